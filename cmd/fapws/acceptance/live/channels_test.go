@@ -35,6 +35,7 @@ func listen(s *fapwstest.Server, target string, fields ...string) *subscriber {
 	return l
 }
 
+// tryListen connects and asks for target.
 func tryListen(s *fapwstest.Server, target string, fields ...string) (*subscriber, error) {
 	c, err := net.Dial("tcp", s.Address)
 	if err != nil {
@@ -43,14 +44,19 @@ func tryListen(s *fapwstest.Server, target string, fields ...string) (*subscribe
 	s.T.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(2 * fapwstest.Patience))
 	l := &subscriber{t: s.T, conn: c, in: bufio.NewReader(c)}
+	return l, l.subscribe(target, fields...)
+}
+
+// subscribe asks for target on the connection of l; the answer must be a stream.
+func (l *subscriber) subscribe(target string, fields ...string) error {
 	// HTTP/1.0: a stream without the framing of chunks.
-	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.0\r\nHost: localhost\r\n%s\r\n", target, strings.Join(append(fields, ""), "\r\n")); err != nil {
-		return nil, err
+	if _, err := fmt.Fprintf(l.conn, "GET %s HTTP/1.0\r\nHost: localhost\r\n%s\r\n", target, strings.Join(append(fields, ""), "\r\n")); err != nil {
+		return err
 	}
 	for {
 		line, err := l.in.ReadString('\n')
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w after %q", target, err, l.head)
+			return fmt.Errorf("%s: %w after %q", target, err, l.head)
 		}
 		if line == "\r\n" {
 			break
@@ -58,12 +64,12 @@ func tryListen(s *fapwstest.Server, target string, fields ...string) (*subscribe
 		l.head += line
 	}
 	if !strings.HasPrefix(l.head, "HTTP/1.1 200 ") || !strings.Contains(l.head, "\nContent-Type: text/event-stream\r\n") {
-		return nil, fmt.Errorf("%s: no stream: %q", target, l.head)
+		return fmt.Errorf("%s: no stream: %q", target, l.head)
 	}
 	if first, err := l.block(); err != nil || first != "retry: 3000\n" {
-		return nil, fmt.Errorf("%s begins with %q, %v", target, first, err)
+		return fmt.Errorf("%s begins with %q, %v", target, first, err)
 	}
-	return l, nil
+	return nil
 }
 
 // block reads up to an empty line.
