@@ -71,6 +71,7 @@ type Conn struct {
 	lingering  bool // it is shut down for writing, and input is thrown away
 	half       bool // its client has shut down its side: it is not read from any more
 	paused     bool // it is not read from
+	stopped    bool // by Stop, too
 	heed       Heed // what counts while it is paused
 	readable   bool // something may have come that was not read
 	untilEmpty bool // readable until recv says EAGAIN: it stops at urgent data, and an end comes behind data
@@ -98,8 +99,8 @@ func (c *Conn) Open(s *Set, p Protocol) error {
 // Protocol returns what c speaks.
 func (c *Conn) Protocol() Protocol { return c.proto }
 
-// Upgrade makes p what c speaks from now on. Pending input is p's: see Again.
-func (c *Conn) Upgrade(p Protocol) { c.proto = p }
+// Upgrade makes p what c speaks from now on. Pending input is p's: see Again. A connection that was stopped is only paused then.
+func (c *Conn) Upgrade(p Protocol) { c.proto, c.stopped = p, false }
 
 // Fd returns the descriptor of c. It must not be closed, nor be used when Gone was called.
 func (c *Conn) Fd() int { return int(c.fd) }

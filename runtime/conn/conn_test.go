@@ -483,3 +483,29 @@ func TestInput(t *testing.T) {
 		}
 	})
 }
+
+// A stopped connection is not read from until Continue. Another protocol finds it paused only.
+func TestStop(t *testing.T) {
+	s := newSet(t, 1000)
+	r, _ := s.open()
+	s.do(func() {
+		if !r.Stop(HeedReset) || r.Stop(HeedReset) || !r.Stopped() || !r.Paused() {
+			t.Error("it was not stopped, once")
+		}
+		r.Continue()
+		if r.Stopped() || r.Paused() {
+			t.Error("it has not continued")
+		}
+		r.Pause(HeedReset)
+		r.Stop(HeedReset)
+		r.Upgrade(r)
+		if r.Stopped() || !r.Paused() {
+			t.Error("the protocol behind it finds it stopped, or not paused")
+		}
+		r.Continue()
+		r.SetHalf()
+		if r.Stop(HeedReset) || r.Paused() {
+			t.Error("it was stopped although nothing comes")
+		}
+	})
+}

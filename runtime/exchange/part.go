@@ -125,6 +125,21 @@ const (
 	InputCost   = 64
 )
 
+// Given counts the bytes of Input that a handler has been given and has not given back.
+type Given int64
+
+// Add counts a piece of input. It reports whether the handler has enough now.
+func (g *Given) Add(data []byte) (enough bool) {
+	*g += Given(len(data)) + InputCost
+	return *g > InputWindow
+}
+
+// Credit counts n bytes that the handler has given back. It reports whether the handler should get more.
+func (g *Given) Credit(n int64) (more bool) {
+	*g = max(0, *g-Given(n))
+	return *g < InputWindow/2
+}
+
 // Owner is what a Part belongs to.
 type Owner interface {
 	// Release takes a part back whose bytes were sent or are not wanted any more. A Sink calls it on the event loop.

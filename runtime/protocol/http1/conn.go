@@ -39,7 +39,6 @@ type Conn struct {
 	deferred  uint8  // how many of them a Pacer holds back
 	active    uint16 // length of the list first..last
 	undecided bool   // the last one has to wait before its source is known or may begin
-	stopped   bool   // paused until its handler lets it go on: see flowcontrol.go, detached.go
 	lent      bool   // a library may still have a descriptor of it, and wait for what its client says
 
 	// Internal says that the client is this server itself (a subrequest): it gets no responses of 1xx, shuts down both sides at

@@ -36,8 +36,7 @@ func (x *Exchange) DetachSocket() (int, error) {
 		unix.Close(fd)
 		return 0, nil
 	}
-	c.Pause(conn.HeedEnd)
-	c.stopped = true
+	c.Stop(conn.HeedEnd)
 	descriptors.Release(fd) // an earlier duplicate of this connection may have had the number
 	return fd, nil
 }

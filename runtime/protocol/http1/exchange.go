@@ -43,13 +43,13 @@ type Exchange struct {
 	MayUpgrade bool
 
 	// Of its source.
-	awaitsTurn bool  // Source is to be started when its turn has come
-	lasting    bool  // Req stays as it is
-	bulky      bool  // the response may have any size; counts in conn.bulky
-	deferred   bool  // the source has not begun to make the response; counts in conn.deferred
-	detached   bool  // the source has a duplicate of the descriptor: see detached.go
-	given      int64 // bytes of input that the source has, with exchange.InputCost for each piece
-	turn       int64 // among the requests that had to wait for their client; 0: it never had to
+	awaitsTurn bool           // Source is to be started when its turn has come
+	lasting    bool           // Req stays as it is
+	bulky      bool           // the response may have any size; counts in conn.bulky
+	deferred   bool           // the source has not begun to make the response; counts in conn.deferred
+	detached   bool           // the source has a duplicate of the descriptor: see detached.go
+	given      exchange.Given // input that the source has
+	turn       int64          // among the requests that had to wait for their client; 0: it never had to
 
 	// Of its response.
 	KeepAlive bool            // the connection stays open behind it

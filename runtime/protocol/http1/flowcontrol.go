@@ -22,16 +22,15 @@ func (x *Exchange) Tell(in exchange.Input) {
 // enough now.
 func (x *Exchange) deliverInput(in exchange.Input) {
 	x.Tell(in)
-	x.given += int64(len(in.Data)) + exchange.InputCost
-	if x.given > exchange.InputWindow && !in.Last {
+	if x.given.Add(in.Data) && !in.Last {
 		x.conn.pauseReading()
 	}
 }
 
 // Credit implements exchange.Server.
 func (x *Exchange) Credit(n int64) {
-	x.given = max(0, x.given-n)
-	if c := x.conn; c != nil && c.stopped && !x.detached && x.given < exchange.InputWindow/2 {
+	more := x.given.Credit(n)
+	if c := x.conn; c != nil && c.Stopped() && !x.detached && more {
 		c.resumeReading()
 	}
 }
@@ -39,31 +38,18 @@ func (x *Exchange) Credit(n int64) {
 // pauseReading stops reading from c until resumeReading, whatever is pending. The time until then
 // is not the client's.
 func (c *Conn) pauseReading() {
-	s := c.s
-	if c.stopped || c.Half() { // half-closed: nothing comes
-		return
-	}
-	if !c.Paused() {
-		c.Pause(conn.HeedReset)
-	}
-	c.stopped = true
-	if c.body != nil {
-		c.body.Pause(s.now())
+	if c.Stop(conn.HeedReset) && c.body != nil {
+		c.body.Pause(c.s.now())
 	}
 }
 
 // resumeReading ends what pauseReading began, or the pause of a connection of which nothing is
 // wanted.
 func (c *Conn) resumeReading() {
-	s := c.s
-	if c.stopped && c.body != nil {
-		c.body.Resume(s.now())
+	if c.Stopped() && c.body != nil {
+		c.body.Resume(c.s.now())
 	}
-	c.stopped = false
-	c.Stamp = s.now()
-	if c.Paused() {
-		c.Unpause()
-	}
+	c.Continue()
 	if c.reading() && len(c.Pending()) > 0 {
 		c.queue()
 	}

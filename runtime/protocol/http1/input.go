@@ -63,7 +63,7 @@ func (c *Conn) received(data []byte) {
 		if !c.reading() {
 			c.DropInput()
 		}
-		if c.Paused() && !c.stopped && len(c.Pending()) < MaxPending {
+		if c.Paused() && !c.Stopped() && len(c.Pending()) < MaxPending {
 			c.Unpause()
 		}
 	}

@@ -10,23 +10,20 @@ import (
 	"fapws/runtime/loglevel"
 )
 
-const (
-	copyLimit  = 16 << 10 // a larger body is written from where it is
-	flushLimit = 64 << 10
-)
-
-// sentPart is a part whose body is being written.
-type sentPart struct {
-	x    *Exchange
-	part exchange.Part
+// PartSent implements conn.PartOwner.
+func (x *Exchange) PartSent(p *exchange.Part, err error) {
+	if errors.Is(err, conn.ErrShortFile) {
+		x.logShort(err)
+	}
+	x.Release(p)
 }
 
-// Sent implements conn.Owner.
-func (p *sentPart) Sent(err error) {
-	if errors.Is(err, conn.ErrShortFile) {
-		p.x.logShort(err)
+// PartAccount implements conn.PartOwner. Output for a subrequest is counted by its client.
+func (x *Exchange) PartAccount() string {
+	if x.conn == nil || x.conn.Internal {
+		return ""
 	}
-	p.x.Release(&p.part)
+	return x.s.host.Account(x)
 }
 
 // logShort tells the operator that a file has not all that the response to x was promised.
@@ -36,7 +33,7 @@ func (x *Exchange) logShort(err error) {
 
 // sendLarge writes the gathered bytes for c and, without copying it, a body, then releases the part.
 func (x *Exchange) sendLarge(c *Conn, p *exchange.Part, body, tail []byte) {
-	c.write(c.TakeGathered(), body, tail, x, p)
+	c.SendPart(p, x, body, tail)
 	c.settle()
 }
 
@@ -44,7 +41,7 @@ func (x *Exchange) sendLarge(c *Conn, p *exchange.Part, body, tail []byte) {
 func (x *Exchange) sendFile(c *Conn, p *exchange.Part, body []byte, count int64, tail []byte) {
 	s := c.s
 	buf := c.TakeGathered()
-	if len(body) <= copyLimit {
+	if len(body) <= conn.CopyLimit {
 		buf, body = append(buf, body...), nil
 	}
 	file := conn.Item{File: p.File, Offset: p.Offset, Count: count, More: len(tail) > 0}
@@ -72,40 +69,8 @@ func (x *Exchange) sendFile(c *Conn, p *exchange.Part, body []byte, count int64,
 		for i := range left {
 			size += len(left[i].Data)
 		}
-		c.queueOutput(slices.Clone(left), x, p, size, full)
+		c.QueuePart(p, x, slices.Clone(left), size, full)
 	}
-}
-
-// write sends up to three pieces in one call. What the socket does not take
-// is queued. p, a part of x, or nil, is released when body is not needed any more.
-func (c *Conn) write(first, body, tail []byte, x *Exchange, p *exchange.Part) {
-	rest, err := c.Write(first, body, tail)
-	if rest != nil {
-		size := len(rest[0].Data) // a copy; without a part, the others share the memory of a cached response
-		if p != nil && p.Owner != nil {
-			size += len(rest[1].Data) + len(rest[2].Data)
-		}
-		c.queueOutput(rest, x, p, size, true)
-		return
-	}
-	if p != nil {
-		x.Release(p)
-	}
-	if err != nil {
-		c.Close(err.Error())
-	}
-}
-
-// queueOutput has items written to c. p, a part of x, or nil, is released then. size is how many bytes of memory they keep.
-func (c *Conn) queueOutput(items []conn.Item, x *Exchange, p *exchange.Part, size int, full bool) {
-	o := conn.Output{Items: items, Bytes: int64(size)}
-	if p != nil {
-		o.Owner = &sentPart{x, *p}
-		if !c.Internal {
-			o.Account = c.s.host.Account(x)
-		}
-	}
-	c.Queue(o, full)
 }
 
 // Flushed implements conn.Protocol.

@@ -3,6 +3,7 @@ package http1
 import (
 	"fmt"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/loglevel"
@@ -75,11 +76,11 @@ func (x *Exchange) transmit(p *exchange.Part) {
 		x.sendFile(c, p, body, count, tail)
 		return
 	}
-	if len(body) <= copyLimit {
+	if len(body) <= conn.CopyLimit {
 		s.set.Buf = append(s.set.Buf, body...)
 		s.set.Buf = append(s.set.Buf, tail...)
 		x.Release(p)
-		if len(s.set.Buf) > flushLimit {
+		if len(s.set.Buf) > conn.FlushLimit {
 			s.set.Flush()
 		}
 		return
@@ -244,6 +245,6 @@ func (x *Exchange) cancel() {
 
 // EndHTTP completes x, after whose response another protocol has the connection. x ends with its last part.
 func (x *Exchange) EndHTTP() {
-	x.KeepAlive, x.conn.stopped = false, false
+	x.KeepAlive = false
 	x.complete(false)
 }

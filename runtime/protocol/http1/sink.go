@@ -47,7 +47,7 @@ func (x *Exchange) Keep() {
 // WaitsForClient implements exchange.Server. Parts may wait for the client, or for earlier responses, or the rest of a body is
 // awaited. An application with a descriptor of its own (detached) may wait for the client at any time.
 func (x *Exchange) WaitsForClient() bool {
-	if c := x.conn; c != nil && (x.detached || x.Out.Begun && c.Writing() || c.body != nil && !c.stopped) {
+	if c := x.conn; c != nil && (x.detached || x.Out.Begun && c.Writing() || c.body != nil && !c.Stopped()) {
 		return true
 	}
 	return len(x.held) > 0

@@ -85,7 +85,7 @@ const MaxPiece = 256 << 10
 func (c *Conn) readOn(data []byte) []byte {
 	s := c.s
 	b := c.body
-	most := int(min(MaxPiece-b.x.given, b.Missing()))
+	most := int(min(MaxPiece-int64(b.x.given), b.Missing()))
 	if b.Chunked() || c.Half() || len(data) < s.set.ReadSize() || len(data) >= most {
 		return data
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 )
 
@@ -16,7 +17,7 @@ import (
 // them. So it never waits for itself, and whatever it waits for gets less or times out.
 
 // countedPart is the size from which a part that waits is counted. Smaller ones are copies, and few.
-const countedPart = copyLimit
+const countedPart = conn.CopyLimit
 
 // Hold keeps a part of x until its turn comes.
 func (x *Exchange) Hold(p *exchange.Part) {

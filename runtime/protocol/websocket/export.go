@@ -97,7 +97,7 @@ func (s *Socket) ask() {
 		return
 	}
 	s.handing = true
-	s.pauseReading()
+	s.conn.Stop(conn.HeedReset)
 	s.conn.Pause(conn.HeedNothing) // later input, its end too, is for the process that gets it
 	s.x.Deliver(exchange.Input{Op: exchange.OpHandOver})
 }

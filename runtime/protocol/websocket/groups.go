@@ -3,6 +3,7 @@ package websocket
 import (
 	"time"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/pubsub"
 	"fapws/runtime/websocket"
@@ -172,17 +173,20 @@ func (s *Socket) accepted() {
 	}
 }
 
+// shared stands for a message to a group, which has no owner.
+var shared = new(exchange.Part)
+
 // writeEvent sends a message to a client that has taken everything so far.
 func (s *Socket) writeEvent(e *pubsub.Event) {
 	conns := s.all.conns
 	s.conn.Use()
 	wire := s.frameOf(e)
 	s.out += int64(len(wire))
-	if len(wire) > copyLimit {
-		s.write(wire, nil, nil)
+	if len(wire) > conn.CopyLimit {
+		s.conn.SendPart(shared, s, wire, nil)
 		return
 	}
-	if conns.Buf = append(conns.Buf, wire...); len(conns.Buf) > flushLimit {
+	if conns.Buf = append(conns.Buf, wire...); len(conns.Buf) > conn.FlushLimit {
 		conns.Flush()
 	}
 }

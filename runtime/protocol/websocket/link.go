@@ -3,6 +3,7 @@ package websocket
 import (
 	"time"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/websocket"
@@ -18,7 +19,7 @@ func (s socketLink) Write(frame []byte) {
 }
 
 func (s socketLink) Writing() bool { return s.conn.Writing() }
-func (s socketLink) Stopped() bool { return s.stopped }
+func (s socketLink) Stopped() bool { return s.conn.Stopped() }
 func (s socketLink) Continue()     { s.resumeReading() }
 func (s socketLink) Here() bool    { return s.open && !s.ending && !s.over }
 
@@ -60,9 +61,8 @@ func (s socketLink) Message(op websocket.Opcode, data []byte) {
 		in.Op = exchange.OpText
 	}
 	s.x.Deliver(in)
-	s.given += int64(len(data)) + exchange.InputCost
-	if s.given > exchange.InputWindow {
-		s.pauseReading()
+	if s.given.Add(data) {
+		s.conn.Stop(conn.HeedReset)
 	}
 }
 

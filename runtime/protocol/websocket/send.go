@@ -6,13 +6,8 @@ import (
 	"fapws/runtime/websocket"
 )
 
-const (
-	copyLimit  = 16 << 10 // a larger message is written from where it is
-	flushLimit = 64 << 10
-
-	// countedPart is the size from which a part that waits is counted for its client. Smaller ones are copies, and few.
-	countedPart = copyLimit
-)
+// countedPart is the size from which a part that waits is counted for its client. Smaller ones are copies, and few.
+const countedPart = conn.CopyLimit
 
 // Send takes the next part of the handler, as exchange.Sink does.
 func (s *Socket) Send(p *exchange.Part) {
@@ -133,14 +128,14 @@ func (s *Socket) send(p *exchange.Part) {
 		s.leave()
 		s.active = false
 	}
-	if len(body) <= copyLimit {
+	if len(body) <= conn.CopyLimit {
 		conns.Buf = append(append(conns.Buf, body...), tail...)
 		s.release(p)
-		if len(conns.Buf) > flushLimit {
+		if len(conns.Buf) > conn.FlushLimit {
 			conns.Flush()
 		}
 	} else {
-		s.write(body, tail, p)
+		c.SendPart(p, s, body, tail)
 	}
 	s.session.Answered()
 }
@@ -180,33 +175,8 @@ func compresses(c *websocket.Compression, n int) bool {
 	return c.On && n >= websocket.DeflateFrom && n <= websocket.DeflateUpTo
 }
 
-// write sends the gathered output, and body and tail without copying them. What the socket does not take becomes a transfer, after
-// which p is released.
-func (s *Socket) write(body, tail []byte, p *exchange.Part) {
-	c := s.conn
-	rest, err := c.Write(c.TakeGathered(), body, tail)
-	if rest != nil {
-		o := conn.Output{Items: rest, Bytes: int64(len(rest[0].Data))}
-		if p != nil && p.Owner != nil {
-			o.Bytes += int64(len(rest[1].Data) + len(rest[2].Data))
-			o.Owner = &sentPart{s, *p}
-		}
-		c.Queue(o, true)
-		return
-	}
-	if p != nil {
-		s.release(p)
-	}
-	if err != nil {
-		c.Close(err.Error())
-	}
-}
+// PartSent implements conn.PartOwner.
+func (s *Socket) PartSent(p *exchange.Part, _ error) { s.release(p) }
 
-// sentPart is a part that is being written.
-type sentPart struct {
-	s    *Socket
-	part exchange.Part
-}
-
-// Sent implements conn.Owner.
-func (p *sentPart) Sent(error) { p.s.release(&p.part) }
+// PartAccount implements conn.PartOwner: parts are counted as everything else is.
+func (s *Socket) PartAccount() string { return "" }

@@ -47,13 +47,12 @@ type Socket struct {
 	handing  bool // the handler was asked whether it can be handed over
 	departed bool // it was handed over
 	active   bool // it has an exchange, which has not ended
-	stopped  bool // it is not read from, because the handler has enough
 	ending   bool // it carries messages no more: it closes when everything is sent
 	over     bool // its connection is closed
 	proper   bool // it was closed as it should
 	gone     bool // the exchange was cancelled
 
-	given   int64           // bytes of input that the handler has, with exchange.InputCost for each piece
+	given   exchange.Given  // input that the handler has
 	in, out int64           // bytes received and sent, for the access log
 	held    []exchange.Part // parts that wait until the client takes the earlier output
 	queued  int64           // bytes of held that are counted for the client
@@ -203,7 +202,7 @@ func (s *Socket) Input(data []byte) {
 	case c.Half(): // it had shut down its side before it got its 101
 		s.all.conns.Flush()
 		c.Close("the client has shut down its side")
-	case c.Paused() && !s.stopped:
+	case c.Paused() && !c.Stopped():
 		c.Unpause()
 	}
 	s.all.host.Delivered()
@@ -300,25 +299,10 @@ func (s *Socket) settle() {
 	}
 }
 
-// pauseReading stops reading until resumeReading, whatever is pending.
-func (s *Socket) pauseReading() {
-	c := s.conn
-	if s.stopped || c.Half() { // half-closed: nothing comes
-		return
-	}
-	if !c.Paused() {
-		c.Pause(conn.HeedReset)
-	}
-	s.stopped = true
-}
-
+// resumeReading goes on reading, with the pending input first.
 func (s *Socket) resumeReading() {
 	c := s.conn
-	s.stopped = false
-	c.Stamp = s.all.conns.Now()
-	if c.Paused() {
-		c.Unpause()
-	}
+	c.Continue()
 	if !s.ending && len(c.Pending()) > 0 {
 		c.Again()
 	}
@@ -326,8 +310,7 @@ func (s *Socket) resumeReading() {
 
 // Credit notes that the handler has taken n bytes of input.
 func (s *Socket) Credit(n int64) {
-	s.given = max(0, s.given-n)
-	if s.stopped && !s.over && !s.handing && s.given < exchange.InputWindow/2 {
+	if s.given.Credit(n) && s.conn.Stopped() && !s.over && !s.handing {
 		s.resumeReading()
 	}
 }

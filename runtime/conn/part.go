@@ -1,0 +1,52 @@
+package conn
+
+import "fapws/runtime/exchange"
+
+const (
+	// CopyLimit is the size up to which a body is copied to Set.Buf. A larger one is written from where it is.
+	CopyLimit = 16 << 10
+
+	// FlushLimit is the size of Set.Buf from which it is flushed.
+	FlushLimit = 64 << 10
+)
+
+// PartOwner has the parts that a connection sends: the exchange of a protocol.
+type PartOwner interface {
+	// PartSent takes p back when its body is not needed any more. err is as for Owner.
+	PartSent(p *exchange.Part, err error)
+
+	// PartAccount returns Output.Account of its parts.
+	PartAccount() string
+}
+
+// sentPart is a part that is being written.
+type sentPart struct {
+	of   PartOwner
+	part exchange.Part
+}
+
+// Sent implements Owner.
+func (p *sentPart) Sent(err error) { p.of.PartSent(&p.part, err) }
+
+// SendPart writes the gathered output and, without copying them, body and tail. What the socket does not take becomes a transfer.
+// Then of gets p back.
+func (c *Conn) SendPart(p *exchange.Part, of PartOwner, body, tail []byte) {
+	rest, err := c.Write(c.TakeGathered(), body, tail)
+	if rest != nil {
+		size := len(rest[0].Data) // a copy; without an owner, the others share the memory of a cached response
+		if p.Owner != nil {
+			size += len(rest[1].Data) + len(rest[2].Data)
+		}
+		c.QueuePart(p, of, rest, size, true)
+		return
+	}
+	of.PartSent(p, nil)
+	if err != nil {
+		c.Close(err.Error())
+	}
+}
+
+// QueuePart is Queue for items of p, with size bytes of memory.
+func (c *Conn) QueuePart(p *exchange.Part, of PartOwner, items []Item, size int, full bool) {
+	c.Queue(Output{Items: items, Bytes: int64(size), Owner: &sentPart{of, *p}, Account: of.PartAccount()}, full)
+}
