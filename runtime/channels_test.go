@@ -307,6 +307,33 @@ func TestSubscriberJoinsEarly(t *testing.T) {
 	})
 }
 
+// A client that subscribes before it has the answer to an earlier request gets that first, and then each event since it has joined.
+func TestSubscriberBehindAnotherRequest(t *testing.T) {
+	goOn := make(chan struct{})
+	s := serve(t, channelConfig(), newApp(false, func(c *call) {
+		if c.Path == "/slow" {
+			<-goOn
+			c.reply(200, "slow")
+			return
+		}
+		listening(c)
+	}))
+	c := s.dial(t)
+	io.WriteString(c, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\nGET /listen/news HTTP/1.0\r\nHost: x\r\n\r\n")
+	eventually(t, "it has joined", func() bool { return s.Subscribers().Counts()["news"] == 1 })
+	s.publish(t, "news", "early")
+	close(goOn)
+	s.awaitSubscribers(t, "news", 1)
+	s.publish(t, "news", "late")
+	var all strings.Builder
+	for lines := bufio.NewScanner(io.TeeReader(c, &all)); lines.Scan() && lines.Text() != "data: late"; {
+	}
+	got := strings.TrimRight(strings.ReplaceAll(all.String(), "\r\n", "\n"), "\n")
+	if first, stream, _ := strings.Cut(got, "slow"); !strings.HasPrefix(first, "HTTP/1.1 200 OK\n") || !strings.HasSuffix(stream, "\n\nretry: 3000\n\nid: e-1\ndata: early\n\nid: e-2\ndata: late") {
+		t.Errorf("%q", got)
+	}
+}
+
 // Who leaves before the handler has ended is forgotten.
 func TestSubscriberLeavesEarly(t *testing.T) {
 	begun := make(chan *call, 1)
