@@ -87,7 +87,7 @@ func dropBodies(file *ast.File) {
 	}
 }
 
-// needsC says whether p, or what it imports of fapws, is in C and has no counterpart in Go, or runs the executable, which is.
+// needsC reports whether p, or what it imports of fapws, is in C and has no counterpart in Go, or runs the executable, which is.
 func needsC(p *packages.Package) bool {
 	if strings.HasPrefix(p.PkgPath, "fapws/cmd/fapws/acceptance") {
 		return true

@@ -12,7 +12,7 @@ import (
 	"fapws/pybridge"
 )
 
-// Application is what APP on the command line names: a script or a module, and
+// Application is the meaning of APP on the command line: a script or a module, and
 // perhaps an object in it.
 type Application struct {
 	script, module string // one of them is ""
@@ -47,7 +47,7 @@ func Find(name, folder string, conf settings.Config) (a Application, err error) 
 	return a, nil
 }
 
-// notPython says of the name of a file that cannot be a script what it is, and what to
+// notPython returns what the file of a name that cannot be a script is, and what to
 // type; "" for others.
 func notPython(place string) string {
 	switch strings.ToLower(filepath.Ext(place)) {

@@ -60,7 +60,7 @@ func URLs(addrs []net.Addr) string {
 	return strings.Join(urls, " ")
 }
 
-// URL is one that works on this machine for what listens on a.
+// URL returns a URL that works on this machine for a listener on a.
 func URL(a net.Addr) string {
 	url, _ := urlsOf(a, nil)
 	return url

@@ -11,7 +11,7 @@ import (
 )
 
 // Addresses puts the sockets that were passed in their places among the addresses of conf. source says where these
-// come from. log is told of sockets that nothing serves.
+// come from. log gets a line for each socket that nothing serves.
 func (a Passed) Addresses(conf *settings.Config, source settings.Source, log func(loglevel.Level, string)) ([]string, error) {
 	addrs, err := a.addresses(conf.Bind, given(conf, source))
 	if err != nil {

@@ -27,7 +27,7 @@ func Options(conf *settings.Config) (listen.Options, error) {
 	return o, nil
 }
 
-// Listen makes a listener for each address. When one fails none is left
+// Listen makes a listener for each address. When one fails none stays
 // open, and the error is one line with a hint.
 func Listen(addrs []string, o listen.Options) (listeners []*listen.Listener, err error) {
 	for _, addr := range addrs {
@@ -49,7 +49,7 @@ func Failed(addr string, err error) error {
 	return exit.NotStarted("%v%s", err, listenHint(addr, err))
 }
 
-// listenHint is what to do about a failed Listen, or "".
+// listenHint returns advice for a failed Listen, or "".
 func listenHint(addr string, err error) string {
 	isFile := strings.HasPrefix(addr, "unix:")
 	switch {

@@ -20,7 +20,7 @@ const Variable = C.FAPWS_WORKER_ROOT
 
 // Enter makes the folder root the root of this process. It fails, in one line, if
 // something is open that leads out of it, or that could not be opened again
-// inside. Any goroutine, once.
+// inside. It may be called once, on any goroutine.
 func Enter(root string) error {
 	if err := nothingLeadsOut(root); err != nil {
 		return err
@@ -48,7 +48,7 @@ func nothingLeadsOut(root string) error {
 		fd, _ := strconv.Atoi(entry.Name())
 		path, err := os.Readlink(filepath.Join(folder, entry.Name()))
 		if err != nil || fd <= 2 || !filepath.IsAbs(path) || below(root, path) {
-			continue // it is closed, or handed on by who started the server
+			continue // it is closed, or inherited from the process that started the server
 		}
 		var st unix.Stat_t
 		if unix.Fstat(fd, &st) != nil || st.Nlink == 0 {
@@ -64,7 +64,7 @@ func nothingLeadsOut(root string) error {
 	return nil
 }
 
-// below says whether path, which is absolute, is in the folder root.
+// below reports whether path, which is absolute, is in the folder root.
 func below(root, path string) bool {
 	return path == root || strings.HasPrefix(path, strings.TrimSuffix(root, "/")+"/")
 }

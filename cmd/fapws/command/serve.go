@@ -20,7 +20,7 @@ import (
 	"fapws/cmd/fapws/worker"
 )
 
-// prepareProcess sets what every process of a server has in common.
+// prepareProcess sets up everything that all processes of a server have in common.
 func prepareProcess(p *plan.Plan) {
 	if p.Conf.Umask >= 0 {
 		unix.Umask(p.Conf.Umask)

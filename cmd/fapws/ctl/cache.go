@@ -21,7 +21,7 @@ type Cache struct {
 	Bypassed    int64 `json:"bypassed"`
 }
 
-// Add adds what another worker has.
+// Add adds the figures of another worker.
 func (c *Cache) Add(o *Cache) {
 	c.Entries += o.Entries
 	c.Bytes += o.Bytes

@@ -26,7 +26,7 @@ type UsageError struct{ line string }
 // Error implements error.
 func (e *UsageError) Error() string { return e.line }
 
-// Run does what "fapws ctl ARGS" asks for; nearest finds the name that a misspelt one probably means. An error is one
+// Run carries out "fapws ctl ARGS"; nearest finds the name that a misspelt one probably means. An error is one
 // line, and a *UsageError if nothing was tried.
 func Run(args []string, stdout io.Writer, nearest func(string, []string) string) error {
 	o, err := parse(args, nearest)
@@ -76,7 +76,7 @@ func Run(args []string, stdout io.Writer, nearest func(string, []string) string)
 	return err
 }
 
-// Help is what "fapws ctl --help" shows.
+// Help is the text of "fapws ctl --help".
 const Help = `Usage: fapws ctl [--pid N | --socket FILE] COMMAND   speak to a running fapws
   stack                  every request in flight, and where its Python stands
   status                 what runs: addresses, workers, memory; --json for programs
@@ -173,7 +173,7 @@ func parse(args []string, nearest func(string, []string) string) (o options, err
 	return o, nil
 }
 
-// socketOfEnvironment returns the socket that servers are told to use by the same variable; "" if they choose.
+// socketOfEnvironment returns the control socket that the environment names, for servers too; "" if they choose.
 func socketOfEnvironment() string {
 	switch name := os.Getenv("FAPWS_CTL_SOCKET"); name {
 	case "auto", "off":

@@ -19,7 +19,7 @@ const suffix = ".sock"
 
 // place is a folder for the sockets of a user's servers.
 type place struct {
-	parent string // has to exist
+	parent string // must exist
 	path   string
 }
 
@@ -57,7 +57,7 @@ func private(path string, uid int) error {
 	return nil
 }
 
-// owned says why path is no folder, reached without a link, of the user.
+// owned returns an error unless path is a directory of the user that is reached without a link.
 func owned(path string, uid int) error {
 	var st unix.Stat_t
 	if err := unix.Lstat(path, &st); err != nil {

@@ -187,7 +187,7 @@ func reply(c net.Conn, a answer) {
 	text, err := json.Marshal(a)
 	if err == nil {
 		_ = c.SetWriteDeadline(time.Now().Add(askWithin))
-		_, _ = c.Write(append(text, '\n')) // a client that has left needs none
+		_, _ = c.Write(append(text, '\n')) // a disconnected client needs no answer
 	}
 }
 
@@ -217,7 +217,7 @@ func dialWithin(path string, d time.Duration) (*net.UnixConn, error) {
 	return c.(*net.UnixConn), nil
 }
 
-// short is what of an error of package net is about the matter.
+// short returns the cause in an error of package net, without operation and address.
 func short(err error) error {
 	if op, ok := err.(*net.OpError); ok {
 		if call, ok := op.Err.(*os.SyscallError); ok {

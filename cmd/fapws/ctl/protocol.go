@@ -11,8 +11,8 @@ type Command string
 
 // The commands.
 const (
-	Stack  Command = "stack"  // what every request in flight is doing
-	Status Command = "status" // what runs
+	Stack  Command = "stack"  // the active requests and their stacks
+	Status Command = "status" // the state of the server
 	Purge  Command = "purge"  // pages out of the cache
 	Reload Command = "reload" // new code, and whether it serves
 	Rotate Command = "rotate" // the log files, now
@@ -30,7 +30,7 @@ type answer struct {
 	Status *Report `json:",omitempty"`
 }
 
-// Report says what runs.
+// Report describes the running server.
 type Report struct {
 	PID       int      `json:"pid"` // of the process that takes signals
 	App       string   `json:"app"` // as on the command line; or the folder or configuration file that is served
@@ -40,7 +40,7 @@ type Report struct {
 	Addresses []string `json:"addresses"`
 	Uptime    float64  `json:"uptime"`            // seconds
 	Failure   string   `json:"failure,omitempty"` // of the last reload
-	Cache     *Cache   `json:"cache,omitempty"`   // nil: there is none, or it does not say
+	Cache     *Cache   `json:"cache,omitempty"`   // nil without a cache, or if it does not report
 	Workers   []Worker `json:"workers"`           // without a supervisor: the process itself
 }
 
@@ -65,9 +65,9 @@ var NotCounted = Counters{Requests: -1}
 
 // Server is the server behind a socket. Its methods must be safe for concurrent use.
 type Server interface {
-	// Report says what runs.
+	// Report describes the running server.
 	Report() Report
-	// Stack describes the requests in flight.
+	// Stack describes the active requests.
 	Stack() string
 	// Rotate rotates the log files; the error is one line.
 	Rotate() error

@@ -84,7 +84,7 @@ func cutQuoted(s string) (inner string, length int, ok bool) {
 	return "", len(s), false
 }
 
-// expandUnescaped expands s but for references behind a backslash.
+// expandUnescaped expands s, except for references behind a backslash.
 func expandUnescaped(s string, expand func(string) string) string {
 	parts := strings.Split(s, `\$`)
 	for i := range parts {

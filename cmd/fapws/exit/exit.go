@@ -34,7 +34,7 @@ func NotStarted(format string, args ...any) error {
 	return &Error{NoStart, err.Error(), err}
 }
 
-// From returns the *Error in err, or else err as wrong usage.
+// From returns the *Error in err, or err as a usage error.
 func From(err error) error {
 	var f *Error
 	if errors.As(err, &f) {

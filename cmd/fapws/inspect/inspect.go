@@ -23,7 +23,7 @@ func Run(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 		wrong = p.Find()
 	}
 	if wrong != nil {
-		// What else is wrong can be told without the applications.
+		// The other mistakes are found without the applications.
 		others := p.Check(&p.Conf, nil, log)
 		var f *exit.Error
 		if errors.As(wrong, &f) && others == nil {

@@ -101,7 +101,7 @@ func (e *ErrorLog) Follow(files ...*os.File) {
 }
 
 // RotateAll rotates the error log, the access log and those of hosts. Processes that
-// write to them notice, at the latest when they are told to reopen. Any goroutine.
+// write to them notice, at the latest when they are told to reopen. It is safe for concurrent use.
 func (e *ErrorLog) RotateAll(conf *settings.Config, hosts []string, log *Logger) error {
 	if e.file != nil {
 		e.file.Rotate()
@@ -118,7 +118,7 @@ func (e *ErrorLog) RotateAll(conf *settings.Config, hosts []string, log *Logger)
 	return errors.Join(all...)
 }
 
-// isErrorLog says whether a path leads to the error log of the settings.
+// isErrorLog reports whether a path leads to the error log of the settings.
 func isErrorLog(conf *settings.Config, path string) bool {
 	if conf.ErrorLog == "-" || path == "-" {
 		return false

@@ -23,7 +23,7 @@ type Files struct {
 	conf *settings.Config
 	main *Logger
 
-	writers []hostLog // of error logs of hosts, by number less one; none comes when something is served
+	writers []hostLog // of error logs of hosts, by number less one; fixed before anything is served
 
 	errors sync.Map // numbers of error logs of hosts, by path; "": logs that are off
 
@@ -31,7 +31,7 @@ type Files struct {
 	files map[string]*logfile.File // by their absolute paths
 }
 
-// Configure has to be called before the first file is opened: with the settings, and
+// Configure must be called before the first file is opened: with the settings, and
 // with the logger for problems of the files.
 func (l *Files) Configure(conf *settings.Config, main *Logger) { l.conf, l.main = conf, main }
 
@@ -130,7 +130,7 @@ func (l *Files) Errors(path string) (func(loglevel.Level, string, string), int, 
 		file.Flush()
 	}}
 	if o.Every != (logfile.Schedule{}) {
-		known.Until = time.Unix(0, 0) // the first writer checks whether it has to be rotated
+		known.Until = time.Unix(0, 0) // the first writer checks whether to rotate it
 	}
 	return l.number(o.Path, known, func(level loglevel.Level, client, line string) {
 		if !l.main.Shows(level) {
@@ -156,7 +156,7 @@ func (l *Files) number(path string, known pybridge.ErrorLog, write hostLog) (hos
 	return write, n, nil
 }
 
-// Client writes a line about a client to the error log with a number. Any goroutine.
+// Client writes a line about a client to the error log with a number. It is safe for concurrent use.
 func (l *Files) Client(number int, level loglevel.Level, client, line string) {
 	if number == 0 {
 		l.main.LogClient(level, client, line)
@@ -191,7 +191,7 @@ func (l *Files) written(path string, until time.Time, waits func() bool) {
 	}
 }
 
-// Reopen opens the files again by their names, after a rotation has renamed them. Any goroutine may call it.
+// Reopen opens the files again by their names, after a rotation has renamed them. It is safe for concurrent use.
 func (l *Files) Reopen() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -200,7 +200,7 @@ func (l *Files) Reopen() {
 	}
 }
 
-// Close writes the remaining lines. Any goroutine may call it, more than once.
+// Close writes the remaining lines. It is safe for concurrent use, and may be called again.
 func (l *Files) Close() {
 	pybridge.EndErrorLogs()
 	l.mu.Lock()

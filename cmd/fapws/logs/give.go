@@ -12,7 +12,7 @@ import (
 )
 
 // Give makes log files, which root can, those of the user that writes to them,
-// as nginx does. To rotate them that user has to be allowed to write to their
+// as nginx does. To rotate them that user must be allowed to write to their
 // folder, too.
 func Give(names []string, to *syscall.Credential, log *Logger) {
 	for _, name := range names {

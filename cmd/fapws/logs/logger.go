@@ -23,7 +23,7 @@ import (
 //
 //	[Sat Jan 31 15:04:05.123456 2026] [warning] [client 192.0.2.7:4711] text
 //
-// without the client where a line is about none. Any goroutine may call it.
+// without the client where a line is about none. It is safe for concurrent use.
 type Logger struct {
 	mu    sync.Mutex
 	w     io.Writer
@@ -39,7 +39,7 @@ func New(w io.Writer, level string, debug int) *Logger {
 	return l
 }
 
-// SetLevel takes settings.Config's LogLevel and LoopDebug. What --debug asks for is
+// SetLevel takes settings.Config's LogLevel and LoopDebug. The output of --debug is
 // shown whatever the level.
 func (l *Logger) SetLevel(level string, debug int) {
 	least := slices.Index(settings.LogLevels, level)

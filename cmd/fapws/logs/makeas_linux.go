@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// makeAs makes a file, if there is none, with the rights of a user. On a locked
+// makeAs makes a missing file with the rights of a user. It must be called on a locked
 // thread, which is root again afterwards.
 func makeAs(dir int, name string, as *syscall.Credential) error {
 	uid, gid := os.Geteuid(), os.Getegid()

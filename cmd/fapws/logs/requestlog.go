@@ -94,7 +94,7 @@ func rounded(d time.Duration) time.Duration {
 	return d.Round(10 * time.Microsecond)
 }
 
-// wantsColour says whether f is a terminal whose user has not said NO_COLOR
+// wantsColour reports whether f is a terminal whose user has not said NO_COLOR
 // (no-color.org).
 func wantsColour(f *os.File) bool {
 	if os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {

@@ -15,7 +15,7 @@ func Limit(root fs.FS) int64 {
 	limit := installed(root)
 	for _, dir := range groups(root) {
 		for _, name := range []string{"memory.max", "memory.limit_in_bytes"} {
-			text, _ := fs.ReadFile(root, dir+"/"+name) // "max" is no limit
+			text, _ := fs.ReadFile(root, dir+"/"+name) // "max" is not a limit
 			if n, err := strconv.ParseInt(string(bytes.TrimSpace(text)), 10, 64); err == nil && (limit == 0 || n < limit) {
 				limit = n
 			}
@@ -25,7 +25,7 @@ func Limit(root fs.FS) int64 {
 }
 
 // Kills returns how many processes of this process's control group the kernel has killed for want of memory.
-// 0: none, or not known. root is the root directory.
+// 0: no limit, or an unknown one. root is the root directory.
 func Kills(root fs.FS) (n int) {
 	for _, dir := range groups(root) {
 		for _, name := range []string{"memory.events", "memory.oom_control"} {

@@ -39,7 +39,7 @@ func dropProgramPages() error {
 //
 //	00400000-00f00000 r-xp 00000000 fe:00 1234   /usr/bin/fapws
 //
-// and says whether it is a file that the process only reads or executes.
+// and reports whether it is a file that the process only reads or executes.
 func programFile(line []byte) (start, end uint64, ok bool) {
 	f := bytes.Fields(line)
 	if len(f) < 6 || string(f[4]) == "0" {

@@ -13,7 +13,7 @@ const (
 	startPagesAfter = time.Second
 
 	// memoryEvery is how often at most memory is given back, unless it has
-	// grown by memoryGrowth bytes: clients that come and go one by one are no
+	// grown by memoryGrowth bytes: clients that come and go one by one are not a
 	// reason to do it each time.
 	memoryEvery  = 4 * time.Second
 	memoryGrowth = 2 << 20
@@ -32,7 +32,7 @@ type Trimmer struct {
 }
 
 // soon arranges for memory to be given back after wait, or as soon as it may
-// be. Any goroutine.
+// be. It is safe for concurrent use.
 func (t *Trimmer) soon(wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

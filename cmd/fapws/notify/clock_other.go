@@ -7,5 +7,5 @@ import (
 	"time"
 )
 
-// monotonic returns an error: there is no systemd.
+// monotonic returns an error: these systems do not have systemd.
 func monotonic() (time.Duration, error) { return 0, errors.ErrUnsupported }

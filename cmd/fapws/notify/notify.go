@@ -86,7 +86,7 @@ func (n *Notifier) Reloading() error {
 // Stopping says that the service is about to end.
 func (n *Notifier) Stopping() error { return n.send("STOPPING=1") }
 
-// Status is one line for people who look at the service.
+// Status sets the line that systemctl status shows.
 func (n *Notifier) Status(text string) error { return n.send(statusLine(text)) }
 
 // Alive tells the watchdog that the service answers.

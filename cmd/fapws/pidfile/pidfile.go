@@ -66,7 +66,7 @@ func TakeOver(path string, left *os.File) (*File, error) {
 	return &File{path: path, file: left, text: strconv.Itoa(os.Getpid()) + "\n"}, nil
 }
 
-// replace makes the file beside its place and moves it there.
+// replace makes the file under a temporary name and renames it.
 func replace(path, text string) (*File, error) {
 	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".")
 	if err != nil {
@@ -137,7 +137,7 @@ func (f *File) unlink() error {
 	return os.Remove(f.path)
 }
 
-// owner returns the number in a pid file, 0 if it holds none or is not there.
+// owner returns the number in a pid file, 0 if the file is missing or holds none.
 func owner(path string) (int, error) {
 	// Not blocking: a FIFO would wait for a writer.
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
@@ -169,7 +169,7 @@ func owner(path string) (int, error) {
 	return pid, nil
 }
 
-// runs says whether there is such a process, this user's or not.
+// runs reports whether a process exists, of this user or another.
 func runs(pid int) bool {
 	return pid > 0 && !errors.Is(unix.Kill(pid, 0), unix.ESRCH)
 }

@@ -19,7 +19,7 @@ import (
 
 // Parts are the input of the sites of a serving process, in addition to its settings.
 type Parts struct {
-	Contents *pybridge.Contents // the loaded applications; nil: none
+	Contents *pybridge.Contents // the loaded applications; nil without any
 	Forks    *forkserver.Server // runs their handlers; nil: this process does
 	Programs *Programs
 	Logs     *logs.Files
@@ -36,7 +36,7 @@ func (p *Plan) Build(conf *settings.Config, parts Parts) (*site.Built, error) {
 	return built, nil
 }
 
-// Check looks for mistakes in what Build would make of contents; nil: of all but the
+// Check looks for mistakes in the sites that Build would make of contents; nil: of all except the
 // applications. The error is an *exit.Error or has mistakes in the file.
 func (p *Plan) Check(conf *settings.Config, contents *pybridge.Contents, log func(loglevel.Level, string)) error {
 	built, err := p.build(conf, Parts{Contents: contents, Programs: &Programs{}, Log: log})

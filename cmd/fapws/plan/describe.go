@@ -77,7 +77,7 @@ func (p *Plan) Served(app *pybridge.Contents, conf *settings.Config) string {
 	return line
 }
 
-// Python is the version of the interpreter that runs, "" for none.
+// Python is the version of the running interpreter, "" without one.
 func (p *Plan) Python() string {
 	if len(p.Site.Apps()) == 0 {
 		return ""

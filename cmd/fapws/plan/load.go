@@ -50,7 +50,7 @@ func (p *Plan) SetVariables() error {
 	return nil
 }
 
-// options says what Python shall load; there is at least one application.
+// options returns the applications for Python to load, at least one.
 func (p *Plan) options() pybridge.Options {
 	o := pybridge.Options{
 		Args:    p.Command.Args,
@@ -118,7 +118,7 @@ func mistypedWord(module string, err error) error {
 	return nil
 }
 
-// ReadScript takes over what a script with PATHS sets, and returns the settings with it. Any
+// ReadScript takes the settings of a script with PATHS, and returns all settings with them. Any
 // other application may be served by several servers: a TIMEOUT or SERVER in its module is its own.
 func (p *Plan) ReadScript(app *pybridge.Contents) (conf settings.Config, err error) {
 	script, inline := p.Command.ScriptName(), p.IsInline()

@@ -94,7 +94,7 @@ func (t *mounter) mount(m *pybridge.Mount) (mount runtime.Mount, err error) {
 	return mount, nil
 }
 
-// readRule reads what fapws.cache.cached says of an entry of PATHS.
+// readRule reads the rule that fapws.cache.cached gives to an entry of PATHS.
 func readRule(text string) (*cache.Compiled, error) {
 	var r struct {
 		TTL           float64  `json:"ttl"`

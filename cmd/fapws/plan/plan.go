@@ -20,13 +20,13 @@ type Plan struct {
 	Command  *settings.Command // APP and its arguments are those of the first application
 	Settings *settings.Settings
 	Conf     settings.Config // as it is before the first application sets anything
-	File     *tomlfile.File  // nil: none
+	File     *tomlfile.File  // nil without one
 	Path     string          // absolute path of File
 	Site     *site.Config
 	Mistakes error // in File
 	Start    Start
 
-	named string                    // the application or site that the command line names; "": none
+	named string                    // the application or site that the command line names, or ""
 	apps  []application.Application // of Site.Apps, in its order, once Find has found them
 }
 
@@ -163,7 +163,7 @@ func (p *Plan) Find() error {
 	return nil
 }
 
-// FirstApp returns the application whose globals are settings; nil if there is none.
+// FirstApp returns the application whose globals are settings, or nil.
 func (p *Plan) FirstApp() *application.Application {
 	if len(p.apps) == 0 {
 		return nil

@@ -33,7 +33,7 @@ type namedProgram struct {
 const maxPrograms = 64
 
 // open makes a program of the options of a CGIApplication. The error is one
-// line. Any goroutine.
+// line. It is safe for concurrent use.
 func (p *Programs) open(n namedProgram) (*cgi.CGI, error) {
 	o, err := cgi.ParseOptions(n.options)
 	if err != nil {

@@ -15,7 +15,7 @@ type Start struct {
 	Dir     string // working directory, before --chdir
 }
 
-// whereStarted has to be called before the process changes its working directory.
+// whereStarted must be called before the process changes its working directory.
 func whereStarted() (s Start, err error) {
 	if s.Dir, err = os.Getwd(); err != nil {
 		return s, exit.NotStarted("%v", err)

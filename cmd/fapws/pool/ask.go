@@ -61,7 +61,7 @@ func (p *Pool) Ask(ctx context.Context, what string) []Reply {
 	}
 }
 
-// close returns the replies to Ask once no worker has to answer any more.
+// close returns the replies to Ask when no worker must answer any more.
 func (p *Pool) close(id uint64, q *pendingQuery) {
 	if len(q.open) > 0 || p.queries[id] == nil {
 		return

@@ -149,7 +149,7 @@ func BeforeReason() []byte {
 	return text[:len(text)-1]
 }
 
-// offer sends a datagram if that takes no waiting; else unix.EAGAIN.
+// offer sends a datagram if that does not block; otherwise it returns unix.EAGAIN.
 func (c *Channel) offer(text, rights []byte) error {
 	rc, err := c.conn.SyscallConn()
 	if err != nil {
@@ -233,7 +233,7 @@ func receive(fd int) (*Message, []*os.File, error) {
 	}
 	m := new(Message)
 	if err == nil {
-		object, raw, _ := bytes.Cut(b.in[:n], []byte{'\n'}) // marshaled text has none
+		object, raw, _ := bytes.Cut(b.in[:n], []byte{'\n'}) // marshaled text has no line feed
 		if err = json.Unmarshal(object, m); len(raw) > 0 {
 			m.Raw = bytes.Clone(raw)
 		}
@@ -264,7 +264,7 @@ func filesIn(oob []byte) (files []*os.File, err error) {
 	for i := range messages {
 		fds, err := unix.ParseUnixRights(&messages[i])
 		if err != nil {
-			continue // something else that came along
+			continue // another control message
 		}
 		for _, fd := range fds {
 			files = append(files, os.NewFile(uintptr(fd), "socket"))

@@ -97,7 +97,7 @@ func (a Address) SyscallConn() (syscall.RawConn, error) { return a.Socket.Syscal
 // StartError ends Run with Code; its text is for the user.
 type StartError struct {
 	Code int
-	Line string // "" when everything has been said
+	Line string // "" after everything was reported
 }
 
 // Error implements error.

@@ -41,7 +41,7 @@ type Pool struct {
 	lastID      uint64
 	handing     bool   // another program takes over as soon as the channels have no reader
 	failure     string // why the last generation does not serve, or ""
-	page        string // about it; "" also when none is made
+	page        string // about it, or ""
 	placeholder *worker
 	relay       relay
 }

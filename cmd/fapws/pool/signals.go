@@ -26,7 +26,7 @@ var controlSignals = []syscall.Signal{
 	syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTTIN, syscall.SIGTTOU,
 }
 
-// Catch starts to catch signals, but for those that were ignored when the
+// Catch starts to catch signals, except for those that were ignored when the
 // server was started, as a job in the background of a script. HUP is caught
 // although nohup ignores it: here it is a command, not the end of a terminal.
 // arrived are signals that came before, during an upgrade.

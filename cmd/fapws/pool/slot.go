@@ -14,7 +14,7 @@ const (
 	minBackoff = 100 * time.Millisecond
 	maxBackoff = 10 * time.Second
 
-	// steady is how long a worker has to live to count as started.
+	// steady is the time that a worker must live to count as started.
 	steady = 5 * time.Second
 )
 

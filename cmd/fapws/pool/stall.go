@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// stuckAfter is the CPU time that a worker may use without reading a message, and the time that it may want none.
+	// stuckAfter is the CPU time that a worker may use without reading a message, and the time that it may stay without any.
 	stuckAfter = 2 * time.Second
 
 	// stallChecks is the number of looks at a worker in that time.

@@ -21,7 +21,7 @@ const (
 type stderrCapture struct {
 	mu   sync.Mutex
 	text []byte
-	over chan struct{} // closed at the end of the output
+	over chan struct{} // closed when the output has ended
 }
 
 // captureStderr starts to read the pipe theirs, which is for the standard error of a worker.

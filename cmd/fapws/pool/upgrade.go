@@ -49,7 +49,7 @@ type handoverWorker struct {
 	Channel int
 	State   State
 	Started time.Time
-	Slot    int // -1: none
+	Slot    int // or -1
 	Listens bool
 	Joined  bool
 }

@@ -52,10 +52,10 @@ type worker struct {
 	health        health
 	limit         *time.Timer    // kills it when a step takes too long
 	why           string         // why it was killed, if the supervisor did
-	reason        string         // why it ends, as it has said itself, perhaps with advice behind "; "
+	reason        string         // why it ends, as it has reported itself, perhaps with advice behind "; "
 	kills         int            // memory.Kills before its start
 	idle          bool           // its channel has no reader: see handOver
-	silent        chan struct{}  // closed when all that it has said was heard
+	silent        chan struct{}  // closed when all its messages were handled
 	said          func()         // closes it
 	stderrCapture *stderrCapture // of its output until it has loaded; nil: not captured
 	joined        bool           // it gets Events
@@ -232,7 +232,7 @@ func howEnded(state *os.ProcessState, err error) string {
 	return fmt.Sprintf("has ended with code %d", state.ExitCode())
 }
 
-// signalOf returns the signal that has ended a process, 0 if none has.
+// signalOf returns the signal that has ended a process, or 0.
 func signalOf(state *os.ProcessState) syscall.Signal {
 	if state != nil {
 		if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {

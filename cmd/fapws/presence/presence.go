@@ -28,7 +28,7 @@ type Presence struct {
 	Pid      atomic.Pointer[pidfile.File]
 	Control  atomic.Pointer[ctl.Socket]
 	log      func(loglevel.Level, string)
-	Warning  string // about how the process was started; "": none
+	Warning  string // about how the process was started, or ""
 }
 
 // LogTo sets where the process logs, and logs the warning that waited for this.

@@ -17,7 +17,7 @@ import (
 // may become root again. After an error the process must end, since it may be
 // half of each. A process that is the identity already stays as it is.
 //
-// With chroot, the calling thread, which has to be locked, keeps the capability
+// With chroot, the calling thread, which must be locked, keeps the capability
 // CAP_SYS_CHROOT, but not in force: the processes that it starts may be given it
 // (syscall.SysProcAttr.AmbientCaps).
 func (id *Identity) Assume(chroot bool) error {
@@ -74,10 +74,10 @@ func keepChroot(inherited bool) error {
 }
 
 // PassChroot makes the next program that execve(2) puts into the place of this
-// one keep what Assume has kept. On the same thread.
+// one keep the capability that Assume has kept. It must be called on the same thread.
 func PassChroot() error { return keepChroot(true) }
 
-// MayChroot says whether the calling thread may use chroot(2), or let its
+// MayChroot reports whether the calling thread may use chroot(2), or let its
 // children.
 func MayChroot() bool {
 	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
@@ -85,7 +85,7 @@ func MayChroot() bool {
 	return unix.Capget(&head, &data[0]) == nil && data[0].Permitted&(1<<unix.CAP_SYS_CHROOT) != 0
 }
 
-// verify checks the kernel's view of every thread. The one with the number keeper has CAP_SYS_CHROOT; 0: none has.
+// verify checks the kernel's view of every thread. The thread with the number keeper has CAP_SYS_CHROOT; 0: no thread has.
 func (id *Identity) verify(groups bool, keeper int) error {
 	const tasks = "/proc/self/task"
 	threads, err := os.ReadDir(tasks)

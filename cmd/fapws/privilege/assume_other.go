@@ -42,5 +42,5 @@ func PassChroot() error {
 	return fmt.Errorf("cannot keep the right to chroot: %w", errors.ErrUnsupported)
 }
 
-// MayChroot says whether the calling thread may use chroot(2), or let its children.
+// MayChroot reports whether the calling thread may use chroot(2), or let its children.
 func MayChroot() bool { return os.Geteuid() == 0 }

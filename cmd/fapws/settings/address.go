@@ -121,7 +121,7 @@ func parseHost(s string) (string, error) {
 	return s, nil
 }
 
-// hostName says whether s has the form of a name (RFC 1123 §2.1). A name whose
+// hostName reports whether s has the form of a name (RFC 1123 §2.1). A name whose
 // last label is a number was meant to be an IPv4 address.
 func hostName(s string) bool {
 	if len(s) > 253 {

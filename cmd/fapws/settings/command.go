@@ -36,7 +36,7 @@ var TypedWords = []string{"run", "check", "routes", "shell", "ctl", "import", "h
 type Command struct {
 	Word   Word
 	Topic  string   // of WordHelp: "" or "all"; of WordInternal: which text
-	Script string   // APP as typed, see SplitApp; "" with the words that need none, and where a file names it
+	Script string   // APP as typed, see SplitApp; "" with words that need none, and if a file names it
 	Args   []string // arguments behind "--", sys.argv[1:] of the application; or those behind WordCtl, WordImport, WordHash
 	Flags  Flags
 }

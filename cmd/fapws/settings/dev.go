@@ -10,7 +10,7 @@ import (
 // devBind is the default address with Dev.
 const devBind = "127.0.0.1:" + defaultPort
 
-// settleDev carries out what Dev stands for, as far as other settings do not
+// settleDev sets the settings that Dev implies, as far as other settings do not
 // say otherwise.
 func (s *Settings) settleDev(c *Config) {
 	c.LoopDebug = c.Debug
@@ -25,7 +25,7 @@ func (s *Settings) settleDev(c *Config) {
 	}
 }
 
-// byDev says whether Dev decides about a setting.
+// byDev reports whether Dev decides about a setting.
 func (s *Settings) byDev(name string) bool {
 	if !s.conf.Dev {
 		return false

@@ -10,13 +10,13 @@ import (
 	"fapws/cmd/fapws/tomlfile"
 )
 
-// maxMistakes is how many mistakes at the top of a file are told.
+// maxMistakes is the maximum number of reported mistakes at the top of a file.
 const maxMistakes = 50
 
-// ReadFile settles what neither flag nor environment gave from the top of a
+// ReadFile settles settings that neither flag nor environment gave, from the top of a
 // configuration file: its keys are the names of the flags. others are keys that
 // are not settings. The error names everything that is wrong, a line each, with
-// the line of the file, the key, its value, and what is allowed.
+// the line of the file, the key, its value, and the allowed values.
 func (s *Settings) ReadFile(f *tomlfile.File, others []string) error {
 	var wrong []error
 	seen := map[string]tomlfile.Value{}
@@ -26,7 +26,7 @@ func (s *Settings) ReadFile(f *tomlfile.File, others []string) error {
 		}
 		row, prefix, fixed := s.keyed(v.Key)
 		if slices.Contains(others, v.Key) && v.IsTables() {
-			continue // host = "127.0.0.1" is a setting, [[host]] is none
+			continue // host = "127.0.0.1" is a setting, [[host]] is not
 		}
 		if row == nil {
 			if slices.Contains(others, v.Key) {
@@ -89,7 +89,7 @@ func (s *Settings) keyed(key string) (row *Setting, prefix, fixed string) {
 	return nil, "", ""
 }
 
-// HasKey says whether a key at the top of a file is a setting.
+// HasKey reports whether a key at the top of a file is a setting.
 func (s *Settings) HasKey(key string) bool {
 	row, _, _ := s.keyed(key)
 	return row != nil
@@ -108,7 +108,7 @@ func (s *Settings) keys() (names []string) {
 	return names
 }
 
-// inFile says whether the setting has a key: each has but the one that names
+// inFile reports whether the setting has a key: each has but the one that names
 // the file.
 func (s *Setting) inFile() bool { return s.Name != "config" }
 
@@ -203,7 +203,7 @@ func allowed(to value) error {
 	if _, ok := to.(*debugLevel); ok {
 		return errors.New("true, false, or an integer from 0 to 3")
 	}
-	// What no text reads says best what one may write.
+	// The error for a value that is never valid names the allowed ones.
 	if err := to.fromText("\x00"); err != nil {
 		return err
 	}

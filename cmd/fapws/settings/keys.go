@@ -5,12 +5,12 @@ import (
 	"io"
 )
 
-// KeyDoc describes a key of the configuration file that is no setting.
+// KeyDoc describes a key of the configuration file that is not a setting.
 type KeyDoc struct {
 	Table string // "" is the top, "host", "host.route", or "rules" for both of these
 	Key   string
 	Value string // as an example shows it, in TOML
-	Help  string // no full stop at the end
+	Help  string // without a full stop
 }
 
 // keyTables are the headings under which keys stand together.

@@ -98,7 +98,7 @@ func limitRows(m Machine) []*Setting {
 func defaultClients(openFiles uint64) int {
 	const (
 		unknown = 1024
-		atMost  = 65536 // beyond, memory is what to think of first
+		atMost  = 65536 // above it, memory runs out first
 	)
 	if openFiles == 0 {
 		openFiles = unknown

@@ -8,7 +8,7 @@ type Config struct {
 	Backlog int      // connections the kernel queues for each address; 0: the system's limit
 	Chdir   string   // directory to change to before anything else; "" stays
 
-	SocketMode    int      // permissions of unix sockets; -1: what umask leaves
+	SocketMode    int      // permissions of unix sockets; -1: as umask leaves them
 	SocketOwner   string   // of unix sockets, "user:group"; "" keeps it
 	Proxies       []string // trusted about clients: addresses, networks, "unix", "*"
 	ProxyProtocol bool     // these send a PROXY header first
@@ -26,32 +26,32 @@ type Config struct {
 
 	Workers           int           // processes; 0: one per core
 	Fork              bool          // a process for each request
-	MaxForks          int           // at most so many at a time
+	MaxForks          int           // maximum number at a time
 	MaxRequests       int           // of a worker until it is replaced; 0: any
-	MaxRequestsJitter int           // at most so many more
+	MaxRequestsJitter int           // maximum random addition to it
 	MaxRSS            int64         // resident bytes of a worker until it is replaced; 0: any
 	Reload            bool          // when files change
 	ReloadDirs        []string      // folders that are watched
 	ReloadInclude     []string      // patterns of files that count in addition to those of Python
 	ReloadExclude     []string      // patterns of files and folders that do not count
-	ReloadCheck       string        // path that a new worker has to answer
+	ReloadCheck       string        // path that a new worker must answer
 	Dev               bool          // reload, tracebacks, requests in the log
 	DevAnywhere       bool          // also on addresses that others reach
 	User, Group       string        // to run as; "" stays
 	Chroot            string        // root directory of workers, once they have loaded; "" stays
 	AllowRoot         bool          // that may be root
 	Umask             int           // -1: stays
-	PidFile           string        // "": none
+	PidFile           string        // or ""
 	ControlSocket     string        // "auto", "off" or a path
 	LoadTimeout       time.Duration // of a new worker
 
-	File      string   // configuration file; "" looks for one, "off" is none
-	Static    []string // "/prefix=folder" that are served beside the application
+	File      string   // configuration file; "" looks for one, "off" reads none
+	Static    []string // "/prefix=folder", served in addition to the application
 	Index     []string // names of files that answer for their folder
 	Autoindex bool     // folders without index are listed
-	SPA       string   // file that answers for pages that there are not; "": none
+	SPA       string   // file that answers for missing pages, or ""
 	MimeTypes string   // file of types; "": those built in
-	Charset   string   // of text; "off": none
+	Charset   string   // of text; "off" names none
 	Compress  bool     // on the fly
 	SSI       bool     // *.shtml have elements
 	Expires   []string // "pattern=time", as static.Options has them
@@ -59,10 +59,10 @@ type Config struct {
 	DotFiles  bool     // files whose names begin with a dot are served, too
 	Expose    []string // patterns of names in the folder of an application that are served although they look private
 
-	CacheFilesMax int64 // memory of files that are kept, for each folder; 0: none are
+	CacheFilesMax int64 // memory of cached files for each folder; 0: no caching
 
 	Cache        bool  // answers are kept that allow it themselves
-	CacheMaxSize int64 // memory of answers that are kept; 0: none are
+	CacheMaxSize int64 // memory of cached responses; 0: no caching
 
 	Threads  int // most Python threads for handlers; 0: inline, on the loop
 	MaxQueue int // requests that may wait for a thread
@@ -78,7 +78,7 @@ type Config struct {
 
 	HeadTimeout     time.Duration // to receive a whole head
 	BodyTimeout     time.Duration // without one more byte of the body
-	BodyMinRate     int64         // bytes a second that a body has to come in with; 0: any
+	BodyMinRate     int64         // minimum rate of a body in bytes per second; 0: no minimum
 	KeepAlive       time.Duration // a connection without a request
 	Timeout         time.Duration // of a handler until it begins its response, and for each further piece; 0: any
 	WriteTimeout    time.Duration // without the client taking one more byte
@@ -86,13 +86,13 @@ type Config struct {
 
 	WebSocketMaxSize     int           // bytes of a message
 	WebSocketPing        time.Duration // silence of a client before it is sent a ping; 0: any
-	WebSocketPingTimeout time.Duration // until it has to give a sign of life; 0: any
+	WebSocketPingTimeout time.Duration // maximum time until an answer; 0: no limit
 	WebSocketDeflate     bool          // messages are compressed where clients ask for it
 
 	ChannelSubscribers int           // of one channel
 	ChannelPerAddress  int           // of one client's address
 	ChannelBuffer      int           // bytes that wait for one of them
-	ChannelHistory     int           // events of a channel that are kept; 0: none
+	ChannelHistory     int           // number of past events kept for each channel
 	ChannelHeartbeat   time.Duration // silence until a comment
 	ChannelRetry       time.Duration // until clients come back
 	ChannelMaxEvent    int           // bytes of an event
@@ -156,11 +156,11 @@ type Setting struct {
 	Default string // as a user would type it
 	Note    string // stands for Default in the help where that depends on the machine
 	Brief   string // for --help, which shows the settings that have one
-	Help    string // for --help all, where that has more to say; no full stop at the end
+	Help    string // for --help all, if that is longer; without a full stop
 	Env     string // in addition to FAPWS_<NAME>: a variable that other tools set
 	Global  string // name in the script; "" if a script cannot set it
 
-	alone string // value of the flag where none follows it, as with --debug
+	alone string // value of the flag if none follows, as with --debug
 	wrong string // follows the error of a flag whose value cannot be read
 	path  bool   // names a file or folder: relative to a configuration file if that names it
 	sugar bool   // another way to give a setting, so --print-config leaves it out

@@ -14,7 +14,7 @@ type Level int
 // The levels; a higher one wins.
 const (
 	FromDefault      Level = iota
-	FromSurroundings       // something beside the application
+	FromSurroundings       // the surroundings of the application
 	FromScript
 	FromFile
 	FromEnvironment
@@ -62,8 +62,8 @@ func (s *Settings) Globals() (names []string) {
 	return names
 }
 
-// New settles what flags and environment say; lookup is os.LookupEnv. An error
-// is one line that names flag or variable, value, and what is allowed.
+// New settles the settings of flags and environment; lookup is os.LookupEnv. An error
+// is one line that names flag or variable, the value, and the allowed values.
 func New(rows []*Setting, flags Flags, lookup func(string) (string, bool)) (*Settings, error) {
 	s := &Settings{rows: rows, conf: Config{port: -1}, from: map[string]Source{}}
 	for _, row := range rows {
@@ -114,7 +114,7 @@ func (row *Setting) environment(lookup func(string) (string, bool)) (name, given
 }
 
 // UnknownVariables returns a line for each variable of environ ("NAME=value", as
-// os.Environ has them) that looks like a setting of fapws, is none, and
+// os.Environ has them) that looks like a setting of fapws, is not one, and
 // is not among known.
 func UnknownVariables(rows []*Setting, environ []string, known ...string) (lines []string) {
 	for _, row := range rows {
@@ -153,9 +153,9 @@ func nearestVariable(rows []*Setting, rest string) string {
 	return of[tomlfile.Nearest(rest, names)]
 }
 
-// ReadScript settles what neither flag nor environment nor file gave from the globals
+// ReadScript settles settings that neither flag nor environment nor file gave, from the globals
 // of the script. global returns a value as int64, float64, string, bool, []any
-// or Object. The error is one line that names variable, value, and what is allowed.
+// or Object. The error is one line that names variable, value, and the allowed values.
 func (s *Settings) ReadScript(script string, global func(name string) (any, bool)) error {
 	for _, row := range s.rows {
 		if row.Global == "" || s.from[row.Name].Level > FromScript {
@@ -213,7 +213,7 @@ func (s *Settings) Wrong(name string, err error) error {
 	return fmt.Errorf("%s: %w", from.Name, err)
 }
 
-// File is the configuration file that flag or environment name, "" for none.
+// File is the configuration file that flag or environment name, or "".
 func (s *Settings) File() string { return s.conf.File }
 
 // Config returns the values as far as they are settled, and an error of one
@@ -232,7 +232,7 @@ func (s *Settings) Config() (Config, error) {
 		}
 		list := c.Bind
 		if c.Dev {
-			list = append(slices.Clone(list), devBind) // for what none of them has
+			list = append(slices.Clone(list), devBind) // for settings that none of them has
 		}
 		c.Bind = changeAddress(list, host, port)
 	}

@@ -31,7 +31,7 @@ var variants = []struct {
 	name   string
 	of     string // name of the setting
 	prefix string // goes before the value
-	fixed  string // the value, when the flag has none
+	fixed  string // the value of a flag without one
 }{
 	{name: "uds", of: "bind", prefix: "unix:"},
 	{name: "unix-socket", of: "bind", prefix: "unix:"},

@@ -53,7 +53,7 @@ func showSize(n int64) string {
 	return strconv.FormatInt(n, 10)
 }
 
-// ParseDuration reads seconds without a unit, or what time.ParseDuration takes.
+// ParseDuration reads seconds without a unit, or any text for time.ParseDuration.
 func ParseDuration(s string) (time.Duration, bool) {
 	s = strings.ToLower(strings.TrimSpace(s))
 	if plainNumber(s) {

@@ -11,7 +11,7 @@ import (
 )
 
 // value reads one setting into its field of a Config. The errors of its
-// methods say what is allowed and go on after "must be ".
+// methods name the allowed values; their text follows "must be ".
 type value interface {
 	fromText(string) error // of a flag, the environment, the table
 	fromScript(any) error  // int64, float64, string, bool, []any or Object

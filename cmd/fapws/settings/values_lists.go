@@ -140,7 +140,7 @@ func (v *mappings) fromScript(x any) error {
 
 func (v *mappings) String() string { return strings.Join(*v.to, ",") }
 
-// octal is a file mode or none (-1).
+// octal is a file mode, or -1 without one.
 type octal struct{ to *int }
 
 func (v *octal) fromText(s string) error {

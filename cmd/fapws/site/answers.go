@@ -7,7 +7,7 @@ import (
 	"fapws/runtime/source/redirect"
 )
 
-// redirect mounts what sends clients elsewhere.
+// redirect mounts a source that redirects clients.
 func (b *builder) redirect(_ *Host, r *Route) []runtime.Mount {
 	to, err := redirect.New(r.Redirect, r.Status)
 	if err != nil {
@@ -17,7 +17,7 @@ func (b *builder) redirect(_ *Host, r *Route) []runtime.Mount {
 	return []runtime.Mount{{Prefix: string(r.Prefix), Match: string(r.Match), Source: to}}
 }
 
-// rewrite mounts what gives requests another path, for the routes behind it.
+// rewrite mounts a source that gives requests another path, for the routes behind it.
 func (b *builder) rewrite(_ *Host, r *Route) []runtime.Mount {
 	to, err := route.NewRewrite(r.Rewrite)
 	if err != nil {

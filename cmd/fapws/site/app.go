@@ -76,8 +76,8 @@ func (b *builder) app(h *Host, r *Route) []runtime.Mount {
 	return table
 }
 
-// IsFolder says whether name, APP as typed, is a folder of files to be served: one
-// that is no package of Python, and has no script beside it that Python would
+// IsFolder reports whether name, APP as typed, is a folder of files to be served: one
+// that is not a package of Python, and has no script beside it that Python would
 // import by this name.
 func IsFolder(name string) bool {
 	st, err := os.Stat(name)

@@ -15,7 +15,7 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Parts is what Build needs of the process.
+// Parts are the functions of the process that Build needs.
 type Parts struct {
 	Conf *settings.Config
 
@@ -44,7 +44,7 @@ type Parts struct {
 	// LogClient is Log for a line about a client, "192.0.2.7:4711".
 	LogClient func(level loglevel.Level, client, line string)
 
-	// Log takes a line for the operator. Any goroutine.
+	// Log writes a line for the operator. It is safe for concurrent use.
 	Log func(level loglevel.Level, line string)
 
 	// Private are the files that no root serves (Config.Private).
@@ -54,14 +54,14 @@ type Parts struct {
 	Check bool
 }
 
-// Logs opens log files. Who names the same path shares a file. Errors are of one
+// Logs opens log files. Hosts that name the same path share a file. Errors are of one
 // line.
 type Logs interface {
 	// Access returns an access log in a format, of the settings where it is "" as
 	// with the path; nil: it is off.
 	Access(path, format string) (*accesslog.Log, error)
 
-	// Errors returns what takes lines about clients, and the number by which handlers
+	// Errors returns the function that logs lines about clients, and the number by which handlers
 	// know the same log (runtime.Site.ErrorLogNumber).
 	Errors(path string) (write func(level loglevel.Level, client, line string), number int, err error)
 }
@@ -132,7 +132,7 @@ func (b *builder) misused(at tomlfile.Position, key string, err error) {
 // maxBackend is how many requests all responders together answer at a time.
 const maxBackend = 1024
 
-// responder mounts what answers in Go.
+// responder mounts a source that is written in Go.
 func (b *builder) responder(r *Route, to backend.Responder) []runtime.Mount {
 	m := runtime.Mount{Prefix: string(r.Prefix), Match: string(r.Match)}
 	m.Handler, m.Index = b.add(to)

@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/source/cache"
 )
 
-// Cache says what of a route is kept in memory: the key cache.
+// Cache says which responses of a route are kept in memory: the key cache.
 type Cache struct {
 	At   tomlfile.Value
 	On   bool // false: nothing

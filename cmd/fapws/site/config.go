@@ -10,7 +10,7 @@ import (
 // Config is the part of the configuration file and the command line about sites.
 type Config struct {
 	At    tomlfile.Position
-	Files // defaults of all hosts that are no settings: types
+	Files // defaults of all hosts that are not settings: types
 	TopRules
 
 	Root        tomlfile.Path `key:"root"` // a folder in the place of APP
@@ -34,7 +34,7 @@ func Keys() []string {
 // inherited are keys of Files that are settings at the top.
 var inherited = []string{"index", "autoindex", "spa", "mime-types", "charset", "compress", "expires", "symlinks", "dotfiles", "expose", "cache-files-max"}
 
-// Read decodes the top of a file; f may be nil, for none. report is told of what
+// Read decodes the top of a file; f may be nil without one. report is called for
 // is wrong, line by line.
 func Read(f *tomlfile.File, report func(error)) *Config {
 	c := &Config{}
@@ -95,7 +95,7 @@ func (c *Config) Serve(root, app string) {
 	}
 }
 
-// ownHost says whether the top of the file and the command line make a host.
+// ownHost reports whether the top of the file and the command line make a host.
 func (c *Config) ownHost(conf *settings.Config) bool {
 	return c.Root != "" || c.App.Name != "" || len(conf.Static) > 0
 }

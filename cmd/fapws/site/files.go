@@ -163,7 +163,7 @@ func (f *Files) options(root string) static.Options {
 		CacheBytes: int(f.CacheMax),
 	}
 	if o.CacheBytes == 0 {
-		o.CacheBytes = -1 // none, as was said
+		o.CacheBytes = -1 // none, as the configuration asks
 	}
 	for _, t := range f.Types {
 		o.Types[strings.TrimPrefix(t.Name, ".")] = t.Value

@@ -10,14 +10,14 @@ import (
 	"fapws/runtime/route"
 )
 
-// Host is a table [[host]]: what answers for some host names.
+// Host is a table [[host]]: the routes and files of some host names.
 type Host struct {
 	At tomlfile.Position
 	Files
 	Rules
 	Proxying
 
-	Names   Names         `key:"name"`    // none: those that no other host has
+	Names   Names         `key:"name"`    // empty: all that no other host has
 	Default bool          `key:"default"` // also for those
 	Root    tomlfile.Path `key:"root"`    // files where no route fits
 	App     Application   `key:"app"`     // behind both
@@ -31,7 +31,7 @@ type Host struct {
 	Routes []Route `key:"route"`
 }
 
-// check finds what decoding did not.
+// check finds the mistakes that decoding does not.
 func (h *Host) check(report func(error)) {
 	if h.Root == "" && h.App.Name == "" && len(h.Routes) == 0 {
 		report(h.At.Errorf("host", "nothing to serve: set root, app or a [[host.route]]"))
@@ -95,7 +95,7 @@ func (b *builder) host(h *Host) runtime.Site {
 	return s
 }
 
-// part is what answers for a route, or for the rest of a host.
+// part is the source of a route, or of the rest of a host.
 type part struct {
 	route  *Route
 	mounts []runtime.Mount

@@ -74,7 +74,7 @@ func (b *builder) hostLogs(h *Host, s *runtime.Site) {
 	b.errors = s.ErrorLog
 }
 
-// clientLog returns what logs a line about a client: to the error log of its host.
+// clientLog returns the function that logs a line about a client to the error log of its host.
 func (b *builder) clientLog(level loglevel.Level) func(client, line string) {
 	log := b.errors
 	if log == nil {

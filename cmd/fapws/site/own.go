@@ -18,7 +18,7 @@ func (b *builder) own(c *Config) runtime.Site {
 		b.wrong(c.At.Errorf("ssi", "there is no folder with pages; name one, or give --static PREFIX=DIR"))
 	}
 	if c.Root != "" && b.parts.List {
-		h.Autoindex = &b.parts.List // who names a folder and nothing else wants to see it
+		h.Autoindex = &b.parts.List // a folder and nothing else is named in order to see its list
 	}
 	for _, one := range b.parts.Conf.Static {
 		prefix, folder, _ := strings.Cut(one, "=")
@@ -28,7 +28,7 @@ func (b *builder) own(c *Config) runtime.Site {
 	return b.host(h)
 }
 
-// What describes, for people, the application or root at the top of the file and on the command line.
+// What describes in words the application or root at the top of the file and on the command line.
 func (c *Config) What(conf *settings.Config) string {
 	var what []string
 	if c.Root != "" {

@@ -46,7 +46,7 @@ func (c *Config) Private(conf *settings.Config) *static.Private {
 	return static.NewPrivate(files...)
 }
 
-// logFile returns the path of a log, "" if it has none.
+// logFile returns the path of a log, or "".
 func logFile(name string) string {
 	if name == "-" || name == "off" {
 		return ""

@@ -85,7 +85,7 @@ func (b *builder) proxy(h *Host, r *Route) []runtime.Mount {
 	return mounts
 }
 
-// looksUp says whether names can be looked up in a chroot.
+// looksUp reports whether names can be looked up in a chroot.
 func looksUp(folder string) bool {
 	for _, name := range []string{"etc/hosts", "etc/resolv.conf"} {
 		if _, err := os.Stat(filepath.Join(folder, name)); err == nil {

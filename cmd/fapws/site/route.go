@@ -28,7 +28,7 @@ type Route struct {
 	Redirect string        `key:"redirect"`
 	Rewrite  string        `key:"rewrite"`
 	Proxy    string        `key:"proxy"`
-	Status   int           `key:"status"` // a kind by itself, or what redirect answers
+	Status   int           `key:"status"` // a kind by itself, or the status of redirect
 
 	Text string        `key:"text"` // with Status
 	Root tomlfile.Path `key:"root"` // of CGI, PHP, FastCGI and SSI; not given: the host's
@@ -109,7 +109,7 @@ func (r *Route) check(h *Host, report func(error)) {
 	report(r.At.Errorf("route", "a route needs one of %s, or rules such as auth for the other sources of its paths", strings.Join(all, ", ")))
 }
 
-// What describes the route, for people: "files /srv/x".
+// What describes the route in words: "files /srv/x".
 func (r *Route) What() string {
 	switch of := r.given(); {
 	case len(of) == 0:
@@ -137,11 +137,11 @@ func (r *Route) What() string {
 	}
 }
 
-// route builds what answers for a route.
+// route builds the source of a route.
 func (b *builder) route(h *Host, r *Route) []runtime.Mount {
 	of := r.given()
 	if len(of) != 1 {
-		return nil // check has said so
+		return nil // check has reported it
 	}
 	tomlfile.Inherit(&r.Files, &h.Files)
 	tomlfile.Inherit(&r.Rules, &h.Rules)

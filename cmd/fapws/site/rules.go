@@ -61,7 +61,7 @@ func (b *builder) rules(r *Route, mounts []runtime.Mount) []runtime.Mount {
 	return mounts
 }
 
-// ruled returns what rules say, or nil if that is nothing.
+// ruled returns the effect of rules, or nil without any.
 func (b *builder) ruled(at tomlfile.Position, r *Rules) *runtime.Rules {
 	if len(tomlfile.Given(*r)) == 0 {
 		return nil
@@ -90,7 +90,7 @@ func (b *builder) ruled(at tomlfile.Position, r *Rules) *runtime.Rules {
 	return nil
 }
 
-// auth returns what asks for passwords, one for each table of the file.
+// auth returns the checker of passwords, one for each table of the file.
 func (b *builder) auth(a *Auth) *auth.Basic {
 	if a == nil {
 		return nil

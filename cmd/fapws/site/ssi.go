@@ -15,7 +15,7 @@ import (
 // SSI is the key ssi: true for pages called *.shtml, other names, or a table.
 type SSI struct {
 	Given     bool
-	Patterns  []string `key:"patterns"` // none: *.shtml
+	Patterns  []string `key:"patterns"` // empty: *.shtml
 	Exec      bool     `key:"exec"`
 	TimeFmt   string   `key:"timefmt"`
 	ErrMsg    string   `key:"errmsg"`

@@ -59,7 +59,7 @@ func (c *Config) Write(w io.Writer, conf *settings.Config) error {
 	return err
 }
 
-// rest shows what answers where no route fits.
+// rest shows the source for paths without a route.
 func rest(b *strings.Builder, root tomlfile.Path, app Application, at tomlfile.Position) {
 	if root != "" {
 		line(b, "  /", "files "+string(root), at.Key("root"))

@@ -106,7 +106,7 @@ func (c control) Purge(p ctl.Pattern) (n int, err error) {
 	return n, nil
 }
 
-// caches adds up the caches of the workers; nil: there is none.
+// caches adds up the figures of the caches of all workers; nil without a cache.
 func (c control) caches(ctx context.Context) (sum *ctl.Cache) {
 	for _, reply := range c.p.pool.Ask(ctx, worker.AskCache) {
 		var one *ctl.Cache

@@ -13,7 +13,7 @@ import (
 	"fapws/cmd/fapws/privilege"
 )
 
-// findIdentity looks up who the workers, and then this process, are to be.
+// findIdentity looks up the user and the groups that the workers, and then this process, will have.
 func (p *process) findIdentity() (err error) {
 	if p.conf.User != "" || p.conf.Group != "" {
 		if p.identity, err = privilege.Lookup(p.conf.User, p.conf.Group); err != nil {

@@ -186,7 +186,7 @@ func (p *process) reopenWorkerLogs() {
 	}
 }
 
-// open is pool.Options.Open: all that only the user who started the server may do. Of the worker's settings it takes
+// open is pool.Options.Open: everything that only the user who started the server may do. Of the worker's settings it takes
 // only those that a script may set: the worker may run as a user with fewer rights.
 func (p *process) open(first *pool.Settled) (addresses []pool.Address, err error) {
 	defer func() {
@@ -233,7 +233,7 @@ func (p *process) open(first *pool.Settled) (addresses []pool.Address, err error
 	return addresses, nil
 }
 
-// failurePage is pool.Options.FailurePage of who develops.
+// failurePage is pool.Options.FailurePage for developers.
 func (p *process) failurePage() func(string, []byte) string {
 	if !p.conf.Dev {
 		return nil

@@ -15,7 +15,7 @@ import (
 )
 
 // templates are patterns of files that frameworks read once and then keep:
-// without a reload, who edits one sees nothing.
+// without a reload, an edit of one shows no effect.
 var templates = []string{"*.html", "*.htm", "*.jinja", "*.jinja2", "*.j2", "*.mako", "*.pt", "*.tpl"}
 
 // watchFiles reloads when files of the application change, if the settings say
@@ -61,7 +61,7 @@ func (p *process) logKept() {
 	}
 	set, err := settings.New(settings.Table(settings.ThisMachine()), p.plan.Command.Flags, os.LookupEnv)
 	if err != nil {
-		return // the workers, which read the same, have said so
+		return // the workers, which read the same file, have reported it
 	}
 	file, err := configfile.Read(p.plan.Path)
 	if err != nil || set.ReadFile(file, site.Keys()) != nil {

@@ -58,7 +58,7 @@ func socketAddrs(addresses []pool.Address) (addrs []net.Addr) {
 	return addrs
 }
 
-// removeSocketFiles removes those of unix sockets that are no longer served.
+// removeSocketFiles removes the files of unix sockets that are no longer served.
 func removeSocketFiles(addresses []pool.Address, log *logs.Logger) {
 	for _, a := range addresses {
 		switch err := listen.RemoveSocketFile(a.Name); {

@@ -17,7 +17,7 @@ const (
 // TOML. The error is one line with line and column.
 func bounded(name, text string) error {
 	line, start, depth := 1, 0, 0
-	var quote byte // of the string that this is in, # in a comment; 0: none
+	var quote byte // of the string that this is in, # in a comment, or 0
 	long := false  // it began with three of them
 	for i := 0; i < len(text); i++ {
 		c := text[i]

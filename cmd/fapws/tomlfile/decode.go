@@ -21,7 +21,7 @@ type Reader interface {
 // tag are embedded: their keys stand beside the others. A field called At of the
 // type Position is told where the table and each of its keys stand.
 //
-// report is told of everything that is wrong, in the order of the file.
+// report is called for each mistake, in the order of the file.
 func Decode(t *Table, to any, report func(error)) {
 	decode(t, reflect.ValueOf(to).Elem(), report)
 }
@@ -31,7 +31,7 @@ type Position struct {
 	Table *Table
 }
 
-// Set says whether the file has the key.
+// Set reports whether the file has the key.
 func (p Position) Set(key string) bool {
 	_, ok := p.value(key)
 	return ok
@@ -121,7 +121,7 @@ func decode(t *Table, to reflect.Value, report func(error)) {
 	}
 }
 
-// Unknown is the error that there is no such key among names in the table.
+// Unknown returns the error for a key that is not among names in the table.
 func (v Value) Unknown(table string, names []string) error {
 	where := ""
 	if table != "" {

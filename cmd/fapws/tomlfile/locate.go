@@ -15,7 +15,7 @@ func element(path string, i int) string { return path + sep + "#" + strconv.Itoa
 
 // locator finds the line of each key of a text that the TOML reader has
 // accepted. The reader itself tells no positions where keys repeat, as those of
-// [[host]] do. It has to find ends of things only, not to judge them.
+// [[host]] do. It must only find the ends of values, not check them.
 type locator struct {
 	text   string
 	pos    int

@@ -12,7 +12,7 @@ import (
 // File is a file that was read.
 type File struct {
 	Name string // as messages call it
-	Dir  string // what relative paths in it are relative to
+	Dir  string // the directory of relative paths in it
 	Top  *Table
 }
 
@@ -66,7 +66,7 @@ func syntaxError(name, text string, err error) error {
 	return fmt.Errorf("%s:%d:%d: %s", name, line, col, strings.TrimSuffix(oneLine(message), "."))
 }
 
-// oneLine replaces what would end a line or confuse a terminal.
+// oneLine replaces bytes that would end a line or confuse a terminal.
 func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
@@ -113,7 +113,7 @@ func (f *File) value(name, key, path string, line int, x any, lines map[string]p
 	return v
 }
 
-// IsTables says whether the value is a table or an array of them.
+// IsTables reports whether the value is a table or an array of them.
 func (v Value) IsTables() bool {
 	list, isList := v.Any.([]Value)
 	if isList && len(list) > 0 {

@@ -41,7 +41,7 @@ func newPatterns(o *Options, cwd string) (patterns, error) {
 	return p, nil
 }
 
-// file says whether a file counts. One that is named without wildcards counts
+// file reports whether a file counts. One that is named without wildcards counts
 // whatever is excluded.
 func (p *patterns) file(root, path string) bool {
 	included := false
@@ -57,7 +57,7 @@ func (p *patterns) file(root, path string) bool {
 	return included && !p.excluded(root, path)
 }
 
-// excluded says whether a file or folder does not count.
+// excluded reports whether a file or folder does not count.
 func (p *patterns) excluded(root, path string) bool {
 	for _, one := range p.exclude {
 		if p.match(one, root, path) {

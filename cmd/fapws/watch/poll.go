@@ -20,7 +20,7 @@ func (w *Watcher) mustPoll() string {
 	return ""
 }
 
-// poll goes over to looking, for good. The reason is told once.
+// poll switches to polling for the rest of the time. It reports the reason once.
 func (w *Watcher) poll(why string) {
 	if w.kernel != nil {
 		w.kernel.Close()
@@ -29,7 +29,7 @@ func (w *Watcher) poll(why string) {
 	w.o.Log(fmt.Sprintf("watching files by looking every %v: %s", w.o.Interval, why))
 }
 
-// explain says what to do about an error of inotify (inotify_init1(2),
+// explain returns advice for an error of inotify (inotify_init1(2),
 // inotify_add_watch(2)).
 func explain(err error) string {
 	switch {
@@ -41,7 +41,7 @@ func explain(err error) string {
 	return err.Error()
 }
 
-// errno is what of an error is not the path again.
+// errno returns the part of an error that does not repeat the path.
 func errno(err error) error {
 	var path *os.PathError
 	if errors.As(err, &path) {

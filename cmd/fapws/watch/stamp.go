@@ -55,12 +55,12 @@ func take(path string, old stamp) stamp {
 	return s
 }
 
-// looksLike says whether everything but the content is the same.
+// looksLike reports whether everything but the content is the same.
 func (s stamp) looksLike(o stamp) bool {
 	return s.there == o.there && s.size == o.size && s.time.Equal(o.time) && s.id == o.id
 }
 
-// same says whether the content is, as far as was looked.
+// same reports whether the content is the same, as far as it was read.
 func (s stamp) same(o stamp) bool {
 	if s.there != o.there || s.size != o.size {
 		return false

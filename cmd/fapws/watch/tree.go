@@ -88,7 +88,7 @@ func (t *tree) scan(root, dir string) (files []string) {
 	return files
 }
 
-// wanted says whether a folder below root is watched. A virtual environment
+// wanted reports whether a folder below root is watched. A virtual environment
 // (PEP 405) has thousands of files that are not the application.
 func (t *tree) wanted(root, dir string) bool {
 	if t.patterns.excluded(root, dir) {

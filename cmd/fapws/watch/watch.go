@@ -13,7 +13,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// Options says what to watch.
+// Options names the files to watch.
 type Options struct {
 	// Dirs are folders, watched with all below them.
 	Dirs []string
@@ -33,7 +33,7 @@ type Options struct {
 	Poll     bool
 	Interval time.Duration // 0: 1 s
 
-	// Quiet is how long nothing must happen until a change is told: an editor
+	// Quiet is the time without another change after which a change is reported: an editor
 	// takes some steps to save, a checkout many. 0: 50 ms.
 	Quiet time.Duration
 
@@ -51,7 +51,7 @@ const (
 	longest = time.Second
 )
 
-// Change is what happened to files since the one before.
+// Change lists the changes of files since the previous Change.
 type Change struct {
 	Path string // of one of them, as the user would write it
 	What string // changed, added or removed
@@ -71,7 +71,7 @@ func (c Change) String() string {
 
 // Watcher watches until Close.
 type Watcher struct {
-	// Changes gets what changed. Who does not read it in time finds one Change
+	// Changes receives the changes. A reader that is late finds one Change
 	// for all of it. It is closed by Close.
 	Changes <-chan Change
 
@@ -92,7 +92,7 @@ type Watcher struct {
 	restless bool // the last event was about such files
 }
 
-// Start begins to watch; what changes after it has returned is told. An error
+// Start begins to watch; it reports changes made after it has returned. An error
 // is one line: a folder is not there, or a pattern has no meaning.
 func Start(o Options) (*Watcher, error) {
 	if o.Log == nil {
@@ -146,7 +146,7 @@ func Start(o Options) (*Watcher, error) {
 	return w, nil
 }
 
-// Close ends the watching. Any goroutine, any number of times; a nil Watcher
+// Close ends the watching. It is safe for concurrent use and may be called again; a nil Watcher
 // has nothing to end.
 func (w *Watcher) Close() {
 	if w == nil {
@@ -298,7 +298,7 @@ func (w *Watcher) suspect(paths ...string) {
 	}
 }
 
-// compare looks at the suspected files, and says whether there is more to tell.
+// compare looks at the suspected files, and reports whether there are more changes.
 func (w *Watcher) compare() (more bool) {
 	found := w.tree.changed(w.dirty, w.kernel == nil)
 	for path := range w.dirty {
@@ -333,7 +333,7 @@ func (w *Watcher) tell() {
 		return
 	default:
 	}
-	// The one that waits is told with this one; only run sends.
+	// The waiting change is reported with this one; only run sends.
 	select {
 	case waiting := <-w.changes:
 		c.More += waiting.More

@@ -33,7 +33,7 @@ type conf struct {
 
 // Convert returns the configuration file, and a line for each thing that was
 // left out or understood in another way: "web.conf:3: …". The error, one line, is
-// that there is no host in text.
+// that text has no host.
 func Convert(name string, text []byte) (file string, notes []string, err error) {
 	c := &conf{name: name}
 	for i, line := range strings.Split(strings.TrimPrefix(string(text), "\ufeff"), "\n") {
@@ -52,7 +52,7 @@ func (c *conf) note(line int, format string, args ...any) {
 var words = []string{"host", "media", "parameter"}
 
 // maxLine is how many bytes of a line are taken: the converted line fits in a line of fapws.toml, however much of it
-// has to be escaped.
+// must be escaped.
 const maxLine = 2048
 
 func (c *conf) read(n int, line string) {

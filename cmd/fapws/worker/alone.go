@@ -20,7 +20,7 @@ import (
 	"fapws/runtime/loglevel"
 )
 
-// alone is the host of a service without a supervisor, and what its control socket shows.
+// alone is the host of a service without a supervisor, and the source of its control socket.
 type alone struct {
 	s     *service
 	early bind.Early[*listen.Listener]

@@ -35,10 +35,10 @@ type channelRelay struct {
 	purges     *workqueue.Queue[string]         // patterns in JSON, for sendPurges
 	said       int64                            // cost of the messages sent up; of up
 	dealt      int64                            // cost of the answers to them; of down
-	own        numbering                        // of what publishInOrder has added
+	own        numbering                        // of the events that publishInOrder has added
 	begun      []byte                           // of events whose last message has not come; of listen
 	waiting    atomic.Int64                     // bytes in down
-	overflowed atomic.Bool                      // it was said that some are lost
+	overflowed atomic.Bool                      // the loss of some is reported
 	history    chan *pool.Channel               // with Take: a channel to another worker, or nil
 	taking     sync.WaitGroup                   // for other workers that hand clients over
 
@@ -250,7 +250,7 @@ func (r *channelRelay) join() {
 			return
 		}
 		defer from.Close()
-		r.s.server.HoldHistory(r.s.conf.LoadTimeout + holdFor) // who retires may hand its subscribers over
+		r.s.server.HoldHistory(r.s.conf.LoadTimeout + holdFor) // a retiring worker may hand its subscribers over
 		if err := takeHistory(r.s.server, from, silence); err != nil {
 			r.s.log.Log(loglevel.Warning, fmt.Sprintf("worker %d has not got all past events: %v", os.Getpid(), err))
 		}

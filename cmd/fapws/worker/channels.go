@@ -15,7 +15,7 @@ import (
 	"fapws/runtime/workqueue"
 )
 
-// backlogPause is how long who publishes waits when too many events wait to be sent.
+// backlogPause is the pause of a publisher while too many events wait to be sent.
 const backlogPause = 2 * time.Millisecond
 
 // useChannels wires channels: between the loop, the application and the relay.
@@ -83,7 +83,7 @@ func (r *localRelay) counted(name string, n int)             { pybridge.CountSub
 func (r *localRelay) purge(cache.Pattern)                    {}
 func (r *localRelay) flush(time.Duration)                    {}
 
-// dealt says that events of cost bytes are the server's own. Any goroutine.
+// dealt reports that the server has taken events of cost bytes. It is safe for concurrent use.
 func (s *service) dealt(cost int64) {
 	if s.handler != nil {
 		s.handler.Dealt(cost)
@@ -126,7 +126,7 @@ func messageOf(e *pybridge.Event) *pubsub.Message {
 	return &pubsub.Message{Name: e.Name, ID: e.ID, Event: e.Type, Data: e.Data}
 }
 
-// countedAs is the name under which the number of subscribers of a channel, or of WebSockets in a group, is told.
+// countedAs is the name under which workers report the subscribers of a channel, or the WebSockets in a group.
 func countedAs(name string) string {
 	if pybridge.IsGroup(name) {
 		return pybridge.GroupKey(name)

@@ -89,7 +89,7 @@ func orNever(d time.Duration) time.Duration {
 	return d
 }
 
-// proxies turns what settings has checked into networks. "*" is everybody.
+// proxies turns the text that settings has checked into networks. "*" is every address.
 func proxies(list []string) (networks []netip.Prefix, unix bool) {
 	for _, one := range list {
 		switch one {

@@ -95,7 +95,7 @@ func (s *service) openForks() error {
 	var failed *forkserver.LoadError
 	switch {
 	case errors.As(err, &failed) && failed.Code >= 0:
-		return exit.Silently(failed.Code) // it has said why
+		return exit.Silently(failed.Code) // it has reported the reason
 	case err != nil:
 		return exit.NotStarted("%v", err)
 	}
@@ -139,7 +139,7 @@ func (s *service) useForks(server *forkserver.Server) {
 }
 
 // followErrors is for when the error log was rotated: the fork server has it as its
-// standard error, too. Any goroutine.
+// standard error, too. It is safe for concurrent use.
 func (s *service) followErrors() {
 	if server := s.forks.Load(); server != nil {
 		server.FollowStderr()

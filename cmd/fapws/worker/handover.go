@@ -19,7 +19,7 @@ import (
 )
 
 // Workers hand over the state of channels to each other: past events to every one that starts, subscribers to the one
-// that takes a place. The supervisor makes a channel between two of them, and has nothing else to do with it.
+// that takes its place. The supervisor only makes a channel between the two.
 
 const (
 	// holdFor is how long a worker forgets no event, beyond the time that others of
@@ -44,7 +44,7 @@ func (r *channelRelay) give(files []*os.File) {
 	r.down.Add(relayItem{do: func() { go giveHistory(to, r.s.server.Subscribers().ExportHistory()) }})
 }
 
-// giveHistory sends pieces of history to another worker as quickly as that takes them. A goroutine of its own: this worker's clients
+// giveHistory sends pieces of history to another worker as quickly as that reads them. It runs on a separate goroutine: this worker's clients
 // do not wait for it.
 func giveHistory(to *pool.Channel, pieces iter.Seq[[]byte]) {
 	defer to.Close()
@@ -61,7 +61,7 @@ type receiver interface {
 	ReceiveWithin(time.Duration) (*pool.Message, []*os.File, error)
 }
 
-// takeHistory takes what give gives. It ends when the other worker has ended, or has sent nothing for so long.
+// takeHistory receives the pieces of giveHistory. It ends when the other worker has ended, or has sent nothing for the limit.
 func takeHistory(s *runtime.Server, from receiver, silence time.Duration) error {
 	for {
 		m, _, err := from.ReceiveWithin(silence)
@@ -85,7 +85,7 @@ func (r *channelRelay) take(what string, files []*os.File) {
 	}
 	switch {
 	case what == pool.History:
-		r.history <- from // there is room: it is said once
+		r.history <- from // does not block: it is sent once
 	case from != nil:
 		r.taking.Add(1)
 		go r.takeSubscribers(from)
@@ -213,7 +213,7 @@ func (p *Parent) takeBack(to *pool.Channel) {
 }
 
 // handClientsOver gives all subscribers, and the WebSockets for which that is possible, to the process that takes the place of this one; without one
-// they are told to come back. A goroutine of its own.
+// they are told to come back. It runs on a separate goroutine.
 func (p *Parent) handClientsOver(ctx context.Context) {
 	s := p.s
 	to := p.successor.Load()

@@ -12,9 +12,9 @@ import (
 )
 
 // host is what surrounds a service: alone, or the Parent of a worker. Its methods are called
-// on the main thread, in this order, if nothing else is said.
+// on the main thread, in this order, unless stated otherwise.
 type host interface {
-	// replacement asks for another process in the place of this one; nil: there is no such thing.
+	// replacement asks for another process in the place of this one; nil where that is impossible.
 	replacement() func()
 
 	// begin is called before the applications are loaded, and open afterwards. open returns the

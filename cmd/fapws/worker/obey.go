@@ -165,7 +165,7 @@ func alive(server *runtime.Server) string {
 	return Alive
 }
 
-// onAsk sets what answers a question of the supervisor. Any goroutine.
+// onAsk sets the function that answers a question of the supervisor. It is safe for concurrent use.
 func (p *Parent) onAsk(pendingQuery string, answer func() string) {
 	p.onAskAbout(pendingQuery, func(string) string { return answer() })
 }
@@ -190,7 +190,7 @@ func (p *Parent) answer(m *pool.Message) {
 }
 
 // recycle asks for another process in the place of this one. why follows
-// "worker N" in the log. Any goroutine.
+// "worker N" in the log. It is safe for concurrent use.
 func (p *Parent) recycle(why string) {
 	_ = p.channel.Send(&pool.Message{Kind: pool.Recycle, Text: why}) // listen sees the end of the channel
 }

@@ -38,16 +38,16 @@ type Parent struct {
 	channel     *pool.Channel
 	died        <-chan os.Signal // of the supervisor, as the kernel tells
 	over        sync.Once        // of lost
-	stderr      int              // what standard error is to be once the application has loaded; -1: as it is
-	placeholder bool             // there is no application to load
-	root        string           // of --chroot, to enter when it has loaded; "": none
+	stderr      int              // becomes standard error when the application has loaded; -1: no change
+	placeholder bool             // no application to load
+	root        string           // of --chroot, to enter when it has loaded, or ""
 
 	mu        sync.Mutex
 	answers   map[string]func(about string) string
 	epoch     string // of the numbers of events
 	events    *channelRelay
 	departs   chan struct{}                // closed by pool.Depart
-	successor atomic.Pointer[pool.Channel] // another worker, which gets the subscribers; nil: there is none
+	successor atomic.Pointer[pool.Channel] // another worker, which gets the subscribers, or nil
 }
 
 // TakeParent returns the supervisor that has started this process, or nil. It
@@ -130,7 +130,7 @@ func (p *Parent) serving([]net.Addr) {
 }
 
 func (p *Parent) abandon()              {}
-func (p *Parent) level() loglevel.Level { return loglevel.Debug } // it is no news, see the supervisor's
+func (p *Parent) level() loglevel.Level { return loglevel.Debug } // the supervisor logs the same
 
 func (p *Parent) stopping(grace time.Duration) string {
 	return fmt.Sprintf("worker %d is stopping: up to %v for active requests", os.Getpid(), grace)
@@ -199,7 +199,7 @@ func (p *Parent) restoreStderr() {
 }
 
 // present says that this process could serve, after the request that has to be
-// answered before. On a goroutine of its own.
+// answered before. It runs on a separate goroutine.
 func (p *Parent) present() {
 	s := p.s
 	if s.conf.ReloadCheck != "" {

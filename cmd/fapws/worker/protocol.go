@@ -10,7 +10,7 @@ import (
 type Settled struct {
 	settings.Config
 	BindFrom settings.Source
-	Python   string // version; "": none runs
+	Python   string // version, or "" without an interpreter
 	Served   string // the application or site, for people
 }
 
@@ -25,5 +25,5 @@ const (
 	Alive = "yes"
 )
 
-// AnswerWithin is how long a supervisor waits for what its workers say.
+// AnswerWithin is the time that a supervisor waits for the answers of its workers.
 const AnswerWithin = stackWait + time.Second

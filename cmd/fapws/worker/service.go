@@ -115,7 +115,7 @@ func (s *service) load() (err error) {
 	return err
 }
 
-// exit ends the process at once, but for lines of the logs.
+// exit ends the process at once, after writing the remaining lines of the logs.
 func (s *service) exit(code int) {
 	s.host.abandon()
 	s.logs.Close()

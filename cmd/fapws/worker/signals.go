@@ -29,7 +29,7 @@ type signals struct {
 	reopen func() // the log files
 
 	// replace asks the supervisor of a worker for another one in its place;
-	// nil: there is none.
+	// nil without one.
 	replace func()
 
 	mu      sync.Mutex

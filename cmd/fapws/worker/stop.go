@@ -29,9 +29,9 @@ const retiredIdle = 5 * time.Second
 type shutdownMode uint8
 
 const (
-	gracefully shutdownMode = iota // requests in flight are finished, idle connections close
+	gracefully shutdownMode = iota // active requests are finished, idle connections close
 	quietly                        // the same, but no client notices: others accept in this process's place
-	quickly                        // requests in flight are cut off
+	quickly                        // active requests are cut off
 )
 
 // lastNotices is how long on_leave may take when all subscribers have left, and lastEvents how long the supervisor
@@ -51,7 +51,7 @@ type shutdownRequest struct {
 }
 
 // serve returns when a signal, the supervisor or the script has ended serving,
-// and everything that was in flight too. It returns the exit code.
+// and all active requests, too. It returns the exit code.
 func (s *service) serve() (code int) {
 	done := make(chan int)
 	go func() {
