@@ -139,7 +139,7 @@ func TestLayers(t *testing.T) {
 	}
 }
 
-// TestTestsOnly: what tests need is no part of the executable.
+// TestTestsOnly: packages for tests are not part of the executable.
 func TestTestsOnly(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", "fapws/cmd/fapws").Output()
 	if err != nil {

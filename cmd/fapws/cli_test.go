@@ -287,7 +287,7 @@ func occupyCommand(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("TAKEN", strconv.Itoa(ln.Addr().(*net.TCPAddr).Port))
 }
 
-// transcript collects lines and tells who waits for one.
+// transcript collects lines and wakes tests that wait for one.
 type transcript struct {
 	mu    sync.Mutex
 	lines bytes.Buffer

@@ -78,7 +78,7 @@ func typeCheck(t *testing.T, goos, arch string) map[string][]string {
 	return wrong
 }
 
-// dropBodies leaves of functions what their callers have to know.
+// dropBodies leaves only the signatures of functions.
 func dropBodies(file *ast.File) {
 	for _, d := range file.Decls {
 		if f, ok := d.(*ast.FuncDecl); ok {
@@ -87,7 +87,7 @@ func dropBodies(file *ast.File) {
 	}
 }
 
-// needsC reports whether p, or what it imports of fapws, is in C and has no counterpart in Go, or runs the executable, which is.
+// needsC reports whether p, or a package of fapws that it imports, is in C without a counterpart in Go, or runs the executable, which is.
 func needsC(p *packages.Package) bool {
 	if strings.HasPrefix(p.PkgPath, "fapws/cmd/fapws/acceptance") {
 		return true

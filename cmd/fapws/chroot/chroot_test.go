@@ -29,7 +29,7 @@ func TestZoneRule(t *testing.T) {
 	}
 }
 
-// TestFurnishedPaths: what is below the folder has the same path inside.
+// TestFurnishedPaths: files below the folder have the same path inside.
 func TestFurnishedPaths(t *testing.T) {
 	if os.Geteuid() != 0 {
 		if err := Furnish(t.TempDir()); err == nil || strings.Contains(err.Error(), "\n") {

@@ -228,7 +228,7 @@ func TestPick(t *testing.T) {
 	}
 }
 
-// left makes a socket that nobody listens on.
+// left makes a socket without a listener.
 func left(t *testing.T, path string) {
 	t.Helper()
 	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})

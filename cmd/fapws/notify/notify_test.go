@@ -89,7 +89,7 @@ func TestNoManager(t *testing.T) {
 	}
 	n.Watch(context.Background(), nil) // returns
 	if New(environ("NOTIFY_SOCKET", filepath.Join(t.TempDir(), "gone"))).Ready("") == nil {
-		t.Error("no error when nobody receives")
+		t.Error("no error without a receiver")
 	}
 }
 
@@ -117,7 +117,7 @@ func TestWatchdogInterval(t *testing.T) {
 	}
 }
 
-// TestTake: children inherit nothing, a successor gets what it needs.
+// TestTake: children inherit nothing, a successor gets the variables that it needs.
 func TestTake(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "/run/x")
 	t.Setenv("WATCHDOG_USEC", "2000000")

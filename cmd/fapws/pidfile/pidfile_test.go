@@ -36,8 +36,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestRemoveWithoutRoot: who may not remove the file any more empties it, and
-// that is nobody's. (Who is not root sees that it cannot become another.)
+// TestRemoveWithoutRoot: a server that may no longer remove the file empties it, and
+// that belongs to no process. (A user other than root sees that it cannot become another.)
 func TestRemoveWithoutRoot(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "app.pid")
 	for range 2 {
@@ -120,7 +120,7 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-// TestSymbolicLink: what a link at the path points to is neither read nor
+// TestSymbolicLink: the target of a link at the path is neither read nor
 // written.
 func TestSymbolicLink(t *testing.T) {
 	dir := t.TempDir()
@@ -135,7 +135,7 @@ func TestSymbolicLink(t *testing.T) {
 	}
 }
 
-// TestRemoveLeavesOthers: what is not ours any more stays.
+// TestRemoveLeavesOthers: the file of another process stays.
 func TestRemoveLeavesOthers(t *testing.T) {
 	for name, change := range map[string]func(t *testing.T, path string){
 		"replaced": func(t *testing.T, path string) { must(t, os.Remove(path)); holding("1\n")(t, path) },

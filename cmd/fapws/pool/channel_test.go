@@ -72,11 +72,11 @@ func TestChannel(t *testing.T) {
 		t.Errorf("at the end: %v", err)
 	}
 	if err := theirs.Send(&Message{Kind: Loaded}); err == nil {
-		t.Error("sent to nobody")
+		t.Error("sent without a receiver")
 	}
 }
 
-// A worker is not trusted to send what makes sense.
+// A worker is not trusted to send messages that make sense.
 func TestChannelNonsense(t *testing.T) {
 	for _, text := range []string{"", "nonsense", "[]", `{"Kind":7}`, `{"Kind":"answer"`} {
 		ours, theirs := channels(t)
@@ -105,7 +105,7 @@ func TestNoChannel(t *testing.T) {
 	}
 }
 
-// What a worker has said last is heard, though it has died without having heard
+// The last message of a worker is received, although it has died without having read
 // everything.
 func TestChannelOfTheDead(t *testing.T) {
 	ours, theirs := channels(t)

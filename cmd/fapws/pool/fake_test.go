@@ -54,7 +54,7 @@ func (f *fake) run() {
 	f.obey()
 }
 
-// load does what the behaviour says; "hang" lasts until it says another thing.
+// load follows the behaviour; "hang" lasts until the behaviour changes.
 func (f *fake) load() {
 	protocol := Protocol
 	for {
@@ -154,7 +154,7 @@ func (f *fake) publish(id uint64, what, about string) {
 	_ = f.channel.SendAnswer(id, strings.Repeat(what+" "+about, 50_000))
 }
 
-// pass hands over what was heard, as if it were history.
+// pass hands over the received events, as if they were history.
 func (f *fake) pass(m *Message, files []*os.File) {
 	if m.Text == History && m.Kind == Take {
 		defer close(f.knows)
@@ -217,7 +217,7 @@ type house struct {
 	log strings.Builder
 }
 
-// patience bounds the wait for what should happen at once.
+// patience bounds the wait for events that should happen at once.
 const patience = 2 * time.Minute
 
 // start makes a supervisor and runs it. It has to have ended when the test
@@ -258,7 +258,7 @@ func start(t *testing.T, behaviour string, change func(*Options)) *house {
 	return h
 }
 
-// behave says what workers that are started from now on do.
+// behave sets the behaviour of workers that are started from now on.
 func (h *house) behave(text string) {
 	h.t.Helper()
 	// Whole or not at all, as one may be starting.
@@ -321,7 +321,7 @@ func (h *house) serving(n int) (pids []int) {
 	return pids
 }
 
-// ask connects and returns the process number of who answers.
+// ask connects and returns the process number of the worker that answers.
 func (h *house) ask() int {
 	h.t.Helper()
 	h.mu.Lock()

@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/loglevel"
 )
 
-// TestCheck: a worker counts as broken only if it sleeps over what it was sent, several times in a row. One
+// TestCheck: a worker counts as broken only if it sleeps while messages wait for it, several times in a row. One
 // that computes, or was stopped, does not.
 func TestCheck(t *testing.T) {
 	for _, c := range []struct {

@@ -40,7 +40,7 @@ func TestFirstStartFails(t *testing.T) {
 	}
 }
 
-// Who stays when the first start fails tries again when told to.
+// A supervisor that stays when the first start fails tries again on a signal.
 func TestStay(t *testing.T) {
 	t.Parallel()
 	h := start(t, "exit 1", func(o *Options) { o.Stay = true })
@@ -133,7 +133,7 @@ func TestReplace(t *testing.T) {
 	eventually(t, "both answer", func() bool { return h.ask() == now[1] })
 }
 
-// A worker that the kernel has killed for want of memory is told from one that somebody has killed.
+// A worker that the kernel has killed for want of memory is distinguished from one that a user has killed.
 func TestOutOfMemory(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
@@ -288,8 +288,8 @@ func TestStop(t *testing.T) {
 	})
 }
 
-// TestReloadChanged: what hangs while it loads gives way to what is newer, and
-// who waited for it gets the outcome of that.
+// TestReloadChanged: a generation that hangs while it loads gives way to a newer one, and
+// a caller that waited for it gets the outcome of that.
 func TestReloadChanged(t *testing.T) {
 	t.Parallel()
 	h := start(t, "", nil)

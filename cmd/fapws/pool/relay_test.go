@@ -57,7 +57,7 @@ func numbered(text string) (events []string) {
 	return events
 }
 
-// All workers hear what any of them publishes, in one order, without a gap; those
+// All workers receive all events that any of them publishes, in one order, without a gap; those
 // that are started later have it from the others.
 func TestRelay(t *testing.T) {
 	t.Parallel()
@@ -98,7 +98,7 @@ func TestRelay(t *testing.T) {
 	h.heard(1020)
 }
 
-// Counts are added up, also without one who has died.
+// Counts are added up, also without a worker that has died.
 func TestCounts(t *testing.T) {
 	t.Parallel()
 	h := start(t, "", nil)
@@ -139,7 +139,7 @@ func (h *house) counts(pids []int, n int) {
 	})
 }
 
-// counted returns what each worker has heard of the others, as "name:number".
+// counted returns the counts that each worker has received from the others, as "name:number".
 func (h *house) counted() map[int][]string {
 	h.t.Helper()
 	all := make(map[int][]string)

@@ -61,7 +61,7 @@ func helper(username, group string) error {
 	return id.Assume(false) // it is that already
 }
 
-// status is what /proc says of the calling thread, in one line.
+// status is the state of the calling thread in /proc, in one line.
 func status() string {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/status", syscall.Gettid()))
 	if err != nil {
@@ -149,8 +149,8 @@ func TestCredential(t *testing.T) {
 	}
 }
 
-// TestEnvironOfNobody: a user without an entry has nobody else's name.
-func TestEnvironOfNobody(t *testing.T) {
+// TestEnvironOfUnknownUser: a user without an entry does not get another user's name.
+func TestEnvironOfUnknownUser(t *testing.T) {
 	for _, name := range []string{"HOME", "USER", "LOGNAME"} {
 		t.Setenv(name, "root")
 	}
@@ -235,7 +235,7 @@ func TestOwner(t *testing.T) {
 	}
 }
 
-// TestMatches: what is left of root in any field of a thread is found.
+// TestMatches: a remainder of root in any field of a thread is found.
 func TestMatches(t *testing.T) {
 	id := &Identity{UID: 7, GID: 8, Groups: []int{8, 9}}
 	const good = "Name:\tx\nUid:\t7\t7\t7\t7\nGid:\t8\t8\t8\t8\nGroups:\t8 9 \nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n"

@@ -70,7 +70,7 @@ func sample(t *testing.T, row *Setting) string {
 	}
 }
 
-// sampleText is for what takes any text.
+// sampleText is for settings that take any text.
 func sampleText(row *Setting) string {
 	if row.Default != "" {
 		return fmt.Sprintf("%q", row.Default)
@@ -223,7 +223,7 @@ func TestKept(t *testing.T) {
 	}
 }
 
-// What names files and folders is relative to the file that says so.
+// Names of files and folders are relative to the configuration file.
 func TestPathsAreMarked(t *testing.T) {
 	for _, row := range Table(Machine{}) {
 		names := strings.HasSuffix(row.Arg, "FILE") || strings.HasSuffix(row.Arg, "FILES") || strings.HasSuffix(row.Arg, "DIR") || strings.HasSuffix(row.Arg, "DIRS")

@@ -74,7 +74,7 @@ func TestRoff(t *testing.T) {
 	}
 }
 
-// TestCompletion asks a real bash what it would offer.
+// TestCompletion asks a real bash for its completions.
 func TestCompletion(t *testing.T) {
 	dir := t.TempDir()
 	var script bytes.Buffer
@@ -119,7 +119,7 @@ echo "${COMPREPLY[*]}"`, "bash", line)
 	}
 }
 
-// TestManSignals: the man page says of signals what they do.
+// TestManSignals: the man page describes the effect of each signal.
 func TestManSignals(t *testing.T) {
 	var man bytes.Buffer
 	WriteInternal(&man, "man", "", nil)

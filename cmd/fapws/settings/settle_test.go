@@ -190,7 +190,7 @@ func TestRefusals(t *testing.T) {
 }
 
 // TestFlagHidesScript: a script with a value that fapws refuses can still be
-// served by who cannot change it.
+// served by a user who cannot change it.
 func TestFlagHidesScript(t *testing.T) {
 	_, c, err := places{flags: "--debug 1", script: map[string]any{"DEBUG": true}}.settle(t)
 	if err != nil || c.Debug != 1 {

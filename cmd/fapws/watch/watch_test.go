@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// patience bounds the wait for what should happen at once.
+// patience bounds the wait for events that should happen at once.
 const patience = 2 * time.Minute
 
 // dir is a folder that is watched in a test.
@@ -85,11 +85,11 @@ func next(t *testing.T, w *Watcher) string {
 // TestChanges: each is told once. What must not be told is followed by what
 // must be, in another file, which then is the first to be told.
 func TestChanges(t *testing.T) {
-	const sign = "app/sign.py" // what ends a silent change
+	const sign = "app/sign.py" // the file that ends a silent change
 	for _, tt := range []struct {
 		name   string
 		o      Options
-		files  []string // besides app/app.py and app/sign.py
+		files  []string // in addition to app/app.py and app/sign.py
 		before func(d *dir)
 		change func(d *dir)
 		want   string // "" is silence
@@ -106,7 +106,7 @@ func TestChanges(t *testing.T) {
 		}, want: "app.py changed"},
 		{name: "moved in", files: []string{"elsewhere.py"},
 			change: func(d *dir) { d.rename("elsewhere.py", "app/app.py") }, want: "app.py changed"},
-		{name: "steps: backup and written anew", change: func(d *dir) {
+		{name: "steps: backup and written again", change: func(d *dir) {
 			d.rename("app/app.py", "app/app.py~")
 			d.write("app/app.py", "new")
 		}, want: "app.py changed"},
@@ -219,7 +219,7 @@ func TestChanges(t *testing.T) {
 	}
 }
 
-// TestAfterwards: what was told once is watched on.
+// TestAfterwards: a file whose change was reported is still watched.
 func TestAfterwards(t *testing.T) {
 	d := newDir(t, "app/app.py")
 	w := d.watch(Options{})
@@ -248,7 +248,7 @@ func TestAfterwards(t *testing.T) {
 	}
 }
 
-// TestUnread: who does not listen finds one change for all.
+// TestUnread: a late reader finds one change for all.
 func TestUnread(t *testing.T) {
 	w := &Watcher{changes: make(chan Change, 1), found: map[string]string{}, tree: &tree{}}
 	for _, found := range []map[string]string{{"a.py": "changed"}, {"b.py": "added", "c.py": "removed"}, {"b.py": "changed"}} {

@@ -38,7 +38,7 @@ workers = 1
 		t.Errorf("access log beside the file: %v\n%s", err, log)
 	}
 
-	// What is in the folder is found, and flags win over it.
+	// The file in the folder is found, and flags win over it.
 	code, stdout, _ := fapwstest.Command{Flags: []string{"--print-config", "--threads", "3"}, Dir: dir}.Run(t)
 	for _, line := range []string{
 		"max-body-size 1K file fapws.toml:6",
@@ -222,7 +222,7 @@ func TestPrivateFiles(t *testing.T) {
 	}
 }
 
-// The command line decides, also against a file: what is served, where, how.
+// The command line wins over a file: about the application, the address and the settings.
 func TestCommandLineDecides(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -237,7 +237,7 @@ func TestCommandLineDecides(t *testing.T) {
 
 	s = fapwstest.Command{Flags: []string{"--port", "0", "--host", "127.0.0.1", "--config", "off", "web"}, Dir: dir}.Start(t)
 	s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
-	s.Ask(fapwstest.Get("/")).Want(t, 200, "a.txt") // who names a folder and no more gets its list
+	s.Ask(fapwstest.Get("/")).Want(t, 200, "a.txt") // a folder without more flags has a listing
 	code, _, stderr := fapwstest.Command{Flags: []string{"--config", "off"}, Dir: dir}.Run(t)
 	if code != 2 || !strings.HasPrefix(stderr, "fapws: no application given; ") {
 		t.Errorf("code %d: %s", code, stderr)
@@ -261,7 +261,7 @@ func TestFolder(t *testing.T) {
 	})
 }
 
-// A reload reads the file anew; one with a mistake leaves everything as it was.
+// A reload reads the file again; a mistake leaves everything as it was.
 func TestConfigReload(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -291,7 +291,7 @@ func TestConfigReload(t *testing.T) {
 	}
 }
 
-// replace writes a file as a good editor does: nobody sees half of it.
+// replace writes a file as a good editor does: no reader sees half of it.
 func replace(t *testing.T, name, text string) {
 	t.Helper()
 	if err := os.Rename(fapwstest.Write(t, name+".new", text), name); err != nil {
@@ -299,7 +299,7 @@ func replace(t *testing.T, name, text string) {
 	}
 }
 
-// Who develops need not restart after a change of the file.
+// Developers need not restart after a change of the file.
 func TestConfigIsWatched(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

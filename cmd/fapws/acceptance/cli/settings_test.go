@@ -67,7 +67,7 @@ func TestDebug(t *testing.T) {
 }
 
 // The access log is in Apache's combined format, a line for each
-// answer, whoever made it; nothing that a client sends breaks a line.
+// answer, whatever its source; nothing that a client sends breaks a line.
 func TestAccessLog(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		name := t.TempDir() + "/log"

@@ -10,7 +10,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// digest is what input.py says of a body.
+// digest is the answer of input.py to a body.
 func digest(body string) string {
 	return fmt.Sprintf("%d %x", len(body), sha256.Sum256([]byte(body)))
 }
@@ -42,7 +42,7 @@ func TestInput(t *testing.T) {
 		body := text(9_000_000)
 		s.Ask(fapwstest.Request("POST", "/read", body)).Is(t, digest(body))
 		s.Ask(fapwstest.Chunked("POST", "/lines", body, 100_000)).Is(t, digest(body))
-		w := s.Dial() // a body that nobody reads is not taken for the next request
+		w := s.Dial() // an unread body is not taken for the next request
 		w.Send(fapwstest.Request("POST", "/ignored", "GET /read HTTP/1.1\r\n\r\n"), fapwstest.Request("POST", "/ignored", text(300_000)), fapwstest.Get("/length"))
 		w.Answer().Is(t, "not read")
 		w.Answer().Is(t, "not read")
@@ -76,7 +76,7 @@ func TestMaxBodySize(t *testing.T) {
 	})
 }
 
-// What a handler keeps of a request is harmless when the request is over.
+// Objects of a request that a handler keeps are harmless when the request is over.
 func TestKeptAfterTheRequest(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "kept.py")

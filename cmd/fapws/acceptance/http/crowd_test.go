@@ -95,7 +95,7 @@ func TestLoadClientsWait(t *testing.T) {
 			if n, _ := strconv.Atoi(at); n < 1 || n > most || (m.Inline() && n != 1) {
 				t.Errorf("%s handlers ran at the same time, with --max-clients %d", at, most)
 			}
-			// Those who are in at the same time may overtake each other.
+			// Clients inside at the same time may overtake each other.
 			came := strings.Split(order, ",")
 			if len(came) != clients || (most == 1 && !slices.Equal(came, want)) {
 				t.Errorf("with --max-clients %d they were served in the order %s", most, order)
@@ -105,7 +105,7 @@ func TestLoadClientsWait(t *testing.T) {
 }
 
 // TestLoadClientsAreRefused: with --max-clients-action 503 those beyond get that at once, and
-// who comes when there is room is served.
+// clients that come when there is room are served.
 func TestLoadClientsAreRefused(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "crowd.py", "--max-clients", "3", "--max-clients-action", "503")

@@ -72,7 +72,7 @@ func TestClose(t *testing.T) {
 	})
 }
 
-// A client that has shut down its side gets the answers to what it has asked.
+// A client that has shut down its side gets the answers to its requests.
 func TestHalfClose(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := fapwstest.ServeSlow(t, m)
@@ -92,7 +92,7 @@ func TestHalfClose(t *testing.T) {
 	})
 }
 
-// Clients that vanish at any point harm nobody else.
+// Clients that vanish at any point do not harm others.
 func TestClientsVanish(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		s, _ := fapwstest.ServeSlow(t, m)

@@ -10,7 +10,7 @@ import (
 
 // hostile are messages that another server on the way could take for something
 // else (RFC 9112), and what is no HTTP at all. After each the bytes of another
-// request follow, which nobody may answer.
+// request follow, which must not be answered.
 var hostile = []struct {
 	name, text string
 	status     int
@@ -119,7 +119,7 @@ func TestHostileFraming(t *testing.T) {
 	})
 }
 
-// What looks odd and is right.
+// Requests that look odd and are right.
 func TestTolerated(t *testing.T) {
 	cases := []struct{ name, text string }{
 		{"empty lines before", "\r\n\r\nGET /count HTTP/1.1\r\nHost: a\r\n\r\n"},

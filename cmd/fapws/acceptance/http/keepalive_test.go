@@ -69,7 +69,7 @@ func TestPipelining(t *testing.T) {
 			want = append(want, body)
 		}
 		w := s.Dial()
-		go io.WriteString(w.Conn, b.String()) // what fails is seen below
+		go io.WriteString(w.Conn, b.String()) // a failure is seen below
 		for i, body := range want {
 			if a := w.Answer().Want(t, 200); a.Text != body {
 				t.Fatalf("response %d is %q, want %q", i, a.Text, body)

@@ -113,7 +113,7 @@ func TestFewDescriptorsForTransfers(t *testing.T) {
 			crowd[i] = s.Dial()
 			crowd[i].Send(fapwstest.Get("/shared", "Connection: close"))
 		}
-		time.Sleep(500 * time.Millisecond) // nobody reads: what can be started has been
+		time.Sleep(500 * time.Millisecond) // no client reads: all transfers that can begin have begun
 		var all sync.WaitGroup
 		for _, w := range crowd {
 			all.Go(func() {
@@ -183,7 +183,7 @@ func TestSerial(t *testing.T) {
 	}
 }
 
-// A handler that waits delays nobody else, with threads.
+// With threads, a handler that waits does not delay others.
 func TestSlowHandler(t *testing.T) {
 	t.Parallel()
 	s, folder := fapwstest.ServeSlow(t, fapwstest.Threads)

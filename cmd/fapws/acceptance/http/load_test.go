@@ -85,7 +85,7 @@ func TestLoadPrograms(t *testing.T) {
 }
 
 // TestLoadNoDescriptors: without descriptors for more connections, the server waits
-// without spinning, tells those who come that they shall come back, and is itself again
+// without spinning, answers new clients with 503 and Retry-After, and accepts again
 // when there are some.
 func TestLoadNoDescriptors(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
@@ -100,7 +100,7 @@ func TestLoadNoDescriptors(t *testing.T) {
 			time.Sleep(2 * time.Second)
 			return ticks(s)-before <= 40 // hundredths of a second
 		})
-		fapwstest.Eventually(t, "somebody gets 503", func() bool {
+		fapwstest.Eventually(t, "a client gets 503", func() bool {
 			w := s.Dial()
 			defer w.Close()
 			w.Get("/hello")

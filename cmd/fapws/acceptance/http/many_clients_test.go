@@ -89,7 +89,7 @@ func again(call func(int, []byte) (int, error), fd int, b []byte) (n int, err er
 }
 
 // TestRequestsInPieces: an incomplete request waits until it is whole, and
-// what arrives together is answered in order.
+// requests that arrive together are answered in order.
 func TestRequestsInPieces(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "ancestors.py")

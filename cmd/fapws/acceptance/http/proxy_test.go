@@ -24,8 +24,8 @@ func dialFrom(t *testing.T, from, to string) *fapwstest.Client {
 	return fapwstest.NewClient(t, c)
 }
 
-// What a trusted proxy says is in environ, and others' fields are fields only,
-// also when requests look the same but for who sends them.
+// Fields of a trusted proxy change environ, and the same fields of other clients do not, also when only
+// the sender differs.
 func TestTrustedProxy(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		log := filepath.Join(t.TempDir(), "log")

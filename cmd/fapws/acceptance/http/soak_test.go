@@ -46,7 +46,7 @@ func TestSoak(t *testing.T) {
 }
 
 type figures struct {
-	kinds   map[string]int // open files by what they are
+	kinds   map[string]int // open files by kind
 	threads int
 	rss     int
 }

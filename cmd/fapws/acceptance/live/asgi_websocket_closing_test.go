@@ -71,7 +71,7 @@ func TestASGIWebSocketClosing(t *testing.T) {
 			{"/answers/none", nil, "", "disconnect 4001 bye OSError"},
 			{"/answers/one", []string{"0"}, "0", "sent 0 disconnect 4001 bye OSError"},
 			{"/answers/later", []string{"0", ".01", ".02"}, "0 .01 .02", "sent 0 sent .01 sent .02 disconnect 4001 bye OSError"},
-			// The answers come too late to be sent, but what was received before is all there.
+			// The answers come too late to be sent, but all messages received before are there.
 			{"/answers/slow", []string{"1.6", "0", ".0", "0.0"}, "", "sent 1.6 sent 0 sent .0 sent 0.0 disconnect 4001 bye OSError"},
 			{"/listens", []string{"x", "y"}, "", "disconnect OSError"},
 			{"/stays", nil, "", "websocket.disconnect"},
@@ -88,17 +88,17 @@ func TestASGIWebSocketClosing(t *testing.T) {
 		c.Conn.Close()
 		noted("/answers/gone", "sent 0.3 sent 0 disconnect 4001 bye OSError")
 
-		// Who does not receive goes on for a little, and not for ever.
+		// A task that does not receive goes on for a little, and not indefinitely.
 		closes(open("/pushes"))
 		noted("/pushes", "OSError")
 		closes(open("/pushes/unread", "x", "y"))
 		noted("/pushes/unread", "OSError")
 		closes(open("/floods", "x"))
 		noted("/floods", "OSError")
-		c = open("/floods/unread") // and it is not only the frame that nobody takes
+		c = open("/floods/unread") // and not only the frame is never read
 		c.Conn.(*net.TCPConn).CloseWrite()
 		noted("/floods/unread", "OSError")
-		c = open("/counts/gone", "x") // nor does it hold up others when nobody is there
+		c = open("/counts/gone", "x") // nor does it hold up others without a client
 		if err := c.Conn.(*net.TCPConn).SetLinger(0); err != nil {
 			t.Fatal(err)
 		}

@@ -56,7 +56,7 @@ func TestASGIWebSocket(t *testing.T) {
 
 		c = room(s, "/closes")
 		hears(t, c, "last words")
-		closesWith(t, c, 4321, strings.Repeat("é", 61)) // what fits
+		closesWith(t, c, 4321, strings.Repeat("é", 61)) // the part that fits
 		notes(s, "4321\nRuntimeError\nRuntimeError\nRuntimeError")
 		closesWith(t, room(s, "/returns"), 1000, "")
 		closesWith(t, room(s, "/raises"), 1011, "")
@@ -123,7 +123,7 @@ func TestASGIWebSocketHandshakeIsTheServers(t *testing.T) {
 	})
 }
 
-// Who leaves is noticed at once, by who sends and by who waits.
+// A disconnect is noticed at once, by tasks that send and by tasks that wait.
 func TestASGIWebSocketDisconnect(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgisockets.py") // nothing of it is an error
@@ -145,7 +145,7 @@ func TestASGIWebSocketDisconnect(t *testing.T) {
 	})
 }
 
-// Both ways, what one side does not take waits at the other.
+// Both ways, data that one side does not read waits at the other.
 func TestASGIWebSocketBackPressure(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgisockets.py")

@@ -24,7 +24,7 @@ func pidOf(t *testing.T, c *wstest.Client) (pid, version string) {
 	return pid, version
 }
 
-// told returns the next message that is not empty; those are sent to count who is there.
+// told returns the next message that is not empty; empty ones are sent to count the clients.
 func told(t *testing.T, c *wstest.Client) string {
 	t.Helper()
 	for {
@@ -61,7 +61,7 @@ func onBoth(s *fapwstest.Server, path string) (a, b *wstest.Client) {
 	return nil, nil
 }
 
-// TestBroadcast: what is broadcast to a WebSocket of PATHS reaches all who are connected
+// TestBroadcast: a broadcast to a WebSocket of PATHS reaches all that are connected
 // to it, in whatever process.
 func TestBroadcast(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
@@ -113,7 +113,7 @@ func TestBroadcast(t *testing.T) {
 				t.Errorf("got %q", got)
 			}
 		}
-		says(t, again, "odd z") // what a subclass of str calls its hash does not run
+		says(t, again, "odd z") // the __hash__ of a subclass of str does not run
 		gets(t, again, "joined")
 		says(t, again, "group z to z")
 		gets(t, again, "to z")
@@ -139,7 +139,7 @@ func TestBroadcast(t *testing.T) {
 	})
 }
 
-// TestBroadcastOrder: all get everything, and all in the same order, whoever says it.
+// TestBroadcastOrder: all get everything, and all in the same order, whatever the sender.
 func TestBroadcastOrder(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "broadcast.py")
@@ -151,7 +151,7 @@ func TestBroadcastOrder(t *testing.T) {
 			a, b := onBoth(s, "/room")
 			clients = append(clients, a, b)
 		}
-		for _, c := range clients { // who was accepted gets all that is said from now on
+		for _, c := range clients { // accepted clients get all later messages
 			pidOf(t, c)
 		}
 		const each = 200
@@ -189,8 +189,8 @@ func TestBroadcastOrder(t *testing.T) {
 	})
 }
 
-// TestBroadcastWhileOpening: what is said while on_open runs comes when it has ended, and
-// nobody else waits for it.
+// TestBroadcastWhileOpening: messages that come while on_open runs arrive when it has ended, and
+// no other client waits for it.
 func TestBroadcastWhileOpening(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) { // inline, nothing runs beside on_open
 		s := fapwstest.Serve(t, m, "broadcast.py")
@@ -203,7 +203,7 @@ func TestBroadcastWhileOpening(t *testing.T) {
 			}
 			opened <- c
 		}()
-		fapwstest.Eventually(t, "somebody is in its handshake", func() bool {
+		fapwstest.Eventually(t, "a client is in its handshake", func() bool {
 			n := s.Get("/count?slowly", 200).Text
 			return n == "1"
 		})
@@ -262,7 +262,7 @@ func TestBroadcastAtReload(t *testing.T) {
 	says(t, a, "thread after it")
 	gets(t, a, "after it")
 	gets(t, b, "after it")
-	// A worker that dies takes nobody with it.
+	// A worker that dies closes no client of another.
 	pid, _ := pidOf(t, b)
 	number, _ := strconv.Atoi(pid)
 	if err := syscall.Kill(number, syscall.SIGKILL); err != nil {
@@ -307,7 +307,7 @@ func TestRefusedAtReload(t *testing.T) {
 	}
 }
 
-// TestBroadcastBehind: who broadcasts more than can be sent has to wait, or hears of it.
+// TestBroadcastBehind: a sender of more than can be sent must wait, or gets an error.
 func TestBroadcastBehind(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "broadcast.py")
@@ -323,7 +323,7 @@ func TestBroadcastBehind(t *testing.T) {
 			c := room(s, "/room")
 			defer c.Conn.Close()
 			says(t, c, "thread and it goes on")
-			for { // what was still on its way may be more than this client takes: then it is closed
+			for { // the messages on their way may be more than this client takes: then it is closed
 				_, got, err := c.Receive()
 				if err != nil || string(got) == "and it goes on" {
 					return err == nil
@@ -333,7 +333,7 @@ func TestBroadcastBehind(t *testing.T) {
 	})
 }
 
-// TestBroadcastLarge: large messages go between workers in pieces, and two of them close nobody.
+// TestBroadcastLarge: large messages go between workers in pieces, and two of them close no client.
 func TestBroadcastLarge(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "broadcast.py", "--channel-max-event", "4M")
@@ -348,8 +348,8 @@ func TestBroadcastLarge(t *testing.T) {
 	}
 }
 
-// TestBroadcastSlowReader: who does not read is closed, with 1013, in the other worker, too, and costs
-// nobody anything; who says more than can be sent hears of it.
+// TestBroadcastSlowReader: a client that does not read is closed, with 1013, in the other worker, too, and does not
+// delay others; a sender of more than can be sent gets an error.
 func TestBroadcastSlowReader(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "broadcast.py")
@@ -374,7 +374,7 @@ func TestBroadcastSlowReader(t *testing.T) {
 		gone := func() bool { return strings.Count(s.Get("/left", 200).Text, "1013 too slow") > 0 }
 		for end := time.Now().Add(fapwstest.Patience); !gone(); {
 			if s.Get("/heavy?10x50000", 200).Is(t, "all"); time.Now().After(end) {
-				t.Fatal("nobody was closed")
+				t.Fatal("no client was closed")
 			}
 			total += 500000
 			fapwstest.Eventually(t, "who reads has it", func() bool { return got.Load() == total })

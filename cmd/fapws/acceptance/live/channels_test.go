@@ -86,7 +86,7 @@ func (l *subscriber) block() (text string, err error) {
 	}
 }
 
-// next reads the next event; what is none (a comment) is passed over.
+// next reads the next event; it skips comments.
 func (l *subscriber) next() (e event, err error) {
 	for {
 		text, err := l.block()
@@ -121,7 +121,7 @@ func (l *subscriber) gets(data string) event {
 	return e
 }
 
-// sends publishes by a request and returns who has.
+// sends publishes by a request and returns the process that published.
 func sends(s *fapwstest.Server, name, data string, more ...string) (pid string) {
 	s.T.Helper()
 	query := url.Values{"name": {name}, "data": {data}}
@@ -137,8 +137,8 @@ func counts(s *fapwstest.Server, name string, n int) {
 	fapwstest.Eventually(s.T, fmt.Sprint(n, " listen to ", name), func() bool { return s.Get("/count/"+name, 200).Text == strconv.Itoa(n) })
 }
 
-// TestChannels: whatever kind of handler says so, its client listens, and gets what
-// is published from wherever.
+// TestChannels: a handler of any kind makes its client a subscriber, and it gets events
+// published anywhere.
 func TestChannels(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "channels.py")
@@ -187,7 +187,7 @@ func TestChannels(t *testing.T) {
 		sends(s, "room/1", "to one")
 		several.gets("to one")
 
-		// Who comes back gets what it has missed.
+		// A client that reconnects gets the events that it has missed.
 		last := several.last
 		several.conn.Close()
 		sends(s, "news", "missed 1")
@@ -333,7 +333,7 @@ func TestChannelCrowd(t *testing.T) {
 	})
 }
 
-// TestChannelLimits: what the flags say about channels holds.
+// TestChannelLimits: the flags about channels hold.
 func TestChannelLimits(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "channels.py", "--channel-subscribers", "2", "--channel-subscribers-per-address", "4", "--channel-history", "3",
@@ -400,7 +400,7 @@ func TestChannelLimits(t *testing.T) {
 	})
 }
 
-// TestChannelLargeEvents: they go between workers in pieces, and stay what they are.
+// TestChannelLargeEvents: they go between workers in pieces, and arrive unchanged.
 func TestChannelLargeEvents(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "channels.py", "--channel-max-event", "4M", "--channel-buffer", "64M")
@@ -479,7 +479,7 @@ app.wsgi_app = middleware
 	})
 }
 
-// TestChannelBackPressure: who publishes more than can be sent waits, or is told.
+// TestChannelBackPressure: a publisher of more than can be sent waits, or gets an error.
 func TestChannelBackPressure(t *testing.T) {
 	const script = `
 from time import monotonic

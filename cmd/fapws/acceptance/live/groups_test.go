@@ -54,7 +54,7 @@ func hearsNext(t *testing.T, c *wstest.Client) string {
 	}
 }
 
-// TestGroups: what is sent to a group reaches the ASGI WebSockets in it, whichever worker has them.
+// TestGroups: a message to a group reaches the ASGI WebSockets in it, whichever worker has them.
 func TestGroups(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "groups.py:application"}.Serve(t, m)
@@ -105,7 +105,7 @@ func TestGroups(t *testing.T) {
 		}
 		says(t, a, "close")
 		closesWith(t, a, 4000, "")
-		fapwstest.Eventually(t, "nobody is in the lobby", func() bool { return s.Get("/?lobby", 200).Text == "0" })
+		fapwstest.Eventually(t, "the lobby is empty", func() bool { return s.Get("/?lobby", 200).Text == "0" })
 		says(t, b, "errors")
 		if got := hearsNext(t, b); got != strings.Join([]string{
 			"TypeError groups.join: give a WebSocket, or its ASGI scope, not None",
@@ -178,10 +178,10 @@ func TestGroupsSlowReader(t *testing.T) {
 				break
 			}
 			if time.Now().After(end) {
-				t.Fatal("nobody was closed")
+				t.Fatal("no client was closed")
 			}
 		}
-		fapwstest.Eventually(t, "nobody is left", func() bool { return s.Get("/?heavy", 200).Text == "0" })
+		fapwstest.Eventually(t, "the group is empty", func() bool { return s.Get("/?heavy", 200).Text == "0" })
 	})
 }
 

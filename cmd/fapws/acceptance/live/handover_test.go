@@ -238,7 +238,7 @@ func TestSubscribersOfAReloadThatFails(t *testing.T) {
 	}
 	sends(s, "news", "still here")
 	l.gets("still here")
-	// Fewer workers: those of the one who goes are given to the other.
+	// Fewer workers: those of the one that goes are given to the other.
 	var more []*subscriber
 	for range 20 {
 		more = append(more, listen(s, "/listen/news"))

@@ -41,7 +41,7 @@ func TestOrderOfOneClient(t *testing.T) {
 	})
 }
 
-// TestPublishWithoutSupervisor: a supervisor that does not go on delays who publishes, and no one else.
+// TestPublishWithoutSupervisor: a stopped supervisor delays publishers, and no other requests.
 func TestPublishWithoutSupervisor(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "order.py")
@@ -90,7 +90,7 @@ func onEachWorker(s *fapwstest.Server, kind string) [2]func(text string) {
 	return [2]func(string){}
 }
 
-// What one client publishes, one request after the other, arrives in its order, whichever
+// Events of one client, one request after the other, arrive in their order, whichever
 // worker's child publishes it.
 func TestForkedChildrenPublishInOrder(t *testing.T) {
 	t.Parallel()

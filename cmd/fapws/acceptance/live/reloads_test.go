@@ -188,7 +188,7 @@ func (p *livePeer) asksFor(c *wstest.Client, text string) error {
 }
 
 // sends sends messages until it sees a close frame, which it answers behind the last one, and
-// goes on with another connection. It returns what it has sent.
+// goes on with another connection. It returns the messages that it has sent.
 func (p *livePeer) sends() (said []string) {
 	for !p.stopped() {
 		c := p.connect()

@@ -30,7 +30,7 @@ func TestProxiedWebSockets(t *testing.T) {
 		}
 		says(t, c, "close 4001 enough")
 		closesWith(t, c, 4001, "enough")
-		w := s.Dial() // what the application refuses is an answer, and the connection goes on
+		w := s.Dial() // a refusal by the application is an answer, and the connection goes on
 		for range 2 {
 			w.Send(wstest.Handshake("/room?teapot"))
 			w.Answer().Want(t, 418, "short and stout").Field(t, "X-Added", "yes")
@@ -187,7 +187,7 @@ func TestTunnelsAndDescriptors(t *testing.T) {
 	fapwstest.Eventually(t, "no descriptor is left", func() bool { return files() <= idle })
 }
 
-// Tunnels are connections for --max-clients, and those who leave make room.
+// Tunnels are connections for --max-clients, and closed ones make room.
 func TestTunnelsCount(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--max-clients", "3", "--max-clients-action", "503")

@@ -18,7 +18,7 @@ import (
 )
 
 // atRest waits until a counter that has begun to count stays as it is for a moment. Where the machine is slow, that may
-// be too early: what follows may be true of any moment.
+// be too early: the next checks must hold at any moment.
 func atRest(t *testing.T, counter func() int64) {
 	t.Helper()
 	last, same := int64(0), 0
@@ -76,7 +76,7 @@ func closesWith(t *testing.T, c *wstest.Client, code int, reason string) {
 	for {
 		_, _, err := c.Receive()
 		if err == nil {
-			continue // what was sent before
+			continue // a message sent before
 		}
 		if !errors.As(err, &closed) || closed.Code != code || closed.Reason != reason {
 			t.Errorf("got %v; want it closed with %d %q", err, code, reason)
@@ -346,7 +346,7 @@ func TestWebSocketsComeAndGo(t *testing.T) {
 	})
 }
 
-// Who does not read is no burden to others, and not to the server.
+// A client that does not read is not a burden to others, nor to the server.
 func TestWebSocketSlowReader(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "sockets.py")
@@ -448,7 +448,7 @@ func TestWebSocketGoneWhileOpening(t *testing.T) {
 func TestWebSocketFlood(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		if m.Inline() {
-			return // nobody is slow there but the loop
+			return // only the loop is slow there
 		}
 		s := fapwstest.Serve(t, m, "sockets.py")
 		c := room(s, "/room")
@@ -498,7 +498,7 @@ func TestWebSocketForks(t *testing.T) {
 	})
 }
 
-// What a library does that takes the socket of its client from environ.
+// The calls of a library that takes the socket of its client from environ.
 func TestRawSocket(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "rawsocket.py")

@@ -181,7 +181,7 @@ func TestManyChildren(t *testing.T) {
 	})
 }
 
-// What a child of the application has started and left comes to process 1 of a
+// Processes that a child of the application has started and left become children of process 1 of a
 // container, or to a subreaper, which then has to take note of its end.
 func TestOrphans(t *testing.T) {
 	t.Parallel()

@@ -16,7 +16,7 @@ import (
 
 // TestChroot: with --chroot the application is loaded outside, as the user and
 // never as root, and then there is nothing but the folder for every worker, also
-// for one that comes later. Who is not root is refused.
+// for one that comes later. Users other than root are refused.
 func TestChroot(t *testing.T) {
 	daemon, err := user.Lookup("daemon")
 	if err != nil {
@@ -105,7 +105,7 @@ func rotates(s *fapwstest.Server, log, target string) {
 	})
 }
 
-// onlyMainMay looks at a supervisor: its threads are nobody but the user, and the
+// onlyMainMay looks at a supervisor: all its threads are the user, and the
 // main one alone has kept the right to chroot.
 func onlyMainMay(t *testing.T, pid int, uid string) {
 	t.Helper()
@@ -130,7 +130,7 @@ func onlyMainMay(t *testing.T, pid int, uid string) {
 	}
 }
 
-// TestChrootRefused: what would leave a way out of the root directory is said in one line.
+// TestChrootRefused: a way out of the root directory is refused with one line.
 func TestChrootRefused(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {

@@ -8,7 +8,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// crashes are ways of crashes.py to end its process, and what the last line says of them. Those with a stack
+// crashes are ways of crashes.py to end its process, and the last line about them. Those with a stack
 // show the Python code.
 var crashes = []struct {
 	way, says string
@@ -23,7 +23,7 @@ var crashes = []struct {
 	{"succeed", `\S+crashes\.py:\d+: os\._exit\(0\) was called`, false},
 }
 
-// A crash while the application loads is one line after what Python has written, and exit 3.
+// A crash while the application loads is one line after the output of Python, and exit 3.
 func TestCrashWhileLoading(t *testing.T) {
 	for _, tt := range crashes {
 		t.Run(tt.way, func(t *testing.T) {

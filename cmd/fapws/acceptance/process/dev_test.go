@@ -102,7 +102,7 @@ func TestDevTraceback(t *testing.T) {
 	}
 }
 
-// TestDevTemplate: what frameworks keep in memory counts without being named.
+// TestDevTemplate: templates that frameworks keep in memory count without being named.
 func TestDevTemplate(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

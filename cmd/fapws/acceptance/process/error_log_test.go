@@ -63,7 +63,7 @@ func TestErrorLogIsApart(t *testing.T) {
 	})
 }
 
-// What keeps a server from starting is said to who starts it, and in the log.
+// The reason why a server does not start is printed on the terminal, and in the log.
 func TestErrorLogOfAStartThatFails(t *testing.T) {
 	t.Parallel()
 	name := t.TempDir() + "/error_log"
@@ -126,7 +126,7 @@ func TestErrorLogHasLastWords(t *testing.T) {
 	}
 }
 
-// Who renames the error log and sends USR1 finds what comes afterwards, from every
+// After a rename of the error log and USR1 the new file has all later lines, from every
 // process, in a new file.
 func TestErrorLogReopen(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
@@ -175,7 +175,7 @@ func TestErrorLogOnAFullDisk(t *testing.T) {
 		}
 		s.Signal(syscall.SIGUSR1)
 		s.Says(`fapws: error log: .*error_log: file too large; lines are kept in memory while there is room`)
-		if err := os.Truncate(name, 0); err != nil { // somebody makes room
+		if err := os.Truncate(name, 0); err != nil { // a user makes room
 			t.Fatal(err)
 		}
 		s.Says(`fapws: error log: .*error_log: can be written again, 0 lines were lost`)

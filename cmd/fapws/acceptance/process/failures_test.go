@@ -113,7 +113,7 @@ func TestFileSizeLimit(t *testing.T) {
 	})
 }
 
-// An access log that cannot be written is said once, and is nobody's problem.
+// An access log that cannot be written is reported once, and does not disturb requests.
 func TestFullDiskForTheLog(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		c, _ := failing(t, "--access-log", "/dev/full")

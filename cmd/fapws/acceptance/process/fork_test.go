@@ -184,7 +184,7 @@ func TestForksAreReaped(t *testing.T) {
 	}
 }
 
-// TERM ends everything: the server, the fork server, what it has forked.
+// TERM ends everything: the server, the fork server, and its children.
 func TestForksEndWithTheServer(t *testing.T) {
 	inForkModes(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := forked(t, m, "--graceful-timeout", "100ms")
@@ -331,7 +331,7 @@ func TestForkLater(t *testing.T) {
 	})
 }
 
-// What children publish and purge reaches the server, and all of its workers.
+// Events and purges of children reach the server, and all of its workers.
 func TestForkedChildSpeaks(t *testing.T) {
 	inForkModes(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := forked(t, m, "--cache")

@@ -6,7 +6,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A log that cannot be written fails no request. What is lost is counted, and told when there is room again.
+// A log that cannot be written fails no request. Lost lines are counted, and reported when there is room again.
 func TestFullLog(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "fulllog.py", Complains: true}.Serve(t, m)

@@ -56,7 +56,7 @@ error-log = "asgi-errors"
 	return fapwstest.Command{Flags: []string{"-c", folder + "/fapws.toml"}, Dir: folder, Complains: true}
 }
 
-// asks sends a request to a host and waits for the end of what it gets, in whatever way it comes.
+// asks sends a request to a host and waits for the end of the response, however it comes.
 func asks(s *fapwstest.Server, host, target string) string {
 	s.T.Helper()
 	w := s.Dial()
@@ -153,7 +153,7 @@ func TestHostsHaveWhatPythonSays(t *testing.T) {
 	})
 }
 
-// What a process says just before it ends is in the log.
+// Messages of a process just before its end are in the log.
 func TestHostLogHasLastWords(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hostLogs(t, m, "")
@@ -182,7 +182,7 @@ func TestHostLogHasOverdue(t *testing.T) {
 	})
 }
 
-// What finds room neither in the log of its host nor in that of the server is counted, and told later.
+// Lines without room in the log of their host and in that of the server are counted, and reported later.
 func TestHostLogCountsWhatIsLost(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hostLogs(t, m, "log-max-size = \"50K\"")
@@ -260,7 +260,7 @@ func TestHostLogIsRotated(t *testing.T) {
 	})
 }
 
-// What logrotate renames is followed at once, without USR1 too.
+// A rename by logrotate is noticed at once, also without USR1.
 func TestHostLogIsFollowed(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hostLogs(t, m, "")
@@ -280,7 +280,7 @@ func TestHostLogIsFollowed(t *testing.T) {
 	})
 }
 
-// What there is no room for waits, and is in the log when there is some; nothing is there in pieces.
+// Lines without room wait, and are in the log when there is some; no line is in pieces.
 func TestHostLogOnAFullDisk(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		c := hostLogsCommand(t, "log-max-size = 0")
@@ -317,7 +317,7 @@ func TestHostLogOnAFullDisk(t *testing.T) {
 	})
 }
 
-// oldName is what a file is called that was renamed as the n-th; the one behind the last has its name still.
+// oldName is the name of the file that was renamed as the n-th; the one behind the last still has its name.
 func oldName(name string, n, last int) string {
 	if n == last {
 		return name
@@ -364,7 +364,7 @@ func TestHostLogOfLinesWithoutEnd(t *testing.T) {
 	})
 }
 
-// What a handler says is in its order, also where some of it had to wait for the file to be rotated.
+// Messages of a handler keep their order, also if some had to wait until the file was rotated.
 func TestHostLogKeepsOrder(t *testing.T) {
 	t.Parallel()
 	s, folder := hostLogs(t, fapwstest.Threads, "log-max-size = \"50K\"\nlog-keep = 1000")
@@ -480,7 +480,7 @@ access-log-format = "json"
 	}
 }
 
-// What is wrong with a host's logs is said with file, line and key.
+// Mistakes in a host's logs are reported with file, line and key.
 func TestHostLogsThatAreWrong(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

@@ -70,7 +70,7 @@ func TestErrorLogIsRotated(t *testing.T) {
 		s := c.Serve(t, m)
 		const each = 1000
 		rotated := func() int {
-			got, _ := filepath.Glob(name + ".*[0-9z]") // without what is half compressed
+			got, _ := filepath.Glob(name + ".*[0-9z]") // without files that are half compressed
 			return len(got)
 		}
 		rounds := 0
@@ -248,7 +248,7 @@ func TestFullDisk(t *testing.T) {
 		}
 		s.Says(`access_log: .*(file too large|no space).*; lines are kept in memory while there is room`)
 		request(100)
-		if err := os.Truncate(name, 0); err != nil { // somebody makes room
+		if err := os.Truncate(name, 0); err != nil { // a user makes room
 			t.Fatal(err)
 		}
 		var got []string
@@ -258,7 +258,7 @@ func TestFullDisk(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer log.Close()
-			_ = syscall.Flock(int(log.Fd()), syscall.LOCK_EX) // nobody is about to take back what did not fit
+			_ = syscall.Flock(int(log.Fd()), syscall.LOCK_EX) // no process is about to take back a part of a line
 			got = append(got, logLines(t, name)...)
 			_ = os.Truncate(name, 0)
 			if m.Workers() { // the worker with the last line may be the other one
@@ -307,7 +307,7 @@ func TestLogrotate(t *testing.T) {
 }
 
 // Lines wait for --log-flush, so that a flash card is written to seldom, but not
-// when the server is told to end, or to open its logs anew.
+// when the server is told to end, or to reopen its logs.
 func TestLogsAreFlushed(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		name := t.TempDir() + "/access_log"
@@ -329,7 +329,7 @@ func TestLogsAreFlushed(t *testing.T) {
 // A server that has given root up still rotates the logs in a folder of root as far as
 // the folder lets it: if not, that is said once and the file goes on.
 func TestRotationAfterRootIsGivenUp(t *testing.T) {
-	if os.Geteuid() != 0 { // TestUser looks at what others are told
+	if os.Geteuid() != 0 { // TestUser looks at the message for others
 		code, _, stderr := fapwstest.Command{Script: "logs.py", Flags: []string{"--user", "0"}}.Run(t)
 		if code != 2 || !strings.Contains(stderr, "only root can") {
 			t.Errorf("code %d, %q", code, stderr)

@@ -14,7 +14,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// passed opens listeners and returns them as what a child gets as descriptors
+// passed opens listeners and returns them as files for a child, which gets them as descriptors
 // 3 and on, blocking.
 func passed(t *testing.T, listeners ...net.Listener) (files []*os.File) {
 	t.Helper()
@@ -40,7 +40,7 @@ func listenOn(t *testing.T, network, address string) net.Listener {
 	return ln
 }
 
-// asManager is what sh does before fapws to be its service manager: the
+// asManager is the text for sh that makes it the service manager of fapws: the
 // process keeps its number over exec.
 const asManager = "export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=http:local"
 
@@ -62,7 +62,7 @@ func TestSocketActivation(t *testing.T) {
 				w.Get("/")
 				w.Answer().Is(t, "served by localhost")
 
-				// What is the manager's stays: it may start the service again.
+				// The sockets of the manager stay: it may start the service again.
 				s.Signal(syscall.SIGTERM)
 				if code := s.Ended(); code != 0 {
 					t.Errorf("code %d", code)
@@ -140,7 +140,7 @@ func TestInheritedDescriptor(t *testing.T) {
 	}
 }
 
-// manager receives what a service tells its manager (sd_notify(3)).
+// manager receives the messages of a service for its manager (sd_notify(3)).
 type manager struct {
 	t    *testing.T
 	name string
@@ -247,7 +247,7 @@ func TestWatchdogOfAHungLoop(t *testing.T) {
 	manager.hears(`^WATCHDOG=1$`)
 }
 
-// The permissions and the owner of a socket file are what was asked for,
+// The permissions and the owner of a socket file are those of the settings,
 // whatever umask is.
 func TestSocketFile(t *testing.T) {
 	t.Parallel()

@@ -21,7 +21,7 @@ var inWorker = []fapwstest.Mode{
 	{Name: "inline", Flags: []string{"--workers", "1", "--threads", "0"}},
 }
 
-// TestClosedDescriptors: a worker whose application has closed what the event loop needs is
+// TestClosedDescriptors: a worker whose application has closed descriptors of the event loop is
 // replaced, and the log says why.
 func TestClosedDescriptors(t *testing.T) {
 	for _, c := range []struct{ kind, why string }{
@@ -53,7 +53,7 @@ func TestClosedDescriptors(t *testing.T) {
 	}
 }
 
-// A process without a supervisor ends with one line when what it needs was closed: it would
+// A process without a supervisor ends with one line when its descriptors were closed: it would
 // live on and answer nothing.
 func TestClosedDescriptorsOfOneProcess(t *testing.T) {
 	for _, kind := range []string{"epoll", "event", "listener"} {
@@ -71,7 +71,7 @@ func TestClosedDescriptorsOfOneProcess(t *testing.T) {
 	}
 }
 
-// gone reports whether a process has ended; who waits for it is another's concern.
+// gone reports whether a process has ended; its parent may not have waited for it yet.
 func gone(pid int) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	_, rest, _ := strings.Cut(string(text), ") ")
@@ -166,7 +166,7 @@ func TestOrphanedWorkers(t *testing.T) {
 	})
 	t.Run("another user", func(t *testing.T) {
 		if os.Geteuid() != 0 {
-			return // nobody else can start such workers
+			return // only root can start such workers
 		}
 		for _, flags := range [][]string{{"--user", "daemon"}, {"--user", "daemon", "--chroot"}} {
 			t.Run(strings.Join(flags, " "), func(t *testing.T) {

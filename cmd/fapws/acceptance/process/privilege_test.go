@@ -14,7 +14,7 @@ import (
 )
 
 // With --user root binds, and from then on no thread of any process is root,
-// nor can it be again. Who is not root is refused.
+// nor can it be again. Users other than root are refused.
 func TestUser(t *testing.T) {
 	daemon, err := user.Lookup("daemon")
 	if err != nil {
@@ -72,7 +72,7 @@ func TestUser(t *testing.T) {
 				if code := s.Ended(); code != 0 {
 					t.Errorf("code %d", code)
 				}
-				// It may not remove the file from root's folder, but it is nobody's.
+				// It may not remove the file from root's folder, but it can empty it.
 				if text, err := os.ReadFile(folder + "/pid"); err != nil || len(text) != 0 {
 					t.Errorf("the pid file holds %q, %v", text, err)
 				}
@@ -142,7 +142,7 @@ func TestUserMayNotEnter(t *testing.T) {
 	}
 }
 
-// noThreadIs looks at what the kernel says of every thread of a process.
+// noThreadIs looks at the identity of every thread of a process.
 func noThreadIs(t *testing.T, pid int, uid, gid string) {
 	t.Helper()
 	names, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))

@@ -73,7 +73,7 @@ func (s *workbench) comes(accept string, wantStatus int, want string) string {
 	return ""
 }
 
-// TestReload: a file that changes is served anew; while it is broken, the old
+// TestReload: a changed file is loaded again; while it is broken, the old
 // code goes on.
 func TestReload(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
@@ -104,7 +104,7 @@ func TestReload(t *testing.T) {
 	})
 }
 
-// TestReloadImported: modules count too, and what was named, and nothing else.
+// TestReloadImported: modules count, too, and named files, and nothing else.
 func TestReloadImported(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -130,7 +130,7 @@ func TestRootIsGivenUp(t *testing.T) {
 			if code != 2 || !strings.Contains(stderr, "cannot become root:") || strings.Count(stderr, "\n") != 1 {
 				t.Errorf("code %d, %q", code, stderr)
 			}
-			c.Flags = []string{"--user", strconv.Itoa(os.Geteuid())} // who it is already
+			c.Flags = []string{"--user", strconv.Itoa(os.Geteuid())} // the same user
 			c.Serve(t, m).Get("/identity", 200)
 			return
 		}

@@ -12,7 +12,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// SIGTERM: no new connections, idle ones close, what is in flight is finished,
+// SIGTERM: no new connections, idle ones close, active requests are finished,
 // whatever it is: a handler, a stream, a large body to a slow client.
 func TestStop(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
@@ -49,7 +49,7 @@ func TestStop(t *testing.T) {
 		}
 		if c, err := net.Dial("tcp", s.Address); err == nil {
 			c.Close()
-			t.Error("somebody still listens")
+			t.Error("a process still listens")
 		}
 	})
 }
@@ -112,7 +112,7 @@ func TestPortInUse(t *testing.T) {
 	})
 }
 
-// What a program says after its answer is in the log, though the server ends
+// Messages of a program after its answer are in the log, although the server ends
 // meanwhile.
 func TestStopHearsPrograms(t *testing.T) {
 	for _, workers := range []string{"", "workers = 2\n"} {

@@ -15,7 +15,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// HUP brings new code into new processes; who is being served notices nothing.
+// HUP brings new code into new processes; clients do not notice.
 func TestHUP(t *testing.T) {
 	t.Parallel()
 	s, script := fapwstest.Supervised(t)
@@ -165,7 +165,7 @@ func TestScaleUnderLoad(t *testing.T) {
 	l.unharmed()
 }
 
-// A worker that is killed takes with it only what it was working on.
+// A killed worker loses only its active requests.
 func TestKilledWorkers(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t)
@@ -366,7 +366,7 @@ func TestStopWithStreams(t *testing.T) {
 	}
 }
 
-// Workers that have lost their supervisor finish what they have and end.
+// Workers that have lost their supervisor finish their requests and end.
 func TestSupervisorIsKilled(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t)
@@ -411,7 +411,7 @@ func TestSupervisorIsKilledBesideStoppedWorkers(t *testing.T) {
 	s.Ended()
 }
 
-// USR1 opens the access log anew, in every process.
+// USR1 reopens the access log, in every process.
 func TestReopen(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		log := filepath.Join(t.TempDir(), "log")
@@ -451,7 +451,7 @@ func TestNohup(t *testing.T) {
 	})
 }
 
-// What makes a supervisor start and end workers stops none of them, and no
+// Signals that make a supervisor start and end workers do not stop a worker that gets them, nor a
 // process alone: a shell sends it to all of a job.
 func TestScalingSignalsOfOthers(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {

@@ -12,7 +12,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// tightLine is what a start that a limit prevents says: the limit, its value, and advice.
+// tightLine is the message of a start that a limit prevents: the limit, its value, and advice.
 const tightLine = `^fapws: [^\n]*%s[^\n]*; [^\n]+\n$`
 
 // With any limit of the process, the server either serves or ends with one line and exit 3. Go's runtime and

@@ -62,7 +62,7 @@ func underLoad(t *testing.T, s *fapwstest.Server, path string, keeping, connecti
 	return l
 }
 
-// stop returns what has failed.
+// stop returns the failures.
 func (l *load) stop() []string {
 	select {
 	case <-l.end:

@@ -96,7 +96,7 @@ func TestASGIBackPressure(t *testing.T) {
 	})
 }
 
-// Context variables are those of the import, and what a request sets is its own, in
+// Context variables are those of the import, and those that a request sets are its own, in
 // its tasks and threads too.
 func TestASGIContext(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {

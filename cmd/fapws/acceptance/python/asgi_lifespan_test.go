@@ -104,7 +104,7 @@ func TestASGILifespanHangs(t *testing.T) {
 	})
 }
 
-// What is in flight is answered before the lifespan ends; what does not end is
+// Active requests are answered before the lifespan ends; a request that does not end is
 // cancelled when the time is up.
 func TestASGIStops(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {

@@ -28,7 +28,7 @@ func noted(s *fapwstest.Server, path string, want ...any) {
 	}
 }
 
-// What receive() returns, and when.
+// The results of receive(), and their time.
 func TestASGIReceive(t *testing.T) {
 	gone := dict{"type": "http.disconnect"}
 	event := func(body string, more bool) dict { return dict{"type": "http.request", "body": body, "more": more} }

@@ -35,7 +35,7 @@ func TestAsyncOverdue(t *testing.T) {
 	})
 }
 
-// TestAsyncStack: fapws ctl stack shows what a task awaits.
+// TestAsyncStack: fapws ctl stack shows the awaited call of a task.
 func TestAsyncStack(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "async.py", "--graceful-timeout", "100ms")
@@ -53,8 +53,8 @@ func TestAsyncStack(t *testing.T) {
 	})
 }
 
-// TestAsyncGeneratorOfNobody: one that waits for news ends when its client leaves.
-func TestAsyncGeneratorOfNobody(t *testing.T) {
+// TestAsyncGeneratorIsLeft: one that waits for news ends when its client leaves.
+func TestAsyncGeneratorIsLeft(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "async.py")
 		w := s.Dial()

@@ -27,7 +27,7 @@ func TestEnvironKeys(t *testing.T) {
 			"own": absent{}, "exactly a dict": true, "native strings": true,
 		}},
 		{"1.0", "GET /x HTTP/1.0\r\n\r\n", keys{"SERVER_PROTOCOL": "HTTP/1.0", "HTTP_HOST": absent{}}},
-		{"a method of nobody", "M-SEARCH /x HTTP/1.1\r\nHost: a\r\n\r\n", keys{"REQUEST_METHOD": "M-SEARCH"}},
+		{"an unknown method", "M-SEARCH /x HTTP/1.1\r\nHost: a\r\n\r\n", keys{"REQUEST_METHOD": "M-SEARCH"}},
 		{"methods have cases", "get /x HTTP/1.1\r\nHost: a\r\n\r\n", keys{"REQUEST_METHOD": "get"}},
 		{"no path of its own", fapwstest.Get("/app"), keys{"SCRIPT_NAME": "/app", "PATH_INFO": ""}},
 		{"a slash of its own", fapwstest.Get("/app/"), keys{"SCRIPT_NAME": "/app", "PATH_INFO": "/"}},
@@ -81,7 +81,7 @@ func TestEnvironKeys(t *testing.T) {
 	})
 }
 
-// wsgi.multithread and wsgi.multiprocess say what is so.
+// wsgi.multithread and wsgi.multiprocess are true where they should be.
 func TestThreadsAndProcesses(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -104,7 +104,7 @@ func TestThreadsAndProcesses(t *testing.T) {
 	}
 }
 
-// What an application writes to wsgi.errors is on stderr before it goes on.
+// Text that an application writes to wsgi.errors is on stderr before it goes on.
 func TestErrorsStream(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()

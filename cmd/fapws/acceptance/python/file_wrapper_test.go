@@ -9,7 +9,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// wsgi.file_wrapper sends what read() would give from here on, and closes it.
+// wsgi.file_wrapper sends the rest of the file from its position, and closes it.
 func TestFileWrapper(t *testing.T) {
 	data := make([]byte, 300_000)
 	for i := range data {

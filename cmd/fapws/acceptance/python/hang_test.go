@@ -233,7 +233,7 @@ func TestTimeoutWithGIL(t *testing.T) {
 	})
 }
 
-// A client that leaves ends what was begun for it, and what was not is not run.
+// A client that disconnects ends its active request, and its waiting requests do not run.
 func TestClientGone(t *testing.T) {
 	t.Run("waiting", func(t *testing.T) {
 		t.Parallel()
@@ -254,7 +254,7 @@ func TestClientGone(t *testing.T) {
 		first.Answer().Is(t, "too late") // no --timeout
 		logged(t, folder, `"GET /queued HTTP/1.1" 499 `)
 		if _, err := os.Stat(filepath.Join(folder, "queued")); err == nil {
-			t.Error("it was run for nobody")
+			t.Error("it was run without a client")
 		}
 	})
 	t.Run("handler asks", func(t *testing.T) {

@@ -54,7 +54,7 @@ func TestHTTPError(t *testing.T) {
 	})
 }
 
-// What is no answer is an error like any other.
+// A value that is not an answer is an error like any other.
 func TestHTTPErrorFails(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "httperror.py", Complains: true}.Serve(t, m)

@@ -1,4 +1,4 @@
-// Package python_test checks what scripts, WSGI and ASGI applications are promised.
+// Package python_test checks the promises to scripts, WSGI and ASGI applications.
 package python_test
 
 import (

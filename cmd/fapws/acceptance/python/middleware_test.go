@@ -19,7 +19,7 @@ func TestMiddleware(t *testing.T) {
 	})
 }
 
-// TestProfilePage: a page says where the time goes, to who may know.
+// TestProfilePage: a page shows the profile to allowed clients.
 func TestProfilePage(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "middleware.py")

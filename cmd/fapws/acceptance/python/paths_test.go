@@ -89,7 +89,7 @@ func TestPathsRefused(t *testing.T) {
 	}
 }
 
-// What can be called with two arguments is served, however it takes them.
+// Every object that can be called with two arguments is served, however it takes them.
 func TestPathsCallables(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "callables.py")
@@ -99,8 +99,8 @@ func TestPathsCallables(t *testing.T) {
 	})
 }
 
-// TestMethodsOfAClass: a class answers by the name of the method, and says which
-// names it has to who asks for another.
+// TestMethodsOfAClass: a class answers by the name of the method, and lists its names in
+// the answer to any other.
 func TestMethodsOfAClass(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "ancestors.py")

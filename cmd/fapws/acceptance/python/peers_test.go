@@ -11,8 +11,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// What the public tests of other servers look at, beyond what the tests here
-// did before: each comment names where it comes from.
+// Cases from the public tests of other servers: each comment names its origin.
 
 // An application that fails at any stage: iter_exception of NGINX Unit,
 // tests/wsgi/response.py of mod_wsgi, InternalServerErrorTests of waitress.
@@ -20,7 +19,7 @@ func TestPeersFailures(t *testing.T) {
 	cases := []struct {
 		stage  string
 		status int
-		body   string // what comes of "onetwothree"
+		body   string // the part of "onetwothree" that arrives
 		closed bool   // close() has run
 	}{
 		{"before", 500, "", false},
@@ -57,7 +56,7 @@ func TestPeersFailures(t *testing.T) {
 				s.Says("closed after " + c.stage)
 			}
 			if a.Err != nil {
-				w.Gone() // the client cannot take what follows for the rest
+				w.Gone() // the client cannot take the next bytes for the rest
 			}
 		}
 		s.Get("/stages?none", 200).Is(t, "onetwothree")
@@ -69,7 +68,7 @@ func TestPeersFailures(t *testing.T) {
 func TestPeersFields(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "peers.py", Complains: true}.Serve(t, m)
-		for range 3 { // what is remembered of fields must not change them
+		for range 3 { // the memory of earlier fields must not change them
 			a := s.Get("/fields", 200).Is(t, "ok").Field(t, "Content-Type", "text/plain").
 				Field(t, "Set-Cookie", "a=1, b=2; Path=/").Field(t, "X-Empty", "").Field(t, "X-Latin", "caf\xe9").
 				Field(t, "X-Long", strings.Repeat("l", 60000)).Field(t, "X-Tab", "a\tb")

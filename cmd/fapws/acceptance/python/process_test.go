@@ -61,7 +61,7 @@ func TestScriptsProcess(t *testing.T) {
 	})
 }
 
-// What the script makes at import belongs to the thread that handlers run on,
+// Objects that the script makes at import belong to the thread that handlers run on,
 // with one thread and inline.
 func TestMainThread(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {

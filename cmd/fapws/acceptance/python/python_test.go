@@ -12,7 +12,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// What a script sees of itself is what it would see under python3.
+// A script sees the same of itself as under python3.
 func TestIdentity(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		link := t.TempDir() + "/link" // ".." of it is not where it is
@@ -84,7 +84,7 @@ func TestVirtualEnv(t *testing.T) {
 	}
 }
 
-// A script that ends by itself writes what it writes under python3. fapws adds a line that
+// A script that ends by itself writes the same as under python3. fapws adds a line that
 // says where that was, and ends with code 3.
 func TestScriptEnds(t *testing.T) {
 	t.Parallel()

@@ -84,7 +84,7 @@ func TestClosingWhileLoading(t *testing.T) {
 	}
 }
 
-// What is the application's own can be closed, and child processes can close everything.
+// The application can close its own descriptors, and child processes can close all.
 func TestClosingWhatIsOwn(t *testing.T) {
 	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "refusedclose.py")

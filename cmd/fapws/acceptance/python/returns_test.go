@@ -87,7 +87,7 @@ func TestReturnsFraming(t *testing.T) {
 	})
 }
 
-// What is no response is a 500, and the log names the handler and the value.
+// A value that is not a response is a 500, and the log names the handler and the value.
 func TestReturnsRefused(t *testing.T) {
 	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "returns.py", Complains: true}.Serve(t, m)

@@ -11,7 +11,7 @@ import (
 
 // Two applications that each have a module of one name would share one of them,
 // and run with what is another's: that is refused. One that is not imported, or
-// of the same folder, harms nobody.
+// of the same folder, does no harm.
 func TestModulesOfOneName(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -70,7 +70,7 @@ app = "two/app.py"
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		dir := t.TempDir()
 		for _, name := range []string{"one", "two"} {
-			// What the first says goes for all, what another says for its own paths.
+			// The settings of the first are for all, those of another for its own paths.
 			limit := map[string]string{"one": "MAX_BODY_SIZE = 2000\n", "two": "MAX_BODY_SIZE = '1K'\n"}[name]
 			fapwstest.Write(t, dir+"/"+name+"/app.py", limit+strings.ReplaceAll(app, "WHO", name))
 			fapwstest.Write(t, dir+"/"+name+"/neighbour_"+name+".py", "OF = '"+name+"'")

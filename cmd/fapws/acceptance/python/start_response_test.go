@@ -34,7 +34,7 @@ func TestExcInfo(t *testing.T) {
 	})
 }
 
-// Once, before the first byte, or not at all; what fails leaves nothing.
+// Once, before the first byte, or not at all; a failed call leaves nothing.
 func TestStartResponseCalls(t *testing.T) {
 	cases := []struct {
 		path   string
@@ -71,7 +71,7 @@ func TestStartResponseCalls(t *testing.T) {
 	})
 }
 
-// What is no head is the handler's error, and the report says what is wrong.
+// An invalid head is the handler's error, and the report names the mistake.
 func TestHeadTypes(t *testing.T) {
 	headers := map[string]string{
 		"bytes-name":  `TypeError: header name must be str, not bytes`,

@@ -13,7 +13,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// cacheReport is what "fapws ctl status --json" says of it.
+// cacheReport is the part of "fapws ctl status --json" about the cache.
 type cacheReport struct {
 	Entries, Bytes, Limit, Hits, Stale, Misses, Bypassed int64
 }
@@ -134,7 +134,7 @@ func TestCacheKeepsWhatIsAllowed(t *testing.T) {
 	})
 }
 
-// TestCachedResponses: what a page from the cache looks like.
+// TestCachedResponses: fields and body of a response from the cache.
 func TestCachedResponses(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		p := servePages(t, m)
@@ -319,7 +319,7 @@ func TestPurge(t *testing.T) {
 				t.Fatal(stderr)
 			}
 		}
-		// What the handler has purged is gone when its answer is here.
+		// A response that the handler has purged is gone when its answer is here.
 		p.Client = p.Server.Dial() // the first has waited too long
 		p.saysOf("/ttl/c", "miss hit")
 		p.asks("GET", "/forget?/ttl/c").Is(t, "forgotten")

@@ -207,7 +207,7 @@ func TestCacheRules(t *testing.T) {
 	}
 }
 
-// TestCacheConfirmed: what a 304 changes in a page, and what the client gets of it.
+// TestCacheConfirmed: the changes by a 304 in a cached response, and the answer to the client.
 func TestCacheConfirmed(t *testing.T) {
 	t.Parallel()
 	p, o := serveOrigin(t, "cache = true\n")
@@ -224,7 +224,7 @@ func TestCacheConfirmed(t *testing.T) {
 	if requests := o.saw("/page"); len(requests) != 2 || requests[1].Header.Get("X-Asked") != "0" {
 		t.Errorf("%d requests reached the upstream: %v", len(requests), requests)
 	}
-	// The conditions of a client are about what it gets, and never reach the upstream.
+	// The conditions of a client are about its own answer, and never reach the upstream.
 	own := target("/own", `ETag: "a"`, "Cache-Control: no-cache", "Last-Modified: "+longAgo)
 	p.asks("GET", own, `If-None-Match: "b"`).Want(t, 200, "page").Field(t, "Fapws-Cache", "miss")
 	p.asks("GET", own, `If-None-Match: "a"`).Want(t, 304).Field(t, "Fapws-Cache", "revalidated").Field(t, "ETag", `"a"`)
@@ -248,7 +248,7 @@ func cacheHas(s *fapwstest.Server, t *testing.T, n int64) {
 	}
 }
 
-// TestCacheHeuristic: the key heuristic keeps what says nothing of its age but when it was last changed.
+// TestCacheHeuristic: the key heuristic keeps responses with Last-Modified and without an age.
 func TestCacheHeuristic(t *testing.T) {
 	t.Parallel()
 	p, _ := serveOrigin(t, "cache = { heuristic = \"1h\" }\n")

@@ -59,7 +59,7 @@ PATHS = [("/priv", guard), ("/cgi-bin", CGIApplication("site/cgi-bin")), ("/asgi
 			{"http://h//echo", 200, "/echo  http://h//echo http://h//echo"},
 			{"/../priv/x.txt", 400, ""}, {"/x//../priv/x.txt", 400, ""}, {`/x\..\priv/x.txt`, 400, ""}, {"/x/..;/priv/x.txt", 400, ""},
 		} {
-			for range 2 { // what is remembered of the last request changes nothing
+			for range 2 { // the memory of the last request changes nothing
 				a := s.Ask(fapwstest.Get(c.target))
 				if a.StatusCode != c.status || c.status != 400 && a.Text != c.body {
 					t.Errorf("%s: %d %q, want %d %q", c.target, a.StatusCode, a.Text, c.status, c.body)
@@ -137,7 +137,7 @@ headers = { "X-Frame-Options" = "SAMEORIGIN" }
 	}
 }
 
-// What a whole application, without PATHS, makes of empty segments is its own affair: its
+// A whole application, without PATHS, decides itself about empty segments: its
 // redirects of them lead somewhere, once.
 func TestSpellingsOfFrameworks(t *testing.T) {
 	fapwstest.NeedModule(t, "flask")

@@ -30,7 +30,7 @@ func folder(t *testing.T, m fapwstest.Mode, options string, files map[string]str
 }
 
 // TestMediaTypes: media types come from a file in Apache's format, which is read again
-// on a reload; what is not known is application/octet-stream.
+// on a reload; unknown ones are application/octet-stream.
 func TestMediaTypes(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		types := filepath.Join(t.TempDir(), "mime.types")
@@ -304,7 +304,7 @@ func TestTruncatedWhileSending(t *testing.T) {
 			s.Get(name, 200).Is(t, strings.Repeat("x", 1000))
 		}
 		rest, _ := io.ReadAll(w.In)
-		// What the kernel had of the file's pages it has made zeros of.
+		// The kernel has filled the pages that it had of the file with zeros.
 		if len(rest) >= size || strings.Trim(string(rest), "x\x00") != "" {
 			t.Errorf("%d bytes of %d came", len(rest), size)
 		}

@@ -110,7 +110,7 @@ func phpWorks(t *testing.T, m fapwstest.Mode, how string) {
 		}
 	}
 	s.Get("/picture.jpg", 200).Is(t, `<?php echo "executed";`)
-	// what PHP flushes comes at once
+	// text that PHP flushes comes at once
 	w := s.Dial()
 	w.Get("/late.php")
 	for text := ""; !strings.Contains(text, "first\n"); {
@@ -143,7 +143,7 @@ func phpWorks(t *testing.T, m fapwstest.Mode, how string) {
 	}
 }
 
-// rest2 waits for a text in what is left of a response.
+// rest2 waits for a text in the rest of a response.
 func rest2(w *fapwstest.Client, t *testing.T, text string) {
 	t.Helper()
 	for {
@@ -175,7 +175,7 @@ func TestPHPBesideAnApplication(t *testing.T) {
 	})
 }
 
-// TestPHPMissing: without php-cgi, pages of PHP say what to do, and the rest works.
+// TestPHPMissing: without php-cgi, pages of PHP show how to install it, and the rest works.
 func TestPHPMissing(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()
@@ -310,7 +310,7 @@ func TestDokuWiki(t *testing.T) {
 		if resp, _ := newPerson(t).get(s.URL + "/doku.php?id=no:such:page"); resp.StatusCode != 404 {
 			t.Errorf("a page that is not there: %d", resp.StatusCode)
 		}
-		// what only scripts may read is not sent: Debian keeps it outside, and dot files are hidden
+		// files for scripts only are not sent: Debian keeps them outside, and dot files are hidden
 		s.Get("/.htaccess", 404)
 		s.Get("/conf/local.php", 404)
 	})

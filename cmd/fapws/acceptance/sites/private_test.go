@@ -8,8 +8,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The folder of an application may be served: what the configuration names is not in it, by
-// any name, and neither are sources, backups and databases, unless somebody asks for them.
+// The folder of an application may be served: files that the configuration names are not served, by
+// any name, and neither are sources, backups and databases, unless a setting allows it.
 func TestPrivateFilesOfApplications(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, top, app string }{

@@ -14,7 +14,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// routesApp says what it is told.
+// routesApp answers with its part of environ.
 const routesApp = `
 from fapws import HTTPError
 
@@ -98,7 +98,7 @@ status = 503
 	})
 }
 
-// Who may not have a file by its name does not get it as the index of its folder.
+// A client that may not have a file by its name does not get it as the index of its folder.
 func TestIndexHasItsRoute(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		dir := t.TempDir()
@@ -129,7 +129,7 @@ redirect = "/c/"
 	})
 }
 
-// The kinds of routes that a file can have besides applications and files, and
+// The kinds of routes that a file can have in addition to applications and files, and
 // the rules that go with all.
 func TestRoutes(t *testing.T) {
 	if _, err := exec.LookPath("htpasswd"); err != nil {
@@ -216,7 +216,7 @@ proxy = "`+behind.URL+`"
 	})
 }
 
-// What is wrong with a route is said with file, line and key.
+// Mistakes in a route are reported with file, line and key.
 func TestRouteErrors(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -89,7 +89,7 @@ func TestProgramsSendFiles(t *testing.T) {
 	})
 }
 
-// TestProgramsTellNoPaths: without the setting nobody gets to know what X-Sendfile of a program says.
+// TestProgramsTellNoPaths: without the setting clients do not see the X-Sendfile of a program.
 func TestProgramsTellNoPaths(t *testing.T) {
 	need(t, "/usr/bin/php-cgi")
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {

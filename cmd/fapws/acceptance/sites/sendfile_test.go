@@ -77,7 +77,7 @@ func TestSendfileFailures(t *testing.T) {
 		w.Answer().Want(t, 500, "Internal Server Error")
 		w.Get(sendURL("replaced", "", "X-Sendfile: one.txt"))
 		w.Answer().Want(t, 500, "not a file")
-		// X-Accel-Redirect is nobody's here, so it is the client's.
+		// The server does not use X-Accel-Redirect here, so it reaches the client.
 		w.Get(sendURL("list", "", "X-Accel-Redirect: /p/one.txt"))
 		w.Answer().Is(t, "droppedtoo").Field(t, "X-Accel-Redirect", "/p/one.txt")
 		w.Get(sendURL("list", "", "X-Sendfile:  "))

@@ -102,7 +102,7 @@ func TestStaticFiles(t *testing.T) {
 		s.Ask(fapwstest.Request("POST", "/static/one.txt", "body")).Want(t, 405).Field(t, "Allow", "GET, HEAD")
 		ranges(t, s)
 
-		// what changes on disk is served anew
+		// a file that changes on disk is served with its new content
 		fapwstest.Write(t, folder+"/site/one.txt", "changed")
 		fapwstest.Eventually(t, "the new text is served", func() bool { return s.Get("/static/one.txt", 200).Text == "changed" })
 		if err := os.Remove(folder + "/site/one.txt"); err != nil {

@@ -82,7 +82,7 @@ allow = ["all"]
 	})
 }
 
-// A route without a kind has rules for what answers below its prefix, or where its pattern matches, anyway: files, other
+// A route without a kind has rules for the sources below its prefix, or where its pattern matches: files, other
 // routes, programs and the application of the host. Each other path is as it was.
 func TestRouteOfRules(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
