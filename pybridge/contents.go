@@ -22,7 +22,7 @@ func (c *Contents) Global(i int, name string) (Value, bool) {
 }
 
 // Mounts returns the mounts of application i: its PATHS, in their order, or one with the prefix "". Their Index is for
-// runtime.Mount.Index.
+// sites.Mount.Index.
 func (c *Contents) Mounts(i int) []Mount { return c.Apps[i].Table }
 
 // Served describes application i: "PATHS, 3 entries" or

@@ -7,6 +7,7 @@ import (
 	"fapws/runtime/listen"
 	"fapws/runtime/netio"
 	"fapws/runtime/protocol/http1"
+	"fapws/runtime/sites"
 )
 
 // Accept starts to accept connections on ln, which the server owns from now on. Call it after Serve; after
@@ -23,26 +24,20 @@ type acceptHost struct{ l *loop }
 // Accepted implements accept.Host.
 func (h acceptHost) Accepted(fd int, local, remote net.Addr, v accept.Verdict) {
 	l := h.l
-	c := l.newClient(fd, local, remote)
+	c := l.sites.NewClient(fd, local, remote, true)
 	if v == accept.Reject {
 		l.reject(c, accept.ServiceUnavailable)
 		return
 	}
 	l.open(c)
 	if c.State() == http1.StateNew {
-		c.expected = l.accepting.Expect()
+		c.Expected = l.accepting.Expect()
 	}
 }
 
-// arrived is for a connection that has sent its first request, or was closed.
-func (l *loop) arrived(c *client) {
-	l.accepting.Arrived(c.expected)
-	c.expected = 0
-}
-
 // reject sends its last bytes to a client that is not served, and closes its connection when the client does, or soon.
-func (l *loop) reject(c *client, last []byte) {
-	c.proxy, c.counts = nil, accept.Reject
+func (l *loop) reject(c *sites.Client, last []byte) {
+	c.Refuse()
 	l.open(c)
 	if c.State() != http1.StateClosed {
 		_, _ = netio.Send(c.Fd(), last, 0) // an empty socket takes it

@@ -15,6 +15,7 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 
 	"golang.org/x/sys/unix"
@@ -350,7 +351,7 @@ func (r *logRecorder) String() string {
 }
 
 // serve starts a server. Mounts: none means that everything goes to the app.
-func serve(t testing.TB, cfg Config, a *testApp, mounts ...Mount) *testServer {
+func serve(t testing.TB, cfg Config, a *testApp, mounts ...sites.Mount) *testServer {
 	t.Helper()
 	rec := &logRecorder{}
 	if cfg.Log == nil {
@@ -372,19 +373,19 @@ func serve(t testing.TB, cfg Config, a *testApp, mounts ...Mount) *testServer {
 }
 
 // listen makes the server serve h on a free port.
-func (s *testServer) listen(t testing.TB, h app.Handler, mounts ...Mount) {
+func (s *testServer) listen(t testing.TB, h app.Handler, mounts ...sites.Mount) {
 	t.Helper()
 	ln, err := listen.Open("127.0.0.1:0", listen.DefaultOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if mounts == nil {
-		mounts = []Mount{{Prefix: "/"}}
+		mounts = []sites.Mount{{Prefix: "/"}}
 	}
 	for i := range mounts {
 		mounts[i].Index = i
 	}
-	if err := s.Serve([]*listen.Listener{ln}, []Site{{Table: mounts}}, h); err != nil {
+	if err := s.Serve([]*listen.Listener{ln}, []sites.Site{{Table: mounts}}, h); err != nil {
 		t.Fatal(err)
 	}
 	s.addr = ln.Addr().String()

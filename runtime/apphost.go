@@ -2,11 +2,11 @@ package runtime
 
 import (
 	"errors"
-	"net"
 	"time"
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/subrequest"
@@ -73,14 +73,7 @@ func (s *Server) appConfig() app.Config {
 // stops, because what they are for has begun before.
 func (s *Server) subrequests(o exchange.Origin) exchange.Subrequester {
 	return subrequest.New(o, func(fd int) error {
-		peer := o.Peer
-		c := &client{l: s.loop, peer: &peer, subrequest: &o}
-		c.Internal = true
-		c.Attach(&s.loop.http)
-		c.Init(fd, &net.UnixAddr{Net: "unix"}, &net.UnixAddr{Net: "unix"})
-		if o.Root != "" {
-			c.proxy = &trustedProxy{root: o.Root}
-		}
+		c := s.loop.sites.NewSubrequest(fd, &o)
 		if !s.loop.post(func() { s.loop.open(c) }) {
 			return errStopped
 		}
@@ -92,10 +85,10 @@ var errStopped = errors.New("the server has stopped")
 
 // source returns what answers at a mount with a Handler. bulky reports whether its responses may have any size before the
 // loop knows: only the handler of the application waits with one for the client of another.
-func (s *Server) source(m *Mount, main app.Handler) (source exchange.Source, bulky bool) {
+func (s *Server) source(m *sites.Mount, main app.Handler) (source exchange.Source, bulky bool) {
 	o := app.Options{Timeout: s.cfg.Timeout}
-	if m.rules != nil && m.rules.timeout != 0 {
-		o.Timeout = m.rules.timeout
+	if own := m.Timeout(); own != 0 {
+		o.Timeout = own
 	}
 	o.Timeout = max(o.Timeout, 0)
 	if s.cfg.Concurrency > 0 {

@@ -10,6 +10,7 @@ import (
 	"fapws/runtime/accept"
 	"fapws/runtime/exchange"
 	"fapws/runtime/listen"
+	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 )
 
@@ -22,7 +23,7 @@ func sharing(t *testing.T, n int, moment time.Duration, behave func(*call)) (ser
 	}
 	defer f.Close()
 	for range n {
-		s := serve(t, Config{Concurrency: 1}, newApp(false, behave), Mount{Prefix: "/", Occupies: app.OccupiesUntilEnd})
+		s := serve(t, Config{Concurrency: 1}, newApp(false, behave), sites.Mount{Prefix: "/", Occupies: app.OccupiesUntilEnd})
 		s.do(func() { s.loop.accepting.Configure(accept.Config{MaxClients: 1000, Concurrency: 1, Moment: moment}) })
 		ln, err := listen.FromFile(f)
 		if err != nil {

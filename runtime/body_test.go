@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/sites"
 )
 
 // sum is an application that answers with the size of the body, where it was
@@ -121,7 +122,7 @@ func TestLargeUpload(t *testing.T) {
 // 100 Continue is sent when the body is wanted, and only then.
 func TestExpectContinue(t *testing.T) {
 	const head = "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
-	s := serve(t, Config{}, newApp(true, sum), Mount{Prefix: "/"})
+	s := serve(t, Config{}, newApp(true, sum), sites.Mount{Prefix: "/"})
 	c := s.dial(t)
 	io.WriteString(c, head)
 	const interim = "HTTP/1.1 100 Continue\r\n\r\n"
@@ -139,7 +140,7 @@ func TestExpectContinue(t *testing.T) {
 		t.Errorf("body sent at once: %q", got)
 	}
 
-	none := serve(t, Config{}, newApp(true, sum), Mount{Prefix: "/elsewhere"})
+	none := serve(t, Config{}, newApp(true, sum), sites.Mount{Prefix: "/elsewhere"})
 	if got := bodies(t, none.talk(t, head)); got != "404:Not Found\n" {
 		t.Errorf("no route: %q", got)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
+	"fapws/runtime/sites"
 	"fapws/runtime/source/cache"
 )
 
@@ -32,7 +33,7 @@ func cachedOn(t testing.TB, cfg Config, rule cache.Rule, a *testApp) (*testServe
 	if cfg.CacheSize == 0 {
 		cfg.CacheSize = 1 << 20
 	}
-	return serve(t, cfg, a, Mount{Prefix: "/", Cache: c}), a
+	return serve(t, cfg, a, sites.Mount{Prefix: "/", Cache: c}), a
 }
 
 // answers returns what a client gets: Fapws-Cache, status and body.
@@ -521,7 +522,7 @@ func TestPagesThatNeedEachOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	pool := backend.New(100, func(line string) { t.Error(line) })
-	page := func(path, needs string) Mount {
+	page := func(path, needs string) sites.Mount {
 		f := backend.Func(func(w *backend.Response, r *backend.Request) {
 			text := "too deep"
 			if a, err := r.Sub(r.Context, needs); err == nil {
@@ -530,7 +531,7 @@ func TestPagesThatNeedEachOther(t *testing.T) {
 			w.Start(exchange.Head{Status: 200, Length: -1, Type: exchange.TypeHTML})
 			w.Write([]byte("(" + text + ")"))
 		})
-		return Mount{Prefix: path, Handler: pool, Index: pool.Add(f), Cache: rule}
+		return sites.Mount{Prefix: path, Handler: pool, Index: pool.Add(f), Cache: rule}
 	}
 	g := newGated()
 	var made atomic.Int32
@@ -540,7 +541,7 @@ func TestPagesThatNeedEachOther(t *testing.T) {
 		c.say(200, "part")
 	})
 	s := serveBackend(t, Config{CacheSize: 1 << 20}, parts, include, page("/self", "/self"), page("/one", "/two"), page("/two", "/one"),
-		page("/a", "/part"), page("/b", "/part"), Mount{Prefix: "/part", Cache: rule})
+		page("/a", "/part"), page("/b", "/part"), sites.Mount{Prefix: "/part", Cache: rule})
 	var all sync.WaitGroup
 	for _, path := range []string{"/self", "/one", "/two", "/self"} {
 		all.Go(func() {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"fapws/runtime/filter/header"
+	"fapws/runtime/sites"
 	"fapws/runtime/source/fixed"
 
 	"fapws/runtime/source/static"
@@ -24,7 +25,7 @@ func guarded(t testing.TB) *testServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table := []Mount{
+	table := []sites.Mount{
 		{Prefix: "/priv/", Source: static.NewSource(files, false)},
 		{Prefix: "/", Match: "*.inc", Source: hidden},
 		{Prefix: "/app/priv", Resolved: true},
@@ -37,13 +38,13 @@ func guarded(t testing.TB) *testServer {
 		{Prefix: "/", Resolved: true},
 	}
 	for i := range table {
-		o := RuleOptions{Set: []header.Field{{Name: "X-Mount", Value: fmt.Sprint(i)}}}
+		o := sites.RuleOptions{Set: []header.Field{{Name: "X-Mount", Value: fmt.Sprint(i)}}}
 		if i == 2 {
 			o.Deny = mustPrefixes("0.0.0.0/0")
 		}
 		table[i].Rules = mustRules(t, o)
 	}
-	return serveSites(t, Config{}, newApp(true, echo), Site{Table: table})
+	return serveSites(t, Config{}, newApp(true, echo), sites.Site{Table: table})
 }
 
 // mount asks for a target and returns the mount that has answered, "" for 400.
@@ -143,7 +144,7 @@ func FuzzSpellings(f *testing.F) {
 // they are mounted at is spelled plainly.
 func TestPathOfHandlers(t *testing.T) {
 	modes(t, func(t *testing.T, inline bool) {
-		s := serveSites(t, Config{RootPath: "/root"}, newApp(inline, echo), Site{Table: []Mount{
+		s := serveSites(t, Config{RootPath: "/root"}, newApp(inline, echo), sites.Site{Table: []sites.Mount{
 			mustRewrite(t, "/to/", "/app/$1"),
 			{Prefix: "/program", Index: 1}, {Prefix: "/app", Resolved: true, Index: 2}, {Prefix: "/", Match: "*.p", Resolved: true, Index: 3}, {Prefix: "", Resolved: true, Index: 4},
 		}})

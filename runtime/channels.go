@@ -22,8 +22,6 @@ func (s *Server) HoldHistory(d time.Duration) {
 	})
 }
 
-var _ sse.Exchange = (*Exchange)(nil)
-
 // subscriberHost is the loop as the subscribers of channels need it. It implements sse.Host.
 type subscriberHost struct{ l *loop }
 
@@ -38,14 +36,11 @@ func (h subscriberHost) Opened() {
 }
 
 func (h subscriberHost) Account(r *accesslog.Record, sent, framed int64) {
-	h.l.writeLine(r, &outcome{by: "application", status: 200, sent: sent, framed: framed, received: r.WireIn})
+	h.l.sites.LogSubscriber(r, sent, framed)
 }
 
 func (h subscriberHost) Resume(s *accesslog.State) *accesslog.Record {
-	if !h.l.timed {
-		return nil
-	}
-	return h.l.recordOf(s)
+	return h.l.sites.RecordOf(s)
 }
 
 func (h subscriberHost) Log(level loglevel.Level, client, line string) {
@@ -60,15 +55,4 @@ func (h subscriberHost) Tracef(format string, args ...any) {
 	if h.l.debug >= 2 {
 		h.l.tracef(format, args...)
 	}
-}
-
-// recordOf returns the record of a request from another process, for the log of its site.
-func (l *loop) recordOf(s *accesslog.State) *accesslog.Record {
-	log := l.cfg.AccessLog
-	for i := range l.sites {
-		if r := l.sites[i].rules; r != nil && r.name == s.Entry.Site && (r.log != nil || r.unlog) {
-			log = r.log
-		}
-	}
-	return s.Record(log)
 }

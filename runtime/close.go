@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"fapws/runtime/accept"
-	"fapws/runtime/protocol/tunnel"
 )
 
 // makeRoom is for a connection that has gone, which the acceptor has counted as v.
@@ -18,7 +17,7 @@ func (l *loop) makeRoom(v accept.Verdict) {
 		return
 	}
 	l.http.Trim()
-	l.tunnels = tunnel.Buffers{} // they are large
+	l.sites.Trim()
 	l.sockets.Trim()
 	select {
 	case l.emptied <- struct{}{}:

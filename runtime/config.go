@@ -11,6 +11,7 @@ import (
 	"fapws/runtime/http1"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/protocol/sse"
+	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/static"
@@ -145,7 +146,7 @@ type Config struct {
 	// Answered is called on the loop for each request that has been answered,
 	// but not with an override page, for a log that is read while it is written. nil:
 	// nobody reads.
-	Answered func(*RequestSummary)
+	Answered func(*sites.RequestSummary)
 
 	// AccessLog gets a line per request. nil: none, which costs nothing.
 	AccessLog *accesslog.Log
@@ -161,15 +162,6 @@ type Config struct {
 	// LogClient gets those that are about a client, "192.0.2.7:4711". nil: Log does,
 	// with the client before the line.
 	LogClient func(level loglevel.Level, client, line string)
-}
-
-// RequestSummary is a request with what became of it. It lives until the function
-// that gets it returns.
-type RequestSummary struct {
-	Line   []byte // request line as received; empty if that was none
-	Status int    // 499: the client left before
-	Bytes  int64  // of the body
-	Took   time.Duration
 }
 
 func (c Config) withDefaults() Config {

@@ -9,6 +9,7 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/filter/header"
+	"fapws/runtime/sites"
 
 	"golang.org/x/sys/unix"
 
@@ -92,7 +93,7 @@ func (c rawClient) read(buf []byte) int {
 	return n
 }
 
-func serveInstant(t testing.TB, size int, mounts ...Mount) *testServer {
+func serveInstant(t testing.TB, size int, mounts ...sites.Mount) *testServer {
 	t.Helper()
 	s, err := New(Config{})
 	if err != nil {
@@ -112,10 +113,10 @@ var (
 
 // A request, once the buffers have their size, is served without allocating.
 func TestRequestsDoNotAllocate(t *testing.T) {
-	ruled := Mount{Prefix: "/ruled", Rules: mustRules(t, RuleOptions{
+	ruled := sites.Mount{Prefix: "/ruled", Rules: mustRules(t, sites.RuleOptions{
 		Set: []header.Field{{Name: "X-Frame-Options", Value: "DENY"}}, Remove: []string{"X-Other"}, Allow: mustPrefixes("127.0.0.0/8"), Methods: []string{"GET"},
 	})}
-	mounts := append(tree(t, map[string]string{"hello": "hello", "cached": string(pattern(50000)), "open": string(pattern(100000))}), ruled, Mount{Prefix: "/"})
+	mounts := append(tree(t, map[string]string{"hello": "hello", "cached": string(pattern(50000)), "open": string(pattern(100000))}), ruled, sites.Mount{Prefix: "/"})
 	for _, test := range []struct {
 		name    string
 		request []byte

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"fapws/runtime/sites"
 )
 
 func TestAccessLog(t *testing.T) {
@@ -57,7 +59,7 @@ func TestDebugLevels(t *testing.T) {
 		2: `exchange 0 goes to the application|bytes|is closed: the last response is out`,
 		3: `sent 51 bytes: "GET /app/x HTTP/1.1\r\nHost: x\r\n|gets "HTTP/1.1 200 OK\r\n`,
 	} {
-		s := serve(t, Config{Debug: level}, newApp(true, demo), Mount{Prefix: "/app"})
+		s := serve(t, Config{Debug: level}, newApp(true, demo), sites.Mount{Prefix: "/app"})
 		s.talk(t, "GET /app/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 		eventually(t, "gone", func() bool { return s.loop.live.Load() == 0 })
 		var text string

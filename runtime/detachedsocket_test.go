@@ -12,12 +12,13 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/sites"
 )
 
 const upgrade = "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n\r\n"
 
 // detaching is a mount whose requests for a WebSocket come with the descriptor.
-var detaching = Mount{Prefix: "/", DetachSocket: true}
+var detaching = sites.Mount{Prefix: "/", DetachSocket: true}
 
 // socketOf makes the descriptor that the application was given a connection, nil if
 // there is none.
@@ -85,7 +86,7 @@ func TestRawSocket(t *testing.T) {
 
 // Only who asks for a WebSocket is asked about it.
 func TestRawSocketIsForWebSockets(t *testing.T) {
-	s := serve(t, Config{}, newApp(false, shout), Mount{Prefix: "/plain"}, detaching)
+	s := serve(t, Config{}, newApp(false, shout), sites.Mount{Prefix: "/plain"}, detaching)
 	for _, test := range []struct{ name, request, want string }{
 		{"no Upgrade", "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: close, upgrade\r\n\r\n", "200:no socket for /ws"},
 		{"no Connection", "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: close\r\nUpgrade: websocket\r\n\r\n", "200:no socket for /ws"},

@@ -12,11 +12,12 @@ import (
 	"testing"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/sites"
 	"fapws/runtime/source/static"
 )
 
 // tree makes files with the given contents and serves them below /s/.
-func tree(t testing.TB, contents map[string]string) []Mount {
+func tree(t testing.TB, contents map[string]string) []sites.Mount {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range contents {
@@ -32,7 +33,7 @@ func tree(t testing.TB, contents map[string]string) []Mount {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { files.Close() })
-	return []Mount{{Prefix: "/s/", Source: static.NewSource(files, false)}, {Prefix: "/app"}}
+	return []sites.Mount{{Prefix: "/s/", Source: static.NewSource(files, false)}, {Prefix: "/app"}}
 }
 
 // optional returns s, a static.Source, as one that declines.
@@ -122,7 +123,7 @@ func TestFileShrinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer files.Close()
-	s := serve(t, Config{}, newApp(true, demo), Mount{Prefix: "/", Source: static.NewSource(files, false)})
+	s := serve(t, Config{}, newApp(true, demo), sites.Mount{Prefix: "/", Source: static.NewSource(files, false)})
 	c := slowly(t, s)
 	io.WriteString(c, "GET /file HTTP/1.1\r\nHost: x\r\n\r\n")
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)

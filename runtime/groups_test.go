@@ -11,13 +11,14 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/protocol/websocket"
+	"fapws/runtime/sites"
 	"fapws/runtime/websocket/wstest"
 )
 
 // crowd is an application whose WebSockets all join the group "all", and those that a message names.
 func crowd(t testing.TB, cfg Config) (*testServer, *talkApp) {
 	a := newTalkApp()
-	s := serveTalks(t, cfg, a, Mount{Prefix: "/", WebSocket: true, Group: "all"})
+	s := serveTalks(t, cfg, a, sites.Mount{Prefix: "/", WebSocket: true, Group: "all"})
 	message := func(k *talk, op exchange.Op, data []byte) {
 		verb, group, _ := strings.Cut(string(data), " ")
 		switch verb {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"fapws/runtime/protocol/http1"
+	"fapws/runtime/sites"
 )
 
 // TestH1ConnectionStates: a connection reads requests, writes responses, closes,
@@ -18,7 +19,7 @@ func TestH1ConnectionStates(t *testing.T) {
 			c.reply(200, "done")
 		}()
 	}))
-	only := func() (c *client) {
+	only := func() (c *sites.Client) {
 		s.do(func() {
 			for _, one := range s.loop.all() {
 				c = one
@@ -26,7 +27,7 @@ func TestH1ConnectionStates(t *testing.T) {
 		})
 		return c
 	}
-	await := func(c *client, want http1.State) {
+	await := func(c *sites.Client, want http1.State) {
 		t.Helper()
 		var now http1.State
 		for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
@@ -38,7 +39,7 @@ func TestH1ConnectionStates(t *testing.T) {
 		t.Fatalf("the connection is %s, not %s", now, want)
 	}
 	remote := s.dial(t)
-	var c *client
+	var c *sites.Client
 	for c == nil {
 		c = only()
 	}

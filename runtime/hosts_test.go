@@ -5,12 +5,13 @@ import (
 	"testing"
 
 	"fapws/runtime/listen"
+	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/fixed"
 )
 
 // serveSites starts a server with sites; a answers where they name nothing else.
-func serveSites(t testing.TB, cfg Config, a app.Handler, sites ...Site) *testServer {
+func serveSites(t testing.TB, cfg Config, a app.Handler, sites ...sites.Site) *testServer {
 	t.Helper()
 	ts := &testServer{log: &logRecorder{}}
 	if cfg.Log == nil {
@@ -38,18 +39,18 @@ func serveSites(t testing.TB, cfg Config, a app.Handler, sites ...Site) *testSer
 }
 
 // fixedMount is a mount that says a word.
-func fixedMount(t testing.TB, prefix, text string) Mount {
+func fixedMount(t testing.TB, prefix, text string) sites.Mount {
 	t.Helper()
 	f, err := fixed.New(fixed.Options{Body: text})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Mount{Prefix: prefix, Source: f}
+	return sites.Mount{Prefix: prefix, Source: f}
 }
 
 func TestVirtualHosts(t *testing.T) {
-	site := func(text string, names ...string) Site {
-		return Site{Names: names, Table: []Mount{fixedMount(t, "/", text)}}
+	site := func(text string, names ...string) sites.Site {
+		return sites.Site{Names: names, Table: []sites.Mount{fixedMount(t, "/", text)}}
 	}
 	for _, strict := range []bool{false, true} {
 		unknown := "HTTP/1.1 200"

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"fapws/runtime/route"
+	"fapws/runtime/sites"
 	"fapws/runtime/source/static"
 )
 
@@ -28,7 +29,7 @@ func TestProgramForIndex(t *testing.T) {
 			t.Fatal(err)
 		}
 		a := newApp(inline, func(c *call) { c.reply(200, c.Method+" "+c.Script+" "+c.Path+"?"+c.Query+";") })
-		s := serve(t, Config{}, a, Mount{Prefix: "/", Match: "*.cgi"}, Mount{Prefix: "/", Source: static.NewSource(files, false)})
+		s := serve(t, Config{}, a, sites.Mount{Prefix: "/", Match: "*.cgi"}, sites.Mount{Prefix: "/", Source: static.NewSource(files, false)})
 		got := s.talk(t, "GET /b/c/?x HTTP/1.1\r\nHost: a\r\n\r\nGET /a/ HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"+
 			"GET /b/c HTTP/1.1\r\nHost: a\r\n\r\nGET /b/%63/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 		at := 0
@@ -39,7 +40,7 @@ func TestProgramForIndex(t *testing.T) {
 			}
 			at += i
 		}
-		s = serve(t, Config{}, newApp(inline, demo), Mount{Prefix: "/", Source: static.NewSource(files, false)})
+		s = serve(t, Config{}, newApp(inline, demo), sites.Mount{Prefix: "/", Source: static.NewSource(files, false)})
 		if got := s.talk(t, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 404 ") || strings.Contains(got, "secret") {
 			t.Error(got)
 		}
@@ -49,7 +50,7 @@ func TestProgramForIndex(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, fall := range []bool{false, true} {
-			s = serve(t, Config{}, newApp(inline, demo), Mount{Prefix: "/index.cgi", Rewrite: back}, Mount{Prefix: "/", Source: static.NewSource(files, fall)})
+			s = serve(t, Config{}, newApp(inline, demo), sites.Mount{Prefix: "/index.cgi", Rewrite: back}, sites.Mount{Prefix: "/", Source: static.NewSource(files, fall)})
 			if got := s.talk(t, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 404 ") {
 				t.Error(got)
 			}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"fapws/runtime/auth"
+	"fapws/runtime/sites"
 
 	"golang.org/x/crypto/bcrypt"
 )
@@ -56,10 +57,10 @@ func TestLogin(t *testing.T) {
 		logFile := filepath.Join(t.TempDir(), "log")
 		log, closeLog := openLog(t, logFile, "combined")
 		a := newApp(inline, func(c *call) { c.reply(200, "user="+c.Peer.User+" "+c.Path+" "+c.Body) })
-		rules := mustRules(t, RuleOptions{Auth: mustAuth(t, "ann:secret", "bob:other")})
+		rules := mustRules(t, sites.RuleOptions{Auth: mustAuth(t, "ann:secret", "bob:other")})
 		files := tree(t, map[string]string{"x": "file"})
 		files[0].Rules, files[0].Source = rules, optional(files[0].Source)
-		s := serveSites(t, Config{AccessLog: log}, a, Site{Table: []Mount{
+		s := serveSites(t, Config{AccessLog: log}, a, sites.Site{Table: []sites.Mount{
 			files[0], {Prefix: "/s", Rules: rules}, {Prefix: "/in", Rules: rules}, {Prefix: "/"},
 		}})
 		large := strings.Repeat("body ", 100000)
@@ -114,8 +115,8 @@ func TestLogin(t *testing.T) {
 
 // A client may leave, and the server may stop, while a password is checked.
 func TestLoginInterrupted(t *testing.T) {
-	s := serveSites(t, Config{}, newApp(true, demo), Site{Table: []Mount{
-		{Prefix: "/", Rules: mustRules(t, RuleOptions{Auth: mustAuth(t, "ann:secret")})},
+	s := serveSites(t, Config{}, newApp(true, demo), sites.Site{Table: []sites.Mount{
+		{Prefix: "/", Rules: mustRules(t, sites.RuleOptions{Auth: mustAuth(t, "ann:secret")})},
 	}})
 	for i := range 10 {
 		c := s.dial(t)
@@ -135,7 +136,7 @@ func TestLoginFlood(t *testing.T) {
 	for i := range 24 {
 		users = append(users, fmt.Sprintf("user%d:right%d", i, i))
 	}
-	s := serveSites(t, Config{}, newApp(true, demo), Site{Table: []Mount{{Prefix: "/", Rules: mustRules(t, RuleOptions{Auth: mustAuth(t, users...)})}}})
+	s := serveSites(t, Config{}, newApp(true, demo), sites.Site{Table: []sites.Mount{{Prefix: "/", Rules: mustRules(t, sites.RuleOptions{Auth: mustAuth(t, users...)})}}})
 	ctx, stop := context.WithCancel(context.Background())
 	var flood sync.WaitGroup
 	var tried atomic.Int32

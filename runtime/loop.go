@@ -9,14 +9,12 @@ import (
 	"fapws/runtime/accept"
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
-	"fapws/runtime/exchange"
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/protocol/http1"
 	"fapws/runtime/protocol/sse"
-	"fapws/runtime/protocol/tunnel"
 	"fapws/runtime/protocol/websocket"
-	"fapws/runtime/route"
+	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
 )
@@ -29,19 +27,15 @@ type loop struct {
 	s     *Server
 	cfg   *Config
 	debug int
-	timed bool // requests are timed, for the access log or Debug
 	paced bool // TCP connections are, unless we say otherwise: see listen.Paces
 
 	http      http1.Server
 	conns     conn.Set // all of them, with the clock and the output that is gathered
 	wake      wake
 	accepting accept.Acceptor
-	sites     []Site          // the first one is the default
-	table     *route.Table    // which of them a request is for, and what of it
+	sites     sites.Sites     // decide what answers
 	app       *app.Dispatcher // has the requests that handlers answer
 	pages     *cache.Pages    // nil: nothing is kept
-	host      httpHost
-	override  exchange.Source // nil: none
 	idle      chan struct{}   // told when the first connection comes: see tick
 	emptied   chan struct{}   // told when the last one has gone
 	live      atomic.Int64    // open connections; written here, read by tick
@@ -49,14 +43,10 @@ type loop struct {
 	busyNow   bool            // flushBatch is on the stack
 	shut      bool            // closeAll was called
 
-	served int64 // requests there have been
 	warned int64 // when a line said that a client reads too slowly, by now
 
 	subscribers *sse.Subscribers // of channels
 	sockets     *websocket.Sockets
-	tunnels     tunnel.Buffers
-
-	maxRequests int64 // how many served make Config.OnMaxRequests be called; 0: never
 
 	ticking atomic.Bool // a tick is on its way
 
@@ -81,8 +71,7 @@ func newLoop(s *Server) *loop {
 	l.app = app.New(appHost{l})
 	l.subscribers = sse.New(subscriberHost{l})
 	l.sockets = websocket.NewSockets(socketHost{l}, &l.conns)
-	l.host = httpHost{l: l, next: newRequest()}
-	l.http.Init(&l.host, &l.conns, serverName)
+	l.sites.Init(siteHost{l}, &l.http, &l.conns, l.sockets, serverName)
 	l.clock(l.conns.Start())
 	return l
 }
@@ -120,15 +109,15 @@ func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
 		return
 	}
 	for _, c := range l.conns.All() {
-		if own, ok := c.Protocol().(*client); !ok || own.Busy() || c.Gathers() {
+		if own, ok := c.Protocol().(*sites.Client); !ok || own.Busy() || c.Gathers() {
 			c.Close("internal error")
 		}
 	}
 }
 
 // open makes c, whose descriptor it owns from now on, a connection of the loop.
-func (l *loop) open(c *client) {
-	if err := c.Open(c.speaks()); err != nil {
+func (l *loop) open(c *sites.Client) {
+	if err := c.Open(c.Speaks()); err != nil {
 		l.s.logf(loglevel.Error, "cannot watch %s: %v", c, err)
 		return
 	}
@@ -136,13 +125,13 @@ func (l *loop) open(c *client) {
 		listen.Unpace(c.Fd())
 	}
 	l.connectionOpened()
-	l.accepting.Opened(c.counts)
+	l.accepting.Opened(c.Counts)
 	c.Stamp = l.now()
 	c.Schedule()
 	if l.debug >= 1 {
 		l.tracef("%s connected, %d open", c, l.live.Load())
 	}
-	if l.http.Draining() && (c.subrequest == nil || l.shut) {
+	if l.http.Draining() && (!c.Subrequest() || l.shut) {
 		c.Close("the server is shutting down")
 	}
 }
@@ -159,9 +148,9 @@ func (l *loop) connectionOpened() {
 }
 
 // all returns the connections that speak HTTP/1, in no particular order.
-func (l *loop) all() (list []*client) {
+func (l *loop) all() (list []*sites.Client) {
 	for _, c := range l.conns.All() {
-		if own, ok := c.Protocol().(*client); ok {
+		if own, ok := c.Protocol().(*sites.Client); ok {
 			list = append(list, own)
 		}
 	}

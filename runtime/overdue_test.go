@@ -15,6 +15,7 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/protocol/http1"
+	"fapws/runtime/sites"
 
 	"golang.org/x/sys/unix"
 )
@@ -141,7 +142,7 @@ func TestLateTick(t *testing.T) {
 		s.do(func() {
 			l := s.loop
 			all := l.all()
-			begun = l.now() > 2*tickLength && slices.ContainsFunc(all, func(c *client) bool { return c.State() == http1.StateHead })
+			begun = l.now() > 2*tickLength && slices.ContainsFunc(all, func(c *sites.Client) bool { return c.State() == http1.StateHead })
 			if !begun {
 				return
 			}
@@ -299,10 +300,10 @@ func TestStalled(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		limit time.Duration
-		mount Mount
+		mount sites.Mount
 	}{
-		{"server", time.Millisecond, Mount{Prefix: "/"}},
-		{"route", 0, Mount{Prefix: "/", Rules: mustRules(t, RuleOptions{Timeout: time.Millisecond})}},
+		{"server", time.Millisecond, sites.Mount{Prefix: "/"}},
+		{"route", 0, sites.Mount{Prefix: "/", Rules: mustRules(t, sites.RuleOptions{Timeout: time.Millisecond})}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			answered := make(chan struct{})

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"fapws/runtime/sites"
 	"fapws/runtime/source/fixed"
 	"fapws/runtime/source/refusal"
 	"fapws/runtime/source/static"
@@ -49,7 +50,7 @@ func TestErrorPages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := serveSites(t, Config{MaxBodySize: 10}, newApp(true, demo), Site{Pages: pages, Table: []Mount{
+	s := serveSites(t, Config{MaxBodySize: 10}, newApp(true, demo), sites.Site{Pages: pages, Table: []sites.Mount{
 		{Prefix: "/files", Source: static.NewSource(files, false)}, {Prefix: "/app"}, {Prefix: "/500", Source: fails}, {Prefix: "/503", Source: busy},
 	}})
 	for range 2 {

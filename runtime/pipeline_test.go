@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fapws/runtime/protocol/http1"
+	"fapws/runtime/sites"
 	"fmt"
 	"io"
 	"strings"
@@ -134,7 +135,7 @@ func TestSendingFarAhead(t *testing.T) {
 		c.CloseWrite()
 		sent <- err
 	}()
-	var paused *client
+	var paused *sites.Client
 	eventually(t, "paused", func() bool {
 		s.do(func() {
 			for _, c := range s.loop.all() {

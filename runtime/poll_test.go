@@ -13,6 +13,7 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/listen"
+	"fapws/runtime/sites"
 )
 
 // kept returns a connection that has been used.
@@ -150,7 +151,7 @@ func TestEdgeOfUnixSocket(t *testing.T) {
 func TestEventOfPaused(t *testing.T) {
 	s := serve(t, Config{}, newApp(true, demo))
 	c := s.kept(t)
-	var own *client
+	var own *sites.Client
 	s.do(func() {
 		own = s.loop.all()[0]
 		own.Pause(conn.HeedReset)

@@ -11,10 +11,11 @@ import (
 
 	"fapws/runtime/eventloop"
 	"fapws/runtime/protocol/http1"
+	"fapws/runtime/sites"
 )
 
 // waiting returns the connections with transfers that wait for room.
-func (s *testServer) waiting() (list []*client) {
+func (s *testServer) waiting() (list []*sites.Client) {
 	s.do(func() {
 		for _, c := range s.loop.all() {
 			if c.AwaitsRoom() {
@@ -26,7 +27,7 @@ func (s *testServer) waiting() (list []*client) {
 }
 
 // transfers returns the connections with transfers. It must be called on the loop.
-func (s *testServer) transfers() (list []*client) {
+func (s *testServer) transfers() (list []*sites.Client) {
 	for _, c := range s.loop.all() {
 		if c.Writing() {
 			list = append(list, c)

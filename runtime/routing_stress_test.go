@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fapws/runtime/filter/header"
+	"fapws/runtime/sites"
 )
 
 // Everything that makes a request wait or begin again, from clients that send
@@ -19,12 +20,12 @@ import (
 func TestRoutingUnderStress(t *testing.T) {
 	modes(t, func(t *testing.T, inline bool) {
 		a := newApp(inline, func(c *call) { c.reply(200, fmt.Sprintf("<%s%s?%s %d>", c.Script, c.Path, c.Query, len(c.Body))) })
-		rules := mustRules(t, RuleOptions{Auth: mustAuth(t, "ann:secret"), Set: []header.Field{{Name: "X-Set", Value: "1"}}})
+		rules := mustRules(t, sites.RuleOptions{Auth: mustAuth(t, "ann:secret"), Set: []header.Field{{Name: "X-Set", Value: "1"}}})
 		first := tree(t, map[string]string{"file": "content", "large": string(pattern(200000))})[0]
 		first.Prefix, first.Source, first.Match = "/", optional(first.Source), ""
 		second := tree(t, map[string]string{"other": "content"})[0]
 		second.Prefix, second.Source, second.Rules = "/in/", optional(second.Source), rules
-		s := serveSites(t, Config{}, a, Site{Table: []Mount{
+		s := serveSites(t, Config{}, a, sites.Site{Table: []sites.Mount{
 			mustRewrite(t, "/rw/", "/in/${rest}?w=1"), first, second, {Prefix: "/in/", Rules: rules}, {Prefix: "/"},
 		}})
 		type exchange struct{ request, want string }

@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,27 +10,28 @@ import (
 
 	"fapws/runtime/filter/header"
 	"fapws/runtime/route"
+	"fapws/runtime/sites"
 	"fapws/runtime/source/fixed"
 	"fapws/runtime/source/redirect"
 	"fapws/runtime/source/static"
 )
 
-func mustRedirect(t testing.TB, prefix, target string, status int) Mount {
+func mustRedirect(t testing.TB, prefix, target string, status int) sites.Mount {
 	t.Helper()
 	r, err := redirect.New(target, status)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Mount{Prefix: prefix, Source: r}
+	return sites.Mount{Prefix: prefix, Source: r}
 }
 
-func mustRewrite(t testing.TB, prefix, target string) Mount {
+func mustRewrite(t testing.TB, prefix, target string) sites.Mount {
 	t.Helper()
 	r, err := route.NewRewrite(target)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Mount{Prefix: prefix, Rewrite: r}
+	return sites.Mount{Prefix: prefix, Rewrite: r}
 }
 
 func field(response, name string) string {
@@ -45,7 +45,7 @@ func field(response, name string) string {
 }
 
 func TestRedirects(t *testing.T) {
-	s := serveSites(t, Config{}, nil, Site{Table: []Mount{
+	s := serveSites(t, Config{}, nil, sites.Site{Table: []sites.Mount{
 		mustRedirect(t, "/path", "https://${host}${path}?${query}", 301),
 		mustRedirect(t, "/rest/", "/new/$1?a=b&${query}", 308),
 		mustRedirect(t, "/evil", "https://safe.example${rest}", 0),
@@ -114,7 +114,7 @@ func echo(c *call) {
 
 func TestRewrites(t *testing.T) {
 	modes(t, func(t *testing.T, inline bool) {
-		loops := make([]Mount, 11)
+		loops := make([]sites.Mount, 11)
 		for i := range loops {
 			loops[i] = mustRewrite(t, "/round", "/round")
 		}
@@ -123,8 +123,8 @@ func TestRewrites(t *testing.T) {
 			mustRewrite(t, "/old/", "/new/${rest}"),
 			mustRewrite(t, "/query/", "/q?from=${rest}&${query}"),
 			mustRewrite(t, "/file", "/s/file.txt"),
-			files[0], Mount{Prefix: "/new", Index: 1}, Mount{Prefix: "/"})
-		s := serveSites(t, Config{}, newApp(inline, echo), Site{Table: table})
+			files[0], sites.Mount{Prefix: "/new", Index: 1}, sites.Mount{Prefix: "/"})
+		s := serveSites(t, Config{}, newApp(inline, echo), sites.Site{Table: table})
 		for _, test := range []struct{ request, want string }{
 			{"GET /old/a%20b?x=1", "GET script=/new path=/a b query=x=1 body=0 mount=1"},
 			{"GET /query/a%3Fb?x=1", "GET script= path=/q query=from=a%3Fb&x=1 body=0 mount=0"},
@@ -155,7 +155,7 @@ func TestMatch(t *testing.T) {
 	files := tree(t, map[string]string{"a/style.css": "css", "a/style.css.txt": "text"})
 	css := files[0]
 	css.Match = "*.css"
-	s := serveSites(t, Config{}, newApp(true, echo), Site{Table: []Mount{
+	s := serveSites(t, Config{}, newApp(true, echo), sites.Site{Table: []sites.Mount{
 		{Prefix: "/", Match: "*.php", Index: 1},
 		{Prefix: "/g/", Match: "[ab]?.x", Index: 2},
 		css,
@@ -182,7 +182,7 @@ func TestMatch(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := srv.Serve(nil, []Site{{Table: []Mount{{Match: bad}}}}, nil); err == nil || !strings.Contains(err.Error(), bad) {
+		if err := srv.Serve(nil, []sites.Site{{Table: []sites.Mount{{Match: bad}}}}, nil); err == nil || !strings.Contains(err.Error(), bad) {
 			t.Errorf("%q: %v", bad, err)
 		}
 		srv.Close()
@@ -190,14 +190,14 @@ func TestMatch(t *testing.T) {
 }
 
 func TestFixedAnswers(t *testing.T) {
-	mount := func(prefix string, o fixed.Options) Mount {
+	mount := func(prefix string, o fixed.Options) sites.Mount {
 		f, err := fixed.New(o)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return Mount{Prefix: prefix, Source: f}
+		return sites.Mount{Prefix: prefix, Source: f}
 	}
-	s := serveSites(t, Config{}, nil, Site{Table: []Mount{
+	s := serveSites(t, Config{}, nil, sites.Site{Table: []sites.Mount{
 		mount("/text", fixed.Options{Body: "hello", Fields: []header.Field{{Name: "X-A", Value: "b"}}}),
 		mount("/html", fixed.Options{Status: 410, Body: "<p>gone", Type: "text/html"}),
 		mount("/none", fixed.Options{Status: 204}),
@@ -234,15 +234,15 @@ func TestFilesFirst(t *testing.T) {
 		write(two, "a.txt", "second")
 		write(two, "b.txt", "second")
 		write(one, "dir/x", "x")
-		var table []Mount
+		var table []sites.Mount
 		for _, dir := range []string{one, two} {
 			files, err := static.New(static.Options{Root: dir, MaxAge: -1, Index: []string{"index.html"}})
 			if err != nil {
 				t.Fatal(err)
 			}
-			table = append(table, Mount{Prefix: "/", Source: static.NewSource(files, true)})
+			table = append(table, sites.Mount{Prefix: "/", Source: static.NewSource(files, true)})
 		}
-		s := serveSites(t, Config{}, newApp(inline, echo), Site{Table: append(table, Mount{Prefix: "/"})})
+		s := serveSites(t, Config{}, newApp(inline, echo), sites.Site{Table: append(table, sites.Mount{Prefix: "/"})})
 		check := func(request, want string) {
 			t.Helper()
 			if got := s.talk(t, request); !strings.Contains(got, want) {
@@ -278,23 +278,4 @@ func TestFilesFirst(t *testing.T) {
 			t.Errorf("pipelined: %q", got)
 		}
 	})
-}
-
-// What clients ask for in vain is remembered within bounds.
-func TestMissesAreBounded(t *testing.T) {
-	var m notFoundCache
-	for i := range 3 * missesMax {
-		m.add(fmt.Appendf(nil, "/%d", i), 0)
-	}
-	if n := len(m.since); n > missesMax {
-		t.Errorf("%d paths", n)
-	}
-	long := bytes.Repeat([]byte("x"), missesLen+1)
-	if m.add(long, 0); m.has(long, 0) {
-		t.Error("a long path is remembered")
-	}
-	path := []byte("/x")
-	if m.add(path, 5); !m.has(path, 5+missesAge-1) || m.has(path, 5+missesAge) {
-		t.Error("remembered for another time")
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fapws/runtime/filter/header"
+	"fapws/runtime/sites"
 )
 
 func mustPrefixes(list ...string) (out []netip.Prefix) {
@@ -17,9 +18,9 @@ func mustPrefixes(list ...string) (out []netip.Prefix) {
 	return out
 }
 
-func mustRules(t testing.TB, o RuleOptions) *Rules {
+func mustRules(t testing.TB, o sites.RuleOptions) *sites.Rules {
 	t.Helper()
-	r, err := NewRules(o)
+	r, err := sites.NewRules(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,25 +29,25 @@ func mustRules(t testing.TB, o RuleOptions) *Rules {
 
 func TestRules(t *testing.T) {
 	files := tree(t, map[string]string{"file.txt": "content"})
-	files[0].Rules = mustRules(t, RuleOptions{Remove: []string{"ETag", "server"}, Set: []header.Field{{Name: "X-Site", Value: "files"}, {Name: "Content-Type", Value: "text/x"}}})
+	files[0].Rules = mustRules(t, sites.RuleOptions{Remove: []string{"ETag", "server"}, Set: []header.Field{{Name: "X-Site", Value: "files"}, {Name: "Content-Type", Value: "text/x"}}})
 	app := newApp(false, func(c *call) {
 		if c.Script == "/slow" {
 			<-c.gone
 		}
 		c.reply(200, "app "+c.Body)
 	})
-	s := serveSites(t, Config{MaxBodySize: 100, Proxies: mustPrefixes("127.0.0.0/8")}, app, Site{
-		Rules: mustRules(t, RuleOptions{Set: []header.Field{{Name: "X-Site", Value: "site"}}, Add: []header.Field{{Name: "X-More", Value: "1"}, {Name: "X-More", Value: "2"}}}),
-		Table: []Mount{
+	s := serveSites(t, Config{MaxBodySize: 100, Proxies: mustPrefixes("127.0.0.0/8")}, app, sites.Site{
+		Rules: mustRules(t, sites.RuleOptions{Set: []header.Field{{Name: "X-Site", Value: "site"}}, Add: []header.Field{{Name: "X-More", Value: "1"}, {Name: "X-More", Value: "2"}}}),
+		Table: []sites.Mount{
 			files[0],
-			{Prefix: "/lan", Rules: mustRules(t, RuleOptions{Allow: mustPrefixes("192.0.2.0/24", "2001:db8::/32"), Deny: mustPrefixes("0.0.0.0/0", "::/0")})},
-			{Prefix: "/some", Rules: mustRules(t, RuleOptions{Allow: mustPrefixes("192.0.2.7/32"), Deny: mustPrefixes("192.0.2.0/24")})},
-			{Prefix: "/only", Rules: mustRules(t, RuleOptions{Allow: mustPrefixes("192.0.2.7/32")})},
-			{Prefix: "/not", Rules: mustRules(t, RuleOptions{Deny: mustPrefixes("192.0.2.7/32")})},
-			{Prefix: "/get", Rules: mustRules(t, RuleOptions{Methods: []string{"GET", "OPTIONS"}})},
-			{Prefix: "/large", Rules: mustRules(t, RuleOptions{MaxBodySize: 1000})},
-			{Prefix: "/small", Rules: mustRules(t, RuleOptions{MaxBodySize: 10})},
-			{Prefix: "/slow", Rules: mustRules(t, RuleOptions{Timeout: 10 * time.Millisecond})},
+			{Prefix: "/lan", Rules: mustRules(t, sites.RuleOptions{Allow: mustPrefixes("192.0.2.0/24", "2001:db8::/32"), Deny: mustPrefixes("0.0.0.0/0", "::/0")})},
+			{Prefix: "/some", Rules: mustRules(t, sites.RuleOptions{Allow: mustPrefixes("192.0.2.7/32"), Deny: mustPrefixes("192.0.2.0/24")})},
+			{Prefix: "/only", Rules: mustRules(t, sites.RuleOptions{Allow: mustPrefixes("192.0.2.7/32")})},
+			{Prefix: "/not", Rules: mustRules(t, sites.RuleOptions{Deny: mustPrefixes("192.0.2.7/32")})},
+			{Prefix: "/get", Rules: mustRules(t, sites.RuleOptions{Methods: []string{"GET", "OPTIONS"}})},
+			{Prefix: "/large", Rules: mustRules(t, sites.RuleOptions{MaxBodySize: 1000})},
+			{Prefix: "/small", Rules: mustRules(t, sites.RuleOptions{MaxBodySize: 10})},
+			{Prefix: "/slow", Rules: mustRules(t, sites.RuleOptions{Timeout: 10 * time.Millisecond})},
 			{Prefix: "/app"},
 		},
 	})
@@ -103,20 +104,6 @@ func TestRules(t *testing.T) {
 			if got := s.talk(t, request); !strings.HasPrefix(got, "HTTP/1.1 "+test.status) {
 				t.Errorf("%d bytes to %s: %q, want %s", test.size, test.path, got, test.status)
 			}
-		}
-	}
-}
-
-func TestRuleErrors(t *testing.T) {
-	for want, o := range map[string]RuleOptions{
-		"is the server's to say":           {Set: []header.Field{{Name: "connection", Value: "x"}}},
-		"has a control character":          {Add: []header.Field{{Name: "X-A", Value: "a\r\nb"}}},
-		"is not the name of a header":      {Remove: []string{"a b"}},
-		"a header field needs a name":      {Set: []header.Field{{Name: "", Value: "x"}}},
-		`"get" is not a method (GET, POST`: {Methods: []string{"get"}},
-	} {
-		if _, err := NewRules(o); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%+v: %v, want %s", o, err, want)
 		}
 	}
 }

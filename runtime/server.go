@@ -14,11 +14,13 @@ import (
 
 	"fapws/runtime/accept"
 	"fapws/runtime/eventloop"
+	"fapws/runtime/exchange"
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/protocol/http1"
 	"fapws/runtime/protocol/sse"
 	"fapws/runtime/protocol/websocket"
+	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/static"
@@ -101,7 +103,13 @@ func (s *Server) configure(cfg Config) {
 	s.cfg = cfg.withDefaults()
 	s.loop.debug = s.cfg.Debug
 	s.loop.accepting.Configure(accept.Config{MaxClients: s.cfg.MaxClients, Refuse: s.cfg.Refuse, Concurrency: s.cfg.Concurrency})
-	s.loop.maxRequests = int64(s.cfg.MaxRequests)
+	s.loop.sites.Configure(sites.Config{
+		Limits: &s.cfg.Limits, MaxBodySize: s.cfg.MaxBodySize,
+		Proxies: s.cfg.Proxies, ProxyUnix: s.cfg.ProxyUnix, ProxyProtocol: s.cfg.ProxyProtocol,
+		RefuseUnknownHosts: s.cfg.RefuseUnknownHosts, RootPath: s.cfg.RootPath,
+		MaxRequests: s.cfg.MaxRequests, OnMaxRequests: s.cfg.OnMaxRequests, NoWebSocketDeflate: s.cfg.NoWebSocketDeflate,
+		Debug: s.cfg.Debug, Answered: s.cfg.Answered, AccessLog: s.cfg.AccessLog, Log: s.cfg.Log, LogClient: s.cfg.LogClient,
+	})
 	s.loop.http.Configure(http1.Config{
 		Limits: &s.cfg.Limits, HeadTimeout: s.cfg.HeadTimeout, BodyTimeout: s.cfg.BodyTimeout, BodyRate: s.cfg.BodyRate,
 		KeepAlive: s.cfg.KeepAlive, SpoolSize: s.cfg.SpoolSize, SpoolDir: s.cfg.SpoolDir,
@@ -113,7 +121,6 @@ func (s *Server) configure(cfg Config) {
 		MaxSize: s.cfg.WebSocketMaxSize, Ping: s.cfg.WebSocketPing, PingTimeout: s.cfg.WebSocketPingTimeout,
 		MaxGroupMessage: s.cfg.Channels.MaxEvent, HandOver: s.cfg.Channels.HandOver, Counted: s.cfg.Channels.Counted,
 	})
-	s.loop.timed = s.cfg.AccessLog != nil || s.cfg.Answered != nil || s.cfg.Debug > 0
 }
 
 // Do runs f on the loop's goroutine and returns when it has ended. The first
@@ -152,12 +159,12 @@ func (s *Server) do(f func()) {
 }
 
 // Serve starts to accept connections on the listeners, which it owns from now
-// on, and returns at once. Requests go to the site that has their host, the first
+// on, and returns at once. Requests go to the site of all that has their host, the first
 // one if none has, and there to the first mount whose prefix fits. h answers
 // where a mount names nothing else; nil if there is no such mount. Call it once;
 // more listeners may follow with Accept. The error, of one line, is about the folders of
 // Config.SendfileRoots and AccelRoots, or about names of sites.
-func (s *Server) Serve(listeners []*listen.Listener, sites []Site, h app.Handler) error {
+func (s *Server) Serve(listeners []*listen.Listener, all []sites.Site, h app.Handler) error {
 	if !s.serving.CompareAndSwap(false, true) {
 		return errors.New("Serve was called before")
 	}
@@ -168,22 +175,13 @@ func (s *Server) Serve(listeners []*listen.Listener, sites []Site, h app.Handler
 		s.store.Store(cache.New(s.cfg.CacheSize, 0))
 		s.do(func() { s.loop.pages = cache.NewPages(s.store.Load(), pagesHost{s.loop}, &s.cfg.Limits) })
 	}
-	prepared, table, handlers, err := s.prepare(sites, h)
+	table, err := s.loop.sites.Prepare(all, h, func(m *sites.Mount) (exchange.Source, bool) { return s.source(m, h) })
 	if err != nil {
 		return err
 	}
 	s.do(func() {
-		s.loop.sites, s.loop.table = prepared, table
-		limited := s.cfg.Timeout > 0
-		for i := range prepared {
-			s.loop.consider(prepared[i].rules)
-			for k := range prepared[i].Table {
-				r := prepared[i].Table[k].rules
-				s.loop.consider(r)
-				limited = limited || r != nil && r.timeout > 0
-			}
-		}
-		s.loop.app.Serve(h, handlers, limited)
+		s.loop.sites.Use(table)
+		s.loop.app.Serve(h, table.Handlers, table.Limited || s.cfg.Timeout > 0)
 	})
 	for _, ln := range listeners {
 		s.Accept(ln)
@@ -198,10 +196,7 @@ func (s *Server) Enrol(nc net.Conn) error {
 	if err != nil {
 		return err
 	}
-	c := s.loop.newClient(fd, nc.LocalAddr(), nc.RemoteAddr())
-	if c.proxy != nil {
-		c.proxy.awaits = false // there is no proxy before it
-	}
+	c := s.loop.sites.NewClient(fd, nc.LocalAddr(), nc.RemoteAddr(), false)
 	if !s.loop.post(func() { s.loop.open(c) }) {
 		unix.Close(fd)
 		return errStopped
@@ -286,7 +281,7 @@ func (s *Server) Counters() (c Counters, ok bool) {
 	said := make(chan Counters, 1)
 	s.loop.post(func() {
 		l := s.loop
-		said <- Counters{Requests: l.served, Unsent: l.conns.Unsent.Total(), HeldBack: l.http.HeldBack()}
+		said <- Counters{Requests: l.sites.Served(), Unsent: l.conns.Unsent.Total(), HeldBack: l.http.HeldBack()}
 	})
 	select {
 	case c = <-said:

@@ -13,6 +13,7 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/protocol/websocket"
+	"fapws/runtime/sites"
 	"fapws/runtime/websocket/wstest"
 
 	"golang.org/x/sys/unix"
@@ -29,7 +30,7 @@ func mover(t *testing.T, group string) (*testServer, *talkApp) {
 		k.data = string(data)
 		k.send(op, data)
 	}
-	s := serveTalks(t, cfg, a, Mount{Prefix: "/", WebSocket: true, Group: group})
+	s := serveTalks(t, cfg, a, sites.Mount{Prefix: "/", WebSocket: true, Group: group})
 	s.HoldHistory(time.Hour)
 	return s, a
 }

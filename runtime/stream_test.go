@@ -14,10 +14,11 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/protocol/http1"
+	"fapws/runtime/sites"
 )
 
 // streams is a mount that takes bodies in pieces.
-var streams = Mount{Prefix: "/", Streams: true}
+var streams = sites.Mount{Prefix: "/", Streams: true}
 
 const (
 	postChunked = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -515,7 +516,7 @@ func TestStreamRouting(t *testing.T) {
 		gatherBody(c)
 	})
 	rewrite := mustRewrite(t, "/old/", "/new/${rest}")
-	s := serve(t, Config{RootPath: "/root", Proxies: mustPrefixes("127.0.0.0/8"), ProxyProtocol: true}, a, rewrite, Mount{Prefix: "/new/", Streams: true})
+	s := serve(t, Config{RootPath: "/root", Proxies: mustPrefixes("127.0.0.0/8"), ProxyProtocol: true}, a, rewrite, sites.Mount{Prefix: "/new/", Streams: true})
 	c := s.dial(t)
 	io.WriteString(c, "PROXY TCP4 192.0.2.1 192.0.2.2 1000 80\r\nPOST /root/old/%41?q HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhe")
 	one := <-got

@@ -13,16 +13,17 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/sites"
 )
 
 // serveBackend starts a server with an application below / and a responder
 // below /go, in a pool of at most 32.
-func serveBackend(t testing.TB, cfg Config, a *testApp, f backend.Func, mounts ...Mount) *testServer {
+func serveBackend(t testing.TB, cfg Config, a *testApp, f backend.Func, mounts ...sites.Mount) *testServer {
 	t.Helper()
 	ts := &testServer{log: &logRecorder{}}
 	pool := backend.New(32, func(line string) { ts.log.add(loglevel.Error, line) })
-	all := append([]Mount{{Prefix: "/go", Handler: pool, Index: pool.Add(f)}}, mounts...)
-	all = append(all, Mount{Prefix: "/"})
+	all := append([]sites.Mount{{Prefix: "/go", Handler: pool, Index: pool.Add(f)}}, mounts...)
+	all = append(all, sites.Mount{Prefix: "/"})
 	if cfg.Log == nil {
 		cfg.Log = ts.log.add
 	}
@@ -34,7 +35,7 @@ func serveBackend(t testing.TB, cfg Config, a *testApp, f backend.Func, mounts .
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := ts.Serve([]*listen.Listener{ln}, []Site{{Table: all}}, a); err != nil {
+	if err := ts.Serve([]*listen.Listener{ln}, []sites.Site{{Table: all}}, a); err != nil {
 		t.Fatal(err)
 	}
 	ts.addr = ln.Addr().String()

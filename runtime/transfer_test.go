@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/sites"
 	"fapws/runtime/source/static"
 
 	"golang.org/x/sys/unix"
@@ -95,7 +96,7 @@ func TestLargeResponses(t *testing.T) {
 	}
 	modes(t, func(t *testing.T, inline bool) {
 		a := newApp(inline, kinds)
-		s := serve(t, Config{}, a, Mount{Prefix: "/static/", Source: static.NewSource(files, false)}, Mount{Prefix: "/"})
+		s := serve(t, Config{}, a, sites.Mount{Prefix: "/static/", Source: static.NewSource(files, false)}, sites.Mount{Prefix: "/"})
 		before := openFiles(t)
 		for _, target := range []string{"/bytes", "/file", "/both", "/static/file"} {
 			// Twice on one connection, with a request sent ahead each time.
@@ -204,7 +205,7 @@ func TestClientsThatLeave(t *testing.T) {
 			}
 			demo(c)
 		})
-		s := serve(t, Config{}, a, Mount{Prefix: "/static/", Source: static.NewSource(files, false)}, Mount{Prefix: "/"})
+		s := serve(t, Config{}, a, sites.Mount{Prefix: "/static/", Source: static.NewSource(files, false)}, sites.Mount{Prefix: "/"})
 		// files keeps it open for up to ten seconds, and now before.
 		s.talk(t, "GET /static/file HTTP/1.0\r\n\r\n")
 		before := openFiles(t)

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/sites"
 
 	"golang.org/x/sys/unix"
 
@@ -129,7 +130,7 @@ func TestRootPath(t *testing.T) {
 		{"/app", "/..", "/x", "/app", "/x", 1},
 		{"", "", "/sub/x", "/sub", "/x", 0},
 	} {
-		s := serve(t, Config{Proxies: loopback, RootPath: c.root}, newApp(true, showSeen), Mount{Prefix: "/sub"}, Mount{Prefix: "/"})
+		s := serve(t, Config{Proxies: loopback, RootPath: c.root}, newApp(true, showSeen), sites.Mount{Prefix: "/sub"}, sites.Mount{Prefix: "/"})
 		fields := "Host: h\r\nConnection: close\r\n"
 		if c.prefix != "" {
 			fields += "X-Forwarded-Prefix: " + c.prefix + "\r\n"

@@ -14,6 +14,7 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/netio"
+	"fapws/runtime/sites"
 )
 
 const wsUpgrade = "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -63,7 +64,7 @@ func TestTunnel(t *testing.T) {
 			c.reply(200, "plain")
 		}
 	})
-	s := serve(t, Config{}, a, Mount{Prefix: "/", Tunnels: true})
+	s := serve(t, Config{}, a, sites.Mount{Prefix: "/", Tunnels: true})
 	before := openFiles(t)
 	for _, end := range []string{"quit", "leave", "half"} {
 		c := s.dial(t)
@@ -125,7 +126,7 @@ func TestTunnelReadsTheRest(t *testing.T) {
 			got <- fmt.Sprint(string(rest), err)
 		})
 	})
-	s := serve(t, Config{}, a, Mount{Prefix: "/", Tunnels: true})
+	s := serve(t, Config{}, a, sites.Mount{Prefix: "/", Tunnels: true})
 	c := s.dial(t)
 	io.WriteString(c, wsUpgrade)
 	if all, err := io.ReadAll(c); err != nil || !strings.HasPrefix(string(all), "HTTP/1.1 101 ") {
@@ -150,7 +151,7 @@ func TestTunnelEnds(t *testing.T) {
 			close(over)
 		})
 	})
-	s := serve(t, Config{Timeout: time.Minute}, a, Mount{Prefix: "/", Tunnels: true})
+	s := serve(t, Config{Timeout: time.Minute}, a, sites.Mount{Prefix: "/", Tunnels: true})
 	c := s.dial(t)
 	r := bufio.NewReader(c)
 	io.WriteString(c, wsUpgrade)
@@ -181,7 +182,7 @@ func TestTunnelTooLate(t *testing.T) {
 			close(over)
 		})
 	})
-	s := serve(t, Config{}, a, Mount{Prefix: "/", Tunnels: true})
+	s := serve(t, Config{}, a, sites.Mount{Prefix: "/", Tunnels: true})
 	c := s.dial(t)
 	io.WriteString(c, wsUpgrade)
 	<-asked

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/sites"
 	"fapws/runtime/source/cache"
 )
 
@@ -113,7 +114,7 @@ func (a *chooser) run(t *testing.T, path string, size int) {
 }
 
 // slowReaders is a server that keeps at most a mebibyte for a client.
-func slowReaders(t *testing.T, cfg Config, mounts ...Mount) (*testServer, *chooser) {
+func slowReaders(t *testing.T, cfg Config, mounts ...sites.Mount) (*testServer, *chooser) {
 	t.Helper()
 	a := newChooser()
 	rec := &logRecorder{}
@@ -240,7 +241,7 @@ func TestUnsentAndCache(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, a := slowReaders(t, Config{CacheSize: 1 << 20}, Mount{Prefix: "/page", Cache: rule}, Mount{Prefix: "/"})
+	s, a := slowReaders(t, Config{CacheSize: 1 << 20}, sites.Mount{Prefix: "/page", Cache: rule}, sites.Mount{Prefix: "/"})
 	first, next, other := slowly(t, s), s.dial(t), s.dialFrom(t, "127.0.0.2")
 	asks(t, first, "/first")
 	a.run(t, "/first", large)

@@ -1,111 +1,13 @@
 package runtime
 
 import (
-	"errors"
-	"fmt"
 	"net"
 
 	"fapws/runtime/exchange"
-	wire "fapws/runtime/http1"
 	"fapws/runtime/loglevel"
-	"fapws/runtime/protocol/http1"
 	protocol "fapws/runtime/protocol/websocket"
-	"fapws/runtime/route"
-	"fapws/runtime/websocket"
+	"fapws/runtime/sites"
 )
-
-// A WebSocket is an exchange like others: a request, and parts until the last one. HTTP/1 has its handshake; when the handler has accepted
-// that, a Socket of package protocol/websocket is the protocol of the connection, and takes the parts.
-
-// wantsWebSocket reports whether a request asks for one where it may. Not one of the
-// server to itself, which has no client that could talk.
-func wantsWebSocket(x *Exchange) bool {
-	return x.client.subrequest == nil && websocket.Asked(&x.req.parsed, x.req.Head)
-}
-
-// handshake submits x, which asks for a WebSocket of its mount, or refuses
-// it. It waits for those before it, and what follows waits for its answer: it may
-// be frames.
-func (l *loop) handshake(x *Exchange) {
-	q := x.req
-	h, refused := websocket.Check(&q.parsed, q.Head, !l.cfg.NoWebSocketDeflate)
-	if refused != nil {
-		x.Refuse(exchange.Reply{Status: refused.Status, Text: refused.Text, Fields: []byte(refused.Fields)})
-		return
-	}
-	if !x.InTurn() {
-		x.AwaitTurn()
-		return
-	}
-	if q.mount.WebSocket { // of a tunnel we know nothing more
-		x.socket, x.MayUpgrade = l.sockets.New(x, h, q.mount.Group), true
-	}
-	s := x.socket
-	x.Req.WebSocket = true
-	x.SubmitUpgrade(q.mount.answerer())
-	if s != nil && x.socket == s {
-		s.Await()
-	}
-}
-
-// acceptSocket answers the handshake of x with the first part of its handler, which is the Socket's then. It reports false if the handler
-// has not accepted: x is answered like any other request.
-func (x *Exchange) acceptSocket(p *exchange.Part) bool {
-	l, c, s := x.l, x.client, x.socket
-	if !p.Head.WebSocket {
-		x.leaveSocket()
-		return false
-	}
-	if n := p.Head.Subprotocol; len(n) > 0 && !websocket.IsToken(n) {
-		l.logClient(c, x.rules, loglevel.Error, "%q cannot be a subprotocol of a WebSocket and is left out", n)
-	}
-	heads := &l.http.Heads
-	heads.Fields = append(s.AppendFields(heads.Fields[:0], p.Head.Subprotocol), p.Head.Fields...)
-	x.SwitchProtocols(&wire.Response{Status: 101, Minor: 1, KeepAlive: true, Length: -1, Fields: heads.Fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer})
-	if x.peer == c.peer { // an idle WebSocket does not keep it: Client makes it again for Account
-		x.peer, c.peer = nil, nil
-	}
-	s.Open(&c.Conn.Conn)
-	s.Send(p)
-	return true
-}
-
-// leaveSocket ends that x may become a WebSocket.
-func (x *Exchange) leaveSocket() {
-	if s := x.socket; s != nil && !s.HasConn() {
-		s.Refused()
-		x.socket = nil
-	}
-}
-
-// Deliver implements Exchange of package protocol/websocket.
-func (x *Exchange) Deliver(in exchange.Input) {
-	x.Tell(in)
-}
-
-// Cancel implements Exchange of package protocol/websocket.
-func (x *Exchange) Cancel() {
-	x.ClientGone()
-}
-
-// User implements Exchange of package protocol/websocket.
-func (x *Exchange) User() string {
-	if x.peer == nil {
-		return ""
-	}
-	return x.peer.User
-}
-
-// Save implements Exchange of package protocol/websocket.
-func (x *Exchange) Save(d *protocol.State) {
-	in, out := x.socket.Carried()
-	d.Sent, d.Framed = x.Out.Sent+out, x.Out.Framed
-	if e := x.log; e != nil {
-		e.WireIn = x.Received + in
-		d.Log = e.State()
-		x.log = nil // its line comes when the WebSocket ends
-	}
-}
 
 // socketHost is the loop as WebSockets need it. It implements Host of package protocol/websocket.
 type socketHost struct{ l *loop }
@@ -115,9 +17,7 @@ func (h socketHost) Busy() bool  { return h.l.busy() }
 func (h socketHost) Full() bool  { return h.l.accepting.Full() }
 
 func (h socketHost) Delivered() {
-	if h.l.app.Taken() >= takenMost {
-		h.l.flushBatch()
-	}
+	h.l.delivered()
 }
 
 func (h socketHost) Flush() {
@@ -129,76 +29,12 @@ func (h socketHost) Flush() {
 func (h socketHost) Log(level loglevel.Level, line string) { h.l.cfg.Log(level, line) }
 
 func (h socketHost) Dismiss(fd int, last []byte) {
-	h.l.reject(h.l.newClient(fd, &net.UnixAddr{}, &net.UnixAddr{}), last)
+	h.l.reject(h.l.sites.NewClient(fd, &net.UnixAddr{}, &net.UnixAddr{}, false), last)
 }
 
 // Resume makes a connection of d and fd, and submits its request again.
 func (h socketHost) Resume(d *protocol.State, fd int) (*protocol.Socket, error) {
-	l := h.l
-	q := newRequest()
-	if _, err := q.parsed.Parse(d.Head, &l.cfg.Limits); err != nil {
-		return nil, fmt.Errorf("its request: %w", err)
-	}
-	q.handed.Head = d.Head
-	local, remote := d.Addresses()
-	c := l.newClient(fd, local, remote)
-	if c.proxy != nil {
-		c.proxy.awaits = false
-	}
-	x := ofHTTP(c.NewExchange(&q.handed))
-	l.begins(x, c, q)
-	if !l.findSocket(x, string(d.Group)) {
-		x.Leave()
-		x.End()
-		return nil, errOtherMount
-	}
-	l.open(c)
-	if c.State() == http1.StateClosed { // it could not be watched, or the server stops
-		x.Leave()
-		x.End()
-		return nil, nil
-	}
-	if d.Log != nil && l.timed {
-		x.log = l.recordOf(d.Log)
-		x.Received = x.log.WireIn
-	}
-	if d.User != "" {
-		peer := *c.Client()
-		peer.User = d.User
-		x.peer = &peer
-	}
-	x.Out.Status, x.Out.Begun = 101, true
-	x.Out.Sent, x.Out.Framed = d.Sent, d.Framed
-	s := l.sockets.Resumed(x, d, &c.Conn.Conn)
-	x.socket = s
-	r := l.ask(x)
-	r.WebSocket, r.Resumed = true, &exchange.Resumed{Subprotocol: d.Subprotocol, Data: d.Data}
-	x.SubmitUpgrade(q.mount.answerer())
-	if x.socket == s { // else the handler takes no more
-		x.Leave()
-	}
-	return s, nil
-}
-
-var errOtherMount = errors.New("its request leads to something else now")
-
-// findSocket decides about the request of x, whose password was checked before.
-func (l *loop) findSocket(x *Exchange, group string) bool {
-	q := x.req
-	l.route(x)
-	for {
-		l.settleRules(x)
-		switch q.Outcome {
-		case route.Found:
-			return q.mount.WebSocket && q.mount.Group == group && q.parsed.UpgradeTo.Len > 0
-		case route.NeedsLookup:
-			q.Skip()
-		case route.NeedsPassword:
-			q.Admit()
-		default:
-			return false
-		}
-	}
+	return h.l.sites.ResumeSocket(d, fd)
 }
 
 // Sockets returns the WebSockets of the server.
@@ -221,7 +57,7 @@ func (s *Server) LeaveGroup(t exchange.Ticket, group string) {
 // socketOf returns the WebSocket of an exchange, nil if there is none.
 func (l *loop) socketOf(t exchange.Ticket) *protocol.Socket {
 	if x := l.app.Exchange(t); x != nil {
-		return of(x).socket
+		return sites.SocketOf(x)
 	}
 	return nil
 }

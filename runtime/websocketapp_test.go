@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/sites"
 	"fapws/runtime/websocket/wstest"
 
 	"golang.org/x/sys/unix"
@@ -248,7 +249,7 @@ func (t *talk) credit(n int64) {
 }
 
 // serveTalks starts a server with a mount for WebSockets.
-func serveTalks(t testing.TB, cfg Config, a *talkApp, mounts ...Mount) *testServer {
+func serveTalks(t testing.TB, cfg Config, a *talkApp, mounts ...sites.Mount) *testServer {
 	t.Helper()
 	rec := &logRecorder{}
 	if cfg.Log == nil {
@@ -260,7 +261,7 @@ func serveTalks(t testing.TB, cfg Config, a *talkApp, mounts ...Mount) *testServ
 	}
 	ts := &testServer{Server: s, log: rec}
 	if mounts == nil {
-		mounts = []Mount{{Prefix: "/", WebSocket: true}}
+		mounts = []sites.Mount{{Prefix: "/", WebSocket: true}}
 	}
 	ts.listen(t, a, mounts...)
 	t.Cleanup(func() {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/sites"
 	"fapws/runtime/websocket/wstest"
 
 	"golang.org/x/sys/unix"
@@ -72,7 +73,7 @@ func serveEchoing(t testing.TB) *testServer {
 		t.Fatal(err)
 	}
 	ts := &testServer{Server: s}
-	ts.listen(t, &echoing{}, Mount{Prefix: "/", WebSocket: true})
+	ts.listen(t, &echoing{}, sites.Mount{Prefix: "/", WebSocket: true})
 	t.Cleanup(func() { s.Close() })
 	return ts
 }

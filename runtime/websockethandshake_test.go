@@ -14,6 +14,7 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/filter/header"
+	"fapws/runtime/sites"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/websocket/wstest"
 )
@@ -140,8 +141,8 @@ func TestWebSocketAnswers(t *testing.T) {
 			one.accept("")
 		}
 	}
-	rules := mustRules(t, RuleOptions{Set: []header.Field{{Name: "X-Frame-Options", Value: "DENY"}}})
-	s := serveTalks(t, Config{}, a, Mount{Prefix: "/", WebSocket: true, Rules: rules})
+	rules := mustRules(t, sites.RuleOptions{Set: []header.Field{{Name: "X-Frame-Options", Value: "DENY"}}})
+	s := serveTalks(t, Config{}, a, sites.Mount{Prefix: "/", WebSocket: true, Rules: rules})
 	c, err := wstest.Dial(s.addr, "/fields")
 	if err != nil {
 		t.Fatal(err)
@@ -372,7 +373,7 @@ func TestWebSocketOpensWhileServerStops(t *testing.T) {
 // itself gets no WebSocket, and answers are not kept.
 func TestWebSocketsAreNotForOthers(t *testing.T) {
 	plain := newApp(true, demo)
-	s := serve(t, Config{}, plain, Mount{Prefix: "/", WebSocket: true})
+	s := serve(t, Config{}, plain, sites.Mount{Prefix: "/", WebSocket: true})
 	if answer := s.talk(t, strings.Replace(wstest.Handshake("/a"), "Connection: ", "Connection: close, ", 1)); !strings.HasPrefix(answer, "HTTP/1.1 200 OK\r\n") {
 		t.Errorf("%q", answer)
 	}
@@ -382,7 +383,7 @@ func TestWebSocketsAreNotForOthers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ts := serveTalks(t, Config{CacheSize: 1 << 20}, a, Mount{Prefix: "/", WebSocket: true, Cache: rule})
+	ts := serveTalks(t, Config{CacheSize: 1 << 20}, a, sites.Mount{Prefix: "/", WebSocket: true, Cache: rule})
 	inner := ts.subrequests(exchange.Origin{})
 	defer inner.Close()
 	fields := "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + wstest.Key + "\r\n"

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/sites"
 	"fapws/runtime/websocket/wstest"
 
 	"golang.org/x/sys/unix"
@@ -396,7 +397,7 @@ func TestIdleWebSocketsAreSmall(t *testing.T) {
 		defer s.Close()
 		ts := &testServer{Server: s}
 		h := &silent{}
-		ts.listen(t, h, Mount{Prefix: "/", WebSocket: true})
+		ts.listen(t, h, sites.Mount{Prefix: "/", WebSocket: true})
 		buf := make([]byte, 4096)
 		var clients []rawClient
 		open := func() {

@@ -23,6 +23,7 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/sites"
 )
 
 // server is a server of one responder.
@@ -62,7 +63,7 @@ func serve(t *testing.T, max int, f backend.Func) *server {
 		t.Fatal(err)
 	}
 	s.address = ln.Addr().String()
-	if err := s.Serve([]*listen.Listener{ln}, []runtime.Site{{Table: []runtime.Mount{{Handler: pool, Index: pool.Add(f)}}}}, nil); err != nil {
+	if err := s.Serve([]*listen.Listener{ln}, []sites.Site{{Table: []sites.Mount{{Handler: pool, Index: pool.Add(f)}}}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	return s

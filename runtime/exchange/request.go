@@ -27,7 +27,7 @@ type Request struct {
 	Peer   *Peer
 
 	// More says that the body goes on: Body, which may be empty, is its beginning and the rest comes as Input. Size
-	// is then the announced length, -1 without one. Only where Mount.Streams of package runtime.
+	// is then the announced length, -1 without one. Only where Mount.Streams of package sites.
 	More bool
 
 	// WebSocket says that the client asks for a WebSocket in a way that may be
@@ -46,16 +46,16 @@ type Request struct {
 	Socket int
 
 	// ErrorLog is the error log of this request: the number that a handler has given an error log
-	// (Site.ErrorLogNumber of package runtime), 0: that of the server.
+	// (Site.ErrorLogNumber of package sites), 0: that of the server.
 	ErrorLog int
 
 	// Pipeline, if not 0, says that answers to requests sent before this one on the same connection
 	// are still to be written (RFC 9112 §9.3.2); all requests with the same number share a
-	// connection. A handler that is a Pacer of package runtime may hold such a request back (OpDeferred).
+	// connection. A handler that is a Pacer may hold such a request back (OpDeferred).
 	Pipeline int
 
 	// Held says that too much waits for the client: the handler must not start the request before
-	// Resume (Pacer of package runtime).
+	// Resume (Pacer).
 	Held bool
 
 	Options string // of a program, from the handler that has handed the request over (Head.Program); else ""

@@ -8,8 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"fapws/runtime"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/sites"
 )
 
 // Requests returns a function that writes a line for each request during development:
@@ -17,9 +17,9 @@ import (
 //	15:04:05 GET /path?query 200 1234 bytes 1.2ms
 //
 // in colours where standard error is a terminal. To be called on the loop.
-func (l *Logger) Requests() func(*runtime.RequestSummary) {
+func (l *Logger) Requests() func(*sites.RequestSummary) {
 	colour := sync.OnceValue(func() bool { return wantsColour(os.Stderr) }) // it is a pipe until all is loaded
-	return func(r *runtime.RequestSummary) {
+	return func(r *sites.RequestSummary) {
 		if !l.Shows(loglevel.Info) {
 			return
 		}
@@ -31,7 +31,7 @@ func (l *Logger) Requests() func(*runtime.RequestSummary) {
 	}
 }
 
-func appendAnswered(dst []byte, r *runtime.RequestSummary, colour bool) []byte {
+func appendAnswered(dst []byte, r *sites.RequestSummary, colour bool) []byte {
 	line := r.Line
 	if at := bytes.LastIndex(line, []byte(" HTTP/1.")); at > 0 {
 		line = line[:at]

@@ -10,10 +10,10 @@ import (
 	"fapws/cmd/fapws/site"
 	"fapws/cmd/fapws/version"
 	"fapws/pybridge"
-	"fapws/runtime"
 	"fapws/runtime/backend"
 	"fapws/runtime/forkserver"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 )
 
@@ -56,7 +56,7 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
 		Conf:    conf,
 		Source:  p.Settings.Source,
 		List:    p.Settings.Source("autoindex").Level == settings.FromDefault,
-		App: func(name string, add func(backend.Responder) (app.Handler, int)) (table []runtime.Mount, most int64, err error) {
+		App: func(name string, add func(backend.Responder) (app.Handler, int)) (table []sites.Mount, most int64, err error) {
 			if contents == nil {
 				return nil, 0, nil // only mistakes are looked for
 			}

@@ -6,9 +6,9 @@ import (
 
 	"fapws/cmd/fapws/exit"
 	"fapws/pybridge"
-	"fapws/runtime"
 	"fapws/runtime/backend"
 	"fapws/runtime/forkserver"
+	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/static"
@@ -32,8 +32,8 @@ type mounter struct {
 
 // table opens the document roots of mounts, so that the loop can serve them without
 // Python, and the directories of programs.
-func (t *mounter) table(mounts []pybridge.Mount) ([]runtime.Mount, error) {
-	table := make([]runtime.Mount, len(mounts))
+func (t *mounter) table(mounts []pybridge.Mount) ([]sites.Mount, error) {
+	table := make([]sites.Mount, len(mounts))
 	for i := range mounts {
 		var err error
 		if table[i], err = t.mount(&mounts[i]); err != nil {
@@ -54,8 +54,8 @@ func (t *mounter) occupies(m *pybridge.Mount) app.Occupancy {
 	return app.OccupiesUntilEnd
 }
 
-func (t *mounter) mount(m *pybridge.Mount) (mount runtime.Mount, err error) {
-	mount = runtime.Mount{
+func (t *mounter) mount(m *pybridge.Mount) (mount sites.Mount, err error) {
+	mount = sites.Mount{
 		Prefix:       m.Prefix,
 		Index:        m.Index,
 		Resolved:     m.CGI == "",

@@ -8,7 +8,7 @@ import (
 
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/tomlfile"
-	"fapws/runtime"
+	"fapws/runtime/sites"
 	"fapws/runtime/source/fixed"
 )
 
@@ -47,7 +47,7 @@ func (a *Application) Folder() string {
 // app mounts a Python application. A route to the one that the host has anyway
 // leaves it where it is, so that its rules are for a part of it; the paths of
 // another one are below that of the route.
-func (b *builder) app(h *Host, r *Route) []runtime.Mount {
+func (b *builder) app(h *Host, r *Route) []sites.Mount {
 	mounts, most, err := b.parts.App(r.App.Name, b.add)
 	if err != nil {
 		b.wrong(err)
@@ -56,7 +56,7 @@ func (b *builder) app(h *Host, r *Route) []runtime.Mount {
 	if r.MaxBodySize == 0 {
 		r.MaxBodySize = Size(most)
 	}
-	table := make([]runtime.Mount, len(mounts))
+	table := make([]sites.Mount, len(mounts))
 	for i, m := range mounts {
 		m.Match = string(r.Match)
 		switch {
@@ -71,7 +71,7 @@ func (b *builder) app(h *Host, r *Route) []runtime.Mount {
 	}
 	if r.Prefix != "" { // this route is the one that fits
 		none, _ := fixed.New(fixed.Options{Status: 404}) // nothing in it can be wrong
-		table = append(table, runtime.Mount{Prefix: string(r.Prefix), Match: string(r.Match), Source: none})
+		table = append(table, sites.Mount{Prefix: string(r.Prefix), Match: string(r.Match), Source: none})
 	}
 	return table
 }

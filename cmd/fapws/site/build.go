@@ -5,11 +5,11 @@ import (
 
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/tomlfile"
-	"fapws/runtime"
 	"fapws/runtime/accesslog"
 	"fapws/runtime/auth"
 	"fapws/runtime/backend"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cgi"
 	"fapws/runtime/source/static"
@@ -30,7 +30,7 @@ type Parts struct {
 	// named it, and the largest body in bytes that it wants where the configuration
 	// says nothing; 0: it does not care. The error is one line. add mounts a Responder: it
 	// returns Handler and Index of its mount.
-	App func(name string, add func(backend.Responder) (app.Handler, int)) (table []runtime.Mount, most int64, err error)
+	App func(name string, add func(backend.Responder) (app.Handler, int)) (table []sites.Mount, most int64, err error)
 
 	// Programs bounds how many CGI programs run.
 	Programs *cgi.Gate
@@ -62,13 +62,13 @@ type Logs interface {
 	Access(path, format string) (*accesslog.Log, error)
 
 	// Errors returns the function that logs lines about clients, and the number by which handlers
-	// know the same log (runtime.Site.ErrorLogNumber).
+	// know the same log (sites.Site.ErrorLogNumber).
 	Errors(path string) (write func(level loglevel.Level, client, line string), number int, err error)
 }
 
 // Built is the result of Build.
 type Built struct {
-	Sites []runtime.Site
+	Sites []sites.Site
 
 	pool    *backend.Pool
 	closers []func() error
@@ -97,7 +97,7 @@ type builder struct {
 	routed    []string          // of the host: patterns of files that have a route
 	spas      map[string]spaUse // by the name of the file
 	folders   int               // of files, that were opened
-	behind    []runtime.Mount   // of the host: what answers where its root has no file
+	behind    []sites.Mount     // of the host: what answers where its root has no file
 }
 
 // wrong notes a mistake, a whole line. One that several routes have from their host is reported once.
@@ -133,10 +133,10 @@ func (b *builder) misused(at tomlfile.Position, key string, err error) {
 const maxBackend = 1024
 
 // responder mounts a source that is written in Go.
-func (b *builder) responder(r *Route, to backend.Responder) []runtime.Mount {
-	m := runtime.Mount{Prefix: string(r.Prefix), Match: string(r.Match)}
+func (b *builder) responder(r *Route, to backend.Responder) []sites.Mount {
+	m := sites.Mount{Prefix: string(r.Prefix), Match: string(r.Match)}
 	m.Handler, m.Index = b.add(to)
-	return []runtime.Mount{m}
+	return []sites.Mount{m}
 }
 
 // Sends says which fields have a file sent.
@@ -168,7 +168,7 @@ func (c *Config) Build(p Parts) (*Built, error) {
 			if c.ownHost(p.Conf) {
 				b.wrong(h.At.Errorf("default", "all other hosts already get %s; give this one a name", c.What(p.Conf)))
 			}
-			b.built.Sites = append([]runtime.Site{s}, b.built.Sites...)
+			b.built.Sites = append([]sites.Site{s}, b.built.Sites...)
 		} else {
 			b.built.Sites = append(b.built.Sites, s)
 		}

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/tomlfile"
-	"fapws/runtime"
+	"fapws/runtime/sites"
 	"fapws/runtime/source/cache"
 )
 
@@ -88,7 +88,7 @@ func (s *Statuses) FromFile(v tomlfile.Value) error {
 }
 
 // cache puts the rule of a route, or that of --cache, on its mounts. The rule of an entry of PATHS goes before it.
-func (b *builder) cache(r *Route, mounts []runtime.Mount) {
+func (b *builder) cache(r *Route, mounts []sites.Mount) {
 	rule := cache.Rule{}
 	switch {
 	case r.Cache != nil && !r.Cache.On, r.Cache == nil && !b.parts.Conf.Cache:

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/tomlfile"
-	"fapws/runtime"
 	"fapws/runtime/backend"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/sites"
 	"fapws/runtime/source/cgi"
 	"fapws/runtime/source/fastcgi"
 	"fapws/runtime/source/php"
@@ -187,7 +187,7 @@ func (b *builder) ofSite(root string) cgi.Site {
 func (r *Route) patience() time.Duration { return max(0, time.Duration(r.Timeout)) }
 
 // cgi mounts programs.
-func (b *builder) cgi(h *Host, r *Route) []runtime.Mount {
+func (b *builder) cgi(h *Host, r *Route) []sites.Mount {
 	scripts, ok := b.scripts(h, r, "cgi", r.CGI.Folder)
 	if !ok {
 		return nil
@@ -235,7 +235,7 @@ func documentRoot(h *Host, folder string) string {
 }
 
 // php mounts PHP scripts.
-func (b *builder) php(h *Host, r *Route) []runtime.Mount {
+func (b *builder) php(h *Host, r *Route) []sites.Mount {
 	scripts, ok := b.scripts(h, r, "php", "")
 	if !ok {
 		return nil
@@ -278,7 +278,7 @@ const phpGrace = 5 * time.Second
 
 // fastcgi mounts an application that speaks FastCGI: for the programs that match
 // has, below the root, or without match for all paths.
-func (b *builder) fastcgi(h *Host, r *Route) []runtime.Mount {
+func (b *builder) fastcgi(h *Host, r *Route) []sites.Mount {
 	o := fastcgi.Options{
 		Address:     r.FastCGI.Address,
 		Params:      r.FastCGI.Params.env(),
@@ -348,13 +348,13 @@ func (b *builder) scriptIndex(r *Route, pattern, name string) (index []string) {
 
 // behindFiles mounts a responder for the scripts that match has, and notes it for paths for which the files of the
 // host's root have nothing: directories with an index of its own, and pages of a front controller.
-func (b *builder) behindFiles(r *Route, to backend.Responder, index []string) []runtime.Mount {
+func (b *builder) behindFiles(r *Route, to backend.Responder, index []string) []sites.Mount {
 	mounts := b.responder(r, to)
 	if r.Match != "" {
 		behind := mounts[0]
 		behind.Match = ""
 		b.index = append(b.index, index...)
-		b.behind = append(b.behind, b.rules(r, []runtime.Mount{behind})...)
+		b.behind = append(b.behind, b.rules(r, []sites.Mount{behind})...)
 	}
 	return mounts
 }

@@ -1,5 +1,5 @@
 // Package site turns the hosts and routes of the configuration file, and whatever the command line names to be
-// served, into the []runtime.Site of a server. It knows no Python: package plan gives it a function that loads
+// served, into the []sites.Site of a server. It knows no Python: package plan gives it a function that loads
 // applications, and calls Build before the server serves.
 //
 //   - config.go: the top of the file, in addition to settings.

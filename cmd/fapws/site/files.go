@@ -10,7 +10,7 @@ import (
 
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/tomlfile"
-	"fapws/runtime"
+	"fapws/runtime/sites"
 	"fapws/runtime/source/static"
 )
 
@@ -49,18 +49,18 @@ func (f *Files) inherit(conf *settings.Config) {
 }
 
 // files mounts a folder.
-func (b *builder) files(h *Host, r *Route) []runtime.Mount { return b.folder(r, false) }
+func (b *builder) files(h *Host, r *Route) []sites.Mount { return b.folder(r, false) }
 
 // folder mounts a directory; with fall, the next mount answers for missing files, and another one for files with the
 // names of programs.
-func (b *builder) folder(r *Route, fall bool, programs ...string) []runtime.Mount {
+func (b *builder) folder(r *Route, fall bool, programs ...string) []sites.Mount {
 	o := r.Files.options(string(r.Folder))
 	o.Fall, o.Routed, o.Programs = fall, b.routed, slices.Concat(b.hidden, programs)
 	f := b.open(r, o)
 	if f == nil {
 		return nil
 	}
-	return []runtime.Mount{{Prefix: string(r.Prefix), Match: string(r.Match), Source: static.NewSource(f, fall)}}
+	return []sites.Mount{{Prefix: string(r.Prefix), Match: string(r.Match), Source: static.NewSource(f, fall)}}
 }
 
 // open opens the folder of a route. nil: something is wrong, and noted.
@@ -133,7 +133,7 @@ func (b *builder) checkFallbacks() {
 }
 
 // withPages mounts a folder whose pages with elements are answered elsewhere.
-func (b *builder) withPages(r *Route, pages *SSI, fall bool) []runtime.Mount {
+func (b *builder) withPages(r *Route, pages *SSI, fall bool) []sites.Mount {
 	names := pages.names()
 	for _, name := range names {
 		if index := strings.Replace(name, "*", "index", 1); !slices.Contains(r.Index, index) {

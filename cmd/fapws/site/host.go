@@ -6,8 +6,8 @@ import (
 	"strings"
 
 	"fapws/cmd/fapws/tomlfile"
-	"fapws/runtime"
 	"fapws/runtime/route"
+	"fapws/runtime/sites"
 )
 
 // Host is a table [[host]]: the routes and files of some host names.
@@ -63,12 +63,12 @@ func (n *Names) FromFile(v tomlfile.Value) error {
 
 // host builds the site of a host: its routes, then its files, then its
 // application.
-func (b *builder) host(h *Host) runtime.Site {
+func (b *builder) host(h *Host) sites.Site {
 	if b.parts.Conf.SSI && h.Root != "" && !h.At.Set("ssi") {
 		h.SSI.Given = true
 	}
 	b.at = h.At
-	s := runtime.Site{Names: h.Names, Rules: b.ruled(h.At, &h.Rules), Pages: b.errorPages(h)}
+	s := sites.Site{Names: h.Names, Rules: b.ruled(h.At, &h.Rules), Pages: b.errorPages(h)}
 	b.hostLogs(h, &s)
 	b.hidden, b.routed, b.behind, b.index = h.programs(), h.routed(), nil, nil
 	var parts []part
@@ -98,12 +98,12 @@ func (b *builder) host(h *Host) runtime.Site {
 // part is the source of a route, or of the rest of a host.
 type part struct {
 	route  *Route
-	mounts []runtime.Mount
+	mounts []sites.Mount
 }
 
 // table puts the parts of a host together. The rules of a route without a kind are for the paths below its prefix,
 // whatever their source, and come before those of the parts behind it. So it becomes a second copy of their mounts.
-func (b *builder) table(parts []part) (table []runtime.Mount) {
+func (b *builder) table(parts []part) (table []sites.Mount) {
 	for i, p := range parts {
 		table = append(table, p.mounts...)
 		if p.route.onlyRules() {
@@ -117,10 +117,10 @@ func (b *builder) table(parts []part) (table []runtime.Mount) {
 
 // ruledCopy returns the mounts of a part, for paths below the prefix of r that have a name which its pattern
 // matches, and with its rules. The name may be that of a folder or a script, with more behind it.
-func (b *builder) ruledCopy(r *Route, p part) []runtime.Mount {
+func (b *builder) ruledCopy(r *Route, p part) []sites.Mount {
 	copied := Route{At: r.At, Files: p.route.Files, Rules: r.Rules}
 	tomlfile.Inherit(&copied.Rules, &p.route.Rules)
-	var mounts []runtime.Mount
+	var mounts []sites.Mount
 	for _, m := range p.mounts {
 		switch prefix := string(r.Prefix); {
 		case m.Within == "" || strings.HasPrefix(prefix, m.Within):
@@ -159,8 +159,8 @@ func (h *Host) routed() (names []string) {
 // root mounts the files of a host, and behind them what answers where there are
 // none: scripts, unless it is the application. Scripts that are the index of a
 // folder answer for it in both cases, the application for what is sent to it.
-func (b *builder) root(h *Host, r *Route) []runtime.Mount {
-	var behind []runtime.Mount
+func (b *builder) root(h *Host, r *Route) []sites.Mount {
+	var behind []sites.Mount
 	if h.App.Name == "" {
 		behind = b.behind
 	}
@@ -169,7 +169,7 @@ func (b *builder) root(h *Host, r *Route) []runtime.Mount {
 }
 
 // rootFiles mounts the files of a host with the keys of r.
-func (b *builder) rootFiles(h *Host, r *Route, fall bool) []runtime.Mount {
+func (b *builder) rootFiles(h *Host, r *Route, fall bool) []sites.Mount {
 	r.Index = slices.Concat(r.Index, b.index)
 	if h.SSI.Given {
 		return b.withPages(r, &h.SSI, fall)
@@ -179,7 +179,7 @@ func (b *builder) rootFiles(h *Host, r *Route, fall bool) []runtime.Mount {
 
 // filesUnder mounts the files of a host that are below the prefix of a route and match its pattern, with the keys of
 // the route. The parts behind it answer for missing files.
-func (b *builder) filesUnder(h *Host, r *Route) []runtime.Mount {
+func (b *builder) filesUnder(h *Host, r *Route) []sites.Mount {
 	under := *r
 	under.Prefix, under.Folder = "", h.Root
 	tomlfile.Inherit(&under.Files, &h.Files)

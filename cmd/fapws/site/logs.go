@@ -5,9 +5,9 @@ import (
 	"strings"
 
 	"fapws/cmd/fapws/tomlfile"
-	"fapws/runtime"
 	"fapws/runtime/accesslog"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/sites"
 )
 
 // LogFile is the path of a log, "-" or "off".
@@ -55,7 +55,7 @@ func (c *Config) LogFiles() (paths []string) {
 }
 
 // hostLogs opens the logs that a host has for itself.
-func (b *builder) hostLogs(h *Host, s *runtime.Site) {
+func (b *builder) hostLogs(h *Host, s *sites.Site) {
 	if b.parts.Logs == nil {
 		return
 	}

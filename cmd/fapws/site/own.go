@@ -6,12 +6,12 @@ import (
 
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/tomlfile"
-	"fapws/runtime"
+	"fapws/runtime/sites"
 )
 
 // own builds the host that the command line and the top of the file describe:
 // the folders of --static, then a folder or an application.
-func (b *builder) own(c *Config) runtime.Site {
+func (b *builder) own(c *Config) sites.Site {
 	h := &Host{At: c.At, Files: c.Files, Rules: Rules{TopRules: c.TopRules}, Root: c.Root, App: c.App}
 	ssi := b.parts.Conf.SSI
 	if ssi && c.Root == "" && len(b.parts.Conf.Static) == 0 && len(c.Hosts) == 0 {

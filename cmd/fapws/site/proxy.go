@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/tomlfile"
-	"fapws/runtime"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/sites"
 	"fapws/runtime/source/proxy"
 )
 
@@ -39,7 +39,7 @@ func (n *ServerName) FromFile(v tomlfile.Value) error {
 }
 
 // proxy mounts another server.
-func (b *builder) proxy(h *Host, r *Route) []runtime.Mount {
+func (b *builder) proxy(h *Host, r *Route) []sites.Mount {
 	tomlfile.Inherit(&r.Proxying, &h.Proxying)
 	o := proxy.Options{
 		Target:      r.Proxy,

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"fapws/cmd/fapws/tomlfile"
-	"fapws/runtime"
+	"fapws/runtime/sites"
 )
 
 // Route is a table [[host.route]]: the source for some paths. It is of one kind, or of none: then its rules are for the
@@ -39,7 +39,7 @@ type kind struct {
 	key   string
 	given func(*Route) bool
 	// build returns the mounts that answer. It reports mistakes to builder.wrong.
-	build func(*builder, *Host, *Route) []runtime.Mount
+	build func(*builder, *Host, *Route) []sites.Mount
 }
 
 // kinds are looked through in this order.
@@ -138,7 +138,7 @@ func (r *Route) What() string {
 }
 
 // route builds the source of a route.
-func (b *builder) route(h *Host, r *Route) []runtime.Mount {
+func (b *builder) route(h *Host, r *Route) []sites.Mount {
 	of := r.given()
 	if len(of) != 1 {
 		return nil // check has reported it

@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/tomlfile"
-	"fapws/runtime"
 	"fapws/runtime/auth"
 	"fapws/runtime/filter/header"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/sites"
 	"fapws/runtime/source/refusal"
 	"fapws/runtime/source/static"
 )
@@ -52,7 +52,7 @@ type Auth struct {
 }
 
 // rules puts the rules of a route on its mounts.
-func (b *builder) rules(r *Route, mounts []runtime.Mount) []runtime.Mount {
+func (b *builder) rules(r *Route, mounts []sites.Mount) []sites.Mount {
 	b.cache(r, mounts)
 	rules := b.ruled(r.At, &r.Rules)
 	for i := range mounts {
@@ -62,11 +62,11 @@ func (b *builder) rules(r *Route, mounts []runtime.Mount) []runtime.Mount {
 }
 
 // ruled returns the effect of rules, or nil without any.
-func (b *builder) ruled(at tomlfile.Position, r *Rules) *runtime.Rules {
+func (b *builder) ruled(at tomlfile.Position, r *Rules) *sites.Rules {
 	if len(tomlfile.Given(*r)) == 0 {
 		return nil
 	}
-	o := runtime.RuleOptions{
+	o := sites.RuleOptions{
 		Remove:      r.RemoveHeaders,
 		Allow:       r.Allow,
 		Deny:        r.Deny,
@@ -78,12 +78,12 @@ func (b *builder) ruled(at tomlfile.Position, r *Rules) *runtime.Rules {
 	for _, h := range r.Headers {
 		o.Set = append(o.Set, header.Field{Name: h.Name, Value: h.Value})
 	}
-	rules, err := runtime.NewRules(o)
+	rules, err := sites.NewRules(o)
 	if err == nil {
 		return rules
 	}
-	for key, part := range map[string]runtime.RuleOptions{"headers": {Set: o.Set}, "remove-headers": {Remove: o.Remove}, "methods": {Methods: o.Methods}} {
-		if _, err := runtime.NewRules(part); err != nil {
+	for key, part := range map[string]sites.RuleOptions{"headers": {Set: o.Set}, "remove-headers": {Remove: o.Remove}, "methods": {Methods: o.Methods}} {
+		if _, err := sites.NewRules(part); err != nil {
 			b.misused(at, key, err)
 		}
 	}

@@ -10,9 +10,9 @@ import (
 
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/tomlfile"
-	"fapws/runtime"
 	"fapws/runtime/backend"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/static"
 )
@@ -45,8 +45,8 @@ func build(t testing.TB, dir, text string) (*Built, error) {
 		Conf:   &conf,
 		Source: set.Source,
 		Check:  true,
-		App: func(string, func(backend.Responder) (app.Handler, int)) ([]runtime.Mount, int64, error) {
-			return []runtime.Mount{{Prefix: "/x"}, {Prefix: ""}}, 0, nil
+		App: func(string, func(backend.Responder) (app.Handler, int)) ([]sites.Mount, int64, error) {
+			return []sites.Mount{{Prefix: "/x"}, {Prefix: ""}}, 0, nil
 		},
 		Log: func(loglevel.Level, string) {},
 	})

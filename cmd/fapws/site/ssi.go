@@ -6,9 +6,9 @@ import (
 	"strings"
 
 	"fapws/cmd/fapws/tomlfile"
-	"fapws/runtime"
 	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/sites"
 	"fapws/runtime/source/ssi"
 )
 
@@ -69,7 +69,7 @@ func (s *SSI) names() []string {
 
 // ssi mounts pages: those of the folder that the route is for, whose other files
 // are served too, or those below a root, where paths begin.
-func (b *builder) ssi(h *Host, r *Route) []runtime.Mount {
+func (b *builder) ssi(h *Host, r *Route) []sites.Mount {
 	if r.Match != "" {
 		if len(r.SSI.Patterns) > 0 {
 			b.wrong(r.At.Errorf("match", "the names of pages are those of ssi already"))
@@ -94,7 +94,7 @@ func (b *builder) ssi(h *Host, r *Route) []runtime.Mount {
 }
 
 // hostPages mounts the pages of a host's root.
-func (b *builder) hostPages(h *Host, rest *Route) []runtime.Mount {
+func (b *builder) hostPages(h *Host, rest *Route) []sites.Mount {
 	if h.Root == "" {
 		b.wrong(h.At.Errorf("ssi", "which folder? Give the host a root"))
 		return nil
@@ -105,7 +105,7 @@ func (b *builder) hostPages(h *Host, rest *Route) []runtime.Mount {
 }
 
 // pages mounts the pages of a folder, which stands for the paths below base.
-func (b *builder) pages(r *Route, folder, base string) []runtime.Mount {
+func (b *builder) pages(r *Route, folder, base string) []sites.Mount {
 	o := r.Files.options(folder)
 	o.CacheBytes = -1 // the pages are kept as they were understood
 	f := b.open(r, o)
@@ -134,7 +134,7 @@ func (b *builder) pages(r *Route, folder, base string) []runtime.Mount {
 		return nil
 	}
 	mount := b.responder(r, pages)[0]
-	var mounts []runtime.Mount
+	var mounts []sites.Mount
 	for _, name := range r.SSI.names() {
 		mount.Match = name
 		mounts = append(mounts, mount)

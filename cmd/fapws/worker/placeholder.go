@@ -9,6 +9,7 @@ import (
 	"fapws/cmd/fapws/exit"
 	"fapws/runtime"
 	"fapws/runtime/exchange"
+	"fapws/runtime/sites"
 )
 
 // serveStandIn serves the page that the supervisor sends, until an application has loaded. No Python is started.
@@ -24,7 +25,7 @@ func (p *Parent) servePlaceholder() (code int, err error) {
 		return 0, exit.NotStarted("%v", err)
 	}
 	s.signals.serve()
-	if err := s.server.Serve(nil, []runtime.Site{{Table: []runtime.Mount{{Prefix: "/"}}}}, unavailableHandler{}); err != nil {
+	if err := s.server.Serve(nil, []sites.Site{{Table: []sites.Mount{{Prefix: "/"}}}}, unavailableHandler{}); err != nil {
 		return 0, exit.NotStarted("%v", err)
 	}
 	go p.listen()

@@ -1,7 +1,7 @@
 // Package http1 is the protocol of a connection that speaks HTTP/1: bytes become exchanges, and the parts that their
 // sources send become bytes, in the order of the requests. It has pipelining, bodies, the framing of responses,
 // keep-alive, deadlines, back-pressure and the ways in which a connection closes. Package runtime/http1 reads heads and
-// writes them; a Host decides what answers an exchange, and package runtime is one.
+// writes them; a Host decides what answers an exchange, and package sites is one.
 //
 // All methods must be called on the event loop. A Server is shared by the connections of a loop. Start reading at conn.go
 // (Conn, which implements conn.Protocol), input.go (bytes to exchanges), admit.go (the body, then the source) and

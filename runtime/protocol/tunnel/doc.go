@@ -1,5 +1,5 @@
 // Package tunnel passes bytes between a client and an upstream on the event loop: WebSockets behind a proxy. It knows
-// nothing of HTTP; package runtime makes a tunnel when an upstream has answered 101 (runtime/tunnel.go,
+// nothing of HTTP; package sites makes a tunnel when an upstream has answered 101 (sites/tunnel.go,
 // source/proxy/upgrade.go). Start reading at Link, which is the protocol of a connection that has become a tunnel.
 //
 // A tunnel has a descriptor for each side and, while nothing waits, no buffer and no goroutine. It reads into memory

@@ -13,7 +13,7 @@ type SubrequestHandler interface {
 	Serves(ask func(exchange.Origin) exchange.Subrequester)
 }
 
-// Receiver is a Handler that takes bodies in pieces (Mount.Streams of package runtime) and messages
+// Receiver is a Handler that takes bodies in pieces (Mount.Streams of package sites) and messages
 // of WebSockets (Mount.WebSocket).
 type Receiver interface {
 	Handler

@@ -13,6 +13,7 @@ import (
 	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/sites"
 	"fapws/runtime/source/cgi"
 )
 
@@ -53,8 +54,8 @@ func newSite(t *testing.T, scripts map[string]string, change func(*cgi.Options))
 		t.Fatal(err)
 	}
 	s.addr = ln.Addr().String()
-	table := []runtime.Mount{{Prefix: "/cgi/", Handler: pool, Index: index}, {Prefix: "/there", Handler: pool, Index: there}}
-	if err := server.Serve([]*listen.Listener{ln}, []runtime.Site{{Table: table}}, nil); err != nil {
+	table := []sites.Mount{{Prefix: "/cgi/", Handler: pool, Index: index}, {Prefix: "/there", Handler: pool, Index: there}}
+	if err := server.Serve([]*listen.Listener{ln}, []sites.Site{{Table: table}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -19,6 +19,7 @@ import (
 	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/sites"
 	"fapws/runtime/source/cgi"
 	"fapws/runtime/source/fastcgi"
 )
@@ -55,8 +56,8 @@ func newSite(t *testing.T, o fastcgi.Options) *site {
 		responder.Close()
 	})
 	s.addr = ln.Addr().String()
-	table := []runtime.Mount{{Prefix: "/app/", Handler: pool, Index: index}, {Prefix: "/there", Handler: pool, Index: there}}
-	if err := server.Serve([]*listen.Listener{ln}, []runtime.Site{{Table: table}}, nil); err != nil {
+	table := []sites.Mount{{Prefix: "/app/", Handler: pool, Index: index}, {Prefix: "/there", Handler: pool, Index: there}}
+	if err := server.Serve([]*listen.Listener{ln}, []sites.Site{{Table: table}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -23,6 +23,7 @@ import (
 	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/sites"
 	"fapws/runtime/source/cgi"
 	"fapws/runtime/source/php"
 )
@@ -66,7 +67,7 @@ func newSite(t *testing.T, scripts map[string]string, change func(*php.Options))
 		s.php.Close(time.Second)
 	})
 	s.addr = ln.Addr().String()
-	if err := server.Serve([]*listen.Listener{ln}, []runtime.Site{{Table: []runtime.Mount{{Handler: pool, Index: index}}}}, nil); err != nil {
+	if err := server.Serve([]*listen.Listener{ln}, []sites.Site{{Table: []sites.Mount{{Handler: pool, Index: index}}}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -22,6 +22,7 @@ import (
 	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/sites"
 	"fapws/runtime/source/proxy"
 )
 
@@ -59,7 +60,7 @@ func frontOf(t *testing.T, prefix string, o proxy.Options, cfg runtime.Config) (
 		t.Fatal(err)
 	}
 	address = ln.Addr().String()
-	if err := s.Serve([]*listen.Listener{ln}, []runtime.Site{{Table: []runtime.Mount{{Prefix: prefix, Handler: pool, Index: pool.Add(p), Tunnels: true, Resolved: true}}}}, nil); err != nil {
+	if err := s.Serve([]*listen.Listener{ln}, []sites.Site{{Table: []sites.Mount{{Prefix: prefix, Handler: pool, Index: pool.Add(p), Tunnels: true, Resolved: true}}}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	logged = func() string {

@@ -20,6 +20,7 @@ import (
 	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/exchange"
 	"fapws/runtime/listen"
+	"fapws/runtime/sites"
 	"fapws/runtime/source/cgi"
 	"fapws/runtime/source/static"
 )
@@ -288,8 +289,8 @@ func startOurs(t *testing.T, root, host string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table := []runtime.Mount{{Prefix: "/", Handler: pool}}
-	if err := server.Serve([]*listen.Listener{listener}, []runtime.Site{{Table: table}}, pool); err != nil {
+	table := []sites.Mount{{Prefix: "/", Handler: pool}}
+	if err := server.Serve([]*listen.Listener{listener}, []sites.Site{{Table: table}}, pool); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { server.Close() })

@@ -14,6 +14,7 @@ import (
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
 	"fapws/runtime/listen"
+	"fapws/runtime/sites"
 	"fapws/runtime/source/static"
 )
 
@@ -63,12 +64,12 @@ func newSite(t *testing.T, o Options, files map[string]string) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table := []runtime.Mount{
+	table := []sites.Mount{
 		{Prefix: "/p/f/", Source: static.NewSource(below, false)},
 		{Prefix: "/p/", Handler: pool, Index: parsed},
 		{Prefix: "/dynamic/", Handler: pool, Index: dynamic},
 	}
-	if err := server.Serve([]*listen.Listener{listener}, []runtime.Site{{Table: table}}, pool); err != nil {
+	if err := server.Serve([]*listen.Listener{listener}, []sites.Site{{Table: table}}, pool); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { server.Close() })

@@ -1,4 +1,4 @@
-package runtime
+package sites
 
 import (
 	"time"
@@ -9,19 +9,15 @@ import (
 	"fapws/runtime/protocol/http1"
 )
 
-// takenMost is how many requests are worth taking before they are passed on: more
-// of them push each other out of the processor's cache, and out of the queue.
-const takenMost = 256
-
-// httpHost is the loop as connections of HTTP/1 need it. It implements Host of package protocol/http1.
+// httpHost is Sites as connections of HTTP/1 need them. It implements Host of package protocol/http1.
 type httpHost struct {
-	l    *loop
+	s    *Sites
 	next *request            // memory for the next request
 	logs []*accesslog.Record // spare ones
 }
 
 func (h *httpHost) New() *http1.Exchange {
-	x := &Exchange{l: h.l}
+	x := &Exchange{s: h.s}
 	x.Sink, x.Server = x, x
 	return &x.Exchange
 }
@@ -34,9 +30,9 @@ func (h *httpHost) Request() *exchange.Request {
 }
 
 func (h *httpHost) Decide(inner *http1.Exchange) {
-	l, q, x := h.l, h.next, ofHTTP(inner)
-	l.begins(x, clientOf(x.Conn()), q)
-	l.dispatch(x)
+	s, q, x := h.s, h.next, ofHTTP(inner)
+	s.begins(x, clientOf(x.Conn()), q)
+	s.dispatch(x)
 	if !q.kept {
 		if q.reset(); x.req == q {
 			x.req, x.Req = nil, nil
@@ -44,18 +40,18 @@ func (h *httpHost) Decide(inner *http1.Exchange) {
 	}
 }
 
-func (h *httpHost) Resume(x *http1.Exchange) { h.l.decide(ofHTTP(x)) }
+func (h *httpHost) Resume(x *http1.Exchange) { h.s.decide(ofHTTP(x)) }
 func (h *httpHost) Keep(x *http1.Exchange)   { ofHTTP(x).req.keep() }
 func (h *httpHost) Forget(x *http1.Exchange) { ofHTTP(x).req = nil }
 
 // Malformed has the first site answer.
 func (h *httpHost) Malformed(inner *http1.Exchange, received []byte) {
-	l, x := h.l, ofHTTP(inner)
+	s, x := h.s, ofHTTP(inner)
 	x.belongs(clientOf(x.Conn()))
-	if len(l.sites) > 0 {
-		x.rules = l.sites[0].rules
+	if len(s.table.sites) > 0 {
+		x.rules = s.table.sites[0].rules
 	}
-	l.noteMalformed(x, received)
+	s.noteMalformed(x, received)
 }
 
 func (h *httpHost) Substituted(inner, by *http1.Exchange) {
@@ -75,8 +71,8 @@ func (h *httpHost) Canceled(inner *http1.Exchange) {
 
 func (h *httpHost) Ended(inner *http1.Exchange) {
 	x := ofHTTP(inner)
-	if h.l.timed {
-		h.l.account(x)
+	if h.s.timed {
+		h.s.account(x)
 	}
 	x.leaveSocket()
 	if x.log != nil {
@@ -101,35 +97,31 @@ func (h *httpHost) Edits(x *http1.Exchange) header.Edits    { return ofHTTP(x).r
 func (h *httpHost) HeadSent(x *http1.Exchange, head []byte) { ofHTTP(x).headSent(head) }
 
 func (h *httpHost) Upgrade(inner *http1.Exchange, p *exchange.Part) (taken bool) {
-	l, x := h.l, ofHTTP(inner)
+	s, x := h.s, ofHTTP(inner)
 	if p.Head.Tunnel != nil {
-		l.openTunnel(x, p)
+		s.openTunnel(x, p)
 		return true
 	}
 	return x.socket != nil && x.acceptSocket(p)
 }
 
 func (h *httpHost) Account(x *http1.Exchange) string { return accountOf(ofHTTP(x).peer) }
-func (h *httpHost) Arrived(c *http1.Conn)            { h.l.arrived(clientOf(&c.Conn)) }
+func (h *httpHost) Arrived(c *http1.Conn)            { h.s.host.Arrived(clientOf(&c.Conn)) }
 
-func (h *httpHost) Delivered() {
-	if h.l.app.Taken() >= takenMost {
-		h.l.flushBatch()
-	}
-}
+func (h *httpHost) Delivered() { h.s.host.Delivered() }
 
 // begins notes that the request q of x, which c has sent, has arrived.
-func (l *loop) begins(x *Exchange, c *client, q *request) {
-	if l.served++; l.served == l.maxRequests && l.cfg.OnMaxRequests != nil {
-		go l.cfg.OnMaxRequests()
+func (s *Sites) begins(x *Exchange, c *Client, q *request) {
+	if s.served++; s.served == int64(s.cfg.MaxRequests) && s.cfg.OnMaxRequests != nil {
+		go s.cfg.OnMaxRequests()
 	}
 	x.belongs(c)
 	q.Head, x.req = x.Req.Head, q
-	if l.timed {
+	if s.timed {
 		q.time, q.earlier = time.Now(), c.requests
 		c.requests++
 	}
 }
 
 // belongs makes x an exchange of c.
-func (x *Exchange) belongs(c *client) { x.client, x.quiet = c, c.subrequest != nil }
+func (x *Exchange) belongs(c *Client) { x.client, x.quiet = c, c.subrequest != nil }

@@ -1,4 +1,4 @@
-package runtime
+package sites
 
 import (
 	"fapws/runtime/accesslog"
@@ -13,13 +13,13 @@ import (
 // exchange.Exchange in it.
 type Exchange struct {
 	http1.Exchange
-	l *loop
+	s *Sites
 	routed
 }
 
 // routed is the decision about an exchange, and its outcome.
 type routed struct {
-	client *client        // that has sent the request; it may have left
+	client *Client        // that has sent the request; it may have left
 	req    *request       // what is asked; nil: a source has taken over what it needs
 	rules  *rules         // of the mount, or of the site; nil: none
 	peer   *exchange.Peer // the client, if it has logged in or a handler is asked
@@ -40,7 +40,7 @@ var (
 	_ exchange.Server = (*Exchange)(nil)
 )
 
-// of returns the Exchange of the loop that x is part of.
+// of returns the Exchange that x is part of.
 func of(x *exchange.Exchange) *Exchange { return x.Server.(*Exchange) }
 
 // ofHTTP is of for an exchange of HTTP/1.
@@ -57,13 +57,13 @@ func (x *Exchange) Send(p *exchange.Part) {
 
 // Reply implements exchange.Sink.
 func (x *Exchange) Reply(r exchange.Reply) {
-	l, c := x.l, x.Conn()
+	s, c := x.s, x.Conn()
 	if c == nil {
 		x.End()
 		return
 	}
-	if l.debug >= 1 {
-		l.tracef("%s gets %d: %s", c, r.Status, r.Text)
+	if s.cfg.Debug >= 1 {
+		s.tracef("%s gets %d: %s", c, r.Status, r.Text)
 	}
 	if s := x.socket; s != nil && s.HasConn() { // it is open for its client
 		x.Leave()
@@ -96,17 +96,17 @@ func (x *Exchange) HasPage(status int) bool { return x.rules.errorPages().Has(st
 
 // Decline implements exchange.Server.
 func (x *Exchange) Decline(index string) bool {
-	l, q := x.l, x.req
+	s, q := x.s, x.req
 	switch {
 	case index == "":
-		q.mount.missing.add(q.Path[q.Script:], l.now())
+		q.mount.missing.add(q.Path[q.Script:], s.now())
 		q.missed = append(q.missed, q.mount)
 		q.Skip()
 	case q.index != "":
 		return false
 	default:
 		q.index = index
-		l.route(x)
+		s.route(x)
 	}
 	x.Again()
 	return true
@@ -114,7 +114,7 @@ func (x *Exchange) Decline(index string) bool {
 
 // Log implements exchange.Server.
 func (x *Exchange) Log(level loglevel.Level, line string) {
-	x.l.logClient(x.client, x.rules, level, "%s", line)
+	x.s.logClient(x.client, x.rules, level, "%s", line)
 }
 
 // NoteFile implements exchange.Server.

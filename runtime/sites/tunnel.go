@@ -1,4 +1,4 @@
-package runtime
+package sites
 
 import (
 	"fapws/runtime/exchange"
@@ -14,7 +14,7 @@ import (
 // tunnelHost is an exchange that a tunnel has answered, and the connection, which lasts longer. It implements tunnel.Host.
 type tunnelHost struct {
 	x *Exchange
-	*client
+	*Client
 }
 
 func (h tunnelHost) Ended(proper bool) {
@@ -23,14 +23,14 @@ func (h tunnelHost) Ended(proper bool) {
 }
 
 // openTunnel makes the connection of x, and the upstream in p, a tunnel.
-func (l *loop) openTunnel(x *Exchange, p *exchange.Part) {
+func (s *Sites) openTunnel(x *Exchange, p *exchange.Part) {
 	c := x.client
 	if c.Half() {
 		c.Close("the client has shut down its side before its WebSocket began")
 		x.Release(p)
 		return
 	}
-	l.conns.Flush()
+	s.set.Flush()
 	if x.Conn() == nil { // its client has left
 		x.Release(p)
 		return
@@ -39,18 +39,18 @@ func (l *loop) openTunnel(x *Exchange, p *exchange.Part) {
 		x.Hold(p)
 		return
 	}
-	t, err := l.tunnels.Open(tunnelHost{x, c}, &l.conns, &c.Conn.Conn, p.Head.Tunnel)
+	t, err := s.tunnels.Open(tunnelHost{x, c}, s.set, &c.Conn.Conn, p.Head.Tunnel)
 	if err != nil {
-		l.logClient(c, x.rules, loglevel.Error, "no tunnel for a WebSocket: %v", err)
+		s.logClient(c, x.rules, loglevel.Error, "no tunnel for a WebSocket: %v", err)
 		y := ofHTTP(x.Substitute())
 		x.Release(p)
 		y.Reply(exchange.Reply{Status: 503, Fields: retryAfter})
 		return
 	}
-	if l.debug >= 2 {
-		l.tracef("%s: a tunnel begins", c)
+	if s.cfg.Debug >= 2 {
+		s.tracef("%s: a tunnel begins", c)
 	}
-	first := l.tunnelHead(x, p)
+	first := s.tunnelHead(x, p)
 	head := len(first)
 	first = append(first, p.Head.Tunnel.Ahead...)
 	x.tunnel = t
@@ -61,7 +61,7 @@ func (l *loop) openTunnel(x *Exchange, p *exchange.Part) {
 }
 
 // tunnelHead returns the head of the answer, with what rules add to it.
-func (l *loop) tunnelHead(x *Exchange, p *exchange.Part) []byte {
+func (s *Sites) tunnelHead(x *Exchange, p *exchange.Part) []byte {
 	r := http1.Response{
 		Status: p.Head.Status, Reason: p.Head.Reason, Minor: 1, KeepAlive: true, Length: -1,
 		Fields: p.Head.Fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer,

@@ -1,4 +1,4 @@
-package runtime
+package sites
 
 import (
 	"fapws/runtime/auth"
@@ -25,7 +25,7 @@ const (
 
 // authenticate checks whether the client of x may log in where its decision leads. A password that is not known takes
 // long to check: that is done beside the loop, which resumes x.
-func (l *loop) authenticate(x *Exchange) (exchange.Reply, accessResult) {
+func (s *Sites) authenticate(x *Exchange) (exchange.Reply, accessResult) {
 	a, q, c := x.rules.auth, x.req, x.client
 	no := exchange.Reply{Status: 401, Fields: a.Challenge()}
 	credentials := q.credentials()
@@ -48,13 +48,13 @@ func (l *loop) authenticate(x *Exchange) (exchange.Reply, accessResult) {
 		return exchange.Reply{Status: 503, Fields: retryAfter}, rejected
 	}
 	q.check = a.Check(c.Client().Addr, credentials, func(user string, v auth.Verdict) {
-		l.post(func() { l.checked(x, q, checkedLogin{a, user, v}) })
+		s.set.Events.Post(func() { s.checked(x, q, checkedLogin{a, user, v}) })
 	})
 	return exchange.Reply{}, unknown
 }
 
 // checked lets x go on, whose request was q, unless its client has left.
-func (l *loop) checked(x *Exchange, q *request, found checkedLogin) {
+func (s *Sites) checked(x *Exchange, q *request, found checkedLogin) {
 	if x.req != q || q.check == nil {
 		return
 	}

@@ -1,12 +1,12 @@
-package runtime
+package sites
 
 import (
-	"slices"
 	"time"
 
 	"fapws/runtime/accesslog"
 	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/protocol/http1"
 	"fapws/runtime/route"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
@@ -90,44 +90,6 @@ type Mount struct {
 	bulky   bool // the Source may answer with any size before the loop knows
 }
 
-// prepare copies the sites that Serve was given, and makes the table that decides between them; in the
-// copy, mounts without anything that answers have h. It returns all handlers, too, each once. The
-// error is one line.
-func (s *Server) prepare(given []Site, h app.Handler) (sites []Site, table *route.Table, handlers []app.Handler, err error) {
-	if h != nil {
-		handlers = append(handlers, h)
-	}
-	sites = slices.Clone(given)
-	routes := make([]route.Site, len(sites))
-	for i := range sites {
-		site := &sites[i]
-		site.Table = slices.Clone(site.Table)
-		site.rules = merged(site, nil)
-		routes[i] = route.Site{Names: site.Names, Mounts: make([]route.Mount, len(site.Table)), Guard: site.rules.guard()}
-		for k := range site.Table {
-			m := &site.Table[k]
-			m.rules = merged(site, m.Rules)
-			if m.Source != nil || m.Rewrite != nil {
-				m.Handler = nil
-			} else if m.Handler == nil {
-				m.Handler = h
-			}
-			routes[i].Mounts[k] = m.route()
-			if _, ok := m.Handler.(app.Receiver); !ok {
-				m.Streams, m.WebSocket = false, false
-			}
-			if m.Source == nil && m.Rewrite == nil {
-				m.Source, m.bulky = s.source(m, h)
-			}
-			if m.Handler != nil && !slices.Contains(handlers, m.Handler) {
-				handlers = append(handlers, m.Handler)
-			}
-		}
-	}
-	table, err = route.New(routes, s.cfg.RefuseUnknownHosts)
-	return sites, table, handlers, err
-}
-
 // route returns what package route has to know of a mount.
 func (m *Mount) route() route.Mount {
 	return route.Mount{
@@ -156,107 +118,15 @@ func (m *Mount) rewrite() *route.Rewrite {
 	return m.Rewrite
 }
 
-// decide finds out what answers x, and has it answered. A decision that needs the disk, a password or its turn is left, and
-// goes on here.
-func (l *loop) decide(x *Exchange) {
-	q := x.req
-	for {
-		l.settleRules(x)
-		switch q.Outcome {
-		case route.Found:
-			if q.mount.Handler != nil {
-				l.note(x)
-				l.admit(x)
-				return
-			}
-			l.startWith(q.mount.Source, x)
-			return
-		case route.NeedsLookup:
-			if !l.skipsFileMount(x) {
-				l.startWith(q.mount.Source, x)
-				return
-			}
-			q.Skip()
-		case route.NeedsPassword:
-			switch r, result := l.authenticate(x); result {
-			case admitted:
-				q.Admit()
-			case rejected:
-				l.note(x)
-				x.Refuse(r)
-				return
-			default:
-				x.Suspend()
-				return
-			}
-		default:
-			l.note(x)
-			l.refuseRouted(x)
-			return
-		}
+// Timeout returns the timeout of the rules of m, or of its site; 0: that of the server. It is known in Prepare.
+func (m *Mount) Timeout() time.Duration {
+	if m.rules == nil {
+		return 0
 	}
+	return m.rules.timeout
 }
 
-// refuseRouted answers x, which routing has refused.
-func (l *loop) refuseRouted(x *Exchange) {
-	q := x.req
-	if q.Fault != "" {
-		l.logClient(x.client, x.rules, loglevel.Error, "%s", q.Fault)
-	}
-	x.Refuse(exchange.Reply{Status: q.Status, Fields: q.Fields, Text: q.Text, Whole: q.Status < 400})
-}
-
-// startWith has x, which was decided about, answered by s.
-func (l *loop) startWith(s exchange.Source, x *Exchange) {
-	l.note(x)
-	x.req.ask()
-	if x.Req.Peer = x.peer; x.peer == nil {
-		x.Req.Peer = x.client.Client()
-	}
-	x.Start(s)
-}
-
-// dispatch begins to decide about x, whose head has arrived.
-func (l *loop) dispatch(x *Exchange) {
-	q := x.req
-	if l.override != nil && q.wantsHTML() {
-		l.startWith(l.override, x)
-		return
-	}
-	l.route(x)
-	l.decide(x)
-}
-
-// route asks the table where x goes.
-func (l *loop) route(x *Exchange) {
-	q, c := x.req, x.client
-	r := route.Request{Parsed: &q.parsed, Head: q.Head, From: c, Index: q.index}
-	if p := c.proxy; p != nil {
-		if l.applyForwarded(x); p.trusted {
-			q.forwarded = append(q.forwarded[:0], p.peer.Host...)
-			r.Host = q.forwarded
-		}
-		r.Root = p.root
-	}
-	l.table.Decide(&q.Decision, r)
-	if x.Prefix = ""; q.Hidden {
-		x.Prefix = c.proxy.root
-	}
-}
-
-// settleRules finds the mount and the rules of a decision.
-func (l *loop) settleRules(x *Exchange) {
-	q := x.req
-	if q.Site < 0 {
-		return
-	}
-	site := &l.sites[q.Site]
-	q.mount, x.rules = nil, site.rules
-	if q.Mount >= 0 {
-		q.mount = &site.Table[q.Mount]
-		x.rules = q.mount.rules
-	}
-	if x.MaxBody = l.cfg.MaxBodySize; x.rules != nil && x.rules.maxBody != 0 {
-		x.MaxBody = x.rules.maxBody
-	}
+// answerer returns what answers at a mount.
+func (m *Mount) answerer() http1.Answerer {
+	return http1.Answerer{Source: m.Source, Streams: m.Streams, Bulky: m.bulky}
 }

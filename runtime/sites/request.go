@@ -1,4 +1,4 @@
-package runtime
+package sites
 
 import (
 	"bytes"
@@ -22,7 +22,7 @@ type request struct {
 	mount          *Mount // nil: none
 	kept           bool
 
-	time    time.Time // when its head had arrived, if loop.timed
+	time    time.Time // when its head had arrived, if Sites.timed
 	earlier uint32    // requests of its connection before it, as far as they are logged
 
 	check *auth.Check  // of its password, while that is computed

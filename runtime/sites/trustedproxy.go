@@ -1,4 +1,4 @@
-package runtime
+package sites
 
 import (
 	"bytes"
@@ -52,10 +52,10 @@ func (cfg *Config) proxy(remote net.Addr) *trustedProxy {
 }
 
 // proxyHeader is the protocol of a connection before the header of the PROXY protocol has come.
-type proxyHeader struct{ *client }
+type proxyHeader struct{ *Client }
 
-// speaks returns the protocol that c begins with.
-func (c *client) speaks() conn.Protocol {
+// Speaks returns the protocol that c begins with.
+func (c *Client) Speaks() conn.Protocol {
 	if c.proxy != nil && c.proxy.awaits {
 		return proxyHeader{c}
 	}
@@ -64,17 +64,17 @@ func (c *client) speaks() conn.Protocol {
 
 // Input implements conn.Protocol. HTTP/1 begins behind the header.
 func (h proxyHeader) Input(data []byte) {
-	c, l := h.client, h.l
+	c, s := h.Client, h.s
 	c.Keep(data)
 	buf := c.Pending()
 	header, n, err := listen.ParseProxyHeader(buf)
 	switch {
 	case err == http1.ErrNeedMore:
 	case err != nil:
-		l.s.logf(loglevel.Debug, "%s is closed: %v: %s", c, err, conn.Excerpt(buf[:min(len(buf), listen.MaxProxyLine)]))
+		s.logf(loglevel.Debug, "%s is closed: %v: %s", c, err, conn.Excerpt(buf[:min(len(buf), listen.MaxProxyLine)]))
 		c.Close("no PROXY header")
 	default:
-		l.applyProxyHeader(c, &header)
+		s.applyProxyHeader(c, &header)
 		c.Consume(n)
 		c.Upgrade(c)
 		c.Input(nil)
@@ -84,13 +84,13 @@ func (h proxyHeader) Input(data []byte) {
 // applyProxyHeader makes c the connection of whom its proxy has announced. Fields
 // that come with it are then that client's own, and believed if it is a
 // trusted proxy itself.
-func (l *loop) applyProxyHeader(c *client, h *listen.ProxyHeader) {
+func (s *Sites) applyProxyHeader(c *Client, h *listen.ProxyHeader) {
 	switch h.Kind {
 	case listen.ProxyLocal:
 		return
 	case listen.ProxyAddresses:
 		c.Remote, c.Local = net.TCPAddrFromAddrPort(h.From), net.TCPAddrFromAddrPort(h.To)
-		c.proxy = l.cfg.proxy(c.Remote)
+		c.proxy = s.cfg.proxy(c.Remote)
 	case listen.ProxyUnix:
 		c.Remote = &net.UnixAddr{Net: "unix"}
 		c.proxy.trusted = false
@@ -100,14 +100,14 @@ func (l *loop) applyProxyHeader(c *client, h *listen.ProxyHeader) {
 	if c.proxy != nil {
 		c.proxy.awaits = false
 	}
-	if l.debug >= 1 {
-		l.tracef("%s is announced by its proxy", c)
+	if s.cfg.Debug >= 1 {
+		s.tracef("%s is announced by its proxy", c)
 	}
 }
 
 // applyForwarded works out, for a trusted proxy, who the client of a request is. A proxy mostly
 // says the same again on a connection, and that costs a comparison.
-func (l *loop) applyForwarded(x *Exchange) {
+func (s *Sites) applyForwarded(x *Exchange) {
 	q, c := x.req, x.client
 	f := c.proxy
 	if !f.trusted {
@@ -121,12 +121,12 @@ func (l *loop) applyForwarded(x *Exchange) {
 	if len(f.key) > maxForwardKey {
 		f.key = nil
 	}
-	o, host := route.Believe(q.forwarded, l.cfg.trusts)
+	o, host := route.Believe(q.forwarded, s.cfg.trusts)
 	if o.BadField != "" {
-		l.s.logf(loglevel.Debug, "%s: %s is ignored: %s", c, o.BadField, conn.Excerpt([]byte(o.BadValue)))
+		s.logf(loglevel.Debug, "%s: %s is ignored: %s", c, o.BadField, conn.Excerpt([]byte(o.BadValue)))
 	}
 	f.peer = o.Peer(c.who(), host)
-	f.root = l.cfg.RootPath
+	f.root = s.cfg.RootPath
 	if o.Prefix != "" {
 		f.root = o.Prefix
 	}

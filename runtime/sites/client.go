@@ -1,4 +1,4 @@
-package runtime
+package sites
 
 import (
 	"net"
@@ -11,36 +11,28 @@ import (
 	"fapws/runtime/protocol/http1"
 )
 
-// client is a connection with what the server has to know of its client. It is the conn.Protocol of the connection as long as that
+// Client is a connection with what the server has to know of its client. It is the conn.Protocol of the connection as long as that
 // speaks HTTP/1. There may be many thousand idle ones.
-type client struct {
+type Client struct {
 	http1.Conn
-	l *loop
+	s *Sites
 
 	subrequest *exchange.Origin // of requests of the server to itself; nil: it is a client
 	proxy      *trustedProxy    // a proxy or a path that is before it, or nil
 	peer       *exchange.Peer
 
-	expected accept.Expected
-	requests uint32         // there have been, as far as they are logged
-	counts   accept.Verdict // as what the acceptor counts it
+	Expected accept.Expected // of the acceptor
+	requests uint32          // there have been, as far as they are logged
+	Counts   accept.Verdict  // as what the acceptor counts it
 }
 
-var _ conn.Protocol = (*client)(nil)
-
-// newClient makes a connection of a socket, which it owns.
-func (l *loop) newClient(fd int, local, remote net.Addr) *client {
-	c := &client{l: l, proxy: l.cfg.proxy(remote), counts: accept.Take}
-	c.Attach(&l.http)
-	c.Init(fd, local, remote)
-	return c
-}
+var _ conn.Protocol = (*Client)(nil)
 
 // clientOf returns the client whose connection c is. It speaks HTTP/1.
-func clientOf(c *conn.Conn) *client { return c.Protocol().(*client) }
+func clientOf(c *conn.Conn) *Client { return c.Protocol().(*Client) }
 
 // Account implements conn.Protocol. Output for a subrequest is counted for the client that it was made for.
-func (c *client) Account() string {
+func (c *Client) Account() string {
 	if c.subrequest != nil {
 		return ""
 	}
@@ -56,23 +48,23 @@ func accountOf(p *exchange.Peer) string {
 }
 
 // Closed implements conn.Protocol.
-func (c *client) Closed() {
-	c.l.arrived(c)
+func (c *Client) Closed() {
+	c.s.host.Arrived(c)
 	c.Conn.Closed()
 }
 
-// Gone implements conn.Protocol. It makes room for another connection.
-func (c *client) Gone() {
-	l := c.l
-	if l.debug >= 1 {
-		l.tracef("%s disconnected, %d open", c, l.live.Load()-1)
-	}
-	l.makeRoom(c.counts)
-}
+// Gone implements conn.Protocol.
+func (c *Client) Gone() { c.s.host.Gone(c) }
+
+// Subrequest reports whether c is a connection of the server to itself.
+func (c *Client) Subrequest() bool { return c.subrequest != nil }
+
+// Refuse makes c a connection that is told why it is not served.
+func (c *Client) Refuse() { c.proxy, c.Counts = nil, accept.Reject }
 
 // Client returns what applications are told of the client of the request that
 // applyForwarded was last called for.
-func (c *client) Client() *exchange.Peer {
+func (c *Client) Client() *exchange.Peer {
 	if c.proxy != nil && c.proxy.trusted {
 		return c.proxy.peer
 	}
@@ -80,7 +72,7 @@ func (c *client) Client() *exchange.Peer {
 }
 
 // who returns the peer of the connection itself, whatever a proxy says.
-func (c *client) who() *exchange.Peer {
+func (c *Client) who() *exchange.Peer {
 	if c.peer == nil {
 		c.peer = newPeer(c.Local, c.Remote)
 	}

@@ -1,11 +1,11 @@
-package runtime
+package sites
 
 import "slices"
 
 // notFoundCache remembers which paths the files of a mount have nothing for, so that
 // not each request for a page of an application looks at the disk.
 type notFoundCache struct {
-	since map[string]int64 // loop.now by path
+	since map[string]int64 // Sites.now by path
 }
 
 const (
@@ -30,10 +30,10 @@ func (s *notFoundCache) add(path []byte, now int64) {
 }
 
 // skipsFileMount reports whether the files of its mount are known to have nothing for x.
-func (l *loop) skipsFileMount(x *Exchange) bool {
+func (s *Sites) skipsFileMount(x *Exchange) bool {
 	q := x.req
 	if q.hasBody() || string(q.parsed.Method.In(q.Head)) != "GET" && !q.parsed.Head {
 		return true
 	}
-	return slices.Contains(q.missed, q.mount) || q.mount.missing.has(q.Path[q.Script:], l.now())
+	return slices.Contains(q.missed, q.mount) || q.mount.missing.has(q.Path[q.Script:], s.now())
 }

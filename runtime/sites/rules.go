@@ -1,4 +1,4 @@
-package runtime
+package sites
 
 import (
 	"fmt"
@@ -123,13 +123,6 @@ func (s *Site) canonical() string {
 		}
 	}
 	return ""
-}
-
-// consider makes the loop do what rules need for all requests.
-func (l *loop) consider(r *rules) {
-	if r != nil {
-		l.timed = l.timed || r.log != nil
-	}
 }
 
 // errorPages returns the pages for errors where r holds, or nil.

@@ -1,4 +1,4 @@
-package runtime
+package sites
 
 import (
 	"bytes"
@@ -12,17 +12,18 @@ import (
 	"fapws/runtime/filter/header"
 	wire "fapws/runtime/http1"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/protocol/sse"
 )
 
 // note remembers of x, whose mount is known, what its log line needs.
-func (l *loop) note(x *Exchange) {
-	if !l.timed {
+func (s *Sites) note(x *Exchange) {
+	if !s.timed {
 		return
 	}
 	q, c := x.req, x.client
 	head := q.Head[:q.parsed.HeadLen]
 	peer := c.Client()
-	format := l.beginEntry(x, peer)
+	format := s.beginEntry(x, peer)
 	e := x.log
 	switch {
 	case x.peer != nil:
@@ -47,25 +48,25 @@ func (l *loop) note(x *Exchange) {
 }
 
 // noteMalformed is note for an exchange without a request: came is what the client has sent instead.
-func (l *loop) noteMalformed(x *Exchange, came []byte) {
-	if !l.timed {
+func (s *Sites) noteMalformed(x *Exchange, came []byte) {
+	if !s.timed {
 		return
 	}
 	c := x.client
-	l.beginEntry(x, c.who())
+	s.beginEntry(x, c.who())
 	x.Received = int64(len(came))
 	x.log.Time, x.log.Earlier = time.Now(), int(c.requests)
 	c.requests++
-	x.log.Malformed(came, l.cfg.Limits.RequestLine)
+	x.log.Malformed(came, s.cfg.Limits.RequestLine)
 }
 
 // beginEntry begins the entry of x, whose client is peer, and returns the format of its line.
-func (l *loop) beginEntry(x *Exchange, peer *exchange.Peer) *accesslog.Format {
+func (s *Sites) beginEntry(x *Exchange, peer *exchange.Peer) *accesslog.Format {
 	if x.log == nil {
-		x.log = l.host.record()
+		x.log = s.deciding.record()
 	}
 	e, c := x.log, x.client
-	e.Log = l.cfg.AccessLog
+	e.Log = s.cfg.AccessLog
 	if x.rules != nil && (x.rules.log != nil || x.rules.unlog) {
 		e.Log = x.rules.log
 	}
@@ -77,7 +78,7 @@ func (l *loop) beginEntry(x *Exchange, peer *exchange.Peer) *accesslog.Format {
 	if x.rules != nil {
 		e.Site = x.rules.name
 	}
-	if l.debug > 0 {
+	if s.cfg.Debug > 0 {
 		e.Client = c.String()
 		if peer != direct {
 			e.Client = peer.Addr + " through " + e.Client
@@ -111,7 +112,7 @@ func is(f wire.Field, head []byte, name string) bool {
 const statusGone = 499
 
 // account writes the log lines of an exchange that has ended.
-func (l *loop) account(x *Exchange) {
+func (s *Sites) account(x *Exchange) {
 	e := x.log
 	if e == nil || x.quiet {
 		return
@@ -127,7 +128,7 @@ func (l *loop) account(x *Exchange) {
 		x.Out.Sent += out
 		x.proper = !s.Aborted()
 	}
-	l.writeLine(e, &outcome{
+	s.writeLine(e, &outcome{
 		by: x.By, status: x.Out.Status, sent: x.Out.Sent, framed: x.Out.Framed, received: x.Received, keepAlive: x.KeepAlive, overridden: x.overridden,
 		aborted: !x.proper && (x.Out.Status == 0 || x.Broken()),
 	})
@@ -144,16 +145,16 @@ type outcome struct {
 }
 
 // writeLine writes the log lines of a request that has ended.
-func (l *loop) writeLine(e *accesslog.Record, o *outcome) {
+func (s *Sites) writeLine(e *accesslog.Record, o *outcome) {
 	took := time.Since(e.Time)
 	if o.status == 0 {
 		o.status = statusGone
 	}
-	if l.debug >= 1 {
-		l.tracef("%s %q %d, %d bytes, %v", e.Client, e.RequestLine, o.status, o.sent, took.Round(time.Microsecond))
+	if s.cfg.Debug >= 1 {
+		s.tracef("%s %q %d, %d bytes, %v", e.Client, e.RequestLine, o.status, o.sent, took.Round(time.Microsecond))
 	}
-	if l.cfg.Answered != nil && !o.overridden {
-		l.cfg.Answered(&RequestSummary{Line: e.RequestLine, Status: o.status, Bytes: o.sent, Took: took})
+	if s.cfg.Answered != nil && !o.overridden {
+		s.cfg.Answered(&RequestSummary{Line: e.RequestLine, Status: o.status, Bytes: o.sent, Took: took})
 	}
 	if e.Log == nil {
 		return
@@ -165,8 +166,8 @@ func (l *loop) writeLine(e *accesslog.Record, o *outcome) {
 
 // logClient logs a line about the client of c and what answers it by rules r, nil if
 // none do.
-func (l *loop) logClient(c *client, r *rules, level loglevel.Level, format string, args ...any) {
-	log := l.cfg.LogClient
+func (s *Sites) logClient(c *Client, r *rules, level loglevel.Level, format string, args ...any) {
+	log := s.cfg.LogClient
 	if r != nil && r.errors != nil {
 		log = r.errors
 	}
@@ -174,7 +175,7 @@ func (l *loop) logClient(c *client, r *rules, level loglevel.Level, format strin
 }
 
 // clientText is how the error log calls the client.
-func (c *client) clientText() string {
+func (c *Client) clientText() string {
 	peer := c.Client()
 	switch {
 	case peer.Addr == "":
@@ -183,4 +184,43 @@ func (c *client) clientText() string {
 		return peer.Addr
 	}
 	return net.JoinHostPort(peer.Addr, peer.Port)
+}
+
+// RequestSummary is a request with what became of it. It lives until the function
+// that gets it returns.
+type RequestSummary struct {
+	Line   []byte // request line as received; empty if that was none
+	Status int    // 499: the client left before
+	Bytes  int64  // of the body
+	Took   time.Duration
+}
+
+// RecordOf returns the record of a request from another process, for the log of its site; nil if nothing is logged.
+func (s *Sites) RecordOf(state *accesslog.State) *accesslog.Record {
+	if !s.timed {
+		return nil
+	}
+	log := s.cfg.AccessLog
+	for i := range s.table.sites {
+		if r := s.table.sites[i].rules; r != nil && r.name == state.Entry.Site && (r.log != nil || r.unlog) {
+			log = r.log
+		}
+	}
+	return state.Record(log)
+}
+
+// LogSubscriber writes the log lines of a subscriber that has ended: sent is the number of bytes of the body, framed of the rest.
+func (s *Sites) LogSubscriber(r *accesslog.Record, sent, framed int64) {
+	s.writeLine(r, &outcome{by: "application", status: 200, sent: sent, framed: framed, received: r.WireIn})
+}
+
+var _ sse.Exchange = (*Exchange)(nil)
+
+// TakeRecord implements Exchange of package protocol/sse: another protocol writes the line of x to the access log.
+func (x *Exchange) TakeRecord() (log *accesslog.Record, sent, framed int64) {
+	if log = x.log; log != nil {
+		log.WireIn = x.Received
+		x.log = nil
+	}
+	return log, x.Out.Sent, x.Out.Framed
 }

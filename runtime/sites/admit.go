@@ -1,4 +1,4 @@
-package runtime
+package sites
 
 import (
 	"bytes"
@@ -9,11 +9,11 @@ import (
 )
 
 // admit has x, which is for an application, answered by its mount.
-func (l *loop) admit(x *Exchange) {
+func (s *Sites) admit(x *Exchange) {
 	q, m := x.req, x.req.mount
-	r := l.ask(x)
+	r := s.ask(x)
 	if (m.WebSocket || m.Tunnels) && q.parsed.UpgradeTo.Len > 0 && wantsWebSocket(x) {
-		l.handshake(x)
+		s.handshake(x)
 		return
 	}
 	if m.DetachSocket && q.parsed.Upgrade && wantsDetachedSocket(x) {
@@ -36,7 +36,7 @@ func (l *loop) admit(x *Exchange) {
 }
 
 // ask puts together the request that the source of x gets.
-func (l *loop) ask(x *Exchange) *exchange.Request {
+func (s *Sites) ask(x *Exchange) *exchange.Request {
 	r, c := x.req.ask(), x.client
 	if x.peer == nil {
 		x.peer = c.Client()
@@ -49,11 +49,6 @@ func (l *loop) ask(x *Exchange) *exchange.Request {
 		r.Depth, r.Value = c.subrequest.Depth+1, c.subrequest.Value
 	}
 	return r
-}
-
-// answerer returns what answers at a mount.
-func (m *Mount) answerer() http1.Answerer {
-	return http1.Answerer{Source: m.Source, Streams: m.Streams, Bulky: m.bulky}
 }
 
 // wantsDetachedSocket reports whether x, whose Connection lists "upgrade", asks for a

@@ -1,0 +1,112 @@
+package sites
+
+import (
+	"fapws/runtime/exchange"
+	"fapws/runtime/loglevel"
+	"fapws/runtime/route"
+)
+
+// decide finds out what answers x, and has it answered. A decision that needs the disk, a password or its turn is left, and
+// goes on here.
+func (s *Sites) decide(x *Exchange) {
+	q := x.req
+	for {
+		s.settleRules(x)
+		switch q.Outcome {
+		case route.Found:
+			if q.mount.Handler != nil {
+				s.note(x)
+				s.admit(x)
+				return
+			}
+			s.startWith(q.mount.Source, x)
+			return
+		case route.NeedsLookup:
+			if !s.skipsFileMount(x) {
+				s.startWith(q.mount.Source, x)
+				return
+			}
+			q.Skip()
+		case route.NeedsPassword:
+			switch r, result := s.authenticate(x); result {
+			case admitted:
+				q.Admit()
+			case rejected:
+				s.note(x)
+				x.Refuse(r)
+				return
+			default:
+				x.Suspend()
+				return
+			}
+		default:
+			s.note(x)
+			s.refuseRouted(x)
+			return
+		}
+	}
+}
+
+// refuseRouted answers x, which routing has refused.
+func (s *Sites) refuseRouted(x *Exchange) {
+	q := x.req
+	if q.Fault != "" {
+		s.logClient(x.client, x.rules, loglevel.Error, "%s", q.Fault)
+	}
+	x.Refuse(exchange.Reply{Status: q.Status, Fields: q.Fields, Text: q.Text, Whole: q.Status < 400})
+}
+
+// startWith has x, which was decided about, answered by source.
+func (s *Sites) startWith(source exchange.Source, x *Exchange) {
+	s.note(x)
+	x.req.ask()
+	if x.Req.Peer = x.peer; x.peer == nil {
+		x.Req.Peer = x.client.Client()
+	}
+	x.Start(source)
+}
+
+// dispatch begins to decide about x, whose head has arrived.
+func (s *Sites) dispatch(x *Exchange) {
+	q := x.req
+	if s.override != nil && q.wantsHTML() {
+		s.startWith(s.override, x)
+		return
+	}
+	s.route(x)
+	s.decide(x)
+}
+
+// route asks the table where x goes.
+func (s *Sites) route(x *Exchange) {
+	q, c := x.req, x.client
+	r := route.Request{Parsed: &q.parsed, Head: q.Head, From: c, Index: q.index}
+	if p := c.proxy; p != nil {
+		if s.applyForwarded(x); p.trusted {
+			q.forwarded = append(q.forwarded[:0], p.peer.Host...)
+			r.Host = q.forwarded
+		}
+		r.Root = p.root
+	}
+	s.table.route.Decide(&q.Decision, r)
+	if x.Prefix = ""; q.Hidden {
+		x.Prefix = c.proxy.root
+	}
+}
+
+// settleRules finds the mount and the rules of a decision.
+func (s *Sites) settleRules(x *Exchange) {
+	q := x.req
+	if q.Site < 0 {
+		return
+	}
+	site := &s.table.sites[q.Site]
+	q.mount, x.rules = nil, site.rules
+	if q.Mount >= 0 {
+		q.mount = &site.Table[q.Mount]
+		x.rules = q.mount.rules
+	}
+	if x.MaxBody = s.cfg.MaxBodySize; x.rules != nil && x.rules.maxBody != 0 {
+		x.MaxBody = x.rules.maxBody
+	}
+}

@@ -1,0 +1,190 @@
+package sites
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+
+	"fapws/runtime/accept"
+	"fapws/runtime/accesslog"
+	"fapws/runtime/conn"
+	"fapws/runtime/exchange"
+	wire "fapws/runtime/http1"
+	"fapws/runtime/loglevel"
+	"fapws/runtime/protocol/http1"
+	"fapws/runtime/protocol/tunnel"
+	"fapws/runtime/protocol/websocket"
+	"fapws/runtime/route"
+	"fapws/runtime/source/app"
+)
+
+// Host is the server whose sites they are. Its methods are called on the event loop.
+type Host interface {
+	// Open has the event loop serve c, or closes it.
+	Open(c *Client)
+
+	// Arrived is called when c has sent its first request, or was closed before. Gone is called when c needs no room any more.
+	Arrived(c *Client)
+	Gone(c *Client)
+
+	// Delivered is called when input of a connection was used: requests may have been started.
+	Delivered()
+}
+
+// Config says how sites behave. The fields are those of the Config of package runtime.
+type Config struct {
+	Limits             *wire.Limits
+	MaxBodySize        int64
+	Proxies            []netip.Prefix
+	ProxyUnix          bool
+	ProxyProtocol      bool
+	RefuseUnknownHosts bool
+	RootPath           string
+	MaxRequests        int
+	OnMaxRequests      func()
+	NoWebSocketDeflate bool
+	Debug              int
+	Answered           func(*RequestSummary)
+	AccessLog          *accesslog.Log
+	Log                func(loglevel.Level, string)
+	LogClient          func(level loglevel.Level, client, line string)
+}
+
+// Sites are the sites of a server. All methods must be called on the event loop, unless they say otherwise.
+type Sites struct {
+	host     Host
+	http     *http1.Server
+	set      *conn.Set
+	sockets  *websocket.Sockets
+	cfg      Config
+	table    *Table
+	override exchange.Source // nil: none
+	tunnels  tunnel.Buffers
+	deciding httpHost
+
+	timed  bool  // requests are timed, for the access log or Debug
+	served int64 // requests there have been
+}
+
+// Table is the sites that Prepare has made.
+type Table struct {
+	sites []Site // the first one is the default
+	route *route.Table
+
+	Handlers []app.Handler // of all mounts, each once
+	Limited  bool          // some mount has a timeout
+}
+
+// Init makes s ready: it becomes the Host of server, whose connections are in set. name is the value of the field Server of responses.
+func (s *Sites) Init(h Host, server *http1.Server, set *conn.Set, sockets *websocket.Sockets, name string) {
+	s.host, s.http, s.set, s.sockets = h, server, set, sockets
+	s.table = new(Table)
+	s.deciding = httpHost{s: s, next: newRequest()}
+	server.Init(&s.deciding, set, name)
+}
+
+// Configure sets how sites behave from now on.
+func (s *Sites) Configure(cfg Config) {
+	s.cfg = cfg
+	s.timed = cfg.AccessLog != nil || cfg.Answered != nil || cfg.Debug > 0
+	for i := range s.table.sites {
+		s.consider(&s.table.sites[i])
+	}
+}
+
+// Prepare copies sites, and makes the table that decides between them. In the copy, mounts without anything that answers have h, and
+// source makes the sources of handlers. bulky reports whether a source may answer with any size before the loop knows. The error is one
+// line. Prepare may be called anywhere, after Configure.
+func (s *Sites) Prepare(given []Site, h app.Handler, source func(*Mount) (_ exchange.Source, bulky bool)) (*Table, error) {
+	t := &Table{sites: slices.Clone(given)}
+	if h != nil {
+		t.Handlers = append(t.Handlers, h)
+	}
+	routes := make([]route.Site, len(t.sites))
+	for i := range t.sites {
+		site := &t.sites[i]
+		site.Table = slices.Clone(site.Table)
+		site.rules = merged(site, nil)
+		routes[i] = route.Site{Names: site.Names, Mounts: make([]route.Mount, len(site.Table)), Guard: site.rules.guard()}
+		for k := range site.Table {
+			m := &site.Table[k]
+			m.rules = merged(site, m.Rules)
+			if m.Source != nil || m.Rewrite != nil {
+				m.Handler = nil
+			} else if m.Handler == nil {
+				m.Handler = h
+			}
+			routes[i].Mounts[k] = m.route()
+			if _, ok := m.Handler.(app.Receiver); !ok {
+				m.Streams, m.WebSocket = false, false
+			}
+			if m.Source == nil && m.Rewrite == nil {
+				m.Source, m.bulky = source(m)
+			}
+			if m.Handler != nil && !slices.Contains(t.Handlers, m.Handler) {
+				t.Handlers = append(t.Handlers, m.Handler)
+			}
+			t.Limited = t.Limited || m.Timeout() > 0
+		}
+	}
+	var err error
+	t.route, err = route.New(routes, s.cfg.RefuseUnknownHosts)
+	return t, err
+}
+
+// Use has t answer from now on.
+func (s *Sites) Use(t *Table) {
+	s.table = t
+	s.Configure(s.cfg)
+}
+
+// consider does what all requests need for the rules of a site.
+func (s *Sites) consider(site *Site) {
+	s.timed = s.timed || site.rules != nil && site.rules.log != nil
+	for k := range site.Table {
+		r := site.Table[k].rules
+		s.timed = s.timed || r != nil && r.log != nil
+	}
+}
+
+// Served returns the number of requests there have been.
+func (s *Sites) Served() int64 { return s.served }
+
+// Trim gives memory back when no client is connected.
+func (s *Sites) Trim() { s.tunnels = tunnel.Buffers{} } // they are large
+
+// NewClient makes a connection of a socket, which it owns. behind says that a header of the PROXY protocol comes first if the
+// client is a proxy that has to send one.
+func (s *Sites) NewClient(fd int, local, remote net.Addr, behind bool) *Client {
+	c := &Client{s: s, proxy: s.cfg.proxy(remote), Counts: accept.Take}
+	if c.proxy != nil && !behind {
+		c.proxy.awaits = false
+	}
+	c.Attach(s.http)
+	c.Init(fd, local, remote)
+	return c
+}
+
+// NewSubrequest makes a connection of the server to itself of a socket, which it owns, for requests on behalf of o. It may be called
+// anywhere.
+func (s *Sites) NewSubrequest(fd int, o *exchange.Origin) *Client {
+	peer := o.Peer
+	c := &Client{s: s, peer: &peer, subrequest: o}
+	c.Internal = true
+	if o.Root != "" {
+		c.proxy = &trustedProxy{root: o.Root}
+	}
+	c.Attach(s.http)
+	c.Init(fd, &net.UnixAddr{Net: "unix"}, &net.UnixAddr{Net: "unix"})
+	return c
+}
+
+// now returns the time of the event loop in nanoseconds. It may be a tick late.
+func (s *Sites) now() int64 { return s.set.Now() }
+
+func (s *Sites) logf(level loglevel.Level, format string, args ...any) {
+	s.cfg.Log(level, fmt.Sprintf(format, args...))
+}
+
+func (s *Sites) tracef(format string, args ...any) { s.logf(loglevel.Debug, format, args...) }
