@@ -1,6 +1,44 @@
 package accesslog
 
-import "bytes"
+import (
+	"bytes"
+
+	"fapws/runtime/http1"
+)
+
+// NoteRequest remembers what the line has of a request: fields are those of head.
+func (r *Record) NoteRequest(head []byte, fields []http1.Field) {
+	if i := bytes.IndexByte(head, '\r'); i > 0 {
+		r.RequestLine = append(r.RequestLine, head[:i]...)
+	}
+	wanted := r.Format().Request
+	if len(wanted) == 0 {
+		return
+	}
+	for _, f := range fields {
+		for i, name := range wanted {
+			if int(f.Name.Len) == len(name) && bytes.EqualFold(f.Name.In(head), []byte(name)) {
+				r.Request[i].Add(f.Value.In(head))
+			}
+		}
+	}
+}
+
+// NoteResponse remembers what the line has of the head of a response.
+func (r *Record) NoteResponse(head []byte) {
+	wanted := r.Format().Response
+	if len(wanted) == 0 {
+		return
+	}
+	for line := range bytes.Lines(head) {
+		name, value, found := bytes.Cut(line, []byte(":"))
+		for i := range wanted {
+			if found && len(name) == len(wanted[i]) && bytes.EqualFold(name, []byte(wanted[i])) {
+				r.Response[i].Add(bytes.TrimSpace(value))
+			}
+		}
+	}
+}
 
 // Malformed remembers the bytes that a client has sent in place of a request, as Apache does: the first line up to a
 // NUL and, if that might be a request line, the fields before the first malformed one. limit bounds the line, in

@@ -3,6 +3,8 @@ package accesslog
 import (
 	"strings"
 	"testing"
+
+	"fapws/runtime/http1"
 )
 
 // TestState: a record goes to another process with what its line needs there, whatever the log of that process asks for.
@@ -46,5 +48,34 @@ func TestState(t *testing.T) {
 	r.RequestLine = []byte(strings.Repeat("y", 2*mostRequestLine))
 	if got := r.State().Record(from); len(got.RequestLine) != mostRequestLine || len(got.Request) != 1 || got.Request[0].There {
 		t.Errorf("%d bytes of request line, %+v", len(got.RequestLine), got.Request)
+	}
+}
+
+// TestNote: a line has the request line and the fields that its format asks for, of the request and of the response.
+func TestNote(t *testing.T) {
+	f, err := Parse(`%r %{x-a}i %{X-B}o %{Status}o`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &Record{Log: New(nil, f)}
+	r.Begin(r.Format())
+	head := []byte("GET /a HTTP/1.1\r\nHost: x\r\nX-A: 1\r\nX-AB: 2\r\nx-a:\t3\r\n\r\n")
+	var parsed http1.Request
+	limits := http1.Limits{}.WithDefaults()
+	if _, err := parsed.Parse(head, &limits); err != nil {
+		t.Fatal(err)
+	}
+	r.NoteRequest(head, parsed.Fields)
+	r.NoteResponse([]byte("HTTP/1.1 200 OK\r\nX-B: 4 \r\nX-BC: 5\r\nx-b: 6\r\n\r\n"))
+	if string(r.RequestLine) != "GET /a HTTP/1.1" || string(r.Request[0].Text) != "1, 3" || string(r.Response[0].Text) != "4, 6" || r.Response[1].There {
+		t.Errorf("%q, %+v, %+v", r.RequestLine, r.Request, r.Response)
+	}
+	none := &Record{} // of a request that is only timed
+	none.Begin(none.Format())
+	none.NoteRequest(head, parsed.Fields)
+	none.NoteResponse(head)
+	none.End(&Outcome{})
+	if string(none.RequestLine) != "GET /a HTTP/1.1" {
+		t.Errorf("%q", none.RequestLine)
 	}
 }

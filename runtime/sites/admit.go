@@ -1,7 +1,6 @@
 package sites
 
 import (
-	"bytes"
 	"errors"
 
 	"fapws/runtime/exchange"
@@ -54,19 +53,6 @@ func (s *Sites) ask(x *Exchange) *exchange.Request {
 // wantsDetachedSocket reports whether x, whose Connection lists "upgrade", asks for a
 // WebSocket (RFC 6455 §4.1).
 func wantsDetachedSocket(x *Exchange) bool {
-	req, head := &x.req.parsed, x.req.Head
-	if req.Minor == 0 || x.req.hasBody() || x.client.subrequest != nil || string(req.Method.In(head)) != "GET" {
-		return false
-	}
-	for _, f := range req.Fields {
-		if f.Name.Len != 7 || !is(f, head, "upgrade") {
-			continue
-		}
-		for option := range bytes.SplitSeq(f.Value.In(head), []byte(",")) {
-			if bytes.EqualFold(bytes.TrimSpace(option), []byte("websocket")) {
-				return true
-			}
-		}
-	}
-	return false
+	req := &x.req.parsed
+	return req.Minor > 0 && !x.req.hasBody() && string(req.Method.In(x.req.Head)) == "GET" && wantsWebSocket(x)
 }

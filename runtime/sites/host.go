@@ -93,8 +93,13 @@ func (h *httpHost) record() *accesslog.Record {
 	return e
 }
 
-func (h *httpHost) Edits(x *http1.Exchange) header.Edits    { return ofHTTP(x).rules.edits() }
-func (h *httpHost) HeadSent(x *http1.Exchange, head []byte) { ofHTTP(x).headSent(head) }
+func (h *httpHost) Edits(x *http1.Exchange) header.Edits { return ofHTTP(x).rules.edits() }
+
+func (h *httpHost) HeadSent(x *http1.Exchange, head []byte) {
+	if e := ofHTTP(x).log; e != nil {
+		e.NoteResponse(head)
+	}
+}
 
 func (h *httpHost) Upgrade(inner *http1.Exchange, p *exchange.Part) (taken bool) {
 	s, x := h.s, ofHTTP(inner)

@@ -1,7 +1,6 @@
 package sites
 
 import (
-	"bytes"
 	"fmt"
 	"net"
 	"time"
@@ -9,8 +8,6 @@ import (
 	"fapws/runtime/accesslog"
 	"fapws/runtime/auth"
 	"fapws/runtime/exchange"
-	"fapws/runtime/filter/header"
-	wire "fapws/runtime/http1"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/protocol/sse"
 )
@@ -21,9 +18,7 @@ func (s *Sites) note(x *Exchange) {
 		return
 	}
 	q, c := x.req, x.client
-	head := q.Head[:q.parsed.HeadLen]
-	peer := c.Client()
-	format := s.beginEntry(x, peer)
+	s.beginEntry(x, c.Client())
 	e := x.log
 	switch {
 	case x.peer != nil:
@@ -32,19 +27,7 @@ func (s *Sites) note(x *Exchange) {
 		e.User = auth.User(q.credentials()) // with a wrong password, which Apache logs, too
 	}
 	e.Time, e.Earlier = q.time, int(q.earlier)
-	if i := bytes.IndexByte(head, '\r'); i > 0 {
-		e.RequestLine = append(e.RequestLine, head[:i]...)
-	}
-	if len(format.Request) == 0 {
-		return
-	}
-	for _, f := range q.parsed.Fields {
-		for i, name := range format.Request {
-			if int(f.Name.Len) == len(name) && is(f, head, name) {
-				e.Request[i].Add(f.Value.In(head))
-			}
-		}
-	}
+	e.NoteRequest(q.Head[:q.parsed.HeadLen], q.parsed.Fields)
 }
 
 // noteMalformed is note for an exchange without a request: came is what the client has sent instead.
@@ -60,8 +43,8 @@ func (s *Sites) noteMalformed(x *Exchange, came []byte) {
 	x.log.Malformed(came, s.cfg.Limits.RequestLine)
 }
 
-// beginEntry begins the entry of x, whose client is peer, and returns the format of its line.
-func (s *Sites) beginEntry(x *Exchange, peer *exchange.Peer) *accesslog.Format {
+// beginEntry begins the entry of x, whose client is peer.
+func (s *Sites) beginEntry(x *Exchange, peer *exchange.Peer) {
 	if x.log == nil {
 		x.log = s.deciding.record()
 	}
@@ -70,8 +53,7 @@ func (s *Sites) beginEntry(x *Exchange, peer *exchange.Peer) *accesslog.Format {
 	if x.rules != nil && (x.rules.log != nil || x.rules.unlog) {
 		e.Log = x.rules.log
 	}
-	format := e.Format()
-	e.Begin(format)
+	e.Begin(e.Format())
 	direct := c.who()
 	e.PeerAddr, e.LocalAddr, e.LocalPort = direct.Addr, direct.ServerName, direct.ServerPort
 	e.Addr, e.Port, e.Scheme = peer.Addr, peer.Port, peer.Scheme
@@ -84,32 +66,7 @@ func (s *Sites) beginEntry(x *Exchange, peer *exchange.Peer) *accesslog.Format {
 			e.Client = peer.Addr + " through " + e.Client
 		}
 	}
-	return format
 }
-
-// headSent remembers of the head of a response what the log line of x needs.
-func (x *Exchange) headSent(head []byte) {
-	e := x.log
-	if e == nil || len(e.Response) == 0 {
-		return
-	}
-	for line := range bytes.Lines(head) {
-		name := header.Name(line)
-		for i, wanted := range e.Format().Response {
-			if len(name) == len(wanted) && len(name) < len(line) && bytes.EqualFold(name, []byte(wanted)) {
-				e.Response[i].Add(bytes.TrimSpace(line[len(name)+1:]))
-			}
-		}
-	}
-}
-
-func is(f wire.Field, head []byte, name string) bool {
-	return bytes.EqualFold(f.Name.In(head), []byte(name))
-}
-
-// statusGone is what logs say of a request whose client left before it was
-// answered, as nginx does.
-const statusGone = 499
 
 // account writes the log lines of an exchange that has ended.
 func (s *Sites) account(x *Exchange) {
@@ -128,40 +85,25 @@ func (s *Sites) account(x *Exchange) {
 		x.Out.Sent += out
 		x.proper = !s.Aborted()
 	}
-	s.writeLine(e, &outcome{
-		by: x.By, status: x.Out.Status, sent: x.Out.Sent, framed: x.Out.Framed, received: x.Received, keepAlive: x.KeepAlive, overridden: x.overridden,
-		aborted: !x.proper && (x.Out.Status == 0 || x.Broken()),
+	s.writeLine(e, x.overridden, accesslog.Outcome{
+		Status: x.Out.Status, Sent: x.Out.Sent, Framed: x.Out.Framed, Received: x.Received, Handler: x.By, KeepAlive: x.KeepAlive,
+		Aborted: !x.proper && (x.Out.Status == 0 || x.Broken()),
 	})
 }
 
-// outcome is what became of a request, for its line in the access log.
-type outcome struct {
-	by                     string
-	status                 int // 0: its client left before it was answered
-	sent, framed, received int64
-	keepAlive              bool
-	overridden             bool
-	aborted                bool
-}
-
-// writeLine writes the log lines of a request that has ended.
-func (s *Sites) writeLine(e *accesslog.Record, o *outcome) {
-	took := time.Since(e.Time)
-	if o.status == 0 {
-		o.status = statusGone
+// writeLine writes the log lines of a request that has ended. overridden: Config.Answered is not told.
+func (s *Sites) writeLine(e *accesslog.Record, overridden bool, o accesslog.Outcome) {
+	o.Took = time.Since(e.Time)
+	if o.Status == 0 {
+		o.Status = accesslog.StatusGone
 	}
 	if s.cfg.Debug >= 1 {
-		s.tracef("%s %q %d, %d bytes, %v", e.Client, e.RequestLine, o.status, o.sent, took.Round(time.Microsecond))
+		s.tracef("%s %q %d, %d bytes, %v", e.Client, e.RequestLine, o.Status, o.Sent, o.Took.Round(time.Microsecond))
 	}
-	if s.cfg.Answered != nil && !o.overridden {
-		s.cfg.Answered(&RequestSummary{Line: e.RequestLine, Status: o.status, Bytes: o.sent, Took: took})
+	if s.cfg.Answered != nil && !overridden {
+		s.cfg.Answered(&RequestSummary{Line: e.RequestLine, Status: o.Status, Bytes: o.Sent, Took: o.Took})
 	}
-	if e.Log == nil {
-		return
-	}
-	e.Duration, e.Status, e.BytesSent, e.WireIn, e.WireOut = took, o.status, o.sent, o.received, o.sent+o.framed
-	e.KeepAlive, e.Aborted, e.Handler = o.keepAlive, o.aborted, o.by
-	e.Log.Append(&e.Entry)
+	e.End(&o)
 }
 
 // logClient logs a line about the client of c and what answers it by rules r, nil if
@@ -211,7 +153,7 @@ func (s *Sites) RecordOf(state *accesslog.State) *accesslog.Record {
 
 // LogSubscriber writes the log lines of a subscriber that has ended: sent is the number of bytes of the body, framed of the rest.
 func (s *Sites) LogSubscriber(r *accesslog.Record, sent, framed int64) {
-	s.writeLine(r, &outcome{by: "application", status: 200, sent: sent, framed: framed, received: r.WireIn})
+	s.writeLine(r, false, accesslog.Outcome{Status: 200, Sent: sent, Framed: framed, Received: r.WireIn, Handler: "application"})
 }
 
 var _ sse.Exchange = (*Exchange)(nil)

@@ -84,7 +84,7 @@ func (q *request) wantsHTML() bool { return refusal.WantsHTML(&q.parsed, q.Head)
 // credentials returns the value of the Authorization field, or nil.
 func (q *request) credentials() []byte {
 	for _, f := range q.parsed.Fields {
-		if f.Name.Len == 13 && is(f, q.Head, "authorization") {
+		if f.Name.Len == 13 && bytes.EqualFold(f.Name.In(q.Head), []byte("authorization")) {
 			return f.Value.In(q.Head)
 		}
 	}
