@@ -1,7 +1,9 @@
 package live_test
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"sync"
@@ -168,6 +170,9 @@ func throughReloads(t *testing.T, m fapwstest.Mode) {
 		s.HasWorkers(workers)
 		for _, pid := range append(s.Workers(), s.Cmd.Process.Pid) {
 			entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // an old worker has just ended
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
