@@ -6,7 +6,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// NoteRequest remembers what the line has of a request: fields are those of head.
+// NoteRequest remembers the request line and the fields that the line of the log has. fields are those of head.
 func (r *Record) NoteRequest(head []byte, fields []http1.Field) {
 	if i := bytes.IndexByte(head, '\r'); i > 0 {
 		r.RequestLine = append(r.RequestLine, head[:i]...)
@@ -24,7 +24,7 @@ func (r *Record) NoteRequest(head []byte, fields []http1.Field) {
 	}
 }
 
-// NoteResponse remembers what the line has of the head of a response.
+// NoteResponse remembers the fields of a response that the line of the log has.
 func (r *Record) NoteResponse(head []byte) {
 	wanted := r.Format().Response
 	if len(wanted) == 0 {

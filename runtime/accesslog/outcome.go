@@ -2,7 +2,7 @@ package accesslog
 
 import "time"
 
-// Outcome is what became of a request.
+// Outcome is the end of a request.
 type Outcome struct {
 	Status    int           // of the response, or StatusGone
 	Sent      int64         // bytes of the body

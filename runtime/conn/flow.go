@@ -1,7 +1,7 @@
 package conn
 
-// Stop stops reading from c until Continue, because its handler has enough input; h says what counts meanwhile. It returns false
-// if c is stopped already, or if nothing more comes.
+// Stop stops reading from c until Continue, because its handler has enough input. h selects the events that count
+// meanwhile. It returns false if c is stopped already, or if nothing more comes.
 func (c *Conn) Stop(h Heed) bool {
 	if c.stopped || c.half {
 		return false

@@ -28,7 +28,7 @@ type sentPart struct {
 // Sent implements Owner.
 func (p *sentPart) Sent(err error) { p.of.PartSent(&p.part, err) }
 
-// SendPart writes the gathered output and, without copying them, body and tail. What the socket does not take becomes a transfer.
+// SendPart writes the gathered output and, without copying them, body and tail. Bytes that the socket does not take become a transfer.
 // Then of gets p back.
 func (c *Conn) SendPart(p *exchange.Part, of PartOwner, body, tail []byte) {
 	rest, err := c.Write(c.TakeGathered(), body, tail)

@@ -17,7 +17,7 @@ type body struct {
 	io.Reader
 	of   *Client
 	ctx  context.Context
-	stop func() bool // of what makes ctx end a Read
+	stop func() bool // ends that ctx ends a Read
 	size int64       // -1: not known
 	last bool        // the connection ends with it
 	err  error

@@ -12,11 +12,11 @@ import (
 type leaving struct {
 	p      *Subscriber
 	conn   *conn.Conn
-	before conn.Protocol // what the connection spoke before, which accounts for it
+	before conn.Protocol // that the connection spoke before, which accounts for it
 	left   bool          // the subscriber has the descriptor
 }
 
-// Input implements conn.Protocol: what a subscriber sends does not count.
+// Input implements conn.Protocol: bytes from a subscriber do not count.
 func (v *leaving) Input([]byte) {}
 
 // EOF implements conn.Protocol.

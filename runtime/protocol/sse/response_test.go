@@ -9,7 +9,7 @@ import (
 	"fapws/runtime/exchange/exchangetest"
 )
 
-// handler is the source of an exchange, which counts what it is told.
+// handler is the source of an exchange, which counts its calls.
 type handler struct {
 	exchange.Memory
 	gone     int
@@ -23,7 +23,7 @@ func (h *handler) Release(p *exchange.Part) {
 	h.released = append(h.released, fmt.Sprintf("%s %v", p.Body, p.Last))
 }
 
-// answer has a handler answer a request with parts, and calls done on the loop with what its client was sent. The first part gets
+// answer has a handler answer a request with parts, and calls done on the loop with the client. The first part gets
 // the head of a subscription.
 func (h *host) answer(request string, done func(x *exchange.Exchange, client *exchangetest.Client, handler *handler), parts ...exchange.Part) {
 	h.t.Helper()

@@ -40,7 +40,7 @@ type Files interface {
 // Channels makes clients of exchanges subscribers. *sse.Subscribers implements it.
 type Channels interface {
 	// Subscribe makes the client of x, which has asked for r, a subscriber of the channels that p names, the first part of
-	// the response. It sends the head, and what remains of p is not the first part any more. If the client cannot be a
+	// the response. It sends the head, and the rest of p is not the first part any more. If the client cannot be a
 	// subscriber, it returns false, and the reply to send instead.
 	Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchange.Request) (refusal exchange.Reply, ok bool)
 }
