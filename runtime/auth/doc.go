@@ -14,5 +14,5 @@
 // penalties. Measured: 80 clients that guess get 8 hashes a second, and leave the rest of the processors to others. A
 // check whose client disconnects is dropped. When 1,024 wait, the one due last gets 503.
 //
-// Package runtime uses it (runtime/login.go). Start reading at Users and Checker.
+// Package sites uses it (sites/login.go). Start reading at Users and Checker.
 package auth
