@@ -57,7 +57,7 @@ static int has_all(const fapws_record *rec) {
 }
 
 int fapws_asgi_left(fapws_exchange *x) {
-  PyErr_SetString(PyExc_BrokenPipeError, "send(): the client has left");
+  PyErr_SetString(PyExc_BrokenPipeError, "send(): the client has disconnected");
   return -1;
 }
 
@@ -357,10 +357,10 @@ int fapws_message_type(PyObject *message, PyObject *const *text, const char *con
 }
 
 static PyObject *out_of_order(fapws_exchange *x, PyObject *type) {
-  static const char *const expected[] = {[FAPWS_WAITS] = "'http.response.start' has to come first",
-                                         [FAPWS_HEAD] = "'http.response.body' has to follow 'http.response.start'",
-                                         [FAPWS_BODY] = "'http.response.body' has to follow",
-                                         [FAPWS_DISCARD] = "'http.response.body' has to follow",
+  static const char *const expected[] = {[FAPWS_WAITS] = "'http.response.start' must come first",
+                                         [FAPWS_HEAD] = "'http.response.body' must follow 'http.response.start'",
+                                         [FAPWS_BODY] = "'http.response.body' must follow",
+                                         [FAPWS_DISCARD] = "'http.response.body' must follow",
                                          [FAPWS_COMPLETE] = "the response is complete"};
   return PyErr_Format(PyExc_RuntimeError, "send(): unexpected %R: %s", type, expected[x->state]);
 }

@@ -209,7 +209,7 @@ TypeError: header name must be bytes, not str: 'a'
 ValueError: header b'a': value b'b\r\nc: d' has a control character
 ValueError: header name b'a b' is not a token
 ValueError: Content-Length b'x' is not a number of bytes
-RuntimeError: send(): unexpected 'http.response.start': 'http.response.body' has to follow 'http.response.start'
+RuntimeError: send(): unexpected 'http.response.start': 'http.response.body' must follow 'http.response.start'
 TypeError: send(): 'body' of 'http.response.body' must be bytes, not str
 TypeError: send(): 'path' of 'http.response.pathsend' must be a str`)
 }
@@ -382,7 +382,7 @@ func TestTaskOverdue(t *testing.T) {
 		<-r.done
 		<-loop.h.withGIL(func() {}) // it has spoken
 	})
-	if !strings.Contains(said, "is overdue after") || !strings.Contains(said, "it is cancelled where it stands:\n") || !strings.Contains(said, "in inside\n    await future\n") {
+	if !strings.Contains(said, "timed out after") || !strings.Contains(said, "which is canceled; stack:\n") || !strings.Contains(said, "in inside\n    await future\n") {
 		t.Error(said)
 	}
 	if strings.Contains(said, "Traceback") {
@@ -425,8 +425,8 @@ func TestAsyncThreadStuck(t *testing.T) {
 		same(t, asgi(t, "GET /hello", "").body.String(), "hello")
 		loop.h.settled()
 	})
-	if !strings.Contains(said, "has waited ") || !strings.Contains(said, "s for the asyncio thread and will not be run") ||
-		!strings.Contains(said, "it is here:\n") || !strings.Contains(said, "in do_blocks_afterwards\n    os.read(") {
+	if !strings.Contains(said, "after waiting ") || !strings.Contains(said, "s for the asyncio thread; discarded") ||
+		!strings.Contains(said, "; stack:\n") || !strings.Contains(said, "in do_blocks_afterwards\n    os.read(") {
 		t.Error(said)
 	}
 }

@@ -319,10 +319,10 @@ static int deny(fapws_exchange *x) {
 static PyObject *out_of_order(fapws_exchange *x, PyObject *type) {
   const char *expected =
       x->state == FAPWS_WAITS
-          ? "'websocket.accept', 'websocket.close' or 'websocket.http.response.start' has to come first"
+          ? "'websocket.accept', 'websocket.close' or 'websocket.http.response.start' must come first"
       : x->state == FAPWS_ACCEPTED ? "the websocket is accepted"
       : x->state == FAPWS_COMPLETE ? "the websocket is closed"
-                                   : "'websocket.http.response.body' has to follow";
+                                   : "'websocket.http.response.body' must follow";
   return PyErr_Format(PyExc_RuntimeError, "send(): unexpected %R: %s", type, expected);
 }
 

@@ -21,13 +21,13 @@ func (h *Handler) interruptTask(t task, took time.Duration) {
 			return // the task has ended
 		}
 		seen = snapshotOf(&s)
-		where := "; it is cancelled where it stands"
+		where := ", which is canceled"
 		if how == 2 {
-			where = " and keeps the asyncio thread from all others"
+			where = ", which blocks the asyncio thread"
 		}
 		var stack bytes.Buffer
 		writeStack(&stack, seen.stack)
-		t.say("%s is overdue after %s in handler %s%s:\n%s", &t, seconds(took), t.name, where, stack.Bytes())
+		t.say("%s timed out after %s in handler %s%s; stack:\n%s", &t, seconds(took), t.name, where, stack.Bytes())
 	}, func() { C.fapws_async_give_up() })
 	if how == 0 {
 		return
@@ -40,7 +40,7 @@ func (h *Handler) interruptTask(t task, took time.Duration) {
 		h.logAsync(began)
 	}
 	C.fapws_async_give_up()
-	h.stuck(fmt.Sprintf("%s is overdue and does not end: the asyncio thread is stuck", &t))
+	h.stuck(fmt.Sprintf("%s timed out and did not end: the asyncio thread is stuck", &t))
 }
 
 // checkAsync is called when a request has waited too long for the asyncio thread, and checks whether the thread makes progress:
@@ -64,7 +64,7 @@ func (h *Handler) checkAsync() {
 		return
 	}
 	if done := h.logAsync(began); done != nil && !endsWithin(done, p.forGIL) {
-		say("the asyncio thread has not come back for %s, and %v; all threads:\n%s", seconds(time.Since(began)), errNoGIL, dumpStacks())
+		say("the asyncio thread has been blocked for %s; %v; all threads:\n%s", seconds(time.Since(began)), errNoGIL, dumpStacks())
 	}
 	C.fapws_async_give_up()
 	h.stuck("requests wait for the asyncio thread, which is stuck")
@@ -77,6 +77,6 @@ func (h *Handler) logAsync(began time.Time) <-chan struct{} {
 		C.fapws_async_take_snapshot(&s)
 		var stack bytes.Buffer
 		writeStack(&stack, snapshotOf(&s).stack)
-		say("the asyncio thread has not come back for %s; it is here:\n%s", seconds(time.Since(began)), stack.Bytes())
+		say("the asyncio thread has been blocked for %s; stack:\n%s", seconds(time.Since(began)), stack.Bytes())
 	})
 }

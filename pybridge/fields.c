@@ -17,7 +17,7 @@ const char *fapws_latin1_text(PyObject *o, const char *what, Py_ssize_t *len) {
   if (PyUnicode_READY(o) < 0) return NULL;
 #endif
   if (UNLIKELY(PyUnicode_KIND(o) != PyUnicode_1BYTE_KIND))
-    return PyErr_Format(PyExc_ValueError, "%s %.200R has a character that latin-1 does not have", what, o), NULL;
+    return PyErr_Format(PyExc_ValueError, "%s %.200R cannot be encoded as latin-1", what, o), NULL;
   *len = PyUnicode_GET_LENGTH(o);
   return (const char *)PyUnicode_1BYTE_DATA(o);
 }
@@ -132,7 +132,7 @@ static int set_length(fapws_start_object *s, PyObject *value, const char *text, 
     return -1;
   }
   if (s->length >= 0 && s->length != length) {
-    PyErr_Format(PyExc_ValueError, "there are two Content-Lengths, %lld and %lld", (long long)s->length,
+    PyErr_Format(PyExc_ValueError, "conflicting Content-Lengths %lld and %lld", (long long)s->length,
                  (long long)length);
     return -1;
   }

@@ -160,7 +160,7 @@ func (h *Handler) Stack(w io.Writer, wait time.Duration) error {
 		}
 	}
 	if len(list) == 0 {
-		fmt.Fprintln(out, "no requests in flight")
+		fmt.Fprintln(out, "no active requests")
 	}
 	if held {
 		fmt.Fprintf(out, "%v, or Python is ending: the stacks of all threads, as far as they can be seen without it\n", errNoGIL)

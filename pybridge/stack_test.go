@@ -74,7 +74,7 @@ func TestWriteStack(t *testing.T) {
 }
 
 func TestStack(t *testing.T) {
-	shows(t, `^no requests in flight\n$`)
+	shows(t, `^no active requests\n$`)
 	g := newGate(t)
 	sent := loop.begin(t, g.target())
 	shows(t, `^exchange \d+, GET /blocked\?\d+ HTTP/1.1 from 192.0.2.1 port 4711, \d\.\d s, handler blocked, running on thread \d

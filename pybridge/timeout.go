@@ -33,7 +33,7 @@ func (h *Handler) Overdue(ticket exchange.Ticket, took time.Duration) {
 	took = min(took, t.age()) // the loop's clock is coarse
 	if C.fapws_dequeue_expired(number(t.rec)) != 0 {
 		run.expired(h)
-		t.say("%s is overdue: it has waited %s for %s and will not be run\n", &t, seconds(took), run.place())
+		t.say("%s timed out after waiting %s for %s; discarded\n", &t, seconds(took), run.place())
 		return
 	}
 	go run.interrupt(h, t, took)
@@ -94,10 +94,10 @@ func (h *Handler) interrupt(t task, took time.Duration) {
 			runs = true
 			var stack bytes.Buffer
 			writeStack(&stack, seen.stack)
-			t.say("%s is overdue after %s in handler %s, on thread %d, which is here:\n%s",
+			t.say("%s timed out after %s in handler %s (thread %d); stack:\n%s",
 				&t, seconds(took), t.name, seen.thread, stack.Bytes())
 		} else {
-			t.say("%s was overdue after %s in handler %s; it is not running now\n", &t, seconds(took), t.name)
+			t.say("%s timed out after %s in handler %s, which is not running now\n", &t, seconds(took), t.name)
 		}
 	}, func() {})
 	if !runs {
@@ -105,7 +105,7 @@ func (h *Handler) interrupt(t task, took time.Duration) {
 	}
 	time.Sleep(policy.grace)
 	if C.fapws_mark_thread_stuck(C.int(seen.thread), number(t.rec), seen.jobs) != 0 {
-		h.stuck(fmt.Sprintf("%s is overdue and does not end, %s after an exception was raised in handler %s", &t, seconds(policy.grace), t.name))
+		h.stuck(fmt.Sprintf("%s timed out and did not end within %s after fapws.Timeout was raised in handler %s", &t, seconds(policy.grace), t.name))
 	}
 }
 
@@ -124,11 +124,11 @@ func (h *Handler) reach(t *task, took time.Duration, policy timeoutPolicy, f, gi
 	if done == nil || endsWithin(done, policy.forGIL) {
 		return
 	}
-	say("%s is overdue after %s in handler %s, and %v, so no exception can be raised; all threads:\n%s", // in the server's log, because it concerns all hosts
+	say("%s timed out after %s in handler %s; %v, so no exception can be raised; all threads:\n%s", // in the server's log, because it concerns all hosts
 		t, seconds(took), t.name, errNoGIL, dumpStacks())
 	if !endsWithin(done, policy.grace) {
 		giveUp()
-		h.stuck(fmt.Sprintf("%s is overdue, and a handler has held the GIL for %s", t, seconds(time.Since(began))))
+		h.stuck(fmt.Sprintf("%s timed out; a handler has held the GIL for %s", t, seconds(time.Since(began))))
 	}
 	<-done
 }

@@ -76,7 +76,7 @@ static int check_open(fapws_ws_object *ws) {
   if (LIKELY(!is_closed(ws))) return 0;
   PyErr_SetString(PyExc_BrokenPipeError, ws->refusal                 ? "the websocket was refused"
                                          : ws->state > FAPWS_WS_OPEN ? "the websocket is closed"
-                                                                     : "the client has gone");
+                                                                     : "the client has disconnected");
   return -1;
 }
 

@@ -146,7 +146,7 @@ func TestSubscriberTakesNothing(t *testing.T) {
 		s.publish(t, "news", strings.Repeat("x", 8<<10))
 		return s.subscribers("news") == 0
 	})
-	if !strings.Contains(s.log.String(), "took nothing for 100ms") {
+	if !strings.Contains(s.log.String(), "read nothing for 100ms") {
 		t.Error(s.log)
 	}
 	eventually(t, "all is given back", func() bool { return s.loop.live.Load() == 0 })

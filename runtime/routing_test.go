@@ -87,7 +87,7 @@ func TestRedirectErrors(t *testing.T) {
 		status int
 		want   string
 	}{
-		{"/a", 200, "200 is no status of a redirect"},
+		{"/a", 200, "200 is not a redirect status"},
 		{"relative", 301, "neither a URL nor an absolute path"},
 		{"${rest}?http://x", 301, "neither a URL nor an absolute path"},
 		{"", 301, "neither"},

@@ -464,7 +464,7 @@ func TestStreamTimeouts(t *testing.T) {
 				})
 				s := serve(t, Config{BodyTimeout: timeout}, a, streams)
 				got := s.talk(t, postSized(10)+"hello")
-				if begun && !strings.HasSuffix(got, "\r\n\r\n5\r\nbegun\r\n") || !begun && bodies(t, got) != "408:the request body took too long\n" {
+				if begun && !strings.HasSuffix(got, "\r\n\r\n5\r\nbegun\r\n") || !begun && bodies(t, got) != "408:timed out waiting for the request body\n" {
 					return fmt.Sprintf("%q", got)
 				}
 				eventually(t, "all released", a.idle)

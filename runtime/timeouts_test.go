@@ -22,14 +22,14 @@ func TestTimeouts(t *testing.T) {
 		log  string
 	}{
 		{"nothing sent", quick, "", "", ""},
-		{"empty line sent", quick, "\r\n", "408:the request took too long\n", ""},
-		{"half a head", with(slow, func(c *Config) { c.HeadTimeout = ample }), "GET / HT", "408:the request took too long\n", ""},
+		{"empty line sent", quick, "\r\n", "408:timed out waiting for the request\n", ""},
+		{"half a head", with(slow, func(c *Config) { c.HeadTimeout = ample }), "GET / HT", "408:timed out waiting for the request\n", ""},
 		{"idle", with(slow, func(c *Config) { c.KeepAlive = time.Millisecond }), get, "200:GET /a?", ""},
-		{"half a second head", with(slow, func(c *Config) { c.HeadTimeout = ample }), get + "GET", "200:GET /a? 408:the request took too long\n", ""},
+		{"half a second head", with(slow, func(c *Config) { c.HeadTimeout = ample }), get + "GET", "200:GET /a? 408:timed out waiting for the request\n", ""},
 		{"half a body", with(slow, func(c *Config) { c.BodyTimeout = ample }),
-			"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc", "408:the request body took too long\n", ""},
+			"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc", "408:timed out waiting for the request body\n", ""},
 		{"half a chunk", with(slow, func(c *Config) { c.BodyTimeout = ample }),
-			"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc", "408:the request body took too long\n", ""},
+			"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc", "408:timed out waiting for the request body\n", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -82,7 +82,7 @@ func TestBodyRate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := bodies(t, string(all)); got != "408:the request body took too long\n" {
+	if got := bodies(t, string(all)); got != "408:timed out waiting for the request body\n" {
 		t.Errorf("got %q", got)
 	}
 }

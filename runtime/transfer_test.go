@@ -153,7 +153,7 @@ func TestWriteTimeout(t *testing.T) {
 	c := slowly(t, s)
 	io.WriteString(c, "GET /big/20000000 HTTP/1.1\r\nHost: x\r\n\r\n")
 	eventually(t, "the response is given up", a.idle)
-	eventually(t, "logged", func() bool { return strings.Contains(s.log.String(), "took nothing for 100ms") })
+	eventually(t, "logged", func() bool { return strings.Contains(s.log.String(), "closed after write timeout of 100ms") })
 	if all, err := io.ReadAll(c); err == nil {
 		t.Errorf("%d bytes look whole", len(all))
 	}

@@ -45,7 +45,7 @@ class WebSocket:
                   raise HTTPError
     on_message -- ``f(ws, message)``, with a whole message: str for text, bytes for binary
     on_close   -- ``f(ws, code, reason)``, exactly once for each WebSocket that on_open has not refused. code is that of the first
-                  close frame (RFC 6455 §7.4), 1005 if it had none, 1006 if the client has gone without one
+                  close frame (RFC 6455 §7.4), 1005 if it had none, 1006 if the client has disconnected without one
     on_resume  -- ``f(ws)``, in the new process after a reload, before any message. Groups, subprotocol and ``ws.data`` are
                   as before; variables of the script are not
     subprotocols -- names, the preferred one first; the first that the client offers is chosen

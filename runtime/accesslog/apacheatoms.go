@@ -23,7 +23,7 @@ func (f *Format) apacheAtom(letter byte, argument string, has bool) (atom, error
 		if a := withArgument[string(letter)+argument]; a != nil {
 			return a, nil
 		}
-		return nil, fmt.Errorf("is no atom")
+		return nil, fmt.Errorf("is not an atom")
 	}
 	switch letter {
 	case 'V':
@@ -34,7 +34,7 @@ func (f *Format) apacheAtom(letter byte, argument string, has bool) (atom, error
 	if a := apacheAtoms[letter]; a != nil {
 		return a, nil
 	}
-	return nil, fmt.Errorf("is no atom")
+	return nil, fmt.Errorf("is not an atom")
 }
 
 // bracketed is how gunicorn writes pid.

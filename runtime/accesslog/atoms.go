@@ -269,7 +269,7 @@ func (f *Format) field(name string, letter byte) (atom, error) {
 	case 'e':
 		return f.variable(name)
 	}
-	return nil, fmt.Errorf("is no atom")
+	return nil, fmt.Errorf("is not an atom")
 }
 
 // variable is the atom of a variable of CGI and WSGI.

@@ -227,21 +227,21 @@ func TestRequestTargets(t *testing.T) {
 // An error names what is wrong and where, in one line.
 func TestWrongFormats(t *testing.T) {
 	for format, want := range map[string]string{
-		"%h %z":             "%z at position 4 is no atom",
-		"%(h)s %(x)s":       "%(x)s at position 7 is no atom",
+		"%h %z":             "%z at position 4 is not an atom",
+		"%(h)s %(x)s":       "%(x)s at position 7 is not an atom",
 		"%(h":               `%(h at position 1 does not end with ")s"`,
-		"%({Referer)s":      "%({Referer)s at position 1 is no atom",
-		"%({Referer}x)s":    "%({Referer}x)s at position 1 is no atom",
+		"%({Referer)s":      "%({Referer)s at position 1 is not an atom",
+		"%({Referer}x)s":    "%({Referer}x)s at position 1 is not an atom",
 		"%({}i)s":           "%({}i)s at position 1 has no name between the braces",
 		"%{Referer":         `%{Referer at position 1 has no "}"`,
-		"a %":               "% at position 3 is no atom: it has no letter",
-		"%>":                "%> at position 1 is no atom: it has no letter",
+		"a %":               "% at position 3 is not an atom: it has no letter",
+		"%>":                "%> at position 1 is not an atom: it has no letter",
 		"%99{X}i":           "%99 at position 1 has no status",
-		"%{nano}T":          "%{nano}T at position 1 is no atom",
+		"%{nano}T":          "%{nano}T at position 1 is not an atom",
 		"%{%Q}t":            "%{%Q}t at position 1 has %Q, which is no conversion of strftime here",
 		"%{}t":              "%{}t at position 1 has no format between the braces",
 		"%({PATH_THING}e)s": "%({PATH_THING}e)s at position 1 names a variable that is not known to the log",
-		"combinde":          `"combinde" is no format: it has no atom such as %h, and is none of combined, common, vhost_combined, timed, short, json`,
+		"combinde":          `"combinde" is not a format: it has no atom such as %h, and is not one of combined, common, vhost_combined, timed, short, json`,
 	} {
 		_, err := Parse(format)
 		if err == nil || err.Error() != want {

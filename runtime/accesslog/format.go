@@ -43,7 +43,7 @@ type Format struct {
 
 // op is a piece of a line.
 type op struct {
-	text  string   // literal, if there is no atom
+	text  string   // literal, if there is not an atom
 	atom  atom     // appends a value, or says that there is none
 	only  statuses // for which responses
 	json  bool     // the value becomes a string of JSON
@@ -116,7 +116,7 @@ func Parse(text string) (*Format, error) {
 	if line, ok := named[text]; ok {
 		text = line
 	} else if !strings.Contains(text, "%") {
-		return nil, fmt.Errorf("%q is no format: it has no atom such as %%h, and is none of %s", text, strings.Join(Names, ", "))
+		return nil, fmt.Errorf("%q is not a format: it has no atom such as %%h, and is not one of %s", text, strings.Join(Names, ", "))
 	}
 	p := parser{text: text, f: f}
 	return f, p.run()
@@ -203,7 +203,7 @@ func (p *parser) gunicorn() error {
 	if strings.HasPrefix(name, "{") {
 		close := strings.LastIndexByte(name, '}')
 		if close < 0 || close != len(name)-2 {
-			return p.wrong(end, "is no atom")
+			return p.wrong(end, "is not an atom")
 		}
 		var err error
 		argument, letter := name[1:close], name[close+1]
@@ -214,7 +214,7 @@ func (p *parser) gunicorn() error {
 			return p.wrong(end, err.Error())
 		}
 	} else if a = p.f.gunicornAtom(name); a == nil {
-		return p.wrong(end, "is no atom")
+		return p.wrong(end, "is not an atom")
 	}
 	p.f.ops = append(p.f.ops, op{atom: a})
 	p.at = end
@@ -262,7 +262,7 @@ func (p *parser) apache() error {
 			return nil
 		}
 	}
-	return p.wrong(len(p.text), "is no atom: it has no letter")
+	return p.wrong(len(p.text), "is not an atom: it has no letter")
 }
 
 // index returns where name is in the list, to which it adds it.

@@ -105,9 +105,9 @@ func TestUsersErrors(t *testing.T) {
 		"c":                                   "users:1: not user:hash",
 		":x":                                  "users:1: not user:hash",
 		"d:{SHA}x":                            "{SHA} is not followed by a sum",
-		"e:$apr1$x":                           "the hash is cut off",
+		"e:$apr1$x":                           "the hash is truncated",
 		"f:$6$rounds=99999999$abc$x":          "more than 1000000 rounds",
-		"g:$5$rounds=x$abc$x":                 "the hash is cut off",
+		"g:$5$rounds=x$abc$x":                 "the hash is truncated",
 		"h:$2y$31$" + strings.Repeat("a", 53): "the cost of its hash is 31",
 	} {
 		file := filepath.Join(t.TempDir(), "users")
@@ -220,7 +220,7 @@ func TestBasic(t *testing.T) {
 	time.Sleep(10 * time.Millisecond)
 	mu.Lock()
 	defer mu.Unlock()
-	if len(logged) != 1 || !strings.Contains(logged[0], file+":1: not user:hash; the users known before stay") {
+	if len(logged) != 1 || !strings.Contains(logged[0], file+":1: not user:hash; the previous users stay valid") {
 		t.Errorf("%q", logged)
 	}
 }

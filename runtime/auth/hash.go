@@ -58,13 +58,13 @@ func checkHash(hash string) error {
 		return nil
 	case strings.HasPrefix(hash, "$apr1$"), strings.HasPrefix(hash, "$1$"):
 		if strings.Count(hash, "$") != 3 {
-			return errors.New("the hash is cut off")
+			return errors.New("the hash is truncated")
 		}
 		return nil
 	case strings.HasPrefix(hash, "$5$"), strings.HasPrefix(hash, "$6$"):
 		_, rounds, _, sum, ok := splitSHACrypt(hash)
 		if !ok || sum == "" {
-			return errors.New("the hash is cut off")
+			return errors.New("the hash is truncated")
 		}
 		if rounds > maxRounds {
 			return fmt.Errorf("its hash has more than %d rounds", maxRounds)

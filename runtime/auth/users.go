@@ -33,7 +33,7 @@ const (
 )
 
 // NewUsers reads a file with a line "user:hash" for each user. log, unless it is nil, gets a
-// line when the file has changed and cannot be used; the users known before stay. The error is one
+// line when the file has changed and cannot be used; the previous users stay valid. The error is one
 // line that names the file and the line.
 func NewUsers(c *Checker, path string, log func(line string)) (*Users, error) {
 	t, err := readTable(path)
@@ -130,7 +130,7 @@ func (u *Users) look() {
 		kept.complaint = err.Error()
 		u.table.Store(&kept)
 		if u.log != nil {
-			u.log(err.Error() + "; the users known before stay")
+			u.log(err.Error() + "; the previous users stay valid")
 		}
 	}
 }

@@ -113,7 +113,7 @@ func (r *Request) OnOverdue(f func(took time.Duration)) {
 }
 
 // ErrGone is the error of Write and File when the client has disconnected.
-var ErrGone = errors.New("the client has gone")
+var ErrGone = errors.New("the client has disconnected")
 
 // Response is the answer of a Responder. Its methods must be called on the goroutine of Respond.
 type Response struct {

@@ -46,7 +46,7 @@ func (m *Mount) Respond(w *backend.Response, r *backend.Request) {
 		s.serving.Gate.Leave()
 	}()
 	r.OnOverdue(func(took time.Duration) {
-		s.serving.Log(number, client, fmt.Sprintf("%s timed out after %v in handler %s; killing process %d, which is here:", line, took.Round(100*time.Millisecond), m.Name, run.pid))
+		s.serving.Log(number, client, fmt.Sprintf("%s timed out after %v in handler %s; killing process %d; stack:", line, took.Round(100*time.Millisecond), m.Name, run.pid))
 		_ = p.order(opKill, run.id, -1)
 	})
 	stop := make(chan struct{})

@@ -81,7 +81,7 @@ func (a *archive) run() {
 		a.mu.Unlock()
 		err := compressAll(a.o.Path, a.o.Keep)
 		if err != nil && err != errBusy {
-			a.o.report("a rotated file is not compressed: %v", err)
+			a.o.report("cannot compress a rotated file: %v", err)
 		}
 		a.mu.Lock()
 		if err == errBusy {

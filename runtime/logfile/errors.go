@@ -167,7 +167,7 @@ func (e *Errors) FollowTo(file *os.File) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.take(file); err != nil {
-		e.complain("%v; the file that was open goes on", err)
+		e.complain("%v; still writing to the previous file", err)
 	}
 }
 
@@ -185,7 +185,7 @@ func (e *Errors) follow() {
 		file.Close()
 	}
 	if err != nil {
-		e.complain("%v; the file that was open goes on", err)
+		e.complain("%v; still writing to the previous file", err)
 		return
 	}
 	e.said = ""
@@ -245,7 +245,7 @@ func (e *Errors) Rotate() {
 		return
 	}
 	if err := e.archive.rename(); err != nil {
-		e.complain("it is not rotated: %v", err)
+		e.complain("not rotated: %v", err)
 		e.mu.Unlock()
 		return
 	}

@@ -256,7 +256,7 @@ func TestFileThatCannotBeRotated(t *testing.T) {
 	if n := len(told); n != 1 {
 		t.Fatalf("told %d times", n)
 	}
-	if msg := <-told; !strings.Contains(msg, "it is not rotated") {
+	if msg := <-told; !strings.Contains(msg, "not rotated") {
 		t.Errorf("%q", msg)
 	}
 }

@@ -100,7 +100,7 @@ func (s *sink) look() {
 		mode = st.Mode().Perm()
 	}
 	if err := s.open(mode); err != nil {
-		s.complain("%v; the file that was open goes on", err)
+		s.complain("%v; still writing to the previous file", err)
 	} else {
 		s.said = ""
 	}
@@ -224,7 +224,7 @@ func (s *sink) full(st *unix.Stat_t, lines []byte) bool {
 func (s *sink) rotate() bool {
 	err := s.archive.rename()
 	if err != nil {
-		s.complain("it is not rotated: %v", err)
+		s.complain("not rotated: %v", err)
 		return false
 	}
 	s.unlock()

@@ -78,11 +78,11 @@ func New(sites []Site, strict bool) (*Table, error) {
 		for k, m := range sites[i].Mounts {
 			pattern, err := newPattern(m.Match)
 			if err != nil {
-				return nil, fmt.Errorf("%q is no pattern for a file name: %w", m.Match, err)
+				return nil, fmt.Errorf("%q is not a file name pattern: %w", m.Match, err)
 			}
 			having, err := newPattern(m.Having)
 			if err != nil {
-				return nil, fmt.Errorf("%q is no pattern for a file name: %w", m.Having, err)
+				return nil, fmt.Errorf("%q is not a file name pattern: %w", m.Having, err)
 			}
 			t.sites[i].mounts[k] = compiled{m, pattern, having}
 		}

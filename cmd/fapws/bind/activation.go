@@ -71,7 +71,7 @@ func (a Passed) addresses(bind []string, given bool) (list []string, err error) 
 			continue
 		}
 		if len(a) == 0 {
-			return nil, exit.NotStarted("cannot listen on systemd: no sockets were passed to this process (LISTEN_FDS and LISTEN_PID say so); is there a .socket unit of the same name?")
+			return nil, exit.NotStarted("cannot listen on systemd: no sockets were passed to this process (LISTEN_FDS, LISTEN_PID); check that a .socket unit of the same name exists")
 		}
 		list = append(list, a...)
 	}

@@ -18,7 +18,7 @@ func (a Passed) Addresses(conf *settings.Config, source settings.Source, log fun
 		return nil, err
 	}
 	if unused := a.unused(addrs); len(unused) > 0 {
-		log(loglevel.Warning, fmt.Sprintf("the service manager has passed %s, which is not served: %s says otherwise",
+		log(loglevel.Warning, fmt.Sprintf("ignoring socket %s from the service manager: overridden by %s",
 			strings.Join(unused, " and "), source))
 	}
 	return addrs, nil

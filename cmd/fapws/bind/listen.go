@@ -58,13 +58,13 @@ func listenHint(addr string, err error) string {
 	case errors.Is(err, unix.EADDRNOTAVAIL):
 		return "; this machine has no such address"
 	case errors.Is(err, unix.EPERM) && isFile:
-		return "; only root gives files to others"
+		return "; only root can change the owner of a file"
 	case errors.Is(err, unix.EACCES) && !isFile:
 		program, err := os.Executable()
 		if err != nil {
 			program = "fapws"
 		}
-		return "; take a port from 1024 on, or allow low ports: sudo setcap cap_net_bind_service=+ep " + program
+		return "; use a port above 1023, or allow low ports: sudo setcap cap_net_bind_service=+ep " + program
 	}
 	return ""
 }

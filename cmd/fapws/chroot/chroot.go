@@ -56,9 +56,9 @@ func nothingLeadsOut(root string) error {
 		}
 		switch flags, _ := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); {
 		case st.Mode&unix.S_IFMT == unix.S_IFDIR:
-			return fmt.Errorf("the folder %s is open and not below --chroot %s: it would be a way out", path, root)
+			return fmt.Errorf("--chroot %s: the directory %s is open and outside the chroot, which would allow an escape", root, path)
 		case st.Mode&unix.S_IFMT == unix.S_IFREG && flags&unix.O_ACCMODE != unix.O_RDONLY:
-			return fmt.Errorf("the file %s is written and not below --chroot %s: it could not be opened again", path, root)
+			return fmt.Errorf("--chroot %s: the file %s is open for writing and outside the chroot, so it could not be reopened", root, path)
 		}
 	}
 	return nil

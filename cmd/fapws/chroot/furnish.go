@@ -32,7 +32,7 @@ func Find(dir string) (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("--chroot %s: %w", dir, err)
 	case path == "/":
-		return "", fmt.Errorf("--chroot %s: this is the root directory already", dir)
+		return "", fmt.Errorf("--chroot %s: this is already the root directory", dir)
 	}
 	return path, nil
 }

@@ -16,8 +16,8 @@ import (
 )
 
 const hashHelp = `Usage: fapws hash-password [USER] >> FILE
-Asks for a password, or reads it from standard input, and writes the line of
-that user for a file of auth, as htpasswd does.
+Asks for a password, or reads it from standard input, and writes a line for the
+password file of auth, in the format of htpasswd.
 `
 
 // hashPassword writes a line of a file of users, as htpasswd would, or without a
@@ -104,7 +104,7 @@ func readPassword(r *bufio.Reader) (string, error) {
 	line, err := r.ReadString('\n')
 	if err != nil && (err != io.EOF || line == "") {
 		if err == io.EOF {
-			err = errors.New("there is no password on standard input")
+			err = errors.New("no password on standard input")
 		}
 		return "", err
 	}

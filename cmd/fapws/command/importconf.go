@@ -20,7 +20,7 @@ parameter NAME VALUE.
 func importConf(args []string, stdout, stderr io.Writer) error {
 	switch {
 	case len(args) != 1:
-		return exit.Usage(errors.New("import: which file? fapws import web.conf > fapws.toml"))
+		return exit.Usage(errors.New("import needs a file: fapws import web.conf > fapws.toml"))
 	case args[0] == "--help" || args[0] == "-h":
 		_, err := io.WriteString(stdout, importHelp)
 		return err

@@ -50,7 +50,7 @@ func isSupervised(set *settings.Settings, conf *settings.Config) bool {
 }
 
 // errRoot refuses root on a system where another user could run the application.
-var errRoot = errors.New("refusing to run as root, because every mistake of the application would be one of root: choose a user with --user NAME, or pass --allow-root (FAPWS_ALLOW_ROOT=1)")
+var errRoot = errors.New("refusing to run as root: choose a user with --user NAME, or pass --allow-root (FAPWS_ALLOW_ROOT=1)")
 
 // judgeRoot decides about a process that was started by root. Where the process would
 // stay root and nothing allows that, the result is an error, or a warning on a system that leaves no choice.

@@ -51,14 +51,14 @@ func Run(args []string, stdout io.Writer, nearest func(string, []string) string)
 	a, err := ask(c, &request{Command: o.command, Purge: o.purge})
 	switch {
 	case err != nil:
-		return fmt.Errorf("the server on %s does not answer: %w", path, err)
+		return fmt.Errorf("the server on %s did not respond: %w", path, err)
 	case a.Error != "":
 		return errors.New(visible(a.Error))
 	}
 	switch o.command {
 	case Status:
 		if a.Status == nil {
-			return fmt.Errorf("the server on %s says nothing", path)
+			return fmt.Errorf("the server on %s did not respond", path)
 		}
 		err = a.Status.write(stdout, o.json)
 	case Stack:
@@ -77,15 +77,16 @@ func Run(args []string, stdout io.Writer, nearest func(string, []string) string)
 }
 
 // Help is the text of "fapws ctl --help".
-const Help = `Usage: fapws ctl [--pid N | --socket FILE] COMMAND   speak to a running fapws
-  stack                  every request in flight, and where its Python stands
-  status                 what runs: addresses, workers, memory; --json for programs
-  purge PATH             throw pages out of the cache: /page with any query,
-                         /page?a=1 with this one, '/blog/*' all that begin so;
-                         instead of PATH --tag TAG or --all; --host HOST: of this one
-  reload                 load the application anew; ends when it serves, or with 1
-  rotate                 compress the log files and begin new ones, now
-  stop                   stop gracefully; ends when the server is gone
+const Help = `Usage: fapws ctl [--pid N | --socket FILE] COMMAND   control a running server
+  stack                  show active requests and their Python stacks
+  status                 show addresses, workers and memory; --json for programs
+  purge PATH             remove pages from the cache: /page with any query,
+                         /page?a=1 with this one, '/blog/*' by prefix; --tag TAG
+                         or --all instead of PATH; --host HOST for one host
+  reload                 load the application again; returns when the new code
+                         serves, or fails with status 1
+  rotate                 compress the log files and start new ones
+  stop                   shut down gracefully; returns when the server has exited
 Without --pid and --socket: the server whose socket FAPWS_CTL_SOCKET names, or the
 only server of this user.
 `
@@ -158,11 +159,11 @@ func parse(args []string, nearest func(string, []string) string) (o options, err
 	case o.pid > 0 && o.socket != "":
 		return wrong("give --pid or --socket, not both")
 	case o.command == Purge && (p.Path == "") == (p.Tag == ""):
-		return wrong("purge what? one of: a path, a prefix with *, --tag TAG, --all")
+		return wrong("purge needs a path, a prefix with *, --tag TAG or --all")
 	case o.command != Purge && (p != Pattern{} || all):
-		return wrong("--host, --tag and --all go with purge")
+		return wrong("--host, --tag and --all require purge")
 	case o.json && o.command != Status:
-		return wrong("--json goes with status")
+		return wrong("--json requires status")
 	}
 	if o.command == Purge {
 		o.purge = &p
@@ -211,19 +212,19 @@ func pick(running []found, pid, uid int) (path string, err error) {
 	case len(running) == 1:
 		return running[0].path, nil
 	case len(running) == 0 && pid > 0:
-		return "", fmt.Errorf("process %d is no fapws of %s with a control socket where one would be; --socket FILE names another", pid, userName(uid))
+		return "", fmt.Errorf("process %d: control socket of user %s not found; name the socket with --socket FILE", pid, userName(uid))
 	case len(running) == 0:
 		var looked []string
 		for _, p := range places(uid) {
 			looked = append(looked, p.path)
 		}
-		return "", fmt.Errorf("no fapws of %s runs with a control socket in %s", userName(uid), strings.Join(looked, ", "))
+		return "", fmt.Errorf("no server of user %s found: no control socket in %s", userName(uid), strings.Join(looked, ", "))
 	}
 	var lines []string
 	for _, f := range running {
 		lines = append(lines, "\n  --pid "+strconv.Itoa(f.pid)+describe(f.path))
 	}
-	return "", fmt.Errorf("%d servers run, say which one:%s", len(running), strings.Join(lines, ""))
+	return "", fmt.Errorf("%d servers are running; choose one:%s", len(running), strings.Join(lines, ""))
 }
 
 // living returns those with a listener.
@@ -263,7 +264,7 @@ func connect(path string) (*net.UnixConn, error) {
 	c, err := dialWithin(path, connectWithin)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return nil, fmt.Errorf("no fapws answers on %s", path)
+		return nil, fmt.Errorf("no server listens on %s", path)
 	case err != nil:
 		return nil, short(err)
 	}

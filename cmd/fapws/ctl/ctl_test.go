@@ -161,12 +161,12 @@ func TestUsage(t *testing.T) {
 		{"stop --pid", "--pid needs a value"},
 		{"--color status", "unknown flag --color; fapws ctl --help lists them"},
 		{"--pid 1 --socket x stop", "give --pid or --socket, not both"},
-		{"--json stop", "--json goes with status"},
-		{"purge", "purge what? one of: a path, a prefix with *, --tag TAG, --all"},
-		{"purge /a --tag b", "purge what? one of: a path, a prefix with *, --tag TAG, --all"},
+		{"--json stop", "--json requires status"},
+		{"purge", "purge needs a path, a prefix with *, --tag TAG or --all"},
+		{"purge /a --tag b", "purge needs a path, a prefix with *, --tag TAG or --all"},
 		{"purge /a /b", "one command at a time, not purge and /b"},
-		{"stop --all", "--host, --tag and --all go with purge"},
-		{"status --host a", "--host, --tag and --all go with purge"},
+		{"stop --all", "--host, --tag and --all require purge"},
+		{"status --host a", "--host, --tag and --all require purge"},
 	} {
 		_, err := run(tt.line)
 		var wrong *UsageError
@@ -183,7 +183,7 @@ func TestUsage(t *testing.T) {
 func TestNobody(t *testing.T) {
 	folder := use(t)
 	for _, tt := range []struct{ line, want string }{
-		{"--pid 99999999 status", "process 99999999 is no fapws of "},
+		{"--pid 99999999 status", "process 99999999: control socket of user "},
 		{"--socket " + folder + "/none status", folder + "/none: no such file or directory"},
 	} {
 		if _, err := run(tt.line); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
@@ -197,7 +197,7 @@ func TestSeveral(t *testing.T) {
 	listen(t, Auto, newFake())
 	listen(t, filepath.Join(folder, "3.sock"), newFake())
 	_, err := run("status")
-	want := regexp.MustCompile(`^\d+ servers run, say which one:\n(.*\n)*  --pid 3  app.py  http://127.0.0.1:8888/  unix:/x(\n|$)`)
+	want := regexp.MustCompile(`^\d+ servers are running; choose one:\n(.*\n)*  --pid 3  app.py  http://127.0.0.1:8888/  unix:/x(\n|$)`)
 	if err == nil || !want.MatchString(err.Error()) {
 		t.Errorf("got %v", err)
 	}
@@ -214,9 +214,9 @@ func TestPick(t *testing.T) {
 	}{
 		{[]found{{3, "/x/3.sock"}}, 0, "/x/3.sock"},
 		{[]found{{3, "/x/3.sock"}}, 3, "/x/3.sock"},
-		{nil, 0, "no fapws of "},
-		{nil, 3, "process 3 is no fapws of "},
-		{[]found{{3, "/x/3.sock"}, {4, "/x/4.sock"}}, 0, "2 servers run, say which one:\n  --pid 3\n  --pid 4"},
+		{nil, 0, "no server of user "},
+		{nil, 3, "process 3: control socket of user "},
+		{[]found{{3, "/x/3.sock"}, {4, "/x/4.sock"}}, 0, "2 servers are running; choose one:\n  --pid 3\n  --pid 4"},
 	} {
 		path, err := pick(tt.running, tt.pid, os.Getuid())
 		if err != nil {
@@ -289,8 +289,8 @@ func TestListenRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct{ path, want string }{
-		{taken.Path(), "another server answers on " + taken.Path()},
-		{file, file + " is something else than a socket"},
+		{taken.Path(), "another server listens on " + taken.Path()},
+		{file, file + " is not a socket"},
 		{filepath.Join(folder, "none", "x"), filepath.Join(folder, "none", "x") + ": no such file or directory"},
 	} {
 		s, err := Listen(tt.path, newFake())
@@ -327,10 +327,10 @@ func TestPrivate(t *testing.T) {
 	}{
 		{"good", uid, ""},
 		{"new", uid, ""},
-		{"open", uid, "open can be entered by others"},
+		{"open", uid, "open is accessible to other users"},
 		{"link", uid, "link is not a folder"},
 		{"file", uid, "file is not a folder"},
-		{"good", uid + 1, "good belongs to somebody else"},
+		{"good", uid + 1, "good belongs to another user"},
 	} {
 		err := place{dir, in(tt.name)}.open(tt.uid)
 		if (err == nil) != (tt.want == "") || err != nil && !strings.HasSuffix(err.Error(), tt.want) {

@@ -52,7 +52,7 @@ func private(path string, uid int) error {
 		return err
 	}
 	if st, err := os.Lstat(path); err != nil || st.Mode().Perm()&0o077 != 0 {
-		return fmt.Errorf("%s can be entered by others", path)
+		return fmt.Errorf("%s is accessible to other users", path)
 	}
 	return nil
 }
@@ -67,7 +67,7 @@ func owned(path string, uid int) error {
 	case st.Mode&unix.S_IFMT != unix.S_IFDIR:
 		return fmt.Errorf("%s is not a folder", path)
 	case int(st.Uid) != uid:
-		return fmt.Errorf("%s belongs to somebody else", path)
+		return fmt.Errorf("%s belongs to another user", path)
 	}
 	return nil
 }

@@ -63,10 +63,10 @@ func Listen(path string, server Server) (*Socket, error) {
 func bind(path string) (*net.UnixListener, error) {
 	if st, err := os.Lstat(path); err == nil {
 		if st.Mode()&os.ModeSocket == 0 {
-			return nil, fmt.Errorf("%s is something else than a socket", path)
+			return nil, fmt.Errorf("%s is not a socket", path)
 		}
 		if answers(path) {
-			return nil, fmt.Errorf("another server answers on %s", path)
+			return nil, fmt.Errorf("another server listens on %s", path)
 		}
 		if err := os.Remove(path); err != nil {
 			return nil, err
@@ -178,7 +178,7 @@ func (s *Socket) do(r *request) (a answer) {
 		}
 		a.Text = pages(n)
 	default:
-		a.Error = fmt.Sprintf("this server does not know %q", string(r.Command))
+		a.Error = fmt.Sprintf("this server does not support %q", string(r.Command))
 	}
 	return a
 }

@@ -14,7 +14,7 @@ const closingTime = 5 * time.Second
 // too long to end.
 func AfterClosingTime(code int, warn func(string)) {
 	time.AfterFunc(closingTime, func() {
-		warn("the script's threads or atexit functions do not end: leaving without them")
+		warn("threads or atexit functions of the script did not end; exiting without them")
 		os.Exit(code)
 	})
 }

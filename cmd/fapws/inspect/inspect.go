@@ -64,7 +64,7 @@ func Run(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 func withoutPython(p *plan.Plan, stdout io.Writer, log func(loglevel.Level, string)) error {
 	switch p.Command.Word {
 	case settings.WordShell:
-		return exit.Usage(errors.New("shell: there is no application to load"))
+		return exit.Usage(errors.New("shell: no application to load"))
 	case settings.WordRoutes:
 		return p.Site.Write(stdout, &p.Conf)
 	case settings.WordPrintConfig:

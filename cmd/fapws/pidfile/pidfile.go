@@ -38,7 +38,7 @@ func Write(path string, but ...int) (*File, error) {
 		return nil, fmt.Errorf("cannot use the pid file %s: %w", path, err)
 	}
 	if other != pid && !slices.Contains(but, other) && runs(other) {
-		return nil, fmt.Errorf("the pid file %s is of process %d, which is running; stop it, or remove the file if that is no fapws", path, other)
+		return nil, fmt.Errorf("pid file %s: process %d is running; stop it, or remove the file if that process is not fapws", path, other)
 	}
 	f, err := replace(path, strconv.Itoa(pid)+"\n")
 	if err != nil {
@@ -164,7 +164,7 @@ func owner(path string) (int, error) {
 	}
 	pid, err := strconv.Atoi(line)
 	if err != nil || pid <= 0 || pid > 1<<30 {
-		return 0, errors.New("it holds something else than the number of a process")
+		return 0, errors.New("it does not contain a process ID")
 	}
 	return pid, nil
 }

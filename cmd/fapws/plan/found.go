@@ -85,7 +85,7 @@ func (p *Plan) doubts() []string {
 	if p.File == nil || p.named == "" || p.Settings.File() != "" || len(p.Site.Hosts) == 0 {
 		return nil
 	}
-	return []string{fmt.Sprintf("%s is used as well: %s; requests for them do not reach %s (-c off ignores the file)",
+	return []string{fmt.Sprintf("%s also serves %s; requests for them do not reach %s (-c off ignores the file)",
 		p.File.Name, p.Site.Count(), p.named)}
 }
 

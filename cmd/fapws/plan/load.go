@@ -134,10 +134,10 @@ func (p *Plan) ReadScript(app *pybridge.Contents) (conf settings.Config, err err
 	case conf.Fork || inline == (conf.Threads == 0):
 		return conf, nil
 	case app.Object(0) != "" && inline:
-		return conf, exit.Usage(fmt.Errorf("%s: THREADS counts only beside PATHS, which was not found: use --threads 0, or remove THREADS", script))
+		return conf, exit.Usage(fmt.Errorf("%s: THREADS requires PATHS, which was not found: use --threads 0, or remove THREADS", script))
 	}
-	return conf, exit.Usage(fmt.Errorf("%s: THREADS is %d, which its text does not say plainly, and Python has started otherwise: write THREADS = %d on a line of its own, or use --threads %d",
-		script, conf.Threads, conf.Threads, conf.Threads))
+	return conf, exit.Usage(fmt.Errorf("%s: THREADS must be a literal, because it is read before the script runs: write THREADS = %d on its own line, or use --threads %d",
+		script, conf.Threads, conf.Threads))
 }
 
 // globalOf reads a global of application i in the form that settings take.

@@ -101,11 +101,11 @@ func displaced(mistakes error, set *settings.Settings) {
 		}
 		switch {
 		case m.Table != "" && (set.HasKey(m.Key) || slices.Contains(site.Keys(), m.Key)):
-			m.Text = fmt.Sprintf("%s does not belong to [[%s]], but to the top of the file, before the first [[host]]", m.Key, m.Table)
+			m.Text = fmt.Sprintf("%s is not a key of [[%s]]: move it to the top of the file, before the first [[host]]", m.Key, m.Table)
 		case m.Table == "" && slices.Contains(tomlfile.Keys(site.Host{}), m.Key):
-			m.Text = fmt.Sprintf("%s does not belong here, but to a [[host]]", m.Key)
+			m.Text = fmt.Sprintf("%s is a key of [[host]]: move it there", m.Key)
 		case m.Table != "host.route" && slices.Contains(tomlfile.Keys(site.Route{}), m.Key):
-			m.Text = fmt.Sprintf("%s does not belong here, but to a [[host.route]]", m.Key)
+			m.Text = fmt.Sprintf("%s is a key of [[host.route]]: move it there", m.Key)
 		}
 	}
 }
@@ -131,7 +131,7 @@ func (p *Plan) choose() error {
 		return nil
 	}
 	if len(cmd.Args) > 0 {
-		return fmt.Errorf("unexpected word %s after --: no application is served that could take it", cmd.Args[0])
+		return fmt.Errorf("unexpected word %s after --: there is no application to pass it to", cmd.Args[0])
 	}
 	cmd.Script = ""
 	return nil

@@ -69,7 +69,7 @@ func (p *Programs) Respond(w *backend.Response, r *backend.Request) {
 	if program == nil {
 		var err error
 		if program, err = p.open(n); err != nil {
-			p.Log(r.Log, loglevel.Error, r.Client(), fmt.Sprintf("a handler let a program answer that cannot: %v", err))
+			p.Log(r.Log, loglevel.Error, r.Client(), fmt.Sprintf("a handler returned a program that cannot run: %v", err))
 			w.Refuse(500, "")
 			return
 		}

@@ -267,7 +267,7 @@ func (p *Pool) batchFailed(w *worker, how string, code int, said bool) {
 		if w != nil && !said {
 			return w.ended(how, next)
 		}
-		return name + " " + how + ": " + next // the log has the reason already
+		return name + " " + how + "; " + next // the log has the reason already
 	}
 	switch {
 	case p.first() && (!p.o.Stay || said && code == wrongUsage):
@@ -280,9 +280,9 @@ func (p *Pool) batchFailed(w *worker, how string, code int, said bool) {
 	case p.first():
 		p.o.Log(loglevel.Error, ended("waiting for a change"))
 	case g.upgrade:
-		p.o.Log(loglevel.Error, ended("not upgraded, the old workers go on"))
+		p.o.Log(loglevel.Error, ended("upgrade failed; the old workers keep serving"))
 	default:
-		p.o.Log(loglevel.Error, ended("not reloaded, the old workers go on"))
+		p.o.Log(loglevel.Error, ended("reload failed; the old workers keep serving"))
 	}
 	p.event(Failed, p.failure)
 	p.showFailure(w)

@@ -17,7 +17,7 @@ func (p *Pool) lookAtMemory() {
 			continue
 		}
 		if rss := memory.Resident(s.worker.pid); rss > p.o.MaxRSS {
-			p.recycle(s.worker, fmt.Sprintf("has %d MiB of memory", rss>>20))
+			p.recycle(s.worker, fmt.Sprintf("%d MiB of memory exceed max-rss", rss>>20))
 		}
 	}
 }

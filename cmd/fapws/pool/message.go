@@ -65,7 +65,7 @@ const (
 	Failing Kind = "failing"
 	// Checked: requests can be answered; with Text they cannot, for that reason.
 	Checked Kind = "checked"
-	// Recycle: it should be replaced, for the reason Text: "has served 1000 requests". With Hung, its event loop does
+	// Recycle: it should be replaced, for the reason Text: "max-requests reached". With Hung, its event loop does
 	// not run.
 	Recycle Kind = "recycle"
 	// Join: it wants Events from now on, and the history. Take follows.

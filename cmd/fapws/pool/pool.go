@@ -193,9 +193,9 @@ func (p *Pool) stop(kind Kind) {
 	if !p.stopping {
 		p.stopping = true
 		p.event(Stopping, "")
-		text := "stopping at once"
+		text := "stopping immediately"
 		if kind == Stop {
-			text = fmt.Sprintf("stopping: up to %v for active requests; another signal stops at once", p.grace())
+			text = fmt.Sprintf("stopping; waiting up to %v for active requests (signal again to exit now)", p.grace())
 		}
 		p.o.Log(loglevel.Info, text)
 		p.closeSockets()

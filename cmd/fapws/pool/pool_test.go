@@ -21,8 +21,8 @@ func TestFirstStartFails(t *testing.T) {
 		line            string
 	}{
 		{"the worker ends, and has said why", "exit 2", nil, 2, ""},
-		{"code of the user ends it", "exit 7", nil, 3, "has ended with code 7"},
-		{"it ends well", "exit 0", nil, 3, "has ended with code 0"},
+		{"code of the user ends it", "exit 7", nil, 3, "exited with status 7"},
+		{"it ends well", "exit 0", nil, 3, "exited with status 0"},
 		{"it takes too long", "hang", func(o *Options) { o.LoadTimeout = time.Millisecond }, 3, "has not loaded within 1ms and was killed"},
 		{"it is of another age", "protocol 99", nil, 3, "speaks protocol 99"},
 		{"it cannot be started", "", func(o *Options) { o.Dir = "/nowhere" }, 3, "a worker cannot be started: "},
@@ -44,7 +44,7 @@ func TestFirstStartFails(t *testing.T) {
 func TestStay(t *testing.T) {
 	t.Parallel()
 	h := start(t, "exit 1", func(o *Options) { o.Stay = true })
-	h.says("error worker .* has ended with code 1: waiting for a change")
+	h.says("error worker .* exited with status 1; waiting for a change")
 	h.behave("")
 	if err := h.ReloadAndWait("app.py has changed"); err != nil {
 		t.Error(err)
@@ -68,10 +68,10 @@ func TestReload(t *testing.T) {
 	}
 	now := h.serving(2)
 	h.behave("exit 4")
-	if err := h.ReloadAndWait("again"); err == nil || !strings.HasSuffix(err.Error(), "has ended with code 4") {
+	if err := h.ReloadAndWait("again"); err == nil || !strings.HasSuffix(err.Error(), "exited with status 4") {
 		t.Error(err)
 	}
-	h.says("code 4: not reloaded, the old workers go on")
+	h.says("status 4; reload failed; the old workers keep serving")
 	if st := h.Status(); st.Failure == "" || st.Reloads != 1 {
 		t.Errorf("%+v", st)
 	}
@@ -114,7 +114,7 @@ func TestReplace(t *testing.T) {
 	old := h.serving(2)
 	h.behave("hang")
 	h.kill(old[0], syscall.SIGKILL)
-	h.says("warning worker .* was killed by SIGKILL: a new one is started")
+	h.says("warning worker .* was killed by SIGKILL; starting a new one")
 	for range 20 {
 		if pid := h.ask(); pid != old[1] {
 			t.Errorf("%d answers", pid)
@@ -126,7 +126,7 @@ func TestReplace(t *testing.T) {
 			h.kill(w.Pid, syscall.SIGTERM)
 		}
 	}
-	h.says("error worker .* was killed by SIGTERM before it could serve: a new one is started in [12]00ms")
+	h.says("error worker .* was killed by SIGTERM before it could serve: starting a new one in [12]00ms")
 	h.behave("")
 	now := h.serving(2)
 	eventually(t, "both answer", func() bool { return h.ask() == now[0] })
@@ -153,10 +153,10 @@ func TestOutOfMemory(t *testing.T) {
 	h := start(t, "", func(o *Options) { o.Root = os.DirFS(root) })
 	pids := h.serving(2)
 	h.kill(pids[0], syscall.SIGKILL)
-	h.says(fmt.Sprintf("warning worker %d was killed by SIGKILL: a new one is started", pids[0]))
+	h.says(fmt.Sprintf("warning worker %d was killed by SIGKILL; starting a new one", pids[0]))
 	put("sys/fs/cgroup/fapws.service/memory.events", "max 9\noom_kill 6\n")
 	h.kill(pids[1], syscall.SIGKILL)
-	h.says(fmt.Sprintf("warning worker %d was killed by SIGKILL: the memory limit of 64 MiB was reached; a new one is started", pids[1]))
+	h.says(fmt.Sprintf("warning worker %d was killed by SIGKILL: the memory limit of 64 MiB was reached; starting a new one", pids[1]))
 	h.serving(2)
 }
 
@@ -181,7 +181,7 @@ func TestWorn(t *testing.T) {
 	old := h.serving(1)
 	h.behave("hang")
 	h.Ask(t.Context(), "wear")
-	h.says("info worker .* is tired: it is replaced")
+	h.says("info replacing worker .*: is tired")
 	if pid := h.ask(); pid != old[0] {
 		t.Errorf("%d answers", pid)
 	}

@@ -98,9 +98,9 @@ func (p *Pool) lost(w *worker, was State, how string) {
 	} else {
 		s.backoff = 0
 	}
-	after := "a new one is started"
+	after := "starting a new one"
 	if s.backoff > 0 {
-		after = fmt.Sprintf("a new one is started in %v", s.backoff)
+		after = fmt.Sprintf("starting a new one in %v", s.backoff)
 	}
 	switch w {
 	case s.worker:
@@ -122,7 +122,7 @@ func (p *Pool) recycle(w *worker, why string) {
 	if w.state != Serving || w.slot == nil || w.slot.next != nil || w.slot.retry != nil {
 		return
 	}
-	p.o.Log(loglevel.Info, fmt.Sprintf("worker %d %s: it is replaced", w.pid, why))
+	p.o.Log(loglevel.Info, fmt.Sprintf("replacing worker %d: %s", w.pid, why))
 	w.slot.replace(0)
 }
 

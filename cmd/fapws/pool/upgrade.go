@@ -69,10 +69,10 @@ func Inherited() (*Handover, error) {
 	defer f.Close()
 	h := new(Handover)
 	if err := json.NewDecoder(io.NewSectionReader(f, 0, 1<<24)).Decode(h); err != nil {
-		return nil, fmt.Errorf("what the program before left: %w", err)
+		return nil, fmt.Errorf("state of the previous program: %w", err)
 	}
 	if h.Protocol != Protocol {
-		return nil, fmt.Errorf("the program before left protocol %d, this one has %d", h.Protocol, Protocol)
+		return nil, fmt.Errorf("the previous program speaks protocol %d, this one %d", h.Protocol, Protocol)
 	}
 	return h, nil
 }
@@ -81,7 +81,7 @@ func Inherited() (*Handover, error) {
 func (h *Handover) Files() (files []*os.File) {
 	for _, fd := range h.Left {
 		unix.CloseOnExec(fd)
-		files = append(files, os.NewFile(uintptr(fd), "left by the program before"))
+		files = append(files, os.NewFile(uintptr(fd), "left by the previous program"))
 	}
 	return files
 }
@@ -113,7 +113,7 @@ func (p *Pool) maybeHandOver() {
 		}
 	}
 	err := p.handOver() // returns only if it fails
-	p.o.Log(loglevel.Error, fmt.Sprintf("cannot become %s: %v; the new workers go on under the old program", p.o.Program, err))
+	p.o.Log(loglevel.Error, fmt.Sprintf("cannot become %s: %v; the new workers keep serving under the old program", p.o.Program, err))
 	p.handing = false
 	for _, w := range p.workers {
 		w.idle = false

@@ -229,7 +229,7 @@ func howEnded(state *os.ProcessState, err error) string {
 	if sig := signalOf(state); sig != 0 {
 		return "was killed by " + unix.SignalName(sig)
 	}
-	return fmt.Sprintf("has ended with code %d", state.ExitCode())
+	return fmt.Sprintf("exited with status %d", state.ExitCode())
 }
 
 // signalOf returns the signal that has ended a process, or 0.
@@ -247,7 +247,7 @@ func (w *worker) ended(how, next string) string {
 	if cause, _, _ := strings.Cut(w.reason, "; "); cause != "" {
 		return fmt.Sprintf("worker %d %s: %s; %s", w.pid, how, cause, next)
 	}
-	return fmt.Sprintf("worker %d %s: %s", w.pid, how, next)
+	return fmt.Sprintf("worker %d %s; %s", w.pid, how, next)
 }
 
 func exitCode(state *os.ProcessState) int {

@@ -101,7 +101,7 @@ func (f *Presence) OpenControl(conf *settings.Config, from settings.Source, serv
 	case err == nil:
 		f.Control.Store(socket)
 	case conf.ControlSocket != ctl.Auto:
-		return exit.NotStarted("cannot make the control socket (%s): %v", from, err)
+		return exit.NotStarted("cannot create the control socket (%s): %v", from, err)
 	case from.Level > settings.FromDefault:
 		f.log(loglevel.Warning, fmt.Sprintf("no control socket: %v", err))
 	default:

@@ -177,7 +177,7 @@ func userEntry(text string) (*user.User, error) {
 		return nil, nil
 	}
 	if errors.As(err, new(user.UnknownUserError)) {
-		return nil, fmt.Errorf("there is no user %q", text)
+		return nil, fmt.Errorf("unknown user %q", text)
 	}
 	return nil, fmt.Errorf("cannot look up user %q: %w", text, err)
 }
@@ -191,7 +191,7 @@ func groupNumber(text string) (int, error) {
 		return n, nil
 	}
 	if errors.As(err, new(user.UnknownGroupError)) {
-		return -1, fmt.Errorf("there is no group %q", text)
+		return -1, fmt.Errorf("unknown group %q", text)
 	}
 	return -1, fmt.Errorf("cannot look up group %q: %w", text, err)
 }
@@ -201,7 +201,7 @@ func groupNumber(text string) (int, error) {
 func number(text string) (int, error) {
 	n, err := strconv.ParseUint(text, 10, 32)
 	if err != nil || n == 1<<32-1 {
-		return -1, fmt.Errorf("%q is no number of a user or group", text)
+		return -1, fmt.Errorf("%q is not a user or group number", text)
 	}
 	return int(n), nil
 }

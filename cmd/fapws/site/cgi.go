@@ -171,7 +171,7 @@ func (b *builder) scripts(h *Host, r *Route, key string, folder tomlfile.Path) (
 		}
 	}
 	if o.Root == "" {
-		b.wrong(r.At.Errorf(key, "which folder? Give the host or this route a root"))
+		b.wrong(r.At.Errorf(key, "no directory: give the host or this route a root"))
 		return o, false
 	}
 	if r.Match != "" {
@@ -203,7 +203,7 @@ func (b *builder) cgi(h *Host, r *Route) []sites.Mount {
 		if len(command) > 0 {
 			program, err := exec.LookPath(command[0])
 			if err != nil {
-				b.wrong(r.At.Errorf("cgi", "interpreter of %s: there is no program %s", one.Name, command[0]))
+				b.wrong(r.At.Errorf("cgi", "interpreter of %s: program %s not found", one.Name, command[0]))
 				return nil
 			}
 			command[0] = program

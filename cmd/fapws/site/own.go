@@ -15,7 +15,7 @@ func (b *builder) own(c *Config) sites.Site {
 	h := &Host{At: c.At, Files: c.Files, Rules: Rules{TopRules: c.TopRules}, Root: c.Root, App: c.App}
 	ssi := b.parts.Conf.SSI
 	if ssi && c.Root == "" && len(b.parts.Conf.Static) == 0 && len(c.Hosts) == 0 {
-		b.wrong(c.At.Errorf("ssi", "there is no folder with pages; name one, or give --static PREFIX=DIR"))
+		b.wrong(c.At.Errorf("ssi", "no directory with pages; name one as APP, or use --static PREFIX=DIR"))
 	}
 	if c.Root != "" && b.parts.List {
 		h.Autoindex = &b.parts.List // a folder and nothing else is named in order to see its list

@@ -57,13 +57,13 @@ func (b *builder) proxy(h *Host, r *Route) []sites.Mount {
 	}
 	for _, key := range tomlfile.Given(r.Proxying) {
 		if strings.HasPrefix(key, "proxy-tls-") && r.At.Set(key) && !strings.HasPrefix(r.Proxy, "https:") {
-			b.wrong(r.At.Errorf(key, "%s is not asked by TLS; that is what https:// does", r.Proxy))
+			b.wrong(r.At.Errorf(key, "%s does not use TLS; this key requires an https:// URL", r.Proxy))
 		}
 	}
 	if o.NoVerify && o.CA != "" && slices.ContainsFunc([]tomlfile.Position{r.At, h.At}, func(at tomlfile.Position) bool {
 		return at.Set("proxy-tls-ca") && at.Set("proxy-tls-verify")
 	}) {
-		b.misused(r.At, "proxy-tls-ca", errors.New("nothing is checked with it where proxy-tls-verify is false"))
+		b.misused(r.At, "proxy-tls-ca", errors.New("it has no effect with proxy-tls-verify = false"))
 	}
 	p, err := proxy.New(o)
 	var ca *proxy.CAError

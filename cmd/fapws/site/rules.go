@@ -129,7 +129,7 @@ func (b *builder) errorPages(h *Host) *refusal.Pages {
 		page := h.ErrorPages[status]
 		for _, p := range programs {
 			if strings.HasPrefix(page, "/") && patternFits(Pattern(p), path.Base(page)) {
-				b.wrong(h.At.Errorf("error-page", "%d: %s would be sent as it is; a page for an error is a plain file", status, page))
+				b.wrong(h.At.Errorf("error-page", "%d: %s is a script or SSI page and would be sent unprocessed; an error page must be a static file", status, page))
 			}
 		}
 	}

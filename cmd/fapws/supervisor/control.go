@@ -94,7 +94,7 @@ func (c control) Purge(p ctl.Pattern) (n int, err error) {
 	for _, reply := range replies {
 		var one int
 		if json.Unmarshal([]byte(reply.Text), &one) != nil || one < 0 {
-			return 0, fmt.Errorf("a handler holds worker %d up; its pages go when it has ended", reply.Pid)
+			return 0, fmt.Errorf("a handler blocks worker %d; its pages are purged when the handler returns", reply.Pid)
 		}
 		n += one
 	}

@@ -70,10 +70,10 @@ func (p *process) workerFolder() (string, error) {
 // prepareChroot sees to the folder of --chroot, and lets the workers know it.
 func (p *process) prepareChroot() error {
 	if !privilege.MayChroot() {
-		return exit.Usage(fmt.Errorf("--chroot %s needs root, or the capability CAP_SYS_CHROOT", p.conf.Chroot))
+		return exit.Usage(fmt.Errorf("--chroot %s: requires root or CAP_SYS_CHROOT", p.conf.Chroot))
 	}
 	if os.Geteuid() == 0 && (p.identity == nil || p.identity.UID == 0) {
-		return exit.Usage(fmt.Errorf("--chroot %s: root finds the way out; name who shall serve there with --user", p.conf.Chroot))
+		return exit.Usage(fmt.Errorf("--chroot %s: root can escape a chroot; add --user NAME", p.conf.Chroot))
 	}
 	folder, err := chroot.Find(p.conf.Chroot)
 	if err != nil {

@@ -135,7 +135,7 @@ func (p *process) run() (code int, err error) {
 	p.show(p.conf, nil)
 	if handover != nil && handover.Settled != nil {
 		if err := json.Unmarshal(handover.Settled.Settings, &p.settled); err != nil {
-			return 0, exit.NotStarted("what the program before left: %v", err)
+			return 0, exit.NotStarted("state of the previous program: %v", err)
 		}
 		if err := p.front.TakePid(handover.Files()); err != nil {
 			return 0, exit.NotStarted("%v", err)
@@ -293,7 +293,7 @@ func (p *process) answering(ctx context.Context) error {
 			return nil
 		}
 	}
-	return errors.New("no worker answers")
+	return errors.New("no worker responded")
 }
 
 // event is pool.Options.Event.

@@ -69,7 +69,7 @@ func (p *process) logKept() {
 	}
 	kept := strings.Join(p.plan.Settings.Kept(set), ", ")
 	if kept != "" && kept != p.kept {
-		p.log.Log(loglevel.Warning, fmt.Sprintf("%s: new values of %s take a restart", p.plan.File.Name, kept))
+		p.log.Log(loglevel.Warning, fmt.Sprintf("%s: changes of %s take effect after a restart", p.plan.File.Name, kept))
 	}
 	p.kept = kept
 }

@@ -53,7 +53,7 @@ func bounded(name, text string) error {
 			quote, long = c, false
 		case c == '[' || c == '{':
 			if depth++; depth > maxDepth {
-				return fmt.Errorf("%s:%d:%d: more than %d brackets in each other", name, line, i-start+1, maxDepth)
+				return fmt.Errorf("%s:%d:%d: more than %d nested brackets", name, line, i-start+1, maxDepth)
 			}
 		case c == ']' || c == '}':
 			depth = max(depth-1, 0)

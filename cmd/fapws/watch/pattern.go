@@ -30,7 +30,7 @@ func newPatterns(o *Options, cwd string) (patterns, error) {
 		*list.to = append(*list.to, list.always...)
 		for _, one := range list.more {
 			if _, err := filepath.Match(one, ""); err != nil {
-				return p, fmt.Errorf("the pattern %q cannot be understood: %w", one, err)
+				return p, fmt.Errorf("the pattern %q is invalid: %w", one, err)
 			}
 			if strings.Contains(one, "/") {
 				one = filepath.Clean(one)

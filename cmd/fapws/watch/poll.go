@@ -10,7 +10,7 @@ import (
 // mustPoll says why the kernel cannot be relied on, or "".
 func (w *Watcher) mustPoll() string {
 	if w.o.Poll {
-		return "as asked for"
+		return "as requested"
 	}
 	for _, root := range w.tree.roots {
 		if name := silentFileSystem(root); name != "" {
@@ -26,7 +26,7 @@ func (w *Watcher) poll(why string) {
 		w.kernel.Close()
 		w.kernel = nil
 	}
-	w.o.Log(fmt.Sprintf("watching files by looking every %v: %s", w.o.Interval, why))
+	w.o.Log(fmt.Sprintf("polling files every %v: %s", w.o.Interval, why))
 }
 
 // explain returns advice for an error of inotify (inotify_init1(2),

@@ -179,13 +179,13 @@ func (w *Watcher) run() {
 			return
 		case e, ok := <-events:
 			if !ok {
-				w.poll("the kernel does not tell any more")
+				w.poll("the kernel reports no more events")
 				continue
 			}
 			w.happened(e)
 		case err := <-failures:
 			// fsnotify.ErrEventOverflow, or something else that was lost.
-			w.o.Log(fmt.Sprintf("watching files: %v; looking at all of them", err))
+			w.o.Log(fmt.Sprintf("watching files: %v; checking all of them", err))
 			w.everything()
 		case <-tick:
 			w.everything()
@@ -375,7 +375,7 @@ func (w *Watcher) leave(dir string) {
 func (w *Watcher) tooMany() {
 	if w.tree.full && !w.told {
 		w.told = true
-		w.o.Log(fmt.Sprintf("watching only the %d nearest folders: name those that matter with --reload-dir, or leave some out with --reload-exclude",
+		w.o.Log(fmt.Sprintf("watching only the %d nearest directories: name the important ones with --reload-dir, or exclude some with --reload-exclude",
 			w.o.MaxFolders))
 	}
 }

@@ -279,8 +279,8 @@ func TestSaid(t *testing.T) {
 		want string
 	}{
 		{"all well", Options{}, ""},
-		{"polling", Options{Poll: true}, "watching files by looking every 1s: as asked for"},
-		{"too many", Options{MaxFolders: 2}, "watching only the 2 nearest folders: name those that matter with --reload-dir, or leave some out with --reload-exclude"},
+		{"polling", Options{Poll: true}, "polling files every 1s: as requested"},
+		{"too many", Options{MaxFolders: 2}, "watching only the 2 nearest directories: name the important ones with --reload-dir, or exclude some with --reload-exclude"},
 	} {
 		d := newDir(t, "app/a/x.py", "app/b/x.py", "app/c/x.py")
 		d.watch(tt.o)
@@ -298,7 +298,7 @@ func TestStartRefuses(t *testing.T) {
 	}{
 		{Options{Dirs: []string{d.in("none")}}, "cannot watch " + d.in("none") + ": no such file or directory"},
 		{Options{Dirs: []string{d.in("file")}}, "cannot watch " + d.in("file") + ": it is not a folder"},
-		{Options{Dirs: []string{d.path}, Include: []string{"[x"}}, `the pattern "[x" cannot be understood: syntax error in pattern`},
+		{Options{Dirs: []string{d.path}, Include: []string{"[x"}}, `the pattern "[x" is invalid: syntax error in pattern`},
 	} {
 		w, err := Start(tt.o)
 		if err == nil {

@@ -158,7 +158,7 @@ func (c *conf) write() string {
 	for _, h := range c.hosts {
 		b.WriteString("\n[[host]]\n")
 		if h.name == "" {
-			b.WriteString("default = true # whatever host is asked for that is not named here\n")
+			b.WriteString("default = true # for every host that is not named here\n")
 		} else {
 			fmt.Fprintf(&b, "name = %s\n", quote(h.name))
 		}
@@ -185,7 +185,7 @@ func parameter(b *strings.Builder, p pair) error {
 		}
 		fmt.Fprintf(b, "port = %d\n", port)
 	default:
-		return errors.New("fapws has nothing like it")
+		return errors.New("fapws has no such parameter")
 	}
 	return nil
 }

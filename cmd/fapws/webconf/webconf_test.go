@@ -16,7 +16,7 @@ func TestConvert(t *testing.T) {
 		{"as the course has it",
 			"host default web\nhost localhost:8080 /srv/web\r\n\nmedia txt text/plain\nmedia html text/html\nparameter timeout 1\n",
 			[]string{"keep-alive = 1", "head-timeout = 1", "[types]", `txt = "text/plain"`, `html = "text/html"`,
-				"default = true # whatever host is asked for that is not named here", `root = "web"`, `name = "localhost"`, `root = "/srv/web"`},
+				"default = true # for every host that is not named here", `root = "web"`, `name = "localhost"`, `root = "/srv/web"`},
 			[]string{`web.conf:2: the port "8080" of localhost is left out: hosts are told apart by their names`}},
 		{"comments and odd spelling",
 			"# mine\n  HOST\tA.Lan\t\"x\\y\" # the first\nmedia .tar.gz application/gzip\nmedia jpg image/jpeg\nmedia jpg image/x-jpeg\nparameter timeout 9\nparameter Timeout 2.5",
@@ -33,7 +33,7 @@ func TestConvert(t *testing.T) {
 				`web.conf:6: "plain" is not a media type: left out`,
 				`web.conf:10: "listen" is not host, media or parameter: left out`,
 				`web.conf:7: parameter "timeout": "soon" is not a time in seconds: left out`,
-				`web.conf:8: parameter "threads": fapws has nothing like it: left out`,
+				`web.conf:8: parameter "threads": fapws has no such parameter: left out`,
 			}},
 	} {
 		file, notes, err := Convert("web.conf", []byte(tt.text))

@@ -50,7 +50,7 @@ func (a *alone) abandon()                            { a.early.Drop() }
 func (a *alone) level() loglevel.Level               { return loglevel.Info }
 
 func (a *alone) stopping(grace time.Duration) string {
-	return fmt.Sprintf("stopping: up to %v for active requests; another signal stops at once", grace)
+	return fmt.Sprintf("stopping; waiting up to %v for active requests (signal again to exit now)", grace)
 }
 
 // startMemory is the memory that Python and a small application use during a start, if none of their files is in the page cache.
@@ -149,7 +149,7 @@ func (a *alone) watchDescriptors() {
 		if err == nil || s.over.Load() {
 			continue
 		}
-		s.log.Log(loglevel.Error, err.Error()+"; ending, because no request can be answered (os.closerange?)")
+		s.log.Log(loglevel.Error, err.Error()+"; exiting, because no request can be answered (os.closerange?)")
 		s.exit(exit.Failed)
 	}
 }

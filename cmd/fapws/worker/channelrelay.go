@@ -150,7 +150,7 @@ func (r *channelRelay) arrived(m *pool.Message) {
 	}
 	if r.waiting.Load() > mostDown && len(r.begun) == 0 {
 		if !r.overflowed.Swap(true) {
-			r.s.log.Log(loglevel.Error, fmt.Sprintf("worker %d: a handler holds up the loop: events are lost", os.Getpid()))
+			r.s.log.Log(loglevel.Error, fmt.Sprintf("worker %d: event loop blocked by a handler; dropping events", os.Getpid()))
 		}
 		return
 	}

@@ -32,7 +32,7 @@ func (s *service) notify(name string, client *sse.Client, left bool) {
 	}
 	n := pybridge.PresenceEvent{Left: left, Name: name, Number: client.Number, Address: client.Address, User: client.User, LastID: client.LastEventID}
 	if !s.handler.NotifyPresence(n) {
-		s.log.Log(loglevel.Warning, "on_join and on_leave take too long: calls are dropped")
+		s.log.Log(loglevel.Warning, "on_join and on_leave take too long; dropping calls")
 	}
 }
 

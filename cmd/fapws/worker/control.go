@@ -37,7 +37,7 @@ func countersOf(server *runtime.Server) ctl.Counters {
 func (a *alone) Stack() string { return a.s.stack() }
 
 func (a *alone) Reload() error {
-	return errors.New("this server has no supervisor, which reloading takes: start it with --workers 1 or --reload")
+	return errors.New("reloading requires a supervisor: start the server with --workers 1 or --reload")
 }
 
 func (a *alone) Rotate() error {
@@ -61,7 +61,7 @@ func (s *service) stack() string {
 	case s.handler != nil:
 		_ = s.handler.Stack(&b, stackWait) // the text names the missing parts
 	default:
-		return "no Python runs here\n"
+		return "this server runs no Python\n"
 	}
 	return b.String()
 }

@@ -170,7 +170,7 @@ func (p *Parent) inherit(files []*os.File) {
 	}
 }
 
-var errNoSuccessor = errors.New("no process takes the place of this one")
+var errNoSuccessor = errors.New("no process replaces this one")
 
 // settle returns when all events that have arrived are published here, and all clients that other workers hand over
 // have come, or when ctx ends.
@@ -250,7 +250,7 @@ func (p *Parent) handClientsOver(ctx context.Context) {
 	_ = to.Send(&pool.Message{Kind: pool.Piece}) // else the other one has gone
 	<-returned
 	if err != nil && ctx.Err() == nil {
-		s.log.Log(loglevel.Warning, fmt.Sprintf("worker %d cannot hand all clients over: %v; they are to come back", os.Getpid(), err))
+		s.log.Log(loglevel.Warning, fmt.Sprintf("worker %d cannot hand all clients over: %v; the others must reconnect", os.Getpid(), err))
 	}
 	s.log.Log(loglevel.Debug, fmt.Sprintf("worker %d has handed over %s and %s", os.Getpid(), pool.Count(n, "subscriber"), pool.Count(sockets, "WebSocket")))
 }

@@ -209,17 +209,17 @@ func (p *Parent) Failing(err error) {
 }
 
 // onMaxRequests is runtime.Config.OnMaxRequests.
-func (p *Parent) onMaxRequests() { p.recycle("has served its number of requests") }
+func (p *Parent) onMaxRequests() { p.recycle("max-requests reached") }
 
 // onTerm is for a TERM that was meant for this process alone.
-func (p *Parent) onTerm() { p.recycle("was told to end") }
+func (p *Parent) onTerm() { p.recycle("received SIGTERM") }
 
 // hungWithin is how long an event loop that runs may need to answer.
 const hungWithin = 2 * time.Second
 
 // onStuck is pybridge.RunConfig.Stuck. Inline, the handler may be on the event loop, which does not run then.
 func (p *Parent) onStuck(why string) {
-	m := &pool.Message{Kind: pool.Recycle, Text: "is stuck (" + why + ")"}
+	m := &pool.Message{Kind: pool.Recycle, Text: "stuck (" + why + ")"}
 	if p.s.conf.Threads == 0 {
 		ctx, cancel := context.WithTimeout(context.Background(), hungWithin)
 		m.Hung = p.s.server.Ping(ctx) != nil

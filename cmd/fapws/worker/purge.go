@@ -75,7 +75,7 @@ func (a *alone) Purge(p ctl.Pattern) (int, error) {
 	}
 	n := a.s.server.PurgeNow(pattern)
 	if n < 0 {
-		return 0, errors.New("a handler holds the server up; the pages go when it has ended")
+		return 0, errors.New("a handler blocks the server; the pages are purged when it returns")
 	}
 	return n, nil
 }

@@ -44,11 +44,11 @@ func checkSelf(ctx context.Context, server *runtime.Server, target string) error
 	status, err := get(ours, target)
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return fmt.Errorf("GET %s is not answered in time", target)
+		return fmt.Errorf("GET %s was not answered in time", target)
 	case err != nil:
 		return fmt.Errorf("GET %s: %v", target, err)
 	case status >= 400:
-		return fmt.Errorf("GET %s is answered %d", target, status)
+		return fmt.Errorf("GET %s was answered with status %d", target, status)
 	}
 	return nil
 }

@@ -89,7 +89,7 @@ func (s *signals) handle(sig os.Signal) {
 	case sig == syscall.SIGQUIT:
 		s.end(shutdownRequest{how: quickly}, 128+int(syscall.SIGQUIT))
 	default:
-		s.log(loglevel.Info, sig.String()+": nothing is reloaded without a supervisor, which --workers 1 or --reload starts")
+		s.log(loglevel.Info, sig.String()+": not reloading, because this requires a supervisor: start the server with --workers 1 or --reload")
 	}
 }
 

@@ -107,7 +107,7 @@ func (s *service) stop(o shutdownRequest) {
 		<-departing
 		err := s.endConnections(ctx, o.how)
 		if errors.Is(err, context.DeadlineExceeded) && o.how != quickly {
-			s.log.Log(loglevel.Warning, fmt.Sprintf("%v are over: active requests were cut off", grace))
+			s.log.Log(loglevel.Warning, fmt.Sprintf("graceful timeout of %v expired; closed the remaining connections", grace))
 		}
 		select { // the last connection may have gone with a subscriber before the successor was told that this was all
 		case <-handed:
@@ -167,7 +167,7 @@ func (s *service) endConnections(ctx context.Context, how shutdownMode) error {
 
 // sayStopping tells the user and the service manager.
 func (s *service) sayStopping(how shutdownMode, grace time.Duration) {
-	text := "stopping at once"
+	text := "stopping immediately"
 	if how != quickly {
 		text = s.host.stopping(grace)
 	}
@@ -177,7 +177,7 @@ func (s *service) sayStopping(how shutdownMode, grace time.Duration) {
 
 // leave ends the process around a handler that does not return.
 func (s *service) leave(code int) {
-	s.log.Log(loglevel.Warning, "a handler does not return: leaving without it")
+	s.log.Log(loglevel.Warning, "a handler did not return; exiting without it")
 	exit.AfterClosingTime(code, func(line string) { s.log.Log(loglevel.Warning, line) })
 	s.front.Withdraw()
 	if s.app != nil {

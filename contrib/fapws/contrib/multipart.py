@@ -189,7 +189,7 @@ class _Source:
         size = _BLOCK if self.left is None else min(_BLOCK, self.left)
         block = self.stream.read(size) if size else b""
         if not block:
-            raise MultipartError("the form is cut off")
+            raise MultipartError("the form is truncated")
         if self.left is not None:
             self.left -= len(block)
         self.buffer += block

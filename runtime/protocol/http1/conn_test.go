@@ -301,7 +301,7 @@ func TestClientLeaves(t *testing.T) {
 		if n := h.Active(); n != 2 {
 			t.Errorf("%d exchanges", n)
 		}
-		c.Close("the client has left")
+		c.Close("the client has disconnected")
 		if n := h.Active(); n != 0 || h.gone != 1 || c.State() != StateClosed {
 			t.Errorf("%d exchanges, %d gone, %s", n, h.gone, c.State())
 		}

@@ -64,7 +64,7 @@ func (c *Conn) Expired() {
 	}
 	switch c.state {
 	case StateHead:
-		c.timedOut("the request took too long")
+		c.timedOut("timed out waiting for the request")
 	case StateBody:
 		c.bodyLate()
 	case StateReady:
@@ -76,7 +76,7 @@ func (c *Conn) Expired() {
 
 // bodyLate refuses a request whose body comes too slowly.
 func (c *Conn) bodyLate() {
-	const text = "the request body took too long"
+	const text = "timed out waiting for the request body"
 	switch r := (exchange.Reply{Status: 408, Text: text, Close: true}); {
 	case c.skipping():
 		c.endSkip()

@@ -28,7 +28,7 @@ func (x *Exchange) PartAccount() string {
 
 // logShort tells the operator that a file has not all that the response to x was promised.
 func (x *Exchange) logShort(err error) {
-	x.Server.Log(loglevel.Warning, "a response broke off: "+err.Error())
+	x.Server.Log(loglevel.Warning, "response aborted: "+err.Error())
 }
 
 // sendLarge writes the gathered bytes for c and, without copying it, a body, then releases the part.

@@ -14,7 +14,7 @@ import (
 func (s *Subscribers) dropSlow() {
 	for p := range s.fanout.Lagging {
 		if s.host.Now()-p.queue.stamp > int64(s.limits.WriteTimeout)+wheel.Tick {
-			s.drop(p, "took nothing for "+s.limits.WriteTimeout.String())
+			s.drop(p, "read nothing for "+s.limits.WriteTimeout.String())
 		}
 	}
 }
@@ -45,7 +45,7 @@ func (s *Subscribers) end(p *Subscriber, why string) {
 	if p.state == gone {
 		return
 	}
-	s.host.Tracef("%s listens no more: %s", p, why)
+	s.host.Tracef("%s unsubscribed: %s", p, why)
 	_ = unix.Close(s.detach(p, true))
 	s.account(p)
 	s.host.Closed()

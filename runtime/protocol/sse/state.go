@@ -164,7 +164,7 @@ func endStream(fd int, minor uint8) {
 }
 
 var (
-	errFull    = errors.New("there are as many connections as may be")
+	errFull    = errors.New("the limit of connections is reached")
 	errStopped = errors.New("the server has stopped")
 )
 

@@ -92,7 +92,7 @@ func (s *Subscribers) read(p *Subscriber) {
 			s.end(p, err.Error())
 			return
 		case n == 0:
-			s.end(p, "the client has left")
+			s.end(p, "the client has disconnected")
 			return
 		case int(p.input)+n > maxInput:
 			s.drop(p, "has sent more than a request")

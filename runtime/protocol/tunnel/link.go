@@ -174,12 +174,12 @@ func (l *Link) Expired() {
 	case l.Deadline() > l.set.Now():
 		l.conn.Schedule()
 	case l.tunnel.Waiting(Client) && l.slow() <= l.set.Now():
-		l.set.Log(loglevel.Info, "%s took nothing for %v and has been closed", l.conn, l.set.WriteTimeout)
+		l.set.Log(loglevel.Info, "%s: closed after write timeout of %v", l.conn, l.set.WriteTimeout)
 		l.end(false)
 	case l.half():
 		l.end(true)
 	default:
-		l.failed(fmt.Errorf("nothing was said for %v", time.Duration(l.idle)))
+		l.failed(fmt.Errorf("idle timeout of %v exceeded", time.Duration(l.idle)))
 		l.end(true)
 	}
 }

@@ -17,7 +17,7 @@ import (
 // How a server serves the WebSockets of another one (export.go), and closes those that it cannot serve.
 
 var (
-	errNoPlace      = errors.New("there are as many connections as may be")
+	errNoPlace      = errors.New("the limit of connections is reached")
 	errMessagesLost = errors.New("messages to its groups have been lost")
 	errStopped      = errors.New("the server has stopped")
 	errEnded        = errors.New("the server has ended")

@@ -21,7 +21,7 @@ type Answer struct {
 }
 
 // errNoType is for a body without a type (RFC 3875 §6.3.1).
-var errNoType = errors.New("its answer has a body but no Content-Type")
+var errNoType = errors.New("the response has a body but no Content-Type")
 
 // Write takes in a piece of the output. The error is backend.ErrGone, or of one
 // line, about the head: the client has got nothing then.
@@ -77,7 +77,7 @@ func (a *Answer) Flush() error {
 func (a *Answer) End() error {
 	switch {
 	case !a.parsed && len(a.buf) == 0:
-		return errors.New("it has given no answer")
+		return errors.New("no response")
 	case !a.parsed:
 		return ErrNeedMore
 	case !a.started && !a.head.Local:

@@ -231,7 +231,7 @@ func (c *CGI) fail(w *backend.Response, r *backend.Request, script *Script, err 
 		return
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		status = 504
-		err = fmt.Errorf("it has written nothing for %v and is ended", c.o.Timeout)
+		err = fmt.Errorf("no output for %v; terminated", c.o.Timeout)
 	}
 	c.log(r, script, err.Error())
 	if w.Started() {

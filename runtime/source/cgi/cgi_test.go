@@ -144,8 +144,8 @@ func TestAnswers(t *testing.T) {
 		t.Error("a body that is short of its length looks whole")
 	}
 	for name, why := range map[string]string{
-		"silent.cgi": "no answer", "notype.cgi": "Content-Type", "rubbish.cgi": "no field", "cut.cgi": "within its head", "status1.cgi": "status",
-		"folded.cgi": "no field", "nph-bad.cgi": "no status line", "endless.cgi": "more than", "fields.cgi": "fields",
+		"silent.cgi": "no response", "notype.cgi": "Content-Type", "rubbish.cgi": "invalid header line", "cut.cgi": "within its header", "status1.cgi": "status",
+		"folded.cgi": "invalid header line", "nph-bad.cgi": "invalid status line", "endless.cgi": "more than", "fields.cgi": "fields",
 		"noshebang": "exec format error", "missing.cgi": "no such file", "twostati.cgi": "more than one status",
 	} {
 		s.get("/cgi/"+name, 502)
@@ -232,7 +232,7 @@ func TestTimeoutEndsTheGroup(t *testing.T) {
 			"begun.cgi": shell(plain, "echo begun", background),
 		}, func(o *cgi.Options) { o.Timeout = timeout })
 		s.get("/cgi/slow.cgi", 504)
-		s.says(fmt.Sprintf("slow.cgi: it has written nothing for %v", timeout))
+		s.says(fmt.Sprintf("slow.cgi: no output for %v", timeout))
 		for _, name := range []string{"leader", "child"} {
 			if _, err := os.Stat(filepath.Join(s.folder, name)); err != nil {
 				return err.Error()

@@ -27,7 +27,7 @@ type Head struct {
 }
 
 // ErrNeedMore says that the head is not there whole.
-var ErrNeedMore = errors.New("the answer ended within its head")
+var ErrNeedMore = errors.New("the response ended within its header")
 
 // ParseHead reads the head at the front of data and returns its length with the
 // empty line. Lines end with LF or CRLF. raw is for programs that begin with an
@@ -43,7 +43,7 @@ func ParseHead(data []byte, raw bool) (h Head, n int, err error) {
 			return h, 0, ErrNeedMore
 		}
 		if end < 0 || n+end > MaxHead {
-			return h, 0, fmt.Errorf("its head has more than %d bytes", MaxHead)
+			return h, 0, fmt.Errorf("the header exceeds %d bytes", MaxHead)
 		}
 		line := bytes.TrimSuffix(data[n:n+end], []byte{'\r'})
 		n += end + 1
@@ -58,14 +58,14 @@ func ParseHead(data []byte, raw bool) (h Head, n int, err error) {
 			continue
 		}
 		if count++; count > maxFields {
-			return h, 0, fmt.Errorf("its head has more than %d fields", maxFields)
+			return h, 0, fmt.Errorf("the header has more than %d fields", maxFields)
 		}
 		if err := h.field(line, raw, &statusSeen); err != nil {
 			return h, 0, err
 		}
 	}
 	if raw && !statusSeen || count == 0 && !raw {
-		return h, 0, errors.New("its head is empty")
+		return h, 0, errors.New("the header is empty")
 	}
 	h.settle(statusSeen)
 	return h, n, nil
@@ -75,7 +75,7 @@ func ParseHead(data []byte, raw bool) (h Head, n int, err error) {
 func (h *Head) statusLine(line []byte) error {
 	version, status, _ := bytes.Cut(line, []byte{' '})
 	if !bytes.HasPrefix(version, []byte("HTTP/")) {
-		return fmt.Errorf("its first line is no status line: %.80q", line)
+		return fmt.Errorf("invalid status line: %.80q", line)
 	}
 	return h.status(status)
 }
@@ -85,11 +85,11 @@ func (h *Head) status(value []byte) error {
 	code, reason, _ := bytes.Cut(value, []byte{' '})
 	n, err := strconv.ParseUint(string(code), 10, 16)
 	if err != nil || len(code) != 3 || n < 200 {
-		return fmt.Errorf("its status is none: %.80q", value)
+		return fmt.Errorf("invalid status: %.80q", value)
 	}
 	h.Status, h.Reason = int(n), bytes.Clone(bytes.TrimSpace(reason))
 	if !printable(h.Reason) {
-		return fmt.Errorf("its status is none: %.80q", value)
+		return fmt.Errorf("invalid status: %.80q", value)
 	}
 	return nil
 }
@@ -99,7 +99,7 @@ func (h *Head) field(line []byte, raw bool, statusSeen *bool) error {
 	name, value, ok := bytes.Cut(line, []byte{':'})
 	value = bytes.Trim(value, " \t")
 	if !ok || !isToken(name) || !printable(value) {
-		return fmt.Errorf("its head has a line that is no field: %.80q", line)
+		return fmt.Errorf("invalid header line: %.80q", line)
 	}
 	switch string(bytes.ToLower(name)) {
 	case "status":
@@ -107,14 +107,14 @@ func (h *Head) field(line []byte, raw bool, statusSeen *bool) error {
 			return nil // its status line counts
 		}
 		if *statusSeen {
-			return errors.New("its head has more than one status")
+			return errors.New("the header has more than one status")
 		}
 		*statusSeen = true
 		return h.status(value)
 	case "content-length":
 		n, err := strconv.ParseInt(string(value), 10, 64)
 		if err != nil || n < 0 || value[0] == '+' || h.Length >= 0 && h.Length != n {
-			return fmt.Errorf("its Content-Length is no number of bytes: %.80q", value)
+			return fmt.Errorf("invalid Content-Length: %.80q", value)
 		}
 		h.Length = n
 		return nil
@@ -122,12 +122,12 @@ func (h *Head) field(line []byte, raw bool, statusSeen *bool) error {
 		return nil // between the server and its client
 	case "location":
 		if h.Location != "" || len(value) == 0 {
-			return errors.New("its head has more than one Location, or an empty one")
+			return errors.New("the header has more than one Location, or an empty one")
 		}
 		h.Location = string(value)
 	case "content-type":
 		if h.HasType {
-			return errors.New("its head has more than one Content-Type")
+			return errors.New("the header has more than one Content-Type")
 		}
 		h.HasType = true
 	case "date":

@@ -32,7 +32,7 @@ func ParseOptions(text string) (o Options, err error) {
 		if len(command) > 0 {
 			program, err := exec.LookPath(command[0])
 			if err != nil {
-				return o, fmt.Errorf("interpreter for %q: there is no program %s", extension, command[0])
+				return o, fmt.Errorf("interpreter for %q: program %s not found", extension, command[0])
 			}
 			command[0] = program
 		}

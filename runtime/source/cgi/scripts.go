@@ -75,7 +75,7 @@ func NewScripts(o ScriptOptions) (*Scripts, error) {
 	}
 	for _, pattern := range append(o.Match, o.Index...) {
 		if _, err := path.Match(pattern, ""); err != nil || strings.Contains(pattern, "/") {
-			return nil, fmt.Errorf("%q is no pattern for a file name", pattern)
+			return nil, fmt.Errorf("%q is not a file name pattern", pattern)
 		}
 	}
 	root, err := os.OpenRoot(folder)
@@ -87,8 +87,8 @@ func NewScripts(o ScriptOptions) (*Scripts, error) {
 
 // What Find returns.
 var (
-	ErrNotFound  = errors.New("there is no such program")
-	ErrForbidden = errors.New("this is no program that may be run")
+	ErrNotFound  = errors.New("program not found")
+	ErrForbidden = errors.New("not an executable program")
 )
 
 // Find walks down the percent-decoded path, which begins with a slash or is

@@ -106,7 +106,7 @@ func parseAddress(text string) (network, address string, err error) {
 		return "unix", path, nil
 	}
 	if host, port, err := net.SplitHostPort(text); err != nil || host == "" || port == "" {
-		return "", "", fmt.Errorf("%q is no address of a FastCGI application: it must be unix:PATH or HOST:PORT", text)
+		return "", "", fmt.Errorf("%q is not the address of a FastCGI application: it must be unix:PATH or HOST:PORT", text)
 	}
 	return "tcp", text, nil
 }
@@ -199,7 +199,7 @@ func (f *FastCGI) fail(w *backend.Response, r *backend.Request, err error, log f
 		text = err.Error()
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		status = 504
-		err = fmt.Errorf("it has written nothing for %v", f.o.Timeout)
+		err = fmt.Errorf("no output for %v", f.o.Timeout)
 	}
 	log(err.Error())
 	if w.Started() {

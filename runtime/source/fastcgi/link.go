@@ -59,7 +59,7 @@ type call struct {
 }
 
 // errBroken is for an end of the connection before that of the answer.
-var errBroken = errors.New("it has broken off the connection")
+var errBroken = errors.New("it closed the connection")
 
 // errWriting is for a request that could not be sent.
 type errWriting struct{ error }

@@ -64,7 +64,7 @@ type PHP struct {
 	manager *manager
 }
 
-// New opens the folder. The error is one line. That there is no such program is
+// New opens the folder. The error is one line. A missing program is
 // none: see Missing.
 func New(o Options) (*PHP, error) {
 	defaults(&o)

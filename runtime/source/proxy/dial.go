@@ -27,7 +27,7 @@ type target struct {
 
 // parseTarget takes Options.Target apart. secure: it is https.
 func parseTarget(text string) (t target, name string, secure bool, err error) {
-	bad := fmt.Errorf("%q is none of http://host:port, https://host:port, unix:/path", text)
+	bad := fmt.Errorf("%q is not one of http://host:port, https://host:port, unix:/path", text)
 	if path, ok := strings.CutPrefix(text, "unix:"); ok {
 		path, base, _ := strings.Cut(path, ":")
 		if !strings.HasPrefix(path, "/") || base != "" && !strings.HasPrefix(base, "/") {
@@ -74,7 +74,7 @@ func newTarget(o *Options) (t target, err error) {
 		t.tls.RootCAs, err = authorities(o.CA)
 	default:
 		if t.tls.RootCAs, err = x509.SystemCertPool(); err == nil && t.tls.RootCAs.Equal(x509.NewCertPool()) {
-			err = errors.New("this system has no certificates of authorities to check that of the server with")
+			err = errors.New("this system has no CA certificates to verify the server's certificate")
 		}
 	}
 	return t, err
@@ -88,7 +88,7 @@ func authorities(file string) (*x509.CertPool, error) {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {
-		return nil, &CAError{fmt.Errorf("%s: there is no certificate in it (PEM)", file)}
+		return nil, &CAError{fmt.Errorf("%s: no PEM certificate found", file)}
 	}
 	return pool, nil
 }
@@ -129,11 +129,11 @@ func handshakeError(err error) error {
 	var record tls.RecordHeaderError
 	switch {
 	case errors.As(err, &certificate):
-		return fmt.Errorf("its certificate is not accepted: %w", certificate.Err)
+		return fmt.Errorf("certificate verification failed: %w", certificate.Err)
 	case errors.As(err, &record):
-		return fmt.Errorf("it does not speak TLS: %w", err)
+		return fmt.Errorf("the server does not speak TLS: %w", err)
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("its TLS handshake takes too long: %w", err)
+		return fmt.Errorf("the TLS handshake timed out: %w", err)
 	}
 	return fmt.Errorf("the TLS handshake failed: %w", err)
 }

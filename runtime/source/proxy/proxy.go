@@ -143,7 +143,7 @@ func (p *Proxy) interim(w *backend.Response, response *http.Response) {
 // closes the connection that the body is read from.
 func (p *Proxy) pass(w *backend.Response, r *backend.Request, response *http.Response, cancel context.CancelCauseFunc) bool {
 	if response.StatusCode < 200 || response.StatusCode > 999 {
-		p.complain(r, "it answers with the status %d", response.StatusCode)
+		p.complain(r, "status %d", response.StatusCode)
 		w.Refuse(502, "")
 		return false
 	}
@@ -155,7 +155,7 @@ func (p *Proxy) pass(w *backend.Response, r *backend.Request, response *http.Res
 	err := p.copy(w, response, cancel)
 	if err != nil && !errors.Is(err, backend.ErrGone) {
 		if r.Context.Err() == nil {
-			p.complain(r, "a response broke off: %v", cause(response.Request.Context(), err))
+			p.complain(r, "response aborted: %v", cause(response.Request.Context(), err))
 		}
 		w.Fail()
 	}
@@ -165,13 +165,13 @@ func (p *Proxy) pass(w *backend.Response, r *backend.Request, response *http.Res
 // head returns the head of a response, or refuses it.
 func (p *Proxy) head(w *backend.Response, r *backend.Request, response *http.Response) (head exchange.Head, ok bool) {
 	if head, ok = responseHead(response); !ok {
-		p.complain(r, "its response has a malformed field")
+		p.complain(r, "the response has a malformed header field")
 		w.Refuse(502, "")
 	}
 	return head, ok
 }
 
-var errPaused = errors.New("nothing came for too long")
+var errPaused = errors.New("idle timeout exceeded")
 
 // copy passes the body on as it comes. The time that the client takes does not
 // count.
@@ -211,10 +211,10 @@ func (p *Proxy) refuse(w *backend.Response, r *backend.Request, err error) {
 	p.complain(r, "%v", err)
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() || errors.Is(err, os.ErrDeadlineExceeded) {
-		w.Refuse(504, "the server behind this one does not answer")
+		w.Refuse(504, "the upstream server did not respond in time")
 		return
 	}
-	w.Refuse(502, "the server behind this one cannot be reached")
+	w.Refuse(502, "invalid or no response from the upstream server")
 }
 
 // cause returns why ctx ended, or err.

@@ -332,8 +332,8 @@ func TestFailures(t *testing.T) {
 		{"another protocol", raw("SSH-2.0-server\r\nhang"), "GET /", "HTTP/1.1 502 ", "malformed"},
 		{"large head", raw("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 100<<10) + "\r\n\r\n"), "GET /", "HTTP/1.1 502 ", "exceeds 65536 bytes"},
 		{"upgrade", raw("HTTP/1.1 101 Switching Protocols\r\n\r\n"), "GET /", "HTTP/1.1 502 ", "status 101"},
-		{"cut", raw("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart"), "GET /", "part", "broke off: unexpected EOF"},
-		{"pause", raw("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhang"), "GET /", "hang", "broke off: nothing came for too long"},
+		{"cut", raw("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart"), "GET /", "part", "aborted: unexpected EOF"},
+		{"pause", raw("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhang"), "GET /", "hang", "aborted: idle timeout exceeded"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			try := func(timeout time.Duration) (wrong string) {

@@ -41,7 +41,7 @@ func drop(h http.Header) {
 }
 
 // badPath is the text of the 400 for a request that request refuses.
-const badPath = "the path leads out of the directory that it begins with"
+const badPath = "the path leads outside its first directory"
 
 // request returns the request to the upstream for r. ok is false if its path must not be sent.
 func (p *Proxy) request(ctx context.Context, r *backend.Request) (request *http.Request, ok bool) {

@@ -251,7 +251,7 @@ func TestTunnelTimeouts(t *testing.T) {
 				t.Errorf("%q, %v", all, err)
 			}
 			<-ended
-			waitFor(t, "a line in the log", func() bool { return strings.Contains(logged(), "nothing was said for "+timeout.String()) })
+			waitFor(t, "a line in the log", func() bool { return strings.Contains(logged(), "idle timeout of "+timeout.String()) })
 			return ""
 		})
 	})

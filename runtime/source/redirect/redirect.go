@@ -31,7 +31,7 @@ func New(target string, status int) (*Redirect, error) {
 		status = 302
 	case 301, 302, 303, 307, 308:
 	default:
-		return nil, fmt.Errorf("%d is no status of a redirect (301, 302, 303, 307, 308)", status)
+		return nil, fmt.Errorf("%d is not a redirect status (301, 302, 303, 307, 308)", status)
 	}
 	target, fragment, found := strings.Cut(target, "#")
 	if found {

@@ -36,7 +36,7 @@ func TestErrors(t *testing.T) {
 		target string
 		status int
 	}{
-		"is no status of a redirect":         {"/", 200},
+		"is not a redirect status":           {"/", 200},
 		"neither a URL nor an absolute path": {"new", 301},
 		"\"javascript:x\" is neither":        {"javascript:x", 301},
 		"${nothing}":                         {"/${nothing}", 301},

@@ -72,7 +72,7 @@ func (o *handedOver) open() {
 		files.Open(&o.request, &a.Response)
 		return
 	}
-	o.failed, o.level, o.line = 500, loglevel.Error, fmt.Sprintf("a handler let files answer that cannot: %v", err)
+	o.failed, o.level, o.line = 500, loglevel.Error, fmt.Sprintf("a handler returned files that cannot be sent: %v", err)
 }
 
 // openSent opens the file that SendFile names.

@@ -208,7 +208,7 @@ func appendListing(b []byte, title string, parent bool, entries []listed, more b
 	}
 	b = append(b, "</table>\n"...)
 	if more {
-		b = append(b, "<p>There is more than can be shown here.</p>\n"...)
+		b = append(b, "<p>Listing truncated.</p>\n"...)
 	}
 	return b
 }

@@ -45,7 +45,7 @@ func (r *sendRoots) open(named []string, mapped []AccelRoot, private *Private) (
 	return err
 }
 
-var errNotSent = errors.New("it is in none of the folders that may be sent from")
+var errNotSent = errors.New("not in a directory from which files may be sent")
 
 // find returns the folder and the name in it that the value of X-Sendfile, or of X-Accel-Redirect if accel, means.
 // That name is for os.Root, which does not let it lead outside.

@@ -114,7 +114,7 @@ func TestHanded(t *testing.T) {
 		{"nothing", exchange.Head{Status: 200, SendFile: []byte("none")}, 404, "", "warning: X-Sendfile: \"none\" cannot be sent: no such file or directory"},
 		{"root", exchange.Head{Status: 200, Static: []byte(`{"root": "` + root + `"}`), StaticPath: []byte("/a.txt"), Fields: []byte("X-Own: 1\r\n")}, 200, "X-Own: 1\r\n", ""},
 		{"missing below a root", exchange.Head{Status: 200, Static: []byte(`{"root": "` + root + `"}`), StaticPath: []byte("/none"), Fields: []byte("X-Own: 1\r\nContent-Type: image/png\r\n")}, 404, "X-Own: 1\r\n", ""},
-		{"bad options", exchange.Head{Status: 200, Static: []byte("{")}, 500, "", "error: a handler let files answer that cannot: "},
+		{"bad options", exchange.Head{Status: 200, Static: []byte("{")}, 500, "", "error: a handler returned files that cannot be sent: "},
 	} {
 		var c exchangetest.Client
 		x := c.Exchange("GET /page HTTP/1.1\r\nHost: x\r\n\r\n", "")

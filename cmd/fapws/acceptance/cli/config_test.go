@@ -183,7 +183,7 @@ func TestImportOfWebConf(t *testing.T) {
 	fapwstest.Write(t, dir+"/mine/page.foo", "mine")
 	fapwstest.Write(t, dir+"/web.conf", "host default web\nhost a.lan mine\n\n# types\nmedia foo text/x-foo\nparameter timeout 5\nparameter cache 5\n")
 	code, toml, stderr := fapwstest.Command{Flags: []string{"import", "web.conf"}, Dir: dir}.Run(t)
-	if code != 0 || stderr != "fapws: web.conf:7: parameter \"cache\": fapws has nothing like it: left out\n" {
+	if code != 0 || stderr != "fapws: web.conf:7: parameter \"cache\": fapws has no such parameter: left out\n" {
 		t.Fatalf("code %d: %s", code, stderr)
 	}
 	fapwstest.Write(t, dir+"/fapws.toml", toml)
@@ -273,11 +273,11 @@ func TestConfigReload(t *testing.T) {
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "page of a")
 	replace(t, file, "root = 'b'\nworkers = 2\npid = 'x'\n")
 	s.Signal(syscall.SIGHUP)
-	s.Says(`warning .*fapws\.toml: new values of workers, pid take a restart\n`)
+	s.Says(`warning .*fapws\.toml: changes of workers, pid take effect after a restart\n`)
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "page of b")
 	replace(t, file, "root = 'a'\nworkers = 2\npid = 'x'\nrot = 1\n")
 	s.Signal(syscall.SIGHUP)
-	s.Says(`fapws\.toml:4: unknown key rot, did you mean root\?\n(.*\n)*.*not reloaded, the old workers go on\n`)
+	s.Says(`fapws\.toml:4: unknown key rot, did you mean root\?\n(.*\n)*.*reload failed; the old workers keep serving\n`)
 	if code, _, stderr := s.Ctl("reload"); code != 1 || !strings.Contains(stderr, "fapws.toml:4: unknown key rot, did you mean root?") {
 		t.Errorf("ctl reload: code %d: %s", code, stderr)
 	}
@@ -286,7 +286,7 @@ func TestConfigReload(t *testing.T) {
 	s.Signal(syscall.SIGHUP)
 	s.Says(`reloaded: 1 worker\n(.*\n)*.*reloaded: 1 worker\n`)
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "page of a")
-	if said := s.Stderr.String(); strings.Count(said, "take a restart") != 1 {
+	if said := s.Stderr.String(); strings.Count(said, "take effect after a restart") != 1 {
 		t.Errorf("what takes a restart is not said once:\n%s", said)
 	}
 }

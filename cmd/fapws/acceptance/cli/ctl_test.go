@@ -153,8 +153,8 @@ func TestCtlReloadFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ code, want string }{
-		{"PATHS = []", `^fapws: reload failed: worker \d+ has ended with code 3: .*PATHS is empty.*; the old workers keep serving\n$`},
-		{"HEALTH = 500", `^fapws: reload failed: worker \d+ has ended with code 3: reload check: GET /health is answered 500; the old workers keep serving\n$`},
+		{"PATHS = []", `^fapws: reload failed: worker \d+ exited with status 3: .*PATHS is empty.*; the old workers keep serving\n$`},
+		{"HEALTH = 500", `^fapws: reload failed: worker \d+ exited with status 3: reload check: GET /health was answered with status 500; the old workers keep serving\n$`},
 	} {
 		fapwstest.Write(t, script, string(text)+c.code+"\n")
 		code, stdout, stderr := s.Ctl("reload")

@@ -99,7 +99,7 @@ func TestTunnelsInTheLog(t *testing.T) {
 	says(t, c, "echo 12345")
 	hears(t, c, "echo 12345")
 	s.Signal(syscall.SIGTERM)
-	s.Says("stopping: up to 1s for active requests")
+	s.Says("stopping; waiting up to 1s for active requests")
 	if _, _, err := c.Receive(); err == nil {
 		t.Error("a message from nowhere")
 	}
@@ -117,7 +117,7 @@ func TestTunnelsAtStop(t *testing.T) {
 	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--graceful-timeout", "1h")
 	c := room(s, "/room")
 	s.Signal(syscall.SIGTERM)
-	s.Says("stopping: ")
+	s.Says("stopping; ")
 	says(t, c, "echo still there")
 	hears(t, c, "echo still there")
 	c.Conn.Close()
@@ -228,7 +228,7 @@ func TestTunnelTimeout(t *testing.T) {
 	if _, _, err := c.Receive(); err == nil {
 		t.Error("a message from nowhere")
 	}
-	s.Says(`proxy http://\S+: a WebSocket ended: nothing was said for 1s\n`)
+	s.Says(`proxy http://\S+: a WebSocket ended: idle timeout of 1s exceeded\n`)
 }
 
 // The timeout of a request is over with the answer to the handshake.

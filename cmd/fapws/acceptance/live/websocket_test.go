@@ -237,7 +237,7 @@ func TestWebSocketOverdue(t *testing.T) {
 			return echoes() && s.Get("/hang", 504) != nil && echoes()
 		})
 		says(t, c, "hang")
-		s.Says(`GET /room HTTP/1.1 from 127.0.0.1 port \d+ is overdue after .* in handler .*WebSocket\(hear\), on thread \d+, which is here:\n(.*\n)*.*time.sleep\(0.01\)`)
+		s.Says(`GET /room HTTP/1.1 from 127.0.0.1 port \d+ timed out after .* in handler .*WebSocket\(hear\) \(thread \d+\); stack:\n(.*\n)*.*time.sleep\(0.01\)`)
 		closesWith(t, c, 1011, "")
 		fapwstest.Eventually(t, "on_close", func() bool { return strings.Contains(s.Dial().InTime("/noted").Text, "left 1011 ") })
 	})

@@ -35,7 +35,7 @@ func TestChroot(t *testing.T) {
 		if os.Geteuid() != 0 {
 			c.Flags = []string{"--chroot", folder}
 			code, _, stderr := c.Run(t)
-			if code != 2 || !strings.HasPrefix(stderr, "fapws: --chroot "+folder+" needs root, or the capability CAP_SYS_CHROOT") || strings.Count(stderr, "\n") != 1 {
+			if code != 2 || !strings.HasPrefix(stderr, "fapws: --chroot "+folder+": requires root or CAP_SYS_CHROOT") || strings.Count(stderr, "\n") != 1 {
 				t.Errorf("code %d, %q", code, stderr)
 			}
 			return
@@ -135,7 +135,7 @@ func TestChrootRefused(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
 		code, _, stderr := fapwstest.Command{Script: "chroot.py", Flags: []string{"--chroot", "/tmp"}}.Run(t)
-		if code != 2 || stderr != "fapws: --chroot /tmp needs root, or the capability CAP_SYS_CHROOT\n" {
+		if code != 2 || stderr != "fapws: --chroot /tmp: requires root or CAP_SYS_CHROOT\n" {
 			t.Errorf("code %d, %q", code, stderr)
 		}
 		return
@@ -152,13 +152,13 @@ func TestChrootRefused(t *testing.T) {
 		code        int
 		want        string
 	}{
-		{"--chroot " + folder, "", 2, "--chroot " + folder + ": root finds the way out; name who shall serve there with --user\n"},
+		{"--chroot " + folder, "", 2, "--chroot " + folder + ": root can escape a chroot; add --user NAME\n"},
 		{"--user daemon --chroot /no/such", "", 2, "--chroot /no/such: no such file or directory\n"},
 		{"--user daemon --chroot " + script, "", 2, "--chroot " + script + ": not a directory\n"},
-		{"--user daemon --chroot /", "", 2, "--chroot /: this is the root directory already\n"},
+		{"--user daemon --chroot /", "", 2, "--chroot /: this is already the root directory\n"},
 		{"--user daemon --chroot " + folder + " --access-log " + outside + "/log", "", 3,
-			"the file " + outside + "/log is written and not below --chroot " + folder + ": it could not be opened again\n"},
-		{"--user daemon --chroot " + folder, "door", 3, "the folder /usr is open and not below --chroot " + folder + ": it would be a way out\n"},
+			"--chroot " + folder + ": the file " + outside + "/log is open for writing and outside the chroot, so it could not be reopened\n"},
+		{"--user daemon --chroot " + folder, "door", 3, "--chroot " + folder + ": the directory /usr is open and outside the chroot, which would allow an escape\n"},
 	} {
 		c := fapwstest.Command{Script: script, Flags: append([]string{"--bind", "127.0.0.1:0"}, strings.Fields(tt.flags)...), Args: strings.Fields(tt.args)}
 		code, _, stderr := c.ForOtherUsers(t).Run(t)

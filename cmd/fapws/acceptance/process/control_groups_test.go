@@ -60,7 +60,7 @@ func TestLimitOfMemory(t *testing.T) {
 			s.Says(`process \d+ was killed by signal 9 \(killed: the memory limit of 64 MiB was reached\) in handler grow`)
 		} else {
 			w.Gone()
-			s.Says(`worker \d+ was killed by SIGKILL: the memory limit of 64 MiB was reached; a new one is started`)
+			s.Says(`worker \d+ was killed by SIGKILL: the memory limit of 64 MiB was reached; starting a new one`)
 			fapwstest.Eventually(t, "there are two workers again", func() bool { return len(s.Workers()) == 2 })
 		}
 		s.Get("/version", 200)

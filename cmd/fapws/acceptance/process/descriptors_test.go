@@ -16,8 +16,8 @@ func TestClosingBySystemCall(t *testing.T) {
 		w.Get("/close?range")
 		w.Gone()
 		if m.Workers() { // on a busy machine the supervisor may find it first
-			s.Says(`worker \d+ (has ended with code 1: the application has closed descriptor \d+ by a system call of its own, .*; ` +
-				`|can answer no requests \(the application has closed descriptor \d+, .*\) and was killed: )a new one is started`)
+			s.Says(`worker \d+ (exited with status 1: the application has closed descriptor \d+ by a system call of its own, .*; ` +
+				`|can answer no requests \(the application has closed descriptor \d+, .*\) and was killed; )starting a new one`)
 			fapwstest.Eventually(t, "there are two workers again", func() bool { return len(s.Workers()) == 2 })
 			s.Get("/pid", 200)
 		} else {

@@ -267,7 +267,7 @@ func TestForkedChildDies(t *testing.T) {
 // A handler that takes too long is answered 504, its stack is logged, and its process
 // ends, whatever it does.
 func TestForkTimeout(t *testing.T) {
-	killing := regexp.MustCompile(`GET /stuck HTTP/1\.1 timed out after \d.* in handler stuck; killing process (\d+), which is here:`)
+	killing := regexp.MustCompile(`GET /stuck HTTP/1\.1 timed out after \d.* in handler stuck; killing process (\d+); stack:`)
 	inStuck := regexp.MustCompile(`fork\.py", line \d+ in stuck`)
 	inForkModes(t, func(t *testing.T, m fapwstest.Mode) {
 		s, _ := forked(t, m, "--timeout", "3s", "--max-forks", "1")
@@ -297,7 +297,7 @@ func TestForkTimeoutShowsTheStack(t *testing.T) {
 		}
 		return number != 0
 	})
-	s.Says(fmt.Sprintf(`killing process %d, which is here:`, number))
+	s.Says(fmt.Sprintf(`killing process %d; stack:`, number))
 	time.Sleep(time.Second) // it is stopped: nothing depends on how long
 	syscall.Kill(number, syscall.SIGCONT)
 	s.Says(`fork\.py", line \d+ in stopped`)

@@ -171,12 +171,12 @@ func TestHostLogHasLastWords(t *testing.T) {
 func TestHostLogHasOverdue(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hostLogs(t, m, "timeout = \"1s\"")
-		want := regexp.MustCompile(`(?m)^` + errorDate + `\[error\] \[client 127\.0\.0\.1:\d+\] GET /slow HTTP/1\.0 from 127\.0\.0\.1 port \d+ is overdue after .*, which is here:\n  File ".*/hostlogs.py", line \d+, in slow\n`)
+		want := regexp.MustCompile(`(?m)^` + errorDate + `\[error\] \[client 127\.0\.0\.1:\d+\] GET /slow HTTP/1\.0 from 127\.0\.0\.1 port \d+ timed out after .*; stack:\n  File ".*/hostlogs.py", line \d+, in slow\n`)
 		fapwstest.Eventually(t, "the log of the host tells of it", func() bool { // a request may be late before it has a thread
 			asks(s, "one.lan", "/slow")
 			return want.MatchString(textOf(t, folder+"/one"))
 		})
-		if text := textOf(t, folder+"/errors"); strings.Contains(text, "overdue") {
+		if text := textOf(t, folder+"/errors"); strings.Contains(text, "timed out") {
 			t.Errorf("%s", text)
 		}
 	})
@@ -486,7 +486,7 @@ func TestHostLogsThatAreWrong(t *testing.T) {
 	folder := t.TempDir()
 	fapwstest.Write(t, folder+"/site/a.txt", "a")
 	for lines, want := range map[string]string{
-		`access-log-format = "%h %z"`:    `fapws.toml:3: access-log-format = "%h %z", a string: must be a format of the access log: %z at position 4 is no atom`,
+		`access-log-format = "%h %z"`:    `fapws.toml:3: access-log-format = "%h %z", a string: must be a format of the access log: %z at position 4 is not an atom`,
 		`access-log = 3`:                 `fapws.toml:3: access-log = 3, an integer: must be the name of a file, "-" or "off"`,
 		`access-log = "/no/such/folder"`: `fapws.toml:3: access-log: access log: open /no/such/folder: no such file or directory`,
 	} {

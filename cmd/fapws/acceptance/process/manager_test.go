@@ -84,7 +84,7 @@ func TestSocketActivationOfOthers(t *testing.T) {
 		flags             []string
 	}{
 		{"another process", "export LISTEN_PID=1 LISTEN_FDS=1", "", []string{"--port", "0"}},
-		{"an address", "export LISTEN_PID=$$ LISTEN_FDS=1", "passed fd://3, which is not served: flag --bind says otherwise", []string{"--bind", "127.0.0.1:0"}},
+		{"an address", "export LISTEN_PID=$$ LISTEN_FDS=1", "ignoring socket fd://3 from the service manager: overridden by flag --bind", []string{"--bind", "127.0.0.1:0"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			ln := listenOn(t, "tcp", "127.0.0.1:0")
@@ -131,7 +131,7 @@ func TestInheritedDescriptor(t *testing.T) {
 		{[]*os.File{file}, "fd://3", "cannot listen on fd://3: this socket is not listening"},
 		{[]*os.File{null}, "fd://3", "cannot listen on fd://3: this descriptor is not a socket"},
 		{nil, "fd://999", "cannot listen on fd://999: fapws was started without this descriptor"},
-		{nil, "systemd", "cannot listen on systemd: no sockets were passed to this process (LISTEN_FDS and LISTEN_PID say so); is there a .socket unit of the same name?"},
+		{nil, "systemd", "cannot listen on systemd: no sockets were passed to this process (LISTEN_FDS, LISTEN_PID); check that a .socket unit of the same name exists"},
 	} {
 		code, _, stderr := fapwstest.Command{Script: "service.py", Files: tt.files, Flags: []string{"--bind", tt.bind}}.Run(t)
 		if code != 3 || stderr != "fapws: "+tt.want+"\n" {

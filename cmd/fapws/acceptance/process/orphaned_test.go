@@ -36,7 +36,7 @@ func TestClosedDescriptors(t *testing.T) {
 				pid := s.Get("/pid", 200).Text
 				w := s.Dial() // which may get no answer
 				w.Get("/close?" + c.kind)
-				s.Says(fmt.Sprintf(c.why, pid) + `: a new one is started`)
+				s.Says(fmt.Sprintf(c.why, pid) + `: starting a new one`)
 				client := &http.Client{Timeout: time.Second}
 				fapwstest.Eventually(t, "another worker answers", func() bool {
 					r, err := client.Get(s.URL + "/pid") // the old one may have taken the connection with it
@@ -62,7 +62,7 @@ func TestClosedDescriptorsOfOneProcess(t *testing.T) {
 				s := fapwstest.Command{Script: "descriptors.py", Complains: true}.Serve(t, m)
 				w := s.Dial() // which may get no answer
 				w.Get("/close?" + kind)
-				s.Says(`error the application has closed [^;]*; ending, because no request can be answered`)
+				s.Says(`error the application has closed [^;]*; exiting, because no request can be answered`)
 				if code := s.Ended(); code != 1 {
 					t.Errorf("code %d", code)
 				}

@@ -85,7 +85,7 @@ func TestReload(t *testing.T) {
 		s.comes(tool, 200, "two")
 
 		fapwstest.Write(t, s.path, "1/0\n")
-		s.Says(`ZeroDivisionError(.*\n)*.* error worker \d+ has ended with code 3: not reloaded, the old workers go on`)
+		s.Says(`ZeroDivisionError(.*\n)*.* error worker \d+ exited with status 3; reload failed; the old workers keep serving`)
 		for _, accept := range []string{tool, browser} {
 			if status, body := s.ask(accept); status != 200 || body != "two" {
 				t.Errorf("a broken file is served: %d %q", status, body)
@@ -137,7 +137,7 @@ func TestReloadFirst(t *testing.T) {
 		path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), "PATHS = [\n")
 		c := fapwstest.Command{Script: path, Flags: append([]string{"--reload", "--bind", "127.0.0.1:0"}, m.Flags...), Complains: true}
 		s := &workbench{Server: c.Start(t), t: t, path: path}
-		s.Says(`SyntaxError(.*\n)*.* has ended with code 3: waiting for a change`)
+		s.Says(`SyntaxError(.*\n)*.* exited with status 3; waiting for a change`)
 		fapwstest.Write(t, path, saying("mended"))
 		s.URL = "http://" + s.Stderr.Await(t, fapwstest.BannerURL)[1]
 		s.comes(tool, 200, "mended")
@@ -151,7 +151,7 @@ func TestReloadRefuses(t *testing.T) {
 		want  string
 	}{
 		{[]string{"--reload", "--reload-dir", "nowhere"}, "fapws: --reload-dir: nowhere: no such file or directory\n"},
-		{[]string{"--reload", "--reload-include", "[a"}, "fapws: the pattern \"[a\" cannot be understood: syntax error in pattern\n"},
+		{[]string{"--reload", "--reload-include", "[a"}, "fapws: the pattern \"[a\" is invalid: syntax error in pattern\n"},
 	} {
 		if code, _, stderr := (fapwstest.Command{Script: "paths.py", Flags: c.flags}).Run(t); code != 2 || stderr != c.want {
 			t.Errorf("%q: code %d, %q, want 2, %q", c.flags, code, stderr, c.want)

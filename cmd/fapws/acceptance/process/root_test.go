@@ -14,7 +14,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-const refusesRoot = "fapws: refusing to run as root, because every mistake of the application would be one of root: " +
+const refusesRoot = "fapws: refusing to run as root: " +
 	"choose a user with --user NAME, or pass --allow-root (FAPWS_ALLOW_ROOT=1)\n"
 
 // normalSystem runs a command where the files are missing by which container engines mark

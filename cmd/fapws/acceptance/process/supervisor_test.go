@@ -55,11 +55,11 @@ func TestHUPFails(t *testing.T) {
 	s.Complains = true
 	old := s.Workers()
 	for _, c := range []struct{ from, to, says string }{
-		{"VERSION = 1", "VERSION = 1 / 0", "ZeroDivisionError(?s:.*)ended with code 3: not reloaded, the old workers go on"},
-		{"VERSION = 1 / 0", "sys.exit(9)", "ended with code 3: not reloaded"},
-		{"sys.exit(9)", "os.kill(os.getpid(), 9)", "was killed by SIGKILL: not reloaded"},
+		{"VERSION = 1", "VERSION = 1 / 0", "ZeroDivisionError(?s:.*)exited with status 3; reload failed; the old workers keep serving"},
+		{"VERSION = 1 / 0", "sys.exit(9)", "exited with status 3; reload failed"},
+		{"sys.exit(9)", "os.kill(os.getpid(), 9)", "was killed by SIGKILL; reload failed"},
 		{"os.kill(os.getpid(), 9)", "VERSION = 2", ""},
-		{"HEALTH = 200", "HEALTH = 500", "reload check: GET /health is answered 500(?s:.*)ended with code 3: not reloaded"},
+		{"HEALTH = 200", "HEALTH = 500", "reload check: GET /health was answered with status 500(?s:.*)exited with status 3; reload failed"},
 	} {
 		fapwstest.Change(t, script, c.from, c.to)
 		if c.says == "" {
@@ -100,7 +100,7 @@ func TestHUPHangs(t *testing.T) {
 		old := s.Workers()
 		fapwstest.Change(t, script, "VERSION = 1", "time.sleep(10000)")
 		s.Signal(syscall.SIGHUP)
-		s.Says("has not loaded within " + limit + " and was killed: not reloaded, the old workers go on")
+		s.Says("has not loaded within " + limit + " and was killed; reload failed; the old workers keep serving")
 		s.Get("/version", 200).Is(t, "1")
 		s.HasWorkers(2)
 		if now := s.Workers(); !slices.Equal(now, old) {
@@ -189,7 +189,7 @@ func TestKilledWorkers(t *testing.T) {
 	if len(failed) > kills*(keeping+connecting) {
 		t.Errorf("%d requests failed: %.1000q", len(failed), failed)
 	}
-	s.Says(`worker \d+ was killed by SIGKILL: a new one is started`)
+	s.Says(`worker \d+ was killed by SIGKILL; starting a new one`)
 }
 
 // A worker that ends by itself, or is told to from outside, is replaced too.
@@ -199,7 +199,7 @@ func TestWorkersEnd(t *testing.T) {
 	w := s.Dial()
 	w.Get("/leave")
 	w.Gone()
-	s.Says(`worker \d+ has ended with code 5: .*os\._exit\(5\) was called.*; a new one is started`)
+	s.Says(`worker \d+ exited with status 5: .*os\._exit\(5\) was called.*; starting a new one`)
 	fapwstest.Eventually(t, "both workers answer", func() bool { return len(answering(s)) == 2 })
 	old := s.Workers()
 	folder := t.TempDir()
@@ -213,7 +213,7 @@ func TestWorkersEnd(t *testing.T) {
 			}
 		}
 	}
-	s.Says(`(?s)worker \d+ was told to end: it is replaced(.*)was told to end: it is replaced`)
+	s.Says(`(?s)replacing worker \d+: received SIGTERM(.*)replacing worker \d+: received SIGTERM`)
 	fapwstest.Eventually(t, "others answer", func() bool {
 		return !slices.ContainsFunc(answering(s), func(pid int) bool { return slices.Contains(old, pid) })
 	})
@@ -228,7 +228,7 @@ func TestStuckWorker(t *testing.T) {
 	s, _ := fapwstest.Supervised(t, "--timeout", "3", "--graceful-timeout", "1")
 	s.Complains = true
 	old := s.Workers()
-	stuck, err := strconv.Atoi(s.Until504("/hold", `worker (\d+) is stuck \(GET /hold .*it is replaced`)[1])
+	stuck, err := strconv.Atoi(s.Until504("/hold", `replacing worker (\d+): stuck \(GET /hold `)[1])
 	if err != nil || !slices.Contains(old, stuck) {
 		t.Errorf("worker %d of %v, %v", stuck, old, err)
 	}
@@ -242,7 +242,7 @@ func TestStuckInlineWorker(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Flags: []string{"--workers", "1", "--threads", "0", "--timeout", "2", "--graceful-timeout", "1"}, Script: "workers.py", Complains: true}.Serve(t, fapwstest.Mode{})
 	s.Get("/hold", 504)
-	s.Says(`worker \d+ is stuck \(GET /hold .*it is replaced`)
+	s.Says(`replacing worker \d+: stuck \(GET /hold `)
 	s.Get("/pid", 200)
 	s.Signal(syscall.SIGTERM)
 	s.Ended() // its messages have all arrived
@@ -255,7 +255,7 @@ func TestMaxRequests(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t, "--max-requests", "300", "--max-requests-jitter", "100")
 	l := underLoad(t, s, "/pid", 4, 4)
-	s.Says(`(?s)worker \d+ has served its number of requests: it is replaced(.*it is replaced){3}`)
+	s.Says(`(?s)replacing worker \d+: max-requests reached(.*replacing worker){3}`)
 	l.unharmed()
 }
 
@@ -263,7 +263,7 @@ func TestMaxRSS(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t, "--max-rss", "100M")
 	fat := s.Get("/grow?150000000", 200).Text
-	s.Says(`worker ` + fat + ` has 1\d\d MiB of memory: it is replaced`)
+	s.Says(`replacing worker ` + fat + `: 1\d\d MiB of memory exceed max-rss`)
 	pid, _ := strconv.Atoi(fat)
 	s.HasWorkers(2, pid)
 	s.Get("/pid", 200)
@@ -328,7 +328,7 @@ func TestUpgrade(t *testing.T) {
 	old = s.Workers()
 	fapwstest.ReplaceProgram(t, program, "/bin/false")
 	s.Signal(syscall.SIGUSR2)
-	s.Says("ended with code 1: not upgraded, the old workers go on")
+	s.Says("exited with status 1; upgrade failed; the old workers keep serving")
 	l.goesOn(50)
 	s.HasWorkers(2)
 	if now := s.Workers(); !slices.Equal(now, old) {

@@ -23,7 +23,7 @@ func TestASGIEvents(t *testing.T) {
 	const (
 		none   = "500" // the application has returned without a response
 		broken = "200, broken:"
-		before = "RuntimeError: send(): unexpected 'http.response.body': 'http.response.start' has to come first"
+		before = "RuntimeError: send(): unexpected 'http.response.body': 'http.response.start' must come first"
 		after  = "RuntimeError: send(): unexpected 'http.response.body': the response is complete"
 	)
 	more := func(body string) string {
@@ -55,7 +55,7 @@ func TestASGIEvents(t *testing.T) {
 		{"without the end", []string{start, more("hello")}, broken + "hello", nil},
 		{"body first", []string{hello, start, hello}, "200:hello", []string{before}},
 		{"only a body", []string{hello}, none, []string{before}},
-		{"two starts", []string{start, start, hello}, "200:hello", []string{"", "RuntimeError: send(): unexpected 'http.response.start': 'http.response.body' has to follow"}},
+		{"two starts", []string{start, start, hello}, "200:hello", []string{"", "RuntimeError: send(): unexpected 'http.response.start': 'http.response.body' must follow"}},
 		{"start in the body", []string{start, more("he"), start, body(`b"llo"`)}, "200:hello", []string{"", "", "RuntimeError: send(): unexpected 'http.response.start'"}},
 		{"body after the end", []string{start, hello, hello}, "200:hello", []string{"", "", after}},
 		{"start after the end", []string{start, hello, start}, "200:hello", []string{"", "", "RuntimeError: send(): unexpected 'http.response.start': the response is complete"}},

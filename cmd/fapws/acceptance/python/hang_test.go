@@ -97,7 +97,7 @@ func logged(t *testing.T, folder, text string) {
 func TestTimeout(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hanging(t, m, "--timeout", "3s")
-		s.Until504("/spin", `fapws: GET /spin HTTP/1\.1 from 127\.0\.0\.1 port \d+ is overdue after \d+\.\d s in handler spin, on thread \d, which is here:\n`+
+		s.Until504("/spin", `fapws: GET /spin HTTP/1\.1 from 127\.0\.0\.1 port \d+ timed out after \d+\.\d s in handler spin \(thread \d\); stack:\n`+
 			`  File "[^"]*/hang\.py", line \d+, in spin\n    (while True:|pass)\n`)
 		logged(t, folder, `"GET /spin HTTP/1.1" 504 `)
 		w := s.Dial()
@@ -137,7 +137,7 @@ func TestTimeoutOfStubbornHandler(t *testing.T) {
 	w := s.Dial()
 	w.Get("/stubborn")
 	w.Answer().Want(t, 504, "Gateway Timeout")
-	s.Says(`GET /stubborn .* is overdue and does not end, 5\.0 s after an exception was raised in handler stubborn`)
+	s.Says(`GET /stubborn .* timed out and did not end within 5\.0 s after fapws\.Timeout was raised in handler stubborn`)
 	fapwstest.Write(t, folder+"/go", "")
 	w.InTime("/").Is(t, "quick")
 }
@@ -198,12 +198,12 @@ func TestLostThreads(t *testing.T) {
 				w.Get("/queued")
 				return w.Answer().StatusCode == 504
 			})
-			s.Says(`GET /queued .* is overdue: it has waited \d+\.\d s for a thread and will not be run\n`)
+			s.Says(`GET /queued .* timed out after waiting \d+\.\d s for a thread; discarded\n`)
 			logged(t, folder, `"GET /queued HTTP/1.1" 504 `)
 			for _, w := range all {
 				(<-w.answer).Want(t, 504)
 			}
-			s.Says(`GET /blocked .* is overdue and does not end, \d+\.\d s after an exception was raised in handler blocked\n`)
+			s.Says(`GET /blocked .* timed out and did not end within \d+\.\d s after fapws\.Timeout was raised in handler blocked\n`)
 			fapwstest.Eventually(t, "others are served", func() bool { return s.Ask(fapwstest.Get("/")).StatusCode == 200 })
 			if _, err := os.Stat(folder + "/queued"); err == nil {
 				t.Error("a request was run that had been answered")
@@ -226,7 +226,7 @@ func TestLostThreads(t *testing.T) {
 func TestTimeoutWithGIL(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hanging(t, m, "--timeout", "3s")
-		s.Until504("/keeps_gil", `GET /keeps_gil .* is overdue after \d+\.\d s in handler keeps_gil, and a handler holds the GIL in C code, so no exception can be raised; all threads:\n`+
+		s.Until504("/keeps_gil", `GET /keeps_gil .* timed out after \d+\.\d s in handler keeps_gil; a handler holds the GIL in C code, so no exception can be raised; all threads:\n`+
 			`(.*\n)*  File "[^"]*hang\.py", line \d+ in keeps_gil\n`)
 		unblock(t, folder)
 		fapwstest.Eventually(t, "others are served", func() bool { return s.Ask(fapwstest.Get("/")).StatusCode == 200 })

@@ -78,8 +78,8 @@ func TestHeadTypes(t *testing.T) {
 		"bytes-value": `TypeError: header value must be str, not bytes`,
 		"int-value":   `TypeError: header value must be str, not int`,
 		"none-value":  `TypeError: header value must be str, not NoneType`,
-		"euro":        `ValueError: header value '\x{20ac}' has a character that latin-1 does not have`,
-		"euro-name":   `ValueError: header name 'X-\x{20ac}' has a character`,
+		"euro":        `ValueError: header value '\x{20ac}' cannot be encoded as latin-1`,
+		"euro-name":   `ValueError: header name 'X-\x{20ac}' cannot be encoded as latin-1`,
 		"empty-name":  `ValueError: header name '' is not a token`,
 		"space-name":  `ValueError: header name 'X A' is not a token`,
 		"colon-name":  `ValueError: header name 'X-A:' is not a token`,
@@ -93,12 +93,12 @@ func TestHeadTypes(t *testing.T) {
 
 		"negative-length": `ValueError: Content-Length '-1' is not a number of bytes`,
 		"word-length":     `ValueError: Content-Length 'ten' is not a number of bytes`,
-		"two-lengths":     `ValueError: there are two Content-Lengths, 1 and 2`,
+		"two-lengths":     `ValueError: conflicting Content-Lengths 1 and 2`,
 	}
 	status := map[string]string{
 		"bytes": `TypeError: status must be str, not bytes`, "none": `TypeError: status must be str, not NoneType`,
 		"no-space": `ValueError: status '200OK' is not like '200 OK'`, "two-digits": `ValueError: status '20 OK' is not`,
-		"letters": `ValueError: status 'OK' is not`, "euro": `ValueError: status '200 \x{20ac}' has a character`,
+		"letters": `ValueError: status 'OK' is not`, "euro": `ValueError: status '200 \x{20ac}' cannot be encoded as latin-1`,
 		"float": `TypeError: status must be str, not float`,
 	}
 	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {

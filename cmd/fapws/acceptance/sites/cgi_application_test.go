@@ -49,7 +49,7 @@ func TestCGIApplication(t *testing.T) {
 		s.Get("/guarded/hang", 504, pass, "X-Timed: yes")
 		s.Get("/counting/env", 200).Field(t, "X-Counting", "1").Is(t, "/counting/env,,,127.0.0.1,\n")
 		s.Get("/wrong", 500)
-		s.Says(`a handler let a program answer that cannot: .*/no/such/folder`)
+		s.Says(`a handler returned a program that cannot run: .*/no/such/folder`)
 		// one after the other, and at the same time, on a connection
 		w := s.Dial()
 		for range 3 {

@@ -112,7 +112,7 @@ func TestCGI(t *testing.T) {
 			t.Errorf("HEAD: %d %q", a.StatusCode, a.Text)
 		}
 		s.Get("/cgi-bin/rubbish", 502)
-		s.Says(`/bin/rubbish: its head has a line that is no field`)
+		s.Says(`/bin/rubbish: invalid header line`)
 		// by extension, with an interpreter; and never the source
 		s.Get("/sub/run.sh/x", 200).Want(t, 200, "yes /x", "e")
 		s.Get("/cgi-bin/text", 403)

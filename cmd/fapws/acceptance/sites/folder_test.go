@@ -308,7 +308,7 @@ func TestTruncatedWhileSending(t *testing.T) {
 		if len(rest) >= size || strings.Trim(string(rest), "x\x00") != "" {
 			t.Errorf("%d bytes of %d came", len(rest), size)
 		}
-		s.Stderr.Await(t, regexp.MustCompile("broke off: the file is shorter"))
+		s.Stderr.Await(t, regexp.MustCompile("aborted: the file is shorter"))
 	})
 }
 

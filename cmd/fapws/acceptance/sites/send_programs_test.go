@@ -85,7 +85,7 @@ func TestProgramsSendFiles(t *testing.T) {
 		}
 		s.Get("/bin/empty", 200).Is(t, "body").Field(t, "X-Sendfile", "")
 		s.Get("/brief/dies", 504)
-		fapwstest.FileSays(t, folder+"/errors", `X-Sendfile: "/etc/passwd" cannot be sent: it is in none of the folders that may be sent from`)
+		fapwstest.FileSays(t, folder+"/errors", `X-Sendfile: "/etc/passwd" cannot be sent: not in a directory from which files may be sent`)
 	})
 }
 

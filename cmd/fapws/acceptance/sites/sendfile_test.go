@@ -135,7 +135,7 @@ func TestSendfileNames(t *testing.T) {
 			}
 		}
 		s.Says(`warning client \S+: X-Sendfile: "\.\./secret" cannot be sent: `)
-		s.Says(`warning client \S+: X-Sendfile: "/etc/passwd" cannot be sent: it is in none of the folders that may be sent from`)
+		s.Says(`warning client \S+: X-Sendfile: "/etc/passwd" cannot be sent: not in a directory from which files may be sent`)
 		s.Says(`warning client \S+: X-Accel-Redirect: "/p/moreover" cannot be sent: no such file or directory`)
 	})
 }

@@ -89,7 +89,7 @@ func TestSSIFlag(t *testing.T) {
 	s = fapwstest.Command{Flags: []string{"--ssi", "--static", "/=" + dir, "--config", "off"}, Script: "service.py"}.Serve(t, fapwstest.Mode{})
 	s.Get("/a.shtml", 200).Is(t, "a.shtml")
 	code, _, stderr := fapwstest.Command{Flags: []string{"--ssi", "--config", "off"}, Script: "service.py"}.Run(t)
-	if code == 0 || !strings.Contains(stderr, "ssi: there is no folder with pages") {
+	if code == 0 || !strings.Contains(stderr, "ssi: no directory with pages") {
 		t.Errorf("%d %q", code, stderr)
 	}
 	s = fapwstest.Command{Flags: []string{"--config", "off", dir}}.Serve(t, fapwstest.Mode{})
@@ -120,7 +120,7 @@ ssi = { patterns = ["*.html"], exec = true, legacy = true, echomsg = "?", depth 
 	s.Get("/a.html", 404)
 	s.Get("/docs/none.html", 404)
 	for ssi, want := range map[string]string{
-		"true\nerror-page = { 404 = '/404.shtml' }": "404: /404.shtml would be sent as it is",
+		"true\nerror-page = { 404 = '/404.shtml' }": "404: /404.shtml is a script or SSI page",
 		`{ depth = 11 }`:       "ssi",
 		`["a/b"]`:              "ssi",
 		`{ patern = "*.htm" }`: "did you mean patterns?",

@@ -77,9 +77,9 @@ func TestProxyTLS(t *testing.T) {
 		has(ask("knowing").Want(t, 200), t, "POST host=knowing name= proto=http body")
 		has(ask("named").Want(t, 200), t, "POST host="+address+" name=example.com proto=http body")
 		wrong := map[string]string{
-			"strict": "its certificate is not accepted: x509: certificate signed by unknown authority",
-			"misled": "its certificate is not accepted: x509: certificate is valid for example.com, *.example.com, not other.test",
-			"plain":  "it does not speak TLS: tls: first record does not look like a TLS handshake",
+			"strict": "certificate verification failed: x509: certificate signed by unknown authority",
+			"misled": "certificate verification failed: x509: certificate is valid for example.com, *.example.com, not other.test",
+			"plain":  "the server does not speak TLS: tls: first record does not look like a TLS handshake",
 		}
 		for host := range wrong {
 			ask(host).Want(t, 502)

@@ -30,7 +30,7 @@ async def all_of(receive):
 
 
 async def twice(scope, receive, send):
-    """receive() after the body is whole waits until the response is complete, or the client has gone."""
+    """receive() after the body is whole waits until the response is complete, or the client has disconnected."""
     events = await all_of(receive)
     extra = asyncio.create_task(receive())
     await asyncio.sleep(0.05)
