@@ -25,7 +25,8 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
   fuzz [SECONDS]   every fuzz target for so long (default 60)
   fuzz paths [N]   no byte from outside a document root, N tries (default 1000000)
   bench [WORDS]    compare with other servers; see bench/README.md
-  lint             gofmt, vet, staticcheck, shellcheck, clang-format, C with all warnings, pyflakes, codespell
+  lint             gofmt, vet, staticcheck, shellcheck, clang-format, C with all warnings, pyflakes,
+                   codespell, hunspell
   matrix           build and test with every supported Python found
   roots [SUITES]   build and serve in fresh Debian systems, as root and as a user; needs
                    root and debootstrap; --test: run all checks there, too

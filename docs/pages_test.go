@@ -85,10 +85,31 @@ func isUsed(file string, later []block) bool {
 func (term *terminal) check(b block) {
 	switch filepath.Ext(b.file) {
 	case ".py":
-		term.typed(command{at: b.String(), typed: "fapws check " + b.file})
+		term.typed(command{at: b.String(), typed: "fapws check " + b.file, output: []string{"…"}})
 	case ".toml":
-		term.typed(command{at: b.String(), typed: "fapws check -c " + b.file})
+		term.typed(command{at: b.String(), typed: "fapws check -c " + b.file, output: []string{"…"}})
+	case ".service":
+		term.checkUnit(b)
 	}
+}
+
+var (
+	execLine = regexp.MustCompile(`(?m)^Exec\w+=(?:\S+/)?fapws(.*)$`)
+	dirLine  = regexp.MustCompile(`(?m)^WorkingDirectory=.*$`)
+)
+
+// checkUnit has systemd check a unit, with the executable and the working directory of the reader, and fapws the flags in it.
+func (term *terminal) checkUnit(b block) {
+	program := executable(term.t)
+	unit := dirLine.ReplaceAllString(execLine.ReplaceAllString(b.text, "ExecStart="+program+"$1"), "WorkingDirectory="+term.folder)
+	term.write(block{file: b.file, text: strings.Replace(unit, "ExecStart="+program+" ctl", "ExecReload="+program+" ctl", 1)})
+	term.typed(command{at: b.String(), typed: "systemd-analyze verify ./" + b.file})
+	found := execLine.FindStringSubmatch(b.text)
+	if found == nil || !strings.HasPrefix(found[0], "ExecStart=") {
+		term.t.Fatalf("%s: a unit without ExecStart", b)
+	}
+	flags, _, _ := strings.Cut(found[1], " mysite.wsgi")
+	term.typed(command{at: b.String(), typed: "fapws --print-config" + flags, output: []string{"…"}})
 }
 
 var (

@@ -164,8 +164,8 @@ func serves(typed string) bool {
 
 // typed carries out a command and compares what it writes with what the page shows. A server goes on until another one is
 // started, unless the command ends with "&", or until the end of the page; other commands that end with "&" go on until then,
-// and commands beside them are repeated until they show the output of the page. The exit code of a command counts where the
-// page does not show the beginning of its output.
+// and commands beside them are repeated until they show the output of the page. A command without output on the page must
+// write nothing. The exit code of a command counts where the page does not show the beginning of its output.
 func (term *terminal) typed(c command) {
 	term.t.Helper()
 	text, stays := strings.CutSuffix(strings.TrimSpace(c.typed), "&")
@@ -204,7 +204,7 @@ func (term *terminal) carryOut(c command, text string) (problem string) {
 	}
 	output := term.output(p)
 	switch {
-	case len(c.output) > 0 && !matches(c.output, output):
+	case !matches(c.output, output):
 		return fmt.Sprintf("it writes\n%s\nnot\n%s", strings.Join(output, "\n"), strings.Join(c.output, "\n"))
 	case p.err != nil && (len(c.output) == 0 || c.output[0] == "…"):
 		return fmt.Sprintf("%v\n%s", p.err, strings.Join(output, "\n"))
@@ -247,6 +247,9 @@ func (term *terminal) output(p *process) []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	text := strings.TrimSuffix(p.written.String(), "\n")
+	if text == "" {
+		return nil
+	}
 	return strings.Split(term.toPage(text), "\n")
 }
 

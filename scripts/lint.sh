@@ -48,6 +48,9 @@ check_python() {
 # check_spelling looks for common misspellings; .codespellrc has the deliberate ones.
 check_spelling() { (cd "$root" && codespell); }
 
+# check_prose checks the spelling and grammar of all that users read.
+check_prose() { "$python" "$root/scripts/prose.py" "$root"; }
+
 # Warnings that cpy3's wrappers cannot pass. Unused parameters are the rule in functions
 # that Python calls.
 readonly c_warnings=(-Wall -Wextra -Werror -Wdeprecated-declarations -Wno-unused-parameter)
@@ -108,6 +111,7 @@ lint() {
     stage "C, other Pythons" check_c_others
     stage Python check_python
     stage spelling check_spelling
+    stage prose check_prose
 }
 
 word_lint() {

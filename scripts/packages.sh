@@ -70,7 +70,8 @@ readonly test_tools="apache2=apache2-bin php-cgi=php-cgi /usr/share/dokuwiki/dok
     ab=apache2-utils curl=curl strace=strace systemd-analyze=systemd chromium=chromium"
 
 # What lint runs.
-readonly lint_tools="clang-format=clang-format shellcheck=shellcheck pyflakes3=pyflakes3 codespell=codespell"
+readonly lint_tools="clang-format=clang-format shellcheck=shellcheck pyflakes3=pyflakes3 codespell=codespell
+    hunspell=hunspell /usr/share/hunspell/en_US.dic=hunspell-en-us"
 
 need_lint_tools() {
     want_programs "for lint" "$lint_tools"

@@ -1,7 +1,6 @@
-"""Short texts of any value, for pages that people look at after a failure.
+"""Short texts of any value, for the pages about failures.
 
-repr() of what a handler had in its hands can be endless, can raise, and can
-hold what nobody should read on a screen. All of that is bounded here.
+repr() of a value can be endless, can raise, and can contain control characters. All of that is bounded here.
 """
 from __future__ import annotations
 

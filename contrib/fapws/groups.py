@@ -1,6 +1,6 @@
 """Groups of WebSockets for ASGI applications: messages to a group reach the clients of all workers.
 
-In FastAPI, and likewise in Starlette::
+In FastAPI and Starlette::
 
     from fapws import groups
 

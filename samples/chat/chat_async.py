@@ -25,7 +25,7 @@ async def application(scope, receive, send):
 
 
 class Member:
-    """A client with the messages that it has yet to get: nobody waits for a slow one."""
+    """A client with its unsent messages, so that a slow client delays no other."""
 
     def __init__(self):
         self.messages = asyncio.Queue(BEHIND + rooms.LINES)

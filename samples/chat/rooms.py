@@ -60,7 +60,7 @@ def present(title):
 
 
 def said(title, member, text):
-    """The message of a line, and whom to send it to: nobody if there is nothing in it.
+    """The message of a line, and its recipients: none if it is empty.
 
     Lines have numbers, microseconds since 1970, by which pages put them in order and know
     those that they have seen, also after a restart.

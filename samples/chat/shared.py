@@ -64,7 +64,7 @@ def _change():
 
 
 def enter(room, name):
-    """Lets somebody in: a number for it, and the messages of the room. None if there is no more room."""
+    """Adds a member: returns its number and the messages of the room, or None if there are too many rooms."""
     with _change() as book:
         if not book.execute("SELECT 1 FROM room WHERE title = ?", (room,)).fetchone():
             [(rooms,)] = book.execute("SELECT count(*) FROM room")
@@ -82,7 +82,7 @@ def enter(room, name):
 
 
 def resume(member, room, name):
-    """Somebody who was let in by another process is in this one now, which a reload has started."""
+    """Adds a member of another process to this one, which a reload has started."""
     with _change() as book:
         book.execute("INSERT OR REPLACE INTO member (number, room, name, process, seen) VALUES (?, ?, ?, ?, ?)", (member, room, name, _process, time.time()))
         _mine[member] = room, name

@@ -1,7 +1,6 @@
 """The pages of the site that are made by Python; the files are in www.
 
-/visits counts the requests for it: the home page includes it, so that it counts
-those. /hello greets whoever is named in the query.
+/visits counts its requests: the home page includes it. /hello greets the name in the query.
 """
 
 from html import escape

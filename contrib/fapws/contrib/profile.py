@@ -4,8 +4,8 @@
 
     PATHS = [("/profile", Profile()), ...]
 
-It looks at what every Python thread runs a hundred times a second, for as long
-as somebody has asked it to, and counts. Nobody who does not ask pays for it.
+While a profile is recorded, it samples the stacks of all Python threads a hundred times a second. Otherwise it costs
+nothing.
 """
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ func TestClosedDescriptors(t *testing.T) {
 				pid := s.Get("/pid", 200).Text
 				w := s.Dial() // which may get no answer
 				w.Get("/close?" + c.kind)
-				s.Says(fmt.Sprintf(c.why, pid) + `: starting a new one`)
+				s.Says(fmt.Sprintf(c.why, pid) + `; starting a new one`)
 				client := &http.Client{Timeout: time.Second}
 				fapwstest.Eventually(t, "another worker answers", func() bool {
 					r, err := client.Get(s.URL + "/pid") // the old one may have taken the connection with it
