@@ -126,7 +126,7 @@ func TestReplace(t *testing.T) {
 			h.kill(w.Pid, syscall.SIGTERM)
 		}
 	}
-	h.says("error worker .* was killed by SIGTERM before it could serve: starting a new one in [12]00ms")
+	h.says("error worker .* was killed by SIGTERM before it could serve; starting a new one in [12]00ms")
 	h.behave("")
 	now := h.serving(2)
 	eventually(t, "both answer", func() bool { return h.ask() == now[0] })

@@ -145,7 +145,7 @@ func TestAnswers(t *testing.T) {
 	}
 	for name, why := range map[string]string{
 		"silent.cgi": "no response", "notype.cgi": "Content-Type", "rubbish.cgi": "invalid header line", "cut.cgi": "within its header", "status1.cgi": "status",
-		"folded.cgi": "invalid header line", "nph-bad.cgi": "invalid status line", "endless.cgi": "more than", "fields.cgi": "fields",
+		"folded.cgi": "invalid header line", "nph-bad.cgi": "invalid status line", "endless.cgi": "exceeds", "fields.cgi": "fields",
 		"noshebang": "exec format error", "missing.cgi": "no such file", "twostati.cgi": "more than one status",
 	} {
 		s.get("/cgi/"+name, 502)
