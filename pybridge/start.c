@@ -55,7 +55,8 @@ static PyObject *start_write(PyObject *self, PyObject *data) {
   if (fapws_send_chunk(t, rec, data) < 0) return NULL;
   if (fapws_forked) Py_RETURN_NONE;
   t->mode->written(t, rec);
-  if (UNLIKELY(fapws_is_cancelled(rec))) return PyErr_Format(PyExc_BrokenPipeError, "write(): the client has disconnected");
+  if (UNLIKELY(fapws_is_cancelled(rec)))
+    return PyErr_Format(PyExc_BrokenPipeError, "write(): the client has disconnected");
   Py_RETURN_NONE;
 }
 
