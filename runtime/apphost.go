@@ -68,9 +68,9 @@ func (s *Server) appConfig() app.Config {
 	return c
 }
 
-// subrequests returns what has the server answer requests on behalf of another one. They come in connections like those of clients,
+// subrequests returns the client by which a request has the server answer others. They come in connections like those of clients,
 // so they pass all rules. These do not count as clients, have no line in the access log, and may still begin when the server
-// stops, because what they are for has begun before.
+// stops, because their request began before.
 func (s *Server) subrequests(o exchange.Origin) exchange.Subrequester {
 	return subrequest.New(o, func(fd int) error {
 		c := s.loop.sites.NewSubrequest(fd, &o)

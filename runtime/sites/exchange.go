@@ -20,7 +20,7 @@ type Exchange struct {
 // routed is the decision about an exchange, and its outcome.
 type routed struct {
 	client *Client        // that has sent the request; it may have left
-	req    *request       // what is asked; nil: a source has taken over what it needs
+	req    *request       // nil: a source has taken over all that it needs
 	rules  *rules         // of the mount, or of the site; nil: none
 	peer   *exchange.Peer // the client, if it has logged in or a handler is asked
 

@@ -50,7 +50,7 @@ type Site struct {
 type Mount struct {
 	Prefix string // compared with the canonical path (http1.ResolvePath), so in this form itself
 
-	// Within, if not empty, is a prefix that the path has to have besides. It has
+	// Within, if not empty, is a second prefix that the path must have. It has
 	// no part in SCRIPT_NAME.
 	Within string
 
@@ -69,7 +69,7 @@ type Mount struct {
 	Cache   *cache.Compiled // which of the Handler's answers are kept; nil: none
 	Index   int             // what the Handler calls this mount: exchange.Request.Mount
 
-	// What the Handler can do besides answering whole requests; the first two
+	// Abilities of the Handler beyond answering whole requests; the first two
 	// need a Receiver. Of the last three, one at most.
 	Occupies     app.Occupancy // how long each of its requests occupies one of Config.Concurrency
 	Streams      bool          // it takes requests whose body has not arrived: exchange.Request.More
@@ -83,7 +83,7 @@ type Mount struct {
 	// and servers behind this one decide by themselves what these mean.
 	Resolved bool
 
-	Rules *Rules // besides those of the site; nil: none
+	Rules *Rules // in addition to those of the site; nil: none
 
 	rules   *rules
 	missing notFoundCache

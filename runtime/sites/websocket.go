@@ -23,7 +23,7 @@ func wantsWebSocket(x *Exchange) bool {
 }
 
 // handshake submits x, which asks for a WebSocket of its mount, or refuses
-// it. It waits for those before it, and what follows waits for its answer: it may
+// it. It waits for those before it, and later input waits for its answer: it may
 // be frames.
 func (s *Sites) handshake(x *Exchange) {
 	q := x.req

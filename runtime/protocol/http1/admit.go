@@ -36,7 +36,7 @@ func (x *Exchange) Admit(a Answerer) {
 	x.submit(a)
 }
 
-// SubmitUpgrade has x, which is being decided about and asks for another protocol, answered by a. What follows in the connection waits
+// SubmitUpgrade has x, which is being decided about and asks for another protocol, answered by a. Later input of the connection waits
 // for the answer: it may be of the other protocol.
 func (x *Exchange) SubmitUpgrade(a Answerer) {
 	x.conn.setState(StateWaiting)
@@ -76,7 +76,7 @@ func (x *Exchange) submit(a Answerer) {
 	}
 }
 
-// Suspend makes x, which is being decided about, wait until Resume. What follows it in its connection is not looked at meanwhile.
+// Suspend makes x, which is being decided about, wait until Resume. Later input of its connection is not looked at meanwhile.
 func (x *Exchange) Suspend() { x.suspend(awaitingHost) }
 
 // Resume lets x go on, soon.
@@ -98,7 +98,7 @@ func (x *Exchange) suspend(p phase) {
 	x.conn.setState(StateWaiting)
 }
 
-// waits reports whether nothing may be done now with what follows the active exchanges of c.
+// waits reports whether the input behind the active exchanges of c has to wait.
 func (c *Conn) waits() bool {
 	switch x := c.last; {
 	case !c.undecided:

@@ -109,7 +109,7 @@ func (s *Server) bodyRefusal(err error) exchange.Reply {
 // means that it comes too slowly.
 func (c *Conn) bodyDeadline() int64 {
 	s := c.s
-	if c.Stopped() { // it is not the client who is waited for
+	if c.Stopped() { // the delay is not the client's
 		return s.now() + int64(bodyLook)
 	}
 	if c.body.TooSlow(s.now(), s.cfg.BodyTimeout, s.cfg.BodyRate) {

@@ -5,9 +5,9 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// What a handler is given besides requests (bodies in pieces, messages) waits in
-// its memory until the application takes it. The loop counts it for each exchange,
-// and beyond exchange.InputWindow stops to read that connection until the handler
+// Pieces of bodies, and messages, wait in memory until the application takes
+// them. The loop counts their bytes for each exchange, and beyond
+// exchange.InputWindow stops reading that connection until the handler
 // has given credit for half of it. So the memory for a client is bounded by the
 // window and what one read brings, or MaxPiece.
 

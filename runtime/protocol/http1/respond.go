@@ -12,7 +12,7 @@ import (
 
 var upgradeFields = []byte("Upgrade: websocket\r\nConnection: Upgrade\r\n")
 
-// advance sends what is there for the first exchange of c, and for those
+// advance sends the parts of the first exchange of c, and of those
 // behind it, until a part is missing or a transfer has to end first.
 func (c *Conn) advance() {
 	c.sendReady()
@@ -149,8 +149,8 @@ func (x *Exchange) SwitchProtocols(r *http1.Response) {
 	c.shift()
 }
 
-// fill completes r, which has what is known of the request, with what the
-// application said.
+// fill completes r, in which the fields of the request are set, with those of
+// the application's head.
 func fill(r *http1.Response, h *exchange.Head) {
 	r.Status, r.Reason, r.Fields = h.Status, h.Reason, h.Fields
 	if r.Status < 100 || r.Status > 999 {

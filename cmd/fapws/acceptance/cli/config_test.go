@@ -105,7 +105,7 @@ fapws: fapws.toml:16: files: cannot serve ` + dir + `/missing: no such file or d
 }
 
 // Two domains have different roots; other hosts, and clients that name none,
-// get the default; what is not given has the default that is documented.
+// get the default host; settings left out have their documented defaults.
 func TestHostsByName(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		dir := t.TempDir()
@@ -287,7 +287,7 @@ func TestConfigReload(t *testing.T) {
 	s.Says(`reloaded: 1 worker\n(.*\n)*.*reloaded: 1 worker\n`)
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "page of a")
 	if said := s.Stderr.String(); strings.Count(said, "take effect after a restart") != 1 {
-		t.Errorf("what takes a restart is not said once:\n%s", said)
+		t.Errorf("the line about a restart is not there once:\n%s", said)
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 
 // An answer does not wait for the close() of its iterable, also when all calls
 // of close() until then were too quick to tell the loop before them. Inline
-// there is nobody else who could send it.
+// no other thread could send it.
 func TestAnswerBeforeClose(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "closing.py")

@@ -377,7 +377,7 @@ func TestBroadcastSlowReader(t *testing.T) {
 				t.Fatal("no client was closed")
 			}
 			total += 500000
-			fapwstest.Eventually(t, "who reads has it", func() bool { return got.Load() == total })
+			fapwstest.Eventually(t, "the clients that read have it", func() bool { return got.Load() == total })
 		}
 		end := room(s, "/room")
 		says(t, end, "thread end") // behind all that others have said

@@ -292,7 +292,7 @@ func TestHostLogOnAFullDisk(t *testing.T) {
 		}
 		fapwstest.FileSays(t, c.Dir+"/errors", "; lines are kept in memory while there is room\n")
 		old := 0
-		fapwstest.Eventually(t, "what has waited is there", func() bool {
+		fapwstest.Eventually(t, "the kept lines are there", func() bool {
 			lines := 0
 			for n := range old + 1 {
 				lines += strings.Count(textOf(t, oldName(one, n, old)), "\n")
@@ -353,10 +353,10 @@ func TestHostLogOfLinesWithoutEnd(t *testing.T) {
 		for _, seconds := range []string{"0.1", "0", "0"} { // the first text has to wait, and is written within its pause
 			asks(s, "one.lan", "/begins?"+seconds)
 			want += "begun " + seconds + x
-			fapwstest.Eventually(t, "what was said, as it was", func() bool { return textOf(t, one) == want })
+			fapwstest.Eventually(t, "the text, unchanged", func() bool { return textOf(t, one) == want })
 			asks(s, "one.lan", "/many?1,after")
 			want += "after 000000 " + x[:60] + "\n"
-			fapwstest.Eventually(t, "what was said after it", func() bool { return textOf(t, one) == want })
+			fapwstest.Eventually(t, "the later text", func() bool { return textOf(t, one) == want })
 		}
 		if text := textOf(t, folder+"/errors"); strings.Contains(text, "no space") {
 			t.Errorf("%s", text)

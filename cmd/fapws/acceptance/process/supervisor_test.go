@@ -110,7 +110,7 @@ func TestHUPHangs(t *testing.T) {
 	}
 }
 
-// Nobody is refused, and nothing fails, however often the code is reloaded.
+// No client is refused, and no request fails, however often the code is reloaded.
 func TestReloadsUnderLoad(t *testing.T) {
 	for _, c := range []struct {
 		name, path string

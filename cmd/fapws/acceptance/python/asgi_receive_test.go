@@ -90,8 +90,8 @@ func TestASGIReceive(t *testing.T) {
 	})
 }
 
-// What receive() returns may be awaited once, as a coroutine. Who waits in one of his own
-// gets an event of his own.
+// The result of receive() may be awaited once, as a coroutine. Tasks that wait side by side
+// each get an event of their own.
 func TestASGIReceiveInSeveralTasks(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/receive.py:app")

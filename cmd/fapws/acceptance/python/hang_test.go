@@ -37,7 +37,7 @@ func unblock(t *testing.T, folder string) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	// EPIPE: what was raised in the handler has ended it since it could be opened.
+	// EPIPE: the exception in the handler has ended it since it could be opened.
 	if _, err := f.Write([]byte{0}); err != nil && !errors.Is(err, syscall.EPIPE) {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ func TestDeferAndTimer(t *testing.T) {
 		fapwstest.Eventually(t, "a timer ticks while the server is idle", func() bool { return ticks() >= 3 })
 		s.Get("/later", 200)
 		if _, err := os.Stat(folder + "/later"); err == nil {
-			t.Error("the answer came after what was put off")
+			t.Error("the answer came after the postponed work")
 		}
 		s.Get("/forks", 200).Is(t, "0") // and this behind a call that waits
 		s.Get("/release", 200)
