@@ -194,7 +194,7 @@ func TestASGIFailures(t *testing.T) {
 func TestASGIChecksMessages(t *testing.T) {
 	same(t, asgi(t, "GET /wrong", "").body.String(), `TypeError: send(): a message must be a dict, not NoneType
 TypeError: send(): the message has no 'type'
-RuntimeError: send(): unexpected 'http.response.body': 'http.response.start' has to come first
+RuntimeError: send(): unexpected 'http.response.body': 'http.response.start' must come first
 ValueError: send(): unsupported message type 'http.response.trailers'
 ValueError: send(): unsupported message type 7
 TypeError: send(): 'http.response.start' has no 'status'

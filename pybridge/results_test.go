@@ -99,7 +99,7 @@ func TestFailures(t *testing.T) {
 		{"/none", "handler none returned None"},
 		{"/number", "handler number returned 7"},
 		{"/twice", "already called"},
-		{"/two_lengths", "two Content-Lengths"},
+		{"/two_lengths", "conflicting Content-Lengths 1 and 2"},
 		{"/header?X-A=a\\r\\nX-B:b", "control character"},
 		{"/header?X-A=a\\x00b", "control character"},
 		{"/header?X(A=b", "not a token"},
