@@ -296,7 +296,7 @@ func TestUpgradeHostile(t *testing.T) {
 		"large head":       {ok + "X: " + strings.Repeat("x", 100<<10), "502", "exceeds 65536 bytes"},
 		"interim":          {strings.Repeat("HTTP/1.1 102 Processing\r\n\r\n", 200), "502", "more than 100 responses of 1xx"},
 		"hangs":            {"hang", "504", "timeout"},
-		"status 99":        {"HTTP/1.1 099 X\r\n\r\n", "502", "the status 99"},
+		"status 99":        {"HTTP/1.1 099 X\r\n\r\n", "502", "status 99"},
 		"body of a 101":    {ok + "Content-Length: 100\r\nTransfer-Encoding: chunked\r\n\r\n", "101", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
