@@ -66,7 +66,11 @@ func (l *loop) closeAll() {
 	l.subscribers.Close()
 }
 
-func (l *loop) allGone() {
+// allGone is for the end of the last connection. The server has ended when the application knows of it, at the end of the batch.
+func (l *loop) allGone() { l.gone = true }
+
+// tellEnd tells Shutdown that all connections have gone.
+func (l *loop) tellEnd() {
 	select {
 	case <-l.drained:
 	default:

@@ -50,7 +50,8 @@ type loop struct {
 
 	ticking atomic.Bool // a tick is on its way
 
-	drained chan struct{} // closed when leaving and the last connection is gone
+	gone    bool          // leaving, and the last connection has gone
+	drained chan struct{} // closed at the end of the batch in which that was
 	ended   chan struct{} // closed by Close
 }
 
@@ -166,6 +167,9 @@ func (l *loop) endOfBatch(woken bool) {
 	if woken { // now that all others have had their turn
 		l.subscribers.Turn()
 		l.sockets.Turn()
+	}
+	if l.gone {
+		l.tellEnd()
 	}
 }
 

@@ -191,3 +191,39 @@ func TestConfigure(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// TestShutdownAfterLastInput: the end of the last WebSocket reaches its handler, for which a batch has to end, before the server has ended.
+func TestShutdownAfterLastInput(t *testing.T) {
+	a := newTalkApp()
+	told, passedOn := false, make(chan bool, 1)
+	a.ends = func(one *talk, _ uint16, _ string) {
+		told = true
+		one.end(false)
+	}
+	s := serveTalks(t, Config{}, a)
+	a.flushed = func() {
+		if !told {
+			return
+		}
+		told = false
+		select {
+		case <-s.loop.drained:
+			passedOn <- false
+		default:
+			passedOn <- true
+		}
+	}
+	c := s.socket(t)
+	ended := make(chan error, 1)
+	go func() { ended <- s.Shutdown(context.Background()) }()
+	if _, _, err := c.Receive(); err == nil {
+		t.Error("a message instead of the end")
+	}
+	c.Conn.Close()
+	if !<-passedOn {
+		t.Error("the server had ended when its application was told of the last input")
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}

@@ -38,7 +38,8 @@ type talkApp struct {
 	opened    func(*talk)                          // nil: accepts
 	message   func(*talk, exchange.Op, []byte)     // nil: echoes; it takes what it is given at once
 	ends      func(t *talk, code uint16, r string) // nil: ends
-	cancelled func(*talk)                          // besides
+	cancelled func(*talk)                          // in addition
+	flushed   func()                               // the end of a batch
 	handOver  func(*talk) bool                     // lets go of it
 	resumes   func(*talk)                          // before it is accepted
 	hold      bool                                 // it gives no credit by itself
@@ -135,7 +136,11 @@ func (a *talkApp) Deliver(in exchange.Input) {
 	}
 }
 
-func (a *talkApp) Flush() {}
+func (a *talkApp) Flush() {
+	if a.flushed != nil {
+		a.flushed()
+	}
+}
 
 func (a *talkApp) Next(p *exchange.Part) bool {
 	a.mu.Lock()
