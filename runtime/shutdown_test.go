@@ -200,7 +200,7 @@ func TestShutdownAfterLastInput(t *testing.T) {
 		told = true
 		one.end(false)
 	}
-	s := serveTalks(t, Config{}, a)
+	var s *testServer
 	a.flushed = func() {
 		if !told {
 			return
@@ -213,6 +213,7 @@ func TestShutdownAfterLastInput(t *testing.T) {
 			passedOn <- true
 		}
 	}
+	s = serveTalks(t, Config{}, a)
 	c := s.socket(t)
 	ended := make(chan error, 1)
 	go func() { ended <- s.Shutdown(context.Background()) }()
