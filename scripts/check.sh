@@ -11,8 +11,8 @@ test_go() { (cd "$root" && go test -timeout "$test_limit" -parallel 8 -ldflags "
 
 test_python() { (cd "$root/contrib" && "$python" -m unittest discover -q -s tests -t .); }
 
-# fuzz_one TARGET TIME PACKAGE. Where an input takes long, Go may call it a failure that time
-# was up while one was being tried, and names none; one that was found it always names.
+# fuzz_one TARGET TIME PACKAGE. TIME is as for -fuzztime: "60s", or "1000x" for so many inputs. Where an input takes long, Go
+# may call it a failure that time was up while one was being tried, and names none; one that was found it always names.
 fuzz_one() {
     local said status=0
     said=$(go test -timeout "$test_limit" -run '^$' -fuzz "^$1\$" -fuzztime "$2" "$3" 2>&1) || status=$?
@@ -31,7 +31,7 @@ test_build() {
     (cd "$root/scripts" && "$python" -m unittest -q fetch_go_test prose_test)
 }
 
-# test_fuzz TIME gives every fuzz target so much time.
+# test_fuzz TIME gives every fuzz target so much time, or so many inputs.
 test_fuzz() {
     local file target
     cd "$root"
@@ -53,19 +53,21 @@ test_race() {
     GORACE=$race_options test_go -race "${packages[@]}"
 }
 
-# test_watched FILE [TESTS] tests an executable with a detector in it from outside; the tests are clients and need none.
-# One mode is enough. It leaves out frameworks, which are written in Python, tests that count threads or memory, because
-# detectors reserve terabytes, and TESTS.
+# test_watched FILE TESTS [FOLDER...] tests an executable with a detector in it from outside; the tests are clients and need
+# none. One mode is enough. It leaves out frameworks, which are written in Python, tests that count threads or memory, because
+# detectors reserve terabytes, and TESTS. FOLDER is one of the acceptance tests; without any, all are run.
 test_watched() {
+    local folders=("${@:3}")
+    ((${#folders[@]})) || folders=(...)
     FAPWS_BIN=$1 FAPWS_ONLY_MODE=threads \
         test_go -skip "Flask|Django|Pyramid|Bottle|Falcon|ChunkedBodies|Routes|SteadyThreads|SupervisorKeepsNothing|TightLimits|LowLimitOfMemory${2:+|$2}" \
-        ./cmd/fapws/acceptance/...
+        "${folders[@]/#/./cmd/fapws/acceptance/}"
 }
 
-# test_race_whole tests an executable that looks for races.
+# test_race_whole [FOLDER...] tests an executable that looks for races.
 test_race_whole() {
     build_to "$root/build/race/fapws" -race
-    GORACE=$race_options test_watched "$root/build/race/fapws"
+    GORACE=$race_options test_watched "$root/build/race/fapws" '' "$@"
 }
 
 # test_sanitizer runs pybridge's tests with its C under AddressSanitizer. Python
@@ -142,9 +144,9 @@ word_test() {
     lint
     stage "Go tests" test_go ./...
     stage "Python tests" test_python
-    stage "short fuzz" test_fuzz 2s
+    stage "short fuzz" test_fuzz 1000x
     stage race test_race
-    stage "race, the whole server" test_race_whole
+    stage "race, the whole server" test_race_whole http live # the others with the word race: a cold run has 20 minutes
     stage "address sanitizer" test_sanitizer
     stage soak test_soak 200000
     stage "what build.sh decides" test_build
