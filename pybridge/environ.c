@@ -41,8 +41,8 @@ static const char *const key_text[KEYS] = {
     "wsgi.url_scheme", "HTTPS",       "REMOTE_USER", "AUTH_TYPE",    "wsgi.errors"};
 static PyObject *key[KEYS], *key_host;
 
-enum { T_EMPTY, T_ON, T_BASIC, T_HTTP10, T_HTTP11, T_METHODS, METHODS = 8, T_COUNT = T_METHODS + METHODS };
-static const char *const texts[T_COUNT] = {"",     "on",  "Basic",  "HTTP/1.0", "HTTP/1.1", "GET",  "POST",
+enum { T_EMPTY, T_ON, T_BASIC, T_HTTP10, T_HTTP11, T_HTTP2, T_METHODS, METHODS = 8, T_COUNT = T_METHODS + METHODS };
+static const char *const texts[T_COUNT] = {"",     "on",  "Basic",  "HTTP/1.0", "HTTP/1.1", "HTTP/2.0", "GET",  "POST",
                                            "HEAD", "PUT", "DELETE", "OPTIONS",  "PATCH",    "TRACE"};
 static PyObject *text[T_COUNT];
 
@@ -336,7 +336,7 @@ static PyObject *environ_of_fields(fapws_record *rec) {
 
 static int put_line(PyObject *env, fapws_record *rec) {
   if (fapws_put(env, key[K_METHOD], fapws_method(rec)) < 0 || put_target(env, rec) < 0) return -1;
-  return PyDict_SetItem(env, key[K_PROTOCOL], text[rec->minor ? T_HTTP11 : T_HTTP10]);
+  return PyDict_SetItem(env, key[K_PROTOCOL], text[T_HTTP10 + rec->version]);
 }
 
 /* The slot for a head with these fields, NULL if it is not for the cache: an absolute-form target sets HTTP_HOST, and a
@@ -420,7 +420,7 @@ PyObject *fapws_environ(fapws_record *rec, PyObject *cls, PyObject *input) {
 
 PyObject *fapws_request_line(fapws_record *rec) {
   PyObject *method = span_text(rec, rec->method), *target = span_text(rec, rec->target), *line = NULL;
-  if (method && target) line = PyUnicode_FromFormat("%U %U HTTP/1.%d", method, target, rec->minor);
+  if (method && target) line = PyUnicode_FromFormat("%U %U %U", method, target, text[T_HTTP10 + rec->version]);
   Py_XDECREF(method);
   Py_XDECREF(target);
   return line;

@@ -178,7 +178,8 @@ static fapws_record *receive_request(void) {
   rec->cap = q.data_len;
   rec->nfields = rec->fields_cap = q.nfields;
   rec->mount = q.mount;
-  rec->minor = (uint8_t)q.minor;
+  if (q.version > FAPWS_HTTP2) return NULL;
+  rec->version = (uint8_t)q.version;
   rec->method = q.method, rec->target = q.target, rec->query = q.query, rec->authority = q.authority,
   rec->path = q.path;
   rec->addr = q.addr, rec->port = q.port, rec->server_name = q.server_name, rec->server_port = q.server_port;

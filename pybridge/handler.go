@@ -370,7 +370,7 @@ func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 	rec.script_len = C.uint32_t(r.Script)
 	rec.size = C.int64_t(r.Size)
 	rec.spool = C.int32_t(r.Spool)
-	rec.minor = C.uint8_t(p.Minor)
+	rec.version = C.uint8_t(p.Version)
 	rec.head_only = boolByte(p.Head)
 	rec.has_length = boolByte(p.Body != http1.NoBody)
 	rec.chunked = boolByte(p.Body == http1.Chunked)

@@ -10,6 +10,9 @@
 
 #include "part.h"
 
+/* Versions of HTTP; same values as http1.Version. */
+enum { FAPWS_HTTP10, FAPWS_HTTP11, FAPWS_HTTP2 };
+
 /* Same layout as http1.Field; spans into record.data. */
 typedef struct {
   fapws_span name, value;
@@ -60,7 +63,8 @@ typedef struct fapws_record {
   uint32_t script_len;
   uint32_t head_len,
       peer_len; /* peer_len: bytes from addr that environ uses in addition to the head, without the port */
-  uint8_t minor, head_only, has_length, has_body, chunked;
+  uint8_t version; /* FAPWS_HTTP10 to FAPWS_HTTP2 */
+  uint8_t head_only, has_length, has_body, chunked;
   size_t body_off;
   int64_t size;  /* bytes of body */
   int32_t spool; /* descriptor of a body in a file, or -1; closed by the Python side */

@@ -28,7 +28,7 @@ static const char *const key_text[K_COUNT] = {"type",   "asgi",     "http_versio
                                               "path",   "raw_path", "query_string", "root_path",  "headers",
                                               "client", "server",   "state",        "extensions", "subprotocols"};
 static PyObject *key[K_COUNT];
-static PyObject *versions[2], *text_http, *text_get, *text_empty, *bytes_empty, *the_asgi, *the_extensions,
+static PyObject *versions[3], *text_http, *text_get, *text_empty, *bytes_empty, *the_asgi, *the_extensions,
     *name_pathsend;
 
 int fapws_scope_init(void) {
@@ -37,13 +37,14 @@ int fapws_scope_init(void) {
   text_get = PyUnicode_InternFromString("GET");
   versions[0] = PyUnicode_InternFromString("1.0");
   versions[1] = PyUnicode_InternFromString("1.1");
+  versions[2] = PyUnicode_InternFromString("2");
   text_http = PyUnicode_InternFromString("http");
   text_empty = PyUnicode_InternFromString("");
   bytes_empty = PyBytes_FromStringAndSize(NULL, 0);
   name_pathsend = PyUnicode_InternFromString("http.response.pathsend");
   the_extensions = PyDict_New();
   the_asgi = Py_BuildValue("{s:s,s:s}", "version", "3.0", "spec_version", "2.5");
-  return versions[0] && versions[1] && text_get && text_http && text_empty && bytes_empty && name_pathsend &&
+  return versions[0] && versions[1] && versions[2] && text_get && text_http && text_empty && bytes_empty && name_pathsend &&
                  the_extensions && the_asgi
              ? 0
              : -1;
@@ -171,7 +172,7 @@ static int put_line(PyObject *scope, const fapws_record *rec) {
   const char *path = at(rec, rec->path);
   size_t n = rec->path.len, root = rec->script_len, skip = fapws_the_pool.mounts[rec->mount].relative ? root : 0;
   if (fapws_put(scope, key[K_METHOD], fapws_method(rec)) < 0 ||
-      PyDict_SetItem(scope, key[K_HTTP_VERSION], versions[rec->minor != 0]) < 0)
+      PyDict_SetItem(scope, key[K_HTTP_VERSION], versions[rec->version]) < 0)
     return -1;
   PyObject *text = PyUnicode_DecodeUTF8(path + skip, (Py_ssize_t)(n - skip), "replace");
   if (text && skip && n == skip) Py_SETREF(text, PyUnicode_FromString("/"));

@@ -18,6 +18,8 @@ import (
 	"time"
 	"unsafe"
 
+	"fapws/runtime/http1"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -65,7 +67,7 @@ func (h *Handler) describe(rec *C.fapws_record) task {
 		serial: rec.serial,
 		ticket: int(rec.ticket),
 		since:  uint64(rec.since_ns),
-		line:   fmt.Sprintf("%s %s HTTP/1.%d", text(rec.method), text(rec.target), rec.minor),
+		line:   fmt.Sprintf("%s %s %s", text(rec.method), text(rec.target), http1.Version(rec.version)),
 		name:   h.nameOf(int(rec.mount)),
 		addr:   text(rec.addr),
 		port:   text(rec.port),

@@ -16,7 +16,6 @@ func (l *loop) makeRoom(v accept.Verdict) {
 	if live > 0 {
 		return
 	}
-	l.http.Trim()
 	l.sites.Trim()
 	l.sockets.Trim()
 	select {

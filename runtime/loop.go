@@ -11,7 +11,7 @@ import (
 	"fapws/runtime/eventloop"
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
-	"fapws/runtime/protocol/http1"
+	"fapws/runtime/protocol/http"
 	"fapws/runtime/protocol/sse"
 	"fapws/runtime/protocol/websocket"
 	"fapws/runtime/sites"
@@ -29,7 +29,7 @@ type loop struct {
 	debug int
 	paced bool // TCP connections are, unless we say otherwise: see listen.Paces
 
-	http      http1.Server
+	http      http.Server
 	conns     conn.Set // all of them, with the clock and the output that is gathered
 	wake      wake
 	accepting accept.Acceptor

@@ -17,7 +17,7 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
-	"fapws/runtime/protocol/http1"
+	"fapws/runtime/protocol/http"
 	"fapws/runtime/protocol/sse"
 	"fapws/runtime/protocol/websocket"
 	"fapws/runtime/sites"
@@ -110,7 +110,7 @@ func (s *Server) configure(cfg Config) {
 		MaxRequests: s.cfg.MaxRequests, OnMaxRequests: s.cfg.OnMaxRequests, NoWebSocketDeflate: s.cfg.NoWebSocketDeflate,
 		Debug: s.cfg.Debug, Answered: s.cfg.Answered, AccessLog: s.cfg.AccessLog, Log: s.cfg.Log, LogClient: s.cfg.LogClient,
 	})
-	s.loop.http.Configure(http1.Config{
+	s.loop.http.Configure(http.Config{
 		Limits: &s.cfg.Limits, HeadTimeout: s.cfg.HeadTimeout, BodyTimeout: s.cfg.BodyTimeout, BodyRate: s.cfg.BodyRate,
 		KeepAlive: s.cfg.KeepAlive, SpoolSize: s.cfg.SpoolSize, SpoolDir: s.cfg.SpoolDir,
 	})

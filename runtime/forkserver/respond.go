@@ -177,5 +177,5 @@ func (m *Mount) log(r *backend.Request, line string) {
 }
 
 func requestLine(r *backend.Request) string {
-	return fmt.Sprintf("%s %s HTTP/1.%d", r.Method(), r.Target(), r.Parsed.Minor)
+	return fmt.Sprintf("%s %s %s", r.Method(), r.Target(), r.Parsed.Version)
 }

@@ -38,12 +38,12 @@ const (
 
 // request is the first message to a child; len(fields) http1.Field and the data follow.
 type request struct {
-	Mount, Minor, Flags, Fields, HeadLen, DataLen, ScriptLen, PeerLen uint32
-	Method, Target, Query, Authority, Path                            http1.Span
-	Addr, Port, ServerName, ServerPort, Scheme, Host, User            http1.Span
-	ErrorLog                                                          http1.Span
-	Size                                                              int64
-	BodyOff, BodyLen                                                  uint64
+	Mount, Version, Flags, Fields, HeadLen, DataLen, ScriptLen, PeerLen uint32
+	Method, Target, Query, Authority, Path                              http1.Span
+	Addr, Port, ServerName, ServerPort, Scheme, Host, User              http1.Span
+	ErrorLog                                                            http1.Span
+	Size                                                                int64
+	BodyOff, BodyLen                                                    uint64
 }
 
 // Flags of a request.
@@ -58,7 +58,7 @@ const (
 func encode(r *backend.Request, mount int, errorLog string) (all []byte, spool *os.File, err error) {
 	p := r.Parsed
 	q := request{
-		Mount: uint32(mount), Minor: uint32(p.Minor), Fields: uint32(len(p.Fields)), HeadLen: uint32(len(r.Head)),
+		Mount: uint32(mount), Version: uint32(p.Version), Fields: uint32(len(p.Fields)), HeadLen: uint32(len(r.Head)),
 		ScriptLen: uint32(r.Script), Size: r.Size,
 		Method: p.Method, Target: p.Target, Query: p.Query, Authority: p.Authority,
 	}

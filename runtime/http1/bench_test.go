@@ -70,10 +70,10 @@ func BenchmarkAppendHead(b *testing.B) {
 		name string
 		r    Response
 	}{
-		{"hello", Response{Status: 200, Length: 13, Type: "text/html; charset=utf-8", Minor: 1, KeepAlive: true}},
-		{"json", Response{Status: 200, Length: 4096, Minor: 1, KeepAlive: true, Fields: []byte(
+		{"hello", Response{Status: 200, Length: 13, Type: "text/html; charset=utf-8", Version: HTTP11, KeepAlive: true}},
+		{"json", Response{Status: 200, Length: 4096, Version: HTTP11, KeepAlive: true, Fields: []byte(
 			"Content-Type: application/json\r\nCache-Control: no-store\r\nX-A: 1\r\nX-B: 2\r\nX-C: 3\r\n")}},
-		{"notfound", Response{Status: 404, Length: 10, Type: "text/plain; charset=utf-8", Minor: 1, KeepAlive: true}},
+		{"notfound", Response{Status: 404, Length: 10, Type: "text/plain; charset=utf-8", Version: HTTP11, KeepAlive: true}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			dst := make([]byte, 0, 1024)

@@ -29,7 +29,7 @@ func (r *Request) framing(head []byte) error {
 			if err := coding.add(value); err != nil {
 				return err
 			}
-		case equalFold(name, "expect") && r.Minor > 0: // RFC 9110 §10.1.1: ignored in HTTP/1.0
+		case equalFold(name, "expect") && r.Version > HTTP10: // RFC 9110 §10.1.1: ignored in HTTP/1.0
 			if !equalFold(value, "100-continue") {
 				return errExpectation
 			}
@@ -46,7 +46,7 @@ func (r *Request) framing(head []byte) error {
 		if length != nil {
 			return errLengthAndCoding
 		}
-		if r.Minor == 0 {
+		if r.Version == HTTP10 {
 			return errCodingOn10
 		}
 		if err := coding.end(); err != nil {

@@ -83,8 +83,8 @@ func compareHeads(t *testing.T, r *Request, head []byte, std *http.Request) {
 		host = decodedHost(t, string(r.Authority.In(head)))
 	}
 	same("host", host, std.Host)
-	if (r.Minor > 0) != std.ProtoAtLeast(1, 1) {
-		t.Fatalf("%q: HTTP/1.%d, net/http %s", head, r.Minor, std.Proto)
+	if (r.Version > HTTP10) != std.ProtoAtLeast(1, 1) {
+		t.Fatalf("%q: %s, net/http %s", head, r.Version, std.Proto)
 	}
 	if r.KeepAlive == std.Close && std.ProtoAtLeast(1, 0) {
 		t.Fatalf("%q: keep-alive %v, net/http close %v", head, r.KeepAlive, std.Close)

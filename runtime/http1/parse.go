@@ -30,12 +30,12 @@ func (r *Request) Parse(buf []byte, lim *Limits) (n int, err error) {
 		return 0, errNoRequest
 	}
 	resumed := r.Resume != Resume{}
-	err = r.lines(head, lim)
+	err = r.lines(head, lim, false)
 	if err == nil && resumed {
 		// The lines before Resume were judged in earlier calls, but what they
 		// say was not kept. Twice in all is still O(n).
 		r.Resume = Resume{}
-		err = r.lines(head, lim)
+		err = r.lines(head, lim, false)
 	}
 	if err == ErrNeedMore {
 		return 0, err
@@ -47,9 +47,20 @@ func (r *Request) Parse(buf []byte, lim *Limits) (n int, err error) {
 	return start + r.HeadLen, nil
 }
 
+// ParseHTTP2 reads the head of a request of HTTP/2 that was given the form of HTTP/1: its request line says HTTP/2.0, and it is whole.
+// The rules and the limits are those of Parse, which refuses this version. The error is a *StatusError.
+func (r *Request) ParseHTTP2(head []byte, lim *Limits) error {
+	r.Resume = Resume{}
+	err := r.lines(head, lim, true)
+	if err == ErrNeedMore {
+		return errNoRequest
+	}
+	return err
+}
+
 // lines goes over the lines of head from r.Resume on. At the empty line it
-// sets r.HeadLen and, if it began with the first line, completes r.
-func (r *Request) lines(head []byte, lim *Limits) error {
+// sets r.HeadLen and, if it began with the first line, completes r. http2 says that its version is HTTP/2.0.
+func (r *Request) lines(head []byte, lim *Limits, http2 bool) error {
 	maxLine := orDefault(lim.RequestLine, DefaultRequestLine)
 	maxField := orDefault(lim.FieldLine, DefaultFieldLine)
 	maxHead := orDefault(lim.Head, DefaultHead)
@@ -72,7 +83,7 @@ func (r *Request) lines(head []byte, lim *Limits) error {
 		if eol-1 > min(maxLine, maxHead) {
 			return errLineTooLong
 		}
-		if err := r.requestLine(head[:eol]); err != nil {
+		if err := r.requestLine(head[:eol], http2); err != nil {
 			return err
 		}
 		pos = eol + 1
@@ -133,14 +144,14 @@ func (r *Request) complete(head []byte, k *known) error {
 		if k.hosts > 1 {
 			return errManyHosts // RFC 9112 §3.2
 		}
-		if r.Minor > 0 {
+		if r.Version > HTTP10 {
 			return errNoHost // RFC 9112 §3.2
 		}
 	} else if h := r.Host.In(head); len(h) > 0 && !ValidHost(h) {
 		return errHost
 	}
 	// RFC 9112 §9.3: close wins, then the version decides.
-	r.KeepAlive = !k.close && (r.Minor > 0 || k.keepAlive)
+	r.KeepAlive = !k.close && (r.Version > HTTP10 || k.keepAlive)
 	r.Upgrade = k.upgrade
 	if k.body {
 		return r.framing(head)

@@ -19,7 +19,7 @@ func describe(r *Request, head []byte) string {
 	part("query", r.Query)
 	part("authority", r.Authority)
 	part("host", r.Host)
-	fmt.Fprintf(&b, " 1.%d", r.Minor)
+	b.WriteString(" " + r.Version.String()[5:])
 	switch r.Body {
 	case Sized:
 		fmt.Fprintf(&b, " sized=%d", r.Length)

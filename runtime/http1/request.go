@@ -26,6 +26,19 @@ const (
 	UntilClose         // responses only: the end of the connection ends the body
 )
 
+// Version is a version of HTTP.
+type Version uint8
+
+// The versions. A request of HTTP/2 is parsed from a head of the form of HTTP/1 that its fields were put into: see ParseHTTP2.
+const (
+	HTTP10 Version = iota
+	HTTP11
+	HTTP2
+)
+
+// String returns the version as request lines have it.
+func (v Version) String() string { return [...]string{"HTTP/1.0", "HTTP/1.1", "HTTP/2.0"}[v] }
+
 // Request is a parsed request head. Its spans are offsets into the head
 // itself, which begins with the first byte of the method: after a Parse that
 // returned n, the head is buf[n-HeadLen : n]. The zero value is ready for use
@@ -42,13 +55,13 @@ type Request struct {
 	HeadLen   int   // length of the head with its empty line, without leading CRLFs consumed (see Parse)
 	Length    int64 // Content-Length when Body == Sized, else 0
 	Body      Framing
-	Minor     uint8 // HTTP/1.Minor, 0 or 1
-	KeepAlive bool  // as the client has asked: version and Connection field
-	Upgrade   bool  // Connection lists "upgrade" (RFC 9110 §7.8)
-	Expect100 bool  // Expect: 100-continue on HTTP/1.1 with a body
-	Head      bool  // method is HEAD
-	Safe      bool  // method is GET, HEAD, OPTIONS or TRACE (RFC 9110 §9.2.1)
-	Plain     bool  // Path is its own canonical form (see ResolvePath): it has no "%", no backslash, no "//" and no "/."
+	Version   Version
+	KeepAlive bool // as the client has asked: version and Connection field
+	Upgrade   bool // Connection lists "upgrade" (RFC 9110 §7.8)
+	Expect100 bool // Expect: 100-continue on HTTP/1.1 with a body
+	Head      bool // method is HEAD
+	Safe      bool // method is GET, HEAD, OPTIONS or TRACE (RFC 9110 §9.2.1)
+	Plain     bool // Path is its own canonical form (see ResolvePath): it has no "%", no backslash, no "//" and no "/."
 
 	// Resume is where Parse goes on after ErrNeedMore. A Request that serves
 	// one connection needs no care; one that is shared by connections must be

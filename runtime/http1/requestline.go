@@ -9,11 +9,12 @@ const maxMethod = 32
 const (
 	version11 = uint64('H') | 'T'<<8 | 'T'<<16 | 'P'<<24 | '/'<<32 | '1'<<40 | '.'<<48 | '1'<<56
 	version10 = version11 - 1<<56
+	version20 = version11 + 1<<40 - 1<<56
 )
 
 // requestLine parses "method SP request-target SP HTTP-version CR" (RFC 9112
 // §3) at the start of the head; line ends before the LF.
-func (r *Request) requestLine(line []byte) error {
+func (r *Request) requestLine(line []byte, http2 bool) error {
 	if line[len(line)-1] != '\r' {
 		return errBareLF
 	}
@@ -31,16 +32,20 @@ func (r *Request) requestLine(line []byte) error {
 	if m > maxMethod {
 		return errMethodTooLong
 	}
-	switch v := binary.LittleEndian.Uint64(line[version:]); v {
-	case version11:
-		r.Minor = 1
-	case version10:
+	switch v := binary.LittleEndian.Uint64(line[version:]); {
+	case http2:
+		if v != version20 {
+			return errVersion
+		}
+		r.Version = HTTP2
+	case v == version11:
+		r.Version = HTTP11
+	case v == version10:
 	default:
-		minor, err := otherVersion(line[version:])
-		if err != nil {
+		if err := otherVersion(line[version:]); err != nil {
 			return err
 		}
-		r.Minor = minor
+		r.Version = HTTP11
 	}
 	r.Method = Span{0, uint32(m)}
 	options := false
@@ -59,14 +64,14 @@ func (r *Request) requestLine(line []byte) error {
 
 // otherVersion judges "HTTP/" DIGIT "." DIGIT but 1.0 and 1.1. A higher minor
 // version is answered as 1.1 (RFC 9110 §2.5).
-func otherVersion(v []byte) (minor uint8, err error) {
+func otherVersion(v []byte) error {
 	if string(v[:5]) != "HTTP/" || v[5] < '0' || v[5] > '9' || v[6] != '.' || v[7] < '0' || v[7] > '9' {
-		return 0, errVersionSyntax
+		return errVersionSyntax
 	}
 	if v[5] != '1' {
-		return 0, errVersion
+		return errVersion
 	}
-	return 1, nil
+	return nil
 }
 
 // target parses line[pos:end], one of the forms of RFC 9112 §3.2.

@@ -7,15 +7,15 @@ const Continue = "HTTP/1.1 100 Continue\r\n\r\n"
 
 // Response is what AppendHead needs to know. It trusts the bytes it is given.
 type Response struct {
-	Status    int    // 100..999
-	Reason    []byte // empty: the registered phrase
-	Fields    []byte // "Name: value\r\n" ..., without Content-Length, Transfer-Encoding, Connection, Keep-Alive
-	Length    int64  // bytes of the body, -1 if not known
-	Type      string // Content-Type to add, "" for none; not added where there can be no body
-	HasDate   bool   // Fields has Date
-	HasServer bool   // Fields has Server
-	Minor     uint8  // Request.Minor of the request
-	Head      bool   // Request.Head of the request
+	Status    int     // 100..999
+	Reason    []byte  // empty: the registered phrase
+	Fields    []byte  // "Name: value\r\n" ..., without Content-Length, Transfer-Encoding, Connection, Keep-Alive
+	Length    int64   // bytes of the body, -1 if not known
+	Type      string  // Content-Type to add, "" for none; not added where there can be no body
+	HasDate   bool    // Fields has Date
+	HasServer bool    // Fields has Server
+	Version   Version // Request.Version of the request
+	Head      bool    // Request.Head of the request
 
 	// KeepAlive asks to keep the connection; AppendHead clears it if the end
 	// of the body can only be told by closing.
@@ -82,7 +82,7 @@ func (t *Template) AppendHead(dst []byte, r *Response) []byte {
 	switch {
 	case !r.KeepAlive:
 		dst = append(dst, "Connection: close\r\n\r\n"...)
-	case r.Minor == 0: // RFC 9112 §9.3: it expects close unless told otherwise
+	case r.Version == HTTP10: // RFC 9112 §9.3: it expects close unless told otherwise
 		dst = append(dst, "Connection: keep-alive\r\n\r\n"...)
 	default:
 		dst = append(dst, '\r', '\n')
@@ -111,7 +111,7 @@ func (r *Response) appendFraming(dst []byte) []byte {
 		dst = append(dst, "Content-Length: "...)
 		dst = strconv.AppendInt(dst, r.Length, 10)
 		dst = append(dst, '\r', '\n')
-	case r.Minor > 0:
+	case r.Version > HTTP10:
 		r.Body = Chunked
 		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
 	default:

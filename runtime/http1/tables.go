@@ -99,3 +99,6 @@ func trim(b []byte) []byte {
 	}
 	return b
 }
+
+// IsTokenByte reports whether names of fields may have c (RFC 9110 §5.6.2).
+func IsTokenByte(c byte) bool { return class[c]&isToken != 0 }

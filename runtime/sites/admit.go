@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"fapws/runtime/exchange"
+	wire "fapws/runtime/http1"
 	"fapws/runtime/protocol/http1"
 )
 
@@ -21,7 +22,7 @@ func (s *Sites) admit(x *Exchange) {
 			return
 		}
 		var err error
-		switch r.Socket, err = x.DetachSocket(); {
+		switch r.Socket, err = x.client.DetachSocket(); {
 		case errors.Is(err, http1.ErrAhead):
 			x.Refuse(exchange.Reply{Status: 400, Text: err.Error(), Close: true})
 			return
@@ -54,5 +55,5 @@ func (s *Sites) ask(x *Exchange) *exchange.Request {
 // WebSocket (RFC 6455 §4.1).
 func wantsDetachedSocket(x *Exchange) bool {
 	req := &x.req.parsed
-	return req.Minor > 0 && !x.req.hasBody() && string(req.Method.In(x.req.Head)) == "GET" && wantsWebSocket(x)
+	return req.Version > wire.HTTP10 && !x.req.hasBody() && string(req.Method.In(x.req.Head)) == "GET" && wantsWebSocket(x)
 }

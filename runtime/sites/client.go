@@ -28,7 +28,7 @@ type Client struct {
 
 var _ conn.Protocol = (*Client)(nil)
 
-// clientOf returns the client whose connection c is. It speaks HTTP/1.
+// clientOf returns the client whose connection c is.
 func clientOf(c *conn.Conn) *Client { return c.Protocol().(*Client) }
 
 // Account implements conn.Protocol. Output for a subrequest is counted for the client that it was made for.

@@ -1,9 +1,9 @@
-// Package sites has the sites of a server: names of hosts, mounts that bind paths to sources, and rules. For each exchange of
-// HTTP/1 it decides which mount answers, checks passwords and addresses, has the source start, and writes the access log.
+// Package sites has the sites of a server: names of hosts, mounts that bind paths to sources, and rules. For each exchange
+// it decides which mount answers, checks passwords and addresses, has the source start, and writes the access log.
 //
-// Sites is the Host of package protocol/http1 (host.go). Exchange and Client embed those of that package, and add what a
-// site has to know of them. All methods must be called on the event loop, unless they say otherwise. Start reading at site.go,
-// host.go and decide.go.
+// Sites is the Host of package protocol/http (host.go). Exchange embeds the one of that package, and Client a connection of
+// protocol/http1, and they add what a site has to know of them. All methods must be called on the event loop, unless they say
+// otherwise. Start reading at site.go, host.go and decide.go.
 //
 // The request and the decision so far are in request.go. Two results come from beside the loop, and a Decision of package route
 // asks for them (NeedsLookup, NeedsPassword): whether a file exists and whether a password is right. Other exchanges wait for

@@ -4,7 +4,7 @@ import (
 	"fapws/runtime/accesslog"
 	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
-	"fapws/runtime/protocol/http1"
+	"fapws/runtime/protocol/http"
 	"fapws/runtime/protocol/tunnel"
 	"fapws/runtime/protocol/websocket"
 )
@@ -12,7 +12,7 @@ import (
 // Exchange is a request with its response, and everything that the server has to know of it. The protocol knows its connection. It is Sink and Server of the
 // exchange.Exchange in it.
 type Exchange struct {
-	http1.Exchange
+	http.Exchange
 	s *Sites
 	routed
 }
@@ -43,8 +43,8 @@ var (
 // of returns the Exchange that x is part of.
 func of(x *exchange.Exchange) *Exchange { return x.Server.(*Exchange) }
 
-// ofHTTP is of for an exchange of HTTP/1.
-func ofHTTP(x *http1.Exchange) *Exchange { return x.Server.(*Exchange) }
+// ofHTTP is of for an exchange of package protocol/http.
+func ofHTTP(x *http.Exchange) *Exchange { return x.Server.(*Exchange) }
 
 // Send implements exchange.Sink.
 func (x *Exchange) Send(p *exchange.Part) {
@@ -66,7 +66,7 @@ func (x *Exchange) Reply(r exchange.Reply) {
 		s.tracef("%s gets %d: %s", c, r.Status, r.Text)
 	}
 	if s := x.socket; s != nil && s.HasConn() { // it is open for its client
-		x.Leave()
+		x.client.Leave(&x.Exchange)
 		x.End()
 		s.NotResumed()
 		return

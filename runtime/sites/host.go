@@ -4,19 +4,20 @@ import (
 	"time"
 
 	"fapws/runtime/accesslog"
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/filter/header"
-	"fapws/runtime/protocol/http1"
+	"fapws/runtime/protocol/http"
 )
 
-// httpHost is Sites as connections of HTTP/1 need them. It implements Host of package protocol/http1.
+// httpHost is Sites as connections of HTTP need them. It implements Host of package protocol/http.
 type httpHost struct {
 	s    *Sites
 	next *request            // memory for the next request
 	logs []*accesslog.Record // spare ones
 }
 
-func (h *httpHost) New() *http1.Exchange {
+func (h *httpHost) New() *http.Exchange {
 	x := &Exchange{s: h.s}
 	x.Sink, x.Server = x, x
 	return &x.Exchange
@@ -29,7 +30,7 @@ func (h *httpHost) Request() *exchange.Request {
 	return &h.next.handed
 }
 
-func (h *httpHost) Decide(inner *http1.Exchange) {
+func (h *httpHost) Decide(inner *http.Exchange) {
 	s, q, x := h.s, h.next, ofHTTP(inner)
 	s.begins(x, clientOf(x.Conn()), q)
 	s.dispatch(x)
@@ -40,12 +41,12 @@ func (h *httpHost) Decide(inner *http1.Exchange) {
 	}
 }
 
-func (h *httpHost) Resume(x *http1.Exchange) { h.s.decide(ofHTTP(x)) }
-func (h *httpHost) Keep(x *http1.Exchange)   { ofHTTP(x).req.keep() }
-func (h *httpHost) Forget(x *http1.Exchange) { ofHTTP(x).req = nil }
+func (h *httpHost) Resume(x *http.Exchange) { h.s.decide(ofHTTP(x)) }
+func (h *httpHost) Keep(x *http.Exchange)   { ofHTTP(x).req.keep() }
+func (h *httpHost) Forget(x *http.Exchange) { ofHTTP(x).req = nil }
 
 // Malformed has the first site answer.
-func (h *httpHost) Malformed(inner *http1.Exchange, received []byte) {
+func (h *httpHost) Malformed(inner *http.Exchange, received []byte) {
 	s, x := h.s, ofHTTP(inner)
 	x.belongs(clientOf(x.Conn()))
 	if len(s.table.sites) > 0 {
@@ -54,14 +55,14 @@ func (h *httpHost) Malformed(inner *http1.Exchange, received []byte) {
 	s.noteMalformed(x, received)
 }
 
-func (h *httpHost) Substituted(inner, by *http1.Exchange) {
+func (h *httpHost) Substituted(inner, by *http.Exchange) {
 	x, y := ofHTTP(inner), ofHTTP(by)
 	x.leaveSocket()
 	y.client, y.log, y.quiet, y.rules, y.html = x.client, x.log, x.quiet, x.rules, x.html
 	x.log = nil
 }
 
-func (h *httpHost) Canceled(inner *http1.Exchange) {
+func (h *httpHost) Canceled(inner *http.Exchange) {
 	x := ofHTTP(inner)
 	x.leaveSocket()
 	if q := x.req; q != nil && q.check != nil {
@@ -69,7 +70,7 @@ func (h *httpHost) Canceled(inner *http1.Exchange) {
 	}
 }
 
-func (h *httpHost) Ended(inner *http1.Exchange) {
+func (h *httpHost) Ended(inner *http.Exchange) {
 	x := ofHTTP(inner)
 	if h.s.timed {
 		h.s.account(x)
@@ -93,15 +94,15 @@ func (h *httpHost) record() *accesslog.Record {
 	return e
 }
 
-func (h *httpHost) Edits(x *http1.Exchange) header.Edits { return ofHTTP(x).rules.edits() }
+func (h *httpHost) Edits(x *http.Exchange) header.Edits { return ofHTTP(x).rules.edits() }
 
-func (h *httpHost) HeadSent(x *http1.Exchange, head []byte) {
+func (h *httpHost) HeadSent(x *http.Exchange, head []byte) {
 	if e := ofHTTP(x).log; e != nil {
 		e.NoteResponse(head)
 	}
 }
 
-func (h *httpHost) Upgrade(inner *http1.Exchange, p *exchange.Part) (taken bool) {
+func (h *httpHost) Upgrade(inner *http.Exchange, p *exchange.Part) (taken bool) {
 	s, x := h.s, ofHTTP(inner)
 	if p.Head.Tunnel != nil {
 		s.openTunnel(x, p)
@@ -110,8 +111,8 @@ func (h *httpHost) Upgrade(inner *http1.Exchange, p *exchange.Part) (taken bool)
 	return x.socket != nil && x.acceptSocket(p)
 }
 
-func (h *httpHost) Account(x *http1.Exchange) string { return accountOf(ofHTTP(x).peer) }
-func (h *httpHost) Arrived(c *http1.Conn)            { h.s.host.Arrived(clientOf(&c.Conn)) }
+func (h *httpHost) Account(x *http.Exchange) string { return accountOf(ofHTTP(x).peer) }
+func (h *httpHost) Arrived(c *conn.Conn)            { h.s.host.Arrived(clientOf(c)) }
 
 func (h *httpHost) Delivered() { h.s.host.Delivered() }
 

@@ -6,7 +6,7 @@ import (
 	"fapws/runtime/accesslog"
 	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
-	"fapws/runtime/protocol/http1"
+	"fapws/runtime/protocol/http"
 	"fapws/runtime/route"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
@@ -127,6 +127,6 @@ func (m *Mount) Timeout() time.Duration {
 }
 
 // answerer returns what answers at a mount.
-func (m *Mount) answerer() http1.Answerer {
-	return http1.Answerer{Source: m.Source, Streams: m.Streams, Bulky: m.bulky}
+func (m *Mount) answerer() http.Answerer {
+	return http.Answerer{Source: m.Source, Streams: m.Streams, Bulky: m.bulky}
 }

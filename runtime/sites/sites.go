@@ -12,6 +12,7 @@ import (
 	"fapws/runtime/exchange"
 	wire "fapws/runtime/http1"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/protocol/http"
 	"fapws/runtime/protocol/http1"
 	"fapws/runtime/protocol/tunnel"
 	"fapws/runtime/protocol/websocket"
@@ -54,7 +55,8 @@ type Config struct {
 // Sites are the sites of a server. All methods must be called on the event loop, unless they say otherwise.
 type Sites struct {
 	host     Host
-	http     *http1.Server
+	http     *http.Server
+	http1    http1.Server
 	set      *conn.Set
 	sockets  *websocket.Sockets
 	cfg      Config
@@ -77,8 +79,9 @@ type Table struct {
 }
 
 // Init makes s ready: it becomes the Host of server, whose connections are in set. name is the value of the field Server of responses.
-func (s *Sites) Init(h Host, server *http1.Server, set *conn.Set, sockets *websocket.Sockets, name string) {
+func (s *Sites) Init(h Host, server *http.Server, set *conn.Set, sockets *websocket.Sockets, name string) {
 	s.host, s.http, s.set, s.sockets = h, server, set, sockets
+	s.http1.Server = server
 	s.table = new(Table)
 	s.deciding = httpHost{s: s, next: newRequest()}
 	server.Init(&s.deciding, set, name)
@@ -152,7 +155,10 @@ func (s *Sites) consider(site *Site) {
 func (s *Sites) Served() int64 { return s.served }
 
 // Trim gives memory back when no client is connected.
-func (s *Sites) Trim() { s.tunnels = tunnel.Buffers{} } // they are large
+func (s *Sites) Trim() {
+	s.http1.Trim()
+	s.tunnels = tunnel.Buffers{} // they are large
+}
 
 // NewClient makes a connection of a socket, which it owns. behind says that a header of the PROXY protocol comes first if the
 // client is a proxy that has to send one.
@@ -161,7 +167,7 @@ func (s *Sites) NewClient(fd int, local, remote net.Addr, behind bool) *Client {
 	if c.proxy != nil && !behind {
 		c.proxy.awaits = false
 	}
-	c.Attach(s.http)
+	c.Attach(&s.http1)
 	c.Init(fd, local, remote)
 	return c
 }
@@ -171,11 +177,11 @@ func (s *Sites) NewClient(fd int, local, remote net.Addr, behind bool) *Client {
 func (s *Sites) NewSubrequest(fd int, o *exchange.Origin) *Client {
 	peer := o.Peer
 	c := &Client{s: s, peer: &peer, subrequest: o}
-	c.Internal = true
+	c.SetInternal()
 	if o.Root != "" {
 		c.proxy = &trustedProxy{root: o.Root}
 	}
-	c.Attach(s.http)
+	c.Attach(&s.http1)
 	c.Init(fd, &net.UnixAddr{Net: "unix"}, &net.UnixAddr{Net: "unix"})
 	return c
 }

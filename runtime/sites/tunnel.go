@@ -54,7 +54,7 @@ func (s *Sites) openTunnel(x *Exchange, p *exchange.Part) {
 	head := len(first)
 	first = append(first, p.Head.Tunnel.Ahead...)
 	x.tunnel = t
-	x.EndHTTP()
+	c.EndHTTP(&x.Exchange)
 	p.Owner.Release(p) // the exchange goes on until the tunnel has ended
 	x.Source = exchange.Memory{}
 	t.Begin(first, head)
@@ -63,7 +63,7 @@ func (s *Sites) openTunnel(x *Exchange, p *exchange.Part) {
 // tunnelHead returns the head of the answer, with what rules add to it.
 func (s *Sites) tunnelHead(x *Exchange, p *exchange.Part) []byte {
 	r := http1.Response{
-		Status: p.Head.Status, Reason: p.Head.Reason, Minor: 1, KeepAlive: true, Length: -1,
+		Status: p.Head.Status, Reason: p.Head.Reason, Version: http1.HTTP11, KeepAlive: true, Length: -1,
 		Fields: p.Head.Fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer,
 	}
 	return x.AppendHead(nil, &r)

@@ -41,7 +41,7 @@ func (s *Sites) handshake(x *Exchange) {
 	}
 	socket := x.socket
 	x.Req.WebSocket = true
-	x.SubmitUpgrade(q.mount.answerer())
+	x.client.SubmitUpgrade(&x.Exchange, q.mount.answerer())
 	if socket != nil && x.socket == socket {
 		socket.Await()
 	}
@@ -60,7 +60,7 @@ func (x *Exchange) acceptSocket(p *exchange.Part) bool {
 	}
 	heads := &sites.http.Heads
 	heads.Fields = append(s.AppendFields(heads.Fields[:0], p.Head.Subprotocol), p.Head.Fields...)
-	x.SwitchProtocols(&wire.Response{Status: 101, Minor: 1, KeepAlive: true, Length: -1, Fields: heads.Fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer})
+	x.client.SwitchProtocols(&x.Exchange, &wire.Response{Status: 101, Version: wire.HTTP11, KeepAlive: true, Length: -1, Fields: heads.Fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer})
 	if x.peer == c.peer { // an idle WebSocket does not keep it: Client makes it again for Account
 		x.peer, c.peer = nil, nil
 	}
@@ -118,13 +118,13 @@ func (s *Sites) ResumeSocket(d *protocol.State, fd int) (*protocol.Socket, error
 	x := ofHTTP(c.NewExchange(&q.handed))
 	s.begins(x, c, q)
 	if !s.findSocket(x, string(d.Group)) {
-		x.Leave()
+		c.Leave(&x.Exchange)
 		x.End()
 		return nil, errOtherMount
 	}
 	s.host.Open(c)
 	if c.State() == http1.StateClosed { // it could not be watched, or the server stops
-		x.Leave()
+		c.Leave(&x.Exchange)
 		x.End()
 		return nil, nil
 	}
@@ -144,9 +144,9 @@ func (s *Sites) ResumeSocket(d *protocol.State, fd int) (*protocol.Socket, error
 	x.socket = socket
 	r := s.ask(x)
 	r.WebSocket, r.Resumed = true, &exchange.Resumed{Subprotocol: d.Subprotocol, Data: d.Data}
-	x.SubmitUpgrade(q.mount.answerer())
+	x.client.SubmitUpgrade(&x.Exchange, q.mount.answerer())
 	if x.socket == socket { // else the handler takes no more
-		x.Leave()
+		c.Leave(&x.Exchange)
 	}
 	return socket, nil
 }

@@ -54,7 +54,7 @@ func Asked(r *http1.Request, head []byte) bool {
 // deflate: compression may be agreed on.
 func Check(r *http1.Request, head []byte, deflate bool) (h Handshake, refusal *Refusal) {
 	switch {
-	case r.Minor < 1:
+	case r.Version < http1.HTTP11:
 		return h, refuseVersion1
 	case string(r.Method.In(head)) != "GET":
 		return h, refuseMethod

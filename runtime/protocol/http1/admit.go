@@ -1,111 +1,122 @@
 package http1
 
 import (
-	"fapws/runtime/exchange"
+	"fapws/runtime/conn"
 	"fapws/runtime/http1"
+	"fapws/runtime/protocol/http"
 )
 
-// Answerer is a source, and its properties that count before it starts.
-type Answerer struct {
-	Source  exchange.Source
-	Streams bool // it takes requests whose body has not arrived: exchange.Request.More
-	Bulky   bool // it may answer with any size before the loop knows
-}
-
-// Admit has x, which is being decided about, answered by a, when its body has arrived.
-func (x *Exchange) Admit(a Answerer) {
-	s, r, req := x.s, x.Req, x.Req.Parsed
+// Admit implements http.Carrier.
+func (c *Conn) Admit(x *http.Exchange, a http.Answerer) {
+	s, r, req := c.s, x.Req, x.Req.Parsed
 	size := int64(0)
 	if hasBody(req) {
 		if req.Body == http1.Chunked || req.Length > int64(len(s.rest)) {
 			if a.Streams {
-				x.streamBody(a)
+				c.streamBody(x, a)
 			} else {
-				x.collectBody(a)
+				c.collectBody(x, a)
 			}
 			return
 		}
-		if size = req.Length; TooLarge(size, x.MaxBody) {
-			x.Refuse(bodyTooBig)
+		if size = req.Length; http.TooLarge(size, x.MaxBody) {
+			x.Refuse(http.BodyTooBig)
 			return
 		}
 		r.Body = s.rest[:size]
 	}
 	r.Size = size
 	s.rest = s.rest[size:]
-	x.submit(a)
+	x.Submit(a)
 }
 
 // SubmitUpgrade has x, which is being decided about and asks for another protocol, answered by a. Later input of the connection waits
 // for the answer: it may be of the other protocol.
-func (x *Exchange) SubmitUpgrade(a Answerer) {
-	x.conn.setState(StateWaiting)
-	x.submit(a)
+func (c *Conn) SubmitUpgrade(x *http.Exchange, a http.Answerer) {
+	c.setState(StateWaiting)
+	x.Submit(a)
 }
 
-// Start has x, which is being decided about, answered by source, which takes no body.
-func (x *Exchange) Start(source exchange.Source) {
-	x.Source = source
-	x.skipBody()
-	source.Start(&x.Exchange)
-}
-
-// submit hands x over to a.
-func (x *Exchange) submit(a Answerer) {
-	c, r := x.conn, x.Req
-	x.phase = answering
-	// That of a chunked body is without its framing; of one that is streamed the rest is added as it comes.
-	if x.Received += r.Size; r.More {
-		x.Received += int64(len(r.Body)) - r.Size
-	}
-	x.detached = r.Socket != 0
+// Submitting implements http.Carrier.
+func (c *Conn) Submitting(x *http.Exchange, a http.Answerer) {
+	r := x.Req
+	x.Detached = r.Socket != 0
 	if c.body == nil && !x.KeepAlive && !r.WebSocket {
 		c.setState(StateEnding)
 	}
-	r.Pipeline = 0
 	if a.Bulky {
-		x.bulky = true
+		x.Bulky = true
 		c.bulky++
 	} else if c.active > 1 {
 		r.Pipeline = c.Fd()
 	}
-	x.Source = a.Source
-	if a.Source.Start(&x.Exchange); x.Req == r && !x.lasting {
-		x.Req = nil
-		x.s.host.Forget(x)
+}
+
+// SkipBody implements http.Carrier. A body that is not here yet ends the connection.
+func (c *Conn) SkipBody(x *http.Exchange) {
+	s, req := c.s, x.Req.Parsed
+	switch {
+	case !hasBody(req):
+	case req.Body == http1.Sized && req.Length <= int64(len(s.rest)):
+		s.rest = s.rest[req.Length:]
+		x.Received += req.Length
+	default:
+		x.KeepAlive, c.Linger = false, true
+		c.setState(StateEnding)
 	}
 }
 
-// Suspend makes x, which is being decided about, wait until Resume. Later input of its connection is not looked at meanwhile.
-func (x *Exchange) Suspend() { x.suspend(awaitingHost) }
-
-// Resume lets x go on, soon.
-func (x *Exchange) Resume() {
-	x.phase = deciding
-	x.conn.queue()
+// Suspended implements http.Carrier: x is the last exchange of c.
+func (c *Conn) Suspended(*http.Exchange) {
+	c.undecided = true
+	c.setState(StateWaiting)
 }
 
-// Again has x, whose source does not answer it, decided about again, soon.
-func (x *Exchange) Again() {
-	x.suspend(deciding)
-	x.conn.queue()
-}
+// Wake implements http.Carrier.
+func (c *Conn) Wake(*http.Exchange) { c.queue() }
 
-// suspend makes x, which is the last of its connection, wait in a phase.
-func (x *Exchange) suspend(p phase) {
-	x.s.host.Keep(x)
-	x.phase, x.Source, x.conn.undecided = p, nil, true
-	x.conn.setState(StateWaiting)
+// BesideDone implements http.Carrier.
+func (c *Conn) BesideDone(_ *http.Exchange, decided bool) {
+	if decided {
+		c.undecided = false
+	}
+	c.Stamp = c.s.Now()
 }
 
 // waits reports whether the input behind the active exchanges of c has to wait.
 func (c *Conn) waits() bool {
-	switch x := c.last; {
-	case !c.undecided:
+	if !c.undecided {
 		return c.Busy()
-	case x.phase == awaitingTurn:
-		return !x.InTurn()
-	default:
-		return x.phase != deciding
+	}
+	return c.last.Waits()
+}
+
+// StopInput implements http.Carrier.
+func (c *Conn) StopInput(*http.Exchange) { c.pauseReading() }
+
+// Credited implements http.Carrier.
+func (c *Conn) Credited(x *http.Exchange, _ int64, more bool) {
+	if c.Stopped() && !x.Detached && more {
+		c.resumeReading()
+	}
+}
+
+// pauseReading stops reading from c until resumeReading, whatever is pending. The time until then
+// is not the client's.
+func (c *Conn) pauseReading() {
+	if c.Stop(conn.HeedReset) && c.body != nil {
+		c.body.Pause(c.s.Now())
+	}
+}
+
+// resumeReading ends what pauseReading began, or the pause of a connection of which nothing is
+// wanted.
+func (c *Conn) resumeReading() {
+	if c.Stopped() && c.body != nil {
+		c.body.Resume(c.s.Now())
+	}
+	c.Continue()
+	if c.reading() && len(c.Pending()) > 0 {
+		c.queue()
 	}
 }

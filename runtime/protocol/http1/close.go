@@ -11,11 +11,11 @@ import (
 func (c *Conn) settle() {
 	s := c.s
 	switch {
-	case c.Busy() || c.Gathers() || c.WaitsForAgain() && !s.draining:
-	case s.draining && (c.state == StateReady || c.state == StateWaiting):
+	case c.Busy() || c.Gathers() || c.WaitsForAgain() && !s.Draining():
+	case s.Draining() && (c.state == StateReady || c.state == StateWaiting):
 		c.setState(StateEnding) // its head, sent before, said that it stays open
 		c.Finish()
-	case s.draining && c.skipping():
+	case s.Draining() && c.skipping():
 		c.endSkip()
 	case c.state == StateEnding:
 		c.Finish()
@@ -30,7 +30,7 @@ func (c *Conn) settle() {
 // time, and a response that has begun is cancelled:
 // that is how a client ends a stream.
 func (c *Conn) EOF() (stays bool) {
-	if c.first == nil || c.first.Out.Begun || c.Internal || c.body != nil || c.state == StateClosed {
+	if c.first == nil || c.first.Out.Begun || c.internal || c.body != nil || c.state == StateClosed {
 		return false
 	}
 	c.tellHalf()
@@ -41,7 +41,7 @@ func (c *Conn) EOF() (stays bool) {
 // sends nothing more and has probably left. What they answer is sent all the same. To
 // one that has not answered a WebSocket's handshake yet, it broke off.
 func (c *Conn) tellHalf() {
-	for x := c.first; x != nil; x = x.next {
+	for x := c.first; x != nil; x = x.Next {
 		x.Tell(exchange.Input{Op: exchange.OpClose, Code: websocket.Abnormal})
 	}
 }
@@ -49,7 +49,7 @@ func (c *Conn) tellHalf() {
 // Closed implements conn.Protocol.
 func (c *Conn) Closed() {
 	c.setState(StateClosed)
-	if c.lent || c.first != nil && c.first.detached {
+	if c.lent || c.first != nil && c.first.Detached {
 		unix.Shutdown(c.Fd(), unix.SHUT_RDWR)
 	}
 	c.cancelAll()
@@ -68,7 +68,7 @@ func (c *Conn) Drain(retire bool) {
 	switch {
 	case retire:
 		if idle && (c.state == StateReady || c.state == StateNew) {
-			c.Stamp = s.now()
+			c.Stamp = s.Now()
 		}
 	case idle && (c.state == StateReady || c.state == StateNew || c.state == StateHead):
 		c.Close("the server is shutting down")

@@ -3,6 +3,7 @@ package http1
 import (
 	"fapws/runtime/conn"
 	"fapws/runtime/http1"
+	"fapws/runtime/protocol/http"
 )
 
 // State is the kind of input that a connection expects next.
@@ -24,13 +25,13 @@ func (s State) String() string {
 }
 
 // Conn is a connection of a client that speaks HTTP/1. It belongs to the event loop. There may be many thousand idle ones, so what
-// only a busy one needs is behind pointers. The Host embeds it, and calls Attach and Open.
+// only a busy one needs is behind pointers. What makes connections embeds it, and calls Attach and Open.
 type Conn struct {
 	conn.Conn
 	s *Server
 
-	first, last *Exchange // active exchanges in the order of their responses
-	body        *body     // the body that is arriving; if it is streamed, that of the only exchange
+	first, last *http.Exchange // active exchanges in the order of their responses
+	body        *Body          // the body that is arriving; if it is streamed, that of the only exchange
 
 	resume http1.Resume // how far the head in the pending input was examined
 
@@ -40,16 +41,13 @@ type Conn struct {
 	active    uint16 // length of the list first..last
 	undecided bool   // the last one has to wait before its source is known or may begin
 	lent      bool   // a library may still have a descriptor of it, and wait for what its client says
-
-	// Internal says that the client is this server itself (a subrequest): it gets no responses of 1xx, shuts down both sides at
-	// once, and does not count for the pace of any client.
-	Internal bool
+	internal  bool   // the client is this server itself: see SetInternal
 }
 
 // Open has the event loop watch c, which was attached. p is its protocol: the struct that c is embedded in, or one
 // before it. The caller then sets Stamp, and calls Schedule.
 func (c *Conn) Open(p conn.Protocol) error {
-	if err := c.Conn.Open(c.s.set, p); err != nil {
+	if err := c.Conn.Open(c.s.Set, p); err != nil {
 		c.state = StateClosed
 		return err
 	}
@@ -58,6 +56,15 @@ func (c *Conn) Open(p conn.Protocol) error {
 
 // Attach makes c, which has not been opened yet, a connection of s.
 func (c *Conn) Attach(s *Server) { c.s = s }
+
+// Below, Broken and Internal implement http.Carrier.
+func (c *Conn) Below() *conn.Conn { return &c.Conn }
+func (c *Conn) Broken() bool      { return c.state == StateClosed }
+func (c *Conn) Internal() bool    { return c.internal }
+
+// SetInternal says that the client is this server itself (a subrequest): it gets no responses of 1xx, shuts down both sides at once, and
+// does not count for the pace of any client.
+func (c *Conn) SetInternal() { c.internal = true }
 
 // State returns the kind of input that c expects next.
 func (c *Conn) State() State { return c.state }
@@ -71,4 +78,32 @@ func (c *Conn) Dismiss() {
 	c.Linger = true
 	c.setState(StateEnding)
 	c.Finish()
+}
+
+// append puts x behind the exchanges of c.
+func (c *Conn) append(x *http.Exchange) {
+	if c.first == nil {
+		c.first = x
+	} else {
+		c.last.Next = x
+	}
+	c.last = x
+	c.active++
+}
+
+// shift takes the first exchange of c out of its list.
+func (c *Conn) shift() {
+	x := c.first
+	if x.Bulky {
+		c.bulky--
+	}
+	if x.IsDeferred() {
+		c.deferred--
+	}
+	c.first = x.Next
+	x.Next = nil
+	c.active--
+	if c.first == nil {
+		c.last = nil
+	}
 }

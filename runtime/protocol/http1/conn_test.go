@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
+	nethttp "net/http"
 	"os"
 	"strings"
 	"testing"
@@ -17,6 +17,7 @@ import (
 	"fapws/runtime/filter/header"
 	"fapws/runtime/http1"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/protocol/http"
 	"fapws/runtime/system"
 )
 
@@ -25,7 +26,8 @@ const patience = 2 * time.Minute
 
 // host is a Host whose source answers with the request. It holds the exchanges back whose path begins with /later, until release.
 type host struct {
-	Server
+	http.Server
+	http1   Server
 	set     conn.Set
 	maxBody int64
 	next    exchange.Request
@@ -36,7 +38,7 @@ type host struct {
 
 // served is an Exchange as the host has it.
 type served struct {
-	Exchange
+	http.Exchange
 	parsed http1.Request // when its Req has to last
 	req    exchange.Request
 }
@@ -55,7 +57,7 @@ func (s *served) Decline(string) bool        { return false }
 func (s *served) Log(loglevel.Level, string) {}
 func (s *served) NoteFile(string, []byte)    {}
 
-func (h *host) New() *Exchange {
+func (h *host) New() *http.Exchange {
 	s := new(served)
 	s.Sink, s.Server = s, s
 	return &s.Exchange
@@ -67,33 +69,33 @@ func (h *host) Request() *exchange.Request {
 	return &h.next
 }
 
-func (h *host) Decide(x *Exchange) {
+func (h *host) Decide(x *http.Exchange) {
 	x.MaxBody = h.maxBody
-	x.Admit(Answerer{Source: h})
+	x.Admit(http.Answerer{Source: h})
 }
 
-func (h *host) Resume(x *Exchange) { x.Admit(Answerer{Source: h}) }
+func (h *host) Resume(x *http.Exchange) { x.Admit(http.Answerer{Source: h}) }
 
-func (h *host) Keep(x *Exchange) {
+func (h *host) Keep(x *http.Exchange) {
 	s := x.Server.(*served)
 	s.parsed, s.req = *x.Req.Parsed, *x.Req
 	s.req.Head, s.req.Parsed = append([]byte(nil), x.Req.Head...), &s.parsed
 	x.Req = &s.req
 }
 
-func (h *host) Forget(*Exchange)                       {}
-func (h *host) Malformed(*Exchange, []byte)            {}
-func (h *host) Substituted(*Exchange, *Exchange)       {}
-func (h *host) Canceled(*Exchange)                     {}
-func (h *host) Ended(*Exchange)                        {}
-func (h *host) Edits(*Exchange) header.Edits           { return nil }
-func (h *host) HeadSent(*Exchange, []byte)             {}
-func (h *host) Upgrade(*Exchange, *exchange.Part) bool { return false }
-func (h *host) Account(*Exchange) string               { return "" }
-func (h *host) Arrived(*Conn)                          {}
-func (h *host) Delivered()                             {}
-func (h *host) OnRoom(*exchange.Exchange)              {}
-func (h *host) path(r *exchange.Request) (path string) { return string(r.Parsed.Path.In(r.Head)) }
+func (h *host) Forget(*http.Exchange)                       {}
+func (h *host) Malformed(*http.Exchange, []byte)            {}
+func (h *host) Substituted(*http.Exchange, *http.Exchange)  {}
+func (h *host) Canceled(*http.Exchange)                     {}
+func (h *host) Ended(*http.Exchange)                        {}
+func (h *host) Edits(*http.Exchange) header.Edits           { return nil }
+func (h *host) HeadSent(*http.Exchange, []byte)             {}
+func (h *host) Upgrade(*http.Exchange, *exchange.Part) bool { return false }
+func (h *host) Account(*http.Exchange) string               { return "" }
+func (h *host) Arrived(*conn.Conn)                          {}
+func (h *host) Delivered()                                  {}
+func (h *host) OnRoom(*exchange.Exchange)                   {}
+func (h *host) path(r *exchange.Request) (path string)      { return string(r.Parsed.Path.In(r.Head)) }
 func (h *host) answer(x *exchange.Exchange, text string) {
 	x.Sink.Send(&exchange.Part{First: true, Last: true, Head: exchange.Head{Status: 200, Length: -1}, Body: []byte(text), File: -1})
 }
@@ -119,7 +121,7 @@ type client struct{ Conn }
 func (c *client) Account() string { return "" }
 func (c *client) Gone()           {}
 
-func newHost(t *testing.T, cfg Config) *host {
+func newHost(t *testing.T, cfg http.Config) *host {
 	t.Helper()
 	loop, err := eventloop.New()
 	if err != nil {
@@ -132,6 +134,7 @@ func newHost(t *testing.T, cfg Config) *host {
 	h.set.Log = func(level loglevel.Level, format string, args ...any) { t.Logf(format, args...) }
 	h.set.Unsent.Max = 1 << 40
 	h.Init(h, &h.set, "test")
+	h.http1.Server = &h.Server
 	limits := http1.Limits{}.WithDefaults()
 	cfg.Limits, cfg.HeadTimeout, cfg.BodyTimeout, cfg.KeepAlive = &limits, time.Hour, time.Hour, time.Hour
 	cfg.SpoolSize, cfg.SpoolDir = 1<<20, t.TempDir()
@@ -188,7 +191,7 @@ func (h *host) open(t *testing.T) (*client, net.Conn) {
 	t.Cleanup(func() { remote.Close() })
 	remote.SetDeadline(time.Now().Add(patience))
 	c := new(client)
-	c.Attach(&h.Server)
+	c.Attach(&h.http1)
 	c.Init(fds[1], &net.UnixAddr{}, &net.UnixAddr{})
 	h.do(func() {
 		if err := c.Open(c); err != nil {
@@ -203,7 +206,7 @@ func (h *host) open(t *testing.T) (*client, net.Conn) {
 // read returns status and body of the next response.
 func read(t *testing.T, r *bufio.Reader) string {
 	t.Helper()
-	res, err := http.ReadResponse(r, nil)
+	res, err := nethttp.ReadResponse(r, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +223,7 @@ func TestCutAnywhere(t *testing.T) {
 		"GET /c HTTP/1.1\r\nHost: x\r\n\r\nPOST /d HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nch\r\n3\r\nunk\r\n0\r\n\r\n" +
 		"GET /e HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 	const want = "200 /a: 200 /b:body 200 /c: 200 /d:chunk 200 /e: "
-	h := newHost(t, Config{})
+	h := newHost(t, http.Config{})
 	for cut := 1; cut < len(input); cut++ {
 		c, remote := h.open(t)
 		for _, piece := range []string{input[:cut], input[cut:]} {
@@ -246,7 +249,7 @@ func TestCutAnywhere(t *testing.T) {
 
 // Requests that were sent ahead are answered side by side, and their responses leave in order.
 func TestResponsesLeaveInOrder(t *testing.T) {
-	h := newHost(t, Config{})
+	h := newHost(t, http.Config{})
 	c, remote := h.open(t)
 	h.do(func() {
 		c.Input([]byte("GET /later/1 HTTP/1.1\r\nHost: x\r\n\r\nGET /later/2 HTTP/1.1\r\nHost: x\r\n\r\nGET /3 HTTP/1.1\r\nHost: x\r\n\r\n"))
@@ -266,7 +269,7 @@ func TestResponsesLeaveInOrder(t *testing.T) {
 
 // A request that cannot be understood, or taken, is refused, and the connection closes.
 func TestRefusals(t *testing.T) {
-	h := newHost(t, Config{})
+	h := newHost(t, http.Config{})
 	h.maxBody = 3
 	for input, want := range map[string]string{
 		"GET\r\n\r\n": "400",
@@ -294,7 +297,7 @@ func TestRefusals(t *testing.T) {
 
 // The source hears of a client that leaves, and what it sends then is thrown away.
 func TestClientLeaves(t *testing.T) {
-	h := newHost(t, Config{})
+	h := newHost(t, http.Config{})
 	c, _ := h.open(t)
 	h.do(func() {
 		c.Input([]byte("GET /later/1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\n"))
@@ -312,7 +315,7 @@ func TestClientLeaves(t *testing.T) {
 func TestDrain(t *testing.T) {
 	const request = " HTTP/1.1\r\nHost: x\r\n\r\n"
 	for _, retire := range []bool{false, true} {
-		h := newHost(t, Config{})
+		h := newHost(t, http.Config{})
 		idle, _ := h.open(t)
 		busy, remote := h.open(t)
 		h.do(func() {

@@ -24,7 +24,7 @@ func (c *Conn) unread() bool {
 
 // setState is where the state of a connection changes.
 func (c *Conn) setState(s State) {
-	if v := c.s; v.set.Debug >= 2 && c.state != s {
+	if v := c.s; v.Set.Debug >= 2 && c.state != s {
 		v.tracef("%s: %s, was %s", c, s, c.state)
 	}
 	c.state = s
@@ -41,19 +41,19 @@ func (c *Conn) Deadline() int64 {
 	case c.Half() && !c.Writing():
 		return c.Stamp + int64(halfTimeout)
 	case c.Half():
-		return s.now() + int64(halfTimeout) // a transfer
+		return s.Now() + int64(halfTimeout) // a transfer
 	case c.state == StateNew || c.state == StateHead:
-		limit := int64(s.cfg.HeadTimeout)
-		if s.leaving && c.state == StateNew {
-			limit = min(limit, int64(s.cfg.KeepAlive))
+		limit := int64(s.Config.HeadTimeout)
+		if s.Leaving() && c.state == StateNew {
+			limit = min(limit, int64(s.Config.KeepAlive))
 		}
 		return c.Stamp + tick + limit // a stamp is up to a tick old
 	case c.state == StateBody:
 		return c.bodyDeadline()
 	case c.Busy():
-		return s.now() + int64(s.cfg.KeepAlive) // no timeout; a transfer has its own
+		return s.Now() + int64(s.Config.KeepAlive) // no timeout; a transfer has its own
 	}
-	return c.Stamp + tick + int64(s.cfg.KeepAlive)
+	return c.Stamp + tick + int64(s.Config.KeepAlive)
 }
 
 // Expired implements conn.Protocol.
@@ -80,7 +80,7 @@ func (c *Conn) bodyLate() {
 	switch r := (exchange.Reply{Status: 408, Text: text, Close: true}); {
 	case c.skipping():
 		c.endSkip()
-	case c.body.streamed:
+	case c.body.Streamed:
 		c.breakOff(r)
 	default:
 		c.DropInput()

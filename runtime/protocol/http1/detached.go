@@ -7,6 +7,7 @@ import (
 	"fapws/runtime/descriptors"
 	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/protocol/http"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,16 +21,16 @@ import (
 // ErrAhead is the error of DetachSocket when bytes behind the request have been read: the application would not see them.
 var ErrAhead = errors.New("data before the WebSocket was accepted")
 
-// DetachSocket returns a duplicate of the descriptor for Req of x, which is being decided about and in turn. Nothing is read from
+// DetachSocket returns a duplicate of the descriptor for the request that is being decided about and in turn. Nothing is read from
 // the connection any more. The descriptor is 0 if that cannot be. The error is ErrAhead or that of the system, which is logged.
-func (x *Exchange) DetachSocket() (int, error) {
-	s, c := x.s, x.conn
+func (c *Conn) DetachSocket() (int, error) {
+	s := c.s
 	if len(s.rest) > 0 {
 		return 0, ErrAhead
 	}
 	fd, err := unix.FcntlInt(uintptr(c.Fd()), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
-		s.set.Log(loglevel.Error, "no descriptor for a WebSocket: %v", err)
+		s.Set.Log(loglevel.Error, "no descriptor for a WebSocket: %v", err)
 		return 0, err
 	}
 	if c.Paused() {
@@ -43,25 +44,18 @@ func (x *Exchange) DetachSocket() (int, error) {
 
 // reattachSocket is called with the last part of x, whose application gives up the
 // descriptor. done: it has talked to the client by itself, which ends x.
-func (x *Exchange) reattachSocket(p *exchange.Part) (done bool) {
-	x.detached = false
-	c := x.conn
-	if p.Taken {
-		x.Out.Status = 101
-	}
-	switch {
-	case c == nil:
-		return false
-	case !p.Taken:
+func (c *Conn) reattachSocket(x *http.Exchange, p *exchange.Part) (done bool) {
+	x.Detached = false
+	if !p.Taken {
 		unix.SetNonblock(c.Fd(), true) // what the application has set holds for ours, too
 		c.resumeReading()
 		return false
 	}
-	x.dropHeld()
+	x.DropHeld()
 	x.KeepAlive = false
 	c.Linger = true // the bytes sent last must not be lost: see conn.Conn.Finish
 	c.lent = true
-	x.complete(false)
+	c.complete(x, false)
 	x.Release(p)
 	c.settle()
 	return true

@@ -4,6 +4,7 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/protocol/http"
 )
 
 const (
@@ -22,7 +23,7 @@ const (
 // Input implements conn.Protocol.
 func (c *Conn) Input(data []byte) {
 	c.received(data)
-	c.s.host.Delivered()
+	c.s.Host.Delivered()
 }
 
 // received takes new input, or nil to go on with the pending input.
@@ -32,7 +33,7 @@ func (c *Conn) received(data []byte) {
 		switch {
 		case c.skipping():
 			data = c.skipRest(data)
-		case c.body.streamed:
+		case c.body.Streamed:
 			data = c.feed(c.readOn(data))
 		default:
 			data = c.collect(data)
@@ -89,10 +90,9 @@ func (c *Conn) keep(data []byte) {
 func (c *Conn) consume(buf []byte) (n int) {
 	s := c.s
 	if c.undecided {
-		x := c.last
-		c.undecided, x.phase = false, deciding
+		c.undecided = false
 		s.rest = buf
-		s.host.Resume(x)
+		c.last.GoOn()
 		if n = len(buf) - c.leftOver(); c.state != StateReady {
 			return n
 		}
@@ -111,17 +111,17 @@ func (c *Conn) consume(buf []byte) (n int) {
 // no use in going on now: c.state says why.
 func (c *Conn) next(buf []byte) (used int, again bool) {
 	s := c.s
-	r := s.host.Request()
+	r := s.Host.Request()
 	req := r.Parsed
 	if c.state == StateHead {
 		req.Resume = c.resume
 	}
-	n, err := req.Parse(buf, s.cfg.Limits)
+	n, err := req.Parse(buf, s.Config.Limits)
 	if err != nil {
 		if err == http1.ErrNeedMore {
 			c.resume, req.Resume = req.Resume, http1.Resume{}
 			if c.state != StateHead {
-				c.Stamp = s.now()
+				c.Stamp = s.Now()
 				c.setState(StateHead)
 			}
 			return 0, false
@@ -129,10 +129,10 @@ func (c *Conn) next(buf []byte) (used int, again bool) {
 		c.malformed(buf, err)
 		return len(buf), false
 	}
-	c.Stamp = s.now()
+	c.Stamp = s.Now()
 	if c.state != StateReady {
 		c.setState(StateReady)
-		s.host.Arrived(c)
+		s.Host.Arrived(&c.Conn)
 	}
 	if !c.canPipeline(req) {
 		c.setState(StateWaiting)
@@ -141,7 +141,7 @@ func (c *Conn) next(buf []byte) (used int, again bool) {
 	r.Head = buf[n-req.HeadLen : n]
 	x := c.NewExchange(r)
 	s.rest = buf[n:]
-	s.host.Decide(x)
+	s.Host.Decide(x)
 	return len(buf) - c.leftOver(), c.state == StateReady
 }
 
@@ -161,20 +161,15 @@ func (c *Conn) canPipeline(req *http1.Request) bool {
 	if !c.Busy() {
 		return true
 	}
-	return req.Safe && !c.Writing() && c.last.safe && c.active < MaxActive && c.bulky <= MaxAhead && !hasBody(req)
+	return req.Safe && !c.Writing() && c.last.Safe && c.active < MaxActive && c.bulky <= MaxAhead && !hasBody(req)
 }
 
 func hasBody(req *http1.Request) bool { return req.Body == http1.Chunked || req.Length > 0 }
 
 // NewExchange puts an exchange for r, of which there is the head, behind those of c, which is attached.
-func (c *Conn) NewExchange(r *exchange.Request) *Exchange {
-	x := c.s.get()
-	x.Req = r
-	x.minor = r.Parsed.Minor
-	x.head = r.Parsed.Head
-	x.KeepAlive = r.Parsed.KeepAlive
-	x.safe = r.Parsed.Safe
-	x.Received = int64(len(r.Head))
+func (c *Conn) NewExchange(r *exchange.Request) *http.Exchange {
+	x := c.s.New(c)
+	x.Begin(r)
 	c.append(x)
 	return x
 }

@@ -2,43 +2,21 @@ package http1
 
 import (
 	"bytes"
-	"errors"
 	"slices"
 
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/protocol/http"
 )
 
-// PartSent implements conn.PartOwner.
-func (x *Exchange) PartSent(p *exchange.Part, err error) {
-	if errors.Is(err, conn.ErrShortFile) {
-		x.logShort(err)
-	}
-	x.Release(p)
-}
-
-// PartAccount implements conn.PartOwner. Output for a subrequest is counted by its client.
-func (x *Exchange) PartAccount() string {
-	if x.conn == nil || x.conn.Internal {
-		return ""
-	}
-	return x.s.host.Account(x)
-}
-
-// logShort tells the operator that a file has not all that the response to x was promised.
-func (x *Exchange) logShort(err error) {
-	x.Server.Log(loglevel.Warning, "response aborted: "+err.Error())
-}
-
 // sendLarge writes the gathered bytes for c and, without copying it, a body, then releases the part.
-func (x *Exchange) sendLarge(c *Conn, p *exchange.Part, body, tail []byte) {
+func (c *Conn) sendLarge(x *http.Exchange, p *exchange.Part, body, tail []byte) {
 	c.SendPart(p, x, body, tail)
 	c.settle()
 }
 
 // sendFile is sendLarge for a part with bytes of a file. Bytes in memory are sent at once, as far as the socket takes them.
-func (x *Exchange) sendFile(c *Conn, p *exchange.Part, body []byte, count int64, tail []byte) {
+func (c *Conn) sendFile(x *http.Exchange, p *exchange.Part, body []byte, count int64, tail []byte) {
 	s := c.s
 	buf := c.TakeGathered()
 	if len(body) <= conn.CopyLimit {
@@ -54,7 +32,7 @@ func (x *Exchange) sendFile(c *Conn, p *exchange.Part, body []byte, count int64,
 	switch {
 	case err != nil:
 		if err == conn.ErrShortFile {
-			x.logShort(err)
+			x.LogShort(err)
 		}
 		x.Release(p)
 		c.Close(err.Error())
@@ -78,11 +56,11 @@ func (c *Conn) Flushed() { c.settle() }
 
 // Writable implements conn.Protocol: it sends output that had to wait for a transfer.
 func (c *Conn) Writable() {
-	c.Stamp = c.s.now()
-	if x := c.first; x != nil && len(x.held) == 0 && x.Source != nil {
-		x.Source.OnRoom(&x.Exchange)
+	c.Stamp = c.s.Now()
+	if c.first != nil {
+		c.first.HasRoom()
 	}
-	c.advance()
+	c.Advance()
 	if c.state == StateWaiting && !c.waits() {
 		c.queue()
 	}

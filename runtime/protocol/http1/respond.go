@@ -7,193 +7,116 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/loglevel"
-	"fapws/runtime/mediatype"
+	"fapws/runtime/protocol/http"
 )
 
-var upgradeFields = []byte("Upgrade: websocket\r\nConnection: Upgrade\r\n")
+// InTurn implements http.Carrier.
+func (c *Conn) InTurn(x *http.Exchange) bool { return c.first == x && !c.Writing() }
 
-// advance sends the parts of the first exchange of c, and of those
-// behind it, until a part is missing or a transfer has to end first.
-func (c *Conn) advance() {
-	c.sendReady()
-	if c.deferred > 0 && !c.Writing() {
-		c.resumeDeferred()
+// WaitsForClient implements http.Carrier. An application with a descriptor of its own (Detached) may wait for the client at any time.
+func (c *Conn) WaitsForClient(x *http.Exchange) bool {
+	return x.Detached || x.Out.Begun && c.Writing() || c.body != nil && !c.Stopped()
+}
+
+// TakesInterim implements http.Carrier: HTTP/1.0 does not have responses of 1xx, and this server as its own client has no use for them.
+func (c *Conn) TakesInterim(x *http.Exchange) bool { return x.Version > http1.HTTP10 && !c.internal }
+
+// Advance implements http.Carrier: it sends the parts of the first exchange of c, and of those behind it, until a part is missing or a
+// transfer has to end first.
+func (c *Conn) Advance() {
+	for c.first != nil && !c.Writing() && c.first.Advance() {
+	}
+	if c.deferred > 0 {
+		c.ResumeDeferred()
 	}
 }
 
-func (c *Conn) sendReady() {
-	for c.first != nil && !c.Writing() {
-		x := c.first
-		switch {
-		case len(x.held) > 0:
-			p := x.unhold()
-			if len(x.held) == 0 {
-				x.Source.OnRoom(&x.Exchange)
-			}
-			x.transmit(&p)
-		case x.awaitsTurn:
-			x.awaitsTurn = false
-			x.Source.Start(&x.Exchange)
-		default:
-			return
-		}
+// Ending implements http.Carrier.
+func (c *Conn) Ending(x *http.Exchange, p *exchange.Part) (ended bool) {
+	if x.Detached && c.reattachSocket(x, p) {
+		return true
 	}
+	c.GiveUpBody(x)
+	return false
 }
 
-// transmit writes a part of x, whose turn it is, and releases it. x may be gone
-// afterwards, the connection too.
-func (x *Exchange) transmit(p *exchange.Part) {
-	s := x.s
+// Transmit implements http.Carrier. x may be gone afterwards, the connection too.
+func (c *Conn) Transmit(x *http.Exchange, p *exchange.Part) {
+	s := c.s
 	if p.Interim {
-		x.sendInterim(p)
+		c.sendInterim(x, p)
 		return
 	}
-	if p.First && (x.MayUpgrade || p.Head.Tunnel != nil) && s.host.Upgrade(x, p) {
+	if p.First && (x.MayUpgrade || p.Head.Tunnel != nil) && s.Host.Upgrade(x, p) {
 		return
 	}
-	c := x.conn
 	c.Use()
 	if p.First {
-		x.sendHead(p)
+		s.Set.Buf = x.AppendHeadOf(s.Set.Buf, p, x.KeepAlive && !(s.Leaving() && x.Next == nil))
 	}
-	body, count, cut := x.Out.Take(p.Body, fileBytes(p))
+	body, count, cut := x.Out.Take(p.Body, http.FileBytes(p))
 	if cut {
 		x.Server.Log(loglevel.Warning, "a response was longer than its Content-Length and has been cut")
 	}
 	size := int64(len(body)) + count
-	s.set.Buf = x.Out.AppendChunk(s.set.Buf, size)
-	tail := x.Out.Tail(size, p.Last && !p.Failed && p.Upgrade == nil)
+	s.Set.Buf = appendChunk(s.Set.Buf, &x.Out, size)
+	tail := chunkTail(&x.Out, size, p.Last && !p.Failed && p.Upgrade == nil)
 	if p.Upgrade != nil {
-		x.upgrade(p.Upgrade)
+		c.upgrade(x, p.Upgrade)
 	} else if p.Last {
 		short := x.Out.Short()
 		if short > 0 && !p.Failed {
 			x.Server.Log(loglevel.Warning, fmt.Sprintf("a response was %d bytes shorter than its Content-Length", short))
 		}
-		x.complete(p.Failed || short > 0)
+		c.complete(x, p.Failed || short > 0)
 	}
 	if count > 0 {
-		x.sendFile(c, p, body, count, tail)
+		c.sendFile(x, p, body, count, tail)
 		return
 	}
 	if len(body) <= conn.CopyLimit {
-		s.set.Buf = append(s.set.Buf, body...)
-		s.set.Buf = append(s.set.Buf, tail...)
+		s.Set.Buf = append(s.Set.Buf, body...)
+		s.Set.Buf = append(s.Set.Buf, tail...)
 		x.Release(p)
-		if len(s.set.Buf) > conn.FlushLimit {
-			s.set.Flush()
+		if len(s.Set.Buf) > conn.FlushLimit {
+			s.Set.Flush()
 		}
 		return
 	}
-	x.sendLarge(c, p, body, tail)
+	c.sendLarge(x, p, body, tail)
 }
 
 // upgrade gives the connection of x, whose response is written or gathered, to another protocol. x is released afterwards.
-func (x *Exchange) upgrade(to exchange.Upgrade) {
-	c := x.conn
+func (c *Conn) upgrade(x *http.Exchange, to exchange.Upgrade) {
 	c.shift()
 	c.cancelAll()
 	c.setState(StateUpgraded)
 	to.Begin(x.Server)
 }
 
-// takesInterim reports whether the client can be sent responses of 1xx: HTTP/1.0 does not have them, and this
-// server as its own client has no use for them.
-func (x *Exchange) takesInterim() bool {
-	return x.conn != nil && x.minor > 0 && !x.conn.Internal
-}
-
 // sendInterim writes a response of 1xx, which is not the answer of x.
-func (x *Exchange) sendInterim(p *exchange.Part) {
-	s := x.s
-	x.conn.Use()
-	before := len(s.set.Buf)
-	s.set.Buf = http1.AppendStatusLine(s.set.Buf, p.Head.Status, p.Head.Reason)
-	s.set.Buf = append(append(s.set.Buf, p.Head.Fields...), crlf...)
-	x.Out.Framed += int64(len(s.set.Buf) - before)
+func (c *Conn) sendInterim(x *http.Exchange, p *exchange.Part) {
+	s := c.s
+	c.Use()
+	before := len(s.Set.Buf)
+	s.Set.Buf = http1.AppendStatusLine(s.Set.Buf, p.Head.Status, p.Head.Reason)
+	s.Set.Buf = append(append(s.Set.Buf, p.Head.Fields...), crlf...)
+	x.Out.Framed += int64(len(s.Set.Buf) - before)
 	x.Release(p)
 }
 
-// sendHead appends the head of a response and decides how its body is framed.
-func (x *Exchange) sendHead(p *exchange.Part) {
-	s := x.s
-	r := http1.Response{Minor: x.minor, Head: x.head, KeepAlive: x.KeepAlive && !(s.leaving && x.next == nil)}
-	fill(&r, &p.Head)
-	if r.Length < 0 && p.Last && !p.Failed {
-		if size := int64(len(p.Body)) + fileBytes(p); size > 0 || !x.head {
-			r.Length = size
-		}
-	}
-	if x.Fields != nil {
-		s.Heads.Fields = append(append(s.Heads.Fields[:0], r.Fields...), x.Fields...)
-		r.Fields = s.Heads.Fields
-	}
-	s.set.Buf = x.AppendHead(s.set.Buf, &r)
-}
-
-// AppendHead appends the head of r, the response to x, to dst, and notes in x how the body is sent. All heads are made here.
-func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
-	s, before := x.s, len(dst)
-	dst = s.Heads.Append(dst, s.host.Edits(x), r)
-	s.host.HeadSent(x, dst[before:])
-	x.Out.Begin(r, len(dst)-before)
-	x.KeepAlive = x.KeepAlive && r.KeepAlive
-	return dst
-}
-
 // SwitchProtocols sends r, a response with the status 101, and takes x from its connection, which another protocol has from now on.
-func (x *Exchange) SwitchProtocols(r *http1.Response) {
-	s, c := x.s, x.conn
+func (c *Conn) SwitchProtocols(x *http.Exchange, r *http1.Response) {
+	s := c.s
 	c.Use()
-	s.set.Buf = x.AppendHead(s.set.Buf, r)
+	s.Set.Buf = x.AppendHead(s.Set.Buf, r)
 	c.shift()
-}
-
-// fill completes r, in which the fields of the request are set, with those of
-// the application's head.
-func fill(r *http1.Response, h *exchange.Head) {
-	r.Status, r.Reason, r.Fields = h.Status, h.Reason, h.Fields
-	if r.Status < 100 || r.Status > 999 {
-		r.Status, r.Reason = 500, nil
-	}
-	r.Length, r.Type = h.Length, mediatype.Of(h)
-	r.HasDate, r.HasServer = h.HasDate, h.HasServer
-	if r.Status == 426 { // RFC 9110 §15.5.22; a handler cannot say it by itself
-		r.Fields = append(r.Fields[:len(r.Fields):len(r.Fields)], upgradeFields...)
-	}
-	// No client takes a 1xx for the end of a response.
-	r.KeepAlive = r.KeepAlive && !h.Close && r.Status >= 200
-}
-
-func fileBytes(p *exchange.Part) int64 {
-	if p.File < 0 {
-		return 0
-	}
-	return p.Count
-}
-
-// Release gives a part of x back. With the last one x ends.
-func (x *Exchange) Release(p *exchange.Part) {
-	last := p.Last
-	if p.Owner != nil {
-		p.Owner.Release(p)
-	}
-	if last {
-		x.End()
-	}
-}
-
-// End ends an exchange for good.
-func (x *Exchange) End() {
-	x.unholdAll()
-	x.s.put(x)
 }
 
 // complete takes an exchange, whose last bytes are on their way, from its
 // connection. broken: not all of the promised bytes, so that the connection
-// has to show it. The exchange is put back when its last part is released.
-func (x *Exchange) complete(broken bool) {
-	c := x.conn
+// has to show it. The exchange ends when its last part is released.
+func (c *Conn) complete(x *http.Exchange, broken bool) {
 	c.shift()
 	if broken {
 		x.KeepAlive = false
@@ -206,10 +129,16 @@ func (x *Exchange) complete(broken bool) {
 		c.cancelAll()
 		c.setState(StateEnding)
 	}
-	c.Stamp = x.s.now()
+	c.Stamp = c.s.Now()
 	if c.state == StateWaiting && !c.waits() {
 		c.queue()
 	}
+}
+
+// EndHTTP completes x, after whose response another protocol has the connection. x ends with its last part.
+func (c *Conn) EndHTTP(x *http.Exchange) {
+	x.KeepAlive = false
+	c.complete(x, false)
 }
 
 // queue makes flushBatch go on with the pending input of c.
@@ -225,26 +154,6 @@ func (c *Conn) cancelAll() {
 	for c.first != nil {
 		x := c.first
 		c.shift()
-		x.cancel()
+		x.Abandon()
 	}
-}
-
-// cancel ends x, which its connection has given up, without a response.
-func (x *Exchange) cancel() {
-	x.conn = nil
-	x.s.host.Canceled(x)
-	ended := x.dropHeld()
-	switch {
-	case ended || x.beside: // or it ends with that
-	case x.phase < answering:
-		x.End()
-	default:
-		x.Source.OnGone(&x.Exchange)
-	}
-}
-
-// EndHTTP completes x, after whose response another protocol has the connection. x ends with its last part.
-func (x *Exchange) EndHTTP() {
-	x.KeepAlive = false
-	x.complete(false)
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"fapws/runtime/http1"
+	"fapws/runtime/protocol/http"
 )
 
 // A response is framed as its head says, whatever pieces it comes in.
@@ -32,7 +33,7 @@ func TestFraming(t *testing.T) {
 		{http1.NoBody, 5, "abc 3", "", 0, 0},
 	} {
 		const head = 100
-		var r Response
+		var r http.Response
 		r.Begin(&http1.Response{Status: 200, Body: c.framing, Length: c.length}, head)
 		got, size, cuts := "", int64(0), 0
 		pieces := strings.Split(c.pieces, " ")
@@ -47,8 +48,8 @@ func TestFraming(t *testing.T) {
 			}
 			n := int64(len(body)) + file
 			size += n
-			got = string(r.AppendChunk([]byte(got), n)) + string(body) + strings.Repeat(".", int(file))
-			got += string(r.Tail(n, i == len(pieces)-1))
+			got = string(appendChunk([]byte(got), &r, n)) + string(body) + strings.Repeat(".", int(file))
+			got += string(chunkTail(&r, n, i == len(pieces)-1))
 		}
 		if got != c.want || cuts != c.cuts || r.Short() != c.short {
 			t.Errorf("%v %q: %q, %d cuts, %d bytes short", c.framing, c.pieces, got, cuts, r.Short())
@@ -62,7 +63,7 @@ func TestFraming(t *testing.T) {
 // Only the end of the connection ends a body without any framing.
 func TestNeedsReset(t *testing.T) {
 	for framing, want := range map[http1.Framing]bool{http1.UntilClose: true, http1.Chunked: false, http1.Sized: false, http1.NoBody: false} {
-		r := Response{Framing: framing}
+		r := http.Response{Framing: framing}
 		if r.NeedsReset() != want {
 			t.Errorf("%v: %v", framing, !want)
 		}

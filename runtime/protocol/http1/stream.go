@@ -3,46 +3,47 @@ package http1
 import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/protocol/http"
 )
 
-// A body that is streamed (Answerer.Streams) goes to the handler as it arrives, in
+// A body that is streamed (http.Answerer.Streams) goes to the handler as it arrives, in
 // pieces of the read buffer. Its exchange is the only one of the connection until
 // it is whole: requests with a body wait for those before them, and what follows
 // is not looked at. The response may begin, and end, before that.
 
 // streamBody submits x to a. The body of x may be here after all: chunks have to be looked at for that.
-func (x *Exchange) streamBody(a Answerer) {
-	s := x.s
-	c, r, req := x.conn, x.Req, x.Req.Parsed
-	if TooLarge(req.Length, x.MaxBody) {
-		x.Refuse(bodyTooBig)
+func (c *Conn) streamBody(x *http.Exchange, a http.Answerer) {
+	s, r, req := c.s, x.Req, x.Req.Parsed
+	if http.TooLarge(req.Length, x.MaxBody) {
+		x.Refuse(http.BodyTooBig)
 		return
 	}
-	b := &body{x: x, streamed: true}
-	b.Begin(req, x.MaxBody, s.now())
+	b := new(Body)
+	b.Begin(req, x.MaxBody, s.Now())
+	b.X, b.Streamed = x, true
 	piece, left, whole, err := b.Decode(s.rest)
 	if err != nil {
-		x.Refuse(s.bodyRefusal(err))
+		x.Refuse(s.Refused(err))
 		return
 	}
 	r.Body, r.Size, r.More = piece, b.Size(), !whole
 	if whole {
 		s.rest = left
-		x.submit(a)
+		x.Submit(a)
 		return
 	}
 	if r.Size = req.Length; b.Chunked() {
 		r.Size = -1
 	}
-	b.expects = req.Expect100 && len(s.rest) == 0
-	c.body, c.Stamp = b, s.now()
+	b.Expects = req.Expect100 && len(s.rest) == 0
+	c.body, c.Stamp = b, s.Now()
 	c.setState(StateBody)
 	s.rest = nil
-	x.submit(a)
-	if b.expects && c.body == b {
-		b.expects = false
+	x.Submit(a)
+	if b.Expects && c.body == b {
+		b.Expects = false
 		c.Use()
-		s.set.Buf = append(s.set.Buf, http1.Continue...)
+		s.Set.Buf = append(s.Set.Buf, http1.Continue...)
 	}
 }
 
@@ -51,17 +52,16 @@ func (x *Exchange) streamBody(a Answerer) {
 func (c *Conn) feed(data []byte) (rest []byte) {
 	s := c.s
 	b := c.body
-	x := b.x
-	c.Stamp = s.now()
+	x := b.X
+	c.Stamp = s.Now()
 	piece, rest, whole, err := b.Decode(data)
 	if err != nil {
-		c.breakOff(s.bodyRefusal(err))
+		c.breakOff(s.Refused(err))
 		return nil
 	}
 	if len(piece) == 0 && !whole {
 		return nil
 	}
-	x.Received += int64(len(piece))
 	if whole {
 		c.body = nil
 		if x.KeepAlive {
@@ -71,7 +71,7 @@ func (c *Conn) feed(data []byte) (rest []byte) {
 			c.setState(StateEnding)
 		}
 	}
-	x.deliverInput(exchange.Input{Data: piece, Last: whole})
+	x.Feed(piece, whole)
 	return rest
 }
 
@@ -85,8 +85,8 @@ const MaxPiece = 256 << 10
 func (c *Conn) readOn(data []byte) []byte {
 	s := c.s
 	b := c.body
-	most := int(min(MaxPiece-int64(b.x.given), b.Missing()))
-	if b.Chunked() || c.Half() || len(data) < s.set.ReadSize() || len(data) >= most {
+	most := int(min(MaxPiece-b.X.Given(), b.Missing()))
+	if b.Chunked() || c.Half() || len(data) < s.Set.ReadSize() || len(data) >= most {
 		return data
 	}
 	if s.bulk == nil {
@@ -101,26 +101,22 @@ func (c *Conn) readOn(data []byte) []byte {
 // have sent it by now.
 const MaxSkip = 64 << 10
 
-// unwanted gives up the rest of the body that is delivered to x, if it has not
-// arrived: nobody takes it any more.
-func (x *Exchange) unwanted() {
-	s := x.s
-	c := x.conn
-	if c == nil || c.body == nil || c.body.x != x {
+// GiveUpBody implements http.Carrier.
+func (c *Conn) GiveUpBody(x *http.Exchange) {
+	if c.body == nil || c.body.X != x {
 		return
 	}
-	if b := c.body; b.Chunked() || b.expects || b.Missing() > MaxSkip || !x.KeepAlive || s.leaving {
-		x.cutBody()
+	if b := c.body; b.Chunked() || b.Expects || b.Missing() > MaxSkip || !x.KeepAlive || c.s.Leaving() {
+		c.cutBody(x)
 	} else {
-		b.x = nil
+		b.X = nil
 		c.resumeReading()
 	}
 }
 
-// cutBody makes the connection of x close after the response, because its body will
+// cutBody makes the connection close after the response to x, because its body will
 // not be whole. What the client sends until then is thrown away.
-func (x *Exchange) cutBody() {
-	c := x.conn
+func (c *Conn) cutBody(x *http.Exchange) {
 	c.body = nil
 	x.KeepAlive = false
 	c.Linger = true
@@ -131,7 +127,7 @@ func (x *Exchange) cutBody() {
 // skipRest throws away what belongs to an unwanted body from the front of data.
 func (c *Conn) skipRest(data []byte) (rest []byte) {
 	s := c.s
-	c.Stamp = s.now()
+	c.Stamp = s.Now()
 	_, rest, whole, _ := c.body.Decode(data) // it is not chunked
 	if whole {
 		c.body = nil
@@ -141,7 +137,7 @@ func (c *Conn) skipRest(data []byte) (rest []byte) {
 }
 
 // skipping reports whether c waits for the rest of a body that is not wanted.
-func (c *Conn) skipping() bool { return c.body != nil && c.body.x == nil }
+func (c *Conn) skipping() bool { return c.body != nil && c.body.X == nil }
 
 // endSkip waits for it no longer: the connection closes.
 func (c *Conn) endSkip() {
@@ -154,8 +150,8 @@ func (c *Conn) endSkip() {
 // has done something wrong. It is told with r, or, if the response has begun,
 // by cutting that off.
 func (c *Conn) breakOff(r exchange.Reply) {
-	x := c.body.x
-	x.cutBody()
+	x := c.body.X
+	c.cutBody(x)
 	if x.Out.Begun {
 		c.Reset = x.Out.NeedsReset() // its end would look like the body's
 		c.cancelAll()
@@ -163,6 +159,6 @@ func (c *Conn) breakOff(r exchange.Reply) {
 		return
 	}
 	y := x.Substitute()
-	x.cancel()
+	x.Abandon()
 	y.Sink.Reply(r)
 }

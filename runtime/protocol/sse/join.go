@@ -27,7 +27,7 @@ func (s *Subscribers) admit(names []string, r *exchange.Request) (*Subscriber, e
 	if err := s.full(names, addr); err != nil {
 		return nil, err
 	}
-	p := s.make(addr, portOf(r.Peer.Port), r.Parsed.Minor)
+	p := s.make(addr, portOf(r.Peer.Port), uint8(r.Parsed.Version))
 	p.number, p.started = s.next, uint32(time.Now().Unix())
 	p.position.Seq = s.fanout.Tip()
 	s.next++

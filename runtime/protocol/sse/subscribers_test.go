@@ -78,7 +78,7 @@ func (h *host) subscribe(address string, names ...string) (fd int, p *Subscriber
 	}
 	h.t.Cleanup(func() { unix.Close(fds[0]) })
 	h.Do(func() {
-		p, err = h.s.admit(names, &exchange.Request{Parsed: &http1.Request{Minor: 1}, Peer: &exchange.Peer{Addr: address, Port: "80"}})
+		p, err = h.s.admit(names, &exchange.Request{Parsed: &http1.Request{Version: http1.HTTP11}, Peer: &exchange.Peer{Addr: address, Port: "80"}})
 		if err != nil {
 			unix.Close(fds[1])
 			return

@@ -24,7 +24,7 @@ type Site struct {
 func Variables(r *backend.Request, site *Site, s *Script, set func(name, value string)) {
 	set("GATEWAY_INTERFACE", "CGI/1.1")
 	set("SERVER_SOFTWARE", site.Software)
-	set("SERVER_PROTOCOL", "HTTP/1."+strconv.Itoa(int(r.Parsed.Minor)))
+	set("SERVER_PROTOCOL", r.Parsed.Version.String())
 	name, port := serverName(r)
 	set("SERVER_NAME", name)
 	set("SERVER_PORT", port)

@@ -64,7 +64,7 @@ func (p *Proxy) request(ctx context.Context, r *backend.Request) (request *http.
 	if h["User-Agent"] == nil {
 		h["User-Agent"] = []string{""} // none
 	}
-	h["Via"] = append(h["Via"], via(int(r.Parsed.Minor)))
+	h["Via"] = append(h["Via"], via(r.Parsed.Version))
 	host := r.Host()
 	p.introduce(h, r, host)
 	if p.opt.ReplaceHost || host == "" {

@@ -3,12 +3,12 @@ package proxy
 import (
 	"bufio"
 	"bytes"
-	"fmt"
 	"net/http"
 	"net/textproto"
 	"strings"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
 )
 
 // readHead reads the head of a response, with all values of Connection: net/http removes the field if "close" is one of
@@ -69,7 +69,7 @@ func responseHead(response *http.Response) (head exchange.Head, ok bool) {
 	// The application here decides which clients join a channel. Another server may not.
 	response.Header.Del("Fapws-Channel")
 	if response.StatusCode >= 200 {
-		response.Header["Via"] = append(response.Header["Via"], via(response.ProtoMinor))
+		response.Header["Via"] = append(response.Header["Via"], via(version(response)))
 	}
 	for name, values := range response.Header {
 		for _, value := range values {
@@ -84,9 +84,17 @@ func responseHead(response *http.Response) (head exchange.Head, ok bool) {
 	return head, true
 }
 
-// via is the entry for this server in a Via field of a message that it has received by HTTP/1.minor
+// via is the entry for this server in a Via field of a message that it has received by that version of HTTP
 // (RFC 9110 §7.6.3).
-func via(minor int) string { return fmt.Sprintf("1.%d fapws", minor) }
+func via(v http1.Version) string { return strings.TrimPrefix(v.String(), "HTTP/") + " fapws" }
+
+// version returns the version of a response, which is one of HTTP/1.
+func version(response *http.Response) http1.Version {
+	if response.ProtoMinor == 0 {
+		return http1.HTTP10
+	}
+	return http1.HTTP11
+}
 
 // trimNames removes white space between names of fields and their colons (RFC 9112 §5.1), which
 // package http leaves in. It reports whether all names are valid then, and none with white space has a part

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"fapws/runtime/http1"
 )
 
 // variable returns what %{name} is: a variable of the request or the server.
@@ -52,7 +54,7 @@ var requestVariables = map[string]word{
 	"PATH_INFO":        always(""),
 	"QUERY_STRING":     func(p *page) string { return p.r.Query() },
 	"IS_SUBREQ":        func(p *page) string { return strconv.FormatBool(p.r.Depth > 0) },
-	"THE_REQUEST":      func(p *page) string { return p.r.Method() + " " + p.r.Target() + " " + protocol(p.r) },
+	"THE_REQUEST":      func(p *page) string { return p.r.Method() + " " + p.r.Target() + " " + p.r.Parsed.Version.String() },
 	"CONTENT_TYPE":     always("text/html"),
 	"LAST_MODIFIED":    func(p *page) string { return p.f.modified.Local().Format("20060102150405") },
 	"SCRIPT_USER":      of("USER_NAME"),
@@ -65,14 +67,14 @@ var requestVariables = map[string]word{
 	"AUTH_TYPE":        of("AUTH_TYPE"),
 	"HTTPS":            func(p *page) string { return onOff(p.r.Peer.Scheme == "https") },
 	"IPV6":             func(p *page) string { return onOff(strings.Contains(p.r.Peer.Addr, ":")) },
-	"HTTP2":            always("off"),
+	"HTTP2":            func(p *page) string { return onOff(p.r.Parsed.Version == http1.HTTP2) },
 
 	"SERVER_NAME":                   func(p *page) string { return serverName(p.r) },
 	"SERVER_PORT":                   func(p *page) string { return p.r.Peer.ServerPort },
-	"SERVER_PROTOCOL":               func(p *page) string { return protocol(p.r) },
-	"SERVER_PROTOCOL_VERSION":       func(p *page) string { return fmt.Sprint(1000 + int(p.r.Parsed.Minor)) },
-	"SERVER_PROTOCOL_VERSION_MAJOR": always("1"),
-	"SERVER_PROTOCOL_VERSION_MINOR": func(p *page) string { return fmt.Sprint(p.r.Parsed.Minor) },
+	"SERVER_PROTOCOL":               func(p *page) string { return p.r.Parsed.Version.String() },
+	"SERVER_PROTOCOL_VERSION":       func(p *page) string { major, minor := version(p.r); return fmt.Sprint(1000*major + minor) },
+	"SERVER_PROTOCOL_VERSION_MAJOR": func(p *page) string { major, _ := version(p.r); return fmt.Sprint(major) },
+	"SERVER_PROTOCOL_VERSION_MINOR": func(p *page) string { _, minor := version(p.r); return fmt.Sprint(minor) },
 	"SERVER_SOFTWARE":               of("SERVER_SOFTWARE"),
 
 	"TIME_YEAR": clock("2006"), "TIME_MON": clock("01"), "TIME_DAY": clock("02"),

@@ -13,7 +13,7 @@ import (
 // testPage returns a page that expressions can be asked on.
 func testPage() *page {
 	s := &Pages{opt: Options{Root: "/root", Log: func(_, _ string) {}}}
-	r := &backend.Request{Context: context.Background(), Parsed: &http1.Request{Minor: 1}, Path: "/a/page.shtml"}
+	r := &backend.Request{Context: context.Background(), Parsed: &http1.Request{Version: http1.HTTP11}, Path: "/a/page.shtml"}
 	f := &file{name: "/a/page.shtml", modified: time.Unix(1e9, 0).UTC()}
 	p := &page{s: s, r: r, f: f, ctx: r.Context, session: &session{vars: &variables{began: f.modified, modified: f.modified}}}
 	p.timefmt = "%s"

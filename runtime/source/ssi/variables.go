@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"fapws/runtime/backend"
+	"fapws/runtime/http1"
 )
 
 // maxVariables bounds the names and values of all variables together, in
@@ -195,7 +196,7 @@ func newVariables(r *backend.Request, f *file, o *Options, now time.Time) *varia
 		add("AUTH_TYPE", "Basic")
 	}
 	add("GATEWAY_INTERFACE", "CGI/1.1")
-	add("SERVER_PROTOCOL", protocol(r))
+	add("SERVER_PROTOCOL", r.Parsed.Version.String())
 	add("REQUEST_METHOD", r.Method())
 	add("QUERY_STRING", r.Query())
 	add("REQUEST_URI", r.Target())
@@ -267,9 +268,13 @@ func serverName(r *backend.Request) string {
 	return host
 }
 
-func protocol(r *backend.Request) string {
-	if r.Parsed.Minor == 0 {
-		return "HTTP/1.0"
+// version returns the version of HTTP of r.
+func version(r *backend.Request) (major, minor int) {
+	switch r.Parsed.Version {
+	case http1.HTTP10:
+		return 1, 0
+	case http1.HTTP11:
+		return 1, 1
 	}
-	return "HTTP/1.1"
+	return 2, 0
 }

@@ -1,10 +1,11 @@
-package http1
+package http
 
 import (
 	"iter"
 
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
 )
 
 // phase is how far an exchange has come.
@@ -19,35 +20,30 @@ const (
 	answering                   // a source has it
 )
 
-// Exchange is a request of HTTP/1 with its response. It is made when the head of the request has arrived and may be
-// worked on; it ends when its last part has come back from the source, also if the connection is gone by then.
+// Exchange is a request of HTTP with its response. It is made when the head of the request has arrived and may be
+// worked on; it ends when its last part has come back from the source, also if the client is gone by then.
 type Exchange struct {
 	exchange.Exchange
-	s    *Server
-	conn *Conn     // nil: no client waits for the response any more
-	next *Exchange // in conn's list, or in the table's free list
+	s       *Server
+	Carrier Carrier   // nil: no client waits for the response any more
+	Next    *Exchange // in a list of the carrier, or in the table's free list
+	Count   *int      // is one less when the exchange has ended; nil: nothing counts it
 
 	phase  phase // answering, when a source has it
 	beside bool  // its source does something beside the loop
 
 	// Of its request.
-	minor    uint8
-	head     bool  // HEAD
-	safe     bool  // Request.Safe
+	Version  http1.Version
+	IsHead   bool  // its method is HEAD
 	Received int64 // bytes of it
 
 	// MaxBody is how many bytes the body may have; below 0: any number. The Host sets it before Admit.
 	MaxBody int64
 
-	// MayUpgrade has Host.Upgrade called for the first part of the response, which may accept a WebSocket.
-	MayUpgrade bool
-
 	// Of its source.
 	awaitsTurn bool           // Source is to be started when its turn has come
 	lasting    bool           // Req stays as it is
-	bulky      bool           // the response may have any size; counts in conn.bulky
-	deferred   bool           // the source has not begun to make the response; counts in conn.deferred
-	detached   bool           // the source has a duplicate of the descriptor: see detached.go
+	deferred   bool           // the source has not begun to make the response
 	given      exchange.Given // input that the source has
 	turn       int64          // among the requests that had to wait for their client; 0: it never had to
 
@@ -56,18 +52,24 @@ type Exchange struct {
 	held      []exchange.Part // parts that arrived before their turn
 	queued    int64           // bytes of held that are counted for the client: see unsent.go
 	Out       Response
+
+	// Of HTTP/1, where exchanges of a connection have an order, and may leave it to another protocol.
+	Safe       bool // Request.Safe
+	Bulky      bool // the response may have any size
+	Detached   bool // the source has a duplicate of the descriptor
+	MayUpgrade bool // Host.Upgrade is to be called for the first part of the response, which may accept a WebSocket
 }
 
 // Conn returns the connection of the client; nil: no client waits for the response any more.
 func (x *Exchange) Conn() *conn.Conn {
-	if x.conn == nil {
+	if x.Carrier == nil {
 		return nil
 	}
-	return &x.conn.Conn
+	return x.Carrier.Below()
 }
 
 // Broken reports whether the client has left before the exchange has ended.
-func (x *Exchange) Broken() bool { return x.conn == nil || x.conn.state == StateClosed }
+func (x *Exchange) Broken() bool { return x.Carrier == nil || x.Carrier.Broken() }
 
 // exchangeTable has all exchanges. They are used again, so that a request costs no allocation.
 type exchangeTable struct {
@@ -75,24 +77,40 @@ type exchangeTable struct {
 	free *Exchange
 }
 
-// get returns an exchange that is not used.
-func (s *Server) get() *Exchange {
+// New returns an exchange without a request, which c carries.
+func (s *Server) New(c Carrier) *Exchange {
 	t := &s.exchanges
 	x := t.free
 	if x == nil {
-		x = s.host.New()
+		x = s.Host.New()
 		x.s = s
 		t.all = append(t.all, x)
 	} else {
-		t.free = x.next
-		x.next = nil
+		t.free = x.Next
+		x.Next = nil
 	}
+	x.Carrier = c
 	return x
 }
 
-// put ends the use of x.
-func (s *Server) put(x *Exchange) {
-	s.host.Ended(x)
+// Begin makes x, which is new, the exchange of r, of which there is the head.
+func (x *Exchange) Begin(r *exchange.Request) {
+	x.Req = r
+	x.Version = r.Parsed.Version
+	x.IsHead = r.Parsed.Head
+	x.KeepAlive = r.Parsed.KeepAlive
+	x.Safe = r.Parsed.Safe
+	x.Received = int64(len(r.Head))
+}
+
+// End ends an exchange for good.
+func (x *Exchange) End() {
+	s := x.s
+	x.unholdAll()
+	s.Host.Ended(x)
+	if x.Count != nil {
+		*x.Count--
+	}
 	held := x.held[:0]
 	if cap(held) > 16 {
 		held = nil
@@ -100,7 +118,7 @@ func (s *Server) put(x *Exchange) {
 	t, sink, server := &s.exchanges, x.Sink, x.Server
 	*x = Exchange{} // a literal with these in it would be made elsewhere and then copied
 	x.Sink, x.Server = sink, server
-	x.s, x.held, x.next = s, held, t.free
+	x.s, x.held, x.Next = s, held, t.free
 	t.free = x
 }
 
@@ -118,37 +136,8 @@ func (s *Server) Exchanges() iter.Seq[*Exchange] {
 // Active returns the number of exchanges that have begun and not ended.
 func (s *Server) Active() int {
 	n := len(s.exchanges.all)
-	for x := s.exchanges.free; x != nil; x = x.next {
+	for x := s.exchanges.free; x != nil; x = x.Next {
 		n--
 	}
 	return n
-}
-
-// append puts x behind the exchanges of c.
-func (c *Conn) append(x *Exchange) {
-	x.conn = c
-	if c.first == nil {
-		c.first = x
-	} else {
-		c.last.next = x
-	}
-	c.last = x
-	c.active++
-}
-
-// shift takes the first exchange of c out of its list.
-func (c *Conn) shift() {
-	x := c.first
-	if x.bulky {
-		c.bulky--
-	}
-	if x.deferred {
-		c.deferred--
-	}
-	c.first = x.next
-	x.next = nil
-	c.active--
-	if c.first == nil {
-		c.last = nil
-	}
 }

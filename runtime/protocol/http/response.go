@@ -1,4 +1,4 @@
-package http1
+package http
 
 import "fapws/runtime/http1"
 
@@ -13,12 +13,6 @@ type Response struct {
 	Begun   bool          // the head was sent
 	cut     bool          // it was longer than promised
 }
-
-var (
-	crlf          = []byte("\r\n")
-	lastChunk     = []byte("0\r\n\r\n")
-	crlfLastChunk = []byte("\r\n0\r\n\r\n")
-)
 
 // Begin notes that a head of n bytes, which http1.Template has made of h, is sent.
 func (r *Response) Begin(h *http1.Response, n int) {
@@ -42,33 +36,6 @@ func (r *Response) Take(data []byte, count int64) (body []byte, file int64, cut 
 	}
 	r.Sent += int64(len(data)) + count
 	return data, count, cut
-}
-
-// AppendChunk appends to dst the bytes that go before size bytes of the body.
-func (r *Response) AppendChunk(dst []byte, size int64) []byte {
-	if r.Framing != http1.Chunked || size == 0 {
-		return dst
-	}
-	before := len(dst)
-	dst = http1.AppendChunkHeader(dst, size)
-	r.Framed += int64(len(dst) - before)
-	return dst
-}
-
-// Tail returns the bytes that go behind size bytes of the body, which end it if they are the last ones. They must not be changed.
-func (r *Response) Tail(size int64, last bool) (tail []byte) {
-	switch {
-	case r.Framing != http1.Chunked:
-		return nil
-	case last && size > 0:
-		tail = crlfLastChunk
-	case last:
-		tail = lastChunk
-	case size > 0:
-		tail = crlf
-	}
-	r.Framed += int64(len(tail))
-	return tail
 }
 
 // Short returns how many bytes of the promised Content-Length have not been sent.

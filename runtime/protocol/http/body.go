@@ -1,0 +1,124 @@
+package http
+
+import (
+	"errors"
+	"time"
+
+	"fapws/runtime/system"
+
+	"golang.org/x/sys/unix"
+)
+
+// Body is the body of a request that is arriving. The handler hears of the request when it is whole, so that a slow client never holds
+// an application, or, where Answerer.Streams, at once.
+type Body struct {
+	X        *Exchange // whose body it is; nil: nothing takes the rest any more
+	answerer Answerer  // that gets it
+	Streamed bool      // it is delivered to X as it arrives; else it is collected
+	Expects  bool      // the client waits for 100 Continue before it sends it, if streamed
+
+	max    int64 // bytes that it may have; below 0: any number
+	size   int64 // bytes that have arrived
+	begun  int64 // time of its first byte; later by as long as it was not read
+	paused int64 // time since when it is not read
+
+	data  []byte // the stored bytes, until they are too long for memory
+	spool int    // descriptor of the file with all of it, or -1
+}
+
+// ErrTooLarge is the error of a body that has more bytes than it may have.
+var ErrTooLarge = errors.New("input body too big")
+
+// TooLarge reports whether a body of size bytes has more than max. It may have any number if max is below 0.
+func TooLarge(size, max int64) bool { return size > max && max >= 0 }
+
+// Begin makes b the body of x, which may have up to max bytes (below 0: any number) and begins at the time now.
+func (b *Body) Begin(max, now int64) { *b = Body{max: max, begun: now, spool: -1} }
+
+// Collect has b, which has begun, collected for x, which is being decided about, and which a gets with all of it.
+func (b *Body) Collect(x *Exchange, a Answerer) {
+	x.s.Host.Keep(x)
+	x.phase = awaitingBody
+	b.X, b.answerer = x, a
+}
+
+// Submit submits the request of a body that is whole, and was collected.
+func (b *Body) Submit() {
+	r := b.X.Req
+	r.Size = b.size
+	r.Body, r.Spool = b.Stored()
+	b.X.Submit(b.answerer)
+}
+
+// Size returns how many bytes have arrived.
+func (b *Body) Size() int64 { return b.size }
+
+// Count adds n bytes to those that have arrived. At least coming more are announced. The error is ErrTooLarge.
+func (b *Body) Count(n int, coming int64) error {
+	b.size += int64(n)
+	if least := b.size + coming; least < 0 || TooLarge(least, b.max) {
+		return ErrTooLarge
+	}
+	return nil
+}
+
+// Store keeps a piece that was counted: in memory or, once more than memory bytes have arrived, in a file without a name in
+// the directory dir. The error is of the file system.
+func (b *Body) Store(piece []byte, memory int, dir string) (err error) {
+	if b.spool < 0 {
+		if b.size <= int64(memory) {
+			b.data = append(b.data, piece...) // never by what the client announced
+			return nil
+		}
+		if b.spool, err = system.UnnamedFile(dir); err != nil {
+			return err
+		}
+		if err = writeAll(b.spool, b.data); err != nil {
+			return err
+		}
+		b.data = nil
+	}
+	return writeAll(b.spool, piece)
+}
+
+// Stored returns the body, in memory or in a file that belongs to the caller. spool is -1 if there is none.
+func (b *Body) Stored() (data []byte, spool int) {
+	data, spool = b.data, b.spool
+	b.data, b.spool = nil, -1
+	return data, spool
+}
+
+// Drop gives the stored body up.
+func (b *Body) Drop() {
+	if _, spool := b.Stored(); spool >= 0 {
+		unix.Close(spool)
+	}
+}
+
+// Pause says that b is not read from the time now on, which is not the fault of its client.
+func (b *Body) Pause(now int64) { b.paused = now }
+
+// Resume ends what Pause began.
+func (b *Body) Resume(now int64) { b.begun += now - b.paused }
+
+// TooSlow reports whether b, once the timeout has passed, has arrived at less than rate bytes per second.
+func (b *Body) TooSlow(now int64, timeout time.Duration, rate int) bool {
+	age := now - b.begun
+	return age > int64(timeout) && float64(b.size) < float64(rate)*float64(age)/1e9
+}
+
+// writeAll writes to a regular file. The event loop calls it: the bytes go to the kernel's page cache, which takes about as long as
+// a copy.
+func writeAll(fd int, data []byte) error {
+	for len(data) > 0 {
+		n, err := unix.Write(fd, data)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		data = data[n:]
+	}
+	return nil
+}

@@ -1,0 +1,71 @@
+package http
+
+import (
+	"fapws/runtime/conn"
+	"fapws/runtime/exchange"
+)
+
+// Carrier carries exchanges between a client and the server: a connection of HTTP/1, or a stream of HTTP/2. All methods are called on
+// the event loop, with an exchange that it carries.
+type Carrier interface {
+	// Below returns the connection.
+	Below() *conn.Conn
+
+	// Broken reports whether the client cannot be sent anything any more.
+	Broken() bool
+
+	// Internal reports whether the client is this server itself.
+	Internal() bool
+
+	// Admit has x, which is being decided about, answered by a when its body has arrived, or at once if a streams: by Exchange.Submit.
+	Admit(x *Exchange, a Answerer)
+
+	// SkipBody is called for x, which is being decided about, if nothing takes its body. GiveUpBody is called when nothing takes the rest
+	// of its body any more, if there is one.
+	SkipBody(x *Exchange)
+	GiveUpBody(x *Exchange)
+
+	// Submitting is called before a gets the request of x.
+	Submitting(x *Exchange, a Answerer)
+
+	// Ending is called before the last part of x is sent or held: nothing takes the rest of its body any more. It reports whether x has ended
+	// without that part.
+	Ending(x *Exchange, p *exchange.Part) (ended bool)
+
+	// Suspended is called when x, which is being decided about, has to wait. Wake has Exchange.GoOn called for it, soon.
+	Suspended(x *Exchange)
+	Wake(x *Exchange)
+
+	// StopInput has the client send no more input of x. Credited is called when the source of x has dealt with n bytes of input; more reports whether
+	// it should get more.
+	StopInput(x *Exchange)
+	Credited(x *Exchange, n int64, more bool)
+
+	// InTurn reports whether a part of x would be written now. If so, Transmit writes it, as far as there is room, and releases it when
+	// that is done; x may have ended then. Advance is called afterwards: another part, or another exchange, may have its turn.
+	InTurn(x *Exchange) bool
+	Transmit(x *Exchange, p *exchange.Part)
+	Advance()
+
+	// TakesInterim reports whether the client can be sent responses of 1xx.
+	TakesInterim(x *Exchange) bool
+
+	// WaitsForClient reports whether x cannot go on before the client has read or sent something. Parts that x holds count anyway.
+	WaitsForClient(x *Exchange) bool
+
+	// First reports whether nothing that was made for the client before x can wait for it.
+	First(x *Exchange) bool
+
+	// Deferred is called when the source of x has put off its response, and ResumeDeferred when less waits for clients: see Exchange.ResumeDeferred.
+	Deferred(x *Exchange)
+	ResumeDeferred()
+
+	// Replaced is called when the server itself answers x. closes says that nothing more can be understood of what the client sends.
+	Replaced(x *Exchange, closes bool)
+
+	// Substituted is called when y has taken the place of x.
+	Substituted(x, y *Exchange)
+
+	// BesideDone is called when the source of x has done its work beside the loop. decided says that x was being decided about before.
+	BesideDone(x *Exchange, decided bool)
+}

@@ -1,0 +1,33 @@
+// Package http has what exchanges of all versions of HTTP have in common: a request is decided about, its body is collected or
+// delivered as it arrives, its source answers it, and the parts of the response wait until the client can take them. A Host
+// decides what answers, and package sites is one.
+//
+// What differs between the versions is behind Carrier, which reads requests, and writes the parts that an Exchange gives it. A
+// connection of HTTP/1 (package protocol/http1) carries several exchanges, whose responses have an order; a stream of HTTP/2 carries
+// one, whose turn it always is.
+//
+// All methods must be called on the event loop. A Server is shared by all connections of a loop. Start reading at exchange.go
+// (Exchange), carrier.go and admit.go.
+//
+// # Clients that do not read
+//
+// The loop counts, by client address (of IPv6 the /64; the address that a trusted proxy names counts), the bytes that
+// transfers send and that wait for an earlier answer, from 16 KiB a part on (unsent.go, and ledger.go of package conn). Only slow
+// clients count: a response that its socket takes at once costs nothing. While more than Config.MaxUnsent (64 MiB; an
+// eighth of the memory that the process may use, if that is less) waits for an address, its requests are submitted as
+// Held and not started before exchange.Pacer.Resume; those that the handler has not started are recalled; and no
+// request is started while the loop has yet to deal with more than 8 MiB of finished parts, because the size of an
+// answer is known only afterwards. So the excess is one answer, and with threads those of handlers that were running. Clients
+// of a unix socket whose address no proxy names are bounded for each connection only.
+//
+// # Bodies
+//
+// A body that is not complete is collected, above 256 KiB in an unlinked file, and only whole requests go on: a slow
+// client never holds an application. Where a mount streams (ASGI), the request is submitted with Request.More, and
+// the rest is delivered (exchange.Receiver) as it is read. A request that breaks a limit gets its 4xx in place of the
+// exchange, or is broken off if the response has begun.
+//
+// Delivered bytes that OpCredit parts have not given back are counted in the exchange, each piece with 64 bytes for
+// its overhead. Above 64 KiB the client has to wait until half of that is back. Time in which we do not read is not counted
+// against the client, and time in which the client is waited for not against the handler.
+package http

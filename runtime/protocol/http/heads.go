@@ -1,0 +1,85 @@
+package http
+
+import (
+	"fapws/runtime/exchange"
+	"fapws/runtime/filter/header"
+	"fapws/runtime/http1"
+	"fapws/runtime/mediatype"
+)
+
+// Heads makes the heads of all responses of an event loop.
+type Heads struct {
+	// Fields is memory for callers that put the fields of a response together. It is free again when Append returns.
+	Fields []byte
+
+	template *http1.Template
+	edited   []byte // memory for fields that rules have changed
+}
+
+// Init makes h ready. server is the value of the field Server, and unix the time in seconds since 1970.
+func (h *Heads) Init(server string, unix int64) { h.template = http1.NewTemplate(server, unix) }
+
+// SetTime sets the time of the field Date, in seconds since 1970.
+func (h *Heads) SetTime(unix int64) { h.template.SetTime(unix) }
+
+// Append appends the head of r, which edits change, to dst.
+func (h *Heads) Append(dst []byte, edits header.Edits, r *http1.Response) []byte {
+	if len(edits) > 0 {
+		h.edited = edits.Apply(h.edited, r)
+	}
+	return h.template.AppendHead(dst, r)
+}
+
+// AppendHead appends the head of r, the response to x, to dst as HTTP/1 has it, and notes in x how the body is sent. All heads are made
+// here.
+func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
+	s, before := x.s, len(dst)
+	dst = s.Heads.Append(dst, s.Host.Edits(x), r)
+	s.Host.HeadSent(x, dst[before:])
+	x.Out.Begin(r, len(dst)-before)
+	x.KeepAlive = x.KeepAlive && r.KeepAlive
+	return dst
+}
+
+// AppendHeadOf is AppendHead for the head of p, the first part of x. keepAlive says that the connection can stay open.
+func (x *Exchange) AppendHeadOf(dst []byte, p *exchange.Part, keepAlive bool) []byte {
+	s := x.s
+	r := http1.Response{Version: x.Version, Head: x.IsHead, KeepAlive: keepAlive}
+	fill(&r, &p.Head)
+	if r.Length < 0 && p.Last && !p.Failed {
+		if size := int64(len(p.Body)) + FileBytes(p); size > 0 || !x.IsHead {
+			r.Length = size
+		}
+	}
+	if x.Fields != nil {
+		s.Heads.Fields = append(append(s.Heads.Fields[:0], r.Fields...), x.Fields...)
+		r.Fields = s.Heads.Fields
+	}
+	return x.AppendHead(dst, &r)
+}
+
+var upgradeFields = []byte("Upgrade: websocket\r\nConnection: Upgrade\r\n")
+
+// fill completes r, in which the fields of the request are set, with those of
+// the application's head.
+func fill(r *http1.Response, h *exchange.Head) {
+	r.Status, r.Reason, r.Fields = h.Status, h.Reason, h.Fields
+	if r.Status < 100 || r.Status > 999 {
+		r.Status, r.Reason = 500, nil
+	}
+	r.Length, r.Type = h.Length, mediatype.Of(h)
+	r.HasDate, r.HasServer = h.HasDate, h.HasServer
+	if r.Status == 426 { // RFC 9110 §15.5.22; a handler cannot say it by itself
+		r.Fields = append(r.Fields[:len(r.Fields):len(r.Fields)], upgradeFields...)
+	}
+	// No client takes a 1xx for the end of a response.
+	r.KeepAlive = r.KeepAlive && !h.Close && r.Status >= 200
+}
+
+// FileBytes returns how many bytes of a file p has.
+func FileBytes(p *exchange.Part) int64 {
+	if p.File < 0 {
+		return 0
+	}
+	return p.Count
+}
