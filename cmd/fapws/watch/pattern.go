@@ -3,6 +3,7 @@ package watch
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -18,11 +19,18 @@ var (
 // watched folder. The wildcards are those of path/filepath.Match.
 type patterns struct {
 	include, exclude []string
+	files            []string // absolute paths
 	cwd              string
 }
 
 func newPatterns(o *Options, cwd string) (patterns, error) {
 	p := patterns{cwd: cwd}
+	for _, name := range o.Files {
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(cwd, name)
+		}
+		p.files = append(p.files, filepath.Clean(name))
+	}
 	for _, list := range []struct {
 		to           *[]string
 		always, more []string
@@ -44,6 +52,9 @@ func newPatterns(o *Options, cwd string) (patterns, error) {
 // file reports whether a file counts. One that is named without wildcards counts
 // whatever is excluded.
 func (p *patterns) file(root, path string) bool {
+	if slices.Contains(p.files, path) {
+		return true
+	}
 	included := false
 	for _, one := range p.include {
 		if !p.match(one, root, path) {
@@ -86,9 +97,10 @@ func (p *patterns) match(pattern, root, path string) bool {
 	return false
 }
 
-// named returns the absolute paths of the files that are named, with a slash
+// named returns the absolute paths of the files that are named, Options.Files or patterns with a slash
 // and without wildcards: they are watched wherever they are.
 func (p *patterns) named() (paths []string) {
+	paths = append(paths, p.files...)
 	for _, one := range p.include {
 		if wild(one) || !strings.Contains(one, "/") {
 			continue

@@ -22,6 +22,10 @@ type Options struct {
 	// without wildcards wins over Exclude, and one with a slash and without wildcards need not be in Dirs.
 	Include []string
 
+	// Files are single files, wherever they are. Symbolic links to them, or to a directory on the way to them, may be
+	// replaced.
+	Files []string
+
 	// Exclude are patterns of files and directories that do not count, in addition to AlwaysExclude. Virtual
 	// environments below Dirs never do.
 	Exclude []string

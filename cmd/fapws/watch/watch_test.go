@@ -309,3 +309,23 @@ func TestStartRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestFiles: single files are watched by their name, whatever characters it has and wherever they are.
+func TestFiles(t *testing.T) {
+	d := newDir(t, "one.pem", "[a] *.pem", "other.pem")
+	w, err := Start(Options{Files: []string{d.in("one.pem"), d.in("[a] *.pem")}, Log: func(string) {}})
+	d.check(err)
+	defer w.Close()
+	for _, name := range []string{"one.pem", "[a] *.pem"} {
+		d.write("other.pem", "something else for "+name)
+		d.write(name, "changed")
+		select {
+		case c := <-w.Changes:
+			if filepath.Base(c.Path) != name || c.More > 0 {
+				t.Errorf("%s: %+v", name, c)
+			}
+		case <-time.After(patience):
+			t.Fatalf("%s: no change", name)
+		}
+	}
+}
