@@ -45,8 +45,8 @@ type Channel struct {
 	send sync.Mutex
 }
 
-// pair makes a channel and the other end for a child process.
-func pair() (c *Channel, theirs *os.File, err error) {
+// Pair makes a channel and the other end for a child process.
+func Pair() (c *Channel, theirs *os.File, err error) {
 	fds, err := system.Socketpair(unix.SOCK_SEQPACKET)
 	if err != nil {
 		return nil, nil, err
@@ -95,6 +95,9 @@ func ChannelOf(f *os.File) (*Channel, error) {
 	}
 	return NewChannel(fd)
 }
+
+// File returns a copy of the descriptor, for a program that takes the place of this one.
+func (c *Channel) File() (*os.File, error) { return c.conn.File() }
 
 // Duplicate returns another descriptor of f, which is closed on exec.
 func Duplicate(f *os.File) (fd int, err error) {
@@ -179,14 +182,17 @@ func (c *Channel) SendDescriptor(m *Message, fd int) error {
 
 // SendAnswer sends text in as many pieces as it takes, and as Send does: a lost one would not be asked for
 // again.
-func (c *Channel) SendAnswer(id uint64, text string) error {
+func (c *Channel) SendAnswer(id uint64, text string) error { return c.SendPieces(Answer, id, text) }
+
+// SendPieces sends text in as many messages of a kind as it takes; all but the last have More.
+func (c *Channel) SendPieces(kind Kind, id uint64, text string) error {
 	for len(text) > maxPiece {
-		if err := c.Send(&Message{Kind: Answer, ID: id, Text: text[:maxPiece], More: true}); err != nil {
+		if err := c.Send(&Message{Kind: kind, ID: id, Text: text[:maxPiece], More: true}); err != nil {
 			return err
 		}
 		text = text[maxPiece:]
 	}
-	return c.Send(&Message{Kind: Answer, ID: id, Text: text})
+	return c.Send(&Message{Kind: kind, ID: id, Text: text})
 }
 
 // buffers are for messages while they are read, and not while one is waited

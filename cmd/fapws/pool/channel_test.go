@@ -14,7 +14,7 @@ import (
 // channels returns both ends of a channel.
 func channels(t *testing.T) (ours, theirs *Channel) {
 	t.Helper()
-	ours, file, err := pair()
+	ours, file, err := Pair()
 	if err != nil {
 		t.Fatal(err)
 	}

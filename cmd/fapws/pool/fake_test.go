@@ -46,7 +46,8 @@ type fake struct {
 	heard     strings.Builder  // of Events: "1:a 2:b "
 	counts    map[string]int64 // of Counts
 	heardAny  bool
-	knows     chan struct{} // closed when it has the history
+	got       strings.Builder // of Certificates and Renewed: "certificates=text "
+	knows     chan struct{}   // closed when it has the history
 }
 
 func (f *fake) run() {
@@ -120,6 +121,11 @@ func (f *fake) obey() {
 			case "count":
 				n, _ := strconv.Atoi(about)
 				_ = f.channel.SendCounts(map[string]int64{"news": int64(n), fmt.Sprint(os.Getpid()): 1})
+			case "want":
+				_ = f.channel.SendPieces(Certificates, 0, strings.Repeat(about, maxPiece))
+			case "certificates":
+				_ = f.channel.SendAnswer(m.ID, f.got.String())
+				continue
 			case "counts":
 				_ = f.channel.SendAnswer(m.ID, fmt.Sprint(f.counts))
 				continue
@@ -134,6 +140,14 @@ func (f *fake) obey() {
 			for name, n := range m.Counts {
 				f.counts[name] = n
 			}
+		case Certificates, Renewed:
+			text := m.Text
+			if len(files) == 1 {
+				shared, _ := ReadShared(files[0])
+				text = string(shared)
+			}
+			closeFiles(files)
+			fmt.Fprintf(&f.got, "%s=%s ", m.Kind, text)
 		case Take, Give:
 			f.pass(m, files)
 		}

@@ -24,7 +24,7 @@ func TestCheck(t *testing.T) {
 		{"stopped", sleeping, "T", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			channel, theirs, err := pair()
+			channel, theirs, err := Pair()
 			if err != nil {
 				t.Fatal(err)
 			}

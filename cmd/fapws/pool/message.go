@@ -43,6 +43,10 @@ const (
 	// Piece: from one worker to another, a piece of the subject of Take, in Raw, with the descriptor of a subscriber, or of
 	// a WebSocket if Text is WebSocket. The last one has no Raw.
 	Piece Kind = "piece"
+	// Certificates: the answer to a question of the same Kind: a file (SharedFile), or with Text why there is none.
+	// Renewed: another such file.
+	Certificates Kind = "certificates"
+	Renewed      Kind = "renewed"
 	// Recount: send all Counts again.
 	Recount Kind = "recount"
 )
@@ -77,6 +81,8 @@ const (
 	Counts Kind = "counts"
 	// Closed: it accepts no more, after Retire.
 	Closed Kind = "closed"
+	// Certificates, of a worker: Text is a piece of what it wants, see Options.Certificates; the last piece has no More.
+
 	// Answer: Text is a piece of the answer to the question ID; the last piece has no More.
 	Answer Kind = "answer"
 )
@@ -108,4 +114,4 @@ type Settled struct {
 
 // Protocol is the version of the messages, and of the state that a supervisor hands over to its successor. Programs
 // with different ones cannot take over from each other.
-const Protocol = 3
+const Protocol = 4

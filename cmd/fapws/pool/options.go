@@ -46,6 +46,11 @@ type Options struct {
 	// program gets the result from Handover.Files. Optional.
 	BeforeExec func() []*os.File
 
+	// Certificates returns a file of SharedFile with the certificates that a worker wants, a text of their own between
+	// worker and supervisor; again: it has got one before, and needs another only if that has changed since, else nil. It
+	// is called on Run's goroutine. Optional.
+	Certificates func(want string, again bool) (*os.File, error)
+
 	// Reopen is called when the log files are to be reopened, before the workers are told. Optional.
 	Reopen func()
 

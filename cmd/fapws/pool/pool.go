@@ -255,6 +255,14 @@ func (p *Pool) heard(w *worker, m *Message) {
 		p.closed(w)
 	case Answer:
 		p.answered(w, m)
+	case Certificates:
+		if !w.asking {
+			w.wants = ""
+		}
+		w.wants += m.Text
+		if w.asking = m.More; !m.More {
+			p.certificates(w)
+		}
 	case Join:
 		p.join(w)
 	case Publish:

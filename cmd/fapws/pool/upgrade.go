@@ -52,6 +52,7 @@ type handoverWorker struct {
 	Slot    int // or -1
 	Listens bool
 	Joined  bool
+	Wants   string // certificates
 }
 
 // Inherited returns the Handover that this program was started with, or nil.
@@ -166,7 +167,7 @@ func (p *Pool) handOver() error {
 		if err != nil {
 			return err
 		}
-		out := handoverWorker{Pid: w.pid, Channel: fd, State: w.state, Started: w.started, Slot: -1, Listens: w.listens, Joined: w.joined}
+		out := handoverWorker{Pid: w.pid, Channel: fd, State: w.state, Started: w.started, Slot: -1, Listens: w.listens, Joined: w.joined, Wants: w.wants}
 		for i, s := range p.slots {
 			if s.worker == w {
 				out.Slot = i
@@ -244,7 +245,7 @@ func (p *Pool) resume(h *Handover) {
 			p.o.Log(loglevel.Error, fmt.Sprintf("worker %d is lost: %v %v", one.Pid, err, findErr))
 			continue
 		}
-		w := &worker{pool: p, pid: one.Pid, process: process, channel: channel, state: one.State, started: one.Started, listens: one.Listens, kills: memory.Kills(p.o.Root)}
+		w := &worker{pool: p, pid: one.Pid, process: process, channel: channel, state: one.State, started: one.Started, listens: one.Listens, wants: one.Wants, kills: memory.Kills(p.o.Root)}
 		if one.Slot >= 0 {
 			w.slot = p.slots[one.Slot]
 			w.slot.worker = w

@@ -61,6 +61,8 @@ type worker struct {
 	joined        bool           // it gets Events
 	hung          bool           // its event loop does not run, so it gives no history and no subscribers
 	out           outbox         // of them
+	wants         string         // the certificates that it has asked for, or ""
+	asking        bool           // only pieces of that have come so far
 	pieces        [][]byte       // of an event that it publishes, as far as they have come
 }
 
@@ -69,7 +71,7 @@ func (p *Pool) start(program string) (*worker, error) { return p.startAs(program
 
 // startAs starts a worker or, with the role Placeholder, the placeholder.
 func (p *Pool) startAs(program, role string) (*worker, error) {
-	channel, theirs, err := pair()
+	channel, theirs, err := Pair()
 	if err != nil {
 		return nil, err
 	}

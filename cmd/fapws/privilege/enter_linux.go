@@ -35,6 +35,24 @@ func (id *Identity) Enter(folder string) error {
 	return nil
 }
 
+// MayRead reports whether the identity may read a file. It asks the kernel, as Enter does; the answer is true where that
+// cannot be asked, or the file does not exist.
+func (id *Identity) MayRead(name string) bool {
+	if os.Geteuid() != 0 {
+		return true
+	}
+	restore, err := id.borrow()
+	if err != nil {
+		return true
+	}
+	defer restore()
+	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err == nil {
+		unix.Close(fd)
+	}
+	return !errors.Is(err, unix.EACCES)
+}
+
 // borrow gives the calling thread the groups and the file system identity
 // (setfsuid(2)) of id until restore is called. Other threads keep theirs: these are
 // the system calls themselves, not those of package syscall, which change all

@@ -1,0 +1,194 @@
+// Package certtest makes certificates for tests: authorities, and certificates that they have signed.
+package certtest
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// Options describe a certificate.
+type Options struct {
+	Names  []string      // host names and IP addresses
+	Key    crypto.Signer // nil: a new ECDSA key of P-256
+	Start  time.Time     // zero: an hour ago
+	End    time.Time     // zero: in 90 days
+	Usages []x509.ExtKeyUsage
+	CA     bool
+	Common string // common name of the subject; "": the first of Names
+}
+
+// Authority signs certificates.
+type Authority struct {
+	T           *testing.T
+	Certificate *x509.Certificate
+	PEM         []byte
+	key         crypto.Signer
+}
+
+// Certificate is one in PEM, with its key.
+type Certificate struct {
+	T           *testing.T
+	Certificate []byte // alone
+	Chain       []byte // with its authority
+	Key         []byte
+	Leaf        *x509.Certificate
+}
+
+// NewAuthority makes an authority.
+func NewAuthority(t *testing.T) *Authority {
+	t.Helper()
+	key := ECDSA(t)
+	template := templateOf(Options{CA: true, Common: "Test Authority"})
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Authority{t, c, block("CERTIFICATE", der), key}
+}
+
+// Pool returns the authority for a client that trusts it alone.
+func (a *Authority) Pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(a.Certificate)
+	return pool
+}
+
+// Sign makes a certificate.
+func (a *Authority) Sign(o Options) *Certificate {
+	a.T.Helper()
+	if o.Key == nil {
+		o.Key = ECDSA(a.T)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, templateOf(o), a.Certificate, o.Key.Public(), a.key)
+	if err != nil {
+		a.T.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		a.T.Fatal(err)
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(o.Key)
+	if err != nil {
+		a.T.Fatal(err)
+	}
+	c := &Certificate{T: a.T, Certificate: block("CERTIFICATE", der), Key: block("PRIVATE KEY", key), Leaf: leaf}
+	c.Chain = append(append([]byte{}, c.Certificate...), a.PEM...)
+	return c
+}
+
+// For makes a certificate for names.
+func (a *Authority) For(names ...string) *Certificate {
+	a.T.Helper()
+	return a.Sign(Options{Names: names})
+}
+
+// Write writes chain and key to cert.pem and key.pem in a directory, which is made if it is missing, and returns the paths.
+func (c *Certificate) Write(dir string) (cert, key string) {
+	c.T.Helper()
+	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		c.T.Fatal(err)
+	}
+	Write(c.T, cert, c.Chain)
+	Write(c.T, key, c.Key)
+	return cert, key
+}
+
+// Write writes a file that only its owner may read, in one step, as certbot does.
+func Write(t *testing.T, name string, data []byte) string {
+	t.Helper()
+	if err := os.WriteFile(name+".new", data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(name+".new", name); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// ECDSA makes a key of P-256.
+func ECDSA(t *testing.T) crypto.Signer {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// RSA makes a key of some bits.
+func RSA(t *testing.T, bits int) crypto.Signer {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, bits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// Ed25519 makes a key.
+func Ed25519(t *testing.T) crypto.Signer {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func templateOf(o Options) *x509.Certificate {
+	serial, _ := rand.Int(rand.Reader, big.NewInt(1<<62))
+	c := &x509.Certificate{
+		SerialNumber:          serial,
+		Subject:               pkix.Name{CommonName: o.Common},
+		NotBefore:             o.Start,
+		NotAfter:              o.End,
+		KeyUsage:              x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:           o.Usages,
+		BasicConstraintsValid: true,
+		IsCA:                  o.CA,
+	}
+	if o.CA {
+		c.KeyUsage |= x509.KeyUsageCertSign
+	} else if o.Usages == nil {
+		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	}
+	if o.Common == "" && len(o.Names) > 0 {
+		c.Subject.CommonName = o.Names[0]
+	}
+	if c.NotBefore.IsZero() {
+		c.NotBefore = time.Now().Add(-time.Hour)
+	}
+	if c.NotAfter.IsZero() {
+		c.NotAfter = time.Now().Add(90 * 24 * time.Hour)
+	}
+	for _, name := range o.Names {
+		if ip := net.ParseIP(name); ip != nil {
+			c.IPAddresses = append(c.IPAddresses, ip)
+		} else {
+			c.DNSNames = append(c.DNSNames, name)
+		}
+	}
+	return c
+}
+
+func block(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}

@@ -1,0 +1,261 @@
+package certificates
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"fapws/runtime/loglevel"
+)
+
+// Log writes a line for the operator.
+type Log func(level loglevel.Level, line string)
+
+// Reader reads the files of a Want, and keeps the last good contents of each. The zero value is ready. It is for one
+// goroutine at a time.
+type Reader struct {
+	// Read reads a file, as ReadFile does, which nil stands for.
+	Read func(name string) ([]byte, fs.FileMode, error)
+
+	// Log gets warnings, and what is wrong with files that were good before. nil: nobody reads them.
+	Log Log
+
+	// Now is time.Now, which nil stands for.
+	Now func() time.Time
+
+	pairs map[string]*Contents // by Pair.id
+	cas   map[string][]byte    // by file
+	told  map[string]string    // what was logged last, by its subject
+}
+
+// Bundle returns the contents of the files of w. A file that was never good is an error, of one line for each such
+// file. The contents of one that has become wrong are those of the last time; why is logged once.
+func (r *Reader) Bundle(w *Want) (*Bundle, error) {
+	r.init()
+	b := &Bundle{}
+	var wrong []error
+	if IsWrongClock(r.Now()) {
+		r.tell("clock", loglevel.Warning, fmt.Sprintf("the clock of this machine says %s; certificates are not checked for their dates until it is right", r.Now().UTC().Format(day)))
+	}
+	for i := range w.Pairs {
+		p := &w.Pairs[i]
+		c, err := r.pair(p)
+		if err != nil {
+			wrong = append(wrong, from(p.From, err))
+			continue
+		}
+		if b.of(p) == nil {
+			b.Pairs = append(b.Pairs, *c)
+		}
+	}
+	if len(wrong) == 0 {
+		r.doubtHosts(w, b)
+	}
+	if w.ClientCAs != "" {
+		var err error
+		if b.ClientCAs, err = r.authorities(w.ClientCAs); err != nil {
+			wrong = append(wrong, from(w.CAsFrom, err))
+		}
+	}
+	return b, errors.Join(wrong...)
+}
+
+// Kept returns all contents that are known to be good.
+func (r *Reader) Kept() (b Bundle) {
+	for _, c := range r.pairs {
+		b.Pairs = append(b.Pairs, *c)
+	}
+	b.Authorities = r.cas
+	return b
+}
+
+// Keep makes the contents of Kept of another Reader known to this one.
+func (r *Reader) Keep(b *Bundle) {
+	r.init()
+	for i := range b.Pairs {
+		c := &b.Pairs[i]
+		p := Pair{Cert: c.Cert, Key: c.Key}
+		r.pairs[p.id()] = c
+	}
+	for name, data := range b.Authorities {
+		r.cas[name] = data
+	}
+}
+
+// from puts the place in the configuration before an error.
+func from(place string, err error) error {
+	if place == "" {
+		return err
+	}
+	return fmt.Errorf("%s: %w", place, err)
+}
+
+func (r *Reader) init() {
+	if r.pairs == nil {
+		r.pairs, r.cas, r.told = map[string]*Contents{}, map[string][]byte{}, map[string]string{}
+	}
+	if r.Read == nil {
+		r.Read = ReadFile
+	}
+	if r.Now == nil {
+		r.Now = time.Now
+	}
+	if r.Log == nil {
+		r.Log = func(loglevel.Level, string) {}
+	}
+}
+
+// tell logs a line unless the last one about the same subject was the same.
+func (r *Reader) tell(subject string, level loglevel.Level, line string) {
+	if r.told[subject] != line {
+		r.told[subject] = line
+		r.Log(level, line)
+	}
+}
+
+// pair returns the contents of the files of p, or the last good ones.
+func (r *Reader) pair(p *Pair) (*Contents, error) {
+	old := r.pairs[p.id()]
+	now, err := r.load(p)
+	switch {
+	case err == nil:
+		r.pairs[p.id()] = now
+		delete(r.told, p.id())
+		if old != nil && (!bytes.Equal(old.Certificate, now.Certificate) || !bytes.Equal(old.PrivateKey, now.PrivateKey)) {
+			r.Log(loglevel.Info, fmt.Sprintf("certificate %s was replaced, and is in use now", p.Cert))
+		}
+		return now, nil
+	case old == nil:
+		return nil, err
+	}
+	r.tell(p.id(), loglevel.Error, err.Error()+"; the certificate that was read before stays in use")
+	if _, refused := p.usable(old, r.Now()); refused != nil && !errors.As(refused, new(*timeError)) {
+		return nil, err // it was good for other hosts
+	}
+	return old, nil
+}
+
+// load reads and judges the files of p.
+func (r *Reader) load(p *Pair) (*Contents, error) {
+	c := &Contents{Cert: p.Cert, Key: p.Key}
+	var err error
+	var mode fs.FileMode
+	if c.Certificate, mode, err = r.Read(p.Cert); err != nil {
+		return nil, fmt.Errorf("cannot read the certificate %s: %w%s", p.Cert, err, readHint(err))
+	}
+	c.PrivateKey = c.Certificate
+	if p.Key != "" {
+		if c.PrivateKey, mode, err = r.Read(p.Key); err != nil {
+			return nil, fmt.Errorf("cannot read the key %s: %w%s", p.Key, err, readHint(err))
+		}
+	}
+	cert, err := p.usable(c, r.Now())
+	if err != nil {
+		return nil, err
+	}
+	r.doubt(p, cert, mode)
+	return c, nil
+}
+
+func readHint(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Sprintf("; let the user that fapws runs as (%d) read it", os.Geteuid())
+	case errors.Is(err, fs.ErrNotExist):
+		return "; correct the name"
+	}
+	return ""
+}
+
+// usable parses and judges contents.
+func (p *Pair) usable(c *Contents, now time.Time) (*tls.Certificate, error) {
+	cert, err := p.parse(c.Certificate, c.PrivateKey)
+	if err == nil {
+		err = p.judge(cert.Leaf, now)
+	}
+	return cert, err
+}
+
+// soon is the remaining time of a certificate that is worth a warning.
+const soon = 7 * 24 * time.Hour
+
+// doubt logs what is no mistake but was probably not meant.
+func (r *Reader) doubt(p *Pair, cert *tls.Certificate, mode fs.FileMode) {
+	key := p.keyFile()
+	if mode&0o006 != 0 {
+		r.tell("mode "+key, loglevel.Warning, fmt.Sprintf("the private key %s can be read by every user of this machine (mode %04o); chmod 600 %s", key, mode, key))
+	}
+	if full := filepath.Join(filepath.Dir(p.Cert), "fullchain.pem"); filepath.Base(p.Cert) == "cert.pem" && len(cert.Certificate) == 1 && isFile(full) {
+		r.tell("chain "+p.Cert, loglevel.Warning, fmt.Sprintf("%s has no certificate of its authority, so many clients refuse it; use %s", p.Cert, full))
+	}
+	if left := cert.Leaf.NotAfter.Sub(r.Now()); left < soon && !IsWrongClock(r.Now()) && cert.Leaf.NotAfter.Sub(cert.Leaf.NotBefore) > 4*soon {
+		r.tell("soon "+p.Cert, loglevel.Warning, fmt.Sprintf("%s: the certificate expires on %s; renew it", p.Cert, cert.Leaf.NotAfter.UTC().Format(day)))
+	}
+}
+
+// doubtHosts logs hosts that no certificate covers: clients would refuse the one that they get.
+func (r *Reader) doubtHosts(w *Want, b *Bundle) {
+	var leaves []*x509.Certificate
+	for i := range b.Pairs {
+		if chain, err := parseChain(b.Pairs[i].Certificate); err == nil {
+			leaves = append(leaves, chain[0])
+		}
+	}
+	for _, name := range w.Hosts {
+		if !slices.ContainsFunc(leaves, func(leaf *x509.Certificate) bool { return covers(leaf, name) }) {
+			r.tell("host "+name, loglevel.Warning, fmt.Sprintf("no certificate covers the host %s, so https://%s/ does not work; give it a certfile", name, name))
+		}
+	}
+}
+
+func isFile(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// authorities returns the contents of a file of authorities, or the last good ones.
+func (r *Reader) authorities(name string) ([]byte, error) {
+	data, _, err := r.Read(name)
+	if err != nil {
+		err = fmt.Errorf("cannot read the authorities %s: %w%s", name, err, readHint(err))
+	} else if _, err = parseCAs(data); err != nil {
+		err = fmt.Errorf("%s: %w", name, err)
+	}
+	old, known := r.cas[name]
+	switch {
+	case err == nil:
+		r.cas[name] = data
+		delete(r.told, name)
+		return data, nil
+	case known:
+		r.tell(name, loglevel.Error, err.Error()+"; the authorities that were read before stay in use")
+		return old, nil
+	}
+	return nil, err
+}
+
+// Files returns the names of the files of w, each once.
+func (w *Want) Files() (names []string) {
+	for i := range w.Pairs {
+		names = append(names, w.Pairs[i].Cert, w.Pairs[i].keyFile())
+	}
+	if w.ClientCAs != "" {
+		names = append(names, w.ClientCAs)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Equal reports whether two bundles have the same contents, whatever their tickets.
+func (b *Bundle) Equal(other *Bundle) bool {
+	return bytes.Equal(b.ClientCAs, other.ClientCAs) && slices.EqualFunc(b.Pairs, other.Pairs, func(x, y Contents) bool {
+		return x.Cert == y.Cert && x.Key == y.Key && bytes.Equal(x.Certificate, y.Certificate) && bytes.Equal(x.PrivateKey, y.PrivateKey)
+	})
+}

@@ -1,0 +1,343 @@
+package certificates
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/cmd/fapws/certificates/certtest"
+	"fapws/runtime/loglevel"
+)
+
+// logged collects the lines of a Reader.
+type logged struct{ lines []string }
+
+func (l *logged) log(level loglevel.Level, line string) {
+	l.lines = append(l.lines, fmt.Sprintf("%s: %s", level, line))
+}
+
+// want fails unless the lines so far, which it forgets, have these texts in them, in this order.
+func (l *logged) want(t *testing.T, texts ...string) {
+	t.Helper()
+	if len(l.lines) != len(texts) {
+		t.Errorf("logged %q, want %q", l.lines, texts)
+	}
+	for i := range min(len(l.lines), len(texts)) {
+		if !strings.Contains(l.lines[i], texts[i]) {
+			t.Errorf("logged %q, want %q", l.lines[i], texts[i])
+		}
+	}
+	l.lines = nil
+}
+
+// TestMistakes: every file that cannot be used is one line with its name, the cause and what to do.
+func TestMistakes(t *testing.T) {
+	dir := t.TempDir()
+	ca := certtest.NewAuthority(t)
+	good := ca.For("example.org")
+	put := func(name string, data []byte) string {
+		return certtest.Write(t, filepath.Join(dir, name), data)
+	}
+	cert, key := put("cert.pem", good.Chain), put("key.pem", good.Key)
+	made := func(name string, o certtest.Options) (string, string) {
+		c := ca.Sign(o)
+		return put(name+".pem", c.Chain), put(name+".key", c.Key)
+	}
+	names := []string{"example.org"}
+	oldCert, oldKey := made("old", certtest.Options{Names: names, Start: time.Now().Add(-48 * time.Hour), End: time.Now().Add(-time.Hour)})
+	newCert, newKey := made("new", certtest.Options{Names: names, Start: time.Now().Add(time.Hour)})
+	clientCert, clientKey := made("client", certtest.Options{Names: names, Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	bareCert, bareKey := made("bare", certtest.Options{Common: "example.org"})
+	shortKey, _ := x509.MarshalPKCS8PrivateKey(certtest.RSA(t, 1024))
+	der, _ := pem.Decode(good.Certificate)
+	keyDER, _ := pem.Decode(good.Key)
+	fifo := filepath.Join(dir, "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		pair Pair
+		want []string // in the line
+	}{
+		{"missing certificate", Pair{Cert: dir + "/none.pem", Key: key}, []string{dir + "/none.pem", "no such file", "correct the name"}},
+		{"missing key", Pair{Cert: cert, Key: dir + "/none.key"}, []string{"key " + dir + "/none.key", "no such file"}},
+		{"directory", Pair{Cert: dir, Key: key}, []string{dir, "is a directory; name the file in it"}},
+		{"FIFO", Pair{Cert: fifo, Key: key}, []string{"fifo: is not a regular file"}},
+		{"device", Pair{Cert: "/dev/zero", Key: key}, []string{"/dev/zero: is not a regular file"}},
+		{"large", Pair{Cert: put("large", bytes.Repeat(good.Certificate, 1+maxFile/len(good.Certificate))), Key: key}, []string{"large: larger than 1 MiB"}},
+		{"empty", Pair{Cert: put("empty", nil), Key: key}, []string{"empty: no certificate in this file"}},
+		{"text", Pair{Cert: put("text", []byte("hello\n")), Key: key}, []string{"text: no certificate in this file", "PEM"}},
+		{"cut off", Pair{Cert: put("cut", good.Certificate[:len(good.Certificate)/2]), Key: key}, []string{"cut: no complete certificate", "copy it again"}},
+		{"damaged", Pair{Cert: put("damaged", bytes.Replace(good.Certificate, []byte("MII"), []byte("MIJ"), 1)), Key: key}, []string{"damaged: certificate 1 of the file cannot be read"}},
+		{"binary", Pair{Cert: put("der", der.Bytes), Key: key}, []string{"not in PEM format", "openssl x509 -inform der"}},
+		{"swapped", Pair{Cert: key, Key: cert}, []string{"key.pem: has a private key but no certificate", "swapped?"}},
+		{"no key in it", Pair{Cert: cert}, []string{"cert.pem: has a certificate but no private key", "keyfile"}},
+		{"certificate for a key", Pair{Cert: cert, Key: cert}, []string{"cert.pem: no private key in this file"}},
+		{"binary key", Pair{Cert: cert, Key: put("keyder", keyDER.Bytes)}, []string{"openssl pkey -inform der"}},
+		{"encrypted", Pair{Cert: cert, Key: put("enc", pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: keyDER.Bytes}))}, []string{"enc: the private key is encrypted", "openssl pkey -in"}},
+		{"encrypted the old way", Pair{Cert: cert, Key: put("enc1", pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Headers: map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-128-CBC,00"}, Bytes: keyDER.Bytes}))}, []string{"enc1: the private key is encrypted"}},
+		{"SSH", Pair{Cert: cert, Key: put("ssh", pem.EncodeToMemory(&pem.Block{Type: "OPENSSH PRIVATE KEY", Bytes: []byte("x")}))}, []string{"ssh: is a key of OpenSSH"}},
+		{"damaged key", Pair{Cert: cert, Key: put("dkey", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER.Bytes[:50]}))}, []string{"dkey: the private key cannot be read"}},
+		{"short key", Pair{Cert: cert, Key: put("short", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: shortKey}))}, []string{"RSA key of 1024 bits is too short"}},
+		{"another key", Pair{Cert: cert, Key: put("other", ca.For("example.org").Key)}, []string{"other: this key does not belong to the certificate " + cert}},
+		{"wrong order", Pair{Cert: put("order", append(bytes.Clone(ca.PEM), good.Certificate...)), Key: key}, []string{"order: certificate 2 of the file belongs to the key, but must come first"}},
+		{"expired", Pair{Cert: oldCert, Key: oldKey}, []string{"old.pem: the certificate expired on " + time.Now().Add(-time.Hour).UTC().Format(day), "renew it"}},
+		{"not yet", Pair{Cert: newCert, Key: newKey}, []string{"new.pem: the certificate is not valid before", "clock"}},
+		{"of a client", Pair{Cert: clientCert, Key: clientKey}, []string{"client.pem: the certificate is not for a server"}},
+		{"no names", Pair{Cert: bareCert, Key: bareKey}, []string{"bare.pem: the certificate is for no host", "subjectAltName"}},
+		{"another host", Pair{Cert: cert, Key: key, Names: []string{"example.org", "shop.example.org"}}, []string{"cert.pem: the certificate does not cover the host shop.example.org, only example.org"}},
+		{"pattern of hosts", Pair{Cert: cert, Key: key, Names: []string{"*.example.org"}}, []string{"does not cover the host *.example.org"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.pair.From = "fapws.toml:3: certfile"
+			_, err := new(Reader).Bundle(&Want{Pairs: []Pair{c.pair}})
+			if err == nil {
+				t.Fatal("no error")
+			}
+			line := err.Error()
+			for _, text := range append(c.want, "fapws.toml:3: certfile: ") {
+				if !strings.Contains(line, text) {
+					t.Errorf("%q has no %q", line, text)
+				}
+			}
+			if strings.Contains(line, "\n") {
+				t.Errorf("several lines: %q", line)
+			}
+		})
+	}
+}
+
+// TestUsable: all kinds of keys, a key in the file of its certificate, and an open pattern of hosts.
+func TestUsable(t *testing.T) {
+	ca := certtest.NewAuthority(t)
+	rsaKey := certtest.RSA(t, 2048)
+	for name, o := range map[string]certtest.Options{
+		"ECDSA": {}, "RSA": {Key: rsaKey}, "Ed25519": {Key: certtest.Ed25519(t)}, "wildcard": {Names: []string{"*.example.org", "127.0.0.1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if o.Names == nil {
+				o.Names = []string{"example.org"}
+			}
+			c := ca.Sign(o)
+			dir := t.TempDir()
+			cert, key := c.Write(dir)
+			both := certtest.Write(t, dir+"/both.pem", append(bytes.Clone(c.Key), c.Chain...))
+			var log logged
+			r := Reader{Log: log.log}
+			w := &Want{Pairs: []Pair{{Cert: cert, Key: key, Names: append(o.Names, "example.*")}, {Cert: both}}}
+			b, err := r.Bundle(w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := new(Server).Use(w, b); err != nil {
+				t.Error(err)
+			}
+			log.want(t)
+		})
+	}
+}
+
+// TestOlderForms: keys of PKCS #1 and SEC 1, as openssl has made them for long, with parameters before.
+func TestOlderForms(t *testing.T) {
+	ca := certtest.NewAuthority(t)
+	rsaKey, ecKey := certtest.RSA(t, 2048), certtest.ECDSA(t)
+	for name, c := range map[string]struct {
+		cert *certtest.Certificate
+		key  []byte
+	}{
+		"PKCS #1": {ca.Sign(certtest.Options{Names: []string{"a.b"}, Key: rsaKey}), pkcs1(rsaKey)},
+		"SEC 1":   {ca.Sign(certtest.Options{Names: []string{"a.b"}, Key: ecKey}), sec1(t, ecKey)},
+	} {
+		dir := t.TempDir()
+		cert, key := certtest.Write(t, dir+"/c", c.cert.Certificate), certtest.Write(t, dir+"/k", c.key)
+		if _, err := new(Reader).Bundle(&Want{Pairs: []Pair{{Cert: cert, Key: key}}}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func pkcs1(key crypto.Signer) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key.(*rsa.PrivateKey))})
+}
+
+func sec1(t *testing.T, key crypto.Signer) []byte {
+	der, err := x509.MarshalECPrivateKey(key.(*ecdsa.PrivateKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parameters := pem.EncodeToMemory(&pem.Block{Type: "EC PARAMETERS", Bytes: []byte{6, 8, 42, 134, 72, 206, 61, 3, 1, 7}})
+	return append(parameters, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})...)
+}
+
+// TestOldGoesOn: a file that has become wrong leaves the last good pair in use, and is logged once.
+func TestOldGoesOn(t *testing.T) {
+	dir := t.TempDir()
+	ca := certtest.NewAuthority(t)
+	first, second := ca.For("example.org"), ca.For("example.org")
+	cert, key := first.Write(dir)
+	cas := certtest.Write(t, dir+"/ca.pem", ca.PEM)
+	var log logged
+	r := Reader{Log: log.log}
+	w := &Want{Pairs: []Pair{{Cert: cert, Key: key}}, ClientCAs: cas, ClientAuth: tls.RequireAndVerifyClientCert}
+	bundle := func() *Bundle {
+		t.Helper()
+		b, err := r.Bundle(w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	before := bundle()
+	for _, wrong := range []struct {
+		name, text string
+		change     func()
+	}{
+		{"another pair half written", "does not belong to the certificate", func() { certtest.Write(t, cert, second.Chain) }},
+		{"garbage", "no certificate in this file", func() { certtest.Write(t, cert, []byte("x")) }},
+		{"removed", "no such file", func() { os.Remove(cert) }},
+	} {
+		wrong.change()
+		for range 3 {
+			if !bundle().Equal(before) {
+				t.Errorf("%s: the old pair has gone", wrong.name)
+			}
+		}
+		log.want(t, wrong.text)
+	}
+	second.Write(dir)
+	if b := bundle(); b.Equal(before) || !bytes.Equal(b.Pairs[0].PrivateKey, second.Key) {
+		t.Error("the new pair is not used")
+	}
+	log.want(t, "info: certificate "+cert+" was replaced")
+	certtest.Write(t, cas, []byte("x"))
+	if b := bundle(); !bytes.Equal(b.ClientCAs, ca.PEM) {
+		t.Error("the old authorities have gone")
+	}
+	log.want(t, "ca.pem: no certificate in this file")
+	certtest.Write(t, cert, []byte("x"))
+	log.lines = nil
+	w.Pairs[0].Names = []string{"other.example.org"}
+	if _, err := r.Bundle(w); err == nil {
+		t.Error("the old pair is used for a host that it does not cover")
+	}
+}
+
+// TestExpiresInUse: a certificate that expires while the server runs stays, because another one is not there, and a
+// new process gets it as well.
+func TestExpiresInUse(t *testing.T) {
+	cert, key := certtest.NewAuthority(t).For("example.org").Write(t.TempDir())
+	now := time.Now()
+	var log logged
+	r := Reader{Log: log.log, Now: func() time.Time { return now }}
+	w := &Want{Pairs: []Pair{{Cert: cert, Key: key}}}
+	if _, err := r.Bundle(w); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(84 * 24 * time.Hour)
+	if _, err := r.Bundle(w); err != nil {
+		t.Fatal(err)
+	}
+	log.want(t, "warning: "+cert+": the certificate expires on ")
+	now = now.Add(10 * 24 * time.Hour)
+	b, err := r.Bundle(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.want(t, "the certificate expired on")
+	if err := new(Server).Use(w, b); err != nil {
+		t.Error(err)
+	}
+	kept := r.Kept()
+	next := Reader{Log: log.log, Now: r.Now}
+	next.Keep(&kept)
+	if _, err := next.Bundle(w); err != nil {
+		t.Errorf("after an upgrade: %v", err)
+	}
+}
+
+// TestWrongClock: a machine that believes it is 1970 serves with its certificates.
+func TestWrongClock(t *testing.T) {
+	cert, key := certtest.NewAuthority(t).For("example.org").Write(t.TempDir())
+	var log logged
+	r := Reader{Log: log.log, Now: func() time.Time { return time.Unix(60, 0) }}
+	for range 2 {
+		if _, err := r.Bundle(&Want{Pairs: []Pair{{Cert: cert, Key: key}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log.want(t, "the clock of this machine says 1970-01-01")
+}
+
+// TestDoubts: what is probably not meant is a warning.
+func TestDoubts(t *testing.T) {
+	dir := t.TempDir()
+	ca := certtest.NewAuthority(t)
+	c := ca.For("example.org")
+	cert, key := c.Write(dir)
+	certtest.Write(t, cert, c.Certificate)
+	certtest.Write(t, dir+"/fullchain.pem", c.Chain)
+	for mode, warned := range map[os.FileMode]bool{0o644: true, 0o604: true, 0o602: true, 0o640: false, 0o400: false} {
+		if err := os.Chmod(key, mode); err != nil {
+			t.Fatal(err)
+		}
+		var log logged
+		r := Reader{Log: log.log}
+		w := &Want{Pairs: []Pair{{Cert: cert, Key: key}}, Hosts: []string{"example.org", "shop.example.org"}}
+		for range 2 {
+			if _, err := r.Bundle(w); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := []string{cert + " has no certificate of its authority, so many clients refuse it; use " + dir + "/fullchain.pem", "no certificate covers the host shop.example.org"}
+		if warned {
+			want = append([]string{fmt.Sprintf("the private key %s can be read by every user of this machine (mode %04o); chmod 600 %s", key, mode, key)}, want...)
+		}
+		log.want(t, want...)
+	}
+}
+
+// TestAuthorities: a file of authorities for clients has at least one.
+func TestAuthorities(t *testing.T) {
+	dir := t.TempDir()
+	ca := certtest.NewAuthority(t)
+	c := ca.For("example.org")
+	cert, key := c.Write(dir)
+	for text, data := range map[string][]byte{
+		"leaf.pem: has no certificate of an authority": c.Certificate,
+		"text.pem: no certificate":                     []byte("x"),
+	} {
+		name, _, _ := strings.Cut(text, ":")
+		w := &Want{Pairs: []Pair{{Cert: cert, Key: key}}, ClientCAs: certtest.Write(t, dir+"/"+name, data), CAsFrom: "--ca-certs"}
+		if _, err := new(Reader).Bundle(w); err == nil || !strings.Contains(err.Error(), text) || !strings.HasPrefix(err.Error(), "--ca-certs: ") {
+			t.Errorf("%v, want %s", err, text)
+		}
+	}
+}
+
+// FuzzParse: no file of a certificate or key makes the server crash.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"), []byte("-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n"))
+	f.Add([]byte{0x30, 0x82, 1, 2, 3}, []byte("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nMIIB\n-----END RSA PRIVATE KEY-----\n"))
+	f.Fuzz(func(t *testing.T, cert, key []byte) {
+		p := &Pair{Cert: "c", Key: "k"}
+		if c, err := p.parse(cert, key); err == nil {
+			_ = p.judge(c.Leaf, time.Now())
+		} else if strings.Contains(err.Error(), "\n") {
+			t.Errorf("several lines: %q", err)
+		}
+		_, _ = parseCAs(cert)
+	})
+}

@@ -1,0 +1,146 @@
+package certificates
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// protocols are those that clients may choose by ALPN (RFC 7301), the best first.
+var protocols = []string{"http/1.1"}
+
+// Mozilla's "intermediate" recommendation, version 5.7, as far as crypto/tls has it: it has no DHE. Of TLS 1.3 all suites
+// are good, and crypto/tls allows no choice.
+var (
+	suites = []uint16{
+		tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+		tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+		tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+		tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+		tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+		tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+	}
+	curves = []tls.CurveID{tls.X25519MLKEM768, tls.X25519, tls.CurveP256, tls.CurveP384}
+)
+
+// Server is the configuration of TLS that all connections of a process have in common. It is safe for concurrent use.
+type Server struct {
+	present atomic.Pointer[tls.Config]
+
+	rotating sync.Once
+
+	mu      sync.Mutex
+	tickets Tickets
+	hash    [32]byte // of Want.authHash
+}
+
+// Config returns the configuration for listeners. It stays the same: what Use sets is chosen for each new connection.
+func (s *Server) Config() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		NextProtos: slices.Clone(protocols),
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			if c := s.present.Load(); c != nil {
+				return c, nil
+			}
+			return nil, errors.New("no certificate yet")
+		},
+	}
+}
+
+// Use lets new connections have the certificates of b as w asks for them. After an error, which is one line, everything
+// stays as it was.
+func (s *Server) Use(w *Want, b *Bundle) error {
+	c := &tls.Config{
+		MinVersion:       max(w.MinVersion, tls.VersionTLS12),
+		CipherSuites:     suites,
+		CurvePreferences: curves,
+		NextProtos:       slices.Clone(protocols),
+		ClientAuth:       w.ClientAuth,
+	}
+	if w.ClientAuth != tls.NoClientCert {
+		pool, err := parseCAs(b.ClientCAs)
+		if err != nil {
+			return fmt.Errorf("%s: %w", w.ClientCAs, err)
+		}
+		c.ClientCAs = pool
+	}
+	ch, err := newChooser(w, b)
+	if err != nil {
+		return err
+	}
+	// Without a certificate crypto/tls sends unrecognized_name (RFC 6066 §3).
+	c.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return ch.choose(hello), nil }
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hash = w.authHash(b.ClientCAs)
+	if b.Tickets.newer(&s.tickets) {
+		s.tickets = b.Tickets
+	}
+	s.tickets.advance(uptime())
+	c.SetSessionTicketKeys(s.tickets.keys(s.hash))
+	s.present.Store(c)
+	s.rotating.Do(func() { go s.rotate() })
+	return nil
+}
+
+// rotate looks at the time for as long as the process lives.
+func (s *Server) rotate() {
+	for range time.Tick(TicketPeriod / 16) {
+		s.rotateTickets(uptime())
+	}
+}
+
+// rotateTickets uses the keys of the time since the machine was started.
+func (s *Server) rotateTickets(since time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.present.Load(); c != nil && s.tickets.advance(since) {
+		c.SetSessionTicketKeys(s.tickets.keys(s.hash))
+	}
+}
+
+// newChooser parses the certificates that w asks for.
+func newChooser(w *Want, b *Bundle) (*chooser, error) {
+	ch := &chooser{}
+	var all []*tls.Certificate
+	for i := range w.Pairs {
+		p := &w.Pairs[i]
+		contents := b.of(p)
+		if contents == nil {
+			return nil, fmt.Errorf("the certificate %s is missing", p.Cert)
+		}
+		cert, err := p.parse(contents.Certificate, contents.PrivateKey)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, cert)
+		ch.add(cert, p.Names)
+	}
+	own := map[string]bool{}
+	for name := range ch.byName {
+		own[name] = true
+	}
+	for _, cert := range all { // names in certificates, where the configuration has no host of the name
+		for _, name := range namesOf(cert.Leaf) {
+			if !own[strings.ToLower(name)] {
+				ch.add(cert, []string{name})
+			}
+		}
+	}
+	if len(all) == 0 {
+		return nil, errors.New("no certificate")
+	}
+	if !w.Strict {
+		ch.first = all[:1]
+		if names := namesOf(all[0].Leaf); len(names) > 0 { // perhaps with a key of another kind as well
+			ch.first = slices.Concat(ch.first, ch.byName[strings.ToLower(names[0])])
+		}
+	}
+	return ch, nil
+}

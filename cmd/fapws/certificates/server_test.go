@@ -1,0 +1,339 @@
+package certificates
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/certificates/certtest"
+)
+
+// shake makes a handshake of client with the configuration of s, and returns what both see of it.
+func shake(t *testing.T, s *Server, client *tls.Config) (tls.ConnectionState, error) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	served := make(chan error, 1)
+	go func() {
+		nc, err := ln.Accept()
+		if err != nil {
+			served <- err
+			return
+		}
+		defer nc.Close()
+		c := tls.Server(nc, s.Config())
+		if err = c.Handshake(); err == nil {
+			_, err = c.Write([]byte("hello")) // behind the tickets of TLS 1.3
+		}
+		served <- err
+	}()
+	c, err := tls.Dial("tcp", ln.Addr().String(), client)
+	if err != nil {
+		<-served
+		return tls.ConnectionState{}, err
+	}
+	defer c.Close()
+	if _, err := c.Read(make([]byte, 5)); err != nil { // in TLS 1.3, a server refuses a client behind the handshake
+		<-served
+		return tls.ConnectionState{}, err
+	}
+	return c.ConnectionState(), <-served
+}
+
+// serverWith returns a Server with pairs.
+func serverWith(t *testing.T, w *Want) *Server {
+	t.Helper()
+	s := new(Server)
+	use(t, s, w, Tickets{})
+	return s
+}
+
+func use(t *testing.T, s *Server, w *Want, tickets Tickets) {
+	t.Helper()
+	b, err := new(Reader).Bundle(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Tickets = tickets
+	if err := s.Use(w, b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pair writes a certificate.
+func pair(t *testing.T, c *certtest.Certificate, names ...string) Pair {
+	cert, key := c.Write(t.TempDir())
+	return Pair{Cert: cert, Key: key, Names: names}
+}
+
+// TestChoice: a client gets the certificate of the host that it names.
+func TestChoice(t *testing.T) {
+	ca := certtest.NewAuthority(t)
+	subject := func(name string, names ...string) *certtest.Certificate {
+		return ca.Sign(certtest.Options{Common: name, Names: names})
+	}
+	w := &Want{Pairs: []Pair{
+		pair(t, subject("first", "example.org", "www.example.org", "10.9.8.7")),
+		pair(t, subject("wild", "*.example.org")),
+		pair(t, subject("own", "shop.example.org", "example.org"), "shop.example.org"),
+		pair(t, subject("deep", "*.example.net"), "*.example.net"),
+		pair(t, subject("end", "blog.example.com", "blog.example.de"), "blog.*"),
+		pair(t, subject("address", "127.0.0.1", "::1")),
+		pair(t, subject("late", "www.example.org")),
+	}}
+	for _, strict := range []bool{false, true} {
+		w.Strict = strict
+		s := serverWith(t, w)
+		for name, want := range map[string]string{
+			"example.org": "first", "EXAMPLE.org": "first", "www.example.org": "first", "example.org.": "first",
+			"any.example.org": "wild", "shop.example.org": "own", "a.example.net": "deep", "a.b.example.net": "deep",
+			"blog.example.com": "end", "blog.example.co.uk": "end", "": "address",
+			"unknown.test": "", "example.net": "",
+		} {
+			got, err := shake(t, s, &tls.Config{ServerName: name, InsecureSkipVerify: true})
+			switch {
+			case want == "" && strict:
+				if err == nil || !strings.Contains(err.Error(), "unrecognized name") {
+					t.Errorf("strict, %s: %v", name, err)
+				}
+				continue
+			case want == "":
+				want = "first"
+			}
+			if err != nil {
+				t.Errorf("%q: %v", name, err)
+			} else if cn := got.PeerCertificates[0].Subject.CommonName; cn != want {
+				t.Errorf("%q gets the certificate %s, want %s", name, cn, want)
+			}
+		}
+	}
+}
+
+// TestKinds: of two certificates of a host, a client gets the one that it supports.
+func TestKinds(t *testing.T) {
+	ca := certtest.NewAuthority(t)
+	ec, rsa := ca.For("example.org"), ca.Sign(certtest.Options{Names: []string{"example.org"}, Key: certtest.RSA(t, 2048)})
+	s := serverWith(t, &Want{Pairs: []Pair{pair(t, ec), pair(t, rsa)}})
+	for suite, want := range map[uint16]x509.PublicKeyAlgorithm{
+		tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256: x509.ECDSA, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256: x509.RSA,
+	} {
+		for _, name := range []string{"example.org", "unknown.test"} {
+			got, err := shake(t, s, &tls.Config{ServerName: name, InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{suite}})
+			if err != nil {
+				t.Errorf("%s: %v", tls.CipherSuiteName(suite), err)
+			} else if kind := got.PeerCertificates[0].PublicKeyAlgorithm; kind != want {
+				t.Errorf("%s: a certificate of %s", tls.CipherSuiteName(suite), kind)
+			}
+		}
+	}
+}
+
+// TestVersions: TLS 1.2 with modern suites and 1.3, or 1.3 alone; nothing older.
+func TestVersions(t *testing.T) {
+	ca := certtest.NewAuthority(t)
+	p := pair(t, ca.For("example.org"))
+	for _, c := range []struct {
+		min, version, suite uint16
+		refused             bool
+	}{
+		{0, tls.VersionTLS13, 0, false},
+		{0, tls.VersionTLS12, tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, false},
+		{0, tls.VersionTLS12, tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, true},
+		{0, tls.VersionTLS12, tls.TLS_RSA_WITH_AES_128_GCM_SHA256, true},
+		{0, tls.VersionTLS11, 0, true},
+		{tls.VersionTLS13, tls.VersionTLS13, 0, false},
+		{tls.VersionTLS13, tls.VersionTLS12, 0, true},
+	} {
+		s := serverWith(t, &Want{Pairs: []Pair{p}, MinVersion: c.min})
+		client := &tls.Config{ServerName: "example.org", RootCAs: ca.Pool(), MinVersion: c.version, MaxVersion: c.version, NextProtos: []string{"h9", "http/1.1"}}
+		if c.suite != 0 {
+			client.CipherSuites = []uint16{c.suite}
+		}
+		got, err := shake(t, s, client)
+		if (err != nil) != c.refused {
+			t.Errorf("%+v: %v", c, err)
+		}
+		if err == nil && (got.Version != c.version || got.NegotiatedProtocol != "http/1.1") {
+			t.Errorf("%+v: version %x, protocol %q", c, got.Version, got.NegotiatedProtocol)
+		}
+	}
+}
+
+// TestClients: certificates of clients, as --cert-reqs says.
+func TestClients(t *testing.T) {
+	ca, clients, strangers := certtest.NewAuthority(t), certtest.NewAuthority(t), certtest.NewAuthority(t)
+	p := pair(t, ca.For("example.org"))
+	cas := certtest.Write(t, t.TempDir()+"/ca.pem", clients.PEM)
+	of := func(a *certtest.Authority) []tls.Certificate {
+		c := a.Sign(certtest.Options{Common: "client", Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+		pair, err := tls.X509KeyPair(c.Certificate, c.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []tls.Certificate{pair}
+	}
+	for _, c := range []struct {
+		auth    tls.ClientAuthType
+		certs   []tls.Certificate
+		refused bool
+	}{
+		{tls.NoClientCert, nil, false},
+		{tls.NoClientCert, of(strangers), false},
+		{tls.VerifyClientCertIfGiven, nil, false},
+		{tls.VerifyClientCertIfGiven, of(clients), false},
+		{tls.VerifyClientCertIfGiven, of(strangers), true},
+		{tls.RequireAndVerifyClientCert, nil, true},
+		{tls.RequireAndVerifyClientCert, of(clients), false},
+		{tls.RequireAndVerifyClientCert, of(strangers), true},
+	} {
+		w := &Want{Pairs: []Pair{p}, ClientAuth: c.auth, ClientCAs: cas}
+		client := &tls.Config{ServerName: "example.org", RootCAs: ca.Pool()}
+		client.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			if c.certs == nil {
+				return new(tls.Certificate), nil
+			}
+			return &c.certs[0], nil // also for another authority than the server asks for
+		}
+		if _, err := shake(t, serverWith(t, w), client); (err != nil) != c.refused {
+			t.Errorf("%v, with a certificate: %v: %v", c.auth, c.certs != nil, err)
+		}
+	}
+}
+
+// TestResumption: a session goes on at another process that has the same secret, also after the keys have changed, but
+// not when too much time has passed, with another secret, or when client certificates are asked for meanwhile.
+func TestResumption(t *testing.T) {
+	ca := certtest.NewAuthority(t)
+	w := &Want{Pairs: []Pair{pair(t, ca.For("example.org"))}}
+	cas := certtest.Write(t, t.TempDir()+"/ca.pem", ca.PEM)
+	asking := &Want{Pairs: w.Pairs, ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: cas}
+	later := func(t Tickets, periods int64) Tickets {
+		text := t
+		text.advance(time.Duration(t.Period+periods) * TicketPeriod)
+		return text
+	}
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		secret := NewTickets()
+		first := new(Server)
+		use(t, first, w, secret)
+		for name, c := range map[string]struct {
+			want    *Want
+			tickets Tickets
+			resumes bool
+		}{
+			"the same secret":                    {w, secret, true},
+			"a period later":                     {w, later(secret, 1), true},
+			"the last period":                    {w, later(secret, ticketKeys-1), true},
+			"too late":                           {w, later(secret, ticketKeys), false},
+			"another secret":                     {w, NewTickets(), false},
+			"asking for certificates of clients": {asking, secret, false},
+		} {
+			client := &tls.Config{ServerName: "example.org", RootCAs: ca.Pool(), MinVersion: version, MaxVersion: version, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+			if got, err := shake(t, first, client); err != nil || got.DidResume {
+				t.Fatalf("first connection: resumed %v, %v", got.DidResume, err)
+			}
+			second := new(Server)
+			use(t, second, c.want, c.tickets)
+			got, err := shake(t, second, client)
+			if err != nil || got.DidResume != c.resumes {
+				t.Errorf("TLS %x, %s: resumed %v, %v", version, name, got.DidResume, err)
+			}
+		}
+	}
+}
+
+// TestRotation: a Server goes on to other keys by itself, keeps them when its certificates change, and an older copy of
+// the secret does not take it back.
+func TestRotation(t *testing.T) {
+	ca := certtest.NewAuthority(t)
+	w := &Want{Pairs: []Pair{pair(t, ca.For("example.org"))}}
+	s := new(Server)
+	secret := NewTickets()
+	use(t, s, w, secret)
+	client := &tls.Config{ServerName: "example.org", RootCAs: ca.Pool(), ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+	if _, err := shake(t, s, client); err != nil {
+		t.Fatal(err)
+	}
+	s.rotateTickets(time.Duration(secret.Period+1) * TicketPeriod)
+	use(t, s, w, secret)
+	if s.tickets.Period != secret.Period+1 {
+		t.Error("an older secret has replaced the newer one")
+	}
+	if got, err := shake(t, s, client); err != nil || !got.DidResume {
+		t.Errorf("a period later: resumed %v, %v", got.DidResume, err)
+	}
+	s.rotateTickets(time.Duration(secret.Period+1+ticketKeys) * TicketPeriod)
+	if got, err := shake(t, s, client); err != nil || got.DidResume {
+		t.Errorf("a day later: resumed %v, %v", got.DidResume, err)
+	}
+}
+
+// TestSecretsEnd: what is in memory later does not have the keys of earlier periods.
+func TestSecretsEnd(t *testing.T) {
+	tickets := NewTickets()
+	hash := new(Want).authHash(nil)
+	early := tickets.keys(hash)[0]
+	tickets.advance(time.Duration(tickets.Period+ticketKeys-1) * TicketPeriod)
+	if keys := tickets.keys(hash); len(keys) != ticketKeys || keys[ticketKeys-1] != early {
+		t.Error("the first key has gone too early")
+	}
+	tickets.advance(time.Duration(tickets.Period+1) * TicketPeriod)
+	if slices.Contains(tickets.keys(hash), early) {
+		t.Error("the first key is still there")
+	}
+	if tickets.advance(0) {
+		t.Error("time went back")
+	}
+}
+
+// TestUseFails: a bundle that lacks a certificate changes nothing.
+func TestUseFails(t *testing.T) {
+	ca := certtest.NewAuthority(t)
+	w := &Want{Pairs: []Pair{pair(t, ca.For("example.org"))}}
+	s := serverWith(t, w)
+	if err := s.Use(w, &Bundle{}); err == nil {
+		t.Error("no error")
+	}
+	if err := s.Use(&Want{}, &Bundle{}); err == nil {
+		t.Error("no error without a certificate")
+	}
+	if _, err := shake(t, s, &tls.Config{ServerName: "example.org", RootCAs: ca.Pool()}); err != nil {
+		t.Error(err)
+	}
+	if _, err := shake(t, new(Server), &tls.Config{ServerName: "example.org", RootCAs: ca.Pool()}); err == nil {
+		t.Errorf("before the first certificate: %v", err)
+	}
+}
+
+// TestEncode: wants and bundles are the same in another process.
+func TestEncode(t *testing.T) {
+	w := &Want{Pairs: []Pair{pair(t, certtest.NewAuthority(t).For("example.org"), "example.org")}, MinVersion: tls.VersionTLS13, Strict: true}
+	text, err := w.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := DecodeWant(text)
+	if err != nil || again.Pairs[0].id() != w.Pairs[0].id() || !again.Strict || again.MinVersion != w.MinVersion {
+		t.Errorf("%+v, %v", again, err)
+	}
+	b, err := new(Reader).Bundle(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Tickets = NewTickets()
+	encoded, err := b.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := DecodeBundle(encoded)
+	if err != nil || !other.Equal(b) || string(other.Tickets.Secret) != string(b.Tickets.Secret) {
+		t.Errorf("%v", err)
+	}
+}

@@ -1,0 +1,91 @@
+package certificates
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/json"
+)
+
+// Want is what the settings of a server ask for. It travels between processes as JSON.
+type Want struct {
+	Pairs []Pair // the first one is for clients that name no host, or an unknown one
+
+	Hosts []string // names of hosts without a certificate of their own
+
+	ClientCAs  string // file of the authorities that client certificates must come from; "": none
+	CAsFrom    string // where the configuration names it
+	ClientAuth tls.ClientAuthType
+	MinVersion uint16 // tls.VersionTLS12 or tls.VersionTLS13
+	Strict     bool   // refuse clients that name no host, or an unknown one
+}
+
+// Pair names the files of a certificate and its key.
+type Pair struct {
+	Cert  string   // file with the certificate, followed by those of the authorities between it and a root
+	Key   string   // file with its private key; "": in Cert
+	Names []string // host names that must be covered by it, and get it; nil: those in the certificate
+	From  string   // where the configuration names it, for messages: "--certfile" or "fapws.toml:3: certfile"
+}
+
+// keyFile returns the file that has the key.
+func (p *Pair) keyFile() string {
+	if p.Key == "" {
+		return p.Cert
+	}
+	return p.Key
+}
+
+// id identifies the files of a pair.
+func (p *Pair) id() string { return p.Cert + "\x00" + p.keyFile() }
+
+// Bundle has the contents of the files of a Want.
+type Bundle struct {
+	Pairs     []Contents
+	ClientCAs []byte // PEM
+	Tickets   Tickets
+
+	Authorities map[string][]byte `json:",omitempty"` // of Reader.Kept: files of client authorities, by name
+}
+
+// Contents are the files of one pair, in PEM.
+type Contents struct {
+	Cert, Key   string // their names, as in Pair
+	Certificate []byte // with its chain
+	PrivateKey  []byte
+}
+
+// of returns the contents for a pair, or nil.
+func (b *Bundle) of(p *Pair) *Contents {
+	for i := range b.Pairs {
+		if c := &b.Pairs[i]; c.Cert == p.Cert && c.Key == p.Key {
+			return c
+		}
+	}
+	return nil
+}
+
+// Encode returns the want as text for DecodeWant in another process.
+func (w *Want) Encode() (string, error) {
+	text, err := json.Marshal(w)
+	return string(text), err
+}
+
+// DecodeWant reads the text of Encode.
+func DecodeWant(text string) (*Want, error) {
+	w := new(Want)
+	return w, json.Unmarshal([]byte(text), w)
+}
+
+// Encode returns the bundle for DecodeBundle in another process. It has private keys.
+func (b *Bundle) Encode() ([]byte, error) { return json.Marshal(b) }
+
+// DecodeBundle reads the text of Encode.
+func DecodeBundle(text []byte) (*Bundle, error) {
+	b := new(Bundle)
+	return b, json.Unmarshal(text, b)
+}
+
+// authHash identifies what is asked of client certificates. Tickets of sessions are bound to it.
+func (w *Want) authHash(cas []byte) [sha256.Size]byte {
+	return sha256.Sum256(append([]byte{byte(w.ClientAuth), 0}, cas...))
+}
