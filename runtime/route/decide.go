@@ -185,7 +185,7 @@ func (d *Decision) follow() {
 	for d.Mount++; d.Mount < len(site.mounts); d.Mount++ {
 		m := &site.mounts[d.Mount]
 		script, ok := m.fits(d.own())
-		if !ok {
+		if !ok || m.Plain && d.request.From.Client().Scheme == "https" {
 			continue
 		}
 		d.Script = d.Root + script

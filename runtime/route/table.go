@@ -29,6 +29,11 @@ type Mount struct {
 	Match string
 	Inner bool
 
+	// Plain says that it is for requests that have not come over HTTPS, as far as trusted proxies say.
+	Plain bool
+
+	Except string // if not empty, the path must not have this prefix
+
 	// Optional says that it may have nothing for a path: Decision.Skip then goes on behind it.
 	Optional bool
 
@@ -106,6 +111,9 @@ func (t *Table) site(host []byte) int {
 // fits reports whether m is for path, and returns the length of SCRIPT_NAME in it.
 func (m *compiled) fits(path []byte) (script int, ok bool) {
 	if len(path) < len(m.Prefix) || string(path[:len(m.Prefix)]) != m.Prefix {
+		return 0, false
+	}
+	if m.Except != "" && len(path) >= len(m.Except) && string(path[:len(m.Except)]) == m.Except {
 		return 0, false
 	}
 	if len(path) < len(m.Within) || string(path[:len(m.Within)]) != m.Within {

@@ -106,6 +106,9 @@ func (s *Sites) settleRules(x *Exchange) {
 		q.mount = &site.Table[q.Mount]
 		x.rules = q.mount.rules
 	}
+	if x.rules != nil && x.rules.secure != nil && x.client.Client().Scheme == "https" {
+		x.rules = x.rules.secure
+	}
 	if x.MaxBody = s.cfg.MaxBodySize; x.rules != nil && x.rules.maxBody != 0 {
 		x.MaxBody = x.rules.maxBody
 	}

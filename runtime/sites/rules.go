@@ -18,9 +18,11 @@ import (
 // Rules say what holds for requests whatever answers them. What a mount says
 // goes before what its site says.
 type Rules struct {
-	opt   RuleOptions
-	edit  *header.Edit // nil: none
-	allow []byte       // the Allow field of a 405, with its line
+	opt  RuleOptions
+	edit *header.Edit // nil: none
+
+	editSecure *header.Edit // over HTTPS, in addition; nil: none
+	allow      []byte       // the Allow field of a 405, with its line
 }
 
 // RuleOptions are what Rules are made of. The zero value of each means nothing.
@@ -28,6 +30,9 @@ type RuleOptions struct {
 	Set    []header.Field // fields of all responses, errors too; they replace those of the same name
 	Add    []header.Field // fields beside those of the same name
 	Remove []string       // names of fields that responses do not have
+
+	// SetSecure is as Set, for responses to requests that have come over HTTPS, as far as trusted proxies say.
+	SetSecure []header.Field
 
 	// Allow and Deny are networks, of the client as trusted proxies say. Who is in
 	// Allow may, who is not but in Deny may not (403); who is in neither may,
@@ -49,6 +54,9 @@ func NewRules(o RuleOptions) (*Rules, error) {
 	r := &Rules{opt: o}
 	var err error
 	if r.edit, err = header.NewEdit(o.Set, o.Add, o.Remove); err != nil {
+		return nil, err
+	}
+	if r.editSecure, err = header.NewEdit(o.SetSecure, nil, nil); err != nil {
 		return nil, err
 	}
 	for _, method := range o.Methods {
@@ -80,10 +88,43 @@ type rules struct {
 	name    string                               // of the site, for logs; "": none
 	timeout time.Duration                        // 0: that of Config
 	maxBody int64                                // 0: that of Config
+
+	secure *rules // in their place for requests over HTTPS; nil: the same
 }
 
 // merged returns what holds for a mount with rules m of site s, or nil.
 func merged(s *Site, m *Rules) *rules {
+	out := mergedPlain(s, m)
+	var edits header.Edits
+	for _, r := range [...]*Rules{s.Rules, m} {
+		if r != nil && r.editSecure != nil {
+			edits = append(edits, r.editSecure)
+		}
+	}
+	if edits == nil {
+		return out
+	}
+	if out == nil {
+		out = &rules{}
+	}
+	secure := *out
+	secure.headers = slices.Concat(out.headers, edits)
+	out.secure = &secure
+	return out
+}
+
+// open returns r without its restrictions. r may be nil.
+func (r *rules) open() *rules {
+	if r == nil {
+		return nil
+	}
+	out := *r
+	out.access, out.auth, out.methods, out.secure = nil, nil, nil, r.secure.open()
+	return &out
+}
+
+// mergedPlain is merged without what is for HTTPS.
+func mergedPlain(s *Site, m *Rules) *rules {
 	out := rules{pages: s.Pages, log: s.AccessLog, unlog: s.NoAccessLog, errors: s.ErrorLog, number: s.ErrorLogNumber, name: s.canonical(), timeout: s.Timeout, maxBody: s.MaxBodySize}
 	for _, r := range [...]*Rules{s.Rules, m} {
 		if r == nil {

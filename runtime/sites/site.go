@@ -62,6 +62,11 @@ type Mount struct {
 	// SCRIPT_NAME ends with it; for others the last one has to.
 	Match string
 
+	Except string // if not empty, the path must not have this prefix
+
+	Plain bool // it is for requests that have not come over HTTPS, as far as trusted proxies say
+	Open  bool // every client may use it, without a password, whatever the rules of the site say
+
 	Source  exchange.Source // a static.Source, a fixed.Fixed, a redirect.Redirect
 	Rewrite *route.Rewrite  // routing goes on behind this mount
 
@@ -98,6 +103,8 @@ func (m *Mount) route() route.Mount {
 		Having:   m.Having,
 		Match:    m.Match,
 		Inner:    m.Handler != nil,
+		Except:   m.Except,
+		Plain:    m.Plain,
 		Optional: m.declines(),
 		Rewrite:  m.rewrite(),
 		Guard:    m.rules.guard(),

@@ -113,6 +113,9 @@ func (s *Sites) Prepare(given []Site, h app.Handler, source func(*Mount) (_ exch
 		for k := range site.Table {
 			m := &site.Table[k]
 			m.rules = merged(site, m.Rules)
+			if m.Open {
+				m.rules = m.rules.open()
+			}
 			if m.Source != nil || m.Rewrite != nil {
 				m.Handler = nil
 			} else if m.Handler == nil {
