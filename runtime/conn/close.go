@@ -22,7 +22,7 @@ const (
 // can destroy output before the client has read it (RFC 9112 §9.6). So, if Linger is set or input is pending, only the
 // sending side is shut down, and input is thrown away until the client closes.
 func (c *Conn) Finish() {
-	if c.lingering {
+	if c.lingering || !c.sayEnd() {
 		return
 	}
 	if c.half || c.Reset || !c.Linger && len(c.Pending()) == 0 {
@@ -89,6 +89,9 @@ func (c *Conn) closeSocket() {
 	fd := c.Fd()
 	if c.Reset {
 		netio.ResetOnClose(fd)
+	} else if c.transport != nil {
+		_ = c.transport.CloseWrite() // unless it was said
+		_ = c.transport.Flush()
 	}
 	c.set.wheel.Remove(&c.timer)
 	c.watch.Remove()

@@ -57,7 +57,8 @@ type Conn struct {
 	Local, Remote net.Addr
 	Stamp         int64 // time of the last event that counts for the deadline; see Protocol
 
-	in        []byte // input that could not be used yet: in[off:]
+	transport *secured // nil: the socket has the bytes as they are
+	in        []byte   // input that could not be used yet: in[off:]
 	transfer  *transfer
 	fd        int32
 	off       int32

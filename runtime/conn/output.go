@@ -83,9 +83,12 @@ func (c *Conn) sendGathered() {
 // to it. With an error the connection is broken, and the caller has to close it.
 func (c *Conn) Write(first, body, tail []byte) (rest []Item, err error) {
 	var n int
-	if len(body) == 0 && len(tail) == 0 {
+	switch {
+	case c.transport != nil:
+		n, err = c.encode(first, body, tail)
+	case len(body) == 0 && len(tail) == 0:
 		n, err = netio.Send(c.Fd(), first, 0)
-	} else {
+	default:
 		n, err = c.set.iov.Send(c.Fd(), first, body, tail)
 	}
 	total := len(first) + len(body) + len(tail)

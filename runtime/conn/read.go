@@ -49,7 +49,7 @@ func (c *Conn) take(r eventloop.Readiness) {
 	}
 	buffer := c.set.input
 	for {
-		n, err := netio.Receive(c.Fd(), buffer)
+		n, err := c.receive(buffer)
 		if err == unix.EAGAIN {
 			c.readable, c.untilEmpty = false, false
 			return
@@ -61,7 +61,7 @@ func (c *Conn) take(r eventloop.Readiness) {
 			c.gone(err)
 			return
 		}
-		c.readable = n == len(buffer) || c.untilEmpty || !c.tcp
+		c.readable = n == len(buffer) || err != nil || c.untilEmpty || !c.tcp
 		if c.set.Debug >= 3 {
 			c.set.tracef("%s sent %d bytes: %s", c, n, Excerpt(buffer[:n]))
 		}
@@ -83,7 +83,7 @@ func (c *Conn) take(r eventloop.Readiness) {
 // ReadMore reads more, behind the input that the protocol is just being given. Errors and the end are found by the read that
 // follows.
 func (c *Conn) ReadMore(b []byte) (n int) {
-	n, _ = netio.Receive(c.Fd(), b)
+	n, _ = c.receive(b)
 	if n > 0 && c.set.Debug >= 3 {
 		c.set.tracef("%s sent %d bytes more", c, n)
 	}
@@ -137,6 +137,9 @@ func (c *Conn) SetHalf() { c.half = true }
 func (c *Conn) Unread() bool {
 	if c.half || c.paused {
 		return false
+	}
+	if c.transport != nil && c.readable { // its socket may be empty
+		return true
 	}
 	var b [1]byte
 	n, _, err := unix.Recvfrom(c.Fd(), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)

@@ -38,6 +38,9 @@ func (c *Conn) WriteItems(items []Item) (left []Item, full bool, err error) {
 	if full = err == unix.EAGAIN; full || err == errCold {
 		err = nil
 	}
+	if full && next == len(items) { // the transport has all of it, and its socket not
+		next--
+	}
 	return items[next:], full, err
 }
 
@@ -76,18 +79,29 @@ func (t *transfer) write() {
 // writeItems writes up to most bytes of items. It returns how many bytes and how many whole items it has written,
 // and unix.EAGAIN if there is no room, or errCold.
 func (c *Conn) writeItems(items []Item, most int) (sent, next int, err error) {
+	sent, next, err = c.putItems(items, most)
+	if c.transport != nil && (err == nil || err == errCold) {
+		if flushed := c.transport.Flush(); flushed != nil {
+			err = flushed
+		}
+	}
+	return sent, next, err
+}
+
+// putItems is writeItems without what a transport keeps in memory.
+func (c *Conn) putItems(items []Item, most int) (sent, next int, err error) {
 	for next < len(items) && sent < most {
 		it := &items[next]
 		var n int
 		switch {
 		case len(it.Data) > 0:
-			n, err = netio.Send(c.Fd(), it.Data[:min(len(it.Data), most-sent)], it.flags())
+			n, err = c.send(it.Data[:min(len(it.Data), most-sent)], it.flags())
 			it.Data = it.Data[n:]
 		case it.Count > 0:
-			if !c.set.isWarm(it) {
+			if !c.isWarm(it) {
 				return sent, next, errCold
 			}
-			n, err = netio.SendCached(c.Fd(), it.File, &it.Offset, min(it.Count, it.Warm-it.Offset, int64(most-sent)))
+			n, err = c.sendCached(it, min(it.Count, it.Warm-it.Offset, int64(most-sent)))
 			if it.Count -= int64(n); n == 0 && err == nil {
 				err = ErrShortFile
 			}
@@ -114,11 +128,15 @@ func (it *Item) flags() uintptr {
 }
 
 // isWarm reports whether the next bytes of a file are in memory.
-func (s *Set) isWarm(it *Item) bool {
+func (c *Conn) isWarm(it *Item) bool {
 	if it.Warm > it.Offset {
 		return true
 	}
-	if end := it.Offset + min(it.Count, cachedMost); s.Cached(it.File, end-1) {
+	most := int64(cachedMost)
+	if c.transport != nil {
+		most = coldPiece
+	}
+	if end := it.Offset + min(it.Count, most); c.set.Cached(it.File, end-1) {
 		it.Warm = end
 	}
 	return it.Warm > it.Offset
@@ -126,6 +144,10 @@ func (s *Set) isWarm(it *Item) bool {
 
 // lend has a goroutine write the next bytes of t, which are those of a file.
 func (t *transfer) lend() {
+	if t.c.transport != nil {
+		t.readCold()
+		return
+	}
 	if err := t.c.watch.WantRoom(true); err != nil {
 		t.end(err)
 		return

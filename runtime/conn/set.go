@@ -40,6 +40,7 @@ type Set struct {
 	again []*Conn  // those that may go on with their pending input
 	out   *Conn    // for which output is gathered, or nil
 	input []byte   // that connections are read into
+	file  []byte   // that files are read into, for transports; nil: it was not needed yet
 	spare [][]byte // input buffers
 	iov   netio.Vector
 }

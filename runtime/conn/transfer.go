@@ -120,6 +120,9 @@ func (t *transfer) end(err error) {
 	case err != nil:
 		c.Close(err.Error())
 	default:
+		if c.transport != nil { // it does not read while it has much to write
+			c.ReadAgain()
+		}
 		c.proto.Writable()
 	}
 }

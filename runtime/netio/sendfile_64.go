@@ -22,6 +22,18 @@ func SendCached(to, from int, offset *int64, count int64) (int, error) {
 	}
 }
 
+// ReadCached is pread(2) of what is in memory of a file: preadv2(2) with RWF_NOWAIT, which not all file systems know. It returns
+// 0 and no error at the end of the file, and unix.EAGAIN if the disk would have to be waited for, or there is an error.
+func ReadCached(from int, b []byte, offset int64) (int, error) {
+	iov := unix.Iovec{Base: unsafe.SliceData(b)}
+	iov.SetLen(len(b))
+	n, _, e := syscall.RawSyscall6(unix.SYS_PREADV2, uintptr(from), uintptr(unsafe.Pointer(&iov)), 1, uintptr(offset), 0, unix.RWF_NOWAIT)
+	if e != 0 {
+		return 0, unix.EAGAIN
+	}
+	return int(n), nil
+}
+
 // Cached reports whether a byte of a file can be read without waiting for the
 // disk: preadv2(2) with RWF_NOWAIT, which not all file systems know.
 func Cached(from int, offset int64) bool {

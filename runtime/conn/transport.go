@@ -1,0 +1,232 @@
+package conn
+
+import (
+	"io"
+	"slices"
+
+	"fapws/runtime/netio"
+
+	"golang.org/x/sys/unix"
+)
+
+// Transport changes the bytes between a connection and its socket: TLS. Its methods are called on the loop, and do not block.
+type Transport interface {
+	// Read reads what the client has sent: io.EOF after the last byte, unix.EAGAIN if nothing has come. If it does not fill b,
+	// nothing more has come; another error that it returns with bytes comes again.
+	Read(b []byte) (int, error)
+
+	// Write takes as many bytes as it has room for, and may keep a few of them in memory. It returns unix.EAGAIN if it has
+	// room for none.
+	Write(b []byte) (int, error)
+
+	// Flush writes what is in memory. It returns unix.EAGAIN until all of it is written.
+	Flush() error
+
+	// CloseWrite says that nothing more is written, once. Flush has to follow.
+	CloseWrite() error
+}
+
+// secured is the transport of a connection. It makes the Conn of others only a pointer larger.
+type secured struct{ Transport }
+
+const (
+	// filePiece is how much of a file is read at once for a transport.
+	filePiece = 32 << 10
+
+	// coldPiece is how much of a file a goroutine reads at once for a transport, and for how much the loop asks at once whether it is in
+	// memory.
+	coldPiece = 128 << 10
+)
+
+// SetTransport has the bytes of c go through t from now on. What has arrived already is t's: nothing may be pending.
+func (c *Conn) SetTransport(t Transport) {
+	c.transport = &secured{t}
+	c.half = false // t has to come to the end, too
+	c.ReadAgain()
+}
+
+// Transport returns what the bytes of c go through, nil if the socket has them as they are. Then c can be lent, and given to another process.
+func (c *Conn) Transport() Transport {
+	if c.transport == nil {
+		return nil
+	}
+	return c.transport.Transport
+}
+
+// receive reads from c. It returns 0 and no error, or io.EOF, at the end.
+func (c *Conn) receive(b []byte) (n int, err error) {
+	if c.transport == nil || c.lingering {
+		return netio.Receive(c.Fd(), b)
+	}
+	n, err = c.transport.Read(b)
+	if c.transfer == nil && !c.Gathers() && c.transport.Flush() == unix.EAGAIN { // it has answered something
+		c.Queue(Output{}, true)
+	}
+	return n, err
+}
+
+// send writes bytes as far as there is room.
+func (c *Conn) send(b []byte, flags uintptr) (int, error) {
+	if c.transport == nil {
+		return netio.Send(c.Fd(), b, flags)
+	}
+	return c.transport.Write(b)
+}
+
+// encode writes pieces through the transport, as far as there is room, and up to an amount after which others have their turn. It returns
+// unix.EAGAIN if something is left.
+func (c *Conn) encode(pieces ...[]byte) (n int, err error) {
+	for _, b := range pieces {
+		for len(b) > 0 {
+			if n >= roomTurn {
+				return n, c.flushed(unix.EAGAIN)
+			}
+			k, err := c.transport.Write(b[:min(len(b), roomTurn-n)])
+			if n += k; err != nil {
+				return n, err
+			}
+			b = b[k:]
+		}
+	}
+	return n, c.flushed(nil)
+}
+
+// flushed writes what the transport keeps. It returns why that is not possible, or else err.
+func (c *Conn) flushed(err error) error {
+	if flushed := c.transport.Flush(); flushed != nil {
+		return flushed
+	}
+	return err
+}
+
+// WriteSome writes as much of b as there is room for now, without a transfer. It returns unix.EAGAIN if that is nothing. What has to wait for room
+// calls Queue with an empty Output, behind which Protocol.Writable is called. c must not have a transfer, and nothing may be gathered for it.
+func (c *Conn) WriteSome(b []byte) (int, error) { return c.send(b, 0) }
+
+// FlushSome writes what WriteSome has left in memory. It returns unix.EAGAIN until all of it is written.
+func (c *Conn) FlushSome() error {
+	if c.transport == nil {
+		return nil
+	}
+	return c.transport.Flush()
+}
+
+// sendCached writes up to most bytes of a file that is in memory. errCold says that it is not.
+func (c *Conn) sendCached(it *Item, most int64) (n int, err error) {
+	if c.transport == nil {
+		return netio.SendCached(c.Fd(), it.File, &it.Offset, most)
+	}
+	s := c.set
+	if s.file == nil {
+		s.file = make([]byte, filePiece)
+	}
+	n, err = netio.ReadCached(it.File, s.file[:min(most, filePiece)], it.Offset)
+	switch {
+	case err != nil:
+		it.Warm = 0
+		return 0, errCold
+	case n == 0:
+		return 0, nil
+	}
+	n, err = c.transport.Write(s.file[:n])
+	it.Offset += int64(n)
+	return n, err
+}
+
+// readCold has a goroutine read the next bytes of t, which are those of a file.
+func (t *transfer) readCold() {
+	t.lent = true
+	it, events := t.Items[t.next], t.c.set.Events
+	go func() {
+		b := make([]byte, min(it.Count, coldPiece))
+		n, err := netio.ReadFile(it.File, b, it.Offset)
+		events.Post(func() { t.wasRead(b[:n], err) })
+	}()
+}
+
+// wasRead goes on with t, of whose file the next bytes were read.
+func (t *transfer) wasRead(b []byte, err error) {
+	t.lent = false
+	t.progress = t.c.set.now
+	switch {
+	case t.aborted:
+		t.end(errAborted)
+	case err != nil:
+		t.end(err)
+	case len(b) == 0:
+		t.end(ErrShortFile)
+	default:
+		file := &t.Items[t.next]
+		file.Offset += int64(len(b))
+		file.Count -= int64(len(b))
+		if t.next == 0 {
+			t.Items = slices.Insert(t.Items, 0, Item{})
+		} else {
+			t.next-- // written before
+		}
+		t.Items[t.next] = Item{Data: b, More: true}
+		t.write()
+	}
+}
+
+// sayEnd has the transport tell the client that nothing more comes. It returns false if there is no room for that now: then Protocol.Writable
+// is called when there was, and c has to be finished again.
+func (c *Conn) sayEnd() bool {
+	if c.transport == nil || c.Reset {
+		return true
+	}
+	if err := c.transport.CloseWrite(); err != nil {
+		return true // it is broken
+	}
+	if c.transport.Flush() == unix.EAGAIN {
+		c.Queue(Output{}, true)
+		return false
+	}
+	return true
+}
+
+// Socket returns c as a tunnel reads and writes it.
+func (c *Conn) Socket() Socket { return Socket{c} }
+
+// Socket is a connection without its protocol. It implements exchange.Socket.
+type Socket struct{ c *Conn }
+
+// Fd implements exchange.Socket.
+func (s Socket) Fd() int { return s.c.Fd() }
+
+// Drains implements exchange.Socket. A read of a unix socket may end where one of the peer's writes has ended.
+func (s Socket) Drains() bool { return s.c.tcp && s.c.transport == nil }
+
+// Read implements exchange.Socket.
+func (s Socket) Read(b []byte) (int, error) {
+	c := s.c
+	if c.transport != nil {
+		n, err := c.transport.Read(b)
+		if n > 0 {
+			err = nil // it comes again
+		}
+		return n, err
+	}
+	n, err := netio.Receive(c.Fd(), b)
+	if n == 0 && err == nil {
+		return 0, io.EOF
+	}
+	return max(n, 0), err
+}
+
+// Write implements exchange.Socket.
+func (s Socket) Write(b []byte) (int, error) { return s.c.send(b, 0) }
+
+// Flush implements exchange.Socket.
+func (s Socket) Flush() error { return s.c.FlushSome() }
+
+// CloseWrite implements exchange.Socket.
+func (s Socket) CloseWrite() error {
+	if s.c.transport != nil {
+		return s.c.transport.CloseWrite()
+	}
+	return unix.Shutdown(s.c.Fd(), unix.SHUT_WR)
+}
+
+// Close implements exchange.Socket: the connection closes by itself.
+func (s Socket) Close() error { return nil }
