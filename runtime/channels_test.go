@@ -80,7 +80,12 @@ func (s *testServer) listenTo(t testing.TB, names, more string) *stream {
 
 func (s *testServer) listenAs(t testing.TB, request string) *stream {
 	t.Helper()
-	c := s.dial(t)
+	return listenOver(t, s.dial(t), request)
+}
+
+// listenOver opens a stream on a connection.
+func listenOver(t testing.TB, c net.Conn, request string) *stream {
+	t.Helper()
 	if _, err := io.WriteString(c, request); err != nil {
 		t.Fatal(err)
 	}

@@ -27,8 +27,24 @@ func (s *Subscribers) drop(p *Subscriber, why string) {
 		return
 	}
 	s.report(loglevel.Info, p.String(), "a subscriber of "+p.position.Names()[0]+" "+why+" and has been dropped")
+	s.endBroken(p, why)
+}
+
+// endBroken is end for p whose client should see that it has not got everything.
+func (s *Subscribers) endBroken(p *Subscriber, why string) {
+	if o := p.outlet(); o != nil {
+		s.leaveOutlet(p)
+		o.Close(true)
+		return
+	}
 	netio.ResetOnClose(p.watch.Fd())
 	s.end(p, why)
+}
+
+// leaveOutlet takes p, which has an outlet, out of everything but that.
+func (s *Subscribers) leaveOutlet(p *Subscriber) {
+	s.detach(p, true)
+	s.account(p)
 }
 
 // abandon ends a subscriber whose connection has ended before begin.
@@ -46,6 +62,11 @@ func (s *Subscribers) end(p *Subscriber, why string) {
 		return
 	}
 	s.host.Tracef("%s unsubscribed: %s", p, why)
+	if o := p.outlet(); o != nil {
+		s.leaveOutlet(p)
+		o.Close(false)
+		return
+	}
 	_ = unix.Close(s.detach(p, true))
 	s.account(p)
 	s.host.Closed()
@@ -59,16 +80,17 @@ func (s *Subscribers) account(p *Subscriber) {
 	}
 }
 
-// detach makes the loop know nothing of p, whose descriptor it returns. tell: it has left.
+// detach makes the loop know nothing of p, whose descriptor it returns, or -1 if it has an outlet. tell: it has left.
 func (s *Subscribers) detach(p *Subscriber, tell bool) (fd int) {
 	if p.queue != nil {
 		s.fanout.CaughtUp(p)
 		p.queue = nil
 	}
 	p.state = gone
-	fd = p.watch.Fd()
-	p.watch.Remove()
-	descriptors.Release(fd)
+	if fd = p.watch.Fd(); fd >= 0 {
+		p.watch.Remove()
+		descriptors.Release(fd)
+	}
 	s.heartbeats.remove(p)
 	s.live--
 	s.leave(p, tell)
@@ -123,18 +145,23 @@ func (s *Subscribers) Drain() {
 	}
 }
 
-// Retire is Drain, but with Config.HandOver subscribers stay until Export has seen to them.
+// Retire is Drain, but with Config.HandOver subscribers that have a descriptor stay until Export has seen to them.
 func (s *Subscribers) Retire() {
 	s.retiring = true
 	if !s.stay {
 		s.Drain()
+		return
+	}
+	for p := range s.heartbeats.all {
+		if p.outlet() != nil {
+			s.finish(p)
+		}
 	}
 }
 
 // Close resets the connections of the subscribers that Drain has left.
 func (s *Subscribers) Close() {
 	for p := range s.heartbeats.all {
-		netio.ResetOnClose(p.watch.Fd())
-		s.end(p, "the server has shut down")
+		s.endBroken(p, "the server has shut down")
 	}
 }

@@ -117,12 +117,25 @@ func (s *Subscribers) attach(p *Subscriber, fd int) error {
 		return err
 	}
 	descriptors.Hold(fd)
-	// What the kernel keeps for a subscriber is bounded, too. The options fail for unix
-	// sockets or are of no use there.
+	s.limit(fd)
+	return nil
+}
+
+// limit bounds what the kernel keeps for a subscriber, and for how long. The options fail for unix sockets or are of no use there.
+func (s *Subscribers) limit(fd int) {
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, s.cfg.Buffer)
 	listen.GiveUpAfter(fd, min(2*s.cfg.Heartbeat, mostSilence))
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-	return nil
+}
+
+// give has p, which has joined and has no descriptor, served through o.
+func (s *Subscribers) give(p *Subscriber, o Outlet) {
+	if p.extra == nil {
+		p.extra = new(extra)
+	}
+	p.extra.outlet = o
+	s.tellJoined(p)
+	s.begin(p)
 }
 
 // mostSilence is below what the kernel takes, in milliseconds.
@@ -139,7 +152,7 @@ func (s *Subscribers) tellJoined(p *Subscriber) {
 	}
 }
 
-// begin starts to serve p, which has joined and has a descriptor.
+// begin starts to serve p, which has joined and has a descriptor or an outlet.
 func (s *Subscribers) begin(p *Subscriber) {
 	s.live++
 	s.heartbeats.add(p)
@@ -150,7 +163,7 @@ func (s *Subscribers) begin(p *Subscriber) {
 		s.lag(p)
 		s.room(p)
 	}
-	if p.state != gone && s.ending {
+	if p.state != gone && (s.ending || s.retiring && p.outlet() != nil) {
 		s.finish(p)
 	}
 }

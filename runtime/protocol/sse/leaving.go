@@ -42,6 +42,10 @@ func (v *leaving) leave() {
 		c.Close("the client has shut down its side")
 		return
 	}
+	if c.Transport() != nil { // nobody else could write to its socket
+		s.stream(v)
+		return
+	}
 	c.Unwatch()
 	if err := s.attach(p, c.Fd()); err != nil {
 		s.host.Log(loglevel.Error, p.String(), "cannot be watched as a subscriber: "+err.Error())

@@ -46,14 +46,7 @@ func (s *Subscribers) write(p *Subscriber, events []*pubsub.Event) []*pubsub.Eve
 		if p.queue != nil {
 			off = p.queue.off
 		}
-		total := 0
-		for _, e := range events[:min(len(events), netio.MaxPieces)] {
-			b := e.Wire(p.minor)[off:]
-			off = 0
-			total += len(b)
-			s.pieces.Add(b)
-		}
-		n, err := s.pieces.Send(p.watch.Fd())
+		n, total, err := s.put(p, events[:min(len(events), netio.MaxPieces)], off)
 		if err != nil && err != unix.EAGAIN {
 			s.end(p, err.Error())
 			return nil
@@ -68,6 +61,29 @@ func (s *Subscribers) write(p *Subscriber, events []*pubsub.Event) []*pubsub.Eve
 		}
 	}
 	return events
+}
+
+// put writes events, the first one from off on, with one system call. It returns how many of their bytes were taken.
+func (s *Subscribers) put(p *Subscriber, events []*pubsub.Event, off int) (n, total int, err error) {
+	o := p.outlet()
+	for _, e := range events {
+		b := e.Wire(p.minor)[off:]
+		off = 0
+		total += len(b)
+		if o != nil {
+			s.parts = append(s.parts, b)
+		} else {
+			s.pieces.Add(b)
+		}
+	}
+	if o == nil {
+		n, err = s.pieces.Send(p.watch.Fd())
+		return n, total, err
+	}
+	n, err = o.Send(s.parts)
+	clear(s.parts)
+	s.parts = s.parts[:0]
+	return n, total, err
 }
 
 // taken notes that p has taken n bytes of events, and returns the rest.
@@ -109,6 +125,10 @@ func (s *Subscribers) lag(p *Subscriber) {
 		p.state = behind
 	}
 	s.fanout.Lag(p)
+	if o := p.outlet(); o != nil {
+		o.AwaitRoom()
+		return
+	}
 	_ = p.watch.WantRoom(true) // it cannot fail: the descriptor is watched
 }
 
@@ -131,6 +151,9 @@ func (s *Subscribers) room(p *Subscriber) {
 		}
 	}
 	if len(rest) > 0 {
+		if o := p.outlet(); o != nil {
+			o.AwaitRoom()
+		}
 		if cap(rest) > 4*len(rest)+16 {
 			rest = append([]*pubsub.Event(nil), rest...)
 		} else {

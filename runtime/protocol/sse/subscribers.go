@@ -46,7 +46,8 @@ type Subscribers struct {
 	retiring   bool           // the server takes no new clients
 	ending     bool           // new subscribers are ended, as all others were
 	restored   pubsub.Decoder // of ImportHistory
-	pieces     netio.Pieces   // scratch of write
+	pieces     netio.Pieces   // scratch of put
+	parts      [][]byte       // scratch of put, for outlets
 }
 
 // eventFormat is what makes an event of a message. It does not change.

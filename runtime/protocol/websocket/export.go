@@ -77,7 +77,7 @@ func (a *Sockets) sweep(late bool) (list []departed, more bool) {
 	more = !late && a.awaited > 0
 	a.each(func(s *Socket) {
 		switch {
-		case s.group == "" || s.session.Ends():
+		case !s.movable() || s.session.Ends():
 		case !late && (!s.open || s.handing):
 			more = true
 		case !late && !s.conn.Half() && s.active:

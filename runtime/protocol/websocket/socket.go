@@ -267,7 +267,12 @@ func (s *Socket) Drain(retire bool) {
 
 // stays reports whether s need not leave yet, as it may be handed over.
 func (s *Socket) stays() bool {
-	return s.all.stay && s.group != "" && s.all.leaving != websocket.GoingAway
+	return s.all.stay && s.movable() && s.all.leaving != websocket.GoingAway
+}
+
+// movable reports whether another process may get s: not if the keys of its TLS connection are in this one.
+func (s *Socket) movable() bool {
+	return s.group != "" && (s.conn == nil || s.conn.Transport() == nil)
 }
 
 // goAway closes s because the server stops, or is replaced.
