@@ -22,12 +22,18 @@ func (s *Server) StopAccepting() { s.loop.accepting.Stop() }
 type acceptHost struct{ l *loop }
 
 // Accepted implements accept.Host.
-func (h acceptHost) Accepted(fd int, local, remote net.Addr, v accept.Verdict) {
+func (h acceptHost) Accepted(ln *listen.Listener, fd int, local, remote net.Addr, v accept.Verdict) {
 	l := h.l
 	c := l.sites.NewClient(fd, local, remote, true)
-	if v == accept.Reject {
+	switch {
+	case v == accept.Reject && ln.Secure:
+		l.reject(c, nil) // a handshake would cost more than the answer
+		return
+	case v == accept.Reject:
 		l.reject(c, accept.ServiceUnavailable)
 		return
+	case ln.Secure:
+		c.AwaitTLS()
 	}
 	l.open(c)
 	if c.State() == http1.StateNew {
@@ -35,7 +41,7 @@ func (h acceptHost) Accepted(fd int, local, remote net.Addr, v accept.Verdict) {
 	}
 }
 
-// reject sends its last bytes to a client that is not served, and closes its connection when the client does, or soon.
+// reject sends its last bytes, if there are any, to a client that is not served, and closes its connection when the client does, or soon.
 func (l *loop) reject(c *sites.Client, last []byte) {
 	c.Refuse()
 	l.open(c)

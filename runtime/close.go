@@ -17,6 +17,7 @@ func (l *loop) makeRoom(v accept.Verdict) {
 		return
 	}
 	l.sites.Trim()
+	l.secure.Trim()
 	l.sockets.Trim()
 	select {
 	case l.emptied <- struct{}{}:

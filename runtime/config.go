@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net/netip"
 	"os"
@@ -47,6 +48,14 @@ type Config struct {
 
 	// Private are the files that a handler cannot have sent, either. nil: none.
 	Private *static.Private
+
+	// TLS is what connections of listeners with Secure are made with: certificates, versions, protocols (ALPN), tickets. It must not
+	// be changed; Server.SetTLS replaces it, and GetConfigForClient may return another one for each connection. nil: their
+	// handshakes fail.
+	TLS *tls.Config
+
+	// TLSTimeout is how long a client may take for the handshake of TLS. 0: 10 s.
+	TLSTimeout time.Duration
 
 	// BodyTimeout is how long a client may pause while it sends a body. 0: 20 s.
 	BodyTimeout time.Duration

@@ -14,6 +14,7 @@ import (
 	"fapws/runtime/protocol/http"
 	"fapws/runtime/protocol/sse"
 	"fapws/runtime/protocol/websocket"
+	"fapws/runtime/secure"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
@@ -33,6 +34,7 @@ type loop struct {
 	conns     conn.Set // all of them, with the clock and the output that is gathered
 	wake      wake
 	accepting accept.Acceptor
+	secure    secure.Server   // has the handshakes of TLS
 	sites     sites.Sites     // decide what answers
 	app       *app.Dispatcher // has the requests that handlers answer
 	pages     *cache.Pages    // nil: nothing is kept
@@ -72,7 +74,9 @@ func newLoop(s *Server) *loop {
 	l.app = app.New(appHost{l})
 	l.subscribers = sse.New(subscriberHost{l})
 	l.sockets = websocket.NewSockets(socketHost{l}, &l.conns)
-	l.sites.Init(siteHost{l}, &l.http, &l.conns, l.sockets, serverName)
+	l.secure.Init(&l.conns)
+	l.secure.LogClient = func(level loglevel.Level, client, line string) { l.cfg.LogClient(level, client, line) }
+	l.sites.Init(siteHost{l}, &l.http, &l.conns, &l.secure, l.sockets, serverName)
 	l.clock(l.conns.Start())
 	return l
 }

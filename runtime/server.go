@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -114,6 +115,10 @@ func (s *Server) configure(cfg Config) {
 		Limits: &s.cfg.Limits, HeadTimeout: s.cfg.HeadTimeout, BodyTimeout: s.cfg.BodyTimeout, BodyRate: s.cfg.BodyRate,
 		KeepAlive: s.cfg.KeepAlive, SpoolSize: s.cfg.SpoolSize, SpoolDir: s.cfg.SpoolDir,
 	})
+	s.loop.secure.Configure(s.cfg.TLSTimeout)
+	if s.cfg.TLS != nil {
+		s.loop.secure.SetConfig(s.cfg.TLS)
+	}
 	s.loop.app.Configure(s.appConfig())
 	s.loop.conns.Debug, s.loop.conns.WriteTimeout, s.loop.conns.Unsent.Max = s.cfg.Debug, s.cfg.WriteTimeout, s.cfg.MaxUnsent
 	s.loop.subscribers.Configure(s.cfg.Channels, sse.Limits{Clients: s.cfg.MaxClients, WriteTimeout: s.cfg.WriteTimeout})
@@ -122,6 +127,9 @@ func (s *Server) configure(cfg Config) {
 		MaxGroupMessage: s.cfg.Channels.MaxEvent, HandOver: s.cfg.Channels.HandOver, Counted: s.cfg.Channels.Counted,
 	})
 }
+
+// SetTLS replaces Config.TLS, for the connections that are accepted from now on. c must not be changed afterwards.
+func (s *Server) SetTLS(c *tls.Config) { s.loop.secure.SetConfig(c) }
 
 // Do runs f on the loop's goroutine and returns when it has ended. The first
 // Do ties the loop to its thread for good: what f leaves in the thread (an

@@ -19,7 +19,7 @@ const patience = 2 * time.Minute
 // host answers each connection with the number that is its verdict, and closes it.
 type host struct{}
 
-func (h host) Accepted(fd int, local, remote net.Addr, v Verdict) {
+func (h host) Accepted(_ *listen.Listener, fd int, local, remote net.Addr, v Verdict) {
 	unix.Write(fd, append([]byte(local.String()+" "+remote.String()+" "), '0'+byte(v)))
 	unix.Close(fd)
 }

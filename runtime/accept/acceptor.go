@@ -42,9 +42,9 @@ const (
 
 // Host takes connections, on the loop.
 type Host interface {
-	// Accepted gives the host a connection, whose descriptor it owns from now on. The verdict is Take, or Reject: then the client
-	// is to be told ServiceUnavailable. The host calls Opened and, at the end, Closed.
-	Accepted(fd int, local, remote net.Addr, v Verdict)
+	// Accepted gives the host a connection that has come in on ln, whose descriptor it owns from now on. The verdict is Take, or
+	// Reject: then the client is to be told ServiceUnavailable. The host calls Opened and, at the end, Closed.
+	Accepted(ln *listen.Listener, fd int, local, remote net.Addr, v Verdict)
 }
 
 // Acceptor accepts connections from any number of listeners. The exported fields are set before it is used.
@@ -184,7 +184,7 @@ func (s *socket) accept() {
 		switch err {
 		case nil:
 			a.starved = time.Time{}
-			a.Host.Accepted(fd, s.localOf(fd), listen.AddrOf(remote), v)
+			a.Host.Accepted(s.ln, fd, s.localOf(fd), listen.AddrOf(remote), v)
 		case unix.EAGAIN:
 			s.pending = false
 			a.balance.queueEmpty()

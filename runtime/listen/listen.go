@@ -37,6 +37,9 @@ type Listener struct {
 	addr  net.Addr
 	inode uint64 // of the socket: see Intact
 	made  string // the address if its socket file is to be removed
+
+	// Secure says that its clients speak TLS. It is set before a Server gets the listener.
+	Secure bool
 }
 
 // Open makes a listener on "ip:port", ":port", "[::1]:port", "unix:/path",

@@ -184,12 +184,14 @@ func (o *Origin) Peer(connected *exchange.Peer, host string) *exchange.Peer {
 	if o.addr != "" {
 		p.Addr, p.Port = o.addr, o.port
 	}
-	p.Scheme = o.proto
+	if o.proto != "" {
+		p.Scheme = o.proto
+	}
 	if o.proto == "" && o.host == "" && o.hostPort == "" {
 		return &p
 	}
 	usual := "80"
-	if o.proto == "https" {
+	if p.Scheme == "https" {
 		usual = "443"
 	}
 	if o.host != "" {

@@ -22,7 +22,11 @@ func (s *Sites) admit(x *Exchange) {
 			return
 		}
 		var err error
-		switch r.Socket, err = x.client.DetachSocket(); {
+		detach := x.client.DetachSocket
+		if x.client.Transport() != nil {
+			detach = x.newRelay
+		}
+		switch r.Socket, err = detach(); {
 		case errors.Is(err, http1.ErrAhead):
 			x.Refuse(exchange.Reply{Status: 400, Text: err.Error(), Close: true})
 			return

@@ -9,6 +9,7 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/protocol/http1"
+	"fapws/runtime/secure"
 )
 
 // Client is a connection with what the server has to know of its client. It is the conn.Protocol of the connection as long as that
@@ -24,6 +25,7 @@ type Client struct {
 	Expected accept.Expected // of the acceptor
 	requests uint32          // there have been, as far as they are logged
 	Counts   accept.Verdict  // as what the acceptor counts it
+	awaits   bool            // it begins with TLS
 }
 
 var _ conn.Protocol = (*Client)(nil)
@@ -75,8 +77,36 @@ func (c *Client) Client() *exchange.Peer {
 func (c *Client) who() *exchange.Peer {
 	if c.peer == nil {
 		c.peer = newPeer(c.Local, c.Remote)
+		if t, ok := c.Transport().(*secure.Transport); ok {
+			c.peer.Scheme, c.peer.TLS = "https", t
+		}
 	}
 	return c.peer
+}
+
+// AwaitTLS has c, which is not open yet, begin with TLS, behind a header of the PROXY protocol.
+func (c *Client) AwaitTLS() { c.awaits = true }
+
+// Speaks returns the protocol that c begins with.
+func (c *Client) Speaks() conn.Protocol {
+	if c.proxy != nil && c.proxy.awaits {
+		return proxyHeader{c}
+	}
+	return c.behindProxy()
+}
+
+// behindProxy returns the protocol that c begins with behind a header of the PROXY protocol.
+func (c *Client) behindProxy() conn.Protocol {
+	if c.awaits {
+		return c.s.secure.Handshake(&c.Conn.Conn, c, c.secured)
+	}
+	return c
+}
+
+// secured is called when TLS has begun.
+func (c *Client) secured(*secure.Transport) {
+	c.awaits = false
+	c.peer = nil // it said http
 }
 
 func newPeer(local, remote net.Addr) *exchange.Peer {

@@ -26,6 +26,7 @@ type routed struct {
 
 	tunnel *tunnel.Link      // that its connection is, or nil
 	socket *websocket.Socket // that it is, or is to be, or nil
+	relay  *relay            // to an application that speaks for itself, of a client with TLS, or nil
 
 	// For the access log.
 	html       bool // the client is a browser: for replies when req is nil
@@ -50,6 +51,9 @@ func ofHTTP(x *http.Exchange) *Exchange { return x.Server.(*Exchange) }
 func (x *Exchange) Send(p *exchange.Part) {
 	if s := x.socket; s != nil && s.HasConn() {
 		s.Send(p)
+		return
+	}
+	if r := x.relay; r != nil && r.take(p) {
 		return
 	}
 	x.Exchange.Send(p)

@@ -7,7 +7,9 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/filter/header"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/protocol/http"
+	"fapws/runtime/secure"
 )
 
 // httpHost is Sites as connections of HTTP need them. It implements Host of package protocol/http.
@@ -53,6 +55,9 @@ func (h *httpHost) Malformed(inner *http.Exchange, received []byte) {
 		x.rules = s.table.sites[0].rules
 	}
 	s.noteMalformed(x, received)
+	if secure.IsHandshake(received) && x.client.Transport() == nil {
+		s.secure.Report(loglevel.Info, x.client.clientText(), "a TLS handshake on a port without TLS: its URL has to begin with http://, or the port has to be bound with https://")
+	}
 }
 
 func (h *httpHost) Substituted(inner, by *http.Exchange) {
@@ -65,6 +70,9 @@ func (h *httpHost) Substituted(inner, by *http.Exchange) {
 func (h *httpHost) Canceled(inner *http.Exchange) {
 	x := ofHTTP(inner)
 	x.leaveSocket()
+	if x.relay != nil {
+		x.relay.close()
+	}
 	if q := x.req; q != nil && q.check != nil {
 		q.check.Cancel()
 	}

@@ -17,6 +17,7 @@ import (
 	"fapws/runtime/protocol/tunnel"
 	"fapws/runtime/protocol/websocket"
 	"fapws/runtime/route"
+	"fapws/runtime/secure"
 	"fapws/runtime/source/app"
 )
 
@@ -63,6 +64,7 @@ type Sites struct {
 	table    *Table
 	override exchange.Source // nil: none
 	tunnels  tunnel.Buffers
+	secure   *secure.Server
 	deciding httpHost
 
 	timed  bool  // requests are timed, for the access log or Debug
@@ -78,9 +80,10 @@ type Table struct {
 	Limited  bool          // some mount has a timeout
 }
 
-// Init makes s ready: it becomes the Host of server, whose connections are in set. name is the value of the field Server of responses.
-func (s *Sites) Init(h Host, server *http.Server, set *conn.Set, sockets *websocket.Sockets, name string) {
-	s.host, s.http, s.set, s.sockets = h, server, set, sockets
+// Init makes s ready: it becomes the Host of server, whose connections are in set. Those with TLS begin with a handshake of tls. name is
+// the value of the field Server of responses.
+func (s *Sites) Init(h Host, server *http.Server, set *conn.Set, tls *secure.Server, sockets *websocket.Sockets, name string) {
+	s.host, s.http, s.set, s.secure, s.sockets = h, server, set, tls, sockets
 	s.http1.Server = server
 	s.table = new(Table)
 	s.deciding = httpHost{s: s, next: newRequest()}

@@ -54,15 +54,7 @@ func (cfg *Config) proxy(remote net.Addr) *trustedProxy {
 // proxyHeader is the protocol of a connection before the header of the PROXY protocol has come.
 type proxyHeader struct{ *Client }
 
-// Speaks returns the protocol that c begins with.
-func (c *Client) Speaks() conn.Protocol {
-	if c.proxy != nil && c.proxy.awaits {
-		return proxyHeader{c}
-	}
-	return c
-}
-
-// Input implements conn.Protocol. HTTP/1 begins behind the header.
+// Input implements conn.Protocol. TLS or HTTP/1 begins behind the header.
 func (h proxyHeader) Input(data []byte) {
 	c, s := h.Client, h.s
 	c.Keep(data)
@@ -76,8 +68,9 @@ func (h proxyHeader) Input(data []byte) {
 	default:
 		s.applyProxyHeader(c, &header)
 		c.Consume(n)
-		c.Upgrade(c)
-		c.Input(nil)
+		p := c.behindProxy()
+		c.Upgrade(p)
+		p.Input(nil)
 	}
 }
 

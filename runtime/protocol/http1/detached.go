@@ -24,22 +24,26 @@ var ErrAhead = errors.New("data before the WebSocket was accepted")
 // DetachSocket returns a duplicate of the descriptor for the request that is being decided about and in turn. Nothing is read from
 // the connection any more. The descriptor is 0 if that cannot be. The error is ErrAhead or that of the system, which is logged.
 func (c *Conn) DetachSocket() (int, error) {
-	s := c.s
-	if len(s.rest) > 0 {
-		return 0, ErrAhead
+	if held, err := c.HoldInput(); !held {
+		return 0, err
 	}
 	fd, err := unix.FcntlInt(uintptr(c.Fd()), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
-		s.Set.Log(loglevel.Error, "no descriptor for a WebSocket: %v", err)
+		c.Continue()
+		c.s.Set.Log(loglevel.Error, "no descriptor for a WebSocket: %v", err)
 		return 0, err
 	}
-	if c.Paused() {
-		unix.Close(fd)
-		return 0, nil
-	}
-	c.Stop(conn.HeedEnd)
 	descriptors.Release(fd) // an earlier duplicate of this connection may have had the number
 	return fd, nil
+}
+
+// HoldInput stops reading from c for the request that is being decided about and in turn. It reports whether it has: not if reading is
+// paused already, nor with the error, which is ErrAhead.
+func (c *Conn) HoldInput() (held bool, err error) {
+	if len(c.s.rest) > 0 {
+		return false, ErrAhead
+	}
+	return c.Stop(conn.HeedEnd), nil
 }
 
 // reattachSocket is called with the last part of x, whose application gives up the

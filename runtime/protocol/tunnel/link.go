@@ -9,7 +9,6 @@ import (
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
-	"fapws/runtime/netio"
 	"fapws/runtime/wheel"
 )
 
@@ -53,7 +52,7 @@ func (b *Buffers) Open(h Host, s *conn.Set, c *conn.Conn, t *exchange.Tunnel) (*
 	if err := s.Events.Add(&l.upstream, t.Upstream.Fd(), l); err != nil {
 		return nil, err
 	}
-	l.tunnel = New(netio.Plain{Descriptor: c.Fd(), TCP: c.TCP()}, t.Upstream, c.Watch(), &l.upstream, b)
+	l.tunnel = New(c.Socket(), t.Upstream, c.Watch(), &l.upstream, b)
 	t.Upstream = nil
 	c.Unpause()
 	c.Upgrade(l)
@@ -209,8 +208,12 @@ func (l *Link) EOF() bool { return false }
 // Flushed implements conn.Protocol.
 func (l *Link) Flushed() {}
 
-// Writable implements conn.Protocol.
-func (l *Link) Writable() {}
+// Writable implements conn.Protocol: the farewell of TLS had no room.
+func (l *Link) Writable() {
+	if l.over {
+		l.conn.Finish()
+	}
+}
 
 // Drain implements conn.Protocol. A tunnel goes on until it ends, or the server closes it.
 func (l *Link) Drain(bool) {}

@@ -1,0 +1,36 @@
+package secure
+
+import (
+	"time"
+
+	"fapws/runtime/loglevel"
+)
+
+// lines bounds the lines in the error log, which hostile clients could fill.
+type lines struct {
+	since   int64 // when counting began
+	n       int
+	omitted int
+}
+
+const (
+	// mostLines may be written in linesEach.
+	mostLines = 10
+	linesEach = int64(10 * time.Second)
+)
+
+// Report writes a line about TLS and a client to the error log, unless there are too many.
+func (s *Server) Report(level loglevel.Level, client, line string) {
+	l, now := &s.lines, s.set.Now()
+	if now-l.since >= linesEach {
+		if l.omitted > 0 {
+			s.set.Log(loglevel.Info, "%d more TLS handshakes have failed", l.omitted)
+		}
+		*l = lines{since: now}
+	}
+	if l.n++; l.n > mostLines {
+		l.omitted++
+		return
+	}
+	s.LogClient(level, client, line)
+}

@@ -1,0 +1,73 @@
+package secure
+
+import (
+	"crypto/tls"
+
+	"fapws/runtime/conn"
+
+	"golang.org/x/sys/unix"
+)
+
+// Transport encrypts a connection. It implements conn.Transport.
+type Transport struct {
+	tls  *tls.Conn
+	wire wire
+}
+
+var _ conn.Transport = (*Transport)(nil)
+
+// pieceSize is how many bytes are encrypted before they are written.
+const pieceSize = 32 << 10
+
+// State returns what was agreed on with the client. It makes a copy.
+func (t *Transport) State() tls.ConnectionState { return t.tls.ConnectionState() }
+
+// Read implements conn.Transport.
+func (t *Transport) Read(b []byte) (n int, err error) {
+	t.wire.drained = false
+	for n < len(b) {
+		if t.wire.waiting() > pieceSize && t.Flush() == unix.EAGAIN { // what is read may have to be answered: KeyUpdate
+			if n > 0 {
+				return n, nil
+			}
+			return 0, unix.EAGAIN
+		}
+		k, err := t.tls.Read(b[n:])
+		n += k
+		switch {
+		case err == nil:
+		case err != errNotYet:
+			return n, err
+		case n > 0:
+			return n, nil
+		default:
+			return 0, unix.EAGAIN
+		}
+	}
+	return n, nil
+}
+
+// Write implements conn.Transport.
+func (t *Transport) Write(b []byte) (n int, err error) {
+	for len(b) > 0 {
+		if t.wire.waiting() >= pieceSize {
+			if err := t.Flush(); err == unix.EAGAIN && n > 0 {
+				return n, nil
+			} else if err != nil {
+				return n, err
+			}
+		}
+		k, err := t.tls.Write(b[:min(len(b), pieceSize)])
+		if n += k; err != nil {
+			return n, err
+		}
+		b = b[k:]
+	}
+	return n, nil
+}
+
+// Flush implements conn.Transport.
+func (t *Transport) Flush() error { return t.wire.flush() }
+
+// CloseWrite implements conn.Transport: it sends close_notify.
+func (t *Transport) CloseWrite() error { return t.tls.CloseWrite() }

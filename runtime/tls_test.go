@@ -1,0 +1,501 @@
+package runtime
+
+import (
+	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/listen"
+	"fapws/runtime/protocol/sse"
+	"fapws/runtime/pubsub"
+	"fapws/runtime/sites"
+	"fapws/runtime/websocket/wstest"
+
+	"golang.org/x/sys/unix"
+)
+
+// testCertificate is for localhost, and made once.
+var testCertificate = sync.OnceValues(func() (tls.Certificate, *x509.CertPool) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	template := x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &key.PublicKey, key)
+	if err != nil {
+		panic(err)
+	}
+	leaf, _ := x509.ParseCertificate(der)
+	pool := x509.NewCertPool()
+	pool.AddCert(leaf)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, pool
+})
+
+func serverTLS() *tls.Config {
+	cert, _ := testCertificate()
+	return &tls.Config{Certificates: []tls.Certificate{cert}}
+}
+
+// secureListener opens a listener with TLS, on a free port.
+func secureListener(t testing.TB) *listen.Listener {
+	t.Helper()
+	ln, err := listen.Open("127.0.0.1:0", listen.DefaultOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.Secure = true
+	return ln
+}
+
+// listenSecure makes s accept on another port, with TLS, and returns its address.
+func (s *testServer) listenSecure(t testing.TB) string {
+	t.Helper()
+	ln := secureListener(t)
+	addr := ln.Addr().String()
+	s.SetTLS(serverTLS())
+	s.Accept(ln)
+	return addr
+}
+
+// dialSecure connects to the address of a listener with TLS.
+func dialSecure(t testing.TB, addr string) *tls.Conn {
+	t.Helper()
+	below, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	below.SetDeadline(time.Now().Add(patience))
+	t.Cleanup(func() { below.Close() })
+	_, pool := testCertificate()
+	c := tls.Client(below, &tls.Config{ServerName: "localhost", RootCAs: pool})
+	if err := c.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// talkSecure is talk over TLS. The server has to end with close_notify.
+func talkSecure(t testing.TB, addr, request string) string {
+	t.Helper()
+	c := dialSecure(t, addr)
+	io.WriteString(c, request)
+	got, err := io.ReadAll(c)
+	if err != nil {
+		t.Fatalf("after %q: %v", got, err)
+	}
+	c.Close()
+	return string(got)
+}
+
+// Handlers are told that the client uses HTTPS, and plain clients of the same server are served as before.
+func TestTLSPeer(t *testing.T) {
+	s := serve(t, Config{}, newApp(true, func(c *call) {
+		version := ""
+		if c.Peer.TLS != nil {
+			version = tls.VersionName(c.Peer.TLS.State().Version)
+		}
+		c.reply(200, fmt.Sprintf("%q %q", c.Peer.Scheme, version))
+	}))
+	addr := s.listenSecure(t)
+	const request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+	if got := bodies(t, talkSecure(t, addr, request)); got != `200:"https" "TLS 1.3"` {
+		t.Error(got)
+	}
+	if got := bodies(t, s.talk(t, request)); got != `200:"" ""` {
+		t.Error(got)
+	}
+}
+
+// A trusted proxy that connects with TLS may say which scheme its client uses, and else it is https.
+func TestTLSBehindProxy(t *testing.T) {
+	s := serve(t, Config{Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, newApp(true, func(c *call) {
+		c.reply(200, c.Peer.Scheme+" "+c.Peer.Addr+" "+c.Peer.ServerPort)
+	}))
+	addr := s.listenSecure(t)
+	_, port, _ := net.SplitHostPort(addr)
+	for _, test := range []struct{ fields, want string }{
+		{"", "200:https 127.0.0.1 " + port},
+		{"X-Forwarded-For: 192.0.2.1\r\n", "200:https 192.0.2.1 " + port},
+		{"X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Host: example.org\r\n", "200:https 192.0.2.1 443"},
+		{"X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http\r\n", "200:http 192.0.2.1 80"},
+	} {
+		if got := bodies(t, talkSecure(t, addr, "GET / HTTP/1.1\r\nHost: localhost\r\n"+test.fields+"Connection: close\r\n\r\n")); got != test.want {
+			t.Errorf("%q: %q, not %q", test.fields, got, test.want)
+		}
+	}
+}
+
+// The header of the PROXY protocol comes before TLS.
+func TestTLSBehindProxyProtocol(t *testing.T) {
+	s := serve(t, Config{Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, ProxyProtocol: true}, newApp(true, func(c *call) {
+		c.reply(200, c.Peer.Scheme+" "+c.Peer.Addr)
+	}))
+	addr := s.listenSecure(t)
+	for _, header := range []string{"PROXY TCP4 192.0.2.1 192.0.2.2 1111 443\r\n", "\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00"} {
+		for _, together := range []bool{false, true} {
+			below, err := net.Dial("tcp", addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			below.SetDeadline(time.Now().Add(patience))
+			defer below.Close()
+			announced := &announcer{Conn: below, header: header}
+			if !together {
+				io.WriteString(below, header)
+				announced.header = ""
+			}
+			c := tls.Client(announced, &tls.Config{InsecureSkipVerify: true})
+			io.WriteString(c, "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+			got, err := io.ReadAll(c)
+			want := "200:https 192.0.2.1"
+			if header[0] != 'P' {
+				want = "200:https 127.0.0.1"
+			}
+			if err != nil || bodies(t, string(got)) != want {
+				t.Errorf("%q: %q, %v", header, got, err)
+			}
+		}
+	}
+}
+
+// announcer writes a header together with what is written first.
+type announcer struct {
+	net.Conn
+	header string
+}
+
+func (a *announcer) Write(b []byte) (int, error) {
+	header := a.header
+	a.header = ""
+	n, err := a.Conn.Write(append([]byte(header), b...))
+	return max(0, n-len(header)), err
+}
+
+// A TLS handshake on a port without TLS is a line in the log.
+func TestTLSOnPlainPort(t *testing.T) {
+	s := serve(t, Config{}, newApp(true, func(c *call) { c.reply(200, "") }))
+	c := tls.Client(s.dial(t), &tls.Config{InsecureSkipVerify: true})
+	if err := c.Handshake(); err == nil {
+		t.Fatal("no error")
+	}
+	eventually(t, "a line", func() bool { return strings.Contains(s.log.String(), "a TLS handshake on a port without TLS") })
+}
+
+// Clients that are not served because there are too many are closed without a handshake.
+func TestTLSReject(t *testing.T) {
+	s := serve(t, Config{MaxClients: 1, Refuse: true}, newApp(true, func(c *call) { c.reply(200, "") }))
+	addr := s.listenSecure(t)
+	first := dialSecure(t, addr)
+	below, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer below.Close()
+	below.SetDeadline(time.Now().Add(patience))
+	if n, err := below.Read(make([]byte, 1)); n > 0 || err != io.EOF {
+		t.Errorf("%d, %v", n, err)
+	}
+	first.Close()
+}
+
+// Bodies arrive as over plain connections: from memory, from files, in pieces, uploaded.
+func TestTLSBodies(t *testing.T) {
+	large := string(pattern(10_000_000))
+	mounts := append(tree(t, map[string]string{"small": "hello", "kept": string(pattern(50_000)), "file": large}), sites.Mount{Prefix: "/"})
+	s := serve(t, Config{MaxBodySize: -1}, newApp(true, func(c *call) {
+		switch c.Path {
+		case "/large":
+			c.reply(200, large)
+		case "/pieces":
+			c.part(exchange.Part{First: true, File: -1, Head: exchange.Head{Status: 200, Length: -1}, Body: []byte(large[:100])})
+			for i := 100; i < 2_000_100; i += 20_000 {
+				c.part(exchange.Part{File: -1, Body: []byte(large[i : i+20_000])})
+			}
+			c.part(exchange.Part{Last: true, File: -1})
+		default:
+			c.reply(200, fmt.Sprint(c.Size))
+		}
+	}), mounts...)
+	addr := s.listenSecure(t)
+	_, pool := testCertificate()
+	secure := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{ServerName: "localhost", RootCAs: pool}}}
+	defer secure.CloseIdleConnections()
+	get := func(c *http.Client, url, body string) string {
+		t.Helper()
+		method := "GET"
+		if body != "" {
+			method = "POST"
+		}
+		req, err := http.NewRequest(method, url, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := c.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		got, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(res.StatusCode, res.ContentLength, " ", string(got))
+	}
+	for _, path := range []string{"/large", "/pieces", "/s/small", "/s/kept", "/s/file", "/s/none"} {
+		for range 2 {
+			if plain, over := get(http.DefaultClient, "http://"+s.addr+path, ""), get(secure, "https://"+addr+path, ""); plain != over {
+				t.Errorf("%s: %.100q, not %.100q", path, over, plain)
+			}
+		}
+	}
+	if got := get(secure, "https://"+addr+"/upload", large); got != fmt.Sprintf("200 8 %d", len(large)) {
+		t.Error(got)
+	}
+}
+
+// WebSockets work over TLS. When the server is replaced, they are closed with 1012, also if others move, as nobody else could go on with their
+// connections.
+func TestTLSWebSocket(t *testing.T) {
+	s, _ := mover(t, "all")
+	addr := s.listenSecure(t)
+	c, err := wstest.Open(dialSecure(t, addr), "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	saysBack(t, c, "hello")
+	saysBack(t, c, strings.Repeat("x", 1<<20))
+	young, _ := mover(t, "all")
+	done := make(chan int)
+	go func() { done <- moves(t, s, young) }()
+	var closed *wstest.Closed
+	if _, _, err := c.Receive(); !errors.As(err, &closed) || closed.Code != 1012 {
+		t.Errorf("%v", err)
+	}
+	c.Conn.Close()
+	if n := <-done; n != 0 {
+		t.Errorf("%d were handed over", n)
+	}
+}
+
+// An idle connection with TLS costs at most 12 KiB of Go's memory, all in all.
+func TestIdleTLSConnectionsAreSmall(t *testing.T) {
+	const n = 1000
+	s := serveInstant(t, 13)
+	addr := s.listenSecure(t)
+	buf := make([]byte, 4096)
+	ask := func() int {
+		raw := dialRaw(t, addr)
+		unix.SetsockoptInt(raw.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+		c := tls.Client(rawConn{raw}, &tls.Config{InsecureSkipVerify: true})
+		if _, err := c.Write(plain); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Read(buf); err != nil {
+			t.Fatal(err)
+		}
+		return raw.fd
+	}
+	descriptors := []int{ask()}
+	before := memory()
+	for range n {
+		descriptors = append(descriptors, ask())
+	}
+	eachCosts(t, "an idle connection with TLS", before, n, 12<<10)
+	for _, fd := range descriptors {
+		unix.Close(fd)
+	}
+}
+
+// rawConn is a rawClient as a net.Conn.
+type rawConn struct{ c rawClient }
+
+func (r rawConn) Read(b []byte) (int, error)       { return r.c.read(b), nil }
+func (r rawConn) Write(b []byte) (int, error)      { return unix.Write(r.c.fd, b) }
+func (r rawConn) Close() error                     { return nil }
+func (r rawConn) LocalAddr() net.Addr              { return nil }
+func (r rawConn) RemoteAddr() net.Addr             { return nil }
+func (r rawConn) SetDeadline(time.Time) error      { return nil }
+func (r rawConn) SetReadDeadline(time.Time) error  { return nil }
+func (r rawConn) SetWriteDeadline(time.Time) error { return nil }
+
+// An application that speaks for itself gets a socket of a pair, and what it writes and reads goes through TLS.
+func TestTLSDetachedSocket(t *testing.T) {
+	a := newApp(false, shout)
+	s := serve(t, Config{}, a, detaching)
+	addr := s.listenSecure(t)
+	before := openFiles(t)
+	for range 3 {
+		c := dialSecure(t, addr)
+		r := bufio.NewReader(c)
+		io.WriteString(c, "GET /before HTTP/1.1\r\nHost: x\r\n\r\n")
+		res, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.Copy(io.Discard, res.Body)
+		io.WriteString(c, upgrade)
+		if res, err = http.ReadResponse(r, nil); err != nil || res.StatusCode != 101 {
+			t.Fatal(res, err)
+		}
+		for i := range 100 {
+			fmt.Fprintf(c, "line %d\n", i)
+			if line, err := r.ReadString('\n'); err != nil || line != fmt.Sprintf("LINE %d\n", i) {
+				t.Fatalf("%q, %v", line, err)
+			}
+		}
+		io.WriteString(c, "quit\n"+strings.Repeat("this is not read by anybody\n", 100))
+		if rest, err := io.ReadAll(r); err != nil || string(rest) != "bye\n" {
+			t.Errorf("%q, %v", rest, err)
+		}
+		c.Close()
+	}
+	eventually(t, "all released", a.idle)
+	eventually(t, "as many descriptors as before", func() bool { return openFiles(t) <= before })
+}
+
+// An application that does not want the socket answers as always, and the connection goes on.
+func TestTLSDetachedSocketDeclined(t *testing.T) {
+	a := newApp(false, func(c *call) {
+		if conn := socketOf(c); conn != nil {
+			conn.Close()
+		}
+		c.reply(403, "not here")
+	})
+	s := serve(t, Config{}, a, detaching)
+	addr := s.listenSecure(t)
+	c := dialSecure(t, addr)
+	r := bufio.NewReader(c)
+	for range 3 {
+		io.WriteString(c, upgrade)
+		res, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, err := io.ReadAll(res.Body); err != nil || res.StatusCode != 403 || string(body) != "not here" {
+			t.Errorf("%d %q, %v", res.StatusCode, body, err)
+		}
+	}
+	c.Close()
+	eventually(t, "all released", a.idle)
+}
+
+// A client that leaves ends the socket of the application.
+func TestTLSDetachedSocketLeaves(t *testing.T) {
+	ended := make(chan error, 2)
+	a := newApp(false, func(c *call) {
+		conn := socketOf(c)
+		defer conn.Close()
+		if c.Path == "/talks" {
+			io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\n\r\n")
+		}
+		_, err := io.ReadAll(conn)
+		ended <- err
+		c.part(exchange.Part{Last: true, Taken: true, File: -1, Head: exchange.Head{Status: 200}})
+	})
+	s := serve(t, Config{}, a, detaching)
+	addr := s.listenSecure(t)
+	for _, path := range []string{"/silent", "/talks"} {
+		c := dialSecure(t, addr)
+		io.WriteString(c, strings.Replace(upgrade, "/ws", path, 1))
+		if path == "/talks" {
+			if res, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || res.StatusCode != 101 {
+				t.Fatal(res, err)
+			}
+		} else {
+			eventually(t, "its request", func() bool { return !a.idle() })
+		}
+		c.Close()
+		if err := <-ended; err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+		eventually(t, "all released", a.idle)
+	}
+}
+
+// Subscribers of channels get the same events over TLS. A stream ends properly when the server is replaced, though others move, and goes on where it
+// was when the client comes back.
+func TestTLSSubscriber(t *testing.T) {
+	cfg := channelConfig()
+	cfg.Channels.HandOver = true
+	s := serve(t, cfg, newApp(false, listening))
+	addr := s.listenSecure(t)
+	l := listenOver(t, dialSecure(t, addr), "GET /listen/news HTTP/1.1\r\nHost: x\r\n\r\n")
+	l.expect("retry: 3000\n")
+	s.awaitSubscribers(t, "news", 1)
+	const n = 100
+	go func() {
+		for i := range n {
+			s.Subscribers().Publish(0, &pubsub.Message{Name: "news", Data: strings.Repeat("x", i*100)})
+		}
+	}()
+	for i := range n {
+		l.expect(fmt.Sprintf("id: e-%d\ndata: %s\n", i+1, strings.Repeat("x", i*100)))
+	}
+	retired := make(chan error, 1)
+	go func() { retired <- s.Retire(t.Context(), time.Millisecond) }()
+	if rest, err := l.block(); rest != "" || err != io.EOF {
+		t.Errorf("%q, %v", rest, err)
+	}
+	l.conn.Close()
+	if moved, err := s.Subscribers().Export(t.Context(), func(*sse.State, int) error { return nil }); moved != 0 || err != nil {
+		t.Errorf("%d have moved, %v", moved, err)
+	}
+	if err := <-retired; err != nil {
+		t.Error(err)
+	}
+	next := serve(t, cfg, newApp(false, listening))
+	nextAddr := next.listenSecure(t)
+	for seq := range uint64(n + 1) {
+		next.Subscribers().Publish(seq+1, &pubsub.Message{Name: "news", Data: "again"})
+	}
+	back := listenOver(t, dialSecure(t, nextAddr), fmt.Sprintf("GET /listen/news HTTP/1.1\r\nHost: x\r\nLast-Event-ID: e-%d\r\n\r\n", n))
+	back.expect("retry: 3000\n")
+	back.expect(fmt.Sprintf("id: e-%d\ndata: again\n", n+1))
+}
+
+// A subscriber that does not read is dropped, and one that leaves is forgotten.
+func TestTLSSubscriberEnds(t *testing.T) {
+	cfg := channelConfig()
+	cfg.Channels.MaxEvent = 1 << 20
+	s := serve(t, cfg, newApp(false, listening))
+	addr := s.listenSecure(t)
+	slow := listenOver(t, dialSecure(t, addr), "GET /listen/news HTTP/1.1\r\nHost: x\r\n\r\n")
+	leaves := listenOver(t, dialSecure(t, addr), "GET /listen/news HTTP/1.1\r\nHost: x\r\n\r\n")
+	reads := listenOver(t, dialSecure(t, addr), "GET /listen/news HTTP/1.0\r\nHost: x\r\n\r\n")
+	s.awaitSubscribers(t, "news", 3)
+	leaves.conn.Close()
+	s.awaitSubscribers(t, "news", 2)
+	reads.expect("retry: 3000\n")
+	large := strings.Repeat("x", 500_000)
+	for i := 0; s.subscribers("news") > 1; i++ {
+		s.publish(t, "news", large)
+		reads.expect(fmt.Sprintf("id: e-%d\ndata: %s\n", i+1, large))
+	}
+	if _, err := io.Copy(io.Discard, slow.conn); err == nil {
+		t.Error("the slow one has seen a proper end")
+	}
+	s.publish(t, "news", "last")
+	if text, err := reads.block(); err != nil || !strings.Contains(text, "data: last\n") {
+		t.Errorf("%q, %v", text, err)
+	}
+}
