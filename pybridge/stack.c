@@ -200,7 +200,7 @@ static PyObject *disconnected(PyObject *self, PyObject *none) {
   if (!rec) {
     PyErr_SetString(
         PyExc_RuntimeError,
-        "fapws.disconnected() tells of the request that the calling thread runs, and this thread runs none");
+        "fapws.disconnected() must be called on the thread that runs a request");
     return NULL;
   }
   return PyBool_FromLong((long)__atomic_load_n(&rec->cancelled, __ATOMIC_RELAXED));
@@ -208,4 +208,4 @@ static PyObject *disconnected(PyObject *self, PyObject *none) {
 
 PyMethodDef fapws_disconnected_method = {
     "disconnected", disconnected, METH_NOARGS,
-    "disconnected() -> bool: whether the client of the request that the calling thread runs has gone."};
+    "disconnected() -> bool: whether the client of the calling thread's request has disconnected."};

@@ -142,7 +142,7 @@ func (d *driver) release(r *response) {
 
 func TestDisconnectedElsewhere(t *testing.T) {
 	got := loop.get(t, "/disconnected_elsewhere").body.String()
-	if !strings.Contains(got, "this thread runs none") {
+	if !strings.Contains(got, "on the thread that runs a request") {
 		t.Errorf("got %q", got)
 	}
 }

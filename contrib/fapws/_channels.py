@@ -74,7 +74,7 @@ def channel(
     TypeError, ValueError: wrong argument. RuntimeError: this process is not served by fapws. Any thread may call it.
     """
     if not 1 <= len(names) <= _MOST_NAMES:
-        raise TypeError(f"channel: give 1 to {_MOST_NAMES} names, not {len(names)}")
+        raise TypeError(f"channel: takes 1 to {_MOST_NAMES} names, not {len(names)}")
     for name in names:
         _check("channel", name)
     if isinstance(start, str):
@@ -193,14 +193,14 @@ def _check(function: str, name: Any) -> None:
     if not isinstance(name, str):
         raise TypeError(f"{function}: the name of a channel must be a str, not {name!r}")
     if not _NAME.fullmatch(name):
-        raise ValueError(f"{function}: {name!r} is no name of a channel: 1 to 128 of A-Z a-z 0-9 . _ ~ : / @ -, first a letter or digit")
+        raise ValueError(f"{function}: {name!r} is not a valid channel name: use 1 to 128 of A-Z a-z 0-9 . _ ~ : / @ -, beginning with a letter or digit")
 
 
 def _type(event: Any) -> str:
     if not isinstance(event, str):
         raise TypeError(f"publish: event must be a str, not {event!r}")
     if not event or event != event.strip() or any(c < " " or c == "\x7f" for c in event) or len(event) > _LONGEST:
-        raise ValueError(f"publish: event must be 1 to {_LONGEST} characters without controls and spaces around them, not {event!r}")
+        raise ValueError(f"publish: event must be 1 to {_LONGEST}characters, without control characters and surrounding spaces, not {event!r}")
     return event
 
 
@@ -209,7 +209,7 @@ def _text(data: Any) -> str:
         try:
             return bytes(data).decode()
         except UnicodeDecodeError as error:
-            raise ValueError(f"publish: bytes must be UTF-8, and {bytes(data)[error.start:error.start + 1]!r} at {error.start} is not") from None
+            raise ValueError(f"publish: bytes must be UTF-8, but {bytes(data)[error.start:error.start + 1]!r} at {error.start} is not") from None
     from json import dumps
 
     try:
@@ -225,7 +225,7 @@ def _id(id: Any) -> str:
     if not isinstance(id, str):
         raise TypeError(f"publish: id must be a str or an int, not {id!r}")
     if not id or id != id.strip() or any(c < " " or c == "\x7f" for c in id) or len(id) > _LONGEST:
-        raise ValueError(f"publish: id must be 1 to {_LONGEST} characters without controls and spaces around them, not {id!r}")
+        raise ValueError(f"publish: id must be 1 to {_LONGEST}characters, without control characters and surrounding spaces, not {id!r}")
     return id
 
 
@@ -239,7 +239,7 @@ def _fields(headers: Any) -> Tuple[Tuple[str, str], ...]:
         raise TypeError(f"channel: headers must be a dict, or (name, value) tuples, not {headers!r}") from None
     for name, value in fields:
         if not isinstance(name, str) or not isinstance(value, str):
-            raise TypeError(f"channel: a header is a str with a str, not {name!r}: {value!r}")
+            raise TypeError(f"channel: the name and value of a header must be str, not {name!r}: {value!r}")
     return fields
 
 
@@ -254,7 +254,7 @@ def _native(function: str) -> Any:
     try:
         from fapws import _native as native
     except ImportError:
-        raise RuntimeError(f"{function}: this process is not served by fapws: run the script with `fapws script.py`") from None
+        raise RuntimeError(f"{function}: this process does not run under fapws: run the script with `fapws script.py`") from None
     _publish = native.channel_publish
     return native
 
@@ -269,7 +269,7 @@ def _wait(function: str, taken: Optional[bool], push: Any, message: Tuple[Any, .
             sleep(0.002)
             if push(*message):
                 return
-    raise RuntimeError(f"{function}: the server is behind: events worth 8 MiB wait already")
+    raise RuntimeError(f"{function}: queue full: 8 MiB of events are waiting")
 
 
 def _in_asyncio() -> bool:
@@ -287,7 +287,7 @@ def _register(decorator: str, pattern: Any, table: List[Tuple[Pattern[str], Call
     if not isinstance(pattern, str):
         raise TypeError(f'{decorator}: write @{decorator}("name") or @{decorator}("*"), not {pattern!r}')
     if not _PATTERN.fullmatch(pattern):
-        raise ValueError(f"{decorator}: {pattern!r} is no name of a channel with * for any characters")
+        raise ValueError(f"{decorator}: {pattern!r} is not a valid pattern: use a channel name, in which * matches any characters")
     compiled = re.compile(re.escape(pattern).replace(r"\*", ".*"), re.DOTALL)
 
     def register(f: F) -> F:
@@ -334,10 +334,10 @@ def _spawn(awaitable: Any, where: str) -> None:
     stopped = getattr(getattr(module, "_thread", None), "stopped", None)
     if stopped is None or stopped.done():
         getattr(awaitable, "close", list)()
-        raise RuntimeError("it is async (async def), and nothing else is that the server runs: there is no event loop; use def")
+        raise RuntimeError("it is async (async def), but no async application or handler is loaded, so no event loop runs; use def")
     if len(_tasks) >= _MOST_TASKS:
         getattr(awaitable, "close", list)()
-        raise RuntimeError(f"{_MOST_TASKS} calls of it have not ended")
+        raise RuntimeError(f"{_MOST_TASKS} calls of it are still running")
     from asyncio import CancelledError, run_coroutine_threadsafe
 
     async def run() -> None:

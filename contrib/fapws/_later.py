@@ -121,7 +121,7 @@ class Timer:
 
     def __init__(self, seconds: float, function: Function, args: Tuple[Any, ...], kwargs: Dict[str, Any]) -> None:
         if not seconds > 0:
-            raise ValueError(f"timer: {seconds!r} is no number of seconds above 0")
+            raise ValueError(f"timer: seconds must be a number above 0, not {seconds!r}")
         if not callable(function):
             raise TypeError(f"timer: {function!r} cannot be called")
         self.seconds = float(seconds)
@@ -166,9 +166,9 @@ def defer(function: Function, *args: Any, unique: bool = False, **kwargs: Any) -
         if unique and call in tuple(runner.calls):
             return False
         if len(runner.calls) >= MOST_WAITING:
-            raise RuntimeError(f"defer: {MOST_WAITING} calls wait already")
+            raise RuntimeError(f"defer: queue full: {MOST_WAITING} calls are waiting")
         if runner.ending and (runner.thread is None or not runner.thread.is_alive()):
-            raise RuntimeError("defer: the server has ended")
+            raise RuntimeError("defer: the server has stopped")
         runner.calls.append(call)
         try:
             runner.wake()

@@ -206,7 +206,7 @@ def _no_module(name: str, missing: str, here: str) -> str:
     if above is not None:
         folders = getattr(above, "__path__", None)
         if folders is None:
-            return f"no module named {missing}: {parent} ({_file(above)}) is no package; is it {parent}:{last}?"
+            return f"no module named {missing}: {parent} ({_file(above)}) is not a package; did you mean {parent}:{last}?"
         return f"no module named {missing} in package {parent} ({', '.join(folders)}){_near(last, _modules(folders), parent + '.')}"
     looked = ", ".join(os.path.abspath(folder) for folder in sys.path if folder != here)
     return f"no module named {missing} in {here}{_near(missing, _modules([here]))}; it looked in {looked or 'no other folder'} as well"

@@ -114,9 +114,9 @@ def purge(path: Optional[str] = None, *, host: Optional[str] = None, tag: Option
     from json import dumps
 
     if (path is None) == (tag is None):
-        raise ValueError("purge: give a path or a tag")
+        raise ValueError("purge: takes a path or a tag")
     if path is not None and path != "*" and not path.startswith("/"):
-        raise ValueError(f"purge: a path begins with a slash, not {path!r}")
+        raise ValueError(f"purge: a path must begin with a slash, not {path!r}")
     from fapws._native import cache_purge
 
     pattern = {"path": path, "host": host, "tag": tag}
@@ -135,7 +135,7 @@ def _name(name: Any) -> str:
     if not isinstance(name, str):
         raise TypeError(f"cached: vary takes names of header fields, not {name!r}")
     if not name or name == "*" or any(c <= " " or c >= "\x7f" or c in '"(),/:;<=>?@[\\]{}' for c in name):
-        raise ValueError(f"cached: vary: {name!r} is no name of a header field")
+        raise ValueError(f"cached: vary: {name!r} is not a valid header field name")
     return name
 
 
@@ -143,5 +143,5 @@ def _status(code: Any) -> int:
     if isinstance(code, bool) or not isinstance(code, int):
         raise TypeError(f"cached: status takes numbers, not {code!r}")
     if not 200 <= code <= 599 or code in (206, 304):
-        raise ValueError(f"cached: status {code} cannot be kept")
+        raise ValueError(f"cached: status {code} cannot be cached")
     return code

@@ -43,7 +43,7 @@ def join(websocket: Any, group: str) -> None:
     known = _known(websocket, "join")
     joined: Set[str] = known.setdefault("joined", set())
     if group not in joined and len(joined) >= _MOST:
-        raise ValueError(f"groups.join: a WebSocket can be in {_MOST} groups")
+        raise ValueError(f"groups.join: a WebSocket can be in up to {_MOST} groups")
     _native("join").group_join(known["socket"], group)
     joined.add(group)
 
@@ -87,8 +87,8 @@ def _known(websocket: Any, function: str) -> Dict[str, Any]:
         known = (scope.get("extensions") or {}).get("fapws.groups")
         if known is not None:
             return known  # type: ignore[no-any-return]
-        raise RuntimeError(f"groups.{function}: this WebSocket is not served by fapws")
-    raise TypeError(f"groups.{function}: give a WebSocket, or its ASGI scope, not {websocket!r}")
+        raise RuntimeError(f"groups.{function}: this WebSocket does not belong to fapws")
+    raise TypeError(f"groups.{function}: takes a WebSocket or its ASGI scope, not {websocket!r}")
 
 
 def _native(function: str) -> Any:

@@ -121,7 +121,7 @@ func (p *process) order(op uint32, id uint64, file int) error {
 }
 
 // errGone says that the fork server has ended.
-var errGone = errors.New("the fork server has ended")
+var errGone = errors.New("the fork server exited")
 
 // fork asks for a child that has the other end of the socket returned. about is for
 // people who look at what runs.

@@ -122,7 +122,7 @@ func (e *Errors) Write(lines []byte) (int, error) {
 	}
 	if n, err := writeAll(lines); err != nil {
 		e.unsaid = append(e.unsaid, lines[n:]...)
-		e.o.report("%v; lines are kept in memory while there is room", err)
+		e.o.report("%v; keeping lines in memory while possible", err)
 		time.AfterFunc(retry, e.again)
 	}
 	return len(lines), nil

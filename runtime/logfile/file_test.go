@@ -391,7 +391,7 @@ func TestFullDiskCutsNoLine(t *testing.T) {
 	for i := range 30 {
 		f.line("%0100d", i)
 	}
-	if msg := <-told; !strings.Contains(msg, "lines are kept in memory") {
+	if msg := <-told; !strings.Contains(msg, "keeping lines in memory") {
 		t.Errorf("report: %q", msg)
 	}
 	held, err := os.Open(path)

@@ -94,7 +94,7 @@ def _path(path: Union[str, os.PathLike[str]]) -> str:
     if not isinstance(text, str):
         raise TypeError(f"CGIApplication: path must be a path, not {path!r}")
     if not text or "\0" in text:
-        raise ValueError(f"CGIApplication: path is no folder or program: {text!r}")
+        raise ValueError(f"CGIApplication: path is not a directory or program: {text!r}")
     return text
 
 
@@ -122,7 +122,7 @@ def _env(given: Optional[Mapping[str, str]]) -> Dict[str, str]:
     env = dict(given or {})
     for name, value in env.items():
         if not isinstance(name, str) or not isinstance(value, str):
-            raise TypeError(f"CGIApplication: env must be of strings, not {name!r}: {value!r}")
+            raise TypeError(f"CGIApplication: env must contain strings, not {name!r}: {value!r}")
         if not name or "=" in name or "\0" in name + value:
-            raise ValueError(f"CGIApplication: env has no such variable: {name!r}")
+            raise ValueError(f"CGIApplication: env: invalid variable name: {name!r}")
     return env

@@ -136,7 +136,7 @@ def _folder(root: Union[str, os.PathLike[str]]) -> str:
     if not isinstance(path, str):
         raise TypeError(f"Staticfile: root must be a path, not {root!r}")
     if not path or "\0" in path:
-        raise ValueError(f"Staticfile: root is no folder: {path!r}")
+        raise ValueError(f"Staticfile: root is not a directory: {path!r}")
     return path
 
 
@@ -160,7 +160,7 @@ def _names(index: Union[str, Sequence[str], bool, None]) -> List[str]:
         raise TypeError(f"Staticfile: index must be a file name or a list of them, not {index!r}")
     for name in names:
         if name in ("", ".", "..") or "/" in name or "\0" in name:
-            raise ValueError(f"Staticfile: index must be a file name without folder, not {name!r}")
+            raise ValueError(f"Staticfile: index must be a file name without a directory, not {name!r}")
     return list(names)
 
 

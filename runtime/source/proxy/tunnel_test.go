@@ -226,7 +226,7 @@ func TestTunnelBreaks(t *testing.T) {
 		if all, _ := io.ReadAll(r); len(all) > 0 {
 			t.Errorf("%q", all)
 		}
-		waitFor(t, "a line in the log", func() bool { return strings.Contains(logged(), "a WebSocket ended: the upstream broke off") })
+		waitFor(t, "a line in the log", func() bool { return strings.Contains(logged(), "WebSocket closed: the upstream broke off") })
 	})
 }
 

@@ -108,13 +108,13 @@ func TestGroups(t *testing.T) {
 		fapwstest.Eventually(t, "the lobby is empty", func() bool { return s.Get("/?lobby", 200).Text == "0" })
 		says(t, b, "errors")
 		if got := hearsNext(t, b); got != strings.Join([]string{
-			"TypeError groups.join: give a WebSocket, or its ASGI scope, not None",
-			"TypeError groups.join: give a WebSocket, or its ASGI scope, not {'type': 'http'}",
-			"RuntimeError groups.join: this WebSocket is not served by fapws",
+			"TypeError groups.join: takes a WebSocket or its ASGI scope, not None",
+			"TypeError groups.join: takes a WebSocket or its ASGI scope, not {'type': 'http'}",
+			"RuntimeError groups.join: this WebSocket does not belong to fapws",
 			"TypeError a group is a str, not int",
-			"ValueError a group has 1 to 128 characters, not 129",
+			"ValueError a group must have 1 to 128 characters, not 129",
 			"ValueError groups.join: a WebSocket can be in 1000 groups",
-			"ValueError a group has 1 to 128 characters, not 0",
+			"ValueError a group must have 1 to 128 characters, not 0",
 			"ValueError broadcast: the message has 70000 bytes, --channel-max-event allows 65536",
 			"TypeError Object of type object is not JSON serializable",
 			"TypeError a group is a str, not int",

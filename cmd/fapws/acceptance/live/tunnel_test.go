@@ -228,7 +228,7 @@ func TestTunnelTimeout(t *testing.T) {
 	if _, _, err := c.Receive(); err == nil {
 		t.Error("a message from nowhere")
 	}
-	s.Says(`proxy http://\S+: a WebSocket ended: idle timeout of 1s exceeded\n`)
+	s.Says(`proxy http://\S+: WebSocket closed: idle timeout of 1s exceeded\n`)
 }
 
 // The timeout of a request is over with the answer to the handshake.

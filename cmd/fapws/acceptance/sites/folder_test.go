@@ -308,7 +308,7 @@ func TestTruncatedWhileSending(t *testing.T) {
 		if len(rest) >= size || strings.Trim(string(rest), "x\x00") != "" {
 			t.Errorf("%d bytes of %d came", len(rest), size)
 		}
-		s.Stderr.Await(t, regexp.MustCompile("aborted: the file is shorter"))
+		s.Stderr.Await(t, regexp.MustCompile("aborted: the file became shorter"))
 	})
 }
 
@@ -334,7 +334,7 @@ func TestFolderThatCannotBe(t *testing.T) {
 	root := t.TempDir()
 	fapwstest.Write(t, root+"/types", "nonsense\n")
 	for options, want := range map[string]string{
-		`{"expires": ["*.css=soon"]}`:                   `"soon" is no time`,
+		`{"expires": ["*.css=soon"]}`:                   `"soon" is not a time`,
 		`{"types": {"x": "y"}}`:                         `"y" for "x" is not a media type`,
 		`{"charset": "a b"}`:                            `not the name of a charset`,
 		`{"spa": "../x"}`:                               `"../x"`,
