@@ -47,7 +47,7 @@ func TestFastAPIChat(t *testing.T) {
 	for _, w := range all {
 		w.gets(`{"name":"announcement","text":"dinner"}`)
 	}
-	other.gets(`{"name":"somebody","text":"is here"}`)
+	other.gets(`{"name":"guest","text":"is here"}`)
 	count := func(want string) {
 		t.Helper()
 		for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
@@ -65,7 +65,7 @@ func TestFastAPIChat(t *testing.T) {
 	}
 	count(`{"people":7}`)
 	other.send("nobody else is here")
-	other.gets(`{"name":"somebody","text":"nobody else is here"}`)
+	other.gets(`{"name":"guest","text":"nobody else is here"}`)
 }
 
 // onPage returns the block of Python in docs/live.md that has text in it.
