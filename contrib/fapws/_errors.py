@@ -15,7 +15,7 @@ _IN_A_LOG = 200  # characters of the text
 
 
 class HTTPError(Exception):
-    """Raised anywhere below a handler, it becomes the response.
+    """Raised anywhere in a handler, it becomes the response.
 
     status  -- 400 to 599; or 300 to 399 with Location among the headers
     text    -- shown on the page; HTML in it is escaped

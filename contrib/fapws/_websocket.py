@@ -55,8 +55,8 @@ class WebSocket:
 
     ``broadcast`` sends to all clients of it, or to a group (``ws.join``).
 
-    Callbacks run like handlers: on a Python thread, or inline on the loop. For one WebSocket they run one after the other, for
-    different ones side by side. An exception goes to the log and closes the WebSocket with 1011. Each callback may be
+    Callbacks run like handlers: on a Python thread, or inline on the loop. For one WebSocket, they run one at a time, for
+    different WebSockets concurrently. An exception goes to the log and closes the WebSocket with 1011. Each callback may be
     left out, or be a method of a subclass.
 
     At a reload the new process takes over each WebSocket between two messages, without a close frame, if the script does not keep
@@ -158,7 +158,7 @@ def broadcast(
 
     TypeError, ValueError: wrong argument, a WebSocket that is not in PATHS, or a message longer than
     --channel-max-event. RuntimeError: messages of 8 MiB wait, and the server has not caught up within a second (at once, if
-    waiting would block the server itself); or this process is not served by fapws, or is a child of the server.
+    waiting would block the server itself); or this process does not run under fapws, or is a child of the server.
     """
     if _native is None:
         raise RuntimeError("WebSockets exist only in the fapws executable")

@@ -4,15 +4,15 @@ In the settings of Django::
 
     CHANNEL_LAYERS = {"default": {"BACKEND": "fapws.contrib.channels.Layer"}}
 
-It does what the channel layer specification asks for
+It implements the channel layer specification
 (https://channels.readthedocs.io/en/stable/channel_layer_spec.html), with the extensions ``groups`` and
 ``flush``. ``CONFIG`` may have ``expiry``, ``group_expiry``, ``capacity`` and ``channel_capacity`` as other
-layers do, and ``name``: layers of different names know nothing of each other.
+layers do, and ``name``: layers with different names are separate.
 
-A message has at most 1 MiB, and what JSON has, bytes too. Messages that wait in a worker which ends, or is replaced by a
-reload, are lost, as the specification allows; clients connect again then. A worker knows of normal channels (those without
-``!``), and which of them are in groups, what happened since its layer was made. Outside of fapws, as in the tests of a
-site and in commands of manage.py, the layer reaches its own process only, and says so once.
+A message has up to 1 MiB, and consists of JSON values and bytes. Messages that wait in a worker that stops, or is replaced by a
+reload, are lost, as the specification allows; clients then reconnect. A worker knows normal channels (those without
+``!``) and their groups only since its layer was created. Outside fapws, as in the tests of a
+site and in commands of manage.py, the layer reaches only its own process, and warns once.
 """
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Forms with files: ``multipart/form-data`` (RFC 7578).
 
-The body is read once, in blocks, and what it may take is bounded: text fields
+The body is read once, in blocks, and its memory is bounded: text fields
 in memory, files in memory up to a size and in a temporary file beyond::
 
     from fapws.contrib import multipart
@@ -37,7 +37,7 @@ class File:
     """An uploaded file.
 
     name         -- of the form field
-    filename     -- name that the client gives it, without folders; may be empty. Never use it as a path: it may be
+    filename     -- name that the client gives it, without directories; may be empty. Never use it as a path: it may be
                     ``..``, or the name of one of your files
     content_type -- type that the client gives it; ``""`` if none
     size         -- bytes
