@@ -91,8 +91,8 @@ func (e *Errors) take(file *os.File) error {
 	return err
 }
 
-// Console is what standard error was before: where people look who start a
-// server. It is that still, if the file was standard error already.
+// Console is what standard error was before: where the user who starts the server
+// looks. It is the same as now, if the file was standard error already.
 func (e *Errors) Console() io.Writer {
 	if e.console == nil {
 		return os.Stderr
@@ -161,7 +161,7 @@ func (e *Errors) Follow() {
 	e.follow()
 }
 
-// FollowTo makes file, which another process has opened at the path, descriptor 2: for who
+// FollowTo makes file, which another process has opened at the path, descriptor 2, for a process that
 // cannot see the path. The caller closes file. Any goroutine.
 func (e *Errors) FollowTo(file *os.File) {
 	e.mu.Lock()

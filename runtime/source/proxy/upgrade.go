@@ -12,7 +12,7 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// upgrade passes on a request for a WebSocket. It has a connection of its own, which is never one of those that are
+// upgrade passes on a request for a WebSocket. It has a new connection, which is never one of those that are
 // kept for others, before or after: the answer of the upstream decides whether the next bytes are a request, and only
 // the upstream knows how it takes them.
 func (p *Proxy) upgrade(w *backend.Response, r *backend.Request) {

@@ -130,8 +130,8 @@ func TestOptionsThatAreWrong(t *testing.T) {
 		"name of a charset":               {Charset: "a b"},
 		"symlinks: must be inside, owner": {Symlinks: "yes"},
 		"expires: \"*.css\"":              {Expires: []string{"*.css"}},
-		"\"soon\" is not a time":             {Expires: []string{"*=soon"}},
-		"\"1d forever\" is not a time":       {Expires: []string{"*=1d forever"}},
+		"\"soon\" is not a time":          {Expires: []string{"*=soon"}},
+		"\"1d forever\" is not a time":    {Expires: []string{"*=1d forever"}},
 		"field \"X\": \"a\\nb\"":          {Headers: map[string]string{"X": "a\nb"}},
 		"\"X Y\" is not the name":         {Headers: map[string]string{"X Y": "a"}},
 	} {
