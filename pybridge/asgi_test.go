@@ -400,7 +400,7 @@ func TestAsyncThreadShown(t *testing.T) {
 	same(t, r.body.String(), "released")
 }
 
-// TestAsyncThreadStuck: the asyncio thread is kept by what belongs to no request in flight.
+// TestAsyncThreadStuck: the asyncio thread is blocked by code that belongs to no active request.
 func TestAsyncThreadStuck(t *testing.T) {
 	stuck := impatient(t, generous)
 	g := newGate(t)

@@ -40,7 +40,7 @@ func stack(t *testing.T) string {
 	return b.String()
 }
 
-// shows waits until the requests in flight look like pattern.
+// shows waits until the active requests look like pattern.
 func shows(t *testing.T, pattern string) {
 	t.Helper()
 	want := regexp.MustCompile(pattern)

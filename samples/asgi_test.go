@@ -133,7 +133,7 @@ func TestFastAPI(t *testing.T) {
 	})
 }
 
-// TestFastAPIMany asks from many sides at once: every task gets a number of its own.
+// TestFastAPIMany sends concurrent requests: every task gets a different number.
 func TestFastAPIMany(t *testing.T) {
 	t.Parallel()
 	needModule(t, "fastapi")

@@ -340,7 +340,7 @@ func TestSlowClient(t *testing.T) {
 	}
 }
 
-// Whoever leaves, and when: every exchange ends, and gives back what it has.
+// Whichever side leaves, and whenever: every exchange ends, and gives back what it has.
 func TestLeaving(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "f")
 	if err := os.WriteFile(file, make([]byte, 1<<20), 0o644); err != nil {
@@ -433,7 +433,7 @@ func TestStopping(t *testing.T) {
 	}
 }
 
-// A responder that outlives its server writes into nobody's file.
+// A responder that outlives its server does not write into a file of others.
 func TestOutlives(t *testing.T) {
 	begun, release, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	s := serve(t, 8, func(w *backend.Response, r *backend.Request) {

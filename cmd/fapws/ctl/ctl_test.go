@@ -37,7 +37,7 @@ func (f *fake) Purge(p Pattern) (int, error) {
 }
 func (f *fake) Stop() { f.stop() }
 
-// use makes a folder of its own the place for sockets.
+// use makes a new directory the place for sockets.
 func use(t *testing.T) (folder string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "ctl") // t.TempDir may be too long for a socket

@@ -241,7 +241,7 @@ func FuzzTargeted(f *testing.F) {
 }
 
 // FuzzFields: whatever a handler sends is judged, and an answer that says
-// no-store, private or Set-Cookie in a field of its own is never kept.
+// no-store, private or Set-Cookie in a separate field is never kept.
 func FuzzFields(f *testing.F) {
 	for _, seed := range []string{"max-age=10", `private="a,b"`, `a="\"",b`, `="`, ",,=", "max-age=1,,max-age=\"2", "*"} {
 		f.Add(seed, seed)

@@ -98,8 +98,8 @@ func waitFor(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// The server behind sees who the client is as in any request, besides what the
-// handshake is made of; the client sees the answer, and then both hear each other.
+// The upstream sees the client as in any request, in addition to what the
+// handshake needs; the client sees the response, and then messages pass in both directions.
 func TestUpgrade(t *testing.T) {
 	seen := make(chan *http.Request, 1)
 	url, _ := server(t, func(c *net.TCPConn, r *bufio.Reader, request *http.Request) {

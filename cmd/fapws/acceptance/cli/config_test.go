@@ -202,7 +202,7 @@ func TestImportOfWebConf(t *testing.T) {
 	w.Closed() // after the timeout of five seconds
 }
 
-// Who serves the folder that he works in does not publish what belongs to the
+// A user who serves the working directory does not publish the files of the
 // server: the configuration, programs, passwords.
 func TestPrivateFiles(t *testing.T) {
 	t.Parallel()

@@ -269,7 +269,7 @@ RuntimeError subscribers: this process does not run under fapws: run the script 
 	})
 }
 
-// TestChannelCallbacks: who joins and leaves is told to Python, in order, and bears
+// TestChannelCallbacks: Python learns which clients join and leave, in order, and survives
 // the same number.
 func TestChannelCallbacks(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
@@ -579,7 +579,7 @@ PATHS = [("/handler", handler), ("/field", field), ("/generator", generator), ("
 			all = append(all, l)
 		}
 		counts(s, "news", len(all))
-		if !m.Workers() { // where one who answers may know of the others a moment later
+		if !m.Workers() { // one worker may learn of the others' a moment later
 			s.Get("/say", 200)
 			for _, l := range all {
 				l.gets("5 listen")

@@ -249,7 +249,7 @@ func TestTunnelsOutlastTheTimeout(t *testing.T) {
 	hears(t, c, "echo hello")
 }
 
-// Without descriptors for more tunnels, those who want one are told so, the others go on,
+// Without descriptors for more tunnels, new clients get an error, the other tunnels go on,
 // and there is room again when some have ended.
 func TestTunnelsWithoutDescriptors(t *testing.T) {
 	t.Parallel()

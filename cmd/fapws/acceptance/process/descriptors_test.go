@@ -7,7 +7,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// An application that closes the descriptors of Go's runtime by a system call of its own, which the server
+// An application that closes the descriptors of Go's runtime by a direct system call, which the server
 // cannot refuse, ends the process with one line, without a dump. A supervisor replaces the worker.
 func TestClosingBySystemCall(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {

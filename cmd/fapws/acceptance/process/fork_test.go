@@ -49,7 +49,7 @@ func notesIn(folder string) []string {
 	return strings.Fields(strings.ReplaceAll(string(text), " ", "_"))
 }
 
-// Each request has a process of its own, made by one that has loaded the application.
+// Each request has a separate process, forked from one that has loaded the application.
 func TestForkPerRequest(t *testing.T) {
 	inForkModes(t, func(t *testing.T, m fapwstest.Mode) {
 		s, _ := forked(t, m)
@@ -357,7 +357,7 @@ func TestForkedChildSpeaks(t *testing.T) {
 			}
 		}
 		if m.Workers() {
-			return // each has a cache of its own
+			return // each worker has a separate cache
 		}
 		for range 3 {
 			s.Get("/page", 200)

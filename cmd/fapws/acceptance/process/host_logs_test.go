@@ -16,7 +16,7 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// hostLogs serves hostlogs.py for one.lan, with an error log of its own, for two.lan, which has none, and
+// hostLogs serves hostlogs.py for one.lan, which has an error log, for two.lan, which has none, and
 // for off.lan, which wants none, and an ASGI application for asgi.lan.
 func hostLogs(t *testing.T, m fapwstest.Mode, top string) (s *fapwstest.Server, folder string) {
 	t.Helper()

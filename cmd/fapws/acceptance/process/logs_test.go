@@ -452,7 +452,7 @@ func TestLogsAreApart(t *testing.T) {
 }
 
 // What only this server knows of a request is in the line, too: what was sent and
-// received with all heads and framing, fields of responses whoever made them, and which
+// received with all heads and framing, fields of responses of all sources, and which
 // file it was.
 func TestLogAtomsOnTheWire(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {

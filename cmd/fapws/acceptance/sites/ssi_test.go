@@ -96,7 +96,7 @@ func TestSSIFlag(t *testing.T) {
 	s.Get("/a.shtml", 200).Is(t, `<!--#echo var="DOCUMENT_NAME" -->`)
 }
 
-// TestSSIOfARoute: pages of a route with a folder and options of its own, and
+// TestSSIOfARoute: pages of a route with its own directory and options, and
 // mistakes in the file.
 func TestSSIOfARoute(t *testing.T) {
 	t.Parallel()
