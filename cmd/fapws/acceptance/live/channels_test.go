@@ -269,8 +269,8 @@ RuntimeError subscribers: this process does not run under fapws: run the script 
 	})
 }
 
-// TestChannelCallbacks: Python learns which clients join and leave, in order, and survives
-// the same number.
+// TestChannelCallbacks: Python learns which clients join and leave, in order. A client has the same number
+// when it joins and when it leaves.
 func TestChannelCallbacks(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "channels.py")
