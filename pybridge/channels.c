@@ -83,8 +83,7 @@ PyObject *fapws_channel_publish(PyObject *module, PyObject *args) {
   int most = P.max_event > 0 ? P.max_event : FAPWS_LARGEST_EVENT;
   int64_t size = sent_size(&texts[1], &texts[2], &texts[3]);
   if (size > most)
-    return PyErr_Format(PyExc_ValueError,
-                        "publish: the event takes %lld bytes as sent; --channel-max-event allows %d",
+    return PyErr_Format(PyExc_ValueError, "publish: the event takes %lld bytes as sent; --channel-max-event allows %d",
                         (long long)size, most);
   int64_t cost = (int64_t)texts[0].len + texts[1].len + texts[2].len + texts[3].len + FAPWS_EVENT_COST;
   return fapws_publish_event(FAPWS_EVENT, texts, 4, cost);
@@ -227,7 +226,8 @@ int64_t fapws_subscriber_count(const char *name, size_t len) {
 PyObject *fapws_channel_subscribers(PyObject *module, PyObject *arg) {
   fapws_bytes name;
   if (text_of(arg, &name) < 0) return NULL;
-  if (fapws_forked) return PyErr_Format(PyExc_RuntimeError, "subscribers: not available in a child process of the server");
+  if (fapws_forked)
+    return PyErr_Format(PyExc_RuntimeError, "subscribers: not available in a child process of the server");
   return PyLong_FromLongLong(fapws_subscriber_count(name.text, name.len));
 }
 
@@ -253,6 +253,7 @@ static PyObject *noticed(PyObject *self, PyObject *args) {
 }
 
 PyObject *fapws_presence_handler(void) {
-  static PyMethodDef method = {"noticed", noticed, METH_VARARGS, "Runs the functions that on_join and on_leave registered."};
+  static PyMethodDef method = {"noticed", noticed, METH_VARARGS,
+                               "Runs the functions that on_join and on_leave registered."};
   return PyCFunction_New(&method, NULL);
 }

@@ -86,7 +86,8 @@ static PyMethodDef functions[] = {
     {"ipc_watch", fapws_ipc_watch, METH_NOARGS, "ipc_watch(): delivers messages to fapws._ipc from now on."},
     {"error_lines", fapws_errorlog_method, METH_VARARGS,
      "error_lines(number, text): writes text to the error log of a host."},
-    {"signals_on_stack", fapws_signals_on_stack, METH_NOARGS, "signals_on_stack(): must be called after a library has set signal handlers."},
+    {"signals_on_stack", fapws_signals_on_stack, METH_NOARGS,
+     "signals_on_stack(): must be called after a library has set signal handlers."},
     {NULL, NULL, 0, NULL}};
 
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_fapws",

@@ -198,9 +198,7 @@ uintptr_t fapws_inline_record(unsigned long *jobs) {
 static PyObject *disconnected(PyObject *self, PyObject *none) {
   fapws_record *rec = fapws_this_thread ? fapws_this_thread->current : NULL;
   if (!rec) {
-    PyErr_SetString(
-        PyExc_RuntimeError,
-        "fapws.disconnected() must be called on the thread that runs a request");
+    PyErr_SetString(PyExc_RuntimeError, "fapws.disconnected() must be called on the thread that runs a request");
     return NULL;
   }
   return PyBool_FromLong((long)__atomic_load_n(&rec->cancelled, __ATOMIC_RELAXED));

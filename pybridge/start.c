@@ -96,7 +96,8 @@ static int apply_exc_info(fapws_start_object *s, PyObject *exc_info) {
     return -1;
   }
   if (UNLIKELY(s->sent)) {
-    PyErr_SetString(PyExc_AssertionError, "start_response() must be called before the first byte of the body is returned");
+    PyErr_SetString(PyExc_AssertionError,
+                    "start_response() must be called before the first byte of the body is returned");
     return -1;
   }
   return 0;

@@ -178,9 +178,8 @@ static PyObject *ws_close(PyObject *self, PyObject *args, PyObject *kw) {
   Py_ssize_t n = 0;
   if (!PyArg_ParseTupleAndKeywords(args, kw, "|iU:close", names, &code, &reason)) return NULL;
   if (!fapws_sendable(code))
-    return PyErr_Format(
-        PyExc_ValueError,
-        "close: code %d cannot be sent; use 1000 to 1003, 1007 to 1014, or 3000 to 4999", code);
+    return PyErr_Format(PyExc_ValueError,
+                        "close: code %d cannot be sent; use 1000 to 1003, 1007 to 1014, or 3000 to 4999", code);
   if (reason && !PyUnicode_AsUTF8AndSize(reason, &n)) return NULL;
   if (n > 123) return PyErr_Format(PyExc_ValueError, "close: the reason has %zd bytes of UTF-8; the maximum is 123", n);
   if (is_closed(ws)) Py_RETURN_NONE;
@@ -191,8 +190,7 @@ static PyObject *ws_close(PyObject *self, PyObject *args, PyObject *kw) {
 static PyObject *ws_reject(PyObject *self, PyObject *args, PyObject *kw) {
   fapws_ws_object *ws = (fapws_ws_object *)self;
   if (ws->state != FAPWS_WS_OPENING)
-    return PyErr_Format(PyExc_RuntimeError,
-                        "reject() works only in on_open, before anything is sent; use close()");
+    return PyErr_Format(PyExc_RuntimeError, "reject() works only in on_open, before anything is sent; use close()");
   PyObject *answer = fapws_call_with(fapws_import("fapws._websocket", "refusal"), Py_NewRef(args), Py_XNewRef(kw));
   if (!answer) return NULL;
   Py_XSETREF(ws->refusal, answer);
