@@ -45,7 +45,7 @@ static int most_bytes(void) { return P.max_event > 0 ? P.max_event : FAPWS_LARGE
 PyObject *fapws_broadcast_to(const char *place, const fapws_message *message, const fapws_bytes *group, int most) {
   if (fapws_check_parent() < 0) return NULL;
   if (message->len > most)
-    return PyErr_Format(PyExc_ValueError, "broadcast: the message has %zd bytes, --channel-max-event allows %d",
+    return PyErr_Format(PyExc_ValueError, "broadcast: the message has %zd bytes; --channel-max-event allows %d",
                         message->len, most);
   char op = (char)message->op;
   fapws_bytes texts[] = {{place, (uint32_t)strlen(place)}, *group, {&op, 1}, {message->data, (uint32_t)message->len}};

@@ -286,7 +286,7 @@ def _made(where: str, name: str, factory: Any) -> Any:
             raise
         raise _Wrong(f"{where}: --factory calls `{name}`, {_a(factory)}, without arguments: {error}") from None
     if made is None:
-        raise _Wrong(f"{where}: `{name}` returned None and no application")
+        raise _Wrong(f"{where}: `{name}` returned None, not an application")
     return made
 
 
@@ -335,7 +335,7 @@ def _judge(where: str, name: str, served: Any, interface: str, factory: bool) ->
     what = f"{where}: {'the result of ' * factory}`{name}`"
     if isinstance(served, (list, tuple)):
         if interface in ("wsgi", "asgi"):
-            raise _Wrong(f"{what} is {_a(served)}, not a {interface.upper()} application; --interface paths serves tables like PATHS")
+            raise _Wrong(f"{what} is {_a(served)}, not {'a WSGI' if interface == 'wsgi' else 'an ASGI'} application; --interface paths serves tables like PATHS")
         return
     if name == "PATHS" and not factory:
         return  # the executable reports the error

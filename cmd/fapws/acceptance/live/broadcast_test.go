@@ -128,10 +128,10 @@ func TestBroadcast(t *testing.T) {
 		s.Get("/wrong", 200).Is(t, strings.Join([]string{
 			"TypeError a message must be str or bytes, not int",
 			`UnicodeEncodeError 'utf-8' codec can't encode character '\ud800' in position 0: surrogates not allowed`,
-			"TypeError a group is a str, not int",
+			"TypeError a group must be a str, not int",
 			"ValueError a group must have 1 to 128 characters, not 0",
 			"ValueError a group must have 1 to 128 characters, not 129",
-			"ValueError broadcast: the message has 70000 bytes, --channel-max-event allows 65536",
+			"ValueError broadcast: the message has 70000 bytes; --channel-max-event allows 65536",
 			"ValueError broadcast: this WebSocket is not in PATHS",
 			"TypeError 'int' object is not iterable",
 			"TypeError broadcast(websockets, message): room is not a WebSocket",

@@ -111,13 +111,13 @@ func TestGroups(t *testing.T) {
 			"TypeError groups.join: takes a WebSocket or its ASGI scope, not None",
 			"TypeError groups.join: takes a WebSocket or its ASGI scope, not {'type': 'http'}",
 			"RuntimeError groups.join: this WebSocket does not belong to fapws",
-			"TypeError a group is a str, not int",
+			"TypeError a group must be a str, not int",
 			"ValueError a group must have 1 to 128 characters, not 129",
-			"ValueError groups.join: a WebSocket can be in 1000 groups",
+			"ValueError groups.join: a WebSocket can be in up to 1000 groups",
 			"ValueError a group must have 1 to 128 characters, not 0",
-			"ValueError broadcast: the message has 70000 bytes, --channel-max-event allows 65536",
+			"ValueError broadcast: the message has 70000 bytes; --channel-max-event allows 65536",
 			"TypeError Object of type object is not JSON serializable",
-			"TypeError a group is a str, not int",
+			"TypeError a group must be a str, not int",
 		}, "\n") {
 			t.Errorf("got %s", got)
 		}
