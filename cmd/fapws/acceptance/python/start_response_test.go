@@ -98,7 +98,7 @@ func TestHeadTypes(t *testing.T) {
 	status := map[string]string{
 		"bytes": `TypeError: status must be str, not bytes`, "none": `TypeError: status must be str, not NoneType`,
 		"no-space": `ValueError: status '200OK' must have the form '200 OK'`, "two-digits": `ValueError: status '20 OK' must have`,
-		"letters": `ValueError: status 'OK' is not`, "euro": `ValueError: status '200 \x{20ac}' cannot be encoded as latin-1`,
+		"letters": `ValueError: status 'OK' must have`, "euro": `ValueError: status '200 \x{20ac}' cannot be encoded as latin-1`,
 		"float": `TypeError: status must be str, not float`,
 	}
 	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
