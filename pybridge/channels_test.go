@@ -81,7 +81,7 @@ func TestListens(t *testing.T) {
 	}
 }
 
-// TestSays: messages arrive in order, and before the response of the handler that sent them.
+// TestSays: what is said comes in order, and before the answer of who has said it.
 func TestSays(t *testing.T) {
 	said.mu.Lock()
 	said.all = nil

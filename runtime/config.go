@@ -109,7 +109,7 @@ type Config struct {
 	Programs func() (app.Handler, int)
 
 	// MaxRequests is after how many requests OnMaxRequests is called, once, on a
-	// separate goroutine. 0: never.
+	// goroutine of its own. 0: never.
 	MaxRequests   int
 	OnMaxRequests func()
 
@@ -124,6 +124,12 @@ type Config struct {
 
 	// NoWebSocketDeflate agrees to no compression of messages (permessage-deflate).
 	NoWebSocketDeflate bool
+
+	// H2C has connections without TLS speak HTTP/2 if their clients begin with it.
+	H2C bool
+
+	// HTTP2Streams is how many requests of a connection of HTTP/2 may be active. 0: 128.
+	HTTP2Streams int
 
 	// SpoolSize is the number of bytes of a body that are kept in memory; a
 	// longer one goes to an unlinked file in SpoolDir. 0: 256 KiB.
@@ -153,8 +159,8 @@ type Config struct {
 	Debug int
 
 	// Answered is called on the loop for each request that has been answered,
-	// but not with an override page, for a log that is read while it is written. nil: it
-	// is not called.
+	// but not with an override page, for a log that is read while it is written. nil:
+	// nobody reads.
 	Answered func(*sites.RequestSummary)
 
 	// AccessLog gets a line per request. nil: none, which costs nothing.

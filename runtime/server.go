@@ -19,6 +19,7 @@ import (
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/protocol/http"
+	"fapws/runtime/protocol/http2"
 	"fapws/runtime/protocol/sse"
 	"fapws/runtime/protocol/websocket"
 	"fapws/runtime/sites"
@@ -64,7 +65,7 @@ func (s *Server) begin() (err error) {
 		return err
 	}
 	l.wake.theirs.SendNow = l.app.SendNow
-	waker, err := l.wake.theirs.Duplicate() // with duplicated descriptors: a publisher may outlive the loop
+	waker, err := l.wake.theirs.Duplicate() // with descriptors of its own: a publisher may outlive the loop
 	if err != nil {
 		l.wake.close()
 		l.conns.Events.Close()
@@ -93,7 +94,7 @@ func (s *Server) begin() (err error) {
 	return nil
 }
 
-// Configure replaces the Config, all of it but ReadBuffer, for a caller that learns it
+// Configure replaces the Config, all of it but ReadBuffer, for who learns it
 // only after New (from a script that has to be loaded on the loop). Call it
 // before Serve.
 func (s *Server) Configure(cfg Config) {
@@ -109,6 +110,7 @@ func (s *Server) configure(cfg Config) {
 		Proxies: s.cfg.Proxies, ProxyUnix: s.cfg.ProxyUnix, ProxyProtocol: s.cfg.ProxyProtocol,
 		RefuseUnknownHosts: s.cfg.RefuseUnknownHosts, RootPath: s.cfg.RootPath,
 		MaxRequests: s.cfg.MaxRequests, OnMaxRequests: s.cfg.OnMaxRequests, NoWebSocketDeflate: s.cfg.NoWebSocketDeflate,
+		H2C: s.cfg.H2C, HTTP2: http2.Config{MaxStreams: s.cfg.HTTP2Streams},
 		Debug: s.cfg.Debug, Answered: s.cfg.Answered, AccessLog: s.cfg.AccessLog, Log: s.cfg.Log, LogClient: s.cfg.LogClient,
 	})
 	s.loop.http.Configure(http.Config{

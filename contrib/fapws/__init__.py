@@ -1,4 +1,4 @@
-"""Fapws for Python scripts: the modules that a script under the ``fapws`` executable can import.
+"""Fapws for Python scripts: what a script served by the ``fapws`` executable may import.
 
 ====================================  =========================================
 ``fapws``                             ``HTTPError``, ``defer``, ``timer``,
@@ -60,7 +60,7 @@ _modules = {
 
 
 def __getattr__(name: str) -> object:
-    """Imports a module of the package when a script first uses it."""
+    """Imports what a script asks for, and nothing before."""
     if name not in _modules:
         raise AttributeError(f"module 'fapws' has no attribute {name!r}")
     from importlib import import_module

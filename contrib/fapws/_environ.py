@@ -1,4 +1,4 @@
-"""Environ: PEP 3333's environment with the keys of Fapws, computed on demand."""
+"""Environ: PEP 3333's environment with Fapws's own keys, made when asked for."""
 from __future__ import annotations
 
 TYPE_CHECKING = False  # typing takes longer to import than all of this package
@@ -34,13 +34,13 @@ class Environ(_Base):
 
     They are computed by the first ``[]``, ``get`` or ``setdefault`` and kept.
     ``in`` always finds them; iteration and ``len`` do after that. Like every
-    environ, it must be used only by the thread that runs the handler.
+    environ, it must be used by the thread that runs the handler only.
     """
 
-    #: Maximum number of parameters in ``fapws.params``; a subclass may change it.
+    #: Most parameters that ``fapws.params`` takes; a subclass may set another.
     max_params: int = 1000
 
-    #: Maximum bytes of a URL-encoded form for ``fapws.params``.
+    #: Most bytes of an urlencoded form that ``fapws.params`` takes.
     max_form: int = 2 << 20
 
     def __missing__(self, key: str) -> Any:

@@ -43,7 +43,7 @@ func (s *Sites) admit(x *Exchange) {
 func (s *Sites) ask(x *Exchange) *exchange.Request {
 	r, c := x.req.ask(), x.client
 	if x.peer == nil {
-		x.peer = c.Client()
+		x.peer = x.Client()
 	}
 	r.Peer = x.peer
 	if x.rules != nil {

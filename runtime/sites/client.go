@@ -31,7 +31,12 @@ type Client struct {
 var _ conn.Protocol = (*Client)(nil)
 
 // clientOf returns the client whose connection c is.
-func clientOf(c *conn.Conn) *Client { return c.Protocol().(*Client) }
+func clientOf(c *conn.Conn) *Client {
+	if m, ok := c.Protocol().(*multiplexed); ok {
+		return m.client
+	}
+	return c.Protocol().(*Client)
+}
 
 // Account implements conn.Protocol. Output for a subrequest is counted for the client that it was made for.
 func (c *Client) Account() string {
@@ -70,11 +75,11 @@ func (c *Client) Client() *exchange.Peer {
 	if c.proxy != nil && c.proxy.trusted {
 		return c.proxy.peer
 	}
-	return c.direct()
+	return c.who()
 }
 
-// direct returns the peer of the connection itself, whatever a proxy says.
-func (c *Client) direct() *exchange.Peer {
+// who returns the peer of the connection itself, whatever a proxy says.
+func (c *Client) who() *exchange.Peer {
 	if c.peer == nil {
 		c.peer = newPeer(c.Local, c.Remote)
 		if t, ok := c.Transport().(*secure.Transport); ok {
@@ -100,13 +105,19 @@ func (c *Client) behindProxy() conn.Protocol {
 	if c.awaits {
 		return c.s.secure.Handshake(&c.Conn.Conn, c, c.secured)
 	}
+	if c.s.cfg.H2C && c.subrequest == nil {
+		return prefaceReader{c}
+	}
 	return c
 }
 
 // secured is called when TLS has begun.
-func (c *Client) secured(*secure.Transport) {
+func (c *Client) secured(t *secure.Transport) {
 	c.awaits = false
 	c.peer = nil // it said http
+	if t.State().NegotiatedProtocol == "h2" {
+		c.Upgrade(prefaceReader{c})
+	}
 }
 
 func newPeer(local, remote net.Addr) *exchange.Peer {

@@ -51,7 +51,7 @@ func (s *Sites) decide(x *Exchange) {
 func (s *Sites) refuseRouted(x *Exchange) {
 	q := x.req
 	if q.Fault != "" {
-		s.logClient(x.client, x.rules, loglevel.Error, "%s", q.Fault)
+		s.logClient(x, loglevel.Error, "%s", q.Fault)
 	}
 	x.Refuse(exchange.Reply{Status: q.Status, Fields: q.Fields, Text: q.Text, Whole: q.Status < 400})
 }
@@ -61,7 +61,7 @@ func (s *Sites) startWith(source exchange.Source, x *Exchange) {
 	s.note(x)
 	x.req.ask()
 	if x.Req.Peer = x.peer; x.peer == nil {
-		x.Req.Peer = x.client.Client()
+		x.Req.Peer = x.Client()
 	}
 	x.Start(source)
 }
@@ -80,9 +80,10 @@ func (s *Sites) dispatch(x *Exchange) {
 // route asks the table where x goes.
 func (s *Sites) route(x *Exchange) {
 	q, c := x.req, x.client
-	r := route.Request{Parsed: &q.parsed, Head: q.Head, From: c, Index: q.index}
+	r := route.Request{Parsed: &q.parsed, Head: q.Head, From: x, Index: q.index}
 	if p := c.proxy; p != nil {
 		if s.applyForwarded(x); p.trusted {
+			x.from = p.peer
 			q.forwarded = append(q.forwarded[:0], p.peer.Host...)
 			r.Host = q.forwarded
 		}

@@ -43,7 +43,7 @@ func (x *Exchange) newRelay() (int, error) {
 	}
 	if err != nil {
 		c.Continue()
-		s.logClient(c, x.rules, loglevel.Error, "no sockets for a WebSocket: %v", err)
+		s.logClient(x, loglevel.Error, "no sockets for a WebSocket: %v", err)
 		return 0, err
 	}
 	descriptors.Hold(r.fd)
@@ -66,7 +66,7 @@ func (r *relay) open() {
 	t := &exchange.Tunnel{Upstream: netio.Plain{Descriptor: r.fd}, Ended: func(error) {}} // the application knows why it has closed
 	link, err := s.tunnels.Open(r, s.set, &c.Conn.Conn, t)
 	if err != nil {
-		s.logClient(c, x.rules, loglevel.Error, "no tunnel for a WebSocket: %v", err)
+		s.logClient(x, loglevel.Error, "no tunnel for a WebSocket: %v", err)
 		c.Close(err.Error())
 		return
 	}

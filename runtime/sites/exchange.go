@@ -22,6 +22,7 @@ type routed struct {
 	client *Client        // that has sent the request; it may have left
 	req    *request       // nil: a source has taken over all that it needs
 	rules  *rules         // of the mount, or of the site; nil: none
+	from   *exchange.Peer // the client, as a trusted proxy has named it; nil: that of its connection
 	peer   *exchange.Peer // the client, if it has logged in or a handler is asked
 
 	tunnel *tunnel.Link      // that its connection is, or nil
@@ -46,6 +47,15 @@ func of(x *exchange.Exchange) *Exchange { return x.Server.(*Exchange) }
 
 // ofHTTP is of for an exchange of package protocol/http.
 func ofHTTP(x *http.Exchange) *Exchange { return x.Server.(*Exchange) }
+
+// Client returns what applications are told of the client of x, unless it has logged in. Other requests of its connection may have
+// another one, if a proxy has sent them.
+func (x *Exchange) Client() *exchange.Peer {
+	if x.from != nil {
+		return x.from
+	}
+	return x.client.Client()
+}
 
 // Send implements exchange.Sink.
 func (x *Exchange) Send(p *exchange.Part) {
@@ -118,7 +128,7 @@ func (x *Exchange) Decline(index string) bool {
 
 // Log implements exchange.Server.
 func (x *Exchange) Log(level loglevel.Level, line string) {
-	x.s.logClient(x.client, x.rules, level, "%s", line)
+	x.s.logClient(x, level, "%s", line)
 }
 
 // NoteFile implements exchange.Server.

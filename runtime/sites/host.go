@@ -56,14 +56,14 @@ func (h *httpHost) Malformed(inner *http.Exchange, received []byte) {
 	}
 	s.noteMalformed(x, received)
 	if secure.IsHandshake(received) && x.client.Transport() == nil {
-		s.secure.Report(loglevel.Info, x.client.clientText(), "a TLS handshake on a port without TLS: its URL has to begin with http://, or the port has to be bound with https://")
+		s.secure.Report(loglevel.Info, x.clientText(), "a TLS handshake on a port without TLS: its URL has to begin with http://, or the port has to be bound with https://")
 	}
 }
 
 func (h *httpHost) Substituted(inner, by *http.Exchange) {
 	x, y := ofHTTP(inner), ofHTTP(by)
 	x.leaveSocket()
-	y.client, y.log, y.quiet, y.rules, y.html = x.client, x.log, x.quiet, x.rules, x.html
+	y.client, y.from, y.log, y.quiet, y.rules, y.html = x.client, x.from, x.log, x.quiet, x.rules, x.html
 	x.log = nil
 }
 

@@ -17,8 +17,8 @@ func (s *Sites) note(x *Exchange) {
 	if !s.timed {
 		return
 	}
-	q, c := x.req, x.client
-	s.beginEntry(x, c.Client())
+	q := x.req
+	s.beginEntry(x, x.Client())
 	e := x.log
 	switch {
 	case x.peer != nil:
@@ -36,7 +36,7 @@ func (s *Sites) noteMalformed(x *Exchange, came []byte) {
 		return
 	}
 	c := x.client
-	s.beginEntry(x, c.direct())
+	s.beginEntry(x, c.who())
 	x.Received = int64(len(came))
 	x.log.Time, x.log.Earlier = time.Now(), int(c.requests)
 	c.requests++
@@ -54,7 +54,7 @@ func (s *Sites) beginEntry(x *Exchange, peer *exchange.Peer) {
 		e.Log = x.rules.log
 	}
 	e.Begin(e.Format())
-	direct := c.direct()
+	direct := c.who()
 	e.PeerAddr, e.LocalAddr, e.LocalPort = direct.Addr, direct.ServerName, direct.ServerPort
 	e.Addr, e.Port, e.Scheme = peer.Addr, peer.Port, peer.Scheme
 	if x.rules != nil {
@@ -106,22 +106,21 @@ func (s *Sites) writeLine(e *accesslog.Record, overridden bool, o accesslog.Outc
 	e.End(&o)
 }
 
-// logClient logs a line about the client of c and what answers it by rules r, nil if
-// none do.
-func (s *Sites) logClient(c *Client, r *rules, level loglevel.Level, format string, args ...any) {
+// logClient logs a line about the client of x and what answers it.
+func (s *Sites) logClient(x *Exchange, level loglevel.Level, format string, args ...any) {
 	log := s.cfg.LogClient
-	if r != nil && r.errors != nil {
+	if r := x.rules; r != nil && r.errors != nil {
 		log = r.errors
 	}
-	log(level, c.clientText(), fmt.Sprintf(format, args...))
+	log(level, x.clientText(), fmt.Sprintf(format, args...))
 }
 
 // clientText is how the error log calls the client.
-func (c *Client) clientText() string {
-	peer := c.Client()
+func (x *Exchange) clientText() string {
+	peer := x.Client()
 	switch {
 	case peer.Addr == "":
-		return c.String()
+		return x.client.String()
 	case peer.Port == "": // a proxy has not said it
 		return peer.Addr
 	}

@@ -26,7 +26,7 @@ const (
 // authenticate checks whether the client of x may log in where its decision leads. A password that is not known takes
 // long to check: that is done beside the loop, which resumes x.
 func (s *Sites) authenticate(x *Exchange) (exchange.Reply, accessResult) {
-	a, q, c := x.rules.auth, x.req, x.client
+	a, q := x.rules.auth, x.req
 	no := exchange.Reply{Status: 401, Fields: a.Challenge()}
 	credentials := q.credentials()
 	if credentials == nil {
@@ -38,7 +38,7 @@ func (s *Sites) authenticate(x *Exchange) (exchange.Reply, accessResult) {
 	}
 	switch found {
 	case auth.Right:
-		peer := *c.Client()
+		peer := *x.Client()
 		peer.User = user
 		x.peer = &peer
 		return exchange.Reply{}, admitted
@@ -47,7 +47,7 @@ func (s *Sites) authenticate(x *Exchange) (exchange.Reply, accessResult) {
 	case auth.Busy:
 		return exchange.Reply{Status: 503, Fields: retryAfter}, rejected
 	}
-	q.check = a.Check(c.Client().Addr, credentials, func(user string, v auth.Verdict) {
+	q.check = a.Check(x.Client().Addr, credentials, func(user string, v auth.Verdict) {
 		s.set.Events.Post(func() { s.checked(x, q, checkedLogin{a, user, v}) })
 	})
 	return exchange.Reply{}, unknown

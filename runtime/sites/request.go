@@ -33,7 +33,7 @@ type request struct {
 
 	handed exchange.Request // as a source gets it: see ask
 
-	// Memory for the sources that answer it.
+	// Memory for those who answer it.
 	forwarded []byte // what proxies say of it
 }
 

@@ -14,6 +14,7 @@ import (
 	"fapws/runtime/loglevel"
 	"fapws/runtime/protocol/http"
 	"fapws/runtime/protocol/http1"
+	"fapws/runtime/protocol/http2"
 	"fapws/runtime/protocol/tunnel"
 	"fapws/runtime/protocol/websocket"
 	"fapws/runtime/route"
@@ -46,6 +47,8 @@ type Config struct {
 	MaxRequests        int
 	OnMaxRequests      func()
 	NoWebSocketDeflate bool
+	H2C                bool // connections without TLS may speak HTTP/2 from their first byte
+	HTTP2              http2.Config
 	Debug              int
 	Answered           func(*RequestSummary)
 	AccessLog          *accesslog.Log
@@ -58,6 +61,7 @@ type Sites struct {
 	host     Host
 	http     *http.Server
 	http1    http1.Server
+	http2    http2.Server
 	set      *conn.Set
 	sockets  *websocket.Sockets
 	cfg      Config
@@ -85,6 +89,7 @@ type Table struct {
 func (s *Sites) Init(h Host, server *http.Server, set *conn.Set, tls *secure.Server, sockets *websocket.Sockets, name string) {
 	s.host, s.http, s.set, s.secure, s.sockets = h, server, set, tls, sockets
 	s.http1.Server = server
+	s.http2.Init(server)
 	s.table = new(Table)
 	s.deciding = httpHost{s: s, next: newRequest()}
 	server.Init(&s.deciding, set, name)
@@ -93,6 +98,7 @@ func (s *Sites) Init(h Host, server *http.Server, set *conn.Set, tls *secure.Ser
 // Configure sets how sites behave from now on.
 func (s *Sites) Configure(cfg Config) {
 	s.cfg = cfg
+	s.http2.Configure(cfg.HTTP2)
 	s.timed = cfg.AccessLog != nil || cfg.Answered != nil || cfg.Debug > 0
 	for i := range s.table.sites {
 		s.consider(&s.table.sites[i])

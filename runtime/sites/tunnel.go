@@ -41,14 +41,14 @@ func (s *Sites) openTunnel(x *Exchange, p *exchange.Part) {
 	}
 	t, err := s.tunnels.Open(tunnelHost{x, c}, s.set, &c.Conn.Conn, p.Head.Tunnel)
 	if err != nil {
-		s.logClient(c, x.rules, loglevel.Error, "no tunnel for a WebSocket: %v", err)
+		s.logClient(x, loglevel.Error, "no tunnel for a WebSocket: %v", err)
 		y := ofHTTP(x.Substitute())
 		x.Release(p)
 		y.Reply(exchange.Reply{Status: 503, Fields: retryAfter})
 		return
 	}
 	if s.cfg.Debug >= 2 {
-		s.tracef("%s: tunnel opened", c)
+		s.tracef("%s: a tunnel begins", c)
 	}
 	first := s.tunnelHead(x, p)
 	head := len(first)

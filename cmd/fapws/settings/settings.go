@@ -84,6 +84,9 @@ type Config struct {
 	WriteTimeout    time.Duration // without the client taking one more byte
 	GracefulTimeout time.Duration // to finish active requests when told to stop
 
+	H2C             bool // connections without TLS may begin with HTTP/2
+	HTTP2MaxStreams int  // of a connection of HTTP/2
+
 	WebSocketMaxSize     int           // bytes of a message
 	WebSocketPing        time.Duration // silence of a client before it is sent a ping; 0: any
 	WebSocketPingTimeout time.Duration // maximum time until an answer; 0: no limit

@@ -48,6 +48,9 @@ func (s *service) config() runtime.Config {
 		OnIdle:        s.memory.Quiet,
 		CacheSize:     s.conf.CacheMaxSize,
 
+		H2C:          s.conf.H2C,
+		HTTP2Streams: s.conf.HTTP2MaxStreams,
+
 		WebSocketMaxSize:     s.conf.WebSocketMaxSize,
 		WebSocketPing:        orNever(s.conf.WebSocketPing),
 		WebSocketPingTimeout: orNever(s.conf.WebSocketPingTimeout),

@@ -14,7 +14,7 @@ import (
 func variable(name string) word {
 	f := requestVariables[strings.ToUpper(name)]
 	if f == nil {
-		fail("unknown variable %q", name)
+		fail("there is no variable %q", name)
 	}
 	return f
 }

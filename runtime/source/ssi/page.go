@@ -87,13 +87,13 @@ func (p *page) run() {
 			continue
 		}
 		if p.ctx.Err() != nil {
-			p.stop("timed out")
+			p.stop("it takes too long")
 			break
 		}
 		p.carryOut(n.element)
 	}
 	if !p.printing && !p.stopped {
-		p.log("missing endif")
+		p.log("an if has no endif")
 	}
 	p.finish()
 }
@@ -104,7 +104,7 @@ func (p *page) write(text string) {
 		return
 	}
 	if p.left.Add(-int64(len(text))) < 0 {
-		p.stop("the output is too large")
+		p.stop("the page has become too large")
 		return
 	}
 	p.buf = append(p.buf, text...)

@@ -1,0 +1,70 @@
+package http2_test
+
+import (
+	"encoding/xml"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// report is what h2spec writes, in the form of JUnit.
+type report struct {
+	Suites []struct {
+		Name  string `xml:"name,attr"`
+		Cases []struct {
+			Name    string  `xml:"classname,attr"`
+			Package string  `xml:"package,attr"`
+			Failure *string `xml:"failure"`
+			Error   *string `xml:"error"`
+		} `xml:"testcase"`
+	} `xml:"testsuite"`
+}
+
+// mayFail are the cases of h2spec that a server of HTTP/1 and HTTP/2 on one port without TLS cannot pass: bytes that are no preface are answered
+// as those of HTTP/1 are, before the connection closes.
+var mayFail = map[string]bool{"Sends invalid connection preface": true}
+
+// TestSpec runs h2spec, which has 145 cases of RFC 7540 and RFC 7541.
+func TestSpec(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "h2spec")
+	// Its modules are not those of fapws.
+	build := exec.Command("go", "build", "-mod=mod", "-modfile=scripts/h2spec.mod", "-o", program, "github.com/summerwind/h2spec/cmd/h2spec")
+	build.Dir = fapwstest.Repository
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building h2spec: %v\n%s", err, out)
+	}
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := serve(t, m, "app.py")
+		host, port, err := net.SplitHostPort(s.Address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(t.TempDir(), "report.xml")
+		// It ends with 1 if a case has failed. A case waits for up to -o seconds, only if it fails.
+		out, _ := exec.Command(program, "-h", host, "-p", port, "-P", "/show", "-o", "20", "-j", file).CombinedOutput()
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		var r report
+		if err := xml.Unmarshal(text, &r); err != nil {
+			t.Fatal(err)
+		}
+		cases := 0
+		for _, suite := range r.Suites {
+			for _, c := range suite.Cases {
+				cases++
+				if (c.Failure != nil || c.Error != nil) && !mayFail[c.Name] {
+					t.Errorf("%s %s", suite.Name, c.Name)
+				}
+			}
+		}
+		if cases != 145 || t.Failed() {
+			t.Errorf("%d cases\n%s", cases, out)
+		}
+	})
+}

@@ -1,0 +1,294 @@
+package http2_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+func digest(data []byte) string { return fmt.Sprintf("%d %x", len(data), sha256.Sum256(data)) }
+
+// An application gets a request of HTTP/2 like any other, and can tell that it is one. Clients of HTTP/1 are served as well.
+func TestEnviron(t *testing.T) {
+	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+		s := serve(t, m, "app.py")
+		r, text := ask(t, client(t), "GET", s.URL+"/show/a%20b?c=d", nil, "X-Name", "value", "Cookie", "a=b", "Cookie", "c=d")
+		var environ map[string]string
+		if err := json.Unmarshal([]byte(text), &environ); err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range map[string]string{
+			"SERVER_PROTOCOL": "HTTP/2.0", "REQUEST_METHOD": "GET", "SCRIPT_NAME": "/show", "PATH_INFO": "/a b", "QUERY_STRING": "c=d",
+			"HTTP_HOST": s.Address, "HTTP_X_NAME": "value", "HTTP_COOKIE": "a=b; c=d", "wsgi.url_scheme": "http",
+		} {
+			if environ[name] != want {
+				t.Errorf("%s is %q, want %q", name, environ[name], want)
+			}
+		}
+		if got := r.Header; got.Get("X-A") != "b" || got.Get("Server") != "fapws" || got.Get("Date") == "" || len(got["Set-Cookie"]) != 2 || got.Get("Transfer-Encoding") != "" {
+			t.Error(got)
+		}
+		if r, _ := ask(t, client(t), "HEAD", s.URL+"/show", nil); r.ContentLength <= 0 || r.StatusCode != 200 {
+			t.Errorf("HEAD: %d, length %d", r.StatusCode, r.ContentLength)
+		}
+		if a := s.Get("/show", 200); !strings.Contains(a.Text, `"HTTP/1.1"`) {
+			t.Error(a.Text)
+		}
+	})
+}
+
+// Requests of one connection run side by side, and bodies of all sizes arrive whole in both directions.
+func TestBodies(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := serve(t, m, "app.py", "--max-body-size", "3M")
+		c := client(t)
+		var all sync.WaitGroup
+		for i := range 40 {
+			all.Go(func() {
+				size := []int{0, 1, 1000, 70_000, 300_000, 2 << 20}[i%6]
+				data := bytes.Repeat([]byte{byte('a' + i%26)}, size)
+				var body io.Reader = bytes.NewReader(data)
+				if i%2 == 1 {
+					body = io.MultiReader(body) // of unknown length
+				}
+				if r, text := ask(t, c, "POST", s.URL+"/digest", body); text != digest(data) || r.StatusCode != 200 {
+					t.Errorf("%d bytes: %d %.100s", size, r.StatusCode, text)
+				}
+				if _, text := ask(t, c, "GET", fmt.Sprintf("%s/large?%d", s.URL, size), nil); len(text) != size {
+					t.Errorf("%d bytes instead of %d", len(text), size)
+				}
+			})
+		}
+		all.Wait()
+		if _, text := ask(t, c, "GET", s.URL+"/pieces?1000", nil); strings.Count(text, "\n") != 1000 || !strings.HasSuffix(text, "piece 999\n") {
+			t.Errorf("%d bytes", len(text))
+		}
+	})
+}
+
+// A body that is too large is refused, and the connection goes on.
+func TestRefusals(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Flags: []string{"--h2c", "--max-body-size", "1M"}, Script: "app.py", Complains: true}.Serve(t, m)
+		c := client(t)
+		data := make([]byte, 1<<20+1)
+		for range 3 {
+			if r, text := ask(t, c, "POST", s.URL+"/digest", bytes.NewReader(data)); r.StatusCode != 413 {
+				t.Errorf("%d %q", r.StatusCode, text)
+			}
+			if r, text := ask(t, c, "POST", s.URL+"/early", bytes.NewReader(data[:1<<20])); r.StatusCode != 403 || text != "no" {
+				t.Errorf("%d %q", r.StatusCode, text)
+			}
+		}
+		for query, want := range map[string]int{"204+No+Content": 204, "304+Not+Modified": 304, "500+Failed": 500} {
+			if r, text := ask(t, c, "GET", s.URL+"/empty?"+query, nil); r.StatusCode != want || text != "" {
+				t.Errorf("%s: %d %q", query, r.StatusCode, text)
+			}
+		}
+		if r, _ := ask(t, c, "GET", s.URL+"/fails", nil); r.StatusCode != 500 {
+			t.Errorf("%d", r.StatusCode)
+		}
+		if r, _ := ask(t, c, "GET", s.URL+"/missing", nil, "Accept", "text/html"); r.StatusCode != 404 || !strings.HasPrefix(r.Header.Get("Content-Type"), "text/html") {
+			t.Errorf("%d %v", r.StatusCode, r.Header)
+		}
+		if r, _ := ask(t, c, "GET", s.URL+"/show", nil, "X-Long", strings.Repeat("x", 9000)); r.StatusCode != 431 {
+			t.Errorf("%d", r.StatusCode)
+		}
+		if r, _ := ask(t, c, "GET", s.URL+"/show?"+strings.Repeat("x", 9000), nil); r.StatusCode != 414 {
+			t.Errorf("%d", r.StatusCode)
+		}
+		r, err := c.Get(s.URL + "/short")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(r.Body); err == nil {
+			t.Error("a response that is too short looks whole")
+		}
+		r.Body.Close()
+	})
+}
+
+// An ASGI application gets a body as it arrives, and its response leaves as it is made.
+func TestStreaming(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := serve(t, m, "asgi.py:app", "--max-body-size", "64M", "--lifespan", "off")
+		c := client(t)
+		_, text := ask(t, c, "GET", s.URL+"/scope", nil, "X-Name", "value")
+		if !strings.Contains(text, `"http_version": "2"`) || !strings.Contains(text, `["x-name", "value"]`) || !strings.Contains(text, `["host", "`) {
+			t.Error(text)
+		}
+		in, out := io.Pipe()
+		r, err := http.NewRequest("POST", s.URL+"/echo", in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go io.WriteString(out, "000000") // the head of the response comes with its first piece
+		response, err := c.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		got := make([]byte, 6)
+		for i := range 100 {
+			piece := fmt.Sprintf("%06d", i)
+			if i > 0 {
+				io.WriteString(out, piece)
+			}
+			if _, err := io.ReadFull(response.Body, got); err != nil || string(got) != piece {
+				t.Fatalf("%q, %v, want %q", got, err, piece)
+			}
+		}
+		out.Close()
+		if rest, err := io.ReadAll(response.Body); len(rest) > 0 || err != nil {
+			t.Errorf("%q, %v", rest, err)
+		}
+		data := bytes.Repeat([]byte("0123456789abcdef"), 1<<20)
+		if _, text := ask(t, c, "POST", s.URL+"/digest", bytes.NewReader(data)); text != digest(data) {
+			t.Error(text)
+		}
+		if _, text := ask(t, c, "POST", s.URL+"/else", bytes.NewReader(data)); text != "early" {
+			t.Error(text)
+		}
+		if _, text := ask(t, c, "POST", s.URL+"/digest", bytes.NewReader(data[:100])); text != digest(data[:100]) {
+			t.Error(text)
+		}
+	})
+}
+
+// Files, with ranges and conditions, many at the same time.
+func TestFiles(t *testing.T) {
+	folder := t.TempDir()
+	data := bytes.Repeat([]byte("0123456789abcdef"), 128<<10)
+	if err := os.WriteFile(filepath.Join(folder, "large.bin"), data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "index.html"), []byte("<p>index"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s := serve(t, fapwstest.Threads, folder)
+	c := client(t)
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			if _, text := ask(t, c, "GET", s.URL+"/large.bin", nil); text != string(data) {
+				t.Errorf("%d bytes", len(text))
+			}
+		})
+		all.Go(func() {
+			r, text := ask(t, c, "GET", s.URL+"/large.bin", nil, "Range", "bytes=1000005-1500004")
+			if r.StatusCode != 206 || text != string(data[1000005:1500005]) {
+				t.Errorf("%d, %d bytes", r.StatusCode, len(text))
+			}
+		})
+	}
+	all.Wait()
+	r, text := ask(t, c, "GET", s.URL+"/", nil)
+	if text != "<p>index" {
+		t.Error(text)
+	}
+	if r, text := ask(t, c, "GET", s.URL+"/", nil, "If-None-Match", r.Header.Get("Etag")); r.StatusCode != 304 || text != "" {
+		t.Errorf("%d %q", r.StatusCode, text)
+	}
+	if r, _ := ask(t, c, "GET", s.URL+"/none", nil); r.StatusCode != 404 {
+		t.Errorf("%d", r.StatusCode)
+	}
+}
+
+// A proxied request of HTTP/2 goes on as HTTP/1, and the log says what came.
+func TestProxyAndLog(t *testing.T) {
+	upstream := fapwstest.Serve(t, fapwstest.Threads, "app.py")
+	log := filepath.Join(t.TempDir(), "log")
+	s := fapwstest.ServeProxy(t, upstream.URL, "", "--h2c", "--access-log", log, "--log-flush", "1ms")
+	c := client(t)
+	data := bytes.Repeat([]byte("x"), 500_000)
+	for _, body := range []io.Reader{bytes.NewReader(data), io.MultiReader(bytes.NewReader(data))} {
+		if r, text := ask(t, c, "POST", s.URL+"/digest", body); text != digest(data) || r.StatusCode != 200 {
+			t.Errorf("%d %s", r.StatusCode, text)
+		}
+	}
+	_, text := ask(t, c, "GET", s.URL+"/show", nil)
+	if !strings.Contains(text, `"HTTP_VIA": "2.0 fapws"`) || !strings.Contains(text, `"SERVER_PROTOCOL": "HTTP/1.1"`) {
+		t.Error(text)
+	}
+	if _, text := ask(t, c, "GET", s.URL+"/pieces?500", nil); strings.Count(text, "\n") != 500 {
+		t.Errorf("%d bytes", len(text))
+	}
+	fapwstest.Eventually(t, "lines in the log", func() bool {
+		text, _ := os.ReadFile(log)
+		return strings.Contains(string(text), `"GET /pieces?500 HTTP/2.0" 200 `) && strings.Contains(string(text), `"POST /digest HTTP/2.0" 200 `)
+	})
+}
+
+// A reload closes connections in good order: requests that clients send meanwhile are all answered.
+func TestReload(t *testing.T) {
+	t.Parallel()
+	s := serve(t, fapwstest.Mode{Flags: []string{"--workers", "2"}}, "app.py")
+	c := client(t)
+	stop := make(chan bool)
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if r, _ := ask(t, c, "GET", s.URL+"/show", nil); r.StatusCode != 200 {
+					t.Errorf("%d", r.StatusCode)
+				}
+			}
+		})
+	}
+	for range 2 {
+		old := s.Workers()
+		if code, _, said := s.Ctl("reload"); code != 0 {
+			t.Error(said)
+		}
+		s.HasWorkers(2, old...)
+	}
+	close(stop)
+	all.Wait()
+}
+
+// Without --h2c the preface of HTTP/2 is an unknown version of HTTP.
+func TestNotOffered(t *testing.T) {
+	s := fapwstest.Serve(t, fapwstest.Threads, "app.py")
+	w := s.Dial()
+	w.Send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+	if a := w.Answer(); a.StatusCode != 400 && a.StatusCode != 505 {
+		t.Errorf("%d", a.StatusCode)
+	}
+	w.Closed()
+}
+
+// The preface may arrive in pieces, and bytes that only begin like it are HTTP/1.
+func TestPreface(t *testing.T) {
+	s := serve(t, fapwstest.Threads, "app.py")
+	w := s.Dial()
+	w.Send("P")
+	w.Send("ROPFIND /show HTTP/1.1\r\nHost: h\r\n\r\n")
+	if a := w.Answer(); a.StatusCode != 200 || !strings.Contains(a.Text, `"PROPFIND"`) {
+		t.Errorf("%d %s", a.StatusCode, a.Text)
+	}
+	w = s.Dial()
+	for _, piece := range []string{"PRI * HT", "TP/2.0\r\n\r\nS", "M\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"} {
+		w.Send(piece)
+	}
+	w.Conn.SetReadDeadline(time.Now().Add(fapwstest.Patience))
+	head := make([]byte, 9)
+	if _, err := io.ReadFull(w.Conn, head); err != nil || head[3] != 4 {
+		t.Errorf("%x, %v", head, err)
+	}
+}

@@ -1,0 +1,59 @@
+// Package http2_test checks connections that speak HTTP/2, with clients that share no code with the server.
+package http2_test
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+
+	"golang.org/x/net/http2"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+func TestMain(m *testing.M) { fapwstest.Main(m) }
+
+// serve starts a server that speaks HTTP/2 without TLS.
+func serve(t *testing.T, m fapwstest.Mode, script string, flags ...string) *fapwstest.Server {
+	return fapwstest.Serve(t, m, script, append([]string{"--h2c"}, flags...)...)
+}
+
+// client returns a client with one connection.
+func client(t *testing.T) *http.Client {
+	transport := &http2.Transport{
+		AllowHTTP: true,
+		DialTLSContext: func(_ context.Context, network, addr string, _ *tls.Config) (net.Conn, error) {
+			return net.Dial(network, addr)
+		},
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+// ask sends a request. Fields are a name and a value, in turn. The response was read.
+func ask(t *testing.T, c *http.Client, method, url string, body io.Reader, fields ...string) (*http.Response, string) {
+	t.Helper()
+	r, err := http.NewRequest(method, url, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(fields); i += 2 {
+		r.Header.Add(fields[i], fields[i+1])
+	}
+	response, err := c.Do(r)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, url, err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, url, err)
+	}
+	if response.ProtoMajor != 2 {
+		t.Errorf("%s %s: %s", method, url, response.Proto)
+	}
+	return response, string(text)
+}

@@ -1,0 +1,36 @@
+"""An ASGI application that streams in both directions."""
+import hashlib
+import json
+
+
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        raise RuntimeError("no lifespan")
+    path = scope["path"]
+    if path == "/scope":
+        await answer(send, json.dumps({"http_version": scope["http_version"], "scheme": scope["scheme"],
+                                       "headers": [[n.decode(), v.decode()] for n, v in scope["headers"]]}).encode())
+    elif path == "/echo":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            more = message.get("more_body", False)
+            await send({"type": "http.response.body", "body": message.get("body", b""), "more_body": more})
+    elif path == "/digest":
+        sha, n, more = hashlib.sha256(), 0, True
+        while more:
+            message = await receive()
+            more = message.get("more_body", False)
+            sha.update(message["body"])
+            n += len(message["body"])
+        await answer(send, b"%d %s" % (n, sha.hexdigest().encode()))
+    else:
+        await answer(send, b"early")
+
+
+async def answer(send, body):
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,208 @@
+package http2
+
+import (
+	"encoding/binary"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"fapws/runtime/conn"
+)
+
+const (
+	// maxFrame is the size of the payload of a frame that a client may send: the smallest that it may be told.
+	maxFrame = 16 << 10
+
+	// frameHeader is the size of what comes before the payload.
+	frameHeader = 9
+
+	// tableSize is the size of the tables of header compression, each.
+	tableSize = 4 << 10
+
+	// maxLate bounds the frames that wait for a client which does not read: beyond it, it is not read from.
+	maxLate = 64 << 10
+)
+
+// Conn is a connection of a client that speaks HTTP/2. It belongs to the event loop. What makes connections embeds it in its
+// conn.Protocol, and calls Begin.
+type Conn struct {
+	s    *Server
+	conn *conn.Conn
+
+	streams map[uint32]*stream
+	last    uint32   // number of the last stream that the client has opened
+	working int      // exchanges that have not ended
+	reset   []uint32 // streams that the server has reset lately: frames may still come for them
+
+	decoder *hpack.Decoder
+	arrives *headerBlock // the header block that is arriving, or nil
+	encoder *hpack.Encoder
+
+	ready    [urgencies]queue // streams that have something to send, and a window for it
+	late     []byte           // frames that wait until a transfer has ended
+	credit   int64            // what the client takes of data, of all streams together
+	initial  int64            // what it takes of a new stream
+	frame    int              // size of the payload of a frame that it takes
+	window   int64            // what it may send of data
+	sent     int64            // time when data was sent last
+	woken    []*stream        // exchanges that go on in the next Input
+	gather   *stream          // small pieces of its body are in gathered
+	gathered []byte
+	loading  int       // goroutines that read files
+	cold     []*stream // streams that wait for one
+	budget   budget
+
+	settled bool // its settings have come
+	pumping bool // pump is on the stack
+	leaving leaving
+	final   uint32 // the last stream that is still answered, if it was told
+	dead    bool   // nothing that comes counts any more
+	closed  bool
+}
+
+// leaving is how far the end of a connection has come.
+type leaving uint8
+
+const (
+	stays    leaving = iota
+	notified         // the client was told that the connection ends; requests that were under way are taken
+	refuses          // the client was told which request is the last one
+)
+
+// Begin makes c the protocol of conn, whose client has sent the preface: it was consumed. self is what c is embedded in. What follows
+// is given to Input; call it with nil for pending input.
+func (c *Conn) Begin(s *Server, on *conn.Conn, self conn.Protocol) {
+	c.s, c.conn = s, on
+	c.streams = make(map[uint32]*stream)
+	c.decoder = hpack.NewDecoder(tableSize, s.emit)
+	c.decoder.SetMaxStringLength(s.maxString())
+	c.encoder = hpack.NewEncoder(&s.block)
+	c.encoder.SetMaxDynamicTableSizeLimit(tableSize)
+	c.credit, c.initial, c.frame = http2InitialWindow, http2InitialWindow, maxFrame
+	c.window = maxWindow
+	c.budget.begin(s.Now())
+	on.Upgrade(self)
+	on.Stamp = s.Now()
+	out := c.output()
+	*out = appendSettings(*out, []http2.Setting{
+		{ID: http2.SettingMaxConcurrentStreams, Val: uint32(s.cfg.MaxStreams)},
+		{ID: http2.SettingInitialWindowSize, Val: initialWindow},
+		{ID: http2.SettingMaxHeaderListSize, Val: uint32(s.maxList())},
+		{ID: settingNoPriorities, Val: 1},
+	})
+	*out = appendUint32(*out, http2.FrameWindowUpdate, 0, maxWindow-http2InitialWindow)
+	on.Schedule()
+	if s.Leaving() {
+		c.Drain(!s.Draining())
+	}
+}
+
+// settingNoPriorities says that the server does not use the priorities of RFC 7540 (RFC 9218 §2.1).
+const settingNoPriorities http2.SettingID = 9
+
+// Input implements conn.Protocol.
+func (c *Conn) Input(data []byte) {
+	c.goOn()
+	switch {
+	case c.dead:
+		c.conn.Linger = c.conn.Linger || len(data) > 0
+		c.conn.DropInput()
+	case len(c.conn.Pending()) == 0:
+		if n := c.consume(data); n < len(data) && !c.dead {
+			c.conn.Keep(data[n:])
+		}
+	default:
+		c.conn.Keep(data)
+		if n := c.consume(c.conn.Pending()); c.dead {
+			c.conn.DropInput()
+		} else {
+			c.conn.Consume(n)
+		}
+	}
+	c.feedGathered()
+	c.pump()
+	c.s.Host.Delivered()
+	c.settle()
+}
+
+// goOn has exchanges go on that were suspended.
+func (c *Conn) goOn() {
+	for i := 0; i < len(c.woken); i++ {
+		st := c.woken[i]
+		c.woken[i] = nil
+		st.woken = false
+		if x := st.x; x != nil && !x.Waits() {
+			x.GoOn()
+		}
+	}
+	c.woken = c.woken[:0]
+}
+
+// consume deals with the frames at the front of buf and returns how many bytes they have.
+func (c *Conn) consume(buf []byte) (n int) {
+	for !c.dead && !c.closed {
+		rest := buf[n:]
+		if len(rest) < frameHeader {
+			break
+		}
+		size := int(binary.BigEndian.Uint32(rest) >> 8)
+		if size > maxFrame {
+			c.fail(http2.ErrCodeFrameSize, "a frame is too large")
+			break
+		}
+		if len(rest) < frameHeader+size {
+			break
+		}
+		if len(c.late) > maxLate { // the client does not read what it asks for
+			c.conn.Pause(conn.HeedReset)
+			break
+		}
+		n += frameHeader + size
+		c.read(rest[:frameHeader+size])
+	}
+	return n
+}
+
+// output returns where frames go: to the output that is gathered or, while the connection has a transfer, to c.late.
+func (c *Conn) output() *[]byte {
+	if c.conn.Writing() || c.closed {
+		return &c.late
+	}
+	c.conn.Use()
+	return &c.s.Set.Buf
+}
+
+// Flushed implements conn.Protocol.
+func (c *Conn) Flushed() { c.settle() }
+
+// Writable implements conn.Protocol.
+func (c *Conn) Writable() {
+	if len(c.late) > 0 {
+		c.conn.Use()
+		c.s.Set.Buf = append(c.s.Set.Buf, c.late...)
+		c.late = nil
+	}
+	if c.conn.Paused() {
+		c.conn.Unpause()
+		c.conn.Again()
+	}
+	c.pump()
+	if !c.conn.Gathers() { // else Flushed settles it
+		c.settle()
+	}
+}
+
+// EOF implements conn.Protocol. A client that has shut down its side has no use for responses: it could not open their windows.
+func (c *Conn) EOF() (stays bool) { return false }
+
+// Closed implements conn.Protocol.
+func (c *Conn) Closed() {
+	c.closed, c.dead = true, true
+	for _, st := range c.streams {
+		st.abandon()
+	}
+	c.late, c.arrives = nil, nil
+}
+
+// Busy reports whether a response is under way.
+func (c *Conn) Busy() bool { return len(c.streams) > 0 || c.conn.Writing() }

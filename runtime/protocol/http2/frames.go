@@ -1,0 +1,310 @@
+package http2
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"golang.org/x/net/http2"
+)
+
+const (
+	// maxWindow is the largest window there can be (RFC 9113 §6.9.1).
+	maxWindow = 1<<31 - 1
+
+	// http2InitialWindow is that of a connection, and of streams until settings say otherwise (RFC 9113 §6.9.2).
+	http2InitialWindow = 64<<10 - 1
+
+	// framePriorityUpdate is the type of a frame of RFC 9218 §7.1.
+	framePriorityUpdate http2.FrameType = 0x10
+)
+
+// read deals with a whole frame.
+func (c *Conn) read(frame []byte) {
+	s := c.s
+	s.input.Reset(frame)
+	f, err := s.framer.ReadFrame()
+	h := http2.FrameHeader{Type: http2.FrameType(frame[3]), Flags: http2.Flags(frame[4]), StreamID: binary.BigEndian.Uint32(frame[5:]) &^ (1 << 31)}
+	switch {
+	case !c.settled && (h.Type != http2.FrameSettings || h.Flags.Has(http2.FlagSettingsAck)): // RFC 9113 §3.4
+		c.fail(http2.ErrCodeProtocol, "no settings")
+		return
+	case (c.arrives != nil) != (h.Type == http2.FrameContinuation) || c.arrives != nil && h.StreamID != c.arrives.id: // RFC 9113 §6.2, §6.10
+		c.fail(http2.ErrCodeProtocol, "a header block was interrupted")
+		return
+	case err != nil:
+		c.malformed(h, err)
+		return
+	}
+	if h.Type != http2.FrameData && c.gather != nil {
+		c.feedGathered()
+	}
+	switch f := f.(type) {
+	case *http2.DataFrame:
+		c.onData(f)
+	case *http2.HeadersFrame:
+		c.onHeaders(f)
+	case *http2.ContinuationFrame:
+		c.onFragment(f.HeaderBlockFragment(), f.HeadersEnded())
+	case *http2.PriorityFrame:
+		c.spend(costUpdate)
+		if f.StreamDep == f.StreamID { // RFC 7540 §5.3.1
+			c.resetID(f.StreamID, http2.ErrCodeProtocol)
+		}
+	case *http2.RSTStreamFrame:
+		c.onReset(f)
+	case *http2.SettingsFrame:
+		c.onSettings(f)
+	case *http2.PushPromiseFrame: // RFC 9113 §8.4
+		c.fail(http2.ErrCodeProtocol, "a client pushes nothing")
+	case *http2.PingFrame:
+		c.onPing(f)
+	case *http2.GoAwayFrame:
+	case *http2.WindowUpdateFrame:
+		c.onWindowUpdate(f)
+	case *http2.UnknownFrame:
+		c.spend(costUpdate)
+		if h.Type == framePriorityUpdate {
+			c.onPriorityUpdate(h, f.Payload())
+		}
+	}
+}
+
+// malformed deals with a frame that could not be read.
+func (c *Conn) malformed(h http2.FrameHeader, err error) {
+	var connection http2.ConnectionError
+	var stream http2.StreamError
+	switch {
+	case errors.As(err, &stream):
+		if c.streams[h.StreamID] == nil && h.StreamID > c.last && h.Type != http2.FramePriority {
+			c.fail(stream.Code, "a malformed frame of no stream")
+			return
+		}
+		c.resetID(h.StreamID, stream.Code)
+	case errors.As(err, &connection):
+		c.fail(http2.ErrCode(connection), "a malformed frame")
+	default:
+		c.fail(http2.ErrCodeProtocol, "a malformed frame")
+	}
+}
+
+// spend takes points from the budget of c, which ends with it.
+func (c *Conn) spend(points int64) {
+	if !c.budget.spend(points, c.s.Now()) {
+		c.fail(http2.ErrCodeEnhanceYourCalm, "too many frames that bring nothing on")
+	}
+}
+
+// onSettings takes over what the client wants (RFC 9113 §6.5).
+func (c *Conn) onSettings(f *http2.SettingsFrame) {
+	if f.IsAck() {
+		return
+	}
+	if c.settled {
+		c.spend(costSettings)
+	}
+	c.settled = true
+	grown := false
+	err := f.ForeachSetting(func(set http2.Setting) error {
+		if err := set.Valid(); err != nil {
+			return err
+		}
+		switch set.ID {
+		case http2.SettingHeaderTableSize:
+			c.encoder.SetMaxDynamicTableSize(min(set.Val, tableSize))
+		case http2.SettingMaxFrameSize:
+			c.frame = min(int(set.Val), maxFrame)
+		case http2.SettingInitialWindowSize:
+			grow := int64(set.Val) - c.initial
+			c.initial += grow
+			for _, st := range c.streams {
+				if st.credit += grow; st.credit > maxWindow {
+					return http2.ConnectionError(http2.ErrCodeFlowControl)
+				}
+				if st.credit <= 0 {
+					c.dequeue(st)
+				} else {
+					c.enqueue(st)
+				}
+			}
+			grown = grow > 0
+		}
+		return nil
+	})
+	if err != nil {
+		code := http2.ErrCodeProtocol
+		var connection http2.ConnectionError
+		if errors.As(err, &connection) {
+			code = http2.ErrCode(connection)
+		}
+		c.fail(code, "an invalid setting")
+		return
+	}
+	out := c.output()
+	*out = appendFrameHeader(*out, 0, http2.FrameSettings, http2.FlagSettingsAck, 0)
+	if grown {
+		c.pump()
+	}
+}
+
+func (c *Conn) onPing(f *http2.PingFrame) {
+	if f.IsAck() {
+		if c.leaving == notified && f.Data == leavingPing {
+			c.refuse()
+		}
+		return
+	}
+	if c.spend(costPing); c.dead {
+		return
+	}
+	out := c.output()
+	*out = appendFrameHeader(*out, len(f.Data), http2.FramePing, http2.FlagPingAck, 0)
+	*out = append(*out, f.Data[:]...)
+}
+
+// onReset ends a stream that its client has given up.
+func (c *Conn) onReset(f *http2.RSTStreamFrame) {
+	st := c.streams[f.StreamID]
+	if st == nil && f.StreamID > c.last {
+		c.fail(http2.ErrCodeProtocol, "a reset of no stream")
+		return
+	}
+	if c.spend(costReset); c.dead || st == nil {
+		return
+	}
+	c.forget(st)
+	st.abandon()
+}
+
+// onWindowUpdate takes more (RFC 9113 §6.9).
+func (c *Conn) onWindowUpdate(f *http2.WindowUpdateFrame) {
+	if c.spend(costUpdate); c.dead {
+		return
+	}
+	if f.StreamID == 0 {
+		if c.credit += int64(f.Increment); c.credit > maxWindow {
+			c.fail(http2.ErrCodeFlowControl, "the window of the connection is too large")
+			return
+		}
+		c.sent = c.s.Now()
+		c.pump()
+		return
+	}
+	st := c.streams[f.StreamID]
+	switch {
+	case st == nil && f.StreamID > c.last:
+		c.fail(http2.ErrCodeProtocol, "an update of no stream")
+	case st == nil: // it has ended meanwhile
+	default:
+		if st.credit += int64(f.Increment); st.credit > maxWindow {
+			c.resetStream(st, http2.ErrCodeFlowControl)
+			return
+		}
+		if st.credit > 0 {
+			c.enqueue(st)
+			c.pump()
+		}
+	}
+}
+
+// onPriorityUpdate gives a stream another priority (RFC 9218 §7.1). One that is not open yet gets the one of its request.
+func (c *Conn) onPriorityUpdate(h http2.FrameHeader, payload []byte) {
+	if h.StreamID != 0 || len(payload) < 4 {
+		c.fail(http2.ErrCodeProtocol, "a malformed frame")
+		return
+	}
+	id := binary.BigEndian.Uint32(payload) &^ (1 << 31)
+	if st := c.streams[id]; st != nil && len(payload) < 256 {
+		var p priority
+		p.parse(string(payload[4:]))
+		c.reprioritize(st, p)
+	}
+}
+
+// onHeaders begins a header block (RFC 9113 §6.2).
+func (c *Conn) onHeaders(f *http2.HeadersFrame) {
+	id, use := f.StreamID, ofRequest
+	st := c.streams[id]
+	switch {
+	case id%2 == 0:
+		c.fail(http2.ErrCodeProtocol, "a client opens streams with odd numbers")
+		return
+	case st != nil && st.ended:
+		c.fail(http2.ErrCodeStreamClosed, "a head behind the end of its stream")
+		return
+	case st != nil:
+		use = ofTrailers
+	case id <= c.last && !c.wasReset(id):
+		c.fail(http2.ErrCodeStreamClosed, "a head for a stream that has ended")
+		return
+	case id <= c.last || c.leaving == refuses:
+		use = ofNothing
+	}
+	if f.HasPriority() && f.Priority.StreamDep == id { // RFC 7540 §5.3.1
+		if st == nil {
+			c.last = max(c.last, id)
+		}
+		c.resetID(id, http2.ErrCodeProtocol)
+		use = ofNothing
+	}
+	if use == ofRequest {
+		c.last = id
+	}
+	b := c.s.spare
+	if c.s.spare = nil; b == nil {
+		b = new(headerBlock)
+	}
+	b.begin(id, use, f.StreamEnded(), c.s.maxList())
+	c.arrives = b
+	c.onFragment(f.HeaderBlockFragment(), f.HeadersEnded())
+}
+
+// onFragment takes the next fragment of the header block that is arriving.
+func (c *Conn) onFragment(fragment []byte, last bool) {
+	s, b := c.s, c.arrives
+	if b.frames++; b.frames == 1 {
+		b.since = s.Now()
+		if !last {
+			c.conn.Schedule()
+		}
+	} else if len(fragment) < maxFrame/2 {
+		c.spend(costEmpty)
+	}
+	if b.coded += len(fragment); b.coded > s.maxBlock() {
+		c.fail(http2.ErrCodeEnhanceYourCalm, "a header block is too large")
+	}
+	if c.dead {
+		return
+	}
+	s.target = b
+	_, err := c.decoder.Write(fragment)
+	if err == nil && last {
+		err = c.decoder.Close()
+	}
+	s.target = nil
+	if err != nil {
+		c.fail(http2.ErrCodeCompression, "a malformed header block")
+		return
+	}
+	if last {
+		c.arrives = nil
+		c.headEnded(b)
+		s.spare = b
+	}
+}
+
+// headEnded deals with a header block that is whole.
+func (c *Conn) headEnded(b *headerBlock) {
+	switch b.use {
+	case ofRequest:
+		c.open(b)
+	case ofTrailers:
+		st := c.streams[b.id]
+		switch {
+		case st == nil:
+		case b.fault != "" || !b.end: // RFC 9113 §8.1
+			c.resetStream(st, http2.ErrCodeProtocol)
+		default:
+			st.receive(nil, true)
+		}
+	}
+}

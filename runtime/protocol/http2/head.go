@@ -1,0 +1,241 @@
+package http2
+
+import (
+	"strings"
+
+	"golang.org/x/net/http2/hpack"
+
+	"fapws/runtime/http1"
+)
+
+// headerBlock is a header block that is arriving: the head of a request, or trailers. Its fields are put into the form of HTTP/1.
+type headerBlock struct {
+	id     uint32
+	use    blockUse
+	end    bool  // nothing follows on the stream
+	since  int64 // time when it began
+	frames int   // that it has come in
+	coded  int   // bytes of these
+	max    int   // bytes that fields may have, and what RFC 9113 §6.5.2 adds for each
+
+	size     int    // that they have
+	fault    string // why the request is malformed (RFC 9113 §8.1.1); "" if it is not
+	tooLarge bool   // size is above max: fields are left out
+
+	method, scheme, authority, path string
+	pseudo                          uint8  // which of them there are
+	regular                         bool   // a field that is none of them has come
+	fields                          []byte // "name: value\r\n" ...
+	hosts                           int    // fields called host
+	host                            string // the first one
+	cookie                          []byte // the values of all fields of that name
+	expects                         bool   // 100-continue
+	priority                        priority
+}
+
+// blockUse is what a header block is for.
+type blockUse uint8
+
+const (
+	ofRequest blockUse = iota
+	ofTrailers
+	ofNothing // its stream is gone, but its fields count for the compression of others
+)
+
+// begin makes b the block of a stream.
+func (b *headerBlock) begin(id uint32, use blockUse, end bool, max int) {
+	fields, cookie := b.fields[:0], b.cookie[:0]
+	*b = headerBlock{}
+	b.id, b.use, b.end, b.max, b.fields, b.cookie, b.priority = id, use, end, max, fields, cookie, defaultPriority
+}
+
+// The pseudo-header fields of requests, as bits.
+const (
+	hasMethod = 1 << iota
+	hasScheme
+	hasAuthority
+	hasPath
+)
+
+// add takes a field.
+func (b *headerBlock) add(f hpack.HeaderField) {
+	b.size += len(f.Name) + len(f.Value) + 32
+	switch {
+	case b.use == ofNothing || b.fault != "" || b.tooLarge:
+	case b.size > b.max:
+		b.tooLarge = true
+	case strings.HasPrefix(f.Name, ":"):
+		b.addPseudo(f.Name, f.Value)
+	case b.use == ofTrailers: // dropped, as in HTTP/1
+		if !validName(f.Name) || !validValue(f.Value) {
+			b.fault = "malformed trailer"
+		}
+	default:
+		b.regular = true
+		b.addField(f.Name, f.Value)
+	}
+}
+
+// addPseudo takes a pseudo-header field (RFC 9113 §8.3.1).
+func (b *headerBlock) addPseudo(name, value string) {
+	var is uint8
+	var to *string
+	switch name {
+	case ":method":
+		is, to = hasMethod, &b.method
+	case ":scheme":
+		is, to = hasScheme, &b.scheme
+	case ":authority":
+		is, to = hasAuthority, &b.authority
+	case ":path":
+		is, to = hasPath, &b.path
+	}
+	switch {
+	case is == 0 || b.use == ofTrailers:
+		b.fault = "unexpected pseudo-header field"
+	case b.regular:
+		b.fault = "pseudo-header field behind another field"
+	case b.pseudo&is != 0:
+		b.fault = "repeated pseudo-header field"
+	case !validPseudo(value):
+		b.fault = "invalid character in a pseudo-header field"
+	}
+	if b.fault == "" {
+		b.pseudo |= is
+		*to = value
+	}
+}
+
+// addField takes a field that is none of those.
+func (b *headerBlock) addField(name, value string) {
+	switch {
+	case !validName(name):
+		b.fault = "malformed header name"
+		return
+	case !validValue(value):
+		b.fault = "invalid character in header value"
+		return
+	}
+	switch name {
+	case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade": // RFC 9113 §8.2.2
+		b.fault = "header field of a connection"
+		return
+	case "te":
+		if value != "trailers" {
+			b.fault = "TE other than trailers"
+			return
+		}
+	case "host":
+		if b.hosts++; b.hosts == 1 {
+			b.host = value
+		}
+		return
+	case "cookie": // RFC 9113 §8.2.3
+		if len(b.cookie) > 0 {
+			b.cookie = append(b.cookie, "; "...)
+		}
+		b.cookie = append(b.cookie, value...)
+		return
+	case "expect":
+		b.expects = b.expects || strings.EqualFold(value, "100-continue")
+	case "priority":
+		b.priority.parse(value)
+	}
+	b.fields = appendField(b.fields, name, value)
+}
+
+func appendField(dst []byte, name, value string) []byte {
+	dst = append(dst, name...)
+	dst = append(dst, ": "...)
+	dst = append(dst, value...)
+	return append(dst, "\r\n"...)
+}
+
+// check looks at what concerns the fields of a request as a whole.
+func (b *headerBlock) check() {
+	switch {
+	case b.fault != "" || b.use != ofRequest || b.tooLarge:
+	case b.pseudo&hasMethod == 0 || b.method == "":
+		b.fault = "no :method"
+	case b.method == "CONNECT": // has neither scheme nor path; refused by package runtime/http1
+		b.path = "/"
+	case b.pseudo&hasScheme == 0 || b.scheme == "":
+		b.fault = "no :scheme"
+	case b.pseudo&hasPath == 0 || b.path == "":
+		b.fault = "no :path"
+	case b.path[0] != '/' && !(b.path == "*" && b.method == "OPTIONS"):
+		b.fault = "malformed :path"
+	}
+	switch {
+	case b.fault != "" || b.use != ofRequest || b.tooLarge:
+	case b.hosts > 1:
+		b.fault = "more than one Host header"
+	case b.pseudo&hasAuthority != 0 && b.authority == "", b.hosts > 0 && b.host == "": // RFC 9113 §8.3.1
+		b.fault = "empty host"
+	case b.pseudo&hasAuthority != 0 && b.hosts > 0 && !strings.EqualFold(b.authority, b.host):
+		b.fault = "Host differs from :authority"
+	}
+}
+
+// appendHead appends the head of the request, in the form of HTTP/1.
+func (b *headerBlock) appendHead(dst []byte) []byte {
+	dst = append(dst, b.method...)
+	dst = append(dst, ' ')
+	dst = append(dst, b.path...)
+	dst = append(dst, " HTTP/2.0\r\n"...)
+	if host := b.authority; host != "" {
+		dst = appendField(dst, "host", host)
+	} else if b.hosts > 0 {
+		dst = appendField(dst, "host", b.host)
+	}
+	dst = append(dst, b.fields...)
+	if len(b.cookie) > 0 {
+		dst = append(dst, "cookie: "...)
+		dst = append(dst, b.cookie...)
+		dst = append(dst, "\r\n"...)
+	}
+	return append(dst, "\r\n"...)
+}
+
+// validName reports whether a name consists of the characters of tokens, without upper case (RFC 9113 §8.2.1).
+func validName(name string) bool {
+	for i := 0; i < len(name); i++ {
+		if c := name[i]; c >= 'A' && c <= 'Z' || !http1.IsTokenByte(c) {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// validValue reports whether a value has nothing that ends a line or a string, and no white space around it (RFC 9113 §8.2.1).
+func validValue(value string) bool {
+	if value == "" {
+		return true
+	}
+	if first, last := value[0], value[len(value)-1]; first == ' ' || first == '\t' || last == ' ' || last == '\t' {
+		return false
+	}
+	return !strings.ContainsAny(value, "\r\n\x00")
+}
+
+// validPseudo reports whether a value can be a part of a request line.
+func validPseudo(value string) bool {
+	for i := 0; i < len(value); i++ {
+		if c := value[i]; c <= ' ' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// maxList is SETTINGS_MAX_HEADER_LIST_SIZE.
+func (s *Server) maxList() int {
+	l := s.Config.Limits.WithDefaults()
+	return l.Head + 32*l.Fields
+}
+
+// maxString is how many bytes a name or a value may have before a connection is given up; longer ones than a field may have get 431.
+func (s *Server) maxString() int { return 4 * s.Config.Limits.WithDefaults().Head }
+
+// maxBlock is how many bytes a header block may have before a connection is given up.
+func (s *Server) maxBlock() int { return 4 * s.Config.Limits.WithDefaults().Head }

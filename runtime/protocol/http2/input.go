@@ -1,0 +1,312 @@
+package http2
+
+import (
+	"golang.org/x/net/http2"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/protocol/http"
+)
+
+const (
+	// initialWindow is what a client may send of a body before it is told more.
+	initialWindow = 64 << 10
+
+	// storeWindow is the window of a body that is collected.
+	storeWindow = 1 << 20
+
+	// largestWindow is the largest one of a body that is streamed.
+	largestWindow = 256 << 10
+
+	// smallPiece is the size below which pieces of a streamed body are moved together, as far as they have come at once.
+	smallPiece = 4 << 10
+)
+
+// incoming is the body of a stream's request.
+type incoming struct {
+	body     http.Body
+	early    []byte // what has come before it was decided who gets it
+	missing  int64  // bytes that were announced and have not come; below 0: nothing was announced
+	window   int64  // bytes that the client may send
+	target   int64  // what window becomes when it is opened
+	received int64  // time of the last bytes
+	admitted bool   // it was decided who gets the body
+	arriving bool   // it is collected or streamed, and not whole
+	unwanted bool   // nothing takes the rest
+	ended    bool   // nothing more comes
+	paused   bool   // the client is stopped, which is not its fault
+}
+
+// Admit implements http.Carrier.
+func (st *stream) Admit(x *http.Exchange, a http.Answerer) {
+	c, r := st.c, x.Req
+	s := c.s
+	st.admitted = true
+	early := st.early
+	st.early = nil
+	switch {
+	case st.missing > 0 && http.TooLarge(st.missing+int64(len(early)), x.MaxBody) || http.TooLarge(int64(len(early)), x.MaxBody):
+		x.Refuse(http.BodyTooBig)
+		return
+	case st.ended:
+		r.Body, r.Size = early, int64(len(early))
+		x.Submit(a)
+		return
+	}
+	st.arriving, st.received = true, s.Now()
+	st.body.Begin(x.MaxBody, s.Now())
+	expects := r.Parsed.Expect100 && len(early) == 0
+	if a.Streams {
+		st.body.X, st.body.Streamed, st.body.Expects = x, true, expects
+		r.Body, r.More, r.Size = early, true, st.missing
+		if r.Size >= 0 {
+			r.Size += int64(len(early))
+		}
+		if err := st.body.Count(len(early), 0); err != nil {
+			x.Refuse(s.Refused(err))
+			return
+		}
+		c.conn.Schedule()
+		x.Submit(a)
+		if expects && st.x == x && st.body.Expects {
+			st.body.Expects = false
+			st.sendContinue(x)
+		}
+		return
+	}
+	st.body.Collect(x, a)
+	st.target = storeWindow
+	if expects {
+		st.sendContinue(x)
+	}
+	c.conn.Schedule()
+	st.take(early, false)
+	st.openWindow()
+}
+
+// SkipBody and GiveUpBody implement http.Carrier: what comes of the body is thrown away. The stream is reset behind its response if the body has
+// not ended then.
+func (st *stream) SkipBody(*http.Exchange) { st.drop() }
+
+func (st *stream) GiveUpBody(*http.Exchange) { st.drop() }
+
+// drop has the rest of the body thrown away.
+func (st *stream) drop() {
+	st.unwanted, st.arriving, st.early = true, false, nil
+	st.body.Expects = false
+	if st.body.X != nil && !st.body.Streamed {
+		st.body.Drop()
+		st.body.X = nil
+	}
+}
+
+// StopInput implements http.Carrier: the window is not opened before Credited.
+func (st *stream) StopInput(*http.Exchange) {}
+
+// Credited implements http.Carrier.
+func (st *stream) Credited(x *http.Exchange, _ int64, more bool) {
+	if more && st.arriving && !st.c.dead {
+		st.openWindow()
+	}
+}
+
+// openWindow lets the client send more, if that is worth a frame.
+func (st *stream) openWindow() {
+	c := st.c
+	if st.body.Streamed {
+		if st.x == nil || st.x.Given() >= exchange.InputWindow/2 {
+			st.pause()
+			return
+		}
+		if st.x.Given() == 0 && st.window < st.target/2 {
+			st.target = min(2*st.target, largestWindow)
+		}
+	}
+	if st.paused {
+		st.paused = false
+		st.body.Resume(c.s.Now())
+		st.received = c.s.Now()
+	}
+	if grow := st.target - st.window; grow >= st.target/2 && !st.ended {
+		st.window += grow
+		out := c.output()
+		*out = appendUint32(*out, http2.FrameWindowUpdate, st.id, uint32(grow))
+	}
+}
+
+// pause notes that the client cannot send what it has to, if that is so.
+func (st *stream) pause() {
+	if st.window <= 0 && !st.paused {
+		st.paused = true
+		st.body.Pause(st.c.s.Now())
+	}
+}
+
+// onData takes a piece of a body (RFC 9113 §6.1).
+func (c *Conn) onData(f *http2.DataFrame) {
+	size := int64(f.Length)
+	if c.window -= size; c.window < 0 {
+		c.fail(http2.ErrCodeFlowControl, "more data than the window has")
+		return
+	}
+	if c.window < maxWindow/2 {
+		out := c.output()
+		*out = appendUint32(*out, http2.FrameWindowUpdate, 0, uint32(maxWindow-c.window))
+		c.window = maxWindow
+	}
+	if size == 0 && !f.StreamEnded() {
+		if c.spend(costEmpty); c.dead {
+			return
+		}
+	}
+	st := c.streams[f.StreamID]
+	switch {
+	case st == nil && f.StreamID > c.last:
+		c.fail(http2.ErrCodeProtocol, "data of no stream")
+		return
+	case st == nil:
+		if c.spend(costUpdate); !c.dead && !c.wasReset(f.StreamID) {
+			c.resetID(f.StreamID, http2.ErrCodeStreamClosed)
+		}
+		return
+	case st.ended:
+		c.resetStream(st, http2.ErrCodeStreamClosed)
+		return
+	}
+	if st.window -= size; st.window < 0 {
+		c.resetStream(st, http2.ErrCodeFlowControl)
+		return
+	}
+	data := f.Data()
+	if pad := size - int64(len(data)); pad > 0 { // it is never given to anybody
+		st.window += pad
+		out := c.output()
+		*out = appendUint32(*out, http2.FrameWindowUpdate, st.id, uint32(pad))
+	}
+	if st.missing >= 0 {
+		if st.missing -= int64(len(data)); st.missing < 0 {
+			c.resetStream(st, http2.ErrCodeProtocol)
+			return
+		}
+	}
+	if st.body.Streamed && st.arriving && len(data) < smallPiece && !f.StreamEnded() {
+		if c.gather != st {
+			c.feedGathered()
+		}
+		if len(c.gathered)+len(data) > smallPiece {
+			c.feedGathered()
+		}
+		c.gather, c.gathered = st, append(c.gathered, data...)
+		return
+	}
+	c.feedGathered()
+	st.receive(data, f.StreamEnded())
+}
+
+// feedGathered delivers the small pieces that were gathered.
+func (c *Conn) feedGathered() {
+	st := c.gather
+	if st == nil {
+		return
+	}
+	c.gather = nil
+	piece := c.gathered
+	c.gathered = nil // the source may close the connection
+	if len(piece) > 0 {
+		st.receive(piece, false)
+	}
+	c.gathered = piece[:0]
+	if len(c.streams) == 0 {
+		c.gathered = nil
+	}
+}
+
+// receive takes the next piece of the body, and its end.
+func (st *stream) receive(piece []byte, last bool) {
+	c := st.c
+	st.received = c.s.Now()
+	if last {
+		st.ended = true
+		if st.missing > 0 { // RFC 9113 §8.1.1
+			c.resetStream(st, http2.ErrCodeProtocol)
+			return
+		}
+	}
+	switch {
+	case st.x == nil && last: // its response has ended before
+		c.forget(st)
+	case st.unwanted:
+	case !st.admitted:
+		st.early = append(st.early, piece...)
+	case !st.arriving:
+	case st.body.Streamed:
+		st.feed(piece, last)
+	default:
+		st.take(piece, last)
+	}
+}
+
+// take stores a piece of a body that is collected.
+func (st *stream) take(piece []byte, last bool) {
+	s := st.c.s
+	err := st.body.Count(len(piece), max(st.missing, 0))
+	if err == nil {
+		err = st.body.Store(piece, s.Config.SpoolSize, s.Config.SpoolDir)
+	}
+	switch {
+	case err != nil:
+		st.refuseBody(s.Refused(err))
+	case last:
+		st.arriving = false
+		b := st.body
+		st.body.X = nil
+		b.Submit()
+	default:
+		st.openWindow()
+	}
+}
+
+// feed delivers a piece of a body that is streamed.
+func (st *stream) feed(piece []byte, last bool) {
+	s, x := st.c.s, st.x
+	if err := st.body.Count(len(piece), max(st.missing, 0)); err != nil {
+		st.refuseBody(s.Refused(err))
+		return
+	}
+	if len(piece) == 0 && !last {
+		return
+	}
+	if last {
+		st.arriving = false
+	}
+	x.Feed(piece, last)
+	if st.x == x && st.arriving {
+		st.openWindow()
+	}
+}
+
+// refuseBody ends the exchange of st, whose body is arriving, with r or, if its response has begun, with a reset.
+func (st *stream) refuseBody(r exchange.Reply) {
+	x := st.x
+	if !st.body.Streamed {
+		st.drop()
+		x.Sink.Reply(r)
+		return
+	}
+	st.drop()
+	if x.Out.Begun {
+		st.c.resetStream(st, http2.ErrCodeCancel)
+		return
+	}
+	y := x.Substitute()
+	x.Abandon()
+	y.Sink.Reply(r)
+}
+
+// late reports whether the body of st comes too slowly.
+func (st *stream) late(now int64) bool {
+	if !st.arriving || st.paused || st.window <= 0 {
+		return false
+	}
+	cfg := &st.c.s.Config
+	return now-st.received > int64(cfg.BodyTimeout)+tick || st.body.TooSlow(now, cfg.BodyTimeout, cfg.BodyRate)
+}

@@ -1,0 +1,258 @@
+package http2
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"golang.org/x/net/http2"
+
+	"fapws/runtime/conn"
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+	"fapws/runtime/loglevel"
+	"fapws/runtime/protocol/http"
+)
+
+// turnBytes is how much a connection sends before others have their turn.
+const turnBytes = 1 << 20
+
+// outgoing is what a stream sends.
+type outgoing struct {
+	credit  int64          // bytes of data that the client takes
+	part    exchange.Part  // that is being written
+	data    []byte         // what is left of its body, or of a piece of its file that was read
+	offset  int64          // in its file
+	count   int64          // bytes of its file that are left, beyond data
+	warm    int64          // its file is in memory up to this offset
+	counted int64          // bytes of its body in the ledger
+	account string         // there
+	stamp   int64          // time when the last bytes were written, or the part began
+	writing bool           // there is a part
+	broken  bool           // the part is the last one, and not all that was promised
+	loading bool           // a goroutine reads from its file, which must not be closed
+	orphan  *http.Exchange // whose last part it is then, if the stream has ended meanwhile
+}
+
+// sends reports whether st has something to send, and a window for it.
+func (st *stream) sends() bool {
+	return st.writing && st.credit > 0 && !st.loading
+}
+
+// InTurn implements http.Carrier.
+func (st *stream) InTurn(x *http.Exchange) bool { return st.x == x && !st.writing }
+
+// TakesInterim implements http.Carrier.
+func (st *stream) TakesInterim(*http.Exchange) bool { return true }
+
+// WaitsForClient implements http.Carrier.
+func (st *stream) WaitsForClient(*http.Exchange) bool {
+	return st.writing && !st.loading || st.arriving && !st.paused
+}
+
+// Advance implements http.Carrier.
+func (st *stream) Advance() {
+	for st.x != nil && !st.writing && st.x.Advance() {
+	}
+}
+
+// sendContinue asks for the body of x.
+func (st *stream) sendContinue(x *http.Exchange) {
+	x.Out.Framed += int64(len(http1.Continue))
+	st.sendHead(x, append(st.c.s.text[:0], http1.Continue...), false)
+}
+
+// Transmit implements http.Carrier.
+func (st *stream) Transmit(x *http.Exchange, p *exchange.Part) {
+	c := st.c
+	s := c.s
+	if p.Interim {
+		s.text = appendInterim(s.text[:0], p)
+		x.Out.Framed += int64(len(s.text))
+		st.sendHead(x, s.text, false)
+		x.Release(p)
+		return
+	}
+	if p.Upgrade != nil { // it would have the whole connection
+		c.forget(st)
+		c.writeReset(st.id, http2.ErrCodeHTTP11Required)
+		st.x = nil
+		x.Carrier = nil
+		x.Release(p)
+		return
+	}
+	if p.First {
+		s.text = x.AppendHeadOf(s.text[:0], p, true)
+	}
+	body, count, cut := x.Out.Take(p.Body, http.FileBytes(p))
+	if cut {
+		x.Server.Log(loglevel.Warning, "a response was longer than its Content-Length and has been cut")
+	}
+	broken := p.Last && p.Failed
+	if short := x.Out.Short(); p.Last && !broken && short > 0 {
+		x.Server.Log(loglevel.Warning, fmt.Sprintf("a response was %d bytes shorter than its Content-Length", short))
+		broken = true
+	}
+	ends := p.Last && !broken && len(body) == 0 && count == 0
+	if p.First {
+		st.sendHead(x, s.text, ends)
+	} else if ends {
+		st.sendEnd(x)
+	}
+	if len(body) == 0 && count == 0 {
+		st.partWritten(x, p, broken)
+		return
+	}
+	st.part, st.data, st.offset, st.count, st.broken = *p, body, p.Offset, count, broken
+	st.writing, st.stamp = true, s.Now()
+	if n := int64(len(body)); n >= http.CountedPart && p.Owner != nil {
+		st.counted, st.account = n, s.Host.Account(x)
+		if st.account != "" {
+			s.Set.Unsent.Add(st.account, n, 0)
+		}
+	}
+	c.enqueue(st)
+	c.pump()
+}
+
+// sendEnd sends the end of the stream, which nothing else has carried.
+func (st *stream) sendEnd(x *http.Exchange) {
+	out := st.c.output()
+	*out = appendFrameHeader(*out, 0, http2.FrameData, http2.FlagDataEndStream, st.id)
+	x.Out.Framed += frameHeader
+}
+
+// partWritten is called when p, a part of x, was written. broken: it is the last one, and not all that was promised.
+func (st *stream) partWritten(x *http.Exchange, p *exchange.Part, broken bool) {
+	c := st.c
+	if p.Last {
+		st.x = nil
+		switch {
+		case broken:
+			c.forget(st)
+			c.writeReset(st.id, http2.ErrCodeInternal)
+		case st.ends != 0:
+			c.forget(st)
+			c.writeReset(st.id, st.ends)
+		case !st.ended:
+			st.stamp = c.s.Now() // see expireStreams
+		default:
+			c.forget(st)
+		}
+	}
+	x.Release(p)
+}
+
+// pump writes what streams have to send, as far as the client takes it.
+func (c *Conn) pump() {
+	if c.pumping || c.dead {
+		return
+	}
+	c.pumping = true
+	for turn := 0; c.credit > 0 && !c.conn.Writing() && !c.dead; {
+		st := c.turn()
+		if st == nil {
+			break
+		}
+		if turn >= turnBytes {
+			c.conn.Again()
+			break
+		}
+		turn += st.write()
+		if len(c.s.Set.Buf) > conn.FlushLimit && c.conn.Gathers() {
+			c.s.Set.Flush()
+		}
+	}
+	c.pumping = false
+}
+
+// write writes a frame of st, whose turn it is. It returns its size.
+func (st *stream) write() int {
+	c := st.c
+	s := c.s
+	limit := int(min(st.credit, c.credit, int64(c.frame)))
+	out := c.output()
+	at := len(*out)
+	n := 0
+	if len(st.data) > 0 {
+		n = min(len(st.data), limit)
+		*out = appendFrameHeader(*out, n, http2.FrameData, 0, st.id)
+		*out = append(*out, st.data[:n]...)
+		st.data = st.data[n:]
+	} else {
+		*out = appendFrameHeader(*out, 0, http2.FrameData, 0, st.id)
+		var err error
+		*out, n, err = st.appendFile(*out, limit)
+		if n <= 0 {
+			*out = (*out)[:at]
+			if err == nil {
+				st.load()
+			} else {
+				st.fileFailed(err)
+			}
+			return 0
+		}
+		binary.BigEndian.PutUint32((*out)[at:], uint32(n)<<8|uint32(http2.FrameData))
+		st.offset += int64(n)
+		st.count -= int64(n)
+	}
+	done := len(st.data) == 0 && st.count == 0
+	if done && st.part.Last && !st.broken {
+		(*out)[at+4] |= byte(http2.FlagDataEndStream)
+	}
+	st.x.Out.Framed += frameHeader
+	st.credit -= int64(n)
+	c.credit -= int64(n)
+	st.stamp, c.sent = s.Now(), s.Now()
+	if n >= smallPiece || done {
+		c.budget.earn(budgetFrame)
+	}
+	switch {
+	case done:
+		st.written()
+	case st.credit <= 0:
+		c.dequeue(st)
+	default:
+		c.turned(st)
+	}
+	return n
+}
+
+// written ends the part that st has written.
+func (st *stream) written() {
+	x, part := st.x, st.part
+	st.c.dequeue(st)
+	st.endPart()
+	st.partWritten(x, &part, st.broken)
+	if st.x == x {
+		x.HasRoom()
+		st.Advance()
+	}
+}
+
+// endPart forgets the part that st has.
+func (st *stream) endPart() {
+	if st.counted > 0 && st.account != "" {
+		st.c.s.Set.Unsent.Add(st.account, -st.counted, 0)
+	}
+	st.writing, st.part, st.data, st.counted, st.account, st.count, st.warm = false, exchange.Part{}, nil, 0, "", 0, 0
+}
+
+// giveUp releases the part of x that st has, which is not sent. ended reports whether x has ended with it.
+func (st *stream) giveUp(x *http.Exchange) (ended bool) {
+	if !st.writing {
+		return false
+	}
+	part := st.part
+	st.endPart()
+	ended = part.Last
+	if ended {
+		x.Carrier = nil
+	}
+	if st.loading { // the file must stay open
+		st.part = part
+		st.orphan = x
+		return ended
+	}
+	x.Release(&part)
+	return ended
+}

@@ -1,0 +1,64 @@
+package http2
+
+import (
+	"bytes"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"fapws/runtime/loglevel"
+	"fapws/runtime/protocol/http"
+	"fapws/runtime/wheel"
+)
+
+// Preface is what a client that speaks HTTP/2 sends first (RFC 9113 §3.4).
+const Preface = http2.ClientPreface
+
+// DefaultMaxStreams is how many streams of a connection may be open unless Config says otherwise.
+const DefaultMaxStreams = 128
+
+// Config says what is different for HTTP/2.
+type Config struct {
+	MaxStreams int // streams of a connection, and requests of it that are worked on
+}
+
+// Server is what connections of HTTP/2 share. It belongs to the event loop.
+type Server struct {
+	*http.Server
+	cfg Config
+
+	input  bytes.Reader // the frame that is being read
+	framer *http2.Framer
+
+	head   []byte       // memory of a request's head
+	text   []byte       // memory of a response's head
+	block  bytes.Buffer // memory of a header block
+	known  [256]knownField
+	spare  *headerBlock // memory of the header block that is arriving
+	emit   func(hpack.HeaderField)
+	target *headerBlock // of emit
+}
+
+// tick is how exact deadlines are, in nanoseconds.
+const tick = wheel.Tick
+
+// Init makes s ready. of has what it shares with connections of HTTP/1.
+func (s *Server) Init(of *http.Server) {
+	s.Server = of
+	s.cfg.MaxStreams = DefaultMaxStreams
+	s.framer = http2.NewFramer(nil, &s.input)
+	s.framer.SetReuseFrames()
+	s.framer.SetMaxReadFrameSize(maxFrame)
+	s.framer.AllowIllegalReads = true // its order of frames is that of one connection, and this one reads for all
+	s.emit = func(f hpack.HeaderField) { s.target.add(f) }
+}
+
+// Configure sets how connections behave from now on.
+func (s *Server) Configure(cfg Config) {
+	if cfg.MaxStreams == 0 {
+		cfg.MaxStreams = DefaultMaxStreams
+	}
+	s.cfg = cfg
+}
+
+func (s *Server) tracef(format string, args ...any) { s.Set.Log(loglevel.Debug, format, args...) }

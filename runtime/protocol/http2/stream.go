@@ -1,0 +1,219 @@
+package http2
+
+import (
+	"golang.org/x/net/http2"
+
+	"fapws/runtime/conn"
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+	"fapws/runtime/protocol/http"
+)
+
+// stream is a stream of a connection, from the head of its request to the end of its response. It carries one exchange, and implements
+// http.Carrier.
+type stream struct {
+	c  *Conn
+	id uint32
+	x  *http.Exchange // nil: it has ended
+
+	incoming
+	outgoing
+
+	priority priority
+	queued   bool // it has turns
+	next     *stream
+	woken    bool          // it is in Conn.woken
+	ends     http2.ErrCode // with what it is reset behind its response, if its request has not ended
+}
+
+// open opens a stream for a request.
+func (c *Conn) open(b *headerBlock) {
+	s := c.s
+	if len(c.streams) >= s.cfg.MaxStreams || c.working >= s.cfg.MaxStreams {
+		c.writeReset(b.id, http2.ErrCodeRefusedStream)
+		c.spend(costReset)
+		return
+	}
+	st := &stream{c: c, id: b.id, priority: b.priority}
+	st.credit, st.window, st.target = c.initial, initialWindow, initialWindow
+	st.missing, st.ended = -1, b.end
+	c.streams[b.id] = st
+	c.conn.Stamp = s.Now()
+	s.Host.Arrived(c.conn)
+	s.head = s.head[:0]
+	b.check()
+	if b.tooLarge {
+		st.refuse(exchange.Reply{Status: 431, Text: "headers too large", Close: true})
+		return
+	}
+	if b.fault != "" {
+		st.ends = http2.ErrCodeProtocol
+		st.refuse(exchange.Reply{Status: 400, Text: b.fault, Close: true})
+		return
+	}
+	s.head = b.appendHead(s.head)
+	r := s.Host.Request()
+	req := r.Parsed
+	if err := req.ParseHTTP2(s.head, s.Config.Limits); err != nil {
+		reply := exchange.Reply{Status: 400, Close: true}
+		if e, ok := err.(*http1.StatusError); ok {
+			reply.Status, reply.Text = e.Status, e.Text
+		}
+		st.refuse(reply)
+		return
+	}
+	switch {
+	case b.end && req.Length > 0: // RFC 9113 §8.1.1
+		st.ends = http2.ErrCodeProtocol
+		st.refuse(exchange.Reply{Status: 400, Text: "Content-Length without a body", Close: true})
+		return
+	case b.end:
+	case req.Body == http1.Sized:
+		st.missing = req.Length
+	default:
+		req.Body, req.Expect100 = http1.Chunked, b.expects // as far as the rest is concerned: the length is not known
+	}
+	r.Head = s.head
+	st.x = s.New(st)
+	st.x.Begin(r)
+	c.counts(st.x)
+	s.Host.Decide(st.x)
+}
+
+// counts has x, which is new, count as long as it has not ended.
+func (c *Conn) counts(x *http.Exchange) {
+	c.working++
+	x.Count = &c.working
+}
+
+// refuse answers a request that cannot be understood.
+func (st *stream) refuse(r exchange.Reply) {
+	s := st.c.s
+	x := s.New(st)
+	x.Version = http1.HTTP2
+	st.x, st.unwanted = x, true
+	st.c.counts(x)
+	s.Host.Malformed(x, s.head)
+	x.Sink.Reply(r)
+}
+
+// forget takes st, which has ended, out of its connection.
+func (c *Conn) forget(st *stream) {
+	c.dequeue(st)
+	delete(c.streams, st.id)
+	if c.gather == st {
+		c.gather, c.gathered = nil, c.gathered[:0]
+	}
+	if len(c.streams) == 0 {
+		c.conn.Stamp = c.s.Now()
+	}
+}
+
+// abandon ends the exchange of st without a response. Its stream was forgotten, or its connection is closed.
+func (st *stream) abandon() {
+	st.c.dequeue(st)
+	st.drop()
+	x := st.x
+	st.x = nil
+	if x == nil {
+		return
+	}
+	if ended := st.giveUp(x); !ended {
+		x.Abandon()
+	}
+}
+
+// resetStream ends st with an error.
+func (c *Conn) resetStream(st *stream, code http2.ErrCode) {
+	c.forget(st)
+	c.writeReset(st.id, code)
+	st.abandon()
+}
+
+// resetID is resetStream for a stream that may have ended.
+func (c *Conn) resetID(id uint32, code http2.ErrCode) {
+	if st := c.streams[id]; st != nil {
+		c.resetStream(st, code)
+		return
+	}
+	c.writeReset(id, code)
+	c.spend(costEmpty)
+}
+
+// writeReset tells the client that a stream has ended.
+func (c *Conn) writeReset(id uint32, code http2.ErrCode) {
+	if c.dead {
+		return
+	}
+	if len(c.reset) >= c.s.cfg.MaxStreams {
+		c.reset = c.reset[:copy(c.reset, c.reset[1:])]
+	}
+	c.reset = append(c.reset, id)
+	out := c.output()
+	*out = appendUint32(*out, http2.FrameRSTStream, id, uint32(code))
+}
+
+// wasReset reports whether the server has reset a stream lately.
+func (c *Conn) wasReset(id uint32) bool {
+	for _, at := range c.reset {
+		if at == id {
+			return true
+		}
+	}
+	return false
+}
+
+// Below, Broken and Internal implement http.Carrier.
+func (st *stream) Below() *conn.Conn { return st.c.conn }
+func (st *stream) Broken() bool      { return st.c.closed }
+func (st *stream) Internal() bool    { return false }
+
+// Submitting implements http.Carrier.
+func (st *stream) Submitting(*http.Exchange, http.Answerer) {}
+
+// Ending implements http.Carrier.
+func (st *stream) Ending(x *http.Exchange, _ *exchange.Part) (ended bool) {
+	st.GiveUpBody(x)
+	return false
+}
+
+// Suspended implements http.Carrier.
+func (st *stream) Suspended(x *http.Exchange) {
+	if !x.Waits() {
+		st.Wake(x)
+	}
+}
+
+// Wake implements http.Carrier.
+func (st *stream) Wake(*http.Exchange) {
+	if c := st.c; !st.woken {
+		st.woken = true
+		c.woken = append(c.woken, st)
+		c.conn.Again()
+	}
+}
+
+// BesideDone implements http.Carrier.
+func (st *stream) BesideDone(*http.Exchange, bool) { st.c.conn.Stamp = st.c.s.Now() }
+
+// First implements http.Carrier.
+func (st *stream) First(*http.Exchange) bool { return false }
+
+// Deferred implements http.Carrier.
+func (st *stream) Deferred(*http.Exchange) { st.ResumeDeferred() }
+
+// ResumeDeferred implements http.Carrier.
+func (st *stream) ResumeDeferred() {
+	if x := st.x; x != nil && x.IsDeferred() && !x.MustWait() {
+		x.ResumeDeferred()
+	}
+}
+
+// Replaced implements http.Carrier.
+func (st *stream) Replaced(*http.Exchange, bool) {}
+
+// Substituted implements http.Carrier.
+func (st *stream) Substituted(_, y *http.Exchange) {
+	st.x = y
+	st.c.counts(y)
+}
