@@ -84,7 +84,7 @@ type sample struct {
 	p50, p99 time.Duration // latencies
 	cpu      time.Duration // of the server for one request, without php
 	php      time.Duration // of its processes that run PHP
-	memory   int64         // bytes of its own, after the measurement
+	memory   int64         // private bytes, after the measurement
 	requests int
 	errors   int
 	alone    float64       // slow: requests a second just before, without slow handlers

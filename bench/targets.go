@@ -21,7 +21,7 @@ type target struct {
 // notJudged is the limit of a mode that a target does not apply to.
 const notJudged = -1
 
-// peers are who frameworks run on today, uvicorn those of ASGI.
+// peers are the usual servers for frameworks; uvicorn is the one for ASGI.
 var (
 	peers   = []string{"gunicorn", "uwsgi", "waitress"}
 	uvicorn = []string{"uvicorn"}

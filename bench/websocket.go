@@ -18,7 +18,7 @@ import (
 
 // A loader of WebSockets (RFC 6455) on one thread: it sends a message on each
 // connection, and the next one when that has come back as it was. No extension is
-// offered: nobody compresses.
+// offered, so no server compresses.
 
 // messageSize is how many bytes a message has.
 const messageSize = 64

@@ -30,7 +30,7 @@ type workload struct {
 	sitters     int      // clients that keep asking for /slow meanwhile
 	sameCPU     bool     // server and loader share one CPU, for latencies
 	workers     int      // processes of the server, which then has both CPUs
-	servers     []string // who takes part; nil: all that can answer path
+	servers     []string // servers to compare; nil: all that can answer path
 	folder      bool     // a folder is served, without an application
 	php         bool     // PHP answers, by FastCGI
 	asgi        bool     // app is one for ASGI servers

@@ -89,7 +89,7 @@ type ExitError struct {
 }
 
 // Error implements error.
-func (e *ExitError) Error() string { return fmt.Sprintf("the script ended with status %d", e.Code) }
+func (e *ExitError) Error() string { return fmt.Sprintf("the script exited with status %d", e.Code) }
 
 // App has the loaded applications.
 type App struct {

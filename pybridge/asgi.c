@@ -92,7 +92,7 @@ PyObject *fapws_asgi_call(fapws_exchange *x, PyObject *scope) {
   if (!coroutine) return NULL;
   PyObject *inner = fapws_await(coroutine);
   if (!inner && PyErr_ExceptionMatches(PyExc_TypeError))
-    PyErr_Format(PyExc_TypeError, "the application %U returned %.200R; an ASGI application is async def",
+    PyErr_Format(PyExc_TypeError, "the application %U returned %.200R; an ASGI application must be async def",
                  x->mount->name, coroutine);
   Py_DECREF(coroutine);
   return inner;

@@ -164,8 +164,8 @@ func TestASGIFailures(t *testing.T) {
 		{"/nothing", "GET /nothing HTTP/1.1 from 192.0.2.1: the application returned without a response\n", "Internal", 500, false},
 		{"/head_only", "returned after 'http.response.start', without 'http.response.body'\n", "Internal", 500, false},
 		{"/half", "returned before the end of its response ('more_body' was true)\n", "half", 200, true},
-		{"/short", "body has 3 bytes, its Content-Length is 10\n", "abc", 200, true},
-		{"/long", "body is longer than its Content-Length 3; the rest is cut\n", "abc", 200, false},
+		{"/short", "body has 3 bytes, but its Content-Length is 10\n", "abc", 200, true},
+		{"/long", "body exceeds its Content-Length of 3; truncated\n", "abc", 200, false},
 		{"/no_file", "FileNotFoundError: [Errno 2] No such file or directory: ", "Internal", 500, false},
 		{"/cancelled", "CancelledError", "Internal", 500, false},
 	} {
@@ -332,7 +332,7 @@ func TestAsyncHandlers(t *testing.T) {
 		}
 		same(t, strings.Join(events(t, 1), " "), "bad closed")
 	})
-	for _, want := range []string{"ValueError: boom in a handler\n", "handler asgi.bad_result returned 7; it must return", "a response is made of str or bytes, not of int: 7"} {
+	for _, want := range []string{"ValueError: boom in a handler\n", "handler asgi.bad_result returned 7; it must return", "a response must consist of str or bytes, not int: 7"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("said %s, not %s", said, want)
 		}
@@ -400,7 +400,7 @@ func TestAsyncThreadShown(t *testing.T) {
 	same(t, r.body.String(), "released")
 }
 
-// TestAsyncThreadStuck: the asyncio thread is kept by what belongs to no request in flight.
+// TestAsyncThreadStuck: the asyncio thread is blocked by code that belongs to no active request.
 func TestAsyncThreadStuck(t *testing.T) {
 	stuck := impatient(t, generous)
 	g := newGate(t)

@@ -292,8 +292,8 @@ static int close_it(fapws_exchange *x, PyObject *message) {
   if (number == 1005) number = 1000; /* frameworks pass on the code that they received */
   if (overflow || !fapws_sendable(number)) {
     PyErr_Format(PyExc_ValueError,
-                 "send(): 'code' of 'websocket.close' may not be %R; there are 1000 to 1014, but 1004, 1005 and 1006, "
-                 "and 3000 to 4999",
+                 "send(): 'code' of 'websocket.close' cannot be %R; use 1000 to 1003, 1007 to 1014 "
+                 "or 3000 to 4999",
                  code);
     return -1;
   }
@@ -321,7 +321,7 @@ static PyObject *out_of_order(fapws_exchange *x, PyObject *type) {
       x->state == FAPWS_WAITS
           ? "'websocket.accept', 'websocket.close' or 'websocket.http.response.start' must come first"
       : x->state == FAPWS_ACCEPTED ? "the websocket is accepted"
-      : x->state == FAPWS_COMPLETE ? "the websocket is closed"
+      : x->state == FAPWS_COMPLETE ? "the WebSocket is closed"
                                    : "'websocket.http.response.body' must follow";
   return PyErr_Format(PyExc_RuntimeError, "send(): unexpected %R: %s", type, expected);
 }

@@ -222,7 +222,7 @@ static void ask_to_stop(void) {
   if (!ms) return;
   A.stopping = 1;
   PyObject *done = fapws_call("fapws._async", "stop", "(d)", (ms - 1) / 1000.0);
-  if (!done) fapws_report("the end of the asyncio thread", NULL);
+  if (!done) fapws_report("stopping the asyncio thread", NULL);
   Py_XDECREF(done);
 }
 
@@ -304,7 +304,7 @@ static PyMethodDef methods[] = {
      "reader of."},
     {"end", end, METH_NOARGS, "end(): the asyncio thread ends."},
     {"tasks", tasks, METH_NOARGS, "tasks() -> list: the tasks of requests that have not ended."},
-    {"turn", turn, METH_NOARGS, "turn(): does what the server has for the asyncio thread."},
+    {"turn", turn, METH_NOARGS, "turn(): runs the work that the server has for the asyncio thread."},
     {NULL, NULL, 0, NULL}};
 
 static void bind_states(void) {

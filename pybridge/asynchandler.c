@@ -35,7 +35,7 @@ static PyObject *answer(fapws_exchange *x, PyObject *result) {
     if (!iterator) return NULL;
     methods = Py_TYPE(iterator)->tp_as_async;
     if (!methods || !methods->am_anext) {
-      PyErr_Format(PyExc_TypeError, "%.100s.__aiter__() gave a %.100s, which has no __anext__",
+      PyErr_Format(PyExc_TypeError, "%.100s.__aiter__() returned a %.100s, which has no __anext__",
                    Py_TYPE(result)->tp_name, Py_TYPE(iterator)->tp_name);
       Py_DECREF(iterator);
       return NULL;

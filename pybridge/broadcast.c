@@ -25,12 +25,12 @@ static int read_group(PyObject *group, int optional, fapws_bytes *out) {
   out->len = 0;
   if (optional && group == Py_None) return 0;
   if (!PyUnicode_Check(group)) {
-    PyErr_Format(PyExc_TypeError, "a group is a str, not %.100s", Py_TYPE(group)->tp_name);
+    PyErr_Format(PyExc_TypeError, "a group must be a str, not %.100s", Py_TYPE(group)->tp_name);
     return -1;
   }
   Py_ssize_t n = PyUnicode_GetLength(group);
   if (n < 1 || n > LONGEST_GROUP) {
-    PyErr_Format(PyExc_ValueError, "a group has 1 to %d characters, not %zd", LONGEST_GROUP, n);
+    PyErr_Format(PyExc_ValueError, "a group must have 1 to %d characters, not %zd", LONGEST_GROUP, n);
     return -1;
   }
   if (!(out->text = PyUnicode_AsUTF8AndSize(group, &n))) return -1;
@@ -45,7 +45,7 @@ static int most_bytes(void) { return P.max_event > 0 ? P.max_event : FAPWS_LARGE
 PyObject *fapws_broadcast_to(const char *place, const fapws_message *message, const fapws_bytes *group, int most) {
   if (fapws_check_parent() < 0) return NULL;
   if (message->len > most)
-    return PyErr_Format(PyExc_ValueError, "broadcast: the message has %zd bytes, --channel-max-event allows %d",
+    return PyErr_Format(PyExc_ValueError, "broadcast: the message has %zd bytes; --channel-max-event allows %d",
                         message->len, most);
   char op = (char)message->op;
   fapws_bytes texts[] = {{place, (uint32_t)strlen(place)}, *group, {&op, 1}, {message->data, (uint32_t)message->len}};
@@ -130,7 +130,7 @@ static PyObject *join(fapws_ws_object *ws, PyObject *key, const fapws_bytes *nam
   if (in < 0) return NULL;
   if (in) Py_RETURN_NONE;
   if (PySet_GET_SIZE(ws->groups) >= MOST_GROUPS)
-    return PyErr_Format(PyExc_ValueError, "join: a websocket can be in %d groups", MOST_GROUPS);
+    return PyErr_Format(PyExc_ValueError, "join: a WebSocket can be in up to %d groups", MOST_GROUPS);
   if (PySet_Add(ws->groups, key) < 0) return NULL;
   return tell_group(fapws_socket_number(ws->rec), FAPWS_JOIN, name);
 }

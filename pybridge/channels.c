@@ -16,7 +16,7 @@ static int text_of(PyObject *o, fapws_bytes *out) {
   Py_ssize_t n;
   out->text = PyUnicode_AsUTF8AndSize(o, &n);
   if (!out->text) return -1;
-  if (n > INT32_MAX / 2) return PyErr_SetString(PyExc_ValueError, "a text is too long"), -1;
+  if (n > INT32_MAX / 2) return PyErr_SetString(PyExc_ValueError, "text too long"), -1;
   out->len = (uint32_t)n;
   return 0;
 }
@@ -75,7 +75,7 @@ PyObject *fapws_channel_publish(PyObject *module, PyObject *args) {
   if (!PyArg_ParseTuple(args, "UUUU:channel_publish", &name, &id, &type, &data)) return NULL;
   if (fapws_forked)
     return PyErr_Format(PyExc_RuntimeError,
-                        "publish: a child of the server cannot publish; let it tell its parent what there is to say");
+                        "publish: a child process of the server cannot publish; send the event to its parent instead");
   fapws_bytes texts[4];
   if (text_of(name, &texts[0]) < 0 || text_of(id, &texts[1]) < 0 || text_of(type, &texts[2]) < 0 ||
       text_of(data, &texts[3]) < 0)
@@ -83,8 +83,7 @@ PyObject *fapws_channel_publish(PyObject *module, PyObject *args) {
   int most = P.max_event > 0 ? P.max_event : FAPWS_LARGEST_EVENT;
   int64_t size = sent_size(&texts[1], &texts[2], &texts[3]);
   if (size > most)
-    return PyErr_Format(PyExc_ValueError,
-                        "publish: the event has %lld bytes as it is sent, --channel-max-event allows %d",
+    return PyErr_Format(PyExc_ValueError, "publish: the event takes %lld bytes as sent; --channel-max-event allows %d",
                         (long long)size, most);
   int64_t cost = (int64_t)texts[0].len + texts[1].len + texts[2].len + texts[3].len + FAPWS_EVENT_COST;
   return fapws_publish_event(FAPWS_EVENT, texts, 4, cost);
@@ -126,7 +125,7 @@ PyTypeObject fapws_ChannelAnswer_Type = {
     .tp_repr = channel_repr,
     .tp_call = channel_call,
     .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_doc = "An answer that makes the client a subscriber of channels: what fapws.channel returns.",
+    .tp_doc = "A response that makes the client a subscriber of channels; fapws.channel returns it.",
 };
 
 int fapws_channel_head(fapws_start_object *s, PyObject *answer) {
@@ -227,7 +226,8 @@ int64_t fapws_subscriber_count(const char *name, size_t len) {
 PyObject *fapws_channel_subscribers(PyObject *module, PyObject *arg) {
   fapws_bytes name;
   if (text_of(arg, &name) < 0) return NULL;
-  if (fapws_forked) return PyErr_Format(PyExc_RuntimeError, "subscribers: a child of the server does not know them");
+  if (fapws_forked)
+    return PyErr_Format(PyExc_RuntimeError, "subscribers: not available in a child process of the server");
   return PyLong_FromLongLong(fapws_subscriber_count(name.text, name.len));
 }
 
@@ -253,6 +253,7 @@ static PyObject *noticed(PyObject *self, PyObject *args) {
 }
 
 PyObject *fapws_presence_handler(void) {
-  static PyMethodDef method = {"noticed", noticed, METH_VARARGS, "Runs what on_join and on_leave have registered."};
+  static PyMethodDef method = {"noticed", noticed, METH_VARARGS,
+                               "Runs the functions that on_join and on_leave registered."};
   return PyCFunction_New(&method, NULL);
 }

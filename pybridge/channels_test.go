@@ -81,7 +81,7 @@ func TestListens(t *testing.T) {
 	}
 }
 
-// TestSays: what is said comes in order, and before the answer of who has said it.
+// TestSays: messages arrive in order, and before the response of the handler that sent them.
 func TestSays(t *testing.T) {
 	said.mu.Lock()
 	said.all = nil

@@ -70,7 +70,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, left, "threads did not end")
 			code = 1
 		}
-		loop.near.SetReadDeadline(time.Unix(1, 0)) // wake-ups that come now are nobody's
+		loop.near.SetReadDeadline(time.Unix(1, 0)) // wake-ups that come now are ignored
 		<-loop.deaf
 		close(loop.calls)
 		result <- code

@@ -67,7 +67,7 @@ static PyObject *wrapper_close(PyObject *self, PyObject *none) {
   return done;
 }
 
-static PyMethodDef wrapper_methods[] = {{"close", wrapper_close, METH_NOARGS, "close(): closes what is wrapped."},
+static PyMethodDef wrapper_methods[] = {{"close", wrapper_close, METH_NOARGS, "close(): closes the wrapped file."},
                                         {NULL, NULL, 0, NULL}};
 
 static PyMemberDef wrapper_members[] = {

@@ -148,7 +148,7 @@ int fapws_fork_init(void) {
 
 int fapws_check_parent(void) {
   if (LIKELY(!fapws_forked)) return 0;
-  PyErr_SetString(PyExc_RuntimeError, "a process made by os.fork() cannot use the websockets of the server");
+  PyErr_SetString(PyExc_RuntimeError, "WebSockets are not available in a child process of the server");
   return -1;
 }
 

@@ -201,7 +201,7 @@ static fapws_record *receive_request(void) {
     rec->log = path ? (uint32_t)fapws_errorlog_add(path, 0, INT64_MAX) : 0;
     free(path);
     fapws_errorlog_direct();
-    if (fapws_errorlog_init() < 0) fapws_report("making wsgi.errors of hosts, which is stderr", NULL);
+    if (fapws_errorlog_init() < 0) fapws_report("creating wsgi.errors of hosts; using stderr", NULL);
   }
   return rec;
 }

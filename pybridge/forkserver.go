@@ -38,7 +38,7 @@ func (c *Contents) Forkable() error {
 	for i := range c.Apps {
 		for _, m := range c.Apps[i].Table {
 			if m.Static == nil && m.CGI == "" && !kinds[m.Kind].forks {
-				return fmt.Errorf("--fork serves synchronous handlers only, and %s is %s: leave --fork out, or use --workers", m.Name, kinds[m.Kind].article)
+				return fmt.Errorf("--fork serves synchronous handlers only, but %s is %s: remove --fork, or use --workers", m.Name, kinds[m.Kind].article)
 			}
 		}
 	}

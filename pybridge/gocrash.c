@@ -52,13 +52,13 @@ static void on_crash(int sig, siginfo_t *info, void *context) {
   for (int i = 0; i < npolls; i++)
     if (fstat(polls[i].fd, &now) != 0 || now.st_ino != polls[i].inode) {
       write_number(number, (unsigned)polls[i].fd);
-      fapws_crash_exit("the application has closed descriptor ", number,
-                       " by a system call of its own, which belongs to the server; close only descriptors that the "
+      fapws_crash_exit("the application closed descriptor ", number,
+                       ", which belongs to the server; close only descriptors that the "
                        "application has opened");
     }
   if (!has_memory())
     fapws_crash_exit("out of memory: ", "",
-                     "a limit (ulimit -v or -d) leaves less than 64 MiB; raise it, or bound the memory with a cgroup "
+                     "a limit (ulimit -v or -d) leaves less than 64 MiB; raise it, or limit the memory with a cgroup "
                      "instead (MemoryMax of systemd)");
   char rest[4096];
   fcntl(ends[1], F_SETFL, O_NONBLOCK);

@@ -137,7 +137,7 @@ static PyMethodDef input_methods[] = {
     {"read", (PyCFunction)(void (*)(void))input_read, METH_FASTCALL,
      "read([size]) -> bytes: at most size bytes of the body, all that is left without size; b'' at its end."},
     {"readline", (PyCFunction)(void (*)(void))input_readline, METH_FASTCALL,
-     "readline([size]) -> bytes: up to and with the next newline, at most size bytes; b'' at the end."},
+     "readline([size]) -> bytes: up to and including the next newline, at most size bytes; b'' at the end."},
     {"readlines", (PyCFunction)(void (*)(void))input_readlines, METH_FASTCALL,
      "readlines([hint]) -> list of bytes: the lines that are left, about hint bytes if it is positive."},
     {"getvalue", input_getvalue, METH_NOARGS,

@@ -63,7 +63,7 @@ void fapws_ipc_deliver(void) {
   pthread_mutex_unlock(&mu);
   if (!all) return;
   PyObject *list = as_list(all), *done = list ? fapws_call("fapws._ipc", "_arrived", "(O)", list) : NULL;
-  if (!done) fapws_report("taking messages of other processes", NULL);
+  if (!done) fapws_report("receiving messages of other processes", NULL);
   Py_XDECREF(done);
   Py_XDECREF(list);
 }

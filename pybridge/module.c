@@ -52,46 +52,46 @@ PyTypeObject fapws_StaticAnswer_Type = {
     .tp_basicsize = sizeof(fapws_static_object),
     .tp_dealloc = static_dealloc,
     .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_doc = "An answer that the server takes from a document root by itself.",
+    .tp_doc = "A response that the server itself sends from a document root.",
 };
 
 static PyMethodDef functions[] = {
     {"static_answer", static_answer, METH_VARARGS,
-     "static_answer(options, environ, program=False) -> object to return: the file, or program, that PATH_INFO names "
-     "below the root in options (JSON)."},
+     "static_answer(options, environ, program=False) -> object to return: the file or program that PATH_INFO names "
+     "under the root in options (JSON)."},
     {"cache_purge", fapws_cache_purge, METH_O,
-     "cache_purge(pattern): throws pages out of the cache; a pattern is JSON, see fapws.cache.purge."},
+     "cache_purge(pattern): removes pages from the cache; a pattern is JSON, see fapws.cache.purge."},
     {"channel_publish", fapws_channel_publish, METH_VARARGS,
-     "channel_publish(name, id, type, data) -> True: taken; False: too many events wait; None: and will as long as "
-     "this thread does."},
+     "channel_publish(name, id, type, data) -> True: queued; False: the queue is full, retry; None: the queue is full, "
+     "and only this thread can drain it."},
     {"channel_answer", fapws_channel_answer, METH_VARARGS,
      "channel_answer(names, start, headers) -> object to return."},
     {"channel_subscribers", fapws_channel_subscribers, METH_O,
-     "channel_subscribers(name) -> how many clients listen, in all processes."},
+     "channel_subscribers(name) -> number of subscribers in all processes."},
     {"channel_watch", fapws_channel_watch, METH_NOARGS,
-     "channel_watch(): from now on fapws._channels is told of new and of lost subscribers."},
+     "channel_watch(): reports new and lost subscribers to fapws._channels from now on."},
     {"broadcast", fapws_ws_broadcast, METH_VARARGS, "broadcast(websockets, message) -> int: see fapws.broadcast."},
     {"broadcast_all", fapws_ws_broadcast_all, METH_VARARGS,
-     "broadcast_all(websocket, message, group) -> True: taken; False: too much waits; None: and will as long as this "
-     "thread does."},
+     "broadcast_all(websocket, message, group) -> as channel_publish."},
     {"websocket_count", fapws_ws_count, METH_VARARGS,
-     "websocket_count(websocket, group) -> how many there are, in all processes."},
+     "websocket_count(websocket, group) -> number of connections in all processes."},
     {"group_join", fapws_group_join, METH_VARARGS,
-     "group_join(socket, group): socket is what the scope of a WebSocket says."},
-    {"group_leave", fapws_group_leave, METH_VARARGS, "group_leave(socket, group): likewise."},
+     "group_join(socket, group): socket is the number in the scope of a WebSocket."},
+    {"group_leave", fapws_group_leave, METH_VARARGS, "group_leave(socket, group): the same number."},
     {"group_send", fapws_group_send, METH_VARARGS, "group_send(group, message) -> as broadcast_all."},
     {"group_count", fapws_group_count, METH_VARARGS,
-     "group_count(group) -> how many ASGI WebSockets are in it, in all processes."},
+     "group_count(group) -> number of ASGI WebSockets in the group, in all processes."},
     {"ipc_post", fapws_ipc_post, METH_VARARGS,
-     "ipc_post(topic, data) -> as broadcast_all: a message to fapws._ipc in all processes."},
-    {"ipc_watch", fapws_ipc_watch, METH_NOARGS, "ipc_watch(): from now on fapws._ipc gets messages."},
+     "ipc_post(topic, data) -> as broadcast_all: sends a message to fapws._ipc in all processes."},
+    {"ipc_watch", fapws_ipc_watch, METH_NOARGS, "ipc_watch(): delivers messages to fapws._ipc from now on."},
     {"error_lines", fapws_errorlog_method, METH_VARARGS,
      "error_lines(number, text): writes text to the error log of a host."},
-    {"signals_on_stack", fapws_signals_on_stack, METH_NOARGS, "signals_on_stack(): after a library has taken signals."},
+    {"signals_on_stack", fapws_signals_on_stack, METH_NOARGS,
+     "signals_on_stack(): must be called after a library has set signal handlers."},
     {NULL, NULL, 0, NULL}};
 
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_fapws",
-                                        .m_doc = "The part of fapws that lives in the executable.", .m_size = -1,
+                                        .m_doc = "The part of fapws that is in the executable.", .m_size = -1,
                                         .m_methods = functions};
 
 PyObject *fapws_module_init(void) {

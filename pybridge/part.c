@@ -91,7 +91,7 @@ fapws_part *fapws_body_part(fapws_record *rec, PyObject *owner, const char *data
 static inline int64_t fit_body(fapws_record *rec, int64_t n) {
   if (rec->bodyless || rec->whole) return 0;
   if (UNLIKELY(rec->declared >= 0 && rec->sent + n > rec->declared)) {
-    fapws_log(rec, "body is longer than its Content-Length %lld; the rest is cut", (long long)rec->declared);
+    fapws_log(rec, "body exceeds its Content-Length of %lld; truncated", (long long)rec->declared);
     n = rec->declared - rec->sent;
     rec->whole = 1;
   }
@@ -130,7 +130,7 @@ void fapws_chain_abandon(fapws_chain *c) {
 
 int fapws_body_is_short(fapws_record *rec) {
   if (LIKELY(rec->bodyless || rec->declared <= rec->sent)) return 0;
-  fapws_log(rec, "body has %lld bytes, its Content-Length is %lld", (long long)rec->sent, (long long)rec->declared);
+  fapws_log(rec, "body has %lld bytes, but its Content-Length is %lld", (long long)rec->sent, (long long)rec->declared);
   return 1;
 }
 

@@ -42,7 +42,7 @@ type Mount struct {
 // GIL held.
 func readPaths(table *python3.PyObject, where, name string) ([]Mount, error) {
 	if table == nil {
-		return nil, fmt.Errorf("%s has no PATHS; it is a list of (uri, callable) tuples: PATHS = [('/hello', hello)]", where)
+		return nil, fmt.Errorf("%s has no PATHS; PATHS must be a list of (uri, callable) tuples: PATHS = [('/hello', hello)]", where)
 	}
 	if !isTable(table) {
 		return nil, fmt.Errorf("%s: %s is %s; it must be a list of (uri, callable) tuples", where, name, aType(table))
@@ -81,7 +81,7 @@ func readEntry(entry *python3.PyObject) (m Mount, err error) {
 		return m, fmt.Errorf("the uri must begin with a slash")
 	}
 	if !http1.IsCanonicalPrefix(m.Prefix) {
-		return m, fmt.Errorf("the uri never matches: it is compared with paths without empty and dot segments")
+		return m, fmt.Errorf("the uri never matches, because paths are normalized first: it has empty or dot segments")
 	}
 	return mountOf(m.Prefix, callable, "auto")
 }

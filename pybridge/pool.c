@@ -104,7 +104,7 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
   P.threads[0] = &main_thread;
   P.nthreads = 1;
   if (fapws_environ_init(o) < 0) return NULL;
-  if (fapws_errorlog_init() < 0) fapws_report("making wsgi.errors of hosts, which is stderr", NULL);
+  if (fapws_errorlog_init() < 0) fapws_report("creating wsgi.errors of hosts; using stderr", NULL);
   return P.mode->prepare() < 0 || fapws_asyncio.prepare() < 0 ? NULL : &P.shared;
 }
 

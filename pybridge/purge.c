@@ -10,7 +10,7 @@ PyObject *fapws_cache_purge(PyObject *module, PyObject *arg) {
   Py_ssize_t n;
   const char *text = PyUnicode_AsUTF8AndSize(arg, &n);
   if (!text) return NULL;
-  if (fapws_forked) return PyErr_Format(PyExc_RuntimeError, "a child of the server cannot purge its cache");
+  if (fapws_forked) return PyErr_Format(PyExc_RuntimeError, "purge: not available in a child process of the server");
   uint32_t waiting =
       __atomic_load_n(&P.shared.purges, __ATOMIC_RELAXED); /* written under the GIL, reset by the event loop */
   if (waiting > MOST) Py_RETURN_NONE;                      /* the whole cache will be purged */

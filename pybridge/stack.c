@@ -198,9 +198,7 @@ uintptr_t fapws_inline_record(unsigned long *jobs) {
 static PyObject *disconnected(PyObject *self, PyObject *none) {
   fapws_record *rec = fapws_this_thread ? fapws_this_thread->current : NULL;
   if (!rec) {
-    PyErr_SetString(
-        PyExc_RuntimeError,
-        "fapws.disconnected() tells of the request that the calling thread runs, and this thread runs none");
+    PyErr_SetString(PyExc_RuntimeError, "fapws.disconnected() must be called on the thread that runs a request");
     return NULL;
   }
   return PyBool_FromLong((long)__atomic_load_n(&rec->cancelled, __ATOMIC_RELAXED));
@@ -208,4 +206,4 @@ static PyObject *disconnected(PyObject *self, PyObject *none) {
 
 PyMethodDef fapws_disconnected_method = {
     "disconnected", disconnected, METH_NOARGS,
-    "disconnected() -> bool: whether the client of the request that the calling thread runs has gone."};
+    "disconnected() -> bool: whether the client of the calling thread's request has disconnected."};

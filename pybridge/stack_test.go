@@ -40,7 +40,7 @@ func stack(t *testing.T) string {
 	return b.String()
 }
 
-// shows waits until the requests in flight look like pattern.
+// shows waits until the active requests look like pattern.
 func shows(t *testing.T, pattern string) {
 	t.Helper()
 	want := regexp.MustCompile(pattern)
@@ -142,7 +142,7 @@ func (d *driver) release(r *response) {
 
 func TestDisconnectedElsewhere(t *testing.T) {
 	got := loop.get(t, "/disconnected_elsewhere").body.String()
-	if !strings.Contains(got, "this thread runs none") {
+	if !strings.Contains(got, "on the thread that runs a request") {
 		t.Errorf("got %q", got)
 	}
 }

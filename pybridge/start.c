@@ -36,7 +36,7 @@ static int set_status(fapws_start_object *s, PyObject *status) {
   int digits = n >= 3 && text[0] >= '2' && text[0] <= '9' && text[1] >= '0' && text[1] <= '9' && text[2] >= '0' &&
                text[2] <= '9';
   if (UNLIKELY(!digits || (n > 3 && text[3] != ' ') || !fapws_clean_value(text, n))) {
-    PyErr_Format(PyExc_ValueError, "status %.200R is not like '200 OK'", status);
+    PyErr_Format(PyExc_ValueError, "status %.200R must have the form '200 OK'", status);
     return -1;
   }
   s->status = (text[0] - '0') * 100 + (text[1] - '0') * 10 + (text[2] - '0');
@@ -62,7 +62,7 @@ static PyObject *start_write(PyObject *self, PyObject *data) {
 
 static PyMethodDef write_method = {
     "write", start_write, METH_O,
-    "write(data): sends bytes (or str, as UTF-8) at once, before what the handler returns."};
+    "write(data): sends bytes (or str, as UTF-8) immediately, before the handler's return value."};
 
 /* Raises the exception of exc_info, which should be a result of sys.exc_info(). Always -1. */
 static int raise_exc_info(PyObject *exc_info) {
@@ -96,7 +96,8 @@ static int apply_exc_info(fapws_start_object *s, PyObject *exc_info) {
     return -1;
   }
   if (UNLIKELY(s->sent)) {
-    PyErr_SetString(PyExc_AssertionError, "start_response() must be called before the first byte of the body is given");
+    PyErr_SetString(PyExc_AssertionError,
+                    "start_response() must be called before the first byte of the body is returned");
     return -1;
   }
   return 0;
@@ -203,7 +204,7 @@ static PyMethodDef start_methods[] = {
      "Adds a Set-Cookie field that deletes the cookie in the browser."},
     {"write", start_write, METH_O,
      "write($self, data, /)\n--\n\n"
-     "Sends bytes at once (PEP 3333). Calling start_response returns this method."},
+     "Sends bytes immediately (PEP 3333). Calling start_response returns this method."},
     {NULL, NULL, 0, NULL}};
 
 static PyObject *get_status_code(PyObject *self, void *closure) {
@@ -310,7 +311,7 @@ PyObject *fapws_start_for(fapws_thread *t, fapws_record *rec, PyObject *cls) {
   } else {
     self = PyObject_CallNoArgs(cls);
     if (self && !PyObject_TypeCheck(self, &fapws_Start_Type)) {
-      PyErr_Format(PyExc_TypeError, "Start_response() gave a %.100s", Py_TYPE(self)->tp_name);
+      PyErr_Format(PyExc_TypeError, "Start_response() returned a %.100s", Py_TYPE(self)->tp_name);
       Py_CLEAR(self);
     }
   }

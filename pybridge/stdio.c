@@ -48,7 +48,7 @@ static void write_or_count(int fd, const char *text, size_t n) {
   char told[96];
   int64_t before = __atomic_exchange_n(&lost[fd], 0, __ATOMIC_SEQ_CST);
   if (UNLIKELY(before)) {
-    int k = snprintf(told, sizeof told, "fapws: %lld lines before this one could not be written\n", (long long)before);
+    int k = snprintf(told, sizeof told, "fapws: lost %lld lines before this one\n", (long long)before);
     if (!put(fd, told, (size_t)k)) {
       __atomic_add_fetch(&lost[fd], before + count_lines(text, n), __ATOMIC_SEQ_CST);
       return;

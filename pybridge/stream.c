@@ -28,7 +28,7 @@ PyObject *fapws_chunk(PyObject *item, const char **data, Py_ssize_t *len, int *i
     *len = PyBytes_GET_SIZE(copy);
     return copy;
   }
-  return PyErr_Format(PyExc_TypeError, "a response is made of str or bytes, not of %.100s: %.200R",
+  return PyErr_Format(PyExc_TypeError, "a response must consist of str or bytes, not %.100s: %.200R",
                       Py_TYPE(item)->tp_name, item);
 }
 
@@ -134,7 +134,7 @@ void fapws_stream_end(fapws_thread *t, fapws_record *rec, int failed) {
   fapws_part *p = rec->started ? fapws_part_new(rec, 0) : &rec->part0;
   if (!p) {
     PyErr_Clear();
-    Py_FatalError("fapws: out of memory at the end of a response");
+    Py_FatalError("fapws: out of memory while ending a response");
   }
   if (p == &rec->part0 && !empty) fapws_part_reset(p, rec);
   p->last = 1;

@@ -117,7 +117,7 @@ func TestOverdueInC(t *testing.T) {
 	}
 }
 
-// Who keeps the GIL cannot be told anything, but others can.
+// A handler that keeps the GIL cannot be interrupted, but others can.
 func TestStuckWithGIL(t *testing.T) {
 	stuck := impatient(t, 10*time.Millisecond)
 	g := newGate(t)

@@ -69,7 +69,7 @@ static PyObject *new_future(void) {
 /* Like a coroutine, a waiter raises in the second task that awaits it, and the first one continues to wait. Different
  * waiters are served in the order in which they began to wait. */
 static PyObject *already_awaited(void) {
-  return PyErr_Format(PyExc_RuntimeError, "coroutine is being awaited already");
+  return PyErr_Format(PyExc_RuntimeError, "coroutine is already being awaited");
 }
 
 /* Whether its future is not done: then another task calls. -1 with an exception. */

@@ -180,7 +180,7 @@ static void end(fapws_thread *t, fapws_ws_object *ws, int code, PyObject *reason
   fapws_ws_detach(ws);
   Py_DECREF(ws);
   fapws_part *p = fapws_part_new(rec, 0);
-  if (!p) Py_FatalError("fapws: out of memory at the end of a WebSocket");
+  if (!p) Py_FatalError("fapws: out of memory while closing a WebSocket");
   p->last = 1;
   p->failed = (uint8_t)failed;
   fapws_drop(t, rec);

@@ -222,7 +222,7 @@ func TestWebSocketEndsHere(t *testing.T) {
 	texts(r, "close", "not heard")
 	<-r.done
 	expect(t, strings.Join(r.talk.messages, ";"), "close 4002 as you wish")
-	expect(t, noted(t), "open ; send: BrokenPipeError the websocket is closed; close 4002 as you wish")
+	expect(t, noted(t), "open ; send: BrokenPipeError the WebSocket is closed; close 4002 as you wish")
 
 	r = openSocket(t, "/talk")
 	said := captured(t, func() {

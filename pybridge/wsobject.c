@@ -19,7 +19,7 @@ fapws_ws_object *fapws_ws_new(fapws_record *rec) {
 PyObject *fapws_ws_environ(fapws_ws_object *ws) {
   fapws_record *rec = ws->rec;
   if (!ws->environ && !rec)
-    return PyErr_Format(PyExc_RuntimeError, "environ is not there any more: the websocket has ended");
+    return PyErr_Format(PyExc_RuntimeError, "environ is no longer available: the WebSocket is closed");
   if (!ws->environ) ws->environ = Py_XNewRef(rec->environ);
   if (!ws->environ) ws->environ = fapws_environ(rec, P.mounts[rec->mount].environ, NULL);
   return Py_XNewRef(ws->environ);
@@ -37,7 +37,7 @@ int fapws_read_message(PyObject *o, fapws_message *m) {
     m->data = PyBytes_AS_STRING(o);
     m->len = PyBytes_GET_SIZE(o);
   } else {
-    PyErr_Format(PyExc_TypeError, "a message is str or bytes, not %.100s", Py_TYPE(o)->tp_name);
+    PyErr_Format(PyExc_TypeError, "a message must be str or bytes, not %.100s", Py_TYPE(o)->tp_name);
     return -1;
   }
   if (!m->owner) {
@@ -74,8 +74,8 @@ static int is_closed(const fapws_ws_object *ws) {
 static int check_open(fapws_ws_object *ws) {
   if (fapws_check_parent() < 0) return -1;
   if (LIKELY(!is_closed(ws))) return 0;
-  PyErr_SetString(PyExc_BrokenPipeError, ws->refusal                 ? "the websocket was refused"
-                                         : ws->state > FAPWS_WS_OPEN ? "the websocket is closed"
+  PyErr_SetString(PyExc_BrokenPipeError, ws->refusal                 ? "the WebSocket was refused"
+                                         : ws->state > FAPWS_WS_OPEN ? "the WebSocket is closed"
                                                                      : "the client has disconnected");
   return -1;
 }
@@ -92,7 +92,7 @@ static int wait_for_client(fapws_ws_object *ws, double seconds) {
     if (check_open(ws) < 0) return -1;
   }
   if (room) return 0;
-  PyErr_SetString(PyExc_TimeoutError, "the client of the websocket does not take what is sent to it");
+  PyErr_SetString(PyExc_TimeoutError, "send: timed out because the client does not read");
   return -1;
 }
 
@@ -102,7 +102,7 @@ static PyObject *ws_send(PyObject *self, PyObject *const *args, Py_ssize_t n, Py
   Py_ssize_t named = names ? PyTuple_GET_SIZE(names) : 0;
   int known = !named || (named == 1 && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "timeout") == 0);
   if (n < 1 || n + named > 2 || !known)
-    return PyErr_Format(PyExc_TypeError, "send(message, timeout=None) takes a message, and seconds");
+    return PyErr_Format(PyExc_TypeError, "send(message, timeout=None) takes a message and a number of seconds");
   if (n + named == 2 && args[1] != Py_None) {
     seconds = PyFloat_AsDouble(args[1]);
     if (PyErr_Occurred()) return NULL;
@@ -148,7 +148,7 @@ PyObject *fapws_ws_broadcast(PyObject *module, PyObject *args) {
   for (Py_ssize_t i = 0; !bad && i < PyList_GET_SIZE(all); i++) {
     PyObject *one = PyList_GET_ITEM(all, i);
     if (Py_TYPE(one) != &fapws_WebSocketConnection_Type) {
-      PyErr_Format(PyExc_TypeError, "broadcast(websockets, message): %.200R is no websocket", one);
+      PyErr_Format(PyExc_TypeError, "broadcast(websockets, message): %.200R is not a WebSocket", one);
       bad = 1;
       break;
     }
@@ -178,11 +178,10 @@ static PyObject *ws_close(PyObject *self, PyObject *args, PyObject *kw) {
   Py_ssize_t n = 0;
   if (!PyArg_ParseTupleAndKeywords(args, kw, "|iU:close", names, &code, &reason)) return NULL;
   if (!fapws_sendable(code))
-    return PyErr_Format(
-        PyExc_ValueError,
-        "close: code %d may not be sent; there are 1000 to 1014, but 1004, 1005 and 1006, and 3000 to 4999", code);
+    return PyErr_Format(PyExc_ValueError,
+                        "close: code %d cannot be sent; use 1000 to 1003, 1007 to 1014, or 3000 to 4999", code);
   if (reason && !PyUnicode_AsUTF8AndSize(reason, &n)) return NULL;
-  if (n > 123) return PyErr_Format(PyExc_ValueError, "close: the reason has %zd bytes of UTF-8; 123 are possible", n);
+  if (n > 123) return PyErr_Format(PyExc_ValueError, "close: the reason has %zd bytes of UTF-8; the maximum is 123", n);
   if (is_closed(ws)) Py_RETURN_NONE;
   if (check_open(ws) < 0 || fapws_ws_shut(ws, code, reason) < 0) return NULL;
   Py_RETURN_NONE;
@@ -191,8 +190,7 @@ static PyObject *ws_close(PyObject *self, PyObject *args, PyObject *kw) {
 static PyObject *ws_reject(PyObject *self, PyObject *args, PyObject *kw) {
   fapws_ws_object *ws = (fapws_ws_object *)self;
   if (ws->state != FAPWS_WS_OPENING)
-    return PyErr_Format(PyExc_RuntimeError,
-                        "reject() is for on_open, before anything is sent; close() ends a websocket");
+    return PyErr_Format(PyExc_RuntimeError, "reject() works only in on_open, before anything is sent; use close()");
   PyObject *answer = fapws_call_with(fapws_import("fapws._websocket", "refusal"), Py_NewRef(args), Py_XNewRef(kw));
   if (!answer) return NULL;
   Py_XSETREF(ws->refusal, answer);

@@ -49,7 +49,7 @@ type call struct {
 type testApp struct {
 	f      func(*call)
 	inline bool
-	limit  int // most calls in flight, 0: no limit
+	limit  int // maximum number of active calls, 0: no limit
 
 	waker *exchange.Waker
 
@@ -225,7 +225,7 @@ func (a *testApp) Signalled() {
 	a.mu.Unlock()
 }
 
-// idle says whether nothing is in flight and every part was released.
+// idle reports whether no call is active and every part was released.
 func (a *testApp) idle() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -184,7 +184,7 @@ func TestBalanceLeavesNoneWaiting(t *testing.T) {
 	for range n {
 		io.WriteString(dialTo(t, addr), "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 	}
-	<-entered // the other may wait for it: nothing says who accepts after the moment
+	<-entered // the other may wait for it: either server may accept after the moment
 	for range 10 {
 		options()
 	}

@@ -212,7 +212,7 @@ func TestQueueFull(t *testing.T) {
 	}
 }
 
-// Descriptors of spooled bodies do not leak, whoever ends the request.
+// Descriptors of spooled bodies do not leak, whichever side ends the request.
 func TestSpoolIsClosed(t *testing.T) {
 	a := newApp(true, func(c *call) { c.part(exchange.Part{Last: true, File: -1, Head: exchange.Head{Status: 200}}) })
 	s := serve(t, Config{SpoolSize: 10}, a)

@@ -136,7 +136,7 @@ func TestCached(t *testing.T) {
 }
 
 // TestPipelinedHits: pages among other answers keep their order, and one request
-// may wait for another of its own connection.
+// may wait for another of the same connection.
 func TestPipelinedHits(t *testing.T) {
 	modes(t, func(t *testing.T, inline bool) {
 		s, a := cachedServer(t, Config{}, cache.Rule{}, inline, func(c *call) {
@@ -220,7 +220,7 @@ func (g *gated) wait(c *call) int32 {
 	return n
 }
 
-// TestHerd: one call of the handler for all who ask meanwhile.
+// TestHerd: one call of the handler for all requests that arrive meanwhile.
 func TestHerd(t *testing.T) {
 	g := newGated()
 	s, a := cachedServer(t, Config{}, cache.Rule{TTL: time.Minute}, false, func(c *call) {
@@ -258,7 +258,7 @@ func TestHerdInVain(t *testing.T) {
 	}
 }
 
-// TestHerdOfLanguages: those who waited get the page that their request fits.
+// TestHerdOfLanguages: waiting requests get the page that matches them.
 func TestHerdOfLanguages(t *testing.T) {
 	g := newGated()
 	var mu sync.Mutex
@@ -284,7 +284,7 @@ func TestHerdOfLanguages(t *testing.T) {
 	eventually(t, "all is given back", a.idle)
 }
 
-// TestFirstLeaves: those who wait get the page that a client has asked for who
+// TestFirstLeaves: waiting requests get the page that was asked for by a client that
 // has left. When all leave, the handler hears of it.
 func TestFirstLeaves(t *testing.T) {
 	for _, all := range []bool{false, true} {
@@ -326,7 +326,7 @@ func TestFirstLeaves(t *testing.T) {
 	}
 }
 
-// TestSlowFirst: a client that reads slowly holds up nobody who waits.
+// TestSlowFirst: a client that reads slowly does not delay waiting requests.
 func TestSlowFirst(t *testing.T) {
 	g := newGated()
 	s, a := cachedServer(t, Config{CacheSize: 64 << 20}, cache.Rule{TTL: time.Minute}, false, func(c *call) {
@@ -352,7 +352,7 @@ func TestSlowFirst(t *testing.T) {
 }
 
 // TestFailures: an answer that breaks off, and one that is overdue, are no pages,
-// and who waited hears of it.
+// and waiting requests learn of it.
 func TestFailures(t *testing.T) {
 	g := newGated()
 	s, a := cachedServer(t, Config{}, cache.Rule{TTL: time.Minute}, false, func(c *call) {

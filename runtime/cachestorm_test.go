@@ -103,7 +103,7 @@ func TestCacheStorm(t *testing.T) {
 			})
 		}
 		clients.Wait()
-		s.talk(t, "GET /0?5 HTTP/1.0\r\nHost: a\r\n\r\n") // those that nobody had accepted come before this one
+		s.talk(t, "GET /0?5 HTTP/1.0\r\nHost: a\r\n\r\n") // those that were not accepted yet come before this one
 		eventually(t, "connections gone", func() bool { return s.loop.live.Load() == 0 })
 		eventually(t, "all released", a.idle)
 		eventually(t, "nothing is under way", func() bool { return s.loop.owed.Load() == 0 })

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// BenchmarkEvents measures the CPU of the server's loop, which has a thread of its own, for an event to one of many
-// subscribers, who read between the bursts.
+// BenchmarkEvents measures the CPU of the server's loop, which has a separate thread, for an event to one of many
+// subscribers, which read between the bursts.
 func BenchmarkEvents(b *testing.B) {
 	for _, bench := range []struct{ clients, burst int }{{1000, 1}, {1000, 20}, {9000, 1}, {9000, 5}} {
 		b.Run(fmt.Sprintf("%d subscribers, %d at once", bench.clients, bench.burst), func(b *testing.B) {

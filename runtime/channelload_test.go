@@ -133,7 +133,7 @@ func TestSlowSubscriber(t *testing.T) {
 	}
 }
 
-// Who takes nothing for --write-timeout is dropped, however little waits.
+// A subscriber that reads nothing for --write-timeout is dropped, however little waits.
 func TestSubscriberTakesNothing(t *testing.T) {
 	cfg := channelConfig()
 	cfg.WriteTimeout = 100 * time.Millisecond

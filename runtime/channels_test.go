@@ -38,7 +38,7 @@ func listening(c *call) {
 	}})
 }
 
-// Who joins after an event was published does not get it, though the loop hears of both
+// A client that joins after an event was published does not get it, though the loop hears of both
 // at once.
 func TestJoinAfterPublish(t *testing.T) {
 	s := serve(t, channelConfig(), newApp(true, listening))
@@ -339,7 +339,7 @@ func TestSubscriberBehindAnotherRequest(t *testing.T) {
 	}
 }
 
-// Who leaves before the handler has ended is forgotten.
+// A client that leaves before the handler has ended is forgotten.
 func TestSubscriberLeavesEarly(t *testing.T) {
 	begun := make(chan *call, 1)
 	s := serve(t, channelConfig(), newApp(false, func(c *call) {

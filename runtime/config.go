@@ -109,7 +109,7 @@ type Config struct {
 	Programs func() (app.Handler, int)
 
 	// MaxRequests is after how many requests OnMaxRequests is called, once, on a
-	// goroutine of its own. 0: never.
+	// separate goroutine. 0: never.
 	MaxRequests   int
 	OnMaxRequests func()
 
@@ -159,8 +159,8 @@ type Config struct {
 	Debug int
 
 	// Answered is called on the loop for each request that has been answered,
-	// but not with an override page, for a log that is read while it is written. nil:
-	// nobody reads.
+	// but not with an override page, for a log that is read while it is written. nil: it
+	// is not called.
 	Answered func(*sites.RequestSummary)
 
 	// AccessLog gets a line per request. nil: none, which costs nothing.

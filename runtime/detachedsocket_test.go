@@ -84,7 +84,7 @@ func TestRawSocket(t *testing.T) {
 	eventually(t, "as many descriptors as before", func() bool { return openFiles(t) <= before })
 }
 
-// Only who asks for a WebSocket is asked about it.
+// Only requests for a WebSocket are asked about it.
 func TestRawSocketIsForWebSockets(t *testing.T) {
 	s := serve(t, Config{}, newApp(false, shout), sites.Mount{Prefix: "/plain"}, detaching)
 	for _, test := range []struct{ name, request, want string }{

@@ -1,5 +1,5 @@
 // Package runtime is the server: it puts event loop, connections, sites, sources and channels together, starts and stops
-// them, and hands over. It has no code of its own for a request. It knows nothing of Python: an application is a Handler
+// them, and hands over. It has no code for a request itself. It knows nothing of Python: an application is a Handler
 // of package source/app. The packages below it do the work; ARCHITECTURE.md, "Packages", lists them.
 //
 // A Server has one event loop, which owns the connections. Its exported methods are safe for concurrent use, but must

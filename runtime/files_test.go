@@ -137,5 +137,5 @@ func TestFileShrinks(t *testing.T) {
 	if err == nil || n > 15<<20 {
 		t.Errorf("%d bytes, %v", n, err)
 	}
-	eventually(t, "logged", func() bool { return strings.Contains(s.log.String(), "shorter than was promised") })
+	eventually(t, "logged", func() bool { return strings.Contains(s.log.String(), "shorter than announced") })
 }

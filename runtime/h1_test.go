@@ -49,7 +49,7 @@ func TestH1ConnectionStates(t *testing.T) {
 	io.WriteString(remote, "Content-Length: 4\r\n\r\nab")
 	await(c, http1.StateBody)
 	io.WriteString(remote, "cd")
-	await(c, http1.StateReady) // for the next request; this one is in flight
+	await(c, http1.StateReady) // for the next request; this one is active
 	s.do(func() {
 		if !c.Busy() {
 			t.Error("no response is under way")

@@ -11,7 +11,7 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// A handler lets files answer, with fields of its own.
+// A handler lets files answer, with additional fields.
 func TestHandedOver(t *testing.T) {
 	root := t.TempDir()
 	if err := os.WriteFile(filepath.Join(root, "a.txt"), []byte("content"), 0o600); err != nil {

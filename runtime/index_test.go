@@ -44,7 +44,7 @@ func TestProgramForIndex(t *testing.T) {
 		if got := s.talk(t, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 404 ") || strings.Contains(got, "secret") {
 			t.Error(got)
 		}
-		// One that is rewritten to its folder does not go round for ever.
+		// One that is rewritten to its directory does not loop endlessly.
 		back, err := route.NewRewrite("/")
 		if err != nil {
 			t.Fatal(err)

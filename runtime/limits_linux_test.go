@@ -44,7 +44,7 @@ func TestMaxClients(t *testing.T) {
 const emfileEnv = "FAPWS_TEST_EMFILE"
 
 // When there are no descriptors left the server says so, serves those that it
-// has, and goes on when there are some again. It runs in a process of its own
+// has, and goes on when there are some again. It runs in a separate process
 // because of setrlimit.
 func TestOutOfDescriptors(t *testing.T) {
 	if os.Getenv(emfileEnv) == "" {

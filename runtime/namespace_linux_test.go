@@ -10,7 +10,7 @@ import (
 )
 
 // inOwnNetwork reports whether the test may do what needs privileges over its
-// network. If not, it has run in a process that may, in a network of its own.
+// network. If not, it has run in a process that may, in a separate network.
 func inOwnNetwork(t *testing.T) bool {
 	t.Helper()
 	if os.Geteuid() == 0 {

@@ -243,7 +243,7 @@ func TestOverdueWithoutClient(t *testing.T) {
 	eventually(t, "the ticks end", func() bool { return s.loop.owed.Load() == 0 })
 }
 
-// Who waits for a slow client is not overdue.
+// A handler that waits for a slow client is not overdue.
 func TestOverdueSparesSlowClients(t *testing.T) {
 	ended := make(chan struct{})
 	a := newApp(false, func(c *call) {

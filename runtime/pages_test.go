@@ -98,7 +98,7 @@ func TestErrorPages(t *testing.T) {
 func TestPageErrors(t *testing.T) {
 	for want, page := range map[string]map[int]string{
 		"200 is not the status of an error":         {200: "/a"},
-		"needs a folder":                            {404: "/a"},
+		"requires a directory":                      {404: "/a"},
 		"neither an absolute path nor a URL":        {404: "a.html"},
 		"the value of Location has a control chara": {404: "http://x/\r\n"},
 	} {

@@ -37,7 +37,7 @@ func TestPipelining(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name, requests string
-		together       string // what is in flight before anything is answered
+		together       string // the requests that are active before anything is answered
 		want           string
 	}{
 		{"safe", request("GET", "/1", "") + request("HEAD", "/2", "") + request("OPTIONS", "/3", close), "/1 /2 /3", "200:/1 200: 200:/3"},
@@ -84,7 +84,7 @@ func TestPipelining(t *testing.T) {
 
 // Whatever the order in which the application is ready, the client sees its own.
 func TestOrderOfManyResponses(t *testing.T) {
-	const n = 200 // more than may be in flight
+	const n = 200 // more than may be active
 	var mu sync.Mutex
 	var waiting []*call
 	a := newApp(false, nil)

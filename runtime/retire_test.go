@@ -121,7 +121,7 @@ func TestRetireClosesWhoIsIdle(t *testing.T) {
 	}
 }
 
-// Nothing holds up the end for longer than ctx: not who is idle, not a stream,
+// Nothing delays the end for longer than ctx: not an idle client, not a stream,
 // and not a loop that a handler keeps.
 func TestRetireHasAnEnd(t *testing.T) {
 	gate := make(chan struct{})

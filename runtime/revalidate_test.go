@@ -14,7 +14,7 @@ import (
 	"fapws/runtime/source/cache"
 )
 
-// versioned is an application whose page has a version, and that answers 304 to those who have it.
+// versioned is an application whose page has a version, and that answers 304 to clients that have it.
 type versioned struct {
 	version atomic.Int32
 	whole   atomic.Int32 // answers with a body
@@ -100,7 +100,7 @@ func (s *testServer) loopTime(t testing.TB) int64 {
 	return <-now
 }
 
-// TestHerdRevalidates: one request confirms a stale page for all who ask meanwhile.
+// TestHerdRevalidates: one request confirms a stale page for all requests that arrive meanwhile.
 func TestHerdRevalidates(t *testing.T) {
 	for _, last := range []bool{true, false} { // the 304 is one part, or has others behind it
 		g := newGated()
@@ -156,7 +156,7 @@ func TestHerdRevalidatesInVain(t *testing.T) {
 	}
 }
 
-// TestRevalidatingFirstLeaves: the page is confirmed for those who wait when the client has left that asked first, and
+// TestRevalidatingFirstLeaves: the page is confirmed for waiting requests when the client that asked first has left, and
 // the handler hears of it when all have left.
 func TestRevalidatingFirstLeaves(t *testing.T) {
 	for _, all := range []bool{false, true} {
@@ -192,7 +192,7 @@ func TestRevalidatingFirstLeaves(t *testing.T) {
 	}
 }
 
-// TestPurgedWhileRevalidated: a page that is purged while it is asked for is not kept, though those who asked before
+// TestPurgedWhileRevalidated: a page that is purged while it is asked for is not kept, though requests from before
 // may get it.
 func TestPurgedWhileRevalidated(t *testing.T) {
 	g := newGated()

@@ -15,7 +15,7 @@ import (
 )
 
 // Everything that makes a request wait or begin again, from clients that send
-// all at once, byte for byte, or leave in between: whoever stays gets each answer
+// all at once, byte for byte, or leave in between: clients that stay get each answer
 // in its order, and nothing is left over.
 func TestRoutingUnderStress(t *testing.T) {
 	modes(t, func(t *testing.T, inline bool) {

@@ -91,8 +91,8 @@ func TestRedirectErrors(t *testing.T) {
 		{"relative", 301, "neither a URL nor an absolute path"},
 		{"${rest}?http://x", 301, "neither a URL nor an absolute path"},
 		{"", 301, "neither"},
-		{"/${nobody}", 301, "after $ comes one of {path}"},
-		{"/${path", 301, "after $ comes one of"},
+		{"/${nobody}", 301, "$ must be followed by one of {path}"},
+		{"/${path", 301, "$ must be followed by one of"},
 		{"/a b", 301, "percent-encoded"},
 		{"/a\r\nX: y", 301, "percent-encoded"},
 	} {

@@ -65,7 +65,7 @@ func (s *Server) begin() (err error) {
 		return err
 	}
 	l.wake.theirs.SendNow = l.app.SendNow
-	waker, err := l.wake.theirs.Duplicate() // with descriptors of its own: a publisher may outlive the loop
+	waker, err := l.wake.theirs.Duplicate() // with duplicated descriptors: a publisher may outlive the loop
 	if err != nil {
 		l.wake.close()
 		l.conns.Events.Close()
@@ -94,7 +94,7 @@ func (s *Server) begin() (err error) {
 	return nil
 }
 
-// Configure replaces the Config, all of it but ReadBuffer, for who learns it
+// Configure replaces the Config, all of it but ReadBuffer, for a caller that learns it
 // only after New (from a script that has to be loaded on the loop). Call it
 // before Serve.
 func (s *Server) Configure(cfg Config) {

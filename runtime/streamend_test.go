@@ -122,8 +122,8 @@ func TestStreamEarlyResponse(t *testing.T) {
 	}
 }
 
-// A connection is kept when little is missing of a body that nobody wants, and that
-// comes.
+// A connection is kept if little is missing of an unwanted body, and the rest
+// arrives.
 func TestStreamSkipsRest(t *testing.T) {
 	for _, before := range []bool{true, false} {
 		a := newApp(false, func(c *call) { c.reply(404, "no") })
@@ -150,7 +150,7 @@ func TestStreamSkipsRest(t *testing.T) {
 	}
 }
 
-// It is not waited for for ever, nor when the server stops.
+// The server does not wait for it indefinitely, nor when it stops.
 func TestStreamSkipEnds(t *testing.T) {
 	for _, name := range []string{"late", "stop", "stopped before"} {
 		t.Run(name, func(t *testing.T) {

@@ -62,10 +62,10 @@ func TestStorm(t *testing.T) {
 			})
 		}
 		clients.Wait()
-		s.talk(t, "GET /a HTTP/1.0\r\n\r\n") // those that nobody had accepted come before this one
+		s.talk(t, "GET /a HTTP/1.0\r\n\r\n") // those that were not accepted yet come before this one
 		eventually(t, "connections gone", func() bool { return s.loop.live.Load() == 0 })
 		eventually(t, "all released", a.idle)
-		eventually(t, "nothing in the wheel", func() (empty bool) { // who was accepted late is there for a moment
+		eventually(t, "nothing in the wheel", func() (empty bool) { // a late connection is there for a moment
 			s.do(func() { empty = len(s.loop.all()) == 0 })
 			return empty
 		})

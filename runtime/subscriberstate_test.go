@@ -133,7 +133,7 @@ func TestHandOver(t *testing.T) {
 	}
 }
 
-// Who cannot be handed over is told to come back, and no descriptor stays.
+// A subscriber that cannot be handed over is told to reconnect, and no descriptor stays.
 func TestHandOverRefused(t *testing.T) {
 	cfg := channelConfig()
 	cfg.Channels.HandOver = true

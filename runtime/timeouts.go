@@ -10,8 +10,8 @@ const (
 	// tickLength is how often the loop looks at deadlines, in nanoseconds.
 	tickLength = wheel.Tick
 
-	// quietAfter is how long nobody must have been connected until the server
-	// is called quiet: clients that come one by one are no end of work.
+	// quietAfter is how long the server must have had no connection until it
+	// counts as idle: clients that come one by one do not end its work.
 	quietAfter = 100 * time.Millisecond
 )
 

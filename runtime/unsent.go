@@ -21,5 +21,5 @@ func (l *loop) warnUnsent(client string, n int64) {
 	if len(l.cfg.Proxies) == 0 {
 		hint = "; if it is a proxy, add it to forwarded-allow-ips"
 	}
-	l.s.logf(loglevel.Warning, "%s reads too slowly: %d MiB of responses wait for it, so its further requests wait, too%s", client, n>>20, hint)
+	l.s.logf(loglevel.Warning, "%s reads too slowly: %d MiB of responses are queued for it, so its further requests wait%s", client, n>>20, hint)
 }

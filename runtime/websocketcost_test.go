@@ -124,7 +124,7 @@ func TestWebSocketMessagesDoNotAllocate(t *testing.T) {
 }
 
 // BenchmarkWebSocketEcho measures the CPU of the server's loop for an echoed message,
-// which has a thread of its own, without the clients.
+// which has a separate thread, without the clients.
 func BenchmarkWebSocketEcho(b *testing.B) {
 	for _, bench := range []struct {
 		clients, size, burst int

@@ -42,8 +42,8 @@ func TestWebSocketRefusals(t *testing.T) {
 	s := serveTalks(t, Config{}, newTalkApp())
 	good := wstest.Handshake("/")
 	for _, test := range []struct{ from, to, want string }{
-		{"Version: 13", "Version: 12", "426 Sec-WebSocket-Version has to be 13"},
-		{"Sec-WebSocket-Version: 13\r\n", "", "426 Sec-WebSocket-Version has to be 13"},
+		{"Version: 13", "Version: 12", "426 Sec-WebSocket-Version must be 13"},
+		{"Sec-WebSocket-Version: 13\r\n", "", "426 Sec-WebSocket-Version must be 13"},
 		{"Connection: Upgrade", "Connection: keep-alive", "400 Connection: Upgrade is missing; a proxy may have dropped it"},
 		{"GET /", "POST /", "400 a WebSocket needs the method GET"},
 		{wstest.Key, "short", "400 Sec-WebSocket-Key is not the base64 of 16 bytes"},
@@ -157,7 +157,7 @@ func TestWebSocketAnswers(t *testing.T) {
 	} else {
 		c.Conn.Close()
 	}
-	if !strings.Contains(s.log.String(), "cannot be a subprotocol") {
+	if !strings.Contains(s.log.String(), "ignoring the invalid WebSocket subprotocol") {
 		t.Errorf("logged %q", s.log)
 	}
 	for path, status := range map[string]int{"/refusal": 401, "/fails": 500} {

@@ -332,7 +332,7 @@ func pings(t *testing.T, timeout time.Duration) (wrong string) {
 		return fmt.Sprint("the one that answers: ", err)
 	default:
 	}
-	if !strings.Contains(s.log.String(), "info") || !strings.Contains(s.log.String(), "no answer to a ping") {
+	if !strings.Contains(s.log.String(), "info") || !strings.Contains(s.log.String(), "no response to a ping") {
 		t.Errorf("logged %q", s.log)
 	}
 	return ""

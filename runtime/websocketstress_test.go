@@ -81,7 +81,7 @@ func stressOne(t *testing.T, s *testServer, r *rand.Rand) {
 		return
 	}
 	defer c.Conn.Close()
-	if r.Intn(4) > 0 { // who does not read
+	if r.Intn(4) > 0 { // a client that does not read
 		go io.Copy(io.Discard, bufio.NewReader(c.Conn))
 	}
 	c.Conn.SetDeadline(time.Now().Add(patience))

@@ -17,7 +17,7 @@ func TestStarlette(t *testing.T) {
 		var s *server
 		served := t.Run("serves", func(t *testing.T) { // its own subtest: the server ends with it
 			s = start(t, "starlette/app.py")
-			s.stdout.await(t, regexp.MustCompile(`lifespan: begun`))
+			s.stdout.await(t, regexp.MustCompile(`lifespan: started`))
 			resp, body := s.get("/")
 			s.want(resp, body, 200, "<h1>Starlette")
 
@@ -133,7 +133,7 @@ func TestFastAPI(t *testing.T) {
 	})
 }
 
-// TestFastAPIMany asks from many sides at once: every task gets a number of its own.
+// TestFastAPIMany sends concurrent requests: every task gets a different number.
 func TestFastAPIMany(t *testing.T) {
 	t.Parallel()
 	needModule(t, "fastapi")

@@ -171,7 +171,7 @@ func (p *tab) await(condition string) {
 	if err != nil {
 		var text string
 		_ = chromedp.Run(p.ctx, chromedp.Evaluate("document.body.innerText", &text))
-		p.t.Fatalf("not in 40 s: %s (%v)\n%s", condition, err, text)
+		p.t.Fatalf("never true: %s (%v)\n%s", condition, err, text)
 	}
 }
 
@@ -185,6 +185,7 @@ func TestBrowser(t *testing.T) {
 		for _, script := range chats {
 			t.Run(script, func(t *testing.T) { t.Parallel(); b.chat(t, script) })
 		}
+		t.Run("chat of the docs", func(t *testing.T) { t.Parallel(); b.chatOfTheDocs(t) })
 		t.Run("starlette", func(t *testing.T) { t.Parallel(); b.starlette(t) })
 		t.Run("fastapi", func(t *testing.T) { t.Parallel(); b.fastapi(t) })
 	})
@@ -301,6 +302,21 @@ func (b *browser) chat(t *testing.T, script string) {
 	// On a phone nothing is wider than the screen.
 	bob.run(chromedp.EmulateViewport(360, 640, chromedp.EmulateMobile))
 	bob.await("document.documentElement.scrollWidth <= 360")
+}
+
+// chatOfTheDocs opens the page of the chat in docs/live.md twice, and sends a message from each.
+func (b *browser) chatOfTheDocs(t *testing.T) {
+	s := startServer(t, []string{"--workers", "2"}, scriptOnPage(t, "chat = WebSocket(enter, receive)"), nil)
+	pages := []*tab{b.open(t, s.url), b.open(t, s.url)}
+	for _, p := range pages {
+		p.await("socket.readyState == WebSocket.OPEN")
+	}
+	for i, speaker := range pages {
+		speaker.enter("#text", "Hello ☕")
+		for _, p := range pages {
+			p.await(fmt.Sprintf("lines.children.length == %d && lines.lastChild.textContent.endsWith(': Hello ☕')", i+1))
+		}
+	}
 }
 
 func (b *browser) starlette(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 // chats are the two that must not differ for a browser.
 var chats = []string{"chat/chat.py", "chat/chat_async.py"}
 
-// chatArgs is what a chat is started with: one of its own.
+// chatArgs are the arguments of a chat: a new file for its messages.
 func chatArgs(t *testing.T, script string) []string {
 	if script != "chat/chat.py" {
 		return nil
@@ -31,7 +31,7 @@ func chatPath(room, name string) string {
 	return "/ws?" + url.Values{"room": {room}, "name": {name}}.Encode()
 }
 
-// enter joins a room and waits until the server says who is there.
+// enter joins a room and waits until the server lists its members.
 func (s *server) enter(room, name string, people ...string) *webSocket {
 	s.t.Helper()
 	w, protocol, status := s.dial(chatPath(room, name), "chat")
@@ -91,14 +91,14 @@ func TestChat(t *testing.T) {
 				ann.hears("Bob ☕", strings.Repeat("é", 2000))
 				bob.hears("Bob ☕", strings.Repeat("é", 2000))
 
-				// Who comes later gets what was said, and in another room nothing of it.
+				// A later member gets the stored messages, and one of another room does not.
 				kim := s.talk(chatPath("den", "Kim"))
 				kim.hears("Ann", "Hello")
 				kim.people("Ann", "Bob ☕", "Kim")
 				eve.send("Nobody here?")
 				eve.hears("Eve", "Nobody here?")
 
-				// Who leaves is gone, with or without a word.
+				// A member that leaves is removed, with or without a close frame.
 				kim.leave(ws.StatusNormalClosure)
 				ann.people("Ann", "Bob ☕")
 				bob.conn.Close()
@@ -111,7 +111,7 @@ func TestChat(t *testing.T) {
 				if code := ann.closed(); code != ws.StatusUnsupportedData {
 					t.Errorf("closed with %d after bytes", code)
 				}
-				// The room remembers, also when nobody was there for a while.
+				// The room keeps its messages, even if it had no members for a while.
 				ann = s.talk(chatPath("den", "Ann"), "chat")
 				ann.hears("Ann", "Hello")
 			})
@@ -158,8 +158,8 @@ func TestChatWorkers(t *testing.T) {
 	late.people("c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9", "late")
 }
 
-// TestChatFile: who deletes the file has a new chat, in which nobody has another's name; a
-// file that cannot be is said in one line.
+// TestChatFile: after the file is deleted, the chat is new, and no member has another's name; a
+// file that cannot be created is reported in one line.
 func TestChatFile(t *testing.T) {
 	t.Parallel()
 	file := chatArgs(t, "chat/chat.py")[0]
@@ -216,7 +216,7 @@ func TestChatRefusals(t *testing.T) {
 	}
 }
 
-// TestChatLines has many clients talk at once: everybody hears all lines, and
+// TestChatLines has many clients talk at once: all clients hear all lines, and
 // remembers the last hundred.
 func TestChatLines(t *testing.T) {
 	t.Parallel()

@@ -64,7 +64,7 @@ func TestClock(t *testing.T) {
 			}
 		}
 
-		// Who comes back gets what was published since, at once.
+		// A client that reconnects gets the missed events at once.
 		back := s.open(s.request("GET", "/events", nil, "Last-Event-ID", firstID))
 		defer back.Body.Close()
 		if _, now := nextSecond(t, linesOf(t, back.Body)); now.Second != following.Second {

@@ -72,7 +72,7 @@ func copySample(t *testing.T, sample string) (folder string) {
 }
 
 // browse makes the client one with cookies. With several processes each
-// request has a connection of its own, and so any process may answer it.
+// request has a new connection, so any process may answer it.
 func (s *server) browse(m mode) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -85,7 +85,7 @@ func (s *server) browse(m mode) {
 	}
 }
 
-// run makes a part of the test a test of its own.
+// run makes a part of the test a subtest.
 func (s *server) run(name string, test func(t *testing.T)) {
 	whole := s.t
 	whole.Run(name, func(t *testing.T) {

@@ -47,7 +47,7 @@ func TestFastAPIChat(t *testing.T) {
 	for _, w := range all {
 		w.gets(`{"name":"announcement","text":"dinner"}`)
 	}
-	other.gets(`{"name":"somebody","text":"is here"}`)
+	other.gets(`{"name":"guest","text":"is here"}`)
 	count := func(want string) {
 		t.Helper()
 		for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
@@ -65,7 +65,7 @@ func TestFastAPIChat(t *testing.T) {
 	}
 	count(`{"people":7}`)
 	other.send("nobody else is here")
-	other.gets(`{"name":"somebody","text":"nobody else is here"}`)
+	other.gets(`{"name":"guest","text":"nobody else is here"}`)
 }
 
 // onPage returns the block of Python in docs/live.md that has text in it.
@@ -85,15 +85,43 @@ func onPage(t *testing.T, text string) string {
 	return ""
 }
 
+// scriptOnPage writes the block of Python in docs/live.md that has text in it to a file, and returns its name.
+func scriptOnPage(t *testing.T, text string) string {
+	t.Helper()
+	script := filepath.Join(t.TempDir(), "chat.py")
+	if err := os.WriteFile(script, []byte(onPage(t, text)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return script
+}
+
 // TestChatOfTheDocs: the chat of docs/live.md reaches the clients of all workers as it stands.
 func TestChatOfTheDocs(t *testing.T) {
 	t.Parallel()
-	needModule(t, "fastapi")
-	script := filepath.Join(t.TempDir(), "chat.py")
-	if err := os.WriteFile(script, []byte(onPage(t, "groups.join(websocket, room)")), 0o600); err != nil {
-		t.Fatal(err)
+	s := startServer(t, []string{"--workers", "2"}, scriptOnPage(t, "chat = WebSocket(enter, receive)"), nil)
+	if _, _, status := s.dial("/chat"); status != 403 {
+		t.Errorf("without a name: %d", status)
 	}
-	s := startServer(t, []string{"--workers", "2"}, script, nil)
+	var all []*webSocket
+	for i := range 8 {
+		w := s.talk(fmt.Sprint("/chat?c", i))
+		w.send("here")
+		w.gets(fmt.Sprintf("c%d: here", i)) // it has joined
+		all = append(all, w)
+	}
+	for i, speaker := range all[:2] {
+		speaker.send("Hello ☕")
+		for _, w := range all {
+			w.gets(fmt.Sprintf("c%d: Hello ☕", i))
+		}
+	}
+}
+
+// TestGroupsOfTheDocs: the groups of docs/live.md reach the clients of all workers as they stand.
+func TestGroupsOfTheDocs(t *testing.T) {
+	t.Parallel()
+	needModule(t, "fastapi")
+	s := startServer(t, []string{"--workers", "2"}, scriptOnPage(t, "groups.join(websocket, room)"), nil)
 	var all []*webSocket
 	for i := range 8 {
 		w := s.talk("/rooms/den")

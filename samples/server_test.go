@@ -76,7 +76,7 @@ func startServer(t *testing.T, flags []string, script string, args []string) *se
 		line = slices.Concat([]string{"--bind", "127.0.0.1:0"}, line)
 	}
 	cmd := exec.Command(binary(t), line...)
-	// no byte code beside the samples, no settings of whoever runs the tests
+	// no byte code next to the samples, no settings of the user who runs the tests
 	cmd.Env = append(cleanEnviron(), "PYTHONDONTWRITEBYTECODE=1")
 	s := &server{t: t, cmd: cmd, stderr: newOutput(), stdout: newOutput()}
 	cmd.Stderr, cmd.Stdout = s.stderr, s.stdout

@@ -1,4 +1,4 @@
-"""Fapws for Python scripts: what a script served by the ``fapws`` executable may import.
+"""Fapws for Python scripts: the modules that a script under the ``fapws`` executable can import.
 
 ====================================  =========================================
 ``fapws``                             ``HTTPError``, ``defer``, ``timer``,
@@ -60,7 +60,7 @@ _modules = {
 
 
 def __getattr__(name: str) -> object:
-    """Imports what a script asks for, and nothing before."""
+    """Imports a module of the package when a script first uses it."""
     if name not in _modules:
         raise AttributeError(f"module 'fapws' has no attribute {name!r}")
     from importlib import import_module

@@ -124,7 +124,7 @@ def _run(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
         except BaseException as error:
             if task.done() or loop.is_closed():
                 raise
-            sys.stderr.write("fapws: something on the asyncio thread wants to end it, which goes on\n")
+            sys.stderr.write("fapws: ignored an attempt to stop the asyncio thread\n")
             _show(error)
 
 
@@ -207,12 +207,12 @@ class _Lifespan:
         try:
             await asyncio.wait_for(self.changed.wait(), seconds)
         except asyncio.TimeoutError:
-            sys.stderr.write(f"fapws: the shutdown of the application has taken longer than {seconds:.1f} s\n")
+            sys.stderr.write(f"fapws: the shutdown of the application took longer than {seconds:.1f} s\n")
             self.task.cancel()
         else:
             kind, message = self.answer
             if kind == "lifespan.shutdown.failed":
-                sys.stderr.write(f"fapws: the shutdown of the application has failed: {message}\n")
+                sys.stderr.write(f"fapws: the shutdown of the application failed: {message}\n")
             elif self.error is not None:
                 _show(self.error)
         await asyncio.wait({self.task}, timeout=_CLOSING)
@@ -236,7 +236,7 @@ class _Lifespan:
         kind = message["type"]
         if kind not in ("lifespan.startup.complete", "lifespan.startup.failed", "lifespan.shutdown.complete", "lifespan.shutdown.failed"):
             self.refused = True
-            raise _Refused(f"send(): {kind!r} is no event of a lifespan")
+            raise _Refused(f"send(): {kind!r} is not a lifespan event")
         self.answer = (kind, str(message.get("message", "")))
         self.changed.set()
 

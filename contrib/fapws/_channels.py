@@ -1,7 +1,7 @@
-"""Live pages: what a handler publishes reaches every browser that listens, at once.
+"""Live pages: handlers publish events, which reach all subscribed browsers immediately.
 
-A browser listens with ``new EventSource("/news")``. The server keeps its
-connection; Python is asked once, and never again while the client waits::
+A browser subscribes with ``new EventSource("/news")``. The server keeps its
+connection; Python runs once, and never again while the client waits::
 
     from fapws import channel, publish
 
@@ -15,15 +15,15 @@ connection; Python is asked once, and never again while the client waits::
 
     PATHS = [("/news", news), ("/post", post)]
 
-From any framework, a response header does what ``channel`` does::
+In any framework, a response header has the effect of ``channel``::
 
     @app.get("/news")
     def news():
         return "", {"Fapws-Channel": "news"}
 
 A name has 1 to 128 characters of ``A-Z a-z 0-9 . _ ~ : / @ -``, the first one a
-letter or digit. It need not be made: a channel exists as soon as a client
-publishes or listens. Events are those of the HTML standard ("Server-sent events",
+letter or digit. A channel needs no declaration: it exists as soon as a client
+subscribes or a handler publishes. Events are those of the HTML standard ("Server-sent events",
 https://html.spec.whatwg.org/multipage/server-sent-events.html).
 """
 from __future__ import annotations
@@ -55,8 +55,8 @@ def channel(
 ) -> Any:
     """Makes the client a subscriber of one or more channels; return it from a handler, or put it into PATHS.
 
-    names   -- one to 16 names of channels
-    start   -- events for this client alone, sent first, as they are on the wire: ``"data: welcome\\n\\n"``
+    names   -- 1 to 16 channel names
+    start   -- events for this client only, sent first, in their wire format: ``"data: welcome\\n\\n"``
     headers -- additional fields of the response: a dict, or (name, value) tuples
 
     ::
@@ -67,14 +67,14 @@ def channel(
             name = environ["PATH_INFO"].strip("/")
             return channel("room/" + name, "all", start="data: welcome\\n\\n")
 
-    The handler need not call start_response; the status is always 200. A browser that reconnects sends Last-Event-ID, and
-    gets the events that it has missed, as far as the server still has them.
+    The handler does not need to call start_response; the status is always 200. A browser that reconnects sends Last-Event-ID, and
+    gets the events that it has missed, if the server still has them.
 
-    A WSGI middleware that inspects responses does not know this one; behind such a middleware, set the field Fapws-Channel instead.
-    TypeError, ValueError: wrong argument. RuntimeError: this process is not served by fapws. Any thread may call it.
+    A WSGI middleware that inspects responses does not recognize this one; with such a middleware, set the field Fapws-Channel instead.
+    TypeError, ValueError: wrong argument. RuntimeError: this process does not run under fapws. Any thread may call it.
     """
     if not 1 <= len(names) <= _MOST_NAMES:
-        raise TypeError(f"channel: give 1 to {_MOST_NAMES} names, not {len(names)}")
+        raise TypeError(f"channel: takes 1 to {_MOST_NAMES} names, not {len(names)}")
     for name in names:
         _check("channel", name)
     if isinstance(start, str):
@@ -103,8 +103,8 @@ def publish(name: str, data: Any, event: Optional[str] = None, id: Union[str, in
     any asyncio task may call it; events that a script publishes while it is imported wait until the server runs.
 
     TypeError, ValueError: wrong argument, or an event longer than --channel-max-event. RuntimeError: events of 8 MiB
-    wait, and the server has not caught up within a second (at once, if waiting would block the server itself); or this process is not
-    served by fapws, or is a child of the server.
+    wait, and the server has not caught up within a second (at once, if waiting would block the server itself); or this process does not
+    run under fapws, or is a child of the server.
     """
     _check("publish", name)
     if not isinstance(data, str):
@@ -123,7 +123,7 @@ def subscribers(name: str) -> int:
     """Returns the number of subscribers of a channel in all processes of this server.
 
     Numbers of other processes are up to a second old. Any thread may call it; it does not wait. TypeError, ValueError: not a name
-    of a channel. RuntimeError: this process is not served by fapws, or is a child of the server.
+    of a channel. RuntimeError: this process does not run under fapws, or is a child of the server.
     """
     _check("subscribers", name)
     count: int = _native("subscribers").channel_subscribers(name)
@@ -131,13 +131,13 @@ def subscribers(name: str) -> int:
 
 
 class Client:
-    """One who listens, as on_join and on_leave are told.
+    """A subscriber, as passed to on_join and on_leave callbacks.
 
     number        -- the same when it joins and when it leaves, in all of its
                      channels; no other client of this server has it
     address       -- its IP address, "" on a unix socket
     user          -- the logged-in user (REMOTE_USER), or None
-    last_event_id -- what it has seen last, when it comes back, or None
+    last_event_id -- the last event that it has received, if it reconnects, or None
     """
 
     __slots__ = ("number", "address", "user", "last_event_id")
@@ -169,7 +169,7 @@ def on_join(pattern: str = "*") -> Callable[[F], F]:
         def welcome(name, client):
             publish(name, f"{client.user or 'a guest'} is here, we are {subscribers(name)}")
 
-    The function runs in the process that has the client, on one of the threads for handlers, one call after the other. ``async def``
+    The function runs in the process that has the client, on one of the threads for handlers, one call at a time. ``async def``
     runs on the asyncio thread, if an application or handler is async; calls begin in order. Exceptions are reported like those of
     handlers. Up to 20,000 calls wait; further ones are dropped, with one line in the log. A client that a reload
     hands over to another process neither leaves nor joins. TypeError, ValueError: not a pattern, or f cannot be called.
@@ -193,14 +193,14 @@ def _check(function: str, name: Any) -> None:
     if not isinstance(name, str):
         raise TypeError(f"{function}: the name of a channel must be a str, not {name!r}")
     if not _NAME.fullmatch(name):
-        raise ValueError(f"{function}: {name!r} is no name of a channel: 1 to 128 of A-Z a-z 0-9 . _ ~ : / @ -, first a letter or digit")
+        raise ValueError(f"{function}: {name!r} is not a valid channel name: use 1 to 128 of A-Z a-z 0-9 . _ ~ : / @ -, beginning with a letter or digit")
 
 
 def _type(event: Any) -> str:
     if not isinstance(event, str):
         raise TypeError(f"publish: event must be a str, not {event!r}")
     if not event or event != event.strip() or any(c < " " or c == "\x7f" for c in event) or len(event) > _LONGEST:
-        raise ValueError(f"publish: event must be 1 to {_LONGEST} characters without controls and spaces around them, not {event!r}")
+        raise ValueError(f"publish: event must be 1 to {_LONGEST}characters, without control characters and surrounding spaces, not {event!r}")
     return event
 
 
@@ -209,7 +209,7 @@ def _text(data: Any) -> str:
         try:
             return bytes(data).decode()
         except UnicodeDecodeError as error:
-            raise ValueError(f"publish: bytes must be UTF-8, and {bytes(data)[error.start:error.start + 1]!r} at {error.start} is not") from None
+            raise ValueError(f"publish: bytes must be UTF-8, but {bytes(data)[error.start:error.start + 1]!r} at {error.start} is not") from None
     from json import dumps
 
     try:
@@ -225,7 +225,7 @@ def _id(id: Any) -> str:
     if not isinstance(id, str):
         raise TypeError(f"publish: id must be a str or an int, not {id!r}")
     if not id or id != id.strip() or any(c < " " or c == "\x7f" for c in id) or len(id) > _LONGEST:
-        raise ValueError(f"publish: id must be 1 to {_LONGEST} characters without controls and spaces around them, not {id!r}")
+        raise ValueError(f"publish: id must be 1 to {_LONGEST}characters, without control characters and surrounding spaces, not {id!r}")
     return id
 
 
@@ -239,7 +239,7 @@ def _fields(headers: Any) -> Tuple[Tuple[str, str], ...]:
         raise TypeError(f"channel: headers must be a dict, or (name, value) tuples, not {headers!r}") from None
     for name, value in fields:
         if not isinstance(name, str) or not isinstance(value, str):
-            raise TypeError(f"channel: a header is a str with a str, not {name!r}: {value!r}")
+            raise TypeError(f"channel: the name and value of a header must be str, not {name!r}: {value!r}")
     return fields
 
 
@@ -254,7 +254,7 @@ def _native(function: str) -> Any:
     try:
         from fapws import _native as native
     except ImportError:
-        raise RuntimeError(f"{function}: this process is not served by fapws: run the script with `fapws script.py`") from None
+        raise RuntimeError(f"{function}: this process does not run under fapws: run the script with `fapws script.py`") from None
     _publish = native.channel_publish
     return native
 
@@ -269,7 +269,7 @@ def _wait(function: str, taken: Optional[bool], push: Any, message: Tuple[Any, .
             sleep(0.002)
             if push(*message):
                 return
-    raise RuntimeError(f"{function}: the server is behind: events worth 8 MiB wait already")
+    raise RuntimeError(f"{function}: queue full: 8 MiB of events are waiting")
 
 
 def _in_asyncio() -> bool:
@@ -287,7 +287,7 @@ def _register(decorator: str, pattern: Any, table: List[Tuple[Pattern[str], Call
     if not isinstance(pattern, str):
         raise TypeError(f'{decorator}: write @{decorator}("name") or @{decorator}("*"), not {pattern!r}')
     if not _PATTERN.fullmatch(pattern):
-        raise ValueError(f"{decorator}: {pattern!r} is no name of a channel with * for any characters")
+        raise ValueError(f"{decorator}: {pattern!r} is not a valid pattern: use a channel name, in which * matches any characters")
     compiled = re.compile(re.escape(pattern).replace(r"\*", ".*"), re.DOTALL)
 
     def register(f: F) -> F:
@@ -334,10 +334,10 @@ def _spawn(awaitable: Any, where: str) -> None:
     stopped = getattr(getattr(module, "_thread", None), "stopped", None)
     if stopped is None or stopped.done():
         getattr(awaitable, "close", list)()
-        raise RuntimeError("it is async (async def), and nothing else is that the server runs: there is no event loop; use def")
+        raise RuntimeError("it is async (async def), but no async application or handler is loaded, so no event loop runs; use def")
     if len(_tasks) >= _MOST_TASKS:
         getattr(awaitable, "close", list)()
-        raise RuntimeError(f"{_MOST_TASKS} calls of it have not ended")
+        raise RuntimeError(f"{_MOST_TASKS} calls of it are still running")
     from asyncio import CancelledError, run_coroutine_threadsafe
 
     async def run() -> None:

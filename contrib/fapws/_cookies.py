@@ -91,7 +91,7 @@ def http_date(seconds: float) -> str:
     except (OverflowError, OSError):
         t = None
     if t is None or not 1000 <= t.tm_year <= 9999:
-        raise ValueError(f"no HTTP date for {seconds!r}")
+        raise ValueError(f"{seconds!r} cannot be written as an HTTP date")
     # strftime would write the names of the locale that the script has set
     return (
         f"{_DAYS[t.tm_wday]}, {t.tm_mday:02} {_MONTHS[t.tm_mon - 1]} {t.tm_year}"
@@ -108,7 +108,7 @@ def _quoted(key: str, value: str) -> str:
         if code < 0x20 or code == 0x7F:
             raise ValueError(f"control character in the value of cookie {key}: {value!r}")
         if code > 0xFF:
-            raise ValueError(f"cookie {key} has text beyond latin-1, urllib.parse.quote() it: {value!r}")
+            raise ValueError(f"cookie {key} has characters outside latin-1; use urllib.parse.quote(): {value!r}")
         if char in '"\\':
             out.append("\\" + char)
         elif char in _PLAIN:

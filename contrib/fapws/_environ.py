@@ -1,4 +1,4 @@
-"""Environ: PEP 3333's environment with Fapws's own keys, made when asked for."""
+"""Environ: PEP 3333's environment with the keys of Fapws, computed on demand."""
 from __future__ import annotations
 
 TYPE_CHECKING = False  # typing takes longer to import than all of this package
@@ -34,13 +34,13 @@ class Environ(_Base):
 
     They are computed by the first ``[]``, ``get`` or ``setdefault`` and kept.
     ``in`` always finds them; iteration and ``len`` do after that. Like every
-    environ, it must be used by the thread that runs the handler only.
+    environ, it must be used only by the thread that runs the handler.
     """
 
-    #: Most parameters that ``fapws.params`` takes; a subclass may set another.
+    #: Maximum number of parameters in ``fapws.params``; a subclass may change it.
     max_params: int = 1000
 
-    #: Most bytes of an urlencoded form that ``fapws.params`` takes.
+    #: Maximum bytes of a URL-encoded form for ``fapws.params``.
     max_form: int = 2 << 20
 
     def __missing__(self, key: str) -> Any:

@@ -15,7 +15,7 @@ _IN_A_LOG = 200  # characters of the text
 
 
 class HTTPError(Exception):
-    """Raised anywhere below a handler, it becomes the response.
+    """Raised anywhere in a handler, it becomes the response.
 
     status  -- 400 to 599; or 300 to 399 with Location among the headers
     text    -- shown on the page; HTML in it is escaped
@@ -85,11 +85,11 @@ def _pairs(headers: Any) -> List[Tuple[str, str]]:
     pairs: List[Tuple[str, str]] = []
     for pair in headers.items() if hasattr(headers, "items") else headers:
         if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not all(isinstance(part, str) for part in pair):
-            raise TypeError(f"HTTPError: headers are (name, value) pairs of str, not {pair!r}")
+            raise TypeError(f"HTTPError: headers must be (name, value) pairs of str, not {pair!r}")
         name, value = pair
         if not name or not _TOKEN.issuperset(name):
-            raise ValueError(f"HTTPError: {name!r} is no name of a header")
+            raise ValueError(f"HTTPError: {name!r} is not a valid header name")
         if any(char < " " and char != "\t" or char == "\x7f" or char > "\xff" for char in value):
-            raise ValueError(f"HTTPError: the value of {name} is {value!r}, which cannot be sent")
+            raise ValueError(f"HTTPError: the value of {name} cannot be sent: {value!r}")
         pairs.append((name, value))
     return pairs

@@ -1,10 +1,10 @@
-"""Work that no request waits for: ``defer`` and ``timer`` (as users of fapws3 know them).
+"""Background work: ``defer`` and ``timer``, as in fapws3.
 
-All of it runs on one daemon thread, which the first call starts: one function
-after the other, never two at once. What a function raises is reported on
-stderr, and the next one runs. When the server ends, timers stop and what was
-deferred is still run, as far as the server's closing time (5 s) goes. A child
-made by ``os.fork()`` has none of it.
+All functions run on one daemon thread, which the first call starts, one
+at a time. An exception of a function is reported on
+stderr, and the next function runs. When the server stops, timers stop, and deferred
+functions still run for up to 5 s. A child
+made by ``os.fork()`` does not run any of them.
 """
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ if TYPE_CHECKING:
     Call = Tuple[Function, Tuple[Any, ...], Dict[str, Any]]
 
 
-#: Deferred calls that may wait; one more raises RuntimeError.
+#: Maximum number of waiting deferred calls; one more raises RuntimeError.
 MOST_WAITING = 100_000
 
 
 class _Runner:
-    """The thread, and what it has to do. All state is guarded by ``changed``."""
+    """The thread with its work. ``changed`` guards all state."""
 
     def __init__(self) -> None:
         # Reentrant: comparing arguments may call into the application.
         self.changed = threading.Condition(threading.RLock())
         self.calls: Deque[Call] = deque()
-        self.due: List[Tuple[float, int, Timer]] = []  # a heap: when to look at which timer, each in it once at most
+        self.due: List[Tuple[float, int, Timer]] = []  # a heap of (time, id, timer), each timer at most once
         self.thread: Optional[threading.Thread] = None
         self.ending = False
 
     def wake(self) -> None:
-        """Makes the thread look; ``changed`` is held."""
+        """Wakes the thread; ``changed`` is held."""
         if self.thread is None:
             thread = threading.Thread(target=self.run, name="fapws-later", daemon=True)
             thread.start()
@@ -54,7 +54,7 @@ class _Runner:
             heapq.heappush(self.due, (timer._at, id(timer), timer))
 
     def next_timer(self) -> Optional[Timer]:
-        """The timer whose time has come, if there is one."""
+        """The next timer that is due, or None."""
         now = time.monotonic()
         while self.due and self.due[0][0] <= now:
             timer = heapq.heappop(self.due)[2]
@@ -82,10 +82,10 @@ class _Runner:
                     continue
                 call = self.calls.popleft() if timer is None else (timer.function, timer.args, timer.kwargs)
             _run("timer" if timer else "deferred call", call)
-            del call, timer  # while it waits it keeps nothing alive
+            del call, timer  # so that the waiting thread keeps nothing alive
 
     def finish(self) -> None:
-        """Runs the remaining calls, when nothing is served any more."""
+        """Runs the remaining calls after the server has stopped serving."""
         with self.changed:
             self.ending = True
             self.due.clear()
@@ -121,7 +121,7 @@ class Timer:
 
     def __init__(self, seconds: float, function: Function, args: Tuple[Any, ...], kwargs: Dict[str, Any]) -> None:
         if not seconds > 0:
-            raise ValueError(f"timer: {seconds!r} is no number of seconds above 0")
+            raise ValueError(f"timer: seconds must be a number above 0, not {seconds!r}")
         if not callable(function):
             raise TypeError(f"timer: {function!r} cannot be called")
         self.seconds = float(seconds)
@@ -136,7 +136,7 @@ class Timer:
         return self.function(*args, **kwargs)
 
     def stop(self) -> None:
-        """Stops the calls until :meth:`restart`. A call that has begun continues."""
+        """Stops the calls until :meth:`restart`. A running call continues."""
         self.active = False
 
     def restart(self) -> None:
@@ -154,9 +154,9 @@ class Timer:
 def defer(function: Function, *args: Any, unique: bool = False, **kwargs: Any) -> bool:
     """Calls ``function(*args, **kwargs)`` soon, after the calls deferred before it, on another thread.
 
-    unique -- do nothing if the same function with equal arguments waits already
+    unique -- do nothing if the same function with equal arguments is already waiting
 
-    Returns whether the call was added. RuntimeError: 100,000 calls wait. TypeError: function cannot be called. Any thread may call it.
+    Returns whether the call was added. RuntimeError: 100,000 calls are waiting. TypeError: function cannot be called. Any thread may call it.
     """
     if not callable(function):
         raise TypeError(f"defer: {function!r} cannot be called")
@@ -166,9 +166,9 @@ def defer(function: Function, *args: Any, unique: bool = False, **kwargs: Any) -
         if unique and call in tuple(runner.calls):
             return False
         if len(runner.calls) >= MOST_WAITING:
-            raise RuntimeError(f"defer: {MOST_WAITING} calls wait already")
+            raise RuntimeError(f"defer: queue full: {MOST_WAITING} calls are waiting")
         if runner.ending and (runner.thread is None or not runner.thread.is_alive()):
-            raise RuntimeError("defer: the server has ended")
+            raise RuntimeError("defer: the server has stopped")
         runner.calls.append(call)
         try:
             runner.wake()
@@ -179,7 +179,7 @@ def defer(function: Function, *args: Any, unique: bool = False, **kwargs: Any) -
 
 
 def defer_queue_size() -> int:
-    """Returns the number of deferred calls that wait. Any thread may call it."""
+    """Returns the number of waiting deferred calls. Any thread may call it."""
     return len(_runner.calls)
 
 

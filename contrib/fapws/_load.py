@@ -154,7 +154,7 @@ def _import_module(name: str, here: str) -> ModuleType:
     package = os.path.join(here, top)
     known = [os.path.realpath(path) for path in getattr(sys.modules.get(top), "__path__", ())]
     if known and os.path.isfile(os.path.join(package, "__init__.py")) and os.path.realpath(package) not in known:
-        raise _Wrong(f"{name}: the package {top} in {here} cannot be used beside {known[0]}: in one Python there is one package of a name")
+        raise _Wrong(f"{name}: the package {top} in {here} conflicts with {known[0]}: one interpreter can load only one package of each name")
     _put_first(here)
     try:
         __import__(name)
@@ -194,8 +194,8 @@ def _put_back(aside: Dict[str, ModuleType], where: str) -> None:
     for name, module in aside.items():
         if name in sys.modules and "." not in name:
             raise _Wrong(
-                f"{where}: its module {name} in {_home(sys.modules[name])} cannot be used beside that in {_home(module)}:"
-                " in one Python there is one module of a name"
+                f"{where}: its module {name} in {_home(sys.modules[name])} conflicts with the one in {_home(module)}:"
+                " one interpreter can load only one module of each name"
             )
     sys.modules.update(aside)
 
@@ -206,10 +206,10 @@ def _no_module(name: str, missing: str, here: str) -> str:
     if above is not None:
         folders = getattr(above, "__path__", None)
         if folders is None:
-            return f"no module named {missing}: {parent} ({_file(above)}) is no package; is it {parent}:{last}?"
+            return f"no module named {missing}: {parent} ({_file(above)}) is not a package; did you mean {parent}:{last}?"
         return f"no module named {missing} in package {parent} ({', '.join(folders)}){_near(last, _modules(folders), parent + '.')}"
     looked = ", ".join(os.path.abspath(folder) for folder in sys.path if folder != here)
-    return f"no module named {missing} in {here}{_near(missing, _modules([here]))}; it looked in {looked or 'no other folder'} as well"
+    return f"no module named {missing} in {here}{_near(missing, _modules([here]))}; also searched: {looked or 'no other directory'}"
 
 
 def _modules(folders: Any) -> List[str]:
@@ -248,16 +248,16 @@ def _find(space: Namespace, where: str, obj: str, interface: str, factory: bool)
             if name in space:
                 return name, space[name]
     if interface == "paths":
-        raise _Wrong(f"{where} has no PATHS; it is a list of (uri, callable) tuples: PATHS = [('/hello', hello)]{_hints(space)}")
+        raise _Wrong(f"{where} has no PATHS; PATHS must be a list of (uri, callable) tuples: PATHS = [('/hello', hello)]{_hints(space)}")
     wanted = names if interface in ("wsgi", "asgi") or factory else ("PATHS",) + names
     listed = f"{', '.join(wanted[:-1])} or {wanted[-1]}"
     near = ""
     for name in () if factory or interface == "paths" else _MADE_BY:
         if callable(space.get(name)):
-            near = near or f"; for what `{name}` returns, use --factory."
+            near = near or f"; to serve the return value of `{name}`, use --factory."
     for name in wanted:
         near = near or _near(name, _names(space), f"{where}:")
-    raise _Wrong(f"{where} has no {listed}; name what to serve, {where}:OBJECT{_hints(space, near)}")
+    raise _Wrong(f"{where} has no {listed}; name the object to serve, {where}:OBJECT{_hints(space, near)}")
 
 
 def _attribute(space: Namespace, where: str, obj: str) -> Any:
@@ -286,7 +286,7 @@ def _made(where: str, name: str, factory: Any) -> Any:
             raise
         raise _Wrong(f"{where}: --factory calls `{name}`, {_a(factory)}, without arguments: {error}") from None
     if made is None:
-        raise _Wrong(f"{where}: `{name}` returned None and no application")
+        raise _Wrong(f"{where}: `{name}` returned None, not an application")
     return made
 
 
@@ -332,15 +332,15 @@ def _a(value: Any) -> str:
 
 def _judge(where: str, name: str, served: Any, interface: str, factory: bool) -> None:
     """Raises _Wrong when served cannot be."""
-    what = f"{where}: {'what ' * factory}`{name}`{' returned' * factory}"
+    what = f"{where}: {'the result of ' * factory}`{name}`"
     if isinstance(served, (list, tuple)):
         if interface in ("wsgi", "asgi"):
-            raise _Wrong(f"{what} is {_a(served)} and no {interface.upper()} application; --interface paths serves tables like PATHS")
+            raise _Wrong(f"{what} is {_a(served)}, not {'a WSGI' if interface == 'wsgi' else 'an ASGI'} application; --interface paths serves tables like PATHS")
         return
     if name == "PATHS" and not factory:
         return  # the executable reports the error
     if interface == "paths":
-        raise _Wrong(f"{what} is {_a(served)} and no list of (uri, callable) tuples; --interface auto serves applications")
+        raise _Wrong(f"{what} is {_a(served)}, not a list of (uri, callable) tuples; --interface auto serves applications")
     if not callable(served):
         from fapws._verbs import adapt
 

@@ -57,7 +57,7 @@ class WebSocketConnection:
     #: The environ of the handshake (PEP 3333), a dict.
     @property
     def environ(self) -> Dict[str, Any]: ...
-    #: The subprotocol that was agreed on, or None.
+    #: The negotiated subprotocol, or None.
     @property
     def subprotocol(self) -> Optional[str]: ...
     #: Whether the WebSocket is closed, so that nothing can be sent.
@@ -68,13 +68,13 @@ class WebSocketConnection:
     def send(self, message: Union[str, bytes, bytearray, memoryview], timeout: Optional[float] = None) -> None:
         """Sends a str as text, bytes as a binary message.
 
-        While the client is more than 256 KiB behind it waits, without the GIL, for timeout
-        seconds at most; then TimeoutError. Inline, and on the asyncio thread, it does not wait:
-        TimeoutError comes beyond 4 MiB. BrokenPipeError when the websocket is closed.
+        While the client is more than 256 KiB behind, it waits, without the GIL, for up to timeout
+        seconds, then raises TimeoutError. Inline, and on the asyncio thread, it does not wait, but
+        raises TimeoutError above 4 MiB. BrokenPipeError: the WebSocket is closed.
         """
 
     def join(self, group: str) -> None:
-        """From now on it gets what is broadcast to that group, 1 to 128 characters; 1000 groups at most."""
+        """Adds the WebSocket to a group, a str of 1 to 128 characters, for broadcast; up to 1000 groups."""
 
     def leave(self, group: str) -> None: ...
     def close(self, code: int = 1000, reason: str = "") -> None: ...
@@ -83,9 +83,9 @@ class WebSocketConnection:
     ) -> None: ...
 
 def broadcast(websockets: Iterable[WebSocketConnection], message: Union[str, bytes, bytearray, memoryview]) -> int:
-    """Sends message to each of websockets that is open, without waiting for any; how many get it.
+    """Sends message to each open WebSocket of websockets, without waiting; returns the number of recipients.
 
-    Who is more than 1 MiB behind is closed with 1013 instead. Any thread.
+    A client that is more than 1 MiB behind is closed with 1013 instead. Any thread may call it.
     """
 
 def broadcast_all(websocket: Any, message: Union[str, bytes, bytearray, memoryview], group: Optional[str]) -> Optional[bool]: ...

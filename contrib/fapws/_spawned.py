@@ -49,7 +49,7 @@ class Start_response:
     """Stands for the class that the server has, so that it can be subclassed."""
 
     def __init__(self) -> None:
-        raise RuntimeError("there is no request to answer in a process of multiprocessing")
+        raise RuntimeError("a process of multiprocessing does not handle requests")
 
 
 class Timeout(Exception):
@@ -57,14 +57,14 @@ class Timeout(Exception):
 
 
 def static_answer(options: str, environ: Mapping[str, Any], program: bool = False) -> Iterable[bytes]:
-    raise RuntimeError("there is no request to answer in a process of multiprocessing")
+    raise RuntimeError("a process of multiprocessing does not handle requests")
 
 
 def cache_purge(pattern: str) -> None:
     raise RuntimeError("a process of multiprocessing cannot purge the cache of the server")
 
 
-_NOT_SERVED = "a process of multiprocessing is no part of the server"
+_NOT_SERVED = "not available in a process of multiprocessing"
 
 
 class ChannelAnswer:
@@ -103,13 +103,13 @@ class WebSocketConnection:
 
 
 def broadcast(websockets: Iterable[WebSocketConnection], message: Any) -> int:
-    raise RuntimeError("a process of multiprocessing has no websockets of the server")
+    raise RuntimeError("WebSockets are not available in a process of multiprocessing")
 
 
 def broadcast_all(websocket: Any, message: Any, group: Any) -> bool:
     if in_one():
         return True  # broadcasts of the script while it is imported reach no client
-    raise RuntimeError("a process of multiprocessing has no websockets of the server")
+    raise RuntimeError("WebSockets are not available in a process of multiprocessing")
 
 
 def websocket_count(websocket: Any, group: Any) -> int:
@@ -121,7 +121,7 @@ def group_count(group: str) -> int:
 
 
 def group_join(socket: int, group: str) -> None:
-    raise RuntimeError("a process of multiprocessing has no websockets of the server")
+    raise RuntimeError("WebSockets are not available in a process of multiprocessing")
 
 
 group_leave = group_join

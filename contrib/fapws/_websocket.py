@@ -17,7 +17,7 @@ except ImportError:  # outside the executable, for tests of code that makes one
         """What callbacks get; the server makes it."""
 
         def __init__(self) -> None:
-            raise TypeError("the server makes websockets")
+            raise TypeError("only the server creates WebSocket connections")
 
     _native = None  # type: ignore[assignment]
 
@@ -55,8 +55,8 @@ class WebSocket:
 
     ``broadcast`` sends to all clients of it, or to a group (``ws.join``).
 
-    Callbacks run like handlers: on a Python thread, or inline on the loop. For one WebSocket they run one after the other, for
-    different ones side by side. An exception goes to the log and closes the WebSocket with 1011. Each callback may be
+    Callbacks run like handlers: on a Python thread, or inline on the loop. For one WebSocket, they run one at a time, for
+    different WebSockets concurrently. An exception goes to the log and closes the WebSocket with 1011. Each callback may be
     left out, or be a method of a subclass.
 
     At a reload the new process takes over each WebSocket between two messages, without a close frame, if the script does not keep
@@ -105,7 +105,7 @@ class WebSocket:
         origin = environ.get("HTTP_ORIGIN")
         if origin is not None and "*" not in self.origins and not self._knows(origin, environ.get("HTTP_HOST", "")):
             self._tell(origin, environ)
-            raise HTTPError(403, f"Pages of {origin} may not connect.")
+            raise HTTPError(403, f"Origin {origin} is not allowed.")
         if self.subprotocols:
             offered = [name.strip() for name in environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "").split(",")]
             for name in self.subprotocols:
@@ -158,13 +158,13 @@ def broadcast(
 
     TypeError, ValueError: wrong argument, a WebSocket that is not in PATHS, or a message longer than
     --channel-max-event. RuntimeError: messages of 8 MiB wait, and the server has not caught up within a second (at once, if
-    waiting would block the server itself); or this process is not served by fapws, or is a child of the server.
+    waiting would block the server itself); or this process does not run under fapws, or is a child of the server.
     """
     if _native is None:
-        raise RuntimeError("there are no websockets outside the fapws executable")
+        raise RuntimeError("WebSockets exist only in the fapws executable")
     if not isinstance(websockets, WebSocket):
         if group is not None:
-            raise TypeError("broadcast: group is for all who are connected to a WebSocket of PATHS")
+            raise TypeError("broadcast: group works only with a WebSocket of PATHS")
         return _native.broadcast(websockets, message)
     what = (websockets, message, group)
     taken = _native.broadcast_all(*what)
@@ -182,10 +182,10 @@ def _check_callback(name: str, given: Any) -> None:
     if given is None:
         return
     if not callable(given):
-        raise TypeError(f"WebSocket: {name} is {given!r}, which cannot be called")
+        raise TypeError(f"WebSocket: {name} must be a function, not {given!r}")
     for function in (given, getattr(type(given), "__call__", None)):
         if getattr(getattr(function, "__code__", None), "co_flags", 0) & _COROUTINE:
-            raise TypeError(f"WebSocket: {name} is async (async def); callbacks are plain functions, and async code takes WebSockets as ASGI applications do")
+            raise TypeError(f"WebSocket: {name} is async (async def); callbacks must be plain functions; use an ASGI application for async WebSockets")
     problem = misfit(given, *_ARGUMENTS[name])
     if problem:
         raise TypeError(f"WebSocket: {name} is {problem}")
@@ -193,13 +193,13 @@ def _check_callback(name: str, given: Any) -> None:
 
 def _checked_names(subprotocols: Iterable[str]) -> Tuple[str, ...]:
     if isinstance(subprotocols, str):
-        raise TypeError(f"WebSocket: subprotocols is a list of names, not {subprotocols!r}")
+        raise TypeError(f"WebSocket: subprotocols must be a list of names, not {subprotocols!r}")
     names = tuple(subprotocols)
     for name in names:
         if not isinstance(name, str):
-            raise TypeError(f"WebSocket: a subprotocol is a str, not {name!r}")
+            raise TypeError(f"WebSocket: a subprotocol must be a str, not {name!r}")
         if not name or not _TOKEN.issuperset(name):
-            raise ValueError(f"WebSocket: {name!r} is no name of a subprotocol")
+            raise ValueError(f"WebSocket: {name!r} is not a valid subprotocol name")
     return names
 
 
@@ -209,9 +209,9 @@ def _checked_origins(origins: Union[None, str, Iterable[str]]) -> Tuple[str, ...
     names = (origins,) if isinstance(origins, str) else tuple(origins)
     for name in names:
         if not isinstance(name, str):
-            raise TypeError(f"WebSocket: an origin is a str, not {name!r}")
+            raise TypeError(f"WebSocket: an origin must be a str, not {name!r}")
         if name not in ("*", "null") and _place(name) is None:
-            raise ValueError(f'WebSocket: {name!r} is no origin; they look like "https://example.org", or "*" for all')
+            raise ValueError(f'WebSocket: {name!r} is not an origin; write "https://example.org", or "*" for all')
     return names
 
 

@@ -1,6 +1,6 @@
-"""Pages that the server keeps in memory and answers without Python.
+"""Pages that the server caches in memory and sends without Python.
 
-``cached`` says in PATHS which, ``purge`` makes the server forget them::
+``cached`` in PATHS selects pages, ``purge`` removes them::
 
     from fapws.cache import cached, purge
 
@@ -14,16 +14,16 @@
         ("/blog/", cached(blog, ttl=60, stale=30)),
     ]
 
-Never kept are answers with Set-Cookie, with ``Cache-Control: private`` or
+Never cached are responses with Set-Cookie, with ``Cache-Control: private`` or
 ``no-store``, with a status other than 200, 301 and 308 unless
-they say max-age, and answers to requests with Authorization or Cookie unless
-they say ``public`` or ``s-maxage``. What an answer says of its age (max-age,
-s-maxage, Expires, stale-while-revalidate, stale-if-error) counts before what
-``cached`` says. A page that is no longer good, or says ``no-cache``, and has an ETag
-or Last-Modified is kept to be confirmed: the application is asked with If-None-Match and
-If-Modified-Since, and with a 304 the page is sent. A field ``Fapws-Cache-Tags: news, sport`` names pages for
-``purge(tag="news")``. The answers have a field ``Fapws-Cache``: hit, miss,
-stale, expired, revalidated or bypass. Each worker has a cache of its own.
+they have max-age, and responses to requests with Authorization or Cookie unless
+they have ``public`` or ``s-maxage``. The lifetime that a response states (max-age,
+s-maxage, Expires, stale-while-revalidate, stale-if-error) overrides that of
+``cached``. A page that is no longer fresh, or has ``no-cache``, is revalidated if it has an ETag
+or Last-Modified: the application gets a request with If-None-Match and
+If-Modified-Since, and on 304 the page is sent. The field ``Fapws-Cache-Tags: news, sport`` sets tags for
+``purge(tag="news")``. Responses have a field ``Fapws-Cache``: hit, miss,
+stale, expired, revalidated or bypass. Each worker has a separate cache.
 """
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ __all__ = ["cached", "purge"]
 
 
 class cached:
-    """An entry of PATHS, or an application, whose responses the server keeps in memory.
+    """An entry of PATHS, or an application, whose responses the server caches.
 
-    app       -- answers if there is no page; as in PATHS; required
-    ttl       -- seconds for which a page is good that does not say so itself; None: only keep pages that do
-    stale     -- seconds after that in which the page is still sent while a new one is made
-    heuristic -- if not 0: a page that says only when it was last modified is kept for a tenth of that time, at most so many seconds
+    app       -- handles requests for pages that are not cached; as in PATHS; required
+    ttl       -- lifetime in seconds of pages that do not state one; None: cache only pages that state one
+    stale     -- seconds after this in which the page is still sent while a new one is generated
+    heuristic -- if not 0: cache a page that states only its modification time for a tenth of its age, up to this many seconds
     vary      -- names of request fields that distinguish pages, in addition to the page's own Vary
-    query     -- whether the part behind "?" distinguishes pages
-    status    -- statuses that ttl is for, instead of 200, 301 and 308
+    query     -- whether the part after "?" distinguishes pages
+    status    -- statuses that ttl applies to, instead of 200, 301 and 308
     compress  -- send zstd or gzip to clients that accept them
-    cookies   -- "bypass": requests with Cookie do not use the cache unless the page says that it is public; "ignore": they do
+    cookies   -- "bypass": requests with Cookie use the cache only for public pages; "ignore": they use it for all pages
 
-    The server reads the arguments once, at its start. If another handler calls it, it only calls ``app``.
+    The server reads the arguments once, at startup. If another handler calls it, it only calls ``app``.
     TypeError, ValueError: wrong argument.
     """
 
@@ -103,7 +103,7 @@ class cached:
 def purge(path: Optional[str] = None, *, host: Optional[str] = None, tag: Optional[str] = None) -> None:
     """Removes pages from the cache of all workers.
 
-    path -- as in the URL: "/page" with any query, "/page?a=1", "/blog/*" for all that begin so, "*" for all
+    path -- as in the URL: "/page" with any query, "/page?a=1", "/blog/*" for all paths with this prefix, "*" for all pages
     host -- only pages of this host, with a port other than the scheme's: "example.org:8080"; None: of all
     tag  -- instead of path: pages with this tag in Fapws-Cache-Tags
 
@@ -114,9 +114,9 @@ def purge(path: Optional[str] = None, *, host: Optional[str] = None, tag: Option
     from json import dumps
 
     if (path is None) == (tag is None):
-        raise ValueError("purge: give a path or a tag")
+        raise ValueError("purge: takes a path or a tag")
     if path is not None and path != "*" and not path.startswith("/"):
-        raise ValueError(f"purge: a path begins with a slash, not {path!r}")
+        raise ValueError(f"purge: a path must begin with a slash, not {path!r}")
     from fapws._native import cache_purge
 
     pattern = {"path": path, "host": host, "tag": tag}
@@ -135,7 +135,7 @@ def _name(name: Any) -> str:
     if not isinstance(name, str):
         raise TypeError(f"cached: vary takes names of header fields, not {name!r}")
     if not name or name == "*" or any(c <= " " or c >= "\x7f" or c in '"(),/:;<=>?@[\\]{}' for c in name):
-        raise ValueError(f"cached: vary: {name!r} is no name of a header field")
+        raise ValueError(f"cached: vary: {name!r} is not a valid header field name")
     return name
 
 
@@ -143,5 +143,5 @@ def _status(code: Any) -> int:
     if isinstance(code, bool) or not isinstance(code, int):
         raise TypeError(f"cached: status takes numbers, not {code!r}")
     if not 200 <= code <= 599 or code in (206, 304):
-        raise ValueError(f"cached: status {code} cannot be kept")
+        raise ValueError(f"cached: status {code} cannot be cached")
     return code

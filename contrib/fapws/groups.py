@@ -7,16 +7,16 @@ In FastAPI and Starlette::
     @app.websocket("/rooms/{room}")
     async def chat(websocket: WebSocket, room: str):
         await websocket.accept()
-        groups.join(websocket, room)            # it leaves by itself when it ends
+        groups.join(websocket, room)            # until the WebSocket closes
         async for text in websocket.iter_text():
             groups.send(room, text)
 
-The server delivers by itself, without Python: one slow client delays no other one. Groups belong to the
-server: all of its ASGI applications share them. They need not be made. ``fapws.WebSocket`` has groups of its
-own (``ws.join``, ``fapws.broadcast``).
+The server delivers messages without Python, so a slow client does not delay others. Groups belong to the
+server: all of its ASGI applications share them. They need no declaration. ``fapws.WebSocket`` has separate
+groups (``ws.join``, ``fapws.broadcast``).
 
-None of these functions waits, so there is nothing to await. All may be called from any thread and
-any task. RuntimeError: this process is not served by fapws, or is a child of the server.
+None of these functions waits, so they are not async. They may be called from any thread and
+any task. RuntimeError: this process does not run under fapws, or is a child of the server.
 """
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def join(websocket: Any, group: str) -> None:
     websocket -- of FastAPI, Starlette or Channels (any object with ``scope``), or the scope itself
     group     -- 1 to 128 characters
 
-    It leaves all groups when it ends. Messages wait until it is accepted. TypeError, ValueError: wrong argument, or it is in
+    It leaves all groups when it closes. Messages wait until it is accepted. TypeError, ValueError: wrong argument, or it is in
     1000 groups already.
     """
     known = _known(websocket, "join")
     joined: Set[str] = known.setdefault("joined", set())
     if group not in joined and len(joined) >= _MOST:
-        raise ValueError(f"groups.join: a WebSocket can be in {_MOST} groups")
+        raise ValueError(f"groups.join: a WebSocket can be in up to {_MOST} groups")
     _native("join").group_join(known["socket"], group)
     joined.add(group)
 
@@ -87,8 +87,8 @@ def _known(websocket: Any, function: str) -> Dict[str, Any]:
         known = (scope.get("extensions") or {}).get("fapws.groups")
         if known is not None:
             return known  # type: ignore[no-any-return]
-        raise RuntimeError(f"groups.{function}: this WebSocket is not served by fapws")
-    raise TypeError(f"groups.{function}: give a WebSocket, or its ASGI scope, not {websocket!r}")
+        raise RuntimeError(f"groups.{function}: this WebSocket does not belong to fapws")
+    raise TypeError(f"groups.{function}: takes a WebSocket or its ASGI scope, not {websocket!r}")
 
 
 def _native(function: str) -> Any:

@@ -111,19 +111,19 @@ class Publish(Served):
             publish("a", "2")
         self.assertEqual((native.events, len(sleeps)), ([("a", "", "", "2")], 3))
         with mock.patch("time.sleep", sleep), mock.patch.object(_channels, "_PATIENCE", 0):
-            self.assertRaisesRegex(RuntimeError, "publish: the server is behind", publish, "a", "3")
+            self.assertRaisesRegex(RuntimeError, "publish: queue full", publish, "a", "3")
 
     def test_behind_where_nobody_may_wait(self):
         self.serve(room=0, full=None)
         with mock.patch("time.sleep", self.fail):
-            self.assertRaisesRegex(RuntimeError, "publish: the server is behind", publish, "a", "1")
+            self.assertRaisesRegex(RuntimeError, "publish: queue full", publish, "a", "1")
         self.serve(room=0)
 
         async def task():
             publish("a", "1")
 
         with mock.patch("time.sleep", self.fail):
-            self.assertRaisesRegex(RuntimeError, "publish: the server is behind", asyncio.run, task())
+            self.assertRaisesRegex(RuntimeError, "publish: queue full", asyncio.run, task())
 
 
 class Channel(Served):
@@ -223,7 +223,7 @@ class Callbacks(Served):
 
         with contextlib.redirect_stderr(io.StringIO()) as said:
             self.told("a")
-        self.assertIn("it is async (async def), and nothing else is that the server runs", said.getvalue())
+        self.assertIn("it is async (async def), but no async application or handler is loaded", said.getvalue())
 
     def test_refused(self):
         self.serve()
@@ -239,7 +239,7 @@ class Elsewhere(unittest.TestCase):
 
     def test_refused(self):
         for function in (lambda: publish("a", "b"), lambda: channel("a"), lambda: subscribers("a")):
-            self.assertRaisesRegex(RuntimeError, "^(publish|channel|subscribers): this process is not served by fapws", function)
+            self.assertRaisesRegex(RuntimeError, "^(publish|channel|subscribers): this process does not run under fapws", function)
 
     def test_callbacks_are_kept(self):
         with mock.patch.object(_channels, "_joining", []):

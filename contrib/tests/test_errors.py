@@ -16,8 +16,8 @@ class HTTPErrorTest(unittest.TestCase):
             ((404, b"x"), "the text must be a str"),
             ((404, "x", [("a",)]), "pairs of str"),
             ((404, "x", [("a", 1)]), "pairs of str"),
-            ((404, "x", [("a b", "")]), "is no name"),
-            ((404, "x", [("", "")]), "is no name"),
+            ((404, "x", [("a b", "")]), "is not a valid header name"),
+            ((404, "x", [("", "")]), "is not a valid header name"),
             ((404, "x", [("a", "b\r\nc: d")]), "cannot be sent"),
             ((404, "x", {"a": "\u20ac"}), "cannot be sent"),
         ]:

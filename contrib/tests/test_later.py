@@ -77,7 +77,7 @@ class Defer(unittest.TestCase):
         with Gate(), mock.patch.object(_later, "MOST_WAITING", 2):
             fapws.defer(int)
             fapws.defer(int)
-            with self.assertRaisesRegex(RuntimeError, "^defer: 2 calls wait already$"):
+            with self.assertRaisesRegex(RuntimeError, "^defer: queue full: 2 calls are waiting$"):
                 fapws.defer(int)
             self.assertEqual(fapws.defer_queue_size(), 2)
 
@@ -189,7 +189,7 @@ class Timers(unittest.TestCase):
 
     def test_wrong(self):
         for seconds in (0, -1, float("nan")):
-            with self.subTest(seconds=seconds), self.assertRaisesRegex(ValueError, "is no number of seconds above 0"):
+            with self.subTest(seconds=seconds), self.assertRaisesRegex(ValueError, "seconds must be a number above 0"):
                 fapws.timer(seconds, int)
         with self.assertRaisesRegex(TypeError, "^timer: 'x' cannot be called$"):
             fapws.timer(1, "x")

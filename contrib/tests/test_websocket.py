@@ -172,7 +172,7 @@ class Broadcast(unittest.TestCase):
         with mock.patch("time.sleep"):
             self.assertEqual(broadcast(self.entry, "x"), 3)
         self.native.broadcast_all.side_effect = [None]
-        self.assertRaisesRegex(RuntimeError, "^broadcast: the server is behind", broadcast, self.entry, "x")
+        self.assertRaisesRegex(RuntimeError, "^broadcast: queue full", broadcast, self.entry, "x")
 
     def test_elsewhere(self):
         with mock.patch.object(_websocket, "_native", None):

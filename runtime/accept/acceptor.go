@@ -116,7 +116,7 @@ func (a *Acceptor) Intact() error {
 		return nil
 	}
 	if a.failed != nil {
-		return fmt.Errorf("the application has closed what accepting connections needs: %w", a.failed)
+		return fmt.Errorf("the application closed a descriptor that accepting connections requires: %w", a.failed)
 	}
 	for _, ln := range a.listeners {
 		if err := ln.Intact(); err != nil {
@@ -217,7 +217,7 @@ func (s *socket) localOf(fd int) net.Addr {
 
 // fail is for errors after which a listener accepts no more.
 func (a *Acceptor) fail(err error) {
-	a.Log(loglevel.Error, "accepting connections has ended: %v", err)
+	a.Log(loglevel.Error, "stopped accepting connections: %v", err)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.failed = err

@@ -308,7 +308,7 @@ func (f *Format) variable(name string) (atom, error) {
 	if field, ok := strings.CutPrefix(name, "HTTP_"); ok && field != "" {
 		return f.requested(strings.ReplaceAll(field, "_", "-")), nil
 	}
-	return nil, fmt.Errorf("names a variable that is not known to the log")
+	return nil, fmt.Errorf("names an unknown variable")
 }
 
 // gunicornAtom returns nil if there is none

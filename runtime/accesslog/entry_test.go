@@ -238,9 +238,9 @@ func TestWrongFormats(t *testing.T) {
 		"%>":                "%> at position 1 is not an atom: it has no letter",
 		"%99{X}i":           "%99 at position 1 has no status",
 		"%{nano}T":          "%{nano}T at position 1 is not an atom",
-		"%{%Q}t":            "%{%Q}t at position 1 has %Q, which is no conversion of strftime here",
+		"%{%Q}t":            "%{%Q}t at position 1 has %Q, which is not a supported strftime conversion",
 		"%{}t":              "%{}t at position 1 has no format between the braces",
-		"%({PATH_THING}e)s": "%({PATH_THING}e)s at position 1 names a variable that is not known to the log",
+		"%({PATH_THING}e)s": "%({PATH_THING}e)s at position 1 names an unknown variable",
 		"combinde":          `"combinde" is not a format: it has no atom such as %h, and is not one of combined, common, vhost_combined, timed, short, json`,
 	} {
 		_, err := Parse(format)

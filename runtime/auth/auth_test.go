@@ -101,7 +101,7 @@ func TestHtpasswd(t *testing.T) {
 func TestUsersErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"a:$2y$10$short":                      "users:1: user a: the hash is not one of bcrypt",
-		"# x\n\nb:plain":                      "users:3: user b: a hash of an unknown kind",
+		"# x\n\nb:plain":                      "users:3: user b: unknown kind of hash",
 		"c":                                   "users:1: not user:hash",
 		":x":                                  "users:1: not user:hash",
 		"d:{SHA}x":                            "{SHA} is not followed by a sum",

@@ -182,7 +182,7 @@ func TestRepeated(t *testing.T) {
 		t.Errorf("%v failures, want %v", n, freeOfCost)
 	}
 	c.mu.Unlock()
-	// From here on answers are held back, and nobody learns them sooner by asking twice.
+	// From here on answers are delayed, and no client learns them sooner by asking twice.
 	held := r.check(u, "192.0.2.1", "admin", "held")
 	eventually(t, "it was computed", func() bool { c.mu.Lock(); defer c.mu.Unlock(); return held.answer != nil })
 	if v := u.Known([]byte("admin:held")); v != Unknown {

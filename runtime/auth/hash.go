@@ -26,7 +26,7 @@ func Hash(password string) (string, error) {
 	}
 	out, err := bcrypt.GenerateFromPassword([]byte(password), Cost)
 	if errors.Is(err, bcrypt.ErrPasswordTooLong) {
-		return "", errors.New("bcrypt takes no password of more than 72 bytes")
+		return "", errors.New("bcrypt does not support passwords of more than 72 bytes")
 	}
 	// htpasswd writes $2y$, which means the same.
 	return "$2y$" + strings.TrimPrefix(string(out), "$2a$"), err
@@ -37,7 +37,7 @@ const (
 	maxCost   = 17        // of bcrypt: seconds
 )
 
-var errKind = errors.New("a hash of an unknown kind; known are bcrypt (htpasswd -B), SHA-256 and SHA-512 crypt, apr1 and {SHA}")
+var errKind = errors.New("unknown kind of hash; supported are bcrypt (htpasswd -B), SHA-256 and SHA-512 crypt, apr1 and {SHA}")
 
 // checkHash returns an error if a hash is invalid or of an unknown kind.
 func checkHash(hash string) error {

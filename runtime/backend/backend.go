@@ -14,7 +14,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Responder answers requests. Respond is called on a goroutine of its own, many
+// Responder answers requests. Respond is called on a separate goroutine, many
 // at the same time, and the response ends when it returns. Neither argument may
 // be used after that. A panic in it is logged and answered 500.
 type Responder interface {
@@ -105,7 +105,7 @@ func (r *Request) BodyFile() *os.File { return r.spool }
 
 // OnOverdue makes f be called when the response has taken longer than the server
 // allows, and the client has been answered 504; took is how long. f is called on a
-// goroutine of its own, at most once, perhaps after Respond has returned.
+// separate goroutine, at most once, perhaps after Respond has returned.
 func (r *Request) OnOverdue(f func(took time.Duration)) {
 	r.pool.mu.Lock()
 	defer r.pool.mu.Unlock()

@@ -94,7 +94,7 @@ func (p *Pool) Add(r Responder) int {
 
 // Attach implements app.Handler.
 //
-// The Pool takes descriptors of its own: responders may outlive the server, and
+// The Pool takes duplicates of the descriptors: responders may outlive the server, and
 // the numbers of its descriptors be other files' then.
 func (p *Pool) Attach(w *exchange.Waker) {
 	own, err := w.Duplicate()

@@ -238,11 +238,15 @@ func holds(name string) bool {
 	return false
 }
 
-// Pipelined requests run side by side, and their responses keep their order.
+// Pipelined requests of a connection run one at a time, in their order.
 func TestPipelining(t *testing.T) {
+	var running atomic.Int32
 	s := serve(t, 32, func(w *backend.Response, r *backend.Request) {
+		if n := running.Add(1); n != 1 {
+			t.Errorf("%d pipelined requests run at the same time", n)
+		}
+		defer running.Add(-1)
 		n, _ := strconv.Atoi(r.Path[1:])
-		time.Sleep(time.Duration(16-n) * time.Millisecond)
 		fmt.Fprintf(w, "<%d>", n)
 		io.WriteString(w, strings.Repeat("x", n*10000))
 	})
@@ -336,7 +340,7 @@ func TestSlowClient(t *testing.T) {
 	}
 }
 
-// Whoever leaves, and when: every exchange ends, and gives back what it has.
+// Whichever side leaves, and whenever: every exchange ends, and gives back what it has.
 func TestLeaving(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "f")
 	if err := os.WriteFile(file, make([]byte, 1<<20), 0o644); err != nil {
@@ -429,7 +433,7 @@ func TestStopping(t *testing.T) {
 	}
 }
 
-// A responder that outlives its server writes into nobody's file.
+// A responder that outlives its server does not write into a file of others.
 func TestOutlives(t *testing.T) {
 	begun, release, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	s := serve(t, 8, func(w *backend.Response, r *backend.Request) {

@@ -20,7 +20,7 @@ import (
 // patience ends a test that hangs, also on a machine that is many times slower.
 const patience = 2 * time.Minute
 
-// set is a Set on a loop of its own.
+// set is a Set on a separate loop.
 type set struct {
 	Set
 	t *testing.T

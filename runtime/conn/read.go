@@ -22,7 +22,7 @@ const (
 // Ready implements eventloop.Handler.
 func (c *Conn) Ready(r eventloop.Readiness) {
 	if r == eventloop.Unwatched {
-		c.set.Log(loglevel.Error, "cannot watch %s: the kernel has no memory for it, or fs.epoll.max_user_watches is reached", c)
+		c.set.Log(loglevel.Error, "cannot watch %s: the kernel is out of memory, or fs.epoll.max_user_watches is reached", c)
 		c.Close("it cannot be watched")
 		c.Abort() // there will be no news of room
 		return

@@ -30,7 +30,7 @@ type transfer struct {
 
 var (
 	// ErrShortFile is why an output ends before its time.
-	ErrShortFile = errors.New("the file is shorter than was promised")
+	ErrShortFile = errors.New("the file became shorter than announced")
 
 	errAborted = errors.New("the server is shutting down")
 )
@@ -39,7 +39,7 @@ var (
 func (c *Conn) Queue(o Output, full bool) {
 	t := c.attach(o)
 	if c.set.Debug >= 2 {
-		c.set.tracef("%s: a transfer begins", c)
+		c.set.tracef("%s: transfer started", c)
 	}
 	if full {
 		t.awaitRoom()
@@ -103,7 +103,7 @@ func (t *transfer) end(err error) {
 	}
 	c.detach()
 	if c.set.Debug >= 2 {
-		c.set.tracef("%s: a transfer has ended", c)
+		c.set.tracef("%s: transfer ended", c)
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		c.Reset = true // bytes in the kernel would wait for the client for long

@@ -70,7 +70,7 @@ func (p *poller) hasEvents() bool {
 func (p *poller) intact(event int) error {
 	for _, fd := range [...]int{p.own.epoll, p.own.event, event} {
 		if inodeOf(fd) != p.own.inode || fd != p.own.epoll && !p.watches(fd) {
-			return fmt.Errorf("the application has closed descriptor %d, which belongs to the event loop", fd)
+			return fmt.Errorf("the application closed descriptor %d, which belongs to the event loop", fd)
 		}
 	}
 	return nil

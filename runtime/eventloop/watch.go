@@ -140,7 +140,7 @@ func (w *Watch) Remove() {
 	*w = Watch{queued: w.queued}
 }
 
-// runAgain lets handlers have the turns that they have asked for. Those who ask once more have it after
+// runAgain gives handlers the turns that they have asked for. Handlers that ask once more have it after
 // the next batch.
 func (l *Loop) runAgain() {
 	if len(l.again) == 0 {

@@ -5,7 +5,7 @@ import "fapws/runtime/http1"
 // TypeHint says which Content-Type the loop adds when the handler set none.
 type TypeHint uint8
 
-// The hints; TypeSet means: the handler has set one, or there shall be none.
+// The hints; TypeSet means: the handler has set one, or the response must not have one.
 const (
 	TypeSet    TypeHint = iota
 	TypeHTML            // text/html; charset=utf-8

@@ -29,7 +29,7 @@ const (
 	Called = 2 // to be woken, or to look before it sleeps
 )
 
-// Duplicate returns a Waker of the same loop with descriptors of its own, which are closed when it is not referenced
+// Duplicate returns a Waker of the same loop with duplicated descriptors, which are closed when it is not referenced
 // any more.
 func (w *Waker) Duplicate() (*Waker, error) {
 	own := &Waker{State: w.State}

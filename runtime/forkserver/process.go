@@ -120,11 +120,11 @@ func (p *process) order(op uint32, id uint64, file int) error {
 	return err
 }
 
-// errGone says that the fork server has ended.
-var errGone = errors.New("the fork server has ended")
+// errGone says that the fork server has exited.
+var errGone = errors.New("the fork server exited")
 
 // fork asks for a child that has the other end of the socket returned. about is for
-// people who look at what runs.
+// lists of processes, such as that of ps.
 func (p *process) fork(about string) (*running, *child, error) {
 	fds, err := system.Socketpair(unix.SOCK_STREAM)
 	if err != nil {

@@ -18,7 +18,7 @@ type Mount struct {
 	Name   string // of its handler, for log lines
 }
 
-var errTruncated = errors.New("the process has ended before its response was complete")
+var errTruncated = errors.New("the process exited before its response was complete")
 
 // Respond implements backend.Responder.
 func (m *Mount) Respond(w *backend.Response, r *backend.Request) {

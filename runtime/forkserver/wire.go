@@ -124,7 +124,7 @@ const (
 var partSize = binary.Size(part{})
 
 // errEnded says that a child has closed its socket between two parts.
-var errEnded = errors.New("the process has ended")
+var errEnded = errors.New("the process exited")
 
 // child is our end of a child's socket.
 type child struct {

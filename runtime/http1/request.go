@@ -1,7 +1,7 @@
 package http1
 
 // Span is a range of bytes in a head buffer: buf[Off : Off+Len].
-// Offsets cross the language boundary as they are, hence the fixed width.
+// Offsets cross the language boundary as they are, so their width is fixed.
 type Span struct {
 	Off, Len uint32
 }

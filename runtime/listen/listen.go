@@ -113,7 +113,7 @@ func (ln *Listener) Fd() int { return int(ln.file.Fd()) }
 // Intact returns an error, of one line, if the descriptor was closed, or is another file now.
 func (ln *Listener) Intact() error {
 	if fd := ln.Fd(); inodeOf(fd) != ln.inode {
-		return fmt.Errorf("the application has closed descriptor %d, which listened on %s", fd, ln.addr)
+		return fmt.Errorf("the application closed descriptor %d, which listened on %s", fd, ln.addr)
 	}
 	return nil
 }
@@ -182,7 +182,7 @@ func hold(fd int, name string) (*os.File, error) {
 func inheritedSocket(number string, o Options) (int, error) {
 	fd, err := strconv.Atoi(number)
 	if err != nil || fd < 0 {
-		return -1, errors.New("that is no number of a descriptor")
+		return -1, errors.New("not a descriptor number")
 	}
 	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
 	switch {

@@ -87,7 +87,7 @@ func TestLocalhost(t *testing.T) {
 }
 
 // TestSocketsOfOthers: a port that another program of this user shares with
-// whoever asks is taken nevertheless.
+// every client is accepted nevertheless.
 func TestSocketsOfOthers(t *testing.T) {
 	lc := net.ListenConfig{Control: func(_, _ string, rc syscall.RawConn) error {
 		return rc.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) })
@@ -199,7 +199,7 @@ func TestFromFile(t *testing.T) {
 		if flags, _ := unix.FcntlInt(f.Fd(), unix.F_GETFD, 0); flags&unix.FD_CLOEXEC == 0 {
 			t.Errorf("%s: children inherit the socket", addr)
 		}
-		unix.SetNonblock(descriptor(t, f), false) // as who passes it may leave it
+		unix.SetNonblock(descriptor(t, f), false) // as the passing process may leave it
 		for range 2 {
 			ln, err := FromFile(f)
 			if err != nil {

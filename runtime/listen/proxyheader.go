@@ -34,7 +34,7 @@ const (
 )
 
 var (
-	errNoProxyHeader = errors.New("no header of the PROXY protocol")
+	errNoProxyHeader = errors.New("missing PROXY protocol header")
 	errProxyLine     = errors.New("PROXY line is malformed")
 	errProxyVersion  = errors.New("PROXY header has an unknown version or command")
 	errProxyAddress  = errors.New("PROXY header is shorter than its addresses")

@@ -18,7 +18,7 @@ const maxSocketPath = 107
 // unixSocket makes one listening socket at a path or an abstract name.
 func unixSocket(path string, o Options) (_ int, err error) {
 	if len(path) > maxSocketPath {
-		return -1, fmt.Errorf("the path has %d bytes, of a socket it may have %d", len(path), maxSocketPath)
+		return -1, fmt.Errorf("the path has %d bytes; the maximum for a socket is %d", len(path), maxSocketPath)
 	}
 	if err := removeStale(path); err != nil {
 		return -1, err

@@ -91,8 +91,8 @@ func (e *Errors) take(file *os.File) error {
 	return err
 }
 
-// Console is what standard error was before: where people look who start a
-// server. It is that still, if the file was standard error already.
+// Console is what standard error was before: where the user who starts the server
+// looks. It is the same as now, if the file was standard error already.
 func (e *Errors) Console() io.Writer {
 	if e.console == nil {
 		return os.Stderr
@@ -122,7 +122,7 @@ func (e *Errors) Write(lines []byte) (int, error) {
 	}
 	if n, err := writeAll(lines); err != nil {
 		e.unsaid = append(e.unsaid, lines[n:]...)
-		e.o.report("%v; lines are kept in memory while there is room", err)
+		e.o.report("%v; keeping lines in memory while possible", err)
 		time.AfterFunc(retry, e.again)
 	}
 	return len(lines), nil
@@ -161,7 +161,7 @@ func (e *Errors) Follow() {
 	e.follow()
 }
 
-// FollowTo makes file, which another process has opened at the path, descriptor 2: for who
+// FollowTo makes file, which another process has opened at the path, descriptor 2, for a process that
 // cannot see the path. The caller closes file. Any goroutine.
 func (e *Errors) FollowTo(file *os.File) {
 	e.mu.Lock()

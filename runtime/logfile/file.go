@@ -204,6 +204,6 @@ func (f *File) Close() error {
 	case <-f.done:
 		return f.lost
 	case <-giveUp.C:
-		return fmt.Errorf("%s: %s: still not written, given up", f.o.Name, f.o.Path)
+		return fmt.Errorf("%s: %s: still not written; giving up", f.o.Name, f.o.Path)
 	}
 }

@@ -305,7 +305,7 @@ func TestNoLineIsLostAmongSeveral(t *testing.T) {
 	}
 }
 
-// A pipe that nobody reads is a disk that never answers.
+// A pipe without a reader is a disk that never answers.
 func TestAppendNeverWaitsAndLossesAreReported(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "fifo")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
@@ -391,14 +391,14 @@ func TestFullDiskCutsNoLine(t *testing.T) {
 	for i := range 30 {
 		f.line("%0100d", i)
 	}
-	if msg := <-told; !strings.Contains(msg, "lines are kept in memory") {
+	if msg := <-told; !strings.Contains(msg, "keeping lines in memory") {
 		t.Errorf("report: %q", msg)
 	}
 	held, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := flock(int(held.Fd()), unix.LOCK_EX); err != nil { // nobody is about to take back what did not fit
+	if err := flock(int(held.Fd()), unix.LOCK_EX); err != nil { // no process takes back what did not fit
 		t.Fatal(err)
 	}
 	if got := lines(t, path); len(got) != 1+24 { // checks that the last one is whole

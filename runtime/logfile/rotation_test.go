@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Who renames the file (logrotate) finds the lines before in it and those after in
-// a new one, whether or not it asks for that; and also who truncates it instead.
+// A program that renames the file (logrotate) finds the earlier lines in it and the later ones in
+// a new one, whether or not it sends a signal; so does a program that truncates it instead.
 func TestRotationFromOutside(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	f := open(t, Options{Path: path})
@@ -186,7 +186,7 @@ func pack(t *testing.T, path, text, comment string) {
 	}
 }
 
-// A rotated file waits for whoever still has it open to write to it.
+// A rotated file waits for the processes that still have it open for writing.
 func TestRotatedFileWaitsForItsWriters(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	left := path + rotatedMark + "0000000000000000001"
@@ -211,7 +211,7 @@ func TestRotatedFileWaitsForItsWriters(t *testing.T) {
 	}
 }
 
-// Who has inherited a rotated file and never ends does not make the others stay: no
+// A process that has inherited a rotated file and never ends does not make the others stay: no
 // more of them than Keep.
 func TestRotatedFilesThatWaitAreBounded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")

@@ -197,9 +197,9 @@ func (s *sink) append(lines []byte) (n int, err error) {
 	return n, err
 }
 
-// shorten takes the last bytes off the file, and tells whether they are gone. Who
-// made room by emptying it may have been quicker: then its size is looked at, or
-// it would grow, by zeros.
+// shorten takes the last bytes off the file, and reports whether they are gone. A process that
+// made room by emptying the file may have been quicker: so the size is checked first, or
+// the file would grow, by zeros.
 func (s *sink) shorten(bytes int64) bool {
 	var st unix.Stat_t
 	if unix.Fstat(s.fd, &st) != nil {

@@ -107,7 +107,7 @@ func (w *writer) tell(dropped int64, err error) {
 	if err != nil {
 		if !w.failing {
 			w.failing = true
-			w.file.o.report("%v; lines are kept in memory while there is room", err)
+			w.file.o.report("%v; keeping lines in memory while possible", err)
 		}
 		return
 	}

@@ -47,7 +47,7 @@ func typeByExtension(extension []byte) string {
 	return defaultType
 }
 
-// Of returns the Content-Type of a response whose handler has set none, "" if there shall be none.
+// Of returns the Content-Type of a response whose handler has set none, "" if it must not have one.
 func Of(h *exchange.Head) string {
 	if h.ContentType != "" {
 		return h.ContentType

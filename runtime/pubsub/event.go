@@ -42,7 +42,7 @@ func (m *Message) Check() error {
 func checkWord(what, word string) error {
 	switch {
 	case len(word) > MaxWord:
-		return fmt.Errorf("the %s of an event has %d bytes, at most %d are allowed", what, len(word), MaxWord)
+		return fmt.Errorf("the %s of an event has %d bytes; the maximum is %d", what, len(word), MaxWord)
 	case strings.ContainsAny(word, "\r\n\x00"):
 		return fmt.Errorf("the %s of an event may not have CR, LF or NUL: %.60q", what, word)
 	case !utf8.ValidString(word):

@@ -19,9 +19,9 @@ const (
 func CheckName(name string) error {
 	switch {
 	case name == "":
-		return errors.New("the name of a channel is empty")
+		return errors.New("a channel name is empty")
 	case len(name) > MaxName:
-		return fmt.Errorf("the name of a channel has %d bytes, at most %d are allowed; it begins with %.40q", len(name), MaxName, name)
+		return fmt.Errorf("a channel name has %d bytes; the maximum is %d; it begins with %.40q", len(name), MaxName, name)
 	}
 	for i := range len(name) {
 		c := name[i]
@@ -29,9 +29,9 @@ func CheckName(name string) error {
 		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9':
 		case i > 0 && strings.IndexByte("._~:/@-", c) >= 0:
 		case i == 0:
-			return fmt.Errorf("the name of a channel has to begin with a letter or digit of ASCII: %q", name)
+			return fmt.Errorf("a channel name must begin with an ASCII letter or digit: %q", name)
 		default:
-			return fmt.Errorf("the name of a channel may have letters and digits of ASCII and . _ ~ : / @ - only: %q", name)
+			return fmt.Errorf("a channel name must consist of ASCII letters, digits and . _ ~ : / @ -: %q", name)
 		}
 	}
 	return nil

@@ -31,7 +31,7 @@ const maxPassed = 64 << 20
 // Decoder reads what Encode wrote, cut anywhere. The zero value is ready.
 type Decoder struct{ rest []byte }
 
-var errPassed = errors.New("this is no list of events")
+var errPassed = errors.New("not a list of events")
 
 // Decode takes the next piece and returns the events that have ended in it.
 func (d *Decoder) Decode(piece []byte) (events []*Event, err error) {

@@ -102,7 +102,7 @@ func (t *Table) Decide(d *Decision, r Request) {
 	d.follow()
 }
 
-// Admit goes on after NeedsPassword: the client has shown who it is.
+// Admit goes on after NeedsPassword: the client has sent a valid password.
 func (d *Decision) Admit() {
 	if d.Mount < 0 {
 		d.refuse(404)

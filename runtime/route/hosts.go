@@ -28,7 +28,7 @@ func newHosts(sites []Site, strict bool) (*hosts, error) {
 	for i := range sites {
 		if len(sites[i].Names) == 0 {
 			if i > 0 {
-				return nil, fmt.Errorf("site %d of %d has no name, and only the first one can be for all hosts", i+1, len(sites))
+				return nil, fmt.Errorf("site %d of %d has no name; only the first site can serve all hosts", i+1, len(sites))
 			}
 			strict = false // it is for all hosts
 		}

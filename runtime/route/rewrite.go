@@ -53,7 +53,7 @@ func (d *Decision) rewrite(m *compiled) bool {
 	}
 	path, ok := http1.ResolvePath(bytes.Clone(d.Path[:d.Root]), raw)
 	if !ok {
-		d.Fault = fmt.Sprintf("a rewrite gives %.200q, whose dot segments cannot be resolved", raw)
+		d.Fault = fmt.Sprintf("a rewrite results in %.200q, whose dot segments cannot be resolved", raw)
 		return d.refuse(500)
 	}
 	d.Path = append(path[:d.Root:d.Root], http1.MergeSlashes(nil, path[d.Root:])...)

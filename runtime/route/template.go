@@ -36,7 +36,7 @@ func ParseTemplate(text string, names ...string) (Template, error) {
 	}
 	for i := 0; i < len(text); i++ {
 		if c := text[i]; c <= ' ' || c >= 0x7f || strings.IndexByte(`"<>\^|`+"`", c) >= 0 {
-			return nil, fmt.Errorf("%q has a character that has to be percent-encoded in a URL: %q", text, c)
+			return nil, fmt.Errorf("%q has a character that must be percent-encoded in a URL: %q", text, c)
 		}
 	}
 	for rest := text; ; {
@@ -61,7 +61,7 @@ func ParseTemplate(text string, names ...string) (Template, error) {
 			known = known || one == name
 		}
 		if !closed || !known || after[0] != '{' {
-			return nil, fmt.Errorf("%q: after $ comes one of {%s}, 1 or $", text, strings.Join(names, "}, {"))
+			return nil, fmt.Errorf("%q: $ must be followed by one of {%s}, 1 or $", text, strings.Join(names, "}, {"))
 		}
 		add(piece{text: name, variable: true, inHost: endsInHost(t)})
 		rest = tail

@@ -75,11 +75,11 @@ func (c *Client) Client() *exchange.Peer {
 	if c.proxy != nil && c.proxy.trusted {
 		return c.proxy.peer
 	}
-	return c.who()
+	return c.direct()
 }
 
-// who returns the peer of the connection itself, whatever a proxy says.
-func (c *Client) who() *exchange.Peer {
+// direct returns the peer of the connection itself, whatever a proxy says.
+func (c *Client) direct() *exchange.Peer {
 	if c.peer == nil {
 		c.peer = newPeer(c.Local, c.Remote)
 		if t, ok := c.Transport().(*secure.Transport); ok {

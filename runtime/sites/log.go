@@ -36,7 +36,7 @@ func (s *Sites) noteMalformed(x *Exchange, came []byte) {
 		return
 	}
 	c := x.client
-	s.beginEntry(x, c.who())
+	s.beginEntry(x, c.direct())
 	x.Received = int64(len(came))
 	x.log.Time, x.log.Earlier = time.Now(), int(c.requests)
 	c.requests++
@@ -54,7 +54,7 @@ func (s *Sites) beginEntry(x *Exchange, peer *exchange.Peer) {
 		e.Log = x.rules.log
 	}
 	e.Begin(e.Format())
-	direct := c.who()
+	direct := c.direct()
 	e.PeerAddr, e.LocalAddr, e.LocalPort = direct.Addr, direct.ServerName, direct.ServerPort
 	e.Addr, e.Port, e.Scheme = peer.Addr, peer.Port, peer.Scheme
 	if x.rules != nil {

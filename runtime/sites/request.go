@@ -33,7 +33,7 @@ type request struct {
 
 	handed exchange.Request // as a source gets it: see ask
 
-	// Memory for those who answer it.
+	// Memory for the sources that answer it.
 	forwarded []byte // what proxies say of it
 }
 

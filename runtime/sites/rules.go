@@ -34,16 +34,16 @@ type RuleOptions struct {
 	// SetSecure is as Set, for responses to requests that have come over HTTPS, as far as trusted proxies say.
 	SetSecure []header.Field
 
-	// Allow and Deny are networks, of the client as trusted proxies say. Who is in
-	// Allow may, who is not but in Deny may not (403); who is in neither may,
-	// unless there is only Allow. A client without an address, of a unix socket,
-	// is in networks that have all addresses only.
+	// Allow and Deny are networks of the client, as trusted proxies report it. A client in
+	// Allow is allowed; one that is only in Deny gets 403; one in neither is allowed,
+	// unless Deny is empty and Allow is not. A client without an address, of a unix socket,
+	// is only in networks that have all addresses.
 	Allow, Deny []netip.Prefix
 
 	// Methods are the allowed ones (405 for others); GET allows HEAD.
 	Methods []string
 
-	Auth *auth.Basic // who may log in; nil: nobody has to
+	Auth *auth.Basic // users that may log in; nil: no password is needed
 
 	MaxBodySize int64         // as in Config
 	Timeout     time.Duration // as in Config; below zero: none

@@ -9,7 +9,7 @@ import (
 
 func TestRuleErrors(t *testing.T) {
 	for want, o := range map[string]RuleOptions{
-		"is the server's to say":           {Set: []header.Field{{Name: "connection", Value: "x"}}},
+		"only the server sets":             {Set: []header.Field{{Name: "connection", Value: "x"}}},
 		"has a control character":          {Add: []header.Field{{Name: "X-A", Value: "a\r\nb"}}},
 		"is not the name of a header":      {Remove: []string{"a b"}},
 		"a header field needs a name":      {Set: []header.Field{{Name: "", Value: "x"}}},

@@ -98,7 +98,7 @@ func (s *Sites) applyProxyHeader(c *Client, h *listen.ProxyHeader) {
 	}
 }
 
-// applyForwarded works out, for a trusted proxy, who the client of a request is. A proxy mostly
+// applyForwarded finds the client of a request of a trusted proxy. A proxy mostly
 // says the same again on a connection, and that costs a comparison.
 func (s *Sites) applyForwarded(x *Exchange) {
 	q, c := x.req, x.client
@@ -118,7 +118,7 @@ func (s *Sites) applyForwarded(x *Exchange) {
 	if o.BadField != "" {
 		s.logf(loglevel.Debug, "%s: %s is ignored: %s", c, o.BadField, conn.Excerpt([]byte(o.BadValue)))
 	}
-	f.peer = o.Peer(c.who(), host)
+	f.peer = o.Peer(c.direct(), host)
 	f.root = s.cfg.RootPath
 	if o.Prefix != "" {
 		f.root = o.Prefix

@@ -48,7 +48,7 @@ func (s *Sites) openTunnel(x *Exchange, p *exchange.Part) {
 		return
 	}
 	if s.cfg.Debug >= 2 {
-		s.tracef("%s: a tunnel begins", c)
+		s.tracef("%s: tunnel opened", c)
 	}
 	first := s.tunnelHead(x, p)
 	head := len(first)

@@ -56,7 +56,7 @@ func (x *Exchange) acceptSocket(p *exchange.Part) bool {
 		return false
 	}
 	if n := p.Head.Subprotocol; len(n) > 0 && !websocket.IsToken(n) {
-		sites.logClient(x, loglevel.Error, "%q cannot be a subprotocol of a WebSocket and is left out", n)
+		sites.logClient(x, loglevel.Error, "ignoring the invalid WebSocket subprotocol %q", n)
 	}
 	heads := &sites.http.Heads
 	heads.Fields = append(s.AppendFields(heads.Fields[:0], p.Head.Subprotocol), p.Head.Fields...)

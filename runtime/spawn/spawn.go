@@ -15,7 +15,7 @@ import (
 // ("NAME=value") in the folder dir ("": the current one). files become its
 // standard input, output and error; it has no other descriptors. Its signals are
 // as by default and none is blocked, its limit of open files is that with which this
-// process was started. It leads a session of its own, and is
+// process was started. It leads a new session, and is
 // killed when this process dies. Any goroutine; the error is of type
 // *os.PathError.
 //

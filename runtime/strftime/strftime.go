@@ -83,7 +83,7 @@ func Check(format string) error {
 		case written == "" && strings.Contains(before, "%"):
 			return fmt.Errorf("ends with an incomplete conversion")
 		case written != "" && layouts[c.letter] == "" && digits == 0:
-			return fmt.Errorf("has %s, which is no conversion of strftime here", written)
+			return fmt.Errorf("has %s, which is not a supported strftime conversion", written)
 		}
 		format = after
 	}

@@ -29,8 +29,8 @@ func TestAppend(t *testing.T) {
 func TestCheck(t *testing.T) {
 	for format, want := range map[string]string{
 		"%F %-d %%": "",
-		"%Q":        "has %Q, which is no conversion of strftime here",
-		"a %_5q":    "has %_5q, which is no conversion of strftime here",
+		"%Q":        "has %Q, which is not a supported strftime conversion",
+		"a %_5q":    "has %_5q, which is not a supported strftime conversion",
 		"%F %":      `ends with a lone "%"`,
 		"%F %-5":    "ends with an incomplete conversion",
 	} {

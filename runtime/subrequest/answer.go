@@ -68,7 +68,7 @@ var ofConnection = []string{"Connection", "Content-Length", "Date", "Keep-Alive"
 func (c *Client) readAnswer() (*exchange.Answer, *body, error) {
 	r, err := http.ReadResponse(c.r, nil)
 	if err != nil {
-		return nil, nil, fmt.Errorf("bug: an answer that cannot be read: %w", err)
+		return nil, nil, fmt.Errorf("bug: unreadable response: %w", err)
 	}
 	_, reason, _ := strings.Cut(r.Status, " ")
 	answer := &exchange.Answer{Status: r.StatusCode, Reason: reason, Length: r.ContentLength}

@@ -26,7 +26,7 @@ func bad(text string) *Refusal { return &Refusal{Status: 400, Text: text} }
 var (
 	refuseVersion1  = bad("a WebSocket needs HTTP/1.1")
 	refuseMethod    = bad("a WebSocket needs the method GET")
-	refuseBody      = bad("a request for a WebSocket has no body")
+	refuseBody      = bad("a WebSocket request must not have a body")
 	refuseUpgrade   = bad("Connection: Upgrade is missing; a proxy may have dropped it")
 	refuseKey       = bad("Sec-WebSocket-Key is missing")
 	refuseKeyValue  = bad("Sec-WebSocket-Key is not the base64 of 16 bytes")
@@ -35,7 +35,7 @@ var (
 
 	refuseVersion = &Refusal{
 		Status: 426, // RFC 6455 §4.4, RFC 9110 §15.5.22
-		Text:   "Sec-WebSocket-Version has to be 13",
+		Text:   "Sec-WebSocket-Version must be 13",
 		Fields: "Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
 	}
 )

@@ -44,8 +44,8 @@ func TestHandshakes(t *testing.T) {
 		{"POST", []string{"POST /chat HTTP/1.1", host, upgrade, conn, key, version}, "400 a WebSocket needs the method GET"},
 		{"HEAD", []string{"HEAD /chat HTTP/1.1", host, upgrade, conn, key, version}, "400 a WebSocket needs the method GET"},
 		{"HTTP/1.0", []string{"GET /chat HTTP/1.0", host, upgrade, conn, key, version}, "400 a WebSocket needs HTTP/1.1"},
-		{"a body", []string{line, host, upgrade, conn, key, version, "Content-Length: 1"}, "400 a request for a WebSocket has no body"},
-		{"chunks", []string{line, host, upgrade, conn, key, version, "Transfer-Encoding: chunked"}, "400 a request for a WebSocket has no body"},
+		{"a body", []string{line, host, upgrade, conn, key, version, "Content-Length: 1"}, "400 a WebSocket request must not have a body"},
+		{"chunks", []string{line, host, upgrade, conn, key, version, "Transfer-Encoding: chunked"}, "400 a WebSocket request must not have a body"},
 		{"an empty body", []string{line, host, upgrade, conn, key, version, "Content-Length: 0"}, ""},
 		{"no Connection", []string{line, host, upgrade, key, version}, "400 Connection: Upgrade is missing; a proxy may have dropped it"},
 		{"another Connection", []string{line, host, upgrade, "Connection: keep-alive", key, version}, "400 Connection: Upgrade is missing; a proxy may have dropped it"},
@@ -57,9 +57,9 @@ func TestHandshakes(t *testing.T) {
 		{"a long key", []string{line, host, upgrade, conn, key + "====", version}, "400 Sec-WebSocket-Key is not the base64 of 16 bytes"},
 		{"two keys", []string{line, host, upgrade, conn, key, key, version}, "400 Sec-WebSocket-Key or Sec-WebSocket-Version is there twice"},
 		{"two versions", []string{line, host, upgrade, conn, key, version, version}, "400 Sec-WebSocket-Key or Sec-WebSocket-Version is there twice"},
-		{"no version", []string{line, host, upgrade, conn, key}, "426 Sec-WebSocket-Version has to be 13"},
-		{"version 8", []string{line, host, upgrade, conn, key, "Sec-WebSocket-Version: 8"}, "426 Sec-WebSocket-Version has to be 13"},
-		{"versions", []string{line, host, upgrade, conn, key, "Sec-WebSocket-Version: 13, 8"}, "426 Sec-WebSocket-Version has to be 13"},
+		{"no version", []string{line, host, upgrade, conn, key}, "426 Sec-WebSocket-Version must be 13"},
+		{"version 8", []string{line, host, upgrade, conn, key, "Sec-WebSocket-Version: 8"}, "426 Sec-WebSocket-Version must be 13"},
+		{"versions", []string{line, host, upgrade, conn, key, "Sec-WebSocket-Version: 13, 8"}, "426 Sec-WebSocket-Version must be 13"},
 		{"a malformed extension", []string{line, host, upgrade, conn, key, version, "Sec-WebSocket-Extensions: permessage-deflate; =1"}, "400 Sec-WebSocket-Extensions is malformed"},
 	} {
 		h, refused := ask(t, test.lines...)

@@ -64,7 +64,7 @@ def upload():
 
 @app.get("/files/<name>")
 def download(name):
-    # Knows ranges and If-Modified-Since, and stays in its folder whatever the name is.
+    # Supports ranges and If-Modified-Since, and never leaves its directory.
     return static_file(name, root=str(FOLDER), download=True)
 
 

@@ -1,4 +1,4 @@
-"""Programs of a folder (CGI), some of them behind a password.
+"""A directory of CGI programs, some of them behind a password.
 
     fapws samples/cgi/programs.py
     curl http://localhost:8888/

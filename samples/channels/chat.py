@@ -1,8 +1,8 @@
-"""Django Channels: a chat that is one with any number of workers, and needs no Redis for that.
+"""Django Channels: a chat for any number of workers, without Redis.
 
 ./build.sh run --workers 2 samples/channels/chat.py     then open http://127.0.0.1:8888/ in two windows
 
-A site has these parts in settings.py, routing.py, consumers.py and asgi.py; here they are in one file.
+A site has these parts in settings.py, routing.py, consumers.py and asgi.py; here, they are in one file.
 """
 import django
 from django.conf import settings

@@ -3,8 +3,8 @@
 ./build.sh run samples/chat/chat.py [CHAT.db]      then open http://127.0.0.1:8888/ in two windows
 
 A client costs a Python thread only while one of these functions runs for it. With
---workers 2 before the name it is still one chat: broadcast reaches the clients of all
-workers, and what they have to know together is in SQLite (shared.py).
+--workers 2 before the name, it is still one chat: broadcast reaches the clients of all
+workers, and their common state is in SQLite (shared.py).
 """
 from pathlib import Path
 
@@ -16,17 +16,17 @@ PAGE = (Path(__file__).resolve().parent / "chat.html").read_bytes()
 
 
 def tell_people(room):
-    broadcast(chat, shared.present(room), room)  # waits for nobody; who is much too slow is let go
+    broadcast(chat, shared.present(room), room)  # does not wait; a client that is too slow is disconnected
 
 
 def on_open(ws):
-    """Comes before the WebSocket is accepted: what is sent now follows right behind."""
-    who = rooms.asked(ws.environ["QUERY_STRING"])
+    """Runs before the WebSocket is accepted; messages sent here follow immediately after."""
+    who = rooms.parse_query(ws.environ["QUERY_STRING"])
     if who is None:
         return ws.reject(400)
     ws.data.room, ws.data.name = who
     ws.data.member = None
-    ws.join(ws.data.room)  # first: nothing is missed of what is said while the rest is looked up
+    ws.join(ws.data.room)  # first, so that the client misses no message meanwhile
     found = shared.enter(ws.data.room, ws.data.name)
     if found is None:
         return ws.reject(503)
@@ -39,13 +39,13 @@ def on_open(ws):
 def on_message(ws, message):
     if isinstance(message, bytes):
         return ws.close(1003, "only text")
-    line = shared.said(ws.data.member, message)
+    line = shared.add_line(ws.data.member, message)
     if line:
         broadcast(chat, line, ws.data.room)
 
 
 def on_resume(ws):
-    """After a reload: the client is connected to this process now, and has noticed nothing."""
+    """After a reload: the client is now connected to this process, without having noticed."""
     shared.resume(ws.data.member, ws.data.room, ws.data.name)
 
 
@@ -61,7 +61,7 @@ def index(environ, start_response):
 
 @timer(5)
 def beat():
-    """A worker that is killed says no goodbye for its clients: the others notice."""
+    """If a worker is killed, the others remove its members."""
     for room in shared.beat():
         tell_people(room)
 

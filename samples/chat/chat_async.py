@@ -2,8 +2,8 @@
 
 ./build.sh run samples/chat/chat_async.py      then open http://127.0.0.1:8888/ in two windows
 
-There is not a word of fapws in it: `uvicorn chat_async:application` runs it, too. So what is said
-stays in one process: asyncio knows nothing of others (chat.py does).
+It does not use fapws: `uvicorn chat_async:application` runs it, too. So messages
+stay in one process (chat.py reaches all processes).
 """
 import asyncio
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 import rooms
 
 PAGE = (Path(__file__).resolve().parent / "chat.html").read_bytes()
-BEHIND = 256  # messages that a client may be behind before it is let go
+BEHIND = 256  # maximum number of unsent messages; a client with more is disconnected
 
 
 async def application(scope, receive, send):
@@ -45,7 +45,7 @@ def tell(message, members):
 
 async def chat(scope, receive, send):
     await receive()  # websocket.connect
-    who = rooms.asked(scope["query_string"].decode("latin-1")) if scope["path"] == "/ws" else None
+    who = rooms.parse_query(scope["query_string"].decode("latin-1")) if scope["path"] == "/ws" else None
     member = Member()
     lines = rooms.enter(who[0], member, who[1]) if who else None
     if lines is None:
@@ -58,7 +58,7 @@ async def chat(scope, receive, send):
         for line in lines:
             member.put(line)
         tell(*rooms.present(room))
-        # Whatever ends first ends the others.
+        # The first task to end ends the others.
         tasks = [asyncio.ensure_future(each) for each in (
             listen(room, member, receive, send), deliver(member, send), member.behind.wait())]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -71,20 +71,20 @@ async def chat(scope, receive, send):
 
 
 async def listen(room, member, receive, send):
-    """Takes what the client says until it leaves."""
+    """Receives messages of the client until it disconnects."""
     while True:
         message = await receive()
         if message["type"] != "websocket.receive":
             return
         if message.get("text") is None:
             return await send({"type": "websocket.close", "code": 1003, "reason": "only text"})
-        tell(*rooms.said(room, member, message["text"]))
+        tell(*rooms.add_line(room, member, message["text"]))
 
 
 async def deliver(member, send):
-    """Sends the client what others say, as fast as it takes it."""
+    """Sends queued messages to the client."""
     try:
         while True:
             await send({"type": "websocket.send", "text": await member.messages.get()})
     except OSError:
-        pass  # it has left
+        pass  # the client has disconnected

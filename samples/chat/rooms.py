@@ -1,7 +1,7 @@
-"""What chat_async.py knows, in its one process: rooms, who is in them, and what was said; and what both chats do.
+"""The state of chat_async.py in its single process: rooms, members and messages; and functions for both chats.
 
-Nothing here sends anything. Threads or tasks may share a Room: each method is short and
-takes the lock of all rooms.
+This module does not send anything. Threads and tasks may share a Room: each function is short and
+holds the lock of all rooms.
 """
 import json
 import threading
@@ -9,9 +9,9 @@ import time
 from collections import deque
 from urllib.parse import parse_qs
 
-LINES = 100  # of each room that are kept
-ROOMS = 1000  # that may be open or remembered at a time
-LONGEST = 2000  # characters in a line; of names and rooms 40
+LINES = 100  # maximum stored lines of a room
+ROOMS = 1000  # maximum number of rooms
+LONGEST = 2000  # maximum characters of a line; 40 of a name or room
 SUBPROTOCOL = "chat"
 
 _rooms = {}
@@ -21,23 +21,23 @@ _last = 0
 
 class Room:
     def __init__(self):
-        self.members = {}  # whatever stands for a client: its name
+        self.members = {}  # client object: name
         self.lines = deque(maxlen=LINES)  # as they are sent
 
 
-def asked(query):
-    """The room and the name in a query string, or None for what cannot be one."""
+def parse_query(query):
+    """Returns the room and the name in a query string, or None if one is missing or invalid."""
     found = parse_qs(query)
     room, name = (" ".join(found.get(key, [""])[0].split()) for key in ("room", "name"))
     return (room, name) if all(0 < len(word) <= 40 and word.isprintable() for word in (room, name)) else None
 
 
 def enter(title, member, name):
-    """Lets a member in. Returns the messages for it alone, or None if there is no more room."""
+    """Adds a member. Returns the stored messages of the room, or None if there are too many rooms."""
     with _lock:
         if title not in _rooms:
             for other in [t for t in _rooms if not _rooms[t].members][:len(_rooms) - ROOMS + 1]:
-                del _rooms[other]  # nobody is there: the oldest ones are forgotten
+                del _rooms[other]  # without members, the oldest first
             if len(_rooms) >= ROOMS:
                 return None
             _rooms[title] = Room()
@@ -53,17 +53,17 @@ def leave(title, member):
 
 
 def present(title):
-    """The message that says who is there, and whom to send it to."""
+    """Returns the message that lists the members, and its recipients."""
     with _lock:
         members = dict(_rooms[title].members) if title in _rooms else {}
     return json.dumps({"people": sorted(members.values())}), list(members)
 
 
-def said(title, member, text):
-    """The message of a line, and its recipients: none if it is empty.
+def add_line(title, member, text):
+    """Stores a line. Returns its message and the recipients; none if the line is empty.
 
-    Lines have numbers, microseconds since 1970, by which pages put them in order and know
-    those that they have seen, also after a restart.
+    Lines have numbers, microseconds since 1970, by which pages sort them and recognize
+    lines that they have shown, even after a restart.
     """
     global _last
     text = text.strip()[:LONGEST]

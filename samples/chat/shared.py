@@ -1,6 +1,6 @@
-"""What chat.py knows, in all of its processes: rooms, who is in them, and what was said.
+"""The state of chat.py, shared by all of its processes: rooms, members and messages.
 
-It is in SQLite, beside this file or in the one that the command line names: fapws chat.py -- FILE. Nothing here sends
+It is in an SQLite file next to this one, or that of the command line: fapws chat.py -- FILE. This module does not send
 anything. Each call is one short transaction.
 """
 import json
@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from rooms import LINES, LONGEST, ROOMS
 
 FILE = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "chat.db")
-PEOPLE = 200  # of a room that are named
-SILENT = 15  # seconds after which the members of a process that says nothing have gone with it
+PEOPLE = 200  # maximum number of names shown for a room
+SILENT = 15  # seconds without a beat after which a process is dead and its members are removed
 
 _process = uuid.uuid4().hex
 _mine = {}  # members of this process: number: (room, name)
@@ -24,7 +24,7 @@ _local = threading.local()
 
 
 def _open():
-    """A connection to FILE, with the tables in it."""
+    """Returns a connection to FILE, with the tables created."""
     book = sqlite3.connect(FILE, timeout=10, isolation_level=None)
     book.execute("PRAGMA journal_mode = WAL")  # no commit waits for the disk
     book.executescript("""
@@ -38,7 +38,7 @@ def _open():
 
 
 def _which():
-    """What tells FILE from another one that has come in its place; None: it is not there."""
+    """Returns the inode of FILE, which changes if the file is replaced; None: FILE does not exist."""
     try:
         return os.stat(FILE).st_ino
     except OSError:
@@ -47,10 +47,10 @@ def _which():
 
 @contextmanager
 def _change():
-    """A transaction: others wait for its end."""
+    """A transaction; other writers wait for its end."""
     which = _which()
-    if which is None or which != getattr(_local, "which", None):  # somebody may delete it while this runs
-        _local.book = _open()  # a connection belongs to the thread that has made it
+    if which is None or which != getattr(_local, "which", None):  # the file may have been deleted
+        _local.book = _open()  # a connection belongs to the thread that created it
         _local.which = _which()
     book = _local.book
     book.execute("BEGIN IMMEDIATE")
@@ -68,21 +68,21 @@ def enter(room, name):
     with _change() as book:
         if not book.execute("SELECT 1 FROM room WHERE title = ?", (room,)).fetchone():
             [(rooms,)] = book.execute("SELECT count(*) FROM room")
-            if rooms >= ROOMS:  # those where nobody is are forgotten, the oldest first
+            if rooms >= ROOMS:  # forget rooms without members, the oldest first
                 empty = book.execute("SELECT title FROM room WHERE title NOT IN (SELECT room FROM member) ORDER BY rowid LIMIT ?", (rooms - ROOMS + 1,)).fetchall()
                 book.executemany("DELETE FROM line WHERE room = ?", empty)
                 book.executemany("DELETE FROM room WHERE title = ?", empty)
                 if rooms - len(empty) >= ROOMS:
                     return None
             book.execute("INSERT INTO room (title) VALUES (?)", (room,))
-        member = uuid.uuid4().int >> 66  # nobody's elsewhere, or of before the file was deleted
+        member = uuid.uuid4().int >> 66  # unique, even after the file was deleted
         book.execute("INSERT INTO member (number, room, name, process, seen) VALUES (?, ?, ?, ?, ?)", (member, room, name, _process, time.time()))
         _mine[member] = room, name
         return member, [message for message, in book.execute("SELECT message FROM line WHERE room = ? ORDER BY number", (room,))]
 
 
 def resume(member, room, name):
-    """Adds a member of another process to this one, which a reload has started."""
+    """Takes over a member from another process after a reload."""
     with _change() as book:
         book.execute("INSERT OR REPLACE INTO member (number, room, name, process, seen) VALUES (?, ?, ?, ?, ?)", (member, room, name, _process, time.time()))
         _mine[member] = room, name
@@ -95,17 +95,17 @@ def leave(member):
 
 
 def present(room):
-    """The message that says who is there. Of two, the one with the larger number is right."""
+    """Returns the message that lists the members. Of two such messages, the larger number is newer."""
     with _change() as book:
         people = sorted(name for name, in book.execute("SELECT name FROM member WHERE room = ? LIMIT ?", (room, PEOPLE)))
         return json.dumps({"people": people, "number": time.time_ns() // 1000}, ensure_ascii=False)
 
 
-def said(member, text):
-    """The message of a line, or None if there is nothing in it.
+def add_line(member, text):
+    """Stores a line. Returns its message, or None if the line is empty.
 
-    Lines have numbers, microseconds since 1970, by which pages put them in order and know
-    those that they have seen, also after a restart.
+    Lines have numbers, microseconds since 1970, by which pages sort them and recognize
+    lines that they have shown, even after a restart.
     """
     text = text.strip()[:LONGEST]
     if not text or member not in _mine:
@@ -121,7 +121,7 @@ def said(member, text):
 
 
 def beat():
-    """Says that this process lives. Returns the rooms in which were members of others that do not."""
+    """Marks this process as alive. Removes members of dead processes, and returns their rooms."""
     with _change() as book:
         now = time.time()
         book.executemany("INSERT OR REPLACE INTO member (number, room, name, process, seen) VALUES (?, ?, ?, ?, ?)",
@@ -135,4 +135,4 @@ try:
     with _change():
         pass
 except sqlite3.Error as error:
-    sys.exit(f"chat: {FILE}: {error}; name another file for what is said: fapws chat.py -- FILE")
+    sys.exit(f"chat: {FILE}: {error}; use another file for the messages: fapws chat.py -- FILE")

@@ -1,10 +1,10 @@
-"""A clock that the server keeps in every page that is open, by server-sent events.
+"""A clock in every open page, updated by server-sent events.
 
 ./build.sh run samples/clock/clock.py      then open http://127.0.0.1:8888/
 
-Plain synchronous code. A subscriber costs no thread while it waits, only a connection, so
-thousands may watch. With `--dev` save this file while the page is open: the new code is
-taken up, and the stream goes on.
+Plain synchronous code. A waiting subscriber needs a connection but no thread, so
+thousands can watch. With `--dev`, save this file while the page is open: fapws loads
+the new code, and the stream continues.
 """
 import threading
 import time

@@ -2,7 +2,7 @@
 
 ./build.sh run samples/django/wsgi.py      then open http://127.0.0.1:8888/
 
-The first start makes guestbook.sqlite3 beside this file, and prints the password
+The first start creates guestbook.sqlite3 next to this file, and prints the password
 of the user "admin" for http://127.0.0.1:8888/admin/.
 """
 import fcntl
@@ -24,7 +24,7 @@ application = StaticFilesHandler(get_wsgi_application())
 
 
 def prepare_database():
-    """What `manage.py migrate` and `createsuperuser` do. Often there is nothing to do."""
+    """Does the work of `manage.py migrate` and `createsuperuser`, if it is not done yet."""
     from django.contrib.auth import get_user_model
 
     call_command("migrate", verbosity=0)

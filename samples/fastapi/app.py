@@ -1,4 +1,4 @@
-"""FastAPI: an API with types, a page that documents it, and work after the answer.
+"""FastAPI: an API with types, a page that documents it, and background tasks.
 
 ./build.sh run samples/fastapi/app.py      then open http://127.0.0.1:8888/docs
 
@@ -15,8 +15,8 @@ from fastapi import BackgroundTasks, FastAPI, HTTPException, Query
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, Field
 
-# FastAPI's own /docs takes its scripts from the network, and Debian has no package of
-# them. This page has what it needs and is made of the same /openapi.json.
+# FastAPI's own /docs loads its scripts from the internet, and Debian does not package
+# them. This page needs no other files, and uses the same /openapi.json.
 application = FastAPI(title="Tasks", version="1.0", docs_url=None, redoc_url=None)
 DOCS = (Path(__file__).resolve().parent / "docs.html").read_text("utf-8")
 

@@ -1,4 +1,4 @@
-"""FastAPI: a chat whose rooms are groups, so that it is one chat with any number of workers.
+"""FastAPI: a chat for any number of workers; its rooms are groups.
 
 ./build.sh run --workers 2 samples/fastapi/chat.py     then open http://127.0.0.1:8888/ in two windows
 """
@@ -41,7 +41,7 @@ def announce(room: str, text: str):
 
 
 @application.websocket("/rooms/{room}")
-async def chat(websocket: WebSocket, room: str, name: str = "somebody"):
+async def chat(websocket: WebSocket, room: str, name: str = "guest"):
     await websocket.accept()
     groups.join(websocket, room)
     groups.send(room, {"name": name, "text": "is here"})

@@ -1,4 +1,4 @@
-"""A blueprint: routes that an application can mount below any prefix."""
+"""A blueprint: routes that an application can mount under any prefix."""
 from flask import Blueprint, jsonify, request
 
 api = Blueprint("api", __name__)
@@ -11,7 +11,7 @@ def add(a, b):
 
 @api.post("/reverse")
 def reverse():
-    # get_json() answers 415 or 400 to what is not JSON
+    # get_json() responds with 415 or 400 if the body is not JSON
     return jsonify(reversed=request.get_json()["text"][::-1])
 
 

@@ -1,4 +1,4 @@
-"""Flask: sessions, a form, an upload, an answer that streams, a blueprint, templates.
+"""Flask: sessions, a form, an upload, a streamed response, a blueprint, templates.
 
 ./build.sh run samples/flask/app.py      then open http://127.0.0.1:8888/
 """
@@ -32,7 +32,7 @@ def shared_secret(folder):
 app = Flask(__name__)
 app.secret_key = shared_secret(app.instance_path)  # signs the session cookie
 app.config["MAX_CONTENT_LENGTH"] = 8 * 1024 * 1024
-app.config["SESSION_COOKIE_SAMESITE"] = "Lax"  # other sites' forms come without the session
+app.config["SESSION_COOKIE_SAMESITE"] = "Lax"  # forms on other sites do not send the session cookie
 app.config.from_prefixed_env()  # FLASK_USE_X_SENDFILE=true and so on
 app.register_blueprint(api, url_prefix="/api")
 

@@ -1,4 +1,4 @@
-"""Forms: text fields, and file uploads that can be fetched again.
+"""Forms: text fields, and file uploads that can be downloaded again.
 
 ./build.sh run samples/forms/forms.py      then open http://127.0.0.1:8888/
 """
@@ -13,7 +13,7 @@ from urllib.parse import quote
 from fapws.contrib import multipart
 from fapws.contrib.headers import redirect
 
-MAX_BODY_SIZE = 20 * 1024 * 1024  # bigger requests get 413 and never come here
+MAX_BODY_SIZE = 20 * 1024 * 1024  # larger requests get 413 before they reach the handler
 
 KEEP = 20  # uploads
 FOLDER = tempfile.TemporaryDirectory(prefix="fapws-forms-")  # removed at exit
@@ -30,7 +30,7 @@ td{padding:.2rem 1rem .2rem 0;overflow-wrap:anywhere;min-width:7rem}code{font-si
 
 
 def page(title, body):
-    # escape() whatever came from a client: this is all it takes against scripts in names
+    # escape() all text from a client, to prevent scripts in names
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         f"<title>{escape(title)}</title><style>{STYLE}</style><h1>{escape(title)}</h1>{body}</html>"
@@ -99,7 +99,7 @@ def store(file):
 def download(environ, start_response):
     key = environ["PATH_INFO"].lstrip("/")
     with LOCK:
-        if key not in UPLOADS:  # and so key is no path to somewhere else either
+        if key not in UPLOADS:  # so key cannot be a path to another file
             start_response("404 Not Found", [])
             return page("Not found", "<p>It was here, or never was.")
         name = UPLOADS[key][0]

@@ -2,8 +2,8 @@
 
 ./build.sh run samples/hello/hello.py      then open http://127.0.0.1:8888/hello
 """
-# With these two names in the script, environ and start_response are made of
-# them; without, environ is a plain dict and all else is the same.
+# With these two names in the script, environ and start_response are instances
+# of them; without, environ is a plain dict and everything else is the same.
 from fapws4.base import Environ, Start_response
 
 
@@ -12,7 +12,7 @@ def hello(environ, start_response):
     return "Hello world!!"
 
 
-# The first entry that the path begins with answers; "/" takes what is left.
+# The first entry whose prefix matches handles the request; "/" handles everything else.
 PATHS = [
     ("/hello", hello),
     ("/", hello),

@@ -25,7 +25,7 @@ def page(request, title, body, status=200):
 
 
 def file_of(request):
-    # The pattern of the route lets only letters, digits and "_" through: no way out of the folder.
+    # The route matches only letters, digits and "_", so a name cannot leave the directory.
     return PAGES / (request.matchdict["name"] + ".txt")
 
 
@@ -62,7 +62,7 @@ def save(request):
     if "text" not in request.POST:
         raise HTTPBadRequest("The form has no text.")
     file = file_of(request)
-    # Renamed into place: who reads it meanwhile, in whatever process, sees the old page or the new one.
+    # Renamed into place, so that readers in all processes see the old page or the new one.
     new = file.with_suffix(f".{os.getpid()}")
     new.write_text(request.POST["text"].replace("\r\n", "\n"), encoding="utf-8")
     new.replace(file)

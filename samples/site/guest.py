@@ -1,6 +1,6 @@
-"""The pages of the site that are made by Python; the files are in www.
+"""The Python pages of the site; the files are in www.
 
-/visits counts its requests: the home page includes it. /hello greets the name in the query.
+/visits counts its requests; the home page includes it. /hello greets the name in the query.
 """
 
 from html import escape

@@ -66,12 +66,12 @@ def sign(environ, start_response):
     name = params.get("name", [""])[0].strip()[:80]
     text = params.get("text", [""])[0].strip()[:2000]
     if environ["REQUEST_METHOD"] == "POST" and name and text:
-        # "?" and not an f-string: what a visitor writes is never SQL
+        # "?" and not an f-string: text from a visitor is never SQL
         book().execute("INSERT INTO entry (name, text, at) VALUES (?, ?, ?)", (name, text, time.time()))
     return redirect(start_response, "/", status=303)
 
 
-# Once, before the first request. WAL lets visitors read while another one signs.
+# Once, before the first request. WAL lets visitors read while another visitor writes.
 book().execute("PRAGMA journal_mode = WAL")
 book().execute("CREATE TABLE IF NOT EXISTS entry (id INTEGER PRIMARY KEY, name TEXT, text TEXT, at REAL)")
 

@@ -8,8 +8,8 @@ import threading
 import time
 
 
-# Each subscriber sleeps in a thread between its events, so there are more of them
-# than usual. With `--threads 0` everybody would wait for every sleep.
+# Each subscriber sleeps in a thread between its events, so this script needs more threads
+# than usual. With `--threads 0`, all clients would wait for every sleep.
 THREADS = 64
 
 PAGE = """<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>
@@ -63,7 +63,7 @@ def ticks(number, every):
     with lock:
         subscribers += 1
     try:
-        yield "retry: 2000\n\n"  # milliseconds that the browser waits before it comes back
+        yield "retry: 2000\n\n"  # milliseconds until the browser reconnects
         while True:
             number += 1
             tick = {"time": time.strftime("%H:%M:%S"), "load": os.getloadavg()[0], "subscribers": subscribers}

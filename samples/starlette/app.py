@@ -51,7 +51,7 @@ async def countdown(request):
     try:
         start = min(3600, int(request.query_params.get("from", "10")))
     except ValueError:
-        raise HTTPException(400, "from is no number")
+        raise HTTPException(400, "from is not a number")
 
     async def lines():
         try:
@@ -80,9 +80,9 @@ async def fails(request):
 
 @contextlib.asynccontextmanager
 async def lifespan(app):
-    """What is above yield comes before the first request, what is below after the last."""
+    """The code before yield runs before the first request, the code after it after the last."""
     app.state.notes, app.state.started = [], time.monotonic()
-    print("lifespan: begun", flush=True)
+    print("lifespan: started", flush=True)
     yield
     print("lifespan: over", flush=True)
 

@@ -6,12 +6,12 @@ import os
 
 from fapws.contrib.views import Staticfile
 
-# beside this script, wherever fapws is started; a relative path would be from there
+# next to this script; a relative path would start at the working directory
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 PATHS = [
-    # a folder to pick from: a listing instead of an index page
+    # a directory listing instead of an index page
     ("/files", Staticfile(os.path.join(HERE, "files"), index=None, listing=True)),
-    # browsers may keep these for an hour; story.txt.gz is sent for story.txt to those that take gzip
+    # browsers may cache these for an hour; clients that accept gzip get story.txt.gz instead of story.txt
     ("/", Staticfile(os.path.join(HERE, "site"), max_age=3600)),
 ]

@@ -1,4 +1,4 @@
-"""Streaming: answers that are sent while they are made.
+"""Streaming: responses that are sent while they are generated.
 
 ./build.sh run samples/streaming/streaming.py      then open http://127.0.0.1:8888/
 """
@@ -28,7 +28,7 @@ def number(environ, name, default, most):
 def count(environ, start_response):
     """/count?to=10&pause=0.3
 
-    Every piece that a generator yields is sent at once. Between two of them the
+    Every chunk that a generator yields is sent immediately. Between two chunks, the
     thread sleeps here; with `--threads 0` all of the server would sleep along.
     """
     to = number(environ, "to", 10, 1000)

@@ -15,7 +15,7 @@ class Environ(BaseEnviron):
 
 
 def environ_keys(environ, start_response):
-    environ["wsgi.input"].read(3)  # fapws.params shall not mind
+    environ["wsgi.input"].read(3)  # must not affect fapws.params
     return {
         "class": type(environ).__name__,
         "fapws": isinstance(environ, fapws4.base.Environ),

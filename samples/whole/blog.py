@@ -1,10 +1,10 @@
-"""The application of samples/whole/fapws.toml: what is no file comes here."""
+"""The application of samples/whole/fapws.toml, for requests that match no file or route."""
 
 from datetime import datetime, timezone
 
 
 def feed(environ, start_response):
-    """A page that fapws keeps for a minute: the route has a cache."""
+    """A page that fapws caches for a minute, as its route says."""
     start_response("200 OK", [("Content-Type", "text/plain; charset=utf-8")])
     return f"made at {datetime.now(timezone.utc):%H:%M:%S.%f}\n"
 

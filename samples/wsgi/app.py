@@ -1,4 +1,4 @@
-"""Plain WSGI (PEP 3333): what every framework below is made of.
+"""Plain WSGI (PEP 3333), on which all WSGI frameworks are built.
 
 ./build.sh run samples/wsgi/app.py      then open http://127.0.0.1:8888/
 """
@@ -16,7 +16,7 @@ def page(start_response, body, status="200 OK"):
 
 def index(environ, start_response):
     # environ has the request: some strings of CGI, the header fields as HTTP_*,
-    # and what the server says of itself as wsgi.*
+    # and the wsgi.* variables of the server
     rows = "".join(f"<tr><td>{escape(name)}<td>{escape(repr(value))}" for name, value in sorted(environ.items()))
     return page(start_response, f"<h1>environ</h1><p><a href=/count>count</a>, <a href=/source>source</a><table>{rows}</table>")
 
@@ -28,7 +28,7 @@ def greet(environ, start_response):
 
 def digest(environ, start_response):
     # A body is a file to read. It ends by itself here (wsgi.input_terminated),
-    # so that one sent in chunks, whose length nobody knows, works too.
+    # so a chunked body without Content-Length works, too.
     sha, size = hashlib.sha256(), 0
     for block in iter(lambda: environ["wsgi.input"].read(64 * 1024), b""):
         sha.update(block)
@@ -38,7 +38,7 @@ def digest(environ, start_response):
 
 
 def count(environ, start_response):
-    # What is yielded is sent at once. When the client leaves, the generator is
+    # Each chunk is sent immediately. When the client disconnects, the generator is
     # closed: `finally` is the place to tidy up.
     start_response("200 OK", [("Content-Type", "text/plain")])
     try:

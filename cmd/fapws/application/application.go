@@ -111,7 +111,7 @@ func (a *Application) runsAsMain(conf settings.Config) bool {
 	return a.script != "" && a.HasPATHS(conf)
 }
 
-// Options says how Python shall load it.
+// Options says how Python loads it.
 func (a *Application) Options(conf settings.Config) pybridge.Application {
 	return pybridge.Application{
 		Script:    a.script,

@@ -26,11 +26,11 @@ func readScript(name string) ([]byte, error) {
 	switch near := nearFile(name); {
 	case errno != syscall.ENOENT:
 	case colon && object == "":
-		hint = fmt.Sprintf("; name an object after %s:, or leave the colon out", place)
+		hint = fmt.Sprintf("; name an object after %s:, or omit the colon", place)
 	case colon && place == "":
 		hint = "; name a script or module before " + name
 	case colon:
-		hint = fmt.Sprintf("; what follows %s: must be the name of an object, not %q", place, object)
+		hint = fmt.Sprintf("; %s: must be followed by the name of an object, not %q", place, object)
 	case near != "":
 		hint = "; did you mean " + near + "?"
 	}

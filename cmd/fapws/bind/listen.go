@@ -56,7 +56,7 @@ func listenHint(addr string, err error) string {
 	case errors.Is(err, unix.EADDRINUSE):
 		return "; stop the other server, or choose another address with --bind"
 	case errors.Is(err, unix.EADDRNOTAVAIL):
-		return "; this machine has no such address"
+		return "; this address does not belong to this machine"
 	case errors.Is(err, unix.EPERM) && isFile:
 		return "; only root can change the owner of a file"
 	case errors.Is(err, unix.EACCES) && !isFile:

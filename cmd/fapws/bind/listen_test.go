@@ -25,7 +25,7 @@ func TestListenHint(t *testing.T) {
 		{":80", unix.EACCES, "setcap cap_net_bind_service=+ep "},
 		{"unix:/x", unix.EACCES, ""},
 		{":8888", fmt.Errorf("cannot: %w", unix.EADDRINUSE), "--bind"},
-		{"192.0.2.1:1", unix.EADDRNOTAVAIL, "no such address"},
+		{"192.0.2.1:1", unix.EADDRNOTAVAIL, "does not belong to this machine"},
 		{"a.invalid:1", errors.New("no such host"), ""},
 	} {
 		got := listenHint(tt.addr, tt.err)

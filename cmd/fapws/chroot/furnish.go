@@ -66,7 +66,7 @@ func Furnish(root string) error {
 	if err := unix.Mknod(null, unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))); err == nil {
 		return os.Chmod(null, 0o666)
 	} else if err != unix.EEXIST {
-		return fmt.Errorf("cannot make %s: %w", null, err)
+		return fmt.Errorf("cannot create %s: %w", null, err)
 	}
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 )
 
 const importHelp = `Usage: fapws import web.conf > fapws.toml
-web.conf has lines of the form: host DOMAIN FOLDER, media EXTENSION TYPE,
+web.conf has lines of the form: host DOMAIN DIRECTORY, media EXTENSION TYPE,
 parameter NAME VALUE.
 `
 

@@ -157,7 +157,7 @@ func parse(args []string, nearest func(string, []string) string) (o options, err
 	case !slices.Contains(Commands, o.command):
 		return wrong("unknown command %s%s", o.command, meant(nearest(string(o.command), names)))
 	case o.pid > 0 && o.socket != "":
-		return wrong("give --pid or --socket, not both")
+		return wrong("use --pid or --socket, not both")
 	case o.command == Purge && (p.Path == "") == (p.Tag == ""):
 		return wrong("purge needs a path, a prefix with *, --tag TAG or --all")
 	case o.command != Purge && (p != Pattern{} || all):

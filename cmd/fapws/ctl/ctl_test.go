@@ -37,7 +37,7 @@ func (f *fake) Purge(p Pattern) (int, error) {
 }
 func (f *fake) Stop() { f.stop() }
 
-// use makes a folder of its own the place for sockets.
+// use makes a new directory the place for sockets.
 func use(t *testing.T) (folder string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "ctl") // t.TempDir may be too long for a socket
@@ -160,7 +160,7 @@ func TestUsage(t *testing.T) {
 		{"--pid=0 stop", "--pid 0: must be the number of a process"},
 		{"stop --pid", "--pid needs a value"},
 		{"--color status", "unknown flag --color; fapws ctl --help lists them"},
-		{"--pid 1 --socket x stop", "give --pid or --socket, not both"},
+		{"--pid 1 --socket x stop", "use --pid or --socket, not both"},
 		{"--json stop", "--json requires status"},
 		{"purge", "purge needs a path, a prefix with *, --tag TAG or --all"},
 		{"purge /a --tag b", "purge needs a path, a prefix with *, --tag TAG or --all"},
@@ -328,8 +328,8 @@ func TestPrivate(t *testing.T) {
 		{"good", uid, ""},
 		{"new", uid, ""},
 		{"open", uid, "open is accessible to other users"},
-		{"link", uid, "link is not a folder"},
-		{"file", uid, "file is not a folder"},
+		{"link", uid, "link is not a directory"},
+		{"file", uid, "file is not a directory"},
 		{"good", uid + 1, "good belongs to another user"},
 	} {
 		err := place{dir, in(tt.name)}.open(tt.uid)

@@ -65,7 +65,7 @@ func owned(path string, uid int) error {
 	}
 	switch {
 	case st.Mode&unix.S_IFMT != unix.S_IFDIR:
-		return fmt.Errorf("%s is not a folder", path)
+		return fmt.Errorf("%s is not a directory", path)
 	case int(st.Uid) != uid:
 		return fmt.Errorf("%s belongs to another user", path)
 	}

@@ -35,7 +35,7 @@ type Socket struct {
 	room   chan struct{}
 }
 
-// Auto lets Listen choose the path; Off means that there shall be no socket.
+// Auto lets Listen choose the path; Off disables the socket.
 const (
 	Auto = "auto"
 	Off  = "off"

@@ -52,7 +52,7 @@ func Parse(name, text string, lookup func(string) (string, bool)) ([]Variable, e
 			quoted, length, ok := cutQuoted(text[m[1]:])
 			end, after, _ := strings.Cut(text[m[1]+length:], "\n")
 			if end = strings.TrimSpace(end); !ok || end != "" && end[0] != '#' {
-				return nil, fmt.Errorf("%s:%d: the quoted value of %s has no end", name, number, v.Name)
+				return nil, fmt.Errorf("%s:%d: the quoted value of %s is not closed", name, number, v.Name)
 			}
 			if v.Value = quoted; raw[0] == '"' {
 				v.Value = escapes.Replace(expandUnescaped(quoted, expand))

@@ -22,8 +22,8 @@ func TestParse(t *testing.T) {
 	for text, want := range map[string]string{
 		"A=1\n\nnonsense":          ".env:3: expected NAME=value",
 		"A=\"1\n2\"\nB-C=1":        ".env:3: expected NAME=value",
-		"A='1\n2":                  ".env:1: the quoted value of A has no end",
-		"A=\"1\" x":                ".env:1: the quoted value of A has no end",
+		"A='1\n2":                  ".env:1: the quoted value of A is not closed",
+		"A=\"1\" x":                ".env:1: the quoted value of A is not closed",
 		"threads = 4\n[host]\nx=1": ".env:2: expected NAME=value",
 		"A=\x00":                   ".env:1: expected NAME=value",
 	} {

@@ -3,6 +3,6 @@
 // whether the kernel has killed for want of memory. Packages worker and pool use it. Its functions are safe for
 // concurrent use.
 //
-// An idle hello server has 7 MB of its own, one without Python 3. Resident, with the pages of files that it maps, it
+// An idle hello server has 7 MB of private memory, one without Python 3. Resident, with the pages of files that it maps, it
 // has 11 MB instead of 21 after the start, and instead of 17 after a load.
 package memory

@@ -34,7 +34,7 @@ func (p *Plan) Label(conf *settings.Config) string {
 func (p *Plan) Counted(app *pybridge.Contents, conf *settings.Config) string {
 	var what []string
 	if p.Site.Root != "" && p.File == nil {
-		what = append(what, "a folder of files")
+		what = append(what, "a directory of files")
 	} else if p.Site.Root != "" {
 		what = append(what, p.Site.What(conf))
 	}

@@ -72,7 +72,7 @@ func (p *Plan) findVenv() (doubt string) {
 				}
 				continue
 			}
-			p.Settings.Suppose("venv", venv, "beside the application")
+			p.Settings.Suppose("venv", venv, "next to the application")
 			return ""
 		}
 	}

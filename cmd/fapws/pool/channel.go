@@ -70,7 +70,7 @@ func NewChannel(fd int) (*Channel, error) {
 	conn, ok := nc.(*net.UnixConn)
 	if !ok {
 		nc.Close()
-		return nil, errors.New("the control channel is no unix socket")
+		return nil, errors.New("the control channel is not a unix socket")
 	}
 	return &Channel{conn: conn}, nil
 }

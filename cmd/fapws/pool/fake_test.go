@@ -90,7 +90,7 @@ func (f *fake) obey() {
 		case Listen:
 			f.listen(files)
 		case Retire, Stop:
-			for _, file := range files { // who takes the place hears what was heard here
+			for _, file := range files { // the successor hears what was heard here
 				if to, err := ChannelOf(file); err == nil {
 					_ = to.Send(&Message{Kind: Notice, Text: "subscribers of " + strconv.Itoa(os.Getpid()) + " "})
 				}
@@ -154,7 +154,7 @@ func (f *fake) obey() {
 	}
 }
 
-// publish sends so many events, each in a message of its own, or as a flood so many
+// publish sends so many events, each in a separate message, or as a flood so many
 // of 100 KB.
 func (f *fake) publish(id uint64, what, about string) {
 	n, _ := strconv.Atoi(about)

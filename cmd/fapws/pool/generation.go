@@ -40,7 +40,7 @@ func (r *request) finished(err error) {
 	r.asked = nil
 }
 
-var errEnding = errors.New("the server is ending")
+var errEnding = errors.New("the server is shutting down")
 
 // begin starts a new generation, or records that another must follow the one that is loading.
 func (p *Pool) begin(r request) {

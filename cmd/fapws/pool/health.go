@@ -50,7 +50,7 @@ func (w *worker) check() {
 func (w *worker) checked(why string) {
 	w.health = health{}
 	if why != "" && w.state == Serving {
-		w.kill(fmt.Sprintf("can answer no requests (%s)", why))
+		w.kill(fmt.Sprintf("cannot answer requests (%s)", why))
 	}
 }
 

@@ -47,7 +47,7 @@ func (w *worker) send(m *Message, files ...*os.File) {
 		fd, err := Duplicate(f)
 		if err != nil {
 			closeFiles(own)
-			w.kill(fmt.Sprintf("cannot be given a descriptor (%v)", err))
+			w.kill(fmt.Sprintf("cannot receive a descriptor (%v)", err))
 			return
 		}
 		own = append(own, os.NewFile(uintptr(fd), f.Name()))
@@ -109,7 +109,7 @@ func (o *outbox) drain(w *worker) {
 		err := next.offer(w.channel)
 		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.ENOBUFS) {
 			if stalled.isStuck(w.pid, time.Now()) && awaited {
-				w.pool.post(func() { w.kill("takes no messages") })
+				w.pool.post(func() { w.kill("does not read messages") })
 				o.close()
 				continue
 			}

@@ -23,7 +23,7 @@ func TestFirstStartFails(t *testing.T) {
 		{"the worker ends, and has said why", "exit 2", nil, 2, ""},
 		{"code of the user ends it", "exit 7", nil, 3, "exited with status 7"},
 		{"it ends well", "exit 0", nil, 3, "exited with status 0"},
-		{"it takes too long", "hang", func(o *Options) { o.LoadTimeout = time.Millisecond }, 3, "has not loaded within 1ms and was killed"},
+		{"timed out", "hang", func(o *Options) { o.LoadTimeout = time.Millisecond }, 3, "did not load within 1ms and was killed"},
 		{"it is of another age", "protocol 99", nil, 3, "speaks protocol 99"},
 		{"it cannot be started", "", func(o *Options) { o.Dir = "/nowhere" }, 3, "a worker cannot be started: "},
 		{"nothing can be bound", "", func(o *Options) {

@@ -101,7 +101,7 @@ func (p *Pool) join(w *worker) {
 	}
 	give, take, err := workerPair()
 	if err != nil {
-		p.o.Log(loglevel.Warning, fmt.Sprintf("worker %d gets no history of channels: %v", w.pid, err))
+		p.o.Log(loglevel.Warning, fmt.Sprintf("cannot send the channel history to worker %d: %v", w.pid, err))
 		w.send(&Message{Kind: Take, Text: History})
 		return
 	}

@@ -174,6 +174,6 @@ func TestRelayStuck(t *testing.T) {
 	ctx, cancel = context.WithTimeout(context.Background(), time.Second)
 	h.Ask(ctx, "flood 200")
 	cancel()
-	h.says(fmt.Sprintf("worker %d takes no (events|messages).* and was killed", pids[0]))
+	h.says(fmt.Sprintf("worker %d does not read (events|messages).* and was killed", pids[0]))
 	eventually(t, "another one", func() bool { return !slices.Contains(h.serving(2), pids[0]) })
 }

@@ -104,7 +104,7 @@ func (p *Pool) startAs(program, role string) (*worker, error) {
 	}
 	w := &worker{pool: p, pid: process.Pid, process: process, channel: channel, started: time.Now(), stderrCapture: heard, kills: kills}
 	p.o.Log(loglevel.Debug, fmt.Sprintf("worker %d: started", w.pid))
-	w.within(p.o.LoadTimeout, fmt.Sprintf("has not loaded within %v", p.o.LoadTimeout))
+	w.within(p.o.LoadTimeout, fmt.Sprintf("did not load within %v", p.o.LoadTimeout))
 	p.watch(w)
 	return w, nil
 }
@@ -226,7 +226,7 @@ func (w *worker) leave(state State, kind Kind, grace time.Duration, files ...*os
 // howEnded describes the end of a process: "was killed (SIGKILL)".
 func howEnded(state *os.ProcessState, err error) string {
 	if state == nil {
-		return fmt.Sprintf("has ended (%v)", err)
+		return fmt.Sprintf("ended (%v)", err)
 	}
 	if sig := signalOf(state); sig != 0 {
 		return "was killed by " + unix.SignalName(sig)

@@ -143,7 +143,7 @@ func (id *Identity) matches(status string, groups bool, permitted uint64) error 
 	}
 	for name, may := range map[string]uint64{"CapPrm": permitted, "CapEff": 0} {
 		if has, err := strconv.ParseUint(strings.Join(found[name], ""), 16, 64); err != nil || has&^may != 0 {
-			return fmt.Errorf("it has kept capabilities (%s %s)", name, found[name])
+			return fmt.Errorf("the process still has capabilities (%s %s)", name, found[name])
 		}
 	}
 	return nil

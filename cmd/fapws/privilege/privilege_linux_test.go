@@ -78,7 +78,7 @@ func status() string {
 	return strings.Join(found, ", ")
 }
 
-// TestAssume drops root for real, in a process of its own. Who is not root sees
+// TestAssume drops root for real, in a separate process. Without root, it sees
 // that it is refused.
 func TestAssume(t *testing.T) {
 	daemon, err := user.Lookup("daemon")

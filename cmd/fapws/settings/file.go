@@ -43,7 +43,7 @@ func (s *Settings) ReadFile(f *tomlfile.File, others []string) error {
 			continue
 		}
 		if first, twice := seen[row.Name]; twice {
-			wrong = append(wrong, v.Errorf("%s is another name of %s, which line %d gives", v.Key, first.Key, first.Line))
+			wrong = append(wrong, v.Errorf("%s is an alias of %s, which line %d already sets", v.Key, first.Key, first.Line))
 			continue
 		}
 		seen[row.Name] = v
@@ -117,7 +117,7 @@ func (s *Setting) fromFile(c *Config, v tomlfile.Value, prefix, fixed string) er
 	to := s.value(c)
 	if fixed != "" {
 		if on, ok := v.Any.(bool); !ok || !on {
-			return errors.New("true, or left out")
+			return errors.New("true, or omitted")
 		}
 		return to.fromText(fixed)
 	}

@@ -198,8 +198,8 @@ func TestFileRefuses(t *testing.T) {
 		{"max-body-size = '10X'", `fapws.toml:1: max-body-size = "10X", a string: must be a number of bytes, or one with K, M or G, from 1 to 1024T`},
 		{"timeout = 2020-01-01", "fapws.toml:1: timeout = 2020-01-01 00:00:00 +0000 date-local, a date: must be seconds, or a time such as 500ms, 30s, 5m or 1h, from 0s to a year"},
 		{"[timeout]\nx = 1", "fapws.toml:1: timeout = { x = 1 }: must be seconds, or a time such as 500ms, 30s, 5m or 1h, from 0s to a year"},
-		{"bind = ':1'\nlisten = ':2'", "fapws.toml:2: listen is another name of bind, which line 1 gives"},
-		{"no-access-log = false", "fapws.toml:1: no-access-log = false, a boolean: must be true, or left out"},
+		{"bind = ':1'\nlisten = ':2'", "fapws.toml:2: listen is an alias of bind, which line 1 already sets"},
+		{"no-access-log = false", "fapws.toml:1: no-access-log = false, a boolean: must be true, or omitted"},
 		{"a = 1\nport = 99999\nb = 1", "fapws.toml:1: unknown key a\nfapws.toml:2: port = 99999, an integer: must be an integer from 0 to 65535\nfapws.toml:3: unknown key b"},
 	} {
 		_, err := read(t, tt.text)

@@ -51,7 +51,7 @@ func appRows() []*Setting {
 		},
 		{
 			Name: "venv", Aliases: []string{"virtualenv"}, Group: GroupPython, Arg: "DIR", Env: "VIRTUAL_ENV", path: true,
-			Help:  "use the packages of this virtual environment; default: .venv or venv beside the application or in the working directory, if it is of the same Python version; off: none",
+			Help:  "use the packages of this virtual environment; default: .venv or venv next to the application or in the working directory, if it is of the same Python version; off: none",
 			value: func(c *Config) value { return &text{&c.Venv} },
 		},
 		{

@@ -91,7 +91,7 @@ func New(rows []*Setting, flags Flags, lookup func(string) (string, bool)) (*Set
 	if s.from["bind"].Level == FromFlag {
 		for _, part := range []string{"host", "port"} {
 			if s.from[part].Level == FromFlag {
-				return nil, fmt.Errorf("give the whole address with %s, or change a part of it with --%s, not both",
+				return nil, fmt.Errorf("set the whole address with %s, or a part of it with --%s, not both",
 					s.from["bind"].Name, part)
 			}
 		}
@@ -244,7 +244,7 @@ func (s *Settings) Config() (Config, error) {
 			s.from["proxy-protocol"])
 	}
 	if c.Fork && c.Chroot != "" {
-		return c, fmt.Errorf("fork (%s) cannot be combined with chroot (%s): its processes would stay outside; leave one of them out",
+		return c, fmt.Errorf("fork (%s) cannot be combined with chroot (%s): its processes would stay outside; remove one of them",
 			s.from["fork"], s.from["chroot"])
 	}
 	return c, s.fitHead(&c)

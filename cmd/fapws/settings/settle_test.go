@@ -158,7 +158,7 @@ func TestRefusals(t *testing.T) {
 		{places{flags: "--bind fd://99999999999999999999"}, "--bind fd://99999999999999999999: must be a descriptor such as fd://3"},
 		{places{flags: "--listen http://x/"}, "--listen http://x/: must be an address without http://, such as x"},
 		{places{flags: "-p /run/x.pid"}, "--port /run/x.pid: must be an integer from 0 to 65535; a pid file is --pid FILE"},
-		{places{flags: "--bind :1 --port 2"}, "give the whole address with --bind, or change a part of it with --port, not both"},
+		{places{flags: "--bind :1 --port 2"}, "set the whole address with --bind, or a part of it with --port, not both"},
 		{places{flags: "--log-level loud"}, "--log-level loud: must be debug, info, warning or error"},
 		{places{flags: "--limit-request-head 1K --limit-request-line 2K"},
 			"limit-request-head (1K, flag --limit-request-head) is less than limit-request-line (2K, flag --limit-request-line)"},

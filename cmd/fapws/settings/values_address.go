@@ -67,7 +67,7 @@ func (v *networks) fromText(s string) error {
 		if one != "*" && one != "unix" {
 			if _, err := netip.ParsePrefix(one); err != nil {
 				if _, err := netip.ParseAddr(one); err != nil {
-					return fmt.Errorf("IP addresses, networks such as 10.0.0.0/8, unix or *; %s is none of them", shorten(one))
+					return fmt.Errorf("IP addresses, networks such as 10.0.0.0/8, unix or *, not %s", shorten(one))
 				}
 			}
 		}

@@ -166,7 +166,7 @@ func (c *Config) Build(p Parts) (*Built, error) {
 		s := b.host(h)
 		if h.Default || len(h.Names) == 0 {
 			if c.ownHost(p.Conf) {
-				b.wrong(h.At.Errorf("default", "all other hosts already get %s; give this one a name", c.What(p.Conf)))
+				b.wrong(h.At.Errorf("default", "%s is already the default for all other hosts; give this host a name", c.What(p.Conf)))
 			}
 			b.built.Sites = append([]sites.Site{s}, b.built.Sites...)
 		} else {

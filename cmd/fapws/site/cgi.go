@@ -37,7 +37,7 @@ func (c *CGI) FromFile(v tomlfile.Value) error {
 		return table(x, c)
 	}
 	if c.Folder.FromFile(v) != nil {
-		return errors.New("a folder, true, or a table with folder, interpreters, env")
+		return errors.New("a directory, true, or a table with folder, interpreters, env")
 	}
 	c.Given = true
 	return nil
@@ -171,7 +171,7 @@ func (b *builder) scripts(h *Host, r *Route, key string, folder tomlfile.Path) (
 		}
 	}
 	if o.Root == "" {
-		b.wrong(r.At.Errorf(key, "no directory: give the host or this route a root"))
+		b.wrong(r.At.Errorf(key, "no directory: set root for the host or this route"))
 		return o, false
 	}
 	if r.Match != "" {

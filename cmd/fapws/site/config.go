@@ -80,7 +80,7 @@ func (c *Config) checkDefault(report func(error)) {
 			continue
 		}
 		if first >= 0 {
-			report(h.At.Errorf("default", "the host of line %d is the default already; give this one a name", c.Hosts[first].At.Table.Line))
+			report(h.At.Errorf("default", "the host of line %d is already the default; give this host a name", c.Hosts[first].At.Table.Line))
 		}
 		first = i
 	}

@@ -63,7 +63,7 @@ func (b *builder) proxy(h *Host, r *Route) []sites.Mount {
 	if o.NoVerify && o.CA != "" && slices.ContainsFunc([]tomlfile.Position{r.At, h.At}, func(at tomlfile.Position) bool {
 		return at.Set("proxy-tls-ca") && at.Set("proxy-tls-verify")
 	}) {
-		b.misused(r.At, "proxy-tls-ca", errors.New("it has no effect with proxy-tls-verify = false"))
+		b.misused(r.At, "proxy-tls-ca", errors.New("has no effect with proxy-tls-verify = false"))
 	}
 	p, err := proxy.New(o)
 	var ca *proxy.CAError

@@ -88,7 +88,7 @@ func (r *Route) check(h *Host, report func(error)) {
 	of := r.given()
 	if keys := r.filesOfRoot(); len(keys) > 0 {
 		if h.Root == "" {
-			report(r.At.Errorf(keys[0], "it is about files: give the route files, or the host a root"))
+			report(r.At.Errorf(keys[0], "this key is for files: set files for the route, or root for the host"))
 		}
 		return
 	}

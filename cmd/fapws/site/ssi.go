@@ -87,7 +87,7 @@ func (b *builder) ssi(h *Host, r *Route) []sites.Mount {
 		root = h.Root
 	}
 	if root == "" {
-		b.wrong(r.At.Errorf("ssi", "no directory: give this route files or root, or the host a root"))
+		b.wrong(r.At.Errorf("ssi", "no directory: set files or root for this route, or root for the host"))
 		return nil
 	}
 	return b.pages(r, string(root), "")
@@ -96,7 +96,7 @@ func (b *builder) ssi(h *Host, r *Route) []sites.Mount {
 // hostPages mounts the pages of a host's root.
 func (b *builder) hostPages(h *Host, rest *Route) []sites.Mount {
 	if h.Root == "" {
-		b.wrong(h.At.Errorf("ssi", "no directory: give the host a root"))
+		b.wrong(h.At.Errorf("ssi", "no directory: set root for the host"))
 		return nil
 	}
 	r := *rest

@@ -179,7 +179,7 @@ func (n *Networks) FromFile(v tomlfile.Value) error {
 			prefix, err = netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()), nil
 		}
 		if err != nil {
-			return fmt.Errorf(`addresses, networks such as "10.0.0.0/8", or "all"; %q is none of them`, one)
+			return fmt.Errorf(`addresses, networks such as "10.0.0.0/8", or "all", not %q`, one)
 		}
 		*n = append(*n, prefix.Masked())
 	}

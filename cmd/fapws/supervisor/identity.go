@@ -52,9 +52,9 @@ func (p *process) workerFolder() (string, error) {
 	case p.conf.Chdir == "":
 		return refuse(err, "start fapws in another directory, or name one with --chdir")
 	case !filepath.IsAbs(p.conf.Chdir):
-		return refuse(err, fmt.Sprintf("--chdir %s is relative to it: give an absolute path", p.conf.Chdir))
+		return refuse(err, fmt.Sprintf("--chdir %s is relative to it: use an absolute path", p.conf.Chdir))
 	case p.plan.File != nil && !filepath.IsAbs(p.plan.File.Name):
-		return refuse(err, fmt.Sprintf("%s is there: move it, or give an absolute path with --config", p.plan.File.Name))
+		return refuse(err, fmt.Sprintf("%s is inside: move it, or pass an absolute path to --config", p.plan.File.Name))
 	}
 	if err := p.identity.Enter(p.conf.Chdir); err != nil {
 		return refuse(err, "name another one with --chdir")

@@ -85,7 +85,7 @@ type Path string
 func (p *Path) FromFile(v Value) error {
 	s, ok := v.Any.(string)
 	if !ok || s == "" || strings.ContainsRune(s, 0) {
-		return errors.New("the name of a file or folder")
+		return errors.New("the name of a file or directory")
 	}
 	*p = Path(v.File.Resolve(s))
 	return nil

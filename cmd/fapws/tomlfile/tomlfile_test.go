@@ -135,7 +135,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"list = [\n'a',\n1]", "f:3: list = 1, an integer: must be a string, not an empty one"},
 		{"list = true", "f:1: list = true, a boolean: must be a string or an array of strings"},
 		{"even = 3", "f:1: even = 3, an integer: must be an even number"},
-		{"path = ''", `f:1: path = "", a string: must be the name of a file or folder`},
+		{"path = ''", `f:1: path = "", a string: must be the name of a file or directory`},
 		{"one = 'x'", `f:1: one = "x", a string: must be a table`},
 		{"[many]\npath = 'x'", "f:1: many is a table: write it as [[many]]"},
 		{"[[many]]\n[[many]]\nPath = 'x'", "f:3: unknown key Path of [many], did you mean path?"},

@@ -126,7 +126,7 @@ func Start(o Options) (*Watcher, error) {
 			return nil, fmt.Errorf("cannot watch %s: %w", dir, errno(err))
 		}
 		if !info.IsDir() {
-			return nil, fmt.Errorf("cannot watch %s: it is not a folder", dir)
+			return nil, fmt.Errorf("cannot watch %s: it is not a directory", dir)
 		}
 		if dir, err = filepath.Abs(dir); err != nil {
 			return nil, fmt.Errorf("cannot watch: %w", err)

@@ -297,7 +297,7 @@ func TestStartRefuses(t *testing.T) {
 		want string
 	}{
 		{Options{Dirs: []string{d.in("none")}}, "cannot watch " + d.in("none") + ": no such file or directory"},
-		{Options{Dirs: []string{d.in("file")}}, "cannot watch " + d.in("file") + ": it is not a folder"},
+		{Options{Dirs: []string{d.in("file")}}, "cannot watch " + d.in("file") + ": it is not a directory"},
 		{Options{Dirs: []string{d.path}, Include: []string{"[x"}}, `the pattern "[x" is invalid: syntax error in pattern`},
 	} {
 		w, err := Start(tt.o)

@@ -40,7 +40,7 @@ func Convert(name string, text []byte) (file string, notes []string, err error) 
 		c.read(i+1, strings.ToValidUTF8(line, "?"))
 	}
 	if len(c.hosts) == 0 {
-		return "", c.notes, fmt.Errorf("%s: no line of the form: host DOMAIN FOLDER", name)
+		return "", c.notes, fmt.Errorf("%s: found no line of the form: host DOMAIN DIRECTORY", name)
 	}
 	return c.write(), c.notes, nil
 }
@@ -57,7 +57,7 @@ const maxLine = 2048
 
 func (c *conf) read(n int, line string) {
 	if len(line) > maxLine {
-		c.note(n, "a line of more than %d bytes is left out", maxLine)
+		c.note(n, "skipped a line of more than %d bytes", maxLine)
 		return
 	}
 	fields := strings.Fields(line)
@@ -77,10 +77,10 @@ func (c *conf) read(n int, line string) {
 		if near := tomlfile.Nearest(word, words); near != "" {
 			hint = ", did you mean " + near + "?"
 		}
-		c.note(n, "%.40q is not host, media or parameter: left out%s", fields[0], hint)
+		c.note(n, "%.40q is not host, media or parameter: skipped%s", fields[0], hint)
 		return
 	case len(fields) != 3:
-		c.note(n, "%s takes two words, not %d: left out", word, len(fields)-1)
+		c.note(n, "%s takes two words, not %d: skipped", word, len(fields)-1)
 		return
 	}
 	name, value := fields[1], fields[2]
@@ -89,7 +89,7 @@ func (c *conf) read(n int, line string) {
 		c.host(n, name, value)
 	case "media":
 		if !mediaType.MatchString(value) || strings.Trim(name, ".") == "" {
-			c.note(n, "%.80q is not a media type: left out", value)
+			c.note(n, "%.80q is not a media type: skipped", value)
 			return
 		}
 		c.put(&c.media, word, pair{strings.TrimPrefix(name, "."), value, n})
@@ -106,17 +106,17 @@ func (c *conf) host(n int, name, root string) {
 	bare, port, hasPort := strings.Cut(name, ":")
 	switch {
 	case !domain.MatchString(bare) || len(bare) > 253:
-		c.note(n, "%.80q is not the name of a host: left out", name)
+		c.note(n, "%.80q is not a host name: skipped", name)
 		return
 	case hasPort:
-		c.note(n, "the port %.10q of %s is left out: hosts are told apart by their names", port, bare)
+		c.note(n, "ignored the port %.10q of %s: hosts are distinguished by name", port, bare)
 	}
 	if bare == "default" {
 		bare = ""
 	}
 	for _, other := range c.hosts {
 		if other.name == bare {
-			c.note(n, "host %s is on line %d already: left out", name, other.line)
+			c.note(n, "host %s already appears on line %d: skipped", name, other.line)
 			return
 		}
 	}
@@ -130,7 +130,7 @@ var mediaType = regexp.MustCompile(`^[\w!#$&^.+-]+/[\w!#$&^.+-]+(;[\w!#$&^.+=-]+
 func (c *conf) put(list *[]pair, word string, p pair) {
 	for i, other := range *list {
 		if other.name == p.name {
-			c.note(p.line, "%s %s is on line %d already: this one counts", word, p.name, other.line)
+			c.note(p.line, "%s %s already appears on line %d: this one applies", word, p.name, other.line)
 			(*list)[i] = p
 			return
 		}
@@ -145,8 +145,8 @@ func (c *conf) write() string {
 	b.WriteString("# bind = \"0.0.0.0:8888\"\n")
 	for _, p := range c.parameters {
 		if err := parameter(&b, p); err != nil {
-			c.note(p.line, "parameter %.40q: %v: left out", p.name, err)
-			fmt.Fprintf(&b, "# line %d, left out: parameter %s %s\n", p.line, clean(p.name), clean(p.value))
+			c.note(p.line, "parameter %.40q: %v: skipped", p.name, err)
+			fmt.Fprintf(&b, "# line %d, skipped: parameter %s %s\n", p.line, clean(p.name), clean(p.value))
 		}
 	}
 	if len(c.media) > 0 {

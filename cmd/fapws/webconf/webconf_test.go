@@ -17,23 +17,23 @@ func TestConvert(t *testing.T) {
 			"host default web\nhost localhost:8080 /srv/web\r\n\nmedia txt text/plain\nmedia html text/html\nparameter timeout 1\n",
 			[]string{"keep-alive = 1", "head-timeout = 1", "[types]", `txt = "text/plain"`, `html = "text/html"`,
 				"default = true # for every host that is not named here", `root = "web"`, `name = "localhost"`, `root = "/srv/web"`},
-			[]string{`web.conf:2: the port "8080" of localhost is left out: hosts are told apart by their names`}},
+			[]string{`web.conf:2: ignored the port "8080" of localhost: hosts are distinguished by name`}},
 		{"comments and odd spelling",
 			"# mine\n  HOST\tA.Lan\t\"x\\y\" # the first\nmedia .tar.gz application/gzip\nmedia jpg image/jpeg\nmedia jpg image/x-jpeg\nparameter timeout 9\nparameter Timeout 2.5",
 			[]string{`name = "a.lan"`, `root = "\"x\\y\""`, `"tar.gz" = "application/gzip"`, `jpg = "image/x-jpeg"`, "keep-alive = 2.5"},
-			[]string{"web.conf:5: media jpg is on line 4 already: this one counts", "web.conf:7: parameter timeout is on line 6 already: this one counts"}},
+			[]string{"web.conf:5: media jpg already appears on line 4: this one applies", "web.conf:7: parameter timeout already appears on line 6: this one applies"}},
 		{"what is left out",
 			"hots a b\nhost a.lan\nhost a.lan w\nhost a.lan v\nhost ../x v\nmedia txt plain\nparameter timeout soon\nparameter threads 4\nparameter port 8080\nlisten 80 on all",
-			[]string{`root = "w"`, "port = 8080", "# line 8, left out: parameter threads 4"},
+			[]string{`root = "w"`, "port = 8080", "# line 8, skipped: parameter threads 4"},
 			[]string{
-				`web.conf:1: "hots" is not host, media or parameter: left out, did you mean host?`,
-				"web.conf:2: host takes two words, not 1: left out",
-				"web.conf:4: host a.lan is on line 3 already: left out",
-				`web.conf:5: "../x" is not the name of a host: left out`,
-				`web.conf:6: "plain" is not a media type: left out`,
-				`web.conf:10: "listen" is not host, media or parameter: left out`,
-				`web.conf:7: parameter "timeout": "soon" is not a time in seconds: left out`,
-				`web.conf:8: parameter "threads": fapws has no such parameter: left out`,
+				`web.conf:1: "hots" is not host, media or parameter: skipped, did you mean host?`,
+				"web.conf:2: host takes two words, not 1: skipped",
+				"web.conf:4: host a.lan already appears on line 3: skipped",
+				`web.conf:5: "../x" is not a host name: skipped`,
+				`web.conf:6: "plain" is not a media type: skipped`,
+				`web.conf:10: "listen" is not host, media or parameter: skipped`,
+				`web.conf:7: parameter "timeout": "soon" is not a time in seconds: skipped`,
+				`web.conf:8: parameter "threads": fapws has no such parameter: skipped`,
 			}},
 	} {
 		file, notes, err := Convert("web.conf", []byte(tt.text))
@@ -53,7 +53,7 @@ func TestConvert(t *testing.T) {
 			t.Errorf("%s: %v in\n%s", tt.name, err, file)
 		}
 	}
-	if _, _, err := Convert("web.conf", []byte("media a b/c\n")); err == nil || err.Error() != "web.conf: no line of the form: host DOMAIN FOLDER" {
+	if _, _, err := Convert("web.conf", []byte("media a b/c\n")); err == nil || err.Error() != "web.conf: found no line of the form: host DOMAIN DIRECTORY" {
 		t.Errorf("without a host: %v", err)
 	}
 }

@@ -252,7 +252,7 @@ func (r *channelRelay) join() {
 		defer from.Close()
 		r.s.server.HoldHistory(r.s.conf.LoadTimeout + holdFor) // a retiring worker may hand its subscribers over
 		if err := takeHistory(r.s.server, from, silence); err != nil {
-			r.s.log.Log(loglevel.Warning, fmt.Sprintf("worker %d has not got all past events: %v", os.Getpid(), err))
+			r.s.log.Log(loglevel.Warning, fmt.Sprintf("worker %d did not receive all past events: %v", os.Getpid(), err))
 		}
 	case <-time.After(silence):
 		r.s.server.HoldHistory(r.s.conf.LoadTimeout + holdFor)

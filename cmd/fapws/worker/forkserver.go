@@ -102,7 +102,7 @@ func (s *service) openForks() error {
 	s.forks.Store(server)
 	s.contents = &pybridge.Contents{}
 	if err := json.Unmarshal(loaded, s.contents); err != nil {
-		return exit.NotStarted("cannot read what the fork server has loaded: %v", err)
+		return exit.NotStarted("cannot read the result of the fork server: %v", err)
 	}
 	return nil
 }

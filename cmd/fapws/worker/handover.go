@@ -102,7 +102,7 @@ func (r *channelRelay) takeSubscribers(from *pool.Channel) {
 	for {
 		m, files, err := from.ReceiveWithin(pieceWithin)
 		if err != nil {
-			r.s.log.Log(loglevel.Warning, fmt.Sprintf("worker %d has not got all subscribers of another one: %v", os.Getpid(), err))
+			r.s.log.Log(loglevel.Warning, fmt.Sprintf("worker %d did not receive all subscribers of another worker: %v", os.Getpid(), err))
 			break
 		}
 		if len(m.Raw) == 0 {
@@ -120,12 +120,12 @@ func (r *channelRelay) takeSubscribers(from *pool.Channel) {
 		}
 	}
 	if refused != nil {
-		r.s.log.Log(loglevel.Warning, fmt.Sprintf("worker %d cannot take over a client of another worker, which has to reconnect: %v", os.Getpid(), refused))
+		r.s.log.Log(loglevel.Warning, fmt.Sprintf("worker %d cannot take over a client of another worker, which must reconnect: %v", os.Getpid(), refused))
 	}
 	r.s.log.Log(loglevel.Debug, fmt.Sprintf("worker %d has taken over %s", os.Getpid(), pool.Count(n, "client")))
 }
 
-var errNoFile = errors.New("there is no descriptor with it; see the limit of open files")
+var errNoFile = errors.New("descriptor missing; check the limit of open files")
 
 // takeClient serves a subscriber, or a WebSocket. A WebSocket that it cannot serve goes back to the other worker.
 func (r *channelRelay) takeClient(m *pool.Message, files []*os.File, from *pool.Channel) error {

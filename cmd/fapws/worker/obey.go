@@ -66,7 +66,7 @@ func (p *Parent) check() {
 }
 
 // loadEnd is how long a worker may live without its supervisor before it serves, and endMargin the time that it gets
-// in addition to the graceful timeout afterwards: its end has bounds of its own, which are shorter.
+// in addition to the graceful timeout afterwards: its end has separate, shorter bounds.
 const (
 	loadEnd   = 5 * time.Second
 	endMargin = 7 * time.Second

@@ -157,7 +157,7 @@ func (p *Parent) take(text string) error {
 	parts := strings.Split(text, ",")
 	fd, err := strconv.Atoi(parts[0])
 	if err != nil || len(parts) != 3 {
-		return errors.New("it has another form")
+		return errors.New("invalid format")
 	}
 	if parts[1] != "" {
 		if p.stderr, err = strconv.Atoi(parts[1]); err != nil {

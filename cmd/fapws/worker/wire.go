@@ -31,7 +31,7 @@ func appendEvent(raw []byte, e *pybridge.Event) []byte {
 	return raw
 }
 
-var errEvents = errors.New("events from the supervisor cannot be read")
+var errEvents = errors.New("cannot read events from the supervisor")
 
 // cutEvent takes the first event off raw.
 func cutEvent(raw []byte) (e pybridge.Event, rest []byte, err error) {

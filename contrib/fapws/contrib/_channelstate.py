@@ -71,7 +71,7 @@ class Shared:
         if _ipc is None:
             import warnings
 
-            warnings.warn("this process is not served by fapws: the channel layer reaches no other one", RuntimeWarning, stacklevel=5)
+            warnings.warn("this process does not run under fapws: the channel layer does not reach other processes", RuntimeWarning, stacklevel=5)
         else:
             _ipc.receive(self.topic, self.arrived)
 
@@ -90,7 +90,7 @@ class Shared:
         end = time.monotonic() + _PATIENCE
         while not self.push(*event):
             if time.monotonic() > end:
-                raise ChannelFull("the server is behind: events worth 8 MiB wait already")
+                raise ChannelFull("queue full: 8 MiB of events are waiting")
             await asyncio.sleep(_PAUSE)
 
     async def send(self, channel: str, data: bytes, expiry: float) -> None:

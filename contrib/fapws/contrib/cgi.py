@@ -1,4 +1,4 @@
-"""Programs that answer requests (CGI/1.1, RFC 3875)."""
+"""Programs that handle requests (CGI/1.1, RFC 3875)."""
 from __future__ import annotations
 
 import os
@@ -11,23 +11,23 @@ __all__ = ["CGIApplication"]
 
 
 class CGIApplication:
-    """Runs the programs of a folder: ``PATHS = [("/cgi-bin", CGIApplication("./cgi-bin"))]``.
+    """Runs the programs of a directory: ``PATHS = [("/cgi-bin", CGIApplication("./cgi-bin"))]``.
 
     The server runs them itself, without Python: each request starts the program that its path names, with the body on standard
-    input. Standard error goes to the error log. Nothing outside of the folder is run, and a file that is not executable is never sent.
+    input. Standard error goes to the error log. No file outside the directory is run, and a file that is not executable is never sent.
 
-    path         -- the folder, or one program, which then answers all paths below its prefix; a relative one starts at the working
+    path         -- the directory, or one program, which then handles all paths under its prefix; a relative path starts at the working
                     directory of fapws
-    timeout      -- seconds without output after which a program is ended, with its children, and the client gets 504
+    timeout      -- seconds without output after which a program is terminated, with its children, and the client gets 504
     interpreters -- commands for scripts, by extension: ``{".pl": "perl"}`` or ``{".py": ["python3", "-I"]}``; such scripts need
                     not be executable
-    env          -- variables for programs, in addition to those of CGI. Of the server's own they get PATH, LANG, LC_ALL, LC_CTYPE,
+    env          -- variables for programs, in addition to those of CGI. From the server they get only PATH, LANG, LC_ALL, LC_CTYPE,
                     TZ, TMPDIR and LD_LIBRARY_PATH
-    index        -- program that answers for a folder, or several, of which the first that exists counts
+    index        -- index program of a directory, or several, of which the first existing one is used
 
     ``--max-cgi`` limits how many run at a time. TypeError, ValueError: wrong argument.
 
-    A handler may call it, to check something first; so may a subclass with its own ``__call__``::
+    A handler may call it, to check something first; a subclass may do so in its ``__call__``::
 
         programs = CGIApplication("./private")
 
@@ -94,7 +94,7 @@ def _path(path: Union[str, os.PathLike[str]]) -> str:
     if not isinstance(text, str):
         raise TypeError(f"CGIApplication: path must be a path, not {path!r}")
     if not text or "\0" in text:
-        raise ValueError(f"CGIApplication: path is no folder or program: {text!r}")
+        raise ValueError(f"CGIApplication: path is not a directory or program: {text!r}")
     return text
 
 
@@ -122,7 +122,7 @@ def _env(given: Optional[Mapping[str, str]]) -> Dict[str, str]:
     env = dict(given or {})
     for name, value in env.items():
         if not isinstance(name, str) or not isinstance(value, str):
-            raise TypeError(f"CGIApplication: env must be of strings, not {name!r}: {value!r}")
+            raise TypeError(f"CGIApplication: env must contain strings, not {name!r}: {value!r}")
         if not name or "=" in name or "\0" in name + value:
-            raise ValueError(f"CGIApplication: env has no such variable: {name!r}")
+            raise ValueError(f"CGIApplication: env: invalid variable name: {name!r}")
     return env

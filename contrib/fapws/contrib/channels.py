@@ -4,15 +4,15 @@ In the settings of Django::
 
     CHANNEL_LAYERS = {"default": {"BACKEND": "fapws.contrib.channels.Layer"}}
 
-It does what the channel layer specification asks for
+It implements the channel layer specification
 (https://channels.readthedocs.io/en/stable/channel_layer_spec.html), with the extensions ``groups`` and
 ``flush``. ``CONFIG`` may have ``expiry``, ``group_expiry``, ``capacity`` and ``channel_capacity`` as other
-layers do, and ``name``: layers of different names know nothing of each other.
+layers do, and ``name``: layers with different names are separate.
 
-A message has at most 1 MiB, and what JSON has, bytes too. Messages that wait in a worker which ends, or is replaced by a
-reload, are lost, as the specification allows; clients connect again then. A worker knows of normal channels (those without
-``!``), and which of them are in groups, what happened since its layer was made. Outside of fapws, as in the tests of a
-site and in commands of manage.py, the layer reaches its own process only, and says so once.
+A message has up to 1 MiB, and consists of JSON values and bytes. Messages that wait in a worker that stops, or is replaced by a
+reload, are lost, as the specification allows; clients then reconnect. A worker knows normal channels (those without
+``!``) and their groups only since its layer was created. Outside fapws, as in the tests of a
+site and in commands of manage.py, the layer reaches only its own process, and warns once.
 """
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Layer(BaseChannelLayer):  # type: ignore[misc]
         """
         _check(_CHANNEL, "channel", channel)
         if "!" in channel and not self._shared.is_mine(channel):
-            raise ValueError(f"receive: {channel!r} is not a channel of this process; new_channel() makes one")
+            raise ValueError(f"receive: {channel!r} is not a channel of this process; create one with new_channel()")
         message: Dict[str, Any] = marshal.loads(await self._shared.receive(channel))
         return message
 
@@ -117,16 +117,16 @@ class Layer(BaseChannelLayer):  # type: ignore[misc]
 
 def _check(pattern: Any, what: str, name: Any) -> None:
     if not isinstance(name, str) or len(name) > _LONGEST or not pattern.fullmatch(name):
-        raise TypeError(f"a {what} has a name of at most {_LONGEST} ASCII letters, digits, hyphens, underscores and periods, not {name!r:.200}")
+        raise TypeError(f"the name of a {what} must be 1 to {_LONGEST} ASCII letters, digits, hyphens, underscores and periods, not {name!r:.200}")
 
 
 def _packed(message: Any) -> bytes:
     if not isinstance(message, dict):
-        raise TypeError(f"a message is a dict, not {message!r:.200}")
+        raise TypeError(f"a message must be a dict, not {message!r:.200}")
     try:
         data = marshal.dumps(message, MARSHAL)
     except ValueError:
-        raise TypeError(f"a message may have dicts, lists, str, bytes, numbers, booleans and None, which this one has not alone: {message!r:.200}") from None
+        raise TypeError(f"a message must contain only dicts, lists, str, bytes, numbers, booleans and None: {message!r:.200}") from None
     if len(data) > _LARGEST:
         raise MessageTooLarge(f"a message has {len(data)} bytes, at most {_LARGEST} are allowed")
     return data

@@ -1,6 +1,6 @@
 """Forms with files: ``multipart/form-data`` (RFC 7578).
 
-The body is read once, in blocks, and what it may take is bounded: text fields
+The body is read once, in blocks, and its memory is bounded: text fields
 in memory, files in memory up to a size and in a temporary file beyond::
 
     from fapws.contrib import multipart
@@ -37,7 +37,7 @@ class File:
     """An uploaded file.
 
     name         -- of the form field
-    filename     -- name that the client gives it, without folders; may be empty. Never use it as a path: it may be
+    filename     -- name that the client gives it, without directories; may be empty. Never use it as a path: it may be
                     ``..``, or the name of one of your files
     content_type -- type that the client gives it; ``""`` if none
     size         -- bytes
@@ -139,7 +139,7 @@ def _read_text(source: _Source, name: str, most: int) -> bytes:
 
     def keep(block: bytes) -> None:
         if len(value) + len(block) > most:
-            raise MultipartError(f"the form's field {name!r} is too big")
+            raise MultipartError(f"the form field {name!r} is too large")
         value.extend(block)
 
     source.body(keep)
@@ -158,7 +158,7 @@ def _read_file(
         nonlocal size
         size += len(block)
         if most is not None and size > most:
-            raise MultipartError(f"the file {filename!r} is too big")
+            raise MultipartError(f"the file {filename!r} is too large")
         spool.write(block)
 
     try:
@@ -205,7 +205,7 @@ class _Source:
             return False
         # RFC 2046 §5.1.1 allows blanks here, and clients do not send many
         if self.line(64, "a line after a boundary is too long").strip(b" \t"):
-            raise MultipartError("a boundary of the form has something behind it")
+            raise MultipartError("a boundary of the form is followed by other data")
         return True
 
     def head(self, most: int) -> List[bytes]:
@@ -265,13 +265,13 @@ def _part_head(lines: List[bytes]) -> Tuple[str, Optional[str], str]:
         key, colon, value = line.decode("utf-8", "replace").partition(":")
         key = key.lower()
         if not colon or not key or key != key.strip():
-            raise MultipartError("a header line of a part is none")
+            raise MultipartError("a header line of a part is malformed")
         if key in fields:
             raise MultipartError(f"a part has two headers {key!r}")
         fields[key] = value.strip(" \t")
     disposition, params = _header_value(fields.get("content-disposition", ""))
     if disposition != "form-data" or "name" not in params:
-        raise MultipartError("a part does not say which field it is")
+        raise MultipartError("a part has no field name")
     # RFC 7578 §4.7 deprecates this field; base64 here would be stored as it is
     if fields.get("content-transfer-encoding", "binary").lower() not in ("7bit", "8bit", "binary"):
         raise MultipartError("a part has a transfer encoding")

@@ -82,10 +82,10 @@ class Profile:
     """An entry of PATHS: a page that shows in which lines the handlers spend their time.
 
     allow -- addresses that may see it (REMOTE_ADDR), because it shows names of files and functions; None: all
-    hertz -- samples for each second, 1 to 1000
+    hertz -- samples per second, 1 to 1000
     rows  -- number of lines and functions on the page, 1 to 1000
 
-    GET shows the last profile, POST begins another one, for the ``seconds`` of the form. Programs get text:
+    GET shows the last profile, POST starts a new one, for the ``seconds`` of the form. Clients other than browsers get text:
     ``curl -d seconds=5 URL``, then ``curl URL``. Threads that wait in Python code, for a queue or lock, are counted as well. It also
     works inline (``--threads 0``). ValueError: wrong argument.
     """
@@ -103,7 +103,7 @@ class Profile:
 
     def __call__(self, environ: Mapping[str, Any], start_response: Callable[..., Any]) -> List[bytes]:
         if self.allow is not None and environ.get("REMOTE_ADDR", "") not in self.allow:
-            return _say(start_response, "403 Forbidden", "this page is not for your address\n")
+            return _say(start_response, "403 Forbidden", "this address may not see the profile\n")
         if environ["REQUEST_METHOD"] == "POST":
             return self._begin(environ, start_response)
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
@@ -126,13 +126,13 @@ class Profile:
             return _say(start_response, "400 Bad Request", f"seconds must be more than 0 and at most {_LONGEST}\n")
         with self._lock:
             if self._look is not None and not self._look.done:
-                return _say(start_response, "409 Conflict", "somebody is looking already\n")
+                return _say(start_response, "409 Conflict", "a profile is already running\n")
             look = self._look = _Look(seconds, self.hertz)
         Thread(target=look.run, name="fapws profile", daemon=True).start()
         if "text/html" in environ.get("HTTP_ACCEPT", ""):
             start_response("303 See Other", [("Location", environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "") or "/")])
             return []
-        return _say(start_response, "202 Accepted", f"looking for {seconds:g} s\n")
+        return _say(start_response, "202 Accepted", f"profiling for {seconds:g} s\n")
 
     def _tables(self, look: _Look) -> List[Tuple[str, List[Tuple[int, str]]]]:
         own = sorted(look.own.items(), key=lambda entry: -entry[1])[: self.rows]

@@ -1,4 +1,4 @@
-"""Sessions: what the server remembers of a browser.
+"""Sessions: data that the server stores for each browser.
 
     from fapws.contrib.sessions import Sessions
 
@@ -35,7 +35,7 @@ _TEN_DAYS = 10 * 86400
 
 
 class Session:
-    """Stores the data of one session in a record of yours, with the methods of fapws3.
+    """Stores the data of one session in a record of the script, with the methods of fapws3.
 
     sessiondb    -- the record, a dict or similar, which gets "sessionid", "expiration_date" and "strdata"
     max_age      -- seconds until the data expire
@@ -65,7 +65,7 @@ class Session:
             self.update_expdate()
 
     def getdata(self) -> Any:
-        """The data; None if there are none, or they have expired."""
+        """The data; None if missing or expired."""
         expires = self.sessiondb["expiration_date"]
         if isinstance(expires, str):
             expires = datetime.strptime(expires, self.datetime_fmt)

@@ -11,33 +11,33 @@ __all__ = ["Staticfile"]
 
 
 class Staticfile:
-    """Serves the files of a folder: ``PATHS = [("/static", Staticfile("./static"))]``.
+    """Serves the files of a directory: ``PATHS = [("/static", Staticfile("./static"))]``.
 
-    The server answers these requests itself, without Python: media types, ETag and Last-Modified, conditional requests, ranges, HEAD, and a
-    ``.br``, ``.zst`` or ``.gz`` beside a file for clients that accept it. Nothing outside of the folder is sent, whatever the path or a symbolic
-    link says.
+    The server handles these requests without Python: media types, ETag and Last-Modified, conditional requests, ranges, HEAD, and a
+    ``.br``, ``.zst`` or ``.gz`` version next to a file for clients that accept it. No file outside the directory is sent, even through ``..`` or a
+    symbolic link.
 
-    root       -- the folder; a relative one starts at the working directory of fapws, as in Fapws4
-    max_age    -- seconds for which clients may keep a file; None: no statement. ``maxage`` is the name in Fapws4
-    index      -- file that answers for a folder, or several, of which the first that exists counts; True: index.html, None or False: none
-    listing    -- list folders without an index
+    root       -- the directory; a relative path starts at the working directory of fapws, as in Fapws4
+    max_age    -- seconds for which clients may cache a file; None: unspecified. ``maxage`` is the name in Fapws4
+    index      -- index file of a directory, or several, of which the first existing one is used; True: index.html, None or False: none
+    listing    -- list directories without an index file
     dotfiles   -- also send files whose names begin with a dot
-    spa        -- file that answers, with 200, for missing pages: paths without an extension, or clients that accept text/html by name
-    expires    -- like max_age for some files: ``["*.css=30d", "/img/*=1h", "/build/*=immutable", "*=off"]``; the first pattern counts that matches
+    spa        -- file sent, with 200, for missing pages: paths without an extension, or requests whose Accept has text/html
+    expires    -- like max_age for some files: ``["*.css=30d", "/img/*=1h", "/build/*=immutable", "*=off"]``; the first pattern applies that matches
                   the name or, with a slash, the path. Times end in s, m, h, d, w or y; also no-cache and no-store
     mime_types -- a file like Apache's mime.types, used before the built-in types
     types      -- media types by extension, ``{"wat": "text/plain"}``, used before all others
-    charset    -- charset of text files; None: no statement
-    compress   -- compress text files from 1 KiB to 8 MiB with gzip and zstd, once for each state of a file
-    symlinks   -- which links are followed: "inside" (those that stay below root), "owner" (of these, links with the owner of
+    charset    -- charset of text files; None: unspecified
+    compress   -- compress text files from 1 KiB to 8 MiB with gzip and zstd; the result is kept until the file changes
+    symlinks   -- links to follow: "inside" (those that stay under root), "owner" (of these, links with the owner of
                   their target) or "no"
-    expose     -- patterns of names, ``["*.db"]``, that are sent from the folder of the script although they look like sources, backups
+    expose     -- patterns of names, ``["*.db"]``, that are sent from the directory of the script although they look like sources, backups
                   or databases. Files that the configuration names (logs, passwords, the script) are never sent
     headers    -- additional fields of each response: ``{"X-Frame-Options": "DENY"}``
 
-    The server reads the arguments once, at its start. TypeError, ValueError: wrong argument.
+    The server reads the arguments once, at startup. TypeError, ValueError: wrong argument.
 
-    A handler may call it, to check something first; so may a subclass with its own ``__call__``::
+    A handler may call it, to check something first; a subclass may do so in its ``__call__``::
 
         files = Staticfile("./private")
 
@@ -136,7 +136,7 @@ def _folder(root: Union[str, os.PathLike[str]]) -> str:
     if not isinstance(path, str):
         raise TypeError(f"Staticfile: root must be a path, not {root!r}")
     if not path or "\0" in path:
-        raise ValueError(f"Staticfile: root is no folder: {path!r}")
+        raise ValueError(f"Staticfile: root is not a directory: {path!r}")
     return path
 
 
@@ -160,7 +160,7 @@ def _names(index: Union[str, Sequence[str], bool, None]) -> List[str]:
         raise TypeError(f"Staticfile: index must be a file name or a list of them, not {index!r}")
     for name in names:
         if name in ("", ".", "..") or "/" in name or "\0" in name:
-            raise ValueError(f"Staticfile: index must be a file name without folder, not {name!r}")
+            raise ValueError(f"Staticfile: index must be a file name without a directory, not {name!r}")
     return list(names)
 
 

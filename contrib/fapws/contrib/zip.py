@@ -32,10 +32,10 @@ class Gzip:
     """Decorator that compresses responses of a handler, for clients that accept gzip (RFC 9110 §12.5.3).
 
     level   -- 1 (fast) to 9 (small)
-    minimum -- bytes from which a body of known size is compressed
+    minimum -- minimum size in bytes of a compressed body, if the size is known
 
-    Not compressed are responses that are not text, have Content-Encoding or Content-Range, or say no-transform in Cache-Control, and
-    files, which the server sends itself. Parts of an iterator are compressed and sent as they come. A strong ETag becomes a weak one.
+    Not compressed: responses that are not text, have Content-Encoding or Content-Range, or have no-transform in Cache-Control, and
+    files, which the server sends itself. Chunks of an iterator are compressed and sent as they are produced. A strong ETag becomes a weak one.
     """
 
     def __init__(self, level: int = 6, minimum: int = 256) -> None:

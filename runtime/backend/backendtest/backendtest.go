@@ -60,7 +60,7 @@ type Answer struct {
 	Err  error
 }
 
-// Ask sends a request with fields, "Name: value", over a connection of its own
+// Ask sends a request with fields, "Name: value", over a new connection
 // and reads the answer.
 func Ask(t testing.TB, addr, method, target, body string, fields ...string) Answer {
 	t.Helper()

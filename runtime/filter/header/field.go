@@ -35,7 +35,7 @@ func CheckName(name string) error {
 	}
 	switch strings.ToLower(name) {
 	case "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "sec-websocket-accept", "sec-websocket-extensions":
-		return fmt.Errorf("%s is the server's to say", name)
+		return fmt.Errorf("only the server sets %s", name)
 	}
 	return nil
 }

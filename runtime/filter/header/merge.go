@@ -3,7 +3,7 @@ package header
 import "bytes"
 
 // Merge returns the fields of a response followed by more, the fields of the handler that has handed the request
-// over. Of a field that both have the one of the response counts, but more says who may keep the response, and both
+// over. Of a field that both have the one of the response counts, but more says which caches may keep the response, and both
 // may set cookies.
 func Merge(fields, more []byte) []byte {
 	out := make([]byte, 0, len(fields)+len(more))

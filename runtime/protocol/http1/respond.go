@@ -56,7 +56,7 @@ func (c *Conn) Transmit(x *http.Exchange, p *exchange.Part) {
 	}
 	body, count, cut := x.Out.Take(p.Body, http.FileBytes(p))
 	if cut {
-		x.Server.Log(loglevel.Warning, "a response was longer than its Content-Length and has been cut")
+		x.Server.Log(loglevel.Warning, "truncated a response that exceeds its Content-Length")
 	}
 	size := int64(len(body)) + count
 	s.Set.Buf = appendChunk(s.Set.Buf, &x.Out, size)

@@ -53,7 +53,7 @@ type Config struct {
 type Client struct {
 	Address     string // as REMOTE_ADDR: "" of a unix socket
 	Port        string // as REMOTE_PORT: "" if it is not known
-	User        string // the user who has logged in, or ""
+	User        string // the authenticated user, or ""
 	LastEventID string // the id of the last event that the client has seen, as it says, or ""
 	Number      uint64 // of the subscriber, unique on this machine, also after a hand-over; below 2^53
 }

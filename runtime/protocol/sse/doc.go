@@ -27,7 +27,7 @@
 // Limits for channels and for addresses answer 503, and so does the last sixteenth of --max-clients: subscribers
 // stay, and without this reserve they could take every connection. An error page is never a stream, whatever its
 // fields say. The field Fapws-Channel of programs counts; that of a proxied server is removed, because it may not
-// decide who receives the events of this one.
+// decide which subscribers receive the events of this one.
 //
 // # Hand-over
 //

@@ -16,8 +16,8 @@ import (
 )
 
 var (
-	errPerAddress = errors.New("more subscribers of one address than there may be")
-	errRoom       = errors.New("subscribers have all but a few of the connections that may be open")
+	errPerAddress = errors.New("too many subscribers from one address")
+	errRoom       = errors.New("too few connections are left for other clients")
 )
 
 // admit makes the client that has sent r a subscriber of channels. Events wait until begin. The error says, in one line, which
@@ -78,7 +78,7 @@ func lastEventID(r *exchange.Request) (id string, there bool) {
 func (s *Subscribers) full(names []string, addr netip.Addr) error {
 	for _, name := range names {
 		if s.fanout.Count(name) >= s.cfg.Subscribers {
-			return errors.New("channel " + name + " has all the subscribers it may have")
+			return errors.New("channel " + name + " has the maximum number of subscribers")
 		}
 	}
 	if addr.IsValid() && int(s.addresses[addressKey(addr)]) >= s.cfg.PerAddress {

@@ -134,8 +134,8 @@ func TestResponseRefused(t *testing.T) {
 		status  int
 		line    string
 	}{
-		{"news", 503, "warning: channel news has all the subscribers it may have: answered 503"},
-		{"a b", 500, `error: a handler answered "GET /a HTTP/1.1" with a channel that cannot be: `},
+		{"news", 503, "warning: channel news has the maximum number of subscribers; sent 503"},
+		{"a b", 500, `error: a handler answered "GET /a HTTP/1.1" with an invalid channel: `},
 	} {
 		h.answer(get, func(_ *exchange.Exchange, client *exchangetest.Client, _ *handler) {
 			if len(client.Replies) != 1 || client.Replies[0].Status != c.status || len(client.Logged) != 1 || !strings.HasPrefix(client.Logged[0], c.line) {

@@ -35,14 +35,14 @@ func (s *Subscribers) Subscribe(x *exchange.Exchange, p *exchange.Part, r *excha
 	names, err := pubsub.ParseNames(string(p.Head.Channel))
 	if err != nil {
 		line, _, _ := bytes.Cut(r.Head, crlf)
-		x.Server.Log(loglevel.Error, fmt.Sprintf("a handler answered %.200q with a channel that cannot be: %v", line, err))
+		x.Server.Log(loglevel.Error, fmt.Sprintf("a handler answered %.200q with an invalid channel: %v", line, err))
 		return exchange.Reply{Status: 500}, false
 	}
 	if !r.Parsed.Head && r.Depth == 0 {
 		subscriber, err := s.admit(names, r)
 		if err != nil {
 			if s.mayReport() {
-				x.Server.Log(loglevel.Warning, err.Error()+": answered 503")
+				x.Server.Log(loglevel.Warning, err.Error()+"; sent 503")
 			}
 			return exchange.Reply{Status: 503, Fields: retryAfter}, false
 		}

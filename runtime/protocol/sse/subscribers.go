@@ -113,7 +113,7 @@ func (s *Subscribers) Check(m *pubsub.Message) error {
 func (f *eventFormat) event(m *pubsub.Message, seq uint64) (*pubsub.Event, error) {
 	e := pubsub.NewEvent(m, seq, f.epoch)
 	if size := len(e.Text()); size > f.limit {
-		return nil, fmt.Errorf("an event has %d bytes, at most %d are allowed", size, f.limit)
+		return nil, fmt.Errorf("an event has %d bytes; the maximum is %d", size, f.limit)
 	}
 	return e, nil
 }

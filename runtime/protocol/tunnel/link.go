@@ -218,5 +218,5 @@ func (l *Link) Writable() {
 // Drain implements conn.Protocol. A tunnel goes on until it ends, or the server closes it.
 func (l *Link) Drain(bool) {}
 
-// Account implements conn.Protocol. What a tunnel keeps has a limit of its own.
+// Account implements conn.Protocol. What a tunnel keeps has a separate limit.
 func (l *Link) Account() string { return "" }

@@ -20,7 +20,7 @@ var (
 	errNoPlace      = errors.New("the limit of connections is reached")
 	errMessagesLost = errors.New("messages to its groups have been lost")
 	errStopped      = errors.New("the server has stopped")
-	errEnded        = errors.New("the server has ended")
+	errEnded        = errors.New("the server has stopped")
 )
 
 // mostResuming bounds the WebSockets that handlers have not resumed yet.
@@ -113,7 +113,7 @@ func (a *Sockets) serveAgain(d *State, fd int) {
 	}
 	if err != nil {
 		a.dismiss(fd)
-		a.host.Log(loglevel.Error, fmt.Sprintf("a handler is not told of the end of its WebSocket: %v", err))
+		a.host.Log(loglevel.Error, fmt.Sprintf("cannot tell a handler that its WebSocket closed: %v", err))
 	}
 }
 
@@ -127,7 +127,7 @@ func (s *Socket) takeBack(p *exchange.Part) {
 	d.keep(p)
 	ends, err := system.SocketpairNonblock()
 	if err != nil {
-		a.host.Log(loglevel.Error, fmt.Sprintf("a handler is not told that a client has left: %v", err))
+		a.host.Log(loglevel.Error, fmt.Sprintf("cannot tell a handler that its client disconnected: %v", err))
 		return
 	}
 	unix.Close(ends[1])

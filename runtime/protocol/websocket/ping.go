@@ -43,8 +43,8 @@ func (s *session) Expired() {
 		s.end()
 		return
 	case s.pinged:
-		s.link.Report(fmt.Sprintf("WebSocket: no answer to a ping within %v", time.Duration(pong)))
-		s.broken = &websocket.Error{Code: websocket.InternalError, Text: "no answer to a ping"}
+		s.link.Report(fmt.Sprintf("WebSocket: no response to a ping within %v", time.Duration(pong)))
+		s.broken = &websocket.Error{Code: websocket.InternalError, Text: "no response to a ping"}
 		s.end()
 		return
 	}

@@ -141,7 +141,7 @@ func TestSession(t *testing.T) {
 		{"a ping is answered", func(p *peer) { p.ping = time.Second; p.due(); p.says("x"); p.due() },
 			"ping; message x; ping"},
 		{"a ping is not answered", func(p *peer) { p.ping = time.Second; p.due(); p.due() },
-			"ping; WebSocket: no answer to a ping within 1s; close 1011 no answer to a ping; cancel; linger"},
+			"ping; WebSocket: no response to a ping within 1s; close 1011 no response to a ping; cancel; linger"},
 	} {
 		p := &peer{active: true}
 		p.s = &session{link: p, decoder: websocket.Decoder{Max: 1 << 20}}

@@ -40,7 +40,7 @@ type Pacer interface {
 }
 
 // Attended is a Handler that may run on the loop, and there makes many pieces of a response one after the other while
-// somebody else sends them.
+// another thread sends them.
 type Attended interface {
 	Handler
 
@@ -83,7 +83,7 @@ type Handler interface {
 	// uses for back-pressure; releasing the Last part ends the exchange.
 	Release(*exchange.Part)
 
-	// Cancel says that nobody waits for this exchange any more. Work not yet
+	// Cancel says that no client waits for this exchange any more. Work not yet
 	// started is dropped, iterators are closed. The Last part still comes.
 	Cancel(exchange.Ticket)
 

@@ -64,7 +64,7 @@ func (c *call) late(now int64) bool {
 	return c.limit > 0 && now-c.since > c.limit+wheel.Tick // since is up to a tick old
 }
 
-// waitsForClient reports whether the handler may be waiting for its client. With a descriptor of its own it may at any time.
+// waitsForClient reports whether the handler may be waiting for its client. With a detached descriptor it may at any time.
 func (c *call) waitsForClient() bool {
 	return c.x != nil && !c.gone && (c.detached || c.x.Server.WaitsForClient())
 }

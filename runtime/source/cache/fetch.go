@@ -9,9 +9,9 @@ import (
 	"fapws/runtime/mediatype"
 )
 
-// fetch has the origin make a page. It is an exchange of its own, whose Sink and Server it is: it records what passes, and
+// fetch has the origin make a page. It is a separate exchange, whose Sink and Server it is: it records what passes, and
 // passes it on to the client that has asked for the page. The origin never waits for that client: parts are copied and
-// released at once, as one slow client would otherwise hold up all that wait for the page.
+// released at once, because one slow client would otherwise delay all that wait for the page.
 //
 // To the client's exchange it is the Source.
 type fetch struct {

@@ -213,8 +213,8 @@ func TestCompile(t *testing.T) {
 		{Rule{TTL: -1}, "ttl must be 0 to 366 days, not -1ns"},
 		{Rule{Stale: 400 * 24 * time.Hour}, "stale must be 0 to 366 days, not 9600h0m0s"},
 		{Rule{Status: []int{206}}, "status 206 cannot be kept"},
-		{Rule{Vary: []string{"*"}}, `vary: "*" is no name of a header field`},
-		{Rule{Vary: []string{"a b"}}, `vary: "a b" is no name of a header field`},
+		{Rule{Vary: []string{"*"}}, `vary: "*" is not a valid header field name`},
+		{Rule{Vary: []string{"a b"}}, `vary: "a b" is not a valid header field name`},
 		{Rule{Vary: strings.Fields("a b c d e f g h i")}, "vary: more than 8 names"},
 	} {
 		if _, err := Compile(tt.r); err == nil || err.Error() != tt.want {
@@ -241,7 +241,7 @@ func FuzzTargeted(f *testing.F) {
 }
 
 // FuzzFields: whatever a handler sends is judged, and an answer that says
-// no-store, private or Set-Cookie in a field of its own is never kept.
+// no-store, private or Set-Cookie in a separate field is never kept.
 func FuzzFields(f *testing.F) {
 	for _, seed := range []string{"max-age=10", `private="a,b"`, `a="\"",b`, `="`, ",,=", "max-age=1,,max-age=\"2", "*"} {
 		f.Add(seed, seed)

@@ -16,7 +16,7 @@ type Request struct {
 	Path   []byte // percent-decoded, as it is seen from outside
 }
 
-// Asked returns what of the fields matters for who an answer is for.
+// Asked returns the fields that decide for which clients an answer is.
 func (r *Request) Asked() (a Asked) {
 	for _, f := range r.Parsed.Fields {
 		switch f.Name.Len {

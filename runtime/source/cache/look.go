@@ -13,7 +13,7 @@ type Verdict uint8
 const (
 	Bypass      Verdict = iota // the handler answers, and nothing is kept
 	Hit                        // Page answers
-	Stale                      // Page answers; if there is a Fill, somebody has to fetch another for it
+	Stale                      // Page answers; if there is a Fill, the caller has to fetch another for it
 	Miss                       // the handler answers, and Fill takes it
 	Expired                    // the same; there is an older Page, to be asked for with its Conditions
 	Wait                       // another request fetches it, into Fill
@@ -127,7 +127,7 @@ func (s *Store) look(c *Compiled, r *Request, now int64) Found {
 	return f
 }
 
-// only says whether the answer to a request is good for nobody else: part of a
+// only reports whether the answer to a request is of no use to other clients: part of a
 // page, or one that depends on what the client has.
 func only(r *Request) bool {
 	for _, f := range r.Parsed.Fields {

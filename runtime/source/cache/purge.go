@@ -30,9 +30,9 @@ func (p *Pattern) Check() error {
 	case p.Tag != "" && p.Path != "":
 		return fmt.Errorf("a path or a tag, not both")
 	case p.Tag == "" && p.Path == "":
-		return fmt.Errorf("which pages? a path, a prefix with * or a tag")
+		return fmt.Errorf("no pages given: pass a path, a prefix with *, or a tag")
 	case p.Tag == "" && p.Path != "*" && !strings.HasPrefix(p.Path, "/"):
-		return fmt.Errorf("%q is no path: it has to begin with a slash", p.Path)
+		return fmt.Errorf("%q is not a path: it must begin with a slash", p.Path)
 	}
 	return nil
 }

@@ -75,7 +75,7 @@ func Compile(r Rule) (*Compiled, error) {
 	}
 	for _, name := range r.Vary {
 		if !isToken(name) {
-			return nil, fmt.Errorf("vary: %q is no name of a header field", name)
+			return nil, fmt.Errorf("vary: %q is not a valid header field name", name)
 		}
 		c.vary = append(c.vary, strings.ToLower(name))
 	}

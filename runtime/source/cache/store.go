@@ -134,7 +134,7 @@ func (s *Store) make(key []byte, path span, decoded []byte) *node {
 	return n
 }
 
-// remove forgets a node. Who fetches it goes on for those who wait.
+// remove forgets a node. A fetch of it goes on for the requests that wait.
 func (s *Store) remove(n *node) {
 	s.drop(n)
 	s.unlink(n)

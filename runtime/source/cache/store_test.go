@@ -251,7 +251,7 @@ func TestWaiting(t *testing.T) {
 	feed(f.Fill, answer{body: "now"}, 1+tryEvery)
 	look(t, s, c, r, 1+tryEvery, Hit)
 
-	// A page for somebody says nothing about those for everybody.
+	// A private page says nothing about public ones.
 	logged = get(t, "/shop", "Cookie: a=b")
 	if put(t, s, c, logged, answer{body: "hello you"}, 1) {
 		t.Error("kept")
@@ -261,7 +261,7 @@ func TestWaiting(t *testing.T) {
 	look(t, s, c, get(t, "/shop"), 3, Hit)
 	look(t, s, c, logged, 3, Bypass)
 
-	// One for everybody is for those, too.
+	// A public one is for those clients, too.
 	logged = get(t, "/logo", "Authorization: Basic x")
 	if !put(t, s, c, logged, answer{fields: "Cache-Control: public, max-age=9", body: "logo"}, 1) {
 		t.Error("not kept")

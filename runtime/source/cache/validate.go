@@ -74,7 +74,7 @@ func hasField(fields, name []byte) bool {
 
 // Confirm ends the Fill of a page that the handler has been asked for with its Conditions and has answered with h, which is
 // a 304. It returns the page as it is from now on, which is kept if h allows it. shared is false if
-// those who wait for it have to ask by themselves.
+// the requests that wait for it have to ask by themselves.
 func (f *Fill) Confirm(h *Head, now int64) (p *Page, shared bool) {
 	s, old := f.s, f.old
 	s.now = now

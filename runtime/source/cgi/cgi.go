@@ -42,7 +42,7 @@ type Options struct {
 	// Timeout bounds how long a program may give no output. 0: 30 s.
 	Timeout time.Duration
 
-	// Gate bounds how many run. nil: one of its own, for DefaultRunning and
+	// Gate bounds how many run. nil: a new one, for DefaultRunning and
 	// DefaultWaiting.
 	Gate *Gate
 

@@ -250,7 +250,7 @@ func TestTimeoutEndsTheGroup(t *testing.T) {
 	})
 }
 
-// A program that goes on behind its answer does not keep its place for ever.
+// A program that runs on after its response does not keep its place indefinitely.
 func TestGoesOnBehindItsAnswer(t *testing.T) {
 	backendtest.InItsTime(t, func(timeout time.Duration) (wrong string) {
 		s := newSite(t, map[string]string{"on.cgi": shell(`echo $$ >number`, plain, "echo done", "exec >&- 2>&-", "exec sleep 1000")},

@@ -173,7 +173,7 @@ func (p *process) kill() {
 }
 
 // await waits for the end of the program and says how it ended, "" if well or
-// if it was told to. Once, on a goroutine of its own.
+// if it was told to. It is called once, on a separate goroutine.
 func (p *process) await() (how string) {
 	system.AwaitExit(p.child.Pid) // it is not reaped yet, so its group keeps its number
 	p.mu.Lock()

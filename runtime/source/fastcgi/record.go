@@ -48,7 +48,7 @@ func parseRecord(data []byte) (r record, n int, err error) {
 	n = headerLen + size + int(data[6])
 	r.kind = data[1]
 	if id := binary.BigEndian.Uint16(data[2:]); id != requestID {
-		return r, 0, fmt.Errorf("it answers request %d, which there is not", id)
+		return r, 0, fmt.Errorf("response to the unknown request %d", id)
 	}
 	if r.kind != typeStdout && r.kind != typeStderr && r.kind != typeEnd {
 		return r, 0, fmt.Errorf("it sends a record of type %d", r.kind)

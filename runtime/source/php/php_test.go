@@ -292,7 +292,7 @@ func TestTimeout(t *testing.T) {
 			if err != nil {
 				return err.Error()
 			}
-			backendtest.Eventually(t, "the process has ended", func() bool { return !runs(string(text)) })
+			backendtest.Eventually(t, "the process exited", func() bool { return !runs(string(text)) })
 			if a := s.ask("GET", "/pid.php", ""); a.StatusCode != 200 {
 				return a.Status
 			}
@@ -407,10 +407,10 @@ func TestEndsAtOnce(t *testing.T) {
 	for range 20 {
 		s.get("/a.php", 502)
 	}
-	s.says("has ended by itself: exit status 1")
+	s.says("exited unexpectedly: exit status 1")
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if n := strings.Count(s.log, "has ended by itself"); n > 10 {
+	if n := strings.Count(s.log, "exited unexpectedly"); n > 10 {
 		t.Errorf("%d started", n)
 	}
 }

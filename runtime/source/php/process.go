@@ -56,7 +56,7 @@ const (
 	lastPause  = 5 * time.Second
 )
 
-var errClosed = errors.New("the server is ending")
+var errClosed = errors.New("the server is shutting down")
 
 // dial implements fastcgi.Options.Dial.
 func (m *manager) dial(ctx context.Context) (*fastcgi.Link, error) {
@@ -68,7 +68,7 @@ func (m *manager) dial(ctx context.Context) (*fastcgi.Link, error) {
 	wait := time.Until(m.pause)
 	m.mu.Unlock()
 	if wait > 0 {
-		return nil, fastcgi.Unavailable(m.o.Command + " ends as soon as it is started; see the error log")
+		return nil, fastcgi.Unavailable(m.o.Command + " exits right after its start; see the error log")
 	}
 	if err := m.gate.Enter(ctx); err != nil {
 		return nil, err
@@ -166,7 +166,7 @@ func privateFolder() (dir string, err error) {
 		}
 	}
 	if err == nil {
-		err = errors.New("there is no folder for temporary files with a short name")
+		err = errors.New("found no directory with a short name for temporary files")
 	}
 	return "", err
 }
@@ -238,7 +238,7 @@ func (p *process) await() {
 	m.mu.Unlock()
 	m.gate.Leave()
 	if alone && err == nil {
-		m.o.Log("", fmt.Sprintf("%s has ended by itself: %v", m.o.Command, state))
+		m.o.Log("", fmt.Sprintf("%s exited unexpectedly: %v", m.o.Command, state))
 	}
 }
 

@@ -97,7 +97,7 @@ type notYet struct{}
 
 var errNotYet net.Error = notYet{}
 
-func (notYet) Error() string   { return "nothing has come" }
+func (notYet) Error() string   { return "nothing received yet" }
 func (notYet) Timeout() bool   { return true }
 func (notYet) Temporary() bool { return true }
 

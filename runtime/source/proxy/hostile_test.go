@@ -28,7 +28,7 @@ func upstream(t *testing.T, answer func(r *http.Request) []string) (url string, 
 			}
 			for i, piece := range pieces {
 				if i > 0 {
-					time.Sleep(time.Millisecond) // for a packet of its own; nothing depends on it
+					time.Sleep(time.Millisecond) // for a separate packet; nothing depends on it
 				}
 				if _, err := io.WriteString(c, piece); err != nil {
 					return
@@ -109,7 +109,7 @@ func TestLeftovers(t *testing.T) {
 	}
 }
 
-// A response that nobody asked for makes the connection useless before the next request is sent.
+// A response without a request makes the connection useless before the next request is sent.
 func TestUnsolicited(t *testing.T) {
 	release, sent := make(chan struct{}), make(chan struct{})
 	url, connections := server(t, func(c *net.TCPConn, in *bufio.Reader, request *http.Request) {

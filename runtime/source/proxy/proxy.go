@@ -124,7 +124,7 @@ func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
 		c.close()
 	}
 	if len(surplus) > 0 {
-		p.complain(r, "closed the connection: bytes behind a response: %.80q", surplus)
+		p.complain(r, "closed the connection: unexpected data after a response: %.80q", surplus)
 	}
 }
 

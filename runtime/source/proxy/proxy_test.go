@@ -272,7 +272,7 @@ func TestBodies(t *testing.T) {
 }
 
 // Connections to the server are kept, and one that it has closed meanwhile
-// costs nobody an answer.
+// costs no client its answer.
 func TestConnections(t *testing.T) {
 	var opened atomic.Int32
 	behind := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok") }))

@@ -166,7 +166,7 @@ func TestTunnelHalves(t *testing.T) {
 		c, r, _ := tunnel(t, proxy.Options{}, func(c *net.TCPConn, r *bufio.Reader) {
 			io.WriteString(c, "the reason")
 		})
-		go func() { // what nobody reads must not destroy the reason
+		go func() { // unread data must not destroy the reason
 			for range 100 {
 				io.WriteString(c, "more")
 				time.Sleep(time.Millisecond)
@@ -226,7 +226,7 @@ func TestTunnelBreaks(t *testing.T) {
 		if all, _ := io.ReadAll(r); len(all) > 0 {
 			t.Errorf("%q", all)
 		}
-		waitFor(t, "a line in the log", func() bool { return strings.Contains(logged(), "a WebSocket ended: the upstream broke off") })
+		waitFor(t, "a line in the log", func() bool { return strings.Contains(logged(), "WebSocket closed: the upstream broke off") })
 	})
 }
 
@@ -338,7 +338,7 @@ func TestManyTunnels(t *testing.T) {
 			return
 		}
 		io.WriteString(c, accepted(key)+"\r\n")
-		io.Copy(struct{ io.Writer }{c}, r) // not by splice, which has descriptors of its own
+		io.Copy(struct{ io.Writer }{c}, r) // not by splice, which opens descriptors
 	})
 	secure, ca := secureServer(t, func(c *tls.Conn, r *bufio.Reader) { io.Copy(c, r) })
 	for name, o := range map[string]proxy.Options{"plain": {Target: plain}, "TLS": {Target: secure, CA: ca, TLSName: "good.test"}} {

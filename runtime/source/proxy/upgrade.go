@@ -12,7 +12,7 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// upgrade passes on a request for a WebSocket. It has a connection of its own, which is never one of those that are
+// upgrade passes on a request for a WebSocket. It has a new connection, which is never one of those that are
 // kept for others, before or after: the answer of the upstream decides whether the next bytes are a request, and only
 // the upstream knows how it takes them.
 func (p *Proxy) upgrade(w *backend.Response, r *backend.Request) {
@@ -57,7 +57,7 @@ func (p *Proxy) upgrade(w *backend.Response, r *backend.Request) {
 	ahead, _ := c.in.Peek(c.in.Buffered())
 	t := &exchange.Tunnel{Ahead: bytes.Clone(ahead), Idle: max(0, p.opt.TunnelTimeout)}
 	client := r.Client()
-	t.Ended = func(err error) { p.complainOf(client, "a WebSocket ended: %v", err) }
+	t.Ended = func(err error) { p.complainOf(client, "WebSocket closed: %v", err) }
 	if !c.unbind() {
 		w.Refuse(502, "") // the client has disconnected
 		return
@@ -80,7 +80,7 @@ func switches(response *http.Response, r *backend.Request) string {
 	case !names(h["Connection"], "upgrade"):
 		return "without Connection: Upgrade"
 	case len(h["Sec-Websocket-Accept"]) != 1 || h["Sec-Websocket-Accept"][0] != string(accept[:]):
-		return "without the Sec-WebSocket-Accept for it"
+		return "without a valid Sec-WebSocket-Accept"
 	}
 	return ""
 }

@@ -98,8 +98,8 @@ func waitFor(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// The server behind sees who the client is as in any request, besides what the
-// handshake is made of; the client sees the answer, and then both hear each other.
+// The upstream sees the client as in any request, in addition to what the
+// handshake needs; the client sees the response, and then messages pass in both directions.
 func TestUpgrade(t *testing.T) {
 	seen := make(chan *http.Request, 1)
 	url, _ := server(t, func(c *net.TCPConn, r *bufio.Reader, request *http.Request) {
@@ -286,9 +286,9 @@ func TestUpgradeHostile(t *testing.T) {
 		"another Upgrade":  {strings.Replace(ok, "websocket", "h2c", 1) + "\r\n", "502", "101 without Upgrade: websocket"},
 		"several Upgrades": {strings.Replace(ok, "websocket\r\n", "websocket\r\nUpgrade: h2c\r\n", 1) + "\r\n", "502", "101 without Upgrade: websocket"},
 		"no Connection":    {strings.Replace(ok, "Connection: Upgrade\r\n", "", 1) + "\r\n", "502", "101 without Connection: Upgrade"},
-		"no Accept":        {"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", "502", "101 without the Sec-WebSocket-Accept"},
-		"wrong Accept":     {accepted("x3JJHMbDL1EzLkh9GBhXDw==") + "\r\n", "502", "101 without the Sec-WebSocket-Accept"},
-		"two Accepts":      {ok + "Sec-WebSocket-Accept: x\r\n\r\n", "502", "101 without the Sec-WebSocket-Accept"},
+		"no Accept":        {"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", "502", "101 without a valid Sec-WebSocket-Accept"},
+		"wrong Accept":     {accepted("x3JJHMbDL1EzLkh9GBhXDw==") + "\r\n", "502", "101 without a valid Sec-WebSocket-Accept"},
+		"two Accepts":      {ok + "Sec-WebSocket-Accept: x\r\n\r\n", "502", "101 without a valid Sec-WebSocket-Accept"},
 		"control":          {ok + "X: a\x01b\r\n\r\n", "502", "malformed MIME"},
 		"no http":          {"\x81\x05hello\r\n\r\n", "502", "malformed HTTP"},
 		"nothing":          {"", "502", "without a response"},

@@ -17,7 +17,7 @@ type Redirect struct {
 	status    int
 	target    route.Template
 	fragment  string // of target, with its "#"
-	keepQuery bool   // target has no query of its own
+	keepQuery bool   // target has no query itself
 }
 
 // New returns a redirect to target with status 301, 302, 303, 307 or 308; 0 is 302. target is a URL or an absolute

@@ -31,7 +31,7 @@ func NewPages(files *static.Files, pages map[int]string) (*Pages, error) {
 		case strings.HasPrefix(page, "/") && files != nil:
 			p.paths[status] = page
 		case strings.HasPrefix(page, "/"):
-			return nil, fmt.Errorf("the page %s for %d needs a folder to be in", page, status)
+			return nil, fmt.Errorf("the page %s for %d requires a directory", page, status)
 		case strings.HasPrefix(page, "http://") || strings.HasPrefix(page, "https://"):
 			if err := (header.Field{Name: "Location", Value: page}).Check(); err != nil {
 				return nil, err

@@ -34,7 +34,7 @@ func (p *page) carryOut(e *element) {
 	case e.bad != "":
 		p.failIfShown("%s", e.bad)
 	case f == nil:
-		p.failIfShown("there is no element %q", e.name)
+		p.failIfShown("unknown element %q", e.name)
 	default:
 		f(p, e)
 	}
@@ -55,7 +55,7 @@ func shown(f func(*page, *element)) func(*page, *element) {
 		switch {
 		case !p.printing:
 		case len(e.args) == 0:
-			p.fail("%s has no argument", e.name)
+			p.fail("%s requires an argument", e.name)
 		default:
 			f(p, e)
 		}
@@ -64,7 +64,7 @@ func shown(f func(*page, *element)) func(*page, *element) {
 
 // unknown says that an element has no such argument.
 func (p *page) unknown(e *element, a argument) {
-	p.fail("%s has no argument %q", e.name, a.name)
+	p.fail("%s: unknown argument %q", e.name, a.name)
 }
 
 // config sets the texts that replace values.
@@ -87,7 +87,7 @@ func (p *page) config(e *element) {
 			case "bytes", "abbrev":
 				p.bytes = value == "bytes"
 			default:
-				p.fail("sizefmt is %q, not bytes or abbrev", value)
+				p.fail("sizefmt must be bytes or abbrev, not %q", value)
 				return
 			}
 		default:
@@ -132,11 +132,11 @@ func (p *page) echo(e *element) {
 func (p *page) recode(s, decoding, encoding string) (result string, ok bool) {
 	s, unknown, decoded := recode(s, decoding, decoders)
 	if !decoded {
-		p.fail("there is no decoding %q", unknown)
+		p.fail("unknown decoding %q", unknown)
 	}
 	s, unknown, encoded := recode(s, encoding, encoders)
 	if !encoded {
-		p.fail("there is no encoding %q", unknown)
+		p.fail("unknown encoding %q", unknown)
 	}
 	return s, decoded && encoded
 }
@@ -144,7 +144,7 @@ func (p *page) recode(s, decoding, encoding string) (result string, ok bool) {
 // set makes a variable.
 func (p *page) set(e *element) {
 	if len(e.args) < 2 {
-		p.fail("set has not both var and value")
+		p.fail("set requires var and value")
 		return
 	}
 	decoding, encoding, name, named := "none", "none", "", false
@@ -161,7 +161,7 @@ func (p *page) set(e *element) {
 			name, named = p.substitute(unescapeHTML(a.value)), true
 		case "value":
 			if !named {
-				p.fail("set has its value before its var")
+				p.fail("set requires var before value")
 				return
 			}
 			value, ok := p.recode(p.substitute(a.value), decoding, encoding)
@@ -169,7 +169,7 @@ func (p *page) set(e *element) {
 				return
 			}
 			if !p.vars.put(name, value) {
-				p.fail("the variables have become too large")
+				p.fail("the variables are too large")
 				return
 			}
 		default:
@@ -228,9 +228,9 @@ func (p *page) ask(e *element) {
 func (p *page) holds(e *element) (bool, error) {
 	switch {
 	case len(e.args) != 1:
-		return false, fmt.Errorf("%s has not one argument", e.name)
+		return false, fmt.Errorf("%s requires exactly one argument", e.name)
 	case e.expr == nil:
-		return false, fmt.Errorf("%s has no expr", e.name)
+		return false, fmt.Errorf("%s requires expr", e.name)
 	case e.expr.holds == nil:
 		hint := ""
 		if !p.s.opt.LegacyExpressions && strings.Contains(e.expr.source, "$") {
@@ -263,7 +263,7 @@ func (p *page) endif(e *element) {
 	case p.hidden > 0:
 		p.hidden--
 	case len(e.args) > 0:
-		p.fail("endif has an argument")
+		p.fail("endif does not take arguments")
 	default:
 		p.printing, p.found = true, true
 	}

@@ -31,7 +31,7 @@ func (e *element) compile(legacy bool) {
 	var err error
 	switch {
 	case len(x.source) > maxExpression:
-		err = fmt.Errorf("it has more than %d bytes", maxExpression)
+		err = fmt.Errorf("it is longer than %d bytes", maxExpression)
 	case legacy:
 		x.holds, err = parseLegacy(x.source)
 	default:
@@ -44,7 +44,7 @@ func (e *element) compile(legacy bool) {
 
 func compileRegexp(pattern string, ignoreCase bool) (*regexp.Regexp, error) {
 	if len(pattern) > maxRegexp {
-		return nil, fmt.Errorf("a regular expression of more than %d bytes", maxRegexp)
+		return nil, fmt.Errorf("regular expression longer than %d bytes", maxRegexp)
 	}
 	flags := "(?s)"
 	if ignoreCase {
@@ -88,14 +88,14 @@ func fail(format string, args ...any) { panic(syntaxError(fmt.Sprintf(format, ar
 
 func (p *exprParser) want(kind tokenKind, what string) {
 	if p.kind != kind {
-		fail("%s is expected near %s", what, p.near())
+		fail("expected %s near %s", what, p.near())
 	}
 }
 
 // deeper counts the depth of nesting.
 func (p *exprParser) deeper() func() {
 	if p.depth++; p.depth > maxNesting {
-		fail("too much is inside of each other")
+		fail("nested too deeply")
 	}
 	return func() { p.depth-- }
 }
@@ -172,7 +172,7 @@ func (p *exprParser) single() condition {
 		constant := p.constant()
 		return binary(operator, left, p.word(), constant)
 	}
-	fail("an operator is expected near %s", p.near())
+	fail("expected an operator near %s", p.near())
 	return nil
 }
 
@@ -191,7 +191,7 @@ func (p *exprParser) constant() *string {
 // list reads { word, word ... }.
 func (p *exprParser) list() []word {
 	if p.kind == tokenName {
-		fail("there is no function %q that returns a list", p.text)
+		fail("unknown list function %q", p.text)
 	}
 	p.want(tokenOpenList, "{")
 	var words []word
@@ -254,7 +254,7 @@ func (p *exprParser) term() word {
 		p.next()
 		return func(pg *page) string { return f(pg, argument(pg)) }
 	}
-	fail("a string, a number, a variable or a function is expected near %s", p.near())
+	fail("expected a string, number, variable or function near %s", p.near())
 	return nil
 }
 

@@ -99,9 +99,9 @@ func unary(operator string, w word, constant *string) condition {
 	case "A", "U":
 		return func(p *page) bool { return p.reachable(w(p)) }
 	case "d", "e", "f", "s", "L", "h", "x", "F":
-		fail("-%s is not for pages", operator)
+		fail("-%s is not supported in pages", operator)
 	}
-	fail("there is no operator -%s", operator)
+	fail("unknown operator -%s", operator)
 	return nil
 }
 
@@ -119,7 +119,7 @@ func binary(operator string, a, b word, constant *string) condition {
 	case "fnmatch":
 		return func(p *page) bool { return glob(b(p), a(p), true) }
 	}
-	fail("there is no operator -%s", operator)
+	fail("unknown operator -%s", operator)
 	return nil
 }
 
@@ -135,7 +135,7 @@ func truth(s string) bool {
 // subnet reads "10.0.0.1", "10.0.0.0/8", "10.0.0.0/255.0.0.0" or "10.1".
 func subnet(operator string, constant *string) netip.Prefix {
 	if constant == nil {
-		fail("%s needs a network as a plain string", operator)
+		fail("%s requires a network as a plain string", operator)
 	}
 	text, mask, masked := strings.Cut(*constant, "/")
 	parts := strings.Split(text, ".")
@@ -283,9 +283,9 @@ func function(name string) func(p *page, argument string) string {
 	case "md5":
 		return plain(func(s string) string { sum := md5.Sum([]byte(s)); return hex.EncodeToString(sum[:]) })
 	case "file", "filesize", "filemod":
-		fail("%s() is not for pages", name)
+		fail("%s() is not supported in pages", name)
 	}
-	fail("there is no function %q", name)
+	fail("unknown function %q", name)
 	return nil
 }
 

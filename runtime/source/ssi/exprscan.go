@@ -133,7 +133,7 @@ func (s *scanner) next() {
 			n = 1
 		}
 		if _, ok := keywords[rest[:n]]; !ok {
-			fail("%q is not expected", rest[:1])
+			fail("unexpected %q", rest[:1])
 		}
 		s.keyword(rest[:n], tokenEnd)
 	}
@@ -160,7 +160,7 @@ func nameLen(s string) int {
 func (s *scanner) regexp(stop byte) {
 	n := strings.IndexByte(s.s[s.i:], stop)
 	if n < 0 {
-		fail("a regular expression has no end")
+		fail("unterminated regular expression")
 	}
 	s.kind, s.text = tokenRegexp, s.s[s.i:s.i+n]
 	s.i += n + 1
@@ -173,7 +173,7 @@ func (s *scanner) regexp(stop byte) {
 // str reads a string up to stop, which it passes.
 func (s *scanner) str(stop byte, depth int) (parts []part) {
 	if depth > maxNesting {
-		fail("too much is inside of each other")
+		fail("nested too deeply")
 	}
 	var b strings.Builder
 	flush := func() {
@@ -190,7 +190,7 @@ func (s *scanner) str(stop byte, depth int) (parts []part) {
 			flush()
 			return parts
 		case c == '\n':
-			fail("a string or variable has no end")
+			fail("unterminated string or variable")
 		case c == '\\' && len(rest) > 1:
 			s.i++
 			b.WriteByte(s.escape())
@@ -202,7 +202,7 @@ func (s *scanner) str(stop byte, depth int) (parts []part) {
 			s.i++
 		}
 	}
-	fail("a string or variable has no end")
+	fail("unterminated string or variable")
 	return nil
 }
 
@@ -224,7 +224,7 @@ func (s *scanner) escape() byte {
 		n++
 	}
 	if n == 0 || value > 0xff {
-		fail("a bad escape in a string")
+		fail("invalid escape in a string")
 	}
 	return byte(value)
 }
@@ -240,7 +240,7 @@ func (s *scanner) dollarOrPercent(depth int) part {
 	name := s.s[s.i : s.i+n]
 	s.i += n
 	if n == 0 || !isLetter(name[0]) || s.i == len(s.s) {
-		fail("a bad name of a variable")
+		fail("invalid variable name")
 	}
 	switch s.s[s.i] {
 	case '}':
@@ -250,10 +250,10 @@ func (s *scanner) dollarOrPercent(depth int) part {
 		s.i++
 		parts := s.str('}', depth+1)
 		if len(parts) == 0 {
-			fail("%%{%s:} has no argument", name)
+			fail("%%{%s:} requires an argument", name)
 		}
 		return part{kind: partFunction, text: name, parts: parts}
 	}
-	fail("a bad name of a variable")
+	fail("invalid variable name")
 	return part{}
 }

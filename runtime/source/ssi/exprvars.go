@@ -14,7 +14,7 @@ import (
 func variable(name string) word {
 	f := requestVariables[strings.ToUpper(name)]
 	if f == nil {
-		fail("there is no variable %q", name)
+		fail("unknown variable %q", name)
 	}
 	return f
 }

@@ -110,7 +110,7 @@ func FuzzPage(f *testing.F) {
 		p := testPage()
 		p.s.opt.Files, p.s.opt.Depth = files, 10
 		p.printing, p.found = true, true
-		p.left.Store(bufferSize - 1000) // nothing is sent, as there is nobody
+		p.left.Store(bufferSize - 1000) // nothing is sent, as there is no client
 		p.vars.putQuery(query)
 		for _, n := range parse(text, legacy).nodes {
 			if p.stopped {

@@ -74,7 +74,7 @@ func (e statusError) Error() string {
 	return text + string([]byte{byte('0' + e/100%10), byte('0' + e/10%10), byte('0' + e%10)})
 }
 
-var errDepth = errors.New("pages are included in each other too deep")
+var errDepth = errors.New("includes are nested too deeply")
 
 // get asks the server.
 func (p *page) get(target string) (*backend.Answer, error) {
@@ -139,7 +139,7 @@ func encodeRest(s string) string {
 	return string(b)
 }
 
-var errOutside = errors.New("only a file in the folder of the page or below it")
+var errOutside = errors.New("the file must be in the directory of the page or under it")
 
 // below returns the decoded path of a file that is named relative to the
 // page's folder, and does not lead out of it.
@@ -218,5 +218,5 @@ func (p *page) pathBelow(target string) (string, error) {
 			return name, nil
 		}
 	}
-	return "", errors.New("it is not below the folder of these pages")
+	return "", errors.New("it is not under the directory of these pages")
 }

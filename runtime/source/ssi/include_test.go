@@ -56,7 +56,7 @@ func TestInclude(t *testing.T) {
 			t.Errorf("%s: %q, want %q", c.target, got, c.want)
 		}
 	}
-	if log := s.logged(); !strings.Contains(log, "self.shtml:1: cannot include virtual \"self.shtml\": pages are included in each other too deep") {
+	if log := s.logged(); !strings.Contains(log, "self.shtml:1: cannot include virtual \"self.shtml\": includes are nested too deeply") {
 		t.Error(log)
 	}
 }
@@ -82,7 +82,7 @@ func TestLimits(t *testing.T) {
 		if got := s.get("/p/a.shtml"); got != "a"+errorMessage+"b"+errorMessage {
 			t.Error(got)
 		}
-		if log := s.logged(); !strings.Contains(log, "it takes too long") {
+		if log := s.logged(); !strings.Contains(log, "timed out") {
 			t.Error(log)
 		}
 	})
@@ -104,7 +104,7 @@ func TestLimits(t *testing.T) {
 		if err.Error() != "unexpected EOF" || n > 4<<20 || n < 2<<20 {
 			t.Errorf("%d bytes, %v", n, err)
 		}
-		if log := s.logged(); !strings.Contains(log, "the page has become too large") {
+		if log := s.logged(); !strings.Contains(log, "the output is too large") {
 			t.Error(log)
 		}
 	})

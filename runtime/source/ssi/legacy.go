@@ -22,7 +22,7 @@ func parseLegacy(source string) (holds condition, err error) {
 	}()
 	holds = p.expression()
 	if p.kind != legacyEnd {
-		return nil, errors.New("it is not well-formed")
+		return nil, errors.New("syntax error")
 	}
 	return holds, nil
 }
@@ -145,7 +145,7 @@ func (p *legacyParser) operand() condition {
 		}
 		c := p.expression()
 		if !p.is(")") {
-			fail("a ( has no )")
+			fail("missing )")
 		}
 		p.next()
 		return c
@@ -159,7 +159,7 @@ func (p *legacyParser) operand() condition {
 
 func (p *legacyParser) deeper() func() {
 	if p.depth++; p.depth > maxNesting {
-		fail("too much is inside of each other")
+		fail("nested too deeply")
 	}
 	return func() { p.depth-- }
 }
@@ -167,7 +167,7 @@ func (p *legacyParser) deeper() func() {
 // words reads texts that stand beside each other as one.
 func (p *legacyParser) words() string {
 	if p.kind != legacyString {
-		fail("a text is expected")
+		fail("expected a string")
 	}
 	text := p.text
 	for p.next(); p.kind == legacyString; p.next() {

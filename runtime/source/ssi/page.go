@@ -87,13 +87,13 @@ func (p *page) run() {
 			continue
 		}
 		if p.ctx.Err() != nil {
-			p.stop("it takes too long")
+			p.stop("timed out")
 			break
 		}
 		p.carryOut(n.element)
 	}
 	if !p.printing && !p.stopped {
-		p.log("an if has no endif")
+		p.log("missing endif")
 	}
 	p.finish()
 }
@@ -104,7 +104,7 @@ func (p *page) write(text string) {
 		return
 	}
 	if p.left.Add(-int64(len(text))) < 0 {
-		p.stop("the page has become too large")
+		p.stop("the output is too large")
 		return
 	}
 	p.buf = append(p.buf, text...)

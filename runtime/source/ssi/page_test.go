@@ -94,7 +94,7 @@ func TestLegacyExpressions(t *testing.T) {
 }
 
 // TestBadConditions: what a page shows on some condition, it does not show where
-// nobody can tell whether the condition holds.
+// it is unknown whether the condition holds.
 func TestBadConditions(t *testing.T) {
 	pages := map[string]struct{ source, want string }{
 		"if.shtml":        {`<!--#if expr="nonsense" -->1<!--#else -->2<!--#endif -->3`, errorMessage + "3"},

@@ -113,7 +113,7 @@ func (e *element) parse(s string) int {
 
 func (e *element) setName(name string) {
 	if e.name = strings.ToLower(name); name == "" {
-		e.fail("an element without a name")
+		e.fail("element without a name")
 	}
 }
 
@@ -155,7 +155,7 @@ func (e *element) argument(s string) (n int, ok bool) {
 		}
 	}
 	if a.name == "" {
-		e.fail("a value without the name of its argument")
+		e.fail("value without an argument name")
 	}
 	value, used, ok := cutValue(s[n:])
 	a.value, a.hasValue = value, true
@@ -165,7 +165,7 @@ func (e *element) argument(s string) (n int, ok bool) {
 
 func (e *element) add(a argument) {
 	if len(e.args) == maxArgs {
-		e.fail("an element has too many arguments")
+		e.fail("too many arguments")
 		return
 	}
 	e.args = append(e.args, a)

@@ -103,7 +103,7 @@ func New(o Options) (*Pages, error) {
 		}
 	}
 	if o.Depth < 0 || o.Depth > exchange.MaxDepth {
-		return nil, fmt.Errorf("SSI: a depth of %d is not 1 to %d", o.Depth, exchange.MaxDepth)
+		return nil, fmt.Errorf("SSI: depth must be 1 to %[2]d, not %[1]d", o.Depth, exchange.MaxDepth)
 	}
 	if strings.ContainsAny(o.Charset, "\r\n\x00;\" ") {
 		return nil, fmt.Errorf("SSI: %q is not a charset", o.Charset)
@@ -189,7 +189,7 @@ func (s *Pages) refuse(w *backend.Response, r *backend.Request, err error) {
 	w.Refuse(status, "")
 }
 
-var errTooLarge = fmt.Errorf("the page has more than %d bytes", maxPage)
+var errTooLarge = fmt.Errorf("the page is longer than %d bytes", maxPage)
 
 // find returns the page for a decoded path below the root.
 func (s *Pages) find(path string) (*file, error) {

@@ -188,7 +188,7 @@ func TestLargeFileReplacedWithinTheSecond(t *testing.T) {
 }
 
 // One caller looks again, the others are served meanwhile: for a second and
-// not for ever.
+// not indefinitely.
 func TestOneLooksAgainWhileOthersAreServed(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"a": "x"})})
 	req := request(t, "", "GET", "/a")
@@ -350,7 +350,7 @@ func TestHitAndOpenAtTheSameTime(t *testing.T) {
 	for _, target := range []string{"/a", "/b", "/c", "/missing"} {
 		requests = append(requests, request(t, "", "GET", target), request(t, "", "GET", target, "Accept-Encoding: gzip"))
 	}
-	group.Go(func() { // somebody replaces files
+	group.Go(func() { // replaces files
 		for i := 0; ; i++ {
 			select {
 			case <-done:

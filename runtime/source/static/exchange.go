@@ -44,7 +44,7 @@ type Response struct {
 	Warm bool
 
 	file    *openFile
-	scratch []byte // what this response has of its own: fields, error text, part heads
+	scratch []byte // memory of this response: fields, error text, part heads
 }
 
 // Fd returns the descriptor of the response's file, whose position is to be

@@ -50,7 +50,7 @@ func parseExpire(rule string) (e expire, err error) {
 	age, immutable, more := strings.Cut(value, " ")
 	seconds, ok := parseAge(age)
 	if !ok || more && strings.TrimSpace(immutable) != "immutable" {
-		return e, fmt.Errorf("%q: %q is no time such as 30d, nor immutable, no-cache, no-store or off", rule, value)
+		return e, fmt.Errorf("%q: %q is not a time such as 30d, or immutable, no-cache, no-store or off", rule, value)
 	}
 	e.control = maxAge(seconds)
 	if more {

@@ -105,7 +105,7 @@ func TestSymbolicLinks(t *testing.T) {
 		{"/in-in", 200, "a"},
 		{"/dir-in/b.txt", 200, "b"},
 		{"/d/up", 200, "a"},
-		{"/unhidden", 200, "h"}, // somebody gave it another name
+		{"/unhidden", 200, "h"}, // a link gave it another name
 		{"/out", 404, ""},
 		{"/out-absolute", 404, ""},
 		{"/dir-out/secret.txt", 404, ""},
@@ -205,7 +205,7 @@ func TestStatusOf(t *testing.T) {
 	}
 }
 
-// Somebody who may write into the root swaps links while files are read.
+// A process with write access to the root swaps links while files are read.
 func TestLinksSwappedMeanwhile(t *testing.T) {
 	root := tree(t, map[string]string{"d/secret.txt": "harmless", "e/x": "x"})
 	f := serve(t, Options{Root: root, Listing: true, CacheBytes: -1})

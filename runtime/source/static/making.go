@@ -7,7 +7,7 @@ import (
 	"fapws/runtime/filter/compress"
 )
 
-// makings are the compressions under way: those who want the same one wait for
+// makings are the running compressions: requests for the same one wait for
 // it.
 type makings struct {
 	mu      sync.Mutex

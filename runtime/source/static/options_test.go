@@ -130,8 +130,8 @@ func TestOptionsThatAreWrong(t *testing.T) {
 		"name of a charset":               {Charset: "a b"},
 		"symlinks: must be inside, owner": {Symlinks: "yes"},
 		"expires: \"*.css\"":              {Expires: []string{"*.css"}},
-		"\"soon\" is no time":             {Expires: []string{"*=soon"}},
-		"\"1d forever\" is no time":       {Expires: []string{"*=1d forever"}},
+		"\"soon\" is not a time":          {Expires: []string{"*=soon"}},
+		"\"1d forever\" is not a time":    {Expires: []string{"*=1d forever"}},
 		"field \"X\": \"a\\nb\"":          {Headers: map[string]string{"X": "a\nb"}},
 		"\"X Y\" is not the name":         {Headers: map[string]string{"X Y": "a"}},
 	} {
@@ -146,7 +146,7 @@ func TestOptionsThatAreWrong(t *testing.T) {
 	}
 }
 
-// Who wants to know gets all the options that are wrong, each by its name.
+// The error has all the options that are wrong, each by its name.
 func TestAllOptionsThatAreWrong(t *testing.T) {
 	f, wrong := NewChecked(Options{Root: t.TempDir() + "/none", Index: []string{"/"}, SPA: "..", Expires: []string{"x"}, Charset: "?",
 		MimeTypes: "/none", Types: map[string]string{"x": "y"}, Headers: map[string]string{"": ""}, Symlinks: "?"})
@@ -178,7 +178,7 @@ func TestLinksByPolicy(t *testing.T) {
 	symlink(t, root+"/../secret.txt", root+"/out-by-way")
 	symlink(t, root+"/loop", root+"/loop")
 	symlink(t, "loose/c.txt", root+"/foreign")
-	foreign := os.Geteuid() == 0 // who else cannot make a link of another owner
+	foreign := os.Geteuid() == 0 // others cannot make a link of another owner
 	if foreign {
 		if err := os.Lchown(root+"/foreign", 65534, -1); err != nil {
 			t.Fatal(err)
@@ -245,7 +245,7 @@ func TestSlash(t *testing.T) {
 	}
 }
 
-// A folder's index may be what somebody else runs, and is never sent.
+// A directory's index may be a program of another source, and is never sent.
 func TestProgramForIndex(t *testing.T) {
 	root := tree(t, map[string]string{"i/index.cgi": "secret", "i/x.txt": "x", "h/index.html": "x", "h/index.cgi": "secret"})
 	for _, spa := range []string{"", "h/index.html"} {
@@ -268,7 +268,7 @@ func TestProgramForIndex(t *testing.T) {
 	}
 }
 
-// A folder's index may have rules of its own, which are asked for by its name.
+// A directory's index may have separate rules, which are found by its name.
 func TestRoutedIndex(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"i/index.html": "x"}), Index: []string{"index.html"}, Routed: []string{"*.html"}})
 	for range 2 {
@@ -283,7 +283,7 @@ func TestRoutedIndex(t *testing.T) {
 	}
 }
 
-// A larger file is opened once, kept open, and let go when nobody asks for it.
+// A larger file is opened once, kept open, and closed when it is no longer requested.
 func TestOpenFiles(t *testing.T) {
 	root := tree(t, map[string]string{"big": strings.Repeat("x", 200000), "huge": strings.Repeat("y", 2<<20)})
 	f := serve(t, Options{Root: root})

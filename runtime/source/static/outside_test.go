@@ -52,7 +52,7 @@ func TestNoByteFromOutside(t *testing.T) {
 
 	done := make(chan struct{})
 	var group sync.WaitGroup
-	group.Go(func() { // somebody who may write into the root and means ill
+	group.Go(func() { // an attacker with write access to the root
 		random := rand.New(rand.NewPCG(1, 2))
 		targets := []string{"d", "..", "../..", dir, dir + "/a.txt", root + "/d", "a.txt", "../a.txt", "../../a.txt", "spare", "up", "back/../a.txt", root + "/../a.txt", root + "ed", dir + "/" + outsideName}
 		names := []string{root + "/swap", root + "/d/swap", root + "/d/e/swap.html", root + "/spare/d/swap", root + "/a.txt.gz"}

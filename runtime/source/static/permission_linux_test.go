@@ -25,7 +25,7 @@ func TestNoPermission(t *testing.T) {
 	f := serve(t, Options{Root: root})
 	var group sync.WaitGroup
 	group.Go(func() {
-		// Root may read everything, so this thread becomes somebody else for
+		// Root may read everything, so this thread becomes another user for
 		// the file system. It ends with the goroutine, for it is not unlocked.
 		runtime.LockOSThread()
 		if os.Geteuid() == 0 {

@@ -78,7 +78,7 @@ func (r *sendRoots) findMapped(value string) (*Files, string, error) {
 	value, _, _ = strings.Cut(value, "?")
 	decoded, err := url.PathUnescape(value)
 	if err != nil || !strings.HasPrefix(value, "/") || strings.ContainsRune(decoded, 0) {
-		return nil, "", errors.New("it is not a path of a URL")
+		return nil, "", errors.New("it is not a URL path")
 	}
 	resolved, ok := http1.ResolvePath(nil, []byte(value))
 	if !ok {

@@ -37,7 +37,7 @@ func (s *Source) Start(x *exchange.Exchange) {
 	switch r := x.Req.Parsed; {
 	case r.Body != http1.Chunked && r.Length <= 0:
 	case r.Safe:
-		x.Sink.Reply(exchange.Reply{Status: 413, Text: "a file takes no body"})
+		x.Sink.Reply(exchange.Reply{Status: 413, Text: "a file does not accept a request body"})
 		return
 	default: // a form, say: the method is wrong first of all
 		x.Sink.Reply(exchange.Reply{Status: 405, Fields: allowRead})

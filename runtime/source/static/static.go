@@ -215,7 +215,7 @@ func checkSPA(page string) error {
 		return nil
 	}
 	if _, ok := cleanPath(nil, []byte("/"+page), true); !ok || strings.HasSuffix(page, "/") {
-		return fmt.Errorf("%q is not a file below the folder", page)
+		return fmt.Errorf("%q is not a file under the directory", page)
 	}
 	return nil
 }

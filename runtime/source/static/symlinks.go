@@ -210,7 +210,7 @@ func (t *view) below(target string) (string, error) {
 
 func owner(info fs.FileInfo) uint32 { return info.Sys().(*syscall.Stat_t).Uid }
 
-var errOutside = fmt.Errorf("the link is not to be followed: %w", fs.ErrNotExist)
+var errOutside = fmt.Errorf("not following the link: %w", fs.ErrNotExist)
 
 // statPlain describes what a name without links means; for a link itself, the link.
 func (t *view) statPlain(name string) (fs.FileInfo, error) {

@@ -72,7 +72,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "/static/"
 USE_TZ = True
 
-# What goes wrong in a view is shown on stderr, which the server's log is.
+# Errors in views go to stderr, which is the error log of the server.
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -23,7 +23,7 @@ def book(request):
 
 
 async def together(request):
-    """An async view: three waits of 0.1 s side by side take 0.1 s."""
+    """An async view: three concurrent waits of 0.1 s take 0.1 s."""
 
     async def wait(number):
         await asyncio.sleep(0.1)

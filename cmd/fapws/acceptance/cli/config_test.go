@@ -183,7 +183,7 @@ func TestImportOfWebConf(t *testing.T) {
 	fapwstest.Write(t, dir+"/mine/page.foo", "mine")
 	fapwstest.Write(t, dir+"/web.conf", "host default web\nhost a.lan mine\n\n# types\nmedia foo text/x-foo\nparameter timeout 5\nparameter cache 5\n")
 	code, toml, stderr := fapwstest.Command{Flags: []string{"import", "web.conf"}, Dir: dir}.Run(t)
-	if code != 0 || stderr != "fapws: web.conf:7: parameter \"cache\": fapws has no such parameter: left out\n" {
+	if code != 0 || stderr != "fapws: web.conf:7: parameter \"cache\": fapws has no such parameter: skipped\n" {
 		t.Fatalf("code %d: %s", code, stderr)
 	}
 	fapwstest.Write(t, dir+"/fapws.toml", toml)
@@ -202,7 +202,7 @@ func TestImportOfWebConf(t *testing.T) {
 	w.Closed() // after the timeout of five seconds
 }
 
-// Who serves the folder that he works in does not publish what belongs to the
+// A user who serves the working directory does not publish the files of the
 // server: the configuration, programs, passwords.
 func TestPrivateFiles(t *testing.T) {
 	t.Parallel()

@@ -2,7 +2,7 @@ package fapwstest
 
 import "testing"
 
-// ServeSlow starts slow.py with a folder of its own, in which the script and
+// ServeSlow starts slow.py with a new directory, in which the script and
 // the test leave files for each other.
 func ServeSlow(t *testing.T, m Mode, flags ...string) (s *Server, folder string) {
 	t.Helper()

@@ -97,7 +97,7 @@ func TestProxyProtocol(t *testing.T) {
 		w = s.Dial()
 		w.Get("/show/x")
 		w.Gone()
-		s.Says(`debug 127\.0\.0\.1:\d+ is closed: no header of the PROXY protocol: "GET `)
+		s.Says(`debug 127\.0\.0\.1:\d+ is closed: missing PROXY protocol header: "GET `)
 		w = dialFrom(t, "127.0.0.2", s.Address)
 		w.Get("/show/x")
 		w.Answer().Want(t, 200)

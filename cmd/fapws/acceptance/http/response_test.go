@@ -56,7 +56,7 @@ func TestContentLength(t *testing.T) {
 				w.Gone()
 			}
 		}
-		s.Says(`longer than its Content-Length`)
+		s.Says(`body exceeds its Content-Length`)
 		s.Says(`its Content-Length is`)
 	})
 }

@@ -126,16 +126,16 @@ func TestBroadcast(t *testing.T) {
 		everybody("one is refused")
 		s.Get("/fork", 200).Is(t, "7")
 		s.Get("/wrong", 200).Is(t, strings.Join([]string{
-			"TypeError a message is str or bytes, not int",
+			"TypeError a message must be str or bytes, not int",
 			`UnicodeEncodeError 'utf-8' codec can't encode character '\ud800' in position 0: surrogates not allowed`,
-			"TypeError a group is a str, not int",
-			"ValueError a group has 1 to 128 characters, not 0",
-			"ValueError a group has 1 to 128 characters, not 129",
-			"ValueError broadcast: the message has 70000 bytes, --channel-max-event allows 65536",
+			"TypeError a group must be a str, not int",
+			"ValueError a group must have 1 to 128 characters, not 0",
+			"ValueError a group must have 1 to 128 characters, not 129",
+			"ValueError broadcast: the message has 70000 bytes; --channel-max-event allows 65536",
 			"ValueError broadcast: this WebSocket is not in PATHS",
 			"TypeError 'int' object is not iterable",
-			"TypeError broadcast(websockets, message): room is no websocket",
-			"TypeError broadcast: group is for all who are connected to a WebSocket of PATHS",
+			"TypeError broadcast(websockets, message): room is not a WebSocket",
+			"TypeError broadcast: group works only with a WebSocket of PATHS",
 		}, "\n"))
 	})
 }
@@ -313,7 +313,7 @@ func TestBroadcastBehind(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "broadcast.py")
 		got := s.Get("/heavy?300x60000", 200).Text
-		const behind = "broadcast: the server is behind: events worth 8 MiB wait already, said "
+		const behind = "broadcast: queue full: 8 MiB of events are waiting, said "
 		switch {
 		case m.Inline() && got == behind+"at once": // the loop runs the handler, and cannot send meanwhile
 		case !m.Inline() && (got == "all" || got == behind+"after a second"): // on a busy machine

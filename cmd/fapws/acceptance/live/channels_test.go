@@ -204,7 +204,7 @@ func TestChannels(t *testing.T) {
 			t.Errorf("from the import came %q, %v", e, err)
 		}
 		s.Get("/invalid", 500)
-		s.Says(`a handler answered "GET /invalid HTTP/1\.1" with a channel that cannot be: the name of a channel`)
+		s.Says(`a handler answered "GET /invalid HTTP/1\.1" with an invalid channel: a channel name`)
 		if a := s.Get("/missing", 404); a.Text != "no such page" || a.Header.Get("Content-Type") != "text/plain" || a.Header.Get("Fapws-Channel") != "" {
 			t.Errorf("an error page is %q with %v", a.Text, a.Header)
 		}
@@ -237,21 +237,21 @@ func (l *subscriber) gets2(want ...string) (got []string) {
 func TestChannelErrors(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "channels.py")
-		const name = ` is no name of a channel: 1 to 128 of A-Z a-z 0-9 . _ ~ : / @ -, first a letter or digit`
-		const word = ` must be 1 to 128 characters without controls and spaces around them, not `
+		const name = ` is not a valid channel name: use 1 to 128 of A-Z a-z 0-9 . _ ~ : / @ -, beginning with a letter or digit`
+		const word = ` must be 1 to 128characters, without control characters and surrounding spaces, not `
 		want := []string{
 			`ValueError: publish: ''` + name, `ValueError: publish: ' a'` + name, `TypeError: publish: the name of a channel must be a str, not 7`,
 			`ValueError: publish: '` + strings.Repeat("a", 129) + `'` + name,
-			`ValueError: publish: bytes must be UTF-8, and b'\xff' at 0 is not`, `ValueError: publish: '\ud800' cannot be sent as UTF-8`,
+			`ValueError: publish: bytes must be UTF-8, but b'\xff' at 0 is not`, `ValueError: publish: '\ud800' cannot be sent as UTF-8`,
 			`TypeError: publish: data is neither str nor bytes, and no JSON either: Object of type set is not JSON serializable`,
 			`ValueError: publish: event` + word + `''`, `ValueError: publish: event` + word + `'b\nc'`, `TypeError: publish: event must be a str, not 5`,
 			`ValueError: publish: id` + word + `''`, `ValueError: publish: id` + word + `'b\x00'`, `TypeError: publish: id must be a str or an int, not 1.5`,
-			`ValueError: publish: the event has 65582 bytes as it is sent, --channel-max-event allows 65536`,
-			`TypeError: channel: give 1 to 16 names, not 0`, `TypeError: channel: give 1 to 16 names, not 17`, `ValueError: channel: 'a b'` + name,
+			`ValueError: publish: the event takes 65582 bytes as sent; --channel-max-event allows 65536`,
+			`TypeError: channel: takes 1 to 16 names, not 0`, `TypeError: channel: takes 1 to 16 names, not 17`, `ValueError: channel: 'a b'` + name,
 			`TypeError: channel: the name of a channel must be a str, not None`, `TypeError: channel: start must be bytes or str, not 5`,
-			`TypeError: channel: headers must be a dict, or (name, value) tuples, not ['x']`, `TypeError: channel: a header is a str with a str, not 'x': 1`,
+			`TypeError: channel: headers must be a dict, or (name, value) tuples, not ['x']`, `TypeError: channel: the name and value of a header must be str, not 'x': 1`,
 			`ValueError: subscribers: '*'` + name, `TypeError: on_join: write @on_join("name") or @on_join("*"), not <built-in function print>`,
-			`ValueError: on_join: '[a]' is no name of a channel with * for any characters`, `TypeError: on_leave: 5 cannot be called`,
+			`ValueError: on_join: '[a]' is not a valid pattern: use a channel name, in which * matches any characters`, `TypeError: on_leave: 5 cannot be called`,
 		}
 		got := strings.Split(s.Get("/wrong", 200).Text, "\n")
 		for i := range max(len(got), len(want)) {
@@ -259,18 +259,18 @@ func TestChannelErrors(t *testing.T) {
 				t.Fatalf("line %d of\n%s\n\nshould be as of\n%s", i, strings.Join(got, "\n"), strings.Join(want, "\n"))
 			}
 		}
-		s.Get("/child", 200).Is(t, `RuntimeError: publish: a child of the server cannot publish; let it tell its parent what there is to say
-RuntimeError: subscribers: a child of the server does not know them
-RuntimeError publish: this process is not served by fapws: run the script with `+"`fapws script.py`"+`
-RuntimeError channel: this process is not served by fapws: run the script with `+"`fapws script.py`"+`
-RuntimeError subscribers: this process is not served by fapws: run the script with `+"`fapws script.py`"+`
+		s.Get("/child", 200).Is(t, `RuntimeError: publish: a child process of the server cannot publish; send the event to its parent instead
+RuntimeError: subscribers: not available in a child process of the server
+RuntimeError publish: this process does not run under fapws: run the script with `+"`fapws script.py`"+`
+RuntimeError channel: this process does not run under fapws: run the script with `+"`fapws script.py`"+`
+RuntimeError subscribers: this process does not run under fapws: run the script with `+"`fapws script.py`"+`
 <built-in function print>
 `)
 	})
 }
 
-// TestChannelCallbacks: who joins and leaves is told to Python, in order, and bears
-// the same number.
+// TestChannelCallbacks: Python learns which clients join and leave, in order. A client has the same number
+// when it joins and when it leaves.
 func TestChannelCallbacks(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "channels.py")
@@ -373,7 +373,7 @@ func TestChannelLimits(t *testing.T) {
 		}
 		s.Get("/send?name=news&how=long&data=240", 200)
 		s.Get("/send?name=news&how=long&data=301", 500)
-		s.Says(`ValueError: publish: the event has \d+ bytes as it is sent, --channel-max-event allows 300`)
+		s.Says(`ValueError: publish: the event takes \d+ bytes as sent; --channel-max-event allows 300`)
 		second.Close()
 		counts(s, "news", 1)
 		for i := range 5 {
@@ -506,7 +506,7 @@ PATHS = [("/flood", flood), ("/news", channel("news"))]
 				}
 			}
 		}()
-		const behind = "publish: the server is behind: events worth 8 MiB wait already, said "
+		const behind = "publish: queue full: 8 MiB of events are waiting, said "
 		for range 2 {
 			switch got := s.Get("/flood", 200).Text; {
 			case m.Inline() && got == behind+"at once": // the loop runs the handler, and cannot send meanwhile
@@ -579,7 +579,7 @@ PATHS = [("/handler", handler), ("/field", field), ("/generator", generator), ("
 			all = append(all, l)
 		}
 		counts(s, "news", len(all))
-		if !m.Workers() { // where one who answers may know of the others a moment later
+		if !m.Workers() { // one worker may learn of the others' a moment later
 			s.Get("/say", 200)
 			for _, l := range all {
 				l.gets("5 listen")

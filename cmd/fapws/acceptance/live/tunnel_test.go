@@ -228,7 +228,7 @@ func TestTunnelTimeout(t *testing.T) {
 	if _, _, err := c.Receive(); err == nil {
 		t.Error("a message from nowhere")
 	}
-	s.Says(`proxy http://\S+: a WebSocket ended: idle timeout of 1s exceeded\n`)
+	s.Says(`proxy http://\S+: WebSocket closed: idle timeout of 1s exceeded\n`)
 }
 
 // The timeout of a request is over with the answer to the handshake.
@@ -249,7 +249,7 @@ func TestTunnelsOutlastTheTimeout(t *testing.T) {
 	hears(t, c, "echo hello")
 }
 
-// Without descriptors for more tunnels, those who want one are told so, the others go on,
+// Without descriptors for more tunnels, new clients get an error, the other tunnels go on,
 // and there is room again when some have ended.
 func TestTunnelsWithoutDescriptors(t *testing.T) {
 	t.Parallel()

@@ -163,7 +163,7 @@ func TestWebSocketForSynchronousCode(t *testing.T) {
 			{"/room?teapot", "", 418, "short and stout"},
 			{"/room?gone", "", 410, "it was here"},
 			{"/room?raises", "", 500, ""},
-			{"/room", "https://evil.example", 403, "may not connect"},
+			{"/room", "https://evil.example", 403, "is not allowed"},
 			{"/room", "http://app.example", 403, ""},
 		} {
 			var fields []string

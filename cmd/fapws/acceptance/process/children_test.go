@@ -38,8 +38,8 @@ func TestChildren(t *testing.T) {
 		{"/pool/spawn", "[0, 2, 4, 6, 8]"},
 		{"/executor/fork", "[0, 2, 4, 6, 8]"},
 		{"/executor/spawn", "[0, 2, 4, 6, 8]"},
-		{"/child-publishes/fork", "publish: a child of the server cannot publish; let it tell its parent what there is to say\nsubscribers: a child of the server does not know them"},
-		{"/child-publishes/spawn", "publish: a process of multiprocessing is no part of the server\nsubscribers: a process of multiprocessing is no part of the server"},
+		{"/child-publishes/fork", "publish: a child process of the server cannot publish; send the event to its parent instead\nsubscribers: not available in a child process of the server"},
+		{"/child-publishes/spawn", "publish: not available in a process of multiprocessing\nsubscribers: not available in a process of multiprocessing"},
 	}
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		s, _ := serveChildren(t, m)

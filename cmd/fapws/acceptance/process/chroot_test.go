@@ -169,7 +169,7 @@ func TestChrootRefused(t *testing.T) {
 }
 
 // TestEnvironmentsBesideEachOther: development, acceptance and production beside each other, each
-// with a configuration of its own that names folder and user.
+// with a configuration that names directory and user.
 func TestEnvironmentsBesideEachOther(t *testing.T) {
 	t.Parallel()
 	var servers []*fapwstest.Server

@@ -10,7 +10,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// failing is command for failures.py, with a site in a folder of its own.
+// failing is command for failures.py, with a site in a new directory.
 func failing(t *testing.T, flags ...string) (c fapwstest.Command, folder string) {
 	t.Helper()
 	folder = t.TempDir()
@@ -22,7 +22,7 @@ func failing(t *testing.T, flags ...string) (c fapwstest.Command, folder string)
 func TestSleepingHandler(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		if m.Inline() {
-			return // where everybody waits, as the help says
+			return // all clients wait there, as the help says
 		}
 		c, folder := failing(t, "--graceful-timeout", "100ms")
 		s := c.Serve(t, m)

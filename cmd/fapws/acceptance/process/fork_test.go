@@ -49,7 +49,7 @@ func notesIn(folder string) []string {
 	return strings.Fields(strings.ReplaceAll(string(text), " ", "_"))
 }
 
-// Each request has a process of its own, made by one that has loaded the application.
+// Each request has a separate process, forked from one that has loaded the application.
 func TestForkPerRequest(t *testing.T) {
 	inForkModes(t, func(t *testing.T, m fapwstest.Mode) {
 		s, _ := forked(t, m)
@@ -252,7 +252,7 @@ func TestForkedChildDies(t *testing.T) {
 	s.Get("/dies?signal", 500)
 	s.Says(`process \d+ was killed by signal 11 \(segmentation fault.*\) in handler dies, GET /dies\?signal HTTP/1\.1`)
 	s.Get("/dies", 500)
-	s.Says(`process \d+ exited with status 0 in handler dies, GET /dies HTTP/1\.1: the process has ended before its response was complete`)
+	s.Says(`process \d+ exited with status 0 in handler dies, GET /dies HTTP/1\.1: the process exited before its response was complete`)
 	w := s.Dial()
 	w.Send(fapwstest.Get("/dies?late"))
 	if text := w.Rest(); !strings.Contains(text, "Content-Length: 100\r\n") || !strings.HasSuffix(text, "\r\n\r\nbegin") {
@@ -277,7 +277,7 @@ func TestForkTimeout(t *testing.T) {
 			fapwstest.Eventually(t, "it is killed", func() bool { return len(killing.FindAllString(s.Stderr.String(), -1)) > killed })
 			for _, line := range killing.FindAllStringSubmatch(s.Stderr.String(), -1) {
 				number, _ := strconv.Atoi(line[1])
-				fapwstest.Eventually(t, "the process has ended", func() bool { return !runs(number) })
+				fapwstest.Eventually(t, "the process exited", func() bool { return !runs(number) })
 			}
 			return inStuck.MatchString(s.Stderr.String())
 		})
@@ -301,7 +301,7 @@ func TestForkTimeoutShowsTheStack(t *testing.T) {
 	time.Sleep(time.Second) // it is stopped: nothing depends on how long
 	syscall.Kill(number, syscall.SIGCONT)
 	s.Says(`fork\.py", line \d+ in stopped`)
-	fapwstest.Eventually(t, "the process has ended", func() bool { return !runs(number) })
+	fapwstest.Eventually(t, "the process exited", func() bool { return !runs(number) })
 }
 
 // A generator's chunks leave as they come, it waits for its client, and is closed when that leaves.
@@ -357,7 +357,7 @@ func TestForkedChildSpeaks(t *testing.T) {
 			}
 		}
 		if m.Workers() {
-			return // each has a cache of its own
+			return // each worker has a separate cache
 		}
 		for range 3 {
 			s.Get("/page", 200)
@@ -413,7 +413,7 @@ func TestForkRefusals(t *testing.T) {
 		code   int
 		want   string
 	}{
-		{async, nil, 3, `asynchronous\.py: --fork serves synchronous handlers only, and asynchronous:application is an ASGI application: leave --fork out, or use --workers`},
+		{async, nil, 3, `asynchronous\.py: --fork serves synchronous handlers only, but asynchronous:application is an ASGI application: remove --fork, or use --workers`},
 		{broken, nil, 3, `ModuleNotFoundError: No module named 'nothing_like_it'`},
 		{fapwstest.Testdata(t, "fork.py"), []string{"--chroot", folder}, 2, `fork \(flag --fork\) cannot be combined with chroot \(flag --chroot\)`},
 	} {

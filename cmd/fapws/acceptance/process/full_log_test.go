@@ -18,7 +18,7 @@ func TestFullLog(t *testing.T) {
 			s.Get("/raises", 500)
 			s.Get("/mend", 200)
 			s.Get("/say", 200).Is(t, "said")
-			s.Says(`fapws: [1-9]\d+ lines before this one could not be written\nby print\nby wsgi.errors\nERROR:root:by logging\n`)
+			s.Says(`fapws: lost [1-9]\d+ lines before this one\nby print\nby wsgi.errors\nERROR:root:by logging\n`)
 		}
 	})
 }
@@ -29,5 +29,5 @@ func TestFullLogOfForks(t *testing.T) {
 	s := fapwstest.Command{Script: "fulllog.py", Complains: true}.Serve(t, fapwstest.Forks)
 	s.Get("/lose", 200).Is(t, "said")
 	s.Get("/say", 200).Is(t, "said")
-	s.Says(`fapws: [1-9]\d* lines before this one could not be written\nby print\n`)
+	s.Says(`fapws: lost [1-9]\d* lines before this one\nby print\n`)
 }

@@ -16,7 +16,7 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// hostLogs serves hostlogs.py for one.lan, with an error log of its own, for two.lan, which has none, and
+// hostLogs serves hostlogs.py for one.lan, which has an error log, for two.lan, which has none, and
 // for off.lan, which wants none, and an ASGI application for asgi.lan.
 func hostLogs(t *testing.T, m fapwstest.Mode, top string) (s *fapwstest.Server, folder string) {
 	t.Helper()
@@ -87,7 +87,7 @@ func TestHostsHaveWhatPythonSays(t *testing.T) {
 		for _, tt := range []struct{ path, level, want string }{
 			{"/raises?Q", "error", `\nTraceback \(most recent call last\):\n(  .*\n)+KeyError: 'the cause'\n(.*\n)+ValueError: raised for Q\n`},
 			{"/nothing?Q", "error", `\n(.*\n)*.*None.*\n`},
-			{"/short?Q", "warning", `: body has 3 bytes, its Content-Length is 5\n`},
+			{"/short?Q", "warning", `: body has 3 bytes, but its Content-Length is 5\n`},
 			{"/field?Q", "error", `\nTraceback(.*\n)+ValueError: .*\n`},
 			{"/closes?Q", "error", `\nTraceback(.*\n)+ValueError: closing for list\n`},
 			{"/breaks?Q", "error", `\nTraceback(.*\n)+ValueError: in the middle\n`},
@@ -191,7 +191,7 @@ func TestHostLogCountsWhatIsLost(t *testing.T) {
 		asks(s, "one.lan", "/fills")
 		asks(s, "two.lan", "/raises?second")
 		fapwstest.Eventually(t, "the count", func() bool {
-			return strings.Contains(textOf(t, folder+"/errors"), "fapws: 1000000 lines before this one could not be written\n")
+			return strings.Contains(textOf(t, folder+"/errors"), "fapws: lost 1000000 lines before this one\n")
 		})
 		if text := textOf(t, folder+"/errors") + textOf(t, folder+"/one"); strings.Contains(text, "lost\n") {
 			t.Error("some of it was written")
@@ -290,7 +290,7 @@ func TestHostLogOnAFullDisk(t *testing.T) {
 		for n := range 4 {
 			asks(s, "one.lan", fmt.Sprintf("/many?100,round%d", n))
 		}
-		fapwstest.FileSays(t, c.Dir+"/errors", "; lines are kept in memory while there is room\n")
+		fapwstest.FileSays(t, c.Dir+"/errors", "; keeping lines in memory while possible\n")
 		old := 0
 		fapwstest.Eventually(t, "the kept lines are there", func() bool {
 			lines := 0

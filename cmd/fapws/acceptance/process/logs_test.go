@@ -246,7 +246,7 @@ func TestFullDisk(t *testing.T) {
 		for n := range 100 {
 			request(n)
 		}
-		s.Says(`access_log: .*(file too large|no space).*; lines are kept in memory while there is room`)
+		s.Says(`access_log: .*(file too large|no space).*; keeping lines in memory while possible`)
 		request(100)
 		if err := os.Truncate(name, 0); err != nil { // a user makes room
 			t.Fatal(err)
@@ -272,7 +272,7 @@ func TestFullDisk(t *testing.T) {
 				t.Errorf("a cut line: %.200q", line)
 			}
 		}
-		said := strings.Count(s.Stderr.String(), "lines are kept in memory")
+		said := strings.Count(s.Stderr.String(), "keeping lines in memory")
 		again := strings.Count(s.Stderr.String(), "can be written again")
 		if processes := len(s.Handlers()); said > again+processes {
 			t.Errorf("said %d times, and %d times that it was over", said, again)
@@ -452,7 +452,7 @@ func TestLogsAreApart(t *testing.T) {
 }
 
 // What only this server knows of a request is in the line, too: what was sent and
-// received with all heads and framing, fields of responses whoever made them, and which
+// received with all heads and framing, fields of responses of all sources, and which
 // file it was.
 func TestLogAtomsOnTheWire(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {

@@ -25,9 +25,9 @@ var inWorker = []fapwstest.Mode{
 // replaced, and the log says why.
 func TestClosedDescriptors(t *testing.T) {
 	for _, c := range []struct{ kind, why string }{
-		{"epoll", `worker %s can answer no requests \(the application has closed descriptor \d+, which belongs to the event loop\) and was killed`},
-		{"event", `worker %s can answer no requests \(the application has closed descriptor \d+, which belongs to the event loop\) and was killed`},
-		{"listener", `worker %s can answer no requests \(the application has closed [^)]*\) and was killed`},
+		{"epoll", `worker %s cannot answer requests \(the application closed descriptor \d+, which belongs to the event loop\) and was killed`},
+		{"event", `worker %s cannot answer requests \(the application closed descriptor \d+, which belongs to the event loop\) and was killed`},
+		{"listener", `worker %s cannot answer requests \(the application closed [^)]*\) and was killed`},
 		{"channel", `worker %s has closed its control channel and was killed`},
 	} {
 		t.Run(c.kind, func(t *testing.T) {
@@ -62,7 +62,7 @@ func TestClosedDescriptorsOfOneProcess(t *testing.T) {
 				s := fapwstest.Command{Script: "descriptors.py", Complains: true}.Serve(t, m)
 				w := s.Dial() // which may get no answer
 				w.Get("/close?" + kind)
-				s.Says(`error the application has closed [^;]*; exiting, because no request can be answered`)
+				s.Says(`error the application closed [^;]*; exiting, because no request can be answered`)
 				if code := s.Ended(); code != 1 {
 					t.Errorf("code %d", code)
 				}

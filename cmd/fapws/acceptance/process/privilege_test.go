@@ -109,8 +109,8 @@ func TestUserMayNotEnter(t *testing.T) {
 	for _, tt := range []struct{ flags, app, hint string }{
 		{"", "service.py", "start fapws in another directory, or name one with --chdir"},
 		{"--chdir PRIVATE", "service.py", "name another one with --chdir"},
-		{"--chdir .", "service.py", "--chdir . is relative to it: give an absolute path"},
-		{"--chdir PUBLIC --config named.toml", "", "named.toml is there: move it, or give an absolute path with --config"},
+		{"--chdir .", "service.py", "--chdir . is relative to it: use an absolute path"},
+		{"--chdir PUBLIC --config named.toml", "", "named.toml is inside: move it, or pass an absolute path to --config"},
 	} {
 		code, _, stderr := inPrivate(tt.flags, tt.app).Run(t)
 		want := "fapws: user daemon cannot enter the directory " + private + ": permission denied; " + tt.hint + "\n"

@@ -32,7 +32,7 @@ func saying(text string) string {
 	return "PATHS = [('/', lambda environ, start_response: '" + text + "')]\n"
 }
 
-// ask makes a request on a connection of its own, and returns status and body.
+// ask makes a request on a new connection, and returns status and body.
 func (s *workbench) ask(accept string) (status int, body string) {
 	s.t.Helper()
 	request, err := http.NewRequest("GET", s.URL+"/", nil)

@@ -90,7 +90,7 @@ func TestHUPHangs(t *testing.T) {
 		c := fapwstest.Command{Script: script, Complains: true, Flags: []string{"--bind", "127.0.0.1:0", "--workers", "2", "--load-timeout", limit}}
 		s := c.Start(t)
 		if !startsOrEnds(s) { // on a busy machine, the limit may be too short for the code before, too
-			if code := s.Ended(); code != 3 || !strings.Contains(s.Stderr.String(), "has not loaded within "+limit) {
+			if code := s.Ended(); code != 3 || !strings.Contains(s.Stderr.String(), "did not load within "+limit) {
 				t.Fatalf("code %d", code)
 			}
 			continue
@@ -100,7 +100,7 @@ func TestHUPHangs(t *testing.T) {
 		old := s.Workers()
 		fapwstest.Change(t, script, "VERSION = 1", "time.sleep(10000)")
 		s.Signal(syscall.SIGHUP)
-		s.Says("has not loaded within " + limit + " and was killed; reload failed; the old workers keep serving")
+		s.Says("did not load within " + limit + " and was killed; reload failed; the old workers keep serving")
 		s.Get("/version", 200).Is(t, "1")
 		s.HasWorkers(2)
 		if now := s.Workers(); !slices.Equal(now, old) {

@@ -144,13 +144,13 @@ func TestASGIResponses(t *testing.T) {
 		for _, want := range []string{"aaaaabb", "aaaaa", "", ""} {
 			w.Answer().Is(t, want)
 		}
-		s.Says(`longer than its Content-Length`)
+		s.Says(`body exceeds its Content-Length`)
 		w = s.Dial() // less breaks the connection
 		w.Send(fapwstest.Get("/length/12/ab"), fapwstest.Get("/length/5/a"))
 		if a := w.Answer(); a.Err == nil || a.Text != "aaaaabbbbb" {
 			t.Errorf("a short body: %q, %v", a.Text, a.Err)
 		}
-		s.Says(`body has 10 bytes, its Content-Length is 12`)
+		s.Says(`body has 10 bytes, but its Content-Length is 12`)
 		w = s.Dial()
 		w.Send("GET /status/200 HTTP/1.0\r\n\r\n")
 		if text := w.Rest(); !strings.HasSuffix(text, "\r\n\r\nhelloworld") || strings.Contains(text, "chunked") {

@@ -100,7 +100,7 @@ func TestASGILifespanHangs(t *testing.T) {
 		s = lifespanOf("shutdown hangs", "--graceful-timeout", "1s").Serve(t, m)
 		s.Signal(syscall.SIGTERM)
 		s.Ended()
-		s.Says(`shutdown of the application has taken longer`)
+		s.Says(`shutdown of the application took longer`)
 	})
 }
 

@@ -6,7 +6,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A module for any WSGI or ASGI server has globals of its own: a TIMEOUT, a SERVER or
+// A module for any WSGI or ASGI server may have globals of any name: a TIMEOUT, a SERVER or
 // THREADS = 0 change nothing where they are not beside PATHS.
 func TestGlobalsOfOtherApplications(t *testing.T) {
 	dir := t.TempDir()

@@ -18,7 +18,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// hanging starts hang.py with a folder of its own.
+// hanging starts hang.py with a new directory.
 func hanging(t *testing.T, m fapwstest.Mode, flags ...string) (s *fapwstest.Server, folder string) {
 	t.Helper()
 	folder = t.TempDir()

@@ -83,7 +83,7 @@ func TestIterables(t *testing.T) {
 			s.once(c.kind+" on HTTP/1.0", mark)
 		}
 		s.Says(`ValueError: close failed`)
-		s.Says(`longer than its Content-Length 4`)
+		s.Says(`body exceeds its Content-Length of 4`)
 	})
 }
 

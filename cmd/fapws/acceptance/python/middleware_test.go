@@ -31,7 +31,7 @@ func TestProfilePage(t *testing.T) {
 		s.Ask(fapwstest.Request("POST", "/profile", "seconds=600")).Want(t, 400)
 		found, late := "", time.Now().Add(fapwstest.Patience)
 		for seconds := 2; found == ""; seconds = min(2*seconds, 60) { // on a busy machine, a look may be over before the next request
-			s.Ask(fapwstest.Request("POST", "/profile", fmt.Sprint("seconds=", seconds))).Want(t, 202, "looking")
+			s.Ask(fapwstest.Request("POST", "/profile", fmt.Sprint("seconds=", seconds))).Want(t, 202, "profiling")
 			second := s.Ask(fapwstest.Request("POST", "/profile", "seconds=0.1", html))
 			page := s.Get("/profile", 200, html)
 			s.Get("/spin", 200)

@@ -141,7 +141,7 @@ func TestPeersBodies(t *testing.T) {
 }
 
 // test_view_calls_subview of Django's live server tests. Inline there is
-// nobody to answer while the handler runs.
+// a client to answer while the handler runs.
 func TestPeersAskingItself(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "peers.py")

@@ -96,7 +96,7 @@ func TestReturnsRefused(t *testing.T) {
 		s.Get("/number", 500)
 		s.Says(`handler number returned 7;`)
 		s.Get("/mixed", 500)
-		s.Says(`handler mixed.*\n(.*\n)*.*not of int: 7`)
+		s.Says(`handler mixed.*\n(.*\n)*.*not int: 7`)
 		s.Get("/surrogate", 500)
 		s.Says(`UnicodeEncodeError`)
 		s.Get("/str", 200)

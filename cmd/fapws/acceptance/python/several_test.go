@@ -23,7 +23,7 @@ func TestModulesOfOneName(t *testing.T) {
 		fapwstest.Write(t, dir+"/"+name+"/helper/deep.py", "")
 	}
 	for second, want := range map[string]string{
-		"two/app.py":   "/two/app.py: its module helper in " + dir + "/two cannot be used beside that in " + dir + "/one: in one Python there is one module of a name\n",
+		"two/app.py":   "/two/app.py: its module helper in " + dir + "/two conflicts with the one in " + dir + "/one: one interpreter can load only one module of each name\n",
 		"two/other.py": "", "one/again.py": "",
 	} {
 		file := fapwstest.Write(t, t.TempDir()+"/fapws.toml", fmt.Sprintf("[[host]]\nname = 'a'\napp = '%s/one/app.py'\n[[host]]\nname = 'b'\napp = '%s/%s'\n", dir, dir, second))

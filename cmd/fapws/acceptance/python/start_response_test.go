@@ -43,7 +43,7 @@ func TestStartResponseCalls(t *testing.T) {
 	}{
 		{"/twice/caught", 201, "first"},
 		{"/at-first-chunk", 202, "body"},
-		{"/after-first-chunk", 200, "begun start_response() must be called before the first byte of the body is given"},
+		{"/after-first-chunk", 200, "begun start_response() must be called before the first byte of the body is returned"},
 		{"/never", 200, "no call"},
 		{"/half", 500, "error page"},
 		{"/half/status", 500, "error page"},
@@ -97,8 +97,8 @@ func TestHeadTypes(t *testing.T) {
 	}
 	status := map[string]string{
 		"bytes": `TypeError: status must be str, not bytes`, "none": `TypeError: status must be str, not NoneType`,
-		"no-space": `ValueError: status '200OK' is not like '200 OK'`, "two-digits": `ValueError: status '20 OK' is not`,
-		"letters": `ValueError: status 'OK' is not`, "euro": `ValueError: status '200 \x{20ac}' cannot be encoded as latin-1`,
+		"no-space": `ValueError: status '200OK' must have the form '200 OK'`, "two-digits": `ValueError: status '20 OK' must have`,
+		"letters": `ValueError: status 'OK' must have`, "euro": `ValueError: status '200 \x{20ac}' cannot be encoded as latin-1`,
 		"float": `TypeError: status must be str, not float`,
 	}
 	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {

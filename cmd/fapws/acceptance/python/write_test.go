@@ -23,7 +23,7 @@ func TestWrite(t *testing.T) {
 		s.Get("/early", 500)
 		s.Says(`AssertionError: write\(\) before start_response\(\)`)
 		s.Get("/number", 500)
-		s.Says(`TypeError: a response is made of str or bytes, not of int: 7`)
+		s.Says(`TypeError: a response must consist of str or bytes, not int: 7`)
 		if a := s.Ask(fapwstest.Get("/none")); a.Err == nil || a.Text != "written" {
 			t.Errorf("none: %q, %v", a.Text, a.Err)
 		}

@@ -327,7 +327,7 @@ func TestPurge(t *testing.T) {
 		p.saysOf("/ttl/c", "hit")
 		p.asks("GET", "/child").Is(t, "7")
 		p.saysOf("/ttl/c", "hit")
-		p.asks("GET", "/forget?ttl").Is(t, "purge: a path begins with a slash, not 'ttl'")
+		p.asks("GET", "/forget?ttl").Is(t, "purge: a path must begin with a slash, not 'ttl'")
 	})
 }
 

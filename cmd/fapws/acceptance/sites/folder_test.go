@@ -308,7 +308,7 @@ func TestTruncatedWhileSending(t *testing.T) {
 		if len(rest) >= size || strings.Trim(string(rest), "x\x00") != "" {
 			t.Errorf("%d bytes of %d came", len(rest), size)
 		}
-		s.Stderr.Await(t, regexp.MustCompile("aborted: the file is shorter"))
+		s.Stderr.Await(t, regexp.MustCompile("aborted: the file became shorter"))
 	})
 }
 
@@ -320,7 +320,7 @@ func TestSinglePageFolder(t *testing.T) {
 		for range 2 {
 			s.Get("/doc?a=b", 301).Field(t, "Location", "/doc/?a=b")
 			s.Get("/doc/", 200).Is(t, "doc")
-			s.Get("/img", 200).Is(t, "app") // it has no page of its own
+			s.Get("/img", 200).Is(t, "app") // it has no page
 			s.Get("/users/7", 200).Is(t, "app").Field(t, "Cache-Control", "no-cache").Field(t, "X-Frame-Options", "DENY")
 			s.Get("/a.js", 200).Is(t, "js").Field(t, "Cache-Control", "public, max-age=31536000, immutable")
 			s.Get("/john.doe", 200, "Accept: text/html").Is(t, "app")
@@ -334,7 +334,7 @@ func TestFolderThatCannotBe(t *testing.T) {
 	root := t.TempDir()
 	fapwstest.Write(t, root+"/types", "nonsense\n")
 	for options, want := range map[string]string{
-		`{"expires": ["*.css=soon"]}`:                   `"soon" is no time`,
+		`{"expires": ["*.css=soon"]}`:                   `"soon" is not a time`,
 		`{"types": {"x": "y"}}`:                         `"y" for "x" is not a media type`,
 		`{"charset": "a b"}`:                            `not the name of a charset`,
 		`{"spa": "../x"}`:                               `"../x"`,

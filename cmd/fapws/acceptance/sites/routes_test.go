@@ -226,22 +226,22 @@ func TestRouteErrors(t *testing.T) {
 	fapwstest.Write(t, dir+"/users", "ann:plain\n")
 	for text, want := range map[string]string{
 		`redirect = "nowhere"`:                                      `fapws.toml:5: redirect: "nowhere" is neither a URL nor an absolute path`,
-		`redirect = "/${what}"`:                                     `after $ comes one of {path}`,
+		`redirect = "/${what}"`:                                     `$ must be followed by one of {path}`,
 		`redirect = "/x"` + "\nstatus = 200":                        `200 is not a redirect status`,
 		`rewrite = "http://x/"`:                                     `is not an absolute path`,
 		`proxy = "localhost"`:                                       `"localhost" is not one of http://host:port, https://host:port, unix:/path`,
 		"proxy = \"https://localhost\"\nproxy-tls-ca = \"missing\"": `fapws.toml:6: proxy-tls-ca: open `,
 		"proxy = \"https://localhost\"\nproxy-tls-ca = \"users\"":   `users: no PEM certificate found`,
-		"proxy = \"https://localhost\"\nproxy-tls-ca = \"users\"\nproxy-tls-verify = false": `it has no effect with proxy-tls-verify = false`,
+		"proxy = \"https://localhost\"\nproxy-tls-ca = \"users\"\nproxy-tls-verify = false": `has no effect with proxy-tls-verify = false`,
 		"proxy = \"http://localhost\"\nproxy-tls-verify = false":                            `http://localhost does not use TLS`,
 		"proxy = \"https://localhost\"\nproxy-tls-verify = \"no\"":                          `proxy-tls-verify = "no", a string: must be true or false`,
 		"proxy = \"https://localhost\"\nproxy-tls-nam = \"x\"":                              `unknown key proxy-tls-nam of [host.route], did you mean proxy-tls-name?`,
 		"proxy = \"https://localhost\"\nproxy-tls-name = \"a b\"":                           `the name that a certificate is for`,
 		"proxy = \"http://localhost\"\nproxy-tunnel-timeout = \"soon\"":                     `must be seconds, or a time`,
 		`status = 99`: `99 is not the status of an answer`,
-		"status = 200\nheaders = { \"Content-Length\" = \"1\" }": `Content-Length is the server's to say`,
+		"status = 200\nheaders = { \"Content-Length\" = \"1\" }": `only the server sets Content-Length`,
 		"status = 200\nmethods = [\"get\"]":                      `"get" is not a method`,
-		"status = 200\nauth = { users = \"users\" }":             `users:1: user ann: a hash of an unknown kind`,
+		"status = 200\nauth = { users = \"users\" }":             `users:1: user ann: unknown kind of hash`,
 		"status = 200\nauth = { users = \"missing\" }":           `no such file`,
 	} {
 		fapwstest.Write(t, dir+"/fapws.toml", "[[host]]\nroot = \"site\"\n[[host.route]]\nprefix = \"/x\"\n"+text+"\n")
@@ -282,7 +282,7 @@ func TestProxyOfUnaskedAnswers(t *testing.T) {
 	defer behind.Close()
 	log := t.TempDir() + "/errors"
 	s := fapwstest.ServeProxy(t, behind.URL, "", "--error-log", log)
-	wanted := regexp.MustCompile(`(?m)^\[[^]]*\] \[warning\] \[client [^]]*\] proxy http://\S+: closed the connection: bytes behind a response: ".*evil"`)
+	wanted := regexp.MustCompile(`(?m)^\[[^]]*\] \[warning\] \[client [^]]*\] proxy http://\S+: closed the connection: unexpected data after a response: ".*evil"`)
 	fapwstest.Eventually(t, "the log has it", func() bool {
 		w := s.Dial()
 		w.Get("/")

@@ -64,7 +64,7 @@ def application(environ, start_response):
 				r.Field(t, "Content-Type", "text/html; charset=utf-8").Field(t, "Set-Cookie", "").Field(t, "ETag", "").Field(t, "Last-Modified", "")
 			}
 		}
-		for _, line := range []string{"self.shtml:1: cannot include", "exec.shtml:1: exec is not allowed", `errmsg.shtml:1: there is no element "nothing"`} {
+		for _, line := range []string{"self.shtml:1: cannot include", "exec.shtml:1: exec is not allowed", `errmsg.shtml:1: unknown element "nothing"`} {
 			s.Says(regexp.QuoteMeta(line))
 		}
 		changed := filepath.Join(dir, "site/set.shtml")
@@ -96,7 +96,7 @@ func TestSSIFlag(t *testing.T) {
 	s.Get("/a.shtml", 200).Is(t, `<!--#echo var="DOCUMENT_NAME" -->`)
 }
 
-// TestSSIOfARoute: pages of a route with a folder and options of its own, and
+// TestSSIOfARoute: pages of a route with its own directory and options, and
 // mistakes in the file.
 func TestSSIOfARoute(t *testing.T) {
 	t.Parallel()

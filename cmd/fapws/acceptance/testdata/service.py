@@ -1,4 +1,4 @@
-"""Shows what a service manager, or who else started the server, has left here."""
+"""Shows what a service manager, or another parent of the server, has left here."""
 import os
 import subprocess
 import sys
@@ -11,7 +11,7 @@ def environment(environ, start_response):
 
 
 def child(environ, start_response):
-    """The sockets that a child without any care of its own inherits."""
+    """The sockets that a child inherits by default."""
     code = """
 import os
 for fd in range(3, 200):
@@ -31,7 +31,7 @@ def mask(environ, start_response):
 
 
 def identity(environ, start_response):
-    """Who this process is, and whether it can become root again."""
+    """The user of this process, and whether it can become root again."""
     try:
         os.setuid(0)
         again = "root again"

@@ -1,4 +1,4 @@
-"""Handlers that wait for what a test does, and one that streams for ever."""
+"""Handlers that wait for actions of a test, and one that streams endlessly."""
 import os
 import sys
 import threading

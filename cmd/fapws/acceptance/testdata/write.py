@@ -1,4 +1,4 @@
-"""The write() callable: beside other results, for ever, and wrongly."""
+"""The write() callable: along with other results, endlessly, and wrongly."""
 import os
 import sys
 
@@ -22,7 +22,7 @@ def only(environ, start_response):
 def many(environ, start_response):
     write = start_response("200 OK", [TEXT])
     for _ in range(int(environ["QUERY_STRING"])):
-        write(b"w" * SIZE)  # memory of its own
+        write(b"w" * SIZE)  # new memory each time
     return [b"end"]
 
 

@@ -1,4 +1,4 @@
-"""Has settings of its own."""
+"""Has settings."""
 from fapws.base import Environ
 
 SERVER = "127.0.0.1:0"

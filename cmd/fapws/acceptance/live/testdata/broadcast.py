@@ -84,7 +84,7 @@ def heavy(environ, start_response):
 
 
 def late(environ, start_response):
-    """Broadcasts when it is told to, by whoever makes that file."""
+    """Broadcasts when a test creates the file."""
     open(environ["QUERY_STRING"] + "/entered", "w").close()
     while not os.path.exists(environ["QUERY_STRING"] + "/go"):
         time.sleep(0.01)

@@ -119,7 +119,7 @@ def wrong(environ, start_response):
 
 
 def child(environ, start_response):
-    """What a forked child and a process of its own may not do."""
+    """Calls that a forked child and a separate process must not make."""
     import subprocess
 
     r, w = os.pipe()

@@ -110,12 +110,12 @@ def hang(environ, start_response):
 
 
 def shout(environ, start_response):
-    """To everybody, from an ordinary handler."""
+    """Broadcasts to all clients from an ordinary handler."""
     return str(broadcast(clients, b"!" * int(environ["QUERY_STRING"])))
 
 
 async def pour_in_task(environ, start_response):
-    """Sends to everybody, from where nobody can wait."""
+    """Broadcasts to all clients from a thread that cannot wait."""
     try:
         while True:
             for ws in list(clients):

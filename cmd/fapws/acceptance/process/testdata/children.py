@@ -117,7 +117,7 @@ def kill(environ, start_response):
 
 
 def speaks(environ, start_response):
-    """A child calls write(), which must reach nobody."""
+    """A child calls write(), which must not reach a client."""
     write = start_response("200 OK", [("Content-Type", "text/plain")])
     pid = os.fork()
     if pid == 0:

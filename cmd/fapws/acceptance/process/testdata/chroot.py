@@ -7,7 +7,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def seen(environ, start_response):
-    """The root directory, a file by the path that it had before, and who this is."""
+    """The root directory, a file by its path outside the chroot, and the user."""
     with open(os.path.join(HERE, "beside.txt")) as f:
         beside = f.read().strip()
     ways = []

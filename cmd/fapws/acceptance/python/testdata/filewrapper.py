@@ -38,7 +38,7 @@ class Noted:
 
 
 class Opened(io.FileIO):
-    """A file of a class of its own, whose read() may do anything: sendfile is not for it."""
+    """A file of another class, whose read() may do anything: sendfile is not for it."""
 
     def read(self, size=-1):
         return super().read(size).replace(b"\x00", b"\xff")

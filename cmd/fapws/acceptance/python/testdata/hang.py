@@ -1,4 +1,4 @@
-"""Handlers that hang, in Python, in C, and in C with the GIL; and who they leave alone."""
+"""Handlers that hang, in Python, in C, and in C with the GIL; and others beside them."""
 import ctypes
 import os
 import sys
@@ -18,7 +18,7 @@ def note(name, text="yes"):
 
 
 def blocked(environ, start_response):
-    """Hangs in C until somebody writes to the FIFO."""
+    """Hangs in C until the test writes to the FIFO."""
     note("blocked")
     with open(os.path.join(folder, "fifo"), "rb", 0) as f:
         f.read(1)
@@ -85,7 +85,7 @@ def written(environ, start_response):
 
 
 def keeps_gil(environ, start_response):
-    """Hangs in C with the GIL until somebody writes to the FIFO."""
+    """Hangs in C with the GIL until the test writes to the FIFO."""
     fifo = os.open(os.path.join(folder, "fifo"), os.O_RDWR)  # does not wait for a writer
     ctypes.PyDLL(None).read(fifo, ctypes.create_string_buffer(1), ctypes.c_size_t(1))
     return "too late"

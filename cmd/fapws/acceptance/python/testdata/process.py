@@ -35,7 +35,7 @@ def fork(environ, start_response):
     pid = os.fork()
     if pid == 0:
         if environ["QUERY_STRING"] == "returns":
-            return "from the child"  # and nobody may ever see it
+            return "from the child"  # and no client may ever see it
         if environ["QUERY_STRING"] == "raises":
             raise SystemExit(7)
         os._exit(len([str(i) for i in range(7)]))

@@ -182,7 +182,7 @@ async def shared(scope, receive, send):
 
 
 async def several(scope, receive, send):
-    """Several tasks wait in receive() of their own: each event goes to one, and none gets lost with who is cancelled."""
+    """Several tasks wait in receive(): each event goes to one of them, and none is lost when a task is cancelled."""
     await receive()
     got = []
 
