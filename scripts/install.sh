@@ -78,7 +78,7 @@ word_install() {
     if [[ -z $dest && :$PATH: != *:$prefix/bin:* ]]; then
         say "$prefix/bin is not on your PATH; add to ~/.profile: export PATH=\"$prefix/bin:\$PATH\""
     fi
-    [[ -z $system ]] || say "now edit /etc/fapws/fapws.toml, then: systemctl daemon-reload && systemctl enable --now fapws"
+    [[ -z $system || -n $dest ]] || say "now edit /etc/fapws/fapws.toml, then: systemctl daemon-reload && systemctl enable --now fapws"
 }
 
 # install_units installs what a service of the system needs. The configuration is
