@@ -15,8 +15,8 @@ const (
 	attendFor = 50
 )
 
-// attendant sends what a handler that runs on the loop has made, while it makes more. A hundred quick pieces leave
-// together then, and a piece before a slow one does not wait for it (PEP 3333).
+// attendant sends the finished chunks of a handler that runs on the loop, while the handler makes more. A hundred quick chunks leave
+// together then, and a chunk before a slow one does not wait for it (PEP 3333).
 type attendant struct {
 	handler Attended // nil: none
 	awake   atomic.Bool

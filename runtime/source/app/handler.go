@@ -7,7 +7,7 @@ import (
 )
 
 // SubrequestHandler is a Handler that asks the server itself for pages. Serves is called
-// once, before Attach, with what makes that possible for a request.
+// once, before Attach, with the function that makes this possible for a request.
 type SubrequestHandler interface {
 	Handler
 	Serves(ask func(exchange.Origin) exchange.Subrequester)
@@ -18,9 +18,9 @@ type SubrequestHandler interface {
 type Receiver interface {
 	Handler
 
-	// Deliver hands over what has arrived for an exchange of which the loop has not
+	// Deliver hands over the data that has arrived for an exchange of which the loop has not
 	// yet taken the Last part; the handler may have made it, and then drops the input.
-	// It does not wait and cannot fail; what is too much is not read
+	// It does not wait and cannot fail; excess data is not read
 	// (exchange.InputWindow). Nothing runs before Flush. On the loop.
 	Deliver(exchange.Input)
 }
@@ -70,7 +70,7 @@ type Handler interface {
 	// loop then answers 503. Nothing runs before Flush.
 	Submit(*exchange.Request) bool
 
-	// Flush starts what was submitted. An inline handler runs it here, on
+	// Flush starts the submitted exchanges. An inline handler runs it here, on
 	// the loop; the loop calls Next after every Flush and on every wake-up.
 	Flush()
 

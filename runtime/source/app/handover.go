@@ -113,7 +113,7 @@ func (d *Dispatcher) parsed(h *exchange.Head) (*http1.Request, error) {
 	return parsed, err
 }
 
-// start makes ready what runs programs. It reports whether there is something that does.
+// start prepares the handler for programs. It reports whether one exists.
 func (p *programs) start(d *Dispatcher) bool {
 	if p.handler == nil && d.cfg.Programs != nil {
 		p.handler, p.index = d.cfg.Programs()

@@ -9,7 +9,7 @@ import (
 	"fapws/runtime/mediatype"
 )
 
-// fetch has the origin make a page. It is a separate exchange, whose Sink and Server it is: it records what passes, and
+// fetch has the origin make a page. It is a separate exchange, whose Sink and Server it is: it records the response, and
 // passes it on to the client that has asked for the page. The origin never waits for that client: parts are copied and
 // released at once, because one slow client would otherwise delay all that wait for the page.
 //
@@ -17,7 +17,7 @@ import (
 type fetch struct {
 	source      *Source
 	fill        *Fill
-	origin      exchange.Exchange  // what the origin is asked for
+	origin      exchange.Exchange  // the request to the origin
 	client      *exchange.Exchange // that gets the parts; nil: it has left, or was answered, or no client has asked
 	page        *Page              // an older one, or nil
 	conditional bool               // the origin is asked to confirm it
@@ -71,7 +71,7 @@ func (f *fetch) start() {
 	f.origin.Req = nil
 }
 
-// condition takes out of a request what makes its answer depend on what the
+// condition removes from a request the fields that make its answer depend on what the
 // client has already, and adds conditions. ok is false if the head exceeds a limit then; nothing has changed.
 func condition(r *exchange.Request, limits *http1.Limits, conditions []byte) (ok bool) {
 	head, parsed := r.Head, r.Parsed

@@ -14,7 +14,7 @@ type Answer struct {
 	Length int64  // of the body, -1 if not known
 }
 
-// Asked is what of a request matters for that.
+// Asked are the parts of a request that matter for this.
 type Asked struct {
 	Cookie        bool // it has a Cookie field
 	Authorization bool // it has an Authorization field
@@ -48,7 +48,7 @@ const (
 	maxVaryName = 64
 	maxTags     = 32
 
-	// downFor is how long a stale page answers while what makes it cannot be reached (RFC 9111 §4.2.4 has no
+	// downFor is how long a stale page answers while its origin cannot be reached (RFC 9111 §4.2.4 has no
 	// bound).
 	downFor = int64(24 * time.Hour)
 )
@@ -60,7 +60,7 @@ var (
 	heuristic  = []int{200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501}
 )
 
-// judge says on what terms an answer is kept (RFC 9111 §3, §3.5, §4.2).
+// judge decides whether and how long a response is kept (RFC 9111 §3, §3.5, §4.2).
 func (c *Compiled) judge(asked Asked, status int, f *answerFields) (t terms) {
 	cc := &f.control
 	if status < 200 || status == 206 || status == 304 || f.never || cc.private || f.setCookie || f.stream {

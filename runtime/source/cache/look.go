@@ -6,7 +6,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Verdict is what is to be done with a request.
+// Verdict is the decision of the cache about a request.
 type Verdict uint8
 
 // The verdicts. Their names are those in the field Fapws-Cache.
@@ -38,14 +38,14 @@ var verdictFields = [...][]byte{
 	Revalidated: []byte("Fapws-Cache: revalidated\r\n"),
 }
 
-// Found is what Look returns.
+// Found is the result of Look.
 type Found struct {
 	Verdict Verdict
 	Page    *Page
 	Fill    *Fill
 }
 
-// Look says what answers a request, which has to be a GET or HEAD without a
+// Look finds the answer to a request, which must be a GET or HEAD without a
 // body. It allocates nothing for a page that is there.
 func (s *Store) Look(c *Compiled, r *Request, now int64) (f Found) {
 	s.now = now
@@ -91,7 +91,7 @@ func (s *Store) look(c *Compiled, r *Request, now int64) Found {
 		case now < p.fresh:
 			return Found{Verdict: Hit, Page: p}
 		case p.check && !fetched:
-			// Nobody waits for it, as what another request has learned is no news to this one.
+			// No request waits for it, because the result for another request does not apply to this one.
 			return Found{Verdict: Expired, Page: p, Fill: s.begin(nil, p, c, r, asked, base, path)}
 		case now < p.stale, now < n.excused:
 			f := Found{Verdict: Stale, Page: p}
@@ -128,7 +128,7 @@ func (s *Store) look(c *Compiled, r *Request, now int64) Found {
 }
 
 // only reports whether the answer to a request is of no use to other clients: part of a
-// page, or one that depends on what the client has.
+// page, or one that depends on the copy that the client has.
 func only(r *Request) bool {
 	for _, f := range r.Parsed.Fields {
 		switch f.Name.Len {

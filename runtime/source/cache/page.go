@@ -163,7 +163,7 @@ func matches(list, etag []byte) bool {
 	}
 }
 
-// slimmed leaves out what describes a body that is not sent.
+// slimmed drops the fields that describe a body that is not sent.
 func slimmed(fields []byte) (slim []byte) {
 	for len(fields) > 0 {
 		end := bytes.IndexByte(fields, '\n') + 1

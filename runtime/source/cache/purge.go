@@ -11,7 +11,7 @@ import (
 // Pattern says which pages are to go.
 type Pattern struct {
 	Host  string `json:"host,omitempty"`  // with a port that is not the scheme's, as clients say it; "": of all
-	Path  string `json:"path,omitempty"`  // "/page": with any query; "/page?a=1": with this one; "/blog/*": what begins so; "*": all
+	Path  string `json:"path,omitempty"`  // "/page": with any query; "/page?a=1": with this one; "/blog/*": all with this prefix; "*": all
 	Exact bool   `json:"exact,omitempty"` // "*" and "?" in Path are themselves
 	Tag   string `json:"tag,omitempty"`   // a tag in the field Fapws-Cache-Tags of answers; instead of Path
 }
@@ -109,7 +109,7 @@ func (s *Store) carryOut(p *Pattern) (gone int) {
 	return before - s.pages
 }
 
-// named says whether what f fetches may be a page of the pattern. Queries are
+// named reports whether f may fetch a page of the pattern. Queries are
 // not looked at: it is only not kept.
 func (f *Fill) named(p *Pattern) bool {
 	if p.Tag != "" {

@@ -62,7 +62,7 @@ type Source struct {
 	origin exchange.Source
 }
 
-// Source returns a Source that keeps what rule allows of the responses of origin.
+// Source returns a Source that caches the responses of origin that rule allows.
 func (p *Pages) Source(rule *Compiled, origin exchange.Source) *Source {
 	return &Source{pages: p, rule: rule, origin: origin}
 }
@@ -127,7 +127,7 @@ func cacheable(r *exchange.Request) bool {
 	return q.Safe && (q.Head || q.Method.Len == 3) && r.Size == 0 && !q.Upgrade && !r.WebSocket && r.Value == nil && (q.Host.Len > 0 || q.Authority.Len > 0)
 }
 
-// request returns what r is looked up by, until the next call.
+// request returns the lookup request for r, which is valid until the next call.
 func (p *Pages) request(r *exchange.Request) *Request {
 	a := &p.asked
 	*a = Request{Head: r.Head, Parsed: r.Parsed, Path: r.Path, Root: r.Path[:r.Root], Scheme: r.Peer.Scheme}
@@ -179,7 +179,7 @@ func (p *Pages) compress(page *Page, c compress.Coding) {
 	p.host.Beside(func() { body, made = compress.Compress(c, page.Body) }, func(bool) { p.Store.SetCoded(page, c, body, made) })
 }
 
-// excerpt is what of a page is sent. The zero value is all of it.
+// excerpt is the part of a page that is sent. The zero value is all of it.
 type excerpt struct {
 	from, count int64 // first byte and how many bytes; all if count is 0
 	unchanged   bool  // nothing: the client has it

@@ -41,7 +41,7 @@ func (c *control) setTargeted(value []byte) (ok bool) {
 	return false
 }
 
-// structured is what is left of a structured field while it is parsed (RFC 9651 §4.2).
+// structured is the rest of a structured field while it is parsed (RFC 9651 §4.2).
 type structured []byte
 
 // itemType is the type of an item, as far as it matters here.

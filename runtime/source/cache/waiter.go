@@ -19,7 +19,7 @@ type waiter struct {
 // says, or cannot be kept, may disappoint it.
 const maxTurns = 3
 
-// asked returns what w asks for.
+// asked returns the request of w.
 func (w *waiter) asked() *Request { return &Request{Head: w.x.Req.Head, Parsed: w.x.Req.Parsed} }
 
 // wait makes x wait for f.

@@ -23,7 +23,7 @@ type Head struct {
 	Local    bool   // RFC 3875 §6.2.2: another path of this server answers instead
 	HasType  bool
 
-	sendfile, accel []byte // what X-Sendfile and X-Accel-Redirect say; Fields has the latter as well
+	sendfile, accel []byte // values of X-Sendfile and X-Accel-Redirect; Fields has the latter as well
 }
 
 // ErrNeedMore says that the head is not there whole.

@@ -85,7 +85,7 @@ func NewScripts(o ScriptOptions) (*Scripts, error) {
 	return &Scripts{root: root, only: o.Only, folder: folder, patterns: o.Match, index: o.Index, links: o.Links, base: o.Base}, nil
 }
 
-// What Find returns.
+// The errors of Find.
 var (
 	ErrNotFound  = errors.New("program not found")
 	ErrForbidden = errors.New("not an executable program")
@@ -116,7 +116,7 @@ func (s *Scripts) Find(p string) (Script, error) {
 		} else {
 			rest = ""
 		}
-		// No ".." here, and what begins with a dot is hidden (.git, .htaccess).
+		// No ".." here, and names that begin with a dot are hidden (.git, .htaccess).
 		if segment == "" || segment[0] == '.' || strings.ContainsRune(segment, 0) {
 			return Script{}, ErrNotFound
 		}
@@ -156,7 +156,7 @@ func (s *Scripts) For(r *backend.Request, fallback *Script) (Script, error) {
 // Root returns the absolute path of the folder.
 func (s *Scripts) Root() string { return s.folder }
 
-// findIndex finds what answers for a folder.
+// findIndex finds the index program of a directory.
 func (s *Scripts) findIndex(folder string) (Script, error) {
 	for _, file := range s.index {
 		name := folder + "/" + file
@@ -187,7 +187,7 @@ func (s *Scripts) matches(name string) bool {
 	return false
 }
 
-// stat looks at what name is, a link followed if that is allowed.
+// stat returns the file of a name, following a link if that is allowed.
 func (s *Scripts) stat(name string) (fs.FileInfo, error) {
 	info, err := s.root.Stat(name)
 	if err == nil && s.links != LinksInside {

@@ -113,7 +113,7 @@ func variableName(name []byte) string {
 		case 'a' <= c && c <= 'z':
 			c -= 'a' - 'A'
 		case 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		default: // "_", and what no shell takes for a name
+		default: // "_", and characters that are not valid in the name of a variable
 			return ""
 		}
 		out[i] = c

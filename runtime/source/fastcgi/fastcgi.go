@@ -23,7 +23,7 @@ type Options struct {
 	// the log, but those of type Unavailable.
 	Dial func(ctx context.Context) (*Link, error)
 
-	// Scripts finds SCRIPT_FILENAME. nil: the application knows what to do with
+	// Scripts finds SCRIPT_FILENAME. nil: the application itself handles
 	// any path, and SCRIPT_NAME is that of the mount.
 	Scripts *cgi.Scripts
 

@@ -145,7 +145,7 @@ func (c *call) receive(ctx context.Context) (whole bool, err error) {
 	wait := c.timeout
 	for {
 		c.Conn.SetReadDeadline(time.Now().Add(wait))
-		if ctx.Err() != nil { // what has put the deadline into the past may have come before
+		if ctx.Err() != nil { // the deadline may have been moved into the past before this
 			return false, backend.ErrGone
 		}
 		n, err := c.Conn.Read(buffer[have:])

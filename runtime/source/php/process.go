@@ -186,8 +186,8 @@ func (m *manager) listen(said *os.File) {
 	said.Close()
 }
 
-// end ends the process: one that hangs at once, any other when it has done what
-// its last client asked for, if it comes to that in time. Any goroutine.
+// end ends the process: one that hangs at once, any other after the request
+// that it runs, if it finishes in time. Any goroutine may call it.
 func (p *process) end(hangs bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -222,7 +222,7 @@ func (c *connection) quiet() bool {
 	if !ok {
 		return true
 	}
-	// What TLS has received may already be in its own buffers, which an expired deadline lets be read
+	// Received data may already be in the buffers of TLS, which can be read after an expired deadline
 	// but not filled.
 	c.SetReadDeadline(time.Unix(1, 0))
 	n, err := secure.Read(make([]byte, 1))

@@ -89,7 +89,7 @@ type carrier struct {
 	net.Conn
 	detached bool        // Conn is closed
 	socket   netio.Plain // if it is detached
-	out      []byte      // what socket has not taken
+	out      []byte      // data that socket has not accepted
 }
 
 // notYet is the error of a detached carrier that has nothing to read now.
@@ -113,7 +113,7 @@ func (c *carrier) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Write implements net.Conn. A detached carrier takes everything, and keeps what its socket has no room for:
+// Write implements net.Conn. A detached carrier accepts everything, and keeps the data for which its socket has no room:
 // crypto/tls cannot write a part of a record. secureSocket.Write is refused until that is flushed, which bounds it.
 func (c *carrier) Write(b []byte) (int, error) {
 	if !c.detached {

@@ -50,7 +50,7 @@ func parseTarget(text string) (t target, name string, secure bool, err error) {
 	return t, u.Hostname(), u.Scheme == "https", nil
 }
 
-// newTarget checks what o says of the server behind. Certificates of authorities are
+// newTarget checks the options of o for the upstream. Certificates of authorities are
 // read here, as later there may be a chroot around the process.
 func newTarget(o *Options) (t target, err error) {
 	t, name, secure, err := parseTarget(o.Target)
@@ -123,7 +123,7 @@ func (t *target) dial(ctx context.Context) (net.Conn, error) {
 	return secure, nil
 }
 
-// handshakeError says in one line what went wrong.
+// handshakeError describes a failed handshake in one line.
 func handshakeError(err error) error {
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError

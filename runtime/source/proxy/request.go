@@ -21,8 +21,8 @@ var hopByHop = []string{
 	"Transfer-Encoding", "Upgrade",
 }
 
-// ours are fields of requests that a client could make up, and what framing
-// decides.
+// ours are the fields of requests that only the server sets: those that a client could
+// forge, and those of framing.
 var ours = []string{
 	"Host", "Content-Length", "Expect", "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port",
 	"X-Forwarded-Prefix", "X-Forwarded-Proto", "X-Real-Ip",

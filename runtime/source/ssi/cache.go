@@ -21,7 +21,7 @@ type file struct {
 	doc      *document
 }
 
-// stamp is what tells one state of a file from another.
+// stamp distinguishes the states of a file.
 type stamp struct {
 	device, inode, size int64
 	modified, status    int64 // nanoseconds since 1970

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// elements are the elements that there are, and what carries them out.
+// elements maps the names of elements to the functions that execute them.
 var elements map[string]func(*page, *element)
 
 func init() {

@@ -39,7 +39,7 @@ var htmlEscaper = strings.NewReplacer("<", "&lt;", ">", "&gt;", "&", "&amp;", `"
 
 func escapeHTML(s string) string { return htmlEscaper.Replace(s) }
 
-// escapeURL encodes what may not be in the path of a URL.
+// escapeURL encodes the characters that are not allowed in the path of a URL.
 func escapeURL(s string) string { return escapePercent(s, "$-_.+!*'(),:;@&=/~", false) }
 
 // escapeForm encodes a value of a form (application/x-www-form-urlencoded).

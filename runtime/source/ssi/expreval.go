@@ -123,7 +123,7 @@ func binary(operator string, a, b word, constant *string) condition {
 	return nil
 }
 
-// truth is what -T says.
+// truth is the result of -T.
 func truth(s string) bool {
 	switch strings.ToLower(s) {
 	case "", "0", "off", "no", "false":

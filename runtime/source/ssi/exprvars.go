@@ -9,7 +9,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// variable returns what %{name} is: a variable of the request or the server.
+// variable returns the value of %{name}: a variable of the request or the server.
 // Those of SSI are v('name').
 func variable(name string) word {
 	f := requestVariables[strings.ToUpper(name)]

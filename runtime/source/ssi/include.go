@@ -88,14 +88,14 @@ func (p *page) get(target string) (*backend.Answer, error) {
 	return a, err
 }
 
-// reachable is what -U and -A ask: whether the server has a page for a path.
+// reachable implements -U and -A: it reports whether the server has a page for a path.
 func (p *page) reachable(target string) bool {
 	a, err := p.get(p.target(target))
 	return err == nil && a.Status < 400
 }
 
 // target makes an absolute path of one in a page, which may be relative to the
-// page's folder. What may not be in a URL is encoded.
+// page's directory. Characters that are not allowed in a URL are encoded.
 func (p *page) target(s string) string {
 	s, _, _ = strings.Cut(s, "#")
 	s, query, asked := strings.Cut(s, "?")
@@ -151,7 +151,7 @@ func below(base, name string) (string, error) {
 	return folder(base) + clean, nil
 }
 
-// fileTarget returns the target for include file: the file has to be there, but the server decides what to show of
+// fileTarget returns the target for include file: the file must exist, but the server decides what to send of
 // it.
 func (p *page) fileTarget(name string) (string, error) {
 	onDisk, err := below(p.f.name, name)

@@ -19,7 +19,7 @@ type session struct {
 	lines atomic.Int32 // that were logged
 }
 
-// maxLines bounds what one request writes to the log.
+// maxLines is the maximum number of log lines of one request.
 const maxLines = 20
 
 // page is a page while it is being made.
@@ -175,7 +175,7 @@ func (p *page) log(format string, args ...any) {
 	p.s.opt.Log(p.r.Client(), "SSI: "+where+": "+printable(fmt.Sprintf(format, args...)))
 }
 
-// printable makes what may come from a client fit for a line of a log.
+// printable escapes text that may come from a client for a log line.
 func printable(s string) string {
 	const limit = 500
 	if len(s) > limit {

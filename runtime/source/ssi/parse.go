@@ -172,7 +172,7 @@ func (e *element) add(a argument) {
 }
 
 // cutValue reads a value, quoted or up to the next space, and returns it with
-// the length of what it read. A backslash before a quote of the kind around
+// its length. A backslash before a quote of the kind around
 // the value makes it part of it; other backslashes stay.
 func cutValue(s string) (value string, n int, ok bool) {
 	if !isQuote(s[0]) {

@@ -17,7 +17,7 @@ import (
 // bytes: a value may be made of others, and so double again and again.
 const maxVariables = 1 << 20
 
-// variables are what echo and expressions see: those of CGI, those of SSI and
+// variables are those that echo and expressions see: those of CGI, those of SSI and
 // those of set. A page and the pages that it includes have one table. Names
 // are the same in any case, the order is that of their making.
 type variables struct {
@@ -151,7 +151,7 @@ func (v *variables) lastModified(format string) string {
 	return formatTime(format, v.modified.Local())
 }
 
-// greenwich is what %Z calls GMT.
+// greenwich is the time zone that %Z calls GMT.
 var greenwich = time.FixedZone("GMT", 0)
 
 // setTimes gives the times a new format.

@@ -82,7 +82,7 @@ func (c *cache) put(path string, v variants, now int64) {
 }
 
 func (c *cache) set(path string, v variants, now int64) {
-	open := v.hold() // before what may be the same files are let go
+	open := v.hold() // before possibly the same files are closed
 	if old := c.records[path]; old != nil {
 		c.drop(old)
 	}

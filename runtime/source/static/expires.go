@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// expire is what Cache-Control says of the files that fit a pattern.
+// expire is the Cache-Control of the files that match a pattern.
 type expire struct {
 	pattern string
 	control string // "" for no such field

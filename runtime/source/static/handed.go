@@ -78,7 +78,7 @@ func (o *handedOver) open() {
 // openSent opens the file that SendFile names.
 func (o *handedOver) openSent() {
 	a := o.answer
-	// RFC 9110 §13.1 and §14.2: conditions and ranges are about what a GET of the
+	// RFC 9110 §13.1 and §14.2: conditions and ranges refer to the response that a GET of the
 	// resource gives; an error page or the answer to a form is something else.
 	if o.isError() || !o.request.Parsed.Head && !isGet(&o.request) {
 		bare := *o.request.Parsed
@@ -161,7 +161,7 @@ func (o *handedOver) addTo(file []byte, status int) []byte {
 	return out
 }
 
-// unwrapped takes off what names the operation and the path.
+// unwrapped removes the operation and the path from an error.
 func unwrapped(err error) error {
 	var at *fs.PathError
 	if errors.As(err, &at) {

@@ -132,8 +132,8 @@ func (f *Files) list(t *view, path string, req *Request) (v variants, err error)
 	return v, nil
 }
 
-// readDirectory returns what of a directory may be asked for, in order but directories first, and whether there is
-// more than the most that is wanted. Only names that would be served are shown: files and directories that are not
+// readDirectory returns the entries of a directory that clients may request, sorted, directories first, and whether there is
+// more than most of them. Only names that would be served are listed: files and directories that are not
 // hidden and do not lead outside.
 func (f *Files) readDirectory(t *view, name string, most int, order order) (entries []listed, more bool, err error) {
 	file, err := t.open(name)
@@ -242,7 +242,7 @@ func appendSize(b []byte, size int64) []byte {
 	}
 	value := float64(size)
 	unit := -1
-	for value >= 1023.5 { // what would be written as 1024
+	for value >= 1023.5 { // would be written as 1024
 		value /= 1024
 		unit++
 	}

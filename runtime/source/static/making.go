@@ -54,8 +54,8 @@ func (f *Files) make(t *view, key []byte, v *variants, r *representation) *repre
 	return m.result
 }
 
-// original reads the whole of the original. It returns nil if that is not what
-// it was any more, and otherwise whether it may be kept.
+// original reads the whole original. It returns nil if the file has
+// changed, and otherwise reports whether the body may be kept.
 func (f *Files) original(t *view, r *representation) (body []byte, settled bool) {
 	if r.body != nil {
 		return r.body, true

@@ -11,9 +11,9 @@ import (
 // empty segments, a trailing slash exactly if path has one. An empty path, the
 // root asked for without slash, stays empty. It is built in buf.
 //
-// It refuses (ok false, to be answered as if there was no such file) what
-// could mean something else to the file system or to another program than it
-// says: NUL, backslash, "." and ".." segments; and hidden names unless
+// It refuses (ok false, answered as if the file did not exist) paths that
+// could mean something else to the file system or to another program than they
+// say: NUL, backslash, "." and ".." segments; and hidden names unless
 // dotFiles. "/.well-known" (RFC 8615) is not hidden, it is for the public.
 func cleanPath(buf, path []byte, dotFiles bool) (clean []byte, ok bool) {
 	if len(path) == 0 {

@@ -8,7 +8,7 @@ import (
 // OpenPath opens the regular file that a decoded path below the root names,
 // by the rules for a client's requests: no hidden names, no dot segments,
 // nothing outside of the root. It is for others that make responses of files;
-// StatusOf says what an error means. Any goroutine may call it; it may wait for
+// StatusOf returns the status for an error. Any goroutine may call it; it may wait for
 // the disk.
 func (f *Files) OpenPath(path string) (*os.File, fs.FileInfo, error) {
 	name, err := f.nameOf(path)

@@ -60,7 +60,7 @@ func NewPrivate(paths ...string) *Private {
 }
 
 // has reports whether a file is private. Which files the paths name is looked up again after
-// a second: logs are rotated, and editors replace what they save.
+// a second: logs are rotated, and editors replace the files that they save.
 func (p *Private) has(info fs.FileInfo) bool {
 	if p == nil || info.IsDir() {
 		return false
@@ -92,7 +92,7 @@ var leftovers = []string{
 }
 
 // within returns patterns for the names of files below a root that are private, too: the
-// private files themselves, what is made of them (error.log.1.gz, app.py~), and, where an
+// private files themselves, files derived from them (error.log.1.gz, app.py~), and, where an
 // application has its script, leftovers.
 func (p *Private) within(root string) (patterns []string) {
 	if p == nil {
@@ -118,7 +118,7 @@ func (p *Private) within(root string) (patterns []string) {
 
 var literally = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
 
-// guard is what a view asks before it shows a file.
+// guard decides whether a view may send a file.
 type guard struct {
 	private *Private
 	names   []string // patterns of names that are not shown
@@ -138,7 +138,7 @@ func (g *guard) hides(name string) bool {
 	return (fitsAny(g.names, name) || plain != name && fitsAny(g.names, plain)) && !fitsAny(g.expose, name)
 }
 
-// hidesFile reports whether an open file is not for clients: what is behind a link has another
+// hidesFile reports whether an open file is not for clients: the target of a link has another
 // name than the link.
 func (g *guard) hidesFile(file *os.File, info fs.FileInfo) bool {
 	if g.private.has(info) {

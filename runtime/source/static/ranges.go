@@ -20,7 +20,7 @@ type rangeSet struct {
 	r [maxRanges]byteRange
 }
 
-// rangeAnswer says what to do with a Range field.
+// rangeAnswer is the response to a Range field.
 type rangeAnswer uint8
 
 const (

@@ -21,10 +21,10 @@ type Source struct {
 // mostSpare bounds the spare answers of a source.
 const mostSpare = 64
 
-// NewSource returns a Source of files. If it declines, routing goes on with what the files do not have.
+// NewSource returns a Source of files. If it declines, routing continues for missing files.
 func NewSource(files *Files, declines bool) *Source { return &Source{files: files, declines: declines} }
 
-// Files returns what the source answers with.
+// Files returns the files that the source serves.
 func (s *Source) Files() *Files { return s.files }
 
 // Declines implements exchange.Optional.
@@ -69,7 +69,7 @@ func (s *Source) Start(x *exchange.Exchange) {
 	})
 }
 
-// requestOf returns what the request of x asks of files.
+// requestOf returns the file request of x.
 func requestOf(x *exchange.Exchange) Request {
 	r := x.Req
 	return Request{Path: r.Path[r.Script:], Prefix: x.Prefix, Head: r.Head, Parsed: r.Parsed}

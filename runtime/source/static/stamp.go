@@ -8,7 +8,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// stamp is what tells one state of a file from another. The time of the last
+// stamp distinguishes the states of a file. The time of the last
 // status change and the inode are in it because size and modification time
 // survive "cp -p" and a rename over the name.
 type stamp struct {

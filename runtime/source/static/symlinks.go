@@ -41,12 +41,12 @@ type view struct {
 	dir    *os.Root
 	self   *os.File // the directory itself
 	fd     int      // of self
-	prefix []string // what the path of the root is or was called: absolute, without a slash at the end
+	prefix []string // the path of the root as configured and as resolved: absolute, without a slash at the end
 	policy symlinks
 	guard  guard
 }
 
-// stat describes what a name means, a path without "." and ".." segments, or "." itself. Files that clients are not
+// stat describes the file of a name, a path without "." and ".." segments, or "." itself. Files that clients are not
 // to see do not exist.
 func (t *view) stat(name string) (fs.FileInfo, error) {
 	if t.guard.hides(name) {
@@ -212,7 +212,7 @@ func owner(info fs.FileInfo) uint32 { return info.Sys().(*syscall.Stat_t).Uid }
 
 var errOutside = fmt.Errorf("not following the link: %w", fs.ErrNotExist)
 
-// statPlain describes what a name without links means; for a link itself, the link.
+// statPlain describes the file of a name without following links; for a link, the link itself.
 func (t *view) statPlain(name string) (fs.FileInfo, error) {
 	file, err := t.openPlain(name, statOnly)
 	if err != nil {
@@ -222,7 +222,7 @@ func (t *view) statPlain(name string) (fs.FileInfo, error) {
 	return file.Stat()
 }
 
-// openPlain opens what a name means without following any link: one that is on
+// openPlain opens the file of a name without following any link: one that is on
 // the way is no directory, and one at the end cannot be read.
 func (t *view) openPlain(name string, flags int) (*os.File, error) {
 	dir := t.fd
