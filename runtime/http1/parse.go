@@ -47,9 +47,9 @@ func (r *Request) Parse(buf []byte, lim *Limits) (n int, err error) {
 	return start + r.HeadLen, nil
 }
 
-// ParseHTTP2 reads the head of a request of HTTP/2 that was given the form of HTTP/1: its request line says HTTP/2.0, and it is whole.
-// The rules and the limits are those of Parse, which refuses this version. The error is a *StatusError.
-func (r *Request) ParseHTTP2(head []byte, lim *Limits) error {
+// ParseWhole reads a head that is whole, whose request line may say HTTP/2.0: a request of HTTP/2 that was given the form of HTTP/1, or a
+// request that was parsed before. The rules and the limits are those of Parse, which refuses this version. The error is a *StatusError.
+func (r *Request) ParseWhole(head []byte, lim *Limits) error {
 	r.Resume = Resume{}
 	err := r.lines(head, lim, true)
 	if err == ErrNeedMore {
@@ -59,7 +59,7 @@ func (r *Request) ParseHTTP2(head []byte, lim *Limits) error {
 }
 
 // lines goes over the lines of head from r.Resume on. At the empty line it
-// sets r.HeadLen and, if it began with the first line, completes r. http2 says that its version is HTTP/2.0.
+// sets r.HeadLen and, if it began with the first line, completes r. http2 says that its version may be HTTP/2.0.
 func (r *Request) lines(head []byte, lim *Limits, http2 bool) error {
 	maxLine := orDefault(lim.RequestLine, DefaultRequestLine)
 	maxField := orDefault(lim.FieldLine, DefaultFieldLine)

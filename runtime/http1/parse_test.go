@@ -493,3 +493,29 @@ func TestWithDefaults(t *testing.T) {
 		t.Errorf("own values: %+v", got)
 	}
 }
+
+// Only a head that is whole may say HTTP/2.0.
+func TestParseWhole(t *testing.T) {
+	limits := Limits{}.WithDefaults()
+	for head, want := range map[string]string{
+		"GET /a HTTP/2.0\r\nhost: h\r\n\r\n": "HTTP/2.0",
+		"GET /a HTTP/1.1\r\nHost: h\r\n\r\n": "HTTP/1.1",
+		"GET /a HTTP/1.0\r\n\r\n":            "HTTP/1.0",
+		"GET /a HTTP/2.0\r\n\r\n":            "missing Host header",
+		"GET /a HTTP/2.1\r\nhost: h\r\n\r\n": "HTTP version not supported",
+		"GET /a HTTP/2.0\r\nhost: h\r\n":     "not an HTTP request",
+	} {
+		var r Request
+		err := r.ParseWhole([]byte(head), &limits)
+		got := r.Version.String()
+		if err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%q: %s, want %s", head, got, want)
+		}
+		if _, err := r.Parse([]byte("GET /a HTTP/2.0\r\nhost: h\r\n\r\n"), &limits); err != errVersion {
+			t.Error(err)
+		}
+	}
+}

@@ -29,7 +29,7 @@ const (
 // Version is a version of HTTP.
 type Version uint8
 
-// The versions. A request of HTTP/2 is parsed from a head of the form of HTTP/1 that its fields were put into: see ParseHTTP2.
+// The versions. A request of HTTP/2 is parsed from a head of the form of HTTP/1 that its fields were put into: see ParseWhole.
 const (
 	HTTP10 Version = iota
 	HTTP11

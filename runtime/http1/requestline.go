@@ -33,13 +33,10 @@ func (r *Request) requestLine(line []byte, http2 bool) error {
 		return errMethodTooLong
 	}
 	switch v := binary.LittleEndian.Uint64(line[version:]); {
-	case http2:
-		if v != version20 {
-			return errVersion
-		}
-		r.Version = HTTP2
 	case v == version11:
 		r.Version = HTTP11
+	case http2 && v == version20:
+		r.Version = HTTP2
 	case v == version10:
 	default:
 		if err := otherVersion(line[version:]); err != nil {

@@ -158,7 +158,9 @@ func (c *Conn) expireStreams(now int64) {
 }
 
 // lingers reports whether the request of st, which was answered, should have ended by now.
-func (st *stream) lingers(now int64) bool { return st.x == nil && now-st.stamp > lingerTimeout }
+func (st *stream) lingers(now int64) bool {
+	return st.x == nil && st.outlet == nil && now-st.stamp > lingerTimeout
+}
 
 // stalled reports whether the client of st has kept a window closed for too long.
 func (st *stream) stalled(now int64) bool {

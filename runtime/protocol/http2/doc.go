@@ -21,6 +21,8 @@
 // first (RFC 9218), of equal ones in turn if they are incremental, otherwise one behind the other. A request that says nothing of its
 // priority is incremental, so that a long response does not hold up others. A turn of a connection ends after 1 MiB.
 //
+// Behind a response a stream may go on as an Outlet: server-sent events of channels (package protocol/sse).
+//
 // Files are read on the loop if they are in memory, and otherwise by a goroutine, up to 256 KiB at a time and four for each
 // connection.
 //

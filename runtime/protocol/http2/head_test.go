@@ -129,7 +129,7 @@ func FuzzHead(f *testing.F) {
 		head := b.appendHead(nil)
 		limits := http1.Limits{RequestLine: 1 << 20, FieldLine: 1 << 20, Head: 1 << 21}
 		var r http1.Request
-		if r.ParseHTTP2(head, &limits) != nil {
+		if r.ParseWhole(head, &limits) != nil {
 			return
 		}
 		if got := string(r.Method.In(head)); got != method || r.HeadLen != len(head) || r.Version != http1.HTTP2 {

@@ -35,7 +35,7 @@ type outgoing struct {
 
 // sends reports whether st has something to send, and a window for it.
 func (st *stream) sends() bool {
-	return st.writing && st.credit > 0 && !st.loading
+	return (st.writing && !st.loading || st.outlet != nil && st.outlet.awaits) && st.credit > 0
 }
 
 // InTurn implements http.Carrier.
@@ -72,14 +72,6 @@ func (st *stream) Transmit(x *http.Exchange, p *exchange.Part) {
 		x.Release(p)
 		return
 	}
-	if p.Upgrade != nil { // it would have the whole connection
-		c.forget(st)
-		c.writeReset(st.id, http2.ErrCodeHTTP11Required)
-		st.x = nil
-		x.Carrier = nil
-		x.Release(p)
-		return
-	}
 	if p.First {
 		s.text = x.AppendHeadOf(s.text[:0], p, true)
 	}
@@ -88,11 +80,11 @@ func (st *stream) Transmit(x *http.Exchange, p *exchange.Part) {
 		x.Server.Log(loglevel.Warning, "a response was longer than its Content-Length and has been cut")
 	}
 	broken := p.Last && p.Failed
-	if short := x.Out.Short(); p.Last && !broken && short > 0 {
+	if short := x.Out.Short(); p.Last && p.Upgrade == nil && !broken && short > 0 {
 		x.Server.Log(loglevel.Warning, fmt.Sprintf("a response was %d bytes shorter than its Content-Length", short))
 		broken = true
 	}
-	ends := p.Last && !broken && len(body) == 0 && count == 0
+	ends := p.Last && p.Upgrade == nil && !broken && len(body) == 0 && count == 0
 	if p.First {
 		st.sendHead(x, s.text, ends)
 	} else if ends {
@@ -124,7 +116,9 @@ func (st *stream) sendEnd(x *http.Exchange) {
 // partWritten is called when p, a part of x, was written. broken: it is the last one, and not all that was promised.
 func (st *stream) partWritten(x *http.Exchange, p *exchange.Part, broken bool) {
 	c := st.c
-	if p.Last {
+	if p.Upgrade != nil && !broken {
+		st.follow(x, p.Upgrade)
+	} else if p.Last {
 		st.x = nil
 		switch {
 		case broken:
@@ -142,6 +136,16 @@ func (st *stream) partWritten(x *http.Exchange, p *exchange.Part, broken bool) {
 	x.Release(p)
 }
 
+// follow gives st to what sends behind the response to x.
+func (st *stream) follow(x *http.Exchange, to exchange.Upgrade) {
+	to.Begin(x.Server)
+	st.x = nil
+	if st.outlet == nil { // it wants the whole connection
+		st.c.forget(st)
+		st.c.writeReset(st.id, http2.ErrCodeHTTP11Required)
+	}
+}
+
 // pump writes what streams have to send, as far as the client takes it.
 func (c *Conn) pump() {
 	if c.pumping || c.dead {
@@ -157,7 +161,11 @@ func (c *Conn) pump() {
 			c.conn.Again()
 			break
 		}
-		turn += st.write()
+		if st.outlet != nil {
+			st.outlet.room()
+		} else {
+			turn += st.write()
+		}
 		if len(c.s.Set.Buf) > conn.FlushLimit && c.conn.Gathers() {
 			c.s.Set.Flush()
 		}
@@ -196,7 +204,7 @@ func (st *stream) write() int {
 		st.count -= int64(n)
 	}
 	done := len(st.data) == 0 && st.count == 0
-	if done && st.part.Last && !st.broken {
+	if done && st.part.Last && st.part.Upgrade == nil && !st.broken {
 		(*out)[at+4] |= byte(http2.FlagDataEndStream)
 	}
 	st.x.Out.Framed += frameHeader

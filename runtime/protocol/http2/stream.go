@@ -18,6 +18,7 @@ type stream struct {
 
 	incoming
 	outgoing
+	outlet *Outlet // the stream goes on behind its exchange; nil: it does not
 
 	priority priority
 	queued   bool // it has turns
@@ -54,7 +55,7 @@ func (c *Conn) open(b *headerBlock) {
 	s.head = b.appendHead(s.head)
 	r := s.Host.Request()
 	req := r.Parsed
-	if err := req.ParseHTTP2(s.head, s.Config.Limits); err != nil {
+	if err := req.ParseWhole(s.head, s.Config.Limits); err != nil {
 		reply := exchange.Reply{Status: 400, Close: true}
 		if e, ok := err.(*http1.StatusError); ok {
 			reply.Status, reply.Text = e.Status, e.Text
@@ -113,6 +114,10 @@ func (c *Conn) forget(st *stream) {
 func (st *stream) abandon() {
 	st.c.dequeue(st)
 	st.drop()
+	if o := st.outlet; o != nil {
+		st.outlet = nil
+		o.to.Gone("the client has disconnected")
+	}
 	x := st.x
 	st.x = nil
 	if x == nil {

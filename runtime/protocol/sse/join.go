@@ -9,6 +9,7 @@ import (
 
 	"fapws/runtime/descriptors"
 	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
 	"fapws/runtime/listen"
 	"fapws/runtime/pubsub"
 
@@ -27,7 +28,7 @@ func (s *Subscribers) admit(names []string, r *exchange.Request) (*Subscriber, e
 	if err := s.full(names, addr); err != nil {
 		return nil, err
 	}
-	p := s.make(addr, portOf(r.Peer.Port), uint8(r.Parsed.Version))
+	p := s.make(addr, portOf(r.Peer.Port), framing(r.Parsed.Version))
 	p.number, p.started = s.next, uint32(time.Now().Unix())
 	p.position.Seq = s.fanout.Tip()
 	s.next++
@@ -44,6 +45,14 @@ func (s *Subscribers) admit(names []string, r *exchange.Request) (*Subscriber, e
 	}
 	s.join(p, names)
 	return p, nil
+}
+
+// framing returns the minor version of HTTP/1 in whose form a client gets events: by HTTP/2 they come without chunks, as by HTTP/1.0.
+func framing(v http1.Version) uint8 {
+	if v == http1.HTTP11 {
+		return 1
+	}
+	return 0
 }
 
 // make returns a subscriber that has joined nothing yet.

@@ -101,6 +101,9 @@ type Exchange interface {
 	// Conn returns the connection.
 	Conn() *conn.Conn
 
+	// Outlet returns where the events of p go behind the response; nil: its connection is theirs.
+	Outlet(p *Subscriber) Outlet
+
 	// TakeRecord returns the record for the access log, whose line the caller writes, or nil, and how many bytes of the body and of
 	// the rest of the response were sent.
 	TakeRecord() (log *accesslog.Record, sent, framed int64)
@@ -112,6 +115,10 @@ func (r *response) Begin(of exchange.Server) {
 	r.begun = true
 	log, sent, framed := x.TakeRecord()
 	p.sent, p.framed, p.log = sent, uint32(framed), log
+	if o := x.Outlet(p); o != nil {
+		p.s.give(p, o)
+		return
+	}
 	c := x.Conn()
 	c.Upgrade(&leaving{p: p, conn: c, before: c.Protocol()})
 }

@@ -109,8 +109,7 @@ func (d *Dispatcher) parsed(h *exchange.Head) (*http1.Request, error) {
 		return h.Parsed, nil
 	}
 	parsed := new(http1.Request)
-	_, err := parsed.Parse(h.Request, d.cfg.Limits)
-	return parsed, err
+	return parsed, parsed.ParseWhole(h.Request, d.cfg.Limits)
 }
 
 // start prepares the handler for programs. It reports whether one exists.

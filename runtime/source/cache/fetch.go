@@ -93,7 +93,7 @@ func condition(r *exchange.Request, limits *http1.Limits, conditions []byte) (ok
 		}
 	}
 	changed := new(http1.Request)
-	if _, err := changed.Parse(bare, limits); err != nil {
+	if changed.ParseWhole(bare, limits) != nil {
 		return false
 	}
 	r.Head, r.Parsed = bare, changed

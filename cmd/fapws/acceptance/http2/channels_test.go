@@ -1,0 +1,102 @@
+package http2_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// events reads server-sent events.
+type events struct {
+	t    *testing.T
+	body io.ReadCloser
+	in   *bufio.Reader
+}
+
+func subscribe(t *testing.T, c *http.Client, url string, fields ...string) *events {
+	t.Helper()
+	r, err := http.NewRequest("GET", url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(fields); i += 2 {
+		r.Header.Set(fields[i], fields[i+1])
+	}
+	response, err := c.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { response.Body.Close() })
+	if got := response.Header.Get("Content-Type"); response.StatusCode != 200 || !strings.HasPrefix(got, "text/event-stream") {
+		t.Fatalf("%d %s", response.StatusCode, got)
+	}
+	return &events{t, response.Body, bufio.NewReader(response.Body)}
+}
+
+// next returns the data of the next event.
+func (e *events) next() string {
+	e.t.Helper()
+	for {
+		line, err := e.in.ReadString('\n')
+		if err != nil {
+			e.t.Fatal(err)
+		}
+		if data, found := strings.CutPrefix(line, "data:"); found {
+			return strings.TrimSpace(data)
+		}
+	}
+}
+
+// Many subscribers share a connection with other requests, and each gets each event, also those that it has missed.
+func TestChannels(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := serve(t, m, "news.py")
+		c := client(t)
+		var all []*events
+		for range 50 {
+			all = append(all, subscribe(t, c, s.URL+"/news"))
+		}
+		say := func(i int) { ask(t, c, "GET", fmt.Sprintf("%s/say?%d", s.URL, i), nil) }
+		for i := range 20 {
+			say(i)
+		}
+		for n, e := range all {
+			for i := range 20 {
+				if got := e.next(); got != fmt.Sprint(i) {
+					t.Fatalf("subscriber %d got %s instead of event %d", n, got, i)
+				}
+			}
+		}
+		all[0].body.Close() // resets its stream
+		say(20)
+		if got := all[1].next(); got != "20" {
+			t.Error(got)
+		}
+		again := subscribe(t, c, s.URL+"/news", "Last-Event-ID", "17")
+		for _, want := range []string{"18", "19", "20"} {
+			if got := again.next(); got != want {
+				t.Errorf("%s, want %s", got, want)
+			}
+		}
+	})
+}
+
+// At the end of the server the streams of subscribers end.
+func TestChannelsEnd(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := serve(t, m, "news.py")
+		e := subscribe(t, client(t), s.URL+"/news")
+		s.Signal(15)
+		if _, err := io.ReadAll(e.in); err != nil {
+			t.Error(err)
+		}
+		if code := s.Ended(); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+	})
+}
