@@ -48,5 +48,20 @@ def fails(environ, start_response):
     raise ValueError("on purpose")
 
 
-PATHS = [("/show", show), ("/digest", digest), ("/large", large), ("/pieces", pieces), ("/early", early),
+calls = 0
+
+
+def counted(environ, start_response):
+    global calls
+    calls += 1
+    start_response("200 OK", [("Cache-Control", "max-age=600"), ("Content-Type", "text/plain")])
+    return [b"call %d" % calls]
+
+
+def sends(environ, start_response):
+    start_response("200 OK", [("X-Sendfile", environ["QUERY_STRING"])])
+    return []
+
+
+PATHS = [("/counted", counted), ("/sends", sends), ("/show", show), ("/digest", digest), ("/large", large), ("/pieces", pieces), ("/early", early),
          ("/empty", empty), ("/short", short), ("/fails", fails)]

@@ -1,0 +1,88 @@
+package http2_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// Pages of the cache, and files that an application names.
+func TestCacheAndSendfile(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		folder := t.TempDir()
+		data := bytes.Repeat([]byte("0123456789"), 50_000)
+		if err := os.WriteFile(filepath.Join(folder, "file.bin"), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		s := serve(t, m, "app.py", "--cache", "--x-sendfile", folder)
+		c := client(t)
+		for range 3 {
+			if _, text := ask(t, c, "GET", s.URL+"/counted", nil, "If-None-Match", `"x"`); text != "call 1" {
+				t.Error(text)
+			}
+			if _, text := ask(t, c, "GET", s.URL+"/sends?file.bin", nil); text != string(data) {
+				t.Errorf("%d bytes", len(text))
+			}
+			if r, text := ask(t, c, "GET", s.URL+"/sends?file.bin", nil, "Range", "bytes=-5"); text != "56789" || r.StatusCode != 206 {
+				t.Errorf("%d %q", r.StatusCode, text)
+			}
+		}
+	})
+}
+
+// Programs, passwords and pages for errors of a site.
+func TestSite(t *testing.T) {
+	folder := t.TempDir()
+	program := fapwstest.Write(t, folder+"/bin/show", "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'\necho \"$SERVER_PROTOCOL $REQUEST_METHOD $CONTENT_LENGTH $HTTP_X_A\"\ncat\n")
+	if err := os.Chmod(program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	fapwstest.Write(t, folder+"/site/index.html", "<p>index")
+	fapwstest.Write(t, folder+"/users", "me:$2y$10$lP4Z66de1F0UBU/3dt5Az.fX1o55Ghm9TrPJwJKwQh1sJ11PpmfMK\n") // the password is "secret"
+	fapwstest.Write(t, folder+"/site/404.html", "<p>none of it")
+	file := fapwstest.Write(t, folder+"/fapws.toml", `
+[[host]]
+name = "site.example"
+default = true
+root = "site"
+error-page = { 404 = "/404.html" }
+headers = { X-Rule = "yes" }
+[[host.route]]
+prefix = "/cgi-bin/"
+cgi = "bin"
+[[host.route]]
+prefix = "/private"
+auth = { realm = "x", users = "users" }
+`)
+	s := fapwstest.Command{Flags: []string{"-c", file, "--h2c"}, Dir: folder}.Serve(t, fapwstest.Mode{})
+	c := client(t)
+	body := strings.Repeat("x", 100_000)
+	for range 5 {
+		if r, text := ask(t, c, "POST", s.URL+"/cgi-bin/show", strings.NewReader(body), "X-A", "b"); text != "HTTP/2.0 POST 100000 b\n"+body || r.Header.Get("X-Rule") != "yes" {
+			t.Errorf("%.200q %v", text, r.Header)
+		}
+	}
+	if r, text := ask(t, c, "GET", s.URL+"/nothing", nil); r.StatusCode != 404 || text != "<p>none of it" {
+		t.Errorf("%d %s", r.StatusCode, text)
+	}
+	for password, want := range map[string]int{"": 401, "me:wrong": 401, "me:secret": 404} {
+		var fields []string
+		if password != "" {
+			fields = []string{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte(password))}
+		}
+		if r, _ := ask(t, c, "GET", s.URL+"/private", nil, fields...); r.StatusCode != want {
+			t.Errorf("%q: %d", password, r.StatusCode)
+		}
+	}
+	for i := range 20 {
+		if _, text := ask(t, c, "GET", fmt.Sprintf("%s/?%d", s.URL, i), nil); text != "<p>index" {
+			t.Error(text)
+		}
+	}
+}
