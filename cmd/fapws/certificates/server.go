@@ -12,7 +12,7 @@ import (
 )
 
 // protocols are those that clients may choose by ALPN (RFC 7301), the best first.
-var protocols = []string{"http/1.1"}
+var protocols = []string{"h2", "http/1.1"}
 
 // Mozilla's "intermediate" recommendation, version 5.7, as far as crypto/tls has it: it has no DHE. Of TLS 1.3 all suites
 // are good, and crypto/tls allows no choice.
