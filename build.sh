@@ -27,6 +27,8 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
   bench [WORDS]    compare with other servers; see bench/README.md
   lint             gofmt, vet, staticcheck, shellcheck, clang-format, C with all warnings, pyflakes,
                    codespell, hunspell
+  cross ARCH       build/cross/ARCH/fapws for arm64 or armhf, with Debian's cross compiler and Python
+                   of this Debian or of SUITE=trixie; --test [TESTS]: then try it in qemu
   matrix           build and test with every supported Python found
   roots [SUITES]   build and serve in fresh Debian systems, as root and as a user; needs
                    root and debootstrap; --test: run all checks there, too
@@ -71,6 +73,8 @@ source "$root/scripts/packages.sh"
 source "$root/scripts/go.sh"
 # shellcheck source=scripts/python.sh
 source "$root/scripts/python.sh"
+# shellcheck source=scripts/cross.sh
+source "$root/scripts/cross.sh"
 # shellcheck source=scripts/install.sh
 source "$root/scripts/install.sh"
 # shellcheck source=scripts/lint.sh

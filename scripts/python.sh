@@ -23,17 +23,27 @@ choose_python() {
 
 # ask_python sets py_* from what the chosen Python says of itself.
 ask_python() {
-    local answer
-    answer=$("$python" -S -c '
+    read_python_settings "$python" -S -c '
 import sys, sysconfig
 get = sysconfig.get_config_var
+minor, version = "%d.%d" % sys.version_info[:2], "%d.%d.%d" % sys.version_info[:3]
+'"$print_python_settings"
+    py_root=
+}
+
+# The end of a program for read_python_settings, after get, minor and version are set.
+readonly print_python_settings='
 libraries = " ".join(get(name) or "" for name in ("MODLIBS", "LIBS", "SYSLIBS")).split()
-print("%d.%d" % sys.version_info[:2], "%d.%d.%d" % sys.version_info[:3],
-      get("LIBDIR"), get("LIBPC"), get("INCLUDEPY"), get("Py_ENABLE_SHARED"),
-      "%s/lib%s%d.%d.a" % ((get("LIBPL"), "python") + sys.version_info[:2]),
+print(minor, version, get("LIBDIR"), get("LIBPC"), get("INCLUDEPY"), get("Py_ENABLE_SHARED"),
+      "%s/libpython%s.a" % (get("LIBPL"), minor),
       # MODLIBS also has stray backslashes and objects of the build directory.
       *dict.fromkeys(word for word in libraries if word.startswith("-")), sep="\n")
-') || die "$python does not run"
+'
+
+# read_python_settings COMMAND... sets py_* from what COMMAND prints.
+read_python_settings() {
+    local answer
+    answer=$("$@") || die "$python does not run"
     { read -r py_minor && read -r py_version && read -r py_libdir && read -r py_pc &&
         read -r py_include && read -r py_shared && read -r py_archive && mapfile -t py_libs; } <<<"$answer"
     ((${py_minor%%.*} == 3 && ${py_minor#*.} >= python_oldest && ${py_minor#*.} <= python_newest)) ||
@@ -80,7 +90,7 @@ link_python() {
         ;;
     shared) ;;
     '')
-        if [[ $py_libdir == /usr/lib* && -e $py_archive ]]; then
+        if [[ ${py_libdir#"$py_root"} == /usr/lib* && -e $py_archive ]]; then
             probe_archive && return
             say "$py_archive cannot be linked (${probe_log#"$root/"}); using the shared library"
         fi
@@ -91,7 +101,7 @@ link_python() {
         die "$python has no libpython$py_minor.so; fapws needs a Python built with --enable-shared, or try LIBPYTHON=static"
     py_linked=shared py_link="-L\"$py_libdir\" -lpython$py_minor"
     # A library outside the system's folders is not found at run time otherwise.
-    case $py_libdir in
+    case ${py_libdir#"$py_root"} in
     /usr/lib | /usr/lib/* | /lib/*) ;;
     *) py_link+=" -Wl,-rpath,\"$py_libdir\"" ;;
     esac
@@ -120,7 +130,7 @@ probe_archive() {
 
 # write_pc fills in python3.pc, which cpy3 and pybridge ask pkg-config for.
 write_pc() {
-    local dir=$root/build/pc/$py_version-$py_linked
+    local dir=$root/build/pc/${cross:+$cross-}$py_version-$py_linked
     local text
     text=$(<"$root/pybridge/python/python3.pc.in")
     text=${text//@VERSION@/"$py_minor"}
@@ -137,6 +147,7 @@ write_pc() {
 
 # use_python makes this shell ready for `go build` with the chosen Python.
 use_python() {
+    refuse_other_machines
     choose_python
     need_compiler
     need_certificates
@@ -144,6 +155,11 @@ use_python() {
     [[ -n ${py_version-} ]] || choose_python # Python was just installed
     install_wanted
     need_go
+    link_with_python
+}
+
+# link_with_python tells cgo how to compile and link with the Python of py_*.
+link_with_python() {
     link_python
     write_pc
     # Go's build cache does not look at pkg-config's answer nor at compat.h, and

@@ -42,12 +42,12 @@ in_fresh_root() {
     rm -rf "$folder"
 }
 
-# debian_mirror prints the mirror from which this machine installs.
+# debian_mirror [LABEL] prints the mirror from which this machine installs what has that label.
 debian_mirror() {
-    local mirror
+    local label=${1:-Debian} mirror
     # shellcheck disable=SC2016 # apt's own syntax
-    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 'Label: Debian' 2>/dev/null | head -1)
-    printf '%s\n' "${mirror:-http://deb.debian.org/debian}"
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' "Label: $label" 2>/dev/null | head -1)
+    printf '%s\n' "${mirror:-http://deb.debian.org/${label,,}}"
 }
 
 # copy_host_settings FOLDER lets the new system reach the network as this one does:

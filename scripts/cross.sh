@@ -1,0 +1,233 @@
+# Sourced by build.sh: cross builds for another architecture.
+# shellcheck shell=bash
+#
+# The compiler is Debian's cross compiler. Headers and libraries, Python's too, are
+# Debian's packages for the other architecture, unpacked into a sysroot below
+# build/cross/ARCH: apt gets lists and a state of its own there, so this machine
+# does not learn of another architecture.
+
+readonly cross_folder=$root/build/cross
+
+# machine_architecture prints this machine's architecture as Debian calls it.
+machine_architecture() {
+    dpkg --print-architecture 2>/dev/null && return
+    case $(uname -m) in
+    x86_64) echo amd64 ;;
+    aarch64) echo arm64 ;;
+    armv7*) echo armhf ;;
+    i?86) echo i386 ;;
+    *) uname -m ;;
+    esac
+}
+
+# go_architecture ARCH prints what Go calls an architecture of Debian's.
+go_architecture() {
+    case $1 in
+    armhf | armel) echo arm ;;
+    i386) echo 386 ;;
+    ppc64el) echo ppc64le ;;
+    *) echo "$1" ;;
+    esac
+}
+
+# refuse_other_machines ends a word that builds for this machine while the environment
+# asks Go for another one: without this, the C compiler would complain, of Go's assembly.
+refuse_other_machines() {
+    local own word
+    [[ -z ${GOOS-} || $GOOS == linux ]] || die "GOOS=$GOOS: fapws needs Linux; unset GOOS"
+    [[ -n ${GOARCH-} && -z ${cross-} ]] || return 0
+    own=$(machine_architecture)
+    [[ $GOARCH != "$(go_architecture "$own")" ]] || return 0
+    case $GOARCH in
+    arm) word=armhf ;;
+    *) word=$GOARCH ;;
+    esac
+    case $word in
+    arm64 | armhf) die "GOARCH=$GOARCH: this machine is $own; for another architecture: ./build.sh cross $word" ;;
+    *) die "GOARCH=$GOARCH: this machine is $own, and ./build.sh cross builds for arm64 and armhf; unset GOARCH" ;;
+    esac
+}
+
+# choose_cross ARCH sets cross, the architecture to build for, and what belongs to it.
+choose_cross() {
+    case ${1-} in
+    arm64) cross_triplet=aarch64-linux-gnu cross_emulator=qemu-aarch64 ;;
+    armhf) cross_triplet=arm-linux-gnueabihf cross_emulator=qemu-arm ;;
+    *) die "unknown architecture \"${1-}\": ./build.sh cross arm64 or ./build.sh cross armhf" ;;
+    esac
+    [[ $1 != "$(machine_architecture)" ]] || die "this machine is $1 itself: ./build.sh build"
+    [[ -z $python_option ]] || die "cross embeds Debian's Python for $1: leave out --python, or choose a suite of Debian, such as SUITE=trixie"
+    cross=$1
+    cross_suite=${SUITE:-$(debian_suite)} || die "cross uses Debian's packages for $1, and this is not Debian: choose a suite, such as SUITE=trixie"
+    cross_root=$cross_folder/$cross/$cross_suite
+}
+
+# debian_suite prints the suite of this Debian, and fails elsewhere.
+debian_suite() {
+    local ID='' VERSION_CODENAME=''
+    # shellcheck source=/dev/null
+    source /etc/os-release && [[ $ID == debian ]] && printf '%s\n' "${VERSION_CODENAME:-sid}"
+}
+
+# use_cross makes this shell ready for `go build` for ARCH.
+use_cross() {
+    choose_cross "$@"
+    python=${PYTHON:-/usr/bin/python3} # reads Python's settings; runs nothing of the sysroot
+    [[ -x $python ]] || want Python python3
+    [[ $(type -P apt-get dpkg-deb | wc -l) == 2 ]] ||
+        die "cross uses Debian's packages for $cross: apt-get and dpkg-deb are required"
+    command -v "$cross_triplet-gcc" >/dev/null || want "a C compiler for $cross" "gcc-$cross_triplet"
+    command -v pkg-config >/dev/null || want pkg-config pkg-config
+    [[ -e /usr/share/keyrings/debian-archive-keyring.gpg ]] || want "Debian's keys" debian-archive-keyring
+    need_certificates
+    install_wanted
+    need_go
+    make_sysroot
+    ask_sysroot
+    GOARCH=$(go_architecture "$cross")
+    [[ $cross != armhf ]] || GOARM=7 # what Debian's armhf is built for
+    CC=$cross_root.cc
+    export GOOS=linux GOARCH GOARM CC
+    link_with_python
+    python=/usr/bin/python3 # of the machine on which fapws will run
+}
+
+# make_sysroot fills cross_root, unless an earlier call has.
+make_sysroot() {
+    local new=$cross_root.new deb pc link
+    if [[ ! -e $cross_root ]]; then
+        fetch_packages libpython3-dev libc6-dev
+        rm -rf "$new"
+        mkdir -p "$new/usr/lib"
+        ln -s usr/lib "$new/lib" # as every Debian has it; older packages still bring a /lib
+        for deb in "$cross_root".apt/cache/archives/*.deb; do
+            dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$new" --keep-directory-symlink --no-same-owner
+        done
+        # Links to absolute paths would lead to this machine's files.
+        find "$new" -type l -lname '/*' -print0 | while IFS= read -r -d '' link; do
+            ln -snrf "$new$(readlink "$link")" "$link"
+        done
+        for pc in "$new/usr/lib/$cross_triplet"/pkgconfig/python*.pc; do
+            # shellcheck disable=SC2016 # a variable of pkg-config
+            [[ -L $pc ]] || sed -i 's|^prefix=.*|prefix=${pcfiledir}/../../..|' "$pc"
+        done
+        rm -rf "$cross_root.apt"
+        mv "$new" "$cross_root"
+    fi
+    write_cross_compiler
+}
+
+# fetch_packages PACKAGE... downloads packages of cross, and those on which they depend, into
+# cross_root.apt.
+fetch_packages() {
+    local folder=$cross_root.apt log=$cross_root.log mirror
+    local options=(-o "APT::Architecture=$cross" -o "APT::Architectures=$cross"
+        -o "Dir::State=$folder/state" -o "Dir::State::status=$folder/status" -o "Dir::Cache=$folder/cache"
+        -o "Dir::Etc::sourcelist=$folder/sources.list" -o Dir::Etc::sourceparts=/dev/null
+        -o "APT::Sandbox::User=$(id -un)" -o APT::Install-Recommends=no
+        -o Acquire::Languages=none -o Acquire::Retries=3)
+    rm -rf "$folder"
+    mkdir -p "$folder"/{state/lists,cache/archives}/partial
+    : >"$folder/status"
+    mirror=$(debian_mirror)
+    {
+        printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' "$mirror" "$cross_suite"
+        # Static libraries are of no use without their security updates.
+        case $cross_suite in
+        sid | unstable | testing) ;;
+        *) printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s-security main\n' \
+            "$(debian_mirror Debian-Security)" "$cross_suite" ;;
+        esac
+    } >"$folder/sources.list"
+    # Lists that cannot be fetched are a warning: without those of the suite itself the next step fails.
+    patiently "fetching the package lists of Debian $cross_suite, $cross" logged "$log" apt-get -q "${options[@]}" update ||
+        say "warning: $(grep -m1 '^E:' "$log")"
+    patiently "fetching Python and libc for $cross" logged "$log" apt-get -q -y "${options[@]}" --download-only install "$@" && return
+    grep -h '^[EW]:' "$log" | head -3 >&2 || true
+    die "cannot fetch Debian $cross_suite for $cross: is the suite right, and is $mirror reachable? All messages are in ${log#"$root/"}"
+}
+
+# write_cross_compiler writes a compiler that uses the sysroot only: Debian's cross compiler
+# looks for the libc of this machine's suite first.
+write_cross_compiler() {
+    local gcc=$cross_triplet-gcc library=$cross_root/usr/lib/$cross_triplet text
+    printf -v text '%q ' "$gcc" "--sysroot=$cross_root" -nostdinc -isystem "$("$gcc" -print-file-name=include)" \
+        -isystem "$cross_root/usr/include/$cross_triplet" -isystem "$cross_root/usr/include" "-B$library" "-L$library"
+    printf '#!/bin/bash\nexec %s"$@"\n' "$text" >"$cross_root.cc"
+    chmod +x "$cross_root.cc"
+}
+
+# ask_sysroot sets py_* from the files of the sysroot's Python, which need not run here.
+ask_sysroot() {
+    local files=("$cross_root"/usr/lib/python3*/_sysconfigdata__"$cross_triplet".py)
+    [[ -e ${files[0]} ]] || die "Debian $cross_suite has no Python for $cross in $cross_root"
+    read_python_settings "$python" -I -c '
+import re, runpy, sys
+root, settings = sys.argv[1:]
+values = runpy.run_path(settings)["build_time_vars"]
+def get(name):
+    value = values.get(name)
+    return root + value if str(value).startswith("/usr/") else value
+with open(get("INCLUDEPY") + "/patchlevel.h") as f:
+    version = re.search(r"define\s+PY_VERSION\s+\"([0-9.]+)", f.read()).group(1)
+minor = values["VERSION"]
+'"$print_python_settings" "$cross_root" "${files[0]}"
+    py_root=$cross_root
+}
+
+# The acceptance tests that an emulated server runs: paths, WSGI, ASGI, WebSockets, channels, reload, files.
+readonly cross_tests='^Test(Paths|PathsCatchAll|Environ|EnvironKeys|Validator|Returns|Iterables|Write|FileWrapper|HTTPError|AsyncHandlers|ASGIEvents|ASGIResponses|ASGIReceive|ASGIScope|ASGILifespan|ASGIPathsend|ASGIWebSocket|WebSocketCases|WebSocketForSynchronousCode|Broadcast|Channels|ChannelCallbacks|SubscribersStay|Reload|ReloadRefuses|Stop|KeepAlive|Pipelining|SplitRequests|HeadAndRanges|StaticFiles|StaticBig)$'
+
+# test_cross [TESTS] tests build/cross/ARCH/fapws in an emulator: that it serves, then the
+# acceptance tests with names that match.
+test_cross() {
+    local failed=()
+    export FAPWS_BIN=$cross_folder/$cross/fapws QEMU_LD_PREFIX=$cross_root
+    command -v "$cross_emulator" >/dev/null || want "an emulator of $cross" qemu-user
+    command -v curl >/dev/null || want curl curl
+    install_wanted
+    stage "smoke, $cross" emulated "$root/.ci/smoke-test" "$FAPWS_BIN"
+    # The tests themselves are programs for this machine. The folders that have none of these tests are left out.
+    unset GOOS GOARCH GOARM CC py_version
+    cross='' use_python
+    need_frameworks
+    install_wanted
+    cd "$root"
+    stage "acceptance tests, $cross" emulated go test -count=1 -timeout "$test_limit" -parallel 4 \
+        -run "${1:-$cross_tests}" ./cmd/fapws/acceptance/{python,live,process,http,sites}
+    summary
+}
+
+# emulated COMMAND... runs COMMAND where the kernel starts programs for $cross with the emulator: as it is,
+# if this machine does so, otherwise in a namespace that has a binfmt_misc of its own. fapws starts itself
+# again, as a supervisor does, so calling the emulator by name is not enough.
+emulated() {
+    local magic class=2 machine='\xb7'
+    if "$FAPWS_BIN" --version >/dev/null 2>&1; then
+        "$@"
+        return
+    fi
+    [[ $cross != armhf ]] || class=1 machine='\x28'
+    magic="\\x7fELF\\x0$class\\x01\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x02\\x00$machine\\x00"
+    magic+=':\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff'
+    # shellcheck disable=SC2016 # variables of the inner shell
+    unshare --user --map-root-user --mount bash -euc '
+        mount -t binfmt_misc none /proc/sys/fs/binfmt_misc 2>/dev/null || {
+            echo "build.sh: this kernel has no binfmt_misc for namespaces, which need Linux 6.7; install qemu-user-static" >&2
+            exit 1
+        }
+        printf "%s\n" "$1" >/proc/sys/fs/binfmt_misc/register
+        shift
+        exec "$@"' - ":fapws:M::$magic:$(command -v "$cross_emulator"):FP" "$@"
+}
+
+# word_cross ARCH [--test [TESTS]]
+word_cross() {
+    local cross=
+    use_cross "${1-}"
+    (($# == 1)) || [[ $2 == --test ]] || die "unknown argument: $2"
+    say "Python $py_version of Debian $cross_suite for $cross, $py_linked"
+    build_to "$cross_folder/$cross/fapws"
+    say "built build/cross/$cross/fapws"
+    [[ ${2-} != --test ]] || test_cross "${@:3}"
+}
