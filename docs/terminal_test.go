@@ -49,6 +49,7 @@ func newTerminal(t *testing.T) *terminal {
 	}
 	term.environ = []string{
 		"HOME=" + home, "XDG_RUNTIME_DIR=" + filepath.Join(home, "run"), "LANG=C.UTF-8", "FAPWS_ALLOW_ROOT=1", "FAPWS_CTL_SOCKET=" + filepath.Join(home, "run", "ctl"), "PYTHONDONTWRITEBYTECODE=1",
+		"STATE_DIRECTORY=" + filepath.Join(home, ".local/state/fapws"), // also for root
 		"PATH=" + filepath.Dir(program) + ":" + filepath.Join(home, "bin") + ":" + os.Getenv("PATH"),
 	}
 	t.Cleanup(term.stop)
@@ -81,7 +82,7 @@ func executable(t *testing.T) string {
 }
 
 // portOfPage are the ports that pages use.
-var portOfPage = regexp.MustCompile(`\b(8888|8000|8080|8001|9000)\b`)
+var portOfPage = regexp.MustCompile(`\b(8888|8000|8080|8443|8001|9000)\b`)
 
 // toFree replaces the ports of the page by free ones.
 func (term *terminal) toFree(text string) string {

@@ -10,15 +10,31 @@ import (
 
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/version"
+	"fapws/runtime/listen"
 )
 
 // Server is a server as its banner shows it.
 type Server struct {
-	Addrs  []net.Addr
+	Addrs  []Address
 	Served string // in words
 	Python string // its version, perhaps with a virtual environment; "": without Python
 	Mode   string // where handlers run
 	Open   bool   // nothing restricts the clients
+}
+
+// Address is where a server listens.
+type Address struct {
+	net.Addr
+	Secure bool // for HTTPS
+}
+
+// Of returns the addresses of listeners.
+func Of(listeners []*listen.Listener) []Address {
+	addrs := make([]Address, len(listeners))
+	for i, ln := range listeners {
+		addrs[i] = Address{ln.Addr(), ln.Secure}
+	}
+	return addrs
 }
 
 // text is the text that fapws prints when it serves: the addresses, the application, the Python and the mode. It
@@ -52,7 +68,7 @@ func (s *Server) text(local []netip.Addr) string {
 func (s *Server) String() string { return s.text(localAddresses()) }
 
 // URLs are the addresses in one line, as URLs that work on this machine.
-func URLs(addrs []net.Addr) string {
+func URLs(addrs []Address) string {
 	urls := make([]string, len(addrs))
 	for i, a := range addrs {
 		urls[i] = URL(a)
@@ -61,7 +77,7 @@ func URLs(addrs []net.Addr) string {
 }
 
 // URL returns a URL that works on this machine for a listener on a.
-func URL(a net.Addr) string {
+func URL(a Address) string {
 	url, _ := urlsOf(a, nil)
 	return url
 }
@@ -75,8 +91,8 @@ func InVenv(python string, conf *settings.Config) string {
 }
 
 // isPublic reports whether other machines can reach a listener.
-func isPublic(a net.Addr) bool {
-	tcp, ok := a.(*net.TCPAddr)
+func isPublic(a Address) bool {
+	tcp, ok := a.Addr.(*net.TCPAddr)
 	return ok && !tcp.IP.IsLoopback()
 }
 
@@ -95,33 +111,37 @@ func Mode(conf *settings.Config) string {
 
 // urlsOf returns a URL that works on this machine for what listens on a and,
 // when that is every address, those that work on others.
-func urlsOf(a net.Addr, local []netip.Addr) (url string, others []string) {
-	tcp, ok := a.(*net.TCPAddr)
+func urlsOf(a Address, local []netip.Addr) (url string, others []string) {
+	tcp, ok := a.Addr.(*net.TCPAddr)
 	if !ok {
 		return a.Network() + ":" + a.String(), nil
 	}
 	ip, _ := netip.AddrFromSlice(tcp.IP)
 	ip = ip.Unmap()
 	if !ip.IsUnspecified() && ip.IsValid() {
-		return httpURL(ip.WithZone(tcp.Zone), tcp.Port), nil
+		return httpURL(a.Secure, ip.WithZone(tcp.Zone), tcp.Port), nil
 	}
 	for _, other := range local {
 		if other.Is4() || ip.Is6() {
-			others = append(others, httpURL(other, tcp.Port))
+			others = append(others, httpURL(a.Secure, other, tcp.Port))
 		}
 	}
-	return httpURL(netip.AddrFrom4([4]byte{127, 0, 0, 1}), tcp.Port), others
+	return httpURL(a.Secure, netip.AddrFrom4([4]byte{127, 0, 0, 1}), tcp.Port), others
 }
 
-func httpURL(ip netip.Addr, port int) string {
+func httpURL(secure bool, ip netip.Addr, port int) string {
+	scheme, usual := "http", 80
+	if secure {
+		scheme, usual = "https", 443
+	}
 	host := ip.String()
 	if ip.Is6() {
 		host = "[" + strings.Replace(host, "%", "%25", 1) + "]" // RFC 6874 §2
 	}
-	if port == 80 {
-		return "http://" + host + "/"
+	if port == usual {
+		return scheme + "://" + host + "/"
 	}
-	return fmt.Sprintf("http://%s:%d/", host, port)
+	return fmt.Sprintf("%s://%s:%d/", scheme, host, port)
 }
 
 // localAddresses returns the addresses by which other machines may reach this

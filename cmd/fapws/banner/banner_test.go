@@ -14,28 +14,32 @@ import (
 func TestBanner(t *testing.T) {
 	defer func(v string) { version.Version = v }(version.Version)
 	version.Version = "1.2.3"
-	tcp := func(s string) net.Addr { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(s)) }
+	tcp := func(s string) Address { return Address{Addr: net.TCPAddrFromAddrPort(netip.MustParseAddrPort(s))} }
+	secure := func(s string) Address { return Address{tcp(s).Addr, true} }
 	local := []netip.Addr{netip.MustParseAddr("192.168.1.5"), netip.MustParseAddr("2001:db8::5")}
 	pid := fmt.Sprintf("pid %d)\n", os.Getpid())
 	served := "             PATHS, 2 entries\n"
 	for _, tt := range []struct {
 		name    string
-		addrs   []net.Addr
+		addrs   []Address
 		threads int
 		open    bool // and reachable from others
 		want    string
 	}{
-		{"one address", []net.Addr{tcp("10.0.0.1:8888")}, 8, true,
+		{"one address", []Address{tcp("10.0.0.1:8888")}, 8, true,
 			"fapws 1.2.3  http://10.0.0.1:8888/  (Python 3.11.2, up to 8 threads, " + pid},
-		{"inline on port 80", []net.Addr{tcp("127.0.0.1:80")}, 0, false,
+		{"inline on port 80", []Address{tcp("127.0.0.1:80")}, 0, false,
 			"fapws 1.2.3  http://127.0.0.1/  (Python 3.11.2, inline, " + pid},
-		{"every IPv4 address", []net.Addr{tcp("0.0.0.0:1")}, 1, true,
+		{"every IPv4 address", []Address{tcp("0.0.0.0:1")}, 1, true,
 			"fapws 1.2.3  http://127.0.0.1:1/  (Python 3.11.2, 1 thread, " + pid +
 				"             http://192.168.1.5:1/  on the network\n"},
-		{"every address", []net.Addr{tcp("[::]:1")}, 1, false,
+		{"every address", []Address{tcp("[::]:1")}, 1, false,
 			"fapws 1.2.3  http://127.0.0.1:1/  (Python 3.11.2, 1 thread, " + pid +
 				"             http://192.168.1.5:1/  http://[2001:db8::5]:1/  on the network\n"},
-		{"several", []net.Addr{tcp("[::1]:1"), &net.UnixAddr{Name: "/run/x", Net: "unix"}, tcp("[fe80::1%eth0]:2")}, 1, true,
+		{"HTTPS", []Address{tcp("0.0.0.0:80"), secure("0.0.0.0:443"), secure("[::1]:8443")}, 1, true,
+			"fapws 1.2.3  http://127.0.0.1/  https://127.0.0.1/  https://[::1]:8443/  (Python 3.11.2, 1 thread, " + pid +
+				"             http://192.168.1.5/  on the network\n"},
+		{"several", []Address{tcp("[::1]:1"), {Addr: &net.UnixAddr{Name: "/run/x", Net: "unix"}}, tcp("[fe80::1%eth0]:2")}, 1, true,
 			"fapws 1.2.3  http://[::1]:1/  unix:/run/x  http://[fe80::1%25eth0]:2/  (Python 3.11.2, 1 thread, " + pid},
 	} {
 		warning := ""
@@ -50,8 +54,8 @@ func TestBanner(t *testing.T) {
 
 // TestBannerOpen: the banner does not warn of addresses of this machine only.
 func TestBannerOpen(t *testing.T) {
-	for _, addr := range []net.Addr{
-		&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}, &net.TCPAddr{IP: net.IPv6loopback, Port: 1}, &net.UnixAddr{Name: "/run/x", Net: "unix"},
+	for _, addr := range []Address{
+		{Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}}, {Addr: &net.TCPAddr{IP: net.IPv6loopback, Port: 1}}, {Addr: &net.UnixAddr{Name: "/run/x", Net: "unix"}},
 	} {
 		if isPublic(addr) {
 			t.Errorf("%s is public", addr)

@@ -6,19 +6,21 @@ import (
 )
 
 func TestPassedSockets(t *testing.T) {
-	for _, tt := range []struct{ pid, fds, want string }{
-		{"42", "1", "fd://3"},
-		{"42", "3", "fd://3 fd://4 fd://5"},
-		{"42", "0", ""},
-		{"42", "-1", ""},
-		{"42", "x", ""},
-		{"42", "", ""},
-		{"41", "1", ""},
-		{"", "1", ""},
-		{"042", "1", ""},
+	for _, tt := range []struct{ pid, fds, names, want string }{
+		{"42", "1", "", "fd://3"},
+		{"42", "3", "", "fd://3 fd://4 fd://5"},
+		{"42", "3", "web:https:x", "fd://3 https+fd://4 fd://5"},
+		{"42", "2", "https", "https+fd://3 fd://4"},
+		{"42", "0", "https", ""},
+		{"42", "-1", "", ""},
+		{"42", "x", "", ""},
+		{"42", "", "", ""},
+		{"41", "1", "", ""},
+		{"", "1", "", ""},
+		{"042", "1", "", ""},
 	} {
-		if got := strings.Join(passedSockets(tt.pid, tt.fds, 42), " "); got != tt.want {
-			t.Errorf("LISTEN_PID=%s LISTEN_FDS=%s: %q, want %q", tt.pid, tt.fds, got, tt.want)
+		if got := strings.Join(passedSockets(tt.pid, tt.fds, tt.names, 42), " "); got != tt.want {
+			t.Errorf("LISTEN_PID=%s LISTEN_FDS=%s LISTEN_FDNAMES=%s: %q, want %q", tt.pid, tt.fds, tt.names, got, tt.want)
 		}
 	}
 }
@@ -35,6 +37,12 @@ func TestActivationAddresses(t *testing.T) {
 		{"fd://3 fd://4", "systemd", true, "fd://3 fd://4", ""},
 		{"fd://3 fd://4", ":80 systemd unix:x", true, ":80 fd://3 fd://4 unix:x", ""},
 		{"fd://3 fd://4", "fd://4", true, "fd://4", "fd://3"},
+		{"fd://3 fd://4", "https+fd://4", true, "https+fd://4", "fd://3"},
+		{"fd://3 fd://4", "https://0.0.0.0:8888", false, "https+fd://3 https+fd://4", ""},
+		{"fd://3 https+fd://4", "https://0.0.0.0:8888", false, "fd://3 https+fd://4", ""},
+		{"fd://3 https+fd://4", "https+systemd", true, "fd://3 https+fd://4", ""},
+		{"fd://3 https+fd://4", "systemd", true, "fd://3 https+fd://4", ""},
+		{"fd://3 fd://4", ":80 https+systemd", true, ":80 https+fd://3 https+fd://4", ""},
 	} {
 		a := Passed(strings.Fields(tt.passed))
 		got, err := a.addresses(strings.Fields(tt.bind), tt.given)

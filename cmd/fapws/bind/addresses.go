@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"fapws/cmd/fapws/application"
+	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/settings"
 	"fapws/runtime/loglevel"
 )
@@ -17,11 +18,24 @@ func (a Passed) Addresses(conf *settings.Config, source settings.Source, log fun
 	if err != nil {
 		return nil, err
 	}
+	if addr := firstSecure(addrs); addr != "" && !conf.HTTPS() {
+		return nil, exit.Usage(fmt.Errorf("socket %s from the service manager is for HTTPS (FileDescriptorName=https), which requires a certificate: add --certfile FILE --keyfile FILE", addr))
+	}
 	if unused := a.unused(addrs); len(unused) > 0 {
 		log(loglevel.Warning, fmt.Sprintf("ignoring socket %s from the service manager: overridden by %s",
 			strings.Join(unused, " and "), source))
 	}
 	return addrs, nil
+}
+
+// firstSecure returns the first address for HTTPS, or "".
+func firstSecure(addrs []string) string {
+	for _, addr := range addrs {
+		if _, secure := settings.SplitSecure(addr); secure {
+			return addr
+		}
+	}
+	return ""
 }
 
 // given reports whether the user has chosen an address.
@@ -43,11 +57,11 @@ func (a Passed) Early(set *settings.Settings, conf *settings.Config, app *applic
 		case err != nil || found && (changed || conf.Dev):
 			return nil, false
 		case found:
-			bind, chosen = []string{server}, true
+			bind, chosen = conf.SecureAddresses([]string{server}), true
 		}
 	}
 	addrs, err := a.addresses(bind, chosen)
-	if err != nil || slices.ContainsFunc(addrs, func(a string) bool { return strings.HasPrefix(a, "fd://") }) {
+	if err != nil || slices.ContainsFunc(addrs, func(a string) bool { return strings.Contains(a, "fd://") }) {
 		return nil, false
 	}
 	return addrs, certain

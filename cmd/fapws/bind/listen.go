@@ -3,6 +3,7 @@ package bind
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 
@@ -27,16 +28,34 @@ func Options(conf *settings.Config) (listen.Options, error) {
 	return o, nil
 }
 
+// Open makes a listener at an address as settings.Config.Bind has it. One for HTTPS is Secure, unless it turns out to be
+// a unix socket, which stays plain.
+func Open(addr string, o listen.Options) (*listen.Listener, error) {
+	plain, secure := settings.SplitSecure(addr)
+	ln, err := listen.Open(plain, o)
+	if err != nil {
+		return nil, Failed(plain, err)
+	}
+	SetSecure(ln, secure)
+	return ln, nil
+}
+
+// SetSecure makes ln a listener for HTTPS if that is asked for and it is TCP.
+func SetSecure(ln *listen.Listener, secure bool) {
+	_, tcp := ln.Addr().(*net.TCPAddr)
+	ln.Secure = secure && tcp
+}
+
 // Listen makes a listener for each address. When one fails none stays
 // open, and the error is one line with a hint.
 func Listen(addrs []string, o listen.Options) (listeners []*listen.Listener, err error) {
 	for _, addr := range addrs {
-		ln, err := listen.Open(addr, o)
+		ln, err := Open(addr, o)
 		if err != nil {
 			for _, ln := range listeners {
 				ln.Close()
 			}
-			return nil, Failed(addr, err)
+			return nil, err
 		}
 		listeners = append(listeners, ln)
 	}

@@ -13,7 +13,8 @@ const (
 	// changes.
 	rereadEvery = time.Hour
 
-	// pollEvery is the same for files that only a process with more rights may watch.
+	// pollEvery is the same for files that only a process with more rights may watch, and for certificates that depend on
+	// the addresses of the machine.
 	pollEvery = 20 * time.Second
 )
 
@@ -21,6 +22,7 @@ const (
 type Follower struct {
 	reread func()
 	every  time.Duration
+	blind  bool // files cannot be watched
 	log    func(line string)
 
 	mu      sync.Mutex
@@ -30,11 +32,12 @@ type Follower struct {
 	closed  bool
 }
 
-// Follow returns a Follower of no files yet. It calls reread, on a goroutine, when one may have changed. With poll, it
-// does so every twenty seconds instead of watching. log gets lines about what cannot be watched.
-func Follow(reread func(), poll bool, log func(line string)) *Follower {
-	f := &Follower{reread: reread, every: rereadEvery, log: log}
-	if poll {
+// Follow returns a Follower of no files yet. It calls reread, on a goroutine, when one may have changed. If it is blind,
+// which means that this process may not watch the files, it does so every twenty seconds. log gets lines about what
+// cannot be watched.
+func Follow(reread func(), blind bool, log func(line string)) *Follower {
+	f := &Follower{reread: reread, every: rereadEvery, blind: blind, log: log}
+	if blind {
 		f.every = pollEvery
 	}
 	f.timer = time.AfterFunc(f.every, f.tick)
@@ -53,11 +56,18 @@ func (f *Follower) tick() {
 	}
 }
 
-// Files follows other files from now on.
-func (f *Follower) Files(names []string) {
+// Files follows other files from now on. With auto (Want.Auto), they also depend on the addresses of the machine.
+func (f *Follower) Files(names []string, auto bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.closed || slices.Equal(names, f.names) || f.every == pollEvery {
+	if f.closed {
+		return
+	}
+	if auto && f.every != pollEvery {
+		f.every = pollEvery
+		f.timer.Reset(f.every)
+	}
+	if f.blind || slices.Equal(names, f.names) {
 		return
 	}
 	f.names = names

@@ -78,7 +78,7 @@ func TestFollow(t *testing.T) {
 			changed := make(chan struct{}, 100)
 			f := Follow(func() { changed <- struct{}{} }, false, func(line string) { t.Log(line) })
 			defer f.Close()
-			f.Files(w.Files())
+			f.Files(w.Files(), false)
 			change()
 			for {
 				<-changed // the deadline of the test is the only limit

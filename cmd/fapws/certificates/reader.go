@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"fapws/cmd/fapws/authority"
 	"fapws/runtime/loglevel"
 )
 
@@ -44,8 +45,17 @@ func (r *Reader) Bundle(w *Want) (*Bundle, error) {
 	if IsWrongClock(r.Now()) {
 		r.tell("clock", loglevel.Warning, fmt.Sprintf("the clock of this machine says %s; certificates are not checked for their dates until it is right", r.Now().UTC().Format(day)))
 	}
+	if w.Auto != "" {
+		var err error
+		if b.Authority, err = r.maintain(w); err != nil {
+			wrong = append(wrong, err)
+		}
+	}
 	for i := range w.Pairs {
 		p := &w.Pairs[i]
+		if w.Auto != "" && len(wrong) > 0 {
+			break // there may be no file
+		}
 		c, err := r.pair(p)
 		if err != nil {
 			wrong = append(wrong, from(p.From, err))
@@ -65,6 +75,28 @@ func (r *Reader) Bundle(w *Want) (*Bundle, error) {
 		}
 	}
 	return b, errors.Join(wrong...)
+}
+
+// maintain makes what is missing in the directory w.Auto, and returns the certificate of the authority.
+func (r *Reader) maintain(w *Want) ([]byte, error) {
+	done, doubts, err := authority.Maintain(w.Auto, w.AutoHosts, r.Now(), madeAfter)
+	for _, line := range done {
+		r.Log(loglevel.Info, line)
+	}
+	for _, line := range doubts {
+		r.tell(line, loglevel.Warning, line)
+	}
+	if known := r.cas[w.Auto]; err != nil && known != nil {
+		r.tell(w.Auto, loglevel.Error, err.Error()+"; the certificate that was made before stays in use")
+		return known, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	delete(r.told, w.Auto)
+	text, _, err := ReadFile(filepath.Join(w.Auto, authority.CAFile))
+	r.cas[w.Auto] = text
+	return text, err
 }
 
 // Kept returns all contents that are known to be good.
@@ -135,10 +167,10 @@ func (r *Reader) pair(p *Pair) (*Contents, error) {
 	case old == nil:
 		return nil, err
 	}
-	r.tell(p.id(), loglevel.Error, err.Error()+"; the certificate that was read before stays in use")
 	if _, refused := p.usable(old, r.Now()); refused != nil && !errors.As(refused, new(*timeError)) {
 		return nil, err // it was good for other hosts
 	}
+	r.tell(p.id(), loglevel.Error, err.Error()+"; the certificate that was read before stays in use")
 	return old, nil
 }
 

@@ -10,6 +10,11 @@ import (
 type Want struct {
 	Pairs []Pair // the first one is for clients that name no host, or an unknown one
 
+	// Auto, if not "", is the directory of an authority of this machine's own, which the Reader maintains: one of Pairs is
+	// its certificate. AutoHosts are names of hosts in it, in addition to those of the machine.
+	Auto      string
+	AutoHosts []string
+
 	Hosts []string // names of hosts without a certificate of their own
 
 	ClientCAs  string // file of the authorities that client certificates must come from; "": none
@@ -42,6 +47,7 @@ func (p *Pair) id() string { return p.Cert + "\x00" + p.keyFile() }
 type Bundle struct {
 	Pairs     []Contents
 	ClientCAs []byte // PEM
+	Authority []byte // certificate of the authority of Want.Auto, PEM
 	Tickets   Tickets
 
 	Authorities map[string][]byte `json:",omitempty"` // of Reader.Kept: files of client authorities, by name

@@ -8,6 +8,7 @@ import (
 
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/inspect"
+	"fapws/cmd/fapws/keyreader"
 	"fapws/cmd/fapws/logs"
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/pool"
@@ -22,6 +23,9 @@ import (
 // Run runs the command of args, the command line without the name of the program, and
 // returns the exit code. An error has its own, see exit.Report.
 func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err error) {
+	if keyreader.Wanted() {
+		return exit.OK, keyreader.Run()
+	}
 	forks := worker.IsForkServer()
 	parent, err := worker.TakeParent()
 	if err != nil {

@@ -48,7 +48,11 @@ func Run(args []string, stdout io.Writer, nearest func(string, []string) string)
 		return err
 	}
 	defer c.Close()
-	a, err := ask(c, &request{Command: o.command, Purge: o.purge})
+	command := o.command
+	if command == CA {
+		command = Status
+	}
+	a, err := ask(c, &request{Command: command, Purge: o.purge})
 	switch {
 	case err != nil:
 		return fmt.Errorf("the server on %s did not respond: %w", path, err)
@@ -61,6 +65,11 @@ func Run(args []string, stdout io.Writer, nearest func(string, []string) string)
 			return fmt.Errorf("the server on %s did not respond", path)
 		}
 		err = a.Status.write(stdout, o.json)
+	case CA:
+		if a.Status == nil || a.Status.CA == nil {
+			return errors.New("this server has no authority of its own; start it with --tls auto")
+		}
+		_, err = fmt.Fprintf(stdout, "%s\nSHA-256 %s\n", visible(a.Status.CA.Path), visible(a.Status.CA.SHA256))
 	case Stack:
 		_, err = io.WriteString(stdout, visible(a.Text))
 	case Reload:
@@ -87,6 +96,8 @@ const Help = `Usage: fapws ctl [--pid N | --socket FILE] COMMAND   control a run
                          serves, or fails with status 1
   rotate                 compress the log files and start new ones
   stop                   shut down gracefully; returns when the server has exited
+  ca                     show the authority of --tls auto: its file, and the
+                         fingerprint to compare before a client trusts it
 Without --pid and --socket: the server whose socket FAPWS_CTL_SOCKET names, or the
 only server of this user.
 `

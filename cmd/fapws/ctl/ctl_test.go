@@ -153,7 +153,7 @@ func TestStop(t *testing.T) {
 func TestUsage(t *testing.T) {
 	use(t)
 	for _, tt := range []struct{ line, want string }{
-		{"", "no command given; usage: fapws ctl stack|status|reload|purge|rotate|stop; see fapws ctl --help"},
+		{"", "no command given; usage: fapws ctl stack|status|reload|purge|rotate|stop|ca; see fapws ctl --help"},
 		{"dance", "unknown command dance; fapws ctl --help lists them"},
 		{"stop now", "one command at a time, not stop and now"},
 		{"--pid x stop", "--pid x: must be the number of a process"},
@@ -175,7 +175,7 @@ func TestUsage(t *testing.T) {
 		}
 	}
 	err := Run([]string{"stat"}, nil, func(wrong string, names []string) string { return strings.Join(names, "/") })
-	if want := "unknown command stat, did you mean stack/status/reload/purge/rotate/stop?"; err == nil || err.Error() != want {
+	if want := "unknown command stat, did you mean stack/status/reload/purge/rotate/stop/ca?"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }

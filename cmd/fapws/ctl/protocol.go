@@ -17,10 +17,11 @@ const (
 	Reload Command = "reload" // new code, and whether it serves
 	Rotate Command = "rotate" // the log files, now
 	Stop   Command = "stop"   // the end, gracefully
+	CA     Command = "ca"     // the machine's own authority: part of Status
 )
 
 // Commands are all of them.
-var Commands = []Command{Stack, Status, Reload, Purge, Rotate, Stop}
+var Commands = []Command{Stack, Status, Reload, Purge, Rotate, Stop, CA}
 
 // answer is the one line that comes back: JSON. After Stop the connection
 // lasts as long as the server.
@@ -41,7 +42,14 @@ type Report struct {
 	Uptime    float64  `json:"uptime"`            // seconds
 	Failure   string   `json:"failure,omitempty"` // of the last reload
 	Cache     *Cache   `json:"cache,omitempty"`   // nil without a cache, or if it does not report
+	CA        *OwnCA   `json:"ca,omitempty"`      // the machine's own authority; nil without one
 	Workers   []Worker `json:"workers"`           // without a supervisor: the process itself
+}
+
+// OwnCA is the authority of --tls auto.
+type OwnCA struct {
+	Path   string `json:"path"`
+	SHA256 string `json:"sha256"` // fingerprint of the certificate: "AB:CD:..."
 }
 
 // Worker is a process that serves.

@@ -73,6 +73,9 @@ func withoutPython(p *plan.Plan, stdout io.Writer, log func(loglevel.Level, stri
 	if err := p.Check(&p.Conf, nil, log); err != nil {
 		return exit.From(err)
 	}
+	if err := p.CheckCertificates(&p.Conf, log); err != nil {
+		return err
+	}
 	_, err := fmt.Fprintf(stdout, "%s is fine: %s, for %s (without Python)\n", p.Name(&p.Conf), p.Counted(nil, &p.Conf), strings.Join(p.Conf.Bind, ", "))
 	return err
 }
@@ -85,6 +88,9 @@ func judge(p *plan.Plan, app *pybridge.Contents, stdout io.Writer, log func(logl
 	}
 	if err := p.Check(&conf, app, log); err != nil {
 		return exit.From(err)
+	}
+	if err := p.CheckCertificates(&conf, log); err != nil {
+		return err
 	}
 	name := p.Command.ScriptName()
 	if err := app.Forkable(); conf.Fork && err != nil {

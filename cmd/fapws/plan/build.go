@@ -22,8 +22,10 @@ type Parts struct {
 	Contents *pybridge.Contents // the loaded applications; nil without any
 	Forks    *forkserver.Server // runs their handlers; nil: this process does
 	Programs *Programs
-	Logs     *logs.Files
-	Log      func(loglevel.Level, string)
+
+	Authority []byte // certificate of the machine's own authority, PEM; nil without one
+	Logs      *logs.Files
+	Log       func(loglevel.Level, string)
 }
 
 // Build makes the sites of a process that serves with the settings conf. The error is an
@@ -77,10 +79,12 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
 			table, err = m.table(contents.Mounts(i))
 			return table, most, err
 		},
-		Log:      parts.Log,
-		Check:    parts.Logs == nil,
-		Software: version.Software(),
-		Programs: parts.Programs.Gate,
+		Log: parts.Log,
+
+		Authority: parts.Authority,
+		Check:     parts.Logs == nil,
+		Software:  version.Software(),
+		Programs:  parts.Programs.Gate,
 	}
 	if files := parts.Logs; files != nil {
 		out.Logs = files

@@ -26,8 +26,9 @@ type Plan struct {
 	Mistakes error // in File
 	Start    Start
 
-	named string                    // the application or site that the command line names, or ""
-	apps  []application.Application // of Site.Apps, in its order, once Find has found them
+	stateDir string                    // absolute path
+	named    string                    // the application or site that the command line names, or ""
+	apps     []application.Application // of Site.Apps, in its order, once Find has found them
 }
 
 // Make finds and reads the configuration file, enters the directory of --chdir, and
@@ -49,6 +50,9 @@ func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []stri
 		if err := os.Chdir(p.Conf.Chdir); err != nil {
 			return nil, nil, exit.Usage(err)
 		}
+	}
+	if p.stateDir, err = stateDir(&p.Conf); err != nil {
+		return nil, nil, exit.NotStarted("%v", err)
 	}
 	if err := p.choose(); err != nil {
 		return nil, nil, exit.Usage(err)
@@ -82,6 +86,9 @@ func read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
 		wrong = append(wrong, set.ReadFile(p.File, site.Keys()))
 	}
 	p.Site = site.Read(p.File, func(err error) { wrong = append(wrong, err) })
+	if slices.ContainsFunc(p.Site.Hosts, func(h site.Host) bool { return h.CertFile != "" }) {
+		set.AddHostCertificates()
+	}
 	p.Mistakes = tomlfile.Join(wrong...)
 	displaced(p.Mistakes, set)
 	return p, nil

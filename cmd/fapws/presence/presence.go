@@ -2,7 +2,6 @@ package presence
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"sync/atomic"
 	"time"
@@ -111,7 +110,7 @@ func (f *Presence) OpenControl(conf *settings.Config, from settings.Source, serv
 }
 
 // Report is the part of a report of the control socket that is about the server as a whole.
-func Report(p *plan.Plan, conf *settings.Config, addrs []net.Addr, since time.Time) ctl.Report {
+func Report(p *plan.Plan, conf *settings.Config, addrs []banner.Address, since time.Time) ctl.Report {
 	r := ctl.Report{
 		PID:     os.Getpid(),
 		App:     p.Label(conf),
@@ -119,6 +118,9 @@ func Report(p *plan.Plan, conf *settings.Config, addrs []net.Addr, since time.Ti
 		Python:  p.Python(),
 		Mode:    banner.Mode(conf),
 		Uptime:  time.Since(since).Seconds(),
+	}
+	if path, print := p.OwnCA(conf); print != "" {
+		r.CA = &ctl.OwnCA{Path: path, SHA256: print}
 	}
 	for _, addr := range addrs {
 		r.Addresses = append(r.Addresses, banner.URL(addr))

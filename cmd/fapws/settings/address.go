@@ -20,7 +20,7 @@ var errNoAddress = errors.New(`an address such as "127.0.0.1:8888", ":8888", "[:
 
 // parseAddress brings an address into the form that listen.Open takes: "host:port", ":port", "[ipv6]:port",
 // "unix:path" or "fd://number". A path that begins with "/", "./" or "../" is a unix socket. The word "systemd"
-// stands for all sockets that a service manager passes. The missing part of a TCP address, host or port, comes from
+// stands for all sockets that a service manager passes. For HTTPS, "https://" or "https+" goes before it (SplitSecure). The missing part of a TCP address, host or port, comes from
 // the default 0.0.0.0:8888; Fapws4's SERVER may end after the address or after its colon.
 func parseAddress(s string) (string, error) {
 	s = strings.TrimSpace(s)
@@ -30,8 +30,11 @@ func parseAddress(s string) (string, error) {
 		}
 		return "unix:" + path, nil
 	}
-	if scheme, rest, ok := strings.Cut(s, "://"); ok && (scheme == "http" || scheme == "https") {
-		return "", fmt.Errorf("an address without %s://, such as %s", scheme, strings.TrimRight(rest, "/"))
+	if _, secure := SplitSecure(s); secure {
+		return parseSecure(s)
+	}
+	if rest, ok := strings.CutPrefix(s, "http://"); ok {
+		return "", fmt.Errorf("an address without http://, such as %s", strings.TrimRight(rest, "/"))
 	}
 	if number, ok := strings.CutPrefix(s, "fd://"); ok {
 		n, err := strconv.Atoi(number)
@@ -146,9 +149,14 @@ func hostName(s string) bool {
 // the others: --host and --port describe one address.
 func changeAddress(list []string, host *string, port int) []string {
 	oldHost, oldPort := defaultHost, defaultPort
+	as := func(addr string) string { return addr }
 	for _, a := range list {
-		if h, p, err := net.SplitHostPort(a); err == nil && !strings.HasPrefix(a, "unix:") && !strings.HasPrefix(a, "fd:") {
+		plain, secure := SplitSecure(a)
+		if h, p, err := net.SplitHostPort(plain); err == nil && !strings.HasPrefix(plain, "unix:") && !strings.HasPrefix(plain, "fd:") {
 			oldHost, oldPort = h, p
+			if secure {
+				as = Secure
+			}
 			break
 		}
 	}
@@ -158,7 +166,7 @@ func changeAddress(list []string, host *string, port int) []string {
 	if port >= 0 {
 		oldPort = strconv.Itoa(port)
 	}
-	return []string{net.JoinHostPort(oldHost, oldPort)}
+	return []string{as(net.JoinHostPort(oldHost, oldPort))}
 }
 
 func digitsOnly(s string) bool {

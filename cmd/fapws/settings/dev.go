@@ -61,6 +61,7 @@ func IsLocal(addr string) bool {
 	if strings.HasPrefix(addr, "unix:") {
 		return true
 	}
+	addr, _ = SplitSecure(addr)
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return false // systemd, fd://3: anything

@@ -127,7 +127,7 @@ func (s *Setting) fromFile(c *Config, v tomlfile.Value, prefix, fixed string) er
 		given = []string{x}
 	case bool:
 		switch to.(type) {
-		case *toggle, *debugLevel:
+		case *toggle, *debugLevel, *httpsRedirect:
 		default:
 			return allowed(to)
 		}
@@ -220,7 +220,7 @@ func takesTexts(to value) bool {
 
 func takesNumbers(to value) bool {
 	switch to.(type) {
-	case *count, *debugLevel, *size[int], *size[int64], *duration:
+	case *count, *debugLevel, *size[int], *size[int64], *duration, *httpsRedirect, *certReqs:
 		return true
 	}
 	return false

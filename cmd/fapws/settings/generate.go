@@ -49,7 +49,7 @@ fapws \- serve a Python application, or a whole site, over HTTP
 .IR PID |
 .B \-\-socket
 .IR FILE ]
-.B stack | status | reload | purge | rotate | stop
+.B stack | status | reload | purge | rotate | stop | ca
 .SH DESCRIPTION
 fapws loads
 .I APP
@@ -97,9 +97,11 @@ reloads the application and fails if the new code does not load,
 .B purge
 empties the cache,
 .B rotate
-rotates the log files, and
+rotates the log files,
 .B stop
-shuts down gracefully. If several servers run, the command must name one,
+shuts down gracefully, and
+.B ca
+shows the authority of \-\-tls auto. If several servers run, the command must name one,
 or FAPWS_CTL_SOCKET its socket.
 .PP
 .B import
@@ -222,7 +224,7 @@ _fapws() {
             --socket) compopt -o default; return ;;
             --pid) return ;;
         esac
-        COMPREPLY=($(compgen -W "stack status reload purge rotate stop --host --tag --all --pid --socket --json --help" -- "$cur"))
+        COMPREPLY=($(compgen -W "stack status reload purge rotate stop ca --host --tag --all --pid --socket --json --help" -- "$cur"))
         return
     fi
     case $prev in

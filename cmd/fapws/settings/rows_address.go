@@ -5,8 +5,8 @@ func addressRows() []*Setting {
 		{
 			Name: "bind", Short: "b", Aliases: []string{"listen"}, Group: GroupAddress,
 			Arg: "ADDR", Default: "0.0.0.0:8888", Global: "SERVER",
-			Brief: "host:port, :port, [ipv6]:port or /path of a unix socket; repeatable",
-			Help:  "listen on host:port, :port, [ipv6]:port, an address, a port, a unix socket (/path, unix:path or unix:@name), fd://N (a listening socket inherited from the parent process) or systemd (every socket in LISTEN_FDS, which is also the default when systemd passes any); repeatable, or separated by commas",
+			Brief: "host:port, :port, https://:443 or /path of a unix socket; repeatable",
+			Help:  "listen on host:port, :port, [ipv6]:port, https://host:port, an address, a port, a unix socket (/path, unix:path or unix:@name), fd://N (a listening socket inherited from the parent process) or systemd (every socket in LISTEN_FDS, which is also the default when systemd passes any); https+fd://N and https+systemd are these for HTTPS, as are sockets with FileDescriptorName=https; repeatable, or separated by commas",
 			value: func(c *Config) value { return &addresses{&c.Bind} },
 		},
 		{

@@ -79,7 +79,7 @@ func limitRows(m Machine) []*Setting {
 		},
 		{
 			Name: "timeout", Short: "t", Group: GroupTimeouts, Arg: "TIME", Default: "0s", Global: "TIMEOUT",
-			Brief: "maximum time of a handler, then 504; 0: no limit",
+			Brief: "maximum time of a handler, then 504; 0: any",
 			Help:  "maximum time until a handler starts its response (otherwise 504) and between two chunks; on timeout the Python stack is logged and fapws.Timeout raised in the handler; 0 disables",
 			value: func(c *Config) value { return &duration{&c.Timeout, 0} },
 		},

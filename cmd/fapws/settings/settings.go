@@ -13,6 +13,18 @@ type Config struct {
 	Proxies       []string // trusted about clients: addresses, networks, "unix", "*"
 	ProxyProtocol bool     // these send a PROXY header first
 
+	TLS          string        // one of TLSModes: where certificates come from, in addition to CertFiles
+	StateDir     string        // directory of files that fapws makes for itself; "": the usual one
+	CertFiles    []string      // certificates of HTTPS
+	KeyFiles     []string      // their keys, in the same order; none: in CertFiles
+	CACerts      string        // file of the authorities of client certificates
+	CertReqs     string        // one of CertReqs: what clients must show
+	TLSMin       string        // one of TLSVersions
+	TLSTimeout   time.Duration // of a handshake
+	TLSStrictSNI bool          // clients must name a known host
+
+	HTTPSRedirect string // "no", "yes" or the port that clients of HTTP are sent to
+
 	Interface     string   // one of Interfaces
 	Lifespan      string   // one of Lifespans
 	Loop          string   // one of Loops
@@ -115,6 +127,8 @@ type Config struct {
 
 	host string // sugar: replaces the host in Bind
 	port int    // sugar: replaces the port in Bind; -1: not given
+
+	HostCerts bool // hosts of the configuration file have certificates
 }
 
 // LogLevels are the values of Config.LogLevel, the most talkative first.

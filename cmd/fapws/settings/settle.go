@@ -239,6 +239,9 @@ func (s *Settings) Config() (Config, error) {
 	if err := s.checkDev(&c); err != nil {
 		return c, err
 	}
+	if err := s.settleTLS(&c); err != nil {
+		return c, err
+	}
 	if c.ProxyProtocol && len(c.Proxies) == 0 {
 		return c, fmt.Errorf("proxy-protocol (%s) requires forwarded-allow-ips, the addresses of the proxies",
 			s.from["proxy-protocol"])

@@ -32,6 +32,9 @@ type Parts struct {
 	// returns Handler and Index of its mount.
 	App func(name string, add func(backend.Responder) (app.Handler, int)) (table []sites.Mount, most int64, err error)
 
+	// Authority is the certificate of the machine's own authority, in PEM; nil without one.
+	Authority []byte
+
 	// Programs bounds how many CGI programs run.
 	Programs *cgi.Gate
 

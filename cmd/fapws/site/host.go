@@ -22,6 +22,11 @@ type Host struct {
 	Root    tomlfile.Path `key:"root"`    // files where no route fits
 	App     Application   `key:"app"`     // behind both
 
+	CertFile tomlfile.Path `key:"certfile"` // for HTTPS, of Names
+	KeyFile  tomlfile.Path `key:"keyfile"`  // "": in CertFile
+
+	HTTPSRedirect *bool `key:"https-redirect"` // nil: as the setting says
+
 	AccessLog       LogFile    `key:"access-log"`
 	AccessLogFormat LogFormat  `key:"access-log-format"`
 	ErrorLog        LogFile    `key:"error-log"`
@@ -35,6 +40,9 @@ type Host struct {
 func (h *Host) check(report func(error)) {
 	if h.Root == "" && h.App.Name == "" && len(h.Routes) == 0 {
 		report(h.At.Errorf("host", "nothing to serve: set root, app or a [[host.route]]"))
+	}
+	if h.KeyFile != "" && h.CertFile == "" {
+		report(h.At.Errorf("keyfile", "keyfile requires certfile, the certificate of this key"))
 	}
 	for i := range h.Routes {
 		h.Routes[i].check(h, report)
@@ -90,7 +98,7 @@ func (b *builder) host(h *Host) sites.Site {
 	if h.App.Name != "" {
 		parts = append(parts, part{rest, b.rules(rest, b.app(h, rest))})
 	}
-	s.Table = b.table(parts)
+	s.Table = slices.Concat(b.authority(), b.redirectToHTTPS(h), b.table(parts))
 	b.errors = nil
 	return s
 }

@@ -14,6 +14,7 @@ import (
 func (c *Config) Private(conf *settings.Config) *static.Private {
 	files := []string{conf.PidFile, logFile(conf.AccessLog), logFile(conf.ErrorLog)}
 	files = append(files, conf.EnvFiles...)
+	files = append(append(files, conf.CertFiles...), conf.KeyFiles...)
 	for _, address := range conf.Bind {
 		if path, ok := strings.CutPrefix(address, "unix:"); ok {
 			files = append(files, path)
@@ -38,7 +39,7 @@ func (c *Config) Private(conf *settings.Config) *static.Private {
 	for i := range c.Hosts {
 		h := &c.Hosts[i]
 		rules(&h.Rules)
-		files = append(files, logFile(string(h.AccessLog)), logFile(string(h.ErrorLog)))
+		files = append(files, logFile(string(h.AccessLog)), logFile(string(h.ErrorLog)), string(h.CertFile), string(h.KeyFile))
 		for k := range h.Routes {
 			rules(&h.Routes[k].Rules)
 		}

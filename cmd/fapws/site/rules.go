@@ -28,6 +28,7 @@ type Rules struct {
 // TopRules are the rules that the top of the file may have, too, for all hosts that do not have the key themselves. The
 // others are settings there.
 type TopRules struct {
+	HSTS          HSTS     `key:"hsts"`
 	Headers       Pairs    `key:"headers"`
 	RemoveHeaders []string `key:"remove-headers"`
 	Allow         Networks `key:"allow"`
@@ -77,6 +78,9 @@ func (b *builder) ruled(at tomlfile.Position, r *Rules) *sites.Rules {
 	}
 	for _, h := range r.Headers {
 		o.Set = append(o.Set, header.Field{Name: h.Name, Value: h.Value})
+	}
+	if r.HSTS != "" {
+		o.SetSecure = []header.Field{{Name: "Strict-Transport-Security", Value: string(r.HSTS)}}
 	}
 	rules, err := sites.NewRules(o)
 	if err == nil {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	goruntime "runtime"
@@ -51,20 +50,21 @@ type process struct {
 	served    []pool.Address           // once they are
 	names     []string                 // that they were opened as
 	pool      *pool.Pool
+	keyring   keyring
 
-	mu    sync.Mutex      // of the state that the control socket shows
-	shown settings.Config // as far as it is known
-	addrs []net.Addr      // once something serves on them
+	mu    sync.Mutex       // of the state that the control socket shows
+	shown settings.Config  // as far as it is known
+	addrs []banner.Address // once something serves on them
 }
 
 // show and seen keep the state that the control socket shows. They are safe for concurrent use.
-func (p *process) show(conf settings.Config, addrs []net.Addr) {
+func (p *process) show(conf settings.Config, addrs []banner.Address) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.shown, p.addrs = conf, addrs
 }
 
-func (p *process) seen() (settings.Config, []net.Addr) {
+func (p *process) seen() (settings.Config, []banner.Address) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.shown, p.addrs
@@ -79,6 +79,7 @@ func (p *process) openControl() error {
 func Run(what *plan.Plan, front *presence.Presence, stderr io.Writer) (code int, err error) {
 	p := &process{plan: what, conf: what.Conf, front: front, stderr: stderr}
 	p.early.Open, p.early.Close = openSockets, p.closeSockets
+	p.keyring.p = p
 	if err := p.findIdentity(); err != nil {
 		return 0, err
 	}
@@ -112,34 +113,40 @@ func (p *process) run() (code int, err error) {
 	}
 	bind.KeepFromWorkers(p.conf.Bind)
 	workers := pool.New(pool.Options{
-		Program:     p.plan.Start.Program,
-		Args:        os.Args,
-		Dir:         folder,
-		Workers:     p.workers(),
-		LoadTimeout: p.conf.LoadTimeout,
-		MaxRSS:      p.conf.MaxRSS,
-		Stay:        p.conf.Reload || p.conf.Dev,
-		Open:        p.open,
-		Up:          p.up,
-		Attributes:  p.attributes,
-		Event:       p.event,
-		BeforeExec:  p.beforeExec,
-		FailurePage: p.failurePage(),
-		Reopen:      func() { p.errors.Follow() },
-		PassStderr:  p.errors.Redirected() && p.conf.Chroot != "",
-		Log:         p.log.Log,
+		Program:      p.plan.Start.Program,
+		Args:         os.Args,
+		Dir:          folder,
+		Workers:      p.workers(),
+		LoadTimeout:  p.conf.LoadTimeout,
+		MaxRSS:       p.conf.MaxRSS,
+		Stay:         p.conf.Reload || p.conf.Dev,
+		Open:         p.open,
+		Up:           p.up,
+		Attributes:   p.attributes,
+		Event:        p.event,
+		BeforeExec:   p.beforeExec,
+		FailurePage:  p.failurePage(),
+		Certificates: p.keyring.bundle,
+		Reopen:       func() { p.errors.Follow() },
+		PassStderr:   p.errors.Redirected() && p.conf.Chroot != "",
+		Log:          p.log.Log,
 	})
 	p.mu.Lock()
 	p.pool = workers
 	p.mu.Unlock()
 	p.show(p.conf, nil)
+	var left []*os.File
 	if handover != nil && handover.Settled != nil {
 		if err := json.Unmarshal(handover.Settled.Settings, &p.settled); err != nil {
 			return 0, exit.NotStarted("state of the previous program: %v", err)
 		}
-		if err := p.front.TakePid(handover.Files()); err != nil {
-			return 0, exit.NotStarted("%v", err)
-		}
+		left = handover.Files()
+	}
+	if left, err = p.keyring.open(left); err != nil {
+		return 0, err
+	}
+	if err := p.front.TakePid(left); err != nil {
+		return 0, exit.NotStarted("%v", err)
 	}
 	if p.identity == nil || handover != nil {
 		if err := p.openControl(); err != nil {
@@ -304,6 +311,7 @@ func (p *process) event(e pool.Event) {
 		p.reloading = true
 		p.front.LogNotifyError(n.Reloading())
 	case pool.Reloaded:
+		p.keyring.reloaded()
 		p.memory.Quiet()
 		if p.reloading {
 			p.logKept()
@@ -322,6 +330,7 @@ func (p *process) event(e pool.Event) {
 
 // beforeExec leaves to the next program the variables that this one has taken from the environment.
 func (p *process) beforeExec() (left []*os.File) {
+	var err error
 	for _, pair := range p.front.Notifier.Environ() {
 		name, value, _ := strings.Cut(pair, "=")
 		os.Setenv(name, value)
@@ -330,6 +339,9 @@ func (p *process) beforeExec() (left []*os.File) {
 		if err := privilege.PassChroot(); err != nil {
 			p.log.Log(loglevel.Error, err.Error())
 		}
+	}
+	if left, err = p.keyring.leave(); err != nil {
+		p.log.Log(loglevel.Error, "certificates for the next program: "+err.Error())
 	}
 	if pid := p.front.Pid.Load().Left(); pid != nil {
 		left = append(left, pid)

@@ -3,12 +3,13 @@ package supervisor
 import (
 	"errors"
 	"io/fs"
-	"net"
 
 	"fapws/cmd/fapws/application"
+	"fapws/cmd/fapws/banner"
 	"fapws/cmd/fapws/bind"
 	"fapws/cmd/fapws/logs"
 	"fapws/cmd/fapws/pool"
+	"fapws/cmd/fapws/settings"
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
 )
@@ -16,9 +17,10 @@ import (
 // openSockets is bind.Early.Open.
 func openSockets(names []string, options listen.Options) (addresses []pool.Address, err error) {
 	for _, name := range names {
-		socket, err := listen.Socket(name, options)
+		plain, _ := settings.SplitSecure(name)
+		socket, err := listen.Socket(plain, options)
 		if err != nil {
-			return addresses, bind.Failed(name, err)
+			return addresses, bind.Failed(plain, err)
 		}
 		addresses = append(addresses, pool.Address{Name: name, Socket: socket})
 	}
@@ -48,10 +50,12 @@ func (p *process) closeSockets(addresses []pool.Address) {
 }
 
 // socketAddrs returns the addresses that the kernel knows.
-func socketAddrs(addresses []pool.Address) (addrs []net.Addr) {
+func socketAddrs(addresses []pool.Address) (addrs []banner.Address) {
 	for _, a := range addresses {
 		if ln, err := listen.FromFile(a.Socket); err == nil {
-			addrs = append(addrs, ln.Addr())
+			_, secure := settings.SplitSecure(a.Name)
+			bind.SetSecure(ln, secure)
+			addrs = append(addrs, banner.Of([]*listen.Listener{ln})...)
 			ln.Close()
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"time"
 
@@ -24,15 +23,18 @@ import (
 type alone struct {
 	s     *service
 	early bind.Early[*listen.Listener]
-	addrs []net.Addr
+	addrs []banner.Address
 	since time.Time
+	files ownCertificates
 }
 
 // RunAlone serves in this process, which has no supervisor, until told to stop, and returns the exit code. front has
 // its pid file and control socket. It must be called on the main thread.
 func RunAlone(p *plan.Plan, front *presence.Presence, stderr io.Writer) (code int, err error) {
 	s := &service{plan: p, front: front, stderr: stderr}
-	s.host, s.relay = &alone{s: s, early: bind.Early[*listen.Listener]{Open: openListeners, Close: closeAll}}, newLocalRelay(s)
+	a := &alone{s: s, early: bind.Early[*listen.Listener]{Open: openListeners, Close: closeAll}}
+	a.files.s = s
+	s.host, s.relay = a, newLocalRelay(s)
 	if err := s.errors.Open(&p.Conf, s.followErrors); err != nil {
 		return 0, err
 	}
@@ -43,6 +45,7 @@ func RunAlone(p *plan.Plan, front *presence.Presence, stderr io.Writer) (code in
 }
 
 func (a *alone) replacement() func()                 { return nil }
+func (a *alone) rereading() func() bool              { return a.files.reread }
 func (a *alone) configure(*runtime.Config)           {}
 func (a *alone) configurePython(*pybridge.RunConfig) {}
 func (a *alone) Failing(error)                       {}
@@ -63,6 +66,11 @@ func (a *alone) begin() error {
 	if limit := memory.Limit(os.DirFS("/")); s.plan.FirstApp() != nil && limit > 0 && limit < startMemory {
 		s.log.Log(loglevel.Warning, fmt.Sprintf("memory limit of %d MiB: a start with Python uses %d MiB, and may hang or be killed with less; raise the limit (MemoryMax of systemd, memory limit of the container)",
 			limit>>20, startMemory>>20))
+	}
+	if want := s.plan.Certificates(&s.conf); want != nil { // before the application is loaded
+		if _, err := a.certificates(want); err != nil {
+			return exit.NotStarted("%v", err)
+		}
 	}
 	options, err := bind.Options(&s.conf)
 	if err != nil {
@@ -103,7 +111,7 @@ func openListeners(addrs []string, o listen.Options) ([]*listen.Listener, error)
 }
 
 // control opens the control socket.
-func (a *alone) control(addrs []net.Addr) error {
+func (a *alone) control(addrs []banner.Address) error {
 	s := a.s
 	a.addrs, a.since = addrs, time.Now()
 	if err := s.front.OpenControl(&s.conf, s.plan.Settings.Source("ctl-socket"), a); err != nil {
@@ -119,7 +127,7 @@ func (a *alone) control(addrs []net.Addr) error {
 
 // serving says where requests are answered: to the user, and to the service manager, whose
 // watchdog is told from now on for as long as they are.
-func (a *alone) serving(addrs []net.Addr) {
+func (a *alone) serving(addrs []banner.Address) {
 	s := a.s
 	go a.watchDescriptors()
 	s.front.LogNotifyError(s.front.Notifier.Ready("serving " + banner.URLs(addrs)))

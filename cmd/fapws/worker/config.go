@@ -66,6 +66,9 @@ func (s *service) config() runtime.Config {
 			MaxEvent:    s.conf.ChannelMaxEvent,
 		},
 	}
+	if s.want != nil {
+		c.TLS, c.TLSTimeout = s.tls.Config(), s.conf.TLSTimeout
+	}
 	if c.Channels.History == 0 {
 		c.Channels.History = -1
 	}

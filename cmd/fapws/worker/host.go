@@ -1,9 +1,10 @@
 package worker
 
 import (
-	"net"
 	"time"
 
+	"fapws/cmd/fapws/banner"
+	"fapws/cmd/fapws/certificates"
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/listen"
@@ -17,6 +18,9 @@ type host interface {
 	// replacement asks for another process in the place of this one; nil where that is impossible.
 	replacement() func()
 
+	// rereading reads certificates again and reports whether there are any; nil where another process does.
+	rereading() func() bool
+
 	// begin is called before the applications are loaded, and open afterwards. open returns the
 	// listeners of a service that does not get them from elsewhere.
 	begin() error
@@ -26,10 +30,13 @@ type host interface {
 	configure(*runtime.Config)
 	configurePython(*pybridge.RunConfig)
 
+	// certificates returns the contents of the files that w names.
+	certificates(w *certificates.Want) (*certificates.Bundle, error)
+
 	// control lets others ask for the state of the service, which is complete now. serving
 	// tells them that it answers requests.
-	control(addrs []net.Addr) error
-	serving(addrs []net.Addr)
+	control(addrs []banner.Address) error
+	serving(addrs []banner.Address)
 
 	// Failing tells why the process ends.
 	Failing(err error)

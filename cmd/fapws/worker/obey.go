@@ -9,9 +9,11 @@ import (
 	"strings"
 	"time"
 
+	"fapws/cmd/fapws/bind"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/orphan"
 	"fapws/cmd/fapws/pool"
+	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/listen"
@@ -130,6 +132,8 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 		p.events.take(m.Text, files)
 	case pool.Purge:
 		purgeSoon(s, m.Text)
+	case pool.Certificates, pool.Renewed:
+		p.takeCertificates(m, files)
 	case pool.Ask:
 		go p.answer(m)
 	}
@@ -141,6 +145,8 @@ func (p *Parent) accept(addresses []string, files []*os.File) {
 	for i, f := range files {
 		ln, err := listen.FromFile(f)
 		if err == nil {
+			_, secure := settings.SplitSecure(addresses[i])
+			bind.SetSecure(ln, secure)
 			err = keepFromChildren([]*listen.Listener{ln})
 		}
 		if err != nil {

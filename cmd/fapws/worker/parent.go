@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -20,6 +19,7 @@ import (
 	"fapws/runtime/loglevel"
 	"fapws/runtime/system"
 
+	"fapws/cmd/fapws/banner"
 	"fapws/cmd/fapws/chroot"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/orphan"
@@ -47,6 +47,7 @@ type Parent struct {
 	epoch     string // of the numbers of events
 	events    *channelRelay
 	departs   chan struct{}                // closed by pool.Depart
+	bundles   atomic.Pointer[chan bundled] // gets the answer of certificates, which waits for it; nil: it does not
 	successor atomic.Pointer[pool.Channel] // another worker, which gets the subscribers, or nil
 }
 
@@ -84,7 +85,8 @@ func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 	return code, err
 }
 
-func (p *Parent) replacement() func() { return p.onTerm }
+func (p *Parent) replacement() func()    { return p.onTerm }
+func (p *Parent) rereading() func() bool { return nil }
 
 // begin starts to carry out the messages of the supervisor.
 func (p *Parent) begin() error {
@@ -113,7 +115,7 @@ func (p *Parent) configure(c *runtime.Config) {
 func (p *Parent) configurePython(c *pybridge.RunConfig) { c.Stuck = p.onStuck }
 
 // control answers questions of the supervisor.
-func (p *Parent) control([]net.Addr) error {
+func (p *Parent) control([]banner.Address) error {
 	server := p.s.server
 	p.onAsk(AskStack, p.s.stack)
 	p.onAskAbout(AskPurge, func(text string) string { return strconv.Itoa(purgeNow(server, text)) })
@@ -123,7 +125,7 @@ func (p *Parent) control([]net.Addr) error {
 }
 
 // serving tells the supervisor, once the request of --reload-check has been answered.
-func (p *Parent) serving([]net.Addr) {
+func (p *Parent) serving([]banner.Address) {
 	orphan.Limit(p.s.conf.GracefulTimeout + endMargin)
 	p.onAsk(AskAlive, func() string { return alive(p.s.server) })
 	go p.present()

@@ -20,7 +20,11 @@ func (p *Parent) servePlaceholder() (code int, err error) {
 	s.front.LogTo(s.log.Log)
 	s.signals = watchSignals(s.log.Log, s.front.Exit, func() { s.reopenLog() }, func() {
 		s.signals.end(shutdownRequest{how: gracefully}, exit.OK)
-	})
+	}, nil)
+	go p.listen()
+	if _, err := s.useCertificates(); err != nil {
+		return 0, err
+	}
 	if s.server, err = runtime.New(s.config()); err != nil {
 		return 0, exit.NotStarted("%v", err)
 	}
@@ -28,7 +32,6 @@ func (p *Parent) servePlaceholder() (code int, err error) {
 	if err := s.server.Serve(nil, []sites.Site{{Table: []sites.Mount{{Prefix: "/"}}}}, unavailableHandler{}); err != nil {
 		return 0, exit.NotStarted("%v", err)
 	}
-	go p.listen()
 	p.loaded("")
 	o := <-s.signals.orders
 	s.server.StopAccepting()

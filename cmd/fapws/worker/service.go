@@ -2,11 +2,13 @@ package worker
 
 import (
 	"io"
-	"net"
 	"os"
 	goruntime "runtime"
+	"sync"
 	"sync/atomic"
 
+	"fapws/cmd/fapws/banner"
+	"fapws/cmd/fapws/certificates"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/logs"
 	"fapws/cmd/fapws/memory"
@@ -49,6 +51,10 @@ type service struct {
 	relay    relay
 	handler  *pybridge.Handler
 	over     atomic.Bool // nothing is sent any more
+	tls      certificates.Server
+
+	mu   sync.Mutex
+	want *certificates.Want // the certificates that tls has; nil: no HTTPS
 }
 
 // run loads, serves until told to stop, and returns the exit code. It runs on
@@ -63,7 +69,7 @@ func (s *service) run() (code int, err error) {
 	s.log = s.errors.Logger(s.stderr, &s.conf)
 	s.log.TakeLibraries()
 	s.front.LogTo(s.log.Log)
-	s.signals = watchSignals(s.log.Log, s.exit, func() { s.reopenLog() }, s.host.replacement())
+	s.signals = watchSignals(s.log.Log, s.exit, func() { s.reopenLog() }, s.host.replacement(), s.host.rereading())
 	if err := s.plan.SetVariables(); err != nil {
 		return 0, err
 	}
@@ -160,11 +166,15 @@ func (s *service) start() (err error) {
 	}
 	s.programs.Gate = cgi.NewGate(s.conf.MaxCGI, cgi.DefaultWaiting)
 	s.programs.Log, s.programs.Sends = s.logs.Client, site.Sends(&s.conf)
+	bundle, err := s.useCertificates()
+	if err != nil {
+		return err
+	}
 	forks := s.forks.Load()
 	if forks != nil {
 		s.useForks(forks)
 	}
-	parts := plan.Parts{Contents: s.contents, Forks: forks, Programs: &s.programs, Logs: &s.logs, Log: s.log.Log}
+	parts := plan.Parts{Contents: s.contents, Forks: forks, Programs: &s.programs, Logs: &s.logs, Log: s.log.Log, Authority: bundle.Authority}
 	if s.built, err = s.plan.Build(&s.conf, parts); err != nil {
 		return err
 	}
@@ -187,10 +197,7 @@ func (s *service) start() (err error) {
 		return exit.NotStarted("%v", err)
 	}
 	s.handler = handler
-	addrs := make([]net.Addr, len(listeners))
-	for i, ln := range listeners {
-		addrs[i] = ln.Addr()
-	}
+	addrs := banner.Of(listeners)
 	s.signals.serve()
 	if err := s.host.control(addrs); err != nil {
 		return err

@@ -28,6 +28,9 @@ type signals struct {
 	exit   func(code int)
 	reopen func() // the log files
 
+	// reread reads certificates again, and reports whether there are any. nil: another process does.
+	reread func() bool
+
 	// replace asks the supervisor of a worker for another one in its place;
 	// nil without one.
 	replace func()
@@ -41,8 +44,8 @@ type signals struct {
 
 // watchSignals starts watching. Call it before Python starts. exit must end
 // the process.
-func watchSignals(log func(loglevel.Level, string), exit func(code int), reopen, replace func()) *signals {
-	s := &signals{caught: make(chan os.Signal, 8), log: log, exit: exit, reopen: reopen, replace: replace, orders: make(chan shutdownRequest, 8)}
+func watchSignals(log func(loglevel.Level, string), exit func(code int), reopen, replace func(), reread func() bool) *signals {
+	s := &signals{caught: make(chan os.Signal, 8), log: log, exit: exit, reopen: reopen, replace: replace, reread: reread, orders: make(chan shutdownRequest, 8)}
 	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2} {
 		if !signal.Ignored(sig) { // nohup, or a job in the background of a script
 			signal.Notify(s.caught, sig)
@@ -88,6 +91,8 @@ func (s *signals) handle(sig os.Signal) {
 		s.end(shutdownRequest{how: gracefully}, 128+int(sig.(syscall.Signal)))
 	case sig == syscall.SIGQUIT:
 		s.end(shutdownRequest{how: quickly}, 128+int(syscall.SIGQUIT))
+	case sig == syscall.SIGHUP && s.reread != nil && s.reread():
+		s.log(loglevel.Info, "hangup: read the certificates again; the application stays, because reloading it requires a supervisor: start the server with --workers 1 or --reload")
 	default:
 		s.log(loglevel.Info, sig.String()+": not reloading, because this requires a supervisor: start the server with --workers 1 or --reload")
 	}

@@ -1,4 +1,3 @@
-// Package certtest makes certificates for tests: authorities, and certificates that they have signed.
 package certtest
 
 import (

@@ -1,0 +1,275 @@
+package tls_test
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/cmd/fapws/certificates/certtest"
+)
+
+// A client that trusts the authority is served, and the application knows that it came over HTTPS.
+func TestServe(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		ca := certtest.NewAuthority(t)
+		s := serve(t, m, fapwstest.Command{Flags: flagsFor(ca.For("example.org", "127.0.0.1"), t.TempDir())})
+		w, state := dial(t, s, &tls.Config{RootCAs: ca.Pool(), NextProtos: []string{"http/1.1"}})
+		if state.Version != tls.VersionTLS13 || state.NegotiatedProtocol != "http/1.1" {
+			t.Errorf("version %x, protocol %q", state.Version, state.NegotiatedProtocol)
+		}
+		for range 3 {
+			w.Get("/show/x")
+			got := w.Answer().Want(t, 200).Object(t)
+			if got["wsgi.url_scheme"] != "https" || got["HTTPS"] != "on" {
+				t.Errorf("scheme %q, HTTPS %q", got["wsgi.url_scheme"], got["HTTPS"])
+			}
+		}
+		client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool()}}}
+		defer client.CloseIdleConnections()
+		r, err := client.Get(s.URL + "/show/x") // by its address, without a name
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Body.Close()
+	})
+}
+
+// curl checks the certificate, and takes TLS 1.2 as well.
+func TestCurl(t *testing.T) {
+	t.Parallel()
+	curl, err := exec.LookPath("curl")
+	if err != nil {
+		t.Skip("no curl")
+	}
+	ca := certtest.NewAuthority(t)
+	dir := t.TempDir()
+	s := serve(t, fapwstest.Threads, fapwstest.Command{Flags: flagsFor(ca.For("example.org"), dir)})
+	trusted := certtest.Write(t, dir+"/ca.pem", ca.PEM)
+	_, port, _ := strings.Cut(s.Address, ":")
+	for _, version := range []string{"1.2", "1.3"} {
+		out, err := exec.Command(curl, "-sS", "--cacert", trusted, "--tlsv"+version, "--tls-max", version, "-w", " %{http_code} %{ssl_verify_result}",
+			"--resolve", "example.org:"+port+":127.0.0.1", "https://example.org:"+port+"/show/x").CombinedOutput()
+		if err != nil || !strings.HasSuffix(string(out), " 200 0") {
+			t.Errorf("TLS %s: %v, %s", version, err, out)
+		}
+	}
+}
+
+// New files are in use without a restart: after they were replaced, and after HUP. Wrong ones are one line, and the
+// certificate before stays in use.
+func TestRenewal(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		ca := certtest.NewAuthority(t)
+		dir := t.TempDir()
+		first := ca.For("example.org")
+		s := serve(t, m, fapwstest.Command{Flags: flagsFor(first, dir)})
+		becomes(t, s, first)
+		old, _ := dial(t, s, &tls.Config{RootCAs: ca.Pool()})
+		second := ca.For("example.org")
+		second.Write(dir)
+		s.Says("info certificate " + dir + "/cert.pem was replaced")
+		becomes(t, s, second)
+		certtest.Write(t, dir+"/cert.pem", []byte("garbage"))
+		s.Says("error " + dir + "/cert.pem: no certificate in this file; .*; the certificate that was read before stays in use")
+		becomes(t, s, second)
+		if m.Workers() {
+			if code, _, stderr := s.Ctl("reload"); code != 0 {
+				t.Errorf("reload with a wrong certificate: %s", stderr)
+			}
+			becomes(t, s, second)
+		}
+		third := ca.For("example.org")
+		third.Write(dir)
+		s.Signal(syscall.SIGHUP)
+		becomes(t, s, third)
+		if m.Workers() {
+			return // the old connection has gone with its worker
+		}
+		old.Get("/show/x")
+		old.Answer().Want(t, 200)
+	})
+}
+
+// Each mistake at the start is one line and code 3, with and without a supervisor, before the application is loaded;
+// check finds it, too.
+func TestMistakes(t *testing.T) {
+	t.Parallel()
+	ca := certtest.NewAuthority(t)
+	dir := t.TempDir()
+	good := flagsFor(ca.For("example.org"), dir)
+	_, key := ca.For("example.org").Write(dir + "/other")
+	loads := fapwstest.Write(t, dir+"/loads.py", "print('loaded')\ndef application(e, s): pass\n")
+	for _, c := range []struct{ flags, want string }{
+		{"--certfile " + dir + "/none.pem", "fapws: --certfile: cannot read the certificate " + dir + "/none.pem: no such file or directory; correct the name\n"},
+		{good[0] + " " + good[1] + " --keyfile " + key, "this key does not belong to the certificate"},
+	} {
+		for _, before := range []string{"", "-w 2 ", "check "} {
+			code, stdout, stderr := fapwstest.Command{Flags: strings.Fields(before + c.flags + " -p 0"), Script: loads}.Run(t)
+			if code != 3 || !strings.Contains(stderr, c.want) || strings.Count(stderr, "\n") != 1 || before != "check " && stdout != "" {
+				t.Errorf("%s%s: code %d, %q, %q", before, c.flags, code, stdout, stderr)
+			}
+		}
+	}
+	code, stdout, stderr := fapwstest.Command{Flags: append([]string{"check", "-p", "8443"}, good...), Script: loads}.Run(t)
+	if code != 0 || !strings.Contains(stdout, "for https://0.0.0.0:8443") {
+		t.Errorf("check: code %d, %q, %q", code, stdout, stderr)
+	}
+}
+
+// Hosts of a configuration file have certificates of their own; one that does not cover its host is a mistake.
+func TestHosts(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		ca := certtest.NewAuthority(t)
+		dir := t.TempDir()
+		shop, rest := ca.For("shop.example.org"), ca.For("example.org")
+		shop.Write(dir + "/shop")
+		rest.Write(dir + "/rest")
+		file := func(name string) string {
+			return fapwstest.Write(t, dir+"/fapws.toml", fmt.Sprintf(`
+[[host]]
+name = "example.org"
+root = "."
+certfile = "rest/cert.pem"
+keyfile = "rest/key.pem"
+
+[[host]]
+name = %q
+certfile = "shop/cert.pem"
+keyfile = "shop/key.pem"
+[[host.route]]
+prefix = "/"
+status = 200
+text = "shop"
+`, name))
+		}
+		s := serve(t, m, fapwstest.Command{Script: "environ.py", Flags: []string{"--config", file("shop.example.org"), "--tls-strict-sni"}})
+		for name, want := range map[string]*certtest.Certificate{"shop.example.org": shop, "example.org": rest} {
+			if got := leaf(t, s, name); !got.Equal(want.Leaf) {
+				t.Errorf("%s gets the certificate for %v", name, got.DNSNames)
+			}
+		}
+		if _, err := tryDial(t, s, &tls.Config{ServerName: "unknown.test", InsecureSkipVerify: true}); err == nil || !strings.Contains(err.Error(), "unrecognized name") {
+			t.Errorf("unknown host: %v", err)
+		}
+		file("blog.example.org")
+		want := `fapws.toml:10: certfile: .*/shop/cert.pem: the certificate does not cover the host blog.example.org, only shop.example.org`
+		if m.Workers() {
+			s.Signal(syscall.SIGHUP)
+			s.Says(want)
+			if got := leaf(t, s, "shop.example.org"); !got.Equal(shop.Leaf) {
+				t.Error("the old workers have lost their certificate")
+			}
+		}
+	})
+}
+
+// A session that began at one worker goes on at any, also after a reload, and after an upgrade.
+func TestSessions(t *testing.T) {
+	t.Parallel()
+	ca := certtest.NewAuthority(t)
+	program := fapwstest.CopyOfProgram(t)
+	s := serve(t, fapwstest.Workers, fapwstest.Command{Program: program, Flags: flagsFor(ca.For("example.org"), t.TempDir())})
+	client := &tls.Config{RootCAs: ca.Pool(), ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+	connect := func(when string, resumes bool) {
+		t.Helper()
+		for range 10 { // to both workers
+			w, state := dial(t, s, client)
+			w.Send(fapwstest.Get("/show/x", "Connection: close"))
+			w.Answer().Want(t, 200) // tickets come before
+			if state.DidResume != resumes {
+				t.Errorf("%s: resumed %v", when, state.DidResume)
+			}
+			resumes = true
+		}
+	}
+	connect("first", false)
+	if code, _, stderr := s.Ctl("reload"); code != 0 {
+		t.Fatal(stderr)
+	}
+	connect("after a reload", true)
+	s.Signal(syscall.SIGUSR2)
+	s.Says("upgraded: 2 workers")
+	connect("after an upgrade", true)
+}
+
+// With --user, keys that only root may read are read at the start, at each reload, and after an upgrade. No worker is
+// root, nor is the supervisor.
+func TestRootsKey(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("not root")
+	}
+	ca := certtest.NewAuthority(t)
+	folder := fapwstest.PublicFolder(t)
+	keys := filepath.Join(folder, "keys")
+	first := ca.For("example.org")
+	flags := flagsFor(first, keys)
+	if err := os.Chmod(keys, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	script := fapwstest.Write(t, folder+"/environ.py", fapwstest.Source(t, "environ.py"))
+	s := serve(t, fapwstest.Workers, fapwstest.Command{Script: script, Dir: folder, Flags: append(flags, "--user", "daemon")}.ForOtherUsers(t))
+	becomes(t, s, first)
+	for _, after := range []string{"the start", "an upgrade"} {
+		next := ca.For("example.org")
+		next.Write(keys)
+		s.Signal(syscall.SIGHUP)
+		becomes(t, s, next)
+		s.Says("info certificate " + keys + "/cert.pem was replaced")
+		if after == "the start" {
+			s.Signal(syscall.SIGUSR2)
+			s.Says("upgraded: 2 workers")
+		}
+	}
+	roots := 0
+	for _, pid := range s.Family() {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if err == nil && strings.Contains(string(status), "\nUid:\t0\t") {
+			roots++
+		}
+	}
+	if roots != 1 {
+		t.Errorf("%d processes are root, want the one that reads keys", roots)
+	}
+}
+
+// A key that every user can read is a warning.
+func TestOpenKey(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	flags := flagsFor(certtest.NewAuthority(t).For("example.org"), dir)
+	if err := os.Chmod(dir+"/key.pem", 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s := serve(t, fapwstest.Workers, fapwstest.Command{Flags: flags})
+	s.Says("warning the private key " + dir + `/key.pem can be read by every user of this machine \(mode 0644\); chmod 600 `)
+}
+
+// Keys are in no process's environment or command line, and no static files.
+func TestSecrets(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c := certtest.NewAuthority(t).For("example.org")
+	fapwstest.Write(t, dir+"/index.html", "hello")
+	s := serve(t, fapwstest.Workers, fapwstest.Command{Script: dir, Flags: append(flagsFor(c, dir), "--autoindex")})
+	for _, path := range []string{"/key.pem", "/cert.pem"} {
+		w, _ := dial(t, s, &tls.Config{InsecureSkipVerify: true})
+		w.Get(path)
+		w.Answer().Want(t, 404)
+	}
+	for _, pid := range s.Family() {
+		for _, name := range []string{"environ", "cmdline"} {
+			text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, name))
+			if err == nil && strings.Contains(string(text), "PRIVATE KEY") {
+				t.Errorf("/proc/%d/%s has the key", pid, name)
+			}
+		}
+	}
+}

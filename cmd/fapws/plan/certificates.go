@@ -1,0 +1,126 @@
+package plan
+
+import (
+	"crypto/tls"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"fapws/cmd/fapws/authority"
+	"fapws/cmd/fapws/certificates"
+	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/site"
+)
+
+// Certificates returns the files of certificates that a server with the settings conf needs; nil without HTTPS.
+func (p *Plan) Certificates(conf *settings.Config) *certificates.Want {
+	if !conf.HTTPS() {
+		return nil
+	}
+	w := &certificates.Want{
+		ClientCAs:  conf.CACerts,
+		CAsFrom:    p.origin("ca-certs"),
+		ClientAuth: clientAuth[conf.CertReqs],
+		MinVersion: tlsVersions[conf.TLSMin],
+		Strict:     conf.TLSStrictSNI,
+	}
+	for i, cert := range conf.CertFiles {
+		pair := certificates.Pair{Cert: cert, From: p.origin("certfile")}
+		if len(conf.KeyFiles) > 0 && conf.KeyFiles[i] != cert {
+			pair.Key = conf.KeyFiles[i]
+		}
+		w.Pairs = append(w.Pairs, pair)
+	}
+	for i := range p.Site.Hosts {
+		addHost(w, &p.Site.Hosts[i])
+	}
+	if conf.TLS == "auto" {
+		w.Auto = filepath.Join(p.stateDir, "tls")
+		w.AutoHosts, w.Hosts = w.Hosts, nil
+		w.Pairs = append(w.Pairs, certificates.Pair{Cert: filepath.Join(w.Auto, authority.CertFile), Key: filepath.Join(w.Auto, authority.KeyFile), From: p.origin("tls")})
+	}
+	return w
+}
+
+// OwnCA returns the file of the machine's own authority and its fingerprint, "" without one.
+func (p *Plan) OwnCA(conf *settings.Config) (path, fingerprint string) {
+	if conf.TLS != "auto" {
+		return "", ""
+	}
+	path = filepath.Join(p.stateDir, "tls", authority.CAFile)
+	text, _, err := certificates.ReadFile(path)
+	if err != nil {
+		return path, ""
+	}
+	fingerprint, _ = authority.Fingerprint(text)
+	return path, fingerprint
+}
+
+// KeepStateDir names the state directory for the processes that this one starts, which may be of another user.
+func (p *Plan) KeepStateDir() error {
+	if p.Conf.StateDir != "" || p.Conf.TLS == "off" {
+		return nil
+	}
+	return os.Setenv("FAPWS_STATE_DIR", p.stateDir)
+}
+
+// StateDirs are the directories for files that a server with HTTPS makes; nil without any.
+func (p *Plan) StateDirs() []string {
+	if p.Conf.TLS == "off" {
+		return nil
+	}
+	return []string{p.stateDir, filepath.Join(p.stateDir, "tls")}
+}
+
+// addHost adds the certificate of a host, or its names if it has none.
+func addHost(w *certificates.Want, h *site.Host) {
+	if h.CertFile == "" {
+		w.Hosts = append(w.Hosts, h.Names...)
+		return
+	}
+	pair := certificates.Pair{Cert: string(h.CertFile), Key: string(h.KeyFile), Names: h.Names,
+		From: h.At.Key("certfile") + ": certfile"}
+	if h.Default && len(w.Pairs) > 0 && slices.ContainsFunc(w.Pairs, func(p certificates.Pair) bool { return p.Names != nil }) {
+		w.Pairs = slices.Insert(w.Pairs, 0, pair)
+		return
+	}
+	w.Pairs = append(w.Pairs, pair)
+}
+
+// origin names the place of a setting for messages.
+func (p *Plan) origin(name string) string {
+	from := p.Settings.Source(name)
+	if from.Level == settings.FromFile {
+		return from.Name + ": " + name
+	}
+	return from.Name
+}
+
+var (
+	clientAuth  = map[string]tls.ClientAuthType{"optional": tls.VerifyClientCertIfGiven, "required": tls.RequireAndVerifyClientCert}
+	tlsVersions = map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
+)
+
+// CheckCertificates reads the certificates that a server would use. The error has a line for each mistake.
+func (p *Plan) CheckCertificates(conf *settings.Config, log certificates.Log) error {
+	w := p.Certificates(conf)
+	if w == nil {
+		return nil
+	}
+	if w.Auto != "" { // nothing is made for a check
+		w.Auto, w.Pairs = "", w.Pairs[:len(w.Pairs)-1]
+		if len(w.Pairs) == 0 {
+			return nil
+		}
+	}
+	r := certificates.Reader{Log: log}
+	b, err := r.Bundle(w)
+	if err == nil {
+		err = new(certificates.Server).Use(w, b)
+	}
+	if err != nil {
+		return exit.NotStarted("%v", err)
+	}
+	return nil
+}

@@ -1,0 +1,59 @@
+package settings
+
+import "time"
+
+func tlsRows() []*Setting {
+	return []*Setting{
+		{
+			Name: "certfile", Aliases: []string{"ssl-certfile", "ssl-certificate", "tls-cert", "cert"}, Group: GroupAddress, Arg: "FILE", path: true,
+			Brief: "certificate for HTTPS; its key is --keyfile FILE",
+			Help:  "certificate for HTTPS in PEM format, followed by those of its authorities; it may also have the key; repeatable, each host that a client names gets the certificate that covers it, others the first; without https:// in any --bind, every TCP address is for HTTPS; read again on HUP and when the file changes",
+			value: func(c *Config) value { return &texts{&c.CertFiles} },
+		},
+		{
+			Name: "keyfile", Aliases: []string{"ssl-keyfile", "tls-key", "key"}, Group: GroupAddress, Arg: "FILE", path: true,
+			Help:  "private key of the certificate, in PEM format and not encrypted; one for each certfile, in the same order, or none if each certfile has its key",
+			value: func(c *Config) value { return &texts{&c.KeyFiles} },
+		},
+		{
+			Name: "tls", Group: GroupAddress, Arg: "WORD", Default: "off",
+			Help:  "where certificates come from, in addition to certfile: off, nowhere; auto, an authority of this machine's own, made once in the state directory, which clients download from /.well-known/fapws-ca.crt and have to trust, for all names and addresses of the machine",
+			value: func(c *Config) value { return &choice{&c.TLS, TLSModes} },
+		},
+		{
+			Name: "state-dir", Group: GroupAddress, Arg: "DIR", path: true,
+			Help:  "directory for the keys and certificates that fapws makes itself; default: STATE_DIRECTORY of systemd, /var/lib/fapws for root, otherwise ~/.local/state/fapws",
+			value: func(c *Config) value { return &text{&c.StateDir} },
+		},
+		{
+			Name: "ca-certs", Aliases: []string{"ssl-ca-certs", "ssl-ca"}, Group: GroupAddress, Arg: "FILE", path: true,
+			Help:  "authorities whose client certificates are accepted, in PEM format; requires cert-reqs",
+			value: func(c *Config) value { return &text{&c.CACerts} },
+		},
+		{
+			Name: "cert-reqs", Aliases: []string{"ssl-cert-reqs"}, Group: GroupAddress, Arg: "WORD", Default: "none",
+			Help:  "certificates of clients: none does not ask for one, optional checks one that a client has, required refuses clients without one; also 0, 1 and 2, the numbers of Python's ssl module",
+			value: func(c *Config) value { return &certReqs{&c.CertReqs} },
+		},
+		{
+			Name: "tls-min", Aliases: []string{"ssl-protocol-min"}, Group: GroupAddress, Arg: "VERSION", Default: "1.2",
+			Help:  "oldest version of TLS: 1.2 or 1.3",
+			value: func(c *Config) value { return &choice{&c.TLSMin, TLSVersions} },
+		},
+		{
+			Name: "tls-timeout", Group: GroupAddress, Arg: "TIME", Default: "10s",
+			Help:  "maximum time for the TLS handshake of a connection",
+			value: func(c *Config) value { return &duration{&c.TLSTimeout, time.Millisecond} },
+		},
+		{
+			Name: "tls-strict-sni", Group: GroupAddress,
+			Help:  "refuse clients that name no host, or one that no certificate covers, instead of using the first certificate",
+			value: func(c *Config) value { return &toggle{&c.TLSStrictSNI} },
+		},
+		{
+			Name: "https-redirect", Group: GroupAddress, Arg: "PORT", Default: "no", alone: "yes",
+			Help:  "send clients that come over plain HTTP to the same page over HTTPS, at the port of the first address for HTTPS (yes) or at this port; paths below /.well-known/acme-challenge/ stay",
+			value: func(c *Config) value { return &httpsRedirect{&c.HTTPSRedirect} },
+		},
+	}
+}

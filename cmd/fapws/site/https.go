@@ -1,0 +1,129 @@
+package site
+
+import (
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/tomlfile"
+	"fapws/runtime/sites"
+	"fapws/runtime/source/fixed"
+	"fapws/runtime/source/redirect"
+)
+
+// challenges is the path below which an authority looks for its tokens, over plain HTTP (RFC 8555 §8.3).
+const challenges = "/.well-known/acme-challenge/"
+
+// redirectToHTTPS returns the mount that sends clients of plain HTTP to HTTPS, before any other and before a password
+// is asked for; nothing if the settings do not want it. 308 keeps the method and the body, which 301 does not (RFC 9110
+// §15.4.9); browsers remember both.
+func (b *builder) redirectToHTTPS(h *Host) []sites.Mount {
+	port := b.parts.Conf.HTTPSRedirect
+	if on := h.HTTPSRedirect; on != nil {
+		if !*on {
+			return nil
+		}
+		if port == "no" {
+			port = b.parts.Conf.HTTPSPort()
+		}
+	}
+	switch port {
+	case "", "no":
+		if h.HTTPSRedirect != nil {
+			b.wrong(h.At.Errorf("https-redirect", "there is no address for HTTPS; add bind = [\":80\", \"https://:443\"] at the top of the file, or https-redirect = PORT"))
+		}
+		return nil
+	case settings.HTTPSPort:
+		port = ""
+	default:
+		port = ":" + port
+	}
+	to, err := redirect.New("https://${host}"+port+"${path}", 308)
+	if err != nil {
+		b.wrong(h.At.Errorf("https-redirect", "%v", err))
+		return nil
+	}
+	return []sites.Mount{{Prefix: "/", Except: challenges, Plain: true, Open: true, Source: to}}
+}
+
+// authorityPath is where clients get the certificate of the machine's own authority, also over plain HTTP.
+const authorityPath = "/.well-known/fapws-ca.crt"
+
+// authority returns the mount with that certificate, in the form that browsers and telephones offer to trust.
+func (b *builder) authority() []sites.Mount {
+	block, _ := pem.Decode(b.parts.Authority)
+	if block == nil {
+		return nil
+	}
+	answer, err := fixed.New(fixed.Options{Body: string(block.Bytes), Type: "application/x-x509-ca-cert"})
+	if err != nil {
+		b.wrong(err)
+		return nil
+	}
+	return []sites.Mount{{Prefix: authorityPath, Open: true, Source: answer}}
+}
+
+// HSTS is the value of Strict-Transport-Security (RFC 6797 §6.1), or "".
+type HSTS string
+
+// FromFile implements tomlfile.Reader.
+func (h *HSTS) FromFile(v tomlfile.Value) error {
+	var o struct {
+		At         tomlfile.Position
+		MaxAge     age  `key:"max-age"`
+		Subdomains bool `key:"subdomains"`
+		Preload    bool `key:"preload"`
+	}
+	if t, ok := v.Any.(*tomlfile.Table); ok {
+		var wrong error
+		tomlfile.Decode(t, &o, func(err error) { wrong = errors.Join(wrong, err) })
+		if wrong != nil {
+			return wrong
+		}
+		if !o.At.Set("max-age") {
+			return errors.New(`a time such as "1y", or a table with max-age`)
+		}
+	} else if err := o.MaxAge.FromFile(v); err != nil {
+		return err
+	}
+	*h = HSTS(fmt.Sprintf("max-age=%d", o.MaxAge/age(time.Second)))
+	if o.Subdomains {
+		*h += "; includeSubDomains"
+	}
+	if o.Preload {
+		*h += "; preload"
+	}
+	return nil
+}
+
+// longestAge is long enough for a promise.
+const longestAge = 100 * 365 * 24 * time.Hour
+
+// age is a time in seconds, or with a unit up to years: "1y", "180d".
+type age time.Duration
+
+// FromFile implements tomlfile.Reader.
+func (a *age) FromFile(v tomlfile.Value) error {
+	var text string
+	switch x := v.Any.(type) {
+	case int64:
+		text = strconv.FormatInt(x, 10)
+	case string:
+		text = strings.TrimSpace(x)
+	}
+	unit, number := time.Second, text
+	for letter, length := range map[string]time.Duration{"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400} {
+		if before, ok := strings.CutSuffix(text, letter); ok {
+			unit, number = length*time.Second, before
+		}
+	}
+	if n, err := strconv.ParseUint(number, 10, 32); err == nil && time.Duration(n) <= longestAge/unit {
+		*a = age(time.Duration(n) * unit)
+		return nil
+	}
+	return errors.New(`a time such as "1y", "180d" or "1h", or a number of seconds`)
+}

@@ -1,0 +1,198 @@
+package supervisor
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"fapws/cmd/fapws/certificates"
+	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/keyreader"
+	"fapws/cmd/fapws/pool"
+	"fapws/runtime/loglevel"
+)
+
+// keyring reads the certificates of the workers. All but its Follower belongs to the goroutine of pool.Pool.Run.
+type keyring struct {
+	p        *process
+	reader   certificates.Reader
+	root     *keyreader.Reader // reads what this process may not; nil: there is no such process
+	tickets  certificates.Tickets
+	sent     map[string]*certificates.Bundle // the last one for each want
+	latest   string                          // want that was asked for last
+	follower *certificates.Follower
+}
+
+// inherited is the state of a keyring for the program that takes the place of this one.
+type inherited struct {
+	Kept certificates.Bundle
+	Root bool // the file behind it is that of keyring.root
+}
+
+// open reads the certificates of the settings before any worker is started: mistakes are reported at once, and by a
+// process that may still be root. left are the files of the program before in this process, nil without one; it
+// returns those of others.
+func (k *keyring) open(left []*os.File) (others []*os.File, err error) {
+	k.sent = map[string]*certificates.Bundle{}
+	k.reader.Log, k.reader.Read = k.p.log.Log, k.read
+	if len(left) > 0 {
+		if others, err = k.inherit(left); err != nil {
+			return nil, exit.NotStarted("state of the previous program: %v", err)
+		}
+	} else {
+		k.tickets = certificates.NewTickets()
+	}
+	if err := k.giveStateDirs(); err != nil {
+		return nil, exit.NotStarted("%v", err)
+	}
+	want := k.p.plan.Certificates(&k.p.conf)
+	if want == nil {
+		return others, nil
+	}
+	if k.root == nil && k.needsRoot(want) {
+		if k.root, err = keyreader.Start(want.Files()); err != nil {
+			return nil, exit.NotStarted("cannot start the process that reads keys as root: %v", err)
+		}
+	}
+	if _, err := k.reader.Bundle(want); err != nil && len(left) == 0 {
+		return nil, exit.NotStarted("%v", err)
+	}
+	return others, nil
+}
+
+// giveStateDirs makes the state directory for the user that this process will be, where that user could not, and lets
+// workers know it. A directory that exists stays as it is.
+func (k *keyring) giveStateDirs() error {
+	if err := k.p.plan.KeepStateDir(); err != nil {
+		return err
+	}
+	if k.p.identity == nil || os.Geteuid() != 0 {
+		return nil
+	}
+	for _, dir := range k.p.plan.StateDirs() {
+		if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+			return err
+		}
+		switch err := os.Mkdir(dir, 0o700); {
+		case err == nil:
+			if err := os.Lchown(dir, k.p.identity.UID, k.p.identity.GID); err != nil {
+				return err
+			}
+		case !errors.Is(err, fs.ErrExist):
+			return err
+		}
+	}
+	return nil
+}
+
+// needsRoot reports whether only root, which this process still is, may read one of the files.
+func (k *keyring) needsRoot(w *certificates.Want) bool {
+	id := k.p.identity
+	return id != nil && os.Geteuid() == 0 && id.UID != 0 && slices.ContainsFunc(w.Files(), func(name string) bool { return !id.MayRead(name) })
+}
+
+// read is certificates.Reader.Read: what this process may not read, one with more rights may.
+func (k *keyring) read(name string) ([]byte, fs.FileMode, error) {
+	data, mode, err := certificates.ReadFile(name)
+	if errors.Is(err, fs.ErrPermission) && k.root != nil {
+		return k.root.Read(name)
+	}
+	return data, mode, err
+}
+
+// bundle is pool.Options.Certificates.
+func (k *keyring) bundle(text string, again bool) (*os.File, error) {
+	want, err := certificates.DecodeWant(text)
+	if err != nil {
+		return nil, err
+	}
+	b, err := k.reader.Bundle(want)
+	if err != nil {
+		return nil, err
+	}
+	k.tickets.Advance()
+	b.Tickets = k.tickets
+	if old := k.sent[text]; again && old != nil && b.Equal(old) {
+		return nil, nil
+	}
+	k.sent[text] = b
+	if !again {
+		k.latest = text
+		k.follow()
+	}
+	encoded, err := b.Encode()
+	if err != nil {
+		return nil, err
+	}
+	return pool.SharedFile("certificates", encoded)
+}
+
+// follow has the files of all wants followed.
+func (k *keyring) follow() {
+	if k.follower == nil {
+		log := func(line string) { k.p.log.Log(loglevel.Warning, line) }
+		k.follower = certificates.Follow(k.p.pool.RenewCertificates, k.root != nil, log)
+	}
+	var names []string
+	auto := false
+	for text := range k.sent {
+		if w, err := certificates.DecodeWant(text); err == nil {
+			names = append(names, w.Files()...)
+			auto = auto || w.Auto != ""
+		}
+	}
+	slices.Sort(names)
+	k.follower.Files(slices.Compact(names), auto)
+}
+
+// reloaded forgets what only workers wanted that are being replaced.
+func (k *keyring) reloaded() {
+	if b := k.sent[k.latest]; b != nil && len(k.sent) > 1 {
+		k.sent = map[string]*certificates.Bundle{k.latest: b}
+		k.follow()
+	}
+}
+
+// leave returns files for the program that takes the place of this one: see inherit.
+func (k *keyring) leave() ([]*os.File, error) {
+	k.tickets.Advance()
+	state := inherited{Kept: k.reader.Kept(), Root: k.root != nil}
+	state.Kept.Tickets = k.tickets
+	text, err := json.Marshal(state)
+	if err != nil {
+		return nil, err
+	}
+	f, err := pool.SharedFile("certificates", text)
+	if err != nil || k.root == nil {
+		return []*os.File{f}, err
+	}
+	root, err := k.root.File()
+	return []*os.File{f, root}, err
+}
+
+// inherit takes the files of leave, which are the first ones of left, and returns the others.
+func (k *keyring) inherit(left []*os.File) (others []*os.File, err error) {
+	text, err := pool.ReadShared(left[0])
+	left[0].Close()
+	var state inherited
+	if err == nil {
+		err = json.Unmarshal(text, &state)
+	}
+	if err != nil {
+		return nil, err
+	}
+	k.tickets = state.Kept.Tickets
+	k.reader.Keep(&state.Kept)
+	if others = left[1:]; !state.Root {
+		return others, nil
+	}
+	if len(others) == 0 {
+		return nil, errors.New("the channel to the process that reads keys is missing")
+	}
+	k.root, err = keyreader.Take(others[0])
+	others[0].Close()
+	return others[1:], err
+}

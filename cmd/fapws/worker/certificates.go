@@ -1,0 +1,152 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"fapws/cmd/fapws/certificates"
+	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/pool"
+	"fapws/runtime/loglevel"
+)
+
+// useCertificates makes the configuration of TLS, if there is to be HTTPS, and returns what it has; an empty bundle
+// otherwise.
+func (s *service) useCertificates() (*certificates.Bundle, error) {
+	want := s.plan.Certificates(&s.conf)
+	if want == nil {
+		return &certificates.Bundle{}, nil
+	}
+	bundle, err := s.host.certificates(want)
+	if err == nil {
+		err = s.tls.Use(want, bundle)
+	}
+	if err != nil {
+		return nil, exit.NotStarted("%v", err)
+	}
+	s.mu.Lock()
+	s.want = want
+	s.mu.Unlock()
+	return bundle, nil
+}
+
+// renewCertificates uses other contents of the same files. It is safe for concurrent use.
+func (s *service) renewCertificates(b *certificates.Bundle) {
+	s.mu.Lock()
+	want := s.want
+	s.mu.Unlock()
+	if want == nil {
+		return
+	}
+	if err := s.tls.Use(want, b); err != nil {
+		s.log.Log(loglevel.Error, fmt.Sprintf("%v; the certificates that were read before stay in use", err))
+	}
+}
+
+// ownCertificates reads certificates for a process without a supervisor.
+type ownCertificates struct {
+	s *service
+
+	mu       sync.Mutex
+	reader   certificates.Reader
+	want     *certificates.Want
+	bundle   *certificates.Bundle
+	follower *certificates.Follower
+}
+
+// read returns the contents of the files that w names, and follows them from now on.
+func (c *ownCertificates) read(w *certificates.Want) (*certificates.Bundle, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reader.Log = c.s.log.Log
+	b, err := c.reader.Bundle(w)
+	if err != nil {
+		return nil, err
+	}
+	c.want, c.bundle = w, b
+	if c.follower == nil {
+		c.follower = certificates.Follow(func() { c.reread() }, false, c.s.warn)
+	}
+	c.follower.Files(w.Files(), w.Auto != "")
+	return b, nil
+}
+
+// reread uses what the files have now. It reports whether there are any.
+func (c *ownCertificates) reread() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.want == nil {
+		return false
+	}
+	b, err := c.reader.Bundle(c.want)
+	if err == nil && !b.Equal(c.bundle) { // an error is impossible: all files were good before, and are kept
+		c.bundle = b
+		c.s.renewCertificates(b)
+	}
+	return true
+}
+
+// certificates implements host.
+func (a *alone) certificates(w *certificates.Want) (*certificates.Bundle, error) {
+	return a.files.read(w)
+}
+
+// errNoSupervisor ends a worker whose supervisor ends while it starts.
+var errNoSupervisor = errors.New("the supervisor has ended")
+
+// certificates implements host: the supervisor reads, because it may be allowed to read keys that this process may not.
+func (p *Parent) certificates(w *certificates.Want) (*certificates.Bundle, error) {
+	text, err := w.Encode()
+	if err != nil {
+		return nil, err
+	}
+	answered := make(chan bundled, 1)
+	p.bundles.Store(&answered)
+	if err := p.channel.SendPieces(pool.Certificates, 0, text); err != nil {
+		return nil, errNoSupervisor // listen sees the end of the channel
+	}
+	answer := <-answered
+	return answer.bundle, answer.err
+}
+
+// bundled is the first answer of the supervisor to certificates.
+type bundled struct {
+	bundle *certificates.Bundle
+	err    error
+}
+
+// takeCertificates takes a bundle from the supervisor: an answer, or another one later.
+func (p *Parent) takeCertificates(m *pool.Message, files []*os.File) {
+	var b bundled
+	if m.Text != "" {
+		b.err = errors.New(m.Text)
+	} else {
+		b.bundle, b.err = readBundle(files)
+	}
+	if m.Kind == pool.Certificates {
+		if answered := p.bundles.Swap(nil); answered != nil {
+			*answered <- b
+		}
+		return
+	}
+	switch {
+	case b.err != nil:
+		p.s.log.Log(loglevel.Error, b.err.Error())
+	default:
+		p.s.renewCertificates(b.bundle)
+	}
+}
+
+// readBundle reads the file that the supervisor has sent. All workers share it, with its position.
+func readBundle(files []*os.File) (*certificates.Bundle, error) {
+	if len(files) != 1 {
+		return nil, errors.New("certificates from the supervisor: no file")
+	}
+	text, err := pool.ReadShared(files[0])
+	if err != nil {
+		return nil, fmt.Errorf("certificates from the supervisor: %w", err)
+	}
+	return certificates.DecodeBundle(text)
+}
