@@ -113,6 +113,24 @@ func TestASGIScope(t *testing.T) {
 		`"path": "/scope", "query_string": "", "raw_path": "/scope", "root_path": "", "scheme": "https", "server": ["/run/app.sock", null], "state": 2, "type": "http"}`)
 }
 
+// The TLS extension has what was agreed on, and the client's certificates.
+func TestASGITLS(t *testing.T) {
+	defer func() { loop.change = nil }()
+	for range 3 {
+		for _, c := range []struct {
+			peer *exchange.Peer
+			want string
+		}{
+			{testPeer, `"none"`},
+			{tlsPeer("SSL_PROTOCOL=TLSv1.3\x00"), `{"cipher_suite": 4865, "client_cert_chain": [], "client_cert_error": null, "client_cert_name": null, "server_cert": null, "tls_version": 772}`},
+			{tlsPeer("SSL_CLIENT_S_DN=CN=\u00e4\x00SSL_CLIENT_S_DN_CN=x\x00SSL_CLIENT_CERT=one\x00SSL_CLIENT_CERT_CHAIN_0=two\x00"), `{"cipher_suite": 4865, "client_cert_chain": ["one", "two"], "client_cert_error": null, "client_cert_name": "CN=\u00e4", "server_cert": null, "tls_version": 772}`},
+		} {
+			loop.change = func(r *exchange.Request) { r.Peer = c.peer }
+			same(t, asgi(t, "GET /tls", "").body.String(), c.want)
+		}
+	}
+}
+
 // TestASGIBody: a body comes as it arrives, whole, in a file, or in pieces for which
 // credit is given back.
 func TestASGIBody(t *testing.T) {

@@ -105,7 +105,7 @@ static PyObject *scope_of(fapws_record *rec) {
   int secure = rec->scheme.len == strlen("https");
   int bad = !offered || !nothing || !extensions || !groups || PyDict_SetItem(extensions, text[T_DENIAL], nothing) < 0 ||
             fapws_put(groups, text[T_SOCKET], PyLong_FromUnsignedLongLong(fapws_socket_number(rec))) < 0 ||
-            PyDict_SetItem(extensions, text[T_GROUPS], groups) < 0 ||
+            PyDict_SetItem(extensions, text[T_GROUPS], groups) < 0 || fapws_put_tls(extensions, rec) < 0 ||
             PyDict_SetItem(scope, text[T_TYPE], text[T_WEBSOCKET]) < 0 ||
             PyDict_SetItem(scope, text[T_SCHEME], text[secure ? T_WSS : T_WS]) < 0 ||
             PyDict_DelItem(scope, text[T_METHOD]) < 0 || PyDict_SetItem(scope, text[T_SUBPROTOCOLS], offered) < 0 ||

@@ -42,8 +42,8 @@ static const char *const key_text[KEYS] = {
 static PyObject *key[KEYS], *key_host;
 
 enum { T_EMPTY, T_ON, T_BASIC, T_HTTP10, T_HTTP11, T_HTTP2, T_METHODS, METHODS = 8, T_COUNT = T_METHODS + METHODS };
-static const char *const texts[T_COUNT] = {"",     "on",  "Basic",  "HTTP/1.0", "HTTP/1.1", "HTTP/2.0", "GET",  "POST",
-                                           "HEAD", "PUT", "DELETE", "OPTIONS",  "PATCH",    "TRACE"};
+static const char *const texts[T_COUNT] = {"",     "on",   "Basic", "HTTP/1.0", "HTTP/1.1", "HTTP/2.0", "GET",
+                                           "POST", "HEAD", "PUT",   "DELETE",   "OPTIONS",  "PATCH",    "TRACE"};
 static PyObject *text[T_COUNT];
 
 /* Fields with interned keys; other keys are built on demand. */
@@ -306,6 +306,30 @@ unsigned fapws_head_slot(const char *fields, size_t n) {
   return (unsigned)(((a ^ (b << 7) ^ n) * 0x9e3779b97f4a7c15ull) >> 60);
 }
 
+/* The next variable of rec->tls, from *at on, as the ends of its name and of its value; 0: there is none. */
+int fapws_next_variable(const fapws_record *rec, uint32_t *at, fapws_span *name, fapws_span *value) {
+  const char *s = rec->data + rec->tls.off + *at;
+  size_t left = rec->tls.len - *at;
+  const char *end = memchr(s, 0, left), *equals = end ? memchr(s, '=', (size_t)(end - s)) : NULL;
+  if (!equals) return 0;
+  *name = (fapws_span){(uint32_t)(s - rec->data), (uint32_t)(equals - s)};
+  *value = (fapws_span){(uint32_t)(equals + 1 - rec->data), (uint32_t)(end - equals - 1)};
+  *at += (uint32_t)(end + 1 - s);
+  return 1;
+}
+
+/* SSL_PROTOCOL, SSL_CLIENT_S_DN ... as mod_ssl has them. */
+static int put_variables(PyObject *env, const fapws_record *rec) {
+  fapws_span name, value;
+  for (uint32_t at = 0; fapws_next_variable(rec, &at, &name, &value);) {
+    PyObject *k = span_text(rec, name);
+    int bad = !k || fapws_put(env, k, span_text(rec, value)) < 0;
+    Py_XDECREF(k);
+    if (bad) return -1;
+  }
+  return 0;
+}
+
 /* The user (RFC 3875 §4.1.1, §4.1.11), and the request as a trusted proxy received it. HTTPS is not in RFC 3875, but
  * all servers set it and libraries use it. */
 static int put_outside(PyObject *env, const fapws_record *rec) {
@@ -315,7 +339,8 @@ static int put_outside(PyObject *env, const fapws_record *rec) {
     return -1;
   if (!rec->scheme.len) return 0;
   if (fapws_put(env, key[K_SCHEME], span_text(rec, rec->scheme)) < 0) return -1;
-  return rec->scheme.len == strlen("https") ? PyDict_SetItem(env, key[K_HTTPS], text[T_ON]) : 0;
+  if (rec->scheme.len == strlen("https") && PyDict_SetItem(env, key[K_HTTPS], text[T_ON]) < 0) return -1;
+  return put_variables(env, rec);
 }
 
 /* wsgi.errors of a host with a separate error log. */

@@ -115,6 +115,10 @@ int fapws_scope_init(void);
 /* The scope of rec (ASGI 3, "Connection Scope"): a new dict. */
 PyObject *fapws_scope(fapws_record *rec);
 
+/* Puts "tls", the TLS extension of ASGI, into the extensions of a scope, if the client uses TLS. -1 with an exception.
+ * With the GIL. */
+int fapws_put_tls(PyObject *extensions, const fapws_record *rec);
+
 /* --- inputs.c --- */
 /* The next input, which the caller frees, or NULL; lets the client send as many bytes again. */
 fapws_input *fapws_take_input(fapws_record *rec);

@@ -193,6 +193,48 @@ func TestEnvironOfRoutedRequests(t *testing.T) {
 	}
 }
 
+// tlsPeer is a client that uses TLS, with variables as mod_ssl has them.
+func tlsPeer(variables string) *exchange.Peer {
+	peer := *testPeer
+	peer.Scheme = "https"
+	peer.TLS = &exchange.TLS{Version: 0x304, CipherSuite: 0x1301, Variables: variables}
+	return &peer
+}
+
+// The variables of a client with TLS are in its environ, and in none of another client with the same head. A long certificate is no
+// exception.
+func TestEnvironOfTLS(t *testing.T) {
+	defer func() { loop.change = nil }()
+	long := "-----BEGIN CERTIFICATE-----\n" + strings.Repeat("x", 100_000)
+	for range 3 {
+		for _, c := range []struct {
+			peer *exchange.Peer
+			want map[string]any
+		}{
+			{testPeer, map[string]any{}},
+			{tlsPeer("SSL_PROTOCOL=TLSv1.3\x00SSL_CLIENT_S_DN=CN=Ann=1,O=\xc3\xa4\x00EMPTY=\x00"), map[string]any{"SSL_PROTOCOL": "TLSv1.3", "SSL_CLIENT_S_DN": "CN=Ann=1,O=\u00c3\u00a4", "EMPTY": ""}},
+			{tlsPeer("SSL_CLIENT_CERT=" + long + "\x00"), map[string]any{"SSL_CLIENT_CERT": long}},
+			{tlsPeer(""), map[string]any{}},
+		} {
+			loop.change = func(r *exchange.Request) { r.Peer = c.peer }
+			r := loop.send(t, "GET /dumped/tls", "", "X-Test: tls")
+			<-r.done
+			var env map[string]any
+			if err := json.Unmarshal(r.body.Bytes(), &env); err != nil {
+				t.Fatalf("%v in %q", err, &r.body)
+			}
+			for _, name := range []string{"SSL_PROTOCOL", "SSL_CLIENT_S_DN", "EMPTY", "SSL_CLIENT_CERT"} {
+				if env[name] != c.want[name] {
+					t.Errorf("%s: %.50q, not %.50q", name, env[name], c.want[name])
+				}
+			}
+			if on := env["HTTPS"] == "on"; on != (c.peer != testPeer) {
+				t.Errorf("HTTPS: %v", on)
+			}
+		}
+	}
+}
+
 // TestNothingLeaks runs every kind of result many times and looks at what
 // Python has allocated, and at descriptors.
 func TestNothingLeaks(t *testing.T) {

@@ -183,7 +183,7 @@ static fapws_record *receive_request(void) {
   rec->method = q.method, rec->target = q.target, rec->query = q.query, rec->authority = q.authority,
   rec->path = q.path;
   rec->addr = q.addr, rec->port = q.port, rec->server_name = q.server_name, rec->server_port = q.server_port;
-  rec->scheme = q.scheme, rec->host = q.host, rec->user = q.user;
+  rec->scheme = q.scheme, rec->host = q.host, rec->user = q.user, rec->tls = q.tls;
   rec->script_len = q.script_len, rec->head_len = q.head_len, rec->peer_len = q.peer_len;
   rec->head_only = (q.flags & FAPWS_FORK_HEAD_ONLY) != 0;
   rec->has_length = (q.flags & FAPWS_FORK_HAS_LENGTH) != 0;

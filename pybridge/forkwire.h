@@ -10,7 +10,7 @@
  * the body comes along (SCM_RIGHTS). */
 typedef struct {
   uint32_t mount, version, flags, nfields, head_len, data_len, script_len, peer_len;
-  fapws_span method, target, query, authority, path, addr, port, server_name, server_port, scheme, host, user;
+  fapws_span method, target, query, authority, path, addr, port, server_name, server_port, scheme, host, user, tls;
   fapws_span error_log; /* path of the host's; empty: stderr */
   int64_t size;         /* bytes of the body */
   uint64_t body_off, body_len;

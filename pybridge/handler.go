@@ -322,7 +322,7 @@ func (h *Handler) take(t exchange.Ticket) *C.fapws_record {
 func newRecord() *C.fapws_record { return (*C.fapws_record)(C.calloc(1, C.sizeof_fapws_record)) }
 
 // peerTexts is the number of texts with a separator in copyRequest.
-const peerTexts = 7
+const peerTexts = 8
 
 // copyRequest fills in the members of rec that the event loop owns.
 func copyRequest(rec *C.fapws_record, r *exchange.Request) {
@@ -333,7 +333,13 @@ func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 	if r.Resumed != nil {
 		need += len(r.Resumed.Subprotocol) + len(r.Resumed.Data) + 2
 	}
-	data := reserve(rec, need)
+	variables := ""
+	rec.tls_version, rec.tls_cipher = 0, 0
+	if t := peer.TLS; t != nil {
+		variables = t.Variables
+		rec.tls_version, rec.tls_cipher = C.uint16_t(t.Version), C.uint16_t(t.CipherSuite)
+	}
+	data := reserve(rec, need+len(variables))
 	n := copy(data, r.Head)
 	add := func(s string) C.fapws_span {
 		at := n
@@ -352,7 +358,7 @@ func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 	}
 	from := n
 	rec.addr, rec.server_name, rec.server_port = add(peer.Addr), add(peer.ServerName), add(peer.ServerPort)
-	rec.scheme, rec.host, rec.user = add(peer.Scheme), add(peer.Host), add(peer.User)
+	rec.scheme, rec.host, rec.user, rec.tls = add(peer.Scheme), add(peer.Host), add(peer.User), add(variables)
 	if r.Routed { // the head does not have the path
 		n += copy(data[n:], r.Path)
 	}

@@ -59,10 +59,12 @@ typedef struct fapws_record {
   uint32_t nfields, fields_cap;
   fapws_span method, target, query, authority, path;
   fapws_span addr, port, server_name, server_port;
-  fapws_span scheme, host, user; /* empty: http, as in the request, not logged in */
+  fapws_span scheme, host, user;    /* empty: http, as in the request, not logged in */
+  fapws_span tls;                   /* variables of mod_ssl, "NAME=value" with a NUL behind each; empty: no TLS */
+  uint16_t tls_version, tls_cipher; /* as on the wire; 0: no TLS */
   uint32_t script_len;
   uint32_t head_len,
-      peer_len; /* peer_len: bytes from addr that environ uses in addition to the head, without the port */
+      peer_len;    /* peer_len: bytes from addr that environ uses in addition to the head, without the port */
   uint8_t version; /* FAPWS_HTTP10 to FAPWS_HTTP2 */
   uint8_t head_only, has_length, has_body, chunked;
   size_t body_off;

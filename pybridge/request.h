@@ -14,6 +14,9 @@ int fapws_environ_init(const fapws_pool_options *o);
 PyObject *fapws_environ(fapws_record *rec, PyObject *cls, PyObject *input);
 /* The method of rec, a str. A new reference. */
 PyObject *fapws_method(const fapws_record *rec);
+
+/* Iterates over the variables of mod_ssl in rec->tls. at begins with 0. 0: there are no more. No GIL needed. */
+int fapws_next_variable(const fapws_record *rec, uint32_t *at, fapws_span *name, fapws_span *value);
 /* The slot of the caches of heads for these fields, which have n bytes. */
 #define FAPWS_HEAD_SLOTS 16
 unsigned fapws_head_slot(const char *fields, size_t n);

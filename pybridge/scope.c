@@ -44,8 +44,8 @@ int fapws_scope_init(void) {
   name_pathsend = PyUnicode_InternFromString("http.response.pathsend");
   the_extensions = PyDict_New();
   the_asgi = Py_BuildValue("{s:s,s:s}", "version", "3.0", "spec_version", "2.5");
-  return versions[0] && versions[1] && versions[2] && text_get && text_http && text_empty && bytes_empty && name_pathsend &&
-                 the_extensions && the_asgi
+  return versions[0] && versions[1] && versions[2] && text_get && text_http && text_empty && bytes_empty &&
+                 name_pathsend && the_extensions && the_asgi
              ? 0
              : -1;
 }
@@ -269,9 +269,51 @@ static PyObject *plain_scope(const fapws_record *rec, PyObject **headers) {
   return scope;
 }
 
-static PyObject *extensions(void) {
+static PyObject *utf8(const fapws_record *rec, fapws_span s) {
+  return PyUnicode_DecodeUTF8(at(rec, s), s.len, "replace");
+}
+
+static int is_named(const fapws_record *rec, fapws_span name, const char *begin, int whole) {
+  size_t n = strlen(begin);
+  return (whole ? name.len == n : name.len > n) && memcmp(at(rec, name), begin, n) == 0;
+}
+
+/* The certificates of the client, and its name (RFC 4514), from the variables of mod_ssl. */
+static int client_of(const fapws_record *rec, PyObject *chain, PyObject **name) {
+  fapws_span variable, value;
+  for (uint32_t from = 0; fapws_next_variable(rec, &from, &variable, &value);) {
+    if (is_named(rec, variable, "SSL_CLIENT_S_DN", 1)) {
+      Py_XSETREF(*name, utf8(rec, value));
+      if (!*name) return -1;
+    } else if (is_named(rec, variable, "SSL_CLIENT_CERT", 1) || is_named(rec, variable, "SSL_CLIENT_CERT_CHAIN_", 0)) {
+      PyObject *text = utf8(rec, value);
+      int bad = !text || PyList_Append(chain, text) < 0;
+      Py_XDECREF(text);
+      if (bad) return -1;
+    }
+  }
+  return 0;
+}
+
+/* https://asgi.readthedocs.io/en/latest/specs/tls.html: a client whose certificate is refused gets no connection, and
+ * of the server's own certificate an application has no use. */
+int fapws_put_tls(PyObject *extensions, const fapws_record *rec) {
+  if (LIKELY(!rec->tls_version)) return 0;
+  PyObject *chain = PyList_New(0), *name = Py_NewRef(Py_None), *dict = NULL;
+  if (chain && client_of(rec, chain, &name) == 0)
+    dict = Py_BuildValue("{s:O,s:O,s:O,s:O,s:i,s:i}", "server_cert", Py_None, "client_cert_chain", chain,
+                         "client_cert_name", name, "client_cert_error", Py_None, "tls_version", (int)rec->tls_version,
+                         "cipher_suite", (int)rec->tls_cipher);
+  int bad = !dict || PyDict_SetItemString(extensions, "tls", dict) < 0;
+  Py_XDECREF(dict);
+  Py_XDECREF(name);
+  Py_XDECREF(chain);
+  return bad ? -1 : 0;
+}
+
+static PyObject *extensions(const fapws_record *rec) {
   PyObject *dict = PyDict_New(), *pathsend = dict ? PyDict_New() : NULL;
-  if (!pathsend || PyDict_SetItem(dict, name_pathsend, pathsend) < 0) Py_CLEAR(dict);
+  if (!pathsend || PyDict_SetItem(dict, name_pathsend, pathsend) < 0 || fapws_put_tls(dict, rec) < 0) Py_CLEAR(dict);
   Py_XDECREF(pathsend);
   return dict;
 }
@@ -285,7 +327,7 @@ PyObject *fapws_scope(fapws_record *rec) {
   PyObject *state = fapws_the_pool.mounts[rec->mount].state;
   /* The application may change these: each request gets copies. */
   if (fapws_put(scope, key[K_HEADERS], headers) < 0 || fapws_put(scope, key[K_ASGI], PyDict_Copy(the_asgi)) < 0 ||
-      fapws_put(scope, key[K_EXTENSIONS], extensions()) < 0 ||
+      fapws_put(scope, key[K_EXTENSIONS], extensions(rec)) < 0 ||
       fapws_put(scope, key[K_STATE], state ? PyDict_Copy(state) : PyDict_New()) < 0 ||
       fapws_put(scope, key[K_CLIENT], address(rec, rec->addr, rec->port, 1)) < 0)
     Py_CLEAR(scope);

@@ -112,7 +112,7 @@ func TestTLSPeer(t *testing.T) {
 	s := serve(t, Config{}, newApp(true, func(c *call) {
 		version := ""
 		if c.Peer.TLS != nil {
-			version = tls.VersionName(c.Peer.TLS.State().Version)
+			version = tls.VersionName(c.Peer.TLS.Version)
 		}
 		c.reply(200, fmt.Sprintf("%q %q", c.Peer.Scheme, version))
 	}))

@@ -61,6 +61,12 @@ async def do_scope(scope, receive, send):
     await answer(send, json.dumps(told, sort_keys=True))
 
 
+async def do_tls(scope, receive, send):
+    text = json.dumps(scope["extensions"].get("tls", "none"), sort_keys=True).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": text})
+
+
 async def do_context(scope, receive, send):
     number.set(number.get() + 1)
     await asyncio.sleep(0)

@@ -75,7 +75,7 @@ type Peer struct {
 	ServerName string // SERVER_NAME: address that accepted the connection
 	ServerPort string // SERVER_PORT
 	Scheme     string // wsgi.url_scheme; "" is http
-	TLS        TLS    // what is known of the connection, if that has TLS; nil: it has not
+	TLS        *TLS   // what is known of the client by TLS; nil: it does not use that, or a proxy has passed its request on
 	Host       string // HTTP_HOST as a trusted proxy got it; "": that of the request
 	User       string // REMOTE_USER: the logged-in user (AUTH_TYPE is then Basic); "": none
 }

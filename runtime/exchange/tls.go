@@ -1,9 +1,18 @@
 package exchange
 
-import "crypto/tls"
+import "crypto/x509"
 
-// TLS is the connection of a client with TLS. Its method is safe for concurrent use.
-type TLS interface {
-	// State returns what was agreed on with the client, with its certificates if it has sent some. It makes a copy.
-	State() tls.ConnectionState
+// TLS is what was agreed on with a client that uses TLS, and what it has shown of itself. One value does not change; clients without a certificate
+// share theirs.
+type TLS struct {
+	Version, CipherSuite uint16 // as on the wire (RFC 8446 §4.2.1, §B.4): tls.VersionTLS13, tls.TLS_AES_128_GCM_SHA256
+
+	// Certificates are those of the client, its own first. nil: it has sent none. Verified says that an authority which the server accepts
+	// vouches for them.
+	Certificates []*x509.Certificate
+	Verified     bool
+
+	// Variables are those of Apache's mod_ssl, for applications and programs: "SSL_PROTOCOL=TLSv1.3", "SSL_CLIENT_S_DN=CN=..." and
+	// so on, each with a NUL behind it.
+	Variables string
 }

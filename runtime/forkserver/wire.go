@@ -40,7 +40,7 @@ const (
 type request struct {
 	Mount, Version, Flags, Fields, HeadLen, DataLen, ScriptLen, PeerLen uint32
 	Method, Target, Query, Authority, Path                              http1.Span
-	Addr, Port, ServerName, ServerPort, Scheme, Host, User              http1.Span
+	Addr, Port, ServerName, ServerPort, Scheme, Host, User, TLS         http1.Span
 	ErrorLog                                                            http1.Span
 	Size                                                                int64
 	BodyOff, BodyLen                                                    uint64
@@ -77,6 +77,9 @@ func encode(r *backend.Request, mount int, errorLog string) (all []byte, spool *
 	peer := &r.Peer
 	q.Addr, q.ServerName, q.ServerPort = add(peer.Addr), add(peer.ServerName), add(peer.ServerPort)
 	q.Scheme, q.Host, q.User = add(peer.Scheme), add(peer.Host), add(peer.User)
+	if peer.TLS != nil {
+		q.TLS = add(peer.TLS.Variables)
+	}
 	q.PeerLen = uint32(data.Len() - len(r.Head))
 	q.Path, q.Port, q.ErrorLog = add(r.Path), add(peer.Port), add(errorLog)
 	if spool = r.BodyFile(); spool != nil {

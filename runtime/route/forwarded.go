@@ -181,6 +181,7 @@ func (o *Origin) Peer(connected *exchange.Peer, host string) *exchange.Peer {
 		return connected
 	}
 	p := *connected
+	p.TLS = nil // of the proxy
 	if o.addr != "" {
 		p.Addr, p.Port = o.addr, o.port
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fapws/runtime/conn"
+	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
 )
 
@@ -23,6 +24,7 @@ type Server struct {
 	turns            turns
 	spare            [][]byte // buffers of records
 	lines            lines
+	described        map[agreed]*exchange.TLS
 }
 
 const (

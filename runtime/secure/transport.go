@@ -19,7 +19,7 @@ var _ conn.Transport = (*Transport)(nil)
 // pieceSize is how many bytes are encrypted before they are written.
 const pieceSize = 32 << 10
 
-// State returns what was agreed on with the client. It makes a copy.
+// State returns what was agreed on with the client. It makes a copy. It is safe for concurrent use.
 func (t *Transport) State() tls.ConnectionState { return t.tls.ConnectionState() }
 
 // Read implements conn.Transport.

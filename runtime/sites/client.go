@@ -83,7 +83,7 @@ func (c *Client) direct() *exchange.Peer {
 	if c.peer == nil {
 		c.peer = newPeer(c.Local, c.Remote)
 		if t, ok := c.Transport().(*secure.Transport); ok {
-			c.peer.Scheme, c.peer.TLS = "https", t
+			c.peer.Scheme, c.peer.TLS = "https", c.s.secure.Describe(t)
 		}
 	}
 	return c.peer

@@ -54,6 +54,12 @@ func Variables(r *backend.Request, site *Site, s *Script, set func(name, value s
 	if r.Peer.Scheme == "https" {
 		set("HTTPS", "on")
 		set("REQUEST_SCHEME", "https")
+		if r.Peer.TLS != nil {
+			for variable := range strings.SplitSeq(strings.TrimSuffix(r.Peer.TLS.Variables, "\x00"), "\x00") {
+				name, value, _ := strings.Cut(variable, "=")
+				set(name, value)
+			}
+		}
 	} else {
 		set("REQUEST_SCHEME", "http")
 	}
