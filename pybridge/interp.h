@@ -21,6 +21,8 @@ int fapws_system_exit(void);
 /* --- module.c --------------------------------------------------------------- */
 
 PyObject *fapws_module_init(void);
+/* --- appmetrics.c: methods of module _fapws --- */
+extern PyMethodDef fapws_metric_methods[];
 /* fapws.Timeout; immortal */
 extern PyObject *fapws_timeout;
 /* A Staticfile, or a CGIApplication, that a handler returned. */

@@ -108,6 +108,7 @@ PyObject *fapws_module_init(void) {
   fapws_timeout =
       PyErr_NewExceptionWithDoc("fapws.Timeout", "Raised in a handler that takes longer than --timeout.", NULL, NULL);
   if (fapws_timeout) Py_INCREF(fapws_timeout);
+  if (module && PyModule_AddFunctions(module, fapws_metric_methods) < 0) Py_CLEAR(module);
   if (module && (!fapws_timeout || PyModule_AddObject(module, "Timeout", fapws_timeout) < 0)) Py_CLEAR(module);
   for (size_t i = 0; module && i < sizeof types / sizeof *types; i++) {
     Py_INCREF(types[i].type);

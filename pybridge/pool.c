@@ -5,6 +5,7 @@
 #include "queue.h"
 #include "request.h"
 #include "stack.h"
+#include "waits.h"
 
 #include <semaphore.h>
 #include <stdlib.h>
@@ -137,7 +138,7 @@ static fapws_record *enqueue_some(fapws_record *first, uint64_t now) {
 
 int fapws_flush(uintptr_t first) {
   struct timespec now; /* the same for all: reading the clock is not free */
-  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  clock_gettime(fapws_waits_are_counted() ? CLOCK_MONOTONIC : CLOCK_MONOTONIC_COARSE, &now);
   for (fapws_record *rec = (fapws_record *)first; rec;)
     rec = enqueue_some(rec, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
   fapws_enqueue_delivered();

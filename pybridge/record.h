@@ -51,7 +51,7 @@ typedef struct fapws_record {
   uint32_t log;       /* number of its error log (errorlog.c); 0: stderr */
   uint32_t cancelled; /* atomic; set by the loop */
   uint32_t serial;    /* differs each time the record is used */
-  uint64_t since_ns;  /* CLOCK_MONOTONIC_COARSE at submission */
+  uint64_t since_ns;  /* CLOCK_MONOTONIC at submission; CLOCK_MONOTONIC_COARSE unless waits are counted (waits.h) */
 
   char *data; /* malloc: head, path, peer, body; freed or kept by Handler.recycle */
   size_t cap;

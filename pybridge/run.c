@@ -4,6 +4,7 @@
 #include "request.h"
 #include "response.h"
 #include "stack.h"
+#include "waits.h"
 
 #include <sys/resource.h>
 
@@ -54,6 +55,7 @@ static PyObject *call(fapws_thread *t, fapws_record *rec) {
 
 int fapws_record_begin(fapws_thread *t, fapws_record *rec) {
   if (UNLIKELY(fapws_may_defer(rec)) && fapws_defer(t, rec)) return 0;
+  if (fapws_waits_are_counted()) fapws_count_queue_wait(rec);
   rec->thread = t;
   rec->iter = rec->result = rec->start = rec->input = rec->environ = rec->exchange = NULL;
   rec->started = rec->parked = rec->whole = rec->bodyless = rec->single = 0;

@@ -105,7 +105,7 @@ func (t *task) String() string { return t.line + t.client }
 // age is the time since the request arrived.
 func (t *task) age() time.Duration {
 	now := coarseNow()
-	if t.since == 0 || now == 0 {
+	if t.since == 0 || now < t.since { // it may have been read from a finer clock
 		return 0
 	}
 	return time.Duration(now - t.since)

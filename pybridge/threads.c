@@ -9,6 +9,7 @@
 #include "output.h"
 #include "queue.h"
 #include "stack.h"
+#include "waits.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -145,7 +146,13 @@ static void thread_loop(fapws_thread *t) {
     if (check) P.check_signals = 0;
     if (rec || check || collect) {
       fapws_unlock();
-      if (!have_gil) PyEval_RestoreThread(saved_state), have_gil = 1;
+      if (!have_gil) {
+        if (fapws_waits_are_counted() && rec)
+          fapws_take_gil_counted(saved_state);
+        else
+          PyEval_RestoreThread(saved_state);
+        have_gil = 1;
+      }
       if (check) fapws_check_signals();
       if (rec) run_job(t, rec);
       fapws_lock();

@@ -18,6 +18,7 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/metrics"
 	"fapws/runtime/protocol/http"
 	"fapws/runtime/protocol/http2"
 	"fapws/runtime/protocol/sse"
@@ -39,6 +40,9 @@ type Server struct {
 	lock    sync.Once
 	handed  static.Handed
 	store   atomic.Pointer[cache.Store] // as the loop's
+
+	measuring   atomic.Pointer[metrics.Recorder] // nil: requests are not counted
+	lastMetrics atomic.Pointer[[]metrics.Family] // of the loop
 }
 
 // New starts the loop. Nothing listens yet.

@@ -148,6 +148,9 @@ func (w *Response) Interim(head exchange.Head) {
 // replace. text follows the status on it; "" is nothing. It is for before
 // Start.
 func (w *Response) Refuse(status int, text string) {
+	if !w.started && (status == 502 || status == 504) {
+		w.pool.failed.Add(1)
+	}
 	w.Start(exchange.Head{Status: status, Length: -1, Refusal: true, Reason: []byte(text)})
 }
 
@@ -202,6 +205,7 @@ func (w *Response) Last(f *os.File, offset, count int64) {
 // Fail ends the response so that the client notices that it is not complete. Before Start it is Refuse(502, "").
 func (w *Response) Fail() {
 	if w.started {
+		w.pool.failed.Add(1)
 		w.failed = true
 	} else {
 		w.Refuse(502, "")

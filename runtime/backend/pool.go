@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fapws/runtime/exchange"
@@ -30,6 +31,7 @@ type Pool struct {
 	responders []Responder
 	max        int
 	log        func(line string)
+	failed     atomic.Int64 // responses that were not made: see Failed
 
 	waker *exchange.Waker // of our own
 	ask   func(exchange.Origin) exchange.Subrequester
@@ -91,6 +93,17 @@ func (p *Pool) Add(r Responder) int {
 	p.responders = append(p.responders, r)
 	return len(p.responders) - 1
 }
+
+// Active returns the number of requests that responders have.
+func (p *Pool) Active() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.open)
+}
+
+// Failed returns how many responses an upstream or a program has not made, or not to the end: answers with 502 and 504, and those
+// that break off. It is safe for concurrent use.
+func (p *Pool) Failed() int64 { return p.failed.Load() }
 
 // Attach implements app.Handler.
 //

@@ -102,10 +102,10 @@ func (s *Sites) settleRules(x *Exchange) {
 		return
 	}
 	site := &s.table.sites[q.Site]
-	q.mount, x.rules = nil, site.rules
+	q.mount, x.rules, x.counts = nil, site.rules, site.counts
 	if q.Mount >= 0 {
 		q.mount = &site.Table[q.Mount]
-		x.rules = q.mount.rules
+		x.rules, x.counts = q.mount.rules, q.mount.counts
 	}
 	if x.rules != nil && x.rules.secure != nil && x.client.Client().Scheme == "https" {
 		x.rules = x.rules.secure

@@ -4,6 +4,7 @@ import (
 	"fapws/runtime/accesslog"
 	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/metrics"
 	"fapws/runtime/protocol/http"
 	"fapws/runtime/protocol/tunnel"
 	"fapws/runtime/protocol/websocket"
@@ -28,6 +29,9 @@ type routed struct {
 	tunnel *tunnel.Link      // that its connection is, or nil
 	socket *websocket.Socket // that it is, or is to be, or nil
 	relay  *relay            // to an application that speaks for itself, of a client with TLS, or nil
+
+	began  int64          // of Recorder.Begin; 0: it is not counted
+	counts *metrics.Route // of its route
 
 	// For the access log.
 	html       bool // the client is a browser: for replies when req is nil

@@ -64,6 +64,7 @@ func (h *httpHost) Substituted(inner, by *http.Exchange) {
 	x, y := ofHTTP(inner), ofHTTP(by)
 	x.leaveSocket()
 	y.client, y.from, y.log, y.quiet, y.rules, y.html = x.client, x.from, x.log, x.quiet, x.rules, x.html
+	y.began, y.counts, x.began = x.began, x.counts, 0
 	x.log = nil
 }
 
@@ -82,6 +83,9 @@ func (h *httpHost) Ended(inner *http.Exchange) {
 	x := ofHTTP(inner)
 	if h.s.timed {
 		h.s.account(x)
+	}
+	if x.began != 0 {
+		h.s.measured(x)
 	}
 	x.leaveSocket()
 	if x.log != nil {
@@ -130,6 +134,9 @@ func (s *Sites) begins(x *Exchange, c *Client, q *request) {
 		go s.cfg.OnMaxRequests()
 	}
 	x.belongs(c)
+	if s.metrics != nil && !x.quiet {
+		x.began = s.metrics.Begin()
+	}
 	q.Head, x.req = x.Req.Head, q
 	if s.timed {
 		q.time, q.earlier = time.Now(), c.requests

@@ -6,6 +6,7 @@ import (
 	"fapws/runtime/accesslog"
 	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/metrics"
 	"fapws/runtime/protocol/http"
 	"fapws/runtime/route"
 	"fapws/runtime/source/app"
@@ -43,7 +44,8 @@ type Site struct {
 	MaxBodySize int64
 	Timeout     time.Duration
 
-	rules *rules // where no mount fits
+	rules  *rules         // where no mount fits
+	counts *metrics.Route // of requests that no mount fits; nil: they are not counted
 }
 
 // Mount binds paths to what answers them: the first of Source, Rewrite and Handler that is not nil.
@@ -91,6 +93,7 @@ type Mount struct {
 	Rules *Rules // in addition to those of the site; nil: none
 
 	rules   *rules
+	counts  *metrics.Route // of its requests; nil: they are not counted
 	missing notFoundCache
 	bulky   bool // the Source may answer with any size before the loop knows
 }

@@ -12,6 +12,7 @@ import (
 	"fapws/runtime/exchange"
 	wire "fapws/runtime/http1"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/metrics"
 	"fapws/runtime/protocol/http"
 	"fapws/runtime/protocol/http1"
 	"fapws/runtime/protocol/http2"
@@ -71,8 +72,9 @@ type Sites struct {
 	secure   *secure.Server
 	deciding httpHost
 
-	timed  bool  // requests are timed, for the access log or Debug
-	served int64 // requests there have been
+	metrics *metrics.Recorder // nil: requests are not counted
+	timed   bool              // requests are timed, for the access log or Debug
+	served  int64             // requests there have been
 }
 
 // Table is the sites that Prepare has made.
@@ -152,6 +154,7 @@ func (s *Sites) Prepare(given []Site, h app.Handler, source func(*Mount) (_ exch
 func (s *Sites) Use(t *Table) {
 	s.table = t
 	s.Configure(s.cfg)
+	s.nameRoutes()
 }
 
 // consider does what all requests need for the rules of a site.

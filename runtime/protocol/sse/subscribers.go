@@ -128,6 +128,9 @@ func (s *Subscribers) Turn() {
 	}
 }
 
+// Live returns the number of subscribers, of any channel.
+func (s *Subscribers) Live() int { return s.live }
+
 // Waiting returns the bytes of published events that have not been given to all subscribers. It is safe for concurrent use.
 func (s *Subscribers) Waiting() int64 { return s.fanout.Waiting() }
 

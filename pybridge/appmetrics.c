@@ -1,0 +1,153 @@
+/* The metrics of the application (fapws.metrics). The server reads them without the GIL, which a handler may hold for
+ * long; so they are kept here and not in Python. Names and labels come from Python as JSON, and are passed on unread. */
+#include "cpython.h"
+#include "interp.h"
+#include "shim_metrics.h"
+
+#include <locale.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FAMILIES_MAX 1000
+#define SERIES_MAX 20000 /* of all families */
+
+/* The values with the same labels. Lives as long as the process. */
+typedef struct series {
+  struct series *next; /* of the family */
+  struct family *family;
+  double value;    /* of a counter or gauge; the sum of a histogram */
+  int64_t *counts; /* malloc, one more than the bounds: of each bucket alone; NULL: not a histogram */
+  char labels[];   /* JSON, a string */
+} series;
+
+typedef struct family {
+  series *first, *last;
+  int nbounds;
+  double *bounds; /* malloc; NULL: not a histogram */
+  char head[];    /* JSON: an object without its last brace */
+} family;
+
+static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER; /* guards all of the following, held for a moment */
+static family *families[FAMILIES_MAX];
+static series *all[SERIES_MAX];
+static int nfamilies, nseries;
+
+static PyObject *family_add(PyObject *module, PyObject *args) {
+  const char *head;
+  PyObject *bounds;
+  if (!PyArg_ParseTuple(args, "sO!:metric_family", &head, &PyTuple_Type, &bounds)) return NULL;
+  int n = (int)PyTuple_GET_SIZE(bounds);
+  family *f = calloc(1, sizeof *f + strlen(head) + 1);
+  if (!f || (n && !(f->bounds = calloc((size_t)n, sizeof *f->bounds)))) return free(f), PyErr_NoMemory();
+  strcpy(f->head, head);
+  f->nbounds = n;
+  for (int i = 0; i < n; i++) f->bounds[i] = PyFloat_AsDouble(PyTuple_GET_ITEM(bounds, i));
+  int number = -1;
+  if (!PyErr_Occurred()) {
+    pthread_mutex_lock(&mu);
+    if (nfamilies < FAMILIES_MAX) families[number = nfamilies++] = f;
+    pthread_mutex_unlock(&mu);
+    if (number < 0) PyErr_Format(PyExc_ValueError, "there are %d metrics already", FAMILIES_MAX);
+  }
+  if (number >= 0) return PyLong_FromLong(number);
+  free(f->bounds);
+  free(f);
+  return NULL;
+}
+
+static PyObject *series_add(PyObject *module, PyObject *args) {
+  const char *labels;
+  int of;
+  if (!PyArg_ParseTuple(args, "is:metric_series", &of, &labels)) return NULL;
+  if (of < 0 || of >= nfamilies) return PyErr_Format(PyExc_ValueError, "no metric has the number %d", of);
+  family *f = families[of];
+  series *s = calloc(1, sizeof *s + strlen(labels) + 1);
+  if (!s || (f->bounds && !(s->counts = calloc((size_t)f->nbounds + 1, sizeof *s->counts))))
+    return free(s), PyErr_NoMemory();
+  strcpy(s->labels, labels);
+  s->family = f;
+  int number = -1;
+  pthread_mutex_lock(&mu);
+  if (nseries < SERIES_MAX) {
+    all[number = nseries++] = s;
+    *(f->last ? &f->last->next : &f->first) = s;
+    f->last = s;
+  }
+  pthread_mutex_unlock(&mu);
+  if (number < 0) {
+    free(s->counts);
+    free(s);
+  }
+  return PyLong_FromLong(number); /* -1: there are too many */
+}
+
+enum change { ADD, SET, OBSERVE };
+
+/* A child of os.fork changes nothing: nothing reads its copy, and another thread of the parent may have held mu. */
+static PyObject *change(PyObject *args, enum change how) {
+  int number;
+  double value;
+  if (!PyArg_ParseTuple(args, "id", &number, &value)) return NULL;
+  if (number < 0 || number >= nseries) return PyErr_Format(PyExc_ValueError, "no series has the number %d", number);
+  if (!isfinite(value)) return PyErr_Format(PyExc_ValueError, "the value of a metric must be finite");
+  if (fapws_forked) Py_RETURN_NONE;
+  series *s = all[number];
+  int i = 0;
+  while (i < s->family->nbounds && value > s->family->bounds[i]) i++;
+  pthread_mutex_lock(&mu);
+  s->value = how == SET ? value : s->value + value;
+  if (how == OBSERVE && s->counts) s->counts[i]++;
+  pthread_mutex_unlock(&mu);
+  Py_RETURN_NONE;
+}
+
+static PyObject *value_add(PyObject *module, PyObject *args) { return change(args, ADD); }
+static PyObject *value_set(PyObject *module, PyObject *args) { return change(args, SET); }
+static PyObject *value_observe(PyObject *module, PyObject *args) { return change(args, OBSERVE); }
+
+PyMethodDef fapws_metric_methods[] = {
+    {"metric_family", family_add, METH_VARARGS, "metric_family(head, bounds) -> number: see fapws.metrics."},
+    {"metric_series", series_add, METH_VARARGS, "metric_series(family, labels) -> number, -1: there are too many."},
+    {"metric_add", value_add, METH_VARARGS, "metric_add(series, value)."},
+    {"metric_set", value_set, METH_VARARGS, "metric_set(series, value)."},
+    {"metric_observe", value_observe, METH_VARARGS, "metric_observe(series, value)."},
+    {NULL, NULL, 0, NULL}};
+
+static void write_series(FILE *out, const series *s) {
+  fprintf(out, "{\"labels\":%s", s->labels);
+  if (!s->counts) {
+    fprintf(out, ",\"value\":%.17g}", s->value);
+    return;
+  }
+  fprintf(out, ",\"total\":%.17g,\"counts\":[", s->value);
+  for (int i = 0; i <= s->family->nbounds; i++) fprintf(out, i ? ",%lld" : "%lld", (long long)s->counts[i]);
+  fputs("]}", out);
+}
+
+char *fapws_application_metrics(size_t *n) {
+  char *text = NULL;
+  /* The application may have set a locale with a decimal comma. */
+  static locale_t c;
+  if (!c) c = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
+  locale_t before = c ? uselocale(c) : (locale_t)0;
+  pthread_mutex_lock(&mu);
+  FILE *out = nfamilies ? open_memstream(&text, n) : NULL;
+  for (int i = 0; out && i < nfamilies; i++) {
+    fprintf(out, "%s%s,\"series\":[", i ? "," : "[", families[i]->head);
+    for (const series *s = families[i]->first; s; s = s->next) {
+      if (s != families[i]->first) fputc(',', out);
+      write_series(out, s);
+    }
+    fputs("]}", out);
+  }
+  if (out) {
+    fputc(']', out);
+    if (fclose(out) != 0) free(text), text = NULL;
+  }
+  pthread_mutex_unlock(&mu);
+  if (c) uselocale(before);
+  return text;
+}

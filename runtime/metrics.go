@@ -1,0 +1,68 @@
+package runtime
+
+import (
+	"time"
+
+	"fapws/runtime/metrics"
+	"fapws/runtime/sites"
+)
+
+// Measure makes the server count its requests from now on, which costs each of them some 100 ns. It is safe for
+// concurrent use and may be called again, but not on the loop.
+func (s *Server) Measure() {
+	if s.measuring.Load() == nil && s.measuring.CompareAndSwap(nil, metrics.NewRecorder()) {
+		s.loop.post(func() { s.loop.sites.Measure(s.measuring.Load()) })
+	}
+}
+
+// Metrics returns what the server has counted. What only the loop knows is as it was when it answered last: a handler may be
+// blocking it. It must not be called on the loop.
+func (s *Server) Metrics() (all []metrics.Family) {
+	if r := s.measuring.Load(); r != nil {
+		all = r.Families()
+	}
+	said := make(chan []metrics.Family, 1)
+	s.loop.post(func() { said <- s.loop.metrics() })
+	var own []metrics.Family
+	select {
+	case own = <-said:
+		s.lastMetrics.Store(&own)
+	case <-time.After(countedWithin):
+		if last := s.lastMetrics.Load(); last != nil {
+			own = *last
+		}
+	}
+	return append(all, own...)
+}
+
+// metrics returns what the loop knows of its connections and of the cache.
+func (l *loop) metrics() []metrics.Family {
+	open := map[string]float64{"sse": float64(l.subscribers.Live())}
+	for _, c := range l.conns.All() {
+		open[sites.KindOf(c.Protocol())]++
+	}
+	connections := metrics.Family{Name: "fapws_connections", Kind: metrics.Gauge,
+		Help: "Open connections of clients by kind: sse are subscribers of channels, tunnel are proxied WebSockets."}
+	for _, kind := range [...]string{"http", "http2", "sse", "websocket", "tunnel"} {
+		connections.Series = append(connections.Series, metrics.Series{Labels: metrics.Labels("kind", kind), Value: open[kind]})
+	}
+	all := []metrics.Family{
+		connections,
+		metrics.One("fapws_unsent_bytes", metrics.Gauge, "bytes", "Responses that wait for clients, without those in the kernel.", float64(l.conns.Unsent.Total())),
+		metrics.One("fapws_requests_held_back", metrics.Counter, "", "Requests that had to wait because their client read too slowly.", float64(l.http.HeldBack())),
+	}
+	if store := l.s.store.Load(); store != nil {
+		st := store.Stats()
+		all = append(all,
+			metrics.Family{Name: "fapws_cache_requests", Kind: metrics.Counter, Help: "Requests that asked the cache, by what they found.", Series: []metrics.Series{
+				{Labels: metrics.Labels("result", "hit"), Value: float64(st.Hits + st.Waited)},
+				{Labels: metrics.Labels("result", "stale"), Value: float64(st.Stale)},
+				{Labels: metrics.Labels("result", "miss"), Value: float64(st.Misses)},
+				{Labels: metrics.Labels("result", "bypass"), Value: float64(st.Bypassed)},
+			}},
+			metrics.One("fapws_cache_entries", metrics.Gauge, "", "Pages in the cache.", float64(st.Entries)),
+			metrics.One("fapws_cache_bytes", metrics.Gauge, "bytes", "Memory of the cache.", float64(st.Bytes)),
+		)
+	}
+	return all
+}

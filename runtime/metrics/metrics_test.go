@@ -1,0 +1,163 @@
+package metrics
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestRecorder: requests are counted by route and class of status.
+func TestRecorder(t *testing.T) {
+	r := NewRecorder()
+	shop := r.Route("a.example", "/shop")
+	if r.Route("a.example", "/shop") != shop {
+		t.Error("the same route is counted twice")
+	}
+	for _, status := range []int{200, 204, 404, 0, 999} {
+		r.End(r.Begin(), shop, status)
+	}
+	began := r.Begin()
+	r.End(r.Begin()-int64(time.Hour), nil, 503)
+	families := r.Families()
+	got := map[string]int64{}
+	for _, s := range Find(families, "fapws_request_duration_seconds").Series {
+		got[s.Label("host")+s.Label("route")+" "+s.Label("code")] = s.Count()
+		if s.Label("code") == "5xx" && (s.Counts[len(Bounds)] != 1 || s.Total < 3600) {
+			t.Errorf("an hour: %+v", s)
+		}
+	}
+	want := map[string]int64{"a.example/shop 2xx": 2, "a.example/shop 4xx": 1, "a.example/shop gone": 2, "none 5xx": 1}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if n := Find(families, "fapws_requests_in_flight").Series[0].Value; n != 1 {
+		t.Errorf("%v in flight", n)
+	}
+	r.End(began, shop, 200)
+}
+
+// TestBounded: however many mounts there are, and whatever their names, series are few.
+func TestBounded(t *testing.T) {
+	r := NewRecorder()
+	for i := range 10000 {
+		r.End(r.Begin(), r.Route("", fmt.Sprint("/", i)), 200)
+	}
+	f := Find(r.Families(), "fapws_request_duration_seconds")
+	if len(f.Series) != mostRoutes {
+		t.Errorf("%d series", len(f.Series))
+	}
+	if s := f.Series[mostRoutes-1]; s.Label("route") != "other" || s.Count() != 10000-mostRoutes+1 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestLabels(t *testing.T) {
+	for _, value := range []string{"", "/", `a"b`, `a\`, `\"`, "a\nb", `",x="`, "é"} {
+		text := Labels("a", "1", "route", value, "z", "2")
+		s := Series{Labels: text}
+		if got := s.Label("route"); got != value || s.Label("z") != "2" || s.Label("none") != "" {
+			t.Errorf("%s: %q, %q", text, got, s.Label("z"))
+		}
+	}
+	if s := (Series{Labels: Labels("a", "\xff")}); s.Label("a") != "\uFFFD" {
+		t.Errorf("%q", s.Labels)
+	}
+}
+
+// families are of one process, as another gets them.
+func families(t *testing.T, n int64) (all []Family) {
+	t.Helper()
+	text, err := json.Marshal([]Family{
+		{Name: "c", Kind: Counter, Help: "C.", Series: []Series{{Labels: `k="1"`, Value: float64(n)}, {Labels: fmt.Sprintf("k=%q", fmt.Sprint(n)), Value: 1}}},
+		{Name: "g_bytes", Kind: Gauge, Unit: "bytes", Help: "G.", Over: Max, Series: []Series{{Value: float64(n)}}},
+		{Name: "h_seconds", Kind: Histogram, Unit: "seconds", Help: "H\n\\.", Bounds: []float64{0.5, 1}, Series: []Series{{Counts: []int64{n, 0, 1}, Total: 2.5}}},
+	})
+	if err == nil {
+		err = json.Unmarshal(text, &all)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestMerge(t *testing.T) {
+	one, two := families(t, 2), families(t, 3)
+	other := []Family{{Name: "h_seconds", Kind: Histogram, Bounds: []float64{7}, Series: []Series{{Counts: []int64{1, 1}}}}, One("x", Gauge, "", "X.", 1)}
+	all := Merge(one, two, other)
+	const want = `# TYPE c counter
+# HELP c C.
+c_total{k="1"} 5
+c_total{k="2"} 1
+c_total{k="3"} 1
+# TYPE g_bytes gauge
+# HELP g_bytes G.
+# UNIT g_bytes bytes
+g_bytes 3
+# TYPE h_seconds histogram
+# HELP h_seconds H\n\\.
+# UNIT h_seconds seconds
+h_seconds_bucket{le="0.5"} 5
+h_seconds_bucket{le="1.0"} 5
+h_seconds_bucket{le="+Inf"} 7
+h_seconds_sum 5
+h_seconds_count 7
+# TYPE x gauge
+# HELP x X.
+x 1
+# EOF
+`
+	if got := OpenMetrics(all); got != want {
+		t.Errorf("got\n%s", got)
+	}
+	if n := one[0].Series[0].Value; n != 2 {
+		t.Errorf("Merge has changed its argument: %v", n)
+	}
+	if plain := Plain(all); !strings.Contains(plain, "# TYPE c_total counter\n") || strings.Contains(plain, "UNIT") || strings.Contains(plain, "EOF") {
+		t.Errorf("plain:\n%s", plain)
+	}
+	if lasting := Lasting(all); len(lasting) != 2 || Find(lasting, "g_bytes") != nil {
+		t.Errorf("%v", lasting)
+	}
+}
+
+func TestQuantile(t *testing.T) {
+	bounds := []float64{1, 2, 4}
+	for _, c := range []struct {
+		counts []int64
+		q      float64
+		want   float64
+	}{
+		{[]int64{0, 0, 0, 0}, 0.5, 0},
+		{[]int64{10, 0, 0, 0}, 0.5, 0.5},
+		{[]int64{5, 5, 0, 0}, 0.5, 1},
+		{[]int64{5, 5, 0, 0}, 0.9, 1.8},
+		{[]int64{0, 0, 10, 0}, 0.5, 3},
+		{[]int64{0, 0, 0, 10}, 0.5, 4},
+		{[]int64{1, 2}, 0.5, 0},
+	} {
+		if got := Quantile(bounds, c.counts, c.q); math.Abs(got-c.want) > 1e-9 {
+			t.Errorf("%v of %v: %v, want %v", c.q, c.counts, got, c.want)
+		}
+	}
+}
+
+// TestNoAllocation: counting a request allocates nothing.
+func TestNoAllocation(t *testing.T) {
+	r := NewRecorder()
+	route := r.Route("", "/")
+	if n := testing.AllocsPerRun(100, func() { r.End(r.Begin(), route, 200) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkRequest(b *testing.B) {
+	r := NewRecorder()
+	route := r.Route("", "/")
+	for b.Loop() {
+		r.End(r.Begin(), route, 200)
+	}
+}
