@@ -8,7 +8,7 @@ import inspect
 import os
 
 MODULES = [
-    "fapws", "fapws.base", "fapws.cache", "fapws.groups", "fapws.contrib.headers", "fapws.contrib.views", "fapws.contrib.multipart",
+    "fapws", "fapws.base", "fapws.cache", "fapws.groups", "fapws.metrics", "fapws.contrib.headers", "fapws.contrib.views", "fapws.contrib.multipart",
     "fapws.contrib.cgi", "fapws.contrib.sessions", "fapws.contrib.zip", "fapws.contrib.log", "fapws.contrib.profile",
 ]
 

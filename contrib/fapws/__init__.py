@@ -8,6 +8,7 @@
 ``fapws.base``                        ``Start_response``, ``Environ``
 ``fapws.cache``                       ``cached``, ``purge``
 ``fapws.groups``                      ``join``, ``leave``, ``send``, ``count``: groups of ASGI WebSockets
+``fapws.metrics``                     ``counter``, ``gauge``, ``histogram``
 ``fapws.contrib.headers``             ``redirect``, ``rfc1123_date``
 ``fapws.contrib.log``                 ``Log``, a line for each call of a handler
 ``fapws.contrib.sessions``            ``Sessions``, ``Session``
