@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"fapws/runtime/metrics"
 )
 
 // connectWithin is how long a server may take to accept: it does nothing else
@@ -42,6 +44,9 @@ func Run(args []string, stdout io.Writer, nearest func(string, []string) string)
 		if path, err = choose(o.pid); err != nil {
 			return err
 		}
+	}
+	if o.command == Top {
+		return o.top(path, stdout)
 	}
 	c, err := connect(path)
 	if err != nil {
@@ -72,6 +77,8 @@ func Run(args []string, stdout io.Writer, nearest func(string, []string) string)
 		_, err = fmt.Fprintf(stdout, "%s\nSHA-256 %s\n", visible(a.Status.CA.Path), visible(a.Status.CA.SHA256))
 	case Stack:
 		_, err = io.WriteString(stdout, visible(a.Text))
+	case Metrics:
+		_, err = io.WriteString(stdout, visible(o.format(a.Families)))
 	case Reload:
 		_, err = fmt.Fprintln(stdout, "reloaded")
 	case Purge:
@@ -89,6 +96,11 @@ func Run(args []string, stdout io.Writer, nearest func(string, []string) string)
 const Help = `Usage: fapws ctl [--pid N | --socket FILE] COMMAND   control a running server
   stack                  show active requests and their Python stacks
   status                 show addresses, workers and memory; --json for programs
+  top                    show requests per second, their times, active requests,
+                         threads, connections and workers, each second; --once
+                         for one second; --json for programs
+  metrics                print what the server counts, as text of OpenMetrics;
+                         --plain for the older text format of Prometheus
   purge PATH             remove pages from the cache: /page with any query,
                          /page?a=1 with this one, '/blog/*' by prefix; --tag TAG
                          or --all instead of PATH; --host HOST for one host
@@ -108,6 +120,16 @@ type options struct {
 	pid        int
 	socket     string
 	json, help bool
+	plain      bool // with Metrics
+	once       bool // with Top
+}
+
+// format returns families in the text format that o asks for.
+func (o *options) format(families []metrics.Family) string {
+	if o.plain {
+		return metrics.Plain(families)
+	}
+	return metrics.OpenMetrics(families)
 }
 
 // parse reads flags and the command, in any order.
@@ -141,12 +163,16 @@ func parse(args []string, nearest func(string, []string) string) (o options, err
 			p.Path, all = "*", true
 		case "--json":
 			o.json = true
+		case "--plain":
+			o.plain = true
+		case "--once":
+			o.once = true
 		case "--help", "-h":
 			o.help = true
 			return o, nil
 		default:
 			if strings.HasPrefix(name, "-") {
-				return wrong("unknown flag %s%s", name, meant(nearest(name, []string{"--pid", "--socket", "--json", "--host", "--tag", "--all", "--help"})))
+				return wrong("unknown flag %s%s", name, meant(nearest(name, []string{"--pid", "--socket", "--json", "--host", "--tag", "--all", "--plain", "--once", "--help"})))
 			}
 			if o.command == Purge && p.Path == "" {
 				p.Path = args[i]
@@ -173,8 +199,12 @@ func parse(args []string, nearest func(string, []string) string) (o options, err
 		return wrong("purge needs a path, a prefix with *, --tag TAG or --all")
 	case o.command != Purge && (p != Pattern{} || all):
 		return wrong("--host, --tag and --all require purge")
-	case o.json && o.command != Status:
-		return wrong("--json requires status")
+	case o.plain && o.command != Metrics:
+		return wrong("--plain requires metrics")
+	case o.once && o.command != Top:
+		return wrong("--once requires top")
+	case o.json && o.command != Status && o.command != Top:
+		return wrong("--json requires status or top")
 	}
 	if o.command == Purge {
 		o.purge = &p

@@ -12,12 +12,15 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/metrics"
 )
 
 // fake is a server for tests.
 type fake struct {
 	fails error
 	stop  func()
+	looks int
 }
 
 func newFake() *fake { return &fake{stop: func() {}} }
@@ -36,6 +39,20 @@ func (f *fake) Purge(p Pattern) (int, error) {
 	return len(p.Path + p.Host + p.Tag), nil
 }
 func (f *fake) Stop() { f.stop() }
+func (f *fake) Metrics() []metrics.Family {
+	f.looks++
+	n := int64(f.looks)
+	return []metrics.Family{
+		{Name: "fapws_request_duration_seconds", Kind: metrics.Histogram, Unit: "seconds", Help: "Time.", Bounds: []float64{0.001, 1}, Series: []metrics.Series{
+			{Labels: metrics.Labels("host", "", "route", "/\x1b", "code", "2xx"), Counts: []int64{10 * n, 10 * n, 0}, Total: 2},
+			{Labels: metrics.Labels("host", "", "route", "/\x1b", "code", "5xx"), Counts: []int64{0, 0, n}, Total: 2},
+		}},
+		metrics.One("fapws_reloads", metrics.Counter, "", "Reloads.", 2),
+	}
+}
+func (f *fake) Active() []Active {
+	return []Active{{Worker: 8, Request: "GET /\x1b", Age: 2, State: "running on thread 0", At: "app.py:3 in view"}}
+}
 
 // use makes a new directory the place for sockets.
 func use(t *testing.T) (folder string) {
@@ -153,7 +170,7 @@ func TestStop(t *testing.T) {
 func TestUsage(t *testing.T) {
 	use(t)
 	for _, tt := range []struct{ line, want string }{
-		{"", "no command given; usage: fapws ctl stack|status|reload|purge|rotate|stop|ca; see fapws ctl --help"},
+		{"", "no command given; usage: fapws ctl stack|status|top|metrics|reload|purge|rotate|stop|ca; see fapws ctl --help"},
 		{"dance", "unknown command dance; fapws ctl --help lists them"},
 		{"stop now", "one command at a time, not stop and now"},
 		{"--pid x stop", "--pid x: must be the number of a process"},
@@ -161,7 +178,9 @@ func TestUsage(t *testing.T) {
 		{"stop --pid", "--pid needs a value"},
 		{"--color status", "unknown flag --color; fapws ctl --help lists them"},
 		{"--pid 1 --socket x stop", "use --pid or --socket, not both"},
-		{"--json stop", "--json requires status"},
+		{"--json stop", "--json requires status or top"},
+		{"--once stop", "--once requires top"},
+		{"--plain status", "--plain requires metrics"},
 		{"purge", "purge needs a path, a prefix with *, --tag TAG or --all"},
 		{"purge /a --tag b", "purge needs a path, a prefix with *, --tag TAG or --all"},
 		{"purge /a /b", "one command at a time, not purge and /b"},
@@ -175,7 +194,7 @@ func TestUsage(t *testing.T) {
 		}
 	}
 	err := Run([]string{"stat"}, nil, func(wrong string, names []string) string { return strings.Join(names, "/") })
-	if want := "unknown command stat, did you mean stack/status/reload/purge/rotate/stop/ca?"; err == nil || err.Error() != want {
+	if want := "unknown command stat, did you mean stack/status/top/metrics/reload/purge/rotate/stop/ca?"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }

@@ -160,6 +160,10 @@ func (s *Socket) do(r *request) (a answer) {
 	case Status:
 		report := s.server.Report()
 		a.Status = &report
+	case Metrics:
+		a.Families = s.server.Metrics()
+	case Top:
+		a.Top = Look(s.server)
 	case Reload:
 		if err := s.server.Reload(); err != nil {
 			a.Error = err.Error()

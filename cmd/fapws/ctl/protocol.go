@@ -1,5 +1,7 @@
 package ctl
 
+import "fapws/runtime/metrics"
+
 // request is the one line that a client sends: JSON.
 type request struct {
 	Command Command
@@ -18,17 +20,22 @@ const (
 	Rotate Command = "rotate" // the log files, now
 	Stop   Command = "stop"   // the end, gracefully
 	CA     Command = "ca"     // the machine's own authority: part of Status
+
+	Metrics Command = "metrics" // what the server counts
+	Top     Command = "top"     // what it does, again and again
 )
 
 // Commands are all of them.
-var Commands = []Command{Stack, Status, Reload, Purge, Rotate, Stop, CA}
+var Commands = []Command{Stack, Status, Top, Metrics, Reload, Purge, Rotate, Stop, CA}
 
 // answer is the one line that comes back: JSON. After Stop the connection
 // lasts as long as the server.
 type answer struct {
-	Error  string  `json:",omitempty"` // why it did not work, one line
-	Text   string  `json:",omitempty"`
-	Status *Report `json:",omitempty"`
+	Error    string           `json:",omitempty"` // why it did not work, one line
+	Text     string           `json:",omitempty"`
+	Status   *Report          `json:",omitempty"`
+	Top      *Overview        `json:",omitempty"`
+	Families []metrics.Family `json:",omitempty"`
 }
 
 // Report describes the running server.
@@ -77,6 +84,10 @@ type Server interface {
 	Report() Report
 	// Stack describes the active requests.
 	Stack() string
+	// Metrics returns what all workers have counted.
+	Metrics() []metrics.Family
+	// Active returns the active requests of all workers, the oldest first.
+	Active() []Active
 	// Rotate rotates the log files; the error is one line.
 	Rotate() error
 	// Reload returns when new code serves, or with the reason why not: one line.

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -34,15 +33,8 @@ func (r *Report) write(w io.Writer, asJSON bool) error {
 		fmt.Fprintf(&b, "the last reload failed: %s\n", r.Failure)
 	}
 	fmt.Fprintf(&b, "%8s  %-9s %8s %8s %10s\n", "WORKER", "STATE", "AGE", "MEMORY", "REQUESTS")
-	for _, worker := range r.Workers {
-		memory, requests := "-", "-"
-		if worker.RSS > 0 {
-			memory = fmt.Sprintf("%.1f MB", float64(worker.RSS)/1e6)
-		}
-		if worker.Requests >= 0 {
-			requests = strconv.FormatInt(worker.Requests, 10)
-		}
-		fmt.Fprintf(&b, "%8d  %-9s %8s %8s %10s\n", worker.PID, worker.State, period(worker.Age), memory, requests)
+	for i := range r.Workers {
+		r.Workers[i].row(&b)
 	}
 	for _, worker := range r.Workers {
 		if worker.HeldBack > 0 {

@@ -31,6 +31,7 @@ type Logger struct {
 	least atomic.Int32 // a loglevel.Level
 	now   func() time.Time
 	line  []byte
+	tail  *Tail // nil: nothing keeps them
 }
 
 func New(w io.Writer, level string, debug int) *Logger {
@@ -76,7 +77,11 @@ func (l *Logger) LogClient(level loglevel.Level, client, text string) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.line = appendLogLine(l.line[:0], l.now(), level, client, text, l.file)
+	now := l.now()
+	l.line = appendLogLine(l.line[:0], now, level, client, text, l.file)
+	if l.tail != nil {
+		l.tail.add(now, l.line)
+	}
 	l.w.Write(l.line) // an error cannot be reported when standard error is gone
 }
 

@@ -26,6 +26,7 @@ type Parts struct {
 	Authority []byte // certificate of the machine's own authority, PEM; nil without one
 	Logs      *logs.Files
 	Log       func(loglevel.Level, string)
+	Status    backend.Responder // the status page; nil: there is none
 }
 
 // Build makes the sites of a process that serves with the settings conf. The error is an
@@ -85,6 +86,7 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
 		Check:     parts.Logs == nil,
 		Software:  version.Software(),
 		Programs:  parts.Programs.Gate,
+		Status:    parts.Status,
 	}
 	if files := parts.Logs; files != nil {
 		out.Logs = files

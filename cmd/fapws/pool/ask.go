@@ -101,6 +101,8 @@ type Status struct {
 	Reloads   int    // that succeeded
 	Reloading string // why, or ""
 	Failure   string // why the last reload did not succeed, or ""
+	Lost      int    // workers that have died although they should serve
+	Recycled  int    // workers that were replaced one by one: max-requests, max-rss, stuck
 	Workers   []WorkerStatus
 }
 
@@ -117,7 +119,7 @@ func (p *Pool) Status() (st Status) {
 	done := make(chan struct{})
 	asked := p.post(func() {
 		defer close(done)
-		st = Status{Pid: os.Getpid(), Since: p.since, Want: p.want, Reloads: max(0, p.adopted-1), Failure: p.failure}
+		st = Status{Pid: os.Getpid(), Since: p.since, Want: p.want, Reloads: max(0, p.adopted-1), Failure: p.failure, Lost: p.deaths, Recycled: p.recycled}
 		if p.batch != nil {
 			st.Reloading = p.batch.why
 		}

@@ -49,6 +49,8 @@ const (
 	Renewed      Kind = "renewed"
 	// Recount: send all Counts again.
 	Recount Kind = "recount"
+	// Replied: Text is a piece of the answer to the question ID of the worker; the last piece has no More.
+	Replied Kind = "replied"
 )
 
 // Subjects of Give and Take.
@@ -85,6 +87,10 @@ const (
 
 	// Answer: Text is a piece of the answer to the question ID; the last piece has no More.
 	Answer Kind = "answer"
+	// Query: answer the question Text with Replied, which has the same ID.
+	Query Kind = "query"
+	// Farewell: Text is a piece of what lasts of the worker that is about to end; the last piece has no More.
+	Farewell Kind = "farewell"
 )
 
 // Message is one datagram of a Channel.

@@ -51,6 +51,12 @@ type Options struct {
 	// is called on Run's goroutine. Optional.
 	Certificates func(want string, again bool) (*os.File, error)
 
+	// Query answers a question of a worker. It is called on a goroutine of its own, and may Ask workers. Optional.
+	Query func(what string) string
+
+	// Farewell gets what a worker tells before it ends. It is called on Run's goroutine. Optional.
+	Farewell func(pid int, text string)
+
 	// Reopen is called when the log files are to be reopened, before the workers are told. Optional.
 	Reopen func()
 

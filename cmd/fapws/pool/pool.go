@@ -41,6 +41,8 @@ type Pool struct {
 	lastID      uint64
 	handing     bool   // another program takes over as soon as the channels have no reader
 	failure     string // why the last generation does not serve, or ""
+	deaths      int    // of workers that should serve
+	recycled    int    // workers that were replaced one by one
 	page        string // about it, or ""
 	placeholder *worker
 	relay       relay
@@ -263,6 +265,10 @@ func (p *Pool) heard(w *worker, m *Message) {
 		if w.asking = m.More; !m.More {
 			p.certificates(w)
 		}
+	case Query:
+		p.query(w, m)
+	case Farewell:
+		p.farewell(w, m)
 	case Join:
 		p.join(w)
 	case Publish:

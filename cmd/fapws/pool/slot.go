@@ -93,6 +93,7 @@ func (p *Pool) promote(w *worker) {
 // lost is called when a worker that has a slot has died.
 func (p *Pool) lost(w *worker, was State, how string) {
 	s := w.slot
+	p.deaths++
 	if time.Since(w.started) < steady || was == Starting {
 		s.grow()
 	} else {
@@ -122,6 +123,7 @@ func (p *Pool) recycle(w *worker, why string) {
 	if w.state != Serving || w.slot == nil || w.slot.next != nil || w.slot.retry != nil {
 		return
 	}
+	p.recycled++
 	p.o.Log(loglevel.Info, fmt.Sprintf("replacing worker %d: %s", w.pid, why))
 	w.slot.replace(0)
 }

@@ -26,9 +26,12 @@ const Variable = "FAPWS_WORKER"
 // the numbers of events.
 const EpochVariable = "FAPWS_EPOCH"
 
+// CountVariable is the variable of the environment that tells workers to count requests from the start.
+const CountVariable = "FAPWS_COUNT"
+
 // Variables are the variables of the environment that a supervisor sets for its workers
 // and for the program that takes its place.
-var Variables = []string{Variable, EpochVariable, handoverVariable}
+var Variables = []string{Variable, EpochVariable, CountVariable, handoverVariable}
 
 // Placeholder is the role of a worker that has no application and serves the page of a Notice.
 const Placeholder = "placeholder"
@@ -64,6 +67,7 @@ type worker struct {
 	wants         string         // the certificates that it has asked for, or ""
 	asking        bool           // only pieces of that have come so far
 	pieces        [][]byte       // of an event that it publishes, as far as they have come
+	farewell      string         // the same of Farewell
 }
 
 // start starts a process as a worker.

@@ -110,6 +110,11 @@ func processRows() []*Setting {
 			value: func(c *Config) value { return &text{&c.ControlSocket} },
 		},
 		{
+			Name: "status", Group: GroupProcesses, Arg: "PREFIX", Default: "off",
+			Help:  "serve a status page, and metrics for Prometheus, below this path, such as /_fapws: to clients on this machine, and to those that have logged in where the host has a password",
+			value: func(c *Config) value { return &statusPrefix{&c.Status} },
+		},
+		{
 			Name: "load-timeout", Group: GroupProcesses, Arg: "TIME", Default: "60s",
 			Help:  "maximum time for a new worker to load the application",
 			value: func(c *Config) value { return &duration{&c.LoadTimeout, time.Millisecond} },

@@ -55,6 +55,7 @@ type Config struct {
 	Umask             int           // -1: stays
 	PidFile           string        // or ""
 	ControlSocket     string        // "auto", "off" or a path
+	Status            string        // prefix of the status page, "/_fapws"; "": there is none
 	LoadTimeout       time.Duration // of a new worker
 
 	File      string   // configuration file; "" looks for one, "off" reads none

@@ -53,6 +53,9 @@ type Parts struct {
 	// Private are the files that no root serves (Config.Private).
 	Private *static.Private
 
+	// Status answers below the path of the setting of that name. Optional.
+	Status backend.Responder
+
 	// Check says that nothing will be served: start and create nothing.
 	Check bool
 }
@@ -82,6 +85,15 @@ func (b *Built) Close() {
 	for _, f := range b.closers {
 		_ = f() // an error would not matter any more
 	}
+}
+
+// Upstreams returns how many requests responders (upstreams and programs) have, and how many they have not answered, or not to
+// the end; some: there are responders. It is safe for concurrent use once Build has returned.
+func (b *Built) Upstreams() (active int, failed int64, some bool) {
+	if b.pool == nil {
+		return 0, 0, false
+	}
+	return b.pool.Active(), b.pool.Failed(), true
 }
 
 // builder is a Build under way.
@@ -176,6 +188,7 @@ func (c *Config) Build(p Parts) (*Built, error) {
 			b.built.Sites = append(b.built.Sites, s)
 		}
 	}
+	b.statusPage()
 	b.checkFallbacks()
 	if err := tomlfile.Join(b.errs...); err != nil {
 		b.built.Close()

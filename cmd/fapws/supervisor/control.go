@@ -61,8 +61,11 @@ func (c control) Stack() string {
 	return b.String()
 }
 
-func (c control) Reload() error {
-	if err := c.p.pool.ReloadAndWait("fapws ctl"); err != nil {
+func (c control) Reload() error { return c.reload("fapws ctl") }
+
+// reload reloads because of why.
+func (c control) reload(why string) error {
+	if err := c.p.pool.ReloadAndWait(why); err != nil {
 		return fmt.Errorf("reload failed: %w; the old workers keep serving", err)
 	}
 	return nil

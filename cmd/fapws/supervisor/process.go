@@ -51,6 +51,8 @@ type process struct {
 	names     []string                 // that they were opened as
 	pool      *pool.Pool
 	keyring   keyring
+	counted   ledger // what workers have
+	tail      logs.Tail
 
 	mu    sync.Mutex       // of the state that the control socket shows
 	shown settings.Config  // as far as it is known
@@ -99,6 +101,9 @@ func Run(what *plan.Plan, front *presence.Presence, stderr io.Writer) (code int,
 func (p *process) run() (code int, err error) {
 	p.log = p.errors.Logger(p.stderr, &p.conf)
 	p.front.LogTo(p.log.Log)
+	if p.conf.Status != "" {
+		p.log.Keep(&p.tail)
+	}
 	p.memory.TrimHeap = pybridge.TrimHeap
 	handover, err := pool.Inherited()
 	if err != nil {
@@ -127,6 +132,8 @@ func (p *process) run() (code int, err error) {
 		BeforeExec:   p.beforeExec,
 		FailurePage:  p.failurePage(),
 		Certificates: p.keyring.bundle,
+		Farewell:     p.counted.said,
+		Query:        p.query,
 		Reopen:       func() { p.errors.Follow() },
 		PassStderr:   p.errors.Redirected() && p.conf.Chroot != "",
 		Log:          p.log.Log,

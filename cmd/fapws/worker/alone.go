@@ -49,6 +49,8 @@ func (a *alone) rereading() func() bool              { return a.files.reread }
 func (a *alone) configure(*runtime.Config)           {}
 func (a *alone) configurePython(*pybridge.RunConfig) {}
 func (a *alone) Failing(error)                       {}
+func (a *alone) farewell()                           {}
+func (a *alone) countsRequests() bool                { return false }
 func (a *alone) abandon()                            { a.early.Drop() }
 func (a *alone) level() loglevel.Level               { return loglevel.Info }
 

@@ -5,6 +5,7 @@ import (
 
 	"fapws/cmd/fapws/banner"
 	"fapws/cmd/fapws/certificates"
+	"fapws/cmd/fapws/statuspage"
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/listen"
@@ -37,6 +38,15 @@ type host interface {
 	// tells them that it answers requests.
 	control(addrs []banner.Address) error
 	serving(addrs []banner.Address)
+
+	// countsRequests reports whether requests are to be counted from the start, whatever the settings say.
+	countsRequests() bool
+
+	// status is what the status page shows.
+	status() statuspage.Source
+
+	// farewell tells what lasts of a process that is about to end. It is called on any goroutine.
+	farewell()
 
 	// Failing tells why the process ends.
 	Failing(err error)

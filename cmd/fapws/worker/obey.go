@@ -136,6 +136,8 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 		p.takeCertificates(m, files)
 	case pool.Ask:
 		go p.answer(m)
+	case pool.Replied:
+		p.replied(m)
 	}
 }
 

@@ -48,6 +48,8 @@ type Parent struct {
 	events    *channelRelay
 	departs   chan struct{}                // closed by pool.Depart
 	bundles   atomic.Pointer[chan bundled] // gets the answer of certificates, which waits for it; nil: it does not
+	queries   queries                      // to the supervisor
+	counts    bool                         // requests are counted from the start
 	successor atomic.Pointer[pool.Channel] // another worker, which gets the subscribers, or nil
 }
 
@@ -118,6 +120,9 @@ func (p *Parent) configurePython(c *pybridge.RunConfig) { c.Stuck = p.onStuck }
 func (p *Parent) control([]banner.Address) error {
 	server := p.s.server
 	p.onAsk(AskStack, p.s.stack)
+	p.onAsk(AskMetrics, func() string { return asJSON(p.s.metrics()) })
+	p.onAsk(AskLog, func() string { return asJSON(LinesOf(&p.s.tail)) })
+	p.onAsk(AskActive, func() string { return asJSON(p.s.active()) })
 	p.onAskAbout(AskPurge, func(text string) string { return strconv.Itoa(purgeNow(server, text)) })
 	p.onAsk(AskCache, func() string { text, _ := json.Marshal(cacheOf(server)); return string(text) })
 	p.onAsk(AskCounters, func() string { text, _ := json.Marshal(countersOf(server)); return string(text) })
@@ -188,6 +193,8 @@ func (p *Parent) take(text string) error {
 	p.events = newChannelRelay(p.channel)
 	p.epoch = os.Getenv(pool.EpochVariable)
 	os.Unsetenv(pool.EpochVariable)
+	p.counts = os.Getenv(pool.CountVariable) != ""
+	os.Unsetenv(pool.CountVariable)
 	return pybridge.KeepFromChildren(p.channel)
 }
 

@@ -21,6 +21,8 @@ const (
 	AskCounters = "counters" // ctl.Counters in JSON
 	AskPurge    = "purge"    // followed by a space and a pattern in JSON: how many pages were removed
 	AskCache    = "cache"    // ctl.Cache in JSON
+	AskMetrics  = "metrics"  // []metrics.Family in JSON
+	AskActive   = "active"   // []ctl.Active in JSON
 
 	Alive = "yes"
 )

@@ -53,8 +53,11 @@ type service struct {
 	over     atomic.Bool // nothing is sent any more
 	tls      certificates.Server
 
-	mu   sync.Mutex
-	want *certificates.Want // the certificates that tls has; nil: no HTTPS
+	mu       sync.Mutex
+	want     *certificates.Want // the certificates that tls has; nil: no HTTPS
+	measured sync.Mutex         // of measures
+	measures bool               // requests are counted
+	tail     logs.Tail          // for the status page
 }
 
 // run loads, serves until told to stop, and returns the exit code. It runs on
@@ -174,7 +177,7 @@ func (s *service) start() (err error) {
 	if forks != nil {
 		s.useForks(forks)
 	}
-	parts := plan.Parts{Contents: s.contents, Forks: forks, Programs: &s.programs, Logs: &s.logs, Log: s.log.Log, Authority: bundle.Authority}
+	parts := plan.Parts{Contents: s.contents, Forks: forks, Programs: &s.programs, Logs: &s.logs, Log: s.log.Log, Authority: bundle.Authority, Status: s.statusPage()}
 	if s.built, err = s.plan.Build(&s.conf, parts); err != nil {
 		return err
 	}
@@ -197,6 +200,9 @@ func (s *service) start() (err error) {
 		return exit.NotStarted("%v", err)
 	}
 	s.handler = handler
+	if s.conf.Status != "" || s.host.countsRequests() {
+		s.measure()
+	}
 	addrs := banner.Of(listeners)
 	s.signals.serve()
 	if err := s.host.control(addrs); err != nil {

@@ -132,6 +132,7 @@ func (s *service) stop(o shutdownRequest) {
 		}
 	}
 	s.over.Store(true)
+	s.host.farewell()
 	if o.how != quickly {
 		cgi.Settle(stderrWithin)
 	}
@@ -178,6 +179,7 @@ func (s *service) sayStopping(how shutdownMode, grace time.Duration) {
 // leave ends the process around a handler that does not return.
 func (s *service) leave(code int) {
 	s.log.Log(loglevel.Warning, "a handler did not return; exiting without it")
+	s.host.farewell()
 	exit.AfterClosingTime(code, func(line string) { s.log.Log(loglevel.Warning, line) })
 	s.front.Withdraw()
 	if s.app != nil {

@@ -1,0 +1,206 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// get asks for a page on a connection of its own and returns the body.
+func get(t *testing.T, url string) string {
+	t.Helper()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	r, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return readAll(r)
+}
+
+// metricsOf returns what "fapws ctl metrics" prints.
+func metricsOf(t *testing.T, s *fapwstest.Server, flags ...string) string {
+	t.Helper()
+	code, stdout, stderr := s.Ctl(append([]string{"metrics"}, flags...)...)
+	if code != 0 {
+		t.Fatal(stderr)
+	}
+	return stdout
+}
+
+// sample returns the value of a sample, without which the test fails.
+func sample(t *testing.T, text, name string) float64 {
+	t.Helper()
+	found := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` (\S+)$`).FindStringSubmatch(text)
+	if found == nil {
+		t.Fatalf("no %s in\n%s", name, text)
+	}
+	v, err := strconv.ParseFloat(found[1], 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// samples waits until a sample has a value: a response is counted when its last byte was handed over, which a client may see before.
+func samples(t *testing.T, s *fapwstest.Server, name string, want float64) {
+	t.Helper()
+	fapwstest.Eventually(t, fmt.Sprint(name, " is ", want), func() bool { return sample(t, metricsOf(t, s), name) == want })
+}
+
+// promtool has Prometheus judge text.
+func promtool(t *testing.T, text string) {
+	t.Helper()
+	program, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Fatal("no promtool: sudo apt-get install prometheus")
+	}
+	cmd := exec.Command(program, "check", "metrics")
+	cmd.Stdin = strings.NewReader(text)
+	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("promtool: %v\n%s\n%s", err, out, text)
+	}
+}
+
+// TestCtlMetrics: requests are counted by route and class of status, those of the application in all workers, and Prometheus
+// understands it.
+func TestCtlMetrics(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "metrics.py")
+		metricsOf(t, s) // starts to count
+		for i := range 10 {
+			get(t, fmt.Sprint(s.URL, "/order?", i))
+		}
+		get(t, s.URL+"/fails?secret=1")
+		get(t, s.URL+"/missing/secret")
+		const count = "fapws_request_duration_seconds_count"
+		samples(t, s, count+`{host="",route="/order",code="2xx"}`, 10)
+		samples(t, s, count+`{host="",route="/fails",code="5xx"}`, 1)
+		samples(t, s, count+`{host="",route="none",code="4xx"}`, 1)
+		samples(t, s, "fapws_requests_in_flight", 0)
+		text := metricsOf(t, s)
+		for name, want := range map[string]float64{
+			`shop_orders_total{kind="w\"eb\n"}`:  45,
+			"shop_largest":                       9,
+			`shop_took_seconds_bucket{le="0.5"}`: 10,
+			"shop_took_seconds_sum":              2.5,
+			"fapws_queue_wait_seconds_count":     11,
+			`fapws_request_duration_seconds_bucket{host="",route="/order",code="2xx",le="+Inf"}`: 10,
+		} {
+			if got := sample(t, text, name); got != want {
+				t.Errorf("%s is %v, want %v", name, got, want)
+			}
+		}
+		if n := sample(t, text, `fapws_memory_anonymous_bytes{process="worker"}`); n < 1<<20 {
+			t.Errorf("%v bytes of memory", n)
+		}
+		if strings.Contains(text, "secret") {
+			t.Errorf("what clients send is a label:\n%s", text)
+		}
+		if !strings.HasSuffix(text, "\n# EOF\n") {
+			t.Errorf("no end: %q", text[max(0, len(text)-80):])
+		}
+		promtool(t, metricsOf(t, s, "--plain"))
+	})
+}
+
+// TestCtlMetricsLast: counters outlive the workers that a reload replaces, and those that are recycled.
+func TestCtlMetricsLast(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Workers, "metrics.py")
+	metricsOf(t, s)
+	for range 3 {
+		old := s.Workers()
+		get(t, s.URL+"/order")
+		if code, _, stderr := s.Ctl("reload"); code != 0 {
+			t.Fatal(stderr)
+		}
+		s.HasWorkers(2, old...)
+	}
+	samples(t, s, `fapws_request_duration_seconds_count{host="",route="/order",code="2xx"}`, 3)
+	samples(t, s, `shop_orders_total{kind="w\"eb\n"}`, 3)
+	samples(t, s, "fapws_reloads_total", 3)
+	samples(t, s, "fapws_workers", 2)
+	samples(t, s, `fapws_worker_restarts_total{reason="died"}`, 0)
+	if err := exec.Command("kill", "-KILL", strconv.Itoa(s.Workers()[0])).Run(); err != nil {
+		t.Fatal(err)
+	}
+	samples(t, s, `fapws_worker_restarts_total{reason="died"}`, 1)
+	samples(t, s, `fapws_request_duration_seconds_count{host="",route="/order",code="2xx"}`, 3)
+}
+
+// TestCtlTop: an active request is shown with its age and the line where Python is, without its query.
+func TestCtlTop(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		release := filepath.Join(t.TempDir(), "release")
+		s := fapwstest.Command{Script: "metrics.py", Env: []string{"RELEASE=" + release}}.Serve(t, m)
+		metricsOf(t, s)
+		answer := make(chan string, 1)
+		go func() {
+			body := ""
+			if r, err := http.Get(s.URL + "/waits?secret=1"); err == nil {
+				body = readAll(r)
+			}
+			answer <- body
+		}()
+		type active struct {
+			Worker                      int
+			Request, Handler, State, At string
+			Age                         float64
+		}
+		var seen struct {
+			Report   struct{ Workers []struct{ PID int } }
+			InFlight float64 `json:"in_flight"`
+			Active   []active
+		}
+		fapwstest.Eventually(t, "the request is active", func() bool {
+			code, stdout, stderr := s.Ctl("top", "--once", "--json")
+			if code != 0 {
+				t.Fatal(stderr)
+			}
+			if strings.Contains(stdout, "secret") {
+				t.Fatalf("it shows the query: %s", stdout)
+			}
+			if err := json.Unmarshal([]byte(stdout), &seen); err != nil {
+				t.Fatal(err)
+			}
+			return len(seen.Active) == 1 && regexp.MustCompile(`^metrics\.py:(21|22) in waits$`).MatchString(seen.Active[0].At)
+		})
+		if a := seen.Active[0]; a.Request != "GET /waits" || a.Age <= 0 || a.Worker == 0 || seen.InFlight != 1 || len(seen.Report.Workers) == 0 {
+			t.Errorf("%+v", seen)
+		}
+		fapwstest.Write(t, release, "")
+		if got := <-answer; got != "released" {
+			t.Errorf("the handler answers %q", got)
+		}
+		code, stdout, stderr := s.Ctl("top", "--once")
+		if code != 0 || !regexp.MustCompile(`(?m)^ +\S+ +\S+ +\S+ +\S+ +\S+ +1  /waits$`).MatchString(stdout) {
+			t.Errorf("code %d, %s\n%s", code, stderr, stdout)
+		}
+	})
+}
+
+// TestCtlTopEnds: when the server has stopped, top says so and ends.
+func TestCtlTopEnds(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Workers, "metrics.py")
+	done := make(chan string, 1)
+	go func() {
+		code, stdout, stderr := s.Ctl("top")
+		done <- fmt.Sprint(code, " ", strings.Contains(stdout, "requests/s"), " ", stderr)
+	}()
+	samples(t, s, "fapws_workers", 2)
+	if code, _, stderr := s.Ctl("stop"); code != 0 {
+		t.Fatal(stderr)
+	}
+	if got := <-done; !regexp.MustCompile(`^1 (true|false) fapws: (the server has stopped: )?no server|^1 (true|false) fapws: .*(stopped|no control socket|not found|did not respond)`).MatchString(got) {
+		t.Error(got)
+	}
+}

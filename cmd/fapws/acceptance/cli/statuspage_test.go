@@ -1,0 +1,198 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// asked is a request for the status page.
+type asked struct {
+	method, path string
+	host         string
+	fields       map[string]string
+}
+
+// answerTo sends a request and returns status, fields and body.
+func answerTo(t *testing.T, s *fapwstest.Server, q asked) (*http.Response, string) {
+	t.Helper()
+	r, err := http.NewRequest(q.method, s.URL+q.path, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host = q.host
+	for name, value := range q.fields {
+		r.Header.Set(name, value)
+	}
+	client := http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	a, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a, readAll(a)
+}
+
+// TestStatusPage: it shows routes, workers and active requests without their queries, and answers while a handler runs.
+func TestStatusPage(t *testing.T) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
+		release := filepath.Join(t.TempDir(), "release")
+		s := fapwstest.Command{Script: "metrics.py", Flags: []string{"--status", "/_fapws"}, Env: []string{"RELEASE=" + release}}.Serve(t, m)
+		answer := make(chan string, 1)
+		go func() {
+			body := ""
+			r, err := http.NewRequest("GET", s.URL+"/waits?token=zecret1", http.NoBody)
+			if err == nil {
+				r.Header.Set("Cookie", "zecret2=1")
+				if a, err := http.DefaultClient.Do(r); err == nil {
+					body = readAll(a)
+				}
+			}
+			answer <- body
+		}()
+		var page string
+		fapwstest.Eventually(t, "the active request is on the page", func() bool {
+			_, page = answerTo(t, s, asked{method: "GET", path: "/_fapws/"})
+			return regexp.MustCompile(`GET /waits<.*metrics\.py:(21|22) in waits`).MatchString(page)
+		})
+		_, live := answerTo(t, s, asked{method: "GET", path: "/_fapws/live"})
+		stacks, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/stacks"})
+		if stacks.StatusCode != 200 || !strings.Contains(text, "GET /waits?… HTTP/1.1") || !strings.Contains(text, `metrics.py", line 2`) {
+			t.Errorf("%d %s", stacks.StatusCode, text)
+		}
+		for what, text := range map[string]string{"page": page, "live": live, "stacks": text} {
+			if strings.Contains(text, "zecret") || strings.Contains(text, release) {
+				t.Errorf("the %s shows a query, a cookie or the environment:\n%s", what, text)
+			}
+		}
+		if n := len(page); n > 40<<10 {
+			t.Errorf("the page has %d bytes", n)
+		}
+		if found := regexp.MustCompile(`(?i)(src|href|url\()\s*=?\s*["']?(https?:)?//`).FindString(page); found != "" {
+			t.Errorf("the page has a resource from elsewhere: %s", found)
+		}
+		fapwstest.Write(t, release, "")
+		if got := <-answer; got != "released" {
+			t.Errorf("the handler answers %q", got)
+		}
+		var view struct {
+			Routes []struct {
+				Route    string
+				Requests int64
+			}
+		}
+		fapwstest.Eventually(t, "the request is counted", func() bool {
+			_, text := answerTo(t, s, asked{method: "GET", path: "/_fapws/status.json"})
+			if err := json.Unmarshal([]byte(text), &view); err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range view.Routes {
+				if r.Route == "/waits" && r.Requests == 1 {
+					return true
+				}
+			}
+			return false
+		})
+	})
+}
+
+// TestStatusMetrics: Prometheus gets the format that it asks for.
+func TestStatusMetrics(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "metrics.py", "--status", "/_fapws/")
+		get(t, s.URL+"/order")
+		var text string
+		fapwstest.Eventually(t, "the request is counted", func() bool {
+			_, text = answerTo(t, s, asked{method: "GET", path: "/_fapws/metrics"})
+			return strings.Contains(text, `fapws_request_duration_seconds_count{host="",route="/order",code="2xx"} 1`+"\n")
+		})
+		promtool(t, text)
+		a, text := answerTo(t, s, asked{method: "GET", path: "/_fapws/metrics", fields: map[string]string{"Accept": "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"}})
+		if kind := a.Header.Get("Content-Type"); !strings.HasPrefix(kind, "application/openmetrics-text; version=1.0.0") || !strings.HasSuffix(text, "# EOF\n") {
+			t.Errorf("%s: %.200s", kind, text)
+		}
+	})
+}
+
+// TestStatusAccess: a client that cannot be told from one elsewhere is refused, and the log says so.
+func TestStatusAccess(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Workers, "metrics.py", "--status", "/_fapws")
+	for _, tt := range []struct {
+		ask    asked
+		status int
+	}{
+		{asked{method: "GET", path: "/_fapws"}, 308},
+		{asked{method: "GET", path: "/_fapws/"}, 200},
+		{asked{method: "HEAD", path: "/_fapws/"}, 200},
+		{asked{method: "GET", path: "/_fapws/", host: "LOCALHOST:80"}, 200},
+		{asked{method: "GET", path: "/_fapws/", host: "[::1]"}, 200},
+		{asked{method: "GET", path: "/_fapws/nothing"}, 404},
+		{asked{method: "GET", path: "/_fapwsfoo"}, 404},
+		{asked{method: "PUT", path: "/_fapws/"}, 405},
+		{asked{method: "GET", path: "/_fapws/reload"}, 404},
+		{asked{method: "GET", path: "/_fapws/", host: "rebound.example"}, 403},
+		{asked{method: "GET", path: "/_fapws/metrics", host: "127.0.0.1.example"}, 403},
+		{asked{method: "GET", path: "/_fapws/", fields: map[string]string{"X-Forwarded-For": "127.0.0.1"}}, 403},
+		{asked{method: "GET", path: "/_fapws/metrics", fields: map[string]string{"Forwarded": "for=192.0.2.1"}}, 403},
+		{asked{method: "POST", path: "/_fapws/reload", fields: map[string]string{"Origin": "http://evil.example"}}, 403},
+		{asked{method: "POST", path: "/_fapws/reload", fields: map[string]string{"Origin": "null"}}, 403},
+		{asked{method: "POST", path: "/_fapws/stacks", fields: map[string]string{"Sec-Fetch-Site": "cross-site"}}, 403},
+		{asked{method: "POST", path: "/_fapws/stacks", fields: map[string]string{"Origin": s.URL, "Sec-Fetch-Site": "same-origin"}}, 200},
+	} {
+		if a, text := answerTo(t, s, tt.ask); a.StatusCode != tt.status || a.StatusCode == 403 && strings.Contains(text, "metrics.py") {
+			t.Errorf("%+v: %d %s", tt.ask, a.StatusCode, text)
+		}
+	}
+	s.Says(`warning client 127\.0\.0\.1:\d+: status page refused: ask for this page at localhost or 127\.0\.0\.1`)
+	old := s.Workers()
+	if a, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/reload", fields: map[string]string{"Origin": s.URL}}); a.StatusCode != 200 || text != "reloaded\n" {
+		t.Errorf("%d %s", a.StatusCode, text)
+	}
+	s.Says("info reloading: status page")
+	s.HasWorkers(2, old...)
+}
+
+// TestStatusPassword: where the host wants a password, it opens the page, also through a proxy.
+func TestStatusPassword(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	fapwstest.Write(t, dir+"/htpasswd", "anna:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n") // secret
+	file := fapwstest.Write(t, dir+"/fapws.toml", "status = \"/_fapws\"\nauth = { realm = \"device\", users = \"htpasswd\" }\n[[host]]\nroot = \".\"\n")
+	s := fapwstest.Command{Flags: []string{"-c", file}}.Serve(t, fapwstest.Threads)
+	via := map[string]string{"X-Forwarded-For": "192.0.2.1"}
+	if a, _ := answerTo(t, s, asked{method: "GET", path: "/_fapws/", host: "device.example", fields: via}); a.StatusCode != 401 {
+		t.Errorf("without a password: %d", a.StatusCode)
+	}
+	via["Authorization"] = "Basic YW5uYTpzZWNyZXQ="
+	if a, text := answerTo(t, s, asked{method: "GET", path: "/_fapws/", host: "device.example", fields: via}); a.StatusCode != 200 || !strings.Contains(text, "without Python") || strings.Contains(text, "Reload") {
+		t.Errorf("with a password: %d %s", a.StatusCode, text)
+	}
+}
+
+// TestNoStatusPage: by default there is none.
+func TestNoStatusPage(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "metrics.py")
+	a, err := http.Get(s.URL + "/_fapws/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Body.Close()
+	if _, _ = io.Copy(io.Discard, a.Body); a.StatusCode != 404 {
+		t.Errorf("%d", a.StatusCode)
+	}
+	for _, wrong := range []string{"_fapws", "/", "/a/../b", "/a b", "/a?b"} {
+		if code, _, stderr := (fapwstest.Command{Flags: []string{"--status", wrong, "x.py"}}).Run(t); code != 2 || !strings.Contains(stderr, "a path such as /_fapws, or off") {
+			t.Errorf("--status %s: code %d, %s", wrong, code, stderr)
+		}
+	}
+}

@@ -1,0 +1,31 @@
+"""For fapws ctl metrics: an application with metrics of its own, and a handler that waits until it is told not to."""
+import os
+import time
+
+from fapws import metrics
+
+ORDERS = metrics.counter("shop_orders", "Orders.", labels=("kind",))
+LARGEST = metrics.gauge("shop_largest", "The largest order.", workers="max")
+TOOK = metrics.histogram("shop_took_seconds", "Time of an order.", buckets=(0.5, 1))
+
+
+def order(environ, start_response):
+    n = int(environ["QUERY_STRING"] or 1)
+    ORDERS.add(n, kind='w"eb\n')
+    LARGEST.set(n)
+    TOOK.observe(0.25)
+    return "ordered by %d" % os.getpid()
+
+
+def waits(environ, start_response):
+    while not os.path.exists(os.environ["RELEASE"]):  # line 21
+        time.sleep(0.01)
+    return "released"
+
+
+def fails(environ, start_response):
+    start_response("503 Service Unavailable", [])
+    return ["no"]
+
+
+PATHS = [("/order", order), ("/waits", waits), ("/fails", fails)]

@@ -1,0 +1,175 @@
+package ctl
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"fapws/runtime/metrics"
+)
+
+// View is what happened between two Overviews. Times are seconds.
+type View struct {
+	Interval    float64            `json:"interval"` // the time between them
+	Report      Report             `json:"report"`
+	Rate        float64            `json:"rate"` // responses per second
+	InFlight    float64            `json:"in_flight"`
+	Routes      []RouteView        `json:"routes"` // the busiest first
+	Active      []Active           `json:"active"` // the oldest first
+	Threads     map[string]float64 `json:"threads"`
+	Queue       float64            `json:"queue"`
+	QueueWait   Quantiles          `json:"queue_wait"`
+	GILWait     Quantiles          `json:"gil_wait"`
+	Connections map[string]float64 `json:"connections"` // by kind; upstream: in use
+	Upstream    float64            `json:"upstream_errors"`
+	Restarts    float64            `json:"restarts"` // of workers, other than by reloads
+	LogLost     float64            `json:"log_lines_lost"`
+}
+
+// RouteView is a route of the configuration, as the metrics have it.
+type RouteView struct {
+	Host     string  `json:"host"`
+	Route    string  `json:"route"`
+	Requests int64   `json:"requests"` // ever
+	Errors   int64   `json:"errors"`   // of them, answered with 5xx
+	Rate     float64 `json:"rate"`     // per second
+	ErrRate  float64 `json:"error_rate"`
+	Quantiles
+}
+
+// Quantiles are of the values in the interval; N is their number.
+type Quantiles struct {
+	N   int64   `json:"n"`
+	P50 float64 `json:"p50"`
+	P95 float64 `json:"p95"`
+	P99 float64 `json:"p99"`
+}
+
+// Compare returns what happened between two Overviews of the same server, seconds apart.
+func Compare(before, now *Overview, seconds float64) *View {
+	v := &View{
+		Interval: seconds, Report: now.Report, Active: now.Active,
+		Threads: map[string]float64{}, Connections: map[string]float64{},
+		InFlight: value(now, "fapws_requests_in_flight"),
+		Queue:    value(now, "fapws_queue_length"),
+		Upstream: value(now, "fapws_upstream_errors"),
+		Restarts: value(now, "fapws_worker_restarts"),
+		LogLost:  value(now, "fapws_log_lines_lost"),
+	}
+	if v.Active == nil {
+		v.Active = []Active{}
+	}
+	each(now, "fapws_threads", func(s *metrics.Series) { v.Threads[s.Label("state")] = s.Value })
+	each(now, "fapws_threads_limit", func(s *metrics.Series) { v.Threads["limit"] = s.Value })
+	each(now, "fapws_connections", func(s *metrics.Series) { v.Connections[s.Label("kind")] = s.Value })
+	each(now, "fapws_upstream_requests", func(s *metrics.Series) { v.Connections["upstream"] = s.Value })
+	v.QueueWait = quantiles(before, now, "fapws_queue_wait_seconds")
+	v.GILWait = quantiles(before, now, "fapws_gil_wait_seconds")
+	v.routes(before, now, seconds)
+	return v
+}
+
+// routes adds up the classes of status of each route.
+func (v *View) routes(before, now *Overview, seconds float64) {
+	const name = "fapws_request_duration_seconds"
+	f := metrics.Find(now.Metrics, name)
+	if f == nil {
+		return
+	}
+	type key struct{ host, route string }
+	fresh := map[key][]int64{}
+	at := map[key]*RouteView{}
+	for i := range f.Series {
+		s := &f.Series[i]
+		k := key{s.Label("host"), s.Label("route")}
+		r := at[k]
+		if r == nil {
+			r = &RouteView{Host: k.host, Route: k.route}
+			at[k], fresh[k] = r, make([]int64, len(f.Bounds)+1)
+		}
+		diff := since(s, find(before, name, s.Labels))
+		n := sum(diff)
+		r.Requests += s.Count()
+		r.Rate += float64(n) / seconds
+		if strings.HasPrefix(s.Label("code"), "5") {
+			r.Errors += s.Count()
+			r.ErrRate += float64(n) / seconds
+		}
+		for b := range min(len(diff), len(fresh[k])) {
+			fresh[k][b] += diff[b]
+		}
+	}
+	for k, r := range at {
+		r.Quantiles = quantilesOf(f.Bounds, fresh[k])
+		v.Rate += r.Rate
+		v.Routes = append(v.Routes, *r)
+	}
+	slices.SortFunc(v.Routes, func(x, y RouteView) int {
+		return cmp.Or(cmp.Compare(y.Rate, x.Rate), cmp.Compare(y.Requests, x.Requests), strings.Compare(x.Host+x.Route, y.Host+y.Route))
+	})
+}
+
+func quantiles(before, now *Overview, name string) Quantiles {
+	f := metrics.Find(now.Metrics, name)
+	if f == nil || len(f.Series) == 0 {
+		return Quantiles{}
+	}
+	return quantilesOf(f.Bounds, since(&f.Series[0], find(before, name, f.Series[0].Labels)))
+}
+
+func quantilesOf(bounds []float64, counts []int64) Quantiles {
+	return Quantiles{
+		N:   sum(counts),
+		P50: metrics.Quantile(bounds, counts, 0.5),
+		P95: metrics.Quantile(bounds, counts, 0.95),
+		P99: metrics.Quantile(bounds, counts, 0.99),
+	}
+}
+
+// since returns what a histogram has counted since it was like before, nil for nothing. Where it has less than before, as after an
+// upgrade of the program, it has begun again.
+func since(s, before *metrics.Series) []int64 {
+	diff := slices.Clone(s.Counts)
+	if before == nil || len(before.Counts) != len(diff) || before.Count() > s.Count() {
+		return diff
+	}
+	for i := range diff {
+		diff[i] = max(0, diff[i]-before.Counts[i])
+	}
+	return diff
+}
+
+func sum(counts []int64) (n int64) {
+	for _, k := range counts {
+		n += k
+	}
+	return n
+}
+
+// find returns the series of a family with these labels, or nil.
+func find(o *Overview, name, labels string) *metrics.Series {
+	f := metrics.Find(o.Metrics, name)
+	if f == nil {
+		return nil
+	}
+	for i := range f.Series {
+		if f.Series[i].Labels == labels {
+			return &f.Series[i]
+		}
+	}
+	return nil
+}
+
+func each(o *Overview, name string, do func(*metrics.Series)) {
+	if f := metrics.Find(o.Metrics, name); f != nil {
+		for i := range f.Series {
+			do(&f.Series[i])
+		}
+	}
+}
+
+// value returns the sum of all series of a counter or gauge.
+func value(o *Overview, name string) (sum float64) {
+	each(o, name, func(s *metrics.Series) { sum += s.Value })
+	return sum
+}

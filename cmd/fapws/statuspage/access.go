@@ -1,0 +1,60 @@
+package statuspage
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"fapws/runtime/backend"
+)
+
+// forwarding are the fields by which a proxy shows itself. A request with one may come from anywhere, although the proxy is on
+// this machine.
+var forwarding = [...]string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via"}
+
+// refused returns why the client of r may not see the page; "": it may.
+func refused(r *backend.Request) string {
+	if r.Peer.User != "" {
+		return ""
+	}
+	addr, err := netip.ParseAddr(r.Peer.Addr)
+	if err != nil || !addr.Unmap().IsLoopback() {
+		return "only clients on this machine, or with a password, may see this page"
+	}
+	for _, name := range forwarding {
+		if r.Field(name) != "" {
+			return "this page is not for requests through a proxy, unless the host asks for a password"
+		}
+	}
+	if !isLocalName(r.Host()) { // a page elsewhere may have its own name lead to this machine (DNS rebinding)
+		return "ask for this page at localhost or 127.0.0.1"
+	}
+	return ""
+}
+
+// isLocalName reports whether a host, perhaps with a port, is the machine itself, by a name that nothing else can have.
+func isLocalName(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback()
+}
+
+// fromElsewhere reports whether a browser has sent r because a page of another site told it to.
+func fromElsewhere(r *backend.Request) bool {
+	if site := r.Field("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
+		return true
+	}
+	origin := r.Field("Origin")
+	if origin == "" {
+		return false // not a browser, or an old one that sends a form of the same site
+	}
+	u, err := url.Parse(origin)
+	return err != nil || !strings.EqualFold(u.Host, r.Host())
+}

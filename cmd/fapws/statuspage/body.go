@@ -1,0 +1,195 @@
+package statuspage
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"html"
+	"strings"
+	"time"
+
+	"fapws/cmd/fapws/ctl"
+)
+
+const style = `:root{color-scheme:light dark;--bg:#fff;--fg:#1d2330;--dim:#667;--box:#f4f5f8;--line:#dde;--red:#b3261e;--bar:#2a6fdb}
+@media(prefers-color-scheme:dark){:root{--bg:#14171c;--fg:#dfe3ea;--dim:#8b93a3;--box:#1d2129;--line:#313744;--red:#ff8a80;--bar:#7aa9f7}}
+*{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--fg);font:15px/1.5 system-ui,sans-serif}
+header,main,footer{max-width:70rem;margin:auto;padding:.6rem 1rem}h1{margin:0;font-size:1.3rem;overflow-wrap:anywhere}h2{margin:1.2rem 0 .3rem;font-size:1rem}
+p{margin:.3rem 0}.dim{color:var(--dim)}.bad{color:var(--red)}.wide{overflow-x:auto}
+dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.5rem,1fr));gap:.5rem;margin:.6rem 0}dl div{padding:.4rem .7rem;border:1px solid var(--line);border-radius:6px;background:var(--box)}
+dt{color:var(--dim);font-size:.8rem}dd{margin:0;font-size:1.15rem;font-variant-numeric:tabular-nums}
+table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th,td{padding:.2rem .6rem .2rem 0;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
+th{color:var(--dim);font-weight:normal;font-size:.8rem}.l{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:9rem}
+pre{margin:0;padding:.5rem .8rem;max-height:24rem;overflow:auto;white-space:pre-wrap;overflow-wrap:anywhere;border:1px solid var(--line);border-radius:6px;background:var(--box);font:12px/1.5 ui-monospace,Consolas,monospace}
+button{font:inherit;padding:.3rem .9rem;border:1px solid var(--line);border-radius:6px;background:var(--box);color:var(--fg);cursor:pointer}form{display:inline}svg{width:100%;height:3rem;stroke:var(--bar);fill:none}
+`
+
+// script asks for the figures again, and shows the answers of buttons on the page. Without it the page is what it was when it was
+// loaded, and buttons lead to pages of their own.
+const script = `(()=>{const m=document.querySelector("main"),o=document.querySelector("#out"),s=document.querySelector("#state");
+const say=t=>{s.textContent=t};
+const tick=async()=>{if(!document.hidden)try{const r=await fetch("live",{cache:"no-store"});if(!r.ok)throw 0;
+const l=m.querySelector("pre.log"),end=!l||l.scrollTop+l.clientHeight>=l.scrollHeight-4,top=l?l.scrollTop:0;m.innerHTML=await r.text();
+const n=m.querySelector("pre.log");if(n)n.scrollTop=end?n.scrollHeight:top;say("live")}catch(e){say("no answer; trying again")}setTimeout(tick,2000)};
+for(const f of document.forms)f.addEventListener("submit",async e=>{e.preventDefault();o.hidden=false;o.textContent="…";
+try{const r=await fetch(f.action,{method:"POST"});o.textContent=r.ok?await r.text():"failed: "+r.status}catch(e){o.textContent="no answer"}});tick()})();`
+
+// scriptHash is the hash of script for the Content-Security-Policy.
+var scriptHash = func() string {
+	sum := sha256.Sum256([]byte(script))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}()
+
+// document is the whole page.
+func document(v *ctl.View, lines []Line, rates []float64, reloads bool) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">`+
+		`<title>fapws: %s</title><style>%s</style></head><body><header><h1>%s</h1>`, text(v.Report.App), style, text(v.Report.App))
+	b.WriteString(`<form method="post" action="stacks"><button>Stacks</button></form> `)
+	if reloads {
+		b.WriteString(`<form method="post" action="reload"><button>Reload</button></form> `)
+	}
+	b.WriteString(`<span class="dim" id="state"></span><pre id="out" hidden></pre></header><main>`)
+	b.WriteString(body(v, lines, rates))
+	b.WriteString(`</main><footer class="dim"><a href="metrics">metrics</a> · <a href="status.json">JSON</a></footer><script>` + script + `</script></body></html>` + "\n")
+	return b.String()
+}
+
+// body is what changes.
+func body(v *ctl.View, lines []Line, rates []float64) string {
+	var b strings.Builder
+	r := &v.Report
+	fmt.Fprintf(&b, `<p class="dim">fapws %s, %s, pid %d, since %s ago, %s</p>`, text(r.Version), text(python(r)), r.PID, age(r.Uptime), text(strings.Join(r.Addresses, " ")))
+	if r.Failure != "" {
+		fmt.Fprintf(&b, `<p class="bad">The last reload failed: %s</p>`, text(WithoutQueries(r.Failure)))
+	}
+	b.WriteString(curve(rates))
+	b.WriteString("<dl>")
+	figure := func(name, format string, args ...any) {
+		fmt.Fprintf(&b, "<div><dt>%s</dt><dd>%s</dd></div>", name, text(fmt.Sprintf(format, args...)))
+	}
+	figure("requests/s", "%.1f", v.Rate)
+	figure("in flight", "%.0f", v.InFlight)
+	figure("queued", "%.0f", v.Queue)
+	if limit, ok := v.Threads["limit"]; ok {
+		figure("threads busy, idle", "%.0f, %.0f of %.0f", v.Threads["busy"], v.Threads["idle"], limit)
+	}
+	if v.QueueWait.N > 0 {
+		figure("wait for a thread, p95", "%s", span(v.QueueWait.P95))
+	}
+	if v.GILWait.N > 0 {
+		figure("wait for the GIL, p95", "%s", span(v.GILWait.P95))
+	}
+	for _, kind := range [...][2]string{{"http", "HTTP"}, {"http2", "HTTP/2"}, {"sse", "SSE"}, {"websocket", "WebSocket"}, {"tunnel", "tunnels"}, {"upstream", "upstream"}} {
+		if n := v.Connections[kind[0]]; n > 0 || kind[0] == "http" {
+			figure(kind[1], "%.0f", n)
+		}
+	}
+	if c := r.Cache; c != nil && c.Hits+c.Stale+c.Misses+c.Bypassed > 0 {
+		figure("from the cache", "%.1f %%", 100*float64(c.Hits+c.Stale)/float64(c.Hits+c.Stale+c.Misses+c.Bypassed))
+	}
+	if v.Restarts > 0 {
+		figure("restarts of workers", "%.0f", v.Restarts)
+	}
+	if v.LogLost > 0 {
+		figure("log lines lost", "%.0f", v.LogLost)
+	}
+	b.WriteString("</dl>")
+	routes(&b, v)
+	active(&b, v)
+	workers(&b, v)
+	b.WriteString(`<h2>Log</h2><pre class="log">`)
+	for _, line := range lines {
+		b.WriteString(text(WithoutQueries(line.Text)) + "\n")
+	}
+	b.WriteString("</pre>")
+	return b.String()
+}
+
+func routes(b *strings.Builder, v *ctl.View) {
+	b.WriteString(`<h2>Routes</h2><div class="wide"><table><tr><th class="l">route<th>requests/s<th>5xx/s<th>p50<th>p95<th>p99<th>requests</tr>`)
+	for _, r := range v.Routes {
+		fmt.Fprintf(b, `<tr><td class="l">%s<td>%.1f<td>%.1f`, text(r.Host+r.Route), r.Rate, r.ErrRate)
+		for _, q := range [...]float64{r.P50, r.P95, r.P99} {
+			if r.N == 0 {
+				b.WriteString("<td>-")
+			} else {
+				b.WriteString("<td>" + span(q))
+			}
+		}
+		fmt.Fprintf(b, "<td>%d</tr>", r.Requests)
+	}
+	b.WriteString("</table></div>")
+}
+
+// mostActive is how many active requests are shown.
+const mostActive = 50
+
+func active(b *strings.Builder, v *ctl.View) {
+	if len(v.Active) == 0 {
+		return
+	}
+	b.WriteString(`<h2>Active requests</h2><div class="wide"><table><tr><th>age<th>worker<th class="l">request<th class="l">state<th class="l">where Python is</tr>`)
+	for _, a := range v.Active[:min(len(v.Active), mostActive)] {
+		fmt.Fprintf(b, `<tr><td>%s<td>%d<td class="l">%s<td class="l">%s<td class="l">%s</tr>`, span(a.Age), a.Worker, text(WithoutQueries(a.Request)), text(a.State), text(a.At))
+	}
+	b.WriteString("</table></div>")
+	if more := len(v.Active) - mostActive; more > 0 {
+		fmt.Fprintf(b, "<p>and %d more</p>", more)
+	}
+}
+
+func workers(b *strings.Builder, v *ctl.View) {
+	b.WriteString(`<h2>Workers</h2><div class="wide"><table><tr><th class="l">process<th>state<th>age<th>memory<th>requests</tr>`)
+	for _, w := range v.Report.Workers {
+		requests := "-"
+		if w.Requests >= 0 {
+			requests = fmt.Sprint(w.Requests)
+		}
+		fmt.Fprintf(b, `<tr><td class="l">%d<td>%s<td>%s<td>%.1f MB<td>%s</tr>`, w.PID, text(w.State), age(w.Age), float64(w.RSS)/1e6, requests)
+	}
+	b.WriteString("</table></div>")
+}
+
+// curve draws rates, the newest on the right.
+func curve(rates []float64) string {
+	if len(rates) < 2 {
+		return ""
+	}
+	most := 1.0
+	for _, r := range rates {
+		most = max(most, r)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, `<svg viewBox="0 0 %d 40" preserveAspectRatio="none" role="img" aria-label="requests per second"><polyline vector-effect="non-scaling-stroke" points="`, history-1)
+	for i, r := range rates {
+		fmt.Fprintf(&b, "%d,%.1f ", history-len(rates)+i, 38-36*r/most)
+	}
+	b.WriteString(`"/></svg>`)
+	return b.String()
+}
+
+func python(r *ctl.Report) string {
+	if r.Python == "" {
+		return "without Python"
+	}
+	return "Python " + r.Python + ", " + r.Mode
+}
+
+func text(s string) string { return html.EscapeString(strings.ToValidUTF8(s, "\uFFFD")) }
+
+// age is a time in seconds, without fractions.
+func age(seconds float64) string {
+	return (time.Duration(seconds) * time.Second).String()
+}
+
+// span is a short time in seconds with three digits.
+func span(seconds float64) string {
+	switch {
+	case seconds < 0.001:
+		return fmt.Sprintf("%.0f µs", seconds*1e6)
+	case seconds < 1:
+		return fmt.Sprintf("%.3g ms", seconds*1e3)
+	}
+	return fmt.Sprintf("%.3g s", seconds)
+}

@@ -1,0 +1,8 @@
+// Package statuspage answers below the path of the setting status: a page for people, its figures as JSON, and the metrics
+// for Prometheus. It is a responder written in Go, so it answers while Python hangs.
+//
+// It is for clients on this machine, and for those that have logged in where the host wants a password; see access.go. It
+// shows paths, but no query, header, cookie or environment variable.
+//
+// Start reading at page.go. body.go makes the HTML, which works without JavaScript.
+package statuspage

@@ -1,0 +1,204 @@
+package statuspage
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"fapws/cmd/fapws/ctl"
+	"fapws/runtime/backend"
+	"fapws/runtime/exchange"
+	"fapws/runtime/loglevel"
+	"fapws/runtime/metrics"
+)
+
+// Source is the server that a page shows. Its methods are safe for concurrent use.
+type Source interface {
+	// Overview returns what all workers do, Metrics what they have counted.
+	Overview(context.Context) (*ctl.Overview, error)
+	Metrics(context.Context) ([]metrics.Family, error)
+
+	// Log returns the last lines of the error log, the oldest first.
+	Log(context.Context) ([]Line, error)
+
+	// Stack describes the active requests with their Python stacks. Reload returns when new code serves.
+	Stack(context.Context) (string, error)
+	Reload(context.Context) error
+
+	// Reloads reports whether there is a supervisor, without which Reload fails.
+	Reloads() bool
+}
+
+// Line is a line of an error log.
+type Line struct {
+	At   int64  `json:"at"` // nanoseconds since 1970
+	Text string `json:"text"`
+}
+
+const (
+	within   = 10 * time.Second       // for an answer of the source
+	slowly   = 2 * time.Minute        // for a reload
+	fresh    = 900 * time.Millisecond // how long a picture is good: many viewers cost no more than one
+	history  = 60                     // rates that are kept for the curve
+	logLines = 100                    // that are shown
+)
+
+// Page is a responder of package backend.
+type Page struct {
+	source Source
+	log    func(level loglevel.Level, client, line string)
+
+	mu     sync.Mutex // held while the source is asked
+	before *ctl.Overview
+	at     time.Time
+	view   *ctl.View
+	lines  []Line
+	rates  []float64
+}
+
+// New returns the page of a server. log writes a line about a client to the error log.
+func New(s Source, log func(level loglevel.Level, client, line string)) *Page {
+	return &Page{source: s, log: log}
+}
+
+// fields are those of all answers.
+const fields = "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n" +
+	"Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-%s'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'\r\n"
+
+// Respond implements backend.Responder.
+func (p *Page) Respond(w *backend.Response, r *backend.Request) {
+	if why := refused(r); why != "" {
+		p.log(loglevel.Warning, r.Client(), "status page refused: "+why)
+		w.Refuse(403, why)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context, within)
+	defer cancel()
+	path := r.Path[r.Script:]
+	switch r.Method() {
+	case "GET", "HEAD":
+		p.get(ctx, w, r, path)
+	case "POST":
+		p.post(w, r, path)
+	default:
+		w.Start(exchange.Head{Status: 405, Length: -1, Refusal: true, Fields: []byte("Allow: GET, HEAD, POST\r\n")})
+	}
+}
+
+func (p *Page) get(ctx context.Context, w *backend.Response, r *backend.Request, path string) {
+	switch path {
+	case "":
+		if !strings.HasPrefix(r.Path, "/") || r.Script == 0 {
+			w.Refuse(404, "")
+			return
+		}
+		w.Start(exchange.Head{Status: 308, Length: 0, Fields: []byte("Location: " + r.Target() + "/\r\n")})
+	case "/metrics":
+		p.metrics(ctx, w, r)
+	case "/", "/live", "/status.json":
+		view, lines, rates, err := p.look(ctx)
+		if err != nil {
+			w.Refuse(503, err.Error())
+			return
+		}
+		switch path {
+		case "/":
+			send(w, "text/html; charset=utf-8", document(view, lines, rates, p.source.Reloads()))
+		case "/live":
+			send(w, "text/html; charset=utf-8", body(view, lines, rates))
+		default:
+			text, err := json.Marshal(view)
+			if err != nil {
+				w.Refuse(500, err.Error())
+				return
+			}
+			send(w, "application/json", string(text)+"\n")
+		}
+	default:
+		w.Refuse(404, "")
+	}
+}
+
+// post does what buttons ask for.
+func (p *Page) post(w *backend.Response, r *backend.Request, path string) {
+	if fromElsewhere(r) {
+		p.log(loglevel.Warning, r.Client(), "status page refused: the request comes from a page of another site")
+		w.Refuse(403, "the request comes from a page of another site")
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), slowly)
+	defer cancel()
+	switch path {
+	case "/stacks":
+		text, err := p.source.Stack(ctx)
+		if err != nil {
+			w.Refuse(503, err.Error())
+			return
+		}
+		send(w, "text/plain; charset=utf-8", WithoutQueries(text))
+	case "/reload":
+		p.log(loglevel.Info, r.Client(), "reloading: status page")
+		text := "reloaded\n"
+		if err := p.source.Reload(ctx); err != nil {
+			text = WithoutQueries(err.Error()) + "\n"
+		}
+		send(w, "text/plain; charset=utf-8", text)
+	default:
+		w.Refuse(404, "")
+	}
+}
+
+// metrics answers in the format that the client prefers.
+func (p *Page) metrics(ctx context.Context, w *backend.Response, r *backend.Request) {
+	all, err := p.source.Metrics(ctx)
+	switch {
+	case err != nil:
+		w.Refuse(503, err.Error())
+	case strings.Contains(r.Field("Accept"), "application/openmetrics-text"):
+		send(w, metrics.OpenMetricsType, metrics.OpenMetrics(all))
+	default:
+		send(w, metrics.PlainType, metrics.Plain(all))
+	}
+}
+
+func send(w *backend.Response, kind, text string) {
+	w.Start(exchange.Head{Status: 200, Length: int64(len(text)), ContentType: kind, Fields: []byte(fmt.Sprintf(fields, scriptHash))})
+	_, _ = w.Write([]byte(text)) // the error says that the client has left
+}
+
+// look returns a picture of the server that is not older than fresh.
+func (p *Page) look(ctx context.Context) (*ctl.View, []Line, []float64, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.view != nil && time.Since(p.at) < fresh {
+		return p.view, p.lines, slices.Clone(p.rates), nil
+	}
+	now, err := p.source.Overview(ctx)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	before, seconds := p.before, time.Since(p.at).Seconds()
+	if before == nil {
+		before, seconds = now, 1
+	}
+	p.view, p.before, p.at = ctl.Compare(before, now, seconds), now, time.Now()
+	p.rates = append(p.rates, p.view.Rate)
+	p.rates = p.rates[max(0, len(p.rates)-history):]
+	lines, err := p.source.Log(ctx)
+	if err == nil {
+		slices.SortStableFunc(lines, func(x, y Line) int { return int(max(-1, min(1, x.At-y.At))) })
+		p.lines = lines[max(0, len(lines)-logLines):]
+	}
+	return p.view, p.lines, slices.Clone(p.rates), nil
+}
+
+// query finds the query of a path.
+var query = regexp.MustCompile(`(/[^\s?"]*)\?[^\s"]+`)
+
+// WithoutQueries returns text without the queries of paths in it, which may be secret.
+func WithoutQueries(text string) string { return query.ReplaceAllString(text, "$1?…") }

@@ -1,0 +1,96 @@
+package supervisor
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"os"
+	"slices"
+	"sync"
+
+	"fapws/cmd/fapws/ctl"
+	"fapws/cmd/fapws/pool"
+	"fapws/cmd/fapws/worker"
+	"fapws/runtime/metrics"
+)
+
+// ledger adds up what workers have counted, so that a counter does not fall when a worker ends. The zero value is empty. It is
+// safe for concurrent use.
+type ledger struct {
+	mu    sync.Mutex
+	known map[int][]metrics.Family // what each worker has said last
+	ended []metrics.Family         // of those that have ended
+}
+
+// said notes what worker pid has counted.
+func (l *ledger) said(pid int, text string) {
+	var families []metrics.Family
+	if json.Unmarshal([]byte(text), &families) != nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.known == nil {
+		l.known = map[int][]metrics.Family{}
+	}
+	l.known[pid] = families
+}
+
+// sum adds up all workers, of which those in live have not ended.
+func (l *ledger) sum(live []int) []metrics.Family {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var present [][]metrics.Family
+	for pid, families := range l.known {
+		if slices.Contains(live, pid) {
+			present = append(present, families)
+			continue
+		}
+		l.ended = metrics.Merge(l.ended, metrics.Lasting(families))
+		delete(l.known, pid)
+	}
+	return metrics.Merge(append(present, l.ended)...)
+}
+
+// Metrics implements ctl.Server. A worker that does not answer in time counts with what it has said before.
+func (c control) Metrics() []metrics.Family {
+	os.Setenv(pool.CountVariable, "1") // the next workers need not be asked
+	ctx, cancel := context.WithTimeout(context.Background(), worker.AnswerWithin)
+	defer cancel()
+	for _, reply := range c.p.pool.Ask(ctx, worker.AskMetrics) {
+		c.p.counted.said(reply.Pid, reply.Text)
+	}
+	st := c.p.pool.Status()
+	live := make([]int, len(st.Workers))
+	for i, w := range st.Workers {
+		live[i] = w.Pid
+	}
+	all := c.p.counted.sum(live)
+	slices.SortFunc(all, func(x, y metrics.Family) int { return cmp.Compare(x.Name, y.Name) })
+	own := []metrics.Family{
+		worker.Memory("supervisor"),
+		worker.Started(st.Since),
+		metrics.One("fapws_workers", metrics.Gauge, "", "Processes that serve, or are about to begin or to end.", float64(len(st.Workers))),
+		metrics.One("fapws_reloads", metrics.Counter, "", "Reloads that have succeeded.", float64(st.Reloads)),
+		{Name: "fapws_worker_restarts", Kind: metrics.Counter, Help: "Workers that were replaced other than by a reload: died, or recycled because of max-requests, max-rss or a stuck handler.",
+			Series: []metrics.Series{
+				{Labels: metrics.Labels("reason", "died"), Value: float64(st.Lost)},
+				{Labels: metrics.Labels("reason", "recycled"), Value: float64(st.Recycled)},
+			}},
+	}
+	return metrics.Merge(all, own)
+}
+
+// Active implements ctl.Server.
+func (c control) Active() (all []ctl.Active) {
+	ctx, cancel := context.WithTimeout(context.Background(), worker.AnswerWithin)
+	defer cancel()
+	for _, reply := range c.p.pool.Ask(ctx, worker.AskActive) {
+		var some []ctl.Active
+		if json.Unmarshal([]byte(reply.Text), &some) == nil {
+			all = append(all, some...)
+		}
+	}
+	slices.SortFunc(all, func(x, y ctl.Active) int { return cmp.Compare(y.Age, x.Age) })
+	return all
+}

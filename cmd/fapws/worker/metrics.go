@@ -1,0 +1,109 @@
+package worker
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"time"
+
+	"fapws/cmd/fapws/ctl"
+	"fapws/cmd/fapws/memory"
+	"fapws/runtime/metrics"
+)
+
+// activeWait is how long the GIL is waited for to see where Python is.
+const activeWait = 300 * time.Millisecond
+
+// measure counts requests from now on. It must not be called on the loop.
+func (s *service) measure() {
+	s.measured.Lock()
+	defer s.measured.Unlock()
+	if s.measures {
+		return
+	}
+	s.measures = true
+	s.server.Measure()
+	if s.handler != nil {
+		s.handler.Measure()
+	}
+}
+
+// metrics returns what this process has counted. The first call starts to count requests, unless the setting status did.
+func (s *service) metrics() []metrics.Family {
+	s.measure()
+	all := s.server.Metrics()
+	if s.handler != nil {
+		all = append(all, s.handler.Metrics()...)
+	}
+	if active, failed, some := s.built.Upstreams(); some {
+		all = append(all,
+			metrics.One("fapws_upstream_requests", metrics.Gauge, "", "Requests at upstreams and programs: proxies, FastCGI, PHP, CGI, server-side includes.", float64(active)),
+			metrics.One("fapws_upstream_errors", metrics.Counter, "", "Requests that an upstream or a program has not answered, or not to the end.", float64(failed)),
+		)
+	}
+	return append(all,
+		metrics.One("fapws_log_lines_lost", metrics.Counter, "", "Lines of log files that the disk did not take in time.", float64(s.logs.Lost())),
+		Memory("worker"),
+	)
+}
+
+// Memory returns the memory of this process that is its own, as a family with the label process.
+func Memory(process string) metrics.Family {
+	return metrics.Family{Name: "fapws_memory_anonymous_bytes", Kind: metrics.Gauge, Unit: "bytes",
+		Help:   "Resident memory of processes that is their own (RssAnon), all workers together.",
+		Series: []metrics.Series{{Labels: metrics.Labels("process", process), Value: float64(memory.Anonymous(os.Getpid()))}}}
+}
+
+// active returns the active requests of handlers.
+func (s *service) active() (list []ctl.Active) {
+	if forks := s.forks.Load(); forks != nil {
+		for _, line := range forks.Running() {
+			list = append(list, ctl.Active{Worker: os.Getpid(), Request: line, State: "in a process of its own"})
+		}
+		return list
+	}
+	if s.handler == nil {
+		return nil
+	}
+	for _, r := range s.handler.Active(activeWait) {
+		list = append(list, ctl.Active{Worker: os.Getpid(), Request: r.Request, Handler: r.Handler, Age: r.Age.Seconds(), State: r.State, At: r.At})
+	}
+	return list
+}
+
+// Metrics and Active implement ctl.Server.
+func (a *alone) Metrics() []metrics.Family {
+	return append(a.s.metrics(), Started(a.since))
+}
+
+func (a *alone) Active() []ctl.Active { return a.s.active() }
+
+// Started returns the family that says when the server started.
+func Started(since time.Time) metrics.Family {
+	return metrics.One("fapws_start_time_seconds", metrics.Gauge, "seconds", "When the server started, in seconds since 1970.", float64(since.UnixMilli())/1e3)
+}
+
+func (p *Parent) countsRequests() bool { return p.counts }
+
+// farewell tells the supervisor what lasts of this process.
+func (p *Parent) farewell() {
+	s := p.s
+	s.measured.Lock()
+	counted := s.measures
+	s.measured.Unlock()
+	if !counted {
+		return
+	}
+	if text, err := json.Marshal(metrics.Lasting(s.metrics())); err == nil {
+		_ = p.channel.SendFarewell(string(text)) // listen sees the end of the channel
+	}
+}
+
+// asJSON is the text of an answer to the supervisor.
+func asJSON(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprintf("%q", err)
+	}
+	return string(text)
+}
