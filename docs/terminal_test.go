@@ -163,7 +163,7 @@ func serves(typed string) bool {
 	return true
 }
 
-// typed carries out a command and compares what it writes with what the page shows. A server goes on until another one is
+// typed runs a command and compares its output with that on the page. A server runs until another one is
 // started, unless the command ends with "&", or until the end of the page; other commands that end with "&" go on until then,
 // and commands beside them are repeated until they show the output of the page. A command without output on the page must
 // write nothing. The exit code of a command counts where the page does not show the beginning of its output.
@@ -243,7 +243,7 @@ func (term *terminal) serve(c command, text string) {
 	}
 }
 
-// output returns what a command has written, with the ports of the page.
+// output returns the output of a command, with the ports of the page.
 func (term *terminal) output(p *process) []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -285,7 +285,7 @@ exit $status`
 	return p, ready
 }
 
-// saysWhere reports whether a server is told its address by flags, a configuration file or a script of the page.
+// saysWhere reports whether flags, a configuration file or a script of the page set the address of a server.
 func (term *terminal) saysWhere(typed string) bool {
 	if regexp.MustCompile(`(^|\s)(-b|-p|--bind|--port|fd://|--config|-c)\b`).MatchString(typed) {
 		return true

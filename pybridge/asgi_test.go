@@ -232,7 +232,7 @@ TypeError: send(): 'body' of 'http.response.body' must be bytes, not str
 TypeError: send(): 'path' of 'http.response.pathsend' must be a str`)
 }
 
-// TestASGIDisconnect: a client that leaves is noticed at once, and what is sent to it
+// TestASGIDisconnect: a client that disconnects is noticed at once, and data sent to it
 // raises an OSError, of which the server says nothing.
 func TestASGIDisconnect(t *testing.T) {
 	events(t, 0)
@@ -377,7 +377,7 @@ func TestAsyncGeneratorOfNobody(t *testing.T) {
 	same(t, said, "")
 }
 
-// TestTaskOverdue: what takes too long is cancelled where it awaits, and that is said.
+// TestTaskOverdue: a task that times out is cancelled where it awaits, and this is logged.
 func TestTaskOverdue(t *testing.T) {
 	var r *response
 	said := captured(t, func() {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestGroups: the loop is told in order what a WebSocket joins and leaves, and what is broadcast; of one that has ended it is told nothing.
+// TestGroups: the loop gets joins, leaves and broadcasts of a WebSocket in order, and none of a closed one.
 func TestGroups(t *testing.T) {
 	said.mu.Lock()
 	said.all = nil

@@ -11,7 +11,7 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// saying is what the application has said to the loop.
+// saying is a message of the application to the loop.
 type saying struct {
 	mu  sync.Mutex
 	all []string
@@ -49,7 +49,7 @@ func (s *saying) purge(pattern string) {
 	s.all = append(s.all, pattern)
 }
 
-// take returns what was said since, n messages at least.
+// take returns the messages since the last call, at least n.
 func (s *saying) take(t *testing.T, n int) (all []string) {
 	t.Helper()
 	for end := time.Now().Add(generous); len(all) < n; time.Sleep(time.Millisecond) {

@@ -158,7 +158,7 @@ func newDriver(app *App, h *Handler) *driver {
 	return d
 }
 
-// listen does what the loop does when it is woken.
+// listen does the work of the loop when it is woken.
 func (d *driver) listen() {
 	defer close(d.deaf)
 	buf := make([]byte, 8)
@@ -330,7 +330,7 @@ func (d *driver) get(t testing.TB, target string) *response {
 	return r
 }
 
-// captured runs f and returns what the process wrote to stderr meanwhile.
+// captured runs f and returns the output of the process on stderr meanwhile.
 func captured(t *testing.T, f func()) string {
 	t.Helper()
 	r, w, err := os.Pipe()

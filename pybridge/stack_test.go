@@ -89,7 +89,7 @@ $`)
 	}
 }
 
-// Without the GIL there is less to see, and that is said.
+// Without the GIL, the snapshot shows less, and says so.
 func TestStackWithoutGIL(t *testing.T) {
 	g := newGate(t)
 	sent := loop.begin(t, strings.Replace(g.target(), "blocked", "keeps_gil", 1))
@@ -109,7 +109,7 @@ a handler holds the GIL in C code, .*
 	<-(<-sent).done
 }
 
-// What a client sends must not reach a terminal as it is.
+// Text from a client must not reach a terminal unescaped.
 func TestStackIsPrintable(t *testing.T) {
 	if got := printable([]byte("/a\x1b[31m\xff\"\\ é")); got != `/a\x1b[31m\xff"\\ \u00e9` {
 		t.Errorf("got %q", got)

@@ -27,7 +27,7 @@ func TestTables(t *testing.T) {
 	}
 }
 
-// TestHeaders: a header is short, and begins by saying what it is for.
+// TestHeaders: a header is short, and begins with its purpose.
 func TestHeaders(t *testing.T) {
 	for _, name := range sources(t, "*.h") {
 		if text := lines(t, name); len(text) > 150 || !strings.HasPrefix(text[0], "/* ") {

@@ -74,10 +74,10 @@ func TestOverdue(t *testing.T) {
 	}
 }
 
-// settled returns when all of what was overdue has been said.
+// settled returns when all timeouts have been reported.
 func (h *Handler) settled() { <-h.withGIL(func() {}) }
 
-// impatient lets no handler have much time, and returns what Stuck is told.
+// impatient sets short timeouts, and returns the arguments of Stuck.
 func impatient(t *testing.T, forGIL time.Duration) chan string {
 	stuck := make(chan string, 16)
 	set := func(p timeoutPolicy, f func(string)) {

@@ -12,7 +12,7 @@ import (
 
 const socketApp = 7 // in applications
 
-// talk is what has come for a client of a WebSocket.
+// talk is the received data of a WebSocket client.
 type talk struct {
 	mu       sync.Mutex
 	news     sync.Cond
@@ -24,7 +24,7 @@ type talk struct {
 	ended    bool
 }
 
-// hear takes a part of a WebSocket, if it is one that is not the last.
+// hear takes a part of a WebSocket, unless it is the last one.
 func (k *talk) hear(p *exchange.Part) bool {
 	if !k.on {
 		return false

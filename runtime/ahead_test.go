@@ -129,7 +129,7 @@ func TestAheadIsBounded(t *testing.T) {
 	}
 }
 
-// What a Pacer has deferred is resumed in order, at most two ahead of the answer whose turn it is.
+// Exchanges that a Pacer has deferred are resumed in order, at most two ahead of the answer whose turn it is.
 func TestPacer(t *testing.T) {
 	gate := make(chan struct{}, http1.MaxActive)
 	a := newPacer(func(c *call) {

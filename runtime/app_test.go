@@ -21,7 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// call is a request as an application sees it, and what it answers with.
+// call is a request as an application sees it, and its response.
 type call struct {
 	app    *testApp
 	ticket exchange.Ticket
@@ -84,7 +84,7 @@ type input struct {
 
 func (i input) cost() int64 { return int64(len(i.Data)) + exchange.InputCost }
 
-// overdueCall is what Overdue was told.
+// overdueCall has the arguments of a call of Overdue.
 type overdueCall struct {
 	path string
 	took time.Duration

@@ -36,7 +36,7 @@ func cachedOn(t testing.TB, cfg Config, rule cache.Rule, a *testApp) (*testServe
 	return serve(t, cfg, a, sites.Mount{Prefix: "/", Cache: c}), a
 }
 
-// answers returns what a client gets: Fapws-Cache, status and body.
+// answers returns the response of a client: Fapws-Cache, status and body.
 func (s *testServer) answers(t testing.TB, method, target string, fields ...string) (said string, res *http.Response, body string) {
 	t.Helper()
 	c := s.dial(t)
@@ -239,7 +239,7 @@ func TestHerd(t *testing.T) {
 	eventually(t, "all is given back", a.idle)
 }
 
-// TestHerdInVain: what cannot be kept is asked for by each.
+// TestHerdInVain: each request asks for a page that cannot be kept.
 func TestHerdInVain(t *testing.T) {
 	for _, fields := range []string{"Cache-Control: private", "Set-Cookie: a=b"} {
 		g := newGated()
@@ -439,7 +439,7 @@ func TestStaleAnswers(t *testing.T) {
 	eventually(t, "all is given back", a.idle)
 }
 
-// TestRefused: a handler that takes no more leaves no one waiting.
+// TestRefused: a handler that accepts no more requests leaves no request waiting.
 func TestRefused(t *testing.T) {
 	g := newGated()
 	s, a := cachedServer(t, Config{}, cache.Rule{TTL: time.Minute}, false, func(c *call) {
@@ -462,7 +462,7 @@ func TestRefused(t *testing.T) {
 	eventually(t, "all is given back", a.idle)
 }
 
-// TestPurges: what the handler purges is gone when its answer comes.
+// TestPurges: a page that a handler purges is removed before its response arrives.
 func TestPurges(t *testing.T) {
 	modes(t, func(t *testing.T, inline bool) {
 		var self atomic.Pointer[testServer]

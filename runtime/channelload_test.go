@@ -163,7 +163,7 @@ func TestHeartbeats(t *testing.T) {
 	}
 }
 
-// What a subscriber sends is of no use; a little does no harm.
+// Data from a subscriber is ignored; a little does no harm.
 func TestSubscriberInput(t *testing.T) {
 	s := serve(t, channelConfig(), newApp(false, listening))
 	l := s.listenAs(t, "GET /listen/news HTTP/1.1\r\nHost: x\r\n\r\nGET /echo HTTP/1.1\r\nHost: x\r\n\r\n")

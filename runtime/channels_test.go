@@ -280,7 +280,7 @@ func TestSubscribersEndWithTheServer(t *testing.T) {
 	}
 }
 
-// What is published while the handler has not ended comes behind what it gives,
+// Events published while the handler runs come after those that it returns,
 // however much that is.
 func TestSubscriberJoinsEarly(t *testing.T) {
 	modes(t, func(t *testing.T, inline bool) {

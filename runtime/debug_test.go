@@ -50,7 +50,7 @@ func TestAccessLog(t *testing.T) {
 	}
 }
 
-// Each level adds to the one below, and level 0 says nothing.
+// Each level adds to the one below, and level 0 logs nothing.
 func TestDebugLevels(t *testing.T) {
 	var before int
 	for level, want := range []string{

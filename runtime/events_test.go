@@ -210,7 +210,7 @@ func TestManyConnectionsReadyAtOnce(t *testing.T) {
 	})
 }
 
-// manyClients asks the server at addr on many connections at once, whenever it is told to.
+// manyClients sends requests to addr on many connections at once, each time it is triggered.
 func manyClients(t *testing.T, addr string) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {

@@ -192,7 +192,7 @@ func TestGroupSlow(t *testing.T) {
 	}
 }
 
-// TestGroupBurst: a burst that is much larger than what may wait for a client closes none that reads.
+// TestGroupBurst: a burst that is much larger than the buffer of a client closes no client that reads.
 func TestGroupBurst(t *testing.T) {
 	s, _ := crowd(t, Config{})
 	const n, events = 4, 200
@@ -279,7 +279,7 @@ func TestGroupOrder(t *testing.T) {
 	})
 }
 
-// BenchmarkBroadcast is a message of 100 bytes to so many WebSockets.
+// BenchmarkBroadcast sends a message of 100 bytes to many WebSockets.
 func BenchmarkBroadcast(b *testing.B) {
 	for _, n := range []int{100, 2000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {

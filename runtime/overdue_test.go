@@ -78,7 +78,7 @@ func (s *testServer) lookLater() {
 	})
 }
 
-// What a handler does not answer in time is answered for it, in its turn.
+// A request that a handler does not answer in time gets 504, in its turn.
 func TestOverdue(t *testing.T) {
 	get := func(path, fields string) string { return "GET " + path + " HTTP/1.1\r\nHost: x\r\n" + fields + "\r\n" }
 	const closes = "Connection: close\r\n"

@@ -51,7 +51,7 @@ func TestEdgeFullBuffer(t *testing.T) {
 	}
 }
 
-// A request and the end of what the client sends are one event.
+// A request and the end of the client's data are one event.
 func TestEdgeEndWithRequest(t *testing.T) {
 	for _, inline := range []bool{true, false} {
 		s := serve(t, Config{}, newApp(inline, demo))

@@ -157,7 +157,7 @@ func TestHerdRevalidatesInVain(t *testing.T) {
 }
 
 // TestRevalidatingFirstLeaves: the page is confirmed for waiting requests when the client that asked first has left, and
-// the handler hears of it when all have left.
+// the handler learns when all clients have left.
 func TestRevalidatingFirstLeaves(t *testing.T) {
 	for _, all := range []bool{false, true} {
 		g := newGated()

@@ -107,7 +107,7 @@ func TestRedirectErrors(t *testing.T) {
 	}
 }
 
-// echo answers with what an application is told.
+// echo answers with the request as an application sees it.
 func echo(c *call) {
 	c.reply(200, fmt.Sprintf("%s script=%s path=%s query=%s body=%d mount=%d", c.Method, c.Script, c.Path, c.Query, len(c.Body), c.Mount))
 }
@@ -219,7 +219,7 @@ func TestFixedAnswers(t *testing.T) {
 	}
 }
 
-// A mount with Fall lets others answer for what it has no file for.
+// A mount with Fall lets others answer for missing files.
 func TestFilesFirst(t *testing.T) {
 	modes(t, func(t *testing.T, inline bool) {
 		one, two := t.TempDir(), t.TempDir()

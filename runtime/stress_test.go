@@ -23,7 +23,7 @@ var mixture = []string{
 	"GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
 }
 
-// Nothing is left after many clients that behave in every way: descriptors,
+// Nothing is left after many clients of every kind: descriptors,
 // goroutines, connections, exchanges, parts.
 func TestStorm(t *testing.T) {
 	modes(t, func(t *testing.T, inline bool) {

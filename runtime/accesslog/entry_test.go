@@ -147,7 +147,7 @@ func TestNamedFormats(t *testing.T) {
 	}
 }
 
-// What a client sends stays within its field, whatever it is.
+// Any text from a client stays within its field.
 func TestEscapes(t *testing.T) {
 	for sent, want := range map[string]string{
 		"x\" 200 1\r\n192.0.2.1 - - [":          `x\" 200 1\r\n192.0.2.1 - - [`,
@@ -224,7 +224,7 @@ func TestRequestTargets(t *testing.T) {
 	}
 }
 
-// An error names what is wrong and where, in one line.
+// An error names the mistake and its place, in one line.
 func TestWrongFormats(t *testing.T) {
 	for format, want := range map[string]string{
 		"%h %z":             "%z at position 4 is not an atom",

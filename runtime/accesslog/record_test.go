@@ -7,7 +7,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// TestState: a record goes to another process with what its line needs there, whatever the log of that process asks for.
+// TestState: a record goes to another process with all data for its line, whatever the format of the log there.
 func TestState(t *testing.T) {
 	parse := func(text string) *Log {
 		f, err := Parse(text)

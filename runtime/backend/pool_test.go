@@ -465,7 +465,7 @@ func TestOutlives(t *testing.T) {
 	}
 }
 
-// Sub without a server says so.
+// Sub without a server returns an error.
 func TestSubWithoutServer(t *testing.T) {
 	if _, err := new(backend.Request).Sub(context.Background(), "/"); err == nil {
 		t.Error("no error")

@@ -171,7 +171,7 @@ func TestRoom(t *testing.T) {
 	do(t, l, func() { w.Remove(); unix.Close(ours) })
 }
 
-// A descriptor that is closed and used again within a batch gets what was reported of its predecessor. The
+// A descriptor that is closed and reused within a batch gets the events of its predecessor. The
 // kernel says that there is nothing.
 func TestDescriptorUsedAgainWithinABatch(t *testing.T) {
 	l := start(t, nil)
@@ -329,7 +329,7 @@ func TestTurnsWithoutEnd(t *testing.T) {
 	}
 }
 
-// Functions run in the order in which each goroutine has posted them, and threads that call are heard.
+// Functions run in the order in which each goroutine has posted them, and threads wake the loop.
 func TestPosts(t *testing.T) {
 	const goroutines, each = 8, 2000
 	calls := make(chan bool, 1)
@@ -444,7 +444,7 @@ func TestPanics(t *testing.T) {
 	unix.Close(theirs)
 }
 
-// What was posted before the end has run when Run returns, or was refused.
+// Functions posted before the end have run when Run returns, or were refused.
 func TestStop(t *testing.T) {
 	for range 50 {
 		l, err := New()
@@ -472,7 +472,7 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// Posted functions, calls and events are something to do, for what would go on otherwise.
+// Posted functions, calls and events count as work for callers that would otherwise go on.
 func TestBusy(t *testing.T) {
 	l := start(t, nil)
 	ours, theirs := pair(t)
@@ -545,7 +545,7 @@ func TestAddNew(t *testing.T) {
 	unix.Close(ours)
 }
 
-// A descriptor that the poller refuses is told to its handler, and its watch has ended.
+// The handler learns of a descriptor that the poller refuses, and the watch ends.
 func TestAddNewRefused(t *testing.T) {
 	l := start(t, nil)
 	ours, theirs := pair(t)
@@ -565,7 +565,7 @@ func TestAddNewRefused(t *testing.T) {
 	}
 }
 
-// Room that is wanted before the poller knows a descriptor is told all the same.
+// A handler that wants room before the poller knows its descriptor is still notified.
 func TestAddNewWantsRoom(t *testing.T) {
 	l := start(t, nil)
 	ours, theirs := pair(t)

@@ -494,7 +494,7 @@ func TestWithDefaults(t *testing.T) {
 	}
 }
 
-// Only a head that is whole may say HTTP/2.0.
+// Only a complete head may have the version HTTP/2.0.
 func TestParseWhole(t *testing.T) {
 	limits := Limits{}.WithDefaults()
 	for head, want := range map[string]string{

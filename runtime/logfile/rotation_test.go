@@ -239,7 +239,7 @@ func TestRotatedFilesThatWaitAreBounded(t *testing.T) {
 	}
 }
 
-// Where the folder does not allow it, that is said once and the file goes on.
+// If the directory does not allow it, this is reported once and the file continues.
 func TestFileThatCannotBeRotated(t *testing.T) {
 	// The log can be opened with a name of 240 bytes, a rotated file would have 268.
 	path := filepath.Join(t.TempDir(), strings.Repeat("l", 240))

@@ -25,7 +25,7 @@ func pair(t *testing.T) (a, b int) {
 	return ends[0], ends[1]
 }
 
-// all returns what a has sent.
+// all returns the data that a has sent.
 func all(t *testing.T, b int) []byte {
 	t.Helper()
 	var got []byte

@@ -209,7 +209,7 @@ func TestHistory(t *testing.T) {
 	}
 }
 
-// However many names there are, what is kept is bounded, and what is newest.
+// However many names there are, the kept events are bounded, and the newest ones.
 func TestManyNames(t *testing.T) {
 	const total = 1 << 20
 	h := newTestHub(Limits{Events: 100, Bytes: 256 << 10, Total: total, Age: 1 << 60})

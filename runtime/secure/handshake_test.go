@@ -22,7 +22,7 @@ func hello(t *testing.T) []byte {
 
 var errKept = errors.New("kept")
 
-// keeper keeps what is written first.
+// keeper keeps the data that is written first.
 type keeper struct {
 	net.Conn
 	written []byte

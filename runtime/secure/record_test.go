@@ -50,7 +50,7 @@ func expand(secret []byte, label string, n int) []byte {
 	return key
 }
 
-// update is what a KeyUpdate does.
+// update has the effect of a KeyUpdate.
 func (h *half) update() { *h = *newHalf(expand(h.secret, "traffic upd", 32)) }
 
 func (h *half) nonce() []byte {

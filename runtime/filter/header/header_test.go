@@ -16,7 +16,7 @@ func edit(t *testing.T, set, add []Field, remove ...string) *Edit {
 	return e
 }
 
-// TestApply: a later edit replaces what an earlier one has added, and no field is lost or doubled.
+// TestApply: a later edit replaces the field of an earlier one, and no field is lost or doubled.
 func TestApply(t *testing.T) {
 	one := func(name, value string) []Field { return []Field{{Name: name, Value: value}} }
 	for _, test := range []struct {

@@ -295,7 +295,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// The source hears of a client that leaves, and what it sends then is thrown away.
+// The source learns of a client that disconnects, and its later data is discarded.
 func TestClientLeaves(t *testing.T) {
 	h := newHost(t, http.Config{})
 	c, _ := h.open(t)

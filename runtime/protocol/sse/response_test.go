@@ -107,7 +107,7 @@ func TestResponse(t *testing.T) {
 	}
 }
 
-// TestResponseGone: a client that leaves before the handler has ended is no subscriber any more, and the handler is told.
+// TestResponseGone: a client that disconnects before the handler has ended does not become a subscriber, and the handler learns of it.
 func TestResponseGone(t *testing.T) {
 	h := serve(t, Config{})
 	h.answer(get, func(x *exchange.Exchange, client *exchangetest.Client, handler *handler) {

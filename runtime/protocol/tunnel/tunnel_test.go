@@ -145,7 +145,7 @@ func (f *fixture) until(what string, holds func() bool) {
 	}
 }
 
-// What was read before the tunnel was made comes first, and each direction ends by itself.
+// Data read before the tunnel opened comes first, and each direction ends separately.
 func TestHalves(t *testing.T) {
 	for first := range tunnel.Side(2) {
 		f := open(t, "to upstream, ", "to client, ")

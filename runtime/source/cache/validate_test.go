@@ -150,7 +150,7 @@ func TestConfirmVary(t *testing.T) {
 	look(t, s, c, get(t, "/", "Accept-Language: en", "X: 2"), 12*second, Miss).Fill.Leave()
 }
 
-// TestConfirmMeanwhile: what happened to a page while it was asked for.
+// TestConfirmMeanwhile: changes of a page while it is revalidated.
 func TestConfirmMeanwhile(t *testing.T) {
 	const page = `ETag: "a"|Cache-Control: max-age=5`
 	c := compile(t, Rule{})

@@ -72,7 +72,7 @@ func listener(t *testing.T) (ln net.Listener, port string) {
 	return ln, port
 }
 
-// What is wrong with TLS is said in one line.
+// Errors of TLS are reported in one line.
 func TestTLSFailures(t *testing.T) {
 	good, ca := certificate(t, "good.test", time.Now().Add(time.Hour))
 	old, oldCA := certificate(t, "good.test", time.Now().Add(-time.Minute))

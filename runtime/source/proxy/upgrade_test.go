@@ -145,7 +145,7 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// What is no handshake is refused here and never reaches the server behind.
+// A request that is not a valid handshake is refused here and never reaches the upstream.
 func TestUpgradeRefused(t *testing.T) {
 	url, connections := server(t, func(c *net.TCPConn, _ *bufio.Reader, _ *http.Request) { io.WriteString(c, accepted(key)+"\r\n") })
 	address, _ := front(t, "/", proxy.Options{Target: url})

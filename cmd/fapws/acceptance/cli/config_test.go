@@ -9,7 +9,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Everything that the command line can say can be said in a file.
+// Every flag of the command line is also a key of the file.
 func TestFileSaysWhatFlagsSay(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

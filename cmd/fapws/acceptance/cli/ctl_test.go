@@ -105,7 +105,7 @@ func TestCtlStatus(t *testing.T) {
 	})
 }
 
-// TestCtlStop: it returns when the server is gone, and the socket too.
+// TestCtlStop: the command returns when the server has exited and removed its socket.
 func TestCtlStop(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		socket := filepath.Join(socketDir(t), "ctl")

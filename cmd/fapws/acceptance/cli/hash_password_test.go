@@ -39,7 +39,7 @@ func terminal(t *testing.T) (person, program *os.File) {
 }
 
 // On a terminal hash-password asks twice and shows nothing; however it ends, the
-// terminal shows what is typed afterwards.
+// terminal echoes input afterwards.
 func TestHashPasswordOnATerminal(t *testing.T) {
 	t.Parallel()
 	echoes := func(f *os.File) bool {

@@ -126,7 +126,7 @@ func TestFewDescriptorsForTransfers(t *testing.T) {
 	})
 }
 
-// Requests beyond the queue are told to come back.
+// Requests beyond the queue get 503 with Retry-After.
 func TestMaxQueue(t *testing.T) {
 	t.Parallel() // with threads only: inline nothing queues
 	s, folder := fapwstest.ServeSlow(t, fapwstest.Threads, "--threads", "1", "--max-queue", "3")

@@ -111,7 +111,7 @@ func TestRequestsInPieces(t *testing.T) {
 }
 
 // TestEveryByteIsSent: a socket that takes little at a time gets every byte all
-// the same, and one that is gone ends its response and nothing else.
+// the same, and a client that disconnects ends only its own response.
 func TestEveryByteIsSent(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "ancestors.py")

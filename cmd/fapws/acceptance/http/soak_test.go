@@ -65,7 +65,7 @@ func (f figures) opens(before figures) bool {
 	return false
 }
 
-// measure waits until all connections are gone.
+// measure waits until all connections are closed.
 func measure(s *fapwstest.Server) (f figures) {
 	s.T.Helper()
 	fapwstest.Eventually(s.T, "all connections are closed", func() bool {

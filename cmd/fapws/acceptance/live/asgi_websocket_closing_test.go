@@ -10,8 +10,8 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// A client that closes may have said something before: the application gets that first, and
-// may answer it, as nothing has told it yet that the client has closed.
+// A client that closes may have sent messages before: the application gets them first, and
+// may respond, because it does not know yet that the client has closed.
 func TestASGIWebSocketClosing(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/closing.py:app") // nothing of it is an error

@@ -218,8 +218,8 @@ func TestBroadcastWhileOpening(t *testing.T) {
 	})
 }
 
-// TestBroadcastAtReload: old and new workers hear of each other as long as both are there,
-// and what is something else in new code hears nothing.
+// TestBroadcastAtReload: old and new workers receive each other's broadcasts while both run,
+// and a path that is no longer a WebSocket in the new code receives none.
 func TestBroadcastAtReload(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Copied(t, "broadcast.py")

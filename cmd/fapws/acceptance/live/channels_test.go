@@ -232,8 +232,8 @@ func (l *subscriber) gets2(want ...string) (got []string) {
 	return got
 }
 
-// TestChannelErrors: wrong arguments are one line each, and so is what is asked of a
-// process that is no server.
+// TestChannelErrors: wrong arguments are reported in one line each, and so are calls in a
+// process that is not the server.
 func TestChannelErrors(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "channels.py")
@@ -309,7 +309,7 @@ func TestChannelCallbacks(t *testing.T) {
 	})
 }
 
-// TestChannelCrowd: a crowd that comes and goes at once is told as it was.
+// TestChannelCrowd: callbacks report many clients that join and leave at once correctly.
 func TestChannelCrowd(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "channels.py")

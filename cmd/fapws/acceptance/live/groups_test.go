@@ -44,7 +44,7 @@ func leaves(t *testing.T, c *wstest.Client) {
 	}
 }
 
-// hearsNext returns the next message to the lobby; that others have left is none.
+// hearsNext returns the next message to the lobby, except those about clients that left.
 func hearsNext(t *testing.T, c *wstest.Client) string {
 	t.Helper()
 	for {

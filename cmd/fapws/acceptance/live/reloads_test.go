@@ -106,7 +106,7 @@ type liveCount struct {
 	messages, closed atomic.Int64
 }
 
-// livePeer is a client that connects again when it was told that its worker is replaced.
+// livePeer is a client that reconnects when the close code says that its worker is replaced.
 type livePeer struct {
 	t          *testing.T
 	s          *fapwstest.Server

@@ -53,7 +53,7 @@ func hears(t *testing.T, c *wstest.Client, want string) {
 	}
 }
 
-// kib is a limit of memory; with the race detector there is no saying.
+// kib is a limit of memory; it does not hold with the race detector.
 func kib(n int) int {
 	if fapwstest.OnlyMode != "" {
 		return 16 * n
@@ -100,7 +100,7 @@ func notes(s *fapwstest.Server, want string) {
 	}
 }
 
-// A callback that does nothing but send is told by that when its client has closed: on_close
+// A callback that only sends learns from send() that its client has closed: on_close
 // comes after it. Inline it would hold up the loop.
 func TestWebSocketCallbackThatOnlySends(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads}, func(t *testing.T, m fapwstest.Mode) {
@@ -202,7 +202,7 @@ func TestWebSocketsWhenTheServerStops(t *testing.T) {
 	})
 }
 
-// At a reload, clients are told to come again, and find the new worker.
+// At a reload, clients are told to reconnect, and reach the new worker.
 func TestWebSocketsAtReload(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "sockets.py")
@@ -422,7 +422,7 @@ func TestWebSocketSendWaits(t *testing.T) {
 	})
 }
 
-// TestWebSocketGoneWhileOpening: a client that leaves while on_open runs has just gone.
+// TestWebSocketGoneWhileOpening: a client may disconnect while on_open runs.
 func TestWebSocketGoneWhileOpening(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "broadcast.py")

@@ -10,7 +10,7 @@ import (
 )
 
 // TestDev: code that does not load is seen in the browser, while other clients
-// get what the old code answers. Both are well again when it is mended.
+// get responses of the old code. After the code is fixed, both work again.
 func TestDev(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		s := edited(t, m, saying("one"), "--dev")

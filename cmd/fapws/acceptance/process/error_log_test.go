@@ -154,7 +154,7 @@ func TestErrorLogReopen(t *testing.T) {
 	})
 }
 
-// A disk without room for the error log is said on the terminal, once; handlers go on,
+// A full disk of the error log is reported on the terminal, once; handlers continue,
 // and the server's own lines wait.
 func TestErrorLogOnAFullDisk(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {

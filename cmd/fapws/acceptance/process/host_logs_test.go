@@ -167,7 +167,7 @@ func TestHostLogHasLastWords(t *testing.T) {
 	})
 }
 
-// A handler that takes too long is told of in the log of its host.
+// A handler that times out is reported in the log of its host.
 func TestHostLogHasOverdue(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hostLogs(t, m, "timeout = \"1s\"")

@@ -57,7 +57,7 @@ func TestListensWhileLoading(t *testing.T) {
 	}
 }
 
-// TestStopWhileLoading: a server that is told to end while it loads leaves no socket file, and its clients hear of the end.
+// TestStopWhileLoading: a server that is stopped while it loads leaves no socket file, and closes the connections of its clients.
 func TestStopWhileLoading(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		socket := t.TempDir() + "/socket"
@@ -73,7 +73,7 @@ func TestStopWhileLoading(t *testing.T) {
 	})
 }
 
-// TestTakenAddress: an address that another server has is said before a long load.
+// TestTakenAddress: an address in use is reported before a long load.
 func TestTakenAddress(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")

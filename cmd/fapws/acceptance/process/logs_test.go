@@ -229,8 +229,8 @@ func TestRotationDefaults(t *testing.T) {
 	})
 }
 
-// A disk that is full is said once, nothing else suffers, and when there is room
-// again what was kept is written and what was not is counted.
+// A full disk is reported once and affects nothing else; when there is room
+// again, kept lines are written and lost lines are counted.
 func TestFullDisk(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		name := t.TempDir() + "/access_log"
@@ -307,7 +307,7 @@ func TestLogrotate(t *testing.T) {
 }
 
 // Lines wait for --log-flush, so that a flash card is written to seldom, but not
-// when the server is told to end, or to reopen its logs.
+// when the server is told to stop, or to reopen its logs.
 func TestLogsAreFlushed(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		name := t.TempDir() + "/access_log"
@@ -327,7 +327,7 @@ func TestLogsAreFlushed(t *testing.T) {
 }
 
 // A server that has given root up still rotates the logs in a folder of root as far as
-// the folder lets it: if not, that is said once and the file goes on.
+// the directory allows it: if not, this is reported once and the file continues.
 func TestRotationAfterRootIsGivenUp(t *testing.T) {
 	if os.Geteuid() != 0 { // TestUser looks at the message for others
 		code, _, stderr := fapwstest.Command{Script: "logs.py", Flags: []string{"--user", "0"}}.Run(t)
@@ -451,7 +451,7 @@ func TestLogsAreApart(t *testing.T) {
 	}
 }
 
-// What only this server knows of a request is in the line, too: what was sent and
+// The line also has facts that only the server knows: the bytes sent and
 // received with all heads and framing, fields of responses of all sources, and which
 // file it was.
 func TestLogAtomsOnTheWire(t *testing.T) {

@@ -170,7 +170,7 @@ func (m *manager) next() []byte {
 	return buf[:n]
 }
 
-// hears waits for a message that matches.
+// hears waits for a matching message.
 func (m *manager) hears(pattern string) {
 	m.t.Helper()
 	for !regexp.MustCompile(pattern).Match(m.next()) {
@@ -219,7 +219,7 @@ func TestServiceManager(t *testing.T) {
 	})
 }
 
-// A manager that cannot be told does not keep the server from serving.
+// A manager that cannot be reached does not keep the server from serving.
 func TestServiceManagerGone(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "service.py", Env: []string{"NOTIFY_SOCKET=" + t.TempDir() + "/gone"}}.Serve(t, fapwstest.Threads)
@@ -227,7 +227,7 @@ func TestServiceManagerGone(t *testing.T) {
 	s.Get("/", 200)
 }
 
-// An inline handler that hangs holds up the loop: the watchdog hears nothing
+// An inline handler that hangs blocks the loop: the watchdog gets no message
 // more, until it goes on.
 func TestWatchdogOfAHungLoop(t *testing.T) {
 	t.Parallel()
@@ -340,7 +340,7 @@ func TestServiceManagerOfWorkers(t *testing.T) {
 	})
 }
 
-// The watchdog hears of workers as long as one of them answers.
+// The watchdog gets messages as long as one worker responds.
 func TestWatchdogOfWorkers(t *testing.T) {
 	t.Parallel()
 	const interval = 400 * time.Millisecond

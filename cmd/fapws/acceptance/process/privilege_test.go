@@ -170,7 +170,7 @@ func noThreadIs(t *testing.T, pid int, uid, gid string) {
 	}
 }
 
-// Nobody of that name: said before anything is started.
+// An unknown user is reported before anything is started.
 func TestUnknownUser(t *testing.T) {
 	t.Parallel()
 	for flag, want := range map[string]string{

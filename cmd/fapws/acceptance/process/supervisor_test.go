@@ -337,7 +337,7 @@ func TestUpgrade(t *testing.T) {
 	l.unharmed()
 }
 
-// Streams without an end do not hold up the end for longer than was said.
+// Endless streams do not delay the shutdown for longer than the graceful timeout.
 func TestStopWithStreams(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -433,7 +433,7 @@ func TestReopen(t *testing.T) {
 	})
 }
 
-// Under nohup HUP is still how a supervisor is told to reload, also after an
+// Under nohup, HUP still makes a supervisor reload, also after an
 // upgrade, and a process alone goes on.
 func TestNohup(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {

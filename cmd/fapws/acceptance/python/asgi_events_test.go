@@ -17,8 +17,8 @@ const (
 )
 
 // Every order of the events of a response, and every way in which they may be wrong
-// (ASGI 3, "HTTP & WebSocket ASGI Message Format"): what the client gets, and what
-// the application is told.
+// (ASGI 3, "HTTP & WebSocket ASGI Message Format"): the response, and the exceptions
+// that the application gets.
 func TestASGIEvents(t *testing.T) {
 	const (
 		none   = "500" // the application has returned without a response

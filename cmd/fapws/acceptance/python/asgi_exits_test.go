@@ -7,8 +7,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The asyncio thread goes on after what asyncio lets through its event loop: sys.exit and
-// KeyboardInterrupt of a task that is no request's, as middlewares make them, and stop().
+// The asyncio thread survives the exceptions that asyncio lets through its event loop: sys.exit and
+// KeyboardInterrupt of a background task, as middlewares start them, and stop().
 func TestASGIExits(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		for _, loop := range []string{"asyncio", "auto"} {
@@ -22,8 +22,8 @@ func TestASGIExits(t *testing.T) {
 	})
 }
 
-// An application that returns when it is told that its client has shut down its side has
-// made no mistake: nothing is said of it.
+// An application that returns when its client has shut down its side has
+// made no mistake: nothing is logged.
 func TestASGIHalfClose(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "asgi/exits.py:app"}.Serve(t, m)

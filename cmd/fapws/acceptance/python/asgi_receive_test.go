@@ -184,7 +184,7 @@ func TestASGIUnreadBody(t *testing.T) {
 }
 
 // Limits that show while the application has the request: nothing was sent, so the
-// client gets the error, and the application is told that it has gone.
+// client gets the error, and the application gets http.disconnect.
 func TestASGIBrokenBody(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/receive.py:app", "--max-body-size", "1K")

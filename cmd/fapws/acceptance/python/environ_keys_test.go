@@ -12,7 +12,7 @@ import (
 // absent is the value of a key that must not be there.
 type absent struct{}
 
-// environ is what the client sent and no more, as native strings.
+// environ has only the fields that the client sent, as native strings.
 func TestEnvironKeys(t *testing.T) {
 	type keys map[string]any
 	cases := []struct {

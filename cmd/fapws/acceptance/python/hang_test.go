@@ -348,7 +348,7 @@ func pythonThreads(s *fapwstest.Server) (n int) {
 }
 
 // socketOf returns the server's socket of a client on IPv4 as descriptors has it. The kernel forgets a
-// connection before the server has heard that its client has gone.
+// connection before the server has noticed that its client has disconnected.
 func socketOf(s *fapwstest.Server, client net.Addr) string {
 	s.T.Helper()
 	text, err := os.ReadFile("/proc/net/tcp")

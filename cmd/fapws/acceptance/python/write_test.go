@@ -36,7 +36,7 @@ func TestWrite(t *testing.T) {
 
 // With threads, write() waits for a client that does not read, and no memory
 // fills up; others are served meanwhile. When the client leaves it raises, which
-// ends the handler and is no error.
+// ends the handler without an error.
 func TestWriteWaits(t *testing.T) {
 	t.Parallel() // inline the loop, which makes room, is what runs the handler
 	folder := t.TempDir()

@@ -261,7 +261,7 @@ func TestCacheHeuristic(t *testing.T) {
 	p.saysOf(target("/g"), "bypass bypass")
 }
 
-// TestCacheOriginDown: a page that is no longer good answers where the upstream cannot be reached, unless its own
+// TestCacheOriginDown: a stale page is sent while the upstream cannot be reached, unless its own
 // fields forbid that.
 func TestCacheOriginDown(t *testing.T) {
 	t.Parallel()
@@ -287,7 +287,7 @@ func TestCacheOriginDown(t *testing.T) {
 	}
 }
 
-// TestCacheEarlyHints: responses of 1xx reach the client that a page is fetched for, and are no part of the page.
+// TestCacheEarlyHints: 1xx responses reach the client that requested the page, and are not part of the page.
 func TestCacheEarlyHints(t *testing.T) {
 	t.Parallel()
 	p, _ := serveOrigin(t, "cache = true\n")

@@ -349,7 +349,7 @@ func TestFolderThatCannotBe(t *testing.T) {
 	}
 }
 
-// What a Staticfile takes as arguments, a host of the configuration file takes
+// The arguments of a Staticfile are also keys of a host in the configuration file,
 // as keys: media types, listing, policy for links, times, one page for all.
 func TestFolderOfTheConfiguration(t *testing.T) {
 	withoutPython := []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers} // there is nothing inline then

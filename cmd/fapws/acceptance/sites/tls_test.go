@@ -20,7 +20,7 @@ import (
 )
 
 // secure is an https server, whose certificate, in the file ca, is for example.com and
-// 127.0.0.1. It shows what it is asked, and echoes what follows a request for a WebSocket.
+// 127.0.0.1. It returns the request, and echoes the data after a request for a WebSocket.
 func secure(t *testing.T) (behind *httptest.Server, ca string, connections *atomic.Int64) {
 	t.Helper()
 	connections = new(atomic.Int64)

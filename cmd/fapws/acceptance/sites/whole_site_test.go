@@ -8,7 +8,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The complete example does what its comments say.
+// The complete example works as its comments say.
 func TestWholeSite(t *testing.T) {
 	t.Parallel()
 	file, err := filepath.Abs(fapwstest.Repository + "/samples/whole/fapws.toml")
