@@ -94,7 +94,7 @@ test_sanitizer_whole() {
     CC=${CC:-gcc} build_to "$root/build/asan/fapws" -asan
     PYTHONMALLOC=malloc \
         ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:handle_segv=0:handle_sigbus=0:handle_abort=0:handle_sigfpe=0:handle_sigill=0 \
-        test_watched "$root/build/asan/fapws" 'Soak|BackPressure|WriteWaits|TestCrash'
+        test_watched "$root/build/asan/fapws" 'Soak|BackPressure|WriteWaits|TestCrash|CacheMemory'
 }
 
 # test_cgocheck tests pybridge and the whole server with a runtime that checks each pointer written to memory of C.
