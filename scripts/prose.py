@@ -38,7 +38,7 @@ def of_go(text):
     """Yields the string literals of a Go file that are sentences: at least three words."""
     for found in GO_TOKEN.finditer(text):
         literal = found[0]
-        if literal[0] not in "\"`" or literal.count(" ") < 2 or literal.lstrip('"`').startswith((".TH", "# bash", ":root", "<", ".PP\n.B")):
+        if literal[0] not in "\"`" or literal.count(" ") < 2 or literal.lstrip('"`').startswith((".TH", "# bash", ":root", "<", "(()=>", ".PP\n.B")):
             continue
         if literal[0] == '"':
             literal = re.sub(r"\\.", " ", literal)

@@ -17,7 +17,7 @@ func (v *View) String() string {
 	if r.Failure != "" {
 		fmt.Fprintf(&b, "the last reload failed: %s\n", r.Failure)
 	}
-	fmt.Fprintf(&b, "%.1f requests/s, %.0f in flight, %.0f queued", v.Rate, v.InFlight, v.Queue)
+	fmt.Fprintf(&b, "%.1f requests/s, %.0f active, %.0f queued", v.Rate, v.InFlight, v.Queue)
 	if limit, ok := v.Threads["limit"]; ok {
 		fmt.Fprintf(&b, "; threads: %.0f busy, %.0f idle, at most %.0f", v.Threads["busy"], v.Threads["idle"], limit)
 		if stuck := v.Threads["stuck"]; stuck > 0 {

@@ -69,7 +69,7 @@ func body(v *ctl.View, lines []Line, rates []float64) string {
 		fmt.Fprintf(&b, "<div><dt>%s</dt><dd>%s</dd></div>", name, text(fmt.Sprintf(format, args...)))
 	}
 	figure("requests/s", "%.1f", v.Rate)
-	figure("in flight", "%.0f", v.InFlight)
+	figure("active", "%.0f", v.InFlight)
 	figure("queued", "%.0f", v.Queue)
 	if limit, ok := v.Threads["limit"]; ok {
 		figure("threads busy, idle", "%.0f, %.0f of %.0f", v.Threads["busy"], v.Threads["idle"], limit)
