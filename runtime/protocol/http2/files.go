@@ -57,6 +57,7 @@ func (st *stream) load() {
 	c := st.c
 	c.dequeue(st)
 	if c.loading >= maxLoads {
+		st.cold = true
 		c.cold = append(c.cold, st)
 		return
 	}
@@ -113,7 +114,7 @@ func (c *Conn) loadNext() {
 	for len(c.cold) > 0 && c.loading < maxLoads {
 		st := c.cold[0]
 		c.cold = c.cold[1:]
-		if st.sends() {
+		if st.cold = false; st.sends() && c.streams[st.id] == st {
 			st.load()
 		}
 	}

@@ -30,6 +30,7 @@ type outgoing struct {
 	writing bool           // there is a part
 	broken  bool           // the part is the last one, and not all that was promised
 	loading bool           // a goroutine reads from its file, which must not be closed
+	cold    bool           // it is in Conn.cold
 	orphan  *http.Exchange // whose last part it is then, if the stream has ended meanwhile
 }
 

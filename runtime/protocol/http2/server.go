@@ -35,6 +35,7 @@ type Server struct {
 	block  bytes.Buffer // memory of a header block
 	known  [256]knownField
 	spare  *headerBlock // memory of the header block that is arriving
+	ended  []*stream    // memory of streams
 	emit   func(hpack.HeaderField)
 	target *headerBlock // of emit
 }

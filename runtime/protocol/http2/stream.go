@@ -35,7 +35,8 @@ func (c *Conn) open(b *headerBlock) {
 		c.spend(costReset)
 		return
 	}
-	st := &stream{c: c, id: b.id, priority: b.priority}
+	st := s.stream()
+	st.c, st.id, st.priority = c, b.id, b.priority
 	st.credit, st.window, st.target = c.initial, initialWindow, initialWindow
 	st.missing, st.ended = -1, b.end
 	c.streams[b.id] = st
@@ -81,6 +82,23 @@ func (c *Conn) open(b *headerBlock) {
 	s.Host.Decide(st.x)
 }
 
+// maxSpare is how many streams are kept to be used again: each has a kilobyte.
+const maxSpare = 64
+
+// stream returns memory for a stream. That of streams that have ended is used again, unless a list or a goroutine still has it.
+func (s *Server) stream() *stream {
+	for n := len(s.ended); n > 0; n = len(s.ended) {
+		st := s.ended[n-1]
+		s.ended[n-1] = nil
+		s.ended = s.ended[:n-1]
+		if st.x == nil && st.outlet == nil && !st.woken && !st.loading && !st.cold {
+			*st = stream{}
+			return st
+		}
+	}
+	return new(stream)
+}
+
 // counts has x, which is new, count as long as it has not ended.
 func (c *Conn) counts(x *http.Exchange) {
 	c.working++
@@ -101,7 +119,12 @@ func (st *stream) refuse(r exchange.Reply) {
 // forget takes st, which has ended, out of its connection.
 func (c *Conn) forget(st *stream) {
 	c.dequeue(st)
-	delete(c.streams, st.id)
+	if c.streams[st.id] == st {
+		delete(c.streams, st.id)
+		if len(c.s.ended) < maxSpare {
+			c.s.ended = append(c.s.ended, st)
+		}
+	}
 	if c.gather == st {
 		c.gather, c.gathered = nil, c.gathered[:0]
 	}
