@@ -24,7 +24,7 @@ type report struct {
 	} `xml:"testsuite"`
 }
 
-// mayFail are the cases of h2spec that a server of HTTP/1 and HTTP/2 on one port without TLS cannot pass: bytes that are no preface are answered
+// mayFail are, without TLS, the cases of h2spec that a server of HTTP/1 and HTTP/2 on one port without TLS cannot pass: bytes that are no preface are answered
 // as those of HTTP/1 are, before the connection closes.
 var mayFail = map[string]bool{"Sends invalid connection preface": true}
 
@@ -38,33 +38,38 @@ func TestSpec(t *testing.T) {
 		t.Fatalf("building h2spec: %v\n%s", err, out)
 	}
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := serve(t, m, "app.py")
-		host, port, err := net.SplitHostPort(s.Address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		file := filepath.Join(t.TempDir(), "report.xml")
-		// It ends with 1 if a case has failed. A case waits for up to -o seconds, only if it fails.
-		out, _ := exec.Command(program, "-h", host, "-p", port, "-P", "/show", "-o", "20", "-j", file).CombinedOutput()
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
-		var r report
-		if err := xml.Unmarshal(text, &r); err != nil {
-			t.Fatal(err)
-		}
-		cases := 0
-		for _, suite := range r.Suites {
-			for _, c := range suite.Cases {
-				cases++
-				if (c.Failure != nil || c.Error != nil) && !mayFail[c.Name] {
-					t.Errorf("%s %s", suite.Name, c.Name)
-				}
+		run(t, program, serve(t, m, "app.py"), mayFail)
+		run(t, program, serveTLS(t, m, "app.py"), nil, "-t", "-k")
+	})
+}
+
+func run(t *testing.T, program string, s *fapwstest.Server, mayFail map[string]bool, flags ...string) {
+	t.Helper()
+	host, port, err := net.SplitHostPort(s.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "report.xml")
+	// It ends with 1 if a case has failed. A case waits for up to -o seconds, only if it fails.
+	out, _ := exec.Command(program, append(flags, "-h", host, "-p", port, "-P", "/show", "-o", "20", "-j", file)...).CombinedOutput()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	var r report
+	if err := xml.Unmarshal(text, &r); err != nil {
+		t.Fatal(err)
+	}
+	cases := 0
+	for _, suite := range r.Suites {
+		for _, c := range suite.Cases {
+			cases++
+			if (c.Failure != nil || c.Error != nil) && !mayFail[c.Name] {
+				t.Errorf("%s %s", suite.Name, c.Name)
 			}
 		}
-		if cases != 145 || t.Failed() {
-			t.Errorf("%d cases\n%s", cases, out)
-		}
-	})
+	}
+	if cases != 145 || t.Failed() {
+		t.Errorf("%d cases\n%s", cases, out)
+	}
 }

@@ -7,11 +7,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"testing"
 
 	"golang.org/x/net/http2"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/cmd/fapws/certificates/certtest"
 )
 
 func TestMain(m *testing.M) { fapwstest.Main(m) }
@@ -19,6 +21,18 @@ func TestMain(m *testing.M) { fapwstest.Main(m) }
 // serve starts a server that speaks HTTP/2 without TLS.
 func serve(t *testing.T, m fapwstest.Mode, script string, flags ...string) *fapwstest.Server {
 	return fapwstest.Serve(t, m, script, append([]string{"--h2c"}, flags...)...)
+}
+
+// serveTLS starts a server with a certificate for localhost.
+func serveTLS(t *testing.T, m fapwstest.Mode, script string, flags ...string) *fapwstest.Server {
+	t.Helper()
+	certificate, key := certtest.NewAuthority(t).For("localhost", "127.0.0.1").Write(t.TempDir())
+	c := fapwstest.Command{Script: script}
+	c.Flags = slices.Concat([]string{"--bind", "https://127.0.0.1:0", "--certfile", certificate, "--keyfile", key}, m.Flags, flags)
+	s := c.Start(t)
+	s.Address = s.Says(`(?m)^fapws \S+ +https://(\S+)/ `)[1]
+	s.URL = "https://" + s.Address
+	return s
 }
 
 // client returns a client with one connection.
