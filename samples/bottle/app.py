@@ -55,7 +55,7 @@ def upload():
     file = request.files.get("file")
     if not file:
         raise HTTPError(400, "No file was sent.")
-    # .filename is cleaned: no folders, and ASCII letters, digits, "-", "_", "." only
+    # .filename is cleaned: no directories, only ASCII letters, digits, "-", "_" and "."
     file.save(str(FOLDER), overwrite=True)
     response.status = 303
     response.set_header("Location", "/")

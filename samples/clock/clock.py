@@ -47,7 +47,7 @@ def index(environ, start_response):
 
 
 def tick():
-    """Publishes each full second, from a thread of this script's own."""
+    """Publishes each full second, from a thread of this script."""
     while True:
         second = int(time.time()) + 1
         time.sleep(max(0, second - time.time()))

@@ -18,7 +18,7 @@ from django.core.management import call_command
 from django.core.wsgi import get_wsgi_application
 
 # The admin's styles and scripts are files of a Python package. Without DEBUG,
-# Django leaves them to others; this hands them out nevertheless, as files that
+# Django does not serve them; StaticFilesHandler does, as files that
 # the server may send itself (wsgi.file_wrapper).
 application = StaticFilesHandler(get_wsgi_application())
 
@@ -35,7 +35,7 @@ def prepare_database():
         print(f"guestbook: user admin has the password {password}", file=sys.stderr)
 
 
-# Several workers load this at the same time: one after the other, please.
+# Several workers may load this at the same time; the lock lets one after the other continue.
 with open(Path(__file__).with_name("guestbook.lock"), "w") as lock:
     fcntl.flock(lock, fcntl.LOCK_EX)
     prepare_database()

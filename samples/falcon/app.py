@@ -30,7 +30,7 @@ def as_json(row):
 
 
 def media(req):
-    """What the client sent. That it is JSON at all, get_media() sees to, with 400 and 415."""
+    """Returns the JSON of the request; get_media() answers invalid bodies with 400 and 415."""
     item = req.get_media()
     if not isinstance(item, dict) or not isinstance(item.get("text"), str) or not item["text"].strip():
         raise falcon.HTTPUnprocessableEntity(description='a "text" is needed')
@@ -38,7 +38,7 @@ def media(req):
 
 
 class Items:
-    """All of them. Methods that are not here are answered 405, with Allow."""
+    """The whole list. Falcon answers missing methods with 405 and Allow."""
 
     def on_get(self, req, resp):
         resp.media = [as_json(row) for row in database().execute("SELECT * FROM item ORDER BY id")]

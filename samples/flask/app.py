@@ -49,7 +49,7 @@ def greet():
     if not name:
         flash("A name has at least one letter.")
         return redirect(url_for("index"))
-    # The session travels in a signed cookie: any worker can answer the next request.
+    # The session is in a signed cookie, so any worker can handle the next request.
     session["name"] = name
     session["visits"] = session.get("visits", 0) + 1
     return redirect(url_for("index"))
@@ -75,7 +75,7 @@ def upload():
 
 @app.get("/stream")
 def stream():
-    @stream_with_context  # or the request would be over before the first line
+    @stream_with_context  # otherwise the request would end before the first line
     def lines():
         yield f"Hello {session.get('name', 'stranger')}\n"
         for number in range(1, 1001):

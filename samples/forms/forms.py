@@ -58,7 +58,7 @@ def index(environ, start_response):
 
 
 def greet(environ, start_response):
-    # Query and form alike; each name has a list, for it can be sent more than once.
+    # For query and form; each name has a list, because it can be sent more than once.
     params = environ["fapws.params"]
     name = params.get("name", [""])[0].strip() or "stranger"
     likes = " and ".join(params.get("like", [])) or "nothing"
@@ -76,12 +76,12 @@ def upload(environ, start_response):
     with form:  # closes its temporary files
         for file in form.files.get("file", []):
             store(file)
-    # See other: a reload of the next page then does not send the form again.
+    # 303 See Other: so a reload of the next page does not send the form again.
     return redirect(start_response, "/", status=303)
 
 
 def store(file):
-    # A name of our own on the disk: the client's may be "../../.bashrc".
+    # A new name on the disk: the client's name may be "../../.bashrc".
     key = secrets.token_hex(8)
     digest = hashlib.sha256()
     with open(os.path.join(FOLDER.name, key), "wb") as out:
@@ -113,7 +113,7 @@ def download(environ, start_response):
             ("X-Content-Type-Options", "nosniff"),
         ],
     )
-    return saved  # a real file goes out with sendfile, and is closed
+    return saved  # a real file is sent with sendfile, and then closed
 
 
 PATHS = [

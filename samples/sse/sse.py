@@ -47,7 +47,7 @@ def index(environ, start_response):
 
 
 def events(environ, start_response):
-    """/events?every=1, in seconds: one event after the other, until the client leaves."""
+    """/events?every=1, in seconds: one event after the other, until the client disconnects."""
     try:
         every = min(60.0, max(0.05, float(environ["fapws.params"]["every"][0])))
     except (KeyError, ValueError):
@@ -70,7 +70,7 @@ def ticks(number, every):
             yield f"id: {number}\nevent: tick\ndata: {json.dumps(tick)}\n\n"
             time.sleep(every)
     finally:
-        # The server closes the generator when the client has left.
+        # The server closes the generator when the client disconnects.
         with lock:
             subscribers -= 1
 

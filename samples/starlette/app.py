@@ -47,7 +47,7 @@ async def notes(request):
 
 
 async def countdown(request):
-    """/countdown?from=10: a line each second. When the client leaves, the generator ends."""
+    """/countdown?from=10: a line per second. When the client disconnects, the generator ends."""
     try:
         start = min(3600, int(request.query_params.get("from", "10")))
     except ValueError:

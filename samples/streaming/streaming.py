@@ -56,12 +56,12 @@ def rows(environ, start_response):
     try:
         yield "number,square\r\n"
         while sent < total:
-            # some hundred rows at a time: a piece for each would cost more than the rows
+            # several hundred rows at a time: a chunk for each row would cost more than the rows
             piece = range(sent, min(sent + 500, total))
             yield "".join(f"{n},{n * n}\r\n" for n in piece)
             sent = piece.stop
     finally:
-        # also when the client left: the server then closes the generator
+        # also when the client disconnects: the server then closes the generator
         print(f"rows.csv: {sent} of {total} rows taken")
 
 

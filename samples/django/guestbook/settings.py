@@ -22,7 +22,7 @@ def shared_secret(file):
 
 DEBUG = False
 SECRET_KEY = shared_secret(HERE / "guestbook.secret")
-ALLOWED_HOSTS = ["*"]  # a site of your own names its hosts here
+ALLOWED_HOSTS = ["*"]  # list the host names of your site here
 
 INSTALLED_APPS = [
     "django.contrib.admin",
