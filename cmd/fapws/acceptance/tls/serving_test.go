@@ -1,0 +1,203 @@
+package tls_test
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/cmd/fapws/certificates/certtest"
+	"fapws/runtime/websocket/wstest"
+)
+
+// secured is a server with serving.py, and the configuration of a client that trusts it.
+func secured(t *testing.T, m fapwstest.Mode, flags ...string) (*fapwstest.Server, *tls.Config) {
+	t.Helper()
+	ca := certtest.NewAuthority(t)
+	s := serve(t, m, fapwstest.Command{Script: "serving.py", Flags: append(flagsFor(ca.For("example.org"), t.TempDir()), flags...)})
+	return s, &tls.Config{RootCAs: ca.Pool(), ServerName: "example.org", NextProtos: []string{"http/1.1"}}
+}
+
+// Bodies of any size go both ways, and connections are kept.
+func TestBodies(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s, config := secured(t, m)
+		w, _ := dial(t, s, config)
+		for _, n := range []int{1, 5000, 16 << 10, 3_000_000} {
+			body := bytes.Repeat([]byte{'x'}, n)
+			w.Send(fapwstest.Request("POST", "/length", string(body)))
+			w.Answer().Want(t, 200).Is(t, fmt.Sprint(n, " ", n*'x'%65536))
+			w.Send(fapwstest.Chunked("POST", "/length", string(body), 10_000))
+			w.Answer().Want(t, 200).Is(t, fmt.Sprint(n, " ", n*'x'%65536))
+		}
+		w.Get("/large")
+		a := w.Answer().Want(t, 200)
+		for i := range 5_000_000 {
+			if a.Text[i] != byte(i/100_000%251) {
+				t.Fatalf("byte %d is %d", i, a.Text[i])
+			}
+		}
+	})
+}
+
+// Applications are told of the certificate that a client has shown, over the variables of mod_ssl and the TLS extension of ASGI.
+func TestClientVariables(t *testing.T) {
+	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+		ca := certtest.NewAuthority(t)
+		dir := t.TempDir()
+		own := ca.Sign(certtest.Options{Common: "Ann", Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+		pair, err := tls.X509KeyPair(own.Certificate, own.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		flags := append(flagsFor(ca.For("example.org"), dir), "--ca-certs", certtest.Write(t, dir+"/ca.pem", ca.PEM), "--cert-reqs", "optional")
+		s := serve(t, m, fapwstest.Command{Flags: flags})
+		for _, shows := range []bool{true, false, true} {
+			config := &tls.Config{RootCAs: ca.Pool()}
+			want := map[string]any{"SSL_CLIENT_VERIFY": "NONE", "SSL_CLIENT_S_DN": nil, "SSL_CLIENT_CERT": nil, "SSL_PROTOCOL": "TLSv1.3", "HTTPS": "on"}
+			if shows {
+				config.Certificates = []tls.Certificate{pair}
+				want["SSL_CLIENT_VERIFY"], want["SSL_CLIENT_S_DN"], want["SSL_CLIENT_CERT"] = "SUCCESS", "CN=Ann", string(own.Certificate)
+			}
+			w, _ := dial(t, s, config)
+			for range 3 { // from memory, too
+				w.Get("/show/x")
+				got := w.Answer().Want(t, 200).Object(t)
+				for name, value := range want {
+					if got[name] != value {
+						t.Errorf("shows %v: %s is %q", shows, name, got[name])
+					}
+				}
+			}
+			w.Close()
+		}
+	})
+}
+
+// The TLS extension of ASGI.
+func TestExtension(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s, config := secured(t, m)
+		w, state := dial(t, s, config)
+		w.Get("/tls")
+		got := w.Answer().Want(t, 200).Object(t)
+		if got["tls_version"] != float64(state.Version) || got["cipher_suite"] != float64(state.CipherSuite) || got["client_cert_name"] != nil {
+			t.Errorf("%v", got)
+		}
+	})
+}
+
+// A library that speaks for itself has a socket, whose bytes go through TLS.
+func TestOwnSocket(t *testing.T) {
+	t.Parallel()
+	s, config := secured(t, fapwstest.Threads)
+	c, err := tryDial(t, s, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(c, "GET /shout HTTP/1.1\r\nHost: example.org\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+	r := bufio.NewReader(c)
+	res, err := http.ReadResponse(r, nil)
+	if err != nil || res.StatusCode != 101 {
+		t.Fatal(res, err)
+	}
+	for i := range 100 {
+		fmt.Fprintf(c, "line %d %s\n", i, strings.Repeat("x", i*100))
+		if line, err := r.ReadString('\n'); err != nil || line != fmt.Sprintf("LINE %d %s\n", i, strings.Repeat("X", i*100)) {
+			t.Fatalf("%.50q, %v", line, err)
+		}
+	}
+	io.WriteString(c, "quit\n")
+	if rest, err := io.ReadAll(r); err != nil || len(rest) > 0 {
+		t.Errorf("%q, %v", rest, err)
+	}
+}
+
+// What lasts over TLS cannot go to another worker. At a reload a stream of events ends as it should, and its client goes on with what it has missed;
+// a WebSocket is closed with 1012.
+func TestReload(t *testing.T) {
+	t.Parallel()
+	s, config := secured(t, fapwstest.Workers)
+	stream, err := tryDial(t, s, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(stream, "GET /news HTTP/1.0\r\nHost: example.org\r\n\r\n")
+	events := bufio.NewReader(stream)
+	until := func(text string) (seen string) {
+		t.Helper()
+		for !strings.HasSuffix(seen, text) {
+			line, err := events.ReadString('\n')
+			if err != nil {
+				t.Fatalf("%v before %q, after %q", err, text, seen)
+			}
+			seen += line
+		}
+		return seen
+	}
+	until("retry: 3000\n\n")
+	below, err := tryDial(t, s, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket, err := wstest.Open(below, "/echo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket.SendText("hello")
+	if _, got, err := socket.Receive(); err != nil || string(got) != "hello" {
+		t.Fatalf("%q, %v", got, err)
+	}
+	say := func(text string) {
+		t.Helper()
+		w, _ := dial(t, s, config)
+		w.Get("/say?" + text)
+		w.Answer().Want(t, 200)
+		w.Close()
+	}
+	say("before")
+	seen := until("data: before\n")
+	id := strings.TrimSpace(seen[strings.LastIndex(seen, "id: ")+4 : strings.LastIndex(seen, "data:")])
+	if code, _, stderr := s.Ctl("reload"); code != 0 {
+		t.Fatal(stderr)
+	}
+	var closed *wstest.Closed
+	if _, _, err := socket.Receive(); !errors.As(err, &closed) || closed.Code != 1012 {
+		t.Errorf("the WebSocket: %v", err)
+	}
+	if rest, err := io.ReadAll(events); err != nil || strings.Contains(string(rest), "data:") {
+		t.Errorf("the stream: %q, %v", rest, err)
+	}
+	say("after")
+	back, err := tryDial(t, s, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(back, "GET /news HTTP/1.0\r\nHost: example.org\r\nLast-Event-ID: "+id+"\r\n\r\n")
+	events = bufio.NewReader(back)
+	if seen := until("data: after\n"); strings.Contains(seen, "before") {
+		t.Errorf("%q", seen)
+	}
+}
+
+// A request without TLS is told the right address, and TLS on a port without it is one line in the log.
+func TestWrongPort(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s, _ := secured(t, m)
+		s.Ask("GET /a?b HTTP/1.1\r\nHost: example.org:8443\r\n\r\n").Want(t, 400, "This is an HTTPS port. Use https://example.org:8443/a?b")
+		s.Says("info .*plain HTTP on an HTTPS port: answered 400")
+		plain := fapwstest.Serve(t, m, "environ.py")
+		if _, err := tryDial(t, plain, &tls.Config{}); err == nil {
+			t.Error("a handshake on a port without TLS")
+		}
+		plain.Says("info .*a TLS handshake on a port without TLS")
+		plain.Get("/show/x", 200)
+	})
+}
