@@ -1,5 +1,6 @@
 /* The metrics of the application (fapws.metrics). The server reads them without the GIL, which a handler may hold for
- * long; so they are kept here and not in Python. Names and labels come from Python as JSON, and are passed on unread. */
+ * long; so they are kept here and not in Python. Names and labels come from Python as JSON, and are passed on unread.
+ */
 #include "cpython.h"
 #include "interp.h"
 #include "shim_metrics.h"

@@ -59,7 +59,7 @@ func document(v *ctl.View, lines []Line, rates []float64, reloads bool) string {
 func body(v *ctl.View, lines []Line, rates []float64) string {
 	var b strings.Builder
 	r := &v.Report
-	fmt.Fprintf(&b, `<p class="dim">fapws %s, %s, pid %d, since %s ago, %s</p>`, text(r.Version), text(python(r)), r.PID, age(r.Uptime), text(strings.Join(r.Addresses, " ")))
+	fmt.Fprintf(&b, `<p class="dim">fapws %s, %s, pid %d, up %s, %s</p>`, text(r.Version), text(python(r)), r.PID, age(r.Uptime), text(strings.Join(r.Addresses, " ")))
 	if r.Failure != "" {
 		fmt.Fprintf(&b, `<p class="bad">The last reload failed: %s</p>`, text(WithoutQueries(r.Failure)))
 	}
@@ -98,6 +98,9 @@ func body(v *ctl.View, lines []Line, rates []float64) string {
 	routes(&b, v)
 	active(&b, v)
 	workers(&b, v)
+	if len(lines) == 0 {
+		return b.String()
+	}
 	b.WriteString(`<h2>Log</h2><pre class="log">`)
 	for _, line := range lines {
 		b.WriteString(text(WithoutQueries(line.Text)) + "\n")
