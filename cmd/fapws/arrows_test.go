@@ -64,8 +64,9 @@ func TestArrows(t *testing.T) {
 		{"fapws/runtime", []string{"fapws/runtime/metrics", "fapws/runtime/sites", "fapws/runtime/secure", "fapws/runtime/subrequest", "fapws/runtime/source/refusal", "fapws/runtime/filter/header", "fapws/runtime/strftime", "fapws/runtime/listen", "fapws/runtime/netio", "fapws/runtime/protocol/tunnel", "fapws/runtime/protocol/http", "fapws/runtime/protocol/http1", "fapws/runtime/protocol/http2", "fapws/runtime/accept", "fapws/runtime/conn", "fapws/runtime/wheel", "fapws/runtime/descriptors", "fapws/runtime/auth", "fapws/runtime/http1", "fapws/runtime/eventloop", "fapws/runtime/exchange", "fapws/runtime/route", "fapws/runtime/websocket", "fapws/runtime/source/static", "fapws/runtime/filter/compress", "fapws/runtime/source/app", "fapws/runtime/source/cache", "fapws/runtime/pubsub", "fapws/runtime/protocol/sse", "fapws/runtime/protocol/websocket", "fapws/runtime/accesslog", "fapws/runtime/logfile", "fapws/runtime/loglevel", "fapws/runtime/mediatype"}},
 		{"fapws/pybridge", []string{"fapws/runtime/metrics", "fapws/runtime/workqueue", "fapws/runtime/descriptors", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/loglevel"}},
 		{"fapws/cmd/fapws/watch", nil},
-		{"fapws/cmd/fapws/certificates", []string{"fapws/cmd/fapws/authority", "fapws/cmd/fapws/watch", "fapws/runtime/loglevel"}},
-		{"fapws/cmd/fapws/keyreader", []string{"fapws/cmd/fapws/certificates", "fapws/cmd/fapws/authority", "fapws/cmd/fapws/watch", "fapws/cmd/fapws/pool", "fapws/cmd/fapws/memory", "fapws/runtime/loglevel"}},
+		{"fapws/cmd/fapws/certificates", []string{"fapws/cmd/fapws/acme", "fapws/cmd/fapws/authority", "fapws/cmd/fapws/watch", "fapws/runtime/loglevel"}},
+		{"fapws/cmd/fapws/acme", []string{"fapws/runtime/loglevel"}},
+		{"fapws/cmd/fapws/keyreader", []string{"fapws/cmd/fapws/certificates", "fapws/cmd/fapws/acme", "fapws/cmd/fapws/authority", "fapws/cmd/fapws/watch", "fapws/cmd/fapws/pool", "fapws/cmd/fapws/memory", "fapws/runtime/loglevel"}},
 		{"fapws/cmd/fapws/authority", nil},
 		{"fapws/cmd/fapws/memory", nil},
 		{"fapws/cmd/fapws/version", nil},
@@ -107,7 +108,7 @@ func TestArrows(t *testing.T) {
 // layers are the packages of cmd/fapws, those first that need the least. A package imports
 // from layers before its own.
 var layers = []string{
-	"authority certificates/certtest chroot ctl envfile exit limits memory notify orphan pidfile privilege sigmask tomlfile version watch",
+	"acme authority certificates/certtest chroot ctl envfile exit limits memory notify orphan pidfile privilege sigmask tomlfile version watch",
 	"certificates pool settings webconf",
 	"application banner configfile keyreader logs site statuspage",
 	"bind plan",

@@ -51,12 +51,20 @@ func (r *Reader) Bundle(w *Want) (*Bundle, error) {
 			wrong = append(wrong, err)
 		}
 	}
+	if w.ACME.Dir != "" { // it is watched for certificates to come
+		if err := os.MkdirAll(w.ACME.Dir, 0o700); err != nil {
+			wrong = append(wrong, fmt.Errorf("cannot use the directory %s: %w; make it writable, or name another one with --state-dir", w.ACME.Dir, cause(err)))
+		}
+	}
 	for i := range w.Pairs {
 		p := &w.Pairs[i]
 		if w.Auto != "" && len(wrong) > 0 {
 			break // there may be no file
 		}
 		c, err := r.pair(p)
+		if p.Later && errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			wrong = append(wrong, from(p.From, err))
 			continue

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"fapws/cmd/fapws/acme"
 )
 
 // protocols are those that clients may choose by ALPN (RFC 7301), the best first.
@@ -30,7 +32,8 @@ var (
 
 // Server is the configuration of TLS that all connections of a process have in common. It is safe for concurrent use.
 type Server struct {
-	present atomic.Pointer[tls.Config]
+	present   atomic.Pointer[tls.Config]
+	challenge atomic.Pointer[tls.Config] // for an authority that looks for a token; nil: none does
 
 	rotating sync.Once
 
@@ -44,7 +47,10 @@ func (s *Server) Config() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		NextProtos: slices.Clone(protocols),
-		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			if challenge := s.challenge.Load(); challenge != nil && acme.Asks(hello) {
+				return challenge, nil
+			}
 			if c := s.present.Load(); c != nil {
 				return c, nil
 			}
@@ -84,6 +90,9 @@ func (s *Server) Use(w *Want, b *Bundle) error {
 	}
 	s.tickets.advance(uptime())
 	c.SetSessionTicketKeys(s.tickets.keys(s.hash))
+	if w.ACME.Dir != "" {
+		s.challenge.Store(&tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{acme.Protocol}, GetCertificate: acme.Challenge(w.ACME.Dir)})
+	}
 	s.present.Store(c)
 	s.rotating.Do(func() { go s.rotate() })
 	return nil
@@ -112,6 +121,9 @@ func newChooser(w *Want, b *Bundle) (*chooser, error) {
 	for i := range w.Pairs {
 		p := &w.Pairs[i]
 		contents := b.of(p)
+		if contents == nil && p.Later {
+			continue
+		}
 		if contents == nil {
 			return nil, fmt.Errorf("the certificate %s is missing", p.Cert)
 		}
@@ -133,10 +145,10 @@ func newChooser(w *Want, b *Bundle) (*chooser, error) {
 			}
 		}
 	}
-	if len(all) == 0 {
+	if len(all) == 0 && w.ACME.Dir == "" {
 		return nil, errors.New("no certificate")
 	}
-	if !w.Strict {
+	if !w.Strict && len(all) > 0 {
 		ch.first = all[:1]
 		if names := namesOf(all[0].Leaf); len(names) > 0 { // perhaps with a key of another kind as well
 			ch.first = slices.Concat(ch.first, ch.byName[strings.ToLower(names[0])])

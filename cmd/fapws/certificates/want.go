@@ -15,6 +15,9 @@ type Want struct {
 	Auto      string
 	AutoHosts []string
 
+	// ACME, if its Dir is not "", is where certificates are ordered: Pairs has those of its Hosts.
+	ACME ACME
+
 	Hosts []string // names of hosts without a certificate of their own
 
 	ClientCAs  string // file of the authorities that client certificates must come from; "": none
@@ -29,7 +32,14 @@ type Pair struct {
 	Cert  string   // file with the certificate, followed by those of the authorities between it and a root
 	Key   string   // file with its private key; "": in Cert
 	Names []string // host names that must be covered by it, and get it; nil: those in the certificate
+	Later bool     // the files need not exist yet
 	From  string   // where the configuration names it, for messages: "--certfile" or "fapws.toml:3: certfile"
+}
+
+// ACME says what is ordered where, see package acme.
+type ACME struct {
+	Dir, Email, Directory string
+	Hosts                 []string
 }
 
 // keyFile returns the file that has the key.

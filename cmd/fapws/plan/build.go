@@ -23,7 +23,8 @@ type Parts struct {
 	Forks    *forkserver.Server // runs their handlers; nil: this process does
 	Programs *Programs
 
-	Authority []byte // certificate of the machine's own authority, PEM; nil without one
+	Token     func(token string) ([]byte, error) // see site.Parts
+	Authority []byte                             // certificate of the machine's own authority, PEM; nil without one
 	Logs      *logs.Files
 	Log       func(loglevel.Level, string)
 	Status    backend.Responder // the status page; nil: there is none
@@ -83,6 +84,7 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
 		Log: parts.Log,
 
 		Authority: parts.Authority,
+		Token:     parts.Token,
 		Check:     parts.Logs == nil,
 		Software:  version.Software(),
 		Programs:  parts.Programs.Gate,

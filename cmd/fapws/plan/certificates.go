@@ -2,9 +2,11 @@ package plan
 
 import (
 	"crypto/tls"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"fapws/cmd/fapws/authority"
 	"fapws/cmd/fapws/certificates"
@@ -35,12 +37,53 @@ func (p *Plan) Certificates(conf *settings.Config) *certificates.Want {
 	for i := range p.Site.Hosts {
 		addHost(w, &p.Site.Hosts[i])
 	}
+	if conf.TLS == "acme" {
+		p.addACME(w, conf)
+	}
 	if conf.TLS == "auto" {
 		w.Auto = filepath.Join(p.stateDir, "tls")
 		w.AutoHosts, w.Hosts = w.Hosts, nil
 		w.Pairs = append(w.Pairs, certificates.Pair{Cert: filepath.Join(w.Auto, authority.CertFile), Key: filepath.Join(w.Auto, authority.KeyFile), From: p.origin("tls")})
 	}
 	return w
+}
+
+// addACME adds the certificates that are ordered.
+func (p *Plan) addACME(w *certificates.Want, conf *settings.Config) {
+	w.ACME = certificates.ACME{Dir: filepath.Join(p.stateDir, acmeDir), Email: conf.ACMEEmail, Directory: conf.ACMEURL, Hosts: p.acmeHosts(conf)}
+	if len(conf.ACMEHosts) == 0 {
+		w.Hosts = nil
+	}
+	for _, name := range w.ACME.Hosts {
+		w.Pairs = append(w.Pairs, certificates.Pair{Cert: filepath.Join(w.ACME.Dir, name), Names: []string{name}, Later: true, From: p.origin("tls")})
+	}
+}
+
+// acmeDir is the directory of ordered certificates in the state directory.
+const acmeDir = "acme"
+
+// acmeHosts returns the hosts to order certificates for.
+func (p *Plan) acmeHosts(conf *settings.Config) (hosts []string) {
+	if len(conf.ACMEHosts) > 0 {
+		return conf.ACMEHosts
+	}
+	for i := range p.Site.Hosts {
+		h := &p.Site.Hosts[i]
+		for _, name := range h.Names {
+			if h.CertFile == "" && !strings.ContainsAny(name, "*[") && strings.Contains(name, ".") {
+				hosts = append(hosts, name)
+			}
+		}
+	}
+	return hosts
+}
+
+// checkACME sees that there is a host to order a certificate for.
+func (p *Plan) checkACME() error {
+	if p.Conf.TLS == "acme" && len(p.acmeHosts(&p.Conf)) == 0 {
+		return p.Settings.Wrong("tls", errors.New("acme needs the names of the hosts: --acme-hosts example.org, or [[host]] with a name"))
+	}
+	return nil
 }
 
 // OwnCA returns the file of the machine's own authority and its fingerprint, "" without one.
@@ -70,7 +113,7 @@ func (p *Plan) StateDirs() []string {
 	if p.Conf.TLS == "off" {
 		return nil
 	}
-	return []string{p.stateDir, filepath.Join(p.stateDir, "tls")}
+	return []string{p.stateDir, filepath.Join(p.stateDir, map[string]string{"auto": "tls", "acme": acmeDir}[p.Conf.TLS])}
 }
 
 // addHost adds the certificate of a host, or its names if it has none.
@@ -108,11 +151,13 @@ func (p *Plan) CheckCertificates(conf *settings.Config, log certificates.Log) er
 	if w == nil {
 		return nil
 	}
-	if w.Auto != "" { // nothing is made for a check
+	w.ACME.Dir = "" // nothing is made for a check
+	w.Pairs = slices.DeleteFunc(w.Pairs, func(p certificates.Pair) bool { return p.Later })
+	if w.Auto != "" {
 		w.Auto, w.Pairs = "", w.Pairs[:len(w.Pairs)-1]
-		if len(w.Pairs) == 0 {
-			return nil
-		}
+	}
+	if len(w.Pairs) == 0 {
+		return nil
 	}
 	r := certificates.Reader{Log: log}
 	b, err := r.Bundle(w)

@@ -57,6 +57,9 @@ func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []stri
 	if err := p.choose(); err != nil {
 		return nil, nil, exit.Usage(err)
 	}
+	if err := p.checkACME(); err != nil {
+		return nil, nil, exit.Usage(err)
+	}
 	if cmd.Word != settings.WordPrintConfig && p.Site.Empty(&p.Conf) {
 		return nil, nil, exit.Usage(p.nothing())
 	}

@@ -176,6 +176,8 @@ func (s *Setting) clear(to value) error {
 	switch to := to.(type) {
 	case *texts:
 		*to.to = nil
+	case *hostNames:
+		*to.to = nil
 	case *mappings:
 		*to.to = nil
 	case *networks:
@@ -195,9 +197,9 @@ func allowed(to value) error {
 		return errors.New("true or false")
 	case *octal:
 		return errors.New(`an octal number in quotes, such as "027"`)
-	case *texts, *mappings, *networks, *addresses, *expiries:
+	case *texts, *hostNames, *mappings, *networks, *addresses, *expiries:
 		return errors.New("a string or an array of strings")
-	case *text, *host, *rootPath, *checkTarget:
+	case *text, *httpsURL, *host, *rootPath, *checkTarget:
 		return errors.New("a string")
 	}
 	if _, ok := to.(*debugLevel); ok {
@@ -228,7 +230,7 @@ func takesNumbers(to value) bool {
 
 func takesLists(to value) bool {
 	switch to.(type) {
-	case *texts, *mappings, *networks, *addresses, *expiries:
+	case *texts, *hostNames, *mappings, *networks, *addresses, *expiries:
 		return true
 	}
 	return false

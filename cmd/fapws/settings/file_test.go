@@ -65,6 +65,8 @@ func sample(t *testing.T, row *Setting) string {
 		return `"/app"`
 	case *host:
 		return `"::1"`
+	case *hostNames:
+		return `["a.test", "b.test"]`
 	default:
 		return sampleText(row)
 	}

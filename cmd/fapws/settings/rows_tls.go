@@ -17,8 +17,23 @@ func tlsRows() []*Setting {
 		},
 		{
 			Name: "tls", Group: GroupAddress, Arg: "WORD", Default: "off",
-			Help:  "where certificates come from, in addition to certfile: off, nowhere; auto, an authority of this machine's own, made once in the state directory, which clients download from /.well-known/fapws-ca.crt and have to trust, for all names and addresses of the machine",
+			Help:  "where certificates come from, in addition to certfile: off, nowhere; auto, an authority of this machine's own, made once in the state directory, which clients download from /.well-known/fapws-ca.crt and have to trust, for all names and addresses of the machine; acme, a public authority such as Let's Encrypt, which finds the hosts at port 80 or 443 of this machine",
 			value: func(c *Config) value { return &choice{&c.TLS, TLSModes} },
+		},
+		{
+			Name: "acme-hosts", Group: GroupAddress, Arg: "NAMES",
+			Help:  "hosts that tls=acme orders certificates for; default: the names of all hosts in the configuration file that have no certfile; repeatable, or separated by commas",
+			value: func(c *Config) value { return &hostNames{texts{&c.ACMEHosts}} },
+		},
+		{
+			Name: "acme-email", Group: GroupAddress, Arg: "ADDRESS",
+			Help:  "address that the authority of tls=acme may write to",
+			value: func(c *Config) value { return &text{&c.ACMEEmail} },
+		},
+		{
+			Name: "acme-directory", Group: GroupAddress, Arg: "URL", Default: "https://acme-v02.api.letsencrypt.org/directory",
+			Help:  "directory URL of the authority of tls=acme, whose terms of service you agree to",
+			value: func(c *Config) value { return &httpsURL{text{&c.ACMEURL}} },
 		},
 		{
 			Name: "state-dir", Group: GroupAddress, Arg: "DIR", path: true,

@@ -15,6 +15,9 @@ type Config struct {
 
 	TLS          string        // one of TLSModes: where certificates come from, in addition to CertFiles
 	StateDir     string        // directory of files that fapws makes for itself; "": the usual one
+	ACMEEmail    string        // that the public authority may write to; "": none
+	ACMEURL      string        // directory URL of the authority
+	ACMEHosts    []string      // that certificates are ordered for; none: the hosts of the configuration file
 	CertFiles    []string      // certificates of HTTPS
 	KeyFiles     []string      // their keys, in the same order; none: in CertFiles
 	CACerts      string        // file of the authorities of client certificates

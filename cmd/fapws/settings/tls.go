@@ -64,6 +64,9 @@ func (s *Settings) AddHostCertificates() { s.conf.HostCerts = true }
 // settleTLS finds out which addresses are for HTTPS, and settings that do not go together.
 func (s *Settings) settleTLS(c *Config) error {
 	c.Bind = c.SecureAddresses(c.Bind)
+	if c.TLS == "acme" && c.Chroot != "" {
+		return fmt.Errorf("tls acme (%s) cannot be combined with chroot (%s): workers would not find the tokens of the authority; use certbot with certfile", s.from["tls"], s.from["chroot"])
+	}
 	if err := s.settleRedirect(c); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package settings
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 )
@@ -13,7 +14,7 @@ var CertReqs = []string{"none", "optional", "required"}
 var TLSVersions = []string{"1.2", "1.3"}
 
 // TLSModes are the values of Config.TLS.
-var TLSModes = []string{"off", "auto"}
+var TLSModes = []string{"off", "auto", "acme"}
 
 // certReqs is one of CertReqs, or its number, or its name in Python: CERT_REQUIRED.
 type certReqs struct{ to *string }
@@ -31,6 +32,28 @@ func (v *certReqs) fromText(s string) error {
 
 func (v *certReqs) fromScript(any) error { return errors.New("given as a flag") }
 func (v *certReqs) String() string       { return *v.to }
+
+// hostNames is a list of host names without patterns.
+type hostNames struct{ texts }
+
+func (v *hostNames) fromText(s string) error {
+	return v.fromTexts(s, func(one string) error {
+		if !hostName(one) || !strings.Contains(one, ".") {
+			return fmt.Errorf("host names such as example.org, separated by commas; not %s", shorten(one))
+		}
+		return nil
+	})
+}
+
+// httpsURL is a URL that begins with https://.
+type httpsURL struct{ text }
+
+func (v *httpsURL) fromText(s string) error {
+	if rest, ok := strings.CutPrefix(s, "https://"); !ok || rest == "" || strings.ContainsAny(rest, " \x00") {
+		return errors.New("a URL that begins with https://")
+	}
+	return v.text.fromText(s)
+}
 
 // httpsRedirect is yes, no or a port.
 type httpsRedirect struct{ to *string }

@@ -35,6 +35,10 @@ type Parts struct {
 	// Authority is the certificate of the machine's own authority, in PEM; nil without one.
 	Authority []byte
 
+	// Token returns the answer to a public authority that asks for a token; nil: none does. It may be called on any
+	// goroutine.
+	Token func(token string) ([]byte, error)
+
 	// Programs bounds how many CGI programs run.
 	Programs *cgi.Gate
 

@@ -98,7 +98,7 @@ func (b *builder) host(h *Host) sites.Site {
 	if h.App.Name != "" {
 		parts = append(parts, part{rest, b.rules(rest, b.app(h, rest))})
 	}
-	s.Table = slices.Concat(b.authority(), b.redirectToHTTPS(h), b.table(parts))
+	s.Table = slices.Concat(b.authority(), b.tokens(), b.redirectToHTTPS(h), b.table(parts))
 	b.errors = nil
 	return s
 }

@@ -10,6 +10,8 @@ import (
 
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/tomlfile"
+	"fapws/runtime/backend"
+	"fapws/runtime/exchange"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/fixed"
 	"fapws/runtime/source/redirect"
@@ -65,6 +67,25 @@ func (b *builder) authority() []sites.Mount {
 		return nil
 	}
 	return []sites.Mount{{Prefix: authorityPath, Open: true, Source: answer}}
+}
+
+// tokens returns the mount where a public authority finds its tokens, before everything else of the host.
+func (b *builder) tokens() []sites.Mount {
+	find := b.parts.Token
+	if find == nil {
+		return nil
+	}
+	m := sites.Mount{Prefix: challenges, Open: true}
+	m.Handler, m.Index = b.add(backend.Func(func(w *backend.Response, r *backend.Request) {
+		text, err := find(r.Path[strings.LastIndexByte(r.Path, '/')+1:])
+		if err != nil {
+			w.Refuse(404, "")
+			return
+		}
+		w.Start(exchange.Head{Status: 200, Fields: []byte("Content-Type: application/octet-stream\r\n"), Length: int64(len(text))})
+		_, _ = w.Write(text) // the client may have left
+	}))
+	return []sites.Mount{m}
 }
 
 // HSTS is the value of Strict-Transport-Security (RFC 6797 §6.1), or "".

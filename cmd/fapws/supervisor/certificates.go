@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"fapws/cmd/fapws/acme"
 	"fapws/cmd/fapws/certificates"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/keyreader"
@@ -24,6 +25,7 @@ type keyring struct {
 	sent     map[string]*certificates.Bundle // the last one for each want
 	latest   string                          // want that was asked for last
 	follower *certificates.Follower
+	orders   *acme.Orders // nil: no worker serves yet, or there are none
 }
 
 // inherited is the state of a keyring for the program that takes the place of this one.
@@ -122,12 +124,36 @@ func (k *keyring) bundle(text string, again bool) (*os.File, error) {
 	if !again {
 		k.latest = text
 		k.follow()
+		if k.orders != nil {
+			k.orders.Order(want.ACME.Hosts)
+		}
 	}
 	encoded, err := b.Encode()
 	if err != nil {
 		return nil, err
 	}
 	return pool.SharedFile("certificates", encoded)
+}
+
+// serving is called when workers serve, and this process has become the user that it will be. It begins to order
+// certificates: the authority finds its tokens from now on.
+func (k *keyring) serving() {
+	w := k.p.plan.Certificates(&k.p.conf)
+	if w == nil {
+		return
+	}
+	if k.latest == "" { // after an upgrade, no worker has asked this program yet
+		text, err := w.Encode()
+		if err != nil {
+			return
+		}
+		k.sent[text] = nil
+		k.follow()
+	}
+	if w.ACME.Dir != "" && k.orders == nil {
+		k.orders = acme.New(acme.Options{Dir: w.ACME.Dir, Email: w.ACME.Email, Directory: w.ACME.Directory, Issued: k.p.pool.RenewCertificates, Log: k.p.log.Log})
+		k.orders.Order(w.ACME.Hosts)
+	}
 }
 
 // follow has the files of all wants followed.

@@ -260,6 +260,7 @@ func (p *process) failurePage() func(string, []byte) string {
 // up is pool.Options.Up.
 func (p *process) up(addresses []pool.Address, resumed bool) {
 	p.memory.Started()
+	p.keyring.serving()
 	p.served = addresses
 	addrs := socketAddrs(addresses)
 	p.show(p.settled.Config, addrs)

@@ -132,6 +132,7 @@ func (a *alone) control(addrs []banner.Address) error {
 func (a *alone) serving(addrs []banner.Address) {
 	s := a.s
 	go a.watchDescriptors()
+	a.files.order()
 	s.front.LogNotifyError(s.front.Notifier.Ready("serving " + banner.URLs(addrs)))
 	go s.front.Notifier.Watch(context.Background(), s.server.Ping)
 	if s.log.Shows(loglevel.Info) {

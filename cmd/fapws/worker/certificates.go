@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync"
 
+	"fapws/cmd/fapws/acme"
 	"fapws/cmd/fapws/certificates"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/pool"
@@ -32,6 +33,15 @@ func (s *service) useCertificates() (*certificates.Bundle, error) {
 	return bundle, nil
 }
 
+// token returns the function that finds the tokens of a public authority; nil without one.
+func (s *service) token() func(string) ([]byte, error) {
+	if s.want == nil || s.want.ACME.Dir == "" {
+		return nil
+	}
+	dir := s.want.ACME.Dir
+	return func(token string) ([]byte, error) { return acme.Token(dir, token) }
+}
+
 // renewCertificates uses other contents of the same files. It is safe for concurrent use.
 func (s *service) renewCertificates(b *certificates.Bundle) {
 	s.mu.Lock()
@@ -54,6 +64,7 @@ type ownCertificates struct {
 	want     *certificates.Want
 	bundle   *certificates.Bundle
 	follower *certificates.Follower
+	orders   *acme.Orders // nil: the first client cannot be served yet, or there are none
 }
 
 // read returns the contents of the files that w names, and follows them from now on.
@@ -71,6 +82,17 @@ func (c *ownCertificates) read(w *certificates.Want) (*certificates.Bundle, erro
 	}
 	c.follower.Files(w.Files(), w.Auto != "")
 	return b, nil
+}
+
+// order begins to order certificates, when the tokens for them can be found.
+func (c *ownCertificates) order() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.want != nil && c.want.ACME.Dir != "" {
+		a := &c.want.ACME
+		c.orders = acme.New(acme.Options{Dir: a.Dir, Email: a.Email, Directory: a.Directory, Issued: func() { c.reread() }, Log: c.s.log.Log})
+		c.orders.Order(a.Hosts)
+	}
 }
 
 // reread uses what the files have now. It reports whether there are any.

@@ -175,7 +175,8 @@ func TestSessions(t *testing.T) {
 	t.Parallel()
 	ca := certtest.NewAuthority(t)
 	program := fapwstest.CopyOfProgram(t)
-	s := serve(t, fapwstest.Workers, fapwstest.Command{Program: program, Flags: flagsFor(ca.For("example.org"), t.TempDir())})
+	flags := flagsFor(ca.For("example.org"), t.TempDir())
+	s := serve(t, fapwstest.Workers, fapwstest.Command{Program: program, Flags: flags})
 	client := &tls.Config{RootCAs: ca.Pool(), ClientSessionCache: tls.NewLRUClientSessionCache(1)}
 	connect := func(when string, resumes bool) {
 		t.Helper()
@@ -197,6 +198,9 @@ func TestSessions(t *testing.T) {
 	s.Signal(syscall.SIGUSR2)
 	s.Says("upgraded: 2 workers")
 	connect("after an upgrade", true)
+	next := ca.For("example.org")
+	next.Write(filepath.Dir(flags[1]))
+	becomes(t, s, next) // the next program follows the files, too
 }
 
 // With --user, keys that only root may read are read at the start, at each reload, and after an upgrade. No worker is

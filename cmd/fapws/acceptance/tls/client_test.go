@@ -49,7 +49,11 @@ func tryDial(t *testing.T, s *fapwstest.Server, config *tls.Config) (*tls.Conn, 
 	raw := s.Dial()
 	c := tls.Client(raw.Conn, config)
 	c.SetDeadline(time.Now().Add(fapwstest.Patience))
-	return c, c.Handshake()
+	err := c.Handshake()
+	if err != nil {
+		raw.Close()
+	}
+	return c, err
 }
 
 // leaf returns the certificate that a new client gets, whatever it is.

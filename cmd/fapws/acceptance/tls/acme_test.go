@@ -1,0 +1,199 @@
+package tls_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/cmd/fapws/certificates/certtest"
+)
+
+// pebble is a public authority for tests, Let's Encrypt's, which knows no DNS but that every name is this machine.
+type pebble struct {
+	directory   string // URL
+	trust       string // file, with which clients trust it
+	http, https string // ports at which it looks for tokens
+}
+
+// startPebble starts an authority that looks for tokens at two free ports.
+func startPebble(t *testing.T) *pebble {
+	t.Helper()
+	for _, program := range []string{"pebble", "pebble-challtestsrv"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skip("no " + program + ": sudo apt-get install pebble")
+		}
+	}
+	dir := t.TempDir()
+	ca := certtest.NewAuthority(t)
+	cert, key := ca.For("localhost", "127.0.0.1").Write(dir)
+	ports := make([]string, 6)
+	for i := range ports {
+		ports[i] = freePort(t)
+	}
+	p := &pebble{directory: "https://127.0.0.1:" + ports[0] + "/dir", trust: certtest.Write(t, dir+"/ca.pem", ca.PEM), http: ports[2], https: ports[3]}
+	number := func(port string) int { n, _ := strconv.Atoi(port); return n }
+	config, err := json.Marshal(map[string]any{"pebble": map[string]any{
+		"listenAddress": "127.0.0.1:" + ports[0], "managementListenAddress": "127.0.0.1:" + ports[1],
+		"certificate": cert, "privateKey": key, "httpPort": number(p.http), "tlsPort": number(p.https),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fapwstest.Write(t, dir+"/config.json", string(config))
+	dns := "127.0.0.1:" + ports[4]
+	run(t, "127.0.0.1:"+ports[5], "pebble-challtestsrv", "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-dns01", dns, "-http01", "", "-https01", "", "-tlsalpn01", "", "-management", "127.0.0.1:"+ports[5])
+	run(t, "127.0.0.1:"+ports[0], "pebble", "-config", dir+"/config.json", "-dnsserver", dns)
+	return p
+}
+
+// run runs a program until the end of the test, and waits until it listens at an address.
+func run(t *testing.T, address, program string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(program, args...)
+	cmd.Env = append(os.Environ(), "PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=0")
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("%s:\n%.6000s", program, out.String())
+		}
+	})
+	fapwstest.Eventually(t, program+" listens", func() bool {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	_, port, _ := net.SplitHostPort(ln.Addr().String())
+	return port
+}
+
+// serveACME starts a server at two ports that orders certificates of p for example.org and www.example.org.
+func (p *pebble) serve(t *testing.T, m fapwstest.Mode, state, http, https string) *fapwstest.Server {
+	t.Helper()
+	c := fapwstest.Command{Script: "environ.py", Env: []string{"SSL_CERT_FILE=" + p.trust}}
+	c.Flags = append(append([]string{}, m.Flags...), "--bind", "https://127.0.0.1:"+https, "--bind", "127.0.0.1:"+http, "--https-redirect", "--tls", "acme",
+		"--acme-hosts", "example.org,www.example.org", "--acme-email", "root@example.org", "--acme-directory", p.directory, "--state-dir", state)
+	s := c.Start(t)
+	s.Address = s.Says(`(?m)^fapws \S+ +https://(\S+)/ `)[1]
+	return s
+}
+
+// issued waits until new clients get a certificate of the authority for a name, and returns it.
+func issued(t *testing.T, s *fapwstest.Server, name string) (c *x509.Certificate) {
+	t.Helper()
+	fapwstest.Eventually(t, "there is a certificate for "+name, func() bool {
+		tc, err := tryDial(t, s, &tls.Config{ServerName: name, InsecureSkipVerify: true})
+		if err != nil {
+			return false
+		}
+		defer tc.Close()
+		c = tc.ConnectionState().PeerCertificates[0]
+		return strings.Contains(c.Issuer.CommonName, "Pebble") && c.VerifyHostname(name) == nil
+	})
+	return c
+}
+
+// Certificates are ordered when the server serves, kept for the next start, renewed when two thirds of their time are
+// over, and shared by all workers, also by those of a reload.
+func TestACME(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		p := startPebble(t)
+		state := t.TempDir()
+		s := p.serve(t, m, state, p.http, p.https)
+		first := issued(t, s, "example.org")
+		issued(t, s, "www.example.org")
+		if m.Workers() {
+			if code, _, stderr := s.Ctl("reload"); code != 0 {
+				t.Error(stderr)
+			}
+		}
+		if again := leaf(t, s, "example.org"); !again.Equal(first) {
+			t.Error("another certificate without need")
+		}
+		s.Signal(syscall.SIGTERM)
+		s.Ended()
+		s = p.serve(t, m, state, p.http, p.https)
+		if again := issued(t, s, "example.org"); !again.Equal(first) {
+			t.Error("another certificate after a restart")
+		}
+		s.Signal(syscall.SIGTERM)
+		s.Ended()
+		old := certtest.NewAuthority(t).Sign(certtest.Options{Names: []string{"example.org"}, Start: time.Now().Add(-80 * 24 * time.Hour), End: time.Now().Add(10 * 24 * time.Hour)})
+		certtest.Write(t, state+"/acme/example.org", append(append([]byte{}, old.Key...), old.Chain...))
+		s = p.serve(t, m, state, p.http, p.https)
+		s.Says("info ordering a certificate for example.org from " + p.directory + ", because two thirds of its time are over")
+		if renewed := issued(t, s, "example.org"); renewed.Equal(first) {
+			t.Error("the certificate was not renewed")
+		}
+		if info, err := os.Stat(state + "/acme/example.org"); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%v, %v", info, err)
+		}
+	})
+}
+
+// An authority that finds no HTTPS looks for its token over HTTP. One that finds nothing is one line, and tries again
+// at a reload.
+func TestACMEWays(t *testing.T) {
+	t.Parallel()
+	p := startPebble(t)
+	s := p.serve(t, fapwstest.Workers, t.TempDir(), p.http, freePort(t))
+	issued(t, s, "example.org")
+	s.Signal(syscall.SIGTERM)
+	s.Ended()
+	s = p.serve(t, fapwstest.Workers, t.TempDir(), freePort(t), freePort(t))
+	line := s.Says(`(?m)^.* error no certificate for example.org: .*; the name must lead to port 80 or 443 of this machine; next try in 2m0s, or at a reload$`)
+	if len(line[0]) > 1500 {
+		t.Errorf("a long line: %s", line[0])
+	}
+	if _, err := tryDial(t, s, &tls.Config{ServerName: "example.org", InsecureSkipVerify: true}); err == nil || !strings.Contains(err.Error(), "unrecognized name") {
+		t.Errorf("without a certificate: %v", err)
+	}
+	w := fapwstest.Dial(t, "tcp", strings.TrimSuffix(strings.TrimPrefix(s.Says(`http://(\S+)/`)[1], "http://"), "/"))
+	w.Send(fapwstest.Get("/.well-known/acme-challenge/..%2fexample.org"), fapwstest.Get("/.well-known/acme-challenge/none"))
+	for range 2 {
+		if a := w.Answer(); a.StatusCode != 404 && a.StatusCode != 308 {
+			t.Errorf("status %d: %s", a.StatusCode, a.Text)
+		}
+	}
+}
+
+// Settings of tls=acme that do not go together are one line.
+func TestACMEMistakes(t *testing.T) {
+	t.Parallel()
+	for flags, want := range map[string]string{
+		"--tls acme":                            "--tls: acme needs the names of the hosts: --acme-hosts example.org, or [[host]] with a name",
+		"--tls acme --acme-hosts *.example.org": "--acme-hosts *.example.org: must be host names such as example.org",
+		"--tls acme --acme-hosts a.test --acme-directory http://a.test": "must be a URL that begins with https://",
+	} {
+		code, _, stderr := fapwstest.Command{Flags: append([]string{"-p", "0"}, strings.Fields(flags)...), Script: "environ.py"}.Run(t)
+		if code != 2 {
+			t.Errorf("%s: code %d", flags, code)
+		}
+		fapwstest.OneLine(t, stderr, want)
+	}
+}
