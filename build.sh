@@ -29,6 +29,9 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
                    codespell, hunspell
   cross ARCH       build/cross/ARCH/fapws for arm64 or armhf, with Debian's cross compiler and Python
                    of this Debian or of SUITE=trixie; --test [TESTS]: then try it in qemu
+  tarball [ARCH]   build/dist/fapws-….tar.gz, to unpack into ~/.local
+  deb [ARCH]       build/dist/fapws_….deb for Debian and Ubuntu, with the service of systemd;
+                   --test [SUITE]: then install, upgrade and remove it in a fresh system
   matrix           build and test with every supported Python found
   roots [SUITES]   build and serve in fresh Debian systems, as root and as a user; needs
                    root and debootstrap; --test: run all checks there, too
@@ -77,6 +80,8 @@ source "$root/scripts/python.sh"
 source "$root/scripts/cross.sh"
 # shellcheck source=scripts/install.sh
 source "$root/scripts/install.sh"
+# shellcheck source=scripts/package.sh
+source "$root/scripts/package.sh"
 # shellcheck source=scripts/lint.sh
 source "$root/scripts/lint.sh"
 # shellcheck source=scripts/check.sh

@@ -281,6 +281,7 @@ func findContrib() string {
 	}
 	for _, folder := range []string{
 		filepath.Join(exe, "../../lib/python"+minor(Version())+"/site-packages"),
+		filepath.Join(exe, "../../lib/fapws"), // of a package
 		filepath.Join(exe, "../../contrib"),
 		filepath.Join(exe, "../../../contrib"),
 		filepath.Join(exe, "../../../../contrib"), // build/matrix/3.x/fapws

@@ -47,6 +47,20 @@ install_file() {
     made+=("file $3")
 }
 
+# install_program FILE LIBRARY installs an executable, package fapws below LIBRARY, man page and completion. The
+# latter come from build/fapws, which runs on this machine.
+install_program() {
+    local file
+    install_file 755 "$1" "$prefix/bin/fapws"
+    while read -r file; do
+        install_file 644 "$root/contrib/$file" "$2/$file"
+    done < <(cd "$root/contrib" && find fapws fapws4 -type f -not -name '*.pyc' | sort)
+    "$root/build/fapws" internal man >"$root/build/fapws.1"
+    install_file 644 "$root/build/fapws.1" "$prefix/share/man/man1/fapws.1"
+    "$root/build/fapws" internal completion >"$root/build/completion"
+    install_file 644 "$root/build/completion" "$prefix/share/bash-completion/completions/fapws"
+}
+
 word_install() {
     choose_prefix "$@"
     word_build
@@ -57,15 +71,8 @@ word_install() {
     fi
     mkdir -p "$dest/"
     local -A seen=()
-    local made=() site=$prefix/lib/python$py_minor/site-packages package file
-    install_file 755 "$root/build/fapws" "$prefix/bin/fapws"
-    while read -r file; do
-        install_file 644 "$root/contrib/$file" "$site/$file"
-    done < <(cd "$root/contrib" && find fapws fapws4 -type f -not -name '*.pyc' | sort)
-    "$root/build/fapws" internal man >"$root/build/fapws.1"
-    install_file 644 "$root/build/fapws.1" "$prefix/share/man/man1/fapws.1"
-    "$root/build/fapws" internal completion >"$root/build/completion"
-    install_file 644 "$root/build/completion" "$prefix/share/bash-completion/completions/fapws"
+    local made=() site=$prefix/lib/python$py_minor/site-packages package
+    install_program "$root/build/fapws" "$site"
     [[ -z $system ]] || install_units
     make_dir "$(dirname "$manifest")"
     made+=("file $manifest")
@@ -94,7 +101,7 @@ install_units() {
     done
     if [[ ! -e $dest$config ]]; then
         install -D -m 644 "$root/contrib/fapws.toml" "$dest$config"
-        say "made $dest$config"
+        [[ -z $system ]] || say "made $dest$config"
     fi
 }
 

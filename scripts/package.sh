@@ -1,0 +1,193 @@
+# Sourced by build.sh: tarball and deb.
+# shellcheck shell=bash
+#
+# Both hold what install makes, with times from SOURCE_DATE_EPOCH, so that the same
+# source and packages give the same bytes in every folder.
+
+readonly dist_folder=$root/build/dist
+
+# fix_circumstances sets what would otherwise differ between two builds: SOURCE_DATE_EPOCH, by default the time of the
+# commit, and the modes of new files.
+fix_circumstances() {
+    umask 022
+    export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$root" log -1 --format=%ct 2>/dev/null || stat -c %Y "$root/CHANGELOG.md")}
+    [[ $SOURCE_DATE_EPOCH =~ ^[0-9]+$ ]] || die "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH: expected seconds since 1970"
+}
+
+# build_for ARCH builds for this machine or, with cross, for another one, and sets built
+# to the executable and arch to the architecture.
+build_for() {
+    arch=${1:-$(machine_architecture)}
+    [[ $arch == "$(machine_architecture)" ]] || (choose_cross "$arch") || exit # before it compiles
+    mkdir -p "$dist_folder"
+    if [[ $arch == "$(machine_architecture)" ]]; then
+        word_build
+        built=$root/build/fapws
+    else
+        word_build # says what its man page is
+        cross=''
+        use_cross "$arch"
+        built=$cross_folder/$arch/fapws
+        say "Python $py_version of Debian $cross_suite for $arch, $py_linked"
+        build_to "$built"
+    fi
+}
+
+# stage_files FOLDER PREFIX LIBRARY puts what a user needs into FOLDER.
+stage_files() {
+    local dest=$1 prefix=$2 library=$3 made=() earlier=''
+    local -A seen=()
+    rm -rf "$dest"
+    mkdir -p "$dest"
+    install_program "$built" "$library"
+}
+
+# set_times FOLDER gives all that is in FOLDER the time of the package.
+set_times() { find "$1" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +; }
+
+# libpython_text says in a sentence which libpython the executable wants.
+libpython_text() {
+    if [[ $py_linked == static ]]; then
+        echo "Python $py_version is linked into the executable; its standard library is that of Python $py_minor."
+    else
+        echo "The executable wants the shared library of Python $py_minor, libpython$py_minor.so.1.0."
+    fi
+}
+
+# word_tarball [ARCH] makes an archive to unpack into ~/.local, or another prefix.
+word_tarball() {
+    local arch built cross='' name folder
+    fix_circumstances
+    build_for "${1-}"
+    name=fapws-$(version_text)-linux-$arch-python$py_minor
+    folder=$root/build/stage/$name
+    stage_files "$folder" '' "/lib/python$py_minor/site-packages"
+    install -D -m 644 "$root/LICENSE" "$folder/share/doc/fapws/LICENSE"
+    libpython_text >"$folder/share/doc/fapws/libpython"
+    set_times "$folder"
+    tar -C "$folder" --sort=name --owner=0 --group=0 --numeric-owner --format=gnu -cf - bin lib share |
+        gzip -9n >"$dist_folder/$name.tar.gz"
+    say "$(libpython_text)"
+    say "made build/dist/$name.tar.gz; to install it: tar -xzf build/dist/$name.tar.gz -C ~/.local"
+}
+
+# deb_version is version_text as Debian orders versions: a commit before its release, and a newer Python after an older one.
+deb_version() {
+    local text
+    text=$(version_text)
+    if [[ $text == *+* ]]; then
+        text=${text%%+*}~git$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y%m%d.%H%M%S).${text#*+}
+    fi
+    printf '%s+py%s\n' "$text" "$py_minor"
+}
+
+# word_deb [ARCH] makes a package for Debian and Ubuntu. With --test [SUITE] it is then tested in a fresh system.
+word_deb() {
+    local arch='' built cross='' folder version file
+    [[ ${1---test} == --test ]] || { arch=$1; shift; }
+    (($# == 0)) || [[ $1 == --test ]] || die "unknown argument: $1"
+    command -v dpkg-deb >/dev/null || die "dpkg-deb is missing: packages are made on Debian and Ubuntu"
+    command -v readelf >/dev/null || want readelf binutils
+    install_wanted
+    fix_circumstances
+    build_for "$arch"
+    version=$(deb_version)
+    folder=$root/build/stage/deb-$arch
+    stage_files "$folder" /usr /usr/lib/fapws
+    gzip -9n "$folder/usr/share/man/man1/fapws.1"
+    local dest=$folder prefix=/usr made=() earlier='' system=''
+    local -A seen=()
+    install_units
+    install -D -m 644 "$root/contrib/debian/lintian-overrides" "$folder/usr/share/lintian/overrides/fapws"
+    install -d -m 755 "$folder/usr/share/doc/fapws" "$folder/DEBIAN"
+    {
+        printf 'Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\nFiles: *\n'
+        sed -n 's/^Copyright (c) /Copyright: /p' "$root/LICENSE"
+        printf 'License: BSD-3-clause\n'
+        sed -n '/^Redistribution/,$s/^$/./; /^Redistribution/,$s/^/ /p' "$root/LICENSE"
+    } >"$folder/usr/share/doc/fapws/copyright"
+    printf 'fapws (%s) unstable; urgency=medium\n\n  * Changes are in CHANGELOG.md.\n\n -- %s  %s\n' \
+        "$version" "$(maintainer)" "$(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")" | gzip -9n >"$folder/usr/share/doc/fapws/changelog.gz"
+    gzip -9n <"$root/CHANGELOG.md" >"$folder/usr/share/doc/fapws/CHANGELOG.md.gz"
+    for file in postinst prerm postrm; do
+        install -m 755 "$root/contrib/debian/$file" "$folder/DEBIAN/$file"
+    done
+    echo /etc/fapws/fapws.toml >"$folder/DEBIAN/conffiles"
+    (cd "$folder" && find usr -type f -print0 | LC_ALL=C sort -z | xargs -0 md5sum) >"$folder/DEBIAN/md5sums"
+    write_control "$folder" "$version" "$arch"
+    chmod 644 "$folder"/DEBIAN/{control,conffiles,md5sums}
+    set_times "$folder"
+    file=fapws_${version}_$arch.deb
+    dpkg-deb --root-owner-group -Zxz -b "$folder" "$dist_folder/$file" >/dev/null
+    say "$(libpython_text)"
+    say "made build/dist/$file; to install it: sudo apt-get install ./build/dist/$file"
+    [[ ${1-} != --test ]] || test_deb "$dist_folder/$file" "${2:-$(debian_suite)}"
+}
+
+# test_deb FILE SUITE installs, upgrades under load, and removes the package in a fresh Debian.
+test_deb() {
+    local folder=$roots_folder/deb-$2
+    [[ $EUID -eq 0 ]] || die "deb --test needs root, for debootstrap and chroot"
+    command -v debootstrap >/dev/null || want debootstrap debootstrap
+    install_wanted
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    patiently "debootstrap $2" logged "$folder.log" debootstrap --variant=minbase --include=python3,adduser \
+        "$2" "$folder" "$(debian_mirror)" || die "debootstrap failed: $folder.log"
+    copy_host_settings "$folder"
+    mkdir "$folder/new"
+    cp "$1" "$folder/old.deb"
+    # The same files as a newer version.
+    dpkg-deb -R "$1" "$folder/new"
+    sed -i 's/^Version: .*/&.1/' "$folder/new/DEBIAN/control"
+    dpkg-deb --root-owner-group -b "$folder/new" "$folder/new.deb" >/dev/null
+    cp "$root/.ci/package-test" "$folder/package-test"
+    in_root "$folder" root /package-test /old.deb /new.deb
+    rm -rf "$folder"
+}
+
+# maintainer prints the person who makes the package, as Debian's tools do.
+maintainer() { printf '%s <%s>\n' "${DEBFULLNAME:-the fapws authors}" "${DEBEMAIL:-fapws@localhost}"; }
+
+# write_control FOLDER VERSION ARCH writes the package's description.
+write_control() {
+    local text sentence
+    text=$(<"$root/contrib/debian/control.in")
+    sentence=$(libpython_text | fold -s -w 77 | sed 's/ *$//; 2,$s/^/ /')
+    text=${text//@VERSION@/"$2"}
+    text=${text//@ARCHITECTURE@/"$3"}
+    text=${text//@MAINTAINER@/"$(maintainer)"}
+    text=${text//@SIZE@/$(du -sk --apparent-size --exclude=DEBIAN "$1" | cut -f1)}
+    text=${text//@DEPENDS@/"$(dependencies "$1/usr/bin/fapws")"}
+    text=${text//@LIBPYTHON@/"$sentence"}
+    printf '%s\n' "$text" >"$1/DEBIAN/control"
+}
+
+# dependencies FILE prints the packages that FILE needs: those of its shared libraries, and Python's
+# standard library of the same minor version.
+dependencies() {
+    local library package glibc list=()
+    glibc=$(readelf -V -W "$1" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -1)
+    while read -r library; do
+        package=$(package_of "$library") || die "which package has $library?"
+        case $package in
+        libc6) package+=" (>= ${glibc#GLIBC_})" ;;
+        libpython*) package+=" (>= $py_version)" ;;
+        esac
+        list+=("$package")
+    done < <(readelf -d -W "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\].*/\1/p')
+    list+=("$(package_of "python$py_minor/wsgiref/__init__.py") (>= $py_version)" python3 adduser)
+    printf '%s\n' "${list[@]}" | LC_ALL=C sort -u | paste -sd, | sed 's/,/, /g'
+}
+
+# package_of FILE prints the package of a library, or of another file, by the end of its path.
+package_of() {
+    local found
+    if [[ $cross ]]; then
+        found=$(grep -m1 "/$1\$" "$cross_root/packages")
+    else
+        found=$(dpkg-query --search "*/$1" 2>/dev/null | grep -vE 'dpkg-query|^diversion|-cross:' | head -1)
+    fi
+    [[ $found ]] || return 1
+    printf '%s\n' "${found%%:*}"
+}
