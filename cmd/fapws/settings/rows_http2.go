@@ -4,7 +4,7 @@ func http2Rows() []*Setting {
 	return []*Setting{
 		{
 			Name: "h2c", Aliases: []string{"http2-cleartext"}, Group: GroupAddress, Global: "H2C",
-			Help:  "serve HTTP/2 without TLS to clients that begin with it (prior knowledge), as proxies and load balancers do; other clients get HTTP/1",
+			Help:  "serve HTTP/2 without TLS to clients that start with it (prior knowledge), such as proxies and load balancers; other clients get HTTP/1",
 			value: func(c *Config) value { return &toggle{&c.H2C} },
 		},
 		{

@@ -111,7 +111,7 @@ func processRows() []*Setting {
 		},
 		{
 			Name: "status", Group: GroupProcesses, Arg: "PREFIX", Default: "off",
-			Help:  "serve a status page, and metrics for Prometheus, below this path, such as /_fapws: to clients on this machine, and to those that have logged in where the host has a password",
+			Help:  "serve a status page and metrics for Prometheus under this path, such as /_fapws, to clients on this machine and, if the host has a password, to logged-in users",
 			value: func(c *Config) value { return &statusPrefix{&c.Status} },
 		},
 		{

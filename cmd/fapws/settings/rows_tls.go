@@ -7,7 +7,7 @@ func tlsRows() []*Setting {
 		{
 			Name: "certfile", Aliases: []string{"ssl-certfile", "ssl-certificate", "tls-cert", "cert"}, Group: GroupAddress, Arg: "FILE", path: true,
 			Brief: "certificate for HTTPS; its key is --keyfile FILE",
-			Help:  "certificate for HTTPS in PEM format, followed by those of its authorities; it may also have the key; repeatable, each host that a client names gets the certificate that covers it, others the first; without https:// in any --bind, every TCP address is for HTTPS; read again on HUP and when the file changes",
+			Help:  "certificate for HTTPS in PEM format, followed by intermediate certificates; the file may also contain the key; repeatable: clients get the certificate that covers the requested host, otherwise the first; without https:// in any --bind, every TCP address serves HTTPS; read again on HUP and when the file changes",
 			value: func(c *Config) value { return &texts{&c.CertFiles} },
 		},
 		{
@@ -17,7 +17,7 @@ func tlsRows() []*Setting {
 		},
 		{
 			Name: "tls", Group: GroupAddress, Arg: "WORD", Default: "off",
-			Help:  "where certificates come from, in addition to certfile: off, nowhere; auto, an authority of this machine's own, made once in the state directory, which clients download from /.well-known/fapws-ca.crt and have to trust, for all names and addresses of the machine; acme, a public authority such as Let's Encrypt, which finds the hosts at port 80 or 443 of this machine",
+			Help:  "source of certificates in addition to certfile: off (none); auto: fapws creates an authority in the state directory, and certificates for all names and addresses of this machine; clients download the authority from /.well-known/fapws-ca.crt and must trust it; acme: a public authority such as Let's Encrypt, which must reach port 80 or 443 of this machine",
 			value: func(c *Config) value { return &choice{&c.TLS, TLSModes} },
 		},
 		{
@@ -37,7 +37,7 @@ func tlsRows() []*Setting {
 		},
 		{
 			Name: "state-dir", Group: GroupAddress, Arg: "DIR", path: true,
-			Help:  "directory for the keys and certificates that fapws makes itself; default: STATE_DIRECTORY of systemd, /var/lib/fapws for root, otherwise ~/.local/state/fapws",
+			Help:  "directory for the keys and certificates that fapws creates; default: STATE_DIRECTORY of systemd, /var/lib/fapws for root, otherwise ~/.local/state/fapws",
 			value: func(c *Config) value { return &text{&c.StateDir} },
 		},
 		{
@@ -47,7 +47,7 @@ func tlsRows() []*Setting {
 		},
 		{
 			Name: "cert-reqs", Aliases: []string{"ssl-cert-reqs"}, Group: GroupAddress, Arg: "WORD", Default: "none",
-			Help:  "certificates of clients: none does not ask for one, optional checks one that a client has, required refuses clients without one; also 0, 1 and 2, the numbers of Python's ssl module",
+			Help:  "client certificates: none (not requested), optional (verified if the client has one) or required (other clients are refused); also 0, 1 and 2, the numbers of Python's ssl module",
 			value: func(c *Config) value { return &certReqs{&c.CertReqs} },
 		},
 		{
@@ -62,12 +62,12 @@ func tlsRows() []*Setting {
 		},
 		{
 			Name: "tls-strict-sni", Group: GroupAddress,
-			Help:  "refuse clients that name no host, or one that no certificate covers, instead of using the first certificate",
+			Help:  "refuse clients that request no host, or a host that no certificate covers, instead of using the first certificate",
 			value: func(c *Config) value { return &toggle{&c.TLSStrictSNI} },
 		},
 		{
 			Name: "https-redirect", Group: GroupAddress, Arg: "PORT", Default: "no", alone: "yes",
-			Help:  "send clients that come over plain HTTP to the same page over HTTPS, at the port of the first address for HTTPS (yes) or at this port; paths below /.well-known/acme-challenge/ stay",
+			Help:  "redirect plain HTTP to the same page over HTTPS, at the port of the first HTTPS address (yes) or at this port; paths under /.well-known/acme-challenge/ are not redirected",
 			value: func(c *Config) value { return &httpsRedirect{&c.HTTPSRedirect} },
 		},
 	}

@@ -19,7 +19,7 @@ var KeyDocs = []settings.KeyDoc{
 	{Table: "host", Key: "ssi", Value: `true, ["*.html"] or { exec = true }`, Help: "server-side includes in the pages under root"},
 	{Table: "host", Key: "certfile", Value: `"/etc/ssl/example.org.pem"`, Help: "the certificate of these names for HTTPS, as with --certfile"},
 	{Table: "host", Key: "keyfile", Value: `"/etc/ssl/example.org.key"`, Help: "its private key; not needed if certfile has the key"},
-	{Table: "host", Key: "https-redirect", Value: "true", Help: "send clients of plain HTTP to HTTPS, as with --https-redirect, which it overrides for this host"},
+	{Table: "host", Key: "https-redirect", Value: "true", Help: "redirect plain HTTP to HTTPS; overrides --https-redirect for this host"},
 	{Table: "host", Key: "access-log", Value: `"FILE"`, Help: "access log of this host"},
 	{Table: "host", Key: "access-log-format", Value: `"common"`, Help: "the format of that log"},
 	{Table: "host", Key: "error-log", Value: `"FILE"`, Help: "error log of this host"},
@@ -41,7 +41,7 @@ var KeyDocs = []settings.KeyDoc{
 	{Table: "host.route", Key: "text", Value: `"Gone."`, Help: "the body of this response"},
 	{Table: "host.route", Key: "root", Value: `"DIR"`, Help: "document root of cgi, php and fastcgi; by default that of the host"},
 
-	{Table: "rules", Key: "hsts", Value: `"1y" or { max-age = "1y", subdomains = true }`, Help: "Strict-Transport-Security in responses over HTTPS: browsers use HTTPS alone for this time; subdomains: for all names below it, too; 0 ends it"},
+	{Table: "rules", Key: "hsts", Value: `"1y" or { max-age = "1y", subdomains = true }`, Help: "Strict-Transport-Security in responses over HTTPS: browsers use only HTTPS for this time; subdomains: includes all subdomains; 0 ends it"},
 	{Table: "rules", Key: "headers", Value: `{ "X-Frame-Options" = "DENY" }`, Help: "fields to add to responses"},
 	{Table: "rules", Key: "remove-headers", Value: `["X-Powered-By"]`, Help: "fields to remove from responses"},
 	{Table: "rules", Key: "allow", Value: `["192.168.0.0/16"]`, Help: "addresses that are allowed, even if deny lists them; without deny, all others get 403"},
