@@ -14,15 +14,15 @@ type lines struct {
 }
 
 const (
-	// mostLines may be written in linesEach.
-	mostLines = 10
-	linesEach = int64(10 * time.Second)
+	// mostLines may be written in linesPeriod.
+	mostLines   = 10
+	linesPeriod = int64(10 * time.Second)
 )
 
 // Report writes a line about TLS and a client to the error log, unless there are too many.
 func (s *Server) Report(level loglevel.Level, client, line string) {
 	l, now := &s.lines, s.set.Now()
-	if now-l.since >= linesEach {
+	if now-l.since >= linesPeriod {
 		if l.omitted > 0 {
 			s.set.Log(loglevel.Info, "%d more TLS handshakes have failed", l.omitted)
 		}
