@@ -117,8 +117,7 @@ func (c *Conn) Expired() {
 	}
 	now := s.Now()
 	switch {
-	case c.dead:
-		c.conn.Close("time is up")
+	case c.dead: // what is left to do has a deadline of its own
 	case !c.settled:
 		c.fail(http2.ErrCodeSettingsTimeout, "no settings")
 	case c.arrives != nil:

@@ -55,8 +55,7 @@ type Conn struct {
 	settled bool // its settings have come
 	pumping bool // pump is on the stack
 	leaving leaving
-	final   uint32 // the last stream that is still answered, if it was told
-	dead    bool   // nothing that comes counts any more
+	dead    bool // nothing that comes counts any more
 	closed  bool
 }
 

@@ -22,24 +22,32 @@ type knownField struct {
 
 var seed = maphash.MakeSeed()
 
-// known returns the field of a line of a head.
+// maxKnown is how many bytes a line may have that is kept.
+const maxKnown = 200
+
+// fieldOf returns the field of a line of a head. It is valid until the next call.
 func (s *Server) fieldOf(line []byte) *knownField {
-	known := &s.known[maphash.Bytes(seed, line)%uint64(len(s.known))]
+	known := &s.other
+	if len(line) <= maxKnown {
+		known = &s.known[maphash.Bytes(seed, line)%uint64(len(s.known))]
+	}
 	if known.line != string(line) {
-		known.line = string(line)
-		name, value, _ := strings.Cut(known.line, ":")
-		known.field = hpack.HeaderField{Name: strings.ToLower(name), Value: strings.Trim(value, " \t")}
-		switch known.field.Name {
-		case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade": // RFC 9113 §8.2.2
-			known.none = true
-		case "set-cookie": // not in a table, where its length could be guessed
-			known.field.Sensitive = true
-			known.none = false
-		default:
-			known.none = false
-		}
+		known.set(string(line))
 	}
 	return known
+}
+
+// set makes known the field of a line.
+func (known *knownField) set(line string) {
+	name, value, _ := strings.Cut(line, ":")
+	known.line, known.field = line, hpack.HeaderField{Name: strings.ToLower(name), Value: strings.Trim(value, " \t")}
+	switch known.field.Name {
+	case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade": // RFC 9113 §8.2.2
+		known.none = true
+	default:
+		known.none = !validName(known.field.Name) // a client would give up the connection
+	}
+	known.field.Sensitive = known.field.Name == "set-cookie" // not in a table, where it could be guessed
 }
 
 // statuses are the status codes that are common.

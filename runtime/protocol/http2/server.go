@@ -34,6 +34,7 @@ type Server struct {
 	text   []byte       // memory of a response's head
 	block  bytes.Buffer // memory of a header block
 	known  [256]knownField
+	other  knownField   // one that is too long to be kept
 	spare  *headerBlock // memory of the header block that is arriving
 	ended  []*stream    // memory of streams
 	emit   func(hpack.HeaderField)
