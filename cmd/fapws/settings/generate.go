@@ -152,7 +152,8 @@ reloads the application,
 .B SIGUSR2
 also upgrades the program, and
 .BR SIGTTIN " and " SIGTTOU
-add and remove a worker; without workers, these signals do nothing.
+add and remove a worker; without workers, SIGHUP reads the certificates of HTTPS
+again, and the others do nothing.
 .SH EXIT STATUS
 .TP
 .B 0
