@@ -185,6 +185,7 @@ func (l *loop) flushBatch() {
 	}
 	l.busyNow = true
 	for {
+		l.sites.Turn()
 		l.app.Run()
 		if l.pages != nil {
 			l.pages.Retry()
@@ -198,6 +199,7 @@ func (l *loop) flushBatch() {
 		}
 		l.conns.Resume()
 	}
+	l.sites.Turn() // the next request comes after a wait
 	l.busyNow = false
 }
 

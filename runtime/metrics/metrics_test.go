@@ -39,6 +39,20 @@ func TestRecorder(t *testing.T) {
 	r.End(began, shop, 200)
 }
 
+// TestTurn: requests that arrive together share the clock, and those behind a handler do not.
+func TestTurn(t *testing.T) {
+	r := NewRecorder()
+	first := r.Begin()
+	time.Sleep(time.Microsecond) // the clock has gone on
+	if second := r.Begin(); second != first || first == 0 {
+		t.Errorf("%d and %d", first, second)
+	}
+	r.Turn()
+	if third := r.Begin(); third <= first {
+		t.Errorf("%d behind %d", third, first)
+	}
+}
+
 // TestBounded: however many mounts there are, and whatever their names, series are few.
 func TestBounded(t *testing.T) {
 	r := NewRecorder()

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
@@ -75,6 +76,7 @@ func TestCtlMetrics(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "metrics.py")
 		metricsOf(t, s) // starts to count
+		began := time.Now()
 		for i := range 10 {
 			get(t, fmt.Sprint(s.URL, "/order?", i))
 		}
@@ -82,6 +84,10 @@ func TestCtlMetrics(t *testing.T) {
 		get(t, s.URL+"/missing/secret")
 		const count = "fapws_request_duration_seconds_count"
 		samples(t, s, count+`{host="",route="/order",code="2xx"}`, 10)
+		took := time.Since(began).Seconds()
+		if sum := sample(t, metricsOf(t, s), `fapws_request_duration_seconds_sum{host="",route="/order",code="2xx"}`); !m.Workers() && sum > took {
+			t.Errorf("requests one after the other have lasted %v s together, of %v s", sum, took)
+		}
 		samples(t, s, count+`{host="",route="/fails",code="5xx"}`, 1)
 		samples(t, s, count+`{host="",route="none",code="4xx"}`, 1)
 		samples(t, s, "fapws_requests_in_flight", 0)
