@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/certificates/certtest"
+	"fapws/runtime/loglevel"
 )
 
 // TestToken: only tokens are found, no other file of the directory.
@@ -54,6 +55,37 @@ func TestAsks(t *testing.T) {
 	for protocols, want := range map[string]bool{Protocol: true, "": false, "http/1.1": false, Protocol + " http/1.1": false} {
 		if Asks(&tls.ClientHelloInfo{SupportedProtos: strings.Fields(protocols)}) != want {
 			t.Errorf("%q: %v", protocols, !want)
+		}
+	}
+}
+
+// TestPauses: a worker that is replaced asks for the same hosts, which does not end the pause after a failure, because
+// authorities allow few of them; a reload does.
+func TestPauses(t *testing.T) {
+	tries := 0
+	o := &Orders{wake: make(chan struct{}, 1), o: Options{Dir: t.TempDir(), Directory: "https://127.0.0.1:1/", Log: func(level loglevel.Level, line string) {
+		if level == loglevel.Error {
+			tries++
+		}
+	}}}
+	now := time.Now()
+	for _, c := range []struct {
+		do   func()
+		want int
+	}{
+		{func() { o.Order([]string{"a.test"}) }, 1},
+		{func() { o.Order([]string{"a.test"}) }, 1},
+		{func() { o.Order([]string{"a.test", "b.test"}) }, 2},
+		{func() { o.Retry() }, 4},
+		{func() { now = now.Add(firstPause + time.Minute) }, 6},
+		{func() {}, 6},
+	} {
+		c.do()
+		if pause := o.round(now); pause > longestPause {
+			t.Errorf("a pause of %v", pause)
+		}
+		if tries != c.want {
+			t.Errorf("%d tries, want %d", tries, c.want)
 		}
 	}
 }

@@ -55,9 +55,10 @@ type Orders struct {
 
 	mu    sync.Mutex
 	hosts []*host
+	retry bool // forget the pauses after failures
 }
 
-// host is a host whose certificate is ordered.
+// host is a host whose certificate is ordered. All but its name is of the goroutine of run.
 type host struct {
 	name  string
 	pause time.Duration // after the last failure; 0: there was none
@@ -71,14 +72,31 @@ func New(o Options) *Orders {
 	return orders
 }
 
-// Order orders certificates for hosts, instead of those before, and tries at once where that has failed.
+// Order orders certificates for hosts, instead of those before. The pause after a failure stays.
 func (o *Orders) Order(hosts []string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	before := o.hosts
 	o.hosts = nil
 	for _, name := range hosts {
-		o.hosts = append(o.hosts, &host{name: name})
+		if i := slices.IndexFunc(before, func(h *host) bool { return h.name == name }); i >= 0 {
+			o.hosts = append(o.hosts, before[i])
+		} else {
+			o.hosts = append(o.hosts, &host{name: name})
+		}
 	}
+	o.rouse()
+}
+
+// Retry tries at once where an order has failed.
+func (o *Orders) Retry() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.retry = true
+	o.rouse()
+}
+
+func (o *Orders) rouse() {
 	select {
 	case o.wake <- struct{}{}:
 	default:
@@ -121,10 +139,14 @@ func (o *Orders) lock() (*os.File, error) {
 // round orders what is due at the time now, and returns the time until the next round.
 func (o *Orders) round(now time.Time) (pause time.Duration) {
 	o.mu.Lock()
-	hosts := slices.Clone(o.hosts)
+	hosts, retry := slices.Clone(o.hosts), o.retry
+	o.retry = false
 	o.mu.Unlock()
 	pause = lookEvery
 	for _, h := range hosts {
+		if retry {
+			h.pause, h.next = 0, time.Time{}
+		}
 		if now.Before(h.next) {
 			pause = min(pause, h.next.Sub(now))
 			continue

@@ -174,8 +174,11 @@ func (k *keyring) follow() {
 	k.follower.Files(slices.Compact(names), auto)
 }
 
-// reloaded forgets what only workers wanted that are being replaced.
+// reloaded forgets what only workers wanted that are being replaced, and tries again to order what has failed.
 func (k *keyring) reloaded() {
+	if k.orders != nil {
+		k.orders.Retry()
+	}
 	if b := k.sent[k.latest]; b != nil && len(k.sent) > 1 {
 		k.sent = map[string]*certificates.Bundle{k.latest: b}
 		k.follow()

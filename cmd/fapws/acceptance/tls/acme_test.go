@@ -170,6 +170,10 @@ func TestACMEWays(t *testing.T) {
 	if len(line[0]) > 1500 {
 		t.Errorf("a long line: %s", line[0])
 	}
+	if code, _, stderr := s.Ctl("reload"); code != 0 {
+		t.Error(stderr)
+	}
+	s.Says(`(?s)error no certificate for example.org: .*error no certificate for example.org: .*next try in 2m0s`)
 	if _, err := tryDial(t, s, &tls.Config{ServerName: "example.org", InsecureSkipVerify: true}); err == nil || !strings.Contains(err.Error(), "unrecognized name") {
 		t.Errorf("without a certificate: %v", err)
 	}
