@@ -17,7 +17,7 @@ func TestClosingBySystemCall(t *testing.T) {
 		w.Gone()
 		if m.Workers() { // on a busy machine the supervisor may find it first
 			s.Says(`worker \d+ (exited with status 1: the application closed descriptor \d+, .*; ` +
-				`|cannot answer requests \(the application closed descriptor \d+, .*\) and was killed; )starting a new one`)
+				`|cannot answer requests \(the application closed descriptor \d+, .*\) and was killed(: .*)?; )starting a new one`)
 			fapwstest.Eventually(t, "there are two workers again", func() bool { return len(s.Workers()) == 2 })
 			s.Get("/pid", 200)
 		} else {
