@@ -32,6 +32,7 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
   tarball [ARCH]   build/dist/fapws-….tar.gz, to unpack into ~/.local
   deb [ARCH]       build/dist/fapws_….deb for Debian and Ubuntu, with the service of systemd;
                    --test [SUITE]: then install, upgrade and remove it in a fresh system
+  release          build/dist with the tarball, the .deb, an SBOM (CycloneDX) and SHA256SUMS
   matrix           build and test with every supported Python found
   roots [SUITES]   build and serve in fresh Debian systems, as root and as a user; needs
                    root and debootstrap; --test: run all checks there, too

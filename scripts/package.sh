@@ -1,4 +1,4 @@
-# Sourced by build.sh: tarball and deb.
+# Sourced by build.sh: tarball, deb and release.
 # shellcheck shell=bash
 #
 # Both hold what install makes, with times from SOURCE_DATE_EPOCH, so that the same
@@ -55,6 +55,7 @@ libpython_text() {
 }
 
 # word_tarball [ARCH] makes an archive to unpack into ~/.local, or another prefix.
+# shellcheck disable=SC2120
 word_tarball() {
     local arch built cross='' name folder
     fix_circumstances
@@ -82,6 +83,7 @@ deb_version() {
 }
 
 # word_deb [ARCH] makes a package for Debian and Ubuntu. With --test [SUITE] it is then tested in a fresh system.
+# shellcheck disable=SC2120
 word_deb() {
     local arch='' built cross='' folder version file
     [[ ${1---test} == --test ]] || { arch=$1; shift; }
@@ -190,4 +192,19 @@ package_of() {
     fi
     [[ $found ]] || return 1
     printf '%s\n' "${found%%:*}"
+}
+
+# word_release makes all files of a release: tarball, package, what the executable is made of, and checksums.
+word_release() {
+    local name
+    rm -rf "$dist_folder"
+    # shellcheck disable=SC2119 # of this machine
+    word_tarball
+    # shellcheck disable=SC2119
+    [[ ! $(type -P dpkg-deb) ]] || word_deb
+    name=fapws-$(version_text)-linux-$(machine_architecture)-python$py_minor
+    go version -m "$root/build/fapws" |
+        "$python" -I "$root/scripts/sbom.py" "$(version_text)" "$py_version" "$py_linked" "$SOURCE_DATE_EPOCH" >"$dist_folder/$name.cdx.json"
+    (cd "$dist_folder" && sha256sum -- * >../SHA256SUMS && mv ../SHA256SUMS .)
+    say "made build/dist: $(cd "$dist_folder" && printf '%s ' *)"
 }
