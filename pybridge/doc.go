@@ -186,4 +186,19 @@
 //
 // descriptors.c keeps the application from closing descriptors of the server, crash.c and gocrash.c have the last
 // line of a process that crashes. --fork is forkserver.c and forkchild.c, with package forkserver on the other side.
+//
+// # Other systems
+//
+// The packages without C compile for the BSDs and macOS; this one needs Linux. A port has to replace:
+//
+//   - eventfd (async.c, and the event in the tables that Go shares with C): a pipe, or EVFILT_USER of kqueue.
+//   - SYS_close, SYS_close_range and SYS_dup3 behind the functions of libc that descriptors.c replaces: calls by
+//     dlsym(RTLD_NEXT), because OpenBSD refuses system calls from outside of libc. It has closefrom, not close_range.
+//   - /proc/self/fd (descriptors.c, fork.c): fdescfs, or F_KINFO of fcntl on FreeBSD.
+//   - memfd_create (dump.c): shm_open(SHM_ANON) on FreeBSD, an unlinked temporary file elsewhere.
+//   - SYS_clone and SYS_exit_group (crash.c): vfork and _exit.
+//   - PR_SET_PDEATHSIG and PR_SET_NAME (forkchild.c): procctl(PROC_PDEATHSIG_CTL) on FreeBSD, a pipe that the parent
+//     holds elsewhere; pthread_setname_np has another name or no result there.
+//   - pidfd_open (forkserver.c): EVFILT_PROC of kqueue.
+//   - sem_timedwait (threads.c): macOS does not have it.
 package pybridge
