@@ -13,13 +13,13 @@ import (
 func TestTables(t *testing.T) {
 	names := regexp.MustCompile(`\bFAPWS_(WSGI|ASGI|ASYNC_HANDLER|WEBSOCKET)\b|\bfapws_(wsgi|websocket_callbacks|asgi_http|asgi_websocket|async_handler|threads|inline|asyncio)\b[^.]|\bKind\s*[=!]=|[=!]=\s*(WSGI|ASGI|AsyncHandler|WebSocket)\b|[=!]=\s*(threaded|inline|asyncio)\{`)
 	chosen := regexp.MustCompile(`^(extern )?const fapws_(kind|mode) |fapws_mount_bind\(presence, |P\.mode = |A\.thread\.mode = |t->mode = |enum \{ FAPWS_WSGI`)
-	comment := regexp.MustCompile(`/\*.*|^ \*.*|//.*`)
+	prose := regexp.MustCompile(`"(\\.|[^"\\])*"|/\*.*|^ \*.*|//.*`) // texts and comments
 	for _, name := range sources(t, "*.c", "*.h", "*.go") {
 		if name == "kind.c" || name == "kind.go" {
 			continue
 		}
 		for i, line := range lines(t, name) {
-			line = comment.ReplaceAllString(line, "")
+			line = prose.ReplaceAllString(line, "")
 			if names.MatchString(line) && !chosen.MatchString(line) {
 				t.Errorf("%s:%d asks for a mode or a kind: %s", name, i+1, line)
 			}
