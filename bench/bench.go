@@ -100,8 +100,13 @@ func (b *bench) measureLoad(w *workload) (who []string, err error) {
 
 // round takes one sample; with sitters also one without them, to compare.
 func (b *bench) round(p *process, w *workload, lua string, cpu int) (sample, error) {
-	if w.kind == echoing {
+	switch w.kind {
+	case echoing:
 		return p.echoWith(w, b.length)
+	case handshaking:
+		return p.handshakesOf(w, b.length)
+	case overHTTP2:
+		return p.http2Of(w, b.length)
 	}
 	if w.sitters == 0 {
 		return p.loadWith(w, lua, b.length, cpu)
@@ -129,7 +134,15 @@ func (p *process) warmUp(w *workload, lua string, cpu int) error {
 	if err := p.check(w); err != nil {
 		return err
 	}
-	_, err := p.loadWith(w, lua, time.Second, cpu)
+	var err error
+	switch w.kind {
+	case handshaking:
+		_, err = p.handshakesOf(w, time.Second)
+	case overHTTP2:
+		_, err = p.http2Of(w, time.Second)
+	default:
+		_, err = p.loadWith(w, lua, time.Second, cpu)
+	}
 	return err
 }
 

@@ -17,12 +17,17 @@ import (
 )
 
 // url is where the process answers path.
-func (p *process) url(path string) string { return "http://" + address(p.port) + path }
+func (p *process) url(path string) string {
+	if p.tls {
+		return "https://" + address(p.port) + path
+	}
+	return "http://" + address(p.port) + path
+}
 
 // waitReady asks for path until the server answers, and says how long that
 // took since the process was started. It polls often, to measure well.
 func (p *process) waitReady(path string) (time.Duration, error) {
-	transport := &http.Transport{DisableKeepAlives: true}
+	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: tlsClient}
 	client := &http.Client{Transport: transport, Timeout: 5 * time.Second}
 	for {
 		if conn, err := net.Dial("tcp", address(p.port)); err == nil {
@@ -60,7 +65,8 @@ func (p *process) check(w *workload) error {
 		name, value, _ := strings.Cut(field, ": ")
 		request.Header.Set(name, value)
 	}
-	answer, err := (&http.Client{Timeout: 10 * time.Second}).Do(request)
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: tlsClient}}
+	answer, err := client.Do(request)
 	if err != nil {
 		return err
 	}

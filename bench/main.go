@@ -31,7 +31,7 @@ func parseSettings() settings {
 	flag.StringVar(&s.apps, "apps", "bench/apps", "folder of app.py and asgi.py")
 	flag.Usage = func() {
 		fmt.Fprintf(os.Stderr, "usage: bench [--rounds N] [--seconds S] [quick] [WORKLOAD|SERVER ...]\n"+
-			"workloads: %s\nservers: %s\n", strings.Join(workloadNames(), " "), strings.Join(serverNames(), " "))
+			"workloads: %s; tls: those with TLS\nservers: %s\n", strings.Join(workloadNames(), " "), strings.Join(serverNames(), " "))
 	}
 	// Words and flags may come in any order.
 	arguments, words := os.Args[1:], []string(nil)
@@ -46,6 +46,7 @@ func parseSettings() settings {
 		words = slices.Delete(words, i, i+1)
 		s.rounds, *seconds = 1, 1
 	}
+	words = expand(words)
 	known := append(workloadNames(), serverNames()...)
 	for _, word := range words {
 		if !slices.Contains(known, word) {
@@ -90,6 +91,9 @@ func run(s settings) error {
 		return err
 	}
 	if err := prepareFiles(s.work); err != nil {
+		return err
+	}
+	if err := s.prepareCertificate(); err != nil {
 		return err
 	}
 	if err := raiseFileLimit(); err != nil {

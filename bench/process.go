@@ -26,6 +26,7 @@ type process struct {
 	gone   chan struct{} // closed when the first process has ended
 
 	modified string // Last-Modified of the answer that was checked
+	tls      bool   // its connections are encrypted
 }
 
 // running are the processes to stop when bench ends early.
@@ -58,7 +59,7 @@ func start(s *server, w *workload, set *settings) (*process, error) {
 	if err := startOn(cmd, cpus...); err != nil {
 		return nil, err
 	}
-	p := &process{server: s, port: port, cmd: cmd, begun: begun, gone: make(chan struct{})}
+	p := &process{server: s, port: port, cmd: cmd, begun: begun, gone: make(chan struct{}), tls: w.tls}
 	go func() {
 		_ = cmd.Wait()
 		close(p.gone)

@@ -159,6 +159,9 @@ func fapwsCommand(port int, w *workload, s *settings, flags ...string) []string 
 	if w.workers > 0 {
 		line = append(line, "--workers", fmt.Sprint(w.workers))
 	}
+	if w.tls {
+		line = append(line, "--certfile", s.certificate(), "--keyfile", s.key())
+	}
 	if w.folder {
 		return append(line, "--autoindex", s.folder())
 	}
@@ -230,7 +233,8 @@ func nginxConfig(port int, w *workload, s *settings) string {
 	lines = append(lines,
 		"  proxy_cache_path "+s.work+"/nginx-cache keys_zone=pages:1m;",
 		"  server { listen "+origin+"; root "+s.work+"/origin; default_type text/html; }",
-		"  server { listen "+address(port)+"; root "+root+";",
+		"  server { listen "+address(port)+nginxListens(w, s)+" root "+root+";",
+		"    location = /hello { default_type text/plain; return 200 \"Hello world!\\n\"; }",
 		"    location /cached { proxy_pass http://"+origin+"; proxy_cache pages; proxy_cache_valid 1h; add_header Fapws-Cache $upstream_cache_status; }",
 	)
 	if w.php {
@@ -242,6 +246,17 @@ func nginxConfig(port int, w *workload, s *settings) string {
 		lines = append([]string{"user root;"}, lines...)
 	}
 	return s.write("nginx.conf", lines)
+}
+
+// nginxListens ends the listen directive.
+func nginxListens(w *workload, s *settings) string {
+	switch {
+	case w.streams > 0:
+		return " ssl http2; ssl_certificate " + s.certificate() + "; ssl_certificate_key " + s.key() + ";"
+	case w.tls:
+		return " ssl; ssl_certificate " + s.certificate() + "; ssl_certificate_key " + s.key() + ";"
+	}
+	return ";"
 }
 
 // prepareFiles makes the 1 MiB document, BENCH_FILE and BENCH_STATIC of app.py, and a folder.

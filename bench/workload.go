@@ -14,6 +14,8 @@ const (
 	echoing                 // messages that come back on WebSockets
 	sockets                 // memory of many WebSockets
 	subscribers             // of server-sent events, very many
+	handshaking             // connections with TLS, one for each request
+	overHTTP2               // h2load asks as fast as it can
 )
 
 // workload is one row of the comparison.
@@ -38,6 +40,9 @@ type workload struct {
 	since       bool     // each request has If-Modified-Since, and the answer is 304
 	coding      string   // Content-Encoding that the answer must have
 	status      int      // that the answer must have; 0: 200
+	tls         bool     // connections are encrypted
+	resumed     bool     // with a session of an earlier connection
+	streams     int      // of HTTP/2, at a time on each connection
 }
 
 // frameworkServers run what has a framework in it: there the server is the smaller part.
@@ -96,8 +101,38 @@ var workloads = []workload{
 		fields: []string{"Accept-Encoding: gzip"}, coding: "gzip", servers: fileServers},
 	{name: "gzipstatic", title: "page of 49 KiB, compressed before, 64 connections", folder: true, path: "/packed.html", connections: 64, length: -1,
 		fields: []string{"Accept-Encoding: gzip"}, coding: "gzip", servers: []string{"threads", "nginx"}},
+	{name: "tlshello", title: "hello over TLS, 64 connections", tls: true, app: "hello", path: "/hello", connections: 64, length: 13, servers: tlsServers},
+	{name: "tlsfull", title: "full TLS handshakes with a request each, 8 at a time", kind: handshaking, tls: true, app: "hello", path: "/hello", connections: 8, length: 13,
+		servers: tlsServers},
+	{name: "tlsresumed", title: "resumed TLS handshakes with a request each, 8 at a time", kind: handshaking, tls: true, resumed: true, app: "hello", path: "/hello",
+		connections: 8, length: 13, servers: tlsServers},
+	{name: "tlsfile", title: "1 MiB file over TLS, 16 connections", tls: true, folder: true, path: "/1m.bin", connections: 16, length: 1 << 20, servers: []string{"threads", "nginx"}},
+	{name: "http2", title: "hello over HTTP/2, 64 connections with 1 stream each", kind: overHTTP2, tls: true, streams: 1, app: "hello", path: "/hello", connections: 64, length: 13,
+		servers: tlsServers},
+	{name: "http2streams", title: "hello over HTTP/2, 4 connections with 16 streams each", kind: overHTTP2, tls: true, streams: 16, app: "hello", path: "/hello", connections: 4,
+		length: 13, servers: tlsServers},
 	{name: "startup", title: "start to first answer", kind: startup, app: "hello", path: "/hello", length: 13},
 	{name: "idle", title: "memory of idle keep-alive connections", kind: idle, app: "hello", path: "/hello", length: 13},
+}
+
+// groups are words for several workloads.
+var groups = map[string]func(*workload) bool{"tls": func(w *workload) bool { return w.tls }}
+
+// expand replaces groups among words by the names of their workloads.
+func expand(words []string) (names []string) {
+	for _, word := range words {
+		in, ok := groups[word]
+		if !ok {
+			names = append(names, word)
+			continue
+		}
+		for i := range workloads {
+			if in(&workloads[i]) {
+				names = append(names, workloads[i].name)
+			}
+		}
+	}
+	return names
 }
 
 func workloadNames() []string {

@@ -5,7 +5,7 @@
 readonly bench_tools="wrk=wrk uwsgi=uwsgi-core uwsgi_python3=uwsgi-plugin-python3
     flask=python3-flask django=python3-django /usr/bin/gunicorn=gunicorn waitress=python3-waitress cheroot=python3-cheroot /usr/bin/uvicorn=uvicorn
     uvloop=python3-uvloop httptools=python3-httptools hypercorn=python3-hypercorn websockets=python3-websockets
-    starlette=python3-starlette fastapi=python3-fastapi nginx=nginx-light apache2=apache2 php-cgi=php-cgi"
+    starlette=python3-starlette fastapi=python3-fastapi nginx=nginx-light apache2=apache2 php-cgi=php-cgi h2load=nghttp2-client"
 
 has_bench_tool() {
     command -v "$1" >/dev/null || [[ -n $(find /usr/lib/python3/dist-packages/"$1" \
