@@ -248,15 +248,17 @@ func nginxConfig(port int, w *workload, s *settings) string {
 	return s.write("nginx.conf", lines)
 }
 
-// nginxListens ends the listen directive.
+// nginxListens ends the listen directive. The cipher is the one that crypto/tls prefers.
 func nginxListens(w *workload, s *settings) string {
-	switch {
-	case w.streams > 0:
-		return " ssl http2; ssl_certificate " + s.certificate() + "; ssl_certificate_key " + s.key() + ";"
-	case w.tls:
-		return " ssl; ssl_certificate " + s.certificate() + "; ssl_certificate_key " + s.key() + ";"
+	if !w.tls {
+		return ";"
 	}
-	return ";"
+	secure := " ssl; ssl_protocols TLSv1.3; ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256; ssl_certificate " + s.certificate() +
+		"; ssl_certificate_key " + s.key() + ";"
+	if w.streams > 0 {
+		return " http2" + secure
+	}
+	return secure
 }
 
 // prepareFiles makes the 1 MiB document, BENCH_FILE and BENCH_STATIC of app.py, and a folder.

@@ -28,8 +28,9 @@ import (
 // tlsServers take part where the connection is encrypted. nginx answers /hello with a fixed text.
 var tlsServers = []string{"threads", "inline", "nginx"}
 
-// tlsClient trusts the certificate of this run.
-var tlsClient = &tls.Config{RootCAs: x509.NewCertPool()}
+// tlsClient trusts the certificate of this run. It offers one group, which all servers have: by default crypto/tls
+// would agree on ML-KEM with fapws, and not with an older OpenSSL.
+var tlsClient = &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS13, CurvePreferences: []tls.CurveID{tls.X25519}}
 
 func (s *settings) certificate() string { return filepath.Join(s.work, "cert.pem") }
 func (s *settings) key() string         { return filepath.Join(s.work, "key.pem") }
