@@ -273,7 +273,7 @@ func maintain(dir string, s *subject, hosts []string, now, madeAfter time.Time) 
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := d.write(KeyFile, key, 0o600); err != nil { // whoever reads between the two keeps the old pair
+	if err := d.write(KeyFile, key, 0o600); err != nil { // a server that reads between the two keeps the old pair
 		return nil, nil, err
 	}
 	if err := d.write(CertFile, cert, 0o644); err != nil {

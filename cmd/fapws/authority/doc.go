@@ -6,7 +6,7 @@
 // writes like any others. Maintain is safe for several processes at once. Start reading at authority.go.
 //
 //   - The authority can only vouch for names of local networks and for those that the machine had when it was made
-//     (name constraints, RFC 5280 §4.2.1.10): whoever steals its key cannot pass for other sites.
+//     (name constraints, RFC 5280 §4.2.1.10): a thief of its key cannot pass for other sites.
 //   - A clock that is obviously wrong, as on a device without a battery, is not believed: certificates are then dated
 //     from the time when this program was made, and made again once the clock is right.
 package authority

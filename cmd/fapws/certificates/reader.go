@@ -25,7 +25,7 @@ type Reader struct {
 	// Read reads a file, as ReadFile does, which nil stands for.
 	Read func(name string) ([]byte, fs.FileMode, error)
 
-	// Log gets warnings, and what is wrong with files that were good before. nil: nobody reads them.
+	// Log gets warnings, and faults of files that were good before. nil: they are dropped.
 	Log Log
 
 	// Now is time.Now, which nil stands for.

@@ -29,7 +29,7 @@ func startPebble(t *testing.T) *pebble {
 	t.Helper()
 	for _, program := range []string{"pebble", "pebble-challtestsrv"} {
 		if _, err := exec.LookPath(program); err != nil {
-			t.Skip("no " + program + ": sudo apt-get install pebble")
+			t.Fatalf("%v; install it with: sudo apt-get install pebble", err)
 		}
 	}
 	dir := t.TempDir()
