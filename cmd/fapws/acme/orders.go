@@ -103,7 +103,7 @@ func (o *Orders) rouse() {
 	}
 }
 
-// run orders what is due. Of several servers with one directory, the others wait until the first one ends.
+// run orders the certificates that are due. Of several servers with one directory, the others wait until the first one ends.
 func (o *Orders) run() {
 	<-o.wake
 	lock, err := o.lock()
@@ -136,7 +136,7 @@ func (o *Orders) lock() (*os.File, error) {
 	return f, err
 }
 
-// round orders what is due at the time now, and returns the time until the next round.
+// round orders the certificates that are due at the time now, and returns the time until the next round.
 func (o *Orders) round(now time.Time) (pause time.Duration) {
 	o.mu.Lock()
 	hosts, retry := slices.Clone(o.hosts), o.retry

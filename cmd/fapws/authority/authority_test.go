@@ -142,7 +142,7 @@ func TestConstraint(t *testing.T) {
 	}
 }
 
-// TestWrongClock: what is made while the clock says 1970 is valid now, and is made again when the clock is right.
+// TestWrongClock: a certificate that is made while the clock says 1970 is valid now, and is made again when the clock is right.
 func TestWrongClock(t *testing.T) {
 	dir := t.TempDir()
 	ca, leaf, _, _ := keep(t, dir, of("box"), time.Unix(100, 0))

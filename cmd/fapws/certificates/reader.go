@@ -33,7 +33,7 @@ type Reader struct {
 
 	pairs map[string]*Contents // by Pair.id
 	cas   map[string][]byte    // by file
-	told  map[string]string    // what was logged last, by its subject
+	told  map[string]string    // the last log line, by its subject
 }
 
 // Bundle returns the contents of the files of w. A file that was never good is an error, of one line for each such
@@ -85,7 +85,7 @@ func (r *Reader) Bundle(w *Want) (*Bundle, error) {
 	return b, errors.Join(wrong...)
 }
 
-// maintain makes what is missing in the directory w.Auto, and returns the certificate of the authority.
+// maintain makes missing files in the directory w.Auto, and returns the certificate of the authority.
 func (r *Reader) maintain(w *Want) ([]byte, error) {
 	done, doubts, err := authority.Maintain(w.Auto, w.AutoHosts, r.Now(), madeAfter)
 	for _, line := range done {
@@ -226,7 +226,7 @@ func (p *Pair) usable(c *Contents, now time.Time) (*tls.Certificate, error) {
 // soon is the remaining time of a certificate that is worth a warning.
 const soon = 7 * 24 * time.Hour
 
-// doubt logs what is no mistake but was probably not meant.
+// doubt logs a setting that is valid but probably unintended.
 func (r *Reader) doubt(p *Pair, cert *tls.Certificate, mode fs.FileMode) {
 	key := p.keyFile()
 	if mode&0o006 != 0 {

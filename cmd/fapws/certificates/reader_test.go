@@ -281,7 +281,7 @@ func TestWrongClock(t *testing.T) {
 	log.want(t, "the clock of this machine says 1970-01-01")
 }
 
-// TestDoubts: what is probably not meant is a warning.
+// TestDoubts: a probably unintended setting is a warning.
 func TestDoubts(t *testing.T) {
 	dir := t.TempDir()
 	ca := certtest.NewAuthority(t)

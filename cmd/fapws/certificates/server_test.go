@@ -275,7 +275,7 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-// TestSecretsEnd: what is in memory later does not have the keys of earlier periods.
+// TestSecretsEnd: later memory does not have the keys of earlier periods.
 func TestSecretsEnd(t *testing.T) {
 	tickets := NewTickets()
 	hash := new(Want).authHash(nil)

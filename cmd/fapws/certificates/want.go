@@ -36,7 +36,7 @@ type Pair struct {
 	From  string   // where the configuration names it, for messages: "--certfile" or "fapws.toml:3: certfile"
 }
 
-// ACME says what is ordered where, see package acme.
+// ACME names the hosts and the authority for orders: see package acme.
 type ACME struct {
 	Dir, Email, Directory string
 	Hosts                 []string

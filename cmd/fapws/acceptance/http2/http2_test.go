@@ -205,7 +205,7 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// A proxied request of HTTP/2 goes on as HTTP/1, and the log says what came.
+// A proxied request of HTTP/2 goes on as HTTP/1, and the log names the version of the client.
 func TestProxyAndLog(t *testing.T) {
 	upstream := fapwstest.Serve(t, fapwstest.Threads, "app.py")
 	log := filepath.Join(t.TempDir(), "log")
