@@ -62,10 +62,12 @@ type Acceptor struct {
 	starved  time.Time // when accepting began to fail; zero: it works
 	retries  bool      // a timer will try again
 
-	reserve   int // a descriptor for refuseQueued; -1: it is lost
-	reserveOf int // of which it is a duplicate
+	reserve   int    // a descriptor for refuseQueued; -1: it is lost
+	reserveOf int    // of which it is a duplicate
+	openFiles uint64 // limit when KeepReserve was first called
 
 	stopped atomic.Bool // set with mu held
+	short   atomic.Bool // accepting fails because the limit of open files is reached
 
 	mu        sync.Mutex
 	listeners []*listen.Listener
@@ -123,7 +125,7 @@ func (a *Acceptor) Intact() error {
 			return err
 		}
 	}
-	return nil
+	return a.openFilesIntact()
 }
 
 // Resume accepts connections that had to wait, if the host has room now. It must be called on the loop.
@@ -184,6 +186,7 @@ func (s *socket) accept() {
 		switch err {
 		case nil:
 			a.starved = time.Time{}
+			a.short.Store(false)
 			a.Host.Accepted(s.ln, fd, s.localOf(fd), listen.AddrOf(remote), v)
 		case unix.EAGAIN:
 			s.pending = false
@@ -226,6 +229,7 @@ func (a *Acceptor) fail(err error) {
 // failed is for errors that only time can heal: descriptors or memory are missing, or the network is.
 func (s *socket) failed(err error) {
 	a := s.a
+	a.short.Store(err == unix.EMFILE)
 	if a.starved.IsZero() {
 		a.starved = time.Now()
 		a.Log(loglevel.Warning, "cannot accept connections for now: %v", err)

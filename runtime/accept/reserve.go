@@ -15,6 +15,9 @@ const refusedInARow = 16
 // one that outlives the acceptor is the cheapest.
 func (a *Acceptor) KeepReserve(of int) {
 	a.reserve, a.reserveOf = -1, of
+	if a.openFiles == 0 {
+		a.openFiles = openFiles()
+	}
 	if fd, err := unix.FcntlInt(uintptr(of), unix.F_DUPFD_CLOEXEC, 0); err == nil {
 		a.reserve = fd
 		descriptors.Hold(fd)

@@ -97,6 +97,12 @@ func listenerOf(f *os.File) (*Listener, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return nil, err
 	}
+	// The application of another process that shares the socket may have called shutdown(2).
+	if listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil && listening == 0 {
+		if err := listen(fd, Options{}); err != nil {
+			return nil, err
+		}
+	}
 	at, err := syscall.Getsockname(fd)
 	if err != nil {
 		return nil, err
@@ -110,10 +116,15 @@ func (ln *Listener) Addr() net.Addr { return ln.addr }
 // Fd returns the descriptor, which the listener closes.
 func (ln *Listener) Fd() int { return int(ln.file.Fd()) }
 
-// Intact returns an error, of one line, if the descriptor was closed, or is another file now.
+// Intact returns an error, of one line, if no connection can be accepted: the descriptor was closed or is another file
+// now, or was made blocking, so that the event loop would wait for the next client and for nothing else.
 func (ln *Listener) Intact() error {
-	if fd := ln.Fd(); inodeOf(fd) != ln.inode {
+	fd := ln.Fd()
+	if inodeOf(fd) != ln.inode {
 		return fmt.Errorf("the application closed descriptor %d, which listened on %s", fd, ln.addr)
+	}
+	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err == nil && flags&unix.O_NONBLOCK == 0 {
+		return fmt.Errorf("the application made descriptor %d blocking, which listens on %s", fd, ln.addr)
 	}
 	return nil
 }

@@ -222,6 +222,45 @@ func TestFromFile(t *testing.T) {
 	}
 }
 
+// TestFromFileAfterShutdown: a socket that another process has shut down listens again, on the same port.
+func TestFromFileAfterShutdown(t *testing.T) {
+	f, err := Socket("127.0.0.1:0", DefaultOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	free, err := FromFile(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := free.Addr().String()
+	free.Close()
+	f.Close()
+	if f, err = Socket(addr, DefaultOptions); err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := unix.Shutdown(descriptor(t, f), unix.SHUT_RDWR); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := FromFile(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	if err := ln.Intact(); err != nil {
+		t.Error(err)
+	}
+	unix.SetNonblock(ln.Fd(), false)
+	if ln.Intact() == nil {
+		t.Error("a blocking listener is intact")
+	}
+}
+
 // TestInherited: fd://N serves a socket that was made elsewhere, blocking, and
 // knows its real address.
 func TestInherited(t *testing.T) {

@@ -160,7 +160,7 @@ func (a *alone) watchDescriptors() {
 		if err == nil || s.over.Load() {
 			continue
 		}
-		s.log.Log(loglevel.Error, err.Error()+"; exiting, because no request can be answered (os.closerange?)")
+		s.log.Log(loglevel.Error, err.Error()+"; exiting, because no request can be answered")
 		s.exit(exit.Failed)
 	}
 }

@@ -31,3 +31,41 @@ func TestClosingBySystemCall(t *testing.T) {
 		}
 	})
 }
+
+// An application that takes away what the server needs does not leave a process that answers nothing: it ends with one
+// line, and a supervisor starts another worker.
+func TestSabotage(t *testing.T) {
+	ways := []struct{ name, says string }{
+		{"close", `the application closed descriptor \d+, which listened on 127\.0\.0\.1:\d+`},
+		{"replace", `the application closed descriptor \d+, which listened on 127\.0\.0\.1:\d+`},
+		{"blocking", `the application made descriptor \d+ blocking, which listens on 127\.0\.0\.1:\d+`},
+		{"shutdown", `the application closed a descriptor that accepting connections requires: invalid argument`},
+		{"files", `the application lowered the limit of open files \(RLIMIT_NOFILE\) from \d+ to 3, so no client can connect`},
+	}
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, {Name: "workers", Flags: []string{"--workers", "1"}}}, func(t *testing.T, m fapwstest.Mode) {
+		serve := func() *fapwstest.Server { return fapwstest.Command{Script: "sabotage.py", Complains: true}.Serve(t, m) }
+		s := serve()
+		for _, w := range ways {
+			if m.Workers() && w.name == "shutdown" { // the kernel takes another port if it has chosen the first one
+				continue
+			}
+			pid := s.Get("/pid", 200).Text
+			s.Get("/sabotage?"+w.name, 200)
+			if w.name == "files" { // a client finds out
+				s.Dial()
+			}
+			if !m.Workers() {
+				s.Says(`(?m) error ` + w.says + `; exiting, because no request can be answered$`)
+				if code := s.Ended(); code != 1 {
+					t.Errorf("%s: code %d", w.name, code)
+				}
+				s = serve()
+				continue
+			}
+			s.Says(`worker ` + pid + ` cannot answer requests \(` + w.says + `\) and was killed.*; starting a new one`)
+			if now := s.Get("/pid", 200).Text; now == pid {
+				t.Errorf("%s: worker %s still serves", w.name, now)
+			}
+		}
+	})
+}

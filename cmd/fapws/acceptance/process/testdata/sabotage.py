@@ -1,0 +1,83 @@
+"""Takes away what the server needs: descriptors, flags of descriptors, limits of the process."""
+import ctypes
+import fcntl
+import os
+import resource
+import socket
+import stat
+import threading
+
+libc = ctypes.CDLL("libc.so.6")  # not the functions of the executable
+
+
+def listeners():
+    for name in os.listdir("/proc/self/fd"):
+        fd = int(name)
+        try:
+            if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+                continue
+            with socket.socket(fileno=os.dup(fd)) as s:
+                if s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                    yield fd
+        except OSError:  # the server has closed it meanwhile
+            pass
+
+
+def close():
+    for fd in list(listeners()):
+        libc.close(fd)
+
+
+def replace():
+    null = os.open(os.devnull, os.O_RDONLY)
+    for fd in list(listeners()):
+        libc.dup2(null, fd)
+
+
+def blocking():
+    for fd in list(listeners()):
+        fcntl.fcntl(fd, fcntl.F_SETFL, 0)
+
+
+def shutdown():
+    for fd in list(listeners()):
+        with socket.socket(fileno=os.dup(fd)) as s:
+            s.shutdown(socket.SHUT_RDWR)
+
+
+def lower(kind, to):
+    resource.setrlimit(kind, (to, to))
+
+
+def memory():
+    lower(resource.RLIMIT_AS, 1 << 20)
+    try:
+        [threading.Thread(target=bytearray, args=(1 << 26,)).start() for _ in range(4)]
+    except (MemoryError, RuntimeError):
+        pass
+
+
+WAYS = {
+    "close": close,
+    "replace": replace,
+    "blocking": blocking,
+    "shutdown": shutdown,
+    "files": lambda: lower(resource.RLIMIT_NOFILE, 3),
+    "threads": lambda: lower(resource.RLIMIT_NPROC, 0),
+    "memory": memory,
+    "data": lambda: lower(resource.RLIMIT_DATA, 1 << 20),
+    "output": lambda: lower(resource.RLIMIT_FSIZE, 0),
+    "stack": lambda: lower(resource.RLIMIT_STACK, 1 << 14),
+}
+
+
+def sabotage(environ, start_response):
+    WAYS[environ["QUERY_STRING"]]()
+    return "done"
+
+
+def pid(environ, start_response):
+    return str(os.getpid())
+
+
+PATHS = [("/sabotage", sabotage), ("/pid", pid)]
