@@ -122,8 +122,10 @@ func TestASGITLS(t *testing.T) {
 			want string
 		}{
 			{testPeer, `"none"`},
-			{tlsPeer("SSL_PROTOCOL=TLSv1.3\x00"), `{"cipher_suite": 4865, "client_cert_chain": [], "client_cert_error": null, "client_cert_name": null, "server_cert": null, "tls_version": 772}`},
-			{tlsPeer("SSL_CLIENT_S_DN=CN=\u00e4\x00SSL_CLIENT_S_DN_CN=x\x00SSL_CLIENT_CERT=one\x00SSL_CLIENT_CERT_CHAIN_0=two\x00"), `{"cipher_suite": 4865, "client_cert_chain": ["one", "two"], "client_cert_error": null, "client_cert_name": "CN=\u00e4", "server_cert": null, "tls_version": 772}`},
+			{tlsPeer("SSL_PROTOCOL=TLSv1.3\x00"), `{"cipher_suite": 4865, "client_cert_chain": [], "client_cert_error": null, "client_cert_name": null, "server_cert": "own", "tls_version": 772}`},
+			{tlsPeer("SSL_CLIENT_S_DN=CN=\u00e4\x00SSL_CLIENT_S_DN_CN=x\x00SSL_CLIENT_CERT=one\x00SSL_CLIENT_CERT_CHAIN_0=two\x00"), `{"cipher_suite": 4865, "client_cert_chain": ["one", "two"], "client_cert_error": null, "client_cert_name": "CN=\u00e4", "server_cert": "own", "tls_version": 772}`},
+			{tlsPeer("SSL_CLIENT_VERIFY=SUCCESS\x00SSL_CLIENT_S_DN=CN=x\x00SSL_CLIENT_CERT=one\x00"), `{"cipher_suite": 4865, "client_cert_chain": ["one"], "client_cert_error": null, "client_cert_name": "CN=x", "server_cert": "own", "tls_version": 772}`},
+			{tlsPeer("SSL_CLIENT_VERIFY=FAILED:expired\x00SSL_CLIENT_S_DN=CN=x\x00SSL_CLIENT_CERT=one\x00"), `{"cipher_suite": 4865, "client_cert_chain": ["one"], "client_cert_error": "expired", "client_cert_name": "CN=x", "server_cert": "own", "tls_version": 772}`},
 		} {
 			loop.change = func(r *exchange.Request) { r.Peer = c.peer }
 			same(t, asgi(t, "GET /tls", "").body.String(), c.want)

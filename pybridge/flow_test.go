@@ -197,7 +197,7 @@ func TestEnvironOfRoutedRequests(t *testing.T) {
 func tlsPeer(variables string) *exchange.Peer {
 	peer := *testPeer
 	peer.Scheme = "https"
-	peer.TLS = &exchange.TLS{Version: 0x304, CipherSuite: 0x1301, Variables: variables}
+	peer.TLS = &exchange.TLS{Version: 0x304, CipherSuite: 0x1301, Server: "own", Variables: variables}
 	return &peer
 }
 

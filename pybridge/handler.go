@@ -67,6 +67,8 @@ type Handler struct {
 	config RunConfig
 	shared *C.fapws_shared
 
+	certs serverCerts
+
 	first, last *C.fapws_record // submitted and not flushed
 	pending     int
 	delivered   bool          // inputs wait for Flush
@@ -180,6 +182,7 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 	h.mu.Lock() // until the record can be read
 	rec := h.take(r.Ticket)
 	copyRequest(rec, r)
+	rec.tls_server = h.certs.of(r.Peer.TLS)
 	if r.Held {
 		rec.since_ns = C.uint64_t(coarseNow())
 	}

@@ -62,6 +62,7 @@ typedef struct fapws_record {
   fapws_span scheme, host, user;    /* empty: http, as in the request, not logged in */
   fapws_span tls;                   /* variables of mod_ssl, "NAME=value" with a NUL behind each; empty: no TLS */
   uint16_t tls_version, tls_cipher; /* as on the wire; 0: no TLS */
+  const char *tls_server;           /* the server's certificate in PEM, never freed; NULL: not known */
   uint32_t script_len;
   uint32_t head_len,
       peer_len;    /* peer_len: bytes from addr that environ uses in addition to the head, without the port */

@@ -278,13 +278,19 @@ static int is_named(const fapws_record *rec, fapws_span name, const char *begin,
   return (whole ? name.len == n : name.len > n) && memcmp(at(rec, name), begin, n) == 0;
 }
 
-/* The certificates of the client, and its name (RFC 4514), from the variables of mod_ssl. */
-static int client_of(const fapws_record *rec, PyObject *chain, PyObject **name) {
+/* The certificates of the client, its name (RFC 4514), and why they are not valid, from the variables of mod_ssl. */
+static int client_of(const fapws_record *rec, PyObject *chain, PyObject **name, PyObject **error) {
+  static const char failed[] = "FAILED:";
+  const uint32_t n = sizeof failed - 1;
   fapws_span variable, value;
   for (uint32_t from = 0; fapws_next_variable(rec, &from, &variable, &value);) {
     if (is_named(rec, variable, "SSL_CLIENT_S_DN", 1)) {
       Py_XSETREF(*name, utf8(rec, value));
       if (!*name) return -1;
+    } else if (is_named(rec, variable, "SSL_CLIENT_VERIFY", 1)) {
+      if (value.len <= n || memcmp(at(rec, value), failed, n) != 0) continue;
+      Py_XSETREF(*error, utf8(rec, (fapws_span){value.off + n, value.len - n}));
+      if (!*error) return -1;
     } else if (is_named(rec, variable, "SSL_CLIENT_CERT", 1) || is_named(rec, variable, "SSL_CLIENT_CERT_CHAIN_", 0)) {
       PyObject *text = utf8(rec, value);
       int bad = !text || PyList_Append(chain, text) < 0;
@@ -295,17 +301,17 @@ static int client_of(const fapws_record *rec, PyObject *chain, PyObject **name) 
   return 0;
 }
 
-/* https://asgi.readthedocs.io/en/latest/specs/tls.html: a client whose certificate is refused gets no connection, and
- * of the server's own certificate an application has no use. */
+/* https://asgi.readthedocs.io/en/latest/specs/tls.html */
 int fapws_put_tls(PyObject *extensions, const fapws_record *rec) {
   if (LIKELY(!rec->tls_version)) return 0;
-  PyObject *chain = PyList_New(0), *name = Py_NewRef(Py_None), *dict = NULL;
-  if (chain && client_of(rec, chain, &name) == 0)
-    dict = Py_BuildValue("{s:O,s:O,s:O,s:O,s:i,s:i}", "server_cert", Py_None, "client_cert_chain", chain,
-                         "client_cert_name", name, "client_cert_error", Py_None, "tls_version", (int)rec->tls_version,
+  PyObject *chain = PyList_New(0), *name = Py_NewRef(Py_None), *error = Py_NewRef(Py_None), *dict = NULL;
+  if (chain && client_of(rec, chain, &name, &error) == 0)
+    dict = Py_BuildValue("{s:z,s:O,s:O,s:O,s:i,s:i}", "server_cert", rec->tls_server, "client_cert_chain", chain,
+                         "client_cert_name", name, "client_cert_error", error, "tls_version", (int)rec->tls_version,
                          "cipher_suite", (int)rec->tls_cipher);
   int bad = !dict || PyDict_SetItemString(extensions, "tls", dict) < 0;
   Py_XDECREF(dict);
+  Py_XDECREF(error);
   Py_XDECREF(name);
   Py_XDECREF(chain);
   return bad ? -1 : 0;

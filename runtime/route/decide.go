@@ -54,6 +54,7 @@ type Decision struct {
 	Fields []byte // with Status: "Name: value\r\n" ...
 	Text   string // with Status: the text for the client; "": the phrase of the status
 	Fault  string // why Status is 500: one line for the error log
+	Cert   string // why the certificate of the client does not do: one line for the error log
 
 	Path     []byte // canonical, as clients see it, or rewritten
 	Resolved []byte // Path with the empty segments that the client has sent; nil: as Path
@@ -78,7 +79,7 @@ var (
 // Decide makes d the decision about a request. A rewrite changes Parsed.Query.
 func (t *Table) Decide(d *Decision, r Request) {
 	d.table, d.request, d.Head = t, r, r.Head
-	d.Outcome, d.Status, d.Fields, d.Text, d.Fault = Found, 0, nil, "", ""
+	d.Outcome, d.Status, d.Fields, d.Text, d.Fault, d.Cert = Found, 0, nil, "", "", ""
 	d.Mount, d.Script, d.rounds, d.Rewritten = -1, 0, 0, false
 	ok := d.canonical()
 	d.below(r.Root)
@@ -201,10 +202,11 @@ func (d *Decision) follow() {
 
 // pass reports whether g lets the request through. If not, d says why.
 func (d *Decision) pass(g *Guard) bool {
-	if status := g.check(d); status != 0 {
+	if status, text := g.check(d); status != 0 {
 		if status == 405 {
 			d.Fields = g.AllowField
 		}
+		d.Text, d.Cert = text, text
 		return d.refuse(status)
 	}
 	if g.Password {

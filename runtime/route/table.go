@@ -48,6 +48,9 @@ type Guard struct {
 	// only in networks that have all addresses.
 	Allow, Deny []netip.Prefix
 
+	// Cert is the certificate that the client has to show (403, or 421 on a connection for another host).
+	Cert ClientCert
+
 	// Methods are the methods that may be used, GET includes HEAD; empty: all. Others get 405
 	// with AllowField, a line "Allow: ...".
 	Methods    []string
@@ -148,16 +151,21 @@ func scriptLen(prefix string, path []byte) int {
 	return n
 }
 
-// check returns the status that a client is refused with, 0: it may ask, as far as that can be told
-// without its password.
-func (g *Guard) check(d *Decision) int {
+// check returns the status that a client is refused with, and the text of a refusal because of its certificate. 0: it may ask, as far
+// as that can be told without its password.
+func (g *Guard) check(d *Decision) (status int, text string) {
 	if len(g.Allow)+len(g.Deny) > 0 && !g.admits(d.request.From.Client().Addr) {
-		return 403
+		return 403, ""
+	}
+	if g.Cert.Authorities != "" {
+		if status, text = g.Cert.check(d.request.From.Client()); status != 0 {
+			return status, text
+		}
 	}
 	if len(g.Methods) > 0 && !g.takes(d.request.Parsed.Method.In(d.Head)) {
-		return 405
+		return 405, ""
 	}
-	return 0
+	return 0, ""
 }
 
 // admits reports whether the client with an address, "" for none, may ask.

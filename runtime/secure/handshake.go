@@ -33,6 +33,7 @@ type Handshake struct {
 	ran    int64        // time when its goroutine was started
 	cancel context.CancelFunc
 	t      *Transport // from when its goroutine was started
+	choice choice     // of the configuration, for the goroutine
 
 	before, behind *Handshake // in a list of the Server
 
@@ -188,7 +189,11 @@ func (h *Handshake) try(ctx context.Context) (err error) {
 			err = errors.New("internal error")
 		}
 	}()
-	return h.t.tls.HandshakeContext(ctx)
+	if err = h.t.tls.HandshakeContext(ctx); err == nil {
+		state := h.t.tls.ConnectionState()
+		h.t.client, h.t.http2 = h.s.described.of(&state, &h.choice), state.NegotiatedProtocol == "h2"
+	}
+	return err
 }
 
 // read is wire.Read of the goroutine.

@@ -331,7 +331,7 @@ func TestVersions(t *testing.T) {
 			}
 			var state tls.ConnectionState
 			p := s.only()
-			s.do(func() { state = p.transport.State() })
+			s.do(func() { state = p.transport.tls.ConnectionState() })
 			if state.Version != version || state.NegotiatedProtocol != "http/1.1" || !state.HandshakeComplete {
 				t.Errorf("%+v", state)
 			}

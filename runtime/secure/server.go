@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"fapws/runtime/conn"
-	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
 )
 
@@ -24,7 +23,7 @@ type Server struct {
 	turns            turns
 	spare            [][]byte // buffers of records
 	lines            lines
-	described        map[agreed]*exchange.TLS
+	described        descriptions
 }
 
 const (

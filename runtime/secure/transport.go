@@ -4,14 +4,17 @@ import (
 	"crypto/tls"
 
 	"fapws/runtime/conn"
+	"fapws/runtime/exchange"
 
 	"golang.org/x/sys/unix"
 )
 
 // Transport encrypts a connection. It implements conn.Transport.
 type Transport struct {
-	tls  *tls.Conn
-	wire wire
+	tls    *tls.Conn
+	client *exchange.TLS
+	http2  bool
+	wire   wire
 }
 
 var _ conn.Transport = (*Transport)(nil)
@@ -19,8 +22,11 @@ var _ conn.Transport = (*Transport)(nil)
 // pieceSize is how many bytes are encrypted before they are written.
 const pieceSize = 32 << 10
 
-// State returns what was agreed on with the client. It makes a copy. It is safe for concurrent use.
-func (t *Transport) State() tls.ConnectionState { return t.tls.ConnectionState() }
+// Client returns what handlers are told of the client.
+func (t *Transport) Client() *exchange.TLS { return t.client }
+
+// HTTP2 reports whether the client speaks HTTP/2 (ALPN, RFC 9113 §3.2).
+func (t *Transport) HTTP2() bool { return t.http2 }
 
 // Read implements conn.Transport.
 func (t *Transport) Read(b []byte) (n int, err error) {

@@ -83,7 +83,7 @@ func (c *Client) direct() *exchange.Peer {
 	if c.peer == nil {
 		c.peer = newPeer(c.Local, c.Remote)
 		if t, ok := c.Transport().(*secure.Transport); ok {
-			c.peer.Scheme, c.peer.TLS = "https", c.s.secure.Describe(t)
+			c.peer.Scheme, c.peer.TLS = "https", t.Client()
 		}
 	}
 	return c.peer
@@ -115,7 +115,7 @@ func (c *Client) behindProxy() conn.Protocol {
 func (c *Client) secured(t *secure.Transport) {
 	c.awaits = false
 	c.peer = nil // it said http
-	if t.State().NegotiatedProtocol == "h2" {
+	if t.HTTP2() {
 		c.Upgrade(prefaceReader{c})
 	}
 }

@@ -1,6 +1,9 @@
 package sites
 
 import (
+	"fmt"
+
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/route"
@@ -52,6 +55,9 @@ func (s *Sites) refuseRouted(x *Exchange) {
 	q := x.req
 	if q.Fault != "" {
 		s.logClient(x, loglevel.Error, "%s", q.Fault)
+	}
+	if q.Cert != "" {
+		s.secure.Report(loglevel.Info, x.clientText(), fmt.Sprintf("%s of %s got %d: %s", q.parsed.Method.In(q.Head), conn.Excerpt(q.Path), q.Status, q.Cert))
 	}
 	x.Refuse(exchange.Reply{Status: q.Status, Fields: q.Fields, Text: q.Text, Whole: q.Status < 400})
 }

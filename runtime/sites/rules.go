@@ -43,6 +43,8 @@ type RuleOptions struct {
 	// Methods are the allowed ones (405 for others); GET allows HEAD.
 	Methods []string
 
+	Cert route.ClientCert // that clients have to show
+
 	Auth *auth.Basic // users that may log in; nil: no password is needed
 
 	MaxBodySize int64         // as in Config
@@ -79,7 +81,8 @@ type rules struct {
 	headers header.Edits // the site's first
 	access  *Rules       // nil: for all
 	auth    *auth.Basic
-	methods *Rules         // nil: all
+	methods *Rules // nil: all
+	cert    route.ClientCert
 	pages   *refusal.Pages // nil: the server's own
 	log     *accesslog.Log
 	unlog   bool
@@ -119,7 +122,7 @@ func (r *rules) open() *rules {
 		return nil
 	}
 	out := *r
-	out.access, out.auth, out.methods, out.secure = nil, nil, nil, r.secure.open()
+	out.access, out.auth, out.methods, out.cert, out.secure = nil, nil, nil, route.ClientCert{}, r.secure.open()
 	return &out
 }
 
@@ -142,6 +145,9 @@ func mergedPlain(s *Site, m *Rules) *rules {
 		if len(r.opt.Methods) > 0 {
 			out.methods = r
 		}
+		if r.opt.Cert.Authorities != "" {
+			out.cert = r.opt.Cert
+		}
 		if r.opt.Timeout != 0 {
 			out.timeout = r.opt.Timeout
 		}
@@ -149,7 +155,7 @@ func mergedPlain(s *Site, m *Rules) *rules {
 			out.maxBody = r.opt.MaxBodySize
 		}
 	}
-	if out.headers == nil && out.access == nil && out.auth == nil && out.methods == nil && out.pages == nil && out.log == nil && !out.unlog && out.errors == nil && out.number == 0 &&
+	if out.headers == nil && out.access == nil && out.auth == nil && out.methods == nil && out.cert.Authorities == "" && out.pages == nil && out.log == nil && !out.unlog && out.errors == nil && out.number == 0 &&
 		out.name == "" && out.timeout == 0 && out.maxBody == 0 {
 		return nil
 	}
@@ -193,6 +199,7 @@ func (r *rules) guard() (g route.Guard) {
 	if r.methods != nil {
 		g.Methods, g.AllowField = r.methods.opt.Methods, r.methods.allow
 	}
+	g.Cert = r.cert
 	g.Password = r.auth != nil
 	return g
 }

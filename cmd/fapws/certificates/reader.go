@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -76,11 +77,19 @@ func (r *Reader) Bundle(w *Want) (*Bundle, error) {
 	if len(wrong) == 0 {
 		r.doubtHosts(w, b)
 	}
-	if w.ClientCAs != "" {
-		var err error
-		if b.ClientCAs, err = r.authorities(w.ClientCAs); err != nil {
-			wrong = append(wrong, from(w.CAsFrom, err))
+	for i := range w.Asking {
+		a := &w.Asking[i]
+		if _, known := b.ClientCAs[a.CAs]; known || a.CAs == "" {
+			continue
 		}
+		data, err := r.authorities(a.CAs)
+		if err != nil {
+			wrong = append(wrong, from(a.From, err))
+		}
+		if b.ClientCAs == nil {
+			b.ClientCAs = map[string][]byte{}
+		}
+		b.ClientCAs[a.CAs] = data
 	}
 	return b, errors.Join(wrong...)
 }
@@ -112,7 +121,7 @@ func (r *Reader) Kept() (b Bundle) {
 	for _, c := range r.pairs {
 		b.Pairs = append(b.Pairs, *c)
 	}
-	b.Authorities = r.cas
+	b.ClientCAs = r.cas
 	return b
 }
 
@@ -124,7 +133,7 @@ func (r *Reader) Keep(b *Bundle) {
 		p := Pair{Cert: c.Cert, Key: c.Key}
 		r.pairs[p.id()] = c
 	}
-	for name, data := range b.Authorities {
+	for name, data := range b.ClientCAs {
 		r.cas[name] = data
 	}
 }
@@ -286,8 +295,10 @@ func (w *Want) Files() (names []string) {
 	for i := range w.Pairs {
 		names = append(names, w.Pairs[i].Cert, w.Pairs[i].keyFile())
 	}
-	if w.ClientCAs != "" {
-		names = append(names, w.ClientCAs)
+	for i := range w.Asking {
+		if w.Asking[i].CAs != "" {
+			names = append(names, w.Asking[i].CAs)
+		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
@@ -295,7 +306,7 @@ func (w *Want) Files() (names []string) {
 
 // Equal reports whether two bundles have the same contents, whatever their tickets.
 func (b *Bundle) Equal(other *Bundle) bool {
-	return bytes.Equal(b.ClientCAs, other.ClientCAs) && slices.EqualFunc(b.Pairs, other.Pairs, func(x, y Contents) bool {
+	return maps.EqualFunc(b.ClientCAs, other.ClientCAs, bytes.Equal) && slices.EqualFunc(b.Pairs, other.Pairs, func(x, y Contents) bool {
 		return x.Cert == y.Cert && x.Key == y.Key && bytes.Equal(x.Certificate, y.Certificate) && bytes.Equal(x.PrivateKey, y.PrivateKey)
 	})
 }

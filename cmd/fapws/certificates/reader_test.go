@@ -191,7 +191,7 @@ func TestOldGoesOn(t *testing.T) {
 	cas := certtest.Write(t, dir+"/ca.pem", ca.PEM)
 	var log logged
 	r := Reader{Log: log.log}
-	w := &Want{Pairs: []Pair{{Cert: cert, Key: key}}, ClientCAs: cas, ClientAuth: tls.RequireAndVerifyClientCert}
+	w := &Want{Pairs: []Pair{{Cert: cert, Key: key}}, Asking: asking(tls.RequireAndVerifyClientCert, cas)}
 	bundle := func() *Bundle {
 		t.Helper()
 		b, err := r.Bundle(w)
@@ -223,7 +223,7 @@ func TestOldGoesOn(t *testing.T) {
 	}
 	log.want(t, "info: certificate "+cert+" was replaced")
 	certtest.Write(t, cas, []byte("x"))
-	if b := bundle(); !bytes.Equal(b.ClientCAs, ca.PEM) {
+	if b := bundle(); !bytes.Equal(b.ClientCAs[cas], ca.PEM) {
 		t.Error("the old authorities have gone")
 	}
 	log.want(t, "ca.pem: no certificate in this file")
@@ -320,7 +320,7 @@ func TestAuthorities(t *testing.T) {
 		"text.pem: no certificate":                     []byte("x"),
 	} {
 		name, _, _ := strings.Cut(text, ":")
-		w := &Want{Pairs: []Pair{{Cert: cert, Key: key}}, ClientCAs: certtest.Write(t, dir+"/"+name, data), CAsFrom: "--ca-certs"}
+		w := &Want{Pairs: []Pair{{Cert: cert, Key: key}}, Asking: []Asking{{CAs: certtest.Write(t, dir+"/"+name, data), From: "--ca-certs"}}}
 		if _, err := new(Reader).Bundle(w); err == nil || !strings.Contains(err.Error(), text) || !strings.HasPrefix(err.Error(), "--ca-certs: ") {
 			t.Errorf("%v, want %s", err, text)
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,14 +31,13 @@ var (
 
 // Server is the configuration of TLS that all connections of a process have in common. It is safe for concurrent use.
 type Server struct {
-	present   atomic.Pointer[tls.Config]
+	present   atomic.Pointer[configs]
 	challenge atomic.Pointer[tls.Config] // for an authority that looks for a token; nil: none does
 
 	rotating sync.Once
 
 	mu      sync.Mutex
 	tickets Tickets
-	hash    [32]byte // of Want.authHash
 }
 
 // Config returns the configuration for listeners. It stays the same: what Use sets is chosen for each new connection.
@@ -52,7 +50,7 @@ func (s *Server) Config() *tls.Config {
 				return challenge, nil
 			}
 			if c := s.present.Load(); c != nil {
-				return c, nil
+				return c.choose(hello), nil
 			}
 			return nil, errors.New("no certificate yet")
 		},
@@ -62,34 +60,17 @@ func (s *Server) Config() *tls.Config {
 // Use lets new connections have the certificates of b as w asks for them. After an error, which is one line, everything
 // stays as it was.
 func (s *Server) Use(w *Want, b *Bundle) error {
-	c := &tls.Config{
-		MinVersion:       max(w.MinVersion, tls.VersionTLS12),
-		CipherSuites:     suites,
-		CurvePreferences: curves,
-		NextProtos:       slices.Clone(protocols),
-		ClientAuth:       w.ClientAuth,
-	}
-	if w.ClientAuth != tls.NoClientCert {
-		pool, err := parseCAs(b.ClientCAs)
-		if err != nil {
-			return fmt.Errorf("%s: %w", w.ClientCAs, err)
-		}
-		c.ClientCAs = pool
-	}
-	ch, err := newChooser(w, b)
+	c, err := newConfigs(w, b)
 	if err != nil {
 		return err
 	}
-	// Without a certificate crypto/tls sends unrecognized_name (RFC 6066 §3).
-	c.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return ch.choose(hello), nil }
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.hash = w.authHash(b.ClientCAs)
 	if b.Tickets.newer(&s.tickets) {
 		s.tickets = b.Tickets
 	}
 	s.tickets.advance(uptime())
-	c.SetSessionTicketKeys(s.tickets.keys(s.hash))
+	c.useTickets(&s.tickets)
 	if w.ACME.Dir != "" {
 		s.challenge.Store(&tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{acme.Protocol}, GetCertificate: acme.Challenge(w.ACME.Dir)})
 	}
@@ -110,14 +91,13 @@ func (s *Server) rotateTickets(since time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c := s.present.Load(); c != nil && s.tickets.advance(since) {
-		c.SetSessionTicketKeys(s.tickets.keys(s.hash))
+		c.useTickets(&s.tickets)
 	}
 }
 
-// newChooser parses the certificates that w asks for.
-func newChooser(w *Want, b *Bundle) (*chooser, error) {
-	ch := &chooser{}
-	var all []*tls.Certificate
+// newChooser parses the certificates that w asks for, and returns them all, too.
+func newChooser(w *Want, b *Bundle) (ch *chooser, all []*tls.Certificate, err error) {
+	ch = &chooser{}
 	for i := range w.Pairs {
 		p := &w.Pairs[i]
 		contents := b.of(p)
@@ -125,11 +105,11 @@ func newChooser(w *Want, b *Bundle) (*chooser, error) {
 			continue
 		}
 		if contents == nil {
-			return nil, fmt.Errorf("the certificate %s is missing", p.Cert)
+			return nil, nil, fmt.Errorf("the certificate %s is missing", p.Cert)
 		}
 		cert, err := p.parse(contents.Certificate, contents.PrivateKey)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		all = append(all, cert)
 		ch.add(cert, p.Names)
@@ -140,19 +120,20 @@ func newChooser(w *Want, b *Bundle) (*chooser, error) {
 	}
 	for _, cert := range all { // names in certificates, where the configuration has no host of the name
 		for _, name := range namesOf(cert.Leaf) {
-			if !own[strings.ToLower(name)] {
+			if !own[hostKey(name)] {
 				ch.add(cert, []string{name})
 			}
 		}
 	}
 	if len(all) == 0 && w.ACME.Dir == "" {
-		return nil, errors.New("no certificate")
+		return nil, nil, errors.New("no certificate")
 	}
 	if !w.Strict && len(all) > 0 {
 		ch.first = all[:1]
 		if names := namesOf(all[0].Leaf); len(names) > 0 { // perhaps with a key of another kind as well
-			ch.first = slices.Concat(ch.first, ch.byName[strings.ToLower(names[0])])
+			others := slices.DeleteFunc(slices.Clone(ch.byName[hostKey(names[0])]), func(c *tls.Certificate) bool { return c == all[0] })
+			ch.first = slices.Concat(ch.first, others)
 		}
 	}
-	return ch, nil
+	return ch, all, nil
 }

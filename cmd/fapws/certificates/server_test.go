@@ -166,6 +166,14 @@ func TestVersions(t *testing.T) {
 	}
 }
 
+// asking asks all clients for certificates of authorities.
+func asking(auth tls.ClientAuthType, cas string) []Asking {
+	if auth == tls.NoClientCert {
+		return nil
+	}
+	return []Asking{{Default: true, CAs: cas, Auth: auth}}
+}
+
 // TestClients: certificates of clients, as --cert-reqs says.
 func TestClients(t *testing.T) {
 	ca, clients, strangers := certtest.NewAuthority(t), certtest.NewAuthority(t), certtest.NewAuthority(t)
@@ -193,7 +201,7 @@ func TestClients(t *testing.T) {
 		{tls.RequireAndVerifyClientCert, of(clients), false},
 		{tls.RequireAndVerifyClientCert, of(strangers), true},
 	} {
-		w := &Want{Pairs: []Pair{p}, ClientAuth: c.auth, ClientCAs: cas}
+		w := &Want{Pairs: []Pair{p}, Asking: asking(c.auth, cas)}
 		client := &tls.Config{ServerName: "example.org", RootCAs: ca.Pool()}
 		client.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			if c.certs == nil {
@@ -213,7 +221,7 @@ func TestResumption(t *testing.T) {
 	ca := certtest.NewAuthority(t)
 	w := &Want{Pairs: []Pair{pair(t, ca.For("example.org"))}}
 	cas := certtest.Write(t, t.TempDir()+"/ca.pem", ca.PEM)
-	asking := &Want{Pairs: w.Pairs, ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: cas}
+	asking := &Want{Pairs: w.Pairs, Asking: asking(tls.VerifyClientCertIfGiven, cas)}
 	later := func(t Tickets, periods int64) Tickets {
 		text := t
 		text.advance(time.Duration(t.Period+periods) * TicketPeriod)
@@ -278,7 +286,7 @@ func TestRotation(t *testing.T) {
 // TestSecretsEnd: later memory does not have the keys of earlier periods.
 func TestSecretsEnd(t *testing.T) {
 	tickets := NewTickets()
-	hash := new(Want).authHash(nil)
+	hash := new(Asking).hash(nil)
 	early := tickets.keys(hash)[0]
 	tickets.advance(time.Duration(tickets.Period+ticketKeys-1) * TicketPeriod)
 	if keys := tickets.keys(hash); len(keys) != ticketKeys || keys[ticketKeys-1] != early {

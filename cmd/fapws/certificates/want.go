@@ -20,9 +20,8 @@ type Want struct {
 
 	Hosts []string // names of hosts without a certificate of their own
 
-	ClientCAs  string // file of the authorities that client certificates must come from; "": none
-	CAsFrom    string // where the configuration names it
-	ClientAuth tls.ClientAuthType
+	Asking []Asking // of which clients certificates are asked for; nil: of none
+
 	MinVersion uint16 // tls.VersionTLS12 or tls.VersionTLS13
 	Strict     bool   // refuse clients that name no host, or an unknown one
 }
@@ -34,6 +33,19 @@ type Pair struct {
 	Names []string // host names that must be covered by it, and get it; nil: those in the certificate
 	Later bool     // the files need not exist yet
 	From  string   // where the configuration names it, for messages: "--certfile" or "fapws.toml:3: certfile"
+}
+
+// Asking says for which certificates the clients of some hosts are asked.
+type Asking struct {
+	Names   []string // of the hosts, as in Pair
+	Default bool     // also for clients that name no host, or another one
+
+	CAs  string // file of the authorities that may vouch for the certificates; "": clients are not asked
+	From string // where the configuration names it
+
+	// Auth is tls.RequestClientCert if requests are refused instead of handshakes: their connection knows why the certificate is not good
+	// (exchange.TLS).
+	Auth tls.ClientAuthType
 }
 
 // ACME names the hosts and the authority for orders: see package acme.
@@ -56,11 +68,10 @@ func (p *Pair) id() string { return p.Cert + "\x00" + p.keyFile() }
 // Bundle has the contents of the files of a Want.
 type Bundle struct {
 	Pairs     []Contents
-	ClientCAs []byte // PEM
 	Authority []byte // certificate of the authority of Want.Auto, PEM
 	Tickets   Tickets
 
-	Authorities map[string][]byte `json:",omitempty"` // of Reader.Kept: files of client authorities, by name
+	ClientCAs map[string][]byte `json:",omitempty"` // files of Asking, by name, PEM
 }
 
 // Contents are the files of one pair, in PEM.
@@ -101,7 +112,7 @@ func DecodeBundle(text []byte) (*Bundle, error) {
 	return b, json.Unmarshal(text, b)
 }
 
-// authHash identifies what is asked of client certificates. Tickets of sessions are bound to it.
-func (w *Want) authHash(cas []byte) [sha256.Size]byte {
-	return sha256.Sum256(append([]byte{byte(w.ClientAuth), 0}, cas...))
+// hash identifies what is asked of client certificates. Tickets of sessions are bound to it.
+func (a *Asking) hash(cas []byte) [sha256.Size]byte {
+	return sha256.Sum256(append([]byte{byte(a.Auth), 0}, cas...))
 }

@@ -21,9 +21,6 @@ func (p *Plan) Certificates(conf *settings.Config) *certificates.Want {
 		return nil
 	}
 	w := &certificates.Want{
-		ClientCAs:  conf.CACerts,
-		CAsFrom:    p.origin("ca-certs"),
-		ClientAuth: clientAuth[conf.CertReqs],
 		MinVersion: tlsVersions[conf.TLSMin],
 		Strict:     conf.TLSStrictSNI,
 	}
@@ -37,6 +34,7 @@ func (p *Plan) Certificates(conf *settings.Config) *certificates.Want {
 	for i := range p.Site.Hosts {
 		addHost(w, &p.Site.Hosts[i])
 	}
+	p.addAsking(w, conf)
 	if conf.TLS == "acme" {
 		p.addACME(w, conf)
 	}
@@ -46,6 +44,26 @@ func (p *Plan) Certificates(conf *settings.Config) *certificates.Want {
 		w.Pairs = append(w.Pairs, certificates.Pair{Cert: filepath.Join(w.Auto, authority.CertFile), Key: filepath.Join(w.Auto, authority.KeyFile), From: p.origin("tls")})
 	}
 	return w
+}
+
+// addAsking adds which certificates clients are asked for.
+func (p *Plan) addAsking(w *certificates.Want, conf *settings.Config) {
+	asked := p.Site.Asks(conf)
+	if !slices.ContainsFunc(asked, func(a site.Asked) bool { return a.CAs != "" }) {
+		return
+	}
+	for _, a := range asked {
+		one := certificates.Asking{Default: a.Default, CAs: a.CAs}
+		if a.CAs != "" {
+			one.Auth, one.From = clientAuth[conf.CertReqs], p.origin("ca-certs")
+		}
+		if h := a.Host; h != nil {
+			if one.Names = h.Names; h.ClientCAs != "" {
+				one.From = h.At.Key("ca-certs") + ": ca-certs"
+			}
+		}
+		w.Asking = append(w.Asking, one)
+	}
 }
 
 // addACME adds the certificates that are ordered.
@@ -141,7 +159,7 @@ func (p *Plan) origin(name string) string {
 }
 
 var (
-	clientAuth  = map[string]tls.ClientAuthType{"optional": tls.VerifyClientCertIfGiven, "required": tls.RequireAndVerifyClientCert}
+	clientAuth  = map[string]tls.ClientAuthType{"none": tls.RequestClientCert, "optional": tls.VerifyClientCertIfGiven, "required": tls.RequireAndVerifyClientCert}
 	tlsVersions = map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
 )
 

@@ -60,6 +60,11 @@ func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []stri
 	if err := p.checkACME(); err != nil {
 		return nil, nil, exit.Usage(err)
 	}
+	if err := p.Site.CheckClients(&p.Conf); err != nil && cmd.Word != settings.WordCheck {
+		return nil, nil, exit.Usage(err)
+	} else if err != nil {
+		p.Mistakes = tomlfile.Join(p.Mistakes, err)
+	}
 	if cmd.Word != settings.WordPrintConfig && p.Site.Empty(&p.Conf) {
 		return nil, nil, exit.Usage(p.nothing())
 	}
@@ -91,6 +96,9 @@ func read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
 	p.Site = site.Read(p.File, func(err error) { wrong = append(wrong, err) })
 	if slices.ContainsFunc(p.Site.Hosts, func(h site.Host) bool { return h.CertFile != "" }) {
 		set.AddHostCertificates()
+	}
+	if p.Site.AsksClients() {
+		set.AddClientRules()
 	}
 	p.Mistakes = tomlfile.Join(wrong...)
 	displaced(p.Mistakes, set)

@@ -42,7 +42,7 @@ func tlsRows() []*Setting {
 		},
 		{
 			Name: "ca-certs", Aliases: []string{"ssl-ca-certs", "ssl-ca"}, Group: GroupAddress, Arg: "FILE", path: true,
-			Help:  "authorities whose client certificates are accepted, in PEM format; requires cert-reqs",
+			Help:  "authorities whose client certificates are accepted, in PEM format; requires cert-reqs, or a rule client-cert in the configuration file",
 			value: func(c *Config) value { return &text{&c.CACerts} },
 		},
 		{

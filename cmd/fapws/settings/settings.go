@@ -132,7 +132,8 @@ type Config struct {
 	host string // sugar: replaces the host in Bind
 	port int    // sugar: replaces the port in Bind; -1: not given
 
-	HostCerts bool // hosts of the configuration file have certificates
+	HostCerts   bool // hosts of the configuration file have certificates
+	ClientRules bool // the configuration file has rules about the certificates of clients
 }
 
 // LogLevels are the values of Config.LogLevel, the most talkative first.

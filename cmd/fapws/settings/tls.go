@@ -61,6 +61,9 @@ func (c *Config) SecureAddresses(addrs []string) []string {
 // AddHostCertificates says that hosts of the configuration file have certificates.
 func (s *Settings) AddHostCertificates() { s.conf.HostCerts = true }
 
+// AddClientRules says that the configuration file has rules about the certificates of clients.
+func (s *Settings) AddClientRules() { s.conf.ClientRules = true }
+
 // settleTLS finds out which addresses are for HTTPS, and settings that do not go together.
 func (s *Settings) settleTLS(c *Config) error {
 	c.Bind = c.SecureAddresses(c.Bind)
@@ -78,8 +81,8 @@ func (s *Settings) settleTLS(c *Config) error {
 			s.from["certfile"], certs, s.from["keyfile"], keys)
 	case c.CertReqs != CertReqs[0] && c.CACerts == "":
 		return fmt.Errorf("cert-reqs (%s) requires ca-certs, the authorities of the client certificates", s.from["cert-reqs"])
-	case c.CertReqs == CertReqs[0] && c.CACerts != "":
-		return fmt.Errorf("ca-certs (%s) requires cert-reqs, optional or required; a chain belongs into certfile, behind the certificate", s.from["ca-certs"])
+	case c.CertReqs == CertReqs[0] && c.CACerts != "" && !c.ClientRules:
+		return fmt.Errorf("ca-certs (%s) requires cert-reqs, optional or required, or a rule client-cert; a chain belongs into certfile, behind the certificate", s.from["ca-certs"])
 	case c.HTTPS():
 		return nil
 	}

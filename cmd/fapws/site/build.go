@@ -109,6 +109,8 @@ type builder struct {
 	at     tomlfile.Position                               // of the host that is being built
 	errors func(level loglevel.Level, client, line string) // of it
 
+	cas string // of the host: authorities whose certificates its clients are asked for; "": none
+
 	auths     map[*Auth]*auth.Basic
 	passwords *auth.Checker     // of all hosts
 	hidden    []string          // of the host: patterns of programs, which are never sent as files
@@ -175,13 +177,17 @@ func (b *builder) add(to backend.Responder) (app.Handler, int) {
 func (c *Config) Build(p Parts) (*Built, error) {
 	b := &builder{parts: &p, built: &Built{}, top: c.At, passwords: auth.NewChecker()}
 	c.inherit(p.Conf)
+	asked := c.Asks(p.Conf)
 	if c.ownHost(p.Conf) {
+		b.cas = asked[0].CAs
 		b.built.Sites = append(b.built.Sites, b.own(c))
+		asked = asked[1:]
 	}
 	for i := range c.Hosts {
 		h := &c.Hosts[i]
 		tomlfile.Inherit(&h.Files, &c.Files)
 		tomlfile.Inherit(&h.TopRules, &c.TopRules)
+		b.cas = asked[i].CAs
 		s := b.host(h)
 		if h.Default || len(h.Names) == 0 {
 			if c.ownHost(p.Conf) {

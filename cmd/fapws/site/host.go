@@ -25,6 +25,8 @@ type Host struct {
 	CertFile tomlfile.Path `key:"certfile"` // for HTTPS, of Names
 	KeyFile  tomlfile.Path `key:"keyfile"`  // "": in CertFile
 
+	ClientCAs tomlfile.Path `key:"ca-certs"` // of certificates of its clients; "": as the setting says
+
 	HTTPSRedirect *bool `key:"https-redirect"` // nil: as the setting says
 
 	AccessLog       LogFile    `key:"access-log"`

@@ -19,6 +19,7 @@ var KeyDocs = []settings.KeyDoc{
 	{Table: "host", Key: "ssi", Value: `true, ["*.html"] or { exec = true }`, Help: "server-side includes in the pages under root"},
 	{Table: "host", Key: "certfile", Value: `"/etc/ssl/example.org.pem"`, Help: "the certificate of these names for HTTPS, as with --certfile"},
 	{Table: "host", Key: "keyfile", Value: `"/etc/ssl/example.org.key"`, Help: "its private key; not needed if certfile has the key"},
+	{Table: "host", Key: "ca-certs", Value: `"clients.pem"`, Help: "authorities of the certificates of its clients, as with --ca-certs; used by client-cert and cert-reqs"},
 	{Table: "host", Key: "https-redirect", Value: "true", Help: "redirect plain HTTP to HTTPS; overrides --https-redirect for this host"},
 	{Table: "host", Key: "access-log", Value: `"FILE"`, Help: "access log of this host"},
 	{Table: "host", Key: "access-log-format", Value: `"common"`, Help: "the format of that log"},
@@ -47,6 +48,7 @@ var KeyDocs = []settings.KeyDoc{
 	{Table: "rules", Key: "allow", Value: `["192.168.0.0/16"]`, Help: "addresses that are allowed, even if deny lists them; without deny, all others get 403"},
 	{Table: "rules", Key: "deny", Value: `["all"]`, Help: "addresses that get 403"},
 	{Table: "rules", Key: "auth", Value: `{ realm = "admin", users = "htpasswd" }`, Help: "requires a name and password"},
+	{Table: "rules", Key: "client-cert", Value: `"required"`, Help: "certificates of clients over HTTPS: required (from an authority of ca-certs; other clients get 403), optional (a client with a certificate that is not valid gets 403), unverified (the application decides) or none"},
 	{Table: "rules", Key: "methods", Value: `["GET", "HEAD"]`, Help: "methods that are allowed; others get 405"},
 	{Table: "rules", Key: "cache", Value: `"60s", true, false or { ttl = "60s", stale = "30s" }`, Help: "caches responses; true: for the lifetime that each response states; the table also takes heuristic, vary, query, status and cookies"},
 	{Table: "rules", Key: "max-body-size", Value: `"1M"`, Help: "largest request body"},
@@ -55,5 +57,6 @@ var KeyDocs = []settings.KeyDoc{
 	{Table: "rules", Key: "proxy-preserve-host", Value: "true", Help: "proxy: true sends the Host of the client, false that of the URL"},
 	{Table: "rules", Key: "proxy-tls-ca", Value: `"ca.pem"`, Help: "proxy to https://: file of trusted certificates (PEM); by default those of the system"},
 	{Table: "rules", Key: "proxy-tls-name", Value: `"api.example.org"`, Help: "proxy to https://: name in the certificate, also sent as SNI; by default that of the URL"},
+	{Table: "rules", Key: "proxy-client-cert", Value: "true", Help: "proxy: sends the verified certificate of the client in Client-Cert and Client-Cert-Chain (RFC 9440); these fields of clients are never forwarded"},
 	{Table: "rules", Key: "proxy-tls-verify", Value: "true", Help: "proxy to https://: false accepts any certificate"},
 }

@@ -39,7 +39,7 @@ func (c *Config) Private(conf *settings.Config) *static.Private {
 	for i := range c.Hosts {
 		h := &c.Hosts[i]
 		rules(&h.Rules)
-		files = append(files, logFile(string(h.AccessLog)), logFile(string(h.ErrorLog)), string(h.CertFile), string(h.KeyFile))
+		files = append(files, logFile(string(h.AccessLog)), logFile(string(h.ErrorLog)), string(h.CertFile), string(h.KeyFile), string(h.ClientCAs))
 		for k := range h.Routes {
 			rules(&h.Routes[k].Rules)
 		}

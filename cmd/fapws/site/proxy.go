@@ -23,6 +23,7 @@ type Proxying struct {
 	TLSCA         tomlfile.Path `key:"proxy-tls-ca"`
 	TLSName       ServerName    `key:"proxy-tls-name"`
 	TLSVerify     *bool         `key:"proxy-tls-verify"`
+	SendCert      *bool         `key:"proxy-client-cert"`
 }
 
 // ServerName is a name that a certificate may be for, or an address.
@@ -47,6 +48,7 @@ func (b *builder) proxy(h *Host, r *Route) []sites.Mount {
 		CA:          string(r.TLSCA),
 		TLSName:     string(r.TLSName),
 		NoVerify:    r.TLSVerify != nil && !*r.TLSVerify,
+		ClientCert:  r.SendCert != nil && *r.SendCert,
 		Timeout:     r.patience(),
 		Log:         b.clientLog(loglevel.Warning),
 	}

@@ -11,6 +11,7 @@ import (
 	"fapws/runtime/auth"
 	"fapws/runtime/filter/header"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/route"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/refusal"
 	"fapws/runtime/source/static"
@@ -35,11 +36,14 @@ type TopRules struct {
 	Deny          Networks `key:"deny"`
 	Auth          *Auth    `key:"auth"`
 	Methods       []string `key:"methods"`
+	ClientCert    Choice   `key:"client-cert"`
 }
 
-// Restricts reports whether a rule restricts who may connect: auth, allow or deny.
+// Restricts reports whether a rule restricts who may connect: auth, allow, deny or client-cert.
 func (c *Config) Restricts() bool {
-	restricts := func(r *TopRules) bool { return r.Auth != nil || len(r.Allow) > 0 || len(r.Deny) > 0 }
+	restricts := func(r *TopRules) bool {
+		return r.Auth != nil || len(r.Allow) > 0 || len(r.Deny) > 0 || r.ClientCert == CertRequired
+	}
 	return restricts(&c.TopRules) || slices.ContainsFunc(c.Hosts, func(h Host) bool {
 		return restricts(&h.TopRules) || slices.ContainsFunc(h.Routes, func(r Route) bool { return restricts(&r.TopRules) })
 	})
@@ -64,7 +68,7 @@ func (b *builder) rules(r *Route, mounts []sites.Mount) []sites.Mount {
 
 // ruled returns the effect of rules, or nil without any.
 func (b *builder) ruled(at tomlfile.Position, r *Rules) *sites.Rules {
-	if len(tomlfile.Given(*r)) == 0 {
+	if len(tomlfile.Given(*r)) == 0 && b.cas == "" {
 		return nil
 	}
 	o := sites.RuleOptions{
@@ -75,6 +79,7 @@ func (b *builder) ruled(at tomlfile.Position, r *Rules) *sites.Rules {
 		MaxBodySize: int64(r.MaxBodySize),
 		Timeout:     time.Duration(r.Timeout),
 		Auth:        b.auth(r.Auth),
+		Cert:        route.ClientCert{Authorities: b.cas, Need: r.ClientCert.need()},
 	}
 	for _, h := range r.Headers {
 		o.Set = append(o.Set, header.Field{Name: h.Name, Value: h.Value})

@@ -90,6 +90,7 @@ var choices = map[string][]string{
 	"symlinks":     settings.SymlinkPolicies,
 	"mode":         {"fastcgi", "cgi"}, // of php
 	"cookies":      {"bypass", "ignore"},
+	"client-cert":  {CertRequired, "optional", "unverified", CertNone},
 }
 
 // FromFile implements tomlfile.Reader.

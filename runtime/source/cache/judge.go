@@ -17,7 +17,7 @@ type Answer struct {
 // Asked are the parts of a request that matter for this.
 type Asked struct {
 	Cookie        bool // it has a Cookie field
-	Authorization bool // it has an Authorization field
+	Authorization bool // it has an Authorization field, or the client a certificate
 }
 
 // personal says whether the answer is for one person unless it says otherwise.

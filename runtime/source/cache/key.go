@@ -14,10 +14,12 @@ type Request struct {
 	Host   []byte // with the port, as the client has it
 	Root   []byte // the path that a proxy has before the application, if any
 	Path   []byte // percent-decoded, as it is seen from outside
+	Known  bool   // the client has shown a certificate
 }
 
 // Asked returns the fields that decide for which clients an answer is.
 func (r *Request) Asked() (a Asked) {
+	a.Authorization = r.Known
 	for _, f := range r.Parsed.Fields {
 		switch f.Name.Len {
 		case 6:

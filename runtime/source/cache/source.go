@@ -134,6 +134,7 @@ func (p *Pages) request(r *exchange.Request) *Request {
 	if a.Scheme == "" {
 		a.Scheme = "http"
 	}
+	a.Known = r.Peer.TLS != nil && len(r.Peer.TLS.Certificates) > 0
 	switch {
 	case r.Peer.Host != "":
 		p.name = append(p.name[:0], r.Peer.Host...)

@@ -31,6 +31,9 @@ type Options struct {
 	TLSName  string
 	NoVerify bool
 
+	// ClientCert sends the certificates of the client, if they were verified, in the fields of RFC 9440. Clients cannot send these fields.
+	ClientCert bool
+
 	// ReplaceHost sends the host of Target instead of the one that the client
 	// asked for.
 	ReplaceHost bool

@@ -3,6 +3,8 @@ package proxy
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
+	"encoding/base64"
 	"io"
 	"net/http"
 	"net/netip"
@@ -25,7 +27,7 @@ var hopByHop = []string{
 // forge, and those of framing.
 var ours = []string{
 	"Host", "Content-Length", "Expect", "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port",
-	"X-Forwarded-Prefix", "X-Forwarded-Proto", "X-Real-Ip",
+	"X-Forwarded-Prefix", "X-Forwarded-Proto", "X-Real-Ip", "Client-Cert", "Client-Cert-Chain",
 }
 
 // drop removes the fields that are between two hops.
@@ -110,6 +112,22 @@ func (p *Proxy) introduce(h http.Header, r *backend.Request, host string) {
 		forwarded += `;host="` + host + `"` // its characters need no escape: http1.ValidHost
 	}
 	h["Forwarded"] = []string{forwarded}
+	if t := r.Peer.TLS; p.opt.ClientCert && t != nil && t.Verified {
+		showCertificates(h, t.Certificates)
+	}
+}
+
+// showCertificates adds those that a client has shown, its own first (RFC 9440).
+func showCertificates(h http.Header, chain []*x509.Certificate) {
+	item := func(c *x509.Certificate) string { return ":" + base64.StdEncoding.EncodeToString(c.Raw) + ":" }
+	h["Client-Cert"] = []string{item(chain[0])}
+	var between []string
+	for _, c := range chain[1:] {
+		between = append(between, item(c))
+	}
+	if between != nil {
+		h["Client-Cert-Chain"] = []string{strings.Join(between, ", ")}
+	}
 }
 
 // url returns the target of the request to the upstream, as the client has encoded it where possible. ok is false if

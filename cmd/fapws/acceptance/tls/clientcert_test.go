@@ -1,0 +1,248 @@
+package tls_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/cmd/fapws/certificates/certtest"
+)
+
+// ofClient makes a certificate for a client, with its key.
+func ofClient(t *testing.T, ca *certtest.Authority, o certtest.Options) tls.Certificate {
+	t.Helper()
+	o.Usages = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	c := ca.Sign(o)
+	pair, err := tls.X509KeyPair(c.Certificate, c.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pair
+}
+
+// showing returns a client that shows a certificate, whatever authorities the server names, on connections for a host (sni), which it keeps.
+func showing(t *testing.T, s *fapwstest.Server, roots *x509.CertPool, sni string, certificate *tls.Certificate, protocol string) *http.Client {
+	t.Helper()
+	config := &tls.Config{RootCAs: roots, ServerName: sni, NextProtos: []string{protocol}, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		if certificate == nil {
+			return new(tls.Certificate), nil
+		}
+		return certificate, nil
+	}
+	transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: protocol == "h2"}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, Timeout: fapwstest.Patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
+// Rules say which certificates clients have to show: for files, applications and upstreams, over both versions of HTTP, and with other
+// authorities for each host. Clients without one get a page that says why.
+func TestClientCertificates(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		ca, ofA, ofB := certtest.NewAuthority(t), certtest.NewAuthority(t), certtest.NewAuthority(t)
+		upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintf(w, "Client-Cert %q, Client-Cert-Chain %q", r.Header["Client-Cert"], r.Header["Client-Cert-Chain"])
+		}))
+		defer upstream.Close()
+		dir := t.TempDir()
+		ofServer := ca.For("a.test", "b.test", "c.test")
+		ofServer.Write(dir)
+		certtest.Write(t, dir+"/a.pem", ofA.PEM)
+		certtest.Write(t, dir+"/b.pem", ofB.PEM)
+		fapwstest.Write(t, dir+"/files/index.html", "open")
+		fapwstest.Write(t, dir+"/files/admin/index.html", "admin")
+		fapwstest.Write(t, dir+"/asgi.py", `import json
+async def app(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": json.dumps(scope["extensions"]["tls"]).encode()})
+`)
+		file := fapwstest.Write(t, dir+"/fapws.toml", fmt.Sprintf(`
+certfile = "cert.pem"
+keyfile = "key.pem"
+
+[[host]]
+name = "a.test"
+ca-certs = "a.pem"
+root = "files"
+[[host.route]]
+prefix = "/admin/"
+client-cert = "required"
+[[host.route]]
+prefix = "/optional"
+status = 200
+text = "optional"
+client-cert = "optional"
+[[host.route]]
+prefix = "/tls"
+app = "asgi:app"
+client-cert = "unverified"
+[[host.route]]
+prefix = "/shown"
+proxy = %[1]q
+proxy-client-cert = true
+[[host.route]]
+prefix = "/proxied"
+proxy = %[1]q
+
+[[host]]
+name = "b.test"
+ca-certs = "b.pem"
+client-cert = "required"
+[[host.route]]
+prefix = "/health"
+status = 200
+text = "healthy"
+client-cert = "none"
+[[host.route]]
+prefix = "/"
+status = 200
+text = "b"
+
+[[host]]
+name = "c.test"
+[[host.route]]
+prefix = "/"
+status = 200
+text = "c"
+`, upstream.URL))
+		s := fapwstest.Command{Dir: dir, Flags: append(append([]string{}, m.Flags...), "--config", file, "--bind", "https://127.0.0.1:0", "--bind", "127.0.0.1:0")}.Start(t)
+		at := s.Says(`(?m)^fapws \S+ +https://(\S+)/  http://(\S+)/ `)
+		s.Address = at[1]
+		ann, bob := ofClient(t, ofA, certtest.Options{Common: "Ann"}), ofClient(t, ofB, certtest.Options{Common: "Bob"})
+		late := ofClient(t, ofA, certtest.Options{Common: "Late", Start: time.Now().Add(-48 * time.Hour), End: time.Now().Add(-24 * time.Hour)})
+		field := "Client-Cert [\":" + base64.StdEncoding.EncodeToString(ann.Certificate[0]) + ":\"], Client-Cert-Chain []"
+		own := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ann.Certificate[0]}))
+		quoted := func(text string) string { return strings.ReplaceAll(text, "\n", `\n`) }
+		const none, required, stranger = "Client-Cert [], Client-Cert-Chain []", "a client certificate is required", "certificate signed by unknown authority"
+		for _, c := range []struct {
+			sni, host   string
+			certificate *tls.Certificate
+			path        string
+			status      int
+			text        string
+		}{
+			{"a.test", "a.test", nil, "/", 200, "open"},
+			{"a.test", "a.test", &ann, "/", 200, "open"},
+			{"a.test", "a.test", &bob, "/", 200, "open"}, // it needs none
+			{"a.test", "a.test", nil, "/admin/", 403, required},
+			{"a.test", "a.test", &ann, "/admin/", 200, "admin"},
+			{"a.test", "a.test", &bob, "/admin/", 403, "the client certificate is refused: " + stranger},
+			{"a.test", "a.test", &late, "/admin/", 403, "certificate has expired"},
+			{"a.test", "a.test", nil, "/x/../admin//index.html", 403, required},
+			{"a.test", "a.test", nil, "/optional", 200, "optional"},
+			{"a.test", "a.test", &ann, "/optional", 200, "optional"},
+			{"a.test", "a.test", &bob, "/optional", 403, stranger},
+			{"a.test", "a.test", nil, "/tls", 200, `{"server_cert": "` + quoted(string(ofServer.Certificate)) + `", "client_cert_chain": [], "client_cert_name": null, "client_cert_error": null, "tls_version": 772, `},
+			{"a.test", "a.test", &ann, "/tls", 200, `"client_cert_chain": ["` + quoted(own) + `"], "client_cert_name": "CN=Ann", "client_cert_error": null`},
+			{"a.test", "a.test", &bob, "/tls", 200, `"client_cert_name": "CN=Bob", "client_cert_error": "` + stranger},
+			{"a.test", "a.test", &ann, "/shown", 200, field},
+			{"a.test", "a.test", &bob, "/shown", 200, none},
+			{"a.test", "a.test", nil, "/shown", 200, none},
+			{"a.test", "a.test", &ann, "/proxied", 200, none},
+			{"b.test", "b.test", nil, "/", 403, required},
+			{"b.test", "b.test", &bob, "/", 200, "b"},
+			{"b.test", "b.test", &ann, "/", 403, stranger},
+			{"b.test", "b.test", nil, "/health", 200, "healthy"},
+			{"c.test", "c.test", &ann, "/", 200, "c"},
+
+			// A connection for a host whose clients are asked for something else: the client has to open another one.
+			{"a.test", "b.test", &ann, "/", 421, "this connection was opened for another host"},
+			{"c.test", "b.test", &bob, "/", 421, "this connection was opened for another host"},
+			{"c.test", "a.test", &ann, "/admin/", 421, "this connection was opened for another host"},
+			{"b.test", "c.test", &bob, "/", 200, "c"},
+		} {
+			for _, protocol := range []string{"http/1.1", "h2"} {
+				client := showing(t, s, ca.Pool(), c.sni, c.certificate, protocol)
+				for range 2 { // on the same connection
+					r, err := http.NewRequest("GET", "https://"+s.Address+c.path, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					r.Host = c.host
+					r.Header.Set("Client-Cert", ":forged:")
+					r.Header.Set("Client-Cert-Chain", ":forged:")
+					res, err := client.Do(r)
+					if err != nil {
+						t.Fatalf("%s %s %s: %v", protocol, c.host, c.path, err)
+					}
+					text, err := io.ReadAll(res.Body)
+					res.Body.Close()
+					if err != nil || res.StatusCode != c.status || !strings.Contains(string(text), c.text) {
+						t.Errorf("%s of %s for %s, %s: status %d, %q, %v, want %d, %q", protocol, c.sni, c.host, c.path, res.StatusCode, text, err, c.status, c.text)
+					}
+				}
+				client.CloseIdleConnections()
+			}
+		}
+		s.Says(`info .*GET of "/admin/" got 403: a client certificate is required`)
+
+		// Over HTTP, nobody can have one.
+		plain := fapwstest.Dial(t, "tcp", at[2])
+		plain.Send("GET /admin/ HTTP/1.1\r\nHost: a.test\r\nSSL-Client-Verify: SUCCESS\r\n\r\n", "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
+		plain.Answer().Want(t, 403, "a client certificate is required, so only HTTPS connections to this server are accepted")
+		plain.Answer().Want(t, 200, "open")
+
+		// A session does not take the certificate of a client to a host with other authorities, and at its own host it is verified again.
+		client := showing(t, s, ca.Pool(), "a.test", &ann, "http/1.1")
+		for _, resumed := range []bool{false, true} {
+			r, _ := http.NewRequest("GET", "https://"+s.Address+"/admin/", nil)
+			r.Host, r.Close = "a.test", true
+			res, err := client.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, res.Body)
+			res.Body.Close()
+			if res.StatusCode != 200 || res.TLS.DidResume != resumed {
+				t.Errorf("status %d, resumed %v, want %v", res.StatusCode, res.TLS.DidResume, resumed)
+			}
+		}
+		config := client.Transport.(*http.Transport).TLSClientConfig
+		for _, c := range []struct {
+			host   string
+			status int
+		}{{"a.test", 200}, {"b.test", 421}} { // the session of a.test
+			w, _ := dial(t, s, config)
+			w.Send("GET /admin/ HTTP/1.1\r\nHost: " + c.host + "\r\n\r\n")
+			w.Answer().Want(t, c.status)
+			w.Close()
+		}
+	})
+}
+
+// Rules that cannot hold are one line.
+func TestClientCertMistakes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	ca := certtest.NewAuthority(t)
+	flagsFor(ca.For("a.test"), dir)
+	certtest.Write(t, dir+"/ca.pem", ca.PEM)
+	const pair = "certfile = \"cert.pem\"\nkeyfile = \"key.pem\"\n"
+	const host = "[[host]]\nname = \"a.test\"\nroot = \".\"\n"
+	for text, want := range map[string]string{
+		pair + host + "client-cert = \"required\"\n":                                                         "fapws.toml:6: client-cert: it needs ca-certs, the authorities of the client certificates",
+		pair + host + "ca-certs = \"ca.pem\"\n":                                                              `fapws.toml:6: ca-certs: no rule uses these authorities; add client-cert = "required"`,
+		host + "client-cert = \"required\"\nca-certs = \"ca.pem\"\n":                                         "fapws.toml:4: client-cert: clients show certificates only over HTTPS",
+		pair + host + "client-cert = \"always\"\n":                                                           "client-cert = \"always\", a string: must be one of required, optional, unverified, none",
+		pair + host + "ca-certs = \"none.pem\"\nclient-cert = \"required\"\n":                                "fapws.toml:6: ca-certs: cannot read the authorities " + dir + "/none.pem: no such file or directory",
+		pair + "ca-certs = \"ca.pem\"\ncert-reqs = \"optional\"\n" + host + "client-cert = \"unverified\"\n": "fapws.toml:8: client-cert: with cert-reqs, clients with a bad certificate are not connected; remove cert-reqs",
+	} {
+		file := fapwstest.Write(t, dir+"/fapws.toml", text)
+		for _, flags := range [][]string{{"-p", "0", "-c", file}, {"check", "-c", file}} {
+			code, _, stderr := fapwstest.Command{Flags: flags, Dir: dir}.Run(t)
+			if code == 0 {
+				t.Errorf("%q: code %d", text, code)
+			}
+			fapwstest.OneLine(t, stderr, want)
+		}
+	}
+}
