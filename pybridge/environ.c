@@ -5,6 +5,7 @@
 #include "messages.h"
 #include "request.h"
 #include "stack.h"
+#include "trace.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,12 +34,15 @@ enum {
   K_USER,
   K_AUTH,
   K_ERRORS,
+  K_TRACEPARENT,
+  K_TRACE_ID,
   KEYS
 };
 static const char *const key_text[KEYS] = {
-    "REQUEST_METHOD",  "SCRIPT_NAME", "PATH_INFO",   "QUERY_STRING", "SERVER_NAME", "SERVER_PORT",    "SERVER_PROTOCOL",
-    "REMOTE_ADDR",     "REMOTE_PORT", "RAW_URI",     "REQUEST_URI",  "wsgi.input",  "CONTENT_LENGTH", "CONTENT_TYPE",
-    "wsgi.url_scheme", "HTTPS",       "REMOTE_USER", "AUTH_TYPE",    "wsgi.errors"};
+    "REQUEST_METHOD",  "SCRIPT_NAME",      "PATH_INFO",       "QUERY_STRING", "SERVER_NAME", "SERVER_PORT",
+    "SERVER_PROTOCOL", "REMOTE_ADDR",      "REMOTE_PORT",     "RAW_URI",      "REQUEST_URI", "wsgi.input",
+    "CONTENT_LENGTH",  "CONTENT_TYPE",     "wsgi.url_scheme", "HTTPS",        "REMOTE_USER", "AUTH_TYPE",
+    "wsgi.errors",     "HTTP_TRACEPARENT", "fapws.trace_id"};
 static PyObject *key[KEYS], *key_host;
 
 enum { T_EMPTY, T_ON, T_BASIC, T_HTTP10, T_HTTP11, T_HTTP2, T_METHODS, METHODS = 8, T_COUNT = T_METHODS + METHODS };
@@ -236,7 +240,7 @@ static int put_field(PyObject *env, PyObject *k, PyObject *value, int semicolon)
 
 static int put_fields(PyObject *env, const fapws_record *rec) {
   const char *data = rec->data;
-  for (uint32_t i = 0; i < rec->nfields; i++) {
+  for (uint32_t i = 0; i < rec->nfields - rec->traced; i++) {
     fapws_field f = rec->fields[i];
     const char *name = data + f.name.off;
     const known_field *known = find_name(name, f.name.len);
@@ -368,7 +372,7 @@ static int put_line(PyObject *env, fapws_record *rec) {
  * chunked body CONTENT_LENGTH. */
 static cache_slot *find_slot(fapws_record *rec, size_t line) {
   const char *fields = rec->data + line;
-  size_t nfields = rec->head_len - line;
+  size_t nfields = rec->head_len - line - fapws_trace_len(rec);
   if (rec->head_len + rec->peer_len > CACHE_TEXT || rec->authority.len || rec->chunked) return NULL;
   cache_slot **at = &cache[fapws_head_slot(fields, nfields)], *s = *at;
   const char *peer = rec->data + rec->addr.off;
@@ -428,10 +432,17 @@ static PyObject *plain_environ(fapws_record *rec) {
   return env;
 }
 
+/* Not in the cache, because these differ in each request. */
+static int put_trace(PyObject *env, const fapws_record *rec) {
+  if (LIKELY(!rec->traced)) return 0;
+  return fapws_put(env, key[K_TRACEPARENT], span_text(rec, rec->fields[rec->nfields - 1].value)) < 0 ||
+         fapws_put(env, key[K_TRACE_ID], span_text(rec, fapws_trace_id(rec))) < 0;
+}
+
 PyObject *fapws_environ(fapws_record *rec, PyObject *cls, PyObject *input) {
   PyObject *env = plain_environ(rec);
   if (!env) return NULL;
-  int bad = fapws_put(env, key[K_PORT], span_text(rec, rec->port)) < 0 ||
+  int bad = fapws_put(env, key[K_PORT], span_text(rec, rec->port)) < 0 || put_trace(env, rec) ||
             (input && PyDict_SetItem(env, key[K_INPUT], input) < 0);
   if (!bad && cls) {
     PyObject *own = PyObject_CallNoArgs(cls);

@@ -3,6 +3,7 @@
 #include "interp.h"
 #include "messages.h"
 #include "request.h"
+#include "trace.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -14,9 +15,19 @@ static const char plain_page[] =
 /* Inline only: in threads mode the event loop has answered before. */
 static const char late_page[] = "<!doctype html><title>504 Gateway Timeout</title>\n<h1>Gateway Timeout</h1>\n";
 
+/* Appends "[client 127.0.0.1:4711] ". Returns its length. */
+static int client(char *buf, const fapws_record *rec) {
+  const char *addr = rec->data + rec->addr.off;
+  int six = memchr(addr, ':', rec->addr.len) && rec->port.len;
+  return snprintf(buf, 80, "[client %s%.*s%s%s%.*s] ", six ? "[" : "", (int)(rec->addr.len < 50 ? rec->addr.len : 50),
+                  addr, six ? "]" : "", rec->port.len ? ":" : "", (int)(rec->port.len < 5 ? rec->port.len : 5),
+                  rec->data + rec->port.off);
+}
+
 /* Writes the beginning of a line of the error log, like cmd/fapws/logs/logger.go:
- * "[Fri Nov 20 15:01:02.123456 2026] [error] [client 127.0.0.1:4711] ", whatever the locale. buf has room for 160
+ * "[Fri Nov 20 15:01:02.123456 2026] [error] [client 127.0.0.1:4711] ", whatever the locale. buf has room for STAMP
  * bytes. */
+#define STAMP 256
 static void stamp(char *buf, fapws_record *rec, const char *level) {
   static const char day[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
   static const char month[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
@@ -26,12 +37,8 @@ static void stamp(char *buf, fapws_record *rec, const char *level) {
   localtime_r(&now.tv_sec, &tm);
   int n = snprintf(buf, 80, "[%s %s %02d %02d:%02d:%02d.%06ld %d] [%s] ", day[tm.tm_wday], month[tm.tm_mon], tm.tm_mday,
                    tm.tm_hour, tm.tm_min, tm.tm_sec, (long)now.tv_nsec / 1000, tm.tm_year + 1900, level);
-  if (!rec || !rec->addr.len) return;
-  const char *addr = rec->data + rec->addr.off;
-  int six = memchr(addr, ':', rec->addr.len) && rec->port.len;
-  snprintf(buf + n, 80, "[client %s%.*s%s%s%.*s] ", six ? "[" : "", (int)(rec->addr.len < 50 ? rec->addr.len : 50),
-           addr, six ? "]" : "", rec->port.len ? ":" : "", (int)(rec->port.len < 5 ? rec->port.len : 5),
-           rec->data + rec->port.off);
+  if (rec && rec->addr.len) n += client(buf + n, rec);
+  if (rec && rec->traced) snprintf(buf + n, 64, "[trace %.32s] ", rec->data + fapws_trace_id(rec).off);
 }
 
 /* "fapws: error in handler app.view, GET /x HTTP/1.1 from 127.0.0.1: detail", or with a stamp instead of "fapws: ". A
@@ -39,7 +46,7 @@ static void stamp(char *buf, fapws_record *rec, const char *level) {
 static PyObject *heading(fapws_record *rec, const char *level, const char *what, const char *detail) {
   PyObject *line = fapws_request_line(rec), *text = NULL;
   PyObject *addr = PyUnicode_DecodeLatin1(rec->data + rec->addr.off, rec->addr.len, NULL);
-  char start[160] = "fapws: ";
+  char start[STAMP] = "fapws: ";
   if (fapws_the_pool.stamped || rec->log) stamp(start, rec, level);
   if (line && addr)
     text = PyUnicode_FromFormat("%s%s handler %U, %U%s%U%s%s\n", start, what, fapws_the_pool.mounts[rec->mount].name,
@@ -105,7 +112,7 @@ static void report(int log, const char *what, fapws_record *rec) {
     snprintf(text, sizeof text, "error in %s%sof", what, *what ? " " : "");
     intro = heading(rec, "error", *what ? text : "error in", "");
   } else {
-    char start[160] = "fapws: ";
+    char start[STAMP] = "fapws: ";
     if (fapws_the_pool.stamped || log) stamp(start, NULL, "error");
     intro = PyUnicode_FromFormat("%serror in %s\n", start, what);
   }

@@ -95,6 +95,9 @@ func say(format string, args ...any) {
 
 // say writes a message about t to the error log of its host.
 func (t *task) say(format string, args ...any) {
+	if t.trace != "" {
+		format, args = "[trace %s] "+format, append([]any{t.trace}, args...)
+	}
 	if t.log == 0 {
 		say(format, args...)
 		return

@@ -188,6 +188,7 @@ static fapws_record *receive_request(void) {
   rec->head_only = (q.flags & FAPWS_FORK_HEAD_ONLY) != 0;
   rec->has_length = (q.flags & FAPWS_FORK_HAS_LENGTH) != 0;
   rec->chunked = (q.flags & FAPWS_FORK_CHUNKED) != 0;
+  rec->traced = (q.flags & FAPWS_FORK_TRACED) != 0;
   rec->has_body = q.size > 0;
   rec->size = q.size;
   rec->spool = spool;

@@ -391,7 +391,7 @@ func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 	rec.job = C.FAPWS_RUN
 	rec.unacked, rec.counted, rec.resumed, rec.recalled = 0, 0, 0, 0
 	rec.events, rec.closing, rec.inputs, rec.inputs_tail, rec.exchange = 0, 0, nil, nil, nil
-	rec.routed = boolByte(r.Routed)
+	rec.routed, rec.traced = boolByte(r.Routed), boolByte(r.Traced)
 }
 
 func span(s http1.Span) C.fapws_span {

@@ -105,6 +105,7 @@ typedef struct fapws_record {
   uint8_t handed; /* another process has accepted it, with this subprotocol and state (wshandover.c) */
   fapws_span subprotocol, state;
   uint8_t routed;  /* the server has rewritten path */
+  uint8_t traced;  /* trace.h */
   size_t body_len; /* bytes of the body, or of its beginning, at body_off */
   int32_t socket;  /* the client's, for an application that implements WebSocket itself; 0: none. Closed by the Python
                       side */

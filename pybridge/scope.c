@@ -1,6 +1,7 @@
 /* The scope of ASGI 3. The last heads are remembered, as in environ.c, because clients repeat them. On the asyncio
  * thread, with the GIL. */
 #include "exchange.h"
+#include "trace.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,11 +23,12 @@ enum {
   K_STATE,
   K_EXTENSIONS,
   K_SUBPROTOCOLS,
+  K_TRACE_ID,
   K_COUNT
 };
-static const char *const key_text[K_COUNT] = {"type",   "asgi",     "http_version", "method",     "scheme",
-                                              "path",   "raw_path", "query_string", "root_path",  "headers",
-                                              "client", "server",   "state",        "extensions", "subprotocols"};
+static const char *const key_text[K_COUNT] = {
+    "type",      "asgi",    "http_version", "method", "scheme", "path",       "raw_path",     "query_string",
+    "root_path", "headers", "client",       "server", "state",  "extensions", "subprotocols", "fapws.trace_id"};
 static PyObject *key[K_COUNT];
 static PyObject *versions[3], *text_http, *text_get, *text_empty, *bytes_empty, *the_asgi, *the_extensions,
     *name_pathsend;
@@ -89,9 +91,10 @@ static PyObject *lower_name(const char *s, size_t n) {
  * target (RFC 9112 §3.2.2) or of a trusted proxy's request. */
 static PyObject *headers_of(const fapws_record *rec) {
   fapws_span host = rec->host.len ? rec->host : rec->authority;
-  PyObject *list = PyList_New(rec->nfields);
+  uint32_t n = rec->nfields - rec->traced; /* the last one differs in each request: fapws_scope */
+  PyObject *list = PyList_New(n);
   int has_host = 0;
-  for (uint32_t i = 0; list && i < rec->nfields; i++) {
+  for (uint32_t i = 0; list && i < n; i++) {
     fapws_field f = rec->fields[i];
     int is_host = f.name.len == 4 && strncasecmp(at(rec, f.name), "host", 4) == 0;
     has_host |= is_host;
@@ -217,7 +220,7 @@ static cache_slot *cache[FAPWS_HEAD_SLOTS];
 /* The slot for a head with these fields, NULL if it is not for the cache, or with an exception. */
 static cache_slot *find_slot(const fapws_record *rec, size_t line) {
   const char *fields = rec->data + line, *peer = at(rec, rec->addr);
-  size_t n = rec->head_len - line;
+  size_t n = rec->head_len - line - fapws_trace_len(rec);
   if (rec->head_len + rec->peer_len > TEXT || rec->authority.len || rec->routed) return NULL;
   cache_slot **slot = &cache[fapws_head_slot(fields, n)], *m = *slot;
   if (!m && !(m = *slot = calloc(1, sizeof *m))) return NULL;
@@ -324,8 +327,21 @@ static PyObject *extensions(const fapws_record *rec) {
   return dict;
 }
 
+static int put_trace(PyObject *scope, PyObject *headers, const fapws_record *rec) {
+  if (LIKELY(!rec->traced)) return 0;
+  fapws_field f = rec->fields[rec->nfields - 1];
+  fapws_span id = fapws_trace_id(rec);
+  PyObject *pair =
+      Py_BuildValue("(y#y#)", at(rec, f.name), (Py_ssize_t)f.name.len, at(rec, f.value), (Py_ssize_t)f.value.len);
+  int bad = !pair || PyList_Append(headers, pair) < 0 ||
+            fapws_put(scope, key[K_TRACE_ID], PyUnicode_DecodeLatin1(at(rec, id), id.len, NULL)) < 0;
+  Py_XDECREF(pair);
+  return bad;
+}
+
 PyObject *fapws_scope(fapws_record *rec) {
   PyObject *headers = NULL, *scope = plain_scope(rec, &headers);
+  if (scope && put_trace(scope, headers, rec)) Py_CLEAR(scope);
   if (UNLIKELY(!scope)) {
     Py_XDECREF(headers);
     return NULL;

@@ -2,6 +2,7 @@ package pybridge
 
 // #include <stdlib.h>
 // #include "shim_stack.h"
+// #include "trace.h"
 import "C"
 
 import (
@@ -51,6 +52,7 @@ type task struct {
 	client string // " from 192.0.2.1:4711", or empty
 	addr   string // of the client, as port; "": none
 	port   string
+	trace  string // its trace-id; "": it is not traced
 	log    int    // number of its error log
 	name   string // of the handler
 	where  C.int
@@ -72,6 +74,9 @@ func (h *Handler) describe(rec *C.fapws_record) task {
 		addr:   text(rec.addr),
 		port:   text(rec.port),
 		log:    int(rec.log),
+	}
+	if id := C.fapws_trace_id(rec); id.len > 0 {
+		t.trace = text(id)
 	}
 	if t.addr != "" {
 		t.client = " from " + t.addr

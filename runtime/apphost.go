@@ -55,7 +55,7 @@ func (l *loop) wall() int64 { return l.conns.Start().UnixNano() + l.now() }
 // appConfig returns the Config of the loop's Dispatcher.
 func (s *Server) appConfig() app.Config {
 	c := app.Config{
-		Limits:      &s.cfg.Limits,
+		Limits:      &s.again,
 		Files:       &s.handed,
 		Channels:    s.loop.subscribers,
 		Waker:       &s.loop.wake.theirs,

@@ -163,6 +163,9 @@ type Config struct {
 	// is not called.
 	Answered func(*sites.RequestSummary)
 
+	// Trace gives each request a field traceparent, which continues the trace of the client or begins one (W3C Trace Context).
+	Trace bool
+
 	// AccessLog gets a line per request. nil: none, which costs nothing.
 	AccessLog *accesslog.Log
 

@@ -16,6 +16,7 @@ import (
 	"fapws/runtime/accept"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/metrics"
@@ -27,14 +28,16 @@ import (
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/static"
+	"fapws/runtime/tracecontext"
 )
 
 // Server serves sites on any number of listeners. Its methods
 // may be called from any goroutine but the loop's.
 type Server struct {
-	cfg  Config
-	loop *loop
-	over chan struct{} // closed when the loop has ended
+	cfg   Config
+	again http1.Limits // of heads that are parsed again
+	loop  *loop
+	over  chan struct{} // closed when the loop has ended
 
 	serving atomic.Bool
 	lock    sync.Once
@@ -107,6 +110,9 @@ func (s *Server) Configure(cfg Config) {
 
 func (s *Server) configure(cfg Config) {
 	s.cfg = cfg.withDefaults()
+	if s.again = s.cfg.Limits; s.cfg.Trace {
+		s.again = s.again.Plus(1, tracecontext.LineLen)
+	}
 	s.loop.debug = s.cfg.Debug
 	s.loop.accepting.Configure(accept.Config{MaxClients: s.cfg.MaxClients, Refuse: s.cfg.Refuse, Concurrency: s.cfg.Concurrency})
 	s.loop.sites.Configure(sites.Config{
@@ -114,7 +120,7 @@ func (s *Server) configure(cfg Config) {
 		Proxies: s.cfg.Proxies, ProxyUnix: s.cfg.ProxyUnix, ProxyProtocol: s.cfg.ProxyProtocol,
 		RefuseUnknownHosts: s.cfg.RefuseUnknownHosts, RootPath: s.cfg.RootPath,
 		MaxRequests: s.cfg.MaxRequests, OnMaxRequests: s.cfg.OnMaxRequests, NoWebSocketDeflate: s.cfg.NoWebSocketDeflate,
-		H2C: s.cfg.H2C, HTTP2: http2.Config{MaxStreams: s.cfg.HTTP2Streams},
+		Trace: s.cfg.Trace, H2C: s.cfg.H2C, HTTP2: http2.Config{MaxStreams: s.cfg.HTTP2Streams},
 		Debug: s.cfg.Debug, Answered: s.cfg.Answered, AccessLog: s.cfg.AccessLog, Log: s.cfg.Log, LogClient: s.cfg.LogClient,
 	})
 	s.loop.http.Configure(http.Config{
@@ -187,7 +193,7 @@ func (s *Server) Serve(listeners []*listen.Listener, all []sites.Site, h app.Han
 	}
 	if s.cfg.CacheSize > 0 {
 		s.store.Store(cache.New(s.cfg.CacheSize, 0))
-		s.do(func() { s.loop.pages = cache.NewPages(s.store.Load(), pagesHost{s.loop}, &s.cfg.Limits) })
+		s.do(func() { s.loop.pages = cache.NewPages(s.store.Load(), pagesHost{s.loop}, &s.again) })
 	}
 	table, err := s.loop.sites.Prepare(all, h, func(m *sites.Mount) (exchange.Source, bool) { return s.source(m, h) })
 	if err != nil {

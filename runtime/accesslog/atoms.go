@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fapws/runtime/http1"
+	"fapws/runtime/tracecontext"
 )
 
 // put appends text that may come from a client, escaped unless raw.
@@ -256,6 +257,18 @@ func (f *Format) userOf() atom {
 	}
 }
 
+// trace is the atom of the trace-id of a valid traceparent, the server's or the client's.
+func (f *Format) trace() atom {
+	i := index(&f.Request, "traceparent")
+	return func(dst []byte, e *Entry, _ *writer, _ bool) ([]byte, bool) {
+		id, _, ok := tracecontext.Parse(e.Request[i].Text)
+		if !ok {
+			return dst, false
+		}
+		return append(dst, id[:]...), true
+	}
+}
+
 // field is the atom for {name} and a letter.
 func (f *Format) field(name string, letter byte) (atom, error) {
 	if name == "" {
@@ -302,6 +315,8 @@ func (f *Format) variable(name string) (atom, error) {
 			}
 			return e.Scheme
 		}), nil
+	case "fapws.trace_id", "FAPWS.TRACE_ID":
+		return f.trace(), nil
 	case "CONTENT_TYPE", "CONTENT_LENGTH":
 		return f.requested(strings.ReplaceAll(name, "_", "-")), nil
 	}

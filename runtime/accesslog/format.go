@@ -26,7 +26,7 @@ var jsonLine = [][2]string{
 	{"time", "%{%Y-%m-%dT%H:%M:%S}t.%{usec_frac}t%{%z}t"},
 	{"client", "%a"}, {"user", "%u"}, {"host", "%V"}, {"method", "%m"}, {"path", "%U"}, {"query", "%q"},
 	{"request", "%r"}, {"status", "%>s"}, {"bytes", "%B"}, {"duration_us", "%D"},
-	{"referer", "%{Referer}i"}, {"user_agent", "%{User-Agent}i"},
+	{"referer", "%{Referer}i"}, {"user_agent", "%{User-Agent}i"}, {"trace_id", "%{fapws.trace_id}e"},
 }
 
 // jsonNumbers are the atoms that are numbers there.

@@ -12,6 +12,7 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/tracecontext"
 )
 
 // Responder answers requests. Respond is called on a separate goroutine, many
@@ -37,6 +38,7 @@ type Request struct {
 	Script  int             // length of SCRIPT_NAME: PATH_INFO is Path[Script:]
 	Size    int64           // bytes in the body
 	Peer    exchange.Peer   // the client
+	Traced  bool            // exchange.Request.Traced
 	Options string          // of the program that another handler has named; else ""
 	Log     int             // exchange.Request.ErrorLog
 	Depth   int             // how many subrequests this one is inside of
@@ -72,12 +74,17 @@ func (r *Request) Host() string {
 	return string(r.Parsed.Host.In(r.Head))
 }
 
-// Client is the name of the client in error logs: "192.0.2.7:4711", "" for one of a unix socket.
+// Client is the name of the client in error logs: "192.0.2.7:4711", "" for one of a unix socket, with the trace of the request
+// if the server traces.
 func (r *Request) Client() string {
-	if r.Peer.Addr == "" || r.Peer.Port == "" {
-		return r.Peer.Addr
+	client := r.Peer.Addr
+	if client != "" && r.Peer.Port != "" {
+		client = net.JoinHostPort(client, r.Peer.Port)
 	}
-	return net.JoinHostPort(r.Peer.Addr, r.Peer.Port)
+	if r.Traced {
+		client = tracecontext.Find(r.Head, r.Parsed).Name(client)
+	}
+	return client
 }
 
 // Field returns the value of the first header field called name, in any case.

@@ -145,6 +145,7 @@ func (p *Pool) Submit(r *exchange.Request) bool {
 		Script:  r.Script,
 		Size:    r.Size,
 		Peer:    *r.Peer,
+		Traced:  r.Traced,
 		Options: r.Options,
 		Log:     r.ErrorLog,
 		Depth:   r.Depth,

@@ -21,6 +21,7 @@ type Request struct {
 	Body   []byte         // the body, decoded from its framing, when it is in memory
 	Spool  int            // descriptor of an unlinked file with the body at offset 0, or -1; the handler closes it, also when Submit refuses
 	Size   int64          // bytes in the body
+	Traced bool           // the last field of Head is traceparent, which the server has made for this request
 	Routed bool           // Path is not that of Head: the server has rewritten it, and perhaps the query
 	Depth  int            // 0: of a client; n: of a handler (see Subrequester) that answers one of depth n-1
 	Value  any            // of a request with Depth: the value from the handler that made it (Origin.Value)

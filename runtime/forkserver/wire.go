@@ -52,6 +52,7 @@ const (
 	hasLength
 	chunked
 	spooled // a descriptor of the body comes along
+	traced
 )
 
 // encode returns the bytes for a child. The file, if it is not nil, has the body.
@@ -62,7 +63,7 @@ func encode(r *backend.Request, mount int, errorLog string) (all []byte, spool *
 		ScriptLen: uint32(r.Script), Size: r.Size,
 		Method: p.Method, Target: p.Target, Query: p.Query, Authority: p.Authority,
 	}
-	for flag, is := range map[uint32]bool{headOnly: p.Head, hasLength: p.Body != http1.NoBody, chunked: p.Body == http1.Chunked} {
+	for flag, is := range map[uint32]bool{headOnly: p.Head, hasLength: p.Body != http1.NoBody, chunked: p.Body == http1.Chunked, traced: r.Traced} {
 		if is {
 			q.Flags |= flag
 		}

@@ -102,6 +102,13 @@ func (l Limits) WithDefaults() Limits {
 	return l
 }
 
+// Plus returns l with room for more fields, of size bytes together, that the server has added to a head.
+func (l Limits) Plus(fields, size int) Limits {
+	l = l.WithDefaults()
+	l.Fields, l.Head, l.FieldLine = l.Fields+fields, l.Head+size, max(l.FieldLine, size)
+	return l
+}
+
 func orDefault(v, def int) int {
 	if v == 0 {
 		return def

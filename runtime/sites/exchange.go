@@ -8,6 +8,7 @@ import (
 	"fapws/runtime/protocol/http"
 	"fapws/runtime/protocol/tunnel"
 	"fapws/runtime/protocol/websocket"
+	"fapws/runtime/tracecontext"
 )
 
 // Exchange is a request with its response, and everything that the server has to know of it. The protocol knows its connection. It is Sink and Server of the
@@ -32,6 +33,8 @@ type routed struct {
 
 	began  int64          // of Recorder.Begin; 0: it is not counted
 	counts *metrics.Route // of its route
+
+	trace tracecontext.ID // of Config.Trace
 
 	// For the access log.
 	html       bool // the client is a browser: for replies when req is nil

@@ -9,6 +9,7 @@ import (
 	"fapws/runtime/http1"
 	"fapws/runtime/route"
 	"fapws/runtime/source/refusal"
+	"fapws/runtime/tracecontext"
 )
 
 // request is what the client of an exchange asks for, and what has been decided about it. Exchange.req is nil once a
@@ -35,6 +36,7 @@ type request struct {
 
 	// Memory for the sources that answer it.
 	forwarded []byte // what proxies say of it
+	traced    []byte // its head with traceparent
 }
 
 // newRequest returns memory for requests.
@@ -62,6 +64,14 @@ func (q *request) keep() {
 	q.Decision.Keep()
 	r := &q.handed
 	r.Head, r.Path, r.Body = q.Head, bytes.Clone(r.Path), nil
+}
+
+// trace has the head continue the trace of the client, or begin one, and returns it.
+func (q *request) trace() (id tracecontext.ID) {
+	r := &q.handed
+	q.traced, id = tracecontext.Rewrite(q.traced[:0], r.Head, &q.parsed)
+	r.Head, r.Traced = q.traced, true
+	return id
 }
 
 // ask puts the decision into the request that a source gets.

@@ -50,6 +50,7 @@ type Config struct {
 	NoWebSocketDeflate bool
 	H2C                bool // connections without TLS may speak HTTP/2 from their first byte
 	HTTP2              http2.Config
+	Trace              bool // requests continue traces
 	Debug              int
 	Answered           func(*RequestSummary)
 	AccessLog          *accesslog.Log

@@ -10,6 +10,7 @@ import (
 	"fapws/runtime/protocol/http1"
 	protocol "fapws/runtime/protocol/websocket"
 	"fapws/runtime/route"
+	"fapws/runtime/tracecontext"
 	"fapws/runtime/websocket"
 )
 
@@ -109,7 +110,8 @@ func (x *Exchange) Save(d *protocol.State) {
 // ResumeSocket makes a connection of d and fd, and submits its request again: see Resume of Host of package protocol/websocket.
 func (s *Sites) ResumeSocket(d *protocol.State, fd int) (*protocol.Socket, error) {
 	q := newRequest()
-	if _, err := q.parsed.Parse(d.Head, s.cfg.Limits); err != nil {
+	limits := s.cfg.Limits.Plus(1, tracecontext.LineLen)
+	if _, err := q.parsed.Parse(d.Head, &limits); err != nil {
 		return nil, fmt.Errorf("its request: %w", err)
 	}
 	q.handed.Head = d.Head

@@ -13,6 +13,7 @@ import (
 
 	"fapws/cmd/fapws/settings"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/tracecontext"
 )
 
 // Logger writes lines: to people, on standard error, such as
@@ -21,9 +22,9 @@ import (
 //
 // and to a file in the form of Apache's error log,
 //
-//	[Sat Jan 31 15:04:05.123456 2026] [warning] [client 192.0.2.7:4711] text
+//	[Sat Jan 31 15:04:05.123456 2026] [warning] [client 192.0.2.7:4711] [trace 4bf92f3577b34da6a3ce929d0e0e4736] text
 //
-// without the client where a line is about none. It is safe for concurrent use.
+// without the client where a line is about none, and without the trace where requests are not traced. It is safe for concurrent use.
 type Logger struct {
 	mu    sync.Mutex
 	w     io.Writer
@@ -69,7 +70,7 @@ func (w libraries) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// LogClient writes one line about a client, "192.0.2.7:4711". Control characters
+// LogClient writes one line about a client, "192.0.2.7:4711", perhaps with a trace (tracecontext.Unname). Control characters
 // are escaped so that a client cannot forge another line.
 func (l *Logger) LogClient(level loglevel.Level, client, text string) {
 	if !l.Shows(level) {
@@ -86,17 +87,24 @@ func (l *Logger) LogClient(level loglevel.Level, client, text string) {
 }
 
 func appendLogLine(dst []byte, now time.Time, level loglevel.Level, client, text string, file bool) []byte {
+	client, trace := tracecontext.Unname(client)
 	if file {
 		dst = now.AppendFormat(dst, "[Mon Jan 02 15:04:05.000000 2006] [")
 		dst = append(append(dst, level.String()...), "] "...)
 		if client != "" {
 			dst = append(append(append(dst, "[client "...), client...), "] "...)
 		}
+		if trace != "" {
+			dst = append(append(append(dst, "[trace "...), trace...), "] "...)
+		}
 	} else {
 		dst = now.AppendFormat(dst, "2006-01-02 15:04:05.000 ")
 		dst = append(append(dst, level.String()...), ' ')
 		if client != "" {
 			dst = append(append(append(dst, "client "...), client...), ": "...)
+		}
+		if trace != "" {
+			dst = append(append(append(dst, "trace "...), trace...), ": "...)
 		}
 	}
 	return append(appendPrintable(dst, text), '\n')

@@ -18,6 +18,11 @@ func logRows() []*Setting {
 			value: func(c *Config) value { return &logFormat{&c.AccessLogFormat} },
 		},
 		{
+			Name: "trace", Group: GroupLogs, Global: "TRACE",
+			Help:  "continue the traces of requests, or begin new ones (W3C Trace Context): the field traceparent reaches applications, programs and upstreams, and its trace-id is in the logs",
+			value: func(c *Config) value { return &toggle{&c.Trace} },
+		},
+		{
 			Name: "error-log", Aliases: []string{"error-logfile", "log-file"}, Group: GroupLogs, path: true,
 			Arg: "FILE", Default: "-",
 			Help:  `write messages, tracebacks and everything else on standard error to this file; "-" is standard error`,

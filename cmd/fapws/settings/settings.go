@@ -58,6 +58,7 @@ type Config struct {
 	Umask             int           // -1: stays
 	PidFile           string        // or ""
 	ControlSocket     string        // "auto", "off" or a path
+	Trace             bool          // requests have a trace (W3C Trace Context)
 	Status            string        // prefix of the status page, "/_fapws"; "": there is none
 	LoadTimeout       time.Duration // of a new worker
 

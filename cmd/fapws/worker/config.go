@@ -42,6 +42,7 @@ func (s *service) config() runtime.Config {
 		SendfileRoots: s.conf.SendfileRoots,
 		AccelRoots:    accelRoots(s.conf.AccelRoots),
 		Debug:         s.conf.LoopDebug,
+		Trace:         s.conf.Trace,
 		AccessLog:     s.access,
 		Log:           s.log.Log,
 		LogClient:     s.log.LogClient,

@@ -23,6 +23,7 @@ type call struct {
 	limit    int64          // Options.Timeout
 	since    int64          // Host.Now when the handler began to owe the next part
 	errorLog int            // exchange.Request.ErrorLog
+	traced   bool           // exchange.Request.Traced
 
 	occupies Occupancy
 	depth    uint8 // exchange.Request.Depth, which is at most exchange.MaxDepth

@@ -142,6 +142,7 @@ func (c *call) handToProgram(p *exchange.Part, parsed *http1.Request) {
 		Peer:     c.peer,
 		Options:  string(p.Head.Static),
 		ErrorLog: c.errorLog,
+		Traced:   c.traced,
 	}
 	var err error
 	if p.File >= 0 {

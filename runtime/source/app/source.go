@@ -37,7 +37,7 @@ func (s *Source) Start(x *exchange.Exchange) {
 	d, r := s.d, x.Req
 	c := d.get()
 	c.x, c.handler, c.pacer, c.limit = x, s.handler, s.pacer, int64(s.options.Timeout)
-	c.peer, c.errorLog, c.depth, c.detached = r.Peer, r.ErrorLog, uint8(r.Depth), r.Socket != 0
+	c.peer, c.errorLog, c.traced, c.depth, c.detached = r.Peer, r.ErrorLog, r.Traced, uint8(r.Depth), r.Socket != 0
 	r.Ticket = c.ticket
 	r.Held = c.pacer != nil && r.Resumed == nil && x.Server.MustWait()
 	if d.cfg.Trace != nil {

@@ -1,0 +1,202 @@
+package tracecontext
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"math/rand/v2"
+	"strings"
+
+	"fapws/runtime/http1"
+)
+
+// ID is a trace-id (§3.2.2.3): 32 hexadecimal digits in lower case. The zero value is none.
+type ID [32]byte
+
+// String returns the digits, "" without any.
+func (id ID) String() string {
+	if id == (ID{}) {
+		return ""
+	}
+	return string(id[:])
+}
+
+// Name returns how error logs call a client whose request has the trace id: "192.0.2.7:4711 trace 4bf9...", or client without one.
+func (id ID) Name(client string) string {
+	if id == (ID{}) {
+		return client
+	}
+	return client + mark + string(id[:])
+}
+
+// Unname is the inverse of Name: it returns the client and the digits of the trace, "" without one.
+func Unname(name string) (client, trace string) {
+	client, trace, _ = strings.Cut(name, mark)
+	return client, trace
+}
+
+const mark = " trace "
+
+const (
+	parent = "traceparent"
+	state  = "tracestate"
+
+	// A traceparent is "00-" trace-id "-" parent-id "-" flags, where parent-id is the span of the sender.
+	idAt     = len("00-")
+	spanAt   = idAt + len(ID{}) + 1
+	flagsAt  = spanAt + 16 + 1
+	valueLen = flagsAt + 2
+
+	// LineLen is the length of the last line that Rewrite gives a head, with the empty line.
+	LineLen = len(parent) + len(": ") + valueLen + len("\r\n\r\n")
+)
+
+// sampled is the only flag that is passed on (§3.2.2.5). New traces have it: logs record every request, and libraries of
+// applications take its absence as a request not to record anything.
+const sampled = 1
+
+// Parse returns the trace of the value of a field traceparent. ok is false if it is invalid (§3.2.2).
+func Parse(value []byte) (id ID, flags byte, ok bool) {
+	if len(value) < valueLen || value[2] != '-' || value[spanAt-1] != '-' || value[flagsAt-1] != '-' {
+		return id, 0, false
+	}
+	version, known := number(value[:2])
+	if !known || version == 0xff || len(value) > valueLen && (version == 0 || value[valueLen] != '-') {
+		return id, 0, false
+	}
+	flags, known = number(value[flagsAt:valueLen])
+	if !known || !isID(value[idAt:spanAt-1]) || !isID(value[spanAt:flagsAt-1]) {
+		return id, 0, false
+	}
+	return ID(value[idAt : spanAt-1]), flags & sampled, true
+}
+
+// number returns the value of two digits.
+func number(text []byte) (byte, bool) {
+	for _, c := range text {
+		if !isDigit(c) {
+			return 0, false
+		}
+	}
+	var n [1]byte
+	hex.Decode(n[:], text)
+	return n[0], true
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' }
+
+// isID reports whether text has only digits, one of which is not 0.
+func isID(text []byte) bool {
+	zeros := true
+	for _, c := range text {
+		if !isDigit(c) {
+			return false
+		}
+		zeros = zeros && c == '0'
+	}
+	return !zeros
+}
+
+// Find returns the trace of a request; the zero value if it has no valid one.
+func Find(head []byte, r *http1.Request) ID {
+	n := 0
+	var found []byte
+	for _, f := range r.Fields {
+		if isNamed(head, f, parent) {
+			found = f.Value.In(head)
+			n++
+		}
+	}
+	if n != 1 {
+		return ID{}
+	}
+	id, _, _ := Parse(found)
+	return id
+}
+
+// isNamed reports whether name, in lower case, is that of a field.
+func isNamed(head []byte, f http1.Field, name string) bool {
+	return int(f.Name.Len) == len(name) && head[f.Name.Off]|0x20 == 't' && bytes.EqualFold(f.Name.In(head), []byte(name))
+}
+
+// Rewrite appends head to dst, with a valid traceparent as the last field: that of the client with another parent-id, the span of
+// this server, or one of a new trace. A tracestate remains if both are valid (§3.3.1.4, §4.3). r is changed to be of the new head,
+// which has LineLen more bytes at most, and may not be in the memory of head.
+func Rewrite(dst, head []byte, r *http1.Request) ([]byte, ID) {
+	var given []byte
+	parents, states := 0, 0
+	for _, f := range r.Fields {
+		switch {
+		case isNamed(head, f, parent):
+			given = f.Value.In(head)
+			parents++
+		case isNamed(head, f, state):
+			states++
+		}
+	}
+	id, flags, ok := ID{}, byte(sampled), false
+	if parents == 1 {
+		id, flags, ok = Parse(given)
+	}
+	if !ok {
+		id, flags = newID(), sampled
+	}
+	at := len(dst)
+	if parents+states == 0 {
+		dst = append(dst, head[:r.HeadLen-2]...)
+	} else {
+		dst = without(dst, head, r, !ok || !validState(head, r.Fields))
+	}
+	name := http1.Span{Off: uint32(len(dst) - at), Len: uint32(len(parent))}
+	dst = append(dst, parent+": 00-"...)
+	dst = append(append(dst, id[:]...), '-')
+	var span [8]byte
+	binary.BigEndian.PutUint64(span[:], newSpan())
+	dst = append(hex.AppendEncode(dst, span[:]), '-', '0', '0'+flags)
+	dst = append(dst, "\r\n\r\n"...)
+	r.Fields = append(r.Fields, http1.Field{Name: name, Value: http1.Span{Off: name.Off + name.Len + 2, Len: uint32(valueLen)}})
+	r.HeadLen = len(dst) - at
+	return dst, id
+}
+
+// without appends head without its empty line and the fields traceparent, and tracestate if stateless.
+func without(dst, head []byte, r *http1.Request, stateless bool) []byte {
+	at := len(dst)
+	dst = append(dst, head[:r.Fields[0].Name.Off]...)
+	fields := r.Fields[:0]
+	for _, f := range r.Fields {
+		if isNamed(head, f, parent) || stateless && isNamed(head, f, state) {
+			continue
+		}
+		moved := f.Name.Off - uint32(len(dst)-at)
+		dst = append(append(dst, head[f.Name.Off:f.Value.Off+f.Value.Len]...), "\r\n"...)
+		for _, span := range [...]*http1.Span{&r.Host, &r.UpgradeTo} {
+			if span.Len > 0 && *span == f.Value {
+				span.Off -= moved
+			}
+		}
+		f.Name.Off -= moved
+		f.Value.Off -= moved
+		fields = append(fields, f)
+	}
+	r.Fields = fields
+	return dst
+}
+
+// newID returns a random ID.
+func newID() (id ID) {
+	var raw [16]byte
+	binary.BigEndian.PutUint64(raw[:8], newSpan())
+	binary.BigEndian.PutUint64(raw[8:], rand.Uint64())
+	hex.Encode(id[:], raw[:])
+	return id
+}
+
+// newSpan returns a random number that is not 0.
+func newSpan() uint64 {
+	for {
+		if n := rand.Uint64(); n != 0 {
+			return n
+		}
+	}
+}
