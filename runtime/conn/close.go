@@ -33,7 +33,9 @@ func (c *Conn) Finish() {
 	if c.paused {
 		c.Unpause()
 	}
-	unix.Shutdown(c.Fd(), unix.SHUT_WR)
+	if !c.virtual() {
+		unix.Shutdown(c.Fd(), unix.SHUT_WR)
+	}
 	c.lingering = true
 	c.Stamp, c.lingerEnd = c.set.now, int32((c.set.now+maxLinger)/tick)
 	c.Schedule()
@@ -87,14 +89,17 @@ func (c *Conn) end() {
 // closeSocket closes the descriptor of c.
 func (c *Conn) closeSocket() {
 	fd := c.Fd()
-	if c.Reset {
+	if c.Reset && !c.virtual() {
 		netio.ResetOnClose(fd)
-	} else if c.transport != nil {
+	} else if c.transport != nil && !c.Reset {
 		_ = c.transport.CloseWrite() // unless it was said
 		_ = c.transport.Flush()
 	}
 	c.set.wheel.Remove(&c.timer)
 	c.watch.Remove()
+	if c.virtual() {
+		return
+	}
 	descriptors.Release(fd)
 	unix.Close(fd)
 }

@@ -14,6 +14,11 @@
 //   - A transfer is written by the loop when the socket has room, up to 1 MiB in a turn: bytes with send, files with
 //     sendfile. So a slow client needs neither another descriptor nor a goroutine.
 //
+// # Virtual connections
+//
+// A stream of HTTP/2 may become a connection of another protocol (RFC 8441). For that protocol it is a Conn like others, with a transport
+// but without a socket: virtual.go says what its transport has to do. Its output is gathered for the connection that carries it.
+//
 // # Files
 //
 // A disk must not stop the loop. Before each 2 MiB of a file the loop asks the kernel whether they are in memory

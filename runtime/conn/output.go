@@ -45,25 +45,28 @@ func (c *Conn) Use() {
 // Gathers reports whether output is being gathered for c.
 func (c *Conn) Gathers() bool { return c.set.out == c }
 
-// TakeGathered ends the gathering for c, and returns the output. It is valid until Use is called.
+// TakeGathered ends the gathering for c, and returns the output. It is valid until Use is called or, if c is virtual, until that was
+// called for another virtual one.
 func (c *Conn) TakeGathered() []byte {
 	s := c.set
 	b := s.Buf
 	s.out, s.Buf = nil, b[:0]
+	if c.virtual() { // what carries it gathers meanwhile
+		s.Buf, s.spareBuf = s.spareBuf[:0], b
+	}
 	return b
 }
 
-// Flush writes the gathered output.
+// Flush writes the gathered output: that of a virtual connection is gathered for the one that carries it, and then written.
 func (s *Set) Flush() {
-	c := s.out
-	if c == nil {
-		return
+	for s.out != nil {
+		c := s.out
+		c.sendGathered()
+		if cap(s.Buf) > maxGather {
+			s.Buf = nil
+		}
+		c.proto.Flushed()
 	}
-	c.sendGathered()
-	if cap(s.Buf) > maxGather {
-		s.Buf = nil
-	}
-	c.proto.Flushed()
 }
 
 func (c *Conn) sendGathered() {

@@ -138,8 +138,11 @@ func (c *Conn) Unread() bool {
 	if c.half || c.paused {
 		return false
 	}
-	if c.transport != nil && c.readable { // its socket may be empty
+	switch {
+	case c.transport != nil && c.readable: // its socket may be empty
 		return true
+	case c.virtual():
+		return false
 	}
 	var b [1]byte
 	n, _, err := unix.Recvfrom(c.Fd(), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)

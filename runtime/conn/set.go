@@ -42,7 +42,9 @@ type Set struct {
 	input []byte   // that connections are read into
 	file  []byte   // that files are read into, for transports; nil: it was not needed yet
 	spare [][]byte // input buffers
-	iov   netio.Vector
+
+	spareBuf []byte // the memory of Buf, while that of a virtual connection is written
+	iov      netio.Vector
 }
 
 // Init makes s ready.

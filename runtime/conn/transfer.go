@@ -41,7 +41,7 @@ func (c *Conn) Queue(o Output, full bool) {
 	if c.set.Debug >= 2 {
 		c.set.tracef("%s: transfer started", c)
 	}
-	if full {
+	if full && !c.virtual() { // whose transport tells of room only when it has refused something
 		t.awaitRoom()
 	} else {
 		t.again = true
@@ -98,6 +98,9 @@ func (t *transfer) count(bytes int64) {
 // end ends t, which has written everything if err is nil.
 func (t *transfer) end(err error) {
 	c, closed := t.c, t.c.closed
+	if c.transfer != t { // c is virtual, and what carries it broke while t was writing
+		return
+	}
 	if wanted := c.watch.WantRoom(false); err == nil {
 		err = wanted
 	}

@@ -55,7 +55,7 @@ func (c *Conn) Transport() Transport {
 
 // receive reads from c. It returns 0 and no error, or io.EOF, at the end.
 func (c *Conn) receive(b []byte) (n int, err error) {
-	if c.transport == nil || c.lingering {
+	if c.transport == nil || c.lingering && !c.virtual() {
 		return netio.Receive(c.Fd(), b)
 	}
 	n, err = c.transport.Read(b)

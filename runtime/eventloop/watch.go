@@ -58,6 +58,18 @@ func (l *Loop) AddNew(w *Watch, fd int, h Handler) error {
 	return nil
 }
 
+// AddVirtual begins a watch of something without a descriptor, with w, which must not be in use: its news come from Again and Notify.
+func (l *Loop) AddVirtual(w *Watch, h Handler) {
+	*w = Watch{loop: l, handler: h, fd: -1, queued: w.queued}
+}
+
+// Notify tells the handler of news at once. It is for watches of AddVirtual.
+func (w *Watch) Notify(r Readiness) {
+	if w.loop != nil {
+		w.loop.ready(w.handler, r)
+	}
+}
+
 func (l *Loop) put(w *Watch, fd int, h Handler) {
 	for fd >= len(l.watches) {
 		l.watches = append(l.watches, nil)
@@ -110,7 +122,7 @@ func (w *Watch) WantRoom(want bool) error {
 		return nil
 	}
 	w.room = want
-	if w.waits {
+	if w.waits || w.fd < 0 {
 		return nil
 	}
 	return w.loop.poller.wantRoom(int(w.fd), want)
@@ -131,7 +143,7 @@ func (w *Watch) Remove() {
 	if l == nil {
 		return
 	}
-	if l.watches[w.fd] == w {
+	if w.fd >= 0 && l.watches[w.fd] == w {
 		l.watches[w.fd] = nil
 		if !w.waits {
 			l.poller.remove(int(w.fd))
