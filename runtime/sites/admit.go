@@ -23,7 +23,7 @@ func (s *Sites) admit(x *Exchange) {
 		}
 		var err error
 		detach := x.client.DetachSocket
-		if x.client.Transport() != nil {
+		if x.client.Transport() != nil || x.Version == wire.HTTP2 {
 			detach = x.newRelay
 		}
 		switch r.Socket, err = detach(); {

@@ -4,6 +4,7 @@ import (
 	"fapws/runtime/descriptors"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/netio"
 	"fapws/runtime/system"
@@ -11,14 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An application that speaks the protocol of WebSockets by itself (Mount.DetachSocket) cannot have the socket of a client with TLS. It gets one
-// end of a pair of sockets. When it writes to that, a tunnel between the other end and the connection begins; if it
-// answers like any other, nothing has happened.
+// An application that speaks the protocol of WebSockets by itself (Mount.DetachSocket) cannot have the socket of a client with TLS, nor
+// that of one with HTTP/2. It gets one end of a pair of sockets. When it writes to that, a tunnel between the other end and the connection,
+// or the stream, begins; if it answers like any other, nothing has happened. Applications speak HTTP/1: for a stream, the head of their
+// response is read first (relayanswer.go).
 
 // relay is that other end. It implements tunnel.Host.
 type relay struct {
 	x        *Exchange
-	*Client  // for Closed and Gone of the connection
 	fd       int
 	watch    eventloop.Watch
 	answered bool // the last part of x has come
@@ -28,11 +29,14 @@ type relay struct {
 // newRelay returns a descriptor for the request of x, which is being decided about and in turn, as DetachSocket of package protocol/http1 does.
 func (x *Exchange) newRelay() (int, error) {
 	s := x.s
-	if held, err := x.client.HoldInput(); !held {
-		return 0, err
+	c, held := x.client, false
+	if x.Version != http1.HTTP2 { // a stream keeps its input by itself
+		var err error
+		if held, err = c.HoldInput(); !held {
+			return 0, err
+		}
 	}
-	c := x.client
-	r := &relay{x: x, Client: c}
+	r := &relay{x: x}
 	pair, err := system.SocketpairNonblock()
 	if err == nil {
 		r.fd = pair[0]
@@ -42,7 +46,9 @@ func (x *Exchange) newRelay() (int, error) {
 		}
 	}
 	if err != nil {
-		c.Continue()
+		if held {
+			c.Continue()
+		}
 		s.logClient(x, loglevel.Error, "no sockets for a WebSocket: %v", err)
 		return 0, err
 	}
@@ -61,19 +67,42 @@ func (r *relay) Ready(eventloop.Readiness) {
 
 // open begins the tunnel.
 func (r *relay) open() {
-	x, c, s := r.x, r.Client, r.x.s
+	x, s := r.x, r.x.s
+	var head *http1.Response
+	if x.Version == http1.HTTP2 {
+		if head = r.readAnswer(); head == nil {
+			return
+		}
+	}
 	r.watch.Remove()
 	t := &exchange.Tunnel{Upstream: netio.Plain{Descriptor: r.fd}, Ended: func(error) {}} // the application knows why it has closed
-	link, err := s.tunnels.Open(r, s.set, &c.Conn.Conn, t)
+	link, err := s.tunnels.Open(r, s.set, t)
 	if err != nil {
 		s.logClient(x, loglevel.Error, "no tunnel for a WebSocket: %v", err)
-		c.Close(err.Error())
+		if head == nil {
+			x.client.Close(err.Error())
+		} else {
+			r.refuse(exchange.Reply{Status: 503, Fields: retryAfter})
+		}
 		return
 	}
 	r.fd = -1
 	x.tunnel, x.Out.Status = link, 101
-	c.EndHTTP(&x.Exchange)
-	link.Begin(nil, 0)
+	if head != nil {
+		on, _ := x.Carrier.SwitchProtocols(&x.Exchange, head)
+		link.Begin(on, nil, 0)
+		return
+	}
+	x.client.EndHTTP(&x.Exchange)
+	link.Begin(&x.client.Conn.Conn, nil, 0)
+}
+
+// refuse answers the client in the place of the application, which has lost it.
+func (r *relay) refuse(reply exchange.Reply) {
+	x := r.x
+	y := ofHTTP(x.Substitute())
+	x.Abandon() // closes the end of the server
+	y.Reply(reply)
 }
 
 // take takes a part of the application, and reports whether it has done so.
@@ -81,6 +110,9 @@ func (r *relay) take(p *exchange.Part) bool {
 	x := r.x
 	if p.Last && p.Taken && x.tunnel == nil && x.Conn() != nil {
 		r.open() // it may have written just before
+		if x.tunnel == nil && x.Version == http1.HTTP2 && x.Conn() != nil {
+			r.malformed("it has no end")
+		}
 	}
 	if x.tunnel == nil {
 		if p.Last {

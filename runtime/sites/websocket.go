@@ -42,7 +42,7 @@ func (s *Sites) handshake(x *Exchange) {
 	}
 	socket := x.socket
 	x.Req.WebSocket = true
-	x.client.SubmitUpgrade(&x.Exchange, q.mount.answerer())
+	x.Submit(q.mount.answerer())
 	if socket != nil && x.socket == socket {
 		socket.Await()
 	}
@@ -61,11 +61,11 @@ func (x *Exchange) acceptSocket(p *exchange.Part) bool {
 	}
 	heads := &sites.http.Heads
 	heads.Fields = append(s.AppendFields(heads.Fields[:0], p.Head.Subprotocol), p.Head.Fields...)
-	x.client.SwitchProtocols(&x.Exchange, &wire.Response{Status: 101, Version: wire.HTTP11, KeepAlive: true, Length: -1, Fields: heads.Fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer})
+	on, head := x.Carrier.SwitchProtocols(&x.Exchange, &wire.Response{Status: 101, Version: wire.HTTP11, KeepAlive: true, Length: -1, Fields: heads.Fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer})
 	if x.peer == c.peer { // an idle WebSocket does not keep it: Client makes it again for Account
 		x.peer, c.peer = nil, nil
 	}
-	s.Open(&c.Conn.Conn)
+	s.Open(on, head)
 	s.Send(p)
 	return true
 }
@@ -146,7 +146,7 @@ func (s *Sites) ResumeSocket(d *protocol.State, fd int) (*protocol.Socket, error
 	x.socket = socket
 	r := s.ask(x)
 	r.WebSocket, r.Resumed = true, &exchange.Resumed{Subprotocol: d.Subprotocol, Data: d.Data}
-	x.client.SubmitUpgrade(&x.Exchange, q.mount.answerer())
+	x.Submit(q.mount.answerer())
 	if x.socket == socket { // else the handler takes no more
 		c.Leave(&x.Exchange)
 	}

@@ -3,6 +3,7 @@ package http
 import (
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
 )
 
 // Carrier carries exchanges between a client and the server: a connection of HTTP/1, or a stream of HTTP/2. All methods are called on
@@ -46,6 +47,10 @@ type Carrier interface {
 	InTurn(x *Exchange) bool
 	Transmit(x *Exchange, p *exchange.Part)
 	Advance()
+
+	// SwitchProtocols takes x from the carrier: behind r, a response with the status 101 that is not sent yet, another protocol has what
+	// carried it. It returns the connection for that, and the head that has to be sent on it first: nil if it has been sent as it should.
+	SwitchProtocols(x *Exchange, r *http1.Response) (c *conn.Conn, head []byte)
 
 	// TakesInterim reports whether the client can be sent responses of 1xx.
 	TakesInterim(x *Exchange) bool

@@ -30,18 +30,14 @@ func (c *Conn) Admit(x *http.Exchange, a http.Answerer) {
 	x.Submit(a)
 }
 
-// SubmitUpgrade has x, which is being decided about and asks for another protocol, answered by a. Later input of the connection waits
-// for the answer: it may be of the other protocol.
-func (c *Conn) SubmitUpgrade(x *http.Exchange, a http.Answerer) {
-	c.setState(StateWaiting)
-	x.Submit(a)
-}
-
-// Submitting implements http.Carrier.
+// Submitting implements http.Carrier. Behind a request for a WebSocket, later input waits for the answer: it may be frames.
 func (c *Conn) Submitting(x *http.Exchange, a http.Answerer) {
 	r := x.Req
 	x.Detached = r.Socket != 0
-	if c.body == nil && !x.KeepAlive && !r.WebSocket {
+	switch {
+	case r.WebSocket:
+		c.setState(StateWaiting)
+	case c.body == nil && !x.KeepAlive:
 		c.setState(StateEnding)
 	}
 	if a.Bulky {

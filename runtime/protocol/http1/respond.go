@@ -105,12 +105,11 @@ func (c *Conn) sendInterim(x *http.Exchange, p *exchange.Part) {
 	x.Release(p)
 }
 
-// SwitchProtocols sends r, a response with the status 101, and takes x from its connection, which another protocol has from now on.
-func (c *Conn) SwitchProtocols(x *http.Exchange, r *http1.Response) {
-	s := c.s
-	c.Use()
-	s.Set.Buf = x.AppendHead(s.Set.Buf, r)
+// SwitchProtocols implements http.Carrier. What has come behind the request is kept for the other protocol.
+func (c *Conn) SwitchProtocols(x *http.Exchange, r *http1.Response) (on *conn.Conn, head []byte) {
+	head = x.AppendHead(nil, r)
 	c.shift()
+	return &c.Conn, head
 }
 
 // complete takes an exchange, whose last bytes are on their way, from its

@@ -92,14 +92,17 @@ func (c *Conn) Deadline() int64 {
 	}
 	at := c.conn.Stamp + tick + int64(cfg.KeepAlive)
 	if len(c.streams) > 0 {
-		at = s.Now() + look
+		at = s.Now() + max(look, int64(cfg.KeepAlive))
 	}
 	if c.leaving == notified {
 		at = min(at, c.conn.Stamp+tick+look)
 	}
 	for _, st := range c.streams {
-		if st.overdue(s.Now()) {
+		switch {
+		case st.overdue(s.Now()):
 			return s.Now()
+		case st.outlet == nil && st.bytes == nil: // these wait without a limit, or have deadlines of their own
+			at = min(at, s.Now()+look)
 		}
 	}
 	return at
@@ -158,7 +161,7 @@ func (c *Conn) expireStreams(now int64) {
 
 // lingers reports whether the request of st, which was answered, should have ended by now.
 func (st *stream) lingers(now int64) bool {
-	return st.x == nil && st.outlet == nil && now-st.stamp > lingerTimeout
+	return st.x == nil && st.outlet == nil && st.bytes == nil && now-st.stamp > lingerTimeout
 }
 
 // stalled reports whether the client of st has kept a window closed for too long.

@@ -88,6 +88,7 @@ func (c *Conn) Begin(s *Server, on *conn.Conn, self conn.Protocol) {
 		{ID: http2.SettingInitialWindowSize, Val: initialWindow},
 		{ID: http2.SettingMaxHeaderListSize, Val: uint32(s.maxList())},
 		{ID: settingNoPriorities, Val: 1},
+		{ID: http2.SettingEnableConnectProtocol, Val: 1},
 	})
 	*out = appendUint32(*out, http2.FrameWindowUpdate, 0, maxWindow-http2InitialWindow)
 	on.Schedule()

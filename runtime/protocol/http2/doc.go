@@ -23,6 +23,16 @@
 //
 // Behind a response a stream may go on as an Outlet: server-sent events of channels (package protocol/sse).
 //
+// # WebSockets
+//
+// An extended CONNECT (RFC 8441) takes the form of a request of HTTP/1 that asks for a WebSocket, with a key of our own, so everything
+// that handles those handles it, programs and upstreams too. When it is accepted, the stream is the transport of a virtual connection
+// (bytestream.go), which package protocol/websocket or protocol/tunnel has: they cannot tell it from others. Its window opens as they
+// read; END_STREAM is the end of the connection, and RST_STREAM breaks it. A response of 2xx that does not accept a WebSocket would be taken for one
+// that does, and becomes a 501.
+//
+// # Files
+//
 // Files are read on the loop if they are in memory, and otherwise by a goroutine, up to 256 KiB at a time and four for each
 // connection.
 //

@@ -42,13 +42,16 @@ func (known *knownField) set(line string) {
 	name, value, _ := strings.Cut(line, ":")
 	known.line, known.field = line, hpack.HeaderField{Name: strings.ToLower(name), Value: strings.Trim(value, " \t")}
 	switch known.field.Name {
-	case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade": // RFC 9113 §8.2.2
+	case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade", // RFC 9113 §8.2.2
+		"sec-websocket-accept": // RFC 8441 §5
 		known.none = true
 	default:
 		known.none = !validName(known.field.Name) // a client would give up the connection
 	}
 	known.field.Sensitive = known.field.Name == "set-cookie" // not in a table, where it could be guessed
 }
+
+var code200 = []byte("200")
 
 // statuses are the status codes that are common.
 var statuses = map[string]hpack.HeaderField{}
@@ -66,6 +69,9 @@ func (st *stream) sendHead(x *http.Exchange, head []byte, ends bool) {
 	s.block.Reset()
 	line, rest, _ := bytes.Cut(head, []byte("\r\n"))
 	code := line[len("HTTP/1.1 "):][:3]
+	if string(code) == "101" { // RFC 8441 §5
+		code = code200
+	}
 	status, common := statuses[string(code)]
 	if !common {
 		status = hpack.HeaderField{Name: ":status", Value: string(code)}

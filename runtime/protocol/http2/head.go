@@ -1,6 +1,8 @@
 package http2
 
 import (
+	"crypto/rand"
+	"encoding/base64"
 	"strings"
 
 	"golang.org/x/net/http2/hpack"
@@ -23,6 +25,7 @@ type headerBlock struct {
 	tooLarge bool   // size is above max: fields are left out
 
 	method, scheme, authority, path string
+	protocol                        string // of an extended CONNECT (RFC 8441)
 	pseudo                          uint8  // which of them there are
 	regular                         bool   // a field that is none of them has come
 	fields                          []byte // "name: value\r\n" ...
@@ -55,6 +58,7 @@ const (
 	hasScheme
 	hasAuthority
 	hasPath
+	hasProtocol
 )
 
 // add takes a field.
@@ -89,6 +93,8 @@ func (b *headerBlock) addPseudo(name, value string) {
 		is, to = hasAuthority, &b.authority
 	case ":path":
 		is, to = hasPath, &b.path
+	case ":protocol":
+		is, to = hasProtocol, &b.protocol
 	}
 	switch {
 	case is == 0 || b.use == ofTrailers:
@@ -136,6 +142,10 @@ func (b *headerBlock) addField(name, value string) {
 		}
 		b.cookie = append(b.cookie, value...)
 		return
+	case "sec-websocket-key":
+		if b.pseudo&hasProtocol != 0 { // see appendUpgrade
+			return
+		}
 	case "expect":
 		b.expects = b.expects || strings.EqualFold(value, "100-continue")
 	case "priority":
@@ -157,7 +167,11 @@ func (b *headerBlock) check() {
 	case b.fault != "" || b.use != ofRequest || b.tooLarge:
 	case b.pseudo&hasMethod == 0 || b.method == "":
 		b.fault = "no :method"
-	case b.method == "CONNECT": // has neither scheme nor path; refused by package runtime/http1
+	case b.pseudo&hasProtocol != 0 && b.method != "CONNECT":
+		b.fault = ":protocol without CONNECT"
+	case b.pseudo&hasProtocol != 0 && b.end:
+		b.fault = "the end of a stream that is to carry another protocol"
+	case b.method == "CONNECT" && b.pseudo&hasProtocol == 0: // has neither scheme nor path; refused by package runtime/http1
 		b.path = "/"
 	case b.pseudo&hasScheme == 0 || b.scheme == "":
 		b.fault = "no :scheme"
@@ -179,7 +193,11 @@ func (b *headerBlock) check() {
 
 // appendHead appends the head of the request, in the form of HTTP/1.
 func (b *headerBlock) appendHead(dst []byte) []byte {
-	dst = append(dst, b.method...)
+	method := b.method
+	if b.pseudo&hasProtocol != 0 {
+		method = "GET"
+	}
+	dst = append(dst, method...)
 	dst = append(dst, ' ')
 	dst = append(dst, b.path...)
 	dst = append(dst, " HTTP/2.0\r\n"...)
@@ -188,6 +206,9 @@ func (b *headerBlock) appendHead(dst []byte) []byte {
 	} else if b.hosts > 0 {
 		dst = appendField(dst, "host", b.host)
 	}
+	if b.pseudo&hasProtocol != 0 {
+		dst = appendUpgrade(dst, b.protocol)
+	}
 	dst = append(dst, b.fields...)
 	if len(b.cookie) > 0 {
 		dst = append(dst, "cookie: "...)
@@ -195,6 +216,16 @@ func (b *headerBlock) appendHead(dst []byte) []byte {
 		dst = append(dst, "\r\n"...)
 	}
 	return append(dst, "\r\n"...)
+}
+
+// appendUpgrade appends the fields with which HTTP/1 asks for another protocol. A key is made up: HTTP/2 needs none, and the upstream of a proxy
+// does (RFC 8441 §5).
+func appendUpgrade(dst []byte, protocol string) []byte {
+	var key [16]byte
+	rand.Read(key[:])
+	dst = appendField(dst, "connection", "Upgrade")
+	dst = appendField(dst, "upgrade", protocol)
+	return appendField(dst, "sec-websocket-key", base64.StdEncoding.EncodeToString(key[:]))
 }
 
 // validName reports whether a name consists of the characters of tokens, without upper case (RFC 9113 §8.2.1).

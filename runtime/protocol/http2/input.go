@@ -40,6 +40,10 @@ type incoming struct {
 func (st *stream) Admit(x *http.Exchange, a http.Answerer) {
 	c, r := st.c, x.Req
 	s := c.s
+	if st.extended { // what comes is of the other protocol
+		x.Submit(a)
+		return
+	}
 	st.admitted = true
 	early := st.early
 	st.early = nil
@@ -126,11 +130,17 @@ func (st *stream) openWindow() {
 		st.body.Resume(c.s.Now())
 		st.received = c.s.Now()
 	}
-	if grow := st.target - st.window; grow >= st.target/2 && !st.ended {
-		st.window += grow
-		out := c.output()
-		*out = appendUint32(*out, http2.FrameWindowUpdate, st.id, uint32(grow))
+	st.growWindow(st.target - st.window)
+}
+
+// growWindow lets the client send so many bytes more, if that is worth a frame.
+func (st *stream) growWindow(grow int64) {
+	if grow < st.target/2 || st.ended {
+		return
 	}
+	st.window += grow
+	out := st.c.output()
+	*out = appendUint32(*out, http2.FrameWindowUpdate, st.id, uint32(grow))
 }
 
 // pause notes that the client cannot send what it has to, if that is so.
@@ -232,6 +242,8 @@ func (st *stream) receive(piece []byte, last bool) {
 		}
 	}
 	switch {
+	case st.bytes != nil:
+		st.bytes.receive(piece)
 	case st.x == nil && last: // its response has ended before
 		c.forget(st)
 	case st.unwanted:

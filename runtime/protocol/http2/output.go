@@ -36,7 +36,7 @@ type outgoing struct {
 
 // sends reports whether st has something to send, and a window for it.
 func (st *stream) sends() bool {
-	return (st.writing && !st.loading || st.outlet != nil && st.outlet.awaits) && st.credit > 0
+	return (st.writing && !st.loading || st.outlet != nil && st.outlet.awaits || st.bytes != nil && st.bytes.awaits) && st.credit > 0
 }
 
 // InTurn implements http.Carrier.
@@ -73,6 +73,13 @@ func (st *stream) Transmit(x *http.Exchange, p *exchange.Part) {
 		x.Release(p)
 		return
 	}
+	if p.First && (x.MayUpgrade || p.Head.Tunnel != nil) && s.Host.Upgrade(x, p) {
+		return
+	}
+	if p.First && st.extended && p.Head.Status/100 == 2 {
+		st.refuseAnswer(x, p)
+		return
+	}
 	if p.First {
 		s.text = x.AppendHeadOf(s.text[:0], p, true)
 	}
@@ -105,6 +112,17 @@ func (st *stream) Transmit(x *http.Exchange, p *exchange.Part) {
 	}
 	c.enqueue(st)
 	c.pump()
+}
+
+// refuseAnswer answers an extended CONNECT in the place of p, the first part of x: as the response of something that knows nothing of
+// WebSockets, its status would accept one.
+func (st *stream) refuseAnswer(x *http.Exchange, p *exchange.Part) {
+	y := x.Substitute()
+	if !p.Last { // what follows is not wanted
+		x.Abandon()
+	}
+	x.Release(p)
+	y.Sink.Reply(exchange.Reply{Status: 501, Text: "no WebSocket at this path"})
 }
 
 // sendEnd sends the end of the stream, which nothing else has carried.
@@ -162,11 +180,16 @@ func (c *Conn) pump() {
 			c.conn.Again()
 			break
 		}
-		if st.outlet != nil {
+		before := c.credit
+		switch {
+		case st.outlet != nil:
 			st.outlet.room()
-		} else {
-			turn += st.write()
+		case st.bytes != nil:
+			st.bytes.room()
+		default:
+			st.write()
 		}
+		turn += int(before - c.credit)
 		if len(c.s.Set.Buf) > conn.FlushLimit && c.conn.Gathers() {
 			c.s.Set.Flush()
 		}
@@ -174,8 +197,8 @@ func (c *Conn) pump() {
 	c.pumping = false
 }
 
-// write writes a frame of st, whose turn it is. It returns its size.
-func (st *stream) write() int {
+// write writes a frame of st, whose turn it is.
+func (st *stream) write() {
 	c := st.c
 	s := c.s
 	limit := int(min(st.credit, c.credit, int64(c.frame)))
@@ -198,7 +221,7 @@ func (st *stream) write() int {
 			} else {
 				st.fileFailed(err)
 			}
-			return 0
+			return
 		}
 		binary.BigEndian.PutUint32((*out)[at:], uint32(n)<<8|uint32(http2.FrameData))
 		st.offset += int64(n)
@@ -223,7 +246,6 @@ func (st *stream) write() int {
 	default:
 		c.turned(st)
 	}
-	return n
 }
 
 // written ends the part that st has written.

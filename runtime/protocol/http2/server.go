@@ -30,15 +30,16 @@ type Server struct {
 	input  bytes.Reader // the frame that is being read
 	framer *http2.Framer
 
-	head   []byte       // memory of a request's head
-	text   []byte       // memory of a response's head
-	block  bytes.Buffer // memory of a header block
-	known  [256]knownField
-	other  knownField   // one that is too long to be kept
-	spare  *headerBlock // memory of the header block that is arriving
-	ended  []*stream    // memory of streams
-	emit   func(hpack.HeaderField)
-	target *headerBlock // of emit
+	head       []byte       // memory of a request's head
+	text       []byte       // memory of a response's head
+	block      bytes.Buffer // memory of a header block
+	known      [256]knownField
+	other      knownField   // one that is too long to be kept
+	spare      *headerBlock // memory of the header block that is arriving
+	ended      []*stream    // memory of streams
+	spareInput []byte       // memory of byteStream.in
+	emit       func(hpack.HeaderField)
+	target     *headerBlock // of emit
 }
 
 // tick is how exact deadlines are, in nanoseconds.

@@ -1,6 +1,8 @@
 package http2
 
 import (
+	"strings"
+
 	"golang.org/x/net/http2"
 
 	"fapws/runtime/conn"
@@ -18,7 +20,10 @@ type stream struct {
 
 	incoming
 	outgoing
-	outlet *Outlet // the stream goes on behind its exchange; nil: it does not
+	outlet *Outlet     // the stream goes on behind its exchange; nil: it does not
+	bytes  *byteStream // it carries another protocol; nil: it does not
+
+	extended bool // its request is an extended CONNECT (RFC 8441): a response of 2xx would accept it
 
 	priority priority
 	queued   bool // it has turns
@@ -38,7 +43,7 @@ func (c *Conn) open(b *headerBlock) {
 	st := s.stream()
 	st.c, st.id, st.priority = c, b.id, b.priority
 	st.credit, st.window, st.target = c.initial, initialWindow, initialWindow
-	st.missing, st.ended = -1, b.end
+	st.missing, st.ended, st.extended = -1, b.end, b.pseudo&hasProtocol != 0
 	c.streams[b.id] = st
 	c.conn.Stamp = s.Now()
 	s.Host.Arrived(c.conn)
@@ -51,6 +56,10 @@ func (c *Conn) open(b *headerBlock) {
 	if b.fault != "" {
 		st.ends = http2.ErrCodeProtocol
 		st.refuse(exchange.Reply{Status: 400, Text: b.fault, Close: true})
+		return
+	}
+	if st.extended && !strings.EqualFold(b.protocol, "websocket") { // RFC 9220 §3
+		st.refuse(exchange.Reply{Status: 501, Text: "unknown :protocol", Close: true})
 		return
 	}
 	s.head = b.appendHead(s.head)
@@ -69,7 +78,7 @@ func (c *Conn) open(b *headerBlock) {
 		st.ends = http2.ErrCodeProtocol
 		st.refuse(exchange.Reply{Status: 400, Text: "Content-Length without a body", Close: true})
 		return
-	case b.end:
+	case b.end, st.extended:
 	case req.Body == http1.Sized:
 		st.missing = req.Length
 	default:
@@ -91,7 +100,7 @@ func (s *Server) stream() *stream {
 		st := s.ended[n-1]
 		s.ended[n-1] = nil
 		s.ended = s.ended[:n-1]
-		if st.x == nil && st.outlet == nil && !st.woken && !st.loading && !st.cold {
+		if st.x == nil && st.outlet == nil && st.bytes == nil && !st.woken && !st.loading && !st.cold {
 			*st = stream{}
 			return st
 		}
@@ -140,6 +149,9 @@ func (st *stream) abandon() {
 	if o := st.outlet; o != nil {
 		st.outlet = nil
 		o.to.Gone("the client has disconnected")
+	}
+	if st.bytes != nil {
+		st.bytes.abandon()
 	}
 	x := st.x
 	st.x = nil
@@ -200,8 +212,10 @@ func (st *stream) Internal() bool    { return false }
 func (st *stream) Submitting(*http.Exchange, http.Answerer) {}
 
 // Ending implements http.Carrier.
-func (st *stream) Ending(x *http.Exchange, _ *exchange.Part) (ended bool) {
-	st.GiveUpBody(x)
+func (st *stream) Ending(x *http.Exchange, p *exchange.Part) (ended bool) {
+	if p.Head.Tunnel == nil {
+		st.GiveUpBody(x)
+	}
 	return false
 }
 

@@ -12,14 +12,10 @@ import (
 	"fapws/runtime/wheel"
 )
 
-// Host has made a Link, and had its connection before. Its methods are called on the loop.
+// Host has made a Link. Its method is called on the loop.
 type Host interface {
 	// Ended is called once. proper reports whether the client was sent all bytes of the upstream.
 	Ended(proper bool)
-
-	// Closed and Gone are those of conn.Protocol.
-	Closed()
-	Gone()
 }
 
 // Link is the tunnel of a connection, and its conn.Protocol. What the connection sends after the end of the tunnel is thrown
@@ -29,6 +25,9 @@ type Link struct {
 	host     Host
 	set      *conn.Set
 	conn     *conn.Conn
+	before   conn.Protocol   // what the connection spoke before, which is told of its end, too
+	socket   exchange.Socket // of the upstream, until Begin
+	buffers  *Buffers
 	upstream eventloop.Watch
 	idle     int64       // nanoseconds without a byte; 0: no limit
 	head     int64       // bytes of the head of the response
@@ -45,25 +44,26 @@ const (
 	lookAgain = int64(time.Minute)
 )
 
-// Open makes the connection c of s one end of a tunnel, and the upstream in t, which it takes, the other. Begin has to
-// follow. With an error nothing has changed.
-func (b *Buffers) Open(h Host, s *conn.Set, c *conn.Conn, t *exchange.Tunnel) (*Link, error) {
-	l := &Link{host: h, set: s, conn: c, idle: int64(t.Idle), taken: s.Now(), failed: t.Ended}
+// Open makes a tunnel of a connection of s to the upstream in t, which it takes. Begin has to follow at once. With an error nothing
+// has changed.
+func (b *Buffers) Open(h Host, s *conn.Set, t *exchange.Tunnel) (*Link, error) {
+	l := &Link{host: h, set: s, buffers: b, socket: t.Upstream, idle: int64(t.Idle), taken: s.Now(), failed: t.Ended}
 	if err := s.Events.Add(&l.upstream, t.Upstream.Fd(), l); err != nil {
 		return nil, err
 	}
-	l.tunnel = New(c.Socket(), t.Upstream, c.Watch(), &l.upstream, b)
 	t.Upstream = nil
-	c.Unpause()
-	c.Upgrade(l)
-	c.Watch().Handle(client{l})
 	return l, nil
 }
 
-// Begin sends the client first, which begins with a head of so many bytes, and the upstream the pending input of the connection.
-func (l *Link) Begin(first []byte, head int) {
-	l.head = int64(head)
-	l.conn.Stamp = l.set.Now()
+// Begin makes the connection c the other end of l. It sends the client first, which begins with a head of so many bytes, and the upstream
+// the pending input of the connection.
+func (l *Link) Begin(c *conn.Conn, first []byte, head int) {
+	l.conn, l.before, l.head = c, c.Protocol(), int64(head)
+	l.tunnel = New(c.Socket(), l.socket, c.Watch(), &l.upstream, l.buffers)
+	c.Unpause()
+	c.Upgrade(l)
+	c.Watch().Handle(client{l})
+	c.Stamp = l.set.Now()
 	l.conn.Schedule()
 	over, err := l.tunnel.Open(l.conn.Pending(), first)
 	l.conn.DropInput()
@@ -190,14 +190,14 @@ func (l *Link) Closed() {
 		l.over = true
 		l.tunnel.Close()
 	}
-	l.host.Closed()
+	l.before.Closed()
 	if !ended {
 		l.host.Ended(false)
 	}
 }
 
 // Gone implements conn.Protocol.
-func (l *Link) Gone() { l.host.Gone() }
+func (l *Link) Gone() { l.before.Gone() }
 
 // Input implements conn.Protocol. The tunnel reads by itself.
 func (l *Link) Input([]byte) {}

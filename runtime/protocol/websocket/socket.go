@@ -135,9 +135,11 @@ func (s *Socket) AppendFields(dst, subprotocol []byte) []byte {
 	return dst
 }
 
-// Open makes s, whose handshake was answered, the protocol of c.
-func (s *Socket) Open(c *conn.Conn) {
+// Open makes s, whose handshake was accepted, the protocol of c, on which head is sent first.
+func (s *Socket) Open(c *conn.Conn, head []byte) {
 	s.take(c)
+	c.Use()
+	s.all.conns.Buf = append(s.all.conns.Buf, head...)
 	s.opened()
 }
 

@@ -3,6 +3,7 @@ package http2_test
 import (
 	"context"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -10,7 +11,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A browser speaks HTTP/2 with the server: pages, uploads, and events of a channel.
+// A browser speaks HTTP/2 with the server: pages, uploads, events of a channel, and WebSockets (RFC 8441).
 func TestBrowser(t *testing.T) {
 	s := serveTLS(t, fapwstest.Mode{}, "page.py")
 	profile, err := os.MkdirTemp("", "fapws-chromium") // not t.TempDir, which fails when a process of the browser still writes there
@@ -38,15 +39,20 @@ func TestBrowser(t *testing.T) {
 	})
 	ctx, cancel := context.WithTimeout(ctx, fapwstest.Patience)
 	defer cancel()
-	var heard string
+	var heard, said string
 	if err := chromedp.Run(ctx,
 		chromedp.Navigate(s.URL+"/"),
 		chromedp.Poll(`document.getElementById("heard").textContent != "nothing"`, nil),
 		chromedp.Text("#heard", &heard, chromedp.ByQuery),
+		chromedp.Poll(`document.getElementById("said").textContent != "nothing"`, nil),
+		chromedp.Text("#said", &said, chromedp.ByQuery),
 	); err != nil {
 		t.Fatal(err)
 	}
 	if heard != "heard 300000 h2" {
 		t.Error(heard)
+	}
+	if want := "300000 bytes by HTTP/2.0 GET; /talk 3000 ; own socket by HTTP/2.0; /own 3000"; strings.TrimSpace(said) != want {
+		t.Errorf("%q", said)
 	}
 }

@@ -1,5 +1,8 @@
-"""A page that listens to a channel, and posts to it what it hears back."""
-from fapws import channel, publish
+"""A page that listens to a channel, posts to it what it hears back, and has WebSockets."""
+import base64
+import hashlib
+
+from fapws import WebSocket, channel, publish
 
 PAGE = b"""<!DOCTYPE html><title>page</title><p id="heard">nothing</p><script>
 const events = new EventSource("/news");
@@ -8,7 +11,19 @@ events.onmessage = event => {
   const protocols = performance.getEntries().map(entry => entry.nextHopProtocol).filter(Boolean);
   document.getElementById("heard").textContent = event.data + " " + [...new Set(protocols)];
 };
-</script>"""
+const said = [];
+function talk(path) {
+  const socket = new WebSocket(location.origin.replace("http", "ws") + path);
+  socket.onopen = () => path == "/talk" && socket.send("x".repeat(300000));
+  socket.onmessage = event => { said.push(event.data); socket.close(3000, "enough"); };
+  socket.onclose = event => {
+    said.push(path + " " + event.code + " " + event.reason);
+    if (path == "/talk") talk("/own");
+    else document.getElementById("said").textContent = said.join("; ");
+  };
+}
+fetch("/").then(() => talk("/talk"));
+</script><p id="said">nothing</p>"""
 
 
 def page(environ, start_response):
@@ -22,4 +37,21 @@ def say(environ, start_response):
     return []
 
 
-PATHS = [("/news", channel("news")), ("/say", say), ("/", page)]
+def hear(ws, message):
+    ws.send("%d bytes by %s %s" % (len(message), ws.environ["SERVER_PROTOCOL"], ws.environ["REQUEST_METHOD"]))
+
+
+def own(environ, start_response):
+    """Speaks WebSocket by itself."""
+    sock = environ["werkzeug.socket"]
+    key = environ["HTTP_SEC_WEBSOCKET_KEY"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+    accept = base64.b64encode(hashlib.sha1(key.encode()).digest())
+    text = b"own socket by %s" % environ["SERVER_PROTOCOL"].encode()
+    sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                 b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n\x81" + bytes([len(text)]) + text)
+    sock.recv(100)  # a close frame
+    sock.sendall(b"\x88\x02\x0b\xb8")
+    return "not sent"
+
+
+PATHS = [("/news", channel("news")), ("/say", say), ("/talk", WebSocket(on_message=hear)), ("/own", own), ("/", page)]

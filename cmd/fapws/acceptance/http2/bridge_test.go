@@ -1,0 +1,89 @@
+package http2_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/websocket/wstest"
+)
+
+// bridge returns the address of a server of HTTP/1 that passes WebSockets on to s, as streams of one connection of HTTP/2 (RFC 8441). So the clients
+// of package wstest can be used. A side that breaks off ends the other one, too.
+func bridge(t *testing.T, s *fapwstest.Server) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	c := client(t)
+	ask(t, c, "GET", s.URL+"/page", nil) // the settings of the server have come then
+	go func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go bridgeOne(c, s.URL, near.(*net.TCPConn))
+		}
+	}()
+	return l.Addr().String()
+}
+
+func bridgeOne(c *http.Client, url string, near *net.TCPConn) {
+	defer near.Close()
+	in := bufio.NewReader(near)
+	asked, err := http.ReadRequest(in)
+	if err != nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	from, to := io.Pipe()
+	r, _ := http.NewRequestWithContext(ctx, "CONNECT", url+asked.URL.RequestURI(), from)
+	r.Header = asked.Header
+	key := r.Header.Get("Sec-Websocket-Key")
+	for _, name := range []string{"Connection", "Upgrade", "Sec-Websocket-Key"} {
+		r.Header.Del(name)
+	}
+	r.Header[":protocol"] = []string{"websocket"}
+	far, err := c.Transport.RoundTrip(r)
+	if err != nil {
+		return
+	}
+	defer far.Body.Close()
+	if far.StatusCode != 200 {
+		far.ProtoMajor, far.ProtoMinor = 1, 1
+		far.Write(near)
+		return
+	}
+	if key == wstest.Key {
+		key = wstest.Accept
+	}
+	fmt.Fprintf(near, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n", key)
+	far.Header.Write(near)
+	io.WriteString(near, "\r\n")
+	done := make(chan bool)
+	go func() {
+		defer close(done)
+		_, err := io.Copy(to, in)
+		if broken := new(net.OpError); errors.As(err, &broken) {
+			cancel()
+		}
+		to.Close()
+		io.Copy(io.Discard, in) // closing with unread bytes would destroy the last ones of the server
+	}()
+	if _, err := io.Copy(near, far.Body); err != nil {
+		near.SetLinger(0)
+		return
+	}
+	near.CloseWrite()
+	<-done
+}

@@ -1,0 +1,156 @@
+package http2_test
+
+import (
+	"bytes"
+	"testing"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/websocket/wstest"
+)
+
+// connect sends an extended CONNECT with the fields of a WebSocket, and others in the place of those with the same name.
+func (f *frames) connect(id uint32, path string, end bool, others ...hpack.HeaderField) {
+	f.block.Reset()
+	for _, field := range []hpack.HeaderField{
+		{Name: ":method", Value: "CONNECT"}, {Name: ":protocol", Value: "websocket"}, {Name: ":scheme", Value: "http"}, {Name: ":authority", Value: "h"},
+		{Name: ":path", Value: path}, {Name: "sec-websocket-version", Value: "13"}, {Name: "sec-websocket-key", Value: "not used"},
+	} {
+		for _, other := range others {
+			if other.Name == field.Name {
+				field = other
+			}
+		}
+		f.coder.WriteField(field)
+	}
+	f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: f.block.Bytes(), EndHeaders: true, EndStream: end})
+}
+
+// outcome waits for the head of a response, or the reset, of a stream. The status is "" if it was reset.
+func (f *frames) outcome(id uint32) (status string, code http2.ErrCode) {
+	f.t.Helper()
+	if !f.until(func(frame http2.Frame) bool {
+		switch frame := frame.(type) {
+		case *http2.MetaHeadersFrame:
+			status = frame.PseudoValue("status")
+			return frame.StreamID == id
+		case *http2.RSTStreamFrame:
+			code = frame.ErrCode
+			return frame.StreamID == id
+		}
+		return false
+	}) {
+		f.t.Errorf("stream %d has no answer", id)
+	}
+	return status, code
+}
+
+// What is no request for a WebSocket is refused, and other streams of the connection go on.
+func TestExtendedConnect(t *testing.T) {
+	s := fapwstest.Command{Script: "sockets.py", Flags: []string{"--h2c", "--lifespan", "off"}, Complains: true}.Serve(t, fapwstest.Mode{})
+	f := dialFrames(t, s)
+	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	offered := false
+	f.until(func(frame http2.Frame) bool {
+		settings, ok := frame.(*http2.SettingsFrame)
+		if ok && !settings.IsAck() {
+			value, _ := settings.Value(http2.SettingEnableConnectProtocol)
+			offered = value == 1
+		}
+		return ok && !settings.IsAck()
+	})
+	if !offered {
+		t.Error("no SETTINGS_ENABLE_CONNECT_PROTOCOL")
+	}
+	id := uint32(1)
+	for _, c := range []struct {
+		name, value string
+		end         bool
+		status      string
+	}{
+		{":method", "GET", false, "400"},
+		{":path", "", false, "400"},
+		{":scheme", "", false, "400"},
+		{":authority", "", false, "400"},
+		{":protocol", "connect-udp", false, "501"},
+		{":protocol", "", false, "501"},
+		{":protocol", "web socket", false, "400"},
+		{"sec-websocket-version", "12", false, "426"},
+		{"", "", true, "400"},
+		{"", "", false, "200"},
+	} {
+		f.connect(id, "/callbacks", c.end, hpack.HeaderField{Name: c.name, Value: c.value})
+		if status, code := f.outcome(id); status != c.status {
+			t.Errorf("%s: %q: %s %v, want %s", c.name, c.value, status, code, c.status)
+		}
+		id += 2
+	}
+	id -= 2
+	var b bytes.Buffer
+	frame := (&wstest.Client{Mask: 1}).AppendFrame(nil, wstest.Fin|wstest.Text, []byte("hello"))
+	for _, c := range frame { // a message in many frames, with padding
+		f.WriteDataPadded(id, false, []byte{c}, make([]byte, 3))
+	}
+	f.until(func(frame http2.Frame) bool {
+		if d, ok := frame.(*http2.DataFrame); ok && d.StreamID == id {
+			b.Write(d.Data())
+		}
+		return b.Len() == 7
+	})
+	if b.String() != "\x81\x05hello" {
+		t.Errorf("%q", b.String())
+	}
+	f.WriteData(id, true, nil)
+	f.WriteData(id, false, []byte("behind the end"))
+	if _, code := f.outcome(id); code != http2.ErrCodeStreamClosed {
+		t.Error(code)
+	}
+	f.connect(id+2, "/callbacks", false)
+	if status, _ := f.outcome(id + 2); status != "200" {
+		t.Error(status)
+	}
+	f.WriteData(id+2, true, nil) // as a connection of TCP that its client shuts down
+	if !f.until(func(frame http2.Frame) bool {
+		d, ok := frame.(*http2.DataFrame)
+		return ok && d.StreamID == id+2 && d.StreamEnded()
+	}) {
+		t.Error("the stream does not end")
+	}
+}
+
+// A client that opens no window loses its WebSocket after --write-timeout, and one that sends more than the window before it was accepted at once. What
+// waits is bounded, and others are served.
+func TestWebSocketWindows(t *testing.T) {
+	s := fapwstest.Command{Script: "sockets.py", Flags: []string{"--h2c", "--lifespan", "off", "--write-timeout", "1s"}}.Serve(t, fapwstest.Mode{})
+	before := s.RSS()
+	f := dialFrames(t, s, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 10})
+	for id := uint32(1); id < 40; id += 2 {
+		f.connect(id, "/asgi?pour", false)
+	}
+	other := open(t, bridge(t, s), "/callbacks")
+	other.SendText("hello")
+	hears(t, other, "hello")
+	for id := uint32(1); id < 40; id += 2 {
+		ended := false
+		f.until(func(frame http2.Frame) bool {
+			_, ended = frame.(*http2.RSTStreamFrame)
+			return ended
+		})
+		if !ended {
+			t.Fatal("a stream goes on")
+		}
+	}
+	if grown := s.RSS() - before; grown > 100<<20 {
+		t.Errorf("%d MiB", grown>>20)
+	}
+	f = dialFrames(t, s)
+	f.connect(1, "/asgi?never", false)
+	for range 6 {
+		f.WriteData(1, false, make([]byte, 16000))
+	}
+	if _, code := f.outcome(1); code != http2.ErrCodeFlowControl {
+		t.Error(code)
+	}
+}

@@ -1,0 +1,166 @@
+package http2_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/websocket/wstest"
+)
+
+// open opens a WebSocket through a bridge.
+func open(t *testing.T, address, path string, fields ...string) *wstest.Client {
+	t.Helper()
+	c, err := wstest.Dial(address, path, fields...)
+	if err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	t.Cleanup(func() { c.Conn.Close() })
+	return c
+}
+
+// hears waits for a message.
+func hears(t *testing.T, c *wstest.Client, want string) {
+	t.Helper()
+	if _, got, err := c.Receive(); err != nil || string(got) != want {
+		t.Errorf("got %.100q, %v; want %.100q", got, err, want)
+	}
+}
+
+// A WebSocket over HTTP/2 is one like any other: the cases of the Autobahn suite, on streams of one connection.
+func TestWebSocketCases(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := serve(t, m, "sockets.py", "--lifespan", "off")
+		path := "/callbacks"
+		if m.Inline() {
+			path = "/asgi"
+		} else { // a tunnel
+			s = fapwstest.ServeProxy(t, s.URL, "", "--h2c")
+		}
+		address := bridge(t, s)
+		var all sync.WaitGroup
+		at := make(chan struct{}, 20)
+		try := func(id string, run func() error) {
+			at <- struct{}{}
+			all.Go(func() {
+				if err := run(); err != nil {
+					t.Errorf("%s, %s: %v", path, id, err)
+				}
+				<-at
+			})
+		}
+		for _, tc := range wstest.Cases() {
+			try(tc.ID, func() error { return tc.Run(address, path) })
+		}
+		for _, offer := range wstest.Offers {
+			try(offer, func() error { return wstest.Compression(address, path, offer) })
+		}
+		all.Wait()
+	})
+}
+
+// Applications of all kinds accept and refuse WebSockets over HTTP/2 as they do over HTTP/1, and nothing else can be taken for one.
+func TestWebSocketKinds(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: "sockets.py", Flags: []string{"--h2c", "--lifespan", "off"}, Complains: true}.Serve(t, m)
+		address := bridge(t, s)
+		c := open(t, address, "/asgi?scope", "Sec-WebSocket-Protocol: chat, other")
+		hears(t, c, "2 ws /asgi")
+		var closed *wstest.Closed
+		if _, _, err := c.Receive(); !errors.As(err, &closed) || closed.Code != 3000 || closed.Reason != "all said" {
+			t.Error(err)
+		}
+		if h := c.Response.Header; h.Get("Sec-Websocket-Protocol") != "chat" || h.Get("X-A") != "b" {
+			t.Error(h)
+		}
+		statuses := map[string]int{"/asgi?deny": 403, "/own?refuse": 403, "/own?garbage": 502, "/page": 501, "/none": 404}
+		if m.Inline() { // handlers get no socket
+			delete(statuses, "/own?refuse")
+			delete(statuses, "/own?garbage")
+		} else {
+			speaksItself(t, address)
+		}
+		for path, status := range statuses {
+			_, err := wstest.Dial(address, path)
+			var denied *wstest.Denied
+			if !errors.As(err, &denied) || denied.Response.StatusCode != status {
+				t.Errorf("%s: %v, want %d", path, err, status)
+			}
+		}
+		var members []*wstest.Client
+		for range 5 {
+			c := open(t, address, "/asgi?group", wstest.Deflate)
+			hears(t, c, "joined")
+			members = append(members, c)
+		}
+		members = append(members, open(t, s.Address, "/asgi?group")) // HTTP/1
+		hears(t, members[5], "joined")
+		for i, c := range members {
+			text := fmt.Sprintf("from %d, with some text that is worth compressing, compressing, compressing", i)
+			c.SendText(text)
+			for _, c := range members {
+				hears(t, c, text)
+			}
+		}
+	})
+}
+
+// speaksItself has a WebSocket with an application that gets the socket.
+func speaksItself(t *testing.T, address string) {
+	c := open(t, address, "/own")
+	hears(t, c, "hi")
+	c.SendText("mine")
+	hears(t, c, "mine")
+	if c.Response.Header.Get("X-Own") != "yes" {
+		t.Error(c.Response.Header)
+	}
+	if closed, err := c.CloseWith(1000, ""); err != nil || closed.Code != 1000 {
+		t.Error(closed, err)
+	}
+}
+
+// closesWith waits for the close frame.
+func closesWith(t *testing.T, c *wstest.Client, code int) {
+	t.Helper()
+	var closed *wstest.Closed
+	if _, _, err := c.Receive(); !errors.As(err, &closed) || closed.Code != code {
+		t.Errorf("%v, want %d", err, code)
+	}
+	c.Conn.Close()
+}
+
+// A reload closes WebSockets over HTTP/2 with 1012, because their connection cannot move; the end of the server with 1001.
+func TestWebSocketReload(t *testing.T) {
+	t.Parallel()
+	log := filepath.Join(t.TempDir(), "log")
+	s := serve(t, fapwstest.Mode{Flags: []string{"--workers", "1"}}, "sockets.py", "--lifespan", "off", "--access-log", log, "--log-flush", "1ms")
+	old := s.Workers()
+	sockets := []*wstest.Client{open(t, bridge(t, s), "/callbacks"), open(t, bridge(t, s), "/asgi?a")}
+	for _, c := range sockets {
+		c.SendText("hello")
+		hears(t, c, "hello")
+	}
+	if code, _, said := s.Ctl("reload"); code != 0 {
+		t.Error(said)
+	}
+	for _, c := range sockets {
+		closesWith(t, c, 1012)
+	}
+	s.HasWorkers(1, old...)
+	c := open(t, bridge(t, s), "/callbacks")
+	c.SendText("hello")
+	hears(t, c, "hello")
+	s.Signal(15)
+	closesWith(t, c, 1001)
+	if code := s.Ended(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if text, err := os.ReadFile(log); err != nil || strings.Count(string(text), ` HTTP/2.0" 101 `) != 3 {
+		t.Errorf("%s, %v", text, err)
+	}
+}
