@@ -1,0 +1,62 @@
+package memory
+
+import (
+	"runtime"
+	"runtime/debug"
+	"time"
+)
+
+const (
+	// littlePercent keeps the heap of the Go side, which is below 1 MB and hardly grows per request, from being let to 4 MB before it is
+	// collected.
+	littlePercent = 25
+
+	// busyPercent lets it, while collections would follow each other too fast: ten TLS handshakes leave 1 MB of garbage, and collecting
+	// that took as much time as computing them.
+	busyPercent = 100
+
+	// tooFast and slow are the times between two collections below which the heap may be larger, and above which it is little again.
+	tooFast = 200 * time.Millisecond
+	slow    = 2 * time.Second
+)
+
+// pacer chooses between a little heap and few collections.
+type pacer struct {
+	set  func(percent int)
+	last time.Duration // when the last collection was, since the start
+	busy bool
+}
+
+// collected is called behind each collection, at a time since the start.
+func (p *pacer) collected(at time.Duration) {
+	since := at - p.last
+	p.last = at
+	switch {
+	case !p.busy && since < tooFast:
+		p.busy = true
+		p.set(busyPercent)
+	case p.busy && since > slow:
+		p.busy = false
+		p.set(littlePercent)
+	}
+}
+
+// follow has p choose from now on. The heap is little first.
+func (p *pacer) follow() {
+	p.set(littlePercent)
+	begin := time.Now()
+	p.last = -slow // the collections of the start are not too fast
+	afterCollection(func() { p.collected(time.Since(begin)) })
+}
+
+// afterCollection calls f behind each collection, on the runtime's goroutine for that.
+func afterCollection(f func()) {
+	type garbage struct{ next *garbage } // with a pointer, or it would share its memory with others
+	runtime.AddCleanup(new(garbage), func(struct{}) {
+		f()
+		afterCollection(f)
+	}, struct{}{})
+}
+
+// setPercent is debug.SetGCPercent without its result.
+func setPercent(percent int) { debug.SetGCPercent(percent) }
