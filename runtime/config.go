@@ -131,6 +131,9 @@ type Config struct {
 	// HTTP2Streams is how many requests of a connection of HTTP/2 may be active. 0: 128.
 	HTTP2Streams int
 
+	// HTTP2Resets is how many requests a client of HTTP/2 may cancel in a row. Other frames that bring nothing on count, too. 0: 1000.
+	HTTP2Resets int
+
 	// SpoolSize is the number of bytes of a body that are kept in memory; a
 	// longer one goes to an unlinked file in SpoolDir. 0: 256 KiB.
 	SpoolSize int

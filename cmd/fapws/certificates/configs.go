@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
-	"slices"
 )
 
 // configs are those of new connections, which differ in the certificates that clients are asked for.
@@ -75,7 +74,7 @@ func (c *configs) newConfig(w *Want, a *Asking, cas []byte) (*config, error) {
 			MinVersion:       max(w.MinVersion, tls.VersionTLS12),
 			CipherSuites:     suites,
 			CurvePreferences: curves,
-			NextProtos:       slices.Clone(protocols),
+			NextProtos:       w.protocols(),
 			// Without a certificate crypto/tls sends unrecognized_name (RFC 6066 §3).
 			GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return c.chooser.choose(hello), nil },
 		},

@@ -15,6 +15,14 @@ import (
 // protocols are those that clients may choose by ALPN (RFC 7301), the best first.
 var protocols = []string{"h2", "http/1.1"}
 
+// protocols returns those that w offers.
+func (w *Want) protocols() []string {
+	if w.NoHTTP2 {
+		return []string{"http/1.1"}
+	}
+	return slices.Clone(protocols)
+}
+
 // Mozilla's "intermediate" recommendation, version 5.7, as far as crypto/tls has it: it has no DHE. Of TLS 1.3 all suites
 // are good, and crypto/tls allows no choice.
 var (

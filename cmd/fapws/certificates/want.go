@@ -23,6 +23,7 @@ type Want struct {
 	Asking []Asking // of which clients certificates are asked for; nil: of none
 
 	MinVersion uint16 // tls.VersionTLS12 or tls.VersionTLS13
+	NoHTTP2    bool   // HTTP/2 is not offered
 	Strict     bool   // refuse clients that name no host, or an unknown one
 }
 

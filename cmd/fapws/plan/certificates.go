@@ -22,6 +22,7 @@ func (p *Plan) Certificates(conf *settings.Config) *certificates.Want {
 	}
 	w := &certificates.Want{
 		MinVersion: tlsVersions[conf.TLSMin],
+		NoHTTP2:    !conf.HTTP2,
 		Strict:     conf.TLSStrictSNI,
 	}
 	for i, cert := range conf.CertFiles {

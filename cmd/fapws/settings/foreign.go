@@ -44,7 +44,8 @@ var foreign = []struct {
 	{"--callable", "name the object after a colon: fapws app.py:OBJECT"},
 	{"--paste --paster --paste-global --ini --ini-paste", "fapws does not read Paste files; name the application: fapws module:app"},
 	{"--task-impl --runtime-threads --runtime-blocking-threads --runtime-mode --blocking-threads-idle-timeout --opt", "not needed; fapws has one event loop in each process; --threads and --workers set the rest"},
-	{"--ws --http --websockets", "not needed; HTTP/1.1 and WebSockets are always on"},
+	{"--ws --websockets", "not needed; WebSockets are always on"},
+	{"--http --http-protocols --alpn-protocols", "not needed; clients with TLS choose between HTTP/2 and HTTP/1.1; --no-http2 leaves them HTTP/1.1"},
 	{"--no-ws --ws-max-queue --reset-contextvars --h11-max-incomplete-event-size", "not supported; fapws --help all lists the limits"},
 	{"--with-threads --threaded", "not needed; handlers run on threads; --threads sets how many"},
 	{"--without-threads", "use --threads 1 for one thread, or --threads 0 to run handlers inline"},
@@ -120,7 +121,7 @@ func foreignFlag(typed string) string {
 		}
 	}
 	if strings.HasPrefix(typed, "--http2-") {
-		return "fapws has no HTTP/2; use a proxy such as caddy or nginx before it"
+		return "not needed; fapws sets windows and frame sizes of HTTP/2 itself; --http2-max-streams and --http2-max-resets are its limits"
 	}
 	return ""
 }

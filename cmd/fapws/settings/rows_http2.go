@@ -3,14 +3,24 @@ package settings
 func http2Rows() []*Setting {
 	return []*Setting{
 		{
+			Name: "http2", Group: GroupAddress, Default: "yes",
+			Help:  "offer HTTP/2 to clients with TLS; --no-http2 leaves them HTTP/1.1",
+			value: func(c *Config) value { return &toggle{&c.HTTP2} },
+		},
+		{
 			Name: "h2c", Aliases: []string{"http2-cleartext"}, Group: GroupAddress, Global: "H2C",
 			Help:  "serve HTTP/2 without TLS to clients that start with it (prior knowledge), such as proxies and load balancers; other clients get HTTP/1",
 			value: func(c *Config) value { return &toggle{&c.H2C} },
 		},
 		{
-			Name: "http2-max-streams", Group: GroupLimits, Arg: "N", Default: "128", Global: "HTTP2_MAX_STREAMS",
+			Name: "http2-max-streams", Aliases: []string{"http2-max-concurrent-streams"}, Group: GroupLimits, Arg: "N", Default: "128", Global: "HTTP2_MAX_STREAMS",
 			Help:  "maximum number of active requests of an HTTP/2 connection; further requests are refused, and clients may retry them",
 			value: func(c *Config) value { return &count{&c.HTTP2MaxStreams, 1, 10000} },
+		},
+		{
+			Name: "http2-max-resets", Group: GroupLimits, Arg: "N", Default: "1000", Global: "HTTP2_MAX_RESETS",
+			Help:  "requests that an HTTP/2 client may cancel in a row, and 3 % of this number more each second; pings, settings and other frames that carry no request count as half a reset or less; a client that exceeds it is disconnected",
+			value: func(c *Config) value { return &count{&c.HTTP2MaxResets, 10, 1000000} },
 		},
 	}
 }

@@ -102,7 +102,9 @@ type Config struct {
 	GracefulTimeout time.Duration // to finish active requests when told to stop
 
 	H2C             bool // connections without TLS may begin with HTTP/2
+	HTTP2           bool // connections with TLS may choose HTTP/2
 	HTTP2MaxStreams int  // of a connection of HTTP/2
+	HTTP2MaxResets  int  // of a connection of HTTP/2, in a row
 
 	WebSocketMaxSize     int           // bytes of a message
 	WebSocketPing        time.Duration // silence of a client before it is sent a ping; 0: any

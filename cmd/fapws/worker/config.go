@@ -51,6 +51,7 @@ func (s *service) config() runtime.Config {
 
 		H2C:          s.conf.H2C,
 		HTTP2Streams: s.conf.HTTP2MaxStreams,
+		HTTP2Resets:  s.conf.HTTP2MaxResets,
 
 		WebSocketMaxSize:     s.conf.WebSocketMaxSize,
 		WebSocketPing:        orNever(s.conf.WebSocketPing),

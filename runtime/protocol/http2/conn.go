@@ -79,7 +79,7 @@ func (c *Conn) Begin(s *Server, on *conn.Conn, self conn.Protocol) {
 	c.encoder.SetMaxDynamicTableSizeLimit(tableSize)
 	c.credit, c.initial, c.frame = http2InitialWindow, http2InitialWindow, maxFrame
 	c.window = maxWindow
-	c.budget.begin(s.Now())
+	c.budget.begin(s.cfg.MaxResets, s.Now())
 	on.Upgrade(self)
 	on.Stamp = s.Now()
 	out := c.output()

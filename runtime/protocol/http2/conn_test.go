@@ -628,7 +628,7 @@ func TestUnreadControlFrames(t *testing.T) {
 	}
 	h.do(func() {
 		for range 2000 {
-			c.budget.begin(0)
+			c.budget.begin(DefaultMaxResets, 0)
 			c.Input(flood.Bytes())
 			h.flush()
 		}

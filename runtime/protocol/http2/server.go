@@ -14,12 +14,16 @@ import (
 // Preface is what a client that speaks HTTP/2 sends first (RFC 9113 §3.4).
 const Preface = http2.ClientPreface
 
-// DefaultMaxStreams is how many streams of a connection may be open unless Config says otherwise.
-const DefaultMaxStreams = 128
+// The limits of connections unless Config says otherwise.
+const (
+	DefaultMaxStreams = 128
+	DefaultMaxResets  = 1000
+)
 
 // Config says what is different for HTTP/2.
 type Config struct {
 	MaxStreams int // streams of a connection, and requests of it that are worked on
+	MaxResets  int // streams of a connection that its client may give up in a row: see budget
 }
 
 // Server is what connections of HTTP/2 share. It belongs to the event loop.
@@ -48,7 +52,7 @@ const tick = wheel.Tick
 // Init makes s ready. of has what it shares with connections of HTTP/1.
 func (s *Server) Init(of *http.Server) {
 	s.Server = of
-	s.cfg.MaxStreams = DefaultMaxStreams
+	s.Configure(Config{})
 	s.framer = http2.NewFramer(nil, &s.input)
 	s.framer.SetReuseFrames()
 	s.framer.SetMaxReadFrameSize(maxFrame)
@@ -60,6 +64,9 @@ func (s *Server) Init(of *http.Server) {
 func (s *Server) Configure(cfg Config) {
 	if cfg.MaxStreams == 0 {
 		cfg.MaxStreams = DefaultMaxStreams
+	}
+	if cfg.MaxResets == 0 {
+		cfg.MaxResets = DefaultMaxResets
 	}
 	s.cfg = cfg
 }

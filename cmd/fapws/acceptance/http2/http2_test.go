@@ -3,6 +3,7 @@ package http2_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -271,6 +272,21 @@ func TestNotOffered(t *testing.T) {
 		t.Errorf("%d", a.StatusCode)
 	}
 	w.Closed()
+}
+
+// With --no-http2 clients with TLS get HTTP/1.1.
+func TestTurnedOff(t *testing.T) {
+	s := serveTLS(t, fapwstest.Mode{}, "app.py", "--no-http2")
+	c, err := tls.Dial("tcp", s.Address, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2", "http/1.1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.ConnectionState().NegotiatedProtocol; got != "http/1.1" {
+		t.Error(got)
+	}
+	w := fapwstest.NewClient(t, c)
+	w.Get("/show")
+	w.Answer().Want(t, 200, `"HTTP/1.1"`)
 }
 
 // The preface may arrive in pieces, and bytes that only begin like it are HTTP/1.
