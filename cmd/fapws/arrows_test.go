@@ -75,6 +75,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/cmd/fapws/banner", []string{"fapws/cmd/fapws/version", "fapws/cmd/fapws/settings", "fapws/cmd/fapws/tomlfile", "fapws/runtime/..."}},
 		{"fapws/cmd/fapws/configfile", []string{"fapws/cmd/fapws/exit", "fapws/cmd/fapws/settings", "fapws/cmd/fapws/tomlfile", "fapws/runtime/..."}},
 		{"fapws/cmd/fapws/ctl", []string{"fapws/runtime/metrics"}},
+		{"fapws/cmd/fapws/loadgen", []string{"fapws/cmd/fapws/settings", "fapws/cmd/fapws/tomlfile", "fapws/cmd/fapws/version", "fapws/runtime/..."}},
 		{"fapws/cmd/fapws/chroot", nil},
 		{"fapws/cmd/fapws/orphan", nil},
 		{"fapws/cmd/fapws/sigmask", nil},
@@ -111,7 +112,7 @@ func TestArrows(t *testing.T) {
 var layers = []string{
 	"acme authority certificates/certtest chroot ctl envfile exit limits memory notify orphan pidfile privilege sigmask tomlfile version watch",
 	"certificates pool settings webconf",
-	"application banner configfile keyreader logs site statuspage",
+	"application banner configfile keyreader loadgen logs site statuspage",
 	"bind plan",
 	"inspect presence",
 	"worker",

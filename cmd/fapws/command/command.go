@@ -52,6 +52,8 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 		return exit.OK, importConf(cmd.Args, stdout, stderr)
 	case settings.WordCtl:
 		return exit.OK, control(cmd.Args, stdout)
+	case settings.WordBench:
+		return bench(cmd.Args, stdout)
 	}
 	set, err := settings.New(rows, cmd.Flags, os.LookupEnv)
 	if err != nil {

@@ -44,6 +44,10 @@ fapws \- serve a Python application, or a whole site, over HTTP
 .B fapws hash\-password
 .RI [ USER ]
 .br
+.B fapws bench
+.RI [ FLAGS ]
+.I URL
+.br
 .B fapws ctl
 .RB [ \-\-pid
 .IR PID |
@@ -103,6 +107,12 @@ shuts down gracefully, and
 .B ca
 shows the authority of \-\-tls auto. If several servers run, the command must name one,
 or FAPWS_CTL_SOCKET its socket.
+.PP
+.B bench
+sends requests to the server of
+.I URL
+and shows throughput, latencies and failures; see
+.BR "fapws bench \-\-help" .
 .PP
 .B import
 converts the web.conf of httPyServer to a configuration file, and
@@ -218,6 +228,13 @@ _fapws() {
     done
     if [[ ${COMP_WORDS[1]} == import ]]; then
         compopt -o default
+        return
+    fi
+    if [[ ${COMP_WORDS[1]} == bench ]]; then
+        case $prev in
+            --cacert) compopt -o default; return ;;
+        esac
+        COMPREPLY=($(compgen -W "--connections --duration --requests --rate --threads --method --header --body --http2 --streams --close --timeout --cacert --insecure --json --help" -- "$cur"))
         return
     fi
     if [[ ${COMP_WORDS[1]} == ctl ]]; then

@@ -1,0 +1,158 @@
+package loadgen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+// Result is what a run has measured.
+type Result struct {
+	counts
+	options *Options
+	elapsed time.Duration
+	cpu     time.Duration // of this process, in the run
+	stopped bool          // before its end
+}
+
+// Run sends the requests, until ctx ends at the latest. Its errors are lines for the user: then there is nothing to report.
+func Run(ctx context.Context, o *Options) (*Result, error) {
+	t, err := newTarget(o)
+	if err != nil {
+		return nil, err
+	}
+	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), o.Threads+2)) // one for each loop, and some for handshakes
+	turns := make(chan struct{}, o.Threads)
+	told := make(chan news, 2*o.Threads)
+	var generators []*generator
+	for i := range o.Threads {
+		g, err := newGenerator(t, o.share(i), part(o.Connections, o.Threads, i), turns, told)
+		if err != nil {
+			return nil, err
+		}
+		defer g.close()
+		generators = append(generators, g)
+	}
+	ended := make(chan error, len(generators))
+	for _, g := range generators {
+		go func() { ended <- g.loop.Run() }()
+		g.loop.Post(g.connect)
+	}
+	ticks := time.NewTicker(tick)
+	stop := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-ticks.C:
+				for _, g := range generators {
+					g.loop.Post(g.tick)
+				}
+			case <-stop:
+				return
+			}
+		}
+	}()
+	r := &Result{options: o, counts: newCounts()}
+	err = r.phases(ctx, generators, told)
+	ticks.Stop()
+	close(stop)
+	for _, g := range generators {
+		g.loop.Stop()
+	}
+	for range generators {
+		err = errors.Join(err, <-ended)
+	}
+	for _, g := range generators {
+		r.add(&g.counts)
+	}
+	if err == nil && r.elapsed == 0 {
+		err = r.unreachable()
+	}
+	return r, err
+}
+
+// part returns the i-th of n parts of a whole that is divided as evenly as possible.
+func part[T int | int64](whole T, n, i int) T {
+	p := whole / T(n)
+	if T(i) < whole%T(n) {
+		p++
+	}
+	return p
+}
+
+// share returns the requests of the i-th generator. Those of all together are due at even distances.
+func (o *Options) share(i int) schedule {
+	s := schedule{left: -1, until: o.Duration}
+	if o.Requests > 0 {
+		s.left = part(o.Requests, o.Threads, i)
+	}
+	if o.Rate > 0 {
+		between := float64(time.Second) / o.Rate
+		s.interval, s.first = between*float64(o.Threads), between*float64(i)
+	}
+	return s
+}
+
+// phases lets the generators connect, then send, and waits for them.
+func (r *Result) phases(ctx context.Context, generators []*generator, told <-chan news) error {
+	open := 0
+	for range generators {
+		select {
+		case n := <-told:
+			open += n.open
+		case <-ctx.Done():
+			return errors.New("stopped while connecting")
+		}
+	}
+	if open == 0 {
+		return nil
+	}
+	before, start := cpuTime(), time.Now()
+	for _, g := range generators {
+		g.loop.Post(func() { g.send(start) })
+	}
+	done := ctx.Done()
+	for left := len(generators); left > 0; {
+		select {
+		case <-told:
+			left--
+		case <-done:
+			done = nil
+			r.stopped = true
+			for _, g := range generators {
+				g.loop.Post(g.interrupt)
+			}
+		}
+	}
+	r.elapsed = time.Since(start)
+	r.cpu = cpuTime() - before
+	return nil
+}
+
+// cpuTime returns the CPU time of this process.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u) // which takes any process
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// unreachable returns why there is nothing to report.
+func (r *Result) unreachable() error {
+	for why := range r.refused {
+		return fmt.Errorf("%s: %s", r.options.URL, why)
+	}
+	return nil
+}
+
+// Failed reports whether a request got no response, or one that says that it was in vain (RFC 9110 §15.5, §15.6).
+func (r *Result) Failed() bool {
+	for _, n := range r.statuses[400:] {
+		if n > 0 {
+			return true
+		}
+	}
+	return len(r.failures) > 0 || len(r.refused) > 0
+}

@@ -1,0 +1,153 @@
+package loadgen
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"fapws/cmd/fapws/version"
+
+	"golang.org/x/net/http2/hpack"
+	"golang.org/x/sys/unix"
+)
+
+// target is the server, and what it is sent.
+type target struct {
+	address unix.Sockaddr
+	family  int
+	tls     *tls.Config // nil: plain
+	http2   bool
+	close   bool
+	head    bool                // the method is HEAD: responses have no body
+	request []byte              // a request of HTTP/1.1, whole
+	fields  []hpack.HeaderField // a request of HTTP/2
+	body    []byte
+	streams int
+	timeout time.Duration
+}
+
+// newTarget resolves the name of the server and makes its requests. Its errors are lines for the user.
+func newTarget(o *Options) (*target, error) {
+	u, err := url.Parse(withScheme(o.URL))
+	if err != nil {
+		return nil, fmt.Errorf("%s: is no URL such as http://127.0.0.1:8888/", o.URL)
+	}
+	secure := u.Scheme == "https"
+	if !secure && u.Scheme != "http" || u.Hostname() == "" {
+		return nil, fmt.Errorf("%s: must begin with http:// or https://", o.URL)
+	}
+	t := &target{http2: o.HTTP2, close: o.Close, head: o.Method == "HEAD", body: o.Body, streams: o.Streams, timeout: o.Timeout}
+	if err := t.resolve(u, o.Timeout); err != nil {
+		return nil, err
+	}
+	if secure {
+		if t.tls, err = tlsConfig(u.Hostname(), o); err != nil {
+			return nil, err
+		}
+	}
+	t.makeRequests(u, o)
+	return t, nil
+}
+
+// withScheme completes "localhost:8888/" as browsers do.
+func withScheme(s string) string {
+	if strings.Contains(s, "://") {
+		return s
+	}
+	return "http://" + s
+}
+
+func (t *target) resolve(u *url.URL, timeout time.Duration) error {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 {
+		return fmt.Errorf("port %s: must be from 1 to 65535", port)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", u.Hostname())
+	if err != nil {
+		var unknown *net.DNSError
+		if errors.As(err, &unknown) && unknown.IsNotFound {
+			return fmt.Errorf("%s: the name is not known", u.Hostname())
+		}
+		return err
+	}
+	t.address, t.family = sockaddr(addresses[0].Unmap(), int(n))
+	return nil
+}
+
+func sockaddr(a netip.Addr, port int) (unix.Sockaddr, int) {
+	if a.Is4() {
+		return &unix.SockaddrInet4{Port: port, Addr: a.As4()}, unix.AF_INET
+	}
+	to := &unix.SockaddrInet6{Port: port, Addr: a.As16()}
+	if zone, err := net.InterfaceByName(a.Zone()); err == nil {
+		to.ZoneId = uint32(zone.Index)
+	}
+	return to, unix.AF_INET6
+}
+
+func tlsConfig(host string, o *Options) (*tls.Config, error) {
+	c := &tls.Config{ServerName: host, InsecureSkipVerify: o.Insecure, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12}
+	if o.HTTP2 {
+		c.NextProtos = []string{"h2"}
+	}
+	if o.CAFile != "" {
+		text, err := os.ReadFile(o.CAFile)
+		if err != nil {
+			return nil, err
+		}
+		if c.RootCAs = x509.NewCertPool(); !c.RootCAs.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("%s: has no certificate in PEM format", o.CAFile)
+		}
+	}
+	return c, nil
+}
+
+// makeRequests makes the bytes of a request of HTTP/1.1 and the fields of one of HTTP/2 (RFC 9113 §8.3.1). Fields that a user has
+// given take the place of ours.
+func (t *target) makeRequests(u *url.URL, o *Options) {
+	host := u.Host
+	path := u.RequestURI()
+	own := [][2]string{{"User-Agent", "fapws/" + version.Version}, {"Accept", "*/*"}}
+	for _, f := range o.Fields {
+		if strings.EqualFold(f[0], "Host") {
+			host = f[1]
+			continue
+		}
+		for i := range own {
+			if strings.EqualFold(own[i][0], f[0]) {
+				own[i][0] = ""
+			}
+		}
+		own = append(own, f)
+	}
+	if o.Body != nil {
+		own = append(own, [2]string{"Content-Length", strconv.Itoa(len(o.Body))})
+	}
+	t.fields = []hpack.HeaderField{{Name: ":method", Value: o.Method}, {Name: ":scheme", Value: u.Scheme}, {Name: ":authority", Value: host}, {Name: ":path", Value: path}}
+	t.request = fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: %s\r\n", o.Method, path, host)
+	for _, f := range own {
+		if f[0] != "" {
+			t.fields = append(t.fields, hpack.HeaderField{Name: strings.ToLower(f[0]), Value: f[1]})
+			t.request = fmt.Appendf(t.request, "%s: %s\r\n", f[0], f[1])
+		}
+	}
+	if t.close {
+		t.request = append(t.request, "Connection: close\r\n"...)
+	}
+	t.request = append(append(t.request, "\r\n"...), o.Body...)
+}
