@@ -90,11 +90,16 @@ func (s *Server) source(m *sites.Mount, main app.Handler) (source exchange.Sourc
 	if own := m.Timeout(); own != 0 {
 		o.Timeout = own
 	}
-	o.Timeout = max(o.Timeout, 0)
+	if o.Timeout = max(o.Timeout, 0); m.Asks && m.Receives == nil {
+		o.Timeout = 0
+	}
 	if s.cfg.Concurrency > 0 {
 		o.Occupies = m.Occupies
 	}
 	source = s.loop.app.Source(m.Handler, o)
+	if r := m.Receives; r != nil {
+		return s.loop.app.Receiving(r.Handler, r.Index, source), true
+	}
 	if m.Cache != nil && s.loop.pages != nil {
 		return s.loop.pages.Source(m.Cache, source), true
 	}

@@ -28,7 +28,7 @@ type Func func(w *Response, r *Request)
 // Respond implements Responder.
 func (f Func) Respond(w *Response, r *Request) { f(w, r) }
 
-// Request is a whole request: its body has arrived.
+// Request is a whole request: its body has arrived, unless the mount streams (see Next).
 type Request struct {
 	Context context.Context // ends when the response is not wanted any more
 	Head    []byte          // request line and fields as received
@@ -36,7 +36,7 @@ type Request struct {
 	Path    string          // percent-decoded, as it is seen from outside: script name and path info
 	Root    int             // length of the part that a proxy or a root path puts before the site: Path[:Root]
 	Script  int             // length of SCRIPT_NAME: PATH_INFO is Path[Script:]
-	Size    int64           // bytes in the body
+	Size    int64           // bytes in the body; of one that arrives: as announced, -1 if it was not
 	Peer    exchange.Peer   // the client
 	Traced  bool            // exchange.Request.Traced
 	Options string          // of the program that another handler has named; else ""
@@ -159,6 +159,13 @@ func (w *Response) Refuse(status int, text string) {
 		w.pool.failed.Add(1)
 	}
 	w.Start(exchange.Head{Status: status, Length: -1, Refusal: true, Reason: []byte(text)})
+}
+
+// HandOn ends the response before it has begun: the handler behind the pool (Receives of package sites) answers, and gets body as
+// the body of the request. Nothing may be written.
+func (w *Response) HandOn(body []byte) {
+	w.Start(exchange.Head{Status: 200, HandsOn: true})
+	w.buf = body
 }
 
 // Sends is that of the Pool.

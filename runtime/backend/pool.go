@@ -46,6 +46,9 @@ type Pool struct {
 	parts  map[uintptr]*part
 	lastID uintptr
 	taken  []*part // of ready, by Next; the loop's
+
+	credits   []*exchangeState // that have dealt with input
+	crediting []*exchangeState // of credits, by Next; the loop's
 }
 
 // exchangeState is an exchange from Submit to the Release of its last part.
@@ -61,6 +64,10 @@ type exchangeState struct {
 	unacked int64
 	gone    bool
 	overdue func(time.Duration) // see Request.OnOverdue; may be nil
+
+	stream   *stream // of a body that arrives; nil: it is here
+	credit   int64   // for input that was dealt with
+	credited bool    // it is in Pool.credits
 }
 
 // part is a piece of a response on its way to the loop.
@@ -154,9 +161,13 @@ func (p *Pool) Submit(r *exchange.Request) bool {
 		pool:    p,
 		state:   ex,
 	}
-	if r.Spool >= 0 {
+	switch {
+	case r.More:
+		ex.stream = &stream{waiting: bytes.Clone(r.Body)}
+		ex.stream.arrived.L = &p.mu
+	case r.Spool >= 0:
 		ex.request.spool = os.NewFile(uintptr(r.Spool), "request body")
-	} else {
+	default:
 		ex.request.body = bytes.Clone(r.Body)
 	}
 	p.mu.Lock()
@@ -255,14 +266,18 @@ func (p *Pool) wait(ex *exchangeState) error {
 
 // Next implements app.Handler.
 func (p *Pool) Next(out *exchange.Part) bool {
-	if len(p.taken) == 0 {
+	if len(p.taken)+len(p.crediting) == 0 {
 		p.mu.Lock()
 		p.taken, p.ready = p.ready, p.taken[:0]
+		p.crediting, p.credits = p.credits, p.crediting
 		p.woken = false
 		p.mu.Unlock()
-		if len(p.taken) == 0 {
-			return false
-		}
+	}
+	if p.nextCredit(out) { // before the last part of its exchange
+		return true
+	}
+	if len(p.taken) == 0 {
+		return false
 	}
 	one := p.taken[0]
 	p.taken[0] = nil
@@ -296,6 +311,9 @@ func (p *Pool) Next(out *exchange.Part) bool {
 
 // Release implements app.Handler. Any goroutine.
 func (p *Pool) Release(one *exchange.Part) {
+	if one.Op == exchange.OpCredit {
+		return
+	}
 	p.mu.Lock()
 	mine := p.parts[one.Ref]
 	delete(p.parts, one.Ref)
@@ -321,6 +339,9 @@ func (p *Pool) Cancel(t exchange.Ticket) {
 	if ex := p.open[t]; ex != nil {
 		ex.gone = true
 		ex.room.Signal()
+		if ex.stream != nil {
+			ex.stream.arrived.Signal()
+		}
 		ex.cancel()
 	}
 }

@@ -40,6 +40,10 @@ type Head struct {
 	Program      bool
 	StaticScript int
 
+	// HandsOn says that the handler has received the body of the request, and that the one behind it answers: app.Receiving.
+	// That gets the request with Body of the part, which is the Last, as its body.
+	HandsOn bool
+
 	// SendFile, when not empty, says that a file answers instead: the value of
 	// X-Sendfile, or of X-Accel-Redirect if Accel. The part is the Last; Request
 	// is set as with Static. Config.SendfileRoots and AccelRoots say what may be

@@ -116,6 +116,10 @@ func (s *Sites) settleRules(x *Exchange) {
 	if x.rules != nil && x.rules.secure != nil && x.client.Client().Scheme == "https" {
 		x.rules = x.rules.secure
 	}
+	if q.mount != nil && q.mount.Asks {
+		x.MaxBody = -1
+		return
+	}
 	if x.MaxBody = s.cfg.MaxBodySize; x.rules != nil && x.rules.maxBody != 0 {
 		x.MaxBody = x.rules.maxBody
 	}

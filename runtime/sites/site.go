@@ -76,10 +76,11 @@ type Mount struct {
 	Cache   *cache.Compiled // which of the Handler's answers are kept; nil: none
 	Index   int             // what the Handler calls this mount: exchange.Request.Mount
 
-	// Abilities of the Handler beyond answering whole requests; the first two
+	// Abilities of the Handler beyond answering whole requests; those up to WebSocket
 	// need a Receiver. Of the last three, one at most.
 	Occupies     app.Occupancy // how long each of its requests occupies one of Config.Concurrency
 	Streams      bool          // it takes requests whose body has not arrived: exchange.Request.More
+	Asks         bool          // and asks for bodies by its first credit (100 Continue), bounds their size itself, and may take its time
 	WebSocket    bool          // and WebSockets: exchange.Request.WebSocket
 	Tunnels      bool          // it may pass on the connection where a WebSocket is asked for: exchange.Head.Tunnel
 	Group        string        // that each of its WebSockets joins; "": none
@@ -90,12 +91,22 @@ type Mount struct {
 	// and servers behind this one decide by themselves what these mean.
 	Resolved bool
 
+	// Receives, if not nil, gets requests before the Handler, and their bodies as they arrive. The Handler gets the requests that it hands on:
+	// exchange.Head.HandsOn.
+	Receives *Receives
+
 	Rules *Rules // in addition to those of the site; nil: none
 
 	rules   *rules
 	counts  *metrics.Route // of its requests; nil: they are not counted
 	missing notFoundCache
 	bulky   bool // the Source may answer with any size before the loop knows
+}
+
+// Receives is a handler that receives bodies for another one.
+type Receives struct {
+	Handler app.Receiver
+	Index   int // what it calls the mount
 }
 
 // route returns what package route has to know of a mount.
@@ -138,5 +149,5 @@ func (m *Mount) Timeout() time.Duration {
 
 // answerer returns what answers at a mount.
 func (m *Mount) answerer() http.Answerer {
-	return http.Answerer{Source: m.Source, Streams: m.Streams, Bulky: m.bulky}
+	return http.Answerer{Source: m.Source, Streams: m.Streams, Asks: m.Asks, Bulky: m.bulky}
 }

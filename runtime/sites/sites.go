@@ -137,11 +137,17 @@ func (s *Sites) Prepare(given []Site, h app.Handler, source func(*Mount) (_ exch
 			if _, ok := m.Handler.(app.Receiver); !ok {
 				m.Streams, m.WebSocket = false, false
 			}
+			if m.Receives != nil {
+				m.Streams, m.Asks = true, true
+			}
 			if m.Source == nil && m.Rewrite == nil {
 				m.Source, m.bulky = source(m)
 			}
 			if m.Handler != nil && !slices.Contains(t.Handlers, m.Handler) {
 				t.Handlers = append(t.Handlers, m.Handler)
+			}
+			if r := m.Receives; r != nil && !slices.Contains(t.Handlers, app.Handler(r.Handler)) {
+				t.Handlers = append(t.Handlers, r.Handler)
 			}
 			t.Limited = t.Limited || m.Timeout() > 0
 		}

@@ -6,6 +6,7 @@ import "fapws/runtime/exchange"
 type Answerer struct {
 	Source  exchange.Source
 	Streams bool // it takes requests whose body has not arrived: exchange.Request.More
+	Asks    bool // and asks for the body with its first credit: 100 Continue waits for that
 	Bulky   bool // it may answer with any size before the loop knows
 }
 

@@ -95,6 +95,9 @@ func (b *Body) Drop() {
 	}
 }
 
+// Asked says that the client, which waits for 100 Continue, gets that at the time now.
+func (b *Body) Asked(now int64) { b.Expects, b.begun = false, now }
+
 // Pause says that b is not read from the time now on, which is not the fault of its client.
 func (b *Body) Pause(now int64) { b.paused = now }
 

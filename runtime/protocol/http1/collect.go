@@ -61,7 +61,7 @@ func (c *Conn) refuseBody(r exchange.Reply) {
 // means that it comes too slowly.
 func (c *Conn) bodyDeadline() int64 {
 	s := c.s
-	if c.Stopped() { // the delay is not the client's
+	if c.Stopped() || c.body.Expects { // the delay is not the client's
 		return s.Now() + int64(bodyLook)
 	}
 	if c.body.TooSlow(s.Now(), s.Config.BodyTimeout, s.Config.BodyRate) {

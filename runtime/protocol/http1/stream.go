@@ -39,12 +39,21 @@ func (c *Conn) streamBody(x *http.Exchange, a http.Answerer) {
 	c.body, c.Stamp = b, s.Now()
 	c.setState(StateBody)
 	s.rest = nil
-	x.Submit(a)
-	if b.Expects && c.body == b {
-		b.Expects = false
-		c.Use()
-		s.Set.Buf = append(s.Set.Buf, http1.Continue...)
+	if x.Submit(a); c.body == b && !a.Asks {
+		c.askForBody()
 	}
+}
+
+// askForBody sends 100 Continue to a client that waits for it. The time of the body begins then.
+func (c *Conn) askForBody() {
+	b, s := c.body, c.s
+	if !b.Expects {
+		return
+	}
+	b.Asked(s.Now())
+	c.Stamp = s.Now()
+	c.Use()
+	s.Set.Buf = append(s.Set.Buf, http1.Continue...)
 }
 
 // feed delivers what belongs to the body from the front of data and returns the
@@ -62,6 +71,7 @@ func (c *Conn) feed(data []byte) (rest []byte) {
 	if len(piece) == 0 && !whole {
 		return nil
 	}
+	b.Expects = false
 	if whole {
 		c.body = nil
 		if x.KeepAlive {

@@ -71,9 +71,8 @@ func (st *stream) Admit(x *http.Exchange, a http.Answerer) {
 		}
 		c.conn.Schedule()
 		x.Submit(a)
-		if expects && st.x == x && st.body.Expects {
-			st.body.Expects = false
-			st.sendContinue(x)
+		if st.x == x && !a.Asks {
+			st.askForBody(x)
 		}
 		return
 	}
@@ -85,6 +84,15 @@ func (st *stream) Admit(x *http.Exchange, a http.Answerer) {
 	c.conn.Schedule()
 	st.take(early, false)
 	st.openWindow()
+}
+
+// askForBody sends 100 Continue to a client that waits for it. The time of the body begins then.
+func (st *stream) askForBody(x *http.Exchange) {
+	if st.body.Expects {
+		st.received = st.c.s.Now()
+		st.body.Asked(st.received)
+		st.sendContinue(x)
+	}
 }
 
 // SkipBody and GiveUpBody implement http.Carrier: what comes of the body is thrown away. The stream is reset behind its response if the body has
@@ -108,7 +116,13 @@ func (st *stream) StopInput(*http.Exchange) {}
 
 // Credited implements http.Carrier.
 func (st *stream) Credited(x *http.Exchange, _ int64, more bool) {
-	if more && st.arriving && !st.c.dead {
+	if st.c.dead || !st.arriving {
+		return
+	}
+	if st.body.X == x {
+		st.askForBody(x)
+	}
+	if more {
 		st.openWindow()
 	}
 }
@@ -287,9 +301,7 @@ func (st *stream) feed(piece []byte, last bool) {
 	if len(piece) == 0 && !last {
 		return
 	}
-	if last {
-		st.arriving = false
-	}
+	st.arriving, st.body.Expects = !last, false
 	x.Feed(piece, last)
 	if st.x == x && st.arriving {
 		st.openWindow()
@@ -316,7 +328,7 @@ func (st *stream) refuseBody(r exchange.Reply) {
 
 // late reports whether the body of st comes too slowly.
 func (st *stream) late(now int64) bool {
-	if !st.arriving || st.paused || st.window <= 0 {
+	if !st.arriving || st.paused || st.window <= 0 || st.body.Expects {
 		return false
 	}
 	cfg := &st.c.s.Config

@@ -16,6 +16,7 @@ type call struct {
 	parts   int32 // that were delivered and are not released
 	next    *call // in the list of free ones
 
+	receiver *Receiving // that has the handler receive the body, or nil
 	peer     *exchange.Peer
 	extra    []byte         // fields that a handler adds to the response of another
 	waiting  *exchange.Part // names files or a program, and waits for its turn

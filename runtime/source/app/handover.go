@@ -33,6 +33,8 @@ func (c *call) redirects(p *exchange.Part) bool {
 			return true
 		}
 		c.handOver(p)
+	case h.HandsOn:
+		c.handOn(p)
 	case h.Refusal || h.Failure && c.x.Server.HasPage(h.Status):
 		c.refuse(p)
 	default:
