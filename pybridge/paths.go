@@ -27,6 +27,7 @@ type Mount struct {
 	Kind   MountKind
 	Static *StaticOptions // nil: callable is called
 	CGI    string         // options of a CGIApplication (JSON); "": it is not one
+	Upload string         // options of a fapws.upload (JSON); "": it is not one
 	Cache  string         // rule of fapws.cache.cached in JSON; "": none
 
 	place    string            // of a WebSocket: its name in all processes
@@ -102,8 +103,11 @@ func mountOf(prefix string, entry *python3.PyObject, iface string) (Mount, error
 	if !python3.PyCallable_Check(callable) {
 		return Mount{}, fmt.Errorf("%s cannot be called", aType(callable))
 	}
-	m := Mount{Prefix: prefix, Name: handlerName(entry), Static: readStatic(callable), CGI: attrString(callable, "_fapws_cgi"), Cache: rule, entry: entry, callable: callable}
-	if m.Static != nil || m.CGI != "" || isPlain(callable) {
+	m := Mount{Prefix: prefix, Name: handlerName(entry), Static: readStatic(callable), CGI: attrString(callable, "_fapws_cgi"), Upload: attrString(callable, "_fapws_upload"), Cache: rule, entry: entry, callable: callable}
+	if m.Upload != "" && rule != "" {
+		return m, errors.New("an upload cannot be cached")
+	}
+	if m.Static != nil || m.CGI != "" || m.Upload != "" || isPlain(callable) {
 		return m, nil
 	}
 	if attrString(callable, "_fapws_kind") == "websocket" {

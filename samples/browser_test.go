@@ -186,6 +186,7 @@ func TestBrowser(t *testing.T) {
 			t.Run(script, func(t *testing.T) { t.Parallel(); b.chat(t, script) })
 		}
 		t.Run("chat of the docs", func(t *testing.T) { t.Parallel(); b.chatOfTheDocs(t) })
+		t.Run("upload", func(t *testing.T) { t.Parallel(); b.upload(t) })
 		t.Run("starlette", func(t *testing.T) { t.Parallel(); b.starlette(t) })
 		t.Run("fastapi", func(t *testing.T) { t.Parallel(); b.fastapi(t) })
 	})

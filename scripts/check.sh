@@ -104,9 +104,9 @@ test_cgocheck() {
     FAPWS_BIN=$root/build/cgocheck/fapws test_go ./cmd/fapws/acceptance/...
 }
 
-# test_soak REQUESTS sends so many mixed requests in each mode.
+# test_soak REQUESTS sends so many mixed requests in each mode, and a large upload.
 test_soak() {
-    FAPWS_SOAK_REQUESTS=$1 test_go -count=1 -run '^TestSoak$' -v ./cmd/fapws/acceptance/http
+    FAPWS_SOAK_REQUESTS=$1 FAPWS_UPLOAD_MIB=200 test_go -count=1 -run '^(TestSoak|TestUploadMemory)$' -v ./cmd/fapws/acceptance/http
 }
 
 # cpu_seconds prints how many seconds of CPU the ended children of this shell have used.

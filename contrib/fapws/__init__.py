@@ -4,7 +4,7 @@
 ``fapws``                             ``HTTPError``, ``defer``, ``timer``,
                                       ``Timeout``, ``channel``, ``publish``,
                                       ``subscribers``, ``on_join``, ``on_leave``,
-                                      ``WebSocket``, ``broadcast``
+                                      ``WebSocket``, ``broadcast``, ``upload``
 ``fapws.base``                        ``Start_response``, ``Environ``
 ``fapws.cache``                       ``cached``, ``purge``
 ``fapws.groups``                      ``join``, ``leave``, ``send``, ``count``: groups of ASGI WebSockets
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         timer as timer,
     )
     from fapws._timeout import Timeout as Timeout
+    from fapws._upload import Upload as Upload, UploadedFile as UploadedFile, upload as upload
     from fapws._websocket import WebSocket as WebSocket, WebSocketConnection as WebSocketConnection, broadcast as broadcast
 
 _modules = {
@@ -54,6 +55,9 @@ _modules = {
     "stop_timer": "_later",
     "timer": "_later",
     "Timeout": "_timeout",
+    "Upload": "_upload",
+    "UploadedFile": "_upload",
+    "upload": "_upload",
     "WebSocket": "_websocket",
     "WebSocketConnection": "_websocket",
     "broadcast": "_websocket",

@@ -28,6 +28,8 @@ type Parts struct {
 	Logs      *logs.Files
 	Log       func(loglevel.Level, string)
 	Status    backend.Responder // the status page; nil: there is none
+
+	Publish func(channel, data string) // an event of the server's own, to all processes, on any goroutine; nil: nothing is served
 }
 
 // Build makes the sites of a process that serves with the settings conf. The error is an
@@ -55,6 +57,11 @@ func (p *Plan) Check(conf *settings.Config, contents *pybridge.Contents, log fun
 func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
 	names, contents := p.Site.Apps(), parts.Contents
 	private := p.Site.Private(conf)
+	logClient := func(level loglevel.Level, client, line string) {
+		if files := parts.Logs; files != nil {
+			files.Client(0, level, client, line)
+		}
+	}
 	out := site.Parts{
 		Private: private,
 		Conf:    conf,
@@ -77,7 +84,7 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
 					return nil, 0, exit.Usage(err)
 				}
 			}
-			m := mounter{script: script, threads: conf.Threads, forks: parts.Forks, programs: parts.Programs, private: private, add: add}
+			m := mounter{script: script, threads: conf.Threads, forks: parts.Forks, programs: parts.Programs, private: private, publish: parts.Publish, log: logClient, add: add}
 			table, err = m.table(contents.Mounts(i))
 			return table, most, err
 		},
@@ -92,7 +99,7 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
 	}
 	if files := parts.Logs; files != nil {
 		out.Logs = files
-		out.LogClient = func(level loglevel.Level, client, line string) { files.Client(0, level, client, line) }
+		out.LogClient = logClient
 	}
 	return p.Site.Build(out)
 }

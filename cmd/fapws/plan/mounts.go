@@ -8,10 +8,12 @@ import (
 	"fapws/pybridge"
 	"fapws/runtime/backend"
 	"fapws/runtime/forkserver"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/static"
+	"fapws/runtime/source/upload"
 )
 
 // The loop takes an interpreter for its handler without knowing it.
@@ -27,6 +29,8 @@ type mounter struct {
 	forks    *forkserver.Server // runs the handlers; nil: this process does
 	programs *Programs
 	private  *static.Private
+	publish  func(channel, data string)
+	log      func(level loglevel.Level, client, line string)
 	add      func(backend.Responder) (app.Handler, int)
 }
 
@@ -91,7 +95,32 @@ func (t *mounter) mount(m *pybridge.Mount) (mount sites.Mount, err error) {
 	case t.forks != nil:
 		mount.Handler, mount.Index = t.add(&forkserver.Mount{Server: t.forks, Index: m.Index, Name: m.Name})
 	}
+	if m.Upload != "" {
+		return mount, t.upload(&mount, m.Upload)
+	}
 	return mount, nil
+}
+
+// upload has what clients send to a mount stored before its handler, if it has one, is called.
+func (t *mounter) upload(mount *sites.Mount, text string) error {
+	options, err := upload.ParseOptions(text)
+	if err != nil {
+		return err
+	}
+	options.Publish = t.publish
+	options.Log = func(client, line string) { t.log(loglevel.Error, client, line) }
+	to, err := upload.New(options)
+	if err != nil {
+		return err
+	}
+	mount.Streams, mount.Asks = true, true
+	handler, index := t.add(to)
+	if !options.HandsOn {
+		mount.Handler, mount.Index = handler, index
+		return nil
+	}
+	mount.Receives = &sites.Receives{Handler: handler.(app.Receiver), Index: index}
+	return nil
 }
 
 // readRule reads the rule that fapws.cache.cached gives to an entry of PATHS.

@@ -2,6 +2,7 @@ package site
 
 import (
 	"fmt"
+	"io"
 
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/tomlfile"
@@ -169,6 +170,9 @@ func (b *builder) add(to backend.Responder) (app.Handler, int) {
 	if b.built.pool == nil {
 		b.built.pool = backend.New(maxBackend, func(line string) { b.parts.Log(loglevel.Error, line) })
 		b.built.pool.Sends = Sends(b.parts.Conf)
+	}
+	if c, ok := to.(io.Closer); ok {
+		b.built.closers = append(b.built.closers, c.Close)
 	}
 	return b.built.pool, b.built.pool.Add(to)
 }

@@ -101,6 +101,15 @@ func (s *service) publishOne(seq uint64, e *pybridge.Event) {
 	s.complain(err)
 }
 
+// announce publishes an event of the server's own. It is safe for concurrent use, once start has returned.
+func (s *service) announce(channel, data string) {
+	e := pybridge.Event{Name: channel, Data: data}
+	if s.handler != nil {
+		s.handler.Published(e.Cost())
+	}
+	s.relay.publish([]pybridge.Event{e})
+}
+
 // complain logs the error of an event, unless it is nil.
 func (s *service) complain(err error) {
 	if err != nil && !s.over.Load() {

@@ -1,0 +1,427 @@
+package http_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// serveUploads starts upload.py in a directory of its own.
+func serveUploads(t *testing.T, m fapwstest.Mode, flags ...string) (s *fapwstest.Server, dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	return fapwstest.Command{Flags: flags, Script: "upload.py", Dir: dir}.Serve(t, m), dir
+}
+
+// stored fails unless a directory has exactly these files, hidden ones too.
+func stored(t *testing.T, dir string, want map[string]string) {
+	t.Helper()
+	if got := contents(t, dir); !slices.Equal(got, names(want)) {
+		t.Errorf("%s has %q", dir, got)
+	}
+	for name, content := range want {
+		if got, err := os.ReadFile(filepath.Join(dir, name)); string(got) != content {
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+		}
+	}
+}
+
+func names(files map[string]string) []string {
+	all := []string{}
+	for name := range files {
+		all = append(all, name)
+	}
+	slices.Sort(all)
+	return all
+}
+
+func contents(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := []string{}
+	for _, e := range entries {
+		all = append(all, e.Name())
+	}
+	return all
+}
+
+// random returns n bytes that look random.
+func random(n int) string {
+	var b strings.Builder
+	for sum := sha256.Sum256(nil); b.Len() < n; sum = sha256.Sum256(sum[:]) {
+		b.Write(sum[:])
+	}
+	return b.String()[:n]
+}
+
+func sum(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text))) }
+
+func reprDigest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "sha-256=:" + base64.StdEncoding.EncodeToString(sum[:]) + ":"
+}
+
+// form returns the body of a form and its Content-Type. Each part is "field", "field=value" or "field@name=content".
+func form(t *testing.T, parts ...string) (body, contentType string) {
+	t.Helper()
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	for _, part := range parts {
+		name, value, _ := strings.Cut(part, "=")
+		to, err := io.Discard, error(nil)
+		if field, file, isFile := strings.Cut(name, "@"); isFile {
+			to, err = w.CreateFormFile(field, file)
+		} else {
+			to, err = w.CreateFormField(name)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(to, value)
+	}
+	w.Close()
+	return b.String(), "Content-Type: " + w.FormDataContentType()
+}
+
+// A handler is called with the files of an upload, when they have their names.
+func TestUpload(t *testing.T) {
+	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+		s, dir := serveUploads(t, m)
+		want := map[string]string{}
+		check := func(a *fapwstest.Answer, files ...string) map[string]any {
+			t.Helper()
+			answer := a.Want(t, 202).Object(t)
+			for i, name := range files {
+				f := answer["files"].([]any)[i].(map[string]any)
+				size := float64(len(want[name]))
+				if f["name"] != name || f["size"] != size || f["read"] != size || f["sha256"] != sum(want[name]) || f["path"] != filepath.Join(dir, "files", name) {
+					t.Errorf("%s is %v", name, f)
+				}
+			}
+			if answer["body"] != "" || len(answer["files"].([]any)) != len(files) {
+				t.Errorf("got %v", answer)
+			}
+			return answer
+		}
+		for i, size := range []int{0, 1, 70_000, 1_500_000} {
+			name := fmt.Sprintf("file %d.bin", i)
+			want[name] = random(size)
+			target := "/files/" + strings.ReplaceAll(name, " ", "%20")
+			answer := check(s.Ask(fapwstest.Request("PUT", target+"?id=my-id", want[name], "Repr-Digest: "+reprDigest(want[name]))), name)
+			if answer["id"] != "my-id" || answer["method"] != "PUT" || answer["path"] != "/files|/"+name {
+				t.Errorf("got %v", answer)
+			}
+			check(s.Ask(fapwstest.Chunked("POST", target, want[name], 30_001, "Content-Digest: "+reprDigest(want[name]))), name)
+		}
+		want["one.txt"], want["zwei ü.txt"] = random(300_000), "2"
+		body, kind := form(t, "note=a", "a@one.txt="+want["one.txt"], "note=b", "empty=", "b@zwei ü.txt="+want["zwei ü.txt"])
+		answer := check(s.Ask(fapwstest.Request("POST", "/files", body, kind)), "one.txt", "zwei ü.txt")
+		if fields := fmt.Sprint(answer["fields"]); fields != "map[empty:[] note:[a b]]" || answer["note"] != "a" {
+			t.Errorf("fields %s", fields)
+		}
+		check(s.Ask(fapwstest.Chunked("POST", "/files", body, 1, kind)), "one.txt", "zwei ü.txt")
+		stored(t, filepath.Join(dir, "files"), want)
+	})
+}
+
+// Without a handler the server answers. A connection can be used again, and so can a name.
+func TestUploadWithoutHandler(t *testing.T) {
+	t.Parallel()
+	s, dir := serveUploads(t, fapwstest.Threads)
+	w := s.Dial()
+	text := random(100_000)
+	for range 2 {
+		w.Send(fapwstest.Request("PUT", "/bare/a", text))
+		w.Answer().Want(t, 201, `"name":"a"`)
+	}
+	s.Ask(fapwstest.Request("PUT", "/one", text)).Want(t, 201, `"name":"one.bin"`, `"sha256":"`+sum(text)+`"`)
+	body, kind := form(t, "f@whatever=new", "sha256="+sum("new"))
+	if a := s.Ask(fapwstest.Request("POST", "/one", body, kind)).Want(t, 201, `"name":"whatever"`); strings.Contains(a.Text, dir) {
+		t.Errorf("the client learns of the path: %s", a.Text)
+	}
+	if got, _ := os.ReadFile(filepath.Join(dir, "one.bin")); string(got) != "new" {
+		t.Errorf("one.bin has %.100q", got)
+	}
+	s.Ask(fapwstest.Request("PUT", "/new/x", "1", "Origin: https://other.example")).Want(t, 201)
+	s.Ask(fapwstest.Request("PUT", "/new/x", "2")).Want(t, 409)
+	s.Ask(fapwstest.Request("PUT", "/new/y", "3", "Sec-Fetch-Site: same-origin")).Want(t, 201)
+	s.Ask(fapwstest.Request("PUT", "/new/z", "4", "Origin: http://test")).Want(t, 201)
+	stored(t, filepath.Join(dir, "new"), map[string]string{"x": "1", "y": "3", "z": "4"})
+	a := s.Get("/new", 200)
+	if a.Field(t, "Content-Type", "application/json"); strings.Count(a.Text, `"stored"`) != 3 || strings.Count(a.Text, `"failed"`) != 1 {
+		t.Error(a.Text)
+	}
+}
+
+// An upload that cannot be stored gets a clear answer, before its body is sent if the client waits for that, and leaves nothing.
+func TestRefusedUploads(t *testing.T) {
+	t.Parallel()
+	s, dir := serveUploads(t, fapwstest.Threads)
+	text := random(200_000)
+	twice, twiceType := form(t, "a@x=1", "b@x=2")
+	none, noneType := form(t, "a=1")
+	wrong, wrongType := form(t, "a@x=1", "sha256="+sum("2"))
+	outside, outsideType := form(t, "a@../x=1")
+	several, severalType := form(t, "a@x=1", "a@y=1")
+	for what, c := range map[string]struct {
+		request string
+		status  int
+		text    string
+	}{
+		"no name":             {fapwstest.Request("PUT", "/bare", text), 400, "no file name"},
+		"hidden":              {fapwstest.Request("PUT", "/bare/.x", text), 400, "dot"},
+		"an encoded slash":    {fapwstest.Request("PUT", "/bare/a%5cb", text), 400, "slashes"},
+		"a control character": {fapwstest.Request("PUT", "/bare/a%0ab", text), 400, ""},
+		"a long name":         {fapwstest.Request("PUT", "/bare/"+strings.Repeat("x", 256), text), 400, "too long"},
+		"not UTF-8":           {fapwstest.Request("PUT", "/bare/%ff", text), 400, "UTF-8"},
+		"a directory":         {fapwstest.Request("PUT", "/bare/a/b", text), 400, "slashes"},
+		"outside":             {fapwstest.Request("POST", "/bare", outside, outsideType), 400, "slashes"},
+		"below a file":        {fapwstest.Request("PUT", "/one/x", text), 404, ""},
+		"too large":           {fapwstest.Request("PUT", "/bare/a", random(1<<20+1)), 413, "1048576"},
+		"too large chunks":    {fapwstest.Chunked("PUT", "/bare/a", random(1<<20+1), 8000), 413, "1048576"},
+		"another digest":      {fapwstest.Request("PUT", "/bare/a", text, "Repr-Digest: "+reprDigest("other")), 400, sum(text)},
+		"no digest":           {fapwstest.Request("PUT", "/bare/a", text, "Content-Digest: md5=:YQ==:"), 400, "sha-256"},
+		"a coding":            {fapwstest.Request("PUT", "/bare/a", text, "Content-Encoding: gzip"), 415, ""},
+		"a range":             {fapwstest.Request("PUT", "/bare/a", text, "Content-Range: bytes 0-1/2"), 400, ""},
+		"another page":        {fapwstest.Request("PUT", "/bare/a", text, "Origin: https://evil.example"), 403, "other sites"},
+		"another site":        {fapwstest.Request("PUT", "/bare/a", text, "Sec-Fetch-Site: cross-site", "Origin: http://test"), 403, "other sites"},
+		"an unknown method":   {fapwstest.Request("REPORT", "/bare/a", text), 405, ""},
+		"one name twice":      {fapwstest.Request("POST", "/bare", twice, twiceType), 400, "two files"},
+		"no file":             {fapwstest.Request("POST", "/bare", none, noneType), 400, "no file"},
+		"another sum":         {fapwstest.Request("POST", "/bare", wrong, wrongType), 400, sum("1")},
+		"two for one path":    {fapwstest.Request("POST", "/one", several, severalType), 413, "too many"},
+		"cut off":             {fapwstest.Request("POST", "/bare", several[:len(several)-8], severalType), 400, "ends before"},
+		"no boundary":         {fapwstest.Request("POST", "/bare", several, "Content-Type: multipart/form-data"), 400, "boundary"},
+	} {
+		t.Run(what, func(t *testing.T) { s.Ask(c.request).Want(t, c.status, c.text) })
+	}
+	for what, c := range map[string]struct {
+		target, length string
+		status         int
+	}{
+		"too large":    {"/bare/a", "1048577", 413},
+		"no room":      {"/new/a", "1152921504606846976", 507},
+		"not a name":   {"/new/.a", "1", 400},
+		"another site": {"/new/a", "1", 403},
+	} {
+		w := s.Dial()
+		w.Send("PUT " + c.target + " HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: " + c.length + "\r\n" +
+			map[bool]string{true: "Origin: null\r\n"}[c.status == 403] + "\r\n")
+		w.Answer().Want(t, c.status) // and not 100
+		t.Log(what)
+		w.Closed()
+	}
+	for _, name := range []string{"bare", "new"} {
+		stored(t, filepath.Join(dir, name), nil)
+	}
+}
+
+// Clients that break off, or are too slow, leave nothing, and the next one can use the name.
+func TestBrokenUploads(t *testing.T) {
+	t.Parallel()
+	s, dir := serveUploads(t, fapwstest.Threads, "--body-timeout", "1s")
+	bare := filepath.Join(dir, "bare")
+	text := random(300_000)
+	request := fapwstest.Request("PUT", "/bare/a", text)
+	half := len(request) - len(text)/2
+	receiving := func(n int) {
+		t.Helper()
+		fapwstest.Eventually(t, "the upload is under way", func() bool {
+			return strings.Count(s.Get("/bare", 200).Text, `"receiving"`) == n
+		})
+	}
+
+	w := s.Dial()
+	w.Send(request[:half])
+	receiving(1)
+	s.Ask(request).Want(t, 423, "another upload")
+	if left := contents(t, bare); len(left) != 1 || !strings.HasPrefix(left[0], ".fapws-") {
+		t.Errorf("meanwhile there are %q", left)
+	}
+	w.Reset()
+	receiving(0)
+	stored(t, bare, nil)
+
+	w = s.Dial()
+	w.Send(request[:half])
+	w.Answer().Want(t, 408, "body")
+	receiving(0)
+	stored(t, bare, nil)
+	s.Ask(request).Want(t, 201)
+	stored(t, bare, map[string]string{"a": text})
+
+	all := []*fapwstest.Client{s.Dial(), s.Dial()}
+	for i, w := range all {
+		w.Send(fmt.Sprintf("PUT /bare/%d HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n", i))
+		if r := w.Head("PUT"); r.StatusCode != 100 {
+			t.Fatal(r.Status)
+		}
+	}
+	s.Ask(fapwstest.Request("PUT", "/bare/b", "x")).Want(t, 503, "too many")
+	for _, w := range all {
+		w.Send("x")
+		w.Answer().Want(t, 201)
+	}
+}
+
+// A disk that is full, or a file that may not grow, is 507, and nothing is left.
+func TestUploadWithoutRoom(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := fapwstest.Command{Script: "upload.py", Dir: dir, Shell: "ulimit -f 256", Complains: true}.Serve(t, fapwstest.Threads)
+	text := random(300_000)
+	s.Ask(fapwstest.Chunked("PUT", "/bare/a", text, 60_000)).Want(t, 507, "space") // it does not say its size
+	s.Ask(fapwstest.Request("PUT", "/bare/a", text)).Want(t, 507, "space")
+	s.Ask(fapwstest.Request("PUT", "/bare/b", text[:100_000])).Want(t, 201)
+	stored(t, filepath.Join(dir, "bare"), map[string]string{"b": text[:100_000]})
+	s.Says("not enough space")
+}
+
+// The progress of uploads is published, by any worker.
+func TestUploadProgress(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s, _ := serveUploads(t, m)
+		events := s.Dial()
+		events.Get("/progress")
+		events.Head("GET")
+		text := random(500_000)
+		s.Ask(fapwstest.Request("PUT", "/files/a?id=7", text)).Want(t, 202)
+		s.Ask(fapwstest.Request("PUT", "/files/.b?id=8", text)).Want(t, 400)
+		var got []string
+		for !slices.ContainsFunc(got, func(line string) bool { return strings.Contains(line, `"id":"8"`) }) {
+			line, err := events.In.ReadString('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			if data, isData := strings.CutPrefix(line, "data: "); isData {
+				got = append(got, strings.TrimSpace(data))
+			}
+		}
+		first, stored, failed := got[0], got[len(got)-2], got[len(got)-1]
+		if first != `{"id":"7","name":"a","received":0,"size":500000,"state":"receiving"}` ||
+			stored != `{"id":"7","name":"a","received":500000,"size":500000,"state":"stored"}` ||
+			failed != `{"id":"8","name":"","received":0,"size":500000,"state":"failed","error":"the file name must not begin with a dot"}` {
+			t.Errorf("events %q", got)
+		}
+	})
+}
+
+// An upload goes on in its worker while new ones take over.
+func TestUploadDuringReload(t *testing.T) {
+	t.Parallel()
+	s, dir := serveUploads(t, fapwstest.Workers)
+	text := random(300_000)
+	request := fapwstest.Request("PUT", "/files/a", text)
+	w := s.Dial()
+	w.Send(request[:len(request)-1])
+	fapwstest.Eventually(t, "a temporary file", func() bool { return len(contents(t, filepath.Join(dir, "files"))) == 1 })
+	old := s.Workers()
+	s.Signal(syscall.SIGHUP)
+	s.Says(`reloaded`)
+	s.Ask(fapwstest.Request("PUT", "/files/a", text)).Want(t, 423) // another process has it
+	w.Send(request[len(request)-1:])
+	w.Answer().Want(t, 202)
+	s.HasWorkers(2, old...)
+	stored(t, filepath.Join(dir, "files"), map[string]string{"a": text})
+}
+
+// An upload takes the same memory whatever its size. FAPWS_UPLOAD_MIB (default 24) is its size.
+func TestUploadMemory(t *testing.T) {
+	t.Parallel()
+	size := 24
+	if n := os.Getenv("FAPWS_UPLOAD_MIB"); n != "" {
+		var err error
+		if size, err = strconv.Atoi(n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, _ := serveUploads(t, fapwstest.Mode{Flags: []string{"--workers", "1"}})
+	worker := s.Workers()[0]
+	piece := random(1 << 20)
+	send := func(pieces int) (most int) {
+		w := s.Dial()
+		w.Send(fmt.Sprintf("PUT /one HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n", pieces*len(piece)))
+		for range pieces {
+			w.Send(piece)
+			most = max(most, resident(t, worker))
+		}
+		w.Answer().Want(t, 201)
+		return max(most, resident(t, worker))
+	}
+	send(2) // the first upload reads parts of the program
+	before := resident(t, worker)
+	grown := send(size) - before
+	t.Logf("%d MiB: %d KiB more than before", size, grown>>10)
+	if grown > 2<<20 {
+		t.Errorf("an upload of %d MiB took %d KiB", size, grown>>10)
+	}
+}
+
+// resident returns the bytes of memory that a process has (smaps_rollup, which is exact).
+func resident(t *testing.T, pid int) int {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		var kib int
+		if n, _ := fmt.Sscanf(line, "Rss: %d kB", &kib); n == 1 {
+			return kib << 10
+		}
+	}
+	t.Fatalf("no Rss in %s", text)
+	return 0
+}
+
+// HTTP/2 has bodies of the same kind.
+func TestUploadOverHTTP2(t *testing.T) {
+	t.Parallel()
+	s, dir := serveUploads(t, fapwstest.Threads, "--h2c")
+	only := new(http.Protocols)
+	only.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{Protocols: only, ExpectContinueTimeout: fapwstest.Patience}
+	defer transport.CloseIdleConnections()
+	put := func(target, text string) int {
+		t.Helper()
+		r, err := http.NewRequest("PUT", s.URL+target, strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Expect", "100-continue")
+		answer, err := transport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		io.Copy(io.Discard, answer.Body)
+		return answer.StatusCode
+	}
+	text := random(3_000_000)
+	if got := put("/one", text); got != 201 {
+		t.Errorf("status %d", got)
+	}
+	if got := put("/bare/a", text); got != 413 {
+		t.Errorf("status %d", got)
+	}
+	if got, _ := os.ReadFile(filepath.Join(dir, "one.bin")); string(got) != text {
+		t.Errorf("one.bin has %d bytes", len(got))
+	}
+	stored(t, filepath.Join(dir, "bare"), nil)
+}

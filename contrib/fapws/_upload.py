@@ -1,0 +1,219 @@
+"""Uploads that the server stores as they arrive (``fapws.upload``)."""
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Union
+
+__all__ = ["Upload", "UploadedFile", "upload"]
+
+_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+class UploadedFile:
+    """A file that was stored.
+
+    path         -- where it is; ``""`` if it was written to a descriptor
+    name         -- as the client calls it, without directories; with a fixed path, the name of that if the client gives none
+    size         -- bytes
+    sha256       -- of its bytes, in hexadecimal digits
+    content_type -- as the client gives it; ``""`` if none
+    field        -- name of its field in a form; ``""`` if the file was the whole body
+    """
+
+    def __init__(self, path: str, name: str, size: int, sha256: str, content_type: str, field: str) -> None:
+        self.path = path
+        self.name = name
+        self.size = size
+        self.sha256 = sha256
+        self.content_type = content_type
+        self.field = field
+
+    def __repr__(self) -> str:
+        return f"<UploadedFile {self.name!r}, {self.size} bytes>"
+
+
+class Upload:
+    """A finished upload, ``environ["fapws.upload"]``.
+
+    id     -- as in the events about its progress
+    files  -- list of UploadedFile, at least one, in the order sent
+    fields -- of a form: name to list of str, in the order sent
+    """
+
+    def __init__(self, id: str, files: List[UploadedFile], fields: Dict[str, List[str]]) -> None:
+        self.id = id
+        self.files = files
+        self.fields = fields
+
+    @property
+    def file(self) -> UploadedFile:
+        """The first file."""
+        return self.files[0]
+
+    def field(self, name: str, default: str = "") -> str:
+        """The first value of a field."""
+        return self.fields.get(name, [default])[0]
+
+    def __repr__(self) -> str:
+        return f"<Upload {self.files!r}>"
+
+
+class upload:
+    """Stores files that clients send: ``PATHS = [("/firmware", fapws.upload("/data/firmware.bin", flash))]``.
+
+    The server writes a body while it arrives, without Python: to a temporary file, which gets its name when it is complete, its digest
+    is right, and it is on the disk. An upload that breaks off leaves nothing.
+
+    to         -- a directory, in which clients choose the names; the path of a file; a block device or FIFO; or a descriptor (int). A
+                  relative path starts at the working directory of fapws
+    handler    -- called as ``handler(environ, start_response)`` with ``environ["fapws.upload"]``, an Upload, when all files are stored.
+                  None: the server answers 201 with a list of the files in JSON
+    max_size   -- of the files of one request: bytes, or a text such as "64M"; None: the space on the disk
+    sync       -- "end": the file is on the disk before it gets its name; a number of bytes, or a text such as "4M": also each time
+                  that so many have arrived, which keeps the memory for a slow disk small; "none": whenever the system writes it
+    replace    -- files may take the place of others with their name; otherwise the client gets 409
+    mode       -- permissions of files
+    channel    -- channel that events about progress are published to; their data is JSON; "": none
+    max_active -- uploads at the same time; others get 503
+    origins    -- pages that may upload, in addition to those of the same host: "https://example.org"; "*": all
+
+    GET answers with the progress of uploads in JSON. The server reads the arguments once, at startup.
+    TypeError, ValueError: wrong argument.
+    """
+
+    def __init__(
+        self,
+        to: Union[str, int, os.PathLike[str]],
+        handler: Optional[Callable[..., Any]] = None,
+        *,
+        max_size: Union[int, str, None] = "1G",
+        sync: Union[int, str] = "end",
+        replace: bool = True,
+        mode: int = 0o644,
+        channel: str = "",
+        max_active: int = 8,
+        origins: Union[str, Iterable[str]] = (),
+    ) -> None:
+        if handler is not None:
+            _check_handler(handler)
+            # For log lines: objects have no names.
+            self.__module__ = getattr(handler, "__module__", None) or type(handler).__module__
+            self.__qualname__ = f"upload({getattr(handler, '__qualname__', type(handler).__qualname__)})"
+        self.handler = handler
+        self._rule: Dict[str, Any] = {
+            "path": "",
+            "descriptor": -1,
+            "max_size": 0 if max_size is None else _size("max_size", max_size),
+            "max_active": _whole("max_active", max_active),
+            "sync": {"none": -1, "end": 0}[sync] if sync in ("none", "end") else _size("sync", sync),
+            "replace": bool(replace),
+            "mode": _mode(mode),
+            "channel": _channel(channel),
+            "hands_on": handler is not None,
+            "origins": _origins(origins),
+        }
+        if isinstance(to, int) and not isinstance(to, bool):
+            if to < 0:
+                raise ValueError(f"upload: {to} is not a descriptor")
+            self._rule["descriptor"] = to
+        else:
+            self._rule["path"] = _path(to)
+
+    def __repr__(self) -> str:
+        to = self._rule["path"] or self._rule["descriptor"]
+        return f"upload({to!r}, {self.handler!r})" if self.handler else f"upload({to!r})"
+
+    @property
+    def _fapws_upload(self) -> str:
+        """What the server reads."""
+        from json import dumps
+
+        return dumps(self._rule)
+
+    def __call__(self, environ: Dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        """The server calls it with a finished upload in the place of the body."""
+        from json import loads
+
+        given = loads(environ["wsgi.input"].read())
+        files = [
+            UploadedFile(f.get("path", ""), f["name"], f["size"], f["sha256"], f.get("type", ""), f.get("field", "")) for f in given["files"]
+        ]
+        environ["fapws.upload"] = Upload(given["id"], files, given.get("fields") or {})
+        assert self.handler is not None
+        return self.handler(environ, start_response)
+
+
+def _check_handler(handler: Any) -> None:
+    from fapws._arguments import misfit
+
+    if not callable(handler):
+        raise TypeError(f"upload: handler must be a function (environ, start_response), not {handler!r}")
+    problem = misfit(handler, "environ", "start_response")
+    if problem:
+        raise TypeError(f"upload: {problem}")
+    code = getattr(handler, "__code__", None) or getattr(getattr(type(handler), "__call__", None), "__code__", None)
+    if getattr(code, "co_flags", 0) & 0x280:  # inspect.CO_COROUTINE | CO_ASYNC_GENERATOR
+        raise TypeError("upload: handler must not be async: it is called when the upload is finished")
+
+
+def _path(to: Any) -> str:
+    try:
+        text = os.fspath(to)
+    except TypeError:
+        text = None
+    if not isinstance(text, str):
+        raise TypeError(f"upload: to must be a path or a descriptor, not {to!r}")
+    if not text or "\0" in text:
+        raise ValueError(f"upload: not a path: {text!r}")
+    return text
+
+
+def _size(name: str, given: Any) -> int:
+    value = given
+    if isinstance(given, str):
+        digits, unit = (given[:-1], _UNITS.get(given[-1:].upper(), 0)) if given[-1:].isalpha() else (given, 1)
+        if not unit or not digits.isdecimal():
+            raise ValueError(f'upload: {name} must be bytes such as 1048576 or "64M", not {given!r}')
+        value = int(digits) * unit
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f'upload: {name} must be bytes such as 1048576 or "64M", not {given!r}')
+    if not 0 < value < 1 << 62:
+        raise ValueError(f"upload: {name} must be above 0, not {given!r}")
+    return value
+
+
+def _whole(name: str, given: Any) -> int:
+    if isinstance(given, bool) or not isinstance(given, int):
+        raise TypeError(f"upload: {name} must be a number, not {given!r}")
+    if not 0 < given <= 1000:
+        raise ValueError(f"upload: {name} must be 1 to 1000, not {given!r}")
+    return given
+
+
+def _mode(given: Any) -> int:
+    if isinstance(given, bool) or not isinstance(given, int):
+        raise TypeError(f"upload: mode must be a number such as 0o644, not {given!r}")
+    if not 0 < given <= 0o777:
+        raise ValueError(f"upload: mode must be 0o1 to 0o777, not {given:#o}")
+    return given
+
+
+def _channel(given: Any) -> str:
+    if given != "":
+        from fapws._channels import _check
+
+        _check("upload", given)
+    return given
+
+
+def _origins(given: Union[str, Iterable[str]]) -> List[str]:
+    origins = [given] if isinstance(given, str) else list(given)
+    for origin in origins:
+        if not isinstance(origin, str):
+            raise TypeError(f"upload: origins must be texts, not {origin!r}")
+        if origin != "*" and (not origin.startswith(("http://", "https://")) or origin.count("/") != 2):
+            raise ValueError(f'upload: an origin is a scheme and a host, such as "https://example.org", not {origin!r}')
+    return origins

@@ -1,0 +1,58 @@
+import io
+import json
+import unittest
+
+import fapws
+from fapws import upload
+
+
+def rule(*args, **keys):
+    return json.loads(upload(*args, **keys)._fapws_upload)
+
+
+def handler(environ, start_response):
+    return environ["fapws.upload"]
+
+
+class UploadTest(unittest.TestCase):
+    def test_rule(self):
+        self.assertEqual(rule("in"), {
+            "path": "in", "descriptor": -1, "max_size": 1 << 30, "max_active": 8, "sync": 0, "replace": True, "mode": 0o644,
+            "channel": "", "hands_on": False, "origins": [],
+        })
+        given = rule(3, handler, max_size="64m", sync="4K", replace=False, mode=0o600, channel="a", max_active=1, origins="*")
+        self.assertEqual(given, {
+            "path": "", "descriptor": 3, "max_size": 64 << 20, "max_active": 1, "sync": 4096, "replace": False, "mode": 0o600,
+            "channel": "a", "hands_on": True, "origins": ["*"],
+        })
+        self.assertEqual((rule("x", max_size=None, sync="none")["max_size"], rule("x", sync="none")["sync"]), (0, -1))
+
+    def test_wrong_arguments(self):
+        async def late(environ, start_response):
+            pass
+
+        for error, args, keys in (
+            (TypeError, (None,), {}), (TypeError, (True,), {}), (ValueError, ("",), {}), (ValueError, ("a\0",), {}), (ValueError, (-1,), {}),
+            (TypeError, ("x", "y"), {}), (TypeError, ("x", lambda environ: None), {}), (TypeError, ("x", late), {}),
+            (ValueError, ("x",), {"max_size": "1Q"}), (ValueError, ("x",), {"max_size": 0}), (TypeError, ("x",), {"max_size": 1.5}),
+            (ValueError, ("x",), {"sync": "sometimes"}), (ValueError, ("x",), {"max_active": 0}), (TypeError, ("x",), {"max_active": "1"}),
+            (ValueError, ("x",), {"channel": "a b"}), (ValueError, ("x",), {"origins": "example.org"}), (TypeError, ("x",), {"origins": [1]}),
+            (TypeError, ("x",), {"mode": "0644"}), (ValueError, ("x",), {"mode": 0o1000}),
+        ):
+            with self.assertRaisesRegex(error, "^upload: ", msg=(args, keys)):
+                upload(*args, **keys)
+
+    def test_finished(self):
+        done = {
+            "id": "7", "fields": {"a": ["b", "c"]},
+            "files": [{"name": "x", "path": "/in/x", "size": 1, "sha256": "00", "type": "a/b", "field": "f"}, {"name": "y", "size": 0, "sha256": "11"}],
+        }
+        got = upload("in", handler)({"wsgi.input": io.BytesIO(json.dumps(done).encode())}, None)
+        self.assertEqual((got.id, got.field("a"), got.field("z", "-"), len(got.files)), ("7", "b", "-", 2))
+        self.assertEqual(vars(got.file), {"path": "/in/x", "name": "x", "size": 1, "sha256": "00", "content_type": "a/b", "field": "f"})
+        self.assertEqual((got.files[1].path, got.files[1].content_type, got.files[1].field), ("", "", ""))
+        self.assertIsInstance(got, fapws.Upload)
+
+
+if __name__ == "__main__":
+    unittest.main()

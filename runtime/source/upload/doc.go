@@ -1,0 +1,11 @@
+// Package upload stores files that clients send: in a directory, at a fixed path, on a block device or in a descriptor. A body is
+// written while it arrives, on the goroutine of its request (package backend). So a file is never whole in memory, and is on the disk once. A slow disk stops
+// the client, through the window of the body.
+//
+// A file has a temporary name in its directory until it is complete, in accordance with its digest, and synchronized. Then it is renamed. The temporary
+// name follows from the real one, and its file is locked (flock(2)) while a process writes it: so the second of two uploads of one name
+// is refused, also if another worker has the first, and a file that a killed server has left can be told from one that is being written.
+//
+// Start reading at Upload (upload.go), which answers requests, and draft (draft.go), a file that is being received. multipart.go
+// takes forms apart, and target.go decides where files go.
+package upload

@@ -1,0 +1,181 @@
+package upload
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// pieces returns a body that arrives in those pieces.
+func pieces(all ...string) func() ([]byte, error) {
+	return func() ([]byte, error) {
+		if len(all) == 0 {
+			return nil, io.EOF
+		}
+		piece := all[0]
+		all = all[1:]
+		return []byte(piece), nil
+	}
+}
+
+// contents are the fields and files of a form.
+type contents struct {
+	Fields map[string][]string
+	Files  []string // "field name type content"
+	Error  string
+}
+
+// read takes a form apart.
+func read(next func() ([]byte, error), boundary string) (c contents) {
+	f := newForm(next, boundary)
+	c.Fields = f.Fields
+	buffer := make([]byte, 7)
+	for {
+		file, err := f.nextFile()
+		if err == io.EOF {
+			return c
+		}
+		var content bytes.Buffer
+		for err == nil {
+			var n int
+			n, err = file.fill(buffer)
+			content.Write(buffer[:n])
+		}
+		if err != io.EOF {
+			c.Error = err.Error()
+			return c
+		}
+		c.Files = append(c.Files, fmt.Sprintf("%s %s %s %q", file.Field, file.Name, file.Type, content.String()))
+	}
+}
+
+const boundary = "--x-y"
+
+func part(disposition, more, content string) string {
+	return "--" + boundary + "\r\nContent-Disposition: " + disposition + "\r\n" + more + "\r\n" + content + "\r\n"
+}
+
+const tail = "--" + boundary + "--\r\n"
+
+var whole = "preamble\r\n" +
+	part(`form-data; name="note"`, "", "one\r\ntwo") +
+	part(`form-data; name="a"; filename="a b.bin"`, "Content-Type: application/x\r\n", "\x00\r\n--"+boundary[:3]+"\r\n--"+boundary+"x\r\n\r\n") +
+	part(`form-data; name="none"; filename=""`, "Content-Type: application/octet-stream\r\n", "") +
+	part(`form-data; name="a"; filename="ü.txt"`, "", "") +
+	part(`form-data; name="note"`, "", "") +
+	tail + "epilogue"
+
+// TestFormInPieces: a form is the same however its bytes arrive.
+func TestFormInPieces(t *testing.T) {
+	want := contents{
+		Fields: map[string][]string{"note": {"one\r\ntwo", ""}},
+		Files: []string{
+			fmt.Sprintf("a a b.bin application/x %q", "\x00\r\n--"+boundary[:3]+"\r\n--"+boundary+"x\r\n\r\n"),
+			`a ü.txt  ""`,
+		},
+	}
+	check := func(what string, next func() ([]byte, error)) {
+		t.Helper()
+		if got := read(next, boundary); !reflect.DeepEqual(got, want) {
+			t.Fatalf("%s: got %+v, want %+v", what, got, want)
+		}
+	}
+	check("whole", pieces(whole))
+	check("byte by byte", pieces(strings.Split(whole, "")...))
+	for i := range whole {
+		check(fmt.Sprintf("split at %d", i), pieces(whole[:i], whole[i:]))
+	}
+}
+
+// TestFormsThatAreNone: a form that is not whole, or not valid, is an error of one line, and no file that looks whole.
+func TestFormsThatAreNone(t *testing.T) {
+	file := part(`form-data; name="a"; filename="x"`, "", "content")
+	for name, c := range map[string]struct {
+		body, want string
+		status     int
+	}{
+		"empty":             {"", "ends before", 400},
+		"cut in a file":     {file[:len(file)-4], "ends before", 400},
+		"cut behind a file": {file, "ends before", 400},
+		"no disposition":    {"--" + boundary + "\r\nA: b\r\n\r\nx\r\n" + tail, "Content-Disposition", 400},
+		"another one":       {part(`attachment; filename="x"`, "", "y") + tail, "Content-Disposition", 400},
+		"without a name":    {part(`form-data; name="a"; filename=""`, "", "y") + tail, "no name", 400},
+		"long header":       {part(`form-data; name="a"`, "X: "+strings.Repeat("x", maxHeader)+"\r\n", "y") + tail, "header", 413},
+		"long preamble":     {strings.Repeat("x\r\n", maxHeader) + file + tail, "header", 413},
+		"long fields":       {strings.Repeat(part(`form-data; name="a"`, "", strings.Repeat("y", maxFields/2)), 2) + tail, "more than", 413},
+		"many parts":        {strings.Repeat(part(`form-data; name="a"`, "", ""), maxParts+1) + tail, "more than", 413},
+	} {
+		f := newForm(pieces(c.body), boundary)
+		file, err := f.nextFile()
+		for err == nil {
+			for err == nil {
+				_, err = file.fill(make([]byte, 5))
+			}
+			if err == io.EOF {
+				file, err = f.nextFile()
+			}
+		}
+		var r *refusal
+		if !errors.As(err, &r) || r.status != c.status || !strings.Contains(r.text, c.want) {
+			t.Errorf("%s: %v, want %d with %q", name, err, c.status, c.want)
+		}
+	}
+}
+
+// TestFormOfAClientThatLeaves: the error of the body is not taken for one of the form.
+func TestFormOfAClientThatLeaves(t *testing.T) {
+	gone := errors.New("gone")
+	for i := range whole {
+		first := pieces(whole[:i])
+		got := read(func() ([]byte, error) {
+			piece, err := first()
+			if err == io.EOF {
+				err = gone
+			}
+			return piece, err
+		}, boundary)
+		if got.Error != gone.Error() {
+			t.Fatalf("cut at %d: %q", i, got.Error)
+		}
+	}
+}
+
+func TestBoundaries(t *testing.T) {
+	for _, c := range []struct {
+		contentType, boundary string
+		isForm, wrong         bool
+	}{
+		{"multipart/form-data; boundary=abc", "abc", true, false},
+		{`Multipart/Form-Data; charset=utf-8; boundary="a b"`, "a b", true, false},
+		{"multipart/form-data", "", true, true},
+		{"multipart/form-data; boundary=" + strings.Repeat("x", 71), "", true, true},
+		{"application/octet-stream", "", false, false},
+		{"multipart/mixed; boundary=abc", "", false, false},
+		{"", "", false, false},
+	} {
+		boundary, isForm, err := boundaryOf(c.contentType)
+		if boundary != c.boundary || isForm != c.isForm || (err != nil) != c.wrong {
+			t.Errorf("%q: %q %v %v", c.contentType, boundary, isForm, err)
+		}
+	}
+}
+
+// FuzzForm: however the bytes are cut, a form has the same contents.
+func FuzzForm(f *testing.F) {
+	f.Add(whole, 20)
+	f.Add(part(`form-data; name="a"; filename="x"`, "", "y")+tail, 1)
+	f.Fuzz(func(t *testing.T, body string, at int) {
+		if len(body) > maxHeader/2 { // the limit of a header counts bytes that the parser has read ahead
+			return
+		}
+		at = min(max(at, 0), len(body))
+		one, two := read(pieces(body), boundary), read(pieces(body[:at], body[at:]), boundary)
+		if !reflect.DeepEqual(one, two) {
+			t.Errorf("%q cut at %d: %+v and %+v", body, at, one, two)
+		}
+	})
+}

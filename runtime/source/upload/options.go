@@ -1,0 +1,76 @@
+package upload
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// Options say where uploads go, and how.
+type Options struct {
+	// Path is a directory, in which clients choose the names of files; or the path of one file, which each upload replaces; or a device
+	// or a FIFO, which each upload is written to. It need not exist if its directory does.
+	Path string `json:"path"`
+
+	// Descriptor is written to instead, if Path is empty. It is duplicated.
+	Descriptor int `json:"descriptor"`
+
+	MaxSize   int64  `json:"max_size"`   // bytes of the files of one request; 0: no limit
+	MaxActive int    `json:"max_active"` // uploads at the same time; 0: DefaultMaxActive
+	Sync      int64  `json:"sync"`       // SyncNone, SyncEnd, or the number of bytes after which they are forced to the disk
+	Replace   bool   `json:"replace"`    // files may take the place of others
+	Mode      uint32 `json:"mode"`       // permissions of files
+	Channel   string `json:"channel"`    // that events about the progress of uploads are published to; "": none
+	HandsOn   bool   `json:"hands_on"`   // a handler gets finished uploads, and answers
+
+	// Origins are those of pages that may upload in addition to pages of the same host: "https://example.org". "*": all.
+	Origins []string `json:"origins"`
+
+	Publish func(channel, data string) `json:"-"` // any goroutine; nil: there are no channels
+	Log     func(client, line string)  `json:"-"` // for the operator, on any goroutine
+}
+
+// Values of Options.Sync.
+const (
+	SyncNone = -1
+	SyncEnd  = 0
+)
+
+// Defaults of Options.
+const (
+	DefaultMaxActive = 8
+	DefaultMode      = 0o644
+)
+
+// ParseOptions reads Options as scripts have them, in JSON. The error is one line.
+func ParseOptions(text string) (o Options, err error) {
+	d := json.NewDecoder(bytes.NewReader([]byte(text)))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&o); err != nil {
+		return o, fmt.Errorf("options of an upload: %w", err)
+	}
+	return o, nil
+}
+
+func (o *Options) check() error {
+	switch {
+	case o.Path == "" && o.Descriptor < 0:
+		return errors.New("upload: neither a path nor a descriptor")
+	case o.MaxSize < 0:
+		return fmt.Errorf("upload: the maximum size must not be negative: %d", o.MaxSize)
+	case o.MaxActive < 0:
+		return fmt.Errorf("upload: the maximum of active uploads must not be negative: %d", o.MaxActive)
+	case o.Sync < SyncNone || o.Sync > 0 && o.Sync < 4096:
+		return fmt.Errorf("upload: sync must be at least 4096 bytes, not %d", o.Sync)
+	case o.Mode&^0o777 != 0:
+		return fmt.Errorf("upload: mode %o has other bits than permissions", o.Mode)
+	}
+	if o.MaxActive == 0 {
+		o.MaxActive = DefaultMaxActive
+	}
+	if o.Mode == 0 {
+		o.Mode = DefaultMode
+	}
+	return nil
+}

@@ -1,0 +1,143 @@
+package upload
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"slices"
+	"sync"
+	"time"
+)
+
+// publishEvery is the shortest time between two events about one upload, but for its beginning and its end.
+const publishEvery = 250 * time.Millisecond
+
+// mostEnded is how many uploads are shown that have ended.
+const mostEnded = 8
+
+// report is the state of an upload, for clients.
+type report struct {
+	ID       string `json:"id"`
+	Name     string `json:"name"`     // as the client calls it; "": not yet known
+	Received int64  `json:"received"` // bytes of the body that were written, or, of a form, dealt with
+	Size     int64  `json:"size"`     // of the body; -1: not known
+	State    string `json:"state"`
+	Error    string `json:"error,omitempty"`
+}
+
+// The states of a report.
+const (
+	stateReceiving = "receiving"
+	stateStored    = "stored"
+	stateFailed    = "failed"
+)
+
+// uploads are those that are under way, and the last ones that have ended.
+type uploads struct {
+	publish func(channel, data string) // may be nil
+	channel string
+	max     int
+
+	mu     sync.Mutex
+	active []*progress
+	ended  []report
+	idle   chan struct{} // closed when none is active; nil: nothing waits for that
+}
+
+// progress is that of one upload.
+type progress struct {
+	all       *uploads
+	report    report    // guarded by all.mu
+	published time.Time // of the goroutine
+}
+
+// begin adds an upload; nil: too many are under way.
+func (u *uploads) begin(id, name string, size int64) *progress {
+	if id == "" {
+		id = rand.Text()
+	}
+	p := &progress{all: u, report: report{ID: id, Name: name, Size: size, State: stateReceiving}}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if len(u.active) >= u.max {
+		return nil
+	}
+	u.active = append(u.active, p)
+	return p
+}
+
+// add counts bytes that were received.
+func (p *progress) add(n int) {
+	p.all.mu.Lock()
+	p.report.Received += int64(n)
+	p.all.mu.Unlock()
+	if p.all.channel != "" && time.Since(p.published) >= publishEvery {
+		p.tell()
+	}
+}
+
+// named notes the name of the file that is being received.
+func (p *progress) named(name string) {
+	p.all.mu.Lock()
+	p.report.Name = name
+	p.all.mu.Unlock()
+	p.tell()
+}
+
+// tell publishes an event.
+func (p *progress) tell() {
+	if p.all.channel == "" || p.all.publish == nil {
+		return
+	}
+	p.published = time.Now()
+	p.all.mu.Lock()
+	data, _ := json.Marshal(p.report)
+	p.all.mu.Unlock()
+	p.all.publish(p.all.channel, string(data))
+}
+
+// end removes the upload from those that are under way. state is its outcome, and text the reason of a failure.
+func (p *progress) end(state, text string) {
+	u := p.all
+	u.mu.Lock()
+	p.report.State, p.report.Error = state, text
+	u.active = slices.DeleteFunc(u.active, func(other *progress) bool { return other == p })
+	u.ended = append(u.ended, p.report)
+	if len(u.ended) > mostEnded {
+		u.ended = slices.Delete(u.ended, 0, 1)
+	}
+	if len(u.active) == 0 && u.idle != nil {
+		close(u.idle)
+		u.idle = nil
+	}
+	u.mu.Unlock()
+	p.tell()
+}
+
+// list returns the reports of all uploads, those that have ended first.
+func (u *uploads) list() []report {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	all := append([]report{}, u.ended...)
+	for _, p := range u.active {
+		all = append(all, p.report)
+	}
+	return all
+}
+
+// wait returns when no upload is under way, or after limit.
+func (u *uploads) wait(limit time.Duration) {
+	u.mu.Lock()
+	if len(u.active) == 0 {
+		u.mu.Unlock()
+		return
+	}
+	if u.idle == nil {
+		u.idle = make(chan struct{})
+	}
+	idle := u.idle
+	u.mu.Unlock()
+	select {
+	case <-idle:
+	case <-time.After(limit):
+	}
+}

@@ -1,0 +1,41 @@
+package upload
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// rename gives a file of a directory another name there. Unless replace, the error is EEXIST where that name exists.
+func rename(dir int, from, to string, replace bool) error {
+	if replace {
+		return renameat(dir, from, to)
+	}
+	err := unix.Renameat2(dir, from, dir, to, unix.RENAME_NOREPLACE)
+	if err == unix.EINVAL || err == unix.ENOSYS { // not on this file system
+		return renameByLink(dir, from, to)
+	}
+	return err
+}
+
+// syncData forces the bytes of a file to the disk, with all that is needed to read them.
+func syncData(f *os.File) error { return ignoreUnsupported(unix.Fdatasync(int(f.Fd()))) }
+
+// space returns how many bytes an unprivileged process can write to the file system of f. ok is false if the system does not say.
+func space(f *os.File) (free int64, ok bool) {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(f.Fd()), &st); err != nil || st.Blocks == 0 {
+		return 0, false
+	}
+	return int64(st.Bavail) * int64(st.Bsize), true
+}
+
+// reserve has the file system keep room for size bytes of f, if it can do so, so that of two uploads only as many begin as
+// have room. The error says that there is none.
+func reserve(f *os.File, size int64) error {
+	switch err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, size); err {
+	case unix.ENOSPC, unix.EDQUOT, unix.EFBIG:
+		return err
+	}
+	return nil
+}

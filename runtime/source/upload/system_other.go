@@ -1,0 +1,22 @@
+//go:build !linux
+
+package upload
+
+import "os"
+
+// rename gives a file of a directory another name there. Unless replace, the error is EEXIST where that name exists.
+func rename(dir int, from, to string, replace bool) error {
+	if replace {
+		return renameat(dir, from, to)
+	}
+	return renameByLink(dir, from, to)
+}
+
+// syncData forces the bytes of a file to the disk, with all that is needed to read them.
+func syncData(f *os.File) error { return ignoreUnsupported(f.Sync()) }
+
+// space returns how many bytes an unprivileged process can write to the file system of f. ok is false if the system does not say.
+func space(*os.File) (free int64, ok bool) { return 0, false }
+
+// reserve has the file system keep room for size bytes of f, if it can do so. The error says that there is none.
+func reserve(*os.File, int64) error { return nil }

@@ -1,0 +1,167 @@
+package upload
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// target is where files go. Its methods are safe for concurrent use.
+type target interface {
+	// begin opens a file for size bytes (below 0: unknown), which the client calls name. The error is a *refusal or of the file system.
+	begin(name string, size int64) (*draft, error)
+
+	// named reports whether clients choose the names of files. Otherwise there is one file.
+	named() bool
+}
+
+// newTarget returns the kind of target that o.Path or o.Descriptor names. The error is one line.
+func newTarget(o *Options) (target, error) {
+	if o.Path == "" {
+		return newDescriptor(o)
+	}
+	if strings.ContainsRune(o.Path, 0) {
+		return nil, fmt.Errorf("upload: the path has a NUL: %q", o.Path)
+	}
+	full, err := filepath.Abs(o.Path)
+	if err != nil {
+		return nil, fmt.Errorf("upload: %w", err)
+	}
+	if real, err := filepath.EvalSymlinks(full); err == nil {
+		full = real // a rename replaces a link, not the file behind it
+	}
+	st, err := os.Stat(full)
+	switch {
+	case err == nil && st.IsDir():
+		return &folder{options: o, path: full}, nil
+	case err == nil && st.Mode()&(fs.ModeDevice|fs.ModeNamedPipe) != 0:
+		return &device{options: o, path: full, block: st.Mode()&fs.ModeDevice != 0 && st.Mode()&fs.ModeCharDevice == 0}, nil
+	case err == nil && !st.Mode().IsRegular():
+		return nil, fmt.Errorf("upload: %s is neither a directory nor a file nor a device", o.Path)
+	case err != nil && (!errors.Is(err, fs.ErrNotExist) || strings.HasSuffix(o.Path, "/")):
+		return nil, fmt.Errorf("upload: directory %s: %w", o.Path, errors.Unwrap(err))
+	}
+	dir, name := filepath.Split(full)
+	if st, err := os.Stat(dir); err != nil || !st.IsDir() {
+		return nil, fmt.Errorf("upload: %s: directory %s not found", o.Path, filepath.Clean(dir))
+	}
+	return &folder{options: o, path: filepath.Clean(dir), only: name}, nil
+}
+
+// folder is a directory, or one file of it. It is opened for each upload: so it may be mounted, and unmounted, while the server runs.
+type folder struct {
+	options *Options
+	path    string
+	only    string // the name of the file; "": clients choose
+	swept   atomic.Bool
+}
+
+func (t *folder) named() bool { return t.only == "" }
+
+// Names of files that are not complete: a prefix, digits that follow from the real name, a suffix.
+const (
+	hiddenPrefix = ".fapws-"
+	partSuffix   = ".part" // of one request
+)
+
+// temporary returns the name of a file until it is complete.
+func temporary(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return hiddenPrefix + hex.EncodeToString(sum[:12]) + partSuffix
+}
+
+// open opens the directory, and, the first time, removes files that a killed server has left in it.
+func (t *folder) open() (*os.File, error) {
+	dir, err := os.OpenFile(t.path, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err == nil && !t.swept.Swap(true) {
+		sweep(dir)
+	}
+	return dir, err
+}
+
+// sweep removes the files of dir that uploads have left, and that no process writes.
+func sweep(dir *os.File) {
+	names, _ := dir.Readdirnames(-1)
+	for _, name := range names {
+		if !strings.HasPrefix(name, hiddenPrefix) || !strings.HasSuffix(name, partSuffix) {
+			continue
+		}
+		if f, err := openLocked(dir, name, 0); err == nil {
+			_ = unix.Unlinkat(int(dir.Fd()), name, 0)
+			f.Close()
+		}
+	}
+}
+
+func (t *folder) begin(name string, size int64) (*draft, error) {
+	if t.only != "" {
+		name = t.only
+	} else if wrong := checkName(name); wrong != "" {
+		return nil, refuse(400, "%s", wrong)
+	}
+	dir, err := t.open()
+	if err != nil {
+		return nil, err
+	}
+	d, err := t.draft(dir, name, temporary(name), unix.O_CREAT)
+	if err != nil {
+		dir.Close()
+		return nil, err
+	}
+	if err = d.f.Truncate(0); err == nil { // a killed server has left it
+		err = d.room(size)
+	}
+	if err != nil {
+		d.abort()
+		return nil, err
+	}
+	return d, nil
+}
+
+// draft opens a file of dir, which it owns if there is no error, that is to get a name.
+func (t *folder) draft(dir *os.File, name, temp string, flags int) (*draft, error) {
+	if err := t.vacant(dir, name); err != nil {
+		return nil, err
+	}
+	f, err := openLocked(dir, temp, flags)
+	if err != nil {
+		return nil, err
+	}
+	return &draft{f: f, dir: dir, temp: temp, name: name, path: filepath.Join(t.path, name), options: t.options, hash: newHash()}, nil
+}
+
+// vacant returns an error if an upload cannot have a name.
+func (t *folder) vacant(dir *os.File, name string) error {
+	var st unix.Stat_t
+	err := unix.Fstatat(int(dir.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	switch {
+	case err == unix.ENOENT:
+		return nil
+	case err == unix.ENAMETOOLONG:
+		return refuse(400, "the file name is too long")
+	case err != nil:
+		return &os.PathError{Op: "stat", Path: name, Err: err}
+	case !t.options.Replace, st.Mode&unix.S_IFMT == unix.S_IFDIR:
+		return errExists
+	}
+	return nil
+}
+
+// room returns an error if there is no room for size more bytes (below 0: unknown), and otherwise keeps it if it can.
+func (d *draft) room(size int64) error {
+	if size <= 0 {
+		return nil
+	}
+	if free, ok := space(d.f); ok && size > free {
+		return errNoSpace
+	}
+	return reserve(d.f, d.size+size)
+}

@@ -1,0 +1,285 @@
+package upload
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func newFolder(t *testing.T, change func(*Options)) (*Upload, string) {
+	t.Helper()
+	dir := t.TempDir()
+	o := Options{Path: dir, Replace: true, Log: func(_, line string) { t.Log(line) }}
+	if change != nil {
+		change(&o)
+	}
+	u, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u, dir
+}
+
+// has checks the entries of a directory: "name=content", in the order of names.
+func has(t *testing.T, dir string, want ...string) {
+	t.Helper()
+	var got []string
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		content, _ := os.ReadFile(filepath.Join(dir, e.Name()))
+		got = append(got, e.Name()+"="+string(content))
+	}
+	if strings.Join(got, " ") != strings.Join(want, " ") {
+		t.Errorf("%s has %q, want %q", dir, got, want)
+	}
+}
+
+func begin(t *testing.T, u *Upload, name, content string) *draft {
+	t.Helper()
+	d, err := u.target.begin(name, int64(len(content)))
+	if err == nil {
+		err = d.write([]byte(content))
+	}
+	if err == nil {
+		err = d.seal()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// status returns that of the response to an error; 0: it is nil.
+func status(err error) int {
+	if err == nil {
+		return 0
+	}
+	return refusalOf(err).status
+}
+
+// TestDrafts: a file has its name when it is complete, and nothing is left of others.
+func TestDrafts(t *testing.T) {
+	u, dir := newFolder(t, func(o *Options) { o.Mode = 0o640 })
+	d := begin(t, u, "a", "one")
+	if _, err := os.Stat(filepath.Join(dir, "a")); err == nil {
+		t.Error("the file has its name before it is complete")
+	}
+	if err := d.commit(); err != nil {
+		t.Fatal(err)
+	}
+	has(t, dir, "a=one")
+	if st, _ := os.Stat(filepath.Join(dir, "a")); st.Mode().Perm() != 0o640 {
+		t.Errorf("mode %v", st.Mode())
+	}
+	begin(t, u, "a", "two").abort()
+	has(t, dir, "a=one")
+	if err := begin(t, u, "a", "three").commit(); err != nil {
+		t.Fatal(err)
+	}
+	has(t, dir, "a=three")
+}
+
+// TestOneUploadOfAName: a second one is refused, also by another process, which has an Upload of its own, until the first has ended.
+func TestOneUploadOfAName(t *testing.T) {
+	u, dir := newFolder(t, nil)
+	other, err := New(Options{Path: dir, Replace: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := begin(t, u, "a", "one")
+	for _, each := range []*Upload{u, other} {
+		if _, err := each.target.begin("a", 1); status(err) != 423 {
+			t.Errorf("a second upload: %v", err)
+		}
+	}
+	begin(t, other, "b", "").abort()
+	d.abort()
+	if err := begin(t, other, "a", "two").commit(); err != nil {
+		t.Error(err)
+	}
+	has(t, dir, "a=two")
+}
+
+// TestNotReplaced: without the permission to replace files, none is replaced, also not one that appears meanwhile.
+func TestNotReplaced(t *testing.T) {
+	u, dir := newFolder(t, func(o *Options) { o.Replace = false })
+	if err := os.WriteFile(filepath.Join(dir, "a"), []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := u.target.begin("a", 1); status(err) != 409 {
+		t.Errorf("an upload of a name that exists: %v", err)
+	}
+	d := begin(t, u, "b", "new")
+	if err := os.WriteFile(filepath.Join(dir, "b"), []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.commit(); status(err) != 409 {
+		t.Errorf("a name that was taken meanwhile: %v", err)
+	}
+	has(t, dir, "a=old", "b=old")
+}
+
+// TestLinks: a link is replaced, and never followed: neither that of a name nor one in the place of a temporary file.
+func TestLinks(t *testing.T) {
+	u, dir := newFolder(t, nil)
+	outside := filepath.Join(t.TempDir(), "outside")
+	if err := os.WriteFile(outside, []byte("safe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a", temporary("b")} {
+		if err := os.Symlink(outside, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := begin(t, u, "a", "new").commit(); err != nil {
+		t.Error(err)
+	}
+	if _, err := u.target.begin("b", 1); err == nil {
+		t.Error("a temporary file was opened through a link")
+	}
+	if err := os.Mkdir(filepath.Join(dir, "c"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := u.target.begin("c", 1); status(err) != 409 {
+		t.Errorf("a name that a directory has: %v", err)
+	}
+	has(t, filepath.Dir(outside), "outside=safe")
+}
+
+// TestLeftovers: files that a killed server has left are removed, but none that another process is writing.
+func TestLeftovers(t *testing.T) {
+	u, dir := newFolder(t, nil)
+	left := filepath.Join(dir, temporary("left"))
+	if err := os.WriteFile(left, []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := begin(t, u, "a", "one")
+	if err := os.WriteFile(left, []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	other, _ := New(Options{Path: dir, Replace: true})
+	if err := begin(t, other, "left", "new").commit(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.commit(); err != nil {
+		t.Fatal(err)
+	}
+	has(t, dir, "a=one", "left=new")
+}
+
+// TestNoRoom: a file that is larger than the file system is refused before anything of it arrives.
+func TestNoRoom(t *testing.T) {
+	u, dir := newFolder(t, nil)
+	if f, err := os.Open(dir); err != nil {
+		t.Fatal(err)
+	} else if _, ok := space(f); !ok {
+		return // the system does not say
+	}
+	if _, err := u.target.begin("a", 1<<60); status(err) != 507 {
+		t.Errorf("an exbibyte: %v", err)
+	}
+	has(t, dir)
+}
+
+func TestDescriptor(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	u, err := New(Options{Descriptor: int(w.Fd())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	d := begin(t, u, "", "one")
+	if _, err := u.target.begin("", 1); status(err) != 423 {
+		t.Errorf("a second upload: %v", err)
+	}
+	if err := d.commit(); err != nil {
+		t.Fatal(err)
+	}
+	begin(t, u, "", "two").abort()
+	got := make([]byte, 6)
+	if n, _ := r.Read(got); string(got[:n]) != "onetwo" {
+		t.Errorf("the pipe has %q", got[:n])
+	}
+	if _, err := New(Options{Descriptor: int(r.Fd())}); err == nil {
+		t.Error("a descriptor for reading")
+	}
+}
+
+func TestTargetsThatAreNone(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{filepath.Join(dir, "none/file"), filepath.Join(dir, "none") + "/", file + "/file", "a\x00b", ""} {
+		_, err := New(Options{Path: path, Descriptor: -1})
+		if err == nil || strings.Contains(err.Error(), "\n") || !strings.HasPrefix(err.Error(), "upload: ") {
+			t.Errorf("%q: %v", path, err)
+		}
+	}
+	u, err := New(Options{Path: filepath.Join(dir, "new"), Replace: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := begin(t, u, "whatever/../name", "x").commit(); err != nil {
+		t.Error(err)
+	}
+	has(t, dir, "file=", "new=x")
+}
+
+func TestNames(t *testing.T) {
+	for _, name := range []string{"a", "firmware-1.0.bin", "a b", "ü", "a..b", "-rf", "a.", strings.Repeat("x", 255)} {
+		if wrong := checkName(name); wrong != "" {
+			t.Errorf("%q: %s", name, wrong)
+		}
+	}
+	for _, name := range []string{"", ".", "..", ".profile", "a/b", "/a", `a\b`, "a\x00", "a\n", "\x7f", "\xff", strings.Repeat("x", 256)} {
+		if checkName(name) == "" {
+			t.Errorf("%q is a name", name)
+		}
+	}
+}
+
+// FuzzName: a name that is allowed is one of an entry of the directory itself.
+func FuzzName(f *testing.F) {
+	f.Add("../x")
+	f.Fuzz(func(t *testing.T, name string) {
+		if checkName(name) == "" && filepath.Join("/dir", name) != "/dir/"+name {
+			t.Errorf("%q leaves the directory", name)
+		}
+	})
+}
+
+func TestDigests(t *testing.T) {
+	const empty = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+	const digits = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+	for value, want := range map[string]string{
+		"sha-256=:" + empty + ":":                   digits,
+		"sha-512=:YQ==:, sha-256=:" + empty + ":;a": digits,
+		"sha-256=" + empty:                          "",
+		"sha-256=:YQ==:":                            "",
+		"sha-256":                                   "",
+		"md5=:YQ==:":                                "",
+	} {
+		got, err := readDigest(value)
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("%q: %q, %v", value, got, err)
+		}
+	}
+	d := &draft{hash: newHash()}
+	if err := errors.Join(d.checkSum(""), d.checkSum(digits), d.checkSum(" "+strings.ToUpper(digits))); err != nil {
+		t.Error(err)
+	}
+	if d.checkSum("00") == nil {
+		t.Error("a wrong digest")
+	}
+}

@@ -1,0 +1,197 @@
+package upload
+
+import (
+	"io"
+	"path"
+	"strings"
+
+	"fapws/runtime/backend"
+)
+
+// transfer is one request that brings files.
+type transfer struct {
+	u        *Upload
+	r        *backend.Request
+	progress *progress
+
+	drafts []*draft // complete, but not committed
+	open   *draft   // that is being received; nil: none
+	total  int64    // bytes of all files
+	stored []stored
+	fields map[string][]string
+	buffer []byte // for files of forms
+}
+
+// next returns the next piece of the body, as backend.Request.Next does.
+func (t *transfer) next() ([]byte, error) {
+	piece, err := t.r.Next()
+	t.progress.add(len(piece))
+	return piece, err
+}
+
+// body stores the body as a file.
+func (t *transfer) body() error {
+	r := t.r
+	name, err := t.nameOfPath()
+	if err != nil {
+		return err
+	}
+	sum, err := announcedDigest(r)
+	if err != nil {
+		return err
+	}
+	if err := t.begin(name, r.Size); err != nil {
+		return err
+	}
+	if name == "" {
+		name = path.Base(t.open.path)
+	}
+	t.progress.named(name)
+	for {
+		piece, err := t.next()
+		if err == io.EOF {
+			break
+		}
+		if err == nil {
+			err = t.write(piece)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := t.open.checkSum(sum); err != nil {
+		return err
+	}
+	return t.complete(stored{Name: name, Type: r.Field("Content-Type")})
+}
+
+// nameOfPath returns the name of the file that the path of the request has behind that of the mount; "": the target has only one.
+func (t *transfer) nameOfPath() (string, error) {
+	name := strings.TrimPrefix(t.r.Path[t.r.Script:], "/")
+	switch {
+	case t.u.target.named() && name == "":
+		return "", refuse(400, "the path has no file name: PUT %s/NAME", strings.TrimSuffix(t.r.Path, "/"))
+	case !t.u.target.named() && name != "":
+		return "", refuse(404, "")
+	}
+	return name, nil
+}
+
+// form stores the files of a form.
+func (t *transfer) form(boundary string) error {
+	if err := t.fits(t.r.Size - maxFields - maxParts*maxHeader); err != nil { // so much of it may be other than files
+		return err
+	}
+	f := newForm(t.next, boundary)
+	t.fields = f.Fields
+	for {
+		file, err := f.nextFile()
+		if err == io.EOF {
+			break
+		}
+		if err == nil {
+			err = t.formFile(file)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if len(t.drafts) == 0 {
+		return refuse(400, "the form has no file")
+	}
+	if sum := f.digest(); sum != "" && len(t.drafts) == 1 {
+		return t.drafts[0].checkSum(sum)
+	}
+	return nil
+}
+
+// formFile stores a file of a form.
+func (t *transfer) formFile(file *formFile) error {
+	if len(t.drafts) == maxFiles || len(t.drafts) > 0 && !t.u.target.named() {
+		return refuse(413, "the form has too many files")
+	}
+	for _, other := range t.stored {
+		if other.Name == file.Name {
+			return refuse(400, "the form has two files with one name")
+		}
+	}
+	if err := t.begin(file.Name, -1); err != nil {
+		return err
+	}
+	t.progress.named(file.Name)
+	if t.buffer == nil {
+		t.buffer = make([]byte, writeSize)
+	}
+	for {
+		n, err := file.fill(t.buffer)
+		if n > 0 {
+			if err := t.write(t.buffer[:n]); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return t.complete(stored{Name: file.Name, Type: file.Type, Field: file.Field})
+}
+
+// fits returns an error if size more bytes (below 0: unknown) are too many.
+func (t *transfer) fits(size int64) error {
+	if most := t.u.options.MaxSize; most > 0 && t.total+max(size, 0) > most {
+		return refuse(413, "the upload is too large: the limit is %d bytes", most)
+	}
+	return nil
+}
+
+// begin opens a file for size bytes (below 0: unknown).
+func (t *transfer) begin(name string, size int64) (err error) {
+	if err = t.fits(size); err == nil {
+		t.open, err = t.u.target.begin(name, size)
+	}
+	return err
+}
+
+func (t *transfer) write(piece []byte) error {
+	if err := t.fits(int64(len(piece))); err != nil {
+		return err
+	}
+	t.total += int64(len(piece))
+	return t.open.write(piece)
+}
+
+// complete ends the file that is open.
+func (t *transfer) complete(s stored) error {
+	d := t.open
+	if err := d.seal(); err != nil {
+		return err
+	}
+	s.Path, s.Size, s.SHA256 = d.path, d.size, d.sum()
+	t.drafts, t.stored, t.open = append(t.drafts, d), append(t.stored, s), nil
+	return nil
+}
+
+// commit gives all files their names.
+func (t *transfer) commit() error {
+	for len(t.drafts) > 0 {
+		d := t.drafts[0]
+		t.drafts = t.drafts[1:]
+		if err := d.commit(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// abort removes the files that were not committed.
+func (t *transfer) abort() {
+	for _, d := range t.drafts {
+		d.abort()
+	}
+	if t.open != nil {
+		t.open.abort()
+	}
+}

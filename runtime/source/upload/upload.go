@@ -1,0 +1,202 @@
+package upload
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"fapws/runtime/backend"
+	"fapws/runtime/exchange"
+)
+
+// Upload answers the requests of one mount, which has to stream bodies and to ask for them: backend.Request.Next.
+type Upload struct {
+	options Options
+	target  target
+	uploads uploads
+}
+
+// New returns an Upload. The error is one line.
+func New(o Options) (*Upload, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	u := &Upload{options: o}
+	var err error
+	if u.target, err = newTarget(&u.options); err != nil {
+		return nil, err
+	}
+	u.uploads = uploads{publish: o.Publish, channel: o.Channel, max: o.MaxActive}
+	return u, nil
+}
+
+// closeWithin bounds the wait for uploads whose clients were disconnected.
+const closeWithin = 5 * time.Second
+
+// Close waits until uploads have ended, and so have removed their files. The server has disconnected their clients before.
+func (u *Upload) Close() error {
+	u.uploads.wait(closeWithin)
+	return nil
+}
+
+// stored is a file as its client and the handler learn of it. Its JSON is read by contrib/fapws/_upload.py.
+type stored struct {
+	Name   string `json:"name"`
+	Path   string `json:"path,omitempty"` // for the handler only
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
+	Type   string `json:"type,omitempty"`
+	Field  string `json:"field,omitempty"`
+}
+
+// result is a finished upload.
+type result struct {
+	ID     string              `json:"id"`
+	Files  []stored            `json:"files"`
+	Fields map[string][]string `json:"fields,omitempty"`
+}
+
+// Respond implements backend.Responder.
+func (u *Upload) Respond(w *backend.Response, r *backend.Request) {
+	var err error
+	switch r.Method() {
+	case "GET", "HEAD":
+		u.show(w)
+		return
+	case "PUT", "POST":
+		if err = u.permit(r); err == nil {
+			err = u.receive(w, r)
+		}
+	default:
+		err = &refusal{status: 405, text: "this is for uploads: PUT or POST"}
+	}
+	if err != nil {
+		u.fail(w, r, err)
+	}
+}
+
+// show answers with the progress of uploads.
+func (u *Upload) show(w *backend.Response) {
+	data, _ := json.Marshal(map[string]any{"uploads": u.uploads.list()})
+	respondJSON(w, 200, "Cache-Control: no-store\r\n", append(data, '\n'))
+}
+
+func respondJSON(w *backend.Response, status int, fields string, data []byte) {
+	w.Start(exchange.Head{Status: status, Fields: []byte(fields), Length: int64(len(data)), ContentType: "application/json"})
+	_, _ = w.Write(data) // a client that has left needs nothing
+}
+
+// fail answers with an error.
+func (u *Upload) fail(w *backend.Response, r *backend.Request, err error) {
+	if err == backend.ErrGone {
+		return // there is no client to tell
+	}
+	f := refusalOf(err)
+	if f.cause != nil {
+		u.options.Log(r.Client(), fmt.Sprintf("upload to %s: %v", r.Path, f))
+	}
+	fields := ""
+	switch f.status {
+	case 405:
+		fields = "Allow: GET, HEAD, PUT, POST\r\n"
+	case 503:
+		fields = "Retry-After: 5\r\n"
+	}
+	w.Start(exchange.Head{Status: f.status, Reason: []byte(f.text), Fields: []byte(fields), Length: -1, Refusal: true})
+}
+
+// permit returns an error for requests that the page of another site has sent: a browser adds cookies and passwords to them that the
+// page does not know.
+func (u *Upload) permit(r *backend.Request) error {
+	origin := r.Field("Origin")
+	for _, allowed := range u.options.Origins {
+		if allowed == "*" || origin != "" && strings.EqualFold(allowed, origin) {
+			return nil
+		}
+	}
+	switch site := r.Field("Sec-Fetch-Site"); site {
+	case "same-origin", "none":
+		return nil
+	case "":
+		page, err := url.Parse(origin)
+		if origin == "" || err == nil && page.Host != "" && strings.EqualFold(page.Host, r.Host()) {
+			return nil
+		}
+	}
+	return refuse(403, "pages of other sites may not upload")
+}
+
+// receive stores the files of a request, and answers.
+func (u *Upload) receive(w *backend.Response, r *backend.Request) error {
+	switch coding := r.Field("Content-Encoding"); {
+	case coding != "" && !strings.EqualFold(coding, "identity"):
+		return refuse(415, "an upload must not have a Content-Encoding")
+	case r.Field("Content-Range") != "":
+		return refuse(400, "an upload must not have a Content-Range") // RFC 9110 §14.5
+	}
+	boundary, isForm, err := boundaryOf(r.Field("Content-Type"))
+	if err != nil {
+		return err
+	}
+	id := idOf(r)
+	p := u.uploads.begin(id, "", r.Size)
+	if p == nil {
+		return &refusal{status: 503, text: "too many uploads at the same time"}
+	}
+	t := &transfer{u: u, r: r, progress: p}
+	defer t.abort()
+	if isForm {
+		err = t.form(boundary)
+	} else {
+		err = t.body()
+	}
+	if err == nil {
+		err = t.commit()
+	}
+	if err != nil {
+		text := "the client has disconnected"
+		if err != backend.ErrGone {
+			text = refusalOf(err).text
+		}
+		p.end(stateFailed, text)
+		return err
+	}
+	p.end(stateStored, "")
+	u.finish(w, result{ID: p.report.ID, Files: t.stored, Fields: t.fields})
+	return nil
+}
+
+// finish has the handler answer, or answers.
+func (u *Upload) finish(w *backend.Response, done result) {
+	if u.options.HandsOn {
+		data, _ := json.Marshal(done)
+		w.HandOn(data)
+		return
+	}
+	for i := range done.Files {
+		done.Files[i].Path = ""
+	}
+	data, _ := json.Marshal(done)
+	respondJSON(w, 201, "", append(data, '\n'))
+}
+
+// maxID is the longest name of an upload that a client may choose.
+const maxID = 64
+
+// idOf returns the name that the client has chosen for its upload, in the query: "id=abc"; "": none, or not a valid one.
+func idOf(r *backend.Request) string {
+	query, err := url.ParseQuery(r.Query())
+	if err != nil {
+		return ""
+	}
+	id := query.Get("id")
+	valid := func(c rune) bool {
+		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_'
+	}
+	if len(id) > maxID || strings.ContainsFunc(id, func(c rune) bool { return !valid(c) }) {
+		return ""
+	}
+	return id
+}
