@@ -68,6 +68,15 @@ void fapws_async_give_up(void);
 /* Takes the GIL in the same way, and fills in the stack of the asyncio thread. */
 void fapws_async_take_snapshot(fapws_stack_snapshot *out);
 
+/* --- profile.c ------------------------------------------------------------- */
+
+/* Takes the GIL in the same way, and begins a profile that ends after a time. 0: one is being recorded; -1: an
+ * exception, which it has printed. */
+int fapws_profile_begin(double seconds);
+/* Takes the GIL in the same way. The stacks of that profile as JSON, [{"frames": [...], "n": 1}, ...]; malloc, the
+ * caller frees it; NULL: an exception. */
+char *fapws_profile_stacks(void);
+
 /* --- dump.c ---------------------------------------------------------------- */
 
 /* Writes the stacks of all Python threads without the GIL, as faulthandler does,

@@ -74,6 +74,27 @@ func (p *Pool) publish(w *worker, m *Message) {
 	w.pieces = nil
 }
 
+// PublishOwn numbers an event of the supervisor itself and sends it to all workers, if the channel has subscribers. raw is the
+// event, at most MaxRaw bytes. It is safe for concurrent use.
+func (p *Pool) PublishOwn(channel string, raw []byte) {
+	p.post(func() {
+		if p.relay.sums[channel] <= 0 {
+			return
+		}
+		p.relay.seq++
+		text, _, err := (&Message{Kind: Events, Epoch: p.relay.epoch, Seq: p.relay.seq, N: 1, Raw: raw}).encode(nil)
+		if err != nil {
+			p.o.Log(loglevel.Error, err.Error())
+			return
+		}
+		for _, w := range p.workers {
+			if w.joined {
+				w.out.add(w, datagram{text: text})
+			}
+		}
+	})
+}
+
 // throttle delays a publisher while other workers cannot keep up. It returns after a while, because a worker that reads
 // nothing is killed by then. It must not be called on the goroutine of Run.
 func (r *relay) throttle() {

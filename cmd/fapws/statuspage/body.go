@@ -11,8 +11,8 @@ import (
 	"fapws/cmd/fapws/ctl"
 )
 
-const style = `:root{color-scheme:light dark;--bg:#fff;--fg:#1d2330;--dim:#667;--box:#f4f5f8;--line:#dde;--red:#b3261e;--bar:#2a6fdb}
-@media(prefers-color-scheme:dark){:root{--bg:#14171c;--fg:#dfe3ea;--dim:#8b93a3;--box:#1d2129;--line:#313744;--red:#ff8a80;--bar:#7aa9f7}}
+const style = `:root{color-scheme:light dark;--bg:#fff;--fg:#1d2330;--dim:#667;--box:#f4f5f8;--line:#dde;--red:#b3261e;--bar:#2a6fdb;--flame:#ffd8a8}
+@media(prefers-color-scheme:dark){:root{--bg:#14171c;--fg:#dfe3ea;--dim:#8b93a3;--box:#1d2129;--line:#313744;--red:#ff8a80;--bar:#7aa9f7;--flame:#6b4a1e}}
 *{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--fg);font:15px/1.5 system-ui,sans-serif}
 header,main,footer{max-width:70rem;margin:auto;padding:.6rem 1rem}h1{margin:0;font-size:1.3rem;overflow-wrap:anywhere}h2{margin:1.2rem 0 .3rem;font-size:1rem}
 p{margin:.3rem 0}.dim{color:var(--dim)}.bad{color:var(--red)}.wide{overflow-x:auto}
@@ -21,18 +21,22 @@ dt{color:var(--dim);font-size:.8rem}dd{margin:0;font-size:1.15rem;font-variant-n
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th,td{padding:.2rem .6rem .2rem 0;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
 th{color:var(--dim);font-weight:normal;font-size:.8rem}.l{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:9rem}
 pre{margin:0;padding:.5rem .8rem;max-height:24rem;overflow:auto;white-space:pre-wrap;overflow-wrap:anywhere;border:1px solid var(--line);border-radius:6px;background:var(--box);font:12px/1.5 ui-monospace,Consolas,monospace}
+.flame{min-width:30rem;font-size:11px}.flame div{display:flex;align-items:flex-start}.flame div>div{display:block}.flame b{display:block;margin:0 1px 1px 0;padding:0 .3em;overflow:hidden;white-space:nowrap;text-overflow:ellipsis;font-weight:normal;border-radius:2px;background:var(--flame)}
 button{font:inherit;padding:.3rem .9rem;border:1px solid var(--line);border-radius:6px;background:var(--box);color:var(--fg);cursor:pointer}form{display:inline}svg{width:100%;height:3rem;stroke:var(--bar);fill:none}
 `
 
-// script asks for the figures again, and shows the answers of buttons on the page. Without it the page is what it was when it was
-// loaded, and buttons lead to pages of their own.
-const script = `(()=>{const m=document.querySelector("main"),o=document.querySelector("#out"),s=document.querySelector("#state");
+// script asks for the figures again whenever an event of Channel tells it to, and shows the answers of buttons on the page. Without it
+// the page is loaded again every few seconds, and buttons lead to pages of their own.
+const script = `(()=>{const d=document,m=d.querySelector("main"),o=d.querySelector("#out"),s=d.querySelector("#state");let busy=0;
 const say=t=>{s.textContent=t};
-const tick=async()=>{if(!document.hidden)try{const r=await fetch("live",{cache:"no-store"});if(!r.ok)throw 0;
+const look=async()=>{if(busy||d.hidden)return;busy=1;try{const r=await fetch("live",{cache:"no-store"});if(!r.ok)throw 0;
 const l=m.querySelector("pre.log"),end=!l||l.scrollTop+l.clientHeight>=l.scrollHeight-4,top=l?l.scrollTop:0;m.innerHTML=await r.text();
-const n=m.querySelector("pre.log");if(n)n.scrollTop=end?n.scrollHeight:top;say("live")}catch(e){say("no answer; trying again")}setTimeout(tick,2000)};
-for(const f of document.forms)f.addEventListener("submit",async e=>{e.preventDefault();o.hidden=false;o.textContent="…";
-try{const r=await fetch(f.action,{method:"POST"});o.textContent=r.ok?await r.text():"failed: "+r.status}catch(e){o.textContent="no answer"}});tick()})();`
+const n=m.querySelector("pre.log");if(n)n.scrollTop=end?n.scrollHeight:top;say("live")}catch(e){say("no answer; trying again")}busy=0};
+const hear=()=>{const e=new EventSource("events");e.onmessage=look;e.onerror=()=>{say("no answer; trying again");if(e.readyState==2)setTimeout(hear,5000)}};
+d.addEventListener("visibilitychange",look);
+for(const f of d.forms)f.addEventListener("submit",async e=>{e.preventDefault();const b=f.querySelector("button");b.disabled=true;o.hidden=false;o.textContent="…";
+try{const r=await fetch(f.action,{method:"POST"}),t=await r.text();if(!r.ok)throw t;if(/html/.test(r.headers.get("Content-Type")))o.innerHTML=t;else{o.innerHTML="<pre></pre>";o.firstChild.textContent=t}}catch(e){o.textContent="failed: "+(e.message||e)}b.disabled=false});
+hear();look()})();`
 
 // scriptHash is the hash of script for the Content-Security-Policy.
 var scriptHash = func() string {
@@ -43,15 +47,31 @@ var scriptHash = func() string {
 // document is the whole page.
 func document(v *ctl.View, lines []Line, rates []float64, reloads bool) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">`+
-		`<title>fapws: %s</title><style>%s</style></head><body><header><h1>%s</h1>`, text(v.Report.App), style, text(v.Report.App))
-	b.WriteString(`<form method="post" action="stacks"><button>Stacks</button></form> `)
+	begin(&b, v.Report.App, `<noscript><meta http-equiv="refresh" content="5"></noscript>`)
+	fmt.Fprintf(&b, `<header><h1>%s</h1><form method="post" action="stacks"><button>Stacks</button></form> `, clip(v.Report.App, 200))
+	if v.Report.Python != "" {
+		fmt.Fprintf(&b, `<form method="post" action="profile"><button>Profile for %d s</button></form> `, int(ProfileTime.Seconds()))
+	}
 	if reloads {
 		b.WriteString(`<form method="post" action="reload"><button>Reload</button></form> `)
 	}
-	b.WriteString(`<span class="dim" id="state"></span><pre id="out" hidden></pre></header><main>`)
+	b.WriteString(`<span class="dim" id="state"></span><div id="out" hidden></div></header><main>`)
 	b.WriteString(body(v, lines, rates))
 	b.WriteString(`</main><footer class="dim"><a href="metrics">metrics</a> · <a href="status.json">JSON</a></footer><script>` + script + `</script></body></html>` + "\n")
+	return b.String()
+}
+
+// begin writes the beginning of a page.
+func begin(b *strings.Builder, title, meta string) {
+	b.WriteString(`<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">` + meta +
+		`<title>fapws: ` + clip(title, 200) + `</title><style>` + style + `</style></head><body>`)
+}
+
+// profilePage is a flame graph for a browser without JavaScript.
+func profilePage(graph string) string {
+	var b strings.Builder
+	begin(&b, "profile", "")
+	b.WriteString(`<header><h1>Profile</h1></header><main>` + graph + `</main><footer><a href="./">back</a></footer></body></html>` + "\n")
 	return b.String()
 }
 
@@ -59,9 +79,9 @@ func document(v *ctl.View, lines []Line, rates []float64, reloads bool) string {
 func body(v *ctl.View, lines []Line, rates []float64) string {
 	var b strings.Builder
 	r := &v.Report
-	fmt.Fprintf(&b, `<p class="dim">fapws %s, %s, pid %d, up %s, %s</p>`, text(r.Version), text(python(r)), r.PID, age(r.Uptime), text(strings.Join(r.Addresses, " ")))
+	fmt.Fprintf(&b, `<p class="dim">fapws %s, %s, pid %d, up %s, %s</p>`, text(r.Version), text(python(r)), r.PID, age(r.Uptime), clip(strings.Join(r.Addresses, " "), 300))
 	if r.Failure != "" {
-		fmt.Fprintf(&b, `<p class="bad">The last reload failed: %s</p>`, text(WithoutQueries(r.Failure)))
+		fmt.Fprintf(&b, `<p class="bad">The last reload failed: %s</p>`, clip(WithoutQueries(r.Failure), 500))
 	}
 	b.WriteString(curve(rates))
 	b.WriteString("<dl>")
@@ -103,7 +123,7 @@ func body(v *ctl.View, lines []Line, rates []float64) string {
 	}
 	b.WriteString(`<h2>Log</h2><pre class="log">`)
 	for _, line := range lines {
-		b.WriteString(text(WithoutQueries(line.Text)) + "\n")
+		b.WriteString(clip(WithoutQueries(line.Text), 240) + "\n")
 	}
 	b.WriteString("</pre>")
 	return b.String()
@@ -111,8 +131,8 @@ func body(v *ctl.View, lines []Line, rates []float64) string {
 
 func routes(b *strings.Builder, v *ctl.View) {
 	b.WriteString(`<h2>Routes</h2><div class="wide"><table><tr><th class="l">route<th>requests/s<th>5xx/s<th>p50<th>p95<th>p99<th>requests</tr>`)
-	for _, r := range v.Routes {
-		fmt.Fprintf(b, `<tr><td class="l">%s<td>%.1f<td>%.1f`, text(r.Host+r.Route), r.Rate, r.ErrRate)
+	for _, r := range v.Routes[:min(len(v.Routes), mostRoutes)] {
+		fmt.Fprintf(b, `<tr><td class="l">%s<td>%.1f<td>%.1f`, clip(r.Host+r.Route, 60), r.Rate, r.ErrRate)
 		for _, q := range [...]float64{r.P50, r.P95, r.P99} {
 			if r.N == 0 {
 				b.WriteString("<td>-")
@@ -123,10 +143,22 @@ func routes(b *strings.Builder, v *ctl.View) {
 		fmt.Fprintf(b, "<td>%d</tr>", r.Requests)
 	}
 	b.WriteString("</table></div>")
+	more(b, len(v.Routes)-mostRoutes)
 }
 
-// mostActive is how many active requests are shown.
-const mostActive = 50
+// What is shown of everything, so that the page remains small: the busiest routes, the oldest requests. fapws ctl top has all.
+const (
+	mostRoutes  = 50
+	mostActive  = 25
+	mostWorkers = 32
+)
+
+// more says how many rows a table leaves out.
+func more(b *strings.Builder, n int) {
+	if n > 0 {
+		fmt.Fprintf(b, "<p>and %d more</p>", n)
+	}
+}
 
 func active(b *strings.Builder, v *ctl.View) {
 	if len(v.Active) == 0 {
@@ -134,17 +166,15 @@ func active(b *strings.Builder, v *ctl.View) {
 	}
 	b.WriteString(`<h2>Active requests</h2><div class="wide"><table><tr><th>age<th>worker<th class="l">request<th class="l">state<th class="l">where Python is</tr>`)
 	for _, a := range v.Active[:min(len(v.Active), mostActive)] {
-		fmt.Fprintf(b, `<tr><td>%s<td>%d<td class="l">%s<td class="l">%s<td class="l">%s</tr>`, span(a.Age), a.Worker, text(WithoutQueries(a.Request)), text(a.State), text(a.At))
+		fmt.Fprintf(b, `<tr><td>%s<td>%d<td class="l">%s<td class="l">%s<td class="l">%s</tr>`, span(a.Age), a.Worker, clip(WithoutQueries(a.Request), 80), clip(a.State, 40), clip(a.At, 80))
 	}
 	b.WriteString("</table></div>")
-	if more := len(v.Active) - mostActive; more > 0 {
-		fmt.Fprintf(b, "<p>and %d more</p>", more)
-	}
+	more(b, len(v.Active)-mostActive)
 }
 
 func workers(b *strings.Builder, v *ctl.View) {
 	b.WriteString(`<h2>Workers</h2><div class="wide"><table><tr><th class="l">process<th>state<th>age<th>memory<th>requests</tr>`)
-	for _, w := range v.Report.Workers {
+	for _, w := range v.Report.Workers[:min(len(v.Report.Workers), mostWorkers)] {
 		requests := "-"
 		if w.Requests >= 0 {
 			requests = fmt.Sprint(w.Requests)
@@ -152,6 +182,7 @@ func workers(b *strings.Builder, v *ctl.View) {
 		fmt.Fprintf(b, `<tr><td class="l">%d<td>%s<td>%s<td>%.1f MB<td>%s</tr>`, w.PID, text(w.State), age(w.Age), float64(w.RSS)/1e6, requests)
 	}
 	b.WriteString("</table></div>")
+	more(b, len(v.Report.Workers)-mostWorkers)
 }
 
 // curve draws rates, the newest on the right.
@@ -180,6 +211,19 @@ func python(r *ctl.Report) string {
 }
 
 func text(s string) string { return html.EscapeString(strings.ToValidUTF8(s, "\uFFFD")) }
+
+// clip is text for at most n bytes of HTML.
+func clip(s string, n int) string {
+	var b strings.Builder
+	for _, r := range s {
+		one := text(string(r))
+		if b.Len()+len(one) > n {
+			return b.String() + "…"
+		}
+		b.WriteString(one)
+	}
+	return b.String()
+}
 
 // age is a time in seconds, without fractions.
 func age(seconds float64) string {

@@ -30,9 +30,21 @@ type Source interface {
 	Stack(context.Context) (string, error)
 	Reload(context.Context) error
 
+	// Profile returns the stacks of Python for ProfileTime. The error says why there are none.
+	Profile(context.Context) ([]Stack, error)
+
 	// Reloads reports whether there is a supervisor, without which Reload fails.
 	Reloads() bool
 }
+
+// Channel is the channel whose subscribers are the viewers of the page. An event, without anything in it, has them ask for the figures:
+// so each answer is for a client that may have it, and only they know what the events mean.
+const Channel = "fapws.status"
+
+const (
+	ViewEvery   = time.Second     // between two events, while there are viewers
+	ProfileTime = 5 * time.Second // of a profile
+)
 
 // Line is a line of an error log.
 type Line struct {
@@ -45,7 +57,7 @@ const (
 	slowly   = 2 * time.Minute        // for a reload
 	fresh    = 900 * time.Millisecond // how long a picture is good: many viewers cost no more than one
 	history  = 60                     // rates that are kept for the curve
-	logLines = 100                    // that are shown
+	logLines = 50                     // that are shown
 )
 
 // Page is a responder of package backend.
@@ -100,6 +112,8 @@ func (p *Page) get(ctx context.Context, w *backend.Response, r *backend.Request,
 		w.Start(exchange.Head{Status: 308, Length: 0, Fields: []byte("Location: " + r.Target() + "/\r\n")})
 	case "/metrics":
 		p.metrics(ctx, w, r)
+	case "/events":
+		w.Start(exchange.Head{Status: 200, Length: -1, Channel: []byte(Channel)})
 	case "/", "/live", "/status.json":
 		view, lines, rates, err := p.look(ctx)
 		if err != nil {
@@ -141,6 +155,17 @@ func (p *Page) post(w *backend.Response, r *backend.Request, path string) {
 			return
 		}
 		send(w, "text/plain; charset=utf-8", WithoutQueries(text))
+	case "/profile":
+		stacks, err := p.source.Profile(ctx)
+		if err != nil {
+			w.Refuse(503, err.Error())
+			return
+		}
+		graph := flame(stacks)
+		if strings.Contains(r.Field("Accept"), "text/html") {
+			graph = profilePage(graph)
+		}
+		send(w, "text/html; charset=utf-8", graph)
 	case "/reload":
 		p.log(loglevel.Info, r.Client(), "reloading: status page")
 		text := "reloaded\n"

@@ -173,6 +173,9 @@ func (p *process) run() (code int, err error) {
 		}
 		defer p.early.Drop()
 	}
+	if p.conf.Status != "" {
+		go p.tellViewers()
+	}
 	caught := pool.Catch(handover, sigmask.Arrived())
 	err = p.pool.Run(caught, handover)
 	removeSocketFiles(p.served, p.log)

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/statuspage"
@@ -27,6 +28,8 @@ func (p *process) query(what string) string {
 		answer = c.log()
 	case worker.QueryStack:
 		answer = c.Stack()
+	case worker.QueryProfile:
+		answer = c.profile()
 	case worker.QueryReload:
 		answer = ""
 		if err := c.reload("status page"); err != nil {
@@ -40,6 +43,33 @@ func (p *process) query(what string) string {
 		return ""
 	}
 	return string(text)
+}
+
+// profile adds up what Python does in all workers.
+func (c control) profile() (all worker.Profile) {
+	ctx, cancel := context.WithTimeout(context.Background(), statuspage.ProfileTime+worker.AnswerWithin)
+	defer cancel()
+	all.Why = "no worker answers"
+	for _, reply := range c.p.pool.Ask(ctx, worker.AskProfile) {
+		var one worker.Profile
+		if json.Unmarshal([]byte(reply.Text), &one) != nil {
+			continue
+		}
+		if one.Why == "" {
+			all.Stacks, all.Why = append(all.Stacks, one.Stacks...), ""
+		} else if len(all.Stacks) == 0 {
+			all.Why = one.Why
+		}
+	}
+	return all
+}
+
+// tellViewers has the viewers of the status page look again and again, as long as the supervisor lives.
+func (p *process) tellViewers() {
+	event := worker.ViewEvent()
+	for range time.Tick(statuspage.ViewEvery) {
+		p.pool.PublishOwn(statuspage.Channel, event)
+	}
 }
 
 // log returns the last log lines of all processes.

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"fapws/cmd/fapws/statuspage"
 	"fapws/pybridge"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/protocol/sse"
@@ -27,7 +28,7 @@ func (s *service) useChannels(c *sse.Config) {
 
 // notify tells the application that a client listens, or does not any more. On the loop.
 func (s *service) notify(name string, client *sse.Client, left bool) {
-	if s.handler == nil {
+	if s.handler == nil || name == statuspage.Channel {
 		return
 	}
 	n := pybridge.PresenceEvent{Left: left, Name: name, Number: client.Number, Address: client.Address, User: client.User, LastID: client.LastEventID}
@@ -42,10 +43,11 @@ type localRelay struct {
 	s       *service
 	late    *workqueue.Queue[pybridge.Event]
 	waiting atomic.Int64 // events in late
+	viewers viewers
 }
 
 func newLocalRelay(s *service) *localRelay {
-	r := &localRelay{s: s}
+	r := &localRelay{s: s, viewers: viewers{s: s}}
 	r.late = workqueue.New(r.publishLate)
 	return r
 }
@@ -79,9 +81,15 @@ func (r *localRelay) publishLate(events []pybridge.Event) {
 }
 
 func (r *localRelay) publishInOrder(events []pybridge.Event) { r.publish(events) }
-func (r *localRelay) counted(name string, n int)             { pybridge.CountSubscribers(name, false, int64(n)) }
 func (r *localRelay) purge(cache.Pattern)                    {}
 func (r *localRelay) flush(time.Duration)                    {}
+
+func (r *localRelay) counted(name string, n int) {
+	if name == statuspage.Channel {
+		r.viewers.counted(n)
+	}
+	pybridge.CountSubscribers(name, false, int64(n))
+}
 
 // dealt reports that the server has taken events of cost bytes. It is safe for concurrent use.
 func (s *service) dealt(cost int64) {

@@ -122,6 +122,7 @@ func (p *Parent) control([]banner.Address) error {
 	p.onAsk(AskStack, p.s.stack)
 	p.onAsk(AskMetrics, func() string { return asJSON(p.s.metrics()) })
 	p.onAsk(AskLog, func() string { return asJSON(LinesOf(&p.s.tail)) })
+	p.onAsk(AskProfile, func() string { return asJSON(p.s.profile()) })
 	p.onAsk(AskActive, func() string { return asJSON(p.s.active()) })
 	p.onAskAbout(AskPurge, func(text string) string { return strconv.Itoa(purgeNow(server, text)) })
 	p.onAsk(AskCache, func() string { text, _ := json.Marshal(cacheOf(server)); return string(text) })

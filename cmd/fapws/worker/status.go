@@ -19,10 +19,48 @@ const (
 	QueryLog      = "log"      // []statuspage.Line
 	QueryStack    = "stack"    // string
 	QueryReload   = "reload"   // string: why it failed, or ""
+	QueryProfile  = "profile"  // Profile
 )
 
-// AskLog is a question of the supervisor: []statuspage.Line in JSON.
-const AskLog = "log"
+// Questions of the supervisor.
+const (
+	AskLog     = "log"     // []statuspage.Line in JSON
+	AskProfile = "profile" // Profile in JSON
+)
+
+// Profile is what Python does for statuspage.ProfileTime. Why says why there are no stacks.
+type Profile struct {
+	Stacks []statuspage.Stack `json:"stacks"`
+	Why    string             `json:"why,omitempty"`
+}
+
+// profileWithin is the time for the profile of a process, with the waits for the GIL.
+const profileWithin = statuspage.ProfileTime + stackWait
+
+// profile records a profile of this process.
+func (s *service) profile() (p Profile) {
+	if s.handler == nil {
+		return Profile{Why: "this server runs no Python"}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), profileWithin)
+	defer cancel()
+	stacks, err := s.handler.Profile(ctx, statuspage.ProfileTime)
+	if err != nil {
+		return Profile{Why: err.Error()}
+	}
+	for _, stack := range stacks {
+		p.Stacks = append(p.Stacks, statuspage.Stack(stack))
+	}
+	return p
+}
+
+// Result returns the stacks, or Why as an error.
+func (p Profile) Result() ([]statuspage.Stack, error) {
+	if p.Why != "" {
+		return nil, errors.New(p.Why)
+	}
+	return p.Stacks, nil
+}
 
 // statusPage returns what answers below the path of the setting status, or nil.
 func (s *service) statusPage() backend.Responder {
@@ -55,6 +93,8 @@ func (s single) Log(context.Context) ([]statuspage.Line, error) { return LinesOf
 func (s single) Stack(context.Context) (string, error)          { return s.a.Stack(), nil }
 func (s single) Reload(context.Context) error                   { return s.a.Reload() }
 func (s single) Reloads() bool                                  { return false }
+
+func (s single) Profile(context.Context) ([]statuspage.Stack, error) { return s.a.s.profile().Result() }
 
 // supervised is the source of the page of a worker: its supervisor.
 type supervised struct{ p *Parent }
@@ -102,3 +142,11 @@ func (s supervised) Reload(ctx context.Context) error {
 }
 
 func (s supervised) Reloads() bool { return true }
+
+func (s supervised) Profile(ctx context.Context) ([]statuspage.Stack, error) {
+	var p Profile
+	if err := s.ask(ctx, QueryProfile, &p); err != nil {
+		return nil, err
+	}
+	return p.Result()
+}

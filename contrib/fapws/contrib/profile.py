@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from html import escape
 from threading import Lock, Thread, current_thread
 from time import monotonic, sleep
@@ -27,6 +28,9 @@ __all__ = ["Profile"]
 _LONGEST = 60  # seconds of one look
 _DEEPEST = 200  # frames of one stack
 _PLACES = 50_000  # that are counted; a program has fewer lines that are ever hot
+_SLICE = 0.0005  # seconds until a thread that computes yields to the one that looks; else short handlers are never seen
+_STACKS = 5_000  # different ones that a flame graph is made of
+_SHOWN = 1_000  # of them, the most frequent ones
 
 _STYLE = """
 :root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:auto;padding:1rem}
@@ -39,17 +43,20 @@ tr:nth-child(even){background:color-mix(in srgb,currentColor 7%,transparent)}cod
 class _Look:
     """What one look has counted. Written by its thread, read by others when done."""
 
-    def __init__(self, seconds: float, hertz: int) -> None:
+    def __init__(self, seconds: float, hertz: int, whole: bool = False) -> None:
         self.seconds, self.hertz = seconds, hertz
         self.samples = 0  # times that the threads were looked at
         self.busy = 0  # stacks that were seen then
         self.own: Dict[Place, int] = {}  # stacks that had the place on top
         self.all: Dict[Tuple[str, str], int] = {}  # stacks that had the function anywhere
+        self.stacks: Optional[Dict[Tuple[Tuple[str, str], ...], int]] = {} if whole else None  # innermost first
         self.done = False
 
     def run(self) -> None:
         end, pause = monotonic() + self.seconds, 1 / self.hertz
         me = current_thread().ident
+        usual = sys.getswitchinterval()
+        sys.setswitchinterval(_SLICE)
         try:
             while monotonic() < end:
                 for ident, frame in sys._current_frames().items():
@@ -58,6 +65,7 @@ class _Look:
                 self.samples += 1
                 sleep(pause)
         finally:
+            sys.setswitchinterval(usual)
             self.done = True
 
     def count(self, top: FrameType) -> None:
@@ -67,15 +75,54 @@ class _Look:
             self.own[place] = self.own.get(place, 0) + 1
         self.busy += 1
         seen: Set[Tuple[str, str]] = set()
+        stack: List[Tuple[str, str]] = []
         frame: Optional[FrameType] = top
         for _ in range(_DEEPEST):
             if frame is None:
                 break
             function = (frame.f_code.co_filename, frame.f_code.co_name)
+            if function not in _FRAME_OF_THREADS:
+                stack.append(function)
             if function not in seen and (function in self.all or len(self.all) < _PLACES):
                 seen.add(function)
                 self.all[function] = self.all.get(function, 0) + 1
             frame = frame.f_back
+        if self.stacks is not None and stack and not _waits_for_events(stack):
+            whole = tuple(stack)
+            if whole in self.stacks or len(self.stacks) < _STACKS:
+                self.stacks[whole] = self.stacks.get(whole, 0) + 1
+
+
+_FRAME_OF_THREADS = frozenset((threading.__file__, name) for name in ("_bootstrap", "_bootstrap_inner"))
+
+
+def _waits_for_events(stack: List[Tuple[str, str]]) -> bool:
+    """Whether a stack, innermost first, is that of an idle event loop: the one of the server, or another one of asyncio."""
+    file = stack[0][0]
+    return file.endswith("/fapws/_async.py") or file.endswith("/selectors.py") and any(name == "_run_once" for _, name in stack)
+
+
+_served: Optional[_Look] = None  # of the status page
+
+
+def _begin_served(seconds: float) -> bool:
+    """Begins a profile for the status page. False: one is being recorded. The server calls it, one call at a time."""
+    global _served
+    if _served is not None and not _served.done:
+        return False
+    _served = _Look(min(seconds, _LONGEST), 100, whole=True)
+    Thread(target=_served.run, name="fapws profile", daemon=True).start()
+    return True
+
+
+def _served_stacks() -> str:
+    """The stacks of that profile as JSON: lists of functions, the outermost first, each with its number."""
+    import json
+
+    stacks = _served.stacks if _served else None
+    most = sorted((stacks or {}).items(), key=lambda entry: -entry[1])[:_SHOWN]
+    names = {function: f"{function[1]} ({_short(function[0])})"[:120] for stack, _ in most for function in stack}
+    return json.dumps([{"frames": [names[function] for function in reversed(stack[-64:])], "n": n} for stack, n in most])
 
 
 class Profile:

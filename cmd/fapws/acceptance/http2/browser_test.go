@@ -1,8 +1,6 @@
 package http2_test
 
 import (
-	"context"
-	"os"
 	"strings"
 	"testing"
 
@@ -14,31 +12,7 @@ import (
 // A browser speaks HTTP/2 with the server: pages, uploads, events of a channel, and WebSockets (RFC 8441).
 func TestBrowser(t *testing.T) {
 	s := serveTLS(t, fapwstest.Mode{}, "page.py")
-	profile, err := os.MkdirTemp("", "fapws-chromium") // not t.TempDir, which fails when a process of the browser still writes there
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, kill := chromedp.NewExecAllocator(context.Background(),
-		chromedp.UserDataDir(profile),
-		chromedp.Env("HOME="+profile, "XDG_CONFIG_HOME="+profile, "XDG_CACHE_HOME="+profile),
-		chromedp.Headless, chromedp.DisableGPU, chromedp.NoSandbox, chromedp.NoFirstRun,
-		chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("disable-sync", true),
-		chromedp.Flag("disable-quic", true),
-		chromedp.Flag("disable-dev-shm-usage", true), // containers have too little of it
-		chromedp.IgnoreCertErrors,                    // the authority is the test's own
-		chromedp.WSURLReadTimeout(fapwstest.Patience),
-	)
-	ctx, end := chromedp.NewContext(ctx)
-	t.Cleanup(func() {
-		_ = chromedp.Cancel(ctx)
-		end()
-		kill()
-		_ = os.RemoveAll(profile)
-	})
-	ctx, cancel := context.WithTimeout(ctx, fapwstest.Patience)
-	defer cancel()
+	ctx := fapwstest.Browser(t, chromedp.IgnoreCertErrors) // the authority is the test's own
 	var heard, said string
 	if err := chromedp.Run(ctx,
 		chromedp.Navigate(s.URL+"/"),

@@ -28,4 +28,9 @@ def fails(environ, start_response):
     return ["no"]
 
 
-PATHS = [("/order", order), ("/waits", waits), ("/fails", fails)]
+def works(environ, start_response):
+    time.sleep(0.05)
+    return "worked"
+
+
+PATHS = [("/order", order), ("/waits", waits), ("/fails", fails), ("/works", works)]

@@ -1,0 +1,143 @@
+package cli_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// watched is what a browser asks for and complains about.
+type watched struct {
+	mu        sync.Mutex
+	elsewhere []string // requests to other servers
+	wrong     []string // errors in the console, and exceptions
+	streams   int      // of server-sent events
+}
+
+func watch(ctx context.Context, origin string) *watched {
+	w := &watched{}
+	chromedp.ListenTarget(ctx, func(event any) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		switch event := event.(type) {
+		case *network.EventRequestWillBeSent:
+			if url := event.Request.URL; !strings.HasPrefix(url, origin) && !strings.HasPrefix(url, "data:") {
+				w.elsewhere = append(w.elsewhere, url)
+			}
+			if event.Type == network.ResourceTypeEventSource {
+				w.streams++
+			}
+		case *log.EventEntryAdded:
+			w.wrong = append(w.wrong, event.Entry.Text+" "+event.Entry.URL)
+		case *runtime.EventConsoleAPICalled:
+			w.wrong = append(w.wrong, fmt.Sprint(event.Type, event.Args))
+		case *runtime.EventExceptionThrown:
+			w.wrong = append(w.wrong, event.ExceptionDetails.Error())
+		}
+	})
+	return w
+}
+
+// colors returns the background and the text color of the page with a color scheme.
+func colors(scheme string, into *string) chromedp.Action {
+	return chromedp.Tasks{
+		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
+		chromedp.Evaluate(`(s=>s.backgroundColor+s.color)(getComputedStyle(document.body))`, into),
+	}
+}
+
+// TestStatusBrowser: the page is live by server-sent events, fits a phone, is light and dark, asks no other server, and its buttons
+// work, also without JavaScript.
+func TestStatusBrowser(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Workers, "metrics.py", "--status", "/_fapws")
+	ctx := fapwstest.Browser(t)
+	w := watch(ctx, s.URL)
+	requests := `document.querySelector("main").innerText.match(/\/order.*\t(\d+)$/m)?.[1]`
+	var light, dark, graph, stacks, answer, plain string
+	var fits, refreshes bool
+	order := func(context.Context) error { get(t, s.URL+"/order"); return nil }
+	fresh := s.Workers()
+	err := chromedp.Run(ctx, log.Enable(), network.Enable(),
+		emulation.SetDeviceMetricsOverride(360, 740, 2, true),
+		chromedp.Navigate(s.URL+"/_fapws/"),
+		chromedp.ActionFunc(order),
+		chromedp.Poll(requests+` == "1"`, nil), // the page was loaded before
+		chromedp.ActionFunc(order),
+		chromedp.Poll(requests+` == "2"`, nil),
+		chromedp.Evaluate(`document.documentElement.scrollWidth <= innerWidth`, &fits),
+		colors("light", &light), colors("dark", &dark),
+		chromedp.Click(`form[action=stacks] button`), chromedp.Poll(`/active requests/.test(document.querySelector("#out").innerText)`, nil), chromedp.Text("#out", &stacks),
+		chromedp.Click(`form[action=profile] button`), chromedp.ActionFunc(func(ctx context.Context) error {
+			for done := time.Now().Add(time.Second); time.Now().Before(done); {
+				get(t, s.URL+"/works")
+			}
+			return nil
+		}),
+		chromedp.Poll(`document.querySelector("#out .flame b")`, nil), chromedp.OuterHTML("#out", &graph),
+		chromedp.Click(`form[action=reload] button`), chromedp.Poll(`/reload/.test(document.querySelector("#out").innerText)`, nil), chromedp.Text("#out", &answer),
+		chromedp.ActionFunc(func(context.Context) error { s.HasWorkers(2, fresh...); return order(ctx) }),
+		chromedp.Poll(requests+` == "3"`, nil), // its events come from another process now
+		emulation.SetScriptExecutionDisabled(true),
+		chromedp.Navigate(s.URL+"/_fapws/"),
+		chromedp.ActionFunc(func(ctx context.Context) error {
+			return chromedp.OuterHTML("html", &plain).Do(ctx)
+		}),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refreshes = strings.Contains(plain, `http-equiv="refresh"`)
+	if !fits {
+		t.Error("a phone has to scroll the page to the side")
+	}
+	if light == dark {
+		t.Errorf("light is %s, and so is dark", light)
+	}
+	if !strings.Contains(graph, "works (metrics.py)") {
+		t.Errorf("the flame graph has no handler: %s", graph)
+	}
+	if !strings.Contains(stacks, "no active requests") || strings.TrimSpace(answer) != "reloaded" {
+		t.Errorf("%q %q", stacks, answer)
+	}
+	if !strings.Contains(plain, "/order") || !refreshes {
+		t.Errorf("without JavaScript the page is %s", plain)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.elsewhere)+len(w.wrong) > 0 || w.streams == 0 {
+		t.Errorf("requests to others %q, complaints %q, %d streams", w.elsewhere, w.wrong, w.streams)
+	}
+}
+
+// TestStatusProfile: a browser without JavaScript gets the flame graph as a page, and one profile is recorded at a time.
+func TestStatusProfile(t *testing.T) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline}, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "metrics.py", "--status", "/_fapws")
+		first := make(chan string, 1)
+		ask := func() (int, string) {
+			a, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/profile", fields: map[string]string{"Accept": "text/html"}})
+			return a.StatusCode, text
+		}
+		go func() { _, text := ask(); first <- text }()
+		fapwstest.Eventually(t, "a second profile is refused", func() bool {
+			status, text := ask()
+			return status == http.StatusServiceUnavailable && strings.Contains(text, "a profile is being recorded already")
+		})
+		if text := <-first; !strings.Contains(text, "<!doctype html>") || len(text) > 40<<10 {
+			t.Errorf("%d bytes: %.300s", len(text), text)
+		}
+	})
+}

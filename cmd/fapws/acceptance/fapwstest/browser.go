@@ -1,0 +1,43 @@
+package fapwstest
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+// Browser starts Chromium with an empty profile, and returns the context of its first tab. It ends with t.
+func Browser(t *testing.T, options ...chromedp.ExecAllocatorOption) context.Context {
+	t.Helper()
+	if _, err := exec.LookPath("chromium"); err != nil {
+		t.Fatal("no chromium: sudo apt-get install chromium")
+	}
+	profile, err := os.MkdirTemp("", "fapws-chromium") // not t.TempDir, which fails when a process of the browser still writes there
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, kill := chromedp.NewExecAllocator(context.Background(), append([]chromedp.ExecAllocatorOption{
+		chromedp.UserDataDir(profile),
+		chromedp.Env("HOME="+profile, "XDG_CONFIG_HOME="+profile, "XDG_CACHE_HOME="+profile),
+		chromedp.Headless, chromedp.DisableGPU, chromedp.NoSandbox, chromedp.NoFirstRun,
+		chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-sync", true),
+		chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-dev-shm-usage", true), // containers have too little of it
+		chromedp.WSURLReadTimeout(Patience),
+	}, options...)...)
+	ctx, end := chromedp.NewContext(ctx)
+	t.Cleanup(func() {
+		_ = chromedp.Cancel(ctx)
+		end()
+		kill()
+		_ = os.RemoveAll(profile)
+	})
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	t.Cleanup(cancel)
+	return ctx
+}
