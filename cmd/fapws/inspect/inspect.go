@@ -43,6 +43,7 @@ func Run(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	}
 	switch p.Command.Word {
 	case settings.WordRoutes:
+		writeStatus(&p.Conf, stdout)
 		if len(p.Site.Hosts) > 0 {
 			if err := p.Site.Write(stdout, &p.Conf); err != nil {
 				return 0, err
@@ -60,12 +61,20 @@ func Run(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	return max(code, app.Close()), nil
 }
 
+// writeStatus shows where the status page is, which comes before the routes of all hosts.
+func writeStatus(conf *settings.Config, stdout io.Writer) {
+	if conf.Status != "" {
+		fmt.Fprintf(stdout, "%s/*  status page of every host\n\n", conf.Status)
+	}
+}
+
 // withoutPython is for a site that has no application.
 func withoutPython(p *plan.Plan, stdout io.Writer, log func(loglevel.Level, string)) error {
 	switch p.Command.Word {
 	case settings.WordShell:
 		return exit.Usage(errors.New("shell: no application to load"))
 	case settings.WordRoutes:
+		writeStatus(&p.Conf, stdout)
 		return p.Site.Write(stdout, &p.Conf)
 	case settings.WordPrintConfig:
 		return writeConfig(p, &p.Conf, stdout)
