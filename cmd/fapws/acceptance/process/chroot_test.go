@@ -86,6 +86,9 @@ func TestChroot(t *testing.T) {
 		s.Signal(syscall.SIGHUP)
 		s.Says("(?s)reloaded.*reloaded")
 		check()
+		if strings.Contains(s.Stderr.String(), "refused to close") {
+			t.Error("a worker has closed a descriptor that it protects")
+		}
 	})
 }
 
