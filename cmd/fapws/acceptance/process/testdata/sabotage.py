@@ -5,7 +5,6 @@ import os
 import resource
 import socket
 import stat
-import threading
 
 libc = ctypes.CDLL("libc.so.6")  # not the functions of the executable
 
@@ -45,16 +44,8 @@ def shutdown():
             s.shutdown(socket.SHUT_RDWR)
 
 
-def lower(kind, to):
-    resource.setrlimit(kind, (to, to))
-
-
-def memory():
-    lower(resource.RLIMIT_AS, 1 << 20)
-    try:
-        [threading.Thread(target=bytearray, args=(1 << 26,)).start() for _ in range(4)]
-    except (MemoryError, RuntimeError):
-        pass
+def files():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
 
 
 WAYS = {
@@ -62,12 +53,7 @@ WAYS = {
     "replace": replace,
     "blocking": blocking,
     "shutdown": shutdown,
-    "files": lambda: lower(resource.RLIMIT_NOFILE, 3),
-    "threads": lambda: lower(resource.RLIMIT_NPROC, 0),
-    "memory": memory,
-    "data": lambda: lower(resource.RLIMIT_DATA, 1 << 20),
-    "output": lambda: lower(resource.RLIMIT_FSIZE, 0),
-    "stack": lambda: lower(resource.RLIMIT_STACK, 1 << 14),
+    "files": files,
 }
 
 
