@@ -2,6 +2,7 @@ package php
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"slices"
 	"time"
@@ -126,6 +127,9 @@ func New(o Options) (*PHP, error) {
 const redirectStatus = "REDIRECT_STATUS=200"
 
 func defaults(o *Options) {
+	if dir := os.Getenv("TMPDIR"); dir != "" { // opcache does not look there by itself
+		o.Args = append([]string{"-d", "opcache.lockfile_path=" + dir}, o.Args...)
+	}
 	if o.Command == "" {
 		o.Command = DefaultCommand
 	}
