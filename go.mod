@@ -11,6 +11,7 @@ require (
 	github.com/go-python/cpy3 v0.2.0
 	github.com/gobwas/ws v1.4.0
 	github.com/klauspost/compress v1.19.0
+	github.com/landlock-lsm/go-landlock v0.9.0
 	github.com/panjf2000/gnet/v2 v2.10.0
 	github.com/rogpeppe/go-internal v1.14.1
 	github.com/spf13/pflag v1.0.10
@@ -33,4 +34,5 @@ require (
 	golang.org/x/sync v0.17.0 // indirect
 	golang.org/x/text v0.30.0 // indirect
 	gopkg.in/natefinch/lumberjack.v2 v2.2.1 // indirect
+	kernel.org/pub/linux/libs/security/libcap/psx v1.2.77 // indirect
 )

@@ -81,6 +81,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/cmd/fapws/orphan", nil},
 		{"fapws/cmd/fapws/sigmask", nil},
 		{"fapws/cmd/fapws/limits", nil},
+		{"fapws/cmd/fapws/sandbox", nil},
 		{"fapws/cmd/fapws/notify", nil},
 		{"fapws/cmd/fapws/pidfile", nil},
 		{"fapws/cmd/fapws/privilege", nil},
@@ -111,7 +112,7 @@ func TestArrows(t *testing.T) {
 // layers are the packages of cmd/fapws, those first that need the least. A package imports
 // from layers before its own.
 var layers = []string{
-	"acme authority certificates/certtest chroot ctl envfile exit limits memory notify orphan pidfile privilege sigmask tomlfile version watch",
+	"acme authority certificates/certtest chroot ctl envfile exit limits memory notify orphan pidfile privilege sandbox sigmask tomlfile version watch",
 	"certificates pool settings webconf",
 	"application banner configfile keyreader loadgen logs site statuspage",
 	"bind plan",

@@ -137,6 +137,20 @@ func KeepDirectories() {
 	})
 }
 
+// Directories returns names for the open directories, for example document roots, by which this process can open them
+// again: /proc/self/fd/N. The root directory is not among them.
+func Directories() (names []string) {
+	var top unix.Stat_t
+	_ = unix.Stat("/", &top)
+	each(func(fd int) {
+		var st unix.Stat_t
+		if unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR && (st.Dev != top.Dev || st.Ino != top.Ino) {
+			names = append(names, "/proc/self/fd/"+strconv.Itoa(fd))
+		}
+	})
+	return names
+}
+
 // each calls f with every number that may be that of an open descriptor.
 func each(f func(fd int)) {
 	names, err := os.ReadDir("/proc/self/fd")

@@ -12,6 +12,7 @@ import (
 	"fapws/cmd/fapws/logs"
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/pool"
+	"fapws/cmd/fapws/sandbox"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/site"
 	"fapws/cmd/fapws/version"
@@ -65,7 +66,7 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 		return 0, err
 	}
 	if parent == nil {
-		warn(append(settings.UnknownVariables(rows, os.Environ(), pool.Variables...), doubts...), p, stderr)
+		warn(append(settings.UnknownVariables(rows, os.Environ(), append(pool.Variables, sandbox.Variable)...), doubts...), p, stderr)
 	}
 	if cmd.Word != settings.WordRun {
 		return inspect.Run(p, stdout, stderr)

@@ -46,7 +46,8 @@ func serve(p *plan.Plan, stderr io.Writer) (code int, err error) {
 // isSupervised reports whether the settings ask for workers under a supervisor.
 func isSupervised(set *settings.Settings, conf *settings.Config) bool {
 	return set.Source("workers").Level > settings.FromDefault || conf.Reload || conf.Dev ||
-		conf.MaxRequests > 0 || conf.MaxRSS > 0 || conf.User != "" || conf.Group != "" || conf.Chroot != ""
+		conf.MaxRequests > 0 || conf.MaxRSS > 0 || conf.User != "" || conf.Group != "" || conf.Chroot != "" ||
+		conf.Sandbox != settings.SandboxModes[0]
 }
 
 // errRoot refuses root on a system where another user could run the application.

@@ -127,7 +127,7 @@ func (s *Setting) fromFile(c *Config, v tomlfile.Value, prefix, fixed string) er
 		given = []string{x}
 	case bool:
 		switch to.(type) {
-		case *toggle, *debugLevel, *httpsRedirect:
+		case *toggle, *debugLevel, *httpsRedirect, *sandboxMode:
 		default:
 			return allowed(to)
 		}
@@ -151,6 +151,9 @@ func (s *Setting) fromFile(c *Config, v tomlfile.Value, prefix, fixed string) er
 		}
 		for _, one := range x {
 			text, ok := one.Any.(string)
+			if n, number := one.Any.(int64); number && takesNumbers(to) {
+				text, ok = strconv.FormatInt(n, 10), true
+			}
 			if !ok {
 				return errors.New("an array of strings")
 			}
@@ -178,6 +181,8 @@ func (s *Setting) clear(to value) error {
 		*to.to = nil
 	case *hostNames:
 		*to.to = nil
+	case *ports:
+		*to.to = nil
 	case *mappings:
 		*to.to = nil
 	case *networks:
@@ -199,6 +204,8 @@ func allowed(to value) error {
 		return errors.New(`an octal number in quotes, such as "027"`)
 	case *texts, *hostNames, *mappings, *networks, *addresses, *expiries:
 		return errors.New("a string or an array of strings")
+	case *ports:
+		return errors.New("a port or an array of ports")
 	case *text, *httpsURL, *host, *rootPath, *checkTarget:
 		return errors.New("a string")
 	}
@@ -222,7 +229,7 @@ func takesTexts(to value) bool {
 
 func takesNumbers(to value) bool {
 	switch to.(type) {
-	case *count, *debugLevel, *size[int], *size[int64], *duration, *httpsRedirect, *certReqs:
+	case *count, *debugLevel, *size[int], *size[int64], *duration, *httpsRedirect, *certReqs, *ports:
 		return true
 	}
 	return false
@@ -230,7 +237,7 @@ func takesNumbers(to value) bool {
 
 func takesLists(to value) bool {
 	switch to.(type) {
-	case *texts, *hostNames, *mappings, *networks, *addresses, *expiries:
+	case *texts, *hostNames, *mappings, *networks, *addresses, *expiries, *ports:
 		return true
 	}
 	return false

@@ -59,8 +59,10 @@ func sample(t *testing.T, row *Setting) string {
 		return `["*.css=30d", "*=1h"]`
 	case *texts:
 		return `["a", "b"]`
-	case *debugLevel:
+	case *debugLevel, *sandboxMode:
 		return "true"
+	case *ports:
+		return "[5432, 6379]"
 	case *rootPath, *checkTarget:
 		return `"/app"`
 	case *host:

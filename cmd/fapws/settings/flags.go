@@ -110,7 +110,7 @@ func (r *recorder) Set(text string) error {
 	}
 	text = r.prefix + text
 	switch r.row.value(&Config{}).(type) {
-	case *addresses, *texts, *hostNames, *mappings, *networks, *expiries:
+	case *addresses, *texts, *hostNames, *mappings, *networks, *expiries, *ports:
 		if old, again := r.into[r.row.Name]; again {
 			text = old.text + "," + text
 		}

@@ -95,6 +95,36 @@ func processRows() []*Setting {
 			value: func(c *Config) value { return &toggle{&c.AllowRoot} },
 		},
 		{
+			Name: "sandbox", Group: GroupProcesses, Arg: "MODE", Default: "off", alone: "on",
+			Help:  "restrict each worker, after it has loaded the application, to the files, TCP ports and system calls that it needs: on (what the kernel cannot restrict is one warning), strict (then the server does not start), or off; without a value, on",
+			value: func(c *Config) value { return &sandboxMode{choice{&c.Sandbox, SandboxModes}} },
+		},
+		{
+			Name: "sandbox-read", Group: GroupProcesses, Arg: "FILES", path: true,
+			Help:  "files and directories that a sandbox may read, in addition to Python, the application, and directories that are served; repeatable, or separated by commas",
+			value: func(c *Config) value { return &texts{&c.SandboxRead} },
+		},
+		{
+			Name: "sandbox-write", Group: GroupProcesses, Arg: "FILES", path: true,
+			Help:  "files and directories that a sandbox may also change, in addition to a private directory for temporary files and the directories of logs; repeatable, or separated by commas",
+			value: func(c *Config) value { return &texts{&c.SandboxWrite} },
+		},
+		{
+			Name: "sandbox-exec", Group: GroupProcesses, Arg: "FILES", path: true,
+			Help:  "programs, or directories of programs, that a sandbox may run; default: none, or those of the system if the configuration has CGI or PHP; repeatable, or separated by commas",
+			value: func(c *Config) value { return &texts{&c.SandboxExec} },
+		},
+		{
+			Name: "sandbox-connect", Group: GroupProcesses, Arg: "PORTS",
+			Help:  "TCP ports that a sandbox may connect to, in addition to those of proxies and FastCGI in the configuration; repeatable, or separated by commas",
+			value: func(c *Config) value { return &ports{&c.SandboxConnect} },
+		},
+		{
+			Name: "sandbox-bind", Group: GroupProcesses, Arg: "PORTS",
+			Help:  "TCP ports that the application may listen on in a sandbox; repeatable, or separated by commas",
+			value: func(c *Config) value { return &ports{&c.SandboxBind} },
+		},
+		{
 			Name: "umask", Short: "m", Group: GroupProcesses, Arg: "MODE", Default: "none", Note: "unchanged",
 			Help:  "file mode mask, in octal: 027",
 			value: func(c *Config) value { return &octal{&c.Umask} },

@@ -55,6 +55,12 @@ type Config struct {
 	User, Group       string        // to run as; "" stays
 	Chroot            string        // root directory of workers, once they have loaded; "" stays
 	AllowRoot         bool          // that may be root
+	Sandbox           string        // one of SandboxModes
+	SandboxRead       []string      // files and folders that workers may read in it, in addition to those of the application
+	SandboxWrite      []string      // that they may change
+	SandboxExec       []string      // programs, or folders of them, that they may run
+	SandboxConnect    []int         // TCP ports that they may connect to
+	SandboxBind       []int         // TCP ports that they may listen on
 	Umask             int           // -1: stays
 	PidFile           string        // or ""
 	ControlSocket     string        // "auto", "off" or a path

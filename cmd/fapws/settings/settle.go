@@ -250,7 +250,23 @@ func (s *Settings) Config() (Config, error) {
 		return c, fmt.Errorf("fork (%s) cannot be combined with chroot (%s): its processes would stay outside; remove one of them",
 			s.from["fork"], s.from["chroot"])
 	}
+	if name := s.idleSandbox(&c); name != "" {
+		return c, fmt.Errorf("%s (%s) has no effect without sandbox; add --sandbox", name, s.from[name])
+	}
 	return c, s.fitHead(&c)
+}
+
+// idleSandbox returns the name of a setting about the sandbox, if there is none, or "".
+func (s *Settings) idleSandbox(c *Config) string {
+	if c.Sandbox != SandboxModes[0] {
+		return ""
+	}
+	for _, row := range s.rows {
+		if strings.HasPrefix(row.Name, "sandbox-") && s.from[row.Name].Level > FromDefault {
+			return row.Name
+		}
+	}
+	return ""
 }
 
 // fitHead makes the head at least as long as the request line, by changing the limit that the user has not set. It

@@ -53,6 +53,7 @@ type process struct {
 	keyring   keyring
 	counted   ledger // what workers have
 	tail      logs.Tail
+	temporary string // directory of --sandbox for temporary files, or ""
 
 	mu    sync.Mutex       // of the state that the control socket shows
 	shown settings.Config  // as far as it is known
@@ -105,6 +106,10 @@ func (p *process) run() (code int, err error) {
 		p.log.Keep(&p.tail)
 	}
 	p.memory.TrimHeap = pybridge.TrimHeap
+	if err := p.prepareSandbox(); err != nil {
+		return 0, err
+	}
+	defer p.leaveSandbox()
 	handover, err := pool.Inherited()
 	if err != nil {
 		return 0, exit.NotStarted("%v", err)

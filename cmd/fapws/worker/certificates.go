@@ -33,12 +33,20 @@ func (s *service) useCertificates() (*certificates.Bundle, error) {
 	return bundle, nil
 }
 
+// acmeDir returns the directory of what is ordered from a public authority, "" if nothing is.
+func (s *service) acmeDir() string {
+	if s.want == nil {
+		return ""
+	}
+	return s.want.ACME.Dir
+}
+
 // token returns the function that finds the tokens of a public authority; nil without one.
 func (s *service) token() func(string) ([]byte, error) {
-	if s.want == nil || s.want.ACME.Dir == "" {
+	dir := s.acmeDir()
+	if dir == "" {
 		return nil
 	}
-	dir := s.want.ACME.Dir
 	return func(token string) ([]byte, error) { return acme.Token(dir, token) }
 }
 

@@ -74,6 +74,10 @@ func RunForkServer(p *plan.Plan, stderr io.Writer) (code int, err error) {
 		return 0, exit.NotStarted("cannot inspect the loaded application: %v", err)
 	}
 	loaded.Close()
+	s.app, s.contents = app, &app.Contents
+	if err := s.enterSandbox(); err != nil {
+		return 0, err
+	}
 	run := s.runConfig()
 	run.Stamped = s.conf.ErrorLog != "-"
 	if err := app.ServeForks(run, control); err != nil {

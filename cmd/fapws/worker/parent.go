@@ -96,11 +96,17 @@ func (p *Parent) begin() error {
 	return nil
 }
 
-// open enters the directory of --chroot. The listeners come when the service is complete.
+// open enters the sandbox and the directory of --chroot. The listeners come when the service is complete.
 func (p *Parent) open() ([]*listen.Listener, error) {
+	if err := p.prepareRoot(); err != nil {
+		return nil, err
+	}
+	if err := p.s.enterSandbox(); err != nil { // before /proc is out of reach
+		return nil, err
+	}
 	if p.root != "" {
-		if err := p.enterRoot(); err != nil {
-			return nil, err
+		if err := chroot.Enter(p.root); err != nil {
+			return nil, exit.NotStarted("%v", err)
 		}
 	}
 	return nil, p.s.startAsync()
@@ -144,18 +150,15 @@ func (p *Parent) stopping(grace time.Duration) string {
 	return fmt.Sprintf("worker %d is stopping: up to %v for active requests", os.Getpid(), grace)
 }
 
-// enterRoot does --chroot, when all that comes from outside has been loaded.
-func (p *Parent) enterRoot() error {
+// prepareRoot has Python load what it cannot find in the directory of --chroot.
+func (p *Parent) prepareRoot() error {
 	s := p.s
 	status := 0
-	if s.app != nil {
+	if p.root != "" && s.app != nil {
 		s.onPython(func() { status = s.app.Tool("_chroot") })
 	}
 	if status != 0 {
 		return exit.Silently(status)
-	}
-	if err := chroot.Enter(p.root); err != nil {
-		return exit.NotStarted("%v", err)
 	}
 	return nil
 }

@@ -1,0 +1,97 @@
+package process_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"syscall"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// The sources of a configuration file work in a sandbox: programs, which are in it, too, files, passwords and other servers.
+func TestSandboxPrograms(t *testing.T) {
+	t.Parallel()
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "upstream") }))
+	t.Cleanup(upstream.Close)
+	folder, outside := fapwstest.PublicFolder(t), fapwstest.PublicFolder(t)
+	secret := fapwstest.Write(t, outside+"/secret", "secret")
+	fapwstest.Write(t, folder+"/site/page.txt", "page")
+	fapwstest.Write(t, folder+"/site/page.shtml", `<!--#include virtual="/page.txt" -->`)
+	fapwstest.Write(t, folder+"/users", "anna:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n") // password
+	fapwstest.Write(t, folder+"/site/a.php", "<?php echo PHP_MAJOR_VERSION > 6, '|', @file_get_contents('"+secret+"'), '|', dirname(tempnam('', 'x'));")
+	script := fapwstest.Write(t, folder+"/programs/a.sh", "#!/bin/sh\necho 'Content-Type: text/plain'\necho\ncat "+secret+
+		" 2>/dev/null\necho x >"+folder+"/site/new 2>/dev/null && echo written\ndate +%Y | tr 0-9 d\nmktemp\n")
+	fapwstest.Write(t, folder+"/app/app.py", fapwstest.Source(t, "attacker.py"))
+	for path, mode := range map[string]os.FileMode{script: 0o755, folder + "/site": 0o777, outside: 0o755} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config := fapwstest.Write(t, folder+"/fapws.toml", `sandbox = true
+app = "app/app.py"
+[[host]]
+name = "files.lan"
+root = "site"
+ssi = true
+[[host.route]]
+prefix = "/programs/"
+cgi = "programs"
+[[host.route]]
+match = "*.php"
+php = true
+[[host.route]]
+prefix = "/upstream"
+proxy = "`+upstream.URL+`"
+[[host.route]]
+match = "page.txt"
+auth = { users = "users", realm = "x" }
+`)
+	c := fapwstest.Command{Flags: []string{"-c", config}, Env: []string{"TMPDIR=/tmp"}, Complains: true}
+	if os.Geteuid() == 0 {
+		c.Flags = append(c.Flags, "--user", "daemon")
+		c = c.ForOtherUsers(t)
+	}
+	s := c.Serve(t, fapwstest.Mode{})
+	if landlock() == 0 {
+		s.Says("cannot restrict files")
+		secret = "secret"
+	} else {
+		secret = ""
+	}
+	get := func(path string) string {
+		t.Helper()
+		return s.Ask(fmt.Sprintf("GET %s HTTP/1.1\r\nHost: files.lan\r\nAuthorization: Basic YW5uYTpwYXNzd29yZA==\r\nConnection: close\r\n\r\n", path)).Want(t, 200).Text
+	}
+	check := func() {
+		t.Helper()
+		written := ""
+		if landlock() == 0 {
+			written = "written\n"
+		}
+		for path, want := range map[string]string{
+			"/page.txt":      "page",
+			"/page.shtml":    "page",
+			"/upstream":      "upstream",
+			"/a.php":         `1\|` + secret + `\|/tmp/fapws-sandbox-\d+`,
+			"/programs/a.sh": secret + written + `dddd\n/tmp/fapws-sandbox-\d+/tmp\.\w+\n`,
+		} {
+			if got := get(path); !regexp.MustCompile("^" + want + "$").MatchString(got) {
+				t.Errorf("%s: %q, want %q", path, got, want)
+			}
+		}
+		s.Get("/attack?exec,/bin/true", 200).Is(t, "done: ") // programs may be run, and are in the sandbox
+	}
+	check()
+	s.Signal(syscall.SIGHUP)
+	s.Says("reloaded")
+	check()
+	if left, _ := filepath.Glob(folder + "/site/new"); landlock() > 0 && len(left) > 0 {
+		t.Errorf("a program has made %s", left)
+	}
+}

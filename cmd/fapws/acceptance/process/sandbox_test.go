@@ -1,0 +1,254 @@
+package process_test
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// landlock returns the version of Landlock in this kernel; 0: there is none.
+func landlock() int {
+	version, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
+	if errno != 0 {
+		return 0
+	}
+	return int(version)
+}
+
+// Parts of a sandbox, by the version of Landlock that has them.
+const (
+	always  = 0 // by seccomp
+	files   = 1
+	lengths = 3
+	ports   = 4
+	scopes  = 6
+)
+
+// sandboxed is a directory with the attacker as application, beside files that are none of its business.
+type sandboxed struct {
+	c             fapwstest.Command
+	app, data     string // the application; a directory that it may write to
+	secret        string // a file that it may not read
+	other, listed string // ports where something listens; listed is in the list
+}
+
+func newSandboxed(t *testing.T, m fapwstest.Mode, flags ...string) *sandboxed {
+	t.Helper()
+	folder := fapwstest.PublicFolder(t)
+	x := &sandboxed{data: folder + "/data", secret: fapwstest.Write(t, fapwstest.PublicFolder(t)+"/secret", "secret")}
+	x.app = fapwstest.Write(t, folder+"/app/app.py", fapwstest.Source(t, "attacker.py"))
+	for _, path := range []string{x.app, x.secret, folder + "/app", filepath.Dir(x.secret)} { // the user may, the sandbox may not
+		if err := os.Chmod(path, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, dir := range []string{x.data, folder + "/log"} {
+		if err := os.Mkdir(dir, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(dir, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	x.other, x.listed = x.listen(t), x.listen(t)
+	x.c = fapwstest.Command{Script: x.app, Complains: true, Env: []string{"TMPDIR=/tmp"}, Flags: append([]string{"--sandbox", "--sandbox-write", x.data,
+		"--sandbox-connect", x.listed, "--access-log", folder + "/log/access"}, flags...)}
+	if os.Geteuid() == 0 {
+		x.c.Flags = append(x.c.Flags, "--user", "daemon")
+		x.c = x.c.ForOtherUsers(t)
+	}
+	return x
+}
+
+func (x *sandboxed) listen(t *testing.T) (port string) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	_, port, _ = net.SplitHostPort(ln.Addr().String())
+	return port
+}
+
+// attacks compares what the application can do with what the sandbox allows, on a kernel with version abi of Landlock.
+func (x *sandboxed) attacks(t *testing.T, s *fapwstest.Server, m fapwstest.Mode, abi int) {
+	t.Helper()
+	for _, tt := range []struct {
+		since int // version of Landlock that refuses it; 99: allowed
+		way   string
+		want  string // the error, or if it is allowed the result
+	}{
+		{files, "read," + x.secret, "EACCES"},
+		{files, "list," + filepath.Dir(x.secret), "EACCES"},
+		{files, "list,/root/..", "EACCES"},
+		{files, "read," + filepath.Dir(x.app) + "/../log/../../" + filepath.Base(filepath.Dir(x.secret)) + "/secret", "EACCES"},
+		{99, "read," + x.app, `\d+`},
+		{99, "read,/etc/hosts", `\d+`},
+		{files, "own", "EACCES"},
+		{files, "write," + x.secret, "EACCES"},
+		{lengths, "truncate," + x.secret, "EACCES"},
+		{files, "create," + filepath.Dir(x.app) + "/new.py", "EACCES"},
+		{files, "link," + filepath.Dir(x.app) + "/link", "EACCES"},
+		{files, "create,/tmp/fapws-attack", "EACCES"},
+		{99, "create," + x.data + "/new", "None"},
+		{99, "link," + x.data + "/" + m.Name, "None"},
+		{files, "list," + x.data + "/" + m.Name, "EACCES"}, // a link to /etc
+		{99, "temporary", `/tmp/fapws-sandbox-\d+`},
+		{99, "late", "7"},
+		{99, "fork", "None"},
+		{ports, "connect," + x.other, "EACCES"},
+		{99, "connect," + x.listed, "None"},
+		{ports, "listen," + "0", "EACCES"},
+		{always, "multipath," + x.listed, "EPERM"},
+		{always, "fastopen," + x.other, "EPERM"},
+		{always, "packet", "EPERM"},
+		{always, "vsock", "EPERM"},
+		{always, "exec,/bin/true", "EACCES"},
+		{always, "memory", "EACCES"},
+		{scopes, "kill", "EPERM"},
+		{always, "ptrace", "EPERM"},
+		{always, "limits-of", "EPERM"},
+		{always, "unshare", "EPERM"},
+		{always, "namespace", "EPERM"},
+		{always, "mount", "EPERM"},
+		{always, "keyring", "EPERM"},
+		{always, "root", "EPERM"},
+		{99, "status", "12"},
+	} {
+		if tt.since < 99 && tt.since > abi {
+			continue
+		}
+		if m.Forks() && tt.way == "kill" { // the parent is the fork server, in the same sandbox
+			continue
+		}
+		want := "refused: " + tt.want
+		if tt.since == 99 {
+			want = "done: " + tt.want
+		}
+		places := []string{"/attack"}
+		if !m.Forks() { // threads do not outlive a fork
+			places = append(places, "/thread")
+		}
+		for _, place := range places {
+			if got := s.Get(place+"?"+tt.way, 200).Text; !regexp.MustCompile("^" + want + "$").MatchString(got) {
+				t.Errorf("%s %s: %q, want %q", place, tt.way, got, want)
+			}
+			if strings.HasPrefix(tt.way, "link,"+x.data) {
+				break
+			}
+		}
+	}
+	if text := textOf(t, x.app); text != fapwstest.Source(t, "attacker.py") && abi >= files {
+		t.Errorf("%s was changed", x.app)
+	}
+}
+
+// An application in a sandbox can do its work, and nothing else; before and after a reload and an upgrade, in threads that
+// existed before and in processes that it starts.
+func TestSandbox(t *testing.T) {
+	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+		x := newSandboxed(t, m)
+		s := x.c.Serve(t, m)
+		x.attacks(t, s, m, landlock())
+		for _, pid := range s.Family()[1:] {
+			everyThreadIsFiltered(t, pid)
+		}
+		body := strings.Repeat("x", 1<<20) // is stored in a file
+		s.Ask(fmt.Sprintf("POST /size HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)).Want(t, 200).Is(t, fmt.Sprint(len(body)))
+		s.Get("/fails", 500)
+		s.Says(`raise ValueError\("in the sandbox"\)`)
+		if said := s.Stderr.String(); landlock() >= scopes && strings.Contains(said, "cannot restrict") {
+			t.Errorf("it complains about a kernel that has everything: %s", said)
+		}
+		if !m.Workers() {
+			return
+		}
+		rotates(s, filepath.Dir(x.data)+"/log/access", "/pid")
+		for _, step := range []struct {
+			sig  syscall.Signal
+			says string
+		}{{syscall.SIGHUP, "reloaded"}, {syscall.SIGUSR2, "upgraded"}, {syscall.SIGHUP, "(?s)reloaded.*reloaded"}} {
+			fapwstest.Write(t, x.app, fapwstest.Source(t, "attacker.py")+"\n# another version\n")
+			s.Signal(step.sig)
+			s.Says(step.says)
+			s.Get("/attack?own", 200)
+			temporary := s.Get("/attack?temporary", 200).Text
+			if landlock() >= files {
+				s.Get("/attack?own", 200).Is(t, "refused: EACCES")
+				if !strings.HasPrefix(temporary, "done: /tmp/fapws-sandbox-") {
+					t.Errorf("temporary files: %s", temporary)
+				}
+			}
+		}
+		temporary := strings.TrimPrefix(s.Get("/attack?temporary", 200).Text, "done: ")
+		s.Signal(syscall.SIGTERM)
+		if code := s.Ended(); code != 0 {
+			t.Errorf("code %d", code)
+		}
+		if _, err := os.Stat(temporary); err == nil {
+			t.Errorf("%s is still there", temporary)
+		}
+	})
+}
+
+// everyThreadIsFiltered looks at /proc/PID/status of each thread (proc(5)).
+func everyThreadIsFiltered(t *testing.T, pid int) {
+	t.Helper()
+	names, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			continue // it has ended
+		}
+		for _, want := range []string{"NoNewPrivs:\t1\n", "Seccomp:\t2\n"} {
+			if !strings.Contains(string(text), want) {
+				t.Errorf("%s lacks %q", name, want)
+			}
+		}
+	}
+}
+
+// On a kernel without Landlock, one line says so; system calls are still denied. Strict refuses to serve.
+func TestSandboxWithoutLandlock(t *testing.T) {
+	t.Parallel()
+	without := "this system cannot restrict files, TCP ports and signals (no Landlock; Linux 5.13 or later, started with lsm=landlock,…)"
+	x := newSandboxed(t, fapwstest.Threads)
+	x.c.Shell = "set -- /usr/bin/python3 " + fapwstest.Testdata(t, "nolandlock.py") + ` "$@"`
+	s := x.c.Serve(t, fapwstest.Threads)
+	s.Says(`(?m) warning sandbox: ` + regexp.QuoteMeta(without) + `$`)
+	x.attacks(t, s, fapwstest.Threads, 0)
+	s.Get("/attack?read,"+x.secret, 200).Is(t, "done: 6")
+
+	strict := x.c
+	strict.Flags = append([]string{"--bind", "127.0.0.1:0", "--sandbox", "strict"}, x.c.Flags[1:]...)
+	code, _, stderr := strict.Run(t)
+	if want := "fapws: --sandbox strict: " + without + "; use --sandbox to restrict the rest\n"; code != 3 || stderr != want {
+		t.Errorf("code %d, %q, want %q", code, stderr, want)
+	}
+}
+
+// Mistakes in settings of the sandbox are one line.
+func TestSandboxMistakes(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ flags, want string }{
+		{"--sandbox-write /tmp", "sandbox-write (flag --sandbox-write) has no effect without sandbox; add --sandbox"},
+		{"--sandbox=perhaps", "--sandbox perhaps: must be one of off, on, strict"},
+		{"--sandbox --sandbox-connect 70000", "--sandbox-connect 70000: must be ports from 1 to 65535, separated by commas; not 70000"},
+		{"--sandbox --sandbox-exec /no/such", "sandbox-exec (flag --sandbox-exec): /no/such: no such file or directory"},
+	} {
+		code, _, stderr := fapwstest.Command{Script: "attacker.py", Flags: strings.Fields(tt.flags)}.Run(t)
+		if want := "fapws: " + tt.want + "\n"; code != 2 || stderr != want {
+			t.Errorf("%s: code %d, %q, want %q", tt.flags, code, stderr, want)
+		}
+	}
+}

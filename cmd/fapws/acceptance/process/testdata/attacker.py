@@ -1,0 +1,188 @@
+"""Tries what --sandbox forbids, one way for each request, and what it must allow."""
+import ctypes
+import errno
+import fcntl
+import os
+import socket
+import subprocess
+import tempfile
+import termios
+import threading
+
+libc = ctypes.CDLL(None, use_errno=True)
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def called(result):
+    """The error of a function of the C library."""
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result
+
+
+def connect(port, kind=socket.SOCK_STREAM, protocol=0):
+    with socket.socket(socket.AF_INET, kind, protocol) as s:
+        s.connect(("127.0.0.1", int(port)))
+
+
+def fast_open(port):
+    with socket.socket() as s:
+        s.sendto(b"x", 0x20000000, ("127.0.0.1", int(port)))  # MSG_FASTOPEN
+
+
+def listen(port):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", int(port)))
+
+
+def abstract(name):
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect("\0" + name)
+
+
+def write(path):
+    with open(path, "a") as f:
+        f.write("# changed\n")
+
+
+def truncate(path):
+    os.truncate(path, 0)
+
+
+def execute(path):
+    return subprocess.run([path], capture_output=True, text=True).stdout
+
+
+def fork_exec(call):
+    """The result of a call in a forked child."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            call()
+            os._exit(0)
+        except OSError as e:
+            os._exit(e.errno)
+    status = os.WEXITSTATUS(os.waitpid(pid, 0)[1])
+    if status:
+        raise OSError(status, os.strerror(status))
+
+
+def from_memory():
+    fd = os.memfd_create("program", 0)
+    with open("/proc/self/exe", "rb") as f:
+        os.write(fd, f.read(1 << 12))
+    fork_exec(lambda: os.execve(fd, ["x"], {}))
+
+
+def in_thread(call):
+    """call in a thread that existed before the sandbox."""
+    done.clear()
+    jobs.append(call)
+    wake.set()
+    done.wait()
+    result = results.pop()
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+jobs, results = [], []
+wake, done = threading.Event(), threading.Event()
+
+
+def old_thread():
+    while wake.wait():
+        wake.clear()
+        try:
+            results.append(jobs.pop()())
+        except Exception as e:
+            results.append(e)
+        done.set()
+
+
+threading.Thread(target=old_thread, daemon=True).start()
+
+
+def temporary():
+    with tempfile.NamedTemporaryFile("w+") as f:
+        f.write("x" * 1000)
+        f.flush()
+        os.makedirs(f.name + ".d/e")
+        os.rename(f.name + ".d/e", f.name + ".e")
+        return os.path.dirname(f.name)
+
+
+def late():
+    import calendar  # noqa: F401
+    import sqlite3
+    import ssl
+    ssl.create_default_context()
+    return sqlite3.connect(":memory:").execute("select 7").fetchone()[0]
+
+
+def status():
+    with open("/proc/self/status") as f:
+        lines = dict(line.split(":\t") for line in f.read().splitlines() if ":\t" in line)
+    return lines["NoNewPrivs"] + lines["Seccomp"]
+
+
+WAYS = {
+    "read": lambda path: len(open(path, "rb").read()),
+    "list": lambda path: len(os.listdir(path)),
+    "write": write,
+    "own": lambda: write(__file__),
+    "truncate": truncate,
+    "remove": os.remove,
+    "create": lambda path: open(path, "w").close(),
+    "link": lambda path: os.symlink("/etc", path),
+    "connect": connect,
+    "multipath": lambda port: connect(port, protocol=262),
+    "fastopen": fast_open,
+    "listen": listen,
+    "abstract": abstract,
+    "packet": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW),
+    "vsock": lambda: socket.socket(40, socket.SOCK_STREAM),
+    "exec": execute,
+    "memory": from_memory,
+    "kill": lambda: os.kill(os.getppid(), 0),
+    "ptrace": lambda: called(libc.ptrace(16, os.getppid(), 0, 0)),
+    "memory-of": lambda: open(f"/proc/{os.getppid()}/mem", "rb").read(1),
+    "environment-of": lambda: len(open(f"/proc/{os.getppid()}/environ", "rb").read()),
+    "limits-of": lambda: called(libc.prlimit(os.getppid(), 7, None, ctypes.create_string_buffer(16))),
+    "unshare": lambda: called(libc.unshare(0x10000000)),
+    "namespace": lambda: called(libc.syscall({"x86_64": 56, "aarch64": 220}[os.uname().machine], 0x10000000 | 17, 0, 0, 0, 0)),
+    "mount": lambda: called(libc.mount(b"none", b"/tmp", b"tmpfs", 0, None)),
+    "keyring": lambda: called(libc.syscall({"x86_64": 250, "aarch64": 219}[os.uname().machine], 0, -3, 1)),
+    "terminal": lambda: fcntl.ioctl(0, termios.TIOCSTI, b"x"),
+    "temporary": temporary,
+    "late": late,
+    "status": status,
+    "fork": lambda: fork_exec(lambda: None),
+    "root": lambda: called(libc.setuid(0)),
+}
+
+
+def attack(environ, start_response):
+    query = environ["QUERY_STRING"]
+    way, _, about = query.partition(",")
+    call = (lambda: WAYS[way](about)) if about else WAYS[way]
+    try:
+        return "done: %s" % (in_thread(call) if environ["PATH_INFO"] == "/thread" else call(),)
+    except OSError as e:
+        return "refused: " + errno.errorcode[e.errno]
+
+
+def size(environ, start_response):
+    return str(len(environ["wsgi.input"].read()))
+
+
+def fails(environ, start_response):
+    raise ValueError("in the sandbox")
+
+
+def pid(environ, start_response):
+    return str(os.getpid())
+
+
+PATHS = [("/attack", attack), ("/thread", attack), ("/size", size), ("/fails", fails), ("/pid", pid)]

@@ -1,0 +1,24 @@
+package sandbox
+
+// Rules are what a process may do after Enter. A path stands for the file or directory that has it at that time, with
+// everything below; a missing one is left out.
+type Rules struct {
+	Read  []string // to be opened and listed
+	Write []string // also to be changed, created and removed
+	Exec  []string // programs, or directories of them
+
+	Connect []uint16 // TCP ports of other servers
+	Bind    []uint16 // TCP ports to listen on
+
+	// Programs says that the server itself runs programs (CGI, PHP): those of the system may be run and read.
+	Programs bool
+
+	// AbstractSockets says that unix sockets with a name beginning with "@" may be connected to.
+	AbstractSockets bool
+}
+
+// executes reports whether programs can be run at all.
+func (r *Rules) executes() bool { return r.Programs || len(r.Exec) > 0 }
+
+// Variable names the directory of temporary files for the program that takes the place of a supervisor.
+const Variable = "FAPWS_SANDBOX_TMP"

@@ -1,0 +1,89 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// architectures are those with filters, as the kernel calls them.
+var architectures = map[string]uint32{
+	"386":     unix.AUDIT_ARCH_I386,
+	"amd64":   unix.AUDIT_ARCH_X86_64,
+	"arm":     unix.AUDIT_ARCH_ARM,
+	"arm64":   unix.AUDIT_ARCH_AARCH64,
+	"riscv64": unix.AUDIT_ARCH_RISCV64,
+}
+
+// administration are system calls that no web application needs: they are for root, for debuggers and container engines,
+// or have been ways into the kernel.
+var administration = []uintptr{
+	unix.SYS_ACCT, unix.SYS_ADD_KEY, unix.SYS_BPF, unix.SYS_CHROOT, unix.SYS_CLOCK_ADJTIME, unix.SYS_CLOCK_SETTIME,
+	unix.SYS_DELETE_MODULE, unix.SYS_FANOTIFY_INIT, unix.SYS_FINIT_MODULE, unix.SYS_FSCONFIG, unix.SYS_FSMOUNT, unix.SYS_FSOPEN,
+	unix.SYS_FSPICK, unix.SYS_INIT_MODULE, unix.SYS_IO_URING_ENTER, unix.SYS_IO_URING_REGISTER, unix.SYS_IO_URING_SETUP,
+	unix.SYS_KCMP, unix.SYS_KEXEC_LOAD, unix.SYS_KEYCTL, unix.SYS_LOOKUP_DCOOKIE, unix.SYS_MOUNT, unix.SYS_MOUNT_SETATTR,
+	unix.SYS_MOVE_MOUNT, unix.SYS_NAME_TO_HANDLE_AT, unix.SYS_NFSSERVCTL, unix.SYS_OPEN_BY_HANDLE_AT, unix.SYS_OPEN_TREE,
+	unix.SYS_PERF_EVENT_OPEN, unix.SYS_PIDFD_GETFD, unix.SYS_PIVOT_ROOT, unix.SYS_PROCESS_VM_READV, unix.SYS_PROCESS_VM_WRITEV,
+	unix.SYS_PTRACE, unix.SYS_QUOTACTL, unix.SYS_QUOTACTL_FD, unix.SYS_REBOOT, unix.SYS_REQUEST_KEY, unix.SYS_SETDOMAINNAME,
+	unix.SYS_SETHOSTNAME, unix.SYS_SETNS, unix.SYS_SETTIMEOFDAY, unix.SYS_SWAPOFF, unix.SYS_SWAPON, unix.SYS_SYSLOG,
+	unix.SYS_UMOUNT2, unix.SYS_UNSHARE, unix.SYS_USERFAULTFD, unix.SYS_VHANGUP,
+}
+
+const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWUSER |
+	unix.CLONE_NEWPID | unix.CLONE_NEWNET
+
+// filterOf makes the filter for a process.
+func filterOf(arch uint32, r *Rules) *filter {
+	f := newFilter(arch)
+	for _, number := range append(administration, more...) {
+		f.always(number, unix.EPERM)
+	}
+	if !r.executes() { // Landlock would let a file run that exists in memory alone
+		f.always(unix.SYS_EXECVE, unix.EACCES)
+		f.always(unix.SYS_EXECVEAT, unix.EACCES)
+	}
+	f.always(unix.SYS_CLONE3, unix.ENOSYS) // its flags are in memory; the C library then calls clone
+	f.when(unix.SYS_CLONE, hasAny(0, newNamespaces))
+	f.when(unix.SYS_PRLIMIT64, differs(0, 0)) // limits of other processes
+	f.when(unix.SYS_IOCTL, equals(1, unix.TIOCSTI))
+	f.when(unix.SYS_IOCTL, equals(1, unix.TIOCLINUX))
+	sockets(f)
+	return f
+}
+
+// sockets denies kinds of sockets that no web application needs, and ways to connect over TCP that Landlock does not see.
+func sockets(f *filter) {
+	f.when(unix.SYS_SOCKET, differs(0, unix.AF_UNIX), differs(0, unix.AF_INET), differs(0, unix.AF_INET6), differs(0, unix.AF_NETLINK))
+	for _, family := range []uint32{unix.AF_INET, unix.AF_INET6} { // Multipath TCP, SCTP and others
+		f.when(unix.SYS_SOCKET, equals(0, family), differs(2, 0), differs(2, unix.IPPROTO_TCP), differs(2, unix.IPPROTO_UDP),
+			differs(2, unix.IPPROTO_ICMP), differs(2, unix.IPPROTO_ICMPV6))
+	}
+	f.when(unix.SYS_SENDTO, hasAny(3, unix.MSG_FASTOPEN))
+	f.when(unix.SYS_SENDMSG, hasAny(2, unix.MSG_FASTOPEN))
+	f.when(unix.SYS_SENDMMSG, hasAny(3, unix.MSG_FASTOPEN))
+}
+
+// filterSyscalls denies system calls to all threads.
+func filterSyscalls(r *Rules) error {
+	if !hasFilters() {
+		return nil
+	}
+	err := filterOf(architectures[runtime.GOARCH], r).install()
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
+		return nil // Missing has said so
+	}
+	if err != nil {
+		return fmt.Errorf("cannot enter the sandbox: seccomp: %w", err)
+	}
+	return nil
+}
+
+// hasFilters reports whether system calls can be denied in this kernel, on this architecture.
+func hasFilters() bool {
+	action := uint32(unix.SECCOMP_RET_ERRNO)
+	_, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_GET_ACTION_AVAIL, 0, uintptr(unsafe.Pointer(&action)))
+	return architectures[runtime.GOARCH] != 0 && errno == 0
+}

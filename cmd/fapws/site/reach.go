@@ -1,0 +1,56 @@
+package site
+
+import (
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// Reach is what the routes of a configuration file need outside of the process that serves them.
+type Reach struct {
+	Ports    []uint16 // TCP ports of other servers: proxies and FastCGI
+	Abstract bool     // a server has a unix socket with a name that begins with "@"
+	Programs bool     // programs are run: CGI, PHP, or commands in pages
+	Files    []string // files that are read again when they change: those of users
+}
+
+// Reach collects what all hosts and routes need.
+func (c *Config) Reach() (r Reach) {
+	r.rules(&Rules{TopRules: c.TopRules})
+	for i := range c.Hosts {
+		h := &c.Hosts[i]
+		r.rules(&h.Rules)
+		r.Programs = r.Programs || h.SSI.Exec
+		for k := range h.Routes {
+			route := &h.Routes[k]
+			r.rules(&route.Rules)
+			r.Programs = r.Programs || route.CGI.Given || route.PHP.Given || route.SSI.Exec
+			r.server(route.Proxy)
+			r.server(route.FastCGI.Address)
+		}
+	}
+	return r
+}
+
+func (r *Reach) rules(rules *Rules) {
+	if rules.Auth != nil && rules.Auth.Users != "" {
+		r.Files = append(r.Files, string(rules.Auth.Users))
+	}
+}
+
+// server notes another server: a URL, "host:port" or "unix:/path".
+func (r *Reach) server(address string) {
+	if u, err := url.Parse(address); err == nil && u.Host != "" {
+		address = u.Host
+		if u.Port() == "" {
+			address = net.JoinHostPort(u.Hostname(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+		}
+	}
+	if _, port, err := net.SplitHostPort(address); err == nil {
+		if n, err := strconv.ParseUint(port, 10, 16); err == nil {
+			r.Ports = append(r.Ports, uint16(n))
+		}
+	}
+	r.Abstract = r.Abstract || strings.Contains(address, "unix:@")
+}

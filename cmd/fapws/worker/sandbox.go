@@ -1,0 +1,106 @@
+package worker
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/sandbox"
+	"fapws/cmd/fapws/settings"
+	"fapws/pybridge"
+	"fapws/runtime/descriptors"
+)
+
+// enterSandbox does --sandbox, when everything that comes from outside has been loaded.
+func (s *service) enterSandbox() error {
+	if s.conf.Sandbox == settings.SandboxModes[0] {
+		return nil
+	}
+	rules, err := s.sandboxRules()
+	if err == nil {
+		err = sandbox.Enter(rules)
+	}
+	if err != nil {
+		return exit.NotStarted("%v", err)
+	}
+	return nil
+}
+
+// sandboxRules returns what this process needs from now on.
+func (s *service) sandboxRules() (*sandbox.Rules, error) {
+	conf := &s.conf
+	reach := s.plan.Site.Reach()
+	r := &sandbox.Rules{
+		Read:            slices.Concat(descriptors.Directories(), reach.Files, conf.SendfileRoots, conf.SandboxRead),
+		Write:           slices.Concat([]string{os.TempDir()}, conf.SandboxWrite),
+		Exec:            conf.SandboxExec,
+		Connect:         reach.Ports,
+		Programs:        reach.Programs || runsPrograms(s.contents),
+		AbstractSockets: reach.Abstract,
+	}
+	for _, one := range conf.AccelRoots {
+		_, folder, _ := strings.Cut(one, "=")
+		r.Read = append(r.Read, folder)
+	}
+	if r.Programs { // those of CGI are in directories that are served
+		r.Exec = append(slices.Clone(r.Read), r.Exec...)
+	}
+	var logs []string
+	for _, log := range append(s.plan.Site.LogFiles(), conf.AccessLog, conf.ErrorLog) {
+		if log != "-" && log != "off" {
+			logs = append(logs, filepath.Dir(log))
+		}
+	}
+	r.Write = append(r.Write, logs...)
+	if dir := s.acmeDir(); dir != "" { // with the tokens that the authority asks for
+		r.Read = append(r.Read, dir)
+	}
+	for _, port := range conf.SandboxConnect {
+		r.Connect = append(r.Connect, uint16(port))
+	}
+	for _, port := range conf.SandboxBind {
+		r.Bind = append(r.Bind, uint16(port))
+	}
+	if s.app == nil {
+		return r, nil
+	}
+	var paths []string
+	var err error
+	s.onPython(func() { paths, err = s.app.Paths() })
+	r.Read = append(r.Read, paths...)
+	for _, dir := range logs {
+		if inside := firstInside(dir, paths); inside != "" {
+			s.warn(fmt.Sprintf("sandbox: the application can change its code in %s, because logs are written to %s; move them to a directory of their own", inside, dir))
+		}
+	}
+	return r, err
+}
+
+// firstInside returns the first of paths, absolute ones, that is dir or below it, or "".
+func firstInside(dir string, paths []string) string {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return ""
+	}
+	i := slices.IndexFunc(paths, func(path string) bool { return path == dir || strings.HasPrefix(path, dir+"/") })
+	if i < 0 {
+		return ""
+	}
+	return paths[i]
+}
+
+// runsPrograms reports whether an entry of PATHS is a CGIApplication.
+func runsPrograms(c *pybridge.Contents) bool {
+	if c == nil {
+		return false
+	}
+	for i := range c.Apps {
+		if slices.ContainsFunc(c.Mounts(i), func(m pybridge.Mount) bool { return m.CGI != "" }) {
+			return true
+		}
+	}
+	return false
+}
