@@ -144,7 +144,7 @@ func (p *process) Write(b []byte) (int, error) {
 }
 
 // notServing are words behind which fapws serves nothing.
-var notServing = regexp.MustCompile(`^(check|routes|shell|ctl|bench|import|hash-password|-V|--version|-h|--help|--print-config)$`)
+var notServing = regexp.MustCompile(`^(check|routes|shell|ctl|bench|import|hash-password|user|-V|--version|-h|--help|--print-config)$`)
 
 // serves reports whether a command is a server, which the reader leaves running.
 func serves(typed string) bool {

@@ -45,9 +45,10 @@ static const char *const key_text[KEYS] = {
     "wsgi.errors",     "HTTP_TRACEPARENT", "fapws.trace_id"};
 static PyObject *key[KEYS], *key_host;
 
-enum { T_EMPTY, T_ON, T_BASIC, T_HTTP10, T_HTTP11, T_HTTP2, T_METHODS, METHODS = 8, T_COUNT = T_METHODS + METHODS };
-static const char *const texts[T_COUNT] = {"",     "on",   "Basic", "HTTP/1.0", "HTTP/1.1", "HTTP/2.0", "GET",
-                                           "POST", "HEAD", "PUT",   "DELETE",   "OPTIONS",  "PATCH",    "TRACE"};
+enum { T_EMPTY, T_ON, T_BASIC, T_FORM, T_HTTP10, T_HTTP11, T_HTTP2, T_METHODS, METHODS = 8, T_COUNT = T_METHODS + METHODS };
+static const char *const texts[T_COUNT] = {"",    "on",   "Basic", "form", "HTTP/1.0", "HTTP/1.1", "HTTP/2.0",
+                                           "GET", "POST", "HEAD",  "PUT",  "DELETE",   "OPTIONS",  "PATCH",
+                                           "TRACE"};
 static PyObject *text[T_COUNT];
 
 /* Fields with interned keys; other keys are built on demand. */
@@ -339,7 +340,7 @@ static int put_variables(PyObject *env, const fapws_record *rec) {
 static int put_outside(PyObject *env, const fapws_record *rec) {
   if (rec->host.len && fapws_put(env, key_host, span_text(rec, rec->host)) < 0) return -1;
   if (rec->user.len && (fapws_put(env, key[K_USER], span_text(rec, rec->user)) < 0 ||
-                        PyDict_SetItem(env, key[K_AUTH], text[T_BASIC]) < 0))
+                        PyDict_SetItem(env, key[K_AUTH], text[rec->by_form ? T_FORM : T_BASIC]) < 0))
     return -1;
   if (!rec->scheme.len) return 0;
   if (fapws_put(env, key[K_SCHEME], span_text(rec, rec->scheme)) < 0) return -1;

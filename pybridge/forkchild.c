@@ -189,6 +189,7 @@ static fapws_record *receive_request(void) {
   rec->has_length = (q.flags & FAPWS_FORK_HAS_LENGTH) != 0;
   rec->chunked = (q.flags & FAPWS_FORK_CHUNKED) != 0;
   rec->traced = (q.flags & FAPWS_FORK_TRACED) != 0;
+  rec->by_form = (q.flags & FAPWS_FORK_BY_FORM) != 0;
   rec->has_body = q.size > 0;
   rec->size = q.size;
   rec->spool = spool;

@@ -16,7 +16,14 @@ typedef struct {
   uint64_t body_off, body_len;
 } fapws_fork_request;
 
-enum { FAPWS_FORK_HEAD_ONLY = 1, FAPWS_FORK_HAS_LENGTH = 2, FAPWS_FORK_CHUNKED = 4, FAPWS_FORK_SPOOL = 8, FAPWS_FORK_TRACED = 16 };
+enum {
+  FAPWS_FORK_HEAD_ONLY = 1,
+  FAPWS_FORK_HAS_LENGTH = 2,
+  FAPWS_FORK_CHUNKED = 4,
+  FAPWS_FORK_SPOOL = 8,
+  FAPWS_FORK_TRACED = 16,
+  FAPWS_FORK_BY_FORM = 32
+};
 
 /* The answer of the child: a part of its response, or messages (messages.c). Behind it
  * come the texts, in the order of their lengths, and the body. With FAPWS_FORK_FILE a

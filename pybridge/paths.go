@@ -29,6 +29,7 @@ type Mount struct {
 	CGI    string         // options of a CGIApplication (JSON); "": it is not one
 	Upload string         // options of a fapws.upload (JSON); "": it is not one
 	Cache  string         // rule of fapws.cache.cached in JSON; "": none
+	Login  string         // arguments of fapws.Login in JSON; "": none
 
 	place    string            // of a WebSocket: its name in all processes
 	relative bool              // ASGI: the path of its scope does not include root_path
@@ -89,7 +90,7 @@ func readEntry(entry *python3.PyObject) (m Mount, err error) {
 
 // mountOf makes a mount of an entry at prefix.
 func mountOf(prefix string, entry *python3.PyObject, iface string) (Mount, error) {
-	entry, rule := unwrapCached(entry)
+	entry, wrappers := unwrap(entry)
 	callable := entry
 	if python3.PyType_Check(entry) || !python3.PyCallable_Check(entry) {
 		adapted, err := adaptVerbs(entry)
@@ -103,8 +104,8 @@ func mountOf(prefix string, entry *python3.PyObject, iface string) (Mount, error
 	if !python3.PyCallable_Check(callable) {
 		return Mount{}, fmt.Errorf("%s cannot be called", aType(callable))
 	}
-	m := Mount{Prefix: prefix, Name: handlerName(entry), Static: readStatic(callable), CGI: attrString(callable, "_fapws_cgi"), Upload: attrString(callable, "_fapws_upload"), Cache: rule, entry: entry, callable: callable}
-	if m.Upload != "" && rule != "" {
+	m := Mount{Prefix: prefix, Name: handlerName(entry), Static: readStatic(callable), CGI: attrString(callable, "_fapws_cgi"), Upload: attrString(callable, "_fapws_upload"), Cache: wrappers.cache, Login: wrappers.login, entry: entry, callable: callable}
+	if m.Upload != "" && wrappers.cache != "" {
 		return m, errors.New("an upload cannot be cached")
 	}
 	if m.Static != nil || m.CGI != "" || m.Upload != "" || isPlain(callable) {

@@ -68,6 +68,7 @@ typedef struct fapws_record {
       peer_len;    /* peer_len: bytes from addr that environ uses in addition to the head, without the port */
   uint8_t version; /* FAPWS_HTTP10 to FAPWS_HTTP2 */
   uint8_t head_only, has_length, has_body, chunked;
+  uint8_t by_form; /* the user has logged in by a form, not by Basic authentication */
   size_t body_off;
   int64_t size;  /* bytes of body */
   int32_t spool; /* descriptor of a body in a file, or -1; closed by the Python side */

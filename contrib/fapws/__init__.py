@@ -4,7 +4,8 @@
 ``fapws``                             ``HTTPError``, ``defer``, ``timer``,
                                       ``Timeout``, ``channel``, ``publish``,
                                       ``subscribers``, ``on_join``, ``on_leave``,
-                                      ``WebSocket``, ``broadcast``, ``upload``
+                                      ``WebSocket``, ``broadcast``, ``upload``,
+                                      ``Login``
 ``fapws.base``                        ``Start_response``, ``Environ``
 ``fapws.cache``                       ``cached``, ``purge``
 ``fapws.groups``                      ``join``, ``leave``, ``send``, ``count``: groups of ASGI WebSockets
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         stop_timer as stop_timer,
         timer as timer,
     )
+    from fapws._login import Login as Login
     from fapws._timeout import Timeout as Timeout
     from fapws._upload import Upload as Upload, UploadedFile as UploadedFile, upload as upload
     from fapws._websocket import WebSocket as WebSocket, WebSocketConnection as WebSocketConnection, broadcast as broadcast
@@ -54,6 +56,7 @@ _modules = {
     "restart_timer": "_later",
     "stop_timer": "_later",
     "timer": "_later",
+    "Login": "_login",
     "Timeout": "_timeout",
     "Upload": "_upload",
     "UploadedFile": "_upload",

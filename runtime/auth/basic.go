@@ -35,6 +35,12 @@ func NewBasic(realm string, users *Users) (*Basic, error) {
 // Challenge returns the line of the field that a 401 has.
 func (b *Basic) Challenge() []byte { return b.challenge }
 
+// Fresh is Users.Fresh.
+func (b *Basic) Fresh() bool { return b.users.Fresh() }
+
+// Refresh is Users.Look.
+func (b *Basic) Refresh() { b.users.Look() }
+
 // Known returns the remembered verdict on credentials, the value of an Authorization field, and their user if they
 // are right. It does not block.
 func (b *Basic) Known(credentials []byte) (user string, v Verdict) {

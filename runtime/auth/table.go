@@ -12,25 +12,33 @@ import (
 // table are the lines of a file. They do not change.
 type table struct {
 	hashes    map[string]string
-	dummy     string // a hash to compare with where there is no such user, so that it takes as long
-	stamp     stamp
-	complaint string // the last line logged about a newer file
+	dummy     string      // a hash to compare with where there is no such user, so that it takes as long
+	info      fs.FileInfo // of the file; nil without one
+	complaint string      // the last line logged about a newer file
 }
 
-// stamp tells files apart.
-type stamp struct {
-	size, time int64
+// sameFile reports whether a path leads to the file that info describes.
+func sameFile(path string, info fs.FileInfo) bool {
+	now, err := os.Stat(path)
+	return err == nil && info != nil && os.SameFile(now, info)
 }
 
-func stampOf(info fs.FileInfo) stamp { return stamp{info.Size(), info.ModTime().UnixNano()} }
-
-// readTable reads a file.
-func readTable(path string) (*table, error) {
+// readTable reads a file, and keeps it open in keep. The error is one line that begins with "users: ".
+func readTable(path string, keep *OpenFile) (*table, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("users: %w", err)
 	}
-	defer f.Close()
+	t, err := tableOf(f, path)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	keep.Keep(f, t.info)
+	return t, nil
+}
+
+func tableOf(f *os.File, path string) (*table, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("users: %w", err)
@@ -45,12 +53,12 @@ func readTable(path string) (*table, error) {
 	if len(text) > maxFile {
 		return nil, fmt.Errorf("users: %s has more than %d bytes", path, maxFile)
 	}
-	u, line, err := parseTable(text)
+	t, line, err := parseTable(text)
 	if err != nil {
 		return nil, fmt.Errorf("users: %s:%d: %w", path, line, err)
 	}
-	u.stamp = stampOf(info)
-	return u, nil
+	t.info = info
+	return t, nil
 }
 
 // parseTable reads lines "user:hash"; empty ones and those that begin with "#" do not count. Text behind a second

@@ -3,7 +3,8 @@ package auth
 import (
 	"crypto/rand"
 	"crypto/sha256"
-	"os"
+	"errors"
+	"io/fs"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,13 +13,15 @@ import (
 // Users are the names and hashes of a file, which is read again when it has changed. Its
 // methods are safe for concurrent use.
 type Users struct {
-	checker *Checker
-	path    string
-	log     func(line string)
-	secret  [32]byte
+	checker  *Checker
+	path     string
+	optional bool // the file may be missing: it has no users then
+	log      func(line string)
+	secret   [32]byte
 
 	table   atomic.Pointer[table]
-	looking atomic.Bool  // a goroutine looks at the file
+	file    OpenFile     // of table
+	looking sync.Mutex   // a goroutine looks at the file
 	looked  atomic.Int64 // when that was last done, as Checker.now
 
 	mu           sync.Mutex
@@ -26,7 +29,7 @@ type Users struct {
 }
 
 const (
-	lookEvery = time.Second // at the file
+	lookEvery = time.Second // at the path, which may lead elsewhere
 	maxFile   = 16 << 20    // bytes
 	maxRight  = 1024        // pairs that are remembered, and as many older ones
 	maxWrong  = 2048
@@ -36,25 +39,79 @@ const (
 // line when the file has changed and cannot be used; the previous users stay valid. The error is one
 // line that names the file and the line.
 func NewUsers(c *Checker, path string, log func(line string)) (*Users, error) {
-	t, err := readTable(path)
+	return newUsers(c, path, false, log)
+}
+
+// NewOptionalUsers is NewUsers for a file that need not exist yet: there are no users then.
+func NewOptionalUsers(c *Checker, path string, log func(line string)) (*Users, error) {
+	return newUsers(c, path, true, log)
+}
+
+func newUsers(c *Checker, path string, optional bool, log func(line string)) (*Users, error) {
+	u := &Users{checker: c, path: path, optional: optional, log: log, right: memory{size: maxRight}, wrong: memory{size: maxWrong}}
+	rand.Read(u.secret[:])
+	t, err := readTable(path, &u.file)
+	if optional && errors.Is(err, fs.ErrNotExist) {
+		t, err = &table{}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	u := &Users{checker: c, path: path, log: log, right: memory{size: maxRight}, wrong: memory{size: maxWrong}}
-	rand.Read(u.secret[:])
 	u.table.Store(t)
 	u.looked.Store(int64(c.now()))
 	return u, nil
 }
 
+// Path returns the path of the file.
+func (u *Users) Path() string { return u.path }
+
+// Empty reports whether there are no users. It does not block.
+func (u *Users) Empty() bool { return len(u.table.Load().hashes) == 0 }
+
+// Hash returns the text behind a name in the file; "": there is no such user. It does not block.
+func (u *Users) Hash(name string) string { return u.table.Load().hashes[name] }
+
+// Fresh reports whether the users are those of the file, as far as can be told without the disk. Otherwise Look comes
+// before a question. It does not block.
+func (u *Users) Fresh() bool {
+	return u.checker.now()-time.Duration(u.looked.Load()) <= lookEvery && u.file.Unchanged()
+}
+
+// Look reads the file if it has changed.
+func (u *Users) Look() {
+	asked := int64(u.checker.now())
+	u.looking.Lock()
+	defer u.looking.Unlock()
+	if u.looked.Load() > asked { // by another one, meanwhile
+		return
+	}
+	defer func() { u.looked.Store(int64(u.checker.now())) }()
+	old := u.table.Load()
+	if u.file.Unchanged() && sameFile(u.path, old.info) {
+		return
+	}
+	t, err := readTable(u.path, &u.file)
+	if err == nil {
+		u.table.Store(t)
+		return
+	}
+	if u.optional && len(old.hashes) == 0 && errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	if old.complaint != err.Error() {
+		kept := *old
+		kept.complaint = err.Error()
+		u.table.Store(&kept)
+		if u.log != nil {
+			u.log(err.Error() + "; the previous users stay valid")
+		}
+	}
+}
+
 // Known returns the remembered verdict on a pair "user:password": Right, Wrong or Unknown. It does not block, and
 // does not allocate.
 func (u *Users) Known(pair []byte) Verdict {
-	now := u.checker.now()
-	if now-time.Duration(u.looked.Load()) > lookEvery && u.looking.CompareAndSwap(false, true) {
-		go u.look()
-	}
-	return u.recall(u.key(pair), u.table.Load(), now)
+	return u.recall(u.key(pair), u.table.Load(), u.checker.now())
 }
 
 func (u *Users) recall(k key, of *table, now time.Duration) Verdict {
@@ -72,8 +129,8 @@ func (u *Users) recall(k key, of *table, now time.Duration) Verdict {
 // verify compares a password with its hash, unless another check has done so meanwhile. Of a
 // wrong one, held returns how long to keep that back; it is told whether this one was computed.
 func (u *Users) verify(user, password string, held func(computed bool) time.Duration) (v Verdict, delay time.Duration) {
-	if u.looking.CompareAndSwap(false, true) {
-		u.look()
+	if !u.Fresh() {
+		u.Look()
 	}
 	k, of := u.key([]byte(user+":"+password)), u.table.Load()
 	const ever = 1<<63 - 1
@@ -109,28 +166,4 @@ func (u *Users) key(pair []byte) key {
 		n += copy(buf[n:], pair)
 	}
 	return sha256.Sum256(buf[:n])
-}
-
-// look reads the file again if it has changed. looking is set.
-func (u *Users) look() {
-	defer u.looking.Store(false)
-	defer func() { u.looked.Store(int64(u.checker.now())) }()
-	old := u.table.Load()
-	info, err := os.Stat(u.path)
-	if err == nil && stampOf(info) == old.stamp {
-		return
-	}
-	t, err := readTable(u.path)
-	if err == nil {
-		u.table.Store(t)
-		return
-	}
-	if old.complaint != err.Error() {
-		kept := *old
-		kept.complaint = err.Error()
-		u.table.Store(&kept)
-		if u.log != nil {
-			u.log(err.Error() + "; the previous users stay valid")
-		}
-	}
 }

@@ -78,5 +78,18 @@ type Peer struct {
 	Scheme     string // wsgi.url_scheme; "" is http
 	TLS        *TLS   // what is known of the client by TLS; nil: it does not use that, or a proxy has passed its request on
 	Host       string // HTTP_HOST as a trusted proxy got it; "": that of the request
-	User       string // REMOTE_USER: the logged-in user (AUTH_TYPE is then Basic); "": none
+	User       string // REMOTE_USER: the logged-in user; "": none
+	Login      Login  // AUTH_TYPE: how User has logged in
 }
+
+// Login is a way to log in.
+type Login uint8
+
+// The ways to log in.
+const (
+	Basic Login = iota // by a password with each request (RFC 7617)
+	Form               // by a form and a session
+)
+
+// String returns the AUTH_TYPE (RFC 3875 §4.1.1; for forms as Apache has it).
+func (l Login) String() string { return [...]string{"Basic", "form"}[l] }

@@ -53,6 +53,7 @@ const (
 	chunked
 	spooled // a descriptor of the body comes along
 	traced
+	byForm // the user has logged in by a form
 )
 
 // encode returns the bytes for a child. The file, if it is not nil, has the body.
@@ -63,7 +64,7 @@ func encode(r *backend.Request, mount int, errorLog string) (all []byte, spool *
 		ScriptLen: uint32(r.Script), Size: r.Size,
 		Method: p.Method, Target: p.Target, Query: p.Query, Authority: p.Authority,
 	}
-	for flag, is := range map[uint32]bool{headOnly: p.Head, hasLength: p.Body != http1.NoBody, chunked: p.Body == http1.Chunked, traced: r.Traced} {
+	for flag, is := range map[uint32]bool{headOnly: p.Head, hasLength: p.Body != http1.NoBody, chunked: p.Body == http1.Chunked, traced: r.Traced, byForm: r.Peer.Login == exchange.Form} {
 		if is {
 			q.Flags |= flag
 		}

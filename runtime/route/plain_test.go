@@ -14,7 +14,7 @@ func (s schemed) Client() *exchange.Peer { return &exchange.Peer{Scheme: string(
 
 // TestPlain: a mount for plain HTTP is not for requests over HTTPS, nor for the paths that it excepts.
 func TestPlain(t *testing.T) {
-	table, err := New([]Site{{Mounts: []Mount{{Prefix: "/", Plain: true, Except: "/.well-known/a/"}, {Prefix: "/"}}}}, false)
+	table, err := New([]Site{{Mounts: []Mount{{Prefix: "/", Plain: true, Except: []string{"/.well-known/a/"}}, {Prefix: "/"}}}}, false)
 	if err != nil {
 		t.Fatal(err)
 	}

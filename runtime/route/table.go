@@ -32,7 +32,7 @@ type Mount struct {
 	// Plain says that it is for requests that have not come over HTTPS, as far as trusted proxies say.
 	Plain bool
 
-	Except string // if not empty, the path must not have this prefix
+	Except []string // the path must not have one of these prefixes
 
 	// Optional says that it may have nothing for a path: Decision.Skip then goes on behind it.
 	Optional bool
@@ -116,8 +116,10 @@ func (m *compiled) fits(path []byte) (script int, ok bool) {
 	if len(path) < len(m.Prefix) || string(path[:len(m.Prefix)]) != m.Prefix {
 		return 0, false
 	}
-	if m.Except != "" && len(path) >= len(m.Except) && string(path[:len(m.Except)]) == m.Except {
-		return 0, false
+	for _, except := range m.Except {
+		if len(path) >= len(except) && string(path[:len(except)]) == except {
+			return 0, false
+		}
 	}
 	if len(path) < len(m.Within) || string(path[:len(m.Within)]) != m.Within {
 		return 0, false

@@ -3,6 +3,7 @@ package sites
 import (
 	"fapws/runtime/accesslog"
 	"fapws/runtime/exchange"
+	"fapws/runtime/filter/header"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/metrics"
 	"fapws/runtime/protocol/http"
@@ -26,6 +27,8 @@ type routed struct {
 	rules  *rules         // of the mount, or of the site; nil: none
 	from   *exchange.Peer // the client, as a trusted proxy has named it; nil: that of its connection
 	peer   *exchange.Peer // the client, if it has logged in or a handler is asked
+
+	renewal *header.Edit // of the cookie of its session; nil: it stays
 
 	tunnel *tunnel.Link      // that its connection is, or nil
 	socket *websocket.Socket // that it is, or is to be, or nil

@@ -74,8 +74,10 @@ func (h *httpHost) Canceled(inner *http.Exchange) {
 	if x.relay != nil {
 		x.relay.close()
 	}
-	if q := x.req; q != nil && q.check != nil {
-		q.check.Cancel()
+	if q := x.req; q != nil {
+		if q.refreshing = false; q.check != nil {
+			q.check.Cancel()
+		}
 	}
 }
 
@@ -106,7 +108,14 @@ func (h *httpHost) record() *accesslog.Record {
 	return e
 }
 
-func (h *httpHost) Edits(x *http.Exchange) header.Edits { return ofHTTP(x).rules.edits() }
+func (h *httpHost) Edits(inner *http.Exchange) header.Edits {
+	x := ofHTTP(inner)
+	edits := x.rules.edits()
+	if x.renewal != nil {
+		edits = append(edits[:len(edits):len(edits)], x.renewal)
+	}
+	return edits
+}
 
 func (h *httpHost) HeadSent(x *http.Exchange, head []byte) {
 	if e := ofHTTP(x).log; e != nil {

@@ -23,9 +23,45 @@ const (
 	unknown // the exchange goes on when that is known
 )
 
-// authenticate checks whether the client of x may log in where its decision leads. A password that is not known takes
-// long to check: that is done beside the loop, which resumes x.
+// credentialFile is a file that clients are known by. Files are read again beside the loop.
+type credentialFile interface {
+	Fresh() bool // it has not changed since it was read; does not block
+	Refresh()
+}
+
+// authenticate checks whether the client of x may go where its decision leads. What takes long, to read a file or to check a
+// password, is done beside the loop, which resumes x.
 func (s *Sites) authenticate(x *Exchange) (exchange.Reply, accessResult) {
+	q := x.req
+	var file credentialFile = x.rules.login
+	if x.rules.login == nil {
+		file = x.rules.auth
+	}
+	if q.refreshed != file && !file.Fresh() {
+		q.refreshing = true
+		go func() {
+			file.Refresh()
+			s.set.Events.Post(func() { s.refreshed(x, q, file) })
+		}()
+		return exchange.Reply{}, unknown
+	}
+	if x.rules.login != nil {
+		return s.findSession(x)
+	}
+	return s.checkPassword(x)
+}
+
+// refreshed lets x go on, whose request was q, unless its client has left.
+func (s *Sites) refreshed(x *Exchange, q *request, file credentialFile) {
+	if x.req != q || !q.refreshing {
+		return
+	}
+	q.refreshing, q.refreshed = false, file
+	x.Resume()
+}
+
+// checkPassword decides by the password of the request (Basic authentication).
+func (s *Sites) checkPassword(x *Exchange) (exchange.Reply, accessResult) {
 	a, q := x.rules.auth, x.req
 	no := exchange.Reply{Status: 401, Fields: a.Challenge()}
 	credentials := q.credentials()
@@ -38,9 +74,7 @@ func (s *Sites) authenticate(x *Exchange) (exchange.Reply, accessResult) {
 	}
 	switch found {
 	case auth.Right:
-		peer := *x.Client()
-		peer.User = user
-		x.peer = &peer
+		x.logIn(user, exchange.Basic)
 		return exchange.Reply{}, admitted
 	case auth.Wrong:
 		return no, rejected
@@ -60,4 +94,11 @@ func (s *Sites) checked(x *Exchange, q *request, found checkedLogin) {
 	}
 	q.check, q.login = nil, found
 	x.Resume()
+}
+
+// logIn notes the user who has sent x.
+func (x *Exchange) logIn(user string, by exchange.Login) {
+	peer := *x.Client()
+	peer.User, peer.Login = user, by
+	x.peer = &peer
 }

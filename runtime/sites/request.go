@@ -29,6 +29,9 @@ type request struct {
 	check *auth.Check  // of its password, while that is computed
 	login checkedLogin // what came of it
 
+	refreshing bool           // the file that its client is known by is read again
+	refreshed  credentialFile // that was read again for it; nil: none
+
 	missed []*Mount // whose files have nothing for it
 	index  string   // it is for a directory that has this for its index, which is not a plain file
 
@@ -50,6 +53,7 @@ func newRequest() *request {
 func (q *request) reset() {
 	q.mount, q.missed, q.index = nil, q.missed[:0], ""
 	q.check, q.login = nil, checkedLogin{}
+	q.refreshing, q.refreshed = false, nil
 	// One by one: a literal would be made elsewhere and then copied.
 	q.handed = exchange.Request{}
 	q.handed.Parsed, q.handed.Spool = &q.parsed, -1

@@ -10,6 +10,7 @@ import (
 	"fapws/runtime/accesslog"
 	"fapws/runtime/auth"
 	"fapws/runtime/filter/header"
+	"fapws/runtime/login"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/route"
 	"fapws/runtime/source/refusal"
@@ -45,7 +46,9 @@ type RuleOptions struct {
 
 	Cert route.ClientCert // that clients have to show
 
-	Auth *auth.Basic // users that may log in; nil: no password is needed
+	Auth    *auth.Basic  // users that may log in with a password in each request; nil: no password is needed
+	Login   *login.Login // in its place: users that may log in by a form; nil: no session is needed
+	NoLogin bool         // neither is needed, whatever the site says
 
 	MaxBodySize int64         // as in Config
 	Timeout     time.Duration // as in Config; below zero: none
@@ -80,7 +83,9 @@ func NewRules(o RuleOptions) (*Rules, error) {
 type rules struct {
 	headers header.Edits // the site's first
 	access  *Rules       // nil: for all
-	auth    *auth.Basic
+	auth    *auth.Basic  // one of these two, or none
+	login   *login.Login
+	local   bool   // clients on this machine need no session
 	methods *Rules // nil: all
 	cert    route.ClientCert
 	pages   *refusal.Pages // nil: the server's own
@@ -122,7 +127,48 @@ func (r *rules) open() *rules {
 		return nil
 	}
 	out := *r
-	out.access, out.auth, out.methods, out.cert, out.secure = nil, nil, nil, route.ClientCert{}, r.secure.open()
+	out.access, out.auth, out.login, out.methods, out.cert, out.secure = nil, nil, nil, nil, route.ClientCert{}, r.secure.open()
+	return &out
+}
+
+// with returns r where users log in to l; nil: as r says. r may be nil.
+func (r *rules) with(l *login.Login) *rules {
+	if l == nil {
+		return r
+	}
+	out := rules{}
+	if r != nil {
+		out = *r
+		if r.secure != nil {
+			out.secure = r.secure.with(l)
+		}
+	}
+	out.auth, out.login = nil, l
+	return &out
+}
+
+// onlyForUser keeps responses out of caches that several users share. With Basic authentication, caches see that
+// by themselves (RFC 9111 §3.5).
+var onlyForUser, _ = header.NewEdit(nil, []header.Field{{Name: "Cache-Control", Value: "private"}}, nil)
+
+// private returns r with responses for one user alone, where users log in. local: clients on this machine need not. r may be nil.
+func (r *rules) private(local bool) *rules {
+	if r == nil || r.login == nil {
+		return r
+	}
+	out := *r
+	out.local = local
+	out.headers, out.secure = append(slices.Clone(r.headers), onlyForUser), r.secure.private(local)
+	return &out
+}
+
+// toLogIn returns r for a page that those see who have not logged in, and who send a form. r may be nil.
+func (r *rules) toLogIn() *rules {
+	if r == nil {
+		return nil
+	}
+	out := *r
+	out.auth, out.login, out.methods, out.secure = nil, nil, nil, r.secure.toLogIn()
 	return &out
 }
 
@@ -139,8 +185,8 @@ func mergedPlain(s *Site, m *Rules) *rules {
 		if len(r.opt.Allow)+len(r.opt.Deny) > 0 {
 			out.access = r
 		}
-		if r.opt.Auth != nil {
-			out.auth = r.opt.Auth
+		if r.opt.Auth != nil || r.opt.Login != nil || r.opt.NoLogin {
+			out.auth, out.login = r.opt.Auth, r.opt.Login
 		}
 		if len(r.opt.Methods) > 0 {
 			out.methods = r
@@ -155,7 +201,7 @@ func mergedPlain(s *Site, m *Rules) *rules {
 			out.maxBody = r.opt.MaxBodySize
 		}
 	}
-	if out.headers == nil && out.access == nil && out.auth == nil && out.methods == nil && out.cert.Authorities == "" && out.pages == nil && out.log == nil && !out.unlog && out.errors == nil && out.number == 0 &&
+	if out.headers == nil && out.access == nil && out.auth == nil && out.login == nil && out.methods == nil && out.cert.Authorities == "" && out.pages == nil && out.log == nil && !out.unlog && out.errors == nil && out.number == 0 &&
 		out.name == "" && out.timeout == 0 && out.maxBody == 0 {
 		return nil
 	}
@@ -200,6 +246,6 @@ func (r *rules) guard() (g route.Guard) {
 		g.Methods, g.AllowField = r.methods.opt.Methods, r.methods.allow
 	}
 	g.Cert = r.cert
-	g.Password = r.auth != nil
+	g.Password = r.auth != nil || r.login != nil
 	return g
 }

@@ -5,6 +5,7 @@ import (
 
 	"fapws/runtime/accesslog"
 	"fapws/runtime/exchange"
+	"fapws/runtime/login"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/metrics"
 	"fapws/runtime/protocol/http"
@@ -64,10 +65,12 @@ type Mount struct {
 	// SCRIPT_NAME ends with it; for others the last one has to.
 	Match string
 
-	Except string // if not empty, the path must not have this prefix
+	Except []string // the path must not have one of these prefixes
 
 	Plain bool // it is for requests that have not come over HTTPS, as far as trusted proxies say
 	Open  bool // every client may use it, without a password, whatever the rules of the site say
+
+	ToLogIn bool // it is for clients that have not logged in: those that its site allows may use it without a password, and send forms
 
 	Source  exchange.Source // a static.Source, a fixed.Fixed, a redirect.Redirect
 	Rewrite *route.Rewrite  // routing goes on behind this mount
@@ -95,7 +98,11 @@ type Mount struct {
 	// exchange.Head.HandsOn.
 	Receives *Receives
 
-	Rules *Rules // in addition to those of the site; nil: none
+	Rules *Rules       // in addition to those of the site; nil: none
+	Login *login.Login // in the place of that of the rules; nil: as these say
+
+	// LocalWithoutLogin says that clients on this machine need no session, where others do.
+	LocalWithoutLogin bool
 
 	rules   *rules
 	counts  *metrics.Route // of its requests; nil: they are not counted

@@ -124,10 +124,14 @@ func (s *Sites) Prepare(given []Site, h app.Handler, source func(*Mount) (_ exch
 		routes[i] = route.Site{Names: site.Names, Mounts: make([]route.Mount, len(site.Table)), Guard: site.rules.guard()}
 		for k := range site.Table {
 			m := &site.Table[k]
-			m.rules = merged(site, m.Rules)
-			if m.Open {
+			m.rules = merged(site, m.Rules).with(m.Login)
+			switch {
+			case m.Open:
 				m.rules = m.rules.open()
+			case m.ToLogIn:
+				m.rules = m.rules.toLogIn()
 			}
+			m.rules = m.rules.private(m.LocalWithoutLogin)
 			if m.Source != nil || m.Rewrite != nil {
 				m.Handler = nil
 			} else if m.Handler == nil {

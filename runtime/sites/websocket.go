@@ -136,9 +136,11 @@ func (s *Sites) ResumeSocket(d *protocol.State, fd int) (*protocol.Socket, error
 		}
 	}
 	if d.User != "" {
-		peer := *x.Client()
-		peer.User = d.User
-		x.peer = &peer
+		by := exchange.Basic
+		if x.rules != nil && x.rules.login != nil {
+			by = exchange.Form
+		}
+		x.logIn(d.User, by)
 	}
 	x.Out.Status, x.Out.Begun = 101, true
 	x.Out.Sent, x.Out.Framed = d.Sent, d.Framed

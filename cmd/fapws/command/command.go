@@ -49,6 +49,8 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 		return exit.OK, nil
 	case settings.WordHash:
 		return exit.OK, hashPassword(cmd.Args, stdin, stdout, stderr)
+	case settings.WordUser:
+		return exit.OK, user(cmd.Args, stdin, stdout, stderr)
 	case settings.WordImport:
 		return exit.OK, importConf(cmd.Args, stdout, stderr)
 	case settings.WordCtl:

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 
 	"fapws/cmd/fapws/exit"
@@ -12,9 +13,10 @@ import (
 	"fapws/pybridge"
 	"fapws/runtime/backend"
 	"fapws/runtime/forkserver"
+	"fapws/runtime/login"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/sites"
-	"fapws/runtime/source/app"
+	"fapws/runtime/source/static"
 )
 
 // Parts are the input of the sites of a serving process, in addition to its settings.
@@ -27,6 +29,7 @@ type Parts struct {
 	Authority []byte                             // certificate of the machine's own authority, PEM; nil without one
 	Logs      *logs.Files
 	Log       func(loglevel.Level, string)
+	Run       string            // see site.Parts
 	Status    backend.Responder // the status page; nil: there is none
 
 	Publish func(channel, data string) // an event of the server's own, to all processes, on any goroutine; nil: nothing is served
@@ -56,7 +59,7 @@ func (p *Plan) Check(conf *settings.Config, contents *pybridge.Contents, log fun
 // build is Build, and without parts.Logs Check.
 func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
 	names, contents := p.Site.Apps(), parts.Contents
-	private := p.Site.Private(conf)
+	private := p.Private(conf, contents)
 	logClient := func(level loglevel.Level, client, line string) {
 		if files := parts.Logs; files != nil {
 			files.Client(0, level, client, line)
@@ -67,7 +70,7 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
 		Conf:    conf,
 		Source:  p.Settings.Source,
 		List:    p.Settings.Source("autoindex").Level == settings.FromDefault,
-		App: func(name string, add func(backend.Responder) (app.Handler, int)) (table []sites.Mount, most int64, err error) {
+		App: func(name string, to site.Mounting) (table []sites.Mount, most int64, err error) {
 			if contents == nil {
 				return nil, 0, nil // only mistakes are looked for
 			}
@@ -84,11 +87,14 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
 					return nil, 0, exit.Usage(err)
 				}
 			}
-			m := mounter{script: script, threads: conf.Threads, forks: parts.Forks, programs: parts.Programs, private: private, publish: parts.Publish, log: logClient, add: add}
+			m := mounter{script: script, threads: conf.Threads, forks: parts.Forks, programs: parts.Programs, private: private, publish: parts.Publish, log: logClient, to: to}
 			table, err = m.table(contents.Mounts(i))
 			return table, most, err
 		},
 		Log: parts.Log,
+
+		StateDir: p.stateDir,
+		Run:      parts.Run,
 
 		Authority: parts.Authority,
 		Token:     parts.Token,
@@ -102,4 +108,20 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
 		out.LogClient = logClient
 	}
 	return p.Site.Build(out)
+}
+
+// Private are the files that no document root serves; contents may be nil.
+func (p *Plan) Private(conf *settings.Config, contents *pybridge.Contents) *static.Private {
+	var more []string
+	if contents != nil {
+		for i := range p.Site.Apps() {
+			for _, m := range contents.Mounts(i) {
+				more = append(more, loginOf(m.Login).Users)
+			}
+		}
+	}
+	for _, name := range []string{login.KeyFile, login.EndedFile, login.CodeFile} {
+		more = append(more, filepath.Join(p.stateDir, site.LoginDir, name))
+	}
+	return p.Site.Private(conf, more...)
 }

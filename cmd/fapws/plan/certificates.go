@@ -121,18 +121,22 @@ func (p *Plan) OwnCA(conf *settings.Config) (path, fingerprint string) {
 
 // KeepStateDir names the state directory for the processes that this one starts, which may be of another user.
 func (p *Plan) KeepStateDir() error {
-	if p.Conf.StateDir != "" || p.Conf.TLS == "off" {
+	if p.Conf.StateDir != "" || p.StateDirs() == nil {
 		return nil
 	}
 	return os.Setenv("FAPWS_STATE_DIR", p.stateDir)
 }
 
-// StateDirs are the directories for files that a server with HTTPS makes; nil without any.
-func (p *Plan) StateDirs() []string {
-	if p.Conf.TLS == "off" {
-		return nil
+// StateDirs are the directories for files that a server makes of itself; nil without any. Entries of PATHS may need that of
+// sessions, too, which only workers know.
+func (p *Plan) StateDirs() (dirs []string) {
+	if p.Conf.TLS != "off" {
+		dirs = append(dirs, p.stateDir, filepath.Join(p.stateDir, map[string]string{"auto": "tls", "acme": acmeDir}[p.Conf.TLS]))
 	}
-	return []string{p.stateDir, filepath.Join(p.stateDir, map[string]string{"auto": "tls", "acme": acmeDir}[p.Conf.TLS])}
+	if p.Conf.LoginUsers != "" || p.Site.LogsIn() {
+		dirs = append(dirs, p.stateDir, filepath.Join(p.stateDir, site.LoginDir))
+	}
+	return dirs
 }
 
 // addHost adds the certificate of a host, or its names if it has none.

@@ -88,7 +88,7 @@ func (p *Plan) Python() string {
 // IsOpen reports whether neither the configuration restricts clients, by auth, allow or
 // deny, nor a proxy is trusted that may do so.
 func (p *Plan) IsOpen(conf *settings.Config) bool {
-	return len(conf.Proxies) == 0 && !p.Site.Restricts()
+	return len(conf.Proxies) == 0 && conf.LoginUsers == "" && !p.Site.Restricts()
 }
 
 // Folders returns where the files of the applications are.

@@ -5,8 +5,9 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/site"
+	"fapws/cmd/fapws/tomlfile"
 	"fapws/pybridge"
-	"fapws/runtime/backend"
 	"fapws/runtime/forkserver"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/sites"
@@ -31,7 +32,7 @@ type mounter struct {
 	private  *static.Private
 	publish  func(channel, data string)
 	log      func(level loglevel.Level, client, line string)
-	add      func(backend.Responder) (app.Handler, int)
+	to       site.Mounting
 }
 
 // table opens the document roots of mounts, so that the loop can serve them without
@@ -74,6 +75,10 @@ func (t *mounter) mount(m *pybridge.Mount) (mount sites.Mount, err error) {
 			return mount, err
 		}
 	}
+	if m.Login != "" {
+		l := loginOf(m.Login)
+		mount.Login = t.to.Login(&site.Login{Users: tomlfile.Path(l.Users), Title: l.Title, Logo: tomlfile.Path(l.Logo)})
+	}
 	switch {
 	case m.Static != nil:
 		options, err := static.ParseOptions(m.Static.JSON)
@@ -91,9 +96,9 @@ func (t *mounter) mount(m *pybridge.Mount) (mount sites.Mount, err error) {
 		if err != nil {
 			return mount, err
 		}
-		mount.Handler, mount.Index = t.add(program)
+		mount.Handler, mount.Index = t.to.Add(program)
 	case t.forks != nil:
-		mount.Handler, mount.Index = t.add(&forkserver.Mount{Server: t.forks, Index: m.Index, Name: m.Name})
+		mount.Handler, mount.Index = t.to.Add(&forkserver.Mount{Server: t.forks, Index: m.Index, Name: m.Name})
 	}
 	if m.Upload != "" {
 		return mount, t.upload(&mount, m.Upload)
@@ -114,13 +119,26 @@ func (t *mounter) upload(mount *sites.Mount, text string) error {
 		return err
 	}
 	mount.Streams, mount.Asks = true, true
-	handler, index := t.add(to)
+	handler, index := t.to.Add(to)
 	if !options.HandsOn {
 		mount.Handler, mount.Index = handler, index
 		return nil
 	}
 	mount.Receives = &sites.Receives{Handler: handler.(app.Receiver), Index: index}
 	return nil
+}
+
+// loginArguments are the arguments of fapws.Login.
+type loginArguments struct {
+	Users string `json:"users"`
+	Title string `json:"title"`
+	Logo  string `json:"logo"`
+}
+
+// loginOf reads what pybridge.Mount.Login has; the zero value for "".
+func loginOf(text string) (l loginArguments) {
+	_ = json.Unmarshal([]byte(text), &l) // contrib/fapws/_login.py has made it
+	return l
 }
 
 // readRule reads the rule that fapws.cache.cached gives to an entry of PATHS.

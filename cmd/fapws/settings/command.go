@@ -14,7 +14,8 @@ type Word string
 
 // The commands. WordRun, WordCheck, WordRoutes, WordShell, WordHelp and WordVersion
 // precede APP; help and version are flags as well. The arguments of WordCtl belong to
-// package ctl, those of WordBench to package loadgen; WordImport takes a file, and WordHash a user.
+// package ctl, those of WordBench to package loadgen; WordImport takes a file, WordHash a user,
+// and WordUser an action.
 const (
 	WordRun         Word = "run"
 	WordCheck       Word = "check"
@@ -27,18 +28,19 @@ const (
 	WordImport      Word = "import"
 	WordHash        Word = "hash-password"
 	WordBench       Word = "bench"
+	WordUser        Word = "user"
 	WordInternal    Word = "internal"
 )
 
 // TypedWords are the commands that users type.
-var TypedWords = []string{"run", "check", "routes", "shell", "ctl", "bench", "import", "hash-password", "version", "help"}
+var TypedWords = []string{"run", "check", "routes", "shell", "ctl", "bench", "import", "hash-password", "user", "version", "help"}
 
 // Command is a command line that was understood.
 type Command struct {
 	Word   Word
 	Topic  string   // of WordHelp: "" or "all"; of WordInternal: which text
 	Script string   // APP as typed, see SplitApp; "" with words that need none, and if a file names it
-	Args   []string // arguments behind "--", sys.argv[1:] of the application; or those behind WordCtl, WordBench, WordImport, WordHash
+	Args   []string // arguments behind "--", sys.argv[1:] of the application; or those behind WordCtl, WordBench, WordImport, WordHash, WordUser
 	Flags  Flags
 }
 
@@ -85,7 +87,7 @@ func ParseCommand(rows []*Setting, args []string) (*Command, error) {
 		switch w := Word(rest[0]); w {
 		case WordRun, WordCheck, WordRoutes, WordShell, WordHelp, WordVersion, WordInternal:
 			word, rest = w, rest[1:]
-		case WordCtl, WordBench, WordImport, WordHash:
+		case WordCtl, WordBench, WordImport, WordHash, WordUser:
 			p.cmd.Word, p.cmd.Args = w, rest[1:]
 			return p.cmd, nil
 		default:

@@ -17,7 +17,7 @@ func WriteHelp(w io.Writer, rows []*Setting, all bool) {
 	fmt.Fprint(w, `Usage: fapws [FLAGS] APP [-- ARGS...]  serve app.py, module:app or a directory
        fapws check|routes|shell APP   validate it, list its routes, open a shell
        fapws ctl COMMAND              control a running server; see ctl --help
-       fapws bench|import|hash-password  see fapws COMMAND --help
+       fapws bench|import|hash-password|user  see fapws COMMAND --help
 `)
 	for _, group := range groups {
 		if all {

@@ -94,7 +94,7 @@ func TestCompletion(t *testing.T) {
 		"--interface w":          "wsgi",
 		"--dev --keep":           "--keep-alive",
 		"--dev ":                 "site app.py",
-		"":                       "site app.py run check routes shell ctl bench import hash-password version help",
+		"":                       "site app.py run check routes shell ctl bench import hash-password user version help",
 		"check ":                 "site app.py",
 		"check --no-acc":         "--no-access-log",
 		"app.py --keep":          "--keep-alive",

@@ -37,7 +37,7 @@ func tlsRows() []*Setting {
 		},
 		{
 			Name: "state-dir", Group: GroupAddress, Arg: "DIR", path: true,
-			Help:  "directory for the keys and certificates that fapws creates; default: STATE_DIRECTORY of systemd, /var/lib/fapws for root, otherwise ~/.local/state/fapws",
+			Help:  "directory for what fapws keeps: keys and certificates that it creates, and ended sessions of login; default: STATE_DIRECTORY of systemd, /var/lib/fapws for root, otherwise ~/.local/state/fapws",
 			value: func(c *Config) value { return &text{&c.StateDir} },
 		},
 		{

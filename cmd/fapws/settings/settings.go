@@ -14,6 +14,9 @@ type Config struct {
 	ProxyProtocol bool     // these send a PROXY header first
 
 	TLS          string        // one of TLSModes: where certificates come from, in addition to CertFiles
+	LoginUsers   string        // file of users who have to log in by a form; "": none
+	LoginIdle    time.Duration // a session ends that was not used for so long
+	LoginAge     time.Duration // a session ends then in any case
 	StateDir     string        // directory of files that fapws makes for itself; "": the usual one
 	ACMEEmail    string        // that the public authority may write to; "": none
 	ACMEURL      string        // directory URL of the authority

@@ -23,7 +23,7 @@ func ThisMachine() (m Machine) {
 
 // Table returns the rows of all settings in the order of the help.
 func Table(m Machine) []*Setting {
-	return slices.Concat(addressRows(), tlsRows(), appRows(), fileRows(), cacheRows(), processRows(), limitRows(m), http2Rows(), websocketRows(), channelRows(), logRows())
+	return slices.Concat(addressRows(), tlsRows(), loginRows(), appRows(), fileRows(), cacheRows(), processRows(), limitRows(m), http2Rows(), websocketRows(), channelRows(), logRows())
 }
 
 // variants are flags of other servers that give a setting in another way.

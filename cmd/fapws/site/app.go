@@ -48,7 +48,7 @@ func (a *Application) Folder() string {
 // leaves it where it is, so that its rules are for a part of it; the paths of
 // another one are below that of the route.
 func (b *builder) app(h *Host, r *Route) []sites.Mount {
-	mounts, most, err := b.parts.App(r.App.Name, b.add)
+	mounts, most, err := b.parts.App(r.App.Name, Mounting{b.add, b.login})
 	if err != nil {
 		b.wrong(err)
 		return nil

@@ -9,6 +9,7 @@ import (
 	"fapws/runtime/accesslog"
 	"fapws/runtime/auth"
 	"fapws/runtime/backend"
+	"fapws/runtime/login"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
@@ -29,9 +30,8 @@ type Parts struct {
 
 	// App returns the table of an application that was loaded, Config.Apps having
 	// named it, and the largest body in bytes that it wants where the configuration
-	// says nothing; 0: it does not care. The error is one line. add mounts a Responder: it
-	// returns Handler and Index of its mount.
-	App func(name string, add func(backend.Responder) (app.Handler, int)) (table []sites.Mount, most int64, err error)
+	// says nothing; 0: it does not care. The error is one line.
+	App func(name string, to Mounting) (table []sites.Mount, most int64, err error)
 
 	// Authority is the certificate of the machine's own authority, in PEM; nil without one.
 	Authority []byte
@@ -39,6 +39,12 @@ type Parts struct {
 	// Token returns the answer to a public authority that asks for a token; nil: none does. It may be called on any
 	// goroutine.
 	Token func(token string) ([]byte, error)
+
+	// StateDir is the directory for what lasts: the key of sessions. It is made when it is needed.
+	StateDir string
+
+	// Run is a name of this run of the server, which its processes share; "": there is one process.
+	Run string
 
 	// Programs bounds how many CGI programs run.
 	Programs *cgi.Gate
@@ -63,6 +69,15 @@ type Parts struct {
 
 	// Check says that nothing will be served: start and create nothing.
 	Check bool
+}
+
+// Mounting are the functions for mounts of an application.
+type Mounting struct {
+	// Add mounts a Responder: it returns Handler and Index of its mount.
+	Add func(backend.Responder) (app.Handler, int)
+
+	// Login returns what users log in to; nil: Build fails, or nothing will be served.
+	Login func(*Login) *login.Login
 }
 
 // Logs opens log files. Hosts that name the same path share a file. Errors are of one
@@ -114,6 +129,8 @@ type builder struct {
 
 	auths     map[*Auth]*auth.Basic
 	passwords *auth.Checker     // of all hosts
+	state     *login.State      // of all sessions; nil: none was needed yet
+	loginHere *hostLogin        // of the host; nil: no user has to log in
 	hidden    []string          // of the host: patterns of programs, which are never sent as files
 	index     []string          // of the host: names of programs that answer for a folder
 	routed    []string          // of the host: patterns of files that have a route
@@ -181,6 +198,7 @@ func (b *builder) add(to backend.Responder) (app.Handler, int) {
 func (c *Config) Build(p Parts) (*Built, error) {
 	b := &builder{parts: &p, built: &Built{}, top: c.At, passwords: auth.NewChecker()}
 	c.inherit(p.Conf)
+	c.loginSetting(&p)
 	asked := c.Asks(p.Conf)
 	if c.ownHost(p.Conf) {
 		b.cas = asked[0].CAs
@@ -190,7 +208,7 @@ func (c *Config) Build(p Parts) (*Built, error) {
 	for i := range c.Hosts {
 		h := &c.Hosts[i]
 		tomlfile.Inherit(&h.Files, &c.Files)
-		tomlfile.Inherit(&h.TopRules, &c.TopRules)
+		h.Rules.inherit(Rules{TopRules: c.TopRules})
 		b.cas = asked[i].CAs
 		s := b.host(h)
 		if h.Default || len(h.Names) == 0 {

@@ -77,7 +77,7 @@ func (b *builder) host(h *Host) sites.Site {
 	if b.parts.Conf.SSI && h.Root != "" && !h.At.Set("ssi") {
 		h.SSI.Given = true
 	}
-	b.at = h.At
+	b.at, b.loginHere = h.At, nil
 	s := sites.Site{Names: h.Names, Rules: b.ruled(h.At, &h.Rules), Pages: b.errorPages(h)}
 	b.hostLogs(h, &s)
 	b.hidden, b.routed, b.behind, b.index = h.programs(), h.routed(), nil, nil
@@ -100,7 +100,7 @@ func (b *builder) host(h *Host) sites.Site {
 	if h.App.Name != "" {
 		parts = append(parts, part{rest, b.rules(rest, b.app(h, rest))})
 	}
-	s.Table = slices.Concat(b.authority(), b.tokens(), b.redirectToHTTPS(h), b.table(parts))
+	s.Table = slices.Concat(b.authority(), b.tokens(), b.redirectToHTTPS(h), b.loginPages(), b.table(parts))
 	b.errors = nil
 	return s
 }
@@ -129,7 +129,7 @@ func (b *builder) table(parts []part) (table []sites.Mount) {
 // matches, and with its rules. The name may be that of a folder or a script, with more behind it.
 func (b *builder) ruledCopy(r *Route, p part) []sites.Mount {
 	copied := Route{At: r.At, Files: p.route.Files, Rules: r.Rules}
-	tomlfile.Inherit(&copied.Rules, &p.route.Rules)
+	copied.Rules.inherit(p.route.Rules)
 	var mounts []sites.Mount
 	for _, m := range p.mounts {
 		switch prefix := string(r.Prefix); {
@@ -193,7 +193,7 @@ func (b *builder) filesUnder(h *Host, r *Route) []sites.Mount {
 	under := *r
 	under.Prefix, under.Folder = "", h.Root
 	tomlfile.Inherit(&under.Files, &h.Files)
-	tomlfile.Inherit(&under.Rules, &h.Rules)
+	under.Rules.inherit(h.Rules)
 	under.SPA = r.SPA // that of the host is for paths without any other source
 	mounts := b.rootFiles(h, &under, true)
 	for i := range mounts {

@@ -49,7 +49,7 @@ func (b *builder) redirectToHTTPS(h *Host) []sites.Mount {
 		b.wrong(h.At.Errorf("https-redirect", "%v", err))
 		return nil
 	}
-	return []sites.Mount{{Prefix: "/", Except: challenges, Plain: true, Open: true, Source: to}}
+	return []sites.Mount{{Prefix: "/", Except: []string{challenges}, Plain: true, Open: true, Source: to}}
 }
 
 // authorityPath is where clients get the certificate of the machine's own authority, also over plain HTTP.

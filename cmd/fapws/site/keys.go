@@ -48,6 +48,7 @@ var KeyDocs = []settings.KeyDoc{
 	{Table: "rules", Key: "allow", Value: `["192.168.0.0/16"]`, Help: "addresses that are allowed, even if deny lists them; without deny, all others get 403"},
 	{Table: "rules", Key: "deny", Value: `["all"]`, Help: "addresses that get 403"},
 	{Table: "rules", Key: "auth", Value: `{ realm = "admin", users = "htpasswd" }`, Help: "requires a name and password"},
+	{Table: "rules", Key: "login", Value: `{ users = "users", title = "Router", logo = "logo.svg" }`, Help: "requires users to log in by a form; also the name of the file alone; false: neither login nor auth"},
 	{Table: "rules", Key: "client-cert", Value: `"required"`, Help: "certificates of clients over HTTPS: required (from an authority of ca-certs; other clients get 403), optional (a client with a certificate that is not valid gets 403), unverified (the application decides) or none"},
 	{Table: "rules", Key: "methods", Value: `["GET", "HEAD"]`, Help: "methods that are allowed; others get 405"},
 	{Table: "rules", Key: "cache", Value: `"60s", true, false or { ttl = "60s", stale = "30s" }`, Help: "caches responses; true: for the lifetime that each response states; the table also takes heuristic, vary, query, status and cookies"},

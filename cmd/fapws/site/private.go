@@ -10,9 +10,9 @@ import (
 )
 
 // Private are the files that are not meant to be published, wherever they are: those that the configuration names for
-// the server itself, and the scripts of applications.
-func (c *Config) Private(conf *settings.Config) *static.Private {
-	files := []string{conf.PidFile, logFile(conf.AccessLog), logFile(conf.ErrorLog)}
+// the server itself, the scripts of applications, and more.
+func (c *Config) Private(conf *settings.Config, more ...string) *static.Private {
+	files := append(more, conf.PidFile, logFile(conf.AccessLog), logFile(conf.ErrorLog))
 	files = append(files, conf.EnvFiles...)
 	files = append(append(files, conf.CertFiles...), conf.KeyFiles...)
 	for _, address := range conf.Bind {
@@ -31,18 +31,10 @@ func (c *Config) Private(conf *settings.Config) *static.Private {
 		module := filepath.Join(app.Folder(), strings.ReplaceAll(place, ".", "/"))
 		files = append(files, existing(place, module+".py", filepath.Join(module, "__init__.py"))...)
 	}
-	rules := func(r *Rules) {
-		if r.Auth != nil {
-			files = append(files, string(r.Auth.Users))
-		}
-	}
+	files = append(files, c.UserFiles(conf)...)
 	for i := range c.Hosts {
 		h := &c.Hosts[i]
-		rules(&h.Rules)
 		files = append(files, logFile(string(h.AccessLog)), logFile(string(h.ErrorLog)), string(h.CertFile), string(h.KeyFile), string(h.ClientCAs))
-		for k := range h.Routes {
-			rules(&h.Routes[k].Rules)
-		}
 	}
 	return static.NewPrivate(files...)
 }

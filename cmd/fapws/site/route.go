@@ -144,7 +144,7 @@ func (b *builder) route(h *Host, r *Route) []sites.Mount {
 		return nil // check has reported it
 	}
 	tomlfile.Inherit(&r.Files, &h.Files)
-	tomlfile.Inherit(&r.Rules, &h.Rules)
+	r.Rules.inherit(h.Rules)
 	if of[0].build == nil {
 		b.wrong(r.At.Errorf(of[0].key, "this kind of route cannot be served yet"))
 		return nil

@@ -35,17 +35,33 @@ type TopRules struct {
 	Allow         Networks `key:"allow"`
 	Deny          Networks `key:"deny"`
 	Auth          *Auth    `key:"auth"`
+	Login         *Login   `key:"login"`
 	Methods       []string `key:"methods"`
 	ClientCert    Choice   `key:"client-cert"`
+}
+
+// inherit takes the rules of from that r does not have. Of auth and login, r has one.
+func (r *Rules) inherit(from Rules) {
+	if r.Auth != nil || r.Login != nil {
+		from.Auth, from.Login = nil, nil
+	}
+	tomlfile.Inherit(r, &from)
 }
 
 // Restricts reports whether a rule restricts who may connect: auth, allow, deny or client-cert.
 func (c *Config) Restricts() bool {
 	restricts := func(r *TopRules) bool {
-		return r.Auth != nil || len(r.Allow) > 0 || len(r.Deny) > 0 || r.ClientCert == CertRequired
+		return r.Auth != nil || r.Login.wanted() || len(r.Allow) > 0 || len(r.Deny) > 0 || r.ClientCert == CertRequired
 	}
 	return restricts(&c.TopRules) || slices.ContainsFunc(c.Hosts, func(h Host) bool {
 		return restricts(&h.TopRules) || slices.ContainsFunc(h.Routes, func(r Route) bool { return restricts(&r.TopRules) })
+	})
+}
+
+// LogsIn reports whether users log in by a form anywhere, as far as the file says.
+func (c *Config) LogsIn() bool {
+	return c.Login.wanted() || slices.ContainsFunc(c.Hosts, func(h Host) bool {
+		return h.Login.wanted() || slices.ContainsFunc(h.Routes, func(r Route) bool { return r.Login.wanted() })
 	})
 }
 
@@ -80,6 +96,11 @@ func (b *builder) ruled(at tomlfile.Position, r *Rules) *sites.Rules {
 		Timeout:     time.Duration(r.Timeout),
 		Auth:        b.auth(r.Auth),
 		Cert:        route.ClientCert{Authorities: b.cas, Need: r.ClientCert.need()},
+		Login:       b.login(r.Login),
+		NoLogin:     r.Login != nil && r.Login.Off,
+	}
+	if at.Set("auth") && at.Set("login") && r.Login.wanted() {
+		b.wrong(at.Errorf("login", "auth and login exclude each other; use one of them here, and the other for other paths"))
 	}
 	for _, h := range r.Headers {
 		o.Set = append(o.Set, header.Field{Name: h.Name, Value: h.Value})

@@ -10,10 +10,8 @@ import (
 
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/tomlfile"
-	"fapws/runtime/backend"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/sites"
-	"fapws/runtime/source/app"
 	"fapws/runtime/source/static"
 )
 
@@ -45,7 +43,7 @@ func build(t testing.TB, dir, text string) (*Built, error) {
 		Conf:   &conf,
 		Source: set.Source,
 		Check:  true,
-		App: func(string, func(backend.Responder) (app.Handler, int)) ([]sites.Mount, int64, error) {
+		App: func(string, Mounting) ([]sites.Mount, int64, error) {
 			return []sites.Mount{{Prefix: "/x"}, {Prefix: ""}}, 0, nil
 		},
 		Log: func(loglevel.Level, string) {},
@@ -214,6 +212,46 @@ func TestKeysAreDocumented(t *testing.T) {
 	for key := range described {
 		if !here[key] {
 			t.Errorf("%s is described, but no key", key)
+		}
+	}
+}
+
+// TestLoginOrAuth: of auth and login, the nearest one counts, and mistakes are one line.
+func TestLoginOrAuth(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "users"), []byte("ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const auth, login, off = "auth = { users = \"users\" }\n", "login = \"users\"\n", "login = false\n"
+	for _, test := range []struct{ top, host, route, want string }{
+		{login, "", "", "login"}, {"", login, "", "login"}, {"", "", login, "login"}, {login, auth, "", "auth"}, {auth, login, "", "login"},
+		{login, "", auth, "auth"}, {login, auth, login, "login"}, {auth, "", off, ""}, {login, off, "", ""}, {login, off, auth, "auth"},
+		{"", "", auth + login, "auth and login exclude each other"},
+		{"", login, "login = \"other\"\n", "a host has one file of users for login"},
+		{"", "login = true\n", "", "must be a file of users"}, {"", "login = { title = \"x\" }\n", "", "it needs users"},
+		{"", "login = { users = \"users\", logo = \"users\" }\n", "", "is not an image"},
+	} {
+		c, set, err := settled(t, dir, test.top+"[[host]]\n"+test.host+"[[host.route]]\nprefix = \"/\"\nstatus = 204\n"+test.route)
+		if c != nil {
+			conf, _ := set.Config()
+			_, more := c.Build(Parts{Conf: &conf, Source: set.Source, Check: true, Log: func(loglevel.Level, string) {}})
+			err = tomlfile.Join(err, more)
+		}
+		if len(test.want) > 5 {
+			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%q: %v", test, err)
+			}
+			continue
+		}
+		got := ""
+		switch r := c.Hosts[0].Routes[0].Rules; {
+		case r.Auth != nil:
+			got = "auth"
+		case r.Login.wanted():
+			got = "login"
+		}
+		if err != nil || got != test.want {
+			t.Errorf("%q: %q %v", test, got, err)
 		}
 	}
 }

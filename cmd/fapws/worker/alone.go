@@ -44,6 +44,8 @@ func RunAlone(p *plan.Plan, front *presence.Presence, stderr io.Writer) (code in
 	return code, nil
 }
 
+func (a *alone) run() string { return "" }
+
 func (a *alone) replacement() func()                 { return nil }
 func (a *alone) rereading() func() bool              { return a.files.reread }
 func (a *alone) configure(*runtime.Config)           {}

@@ -20,7 +20,7 @@ func (s *service) config() runtime.Config {
 		rate = -1
 	}
 	c := runtime.Config{
-		Private: s.plan.Site.Private(&s.conf),
+		Private: s.plan.Private(&s.conf, s.contents),
 		Limits: http1.Limits{
 			RequestLine: s.conf.MaxLine,
 			FieldLine:   s.conf.MaxField,

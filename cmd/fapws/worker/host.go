@@ -42,6 +42,9 @@ type host interface {
 	// countsRequests reports whether requests are to be counted from the start, whatever the settings say.
 	countsRequests() bool
 
+	// run is a name of this run of the server, the same in all of its processes; "": there is no other process.
+	run() string
+
 	// status is what the status page shows.
 	status() statuspage.Source
 

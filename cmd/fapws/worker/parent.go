@@ -87,6 +87,7 @@ func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 	return code, err
 }
 
+func (p *Parent) run() string            { return p.epoch }
 func (p *Parent) replacement() func()    { return p.onTerm }
 func (p *Parent) rereading() func() bool { return nil }
 

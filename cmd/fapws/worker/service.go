@@ -177,7 +177,7 @@ func (s *service) start() (err error) {
 	if forks != nil {
 		s.useForks(forks)
 	}
-	parts := plan.Parts{Contents: s.contents, Forks: forks, Programs: &s.programs, Logs: &s.logs, Log: s.log.Log, Authority: bundle.Authority, Token: s.token(), Status: s.statusPage(), Publish: s.announce}
+	parts := plan.Parts{Contents: s.contents, Forks: forks, Programs: &s.programs, Logs: &s.logs, Log: s.log.Log, Authority: bundle.Authority, Token: s.token(), Run: s.host.run(), Status: s.statusPage(), Publish: s.announce}
 	if s.built, err = s.plan.Build(&s.conf, parts); err != nil {
 		return err
 	}

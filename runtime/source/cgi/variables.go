@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"fapws/runtime/backend"
+	"fapws/runtime/exchange"
 )
 
 // Site is the server, as the meta-variables describe it.
@@ -41,16 +42,12 @@ func Variables(r *backend.Request, site *Site, s *Script, set func(name, value s
 		set("PATH_TRANSLATED", site.DocumentRoot+path.Clean(s.Info))
 	}
 	if r.Peer.User != "" {
-		set("AUTH_TYPE", "Basic")
+		set("AUTH_TYPE", r.Peer.Login.String())
 		set("REMOTE_USER", r.Peer.User)
 	}
 	set("REMOTE_ADDR", r.Peer.Addr)
 	set("REMOTE_HOST", r.Peer.Addr) // RFC 3875 §4.1.9: instead of a name, which would take a look-up
 	set("REMOTE_PORT", r.Peer.Port)
-	if r.Peer.User != "" {
-		set("REMOTE_USER", r.Peer.User)
-		set("AUTH_TYPE", "Basic")
-	}
 	if r.Peer.Scheme == "https" {
 		set("HTTPS", "on")
 		set("REQUEST_SCHEME", "https")
@@ -85,7 +82,7 @@ next:
 			set(name, value)
 			continue
 		case "AUTHORIZATION":
-			if r.Peer.User != "" { // RFC 3875 §4.1.18: the server has dealt with it
+			if r.Peer.User != "" && r.Peer.Login == exchange.Basic { // RFC 3875 §4.1.18: the server has dealt with it
 				continue
 			}
 		}

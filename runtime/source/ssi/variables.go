@@ -193,7 +193,7 @@ func newVariables(r *backend.Request, f *file, o *Options, now time.Time) *varia
 	add("REMOTE_PORT", r.Peer.Port)
 	if r.Peer.User != "" {
 		add("REMOTE_USER", r.Peer.User)
-		add("AUTH_TYPE", "Basic")
+		add("AUTH_TYPE", r.Peer.Login.String())
 	}
 	add("GATEWAY_INTERFACE", "CGI/1.1")
 	add("SERVER_PROTOCOL", r.Parsed.Version.String())

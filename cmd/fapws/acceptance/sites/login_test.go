@@ -1,0 +1,284 @@
+package sites_test
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// visitor is a browser without JavaScript.
+type visitor struct {
+	t      *testing.T
+	url    string
+	client http.Client
+}
+
+func visit(t *testing.T, url string) *visitor {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &visitor{t, url, http.Client{
+		Jar:           jar,
+		Transport:     &http.Transport{DisableKeepAlives: true}, // any worker
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// reply is a response with its body.
+type reply struct {
+	*http.Response
+	body string
+}
+
+func (v *visitor) ask(method, path, body string, fields ...string) reply {
+	v.t.Helper()
+	r, err := http.NewRequest(method, v.url+path, strings.NewReader(body))
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	r.Header.Set("Accept", "text/html")
+	if method == "POST" {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Origin", v.url)
+	}
+	for i := 0; i < len(fields); i += 2 {
+		r.Header.Set(fields[i], fields[i+1])
+	}
+	a, err := v.client.Do(r)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	defer a.Body.Close()
+	text, err := io.ReadAll(a.Body)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return reply{a, string(text)}
+}
+
+func (v *visitor) get(path string, fields ...string) reply { return v.ask("GET", path, "", fields...) }
+
+// want fails unless the answer has this status and text; "Location: x" is that field.
+func (r reply) want(t *testing.T, status int, text string) reply {
+	t.Helper()
+	got := r.body
+	if strings.HasPrefix(text, "Location: ") {
+		got = "Location: " + r.Header.Get("Location") + "$"
+		text += "$"
+	}
+	if r.StatusCode != status || !strings.Contains(got, text) {
+		t.Errorf("%s %s: %s %q, want %d %q", r.Request.Method, r.Request.URL, r.Status, got, status, text)
+	}
+	return r
+}
+
+var tokenOf = regexp.MustCompile(`name="token" value="([^"]+)"`)
+
+// logIn fills in the form.
+func (v *visitor) logIn(name, password, next string, more ...string) reply {
+	v.t.Helper()
+	token := tokenOf.FindStringSubmatch(v.get("/_fapws/login").body)
+	if token == nil {
+		v.t.Fatal("no form")
+	}
+	form := url.Values{"token": {token[1]}, "name": {name}, "password": {password}, "next": {next}}
+	for i := 0; i < len(more); i += 2 {
+		form.Set(more[i], more[i+1])
+	}
+	return v.ask("POST", "/_fapws/login", form.Encode())
+}
+
+// session returns the cookie of the session.
+func (v *visitor) session() *http.Cookie {
+	v.t.Helper()
+	u, err := url.Parse(v.url)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	for _, c := range v.client.Jar.Cookies(u) {
+		if !strings.HasSuffix(c.Name, "-form") {
+			return c
+		}
+	}
+	v.t.Fatal("no session")
+	return nil
+}
+
+// users is "fapws user" for a file, with a password on standard input.
+func users(t *testing.T, file, password string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(fapwstest.Binary(t), append([]string{"user", "-f", file}, args...)...)
+	cmd.Env, cmd.Stdin = fapwstest.CleanEnviron(), strings.NewReader(password+"\n")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("fapws user %v: %v %s", args, err, out)
+	}
+	return string(out)
+}
+
+// TestLogin: two workers know a session, until the user logs out, or has another password, also after a reload and a restart.
+func TestLogin(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file, state := filepath.Join(dir, "users"), filepath.Join(dir, "state")
+	fapwstest.Write(t, dir+"/www/page.txt", "nothing")
+	users(t, file, "correct horse", "add", "ann")
+	command := fapwstest.Command{Script: fapwstest.Write(t, dir+"/app.py", loginScript+socketScript), Dir: dir, Flags: []string{"--login", file, "--state-dir", state, "--status", "/_fapws", "--static", "/f/=" + dir}}
+	s := command.Serve(t, fapwstest.Workers)
+	ann, nobody := visit(t, s.URL), visit(t, s.URL)
+
+	nobody.get("/a?b=c&d").want(t, 303, "Location: /_fapws/login?next=%2Fa%3Fb%3Dc%26d")
+	for _, other := range []reply{
+		nobody.get("/a", "Accept", "application/json"), nobody.ask("POST", "/a", ""), nobody.get("/f/www/page.txt", "Accept", "*/*"),
+		nobody.get("/ws", "Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+		nobody.get("/a", "Authorization", "Basic YW5uOmNvcnJlY3QgaG9yc2U=", "Accept", "*/*"),
+	} {
+		if other.want(t, 401, "").Header.Get("WWW-Authenticate") != `Cookie realm="login"` {
+			t.Errorf("%v", other.Header)
+		}
+	}
+	form := nobody.get("/_fapws/login?next=%22%3E%3Cscript%3E").want(t, 200, `value="&#34;&gt;&lt;script&gt;"`)
+	if policy := form.Header.Get("Content-Security-Policy"); !strings.Contains(policy, "default-src 'none'") || form.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("%v", form.Header)
+	}
+
+	nobody.ask("POST", "/_fapws/login", "name=ann&password=correct+horse").want(t, 400, "had expired")
+	nobody.ask("POST", "/_fapws/login", "name=ann&password=correct+horse", "Origin", "http://evil.test").want(t, 403, "another site")
+	nobody.ask("POST", "/_fapws/login", `{"name":"ann"}`, "Content-Type", "application/json").want(t, 415, "")
+	nobody.ask("POST", "/_fapws/login", strings.Repeat("x", 100<<10)).want(t, 413, "")
+	nobody.ask("PUT", "/_fapws/login", "").want(t, 405, "")
+	nobody.get("/_fapws/login/x").want(t, 404, "")
+	nobody.logIn("ann", "wrong", "/").want(t, 403, "Wrong name or password")
+	nobody.logIn("eve", "correct horse", "/").want(t, 403, "Wrong name or password")
+
+	for _, next := range []string{"//evil.test/", "https://evil.test/", `/\evil.test`, "/\t/evil.test", "", "evil"} {
+		visit(t, s.URL).logIn("ann", "correct horse", next).want(t, 303, "Location: /")
+	}
+	in := ann.logIn(" ann ", "correct horse", "/a?b=c").want(t, 303, "Location: /a?b=c")
+	if cookie := in.Header.Get("Set-Cookie"); !strings.Contains(cookie, "; Path=/; HttpOnly; SameSite=Lax") || strings.Contains(cookie, "Secure") {
+		t.Errorf("%s", cookie)
+	}
+	for range 4 {
+		a := ann.get("/a", "Remote-User", "root", "Auth-Type", "x").want(t, 200, "GET ann form")
+		if a.Header.Get("Cache-Control") != "private" {
+			t.Errorf("%v", a.Header)
+		}
+	}
+	ann.ask("POST", "/a", "").want(t, 200, "POST ann form")
+	ann.ask("POST", "/a", "", "Origin", "http://evil.test").want(t, 403, "another site")
+	ann.ask("POST", "/a", "", "Sec-Fetch-Site", "same-site").want(t, 403, "another site")
+	ann.get("/_fapws/status.json").want(t, 200, `"workers"`)
+	ann.get("/f/www/page.txt").want(t, 200, "nothing")
+	for _, private := range []string{"/f/users", "/f/state/login/key", "/f/state/login/ended"} {
+		ann.get(private).want(t, 404, "")
+	}
+	stolen := visit(t, s.URL)
+	cookie := ann.session().Name + "=" + ann.session().Value
+	stolen.get("/a", "Cookie", cookie+"A").want(t, 303, "")
+	stolen.get("/a", "Cookie", cookie).want(t, 200, "GET ann")
+
+	old := s.Workers()
+	s.Signal(syscall.SIGHUP)
+	s.HasWorkers(2, old...)
+	ann.get("/a").want(t, 200, "GET ann form")
+
+	// Logging out takes a form of this site, and ends the session for who has its cookie, too.
+	ann.get("/_fapws/logout").want(t, 200, "You are logged in as ann")
+	ann.ask("POST", "/_fapws/logout", "", "Origin", "http://evil.test").want(t, 403, "")
+	ann.get("/a").want(t, 200, "GET ann form")
+	ann.ask("POST", "/_fapws/logout", "").want(t, 303, "Location: /_fapws/login?out")
+	for range 6 {
+		stolen.get("/a", "Cookie", cookie).want(t, 303, "Location: /_fapws/login?next=%2Fa")
+	}
+	ann.get("/_fapws/login?out").want(t, 200, "You are logged out")
+
+	ann.logIn("ann", "correct horse", "/").want(t, 303, "Location: /")
+	second := visit(t, s.URL)
+	second.logIn("ann", "correct horse", "/").want(t, 303, "Location: /")
+	second.ask("POST", "/_fapws/logout", "all=1").want(t, 303, "")
+	for range 4 {
+		ann.get("/a").want(t, 303, "")
+	}
+	ann.logIn("ann", "correct horse", "/").want(t, 303, "Location: /")
+
+	s.Signal(syscall.SIGTERM)
+	s.Ended()
+	s = command.Serve(t, fapwstest.Workers)
+	ann.url, stolen.url = s.URL, s.URL
+	ann.get("/a").want(t, 200, "GET ann form")
+	stolen.get("/a", "Cookie", cookie).want(t, 303, "")
+	users(t, file, "another horse", "passwd", "ann")
+	ann.get("/a").want(t, 303, "")
+	ann.logIn("ann", "correct horse", "/").want(t, 403, "")
+	ann.logIn("ann", "another horse", "/").want(t, 303, "")
+	ann.get("/a").want(t, 200, "GET ann form")
+	users(t, file, "", "remove", "ann")
+	ann.get("/a").want(t, 303, "")
+}
+
+// loginScript shows who has logged in.
+const loginScript = `import fapws
+
+def who(environ, start_response):
+    return " ".join([environ["REQUEST_METHOD"], environ.get("REMOTE_USER", "-"), environ.get("AUTH_TYPE", "-"), environ.get("SERVER_PROTOCOL")])
+
+PATHS = [("/in", fapws.Login(who, "users", title="A & B")), ("/", who)]
+`
+
+const socketScript = `
+PATHS.insert(0, ("/ws", fapws.WebSocket(on_message=lambda ws, message: ws.send(message))))
+`
+
+// TestFirstUser: the code in the log makes the first user, and a wrong one does not. Login is for the entries of PATHS that want it.
+func TestFirstUser(t *testing.T) {
+	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+		dir := t.TempDir()
+		s := fapwstest.Command{Script: fapwstest.Write(t, dir+"/app.py", loginScript), Dir: dir, Flags: []string{"--state-dir", dir + "/state", "--static", "/f/=" + dir}}.Serve(t, m)
+		code := s.Says(`has no user yet; .* with the code (\S+),`)[1]
+		if n := strings.Count(s.Stderr.String(), code); n != 1 {
+			t.Errorf("the code is shown %d times", n)
+		}
+		v := visit(t, s.URL)
+		v.get("/out").want(t, 200, "GET - - HTTP/1.1")
+		v.get("/in").want(t, 303, "Location: /_fapws/login?next=%2Fin")
+		v.get("/_fapws/login").want(t, 200, "<h1>A &amp; B</h1>").want(t, 200, `name="code"`)
+		for _, wrong := range []struct{ code, password, again, want string }{
+			{"", "correct horse", "correct horse", "Wrong code"},
+			{"AAAA-AAAA-AAAA", "correct horse", "correct horse", "Wrong code"},
+			{code, "correct horse", "other", "differ"},
+			{code, "short", "short", "at least 8 characters"},
+		} {
+			v.logIn("ann", wrong.password, "/in", "code", wrong.code, "again", wrong.again).want(t, 403, wrong.want)
+		}
+		if _, err := os.Stat(dir + "/users"); err == nil {
+			t.Error("a wrong code has made a user")
+		}
+		v.logIn("ann", "correct horse", "/in", "code", code, "again", "correct horse").want(t, 303, "Location: /in")
+		for range 4 {
+			v.get("/in").want(t, 200, "GET ann form HTTP/1.1")
+			v.get("/f/users").want(t, 404, "")
+		}
+		eve := visit(t, s.URL)
+		if form := eve.get("/_fapws/login").body; strings.Contains(form, `name="code"`) {
+			t.Error("a second user is made")
+		}
+		eve.logIn("eve", "correct horse", "/in", "code", code, "again", "correct horse").want(t, 403, "Wrong name or password")
+		text, err := os.ReadFile(dir + "/users")
+		if err != nil || bytes.Count(text, []byte("\n")) != 1 {
+			t.Errorf("%s %v", text, err)
+		}
+	})
+}

@@ -1,0 +1,142 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"fapws/cmd/fapws/configfile"
+	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/site"
+	"fapws/runtime/auth"
+)
+
+const userHelp = `Usage: fapws user add|passwd|remove [-f FILE] NAME
+       fapws user list [-f FILE]
+Changes or lists the users of login and auth. FILE is their file; by default, that
+of the configuration file (fapws.toml). add and passwd ask for the password, or read
+it from the first line of standard input. A running server notices at once: a changed
+password or a removed user ends the sessions of that user.
+`
+
+// user is "fapws user": it changes a file of users.
+func user(args []string, stdin *os.File, stdout, stderr io.Writer) error {
+	action, name, file, err := parseUser(args)
+	if err != nil {
+		return exit.Usage(fmt.Errorf("user: %w", err))
+	}
+	if action == "help" {
+		_, err := io.WriteString(stdout, userHelp)
+		return err
+	}
+	if file == "" {
+		if file, err = configuredUsers(); err != nil {
+			return exit.Usage(fmt.Errorf("user: %w", err))
+		}
+	}
+	err = changeUsers(action, file, name, stdin, stdout, stderr)
+	var wrong *auth.InvalidError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &wrong):
+		return exit.Usage(fmt.Errorf("user %s: %w (%s)", action, err, file))
+	}
+	return exit.Usage(fmt.Errorf("user %s: %w", action, err))
+}
+
+// parseUser reads the arguments of "fapws user".
+func parseUser(args []string) (action, name, file string, err error) {
+	var words []string
+	for len(args) > 0 {
+		arg := args[0]
+		args = args[1:]
+		value, joined := strings.CutPrefix(arg, "--file=")
+		switch {
+		case arg == "--help" || arg == "-h":
+			return "help", "", "", nil
+		case joined:
+			file = value
+		case (arg == "-f" || arg == "--file") && len(args) > 0:
+			file, args = args[0], args[1:]
+		case strings.HasPrefix(arg, "-"):
+			return "", "", "", fmt.Errorf("unknown flag %s; see fapws user --help", arg)
+		default:
+			words = append(words, arg)
+		}
+	}
+	if len(words) > 0 {
+		action, words = words[0], words[1:]
+	}
+	switch {
+	case action == "help":
+	case !slices.Contains([]string{"add", "passwd", "remove", "list"}, action):
+		err = errors.New("say what to do: add, passwd, remove or list; see fapws user --help")
+	case action == "list" && len(words) > 0:
+		err = errors.New("list takes no name")
+	case action != "list" && len(words) != 1:
+		err = fmt.Errorf("%s needs the name of one user", action)
+	case action != "list":
+		name = words[0]
+	}
+	return action, name, file, err
+}
+
+// configuredUsers returns the only file of users that the configuration names.
+func configuredUsers() (string, error) {
+	set, err := settings.New(settings.Table(settings.ThisMachine()), settings.Flags{}, os.LookupEnv)
+	if err != nil {
+		return "", err
+	}
+	name := configfile.Find(set, false)
+	if name == "" {
+		return "", errors.New("there is no configuration file that names the users; name their file with -f FILE")
+	}
+	f, err := configfile.Read(name)
+	if err != nil {
+		return "", err
+	}
+	if err := set.ReadFile(f, site.Keys()); err != nil {
+		return "", err
+	}
+	conf, err := set.Config()
+	if err != nil {
+		return "", err
+	}
+	files := site.Read(f, func(error) {}).UserFiles(&conf)
+	switch len(files) {
+	case 0:
+		return "", fmt.Errorf("%s names no file of users; name it with -f FILE", name)
+	case 1:
+		return files[0], nil
+	}
+	return "", fmt.Errorf("%s names several files of users; choose one with -f: %s", name, strings.Join(files, ", "))
+}
+
+func changeUsers(action, file, name string, stdin *os.File, stdout, stderr io.Writer) error {
+	switch action {
+	case "list":
+		names, err := auth.Names(file)
+		for _, one := range names {
+			fmt.Fprintln(stdout, one)
+		}
+		return err
+	case "remove":
+		return auth.Remove(file, name)
+	}
+	if err := auth.CheckName(name); err != nil { // before the password is typed
+		return err
+	}
+	password, err := askPassword(stdin, stderr)
+	if err != nil {
+		return err
+	}
+	if action == "add" {
+		return auth.Add(file, name, password)
+	}
+	return auth.SetPassword(file, name, password)
+}

@@ -1,0 +1,205 @@
+package auth
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+)
+
+// InvalidError is about a name or a password that a user cannot have.
+type InvalidError struct{ text string }
+
+func (e *InvalidError) Error() string { return e.text }
+
+func invalid(format string, args ...any) error { return &InvalidError{fmt.Sprintf(format, args...)} }
+
+// minPassword is how many characters the password of a user has at least.
+const minPassword = 8
+
+// CheckName returns an *InvalidError if no user of a file can have a name.
+func CheckName(name string) error {
+	if name == "" || len(name) > 64 || strings.HasPrefix(name, "-") || strings.ContainsAny(name, ":#") || !utf8.ValidString(name) ||
+		strings.TrimSpace(name) != name || strings.ContainsFunc(name, unicode.IsControl) {
+		return invalid("%q cannot be the name of a user", name)
+	}
+	return nil
+}
+
+// hashOf returns the hash of a password for a user, who has to type it.
+func hashOf(name, password string) (string, error) {
+	if err := CheckName(name); err != nil {
+		return "", err
+	}
+	if utf8.RuneCountInString(password) < minPassword {
+		return "", invalid("the password needs at least %d characters", minPassword)
+	}
+	hash, err := Hash(password)
+	if err != nil {
+		return "", &InvalidError{err.Error()}
+	}
+	return hash, nil
+}
+
+// Add adds a user to a file, which is made if it is missing.
+func Add(path, name, password string) error { return add(path, name, password, false) }
+
+// AddFirst is Add for a file that has no user yet.
+func AddFirst(path, name, password string) error { return add(path, name, password, true) }
+
+func add(path, name, password string, first bool) error {
+	hash, err := hashOf(name, password)
+	if err != nil {
+		return err
+	}
+	return edit(path, true, func(lines []string, t *table) ([]string, error) {
+		if first && len(t.hashes) > 0 {
+			return nil, invalid("there is a user already")
+		}
+		if t.hashes[name] != "" {
+			return nil, invalid("there is a user %s already", name)
+		}
+		return append(lines, name+":"+hash), nil
+	})
+}
+
+// SetPassword changes the password of a user.
+func SetPassword(path, name, password string) error {
+	hash, err := hashOf(name, password)
+	if err != nil {
+		return err
+	}
+	return edit(path, false, func(lines []string, t *table) ([]string, error) {
+		if t.hashes[name] == "" {
+			return nil, invalid("there is no user %s", name)
+		}
+		return append(without(lines, name), name+":"+hash), nil
+	})
+}
+
+// Remove removes a user.
+func Remove(path, name string) error {
+	return edit(path, false, func(lines []string, t *table) ([]string, error) {
+		if t.hashes[name] == "" {
+			return nil, invalid("there is no user %s", name)
+		}
+		return without(lines, name), nil
+	})
+}
+
+// Names returns the users of a file in its order.
+func Names(path string) (names []string, err error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	t, line, err := parseTable(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s:%d: %w", path, line, err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if name := nameOf(line); t.hashes[name] != "" {
+			names = append(names, name)
+			delete(t.hashes, name)
+		}
+	}
+	return names, nil
+}
+
+// nameOf returns the user of a line, "" if it has none.
+func nameOf(line string) string {
+	line = strings.TrimSpace(line)
+	name, _, found := strings.Cut(line, ":")
+	if !found || strings.HasPrefix(line, "#") {
+		return ""
+	}
+	return name
+}
+
+func without(lines []string, name string) (rest []string) {
+	for _, line := range lines {
+		if nameOf(line) != name {
+			rest = append(rest, line)
+		}
+	}
+	return rest
+}
+
+// edit replaces the lines of a file in one step, while no other process does. A server that uses the file notices.
+func edit(path string, create bool, change func(lines []string, t *table) ([]string, error)) error {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	for err = unix.EINTR; err == unix.EINTR; {
+		err = unix.Flock(int(dir.Fd()), unix.LOCK_EX)
+	}
+	if err != nil {
+		return &fs.PathError{Op: "lock", Path: dir.Name(), Err: err}
+	}
+	text, err := os.ReadFile(path)
+	if err != nil && !(create && errors.Is(err, fs.ErrNotExist)) {
+		return err
+	}
+	t, line, err := parseTable(text)
+	if err != nil {
+		return fmt.Errorf("%s:%d: %w", path, line, err)
+	}
+	var lines []string
+	for line := range bytes.Lines(text) {
+		lines = append(lines, strings.TrimRight(string(line), "\r\n"))
+	}
+	if lines, err = change(lines, t); err != nil {
+		return err
+	}
+	if len(lines) > 0 {
+		lines = append(lines, "")
+	}
+	return replace(path, []byte(strings.Join(lines, "\n")))
+}
+
+// replace writes a file in one step. It keeps owner and mode; a new one is for its owner alone.
+func replace(path string, text []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // with the mode 0600
+	if err != nil {
+		return err
+	}
+	if info, found := os.Stat(path); found == nil {
+		st := info.Sys().(*syscall.Stat_t)
+		_ = f.Chown(int(st.Uid), int(st.Gid)) // only root can; for others the file is theirs afterwards
+		err = f.Chmod(info.Mode().Perm())
+	}
+	if err == nil {
+		_, err = f.Write(text)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+		return err
+	}
+	if dir, err := os.Open(filepath.Dir(path)); err == nil {
+		_ = dir.Sync() // some file systems cannot, and need not
+		dir.Close()
+	}
+	return nil
+}

@@ -1,0 +1,226 @@
+package login
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fapws/runtime/auth"
+)
+
+// ended is the list of sessions that were ended before their time, in a file that all processes append to. Each line is
+// "ACCOUNT START ID" for one session, or "ACCOUNT START *" for all sessions of an account that have begun up to START.
+//
+// The file stays small: when it has grown, sessions that are too old to be valid, and all but the latest of an account,
+// become one line with "*". So a client that logs in and out all the time ends its own sessions only.
+type ended struct {
+	dir   string
+	age   time.Duration // the longest that a session lives
+	now   func() time.Time
+	limit int64         // bytes of the file, before it is made smaller
+	file  auth.OpenFile // as it was read
+
+	mu  sync.Mutex // of reading and writing the file
+	set atomic.Pointer[endedSet]
+}
+
+// endedSet is what the file says. It does not change.
+type endedSet struct {
+	ids  map[sessionID]endedSession
+	upTo map[account]int64
+}
+
+type endedSession struct {
+	account account
+	start   int64
+}
+
+const (
+	maxEnded   = 64 << 10 // bytes of the file: see ended.limit
+	maxRead    = 16 << 20 // bytes of it that are read
+	keptOfEach = 64       // sessions of an account that have their own line then
+)
+
+func (e *ended) path() string { return filepath.Join(e.dir, EndedFile) }
+
+// open reads the file, which is made if it is missing.
+func (e *ended) open() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.read()
+}
+
+// fresh reports whether no process has ended a session since the file was read. It does not block.
+func (e *ended) fresh() bool { return e.file.Unchanged() }
+
+// has reports whether a session was ended. It does not block.
+func (e *ended) has(of account, s *Session) bool {
+	set := e.set.Load()
+	if _, ended := set.ids[s.id]; ended {
+		return true
+	}
+	upTo, some := set.upTo[of]
+	return some && s.start <= upTo
+}
+
+// after returns the earliest start of a new session of an account, in microseconds.
+func (e *ended) after(of account) int64 {
+	if upTo, some := e.set.Load().upTo[of]; some {
+		return upTo + 1
+	}
+	return 0
+}
+
+// refresh reads the file again if it has changed.
+func (e *ended) refresh() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.fresh() {
+		return nil
+	}
+	return e.read()
+}
+
+// read reads the file. mu is held.
+func (e *ended) read() error {
+	f, err := os.OpenFile(e.path(), os.O_RDONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	var text []byte
+	if err == nil {
+		text, err = io.ReadAll(io.LimitReader(f, maxRead))
+	}
+	if err != nil {
+		f.Close()
+		return err
+	}
+	e.set.Store(parseEnded(text))
+	e.file.Keep(f, info)
+	return nil
+}
+
+// parseEnded reads the lines of the file. One that is not complete, because the machine was switched off, does not count.
+func parseEnded(text []byte) *endedSet {
+	set := &endedSet{ids: map[sessionID]endedSession{}, upTo: map[account]int64{}}
+	for line := range bytes.Lines(text) {
+		parts := bytes.Fields(line)
+		if len(parts) != 3 || !bytes.HasSuffix(line, []byte("\n")) {
+			continue
+		}
+		of, ok := parseAccount(parts[0])
+		if !ok {
+			continue
+		}
+		start, err := strconv.ParseInt(string(parts[1]), 10, 64)
+		if err != nil {
+			continue
+		}
+		var id sessionID
+		if string(parts[2]) == "*" {
+			set.upTo[of] = max(set.upTo[of], start)
+		} else if len(parts[2]) == 2*len(id) {
+			if _, err := hex.Decode(id[:], parts[2]); err == nil {
+				set.ids[id] = endedSession{of, start}
+			}
+		}
+	}
+	return set
+}
+
+// end ends one session. When it returns nil, no process accepts it any more.
+func (e *ended) end(of account, s *Session) error {
+	return e.add(fmt.Sprintf("%x %d %x\n", of, s.start, s.id))
+}
+
+// endAll ends all sessions of an account that have begun up to now.
+func (e *ended) endAll(of account) error {
+	return e.add(fmt.Sprintf("%x %d *\n", of, e.now().UnixMicro()))
+}
+
+func (e *ended) add(line string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	err := exclusively(e.dir, func() error {
+		size, err := e.append(line)
+		if err == nil && size > e.limit {
+			err = e.compact()
+		}
+		return err
+	})
+	return errors.Join(err, e.read())
+}
+
+// append writes a line, so that it is there when the machine is switched off afterwards. It returns the size of the file.
+func (e *ended) append(line string) (size int64, err error) {
+	f, err := os.OpenFile(e.path(), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	size = info.Size()
+	var last [1]byte
+	if size > 0 {
+		if _, err := f.ReadAt(last[:], size-1); err != nil {
+			return 0, err
+		}
+		if last[0] != '\n' { // the machine was switched off while it was written
+			line = "\n" + line
+		}
+	}
+	if _, err := f.WriteString(line); err != nil {
+		_ = f.Truncate(size) // or the next line begins on its own
+		return 0, err
+	}
+	return size + int64(len(line)), f.Sync()
+}
+
+// compact replaces the file by a smaller one. The directory is locked.
+func (e *ended) compact() error {
+	text, err := os.ReadFile(e.path())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	set := parseEnded(text)
+	type session struct {
+		id    sessionID
+		start int64
+	}
+	by := map[account][]session{}
+	for id, s := range set.ids {
+		by[s.account] = append(by[s.account], session{id, s.start})
+	}
+	tooOld := e.now().Add(-e.age).UnixMicro()
+	var out bytes.Buffer
+	for of, all := range by {
+		slices.SortFunc(all, func(a, b session) int { return cmp.Compare(b.start, a.start) })
+		for i, s := range all {
+			if i >= keptOfEach || s.start < tooOld {
+				set.upTo[of] = max(set.upTo[of], s.start)
+				break
+			}
+			fmt.Fprintf(&out, "%x %d %x\n", of, s.start, s.id)
+		}
+	}
+	// They stay, however old: the clock of the machine may be wrong now. There are as many as accounts that have logged out.
+	for of, start := range set.upTo {
+		fmt.Fprintf(&out, "%x %d *\n", of, start)
+	}
+	return replaceFile(e.path(), out.Bytes())
+}

@@ -1,0 +1,357 @@
+package login
+
+import (
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"fapws/runtime/auth"
+	"fapws/runtime/http1"
+)
+
+// clock is a time that a test sets.
+type clock struct{ time.Time }
+
+func (c *clock) now() time.Time { return c.Time }
+
+// place is a state directory, and a file of users beside it.
+type place struct {
+	dir, users string
+	clock      *clock
+}
+
+func newPlace(t *testing.T) place {
+	dir := t.TempDir()
+	p := place{filepath.Join(dir, "state"), filepath.Join(dir, "users"), &clock{time.Unix(1_800_000_000, 0)}}
+	p.write(t, "ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\nbob:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n") // "secret"
+	return p
+}
+
+func (p place) write(t *testing.T, text string) {
+	t.Helper()
+	if err := os.WriteFile(p.users+".new", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(p.users+".new", p.users); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// open is what a process does.
+func (p place) open(t *testing.T) *Login {
+	t.Helper()
+	users, err := auth.NewOptionalUsers(auth.NewChecker(), p.users, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := OpenState(p.dir, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(state.Close)
+	state.ended.now = p.clock.now
+	l, err := New(Options{Users: users, State: state, Idle: 8 * time.Minute, Age: time.Hour, Log: func(line string) { t.Log(line) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.now = p.clock.now
+	return l
+}
+
+// user returns the user of a token as the server asks for it.
+func (l *Login) user(token string) string {
+	if !l.Fresh() {
+		l.Refresh()
+	}
+	if s := l.open([]byte(token)); s != nil {
+		return s.User
+	}
+	return ""
+}
+
+func TestSession(t *testing.T) {
+	p := newPlace(t)
+	l, other := p.open(t), p.open(t)
+	token := l.token(l.newSession("ann"))
+	if l.user(token) != "ann" || other.user(token) != "ann" {
+		t.Fatal("another process does not know the session")
+	}
+	for i := range token {
+		forged := []byte(token)
+		if forged[i]++; forged[i] > 'z' {
+			forged[i] = '-'
+		}
+		if user := l.user(string(forged)); user != "" {
+			t.Errorf("byte %d may be changed: %s", i, user)
+		}
+	}
+	for _, forged := range []string{"", "a", token[:len(token)-1], token + "A", token + "=", strings.Repeat("A", 1000), newPlace(t).open(t).token(l.newSession("ann"))} {
+		if user := l.user(forged); user != "" {
+			t.Errorf("%q is a session of %s", forged, user)
+		}
+	}
+	for _, test := range []struct {
+		after time.Duration
+		user  string
+	}{{7 * time.Minute, "ann"}, {9 * time.Minute, ""}, {-4 * time.Minute, "ann"}, {-6 * time.Minute, ""}} {
+		start := p.clock.Time
+		p.clock.Time = start.Add(test.after)
+		if user := l.user(token); user != test.user {
+			t.Errorf("after %v: %q", test.after, user)
+		}
+		p.clock.Time = start
+	}
+	// Each use makes it last, but not for ever.
+	used := 0
+	for range 20 {
+		p.clock.Time = p.clock.Add(5 * time.Minute)
+		s := l.open([]byte(token))
+		if s == nil {
+			break
+		}
+		used++
+		if cookie := l.Renew(s, false); cookie == "" {
+			t.Error("the cookie is not made again")
+		} else {
+			token, _, _ = strings.Cut(strings.TrimPrefix(cookie, l.cookie+"="), ";")
+		}
+		if l.Renew(l.open([]byte(token)), false) != "" {
+			t.Error("each request gets another cookie")
+		}
+	}
+	if used != 12 {
+		t.Errorf("used %d times in an hour", used)
+	}
+}
+
+// TestEndedSession: a session that was ended is refused by each process, and by those that start later; so are those of a user
+// who was removed, or has another password. Other sessions stay.
+func TestEndedSession(t *testing.T) {
+	p := newPlace(t)
+	l, other := p.open(t), p.open(t)
+	one, two, bob := l.newSession("ann"), l.newSession("ann"), l.newSession("bob")
+	tokens := []string{l.token(one), l.token(two), l.token(bob)}
+	users := func(l *Login) string {
+		return l.user(tokens[0]) + " " + l.user(tokens[1]) + " " + l.user(tokens[2])
+	}
+	check := func(want string) {
+		t.Helper()
+		for name, l := range map[string]*Login{"this one": l, "another one": other, "a new one": p.open(t)} {
+			if got := users(l); got != want {
+				t.Errorf("%s: %q, want %q", name, got, want)
+			}
+		}
+	}
+	check("ann ann bob")
+	if err := l.end(one, false); err != nil {
+		t.Fatal(err)
+	}
+	check(" ann bob")
+	// Half a line, of a machine that was switched off.
+	f, err := os.OpenFile(filepath.Join(p.dir, EndedFile), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.WriteString("0123456789abcdef 12")
+	f.Close()
+	if err := other.end(two, true); err != nil {
+		t.Fatal(err)
+	}
+	check("  bob")
+	if again := l.newSession("ann"); l.user(l.token(again)) != "ann" {
+		t.Error("ann cannot log in again")
+	}
+	p.write(t, "ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\nbob:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n")
+	check("  ")
+	tokens[1] = l.token(l.newSession("ann"))
+	check(" ann ")
+	p.write(t, "")
+	check("  ")
+}
+
+// TestEndedStaysSmall: whoever logs in and out all the time ends no session of others, and the file does not grow without end.
+func TestEndedStaysSmall(t *testing.T) {
+	p := newPlace(t)
+	l := p.open(t)
+	bob, first := l.newSession("bob"), l.newSession("ann")
+	if err := l.end(bob, false); err != nil {
+		t.Fatal(err)
+	}
+	var last *Session
+	largest := int64(0)
+	const limit = 6 << 10
+	l.state.ended.limit = limit
+	for range 200 {
+		p.clock.Time = p.clock.Add(time.Millisecond)
+		last = l.newSession("ann")
+		if err := l.end(last, false); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(filepath.Join(p.dir, EndedFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		largest = max(largest, info.Size())
+	}
+	if largest > limit+200 {
+		t.Errorf("%d bytes", largest)
+	}
+	for name, s := range map[string]*Session{"the last one": last, "an old one": first, "bob's": bob} {
+		if l.user(l.token(s)) != "" {
+			t.Errorf("%s is valid", name)
+		}
+	}
+	if s := l.newSession("bob"); l.user(l.token(s)) != "bob" {
+		t.Error("bob cannot log in")
+	}
+}
+
+func TestLocal(t *testing.T) {
+	for target, want := range map[string]bool{
+		"/": true, "/a?b=c&d=%2F": true, "/a//b": true, "/%09/x": true,
+		"": false, "a": false, "//evil.test": false, "/\\evil.test": false, "\\/evil.test": false, "https://evil.test": false,
+		"/\t/evil.test": false, "/\n/evil.test": false, " /a": false, "/a\x00": false, "/é": false, "javascript:alert(1)": false,
+		"/" + strings.Repeat("a", maxTarget): false,
+	} {
+		if got := local(target); got != want {
+			t.Errorf("%q: %v", target, got)
+		}
+	}
+	if got, want := Location("/root", "/root/a?b=c&d"), "/root/_fapws/login?next=%2Froot%2Fa%3Fb%3Dc%26d"; got != want {
+		t.Error(got)
+	}
+}
+
+// request parses the head of a request.
+func request(t *testing.T, fields string) (head []byte, r http1.Request) {
+	t.Helper()
+	head = []byte("GET / HTTP/1.1\r\nHost: nas:8080\r\n" + fields + "\r\n")
+	if _, err := r.Parse(head, new(http1.Limits)); err != nil {
+		t.Fatal(err)
+	}
+	return head, r
+}
+
+func TestFromElsewhere(t *testing.T) {
+	for fields, want := range map[string]bool{
+		"":                                 false,
+		"Origin: http://nas:8080\r\n":      false,
+		"origin: http://NAS:8080\r\n":      false,
+		"Origin: http://nas:9000\r\n":      true,
+		"Origin: http://nas\r\n":           true,
+		"Origin: null\r\n":                 true,
+		"Origin: http://evil.test\r\n":     true,
+		"Origin: http://nas:8080.evil\r\n": true,
+		"Sec-Fetch-Site: same-origin\r\n":  false,
+		"Sec-Fetch-Site: none\r\n":         false,
+		"Sec-Fetch-Site: same-site\r\n":    true,
+		"Sec-Fetch-Site: cross-site\r\nOrigin: http://nas:8080\r\n": true,
+	} {
+		head, r := request(t, fields)
+		if got := FromElsewhere(head, r.Fields, "nas:8080"); got != want {
+			t.Errorf("%q: %v", fields, got)
+		}
+	}
+	head, r := request(t, "Origin: https://nas\r\n")
+	if FromElsewhere(head, r.Fields, "nas:443") {
+		t.Error("the usual port is another one")
+	}
+}
+
+func TestCookies(t *testing.T) {
+	for fields, want := range map[string]string{
+		"":                                     "",
+		"Cookie: a=1\r\n":                      "1",
+		"Cookie: b=2; a=1; a=3\r\n":            "1 3",
+		"cookie: a=1\r\nCOOKIE: x=a=9; a=\r\n": "1 ",
+		"Cookie: aa=1;a =2;  a=3=4\r\n":        "3=4",
+		"Cookie: a=1;a=2;a=3;a=4;a=5;a=6\r\n":  "1 2 3 4",
+	} {
+		head, r := request(t, fields)
+		var all []string
+		for value := range cookies(head, r.Fields, "a") {
+			all = append(all, string(value))
+		}
+		if got := strings.Join(all, " "); got != want {
+			t.Errorf("%q: %q, want %q", fields, got, want)
+		}
+	}
+}
+
+// TestFirst: all processes of a run have one code, which one of them shows; it makes one user, and is worth nothing after that.
+func TestFirst(t *testing.T) {
+	p := newPlace(t)
+	os.Remove(p.users)
+	var lines []string
+	open := func(run string) *Login {
+		l := p.open(t)
+		l.first.run, l.log = run, func(line string) { lines = append(lines, line) }
+		l.Announce()
+		l.Announce()
+		return l
+	}
+	one, two := open("a"), open("a")
+	if len(lines) != 1 {
+		t.Fatalf("%q", lines)
+	}
+	_, code, _ := strings.Cut(lines[0], "with the code ")
+	code = code[:14]
+	form := func(code, again string) url.Values {
+		return url.Values{"code": {code}, "password": {"long enough"}, "again": {again}}
+	}
+	for _, v := range []url.Values{form("", "long enough"), form("AAAA-AAAA-AAAA", "long enough"), form(code, "other"), form(code[:13], "long enough")} {
+		if two.makeFirst(v, "ann") == "" {
+			t.Errorf("%v made a user", v)
+		}
+	}
+	if two.makeFirst(form(code, "long enough"), "a:b") == "" {
+		t.Error("a:b is a user")
+	}
+	if open("b"); len(lines) != 2 || !strings.Contains(lines[1], code) {
+		t.Fatalf("the next run: %q", lines)
+	}
+	if why := two.makeFirst(form(strings.ToLower(strings.ReplaceAll(code, "-", " ")), "long enough"), "ann"); why != "" {
+		t.Fatal(why)
+	}
+	if one.Fresh() {
+		t.Error("another process has not noticed that there is a user")
+	}
+	if one.makeFirst(form(code, "long enough"), "bob") == "" {
+		t.Error("two users are the first")
+	}
+	os.Remove(p.users)
+	if open("c"); len(lines) != 3 || strings.Contains(lines[2], code) {
+		t.Errorf("the same code again: %q", lines)
+	}
+}
+
+// TestState: what is wrong with the directory is one line.
+func TestState(t *testing.T) {
+	p := newPlace(t)
+	p.open(t)
+	key := filepath.Join(p.dir, KeyFile)
+	for _, test := range []struct {
+		text string
+		mode os.FileMode
+		want string
+	}{
+		{"", 0o600, "the file key is damaged: remove it, which ends all sessions"},
+		{strings.Repeat("ab", 32), 0o644, "others may read the file key"},
+	} {
+		if err := os.WriteFile(key, []byte(test.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(key, test.mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := OpenState(p.dir, time.Hour); err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%v", err)
+		}
+	}
+	if _, err := OpenState(filepath.Join(p.users, "state"), time.Hour); err == nil || !strings.Contains(err.Error(), "--state-dir") {
+		t.Errorf("%v", err)
+	}
+}

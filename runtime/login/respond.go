@@ -1,0 +1,274 @@
+package login
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+
+	"fapws/runtime/auth"
+	"fapws/runtime/backend"
+	"fapws/runtime/exchange"
+)
+
+// MaxBody is how many bytes the body of a form may have.
+const MaxBody = 16 << 10
+
+// Form returns the responder of FormPath.
+func (l *Login) Form() backend.Responder { return backend.Func(l.respondForm) }
+
+// Out returns the responder of OutPath.
+func (l *Login) Out() backend.Responder { return backend.Func(l.respondOut) }
+
+// visit is a request for one of the pages.
+type visit struct {
+	l      *Login
+	w      *backend.Response
+	r      *backend.Request
+	secure bool
+	fields []string // of the response
+}
+
+func (l *Login) visit(w *backend.Response, r *backend.Request) *visit {
+	if !l.Fresh() {
+		l.Refresh()
+	}
+	return &visit{l: l, w: w, r: r, secure: r.Peer.Scheme == "https"}
+}
+
+// respondForm shows the form, and logs in who has filled it in.
+func (l *Login) respondForm(w *backend.Response, r *backend.Request) {
+	v := l.visit(w, r)
+	query, _ := url.ParseQuery(r.Query())
+	switch {
+	case len(r.Path) != r.Script:
+		w.Refuse(404, "")
+	case r.Method() == "GET" || r.Method() == "HEAD":
+		next := query.Get("next")
+		if s := l.Session(r.Head, r.Parsed.Fields, v.secure); s != nil && local(next) {
+			v.redirect(next)
+			return
+		}
+		v.form(200, content{next: next, out: query.Has("out")})
+	case r.Method() == "POST":
+		if values := v.values(); values != nil {
+			v.enter(values)
+		}
+	default:
+		v.other("Allow: GET, HEAD, POST")
+	}
+}
+
+// respondOut ends the session of the client.
+func (l *Login) respondOut(w *backend.Response, r *backend.Request) {
+	v := l.visit(w, r)
+	s := l.Session(r.Head, r.Parsed.Fields, v.secure)
+	form := r.Path[:r.Root] + FormPath
+	switch {
+	case len(r.Path) != r.Script:
+		w.Refuse(404, "")
+	case r.Method() != "GET" && r.Method() != "HEAD" && r.Method() != "POST":
+		v.other("Allow: GET, HEAD, POST")
+	case s == nil:
+		v.redirect(form)
+	case r.Method() != "POST":
+		v.page(200, content{title: "Log out", user: s.User})
+	default:
+		values := v.values()
+		if values == nil {
+			return
+		}
+		if err := l.end(s, values.Has("all")); err != nil {
+			l.log("login: cannot log out: " + err.Error())
+			v.page(500, content{title: "Log out", user: s.User, message: "The server could not note that this session has ended. Please try again."})
+			return
+		}
+		l.tell(r, s.User+" has logged out")
+		v.set(l.setSession("", v.secure))
+		v.redirect(form + "?out")
+	}
+}
+
+// end ends a session, or all of its user.
+func (l *Login) end(s *Session, all bool) error {
+	if all {
+		return l.state.ended.endAll(l.account(s.User))
+	}
+	return l.state.ended.end(l.account(s.User), s)
+}
+
+// values returns the fields of a form that a page of this site has sent, or answers and returns nil.
+func (v *visit) values() url.Values {
+	if FromElsewhere(v.r.Head, v.r.Parsed.Fields, v.r.Host()) {
+		v.w.Refuse(403, "this form was sent by a page of another site")
+		return nil
+	}
+	kind, _, _ := strings.Cut(v.r.Field("Content-Type"), ";")
+	if v.r.Size > 0 && !strings.EqualFold(strings.TrimSpace(kind), "application/x-www-form-urlencoded") {
+		v.w.Refuse(415, "send the form as application/x-www-form-urlencoded")
+		return nil
+	}
+	body, err := io.ReadAll(io.LimitReader(v.r.Body(), MaxBody))
+	if err != nil {
+		v.w.Refuse(400, "")
+		return nil
+	}
+	values, err := url.ParseQuery(string(body))
+	if err != nil {
+		v.w.Refuse(400, "the form cannot be read")
+		return nil
+	}
+	return values
+}
+
+// enter logs in the user that a form names.
+func (v *visit) enter(values url.Values) {
+	l, name := v.l, strings.TrimSpace(values.Get("name"))
+	again := content{next: values.Get("next"), name: name}
+	if !v.known(values.Get("token")) {
+		again.message = "The form had expired, or your browser refuses cookies. Please try again."
+		v.form(400, again)
+		return
+	}
+	if l.first.wanted() {
+		if why := l.makeFirst(values, name); why != "" {
+			again.message = why
+			v.form(403, again)
+			return
+		}
+		l.tell(v.r, name+" was made the first user")
+	}
+	switch v.check(name, values.Get("password")) {
+	case auth.Right:
+		l.tell(v.r, name+" has logged in")
+		v.set(l.setSession(l.token(l.newSession(name)), v.secure))
+		next := again.next
+		if !local(next) {
+			next = v.r.Path[:v.r.Root] + "/"
+		}
+		v.redirect(next)
+	case auth.Wrong:
+		again.message = "Wrong name or password."
+		v.form(403, again)
+	case auth.Busy:
+		again.message = "Too many logins are waiting. Please try again."
+		v.fields = append(v.fields, "Retry-After: 2")
+		v.form(503, again)
+	}
+}
+
+// makeFirst makes the first user. It returns why it does not.
+func (l *Login) makeFirst(values url.Values, name string) (why string) {
+	switch {
+	case !l.first.right(values.Get("code")):
+		return "Wrong code. It is in the log of the server."
+	case values.Get("password") != values.Get("again"):
+		return "The two passwords differ."
+	}
+	err := auth.AddFirst(l.users.Path(), name, values.Get("password"))
+	var wrong *auth.InvalidError
+	switch {
+	case errors.As(err, &wrong):
+		return strings.ToUpper(wrong.Error()[:1]) + wrong.Error()[1:] + "."
+	case err != nil:
+		l.log("login: " + err.Error())
+		return "The server could not write its file of users. Its log says why."
+	}
+	l.first.done()
+	l.users.Look()
+	return ""
+}
+
+// check returns the verdict on a password, Unknown if the client has left.
+func (v *visit) check(name, password string) auth.Verdict {
+	if len(name) > maxUser {
+		return auth.Wrong
+	}
+	verdict := make(chan auth.Verdict, 1)
+	k := v.l.users.Check(v.r.Peer.Addr, name, password, func(found auth.Verdict) { verdict <- found })
+	select {
+	case found := <-verdict:
+		return found
+	case <-v.r.Context.Done():
+		k.Cancel()
+		return auth.Unknown
+	}
+}
+
+// tell writes a line about the client.
+func (l *Login) tell(r *backend.Request, line string) {
+	if l.event != nil {
+		l.event(r.Client(), "login: "+line)
+	}
+}
+
+// form answers with the form.
+func (v *visit) form(status int, c content) {
+	nonce := v.nonce()
+	if nonce == "" {
+		var random [16]byte
+		rand.Read(random[:])
+		nonce = base64.RawURLEncoding.EncodeToString(random[:])
+		v.set(v.l.setForm(nonce, v.secure))
+	}
+	c.token = v.l.formToken(nonce)
+	if c.first = v.l.first.wanted(); c.first {
+		v.l.first.announce()
+	}
+	v.page(status, c)
+}
+
+// nonce returns the cookie of the form, "" without one.
+func (v *visit) nonce() string {
+	for value := range cookies(v.r.Head, v.r.Parsed.Fields, v.l.formCookie(v.secure)) {
+		if len(value) == 22 {
+			return string(value)
+		}
+	}
+	return ""
+}
+
+// known reports whether the form was made for this browser.
+func (v *visit) known(token string) bool {
+	nonce := v.nonce()
+	return nonce != "" && hmac.Equal([]byte(token), []byte(v.l.formToken(nonce)))
+}
+
+// formToken returns the token of the form for a browser with the cookie nonce.
+func (l *Login) formToken(nonce string) string {
+	mac := hmac.New(sha256.New, l.form)
+	mac.Write([]byte(nonce))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:18])
+}
+
+func (v *visit) set(cookie string) { v.fields = append(v.fields, "Set-Cookie: "+cookie) }
+
+func (v *visit) page(status int, c content) {
+	v.fields = append(v.fields, "Content-Security-Policy: "+policy, "X-Frame-Options: DENY", "X-Content-Type-Options: nosniff", "Content-Type: text/html; charset=utf-8")
+	v.answer(status, v.l.looks.page(&c))
+}
+
+func (v *visit) redirect(to string) {
+	v.fields = append(v.fields, "Location: "+to)
+	v.answer(303, "")
+}
+
+func (v *visit) other(allow string) {
+	v.fields = append(v.fields, allow)
+	v.answer(405, "")
+}
+
+// answer sends a response that no cache keeps. The pages name no other site, and "no-referrer" would hide the origin of
+// their own forms.
+func (v *visit) answer(status int, body string) {
+	v.fields = append(v.fields, "Cache-Control: no-store", "Referrer-Policy: same-origin")
+	v.w.Start(exchange.Head{Status: status, Fields: []byte(strings.Join(v.fields, "\r\n") + "\r\n"), Length: int64(len(body))})
+	if v.r.Method() != "HEAD" {
+		fmt.Fprint(v.w, body) // an error means that the client has left
+	}
+}

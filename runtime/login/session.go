@@ -1,0 +1,127 @@
+package login
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"time"
+)
+
+// Session is the session of a user, as its cookie says.
+type Session struct {
+	User string
+
+	id    sessionID
+	start int64 // when the user has logged in, microseconds since 1970
+	seen  int64 // when the cookie was made, seconds since 1970
+}
+
+type sessionID [16]byte
+
+// account is a hash of a user of a file, for the list of ended sessions.
+type account [8]byte
+
+// parseAccount reads an account in hexadecimal digits.
+func parseAccount(text []byte) (of account, ok bool) {
+	if len(text) != hex.EncodedLen(len(of)) {
+		return of, false
+	}
+	_, err := hex.Decode(of[:], text)
+	return of, err == nil
+}
+
+// A token is the base64 of version, start, seen, id, user and a MAC of all that. The key of the MAC depends on the hash of
+// the user's password: with another password, or without the user, the token is worth nothing.
+const (
+	version   = 1
+	tokenHead = 1 + 8 + 8 + 16
+	maxUser   = 64
+	maxToken  = tokenHead + maxUser + sha256.Size
+)
+
+var encoding = base64.RawURLEncoding.Strict()
+
+// newSession returns a session that begins now.
+func (l *Login) newSession(user string) *Session {
+	now := l.now()
+	s := &Session{User: user, start: max(now.UnixMicro(), l.state.ended.after(l.account(user))), seen: now.Unix()}
+	rand.Read(s.id[:])
+	return s
+}
+
+// token returns the text of a session.
+func (l *Login) token(s *Session) string {
+	b := make([]byte, 0, maxToken)
+	b = append(b, version)
+	b = binary.BigEndian.AppendUint64(b, uint64(s.start))
+	b = binary.BigEndian.AppendUint64(b, uint64(s.seen))
+	b = append(append(b, s.id[:]...), s.User...)
+	return encoding.EncodeToString(l.seal(b, s.User))
+}
+
+// seal appends the MAC of b.
+func (l *Login) seal(b []byte, user string) []byte {
+	of := hmac.New(sha256.New, l.key)
+	of.Write([]byte(user))
+	of.Write([]byte{0})
+	of.Write([]byte(l.users.Hash(user)))
+	var key [sha256.Size]byte
+	mac := hmac.New(sha256.New, of.Sum(key[:0]))
+	mac.Write(b)
+	return mac.Sum(b)
+}
+
+// open returns the session of a token, nil if the token is not valid, or no longer.
+func (l *Login) open(token []byte) *Session {
+	var buf, sealed [maxToken]byte
+	if len(token) > encoding.EncodedLen(maxToken) {
+		return nil
+	}
+	n, err := encoding.Decode(buf[:], token)
+	end := n - sha256.Size
+	if err != nil || end <= tokenHead || buf[0] != version {
+		return nil
+	}
+	user := string(buf[tokenHead:end])
+	if l.users.Hash(user) == "" || !hmac.Equal(l.seal(append(sealed[:0], buf[:end]...), user)[end:], buf[end:n]) {
+		return nil
+	}
+	s := &Session{User: user, start: int64(binary.BigEndian.Uint64(buf[1:])), seen: int64(binary.BigEndian.Uint64(buf[9:])), id: sessionID(buf[17:33])}
+	if l.expired(s) || l.state.ended.has(l.account(user), s) {
+		return nil
+	}
+	return s
+}
+
+// fromFuture is by how much a token may be newer than the clock, which may have been set back.
+const fromFuture = 5 * time.Minute
+
+// expired reports whether a session is too old, or was idle for too long.
+func (l *Login) expired(s *Session) bool {
+	now := l.now()
+	start, seen := time.UnixMicro(s.start), time.Unix(s.seen, 0)
+	return now.Sub(start) > l.age || now.Sub(seen) > l.idle || start.Sub(now) > fromFuture || seen.Sub(now) > fromFuture
+}
+
+// renewed returns the session with a later time, if its cookie is to be made again; else nil. So a session is idle after at
+// least 7/8 of the time for that.
+func (l *Login) renewed(s *Session) *Session {
+	now := l.now()
+	if now.Sub(time.Unix(s.seen, 0)) <= l.idle/8 {
+		return nil
+	}
+	later := *s
+	later.seen = now.Unix()
+	return &later
+}
+
+// account returns the name of a user in the list of ended sessions.
+func (l *Login) account(user string) account { return accountOf(l.users.Path(), user) }
+
+func accountOf(users, user string) account {
+	sum := sha256.Sum256([]byte(users + "\x00" + user))
+	return account(sum[:8])
+}

@@ -1,0 +1,98 @@
+package login
+
+import (
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// State is a directory with what sessions need for longer than a process lives: the key that signs cookies, and the
+// list of sessions that have ended early. All processes of a server share it. Its methods are safe for concurrent use.
+type State struct {
+	dir   string
+	key   []byte
+	ended ended
+}
+
+// Names of the files. Nobody but the user of the server may see them.
+const (
+	KeyFile   = "key"   // of all signatures, in hexadecimal digits
+	EndedFile = "ended" // see ended
+	CodeFile  = "first" // codes for first users: see first
+)
+
+// OpenState opens a directory, which is made if it is missing, with the right to use it for this user alone. age is
+// the longest time that a session lives. The error is one line.
+func OpenState(dir string, age time.Duration) (*State, error) {
+	s := &State{dir: dir, ended: ended{dir: dir, age: age, now: time.Now, limit: maxEnded}}
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		err = exclusively(dir, func() error {
+			if s.key, err = readKey(filepath.Join(dir, KeyFile)); errors.Is(err, fs.ErrNotExist) {
+				s.key, err = makeKey(filepath.Join(dir, KeyFile))
+			}
+			return err
+		})
+	}
+	if err == nil {
+		err = s.ended.open()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot keep sessions in %s: %w; make it writable, or name another directory with --state-dir", dir, reason(err))
+	}
+	return s, nil
+}
+
+// Close closes the files.
+func (s *State) Close() { s.ended.file.Close() }
+
+// reason is err without the operation and the path.
+func reason(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+func readKey(path string) ([]byte, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("others may read the file key: remove it, which ends all sessions")
+	}
+	key, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil || len(key) != sha256.Size {
+		return nil, errors.New("the file key is damaged: remove it, which ends all sessions")
+	}
+	return key, nil
+}
+
+func makeKey(path string) ([]byte, error) {
+	key := make([]byte, sha256.Size)
+	rand.Read(key)
+	return key, replaceFile(path, []byte(hex.EncodeToString(key)+"\n"))
+}
+
+// derive returns a key for one purpose (RFC 5869).
+func (s *State) derive(purpose string) []byte {
+	out, err := hkdf.Expand(sha256.New, s.key, "fapws login: "+purpose, sha256.Size)
+	if err != nil {
+		panic(err) // only a length beyond 255 hashes is an error
+	}
+	return out
+}
