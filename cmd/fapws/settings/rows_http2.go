@@ -19,7 +19,7 @@ func http2Rows() []*Setting {
 		},
 		{
 			Name: "http2-max-resets", Group: GroupLimits, Arg: "N", Default: "1000", Global: "HTTP2_MAX_RESETS",
-			Help:  "requests that an HTTP/2 client may cancel in a row, and 3 % of this number more each second; pings, settings and other frames that carry no request count as half a reset or less; a client that exceeds it is disconnected",
+			Help:  "requests that an HTTP/2 client may cancel in a row, and 3 % of this number more each second; pings, settings and other frames that carry no request count as up to one reset each; a client that exceeds it is disconnected",
 			value: func(c *Config) value { return &count{&c.HTTP2MaxResets, 10, 1000000} },
 		},
 	}
