@@ -148,12 +148,13 @@ func (b *byteStream) Flush() error { return nil }
 
 // CloseWrite implements conn.Transport (RFC 8441 §5: as the end of a connection of TCP).
 func (b *byteStream) CloseWrite() error {
-	if b.st == nil || b.said {
+	st := b.st
+	if st == nil || b.said {
 		return nil
 	}
 	b.said = true
-	out := b.st.c.output()
-	*out = appendFrameHeader(*out, 0, http2.FrameData, http2.FlagDataEndStream, b.st.id)
+	out := st.c.output() // may find the connection broken
+	*out = appendFrameHeader(*out, 0, http2.FrameData, http2.FlagDataEndStream, st.id)
 	return nil
 }
 

@@ -58,12 +58,14 @@ func (c *Conn) Drain(retire bool) {
 	c.settle()
 }
 
-// refuse tells the client which stream is the last one that is answered.
+// refuse tells the client which stream is the last one that is answered. An idle connection closes then: one that was idle for too long when
+// its client has heard that, because a request may be on its way; at the end of the server, which a client that is asleep must not hold up, at once.
 func (c *Conn) refuse() {
 	c.leaving = refuses
 	out := c.output()
 	*out = appendGoAway(*out, c.last, http2.ErrCodeNo)
-	c.dead = len(c.streams) == 0 // it closes when that is sent
+	c.dead = len(c.streams) == 0
+	c.conn.Linger = !c.s.Leaving()
 	c.settle()
 }
 
@@ -71,9 +73,10 @@ func (c *Conn) refuse() {
 func (c *Conn) settle() {
 	switch {
 	case c.closed || c.conn.Writing() || c.conn.Gathers() || len(c.late) > 0:
-	case c.dead, c.leaving == refuses && len(c.streams) == 0:
-		c.dead = true
-		c.conn.Linger = true
+	case c.dead:
+		c.conn.Finish()
+	case c.leaving == refuses && len(c.streams) == 0:
+		c.dead, c.conn.Linger = true, true
 		c.conn.Finish()
 	}
 }

@@ -27,7 +27,8 @@ import (
 // patience ends a test that hangs, also on a machine that is many times slower.
 const patience = 2 * time.Minute
 
-// host is a Host whose source answers with the request. It holds the exchanges back whose path begins with /later.
+// host is a Host whose source answers with the request. It holds the exchanges back whose path begins with /later, and gives streams whose path begins
+// with /bytes to an echo.
 type host struct {
 	http.Server
 	http2   Server
@@ -41,6 +42,7 @@ type host struct {
 	ended   bool         // and its end
 	gone    int          // exchanges whose clients have left
 	room    int          // calls of OnRoom
+	echoes  []*echo
 }
 
 // served is an Exchange as the host has it.
@@ -90,18 +92,17 @@ func (h *host) Keep(x *http.Exchange) {
 	x.Req = &s.req
 }
 
-func (h *host) Forget(*http.Exchange)                       {}
-func (h *host) Malformed(*http.Exchange, []byte)            {}
-func (h *host) Substituted(*http.Exchange, *http.Exchange)  {}
-func (h *host) Canceled(*http.Exchange)                     {}
-func (h *host) Ended(*http.Exchange)                        {}
-func (h *host) Edits(*http.Exchange) header.Edits           { return nil }
-func (h *host) HeadSent(*http.Exchange, []byte)             {}
-func (h *host) Upgrade(*http.Exchange, *exchange.Part) bool { return false }
-func (h *host) Account(*http.Exchange) string               { return "" }
-func (h *host) Arrived(*conn.Conn)                          {}
-func (h *host) Delivered()                                  {}
-func (h *host) OnRoom(*exchange.Exchange)                   { h.room++ }
+func (h *host) Forget(*http.Exchange)                      {}
+func (h *host) Malformed(*http.Exchange, []byte)           {}
+func (h *host) Substituted(*http.Exchange, *http.Exchange) {}
+func (h *host) Canceled(*http.Exchange)                    {}
+func (h *host) Ended(*http.Exchange)                       {}
+func (h *host) Edits(*http.Exchange) header.Edits          { return nil }
+func (h *host) HeadSent(*http.Exchange, []byte)            {}
+func (h *host) Account(*http.Exchange) string              { return "" }
+func (h *host) Arrived(*conn.Conn)                         {}
+func (h *host) Delivered()                                 {}
+func (h *host) OnRoom(*exchange.Exchange)                  { h.room++ }
 
 func answer(x *exchange.Exchange, text string) {
 	x.Sink.Send(&exchange.Part{First: true, Last: true, Head: exchange.Head{Status: 200, Length: -1}, Body: []byte(text), File: -1})
@@ -115,6 +116,10 @@ func (h *host) Start(x *exchange.Exchange) {
 	}
 	if strings.HasPrefix(text, "/later") {
 		h.held = append(h.held, x)
+		return
+	}
+	if strings.HasPrefix(text, "/bytes") {
+		x.Sink.Send(&exchange.Part{First: true, Last: true, Head: exchange.Head{Status: 101, Tunnel: new(exchange.Tunnel)}, File: -1})
 		return
 	}
 	answer(x, text)
@@ -704,6 +709,7 @@ func TestTimeouts(t *testing.T) {
 func TestLeaving(t *testing.T) {
 	h := newHost(t)
 	_, p := h.open(t)
+	idle, q := h.open(t)
 	h.do(func() {
 		h.Retire(time.Hour)
 		h.set.Drain(true)
@@ -722,6 +728,15 @@ func TestLeaving(t *testing.T) {
 	p.framer.WritePing(true, ping.Data)
 	if f, ok = p.next().(*http2.GoAwayFrame); !ok || f.LastStreamID != 3 {
 		t.Fatalf("%v", f)
+	}
+	for acked := false; !acked; {
+		if ping, ok := q.next().(*http2.PingFrame); ok {
+			q.framer.WritePing(true, ping.Data)
+			acked = true
+		}
+	}
+	for closed := false; !closed; { // it need not close first
+		h.do(func() { closed = idle.closed })
 	}
 	p.request(5, "/5", true) // is not answered
 	h.do(func() { answer(h.held[0], "last") })
@@ -743,6 +758,10 @@ func TestDrain(t *testing.T) {
 	h.do(func() {
 		h.Server.Drain()
 		h.set.Drain(false)
+		h.flush()
+		if !idle.closed {
+			t.Error("an idle connection waits for its client")
+		}
 	})
 	if f, ok := q.next().(*http2.GoAwayFrame); !ok || f.ErrCode != http2.ErrCodeNo {
 		t.Errorf("%v", f)
@@ -758,7 +777,6 @@ func TestDrain(t *testing.T) {
 	if _, err := p.framer.ReadFrame(); err != io.EOF {
 		t.Error(err)
 	}
-	_ = idle
 }
 
 // Files are sent from memory, or read by a goroutine, and one that is too short resets its stream.
@@ -814,6 +832,15 @@ func FuzzFrames(f *testing.F) {
 	w.WriteRSTStream(5, http2.ErrCodeCancel)
 	w.WritePing(false, [8]byte{})
 	w.WriteGoAway(0, http2.ErrCodeNo, nil)
+	var connect bytes.Buffer
+	coder := hpack.NewEncoder(&connect)
+	for _, field := range connectFields {
+		coder.WriteField(field)
+	}
+	w.WriteHeaders(http2.HeadersFrameParam{StreamID: 7, BlockFragment: connect.Bytes(), EndHeaders: true})
+	w.WriteData(7, false, []byte("echo"))
+	w.WriteWindowUpdate(7, 1)
+	w.WriteData(7, true, []byte("last"))
 	f.Add(seed.Bytes(), uint16(20))
 	f.Add(seed.Bytes()[:len(seed.Bytes())/2], uint16(5))
 	f.Fuzz(func(t *testing.T, data []byte, cut uint16) {

@@ -206,17 +206,27 @@ func (c *Conn) onWindowUpdate(f *http2.WindowUpdateFrame) {
 	}
 }
 
-// onPriorityUpdate gives a stream another priority (RFC 9218 §7.1). One that is not open yet gets the one of its request.
+// onPriorityUpdate gives a stream another priority, now or when it is opened (RFC 9218 §7.1).
 func (c *Conn) onPriorityUpdate(h http2.FrameHeader, payload []byte) {
 	if h.StreamID != 0 || len(payload) < 4 {
 		c.fail(http2.ErrCodeProtocol, "a malformed frame")
 		return
 	}
 	id := binary.BigEndian.Uint32(payload) &^ (1 << 31)
-	if st := c.streams[id]; st != nil && len(payload) < 256 {
-		var p priority
-		p.parse(string(payload[4:]))
+	st := c.streams[id]
+	switch {
+	case id == 0 || id%2 == 0: // nothing is pushed
+		c.fail(http2.ErrCodeProtocol, "a priority of no stream")
+		return
+	case st == nil && id <= c.last || len(payload) >= 256:
+		return
+	}
+	var p priority
+	p.parse(string(payload[4:]))
+	if st != nil {
 		c.reprioritize(st, p)
+	} else {
+		c.expect(id, p)
 	}
 }
 

@@ -228,6 +228,28 @@ func equal(a, b []uint32) bool {
 	return len(a) == len(b)
 }
 
+// A stream may have its priority before it is opened (RFC 9218 §7.1). That of the last ones is kept.
+func TestExpectedPriority(t *testing.T) {
+	c := new(Conn)
+	own, other := priority{urgency: 1}, priority{urgency: 5}
+	for id := uint32(1); id < 1001; id += 2 {
+		c.expect(id, priority{urgency: 7})
+		c.expect(id, own)
+	}
+	if len(c.expected) != maxExpected {
+		t.Errorf("%d are kept", len(c.expected))
+	}
+	if p := c.priorityOf(1, other); p != other {
+		t.Error(p)
+	}
+	if p := c.priorityOf(997, other); p != own || len(c.expected) != 1 {
+		t.Error(p, len(c.expected))
+	}
+	if p := c.priorityOf(999, other); p != own || c.expected != nil {
+		t.Error(p, c.expected)
+	}
+}
+
 // Frames that bring nothing on are answered only as fast as time fills the budget.
 func TestBudget(t *testing.T) {
 	const resets = 1000

@@ -1,6 +1,9 @@
 package http2
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // urgencies is the number of urgencies (RFC 9218 §4.1).
 const urgencies = 8
@@ -96,6 +99,41 @@ func (c *Conn) turned(st *stream) {
 		q.remove(st)
 		q.push(st)
 	}
+}
+
+// maxExpected is how many streams that are not open yet may have a priority. Browsers send it just before the request.
+const maxExpected = 16
+
+// expectedStream is a stream that is not open yet, and its priority.
+type expectedStream struct {
+	id       uint32
+	priority priority
+}
+
+// expect keeps the priority of a stream that is not open yet: of too many, the one that came first is dropped.
+func (c *Conn) expect(id uint32, p priority) {
+	c.expected = slices.DeleteFunc(c.expected, func(e expectedStream) bool { return e.id == id })
+	if len(c.expected) >= maxExpected {
+		c.expected = slices.Delete(c.expected, 0, 1)
+	}
+	c.expected = append(c.expected, expectedStream{id, p})
+}
+
+// priorityOf returns the priority of a stream that is being opened, whose request says p. What was expected counts more (RFC 9218 §7).
+func (c *Conn) priorityOf(id uint32, p priority) priority {
+	left := c.expected[:0]
+	for _, e := range c.expected {
+		switch {
+		case e.id == id:
+			p = e.priority
+		case e.id > id:
+			left = append(left, e)
+		}
+	}
+	if c.expected = left; len(left) == 0 {
+		c.expected = nil
+	}
+	return p
 }
 
 // reprioritize gives st another priority.

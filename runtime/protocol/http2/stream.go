@@ -41,7 +41,7 @@ func (c *Conn) open(b *headerBlock) {
 		return
 	}
 	st := s.stream()
-	st.c, st.id, st.priority = c, b.id, b.priority
+	st.c, st.id, st.priority = c, b.id, c.priorityOf(b.id, b.priority)
 	st.credit, st.window, st.target = c.initial, initialWindow, initialWindow
 	st.missing, st.ended, st.extended = -1, b.end, b.pseudo&hasProtocol != 0
 	c.streams[b.id] = st
