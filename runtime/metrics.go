@@ -38,8 +38,12 @@ func (s *Server) Metrics() (all []metrics.Family) {
 // metrics returns what the loop knows of its connections and of the cache.
 func (l *loop) metrics() []metrics.Family {
 	open := map[string]float64{"sse": float64(l.subscribers.Live())}
+	encrypted := 0
 	for _, c := range l.conns.All() {
 		open[sites.KindOf(c.Protocol())]++
+		if c.Transport() != nil {
+			encrypted++
+		}
 	}
 	connections := metrics.Family{Name: "fapws_connections", Kind: metrics.Gauge,
 		Help: "Open connections of clients by kind: sse are subscribers of channels, tunnel are proxied WebSockets."}
@@ -51,6 +55,7 @@ func (l *loop) metrics() []metrics.Family {
 		metrics.One("fapws_unsent_bytes", metrics.Gauge, "bytes", "Responses that wait for clients, without those in the kernel.", float64(l.conns.Unsent.Total())),
 		metrics.One("fapws_requests_held_back", metrics.Counter, "", "Requests that had to wait because their client read too slowly.", float64(l.http.HeldBack())),
 	}
+	all = append(all, l.secure.Metrics(encrypted)...)
 	if store := l.s.store.Load(); store != nil {
 		st := store.Stats()
 		all = append(all,

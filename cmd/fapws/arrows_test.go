@@ -31,7 +31,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/runtime/wheel", nil},
 		{"fapws/runtime/accept", []string{"fapws/runtime/listen", "fapws/runtime/loglevel", "fapws/runtime/descriptors", "fapws/runtime/eventloop", "fapws/runtime/exchange", "fapws/runtime/http1", "fapws/runtime/netio"}},
 		{"fapws/runtime/conn", []string{"fapws/runtime/loglevel", "fapws/runtime/descriptors", "fapws/runtime/eventloop", "fapws/runtime/exchange", "fapws/runtime/http1", "fapws/runtime/netio", "fapws/runtime/wheel"}},
-		{"fapws/runtime/secure", []string{"fapws/runtime/conn", "fapws/runtime/loglevel", "fapws/runtime/descriptors", "fapws/runtime/eventloop", "fapws/runtime/exchange", "fapws/runtime/http1", "fapws/runtime/netio", "fapws/runtime/wheel"}},
+		{"fapws/runtime/secure", []string{"fapws/runtime/conn", "fapws/runtime/metrics", "fapws/runtime/loglevel", "fapws/runtime/descriptors", "fapws/runtime/eventloop", "fapws/runtime/exchange", "fapws/runtime/http1", "fapws/runtime/netio", "fapws/runtime/wheel"}},
 		{"fapws/runtime/netio", []string{"fapws/runtime/descriptors"}},
 		{"fapws/runtime/protocol/http", []string{"fapws/runtime/http1", "fapws/runtime/filter/header", "fapws/runtime/mediatype", "fapws/runtime/conn", "fapws/runtime/wheel", "fapws/runtime/netio", "fapws/runtime/descriptors", "fapws/runtime/eventloop", "fapws/runtime/exchange", "fapws/runtime/loglevel"}},
 		{"fapws/runtime/protocol/http1", []string{"fapws/runtime/protocol/http", "fapws/runtime/http1", "fapws/runtime/filter/header", "fapws/runtime/mediatype", "fapws/runtime/websocket", "fapws/runtime/conn", "fapws/runtime/wheel", "fapws/runtime/netio", "fapws/runtime/descriptors", "fapws/runtime/eventloop", "fapws/runtime/exchange", "fapws/runtime/loglevel"}},

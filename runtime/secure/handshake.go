@@ -27,6 +27,7 @@ type Handshake struct {
 	done   func(*Transport)
 	stage  stage
 	over   bool         // the connection is closed
+	known  bool         // its end is counted
 	resume http1.Resume // of the head of a request that comes in the place of a ClientHello
 	began  int64        // time of the first byte, or of the connection
 	looks  int64        // time when a queued one looks for a place again
@@ -111,7 +112,7 @@ func (h *Handshake) look() {
 	case 'A' <= b[0] && b[0] <= 'Z':
 		h.answerPlain(b)
 	default:
-		h.fail(loglevel.Info, "what it has sent is no TLS: "+conn.Excerpt(b[:min(len(b), 16)]))
+		h.fail(notTLS, loglevel.Info, "what it has sent is no TLS: "+conn.Excerpt(b[:min(len(b), 16)]))
 	}
 }
 
@@ -139,6 +140,7 @@ func (h *Handshake) seek() {
 func (s *Server) cutOff() {
 	for h := s.running.first; h != nil && s.set.Now()-h.ran >= leastRunning; h = h.behind {
 		if h.isIdle() {
+			h.count(displaced)
 			h.c.Close("another TLS handshake needs its place")
 			return
 		}
@@ -191,7 +193,7 @@ func (h *Handshake) try(ctx context.Context) (err error) {
 	}()
 	if err = h.t.tls.HandshakeContext(ctx); err == nil {
 		state := h.t.tls.ConnectionState()
-		h.t.client, h.t.http2 = h.s.described.of(&state, &h.choice), state.NegotiatedProtocol == "h2"
+		h.t.client, h.t.http2, h.t.resumed = h.s.described.of(&state, &h.choice), state.NegotiatedProtocol == "h2", state.DidResume
 	}
 	return err
 }
@@ -332,6 +334,12 @@ func (h *Handshake) conclude() {
 		h.explain(h.result)
 		return
 	}
+	h.known = true
+	if t.resumed {
+		h.s.counts.resumed++
+	} else {
+		h.s.counts.full++
+	}
 	t.wire.in, t.wire.handshake, t.wire.turn = h.in, nil, nil
 	if len(t.wire.in) == 0 {
 		t.wire.in = nil
@@ -348,21 +356,34 @@ func (h *Handshake) conclude() {
 
 // explain fails because of an error of crypto/tls.
 func (h *Handshake) explain(err error) {
-	level, why := loglevel.Info, strings.TrimPrefix(err.Error(), "tls: ")
-	var remote *net.OpError
-	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, unix.EPIPE), errors.Is(err, unix.ECONNRESET):
+	level, why, r := loglevel.Info, strings.TrimPrefix(err.Error(), "tls: "), reasonOf(err)
+	switch r {
+	case disconnected:
 		level, why = loglevel.Debug, "the client has left"
-	case errors.As(err, &remote) && remote.Op == "remote error":
-		why = "the client has refused it: " + strings.TrimPrefix(remote.Err.Error(), "tls: ")
+	case refused:
+		why = "the client has refused it: " + strings.TrimPrefix(why, "remote error: tls: ")
 	}
-	h.fail(level, why)
+	h.fail(r, level, why)
+}
+
+// hasLeft reports whether an error of crypto/tls means that the client has closed the connection.
+func hasLeft(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, net.ErrClosed)
 }
 
 // fail closes the connection, behind what it was sent, and says why.
-func (h *Handshake) fail(level loglevel.Level, why string) {
+func (h *Handshake) fail(r reason, level loglevel.Level, why string) {
+	h.count(r)
 	h.s.Report(level, h.c.String(), "TLS handshake failed: "+why)
 	h.end()
+}
+
+// count counts why h has failed, once.
+func (h *Handshake) count(r reason) {
+	if !h.known {
+		h.known = true
+		h.s.counts.failed[r]++
+	}
 }
 
 // end closes the connection behind what it was sent.
@@ -408,6 +429,7 @@ func (h *Handshake) Expired() {
 	case h.c.Unread(): // a handler on the loop has kept it from what the client has sent
 		h.c.Postpone()
 	default:
+		h.count(timedOut)
 		h.s.Report(loglevel.Debug, h.c.String(), "TLS handshake failed: timeout of "+h.s.timeout.String()+" exceeded")
 		h.c.Close("the TLS handshake takes too long")
 	}
@@ -416,6 +438,7 @@ func (h *Handshake) Expired() {
 // Drain implements conn.Protocol. A client that was accepted is served if another server goes on with the listeners.
 func (h *Handshake) Drain(retire bool) {
 	if !retire {
+		h.known = true // it is not the client's fault
 		h.c.Close("the server is shutting down")
 	}
 }
@@ -434,8 +457,10 @@ func (h *Handshake) Closed() {
 	h.mu.Unlock()
 	switch h.stage {
 	case queued:
+		h.count(disconnected)
 		h.s.waiting.remove(h)
 	case running:
+		h.count(disconnected)
 		h.tell()
 		h.cancel()
 	}

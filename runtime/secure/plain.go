@@ -25,6 +25,7 @@ func (h *Handshake) answerPlain(b []byte) {
 	if err == nil {
 		url, browser = secureURL(&r, b[n-r.HeadLen:n])
 	}
+	h.count(plainHTTP)
 	h.s.Report(loglevel.Info, h.c.String(), "plain HTTP on an HTTPS port: answered 400")
 	set := h.s.set
 	h.c.Use()

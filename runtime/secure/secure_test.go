@@ -596,6 +596,11 @@ func TestFailures(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	s.do(func() {
+		if s.counts.failed != [reasons]int64{refused: 1, incompatible: 1, other: 1, notTLS: 2 * mostLines} {
+			t.Errorf("counted %v", s.counts.failed)
+		}
+	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.lines) != mostLines {

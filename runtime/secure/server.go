@@ -23,6 +23,7 @@ type Server struct {
 	turns            turns
 	spare            [][]byte // buffers of records
 	lines            lines
+	counts           counts
 	described        descriptions
 }
 

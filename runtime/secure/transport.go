@@ -11,10 +11,11 @@ import (
 
 // Transport encrypts a connection. It implements conn.Transport.
 type Transport struct {
-	tls    *tls.Conn
-	client *exchange.TLS
-	http2  bool
-	wire   wire
+	tls     *tls.Conn
+	client  *exchange.TLS
+	http2   bool
+	resumed bool
+	wire    wire
 }
 
 var _ conn.Transport = (*Transport)(nil)

@@ -6,6 +6,8 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"slices"
+	"time"
 )
 
 // configs are those of new connections, which differ in the certificates that clients are asked for.
@@ -15,6 +17,32 @@ type configs struct {
 	first   *config // for clients that name no host, or another one
 	all     []*config
 	texts   map[*tls.Certificate]string // in PEM, without the chain
+	expiry  []Expiry
+}
+
+// Expiry says when a certificate ends.
+type Expiry struct {
+	Name string // the first host that it is for
+	At   time.Time
+}
+
+// mostExpiries bounds the certificates whose ends are told: those that come first.
+const mostExpiries = 250
+
+// expiries returns the ends of certificates, the first one first. Of those for the same name, as with keys of different kinds, it has the first.
+func expiries(all []*tls.Certificate) (list []Expiry) {
+	for _, c := range all {
+		if names := namesOf(c.Leaf); len(names) > 0 {
+			list = append(list, Expiry{names[0], c.Leaf.NotAfter})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b Expiry) int { return a.At.Compare(b.At) })
+	seen := map[string]bool{}
+	list = slices.DeleteFunc(list, func(e Expiry) bool {
+		defer func() { seen[e.Name] = true }()
+		return seen[e.Name]
+	})
+	return list[:min(len(list), mostExpiries)]
 }
 
 // config is that of hosts which ask the same.
@@ -31,7 +59,7 @@ func newConfigs(w *Want, b *Bundle) (*configs, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &configs{chooser: ch, texts: map[*tls.Certificate]string{}}
+	c := &configs{chooser: ch, texts: map[*tls.Certificate]string{}, expiry: expiries(all)}
 	for _, one := range all {
 		c.texts[one] = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: one.Certificate[0]}))
 	}

@@ -87,6 +87,14 @@ func (s *Server) Use(w *Want, b *Bundle) error {
 	return nil
 }
 
+// Expiries returns when the certificates in use end.
+func (s *Server) Expiries() []Expiry {
+	if c := s.present.Load(); c != nil {
+		return c.expiry
+	}
+	return nil
+}
+
 // rotate looks at the time for as long as the process lives.
 func (s *Server) rotate() {
 	for range time.Tick(TicketPeriod / 16) {

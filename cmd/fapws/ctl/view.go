@@ -20,7 +20,8 @@ type View struct {
 	Queue       float64            `json:"queue"`
 	QueueWait   Quantiles          `json:"queue_wait"`
 	GILWait     Quantiles          `json:"gil_wait"`
-	Connections map[string]float64 `json:"connections"` // by kind; upstream: in use
+	Connections map[string]float64 `json:"connections"`   // by kind; upstream: in use
+	TLS         *TLSView           `json:"tls,omitempty"` // nil: there is no HTTPS
 	Upstream    float64            `json:"upstream_errors"`
 	Restarts    float64            `json:"restarts"` // of workers, other than by reloads
 	LogLost     float64            `json:"log_lines_lost"`
@@ -63,6 +64,7 @@ func Compare(before, now *Overview, seconds float64) *View {
 	each(now, "fapws_threads_limit", func(s *metrics.Series) { v.Threads["limit"] = s.Value })
 	each(now, "fapws_connections", func(s *metrics.Series) { v.Connections[s.Label("kind")] = s.Value })
 	each(now, "fapws_upstream_requests", func(s *metrics.Series) { v.Connections["upstream"] = s.Value })
+	v.TLS = tlsView(before, now, seconds)
 	v.QueueWait = quantiles(before, now, "fapws_queue_wait_seconds")
 	v.GILWait = quantiles(before, now, "fapws_gil_wait_seconds")
 	v.routes(before, now, seconds)

@@ -105,6 +105,10 @@ func body(v *ctl.View, lines []Line, rates []float64) string {
 			figure(kind[1], "%.0f", n)
 		}
 	}
+	if t := v.TLS; t != nil {
+		figure("over TLS", "%.0f", t.Connections)
+		figure("TLS handshakes/s", "%.1f", t.Rate)
+	}
 	if c := r.Cache; c != nil && c.Hits+c.Stale+c.Misses+c.Bypassed > 0 {
 		figure("from the cache", "%.1f %%", 100*float64(c.Hits+c.Stale)/float64(c.Hits+c.Stale+c.Misses+c.Bypassed))
 	}

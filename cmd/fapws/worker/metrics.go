@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"fapws/cmd/fapws/certificates"
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/memory"
 	"fapws/runtime/metrics"
@@ -41,10 +42,23 @@ func (s *service) metrics() []metrics.Family {
 			metrics.One("fapws_upstream_errors", metrics.Counter, "", "Requests that an upstream or a program has not answered, or not to the end.", float64(failed)),
 		)
 	}
+	if list := s.tls.Expiries(); len(list) > 0 {
+		all = append(all, certificateEnds(list))
+	}
 	return append(all,
 		metrics.One("fapws_log_lines_lost", metrics.Counter, "", "Lines of log files that the disk did not take in time.", float64(s.logs.Lost())),
 		Memory("worker"),
 	)
+}
+
+// certificateEnds says when certificates end. Workers have the same, unless one has not got another one yet.
+func certificateEnds(list []certificates.Expiry) metrics.Family {
+	f := metrics.Family{Name: "fapws_tls_certificate_expiry_timestamp_seconds", Kind: metrics.Gauge, Unit: "seconds", Over: metrics.Min,
+		Help: "When each certificate in use expires, in seconds since 1970, by the first name in it."}
+	for _, e := range list {
+		f.Series = append(f.Series, metrics.Series{Labels: metrics.Labels("name", e.Name), Value: float64(e.At.Unix())})
+	}
+	return f
 }
 
 // Memory returns the memory of this process that is its own, as a family with the label process.

@@ -4,11 +4,14 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -216,7 +219,43 @@ text = "c"
 			w.Answer().Want(t, c.status)
 			w.Close()
 		}
+		counted(t, s, ofServer.Leaf)
 	})
+}
+
+// counted looks at the metrics of TLS.
+func counted(t *testing.T, s *fapwstest.Server, of *x509.Certificate) {
+	t.Helper()
+	tryDial(t, s, &tls.Config{ServerName: "a.test", RootCAs: x509.NewCertPool()}) // it does not trust
+	s.Dial().Send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
+	want := []*regexp.Regexp{
+		regexp.MustCompile(`(?m)^fapws_tls_handshakes_total\{kind="full"\} [1-9]\d+$`),
+		regexp.MustCompile(`(?m)^fapws_tls_handshakes_total\{kind="resumed"\} [1-9]\d*$`),
+		regexp.MustCompile(`(?m)^fapws_tls_handshake_failures_total\{reason="refused"\} 1$`),
+		regexp.MustCompile(`(?m)^fapws_tls_handshake_failures_total\{reason="plain_http"\} 1$`),
+		regexp.MustCompile(`(?m)^fapws_tls_handshake_failures_total\{reason="timeout"\} 0$`),
+		regexp.MustCompile(`(?m)^fapws_tls_connections \d+$`),
+		regexp.MustCompile(`(?m)^fapws_tls_certificate_expiry_timestamp_seconds\{name="a.test"\} ` + regexp.QuoteMeta(strconv.FormatFloat(float64(of.NotAfter.Unix()), 'g', -1, 64)) + `$`),
+	}
+	fapwstest.Eventually(t, "the metrics are right", func() bool {
+		code, stdout, stderr := s.Ctl("metrics")
+		if code != 0 {
+			t.Fatal(stderr)
+		}
+		for _, line := range want {
+			if !line.MatchString(stdout) {
+				return false
+			}
+		}
+		return true
+	})
+	code, stdout, stderr := s.Ctl("top", "--once", "--json")
+	var view struct {
+		TLS struct{ Certificates, Handshakes, Failures map[string]float64 }
+	}
+	if err := json.Unmarshal([]byte(stdout), &view); code != 0 || err != nil || view.TLS.Handshakes["full"] < 10 || view.TLS.Failures["refused"] != 1 || view.TLS.Certificates["a.test"] < 86400 {
+		t.Errorf("top: code %d, %s, %v, %+v", code, stderr, err, view)
+	}
 }
 
 // Rules that cannot hold are one line.
