@@ -25,6 +25,7 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
   fuzz [SECONDS]   every fuzz target for so long (default 60)
   fuzz paths [N]   no byte from outside a document root, N tries (default 1000000)
   bench [WORDS]    compare with other servers; see bench/README.md
+  pictures         docs/images, from the running console of samples/console in Chromium
   lint             gofmt, vet, staticcheck, shellcheck, clang-format, C with all warnings, pyflakes,
                    codespell, hunspell
   cross ARCH       build/cross/ARCH/fapws for arm64 or armhf, with Debian's cross compiler and Python
@@ -89,6 +90,8 @@ source "$root/scripts/lint.sh"
 source "$root/scripts/check.sh"
 # shellcheck source=scripts/bench.sh
 source "$root/scripts/bench.sh"
+# shellcheck source=scripts/pictures.sh
+source "$root/scripts/pictures.sh"
 # shellcheck source=scripts/roots.sh
 source "$root/scripts/roots.sh"
 

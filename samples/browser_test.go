@@ -92,8 +92,8 @@ window.EventSource = class extends EventSource {
   }
 }`
 
-// open opens a page in a new tab.
-func (b *browser) open(t *testing.T, address string) *tab {
+// open opens a page in a new tab, after the actions.
+func (b *browser) open(t *testing.T, address string, before ...chromedp.Action) *tab {
 	t.Helper()
 	ctx, end := chromedp.NewContext(b.ctx)
 	ctx, late := context.WithTimeout(ctx, 5*patience)
@@ -111,7 +111,8 @@ func (b *browser) open(t *testing.T, address string) *tab {
 	p.run(network.Enable(), chromedp.ActionFunc(func(ctx context.Context) error {
 		_, err := page.AddScriptToEvaluateOnNewDocument(watcher).Do(ctx)
 		return err
-	}), chromedp.Navigate(address))
+	}))
+	p.run(append(before, chromedp.Navigate(address))...)
 	return p
 }
 

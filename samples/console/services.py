@@ -1,0 +1,45 @@
+"""Services of the device: listed, started and stopped by systemd, OpenRC or the scripts in /etc/init.d."""
+import re
+from html import escape
+
+import device
+from fapws import HTTPError
+from page import page, parameter, posted
+
+INITS = [  # the command for the list, a line of the list, the command for one service
+    ("systemctl list-units --type=service --all --plain --no-legend --no-pager --full",
+     r"(?P<name>\S+)\.service +loaded +(?P<state>\S+) .*", "systemctl --no-ask-password {action} {name}.service"),
+    ("rc-status --all --nocolor", r" (?P<name>\S+) +\[ +(?P<state>\w+).*\]", "rc-service {name} {action}"),
+    ("service --status-all", r" \[ (?P<state>[+?-]) \] +(?P<name>\S+)", "service {name} {action}"),
+]
+STATES = {"active": "running", "started": "running", "+": "running", "inactive": "stopped", "-": "stopped", "?": "unknown"}
+
+def find():
+    """({service: state}, the command for one service), by the first init system that works."""
+    problems = []
+    for command, line, action in INITS:
+        try:
+            listed = device.run(command.split())
+        except HTTPError as error:
+            problems.append(error.text)
+        else:
+            found = filter(None, (re.fullmatch(line, text.rstrip()) for text in listed.splitlines()))
+            return {one["name"]: STATES.get(one["state"], one["state"]) for one in found}, action
+    raise HTTPError(501, "The console finds no services on this device. " + " ".join(problems))
+
+@page("Services")
+def services(environ, start_response):
+    found, command = find()
+    if posted(environ):
+        name, action = parameter(environ, "name"), parameter(environ, "action")
+        if name not in found or action not in ("start", "stop", "restart"):  # nothing else reaches the command
+            raise HTTPError(400, "No such service.")
+        device.run(device.ROOT + [word.format(name=name, action=action) for word in command.split()])
+        raise HTTPError(303, headers={"Location": "services"})  # a reload of the page does not send the form again
+    rows = ""
+    for name, state in sorted((escape(name), escape(state)) for name, state in found.items()):
+        rows += f'<tr><td>{name}<td>{state}<td><form method="post"><input type="hidden" name="name" value="{name}">'
+        for action in ("restart", "stop") if state == "running" else ("start",):
+            rows += f'<button name="action" value="{action}" aria-label="{action} {name}">{action}</button> '
+        rows += "</form>"
+    return f"<table>{rows}</table>"

@@ -1,0 +1,82 @@
+"""The settings of the device: checked, kept in a file, and applied by a command."""
+import ipaddress
+import json
+import os
+import re
+import threading
+from html import escape
+
+import device
+from page import page, parameter, posted
+
+FILE = os.path.join(device.DATA, "settings.json")
+LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"  # RFC 1123 §2.1
+lock = threading.Lock()
+
+def address(text):
+    return ipaddress.ip_address(text)
+
+def interface(text):
+    return "/" in text and ipaddress.ip_interface(text).ip != ipaddress.ip_interface(text).network.network_address
+
+def host(text):
+    return len(text) < 254 and re.fullmatch(rf"({LABEL}\.)*{LABEL}", text) or address(text)
+
+def zone(text):
+    return re.fullmatch(r"[\w+-]+(/[\w+-]+)*", text, re.A) and os.path.isfile("/usr/share/zoneinfo/" + text)
+
+# name: label, default, check for each word, smallest and largest number of words, message
+FIELDS = {
+    "hostname": ("Host name", os.uname().nodename.split(".")[0], lambda text: re.fullmatch(LABEL, text), 1, 1,
+                 "Must have 1 to 63 letters, digits and hyphens, with no hyphen at the beginning or end."),
+    "zone": ("Time zone", "Etc/UTC", zone, 1, 1, "Must be a time zone such as Europe/Berlin."),
+    "ntp": ("Time servers (NTP)", "pool.ntp.org", host, 0, 4, "Must be up to 4 names or addresses, with spaces between them."),
+    "address": ("Network address (empty: DHCP)", "", interface, 0, 1,
+                "Must be an address with the length of its network, such as 192.168.1.2/24."),
+    "gateway": ("Gateway", "", address, 0, 1, "Must be an address such as 192.168.1.1."),
+    "dns": ("Name servers (DNS)", "", address, 0, 3, "Must be up to 3 addresses, with spaces between them."),
+}
+
+def fits(name, text):
+    _, _, check, least, most, _ = FIELDS[name]
+    try:
+        return least <= len(text.split()) <= most and all(map(check, text.split()))
+    except ValueError:  # of ipaddress
+        return False
+
+def load():
+    defaults = {name: field[1] for name, field in FIELDS.items()}
+    try:
+        with open(FILE) as file:
+            return {**defaults, **json.load(file)}
+    except FileNotFoundError:
+        return defaults
+
+def save(values):
+    """Writes the file so that it is complete after a power failure, the old or the new one, and applies it."""
+    with lock, open(FILE + ".new", "w") as file:
+        json.dump(values, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+        os.replace(FILE + ".new", FILE)
+        if device.APPLY:
+            device.run(device.ROOT + device.APPLY, json.dumps(values))
+
+@page("Settings")
+def settings(environ, start_response):
+    values, wrong, form = load(), (), '<form class="fields" method="post">'
+    if posted(environ):
+        values = {name: parameter(environ, name, value) for name, value in values.items()}
+        wrong = [name for name, value in values.items() if not fits(name, value)]
+        if wrong:
+            start_response("422 Unprocessable Content", [])
+        else:
+            save(values)
+            form += '<p role="status">Saved.</p>'
+    for name, (label, *_, message) in FIELDS.items():
+        mark = f'aria-invalid="true" aria-describedby="{name}-wrong"' * (name in wrong)
+        form += f'<label>{label} <input name="{name}" value="{escape(values[name])}" maxlength="300" {mark}>'
+        form += f'<span class="bad" id="{name}-wrong">{message}</span></label>' if mark else "</label>"
+    return form + "<button>Save</button></form>"
+
+os.makedirs(device.DATA, exist_ok=True)

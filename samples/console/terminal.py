@@ -1,0 +1,86 @@
+"""A shell in the browser: a pseudo-terminal for each WebSocket."""
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import termios
+import threading
+
+import device
+from fapws import HTTPError, WebSocket
+from page import page
+
+MOST = 4  # shells at the same time
+KEYS = {"Escape": "Esc", "Tab": "Tab", "Control": "Ctrl", "ArrowUp": "↑", "ArrowDown": "↓", "ArrowLeft": "←", "ArrowRight": "→"}
+shells = set()
+
+class Shell:
+    def __init__(self, ws):
+        self.terminal, inside = pty.openpty()
+        os.set_blocking(self.terminal, False)
+        try:  # setsid -c: Ctrl-C and jobs need a terminal that controls the shell
+            self.process = subprocess.Popen(["setsid", "-c"] + device.SHELL, stdin=inside, stdout=inside, stderr=inside,
+                                            cwd="/", env={**device.ENVIRONMENT, "TERM": "xterm"})
+        except OSError as error:
+            os.close(self.terminal)
+            raise HTTPError(500, str(error)) from None
+        finally:
+            os.close(inside)
+        self.thread = threading.Thread(target=self.show, args=(ws,), daemon=True)
+        self.thread.start()
+
+    def show(self, ws):
+        """Sends all output. While the browser is behind, send waits, and so does the shell."""
+        try:
+            while not ws.closed:
+                ended = self.process.poll() is not None
+                if select.select([self.terminal], [], [], 0 if ended else 1)[0]:
+                    ws.send(os.read(self.terminal, 16384))
+                elif ended:  # a process in the background keeps the terminal open
+                    break
+        except OSError:
+            pass  # EIO: the shell has ended; BrokenPipeError: the browser has disconnected
+        ws.close()
+
+    def end(self):
+        """Ends the shell as a modem that hangs up, and collects its exit status, so that no zombie stays."""
+        for number in (signal.SIGHUP, signal.SIGKILL):
+            self.process.send_signal(number)
+            try:
+                self.process.wait(2)
+            except subprocess.TimeoutExpired:
+                pass
+        self.thread.join()
+        os.close(self.terminal)
+
+def on_open(ws):
+    if not ws.environ.get("REMOTE_USER"):
+        return ws.reject(403, "The terminal is only for users who have logged in.")
+    if len(shells) >= MOST:
+        return ws.reject(503, f"{MOST} terminals are open already.")
+    ws.data.shell = Shell(ws)
+    shells.add(ws.data.shell)
+
+def on_message(ws, message):
+    shell, size = ws.data.shell, isinstance(message, str) and re.fullmatch(r"(\d{1,3}) (\d{1,3})", message, re.A)
+    if size:
+        fcntl.ioctl(shell.terminal, termios.TIOCSWINSZ, struct.pack("4H", int(size[1]), int(size[2]), 0, 0))
+    elif isinstance(message, bytes):
+        while message and select.select([], [shell.terminal], [], 1)[1]:  # keys that no program reads are lost
+            message = message[os.write(shell.terminal, message):]
+
+def on_close(ws, code, reason):
+    ws.data.shell.end()
+    shells.discard(ws.data.shell)
+
+@page("Terminal")
+def terminal(environ, start_response):
+    keys = "".join(f'<button data-key="{key}" aria-label="{key}">{text}</button> ' for key, text in KEYS.items())
+    return f"""<div id="screen"><textarea aria-label="Terminal; Shift and Tab leave it" rows="1" autocapitalize="off"
+autocomplete="off" spellcheck="false"></textarea></div><p id="keys">{keys}</p><script type="module" src="www/terminal.js"></script>"""
+
+shell = WebSocket(on_open, on_message, on_close)

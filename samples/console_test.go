@@ -1,0 +1,406 @@
+package samples
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+)
+
+// device is a running console, for a machine that is made of files in a directory.
+type device struct {
+	*server
+	dir string
+}
+
+// systemctl has three services, of which a file lists those that run. Most machines that run the tests have no systemd.
+const systemctl = `#!/bin/sh
+cd "${0%/*}/.."
+case "$*" in
+list-units*)
+	[ -f running ] || { echo "System has not been booted with systemd as init system (PID 1)." >&2; exit 1; }
+	for name in cron nginx ntpd; do
+		if grep -qx $name running; then echo "$name.service loaded active running A service"
+		else echo "$name.service loaded inactive dead A service"; fi
+	done ;;
+"--no-ask-password start ntpd.service") echo ntpd >> running ;;
+"--no-ask-password stop cron.service") echo nginx > running ;;
+*) echo "Interactive authentication required." >&2; exit 1 ;;
+esac
+`
+
+func (d *device) write(t *testing.T, name, text string, mode os.FileMode) {
+	t.Helper()
+	path := filepath.Join(d.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// text is the content of a file; "": there is none.
+func (d *device) text(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(d.dir, name))
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// startConsole starts a copy of the sample.
+func startConsole(t *testing.T) *device {
+	t.Helper()
+	d := &device{dir: t.TempDir()}
+	d.write(t, "sys/class/thermal/thermal_zone0/type", "cpu-thermal\n", 0o644)
+	d.write(t, "sys/class/thermal/thermal_zone0/temp", "48250\n", 0o644)
+	d.write(t, "log/system.log", "kernel: started\ncron: <b>job</b> 1 failed\ncron: job 2 done\n", 0o644)
+	d.write(t, "running", "cron\nnginx\n", 0o644)
+	d.write(t, "bin/systemctl", systemctl, 0o755)
+	d.write(t, "bin/apply", "#!/bin/sh\ncat > \"${0%/*}/../applied\"\n", 0o755)
+	d.write(t, "bin/restart-device", "#!/bin/sh\necho now > \"${0%/*}/../restarted\"\n", 0o755)
+	for name, value := range map[string]string{
+		"CONSOLE_SYS": d.dir + "/sys", "CONSOLE_LOGS": d.dir + "/log/*.log", "CONSOLE_DATA": d.dir + "/data", "CONSOLE_APPLY": "apply",
+		"CONSOLE_REBOOT": "restart-device", "CONSOLE_SHELL": "/bin/sh -s " + d.dir, "PATH": d.dir + "/bin:" + os.Getenv("PATH"), "PS1": "$ ", "ENV": "",
+	} {
+		t.Setenv(name, value)
+	}
+	sample := copySample(t, "console")
+	if err := os.WriteFile(filepath.Join(sample, "users"), []byte("admin:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n"), 0o644); err != nil { // "secret"
+		t.Fatal(err)
+	}
+	d.server = startServer(t, []string{"--config"}, filepath.Join(sample, "fapws.toml"), nil)
+	return d
+}
+
+// processes returns how many processes have a part in their command line.
+func (d *device) processes(t *testing.T, part string) (n int) {
+	t.Helper()
+	for _, file := range glob(t, "/proc/[0-9]*/cmdline") {
+		line, _ := os.ReadFile(file) // "" if the process has ended meanwhile
+		if strings.Contains(strings.ReplaceAll(string(line), "\x00", " "), part) {
+			n++
+		}
+	}
+	return n
+}
+
+// zombies returns how many children of workers have ended, and nobody has asked how.
+func (d *device) zombies(t *testing.T) (n int) {
+	t.Helper()
+	parents, ended := map[string]string{}, []string{}
+	for _, file := range glob(t, "/proc/[0-9]*/stat") {
+		text, _ := os.ReadFile(file)
+		id, rest, _ := strings.Cut(string(text), " (")
+		fields := strings.Fields(rest[strings.LastIndexByte(rest, ')')+1:])
+		if len(fields) < 2 {
+			continue
+		}
+		if parents[id] = fields[1]; fields[0] == "Z" {
+			ended = append(ended, fields[1])
+		}
+	}
+	for _, parent := range ended {
+		if parents[parent] == fmt.Sprint(d.cmd.Process.Pid) {
+			n++
+		}
+	}
+	return n
+}
+
+func glob(t *testing.T, pattern string) []string {
+	t.Helper()
+	names, err := filepath.Glob(pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+// eventually waits until a condition holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !holds(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// follow clicks something that leads to a page, and waits for that.
+func (p *tab) follow(selector string) {
+	p.t.Helper()
+	if _, err := chromedp.RunResponse(p.ctx, chromedp.Click(selector, chromedp.ByQuery)); err != nil {
+		p.t.Fatalf("%s: %v", selector, err)
+	}
+}
+
+// fill replaces the text of a field.
+func (p *tab) fill(selector, text string) {
+	p.t.Helper()
+	p.run(chromedp.Clear(selector, chromedp.ByQuery), chromedp.SendKeys(selector, text, chromedp.ByQuery))
+}
+
+// shows waits until the page has a text.
+func (p *tab) shows(text string) {
+	p.t.Helper()
+	p.await(fmt.Sprintf(`document.body.innerText.includes(%q)`, text))
+}
+
+// picture checks that the page fits the screen, and that it has not tried to load what its policy forbids. It keeps a picture in the
+// directory that FAPWS_PICTURES names, for the documentation.
+func (p *tab) picture(name string) {
+	p.t.Helper()
+	if wide := value[int](p, "document.documentElement.scrollWidth - innerWidth"); wide > 0 {
+		p.t.Errorf("%s: the page is %d pixels wider than the screen", name, wide)
+	}
+	if refused := value[string](p, "window.refused.join()"); refused != "" {
+		p.t.Errorf("%s: Content-Security-Policy has refused %s", name, refused)
+	}
+	dir := os.Getenv("FAPWS_PICTURES")
+	if dir == "" {
+		return
+	}
+	var png []byte
+	p.run(chromedp.CaptureScreenshot(&png))
+	if err := os.WriteFile(filepath.Join(dir, "console-"+name+".png"), png, 0o644); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// TestConsole uses the console as the owner of a device does, with a phone, from logging in to the reboot.
+func TestConsole(t *testing.T) {
+	d := startConsole(t)
+	b := startBrowser(t)
+	p := b.open(t, strings.Replace(d.url, "//", "//admin:secret@", 1), emulation.SetDeviceMetricsOverride(390, 844, 1, true), chromedp.ActionFunc(watchPolicy))
+	for _, part := range []struct {
+		name string
+		use  func(*tab)
+	}{
+		{"dashboard", d.dashboard}, {"services", d.services}, {"logs", d.logs}, {"settings", d.settings}, {"terminal", d.terminal}, {"reboot", d.reboot},
+	} {
+		t.Run(part.name, func(t *testing.T) {
+			p.t = t
+			part.use(p)
+		})
+	}
+	p.t = t
+	d.refusals(t)
+}
+
+// watchPolicy notes what the Content-Security-Policy of each page refuses.
+func watchPolicy(ctx context.Context) error {
+	_, err := page.AddScriptToEvaluateOnNewDocument(`window.refused = []
+document.addEventListener("securitypolicyviolation", event => refused.push(event.violatedDirective + " " + event.blockedURI))`).Do(ctx)
+	return err
+}
+
+func (d *device) dashboard(p *tab) {
+	p.shows("48.3 °C")
+	p.await(`/CPU\n\d+ %/.test(document.body.innerText) && /Memory\n[\d.]+ [MG]B of/.test(document.body.innerText)`)
+	p.picture("dashboard")
+	d.write(p.t, "sys/class/thermal/thermal_zone0/temp", "51500\n", 0o644)
+	p.shows("51.5 °C") // live
+	light := value[string](p, "getComputedStyle(document.body).backgroundColor")
+	dark := func(scheme string) *emulation.SetEmulatedMediaParams {
+		return emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}})
+	}
+	p.run(dark("dark"))
+	if value[string](p, "getComputedStyle(document.body).backgroundColor") == light {
+		p.t.Error("the page is the same in the dark")
+	}
+	p.picture("dashboard-dark")
+	p.run(dark("light"))
+}
+
+func (d *device) services(p *tab) {
+	p.follow(`nav a[href="services"]`)
+	p.await(`/cron\s+running[^]*nginx\s+running[^]*ntpd\s+stopped/.test(document.body.innerText)`)
+	p.picture("services")
+	p.follow(`[aria-label="stop cron"]`)
+	p.await(`/cron\s+stopped/.test(document.body.innerText)`)
+	p.follow(`[aria-label="start ntpd"]`)
+	p.await(`/ntpd\s+running/.test(document.body.innerText)`)
+	p.follow(`[aria-label="restart nginx"]`)
+	p.shows("Interactive authentication required.")
+
+	// without systemd: the services of another init system, or the reason why there are none
+	if err := os.Remove(filepath.Join(d.dir, "running")); err != nil {
+		p.t.Fatal(err)
+	}
+	p.follow(`nav a[href="services"]`)
+	if !value[bool](p, `!!document.querySelector("table") || document.body.innerText.includes("not been booted with systemd")`) {
+		p.t.Error(value[string](p, "document.body.innerText"))
+	}
+}
+
+func (d *device) logs(p *tab) {
+	log := filepath.Join(d.dir, "log/system.log")
+	p.run(chromedp.Navigate(d.url + "/logs?" + url.Values{"log": {log}}.Encode()))
+	p.await(`document.getElementById("lines").innerText == "kernel: started\ncron: <b>job</b> 1 failed\ncron: job 2 done"`)
+	p.picture("logs")
+	p.run(chromedp.SendKeys(`[name=search]`, "FAILED", chromedp.ByQuery))
+	p.follow(`#find button`)
+	p.await(`document.getElementById("lines").innerText == "cron: <b>job</b> 1 failed"`)
+	eventually(p.t, "the log is followed", func() bool { return d.processes(p.t, "-F "+log) == 1 })
+	file, err := os.OpenFile(log, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer file.Close()
+	for i := 0; value[int](p, "document.getElementById('lines').childElementCount") < 3; i++ { // tail may not have looked yet
+		fmt.Fprintf(file, "cron: job %d done\ncron: job <i>%d</i> failed\n", i, i)
+		time.Sleep(10 * time.Millisecond)
+	}
+	if text := value[string](p, "document.getElementById('lines').innerText"); strings.Contains(text, "done") || !strings.Contains(text, "<i>") {
+		p.t.Error(text)
+	}
+	p.follow(`nav a[href="settings"]`)
+	eventually(p.t, "the log is not followed any more", func() bool { return d.processes(p.t, "-F "+log) == 0 })
+}
+
+func (d *device) settings(p *tab) {
+	p.run(chromedp.Navigate(d.url + "/settings"))
+	p.fill("[name=hostname]", "-router")
+	p.fill("[name=address]", "192.168.1.0/24")
+	p.fill("[name=zone]", "../../../etc/passwd")
+	p.follow(".fields button")
+	p.picture("settings")
+	for name, wrong := range map[string]bool{"hostname": true, "address": true, "zone": true, "ntp": false, "gateway": false} {
+		message := value[string](p, fmt.Sprintf(`document.getElementById(document.querySelector("[name=%s]").getAttribute("aria-describedby"))?.innerText || ""`, name))
+		if (message != "") != wrong {
+			p.t.Errorf("%s: %q", name, message)
+		}
+	}
+	if got := value[string](p, `document.querySelector("[name=hostname]").value`); got != "-router" {
+		p.t.Errorf("the field has %q after a mistake", got)
+	}
+	if kept := d.text(p.t, "data/settings.json"); kept != "" {
+		p.t.Errorf("kept in spite of mistakes: %s", kept)
+	}
+	want := map[string]string{"hostname": "router", "zone": "Etc/UTC", "ntp": "a.example 2001:db8::1", "address": "192.168.1.2/24", "gateway": "192.168.1.1", "dns": ""}
+	for name, text := range want {
+		p.fill("[name="+name+"]", text)
+	}
+	p.follow(".fields button")
+	p.shows("Saved.")
+	for _, file := range []string{"data/settings.json", "applied"} {
+		var kept map[string]string
+		if err := json.Unmarshal([]byte(d.text(p.t, file)), &kept); err != nil || !maps.Equal(kept, want) {
+			p.t.Errorf("%s: %v, %v", file, kept, err)
+		}
+	}
+}
+
+func (d *device) terminal(p *tab) {
+	p.follow(`nav a[href="terminal"]`)
+	screen := `document.getElementById("screen").innerText`
+	kind := func(text string) { p.run(chromedp.SendKeys("#screen textarea", text, chromedp.ByQuery)) }
+	p.await(screen + `.includes("$") || ` + screen + `.includes("#")`)
+	kind("echo $((6*7)) $(tty) $TERM\r")
+	p.await(`/42 \/dev\/pts\/\d+ xterm/.test(` + screen + `)`)
+	kind("stty size\r")
+	p.await("/\\n[1-9]\\d [1-9]\\d\\s/.test(" + screen + ")")
+	kind("printf '\\033[31mred\\033[0m\\033[5DX\\033[K\\r\\n'\r")
+	p.await(screen + `.includes("X")`)
+	kind("sleep 12345\r")
+	eventually(p.t, "a program runs in the terminal", func() bool { return d.processes(p.t, "sleep 12345") > 0 })
+	p.run(chromedp.Click("[data-key=Control]", chromedp.ByQuery))
+	kind("c")
+	eventually(p.t, "Ctrl-C ends the program", func() bool { return d.processes(p.t, "sleep 12345") == 0 })
+	kind("clear; ls --color=always -d /[a-m]*; printf '\\033[7m%20s\\033[0m\\n' console\r")
+	p.await(screen + `.includes("console")`)
+	p.picture("terminal")
+	kind("trap '' HUP; echo stay''ing\r") // until it is killed
+	p.await(screen + `.includes("staying")`)
+	if d.processes(p.t, "-s "+d.dir) != 1 {
+		p.t.Error("the shell does not run")
+	}
+	p.follow(`nav a[href="reboot"]`)
+	eventually(p.t, "the shell has ended", func() bool { return d.processes(p.t, "-s "+d.dir) == 0 && d.zombies(p.t) == 0 })
+}
+
+func (d *device) reboot(p *tab) {
+	p.run(chromedp.Navigate(d.url + "/reboot"))
+	p.picture("reboot")
+	if d.text(p.t, "restarted") != "" {
+		p.t.Fatal("restarted without a question")
+	}
+	p.follow("main button")
+	p.shows("The device restarts.")
+	p.shows("51.5 °C")
+	if d.text(p.t, "restarted") == "" {
+		p.t.Error("the command has not run")
+	}
+}
+
+// refusals are of requests that no page makes.
+func (d *device) refusals(t *testing.T) {
+	if resp, body := d.get("/"); resp.StatusCode != 401 {
+		t.Errorf("without a password: %s, %s", resp.Status, body)
+	}
+	if _, _, status := d.dial("/terminal/shell"); status != 401 {
+		t.Errorf("a terminal without a password: %d", status)
+	}
+	for _, c := range []struct {
+		method, path, body string
+		status             int
+	}{
+		{"GET", "/nothing", "", 404},
+		{"GET", "/device.py", "", 404},
+		{"GET", "/www/../users", "", 404},
+		{"GET", "/logs?log=/etc/passwd", "", 404},
+		{"GET", "/logs/live?log=/etc/passwd", "", 404},
+		{"POST", "/services", "name=--help&action=start", 400},
+		{"POST", "/services", "name=nginx&action=mask", 400},
+		{"POST", "/settings", "hostname=" + strings.Repeat("a-", 1000), 422},
+	} {
+		req := d.request(c.method, c.path, strings.NewReader(c.body), "Content-Type", urlencoded)
+		req.SetBasicAuth("admin", "secret")
+		if resp, body := d.do(req); resp.StatusCode != c.status || strings.Contains(body, "Traceback") {
+			t.Errorf("%s %s %.40s: %s, %s", c.method, c.path, c.body, resp.Status, body)
+		}
+	}
+	for _, path := range []string{"/services", "/settings", "/reboot"} {
+		req := d.request("POST", path, strings.NewReader("name=nginx&action=stop"), "Content-Type", urlencoded, "Origin", "http://elsewhere.example", "Sec-Fetch-Site", "cross-site")
+		req.SetBasicAuth("admin", "secret")
+		if resp, body := d.do(req); resp.StatusCode != http.StatusForbidden {
+			t.Errorf("%s from another site: %s, %s", path, resp.Status, body)
+		}
+	}
+}
+
+// TestConsoleSize: the sample stays small enough to be read in one sitting. Lines that are empty, comments or docstrings do not count.
+func TestConsoleSize(t *testing.T) {
+	lines, files := 0, 0
+	err := filepath.WalkDir("console", func(path string, _ os.DirEntry, err error) error {
+		if err != nil || !slices.Contains([]string{".py", ".html", ".css", ".js"}, filepath.Ext(path)) {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		files++
+		for line := range strings.Lines(string(text)) {
+			if line = strings.TrimSpace(line); line != "" && !slices.ContainsFunc([]string{"#", "//", `"""`}, func(mark string) bool { return strings.HasPrefix(line, mark) && !strings.HasSuffix(path, ".css") }) {
+				lines++
+			}
+		}
+		return err
+	})
+	if err != nil || lines > 600 || files < 10 {
+		t.Errorf("%d lines in %d files; %v", lines, files, err)
+	}
+}
