@@ -135,6 +135,12 @@ var servers = []*server{
 		},
 	},
 	{
+		name: "nethttp",
+		command: func(port int, w *workload, s *settings) []string {
+			return []string{filepath.Join(s.work, "nethttp"), address(port), s.certificate(), s.key()}
+		},
+	},
+	{
 		name: "apache", needs: []string{"/usr/sbin/apache2", "/usr/lib/apache2/modules/mod_mpm_event.so"},
 		command: func(port int, w *workload, s *settings) []string {
 			return []string{"/usr/sbin/apache2", "-DFOREGROUND", "-f", apacheConfig(port, w, s)}

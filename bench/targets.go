@@ -84,6 +84,7 @@ var targets = []target{
 	{"1 MiB file over TLS: requests per CPU second ÷ nginx", "tlsfile", perCPU, []string{"nginx"}, ratio, false, 0.9, notJudged, "%.2f"},
 	{"HTTP/2, 1 stream: CPU ÷ nginx", "http2", cpu, []string{"nginx"}, ratio, true, 1.0, 1.0, "%.2f"},
 	{"HTTP/2, 16 streams: CPU ÷ nginx", "http2streams", cpu, []string{"nginx"}, ratio, true, 1.0, 1.0, "%.2f"},
+	{"HTTP/2, 16 streams: CPU ÷ net/http", "http2streams", cpu, []string{"nethttp"}, ratio, true, 0.35, 0.35, "%.2f"},
 	{"failed requests, with a reload every second", "reload", errors, nil, nil, true, 0, 0, "%.0f"},
 	{"start to first answer − python3 -c pass, ms", "startup", took, []string{pythonPass}, minus, true, 20, 20, "%.1f"},
 	{"own memory after the hellos, MB", "hello", memory, nil, nil, true, 9, 9, "%.1f"},

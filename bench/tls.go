@@ -25,8 +25,8 @@ import (
 	"time"
 )
 
-// tlsServers take part where the connection is encrypted. nginx answers /hello with a fixed text.
-var tlsServers = []string{"threads", "inline", "nginx"}
+// tlsServers take part where the connection is encrypted. nginx and nethttp answer /hello with a fixed text.
+var tlsServers = []string{"threads", "inline", "nginx", "nethttp"}
 
 // tlsClient trusts the certificate of this run. It offers one group, which all servers have: by default crypto/tls
 // would agree on ML-KEM with fapws, and not with an older OpenSSL.

@@ -26,6 +26,6 @@ word_bench() {
             say "left out, not installed: ${missing[*]}"
         fi
     fi
-    (cd "$root" && go build -buildvcs=false -o build/bench/ ./bench ./bench/baregnet)
+    (cd "$root" && go build -buildvcs=false -o build/bench/ ./bench ./bench/baregnet ./bench/nethttp)
     FAPWS_BIN=$root/build/fapws exec "$root/build/bench/bench" -apps "$root/bench/apps" "$@"
 }
