@@ -149,16 +149,8 @@ func search(app *Application, script, where string, main *python3.PyObject) (*py
 func (a *App) Tool(module string) int {
 	C.fapws_take_gil()
 	defer C.fapws_release_gil()
-	apps := python3.PyList_New(0)
+	apps := a.entries()
 	defer apps.DecRef()
-	for i, f := range a.loaded {
-		if slices.Contains(a.loaded[:i], f) {
-			continue
-		}
-		app := f.entries()
-		python3.PyList_Append(apps, app)
-		app.DecRef()
-	}
 	result, err := callPackage(module, "main", apps)
 	if err != nil {
 		return 1
@@ -170,6 +162,20 @@ func (a *App) Tool(module string) int {
 	var status C.int
 	C.fapws_script_ended(C.int(boolByte(result != nil && raised == nil)), unsafe.Pointer(raised), nil, &status, nil)
 	return int(status)
+}
+
+// entries makes the list of applications for Tool. Main thread, GIL held.
+func (a *App) entries() *python3.PyObject {
+	apps := python3.PyList_New(0)
+	for i, f := range a.loaded {
+		if slices.Contains(a.loaded[:i], f) {
+			continue
+		}
+		app := f.entries()
+		python3.PyList_Append(apps, app)
+		app.DecRef()
+	}
+	return apps
 }
 
 // entries makes the tuple (name, globals, [(prefix, object, name), ...]).

@@ -4,7 +4,7 @@ package pybridge
 import "C"
 
 import (
-	"errors"
+	"fmt"
 
 	python3 "github.com/go-python/cpy3"
 )
@@ -14,22 +14,37 @@ import (
 func (a *App) Paths() ([]string, error) {
 	C.fapws_take_gil()
 	defer C.fapws_release_gil()
-	result, err := callPackage("_sandbox", "paths")
+	return packageTexts("_sandbox", "paths")
+}
+
+// Targets returns the paths of the applications that can be requested without further knowledge. It must be called on the
+// thread of Load.
+func (a *App) Targets() ([]string, error) {
+	C.fapws_take_gil()
+	defer C.fapws_release_gil()
+	apps := a.entries()
+	defer apps.DecRef()
+	return packageTexts("_rehearsal", "targets", apps)
+}
+
+// packageTexts calls a function of a module of package fapws that returns a list of str. GIL held.
+func packageTexts(module, function string, args ...*python3.PyObject) ([]string, error) {
+	result, err := callPackage(module, function, args...)
 	if err != nil {
 		return nil, err
 	}
 	if result == nil {
 		python3.PyErr_Print()
-		return nil, errors.New("cannot find the directories of the application")
+		return nil, fmt.Errorf("fapws.%s.%s failed; see the traceback above", module, function)
 	}
 	defer result.DecRef()
-	var paths []string
+	var list []string
 	for _, one := range items(result) {
-		if path := python3.PyUnicode_AsUTF8(one); path != "" {
-			paths = append(paths, path)
+		if text := python3.PyUnicode_AsUTF8(one); text != "" {
+			list = append(list, text)
 		} else {
 			python3.PyErr_Clear() // not UTF-8
 		}
 	}
-	return paths, nil
+	return list, nil
 }

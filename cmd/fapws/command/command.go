@@ -70,8 +70,15 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 	if parent == nil {
 		warn(append(settings.UnknownVariables(rows, os.Environ(), append(pool.Variables, sandbox.Variable)...), doubts...), p, stderr)
 	}
+	if cmd.Word == settings.WordCheck && os.Getenv(sandbox.Variable) != "" {
+		return rehearse(p, stdout, stderr)
+	}
 	if cmd.Word != settings.WordRun {
-		return inspect.Run(p, stdout, stderr)
+		code, err := inspect.Run(p, stdout, stderr)
+		if cmd.Word == settings.WordCheck && code == exit.OK && err == nil && p.Conf.Sandbox != settings.SandboxModes[0] {
+			return rehearse(p, stdout, stderr)
+		}
+		return code, err
 	}
 	prepareProcess(p)
 	switch {

@@ -54,3 +54,27 @@ func (r *Reach) server(address string) {
 	}
 	r.Abstract = r.Abstract || strings.Contains(address, "unix:@")
 }
+
+// Targets returns requests for the routes of all hosts that have no pattern: "/prefix", or "http://name/prefix" for a host
+// with a name.
+func (c *Config) Targets() (targets []string) {
+	if c.Root != "" {
+		targets = append(targets, "/")
+	}
+	for i := range c.Hosts {
+		h := &c.Hosts[i]
+		base := ""
+		if len(h.Names) > 0 && !strings.Contains(h.Names[0], "*") {
+			base = "http://" + h.Names[0]
+		}
+		if h.Root != "" || h.App.Name != "" {
+			targets = append(targets, base+"/")
+		}
+		for k := range h.Routes {
+			if r := &h.Routes[k]; r.Prefix != "" && r.Match == "" {
+				targets = append(targets, base+string(r.Prefix))
+			}
+		}
+	}
+	return targets
+}

@@ -252,3 +252,44 @@ func TestSandboxMistakes(t *testing.T) {
 		}
 	}
 }
+
+// "check --sandbox" requests the paths of an application, and says what was denied, where, and what allows it.
+func TestSandboxCheck(t *testing.T) {
+	t.Parallel()
+	x := newSandboxed(t, fapwstest.Threads)
+	dir := filepath.Dir(x.secret)
+	c := fapwstest.Command{Script: "rehearsed.py", Flags: []string{"check", "--sandbox"}, Args: []string{x.secret, x.other, dir}, Env: []string{"TMPDIR=" + x.data}}
+	code, stdout, stderr := c.Run(t)
+	script := fapwstest.Testdata(t, "rehearsed.py")
+	for _, tt := range []struct {
+		since        int
+		path, denied string
+	}{
+		{files, "/read was answered", ":13: cannot read " + x.secret + "; --sandbox-read " + x.secret + " allows it"},
+		{files, "/write was answered with status 500", ":19: cannot change " + dir + "; --sandbox-write " + dir + " allows it"},
+		{files, "/database was answered with status 500", ":24: cannot change " + dir + "; --sandbox-write " + dir + " allows it"},
+		{always, "/run was answered with status 500", ":28: cannot run /bin/true; --sandbox-exec /bin/true allows it"},
+		{ports, "/connect was answered with status 500", ":32: cannot connect to 127.0.0.1 port " + x.other + "; --sandbox-connect " + x.other + " allows it"},
+		{always, "/fine was answered", ""},
+	} {
+		want := "\nGET " + tt.path + "\n"
+		if tt.denied != "" {
+			want += "  " + script + tt.denied + "\n"
+		}
+		if tt.since <= landlock() && !strings.Contains(stdout, want) {
+			t.Errorf("%q is missing", want)
+		}
+	}
+	if code != 1 || !strings.Contains(stdout, "rehearsed.py is fine: 6 paths") {
+		t.Errorf("code %d", code)
+	}
+	if t.Failed() {
+		t.Logf("%s\n%s", stdout, stderr)
+	}
+	if left, _ := os.ReadDir(x.data); len(left) > 0 {
+		t.Errorf("it has left %s", left[0].Name())
+	}
+	if code, stdout, _ = (fapwstest.Command{Script: "version.py", Flags: []string{"check", "--sandbox"}}).Run(t); code != 0 || !strings.HasSuffix(stdout, "\nGET / was answered\n") {
+		t.Errorf("code %d: %s", code, stdout)
+	}
+}
