@@ -289,7 +289,9 @@ func TestSandboxCheck(t *testing.T) {
 	if left, _ := os.ReadDir(x.data); len(left) > 0 {
 		t.Errorf("it has left %s", left[0].Name())
 	}
-	if code, stdout, _ = (fapwstest.Command{Script: "version.py", Flags: []string{"check", "--sandbox"}}).Run(t); code != 0 || !strings.HasSuffix(stdout, "\nGET / was answered\n") {
+	hello := fapwstest.Write(t, t.TempDir()+"/hello.py", "async def app(scope, receive, send):\n"+
+		"    await send({'type': 'http.response.start', 'status': 204})\n    await send({'type': 'http.response.body'})\n")
+	if code, stdout, _ = (fapwstest.Command{Script: hello, Flags: []string{"check", "--sandbox", "--lifespan", "off"}}).Run(t); code != 0 || !strings.HasSuffix(stdout, "\nGET / was answered\n") {
 		t.Errorf("code %d: %s", code, stdout)
 	}
 }
