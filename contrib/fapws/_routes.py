@@ -70,7 +70,7 @@ def _methods(entry: Any) -> str:
     if getattr(entry, "_fapws_kind", "") == "websocket":
         return _WEBSOCKET
     if hasattr(entry, "_fapws_upload"):
-        return "GET HEAD POST PUT"
+        return "DELETE GET HEAD OPTIONS PATCH POST PUT" if entry._rule["resumable"] else "GET HEAD POST PUT"
     if isinstance(entry, type) or not callable(entry):
         from fapws._verbs import adapt
 

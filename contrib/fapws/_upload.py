@@ -77,6 +77,8 @@ class upload:
     replace    -- files may take the place of others with their name; otherwise the client gets 409
     mode       -- permissions of files
     channel    -- channel that events about progress are published to; their data is JSON; "": none
+    resumable  -- clients may also use the protocol tus, and go on where an upload broke off; not for devices and descriptors
+    expires    -- seconds after which a resumable upload is removed that its client does not continue
     max_active -- uploads at the same time; others get 503
     origins    -- pages that may upload, in addition to those of the same host: "https://example.org"; "*": all
 
@@ -94,6 +96,8 @@ class upload:
         replace: bool = True,
         mode: int = 0o644,
         channel: str = "",
+        resumable: bool = True,
+        expires: float = 86400,
         max_active: int = 8,
         origins: Union[str, Iterable[str]] = (),
     ) -> None:
@@ -112,6 +116,8 @@ class upload:
             "replace": bool(replace),
             "mode": _mode(mode),
             "channel": _channel(channel),
+            "resumable": bool(resumable),
+            "expires": _seconds(expires),
             "hands_on": handler is not None,
             "origins": _origins(origins),
         }
@@ -143,7 +149,42 @@ class upload:
         ]
         environ["fapws.upload"] = Upload(given["id"], files, given.get("fields") or {})
         assert self.handler is not None
+        if "status" in given:
+            return _without_body(self.handler, environ, start_response, given["status"])
         return self.handler(environ, start_response)
+
+
+_REASONS = {201: "201 Created", 204: "204 No Content"}
+
+
+class _Start:
+    """Keeps what a handler gives to start_response."""
+
+    def __init__(self, start_response: Callable[..., Any]) -> None:
+        self._start_response = start_response
+        self.given: Any = ("200 OK", [])
+
+    def __call__(self, *given: Any) -> Callable[[bytes], None]:
+        self.given = given
+        return lambda data: None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._start_response, name)
+
+
+def _without_body(handler: Callable[..., Any], environ: Dict[str, Any], start_response: Callable[..., Any], status: int) -> Any:
+    """Calls the handler for a client that wants this status, and no body, if the handler succeeds (tus)."""
+    start = _Start(start_response)
+    result = handler(environ, start)
+    if hasattr(result, "__next__"):  # a generator runs now, and perhaps calls start_response
+        result = list(result)
+    if not str(start.given[0]).startswith("2"):
+        start_response(*start.given)
+        return result
+    if hasattr(result, "close"):
+        result.close()
+    start_response(_REASONS[status], [field for field in start.given[1] if not field[0].lower().startswith("content-")])
+    return []
 
 
 def _check_handler(handler: Any) -> None:
@@ -190,6 +231,14 @@ def _whole(name: str, given: Any) -> int:
         raise TypeError(f"upload: {name} must be a number, not {given!r}")
     if not 0 < given <= 1000:
         raise ValueError(f"upload: {name} must be 1 to 1000, not {given!r}")
+    return given
+
+
+def _seconds(given: Any) -> float:
+    if isinstance(given, bool) or not isinstance(given, (int, float)):
+        raise TypeError(f"upload: expires must be a number of seconds, not {given!r}")
+    if not 0 < given <= 366 * 86400:
+        raise ValueError(f"upload: expires must be above 0 and at most a year, in seconds, not {given!r}")
     return given
 
 

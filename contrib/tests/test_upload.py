@@ -17,12 +17,12 @@ def handler(environ, start_response):
 class UploadTest(unittest.TestCase):
     def test_rule(self):
         self.assertEqual(rule("in"), {
-            "path": "in", "descriptor": -1, "max_size": 1 << 30, "max_active": 8, "sync": 0, "replace": True, "mode": 0o644,
+            "path": "in", "descriptor": -1, "max_size": 1 << 30, "max_active": 8, "resumable": True, "expires": 86400, "sync": 0, "replace": True, "mode": 0o644,
             "channel": "", "hands_on": False, "origins": [],
         })
-        given = rule(3, handler, max_size="64m", sync="4K", replace=False, mode=0o600, channel="a", max_active=1, origins="*")
+        given = rule(3, handler, max_size="64m", sync="4K", replace=False, mode=0o600, channel="a", max_active=1, resumable=False, expires=60, origins="*")
         self.assertEqual(given, {
-            "path": "", "descriptor": 3, "max_size": 64 << 20, "max_active": 1, "sync": 4096, "replace": False, "mode": 0o600,
+            "path": "", "descriptor": 3, "max_size": 64 << 20, "max_active": 1, "resumable": False, "expires": 60, "sync": 4096, "replace": False, "mode": 0o600,
             "channel": "a", "hands_on": True, "origins": ["*"],
         })
         self.assertEqual((rule("x", max_size=None, sync="none")["max_size"], rule("x", sync="none")["sync"]), (0, -1))
@@ -37,7 +37,7 @@ class UploadTest(unittest.TestCase):
             (ValueError, ("x",), {"max_size": "1Q"}), (ValueError, ("x",), {"max_size": 0}), (TypeError, ("x",), {"max_size": 1.5}),
             (ValueError, ("x",), {"sync": "sometimes"}), (ValueError, ("x",), {"max_active": 0}), (TypeError, ("x",), {"max_active": "1"}),
             (ValueError, ("x",), {"channel": "a b"}), (ValueError, ("x",), {"origins": "example.org"}), (TypeError, ("x",), {"origins": [1]}),
-            (TypeError, ("x",), {"mode": "0644"}), (ValueError, ("x",), {"mode": 0o1000}),
+            (ValueError, ("x",), {"expires": 0}), (TypeError, ("x",), {"expires": "1h"}), (TypeError, ("x",), {"mode": "0644"}), (ValueError, ("x",), {"mode": 0o1000}),
         ):
             with self.assertRaisesRegex(error, "^upload: ", msg=(args, keys)):
                 upload(*args, **keys)
@@ -52,6 +52,28 @@ class UploadTest(unittest.TestCase):
         self.assertEqual(vars(got.file), {"path": "/in/x", "name": "x", "size": 1, "sha256": "00", "content_type": "a/b", "field": "f"})
         self.assertEqual((got.files[1].path, got.files[1].content_type, got.files[1].field), ("", "", ""))
         self.assertIsInstance(got, fapws.Upload)
+
+    def test_without_body(self):
+        def ask(application, status=204):
+            said = []
+            body = io.BytesIO(json.dumps({"id": "7", "files": [], "status": status}).encode())
+            result = upload("in", application)({"wsgi.input": body}, lambda *given: said.append(given))
+            return said, result
+
+        def plain(environ, start_response):
+            return "stored"
+
+        def generator(environ, start_response):
+            start_response("202 Accepted", [("Content-Type", "text/plain"), ("X-A", "b")])
+            yield "stored"
+
+        def refusing(environ, start_response):
+            start_response("409 Conflict", [("X-A", "b")])
+            return ["not", "this"]
+
+        self.assertEqual(ask(plain, 201), ([("201 Created", [])], []))
+        self.assertEqual(ask(generator), ([("204 No Content", [("X-A", "b")])], []))
+        self.assertEqual(ask(refusing), ([("409 Conflict", [("X-A", "b")])], ["not", "this"]))
 
 
 if __name__ == "__main__":

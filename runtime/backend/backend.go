@@ -162,9 +162,9 @@ func (w *Response) Refuse(status int, text string) {
 }
 
 // HandOn ends the response before it has begun: the handler behind the pool (Receives of package sites) answers, and gets body as
-// the body of the request. Nothing may be written.
-func (w *Response) HandOn(body []byte) {
-	w.Start(exchange.Head{Status: 200, HandsOn: true})
+// the body of the request. fields, "Name: value\r\n" ..., are added to its response. Nothing may be written.
+func (w *Response) HandOn(body, fields []byte) {
+	w.Start(exchange.Head{Status: 200, Fields: fields, HandsOn: true})
 	w.buf = body
 }
 

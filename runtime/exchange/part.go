@@ -41,7 +41,7 @@ type Head struct {
 	StaticScript int
 
 	// HandsOn says that the handler has received the body of the request, and that the one behind it answers: app.Receiving.
-	// That gets the request with Body of the part, which is the Last, as its body.
+	// That gets the request with Body of the part, which is the Last, as its body. Fields are added to its response.
 	HandsOn bool
 
 	// SendFile, when not empty, says that a file answers instead: the value of

@@ -1,6 +1,10 @@
 package app
 
-import "fapws/runtime/exchange"
+import (
+	"bytes"
+
+	"fapws/runtime/exchange"
+)
 
 // Receiving has one handler receive the body of a request as it arrives, and, when that hands the request on (exchange.Head.HandsOn),
 // another source answer it, which gets a body of the first one's making. It is for uploads: an application
@@ -45,6 +49,9 @@ func (c *call) handOn(p *exchange.Part) {
 	}
 	then, gone := c.receiver.then, c.gone
 	r.Body, r.More, r.Size, r.Pipeline = p.Body, false, int64(len(p.Body)), 0
+	if len(p.Head.Fields) > 0 {
+		x.Fields = bytes.Clone(p.Head.Fields)
+	}
 	c.x = nil // it goes on without c
 	then.Start(x)
 	r.Body = nil

@@ -7,5 +7,6 @@
 // is refused, also if another worker has the first, and a file that a killed server has left can be told from one that is being written.
 //
 // Start reading at Upload (upload.go), which answers requests, and draft (draft.go), a file that is being received. multipart.go
-// takes forms apart, and target.go decides where files go.
+// takes forms apart, tus.go speaks the protocol of uploads that go on where they broke off, partial.go keeps these, and target.go
+// decides where files go.
 package upload

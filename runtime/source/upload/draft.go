@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"hash"
+	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -19,7 +20,8 @@ type draft struct {
 	path     string   // the whole one, for the handler
 	options  *Options
 	hash     hash.Hash
-	size     int64 // bytes in it
+	hashed   int64 // bytes that hash has got; with others before them it gets no more: see hashAll
+	size     int64 // bytes in the file
 	unsynced int64
 	release  func() // gives f back, which others use, too; nil: it is the draft's own
 }
@@ -27,7 +29,10 @@ type draft struct {
 // write appends a piece. The error is of the file system.
 func (d *draft) write(piece []byte) error {
 	n, err := d.f.Write(piece)
-	d.hash.Write(piece[:n])
+	if d.hashed == d.size {
+		d.hash.Write(piece[:n])
+		d.hashed += int64(n)
+	}
 	d.size += int64(n)
 	d.unsynced += int64(n)
 	if err == nil && d.options.Sync > 0 && d.unsynced >= d.options.Sync {
@@ -39,6 +44,20 @@ func (d *draft) write(piece []byte) error {
 
 // sum returns the SHA-256 of the bytes, in hexadecimal digits.
 func (d *draft) sum() string { return hex.EncodeToString(d.hash.Sum(nil)) }
+
+// hashAll reads the file, unless hash has got all of it.
+func (d *draft) hashAll() error {
+	if d.hashed == d.size {
+		return nil
+	}
+	d.hash.Reset()
+	n, err := io.Copy(d.hash, io.NewSectionReader(d.f, 0, d.size))
+	if err == nil && n != d.size {
+		err = io.ErrUnexpectedEOF
+	}
+	d.hashed = n
+	return err
+}
 
 // seal forces the bytes to the disk.
 func (d *draft) seal() error {

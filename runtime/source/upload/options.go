@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"time"
 )
 
 // Options say where uploads go, and how.
@@ -16,13 +18,15 @@ type Options struct {
 	// Descriptor is written to instead, if Path is empty. It is duplicated.
 	Descriptor int `json:"descriptor"`
 
-	MaxSize   int64  `json:"max_size"`   // bytes of the files of one request; 0: no limit
-	MaxActive int    `json:"max_active"` // uploads at the same time; 0: DefaultMaxActive
-	Sync      int64  `json:"sync"`       // SyncNone, SyncEnd, or the number of bytes after which they are forced to the disk
-	Replace   bool   `json:"replace"`    // files may take the place of others
-	Mode      uint32 `json:"mode"`       // permissions of files
-	Channel   string `json:"channel"`    // that events about the progress of uploads are published to; "": none
-	HandsOn   bool   `json:"hands_on"`   // a handler gets finished uploads, and answers
+	MaxSize   int64   `json:"max_size"`   // bytes of the files of one request; 0: no limit
+	MaxActive int     `json:"max_active"` // uploads at the same time; 0: DefaultMaxActive
+	Sync      int64   `json:"sync"`       // SyncNone, SyncEnd, or the number of bytes after which they are forced to the disk
+	Replace   bool    `json:"replace"`    // files may take the place of others
+	Mode      uint32  `json:"mode"`       // permissions of files
+	Channel   string  `json:"channel"`    // that events about the progress of uploads are published to; "": none
+	Resumable bool    `json:"resumable"`  // by the protocol tus; only for a directory or a file
+	Expires   float64 `json:"expires"`    // seconds after which an upload is removed that its client does not continue
+	HandsOn   bool    `json:"hands_on"`   // a handler gets finished uploads, and answers
 
 	// Origins are those of pages that may upload in addition to pages of the same host: "https://example.org". "*": all.
 	Origins []string `json:"origins"`
@@ -41,6 +45,7 @@ const (
 const (
 	DefaultMaxActive = 8
 	DefaultMode      = 0o644
+	DefaultExpires   = 24 * time.Hour
 )
 
 // ParseOptions reads Options as scripts have them, in JSON. The error is one line.
@@ -65,6 +70,11 @@ func (o *Options) check() error {
 		return fmt.Errorf("upload: sync must be at least 4096 bytes, not %d", o.Sync)
 	case o.Mode&^0o777 != 0:
 		return fmt.Errorf("upload: mode %o has other bits than permissions", o.Mode)
+	case o.Expires < 0 || math.IsNaN(o.Expires) || o.Expires > 10*366*86400:
+		return fmt.Errorf("upload: expires must be up to ten years, in seconds, not %v", o.Expires)
+	}
+	if o.Expires == 0 {
+		o.Expires = DefaultExpires.Seconds()
 	}
 	if o.MaxActive == 0 {
 		o.MaxActive = DefaultMaxActive

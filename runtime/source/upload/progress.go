@@ -29,6 +29,7 @@ const (
 	stateReceiving = "receiving"
 	stateStored    = "stored"
 	stateFailed    = "failed"
+	statePaused    = "paused" // the client may go on
 )
 
 // uploads are those that are under way, and the last ones that have ended.
@@ -50,8 +51,8 @@ type progress struct {
 	published time.Time // of the goroutine
 }
 
-// begin adds an upload; nil: too many are under way.
-func (u *uploads) begin(id, name string, size int64) *progress {
+// begin adds an upload. The error is a *refusal: too many are under way.
+func (u *uploads) begin(id, name string, size int64) (*progress, error) {
 	if id == "" {
 		id = rand.Text()
 	}
@@ -59,10 +60,18 @@ func (u *uploads) begin(id, name string, size int64) *progress {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if len(u.active) >= u.max {
-		return nil
+		return nil, refuse(503, "too many uploads at the same time")
 	}
 	u.active = append(u.active, p)
-	return p
+	return p, nil
+}
+
+// resumed notes how many bytes have arrived before.
+func (p *progress) resumed(received int64) {
+	p.all.mu.Lock()
+	p.report.Received = received
+	p.all.mu.Unlock()
+	p.tell()
 }
 
 // add counts bytes that were received.

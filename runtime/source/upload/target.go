@@ -83,6 +83,7 @@ func (t *folder) open() (*os.File, error) {
 	dir, err := os.OpenFile(t.path, os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err == nil && !t.swept.Swap(true) {
 		sweep(dir)
+		t.expire(dir)
 	}
 	return dir, err
 }
@@ -111,7 +112,10 @@ func (t *folder) begin(name string, size int64) (*draft, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := t.draft(dir, name, temporary(name), unix.O_CREAT)
+	var d *draft
+	if err = t.vacant(dir, name); err == nil {
+		d, err = t.draft(dir, name, temporary(name), unix.O_CREAT)
+	}
 	if err != nil {
 		dir.Close()
 		return nil, err
@@ -128,9 +132,6 @@ func (t *folder) begin(name string, size int64) (*draft, error) {
 
 // draft opens a file of dir, which it owns if there is no error, that is to get a name.
 func (t *folder) draft(dir *os.File, name, temp string, flags int) (*draft, error) {
-	if err := t.vacant(dir, name); err != nil {
-		return nil, err
-	}
 	f, err := openLocked(dir, temp, flags)
 	if err != nil {
 		return nil, err

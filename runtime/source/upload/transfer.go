@@ -142,9 +142,13 @@ func (t *transfer) formFile(file *formFile) error {
 // fits returns an error if size more bytes (below 0: unknown) are too many.
 func (t *transfer) fits(size int64) error {
 	if most := t.u.options.MaxSize; most > 0 && t.total+max(size, 0) > most {
-		return refuse(413, "the upload is too large: the limit is %d bytes", most)
+		return tooLarge(most)
 	}
 	return nil
+}
+
+func tooLarge(most int64) error {
+	return refuse(413, "the upload is too large: the limit is %d bytes", most)
 }
 
 // begin opens a file for size bytes (below 0: unknown).

@@ -56,11 +56,18 @@ type result struct {
 	ID     string              `json:"id"`
 	Files  []stored            `json:"files"`
 	Fields map[string][]string `json:"fields,omitempty"`
+	Status int                 `json:"status,omitempty"` // for the handler only: that of a response of success, without a body (tus)
 }
 
 // Respond implements backend.Responder.
 func (u *Upload) Respond(w *backend.Response, r *backend.Request) {
-	var err error
+	err := error(nil)
+	if x := u.speaksTus(w, r); x != nil {
+		if err = x.respond(); err != nil {
+			u.fail(w, r, err)
+		}
+		return
+	}
 	switch r.Method() {
 	case "GET", "HEAD":
 		u.show(w)
@@ -98,13 +105,26 @@ func (u *Upload) fail(w *backend.Response, r *backend.Request, err error) {
 		u.options.Log(r.Client(), fmt.Sprintf("upload to %s: %v", r.Path, f))
 	}
 	fields := ""
+	if r.Field("Tus-Resumable") != "" {
+		fields = tusFields
+	}
 	switch f.status {
 	case 405:
-		fields = "Allow: GET, HEAD, PUT, POST\r\n"
+		fields += "Allow: " + u.methods() + "\r\n"
+	case 412:
+		fields += "Tus-Version: " + tusVersion + "\r\n"
 	case 503:
-		fields = "Retry-After: 5\r\n"
+		fields += "Retry-After: 5\r\n"
 	}
 	w.Start(exchange.Head{Status: f.status, Reason: []byte(f.text), Fields: []byte(fields), Length: -1, Refusal: true})
+}
+
+// methods are those that uploads take.
+func (u *Upload) methods() string {
+	if _, ok := u.target.(*folder); ok && u.options.Resumable {
+		return "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS"
+	}
+	return "GET, HEAD, PUT, POST"
 }
 
 // permit returns an error for requests that the page of another site has sent: a browser adds cookies and passwords to them that the
@@ -141,9 +161,9 @@ func (u *Upload) receive(w *backend.Response, r *backend.Request) error {
 		return err
 	}
 	id := idOf(r)
-	p := u.uploads.begin(id, "", r.Size)
-	if p == nil {
-		return &refusal{status: 503, text: "too many uploads at the same time"}
+	p, err := u.uploads.begin(id, "", r.Size)
+	if err != nil {
+		return err
 	}
 	t := &transfer{u: u, r: r, progress: p}
 	defer t.abort()
@@ -171,8 +191,7 @@ func (u *Upload) receive(w *backend.Response, r *backend.Request) error {
 // finish has the handler answer, or answers.
 func (u *Upload) finish(w *backend.Response, done result) {
 	if u.options.HandsOn {
-		data, _ := json.Marshal(done)
-		w.HandOn(data)
+		u.handOn(w, done, "")
 		return
 	}
 	for i := range done.Files {
@@ -180,6 +199,12 @@ func (u *Upload) finish(w *backend.Response, done result) {
 	}
 	data, _ := json.Marshal(done)
 	respondJSON(w, 201, "", append(data, '\n'))
+}
+
+// handOn has the handler answer. fields are added to its response.
+func (u *Upload) handOn(w *backend.Response, done result, fields string) {
+	data, _ := json.Marshal(done)
+	w.HandOn(data, []byte(fields))
 }
 
 // maxID is the longest name of an upload that a client may choose.

@@ -1,0 +1,194 @@
+package http_test
+
+import (
+	"crypto/sha1"
+	"encoding/base64"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+const tusVersion = "Tus-Resumable: 1.0.0"
+
+// tusClient does what the specification of tus 1.0.0 has clients do.
+type tusClient struct {
+	s        *fapwstest.Server
+	location string // path of the upload
+}
+
+func (c *tusClient) ask(method, target, body string, fields ...string) *fapwstest.Answer {
+	c.s.T.Helper()
+	a := c.s.Ask(fapwstest.Request(method, target, body, append(fields, tusVersion)...))
+	if got := a.Header.Get("Tus-Resumable"); got != "1.0.0" {
+		c.s.T.Errorf("%s %s: Tus-Resumable %q", method, target, got)
+	}
+	return a
+}
+
+// create begins an upload; metadata are pairs of names and values.
+func (c *tusClient) create(target string, length int, metadata ...string) *fapwstest.Answer {
+	c.s.T.Helper()
+	var pairs []string
+	for i := 0; i < len(metadata); i += 2 {
+		pairs = append(pairs, metadata[i]+" "+base64.StdEncoding.EncodeToString([]byte(metadata[i+1])))
+	}
+	a := c.ask("POST", target, "", fmt.Sprintf("Upload-Length: %d", length), "Upload-Metadata: "+strings.Join(pairs, ","), "Content-Length: 0")
+	c.location = a.Header.Get("Location")
+	return a
+}
+
+// offset asks how far the upload has come.
+func (c *tusClient) offset(length int) int {
+	c.s.T.Helper()
+	a := c.s.Dial()
+	a.Send(fapwstest.Request("HEAD", c.location, "", tusVersion))
+	answer := a.AnswerTo("HEAD").Want(c.s.T, 200).Field(c.s.T, "Cache-Control", "no-store").Field(c.s.T, "Upload-Length", strconv.Itoa(length))
+	if _, err := time.Parse(time.RFC1123, answer.Header.Get("Upload-Expires")); err != nil {
+		c.s.T.Error(err)
+	}
+	n, err := strconv.Atoi(answer.Header.Get("Upload-Offset"))
+	if err != nil {
+		c.s.T.Fatal(err)
+	}
+	return n
+}
+
+const tusType = "Content-Type: application/offset+octet-stream"
+
+func (c *tusClient) patch(offset int, body string, fields ...string) *fapwstest.Answer {
+	c.s.T.Helper()
+	return c.ask("PATCH", c.location, body, append(fields, tusType, fmt.Sprintf("Upload-Offset: %d", offset))...)
+}
+
+func sha1Of(text string) string {
+	sum := sha1.Sum([]byte(text))
+	return "Upload-Checksum: sha1 " + base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// An upload goes on where it broke off, also after a restart, and the handler gets the whole file.
+func TestTus(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s, dir := serveUploads(t, m)
+		files := filepath.Join(dir, "files")
+		text := random(700_000)
+		c := &tusClient{s: s}
+		c.create("/files", len(text), "filename", "ü 1.bin", "filetype", "application/x", "note", "a note", "sha256", sum(text)).
+			Want(t, 201).Field(t, "Upload-Offset", "0")
+		if n := c.offset(len(text)); n != 0 {
+			t.Errorf("offset %d", n)
+		}
+		c.patch(0, text[:100_000], sha1Of(text[:100_000])).Want(t, 204).Field(t, "Upload-Offset", "100000")
+		c.patch(100_000, text[100_000:200_000], sha1Of("other")).Want(t, 460, "checksum")
+		c.patch(100_000, "x", "Upload-Checksum: md5 YQ==").Want(t, 400, "sha1")
+		c.patch(99_999, "x").Want(t, 409, "100000")
+
+		w := s.Dial() // breaks off
+		w.Send(fmt.Sprintf("PATCH %s HTTP/1.1\r\nHost: test\r\n%s\r\n%s\r\nUpload-Offset: 100000\r\nContent-Length: 600000\r\n\r\n", c.location, tusVersion, tusType), text[100_000:300_000])
+		partial := func() (size int64) {
+			for _, name := range contents(t, files) {
+				if st, err := os.Stat(filepath.Join(files, name)); err == nil && strings.HasSuffix(name, ".tus") {
+					size = st.Size()
+				}
+			}
+			return size
+		}
+		fapwstest.Eventually(t, "the bytes are on the disk", func() bool { return partial() == 300_000 })
+		c.patch(300_000, "x").Want(t, 423)
+		w.Reset()
+		s.Signal(syscall.SIGTERM)
+		s.Ended()
+
+		c.s = fapwstest.Command{Script: "upload.py", Dir: dir}.Serve(t, m)
+		n := c.offset(len(text))
+		if n != 300_000 {
+			t.Errorf("after the restart, offset %d", n)
+		}
+		c.ask("POST", c.location, text[n:n+100_000], "X-HTTP-Method-Override: PATCH", tusType, fmt.Sprintf("Upload-Offset: %d", n)).Want(t, 204)
+		if len(contents(t, files)) != 2 {
+			t.Errorf("there are %q", contents(t, files))
+		}
+		a := c.patch(400_000, text[400_000:]).Want(t, 204).Field(t, "Upload-Offset", "700000")
+		if a.Text != "" || a.Header.Get("Content-Type") != "" {
+			t.Errorf("the answer has a body: %v %q", a.Header, a.Text)
+		}
+		stored(t, files, map[string]string{"ü 1.bin": text})
+		c.patch(700_000, "").Want(t, 404)
+	})
+}
+
+// The rest of the protocol.
+func TestTusRefusals(t *testing.T) {
+	t.Parallel()
+	s, dir := serveUploads(t, fapwstest.Threads)
+	c := &tusClient{s: s}
+	a := s.Ask(fapwstest.Request("OPTIONS", "/bare", "")).Want(t, 204)
+	a.Field(t, "Tus-Version", "1.0.0").Field(t, "Tus-Max-Size", "1048576").Field(t, "Tus-Extension", "creation,creation-with-upload,termination,checksum,expiration")
+	s.Ask(fapwstest.Request("POST", "/bare", "", "Tus-Resumable: 0.2.2", "Upload-Length: 1")).Want(t, 412).Field(t, "Tus-Version", "1.0.0")
+	c.create("/bare", 1<<20+1, "filename", "a").Want(t, 413)
+	c.create("/new", 1<<60, "filename", "a").Want(t, 507)
+	c.create("/bare", 1, "filename", "../a").Want(t, 400, "slashes")
+	c.create("/bare", 1).Want(t, 400, "no name")
+	c.create("/bare", -1, "filename", "a").Want(t, 400, "Upload-Length")
+	c.ask("POST", "/bare", "", "Upload-Defer-Length: 1").Want(t, 400)
+	c.ask("POST", "/bare", "", "Upload-Length: 1", "Upload-Metadata: filename %").Want(t, 400, "Upload-Metadata")
+	c.ask("POST", "/bare", "", "Upload-Length: 1", "Origin: https://evil.example").Want(t, 403)
+	for _, id := range []string{"x", "..x", strings.Repeat("A", 26)} {
+		c.ask("PATCH", "/bare/"+id, "x", tusType, "Upload-Offset: 0").Want(t, 404)
+	}
+	stored(t, filepath.Join(dir, "bare"), nil)
+	stored(t, filepath.Join(dir, "new"), nil)
+
+	c.create("/bare", 4, "filename", "a").Want(t, 201)
+	c.ask("PATCH", c.location, "x", "Upload-Offset: 0").Want(t, 415)
+	c.patch(0, "12345").Want(t, 413)
+	c.ask("PUT", c.location, "x").Want(t, 405)
+	c.ask("DELETE", c.location, "").Want(t, 204)
+	c.ask("DELETE", c.location, "").Want(t, 404)
+	stored(t, filepath.Join(dir, "bare"), nil)
+
+	c.create("/bare", 0, "filename", "empty").Want(t, 201)
+	c.create("/bare", 1, "filename", "wrong", "sha256", sum("2")).Want(t, 201)
+	c.patch(0, "1").Want(t, 400, "SHA-256")
+	c.ask("POST", "/one", "1234", "Upload-Length: 4", tusType).Want(t, 201).Field(t, "Upload-Offset", "4")
+	if got, _ := os.ReadFile(filepath.Join(dir, "one.bin")); string(got) != "1234" {
+		t.Errorf("one.bin has %q", got)
+	}
+	c.create("/new", 1, "filename", "b").Want(t, 201)
+	s.Ask(fapwstest.Request("PUT", "/new/b", "2")).Want(t, 201)
+	c.patch(0, "1").Want(t, 409)
+	stored(t, filepath.Join(dir, "new"), map[string]string{"b": "2"})
+
+	// An upload that its client does not continue is removed when the next one begins.
+	c.create("/bare", 1, "filename", "old").Want(t, 201)
+	old := time.Now().Add(-25 * time.Hour)
+	for _, name := range contents(t, filepath.Join(dir, "bare")) {
+		if err := os.Chtimes(filepath.Join(dir, "bare", name), old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.patch(0, "1").Want(t, 404)
+	c.create("/bare", 0, "filename", "next").Want(t, 201)
+	stored(t, filepath.Join(dir, "bare"), map[string]string{"empty": "", "next": ""})
+}
+
+// Debian's client of the protocol uploads a file, and another one goes on where the first has stopped.
+func TestTusClient(t *testing.T) {
+	t.Parallel()
+	fapwstest.NeedModule(t, "tusclient")
+	s, dir := serveUploads(t, fapwstest.Threads)
+	text := random(300_000)
+	name := fapwstest.Write(t, filepath.Join(t.TempDir(), "file.bin"), text)
+	said, err := exec.Command(fapwstest.Python, fapwstest.Testdata(t, "tus_client.py"), s.URL+"/files", name, "100000").CombinedOutput()
+	if err != nil || string(said) != "100000\n300000\n" {
+		t.Errorf("%v: %s", err, said)
+	}
+	stored(t, filepath.Join(dir, "files"), map[string]string{"by tuspy.bin": text})
+}

@@ -1,0 +1,223 @@
+package upload
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// An upload that may be continued is two files in the directory of its target: the bytes so far, which are locked while a process
+// writes them, and a description, which does not change. So it is continued by any worker, also after a restart. The size of the first
+// file is the offset at which the client goes on, and its time of modification is that of the last sign of life.
+const (
+	partialSuffix     = ".tus"
+	descriptionSuffix = ".tus.json"
+)
+
+// maxPartial bounds the unfinished uploads of a directory.
+const maxPartial = 100
+
+// description says what an upload is to become.
+type description struct {
+	Length   int64               `json:"length"` // bytes
+	Name     string              `json:"name"`   // "": the target has only one
+	Type     string              `json:"type"`
+	Fields   map[string][]string `json:"fields"`
+	Metadata string              `json:"metadata"` // as the client has sent it
+}
+
+// partial is an upload that may be continued, and that is locked.
+type partial struct {
+	*draft
+	description
+	id      string
+	touched time.Time // when bytes have arrived
+}
+
+var errUnknown = &refusal{status: 404, text: "there is no such upload"}
+
+// create begins an upload that may be continued.
+func (t *folder) create(id string, what description) (p *partial, err error) {
+	dir, err := t.open()
+	if err != nil {
+		return nil, err
+	}
+	if t.expire(dir) >= maxPartial {
+		dir.Close()
+		return nil, refuse(503, "too many unfinished uploads")
+	}
+	var d *draft
+	if err = t.vacant(dir, t.nameOf(what.Name)); err == nil {
+		d, err = t.draft(dir, t.nameOf(what.Name), hiddenPrefix+id+partialSuffix, unix.O_CREAT|unix.O_EXCL)
+	}
+	if err != nil {
+		dir.Close()
+		return nil, err
+	}
+	p = &partial{draft: d, description: what, id: id, touched: time.Now()}
+	text, err := json.Marshal(what)
+	if err == nil {
+		err = d.room(what.Length)
+	}
+	if err == nil {
+		err = writeFile(dir, hiddenPrefix+id+descriptionSuffix, text)
+	}
+	if err != nil {
+		p.remove()
+		return nil, err
+	}
+	return p, nil
+}
+
+// resume opens an upload that was created. The error is errUnknown if there is none, and errBusy if another request has it.
+func (t *folder) resume(id string) (*partial, error) {
+	if !isToken(id) {
+		return nil, errUnknown
+	}
+	dir, err := t.open()
+	if err != nil {
+		return nil, err
+	}
+	p, err := t.read(dir, id)
+	if err != nil {
+		dir.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// read is resume in a directory, which belongs to the upload if there is no error.
+func (t *folder) read(dir *os.File, id string) (*partial, error) {
+	what, err := describe(dir, id)
+	if err != nil {
+		return nil, err
+	}
+	d, err := t.draft(dir, t.nameOf(what.Name), hiddenPrefix+id+partialSuffix, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errUnknown
+	}
+	if err != nil {
+		return nil, err
+	}
+	p := &partial{draft: d, description: what, id: id}
+	st, err := d.f.Stat()
+	if err == nil {
+		d.size, p.touched = st.Size(), st.ModTime()
+		_, err = d.f.Seek(0, io.SeekEnd)
+	}
+	if err != nil || t.expired(p.touched) {
+		d.f.Close()
+		if err == nil {
+			err = errUnknown
+		}
+		return nil, err
+	}
+	return p, nil
+}
+
+// describe reads the description of an upload.
+func describe(dir *os.File, id string) (what description, err error) {
+	fd, err := unix.Openat(int(dir.Fd()), hiddenPrefix+id+descriptionSuffix, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err == unix.ENOENT {
+		return what, errUnknown
+	}
+	if err != nil {
+		return what, err
+	}
+	f := os.NewFile(uintptr(fd), id)
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, 1<<20))
+	if err == nil && json.Unmarshal(text, &what) != nil {
+		err = errUnknown // the power has failed while it was written
+	}
+	return what, err
+}
+
+// nameOf returns the name of a file that the client calls name.
+func (t *folder) nameOf(name string) string {
+	if t.only != "" {
+		return t.only
+	}
+	return name
+}
+
+// expired reports whether an upload that was last written at a time is too old.
+func (t *folder) expired(touched time.Time) bool { return time.Now().After(t.expiry(touched)) }
+
+// expiry returns when it is.
+func (t *folder) expiry(touched time.Time) time.Time {
+	return touched.Add(time.Duration(t.options.Expires * float64(time.Second)))
+}
+
+// expire removes uploads of dir that are too old, and returns how many others it has.
+func (t *folder) expire(dir *os.File) (others int) {
+	_, _ = dir.Seek(0, io.SeekStart)
+	names, _ := dir.Readdirnames(-1)
+	for _, name := range names {
+		id, isHidden := strings.CutPrefix(name, hiddenPrefix)
+		id, isDescription := strings.CutSuffix(id, descriptionSuffix)
+		if !isHidden || !isDescription || !isToken(id) {
+			continue
+		}
+		var st unix.Stat_t
+		err := unix.Fstatat(int(dir.Fd()), hiddenPrefix+id+partialSuffix, &st, unix.AT_SYMLINK_NOFOLLOW)
+		if err == nil && !t.expired(time.Unix(st.Mtim.Unix())) {
+			others++
+			continue
+		}
+		if err != nil { // it is being created or removed, or that was interrupted
+			if err = unix.Fstatat(int(dir.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW); err == nil && t.expired(time.Unix(st.Mtim.Unix())) {
+				_ = unix.Unlinkat(int(dir.Fd()), name, 0)
+			}
+			continue
+		}
+		if f, err := openLocked(dir, hiddenPrefix+id+partialSuffix, 0); err == nil {
+			_ = unix.Unlinkat(int(dir.Fd()), name, 0)
+			_ = unix.Unlinkat(int(dir.Fd()), hiddenPrefix+id+partialSuffix, 0)
+			f.Close()
+		}
+	}
+	return others
+}
+
+// remove removes the upload. p must not be used afterwards.
+func (p *partial) remove() {
+	_ = unix.Unlinkat(int(p.dir.Fd()), hiddenPrefix+p.id+descriptionSuffix, 0)
+	p.abort()
+}
+
+// finish gives the file its name.
+func (p *partial) finish() error {
+	_ = unix.Unlinkat(int(p.dir.Fd()), hiddenPrefix+p.id+descriptionSuffix, 0)
+	return p.commit()
+}
+
+// writeFile writes a file that does not exist.
+func writeFile(dir *os.File, name string, text []byte) error {
+	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: name, Err: err}
+	}
+	f := os.NewFile(uintptr(fd), name)
+	_, err = f.Write(text)
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
+// isToken reports whether id may be the name of an upload: as rand.Text makes them.
+func isToken(id string) bool {
+	for _, c := range id {
+		if (c < 'A' || c > 'Z') && (c < '2' || c > '7') {
+			return false
+		}
+	}
+	return len(id) >= 26 && len(id) <= 40
+}

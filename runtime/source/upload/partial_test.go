@@ -1,0 +1,81 @@
+package upload
+
+import (
+	"crypto/rand"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// TestPartials: uploads that may be continued are bounded, and ended ones make room for others.
+func TestPartials(t *testing.T) {
+	u, dir := newFolder(t, nil)
+	f := u.target.(*folder)
+	var last *partial
+	for range maxPartial {
+		p, err := f.create(rand.Text(), description{Length: 3, Name: "a"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if last != nil {
+			last.close()
+		}
+		last = p
+	}
+	if _, err := f.create(rand.Text(), description{Length: 3, Name: "a"}); status(err) != 503 {
+		t.Errorf("one more: %v", err)
+	}
+	if _, err := f.resume(last.id); status(err) != 423 {
+		t.Errorf("one that is being written: %v", err)
+	}
+	if err := last.write([]byte("on")); err != nil {
+		t.Fatal(err)
+	}
+	last.close()
+	p, err := f.resume(last.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.write([]byte("e")); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.complete(); err != nil || p.sum() != "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed" {
+		t.Errorf("%v, %s", err, p.sum())
+	}
+	next, err := f.create(rand.Text(), description{Length: 3, Name: "b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	next.remove()
+	f.options.Expires = 1e-9 // all others are too old
+	d, err := f.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	f.expire(d)
+	has(t, dir, "a=one")
+}
+
+func TestMetadata(t *testing.T) {
+	for text, want := range map[string]map[string][]string{
+		"":                        {},
+		"filename YQ==":           {"filename": {"a"}},
+		"filename YQ== , empty":   {"filename": {"a"}, "empty": {""}},
+		"filename YQ==,x w7w=":    {"filename": {"a"}, "x": {"ü"}},
+		"filename %":              nil,
+		"a YQ==,a YQ==":           nil,
+		",":                       nil,
+		strings.Repeat("x", 9000): nil,
+	} {
+		got, err := readMetadata(text)
+		if want != nil && !reflect.DeepEqual(got, want) || (err == nil) != (want != nil) {
+			t.Errorf("%.40q: %v, %v", text, got, err)
+		}
+	}
+	for id, want := range map[string]bool{rand.Text(): true, "": false, "../" + rand.Text(): false, strings.ToLower(rand.Text()): false} {
+		if isToken(id) != want {
+			t.Errorf("%q", id)
+		}
+	}
+}

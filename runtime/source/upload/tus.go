@@ -1,0 +1,362 @@
+package upload
+
+import (
+	"crypto/rand"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"hash"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"fapws/runtime/backend"
+	"fapws/runtime/exchange"
+)
+
+// The protocol of tus.io, version 1.0.0, with its extensions creation, creation-with-upload, termination, checksum and expiration.
+// Section names in comments are of its specification.
+
+const (
+	tusVersion    = "1.0.0"
+	tusFields     = "Tus-Resumable: " + tusVersion + "\r\n"
+	tusExtensions = "creation,creation-with-upload,termination,checksum,expiration"
+	tusType       = "application/offset+octet-stream"
+	maxMetadata   = 8 << 10 // bytes of Upload-Metadata
+)
+
+// tus is one request of the protocol.
+type tus struct {
+	u *Upload
+	t *folder
+	w *backend.Response
+	r *backend.Request
+}
+
+// speaksTus returns the request as one of the protocol; nil: it is another one.
+func (u *Upload) speaksTus(w *backend.Response, r *backend.Request) *tus {
+	t, ok := u.target.(*folder)
+	if !ok || !u.options.Resumable || r.Field("Tus-Resumable") == "" && r.Method() != "OPTIONS" {
+		return nil
+	}
+	return &tus{u, t, w, r}
+}
+
+// respond answers, or returns an error that the client gets.
+func (x *tus) respond() error {
+	method := x.r.Method()
+	if method == "OPTIONS" {
+		x.options()
+		return nil
+	}
+	if v := x.r.Field("Tus-Resumable"); v != tusVersion {
+		return refuse(412, "version %s of tus is not supported", v)
+	}
+	if method == "POST" {
+		if other := x.r.Field("X-HTTP-Method-Override"); other != "" {
+			method = other
+		}
+	}
+	id := strings.Trim(x.r.Path[x.r.Script:], "/")
+	if method != "HEAD" {
+		if err := x.u.permit(x.r); err != nil {
+			return err
+		}
+	}
+	switch {
+	case method == "POST" && id == "":
+		return x.create()
+	case id == "":
+		return refuse(405, "this is for uploads: POST")
+	case method == "HEAD":
+		return x.head(id)
+	case method == "PATCH":
+		return x.patch(id)
+	case method == "DELETE":
+		return x.terminate(id)
+	}
+	return refuse(405, "an upload takes HEAD, PATCH and DELETE")
+}
+
+// empty answers without a body.
+func (x *tus) empty(status int, fields string) {
+	x.w.Start(exchange.Head{Status: status, Fields: []byte(tusFields + fields), Length: 0})
+}
+
+// options says what the server can do ("OPTIONS").
+func (x *tus) options() {
+	fields := "Tus-Version: " + tusVersion + "\r\nTus-Extension: " + tusExtensions + "\r\nTus-Checksum-Algorithm: sha1,sha256\r\n"
+	if most := x.u.options.MaxSize; most > 0 {
+		fields += fmt.Sprintf("Tus-Max-Size: %d\r\n", most)
+	}
+	x.empty(204, fields)
+}
+
+// state are the fields that say how far an upload has come.
+func (x *tus) state(p *partial) string {
+	return fmt.Sprintf("Upload-Offset: %d\r\nUpload-Expires: %s\r\n", p.size, x.t.expiry(p.touched).UTC().Format(http.TimeFormat))
+}
+
+// create begins an upload ("Creation").
+func (x *tus) create() error {
+	if x.r.Field("Upload-Defer-Length") != "" {
+		return refuse(400, "Upload-Defer-Length is not supported: send Upload-Length")
+	}
+	length, err := number(x.r, "Upload-Length")
+	if err != nil {
+		return err
+	}
+	if most := x.u.options.MaxSize; most > 0 && length > most {
+		return tooLarge(most)
+	}
+	what := description{Length: length, Metadata: x.r.Field("Upload-Metadata")}
+	if what.Fields, err = readMetadata(what.Metadata); err != nil {
+		return err
+	}
+	what.Name, what.Type = take(what.Fields, "filename"), take(what.Fields, "filetype")
+	if wrong := checkName(what.Name); wrong != "" && x.t.named() {
+		return refuse(400, "%s (filename of Upload-Metadata)", wrong)
+	}
+	p, err := x.t.create(rand.Text(), what)
+	if err != nil {
+		return err
+	}
+	at := strings.TrimSuffix(x.r.Path[:x.r.Script], "/") + "/" + p.id
+	location := "Location: " + (&url.URL{Path: at}).EscapedPath() + "\r\n"
+	if length > 0 && x.r.Field("Content-Type") != tusType {
+		defer p.close()
+		x.empty(201, location+x.state(p))
+		return nil
+	}
+	return x.receive(p, 201, location)
+}
+
+// head says how far an upload has come ("HEAD").
+func (x *tus) head(id string) error {
+	p, err := x.t.resume(id)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	fields := "Cache-Control: no-store\r\n" + x.state(p) + fmt.Sprintf("Upload-Length: %d\r\n", p.Length)
+	if p.Metadata != "" {
+		fields += "Upload-Metadata: " + p.Metadata + "\r\n"
+	}
+	x.empty(200, fields)
+	return nil
+}
+
+// terminate removes an upload ("Termination").
+func (x *tus) terminate(id string) error {
+	p, err := x.t.resume(id)
+	if err != nil {
+		return err
+	}
+	p.remove()
+	x.empty(204, "")
+	return nil
+}
+
+// patch continues an upload ("PATCH").
+func (x *tus) patch(id string) error {
+	if x.r.Field("Content-Type") != tusType {
+		return refuse(415, "the Content-Type must be %s", tusType)
+	}
+	offset, err := number(x.r, "Upload-Offset")
+	if err != nil {
+		return err
+	}
+	p, err := x.t.resume(id)
+	if err != nil {
+		return err
+	}
+	if offset != p.size {
+		defer p.close()
+		return refuse(409, "the upload goes on at byte %d, not %d", p.size, offset)
+	}
+	return x.receive(p, 204, "")
+}
+
+// receive takes the body of the request, and answers. A client that leaves may go on later.
+func (x *tus) receive(p *partial, status int, fields string) error {
+	pass, err := newPass(x.r, p)
+	var progress *progress
+	if err == nil {
+		progress, err = x.u.uploads.begin(p.id, p.name, p.Length)
+	}
+	if err != nil && status == 201 {
+		p.remove() // the client does not learn of it
+		return err
+	}
+	if err != nil {
+		p.close()
+		return err
+	}
+	progress.resumed(p.size)
+	done := false
+	if err = pass.receive(x.r, progress); err == nil && p.size == p.Length {
+		done, err = true, p.complete()
+	}
+	switch {
+	case done && err != nil:
+		progress.end(stateFailed, refusalOf(err).text)
+		return err // p is removed
+	case !done:
+		p.touched = time.Now()
+		state := x.state(p)
+		for _, e := range [...]error{p.seal(), p.close()} {
+			if err == nil {
+				err = e
+			}
+		}
+		if progress.end(statePaused, ""); err == nil {
+			x.empty(status, fields+state)
+		}
+		return err
+	}
+	progress.end(stateStored, "")
+	fields = tusFields + fields + fmt.Sprintf("Upload-Offset: %d\r\n", p.Length)
+	if !x.u.options.HandsOn {
+		x.w.Start(exchange.Head{Status: status, Fields: []byte(fields), Length: 0})
+		return nil
+	}
+	name := p.Name
+	if name == "" {
+		name = p.name
+	}
+	file := stored{Name: name, Path: p.path, Size: p.size, SHA256: p.sum(), Type: p.Type}
+	x.u.handOn(x.w, result{ID: p.id, Files: []stored{file}, Fields: p.Fields, Status: status}, fields)
+	return nil
+}
+
+// complete gives the file its name, or removes it.
+func (p *partial) complete() error {
+	err := p.seal()
+	if err == nil {
+		err = p.hashAll()
+	}
+	if err == nil {
+		err = p.checkSum(take(p.Fields, digestOfForm))
+	}
+	if err != nil {
+		p.remove()
+		return err
+	}
+	return p.finish()
+}
+
+// pass is the part of an upload that one request brings.
+type pass struct {
+	p     *partial
+	begun int64     // size before it
+	check hash.Hash // nil: the client announces no checksum
+	want  string    // raw
+}
+
+// newPass checks the fields of a request that are about its body ("Checksum").
+func newPass(r *backend.Request, p *partial) (*pass, error) {
+	s := &pass{p: p, begun: p.size}
+	if r.Size > p.Length-p.size {
+		return nil, refuse(413, "the body has more than the rest of the upload")
+	}
+	announced := r.Field("Upload-Checksum")
+	if announced == "" {
+		return s, nil
+	}
+	name, value, _ := strings.Cut(announced, " ")
+	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(value))
+	switch name {
+	case "sha1":
+		s.check = sha1.New()
+	case "sha256":
+		s.check = sha256.New()
+	}
+	if s.check == nil || err != nil || len(raw) != s.check.Size() {
+		return nil, refuse(400, "Upload-Checksum must be sha1 or sha256, and the base64 of the checksum")
+	}
+	s.want = string(raw)
+	return s, nil
+}
+
+// receive writes the body. After an error the upload has the bytes that were written; or, if the client has announced a checksum,
+// those from before.
+func (s *pass) receive(r *backend.Request, progress *progress) (err error) {
+	defer func() {
+		if err != nil && s.check != nil {
+			s.undo()
+		}
+	}()
+	for {
+		piece, err := r.Next()
+		if err == io.EOF {
+			break
+		}
+		if err == nil && int64(len(piece)) > s.p.Length-s.p.size {
+			err = refuse(413, "the body has more than the rest of the upload")
+		}
+		if err == nil {
+			err = s.p.write(piece)
+		}
+		if err != nil {
+			return err
+		}
+		if s.check != nil {
+			s.check.Write(piece)
+		}
+		progress.add(len(piece))
+	}
+	if s.check != nil && string(s.check.Sum(nil)) != s.want {
+		return refuse(460, "the body has another checksum than announced")
+	}
+	return nil
+}
+
+// undo removes the bytes of the pass.
+func (s *pass) undo() {
+	if s.p.f.Truncate(s.begun) == nil {
+		_, _ = s.p.f.Seek(s.begun, io.SeekStart)
+		s.p.size, s.p.hashed = s.begun, -1
+	}
+}
+
+// number reads a field that must be a number of bytes.
+func number(r *backend.Request, field string) (int64, error) {
+	n, err := strconv.ParseInt(r.Field(field), 10, 64)
+	if err != nil || n < 0 {
+		return 0, refuse(400, "%s must be a number of bytes", field)
+	}
+	return n, nil
+}
+
+// readMetadata reads Upload-Metadata: "name base64,name base64,name".
+func readMetadata(text string) (map[string][]string, error) {
+	all := map[string][]string{}
+	if len(text) > maxMetadata {
+		return nil, refuse(413, "Upload-Metadata has more than %d bytes", maxMetadata)
+	}
+	for pair := range strings.SplitSeq(text, ",") {
+		key, value, _ := strings.Cut(strings.TrimSpace(pair), " ")
+		if key == "" && text == "" {
+			break
+		}
+		raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(value))
+		if _, twice := all[key]; err != nil || key == "" || twice {
+			return nil, refuse(400, "Upload-Metadata is not valid")
+		}
+		all[key] = []string{string(raw)}
+	}
+	return all, nil
+}
+
+// take removes a field, and returns its value.
+func take(fields map[string][]string, name string) string {
+	values := fields[name]
+	if delete(fields, name); len(values) == 0 {
+		return ""
+	}
+	return values[0]
+}
