@@ -87,7 +87,7 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
 					return nil, 0, exit.Usage(err)
 				}
 			}
-			m := mounter{script: script, threads: conf.Threads, forks: parts.Forks, programs: parts.Programs, private: private, publish: parts.Publish, log: logClient, to: to}
+			m := mounter{script: script, threads: conf.Threads, forks: parts.Forks, programs: parts.Programs, private: private, chroot: conf.Chroot, publish: parts.Publish, log: logClient, to: to}
 			table, err = m.table(contents.Mounts(i))
 			return table, most, err
 		},
@@ -102,6 +102,7 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
 		Software:  version.Software(),
 		Programs:  parts.Programs.Gate,
 		Status:    parts.Status,
+		Publish:   parts.Publish,
 	}
 	if files := parts.Logs; files != nil {
 		out.Logs = files

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"fapws/cmd/fapws/exit"
@@ -30,6 +31,7 @@ type mounter struct {
 	forks    *forkserver.Server // runs the handlers; nil: this process does
 	programs *Programs
 	private  *static.Private
+	chroot   string
 	publish  func(channel, data string)
 	log      func(level loglevel.Level, client, line string)
 	to       site.Mounting
@@ -112,11 +114,11 @@ func (t *mounter) upload(mount *sites.Mount, text string) error {
 	if err != nil {
 		return err
 	}
-	options.Publish = t.publish
+	options.Root, options.Publish = t.chroot, t.publish
 	options.Log = func(client, line string) { t.log(loglevel.Error, client, line) }
 	to, err := upload.New(options)
 	if err != nil {
-		return err
+		return fmt.Errorf("upload: %w", err)
 	}
 	mount.Streams, mount.Asks = true, true
 	handler, index := t.to.Add(to)

@@ -17,7 +17,7 @@ type KeyDoc struct {
 var keyTables = []struct{ table, heading string }{
 	{"", "at the top, in addition to the names of the flags"},
 	{"host", "[[host]], which also takes the rules below, and the flags index, autoindex, spa, mime-types, charset, compress, expires, symlinks, dotfiles, expose and cache-files-max"},
-	{"host.route", "[[host.route]], which has prefix, match or both, at most one source (app, files, cgi, php, fastcgi, redirect, rewrite, proxy or status), and takes the same flags and rules"},
+	{"host.route", "[[host.route]], which has prefix, match or both, at most one source (app, files, cgi, php, fastcgi, redirect, rewrite, proxy, upload or status), and takes the same flags and rules"},
 	{"rules", "rules, of a host for all its routes, or of one route; the first six also at the top, for all hosts"},
 }
 

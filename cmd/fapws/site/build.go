@@ -64,6 +64,9 @@ type Parts struct {
 	// Private are the files that no root serves (Config.Private).
 	Private *static.Private
 
+	// Publish publishes an event of the server's own; nil with Check. It may be called on any goroutine.
+	Publish func(channel, data string)
+
 	// Status answers below the path of the setting of that name. Optional.
 	Status backend.Responder
 
@@ -188,7 +191,7 @@ func (b *builder) add(to backend.Responder) (app.Handler, int) {
 		b.built.pool = backend.New(maxBackend, func(line string) { b.parts.Log(loglevel.Error, line) })
 		b.built.pool.Sends = Sends(b.parts.Conf)
 	}
-	if c, ok := to.(io.Closer); ok {
+	if c, ok := to.(io.Closer); ok { // a proxy, an upload
 		b.built.closers = append(b.built.closers, c.Close)
 	}
 	return b.built.pool, b.built.pool.Add(to)

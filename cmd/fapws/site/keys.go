@@ -38,6 +38,7 @@ var KeyDocs = []settings.KeyDoc{
 	{Table: "host.route", Key: "redirect", Value: `"https://example.org${path}"`, Help: "redirects, with status (302 by default); ${path}, ${query}, ${host}, ${scheme} and $1 (the rest of the path after the prefix) are replaced; the query is kept unless the value has a ?"},
 	{Table: "host.route", Key: "rewrite", Value: `"/new/$1"`, Help: "continues with another path at the following routes"},
 	{Table: "host.route", Key: "proxy", Value: `"http://127.0.0.1:9000"`, Help: "forwards to another server: http://, https:// or unix:/path/of/socket; a path in the URL replaces the prefix, without one the path stays"},
+	{Table: "host.route", Key: "upload", Value: `"DIR" or { to = "/data/firmware.bin" }`, Help: "stores files that clients send, in a directory or at a path; the table also takes max-size (1G by default), max-active, sync, replace, mode, channel, resumable, expires and origins"},
 	{Table: "host.route", Key: "status", Value: "404", Help: "responds with this status"},
 	{Table: "host.route", Key: "text", Value: `"Gone."`, Help: "the body of this response"},
 	{Table: "host.route", Key: "root", Value: `"DIR"`, Help: "document root of cgi, php and fastcgi; by default that of the host"},

@@ -77,7 +77,6 @@ func (b *builder) proxy(h *Host, r *Route) []sites.Mount {
 		b.wrong(r.At.Errorf("proxy", "%v", err))
 		return nil
 	}
-	b.built.closers = append(b.built.closers, p.Close)
 	if folder := b.parts.Conf.Chroot; folder != "" && p.Lookup() != "" && !looksUp(folder) {
 		b.parts.Log(loglevel.Warning, fmt.Sprintf("proxy %s: the address of %s cannot be looked up in the chroot, as %s has neither etc/hosts nor etc/resolv.conf (%s)",
 			r.Proxy, p.Lookup(), folder, r.At.Key("proxy")))

@@ -28,6 +28,7 @@ type Route struct {
 	Redirect string        `key:"redirect"`
 	Rewrite  string        `key:"rewrite"`
 	Proxy    string        `key:"proxy"`
+	Upload   Upload        `key:"upload"`
 	Status   int           `key:"status"` // a kind by itself, or the status of redirect
 
 	Text string        `key:"text"` // with Status
@@ -52,6 +53,7 @@ var kinds = []kind{
 	{"redirect", func(r *Route) bool { return r.Redirect != "" }, (*builder).redirect},
 	{"rewrite", func(r *Route) bool { return r.Rewrite != "" }, (*builder).rewrite},
 	{"proxy", func(r *Route) bool { return r.Proxy != "" }, (*builder).proxy},
+	{"upload", func(r *Route) bool { return r.Upload.To != "" }, (*builder).upload},
 	{"files", func(r *Route) bool { return r.Folder != "" && !r.SSI.Given }, (*builder).files},
 	{"status", func(r *Route) bool { return r.Status != 0 && r.Redirect == "" }, (*builder).status},
 }
@@ -130,6 +132,8 @@ func (r *Route) What() string {
 		return "rewrite " + r.Rewrite
 	case of[0].key == "proxy":
 		return "proxy " + r.Proxy
+	case of[0].key == "upload":
+		return "upload " + string(r.Upload.To)
 	case of[0].key == "files":
 		return "files " + string(r.Folder)
 	default:

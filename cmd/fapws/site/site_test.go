@@ -139,6 +139,10 @@ func TestMistakes(t *testing.T) {
 		{"[[host]]\nroot = '.'\ncache = { status = [206] }", "f:3: cache: status 206 cannot be kept"},
 		{"[[host]]\nroot = '.'\ncache = { status = 200 }", "f:3: status = 200, an integer: must be an array of status codes"},
 		{"[[host]]\nroot = '.'\ncache = { cookies = 'eat' }", `f:3: cookies = "eat", a string: must be one of bypass, ignore`},
+		{"[[host]]\n[[host.route]]\nprefix = '/u'\nupload = 'none/file'", "f:4: upload: " + dir + "/none/file: directory " + dir + "/none not found"},
+		{"[[host]]\n[[host.route]]\nprefix = '/u'\nupload = { max-size = '1M' }", `f:4: upload = { max-size = "1M" }: must be a table with to, such as { to = "/data/firmware.bin" }`},
+		{"[[host]]\n[[host.route]]\nprefix = '/u'\nupload = { to = 'a', sync = 'now' }", `f:4: sync = "now", a string: must be "end", "none", or a number of bytes such as "4M"`},
+		{"[[host]]\n[[host.route]]\nprefix = '/u'\nupload = { to = 'a', mode = '999' }", `f:4: upload = `},
 		{"types = { txt = 1 }", "f:1: txt = 1, an integer: must be a string of one line"},
 		{"app = 1", `f:1: app = 1, an integer: must be an application, such as "app.py" or "package.module:app"`},
 	} {
@@ -157,6 +161,7 @@ func FuzzConfig(f *testing.F) {
 		"allow = 'all'\ndeny = ['::1']\nauth = { realm = 'x', users = 'y' }\ncache = { ttl = '1s', stale = 2, vary = ['A'], query = true, status = [200] }\n")
 	f.Add("[[host]]\n[[host.route]]\nprefix = '/'\nmatch = '*.php'\nphp = 'php-cgi'\n[[host.route]]\nredirect = '/x'\nstatus = 301\n[[host.route]]\nproxy = 'http://a'\nmethods = ['GET']")
 	f.Add("static = ['no-slash=.', 'x=none']")
+	f.Add("[[host]]\n[[host.route]]\nprefix = '/u'\nupload = { to = 'a', max-size = '1M', sync = 'none', mode = '0600', channel = 'c', expires = '1h', max-active = 1, replace = false, resumable = true, origins = ['*'] }")
 	f.Add("[[host]]\n[[host.route]]\ncgi = true\n[[host.route]]\nfastcgi = 'unix:/x'\n[[host.route]]\nssi = true\nfiles = '.'\n[[host.route]]\nrewrite = '/a$1'\ncache = '60s'\ntimeout = 1.5")
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, text string) {

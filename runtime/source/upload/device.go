@@ -69,12 +69,12 @@ type descriptor struct {
 func newDescriptor(o *Options) (target, error) {
 	fd, err := unix.FcntlInt(uintptr(o.Descriptor), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
-		return nil, fmt.Errorf("upload: descriptor %d: %w", o.Descriptor, err)
+		return nil, fmt.Errorf("descriptor %d: %w", o.Descriptor, err)
 	}
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 	if err == nil && flags&unix.O_ACCMODE == unix.O_RDONLY {
 		unix.Close(fd)
-		return nil, fmt.Errorf("upload: descriptor %d is not open for writing", o.Descriptor)
+		return nil, fmt.Errorf("descriptor %d is not open for writing", o.Descriptor)
 	}
 	return &descriptor{options: o, f: os.NewFile(uintptr(fd), fmt.Sprintf("descriptor %d", o.Descriptor))}, nil
 }

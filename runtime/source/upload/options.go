@@ -31,6 +31,7 @@ type Options struct {
 	// Origins are those of pages that may upload in addition to pages of the same host: "https://example.org". "*": all.
 	Origins []string `json:"origins"`
 
+	Root    string                     `json:"-"` // directory that the process enters before it serves (chroot); "": none
 	Publish func(channel, data string) `json:"-"` // any goroutine; nil: there are no channels
 	Log     func(client, line string)  `json:"-"` // for the operator, on any goroutine
 }
@@ -61,17 +62,17 @@ func ParseOptions(text string) (o Options, err error) {
 func (o *Options) check() error {
 	switch {
 	case o.Path == "" && o.Descriptor < 0:
-		return errors.New("upload: neither a path nor a descriptor")
+		return errors.New("neither a path nor a descriptor")
 	case o.MaxSize < 0:
-		return fmt.Errorf("upload: the maximum size must not be negative: %d", o.MaxSize)
+		return fmt.Errorf("the maximum size must not be negative: %d", o.MaxSize)
 	case o.MaxActive < 0:
-		return fmt.Errorf("upload: the maximum of active uploads must not be negative: %d", o.MaxActive)
+		return fmt.Errorf("the maximum of active uploads must not be negative: %d", o.MaxActive)
 	case o.Sync < SyncNone || o.Sync > 0 && o.Sync < 4096:
-		return fmt.Errorf("upload: sync must be at least 4096 bytes, not %d", o.Sync)
+		return fmt.Errorf("sync must be at least 4096 bytes, not %d", o.Sync)
 	case o.Mode&^0o777 != 0:
-		return fmt.Errorf("upload: mode %o has other bits than permissions", o.Mode)
+		return fmt.Errorf("mode %o has other bits than permissions", o.Mode)
 	case o.Expires < 0 || math.IsNaN(o.Expires) || o.Expires > 10*366*86400:
-		return fmt.Errorf("upload: expires must be up to ten years, in seconds, not %v", o.Expires)
+		return fmt.Errorf("expires must be up to ten years, in seconds, not %v", o.Expires)
 	}
 	if o.Expires == 0 {
 		o.Expires = DefaultExpires.Seconds()

@@ -29,11 +29,11 @@ func newTarget(o *Options) (target, error) {
 		return newDescriptor(o)
 	}
 	if strings.ContainsRune(o.Path, 0) {
-		return nil, fmt.Errorf("upload: the path has a NUL: %q", o.Path)
+		return nil, fmt.Errorf("the path has a NUL: %q", o.Path)
 	}
 	full, err := filepath.Abs(o.Path)
 	if err != nil {
-		return nil, fmt.Errorf("upload: %w", err)
+		return nil, fmt.Errorf("%w", err)
 	}
 	if real, err := filepath.EvalSymlinks(full); err == nil {
 		full = real // a rename replaces a link, not the file behind it
@@ -41,19 +41,38 @@ func newTarget(o *Options) (target, error) {
 	st, err := os.Stat(full)
 	switch {
 	case err == nil && st.IsDir():
-		return &folder{options: o, path: full}, nil
+		path, err := o.inside(full)
+		return &folder{options: o, path: path}, err
 	case err == nil && st.Mode()&(fs.ModeDevice|fs.ModeNamedPipe) != 0:
-		return &device{options: o, path: full, block: st.Mode()&fs.ModeDevice != 0 && st.Mode()&fs.ModeCharDevice == 0}, nil
+		path, err := o.inside(full)
+		return &device{options: o, path: path, block: st.Mode()&fs.ModeDevice != 0 && st.Mode()&fs.ModeCharDevice == 0}, err
 	case err == nil && !st.Mode().IsRegular():
-		return nil, fmt.Errorf("upload: %s is neither a directory nor a file nor a device", o.Path)
+		return nil, fmt.Errorf("%s is neither a directory nor a file nor a device", o.Path)
 	case err != nil && (!errors.Is(err, fs.ErrNotExist) || strings.HasSuffix(o.Path, "/")):
-		return nil, fmt.Errorf("upload: directory %s: %w", o.Path, errors.Unwrap(err))
+		return nil, fmt.Errorf("directory %s: %w", o.Path, errors.Unwrap(err))
 	}
 	dir, name := filepath.Split(full)
 	if st, err := os.Stat(dir); err != nil || !st.IsDir() {
-		return nil, fmt.Errorf("upload: %s: directory %s not found", o.Path, filepath.Clean(dir))
+		return nil, fmt.Errorf("%s: directory %s not found", o.Path, filepath.Clean(dir))
 	}
-	return &folder{options: o, path: filepath.Clean(dir), only: name}, nil
+	path, err := o.inside(filepath.Clean(dir))
+	return &folder{options: o, path: path, only: name}, err
+}
+
+// inside returns a path as it is when the process has entered o.Root.
+func (o *Options) inside(full string) (string, error) {
+	if o.Root == "" {
+		return full, nil
+	}
+	root, err := filepath.Abs(o.Root)
+	if real, e := filepath.EvalSymlinks(root); err == nil && e == nil {
+		root = real
+	}
+	below, ok := strings.CutPrefix(full, strings.TrimSuffix(root, "/"))
+	if err != nil || !ok || below != "" && below[0] != '/' {
+		return "", fmt.Errorf("%s is outside of --chroot %s", o.Path, o.Root)
+	}
+	return "/" + strings.TrimPrefix(below, "/"), nil
 }
 
 // folder is a directory, or one file of it. It is opened for each upload: so it may be mounted, and unmounted, while the server runs.

@@ -293,6 +293,36 @@ func TestUploadWithoutRoom(t *testing.T) {
 	s.Says("not enough space")
 }
 
+// A route of fapws.toml takes uploads without Python. Its rules come before the body.
+func TestUploadRoute(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	config := fapwstest.Write(t, filepath.Join(dir, "fapws.toml"), `
+[[host]]
+[[host.route]]
+prefix = "/in"
+upload = { to = ".", max-size = "1K", replace = false, mode = "0600", sync = "4K", channel = "c", expires = "1h", max-active = 1, resumable = false }
+methods = ["PUT", "POST"]
+[[host.route]]
+prefix = "/one"
+upload = "one.bin"
+deny = ["all"]
+`)
+	s := fapwstest.Command{Flags: []string{"-c", config}}.Serve(t, fapwstest.Workers)
+	s.Ask(fapwstest.Request("PUT", "/in/a", "1")).Want(t, 201, `"name":"a"`)
+	s.Ask(fapwstest.Request("PUT", "/in/a", "2")).Want(t, 409)
+	s.Ask(fapwstest.Request("PUT", "/in/b", random(1025))).Want(t, 413, "1024")
+	s.Get("/in", 405)
+	s.Ask(fapwstest.Request("POST", "/in", "", tusVersion, "Upload-Length: 1", "Content-Length: 0")).Want(t, 400, "no file name")
+	s.Ask(fapwstest.Request("PUT", "/one", "1")).Want(t, 403)
+	if st, err := os.Stat(filepath.Join(dir, "a")); err != nil || st.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", st, err)
+	}
+	if got := contents(t, dir); !slices.Equal(got, []string{"a", "fapws.toml"}) {
+		t.Errorf("there are %q", got)
+	}
+}
+
 // The progress of uploads is published, by any worker.
 func TestUploadProgress(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
