@@ -132,7 +132,9 @@ func (st *stream) appendData(b []byte) (n int) {
 	st.credit -= int64(n)
 	c.credit -= int64(n)
 	c.sent = c.s.Now()
-	c.budget.earn(budgetFrame)
+	if n >= smallPiece || n == len(b) { // else the client opens its window little by little
+		c.budget.earn(budgetFrame)
+	}
 	return n
 }
 

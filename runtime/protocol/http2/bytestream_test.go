@@ -179,6 +179,31 @@ func TestBytesBreak(t *testing.T) {
 	}
 }
 
+// A client that opens its window byte by byte is told to calm down.
+func TestBytesDrip(t *testing.T) {
+	h := newHost(t)
+	_, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	p.connectBytes(1)
+	for range 4 {
+		p.framer.WriteData(1, false, make([]byte, 15_000))
+	}
+	go func() {
+		for p.framer.WriteWindowUpdate(1, 1) == nil {
+		}
+	}()
+	for n := 0; ; {
+		switch f := p.next().(type) {
+		case *http2.DataFrame:
+			n += len(f.Data())
+		case *http2.GoAwayFrame:
+			if f.ErrCode != http2.ErrCodeEnhanceYourCalm || n == 60_000 {
+				t.Errorf("%v after %d bytes", f, n)
+			}
+			return
+		}
+	}
+}
+
 // A client opens a window for many bytes, and has left when they are written.
 func TestBytesBreakWhileWriting(t *testing.T) {
 	h := newHost(t)

@@ -60,7 +60,9 @@ func (o *Outlet) Send(pieces [][]byte) (n int, err error) {
 		st.credit -= int64(size)
 		c.credit -= int64(size)
 		c.sent = c.s.Now()
-		c.budget.earn(budgetFrame)
+		if size >= smallPiece || n == total { // else the client opens its window little by little
+			c.budget.earn(budgetFrame)
+		}
 		if len(*out) > conn.FlushLimit {
 			c.s.Set.Flush()
 		}
