@@ -17,6 +17,11 @@
 // gnet does not tell where a batch ends. The first event of a batch writes to an eventfd, which is reported behind
 // the other events; this is done only while batches are large (poller.go).
 //
+// # Another goroutine
+//
+// Run ends between two events after Leave, and another goroutine may call it: what was reported and not handled is reported
+// once more. So a thread that only one goroutine may use can do long work (Server.DoBeside).
+//
 // # Waking the loop
 //
 // A word that is shared with all threads says whether the loop has to be woken (exchange.Waker). It is Awake from the

@@ -1,6 +1,7 @@
 package eventloop
 
 import (
+	"errors"
 	"runtime"
 	"runtime/debug"
 	"time"
@@ -26,6 +27,7 @@ type Loop struct {
 
 	woken   bool      // OnWake was called in this batch
 	stopped bool      // Stop was called
+	left    bool      // Leave was called
 	yielded time.Time // when Go last rescheduled the loop: see yield
 }
 
@@ -58,10 +60,17 @@ func (l *Loop) AtEndOfBatch(f func(woken bool)) { l.endOfBatch = f }
 // h is nil if a posted function, or one of OnWake or AtEndOfBatch, has. Call it before Run.
 func (l *Loop) OnPanic(f func(h Handler, p any, stack []byte)) { l.onPanic = f }
 
-// Run is the loop. It returns nil after Stop, or else why it cannot go on. Functions that were
-// posted before it returns have run; later ones are refused.
+// ErrLeft is the result of Run after Leave.
+var ErrLeft = errors.New("another goroutine runs the event loop")
+
+// Run is the loop. It returns nil after Stop, ErrLeft after Leave, or else why it cannot go on. Functions that were posted
+// before it returns have run; later ones are refused, but not after Leave.
 func (l *Loop) Run() error {
 	err := l.poller.run(l)
+	if l.left && err == nil && !l.stopped {
+		l.left = false
+		return ErrLeft
+	}
 	for _, f := range l.posts.close() {
 		l.call(f)
 	}
@@ -70,6 +79,10 @@ func (l *Loop) Run() error {
 
 // Stop makes Run return, soon. It is safe for concurrent use.
 func (l *Loop) Stop() { l.Post(func() { l.stopped = true }) }
+
+// Leave makes Run return, so that it can be called once more, on any goroutine. No event is lost between the two. It is
+// called on the loop.
+func (l *Loop) Leave() { l.left = true }
 
 // Close gives back the descriptors of a loop whose Run has returned, or was never called. Threads must
 // not use its Waker any more. It is safe for concurrent use.

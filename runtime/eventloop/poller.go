@@ -58,12 +58,26 @@ func (p *poller) wantRoom(fd int, want bool) error {
 func (p *poller) remove(fd int) { _ = p.gnet.Delete(fd) }
 
 func (p *poller) run(l *Loop) error {
+	if p.loop == l {
+		p.goOn()
+	}
 	p.loop = l
 	err := p.gnet.Polling(p.event)
-	if l.stopped && errors.Is(err, gneterrors.ErrEngineShutdown) {
+	if (l.stopped || l.left) && errors.Is(err, gneterrors.ErrEngineShutdown) {
 		return nil
 	}
 	return err
+}
+
+// goOn makes up for what Polling has dropped when it returned: the events behind the last one of its batch, and the end of
+// that. Where a descriptor is modified, even to what it is, its events are reported again (epoll_ctl(2)).
+func (p *poller) goOn() {
+	for _, w := range p.loop.watches {
+		if w != nil && !w.waits {
+			_ = p.wantRoom(int(w.fd), w.room) // failing, it is not watched
+		}
+	}
+	p.endSoon()
 }
 
 // event is called by gnet's poller. Its error ends run.
@@ -113,7 +127,7 @@ func (p *poller) end() {
 }
 
 func (p *poller) result() error {
-	if p.loop.stopped {
+	if p.loop.stopped || p.loop.left {
 		return gneterrors.ErrEngineShutdown
 	}
 	return nil
