@@ -10,9 +10,14 @@ import (
 	"fapws/runtime/sites"
 )
 
-// Accept starts to accept connections on ln, which the server owns from now on. Call it after Serve; after
-// Shutdown or Retire it only closes ln. It is safe for concurrent use.
+// Accept starts to accept connections on ln, unless it does so already. The server owns ln from now on. Call it after Serve;
+// after Shutdown or Retire it only closes ln. It is safe for concurrent use.
 func (s *Server) Accept(ln *listen.Listener) { s.loop.accepting.Accept(ln) }
+
+// Unlisten ends accepting on ln, and closes it before it returns. It must not be called on the loop.
+func (s *Server) Unlisten(ln *listen.Listener) {
+	s.do(func() { s.loop.accepting.Unlisten(ln) })
+}
 
 // StopAccepting ends accepting at once, and closes the listeners as soon as the loop can. Shutdown and Retire begin
 // with it. It is safe for concurrent use.

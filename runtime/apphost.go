@@ -28,7 +28,7 @@ func (h appHost) HeldUp() {
 	h.l.heldUp(before)
 }
 
-func (h appHost) Log(level loglevel.Level, line string) { h.l.cfg.Log(level, line) }
+func (h appHost) Log(level loglevel.Level, line string) { h.l.s.log(level, line) }
 
 // pagesHost is the loop as the cache needs it. It implements cache.Host.
 type pagesHost struct{ l *loop }
@@ -41,7 +41,7 @@ func (h pagesHost) Beside(work func(), done func(bug bool)) {
 	h.l.conns.Beside(work, done)
 }
 
-func (h pagesHost) Log(level loglevel.Level, line string) { h.l.cfg.Log(level, line) }
+func (h pagesHost) Log(level loglevel.Level, line string) { h.l.s.log(level, line) }
 
 func (h pagesHost) Invalidated(p cache.Pattern) {
 	if h.l.cfg.Purged != nil {
@@ -56,7 +56,7 @@ func (l *loop) wall() int64 { return l.conns.Start().UnixNano() + l.now() }
 func (s *Server) appConfig() app.Config {
 	c := app.Config{
 		Limits:      &s.again,
-		Files:       &s.handed,
+		Files:       s.handed,
 		Channels:    s.loop.subscribers,
 		Waker:       &s.loop.wake.theirs,
 		Programs:    s.cfg.Programs,

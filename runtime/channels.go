@@ -45,10 +45,10 @@ func (h subscriberHost) Resume(s *accesslog.State) *accesslog.Record {
 
 func (h subscriberHost) Log(level loglevel.Level, client, line string) {
 	if client == "" {
-		h.l.cfg.Log(level, line)
+		h.l.s.log(level, line)
 		return
 	}
-	h.l.cfg.LogClient(level, client, line)
+	h.l.s.logClient(level, client, line)
 }
 
 func (h subscriberHost) Tracef(format string, args ...any) {

@@ -74,6 +74,9 @@ type Config struct {
 	// more do, handlers start no further request of that client. 0: 64 MiB.
 	MaxUnsent int64
 
+	// StartWait bounds how long a request waits for what answers it (sites.Mount.Pending). 0: it does not wait.
+	StartWait time.Duration
+
 	// Timeout bounds the time from Submit to the first part of a response, and
 	// from each part that was sent to the next one. Beyond it the client gets
 	// 504, or is cut off when its response has begun, and the Handler is told

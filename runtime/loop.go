@@ -51,6 +51,7 @@ type loop struct {
 	sockets     *websocket.Sockets
 
 	ticking atomic.Bool // a tick is on its way
+	unused  func()      // of Replace, until it is called
 
 	gone    bool          // leaving, and the last connection has gone
 	drained chan struct{} // closed at the end of the batch in which that was
@@ -75,7 +76,7 @@ func newLoop(s *Server) *loop {
 	l.subscribers = sse.New(subscriberHost{l})
 	l.sockets = websocket.NewSockets(socketHost{l}, &l.conns)
 	l.secure.Init(&l.conns)
-	l.secure.LogClient = func(level loglevel.Level, client, line string) { l.cfg.LogClient(level, client, line) }
+	l.secure.LogClient = func(level loglevel.Level, client, line string) { l.s.logClient(level, client, line) }
 	l.sites.Init(siteHost{l}, &l.http, &l.conns, &l.secure, l.sockets, serverName)
 	l.clock(l.conns.Start())
 	return l
@@ -204,5 +205,5 @@ func (l *loop) flushBatch() {
 }
 
 func (l *loop) tracef(format string, args ...any) {
-	l.cfg.Log(loglevel.Debug, fmt.Sprintf(format, args...))
+	l.s.log(loglevel.Debug, fmt.Sprintf(format, args...))
 }

@@ -3,7 +3,6 @@ package runtime
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	goruntime "runtime"
@@ -15,7 +14,6 @@ import (
 
 	"fapws/runtime/accept"
 	"fapws/runtime/eventloop"
-	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
@@ -25,7 +23,6 @@ import (
 	"fapws/runtime/protocol/sse"
 	"fapws/runtime/protocol/websocket"
 	"fapws/runtime/sites"
-	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/static"
 	"fapws/runtime/tracecontext"
@@ -41,8 +38,15 @@ type Server struct {
 
 	serving atomic.Bool
 	lock    sync.Once
-	handed  static.Handed
+	errand  errand
+	handed  *static.Handed              // of Config.SendfileRoots and AccelRoots
 	store   atomic.Pointer[cache.Store] // as the loop's
+	stored  int64                       // Config.CacheSize of store
+
+	// Those of the first Config: other goroutines call them, too.
+	log       func(loglevel.Level, string)
+	logClient func(level loglevel.Level, client, line string)
+	onIdle    func()
 
 	measuring   atomic.Pointer[metrics.Recorder] // nil: requests are not counted
 	lastMetrics atomic.Pointer[[]metrics.Family] // of the loop
@@ -50,8 +54,10 @@ type Server struct {
 
 // New starts the loop. Nothing listens yet.
 func New(cfg Config) (*Server, error) {
-	s := &Server{}
+	s := &Server{handed: new(static.Handed)}
 	s.loop = newLoop(s)
+	cfg = cfg.withDefaults()
+	s.log, s.logClient, s.onIdle = cfg.Log, cfg.LogClient, cfg.OnIdle
 	s.configure(cfg)
 	if err := s.begin(); err != nil {
 		return nil, fmt.Errorf("event loop: %w", err)
@@ -94,18 +100,20 @@ func (s *Server) begin() (err error) {
 	s.over = make(chan struct{})
 	go func() {
 		defer close(s.over)
-		if err := l.conns.Events.Run(); err != nil {
+		if err := s.run(); err != nil {
 			s.logf(loglevel.Error, "event loop: %v", err)
 		}
 	}()
 	return nil
 }
 
-// Configure replaces the Config, all of it but ReadBuffer, for a caller that learns it
-// only after New (from a script that has to be loaded on the loop). Call it
-// before Serve.
+// Configure replaces the Config, all of it but ReadBuffer and the functions Log, LogClient and OnIdle, for a caller that
+// learns it only after New (from a script that has to be loaded on the loop). Call it before Serve or Replace.
 func (s *Server) Configure(cfg Config) {
-	s.do(func() { s.configure(cfg) })
+	s.do(func() {
+		cfg.Log, cfg.LogClient, cfg.OnIdle = s.log, s.logClient, s.onIdle
+		s.configure(cfg)
+	})
 }
 
 func (s *Server) configure(cfg Config) {
@@ -116,7 +124,7 @@ func (s *Server) configure(cfg Config) {
 	s.loop.debug = s.cfg.Debug
 	s.loop.accepting.Configure(accept.Config{MaxClients: s.cfg.MaxClients, Refuse: s.cfg.Refuse, Concurrency: s.cfg.Concurrency})
 	s.loop.sites.Configure(sites.Config{
-		Limits: &s.cfg.Limits, MaxBodySize: s.cfg.MaxBodySize,
+		Limits: &s.cfg.Limits, MaxBodySize: s.cfg.MaxBodySize, StartWait: s.cfg.StartWait,
 		Proxies: s.cfg.Proxies, ProxyUnix: s.cfg.ProxyUnix, ProxyProtocol: s.cfg.ProxyProtocol,
 		RefuseUnknownHosts: s.cfg.RefuseUnknownHosts, RootPath: s.cfg.RootPath,
 		MaxRequests: s.cfg.MaxRequests, OnMaxRequests: s.cfg.OnMaxRequests, NoWebSocketDeflate: s.cfg.NoWebSocketDeflate,
@@ -176,37 +184,6 @@ func (s *Server) do(f func()) {
 	}) {
 		<-done
 	}
-}
-
-// Serve starts to accept connections on the listeners, which it owns from now
-// on, and returns at once. Requests go to the site of all that has their host, the first
-// one if none has, and there to the first mount whose prefix fits. h answers
-// where a mount names nothing else; nil if there is no such mount. Call it once;
-// more listeners may follow with Accept. The error, of one line, is about the folders of
-// Config.SendfileRoots and AccelRoots, or about names of sites.
-func (s *Server) Serve(listeners []*listen.Listener, all []sites.Site, h app.Handler) error {
-	if !s.serving.CompareAndSwap(false, true) {
-		return errors.New("Serve was called before")
-	}
-	if err := s.handed.Open(s.cfg.SendfileRoots, s.cfg.AccelRoots, s.cfg.Private); err != nil {
-		return err
-	}
-	if s.cfg.CacheSize > 0 {
-		s.store.Store(cache.New(s.cfg.CacheSize, 0))
-		s.do(func() { s.loop.pages = cache.NewPages(s.store.Load(), pagesHost{s.loop}, &s.again) })
-	}
-	table, err := s.loop.sites.Prepare(all, h, func(m *sites.Mount) (exchange.Source, bool) { return s.source(m, h) })
-	if err != nil {
-		return err
-	}
-	s.do(func() {
-		s.loop.sites.Use(table)
-		s.loop.app.Serve(h, table.Handlers, table.Limited || s.cfg.Timeout > 0)
-	})
-	for _, ln := range listeners {
-		s.Accept(ln)
-	}
-	return nil
 }
 
 // Enrol serves the connection nc, which it owns from now on, as if it had been
@@ -314,5 +291,5 @@ func (s *Server) Counters() (c Counters, ok bool) {
 const countedWithin = 200 * time.Millisecond
 
 func (s *Server) logf(level loglevel.Level, format string, args ...any) {
-	s.cfg.Log(level, fmt.Sprintf(format, args...))
+	s.log(level, fmt.Sprintf(format, args...))
 }

@@ -48,8 +48,8 @@ func (s *Server) tick() {
 			}
 			l.app.Stalled()
 		}
-		if s.cfg.OnIdle != nil {
-			s.cfg.OnIdle()
+		if s.onIdle != nil {
+			s.onIdle()
 		}
 	}
 }
@@ -84,7 +84,9 @@ func (l *loop) ticked() {
 	case late > tickLength/8:
 		l.restamp(before)
 	}
+	l.sites.Tick()
 	l.app.Tick(before)
+	l.dismiss()
 	l.owed.Store(int64(l.app.Owed()))
 	if l.pages != nil {
 		l.pages.Tick()

@@ -26,7 +26,7 @@ func (h socketHost) Flush() {
 	}
 }
 
-func (h socketHost) Log(level loglevel.Level, line string) { h.l.cfg.Log(level, line) }
+func (h socketHost) Log(level loglevel.Level, line string) { h.l.s.log(level, line) }
 
 func (h socketHost) Dismiss(fd int, last []byte) {
 	h.l.reject(h.l.sites.NewClient(fd, &net.UnixAddr{}, &net.UnixAddr{}, false), last)

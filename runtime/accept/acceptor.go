@@ -85,16 +85,27 @@ type socket struct {
 	pending bool // connections may be waiting
 }
 
-// Accept starts to accept connections on ln, which the acceptor owns from now on. After Stop it only closes ln. It is safe for
-// concurrent use.
+// Accept starts to accept connections on ln, unless it does so already. The acceptor owns ln from now on. After Stop it only closes ln.
+// It is safe for concurrent use.
 func (a *Acceptor) Accept(ln *listen.Listener) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if slices.Contains(a.listeners, ln) {
+		return
+	}
 	if a.stopped.Load() || !a.Events.Post(func() { a.listen(ln) }) {
 		a.close(ln)
 		return
 	}
 	a.listeners = append(a.listeners, ln)
+}
+
+// Unlisten ends accepting on ln, and closes it. It must be called on the loop.
+func (a *Acceptor) Unlisten(ln *listen.Listener) {
+	a.mu.Lock()
+	a.listeners = slices.DeleteFunc(a.listeners, func(other *listen.Listener) bool { return other == ln })
+	a.mu.Unlock()
+	a.unlisten(ln)
 }
 
 // Stop ends accepting at once, and closes the listeners as soon as the loop can. It is safe for concurrent use.

@@ -103,6 +103,9 @@ func (t *Table) Decide(d *Decision, r Request) {
 	d.follow()
 }
 
+// Of reports whether t has made d.
+func (d *Decision) Of(t *Table) bool { return d.table == t }
+
 // Admit goes on after NeedsPassword: the client has sent a valid password.
 func (d *Decision) Admit() {
 	if d.Mount < 0 {

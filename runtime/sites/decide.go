@@ -13,10 +13,19 @@ import (
 // goes on here.
 func (s *Sites) decide(x *Exchange) {
 	q := x.req
+	if !q.Of(s.table.route) { // made before Use
+		q.missed = nil
+		s.route(x)
+	}
 	for {
 		s.settleRules(x)
 		switch q.Outcome {
 		case route.Found:
+			if q.mount.Pending {
+				s.note(x)
+				s.await(x)
+				return
+			}
 			if q.mount.Handler != nil {
 				s.note(x)
 				s.admit(x)

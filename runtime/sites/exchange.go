@@ -34,6 +34,10 @@ type routed struct {
 	socket *websocket.Socket // that it is, or is to be, or nil
 	relay  *relay            // to an application that speaks for itself, of a client with TLS, or nil
 
+	waits  bool  // for what answers it: see pending.go
+	until  int64 // Sites.now when it stops waiting; 0: it has not begun to
+	former bool  // it was begun before Sites.Use
+
 	began  int64          // of Recorder.Begin; 0: it is not counted
 	counts *metrics.Route // of its route
 

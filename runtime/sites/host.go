@@ -90,6 +90,9 @@ func (h *httpHost) Ended(inner *http.Exchange) {
 		h.s.measured(x)
 	}
 	x.leaveSocket()
+	if x.former {
+		h.s.former--
+	}
 	if x.log != nil {
 		h.logs = append(h.logs, x.log)
 	}

@@ -51,6 +51,9 @@ type Site struct {
 
 // Mount binds paths to what answers them: the first of Source, Rewrite and Handler that is not nil.
 type Mount struct {
+	// Pending says that nothing can answer yet: requests wait for other sites (Sites.Use), see pending.go.
+	Pending bool
+
 	Prefix string // compared with the canonical path (http1.ResolvePath), so in this form itself
 
 	// Within, if not empty, is a second prefix that the path must have. It has
@@ -123,7 +126,7 @@ func (m *Mount) route() route.Mount {
 		Within:   m.Within,
 		Having:   m.Having,
 		Match:    m.Match,
-		Inner:    m.Handler != nil,
+		Inner:    m.Handler != nil || m.Pending,
 		Except:   m.Except,
 		Plain:    m.Plain,
 		Optional: m.declines(),

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"time"
 
 	"fapws/runtime/accept"
 	"fapws/runtime/accesslog"
@@ -40,6 +41,7 @@ type Host interface {
 type Config struct {
 	Limits             *wire.Limits
 	MaxBodySize        int64
+	StartWait          time.Duration
 	Proxies            []netip.Prefix
 	ProxyUnix          bool
 	ProxyProtocol      bool
@@ -72,6 +74,8 @@ type Sites struct {
 	tunnels  tunnel.Buffers
 	secure   *secure.Server
 	deciding httpHost
+	former   int  // exchanges that have begun before the last Use
+	gaveUp   bool // GiveUp was called
 
 	metrics *metrics.Recorder // nil: requests are not counted
 	timed   bool              // requests are timed, for the access log or Debug
@@ -85,6 +89,7 @@ type Table struct {
 
 	Handlers []app.Handler // of all mounts, each once
 	Limited  bool          // some mount has a timeout
+	pending  bool          // some mount is Pending
 }
 
 // Init makes s ready: it becomes the Host of server, whose connections are in set. Those with TLS begin with a handshake of tls. name is
@@ -132,7 +137,7 @@ func (s *Sites) Prepare(given []Site, h app.Handler, source func(*Mount) (_ exch
 				m.rules = m.rules.toLogIn()
 			}
 			m.rules = m.rules.private(m.LocalWithoutLogin)
-			if m.Source != nil || m.Rewrite != nil {
+			if m.Source != nil || m.Rewrite != nil || m.Pending {
 				m.Handler = nil
 			} else if m.Handler == nil {
 				m.Handler = h
@@ -144,9 +149,10 @@ func (s *Sites) Prepare(given []Site, h app.Handler, source func(*Mount) (_ exch
 			if m.Receives != nil {
 				m.Streams, m.Asks = true, true
 			}
-			if m.Source == nil && m.Rewrite == nil {
+			if m.Source == nil && m.Rewrite == nil && !m.Pending {
 				m.Source, m.bulky = source(m)
 			}
+			t.pending = t.pending || m.Pending
 			if m.Handler != nil && !slices.Contains(t.Handlers, m.Handler) {
 				t.Handlers = append(t.Handlers, m.Handler)
 			}
@@ -161,11 +167,12 @@ func (s *Sites) Prepare(given []Site, h app.Handler, source func(*Mount) (_ exch
 	return t, err
 }
 
-// Use has t answer from now on.
+// Use has t answer from now on, also the requests that wait. What was begun before is finished as it was begun.
 func (s *Sites) Use(t *Table) {
 	s.table = t
 	s.Configure(s.cfg)
 	s.nameRoutes()
+	s.replaced()
 }
 
 // consider does what all requests need for the rules of a site.

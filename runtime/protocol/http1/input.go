@@ -91,6 +91,7 @@ func (c *Conn) consume(buf []byte) (n int) {
 	s := c.s
 	if c.undecided {
 		c.undecided = false
+		c.Stamp = s.Now()
 		s.rest = buf
 		c.last.GoOn()
 		if n = len(buf) - c.leftOver(); c.state != StateReady {

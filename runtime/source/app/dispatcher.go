@@ -69,6 +69,7 @@ type Dispatcher struct {
 	host      Host
 	cfg       Config
 	handlers  []Handler // all of them
+	former    []Handler // among them: those of an earlier Serve that still have calls
 	main      Handler   // the one that may run on the event loop; nil: none
 	programs  programs
 	attendant attendant
@@ -97,18 +98,40 @@ func New(h Host) *Dispatcher {
 	return d
 }
 
-// Configure must be called before Serve.
+// Configure replaces the Config, for handlers of the next Serve.
 func (d *Dispatcher) Configure(c Config) { d.cfg = c }
 
 // Serve attaches all handlers. main, which may be nil, is one of them: the application's. limited says that some Source has a
-// timeout.
+// timeout. It may be called again, with handlers that were not attached before; the former ones finish what they have.
 func (d *Dispatcher) Serve(main Handler, all []Handler, limited bool) {
-	d.main, d.handlers, d.limited = main, all, limited
+	d.former, d.programs = d.handlers, programs{}
+	d.main, d.limited = main, limited || d.limited
 	d.attendant.handler, _ = main.(Attended)
+	d.handlers = slices.Concat(all, d.former)
 	for _, h := range all {
 		d.attach(h)
 	}
+	d.dropFormer()
 }
+
+// dropFormer forgets the handlers of an earlier Serve that have no calls any more.
+func (d *Dispatcher) dropFormer() {
+	if len(d.former) == 0 {
+		return
+	}
+	idle := func(h Handler) bool {
+		return !slices.ContainsFunc(d.calls, func(c *call) bool { return c.handler == h })
+	}
+	all := d.handlers[:len(d.handlers)-len(d.former)]
+	d.former = slices.DeleteFunc(slices.Clone(d.former), idle)
+	d.handlers = slices.Concat(all, d.former) // Run may be going through them
+}
+
+// Attached returns how many handlers are attached.
+func (d *Dispatcher) Attached() int { return len(d.handlers) }
+
+// HasFormer reports whether handlers of an earlier Serve have calls.
+func (d *Dispatcher) HasFormer() bool { return len(d.former) > 0 }
 
 func (d *Dispatcher) attach(h Handler) {
 	if a, ok := h.(SubrequestHandler); ok {
@@ -119,7 +142,8 @@ func (d *Dispatcher) attach(h Handler) {
 
 // add attaches one more handler.
 func (d *Dispatcher) add(h Handler) {
-	d.handlers = append(slices.Clone(d.handlers), h) // Run may be going through them
+	at := len(d.handlers) - len(d.former)
+	d.handlers = slices.Concat(d.handlers[:at], []Handler{h}, d.former) // Run may be going through them
 	d.attach(h)
 }
 

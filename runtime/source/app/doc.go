@@ -14,6 +14,8 @@
 // A handler that owes a part for too long is overdue (overdue.go): the client gets 504, or a response that breaks
 // off. The exchange ends with that; the ticket stays taken until the handler has returned the last part.
 //
+// Serve may be called again, with other handlers: those before are asked for parts until their calls have ended.
+//
 // A handler may name files, a program or a page of the server that answers in its place (handover.go).
 //
 // Start reading at source.go, dispatcher.go and call.go.

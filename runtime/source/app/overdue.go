@@ -13,6 +13,7 @@ import (
 // Tick ends the exchanges whose handler has owed a part for too long. last is the time of the tick before: those that are noted
 // to have begun then, or since, may have begun just now: where this tick is late, that is more than late allows for.
 func (d *Dispatcher) Tick(last int64) {
+	d.dropFormer()
 	if !d.limited {
 		return
 	}
