@@ -9,7 +9,6 @@ import (
 	"fapws/cmd/fapws/command"
 	"fapws/cmd/fapws/exit"
 	_ "fapws/cmd/fapws/limits" // checks them before main
-	"fapws/cmd/fapws/memory"
 )
 
 // The main goroutine stays on the main thread of the process: Python's main
@@ -17,7 +16,6 @@ import (
 func init() { runtime.LockOSThread() }
 
 func main() {
-	memory.UseLittle()
 	code, err := command.Run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	if err != nil {
 		code = exit.Report(os.Stderr, err)

@@ -1,11 +1,13 @@
 package application
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/settings"
@@ -22,7 +24,9 @@ type Application struct {
 }
 
 // moduleName is a dotted name of Python.
-var moduleName = regexp.MustCompile(`^[\p{L}_][\p{L}\p{N}_]*(\.[\p{L}_][\p{L}\p{N}_]*)*$`)
+var moduleName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[\p{L}_][\p{L}\p{N}_]*(\.[\p{L}_][\p{L}\p{N}_]*)*$`)
+})
 
 // Find reads APP; modules are looked for in folder first. What ends in .py, has a slash in it or is a file
 // is the path of a script; other names are modules.
@@ -64,7 +68,7 @@ func notPython(place string) string {
 }
 
 func IsScript(place string) bool {
-	if strings.HasSuffix(place, ".py") || !moduleName.MatchString(place) {
+	if strings.HasSuffix(place, ".py") || !moduleName().MatchString(place) {
 		return true
 	}
 	st, err := os.Stat(place)
@@ -96,12 +100,14 @@ func moduleSource(name, first string, others []string) []byte {
 
 // wordPATHS is the name PATHS in a line, but neither in its comment nor as an
 // attribute nor the text of a string, config["PATHS"].
-var wordPATHS = regexp.MustCompile(`(?:^|[\r\n])(?:[^#\r\n]*[^#\r\n."'\w])?PATHS(?:[^"'\w]|$)`)
+var wordPATHS = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?:^|[\r\n])(?:[^#\r\n]*[^#\r\n."'\w])?PATHS(?:[^"'\w]|$)`)
+})
 
 // HasPATHS reports whether the script or module seems to have a PATHS, and that is what
 // is asked for.
 func (a *Application) HasPATHS(conf settings.Config) bool {
-	return a.object == "" && !conf.Factory && conf.Interface != "wsgi" && conf.Interface != "asgi" && wordPATHS.Match(a.Source)
+	return a.object == "" && !conf.Factory && conf.Interface != "wsgi" && conf.Interface != "asgi" && bytes.Contains(a.Source, []byte("PATHS")) && wordPATHS().Match(a.Source)
 }
 
 // runsAsMain reports whether the script is run, with __name__ "__main__", rather

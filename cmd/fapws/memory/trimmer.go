@@ -52,7 +52,10 @@ func (t *Trimmer) soon(wait time.Duration) {
 }
 
 // Started arranges for the pages that only the start needed to be given back.
-func (t *Trimmer) Started() { t.soon(startPagesAfter) }
+func (t *Trimmer) Started() {
+	UseLittle()
+	t.soon(startPagesAfter)
+}
 
 // Quiet is runtime.Config.OnIdle.
 func (t *Trimmer) Quiet() { t.soon(0) }

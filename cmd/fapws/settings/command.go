@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Word is a command of fapws.
@@ -56,12 +57,14 @@ func (c *Command) ScriptName() string {
 
 // objectName matches the text after the last colon of APP: a Python name with
 // attributes. Parentheses match as well, so that a later message can explain them.
-var objectName = regexp.MustCompile(`^[\p{L}_][\p{L}\p{N}_]*(\.[\p{L}_][\p{L}\p{N}_]*)*(\(.*\))?$`)
+var objectName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[\p{L}_][\p{L}\p{N}_]*(\.[\p{L}_][\p{L}\p{N}_]*)*(\(.*\))?$`)
+})
 
 // SplitApp splits APP, as typed, into the path of a script or name of a module
 // and the object in it, "" when none is named.
 func SplitApp(app string) (place, object string) {
-	if at := strings.LastIndexByte(app, ':'); at > 0 && objectName.MatchString(app[at+1:]) {
+	if at := strings.LastIndexByte(app, ':'); at > 0 && objectName().MatchString(app[at+1:]) {
 		return app[:at], app[at+1:]
 	}
 	return app, ""

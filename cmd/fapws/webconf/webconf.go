@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"fapws/cmd/fapws/tomlfile"
 )
@@ -88,7 +89,7 @@ func (c *conf) read(n int, line string) {
 	case "host":
 		c.host(n, name, value)
 	case "media":
-		if !mediaType.MatchString(value) || strings.Trim(name, ".") == "" {
+		if !mediaType().MatchString(value) || strings.Trim(name, ".") == "" {
 			c.note(n, "%.80q is not a media type: skipped", value)
 			return
 		}
@@ -99,13 +100,15 @@ func (c *conf) read(n int, line string) {
 }
 
 // domain is a host name, or an address.
-var domain = regexp.MustCompile(`^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$`)
+var domain = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$`)
+})
 
 func (c *conf) host(n int, name, root string) {
 	name = strings.ToLower(name)
 	bare, port, hasPort := strings.Cut(name, ":")
 	switch {
-	case !domain.MatchString(bare) || len(bare) > 253:
+	case !domain().MatchString(bare) || len(bare) > 253:
 		c.note(n, "%.80q is not a host name: skipped", name)
 		return
 	case hasPort:
@@ -124,7 +127,9 @@ func (c *conf) host(n int, name, root string) {
 }
 
 // mediaType is "text/plain", a parameter may follow.
-var mediaType = regexp.MustCompile(`^[\w!#$&^.+-]+/[\w!#$&^.+-]+(;[\w!#$&^.+=-]+)?$`)
+var mediaType = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[\w!#$&^.+-]+/[\w!#$&^.+-]+(;[\w!#$&^.+=-]+)?$`)
+})
 
 // put adds p to list, or replaces the pair with that name.
 func (c *conf) put(list *[]pair, word string, p pair) {
@@ -191,10 +196,12 @@ func parameter(b *strings.Builder, p pair) error {
 }
 
 // bareKey is a key that needs no quotes.
-var bareKey = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+var bareKey = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+})
 
 func key(s string) string {
-	if bareKey.MatchString(s) {
+	if bareKey().MatchString(s) {
 		return s
 	}
 	return quote(s)

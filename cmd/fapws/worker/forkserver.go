@@ -46,6 +46,7 @@ func IsForkServer() bool {
 // RunForkServer is the life of a fork server: it loads the application, describes it to the server, and forks. It
 // must be called on the main thread.
 func RunForkServer(p *plan.Plan, stderr io.Writer) (code int, err error) {
+	memory.UseLittle()
 	s := &service{plan: p, stderr: stderr, host: &alone{}}
 	unix.CloseOnExec(forkControl)
 	unix.CloseOnExec(forkLoaded)
