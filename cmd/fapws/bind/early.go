@@ -8,8 +8,8 @@ import (
 	"fapws/runtime/listen"
 )
 
-// Early has sockets that are opened before the application is loaded: clients wait in the queues of the kernel instead
-// of being refused. Its methods are safe for concurrent use, because a signal may end the process meanwhile.
+// Early has sockets that are opened before the application is loaded: clients are answered meanwhile, or wait in the queues of
+// the kernel, instead of being refused. Its methods are safe for concurrent use, because a signal may end the process meanwhile.
 type Early[S syscall.Conn] struct {
 	Open  func(addrs []string, o listen.Options) ([]S, error) // with an error, returns the sockets opened so far
 	Close func([]S)
@@ -34,6 +34,13 @@ func (e *Early[S]) Listen(addrs []string, certain bool, o listen.Options) error 
 		return err
 	}
 	return nil
+}
+
+// Sockets returns those that are open. They stay with e until Take.
+func (e *Early[S]) Sockets() []S {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.sockets
 }
 
 // Take returns sockets at addrs, which belong to the caller, even with an error: those of Listen, or new ones if its

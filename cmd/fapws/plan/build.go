@@ -22,6 +22,7 @@ import (
 // Parts are the input of the sites of a serving process, in addition to its settings.
 type Parts struct {
 	Contents *pybridge.Contents // the loaded applications; nil without any
+	Pending  bool               // the applications are not loaded yet: requests for them wait
 	Forks    *forkserver.Server // runs their handlers; nil: this process does
 	Programs *Programs
 
@@ -71,7 +72,10 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
 		Source:  p.Settings.Source,
 		List:    p.Settings.Source("autoindex").Level == settings.FromDefault,
 		App: func(name string, to site.Mounting) (table []sites.Mount, most int64, err error) {
-			if contents == nil {
+			switch {
+			case parts.Pending:
+				return []sites.Mount{{Pending: true}}, 0, nil
+			case contents == nil:
 				return nil, 0, nil // only mistakes are looked for
 			}
 			i := slices.IndexFunc(names, func(a site.Application) bool { return a.Name == name })

@@ -28,6 +28,13 @@ func (p *Plan) IsInline() bool {
 	return found && n == 0
 }
 
+// IsSettled reports whether the settings are known before the applications are loaded, as far as the text of a script with PATHS
+// tells.
+func (p *Plan) IsSettled() bool {
+	first := p.FirstApp()
+	return first == nil || !first.HasPATHS(p.Conf) || !p.Settings.MentionedIn(first.Source)
+}
+
 // SetVariables sets the variables of --env-file for the application, before Python starts.
 func (p *Plan) SetVariables() error {
 	for _, name := range p.Conf.EnvFiles {

@@ -3,6 +3,7 @@ package pool
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"fapws/runtime/loglevel"
@@ -116,13 +117,30 @@ func (p *Pool) maybeBegin() {
 
 // startInBatch starts one more worker of the generation.
 func (p *Pool) startInBatch() {
-	w, err := p.start(p.batch.program)
+	early, role := p.early(), ""
+	if len(early) > 0 {
+		role = First
+	}
+	w, err := p.startAs(p.batch.program, role)
 	if err != nil {
 		p.batchFailed(nil, fmt.Sprintf("cannot be started: %v", err), startFailed, false)
 		return
 	}
 	w.batch = p.batch
 	p.batch.workers = append(p.batch.workers, w)
+	if len(early) > 0 {
+		w.listen(early)
+		w.early = early
+	}
+}
+
+// early returns the sockets on which the next worker may answer clients while it loads: nobody else does, and if it fails the
+// server ends.
+func (p *Pool) early() []Address {
+	if p.o.Early == nil || p.o.Stay || !p.first() || len(p.batch.workers) > 0 {
+		return nil
+	}
+	return p.o.Early()
 }
 
 // progress is called when one more worker of the generation has loaded.
@@ -161,6 +179,7 @@ func (p *Pool) prepared(w *worker) bool {
 		}
 	}
 	p.settled = w.settled
+	w.listens = w.listens && slices.Equal(w.early, p.addresses)
 	return true
 }
 

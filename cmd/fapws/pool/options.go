@@ -22,6 +22,10 @@ type Options struct {
 	// Stay keeps the supervisor running after a failed first start, until Reload.
 	Stay bool
 
+	// Early returns the listening sockets that are open before a worker has loaded; Open may return them. It is called on Run's
+	// goroutine. Optional.
+	Early func() []Address
+
 	// Open makes the listening sockets when the first worker has loaded. If that was the placeholder, Open is called
 	// again with the settings of the first worker with an application, and may return the same sockets. An error ends
 	// the supervisor; see Run.

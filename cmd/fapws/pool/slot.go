@@ -180,15 +180,25 @@ func (p *Pool) level() {
 func (p *Pool) share() {
 	for _, s := range p.slots {
 		if w := s.worker; w != nil && w.state == Serving && !w.listens {
-			w.listens = true
-			for some := range slices.Chunk(p.addresses, maxFiles) {
-				m := &Message{Kind: Listen}
-				var files []*os.File
-				for _, a := range some {
-					m.Addresses, files = append(m.Addresses, a.Name), append(files, a.Socket)
-				}
-				w.send(m, files...)
-			}
+			w.listen(p.addresses)
 		}
+	}
+}
+
+// listen sends w sockets, in the place of those that it may have.
+func (w *worker) listen(addresses []Address) {
+	text := ""
+	if len(w.early) > 0 {
+		text = Instead
+	}
+	w.listens = true
+	for some := range slices.Chunk(addresses, maxFiles) {
+		m := &Message{Kind: Listen, Text: text}
+		var files []*os.File
+		for _, a := range some {
+			m.Addresses, files = append(m.Addresses, a.Name), append(files, a.Socket)
+		}
+		w.send(m, files...)
+		text = ""
 	}
 }

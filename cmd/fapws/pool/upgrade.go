@@ -119,7 +119,7 @@ func (p *Pool) maybeHandOver() {
 	for _, w := range p.workers {
 		w.idle = false
 		w.channel.resume()
-		go w.listen()
+		go w.receive()
 	}
 	p.level()
 	p.maybeBegin()

@@ -19,7 +19,7 @@ import (
 
 // Variable is the variable of the environment by which a process knows that it
 // is a worker. Its value has three parts, separated by commas: the descriptor of the control channel, the descriptor
-// to use as standard error once the worker has loaded (may be empty), and Placeholder or nothing.
+// to use as standard error once the worker has loaded (may be empty), and its role: Placeholder, First or nothing.
 const Variable = "FAPWS_WORKER"
 
 // EpochVariable is the variable of the environment that tells workers the epoch of
@@ -36,6 +36,12 @@ var Variables = []string{Variable, EpochVariable, CountVariable, handoverVariabl
 // Placeholder is the role of a worker that has no application and serves the page of a Notice.
 const Placeholder = "placeholder"
 
+// First is the role of a worker that loads while no other one serves, and may have the sockets at once.
+const First = "first"
+
+// Instead is the text of a Listen whose sockets take the place of those before.
+const Instead = "instead"
+
 // endMargin is added to the graceful timeout before a worker is killed: its own limits for atexit functions and
 // threads are shorter.
 const endMargin = 7 * time.Second
@@ -51,7 +57,8 @@ type worker struct {
 	slot          *slot       // where it serves, or will
 	batch         *generation // with which it was started, until that serves
 	settled       *Settled
-	listens       bool // it has the sockets
+	listens       bool      // it has the sockets
+	early         []Address // those that it has got before it had loaded
 	health        health
 	limit         *time.Timer    // kills it when a step takes too long
 	why           string         // why it was killed, if the supervisor did
@@ -73,7 +80,7 @@ type worker struct {
 // start starts a process as a worker.
 func (p *Pool) start(program string) (*worker, error) { return p.startAs(program, "") }
 
-// startAs starts a worker or, with the role Placeholder, the placeholder.
+// startAs starts a worker with a role.
 func (p *Pool) startAs(program, role string) (*worker, error) {
 	channel, theirs, err := Pair()
 	if err != nil {
@@ -84,7 +91,7 @@ func (p *Pool) startAs(program, role string) (*worker, error) {
 	files := []*os.File{os.Stdin, os.Stdout, os.Stderr, theirs}
 	lasting := "" // standard error once it has loaded
 	var heard *stderrCapture
-	if p.o.FailurePage != nil && role == "" {
+	if p.o.FailurePage != nil && role != Placeholder {
 		var pipe *os.File
 		if heard, pipe, err = captureStderr(); err != nil {
 			channel.Close()
@@ -118,7 +125,7 @@ func (p *Pool) watch(w *worker) {
 	p.workers[w.pid] = w
 	w.silent = make(chan struct{})
 	w.said = sync.OnceFunc(func() { close(w.silent) })
-	go w.listen()
+	go w.receive()
 	go func() {
 		state, err := w.process.Wait()
 		w.stderrCapture.end()
@@ -130,8 +137,8 @@ func (p *Pool) watch(w *worker) {
 	}()
 }
 
-// listen passes on the worker's messages, on a separate goroutine.
-func (w *worker) listen() {
+// receive passes on the worker's messages, on a separate goroutine.
+func (w *worker) receive() {
 	for {
 		m, files, err := w.channel.Receive()
 		closeFiles(files) // a worker has nothing to give

@@ -58,7 +58,7 @@ func (s *Settings) ReadFile(f *tomlfile.File, others []string) error {
 
 // keptByReload are the settings that a supervisor has for as long as it runs.
 var keptByReload = []string{
-	"bind", "host", "port", "backlog", "uds-permissions", "uds-owner", "workers", "max-rss", "load-timeout",
+	"bind", "host", "port", "backlog", "uds-permissions", "uds-owner", "workers", "max-rss", "load-timeout", "start-wait",
 	"reload", "reload-dir", "reload-include", "reload-exclude", "dev", "dev-anywhere",
 	"user", "group", "chroot", "allow-root", "umask", "pid", "ctl-socket",
 }

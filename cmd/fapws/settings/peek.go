@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // PeekThreads looks for "THREADS = N" in the source of a script without
@@ -25,7 +27,9 @@ func PeekThreads(source []byte) (n int, found bool) {
 }
 
 // serverLine is SERVER = "text", with at most a type before and a comment behind.
-var serverLine = regexp.MustCompile(`(?m)^SERVER[ \t]*(?::[^=\r\n]*)?=[ \t]*(?:"([^"\\\r\n]*)"|'([^'\\\r\n]*)')[ \t]*(?:#.*)?\r?$`)
+var serverLine = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?m)^SERVER[ \t]*(?::[^=\r\n]*)?=[ \t]*(?:"([^"\\\r\n]*)"|'([^'\\\r\n]*)')[ \t]*(?:#.*)?\r?$`)
+})
 
 // errServer says that SERVER is more than a string.
 var errServer = errors.New("SERVER is not a plain string")
@@ -36,7 +40,7 @@ func PeekServer(source []byte) (address string, found bool, err error) {
 	if !bytes.Contains(source, []byte("SERVER")) {
 		return "", false, nil
 	}
-	lines := serverLine.FindAllSubmatch(source, -1)
+	lines := serverLine().FindAllSubmatch(source, -1)
 	number := 0
 	statements := statements{rest: bytes.TrimPrefix(source, []byte("\xef\xbb\xbf"))}
 	for statements.next() {
@@ -49,6 +53,34 @@ func PeekServer(source []byte) (address string, found bool, err error) {
 	}
 	address, err = parseAddress(string(lines[0][1]) + string(lines[0][2]))
 	return address, true, err
+}
+
+// peeked are the globals whose values are known before the script runs.
+var peeked = []string{"SERVER", "THREADS"}
+
+// MentionedIn reports whether the source of a script has the name of a setting that only the run script can tell. Strings and
+// attributes (logging.DEBUG) do not count.
+func (s *Settings) MentionedIn(source []byte) bool {
+	return slices.ContainsFunc(s.Globals(), func(name string) bool { return !slices.Contains(peeked, name) && hasWord(source, name) })
+}
+
+// hasWord reports whether source has a word as a name of its own.
+func hasWord(source []byte, word string) bool {
+	inName := func(c byte) bool {
+		return c == '_' || c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || c >= 0x80
+	}
+	for {
+		at := bytes.Index(source, []byte(word))
+		if at < 0 {
+			return false
+		}
+		end := at + len(word)
+		before, behind := at == 0 || !inName(source[at-1]) && !bytes.ContainsRune([]byte(`.'"`), rune(source[at-1])), end == len(source) || !inName(source[end])
+		if before && behind {
+			return true
+		}
+		source = source[end:]
+	}
 }
 
 // assignment returns the right side of "name = value" or "name: type = value".

@@ -149,5 +149,10 @@ func processRows() []*Setting {
 			Help:  "maximum time for a new worker to load the application",
 			value: func(c *Config) value { return &duration{&c.LoadTimeout, time.Millisecond} },
 		},
+		{
+			Name: "start-wait", Group: GroupProcesses, Arg: "TIME", Default: "30s",
+			Help:  "while the application loads, maximum time that requests for it wait; then they get 503 with Retry-After; a browser that opens a page waits 1 second at most, and then shows a page that refreshes itself; 0: nothing waits",
+			value: func(c *Config) value { return &duration{&c.StartWait, 0} },
+		},
 	}
 }

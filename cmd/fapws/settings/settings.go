@@ -70,6 +70,7 @@ type Config struct {
 	Trace             bool          // requests have a trace (W3C Trace Context)
 	Status            string        // prefix of the status page, "/_fapws"; "": there is none
 	LoadTimeout       time.Duration // of a new worker
+	StartWait         time.Duration // of requests, for the application to load; 0: they do not wait
 
 	File      string   // configuration file; "" looks for one, "off" reads none
 	Static    []string // "/prefix=folder", served in addition to the application

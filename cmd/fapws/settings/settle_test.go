@@ -42,7 +42,7 @@ func TestDefaults(t *testing.T) {
 		TLS: "off", ACMEURL: "https://acme-v02.api.letsencrypt.org/directory", CertReqs: "none", HTTPSRedirect: "no", LoginIdle: 30 * time.Minute, LoginAge: 12 * time.Hour, TLSMin: "1.2", TLSTimeout: 10 * time.Second,
 		Bind: []string{"0.0.0.0:8888"}, SocketMode: -1, Interface: "auto", Lifespan: "auto", Loop: "auto", Workers: 1, MaxForks: 32,
 		Index: []string{"index.html", "index.htm"}, Charset: "utf-8", Compress: true, CacheMaxSize: 16 << 20, Symlinks: "inside", CacheFilesMax: 16 << 20,
-		Sandbox: "off", Umask: -1, ControlSocket: "auto", LoadTimeout: time.Minute, Threads: 8, MaxQueue: 2048, MaxCGI: 16,
+		Sandbox: "off", Umask: -1, ControlSocket: "auto", LoadTimeout: time.Minute, StartWait: 30 * time.Second, Threads: 8, MaxQueue: 2048, MaxCGI: 16,
 		MaxClients: 768, MaxClientsAction: "wait", MaxBodySize: 10485760, MaxLine: 8192, MaxField: 8192, MaxHead: 32768, MaxFields: 100,
 		HeadTimeout: 10 * time.Second, BodyTimeout: 20 * time.Second, BodyMinRate: 500, KeepAlive: 75 * time.Second,
 		WriteTimeout: time.Minute, GracefulTimeout: 30 * time.Second, LogLevel: "info", port: -1,

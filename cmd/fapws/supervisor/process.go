@@ -130,6 +130,7 @@ func (p *process) run() (code int, err error) {
 		LoadTimeout:  p.conf.LoadTimeout,
 		MaxRSS:       p.conf.MaxRSS,
 		Stay:         p.conf.Reload || p.conf.Dev,
+		Early:        p.early.Sockets,
 		Open:         p.open,
 		Up:           p.up,
 		Attributes:   p.attributes,

@@ -4,15 +4,16 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
+	"strconv"
+	"sync"
 	"time"
 
 	"fapws/cmd/fapws/banner"
 	"fapws/cmd/fapws/bind"
 	"fapws/cmd/fapws/exit"
-	"fapws/cmd/fapws/memory"
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/presence"
+	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/listen"
@@ -21,18 +22,23 @@ import (
 
 // alone is the host of a service without a supervisor, and the source of its control socket.
 type alone struct {
-	s     *service
-	early bind.Early[*listen.Listener]
-	addrs []banner.Address
-	since time.Time
-	files ownCertificates
+	s      *service
+	bound  bind.Early[*listen.Listener]
+	files  ownCertificates
+	opened time.Time
+
+	mu        sync.Mutex
+	accepting *runtime.Server  // may have listeners of bound; nil: none
+	shown     settings.Config  // for the control socket and the status page, as far as it is known
+	addrs     []banner.Address // where clients are answered
 }
 
 // RunAlone serves in this process, which has no supervisor, until told to stop, and returns the exit code. front has
 // its pid file and control socket. It must be called on the main thread.
 func RunAlone(p *plan.Plan, front *presence.Presence, stderr io.Writer) (code int, err error) {
 	s := &service{plan: p, front: front, stderr: stderr}
-	a := &alone{s: s, early: bind.Early[*listen.Listener]{Open: openListeners, Close: closeAll}}
+	a := &alone{s: s, opened: time.Now()}
+	a.bound = bind.Early[*listen.Listener]{Open: openListeners, Close: a.close}
 	a.files.s = s
 	s.host, s.relay = a, newLocalRelay(s)
 	if err := s.errors.Open(&p.Conf, s.followErrors); err != nil {
@@ -44,7 +50,8 @@ func RunAlone(p *plan.Plan, front *presence.Presence, stderr io.Writer) (code in
 	return code, nil
 }
 
-func (a *alone) run() string { return "" }
+// run implements host: while the applications load, this process has other sites than afterwards, which share what depends on the run.
+func (a *alone) run() string { return strconv.FormatInt(a.opened.UnixNano(), 36) }
 
 func (a *alone) replacement() func()                 { return nil }
 func (a *alone) rereading() func() bool              { return a.files.reread }
@@ -53,7 +60,7 @@ func (a *alone) configurePython(*pybridge.RunConfig) {}
 func (a *alone) Failing(error)                       {}
 func (a *alone) farewell()                           {}
 func (a *alone) countsRequests() bool                { return false }
-func (a *alone) abandon()                            { a.early.Drop() }
+func (a *alone) abandon()                            { a.bound.Drop() }
 func (a *alone) level() loglevel.Level               { return loglevel.Info }
 
 func (a *alone) stopping(grace time.Duration) string {
@@ -67,7 +74,7 @@ const startMemory = 20 << 20
 // begin listens as far as the addresses are known before the application is loaded.
 func (a *alone) begin() error {
 	s := a.s
-	if limit := memory.Limit(os.DirFS("/")); s.plan.FirstApp() != nil && limit > 0 && limit < startMemory {
+	if limit := memoryLimit(); s.plan.FirstApp() != nil && limit > 0 && limit < startMemory {
 		s.log.Log(loglevel.Warning, fmt.Sprintf("memory limit of %d MiB: a start with Python uses %d MiB, and may hang or be killed with less; raise the limit (MemoryMax of systemd, memory limit of the container)",
 			limit>>20, startMemory>>20))
 	}
@@ -81,7 +88,50 @@ func (a *alone) begin() error {
 		return err
 	}
 	addrs, certain := s.front.Passed.Early(s.plan.Settings, &s.conf, s.plan.FirstApp())
-	return a.early.Listen(addrs, certain, options)
+	return a.bound.Listen(addrs, certain, options)
+}
+
+// early implements host: the application is not needed to know where clients connect.
+func (a *alone) early() ([]*listen.Listener, bool) {
+	listeners := a.bound.Sockets()
+	a.show(&a.s.conf, banner.Of(listeners))
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.accepting = a.s.server
+	return listeners, len(listeners) > 0
+}
+
+func (a *alone) served() {}
+
+// close closes listeners, of which the server may have taken some.
+func (a *alone) close(listeners []*listen.Listener) {
+	a.mu.Lock()
+	server := a.accepting
+	a.mu.Unlock()
+	for _, ln := range listeners {
+		if server != nil {
+			server.Unlisten(ln)
+		} else {
+			ln.Close()
+		}
+	}
+}
+
+// show and seen keep the state that the control socket and the status page show. They are safe for concurrent use.
+func (a *alone) show(conf *settings.Config, addrs []banner.Address) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.shown, a.addrs = *conf, addrs
+}
+
+func (a *alone) seen() (conf settings.Config, addrs []banner.Address, since time.Time, state string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	state = "starting"
+	if a.s.complete.Load() {
+		state = "serving"
+	}
+	return a.shown, a.addrs, a.opened, state
 }
 
 // open binds the addresses of the settings.
@@ -98,7 +148,7 @@ func (a *alone) open() (listeners []*listen.Listener, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.early.Take(addrs, options)
+	return a.bound.Take(addrs, options)
 }
 
 // openListeners is bind.Early.Open.
@@ -117,7 +167,7 @@ func openListeners(addrs []string, o listen.Options) ([]*listen.Listener, error)
 // control opens the control socket.
 func (a *alone) control(addrs []banner.Address) error {
 	s := a.s
-	a.addrs, a.since = addrs, time.Now()
+	a.show(&s.conf, addrs)
 	if err := s.front.OpenControl(&s.conf, s.plan.Settings.Source("ctl-socket"), a); err != nil {
 		return err
 	}

@@ -13,24 +13,24 @@ import (
 	"fapws/runtime/loglevel"
 )
 
-// useCertificates makes the configuration of TLS, if there is to be HTTPS, and returns what it has; an empty bundle
-// otherwise.
-func (s *service) useCertificates() (*certificates.Bundle, error) {
+// useCertificates makes the configuration of TLS, if there is to be HTTPS, once.
+func (s *service) useCertificates() error {
 	want := s.plan.Certificates(&s.conf)
-	if want == nil {
-		return &certificates.Bundle{}, nil
+	if want == nil || s.want != nil {
+		return nil
 	}
 	bundle, err := s.host.certificates(want)
 	if err == nil {
 		err = s.tls.Use(want, bundle)
 	}
 	if err != nil {
-		return nil, exit.NotStarted("%v", err)
+		return exit.NotStarted("%v", err)
 	}
+	s.authority = bundle.Authority
 	s.mu.Lock()
 	s.want = want
 	s.mu.Unlock()
-	return bundle, nil
+	return nil
 }
 
 // acmeDir returns the directory of what is ordered from a public authority, "" if nothing is.

@@ -109,11 +109,11 @@ func (s *service) publishOne(seq uint64, e *pybridge.Event) {
 	s.complain(err)
 }
 
-// announce publishes an event of the server's own. It is safe for concurrent use, once start has returned.
+// announce publishes an event of the server's own. It is safe for concurrent use.
 func (s *service) announce(channel, data string) {
 	e := pybridge.Event{Name: channel, Data: data}
-	if s.handler != nil {
-		s.handler.Published(e.Cost())
+	if h := s.python(); h != nil {
+		h.Published(e.Cost())
 	}
 	s.relay.publish([]pybridge.Event{e})
 }

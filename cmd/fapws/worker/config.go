@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"fapws/cmd/fapws/memory"
@@ -35,7 +36,8 @@ func (s *service) config() runtime.Config {
 		BodyRate:      rate,
 		KeepAlive:     s.conf.KeepAlive,
 		WriteTimeout:  s.conf.WriteTimeout,
-		MaxUnsent:     maxUnsent(memory.Limit(os.DirFS("/"))),
+		MaxUnsent:     maxUnsent(memoryLimit()),
+		StartWait:     s.conf.StartWait,
 		Timeout:       s.conf.Timeout,
 		ProxyProtocol: s.conf.ProxyProtocol,
 		RootPath:      s.conf.RootPath,
@@ -85,6 +87,9 @@ func (s *service) config() runtime.Config {
 	c.Proxies, c.ProxyUnix = proxies(s.conf.Proxies)
 	return c
 }
+
+// memoryLimit returns how many bytes of memory this process can use at most; 0: not known. It is asked several times in a start.
+var memoryLimit = sync.OnceValue(func() int64 { return memory.Limit(os.DirFS("/")) })
 
 // maxUnsent is runtime.Config.MaxUnsent where a process can use limit bytes: an eighth, up to 64 MiB. 0: the default.
 func maxUnsent(limit int64) int64 { return min(limit/8, 64<<20) }

@@ -17,10 +17,11 @@ const stackWait = 2 * time.Second
 
 // Report implements ctl.Server, as do the methods below.
 func (a *alone) Report() ctl.Report {
-	r := presence.Report(a.s.plan, &a.s.conf, a.addrs, a.since)
+	conf, addrs, since, state := a.seen()
+	r := presence.Report(a.s.plan, &conf, addrs, since)
 	r.Cache = cacheOf(a.s.server)
 	r.Workers = []ctl.Worker{{
-		PID: r.PID, State: "serving", Age: r.Uptime, RSS: memory.Resident(r.PID), Counters: countersOf(a.s.server),
+		PID: r.PID, State: state, Age: r.Uptime, RSS: memory.Resident(r.PID), Counters: countersOf(a.s.server),
 	}}
 	return r
 }
@@ -58,6 +59,8 @@ func (s *service) stack() string {
 		for _, line := range running {
 			fmt.Fprintln(&b, line)
 		}
+	case !s.complete.Load():
+		return "the application is loading\n"
 	case s.handler != nil:
 		_ = s.handler.Stack(&b, stackWait) // the text names the missing parts
 	default:

@@ -9,6 +9,7 @@ import (
 	"fapws/cmd/fapws/certificates"
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/memory"
+	"fapws/pybridge"
 	"fapws/runtime/metrics"
 )
 
@@ -19,24 +20,29 @@ const activeWait = 300 * time.Millisecond
 func (s *service) measure() {
 	s.measured.Lock()
 	defer s.measured.Unlock()
-	if s.measures {
-		return
-	}
 	s.measures = true
 	s.server.Measure()
-	if s.handler != nil {
-		s.handler.Measure()
+	if h := s.python(); h != nil {
+		h.Measure()
 	}
+}
+
+// python returns the handler of the applications; nil: there are none, or they are still loading. It is safe for concurrent use.
+func (s *service) python() *pybridge.Handler {
+	if !s.complete.Load() {
+		return nil
+	}
+	return s.handler
 }
 
 // metrics returns what this process has counted. The first call starts to count requests, unless the setting status did.
 func (s *service) metrics() []metrics.Family {
 	s.measure()
 	all := s.server.Metrics()
-	if s.handler != nil {
-		all = append(all, s.handler.Metrics()...)
+	if h := s.python(); h != nil {
+		all = append(all, h.Metrics()...)
 	}
-	if active, failed, some := s.built.Upstreams(); some {
+	if active, failed, some := s.upstreams(); some {
 		all = append(all,
 			metrics.One("fapws_upstream_requests", metrics.Gauge, "", "Requests at upstreams and programs: proxies, FastCGI, PHP, CGI, server-side includes.", float64(active)),
 			metrics.One("fapws_upstream_errors", metrics.Counter, "", "Requests that an upstream or a program has not answered, or not to the end.", float64(failed)),
@@ -61,6 +67,14 @@ func certificateEnds(list []certificates.Expiry) metrics.Family {
 	return f
 }
 
+// upstreams is site.Built.Upstreams. It is safe for concurrent use.
+func (s *service) upstreams() (active int, failed int64, some bool) {
+	if !s.complete.Load() {
+		return 0, 0, false
+	}
+	return s.built.Upstreams()
+}
+
 // Memory returns the memory of this process that is its own, as a family with the label process.
 func Memory(process string) metrics.Family {
 	return metrics.Family{Name: "fapws_memory_anonymous_bytes", Kind: metrics.Gauge, Unit: "bytes",
@@ -76,10 +90,11 @@ func (s *service) active() (list []ctl.Active) {
 		}
 		return list
 	}
-	if s.handler == nil {
+	h := s.python()
+	if h == nil {
 		return nil
 	}
-	for _, r := range s.handler.Active(activeWait) {
+	for _, r := range h.Active(activeWait) {
 		list = append(list, ctl.Active{Worker: os.Getpid(), Request: r.Request, Handler: r.Handler, Age: r.Age.Seconds(), State: r.State, At: r.At})
 	}
 	return list
@@ -87,7 +102,8 @@ func (s *service) active() (list []ctl.Active) {
 
 // Metrics and Active implement ctl.Server.
 func (a *alone) Metrics() []metrics.Family {
-	return append(a.s.metrics(), Started(a.since))
+	_, _, since, _ := a.seen()
+	return append(a.s.metrics(), Started(since))
 }
 
 func (a *alone) Active() []ctl.Active { return a.s.active() }

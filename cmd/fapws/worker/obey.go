@@ -100,7 +100,7 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 	s := p.s
 	switch m.Kind {
 	case pool.Listen:
-		p.accept(m.Addresses, files)
+		p.accept(m, files)
 	case pool.Retire:
 		p.inherit(files)
 		s.signals.end(shutdownRequest{how: quietly, grace: m.Grace, parent: p}, exit.OK)
@@ -141,23 +141,55 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 	}
 }
 
-// accept makes the server accept on the sockets at these addresses.
-func (p *Parent) accept(addresses []string, files []*os.File) {
+// accept makes the server accept on the sockets of a message, as soon as it serves.
+func (p *Parent) accept(m *pool.Message, files []*os.File) {
 	s := p.s
+	if m.Text == pool.Instead {
+		p.unlisten()
+	}
 	for i, f := range files {
 		ln, err := listen.FromFile(f)
 		if err == nil {
-			_, secure := settings.SplitSecure(addresses[i])
+			_, secure := settings.SplitSecure(m.Addresses[i])
 			bind.SetSecure(ln, secure)
 			err = keepFromChildren([]*listen.Listener{ln})
 		}
 		if err != nil {
-			s.log.Log(loglevel.Error, fmt.Sprintf("worker %d cannot listen on %s: %v", os.Getpid(), addresses[i], err))
+			s.log.Log(loglevel.Error, fmt.Sprintf("worker %d cannot listen on %s: %v", os.Getpid(), m.Addresses[i], err))
 			s.signals.end(shutdownRequest{how: gracefully, code: exit.NoStart}, exit.NoStart)
 			return
 		}
-		s.server.Accept(ln)
+		p.mu.Lock()
+		p.listeners = append(p.listeners, ln)
+		if p.serves {
+			s.server.Accept(ln)
+		}
+		p.mu.Unlock()
 	}
+}
+
+// served implements host.
+func (p *Parent) served() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.serves = true
+	for _, ln := range p.listeners {
+		p.s.server.Accept(ln)
+	}
+}
+
+// unlisten ends accepting on all sockets.
+func (p *Parent) unlisten() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, ln := range p.listeners {
+		if p.serves {
+			p.s.server.Unlisten(ln)
+		} else {
+			ln.Close()
+		}
+	}
+	p.listeners = nil
 }
 
 // aliveWithin is how long the supervisor waits for the answer to AskAlive.

@@ -40,9 +40,12 @@ type Parent struct {
 	over        sync.Once        // of lost
 	stderr      int              // becomes standard error when the application has loaded; -1: no change
 	placeholder bool             // no application to load
+	first       bool             // no worker has loaded yet: clients are answered while this one loads
 	root        string           // of --chroot, to enter when it has loaded, or ""
 
 	mu        sync.Mutex
+	listeners []*listen.Listener // to accept on
+	serves    bool               // the server has sites, so it accepts on them
 	answers   map[string]func(about string) string
 	epoch     string // of the numbers of events
 	events    *channelRelay
@@ -113,6 +116,9 @@ func (p *Parent) open() ([]*listen.Listener, error) {
 	return nil, p.s.startAsync()
 }
 
+// early implements host: the listeners come from the supervisor.
+func (p *Parent) early() ([]*listen.Listener, bool) { return nil, p.first && p.root == "" }
+
 func (p *Parent) configure(c *runtime.Config) {
 	c.Channels.Epoch, c.Channels.HandOver = p.epoch, true
 	c.MaxRequests, c.OnMaxRequests = withJitter(p.s.conf.MaxRequests, p.s.conf.MaxRequestsJitter), p.onMaxRequests
@@ -177,7 +183,7 @@ func (p *Parent) take(text string) error {
 		}
 		unix.CloseOnExec(p.stderr)
 	}
-	p.placeholder = parts[2] == pool.Placeholder
+	p.placeholder, p.first = parts[2] == pool.Placeholder, parts[2] == pool.First
 	if p.root = os.Getenv(chroot.Variable); p.root != "" {
 		os.Unsetenv(chroot.Variable)
 		if err := chroot.KeepZone(); err != nil {

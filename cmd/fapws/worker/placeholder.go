@@ -22,7 +22,7 @@ func (p *Parent) servePlaceholder() (code int, err error) {
 		s.signals.end(shutdownRequest{how: gracefully}, exit.OK)
 	}, nil)
 	go p.listen()
-	if _, err := s.useCertificates(); err != nil {
+	if err := s.useCertificates(); err != nil {
 		return 0, err
 	}
 	if s.server, err = runtime.New(s.config()); err != nil {
@@ -32,6 +32,7 @@ func (p *Parent) servePlaceholder() (code int, err error) {
 	if err := s.server.Serve(nil, []sites.Site{{Table: []sites.Mount{{Prefix: "/"}}}}, unavailableHandler{}); err != nil {
 		return 0, exit.NotStarted("%v", err)
 	}
+	p.served()
 	p.loaded("")
 	o := <-s.signals.orders
 	s.server.StopAccepting()

@@ -41,6 +41,8 @@ type service struct {
 	forks    atomic.Pointer[forkserver.Server] // with --fork, where Python is; else nil
 	contents *pybridge.Contents                // loaded here or there; nil: no application
 	built    *site.Built
+	early    *site.Built // what answers while the applications load; nil: nothing does
+	complete atomic.Bool // built and handler are set
 	access   *accesslog.Log
 	logs     logs.Files
 	errors   logs.ErrorLog
@@ -52,6 +54,8 @@ type service struct {
 	handler  *pybridge.Handler
 	over     atomic.Bool // nothing is sent any more
 	tls      certificates.Server
+
+	authority []byte // certificate of the machine's own authority, PEM; nil without one
 
 	mu       sync.Mutex
 	want     *certificates.Want // the certificates that tls has; nil: no HTTPS
@@ -86,12 +90,17 @@ func (s *service) run() (code int, err error) {
 	if s.server, err = runtime.New(s.config()); err != nil {
 		return 0, exit.NotStarted("%v", err)
 	}
+	if err := s.serveEarly(); err != nil {
+		return 0, err
+	}
 	if err := s.load(); err != nil {
+		s.giveUp()
 		return 0, err
 	}
 	if err = s.start(); err == nil {
 		code = s.serve()
 	} else {
+		s.giveUp()
 		code = s.report(err) // now, because closing may take its time
 	}
 	s.front.Withdraw()
@@ -117,7 +126,12 @@ func (s *service) load() (err error) {
 	case s.conf.Fork:
 		return s.openForks()
 	}
-	s.onPython(func() { s.app, err = s.plan.Load(s.report) })
+	s.whileServing(func() {
+		s.app, err = s.plan.Load(func(err error) int {
+			s.giveUp()
+			return s.report(err)
+		})
+	})
 	if err == nil {
 		s.contents = &s.app.Contents
 	}
@@ -154,6 +168,15 @@ func (s *service) onPython(f func()) {
 	f()
 }
 
+// whileServing is onPython for an f that takes long, before handlers run.
+func (s *service) whileServing(f func()) {
+	if s.inline {
+		s.server.DoBeside(f)
+		return
+	}
+	f()
+}
+
 // start does the work between a script that was run and requests that
 // are answered.
 func (s *service) start() (err error) {
@@ -169,15 +192,14 @@ func (s *service) start() (err error) {
 	}
 	s.programs.Gate = cgi.NewGate(s.conf.MaxCGI, cgi.DefaultWaiting)
 	s.programs.Log, s.programs.Sends = s.logs.Client, site.Sends(&s.conf)
-	bundle, err := s.useCertificates()
-	if err != nil {
+	if err := s.useCertificates(); err != nil {
 		return err
 	}
 	forks := s.forks.Load()
 	if forks != nil {
 		s.useForks(forks)
 	}
-	parts := plan.Parts{Contents: s.contents, Forks: forks, Programs: &s.programs, Logs: &s.logs, Log: s.log.Log, Authority: bundle.Authority, Token: s.token(), Run: s.host.run(), Status: s.statusPage(), Publish: s.announce}
+	parts := plan.Parts{Contents: s.contents, Forks: forks, Programs: &s.programs, Logs: &s.logs, Log: s.log.Log, Authority: s.authority, Token: s.token(), Run: s.host.run(), Status: s.statusPage(), Publish: s.announce}
 	if s.built, err = s.plan.Build(&s.conf, parts); err != nil {
 		return err
 	}
@@ -200,6 +222,7 @@ func (s *service) start() (err error) {
 		return exit.NotStarted("%v", err)
 	}
 	s.handler = handler
+	s.complete.Store(true)
 	if s.conf.Status != "" || s.host.countsRequests() {
 		s.measure()
 	}
@@ -212,9 +235,10 @@ func (s *service) start() (err error) {
 	if handler != nil {
 		guest = handler
 	}
-	if err := s.server.Serve(listeners, s.built.Sites, guest); err != nil {
+	if err := s.use(listeners, guest); err != nil {
 		return exit.NotStarted("%v", err)
 	}
+	s.host.served()
 	s.memory.Started()
 	s.host.serving(addrs)
 	return nil
@@ -226,7 +250,7 @@ func (s *service) startAsync() (err error) {
 	if s.app == nil {
 		return nil
 	}
-	s.onPython(func() {
+	s.whileServing(func() {
 		err = s.app.Startup(pybridge.AsyncConfig{Loop: s.conf.Loop, Lifespan: s.conf.Lifespan})
 	})
 	if err != nil {

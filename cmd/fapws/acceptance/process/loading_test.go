@@ -93,15 +93,19 @@ func TestTakenAddress(t *testing.T) {
 // is another than its text says.
 func TestComputedServer(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		for _, code := range []string{"SERVER = ''.join(['%s'])\n", "SERVER = '127.0.0.1:1'\nglobals()['SERVER'] = '%s'\n"} {
-			address := backendtest.Unused(t)
-			s, file := loading(t, strings.ReplaceAll(code, "%s", address), m.Flags...)
+		for _, code := range []string{"SERVER = ''.join(['%s'])\n", "SERVER = '%o'\nglobals()['SERVER'] = '%s'\n"} {
+			address, other := backendtest.Unused(t), backendtest.Unused(t)
+			s, file := loading(t, strings.NewReplacer("%s", address, "%o", other).Replace(code), m.Flags...)
 			fapwstest.FileSays(t, file, "")
 			fapwstest.Write(t, file+".go", "")
 			s.Says("http://" + address + "/")
 			w := fapwstest.Dial(t, "tcp", address)
 			w.Get("/")
 			w.Answer().Is(t, "hello")
+			if c, err := net.Dial("tcp", other); err == nil {
+				c.Close()
+				t.Errorf("%q: it listens on %s, too", code, other)
+			}
 		}
 	})
 }

@@ -1,4 +1,4 @@
-"""Loads until there is a file of the name of its argument with .go behind it."""
+"""Loads until there is a file of the name of its argument with .go behind it, and fails with the text of that, if there is any."""
 import os
 import sys
 import time
@@ -7,10 +7,18 @@ with open(sys.argv[1], "w") as f:
     f.write(str(os.getpid()))
 while not os.path.exists(sys.argv[1] + ".go"):
     time.sleep(0.01)
+with open(sys.argv[1] + ".go") as f:
+    why = f.read()
+if why:
+    raise RuntimeError(why)
 
 
 def hello(environ, start_response):
     return "hello"
 
 
-PATHS = [("/", hello)]
+def length(environ, start_response):
+    return str(len(environ["wsgi.input"].read()))
+
+
+PATHS = [("/length", length), ("/", hello)]

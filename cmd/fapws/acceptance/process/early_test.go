@@ -1,0 +1,176 @@
+package process_test
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/http2"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/backend/backendtest"
+)
+
+// early starts loads.py, and waits until it loads and clients are answered.
+func early(t *testing.T, m fapwstest.Mode, flags ...string) (s *fapwstest.Server, file string) {
+	t.Helper()
+	address, folder := backendtest.Unused(t), t.TempDir()
+	fapwstest.Write(t, folder+"/a.txt", "a file")
+	s, file = loading(t, "", slices.Concat([]string{"--bind", address, "--static", "/files=" + folder}, m.Flags, flags)...)
+	s.Address = address
+	fapwstest.FileSays(t, file, "")
+	return s, file
+}
+
+// goOn has the application load, or fail if why is not empty.
+func goOn(t *testing.T, file, why string) {
+	t.Helper()
+	if err := os.Rename(fapwstest.Write(t, file+".why", why), file+".go"); err != nil { // it never sees a part of it
+		t.Fatal(err)
+	}
+}
+
+const (
+	page    = "Accept: text/html"
+	refresh = `http-equiv="refresh"`
+)
+
+// TestAnswersWhileLoading: files and the status page are served while the application loads; requests for it wait, of any kind, and
+// none is lost.
+func TestAnswersWhileLoading(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s, file := early(t, m, "--status", "/_fapws", "--h2c", "--access-log", "-", "--start-wait", "1h")
+		w := s.Dial()
+		w.Get("/files/a.txt")
+		w.Answer().Is(t, "a file")
+		s.Ask("GET /_fapws/status.json HTTP/1.0\r\nHost: localhost\r\n\r\n").Want(t, 200, `"starting"`)
+		s.Get("/page", 503, page).Field(t, "Retry-After", "1").Want(t, 503, refresh)
+
+		w.Get("/same/connection")
+		large := strings.Repeat("large", 1<<18)
+		posts := s.Dial()
+		posted := make(chan error, 1)
+		go func() {
+			_, err := io.WriteString(posts.Conn, fapwstest.Request("POST", "/length", large))
+			posted <- err
+		}()
+		half := s.Dial()
+		half.Send("GET /half HTTP/1.0\r\n\r\n")
+		if err := half.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Error(err)
+		}
+		streams := make(chan string)
+		go func() { streams <- overHTTP2(t, s.Address, large) }()
+		gone := s.Dial()
+		gone.Get("/gone")
+		gone.Reset()
+		s.Get("/files/a.txt", 200).Is(t, "a file")
+
+		goOn(t, file, "")
+		w.Answer().Is(t, "hello")
+		posts.Answer().Is(t, "1310720")
+		half.Answer().Is(t, "hello")
+		if err := <-posted; err != nil {
+			t.Error(err)
+		}
+		if got := <-streams; got != "1310720" {
+			t.Errorf("over HTTP/2: %.200s", got)
+		}
+		s.Get("/page", 200, page).Is(t, "hello")
+		s.Get("/files/a.txt", 200).Is(t, "a file")
+		s.Says("http://" + s.Address + "/")
+		for _, line := range []string{"GET /files/a.txt HTTP/1.1\" 200", "GET /page HTTP/1.1\" 503", "GET /same/connection HTTP/1.1\" 200", "POST /length HTTP/2.0\" 200"} {
+			fapwstest.Eventually(t, line+" in the access log", func() bool { return strings.Contains(s.Stdout.String(), line) })
+		}
+	})
+}
+
+// overHTTP2 posts body to /length and returns the answer.
+func overHTTP2(t *testing.T, address, body string) string {
+	transport := &http2.Transport{AllowHTTP: true, DialTLSContext: func(_ context.Context, network, addr string, _ *tls.Config) (net.Conn, error) {
+		return net.Dial(network, addr)
+	}}
+	defer transport.CloseIdleConnections()
+	r, err := (&http.Client{Transport: transport}).Post("http://"+address+"/length", "text/plain", strings.NewReader(body))
+	if err != nil {
+		return err.Error()
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Error(err)
+	}
+	return string(text)
+}
+
+// TestFailsWhileClientsWait: clients that wait for an application which fails to load are told, and the server ends as it does
+// without them.
+func TestFailsWhileClientsWait(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s, file := early(t, m)
+		w := s.Dial()
+		w.Get("/")
+		s.Get("/page", 503, page) // a second later: w waits
+		goOn(t, file, "no database")
+		w.Answer().Want(t, 503, "the application failed to start")
+		if code := s.Ended(); code != 3 {
+			t.Errorf("code %d", code)
+		}
+		s.Says("RuntimeError: no database")
+	})
+}
+
+// TestStartWait: without time to wait, clients are told at once.
+func TestStartWait(t *testing.T) {
+	t.Parallel()
+	s, file := early(t, fapwstest.Threads, "--start-wait", "0")
+	s.Get("/", 503).Field(t, "Retry-After", "1").Want(t, 503, "the application is starting")
+	s.Get("/", 503, page).Want(t, 503, refresh)
+	s.Get("/files/a.txt", 200)
+	goOn(t, file, "")
+	fapwstest.Eventually(t, "it serves", func() bool { return s.Ask(fapwstest.Get("/")).StatusCode == 200 })
+}
+
+// TestSettingsOfScript: where a script sets what holds for all requests, they wait in the queue of the kernel for that.
+func TestSettingsOfScript(t *testing.T) {
+	t.Parallel()
+	address := backendtest.Unused(t)
+	s, file := loading(t, "LIMIT_REQUEST_LINE = 100\n", "--bind", address, "--start-wait", "0")
+	s.Address = address
+	fapwstest.FileSays(t, file, "")
+	w, long := s.Dial(), s.Dial()
+	w.Get("/")
+	long.Get("/" + strings.Repeat("x", 100))
+	goOn(t, file, "")
+	w.Answer().Is(t, "hello")
+	long.Answer().Want(t, 414)
+}
+
+// TestDjangoWhileLoading: a Django application that takes its time to load loses no request.
+func TestDjangoWhileLoading(t *testing.T) {
+	t.Parallel()
+	address, folder := backendtest.Unused(t), t.TempDir()
+	waits, _, _ := strings.Cut(fapwstest.Source(t, "loads.py"), "def hello")
+	script := fapwstest.Write(t, folder+"/app.py", waits+fapwstest.Source(t, "senddjango.py"))
+	file := folder + "/loads"
+	s := fapwstest.Command{Script: script, Args: []string{file}, Flags: []string{"--bind", address}}.Start(t)
+	s.Address = address
+	fapwstest.FileSays(t, file, "")
+	var clients []*fapwstest.Client
+	for range 20 {
+		w := s.Dial()
+		w.Get("/where")
+		clients = append(clients, w)
+	}
+	s.Get("/where", 503, page).Want(t, 503, refresh)
+	goOn(t, file, "")
+	for _, w := range clients {
+		w.Answer().Want(t, 200, "127.0.0.1")
+	}
+}

@@ -1,0 +1,70 @@
+package worker
+
+import (
+	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/plan"
+	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/site"
+	"fapws/runtime/descriptors"
+	"fapws/runtime/listen"
+	"fapws/runtime/source/app"
+	"fapws/runtime/source/cgi"
+)
+
+// serveEarly answers clients while the applications load, with all that the configuration has beside them. Requests for the
+// applications wait (sites.Mount.Pending). Where a script may change settings, and before a sandbox is entered, clients wait in the
+// queue of the kernel instead.
+func (s *service) serveEarly() error {
+	if s.plan.FirstApp() == nil || !s.plan.IsSettled() || s.conf.Sandbox != settings.SandboxModes[0] {
+		return nil
+	}
+	listeners, ok := s.host.early()
+	if !ok {
+		return nil
+	}
+	s.logs.Configure(&s.conf, s.log)
+	var err error
+	if s.access, err = s.logs.Access("", ""); err != nil {
+		return exit.NotStarted("cannot write the %v", err)
+	}
+	if err := s.useCertificates(); err != nil {
+		return err
+	}
+	programs := &plan.Programs{Gate: cgi.NewGate(s.conf.MaxCGI, cgi.DefaultWaiting), Log: s.logs.Client, Sends: site.Sends(&s.conf)}
+	parts := plan.Parts{Pending: true, Programs: programs, Logs: &s.logs, Log: s.log.Log, Authority: s.authority, Token: s.token(), Run: s.host.run(), Status: s.statusPage(), Publish: s.announce}
+	if s.early, err = s.plan.Build(&s.conf, parts); err != nil {
+		return err
+	}
+	descriptors.KeepDirectories()
+	s.server.Configure(s.config())
+	if s.conf.Status != "" || s.host.countsRequests() {
+		s.measure()
+	}
+	if err := s.server.Serve(listeners, s.early.Sites, nil); err != nil {
+		return exit.NotStarted("%v", err)
+	}
+	s.host.served()
+	return nil
+}
+
+// use has the sites with the applications answer on the listeners.
+func (s *service) use(listeners []*listen.Listener, h app.Handler) error {
+	if s.early == nil {
+		return s.server.Serve(listeners, s.built.Sites, h)
+	}
+	if err := s.server.Replace(s.built.Sites, h, s.early.Close); err != nil {
+		return err
+	}
+	for _, ln := range listeners {
+		s.server.Accept(ln)
+	}
+	return nil
+}
+
+// giveUp answers the clients that wait for an application that has failed to load.
+func (s *service) giveUp() {
+	if s.early != nil {
+		s.server.StopAccepting()
+		s.server.GiveUp()
+	}
+}
