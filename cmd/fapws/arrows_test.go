@@ -69,9 +69,10 @@ func TestArrows(t *testing.T) {
 		{"fapws/cmd/fapws/watch", nil},
 		{"fapws/cmd/fapws/certificates", []string{"fapws/cmd/fapws/acme", "fapws/cmd/fapws/authority", "fapws/cmd/fapws/watch", "fapws/runtime/loglevel"}},
 		{"fapws/cmd/fapws/acme", []string{"fapws/runtime/loglevel"}},
-		{"fapws/cmd/fapws/keyreader", []string{"fapws/cmd/fapws/certificates", "fapws/cmd/fapws/acme", "fapws/cmd/fapws/authority", "fapws/cmd/fapws/watch", "fapws/cmd/fapws/pool", "fapws/cmd/fapws/memory", "fapws/runtime/loglevel"}},
+		{"fapws/cmd/fapws/keyreader", []string{"fapws/cmd/fapws/certificates", "fapws/cmd/fapws/acme", "fapws/cmd/fapws/authority", "fapws/cmd/fapws/watch", "fapws/cmd/fapws/pool", "fapws/cmd/fapws/memory", "fapws/cmd/fapws/cgroup", "fapws/runtime/loglevel"}},
 		{"fapws/cmd/fapws/authority", nil},
-		{"fapws/cmd/fapws/memory", nil},
+		{"fapws/cmd/fapws/cgroup", nil},
+		{"fapws/cmd/fapws/memory", []string{"fapws/cmd/fapws/cgroup"}},
 		{"fapws/cmd/fapws/version", nil},
 		{"fapws/cmd/fapws/exit", nil},
 		{"fapws/cmd/fapws/banner", []string{"fapws/cmd/fapws/version", "fapws/cmd/fapws/settings", "fapws/cmd/fapws/tomlfile", "fapws/runtime/..."}},
@@ -91,7 +92,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/cmd/fapws/webconf", []string{"fapws/cmd/fapws/tomlfile"}},
 		{"fapws/cmd/fapws/settings", []string{"fapws/runtime/strftime", "fapws/runtime/descriptors", "fapws/cmd/fapws/tomlfile", "fapws/runtime/http1", "fapws/runtime/accesslog", "fapws/runtime/logfile", "fapws/runtime/tracecontext"}},
 		{"fapws/cmd/fapws/site", []string{"fapws/runtime/protocol/...", "fapws/runtime/filter/...", "fapws/runtime/source/...", "fapws/cmd/fapws/tomlfile", "fapws/cmd/fapws/settings", "fapws/runtime", "fapws/runtime/..."}},
-		{"fapws/cmd/fapws/pool", []string{"fapws/cmd/fapws/memory", "fapws/runtime/loglevel"}},
+		{"fapws/cmd/fapws/pool", []string{"fapws/cmd/fapws/memory", "fapws/cmd/fapws/cgroup", "fapws/runtime/loglevel"}},
 	} {
 		out, err := exec.Command("go", "list", "-deps", c.from).Output()
 		if err != nil {
@@ -113,6 +114,7 @@ func TestArrows(t *testing.T) {
 // layers are the packages of cmd/fapws, those first that need the least. A package imports
 // from layers before its own.
 var layers = []string{
+	"cgroup",
 	"acme authority certificates/certtest chroot ctl envfile exit limits memory notify orphan pidfile privilege sandbox sigmask tomlfile version watch",
 	"certificates pool settings webconf",
 	"application banner configfile keyreader loadgen logs site statuspage",

@@ -43,11 +43,12 @@ func serve(p *plan.Plan, stderr io.Writer) (code int, err error) {
 	return worker.RunAlone(p, front, stderr)
 }
 
-// isSupervised reports whether the settings ask for workers under a supervisor.
+// isSupervised reports whether the settings ask for workers under a supervisor. Process 1 of a container has to take note of
+// the end of processes that others leave to it, which only a supervisor can tell from children of the application.
 func isSupervised(set *settings.Settings, conf *settings.Config) bool {
 	return set.Source("workers").Level > settings.FromDefault || conf.Reload || conf.Dev ||
 		conf.MaxRequests > 0 || conf.MaxRSS > 0 || conf.User != "" || conf.Group != "" || conf.Chroot != "" ||
-		conf.Sandbox != settings.SandboxModes[0]
+		conf.Sandbox != settings.SandboxModes[0] || os.Getpid() == 1
 }
 
 // errRoot refuses root on a system where another user could run the application.

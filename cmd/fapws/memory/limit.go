@@ -4,16 +4,17 @@ import (
 	"bytes"
 	"fmt"
 	"io/fs"
-	"path"
 	"strconv"
 	"strings"
+
+	"fapws/cmd/fapws/cgroup"
 )
 
 // Limit returns how many bytes of memory this process can use at most: those of the machine or, if that is less, of
 // its control group or one above it. 0: not known. root is the root directory.
 func Limit(root fs.FS) int64 {
 	limit := installed(root)
-	for _, dir := range groups(root) {
+	for _, dir := range cgroup.Dirs(root, "memory") {
 		for _, name := range []string{"memory.max", "memory.limit_in_bytes"} {
 			text, _ := fs.ReadFile(root, dir+"/"+name) // "max" is not a limit
 			if n, err := strconv.ParseInt(string(bytes.TrimSpace(text)), 10, 64); err == nil && (limit == 0 || n < limit) {
@@ -27,7 +28,7 @@ func Limit(root fs.FS) int64 {
 // Kills returns how many processes of this process's control group the kernel has killed for want of memory.
 // 0: no limit, or an unknown one. root is the root directory.
 func Kills(root fs.FS) (n int) {
-	for _, dir := range groups(root) {
+	for _, dir := range cgroup.Dirs(root, "memory") {
 		for _, name := range []string{"memory.events", "memory.oom_control"} {
 			text, err := fs.ReadFile(root, dir+"/"+name)
 			if err != nil {
@@ -51,26 +52,6 @@ func Exceeded(root fs.FS, before int) string {
 		return ""
 	}
 	return fmt.Sprintf("the memory limit of %d MiB was reached", Limit(root)>>20)
-}
-
-// groups returns the directory of the control group that limits the memory of this process, and of those above it
-// (cgroups(7)). Version 1 has a hierarchy for memory alone: "4:memory:/a" in /proc/self/cgroup, and version 2 one for all: "0::/a".
-func groups(root fs.FS) (dirs []string) {
-	text, _ := fs.ReadFile(root, "proc/self/cgroup")
-	for _, h := range []struct{ mark, top string }{{":memory:/", "sys/fs/cgroup/memory"}, {"0::/", "sys/fs/cgroup"}} {
-		_, group, ok := strings.Cut(string(text), h.mark)
-		if !ok {
-			continue
-		}
-		group, _, _ = strings.Cut(group, "\n")
-		for ; ; group = path.Dir(group) {
-			dirs = append(dirs, path.Join(h.top, group))
-			if group == "" || group == "." {
-				return dirs
-			}
-		}
-	}
-	return nil
 }
 
 // installed returns the memory of the machine in bytes, 0 if it is not known (proc(5), meminfo).

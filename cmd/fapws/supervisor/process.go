@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	goruntime "runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -292,7 +291,7 @@ func (p *process) up(addresses []pool.Address, resumed bool) {
 // workers is how many processes are to serve.
 func (p *process) workers() int {
 	if p.conf.Workers == 0 {
-		return goruntime.NumCPU()
+		return worker.Processors()
 	}
 	return p.conf.Workers
 }

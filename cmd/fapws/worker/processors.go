@@ -3,6 +3,8 @@ package worker
 import (
 	"os"
 	goruntime "runtime"
+
+	"fapws/cmd/fapws/cgroup"
 )
 
 // leastProcessors is how many goroutines Go may run at once, at least. With one,
@@ -19,3 +21,7 @@ func useProcessors() {
 		goruntime.GOMAXPROCS(leastProcessors)
 	}
 }
+
+// Processors is the number of processors that this process and its workers may use, as the machine and its control groups
+// limit it: that of workers for --workers 0.
+func Processors() int { return cgroup.Processors(os.DirFS("/"), goruntime.NumCPU()) }

@@ -3,7 +3,6 @@ package worker
 import (
 	"io"
 	"os"
-	goruntime "runtime"
 	"sync"
 	"sync/atomic"
 
@@ -295,4 +294,4 @@ func (s *service) warn(line string) { s.log.Log(loglevel.Warning, line) }
 
 // severalWorkers tells whether more than one process serves, when the setting
 // workers is n.
-func severalWorkers(n int) bool { return n > 1 || n == 0 && goruntime.NumCPU() > 1 }
+func severalWorkers(n int) bool { return n > 1 || n == 0 && Processors() > 1 }

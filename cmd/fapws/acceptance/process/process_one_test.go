@@ -1,0 +1,54 @@
+package process_test
+
+import (
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// As process 1 of a container, fapws takes note of the end of processes that lose their parent, which would otherwise stay
+// as zombies, and stops in good order on TERM and INT, which the kernel keeps from a process 1 that does not ask for them.
+func TestProcessOne(t *testing.T) {
+	t.Parallel()
+	script := fapwstest.Write(t, t.TempDir()+"/orphans.py", `
+import os, subprocess
+def orphan(environ, start_response):
+    subprocess.check_call(["sh", "-c", "true >/dev/null &"])
+    return "%d %d" % (os.getpid(), os.getppid())
+PATHS = [("/", orphan)]
+`)
+	namespace := "unshare --pid --fork --mount-proc"
+	if os.Geteuid() != 0 {
+		namespace += " --user --map-root-user"
+	}
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		s := fapwstest.Command{Script: script, Shell: "set -- " + namespace + ` "$@"`}.Serve(t, fapwstest.Threads)
+		for range 10 {
+			if got := s.Get("/", 200).Text; !strings.HasSuffix(got, " 1") { // the parent is process 1
+				t.Fatalf("worker and its parent: %s", got)
+			}
+		}
+		first := s.Workers() // of unshare: the only child is process 1
+		if len(first) != 1 {
+			t.Fatalf("children of unshare: %v", first)
+		}
+		fapwstest.Eventually(t, "no zombies, and one worker", func() bool {
+			children := fapwstest.ChildrenOf(t, first[0])
+			for _, state := range children {
+				if state == "Z" {
+					return false
+				}
+			}
+			return len(children) == 1
+		})
+		if err := syscall.Kill(first[0], sig); err != nil {
+			t.Fatal(err)
+		}
+		if code := s.Ended(); code != 0 {
+			t.Errorf("%v: code %d", sig, code)
+		}
+	}
+}
