@@ -222,6 +222,7 @@ static void call_quietly(const char *module_name, const char *function) {
 __attribute__((noreturn)) static void finish(void) {
   call_quietly("fapws._later", "_finish");
   call_quietly("threading", "_shutdown");
+  fapws_metrics_said();
   fapws_fork_said();
   fapws_stdio_flush();
   _exit(0);
@@ -256,6 +257,7 @@ void fapws_fork_child(int socket) {
   fapws_forked = 0;                 /* set again if the handler forks */
   fapws_fork_socket = socket;
   fapws_descriptors_forked();
+  fapws_metrics_forked();
   fapws_thread *t = P.threads[0];
   if (!(the_record = receive_request())) _exit(0);
   show_stack_on_signal();

@@ -45,9 +45,9 @@ func (c *Contents) Forkable() error {
 	return nil
 }
 
-// ReadMessages handles messages of a forked child: patterns for purge, lines for the error log, and events in order. It is safe
-// for concurrent use.
-func ReadMessages(raw []byte, purge, warn func(text string), publish func([]Event)) {
+// ReadMessages handles messages of a forked child: patterns for purge, lines for the error log, metrics, and events in order. It is
+// safe for concurrent use.
+func ReadMessages(raw []byte, purge, warn func(text string), counts *ForkCounts, publish func([]Event)) {
 	var events []Event
 	eachMessage(raw, func(kind byte, texts []byte) {
 		switch kind {
@@ -55,6 +55,8 @@ func ReadMessages(raw []byte, purge, warn func(text string), publish func([]Even
 			purge(string(cutText(&texts)))
 		case C.FAPWS_WARNING:
 			warn(string(cutText(&texts)))
+		case C.FAPWS_METRICS:
+			counts.add(cutText(&texts))
 		case C.FAPWS_EVENT:
 			events = append(events, readEvent(texts))
 		}

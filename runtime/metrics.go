@@ -11,7 +11,10 @@ import (
 // concurrent use and may be called again, but not on the loop.
 func (s *Server) Measure() {
 	if s.measuring.Load() == nil && s.measuring.CompareAndSwap(nil, metrics.NewRecorder()) {
-		s.loop.post(func() { s.loop.sites.Measure(s.measuring.Load()) })
+		s.loop.post(func() {
+			s.loop.sites.Measure(s.measuring.Load())
+			s.noteMetrics()
+		})
 	}
 }
 
@@ -21,18 +24,28 @@ func (s *Server) Metrics() (all []metrics.Family) {
 	if r := s.measuring.Load(); r != nil {
 		all = r.Families()
 	}
-	said := make(chan []metrics.Family, 1)
-	s.loop.post(func() { said <- s.loop.metrics() })
-	var own []metrics.Family
+	answered := make(chan struct{})
+	s.loop.post(func() {
+		s.noteMetrics()
+		close(answered)
+	})
 	select {
-	case own = <-said:
-		s.lastMetrics.Store(&own)
-	case <-time.After(countedWithin):
-		if last := s.lastMetrics.Load(); last != nil {
-			own = *last
-		}
+	case <-answered:
+	case <-time.After(answersWithin):
 	}
-	return append(all, own...)
+	if last := s.lastMetrics.Load(); last != nil {
+		all = append(all, *last...)
+	}
+	return all
+}
+
+// answersWithin is enough for a loop that no handler blocks.
+const answersWithin = 20 * time.Millisecond
+
+// noteMetrics keeps what the loop knows, for Metrics. On the loop.
+func (s *Server) noteMetrics() {
+	own := s.loop.metrics()
+	s.lastMetrics.Store(&own)
 }
 
 // metrics returns what the loop knows of its connections and of the cache.

@@ -46,7 +46,8 @@ need_certificates() {
 readonly frameworks="flask=python3-flask django=python3-django pyramid=python3-pyramid
     bottle=python3-bottle falcon=python3-falcon starlette=python3-starlette fastapi=python3-fastapi
     channels=python3-django-channels
-    websockets=python3-websockets uvloop=python3-uvloop tusclient=python3-tuspy"
+    websockets=python3-websockets uvloop=python3-uvloop tusclient=python3-tuspy
+    prometheus_client=python3-prometheus-client"
 
 # need_frameworks sees to those of the system's Python. Another Python has its own.
 need_frameworks() {

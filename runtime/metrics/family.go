@@ -91,13 +91,16 @@ func Merge(processes ...[]Family) (all []Family) {
 				all = append(all, f.clone())
 				continue
 			}
-			if sum := &all[k]; sum.Kind == f.Kind && slices.Equal(sum.Bounds, f.Bounds) {
+			if sum := &all[k]; sum.Fits(f) {
 				sum.add(f)
 			}
 		}
 	}
 	return all
 }
+
+// Fits reports whether the series of g can be added to those of f.
+func (f *Family) Fits(g *Family) bool { return f.Kind == g.Kind && slices.Equal(f.Bounds, g.Bounds) }
 
 // Lasting returns the families whose values remain true when their process has ended: all but gauges.
 func Lasting(families []Family) []Family {

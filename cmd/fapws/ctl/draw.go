@@ -26,8 +26,8 @@ func (v *View) String() string {
 	}
 	b.WriteByte('\n')
 	fmt.Fprintf(&b, "wait for a thread: %s; for the GIL: %s\n", v.QueueWait, v.GILWait)
-	fmt.Fprintf(&b, "connections: %.0f HTTP, %.0f HTTP/2, %.0f SSE, %.0f WebSocket, %.0f tunnels, %.0f upstream (%.0f errors)\n",
-		v.Connections["http"], v.Connections["http2"], v.Connections["sse"], v.Connections["websocket"], v.Connections["tunnel"], v.Connections["upstream"], v.Upstream)
+	fmt.Fprintf(&b, "connections: %.0f HTTP, %.0f HTTP/2, %.0f SSE, %.0f WebSocket, %.0f tunnels, %.0f upstream (%.0f idle, %.0f errors)\n",
+		v.Connections["http"], v.Connections["http2"], v.Connections["sse"], v.Connections["websocket"], v.Connections["tunnel"], v.Connections["upstream"], v.Connections["upstream_idle"], v.Upstream)
 	if v.TLS != nil {
 		fmt.Fprintln(&b, v.TLS)
 	}

@@ -20,7 +20,7 @@ type View struct {
 	Queue       float64            `json:"queue"`
 	QueueWait   Quantiles          `json:"queue_wait"`
 	GILWait     Quantiles          `json:"gil_wait"`
-	Connections map[string]float64 `json:"connections"`   // by kind; upstream: in use
+	Connections map[string]float64 `json:"connections"`   // by kind; upstream: requests there; upstream_idle: kept for more
 	TLS         *TLSView           `json:"tls,omitempty"` // nil: there is no HTTPS
 	Upstream    float64            `json:"upstream_errors"`
 	Restarts    float64            `json:"restarts"` // of workers, other than by reloads
@@ -63,6 +63,7 @@ func Compare(before, now *Overview, seconds float64) *View {
 	each(now, "fapws_threads", func(s *metrics.Series) { v.Threads[s.Label("state")] = s.Value })
 	each(now, "fapws_threads_limit", func(s *metrics.Series) { v.Threads["limit"] = s.Value })
 	each(now, "fapws_connections", func(s *metrics.Series) { v.Connections[s.Label("kind")] = s.Value })
+	each(now, "fapws_upstream_connections_idle", func(s *metrics.Series) { v.Connections["upstream_idle"] = s.Value })
 	each(now, "fapws_upstream_requests", func(s *metrics.Series) { v.Connections["upstream"] = s.Value })
 	v.TLS = tlsView(before, now, seconds)
 	v.QueueWait = quantiles(before, now, "fapws_queue_wait_seconds")

@@ -33,6 +33,7 @@ type Logger struct {
 	now   func() time.Time
 	line  []byte
 	tail  *Tail // nil: nothing keeps them
+	lost  int64 // lines that could not be written
 }
 
 func New(w io.Writer, level string, debug int) *Logger {
@@ -83,7 +84,16 @@ func (l *Logger) LogClient(level loglevel.Level, client, text string) {
 	if l.tail != nil {
 		l.tail.add(now, l.line)
 	}
-	l.w.Write(l.line) // an error cannot be reported when standard error is gone
+	if _, err := l.w.Write(l.line); err != nil { // it cannot be reported when standard error is gone
+		l.lost++
+	}
+}
+
+// Lost returns the number of lines that could not be written.
+func (l *Logger) Lost() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lost
 }
 
 func appendLogLine(dst []byte, now time.Time, level loglevel.Level, client, text string, file bool) []byte {

@@ -100,6 +100,7 @@ type Built struct {
 	Sites []sites.Site
 
 	pool    *backend.Pool
+	idle    []func() int // connections of each responder that has some
 	closers []func() error
 }
 
@@ -110,13 +111,23 @@ func (b *Built) Close() {
 	}
 }
 
-// Upstreams returns how many requests responders (upstreams and programs) have, and how many they have not answered, or not to
-// the end; some: there are responders. It is safe for concurrent use once Build has returned.
-func (b *Built) Upstreams() (active int, failed int64, some bool) {
+// Upstreams are figures of responders: upstreams and programs.
+type Upstreams struct {
+	Active int   // requests that they have
+	Failed int64 // requests that they have not answered, or not to the end
+	Idle   int   // connections that wait for a request
+}
+
+// Upstreams returns the figures of all responders; false: there are none. It is safe for concurrent use once Build has returned.
+func (b *Built) Upstreams() (u Upstreams, some bool) {
 	if b.pool == nil {
-		return 0, 0, false
+		return u, false
 	}
-	return b.pool.Active(), b.pool.Failed(), true
+	u.Active, u.Failed = b.pool.Active(), b.pool.Failed()
+	for _, idle := range b.idle {
+		u.Idle += idle()
+	}
+	return u, true
 }
 
 // builder is a Build under way.
@@ -190,6 +201,9 @@ func (b *builder) add(to backend.Responder) (app.Handler, int) {
 	if b.built.pool == nil {
 		b.built.pool = backend.New(maxBackend, func(line string) { b.parts.Log(loglevel.Error, line) })
 		b.built.pool.Sends = Sends(b.parts.Conf)
+	}
+	if p, ok := to.(interface{ Idle() int }); ok {
+		b.built.idle = append(b.built.idle, p.Idle)
 	}
 	if c, ok := to.(io.Closer); ok { // a proxy, an upload
 		b.built.closers = append(b.built.closers, c.Close)

@@ -100,7 +100,7 @@ func body(v *ctl.View, lines []Line, rates []float64) string {
 	if v.GILWait.N > 0 {
 		figure("wait for the GIL, p95", "%s", span(v.GILWait.P95))
 	}
-	for _, kind := range [...][2]string{{"http", "HTTP"}, {"http2", "HTTP/2"}, {"sse", "SSE"}, {"websocket", "WebSocket"}, {"tunnel", "tunnels"}, {"upstream", "upstream"}} {
+	for _, kind := range [...][2]string{{"http", "HTTP"}, {"http2", "HTTP/2"}, {"sse", "SSE"}, {"websocket", "WebSocket"}, {"tunnel", "tunnels"}, {"upstream", "upstream"}, {"upstream_idle", "upstream, idle"}} {
 		if n := v.Connections[kind[0]]; n > 0 || kind[0] == "http" {
 			figure(kind[1], "%.0f", n)
 		}

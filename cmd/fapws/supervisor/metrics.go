@@ -69,6 +69,7 @@ func (c control) Metrics() []metrics.Family {
 	slices.SortFunc(all, func(x, y metrics.Family) int { return cmp.Compare(x.Name, y.Name) })
 	own := []metrics.Family{
 		worker.Memory("supervisor"),
+		worker.LostLines(c.p.log.Lost()),
 		worker.Started(st.Since),
 		metrics.One("fapws_workers", metrics.Gauge, "", "Processes that serve, or are about to begin or to end.", float64(len(st.Workers))),
 		metrics.One("fapws_reloads", metrics.Counter, "", "Reloads that have succeeded.", float64(st.Reloads)),

@@ -138,7 +138,7 @@ func (s *service) useForks(server *forkserver.Server) {
 			s.logs.Client(number, loglevel.Error, client, line)
 		},
 		Messages: func(raw []byte) {
-			pybridge.ReadMessages(raw, s.purge, s.warn, s.relay.publishInOrder)
+			pybridge.ReadMessages(raw, s.purge, s.warn, &s.forkCounts, s.relay.publishInOrder)
 		},
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"fapws/cmd/fapws/certificates"
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/memory"
+	"fapws/cmd/fapws/site"
 	"fapws/pybridge"
 	"fapws/runtime/metrics"
 )
@@ -42,17 +43,19 @@ func (s *service) metrics() []metrics.Family {
 	if h := s.python(); h != nil {
 		all = append(all, h.Metrics()...)
 	}
-	if active, failed, some := s.upstreams(); some {
+	all = append(all, s.forkCounts.Families()...)
+	if u, some := s.upstreams(); some {
 		all = append(all,
-			metrics.One("fapws_upstream_requests", metrics.Gauge, "", "Requests at upstreams and programs: proxies, FastCGI, PHP, CGI, server-side includes.", float64(active)),
-			metrics.One("fapws_upstream_errors", metrics.Counter, "", "Requests that an upstream or a program has not answered, or not to the end.", float64(failed)),
+			metrics.One("fapws_upstream_requests", metrics.Gauge, "", "Requests at upstreams and programs: proxies, FastCGI, PHP, CGI, server-side includes.", float64(u.Active)),
+			metrics.One("fapws_upstream_errors", metrics.Counter, "", "Requests that an upstream or a program has not answered, or not to the end.", float64(u.Failed)),
+			metrics.One("fapws_upstream_connections_idle", metrics.Gauge, "", "Connections to upstreams that are kept for further requests.", float64(u.Idle)),
 		)
 	}
 	if list := s.tls.Expiries(); len(list) > 0 {
 		all = append(all, certificateEnds(list))
 	}
 	return append(all,
-		metrics.One("fapws_log_lines_lost", metrics.Counter, "", "Lines of log files that the disk did not take in time.", float64(s.logs.Lost())),
+		LostLines(s.logs.Lost()+s.log.Lost()),
 		Memory("worker"),
 	)
 }
@@ -68,11 +71,16 @@ func certificateEnds(list []certificates.Expiry) metrics.Family {
 }
 
 // upstreams is site.Built.Upstreams. It is safe for concurrent use.
-func (s *service) upstreams() (active int, failed int64, some bool) {
+func (s *service) upstreams() (u site.Upstreams, some bool) {
 	if !s.complete.Load() {
-		return 0, 0, false
+		return u, false
 	}
 	return s.built.Upstreams()
+}
+
+// LostLines returns the family of log lines that a process has lost.
+func LostLines(n int64) metrics.Family {
+	return metrics.One("fapws_log_lines_lost", metrics.Counter, "", "Lines that logs did not take: the disk was full or too slow, or standard error is closed.", float64(n))
 }
 
 // Memory returns the memory of this process that is its own, as a family with the label process.

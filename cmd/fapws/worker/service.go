@@ -31,28 +31,29 @@ type service struct {
 	plan   *plan.Plan
 	stderr io.Writer
 
-	conf     settings.Config
-	log      *logs.Logger
-	signals  *signals
-	inline   bool
-	server   *runtime.Server
-	app      *pybridge.App                     // nil: no Python in this process
-	forks    atomic.Pointer[forkserver.Server] // with --fork, where Python is; else nil
-	contents *pybridge.Contents                // loaded here or there; nil: no application
-	built    *site.Built
-	early    *site.Built // what answers while the applications load; nil: nothing does
-	complete atomic.Bool // built and handler are set
-	access   *accesslog.Log
-	logs     logs.Files
-	errors   logs.ErrorLog
-	memory   memory.Trimmer
-	programs plan.Programs
-	front    *presence.Presence
-	host     host
-	relay    relay
-	handler  *pybridge.Handler
-	over     atomic.Bool // nothing is sent any more
-	tls      certificates.Server
+	conf       settings.Config
+	log        *logs.Logger
+	signals    *signals
+	inline     bool
+	server     *runtime.Server
+	app        *pybridge.App                     // nil: no Python in this process
+	forks      atomic.Pointer[forkserver.Server] // with --fork, where Python is; else nil
+	forkCounts pybridge.ForkCounts               // metrics of its children
+	contents   *pybridge.Contents                // loaded here or there; nil: no application
+	built      *site.Built
+	early      *site.Built // what answers while the applications load; nil: nothing does
+	complete   atomic.Bool // built and handler are set
+	access     *accesslog.Log
+	logs       logs.Files
+	errors     logs.ErrorLog
+	memory     memory.Trimmer
+	programs   plan.Programs
+	front      *presence.Presence
+	host       host
+	relay      relay
+	handler    *pybridge.Handler
+	over       atomic.Bool // nothing is sent any more
+	tls        certificates.Server
 
 	authority []byte // certificate of the machine's own authority, PEM; nil without one
 

@@ -39,12 +39,13 @@ const profileWithin = statuspage.ProfileTime + stackWait
 
 // profile records a profile of this process.
 func (s *service) profile() (p Profile) {
-	if s.handler == nil {
+	h := s.python()
+	if h == nil {
 		return Profile{Why: "this server runs no Python"}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), profileWithin)
 	defer cancel()
-	stacks, err := s.handler.Profile(ctx, statuspage.ProfileTime)
+	stacks, err := h.Profile(ctx, statuspage.ProfileTime)
 	if err != nil {
 		return Profile{Why: err.Error()}
 	}

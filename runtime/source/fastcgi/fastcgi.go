@@ -115,6 +115,9 @@ func parseAddress(text string) (network, address string, err error) {
 // goroutine.
 func (f *FastCGI) Close() { f.pool.close() }
 
+// Idle returns the number of connections that wait for a request. It is safe for concurrent use.
+func (f *FastCGI) Idle() int { return f.pool.idle() }
+
 // Respond implements backend.Responder.
 func (f *FastCGI) Respond(w *backend.Response, r *backend.Request) {
 	script := cgi.Script{Info: r.Path[r.Script:], Base: r.Script}

@@ -38,6 +38,13 @@ func (p *pool) get(ctx context.Context) (*Link, error) {
 	}
 }
 
+// idle returns the number of links that no request uses.
+func (p *pool) idle() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.links)
+}
+
 // put takes a link back.
 func (p *pool) put(l *Link) {
 	l.served++

@@ -190,6 +190,14 @@ func (p *PHP) runner() ([]string, error) {
 func (p *PHP) Respond(w *backend.Response, r *backend.Request) { p.answers.Respond(w, r) }
 
 // Close ends the processes; those that are in the middle of a request have
+// Idle returns the number of connections to children that wait for a request. It is safe for concurrent use.
+func (p *PHP) Idle() int {
+	if p.fast == nil {
+		return 0
+	}
+	return p.fast.Idle()
+}
+
 // grace. Any goroutine.
 func (p *PHP) Close(grace time.Duration) {
 	if p.fast != nil {

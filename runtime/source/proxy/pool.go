@@ -80,6 +80,13 @@ func (p *pool) take() *connection {
 	}
 }
 
+// Idle returns the number of connections to the upstream that wait for a request. It is safe for concurrent use.
+func (p *Proxy) Idle() int {
+	p.pool.mu.Lock()
+	defer p.pool.mu.Unlock()
+	return len(p.pool.idle)
+}
+
 // put keeps a connection for another request.
 func (p *pool) put(c *connection) {
 	c.idle = time.Now()

@@ -182,6 +182,9 @@ func TestCtlTop(t *testing.T) {
 		if a := seen.Active[0]; a.Request != "GET /waits" || a.Age <= 0 || a.Worker == 0 || seen.InFlight != 1 || len(seen.Report.Workers) == 0 {
 			t.Errorf("%+v", seen)
 		}
+		if text := metricsOf(t, s); !strings.Contains(text, `fapws_connections{kind="http"}`) { // an inline handler blocks the loop
+			t.Errorf("no connections: %s", text)
+		}
 		fapwstest.Write(t, release, "")
 		if got := <-answer; got != "released" {
 			t.Errorf("the handler answers %q", got)

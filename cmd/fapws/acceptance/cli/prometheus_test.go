@@ -1,0 +1,155 @@
+package cli_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+const prometheusConfig = `
+global: {scrape_interval: 500ms, scrape_timeout: 500ms}
+scrape_configs:
+  - job_name: shop
+    metrics_path: /_fapws/metrics
+    static_configs: [{targets: ["%s"]}]
+`
+
+// TestPrometheus: a real Prometheus gets the metrics of the status page, in the format that it asks for.
+func TestPrometheus(t *testing.T) {
+	t.Parallel()
+	program, err := exec.LookPath("prometheus")
+	if err != nil {
+		t.Fatal("no prometheus: sudo apt-get install prometheus")
+	}
+	s := fapwstest.Serve(t, fapwstest.Workers, "metrics.py", "--status", "/_fapws")
+	get(t, s.URL+"/order")
+	dir := t.TempDir()
+	config := fapwstest.Write(t, dir+"/prometheus.yml", fmt.Sprintf(prometheusConfig, strings.TrimPrefix(s.URL, "http://")))
+	at := freeAddress(t)
+	p := exec.Command(program, "--config.file", config, "--storage.tsdb.path", dir+"/data", "--web.listen-address", at, "--log.level", "error")
+	var said strings.Builder
+	p.Stdout, p.Stderr = &said, &said
+	p.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = p.Process.Kill()
+		_ = p.Wait()
+	})
+	query := func(what string) string {
+		r, err := http.Get("http://" + at + "/api/v1/query?query=" + url.QueryEscape(what))
+		if err != nil {
+			return err.Error() // it starts
+		}
+		defer r.Body.Close()
+		text, _ := io.ReadAll(r.Body)
+		return string(text)
+	}
+	for what, want := range map[string]string{
+		`up{job="shop"}`: `"1"]`,
+		`fapws_request_duration_seconds_count{route="/order",code="2xx"}`:                  `"1"]`,
+		`histogram_quantile(1, fapws_request_duration_seconds_bucket{route="/order"}) > 0`: `"value"`,
+		`shop_orders_total`:           `"kind":"w\"eb\n"`,
+		`fapws_workers`:               `"2"]`,
+		`count(fapws_threads) by (x)`: `"value"`,
+	} {
+		fapwstest.Eventually(t, "Prometheus answers "+what, func() bool { return strings.Contains(query(what), want) })
+	}
+}
+
+// freeAddress returns an address on which nothing listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// TestPrometheusClient: metrics of the library prometheus_client are those of the page that the application has for them, and are not
+// counted a second time.
+func TestPrometheusClient(t *testing.T) {
+	t.Parallel()
+	fapwstest.NeedModule(t, "prometheus_client")
+	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
+from prometheus_client import Counter, make_wsgi_app
+from fapws import metrics
+THEIRS = Counter("theirs", "By the library.")
+OURS = metrics.counter("ours", "By fapws.")
+def count(environ, start_response):
+    THEIRS.inc()
+    OURS.add(1)
+    return "counted"
+PATHS = [("/count", count), ("/metrics", make_wsgi_app())]
+`)
+	s := fapwstest.Serve(t, fapwstest.Threads, script, "--status", "/_fapws")
+	for range 3 {
+		get(t, s.URL+"/count")
+	}
+	samples(t, s, "ours_total", 3)
+	_, ours := answerTo(t, s, asked{method: "GET", path: "/_fapws/metrics"})
+	theirs := get(t, s.URL+"/metrics")
+	if sample(t, theirs, "theirs_total") != 3 || strings.Contains(theirs, "ours_total") || strings.Contains(ours, "theirs") || sample(t, ours, "ours_total") != 3 {
+		t.Errorf("%s\n%s", theirs, ours)
+	}
+}
+
+// TestForkMetrics: what processes of --fork count is added up, without what was counted when the application was loaded.
+func TestForkMetrics(t *testing.T) {
+	t.Parallel()
+	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
+from fapws import metrics
+DONE = metrics.counter("done", "Requests.", labels=("who",))
+LAST = metrics.gauge("last", "The last query.")
+OPEN = metrics.gauge("open", "Ups and downs.")
+TOOK = metrics.histogram("took_seconds", "Time.", buckets=(1, 2))
+DONE.add(100, who="load")
+def count(environ, start_response):
+    DONE.add(2, who=environ["QUERY_STRING"])
+    LAST.set(float(environ["QUERY_STRING"]))
+    OPEN.add(3)
+    OPEN.add(-1)
+    TOOK.observe(1.5)
+    return "counted"
+PATHS = [("/count", count)]
+`)
+	s := fapwstest.Serve(t, fapwstest.Forks, script, "--status", "/_fapws")
+	for i := range 5 {
+		get(t, fmt.Sprint(s.URL, "/count?", i%2))
+		samples(t, s, "took_seconds_count", float64(i+1))
+	}
+	text := metricsOf(t, s)
+	for name, want := range map[string]float64{
+		`done_total{who="0"}`: 6, `done_total{who="1"}`: 4, `done_total{who="load"}`: 0,
+		"last": 0, "open": 10, `took_seconds_bucket{le="1.0"}`: 0, `took_seconds_bucket{le="2.0"}`: 5, "took_seconds_sum": 7.5,
+	} {
+		if got := sample(t, text, name); got != want {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+	promtool(t, metricsOf(t, s, "--plain"))
+}
+
+// TestUpstreamMetrics: a connection to a proxied server that is kept is counted.
+func TestUpstreamMetrics(t *testing.T) {
+	t.Parallel()
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "upstream") }))
+	t.Cleanup(upstream.Close)
+	s := fapwstest.ServeProxy(t, upstream.URL, "")
+	samples(t, s, "fapws_upstream_connections_idle", 0)
+	get(t, s.URL+"/")
+	samples(t, s, "fapws_upstream_connections_idle", 1)
+	samples(t, s, "fapws_upstream_requests", 0)
+}

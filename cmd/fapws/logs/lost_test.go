@@ -1,0 +1,23 @@
+package logs
+
+import (
+	"errors"
+	"testing"
+
+	"fapws/runtime/loglevel"
+)
+
+type brokenWriter struct{}
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
+
+// TestLoggerLost: lines that cannot be written are counted.
+func TestLoggerLost(t *testing.T) {
+	l := New(brokenWriter{}, "info", 0)
+	l.Log(loglevel.Error, "one")
+	l.Log(loglevel.Debug, "not shown")
+	l.Log(loglevel.Info, "two")
+	if n := l.Lost(); n != 2 {
+		t.Errorf("%d lines", n)
+	}
+}
