@@ -134,7 +134,7 @@ func credentials(user, password string) []byte {
 // check waits for the result of a check.
 func check(b *Basic, client string, credentials []byte) (user string, v Verdict) {
 	done := make(chan struct{})
-	b.Check(client, credentials, func(u string, found Verdict) {
+	b.Check(Origin{Addr: client}, credentials, func(u string, found Verdict) {
 		user, v = u, found
 		close(done)
 	})

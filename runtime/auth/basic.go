@@ -57,9 +57,9 @@ func (b *Basic) Known(credentials []byte) (user string, v Verdict) {
 }
 
 // Check is Users.Check for the credentials of a client.
-func (b *Basic) Check(client string, credentials []byte, done func(user string, v Verdict)) *Check {
+func (b *Basic) Check(from Origin, credentials []byte, done func(user string, v Verdict)) *Check {
 	user, password, _ := parse(credentials)
-	return b.users.Check(client, user, password, func(v Verdict) {
+	return b.users.Check(from, user, password, func(v Verdict) {
 		if v != Right {
 			done("", v)
 			return

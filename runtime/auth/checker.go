@@ -19,6 +19,15 @@ type Checker struct {
 	most      int // of them
 	addresses failures[string]
 	accounts  failures[account]
+	networks  map[string]int // checks that wait, by the network of their client
+	conns     map[any]int    // and by Origin.Conn
+	friends   familiar       // networks from which users have logged in
+}
+
+// Origin is where a check comes from.
+type Origin struct {
+	Addr string // IP address of the client, "" without one
+	Conn any    // comparable: the connection; checks with the same one wait for each other. nil: not known
 }
 
 type account struct {
@@ -50,7 +59,8 @@ const (
 type Check struct {
 	checker        *Checker
 	users          *Users
-	client         string // as penalties know it
+	client         string // its network
+	conn           any
 	user, password string
 	done           func(Verdict)
 
@@ -61,21 +71,24 @@ type Check struct {
 }
 
 // Check calls done with Right, Wrong or Busy, once and on another goroutine, unless the check is cancelled before.
-// client is the IP address of the client, "" without one.
 //
 // A wrong password is answered later the more of them came from the client's network or for
 // the account within the last minutes, so that guessing in many connections at once leaves time for
 // others.
-func (u *Users) Check(client, user, password string, done func(Verdict)) *Check {
+func (u *Users) Check(from Origin, user, password string, done func(Verdict)) *Check {
 	c := u.checker
-	k := &Check{checker: c, users: u, client: Network(client), user: user, password: password, done: done, at: -1}
+	k := &Check{checker: c, users: u, client: Network(from.Addr), conn: from.Conn, user: user, password: password, done: done, at: -1}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	k.due = c.now() + c.ofClient(k) + c.ofAccount(k)
+	k.due = c.now() + c.ofClient(k) + c.ofQueue(k)
+	if !c.friends.has(friend{k.account(), k.client}) {
+		k.due += c.ofAccount(k)
+	}
 	heap.Push(&c.waiting, k)
+	c.counted(k, 1)
 	if len(c.waiting) > maxWaiting {
 		last := c.waiting.last()
-		heap.Remove(&c.waiting, last.at)
+		c.remove(last)
 		go last.tell(Busy)
 	}
 	if c.running < c.most {
@@ -92,10 +105,46 @@ func (k *Check) Cancel() {
 	defer c.mu.Unlock()
 	k.cancelled = true
 	if k.at >= 0 {
-		heap.Remove(&c.waiting, k.at)
+		c.remove(k)
 	}
 	if k.answer != nil {
 		k.answer.Stop()
+	}
+}
+
+// Defer puts the check behind all others: its client has probably left.
+func (k *Check) Defer() {
+	c := k.checker
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k.at >= 0 {
+		k.due += longAfter
+		heap.Fix(&c.waiting, k.at)
+	}
+}
+
+// longAfter is later than all that waits.
+const longAfter = time.Hour
+
+// remove takes a check that waits from the queue. c.mu is held.
+func (c *Checker) remove(k *Check) {
+	heap.Remove(&c.waiting, k.at)
+	c.counted(k, -1)
+}
+
+// counted notes that n more checks wait which come from where k does. c.mu is held.
+func (c *Checker) counted(k *Check, n int) {
+	if c.networks == nil {
+		c.networks, c.conns = map[string]int{}, map[any]int{}
+	}
+	if c.networks[k.client] += n; c.networks[k.client] == 0 {
+		delete(c.networks, k.client)
+	}
+	if k.conn == nil {
+		return
+	}
+	if c.conns[k.conn] += n; c.conns[k.conn] == 0 {
+		delete(c.conns, k.conn)
 	}
 }
 
@@ -128,8 +177,14 @@ func (c *Checker) work() {
 			return
 		}
 		k := heap.Pop(&c.waiting).(*Check)
+		c.counted(k, -1)
 		c.mu.Unlock()
 		v, delay := k.users.verify(k.user, k.password, func(computed bool) time.Duration { return c.failed(k, computed) })
+		if v == Right {
+			c.mu.Lock()
+			c.friends.add(friend{k.account(), k.client})
+			c.mu.Unlock()
+		}
 		if delay > 0 {
 			k.tellLater(v, delay)
 		} else {
@@ -146,7 +201,7 @@ func (c *Checker) failed(k *Check, counts bool) time.Duration {
 	if counts {
 		now := c.now()
 		c.addresses.add(k.client, now)
-		c.accounts.add(account{k.users, clip(k.user)}, now)
+		c.accounts.add(k.account(), now)
 	}
 	return max(c.ofClient(k), c.ofAccount(k))
 }
@@ -154,9 +209,25 @@ func (c *Checker) failed(k *Check, counts bool) time.Duration {
 // ofClient and ofAccount return by how much k is worse off than others. c.mu is held.
 func (c *Checker) ofClient(k *Check) time.Duration { return c.addresses.penalty(k.client, c.now()) }
 
-func (c *Checker) ofAccount(k *Check) time.Duration {
-	return c.accounts.penalty(account{k.users, clip(k.user)}, c.now())
+func (c *Checker) ofAccount(k *Check) time.Duration { return c.accounts.penalty(k.account(), c.now()) }
+
+// ofQueue is for the checks that wait already: those of a network share the time with other networks, and those of one
+// connection, which may have sent many requests at once, wait behind other connections.
+func (c *Checker) ofQueue(k *Check) time.Duration {
+	delay := min(time.Duration(c.networks[k.client])*eachWaits, maxPenalty)
+	if k.conn != nil {
+		delay += min(time.Duration(c.conns[k.conn])*eachFollows, maxFollows)
+	}
+	return delay
 }
+
+const (
+	eachWaits   = 60 * time.Millisecond // about what a check takes
+	eachFollows = time.Second
+	maxFollows  = time.Minute
+)
+
+func (k *Check) account() account { return account{k.users, clip(k.user)} }
 
 // clip bounds a name that a client has made up, to be remembered.
 func clip(name string) string { return name[:min(len(name), 64)] }

@@ -53,8 +53,13 @@ type results struct {
 }
 
 func (r *results) check(u *Users, client, user, password string) *Check {
+	return r.checkOn(nil, u, client, user, password)
+}
+
+// checkOn is check for a request of a connection.
+func (r *results) checkOn(conn any, u *Users, client, user, password string) *Check {
 	name := client + " " + user + " " + password
-	return u.Check(client, user, password, func(v Verdict) {
+	return u.Check(Origin{Addr: client, Conn: conn}, user, password, func(v Verdict) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if r.of == nil {
@@ -114,6 +119,52 @@ func TestOrder(t *testing.T) {
 		if v := r.verdict(name); v != Right {
 			t.Errorf("%s: %v", name, v)
 		}
+	}
+}
+
+// TestFair: many checks of one network, or of one connection, do not hold up those of others, nor do clients that have left.
+func TestFair(t *testing.T) {
+	var now time.Duration
+	c := fixed(&now)
+	u := userFile(t, c, "admin", "ann", "bob", "eve")
+	var r results
+	r.check(u, "192.0.2.9", "admin", "right")
+	eventually(t, "the first one", func() bool { return r.verdict("192.0.2.9 admin right") == Right })
+	for i := range 80 {
+		c.fail(u, fmt.Sprintf("198.51.100.%d", i), "admin", 60)
+	}
+	release := blocked(c)
+	for i := range 100 {
+		r.check(u, fmt.Sprintf("2001:db8::%x", i), "eve", "right")
+	}
+	for i := range 100 {
+		r.checkOn("one", u, fmt.Sprintf("2001:db8:0:1::%x", i), "eve", "right")
+	}
+	gone := r.check(u, "192.0.2.3", "eve", "right")
+	r.check(u, "198.51.100.200", "admin", "right") // from elsewhere, at an account that others guess at
+	now += 400 * time.Millisecond
+	r.check(u, "192.0.2.4", "ann", "right")                   // from another network
+	r.checkOn("two", u, "2001:db8:0:1::ffff", "bob", "right") // from the network of a connection with many
+	r.check(u, "192.0.2.9", "admin", "right")                 // from where admin has logged in before
+	gone.Defer()
+	if n := len(c.networks) + len(c.conns); n != 6+2 {
+		t.Errorf("%d networks and connections are counted", n)
+	}
+	r.order = nil
+	release()
+	for name, latest := range map[string]int{
+		"192.0.2.4 ann right": 12, "192.0.2.9 admin right": 12, "2001:db8:0:1::ffff bob right": 115, "198.51.100.200 admin right": 130,
+		"2001:db8::63 eve right": 110, "2001:db8:0:1::63 eve right": 203, "192.0.2.3 eve right": 204,
+	} {
+		if at := slices.Index(r.order, name); at < 0 || at > latest {
+			t.Errorf("%s: %d of %d", name, at, len(r.order))
+		}
+	}
+	if last := r.order[len(r.order)-1]; last != "192.0.2.3 eve right" {
+		t.Errorf("a client that has left does not come last, but %s", last)
+	}
+	if len(c.networks)+len(c.conns) != 0 {
+		t.Errorf("%v %v are counted at the end", c.networks, c.conns)
 	}
 }
 

@@ -65,6 +65,31 @@ func (f *failures[K]) penalty(key K, now time.Duration) time.Duration {
 	return time.Duration(min(max(over, 0)*float64(eachCosts), float64(maxPenalty)))
 }
 
+// friend is a network from which a user has logged in.
+type friend struct {
+	account account
+	network string
+}
+
+// familiar are at least the last maxFriends friends.
+type familiar struct{ newer, older map[friend]bool }
+
+const maxFriends = 1024
+
+func (f *familiar) has(one friend) bool {
+	if !f.newer[one] && f.older[one] {
+		f.add(one)
+	}
+	return f.newer[one]
+}
+
+func (f *familiar) add(one friend) {
+	if f.newer == nil || len(f.newer) >= maxFriends {
+		f.older, f.newer = f.newer, map[friend]bool{}
+	}
+	f.newer[one] = true
+}
+
 // Network returns the name by which a client is counted: its address, or for IPv6 the /64 network, which usually
 // belongs to one user. It is safe for concurrent use.
 func Network(client string) string {

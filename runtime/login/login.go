@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"strings"
+	"sync"
 	"time"
 
 	"fapws/runtime/auth"
@@ -24,6 +25,8 @@ type Login struct {
 	cookie string // name of the cookie, without a prefix
 	looks  looks
 	first  first
+
+	checking sync.Map // connections with a form whose password is being checked
 }
 
 // Options say how users log in.

@@ -184,13 +184,20 @@ func (l *Login) makeFirst(values url.Values, name string) (why string) {
 	return ""
 }
 
-// check returns the verdict on a password, Unknown if the client has left.
+// check returns the verdict on a password, Unknown if the client has left. A connection has one check at a time: a browser sends
+// one form, and a flood over HTTP/2 would fill all places otherwise.
 func (v *visit) check(name, password string) auth.Verdict {
 	if len(name) > maxUser {
 		return auth.Wrong
 	}
+	if conn := v.r.Client(); v.r.Peer.Port != "" {
+		if _, busy := v.l.checking.LoadOrStore(conn, true); busy {
+			return auth.Busy
+		}
+		defer v.l.checking.Delete(conn)
+	}
 	verdict := make(chan auth.Verdict, 1)
-	k := v.l.users.Check(v.r.Peer.Addr, name, password, func(found auth.Verdict) { verdict <- found })
+	k := v.l.users.Check(auth.Origin{Addr: v.r.Peer.Addr, Conn: v.r.Client()}, name, password, func(found auth.Verdict) { verdict <- found })
 	select {
 	case found := <-verdict:
 		return found

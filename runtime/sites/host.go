@@ -68,6 +68,12 @@ func (h *httpHost) Substituted(inner, by *http.Exchange) {
 	x.log = nil
 }
 
+func (h *httpHost) HalfClosed(x *http.Exchange) {
+	if q := ofHTTP(x).req; q != nil && q.check != nil {
+		q.check.Defer()
+	}
+}
+
 func (h *httpHost) Canceled(inner *http.Exchange) {
 	x := ofHTTP(inner)
 	x.leaveSocket()

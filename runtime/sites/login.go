@@ -81,9 +81,12 @@ func (s *Sites) checkPassword(x *Exchange) (exchange.Reply, accessResult) {
 	case auth.Busy:
 		return exchange.Reply{Status: 503, Fields: retryAfter}, rejected
 	}
-	q.check = a.Check(x.Client().Addr, credentials, func(user string, v auth.Verdict) {
+	q.check = a.Check(auth.Origin{Addr: x.Client().Addr, Conn: x.client}, credentials, func(user string, v auth.Verdict) {
 		s.set.Events.Post(func() { s.checked(x, q, checkedLogin{a, user, v}) })
 	})
+	if c := x.Conn(); c != nil && c.Half() {
+		q.check.Defer()
+	}
 	return exchange.Reply{}, unknown
 }
 

@@ -99,6 +99,9 @@ type Logs interface {
 type Built struct {
 	Sites []sites.Site
 
+	// Reads and Writes are directories in which files are replaced while the sites are served: those of users and sessions.
+	Reads, Writes []string
+
 	pool    *backend.Pool
 	idle    []func() int // connections of each responder that has some
 	closers []func() error

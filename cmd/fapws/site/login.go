@@ -12,6 +12,7 @@ import (
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/tomlfile"
 	"fapws/runtime/auth"
+	"fapws/runtime/backend"
 	"fapws/runtime/login"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/mediatype"
@@ -132,7 +133,9 @@ func (b *builder) newLogin(l *Login, path string) (*login.Login, error) {
 			return nil, err
 		}
 		b.built.closers = append(b.built.closers, func() error { b.state.Close(); return nil })
+		b.built.Writes = append(b.built.Writes, filepath.Join(b.parts.StateDir, LoginDir))
 	}
+	b.built.Reads = append(b.built.Reads, filepath.Dir(path))
 	made, err := login.New(login.Options{
 		Users: users, State: b.state, Idle: conf.LoginIdle, Age: conf.LoginAge, Title: l.Title, Logo: image, Run: b.parts.Run,
 		Log:   func(line string) { b.parts.Log(loglevel.Warning, line) },
@@ -166,15 +169,18 @@ func logo(path string) (string, error) {
 	return "data:" + kind + ";base64," + base64.StdEncoding.EncodeToString(image), nil
 }
 
+// maxForms is how many requests for the form are answered at a time, most of them waiting for the check of a password.
+const maxForms = 1024
+
 // loginPages returns the mounts of the form, and for logging out, if users of the host log in.
 func (b *builder) loginPages() []sites.Mount {
 	if b.loginHere == nil || b.loginHere.login == nil {
 		return nil
 	}
-	body, _ := sites.NewRules(sites.RuleOptions{MaxBodySize: login.MaxBody}) // nothing in it can be wrong
-	form := sites.Mount{Prefix: login.FormPath, ToLogIn: true, Rules: body}
-	form.Handler, form.Index = b.add(b.loginHere.login.Form())
-	out := sites.Mount{Prefix: login.OutPath, ToLogIn: true, Rules: body}
-	out.Handler, out.Index = b.add(b.loginHere.login.Out())
-	return []sites.Mount{form, out}
+	body, _ := sites.NewRules(sites.RuleOptions{MaxBodySize: login.MaxBody})               // nothing in it can be wrong
+	pool := backend.New(maxForms, func(line string) { b.parts.Log(loglevel.Error, line) }) // others are for proxies and programs
+	return []sites.Mount{
+		{Prefix: login.FormPath, ToLogIn: true, Rules: body, Handler: pool, Index: pool.Add(b.loginHere.login.Form())},
+		{Prefix: login.OutPath, ToLogIn: true, Rules: body, Handler: pool, Index: pool.Add(b.loginHere.login.Out())},
+	}
 }

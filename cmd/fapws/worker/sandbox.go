@@ -41,6 +41,9 @@ func (s *service) sandboxRules() (*sandbox.Rules, error) {
 		Programs:        reach.Programs || runsPrograms(s.contents),
 		AbstractSockets: reach.Abstract,
 	}
+	if s.built != nil {
+		r.Read, r.Write = append(r.Read, s.built.Reads...), append(r.Write, s.built.Writes...)
+	}
 	for _, one := range conf.AccelRoots {
 		_, folder, _ := strings.Cut(one, "=")
 		r.Read = append(r.Read, folder)

@@ -34,6 +34,9 @@ type Host interface {
 	// Substituted is called when y was made to answer the client in the place of x, which has lost it.
 	Substituted(x, y *Exchange)
 
+	// HalfClosed is called when the client of x has shut down its side, and may have left.
+	HalfClosed(x *Exchange)
+
 	// Canceled is called when the client of x has left. Ended is called once, when nothing of x is needed any more.
 	Canceled(x *Exchange)
 	Ended(x *Exchange)

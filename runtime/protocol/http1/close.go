@@ -42,6 +42,7 @@ func (c *Conn) EOF() (stays bool) {
 // one that has not answered a WebSocket's handshake yet, it broke off.
 func (c *Conn) tellHalf() {
 	for x := c.first; x != nil; x = x.Next {
+		c.s.Host.HalfClosed(x)
 		x.Tell(exchange.Input{Op: exchange.OpClose, Code: websocket.Abnormal})
 	}
 }

@@ -87,6 +87,7 @@ func (h *host) Forget(*http.Exchange)                       {}
 func (h *host) Malformed(*http.Exchange, []byte)            {}
 func (h *host) Substituted(*http.Exchange, *http.Exchange)  {}
 func (h *host) Canceled(*http.Exchange)                     {}
+func (h *host) HalfClosed(*http.Exchange)                   {}
 func (h *host) Ended(*http.Exchange)                        {}
 func (h *host) Edits(*http.Exchange) header.Edits           { return nil }
 func (h *host) HeadSent(*http.Exchange, []byte)             {}

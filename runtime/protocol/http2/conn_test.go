@@ -103,6 +103,7 @@ func (h *host) Account(*http.Exchange) string              { return "" }
 func (h *host) Arrived(*conn.Conn)                         {}
 func (h *host) Delivered()                                 {}
 func (h *host) OnRoom(*exchange.Exchange)                  { h.room++ }
+func (h *host) HalfClosed(*http.Exchange)                  {}
 
 func answer(x *exchange.Exchange, text string) {
 	x.Sink.Send(&exchange.Part{First: true, Last: true, Head: exchange.Head{Status: 200, Length: -1}, Body: []byte(text), File: -1})

@@ -136,7 +136,7 @@ func TestLogin(t *testing.T) {
 	file, state := filepath.Join(dir, "users"), filepath.Join(dir, "state")
 	fapwstest.Write(t, dir+"/www/page.txt", "nothing")
 	users(t, file, "correct horse", "add", "ann")
-	command := fapwstest.Command{Script: fapwstest.Write(t, dir+"/app.py", loginScript+socketScript), Dir: dir, Flags: []string{"--login", file, "--state-dir", state, "--status", "/_fapws", "--static", "/f/=" + dir}}
+	command := fapwstest.Command{Script: fapwstest.Write(t, dir+"/app.py", loginScript+socketScript), Dir: dir, Flags: []string{"--login", file, "--state-dir", state, "--status", "/_fapws", "--sandbox", "--static", "/f/=" + dir}}
 	s := command.Serve(t, fapwstest.Workers)
 	ann, nobody := visit(t, s.URL), visit(t, s.URL)
 
