@@ -26,6 +26,7 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
   fuzz paths [N]   no byte from outside a document root, N tries (default 1000000)
   bench [WORDS]    compare with other servers; see bench/README.md
   pictures         docs/images, from the running console of samples/console in Chromium
+  testssl [FLAGS]  try HTTPS with testssl.sh: no finding above LOW, grade A; takes some minutes
   lint             gofmt, vet, staticcheck, shellcheck, clang-format, C with all warnings, pyflakes,
                    codespell, hunspell
   cross ARCH       build/cross/ARCH/fapws for arm64 or armhf, with Debian's cross compiler and Python
@@ -92,6 +93,8 @@ source "$root/scripts/check.sh"
 source "$root/scripts/bench.sh"
 # shellcheck source=scripts/pictures.sh
 source "$root/scripts/pictures.sh"
+# shellcheck source=scripts/testssl.sh
+source "$root/scripts/testssl.sh"
 # shellcheck source=scripts/roots.sh
 source "$root/scripts/roots.sh"
 
