@@ -42,12 +42,17 @@ func (t *Transport) Read(b []byte) (n int, err error) {
 		k, err := t.tls.Read(b[n:])
 		n += k
 		switch {
+		case err == nil && n < len(b) && t.wire.drained && t.wire.frames.isOne():
+			t.wire.frames.used()
+			return n, nil // without asking for more
 		case err == nil:
 		case err != errNotYet:
 			return n, err
 		case n > 0:
+			t.wire.frames.used()
 			return n, nil
 		default:
+			t.wire.frames.used()
 			return 0, unix.EAGAIN
 		}
 	}

@@ -21,7 +21,8 @@ type wire struct {
 	sent    int
 	fd      int32
 	tcp     bool
-	drained bool  // nothing is left in the socket
+	drained bool // nothing is left in the socket
+	frames  framing
 	turn    *turn // of the handshake
 }
 
@@ -36,6 +37,15 @@ func (notYet) Temporary() bool { return true }
 
 // Read implements net.Conn.
 func (w *wire) Read(b []byte) (int, error) {
+	n, err := w.receive(b)
+	if n > 0 {
+		w.frames.follow(b[:n])
+	}
+	return n, err
+}
+
+// receive is Read.
+func (w *wire) receive(b []byte) (int, error) {
 	if h := w.handshake; h != nil {
 		return h.read(b)
 	}
