@@ -2,7 +2,6 @@ package bind
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"fapws/cmd/fapws/application"
@@ -43,9 +42,9 @@ func given(conf *settings.Config, source settings.Source) bool {
 	return source.Level > settings.FromDefault || conf.Dev && !conf.DevAnywhere // on this machine only
 }
 
-// Early returns the addresses to listen on before the application is loaded, so that clients wait in the
-// queues of the kernel instead of being refused. certain: nothing that the application says can change them, so
-// an error is the user's to know now. nil if they are not known yet, or are sockets that listen already.
+// Early returns the addresses to listen on before the application is loaded, so that clients are answered, or wait in the
+// queues of the kernel, instead of being refused. certain: nothing that the application says can change them, so
+// an error is the user's to know now. nil if they are not known yet.
 func (a Passed) Early(set *settings.Settings, conf *settings.Config, app *application.Application) (addrs []string, certain bool) {
 	source := set.Source("bind")
 	bind, chosen := conf.Bind, given(conf, source)
@@ -61,8 +60,8 @@ func (a Passed) Early(set *settings.Settings, conf *settings.Config, app *applic
 		}
 	}
 	addrs, err := a.addresses(bind, chosen)
-	if err != nil || slices.ContainsFunc(addrs, func(a string) bool { return strings.Contains(a, "fd://") }) {
-		return nil, false
+	if err != nil || firstSecure(addrs) != "" && !conf.HTTPS() {
+		return nil, false // Addresses reports it
 	}
 	return addrs, certain
 }

@@ -126,10 +126,16 @@ func TestFailsWhileClientsWait(t *testing.T) {
 	})
 }
 
-// TestStartWait: without time to wait, clients are told at once.
+// TestStartWait: without time to wait, clients are told at once, also on a socket of a service manager.
 func TestStartWait(t *testing.T) {
 	t.Parallel()
-	s, file := early(t, fapwstest.Threads, "--start-wait", "0")
+	ln, folder := listenOn(t, "tcp", "127.0.0.1:0"), t.TempDir()
+	file := folder + "/loads"
+	s := fapwstest.Command{Script: "loads.py", Args: []string{file}, Shell: "export LISTEN_PID=$$ LISTEN_FDS=1", Files: passed(t, ln),
+		Flags: []string{"--static", "/files=" + folder, "--start-wait", "0"}}.Start(t)
+	s.Address = ln.Addr().String()
+	fapwstest.Write(t, folder+"/a.txt", "a file")
+	fapwstest.FileSays(t, file, "")
 	s.Get("/", 503).Field(t, "Retry-After", "1").Want(t, 503, "the application is starting")
 	s.Get("/", 503, page).Want(t, 503, refresh)
 	s.Get("/files/a.txt", 200)
