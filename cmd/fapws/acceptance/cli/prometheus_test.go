@@ -1,13 +1,16 @@
 package cli_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -30,9 +33,10 @@ func TestPrometheus(t *testing.T) {
 	if err != nil {
 		t.Fatal("no prometheus: sudo apt-get install prometheus")
 	}
-	s := fapwstest.Serve(t, fapwstest.Workers, "metrics.py", "--status", "/_fapws")
-	get(t, s.URL+"/order")
 	dir := t.TempDir()
+	site := fapwstest.Write(t, dir+"/fapws.toml", fmt.Sprintf(everything, fapwstest.Testdata(t, "metrics.py")))
+	s := fapwstest.Command{Flags: []string{"--bind", "https://127.0.0.1:0", "--tls", "auto", "-c", site}, Dir: dir, Env: []string{"HOME=" + dir}}.Serve(t, fapwstest.Workers)
+	get(t, s.URL+"/order")
 	config := fapwstest.Write(t, dir+"/prometheus.yml", fmt.Sprintf(prometheusConfig, strings.TrimPrefix(s.URL, "http://")))
 	at := freeAddress(t)
 	p := exec.Command(program, "--config.file", config, "--storage.tsdb.path", dir+"/data", "--web.listen-address", at, "--log.level", "error")
@@ -65,7 +69,56 @@ func TestPrometheus(t *testing.T) {
 	} {
 		fapwstest.Eventually(t, "Prometheus answers "+what, func() bool { return strings.Contains(query(what), want) })
 	}
+	checkDashboard(t, query, get(t, s.URL+"/_fapws/metrics"))
 }
+
+// checkDashboard checks that Prometheus understands the queries of the dashboard for Grafana, and that the server has their metrics.
+func checkDashboard(t *testing.T, query func(string) string, exported string) {
+	text, err := os.ReadFile(fapwstest.Repository + "/contrib/grafana-dashboard.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var board struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal(text, &board); err != nil {
+		t.Fatal(err)
+	}
+	names, shown := regexp.MustCompile(`fapws_\w+`), map[string]bool{}
+	for _, p := range board.Panels {
+		for _, target := range p.Targets {
+			for _, name := range names.FindAllString(target.Expr, -1) {
+				shown[name] = true
+				if !regexp.MustCompile(`(?m)^` + name + `[ {]`).MatchString(exported) {
+					t.Errorf("%s: the server has no %s", p.Title, name)
+				}
+			}
+			expr := strings.NewReplacer("$job", "shop", "$__rate_interval", "1m").Replace(target.Expr)
+			if answer := query(expr); !strings.HasPrefix(answer, `{"status":"success"`) {
+				t.Errorf("%s: %s: %s", p.Title, expr, answer)
+			}
+		}
+	}
+	if len(shown) < 20 {
+		t.Errorf("the dashboard has only %d metrics", len(shown))
+	}
+}
+
+// everything is a site with all kinds of metrics.
+const everything = `
+status = "/_fapws"
+cache = true
+[[host]]
+[[host.route]]
+prefix = "/upstream"
+proxy = "http://127.0.0.1:9"
+[[host.route]]
+prefix = "/"
+app = "%s"
+`
 
 // freeAddress returns an address on which nothing listens.
 func freeAddress(t *testing.T) string {
