@@ -3,9 +3,11 @@ from __future__ import annotations
 
 import os
 
+from fapws._errors import HTTPError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Union
+    from typing import Any, Callable, Dict, Generator, Iterable, List, Mapping, Optional, Union
 
 __all__ = ["Upload", "UploadedFile", "upload"]
 
@@ -68,9 +70,11 @@ class upload:
     is right, and it is on the disk. An upload that breaks off leaves nothing.
 
     to         -- a directory, in which clients choose the names; the path of a file; a block device or FIFO; or a descriptor (int). A
-                  relative path starts at the working directory of fapws
+                  relative path starts at the working directory of fapws. Or a generator function, which takes the bytes itself, for
+                  example to flash that is written in blocks
     handler    -- called as ``handler(environ, start_response)`` with ``environ["fapws.upload"]``, an Upload, when all files are stored.
                   None: the server answers 201 with a list of the files in JSON
+    piece_size -- bytes of the pieces that a generator function gets; the last one may have fewer
     max_size   -- of the files of one request: bytes, or a text such as "64M"; None: the space on the disk
     sync       -- "end": the file is on the disk before it gets its name; a number of bytes, or a text such as "4M": also each time
                   that so many have arrived, which keeps the memory for a slow disk small; "none": whenever the system writes it
@@ -82,15 +86,28 @@ class upload:
     max_active -- uploads at the same time; others get 503
     origins    -- pages that may upload, in addition to those of the same host: "https://example.org"; "*": all
 
+    A generator function is called with an UploadedFile (size is -1 if the client does not tell), and gets the bytes from ``yield``, on
+    any thread, one upload at a time in each process: pieces of piece_size, and then None. If the upload breaks off, GeneratorExit comes
+    instead. An exception ends the upload, and the client gets what it would get of a handler::
+
+        def flash(file):
+            with open("/dev/mtd3", "wb", buffering=0) as mtd:
+                while True:
+                    piece = yield
+                    if piece is None:
+                        break
+                    mtd.write(piece)
+
     GET answers with the progress of uploads in JSON. The server reads the arguments once, at startup.
     TypeError, ValueError: wrong argument.
     """
 
     def __init__(
         self,
-        to: Union[str, int, os.PathLike[str]],
+        to: Union[str, int, os.PathLike[str], Callable[[UploadedFile], Generator[None, Optional[bytes], None]]],
         handler: Optional[Callable[..., Any]] = None,
         *,
+        piece_size: Union[int, str] = "128K",
         max_size: Union[int, str, None] = "1G",
         sync: Union[int, str] = "end",
         replace: bool = True,
@@ -110,6 +127,7 @@ class upload:
         self._rule: Dict[str, Any] = {
             "path": "",
             "descriptor": -1,
+            "pieces": 0,
             "max_size": 0 if max_size is None else _size("max_size", max_size),
             "max_active": _whole("max_active", max_active),
             "sync": {"none": -1, "end": 0}[sync] if sync in ("none", "end") else _size("sync", sync),
@@ -119,9 +137,16 @@ class upload:
             "resumable": bool(resumable),
             "expires": _seconds(expires),
             "hands_on": handler is not None,
+            "key": os.urandom(16).hex(),
             "origins": _origins(origins),
         }
-        if isinstance(to, int) and not isinstance(to, bool):
+        self._consumer = to if callable(to) else None
+        self._running: Dict[str, Generator[None, Optional[bytes], None]] = {}  # by the id of the upload
+        if self._consumer is not None:
+            _check_consumer(to)
+            self._rule["pieces"] = _size("piece_size", piece_size)
+            self._rule["hands_on"] = True
+        elif isinstance(to, int) and not isinstance(to, bool):
             if to < 0:
                 raise ValueError(f"upload: {to} is not a descriptor")
             self._rule["descriptor"] = to
@@ -129,7 +154,7 @@ class upload:
             self._rule["path"] = _path(to)
 
     def __repr__(self) -> str:
-        to = self._rule["path"] or self._rule["descriptor"]
+        to = self._consumer or self._rule["path"] or self._rule["descriptor"]
         return f"upload({to!r}, {self.handler!r})" if self.handler else f"upload({to!r})"
 
     @property
@@ -141,17 +166,57 @@ class upload:
 
     def __call__(self, environ: Dict[str, Any], start_response: Callable[..., Any]) -> Any:
         """The server calls it with a finished upload in the place of the body."""
-        from json import loads
+        from json import dumps, loads
 
-        given = loads(environ["wsgi.input"].read())
-        files = [
-            UploadedFile(f.get("path", ""), f["name"], f["size"], f["sha256"], f.get("type", ""), f.get("field", "")) for f in given["files"]
-        ]
-        environ["fapws.upload"] = Upload(given["id"], files, given.get("fields") or {})
-        assert self.handler is not None
+        line, _, piece = environ["wsgi.input"].read().partition(b"\n")
+        given = None
+        if self._rule["key"].encode() in line:  # else a client has sent it
+            given = loads(line)
+        if given is None or given.pop("key", "") != self._rule["key"]:
+            raise RuntimeError("upload: only the server may call it: put it into PATHS, and checks into its handler or into rules of fapws.toml")
+        if "op" in given:
+            try:
+                self._consume(given, piece)
+            except HTTPError as error:
+                start_response(f"{error.status} {error.reason}", [("Content-Type", "text/plain; charset=utf-8")])
+                return [error.text.encode("utf-8", "replace")]
+            start_response("204 No Content", [])
+            return []
+        environ["fapws.upload"] = Upload(given["id"], [_file(file) for file in given["files"]], given.get("fields") or {})
+        if self.handler is None:
+            start_response("201 Created", [("Content-Type", "application/json")])
+            return [dumps(given).encode() + b"\n"]
         if "status" in given:
             return _without_body(self.handler, environ, start_response, given["status"])
         return self.handler(environ, start_response)
+
+    def _consume(self, given: Dict[str, Any], piece: bytes) -> None:
+        """Runs the generator of an upload up to its next yield."""
+        op, id = given["op"], given["id"]
+        if op == "begin":
+            assert self._consumer is not None
+            running = self._consumer(_file(given["file"]))
+            next(running)
+            self._running[id] = running
+        elif op == "piece":
+            try:
+                self._running[id].send(piece)
+            except StopIteration:
+                raise RuntimeError(f"upload: {self._consumer!r} has ended before it got None") from None
+        elif id in self._running:
+            running = self._running.pop(id)
+            try:
+                if op == "end":
+                    running.send(None)
+            except StopIteration:
+                pass
+            running.close()
+
+
+def _file(given: Dict[str, Any]) -> UploadedFile:
+    return UploadedFile(
+        given.get("path", ""), given["name"], given["size"], given["sha256"], given.get("type", ""), given.get("field", "")
+    )
 
 
 _REASONS = {201: "201 Created", 204: "204 No Content"}
@@ -198,6 +263,17 @@ def _check_handler(handler: Any) -> None:
     code = getattr(handler, "__code__", None) or getattr(getattr(type(handler), "__call__", None), "__code__", None)
     if getattr(code, "co_flags", 0) & 0x280:  # inspect.CO_COROUTINE | CO_ASYNC_GENERATOR
         raise TypeError("upload: handler must not be async: it is called when the upload is finished")
+
+
+def _check_consumer(to: Any) -> None:
+    from fapws._arguments import misfit
+
+    code = getattr(to, "__code__", None)
+    if not getattr(code, "co_flags", 0) & 0x20:  # inspect.CO_GENERATOR
+        raise TypeError(f"upload: to must be a path, a descriptor or a generator function, not {to!r}")
+    problem = misfit(to, "file")
+    if problem:
+        raise TypeError(f"upload: {problem}")
 
 
 def _path(to: Any) -> str:

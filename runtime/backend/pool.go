@@ -68,6 +68,7 @@ type exchangeState struct {
 	stream   *stream // of a body that arrives; nil: it is here
 	credit   int64   // for input that was dealt with
 	credited bool    // it is in Pool.credits
+	asking   *asking // of Ask; nil: it is not under way
 }
 
 // part is a piece of a response on its way to the loop.
@@ -75,7 +76,7 @@ type part struct {
 	ex                  *exchangeState
 	head                exchange.Head
 	first, last, failed bool
-	interim             bool
+	interim, ask        bool
 	body                []byte
 	file                *os.File
 	offset, count       int64
@@ -233,7 +234,7 @@ func (p *Pool) run(ex *exchangeState) {
 func (p *Pool) put(ex *exchangeState, one *part) error {
 	one.ex = ex
 	p.mu.Lock()
-	if ex.gone && !one.last {
+	if ex.gone && !one.last && !one.ask {
 		p.mu.Unlock()
 		if one.file != nil {
 			one.file.Close()
@@ -299,6 +300,9 @@ func (p *Pool) Next(out *exchange.Part) bool {
 		Offset:  one.offset,
 		Count:   one.count,
 		Ref:     id,
+	}
+	if one.ask {
+		out.Op = exchange.OpAsk
 	}
 	if one.file != nil {
 		out.File = int(one.file.Fd())

@@ -86,6 +86,10 @@ func (p *Pool) Deliver(in exchange.Input) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	ex := p.open[in.Ticket]
+	if ex != nil && in.Op == exchange.OpAsk {
+		ex.asking.end(in)
+		return
+	}
 	if ex == nil || ex.stream == nil || in.Op != exchange.OpBody {
 		return
 	}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -113,6 +114,9 @@ func (t *mounter) upload(mount *sites.Mount, text string) error {
 	options, err := upload.ParseOptions(text)
 	if err != nil {
 		return err
+	}
+	if options.Pieces > 0 && t.forks != nil {
+		return errors.New("upload: a generator function needs a process that stays, and --fork has one for each request")
 	}
 	options.Root, options.Publish = t.chroot, t.publish
 	options.Log = func(client, line string) { t.log(loglevel.Error, client, line) }

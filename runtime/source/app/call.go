@@ -70,6 +70,9 @@ func (d *Dispatcher) deliver(p *exchange.Part) {
 		c.Release(p)
 		c.putBack()
 		return
+	case exchange.OpAsk:
+		c.ask(p)
+		return
 	}
 	if c.occupies.endsWith(p) {
 		c.frees()

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/backend"
 )
 
 // device is a device or a FIFO, which is written to in place: from its beginning, where it has one.
@@ -19,7 +21,7 @@ type device struct {
 
 func (t *device) named() bool { return false }
 
-func (t *device) begin(_ string, size int64) (*draft, error) {
+func (t *device) begin(_ *backend.Response, _ string, file stored) (*draft, error) {
 	flags := os.O_WRONLY | unix.O_NONBLOCK | unix.O_NOFOLLOW
 	if t.block {
 		flags = os.O_WRONLY | os.O_EXCL | unix.O_NOFOLLOW // O_EXCL: not if a file system on it is mounted
@@ -37,7 +39,7 @@ func (t *device) begin(_ string, size int64) (*draft, error) {
 	if !t.block {
 		return d, nil
 	}
-	if err := t.ready(f, size); err != nil {
+	if err := t.ready(f, file.Size); err != nil {
 		d.abort()
 		return nil, err
 	}
@@ -81,7 +83,7 @@ func newDescriptor(o *Options) (target, error) {
 
 func (t *descriptor) named() bool { return false }
 
-func (t *descriptor) begin(string, int64) (*draft, error) {
+func (t *descriptor) begin(*backend.Response, string, stored) (*draft, error) {
 	if t.busy.Swap(true) {
 		return nil, errBusy
 	}

@@ -8,5 +8,5 @@
 //
 // Start reading at Upload (upload.go), which answers requests, and draft (draft.go), a file that is being received. multipart.go
 // takes forms apart, tus.go speaks the protocol of uploads that go on where they broke off, partial.go keeps these, and target.go
-// decides where files go.
+// decides where files go; pieces.go gives them to a handler.
 package upload

@@ -14,6 +14,7 @@ import (
 // draft is a file that is being received. Its methods must be called on one goroutine at a time.
 type draft struct {
 	f        *os.File
+	pieces   *pieces  // instead of f; or nil
 	dir      *os.File // of temp and name; nil: f is written to as it is
 	temp     string   // its name until commit
 	name     string   // its name afterwards
@@ -28,14 +29,20 @@ type draft struct {
 
 // write appends a piece. The error is of the file system.
 func (d *draft) write(piece []byte) error {
-	n, err := d.f.Write(piece)
+	var n int
+	var err error
+	if d.pieces != nil {
+		n, err = d.pieces.Write(piece)
+	} else {
+		n, err = d.f.Write(piece)
+	}
 	if d.hashed == d.size {
 		d.hash.Write(piece[:n])
 		d.hashed += int64(n)
 	}
 	d.size += int64(n)
 	d.unsynced += int64(n)
-	if err == nil && d.options.Sync > 0 && d.unsynced >= d.options.Sync {
+	if err == nil && d.options.Sync > 0 && d.f != nil && d.unsynced >= d.options.Sync {
 		d.unsynced = 0
 		err = syncData(d.f)
 	}
@@ -61,7 +68,7 @@ func (d *draft) hashAll() error {
 
 // seal forces the bytes to the disk.
 func (d *draft) seal() error {
-	if d.options.Sync == SyncNone {
+	if d.options.Sync == SyncNone || d.pieces != nil {
 		return nil
 	}
 	return ignoreUnsupported(d.f.Sync())
@@ -69,7 +76,10 @@ func (d *draft) seal() error {
 
 // commit gives the sealed file its name. Nothing of it is left if that fails. d must not be used afterwards.
 func (d *draft) commit() (err error) {
-	if d.dir == nil {
+	switch {
+	case d.pieces != nil:
+		return d.pieces.end()
+	case d.dir == nil:
 		return d.close()
 	}
 	if err = d.f.Chmod(os.FileMode(d.options.Mode)); err == nil {
@@ -93,6 +103,10 @@ func (d *draft) commit() (err error) {
 
 // abort removes the file. Bytes on a device stay. d must not be used afterwards.
 func (d *draft) abort() {
+	if d.pieces != nil {
+		d.pieces.abort()
+		return
+	}
 	if d.dir != nil && d.temp != "" {
 		_ = unix.Unlinkat(int(d.dir.Fd()), d.temp, 0) // while it is locked: it is the same file
 	}

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// pieces returns a body that arrives in those pieces.
-func pieces(all ...string) func() ([]byte, error) {
+// arriving returns a body that arrives in those pieces.
+func arriving(all ...string) func() ([]byte, error) {
 	return func() ([]byte, error) {
 		if len(all) == 0 {
 			return nil, io.EOF
@@ -84,10 +84,10 @@ func TestFormInPieces(t *testing.T) {
 			t.Fatalf("%s: got %+v, want %+v", what, got, want)
 		}
 	}
-	check("whole", pieces(whole))
-	check("byte by byte", pieces(strings.Split(whole, "")...))
+	check("whole", arriving(whole))
+	check("byte by byte", arriving(strings.Split(whole, "")...))
 	for i := range whole {
-		check(fmt.Sprintf("split at %d", i), pieces(whole[:i], whole[i:]))
+		check(fmt.Sprintf("split at %d", i), arriving(whole[:i], whole[i:]))
 	}
 }
 
@@ -109,7 +109,7 @@ func TestFormsThatAreNone(t *testing.T) {
 		"long fields":       {strings.Repeat(part(`form-data; name="a"`, "", strings.Repeat("y", maxFields/2)), 2) + tail, "more than", 413},
 		"many parts":        {strings.Repeat(part(`form-data; name="a"`, "", ""), maxParts+1) + tail, "more than", 413},
 	} {
-		f := newForm(pieces(c.body), boundary)
+		f := newForm(arriving(c.body), boundary)
 		file, err := f.nextFile()
 		for err == nil {
 			for err == nil {
@@ -130,7 +130,7 @@ func TestFormsThatAreNone(t *testing.T) {
 func TestFormOfAClientThatLeaves(t *testing.T) {
 	gone := errors.New("gone")
 	for i := range whole {
-		first := pieces(whole[:i])
+		first := arriving(whole[:i])
 		got := read(func() ([]byte, error) {
 			piece, err := first()
 			if err == io.EOF {
@@ -173,7 +173,7 @@ func FuzzForm(f *testing.F) {
 			return
 		}
 		at = min(max(at, 0), len(body))
-		one, two := read(pieces(body), boundary), read(pieces(body[:at], body[at:]), boundary)
+		one, two := read(arriving(body), boundary), read(arriving(body[:at], body[at:]), boundary)
 		if !reflect.DeepEqual(one, two) {
 			t.Errorf("%q cut at %d: %+v and %+v", body, at, one, two)
 		}

@@ -18,6 +18,9 @@ type Options struct {
 	// Descriptor is written to instead, if Path is empty. It is duplicated.
 	Descriptor int `json:"descriptor"`
 
+	// Pieces, if not 0, has the handler take the bytes instead, in pieces of that size: see pieces.go.
+	Pieces int `json:"pieces"`
+
 	MaxSize   int64   `json:"max_size"`   // bytes of the files of one request; 0: no limit
 	MaxActive int     `json:"max_active"` // uploads at the same time; 0: DefaultMaxActive
 	Sync      int64   `json:"sync"`       // SyncNone, SyncEnd, or the number of bytes after which they are forced to the disk
@@ -26,6 +29,7 @@ type Options struct {
 	Channel   string  `json:"channel"`    // that events about the progress of uploads are published to; "": none
 	Resumable bool    `json:"resumable"`  // by the protocol tus; only for a directory or a file
 	Expires   float64 `json:"expires"`    // seconds after which an upload is removed that its client does not continue
+	Key       string  `json:"key"`        // proves to the handler that a description is from here, and not from a client
 	HandsOn   bool    `json:"hands_on"`   // a handler gets finished uploads, and answers
 
 	// Origins are those of pages that may upload in addition to pages of the same host: "https://example.org". "*": all.
@@ -61,7 +65,9 @@ func ParseOptions(text string) (o Options, err error) {
 
 func (o *Options) check() error {
 	switch {
-	case o.Path == "" && o.Descriptor < 0:
+	case o.Pieces < 0 || o.Pieces > maxPiece || o.Pieces > 0 && !o.HandsOn:
+		return fmt.Errorf("pieces must have 1 to %d bytes, and a handler, not %d", maxPiece, o.Pieces)
+	case o.Path == "" && o.Descriptor < 0 && o.Pieces == 0:
 		return errors.New("neither a path nor a descriptor")
 	case o.MaxSize < 0:
 		return fmt.Errorf("the maximum size must not be negative: %d", o.MaxSize)

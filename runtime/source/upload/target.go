@@ -12,12 +12,15 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/backend"
 )
 
 // target is where files go. Its methods are safe for concurrent use.
 type target interface {
-	// begin opens a file for size bytes (below 0: unknown), which the client calls name. The error is a *refusal or of the file system.
-	begin(name string, size int64) (*draft, error)
+	// begin opens a file, of which name, type, field and size (below 0: unknown) are set, as the client has them, for the upload id. The
+	// error is a *refusal or of the file system.
+	begin(w *backend.Response, id string, file stored) (*draft, error)
 
 	// named reports whether clients choose the names of files. Otherwise there is one file.
 	named() bool
@@ -25,7 +28,10 @@ type target interface {
 
 // newTarget returns the kind of target that o.Path or o.Descriptor names. The error is one line.
 func newTarget(o *Options) (target, error) {
-	if o.Path == "" {
+	switch {
+	case o.Pieces > 0:
+		return &consumer{options: o}, nil
+	case o.Path == "":
 		return newDescriptor(o)
 	}
 	if strings.ContainsRune(o.Path, 0) {
@@ -121,7 +127,8 @@ func sweep(dir *os.File) {
 	}
 }
 
-func (t *folder) begin(name string, size int64) (*draft, error) {
+func (t *folder) begin(_ *backend.Response, _ string, file stored) (*draft, error) {
+	name := file.Name
 	if t.only != "" {
 		name = t.only
 	} else if wrong := checkName(name); wrong != "" {
@@ -140,7 +147,7 @@ func (t *folder) begin(name string, size int64) (*draft, error) {
 		return nil, err
 	}
 	if err = d.f.Truncate(0); err == nil { // a killed server has left it
-		err = d.room(size)
+		err = d.room(file.Size)
 	}
 	if err != nil {
 		d.abort()

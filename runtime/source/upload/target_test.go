@@ -41,7 +41,7 @@ func has(t *testing.T, dir string, want ...string) {
 
 func begin(t *testing.T, u *Upload, name, content string) *draft {
 	t.Helper()
-	d, err := u.target.begin(name, int64(len(content)))
+	d, err := u.target.begin(nil, "", stored{Name: name, Size: int64(len(content))})
 	if err == nil {
 		err = d.write([]byte(content))
 	}
@@ -93,7 +93,7 @@ func TestOneUploadOfAName(t *testing.T) {
 	}
 	d := begin(t, u, "a", "one")
 	for _, each := range []*Upload{u, other} {
-		if _, err := each.target.begin("a", 1); status(err) != 423 {
+		if _, err := each.target.begin(nil, "", stored{Name: "a", Size: 1}); status(err) != 423 {
 			t.Errorf("a second upload: %v", err)
 		}
 	}
@@ -111,7 +111,7 @@ func TestNotReplaced(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "a"), []byte("old"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := u.target.begin("a", 1); status(err) != 409 {
+	if _, err := u.target.begin(nil, "", stored{Name: "a", Size: 1}); status(err) != 409 {
 		t.Errorf("an upload of a name that exists: %v", err)
 	}
 	d := begin(t, u, "b", "new")
@@ -139,13 +139,13 @@ func TestLinks(t *testing.T) {
 	if err := begin(t, u, "a", "new").commit(); err != nil {
 		t.Error(err)
 	}
-	if _, err := u.target.begin("b", 1); err == nil {
+	if _, err := u.target.begin(nil, "", stored{Name: "b", Size: 1}); err == nil {
 		t.Error("a temporary file was opened through a link")
 	}
 	if err := os.Mkdir(filepath.Join(dir, "c"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := u.target.begin("c", 1); status(err) != 409 {
+	if _, err := u.target.begin(nil, "", stored{Name: "c", Size: 1}); status(err) != 409 {
 		t.Errorf("a name that a directory has: %v", err)
 	}
 	has(t, filepath.Dir(outside), "outside=safe")
@@ -180,7 +180,7 @@ func TestNoRoom(t *testing.T) {
 	} else if _, ok := space(f); !ok {
 		return // the system does not say
 	}
-	if _, err := u.target.begin("a", 1<<60); status(err) != 507 {
+	if _, err := u.target.begin(nil, "", stored{Name: "a", Size: 1 << 60}); status(err) != 507 {
 		t.Errorf("an exbibyte: %v", err)
 	}
 	has(t, dir)
@@ -198,7 +198,7 @@ func TestDescriptor(t *testing.T) {
 	}
 	w.Close()
 	d := begin(t, u, "", "one")
-	if _, err := u.target.begin("", 1); status(err) != 423 {
+	if _, err := u.target.begin(nil, "", stored{Name: "", Size: 1}); status(err) != 423 {
 		t.Errorf("a second upload: %v", err)
 	}
 	if err := d.commit(); err != nil {

@@ -11,6 +11,7 @@ import (
 // transfer is one request that brings files.
 type transfer struct {
 	u        *Upload
+	w        *backend.Response
 	r        *backend.Request
 	progress *progress
 
@@ -40,12 +41,14 @@ func (t *transfer) body() error {
 	if err != nil {
 		return err
 	}
-	if err := t.begin(name, r.Size); err != nil {
+	file := stored{Name: name, Type: r.Field("Content-Type"), Size: r.Size}
+	if err := t.begin(file); err != nil {
 		return err
 	}
-	if name == "" {
+	if name == "" && t.open.path != "" {
 		name = path.Base(t.open.path)
 	}
+	file.Name = name
 	t.progress.named(name)
 	for {
 		piece, err := t.next()
@@ -62,7 +65,7 @@ func (t *transfer) body() error {
 	if err := t.open.checkSum(sum); err != nil {
 		return err
 	}
-	return t.complete(stored{Name: name, Type: r.Field("Content-Type")})
+	return t.complete(file)
 }
 
 // nameOfPath returns the name of the file that the path of the request has behind that of the mount; "": the target has only one.
@@ -115,7 +118,8 @@ func (t *transfer) formFile(file *formFile) error {
 			return refuse(400, "the form has two files with one name")
 		}
 	}
-	if err := t.begin(file.Name, -1); err != nil {
+	about := stored{Name: file.Name, Type: file.Type, Field: file.Field, Size: -1}
+	if err := t.begin(about); err != nil {
 		return err
 	}
 	t.progress.named(file.Name)
@@ -136,7 +140,7 @@ func (t *transfer) formFile(file *formFile) error {
 			return err
 		}
 	}
-	return t.complete(stored{Name: file.Name, Type: file.Type, Field: file.Field})
+	return t.complete(about)
 }
 
 // fits returns an error if size more bytes (below 0: unknown) are too many.
@@ -151,10 +155,10 @@ func tooLarge(most int64) error {
 	return refuse(413, "the upload is too large: the limit is %d bytes", most)
 }
 
-// begin opens a file for size bytes (below 0: unknown).
-func (t *transfer) begin(name string, size int64) (err error) {
-	if err = t.fits(size); err == nil {
-		t.open, err = t.u.target.begin(name, size)
+// begin opens a file: see target.
+func (t *transfer) begin(file stored) (err error) {
+	if err = t.fits(file.Size); err == nil {
+		t.open, err = t.u.target.begin(t.w, t.progress.report.ID, file)
 	}
 	return err
 }

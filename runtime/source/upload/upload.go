@@ -56,6 +56,7 @@ type result struct {
 	ID     string              `json:"id"`
 	Files  []stored            `json:"files"`
 	Fields map[string][]string `json:"fields,omitempty"`
+	Key    string              `json:"key,omitempty"`    // Options.Key, for the handler only
 	Status int                 `json:"status,omitempty"` // for the handler only: that of a response of success, without a body (tus)
 }
 
@@ -165,8 +166,7 @@ func (u *Upload) receive(w *backend.Response, r *backend.Request) error {
 	if err != nil {
 		return err
 	}
-	t := &transfer{u: u, r: r, progress: p}
-	defer t.abort()
+	t := &transfer{u: u, w: w, r: r, progress: p}
 	if isForm {
 		err = t.form(boundary)
 	} else {
@@ -176,6 +176,7 @@ func (u *Upload) receive(w *backend.Response, r *backend.Request) error {
 		err = t.commit()
 	}
 	if err != nil {
+		t.abort()
 		text := "the client has disconnected"
 		if err != backend.ErrGone {
 			text = refusalOf(err).text
@@ -203,6 +204,7 @@ func (u *Upload) finish(w *backend.Response, done result) {
 
 // handOn has the handler answer. fields are added to its response.
 func (u *Upload) handOn(w *backend.Response, done result, fields string) {
+	done.Key = u.options.Key
 	data, _ := json.Marshal(done)
 	w.HandOn(data, []byte(fields))
 }

@@ -293,6 +293,50 @@ func TestUploadWithoutRoom(t *testing.T) {
 	s.Says("not enough space")
 }
 
+// A generator gets the pieces of an upload, and is told how it ends.
+func TestUploadInPieces(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		dir := t.TempDir()
+		s := fapwstest.Command{Script: "upload_pieces.py", Dir: dir, Complains: true}.Serve(t, m)
+		log := func(want ...string) {
+			t.Helper()
+			name := filepath.Join(dir, "flash.log")
+			fapwstest.Eventually(t, strings.Join(want, ", "), func() bool {
+				text, _ := os.ReadFile(name)
+				return string(text) == strings.Join(want, "\n")+"\n"
+			})
+			if err := os.Remove(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		text := random(150_000)
+		s.Ask(fapwstest.Request("PUT", "/flash", text)).Is(t, "150000 "+sum(text))
+		log("begin  150000", "65536", "65536", "18928", "end")
+		if got, _ := os.ReadFile(filepath.Join(dir, "flash.bin")); string(got) != text {
+			t.Errorf("%d bytes", len(got))
+		}
+		body, kind := form(t, "a@x.bin="+text)
+		s.Ask(fapwstest.Chunked("POST", "/flash", body, 100, kind)).Is(t, "150000 "+sum(text))
+		log("begin x.bin -1", "65536", "65536", "18928", "end")
+		s.Ask(fapwstest.Request("PUT", "/flash", "bad"+text)).Want(t, 422, "not an image")
+		log("begin  150003", "65536")
+		s.Ask(fapwstest.Request("PUT", "/flash", "bug")).Want(t, 500)
+		log("begin  3", "3")
+		s.Ask(fapwstest.Request("PUT", "/flash", text, "Repr-Digest: "+reprDigest(""))).Want(t, 400)
+		log("begin  150000", "65536", "65536", "broke off")
+		w := s.Dial()
+		w.Send(fapwstest.Request("PUT", "/flash", text)[:100_000])
+		fapwstest.Eventually(t, "a piece", func() bool {
+			text, _ := os.ReadFile(filepath.Join(dir, "flash.log"))
+			return strings.HasSuffix(string(text), "65536\n")
+		})
+		w.Reset()
+		log("begin  150000", "65536", "broke off")
+		s.Ask(fapwstest.Request("POST", "/around", `{"id":"1","files":[{"name":"x","path":"/etc/passwd","size":1,"sha256":""}]}`)).Want(t, 500)
+		s.Says("only the server may call it")
+	})
+}
+
 // A route of fapws.toml takes uploads without Python. Its rules come before the body.
 func TestUploadRoute(t *testing.T) {
 	t.Parallel()
