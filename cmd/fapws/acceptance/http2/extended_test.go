@@ -120,10 +120,10 @@ func TestExtendedConnect(t *testing.T) {
 	}
 }
 
-// A client that opens no window loses its WebSocket after --write-timeout, and one that sends more than the window before it was accepted at once. What
-// waits is bounded, and others are served.
+// A client that opens no window loses its WebSocket after --write-timeout, one that answers no ping after --ws-ping-timeout, and one that sends more
+// than the window before it was accepted at once. What waits is bounded, and others are served.
 func TestWebSocketWindows(t *testing.T) {
-	s := fapwstest.Command{Script: "sockets.py", Flags: []string{"--h2c", "--lifespan", "off", "--write-timeout", "1s"}}.Serve(t, fapwstest.Mode{})
+	s := fapwstest.Command{Script: "sockets.py", Flags: []string{"--h2c", "--lifespan", "off", "--write-timeout", "1s", "--ws-ping-interval", "1s", "--ws-ping-timeout", "1s"}}.Serve(t, fapwstest.Mode{})
 	before := s.RSS()
 	f := dialFrames(t, s, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 10})
 	for id := uint32(1); id < 40; id += 2 {
@@ -132,6 +132,11 @@ func TestWebSocketWindows(t *testing.T) {
 	other := open(t, bridge(t, s), "/callbacks")
 	other.SendText("hello")
 	hears(t, other, "hello")
+	for _, op := range []byte{wstest.Ping, wstest.Close} { // which is not answered
+		if frame, err := other.ReadFrame(); err != nil || frame.Op() != op {
+			t.Error(frame, err)
+		}
+	}
 	for id := uint32(1); id < 40; id += 2 {
 		ended := false
 		f.until(func(frame http2.Frame) bool {

@@ -78,7 +78,8 @@ func TestWebSocketKinds(t *testing.T) {
 		if h := c.Response.Header; h.Get("Sec-Websocket-Protocol") != "chat" || h.Get("X-A") != "b" {
 			t.Error(h)
 		}
-		statuses := map[string]int{"/asgi?deny": 403, "/own?refuse": 403, "/own?garbage": 502, "/page": 501, "/none": 404}
+		statuses := map[string]int{"/asgi?deny": 403, "/own?refuse": 403, "/own?garbage": 502, "/none": 404,
+			"/page": 501, "/pieces": 501, "/news": 501, "/files/main_test.go": 501, "/files/none": 404}
 		if m.Inline() { // handlers get no socket
 			delete(statuses, "/own?refuse")
 			delete(statuses, "/own?garbage")
@@ -91,6 +92,10 @@ func TestWebSocketKinds(t *testing.T) {
 			if !errors.As(err, &denied) || denied.Response.StatusCode != status {
 				t.Errorf("%s: %v, want %d", path, err, status)
 			}
+		}
+		ask(t, client(t), "GET", s.URL+"/files/main_test.go", nil)
+		if out := s.Stderr.String(); strings.Contains(out, "bug:") {
+			t.Error(out)
 		}
 		var members []*wstest.Client
 		for range 5 {

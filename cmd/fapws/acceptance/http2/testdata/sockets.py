@@ -1,8 +1,10 @@
 """WebSockets of all kinds, and a page that has none."""
 import base64
 import hashlib
+import os
 
-from fapws import WebSocket, groups
+from fapws import WebSocket, channel, groups
+from fapws.contrib.views import Staticfile
 
 
 async def echo(scope, receive, send):
@@ -68,9 +70,18 @@ def page(environ, start_response):
     return ["page"]
 
 
+def pieces(environ, start_response):
+    start_response("200 OK", [])
+    for _ in range(100):
+        yield b"x" * 10000
+
+
 PATHS = [
     ("/callbacks", WebSocket(on_message=lambda ws, message: ws.send(message))),
     ("/asgi", echo),
     ("/own", own),
     ("/page", page),
+    ("/pieces", pieces),
+    ("/news", channel("news")),
+    ("/files", Staticfile(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))),
 ]
