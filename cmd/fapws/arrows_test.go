@@ -115,9 +115,9 @@ func TestArrows(t *testing.T) {
 // from layers before its own.
 var layers = []string{
 	"cgroup",
-	"acme authority certificates/certtest chroot ctl envfile exit limits memory notify orphan pidfile privilege sandbox sigmask tomlfile version watch",
+	"acme authority broker/redistest certificates/certtest chroot ctl envfile exit limits memory notify orphan pidfile privilege sandbox sigmask tomlfile version watch",
 	"certificates pool settings webconf",
-	"application banner configfile keyreader loadgen logs site statuspage",
+	"application banner broker configfile keyreader loadgen logs site statuspage",
 	"bind plan",
 	"inspect presence",
 	"worker",

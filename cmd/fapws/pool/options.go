@@ -58,6 +58,9 @@ type Options struct {
 	// Query answers a question of a worker. It is called on a goroutine of its own, and may Ask workers. Optional.
 	Query func(what string) string
 
+	// Broker connects the channels of the workers with those of other servers. Optional.
+	Broker Broker
+
 	// Farewell gets what a worker tells before it ends. It is called on Run's goroutine. Optional.
 	Farewell func(pid int, text string)
 

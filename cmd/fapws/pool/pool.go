@@ -74,6 +74,13 @@ func (p *Pool) Run(signals *Signals, handover *Handover) error {
 		defer p.every(memoryEvery, p.lookAtMemory).Stop()
 	}
 	defer p.every(checkEvery, p.checkWorkers).Stop()
+	last := ""
+	if handover != nil {
+		last = handover.Broker
+	}
+	if err := p.startBroker(last); err != nil {
+		return &StartError{Code: startFailed, Line: err.Error()}
+	}
 	if handover != nil {
 		p.resume(handover)
 	} else {
@@ -90,6 +97,9 @@ func (p *Pool) Run(signals *Signals, handover *Handover) error {
 		}
 	}
 	p.closeSockets()
+	if p.o.Broker != nil {
+		p.o.Broker.Close(closingBroker)
+	}
 	return p.result
 }
 
@@ -276,10 +286,9 @@ func (p *Pool) heard(w *worker, m *Message) {
 	case Counts:
 		p.relay.count(p, w, m.Counts)
 	case Purge:
-		for _, other := range p.workers {
-			if other != w && other.state >= Ready && other.state < Dead {
-				other.send(&Message{Kind: Purge, Text: m.Text})
-			}
+		p.purge(w, m.Text)
+		if p.o.Broker != nil {
+			p.o.Broker.Publish(Batch{Raw: []byte(m.Text), Purge: true})
 		}
 	}
 }

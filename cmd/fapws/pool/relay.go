@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"strconv"
@@ -18,6 +19,7 @@ import (
 type relay struct {
 	epoch string // differs each time the numbers start at 1
 	seq   uint64 // the last number
+	entry string // what the broker has delivered last; "": nothing
 
 	counts map[*worker]map[string]int64
 	sums   map[string]int64
@@ -55,50 +57,56 @@ func (p *Pool) publish(w *worker, m *Message) {
 	if w.pieces = append(w.pieces, m.Raw); m.More {
 		return // they go on together
 	}
-	for i, raw := range w.pieces {
-		out := Message{Kind: Events, Epoch: p.relay.epoch, Seq: p.relay.seq + 1, N: m.N, Raw: raw, More: i+1 < len(w.pieces)}
+	pieces := w.pieces
+	w.pieces = nil
+	if p.o.Broker != nil {
+		p.o.Broker.Publish(Batch{N: m.N, Raw: bytes.Join(pieces, nil), ID: m.ID, Publisher: w.pid})
+		return
+	}
+	p.deal(w, m.ID, p.relay.seq+1, m.N, pieces)
+}
+
+// deal sends numbered events to all workers, and to their publisher, unless it is nil, with the ID of its message.
+func (p *Pool) deal(publisher *worker, id, seq uint64, n int, pieces [][]byte) {
+	for i, raw := range pieces {
+		out := Message{Kind: Events, Epoch: p.relay.epoch, Seq: seq, N: n, Raw: raw, More: i+1 < len(pieces)}
 		text, _, err := out.encode(nil)
 		if err != nil {
 			p.o.Log(loglevel.Error, err.Error())
 			break
 		}
 		for _, other := range p.workers {
-			if other != w && other.joined {
+			if other != publisher && other.joined {
 				other.out.add(other, datagram{text: text})
 			}
 		}
-		out.ID = m.ID
-		w.send(&out)
+		if publisher != nil {
+			out.ID = id
+			publisher.send(&out)
+		}
 	}
-	p.relay.seq += uint64(m.N)
-	w.pieces = nil
+	p.relay.seq = seq + uint64(n) - 1
 }
 
-// PublishOwn numbers an event of the supervisor itself and sends it to all workers, if the channel has subscribers. raw is the
-// event, at most MaxRaw bytes. It is safe for concurrent use.
+// PublishOwn publishes an event of the supervisor itself, if the channel has subscribers here. raw is the event, at most MaxRaw
+// bytes. It is safe for concurrent use.
 func (p *Pool) PublishOwn(channel string, raw []byte) {
 	p.post(func() {
-		if p.relay.sums[channel] <= 0 {
-			return
-		}
-		p.relay.seq++
-		text, _, err := (&Message{Kind: Events, Epoch: p.relay.epoch, Seq: p.relay.seq, N: 1, Raw: raw}).encode(nil)
-		if err != nil {
-			p.o.Log(loglevel.Error, err.Error())
-			return
-		}
-		for _, w := range p.workers {
-			if w.joined {
-				w.out.add(w, datagram{text: text})
-			}
+		switch {
+		case p.relay.sums[channel] <= 0:
+		case p.o.Broker != nil:
+			p.o.Broker.Publish(Batch{N: 1, Raw: raw})
+		default:
+			p.deal(nil, 0, p.relay.seq+1, 1, [][]byte{raw})
 		}
 	})
 }
 
-// throttle delays a publisher while other workers cannot keep up. It returns after a while, because a worker that reads
+// throttle delays a publisher while other workers or the broker cannot keep up. It returns after a while, because a worker that reads
 // nothing is killed by then. It must not be called on the goroutine of Run.
-func (r *relay) throttle() {
-	for end := time.Now().Add(2 * stuckAfter); r.congested.Load() > 0 && time.Now().Before(end); {
+func (p *Pool) throttle() {
+	congested := func() bool { return p.relay.congested.Load() > 0 || p.o.Broker != nil && p.o.Broker.Congested() }
+	for end := time.Now().Add(2 * stuckAfter); congested() && time.Now().Before(end); {
 		time.Sleep(2 * time.Millisecond)
 	}
 }
@@ -117,6 +125,7 @@ func (p *Pool) join(w *worker) {
 		}
 	}
 	if giver == nil {
+		p.sendKept(w)
 		w.send(&Message{Kind: Take, Text: History})
 		return
 	}

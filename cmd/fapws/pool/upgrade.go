@@ -37,6 +37,7 @@ type Handover struct {
 	Left      []int            // descriptors of the files that Options.BeforeExec returned
 	Epoch     string           // of the numbers of events; "": that program had no channels
 	Seq       uint64           // the last number
+	Broker    string           // what its broker has delivered last
 }
 
 type handoverAddress struct {
@@ -113,6 +114,10 @@ func (p *Pool) maybeHandOver() {
 			return
 		}
 	}
+	if p.o.Broker != nil && !p.o.Broker.Idle() {
+		time.AfterFunc(countsEvery, func() { p.post(p.maybeHandOver) }) // it may be away: events must not be lost
+		return
+	}
 	err := p.handOver() // returns only if it fails
 	p.o.Log(loglevel.Error, fmt.Sprintf("cannot become %s: %v; the new workers keep serving under the old program", p.o.Program, err))
 	p.handing = false
@@ -134,7 +139,7 @@ func handoverFile() (fd int, err error) {
 }
 
 func (p *Pool) handOver() error {
-	h := &Handover{Protocol: Protocol, Since: p.since, Want: p.want, Adopted: p.adopted, Settled: p.settled, Ignored: p.signals.ignored, Epoch: p.relay.epoch, Seq: p.relay.seq}
+	h := &Handover{Protocol: Protocol, Since: p.since, Want: p.want, Adopted: p.adopted, Settled: p.settled, Ignored: p.signals.ignored, Epoch: p.relay.epoch, Seq: p.relay.seq, Broker: p.relay.entry}
 	var kept []int // duplicates, which exec does not close
 	defer func() {
 		for _, fd := range kept {
@@ -223,7 +228,7 @@ func holdSignals() (undo func()) {
 // resume goes on where the program before has ended.
 func (p *Pool) resume(h *Handover) {
 	p.since, p.want, p.adopted, p.settled = h.Since, h.Want, h.Adopted, h.Settled
-	if h.Epoch != "" {
+	if h.Epoch != "" && p.o.Broker == nil {
 		p.relay.epoch, p.relay.seq = h.Epoch, h.Seq
 	}
 	for _, a := range h.Addresses {

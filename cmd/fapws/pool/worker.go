@@ -152,7 +152,7 @@ func (w *worker) receive() {
 			return
 		}
 		if m.Kind == Publish {
-			w.pool.relay.throttle()
+			w.pool.throttle()
 		}
 		w.pool.post(func() { w.pool.heard(w, m) })
 	}

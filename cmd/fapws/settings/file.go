@@ -60,7 +60,7 @@ func (s *Settings) ReadFile(f *tomlfile.File, others []string) error {
 var keptByReload = []string{
 	"bind", "host", "port", "backlog", "uds-permissions", "uds-owner", "workers", "max-rss", "load-timeout", "start-wait",
 	"reload", "reload-dir", "reload-include", "reload-exclude", "dev", "dev-anywhere",
-	"user", "group", "chroot", "allow-root", "umask", "pid", "ctl-socket",
+	"user", "group", "chroot", "allow-root", "umask", "pid", "ctl-socket", "channels",
 }
 
 // Kept returns the names of those of keptByReload that differ in later.
@@ -206,7 +206,7 @@ func allowed(to value) error {
 		return errors.New("a string or an array of strings")
 	case *ports:
 		return errors.New("a port or an array of ports")
-	case *text, *httpsURL, *host, *rootPath, *checkTarget:
+	case *text, *httpsURL, *brokerURL, *host, *rootPath, *checkTarget:
 		return errors.New("a string")
 	}
 	if _, ok := to.(*debugLevel); ok {

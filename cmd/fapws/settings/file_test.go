@@ -69,6 +69,8 @@ func sample(t *testing.T, row *Setting) string {
 		return `"::1"`
 	case *hostNames:
 		return `["a.test", "b.test"]`
+	case *brokerURL:
+		return `"redis://a.test"`
 	default:
 		return sampleText(row)
 	}

@@ -6,6 +6,11 @@ import "time"
 func channelRows() []*Setting {
 	return []*Setting{
 		{
+			Name: "channels", Group: GroupProcesses, Arg: "URL",
+			Help:  "connect channels and groups with those of other servers through Redis or Valkey: redis://HOST, rediss://, unix:// or redis+sentinel://",
+			value: func(c *Config) value { return &brokerURL{text{&c.Channels}} },
+		},
+		{
 			Name: "channel-subscribers", Group: GroupLimits, Arg: "N", Default: "100000", Global: "CHANNEL_SUBSCRIBERS",
 			Help:  "maximum number of subscribers of one channel per worker; further subscribers get 503",
 			value: func(c *Config) value { return &count{&c.ChannelSubscribers, 1, 1 << 30} },

@@ -121,6 +121,7 @@ type Config struct {
 	WebSocketPingTimeout time.Duration // maximum time until an answer; 0: no limit
 	WebSocketDeflate     bool          // messages are compressed where clients ask for it
 
+	Channels           string        // URL of the broker that connects channels of several servers; "": none
 	ChannelSubscribers int           // of one channel
 	ChannelPerAddress  int           // of one client's address
 	ChannelBuffer      int           // bytes that wait for one of them

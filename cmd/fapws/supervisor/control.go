@@ -90,6 +90,9 @@ func (c control) Purge(p ctl.Pattern) (n int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	if c.p.broker != nil {
+		c.p.broker.Publish(pool.Batch{Raw: text, Purge: true})
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), worker.AnswerWithin)
 	defer cancel()
 	asked := c.p.pool.Status().Workers

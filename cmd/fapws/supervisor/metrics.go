@@ -79,7 +79,7 @@ func (c control) Metrics() []metrics.Family {
 				{Labels: metrics.Labels("reason", "recycled"), Value: float64(st.Recycled)},
 			}},
 	}
-	return metrics.Merge(all, own)
+	return metrics.Merge(all, own, c.p.brokerMetrics())
 }
 
 // Active implements ctl.Server.

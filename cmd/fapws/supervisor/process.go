@@ -14,6 +14,7 @@ import (
 
 	"fapws/cmd/fapws/banner"
 	"fapws/cmd/fapws/bind"
+	"fapws/cmd/fapws/broker"
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/logs"
@@ -52,7 +53,8 @@ type process struct {
 	keyring   keyring
 	counted   ledger // what workers have
 	tail      logs.Tail
-	temporary string // directory of --sandbox for temporary files, or ""
+	broker    *broker.Client // nil: channels are those of this server
+	temporary string         // directory of --sandbox for temporary files, or ""
 
 	mu    sync.Mutex       // of the state that the control socket shows
 	shown settings.Config  // as far as it is known
@@ -121,6 +123,11 @@ func (p *process) run() (code int, err error) {
 		return 0, err
 	}
 	bind.KeepFromWorkers(p.conf.Bind)
+	if p.conf.Channels != "" {
+		if err := p.connectBroker(); err != nil {
+			return 0, err
+		}
+	}
 	workers := pool.New(pool.Options{
 		Program:      p.plan.Start.Program,
 		Args:         os.Args,
@@ -139,6 +146,7 @@ func (p *process) run() (code int, err error) {
 		Certificates: p.keyring.bundle,
 		Farewell:     p.counted.said,
 		Query:        p.query,
+		Broker:       p.relay(),
 		Reopen:       func() { p.errors.Follow() },
 		PassStderr:   p.errors.Redirected() && p.conf.Chroot != "",
 		Log:          p.log.Log,

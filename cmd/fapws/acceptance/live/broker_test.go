@@ -1,0 +1,199 @@
+package live_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/cmd/fapws/broker/redistest"
+	"fapws/cmd/fapws/certificates/certtest"
+)
+
+// node is a server with the channels of a broker.
+func node(t *testing.T, url string, flags ...string) *fapwstest.Server {
+	t.Helper()
+	c := fapwstest.Command{Script: "nodes.py", Flags: append([]string{"--channels", url, "--channel-max-event", "1M", "--channel-buffer", "1M"}, flags...)}
+	return c.Serve(t, fapwstest.Mode{Name: "node"})
+}
+
+// getsAll reads events that have to have these data.
+func (l *subscriber) getsAll(data ...string) (last event) {
+	l.t.Helper()
+	for _, one := range data {
+		last = l.gets(one)
+	}
+	return last
+}
+
+func numbers(from, to int) (all []string) {
+	for ; from < to; from++ {
+		all = append(all, fmt.Sprint(from))
+	}
+	return all
+}
+
+const redisPassword = "a secret"
+
+// Servers with the same broker are one server for subscribers and WebSockets, and for caches.
+func TestServersWithABroker(t *testing.T) {
+	t.Parallel()
+	r := redistest.Start(t, "--requirepass", redisPassword)
+	url := "redis://:" + strings.ReplaceAll(redisPassword, " ", "%20") + "@" + r.Address + "?prefix=test"
+	a, b := node(t, url), node(t, url, "--workers", "2")
+	onA, onB := listen(a, "/news"), listen(b, "/news")
+	send := func(s *fapwstest.Server, lines ...string) {
+		t.Helper()
+		s.Get("/send?"+strings.Join(lines, ","), 200).Is(t, "sent")
+	}
+
+	send(a, "one", "two")
+	onA.getsAll("one", "two")
+	two := onB.getsAll("one", "two")
+	send(b, "three")
+	if x, y := onA.gets("three"), onB.gets("three"); x.id != y.id {
+		t.Errorf("the same event has the ids %s and %s", x.id, y.id)
+	}
+	listen(a, "/news", "Last-Event-ID: "+two.id).gets("three")
+
+	// One larger than a message between processes.
+	large := strings.Repeat("x", 300000)
+	a.Get("/large?300000", 200)
+	onA.gets(large)
+	onB.gets(large)
+
+	socket := room(b, "/room")
+	a.Get("/shout?hello", 200)
+	hears(t, socket, "hello")
+
+	// The broker is away: nothing is lost, and nothing comes twice.
+	r.Kill()
+	b.Says(`error channels: redis://:xxxxx@` + r.Address + `\?prefix=test is away`)
+	a.Says(`error channels: .* is away \(.*\); events wait for it, up to 64 MB`)
+	send(a, numbers(0, 50)...)
+	send(b, "from-b")
+	fapwstest.Eventually(t, "the events wait", func() bool { return metricOf(a, "fapws_broker_waiting_events") == "50" })
+	if up := metricOf(a, "fapws_broker_up"); up != "0" {
+		t.Errorf("fapws_broker_up %s while it is away", up)
+	}
+	r.Restart()
+	a.Says(`info channels: .* is back after .*; 50 events waited`)
+	want := map[string]int{}
+	for _, one := range append(numbers(0, 50), "from-b") {
+		want[one]++
+	}
+	var first []string
+	for _, l := range []*subscriber{onA, onB} {
+		got, order := map[string]int{}, []string{}
+		for range len(want) {
+			e, err := l.next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got[e.data]++
+			order = append(order, e.data)
+		}
+		for one, n := range want {
+			if got[one] != n {
+				t.Errorf("%q came %d times", one, got[one])
+			}
+		}
+		if first == nil {
+			first = order
+		} else if strings.Join(order, ",") != strings.Join(first, ",") {
+			t.Errorf("one server has the order %v, another one %v", first, order)
+		}
+	}
+	fapwstest.Eventually(t, "it is up", func() bool { return metricOf(a, "fapws_broker_up") == "1" })
+
+	// A server that starts has the past of all; a reload and an upgrade keep the place in it.
+	send(a, "before")
+	before := onA.gets("before")
+	onB.gets("before")
+	send(b, "after")
+	onA.gets("after")
+	onB.gets("after")
+	c := node(t, url)
+	listen(c, "/news", "Last-Event-ID: "+before.id).gets("after")
+	b.Signal(syscall.SIGHUP)
+	b.Says(`reloaded`)
+	send(a, "reloaded")
+	onB.gets("reloaded")
+	b.Signal(syscall.SIGUSR2)
+	b.Says(`upgraded`)
+	send(a, "upgraded")
+	onB.gets("upgraded")
+	onA.getsAll("reloaded", "upgraded")
+
+	for _, forget := range []func(){
+		func() { b.Get("/forget", 200).Is(t, "forgotten") },
+		func() {
+			if code, _, stderr := b.Ctl("purge", "/page"); code != 0 {
+				t.Error(stderr)
+			}
+		},
+	} {
+		before := a.Get("/page", 200).Text
+		a.Get("/page", 200).Is(t, before)
+		forget()
+		fapwstest.Eventually(t, "the page is made again", func() bool { return a.Get("/page", 200).Text != before })
+	}
+}
+
+// metricOf returns the value of a metric without labels.
+func metricOf(s *fapwstest.Server, name string) string {
+	_, stdout, _ := s.Ctl("metrics", "--plain")
+	_, rest, _ := strings.Cut(stdout, "\n"+name+" ")
+	value, _, _ := strings.Cut(rest, "\n")
+	return value
+}
+
+// A broker may be behind sentinels, or speak TLS.
+func TestBrokersOfAllKinds(t *testing.T) {
+	t.Parallel()
+	ca := certtest.NewAuthority(t)
+	dir := t.TempDir()
+	cert, key := ca.For("127.0.0.1").Write(dir)
+	trusted := certtest.Write(t, filepath.Join(dir, "ca.pem"), ca.PEM)
+	address := redistest.FreeAddress(t)
+	secure := redistest.Run(t, address, "--port", "0", "--tls-port", redistest.PortOf(address), "--tls-cert-file", cert, "--tls-key-file", key,
+		"--tls-ca-cert-file", trusted, "--tls-auth-clients", "no")
+	master, sentinel := redistest.Start(t, "--requirepass", "secret"), redistest.FreeAddress(t)
+	redistest.Run(t, sentinel, fapwstest.Write(t, filepath.Join(dir, "sentinel.conf"), fmt.Sprintf("port %s\nsentinel monitor main 127.0.0.1 %s 1\nsentinel auth-pass main secret\n",
+		redistest.PortOf(sentinel), redistest.PortOf(master.Address))), "--sentinel")
+	for _, c := range []struct{ url, env string }{
+		{"rediss://" + secure.Address, "SSL_CERT_FILE=" + trusted},
+		{"valkeys://" + secure.Address, "SSL_CERT_FILE=" + trusted},
+		{"redis+sentinel://:secret@" + sentinel + "/main", ""},
+	} {
+		command := fapwstest.Command{Script: "nodes.py", Flags: []string{"--channels", c.url}, Env: []string{c.env}}
+		a, b := command.Serve(t, fapwstest.Mode{}), command.Serve(t, fapwstest.Mode{})
+		onB := listen(b, "/news")
+		a.Get("/send?"+strings.TrimPrefix(c.url, "redis"), 200)
+		onB.gets(strings.TrimPrefix(c.url, "redis"))
+	}
+}
+
+// What is wrong with a broker is one line.
+func TestWrongBrokers(t *testing.T) {
+	t.Parallel()
+	r := redistest.Start(t, "--requirepass", redisPassword)
+	for _, c := range []struct {
+		url  string
+		code int
+		line string
+	}{
+		{"redis://:wrong@" + r.Address, 3, "fapws: channels: cannot reach redis://:xxxxx@" + r.Address + ": WRONGPASS "},
+		{"redis://" + r.Address, 3, "fapws: channels: cannot reach redis://" + r.Address + ": NOAUTH "},
+		{"redis://127.0.0.1:1", 3, "fapws: channels: cannot reach redis://127.0.0.1:1: dial tcp 127.0.0.1:1: connect: connection refused"},
+		{"redis://" + r.Address + "?prefix={x}", 2, "fapws: channels: must be redis://HOST"},
+		{"kafka://" + r.Address, 2, "fapws: --channels kafka://" + r.Address + ": must be redis://HOST"},
+	} {
+		code, _, stderr := fapwstest.Command{Script: "nodes.py", Flags: []string{"--bind", "127.0.0.1:0", "--channels", c.url}}.Run(t)
+		if code != c.code || !strings.HasPrefix(stderr, c.line) || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%s: code %d, %q", c.url, code, stderr)
+		}
+	}
+}

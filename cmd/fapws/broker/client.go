@@ -1,0 +1,216 @@
+package broker
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"fapws/cmd/fapws/pool"
+	"fapws/runtime/loglevel"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// connectWithin bounds the first connection.
+	connectWithin = 10 * time.Second
+
+	// answerWithin bounds each request but those that wait for events.
+	answerWithin = 5 * time.Second
+
+	// readFor is how long a request waits for events.
+	readFor = 5 * time.Second
+
+	// againAfter and againAtMost are the pauses while the broker is away.
+	againAfter  = 100 * time.Millisecond
+	againAtMost = 2 * time.Second
+
+	// muchWaiting is how many bytes may wait before publishers are delayed, and mostWaiting before events are lost.
+	muchWaiting = 16 << 20
+	mostWaiting = 64 << 20
+
+	// together is how many batches leave at once.
+	together = 64
+)
+
+// Client is the connection of a server to a broker. It implements pool.Broker.
+type Client struct {
+	redis  redis.UniversalClient
+	keys   []string // of addScript, without that of the node
+	shown  string
+	node   string // the name of this server among others
+	epoch  string
+	log    func(loglevel.Level, string)
+	ctx    context.Context // until Close
+	cancel context.CancelFunc
+	ends   sync.WaitGroup
+	last   string // id of the last entry that was read; of read
+
+	mu      sync.Mutex
+	seq     uint64 // the highest number that was read
+	sent    uint64 // batches that were given their count
+	waiting []batch
+	own     []batch       // without their events: those that were not read yet
+	bytes   int           // of waiting
+	events  int           // in waiting
+	lost    int           // events that found no room; of this outage
+	losses  int           // of all
+	news    chan struct{} // something waits
+	away    time.Time     // since when the broker is away; zero: it is there
+}
+
+// batch is a pool.Batch that waits.
+type batch struct {
+	pool.Batch
+	count uint64
+}
+
+// Connect connects to a broker. Its error is a line for the user.
+func Connect(a *Address, log func(loglevel.Level, string)) (*Client, error) {
+	quiet()
+	o := *a.options
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = answerWithin, answerWithin, answerWithin
+	o.MaxRetries = -1
+	o.PoolSize, o.MinIdleConns = 3, 0
+	o.ContextTimeoutEnabled = true
+	c := &Client{redis: redis.NewUniversalClient(&o), keys: []string{"{" + a.prefix + "}:state", "{" + a.prefix + "}:events"}, shown: a.String(), node: rand.Text(), log: log,
+		news: make(chan struct{}, 1)}
+	c.keys = append(c.keys, "{"+a.prefix+"}:sent:"+c.node)
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	ctx, cancel := context.WithTimeout(c.ctx, connectWithin)
+	defer cancel()
+	if err := c.begin(ctx); err != nil {
+		c.cancel()
+		c.redis.Close()
+		return nil, fmt.Errorf("channels: cannot reach %s: %s", c.shown, reason(err))
+	}
+	return c, nil
+}
+
+// quiet keeps go-redis from writing lines of its own; errors come as results.
+var quiet = sync.OnceFunc(func() { redis.SetLogger(discard{}) })
+
+type discard struct{}
+
+func (discard) Printf(context.Context, string, ...any) {}
+
+// begin agrees with other servers on the epoch.
+func (c *Client) begin(ctx context.Context) error {
+	own := strconv.FormatInt(time.Now().UnixMilli(), 36)
+	if err := c.redis.HSetNX(ctx, c.keys[0], "epoch", own).Err(); err != nil {
+		return err
+	}
+	var err error
+	c.epoch, err = c.redis.HGet(ctx, c.keys[0], "epoch").Result()
+	return err
+}
+
+// Epoch implements pool.Broker.
+func (c *Client) Epoch() string { return c.epoch }
+
+// Start implements pool.Broker.
+func (c *Client) Start(last string, deliver func(pool.Batch)) error {
+	ctx, cancel := context.WithTimeout(c.ctx, connectWithin)
+	defer cancel()
+	if last == "" {
+		entries, err := c.redis.XRevRangeN(ctx, c.keys[1], "+", "-", 1).Result()
+		if err != nil {
+			return fmt.Errorf("channels: %s: %s", c.shown, reason(err))
+		}
+		last = "0-0"
+		if len(entries) > 0 {
+			last = entries[0].ID
+		}
+	}
+	c.last = last
+	c.ends.Add(2)
+	go c.read(deliver)
+	go c.write()
+	return nil
+}
+
+// reason returns an error of the broker as a user needs it.
+func reason(err error) string {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return "no answer in time"
+	case redis.HasErrorPrefix(err, "WRONGPASS"), redis.HasErrorPrefix(err, "NOAUTH"), redis.HasErrorPrefix(err, "NOPERM"):
+		return err.Error() + " (give redis://USER:PASSWORD@HOST)"
+	}
+	return err.Error()
+}
+
+// failed notes that the broker is away.
+func (c *Client) failed(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.away.IsZero() && c.ctx.Err() == nil {
+		c.away = time.Now()
+		c.log(loglevel.Error, fmt.Sprintf("channels: %s is away (%s); events wait for it, up to %d MB", c.shown, reason(err), mostWaiting>>20))
+	}
+}
+
+// answered notes that the broker is there.
+func (c *Client) answered() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.away.IsZero() {
+		return
+	}
+	line := fmt.Sprintf("channels: %s is back after %v; %s waited", c.shown, time.Since(c.away).Round(100*time.Millisecond), pool.Count(c.events, "event"))
+	level := loglevel.Info
+	if c.lost > 0 {
+		line += fmt.Sprintf(", %s found no room and are lost", pool.Count(c.lost, "event"))
+		level = loglevel.Error
+	}
+	c.log(level, line)
+	c.away, c.lost = time.Time{}, 0
+}
+
+// pause waits before the broker is tried once more. It returns false after Close.
+func (c *Client) pause(d *time.Duration) bool {
+	*d = min(max(2**d, againAfter), againAtMost)
+	select {
+	case <-time.After(*d):
+		return true
+	case <-c.ctx.Done():
+		return false
+	}
+}
+
+// State is how a Client is.
+type State struct {
+	Away    time.Duration // how long the broker has been away; 0: it is there
+	Waiting int           // events that wait for it
+	Lost    int           // events that found no room, since the start
+}
+
+// State returns how c is.
+func (c *Client) State() State {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := State{Waiting: c.events, Lost: c.losses}
+	if !c.away.IsZero() {
+		s.Away = max(1, time.Since(c.away))
+	}
+	return s
+}
+
+// Close implements pool.Broker.
+func (c *Client) Close(limit time.Duration) {
+	for end := time.Now().Add(limit); time.Now().Before(end) && !c.Idle(); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if s := c.State(); s.Waiting > 0 {
+		c.log(loglevel.Error, fmt.Sprintf("channels: %s had no answer for %s, which are lost", c.shown, pool.Count(s.Waiting, "event")))
+	}
+	c.cancel()
+	_ = c.redis.Close()
+	c.ends.Wait()
+}
+
+var _ pool.Broker = (*Client)(nil)

@@ -1,0 +1,168 @@
+package broker
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/broker/redistest"
+	"fapws/cmd/fapws/pool"
+	"fapws/runtime/loglevel"
+)
+
+func TestParse(t *testing.T) {
+	for _, c := range []struct{ text, address, name, shown string }{
+		{"redis://localhost", "localhost:6379", "", ""},
+		{"valkey://:secret@10.0.0.1:7000/2?prefix=x", "10.0.0.1:7000", "", "valkey://:xxxxx@10.0.0.1:7000/2?prefix=x"},
+		{"rediss://ann:a@b:c@[::1]:7000", "[::1]:7000", "", "rediss://ann:xxxxx@[::1]:7000"},
+		{"unix:///run/redis.sock", "/run/redis.sock", "", ""},
+		{"redis+sentinel://:secret@a,b:1/main/3?sentinel_password=s", "a:26379 b:1", "main", "redis+sentinel://:xxxxx@a,b:1/main/3?sentinel_password=xxxxx"},
+		{"redis+sentinel://a,b", "", "", ""},
+		{"redis+sentinel://,a/main", "", "", ""},
+		{"redis://a?prefix={}", "", "", ""},
+		{"redis://a?nonsense=1", "", "", ""},
+		{"redis://a\n", "", "", ""},
+		{"http://a", "", "", ""},
+		{"redis", "", "", ""},
+	} {
+		a, err := Parse(c.text)
+		if c.address == "" {
+			if err == nil {
+				t.Errorf("%s is %+v", c.text, a.options)
+			}
+			continue
+		}
+		if c.shown == "" {
+			c.shown = c.text
+		}
+		if err != nil || strings.Join(a.options.Addrs, " ") != c.address || a.options.MasterName != c.name || a.String() != c.shown {
+			t.Errorf("%s: %v, %+v", c.text, err, a)
+		}
+	}
+}
+
+// node is a Client with what it was told.
+type node struct {
+	*Client
+	batches chan pool.Batch
+	lines   chan string
+}
+
+func connect(t *testing.T, s *redistest.Server) *node {
+	t.Helper()
+	a, err := Parse("redis://" + s.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &node{batches: make(chan pool.Batch, 1000), lines: make(chan string, 100)}
+	if n.Client, err = Connect(a, func(_ loglevel.Level, line string) { n.lines <- line }); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Start("", func(b pool.Batch) { n.batches <- b }); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { n.Close(0) })
+	return n
+}
+
+func (n *node) says(t *testing.T, text string) {
+	t.Helper()
+	select {
+	case line := <-n.lines:
+		if !strings.Contains(line, text) {
+			t.Fatalf("%q; want %q", line, text)
+		}
+	case <-time.After(time.Minute):
+		t.Fatalf("no line with %q", text)
+	}
+}
+
+// Every node gets everything in one order, with numbers without a gap, and its own with the message that it came from.
+func TestOrder(t *testing.T) {
+	s := redistest.Start(t)
+	a, b := connect(t, s), connect(t, s)
+	for i := range 100 {
+		a.Publish(pool.Batch{N: 2, Raw: []byte("a"), ID: uint64(i + 1), Publisher: 7})
+		b.Publish(pool.Batch{N: 1, Raw: []byte("b")})
+	}
+	next, id := uint64(1), uint64(0)
+	for range 200 {
+		x, y := <-a.batches, <-b.batches
+		if x.Seq != next || x.Seq != y.Seq || !bytes.Equal(x.Raw, y.Raw) || x.Entry != y.Entry {
+			t.Fatalf("%+v, %+v; the next number is %d", x, y, next)
+		}
+		next += uint64(x.N)
+		if string(x.Raw) == "a" {
+			if id++; x.ID != id || x.Publisher != 7 || y.ID != 0 || y.Publisher != 0 {
+				t.Fatalf("%+v, %+v; the message is %d", x, y, id)
+			}
+		}
+	}
+	kept, err := b.History()
+	if err != nil || len(kept) != 200 || kept[0].Seq != 1 {
+		t.Errorf("%d kept, %v", len(kept), err)
+	}
+	a.Publish(pool.Batch{Raw: []byte("p"), Purge: true})
+	if x := <-b.batches; !x.Purge || string(x.Raw) != "p" {
+		t.Errorf("%+v", x)
+	}
+}
+
+// A batch whose answer was lost is sent again, and is not added twice.
+func TestRepeated(t *testing.T) {
+	s := redistest.Start(t)
+	n := connect(t, s)
+	one := []batch{{pool.Batch{N: 1, Raw: []byte("once")}, 1}}
+	for range 3 {
+		if err := n.add(one, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if length, err := n.redis.XLen(context.Background(), n.keys[1]).Result(); err != nil || length != 1 {
+		t.Errorf("%d entries, %v", length, err)
+	}
+}
+
+// Numbers never go back, whoever publishes first after the broker has lost its data.
+func TestLostData(t *testing.T) {
+	s := redistest.Start(t)
+	a := connect(t, s)
+	a.Publish(pool.Batch{N: 50, Raw: []byte("a")})
+	<-a.batches
+	s.Kill()
+	a.says(t, " is away ")
+	s.Restart()
+	a.says(t, " is back ")
+	b := connect(t, s)
+	b.Publish(pool.Batch{N: 1, Raw: []byte("b")})
+	if x := <-a.batches; x.Seq != 51 {
+		t.Errorf("%+v", x)
+	}
+	a.Publish(pool.Batch{N: 1, Raw: []byte("a")})
+	if x := <-a.batches; x.Seq <= 51 {
+		t.Errorf("%+v", x)
+	}
+}
+
+// What finds no room in memory is lost, and said.
+func TestOverflow(t *testing.T) {
+	s := redistest.Start(t)
+	a := connect(t, s)
+	s.Kill()
+	a.says(t, " is away ")
+	large := make([]byte, 1<<20)
+	for range mostWaiting>>20 + 3 {
+		a.Publish(pool.Batch{N: 2, Raw: large})
+	}
+	a.says(t, "64 MB of events wait for redis://"+s.Address+"; dropping further ones")
+	if st := a.State(); st.Lost != 6 || st.Waiting != 2*(mostWaiting>>20) || st.Away == 0 || !a.Congested() || a.Idle() {
+		t.Errorf("%+v", st)
+	}
+	s.Restart()
+	a.says(t, "6 events found no room and are lost")
+	for range mostWaiting >> 20 {
+		<-a.batches
+	}
+}

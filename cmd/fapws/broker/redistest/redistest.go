@@ -1,0 +1,77 @@
+package redistest
+
+import (
+	"net"
+	"os/exec"
+	"testing"
+	"time"
+)
+
+// Server is a redis-server of the Debian package. It keeps nothing on disk, and ends with the test.
+type Server struct {
+	Address string
+
+	t     *testing.T
+	flags []string
+	cmd   *exec.Cmd
+}
+
+// Start starts a server with flags.
+func Start(t *testing.T, flags ...string) *Server {
+	t.Helper()
+	address := FreeAddress(t)
+	return Run(t, address, append([]string{"--port", PortOf(address)}, flags...)...)
+}
+
+// Run starts a server whose flags give it an address.
+func Run(t *testing.T, address string, flags ...string) *Server {
+	t.Helper()
+	s := &Server{Address: address, t: t, flags: append(flags, "--bind", "127.0.0.1", "--dir", t.TempDir(), "--save", "", "--appendonly", "no")}
+	t.Cleanup(s.Kill)
+	s.Restart()
+	return s
+}
+
+// Restart starts a server that was killed, without its data, and waits until it accepts.
+func (s *Server) Restart() {
+	s.t.Helper()
+	s.cmd = exec.Command("redis-server", s.flags...)
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		c, err := net.Dial("tcp", s.Address)
+		if err == nil {
+			c.Close()
+			return
+		}
+		if time.Now().After(end) {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// Kill kills the server.
+func (s *Server) Kill() {
+	if s.cmd.Process != nil {
+		_ = s.cmd.Process.Kill() // it may have ended
+		_ = s.cmd.Wait()
+	}
+}
+
+// FreeAddress returns an address of this machine where nothing listens.
+func FreeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// PortOf returns the port of an address.
+func PortOf(address string) string {
+	_, port, _ := net.SplitHostPort(address)
+	return port
+}

@@ -1,0 +1,151 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"fapws/cmd/fapws/pool"
+	"fapws/runtime/loglevel"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// keptEntries is about how many entries the stream keeps, for servers that were away and for clients that come back.
+	keptEntries = 10000
+
+	// nodeLives is for how long the broker remembers, in seconds, how many batches a server has added.
+	nodeLives = 3600
+
+	// afterLoss is the distance of numbers after the broker has lost its data: other servers may have read more than this one.
+	afterLoss = 1000
+)
+
+// addScript appends a batch to the stream, unless it is there. KEYS: state, stream, count of the server; ARGV: count, epoch, highest
+// number that the server has read, number of events, events, server, kind.
+var addScript = redis.NewScript(fmt.Sprintf(`
+if tonumber(ARGV[1]) <= tonumber(redis.call('GET', KEYS[3]) or '0') then
+  return 0
+end
+local last, known, n = tonumber(redis.call('HGET', KEYS[1], 'seq') or '0'), tonumber(ARGV[3]), tonumber(ARGV[4])
+if last < known then
+  last = known + %d
+end
+redis.call('HSETNX', KEYS[1], 'epoch', ARGV[2])
+redis.call('HSET', KEYS[1], 'seq', last + n)
+redis.call('SET', KEYS[3], ARGV[1], 'EX', %d)
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', %d, '*', 'seq', last + 1, 'n', n, 'from', ARGV[6], 'count', ARGV[1], 'kind', ARGV[7], 'raw', ARGV[5])
+return 1
+`, afterLoss, nodeLives, keptEntries))
+
+// Publish implements pool.Broker.
+func (c *Client) Publish(b pool.Batch) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.bytes+len(b.Raw) > mostWaiting {
+		if c.lost == 0 {
+			c.log(loglevel.Error, fmt.Sprintf("channels: %d MB of events wait for %s; dropping further ones", mostWaiting>>20, c.shown))
+		}
+		c.lost += b.N
+		c.losses += b.N
+		return
+	}
+	c.sent++
+	c.waiting = append(c.waiting, batch{b, c.sent})
+	c.bytes += len(b.Raw)
+	c.events += b.N
+	b.Raw = nil
+	c.own = append(c.own, batch{b, c.sent})
+	select {
+	case c.news <- struct{}{}:
+	default:
+	}
+}
+
+// Congested implements pool.Broker.
+func (c *Client) Congested() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.bytes > muchWaiting
+}
+
+// Idle implements pool.Broker.
+func (c *Client) Idle() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.waiting) == 0
+}
+
+// write sends batches to the broker, on a goroutine of its own.
+func (c *Client) write() {
+	defer c.ends.Done()
+	var pause time.Duration
+	for {
+		some, seq := c.next()
+		if len(some) == 0 {
+			select {
+			case <-c.news:
+				continue
+			case <-c.ctx.Done():
+				return
+			}
+		}
+		if err := c.add(some, seq); err != nil {
+			c.failed(err)
+			if !c.pause(&pause) {
+				return
+			}
+			continue
+		}
+		pause = 0
+		c.answered()
+		c.added(len(some))
+	}
+}
+
+// next returns the batches to be sent, which stay in the queue, and the highest number that was read.
+func (c *Client) next() ([]batch, uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.waiting[:min(len(c.waiting), together)], c.seq
+}
+
+// add appends batches to the stream.
+func (c *Client) add(some []batch, seq uint64) error {
+	ctx, cancel := context.WithTimeout(c.ctx, answerWithin)
+	defer cancel()
+	commands, err := c.redis.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, b := range some {
+			kind := "events"
+			if b.Purge {
+				kind = "purge"
+			}
+			addScript.Eval(ctx, p, c.keys, b.count, c.epoch, seq, b.N, b.Raw, c.node, kind)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, command := range commands {
+		if err := command.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// added takes the first n batches out of the queue.
+func (c *Client) added(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, b := range c.waiting[:n] {
+		c.bytes -= len(b.Raw)
+		c.events -= b.N
+	}
+	clear(c.waiting[:n])
+	if c.waiting = c.waiting[n:]; len(c.waiting) == 0 {
+		c.waiting = nil
+	}
+}

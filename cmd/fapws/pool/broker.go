@@ -1,0 +1,98 @@
+package pool
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"fapws/runtime/loglevel"
+)
+
+// Broker connects the channels of several servers. It numbers the events in place of the supervisor. Its methods are safe for
+// concurrent use. Only Start, History and Close wait, for some seconds at most.
+type Broker interface {
+	// Epoch tells numbers from those of another broker.
+	Epoch() string
+
+	// Start begins to call deliver, on a goroutine, with what any server has published behind the entry last; "": from now on.
+	// The events of this server come back so, too.
+	Start(last string, deliver func(Batch)) error
+
+	// Publish takes events for all servers, or a pattern for the caches of all others.
+	Publish(b Batch)
+
+	// Congested reports whether publishers should be delayed.
+	Congested() bool
+
+	// Idle reports whether the broker has all that was published.
+	Idle() bool
+
+	// History returns the latest events that the broker keeps, the oldest first.
+	History() ([]Batch, error)
+
+	// Close waits until Idle, but not beyond limit, and ends the connection.
+	Close(limit time.Duration)
+}
+
+// Batch is what a worker has published at once.
+type Batch struct {
+	Seq       uint64 // the number of the first event, from the broker
+	N         int    // events
+	Raw       []byte // the events, or with Purge the pattern
+	ID        uint64 // of the message of a worker of this server
+	Publisher int    // its process; 0: it was another server
+	Entry     string // where the broker has it
+	Purge     bool
+}
+
+// closingBroker is how long events may take to reach the broker when the server ends.
+const closingBroker = 5 * time.Second
+
+// startBroker makes the broker deliver, from the entry last on.
+func (p *Pool) startBroker(last string) error {
+	if p.o.Broker == nil {
+		return nil
+	}
+	p.relay.epoch, p.relay.entry = p.o.Broker.Epoch(), last
+	return p.o.Broker.Start(last, func(b Batch) { p.post(func() { p.delivered(b) }) })
+}
+
+// delivered sends what the broker has delivered to the workers.
+func (p *Pool) delivered(b Batch) {
+	p.relay.entry = b.Entry
+	if b.Purge {
+		p.purge(nil, string(b.Raw))
+		return
+	}
+	publisher := p.workers[b.Publisher]
+	if publisher != nil && !publisher.joined {
+		publisher = nil
+	}
+	p.deal(publisher, b.ID, b.Seq, b.N, slices.Collect(slices.Chunk(b.Raw, MaxRaw)))
+}
+
+// sendKept sends w, which is the only worker, the past events that the broker has. It gets later ones twice, and knows them by their numbers.
+func (p *Pool) sendKept(w *worker) {
+	if p.o.Broker == nil {
+		return
+	}
+	kept, err := p.o.Broker.History()
+	if err != nil {
+		p.o.Log(loglevel.Warning, fmt.Sprintf("worker %d starts without past events: %v", w.pid, err))
+	}
+	for _, b := range kept {
+		pieces := slices.Collect(slices.Chunk(b.Raw, MaxRaw))
+		for i, raw := range pieces {
+			w.send(&Message{Kind: Events, Epoch: p.relay.epoch, Seq: b.Seq, N: b.N, Raw: raw, More: i+1 < len(pieces)})
+		}
+	}
+}
+
+// purge sends a pattern to all workers but one, which may be nil.
+func (p *Pool) purge(but *worker, pattern string) {
+	for _, w := range p.workers {
+		if w != but && w.state >= Ready && w.state < Dead {
+			w.send(&Message{Kind: Purge, Text: pattern})
+		}
+	}
+}

@@ -1,0 +1,46 @@
+package supervisor
+
+import (
+	"fmt"
+
+	"fapws/cmd/fapws/broker"
+	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/pool"
+	"fapws/runtime/metrics"
+)
+
+// connectBroker connects to the broker of channels.
+func (p *process) connectBroker() error {
+	address, err := broker.Parse(p.conf.Channels)
+	if err != nil {
+		return exit.Usage(fmt.Errorf("channels: must be %w", err))
+	}
+	if p.broker, err = broker.Connect(address, p.log.Log); err != nil {
+		return exit.NotStarted("%v", err)
+	}
+	return nil
+}
+
+// relay is pool.Options.Broker.
+func (p *process) relay() pool.Broker {
+	if p.broker == nil {
+		return nil // and not a nil pointer in an interface
+	}
+	return p.broker
+}
+
+// brokerMetrics are those of the broker of channels.
+func (p *process) brokerMetrics() []metrics.Family {
+	if p.broker == nil {
+		return nil
+	}
+	s, up := p.broker.State(), 1.0
+	if s.Away > 0 {
+		up = 0
+	}
+	return []metrics.Family{
+		metrics.One("fapws_broker_up", metrics.Gauge, "", "Whether the broker of channels answers: 1 or 0.", up),
+		metrics.One("fapws_broker_waiting_events", metrics.Gauge, "", "Events that wait for the broker.", float64(s.Waiting)),
+		metrics.One("fapws_broker_lost_events", metrics.Counter, "", "Events that were dropped because too many waited for the broker.", float64(s.Lost)),
+	}
+}
