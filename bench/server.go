@@ -24,12 +24,23 @@ const python = "/usr/bin/python3"
 
 var (
 	wsgi   = []string{"/hello", "/json", "/echo", "/mebibyte", "/generator", "/file", "/slow"}
-	fapws  = append(slices.Clone(wsgi), "/static/mebibyte.bin", "/cached", logged)
+	fapws  = append(slices.Clone(wsgi), "/static/mebibyte.bin", "/cached", logged, watched)
 	inline = slices.DeleteFunc(slices.Clone(fapws), func(path string) bool { return path == "/slow" })
 )
 
-// logged is asked of servers with and without an access log.
-const logged = "/hello?log"
+// What is asked of servers with and without an access log, and with and without what shows their inside.
+const (
+	logged  = "/hello?log"
+	watched = "/hello?inside"
+)
+
+// fapwsWith is fapws with flags for what is asked at a path.
+func fapwsWith(name, path string, flags ...string) *server {
+	return &server{
+		name: name, paths: []string{path}, needs: []string{os.Getenv("FAPWS_BIN")},
+		command: func(port int, w *workload, s *settings) []string { return fapwsCommand(port, w, s, flags...) },
+	}
+}
 
 var servers = []*server{
 	{
@@ -62,6 +73,10 @@ var servers = []*server{
 			return fapwsCommand(port, w, s, "--threads", "0", "--access-log", filepath.Join(s.work, "inline.access"))
 		},
 	},
+	fapwsWith("threads+metrics", watched, "--status", "/_fapws"),
+	fapwsWith("threads+traces", watched, "--status", "/_fapws", "--trace"),
+	fapwsWith("inline+metrics", watched, "--threads", "0", "--status", "/_fapws"),
+	fapwsWith("inline+traces", watched, "--threads", "0", "--status", "/_fapws", "--trace"),
 	{
 		// Its own keep-alive (http11-socket) serves one connection until that
 		// closes; with one process a connection for each request is the best.

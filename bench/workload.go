@@ -57,6 +57,7 @@ var (
 var workloads = []workload{
 	{name: "hello", title: "hello, 64 connections", app: "hello", path: "/hello", connections: 64, length: 13},
 	{name: "log", title: "hello, 64 connections, with and without an access log (combined, rotated at 1M)", app: "hello", path: logged, connections: 64, length: 13},
+	{name: "inside", title: "hello, 64 connections, with and without metrics (--status), and with traces in addition (--trace)", app: "hello", path: watched, connections: 64, length: 13},
 	{name: "one", title: "hello, 1 connection, all on one CPU", app: "hello", path: "/hello", connections: 1, length: 13, sameCPU: true},
 	{name: "thousand", title: "hello, 1000 connections", app: "hello", path: "/hello", connections: 1000, length: 13},
 	{name: "fresh", title: "hello, a connection for each request, 16 connections", app: "hello", path: "/hello", connections: 16, length: 13,

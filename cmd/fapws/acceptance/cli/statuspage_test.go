@@ -52,6 +52,8 @@ func TestStatusPage(t *testing.T) {
 			r, err := http.NewRequest("GET", s.URL+"/waits?token=zecret1", http.NoBody)
 			if err == nil {
 				r.Header.Set("Cookie", "zecret2=1")
+				r.Header.Set("X-Api-Key", "zecret3")
+				r.Header.Set("Authorization", "Bearer zecret4")
 				if a, err := http.DefaultClient.Do(r); err == nil {
 					body = readAll(a)
 				}
@@ -68,7 +70,10 @@ func TestStatusPage(t *testing.T) {
 		if stacks.StatusCode != 200 || !strings.Contains(text, "GET /waits?… HTTP/1.1") || !strings.Contains(text, `metrics.py", line 2`) {
 			t.Errorf("%d %s", stacks.StatusCode, text)
 		}
-		for what, text := range map[string]string{"page": page, "live": live, "stacks": text} {
+		_, figures := answerTo(t, s, asked{method: "GET", path: "/_fapws/status.json"})
+		_, metrics := answerTo(t, s, asked{method: "GET", path: "/_fapws/metrics"})
+		_, profile := answerTo(t, s, asked{method: "POST", path: "/_fapws/profile"})
+		for what, text := range map[string]string{"page": page, "live": live, "stacks": text, "JSON": figures, "metrics": metrics, "profile": profile} {
 			if strings.Contains(text, "zecret") || strings.Contains(text, release) {
 				t.Errorf("the %s shows a query, a cookie or the environment:\n%s", what, text)
 			}
