@@ -65,12 +65,12 @@ func (e *ended) open() error {
 func (e *ended) fresh() bool { return e.file.Unchanged() }
 
 // has reports whether a session was ended. It does not block.
-func (e *ended) has(of account, s *Session) bool {
+func (e *ended) has(s *Session) bool {
 	set := e.set.Load()
 	if _, ended := set.ids[s.id]; ended {
 		return true
 	}
-	upTo, some := set.upTo[of]
+	upTo, some := set.upTo[s.account]
 	return some && s.start <= upTo
 }
 
@@ -141,8 +141,8 @@ func parseEnded(text []byte) *endedSet {
 }
 
 // end ends one session. When it returns nil, no process accepts it any more.
-func (e *ended) end(of account, s *Session) error {
-	return e.add(fmt.Sprintf("%x %d %x\n", of, s.start, s.id))
+func (e *ended) end(s *Session) error {
+	return e.add(fmt.Sprintf("%x %d %x\n", s.account, s.start, s.id))
 }
 
 // endAll ends all sessions of an account that have begun up to now.

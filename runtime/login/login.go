@@ -26,6 +26,7 @@ type Login struct {
 	looks  looks
 	first  first
 
+	verified verifiedTokens
 	checking sync.Map // connections with a form whose password is being checked
 }
 

@@ -23,14 +23,14 @@ type place struct {
 	clock      *clock
 }
 
-func newPlace(t *testing.T) place {
+func newPlace(t testing.TB) place {
 	dir := t.TempDir()
 	p := place{filepath.Join(dir, "state"), filepath.Join(dir, "users"), &clock{time.Unix(1_800_000_000, 0)}}
 	p.write(t, "ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\nbob:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n") // "secret"
 	return p
 }
 
-func (p place) write(t *testing.T, text string) {
+func (p place) write(t testing.TB, text string) {
 	t.Helper()
 	if err := os.WriteFile(p.users+".new", []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -41,7 +41,7 @@ func (p place) write(t *testing.T, text string) {
 }
 
 // open is what a process does.
-func (p place) open(t *testing.T) *Login {
+func (p place) open(t testing.TB) *Login {
 	t.Helper()
 	users, err := auth.NewOptionalUsers(auth.NewChecker(), p.users, nil)
 	if err != nil {
@@ -226,7 +226,7 @@ func TestLocal(t *testing.T) {
 }
 
 // request parses the head of a request.
-func request(t *testing.T, fields string) (head []byte, r http1.Request) {
+func request(t testing.TB, fields string) (head []byte, r http1.Request) {
 	t.Helper()
 	head = []byte("GET / HTTP/1.1\r\nHost: nas:8080\r\n" + fields + "\r\n")
 	if _, err := r.Parse(head, new(http1.Limits)); err != nil {

@@ -97,9 +97,9 @@ func (l *Login) respondOut(w *backend.Response, r *backend.Request) {
 // end ends a session, or all of its user.
 func (l *Login) end(s *Session, all bool) error {
 	if all {
-		return l.state.ended.endAll(l.account(s.User))
+		return l.state.ended.endAll(s.account)
 	}
-	return l.state.ended.end(l.account(s.User), s)
+	return l.state.ended.end(s)
 }
 
 // values returns the fields of a form that a page of this site has sent, or answers and returns nil.

@@ -14,6 +14,8 @@ import (
 type Session struct {
 	User string
 
+	account account
+
 	id    sessionID
 	start int64 // when the user has logged in, microseconds since 1970
 	seen  int64 // when the cookie was made, seconds since 1970
@@ -47,7 +49,7 @@ var encoding = base64.RawURLEncoding.Strict()
 // newSession returns a session that begins now.
 func (l *Login) newSession(user string) *Session {
 	now := l.now()
-	s := &Session{User: user, start: max(now.UnixMicro(), l.state.ended.after(l.account(user))), seen: now.Unix()}
+	s := &Session{User: user, account: l.account(user), start: max(now.UnixMicro(), l.state.ended.after(l.account(user))), seen: now.Unix()}
 	rand.Read(s.id[:])
 	return s
 }
@@ -76,6 +78,21 @@ func (l *Login) seal(b []byte, user string) []byte {
 
 // open returns the session of a token, nil if the token is not valid, or no longer.
 func (l *Login) open(token []byte) *Session {
+	s := l.verified.find(token, l)
+	if s == nil {
+		if s = l.verify(token); s == nil {
+			return nil
+		}
+		l.verified.add(string(token), &verifiedToken{s, l.users.Hash(s.User)})
+	}
+	if l.expired(s) || l.state.ended.has(s) {
+		return nil
+	}
+	return s
+}
+
+// verify returns the session of a token that this server has made, nil for any other.
+func (l *Login) verify(token []byte) *Session {
 	var buf, sealed [maxToken]byte
 	if len(token) > encoding.EncodedLen(maxToken) {
 		return nil
@@ -89,11 +106,7 @@ func (l *Login) open(token []byte) *Session {
 	if l.users.Hash(user) == "" || !hmac.Equal(l.seal(append(sealed[:0], buf[:end]...), user)[end:], buf[end:n]) {
 		return nil
 	}
-	s := &Session{User: user, start: int64(binary.BigEndian.Uint64(buf[1:])), seen: int64(binary.BigEndian.Uint64(buf[9:])), id: sessionID(buf[17:33])}
-	if l.expired(s) || l.state.ended.has(l.account(user), s) {
-		return nil
-	}
-	return s
+	return &Session{User: user, account: l.account(user), start: int64(binary.BigEndian.Uint64(buf[1:])), seen: int64(binary.BigEndian.Uint64(buf[9:])), id: sessionID(buf[17:33])}
 }
 
 // fromFuture is by how much a token may be newer than the clock, which may have been set back.
