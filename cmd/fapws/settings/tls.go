@@ -85,6 +85,8 @@ func (s *Settings) settleTLS(c *Config) error {
 		return fmt.Errorf("ca-certs (%s) requires cert-reqs, optional or required, or a rule client-cert; a chain belongs into certfile, behind the certificate", s.from["ca-certs"])
 	case c.HTTPS():
 		return nil
+	case c.CertReqs != CertReqs[0]:
+		return fmt.Errorf("cert-reqs (%s) requires HTTPS, because clients show certificates only there: add --certfile FILE --keyfile FILE, or --tls auto", s.from["cert-reqs"])
 	}
 	for _, addr := range c.Bind {
 		if _, secure := SplitSecure(addr); secure {

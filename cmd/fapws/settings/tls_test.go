@@ -43,6 +43,7 @@ func TestTLSMistakes(t *testing.T) {
 		"--keyfile k":                           "keyfile (flag --keyfile) requires certfile",
 		"--certfile a,b --keyfile k":            "certfile (flag --certfile) names 2 files and keyfile (flag --keyfile) 1",
 		"--certfile a --cert-reqs 2":            "cert-reqs (flag --cert-reqs) requires ca-certs",
+		"--ca-certs c --cert-reqs required":     "cert-reqs (flag --cert-reqs) requires HTTPS",
 		"--certfile a --ca-certs c":             "ca-certs (flag --ca-certs) requires cert-reqs",
 		"-b https://:443":                       "https://:443 (flag --bind) requires a certificate: add --certfile FILE --keyfile FILE",
 		"-b https+fd://3":                       "https+fd://3 (flag --bind) requires a certificate",

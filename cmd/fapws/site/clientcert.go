@@ -14,9 +14,13 @@ const (
 	CertNone     = "none"
 )
 
-// need is the meaning of a value of client-cert.
-func (c Choice) need() route.CertNeed {
-	switch c {
+// certNeed is the meaning of a value of client-cert. Without one cert-reqs counts, which refuses clients of HTTPS in their handshake, and
+// those of plain HTTP and of unix sockets here.
+func (b *builder) certNeed(rule Choice) route.CertNeed {
+	if rule == "" {
+		rule = Choice(b.parts.Conf.CertReqs)
+	}
+	switch rule {
 	case CertRequired:
 		return route.VerifiedCert
 	case "optional":

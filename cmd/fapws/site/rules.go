@@ -95,7 +95,7 @@ func (b *builder) ruled(at tomlfile.Position, r *Rules) *sites.Rules {
 		MaxBodySize: int64(r.MaxBodySize),
 		Timeout:     time.Duration(r.Timeout),
 		Auth:        b.auth(r.Auth),
-		Cert:        route.ClientCert{Authorities: b.cas, Need: r.ClientCert.need()},
+		Cert:        route.ClientCert{Authorities: b.cas, Need: b.certNeed(r.ClientCert)},
 		Login:       b.login(r.Login),
 		NoLogin:     r.Login != nil && r.Login.Off,
 	}

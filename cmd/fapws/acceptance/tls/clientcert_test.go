@@ -285,3 +285,33 @@ func TestClientCertMistakes(t *testing.T) {
 		}
 	}
 }
+
+// With --cert-reqs required, clients without a good certificate have no connection, and those that cannot have one no page.
+func TestCertReqs(t *testing.T) {
+	t.Parallel()
+	ca, strangers := certtest.NewAuthority(t), certtest.NewAuthority(t)
+	dir := t.TempDir()
+	flags := append(flagsFor(ca.For("example.org"), dir), "--ca-certs", certtest.Write(t, dir+"/ca.pem", ca.PEM), "--cert-reqs", "required",
+		"--bind", "127.0.0.1:0", "--bind", dir+"/socket")
+	s := serve(t, fapwstest.Threads, fapwstest.Command{Flags: flags})
+	at := s.Says(`https://\S+/  http://(\S+)/  unix:(\S+) `)
+	ann, bob := ofClient(t, ca, certtest.Options{Common: "Ann"}), ofClient(t, strangers, certtest.Options{Common: "Bob"})
+	for _, c := range []struct {
+		certificate *tls.Certificate
+		served      bool
+	}{{&ann, true}, {&bob, false}, {nil, false}} {
+		client := showing(t, s, ca.Pool(), "example.org", c.certificate, "http/1.1")
+		r, err := client.Get(s.URL + "/show/x")
+		if (err == nil) != c.served {
+			t.Errorf("certificate %v: %v", c.certificate != nil, err)
+		}
+		if err == nil {
+			r.Body.Close()
+		}
+	}
+	for i, network := range []string{"tcp", "unix"} {
+		w := fapwstest.Dial(t, network, at[i+1])
+		w.Get("/show/x")
+		w.Answer().Want(t, 403, "a client certificate is required")
+	}
+}
