@@ -29,7 +29,6 @@ type Handshake struct {
 	over   bool         // the connection is closed
 	known  bool         // its end is counted
 	resume http1.Resume // of the head of a request that comes in the place of a ClientHello
-	began  int64        // time of the first byte, or of the connection
 	looks  int64        // time when a queued one looks for a place again
 	ran    int64        // time when its goroutine was started
 	cancel context.CancelFunc
@@ -77,10 +76,15 @@ func IsHandshake(b []byte) bool { return len(b) > 1 && b[0] == isHandshake && b[
 var errNoConfig = errors.New("there is no certificate")
 
 // Handshake returns the protocol of c, which is the conn.Protocol of its socket, until TLS has begun: then next is, whose methods Closed, Gone
-// and Account are called before that, too. done is called in between.
+// and Account are called before that, too. done is called in between. The handshake begins with the stamp of c, which is corrected where the clock
+// has been late.
 func (s *Server) Handshake(c *conn.Conn, next conn.Protocol, done func(*Transport)) *Handshake {
-	return &Handshake{s: s, c: c, next: next, done: done, began: s.set.Now()}
+	c.Stamp = s.set.Now()
+	return &Handshake{s: s, c: c, next: next, done: done}
 }
+
+// latest returns when h has to have ended.
+func (h *Handshake) latest() int64 { return h.c.Stamp + wheel.Tick + int64(h.s.timeout) }
 
 // Input implements conn.Protocol.
 func (h *Handshake) Input(b []byte) {
@@ -409,7 +413,7 @@ func (h *Handshake) EOF() (stays bool) {
 
 // Deadline implements conn.Protocol.
 func (h *Handshake) Deadline() int64 {
-	switch end := h.began + wheel.Tick + int64(h.s.timeout); h.stage {
+	switch end := h.latest(); h.stage {
 	case queued:
 		return min(end, h.looks)
 	case failed:
@@ -421,7 +425,7 @@ func (h *Handshake) Deadline() int64 {
 
 // Expired implements conn.Protocol.
 func (h *Handshake) Expired() {
-	switch late := h.began+wheel.Tick+int64(h.s.timeout) <= h.s.set.Now(); {
+	switch late := h.latest() <= h.s.set.Now(); {
 	case h.stage == failed:
 		h.c.Close("time is up")
 	case !late:

@@ -52,7 +52,14 @@ func TestHalfHandshakes(t *testing.T) {
 		if s.running.n != 0 {
 			t.Errorf("%d goroutines", s.running.n)
 		}
-		s.conns.SetTime(s.conns.Start().Add(defaultTimeout + time.Second))
+		// The clock had stopped, as it does without clients: they have begun later than it says.
+		s.conns.Restamp(0, int64(time.Minute))
+		s.conns.SetTime(s.conns.Start().Add(time.Minute + defaultTimeout - time.Second))
+		s.conns.Tick()
+		if got := len(s.conns.All()); got != n+1 {
+			t.Errorf("%d clients are cut off too early", n+1-got)
+		}
+		s.conns.SetTime(s.conns.Start().Add(time.Minute + defaultTimeout + time.Second))
 		s.conns.Tick()
 	})
 	for _, c := range clients {
