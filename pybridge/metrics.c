@@ -11,6 +11,7 @@ int fapws_counts_waits;
 static int64_t bounds[FAPWS_BUCKETS_MAX]; /* constant once fapws_counts_waits is set */
 static int buckets;
 static fapws_durations queue_wait, gil_wait;
+static int waiting; /* atomic: threads in fapws_take_gil_counted */
 
 void fapws_count_waits(const int64_t *given, int n) {
   if (__atomic_load_n(&fapws_counts_waits, __ATOMIC_ACQUIRE) || n >= FAPWS_BUCKETS_MAX) return;
@@ -38,7 +39,9 @@ void fapws_count_queue_wait(const fapws_record *rec) {
 
 void fapws_take_gil_counted(PyThreadState *state) {
   uint64_t began = fapws_now_ns();
+  __atomic_add_fetch(&waiting, 1, __ATOMIC_RELAXED);
   PyEval_RestoreThread(state);
+  __atomic_sub_fetch(&waiting, 1, __ATOMIC_RELAXED);
   observe(&gil_wait, (int64_t)(fapws_now_ns() - began));
 }
 
@@ -46,6 +49,7 @@ void fapws_read_waits(fapws_waits *out) {
   fapws_lock();
   *out = (fapws_waits){.live = P.live, .idle = P.idle, .stuck = P.stuck};
   fapws_unlock();
+  out->waiting = __atomic_load_n(&waiting, __ATOMIC_RELAXED);
   out->queued = (int)__atomic_load_n(&P.shared.queued, __ATOMIC_RELAXED);
   out->queue_wait = &queue_wait;
   out->gil_wait = &gil_wait;

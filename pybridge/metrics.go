@@ -30,8 +30,9 @@ func (h *Handler) Metrics() []metrics.Family {
 	if h.config.Threads > 0 {
 		all = append(all,
 			waits("fapws_gil_wait_seconds", "Time that a thread with a new request waits for the GIL; waits inside of handlers are not seen.", w.gil_wait),
-			metrics.Family{Name: "fapws_threads", Kind: metrics.Gauge, Help: "Python threads for handlers; stuck ones have timed out and do not return.", Series: []metrics.Series{
-				{Labels: metrics.Labels("state", "busy"), Value: float64(max(0, w.live-w.idle-w.stuck))},
+			metrics.Family{Name: "fapws_threads", Kind: metrics.Gauge, Help: "Python threads for handlers; gil: they wait for the GIL with a new request; stuck ones have timed out and do not return.", Series: []metrics.Series{
+				{Labels: metrics.Labels("state", "busy"), Value: float64(max(0, w.live-w.idle-w.stuck-w.waiting))},
+				{Labels: metrics.Labels("state", "gil"), Value: float64(w.waiting)},
 				{Labels: metrics.Labels("state", "idle"), Value: float64(w.idle)},
 				{Labels: metrics.Labels("state", "stuck"), Value: float64(w.stuck)},
 			}},

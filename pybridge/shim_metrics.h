@@ -22,7 +22,8 @@ typedef struct {
 void fapws_count_waits(const int64_t *bounds, int n);
 
 typedef struct {
-  int live, idle, stuck, queued;     /* threads; requests in the queue */
+  int live, idle, stuck, waiting;    /* threads; waiting: for the GIL, with a request */
+  int queued;                        /* requests in the queue */
   const fapws_durations *queue_wait; /* from the arrival of a request until its handler begins */
   const fapws_durations *gil_wait;   /* of a thread that takes the GIL in order to run a handler */
 } fapws_waits;

@@ -19,7 +19,7 @@ func (v *View) String() string {
 	}
 	fmt.Fprintf(&b, "%.1f requests/s, %.0f active, %.0f queued", v.Rate, v.InFlight, v.Queue)
 	if limit, ok := v.Threads["limit"]; ok {
-		fmt.Fprintf(&b, "; threads: %.0f busy, %.0f idle, at most %.0f", v.Threads["busy"], v.Threads["idle"], limit)
+		fmt.Fprintf(&b, "; threads: %.0f busy, %.0f waiting for the GIL, %.0f idle, at most %.0f", v.Threads["busy"], v.Threads["gil"], v.Threads["idle"], limit)
 		if stuck := v.Threads["stuck"]; stuck > 0 {
 			fmt.Fprintf(&b, ", %.0f stuck", stuck)
 		}

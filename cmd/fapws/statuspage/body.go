@@ -92,7 +92,7 @@ func body(v *ctl.View, lines []Line, rates []float64) string {
 	figure("active", "%.0f", v.InFlight)
 	figure("queued", "%.0f", v.Queue)
 	if limit, ok := v.Threads["limit"]; ok {
-		figure("threads busy, idle", "%.0f, %.0f of %.0f", v.Threads["busy"], v.Threads["idle"], limit)
+		figure("threads busy, waiting for the GIL, idle", "%.0f, %.0f, %.0f of %.0f", v.Threads["busy"], v.Threads["gil"], v.Threads["idle"], limit)
 	}
 	if v.QueueWait.N > 0 {
 		figure("wait for a thread, p95", "%s", span(v.QueueWait.P95))

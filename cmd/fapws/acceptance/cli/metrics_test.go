@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -212,4 +214,46 @@ func TestCtlTopEnds(t *testing.T) {
 	if got := <-done; !regexp.MustCompile(`^1 (true|false) fapws: (the server has stopped: )?no server|^1 (true|false) fapws: .*(stopped|no control socket|not found|did not respond)`).MatchString(got) {
 		t.Error(got)
 	}
+}
+
+// TestThreadsWaitForGIL: a thread that has a request, and waits for a handler that keeps the GIL, is counted as such.
+func TestThreadsWaitForGIL(t *testing.T) {
+	t.Parallel()
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := fapwstest.Command{Script: "metrics.py", Env: []string{"RELEASE=" + pipe}}.Serve(t, fapwstest.Threads)
+	metricsOf(t, s)
+	bodies := make(chan string)
+	ask := func(path string) {
+		body := ""
+		if r, err := http.Get(s.URL + path); err == nil {
+			body = readAll(r)
+		}
+		bodies <- body
+	}
+	const threads = `fapws_threads{state="`
+	fapwstest.Eventually(t, "there are two threads", func() bool {
+		for range 2 {
+			go ask("/works")
+		}
+		<-bodies
+		<-bodies
+		return sample(t, metricsOf(t, s), threads+`idle"}`) >= 2
+	})
+	go ask("/holds")
+	release, err := os.OpenFile(pipe, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release.Close()
+	go ask("/order")
+	samples(t, s, threads+`gil"}`, 1)
+	if _, err := release.WriteString("."); err != nil {
+		t.Fatal(err)
+	}
+	<-bodies
+	<-bodies
+	samples(t, s, threads+`gil"}`, 0)
 }

@@ -33,4 +33,13 @@ def works(environ, start_response):
     return "worked"
 
 
-PATHS = [("/order", order), ("/waits", waits), ("/fails", fails), ("/works", works)]
+def holds(environ, start_response):
+    import ctypes
+
+    fd = os.open(os.environ["RELEASE"], os.O_RDONLY)  # a pipe
+    ctypes.PyDLL(None).read(fd, ctypes.create_string_buffer(1), 1)  # with the GIL
+    os.close(fd)
+    return "held"
+
+
+PATHS = [("/holds", holds), ("/order", order), ("/waits", waits), ("/fails", fails), ("/works", works)]
