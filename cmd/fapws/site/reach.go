@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"fapws/runtime/source/upload"
 )
 
 // Reach is what the routes of a configuration file need outside of the process that serves them.
@@ -12,6 +14,7 @@ type Reach struct {
 	Ports    []uint16 // TCP ports of other servers: proxies and FastCGI
 	Abstract bool     // a server has a unix socket with a name that begins with "@"
 	Programs bool     // programs are run: CGI, PHP, or commands in pages
+	Uploads  []string // directories and devices that uploads are stored in
 	Files    []string // files that are read again when they change: those of users
 }
 
@@ -25,6 +28,9 @@ func (c *Config) Reach() (r Reach) {
 		for k := range h.Routes {
 			route := &h.Routes[k]
 			r.rules(&route.Rules)
+			if to := string(route.Upload.To); to != "" {
+				r.Uploads = append(r.Uploads, upload.Place(to))
+			}
 			r.Programs = r.Programs || route.CGI.Given || route.PHP.Given || route.SSI.Exec
 			r.server(route.Proxy)
 			r.server(route.FastCGI.Address)

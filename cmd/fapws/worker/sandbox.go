@@ -12,6 +12,7 @@ import (
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 	"fapws/runtime/descriptors"
+	"fapws/runtime/source/upload"
 )
 
 // enterSandbox does --sandbox, when everything that comes from outside has been loaded.
@@ -33,9 +34,10 @@ func (s *service) enterSandbox() error {
 func (s *service) sandboxRules() (*sandbox.Rules, error) {
 	conf := &s.conf
 	reach := s.plan.Site.Reach()
+	stored := append(reach.Uploads, uploads(s.contents)...)
 	r := &sandbox.Rules{
 		Read:            slices.Concat(descriptors.Directories(), reach.Files, conf.SendfileRoots, conf.SandboxRead),
-		Write:           slices.Concat([]string{os.TempDir()}, conf.SandboxWrite),
+		Write:           slices.Concat([]string{os.TempDir()}, stored, conf.SandboxWrite),
 		Exec:            conf.SandboxExec,
 		Connect:         reach.Ports,
 		Programs:        reach.Programs || runsPrograms(s.contents),
@@ -74,9 +76,11 @@ func (s *service) sandboxRules() (*sandbox.Rules, error) {
 	var err error
 	s.onPython(func() { paths, err = s.app.Paths() })
 	r.Read = append(r.Read, paths...)
-	for _, dir := range logs {
-		if inside := firstInside(dir, paths); inside != "" {
-			s.warn(fmt.Sprintf("sandbox: the application can change its code in %s, because logs are written to %s; move them to a directory of their own", inside, dir))
+	for what, dirs := range map[string][]string{"logs": logs, "uploads": stored} {
+		for _, dir := range dirs {
+			if inside := firstInside(dir, paths); inside != "" {
+				s.warn(fmt.Sprintf("sandbox: the application can change its code in %s, because %s are written to %s; move them to a directory of their own", inside, what, dir))
+			}
 		}
 	}
 	return r, err
@@ -93,6 +97,24 @@ func firstInside(dir string, paths []string) string {
 		return ""
 	}
 	return paths[i]
+}
+
+// uploads returns the directories and devices that the entries of PATHS store uploads in.
+func uploads(c *pybridge.Contents) (places []string) {
+	if c == nil {
+		return nil
+	}
+	for i := range c.Apps {
+		for _, m := range c.Mounts(i) {
+			if m.Upload == "" {
+				continue
+			}
+			if o, err := upload.ParseOptions(m.Upload); err == nil && o.Path != "" {
+				places = append(places, upload.Place(o.Path))
+			}
+		}
+	}
+	return places
 }
 
 // runsPrograms reports whether an entry of PATHS is a CGIApplication.

@@ -65,6 +65,17 @@ func newTarget(o *Options) (target, error) {
 	return &folder{options: o, path: path, only: name}, err
 }
 
+// Place returns the directory or device that uploads to a path are written to.
+func Place(path string) string {
+	if full, err := filepath.EvalSymlinks(path); err == nil {
+		path = full
+	}
+	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
+		return path
+	}
+	return filepath.Dir(path)
+}
+
 // inside returns a path as it is when the process has entered o.Root.
 func (o *Options) inside(full string) (string, error) {
 	if o.Root == "" {

@@ -337,6 +337,16 @@ func TestUploadInPieces(t *testing.T) {
 	})
 }
 
+// The directories of uploads are writable in a sandbox.
+func TestUploadInSandbox(t *testing.T) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
+		s, dir := serveUploads(t, m, "--sandbox")
+		s.Ask(fapwstest.Request("PUT", "/files/a", "1")).Want(t, 202, `"read": 1`)
+		s.Ask(fapwstest.Request("PUT", "/one", "2")).Want(t, 201)
+		stored(t, filepath.Join(dir, "files"), map[string]string{"a": "1"})
+	})
+}
+
 // A route of fapws.toml takes uploads without Python. Its rules come before the body.
 func TestUploadRoute(t *testing.T) {
 	t.Parallel()
