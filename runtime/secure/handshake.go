@@ -364,11 +364,19 @@ func (h *Handshake) explain(err error) {
 	switch r {
 	case disconnected:
 		level, why = loglevel.Debug, "the client has left"
+	case unknownHost:
+		why = "there is no certificate for the host that the client names"
+	case incompatible:
+		why = versions.Replace(why)
 	case refused:
 		why = "the client has refused it: " + strings.TrimPrefix(why, "remote error: tls: ")
 	}
 	h.fail(r, level, why)
 }
+
+// versions names the versions of TLS in errors of crypto/tls, which has their numbers: "unsupported versions: [302 301]".
+var versions = strings.NewReplacer("[304", "TLS 1.3", "[303", "TLS 1.2", "[302", "TLS 1.1", "[301", "TLS 1.0", "[300", "SSL 3.0", "[", "",
+	" 303", ", TLS 1.2", " 302", ", TLS 1.1", " 301", ", TLS 1.0", " 300", ", SSL 3.0", "]", "")
 
 // hasLeft reports whether an error of crypto/tls means that the client has closed the connection.
 func hasLeft(err error) bool {

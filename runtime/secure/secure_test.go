@@ -583,7 +583,9 @@ func TestFailures(t *testing.T) {
 	if err := tls.Client(s.tcp(), config).Handshake(); err == nil || !strings.Contains(err.Error(), "protocol version") {
 		t.Errorf("TLS 1.1: %v", err)
 	}
-	s.until("a line", func() bool { return strings.Contains(s.logged(), "unsupported versions") })
+	s.until("a line", func() bool {
+		return strings.Contains(s.logged(), "client offered only unsupported versions: TLS 1.1, TLS 1.0")
+	})
 	s.SetConfig(nil)
 	if err := tls.Client(s.tcp(), clientConfig()).Handshake(); err == nil {
 		t.Error("a handshake without a certificate")

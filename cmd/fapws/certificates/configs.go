@@ -111,25 +111,22 @@ func (c *configs) newConfig(w *Want, a *Asking, cas []byte) (*config, error) {
 	if a.CAs == "" {
 		return made, nil
 	}
-	pool, err := parseCAs(cas)
+	of, err := parseClients(cas)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", a.CAs, err)
 	}
-	made.tls.ClientAuth, made.tls.ClientCAs = a.Auth, pool
+	made.tls.ClientAuth, made.tls.ClientCAs = a.Auth, of.authorities
 	if a.Auth == tls.RequestClientCert {
-		made.verify = func(chain []*x509.Certificate) error { return verifyClient(chain, pool) }
+		made.verify = of.verify
+	} else if len(of.lists) > 0 {
+		made.tls.VerifyConnection = func(state tls.ConnectionState) error { // of resumed sessions, too
+			if len(state.PeerCertificates) == 0 {
+				return nil
+			}
+			return of.current(state.VerifiedChains)
+		}
 	}
 	return made, nil
-}
-
-// verifyClient reports why a client that has sent chain, its own certificate first, is not one that the authorities vouch for.
-func verifyClient(chain []*x509.Certificate, authorities *x509.CertPool) error {
-	between := x509.NewCertPool()
-	for _, c := range chain[1:] {
-		between.AddCert(c)
-	}
-	_, err := chain[0].Verify(x509.VerifyOptions{Roots: authorities, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
-	return err
 }
 
 // Chooser is ClientHelloInfo.Conn, where it wants to know what was chosen for its client: the server's certificate in PEM, the file of the

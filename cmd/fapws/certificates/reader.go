@@ -274,8 +274,10 @@ func (r *Reader) authorities(name string) ([]byte, error) {
 	data, _, err := r.Read(name)
 	if err != nil {
 		err = fmt.Errorf("cannot read the authorities %s: %w%s", name, err, readHint(err))
-	} else if _, err = parseCAs(data); err != nil {
-		err = fmt.Errorf("%s: %w", name, err)
+	} else if of, wrong := parseClients(data); wrong != nil {
+		err = fmt.Errorf("%s: %w", name, wrong)
+	} else if since := of.outdated(r.Now()); !since.IsZero() && !IsWrongClock(r.Now()) {
+		r.tell("revoked "+name, loglevel.Warning, fmt.Sprintf("%s: a revocation list should have been replaced on %s; certificates that were revoked since then are accepted", name, since.UTC().Format(day)))
 	}
 	old, known := r.cas[name]
 	switch {

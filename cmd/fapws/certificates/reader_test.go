@@ -338,6 +338,6 @@ func FuzzParse(f *testing.F) {
 		} else if strings.Contains(err.Error(), "\n") {
 			t.Errorf("several lines: %q", err)
 		}
-		_, _ = parseCAs(cert)
+		_, _ = parseClients(cert)
 	})
 }

@@ -59,7 +59,8 @@ func TestClientCertificates(t *testing.T) {
 		dir := t.TempDir()
 		ofServer := ca.For("a.test", "b.test", "c.test")
 		ofServer.Write(dir)
-		certtest.Write(t, dir+"/a.pem", ofA.PEM)
+		lost := ofClient(t, ofA, certtest.Options{Common: "Lost"})
+		certtest.Write(t, dir+"/a.pem", append(ofA.Revoke(time.Now().Add(24*time.Hour), lost.Leaf), ofA.PEM...))
 		certtest.Write(t, dir+"/b.pem", ofB.PEM)
 		fapwstest.Write(t, dir+"/files/index.html", "open")
 		fapwstest.Write(t, dir+"/files/admin/index.html", "admin")
@@ -140,6 +141,7 @@ text = "c"
 			{"a.test", "a.test", &ann, "/admin/", 200, "admin"},
 			{"a.test", "a.test", &bob, "/admin/", 403, "the client certificate is refused: " + stranger},
 			{"a.test", "a.test", &late, "/admin/", 403, "certificate has expired"},
+			{"a.test", "a.test", &lost, "/admin/", 403, "the client certificate is refused: the certificate is revoked"},
 			{"a.test", "a.test", nil, "/x/../admin//index.html", 403, required},
 			{"a.test", "a.test", nil, "/optional", 200, "optional"},
 			{"a.test", "a.test", &ann, "/optional", 200, "optional"},

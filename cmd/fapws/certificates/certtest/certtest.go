@@ -92,6 +92,20 @@ func (a *Authority) Sign(o Options) *Certificate {
 	return c
 }
 
+// Revoke makes a list of revoked certificates, in PEM, that is good until a time.
+func (a *Authority) Revoke(until time.Time, revoked ...*x509.Certificate) []byte {
+	a.T.Helper()
+	list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now().Add(-48 * time.Hour), NextUpdate: until}
+	for _, c := range revoked {
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: c.SerialNumber, RevocationTime: list.ThisUpdate})
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, list, a.Certificate, a.key)
+	if err != nil {
+		a.T.Fatal(err)
+	}
+	return block("X509 CRL", der)
+}
+
 // For makes a certificate for names.
 func (a *Authority) For(names ...string) *Certificate {
 	a.T.Helper()
@@ -165,7 +179,7 @@ func templateOf(o Options) *x509.Certificate {
 		IsCA:                  o.CA,
 	}
 	if o.CA {
-		c.KeyUsage |= x509.KeyUsageCertSign
+		c.KeyUsage |= x509.KeyUsageCertSign | x509.KeyUsageCRLSign
 	} else if o.Usages == nil {
 		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	}
