@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"errors"
 	"io"
 	"sync"
 
@@ -16,13 +17,14 @@ type stream struct {
 	due     int64  // credit for waiting
 	last    bool   // nothing more comes
 	asked   bool   // the client may send
+	stopped bool   // Interrupt was called
 }
 
 // Next returns the next piece of the body of a request whose mount streams: it may arrive while Respond runs. The piece is valid until the next call. The first call asks
 // the client for the body if it waits for 100 Continue: a Responder that refuses before it has the connection closed
 // instead. Memory for a body is bounded, because the client is stopped while pieces wait.
 //
-// The error is io.EOF behind the last piece, and ErrGone if the client disconnects before that. Next must be called on the goroutine of
+// The error is io.EOF behind the last piece, ErrGone if the client disconnects before that, and ErrInterrupted after Interrupt. Next must be called on the goroutine of
 // Respond.
 func (r *Request) Next() ([]byte, error) {
 	p, ex := r.pool, r.state
@@ -36,7 +38,7 @@ func (r *Request) Next() ([]byte, error) {
 		s.asked = true
 		p.credit(ex, 0)
 	}
-	for len(s.waiting) == 0 && !s.last && !ex.gone {
+	for len(s.waiting) == 0 && !s.last && !s.stopped && !ex.gone {
 		s.arrived.Wait()
 	}
 	if len(s.waiting) > 0 { // also of a client that has left: a Responder may keep it
@@ -46,10 +48,26 @@ func (r *Request) Next() ([]byte, error) {
 		s.due = 0
 		return piece, nil
 	}
-	if s.last {
+	switch {
+	case s.last:
 		return nil, io.EOF
+	case s.stopped && !ex.gone:
+		return nil, ErrInterrupted
 	}
 	return nil, ErrGone
+}
+
+// ErrInterrupted is the error of Next after Interrupt.
+var ErrInterrupted = errors.New("the request was interrupted")
+
+// Interrupt has Next return when it has no piece. It may be called on any goroutine until Respond has returned.
+func (r *Request) Interrupt() {
+	r.pool.mu.Lock()
+	defer r.pool.mu.Unlock()
+	if s := r.state.stream; s != nil {
+		s.stopped = true
+		s.arrived.Signal()
+	}
 }
 
 // credit has the loop take n more bytes of input for ex. The mutex is held.

@@ -47,7 +47,10 @@ type uploads struct {
 // progress is that of one upload.
 type progress struct {
 	all       *uploads
-	report    report    // guarded by all.mu
+	report    report    // guarded by all.mu, as are the next two
+	received  time.Time // when bytes have arrived
+	interrupt func()    // ends the wait for more; nil: it cannot be ended
+	ended     chan struct{}
 	published time.Time // of the goroutine
 }
 
@@ -56,7 +59,7 @@ func (u *uploads) begin(id, name string, size int64) (*progress, error) {
 	if id == "" {
 		id = rand.Text()
 	}
-	p := &progress{all: u, report: report{ID: id, Name: name, Size: size, State: stateReceiving}}
+	p := &progress{all: u, report: report{ID: id, Name: name, Size: size, State: stateReceiving}, received: time.Now(), ended: make(chan struct{})}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if len(u.active) >= u.max {
@@ -66,10 +69,10 @@ func (u *uploads) begin(id, name string, size int64) (*progress, error) {
 	return p, nil
 }
 
-// resumed notes how many bytes have arrived before.
-func (p *progress) resumed(received int64) {
+// resumed notes how many bytes have arrived before. interrupt ends the wait for more: see takeOver.
+func (p *progress) resumed(received int64, interrupt func()) {
 	p.all.mu.Lock()
-	p.report.Received = received
+	p.report.Received, p.interrupt = received, interrupt
 	p.all.mu.Unlock()
 	p.tell()
 }
@@ -78,6 +81,7 @@ func (p *progress) resumed(received int64) {
 func (p *progress) add(n int) {
 	p.all.mu.Lock()
 	p.report.Received += int64(n)
+	p.received = time.Now()
 	p.all.mu.Unlock()
 	if p.all.channel != "" && time.Since(p.published) >= publishEvery {
 		p.tell()
@@ -90,6 +94,27 @@ func (p *progress) named(name string) {
 	p.report.Name = name
 	p.all.mu.Unlock()
 	p.tell()
+}
+
+// silent is how long an upload has no sign of life before another request may take it over.
+const silent = 2 * time.Second
+
+// takeOver ends the upload id if no bytes of it arrive: its client has lost the connection, and continues it over another one. It
+// reports whether it has ended.
+func (u *uploads) takeOver(id string) bool {
+	u.mu.Lock()
+	i := slices.IndexFunc(u.active, func(p *progress) bool {
+		return p.report.ID == id && p.interrupt != nil && time.Since(p.received) > silent
+	})
+	if i < 0 {
+		u.mu.Unlock()
+		return false
+	}
+	p := u.active[i]
+	p.interrupt()
+	u.mu.Unlock()
+	<-p.ended // when it has written the bytes that have arrived
+	return true
 }
 
 // tell publishes an event.
@@ -119,6 +144,7 @@ func (p *progress) end(state, text string) {
 		u.idle = nil
 	}
 	u.mu.Unlock()
+	close(p.ended)
 	p.tell()
 }
 

@@ -135,9 +135,18 @@ func (x *tus) create() error {
 	return x.receive(p, 201, location)
 }
 
+// resume opens the upload id, also if an earlier request has it whose client does not send any more.
+func (x *tus) resume(id string) (*partial, error) {
+	p, err := x.t.resume(id)
+	if err == errBusy && x.u.uploads.takeOver(id) {
+		return x.t.resume(id)
+	}
+	return p, err
+}
+
 // head says how far an upload has come ("HEAD").
 func (x *tus) head(id string) error {
-	p, err := x.t.resume(id)
+	p, err := x.resume(id)
 	if err != nil {
 		return err
 	}
@@ -152,7 +161,7 @@ func (x *tus) head(id string) error {
 
 // terminate removes an upload ("Termination").
 func (x *tus) terminate(id string) error {
-	p, err := x.t.resume(id)
+	p, err := x.resume(id)
 	if err != nil {
 		return err
 	}
@@ -170,7 +179,7 @@ func (x *tus) patch(id string) error {
 	if err != nil {
 		return err
 	}
-	p, err := x.t.resume(id)
+	p, err := x.resume(id)
 	if err != nil {
 		return err
 	}
@@ -196,7 +205,7 @@ func (x *tus) receive(p *partial, status int, fields string) error {
 		p.close()
 		return err
 	}
-	progress.resumed(p.size)
+	progress.resumed(p.size, x.r.Interrupt)
 	done := false
 	if err = pass.receive(x.r, progress); err == nil && p.size == p.Length {
 		done, err = true, p.complete()
@@ -294,6 +303,9 @@ func (s *pass) receive(r *backend.Request, progress *progress) (err error) {
 		piece, err := r.Next()
 		if err == io.EOF {
 			break
+		}
+		if err == backend.ErrInterrupted {
+			err = refuse(409, "another request continues the upload")
 		}
 		if err == nil && int64(len(piece)) > s.p.Length-s.p.size {
 			err = refuse(413, "the body has more than the rest of the upload")
