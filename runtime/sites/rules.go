@@ -131,6 +131,17 @@ func (r *rules) open() *rules {
 	return &out
 }
 
+// keepPolicy returns r without its changes of the fields that say what a page may load, and what its forms tell of it: pages of the
+// server work only with their own. r may be nil.
+func (r *rules) keepPolicy() *rules {
+	if r == nil {
+		return nil
+	}
+	out := *r
+	out.headers, out.secure = r.headers.Without("Content-Security-Policy", "Referrer-Policy"), r.secure.keepPolicy()
+	return &out
+}
+
 // with returns r where users log in to l; nil: as r says. r may be nil.
 func (r *rules) with(l *login.Login) *rules {
 	if l == nil {

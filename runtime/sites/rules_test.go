@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"fapws/runtime/filter/header"
+	"fapws/runtime/http1"
 )
 
 func TestRuleErrors(t *testing.T) {
@@ -18,5 +19,30 @@ func TestRuleErrors(t *testing.T) {
 		if _, err := NewRules(o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %s", o, err, want)
 		}
+	}
+}
+
+// TestKeepPolicy: the server's own pages keep the fields without which they do not work, over HTTPS, too.
+func TestKeepPolicy(t *testing.T) {
+	field := func(name string) header.Field { return header.Field{Name: name, Value: "rule"} }
+	given, err := NewRules(RuleOptions{Set: []header.Field{field("content-security-policy"), field("X-A")}, Add: []header.Field{field("Referrer-Policy")},
+		Remove: []string{"X-B", "Referrer-Policy"}, SetSecure: []header.Field{field("Strict-Transport-Security"), field("Content-Security-Policy")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := merged(&Site{Rules: given}, nil)
+	for want, r := range map[string]*rules{
+		"Content-Security-Policy: page\r\nReferrer-Policy: page\r\nX-A: rule\r\n":                                    r.keepPolicy(),
+		"Content-Security-Policy: page\r\nReferrer-Policy: page\r\nX-A: rule\r\nStrict-Transport-Security: rule\r\n": r.keepPolicy().secure,
+		"content-security-policy: rule\r\nX-A: rule\r\nReferrer-Policy: rule\r\n":                                    r,
+	} {
+		response := http1.Response{Fields: []byte("Content-Security-Policy: page\r\nReferrer-Policy: page\r\nX-B: page\r\n")}
+		r.edits().Apply(nil, &response)
+		if string(response.Fields) != want {
+			t.Errorf("%q, want %q", response.Fields, want)
+		}
+	}
+	if (*rules)(nil).keepPolicy() != nil {
+		t.Error("rules out of nothing")
 	}
 }

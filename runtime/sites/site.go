@@ -73,6 +73,8 @@ type Mount struct {
 	Plain bool // it is for requests that have not come over HTTPS, as far as trusted proxies say
 	Open  bool // every client may use it, without a password, whatever the rules of the site say
 
+	OwnPolicy bool // rules do not replace the Content-Security-Policy and Referrer-Policy of its responses
+
 	ToLogIn bool // it is for clients that have not logged in: those that its site allows may use it without a password, and send forms
 
 	Source  exchange.Source // a static.Source, a fixed.Fixed, a redirect.Redirect

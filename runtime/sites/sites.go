@@ -137,6 +137,9 @@ func (s *Sites) Prepare(given []Site, h app.Handler, source func(*Mount) (_ exch
 				m.rules = m.rules.toLogIn()
 			}
 			m.rules = m.rules.private(m.LocalWithoutLogin)
+			if m.OwnPolicy {
+				m.rules = m.rules.keepPolicy()
+			}
 			if m.Source != nil || m.Rewrite != nil || m.Pending {
 				m.Handler = nil
 			} else if m.Handler == nil {

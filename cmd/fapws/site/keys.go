@@ -44,7 +44,7 @@ var KeyDocs = []settings.KeyDoc{
 	{Table: "host.route", Key: "root", Value: `"DIR"`, Help: "document root of cgi, php and fastcgi; by default that of the host"},
 
 	{Table: "rules", Key: "hsts", Value: `"1y" or { max-age = "1y", subdomains = true }`, Help: "Strict-Transport-Security in responses over HTTPS: browsers use only HTTPS for this time; subdomains: includes all subdomains; 0 ends it"},
-	{Table: "rules", Key: "headers", Value: `{ "X-Frame-Options" = "DENY" }`, Help: "fields to add to responses"},
+	{Table: "rules", Key: "headers", Value: `{ "X-Frame-Options" = "DENY" }`, Help: "fields to add to responses; the login form and the status page keep their own Content-Security-Policy and Referrer-Policy"},
 	{Table: "rules", Key: "remove-headers", Value: `["X-Powered-By"]`, Help: "fields to remove from responses"},
 	{Table: "rules", Key: "allow", Value: `["192.168.0.0/16"]`, Help: "addresses that are allowed, even if deny lists them; without deny, all others get 403"},
 	{Table: "rules", Key: "deny", Value: `["all"]`, Help: "addresses that get 403"},

@@ -180,7 +180,7 @@ func (b *builder) loginPages() []sites.Mount {
 	body, _ := sites.NewRules(sites.RuleOptions{MaxBodySize: login.MaxBody})               // nothing in it can be wrong
 	pool := backend.New(maxForms, func(line string) { b.parts.Log(loglevel.Error, line) }) // others are for proxies and programs
 	return []sites.Mount{
-		{Prefix: login.FormPath, ToLogIn: true, Rules: body, Handler: pool, Index: pool.Add(b.loginHere.login.Form())},
-		{Prefix: login.OutPath, ToLogIn: true, Rules: body, Handler: pool, Index: pool.Add(b.loginHere.login.Out())},
+		{Prefix: login.FormPath, ToLogIn: true, OwnPolicy: true, Rules: body, Handler: pool, Index: pool.Add(b.loginHere.login.Form())},
+		{Prefix: login.OutPath, ToLogIn: true, OwnPolicy: true, Rules: body, Handler: pool, Index: pool.Add(b.loginHere.login.Out())},
 	}
 }

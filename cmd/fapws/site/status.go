@@ -19,7 +19,7 @@ func (b *builder) statusPage() {
 		return
 	}
 	pool := backend.New(maxStatus, func(line string) { b.parts.Log(loglevel.Error, line) }) // Upstreams does not count it
-	m := sites.Mount{Prefix: b.parts.Conf.Status, Except: []string{login.FormPath, login.OutPath}, LocalWithoutLogin: true, Handler: pool, Index: pool.Add(b.parts.Status)}
+	m := sites.Mount{Prefix: b.parts.Conf.Status, Except: []string{login.FormPath, login.OutPath}, LocalWithoutLogin: true, OwnPolicy: true, Handler: pool, Index: pool.Add(b.parts.Status)}
 	for i := range b.built.Sites {
 		s, m := &b.built.Sites[i], m
 		if at := slices.IndexFunc(s.Table, func(m sites.Mount) bool { return m.Login != nil }); at >= 0 { // of an entry of PATHS

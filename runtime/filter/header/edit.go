@@ -93,3 +93,27 @@ func (all Edits) replace(name []byte) bool {
 	}
 	return false
 }
+
+// Without returns edits that leave fields with these names as they are.
+func (all Edits) Without(names ...string) (out Edits) {
+	none := &Edit{}
+	for _, name := range names {
+		none.replace(name)
+	}
+	kept := Edits{none}
+	for _, e := range all {
+		o := &Edit{}
+		for _, name := range e.names {
+			if !kept.replace(name) {
+				o.replace(string(name))
+			}
+		}
+		for line := range bytes.Lines(e.fields) {
+			if !kept.replace(Name(line)) {
+				o.fields = append(o.fields, line...)
+			}
+		}
+		out = append(out, o)
+	}
+	return out
+}
