@@ -2,19 +2,21 @@ package samples
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 )
@@ -72,18 +74,15 @@ func startConsole(t *testing.T) *device {
 	d.write(t, "running", "cron\nnginx\n", 0o644)
 	d.write(t, "bin/systemctl", systemctl, 0o755)
 	d.write(t, "bin/apply", "#!/bin/sh\ncat > \"${0%/*}/../applied\"\n", 0o755)
+	d.write(t, "bin/install-firmware", "#!/bin/sh\ncp \"$1\" \"${0%/*}/../installed\"\n", 0o755)
 	d.write(t, "bin/restart-device", "#!/bin/sh\necho now > \"${0%/*}/../restarted\"\n", 0o755)
 	for name, value := range map[string]string{
-		"CONSOLE_SYS": d.dir + "/sys", "CONSOLE_LOGS": d.dir + "/log/*.log", "CONSOLE_DATA": d.dir + "/data", "CONSOLE_APPLY": "apply",
+		"CONSOLE_SYS": d.dir + "/sys", "CONSOLE_LOGS": d.dir + "/log/*.log", "CONSOLE_DATA": d.dir + "/data", "CONSOLE_APPLY": "apply", "CONSOLE_INSTALL": "install-firmware",
 		"CONSOLE_REBOOT": "restart-device", "CONSOLE_SHELL": "/bin/sh -s " + d.dir, "PATH": d.dir + "/bin:" + os.Getenv("PATH"), "PS1": "$ ", "ENV": "",
 	} {
 		t.Setenv(name, value)
 	}
-	sample := copySample(t, "console")
-	if err := os.WriteFile(filepath.Join(sample, "users"), []byte("admin:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n"), 0o644); err != nil { // "secret"
-		t.Fatal(err)
-	}
-	d.server = startServer(t, []string{"--config"}, filepath.Join(sample, "fapws.toml"), nil)
+	d.server = startServer(t, []string{"--state-dir", d.dir + "/state", "--config"}, filepath.Join(copySample(t, "console"), "fapws.toml"), nil)
 	return d
 }
 
@@ -165,14 +164,14 @@ func (p *tab) shows(text string) {
 // directory that FAPWS_PICTURES names, for the documentation.
 func (p *tab) picture(name string) {
 	p.t.Helper()
-	if wide := value[int](p, "document.documentElement.scrollWidth - innerWidth"); wide > 0 {
+	if wide := value[int](p, "document.documentElement.scrollWidth - 390"); wide > 0 {
 		p.t.Errorf("%s: the page is %d pixels wider than the screen", name, wide)
 	}
 	if refused := value[string](p, "window.refused.join()"); refused != "" {
 		p.t.Errorf("%s: Content-Security-Policy has refused %s", name, refused)
 	}
 	dir := os.Getenv("FAPWS_PICTURES")
-	if dir == "" {
+	if dir == "" || !slices.Contains([]string{"dashboard", "dashboard-dark", "services", "settings", "firmware", "terminal"}, name) {
 		return
 	}
 	var png []byte
@@ -186,20 +185,19 @@ func (p *tab) picture(name string) {
 func TestConsole(t *testing.T) {
 	d := startConsole(t)
 	b := startBrowser(t)
-	p := b.open(t, strings.Replace(d.url, "//", "//admin:secret@", 1), emulation.SetDeviceMetricsOverride(390, 844, 1, true), chromedp.ActionFunc(watchPolicy))
+	p := b.open(t, d.url, emulation.SetDeviceMetricsOverride(390, 844, 1, true), chromedp.ActionFunc(watchPolicy))
 	for _, part := range []struct {
 		name string
 		use  func(*tab)
 	}{
-		{"dashboard", d.dashboard}, {"services", d.services}, {"logs", d.logs}, {"settings", d.settings}, {"terminal", d.terminal}, {"reboot", d.reboot},
+		{"login", d.logIn}, {"dashboard", d.dashboard}, {"services", d.services}, {"logs", d.logs}, {"settings", d.settings}, {"terminal", d.terminal},
+		{"firmware", d.firmware}, {"reboot", d.reboot}, {"refusals", d.refusals},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			p.t = t
 			part.use(p)
 		})
 	}
-	p.t = t
-	d.refusals(t)
 }
 
 // watchPolicy notes what the Content-Security-Policy of each page refuses.
@@ -207,6 +205,17 @@ func watchPolicy(ctx context.Context) error {
 	_, err := page.AddScriptToEvaluateOnNewDocument(`window.refused = []
 document.addEventListener("securitypolicyviolation", event => refused.push(event.violatedDirective + " " + event.blockedURI))`).Do(ctx)
 	return err
+}
+
+// logIn makes the first user, with the code in the log.
+func (d *device) logIn(p *tab) {
+	p.picture("login")
+	code := strings.TrimPrefix(d.stderr.await(p.t, regexp.MustCompile(`log in with the code [0-9A-Z-]+`)), "log in with the code ")
+	p.fill("[name=code]", code)
+	p.fill("[name=name]", "admin")
+	p.fill("[name=password]", "correct horse")
+	p.fill("[name=again]", "correct horse")
+	p.follow("form button")
 }
 
 func (d *device) dashboard(p *tab) {
@@ -348,38 +357,73 @@ func (d *device) reboot(p *tab) {
 	}
 }
 
-// refusals are of requests that no page makes.
-func (d *device) refusals(t *testing.T) {
-	if resp, body := d.get("/"); resp.StatusCode != 401 {
-		t.Errorf("without a password: %s, %s", resp.Status, body)
+func (d *device) firmware(p *tab) {
+	p.follow(`nav a[href="firmware"]`)
+	image := []byte(strings.Repeat("firmware 2.0\n", 300_000))
+	d.write(p.t, "image.bin", string(image), 0o644)
+	p.run(chromedp.SetUploadFiles("[name=image]", []string{d.dir + "/image.bin"}, chromedp.ByQuery))
+	p.fill("[name=sha256]", strings.Repeat("0", 64))
+	p.run(chromedp.Click("main button", chromedp.ByQuery))
+	p.shows("the upload has another SHA-256 than announced")
+	if d.text(p.t, "data/firmware.bin")+d.text(p.t, "installed") != "" {
+		p.t.Error("a file with another digest is kept")
 	}
+	p.follow(`nav a[href="firmware"]`)
+	p.run(chromedp.SetUploadFiles("[name=image]", []string{d.dir + "/image.bin"}, chromedp.ByQuery))
+	p.fill("[name=sha256]", fmt.Sprintf("%x", sha256.Sum256(image)))
+	p.run(chromedp.Evaluate(`window.most = 0; new MutationObserver(() => { const bar = document.querySelector("progress"); most = Math.max(most, bar?.value || 0) })
+.observe(document.querySelector("progress"), {attributes: true})`, nil))
+	p.run(chromedp.Click("main button", chromedp.ByQuery))
+	p.shows(fmt.Sprintf("Installed: %d bytes", len(image)))
+	if value[float64](p, "most") == 0 {
+		p.t.Error("the page has shown no progress")
+	}
+	p.picture("firmware")
+	if d.text(p.t, "installed") != string(image) {
+		p.t.Error("another file was installed")
+	}
+}
+
+// refusals are of requests that no page makes, without a session and with one.
+func (d *device) refusals(p *tab) {
+	t := p.t
 	if _, _, status := d.dial("/terminal/shell"); status != 401 {
-		t.Errorf("a terminal without a password: %d", status)
+		t.Errorf("a terminal without a session: %d", status)
 	}
-	for _, c := range []struct {
-		method, path, body string
-		status             int
-	}{
-		{"GET", "/nothing", "", 404},
-		{"GET", "/device.py", "", 404},
-		{"GET", "/www/../users", "", 404},
-		{"GET", "/logs?log=/etc/passwd", "", 404},
-		{"GET", "/logs/live?log=/etc/passwd", "", 404},
-		{"POST", "/services", "name=--help&action=start", 400},
-		{"POST", "/services", "name=nginx&action=mask", 400},
-		{"POST", "/settings", "hostname=" + strings.Repeat("a-", 1000), 422},
-	} {
-		req := d.request(c.method, c.path, strings.NewReader(c.body), "Content-Type", urlencoded)
-		req.SetBasicAuth("admin", "secret")
-		if resp, body := d.do(req); resp.StatusCode != c.status || strings.Contains(body, "Traceback") {
-			t.Errorf("%s %s %.40s: %s, %s", c.method, c.path, c.body, resp.Status, body)
+	for _, path := range []string{"/", "/values", "/logs", "/firmware-image", "/www/terminal.js"} {
+		if resp, body := d.get(path); resp.StatusCode != 401 {
+			t.Errorf("%s without a session: %s, %s", path, resp.Status, body)
 		}
 	}
-	for _, path := range []string{"/services", "/settings", "/reboot"} {
-		req := d.request("POST", path, strings.NewReader("name=nginx&action=stop"), "Content-Type", urlencoded, "Origin", "http://elsewhere.example", "Sec-Fetch-Site", "cross-site")
-		req.SetBasicAuth("admin", "secret")
-		if resp, body := d.do(req); resp.StatusCode != http.StatusForbidden {
-			t.Errorf("%s from another site: %s, %s", path, resp.Status, body)
+	cookie := ""
+	p.run(chromedp.ActionFunc(func(ctx context.Context) error {
+		cookies, err := network.GetCookies().Do(ctx)
+		for _, c := range cookies {
+			cookie += c.Name + "=" + c.Value + ";"
+		}
+		return err
+	}))
+	const same, other = "same-origin", "cross-site"
+	for _, c := range []struct {
+		method, path, body, site string
+		status                   int
+	}{
+		{"GET", "/nothing", "", same, 404},
+		{"GET", "/console.py", "", same, 404},
+		{"GET", "/www/../users", "", same, 404},
+		{"GET", "/logs?log=/etc/passwd", "", same, 404},
+		{"GET", "/logs/live?log=/etc/passwd", "", same, 404},
+		{"POST", "/services", "name=--help&action=start", same, 400},
+		{"POST", "/services", "name=nginx&action=mask", same, 400},
+		{"POST", "/settings", "hostname=" + strings.Repeat("a-", 1000), same, 422},
+		{"POST", "/services", "name=nginx&action=stop", other, 403},
+		{"POST", "/settings", "hostname=other", other, 403},
+		{"POST", "/reboot", "", other, 403},
+		{"POST", "/firmware-image", "image", other, 403},
+	} {
+		req := d.request(c.method, c.path, strings.NewReader(c.body), "Content-Type", urlencoded, "Sec-Fetch-Site", c.site, "Cookie", cookie)
+		if resp, body := d.do(req); resp.StatusCode != c.status || strings.Contains(body, "Traceback") {
+			t.Errorf("%s %s %.40s, %s: %s, %s", c.method, c.path, c.body, c.site, resp.Status, body)
 		}
 	}
 }

@@ -10,9 +10,8 @@ import threading
 import time
 from html import escape
 
-import device
+from common import LOGS, page, parameter
 from fapws import HTTPError, channel, publish, subscribers, timer
-from page import page, parameter
 
 LINES, LENGTH = 500, 1000  # of a page; bytes of a line, longer ones are cut into several
 JOURNAL = ["journalctl", "--no-pager", "--quiet", "--output=short-iso"]
@@ -22,8 +21,8 @@ followers = {}  # log: process that prints its new lines
 def find():
     if shutil.which("journalctl") and glob.glob("/*/log/journal/*"):
         known["journal"] = JOURNAL + ["--lines=20000"], JOURNAL + ["--lines=0", "--follow"]
-    for path in sorted(path for pattern in device.LOGS for path in glob.glob(pattern)):
-        if os.access(path, os.R_OK) and os.path.isfile(path) and re.fullmatch(r"[\w./~:@-]{1,100}", path, re.A):
+    for path in sorted(path for pattern in LOGS for path in glob.glob(pattern)):
+        if os.path.isfile(path) and os.access(path, os.R_OK) and re.fullmatch(r"[\w./~:@-]{1,100}", path, re.A):
             known[path] = ["tail", "-c", "4194304", path], ["tail", "-n", "0", "-F", path]
 
 def lines(process):

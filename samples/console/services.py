@@ -2,9 +2,8 @@
 import re
 from html import escape
 
-import device
+from common import ROOT, page, parameter, posted, run
 from fapws import HTTPError
-from page import page, parameter, posted
 
 INITS = [  # the command for the list, a line of the list, the command for one service
     ("systemctl list-units --type=service --all --plain --no-legend --no-pager --full",
@@ -16,16 +15,16 @@ STATES = {"active": "running", "started": "running", "+": "running", "inactive":
 
 def find():
     """({service: state}, the command for one service), by the first init system that works."""
-    problems = []
+    problems = ["The console finds no services on this device."]
     for command, line, action in INITS:
         try:
-            listed = device.run(command.split())
+            listed = run(command.split())
         except HTTPError as error:
             problems.append(error.text)
         else:
             found = filter(None, (re.fullmatch(line, text.rstrip()) for text in listed.splitlines()))
             return {one["name"]: STATES.get(one["state"], one["state"]) for one in found}, action
-    raise HTTPError(501, "The console finds no services on this device. " + " ".join(problems))
+    raise HTTPError(501, " ".join(problems))
 
 @page("Services")
 def services(environ, start_response):
@@ -34,7 +33,7 @@ def services(environ, start_response):
         name, action = parameter(environ, "name"), parameter(environ, "action")
         if name not in found or action not in ("start", "stop", "restart"):  # nothing else reaches the command
             raise HTTPError(400, "No such service.")
-        device.run(device.ROOT + [word.format(name=name, action=action) for word in command.split()])
+        run(ROOT + [word.format(name=name, action=action) for word in command.split()])
         raise HTTPError(303, headers={"Location": "services"})  # a reload of the page does not send the form again
     rows = ""
     for name, state in sorted((escape(name), escape(state)) for name, state in found.items()):

@@ -5,36 +5,34 @@ import os
 import re
 import threading
 from html import escape
+from pathlib import Path
 
-import device
-from page import page, parameter, posted
+from common import APPLY, DATA, ROOT, page, parameter, posted, run
 
-FILE = os.path.join(device.DATA, "settings.json")
+FILE = Path(DATA, "settings.json")
 LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"  # RFC 1123 §2.1
 lock = threading.Lock()
-
-def address(text):
-    return ipaddress.ip_address(text)
 
 def interface(text):
     return "/" in text and ipaddress.ip_interface(text).ip != ipaddress.ip_interface(text).network.network_address
 
+def label(text):
+    return re.fullmatch(LABEL, text)
+
 def host(text):
-    return len(text) < 254 and re.fullmatch(rf"({LABEL}\.)*{LABEL}", text) or address(text)
+    return len(text) < 254 and re.fullmatch(rf"({LABEL}\.)*{LABEL}", text) or ipaddress.ip_address(text)
 
 def zone(text):
     return re.fullmatch(r"[\w+-]+(/[\w+-]+)*", text, re.A) and os.path.isfile("/usr/share/zoneinfo/" + text)
 
 # name: label, default, check for each word, smallest and largest number of words, message
 FIELDS = {
-    "hostname": ("Host name", os.uname().nodename.split(".")[0], lambda text: re.fullmatch(LABEL, text), 1, 1,
-                 "Must have 1 to 63 letters, digits and hyphens, with no hyphen at the beginning or end."),
+    "hostname": ("Host name", os.uname().nodename.split(".")[0], label, 1, 1, "Must have up to 63 letters, digits and inner hyphens."),
     "zone": ("Time zone", "Etc/UTC", zone, 1, 1, "Must be a time zone such as Europe/Berlin."),
     "ntp": ("Time servers (NTP)", "pool.ntp.org", host, 0, 4, "Must be up to 4 names or addresses, with spaces between them."),
-    "address": ("Network address (empty: DHCP)", "", interface, 0, 1,
-                "Must be an address with the length of its network, such as 192.168.1.2/24."),
-    "gateway": ("Gateway", "", address, 0, 1, "Must be an address such as 192.168.1.1."),
-    "dns": ("Name servers (DNS)", "", address, 0, 3, "Must be up to 3 addresses, with spaces between them."),
+    "address": ("Network address (empty: DHCP)", "", interface, 0, 1, "Must be an address and its network, such as 192.168.1.2/24."),
+    "gateway": ("Gateway", "", ipaddress.ip_address, 0, 1, "Must be an address such as 192.168.1.1."),
+    "dns": ("Name servers (DNS)", "", ipaddress.ip_address, 0, 3, "Must be up to 3 addresses, with spaces between them."),
 }
 
 def fits(name, text):
@@ -46,21 +44,17 @@ def fits(name, text):
 
 def load():
     defaults = {name: field[1] for name, field in FIELDS.items()}
-    try:
-        with open(FILE) as file:
-            return {**defaults, **json.load(file)}
-    except FileNotFoundError:
-        return defaults
+    return {**defaults, **json.loads(FILE.read_text())} if FILE.exists() else defaults
 
 def save(values):
     """Writes the file so that it is complete after a power failure, the old or the new one, and applies it."""
-    with lock, open(FILE + ".new", "w") as file:
+    with lock, open(f"{FILE}.new", "w") as file:
         json.dump(values, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
-        os.replace(FILE + ".new", FILE)
-        if device.APPLY:
-            device.run(device.ROOT + device.APPLY, json.dumps(values))
+        os.replace(f"{FILE}.new", FILE)
+        if APPLY:
+            run(ROOT + APPLY, json.dumps(values))
 
 @page("Settings")
 def settings(environ, start_response):
@@ -79,4 +73,4 @@ def settings(environ, start_response):
         form += f'<span class="bad" id="{name}-wrong">{message}</span></label>' if mark else "</label>"
     return form + "<button>Save</button></form>"
 
-os.makedirs(device.DATA, exist_ok=True)
+os.makedirs(DATA, exist_ok=True)

@@ -9,27 +9,22 @@ import struct
 import subprocess
 import termios
 import threading
+from contextlib import suppress
 
-import device
-from fapws import HTTPError, WebSocket
-from page import page
+from common import ENVIRONMENT, SHELL, page
+from fapws import WebSocket
 
-MOST = 4  # shells at the same time
 KEYS = {"Escape": "Esc", "Tab": "Tab", "Control": "Ctrl", "ArrowUp": "↑", "ArrowDown": "↓", "ArrowLeft": "←", "ArrowRight": "→"}
-shells = set()
+shells, MOST = set(), 4  # at the same time
 
 class Shell:
     def __init__(self, ws):
-        self.terminal, inside = pty.openpty()
-        os.set_blocking(self.terminal, False)
-        try:  # setsid -c: Ctrl-C and jobs need a terminal that controls the shell
-            self.process = subprocess.Popen(["setsid", "-c"] + device.SHELL, stdin=inside, stdout=inside, stderr=inside,
-                                            cwd="/", env={**device.ENVIRONMENT, "TERM": "xterm"})
-        except OSError as error:
-            os.close(self.terminal)
-            raise HTTPError(500, str(error)) from None
-        finally:
-            os.close(inside)
+        terminal, inside = pty.openpty()
+        os.set_blocking(terminal, False)
+        self.terminal = open(terminal, "r+b", buffering=0)
+        with open(inside) as inside:  # setsid -c: Ctrl-C and jobs need a terminal that controls the shell
+            self.process = subprocess.Popen(["setsid", "-c"] + SHELL, stdin=inside, stdout=inside, stderr=inside,
+                                            cwd="/", env={**ENVIRONMENT, "TERM": "xterm"})
         self.thread = threading.Thread(target=self.show, args=(ws,), daemon=True)
         self.thread.start()
 
@@ -39,7 +34,7 @@ class Shell:
             while not ws.closed:
                 ended = self.process.poll() is not None
                 if select.select([self.terminal], [], [], 0 if ended else 1)[0]:
-                    ws.send(os.read(self.terminal, 16384))
+                    ws.send(self.terminal.read(16384))
                 elif ended:  # a process in the background keeps the terminal open
                     break
         except OSError:
@@ -50,12 +45,10 @@ class Shell:
         """Ends the shell as a modem that hangs up, and collects its exit status, so that no zombie stays."""
         for number in (signal.SIGHUP, signal.SIGKILL):
             self.process.send_signal(number)
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 self.process.wait(2)
-            except subprocess.TimeoutExpired:
-                pass
         self.thread.join()
-        os.close(self.terminal)
+        self.terminal.close()
 
 def on_open(ws):
     if not ws.environ.get("REMOTE_USER"):
@@ -71,7 +64,7 @@ def on_message(ws, message):
         fcntl.ioctl(shell.terminal, termios.TIOCSWINSZ, struct.pack("4H", int(size[1]), int(size[2]), 0, 0))
     elif isinstance(message, bytes):
         while message and select.select([], [shell.terminal], [], 1)[1]:  # keys that no program reads are lost
-            message = message[os.write(shell.terminal, message):]
+            message = message[shell.terminal.write(message) or 0:]
 
 def on_close(ws, code, reason):
     ws.data.shell.end()

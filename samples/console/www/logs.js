@@ -1,6 +1,4 @@
-const form = document.getElementById("find"), lines = document.getElementById("lines")
-const search = form.search.value.trim().toLowerCase()
-
+const form = document.getElementById("find"), lines = document.getElementById("lines"), search = form.search.value.trim().toLowerCase()
 const stream = new EventSource("logs/live?log=" + encodeURIComponent(form.log.value))
 stream.onmessage = event => {
   if (!event.data.toLowerCase().includes(search)) return

@@ -5,16 +5,12 @@ const STYLES = {1: "font-weight:bold;", 2: "opacity:.6;", 3: "font-style:italic;
 const KEYS = {Enter: "\r", Backspace: "\x7f", Tab: "\t", Escape: "\x1b", Insert: "\x1b[2~", Delete: "\x1b[3~",
   PageUp: "\x1b[5~", PageDown: "\x1b[6~", F1: "\x1bOP", F2: "\x1bOQ", F3: "\x1bOR", F4: "\x1bOS", F10: "\x1b[21~"}
 const MOVES = {ArrowUp: "A", ArrowDown: "B", ArrowRight: "C", ArrowLeft: "D", Home: "H", End: "F"}
-const HISTORY = 300  // rows
 const make = (tag, textContent) => Object.assign(document.createElement(tag), {textContent})
 
 const SEQUENCES = {  // t is the terminal, n the first number, p all of them
   A: (t, n) => t.move(t.y - n, t.x), B: (t, n) => t.move(t.y + n, t.x), C: (t, n) => t.move(t.y, t.x + n), D: (t, n) => t.move(t.y, t.x - n),
   G: (t, n) => t.move(t.y, n - 1), d: (t, n) => t.move(n - 1, t.x), H: (t, n, p) => t.move(n - 1, (p[1] || 1) - 1),
-  J: (t, n, p) => {
-    SEQUENCES.K(t, n, p)
-    for (let y = p[0] ? 0 : t.y + 1; y < (p[0] == 1 ? t.y : t.rows); y++) t.erase(y, 0, t.columns)
-  },
+  J: (t, n, p) => { SEQUENCES.K(t, n, p); for (let y = p[0] ? 0 : t.y + 1; y < (p[0] == 1 ? t.y : t.rows); y++) t.erase(y, 0, t.columns) },
   K: (t, n, p) => t.erase(t.y, p[0] ? 0 : t.x, p[0] == 1 ? t.x + 1 : t.columns), X: (t, n) => t.erase(t.y, t.x, t.x + n),
   L: (t, n) => t.scroll(-n, t.y), M: (t, n) => t.scroll(n, t.y), S: (t, n) => t.scroll(n, t.top), T: (t, n) => t.scroll(-n, t.top),
   P: (t, n) => { for (; n; n--) t.row(t.y).children[t.x]?.remove() },
@@ -69,8 +65,7 @@ class Terminal {
   }
 
   put(text, y, x) {
-    this.cell(y, x).textContent = text
-    this.cell(y, x).style.cssText = this.css  // which a strict Content-Security-Policy allows, unlike attributes
+    Object.assign(this.cell(y, x), {textContent: text}).style.cssText = this.css  // a strict policy allows this, unlike attributes
   }
 
   erase(y, from, to) {
@@ -82,10 +77,7 @@ class Terminal {
     this.x = Math.max(0, Math.min(x, this.columns - 1))
   }
 
-  feed() {
-    if (this.y == this.bottom) this.scroll(1, this.top)
-    else this.y = Math.min(this.y + 1, this.rows - 1)
-  }
+  feed() { this.y == this.bottom ? this.scroll(1, this.top) : this.move(this.y + 1, this.x) }
 
   scroll(n, top) {  // up, or down if n is negative: the rows from top to the end of the region
     for (let i = Math.min(Math.abs(n), this.rows); i && top >= this.top && top <= this.bottom; i--) {
@@ -93,7 +85,7 @@ class Terminal {
       if (n < 0) this.row(top).before(make("div"))
       else this.row(this.bottom).after(make("div"))
       if (n < 0 || top || this.page == this.pages[1]) old.remove()
-      else if (this.page.childElementCount > HISTORY) this.page.firstChild.remove()
+      else if (this.page.childElementCount > 300) this.page.firstChild.remove()
     }
   }
 
@@ -130,9 +122,8 @@ class Terminal {
   }
 }
 
-const screen = document.getElementById("screen"), input = screen.querySelector("textarea")
+const screen = document.getElementById("screen"), input = screen.querySelector("textarea"), terminal = new Terminal(screen, type)
 const keys = document.getElementById("keys"), control = keys.querySelector("[data-key=Control]")
-const terminal = new Terminal(screen, type)
 let socket
 
 function connect() {
@@ -145,7 +136,7 @@ function connect() {
 }
 
 function type(text) {
-  if (socket.readyState == WebSocket.OPEN) socket.send(new TextEncoder().encode(text))
+  if (text && socket.readyState == WebSocket.OPEN) socket.send(new TextEncoder().encode(text))
   else if (text == "\r" && socket.readyState == WebSocket.CLOSED) connect()
 }
 
@@ -164,8 +155,7 @@ input.oninput = event => event.isComposing || enter()
 input.oncompositionend = enter
 input.onkeydown = event => {
   const text = event.isComposing ? "" : terminal.key(event)
-  if (!text) return
-  event.preventDefault()
+  if (text) event.preventDefault()
   type(text)
 }
 screen.onclick = () => getSelection().isCollapsed && input.focus({preventScroll: true})
