@@ -45,10 +45,20 @@ static const char *const key_text[KEYS] = {
     "wsgi.errors",     "HTTP_TRACEPARENT", "fapws.trace_id"};
 static PyObject *key[KEYS], *key_host;
 
-enum { T_EMPTY, T_ON, T_BASIC, T_FORM, T_HTTP10, T_HTTP11, T_HTTP2, T_METHODS, METHODS = 8, T_COUNT = T_METHODS + METHODS };
-static const char *const texts[T_COUNT] = {"",    "on",   "Basic", "form", "HTTP/1.0", "HTTP/1.1", "HTTP/2.0",
-                                           "GET", "POST", "HEAD",  "PUT",  "DELETE",   "OPTIONS",  "PATCH",
-                                           "TRACE"};
+enum {
+  T_EMPTY,
+  T_ON,
+  T_BASIC,
+  T_FORM,
+  T_HTTP10,
+  T_HTTP11,
+  T_HTTP2,
+  T_METHODS,
+  METHODS = 8,
+  T_COUNT = T_METHODS + METHODS
+};
+static const char *const texts[T_COUNT] = {"",     "on",   "Basic", "form",   "HTTP/1.0", "HTTP/1.1", "HTTP/2.0", "GET",
+                                           "POST", "HEAD", "PUT",   "DELETE", "OPTIONS",  "PATCH",    "TRACE"};
 static PyObject *text[T_COUNT];
 
 /* Fields with interned keys; other keys are built on demand. */

@@ -57,7 +57,7 @@ func (h *Handler) Profile(ctx context.Context, d time.Duration) (stacks []Profil
 func (h *Handler) whenFree(ctx context.Context, f func()) error {
 	done := h.withGIL(f)
 	if done == nil {
-		return errors.New("Python is ending")
+		return errors.New("the server is stopping")
 	}
 	select {
 	case <-done:

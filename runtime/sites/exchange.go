@@ -18,6 +18,7 @@ type Exchange struct {
 	http.Exchange
 	s *Sites
 	routed
+	id *tracecontext.ID // memory for trace, which is used again
 }
 
 // routed is the decision about an exchange, and its outcome.
@@ -41,7 +42,7 @@ type routed struct {
 	began  int64          // of Recorder.Begin; 0: it is not counted
 	counts *metrics.Route // of its route
 
-	trace tracecontext.ID // of Config.Trace
+	trace *tracecontext.ID // of Config.Trace; nil: it is not traced
 
 	// For the access log.
 	html       bool // the client is a browser: for replies when req is nil
@@ -55,6 +56,14 @@ var (
 	_ exchange.Sink   = (*Exchange)(nil)
 	_ exchange.Server = (*Exchange)(nil)
 )
+
+// belongsTo makes x a part of a trace.
+func (x *Exchange) belongsTo(id tracecontext.ID) {
+	if x.id == nil {
+		x.id = new(tracecontext.ID)
+	}
+	*x.id, x.trace = id, x.id
+}
 
 // of returns the Exchange that x is part of.
 func of(x *exchange.Exchange) *Exchange { return x.Server.(*Exchange) }

@@ -63,7 +63,10 @@ func (h *httpHost) Malformed(inner *http.Exchange, received []byte) {
 func (h *httpHost) Substituted(inner, by *http.Exchange) {
 	x, y := ofHTTP(inner), ofHTTP(by)
 	x.leaveSocket()
-	y.client, y.from, y.log, y.quiet, y.rules, y.html, y.trace = x.client, x.from, x.log, x.quiet, x.rules, x.html, x.trace
+	y.client, y.from, y.log, y.quiet, y.rules, y.html = x.client, x.from, x.log, x.quiet, x.rules, x.html
+	if x.trace != nil {
+		y.belongsTo(*x.trace)
+	}
 	y.began, y.counts, x.began = x.began, x.counts, 0
 	x.log = nil
 }
@@ -156,7 +159,7 @@ func (s *Sites) begins(x *Exchange, c *Client, q *request) {
 		x.began = s.metrics.Begin()
 	}
 	if s.cfg.Trace {
-		x.trace = q.trace()
+		x.belongsTo(q.trace())
 	}
 	q.Head, x.req = x.Req.Head, q
 	if s.timed {

@@ -112,7 +112,11 @@ func (s *Sites) logClient(x *Exchange, level loglevel.Level, format string, args
 	if r := x.rules; r != nil && r.errors != nil {
 		log = r.errors
 	}
-	log(level, x.trace.Name(x.clientText()), fmt.Sprintf(format, args...))
+	client := x.clientText()
+	if x.trace != nil {
+		client = x.trace.Name(client)
+	}
+	log(level, client, fmt.Sprintf(format, args...))
 }
 
 // clientText is how the error log calls the client.
