@@ -35,6 +35,8 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
   deb [ARCH]       build/dist/fapws_….deb for Debian and Ubuntu, with the service of systemd;
                    --test [SUITE]: then install, upgrade and remove it in a fresh system
   release          build/dist with the tarball, the .deb, an SBOM (CycloneDX) and SHA256SUMS
+  container        the image of bin/run.sh, with podman, buildah or docker; --test: build it on a
+                   Debian of debootstrap, not of a registry, and try each mode
   matrix           build and test with every supported Python found
   roots [SUITES]   build and serve in fresh Debian systems, as root and as a user; needs
                    root and debootstrap; --test: run all checks there, too
@@ -85,6 +87,8 @@ source "$root/scripts/cross.sh"
 source "$root/scripts/install.sh"
 # shellcheck source=scripts/package.sh
 source "$root/scripts/package.sh"
+# shellcheck source=scripts/container.sh
+source "$root/scripts/container.sh"
 # shellcheck source=scripts/lint.sh
 source "$root/scripts/lint.sh"
 # shellcheck source=scripts/check.sh
