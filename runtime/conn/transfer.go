@@ -41,7 +41,7 @@ func (c *Conn) Queue(o Output, full bool) {
 	if c.set.Debug >= 2 {
 		c.set.tracef("%s: transfer started", c)
 	}
-	if full && !c.virtual() { // whose transport tells of room only when it has refused something
+	if full {
 		t.awaitRoom()
 	} else {
 		t.again = true

@@ -108,7 +108,11 @@ func (c *Conn) FlushSome() error {
 	if c.transport == nil {
 		return nil
 	}
-	return c.transport.Flush()
+	err := c.transport.Flush()
+	if c.virtual() {
+		c.set.Flush() // what carries it has gathered the bytes
+	}
+	return err
 }
 
 // sendCached writes up to most bytes of a file that is in memory. errCold says that it is not.

@@ -5,7 +5,6 @@ import (
 
 	"fapws/runtime/conn"
 	"fapws/runtime/protocol/http2"
-	"fapws/runtime/protocol/sse"
 )
 
 // prefaceReader is the protocol of a connection that may begin with HTTP/2: its first bytes say so. Otherwise it goes on with HTTP/1 or,
@@ -30,14 +29,6 @@ func (p prefaceReader) Input(data []byte) {
 		m.Begin(&c.s.http2, &c.Conn.Conn, m)
 		m.Input(nil)
 	}
-}
-
-// Outlet implements Exchange of package protocol/sse.
-func (x *Exchange) Outlet(p *sse.Subscriber) sse.Outlet {
-	if o := http2.Follow(&x.Exchange, p); o != nil {
-		return o
-	}
-	return nil
 }
 
 // multiplexed is the protocol of a connection that speaks HTTP/2, and accounts for its client.

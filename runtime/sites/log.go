@@ -7,6 +7,7 @@ import (
 
 	"fapws/runtime/accesslog"
 	"fapws/runtime/auth"
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/protocol/sse"
@@ -160,6 +161,9 @@ func (s *Sites) LogSubscriber(r *accesslog.Record, sent, framed int64) {
 }
 
 var _ sse.Exchange = (*Exchange)(nil)
+
+// TakeConn implements Exchange of package protocol/sse.
+func (x *Exchange) TakeConn() *conn.Conn { return x.Carrier.TakeConn(&x.Exchange) }
 
 // TakeRecord implements Exchange of package protocol/sse: another protocol writes the line of x to the access log.
 func (x *Exchange) TakeRecord() (log *accesslog.Record, sent, framed int64) {

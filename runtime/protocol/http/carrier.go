@@ -52,6 +52,9 @@ type Carrier interface {
 	// carried it. It returns the connection for that, and the head that has to be sent on it first: nil if it has been sent as it should.
 	SwitchProtocols(x *Exchange, r *http1.Response) (c *conn.Conn, head []byte)
 
+	// TakeConn returns the connection that another protocol has behind the response to x, which does not end: see exchange.Upgrade.
+	TakeConn(x *Exchange) *conn.Conn
+
 	// TakesInterim reports whether the client can be sent responses of 1xx.
 	TakesInterim(x *Exchange) bool
 

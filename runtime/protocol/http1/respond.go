@@ -112,6 +112,9 @@ func (c *Conn) SwitchProtocols(x *http.Exchange, r *http1.Response) (on *conn.Co
 	return &c.Conn, head
 }
 
+// TakeConn implements http.Carrier.
+func (c *Conn) TakeConn(*http.Exchange) *conn.Conn { return &c.Conn }
+
 // complete takes an exchange, whose last bytes are on their way, from its
 // connection. broken: not all of the promised bytes, so that the connection
 // has to show it. The exchange ends when its last part is released.

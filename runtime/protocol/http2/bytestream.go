@@ -13,8 +13,9 @@ import (
 	"fapws/runtime/protocol/http"
 )
 
-// byteStream is a stream behind an extended CONNECT that was accepted (RFC 8441): its data is the bytes of another protocol, which has it
-// as a virtual connection. It implements conn.Transport, and is the protocol of that connection until the other one takes over.
+// byteStream is a stream whose data is the bytes of another protocol, which has it as a virtual connection: in both directions behind an extended
+// CONNECT that was accepted (RFC 8441), to the client behind a response that does not end (exchange.Upgrade). It implements conn.Virtual, and is
+// the protocol of that connection until the other one takes over.
 type byteStream struct {
 	conn   conn.Conn
 	st     *stream // nil: it has ended
@@ -24,8 +25,8 @@ type byteStream struct {
 }
 
 var (
-	_ conn.Transport = (*byteStream)(nil)
-	_ conn.Protocol  = (*byteStream)(nil)
+	_ conn.Virtual  = (*byteStream)(nil)
+	_ conn.Protocol = (*byteStream)(nil)
 )
 
 // maxSpareInput is the capacity up to which memory for input is used again.
@@ -33,17 +34,23 @@ const maxSpareInput = 64 << 10
 
 // SwitchProtocols implements http.Carrier.
 func (st *stream) SwitchProtocols(x *http.Exchange, r *http1.Response) (on *conn.Conn, head []byte) {
-	c := st.c
-	s := c.s
+	s := st.c.s
 	s.text = x.AppendHead(s.text[:0], r)
 	st.sendHead(x, s.text, false)
+	return st.TakeConn(x), nil
+}
+
+// TakeConn implements http.Carrier.
+func (st *stream) TakeConn(*http.Exchange) *conn.Conn {
+	c := st.c
+	s := c.s
 	b := &byteStream{st: st, in: st.early}
 	st.x, st.early, st.bytes, st.target = nil, nil, b, initialWindow
 	b.conn.OpenVirtual(s.Set, b, b, c.conn.Local, c.conn.Remote)
 	if len(b.in) > 0 || st.ended {
 		b.conn.ReadAgain()
 	}
-	return &b.conn, nil
+	return &b.conn
 }
 
 // receive takes bytes of the client, behind which the stream may have ended.
@@ -67,7 +74,7 @@ func (b *byteStream) Read(p []byte) (n int, err error) {
 		b.drop(n)
 		b.openWindow()
 		return n, nil
-	case st.ended:
+	case st.ended && st.extended:
 		return 0, io.EOF
 	}
 	return 0, unix.EAGAIN
@@ -115,11 +122,24 @@ func (b *byteStream) Write(p []byte) (n int, err error) {
 		}
 	}
 	if n == 0 && len(p) > 0 {
-		b.awaits = true
-		c.enqueue(st)
+		b.AwaitRoom()
 		return 0, unix.EAGAIN
 	}
 	return n, nil
+}
+
+// AwaitRoom implements conn.Virtual.
+func (b *byteStream) AwaitRoom() {
+	st := b.st
+	if st == nil {
+		return
+	}
+	b.awaits = true
+	c := st.c
+	c.enqueue(st)
+	if st.queued && c.credit > 0 && !c.conn.Writing() && !c.pumping {
+		c.conn.Again() // nothing else tells it
+	}
 }
 
 // appendData appends a frame with the first bytes of b, as many as the windows allow: at least one. It returns how many.

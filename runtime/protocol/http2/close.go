@@ -104,7 +104,7 @@ func (c *Conn) Deadline() int64 {
 		switch {
 		case st.overdue(s.Now()):
 			return s.Now()
-		case st.outlet == nil && st.bytes == nil: // these wait without a limit, or have deadlines of their own
+		case st.bytes == nil: // else it has a deadline of its own
 			at = min(at, s.Now()+look)
 		}
 	}
@@ -164,7 +164,7 @@ func (c *Conn) expireStreams(now int64) {
 
 // lingers reports whether the request of st, which was answered, should have ended by now.
 func (st *stream) lingers(now int64) bool {
-	return st.x == nil && st.outlet == nil && st.bytes == nil && now-st.stamp > lingerTimeout
+	return st.x == nil && st.bytes == nil && now-st.stamp > lingerTimeout
 }
 
 // stalled reports whether the client of st has kept a window closed for too long.

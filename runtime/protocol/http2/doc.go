@@ -21,7 +21,7 @@
 // first (RFC 9218), of equal ones in turn if they are incremental, otherwise one behind the other. A request that says nothing of its
 // priority is incremental, so that a long response does not hold up others. A turn of a connection ends after 1 MiB.
 //
-// Behind a response a stream may go on as an Outlet: server-sent events of channels (package protocol/sse).
+// Behind a response a stream may go on as a connection of its own: server-sent events of channels (package protocol/sse).
 //
 // # WebSockets
 //

@@ -256,6 +256,7 @@ func (st *stream) receive(piece []byte, last bool) {
 		}
 	}
 	switch {
+	case st.bytes != nil && !st.extended: // the rest of a request
 	case st.bytes != nil:
 		st.bytes.receive(piece)
 	case st.x == nil && last: // its response has ended before

@@ -36,7 +36,7 @@ type outgoing struct {
 
 // sends reports whether st has something to send, and a window for it.
 func (st *stream) sends() bool {
-	return (st.writing && !st.loading || st.outlet != nil && st.outlet.awaits || st.bytes != nil && st.bytes.awaits) && st.credit > 0
+	return (st.writing && !st.loading || st.bytes != nil && st.bytes.awaits) && st.credit > 0
 }
 
 // InTurn implements http.Carrier.
@@ -136,7 +136,7 @@ func (st *stream) sendEnd(x *http.Exchange) {
 func (st *stream) partWritten(x *http.Exchange, p *exchange.Part, broken bool) {
 	c := st.c
 	if p.Upgrade != nil && !broken {
-		st.follow(x, p.Upgrade)
+		p.Upgrade.Begin(x.Server)
 	} else if p.Last {
 		st.x = nil
 		switch {
@@ -155,16 +155,6 @@ func (st *stream) partWritten(x *http.Exchange, p *exchange.Part, broken bool) {
 	x.Release(p)
 }
 
-// follow gives st to what sends behind the response to x.
-func (st *stream) follow(x *http.Exchange, to exchange.Upgrade) {
-	to.Begin(x.Server)
-	st.x = nil
-	if st.outlet == nil { // it wants the whole connection
-		st.c.forget(st)
-		st.c.writeReset(st.id, http2.ErrCodeHTTP11Required)
-	}
-}
-
 // pump writes what streams have to send, as far as the client takes it.
 func (c *Conn) pump() {
 	if c.pumping || c.dead {
@@ -181,12 +171,9 @@ func (c *Conn) pump() {
 			break
 		}
 		before := c.credit
-		switch {
-		case st.outlet != nil:
-			st.outlet.room()
-		case st.bytes != nil:
+		if st.bytes != nil {
 			st.bytes.room()
-		default:
+		} else {
 			st.write()
 		}
 		turn += int(before - c.credit)

@@ -20,8 +20,7 @@ type stream struct {
 
 	incoming
 	outgoing
-	outlet *Outlet     // the stream goes on behind its exchange; nil: it does not
-	bytes  *byteStream // it carries another protocol; nil: it does not
+	bytes *byteStream // it carries another protocol; nil: it does not
 
 	extended bool // its request is an extended CONNECT (RFC 8441): a response of 2xx would accept it
 
@@ -100,7 +99,7 @@ func (s *Server) stream() *stream {
 		st := s.ended[n-1]
 		s.ended[n-1] = nil
 		s.ended = s.ended[:n-1]
-		if st.x == nil && st.outlet == nil && st.bytes == nil && !st.woken && !st.loading && !st.cold {
+		if st.x == nil && st.bytes == nil && !st.woken && !st.loading && !st.cold {
 			*st = stream{}
 			return st
 		}
@@ -146,10 +145,6 @@ func (c *Conn) forget(st *stream) {
 func (st *stream) abandon() {
 	st.c.dequeue(st)
 	st.drop()
-	if o := st.outlet; o != nil {
-		st.outlet = nil
-		o.to.Gone("the client has disconnected")
-	}
 	if st.bytes != nil {
 		st.bytes.abandon()
 	}

@@ -32,8 +32,8 @@ func (s *Subscribers) drop(p *Subscriber, why string) {
 
 // endBroken is end for p whose client should see that it has not got everything.
 func (s *Subscribers) endBroken(p *Subscriber, why string) {
-	if o := p.outlet(); o != nil {
-		s.leaveOutlet(p)
+	if o := p.stream(); o != nil {
+		s.leaveStream(p)
 		o.Close(true)
 		return
 	}
@@ -41,8 +41,8 @@ func (s *Subscribers) endBroken(p *Subscriber, why string) {
 	s.end(p, why)
 }
 
-// leaveOutlet takes p, which has an outlet, out of everything but that.
-func (s *Subscribers) leaveOutlet(p *Subscriber) {
+// leaveStream takes p, which has a stream, out of everything but that.
+func (s *Subscribers) leaveStream(p *Subscriber) {
 	s.detach(p, true)
 	s.account(p)
 }
@@ -62,8 +62,8 @@ func (s *Subscribers) end(p *Subscriber, why string) {
 		return
 	}
 	s.host.Tracef("%s unsubscribed: %s", p, why)
-	if o := p.outlet(); o != nil {
-		s.leaveOutlet(p)
+	if o := p.stream(); o != nil {
+		s.leaveStream(p)
 		o.Close(false)
 		return
 	}
@@ -80,7 +80,7 @@ func (s *Subscribers) account(p *Subscriber) {
 	}
 }
 
-// detach makes the loop know nothing of p, whose descriptor it returns, or -1 if it has an outlet. tell: it has left.
+// detach makes the loop know nothing of p, whose descriptor it returns, or -1 if it has a stream. tell: it has left.
 func (s *Subscribers) detach(p *Subscriber, tell bool) (fd int) {
 	if p.queue != nil {
 		s.fanout.CaughtUp(p)
@@ -153,7 +153,7 @@ func (s *Subscribers) Retire() {
 		return
 	}
 	for p := range s.heartbeats.all {
-		if p.outlet() != nil {
+		if p.stream() != nil {
 			s.finish(p)
 		}
 	}

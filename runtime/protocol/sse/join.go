@@ -138,11 +138,11 @@ func (s *Subscribers) limit(fd int) {
 }
 
 // give has p, which has joined and has no descriptor, served through o.
-func (s *Subscribers) give(p *Subscriber, o Outlet) {
+func (s *Subscribers) give(p *Subscriber, o *stream) {
 	if p.extra == nil {
 		p.extra = new(extra)
 	}
-	p.extra.outlet = o
+	p.extra.stream = o
 	s.tellJoined(p)
 	s.begin(p)
 }
@@ -161,7 +161,7 @@ func (s *Subscribers) tellJoined(p *Subscriber) {
 	}
 }
 
-// begin starts to serve p, which has joined and has a descriptor or an outlet.
+// begin starts to serve p, which has joined and has a descriptor or a stream.
 func (s *Subscribers) begin(p *Subscriber) {
 	s.live++
 	s.heartbeats.add(p)
@@ -172,7 +172,7 @@ func (s *Subscribers) begin(p *Subscriber) {
 		s.lag(p)
 		s.room(p)
 	}
-	if p.state != gone && (s.ending || s.retiring && p.outlet() != nil) {
+	if p.state != gone && (s.ending || s.retiring && p.stream() != nil) {
 		s.finish(p)
 	}
 }

@@ -17,7 +17,7 @@ type leaving struct {
 }
 
 // Input implements conn.Protocol: bytes from a subscriber do not count.
-func (v *leaving) Input([]byte) {}
+func (v *leaving) Input([]byte) { v.leave() }
 
 // EOF implements conn.Protocol.
 func (v *leaving) EOF() (stays bool) { return false }

@@ -98,11 +98,8 @@ func (r *response) OnGone(x *exchange.Exchange) {
 type Exchange interface {
 	exchange.Server
 
-	// Conn returns the connection.
-	Conn() *conn.Conn
-
-	// Outlet returns where the events of p go behind the response; nil: its connection is theirs.
-	Outlet(p *Subscriber) Outlet
+	// TakeConn returns the connection for the events behind the response.
+	TakeConn() *conn.Conn
 
 	// TakeRecord returns the record for the access log, whose line the caller writes, or nil, and how many bytes of the body and of
 	// the rest of the response were sent.
@@ -115,10 +112,9 @@ func (r *response) Begin(of exchange.Server) {
 	r.begun = true
 	log, sent, framed := x.TakeRecord()
 	p.sent, p.framed, p.log = sent, uint32(framed), log
-	if o := x.Outlet(p); o != nil {
-		p.s.give(p, o)
-		return
-	}
-	c := x.Conn()
+	c := x.TakeConn()
 	c.Upgrade(&leaving{p: p, conn: c, before: c.Protocol()})
+	if !c.Gathers() && !c.Writing() { // what carries it does
+		c.Again()
+	}
 }

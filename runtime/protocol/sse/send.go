@@ -65,7 +65,7 @@ func (s *Subscribers) write(p *Subscriber, events []*pubsub.Event) []*pubsub.Eve
 
 // put writes events, the first one from off on, with one system call. It returns how many of their bytes were taken.
 func (s *Subscribers) put(p *Subscriber, events []*pubsub.Event, off int) (n, total int, err error) {
-	o := p.outlet()
+	o := p.stream()
 	for _, e := range events {
 		b := e.Wire(p.minor)[off:]
 		off = 0
@@ -125,7 +125,7 @@ func (s *Subscribers) lag(p *Subscriber) {
 		p.state = behind
 	}
 	s.fanout.Lag(p)
-	if o := p.outlet(); o != nil {
+	if o := p.stream(); o != nil {
 		o.AwaitRoom()
 		return
 	}
@@ -151,7 +151,7 @@ func (s *Subscribers) room(p *Subscriber) {
 		}
 	}
 	if len(rest) > 0 {
-		if o := p.outlet(); o != nil {
+		if o := p.stream(); o != nil {
 			o.AwaitRoom()
 		}
 		if cap(rest) > 4*len(rest)+16 {

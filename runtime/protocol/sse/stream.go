@@ -6,22 +6,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stream is the protocol of a connection with TLS whose client is a subscriber, and its Outlet.
+// stream is where the events of a subscriber go that has no descriptor of its own: the protocol of its connection, which has TLS or is a stream of
+// HTTP/2.
 type stream struct {
 	p      *Subscriber
 	conn   *conn.Conn
 	before conn.Protocol // that the connection spoke before, which accounts for it
 }
 
-// stream makes the connection of v, to which everything before the events was written, the outlet of its subscriber.
+// stream makes the connection of v, to which everything before the events was written, that of its subscriber.
 func (s *Subscribers) stream(v *leaving) {
 	o := &stream{p: v.p, conn: v.conn, before: v.before}
 	v.conn.Upgrade(o)
-	s.limit(v.conn.Fd())
+	if fd := v.conn.Fd(); fd >= 0 {
+		s.limit(fd)
+	}
 	s.give(v.p, o)
 }
 
-// Send implements Outlet.
+// Send writes as many bytes of pieces as there is room for, which is none while that is awaited. An error ends the stream.
 func (o *stream) Send(pieces [][]byte) (n int, err error) {
 	c := o.conn
 	if c.Writing() {
@@ -48,14 +51,14 @@ func (o *stream) Send(pieces [][]byte) (n int, err error) {
 	return n, err
 }
 
-// AwaitRoom implements Outlet.
+// AwaitRoom has the subscriber go on when there is room again.
 func (o *stream) AwaitRoom() {
 	if !o.conn.Writing() {
 		o.conn.Queue(conn.Output{}, true)
 	}
 }
 
-// Close implements Outlet.
+// Close ends the stream, behind what it has taken. broken: the client should see that it has not got everything.
 func (o *stream) Close(broken bool) {
 	c := o.conn
 	c.Reset = broken
@@ -92,7 +95,7 @@ func (o *stream) Writable() {
 		o.conn.Finish()
 		return
 	}
-	o.p.Room()
+	o.p.onRoom()
 }
 
 // Deadline implements conn.Protocol: a transfer has its own.
@@ -108,7 +111,7 @@ func (o *stream) Drain(bool) {}
 func (o *stream) Account() string { return o.before.Account() }
 
 // Closed implements conn.Protocol.
-func (o *stream) Closed() { o.p.Gone("the client has disconnected") }
+func (o *stream) Closed() { o.p.onGone("the client has disconnected") }
 
 // Gone implements conn.Protocol.
 func (o *stream) Gone() { o.before.Gone() }

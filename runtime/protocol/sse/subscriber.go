@@ -18,7 +18,7 @@ import (
 // descriptor that the loop watches. It belongs to the loop.
 type Subscriber struct {
 	s        *Subscribers
-	watch    eventloop.Watch // its descriptor; none: it has an outlet, or the connection of its request still writes what the handler gave
+	watch    eventloop.Watch // its descriptor; none: it has a stream, or the connection of its request still writes what the handler gave
 	minor    uint8           // HTTP/1.minor
 	state    state
 	input    uint16 // bytes the client has sent, which it should not
@@ -40,43 +40,30 @@ type Subscriber struct {
 // extra is what most subscribers do not have.
 type extra struct {
 	user, lastID string
-	outlet       Outlet
+	stream       *stream
 }
 
-// Outlet is where the events of a subscriber go that has no descriptor of its own: a connection with TLS. Its methods are called on the
-// loop. It calls Subscriber.Room, and Subscriber.Gone once, unless Close was called.
-type Outlet interface {
-	// Send takes as many bytes of pieces as it has room for, which is none while Room is awaited. An error ends it.
-	Send(pieces [][]byte) (n int, err error)
-
-	// AwaitRoom has Subscriber.Room called when there is room again.
-	AwaitRoom()
-
-	// Close ends the stream, behind what it has taken. broken: the client should see that it has not got everything.
-	Close(broken bool)
-}
-
-// outlet returns the outlet of p, nil if it has a descriptor.
-func (p *Subscriber) outlet() Outlet {
+// stream returns the stream of p, nil if it has a descriptor.
+func (p *Subscriber) stream() *stream {
 	if p.extra == nil {
 		return nil
 	}
-	return p.extra.outlet
+	return p.extra.stream
 }
 
-// Room says that the outlet of p, which has called AwaitRoom, has room again.
-func (p *Subscriber) Room() {
+// onRoom is called when the stream of p has room again.
+func (p *Subscriber) onRoom() {
 	if p.state != gone {
 		p.s.room(p)
 	}
 	p.s.fanout.Continue()
 }
 
-// Gone says that the outlet of p has ended by itself.
-func (p *Subscriber) Gone(why string) {
+// onGone is called when the stream of p has ended by itself.
+func (p *Subscriber) onGone(why string) {
 	if p.state != gone {
 		p.s.host.Tracef("%s unsubscribed: %s", p, why)
-		p.s.leaveOutlet(p)
+		p.s.leaveStream(p)
 	}
 }
 

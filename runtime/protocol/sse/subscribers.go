@@ -47,7 +47,7 @@ type Subscribers struct {
 	ending     bool           // new subscribers are ended, as all others were
 	restored   pubsub.Decoder // of ImportHistory
 	pieces     netio.Pieces   // scratch of put
-	parts      [][]byte       // scratch of put, for outlets
+	parts      [][]byte       // scratch of put, for streams
 }
 
 // eventFormat is what makes an event of a message. It does not change.
