@@ -95,7 +95,8 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
 			table, err = m.table(contents.Mounts(i))
 			return table, most, err
 		},
-		Log: parts.Log,
+		Log:     parts.Log,
+		Pending: parts.Pending,
 
 		StateDir: p.stateDir,
 		Run:      parts.Run,

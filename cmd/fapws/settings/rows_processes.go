@@ -145,6 +145,11 @@ func processRows() []*Setting {
 			value: func(c *Config) value { return &statusPrefix{&c.Status} },
 		},
 		{
+			Name: "health", Group: GroupProcesses, Arg: "PREFIX", Default: "off",
+			Help:  "answer 200 under this path, such as /healthz, without Python and for every client; PREFIX/ready gets 503 until the application has loaded",
+			value: func(c *Config) value { return &statusPrefix{&c.Health} },
+		},
+		{
 			Name: "load-timeout", Group: GroupProcesses, Arg: "TIME", Default: "60s",
 			Help:  "maximum time for a new worker to load the application",
 			value: func(c *Config) value { return &duration{&c.LoadTimeout, time.Millisecond} },

@@ -68,6 +68,7 @@ type Config struct {
 	PidFile           string        // or ""
 	ControlSocket     string        // "auto", "off" or a path
 	Trace             bool          // requests have a trace (W3C Trace Context)
+	Health            string        // prefix of the health check, "/healthz"; "": there is none
 	Status            string        // prefix of the status page, "/_fapws"; "": there is none
 	LoadTimeout       time.Duration // of a new worker
 	StartWait         time.Duration // of requests, for the application to load; 0: they do not wait

@@ -33,6 +33,9 @@ type Parts struct {
 	// says nothing; 0: it does not care. The error is one line.
 	App func(name string, to Mounting) (table []sites.Mount, most int64, err error)
 
+	// Pending says that the applications are not loaded yet.
+	Pending bool
+
 	// Authority is the certificate of the machine's own authority, in PEM; nil without one.
 	Authority []byte
 
@@ -241,6 +244,9 @@ func (c *Config) Build(p Parts) (*Built, error) {
 		}
 	}
 	b.statusPage()
+	if err := b.health(); err != nil {
+		b.wrong(err)
+	}
 	b.checkFallbacks()
 	if err := tomlfile.Join(b.errs...); err != nil {
 		b.built.Close()

@@ -45,10 +45,12 @@ const (
 // none is lost.
 func TestAnswersWhileLoading(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s, file := early(t, m, "--status", "/_fapws", "--h2c", "--access-log", "-", "--start-wait", "1h")
+		s, file := early(t, m, "--status", "/_fapws", "--health", "/healthz", "--h2c", "--access-log", "-", "--start-wait", "1h")
 		w := s.Dial()
 		w.Get("/files/a.txt")
 		w.Answer().Is(t, "a file")
+		s.Get("/healthz", 200).Is(t, "alive\n")
+		s.Get("/healthz/ready", 503).Want(t, 503, "starting")
 		s.Ask("GET /_fapws/status.json HTTP/1.0\r\nHost: localhost\r\n\r\n").Want(t, 200, `"starting"`)
 		s.Get("/page", 503, page).Field(t, "Retry-After", "1").Want(t, 503, refresh)
 
@@ -83,6 +85,7 @@ func TestAnswersWhileLoading(t *testing.T) {
 			t.Errorf("over HTTP/2: %.200s", got)
 		}
 		s.Get("/page", 200, page).Is(t, "hello")
+		s.Get("/healthz/ready", 200).Is(t, "ready\n")
 		s.Get("/files/a.txt", 200).Is(t, "a file")
 		s.Says("http://" + s.Address + "/")
 		for _, line := range []string{"GET /files/a.txt HTTP/1.1\" 200", "GET /page HTTP/1.1\" 503", "GET /same/connection HTTP/1.1\" 200", "POST /length HTTP/2.0\" 200"} {

@@ -1,0 +1,117 @@
+package sites_test
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/backend/backendtest"
+)
+
+// haproxyConfig returns the file of docs/cluster.md with other addresses.
+func haproxyConfig(t *testing.T, addresses ...string) string {
+	t.Helper()
+	page, err := os.ReadFile("../../../../docs/cluster.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(page), "```ini haproxy.cfg\n")
+	text, _, found := strings.Cut(text, "```")
+	if !found {
+		t.Fatal("docs/cluster.md has no haproxy.cfg")
+	}
+	for i, of := range []string{"127.0.0.1:8000", "127.0.0.1:8001", "127.0.0.1:9000"} {
+		text = strings.ReplaceAll(text, of, addresses[i])
+	}
+	return fapwstest.Write(t, filepath.Join(t.TempDir(), "haproxy.cfg"), text)
+}
+
+// Two servers behind HAProxy lose no request when one of them is killed under load, stops, or comes back.
+func TestBehindHAProxy(t *testing.T) {
+	t.Parallel()
+	one, two, front := backendtest.Unused(t), backendtest.Unused(t), backendtest.Unused(t)
+	app := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), "def page(environ, start_response):\n    return 'hello'\n\n\nPATHS = [('/', page)]\n")
+	start := func(address string) *fapwstest.Server {
+		s := fapwstest.Command{Script: app, Flags: []string{"--bind", address, "--health", "/healthz"}, Complains: true}.Start(t)
+		s.Address = address
+		fapwstest.Eventually(t, "it is ready", func() bool { return ready(address) })
+		return s
+	}
+	a, b := start(one), start(two)
+	var log strings.Builder
+	proxy := exec.Command("haproxy", "-db", "-f", haproxyConfig(t, front, one, two))
+	proxy.Stdout, proxy.Stderr = &log, &log
+	if err := proxy.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = proxy.Process.Kill() // it may have ended
+		_ = proxy.Wait()
+		if t.Failed() {
+			t.Log(log.String())
+		}
+	})
+	fapwstest.Eventually(t, "haproxy has found a server", func() bool { return ready(front) })
+
+	var answered atomic.Int64
+	stop := make(chan struct{})
+	var clients sync.WaitGroup
+	for range 4 {
+		clients.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				r, err := http.Get("http://" + front + "/")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				text, err := io.ReadAll(r.Body)
+				r.Body.Close()
+				if err != nil || string(text) != "hello" {
+					t.Errorf("%s %q %v", r.Status, text, err)
+					return
+				}
+				answered.Add(1)
+			}
+		})
+	}
+	more := func() {
+		t.Helper()
+		before := answered.Load()
+		fapwstest.Eventually(t, "200 more are answered", func() bool { return t.Failed() || answered.Load() > before+200 })
+	}
+	more()
+	if err := a.Cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	more()
+	start(one)
+	more()
+	b.Signal(syscall.SIGTERM)
+	b.Ended()
+	more()
+	close(stop)
+	clients.Wait()
+}
+
+// ready reports whether the server at an address, or one behind it, is ready.
+func ready(address string) bool {
+	r, err := http.Get("http://" + address + "/healthz/ready")
+	if err != nil {
+		return false
+	}
+	r.Body.Close()
+	return r.StatusCode == 200
+}
