@@ -170,16 +170,21 @@ func edit(path string, create bool, change func(lines []string, t *table) ([]str
 	return replace(path, []byte(strings.Join(lines, "\n")))
 }
 
-// replace writes a file in one step. It keeps owner and mode; a new one is for its owner alone.
+// replace writes a file in one step. It keeps owner and mode; a new one is for the owner of the directory alone.
 func replace(path string, text []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // with the mode 0600
 	if err != nil {
 		return err
 	}
-	if info, found := os.Stat(path); found == nil {
+	info, missing := os.Stat(path)
+	if missing == nil {
+		err = f.Chmod(info.Mode().Perm())
+	} else {
+		info, err = os.Stat(filepath.Dir(path)) // a server that may write there will read the file
+	}
+	if err == nil {
 		st := info.Sys().(*syscall.Stat_t)
 		_ = f.Chown(int(st.Uid), int(st.Gid)) // only root can; for others the file is theirs afterwards
-		err = f.Chmod(info.Mode().Perm())
 	}
 	if err == nil {
 		_, err = f.Write(text)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -109,6 +110,9 @@ func (p *Parent) open() ([]*listen.Listener, error) {
 		return nil, err
 	}
 	if p.root != "" {
+		if err := p.checkInside(); err != nil {
+			return nil, err
+		}
 		if err := chroot.Enter(p.root); err != nil {
 			return nil, exit.NotStarted("%v", err)
 		}
@@ -155,6 +159,16 @@ func (p *Parent) level() loglevel.Level { return loglevel.Debug } // the supervi
 
 func (p *Parent) stopping(grace time.Duration) string {
 	return fmt.Sprintf("worker %d is stopping: up to %v for active requests", os.Getpid(), grace)
+}
+
+// checkInside sees that what login needs is in the directory of --chroot.
+func (p *Parent) checkInside() error {
+	for _, dir := range slices.Concat(p.s.built.Reads, p.s.built.Writes) {
+		if firstInside(p.root, []string{dir}) == "" {
+			return exit.NotStarted("--chroot %s: login needs the directory %s, which is outside; keep the file of users and --state-dir inside", p.root, dir)
+		}
+	}
+	return nil
 }
 
 // prepareRoot has Python load what it cannot find in the directory of --chroot.

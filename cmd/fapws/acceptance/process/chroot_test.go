@@ -301,3 +301,22 @@ func TestErrorLogOutsideChroot(t *testing.T) {
 		t.Errorf("in the new root there is %s", left)
 	}
 }
+
+// TestChrootLogin: what login writes has to be inside of the directory.
+func TestChrootLogin(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		return // TestChroot sees that others may not use it
+	}
+	folder := fapwstest.PublicFolder(t)
+	script := fapwstest.Write(t, folder+"/app.py", "import fapws\nPATHS = [('/', fapws.Login(lambda e, s: '', '"+folder+"/users'))]\n")
+	state := fapwstest.PublicFolder(t)
+	if err := os.Chmod(state, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	c := fapwstest.Command{Script: script, Flags: []string{"--user", "daemon", "--chroot", folder, "--state-dir", state, "--bind", "127.0.0.1:0"}, Env: []string{"PYTHONNOUSERSITE=1"}}
+	code, _, stderr := c.ForOtherUsers(t).Run(t)
+	if want := "--chroot " + folder + ": login needs the directory " + state + "/login, which is outside"; code != 3 || !strings.Contains(stderr, want) {
+		t.Errorf("code %d, %s", code, stderr)
+	}
+}
