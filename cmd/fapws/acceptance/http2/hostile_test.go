@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -181,5 +182,38 @@ func TestFloods(t *testing.T) {
 	}
 	if a := s.Get("/", 200); a.Text != "hello" {
 		t.Error(a.Text)
+	}
+}
+
+// A head of 15 KB that means 59 MB (an HPACK bomb) is refused, and costs no memory.
+func TestHeadBomb(t *testing.T) {
+	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()}, Flags: []string{"--h2c"}}.Serve(t, fapwstest.Mode{})
+	f := dialFrames(t, s)
+	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	before := s.RSS()
+	large := hpack.HeaderField{Name: "x-b", Value: strings.Repeat("b", 3900)}
+	for id := uint32(1); id < 100; id += 2 {
+		f.block.Reset()
+		for _, field := range [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "h"}, {":path", "/"}} {
+			f.coder.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]})
+		}
+		f.coder.WriteField(large)
+		known := f.block.Len()
+		f.coder.WriteField(large) // by its number
+		number := bytes.Clone(f.block.Bytes()[known:])
+		f.block.Write(bytes.Repeat(number, 11_000))
+		if err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: f.block.Bytes(), EndHeaders: true, EndStream: true}); err != nil {
+			t.Fatal(err)
+		}
+		if status, code := f.outcome(id); status != "431" {
+			t.Fatalf("%s %v", status, code)
+		}
+	}
+	if grown := s.RSS() - before; grown > 30<<20 {
+		t.Errorf("%d MiB", grown>>20)
+	}
+	f.head(101, true, ":method GET", ":scheme http", ":authority h", ":path /")
+	if text := f.body(101); text != "hello" {
+		t.Error(text)
 	}
 }
