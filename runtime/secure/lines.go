@@ -24,7 +24,7 @@ func (s *Server) Report(level loglevel.Level, client, line string) {
 	l, now := &s.lines, s.set.Now()
 	if now-l.since >= linesPeriod {
 		if l.omitted > 0 {
-			s.set.Log(loglevel.Info, "%d more TLS handshakes have failed", l.omitted)
+			s.set.Log(loglevel.Info, "%d more lines about TLS were left out", l.omitted)
 		}
 		*l = lines{since: now}
 	}

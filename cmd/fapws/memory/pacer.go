@@ -51,8 +51,8 @@ func (p *pacer) follow() {
 
 // afterCollection calls f behind each collection, on the runtime's goroutine for that.
 func afterCollection(f func()) {
-	type garbage struct{ next *garbage } // with a pointer, or it would share its memory with others
-	runtime.AddCleanup(new(garbage), func(struct{}) {
+	// An object without a pointer would share its memory with others.
+	runtime.AddCleanup(new(*int), func(struct{}) {
 		f()
 		afterCollection(f)
 	}, struct{}{})
