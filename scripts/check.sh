@@ -60,7 +60,7 @@ test_watched() {
     local folders=("${@:3}")
     ((${#folders[@]})) || folders=(...)
     FAPWS_BIN=$1 FAPWS_ONLY_MODE=threads \
-        test_go -skip "Flask|Django|Pyramid|Bottle|Falcon|ChunkedBodies|Routes|SteadyThreads|SupervisorKeepsNothing|TightLimits|LowLimitOfMemory${2:+|$2}" \
+        test_go -skip "Flask|Django|Pyramid|Bottle|Falcon|ChunkedBodies|Routes|SteadyThreads|SupervisorKeepsNothing|TightLimits|LowLimitOfMemory|UploadMemory${2:+|$2}" \
         "${folders[@]/#/./cmd/fapws/acceptance/}"
 }
 

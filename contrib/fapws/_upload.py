@@ -7,7 +7,7 @@ from fapws._errors import HTTPError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, Generator, Iterable, List, Mapping, Optional, Union
+    from typing import Any, Callable, Dict, Generator, Iterable, List, Optional, Union
 
 __all__ = ["Upload", "UploadedFile", "upload"]
 

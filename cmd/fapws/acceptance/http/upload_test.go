@@ -84,7 +84,8 @@ func form(t *testing.T, parts ...string) (body, contentType string) {
 	w := multipart.NewWriter(&b)
 	for _, part := range parts {
 		name, value, _ := strings.Cut(part, "=")
-		to, err := io.Discard, error(nil)
+		var to io.Writer
+		var err error
 		if field, file, isFile := strings.Cut(name, "@"); isFile {
 			to, err = w.CreateFormFile(field, file)
 		} else {
