@@ -20,5 +20,6 @@ type Rules struct {
 // executes reports whether programs can be run at all.
 func (r *Rules) executes() bool { return r.Programs || len(r.Exec) > 0 }
 
-// Variable names the directory of temporary files for the program that takes the place of a supervisor.
+// Variable names the directory of temporary files in the environment of processes that are to enter the sandbox, and of the
+// program that takes the place of a supervisor.
 const Variable = "FAPWS_SANDBOX_TMP"

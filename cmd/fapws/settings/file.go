@@ -60,7 +60,7 @@ func (s *Settings) ReadFile(f *tomlfile.File, others []string) error {
 var keptByReload = []string{
 	"bind", "host", "port", "backlog", "uds-permissions", "uds-owner", "workers", "max-rss", "load-timeout", "start-wait",
 	"reload", "reload-dir", "reload-include", "reload-exclude", "dev", "dev-anywhere",
-	"user", "group", "chroot", "allow-root", "umask", "pid", "ctl-socket", "channels",
+	"user", "group", "chroot", "allow-root", "sandbox", "umask", "pid", "ctl-socket", "channels",
 }
 
 // Kept returns the names of those of keptByReload that differ in later.

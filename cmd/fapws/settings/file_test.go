@@ -220,11 +220,11 @@ func TestKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	after, err := read(t, "workers = 2\nbind = ':1'\ntimeout = 2\nuser = 'nobody'")
+	after, err := read(t, "workers = 2\nbind = ':1'\ntimeout = 2\nuser = 'nobody'\nsandbox = true\nsandbox-connect = [80]")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprint(before.Kept(after)); got != "[workers user]" {
+	if got := fmt.Sprint(before.Kept(after)); got != "[workers user sandbox]" {
 		t.Error(got)
 	}
 }

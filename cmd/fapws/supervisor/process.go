@@ -107,14 +107,14 @@ func (p *process) run() (code int, err error) {
 		p.log.Keep(&p.tail)
 	}
 	p.memory.TrimHeap = pybridge.TrimHeap
-	if err := p.prepareSandbox(); err != nil {
-		return 0, err
-	}
-	defer p.leaveSandbox()
 	handover, err := pool.Inherited()
 	if err != nil {
 		return 0, exit.NotStarted("%v", err)
 	}
+	if err := p.prepareSandbox(handover != nil); err != nil {
+		return 0, err
+	}
+	defer p.leaveSandbox()
 	if p.sockets, err = bind.Options(&p.conf); err != nil {
 		return 0, err
 	}

@@ -13,10 +13,10 @@ import (
 )
 
 // prepareSandbox says what the kernel cannot restrict, and makes the directory of temporary files, the only one that all
-// workers can write to. Programs that take the place of this one find it in the environment.
-func (p *process) prepareSandbox() error {
+// workers can write to. Workers, and a program that takes the place of this one (upgraded), find it in the environment.
+func (p *process) prepareSandbox(upgraded bool) error {
 	if p.conf.Sandbox == settings.SandboxModes[0] {
-		return nil
+		return os.Unsetenv(sandbox.Variable)
 	}
 	if without := sandbox.Missing(); without != "" {
 		if p.conf.Sandbox == "strict" {
@@ -31,7 +31,7 @@ func (p *process) prepareSandbox() error {
 			}
 		}
 	}
-	if dir := os.Getenv(sandbox.Variable); dir != "" {
+	if dir := os.Getenv(sandbox.Variable); upgraded && dir != "" {
 		p.temporary = dir
 		return nil
 	}

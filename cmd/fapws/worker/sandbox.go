@@ -9,15 +9,15 @@ import (
 
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/sandbox"
-	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 	"fapws/runtime/descriptors"
 	"fapws/runtime/source/upload"
 )
 
-// enterSandbox does --sandbox, when everything that comes from outside has been loaded.
+// enterSandbox does --sandbox, when everything that comes from outside has been loaded. The supervisor decides whether there
+// is a sandbox, also if the configuration file says something else by now.
 func (s *service) enterSandbox() error {
-	if s.conf.Sandbox == settings.SandboxModes[0] {
+	if os.Getenv(sandbox.Variable) == "" {
 		return nil
 	}
 	rules, err := s.sandboxRules()

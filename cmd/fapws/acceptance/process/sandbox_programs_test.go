@@ -91,6 +91,10 @@ auth = { users = "users", realm = "x" }
 	s.Signal(syscall.SIGHUP)
 	s.Says("reloaded")
 	check()
+	fapwstest.Change(t, config, "sandbox = true", "sandbox = false")
+	s.Signal(syscall.SIGHUP)
+	s.Says("changes of sandbox take effect after a restart")
+	check()
 	if left, _ := filepath.Glob(folder + "/site/new"); landlock() > 0 && len(left) > 0 {
 		t.Errorf("a program has made %s", left)
 	}
