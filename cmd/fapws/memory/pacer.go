@@ -3,6 +3,7 @@ package memory
 import (
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"time"
 )
 
@@ -22,13 +23,17 @@ const (
 
 // pacer chooses between a little heap and few collections.
 type pacer struct {
-	set  func(percent int)
+	set func(percent int)
+
+	mu   sync.Mutex
 	last time.Duration // when the last collection was, since the start
 	busy bool
 }
 
-// collected is called behind each collection, at a time since the start.
+// collected is called behind each collection, at a time since the start. It is safe for concurrent use.
 func (p *pacer) collected(at time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	since := at - p.last
 	p.last = at
 	switch {
@@ -49,12 +54,12 @@ func (p *pacer) follow() {
 	afterCollection(func() { p.collected(time.Since(begin)) })
 }
 
-// afterCollection calls f behind each collection, on the runtime's goroutine for that.
+// afterCollection calls f behind each collection, on a goroutine of the runtime.
 func afterCollection(f func()) {
 	// An object without a pointer would share its memory with others.
 	runtime.AddCleanup(new(*int), func(struct{}) {
+		afterCollection(f) // first, or the next collection might come before
 		f()
-		afterCollection(f)
 	}, struct{}{})
 }
 
