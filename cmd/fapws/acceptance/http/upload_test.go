@@ -220,6 +220,7 @@ func TestRefusedUploads(t *testing.T) {
 		"no room":      {"/new/a", "1152921504606846976", 507},
 		"not a name":   {"/new/.a", "1", 400},
 		"another site": {"/new/a", "1", 403},
+		"no login":     {"/private/a", "1", 401},
 	} {
 		w := s.Dial()
 		w.Send("PUT " + c.target + " HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: " + c.length + "\r\n" +

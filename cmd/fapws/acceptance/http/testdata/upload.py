@@ -28,5 +28,6 @@ PATHS = [
     ("/bare", fapws.upload("bare", max_size="1M", max_active=2, mode=0o600)),
     ("/new", fapws.upload("new", replace=False, sync="none", max_size=None, origins="https://other.example")),
     ("/one", fapws.upload("one.bin", max_size=None)),
+    ("/private", fapws.Login(fapws.upload("bare", received), users="users")),
     ("/progress", fapws.channel("progress")),
 ]
