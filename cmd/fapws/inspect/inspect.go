@@ -12,6 +12,7 @@ import (
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/tomlfile"
 	"fapws/pybridge"
+	"fapws/runtime/login"
 	"fapws/runtime/loglevel"
 )
 
@@ -43,7 +44,7 @@ func Run(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	}
 	switch p.Command.Word {
 	case settings.WordRoutes:
-		writeStatus(&p.Conf, stdout)
+		writeOwn(p, &app.Contents, stdout)
 		if len(p.Site.Hosts) > 0 {
 			if err := p.Site.Write(stdout, &p.Conf); err != nil {
 				return 0, err
@@ -61,10 +62,17 @@ func Run(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	return max(code, app.Close()), nil
 }
 
-// writeStatus shows where the status page is, which comes before the routes of all hosts.
-func writeStatus(conf *settings.Config, stdout io.Writer) {
-	if conf.Status != "" {
-		fmt.Fprintf(stdout, "%s/*  status page of every host\n\n", conf.Status)
+// writeOwn shows the pages of the server itself, which come before the routes of all hosts. contents may be nil.
+func writeOwn(p *plan.Plan, contents *pybridge.Contents, stdout io.Writer) {
+	var lines []string
+	if path := p.Conf.Status; path != "" {
+		lines = append(lines, path+"/*  status page of every host")
+	}
+	if p.LogsIn(&p.Conf, contents) {
+		lines = append(lines, login.FormPath+"  form of hosts where users log in", login.OutPath+"  and where they log out")
+	}
+	if len(lines) > 0 {
+		fmt.Fprintln(stdout, strings.Join(lines, "\n")+"\n")
 	}
 }
 
@@ -74,7 +82,7 @@ func withoutPython(p *plan.Plan, stdout io.Writer, log func(loglevel.Level, stri
 	case settings.WordShell:
 		return exit.Usage(errors.New("shell: no application to load"))
 	case settings.WordRoutes:
-		writeStatus(&p.Conf, stdout)
+		writeOwn(p, nil, stdout)
 		return p.Site.Write(stdout, &p.Conf)
 	case settings.WordPrintConfig:
 		return writeConfig(p, &p.Conf, stdout)

@@ -133,7 +133,7 @@ func (p *Plan) StateDirs() (dirs []string) {
 	if p.Conf.TLS != "off" {
 		dirs = append(dirs, p.stateDir, filepath.Join(p.stateDir, map[string]string{"auto": "tls", "acme": acmeDir}[p.Conf.TLS]))
 	}
-	if p.Conf.LoginUsers != "" || p.Site.LogsIn() {
+	if p.LogsIn(&p.Conf, nil) {
 		dirs = append(dirs, p.stateDir, filepath.Join(p.stateDir, site.LoginDir))
 	}
 	return dirs

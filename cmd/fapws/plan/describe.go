@@ -104,3 +104,18 @@ func (p *Plan) Folders() (dirs []string) {
 	}
 	return dirs
 }
+
+// LogsIn reports whether users log in by a form anywhere; contents may be nil, then entries of PATHS do not count.
+func (p *Plan) LogsIn(conf *settings.Config, contents *pybridge.Contents) bool {
+	if conf.LoginUsers != "" || p.Site.LogsIn() {
+		return true
+	}
+	if contents != nil {
+		for i := range p.apps {
+			if slices.ContainsFunc(contents.Mounts(i), func(m pybridge.Mount) bool { return m.Login != "" }) {
+				return true
+			}
+		}
+	}
+	return false
+}
