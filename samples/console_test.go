@@ -54,6 +54,13 @@ func (d *device) write(t *testing.T, name, text string, mode os.FileMode) {
 	}
 }
 
+func (d *device) remove(t *testing.T, name string) {
+	t.Helper()
+	if err := os.Remove(filepath.Join(d.dir, name)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // text is the content of a file; "": there is none.
 func (d *device) text(t *testing.T, name string) string {
 	t.Helper()
@@ -247,10 +254,12 @@ func (d *device) services(p *tab) {
 	p.follow(`[aria-label="restart nginx"]`)
 	p.shows("Interactive authentication required.")
 
-	// without systemd: the services of another init system, or the reason why there are none
-	if err := os.Remove(filepath.Join(d.dir, "running")); err != nil {
-		p.t.Fatal(err)
-	}
+	// Without systemd, those of OpenRC; then those of this machine, or the reason why there are none.
+	d.remove(p.t, "running")
+	d.write(p.t, "bin/rc-status", "#!/bin/sh\nprintf 'Runlevel: default\\n crond     [  stopped  ]\\n sshd      [  started  ]\\nDynamic Runlevel: manual\\n'\n", 0o755)
+	p.follow(`nav a[href="services"]`)
+	p.await(`/^crond\s+stopped\s+start\s+sshd\s+running\s+restart stop$/.test(document.querySelector("table")?.innerText.trim())`)
+	d.remove(p.t, "bin/rc-status")
 	p.follow(`nav a[href="services"]`)
 	if !value[bool](p, `!!document.querySelector("table") || document.body.innerText.includes("not been booted with systemd")`) {
 		p.t.Error(value[string](p, "document.body.innerText"))
@@ -326,12 +335,17 @@ func (d *device) terminal(p *tab) {
 	p.await("/\\n[1-9]\\d [1-9]\\d\\s/.test(" + screen + ")")
 	kind("printf '\\033[31mred\\033[0m\\033[5DX\\033[K\\r\\n'\r")
 	p.await(screen + `.includes("X")`)
+	// an editor's page, which goes away again; each \r is typed twice by chromedp
+	kind("printf '\\033[?1049h\\033[>4;1m\\033[2;3r\\033[Hone\\r\\ntwo\\r\\nthree\\r\\nfour'; read a; read b; printf '\\033[r\\033[?1049l'\r")
+	p.await(`/^one\s+three\s+four\s*$/.test(` + screen + `)`)
+	kind("\r")
+	p.await(`/42 \/dev\/pts/.test(` + screen + `)`)
 	kind("sleep 12345\r")
 	eventually(p.t, "a program runs in the terminal", func() bool { return d.processes(p.t, "sleep 12345") > 0 })
 	p.run(chromedp.Click("[data-key=Control]", chromedp.ByQuery))
 	kind("c")
 	eventually(p.t, "Ctrl-C ends the program", func() bool { return d.processes(p.t, "sleep 12345") == 0 })
-	kind("clear; ls --color=always -d /[a-m]*; printf '\\033[7m%20s\\033[0m\\n' console\r")
+	kind("clear; ls --color=always -d /bin /boot /dev /etc /home /lib /proc /run /sys /usr /var; printf '\\033[7m%20s\\033[0m\\n' console\r")
 	p.await(screen + `.includes("console")`)
 	p.picture("terminal")
 	kind("trap '' HUP; echo stay''ing\r") // until it is killed

@@ -5,13 +5,15 @@
 import os
 
 from common import DATA, INSTALL, REBOOT, ROOT, page, posted, run
-from fapws import channel, upload
+from fapws import Login, channel, upload
 from fapws.contrib.views import Staticfile
 from logs import live as log_lines, logs
 from services import services
 from settings import settings
 from terminal import shell, terminal
 from values import BODY, dashboard, live
+
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 @page("Reboot")
 def reboot(environ, start_response):
@@ -33,9 +35,10 @@ def install(environ, start_response):  # the file is complete, and has the SHA-2
     file = environ["fapws.upload"].file
     if INSTALL:
         run(ROOT + INSTALL + [file.path])
-    return f'<p role="status">{"Installed" if INSTALL else "Stored"}: {file.size} bytes, SHA-256 <code>{file.sha256}</code></p><p><a href="reboot">Reboot</a></p>'
+    return f"""<p role="status">{"Installed" if INSTALL else "Stored"}: {file.size} bytes, SHA-256 <code>{file.sha256}</code></p>
+<p><a href="reboot">Reboot</a></p>"""
 
-PATHS = [
+ENTRIES = [
     ("/values", live),
     ("/services", services),
     ("/logs/live", log_lines),
@@ -47,6 +50,7 @@ PATHS = [
     ("/terminal/shell", shell),
     ("/terminal", terminal),
     ("/reboot", reboot),
-    ("/www", Staticfile(os.path.join(os.path.dirname(os.path.abspath(__file__)), "www"))),
+    ("/www", Staticfile(os.path.join(HERE, "www"))),
     ("/", dashboard),
 ]
+PATHS = [(path, Login(entry, os.path.join(HERE, "users"), title="Console")) for path, entry in ENTRIES]

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from html import escape
 
 from common import LOGS, page, parameter
@@ -36,7 +37,8 @@ def start(command):
 def follow(name):
     """Publishes the new lines of a log, until its process is terminated."""
     for line in lines(followers[name]):
-        publish("log:" + name, line)
+        with suppress(RuntimeError):  # the server is behind: the line is lost
+            publish("log:" + name, line)
         time.sleep(0.005)  # a flood of lines must not occupy the device
     del followers[name]
 

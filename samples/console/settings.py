@@ -60,8 +60,8 @@ def save(values):
 def settings(environ, start_response):
     values, wrong, form = load(), (), '<form class="fields" method="post">'
     if posted(environ):
-        values = {name: parameter(environ, name, value) for name, value in values.items()}
-        wrong = [name for name, value in values.items() if not fits(name, value)]
+        values = {name: parameter(environ, name, values[name]) for name in FIELDS}
+        wrong = [name for name in FIELDS if not fits(name, values[name])]
         if wrong:
             start_response("422 Unprocessable Content", [])
         else:

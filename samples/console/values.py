@@ -36,8 +36,7 @@ def values():
     seconds, busy, ticks = (now - then for now, then in zip(new[:3], before[:3]))
     if seconds < 1:
         return latest
-    rates = {name: [max(0, now - then) / seconds for now, then in zip(counts, before[3].get(name, counts))]
-             for name, counts in new[3].items()}
+    rates = {name: [(now - then) / seconds for now, then in zip(counts, before[3].get(name, counts))] for name, counts in new[3].items()}
     memory = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in Path("/proc/meminfo").read_text().splitlines()}
     disk = os.statvfs("/")
     before, latest = new, {

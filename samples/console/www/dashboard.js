@@ -14,13 +14,12 @@ function show(name, text, value, most) {
   at(id).querySelector("polyline").setAttribute("points", past[name].map((v, i) => `${i},${19 - v * scale}`).join(" "))
 }
 
-function bytes(n) {
-  const unit = Math.min(4, Math.floor(Math.log10(Math.max(1, n)) / 3))
-  return (n / 1000 ** unit).toFixed(unit ? 1 : 0) + " " + ["B", "KB", "MB", "GB", "TB"][unit]
+function bytes(n, [unit, ...larger] = ["B", "KB", "MB", "GB", "TB"]) {
+  return n < 1000 || !larger.length ? Number(n.toFixed(1)) + " " + unit : bytes(n / 1000, larger)
 }
 
-const values = new EventSource("values")
-values.onerror = () => values.readyState == EventSource.CLOSED ? location.reload() : at("uptime").textContent = "No connection; trying again."
+const values = new EventSource("values"), lost = () => at("uptime").textContent = "No connection; trying again."
+values.onerror = () => values.readyState == EventSource.CLOSED ? location.assign("./") : lost()  // closed: the session has ended
 values.onmessage = event => {
   const now = JSON.parse(event.data), minutes = Math.floor(now.uptime / 60)
   at("uptime").textContent = `Up ${Math.floor(minutes / 1440)} d ${Math.floor(minutes / 60) % 24} h ${minutes % 60} min`
@@ -30,4 +29,4 @@ values.onmessage = event => {
   for (const [name, [down, up]] of Object.entries(now.network)) show(name, `↓ ${bytes(down)}/s ↑ ${bytes(up)}/s`, down + up)
 }
 onpagehide = () => values.close()  // browsers keep pages, and their streams, for the button Back
-onpageshow = event => event.persisted && location.reload()
+onpageshow = event => event.persisted && location.assign("./")

@@ -43,8 +43,8 @@ class Terminal {
     let at = TOKEN.lastIndex = 0
     for (let found; (found = TOKEN.exec(text)); at = TOKEN.lastIndex) {
       const [, mark, numbers, final, control, plain] = found
-      if (mark == "?") this.mode(numbers.split(";"), final == "h")
-      else SEQUENCES[final || control]?.(this, Math.min(parseInt(numbers) || 1, 999), (numbers || "").split(/[;:]/).map(Number))
+      if (mark == "?" && "hl".includes(final)) this.mode(numbers.split(";"), final == "h")
+      else if (!mark) SEQUENCES[final || control]?.(this, Math.min(parseInt(numbers) || 1, 999), (numbers || "").split(/[;:]/).map(Number))
       for (const one of plain || "") {
         if (this.x >= this.columns) { this.x = 0; this.feed() }
         this.put(one, this.y, this.x++)
