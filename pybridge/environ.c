@@ -443,11 +443,17 @@ static PyObject *plain_environ(fapws_record *rec) {
   return env;
 }
 
+static PyObject *ascii(const fapws_record *rec, fapws_span s) {
+  PyObject *text = PyUnicode_New((Py_ssize_t)s.len, 127);
+  if (text) memcpy(PyUnicode_1BYTE_DATA(text), rec->data + s.off, s.len);
+  return text;
+}
+
 /* Not in the cache, because these differ in each request. */
 static int put_trace(PyObject *env, const fapws_record *rec) {
   if (LIKELY(!rec->traced)) return 0;
-  return fapws_put(env, key[K_TRACEPARENT], span_text(rec, rec->fields[rec->nfields - 1].value)) < 0 ||
-         fapws_put(env, key[K_TRACE_ID], span_text(rec, fapws_trace_id(rec))) < 0;
+  return fapws_put(env, key[K_TRACEPARENT], ascii(rec, rec->fields[rec->nfields - 1].value)) < 0 ||
+         fapws_put(env, key[K_TRACE_ID], ascii(rec, fapws_trace_id(rec))) < 0;
 }
 
 PyObject *fapws_environ(fapws_record *rec, PyObject *cls, PyObject *input) {

@@ -47,8 +47,10 @@ const (
 	flagsAt  = spanAt + 16 + 1
 	valueLen = flagsAt + 2
 
-	// LineLen is the length of the last line that Rewrite gives a head, with the empty line.
-	LineLen = len(parent) + len(": ") + valueLen + len("\r\n\r\n")
+	// newLine is the last line that Rewrite gives a head, with the empty line. LineLen is its length.
+	newLine = parent + ": 00-00000000000000000000000000000000-0000000000000000-01\r\n\r\n"
+	valueIn = len(parent) + len(": ")
+	LineLen = len(newLine)
 )
 
 // sampled is the only flag that is passed on (§3.2.2.5). New traces have it: logs record every request, and libraries of
@@ -138,9 +140,6 @@ func Rewrite(dst, head []byte, r *http1.Request) ([]byte, ID) {
 	if parents == 1 {
 		id, flags, ok = Parse(given)
 	}
-	if !ok {
-		id, flags = newID(), sampled
-	}
 	at := len(dst)
 	if parents+states == 0 {
 		dst = append(dst, head[:r.HeadLen-2]...)
@@ -148,13 +147,18 @@ func Rewrite(dst, head []byte, r *http1.Request) ([]byte, ID) {
 		dst = without(dst, head, r, !ok || !validState(head, r.Fields))
 	}
 	name := http1.Span{Off: uint32(len(dst) - at), Len: uint32(len(parent))}
-	dst = append(dst, parent+": 00-"...)
-	dst = append(append(dst, id[:]...), '-')
-	var span [8]byte
-	binary.BigEndian.PutUint64(span[:], newSpan())
-	dst = append(hex.AppendEncode(dst, span[:]), '-', '0', '0'+flags)
-	dst = append(dst, "\r\n\r\n"...)
-	r.Fields = append(r.Fields, http1.Field{Name: name, Value: http1.Span{Off: name.Off + name.Len + 2, Len: uint32(valueLen)}})
+	dst = append(dst, newLine...)
+	made := dst[len(dst)-LineLen+valueIn:]
+	if ok {
+		copy(made[idAt:], id[:])
+		made[valueLen-1] = '0' + flags
+	} else {
+		putHex(made[idAt:], random())
+		putHex(made[idAt+len(id)/2:], rand.Uint64())
+		id = ID(made[idAt:])
+	}
+	putHex(made[spanAt:], random())
+	r.Fields = append(r.Fields, http1.Field{Name: name, Value: http1.Span{Off: name.Off + uint32(valueIn), Len: uint32(valueLen)}})
 	r.HeadLen = len(dst) - at
 	return dst, id
 }
@@ -183,20 +187,27 @@ func without(dst, head []byte, r *http1.Request, stateless bool) []byte {
 	return dst
 }
 
-// newID returns a random ID.
-func newID() (id ID) {
-	var raw [16]byte
-	binary.BigEndian.PutUint64(raw[:8], newSpan())
-	binary.BigEndian.PutUint64(raw[8:], rand.Uint64())
-	hex.Encode(id[:], raw[:])
-	return id
-}
-
-// newSpan returns a random number that is not 0.
-func newSpan() uint64 {
+// random returns a random number that is not 0.
+func random() uint64 {
 	for {
 		if n := rand.Uint64(); n != 0 {
 			return n
 		}
 	}
+}
+
+// putHex writes the 16 digits of n.
+func putHex(dst []byte, n uint64) {
+	binary.BigEndian.PutUint64(dst, digits(uint32(n>>32)))
+	binary.BigEndian.PutUint64(dst[8:], digits(uint32(n)))
+}
+
+// digits returns the 8 digits of n as bytes, all at once.
+func digits(n uint32) uint64 {
+	d := uint64(n)
+	d = (d | d<<16) & 0x0000ffff0000ffff
+	d = (d | d<<8) & 0x00ff00ff00ff00ff
+	d = (d | d<<4) & 0x0f0f0f0f0f0f0f0f
+	letters := (d + 0x0606060606060606) >> 4 & 0x0101010101010101
+	return d + 0x3030303030303030 + letters*('a'-'0'-10)
 }
