@@ -24,7 +24,7 @@ check_static() {
     (cd "$root" && "${command[@]}" ./...)
 }
 
-check_shell() { (cd "$root" && shellcheck -x -a build.sh .ci/*); }
+check_shell() { (cd "$root" && shellcheck -x -a build.sh bin/*.sh .ci/*); }
 
 # check_c_format compares the C with .clang-format.
 check_c_format() { source_files '*.c' '*.h' | xargs -0 clang-format --dry-run -Werror; }
