@@ -19,6 +19,9 @@
 //
 // What is no ClientHello gets an answer, too: a request of HTTP is told the address with https.
 //
+// Certificates of clients are verified on the goroutine, in the handshake or behind it (describe.go): a rule for a path, which refuses
+// a request, can only count when the path is known. Why handshakes fail is counted by reason (counts.go).
+//
 // # Memory
 //
 // Output is encrypted when there is room for it, 32 KiB at a time, and at most twice as much waits in memory. While
