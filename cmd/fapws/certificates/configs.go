@@ -123,7 +123,10 @@ func (c *configs) newConfig(w *Want, a *Asking, cas []byte) (*config, error) {
 			if len(state.PeerCertificates) == 0 {
 				return nil
 			}
-			return of.current(state.VerifiedChains)
+			if err := of.current(state.VerifiedChains); err != nil {
+				return &tls.CertificateVerificationError{UnverifiedCertificates: state.PeerCertificates, Err: err}
+			}
+			return nil
 		}
 	}
 	return made, nil

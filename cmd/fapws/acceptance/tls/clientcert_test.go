@@ -293,15 +293,17 @@ func TestCertReqs(t *testing.T) {
 	t.Parallel()
 	ca, strangers := certtest.NewAuthority(t), certtest.NewAuthority(t)
 	dir := t.TempDir()
-	flags := append(flagsFor(ca.For("example.org"), dir), "--ca-certs", certtest.Write(t, dir+"/ca.pem", ca.PEM), "--cert-reqs", "required",
+	ann, bob := ofClient(t, ca, certtest.Options{Common: "Ann"}), ofClient(t, strangers, certtest.Options{Common: "Bob"})
+	lost := ofClient(t, ca, certtest.Options{Common: "Lost"})
+	cas := certtest.Write(t, dir+"/ca.pem", append(ca.Revoke(time.Now().Add(24*time.Hour), lost.Leaf), ca.PEM...))
+	flags := append(flagsFor(ca.For("example.org"), dir), "--ca-certs", cas, "--cert-reqs", "required",
 		"--bind", "127.0.0.1:0", "--bind", dir+"/socket")
 	s := serve(t, fapwstest.Threads, fapwstest.Command{Flags: flags})
 	at := s.Says(`https://\S+/  http://(\S+)/  unix:(\S+) `)
-	ann, bob := ofClient(t, ca, certtest.Options{Common: "Ann"}), ofClient(t, strangers, certtest.Options{Common: "Bob"})
 	for _, c := range []struct {
 		certificate *tls.Certificate
 		served      bool
-	}{{&ann, true}, {&bob, false}, {nil, false}} {
+	}{{&ann, true}, {&bob, false}, {&lost, false}, {nil, false}} {
 		client := showing(t, s, ca.Pool(), "example.org", c.certificate, "http/1.1")
 		r, err := client.Get(s.URL + "/show/x")
 		if (err == nil) != c.served {
@@ -311,6 +313,11 @@ func TestCertReqs(t *testing.T) {
 			r.Body.Close()
 		}
 	}
+	s.Says("TLS handshake failed: failed to verify certificate: the certificate is revoked")
+	fapwstest.Eventually(t, "the failures are counted", func() bool {
+		_, stdout, _ := s.Ctl("metrics")
+		return strings.Contains(stdout, "fapws_tls_handshake_failures_total{reason=\"client_certificate\"} 3\n")
+	})
 	for i, network := range []string{"tcp", "unix"} {
 		w := fapwstest.Dial(t, network, at[i+1])
 		w.Get("/show/x")
