@@ -39,8 +39,8 @@ type tus struct {
 
 // speaksTus returns the request as one of the protocol; nil: it is another one.
 func (u *Upload) speaksTus(w *backend.Response, r *backend.Request) *tus {
-	t, ok := u.target.(*folder)
-	if !ok || !u.options.Resumable || r.Field("Tus-Resumable") == "" && r.Method() != "OPTIONS" {
+	t, ok := u.resumable()
+	if !ok || r.Field("Tus-Resumable") == "" && r.Method() != "OPTIONS" {
 		return nil
 	}
 	return &tus{u, t, w, r}

@@ -69,12 +69,14 @@ func (u *Upload) Respond(w *backend.Response, r *backend.Request) {
 		}
 		return
 	}
-	switch r.Method() {
+	switch tus := r.Field("Tus-Resumable"); r.Method() {
 	case "GET", "HEAD":
 		u.show(w)
 		return
 	case "PUT", "POST":
-		if err = u.permit(r); err == nil {
+		if tus != "" { // its empty body is not a file
+			err = refuse(412, "uploads cannot be resumed here")
+		} else if err = u.permit(r); err == nil {
 			err = u.receive(w, r)
 		}
 	default:
@@ -106,23 +108,32 @@ func (u *Upload) fail(w *backend.Response, r *backend.Request, err error) {
 		u.options.Log(r.Client(), fmt.Sprintf("upload to %s: %v", r.Path, f))
 	}
 	fields := ""
-	if r.Field("Tus-Resumable") != "" {
+	_, resumes := u.resumable()
+	if r.Field("Tus-Resumable") != "" && resumes {
 		fields = tusFields
 	}
 	switch f.status {
 	case 405:
 		fields += "Allow: " + u.methods() + "\r\n"
 	case 412:
-		fields += "Tus-Version: " + tusVersion + "\r\n"
+		if resumes {
+			fields += "Tus-Version: " + tusVersion + "\r\n"
+		}
 	case 503:
 		fields += "Retry-After: 5\r\n"
 	}
 	w.Start(exchange.Head{Status: f.status, Reason: []byte(f.text), Fields: []byte(fields), Length: -1, Refusal: true})
 }
 
+// resumable returns the directory of uploads that go on; ok is false if they cannot.
+func (u *Upload) resumable() (t *folder, ok bool) {
+	t, ok = u.target.(*folder)
+	return t, ok && u.options.Resumable
+}
+
 // methods are those that uploads take.
 func (u *Upload) methods() string {
-	if _, ok := u.target.(*folder); ok && u.options.Resumable {
+	if _, ok := u.resumable(); ok {
 		return "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS"
 	}
 	return "GET, HEAD, PUT, POST"
@@ -154,6 +165,8 @@ func (u *Upload) receive(w *backend.Response, r *backend.Request) error {
 	switch coding := r.Field("Content-Encoding"); {
 	case coding != "" && !strings.EqualFold(coding, "identity"):
 		return refuse(415, "an upload must not have a Content-Encoding")
+	case r.Method() == "POST" && strings.HasPrefix(strings.ToLower(r.Field("Content-Type")), "application/x-www-form-urlencoded"):
+		return refuse(415, "this form has names of files only: its enctype must be multipart/form-data; a body that is the file itself needs PUT, or another Content-Type")
 	case r.Field("Content-Range") != "":
 		return refuse(400, "an upload must not have a Content-Range") // RFC 9110 §14.5
 	}

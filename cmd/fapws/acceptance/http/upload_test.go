@@ -208,6 +208,7 @@ func TestRefusedUploads(t *testing.T) {
 		"another sum":         {fapwstest.Request("POST", "/bare", wrong, wrongType), 400, sum("1")},
 		"two for one path":    {fapwstest.Request("POST", "/one", several, severalType), 413, "too many"},
 		"cut off":             {fapwstest.Request("POST", "/bare", several[:len(several)-8], severalType), 400, "ends before"},
+		"a form of names":     {fapwstest.Request("POST", "/one", "file=x", "Content-Type: application/x-www-form-urlencoded"), 415, "enctype"},
 		"no boundary":         {fapwstest.Request("POST", "/bare", several, "Content-Type: multipart/form-data"), 400, "boundary"},
 	} {
 		t.Run(what, func(t *testing.T) { s.Ask(c.request).Want(t, c.status, c.text) })
@@ -231,6 +232,9 @@ func TestRefusedUploads(t *testing.T) {
 	}
 	for _, name := range []string{"bare", "new"} {
 		stored(t, filepath.Join(dir, name), nil)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "one.bin")); err == nil {
+		t.Error("there is one.bin")
 	}
 }
 
@@ -369,7 +373,7 @@ deny = ["all"]
 	s.Ask(fapwstest.Request("PUT", "/in/a", "2")).Want(t, 409)
 	s.Ask(fapwstest.Request("PUT", "/in/b", random(1025))).Want(t, 413, "1024")
 	s.Get("/in", 405)
-	s.Ask(fapwstest.Request("POST", "/in", "", tusVersion, "Upload-Length: 1", "Content-Length: 0")).Want(t, 400, "no file name")
+	s.Ask(fapwstest.Request("POST", "/in", "", tusVersion, "Upload-Length: 1", "Content-Length: 0")).Want(t, 412, "resumed")
 	s.Ask(fapwstest.Request("PUT", "/one", "1")).Want(t, 403)
 	if st, err := os.Stat(filepath.Join(dir, "a")); err != nil || st.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", st, err)
