@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
@@ -58,6 +57,22 @@ func colors(scheme string, into *string) chromedp.Action {
 	}
 }
 
+// keepBusy asks for a page again and again, until done is closed or the server has gone.
+func keepBusy(url string, done <-chan struct{}) {
+	for {
+		select {
+		case <-done:
+			return
+		default:
+		}
+		r, err := http.Get(url)
+		if err != nil {
+			return
+		}
+		r.Body.Close()
+	}
+}
+
 // TestStatusBrowser: the page is live by server-sent events, fits a phone, is light and dark, asks no other server, and its buttons
 // work, also without JavaScript.
 func TestStatusBrowser(t *testing.T) {
@@ -69,7 +84,7 @@ func TestStatusBrowser(t *testing.T) {
 	var light, dark, graph, stacks, answer, plain string
 	var fits, refreshes bool
 	order := func(context.Context) error { get(t, s.URL+"/order"); return nil }
-	fresh := s.Workers()
+	fresh, profiled := s.Workers(), make(chan struct{})
 	err := chromedp.Run(ctx, log.Enable(), network.Enable(),
 		emulation.SetDeviceMetricsOverride(360, 740, 2, true),
 		chromedp.Navigate(s.URL+"/_fapws/"),
@@ -80,13 +95,9 @@ func TestStatusBrowser(t *testing.T) {
 		chromedp.Evaluate(`document.documentElement.scrollWidth <= innerWidth`, &fits),
 		colors("light", &light), colors("dark", &dark),
 		chromedp.Click(`form[action=stacks] button`), chromedp.Poll(`/active requests/.test(document.querySelector("#out").innerText)`, nil), chromedp.Text("#out", &stacks),
-		chromedp.Click(`form[action=profile] button`), chromedp.ActionFunc(func(ctx context.Context) error {
-			for done := time.Now().Add(time.Second); time.Now().Before(done); {
-				get(t, s.URL+"/works")
-			}
-			return nil
-		}),
-		chromedp.Poll(`document.querySelector("#out .flame b")`, nil), chromedp.OuterHTML("#out", &graph),
+		chromedp.ActionFunc(func(context.Context) error { go keepBusy(s.URL+"/works", profiled); return nil }),
+		chromedp.Click(`form[action=profile] button`), chromedp.Poll(`document.querySelector("#out .flame b")`, nil), chromedp.OuterHTML("#out", &graph),
+		chromedp.ActionFunc(func(context.Context) error { close(profiled); return nil }),
 		chromedp.Click(`form[action=reload] button`), chromedp.Poll(`/reload/.test(document.querySelector("#out").innerText)`, nil), chromedp.Text("#out", &answer),
 		chromedp.ActionFunc(func(context.Context) error { s.HasWorkers(2, fresh...); return order(ctx) }),
 		chromedp.Poll(requests+` == "3"`, nil), // its events come from another process now
