@@ -129,11 +129,9 @@ func TestWebSocketWindows(t *testing.T) {
 	for id := uint32(1); id < 40; id += 2 {
 		f.connect(id, "/asgi?pour", false)
 	}
-	other := open(t, bridge(t, s), "/callbacks")
-	other.SendText("hello")
-	hears(t, other, "hello")
-	for _, op := range []byte{wstest.Ping, wstest.Close} { // which is not answered
-		if frame, err := other.ReadFrame(); err != nil || frame.Op() != op {
+	silent := open(t, bridge(t, s), "/callbacks")
+	for _, op := range []byte{wstest.Ping, wstest.Close} {
+		if frame, err := silent.ReadFrame(); err != nil || frame.Op() != op {
 			t.Error(frame, err)
 		}
 	}
