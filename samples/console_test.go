@@ -280,10 +280,10 @@ func (d *device) logs(p *tab) {
 		p.t.Fatal(err)
 	}
 	defer file.Close()
-	for i := 0; value[int](p, "document.getElementById('lines').childElementCount") < 3; i++ { // tail may not have looked yet
-		fmt.Fprintf(file, "cron: job %d done\ncron: job <i>%d</i> failed\n", i, i)
-		time.Sleep(10 * time.Millisecond)
-	}
+	eventually(p.t, "new lines appear", func() bool { // tail may not have looked when the first ones are written
+		fmt.Fprint(file, "cron: job 3 done\ncron: job <i>4</i> failed\n")
+		return value[int](p, "document.getElementById('lines').childElementCount") > 2
+	})
 	if text := value[string](p, "document.getElementById('lines').innerText"); strings.Contains(text, "done") || !strings.Contains(text, "<i>") {
 		p.t.Error(text)
 	}
@@ -332,7 +332,7 @@ func (d *device) terminal(p *tab) {
 	kind("echo $((6*7)) $(tty) $TERM\r")
 	p.await(`/42 \/dev\/pts\/\d+ xterm/.test(` + screen + `)`)
 	kind("stty size\r")
-	p.await("/\\n[1-9]\\d [1-9]\\d\\s/.test(" + screen + ")")
+	p.await("/\\n[1-9]\\d [1-9]\\d+\\s/.test(" + screen + ")")
 	kind("printf '\\033[31mred\\033[0m\\033[5DX\\033[K\\r\\n'\r")
 	p.await(screen + `.includes("X")`)
 	// an editor's page, which goes away again; each \r is typed twice by chromedp

@@ -23,7 +23,7 @@ def host(text):
     return len(text) < 254 and re.fullmatch(rf"({LABEL}\.)*{LABEL}", text) or ipaddress.ip_address(text)
 
 def zone(text):
-    return re.fullmatch(r"[\w+-]+(/[\w+-]+)*", text, re.A) and os.path.isfile("/usr/share/zoneinfo/" + text)
+    return text == "Etc/UTC" or re.fullmatch(r"[\w+-]+(/[\w+-]+)*", text, re.A) and os.path.isfile("/usr/share/zoneinfo/" + text)
 
 # name: label, default, check for each word, smallest and largest number of words, message
 FIELDS = {
