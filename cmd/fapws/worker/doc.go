@@ -11,7 +11,7 @@
 //
 // The order is: the settings that are known; listeners; the event loop, because inline Python is loaded on its thread;
 // sites without the application; Python; the script, with its PATHS and capital globals; all settings; the access log;
-// document roots; threads; the banner. A failure is one line and an exit code (package exit). Listeners come first
+// document roots; the sandbox; threads; the banner. A failure is one line and an exit code (package exit). Listeners come first
 // (bind/early.go), so a taken address is reported before the load. SERVER is read from the text of the script if it is a
 // plain string there. If it is computed, or turns out to be different, the script runs first.
 //
