@@ -43,6 +43,9 @@ func (s *service) profile() (p Profile) {
 	if !s.complete.Load() {
 		return Profile{Why: "the applications are still loading"}
 	}
+	if s.forks.Load() != nil {
+		return Profile{Why: "the processes of --fork are not profiled"}
+	}
 	if h == nil {
 		return Profile{Why: "this server runs no Python"}
 	}

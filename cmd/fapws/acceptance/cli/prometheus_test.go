@@ -193,6 +193,9 @@ PATHS = [("/count", count)]
 		}
 	}
 	promtool(t, metricsOf(t, s, "--plain"))
+	if a, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/profile"}); a.StatusCode != 503 || !strings.Contains(text, "the processes of --fork are not profiled") {
+		t.Errorf("%d %s", a.StatusCode, text)
+	}
 }
 
 // TestUpstreamMetrics: a connection to a proxied server that is kept is counted.
