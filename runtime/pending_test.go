@@ -130,7 +130,7 @@ func TestPending(t *testing.T) {
 	})
 }
 
-// Nobody waits longer than StartWait says, browsers that load a page for a second at most, and nobody when it has failed.
+// No client waits longer than StartWait says, browsers that load a page for a second at most, and none when it has failed.
 func TestPendingEnds(t *testing.T) {
 	const page, refresh = "Accept: text/html\r\n", `http-equiv="refresh"`
 	pending := sites.Site{Table: []sites.Mount{{Pending: true}}}

@@ -21,6 +21,11 @@
 // (pybridge.Contents), and stays in C. So a child, which never returns to Go, misses none of Go's threads. In the
 // serving process, where Go works, a fork would copy whatever its threads hold at that moment.
 //
+// # Sleep
+//
+// With Serving.IdleStop the fork server ends when it has had no children for some time, and the next request has another one
+// started (idle.go). Requests wait for it as they do after a crash; in both cases it has to have loaded the same table.
+//
 // # The end of a child
 //
 // Children are watched by pidfds and waited for one by one, so children of the application are left to it. When the

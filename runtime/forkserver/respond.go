@@ -1,6 +1,7 @@
 package forkserver
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
 	"fapws/runtime/source/cgi"
+	"fapws/runtime/source/refusal"
 )
 
 // Mount is the backend.Responder of one mount of the application.
@@ -30,19 +32,29 @@ func (m *Mount) Respond(w *backend.Response, r *backend.Request) {
 	case err != nil:
 		return // the response is not wanted any more
 	}
+	s.occupied(1)
 	line, number, client := requestLine(r), r.Log, r.Client()
-	p, run, c, err := s.fork(r.Context, line+" in handler "+m.Name)
+	ctx, cancel := context.WithTimeout(r.Context, s.patience(r))
+	p, run, c, err := s.fork(ctx, line+" in handler "+m.Name)
+	cancel()
 	if err != nil {
+		s.occupied(-1)
 		s.serving.Gate.Leave()
-		if r.Context.Err() != nil {
-			return
+		switch {
+		case r.Context.Err() != nil:
+		case errors.Is(err, context.DeadlineExceeded):
+			s.starting(w, r)
+		case errors.Is(err, errAsleep):
+			refuse(w, err.Error())
+		default:
+			m.log(r, fmt.Sprintf("cannot fork a process: %v", err))
+			refuse(w, "")
 		}
-		m.log(r, fmt.Sprintf("cannot fork a process: %v", err))
-		refuse(w, "")
 		return
 	}
 	go func() {
 		<-run.ended
+		s.occupied(-1)
 		s.serving.Gate.Leave()
 	}()
 	r.OnOverdue(func(took time.Duration) {
@@ -76,6 +88,33 @@ func (m *Mount) Respond(w *backend.Response, r *backend.Request) {
 		}
 	}
 	c.conn.Close()
+}
+
+// patience is how long a request waits for a fork server.
+func (s *Server) patience(r *backend.Request) time.Duration {
+	if loadsPage(r) {
+		return min(s.serving.StartWait, refusal.PageWait)
+	}
+	return s.serving.StartWait
+}
+
+// loadsPage reports whether a browser asks for a page, which it can ask for again.
+func loadsPage(r *backend.Request) bool {
+	return r.Method() == "GET" && refusal.WantsHTML(r.Parsed, r.Head)
+}
+
+// starting answers a request for which there is no fork server in time.
+func (s *Server) starting(w *backend.Response, r *backend.Request) {
+	if !loadsPage(r) {
+		refuse(w, "the application is starting")
+		return
+	}
+	s.mu.Lock()
+	since := time.Since(s.idle.since)
+	s.mu.Unlock()
+	page := refusal.Starting(since)
+	w.Start(exchange.Head{Status: page.Status, Length: int64(len(page.Body)), ContentType: page.Type, Fields: page.Fields})
+	w.Write(page.Body)
 }
 
 // refuse answers a client that may try again soon.

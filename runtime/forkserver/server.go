@@ -29,6 +29,9 @@ type Options struct {
 	// Failed is called once, on a separate goroutine, when the next one cannot take its
 	// place: no request can be answered any more. line says why.
 	Failed func(line string)
+
+	// Asleep is called, from any goroutine, when the fork server has ended because no request needed it. Optional.
+	Asleep func()
 }
 
 // Serving is the settings that a Server gets after it has been opened.
@@ -41,6 +44,11 @@ type Serving struct {
 
 	// LogPath returns the path of that error log, "" for standard error.
 	LogPath func(number int) string
+
+	// StartWait is how long a request waits for a fork server that has to load the application; a browser that opens a page gets
+	// one that refreshes itself before. IdleStop is after how long without children the fork server ends until a request needs
+	// it; 0: never.
+	StartWait, IdleStop time.Duration
 
 	// Messages gets the messages of a child to the server, in addition to its response (pybridge.ReadMessages).
 	Messages func(raw []byte)
@@ -55,7 +63,8 @@ type Server struct {
 	mu      sync.Mutex
 	closed  bool
 	current *process
-	changed chan struct{} // closed when another process is the current one
+	changed chan struct{} // closed when another process is the current one, or could not be
+	idle    idle
 }
 
 // LoadError is the error of Open when the application did not load. The fork server has
@@ -85,7 +94,12 @@ func Open(o Options) (s *Server, loaded []byte, err error) {
 }
 
 // Serve makes the Server ready for requests. Once, before the first.
-func (s *Server) Serve(serving Serving) { s.serving = serving }
+func (s *Server) Serve(serving Serving) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.serving = serving
+	s.rest()
+}
 
 // FollowStderr gives the fork server the descriptor 2 that this process has now, after
 // the error log was rotated.
@@ -114,9 +128,13 @@ func (s *Server) fork(ctx context.Context, about string) (*process, *running, *c
 	for {
 		s.mu.Lock()
 		p, changed, closed := s.current, s.changed, s.closed
+		failed := s.wake()
 		s.mu.Unlock()
-		if closed {
+		switch {
+		case closed:
 			return nil, nil, nil, errGone
+		case failed:
+			return nil, nil, nil, errAsleep
 		}
 		if p != nil {
 			run, c, err := p.fork(about)
@@ -138,30 +156,43 @@ func (s *Server) watch(p *process) {
 	p.listen()
 	s.mu.Lock()
 	s.current = nil
-	closed := s.closed
+	over := s.closed || s.idle.asleep
+	s.idle.since = time.Now()
+	s.rest()
 	s.mu.Unlock()
-	if closed {
+	if over {
 		return
 	}
 	s.o.Log(p.how + "; starting another one")
 	for pause := time.Second; ; pause = min(2*pause, longestPause) {
-		next, loaded, err := startProcess(&s.o)
-		if err == nil && !bytes.Equal(loaded, s.loaded) {
-			next.listenToEnd()
-			s.mu.Lock()
-			s.closed = true
-			close(s.changed)
-			s.mu.Unlock()
-			s.o.Failed("the application has changed while it was served: restart the server")
-			return
-		}
+		err := s.start()
 		if err == nil {
-			s.replace(next)
 			return
 		}
 		s.o.Log(fmt.Sprintf("%v; trying again in %v", err, pause))
 		time.Sleep(pause)
 	}
+}
+
+// start starts another fork server.
+func (s *Server) start() error {
+	next, loaded, err := startProcess(&s.o)
+	switch {
+	case err != nil:
+		return err
+	case bytes.Equal(loaded, s.loaded):
+		s.replace(next)
+		return nil
+	}
+	next.listenToEnd()
+	s.mu.Lock()
+	if !s.closed {
+		s.closed = true
+		close(s.changed)
+	}
+	s.mu.Unlock()
+	s.o.Failed("the application has changed while it was served: restart the server")
+	return nil
 }
 
 // longestPause is the maximum between two attempts to start a fork server.
@@ -181,7 +212,8 @@ func (s *Server) replace(p *process) {
 		p.listenToEnd()
 		return
 	}
-	s.current = p
+	s.current, s.idle.asleep = p, false
+	s.rest()
 	close(s.changed)
 	s.changed = make(chan struct{})
 	s.mu.Unlock()

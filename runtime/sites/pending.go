@@ -11,16 +11,13 @@ import (
 // methods), but the request waits, undecided, for the next Use. So its body is not read, and nothing of it is lost. Browsers that
 // load a page soon get one that says so, and asks again.
 
-// pageWait is how long a browser waits for a page before it is told. Most applications load in less.
-const pageWait = time.Second
-
 // await has x, whose mount is Pending, wait.
 func (s *Sites) await(x *Exchange) {
 	now := s.now()
 	if x.until == 0 {
 		wait := s.cfg.StartWait
 		if x.req.loadsPage() {
-			wait = min(wait, pageWait)
+			wait = min(wait, refusal.PageWait)
 		}
 		x.until = now + int64(wait)
 		if x.req.time.IsZero() {

@@ -73,7 +73,12 @@ type Counters struct {
 	Requests int64 `json:"requests"`  // that were answered; -1: it did not say, and the others are 0
 	Unsent   int64 `json:"unsent"`    // bytes of responses that wait for clients, without those in the kernel
 	HeldBack int64 `json:"held_back"` // requests that had to wait because too many bytes waited for their client
+
+	Asleep bool `json:"asleep,omitempty"` // the application has ended until a request needs it (idle-stop)
 }
+
+// Asleep is the state of a worker whose application has ended until a request needs it.
+const Asleep = "asleep"
 
 // NotCounted are the Counters of a process that does not say them.
 var NotCounted = Counters{Requests: -1}

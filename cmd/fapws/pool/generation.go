@@ -134,7 +134,7 @@ func (p *Pool) startInBatch() {
 	}
 }
 
-// early returns the sockets on which the next worker may answer clients while it loads: nobody else does, and if it fails the
+// early returns the sockets on which the next worker may answer clients while it loads: no other one does, and if it fails the
 // server ends.
 func (p *Pool) early() []Address {
 	if p.o.Early == nil || p.o.Stay || !p.first() || len(p.batch.workers) > 0 {

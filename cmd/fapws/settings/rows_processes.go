@@ -22,6 +22,11 @@ func processRows() []*Setting {
 			value: func(c *Config) value { return &count{&c.MaxForks, 1, 1024} },
 		},
 		{
+			Name: "idle-stop", Group: GroupProcesses, Arg: "TIME", Default: "0s",
+			Help:  "with --fork, end the process that has loaded the application when no request has needed it for this long; the next one starts it again and waits for it, see start-wait; 0 disables",
+			value: func(c *Config) value { return &duration{&c.IdleStop, 0} },
+		},
+		{
 			Name: "max-requests", Aliases: []string{"limit-max-requests"}, Group: GroupProcesses, Arg: "N", Default: "0",
 			Help:  "replace a worker after this many requests; 0 disables",
 			value: func(c *Config) value { return &count{&c.MaxRequests, 0, 1 << 30} },

@@ -37,7 +37,11 @@ func (c control) Report() ctl.Report {
 		if !ok {
 			counters = ctl.NotCounted
 		}
-		r.Workers = append(r.Workers, ctl.Worker{PID: w.Pid, State: w.State.String(), Age: time.Since(w.Since).Seconds(), RSS: w.RSS, Counters: counters})
+		state := w.State.String()
+		if counters.Asleep {
+			state = ctl.Asleep
+		}
+		r.Workers = append(r.Workers, ctl.Worker{PID: w.Pid, State: state, Age: time.Since(w.Since).Seconds(), RSS: w.RSS, Counters: counters})
 	}
 	return r
 }

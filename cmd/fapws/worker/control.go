@@ -9,7 +9,6 @@ import (
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/memory"
 	"fapws/cmd/fapws/presence"
-	"fapws/runtime"
 )
 
 // stackWait is the maximum time for reading the Python stacks of the active requests.
@@ -20,19 +19,22 @@ func (a *alone) Report() ctl.Report {
 	conf, addrs, since, state := a.seen()
 	r := presence.Report(a.s.plan, &conf, addrs, since)
 	r.Cache = cacheOf(a.s.server)
-	r.Workers = []ctl.Worker{{
-		PID: r.PID, State: state, Age: r.Uptime, RSS: memory.Resident(r.PID), Counters: countersOf(a.s.server),
-	}}
+	counters := a.s.counters()
+	if counters.Asleep {
+		state = ctl.Asleep
+	}
+	r.Workers = []ctl.Worker{{PID: r.PID, State: state, Age: r.Uptime, RSS: memory.Resident(r.PID), Counters: counters}}
 	return r
 }
 
-// countersOf returns the counters of this process for a report.
-func countersOf(server *runtime.Server) ctl.Counters {
-	c, ok := server.Counters()
+// counters returns the counters of this process for a report.
+func (s *service) counters() ctl.Counters {
+	c, ok := s.server.Counters()
 	if !ok {
 		return ctl.NotCounted
 	}
-	return ctl.Counters{Requests: c.Requests, Unsent: c.Unsent, HeldBack: c.HeldBack}
+	forks := s.forks.Load()
+	return ctl.Counters{Requests: c.Requests, Unsent: c.Unsent, HeldBack: c.HeldBack, Asleep: forks != nil && forks.Asleep()}
 }
 
 func (a *alone) Stack() string { return a.s.stack() }

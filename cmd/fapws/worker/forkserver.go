@@ -3,6 +3,7 @@ package worker
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -96,6 +97,10 @@ func (s *service) openForks() error {
 		Log:     func(line string) { s.log.Log(loglevel.Error, line) },
 		Killed:  func() string { return memory.Exceeded(root, before) },
 		Failed:  s.forksFailed,
+		Asleep: func() {
+			s.log.Log(loglevel.Info, fmt.Sprintf("no request for %v: the application sleeps until there is one", s.conf.IdleStop))
+			s.memory.Quiet()
+		},
 	})
 	var failed *forkserver.LoadError
 	switch {
@@ -132,8 +137,10 @@ func (s *service) forkCommand() *exec.Cmd {
 // files are known.
 func (s *service) useForks(server *forkserver.Server) {
 	server.Serve(forkserver.Serving{
-		Gate:    cgi.NewGate(s.conf.MaxForks, s.conf.MaxQueue),
-		LogPath: s.logs.Path,
+		Gate:      cgi.NewGate(s.conf.MaxForks, s.conf.MaxQueue),
+		LogPath:   s.logs.Path,
+		StartWait: s.conf.StartWait,
+		IdleStop:  s.conf.IdleStop,
 		Log: func(number int, client, line string) {
 			s.logs.Client(number, loglevel.Error, client, line)
 		},

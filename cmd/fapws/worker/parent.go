@@ -143,7 +143,7 @@ func (p *Parent) control([]banner.Address) error {
 	p.onAsk(AskActive, func() string { return asJSON(p.s.active()) })
 	p.onAskAbout(AskPurge, func(text string) string { return strconv.Itoa(purgeNow(server, text)) })
 	p.onAsk(AskCache, func() string { text, _ := json.Marshal(cacheOf(server)); return string(text) })
-	p.onAsk(AskCounters, func() string { text, _ := json.Marshal(countersOf(server)); return string(text) })
+	p.onAsk(AskCounters, func() string { text, _ := json.Marshal(p.s.counters()); return string(text) })
 	return nil
 }
 

@@ -7,6 +7,9 @@ import (
 	"fapws/runtime/exchange"
 )
 
+// PageWait is how long a browser waits for a page before it gets Starting. Most applications load in less.
+const PageWait = time.Second
+
 // Starting is the answer to a browser while the application of its site loads, which it has done for so long: a page that asks
 // again after a second. It needs no JavaScript and nothing from anywhere.
 func Starting(since time.Duration) exchange.Reply {

@@ -1,0 +1,22 @@
+"""Loads as soon as there is a file of the name of its argument with .go behind it, and fails with the text of that, if there is any."""
+import os
+import sys
+import time
+
+import fapws
+
+go = sys.argv[1] + ".go"
+while not os.path.exists(go):
+    time.sleep(0.01)
+with open(go) as f:
+    why = f.read()
+if why:
+    raise RuntimeError(why)
+
+
+def publish(environ, start_response):
+    fapws.publish("news", "from " + environ["REQUEST_METHOD"])
+    return str(len(environ["wsgi.input"].read()))
+
+
+PATHS = [("/news", lambda environ, start_response: fapws.channel("news")), ("/publish", publish), ("/", lambda environ, start_response: "hello")]
