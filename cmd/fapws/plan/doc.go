@@ -9,8 +9,8 @@
 // route to the application that the host has anyway stays in its place (Mount.Within), so that a cache or a password
 // can be for a part of it; another one is mounted at the prefix.
 //
-// Without an application no Python is initialized: 6 MB, where a hello has 11. Python has to start on the thread where it will run, so inline mode has to be known before the script runs:
-// settings/peek.go looks for THREADS = 0 in its text, and Plan.ReadScript compares afterwards. Workers read the file
-// by themselves, so a bad file is a generation that does not load. The supervisor reads it again only to tell which
-// settings take a restart.
+// Without an application no Python is initialized: 6 MB, where a hello has 11. Python has to start on the thread where
+// it will run, so inline mode has to be known before the script runs: settings/peek.go looks for THREADS = 0 in its
+// text, and Plan.ReadScript compares afterwards. Workers read the file by themselves, so a bad file is a generation that
+// does not load. The supervisor reads it again only to tell which settings take a restart.
 package plan
