@@ -129,6 +129,25 @@ func TestLoginInterrupted(t *testing.T) {
 	eventually(t, "they are gone", func() bool { return s.loop.live.Load() == 0 })
 }
 
+// A client that has shut down its side, and has probably left, does not keep its connection until its wrong password is answered, which
+// takes the longer the more of them came.
+func TestLoginHalfClosed(t *testing.T) {
+	var answered atomic.Int32
+	s := serveSites(t, Config{Answered: func(*sites.RequestSummary) { answered.Add(1) }}, newApp(true, demo), sites.Site{Table: []sites.Mount{
+		{Prefix: "/", Rules: mustRules(t, sites.RuleOptions{Auth: mustAuth(t, "ann:secret")})},
+	}})
+	for i := range 200 {
+		c := s.dial(t)
+		fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: x\r\n%s\r\n", basic("ann", fmt.Sprint("wrong", i)))
+		c.CloseWrite()
+		defer c.Close()
+	}
+	eventually(t, "they are gone", func() bool { return s.loop.live.Load() == 0 })
+	if n := answered.Load(); n > 100 {
+		t.Errorf("%d were answered", n)
+	}
+}
+
 // A right password is answered while 80 clients try wrong ones, from the same address and
 // for the same account, and whether they keep their connections or not.
 func TestLoginFlood(t *testing.T) {

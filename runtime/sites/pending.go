@@ -28,7 +28,7 @@ func (s *Sites) await(x *Exchange) {
 		x.Refuse(s.unready(x))
 		return
 	}
-	x.waits = true
+	x.waits, x.Patient = true, true
 	x.Suspend()
 }
 
@@ -98,7 +98,7 @@ func (s *Sites) Tick() {
 
 // goOn has x, which waits, decided about again.
 func (x *Exchange) goOn() {
-	x.waits = false
+	x.waits, x.Patient = false, false
 	x.Resume()
 }
 

@@ -32,6 +32,9 @@ type Exchange struct {
 	phase  phase // answering, when a source has it
 	beside bool  // its source does something beside the loop
 
+	// Patient says that what answers the exchange does not exist yet: a client that has shut down its side is waited for meanwhile.
+	Patient bool
+
 	// Of its request.
 	Version  http1.Version
 	IsHead   bool  // its method is HEAD

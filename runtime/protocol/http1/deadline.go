@@ -38,7 +38,7 @@ func (c *Conn) setState(s State) {
 func (c *Conn) Deadline() int64 {
 	s := c.s
 	switch {
-	case c.Half() && c.undecided:
+	case c.Half() && c.undecided && c.last.Patient:
 		return s.Now() + int64(halfTimeout) // the server has it wait
 	case c.Half() && !c.Writing():
 		return c.Stamp + int64(halfTimeout)
