@@ -34,7 +34,7 @@ func CheckName(name string) error {
 	return nil
 }
 
-// hashOf returns the hash of a password for a user, who has to type it.
+// hashOf returns the hash of a password that a user will type.
 func hashOf(name, password string) (string, error) {
 	if err := CheckName(name); err != nil {
 		return "", err

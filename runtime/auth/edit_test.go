@@ -49,7 +49,7 @@ func TestEdit(t *testing.T) {
 		"long":     Add(file, "eve", strings.Repeat("x", 73)),
 		"colon":    Add(file, "e:ve", "long enough"),
 		"line":     Add(file, "eve\nroot", "long enough"),
-		"nobody":   Remove(file, "eve"),
+		"unknown":  Remove(file, "eve"),
 		"password": SetPassword(file, "eve", "long enough"),
 		"first":    AddFirst(file, "eve", "long enough"),
 	} {

@@ -74,7 +74,7 @@ func (f *first) done() {
 // code is a code for the first user of a file, and the run of the server that has shown it last.
 type code struct{ text, run string }
 
-// letters are those that nobody confuses.
+// letters leaves out letters and digits that look alike.
 var letters = base32.NewEncoding("ABCDEFGHJKLMNPQRSTUVWXYZ23456789")
 
 // newCode returns 60 bits.

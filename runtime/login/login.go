@@ -43,7 +43,7 @@ type Options struct {
 
 	Run   string                    // a name of this run of the server, which its processes share; "": there is one process
 	Log   func(line string)         // for the operator: how to make the first user
-	Event func(client, line string) // who has logged in and out
+	Event func(client, line string) // a user has logged in or out
 }
 
 // Paths of the pages, below the root of a site. Both are responders: Form and Out.

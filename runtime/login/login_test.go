@@ -104,7 +104,7 @@ func TestSession(t *testing.T) {
 		}
 		p.clock.Time = start
 	}
-	// Each use makes it last, but not for ever.
+	// Each use makes it last longer, up to its age.
 	used := 0
 	for range 20 {
 		p.clock.Time = p.clock.Add(5 * time.Minute)
@@ -172,7 +172,7 @@ func TestEndedSession(t *testing.T) {
 	check("  ")
 }
 
-// TestEndedStaysSmall: whoever logs in and out all the time ends no session of others, and the file does not grow without end.
+// TestEndedStaysSmall: a client that logs in and out all the time ends no session of others, and the file does not grow without end.
 func TestEndedStaysSmall(t *testing.T) {
 	p := newPlace(t)
 	l := p.open(t)

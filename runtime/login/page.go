@@ -35,7 +35,7 @@ type content struct {
 	next    string // where the user wants to go
 	name    string // that the user has typed
 	first   bool   // the form makes the first user
-	user    string // who may log out; "": the form is for logging in
+	user    string // the name of the user who may log out; "": the form is for logging in
 	out     bool   // the user has logged out
 }
 

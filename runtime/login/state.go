@@ -22,7 +22,7 @@ type State struct {
 	ended ended
 }
 
-// Names of the files. Nobody but the user of the server may see them.
+// Names of the files. Only the user of the server may see them.
 const (
 	KeyFile   = "key"   // of all signatures, in hexadecimal digits
 	EndedFile = "ended" // see ended

@@ -138,31 +138,31 @@ func TestLogin(t *testing.T) {
 	users(t, file, "correct horse", "add", "ann")
 	command := fapwstest.Command{Script: fapwstest.Write(t, dir+"/app.py", loginScript+socketScript), Dir: dir, Flags: []string{"--login", file, "--state-dir", state, "--status", "/_fapws", "--sandbox", "--static", "/f/=" + dir}}
 	s := command.Serve(t, fapwstest.Workers)
-	ann, nobody := visit(t, s.URL), visit(t, s.URL)
+	ann, guest := visit(t, s.URL), visit(t, s.URL)
 
-	nobody.get("/a?b=c&d").want(t, 303, "Location: /_fapws/login?next=%2Fa%3Fb%3Dc%26d")
+	guest.get("/a?b=c&d").want(t, 303, "Location: /_fapws/login?next=%2Fa%3Fb%3Dc%26d")
 	for _, other := range []reply{
-		nobody.get("/a", "Accept", "application/json"), nobody.ask("POST", "/a", ""), nobody.get("/f/www/page.txt", "Accept", "*/*"),
-		nobody.get("/ws", "Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-		nobody.get("/a", "Authorization", "Basic YW5uOmNvcnJlY3QgaG9yc2U=", "Accept", "*/*"),
+		guest.get("/a", "Accept", "application/json"), guest.ask("POST", "/a", ""), guest.get("/f/www/page.txt", "Accept", "*/*"),
+		guest.get("/ws", "Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+		guest.get("/a", "Authorization", "Basic YW5uOmNvcnJlY3QgaG9yc2U=", "Accept", "*/*"),
 	} {
 		if other.want(t, 401, "").Header.Get("WWW-Authenticate") != `Cookie realm="login"` {
 			t.Errorf("%v", other.Header)
 		}
 	}
-	form := nobody.get("/_fapws/login?next=%22%3E%3Cscript%3E").want(t, 200, `value="&#34;&gt;&lt;script&gt;"`)
+	form := guest.get("/_fapws/login?next=%22%3E%3Cscript%3E").want(t, 200, `value="&#34;&gt;&lt;script&gt;"`)
 	if policy := form.Header.Get("Content-Security-Policy"); !strings.Contains(policy, "default-src 'none'") || form.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("%v", form.Header)
 	}
 
-	nobody.ask("POST", "/_fapws/login", "name=ann&password=correct+horse").want(t, 400, "had expired")
-	nobody.ask("POST", "/_fapws/login", "name=ann&password=correct+horse", "Origin", "http://evil.test").want(t, 403, "another site")
-	nobody.ask("POST", "/_fapws/login", `{"name":"ann"}`, "Content-Type", "application/json").want(t, 415, "")
-	nobody.ask("POST", "/_fapws/login", strings.Repeat("x", 100<<10)).want(t, 413, "")
-	nobody.ask("PUT", "/_fapws/login", "").want(t, 405, "")
-	nobody.get("/_fapws/login/x").want(t, 404, "")
-	nobody.logIn("ann", "wrong", "/").want(t, 403, "Wrong name or password")
-	nobody.logIn("eve", "correct horse", "/").want(t, 403, "Wrong name or password")
+	guest.ask("POST", "/_fapws/login", "name=ann&password=correct+horse").want(t, 400, "had expired")
+	guest.ask("POST", "/_fapws/login", "name=ann&password=correct+horse", "Origin", "http://evil.test").want(t, 403, "another site")
+	guest.ask("POST", "/_fapws/login", `{"name":"ann"}`, "Content-Type", "application/json").want(t, 415, "")
+	guest.ask("POST", "/_fapws/login", strings.Repeat("x", 100<<10)).want(t, 413, "")
+	guest.ask("PUT", "/_fapws/login", "").want(t, 405, "")
+	guest.get("/_fapws/login/x").want(t, 404, "")
+	guest.logIn("ann", "wrong", "/").want(t, 403, "Wrong name or password")
+	guest.logIn("eve", "correct horse", "/").want(t, 403, "Wrong name or password")
 
 	for _, next := range []string{"//evil.test/", "https://evil.test/", `/\evil.test`, "/\t/evil.test", "", "evil"} {
 		visit(t, s.URL).logIn("ann", "correct horse", next).want(t, 303, "Location: /")
@@ -195,7 +195,7 @@ func TestLogin(t *testing.T) {
 	s.HasWorkers(2, old...)
 	ann.get("/a").want(t, 200, "GET ann form")
 
-	// Logging out takes a form of this site, and ends the session for who has its cookie, too.
+	// Logging out takes a form of this site, and ends the session for clients with a copy of the cookie, too.
 	ann.get("/_fapws/logout").want(t, 200, "You are logged in as ann")
 	ann.ask("POST", "/_fapws/logout", "", "Origin", "http://evil.test").want(t, 403, "")
 	ann.get("/a").want(t, 200, "GET ann form")
@@ -229,7 +229,7 @@ func TestLogin(t *testing.T) {
 	ann.get("/a").want(t, 303, "")
 }
 
-// loginScript shows who has logged in.
+// loginScript shows the user who has logged in.
 const loginScript = `import fapws
 
 def who(environ, start_response):
