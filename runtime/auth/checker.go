@@ -28,6 +28,7 @@ type Checker struct {
 type Origin struct {
 	Addr string // IP address of the client, "" without one
 	Conn any    // comparable: the connection; checks with the same one wait for each other. nil: not known
+	Ends bool   // the client sends no more, and has probably left: the check waits behind all others, as after Defer
 }
 
 type account struct {
@@ -83,6 +84,9 @@ func (u *Users) Check(from Origin, user, password string, done func(Verdict)) *C
 	k.due = c.now() + c.ofClient(k) + c.ofQueue(k)
 	if !c.friends.has(friend{k.account(), k.client}) {
 		k.due += c.ofAccount(k)
+	}
+	if from.Ends {
+		k.due += longAfter
 	}
 	heap.Push(&c.waiting, k)
 	c.counted(k, 1)

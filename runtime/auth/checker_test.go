@@ -209,6 +209,28 @@ func TestBusy(t *testing.T) {
 	}
 }
 
+// Clients that have probably left give their places to others, also of the same network.
+func TestBusyWithLeavers(t *testing.T) {
+	var now time.Duration
+	c := fixed(&now)
+	u := userFile(t, c, "admin", "ann")
+	release := blocked(c)
+	var all []*Check
+	for i := range 2 * maxWaiting {
+		all = append(all, u.Check(Origin{Addr: "192.0.2.1", Ends: true}, "admin", fmt.Sprint("guess", i), func(Verdict) {}))
+	}
+	var r results
+	r.check(u, "192.0.2.1", "ann", "right")
+	release()
+	eventually(t, "the right one has a verdict", func() bool { return r.verdict("192.0.2.1 ann right") != Unknown })
+	if v := r.verdict("192.0.2.1 ann right"); v != Right {
+		t.Errorf("the right one: %v", v)
+	}
+	for _, k := range all {
+		k.Cancel()
+	}
+}
+
 // A wrong password is computed once, and counts once; also while its answer is held back.
 func TestRepeated(t *testing.T) {
 	var now time.Duration

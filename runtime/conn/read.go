@@ -129,6 +129,9 @@ func (c *Conn) Paused() bool { return c.paused }
 // Half reports whether the client has shut down its side.
 func (c *Conn) Half() bool { return c.half }
 
+// Ends is Half, also if the end has not been read yet. It makes a system call.
+func (c *Conn) Ends() bool { return c.half || netio.Ended(c.Fd()) }
+
 // SetHalf notes that the client has shut down its side, which something else has seen.
 func (c *Conn) SetHalf() { c.half = true }
 

@@ -43,6 +43,14 @@ func Broken(fd int) bool {
 	return err == nil && n > 0 && state[0].Revents&unix.POLLERR != 0
 }
 
+// Ended reports whether the peer has shut down its side, also if the end has not been read yet. On systems other than Linux it is
+// false until then.
+func Ended(fd int) bool {
+	state := [1]unix.PollFd{{Fd: int32(fd), Events: PollEnd}}
+	n, err := unix.Poll(state[:], 0)
+	return err == nil && n > 0 && state[0].Revents&PollEnd != 0
+}
+
 // ResetOnClose makes close send RST: the client sees a broken connection, and the kernel drops the bytes that it still holds for it.
 func ResetOnClose(fd int) {
 	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})

@@ -81,12 +81,11 @@ func (s *Sites) checkPassword(x *Exchange) (exchange.Reply, accessResult) {
 	case auth.Busy:
 		return exchange.Reply{Status: 503, Fields: retryAfter}, rejected
 	}
-	q.check = a.Check(auth.Origin{Addr: x.Client().Addr, Conn: x.client}, credentials, func(user string, v auth.Verdict) {
+	// While many requests arrive at once, the ends of their connections are not read yet, and would take the places of others.
+	c := x.Conn()
+	q.check = a.Check(auth.Origin{Addr: x.Client().Addr, Conn: x.client, Ends: c != nil && c.Ends()}, credentials, func(user string, v auth.Verdict) {
 		s.set.Events.Post(func() { s.checked(x, q, checkedLogin{a, user, v}) })
 	})
-	if c := x.Conn(); c != nil && c.Half() {
-		q.check.Defer()
-	}
 	return exchange.Reply{}, unknown
 }
 
