@@ -335,8 +335,8 @@ func (d *device) terminal(p *tab) {
 	p.await("/\\n[1-9]\\d [1-9]\\d+\\s/.test(" + screen + ")")
 	kind("printf '\\033[31mred\\033[0m\\033[5DX\\033[K\\r\\n'\r")
 	p.await(screen + `.includes("X")`)
-	// an editor's page, which goes away again; each \r is typed twice by chromedp
-	kind("printf '\\033[?1049h\\033[>4;1m\\033[2;3r\\033[Hone\\r\\ntwo\\r\\nthree\\r\\nfour'; read a; read b; printf '\\033[r\\033[?1049l'\r")
+	// an editor's page, which goes away again; each \r is typed twice by chromedp, and the echo of the second would come at any time
+	kind("stty -echo; printf '\\033[?1049h\\033[>4;1m\\033[2;3r\\033[Hone\\r\\ntwo\\r\\nthree\\r\\nfour'; read a; read b; printf '\\033[r\\033[?1049l'; stty echo\r")
 	p.await(`/^one\s+three\s+four\s*$/.test(` + screen + `)`)
 	kind("\r")
 	p.await(`/42 \/dev\/pts/.test(` + screen + `)`)

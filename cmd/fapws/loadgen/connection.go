@@ -54,7 +54,7 @@ var errClosed = errors.New("closed before the response")
 func (c *connection) open() {
 	t := c.g.target
 	c.since = c.g.now
-	fd, err := unix.Socket(t.family, unix.SOCK_STREAM, 0)
+	fd, err := unix.Socket(c.g.family, unix.SOCK_STREAM, 0)
 	if err != nil {
 		c.refused(err)
 		return
@@ -65,7 +65,7 @@ func (c *connection) open() {
 		err = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	}
 	if err == nil {
-		if err = unix.Connect(fd, t.address); err == unix.EINPROGRESS || err == unix.EINTR {
+		if err = unix.Connect(fd, c.g.address); err == unix.EINPROGRESS || err == unix.EINTR {
 			err = nil
 		}
 	}

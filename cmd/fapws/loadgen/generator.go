@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"fapws/runtime/eventloop"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -16,6 +18,8 @@ const (
 type generator struct {
 	loop     *eventloop.Loop
 	target   *target
+	address  unix.Sockaddr // of target
+	family   int
 	schedule schedule
 	timer    timer
 	conns    []*connection
@@ -53,6 +57,7 @@ func newGenerator(t *target, s schedule, connections int, turns chan struct{}, n
 	}
 	g := &generator{loop: loop, target: t, schedule: s, idle: newRing(connections), in: make([]byte, readSize), counts: newCounts(), turns: turns,
 		news: news, epoch: time.Now()}
+	g.address, g.family = sockaddr(t.address)
 	if err := g.timer.open(g); err != nil {
 		loop.Close()
 		return nil, err

@@ -22,8 +22,7 @@ import (
 
 // target is the server, and what it is sent.
 type target struct {
-	address unix.Sockaddr
-	family  int
+	address netip.AddrPort
 	tls     *tls.Config // nil: plain
 	http2   bool
 	close   bool
@@ -85,16 +84,17 @@ func (t *target) resolve(u *url.URL, timeout time.Duration) error {
 		}
 		return err
 	}
-	t.address, t.family = sockaddr(addresses[0].Unmap(), int(n))
+	t.address = netip.AddrPortFrom(addresses[0].Unmap(), uint16(n))
 	return nil
 }
 
-func sockaddr(a netip.Addr, port int) (unix.Sockaddr, int) {
-	if a.Is4() {
-		return &unix.SockaddrInet4{Port: port, Addr: a.As4()}, unix.AF_INET
+// sockaddr returns an address for connect(2), and its family. package unix writes into it.
+func sockaddr(a netip.AddrPort) (unix.Sockaddr, int) {
+	if a.Addr().Is4() {
+		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}, unix.AF_INET
 	}
-	to := &unix.SockaddrInet6{Port: port, Addr: a.As16()}
-	if zone, err := net.InterfaceByName(a.Zone()); err == nil {
+	to := &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
+	if zone, err := net.InterfaceByName(a.Addr().Zone()); err == nil {
 		to.ZoneId = uint32(zone.Index)
 	}
 	return to, unix.AF_INET6
