@@ -135,8 +135,30 @@ stage() {
     fi
 }
 
+# beside NAME COMMAND... starts a part of `test` that leaves processors idle beside the stage that follows; settle waits for it
+# and keeps its result.
+beside() {
+    beside_name=$1 beside_log=$(mktemp)
+    say "== $1, beside the next"
+    (set -e; "${@:2}") </dev/null >"$beside_log" 2>&1 &
+    beside_pid=$!
+}
+
+settle() {
+    local status=0
+    wait "$beside_pid" || status=$?
+    cat "$beside_log"
+    rm "$beside_log"
+    if ((status)); then
+        failed+=("$beside_name")
+        say "== $beside_name FAILED"
+    else
+        say "== $beside_name ok"
+    fi
+}
+
 word_test() {
-    local failed=()
+    local failed=() beside_name beside_log beside_pid
     word_build
     need_frameworks
     need_test_tools
@@ -144,8 +166,9 @@ word_test() {
     lint
     stage "Go tests" test_go ./...
     stage "Python tests" test_python
-    stage "short fuzz" test_fuzz 1000x
-    stage race test_race
+    beside "short fuzz" test_fuzz 1000x
+    stage race test_race # its longest package mostly waits
+    settle
     stage "race, the whole server" test_race_whole http live # the others with the word race: a cold run has 20 minutes
     stage "address sanitizer" test_sanitizer
     stage soak test_soak 200000
