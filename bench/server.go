@@ -34,7 +34,7 @@ const (
 	watched = "/hello?inside"
 )
 
-// fapwsWith is fapws with flags for what is asked at a path.
+// fapwsWith is fapws with flags for requests of a path.
 func fapwsWith(name, path string, flags ...string) *server {
 	return &server{
 		name: name, paths: []string{path}, needs: []string{os.Getenv("FAPWS_BIN")},

@@ -37,9 +37,9 @@ void fapws_errorlog_forked(void);
 
 /* --- appmetrics.c: in a process for one request ----------------------------- */
 
-/* Forgets what was counted before the fork. */
+/* Forgets the counts from before the fork. */
 void fapws_metrics_forked(void);
-/* Sends what was counted since, at the end. */
+/* Sends the counts since then, at the end. */
 void fapws_metrics_said(void);
 
 /* --- purge.c ---------------------------------------------------------------- */

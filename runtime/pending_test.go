@@ -38,8 +38,8 @@ func toEnd(t *testing.T, c net.Conn) string {
 	return string(text)
 }
 
-// Requests for what is pending wait, undecided, and are answered by what takes its place; what was begun before is finished by what
-// has begun it.
+// Requests for pending mounts wait, undecided, and the mounts that take their place answer them; a source finishes the requests that it
+// has begun.
 func TestPending(t *testing.T) {
 	modes(t, func(t *testing.T, inline bool) {
 		log := &logRecorder{}
@@ -78,7 +78,7 @@ func TestPending(t *testing.T) {
 		leaves.Close()
 		eventually(t, "one has left", func() bool { return undecided(s) == 4 })
 		if got := s.talk(t, "GET /fixed HTTP/1.0\r\n\r\n"); !strings.HasSuffix(got, "\r\n\r\nfixed") {
-			t.Errorf("what is not pending: %q", got)
+			t.Errorf("other paths: %q", got)
 		}
 
 		a := newApp(inline, func(c *call) {
@@ -113,7 +113,7 @@ func TestPending(t *testing.T) {
 		}
 		gate <- true
 		if got := toEnd(t, former); !strings.HasSuffix(got, "\r\n\r\nslow") {
-			t.Errorf("what was begun before: %q", got)
+			t.Errorf("begun before: %q", got)
 		}
 		c := s.dial(t) // the time goes on while there are clients
 		select {

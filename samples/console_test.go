@@ -105,7 +105,7 @@ func (d *device) processes(t *testing.T, part string) (n int) {
 	return n
 }
 
-// zombies returns how many children of workers have ended, and nobody has asked how.
+// zombies returns how many children of workers have ended and were not waited for.
 func (d *device) zombies(t *testing.T) (n int) {
 	t.Helper()
 	parents, ended := map[string]string{}, []string{}

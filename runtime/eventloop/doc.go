@@ -19,7 +19,7 @@
 //
 // # Another goroutine
 //
-// Run ends between two events after Leave, and another goroutine may call it: what was reported and not handled is reported
+// Run ends between two events after Leave, and another goroutine may call it: events that were not handled are reported
 // once more. So a thread that only one goroutine may use can do long work (Server.DoBeside).
 //
 // # Waking the loop

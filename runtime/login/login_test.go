@@ -127,8 +127,8 @@ func TestSession(t *testing.T) {
 	}
 }
 
-// TestEndedSession: a session that was ended is refused by each process, and by those that start later; so are those of a user
-// who was removed, or has another password. Other sessions stay.
+// TestEndedSession: a session that was ended is refused by each process, and by those that start later; so are those of
+// removed users, and of users with another password. Other sessions stay.
 func TestEndedSession(t *testing.T) {
 	p := newPlace(t)
 	l, other := p.open(t), p.open(t)
@@ -328,7 +328,7 @@ func TestFirst(t *testing.T) {
 	}
 }
 
-// TestState: what is wrong with the directory is one line.
+// TestState: each mistake in the directory is one line.
 func TestState(t *testing.T) {
 	p := newPlace(t)
 	p.open(t)

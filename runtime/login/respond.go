@@ -41,7 +41,7 @@ func (l *Login) visit(w *backend.Response, r *backend.Request) *visit {
 	return &visit{l: l, w: w, r: r, secure: r.Peer.Scheme == "https"}
 }
 
-// respondForm shows the form, and logs in the user who has filled it in.
+// respondForm shows the form, and logs in a user by a form that is filled in.
 func (l *Login) respondForm(w *backend.Response, r *backend.Request) {
 	v := l.visit(w, r)
 	query, _ := url.ParseQuery(r.Query())

@@ -53,7 +53,7 @@ func reasonOf(err error) reason {
 	return other
 }
 
-// Metrics returns what was counted, and open, the number of connections with TLS; nil if there is no TLS. It must be called on the loop.
+// Metrics returns the counts, and open, the number of connections with TLS; nil if there is no TLS. It must be called on the loop.
 func (s *Server) Metrics(open int) []metrics.Family {
 	if s.config.Load() == nil {
 		return nil

@@ -98,7 +98,7 @@ func (s *Sites) checked(x *Exchange, q *request, found checkedLogin) {
 	x.Resume()
 }
 
-// logIn notes the user who has sent x.
+// logIn notes the user of x.
 func (x *Exchange) logIn(user string, by exchange.Login) {
 	peer := *x.Client()
 	peer.User, peer.Login = user, by

@@ -83,7 +83,7 @@ func (s *Sites) GiveUp() {
 	}
 }
 
-// Tick answers what has waited for long enough.
+// Tick answers the requests that have waited for long enough.
 func (s *Sites) Tick() {
 	if !s.table.pending {
 		return

@@ -125,7 +125,7 @@ func TestRepeated(t *testing.T) {
 	}
 }
 
-// Numbers never go back, whoever publishes first after the broker has lost its data.
+// Numbers never go back, whichever server publishes first after the broker has lost its data.
 func TestLostData(t *testing.T) {
 	s := redistest.Start(t)
 	a := connect(t, s)

@@ -132,7 +132,7 @@ func (c *configs) newConfig(w *Want, a *Asking, cas []byte) (*config, error) {
 	return made, nil
 }
 
-// Chooser is ClientHelloInfo.Conn, where it wants to know what was chosen for its client: the server's certificate in PEM, the file of the
+// Chooser is ClientHelloInfo.Conn, where it wants to know the choice for its client: the server's certificate in PEM, the file of the
 // authorities whose certificates the client is asked for ("": none), and the function that finds out whether the chain of the client is good;
 // nil: the handshake has to.
 type Chooser interface {

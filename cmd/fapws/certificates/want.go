@@ -113,7 +113,7 @@ func DecodeBundle(text []byte) (*Bundle, error) {
 	return b, json.Unmarshal(text, b)
 }
 
-// hash identifies what is asked of client certificates. Tickets of sessions are bound to it.
+// hash identifies the demands on client certificates. Tickets of sessions are bound to it.
 func (a *Asking) hash(cas []byte) [sha256.Size]byte {
 	return sha256.Sum256(append([]byte{byte(a.Auth), 0}, cas...))
 }

@@ -160,7 +160,7 @@ func (c *connection) ready() {
 	c.turn(eventloop.Readable)
 }
 
-// turn reads what has come, starts the next requests, and writes them.
+// turn reads the input, starts the next requests, and writes them.
 func (c *connection) turn(r eventloop.Readiness) {
 	if err := c.read(r); err != nil {
 		c.fail(err)
@@ -176,7 +176,7 @@ func (c *connection) turn(r eventloop.Readiness) {
 	c.flush()
 }
 
-// read reads what has come.
+// read reads the input.
 func (c *connection) read(r eventloop.Readiness) error {
 	for {
 		n, err := c.receive(c.g.in)

@@ -9,7 +9,7 @@ import (
 // longest is the longest latency that is told from longer ones.
 const longest = int64(time.Hour)
 
-// counts are what has been measured. Latencies are in nanoseconds, to three digits.
+// counts are the measurements of a run. Latencies are in nanoseconds, to three digits.
 type counts struct {
 	latency  *hdrhistogram.Histogram
 	statuses [1000]int64

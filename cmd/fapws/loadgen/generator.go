@@ -26,7 +26,7 @@ type generator struct {
 	idle     ring // connections with room for a request
 	epoch    time.Time
 	now      time.Duration // since epoch
-	in       []byte        // what has been read, for one connection at a time
+	in       []byte        // input, of one connection at a time
 	counts   counts
 	turns    chan struct{} // places of handshakes of TLS, which compute
 	phase    phase

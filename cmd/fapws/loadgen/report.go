@@ -58,7 +58,7 @@ func (r *Result) WriteText(w io.Writer) {
 	r.writeDoubts(w)
 }
 
-// writeCounts writes the statuses, and what has failed.
+// writeCounts writes the statuses, and the failures.
 func (r *Result) writeCounts(w io.Writer) {
 	title := "Responses"
 	for status, n := range r.statuses {

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Versions of Landlock's interface (landlock(7)) and what came with them.
+// Versions of Landlock's interface (landlock(7)) and their additions.
 const (
 	abiFiles    = 1 // Linux 5.13
 	abiRefer    = 2 // 5.19: renaming to another directory, which before is never possible

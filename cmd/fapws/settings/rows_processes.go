@@ -101,7 +101,7 @@ func processRows() []*Setting {
 		},
 		{
 			Name: "sandbox", Group: GroupProcesses, Arg: "MODE", Default: "off", alone: "on",
-			Help:  "restrict each worker, after it has loaded the application, to the files, TCP ports and system calls that it needs: on (what the kernel cannot restrict is one warning), strict (then the server does not start), or off; without a value, on; with check, request each path in the sandbox and print what was denied",
+			Help:  "restrict each worker, after it has loaded the application, to the files, TCP ports and system calls that it needs: on (what the kernel cannot restrict is one warning), strict (then the server does not start), or off; without a value, on; with check, request each path in the sandbox and print denials",
 			value: func(c *Config) value { return &sandboxMode{choice{&c.Sandbox, SandboxModes}} },
 		},
 		{

@@ -5,7 +5,7 @@
 // shows paths, but no query, header, cookie or environment variable.
 //
 // Viewers are subscribers of Channel, whose events only say that it is time to look again. Each picture is asked for, so a viewer
-// who has logged out gets none.
+// a user after a log-out gets none.
 //
 // Start reading at page.go. body.go makes the HTML, which works without JavaScript, and flame.go that of profiles.
 package statuspage

@@ -33,7 +33,7 @@ func (s *service) useCertificates() error {
 	return nil
 }
 
-// acmeDir returns the directory of what is ordered from a public authority, "" if nothing is.
+// acmeDir returns the directory of certificates from a public authority, "" if none are ordered.
 func (s *service) acmeDir() string {
 	if s.want == nil {
 		return ""

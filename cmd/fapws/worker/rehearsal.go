@@ -25,7 +25,7 @@ type rehearsal struct {
 	alone
 	out     io.Writer
 	targets []string
-	denied  map[string]bool // lines about what was denied
+	denied  map[string]bool // lines about denials
 }
 
 // Rehearse makes a GET request for each path of p that is known, in a sandbox, prints the status of the answers and what
@@ -95,7 +95,7 @@ func (r *rehearsal) serving([]banner.Address) {
 // rehearsalWithin is how long a request may take.
 const rehearsalWithin = 10 * time.Second
 
-// report prints what was denied since the last call.
+// report prints the denials since the last call.
 func (r *rehearsal) report() {
 	text, _ := os.ReadFile(filepath.Join(os.TempDir(), "denied")) // missing: Python does not run here
 	for line := range strings.Lines(string(text)) {

@@ -40,7 +40,7 @@ type incoming struct {
 func (st *stream) Admit(x *http.Exchange, a http.Answerer) {
 	c, r := st.c, x.Req
 	s := c.s
-	if st.extended { // what comes is of the other protocol
+	if st.extended { // the input is of the other protocol
 		x.Submit(a)
 		return
 	}

@@ -121,7 +121,7 @@ func (s *Subscribers) export(late bool) (list []detached, more bool) {
 		switch {
 		case len(list) == exportAtOnce:
 			return list, true
-		case p.stream() != nil: // it is ending: nobody else could go on with it
+		case p.stream() != nil: // it is ending: nothing else could go on with it
 		case p.state == idle:
 			d := p.describe()
 			list = append(list, detached{p, d, s.detach(p, false), false})

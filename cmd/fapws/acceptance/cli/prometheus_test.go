@@ -159,7 +159,7 @@ PATHS = [("/count", count), ("/metrics", make_wsgi_app())]
 	}
 }
 
-// TestForkMetrics: what processes of --fork count is added up, without what was counted when the application was loaded.
+// TestForkMetrics: the counts of processes of --fork are added up, without those from loading the application.
 func TestForkMetrics(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `

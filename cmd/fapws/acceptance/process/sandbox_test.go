@@ -253,7 +253,7 @@ func TestSandboxMistakes(t *testing.T) {
 	}
 }
 
-// "check --sandbox" requests the paths of an application, and says what was denied, where, and what allows it.
+// "check --sandbox" requests the paths of an application, and names each denial, its line, and the flag that allows it.
 func TestSandboxCheck(t *testing.T) {
 	t.Parallel()
 	x := newSandboxed(t, fapwstest.Threads)

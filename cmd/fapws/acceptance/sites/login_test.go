@@ -229,7 +229,7 @@ func TestLogin(t *testing.T) {
 	ann.get("/a").want(t, 303, "")
 }
 
-// loginScript shows the user who has logged in.
+// loginScript shows the user of the session.
 const loginScript = `import fapws
 
 def who(environ, start_response):

@@ -190,7 +190,7 @@ text = "c"
 		}
 		s.Says(`info .*GET of "/admin/" got 403: a client certificate is required`)
 
-		// Over HTTP, nobody can have one.
+		// Over HTTP, no client can have one.
 		plain := fapwstest.Dial(t, "tcp", at[2])
 		plain.Send("GET /admin/ HTTP/1.1\r\nHost: a.test\r\nSSL-Client-Verify: SUCCESS\r\n\r\n", "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
 		plain.Answer().Want(t, 403, "a client certificate is required, so only HTTPS connections to this server are accepted")
