@@ -3,6 +3,7 @@ package live_test
 import (
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -74,12 +75,16 @@ func TestServersWithABroker(t *testing.T) {
 	a.Says(`error channels: .* is away \(.*\); events wait for it, up to 64 MB`)
 	send(a, numbers(0, 50)...)
 	send(b, "from-b")
-	fapwstest.Eventually(t, "the events wait", func() bool { return metricOf(a, "fapws_broker_waiting_events") == "50" })
+	// The answer for the message to the WebSocket may be lost, too: then it waits with them.
+	fapwstest.Eventually(t, "the events wait", func() bool {
+		n, err := strconv.Atoi(metricOf(a, "fapws_broker_waiting_events"))
+		return err == nil && n >= 50
+	})
 	if up := metricOf(a, "fapws_broker_up"); up != "0" {
 		t.Errorf("fapws_broker_up %s while it is away", up)
 	}
 	r.Restart()
-	a.Says(`info channels: .* is back after .*; 50 events waited`)
+	a.Says(`info channels: .* is back after .*; 5[01] events waited`)
 	want := map[string]int{}
 	for _, one := range append(numbers(0, 50), "from-b") {
 		want[one]++
