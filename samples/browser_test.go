@@ -168,7 +168,11 @@ func value[T any](p *tab, expression string) (result T) {
 // await waits until an expression is true in the page.
 func (p *tab) await(condition string) {
 	p.t.Helper()
-	err := chromedp.Run(p.ctx, chromedp.Poll(condition, nil, chromedp.WithPollingInterval(30*time.Millisecond), chromedp.WithPollingTimeout(patience)))
+	poll := chromedp.Poll(condition, nil, chromedp.WithPollingInterval(30*time.Millisecond), chromedp.WithPollingTimeout(patience))
+	err := chromedp.Run(p.ctx, poll)
+	for end := time.Now().Add(patience); err != nil && strings.Contains(err.Error(), "Cannot find context") && time.Now().Before(end); {
+		err = chromedp.Run(p.ctx, poll) // the page before has just gone
+	}
 	if err != nil {
 		var text string
 		_ = chromedp.Run(p.ctx, chromedp.Evaluate("document.body.innerText", &text))

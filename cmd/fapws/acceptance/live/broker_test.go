@@ -135,9 +135,10 @@ func TestServersWithABroker(t *testing.T) {
 	for _, forget := range []func(){
 		func() { b.Get("/forget", 200).Is(t, "forgotten") },
 		func() {
-			if code, _, stderr := b.Ctl("purge", "/page"); code != 0 {
-				t.Error(stderr)
-			}
+			fapwstest.Eventually(t, "no worker of before the upgrade is ending", func() bool {
+				code, _, _ := b.Ctl("purge", "/page")
+				return code == 0
+			})
 		},
 	} {
 		before := a.Get("/page", 200).Text
