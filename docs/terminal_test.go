@@ -3,17 +3,17 @@ package docs
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
 // emergency is how long anything may take before a test gives up.
@@ -88,7 +88,7 @@ var portOfPage = regexp.MustCompile(`\b(8888|8000|8080|8443|8001|9000)\b`)
 func (term *terminal) toFree(text string) string {
 	return portOfPage.ReplaceAllStringFunc(text, func(port string) string {
 		if term.ports[port] == "" {
-			term.ports[port] = freePort(term.t)
+			term.ports[port] = fapwstest.FreePort(term.t)
 		}
 		return term.ports[port]
 	})
@@ -100,16 +100,6 @@ func (term *terminal) toPage(text string) string {
 		text = regexp.MustCompile(`\b`+free+`\b`).ReplaceAllString(text, port)
 	}
 	return text
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
 }
 
 // write makes the file that b shows.

@@ -37,7 +37,7 @@ func startPebble(t *testing.T) *pebble {
 	cert, key := ca.For("localhost", "127.0.0.1").Write(dir)
 	ports := make([]string, 6)
 	for i := range ports {
-		ports[i] = freePort(t)
+		ports[i] = fapwstest.FreePort(t)
 	}
 	p := &pebble{directory: "https://127.0.0.1:" + ports[0] + "/dir", trust: certtest.Write(t, dir+"/ca.pem", ca.PEM), http: ports[2], https: ports[3]}
 	number := func(port string) int { n, _ := strconv.Atoi(port); return n }
@@ -79,17 +79,6 @@ func run(t *testing.T, address, program string, args ...string) {
 		}
 		return err == nil
 	})
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
-	return port
 }
 
 // serveACME starts a server at two ports that orders certificates of p for example.org and www.example.org.
@@ -161,11 +150,11 @@ func TestACME(t *testing.T) {
 func TestACMEWays(t *testing.T) {
 	t.Parallel()
 	p := startPebble(t)
-	s := p.serve(t, fapwstest.Workers, t.TempDir(), p.http, freePort(t))
+	s := p.serve(t, fapwstest.Workers, t.TempDir(), p.http, fapwstest.FreePort(t))
 	issued(t, s, "example.org")
 	s.Signal(syscall.SIGTERM)
 	s.Ended()
-	s = p.serve(t, fapwstest.Workers, t.TempDir(), freePort(t), freePort(t))
+	s = p.serve(t, fapwstest.Workers, t.TempDir(), fapwstest.FreePort(t), fapwstest.FreePort(t))
 	line := s.Says(`(?m)^.* error no certificate for example.org: .*; the name must lead to port 80 or 443 of this machine; next try in 2m0s, or at a reload$`)
 	if len(line[0]) > 1500 {
 		t.Errorf("a long line: %s", line[0])

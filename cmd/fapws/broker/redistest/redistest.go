@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"testing"
 	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
 // Server is a redis-server of the Debian package. It keeps nothing on disk, and ends with the test.
@@ -62,12 +64,7 @@ func (s *Server) Kill() {
 // FreeAddress returns an address of this machine where nothing listens.
 func FreeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return net.JoinHostPort("127.0.0.1", fapwstest.FreePort(t))
 }
 
 // PortOf returns the port of an address.
