@@ -98,6 +98,7 @@ func readAhead(t *testing.T, c io.Reader, n int) {
 // Sources that know no bound get three requests of a connection at once, in a cached mount too, where one
 // request may wait for the page that another one fetches.
 func TestAheadIsBounded(t *testing.T) {
+	t.Parallel()
 	for _, caches := range []bool{false, true} {
 		t.Run(fmt.Sprint("cache ", caches), func(t *testing.T) {
 			var begun journal
@@ -131,6 +132,7 @@ func TestAheadIsBounded(t *testing.T) {
 
 // Exchanges that a Pacer has deferred are resumed in order, at most two ahead of the answer whose turn it is.
 func TestPacer(t *testing.T) {
+	t.Parallel()
 	gate := make(chan struct{}, http1.MaxActive)
 	a := newPacer(func(c *call) {
 		<-gate

@@ -50,6 +50,7 @@ func dialTo(t *testing.T, addr string) net.Conn {
 
 // As many requests run at once as there are processes: each new connection finds one that is idle.
 func TestBalance(t *testing.T) {
+	t.Parallel()
 	const n = 3
 	entered, release := make(chan bool, n), make(chan bool)
 	_, addr := sharing(t, n, time.Hour, func(c *call) {
@@ -85,6 +86,7 @@ func TestBalance(t *testing.T) {
 // An answer that is made piece by piece occupies its process until its end, whatever the client has of it: the next
 // one runs in another process.
 func TestBalanceOfStreams(t *testing.T) {
+	t.Parallel()
 	started, release := make(chan *testApp, 2), make(chan bool)
 	servers, addr := sharing(t, 2, time.Hour, func(c *call) {
 		c.part(exchange.Part{File: -1, Body: []byte("begun"), Head: exchange.Head{Status: 200, Length: 10}})
@@ -131,6 +133,7 @@ func TestBalanceOfStreams(t *testing.T) {
 
 // A connection that finds all processes busy is served as soon as one of them is idle.
 func TestBalanceWaitsForTheFirst(t *testing.T) {
+	t.Parallel()
 	const n = 2
 	entered, release := make(chan string, 9), map[string]chan bool{"/a": make(chan bool), "/b": make(chan bool), "/c": make(chan bool, 1)}
 	_, addr := sharing(t, n, time.Hour, func(c *call) {
@@ -162,6 +165,7 @@ func TestBalanceWaitsForTheFirst(t *testing.T) {
 
 // Files are served although all processes are busy, and silent connections keep none from being accepted.
 func TestBalanceLeavesNoneWaiting(t *testing.T) {
+	t.Parallel()
 	const n = 2
 	entered, release := make(chan bool, n), make(chan bool)
 	servers, addr := sharing(t, n, time.Millisecond, func(c *call) {

@@ -33,6 +33,7 @@ func bodies(t *testing.T, text string) string {
 }
 
 func TestResponses(t *testing.T) {
+	t.Parallel()
 	const end = "GET /end HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 	for _, test := range []struct{ name, request, want string }{
 		{"one", end, "200:GET /end?"},

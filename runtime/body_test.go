@@ -33,6 +33,7 @@ func chunked(body string, size int) string {
 }
 
 func TestBodies(t *testing.T) {
+	t.Parallel()
 	const max, spool = 10000, 2000
 	digits := strings.Repeat("0123456789", 1+max/10)
 	post := func(fields, body string) string {
@@ -75,6 +76,7 @@ func TestBodies(t *testing.T) {
 
 // However a request is cut into packets, the application sees the same.
 func TestBytesArriveSlowly(t *testing.T) {
+	t.Parallel()
 	request := "POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked("hello, world", 5) +
 		"POST /y HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\n\r\nhello, again" +
 		"GET /z HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -101,6 +103,7 @@ func TestBytesArriveSlowly(t *testing.T) {
 }
 
 func TestLargeUpload(t *testing.T) {
+	t.Parallel()
 	const size = 8 << 20
 	modes(t, func(t *testing.T, inline bool) {
 		a := newApp(inline, sum)
@@ -121,6 +124,7 @@ func TestLargeUpload(t *testing.T) {
 
 // 100 Continue is sent when the body is wanted, and only then.
 func TestExpectContinue(t *testing.T) {
+	t.Parallel()
 	const head = "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
 	s := serve(t, Config{}, newApp(true, sum), sites.Mount{Prefix: "/"})
 	c := s.dial(t)
@@ -149,6 +153,7 @@ func TestExpectContinue(t *testing.T) {
 // A client that sends all of a refused body, however long it takes, still
 // reads the answer.
 func TestRefusedBodyDoesNotResetTheConnection(t *testing.T) {
+	t.Parallel()
 	s := serve(t, Config{MaxBodySize: 1000}, newApp(true, sum))
 	for range 20 {
 		c := s.dial(t)
@@ -169,6 +174,7 @@ func TestRefusedBodyDoesNotResetTheConnection(t *testing.T) {
 }
 
 func TestSpoolDirectoryMissing(t *testing.T) {
+	t.Parallel()
 	s := serve(t, Config{SpoolSize: 10, SpoolDir: "/nonexistent"}, newApp(true, sum))
 	got := bodies(t, s.talk(t, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"+chunked("hello, world", 12)))
 	if got != "500:Internal Server Error\n" {
@@ -180,6 +186,7 @@ func TestSpoolDirectoryMissing(t *testing.T) {
 }
 
 func TestQueueFull(t *testing.T) {
+	t.Parallel()
 	release := make(chan struct{})
 	a := newApp(false, func(c *call) {
 		<-release

@@ -69,6 +69,7 @@ func (c *call) say(status int, body string, fields ...string) {
 }
 
 func TestCached(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, inline bool) {
 		var calls atomic.Int32
 		s, a := cachedServer(t, Config{}, cache.Rule{TTL: time.Minute}, inline, func(c *call) {
@@ -138,6 +139,7 @@ func TestCached(t *testing.T) {
 // TestPipelinedHits: pages among other answers keep their order, and one request
 // may wait for another of the same connection.
 func TestPipelinedHits(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, inline bool) {
 		s, a := cachedServer(t, Config{}, cache.Rule{}, inline, func(c *call) {
 			if c.Path == "/later" && !inline {
@@ -222,6 +224,7 @@ func (g *gated) wait(c *call) int32 {
 
 // TestHerd: one call of the handler for all requests that arrive meanwhile.
 func TestHerd(t *testing.T) {
+	t.Parallel()
 	g := newGated()
 	s, a := cachedServer(t, Config{}, cache.Rule{TTL: time.Minute}, false, func(c *call) {
 		g.wait(c)
@@ -241,6 +244,7 @@ func TestHerd(t *testing.T) {
 
 // TestHerdInVain: each request asks for a page that cannot be kept.
 func TestHerdInVain(t *testing.T) {
+	t.Parallel()
 	for _, fields := range []string{"Cache-Control: private", "Set-Cookie: a=b"} {
 		g := newGated()
 		s, a := cachedServer(t, Config{}, cache.Rule{TTL: time.Minute}, false, func(c *call) {
@@ -260,6 +264,7 @@ func TestHerdInVain(t *testing.T) {
 
 // TestHerdOfLanguages: waiting requests get the page that matches them.
 func TestHerdOfLanguages(t *testing.T) {
+	t.Parallel()
 	g := newGated()
 	var mu sync.Mutex
 	var asked []string
@@ -287,6 +292,7 @@ func TestHerdOfLanguages(t *testing.T) {
 // TestFirstLeaves: waiting requests get the page that was asked for by a client that
 // has left. When all leave, the handler hears of it.
 func TestFirstLeaves(t *testing.T) {
+	t.Parallel()
 	for _, all := range []bool{false, true} {
 		g := newGated()
 		cancelled := make(chan struct{})
@@ -328,6 +334,7 @@ func TestFirstLeaves(t *testing.T) {
 
 // TestSlowFirst: a client that reads slowly does not delay waiting requests.
 func TestSlowFirst(t *testing.T) {
+	t.Parallel()
 	g := newGated()
 	s, a := cachedServer(t, Config{CacheSize: 64 << 20}, cache.Rule{TTL: time.Minute}, false, func(c *call) {
 		g.wait(c)
@@ -354,6 +361,7 @@ func TestSlowFirst(t *testing.T) {
 // TestFailures: an answer that breaks off, and one that is overdue, are no pages,
 // and waiting requests learn of it.
 func TestFailures(t *testing.T) {
+	t.Parallel()
 	g := newGated()
 	s, a := cachedServer(t, Config{}, cache.Rule{TTL: time.Minute}, false, func(c *call) {
 		if g.wait(c) == 1 {
@@ -395,6 +403,7 @@ func TestFailures(t *testing.T) {
 // TestStaleAnswers: a stale page is sent at once while one call fetches a new
 // one; instead of an error, too.
 func TestStaleAnswers(t *testing.T) {
+	t.Parallel()
 	var status, calls atomic.Int32
 	status.Store(200)
 	s, a := cachedServer(t, Config{}, cache.Rule{}, false, func(c *call) {
@@ -441,6 +450,7 @@ func TestStaleAnswers(t *testing.T) {
 
 // TestRefused: a handler that accepts no more requests leaves no request waiting.
 func TestRefused(t *testing.T) {
+	t.Parallel()
 	g := newGated()
 	s, a := cachedServer(t, Config{}, cache.Rule{TTL: time.Minute}, false, func(c *call) {
 		g.wait(c)
@@ -464,6 +474,7 @@ func TestRefused(t *testing.T) {
 
 // TestPurges: a page that a handler purges is removed before its response arrives.
 func TestPurges(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, inline bool) {
 		var self atomic.Pointer[testServer]
 		var told atomic.Int32
@@ -517,6 +528,7 @@ func TestHitAllocatesNothing(t *testing.T) {
 // Pages that need themselves, or each other, end by themselves: an inner request
 // never waits for a page that waits for it. One that several need is made once.
 func TestPagesThatNeedEachOther(t *testing.T) {
+	t.Parallel()
 	rule, err := cache.Compile(cache.Rule{TTL: time.Hour})
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 // TestCacheStorm: clients that come, wait, leave and purge in every way get
 // their own pages whole, and nothing is left afterwards.
 func TestCacheStorm(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, inline bool) {
 		rule := cache.Rule{TTL: time.Second, Stale: time.Second, Compress: true}
 		a := newApp(inline, func(c *call) {

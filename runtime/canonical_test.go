@@ -91,6 +91,7 @@ func (s *testServer) sameMount(t testing.TB, raw string) {
 
 // No spelling of a path reaches another mount than its canonical spelling does.
 func TestSpellings(t *testing.T) {
+	t.Parallel()
 	s := guarded(t)
 	for target, want := range map[string]string{
 		"/priv/x": "0", "//priv/x": "0", "///priv//x": "0", "/./priv/x": "0", "/public/../priv/x": "0", "/%2e/priv/x": "0", "/%2fpriv/x": "0", "/%70riv/x": "0",
@@ -143,6 +144,7 @@ func FuzzSpellings(f *testing.F) {
 // Handlers get the canonical path, applications their part of the resolved one, where what
 // they are mounted at is spelled plainly.
 func TestPathOfHandlers(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, inline bool) {
 		s := serveSites(t, Config{RootPath: "/root"}, newApp(inline, echo), sites.Site{Table: []sites.Mount{
 			mustRewrite(t, "/to/", "/app/$1"),

@@ -16,6 +16,7 @@ import (
 // All subscribers get all events in the order of their numbers, however many publish
 // and however many join and leave meanwhile.
 func TestOrder(t *testing.T) {
+	t.Parallel()
 	s := serve(t, channelConfig(), newApp(false, listening))
 	const publishers, events = 4, 400
 	var readers, writers sync.WaitGroup
@@ -75,6 +76,7 @@ func TestOrder(t *testing.T) {
 // A burst that is much larger than what a subscriber may leave waiting is no reason to
 // drop those that read.
 func TestBurst(t *testing.T) {
+	t.Parallel()
 	cfg := channelConfig()
 	cfg.Channels.Buffer = 16 << 10
 	s := serve(t, cfg, newApp(false, listening))
@@ -109,6 +111,7 @@ func (s *stream) takes(n int) {
 // A subscriber that does not read is dropped, and costs nothing that stays; others get
 // all.
 func TestSlowSubscriber(t *testing.T) {
+	t.Parallel()
 	cfg := channelConfig()
 	cfg.Channels.Buffer = 16 << 10
 	s := serve(t, cfg, newApp(false, listening))
@@ -135,6 +138,7 @@ func TestSlowSubscriber(t *testing.T) {
 
 // A subscriber that reads nothing for --write-timeout is dropped, however little waits.
 func TestSubscriberTakesNothing(t *testing.T) {
+	t.Parallel()
 	cfg := channelConfig()
 	cfg.WriteTimeout = 100 * time.Millisecond
 	cfg.Channels.Buffer = 64 << 20
@@ -153,6 +157,7 @@ func TestSubscriberTakesNothing(t *testing.T) {
 }
 
 func TestHeartbeats(t *testing.T) {
+	t.Parallel()
 	cfg := channelConfig()
 	cfg.Channels.Heartbeat = time.Second
 	s := serve(t, cfg, newApp(false, listening))
@@ -165,6 +170,7 @@ func TestHeartbeats(t *testing.T) {
 
 // Data from a subscriber is ignored; a little does no harm.
 func TestSubscriberInput(t *testing.T) {
+	t.Parallel()
 	s := serve(t, channelConfig(), newApp(false, listening))
 	l := s.listenAs(t, "GET /listen/news HTTP/1.1\r\nHost: x\r\n\r\nGET /echo HTTP/1.1\r\nHost: x\r\n\r\n")
 	l.expect("retry: 3000\n")
@@ -177,6 +183,7 @@ func TestSubscriberInput(t *testing.T) {
 }
 
 func TestSubscriberLimits(t *testing.T) {
+	t.Parallel()
 	cfg := channelConfig()
 	cfg.Channels.Subscribers, cfg.Channels.PerAddress = 3, 2
 	cfg.Proxies = mustPrefixes("127.0.0.0/8")
@@ -225,6 +232,7 @@ func TestSubscriberLimits(t *testing.T) {
 
 // Subscribers do not take all connections there may be: others are served still.
 func TestSubscribersLeaveRoom(t *testing.T) {
+	t.Parallel()
 	cfg := channelConfig()
 	cfg.MaxClients = 20
 	s := serve(t, cfg, newApp(false, listening))
@@ -253,6 +261,7 @@ func TestSubscribersLeaveRoom(t *testing.T) {
 }
 
 func TestPublishRefuses(t *testing.T) {
+	t.Parallel()
 	s := serve(t, channelConfig(), newApp(false, listening))
 	for _, m := range []pubsub.Message{
 		{}, {Name: "a b"}, {Name: "a", ID: "1\n2"}, {Name: "a", Event: "x\ry"}, {Name: "a", ID: "\x00"}, {Name: "a", Data: "\xff"},
@@ -271,6 +280,7 @@ func TestPublishRefuses(t *testing.T) {
 
 // Joined, Left and Counted tell of each subscriber once.
 func TestSubscriberHooks(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	var told []string
 	note := func(format string, args ...any) {

@@ -45,6 +45,7 @@ func TestSubscribersAreSmall(t *testing.T) {
 
 // While events go to very many, other requests are answered.
 func TestManySubscribers(t *testing.T) {
+	t.Parallel()
 	const n, events = 1000, 5
 	cfg := channelConfig()
 	cfg.Channels.PerAddress = n

@@ -41,6 +41,7 @@ func listening(c *call) {
 // A client that joins after an event was published does not get it, though the loop hears of both
 // at once.
 func TestJoinAfterPublish(t *testing.T) {
+	t.Parallel()
 	s := serve(t, channelConfig(), newApp(true, listening))
 	c := s.dial(t)
 	io.WriteString(c, "GET /0 HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -150,6 +151,7 @@ func (s *testServer) awaitSubscribers(t testing.TB, name string, n int) {
 func channelConfig() Config { return Config{Channels: sse.Config{Epoch: "e"}} }
 
 func TestSubscriber(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, inline bool) {
 		a := newApp(inline, listening)
 		s := serve(t, channelConfig(), a)
@@ -197,6 +199,7 @@ func TestSubscriber(t *testing.T) {
 
 // TestReplay: a client that comes back gets the events that it has missed.
 func TestReplay(t *testing.T) {
+	t.Parallel()
 	ids := map[string]string{}
 	event := func(one string) string {
 		if one == "b3" {
@@ -241,6 +244,7 @@ func TestReplay(t *testing.T) {
 // TestSubscriberBehindABody: what a handler says that knows nothing of events does not
 // become a part of the first one.
 func TestSubscriberBehindABody(t *testing.T) {
+	t.Parallel()
 	s := serve(t, channelConfig(), newApp(false, listening))
 	for _, version := range []string{"1.0", "1.1"} {
 		for body, want := range map[string][]string{
@@ -264,6 +268,7 @@ func TestSubscriberBehindABody(t *testing.T) {
 }
 
 func TestSubscribersEndWithTheServer(t *testing.T) {
+	t.Parallel()
 	s := serve(t, channelConfig(), newApp(false, listening))
 	l := s.listenTo(t, "news", "")
 	l.expect("retry: 3000\n")
@@ -283,6 +288,7 @@ func TestSubscribersEndWithTheServer(t *testing.T) {
 // Events published while the handler runs come after those that it returns,
 // however much that is.
 func TestSubscriberJoinsEarly(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, inline bool) {
 		begun, goOn := make(chan struct{}, 1), make(chan struct{})
 		first := strings.Repeat(": "+strings.Repeat("x", 998)+"\n\n", 2000)
@@ -314,6 +320,7 @@ func TestSubscriberJoinsEarly(t *testing.T) {
 
 // A client that subscribes before it has the answer to an earlier request gets that first, and then each event since it has joined.
 func TestSubscriberBehindAnotherRequest(t *testing.T) {
+	t.Parallel()
 	goOn := make(chan struct{})
 	s := serve(t, channelConfig(), newApp(false, func(c *call) {
 		if c.Path == "/slow" {
@@ -341,6 +348,7 @@ func TestSubscriberBehindAnotherRequest(t *testing.T) {
 
 // A client that leaves before the handler has ended is forgotten.
 func TestSubscriberLeavesEarly(t *testing.T) {
+	t.Parallel()
 	begun := make(chan *call, 1)
 	s := serve(t, channelConfig(), newApp(false, func(c *call) {
 		c.part(exchange.Part{File: -1, Head: exchange.Head{Status: 200, Length: -1, Channel: []byte("news"), Request: []byte(c.Head)}})
@@ -357,6 +365,7 @@ func TestSubscriberLeavesEarly(t *testing.T) {
 
 // A handler that fails breaks the stream off.
 func TestSubscriberOfAFailedHandler(t *testing.T) {
+	t.Parallel()
 	s := serve(t, channelConfig(), newApp(false, func(c *call) {
 		c.part(exchange.Part{File: -1, Body: []byte(":\n\n"), Head: exchange.Head{Status: 200, Length: -1, Channel: []byte("news"), Request: []byte(c.Head)}})
 		c.part(exchange.Part{Last: true, Failed: true, File: -1})
@@ -374,6 +383,7 @@ func TestSubscriberOfAFailedHandler(t *testing.T) {
 
 // Streams are never pages of the cache, nor does anybody wait for one.
 func TestSubscribersAreNotCached(t *testing.T) {
+	t.Parallel()
 	s, _ := cachedServer(t, channelConfig(), cache.Rule{TTL: time.Minute}, false, listening)
 	var all []*stream
 	for range 3 {
@@ -391,6 +401,7 @@ func TestSubscribersAreNotCached(t *testing.T) {
 // A subscriber has one line in the access log, when it has ended, also if it was handed
 // over meanwhile.
 func TestSubscriberLog(t *testing.T) {
+	t.Parallel()
 	path := t.TempDir() + "/access.log"
 	log, close := openLog(t, path, `%r %>s %b %{X-Mine}i`)
 	defer close()
@@ -427,6 +438,7 @@ func TestSubscriberLog(t *testing.T) {
 }
 
 func TestSubscriberOnAUnixSocket(t *testing.T) {
+	t.Parallel()
 	cfg := channelConfig()
 	cfg.Channels.PerAddress = 1 // there is none to count
 	cfg.Channels.HandOver = true

@@ -9,6 +9,7 @@ import (
 
 // Connections from this machine are not paced, whatever its default is.
 func TestUnpaced(t *testing.T) {
+	t.Parallel()
 	s := serve(t, Config{}, newApp(true, demo))
 	s.do(func() { s.loop.paced = true })
 	if got := bodies(t, s.talk(t, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")); !strings.HasPrefix(got, "200:") {

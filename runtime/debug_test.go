@@ -11,6 +11,7 @@ import (
 )
 
 func TestAccessLog(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "access.log")
 	log, closeLog := openLog(t, path, "timed")
 	mounts := tree(t, map[string]string{"a": "hello", "large": strings.Repeat("x", 1<<20)})
@@ -52,6 +53,7 @@ func TestAccessLog(t *testing.T) {
 
 // Each level adds to the one below, and level 0 logs nothing.
 func TestDebugLevels(t *testing.T) {
+	t.Parallel()
 	var before int
 	for level, want := range []string{
 		0: "",

@@ -86,6 +86,7 @@ func TestRawSocket(t *testing.T) {
 
 // Only requests for a WebSocket are asked about it.
 func TestRawSocketIsForWebSockets(t *testing.T) {
+	t.Parallel()
 	s := serve(t, Config{}, newApp(false, shout), sites.Mount{Prefix: "/plain"}, detaching)
 	for _, test := range []struct{ name, request, want string }{
 		{"no Upgrade", "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: close, upgrade\r\n\r\n", "200:no socket for /ws"},
@@ -106,6 +107,7 @@ func TestRawSocketIsForWebSockets(t *testing.T) {
 // An application that does not want the socket answers as always, and the
 // connection goes on.
 func TestRawSocketDeclined(t *testing.T) {
+	t.Parallel()
 	a := newApp(false, func(c *call) {
 		if conn := socketOf(c); conn != nil {
 			conn.Close()
@@ -136,6 +138,7 @@ func TestRawSocketDeclined(t *testing.T) {
 
 // One that waits behind others gets its turn.
 func TestRawSocketPipelined(t *testing.T) {
+	t.Parallel()
 	s := serve(t, Config{}, newApp(false, func(c *call) {
 		if c.Path == "/slow" {
 			time.Sleep(20 * time.Millisecond)
@@ -164,6 +167,7 @@ func TestRawSocketPipelined(t *testing.T) {
 // read, and so is that of one whose server stops; the application's descriptor
 // shows it.
 func TestRawSocketEnds(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name string
 		end  func(*testServer, *net.TCPConn)

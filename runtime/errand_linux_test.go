@@ -11,6 +11,7 @@ import (
 
 // While work for the thread of the loop takes its time, the loop goes on, and afterwards it is on that thread.
 func TestDoBeside(t *testing.T) {
+	t.Parallel()
 	s := serveSites(t, Config{}, nil, sites.Site{Table: []sites.Mount{fixedMount(t, "/", "fixed")}})
 	thread := 0
 	for range 3 {

@@ -31,6 +31,7 @@ func (s *testServer) holdLoop() (release func()) {
 // Descriptors of connections that are closed are those of new ones at once. What epoll has to say
 // of the old ones then concerns nothing.
 func TestDescriptorsUsedAgainAtOnce(t *testing.T) {
+	t.Parallel()
 	const n, rounds = 20, 10
 	var mu sync.Mutex
 	var waiting []*call
@@ -89,6 +90,7 @@ func TestDescriptorsUsedAgainAtOnce(t *testing.T) {
 
 // Urgent data is not part of a request, wherever it comes (RFC 9112 has none), and does not delay one.
 func TestUrgentData(t *testing.T) {
+	t.Parallel()
 	urgent := func(c *net.TCPConn) {
 		t.Helper()
 		raw, err := c.SyscallConn()
@@ -134,6 +136,7 @@ func TestUrgentData(t *testing.T) {
 // A client that shuts down its side behind its last request gets all answers, also when its
 // connection was not read for a while because it has sent so much ahead.
 func TestHalfCloseBehindManyRequests(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, inline bool) {
 		const n, size = 8, 30000
 		gate := make(chan struct{})

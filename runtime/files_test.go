@@ -42,6 +42,7 @@ func optional(s exchange.Source) exchange.Source {
 }
 
 func TestStaticFiles(t *testing.T) {
+	t.Parallel()
 	large := string(pattern(3 << 20))
 	mounts := tree(t, map[string]string{"small.txt": "small", "cached.bin": large[:60000], "large.bin": large, "index.html": "<p>index"})
 	modes(t, func(t *testing.T, inline bool) {
@@ -96,6 +97,7 @@ func TestStaticFiles(t *testing.T) {
 
 // Many responses from memory, sent ahead, keep their order.
 func TestStaticPipelined(t *testing.T) {
+	t.Parallel()
 	s := serve(t, Config{}, newApp(true, demo), tree(t, map[string]string{"a": "A", "b": strings.Repeat("B", 30000)})...)
 	c := s.dial(t)
 	var want bytes.Buffer
@@ -114,6 +116,7 @@ func TestStaticPipelined(t *testing.T) {
 
 // A file that shrinks while it is sent breaks the connection.
 func TestFileShrinks(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, make([]byte, 20<<20), 0o600); err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 // How a response is framed depends on what the handler knows and on the
 // request; want is what follows Server and Date.
 func TestFraming(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "page.css")
 	if err := os.WriteFile(path, []byte("0123456789"), 0o600); err != nil {
 		t.Fatal(err)
@@ -121,6 +122,7 @@ func TestFraming(t *testing.T) {
 
 // A body that ends with the connection must not look whole when it broke off.
 func TestBrokenBodyUntilCloseIsReset(t *testing.T) {
+	t.Parallel()
 	a := newApp(true, func(c *call) {
 		c.part(exchange.Part{File: -1, Body: []byte("abc"), Head: exchange.Head{Status: 200, Length: -1}})
 		c.part(exchange.Part{File: -1, Last: true, Failed: true})

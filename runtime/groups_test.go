@@ -60,6 +60,7 @@ func saysBack(t testing.TB, c *wstest.Client, text string) {
 }
 
 func TestGroups(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	counts := map[string]int{}
 	cfg := Config{}
@@ -122,6 +123,7 @@ func TestGroups(t *testing.T) {
 // TestGroupWhileOpening: what is broadcast before the application has accepted a WebSocket comes behind the 101, and not
 // at all if it is refused.
 func TestGroupWhileOpening(t *testing.T) {
+	t.Parallel()
 	s, a := crowd(t, Config{})
 	asked := make(chan *talk, 2)
 	s.do(func() { a.opened = func(k *talk) { asked <- k } })
@@ -157,6 +159,7 @@ func TestGroupWhileOpening(t *testing.T) {
 // TestGroupSlow: a client that does not read is closed with 1013 when as much as may wait for it waits, the handler is
 // told, and others get everything in order.
 func TestGroupSlow(t *testing.T) {
+	t.Parallel()
 	s, a := crowd(t, Config{})
 	s.do(func() {
 		a.ends = func(k *talk, code uint16, reason string) {
@@ -194,6 +197,7 @@ func TestGroupSlow(t *testing.T) {
 
 // TestGroupBurst: a burst that is much larger than the buffer of a client closes no client that reads.
 func TestGroupBurst(t *testing.T) {
+	t.Parallel()
 	s, _ := crowd(t, Config{})
 	const n, events = 4, 200
 	text := strings.Repeat("x", 30000)
@@ -223,6 +227,7 @@ func TestGroupBurst(t *testing.T) {
 // TestGroupOrder: messages of the handler and to its group keep the order of each, and nothing stays of WebSockets that come
 // and go.
 func TestGroupOrder(t *testing.T) {
+	t.Parallel()
 	s, _ := crowd(t, Config{})
 	stop := make(chan struct{})
 	var others sync.WaitGroup

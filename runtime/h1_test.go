@@ -12,6 +12,7 @@ import (
 // TestH1ConnectionStates: a connection reads requests, writes responses, closes,
 // and knows whether it is closed, or stale: one that has waited for too long.
 func TestH1ConnectionStates(t *testing.T) {
+	t.Parallel()
 	release := make(chan struct{})
 	s := serve(t, Config{KeepAlive: time.Hour}, newApp(true, func(c *call) {
 		go func() {

@@ -13,6 +13,7 @@ import (
 
 // A handler lets files answer, with additional fields.
 func TestHandedOver(t *testing.T) {
+	t.Parallel()
 	root := t.TempDir()
 	if err := os.WriteFile(filepath.Join(root, "a.txt"), []byte("content"), 0o600); err != nil {
 		t.Fatal(err)

@@ -49,6 +49,7 @@ func fixedMount(t testing.TB, prefix, text string) sites.Mount {
 }
 
 func TestVirtualHosts(t *testing.T) {
+	t.Parallel()
 	site := func(text string, names ...string) sites.Site {
 		return sites.Site{Names: names, Table: []sites.Mount{fixedMount(t, "/", text)}}
 	}

@@ -41,6 +41,7 @@ func http2Client(t testing.TB, plain bool) *http.Client {
 
 // Responses of all kinds, and uploads, are the same over HTTP/1, HTTP/2 without TLS and with it, many at the same time.
 func TestHTTP2Bodies(t *testing.T) {
+	t.Parallel()
 	large := string(pattern(3_000_000))
 	mounts := append(tree(t, map[string]string{"small": "hello", "kept": string(pattern(50_000)), "file": large}), sites.Mount{Prefix: "/"})
 	s := serve(t, Config{MaxBodySize: -1, H2C: true}, newApp(true, func(c *call) {
@@ -116,6 +117,7 @@ func TestHTTP2Bodies(t *testing.T) {
 
 // A client that leaves, or a handler that is too slow, ends one stream and no others.
 func TestHTTP2Leaves(t *testing.T) {
+	t.Parallel()
 	gone := make(chan struct{})
 	a := newApp(false, func(c *call) {
 		if c.Path == "/waits" {
@@ -152,6 +154,7 @@ func TestHTTP2Leaves(t *testing.T) {
 
 // A client that has chosen HTTP/2 and speaks something else is disconnected.
 func TestHTTP2OverTLSWithoutPreface(t *testing.T) {
+	t.Parallel()
 	s := serve(t, Config{}, newApp(true, func(c *call) { c.reply(200, "hello") }))
 	addr := s.listenSecure(t)
 	s.SetTLS(securedHTTP2())

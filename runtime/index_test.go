@@ -14,6 +14,7 @@ import (
 // TestProgramForIndex: a folder whose index is what another mount runs is routed
 // there by its name, also in a pipeline; where no mount runs it, it is not there.
 func TestProgramForIndex(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, inline bool) {
 		root := t.TempDir()
 		for name, text := range map[string]string{"index.cgi": "secret", "a/index.html": "plain", "a/index.cgi": "secret", "b/c/index.cgi": "secret"} {

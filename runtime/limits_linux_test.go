@@ -17,6 +17,7 @@ import (
 
 // Beyond the limit connections wait in the kernel and are served later.
 func TestMaxClients(t *testing.T) {
+	t.Parallel()
 	const limit = 3
 	s := serve(t, Config{MaxClients: limit}, newApp(true, demo))
 	var first []*net.TCPConn

@@ -53,6 +53,7 @@ func mustAuth(t testing.TB, users ...string) *auth.Basic {
 }
 
 func TestLogin(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, inline bool) {
 		logFile := filepath.Join(t.TempDir(), "log")
 		log, closeLog := openLog(t, logFile, "combined")
@@ -115,6 +116,7 @@ func TestLogin(t *testing.T) {
 
 // A client may leave, and the server may stop, while a password is checked.
 func TestLoginInterrupted(t *testing.T) {
+	t.Parallel()
 	s := serveSites(t, Config{}, newApp(true, demo), sites.Site{Table: []sites.Mount{
 		{Prefix: "/", Rules: mustRules(t, sites.RuleOptions{Auth: mustAuth(t, "ann:secret")})},
 	}})
@@ -132,6 +134,7 @@ func TestLoginInterrupted(t *testing.T) {
 // A client that has shut down its side, and has probably left, does not keep its connection until its wrong password is answered, which
 // takes the longer the more of them came.
 func TestLoginHalfClosed(t *testing.T) {
+	t.Parallel()
 	var answered atomic.Int32
 	s := serveSites(t, Config{Answered: func(*sites.RequestSummary) { answered.Add(1) }}, newApp(true, demo), sites.Site{Table: []sites.Mount{
 		{Prefix: "/", Rules: mustRules(t, sites.RuleOptions{Auth: mustAuth(t, "ann:secret")})},
@@ -151,6 +154,7 @@ func TestLoginHalfClosed(t *testing.T) {
 // A right password is answered while 80 clients try wrong ones, from the same address and
 // for the same account, and whether they keep their connections or not.
 func TestLoginFlood(t *testing.T) {
+	t.Parallel()
 	var users []string
 	for i := range 24 {
 		users = append(users, fmt.Sprintf("user%d:right%d", i, i))

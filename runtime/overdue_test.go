@@ -80,6 +80,7 @@ func (s *testServer) lookLater() {
 
 // A request that a handler does not answer in time gets 504, in its turn.
 func TestOverdue(t *testing.T) {
+	t.Parallel()
 	get := func(path, fields string) string { return "GET " + path + " HTTP/1.1\r\nHost: x\r\n" + fields + "\r\n" }
 	const closes = "Connection: close\r\n"
 	for _, test := range []struct {
@@ -190,6 +191,7 @@ func TestOverdueKeepsConnection(t *testing.T) {
 
 // A response that has begun breaks off so that the client can tell.
 func TestOverdueResponseIsCut(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct{ name, sent, end string }{
 		{"chunked", "GET /begun HTTP/1.1\r\nHost: x\r\n\r\n", "1\r\nx\r\n"},
 		{"sized", "GET /begun/sized HTTP/1.1\r\nHost: x\r\n\r\n", "Content-Length: 9\r\n\r\nx"},
@@ -228,6 +230,7 @@ func TestOverdueResponseIsCut(t *testing.T) {
 // A client that has left does not make a handler that hangs less so, also when
 // it was the only one.
 func TestOverdueWithoutClient(t *testing.T) {
+	t.Parallel()
 	end := make(chan struct{})
 	a := hanging(end)
 	s := serve(t, Config{Timeout: time.Second}, a)
@@ -245,6 +248,7 @@ func TestOverdueWithoutClient(t *testing.T) {
 
 // A handler that waits for a slow client is not overdue.
 func TestOverdueSparesSlowClients(t *testing.T) {
+	t.Parallel()
 	ended := make(chan struct{})
 	a := newApp(false, func(c *call) {
 		defer close(ended)
@@ -297,6 +301,7 @@ func TestOverdueIsLogged(t *testing.T) {
 // An inline handler that does not return keeps the loop. Its client has the answer all the same, within the
 // limit of the server or of the route, and what waited behind it is forgiven.
 func TestStalled(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		limit time.Duration

@@ -6,6 +6,7 @@ import (
 )
 
 func TestNotice(t *testing.T) {
+	t.Parallel()
 	const (
 		page  = "<!doctype html><title>no</title>"
 		html  = "Accept: text/html,application/xhtml+xml;q=0.9,*/*;q=0.8\r\n"

@@ -25,6 +25,7 @@ func plainly(response string) string {
 }
 
 func TestErrorPages(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	large := strings.Repeat("large ", 20000)
 	for name, text := range map[string]string{"404.html": "<p>not here", "413.txt": large, "400.html": "bad", "500.html": "failed", "exists": "x"} {
@@ -96,6 +97,7 @@ func TestErrorPages(t *testing.T) {
 }
 
 func TestPageErrors(t *testing.T) {
+	t.Parallel()
 	for want, page := range map[string]map[int]string{
 		"200 is not the status of an error":         {200: "/a"},
 		"requires a directory":                      {404: "/a"},

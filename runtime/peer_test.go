@@ -11,6 +11,7 @@ import (
 )
 
 func TestUnixSocketAndPeer(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "sock")
 	modes(t, func(t *testing.T, inline bool) {
 		peers := make(chan string, 1)

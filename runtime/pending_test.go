@@ -41,6 +41,7 @@ func toEnd(t *testing.T, c net.Conn) string {
 // Requests for pending mounts wait, undecided, and the mounts that take their place answer them; a source finishes the requests that it
 // has begun.
 func TestPending(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, inline bool) {
 		log := &logRecorder{}
 		pool := backend.New(8, func(line string) { log.add(loglevel.Error, line) })
@@ -132,6 +133,7 @@ func TestPending(t *testing.T) {
 
 // No client waits longer than StartWait says, browsers that load a page for a second at most, and none when it has failed.
 func TestPendingEnds(t *testing.T) {
+	t.Parallel()
 	const page, refresh = "Accept: text/html\r\n", `http-equiv="refresh"`
 	pending := sites.Site{Table: []sites.Mount{{Pending: true}}}
 	none := serveSites(t, Config{}, nil, pending)

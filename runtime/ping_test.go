@@ -9,6 +9,7 @@ import (
 
 // TestPing: the loop answers unless an inline handler holds it up.
 func TestPing(t *testing.T) {
+	t.Parallel()
 	inside, release := make(chan bool), make(chan bool)
 	a := newApp(true, func(c *call) {
 		inside <- true

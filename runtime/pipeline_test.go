@@ -31,6 +31,7 @@ func (j *journal) String() string {
 // RFC 9112 §9.3.2: safe requests may be worked on at once, others not, and
 // responses keep the order of the requests in any case.
 func TestPipelining(t *testing.T) {
+	t.Parallel()
 	const close = "Connection: close\r\n"
 	request := func(method, path, fields string) string {
 		return method + " " + path + " HTTP/1.1\r\nHost: x\r\n" + fields + "\r\n"
@@ -84,6 +85,7 @@ func TestPipelining(t *testing.T) {
 
 // Whatever the order in which the application is ready, the client sees its own.
 func TestOrderOfManyResponses(t *testing.T) {
+	t.Parallel()
 	const n = 200 // more than may be active
 	var mu sync.Mutex
 	var waiting []*call
@@ -120,6 +122,7 @@ func TestOrderOfManyResponses(t *testing.T) {
 
 // A client may send any amount ahead: it is read when its turn comes.
 func TestSendingFarAhead(t *testing.T) {
+	t.Parallel()
 	gate := make(chan struct{})
 	a := newApp(false, func(c *call) {
 		<-gate
@@ -166,6 +169,7 @@ func TestSendingFarAhead(t *testing.T) {
 
 // The loop must not miss posted functions among requests.
 func TestTasksAmongRequests(t *testing.T) {
+	t.Parallel()
 	s := serve(t, Config{}, newApp(true, demo))
 	c, d := s.dial(t), s.dial(t)
 	for i := range 300 {
@@ -185,6 +189,7 @@ func TestTasksAmongRequests(t *testing.T) {
 
 // The same when requests of several clients come at once.
 func TestTasksAmongClients(t *testing.T) {
+	t.Parallel()
 	for _, inline := range []bool{true, false} {
 		s := serve(t, Config{}, newApp(inline, demo))
 		var clients sync.WaitGroup

@@ -31,6 +31,7 @@ func (s *testServer) kept(t *testing.T) *net.TCPConn {
 
 // What does not fit into the buffer is read all the same.
 func TestEdgeFullBuffer(t *testing.T) {
+	t.Parallel()
 	s := serve(t, Config{ReadBuffer: 1000}, newApp(true, demo))
 	c := s.kept(t)
 	for _, size := range []int{1, 900, 1000, 1001, 50_000, 1_000_000} {
@@ -53,6 +54,7 @@ func TestEdgeFullBuffer(t *testing.T) {
 
 // A request and the end of the client's data are one event.
 func TestEdgeEndWithRequest(t *testing.T) {
+	t.Parallel()
 	for _, inline := range []bool{true, false} {
 		s := serve(t, Config{}, newApp(inline, demo))
 		c := s.kept(t)
@@ -71,6 +73,7 @@ func TestEdgeEndWithRequest(t *testing.T) {
 
 // Without a request the end closes it, and so does RST.
 func TestEdgeEnd(t *testing.T) {
+	t.Parallel()
 	s := serve(t, Config{}, newApp(true, demo))
 	for _, reset := range []bool{false, true} {
 		c := s.kept(t)
@@ -84,6 +87,7 @@ func TestEdgeEnd(t *testing.T) {
 
 // recv(2) stops at urgent data, though there is more behind it.
 func TestEdgeUrgentData(t *testing.T) {
+	t.Parallel()
 	s := serve(t, Config{}, newApp(true, demo))
 	c := s.kept(t)
 	raw, err := c.SyscallConn()
@@ -109,6 +113,7 @@ func TestEdgeUrgentData(t *testing.T) {
 
 // A task that queues another one does not keep connections from their turn.
 func TestTasksWithoutEnd(t *testing.T) {
+	t.Parallel()
 	s := serve(t, Config{}, newApp(true, demo))
 	ends := make(chan struct{})
 	var again func()
@@ -126,6 +131,7 @@ func TestTasksWithoutEnd(t *testing.T) {
 
 // Whatever a proxy says, a unix socket is not edge-triggered.
 func TestEdgeOfUnixSocket(t *testing.T) {
+	t.Parallel()
 	s := serve(t, Config{ProxyUnix: true, ProxyProtocol: true}, newApp(true, demo))
 	ln, err := listen.Open("unix:"+t.TempDir()+"/s", listen.DefaultOptions)
 	if err != nil {
@@ -149,6 +155,7 @@ func TestEdgeOfUnixSocket(t *testing.T) {
 // A connection that was paused after the wait is not read from, though its event is still to come: what its client
 // sends is for a library or a tunnel by then. Afterwards it is read, though no event comes.
 func TestEventOfPaused(t *testing.T) {
+	t.Parallel()
 	s := serve(t, Config{}, newApp(true, demo))
 	c := s.kept(t)
 	var own *sites.Client

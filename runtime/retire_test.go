@@ -25,6 +25,7 @@ func retiring(t *testing.T, s *testServer) {
 }
 
 func TestRetireServesWhoIsConnected(t *testing.T) {
+	t.Parallel()
 	gate := make(chan struct{})
 	a := newApp(false, func(c *call) {
 		if c.Path == "/busy" {
@@ -107,6 +108,7 @@ func TestRetireServesWhoIsConnected(t *testing.T) {
 }
 
 func TestRetireClosesWhoIsIdle(t *testing.T) {
+	t.Parallel()
 	s := serve(t, Config{}, newApp(true, demo))
 	fresh, idle := s.dial(t), s.dial(t)
 	io.WriteString(idle, "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -124,6 +126,7 @@ func TestRetireClosesWhoIsIdle(t *testing.T) {
 // Nothing delays the end for longer than ctx: not an idle client, not a stream,
 // and not a loop that a handler keeps.
 func TestRetireHasAnEnd(t *testing.T) {
+	t.Parallel()
 	gate := make(chan struct{})
 	defer close(gate)
 	for _, inline := range []bool{false, true} {
@@ -149,6 +152,7 @@ func TestRetireHasAnEnd(t *testing.T) {
 
 // A server that retires may be told to shut down after all.
 func TestShutdownWhileRetiring(t *testing.T) {
+	t.Parallel()
 	s := serve(t, Config{}, newApp(true, demo))
 	s.dial(t)
 	ended := make(chan error, 1)
@@ -163,6 +167,7 @@ func TestShutdownWhileRetiring(t *testing.T) {
 }
 
 func TestAccept(t *testing.T) {
+	t.Parallel()
 	s := serve(t, Config{}, newApp(true, demo))
 	ln, err := listen.Open("127.0.0.1:0", listen.DefaultOptions)
 	if err != nil {
@@ -196,6 +201,7 @@ func TestAccept(t *testing.T) {
 }
 
 func TestEnrol(t *testing.T) {
+	t.Parallel()
 	s := serve(t, Config{}, newApp(true, demo))
 	path := t.TempDir() + "/s"
 	ln, err := net.Listen("unix", path)
@@ -223,6 +229,7 @@ func TestEnrol(t *testing.T) {
 
 // OnMaxRequests is called once, with the request of that number.
 func TestWorn(t *testing.T) {
+	t.Parallel()
 	worn := make(chan struct{}, 10)
 	s := serve(t, Config{MaxRequests: 3, OnMaxRequests: func() { worn <- struct{}{} }}, newApp(true, demo))
 	ask := func(n int) {

@@ -38,6 +38,7 @@ func (v *versioned) answer(c *call) {
 // TestRevalidated: a page that has to be confirmed is sent as long as the handler says that it is the same, and the
 // client's own conditions are about what it gets.
 func TestRevalidated(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, inline bool) {
 		v := &versioned{control: "no-cache"}
 		s, a := cachedServer(t, Config{}, cache.Rule{}, inline, v.answer)
@@ -102,6 +103,7 @@ func (s *testServer) loopTime(t testing.TB) int64 {
 
 // TestHerdRevalidates: one request confirms a stale page for all requests that arrive meanwhile.
 func TestHerdRevalidates(t *testing.T) {
+	t.Parallel()
 	for _, last := range []bool{true, false} { // the 304 is one part, or has others behind it
 		g := newGated()
 		s, a := stalePage(t, func(c *call) {
@@ -135,6 +137,7 @@ func TestHerdRevalidates(t *testing.T) {
 // TestHerdRevalidatesInVain: what a 304 makes one client's, or is to be confirmed each time, the others ask for by
 // themselves.
 func TestHerdRevalidatesInVain(t *testing.T) {
+	t.Parallel()
 	for _, fields := range []string{"Cache-Control: no-cache", "Set-Cookie: a=b", "Cache-Control: no-store"} {
 		g := newGated()
 		s, a := stalePage(t, func(c *call) {
@@ -159,6 +162,7 @@ func TestHerdRevalidatesInVain(t *testing.T) {
 // TestRevalidatingFirstLeaves: the page is confirmed for waiting requests when the client that asked first has left, and
 // the handler learns when all clients have left.
 func TestRevalidatingFirstLeaves(t *testing.T) {
+	t.Parallel()
 	for _, all := range []bool{false, true} {
 		g := newGated()
 		cancelled := make(chan struct{})
@@ -195,6 +199,7 @@ func TestRevalidatingFirstLeaves(t *testing.T) {
 // TestPurgedWhileRevalidated: a page that is purged while it is asked for is not kept, though requests from before
 // may get it.
 func TestPurgedWhileRevalidated(t *testing.T) {
+	t.Parallel()
 	g := newGated()
 	s, a := stalePage(t, func(c *call) {
 		if c.Fields["if-none-match"] != "" {
@@ -225,6 +230,7 @@ func TestPurgedWhileRevalidated(t *testing.T) {
 
 // TestUnreachable: a stale page answers where there would be none, unless it says that it may not.
 func TestUnreachable(t *testing.T) {
+	t.Parallel()
 	for control, want := range map[string]string{
 		"max-age=10":                  "stale 200 page",
 		"max-age=10, must-revalidate": " 502 Bad Gateway\n",
@@ -258,6 +264,7 @@ func TestUnreachable(t *testing.T) {
 // TestRevalidationIsNeverOld: no client gets a version of a page that says no-cache that was out of date before it
 // asked, however many ask and whatever leaves meanwhile.
 func TestRevalidationIsNeverOld(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, inline bool) {
 		v := &versioned{control: "no-cache"}
 		s, a := cachedServer(t, Config{CacheSize: 64 << 10}, cache.Rule{}, inline, v.answer)
@@ -293,6 +300,7 @@ func TestRevalidationIsNeverOld(t *testing.T) {
 
 // TestConditionsThatDoNotFit: a head that has no room for conditions is sent without them.
 func TestConditionsThatDoNotFit(t *testing.T) {
+	t.Parallel()
 	v := &versioned{control: "no-cache"}
 	cfg := Config{}
 	cfg.Limits.Fields = 3
@@ -306,6 +314,7 @@ func TestConditionsThatDoNotFit(t *testing.T) {
 
 // TestInterimParts: responses of 1xx reach clients of HTTP/1.1 in their turn, also of a page that is kept.
 func TestInterimParts(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, inline bool) {
 		s, a := cachedServer(t, Config{}, cache.Rule{TTL: time.Minute}, inline, func(c *call) {
 			c.part(exchange.Part{File: -1, Interim: true, Head: exchange.Head{Status: 103, Fields: []byte("Link: </a>; rel=preload\r\n")}})

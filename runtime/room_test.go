@@ -96,6 +96,7 @@ func TestSlowClientsOfFiles(t *testing.T) {
 // The pieces of a file that is not in memory are written beside the loop, and arrive in order, also to clients that shut down
 // their side; those that leave leave nothing behind.
 func TestColdFiles(t *testing.T) {
+	t.Parallel()
 	body := pattern(8 << 20)
 	a := newApp(false, func(c *call) { c.reply(200, "small") })
 	s := serve(t, Config{}, a, tree(t, map[string]string{"large": string(body)})...)

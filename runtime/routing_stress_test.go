@@ -18,6 +18,7 @@ import (
 // all at once, byte for byte, or leave in between: clients that stay get each answer
 // in its order, and nothing is left over.
 func TestRoutingUnderStress(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, inline bool) {
 		a := newApp(inline, func(c *call) { c.reply(200, fmt.Sprintf("<%s%s?%s %d>", c.Script, c.Path, c.Query, len(c.Body))) })
 		rules := mustRules(t, sites.RuleOptions{Auth: mustAuth(t, "ann:secret"), Set: []header.Field{{Name: "X-Set", Value: "1"}}})

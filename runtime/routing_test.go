@@ -45,6 +45,7 @@ func field(response, name string) string {
 }
 
 func TestRedirects(t *testing.T) {
+	t.Parallel()
 	s := serveSites(t, Config{}, nil, sites.Site{Table: []sites.Mount{
 		mustRedirect(t, "/path", "https://${host}${path}?${query}", 301),
 		mustRedirect(t, "/rest/", "/new/$1?a=b&${query}", 308),
@@ -82,6 +83,7 @@ func TestRedirects(t *testing.T) {
 }
 
 func TestRedirectErrors(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		target string
 		status int
@@ -113,6 +115,7 @@ func echo(c *call) {
 }
 
 func TestRewrites(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, inline bool) {
 		loops := make([]sites.Mount, 11)
 		for i := range loops {
@@ -152,6 +155,7 @@ func TestRewrites(t *testing.T) {
 }
 
 func TestMatch(t *testing.T) {
+	t.Parallel()
 	files := tree(t, map[string]string{"a/style.css": "css", "a/style.css.txt": "text"})
 	css := files[0]
 	css.Match = "*.css"
@@ -190,6 +194,7 @@ func TestMatch(t *testing.T) {
 }
 
 func TestFixedAnswers(t *testing.T) {
+	t.Parallel()
 	mount := func(prefix string, o fixed.Options) sites.Mount {
 		f, err := fixed.New(o)
 		if err != nil {
@@ -221,6 +226,7 @@ func TestFixedAnswers(t *testing.T) {
 
 // A mount with Fall lets others answer for missing files.
 func TestFilesFirst(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, inline bool) {
 		one, two := t.TempDir(), t.TempDir()
 		write := func(dir, name, text string) {

@@ -28,6 +28,7 @@ func mustRules(t testing.TB, o sites.RuleOptions) *sites.Rules {
 }
 
 func TestRules(t *testing.T) {
+	t.Parallel()
 	files := tree(t, map[string]string{"file.txt": "content"})
 	files[0].Rules = mustRules(t, sites.RuleOptions{Remove: []string{"ETag", "server"}, Set: []header.Field{{Name: "X-Site", Value: "files"}, {Name: "Content-Type", Value: "text/x"}}})
 	app := newApp(false, func(c *call) {

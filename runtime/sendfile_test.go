@@ -12,6 +12,7 @@ import (
 // Files take their turn among other responses, and a client that leaves in
 // the middle of one leaves nothing behind.
 func TestHandlersSendFiles(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	big := string(pattern(8 << 20))
 	if err := os.WriteFile(dir+"/big", []byte(big), 0o600); err != nil {

@@ -15,6 +15,7 @@ import (
 )
 
 func TestShutdownFinishesWhatIsInFlight(t *testing.T) {
+	t.Parallel()
 	gate := make(chan struct{})
 	a := newApp(false, func(c *call) {
 		<-gate
@@ -71,6 +72,7 @@ func TestShutdownFinishesWhatIsInFlight(t *testing.T) {
 }
 
 func TestShutdownHasAnEnd(t *testing.T) {
+	t.Parallel()
 	cancelled := make(chan struct{})
 	a := newApp(false, func(c *call) {
 		if c.Path == "/big" {
@@ -109,6 +111,7 @@ func TestShutdownHasAnEnd(t *testing.T) {
 
 // A response that began before the end closes its connection all the same.
 func TestShutdownDuringResponses(t *testing.T) {
+	t.Parallel()
 	more := make(chan struct{})
 	a := newApp(false, func(c *call) {
 		c.part(exchange.Part{File: -1, Body: []byte("begun"), Head: exchange.Head{Status: 200, Length: 10}})
@@ -152,6 +155,7 @@ func TestShutdownDuringResponses(t *testing.T) {
 
 // A handler that holds up the loop cannot hold up the end.
 func TestShutdownOfAStuckLoop(t *testing.T) {
+	t.Parallel()
 	gate, stuck := make(chan struct{}), make(chan struct{})
 	a := newApp(true, func(c *call) {
 		close(stuck)
@@ -171,6 +175,7 @@ func TestShutdownOfAStuckLoop(t *testing.T) {
 }
 
 func TestServeOnce(t *testing.T) {
+	t.Parallel()
 	s := serve(t, Config{}, newApp(true, demo))
 	if err := s.Serve(nil, nil, newApp(true, demo)); err == nil {
 		t.Error("a second Serve is accepted")
@@ -178,6 +183,7 @@ func TestServeOnce(t *testing.T) {
 }
 
 func TestConfigure(t *testing.T) {
+	t.Parallel()
 	s, err := New(Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -194,6 +200,7 @@ func TestConfigure(t *testing.T) {
 
 // TestShutdownAfterLastInput: the end of the last WebSocket reaches its handler, for which a batch has to end, before the server has ended.
 func TestShutdownAfterLastInput(t *testing.T) {
+	t.Parallel()
 	a := newTalkApp()
 	told, passedOn := false, make(chan bool, 1)
 	a.ends = func(one *talk, _ uint16, _ string) {

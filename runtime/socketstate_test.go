@@ -81,6 +81,7 @@ func (s *testServer) received() (sum int64) {
 // TestSocketsMove: a WebSocket goes to another server with what it has sent and was not read as a message, behind what it was sent, and gets the
 // messages to its groups that either server has been given, each once.
 func TestSocketsMove(t *testing.T) {
+	t.Parallel()
 	old, a := mover(t, "all")
 	young, b := mover(t, "all")
 	say := func(s *testServer, seq uint64, text string) {
@@ -144,6 +145,7 @@ func TestSocketsMove(t *testing.T) {
 
 // TestSocketsStay: what cannot be handed over is closed with 1012, and its handler is told.
 func TestSocketsStay(t *testing.T) {
+	t.Parallel()
 	old, a := mover(t, "all")
 	young, _ := mover(t, "another")
 	old.do(func() {
@@ -177,6 +179,7 @@ func TestSocketsStay(t *testing.T) {
 // TestSocketsTakenBack: a handler that has let go of a WebSocket is told of its end, if it is not handed over: because its client has
 // left, because there is too much to hand over, or because nothing takes it.
 func TestSocketsTakenBack(t *testing.T) {
+	t.Parallel()
 	errTaken := errors.New("nothing takes it")
 	large := strings.Repeat("x", 4<<20) // more than the kernels keep
 	for _, test := range []struct {
@@ -252,6 +255,7 @@ func TestSocketsTakenBack(t *testing.T) {
 // TestSocketRefused: a client whose WebSocket no server takes over gets its close frame, which no RST may destroy: what the client has sent is
 // read until it closes.
 func TestSocketRefused(t *testing.T) {
+	t.Parallel()
 	old, _ := mover(t, "all")
 	young, _ := mover(t, "another")
 	c := old.socket(t)

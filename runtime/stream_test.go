@@ -57,6 +57,7 @@ func write(t testing.TB, c io.Writer, text string, n int) {
 // However a body is framed and cut into packets, the application gets it in order,
 // and the requests around it theirs.
 func TestStreamedBodies(t *testing.T) {
+	t.Parallel()
 	digits := strings.Repeat("0123456789", 100)
 	request := postSized(1000) + digits +
 		postChunked + chunked(digits, 7) +
@@ -97,6 +98,7 @@ func TestStreamedBodies(t *testing.T) {
 
 // What is here already is handed over whole, other requests at once.
 func TestStreamedAtOnce(t *testing.T) {
+	t.Parallel()
 	calls := make(chan *call, 1)
 	a := newApp(false, func(c *call) {
 		calls <- c
@@ -141,6 +143,7 @@ func TestStreamedAtOnce(t *testing.T) {
 
 // A response that goes on while the request does.
 func TestStreamDuplex(t *testing.T) {
+	t.Parallel()
 	a := newApp(false, func(c *call) {
 		c.send("begin\n")
 		for {
@@ -180,6 +183,7 @@ func TestStreamDuplex(t *testing.T) {
 // Limits hold while a handler has the request: its client gets the error, if
 // nothing was sent before, and is cut off otherwise; the exchange is cancelled.
 func TestStreamLimits(t *testing.T) {
+	t.Parallel()
 	const tenThousand = 10000
 	digits := strings.Repeat("0123456789", tenThousand/10)
 	for _, test := range []struct{ name, head, rest, want string }{
@@ -257,6 +261,7 @@ func TestStreamCutOff10(t *testing.T) {
 }
 
 func TestStream10(t *testing.T) {
+	t.Parallel()
 	a := newApp(false, gatherBody)
 	s := serve(t, Config{}, a, streams)
 	c := s.dial(t)
@@ -272,6 +277,7 @@ func TestStream10(t *testing.T) {
 // Large bodies come as they were sent, in pieces as large as a handler may have, and what
 // follows them is found.
 func TestStreamLargeBodies(t *testing.T) {
+	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))
 	content := make([]byte, 5<<20+12345)
 	for i := range content {
@@ -329,6 +335,7 @@ func TestStreamLargeBodies(t *testing.T) {
 // A client that sends without end to an application that takes nothing is not read
 // from; when the application takes all, all comes.
 func TestStreamBackPressure(t *testing.T) {
+	t.Parallel()
 	const size = 16 << 20
 	for _, test := range []struct {
 		name, request string
@@ -388,6 +395,7 @@ func (s *testServer) stopped() (n int) {
 
 // Other requests wait for one that is streamed, and for its response.
 func TestStreamPipelined(t *testing.T) {
+	t.Parallel()
 	order := make(chan string, 3)
 	a := newApp(false, func(c *call) {
 		order <- "begin " + c.Method
@@ -414,6 +422,7 @@ func TestStreamPipelined(t *testing.T) {
 
 // A request that the handler does not take is answered, and its body not wanted.
 func TestStreamQueueFull(t *testing.T) {
+	t.Parallel()
 	a := newApp(false, gatherBody)
 	a.limit = 1
 	s := serve(t, Config{}, a, streams)
@@ -433,6 +442,7 @@ func TestStreamQueueFull(t *testing.T) {
 }
 
 func TestStreamExpectContinue(t *testing.T) {
+	t.Parallel()
 	s := serve(t, Config{}, newApp(false, gatherBody), streams)
 	c := s.dial(t)
 	const head = "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
@@ -451,6 +461,7 @@ func TestStreamExpectContinue(t *testing.T) {
 
 // A client that pauses or trickles is told, or cut off.
 func TestStreamTimeouts(t *testing.T) {
+	t.Parallel()
 	for _, begun := range []bool{false, true} {
 		t.Run(fmt.Sprint(begun), func(t *testing.T) {
 			t.Parallel()
@@ -510,6 +521,7 @@ func TestStreamOverdue(t *testing.T) {
 // What a rewrite, a proxy and a root path say holds for a request that is
 // submitted before it is whole.
 func TestStreamRouting(t *testing.T) {
+	t.Parallel()
 	got := make(chan *call, 1)
 	a := newApp(false, func(c *call) {
 		got <- c

@@ -15,6 +15,7 @@ import (
 
 // The exchange of a client that leaves in the middle of its body is cancelled.
 func TestStreamCancel(t *testing.T) {
+	t.Parallel()
 	ways := map[string]func(*net.TCPConn){
 		"FIN": func(c *net.TCPConn) { c.CloseWrite() },
 		"RST": func(c *net.TCPConn) { c.SetLinger(0); c.Close() },
@@ -48,6 +49,7 @@ func TestStreamCancel(t *testing.T) {
 
 // One that resets the connection is noticed although it is not read from.
 func TestStreamCancelWhenPaused(t *testing.T) {
+	t.Parallel()
 	a := newApp(false, func(c *call) {
 		<-c.gone
 		c.end(true)
@@ -64,6 +66,7 @@ func TestStreamCancelWhenPaused(t *testing.T) {
 // A response that ends before the request: the client gets it, although it goes
 // on sending, and the connection closes.
 func TestStreamEarlyResponse(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name string
 		f    func(*call)
@@ -125,6 +128,7 @@ func TestStreamEarlyResponse(t *testing.T) {
 // A connection is kept if little is missing of an unwanted body, and the rest
 // arrives.
 func TestStreamSkipsRest(t *testing.T) {
+	t.Parallel()
 	for _, before := range []bool{true, false} {
 		a := newApp(false, func(c *call) { c.reply(404, "no") })
 		s := serve(t, Config{}, a, streams)
@@ -152,6 +156,7 @@ func TestStreamSkipsRest(t *testing.T) {
 
 // The server does not wait for it indefinitely, nor when it stops.
 func TestStreamSkipEnds(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"late", "stop", "stopped before"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

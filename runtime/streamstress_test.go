@@ -139,6 +139,7 @@ func useMoody(t *testing.T, r *rand.Rand, c *net.TCPConn) {
 
 // A server that stops lets bodies come in, and answers them.
 func TestStreamShutdown(t *testing.T) {
+	t.Parallel()
 	a := newApp(false, gatherBody)
 	s := serve(t, Config{}, a, streams)
 	c := s.dial(t)

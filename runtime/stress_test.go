@@ -90,6 +90,7 @@ func TestStorm(t *testing.T) {
 
 // A panic of the application's side costs the connection, not the server.
 func TestPanicOnTheLoop(t *testing.T) {
+	t.Parallel()
 	a := newApp(true, func(c *call) {
 		if c.Path == "/panic" {
 			panic("oops")
@@ -118,6 +119,7 @@ func TestPanicOnTheLoop(t *testing.T) {
 }
 
 func TestManyConnectionsAtOnce(t *testing.T) {
+	t.Parallel()
 	s := serve(t, Config{}, newApp(false, demo))
 	var clients sync.WaitGroup
 	for i := range 300 {

@@ -62,6 +62,7 @@ func include(w *backend.Response, r *backend.Request) {
 }
 
 func TestInnerRequests(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, inline bool) {
 		a := newApp(inline, func(c *call) {
 			switch {
@@ -103,6 +104,7 @@ func TestInnerRequests(t *testing.T) {
 // A subrequest that is not waited for any more is cancelled, and those of a
 // server that is full of connections are served all the same.
 func TestInnerRequestsEnd(t *testing.T) {
+	t.Parallel()
 	begun, gone := make(chan struct{}), make(chan struct{})
 	a := newApp(false, func(c *call) {
 		close(begun)
@@ -135,6 +137,7 @@ func TestInnerRequestsEnd(t *testing.T) {
 
 // Relay passes on a response of any size, and its status.
 func TestRelay(t *testing.T) {
+	t.Parallel()
 	big := string(pattern(12 << 20))
 	mounts := tree(t, map[string]string{"big": big})
 	s := serveBackend(t, Config{}, newApp(false, demo), func(w *backend.Response, r *backend.Request) {
@@ -153,6 +156,7 @@ func TestRelay(t *testing.T) {
 
 // Subrequests do not count as clients: they have no line in the access log.
 func TestInnerRequestsAreNotLogged(t *testing.T) {
+	t.Parallel()
 	path := t.TempDir() + "/log"
 	log, closeLog := openLog(t, path, "timed")
 	s := serveBackend(t, Config{AccessLog: log}, newApp(true, demo), include)
@@ -169,6 +173,7 @@ func TestInnerRequestsAreNotLogged(t *testing.T) {
 
 // While the server stops, requests that have begun get what they include.
 func TestInnerRequestsWhileStopping(t *testing.T) {
+	t.Parallel()
 	begun, goOn := make(chan struct{}), make(chan struct{})
 	s := serveBackend(t, Config{}, newApp(false, demo), func(w *backend.Response, r *backend.Request) {
 		r.Sub(r.Context, "/before")
@@ -201,6 +206,7 @@ func TestInnerRequestsWhileStopping(t *testing.T) {
 
 // Behind the end of all connections a subrequest has an error, also while the loop still runs.
 func TestInnerRequestsBehindTheEnd(t *testing.T) {
+	t.Parallel()
 	ending := serveBackend(t, Config{}, newApp(false, demo), include)
 	ending.do(func() {
 		ending.loop.drain()

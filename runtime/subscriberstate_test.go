@@ -47,6 +47,7 @@ func pass(t *testing.T, s, to *testServer) (n int) {
 // Subscribers get every event once, in order, while they go from one server to the
 // next and back, under events of two publishers.
 func TestHandOver(t *testing.T) {
+	t.Parallel()
 	cfg := channelConfig()
 	cfg.Channels.HandOver = true
 	const subscribers, events, moves = 30, 1500, 4
@@ -135,6 +136,7 @@ func TestHandOver(t *testing.T) {
 
 // A subscriber that cannot be handed over is told to reconnect, and no descriptor stays.
 func TestHandOverRefused(t *testing.T) {
+	t.Parallel()
 	cfg := channelConfig()
 	cfg.Channels.HandOver = true
 	s := serve(t, cfg, newApp(false, listening))

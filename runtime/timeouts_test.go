@@ -10,6 +10,7 @@ import (
 )
 
 func TestTimeouts(t *testing.T) {
+	t.Parallel()
 	const get = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 	quick := Config{HeadTimeout: ample, KeepAlive: ample, BodyTimeout: ample}
 	slow := Config{HeadTimeout: time.Hour, KeepAlive: time.Hour, BodyTimeout: time.Hour}
@@ -50,6 +51,7 @@ func TestTimeouts(t *testing.T) {
 
 // A request whose body does not come is in the access log with its request line and the site's rules.
 func TestBodyTimeoutLogged(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "access.log")
 	log, closeLog := openLog(t, path, "common")
 	s := serve(t, Config{AccessLog: log, BodyTimeout: ample}, newApp(true, demo))
@@ -63,6 +65,7 @@ func TestBodyTimeoutLogged(t *testing.T) {
 
 // A body that keeps trickling in is ended by its rate.
 func TestBodyRate(t *testing.T) {
+	t.Parallel()
 	s := serve(t, Config{BodyTimeout: 300 * time.Millisecond, BodyRate: 1000}, newApp(true, demo))
 	c := s.dial(t)
 	io.WriteString(c, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
@@ -89,6 +92,7 @@ func TestBodyRate(t *testing.T) {
 
 // A connection that works is not idle, however short the timeout.
 func TestTimeoutsSpareWhoWorks(t *testing.T) {
+	t.Parallel()
 	gate := make(chan struct{})
 	a := newApp(false, func(c *call) {
 		<-gate
@@ -106,6 +110,7 @@ func TestTimeoutsSpareWhoWorks(t *testing.T) {
 
 // Without connections nothing ticks.
 func TestNoTicksWhenIdle(t *testing.T) {
+	t.Parallel()
 	s := serve(t, Config{}, newApp(true, demo))
 	s.talk(t, "GET / HTTP/1.0\r\n\r\n")
 	eventually(t, "no connections", func() bool { return s.loop.live.Load() == 0 })
@@ -119,6 +124,7 @@ func TestNoTicksWhenIdle(t *testing.T) {
 }
 
 func TestDateAdvances(t *testing.T) {
+	t.Parallel()
 	s := serve(t, Config{}, newApp(true, demo))
 	date := func() string {
 		_, rest, _ := strings.Cut(s.talk(t, "GET / HTTP/1.0\r\n\r\n"), "Date: ")

@@ -109,6 +109,7 @@ func talkSecure(t testing.TB, addr, request string) string {
 
 // Handlers are told that the client uses HTTPS, and plain clients of the same server are served as before.
 func TestTLSPeer(t *testing.T) {
+	t.Parallel()
 	s := serve(t, Config{}, newApp(true, func(c *call) {
 		version := ""
 		if c.Peer.TLS != nil {
@@ -128,6 +129,7 @@ func TestTLSPeer(t *testing.T) {
 
 // A trusted proxy that connects with TLS may say which scheme its client uses, and else it is https.
 func TestTLSBehindProxy(t *testing.T) {
+	t.Parallel()
 	s := serve(t, Config{Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, newApp(true, func(c *call) {
 		c.reply(200, c.Peer.Scheme+" "+c.Peer.Addr+" "+c.Peer.ServerPort)
 	}))
@@ -147,6 +149,7 @@ func TestTLSBehindProxy(t *testing.T) {
 
 // The header of the PROXY protocol comes before TLS.
 func TestTLSBehindProxyProtocol(t *testing.T) {
+	t.Parallel()
 	s := serve(t, Config{Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, ProxyProtocol: true}, newApp(true, func(c *call) {
 		c.reply(200, c.Peer.Scheme+" "+c.Peer.Addr)
 	}))
@@ -193,6 +196,7 @@ func (a *announcer) Write(b []byte) (int, error) {
 
 // A TLS handshake on a port without TLS is a line in the log.
 func TestTLSOnPlainPort(t *testing.T) {
+	t.Parallel()
 	s := serve(t, Config{}, newApp(true, func(c *call) { c.reply(200, "") }))
 	c := tls.Client(s.dial(t), &tls.Config{InsecureSkipVerify: true})
 	if err := c.Handshake(); err == nil {
@@ -203,6 +207,7 @@ func TestTLSOnPlainPort(t *testing.T) {
 
 // Clients that are not served because there are too many are closed without a handshake.
 func TestTLSReject(t *testing.T) {
+	t.Parallel()
 	s := serve(t, Config{MaxClients: 1, Refuse: true}, newApp(true, func(c *call) { c.reply(200, "") }))
 	addr := s.listenSecure(t)
 	first := dialSecure(t, addr)
@@ -220,6 +225,7 @@ func TestTLSReject(t *testing.T) {
 
 // Bodies arrive as over plain connections: from memory, from files, in pieces, uploaded.
 func TestTLSBodies(t *testing.T) {
+	t.Parallel()
 	large := string(pattern(10_000_000))
 	mounts := append(tree(t, map[string]string{"small": "hello", "kept": string(pattern(50_000)), "file": large}), sites.Mount{Prefix: "/"})
 	s := serve(t, Config{MaxBodySize: -1}, newApp(true, func(c *call) {
@@ -276,6 +282,7 @@ func TestTLSBodies(t *testing.T) {
 // WebSockets work over TLS. When the server is replaced, they are closed with 1012, also if others move, as nobody else could go on with their
 // connections.
 func TestTLSWebSocket(t *testing.T) {
+	t.Parallel()
 	s, _ := mover(t, "all")
 	addr := s.listenSecure(t)
 	c, err := wstest.Open(dialSecure(t, addr), "/")
@@ -375,6 +382,7 @@ func TestTLSDetachedSocket(t *testing.T) {
 
 // An application that does not want the socket answers as always, and the connection goes on.
 func TestTLSDetachedSocketDeclined(t *testing.T) {
+	t.Parallel()
 	a := newApp(false, func(c *call) {
 		if conn := socketOf(c); conn != nil {
 			conn.Close()
@@ -401,6 +409,7 @@ func TestTLSDetachedSocketDeclined(t *testing.T) {
 
 // A client that leaves ends the socket of the application.
 func TestTLSDetachedSocketLeaves(t *testing.T) {
+	t.Parallel()
 	ended := make(chan error, 2)
 	a := newApp(false, func(c *call) {
 		conn := socketOf(c)
@@ -435,6 +444,7 @@ func TestTLSDetachedSocketLeaves(t *testing.T) {
 // Subscribers of channels get the same events over TLS. A stream ends properly when the server is replaced, though others move, and goes on where it
 // was when the client comes back.
 func TestTLSSubscriber(t *testing.T) {
+	t.Parallel()
 	cfg := channelConfig()
 	cfg.Channels.HandOver = true
 	s := serve(t, cfg, newApp(false, listening))
@@ -475,6 +485,7 @@ func TestTLSSubscriber(t *testing.T) {
 
 // A subscriber that does not read is dropped, and one that leaves is forgotten.
 func TestTLSSubscriberEnds(t *testing.T) {
+	t.Parallel()
 	cfg := channelConfig()
 	cfg.Channels.MaxEvent = 1 << 20
 	s := serve(t, cfg, newApp(false, listening))

@@ -120,6 +120,7 @@ func TestLargeResponses(t *testing.T) {
 
 // A stream waits for its client, and the handler for the stream.
 func TestSlowReaderHoldsTheHandler(t *testing.T) {
+	t.Parallel()
 	const piece, pieces = 256 << 10, 100
 	a := newApp(false, func(c *call) {
 		c.stream(pieces, func(i int) string { return strings.Repeat(string(rune('a'+i%26)), piece) })
@@ -256,6 +257,7 @@ func TestClientsThatLeave(t *testing.T) {
 // A client that shuts down its sending side at once, as printf | nc does,
 // still gets the answers to what it has sent.
 func TestHalfClose(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, inline bool) {
 		a := newApp(inline, demo)
 		s := serve(t, Config{}, a)
@@ -288,6 +290,7 @@ func TestHalfClose(t *testing.T) {
 // What a client cannot be told from one that has left: it does not keep its
 // place for long.
 func TestHalfClosedClientIsGivenUp(t *testing.T) {
+	t.Parallel()
 	cancelled := make(chan struct{})
 	a := newApp(false, func(c *call) {
 		<-c.gone

@@ -48,6 +48,7 @@ func answered(t *testing.T, response string) (s seen) {
 }
 
 func TestFieldsOfTrustedProxies(t *testing.T) {
+	t.Parallel()
 	const fields = "X-Forwarded-For: 198.51.100.9, 192.0.2.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: a.example\r\nX-Forwarded-Prefix: /app\r\n"
 	for _, c := range []struct {
 		name    string
@@ -81,6 +82,7 @@ func TestFieldsOfTrustedProxies(t *testing.T) {
 
 // Requests of one connection belong to different clients, pipelined too.
 func TestManyClientsOfAProxy(t *testing.T) {
+	t.Parallel()
 	modes(t, func(t *testing.T, inline bool) {
 		s := serve(t, Config{Proxies: loopback}, newApp(inline, showSeen))
 		var all strings.Builder
@@ -105,6 +107,7 @@ func TestManyClientsOfAProxy(t *testing.T) {
 }
 
 func TestRootPath(t *testing.T) {
+	t.Parallel()
 	cut := func(s string) []string { return strings.Split(s, "") }
 	for _, c := range []struct {
 		root, prefix, target string
@@ -156,6 +159,7 @@ func TestRootPath(t *testing.T) {
 // Files are found below the path, and the redirect to a folder's slash leads
 // to where the client sees it.
 func TestRootPathOfFiles(t *testing.T) {
+	t.Parallel()
 	mounts := tree(t, map[string]string{"a/index.html": "index"})
 	s := serve(t, Config{RootPath: "/app", Proxies: loopback}, newApp(true, demo), mounts...)
 	for _, c := range []struct{ target, fields, want string }{
@@ -185,6 +189,7 @@ func proxyVersion2(command, family byte, payload string) string {
 const fourFour = "\xc0\x00\x02\x01\x0a\x00\x00\x02\x12\x67\x00\x50" // 192.0.2.1:4711 to 10.0.0.2:80
 
 func TestProxyProtocol(t *testing.T) {
+	t.Parallel()
 	const request = "GET /x HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 198.51.100.9\r\nConnection: close\r\n\r\n"
 	line := "PROXY TCP4 192.0.2.1 10.0.0.2 4711 80\r\n"
 	announced := exchange.Peer{Addr: "192.0.2.1", Port: "4711", ServerName: "10.0.0.2", ServerPort: "80"}
@@ -239,6 +244,7 @@ func TestProxyProtocol(t *testing.T) {
 }
 
 func TestProxyProtocolOfOthers(t *testing.T) {
+	t.Parallel()
 	s := serve(t, Config{Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, ProxyProtocol: true}, newApp(true, demo))
 	if got := s.talk(t, "PROXY TCP4 192.0.2.1 10.0.0.2 4711 80\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 400") {
 		t.Errorf("%q", got)
@@ -250,6 +256,7 @@ func TestProxyProtocolOfOthers(t *testing.T) {
 
 // A proxy that never says its header does not keep its connection.
 func TestProxyHeaderTimesOut(t *testing.T) {
+	t.Parallel()
 	s := serve(t, Config{Proxies: loopback, ProxyProtocol: true, HeadTimeout: 1}, newApp(true, demo))
 	conn := s.dial(t)
 	io.WriteString(conn, "PROXY TCP4 ")
@@ -259,6 +266,7 @@ func TestProxyHeaderTimesOut(t *testing.T) {
 }
 
 func TestAccessLogNamesTheClient(t *testing.T) {
+	t.Parallel()
 	file := t.TempDir() + "/log"
 	log, closeLog := openLog(t, file, "timed")
 	s := serve(t, Config{Proxies: loopback, AccessLog: log}, newApp(true, demo))
@@ -298,6 +306,7 @@ func TestTrustedProxiesDoNotAllocate(t *testing.T) {
 
 // A connection that the process makes to itself has no proxy before it.
 func TestEnrolledNeedNoProxyHeader(t *testing.T) {
+	t.Parallel()
 	s := serve(t, Config{ProxyUnix: true, ProxyProtocol: true}, newApp(true, demo))
 	fds, err := system.Socketpair(unix.SOCK_STREAM)
 	if err != nil {

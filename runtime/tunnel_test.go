@@ -117,6 +117,7 @@ func TestTunnel(t *testing.T) {
 
 // An upstream reads the rest of a conversation that it has ended before.
 func TestTunnelReadsTheRest(t *testing.T) {
+	t.Parallel()
 	read, got := make(chan bool), make(chan string, 1)
 	a := newApp(false, func(c *call) {
 		c.tunnels("", func(f *os.File) {
@@ -144,6 +145,7 @@ func TestTunnelReadsTheRest(t *testing.T) {
 
 // The end of the server cuts a tunnel off, in which the timeout of its request has no meaning.
 func TestTunnelEnds(t *testing.T) {
+	t.Parallel()
 	over := make(chan bool)
 	a := newApp(false, func(c *call) {
 		c.tunnels("", func(f *os.File) {
@@ -173,6 +175,7 @@ func TestTunnelEnds(t *testing.T) {
 
 // A client that leaves before its tunnel is open leaves no connection to the upstream behind.
 func TestTunnelTooLate(t *testing.T) {
+	t.Parallel()
 	asked, over := make(chan bool), make(chan bool)
 	a := newApp(false, func(c *call) {
 		close(asked)

@@ -166,6 +166,7 @@ func gets(t *testing.T, c io.Reader, path string) {
 // While much waits for a client, none of its requests is started, on any connection, whether it was queued before or has come
 // since. They start in their order when it reads. Other clients do not wait.
 func TestUnsentIsBounded(t *testing.T) {
+	t.Parallel()
 	s, a := slowReaders(t, Config{})
 	first, queued, later, other := slowly(t, s), s.dial(t), s.dial(t), s.dialFrom(t, "127.0.0.2")
 	asks(t, first, "/first")
@@ -199,6 +200,7 @@ func TestUnsentIsBounded(t *testing.T) {
 
 // An answer that waits for the one before it does not keep that one from being made.
 func TestUnsentBehindTheFirst(t *testing.T) {
+	t.Parallel()
 	s, a := slowReaders(t, Config{})
 	c := slowly(t, s)
 	asks(t, c, "/0", "/1", "/2")
@@ -215,6 +217,7 @@ func TestUnsentBehindTheFirst(t *testing.T) {
 
 // A client that reads nothing is closed after WriteTimeout, and one that leaves is gone at once; then its other requests start.
 func TestUnsentOfThoseWhoLeave(t *testing.T) {
+	t.Parallel()
 	for name, timeout := range map[string]time.Duration{"write timeout": 100 * time.Millisecond, "leaving": time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			s, a := slowReaders(t, Config{WriteTimeout: timeout})
@@ -237,6 +240,7 @@ func TestUnsentOfThoseWhoLeave(t *testing.T) {
 
 // A client that waits does not make others wait for the page that it has asked for first.
 func TestUnsentAndCache(t *testing.T) {
+	t.Parallel()
 	rule, err := cache.Compile(cache.Rule{TTL: time.Minute})
 	if err != nil {
 		t.Fatal(err)
@@ -258,6 +262,7 @@ func TestUnsentAndCache(t *testing.T) {
 
 // Behind a trusted proxy, the client is the one that it names.
 func TestUnsentBehindProxy(t *testing.T) {
+	t.Parallel()
 	s, a := slowReaders(t, Config{Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}})
 	ask := func(c io.Writer, path, client string) {
 		io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: "+client+"\r\n\r\n")

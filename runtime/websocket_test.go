@@ -8,6 +8,7 @@ import (
 )
 
 func TestWebSocketEchoes(t *testing.T) {
+	t.Parallel()
 	for _, fields := range [][]string{nil, {wstest.Deflate}} {
 		s := serveTalks(t, Config{}, newTalkApp())
 		c := s.socket(t, fields...)

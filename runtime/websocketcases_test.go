@@ -9,6 +9,7 @@ import (
 
 // TestWebSocketCases: those of the Autobahn test suite, by their numbers.
 func TestWebSocketCases(t *testing.T) {
+	t.Parallel()
 	s := serveTalks(t, Config{}, newTalkApp())
 	seen := map[string]bool{}
 	for _, tc := range wstest.Cases() {
@@ -27,6 +28,7 @@ func TestWebSocketCases(t *testing.T) {
 
 // TestWebSocketCompressionCases are 12 and 13, and what cannot be decompressed.
 func TestWebSocketCompressionCases(t *testing.T) {
+	t.Parallel()
 	s := serveTalks(t, Config{}, newTalkApp())
 	for _, offer := range wstest.Offers {
 		t.Run(offer, func(t *testing.T) {

@@ -39,6 +39,7 @@ func responses(t *testing.T, r *bufio.Reader, n int) (got []string) {
 
 // TestWebSocketRefusals: a bad handshake gets its answer, and the connection goes on.
 func TestWebSocketRefusals(t *testing.T) {
+	t.Parallel()
 	s := serveTalks(t, Config{}, newTalkApp())
 	good := wstest.Handshake("/")
 	for _, test := range []struct{ from, to, want string }{
@@ -74,6 +75,7 @@ func TestWebSocketRefusals(t *testing.T) {
 // TestWebSocketOrder: a handshake waits for the requests before it, and what is behind it
 // for its answer: frames if that is 101, and requests if not.
 func TestWebSocketOrder(t *testing.T) {
+	t.Parallel()
 	a := newTalkApp()
 	later := make(chan *talk, 10)
 	a.opened = func(one *talk) {
@@ -124,6 +126,7 @@ func TestWebSocketOrder(t *testing.T) {
 
 // TestWebSocketAnswers: what a handler says when it accepts, or does not.
 func TestWebSocketAnswers(t *testing.T) {
+	t.Parallel()
 	a := newTalkApp()
 	a.opened = func(one *talk) {
 		switch one.path {
@@ -181,6 +184,7 @@ func TestWebSocketAnswers(t *testing.T) {
 
 // TestWebSocketHandlerEnds: with which codes handlers close.
 func TestWebSocketHandlerEnds(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name string
 		end  func(*talk)
@@ -243,6 +247,7 @@ func TestWebSocketHandlerEnds(t *testing.T) {
 
 // TestWebSocketServerStops: clients are told, and which of stop and reload it is.
 func TestWebSocketServerStops(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		code int
 		stop func(*testServer) error
@@ -285,6 +290,7 @@ func TestWebSocketServerStops(t *testing.T) {
 // TestWebSocketMessagesCrossCloseFrame: what a client sent before it saw that the server stops or
 // reloads reaches the handler, which hears of the end behind it.
 func TestWebSocketMessagesCrossCloseFrame(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name string
 		end  func(*wstest.Client)
@@ -345,6 +351,7 @@ func TestWebSocketMessagesCrossCloseFrame(t *testing.T) {
 // TestWebSocketOpensWhileServerStops: a handshake that was accepted just before gets its 101,
 // and then its end.
 func TestWebSocketOpensWhileServerStops(t *testing.T) {
+	t.Parallel()
 	a := newTalkApp()
 	opened := make(chan *talk, 1)
 	a.opened = func(one *talk) { opened <- one }
@@ -372,6 +379,7 @@ func TestWebSocketOpensWhileServerStops(t *testing.T) {
 // TestWebSocketsAreNotForOthers: handlers that take no messages are asked as ever, the server
 // itself gets no WebSocket, and answers are not kept.
 func TestWebSocketsAreNotForOthers(t *testing.T) {
+	t.Parallel()
 	plain := newApp(true, demo)
 	s := serve(t, Config{}, plain, sites.Mount{Prefix: "/", WebSocket: true})
 	if answer := s.talk(t, strings.Replace(wstest.Handshake("/a"), "Connection: ", "Connection: close, ", 1)); !strings.HasPrefix(answer, "HTTP/1.1 200 OK\r\n") {

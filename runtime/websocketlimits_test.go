@@ -22,6 +22,7 @@ import (
 
 // TestManyWebSockets: a thousand of them echo, at the same time.
 func TestManyWebSockets(t *testing.T) {
+	t.Parallel()
 	n := 1000
 	if raceEnabled {
 		n = 100
@@ -256,6 +257,7 @@ func TestWebSocketFlood(t *testing.T) {
 
 // TestWebSocketClientsThatLeave: their handler is told, by Cancel.
 func TestWebSocketClientsThatLeave(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name  string
 		leave func(*wstest.Client)
@@ -431,6 +433,7 @@ func TestIdleWebSocketsAreSmall(t *testing.T) {
 
 // TestWebSocketAccessLog: one line, when it has ended.
 func TestWebSocketAccessLog(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "log")
 	log, closeLog := openLog(t, path, `%s %B %I %X "%r"`)
 	a := newTalkApp()
