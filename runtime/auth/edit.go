@@ -167,11 +167,12 @@ func edit(path string, create bool, change func(lines []string, t *table) ([]str
 	if len(lines) > 0 {
 		lines = append(lines, "")
 	}
-	return replace(path, []byte(strings.Join(lines, "\n")))
+	return ReplaceFile(path, []byte(strings.Join(lines, "\n")))
 }
 
-// replace writes a file in one step. It keeps owner and mode; a new one is for the owner of the directory alone.
-func replace(path string, text []byte) error {
+// ReplaceFile writes a file in one step, also if the machine is switched off meanwhile. It keeps owner and mode; a new
+// file is for the owner of the directory alone. It blocks for the disk.
+func ReplaceFile(path string, text []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // with the mode 0600
 	if err != nil {
 		return err

@@ -222,5 +222,5 @@ func (e *ended) compact() error {
 	for of, start := range set.upTo {
 		fmt.Fprintf(&out, "%x %d *\n", of, start)
 	}
-	return replaceFile(e.path(), out.Bytes())
+	return auth.ReplaceFile(e.path(), out.Bytes())
 }

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+
+	"fapws/runtime/auth"
 )
 
 // first is the making of the first user, for a client that knows a code which only the log of the server shows. The code is
@@ -124,6 +126,6 @@ func (s *State) codes(change func(map[account]code) bool) error {
 		for of, c := range all {
 			fmt.Fprintf(&out, "%x %s %s\n", of, c.text, c.run)
 		}
-		return replaceFile(path, []byte(out.String()))
+		return auth.ReplaceFile(path, []byte(out.String()))
 	})
 }

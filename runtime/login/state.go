@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"fapws/runtime/auth"
 )
 
 // State is a directory with what sessions need for longer than a process lives: the key that signs cookies, and the
@@ -85,7 +87,7 @@ func readKey(path string) ([]byte, error) {
 func makeKey(path string) ([]byte, error) {
 	key := make([]byte, sha256.Size)
 	rand.Read(key)
-	return key, replaceFile(path, []byte(hex.EncodeToString(key)+"\n"))
+	return key, auth.ReplaceFile(path, []byte(hex.EncodeToString(key)+"\n"))
 }
 
 // derive returns a key for one purpose (RFC 5869).
