@@ -1,26 +1,17 @@
 package ctl
 
 import (
-	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/user"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
-	"time"
 
 	"fapws/runtime/metrics"
 )
-
-// connectWithin is how long a server may take to accept: it does nothing else
-// on that goroutine.
-const connectWithin = 2 * time.Second
 
 // UsageError is a command line that cannot be understood: one line.
 type UsageError struct{ line string }
@@ -57,7 +48,11 @@ func Run(args []string, stdout io.Writer, nearest func(string, []string) string)
 	if command == CA {
 		command = Status
 	}
-	a, err := ask(c, &request{Command: command, Purge: o.purge})
+	within := answerWithin
+	if command == Reload { // as long as the application loads
+		within = 0
+	}
+	a, err := c.ask(&request{Command: command, Purge: o.purge}, within)
 	switch {
 	case err != nil:
 		return fmt.Errorf("the server on %s did not respond: %w", path, err)
@@ -86,7 +81,7 @@ func Run(args []string, stdout io.Writer, nearest func(string, []string) string)
 	case Rotate:
 		_, err = fmt.Fprintln(stdout, "rotated")
 	case Stop:
-		_, _ = c.Read(make([]byte, 1)) // until its process has ended
+		c.awaitEnd()
 		_, err = fmt.Fprintln(stdout, "stopped")
 	}
 	return err
@@ -285,8 +280,7 @@ func describe(path string) string {
 		return ""
 	}
 	defer c.Close()
-	_ = c.SetReadDeadline(time.Now().Add(connectWithin))
-	a, err := ask(c, &request{Command: Status})
+	a, err := c.ask(&request{Command: Status}, connectWithin)
 	if err != nil || a.Status == nil {
 		return ""
 	}
@@ -298,36 +292,6 @@ func userName(uid int) string {
 		return u.Username
 	}
 	return "user " + strconv.Itoa(uid)
-}
-
-// connect connects to the socket of a server.
-func connect(path string) (*net.UnixConn, error) {
-	c, err := dialWithin(path, connectWithin)
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return nil, fmt.Errorf("no server listens on %s", path)
-	case err != nil:
-		return nil, short(err)
-	}
-	return c, nil
-}
-
-func ask(c *net.UnixConn, r *request) (a answer, err error) {
-	text, err := json.Marshal(r)
-	if err != nil {
-		return a, err
-	}
-	if _, err := c.Write(append(text, '\n')); err != nil {
-		return a, short(err)
-	}
-	line, err := bufio.NewReader(c).ReadBytes('\n')
-	if err == io.EOF {
-		return a, errors.New("the server closed the connection")
-	}
-	if err != nil {
-		return a, short(err)
-	}
-	return a, json.Unmarshal(line, &a)
 }
 
 // visible removes control characters from the text of a server, which may come from clients, before it reaches the

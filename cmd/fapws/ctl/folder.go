@@ -163,12 +163,13 @@ func clean(folder string) {
 	}
 }
 
-// answers reports whether a process listens on a socket.
+// answers reports whether a server listens on a socket, and not only a process that has inherited it.
 func answers(path string) bool {
 	c, err := dialWithin(path, time.Second)
 	if err != nil {
 		return !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, os.ErrNotExist)
 	}
-	c.Close()
-	return true
+	defer c.Close()
+	_, pid, _ := peerOf(c)
+	return pid == 0 || !ended(pid)
 }

@@ -197,19 +197,22 @@ func reply(c net.Conn, a answer) {
 
 // allowed says why the other side of c may not talk to us.
 func allowed(c *net.UnixConn, uids ...int) error {
-	uid := -1
-	rc, err := c.SyscallConn()
-	if err == nil {
-		err = rc.Control(func(fd uintptr) {
-			if peer, err := peerUID(int(fd)); err == nil {
-				uid = peer
-			}
-		})
-	}
-	if err != nil || !slices.Contains(uids, uid) {
+	if uid, _, err := peerOf(c); err != nil || !slices.Contains(uids, uid) {
 		return fmt.Errorf("only the user of the server and root may do this")
 	}
 	return nil
+}
+
+// peerOf is peer for a connection.
+func peerOf(c *net.UnixConn) (uid, pid int, err error) {
+	rc, err := c.SyscallConn()
+	if err != nil {
+		return -1, 0, err
+	}
+	if failed := rc.Control(func(fd uintptr) { uid, pid, err = peer(int(fd)) }); failed != nil {
+		return -1, 0, failed
+	}
+	return uid, pid, err
 }
 
 // dialWithin connects to a socket.

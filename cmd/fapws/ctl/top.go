@@ -54,7 +54,7 @@ func look(path string) (*Overview, error) {
 		return nil, err
 	}
 	defer c.Close()
-	a, err := ask(c, &request{Command: Top})
+	a, err := c.ask(&request{Command: Top}, answerWithin)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("the server on %s did not respond: %w", path, err)
