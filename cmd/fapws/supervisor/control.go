@@ -101,20 +101,30 @@ func (c control) Purge(p ctl.Pattern) (n int, err error) {
 	defer cancel()
 	asked := c.p.pool.Status().Workers
 	replies := c.p.pool.Ask(ctx, worker.AskPurge+" "+string(text))
+	removed := map[int]int{} // by process; below 0: not yet
 	for _, reply := range replies {
-		var one int
+		one := -1
 		if json.Unmarshal([]byte(reply.Text), &one) != nil || one < 0 {
-			return 0, fmt.Errorf("a handler blocks worker %d; its pages are purged when the handler returns", reply.Pid)
+			one = -1
 		}
-		n += one
+		removed[reply.Pid] = one
+		n += max(one, 0)
 	}
-	for _, w := range asked {
-		if w.State >= pool.Ready && w.State < pool.Dead && !slices.ContainsFunc(replies, func(r pool.Reply) bool { return r.Pid == w.Pid }) {
+	for _, w := range c.p.pool.Status().Workers { // one that is being replaced may end before it has answered
+		if !serves(w) || !slices.ContainsFunc(asked, func(a pool.WorkerStatus) bool { return a.Pid == w.Pid && serves(a) }) {
+			continue
+		}
+		if one, answered := removed[w.Pid]; !answered {
 			return 0, fmt.Errorf("worker %d does not answer", w.Pid)
+		} else if one < 0 {
+			return 0, fmt.Errorf("a handler blocks worker %d; its pages are purged when the handler returns", w.Pid)
 		}
 	}
 	return n, nil
 }
+
+// serves reports whether new clients may get to a worker.
+func serves(w pool.WorkerStatus) bool { return w.State == pool.Ready || w.State == pool.Serving }
 
 // caches adds up the figures of the caches of all workers; nil without a cache.
 func (c control) caches(ctx context.Context) (sum *ctl.Cache) {
