@@ -20,6 +20,7 @@ import (
 	"fapws/runtime/sites"
 
 	"golang.org/x/crypto/bcrypt"
+	"golang.org/x/sys/unix"
 )
 
 func basic(user, password string) string {
@@ -203,4 +204,36 @@ func TestLoginFlood(t *testing.T) {
 	stop()
 	flood.Wait()
 	eventually(t, "all clients have gone", func() bool { return s.loop.live.Load() == 0 })
+}
+
+// The server tries its application without a password, where clients need one.
+func TestOwnNeedsNoPassword(t *testing.T) {
+	s := serveSites(t, Config{}, newApp(true, demo), sites.Site{Table: []sites.Mount{
+		{Prefix: "/", Rules: mustRules(t, sites.RuleOptions{Auth: mustAuth(t, "ann:secret")})},
+	}})
+	for _, tt := range []struct {
+		enrol func(net.Conn) error
+		want  string
+	}{{s.Enrol, "HTTP/1.1 401 "}, {s.EnrolOwn, "HTTP/1.1 200 "}} {
+		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ends [2]net.Conn
+		for i, fd := range fds {
+			f := os.NewFile(uintptr(fd), "end")
+			if ends[i], err = net.FileConn(f); err != nil {
+				t.Fatal(err)
+			}
+			f.Close()
+		}
+		defer ends[1].Close()
+		if err := tt.enrol(ends[0]); err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(ends[1], "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		if all, _ := io.ReadAll(ends[1]); !strings.HasPrefix(string(all), tt.want) {
+			t.Errorf("%.100q, want %s", all, tt.want)
+		}
+	}
 }

@@ -188,12 +188,21 @@ func (s *Server) do(f func()) {
 
 // Enrol serves the connection nc, which it owns from now on, as if it had been
 // accepted, even beyond Config.MaxClients.
-func (s *Server) Enrol(nc net.Conn) error {
+func (s *Server) Enrol(nc net.Conn) error { return s.enrol(nc, false) }
+
+// EnrolOwn is Enrol for a connection of the server itself, which tries its application: it needs neither a password nor a
+// session. Other rules hold.
+func (s *Server) EnrolOwn(nc net.Conn) error { return s.enrol(nc, true) }
+
+func (s *Server) enrol(nc net.Conn, own bool) error {
 	fd, err := listen.Descriptor(nc)
 	if err != nil {
 		return err
 	}
 	c := s.loop.sites.NewClient(fd, nc.LocalAddr(), nc.RemoteAddr(), false)
+	if own {
+		c.Own()
+	}
 	if !s.loop.post(func() { s.loop.open(c) }) {
 		unix.Close(fd)
 		return errStopped

@@ -26,6 +26,7 @@ type Client struct {
 	requests uint32          // there have been, as far as they are logged
 	Counts   accept.Verdict  // as what the acceptor counts it
 	awaits   bool            // it begins with TLS
+	own      bool            // it is the server, which tries its application: no password is asked for
 }
 
 var _ conn.Protocol = (*Client)(nil)
@@ -65,6 +66,9 @@ func (c *Client) Gone() { c.s.host.Gone(c) }
 
 // Subrequest reports whether c is a connection of the server to itself.
 func (c *Client) Subrequest() bool { return c.subrequest != nil }
+
+// Own makes c a connection of the server that tries its application: it needs neither a password nor a session.
+func (c *Client) Own() { c.own = true }
 
 // Refuse makes c a connection that is told why it is not served.
 func (c *Client) Refuse() { c.proxy, c.Counts = nil, accept.Reject }

@@ -64,7 +64,7 @@ func processRows() []*Setting {
 		},
 		{
 			Name: "reload-check", Group: GroupProcesses, Arg: "PATH",
-			Help:  "a new worker must answer GET PATH with a status below 400 before it serves; /path, or http://host/path for an application that checks Host",
+			Help:  "a new worker must answer GET PATH with a status below 400 before it serves, without a password where clients need one; /path, or http://host/path for an application that checks Host",
 			value: func(c *Config) value { return &checkTarget{&c.ReloadCheck} },
 		},
 		{

@@ -35,6 +35,7 @@ func TestSandboxPrograms(t *testing.T) {
 	}
 	config := fapwstest.Write(t, folder+"/fapws.toml", `sandbox = true
 app = "app/app.py"
+reload-check = "http://files.lan/page.txt" # which asks clients for a password
 [[host]]
 name = "files.lan"
 root = "site"
