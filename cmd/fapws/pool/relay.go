@@ -88,15 +88,11 @@ func (p *Pool) deal(publisher *worker, id, seq uint64, n int, pieces [][]byte) {
 	p.relay.seq = seq + uint64(n) - 1
 }
 
-// PublishOwn publishes an event of the supervisor itself, if the channel has subscribers here. raw is the event, at most MaxRaw
-// bytes. It is safe for concurrent use.
+// PublishOwn publishes an event of the supervisor itself, if the channel has subscribers here and no broker gives the numbers: it is
+// about this server alone. raw is the event, at most MaxRaw bytes. It is safe for concurrent use.
 func (p *Pool) PublishOwn(channel string, raw []byte) {
 	p.post(func() {
-		switch {
-		case p.relay.sums[channel] <= 0:
-		case p.o.Broker != nil:
-			p.o.Broker.Publish(Batch{N: 1, Raw: raw})
-		default:
+		if p.relay.sums[channel] > 0 && p.o.Broker == nil {
 			p.deal(nil, 0, p.relay.seq+1, 1, [][]byte{raw})
 		}
 	})

@@ -25,15 +25,15 @@ pre{margin:0;padding:.5rem .8rem;max-height:24rem;overflow:auto;white-space:pre-
 button{font:inherit;padding:.3rem .9rem;border:1px solid var(--line);border-radius:6px;background:var(--box);color:var(--fg);cursor:pointer}form{display:inline}svg{width:100%;height:3rem;stroke:var(--bar);fill:none}
 `
 
-// script asks for the figures again whenever an event of Channel tells it to, and shows the answers of buttons on the page. Without it
-// the page is loaded again every few seconds, and buttons lead to pages of their own.
-const script = `(()=>{const d=document,m=d.querySelector("main"),o=d.querySelector("#out"),s=d.querySelector("#state");let busy=0;
+// script asks for the figures again whenever an event of Channel tells it to, or after two seconds without one, and shows the answers of
+// buttons on the page. Without it the page is loaded again every few seconds, and buttons lead to pages of their own.
+const script = `(()=>{const d=document,m=d.querySelector("main"),o=d.querySelector("#out"),s=d.querySelector("#state");let busy=0,looked=0;
 const say=t=>{s.textContent=t};
-const look=async()=>{if(busy||d.hidden)return;busy=1;try{const r=await fetch("live",{cache:"no-store"});if(!r.ok)throw 0;
+const look=async()=>{if(busy||d.hidden)return;busy=1;looked=Date.now();try{const r=await fetch("live",{cache:"no-store"});if(!r.ok)throw 0;
 const l=m.querySelector("pre.log"),end=!l||l.scrollTop+l.clientHeight>=l.scrollHeight-4,top=l?l.scrollTop:0;m.innerHTML=await r.text();
 const n=m.querySelector("pre.log");if(n)n.scrollTop=end?n.scrollHeight:top;say("live")}catch(e){say("no answer; trying again")}busy=0};
 const hear=()=>{const e=new EventSource("events");e.onmessage=look;e.onerror=()=>{say("no answer; trying again");if(e.readyState==2)setTimeout(hear,5000)}};
-d.addEventListener("visibilitychange",look);
+d.addEventListener("visibilitychange",look);setInterval(()=>{if(Date.now()-looked>1900)look()},500);
 for(const f of d.forms)f.addEventListener("submit",async e=>{e.preventDefault();const b=f.querySelector("button");b.disabled=true;o.hidden=false;o.textContent="…";
 try{const r=await fetch(f.action,{method:"POST"}),t=await r.text();if(!r.ok)throw t;if(/html/.test(r.headers.get("Content-Type")))o.innerHTML=t;else{o.innerHTML="<pre></pre>";o.firstChild.textContent=t}}catch(e){o.textContent="failed: "+(e.message||e)}b.disabled=false});
 hear();look()})();`

@@ -11,6 +11,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
@@ -101,6 +102,13 @@ func TestStatusBrowser(t *testing.T) {
 		chromedp.Click(`form[action=reload] button`), chromedp.Poll(`/reload/.test(document.querySelector("#out").innerText)`, nil), chromedp.Text("#out", &answer),
 		chromedp.ActionFunc(func(context.Context) error { s.HasWorkers(2, fresh...); return order(ctx) }),
 		chromedp.Poll(requests+` == "3"`, nil), // its events come from another process now
+		chromedp.ActionFunc(func(ctx context.Context) error {
+			_, err := page.AddScriptToEvaluateOnNewDocument("window.EventSource = class {}").Do(ctx)
+			return err
+		}),
+		chromedp.Navigate(s.URL+"/_fapws/"),
+		chromedp.ActionFunc(order),
+		chromedp.Poll(requests+` == "4"`, nil), // also without events
 		emulation.SetScriptExecutionDisabled(true),
 		chromedp.Navigate(s.URL+"/_fapws/"),
 		chromedp.ActionFunc(func(ctx context.Context) error {
