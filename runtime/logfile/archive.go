@@ -67,7 +67,7 @@ func (a *archive) start() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.again = true
-	if a.running || len(pending(a.o.Path)) == 0 {
+	if a.running || len(pending(a.o)) == 0 {
 		return
 	}
 	a.running = true
@@ -79,7 +79,7 @@ func (a *archive) run() {
 		a.mu.Lock()
 		a.again = false
 		a.mu.Unlock()
-		err := compressAll(a.o.Path, a.o.Keep)
+		err := compressAll(a.o)
 		if err != nil && err != errBusy {
 			a.o.report("cannot compress a rotated file: %v", err)
 		}
@@ -103,13 +103,14 @@ func (a *archive) run() {
 
 // pending returns the rotated files of a log that are not compressed, the oldest
 // first.
-func pending(path string) (list []string) {
-	entries, _ := os.ReadDir(filepath.Dir(path)) // what cannot be read cannot be compressed either
-	prefix := filepath.Base(path) + rotatedMark
+func pending(o *Options) (list []string) {
+	dir := filepath.Dir(o.Path)
+	entries, _ := os.ReadDir(dir) // what cannot be read cannot be compressed either
+	prefix := filepath.Base(o.Path) + rotatedMark
 	for _, e := range entries {
 		stamp, ok := strings.CutPrefix(e.Name(), prefix)
-		if _, err := strconv.ParseUint(stamp, 10, 64); ok && err == nil {
-			list = append(list, filepath.Join(filepath.Dir(path), e.Name()))
+		if _, err := strconv.ParseUint(stamp, 10, 64); ok && err == nil && (!o.Plain || e.Type().IsRegular()) {
+			list = append(list, filepath.Join(dir, e.Name()))
 		}
 	}
 	slices.Sort(list)
@@ -120,29 +121,33 @@ func pending(path string) (list []string) {
 var errBusy = errors.New("in use")
 
 // compressAll compresses the rotated files of a log and removes those beyond
-// keep. errBusy: others still write to one, or compress it.
-func compressAll(path string, keep int) error {
+// Keep. errBusy: others still write to one, or compress it.
+func compressAll(o *Options) error {
 	for {
-		list := pending(path)
+		list := pending(o)
 		// Those that wait count, too: for a disk that is full, or for a process that has inherited one and never
 		// ends.
-		beyond := max(0, len(list)-keep)
+		beyond := max(0, len(list)-o.Keep)
 		for _, raw := range list[:beyond] {
 			os.Remove(raw)
 			os.Remove(raw + ".tmp")
 		}
 		if list = list[beyond:]; len(list) == 0 {
-			return removeOld(path, keep)
+			return removeOld(o.Path, o.Keep)
 		}
-		err := compressOne(path, list[0], keep)
+		err := compressOne(o, list[0])
 		if err != nil && !errors.Is(err, os.ErrNotExist) { // another process was quicker, or removed it
 			return err
 		}
 	}
 }
 
-func compressOne(path, raw string, keep int) error {
-	in, err := os.Open(raw)
+func compressOne(o *Options, raw string) error {
+	flags := os.O_RDONLY | unix.O_NONBLOCK // a FIFO
+	if o.Plain {
+		flags |= unix.O_NOFOLLOW
+	}
+	in, err := os.OpenFile(raw, flags, 0)
 	if err != nil {
 		return err
 	}
@@ -157,14 +162,14 @@ func compressOne(path, raw string, keep int) error {
 	if now, err := os.Stat(raw); err != nil || !os.SameFile(st, now) {
 		return nil
 	}
-	newest := numbered(path, 1)
+	newest := numbered(o.Path, 1)
 	if comment(newest) != filepath.Base(raw) {
 		tmp := raw + ".tmp"
 		if err := compress(in, st, tmp, filepath.Base(raw)); err != nil {
 			os.Remove(tmp)
 			return err
 		}
-		if err := shift(path, keep); err != nil {
+		if err := shift(o.Path, o.Keep); err != nil {
 			os.Remove(tmp)
 			return err
 		}
@@ -209,7 +214,8 @@ func removeOld(path string, keep int) error {
 // compress writes in to a new file, which is on the disk when it returns: the
 // original is removed then.
 func compress(in *os.File, st os.FileInfo, name, note string) error {
-	out, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, st.Mode().Perm())
+	_ = os.Remove(name) // of a process that was interrupted; a link is not followed
+	out, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, st.Mode().Perm())
 	if err != nil {
 		return err
 	}
@@ -249,7 +255,7 @@ func gently(out io.Writer, in io.Reader) error {
 
 // comment returns that of a compressed file, "" if there is none.
 func comment(name string) string {
-	f, err := os.Open(name)
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return ""
 	}

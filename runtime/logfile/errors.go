@@ -49,7 +49,7 @@ func RedirectErrors(o Options, moved func()) (*Errors, error) {
 	e := &Errors{o: o.withDefaults(), moved: moved, looked: time.Now(), end: make(chan struct{})}
 	e.archive.o = &e.o
 	var now, before unix.Stat_t
-	file, err := openPath(e.o.Path, fileMode)
+	file, err := openPath(&e.o, fileMode)
 	if err != nil {
 		return nil, e.o.wrap(err)
 	}
@@ -179,7 +179,7 @@ func (e *Errors) follow() {
 	if unix.Stat(e.o.Path, &there) == nil && there.Ino == here.Ino && there.Dev == here.Dev {
 		return
 	}
-	file, err := openPath(e.o.Path, os.FileMode(here.Mode).Perm())
+	file, err := openPath(&e.o, os.FileMode(here.Mode).Perm())
 	if err == nil {
 		err = e.take(file)
 		file.Close()

@@ -44,7 +44,7 @@ func rotated(t *testing.T, path string, times int) []string {
 	t.Helper()
 	last := fmt.Sprintf("%s.%d.gz", path, times)
 	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
-		if _, err := os.Stat(last); err == nil && len(pending(path)) == 0 {
+		if _, err := os.Stat(last); err == nil && len(pending(&Options{Path: path})) == 0 {
 			return lines(t, path+".1.gz")
 		}
 		if time.Now().After(end) {

@@ -37,6 +37,10 @@ type Options struct {
 	// newest. 0: none.
 	Keep int
 
+	// Plain says that others may write to the directory of the file, who are not to choose what is written or read: Path has
+	// to lead to a regular file without a symbolic link as its last part.
+	Plain bool
+
 	// Buffer is how many bytes of lines are written at once; Flush how long a
 	// line waits at most. 0: 32 KiB, one second.
 	Buffer int

@@ -230,7 +230,7 @@ func TestRotatedFilesThatWaitAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := compressAll(path, 3); err != errBusy {
+	if err := compressAll(&Options{Path: path, Keep: 3}); err != errBusy {
 		t.Errorf("%v", err)
 	}
 	want := []string{"log.rotated-0000000000000000004", "log.rotated-0000000000000000005", "log.rotated-0000000000000000006"}

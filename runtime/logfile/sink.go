@@ -3,6 +3,7 @@ package logfile
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"time"
@@ -43,7 +44,7 @@ func openSink(o *Options) (*sink, error) {
 
 // open opens the path, in place of the open file.
 func (s *sink) open(mode fs.FileMode) error {
-	file, err := openPath(s.o.Path, mode)
+	file, err := openPath(s.o, mode)
 	if err != nil {
 		return err
 	}
@@ -62,17 +63,36 @@ func (s *sink) open(mode fs.FileMode) error {
 
 // openPath opens a log for appending. A new one gets exactly that mode where it
 // is not fileMode, of which umask may take away.
-func openPath(path string, mode fs.FileMode) (*os.File, error) {
+func openPath(o *Options, mode fs.FileMode) (*os.File, error) {
 	// Without O_NONBLOCK, opening a FIFO would wait for its reader.
-	const flags = os.O_WRONLY | os.O_APPEND | unix.O_NONBLOCK | unix.O_NOCTTY
-	file, err := os.OpenFile(path, flags, 0)
-	if !os.IsNotExist(err) {
+	flags := os.O_WRONLY | os.O_APPEND | unix.O_NONBLOCK | unix.O_NOCTTY
+	if o.Plain {
+		flags |= unix.O_NOFOLLOW
+	}
+	file, err := os.OpenFile(o.Path, flags, 0)
+	if os.IsNotExist(err) {
+		if file, err = os.OpenFile(o.Path, flags|os.O_CREATE, mode); err == nil && mode != fileMode {
+			_ = file.Chmod(mode) // failing, it has what umask leaves
+		}
+	}
+	if !o.Plain {
 		return file, err
 	}
-	if file, err = os.OpenFile(path, flags|os.O_CREATE, mode); err == nil && mode != fileMode {
-		_ = file.Chmod(mode) // failing, it has what umask leaves
+	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENXIO) { // a link; a FIFO that nobody reads
+		return nil, o.notPlain()
 	}
-	return file, err
+	if err != nil {
+		return nil, err
+	}
+	if st, err := file.Stat(); err != nil || !st.Mode().IsRegular() {
+		file.Close()
+		return nil, o.notPlain()
+	}
+	return file, nil
+}
+
+func (o *Options) notPlain() error {
+	return fmt.Errorf("%s must be a regular file and no symbolic link, because the application can write to its directory", o.Path)
 }
 
 func (s *sink) close() {

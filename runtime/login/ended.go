@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"fapws/runtime/auth"
 )
 
@@ -94,7 +96,7 @@ func (e *ended) refresh() error {
 
 // read reads the file. mu is held.
 func (e *ended) read() error {
-	f, err := os.OpenFile(e.path(), os.O_RDONLY|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(e.path(), os.O_RDONLY|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return err
 	}
@@ -165,7 +167,7 @@ func (e *ended) add(line string) error {
 
 // append writes a line, so that it is there when the machine is switched off afterwards. It returns the size of the file.
 func (e *ended) append(line string) (size int64, err error) {
-	f, err := os.OpenFile(e.path(), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	f, err := os.OpenFile(e.path(), os.O_RDWR|os.O_CREATE|os.O_APPEND|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return 0, err
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -51,6 +52,7 @@ func fileOptions(conf *settings.Config, path, name string) logfile.Options {
 		MaxSize: conf.LogMaxSize,
 		Every:   conf.LogSchedule(),
 		Keep:    conf.LogKeep,
+		Plain:   slices.Contains(settings.SandboxModes[1:], conf.Sandbox), // the application may write to the directory
 		Buffer:  conf.LogBuffer,
 		Flush:   conf.LogFlush,
 	}
