@@ -20,6 +20,7 @@ require (
 	golang.org/x/net v0.46.0
 	golang.org/x/sys v0.45.0
 	golang.org/x/tools v0.38.0
+	kernel.org/pub/linux/libs/security/libcap/psx v1.2.77
 )
 
 require (
@@ -37,5 +38,4 @@ require (
 	golang.org/x/sync v0.17.0 // indirect
 	golang.org/x/text v0.30.0 // indirect
 	gopkg.in/natefinch/lumberjack.v2 v2.2.1 // indirect
-	kernel.org/pub/linux/libs/security/libcap/psx v1.2.77 // indirect
 )

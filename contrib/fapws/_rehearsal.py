@@ -132,6 +132,16 @@ def _connect(connection: socket.socket, address: Any) -> Optional[str]:
     return None
 
 
+def _unix(connection: socket.socket, family: int, *_: Any) -> Optional[str]:
+    if family != getattr(socket, "AF_UNIX", None):
+        return None
+    try:
+        socket.socket(family).close()
+    except PermissionError:
+        return "cannot make unix sockets; --sandbox-connect unix allows it"
+    return None
+
+
 def _first(look: Callable[[Any], Optional[str]]) -> Callable[..., Optional[str]]:
     return lambda path, *_: look(path)
 
@@ -151,5 +161,6 @@ _LOOKS: Dict[str, Callable[..., Optional[str]]] = {
     "os.posix_spawn": _run,
     "sqlite3.connect": _database,
     "subprocess.Popen": _run,
+    "socket.__new__": _unix,
     "socket.connect": _connect,
 }

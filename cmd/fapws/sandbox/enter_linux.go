@@ -9,6 +9,9 @@ func Enter(r *Rules) error {
 	if err := restrict(r); err != nil {
 		return err
 	}
+	if err := dropCapabilities(); err != nil {
+		return err
+	}
 	return filterSyscalls(r)
 }
 

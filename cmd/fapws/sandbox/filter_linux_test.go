@@ -60,7 +60,16 @@ func TestFilter(t *testing.T) {
 		{"terminal", unix.SYS_IOCTL, [6]uint32{0, unix.TCGETS}, 0},
 		{"typing", unix.SYS_IOCTL, [6]uint32{0, unix.TIOCSTI}, unix.EPERM},
 		{"pasting", unix.SYS_IOCTL, [6]uint32{0, unix.TIOCLINUX}, unix.EPERM},
-		{"unix socket", unix.SYS_SOCKET, [6]uint32{unix.AF_UNIX, unix.SOCK_SEQPACKET}, 0},
+		{"a pair of unix sockets", unix.SYS_SOCKETPAIR, [6]uint32{unix.AF_UNIX, unix.SOCK_SEQPACKET}, 0},
+		{"mode", unix.SYS_FCHMOD, [6]uint32{3, 0o777}, 0},
+		{"setuid", unix.SYS_FCHMOD, [6]uint32{3, 0o4755}, unix.EPERM},
+		{"setgid by name", unix.SYS_FCHMODAT, [6]uint32{3, 0, 0o2755}, unix.EPERM},
+		{"open", unix.SYS_OPENAT, [6]uint32{3, 0, unix.O_RDWR, 0o7777}, 0},
+		{"create", unix.SYS_OPENAT, [6]uint32{3, 0, unix.O_CREAT, 0o777}, 0},
+		{"create setuid", unix.SYS_OPENAT, [6]uint32{3, 0, unix.O_CREAT | unix.O_EXCL, 0o4777}, unix.EPERM},
+		{"create setuid without a name", unix.SYS_OPENAT, [6]uint32{3, 0, unix.O_TMPFILE | unix.O_RDWR, 0o4777}, unix.EPERM},
+		{"open a directory", unix.SYS_OPENAT, [6]uint32{3, 0, unix.O_DIRECTORY, 0o4777}, 0},
+		{"openat2", unix.SYS_OPENAT2, [6]uint32{}, unix.ENOSYS},
 		{"TCP", unix.SYS_SOCKET, [6]uint32{unix.AF_INET, unix.SOCK_STREAM}, 0},
 		{"TCP by number", unix.SYS_SOCKET, [6]uint32{unix.AF_INET6, unix.SOCK_STREAM, unix.IPPROTO_TCP}, 0},
 		{"netlink", unix.SYS_SOCKET, [6]uint32{unix.AF_NETLINK, unix.SOCK_RAW, 15}, 0},
@@ -91,6 +100,30 @@ func TestFilter(t *testing.T) {
 			if got := (call{arch, unix.SYS_EXECVE, [6]uint32{}}).result(t, vm); got != want {
 				t.Errorf("execve: %v, want %v", got, want)
 			}
+		}
+	}
+}
+
+// Unix sockets and listening are for processes that need them.
+func TestFilterOfSockets(t *testing.T) {
+	arch := architectures[runtime.GOARCH]
+	for _, tt := range []struct {
+		rules          Rules
+		socket, listen unix.Errno
+	}{
+		{Rules{}, unix.EPERM, unix.EACCES},
+		{Rules{Bind: []uint16{80}}, unix.EPERM, 0},
+		{Rules{Unix: true}, 0, 0},
+	} {
+		vm, err := bpf.NewVM(append(filterOf(arch, &tt.rules).program, bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := (call{arch, unix.SYS_SOCKET, [6]uint32{unix.AF_UNIX, unix.SOCK_STREAM}}).result(t, vm); got != tt.socket {
+			t.Errorf("%+v: socket: %v", tt.rules, got)
+		}
+		if got := (call{arch, unix.SYS_LISTEN, [6]uint32{3, 5}}).result(t, vm); got != tt.listen {
+			t.Errorf("%+v: listen: %v", tt.rules, got)
 		}
 	}
 }

@@ -13,6 +13,10 @@ type Rules struct {
 	// Programs says that the server itself runs programs (CGI, PHP): those of the system may be run and read.
 	Programs bool
 
+	// Unix says that unix sockets may be made. The kernel cannot tell those of a list from others: a service manager or a
+	// container engine may start programs outside of the sandbox for any client.
+	Unix bool
+
 	// AbstractSockets says that unix sockets with a name beginning with "@" may be connected to.
 	AbstractSockets bool
 }

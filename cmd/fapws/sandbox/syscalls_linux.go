@@ -25,7 +25,7 @@ var administration = []uintptr{
 	unix.SYS_DELETE_MODULE, unix.SYS_FANOTIFY_INIT, unix.SYS_FINIT_MODULE, unix.SYS_FSCONFIG, unix.SYS_FSMOUNT, unix.SYS_FSOPEN,
 	unix.SYS_FSPICK, unix.SYS_INIT_MODULE, unix.SYS_IO_URING_ENTER, unix.SYS_IO_URING_REGISTER, unix.SYS_IO_URING_SETUP,
 	unix.SYS_KCMP, unix.SYS_KEXEC_LOAD, unix.SYS_KEYCTL, unix.SYS_LOOKUP_DCOOKIE, unix.SYS_MOUNT, unix.SYS_MOUNT_SETATTR,
-	unix.SYS_MOVE_MOUNT, unix.SYS_NAME_TO_HANDLE_AT, unix.SYS_NFSSERVCTL, unix.SYS_OPEN_BY_HANDLE_AT, unix.SYS_OPEN_TREE,
+	unix.SYS_MOVE_MOUNT, unix.SYS_NAME_TO_HANDLE_AT, unix.SYS_NFSSERVCTL, unix.SYS_OPEN_BY_HANDLE_AT, unix.SYS_OPEN_TREE, unix.SYS_OPEN_TREE_ATTR,
 	unix.SYS_PERF_EVENT_OPEN, unix.SYS_PIDFD_GETFD, unix.SYS_PIVOT_ROOT, unix.SYS_PROCESS_VM_READV, unix.SYS_PROCESS_VM_WRITEV,
 	unix.SYS_PTRACE, unix.SYS_QUOTACTL, unix.SYS_QUOTACTL_FD, unix.SYS_REBOOT, unix.SYS_REQUEST_KEY, unix.SYS_SETDOMAINNAME,
 	unix.SYS_SETHOSTNAME, unix.SYS_SETNS, unix.SYS_SETTIMEOFDAY, unix.SYS_SWAPOFF, unix.SYS_SWAPON, unix.SYS_SYSLOG,
@@ -50,12 +50,44 @@ func filterOf(arch uint32, r *Rules) *filter {
 	f.when(unix.SYS_PRLIMIT64, differs(0, 0)) // limits of other processes
 	f.when(unix.SYS_IOCTL, equals(1, unix.TIOCSTI))
 	f.when(unix.SYS_IOCTL, equals(1, unix.TIOCLINUX))
-	sockets(f)
+	privilegedFiles(f)
+	sockets(f, r)
 	return f
 }
 
+// modeCall is a system call that gives a file its mode, which is the argument mode, counted from 0.
+type modeCall struct {
+	number uintptr
+	mode   uint32
+}
+
+// modeCalls always give a file a mode, openCalls only if the argument before it says so.
+var (
+	modeCalls = []modeCall{{unix.SYS_FCHMOD, 1}, {unix.SYS_FCHMODAT, 2}, {unix.SYS_FCHMODAT2, 2}, {unix.SYS_MKNODAT, 2}}
+	openCalls = []modeCall{{unix.SYS_OPENAT, 3}}
+)
+
+// privilegedFiles denies files that give the rights of their owner or group to every user who runs them: those users are outside
+// of the sandbox.
+func privilegedFiles(f *filter) {
+	const bits, creates = unix.S_ISUID | unix.S_ISGID, unix.O_CREAT | unix.O_TMPFILE&^unix.O_DIRECTORY
+	for _, c := range append(modeCalls, olderModeCalls...) {
+		f.when(c.number, hasAny(c.mode, bits))
+	}
+	for _, c := range append(openCalls, olderOpenCalls...) {
+		f.when(c.number, hasAny(c.mode-1, creates), hasAny(c.mode, bits))
+	}
+	f.always(unix.SYS_OPENAT2, unix.ENOSYS) // the mode is in memory; callers then use openat
+}
+
 // sockets denies kinds of sockets that no web application needs, and ways to connect over TCP that Landlock does not see.
-func sockets(f *filter) {
+func sockets(f *filter, r *Rules) {
+	if !r.Unix {
+		f.when(unix.SYS_SOCKET, equals(0, unix.AF_UNIX))
+		if len(r.Bind) == 0 { // a socket without an address gets any port
+			f.always(unix.SYS_LISTEN, unix.EACCES)
+		}
+	}
 	f.when(unix.SYS_SOCKET, differs(0, unix.AF_UNIX), differs(0, unix.AF_INET), differs(0, unix.AF_INET6), differs(0, unix.AF_NETLINK))
 	for _, family := range []uint32{unix.AF_INET, unix.AF_INET6} { // Multipath TCP, SCTP and others
 		f.when(unix.SYS_SOCKET, equals(0, family), differs(2, 0), differs(2, unix.IPPROTO_TCP), differs(2, unix.IPPROTO_UDP),

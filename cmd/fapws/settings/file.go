@@ -182,7 +182,7 @@ func (s *Setting) clear(to value) error {
 	case *hostNames:
 		*to.to = nil
 	case *ports:
-		*to.to = nil
+		to.put(nil, false)
 	case *mappings:
 		*to.to = nil
 	case *networks:

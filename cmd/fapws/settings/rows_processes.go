@@ -121,13 +121,13 @@ func processRows() []*Setting {
 		},
 		{
 			Name: "sandbox-connect", Group: GroupProcesses, Arg: "PORTS",
-			Help:  "TCP ports that a sandbox may connect to, in addition to those of proxies and FastCGI in the configuration; repeatable, or separated by commas",
-			value: func(c *Config) value { return &ports{&c.SandboxConnect} },
+			Help:  "TCP ports that a sandbox may connect to, and the word unix for all unix sockets, in addition to those of proxies and FastCGI in the configuration; repeatable, or separated by commas",
+			value: func(c *Config) value { return &ports{&c.SandboxConnect, &c.SandboxUnix} },
 		},
 		{
 			Name: "sandbox-bind", Group: GroupProcesses, Arg: "PORTS",
 			Help:  "TCP ports that the application may listen on in a sandbox; repeatable, or separated by commas",
-			value: func(c *Config) value { return &ports{&c.SandboxBind} },
+			value: func(c *Config) value { return &ports{to: &c.SandboxBind} },
 		},
 		{
 			Name: "umask", Short: "m", Group: GroupProcesses, Arg: "MODE", Default: "none", Note: "unchanged",

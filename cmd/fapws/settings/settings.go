@@ -64,6 +64,7 @@ type Config struct {
 	SandboxWrite      []string      // that they may change
 	SandboxExec       []string      // programs, or folders of them, that they may run
 	SandboxConnect    []int         // TCP ports that they may connect to
+	SandboxUnix       bool          // they may make unix sockets
 	SandboxBind       []int         // TCP ports that they may listen on
 	Umask             int           // -1: stays
 	PidFile           string        // or ""

@@ -26,27 +26,47 @@ func (v *sandboxMode) fromText(s string) error {
 }
 
 // ports is a list of ports, separated by commas.
-type ports struct{ to *[]int }
+type ports struct {
+	to   *[]int
+	unix *bool // the list may have the word "unix"; nil: it may not
+}
 
 func (v *ports) fromText(s string) error {
 	var list []int
+	unix, word := false, ""
+	if v.unix != nil {
+		word = " or unix,"
+	}
 	for one := range strings.SplitSeq(s, ",") {
+		if v.unix != nil && strings.TrimSpace(one) == "unix" {
+			unix = true
+			continue
+		}
 		n, err := strconv.Atoi(strings.TrimSpace(one))
 		if err != nil || n < 1 || n > 65535 {
-			return fmt.Errorf("ports from 1 to 65535, separated by commas; not %s", shorten(one))
+			return fmt.Errorf("ports from 1 to 65535,%s separated by commas; not %s", word, shorten(one))
 		}
 		list = append(list, n)
 	}
-	*v.to = list
+	v.put(list, unix)
 	return nil
+}
+
+func (v *ports) put(list []int, unix bool) {
+	if *v.to = list; v.unix != nil {
+		*v.unix = unix
+	}
 }
 
 func (v *ports) fromScript(any) error { return errors.New("given as a flag") }
 
 func (v *ports) String() string {
-	texts := make([]string, len(*v.to))
-	for i, n := range *v.to {
-		texts[i] = strconv.Itoa(n)
+	var texts []string
+	if v.unix != nil && *v.unix {
+		texts = append(texts, "unix")
+	}
+	for _, n := range *v.to {
+		texts = append(texts, strconv.Itoa(n))
 	}
 	return strings.Join(texts, ",")
 }

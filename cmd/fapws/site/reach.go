@@ -12,6 +12,7 @@ import (
 // Reach is what the routes of a configuration file need outside of the process that serves them.
 type Reach struct {
 	Ports    []uint16 // TCP ports of other servers: proxies and FastCGI
+	Unix     bool     // a server has a unix socket: also PHP, which this process starts
 	Abstract bool     // a server has a unix socket with a name that begins with "@"
 	Programs bool     // programs are run: CGI, PHP, or commands in pages
 	Uploads  []string // directories and devices that uploads are stored in
@@ -32,6 +33,7 @@ func (c *Config) Reach() (r Reach) {
 				r.Uploads = append(r.Uploads, upload.Place(to))
 			}
 			r.Programs = r.Programs || route.CGI.Given || route.PHP.Given || route.SSI.Exec
+			r.Unix = r.Unix || route.PHP.Given
 			r.server(route.Proxy)
 			r.server(route.FastCGI.Address)
 		}
@@ -58,6 +60,7 @@ func (r *Reach) server(address string) {
 			r.Ports = append(r.Ports, uint16(n))
 		}
 	}
+	r.Unix = r.Unix || strings.Contains(address, "unix:")
 	r.Abstract = r.Abstract || strings.Contains(address, "unix:@")
 }
 

@@ -41,6 +41,7 @@ func (s *service) sandboxRules() (*sandbox.Rules, error) {
 		Exec:            conf.SandboxExec,
 		Connect:         reach.Ports,
 		Programs:        reach.Programs || runsPrograms(s.contents),
+		Unix:            conf.SandboxUnix || reach.Unix,
 		AbstractSockets: reach.Abstract,
 	}
 	if s.built != nil {

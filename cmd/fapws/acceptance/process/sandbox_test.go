@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -109,6 +110,12 @@ func (x *sandboxed) attacks(t *testing.T, s *fapwstest.Server, m fapwstest.Mode,
 		{ports, "connect," + x.other, "EACCES"},
 		{99, "connect," + x.listed, "None"},
 		{ports, "listen," + "0", "EACCES"},
+		{always, "listen-anywhere", "EACCES"},
+		{always, "unix", "EPERM"},
+		{99, "pair", "2"},
+		{always, "privileged," + x.data + "/privileged", "EPERM"},
+		{files, "environment-of", "EACCES"},
+		{files, "memory-of", "EACCES"},
 		{always, "multipath," + x.listed, "EPERM"},
 		{always, "fastopen," + x.other, "EPERM"},
 		{always, "packet", "EPERM"},
@@ -128,7 +135,7 @@ func (x *sandboxed) attacks(t *testing.T, s *fapwstest.Server, m fapwstest.Mode,
 		if tt.since < 99 && tt.since > abi {
 			continue
 		}
-		if m.Forks() && tt.way == "kill" { // the parent is the fork server, in the same sandbox
+		if m.Forks() && (tt.way == "kill" || strings.HasSuffix(tt.way, "-of")) { // the parent is the fork server, in the same sandbox
 			continue
 		}
 		want := "refused: " + tt.want
@@ -237,13 +244,67 @@ func TestSandboxWithoutLandlock(t *testing.T) {
 	}
 }
 
+// Root in a sandbox keeps the capabilities about files only, in all threads, and does not see into other processes.
+func TestSandboxOfRoot(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		return // other users have no capabilities: see TestSandbox
+	}
+	s := fapwstest.Command{Script: "attacker.py", Flags: []string{"--sandbox", "--allow-root", "--workers", "1"}, Complains: true}.Serve(t, fapwstest.Mode{})
+	const kept = 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_DAC_READ_SEARCH | 1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID | 1<<unix.CAP_NET_BIND_SERVICE
+	for _, place := range []string{"/attack", "/thread"} {
+		if landlock() >= files {
+			s.Get(place+"?environment-of", 200).Is(t, "refused: EACCES")
+			s.Get(place+"?memory-of", 200).Is(t, "refused: EACCES")
+		}
+		var permitted, effective uint64
+		if _, err := fmt.Sscanf(s.Get(place+"?capabilities", 200).Text, "done: [%d, %d]", &permitted, &effective); err != nil || (permitted|effective)&^kept != 0 {
+			t.Errorf("%s: capabilities %#x, %#x; %v", place, permitted, effective, err)
+		}
+	}
+}
+
+// An application that puts links in the place of logs, or of rotated ones, has the server neither write nor read other files,
+// also outside of the sandbox, where the supervisor rotates them.
+func TestSandboxLogs(t *testing.T) {
+	t.Parallel()
+	x := newSandboxed(t, fapwstest.Threads)
+	log := filepath.Dir(x.data) + "/log"
+	x.c.Flags = append(x.c.Flags, "--error-log", log+"/errors")
+	s := x.c.Serve(t, fapwstest.Mode{})
+	s.Get("/fails", 500)
+	code, _, stderr := s.Ctl("rotate")
+	if code != 0 {
+		t.Fatal(stderr)
+	}
+	for _, name := range []string{"errors", "access", "errors.rotated-0000000000000000001", "access.rotated-0000000000000000001"} {
+		s.Get("/attack?replace,"+log+"/"+name+","+x.secret, 200).Is(t, "done: None")
+	}
+	s.Get("/fails", 500)
+	s.Ctl("rotate") // may say what is wrong
+	s.Get("/fails", 500)
+	s.Ctl("rotate")
+	s.Signal(syscall.SIGTERM)
+	s.Ended()
+	if got := textOf(t, x.secret); got != "secret" {
+		t.Errorf("a log was written to another file: %q", got)
+	}
+	compressed, _ := filepath.Glob(log + "/*.gz")
+	for _, name := range compressed {
+		out, err := exec.Command("gzip", "-dc", name).Output()
+		if err != nil || string(out) == "secret" {
+			t.Errorf("%s has another file: %v", name, err)
+		}
+	}
+}
+
 // Mistakes in settings of the sandbox are one line.
 func TestSandboxMistakes(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ flags, want string }{
 		{"--sandbox-write /tmp", "sandbox-write (flag --sandbox-write) has no effect without sandbox; add --sandbox"},
 		{"--sandbox=perhaps", "--sandbox perhaps: must be one of off, on, strict"},
-		{"--sandbox --sandbox-connect 70000", "--sandbox-connect 70000: must be ports from 1 to 65535, separated by commas; not 70000"},
+		{"--sandbox --sandbox-connect 70000", "--sandbox-connect 70000: must be ports from 1 to 65535, or unix, separated by commas; not 70000"},
 		{"--sandbox --sandbox-exec /no/such", "sandbox-exec (flag --sandbox-exec): /no/such: no such file or directory"},
 	} {
 		code, _, stderr := fapwstest.Command{Script: "attacker.py", Flags: strings.Fields(tt.flags)}.Run(t)
@@ -270,6 +331,7 @@ func TestSandboxCheck(t *testing.T) {
 		{files, "/database was answered with status 500", ":24: cannot change " + dir + "; --sandbox-write " + dir + " allows it"},
 		{always, "/run was answered with status 500", ":28: cannot run /bin/true; --sandbox-exec /bin/true allows it"},
 		{ports, "/connect was answered with status 500", ":32: cannot connect to 127.0.0.1 port " + x.other + "; --sandbox-connect " + x.other + " allows it"},
+		{always, "/unix was answered with status 500", ":36: cannot make unix sockets; --sandbox-connect unix allows it"},
 		{always, "/fine was answered", ""},
 	} {
 		want := "\nGET " + tt.path + "\n"
@@ -280,7 +342,7 @@ func TestSandboxCheck(t *testing.T) {
 			t.Errorf("%q is missing", want)
 		}
 	}
-	if code != 1 || !strings.Contains(stdout, "rehearsed.py is fine: 6 paths") {
+	if code != 1 || !strings.Contains(stdout, "rehearsed.py is fine: 7 paths") {
 		t.Errorf("code %d", code)
 	}
 	if t.Failed() {

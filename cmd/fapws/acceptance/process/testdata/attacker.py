@@ -36,6 +36,12 @@ def listen(port):
         s.bind(("127.0.0.1", int(port)))
 
 
+def listen_anywhere():
+    with socket.socket() as s:
+        s.listen()
+        return s.getsockname()[1]
+
+
 def abstract(name):
     with socket.socket(socket.AF_UNIX) as s:
         s.connect("\0" + name)
@@ -44,6 +50,19 @@ def abstract(name):
 def write(path):
     with open(path, "a") as f:
         f.write("# changed\n")
+
+
+def replace(paths):
+    """Puts a link in the place of a file of the server."""
+    path, _, target = paths.partition(",")
+    if os.path.lexists(path):
+        os.rename(path, path + ".old")
+    os.symlink(target, path)
+
+
+def privileged(path):
+    with open(path, "w") as f:
+        os.fchmod(f.fileno(), 0o4755)
 
 
 def truncate(path):
@@ -127,6 +146,11 @@ def status():
     return lines["NoNewPrivs"] + lines["Seccomp"]
 
 
+def capabilities():
+    with open("/proc/thread-self/status") as f:
+        return [int(line.split()[1], 16) for line in f if line.startswith(("CapPrm", "CapEff"))]
+
+
 WAYS = {
     "read": lambda path: len(open(path, "rb").read()),
     "list": lambda path: len(os.listdir(path)),
@@ -140,6 +164,12 @@ WAYS = {
     "multipath": lambda port: connect(port, protocol=262),
     "fastopen": fast_open,
     "listen": listen,
+    "listen-anywhere": listen_anywhere,
+    "unix": lambda: socket.socket(socket.AF_UNIX),
+    "pair": lambda: len(socket.socketpair()),
+    "replace": replace,
+    "privileged": privileged,
+    "capabilities": capabilities,
     "abstract": abstract,
     "packet": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW),
     "vsock": lambda: socket.socket(40, socket.SOCK_STREAM),

@@ -32,8 +32,12 @@ def connect(environ, start_response):
     socket.create_connection(("127.0.0.1", PORT))
 
 
+def unix(environ, start_response):
+    socket.socket(socket.AF_UNIX)
+
+
 def fine(environ, start_response):
     return str(len(os.listdir(os.path.dirname(os.path.abspath(__file__)))))
 
 
-PATHS = [("/read", read), ("/write", write), ("/database", database), ("/run", run), ("/connect", connect), ("/fine", fine)]
+PATHS = [("/read", read), ("/write", write), ("/database", database), ("/run", run), ("/connect", connect), ("/unix", unix), ("/fine", fine)]
