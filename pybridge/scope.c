@@ -87,8 +87,18 @@ static PyObject *lower_name(const char *s, size_t n) {
   return Py_NewRef(*slot);
 }
 
+/* Adds the field at a position of list, which is given up if that fails. */
+static PyObject *with_field(PyObject *list, Py_ssize_t at_index, const char *name, const fapws_record *rec, fapws_span value) {
+  PyObject *pair =
+      list ? Py_BuildValue("(y#y#)", name, (Py_ssize_t)strlen(name), at(rec, value), (Py_ssize_t)value.len) : NULL;
+  if (!pair || PyList_Insert(list, at_index, pair) < 0) Py_CLEAR(list);
+  Py_XDECREF(pair);
+  return list;
+}
+
 /* A list of (name, value) in the order of the request. Host is the one that the server uses: that of an absolute-form
- * target (RFC 9112 §3.2.2) or of a trusted proxy's request. */
+ * target (RFC 9112 §3.2.2) or of a trusted proxy's request. ASGI has nothing for the user, so frameworks read
+ * remote-user, which clients cannot send then (package sites). */
 static PyObject *headers_of(const fapws_record *rec) {
   fapws_span host = rec->host.len ? rec->host : rec->authority;
   uint32_t n = rec->nfields - rec->traced; /* the last one differs in each request: fapws_scope */
@@ -111,11 +121,8 @@ static PyObject *headers_of(const fapws_record *rec) {
     PyTuple_SET_ITEM(pair, 1, value);
     PyList_SET_ITEM(list, i, pair);
   }
-  if (list && host.len && !has_host) {
-    PyObject *pair = Py_BuildValue("(y#y#)", "host", (Py_ssize_t)4, at(rec, host), (Py_ssize_t)host.len);
-    if (!pair || PyList_Insert(list, 0, pair) < 0) Py_CLEAR(list);
-    Py_XDECREF(pair);
-  }
+  if (host.len && !has_host) list = with_field(list, 0, "host", rec, host);
+  if (rec->user.len) list = with_field(list, n, "remote-user", rec, rec->user);
   return list;
 }
 

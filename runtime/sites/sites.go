@@ -90,6 +90,7 @@ type Table struct {
 	Handlers []app.Handler // of all mounts, each once
 	Limited  bool          // some mount has a timeout
 	pending  bool          // some mount is Pending
+	users    bool          // some site or mount has users: see request.dropRemoteUser
 }
 
 // Init makes s ready: it becomes the Host of server, whose connections are in set. Those with TLS begin with a handshake of tls. name is
@@ -126,6 +127,7 @@ func (s *Sites) Prepare(given []Site, h app.Handler, source func(*Mount) (_ exch
 		site := &t.sites[i]
 		site.Table = slices.Clone(site.Table)
 		site.rules = merged(site, nil)
+		t.users = t.users || site.rules.guard().Password
 		routes[i] = route.Site{Names: site.Names, Mounts: make([]route.Mount, len(site.Table)), Guard: site.rules.guard()}
 		for k := range site.Table {
 			m := &site.Table[k]
@@ -146,6 +148,7 @@ func (s *Sites) Prepare(given []Site, h app.Handler, source func(*Mount) (_ exch
 				m.Handler = h
 			}
 			routes[i].Mounts[k] = m.route()
+			t.users = t.users || m.rules.guard().Password
 			if _, ok := m.Handler.(app.Receiver); !ok {
 				m.Streams, m.WebSocket = false, false
 			}
