@@ -22,7 +22,7 @@ import (
 )
 
 // ended is the list of sessions that were ended before their time, in a file that all processes append to. Each line is
-// "ACCOUNT START ID" for one session, or "ACCOUNT START *" for all sessions of an account that have begun up to START.
+// "ACCOUNT ORDER ID" for one session, or "ACCOUNT ORDER *" for all sessions of an account up to ORDER (Session.order).
 //
 // The file stays small: when it has grown, sessions that are too old to be valid, and all but the latest of an account,
 // become one line with "*". So a client that logs in and out all the time ends its own sessions only.
@@ -45,7 +45,7 @@ type endedSet struct {
 
 type endedSession struct {
 	account account
-	start   int64
+	order   int64
 }
 
 const (
@@ -73,10 +73,10 @@ func (e *ended) has(s *Session) bool {
 		return true
 	}
 	upTo, some := set.upTo[s.account]
-	return some && s.start <= upTo
+	return some && s.order <= upTo
 }
 
-// after returns the earliest start of a new session of an account, in microseconds.
+// after returns the least order of a new session of an account.
 func (e *ended) after(of account) int64 {
 	if upTo, some := e.set.Load().upTo[of]; some {
 		return upTo + 1
@@ -126,16 +126,16 @@ func parseEnded(text []byte) *endedSet {
 		if !ok {
 			continue
 		}
-		start, err := strconv.ParseInt(string(parts[1]), 10, 64)
+		order, err := strconv.ParseInt(string(parts[1]), 10, 64)
 		if err != nil {
 			continue
 		}
 		var id sessionID
 		if string(parts[2]) == "*" {
-			set.upTo[of] = max(set.upTo[of], start)
+			set.upTo[of] = max(set.upTo[of], order)
 		} else if len(parts[2]) == 2*len(id) {
 			if _, err := hex.Decode(id[:], parts[2]); err == nil {
-				set.ids[id] = endedSession{of, start}
+				set.ids[id] = endedSession{of, order}
 			}
 		}
 	}
@@ -144,12 +144,12 @@ func parseEnded(text []byte) *endedSet {
 
 // end ends one session. When it returns nil, no process accepts it any more.
 func (e *ended) end(s *Session) error {
-	return e.add(fmt.Sprintf("%x %d %x\n", s.account, s.start, s.id))
+	return e.add(fmt.Sprintf("%x %d %x\n", s.account, s.order, s.id))
 }
 
-// endAll ends all sessions of an account that have begun up to now.
-func (e *ended) endAll(of account) error {
-	return e.add(fmt.Sprintf("%x %d *\n", of, e.now().UnixMicro()))
+// endAll ends all sessions of the account of s that have begun up to now.
+func (e *ended) endAll(s *Session) error {
+	return e.add(fmt.Sprintf("%x %d *\n", s.account, max(e.now().UnixMicro(), s.order)))
 }
 
 func (e *ended) add(line string) error {
@@ -202,27 +202,27 @@ func (e *ended) compact() error {
 	set := parseEnded(text)
 	type session struct {
 		id    sessionID
-		start int64
+		order int64
 	}
 	by := map[account][]session{}
 	for id, s := range set.ids {
-		by[s.account] = append(by[s.account], session{id, s.start})
+		by[s.account] = append(by[s.account], session{id, s.order})
 	}
 	tooOld := e.now().Add(-e.age).UnixMicro()
 	var out bytes.Buffer
 	for of, all := range by {
-		slices.SortFunc(all, func(a, b session) int { return cmp.Compare(b.start, a.start) })
+		slices.SortFunc(all, func(a, b session) int { return cmp.Compare(b.order, a.order) })
 		for i, s := range all {
-			if i >= keptOfEach || s.start < tooOld {
-				set.upTo[of] = max(set.upTo[of], s.start)
+			if i >= keptOfEach || s.order < tooOld {
+				set.upTo[of] = max(set.upTo[of], s.order)
 				break
 			}
-			fmt.Fprintf(&out, "%x %d %x\n", of, s.start, s.id)
+			fmt.Fprintf(&out, "%x %d %x\n", of, s.order, s.id)
 		}
 	}
 	// They stay, however old: the clock of the machine may be wrong now. There are as many as accounts that have logged out.
-	for of, start := range set.upTo {
-		fmt.Fprintf(&out, "%x %d *\n", of, start)
+	for of, order := range set.upTo {
+		fmt.Fprintf(&out, "%x %d *\n", of, order)
 	}
 	return auth.ReplaceFile(e.path(), out.Bytes())
 }

@@ -172,6 +172,36 @@ func TestEndedSession(t *testing.T) {
 	check("  ")
 }
 
+// TestClockSetBack: when the clock of the machine is set back, users can log in, and sessions that were ended stay so.
+func TestClockSetBack(t *testing.T) {
+	p := newPlace(t)
+	l := p.open(t)
+	before := l.newSession("ann")
+	if err := l.end(before, true); err != nil {
+		t.Fatal(err)
+	}
+	p.clock.Time = time.Unix(1000, 0)
+	now := l.newSession("ann")
+	if l.user(l.token(now)) != "ann" {
+		t.Fatal("ann cannot log in")
+	}
+	p.clock.Time = p.clock.Add(9 * time.Minute)
+	if l.user(l.token(now)) != "" {
+		t.Error("an idle session is valid")
+	}
+	now = l.newSession("ann")
+	if err := l.end(now, true); err != nil {
+		t.Fatal(err)
+	}
+	if l.user(l.token(now)) != "" || l.user(l.token(before)) != "" {
+		t.Error("sessions that were ended are valid")
+	}
+	p.clock.Time = time.Unix(1_800_000_000, 0)
+	if l.user(l.token(before)) != "" {
+		t.Error("a session is valid again when the clock is right")
+	}
+}
+
 // TestEndedStaysSmall: a client that logs in and out all the time ends no session of others, and the file does not grow without end.
 func TestEndedStaysSmall(t *testing.T) {
 	p := newPlace(t)

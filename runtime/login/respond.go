@@ -97,7 +97,7 @@ func (l *Login) respondOut(w *backend.Response, r *backend.Request) {
 // end ends a session, or all of its user.
 func (l *Login) end(s *Session, all bool) error {
 	if all {
-		return l.state.ended.endAll(s.account)
+		return l.state.ended.endAll(s)
 	}
 	return l.state.ended.end(s)
 }

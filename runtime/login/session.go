@@ -17,7 +17,8 @@ type Session struct {
 	account account
 
 	id    sessionID
-	start int64 // when the user has logged in, microseconds since 1970
+	order int64 // microseconds since 1970 when the user has logged in, or more: later than all sessions of the user that were ended
+	start int64 // when the user has logged in, seconds since 1970
 	seen  int64 // when the cookie was made, seconds since 1970
 }
 
@@ -35,21 +36,23 @@ func parseAccount(text []byte) (of account, ok bool) {
 	return of, err == nil
 }
 
-// A token is the base64 of version, start, seen, id, user and a MAC of all that. The key of the MAC depends on the hash of
+// A token is the base64 of version, order, start, seen, id, user and a MAC of all that. The key of the MAC depends on the hash of
 // the user's password: with another password, or without the user, the token is worth nothing.
 const (
 	version   = 1
-	tokenHead = 1 + 8 + 8 + 16
+	tokenHead = 1 + 8 + 8 + 8 + 16
 	maxUser   = 64
 	maxToken  = tokenHead + maxUser + sha256.Size
 )
 
 var encoding = base64.RawURLEncoding.Strict()
 
-// newSession returns a session that begins now.
+// newSession returns a session that begins now. A clock that was set back, as that of a device without a battery, may show a time before
+// the end of earlier sessions: so their order does not depend on it.
 func (l *Login) newSession(user string) *Session {
 	now := l.now()
-	s := &Session{User: user, account: l.account(user), start: max(now.UnixMicro(), l.state.ended.after(l.account(user))), seen: now.Unix()}
+	s := &Session{User: user, account: l.account(user), start: now.Unix(), seen: now.Unix()}
+	s.order = max(now.UnixMicro(), l.state.ended.after(s.account))
 	rand.Read(s.id[:])
 	return s
 }
@@ -58,6 +61,7 @@ func (l *Login) newSession(user string) *Session {
 func (l *Login) token(s *Session) string {
 	b := make([]byte, 0, maxToken)
 	b = append(b, version)
+	b = binary.BigEndian.AppendUint64(b, uint64(s.order))
 	b = binary.BigEndian.AppendUint64(b, uint64(s.start))
 	b = binary.BigEndian.AppendUint64(b, uint64(s.seen))
 	b = append(append(b, s.id[:]...), s.User...)
@@ -106,7 +110,8 @@ func (l *Login) verify(token []byte) *Session {
 	if l.users.Hash(user) == "" || !hmac.Equal(l.seal(append(sealed[:0], buf[:end]...), user)[end:], buf[end:n]) {
 		return nil
 	}
-	return &Session{User: user, account: l.account(user), start: int64(binary.BigEndian.Uint64(buf[1:])), seen: int64(binary.BigEndian.Uint64(buf[9:])), id: sessionID(buf[17:33])}
+	number := func(at int) int64 { return int64(binary.BigEndian.Uint64(buf[at:])) }
+	return &Session{User: user, account: l.account(user), order: number(1), start: number(9), seen: number(17), id: sessionID(buf[25:tokenHead])}
 }
 
 // fromFuture is by how much a token may be newer than the clock, which may have been set back.
@@ -115,7 +120,7 @@ const fromFuture = 5 * time.Minute
 // expired reports whether a session is too old, or was idle for too long.
 func (l *Login) expired(s *Session) bool {
 	now := l.now()
-	start, seen := time.UnixMicro(s.start), time.Unix(s.seen, 0)
+	start, seen := time.Unix(s.start, 0), time.Unix(s.seen, 0)
 	return now.Sub(start) > l.age || now.Sub(seen) > l.idle || start.Sub(now) > fromFuture || seen.Sub(now) > fromFuture
 }
 
