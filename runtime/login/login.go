@@ -9,6 +9,7 @@ import (
 
 	"fapws/runtime/auth"
 	"fapws/runtime/http1"
+	"fapws/runtime/loglevel"
 )
 
 // Login is what users of a site log in to. Its methods are safe for concurrent use.
@@ -27,7 +28,8 @@ type Login struct {
 	first  first
 
 	verified verifiedTokens
-	checking sync.Map // connections with a form whose password is being checked
+	checking sync.Map        // connections with a form whose password is being checked
+	failures loglevel.Seldom // lines about them
 }
 
 // Options say how users log in.
@@ -43,7 +45,7 @@ type Options struct {
 
 	Run   string                    // a name of this run of the server, which its processes share; "": there is one process
 	Log   func(line string)         // for the operator: how to make the first user
-	Event func(client, line string) // a user has logged in or out
+	Event func(client, line string) // a user has logged in or out, or has failed to
 }
 
 // Paths of the pages, below the root of a site. Both are responders: Form and Out.

@@ -137,6 +137,7 @@ func (v *visit) enter(values url.Values) {
 	}
 	if l.first.wanted() {
 		if why := l.makeFirst(values, name); why != "" {
+			l.tellFailure(v.r, "the first user was not made: "+why)
 			again.message = why
 			v.form(403, again)
 			return
@@ -153,6 +154,10 @@ func (v *visit) enter(values url.Values) {
 		}
 		v.redirect(next)
 	case auth.Wrong:
+		if l.users.Hash(name) == "" {
+			name = "an unknown user" // it may be a password in the wrong field
+		}
+		l.tellFailure(v.r, "wrong password for "+name)
 		again.message = "Wrong name or password."
 		v.form(403, again)
 	case auth.Busy:
@@ -211,6 +216,13 @@ func (v *visit) check(name, password string) auth.Verdict {
 func (l *Login) tell(r *backend.Request, line string) {
 	if l.event != nil {
 		l.event(r.Client(), "login: "+line)
+	}
+}
+
+// tellFailure is tell for what a client can do as often as it likes.
+func (l *Login) tellFailure(r *backend.Request, line string) {
+	if l.failures.Now() {
+		l.tell(r, line)
 	}
 }
 

@@ -62,8 +62,9 @@ const (
 
 // Page is a responder of package backend.
 type Page struct {
-	source Source
-	log    func(level loglevel.Level, client, line string)
+	source   Source
+	log      func(level loglevel.Level, client, line string)
+	refusals loglevel.Seldom // lines about them
 
 	mu     sync.Mutex // held while the source is asked
 	before *ctl.Overview
@@ -85,8 +86,7 @@ const fields = "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nRe
 // Respond implements backend.Responder.
 func (p *Page) Respond(w *backend.Response, r *backend.Request) {
 	if why := refused(r); why != "" {
-		p.log(loglevel.Warning, r.Client(), "status page refused: "+why)
-		w.Refuse(403, why)
+		p.refuse(w, r, why)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context, within)
@@ -138,11 +138,18 @@ func (p *Page) get(ctx context.Context, w *backend.Response, r *backend.Request,
 	}
 }
 
+// refuse answers a client that may not see the page.
+func (p *Page) refuse(w *backend.Response, r *backend.Request, why string) {
+	if p.refusals.Now() {
+		p.log(loglevel.Warning, r.Client(), "status page refused: "+why)
+	}
+	w.Refuse(403, why)
+}
+
 // post does what buttons ask for.
 func (p *Page) post(w *backend.Response, r *backend.Request, path string) {
 	if fromElsewhere(r) {
-		p.log(loglevel.Warning, r.Client(), "status page refused: the request comes from a page of another site")
-		w.Refuse(403, "the request comes from a page of another site")
+		p.refuse(w, r, "the request comes from a page of another site")
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), slowly)

@@ -8,11 +8,11 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"sync/atomic"
 	"time"
 
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
+	"fapws/runtime/loglevel"
 )
 
 // Options says where requests go. The zero value of every field but Target
@@ -53,7 +53,7 @@ type Proxy struct {
 	opt    Options
 	target target
 	pool   pool
-	said   atomic.Int64 // when Log was called last, Unix nanoseconds
+	lines  loglevel.Seldom
 }
 
 const (
@@ -234,11 +234,7 @@ func (p *Proxy) complain(r *backend.Request, format string, args ...any) {
 
 // complainOf is complain for a client, as backend.Request.Client returns it.
 func (p *Proxy) complainOf(client, format string, args ...any) {
-	if p.opt.Log == nil {
-		return
-	}
-	now := time.Now().UnixNano()
-	if last := p.said.Load(); now-last < int64(time.Second) || !p.said.CompareAndSwap(last, now) {
+	if p.opt.Log == nil || !p.lines.Now() {
 		return
 	}
 	p.opt.Log(client, "proxy "+p.opt.Target+": "+fmt.Sprintf(format, args...))

@@ -163,6 +163,7 @@ func TestLogin(t *testing.T) {
 	guest.get("/_fapws/login/x").want(t, 404, "")
 	guest.logIn("ann", "wrong", "/").want(t, 403, "Wrong name or password")
 	guest.logIn("eve", "correct horse", "/").want(t, 403, "Wrong name or password")
+	s.Says(`login: wrong password for (ann|an unknown user)`)
 
 	for _, next := range []string{"//evil.test/", "https://evil.test/", `/\evil.test`, "/\t/evil.test", "", "evil"} {
 		visit(t, s.URL).logIn("ann", "correct horse", next).want(t, 303, "Location: /")

@@ -1,0 +1,20 @@
+package loglevel
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Seldom bounds the log lines that clients can cause, as often as they like: to one a second. The zero value is ready, and safe for
+// concurrent use.
+type Seldom struct{ last atomic.Int64 } // nanoseconds since 1970
+
+// Now reports whether a line may be written now. Then it is the one of this second.
+func (s *Seldom) Now() bool {
+	now := time.Now().UnixNano()
+	last := s.last.Load()
+	if since := now - last; since >= 0 && since < int64(time.Second) { // else the clock was set back
+		return false
+	}
+	return s.last.CompareAndSwap(last, now)
+}
