@@ -108,7 +108,7 @@ func mountOf(prefix string, entry *python3.PyObject, iface string) (Mount, error
 	if m.Upload != "" && wrappers.cache != "" {
 		return m, errors.New("an upload cannot be cached")
 	}
-	if m.Static != nil || m.CGI != "" || m.Upload != "" || isPlain(callable) {
+	if m.Static != nil || m.CGI != "" || isPlain(callable) {
 		return m, nil
 	}
 	if attrString(callable, "_fapws_kind") == "websocket" {

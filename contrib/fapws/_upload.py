@@ -7,7 +7,7 @@ from fapws._errors import HTTPError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, Generator, Iterable, List, Optional, Union
+    from typing import Any, Callable, Dict, Generator, Iterable, List, Optional, Tuple, Union
 
 __all__ = ["Upload", "UploadedFile", "upload"]
 
@@ -72,8 +72,9 @@ class upload:
     to         -- a directory, in which clients choose the names; the path of a file; a block device or FIFO; or a descriptor (int). A
                   relative path starts at the working directory of fapws. Or a generator function, which takes the bytes itself, for
                   example to flash that is written in blocks
-    handler    -- called as ``handler(environ, start_response)`` with ``environ["fapws.upload"]``, an Upload, when all files are stored.
-                  None: the server answers 201 with a list of the files in JSON
+    handler    -- called as ``handler(environ, start_response)`` with ``environ["fapws.upload"]``, an Upload, when all files are stored. It
+                  may be ``async``; or an ASGI application, for which it is ``scope["fapws.upload"]``. None: the server answers 201 with a
+                  list of the files in JSON
     piece_size -- bytes of the pieces that a generator function gets; the last one may have fewer
     max_size   -- of the files of one request: bytes, or a text such as "64M"; None: the space on the disk
     sync       -- "end": the file is on the disk before it gets its name; a number of bytes, or a text such as "4M": also each time
@@ -119,7 +120,10 @@ class upload:
         origins: Union[str, Iterable[str]] = (),
     ) -> None:
         if handler is not None:
-            _check_handler(handler)
+            kind, handler = _called(handler)
+            if kind is not upload:
+                self.__class__ = kind  # not by __new__, which would hide the arguments from help()
+                self.app = handler  # where frameworks are looked for
             # For log lines: objects have no names.
             self.__module__ = getattr(handler, "__module__", None) or type(handler).__module__
             self.__qualname__ = f"upload({getattr(handler, '__qualname__', type(handler).__qualname__)})"
@@ -144,6 +148,8 @@ class upload:
         self._running: Dict[str, Generator[None, Optional[bytes], None]] = {}  # by the id of the upload
         if self._consumer is not None:
             _check_consumer(to)
+            if type(self) is not upload:
+                raise TypeError("upload: the handler of a generator function must not be async: both run on the same threads")
             self._rule["pieces"] = _size("piece_size", piece_size)
             self._rule["hands_on"] = True
         elif isinstance(to, int) and not isinstance(to, bool):
@@ -166,14 +172,7 @@ class upload:
 
     def __call__(self, environ: Dict[str, Any], start_response: Callable[..., Any]) -> Any:
         """The server calls it with a finished upload in the place of the body."""
-        from json import dumps, loads
-
-        line, _, piece = environ["wsgi.input"].read().partition(b"\n")
-        given = None
-        if self._rule["key"].encode() in line:  # else a client has sent it
-            given = loads(line)
-        if given is None or given.pop("key", "") != self._rule["key"]:
-            raise RuntimeError("upload: only the server may call it: put it into PATHS, and checks into its handler or into rules of fapws.toml")
+        given, piece = self._given(environ["wsgi.input"].read())
         if "op" in given:
             try:
                 self._consume(given, piece)
@@ -182,13 +181,31 @@ class upload:
                 return [error.text.encode("utf-8", "replace")]
             start_response("204 No Content", [])
             return []
-        environ["fapws.upload"] = Upload(given["id"], [_file(file) for file in given["files"]], given.get("fields") or {})
+        environ["fapws.upload"] = self._finished(given)
         if self.handler is None:
+            from json import dumps
+
             start_response("201 Created", [("Content-Type", "application/json")])
             return [dumps(given).encode() + b"\n"]
         if "status" in given:
-            return _without_body(self.handler, environ, start_response, given["status"])
+            start = BareStart(start_response)
+            return start.finish(self.handler(environ, start), given["status"])
         return self.handler(environ, start_response)
+
+    def _given(self, body: bytes) -> Tuple[Dict[str, Any], bytes]:
+        """What the server sends in the place of a body, and the piece of a file behind it."""
+        from json import loads
+
+        line, _, piece = body.partition(b"\n")
+        given: Dict[str, Any] = {}
+        if self._rule["key"].encode() in line:  # else a client has sent it
+            given = loads(line)
+        if given.pop("key", "") != self._rule["key"]:
+            raise RuntimeError("upload: only the server may call it: put it into PATHS, and checks into its handler or into rules of fapws.toml")
+        return given, piece
+
+    def _finished(self, given: Dict[str, Any]) -> Upload:
+        return Upload(given["id"], [_file(file) for file in given["files"]], given.get("fields") or {})
 
     def _consume(self, given: Dict[str, Any], piece: bytes) -> None:
         """Runs the generator of an upload up to its next yield."""
@@ -222,8 +239,8 @@ def _file(given: Dict[str, Any]) -> UploadedFile:
 _REASONS = {201: "201 Created", 204: "204 No Content"}
 
 
-class _Start:
-    """Keeps what a handler gives to start_response."""
+class BareStart:
+    """start_response for a client that wants a certain status, and no body, if the handler succeeds (tus)."""
 
     def __init__(self, start_response: Callable[..., Any]) -> None:
         self._start_response = start_response
@@ -236,33 +253,38 @@ class _Start:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._start_response, name)
 
-
-def _without_body(handler: Callable[..., Any], environ: Dict[str, Any], start_response: Callable[..., Any], status: int) -> Any:
-    """Calls the handler for a client that wants this status, and no body, if the handler succeeds (tus)."""
-    start = _Start(start_response)
-    result = handler(environ, start)
-    if hasattr(result, "__next__"):  # a generator runs now, and perhaps calls start_response
-        result = list(result)
-    if not str(start.given[0]).startswith("2"):
-        start_response(*start.given)
-        return result
-    if hasattr(result, "close"):
-        result.close()
-    start_response(_REASONS[status], [field for field in start.given[1] if not field[0].lower().startswith("content-")])
-    return []
+    def finish(self, result: Any, status: int) -> Any:
+        """The response to a handler that has returned result."""
+        if hasattr(result, "__next__"):  # a generator runs now, and perhaps calls start_response
+            result = list(result)
+        if not str(self.given[0]).startswith("2"):
+            self._start_response(*self.given)
+            return result
+        if hasattr(result, "close"):
+            result.close()
+        self._start_response(_REASONS[status], [field for field in self.given[1] if not field[0].lower().startswith("content-")])
+        return []
 
 
-def _check_handler(handler: Any) -> None:
+def _called(handler: Any) -> Tuple[type, Any]:
+    """The class of upload for a handler, by which the server knows how to call it, and the object to call."""
     from fapws._arguments import misfit
+    from fapws._kinds import kind_of
 
     if not callable(handler):
-        raise TypeError(f"upload: handler must be a function (environ, start_response), not {handler!r}")
-    problem = misfit(handler, "environ", "start_response")
+        raise TypeError(f"upload: handler must be a function (environ, start_response) or an ASGI application, not {handler!r}")
+    kind, called = kind_of(handler)
+    problem = "" if kind == "asgi" else misfit(handler, "environ", "start_response")
     if problem:
         raise TypeError(f"upload: {problem}")
     code = getattr(handler, "__code__", None) or getattr(getattr(type(handler), "__call__", None), "__code__", None)
-    if getattr(code, "co_flags", 0) & 0x280:  # inspect.CO_COROUTINE | CO_ASYNC_GENERATOR
-        raise TypeError("upload: handler must not be async: it is called when the upload is finished")
+    if getattr(code, "co_flags", 0) & 0x200:  # inspect.CO_ASYNC_GENERATOR
+        raise TypeError("upload: handler must not be an async generator: return the response")
+    if kind == "wsgi":
+        return upload, handler
+    from fapws._upload_async import ASGIUpload, AsyncUpload
+
+    return (ASGIUpload if kind == "asgi" else AsyncUpload), called
 
 
 def _check_consumer(to: Any) -> None:

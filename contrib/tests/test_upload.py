@@ -37,11 +37,18 @@ class UploadTest(unittest.TestCase):
 
     def test_wrong_arguments(self):
         async def late(environ, start_response):
+            yield
+
+        async def early(environ, start_response):
             pass
+
+        def consumer(file):
+            yield
 
         for error, args, keys in (
             (TypeError, (None,), {}), (TypeError, (True,), {}), (ValueError, ("",), {}), (ValueError, ("a\0",), {}), (ValueError, (-1,), {}),
             (TypeError, ("x", "y"), {}), (TypeError, ("x", lambda environ: None), {}), (TypeError, ("x", late), {}),
+            (TypeError, (consumer, early), {}),
             (ValueError, ("x",), {"max_size": "1Q"}), (ValueError, ("x",), {"max_size": 0}), (TypeError, ("x",), {"max_size": 1.5}),
             (ValueError, ("x",), {"sync": "sometimes"}), (ValueError, ("x",), {"max_active": 0}), (TypeError, ("x",), {"max_active": "1"}),
             (ValueError, ("x",), {"channel": "a b"}), (ValueError, ("x",), {"origins": "example.org"}), (TypeError, ("x",), {"origins": [1]}),
