@@ -17,6 +17,7 @@ import (
 	"fapws/runtime/loglevel"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/static"
+	"fapws/runtime/source/upload"
 )
 
 // Parts are the input of the sites of a serving process, in addition to its settings.
@@ -33,7 +34,7 @@ type Parts struct {
 	Run       string            // see site.Parts
 	Status    backend.Responder // the status page; nil: there is none
 
-	Publish func(channel, data string) // an event of the server's own, to all processes, on any goroutine; nil: nothing is served
+	Uploads *upload.Group // see site.Parts
 }
 
 // Build makes the sites of a process that serves with the settings conf. The error is an
@@ -91,7 +92,7 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
 					return nil, 0, exit.Usage(err)
 				}
 			}
-			m := mounter{script: script, threads: conf.Threads, forks: parts.Forks, programs: parts.Programs, private: private, chroot: conf.Chroot, publish: parts.Publish, log: logClient, to: to}
+			m := mounter{script: script, threads: conf.Threads, forks: parts.Forks, programs: parts.Programs, private: private, chroot: conf.Chroot, uploads: parts.Uploads, log: logClient, to: to}
 			table, err = m.table(contents.Mounts(i))
 			return table, most, err
 		},
@@ -107,7 +108,7 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
 		Software:  version.Software(),
 		Programs:  parts.Programs.Gate,
 		Status:    parts.Status,
-		Publish:   parts.Publish,
+		Uploads:   parts.Uploads,
 	}
 	if files := parts.Logs; files != nil {
 		out.Logs = files

@@ -33,7 +33,7 @@ type mounter struct {
 	programs *Programs
 	private  *static.Private
 	chroot   string
-	publish  func(channel, data string)
+	uploads  *upload.Group
 	log      func(level loglevel.Level, client, line string)
 	to       site.Mounting
 }
@@ -118,7 +118,7 @@ func (t *mounter) upload(mount *sites.Mount, text string) error {
 	if options.Pieces > 0 && t.forks != nil {
 		return errors.New("upload: a generator function needs a process that stays, and --fork has one for each request")
 	}
-	options.Root, options.Publish = t.chroot, t.publish
+	options.Root, options.Group = t.chroot, t.uploads
 	options.Log = func(client, line string) { t.log(loglevel.Error, client, line) }
 	to, err := upload.New(options)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cgi"
 	"fapws/runtime/source/static"
+	"fapws/runtime/source/upload"
 )
 
 // Parts are the functions of the process that Build needs.
@@ -67,8 +68,8 @@ type Parts struct {
 	// Private are the files that no root serves (Config.Private).
 	Private *static.Private
 
-	// Publish publishes an event of the server's own; nil with Check. It may be called on any goroutine.
-	Publish func(channel, data string)
+	// Uploads has the uploads of all mounts; nil with Check.
+	Uploads *upload.Group
 
 	// Status answers below the path of the setting of that name. Optional.
 	Status backend.Responder

@@ -94,7 +94,7 @@ func (b *builder) upload(_ *Host, r *Route) []sites.Mount {
 		Expires:   time.Duration(given.Expires).Seconds(),
 		Origins:   given.Origins,
 		Root:      b.parts.Conf.Chroot,
-		Publish:   b.parts.Publish,
+		Group:     b.parts.Uploads,
 		Log:       b.clientLog(loglevel.Error),
 	}
 	if o.MaxSize == 0 {

@@ -3,6 +3,8 @@ package supervisor
 import (
 	"context"
 	"encoding/json"
+	"strconv"
+	"strings"
 	"time"
 
 	"fapws/cmd/fapws/ctl"
@@ -10,9 +12,12 @@ import (
 	"fapws/cmd/fapws/worker"
 )
 
-// query answers a worker that shows the status page. It is pool.Options.Query. Without the setting no worker asks, and none is
-// answered.
+// query answers a worker about uploads, or for the status page. It is pool.Options.Query. Without the setting for the page,
+// no worker asks for what that shows, and none is answered.
 func (p *process) query(what string) string {
+	if about, ok := strings.CutPrefix(what, worker.QueryUploads+" "); ok {
+		return p.uploads(about)
+	}
 	conf, _ := p.seen()
 	if conf.Status == "" {
 		return ""
@@ -42,6 +47,21 @@ func (p *process) query(what string) string {
 	if err != nil {
 		return ""
 	}
+	return string(text)
+}
+
+// uploads answers worker.QueryUploads.
+func (p *process) uploads(about string) string {
+	asks, question, _ := strings.Cut(about, " ")
+	ctx, cancel := context.WithTimeout(context.Background(), worker.UploadsWithin)
+	defer cancel()
+	answers := []string{}
+	for _, reply := range p.pool.Ask(ctx, worker.AskUploads+" "+question) {
+		if strconv.Itoa(reply.Pid) != asks {
+			answers = append(answers, reply.Text)
+		}
+	}
+	text, _ := json.Marshal(answers)
 	return string(text)
 }
 

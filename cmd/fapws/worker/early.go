@@ -31,7 +31,7 @@ func (s *service) serveEarly() error {
 		return err
 	}
 	programs := &plan.Programs{Gate: cgi.NewGate(s.conf.MaxCGI, cgi.DefaultWaiting), Log: s.logs.Client, Sends: site.Sends(&s.conf)}
-	parts := plan.Parts{Pending: true, Programs: programs, Logs: &s.logs, Log: s.log.Log, Authority: s.authority, Token: s.token(), Run: s.host.run(), Status: s.statusPage(), Publish: s.announce}
+	parts := plan.Parts{Pending: true, Programs: programs, Logs: &s.logs, Log: s.log.Log, Authority: s.authority, Token: s.token(), Run: s.host.run(), Status: s.statusPage(), Uploads: s.newUploads()}
 	if s.early, err = s.plan.Build(&s.conf, parts); err != nil {
 		return err
 	}

@@ -50,6 +50,10 @@ type host interface {
 	// run is a name of this run of the server, the same in all of its processes; "": there is no other process.
 	run() string
 
+	// uploads returns the answers of the other processes of the server to a question about uploads: upload.Group.Others. It is safe
+	// for concurrent use.
+	uploads(question string) []string
+
 	// status is what the status page shows.
 	status() statuspage.Source
 

@@ -137,6 +137,7 @@ func (p *Parent) configurePython(c *pybridge.RunConfig) { c.Stuck = p.onStuck }
 func (p *Parent) control([]banner.Address) error {
 	server := p.s.server
 	p.onAsk(AskStack, p.s.stack)
+	p.onAskAbout(AskUploads, p.answerUploads)
 	p.onAsk(AskMetrics, func() string { return asJSON(p.s.metrics()) })
 	p.onAsk(AskLog, func() string { return asJSON(LinesOf(&p.s.tail)) })
 	p.onAsk(AskProfile, func() string { return asJSON(p.s.profile()) })

@@ -24,6 +24,7 @@ import (
 	"fapws/runtime/loglevel"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cgi"
+	"fapws/runtime/source/upload"
 )
 
 // service is one run of a server, from the script to the exit code.
@@ -39,6 +40,7 @@ type service struct {
 	app        *pybridge.App                     // nil: no Python in this process
 	forks      atomic.Pointer[forkserver.Server] // with --fork, where Python is; else nil
 	forkCounts pybridge.ForkCounts               // metrics of its children
+	uploads    atomic.Pointer[upload.Group]      // of the sites; nil: there are none yet
 	contents   *pybridge.Contents                // loaded here or there; nil: no application
 	built      *site.Built
 	early      *site.Built // what answers while the applications load; nil: nothing does
@@ -199,7 +201,7 @@ func (s *service) start() (err error) {
 	if forks != nil {
 		s.useForks(forks)
 	}
-	parts := plan.Parts{Contents: s.contents, Forks: forks, Programs: &s.programs, Logs: &s.logs, Log: s.log.Log, Authority: s.authority, Token: s.token(), Run: s.host.run(), Status: s.statusPage(), Publish: s.announce}
+	parts := plan.Parts{Contents: s.contents, Forks: forks, Programs: &s.programs, Logs: &s.logs, Log: s.log.Log, Authority: s.authority, Token: s.token(), Run: s.host.run(), Status: s.statusPage(), Uploads: s.newUploads()}
 	if s.built, err = s.plan.Build(&s.conf, parts); err != nil {
 		return err
 	}

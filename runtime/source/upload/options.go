@@ -35,9 +35,9 @@ type Options struct {
 	// Origins are those of pages that may upload in addition to pages of the same host: "https://example.org". "*": all.
 	Origins []string `json:"origins"`
 
-	Root    string                     `json:"-"` // directory that the process enters before it serves (chroot); "": none
-	Publish func(channel, data string) `json:"-"` // any goroutine; nil: there are no channels
-	Log     func(client, line string)  `json:"-"` // for the operator, on any goroutine
+	Root  string                    `json:"-"` // directory that the process enters before it serves (chroot); "": none
+	Group *Group                    `json:"-"` // that it becomes one of; nil: none
+	Log   func(client, line string) `json:"-"` // for the operator, on any goroutine
 }
 
 // Values of Options.Sync.

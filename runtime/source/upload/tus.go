@@ -138,7 +138,7 @@ func (x *tus) create() error {
 // resume opens the upload id, also if an earlier request has it whose client does not send any more.
 func (x *tus) resume(id string) (*partial, error) {
 	p, err := x.t.resume(id)
-	if err == errBusy && x.u.uploads.takeOver(id) {
+	if err == errBusy && (x.u.uploads.takeOver(id) || x.u.peers.takeOver(id)) {
 		return x.t.resume(id)
 	}
 	return p, err

@@ -16,6 +16,7 @@ type Upload struct {
 	options Options
 	target  target
 	uploads uploads
+	peers   peers
 }
 
 // New returns an Upload. The error is one line.
@@ -28,7 +29,11 @@ func New(o Options) (*Upload, error) {
 	if u.target, err = newTarget(&u.options); err != nil {
 		return nil, err
 	}
-	u.uploads = uploads{publish: o.Publish, channel: o.Channel, max: o.MaxActive}
+	u.uploads = uploads{channel: o.Channel, max: o.MaxActive}
+	if g := o.Group; g != nil {
+		u.uploads.publish = g.Publish
+		g.add(u)
+	}
 	return u, nil
 }
 
@@ -87,9 +92,10 @@ func (u *Upload) Respond(w *backend.Response, r *backend.Request) {
 	}
 }
 
-// show answers with the progress of uploads.
+// show answers with the progress of uploads in all processes.
 func (u *Upload) show(w *backend.Response) {
-	data, _ := json.Marshal(map[string]any{"uploads": u.uploads.list()})
+	others := u.peers.list()
+	data, _ := json.Marshal(map[string]any{"uploads": merge(u.uploads.list(), others)})
 	respondJSON(w, 200, "Cache-Control: no-store\r\n", append(data, '\n'))
 }
 

@@ -1,0 +1,79 @@
+package http_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// A handler of uploads may be async, or an ASGI application.
+func TestUploadAsync(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		dir := t.TempDir()
+		s := fapwstest.Command{Script: "upload_async.py", Dir: dir}.Serve(t, m)
+		text := random(300_000)
+		for _, path := range []string{"/async", "/asgi"} {
+			s.Ask(fapwstest.Request("PUT", path+"/a", text)).Want(t, 202, sum(text)+" b''").Field(t, "X-Name", "a")
+			body, kind := form(t, "a@b="+text)
+			s.Ask(fapwstest.Request("POST", path, body, kind)).Want(t, 202, sum(text)+" b''")
+			c := &tusClient{s: s}
+			c.create(path, len(text), "filename", "c").Want(t, 201)
+			if a := c.patch(0, text).Want(t, 204).Field(t, "X-Name", "c"); a.Text != "" || a.Header.Get("Content-Type") != "" {
+				t.Errorf("%s: the answer has a body: %v %q", path, a.Header, a.Text)
+			}
+		}
+		stored(t, filepath.Join(dir, "files"), map[string]string{"a": text, "b": text, "c": text})
+	})
+}
+
+// Every worker knows how far an upload is in another one, but only that of the same path.
+func TestUploadProgressOfWorkers(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := fapwstest.Command{Flags: []string{"--threads", "1"}, Script: "upload_workers.py", Dir: dir}.Serve(t, fapwstest.Workers)
+	busy := s.Dial() // its worker has no thread for other connections
+	busy.Get("/hold")
+	busy.Head("GET")
+	var first string
+	for first == "" || len(strings.TrimSpace(first)) < 3 { // a chunk: its size comes before
+		line, err := busy.In.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		first = line
+	}
+	other := s.Dial()
+	if other.Get("/pid"); other.Answer().Text == strings.TrimSpace(first) {
+		t.Fatal("both connections are at one worker")
+	}
+	text := random(100_000)
+	request := fapwstest.Request("PUT", "/files/a?id=7", text)
+	other.Send(request[:len(request)-50_000])
+	fapwstest.Write(t, filepath.Join(dir, "go"), "")
+	for line := ""; line != "0\r\n"; {
+		var err error
+		if line, err = busy.In.ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+	}
+	busy.In.ReadString('\n')
+	shows := func(path, want string) bool {
+		busy.Get(path)
+		return busy.Answer().Want(t, 200).Text == `{"uploads":[`+want+"]}\n"
+	}
+	report := `{"id":"7","name":"a","received":%d,"size":100000,"state":"%s"}`
+	fapwstest.Eventually(t, "the upload is seen", func() bool { return shows("/files", fmt.Sprintf(report, 50_000, "receiving")) })
+	if !shows("/other", "") {
+		t.Error("the upload is seen elsewhere")
+	}
+	other.Send(request[len(request)-50_000:])
+	other.Answer().Want(t, 201)
+	fapwstest.Eventually(t, "its end is seen", func() bool { return shows("/files", fmt.Sprintf(report, 100_000, "stored")) })
+	if _, err := os.Stat(filepath.Join(dir, "files", "a")); err != nil {
+		t.Error(err)
+	}
+}
