@@ -173,6 +173,9 @@ func (l *loop) endOfBatch(woken bool) {
 		l.subscribers.Turn()
 		l.sockets.Turn()
 	}
+		if l.conns.Gathers() || l.conns.Resumes() {
+			l.flushBatch()
+		}
 	if l.gone {
 		l.tellEnd()
 	}

@@ -34,30 +34,62 @@ type Owner interface {
 // maxGather is the capacity up to which Set.Buf is kept.
 const maxGather = 256 << 10
 
-// Use makes c the connection that Buf is gathered for. Output that was gathered for another one is written.
+// gathered is output that is gathered for a connection, nil for none.
+type gathered struct {
+	out *Conn
+	buf []byte
+}
+
+// Use makes c the connection that Buf is gathered for. Output that was gathered for another one is written: that of a virtual connection becomes
+// output of the one that carries it. So streams that take turns cost one system call.
 func (c *Conn) Use() {
-	if s := c.set; s.out != c {
+	s := c.set
+	if s.out == c {
+		return
+	}
+	s.pass()
+	switch {
+	case s.out == c: // it has carried that
+	case c.virtual():
+		s.below = gathered{s.out, s.Buf}
+		s.out, s.Buf, s.spareBuf = c, s.spareBuf[:0], nil
+	default:
 		s.Flush()
 		s.out = c
 	}
 }
 
 // Gathers reports whether output is being gathered for c.
-func (c *Conn) Gathers() bool { return c.set.out == c }
+func (c *Conn) Gathers() bool { return c.set.out == c || c.set.below.out == c }
 
 // TakeGathered ends the gathering for c, and returns the output. It is valid until Use is called or, if c is virtual, until that was
 // called for another virtual one.
 func (c *Conn) TakeGathered() []byte {
 	s := c.set
 	b := s.Buf
-	s.out, s.Buf = nil, b[:0]
-	if c.virtual() { // what carries it gathers meanwhile
-		s.Buf, s.spareBuf = s.spareBuf[:0], b
+	switch {
+	case s.out != c:
+		b = s.below.buf
+		s.below = gathered{nil, b[:0]}
+	case c.virtual():
+		s.out, s.Buf, s.spareBuf = s.below.out, s.below.buf, b
+		s.below = gathered{}
+	default:
+		s.out, s.Buf = nil, b[:0]
 	}
 	return b
 }
 
-// Flush writes the gathered output: that of a virtual connection is gathered for the one that carries it, and then written.
+// pass writes the gathered output of a virtual connection.
+func (s *Set) pass() {
+	for s.out != nil && s.out.virtual() {
+		c := s.out
+		c.sendGathered()
+		c.proto.Flushed()
+	}
+}
+
+// Flush writes the gathered output.
 func (s *Set) Flush() {
 	for s.out != nil {
 		c := s.out

@@ -43,7 +43,8 @@ type Set struct {
 	file  []byte   // that files are read into, for transports; nil: it was not needed yet
 	spare [][]byte // input buffers
 
-	spareBuf []byte // the memory of Buf, while that of a virtual connection is written
+	below    gathered // output that waits while Buf is that of a virtual connection
+	spareBuf []byte   // memory of Buf, for a virtual connection
 	iov      netio.Vector
 }
 
@@ -130,6 +131,9 @@ func (s *Set) Resume() {
 
 // Resumes reports whether Resume has something to do.
 func (s *Set) Resumes() bool { return len(s.again) > 0 }
+
+// Gathers reports whether Flush has something to do.
+func (s *Set) Gathers() bool { return s.out != nil }
 
 // Restamp gives connections whose stamp is not older than since the stamp at, if that is later: the clock has been late.
 func (s *Set) Restamp(since, at int64) {

@@ -108,11 +108,7 @@ func (c *Conn) FlushSome() error {
 	if c.transport == nil {
 		return nil
 	}
-	err := c.transport.Flush()
-	if c.virtual() {
-		c.set.Flush() // what carries it has gathered the bytes
-	}
-	return err
+	return c.transport.Flush()
 }
 
 // sendCached writes up to most bytes of a file that is in memory. errCold says that it is not.
