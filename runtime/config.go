@@ -140,6 +140,9 @@ type Config struct {
 	// SpoolSize is the number of bytes of a body that are kept in memory; a
 	// longer one goes to an unlinked file in SpoolDir. 0: 256 KiB.
 	SpoolSize int
+	// HTTP2Window is how many bytes a client of HTTP/2 may send ahead of a handler that takes the body as it arrives; from 64 KiB on. 0: 256 KiB.
+	HTTP2Window int
+
 
 	// SpoolDir is where these files are made. Empty: os.TempDir.
 	SpoolDir string

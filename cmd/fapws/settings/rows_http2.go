@@ -22,5 +22,10 @@ func http2Rows() []*Setting {
 			Help:  "requests that an HTTP/2 client may cancel in a row, and 3 % of this number more each second; pings, settings and other frames that carry no request count as up to one reset each; a client that exceeds it is disconnected",
 			value: func(c *Config) value { return &count{&c.HTTP2MaxResets, 10, 1000000} },
 		},
+		{
+			Name: "http2-max-window", Group: GroupLimits, Arg: "SIZE", Default: "256K", Global: "HTTP2_MAX_WINDOW",
+			Help:  "maximum amount of request data that an HTTP/2 client may send ahead of an application that takes it as it arrives (ASGI, WebSockets, proxies), for each active request; the first 64 KiB are always allowed",
+			value: func(c *Config) value { return &size[int]{&c.HTTP2MaxWindow, 64 << 10, 1 << 30} },
+		},
 	}
 }

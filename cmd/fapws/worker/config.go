@@ -54,6 +54,7 @@ func (s *service) config() runtime.Config {
 		H2C:          s.conf.H2C,
 		HTTP2Streams: s.conf.HTTP2MaxStreams,
 		HTTP2Resets:  s.conf.HTTP2MaxResets,
+		HTTP2Window:  s.conf.HTTP2MaxWindow,
 
 		WebSocketMaxSize:     s.conf.WebSocketMaxSize,
 		WebSocketPing:        orNever(s.conf.WebSocketPing),

@@ -2,10 +2,10 @@ package http2
 
 // The costs of frames that bring nothing on, in points of a budget.
 const (
-	costReset    = 10 // a stream is given up by its client
+	costReset    = 10 // a stream is given up by its client or reset because of it, or its request is malformed
 	costSettings = 10
 	costPing     = 5
-	costEmpty    = 5 // a frame without content, and one for a stream that has ended
+	costEmpty    = 5 // a frame without content, one for a stream that has ended, and an acknowledgment
 	costUpdate   = 1 // of a window, of a priority; a frame that is not known
 
 	budgetFrame = 2 // points for each frame of data that is sent: clients answer it with an update

@@ -97,7 +97,7 @@ func (b *byteStream) drop(n int) {
 func (b *byteStream) openWindow() {
 	st := b.st
 	if len(b.in) == 0 && st.window < st.target/2 {
-		st.target = min(2*st.target, largestWindow)
+		st.target = min(2*st.target, int64(st.c.s.cfg.MaxWindow))
 	}
 	st.growWindow(st.target - st.window - int64(len(b.in)))
 }

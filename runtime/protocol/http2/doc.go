@@ -39,16 +39,17 @@
 // # Input
 //
 // The window of the connection is as large as can be. That of a stream begins with 64 KiB. A body that is collected is stored at
-// once, so its window is kept open at 1 MiB. Of one that is streamed, the window opens again when the handler has given credit for
-// half of exchange.InputWindow; it grows up to 256 KiB while the handler takes everything. So a stream whose handler takes nothing
+// once, so its window is kept open at 1 MiB; the first 64 KiB stay in memory, and a longer one goes to a file. Of one that is streamed, the window opens again when the handler has given credit for
+// half of exchange.InputWindow; it grows up to Config.MaxWindow while the handler takes everything. So a stream whose handler takes nothing
 // costs up to 64 KiB, or what it has earned.
 //
 // # Hostile clients
 //
-// A connection has at most Config.MaxStreams exchanges, and those whose streams the client has reset count until their handlers have
-// ended (CVE-2023-44487). Frames that cost work and bring nothing on (resets, pings, settings, priorities, empty frames, small
-// updates of windows) take from a budget (budget.go), which time and sent data fill; a client that uses it up gets GOAWAY with
-// ENHANCE_YOUR_CALM. Header blocks are decoded as they arrive, and only so many bytes of them are kept as a head may have; a block with
-// more gets 431, and one of many times more ends the connection. Control frames for a client that does not read are bounded: it is not
-// read from meanwhile. A window that stays closed for the write timeout ends its stream.
+// A connection has at most Config.MaxStreams exchanges. Those whose streams the client has reset count until their handlers have
+// ended (CVE-2023-44487), as do those of streams that it has made the server reset (CVE-2025-8671). Frames that cost work and bring
+// nothing on (resets, pings, settings, acknowledgments, priorities, empty frames, small updates of windows) take from a budget
+// (budget.go), which time and sent data fill; a client that uses it up gets GOAWAY with ENHANCE_YOUR_CALM. Header blocks are decoded
+// as they arrive, and only so many bytes of them are kept as a head may have; a block with more gets 431, and one of many times more
+// ends the connection. Control frames for a client that does not read are bounded: it is not read from meanwhile. A window that stays
+// closed for the write timeout ends its stream.
 package http2

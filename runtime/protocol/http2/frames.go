@@ -48,7 +48,7 @@ func (c *Conn) read(frame []byte) {
 	case *http2.PriorityFrame:
 		c.spend(costUpdate)
 		if f.StreamDep == f.StreamID { // RFC 7540 §5.3.1
-			c.resetID(f.StreamID, http2.ErrCodeProtocol)
+			c.breach(f.StreamID, http2.ErrCodeProtocol)
 		}
 	case *http2.RSTStreamFrame:
 		c.onReset(f)
@@ -59,6 +59,7 @@ func (c *Conn) read(frame []byte) {
 	case *http2.PingFrame:
 		c.onPing(f)
 	case *http2.GoAwayFrame:
+		c.spend(costEmpty)
 	case *http2.WindowUpdateFrame:
 		c.onWindowUpdate(f)
 	case *http2.UnknownFrame:
@@ -79,7 +80,7 @@ func (c *Conn) malformed(h http2.FrameHeader, err error) {
 			c.fail(stream.Code, "a malformed frame of no stream")
 			return
 		}
-		c.resetID(h.StreamID, stream.Code)
+		c.breach(h.StreamID, stream.Code)
 	case errors.As(err, &connection):
 		c.fail(http2.ErrCode(connection), "a malformed frame")
 	default:
@@ -97,13 +98,16 @@ func (c *Conn) spend(points int64) {
 // onSettings takes over what the client wants (RFC 9113 §6.5).
 func (c *Conn) onSettings(f *http2.SettingsFrame) {
 	if f.IsAck() {
+		c.spend(costEmpty)
 		return
 	}
 	if c.settled {
-		c.spend(costSettings)
+		if c.spend(costSettings); c.dead {
+			return
+		}
 	}
 	c.settled = true
-	grown := false
+	initial := c.initial
 	err := f.ForeachSetting(func(set http2.Setting) error {
 		if err := set.Valid(); err != nil {
 			return err
@@ -114,22 +118,13 @@ func (c *Conn) onSettings(f *http2.SettingsFrame) {
 		case http2.SettingMaxFrameSize:
 			c.frame = min(int(set.Val), maxFrame)
 		case http2.SettingInitialWindowSize:
-			grow := int64(set.Val) - c.initial
-			c.initial += grow
-			for _, st := range c.streams {
-				if st.credit += grow; st.credit > maxWindow {
-					return http2.ConnectionError(http2.ErrCodeFlowControl)
-				}
-				if st.credit <= 0 {
-					c.dequeue(st)
-				} else {
-					c.enqueue(st)
-				}
-			}
-			grown = grow > 0
+			initial = int64(set.Val)
 		}
 		return nil
 	})
+	if err == nil {
+		err = c.resize(initial) // once, however often it is set
+	}
 	if err != nil {
 		code := http2.ErrCodeProtocol
 		var connection http2.ConnectionError
@@ -141,16 +136,36 @@ func (c *Conn) onSettings(f *http2.SettingsFrame) {
 	}
 	out := c.output()
 	*out = appendFrameHeader(*out, 0, http2.FrameSettings, http2.FlagSettingsAck, 0)
-	if grown {
-		c.pump()
+	c.pump()
+}
+
+// resize gives all streams the window that the client wants them to begin with (RFC 9113 §6.9.2).
+func (c *Conn) resize(initial int64) error {
+	grow := initial - c.initial
+	if grow == 0 {
+		return nil
 	}
+	c.initial = initial
+	for _, st := range c.streams {
+		if st.credit += grow; st.credit > maxWindow {
+			return http2.ConnectionError(http2.ErrCodeFlowControl)
+		}
+		if st.credit <= 0 {
+			c.dequeue(st)
+		} else {
+			c.enqueue(st)
+		}
+	}
+	return nil
 }
 
 func (c *Conn) onPing(f *http2.PingFrame) {
 	if f.IsAck() {
 		if c.leaving == notified && f.Data == leavingPing {
 			c.refuse()
+			return
 		}
+		c.spend(costEmpty)
 		return
 	}
 	if c.spend(costPing); c.dead {
@@ -196,7 +211,7 @@ func (c *Conn) onWindowUpdate(f *http2.WindowUpdateFrame) {
 	case st == nil: // it has ended meanwhile
 	default:
 		if st.credit += int64(f.Increment); st.credit > maxWindow {
-			c.resetStream(st, http2.ErrCodeFlowControl)
+			c.breach(st.id, http2.ErrCodeFlowControl)
 			return
 		}
 		if st.credit > 0 {
@@ -253,11 +268,16 @@ func (c *Conn) onHeaders(f *http2.HeadersFrame) {
 		if st == nil {
 			c.last = max(c.last, id)
 		}
-		c.resetID(id, http2.ErrCodeProtocol)
+		c.breach(id, http2.ErrCodeProtocol)
 		use = ofNothing
 	}
-	if use == ofRequest {
+	switch use {
+	case ofRequest:
 		c.last = id
+	case ofNothing:
+		if c.spend(costEmpty); c.dead {
+			return
+		}
 	}
 	b := c.s.spare
 	if c.s.spare = nil; b == nil {
@@ -312,7 +332,7 @@ func (c *Conn) headEnded(b *headerBlock) {
 		switch {
 		case st == nil:
 		case b.fault != "" || !b.end: // RFC 9113 §8.1
-			c.resetStream(st, http2.ErrCodeProtocol)
+			c.breach(st.id, http2.ErrCodeProtocol)
 		default:
 			st.receive(nil, true)
 		}

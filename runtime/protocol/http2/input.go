@@ -8,14 +8,14 @@ import (
 )
 
 const (
-	// initialWindow is what a client may send of a body before it is told more.
+	// initialWindow is what a client may send of a body before it is told more. Before it has heard of that, it may send a byte less.
 	initialWindow = 64 << 10
 
 	// storeWindow is the window of a body that is collected.
 	storeWindow = 1 << 20
 
-	// largestWindow is the largest one of a body that is streamed.
-	largestWindow = 256 << 10
+	// storeMemory is how many of its bytes are kept in memory: a connection may have many such bodies. A longer one goes to a file.
+	storeMemory = 64 << 10
 
 	// smallPiece is the size below which pieces of a streamed body are moved together, as far as they have come at once.
 	smallPiece = 4 << 10
@@ -136,7 +136,7 @@ func (st *stream) openWindow() {
 			return
 		}
 		if st.x.Given() == 0 && st.window < st.target/2 {
-			st.target = min(2*st.target, largestWindow)
+			st.target = min(2*st.target, int64(c.s.cfg.MaxWindow))
 		}
 	}
 	if st.paused {
@@ -177,7 +177,7 @@ func (c *Conn) onData(f *http2.DataFrame) {
 		*out = appendUint32(*out, http2.FrameWindowUpdate, 0, uint32(maxWindow-c.window))
 		c.window = maxWindow
 	}
-	if size == 0 && !f.StreamEnded() {
+	if len(f.Data()) == 0 && !f.StreamEnded() {
 		if c.spend(costEmpty); c.dead {
 			return
 		}
@@ -189,15 +189,15 @@ func (c *Conn) onData(f *http2.DataFrame) {
 		return
 	case st == nil:
 		if c.spend(costUpdate); !c.dead && !c.wasReset(f.StreamID) {
-			c.resetID(f.StreamID, http2.ErrCodeStreamClosed)
+			c.breach(f.StreamID, http2.ErrCodeStreamClosed)
 		}
 		return
 	case st.ended:
-		c.resetStream(st, http2.ErrCodeStreamClosed)
+		c.breach(st.id, http2.ErrCodeStreamClosed)
 		return
 	}
 	if st.window -= size; st.window < 0 {
-		c.resetStream(st, http2.ErrCodeFlowControl)
+		c.breach(st.id, http2.ErrCodeFlowControl)
 		return
 	}
 	data := f.Data()
@@ -208,7 +208,7 @@ func (c *Conn) onData(f *http2.DataFrame) {
 	}
 	if st.missing >= 0 {
 		if st.missing -= int64(len(data)); st.missing < 0 {
-			c.resetStream(st, http2.ErrCodeProtocol)
+			c.breach(st.id, http2.ErrCodeProtocol)
 			return
 		}
 	}
@@ -251,7 +251,7 @@ func (st *stream) receive(piece []byte, last bool) {
 	if last {
 		st.ended = true
 		if st.missing > 0 { // RFC 9113 §8.1.1
-			c.resetStream(st, http2.ErrCodeProtocol)
+			c.breach(st.id, http2.ErrCodeProtocol)
 			return
 		}
 	}
@@ -277,7 +277,7 @@ func (st *stream) take(piece []byte, last bool) {
 	s := st.c.s
 	err := st.body.Count(len(piece), max(st.missing, 0))
 	if err == nil {
-		err = st.body.Store(piece, s.Config.SpoolSize, s.Config.SpoolDir)
+		err = st.body.Store(piece, min(s.Config.SpoolSize, storeMemory), s.Config.SpoolDir)
 	}
 	switch {
 	case err != nil:

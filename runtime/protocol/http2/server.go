@@ -2,6 +2,7 @@ package http2
 
 import (
 	"bytes"
+	"cmp"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -18,12 +19,14 @@ const Preface = http2.ClientPreface
 const (
 	DefaultMaxStreams = 128
 	DefaultMaxResets  = 1000
+	DefaultMaxWindow  = 256 << 10
 )
 
 // Config says what is different for HTTP/2.
 type Config struct {
 	MaxStreams int // streams of a connection, and requests of it that are worked on
 	MaxResets  int // streams of a connection that its client may give up in a row: see budget
+	MaxWindow  int // bytes of a body that is streamed, which its client may send ahead; at least 64 KiB
 }
 
 // Server is what connections of HTTP/2 share. It belongs to the event loop.
@@ -62,13 +65,11 @@ func (s *Server) Init(of *http.Server) {
 
 // Configure sets how connections behave from now on.
 func (s *Server) Configure(cfg Config) {
-	if cfg.MaxStreams == 0 {
-		cfg.MaxStreams = DefaultMaxStreams
+	s.cfg = Config{
+		MaxStreams: cmp.Or(cfg.MaxStreams, DefaultMaxStreams),
+		MaxResets:  cmp.Or(cfg.MaxResets, DefaultMaxResets),
+		MaxWindow:  cmp.Or(cfg.MaxWindow, DefaultMaxWindow),
 	}
-	if cfg.MaxResets == 0 {
-		cfg.MaxResets = DefaultMaxResets
-	}
-	s.cfg = cfg
 }
 
 func (s *Server) tracef(format string, args ...any) { s.Set.Log(loglevel.Debug, format, args...) }

@@ -113,7 +113,7 @@ func (c *Conn) counts(x *http.Exchange) {
 	x.Count = &c.working
 }
 
-// refuse answers a request that cannot be understood.
+// refuse answers a request that cannot be understood. HTTP/1 would close the connection.
 func (st *stream) refuse(r exchange.Reply) {
 	s := st.c.s
 	x := s.New(st)
@@ -122,6 +122,7 @@ func (st *stream) refuse(r exchange.Reply) {
 	st.c.counts(x)
 	s.Host.Malformed(x, s.head)
 	x.Sink.Reply(r)
+	st.c.spend(costReset)
 }
 
 // forget takes st, which has ended, out of its connection.
@@ -165,10 +166,12 @@ func (c *Conn) resetStream(st *stream, code http2.ErrCode) {
 	st.abandon()
 }
 
-// resetID is resetStream for a stream that may have ended.
-func (c *Conn) resetID(id uint32, code http2.ErrCode) {
+// breach resets a stream, which may have ended, because its client does what it may not. That costs as much as if the client had reset it: its
+// request has made as much work (CVE-2025-8671).
+func (c *Conn) breach(id uint32, code http2.ErrCode) {
 	if st := c.streams[id]; st != nil {
 		c.resetStream(st, code)
+		c.spend(costReset)
 		return
 	}
 	c.writeReset(id, code)

@@ -1,0 +1,164 @@
+package http2
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+// Frames that bring nothing on are answered only as fast as time fills the budget.
+func TestBudget(t *testing.T) {
+	const resets = 1000
+	var b budget
+	b.begin(resets, 0)
+	n := 0
+	for b.spend(costReset, 0) {
+		n++
+	}
+	if n != resets {
+		t.Errorf("%d resets at once", n)
+	}
+	n = 0
+	for second := range int64(10) {
+		for b.spend(costReset, (second+1)*1e9) {
+			n++
+		}
+	}
+	if n < 250 || n > 300 {
+		t.Errorf("%d resets in ten seconds", n)
+	}
+}
+
+// Floods end the connection, and others are served.
+func TestFloods(t *testing.T) {
+	for name, flood := range map[string]func(p *peer, n uint32){
+		"pings":    func(p *peer, n uint32) { p.framer.WritePing(false, [8]byte{}) },
+		"settings": func(p *peer, n uint32) { p.framer.WriteSettings() },
+		"resets": func(p *peer, n uint32) {
+			p.request(1+2*n, "/", true)
+			p.framer.WriteRSTStream(1+2*n, http2.ErrCodeCancel)
+		},
+		"priorities": func(p *peer, n uint32) { p.framer.WritePriority(3, http2.PriorityParam{StreamDep: 5}) },
+		"updates":    func(p *peer, n uint32) { p.framer.WriteWindowUpdate(0, 1) },
+		"unknown":    func(p *peer, n uint32) { p.framer.WriteRawFrame(0x77, 0, 0, nil) },
+		"priority update": func(p *peer, n uint32) {
+			p.framer.WriteRawFrame(framePriorityUpdate, 0, 0, []byte("\x00\x00\x00\x01u=1"))
+		},
+		"empty data": func(p *peer, n uint32) {
+			if n == 0 {
+				p.request(1, "/later", false)
+			}
+			p.framer.WriteData(1, false, nil)
+		},
+		"empty data with padding": func(p *peer, n uint32) {
+			if n == 0 {
+				p.request(1, "/later", false)
+			}
+			p.framer.WriteDataPadded(1, false, nil, make([]byte, 255))
+		},
+		"acknowledged settings": func(p *peer, n uint32) { p.framer.WriteSettingsAck() },
+		"acknowledged pings":    func(p *peer, n uint32) { p.framer.WritePing(true, [8]byte{}) },
+		"ends":                  func(p *peer, n uint32) { p.framer.WriteGoAway(0, http2.ErrCodeNo, nil) },
+		"heads of streams that were reset": func(p *peer, n uint32) {
+			if n == 0 {
+				p.request(1, "/later", false, "content-length 1")
+				p.framer.WriteData(1, true, nil)
+			}
+			p.request(1, "/", true)
+		},
+		"streams that are made to be reset": func(p *peer, n uint32) { // CVE-2025-8671
+			p.request(1+2*n, "/later", true)
+			p.framer.WriteWindowUpdate(1+2*n, maxWindow)
+		},
+		"malformed heads": func(p *peer, n uint32) { p.request(1+2*n, "/", true, "connection close") },
+		"data of ended streams": func(p *peer, n uint32) {
+			if n == 0 {
+				p.request(1, "/", true)
+			}
+			p.framer.WriteData(1, false, nil)
+		},
+		"continuations": func(p *peer, n uint32) {
+			if n == 0 {
+				p.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x82}})
+			}
+			p.framer.WriteContinuation(1, false, nil)
+		},
+		"long continuations": func(p *peer, n uint32) {
+			if n == 0 {
+				p.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x82}})
+			}
+			p.framer.WriteContinuation(1, false, bytes.Repeat([]byte{0x82}, 16<<10))
+		},
+		"fields of the table": func(p *peer, n uint32) { // HPACK bomb
+			if n == 0 {
+				p.block.Reset()
+				p.coder.WriteField(hpack.HeaderField{Name: "x", Value: strings.Repeat("a", 3900)})
+				p.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: p.block.Bytes()})
+			}
+			p.framer.WriteContinuation(1, false, bytes.Repeat([]byte{0xbe}, 16<<10))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t)
+			c, p := h.open(t)
+			code := make(chan http2.ErrCode)
+			go func() {
+				defer close(code)
+				for {
+					f, err := p.framer.ReadFrame()
+					if g, ok := f.(*http2.GoAwayFrame); ok {
+						code <- g.ErrCode
+						return
+					}
+					var stream http2.StreamError
+					if err != nil && !errors.As(err, &stream) {
+						return
+					}
+				}
+			}()
+			for n := range uint32(100_000) {
+				if flood(p, n); n%100 == 0 {
+					dead := false
+					if h.do(func() { dead = c.dead }); dead {
+						break
+					}
+				}
+			}
+			if got := <-code; got != http2.ErrCodeEnhanceYourCalm {
+				t.Errorf("%v", got)
+			}
+			_, other := h.open(t)
+			other.request(1, "/", true)
+			other.is(1, "200 /:")
+		})
+	}
+}
+
+// A client that asks for control frames and does not read them is not read from, and costs little.
+func TestUnreadControlFrames(t *testing.T) {
+	h := newHost(t)
+	c, p := h.open(t)
+	var flood bytes.Buffer
+	f := http2.NewFramer(&flood, nil)
+	for n := range uint32(2000) {
+		f.WritePing(false, [8]byte{byte(n)})
+	}
+	h.do(func() {
+		for range 2000 {
+			c.budget.begin(DefaultMaxResets, 0)
+			c.Input(flood.Bytes())
+			h.flush()
+		}
+		if n := len(c.late); n > maxLate+1<<20 {
+			t.Errorf("%d bytes wait", n)
+		}
+		if !c.on.Paused() {
+			t.Error("the connection is read")
+		}
+	})
+	_ = p
+}

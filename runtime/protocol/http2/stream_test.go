@@ -1,0 +1,56 @@
+package http2
+
+import (
+	"testing"
+
+	"golang.org/x/net/http2"
+)
+
+// Streams are answered in the order of their answers, not of their requests.
+func TestStreams(t *testing.T) {
+	h := newHost(t)
+	c, p := h.open(t)
+	p.request(1, "/later/1", true)
+	p.request(3, "/later/3", true)
+	p.request(5, "/5", true)
+	p.is(5, "200 /5:")
+	h.do(func() { answer(h.held[1], "three") })
+	p.is(3, "200 three")
+	h.do(func() { answer(h.held[0], "one") })
+	p.is(1, "200 one")
+	h.do(func() {
+		if n := h.Active(); n != 0 || c.working != 0 || len(c.streams) != 0 {
+			t.Errorf("%d exchanges, %d are counted, %d streams", n, c.working, len(c.streams))
+		}
+	})
+}
+
+// A client that resets a stream is heard of by its source; its exchange counts until it has ended.
+func TestReset(t *testing.T) {
+	h := newHost(t)
+	c, p := h.open(t)
+	p.request(1, "/later", true)
+	p.framer.WriteRSTStream(1, http2.ErrCodeCancel)
+	p.request(3, "/3", true)
+	p.is(3, "200 /3:")
+	h.do(func() {
+		if h.gone != 1 || c.working != 0 {
+			t.Errorf("%d gone, %d counted", h.gone, c.working)
+		}
+	})
+}
+
+// More streams than there may be are refused.
+func TestMaxStreams(t *testing.T) {
+	h := newHost(t)
+	h.http2.Configure(Config{MaxStreams: 2})
+	_, p := h.open(t)
+	p.request(1, "/later", true)
+	p.request(3, "/later", true)
+	p.request(5, "/5", true)
+	p.is(5, "!REFUSED_STREAM")
+	h.do(func() { answer(h.held[0], "one") })
+	p.is(1, "200 one")
+	p.request(7, "/7", true)
+	p.is(7, "200 /7:")
+}
