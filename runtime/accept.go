@@ -26,6 +26,9 @@ func (s *Server) StopAccepting() { s.loop.accepting.Stop() }
 // acceptHost is the loop, as the acceptor sees it.
 type acceptHost struct{ l *loop }
 
+// Room implements accept.Host.
+func (h acceptHost) Room(ln *listen.Listener) bool { return !ln.Secure || h.l.secure.Room() }
+
 // Accepted implements accept.Host.
 func (h acceptHost) Accepted(ln *listen.Listener, fd int, local, remote net.Addr, v accept.Verdict) {
 	l := h.l

@@ -57,6 +57,9 @@ type Config struct {
 	// TLSTimeout is how long a client may take for the handshake of TLS. 0: 10 s.
 	TLSTimeout time.Duration
 
+	// TLSHandshakes bounds the handshakes of TLS that are under way. Other clients wait in the queue of their listener. 0: 1024.
+	TLSHandshakes int
+
 	// BodyTimeout is how long a client may pause while it sends a body. 0: 20 s.
 	BodyTimeout time.Duration
 
@@ -137,12 +140,12 @@ type Config struct {
 	// HTTP2Resets is how many requests a client of HTTP/2 may cancel in a row. Other frames that bring nothing on count, too. 0: 1000.
 	HTTP2Resets int
 
-	// SpoolSize is the number of bytes of a body that are kept in memory; a
-	// longer one goes to an unlinked file in SpoolDir. 0: 256 KiB.
-	SpoolSize int
 	// HTTP2Window is how many bytes a client of HTTP/2 may send ahead of a handler that takes the body as it arrives; from 64 KiB on. 0: 256 KiB.
 	HTTP2Window int
 
+	// SpoolSize is the number of bytes of a body that are kept in memory; a
+	// longer one goes to an unlinked file in SpoolDir. 0: 256 KiB.
+	SpoolSize int
 
 	// SpoolDir is where these files are made. Empty: os.TempDir.
 	SpoolDir string

@@ -76,6 +76,7 @@ func newLoop(s *Server) *loop {
 	l.subscribers = sse.New(subscriberHost{l})
 	l.sockets = websocket.NewSockets(socketHost{l}, &l.conns)
 	l.secure.Init(&l.conns)
+	l.secure.Freed = l.accepting.Resume
 	l.secure.LogClient = func(level loglevel.Level, client, line string) { l.s.logClient(level, client, line) }
 	l.sites.Init(siteHost{l}, &l.http, &l.conns, &l.secure, l.sockets, serverName)
 	l.clock(l.conns.Start())
@@ -172,10 +173,10 @@ func (l *loop) endOfBatch(woken bool) {
 	if woken { // now that all others have had their turn
 		l.subscribers.Turn()
 		l.sockets.Turn()
-	}
 		if l.conns.Gathers() || l.conns.Resumes() {
 			l.flushBatch()
 		}
+	}
 	if l.gone {
 		l.tellEnd()
 	}

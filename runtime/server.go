@@ -135,7 +135,7 @@ func (s *Server) configure(cfg Config) {
 		Limits: &s.cfg.Limits, HeadTimeout: s.cfg.HeadTimeout, BodyTimeout: s.cfg.BodyTimeout, BodyRate: s.cfg.BodyRate,
 		KeepAlive: s.cfg.KeepAlive, SpoolSize: s.cfg.SpoolSize, SpoolDir: s.cfg.SpoolDir,
 	})
-	s.loop.secure.Configure(s.cfg.TLSTimeout)
+	s.loop.secure.Configure(s.cfg.TLSTimeout, s.cfg.TLSHandshakes)
 	if s.cfg.TLS != nil {
 		s.loop.secure.SetConfig(s.cfg.TLS)
 	}

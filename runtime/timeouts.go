@@ -94,6 +94,7 @@ func (l *loop) ticked() {
 	l.subscribers.Tick()
 	l.sockets.Expire()
 	l.conns.Tick()
+	l.accepting.Resume() // a handshake may be old enough to be cut off for another client
 }
 
 // restamp corrects the stamps since the last tick, which were made by its time: where this tick is late, they are older

@@ -223,6 +223,41 @@ func TestTLSReject(t *testing.T) {
 	first.Close()
 }
 
+// Handshakes that are too many wait in the queue of their listener until others end, and plain clients do not wait for them.
+func TestTLSHandshakesWait(t *testing.T) {
+	s := serve(t, Config{TLSHandshakes: 1}, newApp(true, func(c *call) { c.reply(200, "served") }))
+	ln := secureListener(t)
+	s.SetTLS(serverTLS())
+	s.Accept(ln)
+	queued := func() bool {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(ln.Fd()), Events: unix.POLLIN}}, 0)
+		return n > 0 && err == nil
+	}
+	silent, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a handshake has begun", func() bool { return s.loop.live.Load() == 1 })
+	const request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+	below, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer below.Close()
+	if got := bodies(t, s.talk(t, request)); got != "200:served" {
+		t.Error(got)
+	}
+	if !queued() {
+		t.Error("another handshake has begun")
+	}
+	silent.Close()
+	eventually(t, "the other handshake has begun", func() bool { return !queued() })
+	below.Close()
+	if got := bodies(t, talkSecure(t, ln.Addr().String(), request)); got != "200:served" {
+		t.Error(got)
+	}
+}
+
 // Bodies arrive as over plain connections: from memory, from files, in pieces, uploaded.
 func TestTLSBodies(t *testing.T) {
 	t.Parallel()
@@ -304,17 +339,17 @@ func TestTLSWebSocket(t *testing.T) {
 	}
 }
 
-// An idle connection with TLS costs at most 12 KiB of Go's memory, all in all.
+// An idle connection with TLS costs at most 12 KiB of Go's memory, all in all. One that has received large records keeps room for one more in
+// crypto/tls.
 func TestIdleTLSConnectionsAreSmall(t *testing.T) {
-	const n = 1000
 	s := serveInstant(t, 13)
 	addr := s.listenSecure(t)
 	buf := make([]byte, 4096)
-	ask := func() int {
+	ask := func(request []byte) int {
 		raw := dialRaw(t, addr)
 		unix.SetsockoptInt(raw.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-		c := tls.Client(rawConn{raw}, &tls.Config{InsecureSkipVerify: true})
-		if _, err := c.Write(plain); err != nil {
+		c := tls.Client(rawConn{raw}, &tls.Config{InsecureSkipVerify: true, DynamicRecordSizingDisabled: true})
+		if _, err := c.Write(request); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := c.Read(buf); err != nil {
@@ -322,12 +357,24 @@ func TestIdleTLSConnectionsAreSmall(t *testing.T) {
 		}
 		return raw.fd
 	}
-	descriptors := []int{ask()}
-	before := memory()
-	for range n {
-		descriptors = append(descriptors, ask())
+	upload := fmt.Appendf(nil, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 50000\r\n\r\n%050000d", 1)
+	var descriptors []int
+	for _, c := range []struct {
+		what    string
+		n       int64
+		request []byte
+		most    int64
+	}{
+		{"an idle connection with TLS", 1000, plain, 12 << 10},
+		{"an idle connection with TLS behind an upload", 200, upload, 25 << 10},
+	} {
+		descriptors = append(descriptors, ask(c.request))
+		before := memory()
+		for range c.n {
+			descriptors = append(descriptors, ask(c.request))
+		}
+		eachCosts(t, c.what, before, c.n, c.most)
 	}
-	eachCosts(t, "an idle connection with TLS", before, n, 12<<10)
 	for _, fd := range descriptors {
 		unix.Close(fd)
 	}

@@ -17,76 +17,114 @@ import (
 const patience = 2 * time.Minute
 
 // host answers each connection with the number that is its verdict, and closes it.
-type host struct{}
+type host struct{ full *bool }
+
+// Room implements Host: a full host takes nothing of listeners with TLS.
+func (h host) Room(ln *listen.Listener) bool { return !ln.Secure || !*h.full }
 
 func (h host) Accepted(_ *listen.Listener, fd int, local, remote net.Addr, v Verdict) {
 	unix.Write(fd, append([]byte(local.String()+" "+remote.String()+" "), '0'+byte(v)))
 	unix.Close(fd)
 }
 
-// Connections wait, are taken or rejected by the number of clients, and none is accepted behind Stop.
-func TestAcceptor(t *testing.T) {
+// fixture is an Acceptor on a loop.
+type fixture struct {
+	Acceptor
+	t    *testing.T
+	full bool // see host
+}
+
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
 	loop, err := eventloop.New()
 	if err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan error)
 	go func() { ended <- loop.Run() }()
-	do := func(f func()) {
-		done := make(chan bool)
-		loop.Post(func() {
-			defer close(done)
-			f()
-		})
-		<-done
-	}
-	a := &Acceptor{Events: loop, Host: host{}, Log: func(level loglevel.Level, format string, args ...any) { t.Logf(format, args...) }}
+	f := &fixture{t: t}
+	f.Events, f.Host, f.Log = loop, host{&f.full}, func(level loglevel.Level, format string, args ...any) { t.Logf(format, args...) }
+	f.do(func() { f.Configure(Config{MaxClients: 2}) })
+	t.Cleanup(func() {
+		loop.Stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		loop.Close()
+	})
+	return f
+}
+
+// do runs a function on the loop.
+func (f *fixture) do(run func()) {
+	done := make(chan bool)
+	f.Events.Post(func() {
+		defer close(done)
+		run()
+	})
+	<-done
+}
+
+// listen opens a listener, and accepts on it.
+func (f *fixture) listen(secure bool) *listen.Listener {
+	f.t.Helper()
 	ln, err := listen.Open("127.0.0.1:0", listen.Options{})
 	if err != nil {
-		t.Fatal(err)
+		f.t.Fatal(err)
 	}
-	do(func() { a.Configure(Config{MaxClients: 2}) })
-	a.Accept(ln)
-	dial := func() net.Conn {
-		c, err := net.Dial("tcp", ln.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Close() })
-		c.SetDeadline(time.Now().Add(patience))
-		return c
+	ln.Secure = secure
+	f.Accept(ln)
+	return ln
+}
+
+func (f *fixture) dial(ln *listen.Listener) net.Conn {
+	f.t.Helper()
+	c, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		f.t.Fatal(err)
 	}
-	check := func(c net.Conn, v Verdict) {
-		t.Helper()
-		want := c.RemoteAddr().String() + " " + c.LocalAddr().String() + " " + string('0'+byte(v))
-		if got, err := io.ReadAll(c); string(got) != want || err != nil {
-			t.Errorf("%q, %v, want %q", got, err, want)
-		}
+	f.t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(patience))
+	return c
+}
+
+// expect checks what has become of a connection.
+func (f *fixture) expect(c net.Conn, v Verdict) {
+	f.t.Helper()
+	want := c.RemoteAddr().String() + " " + c.LocalAddr().String() + " " + string('0'+byte(v))
+	if got, err := io.ReadAll(c); string(got) != want || err != nil {
+		f.t.Errorf("%q, %v, want %q", got, err, want)
 	}
-	check(dial(), Take)
-	do(func() {
-		a.Opened(Take)
-		a.Opened(Take)
-		a.Opened(Wait) // does not count
-		if !a.Full() {
+}
+
+// Connections wait, are taken or rejected by the number of clients, and none is accepted behind Stop.
+func TestAcceptor(t *testing.T) {
+	f := newFixture(t)
+	ln := f.listen(false)
+	f.expect(f.dial(ln), Take)
+	f.do(func() {
+		f.Opened(Take)
+		f.Opened(Take)
+		f.Opened(Wait) // does not count
+		if !f.Full() {
 			t.Error("it is not full")
 		}
 	})
-	waits := dial()
-	do(func() {}) // a turn of the loop
-	do(func() { a.Configure(Config{MaxClients: 2, Refuse: true}) })
-	other := dial()
-	do(a.Resume)
-	check(waits, Reject)
-	check(other, Reject)
-	do(func() { a.Closed(Take) })
-	check(dial(), Take)
-	if err := a.Intact(); err != nil {
+	waits := f.dial(ln)
+	f.do(func() {}) // a turn of the loop
+	f.do(func() { f.Configure(Config{MaxClients: 2, Refuse: true}) })
+	other := f.dial(ln)
+	f.do(f.Resume)
+	f.expect(waits, Reject)
+	f.expect(other, Reject)
+	f.do(func() { f.Closed(Take) })
+	f.expect(f.dial(ln), Take)
+	if err := f.Intact(); err != nil {
 		t.Error(err)
 	}
-	a.Stop()
-	do(func() {
-		if len(a.sockets) > 0 {
+	f.Stop()
+	f.do(func() {
+		if len(f.sockets) > 0 {
 			t.Error("a listener is open")
 		}
 	})
@@ -94,9 +132,24 @@ func TestAcceptor(t *testing.T) {
 		c.Close()
 		t.Error("a connection comes behind Stop")
 	}
-	loop.Stop()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
-	loop.Close()
+}
+
+// A connection waits as long as the host has no room for those of its listener, and others do not wait for it.
+func TestRoom(t *testing.T) {
+	f := newFixture(t)
+	plain, secure := f.listen(false), f.listen(true)
+	f.do(func() { f.full = true })
+	waits := f.dial(secure)
+	f.expect(f.dial(plain), Take)
+	f.do(f.Resume)
+	f.do(func() {
+		fds := [1]unix.PollFd{{Fd: int32(secure.Fd()), Events: unix.POLLIN}}
+		if n, err := unix.Poll(fds[:], 0); n != 1 {
+			t.Errorf("it does not wait: %v", err)
+		}
+		f.full = false
+		f.Resume()
+	})
+	f.expect(waits, Take)
+	f.Stop()
 }

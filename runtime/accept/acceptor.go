@@ -42,6 +42,9 @@ const (
 
 // Host takes connections, on the loop.
 type Host interface {
+	// Room reports whether a connection of ln may be accepted as far as the host is concerned. Otherwise it waits until Acceptor.Resume.
+	Room(ln *listen.Listener) bool
+
 	// Accepted gives the host a connection that has come in on ln, whose descriptor it owns from now on. The verdict is Take, or
 	// Reject: then the client is to be told ServiceUnavailable. The host calls Opened and, at the end, Closed.
 	Accepted(ln *listen.Listener, fd int, local, remote net.Addr, v Verdict)
@@ -186,7 +189,7 @@ func (s *socket) Ready(eventloop.Readiness) {
 func (s *socket) accept() {
 	a := s.a
 	for range acceptsAtOnce {
-		if a.stopped.Load() {
+		if a.stopped.Load() || !a.Host.Room(s.ln) {
 			return
 		}
 		v := a.admit()

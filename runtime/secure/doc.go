@@ -13,9 +13,11 @@
 // A goroutine starts when the first record, the ClientHello, is whole. So a client that sends half of one costs no more
 // than one that sends half of a head of HTTP. At most as many goroutines compute as leave a processor to the loop and
 // to Python; others wait for their turn. One that computes for long is taken to wait for something else (for a
-// certificate of an ACME server), and another one may compute in its place. At most 1,024 handshakes wait for their
-// clients; then those that wait longest are cut off for new ones, and no sooner than a second after they began. All of
-// them end with the timeout.
+// certificate of an ACME server), and another one may compute in its place.
+//
+// As many connections as Configure says may be on their way to TLS (places.go). Further ones stay in the queue of their
+// listener, in the kernel; for them, the handshake that waits longest for its client is cut off, and no sooner than a
+// second after it began. All of them end with the timeout.
 //
 // What is no ClientHello gets an answer, too: a request of HTTP is told the address with https.
 //
@@ -27,4 +29,8 @@
 // Output is encrypted when there is room for it, 32 KiB at a time, and at most twice as much waits in memory. While
 // that waits nothing is read, because reading may have to answer (KeyUpdate). Buffers for output are used again, and an
 // idle connection has none.
+//
+// Input is read into memory of the Server, and given to crypto/tls one record at a time. The buffer that crypto/tls
+// keeps for each connection has room for the largest record that has come: 18 KiB behind an upload, and 40 to 50 if it
+// were given several at once.
 package secure

@@ -1,38 +1,37 @@
 package secure
 
-import (
-	"math/rand/v2"
-	"testing"
-)
+import "testing"
 
-// However the bytes of records are cut, it is known when the only one is whole.
+// However the bytes of records are cut, crypto/tls is given one record at a time, and that at once if it is there.
 func TestFraming(t *testing.T) {
-	record := func(n int) []byte { return append([]byte{23, 3, 3, byte(n >> 8), byte(n)}, make([]byte, n)...) }
-	rnd := rand.New(rand.NewPCG(1, 2))
 	for _, sizes := range [][]int{{1}, {0}, {100}, {16 << 10}, {1, 1}, {0, 300, 5}, {65535}} {
 		var all []byte
-		for _, n := range sizes {
-			all = append(all, record(n)...)
+		ends := map[int]bool{}
+		for _, size := range sizes {
+			all = append(all, 23, 3, 3, byte(size>>8), byte(size))
+			all = append(all, make([]byte, size)...)
+			ends[len(all)] = true
 		}
-		for most := 1; most < len(all)+2; most = most*2 + rnd.IntN(3) {
+		for piece := 1; piece < 100_000; piece = piece*3 + 1 {
 			var f framing
-			for rest := all; len(rest) > 0; {
-				n := min(1+rnd.IntN(most), len(rest))
-				f.follow(rest[:n])
-				rest = rest[n:]
-				first := len(all)-len(rest) == recordHeader+sizes[0]
-				if one := f.isOne(); one != first {
-					t.Fatalf("%v, %d bytes left: one record: %v", sizes, len(rest), one)
+			given, reads := 0, 0
+			for given < len(all) {
+				next := all[given:min(given+piece, len(all))]
+				n := min(len(next), f.limit(next))
+				for at := given + 1; at < given+n; at++ {
+					if ends[at] {
+						t.Fatalf("%v in pieces of %d: %d bytes behind %d", sizes, piece, n, given)
+					}
 				}
+				f.follow(next[:n])
+				given += n
+				reads++
 			}
-			f.used()
-			f.follow(record(7)[:6])
-			if f.used(); f.isOne() {
-				t.Fatalf("%v: half of a record is one", sizes)
+			if f != (framing{head: f.head}) {
+				t.Fatalf("%v in pieces of %d: %+v at the end", sizes, piece, f)
 			}
-			f.follow(record(7)[6:])
-			if !f.isOne() {
-				t.Fatalf("%v: a record in two parts is not one", sizes)
+			if piece >= len(all) && reads != len(sizes) {
+				t.Fatalf("%v: %d reads", sizes, reads)
 			}
 		}
 	}

@@ -49,8 +49,10 @@ func TestHalfHandshakes(t *testing.T) {
 	s.until("all are connected", func() bool { return len(s.conns.All()) == n })
 	echoes(t, s.dial(nil, nil), []byte("hello"))
 	s.do(func() {
-		if s.running.n != 0 {
-			t.Errorf("%d goroutines", s.running.n)
+		for h := s.handshakes.first; h != nil; h = h.behind {
+			if h.stage != collecting {
+				t.Error("a goroutine")
+			}
 		}
 		// The clock had stopped, as it does without clients: they have begun later than it says.
 		s.conns.Restamp(0, int64(time.Minute))
@@ -69,41 +71,61 @@ func TestHalfHandshakes(t *testing.T) {
 	}
 }
 
-// When too many clients that have sent a ClientHello send nothing more, others wait for a moment, and then take the places of those that have waited
-// longest.
+// When too many clients that have sent a ClientHello send nothing more, there is no room for others until one has waited for a second. One ends for
+// each of the others.
 func TestSilentClients(t *testing.T) {
+	const most = 20
 	s := newServer(t, nil)
+	freed := 0
+	s.do(func() {
+		s.Configure(0, most)
+		s.Freed = func() { freed++ }
+	})
 	first := hello(t)
-	for range mostRunning + 10 {
+	for range most {
 		s.tcp().Write(first)
 	}
-	s.until("all have come", func() bool { return s.running.n == mostRunning && s.waiting.n == 10 })
-	done := make(chan error)
-	c := tls.Client(s.tcp(), clientConfig())
-	go func() { done <- c.Handshake() }()
-	s.until("another one waits", func() bool { return s.waiting.n == 11 })
 	s.until("all wait for their clients", func() bool {
-		for h := s.running.first; h != nil; h = h.behind {
-			if !h.isIdle() {
+		for h := s.handshakes.first; h != nil; h = h.behind {
+			if h.stage != running || !h.isIdle() {
 				return false
 			}
 		}
-		return true
+		return s.handshakes.n == most
 	})
 	s.do(func() {
+		if s.Room() || len(s.conns.All()) != most {
+			t.Error("a handshake was cut off too early")
+		}
 		s.conns.SetTime(s.conns.Start().Add(2 * time.Second))
-		s.conns.Tick()
+		for range 3 {
+			if s.Room() {
+				t.Error("a goroutine counts no more, and may go on")
+			}
+		}
+		if n := len(s.conns.All()); n != most-1 {
+			t.Errorf("%d handshakes go on", n)
+		}
 	})
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
+	s.until("there is room", func() bool { return freed == 1 })
+	s.do(func() {
+		if !s.Room() {
+			t.Error("there is no room")
+		}
+	})
+	c := s.dial(nil, nil)
 	echoes(t, c, []byte("hello"))
 	s.do(func() {
 		s.conns.SetTime(s.conns.Start().Add(defaultTimeout + 4*time.Second))
 		s.conns.Tick()
 	})
-	s.until("the others are closed", func() bool { return s.running.n == 0 && s.waiting.n == 0 && len(s.conns.All()) == 1 })
+	s.until("the others are closed", func() bool { return s.handshakes.n == 0 && len(s.conns.All()) == 1 })
 	echoes(t, c, []byte("still there"))
+	s.do(func() {
+		if s.ending != 0 {
+			t.Errorf("%d goroutines are about to end", s.ending)
+		}
+	})
 }
 
 // A certificate that comes late holds up nothing but its own handshakes.
@@ -129,7 +151,7 @@ func TestSlowCertificate(t *testing.T) {
 		c := tls.Client(s.tcp(), slow)
 		go func() { done <- c.Handshake() }()
 	}
-	s.until("they have begun", func() bool { return s.running.n == n })
+	s.until("they have begun", func() bool { return s.handshakes.n == n })
 	echoes(t, s.dial(nil, nil), []byte("hello"))
 	close(come)
 	for range n {
@@ -147,9 +169,9 @@ func TestClosedWhileRunning(t *testing.T) {
 		return nil, h.Context().Err()
 	}})
 	s.tcp().Write(hello(t))
-	s.until("it has begun", func() bool { return s.running.n == 1 })
+	s.until("it has begun", func() bool { return s.handshakes.n == 1 && s.handshakes.first.stage == running })
 	s.do(func() { s.conns.CloseAll("the test wants it") })
-	s.until("it has ended", func() bool { return s.running.n == 0 })
+	s.until("it has ended", func() bool { return s.handshakes.n == 0 })
 }
 
 // A panic in a callback of the configuration ends its handshake.
@@ -232,5 +254,5 @@ func TestBrokenOff(t *testing.T) {
 	c := s.tcp()
 	c.Write(first)
 	c.CloseWrite()
-	s.until("nothing is left", func() bool { return s.running.n == 0 && len(s.conns.All()) == 0 })
+	s.until("nothing is left", func() bool { return s.handshakes.n == 0 && len(s.conns.All()) == 0 })
 }

@@ -1,6 +1,7 @@
 package secure
 
 import (
+	"cmp"
 	"crypto/tls"
 	"runtime"
 	"sync/atomic"
@@ -15,27 +16,31 @@ type Server struct {
 	// LogClient writes a line about a client, "192.0.2.7:4711", to the error log. It is called on the loop.
 	LogClient func(level loglevel.Level, client, line string)
 
+	// Freed is called on the loop when there is room for a handshake, and was not before. See Room.
+	Freed func()
+
 	set     *conn.Set
 	config  atomic.Pointer[tls.Config]
 	timeout time.Duration
 
-	running, waiting list
-	turns            turns
-	spare            [][]byte // buffers of records
-	lines            lines
-	counts           counts
-	described        descriptions
+	most       int  // handshakes that may be under way
+	handshakes list // that are, in the order in which they have begun
+	ending     int  // of them have lost their connections, and their goroutines are about to end
+	turns      turns
+	input      []byte   // that sockets are read into
+	spare      [][]byte // buffers of records
+	lines      lines
+	counts     counts
+	described  descriptions
 }
 
 const (
-	// mostRunning is how many handshakes may have a goroutine. Nearly all of these wait for their clients.
-	mostRunning = 1024
-
-	// leastRunning is how long a handshake may run at least.
-	leastRunning = int64(time.Second)
-
 	// defaultTimeout is in which time a handshake has to end.
 	defaultTimeout = 10 * time.Second
+
+	// inputSize is how much is read from a socket at once, minInput also where there is no room for it.
+	inputSize = 32 << 10
+	minInput  = 512
 
 	// spareBuffers is how many buffers of records are kept.
 	spareBuffers = 8
@@ -47,15 +52,14 @@ const (
 
 // Init makes s ready for connections of set.
 func (s *Server) Init(set *conn.Set) {
-	s.set, s.timeout = set, defaultTimeout
+	s.set = set
+	s.Configure(0, 0)
 	s.turns.init(max(1, runtime.GOMAXPROCS(0)-1))
 }
 
-// Configure sets in which time handshakes have to end from now on. 0: 10 s.
-func (s *Server) Configure(timeout time.Duration) {
-	if s.timeout = timeout; timeout == 0 {
-		s.timeout = defaultTimeout
-	}
+// Configure sets in which time handshakes have to end from now on (0: 10 s), and how many may be under way (0: 1024).
+func (s *Server) Configure(timeout time.Duration, most int) {
+	s.timeout, s.most = cmp.Or(timeout, defaultTimeout), cmp.Or(most, defaultMost)
 }
 
 // SetConfig sets what the handshakes that begin from now on are made with. It must not be changed afterwards. nil: they fail. It is safe for
@@ -63,7 +67,15 @@ func (s *Server) Configure(timeout time.Duration) {
 func (s *Server) SetConfig(c *tls.Config) { s.config.Store(c) }
 
 // Trim gives memory back when no client is connected.
-func (s *Server) Trim() { s.spare = nil }
+func (s *Server) Trim() { s.input, s.spare = nil, nil }
+
+// inputBuffer returns memory for what comes next, of which room bytes can be passed on.
+func (s *Server) inputBuffer(room int) []byte {
+	if s.input == nil {
+		s.input = make([]byte, inputSize)
+	}
+	return s.input[:min(max(room, minInput), inputSize)]
+}
 
 // takeBuffer returns an empty buffer for records.
 func (s *Server) takeBuffer() []byte {

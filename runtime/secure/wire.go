@@ -1,6 +1,7 @@
 package secure
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"time"
@@ -16,7 +17,9 @@ type wire struct {
 	handshake     *Handshake // whose goroutine has the wire; nil: it is the loop's
 	local, remote net.Addr
 
-	in      []byte // was read from the socket before the wire was the loop's
+	in      []byte // received, and not given to crypto/tls
+	shared  bool   // in is in memory of the Server, until Transport.Read ends
+	room    int    // bytes of what Transport.Read was given that are free
 	out     []byte // records to be written; out[:sent] were
 	sent    int
 	fd      int32
@@ -35,42 +38,51 @@ func (notYet) Error() string   { return "nothing has come" }
 func (notYet) Timeout() bool   { return true }
 func (notYet) Temporary() bool { return true }
 
-// Read implements net.Conn.
-func (w *wire) Read(b []byte) (int, error) {
-	n, err := w.receive(b)
-	if n > 0 {
-		w.frames.follow(b[:n])
+// Read implements net.Conn. It does not read beyond a record.
+func (w *wire) Read(b []byte) (n int, err error) {
+	if h := w.handshake; h != nil {
+		n, err = h.read(b[:min(len(b), w.frames.limit(nil))])
+	} else {
+		if len(w.in) == 0 {
+			err = w.receive()
+		}
+		n = copy(b[:min(len(b), w.frames.limit(w.in))], w.in)
+		w.in = w.in[n:]
 	}
+	w.frames.follow(b[:n])
 	return n, err
 }
 
-// receive is Read.
-func (w *wire) receive(b []byte) (int, error) {
-	if h := w.handshake; h != nil {
-		return h.read(b)
-	}
-	if len(w.in) > 0 {
-		n := copy(b, w.in)
-		if w.in = w.in[n:]; len(w.in) == 0 {
-			w.in = nil
-		}
-		return n, nil
-	}
+// receive reads from the socket into w.in, which is empty.
+func (w *wire) receive() error {
 	if w.drained {
-		return 0, errNotYet
+		return errNotYet
 	}
+	b := w.s.inputBuffer(w.room)
 	n, err := netio.Receive(int(w.fd), b)
 	switch {
 	case err == unix.EAGAIN:
 		w.drained = true
-		return 0, errNotYet
+		return errNotYet
 	case err != nil:
-		return 0, err
+		return err
 	case n == 0:
-		return 0, io.EOF
+		return io.EOF
 	}
+	w.in, w.shared = b[:n], true
 	w.drained = n < len(b) && w.tcp // a read of a unix socket may end where one of the client's writes has ended
-	return n, nil
+	return nil
+}
+
+// keep ends the use of the Server's memory for input.
+func (w *wire) keep() {
+	switch {
+	case len(w.in) == 0:
+		w.in = nil
+	case w.shared:
+		w.in = bytes.Clone(w.in)
+	}
+	w.shared = false
 }
 
 // Write implements net.Conn. It takes everything: crypto/tls cannot write a part of a record.

@@ -61,6 +61,11 @@ func tlsRows() []*Setting {
 			value: func(c *Config) value { return &duration{&c.TLSTimeout, time.Millisecond} },
 		},
 		{
+			Name: "tls-max-handshakes", Group: GroupAddress, Arg: "N", Default: "1024",
+			Help:  "maximum number of TLS handshakes under way in each process; further clients wait in the listen queue, and a handshake that has waited for its client for longer than a second may end for them",
+			value: func(c *Config) value { return &count{&c.TLSMost, 1, 1 << 20} },
+		},
+		{
 			Name: "tls-strict-sni", Group: GroupAddress,
 			Help:  "refuse clients that request no host, or a host that no certificate covers, instead of using the first certificate",
 			value: func(c *Config) value { return &toggle{&c.TLSStrictSNI} },

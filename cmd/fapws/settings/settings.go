@@ -27,6 +27,7 @@ type Config struct {
 	CertReqs     string        // one of CertReqs: what clients must show
 	TLSMin       string        // one of TLSVersions
 	TLSTimeout   time.Duration // of a handshake
+	TLSMost      int           // handshakes under way at the same time
 	TLSStrictSNI bool          // clients must name a known host
 
 	HTTPSRedirect string // "no", "yes" or the port that clients of HTTP are sent to
@@ -118,8 +119,8 @@ type Config struct {
 	HTTP2           bool // connections with TLS may choose HTTP/2
 	HTTP2MaxStreams int  // of a connection of HTTP/2
 	HTTP2MaxResets  int  // of a connection of HTTP/2, in a row
-
 	HTTP2MaxWindow  int  // bytes that a request of HTTP/2 may send ahead of the application
+
 	WebSocketMaxSize     int           // bytes of a message
 	WebSocketPing        time.Duration // silence of a client before it is sent a ping; 0: any
 	WebSocketPingTimeout time.Duration // maximum time until an answer; 0: no limit

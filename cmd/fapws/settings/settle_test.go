@@ -39,7 +39,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{
-		TLS: "off", ACMEURL: "https://acme-v02.api.letsencrypt.org/directory", CertReqs: "none", HTTPSRedirect: "no", LoginIdle: 30 * time.Minute, LoginAge: 12 * time.Hour, TLSMin: "1.2", TLSTimeout: 10 * time.Second,
+		TLS: "off", ACMEURL: "https://acme-v02.api.letsencrypt.org/directory", CertReqs: "none", HTTPSRedirect: "no", LoginIdle: 30 * time.Minute, LoginAge: 12 * time.Hour, TLSMin: "1.2", TLSTimeout: 10 * time.Second, TLSMost: 1024,
 		Bind: []string{"0.0.0.0:8888"}, SocketMode: -1, Interface: "auto", Lifespan: "auto", Loop: "auto", Workers: 1, MaxForks: 32,
 		Index: []string{"index.html", "index.htm"}, Charset: "utf-8", Compress: true, CacheMaxSize: 16 << 20, Symlinks: "inside", CacheFilesMax: 16 << 20,
 		Sandbox: "off", Umask: -1, ControlSocket: "auto", LoadTimeout: time.Minute, StartWait: 30 * time.Second, Threads: 8, MaxQueue: 2048, MaxCGI: 16,

@@ -72,7 +72,7 @@ func (s *service) config() runtime.Config {
 		},
 	}
 	if s.want != nil {
-		c.TLS, c.TLSTimeout = s.tls.Config(), s.conf.TLSTimeout
+		c.TLS, c.TLSTimeout, c.TLSHandshakes = s.tls.Config(), s.conf.TLSTimeout, s.conf.TLSMost
 	}
 	if c.Channels.History == 0 {
 		c.Channels.History = -1
