@@ -46,6 +46,7 @@ type connection struct {
 	idle    bool          // it is in the ring of g
 	tried   bool          // it was opened, or could not be, at least once
 	locked  bool          // a goroutine does the handshake of TLS
+	used    bool          // a request was started since it was opened
 }
 
 var errClosed = errors.New("closed before the response")
@@ -60,7 +61,7 @@ func (c *connection) open() {
 		return
 	}
 	unix.CloseOnExec(fd)
-	c.fd, c.wire = fd, wire{fd: fd, onLoop: t.tls == nil, timeout: t.timeout, out: c.wire.out[:0]}
+	c.fd, c.used, c.wire = fd, false, wire{fd: fd, onLoop: t.tls == nil, out: c.wire.out[:0]}
 	if err = unix.SetNonblock(fd, true); err == nil {
 		err = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	}
@@ -92,6 +93,7 @@ func (c *connection) Ready(r eventloop.Readiness) {
 	c.g.clock()
 	switch {
 	case c.locked:
+		c.wire.tell()
 	case c.session == nil:
 		c.connected(r)
 	default:
@@ -109,10 +111,6 @@ func (c *connection) connected(r eventloop.Readiness) {
 	if r&eventloop.Writable == 0 {
 		return
 	}
-	if err := c.watch.WantRoom(false); err != nil {
-		c.refused(err)
-		return
-	}
 	if c.g.target.tls != nil {
 		c.shakeHands()
 		return
@@ -120,9 +118,11 @@ func (c *connection) connected(r eventloop.Readiness) {
 	c.ready()
 }
 
-// shakeHands has a goroutine do the handshake of TLS.
+// shakeHands has a goroutine do the handshake of TLS. As many compute at once as there are generators; those that wait for the
+// server let others compute.
 func (c *connection) shakeHands() {
 	c.locked = true
+	c.wire.waiter = newWaiter(c.g.turns, c.g.target.timeout)
 	client := tls.Client(&c.wire, c.g.target.tls)
 	c.tls = client
 	go func() {
@@ -150,6 +150,10 @@ func (c *connection) shakeHands() {
 
 // ready begins with the session.
 func (c *connection) ready() {
+	if err := c.watch.WantRoom(false); err != nil {
+		c.refused(err)
+		return
+	}
 	if c.g.target.http2 {
 		c.session = newHTTP2(c)
 	} else {
@@ -176,9 +180,13 @@ func (c *connection) turn(r eventloop.Readiness) {
 	c.flush()
 }
 
+// readsAtOnce is how often a connection is read before the loop looks after others and after the time: a server may send faster
+// than it is read, without an end.
+const readsAtOnce = 16
+
 // read reads the input.
 func (c *connection) read(r eventloop.Readiness) error {
-	for {
+	for range readsAtOnce {
 		n, err := c.receive(c.g.in)
 		switch {
 		case err == unix.EAGAIN:
@@ -198,6 +206,8 @@ func (c *connection) read(r eventloop.Readiness) error {
 			return nil // the socket is empty
 		}
 	}
+	c.watch.Again()
+	return nil
 }
 
 func (c *connection) receive(b []byte) (int, error) {
@@ -255,10 +265,14 @@ func (c *connection) fail(err error) {
 	c.reopen()
 }
 
-// reopen closes c and opens it again.
+// unsent returns how many bytes have not been written.
+func (c *connection) unsent() int { return len(c.plain) + len(c.wire.out) - c.wire.sent }
+
+// reopen closes c and opens it again. If the server has closed it before the first request, it is the next tick that opens it:
+// such a server must not be hammered.
 func (c *connection) reopen() {
 	c.close()
-	if c.wanted() {
+	if c.used && c.wanted() {
 		c.open()
 	}
 }

@@ -119,8 +119,11 @@ func (g *generator) fill(c *connection) {
 	}
 	for c.session.room() > 0 {
 		if n := len(g.refused); n > 0 {
-			c.session.start(request{g.refused[n-1].since, g.now})
+			r := g.refused[n-1]
+			r.sent = g.now
+			c.session.start(r)
 			g.refused = g.refused[:n-1]
+			c.used = true
 			continue
 		}
 		due := g.schedule.next(g.now)
@@ -164,13 +167,15 @@ func (g *generator) wake() {
 func (g *generator) start(c *connection, since time.Duration) {
 	g.schedule.start()
 	g.active++
+	c.used = true
 	c.session.start(request{since: since, sent: g.now})
 }
 
 // request is one that waits for its response.
 type request struct {
-	since time.Duration // from which its latency counts
-	sent  time.Duration
+	since    time.Duration // from which its latency counts
+	sent     time.Duration
+	refusals int // see again
 }
 
 // finished counts a response, with the bytes of its head and body.
@@ -195,8 +200,19 @@ func (g *generator) failed(n int, reason string) {
 	}
 }
 
+// maxRefusals limits how often a request is sent once more.
+const maxRefusals = 10
+
+const errRefused = "refused by a server that stops"
+
 // again has a request sent once more, on another connection.
-func (g *generator) again(r request) { g.refused = append(g.refused, r) }
+func (g *generator) again(r request) {
+	if r.refusals++; r.refusals > maxRefusals {
+		g.failed(1, errRefused)
+		return
+	}
+	g.refused = append(g.refused, r)
+}
 
 // settle ends the run when the last response has come.
 func (g *generator) settle() {
@@ -210,7 +226,7 @@ func (g *generator) end() {
 	if g.phase == over {
 		return
 	}
-	g.failed(len(g.refused), "refused by a server that stops")
+	g.failed(len(g.refused), errRefused)
 	end := g.now
 	if g.schedule.until > 0 {
 		end = min(end, g.schedule.until)
@@ -241,6 +257,10 @@ func (g *generator) tick() {
 		c.tick()
 	}
 	if g.phase == sending && g.now-g.lastOpen > g.target.timeout {
+		if left := g.schedule.left; left > 0 {
+			g.counts.failures["not sent: the server keeps no connection"] += left
+			g.schedule.left = 0
+		}
 		g.end()
 	}
 	g.settle()

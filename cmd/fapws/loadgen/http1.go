@@ -212,12 +212,17 @@ func (s *http1Session) parseHead(head []byte) error {
 	return nil
 }
 
-// connection takes the value of a Connection field.
+// connection takes the value of a Connection field, a list (RFC 9110 §7.6.1).
 func (s *http1Session) connection(value []byte) {
-	switch {
-	case bytes.EqualFold(value, []byte("close")):
-		s.last = true
-	case bytes.EqualFold(value, []byte("keep-alive")):
-		s.last = s.c.g.target.close
+	for more := true; more; {
+		var option []byte
+		option, value, more = bytes.Cut(value, []byte(","))
+		switch option = bytes.TrimSpace(option); {
+		case bytes.EqualFold(option, []byte("close")):
+			s.last = true
+			return
+		case bytes.EqualFold(option, []byte("keep-alive")):
+			s.last = s.c.g.target.close
+		}
 	}
 }

@@ -18,7 +18,8 @@ const (
 	refillAt     = 1 << 29 // bytes after which the window of the connection is opened again
 	firstWindow  = 65535
 	lastStream   = 1<<31 - 3
-	streamsFirst = 100 // requests at once until the server has said how many it takes
+	maxUnsent    = 1 << 20 // bytes of acknowledgements that the server does not read
+	streamsFirst = 100     // requests at once until the server has said how many it takes
 )
 
 var errNotHTTP2 = errors.New("the server does not speak HTTP/2")
@@ -199,9 +200,10 @@ func (s *http2Session) frame(f http2.Frame) error {
 		}
 		s.unblock()
 	case *http2.PingFrame:
-		if !f.IsAck() {
-			return s.framer.WritePing(true, f.Data)
+		if f.IsAck() {
+			return nil
 		}
+		return s.acknowledge(func() error { return s.framer.WritePing(true, f.Data) })
 	case *http2.GoAwayFrame:
 		return s.goAway(f)
 	}
@@ -295,7 +297,15 @@ func (s *http2Session) settings(f *http2.SettingsFrame) error {
 	if err != nil {
 		return err
 	}
-	return s.framer.WriteSettingsAck()
+	return s.acknowledge(s.framer.WriteSettingsAck)
+}
+
+// acknowledge writes an acknowledgement, unless the server asks for more and more of them, and does not read them.
+func (s *http2Session) acknowledge(write func() error) error {
+	if s.c.unsent() > maxUnsent+s.limit*len(s.c.g.target.body) {
+		return errors.New("the server does not read")
+	}
+	return write()
 }
 
 // goAway lets the streams end that the server still answers. It has not looked at the others (RFC 9113 §6.8).

@@ -103,6 +103,9 @@ type bar struct {
 // bars divides the latencies into steps of 1, 2, 5, 10 …, without the empty ones at both ends.
 func (r *Result) bars() (bars []bar) {
 	total := float64(r.latency.TotalCount())
+	if total == 0 {
+		return nil
+	}
 	limit, within := int64(1000), int64(0)
 	steps := []int64{1, 2, 5}
 	i := 0

@@ -85,6 +85,17 @@ func (t *target) resolve(u *url.URL, timeout time.Duration) error {
 		return err
 	}
 	t.address = netip.AddrPortFrom(addresses[0].Unmap(), uint16(n))
+	if len(addresses) == 1 {
+		return nil
+	}
+	// "localhost" is ::1, too, where a server may not listen: the first address that accepts (RFC 8305).
+	if c, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port)); err == nil {
+		if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+			a := a.AddrPort()
+			t.address = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+		}
+		c.Close()
+	}
 	return nil
 }
 

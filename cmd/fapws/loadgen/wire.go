@@ -14,11 +14,30 @@ import (
 // wire is a socket with the bytes that have not been written to it. It is the net.Conn of crypto/tls: during the handshake it waits, on a goroutine,
 // and from then on it is the loop's, and does not wait.
 type wire struct {
-	fd      int
-	onLoop  bool
-	timeout time.Duration // of each wait in the handshake
-	out     []byte        // out[sent:] is not written yet
-	sent    int
+	fd     int
+	onLoop bool
+	waiter *waiter // in the handshake
+	out    []byte  // out[sent:] is not written yet
+	sent   int
+}
+
+// waiter lets a goroutine wait for news of a socket, which the loop has.
+type waiter struct {
+	news  chan struct{} // holds one
+	turns chan struct{} // see generator
+	late  *time.Timer   // of the whole handshake
+}
+
+func newWaiter(turns chan struct{}, timeout time.Duration) *waiter {
+	return &waiter{make(chan struct{}, 1), turns, time.NewTimer(timeout)}
+}
+
+// tell tells the goroutine of news. It must be called on the loop, and does not wait.
+func (w *wire) tell() {
+	select {
+	case w.waiter.news <- struct{}{}:
+	default: // it has news already
+	}
 }
 
 // notYet is the error of a wire that has nothing to read now. crypto/tls goes on after it.
@@ -41,7 +60,7 @@ func (w *wire) Read(b []byte) (int, error) {
 		case err == unix.EAGAIN && w.onLoop:
 			return 0, errNotYet
 		case err == unix.EAGAIN:
-			if err := w.wait(unix.POLLIN); err != nil {
+			if err := w.waiter.wait(); err != nil {
 				return 0, err
 			}
 		case err != nil:
@@ -65,7 +84,7 @@ func (w *wire) Write(b []byte) (int, error) {
 		case nil:
 			return len(b), nil
 		case unix.EAGAIN:
-			if err := w.wait(unix.POLLOUT); err != nil {
+			if err := w.waiter.wait(); err != nil {
 				return 0, err
 			}
 		default:
@@ -74,19 +93,15 @@ func (w *wire) Write(b []byte) (int, error) {
 	}
 }
 
-// wait waits for news of the socket.
-func (w *wire) wait(events int16) error {
-	for {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(w.fd), Events: events}}, int(w.timeout.Milliseconds()))
-		switch {
-		case err == unix.EINTR:
-		case err != nil:
-			return err
-		case n == 0:
-			return errTimeout
-		default:
-			return nil
-		}
+// wait waits for news of the socket, and lets others compute meanwhile.
+func (w *waiter) wait() error {
+	<-w.turns
+	defer func() { w.turns <- struct{}{} }()
+	select {
+	case <-w.news:
+		return nil
+	case <-w.late.C:
+		return errTimeout
 	}
 }
 
