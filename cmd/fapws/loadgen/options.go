@@ -83,7 +83,7 @@ func ParseArgs(args []string, stdout io.Writer) (*Options, error) {
 		}
 	}
 	switch {
-	case len(urls) == 0:
+	case len(urls) == 0 || urls[0] == "":
 		return nil, errors.New("no URL given; usage: fapws bench [FLAGS] URL")
 	case len(urls) > 1:
 		return nil, fmt.Errorf("%q: one URL at a time", urls[1])
@@ -169,7 +169,7 @@ func (o *Options) setRequests(s string) error {
 func (o *Options) setRate(s string) error {
 	f, err := strconv.ParseFloat(s, 64)
 	if err != nil || !(f > 0 && f <= maxRate) {
-		return errors.New("must be requests per second, more than 0")
+		return fmt.Errorf("must be requests per second, more than 0 and up to %d", int(maxRate))
 	}
 	o.Rate = f
 	return nil

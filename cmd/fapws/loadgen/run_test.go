@@ -129,6 +129,23 @@ func TestResponses(t *testing.T) {
 	}
 }
 
+// The user of a URL logs in, unless a field says otherwise, and the report does not show the password.
+func TestUser(t *testing.T) {
+	s := serve(t, false, func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != "me" || password != "a:b" {
+			w.WriteHeader(401)
+		}
+	})
+	url := strings.Replace(s.URL, "//", "//me:a%3Ab@", 1)
+	r := run(t, "-n", "2", url)
+	answers(t, r, 2, 200)
+	var text bytes.Buffer
+	if r.WriteText(&text); strings.Contains(text.String(), "a%3Ab") || !strings.Contains(text.String(), "me:xxxxx@") {
+		t.Error(text.String())
+	}
+	answers(t, run(t, "-n", "2", "-H", "Authorization: Basic eA==", url), 2, 401)
+}
+
 // A server that stops for a while makes requests late that were due meanwhile, and all of them count.
 func TestCoordinatedOmission(t *testing.T) {
 	stopped := make(chan struct{})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -54,6 +55,7 @@ func newTarget(o *Options) (*target, error) {
 		}
 	}
 	t.makeRequests(u, o)
+	o.URL = u.Redacted() // for the report
 	return t, nil
 }
 
@@ -134,6 +136,10 @@ func (t *target) makeRequests(u *url.URL, o *Options) {
 	host := u.Host
 	path := u.RequestURI()
 	own := [][2]string{{"User-Agent", "fapws/" + version.Version}, {"Accept", "*/*"}}
+	if u.User != nil { // RFC 7617
+		password, _ := u.User.Password()
+		own = append(own, [2]string{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+password))})
+	}
 	for _, f := range o.Fields {
 		if strings.EqualFold(f[0], "Host") {
 			host = f[1]
