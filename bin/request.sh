@@ -2,8 +2,11 @@
 # Sends many requests to the server of bin/run.sh, and shows how fast it answers: bin/request.sh [URL] [FLAGS]
 # FLAGS are those of "fapws bench", such as -c 64 -n 10000. Without fapws on this machine, that of the image is used.
 set -eu
-url=${1:-http://127.0.0.1:${PORT:-8080}/}
-[ $# = 0 ] || shift
+url=http://127.0.0.1:${PORT:-8080}/
+case ${1:--} in
+-*) ;; # flags only
+*) url=$1 && shift ;;
+esac
 here=$(dirname "$0")/..
 if [ -x "$here/build/fapws" ]; then
     exec "$here/build/fapws" bench "$@" "$url"
