@@ -31,7 +31,7 @@ type forkSeries struct {
 	Set bool `json:"set"` // the value of a gauge is not a change
 }
 
-var labelValue = regexp.MustCompile(`="(?:[^"\\]|\\.)*"`)
+var labelValue = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`="(?:[^"\\]|\\.)*"`) })
 
 // add takes what a child has counted, in JSON.
 func (c *ForkCounts) add(text []byte) {
@@ -68,7 +68,7 @@ func addSeries(f *metrics.Family, s *forkSeries) {
 	}
 	i := find()
 	if i < 0 && len(f.Series) >= mostSeries-1 {
-		s.Labels = labelValue.ReplaceAllString(s.Labels, `="other"`)
+		s.Labels = labelValue().ReplaceAllString(s.Labels, `="other"`)
 		i = find()
 	}
 	if i < 0 {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // findInterpreter returns the Python whose packages are used, of the virtual environment or the one that fapws links, and its
@@ -47,13 +48,13 @@ func readVenv(venv string) (folder, cfg string, err error) {
 	return folder, string(text), nil
 }
 
-var venvHomeLine = regexp.MustCompile(`(?m)^\s*home\s*=\s*(.*?)\s*$`)
+var venvHomeLine = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?m)^\s*home\s*=\s*(.*?)\s*$`) })
 
 // ownHome returns the prefix of the Python that fapws links if the environment
 // was made by another one. Python would take that one's standard library, whose
 // extension modules may not fit: another bugfix release has other functions in it.
 func ownHome(cfg string) string {
-	m := venvHomeLine.FindStringSubmatch(cfg)
+	m := venvHomeLine().FindStringSubmatch(cfg)
 	if m == nil || interpreter == "" {
 		return ""
 	}
@@ -86,11 +87,13 @@ func venvPython(folder string) string {
 }
 
 // virtualenv and uv write version_info.
-var venvVersionLine = regexp.MustCompile(`(?m)^\s*version(?:_info)?\s*=\s*(\d+\.\d+(?:\.\d+)?)`)
+var venvVersionLine = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?m)^\s*version(?:_info)?\s*=\s*(\d+\.\d+(?:\.\d+)?)`)
+})
 
 // venvVersion returns the version of the environment's Python by its pyvenv.cfg or its directories, or "".
 func venvVersion(folder, cfg string) string {
-	if m := venvVersionLine.FindStringSubmatch(cfg); m != nil {
+	if m := venvVersionLine().FindStringSubmatch(cfg); m != nil {
 		return m[1]
 	}
 	found, _ := filepath.Glob(filepath.Join(folder, "lib", "python3.*", "site-packages"))

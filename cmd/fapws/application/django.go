@@ -6,10 +6,13 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // settingsModule is where manage.py of a Django site names the settings.
-var settingsModule = regexp.MustCompile(`DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)\.settings`)
+var settingsModule = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)\.settings`)
+})
 
 // DjangoModule returns the WSGI or ASGI module of the Django site whose manage.py is in
 // folder, "mysite.wsgi", or "".
@@ -18,7 +21,7 @@ func DjangoModule(folder string) string {
 	if err != nil {
 		return ""
 	}
-	m := settingsModule.FindSubmatch(source)
+	m := settingsModule().FindSubmatch(source)
 	if m == nil {
 		return ""
 	}

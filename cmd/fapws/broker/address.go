@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 
 	"fapws/cmd/fapws/settings"
 
@@ -24,8 +25,8 @@ func (a *Address) String() string { return a.shown }
 
 var (
 	errURL    = errors.New("redis://HOST:PORT/DB, rediss:// for TLS, unix:///SOCKET, or redis+sentinel://HOST:PORT,HOST:PORT/NAME, with ?prefix=NAME")
-	prefixIs  = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
-	sentinels = regexp.MustCompile(`^(redis|rediss|valkey|valkeys)\+sentinel$`)
+	prefixIs  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`) })
+	sentinels = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(redis|rediss|valkey|valkeys)\+sentinel$`) })
 )
 
 // Parse reads the URL of a broker. Its error says how URLs look; its text follows "must be ".
@@ -44,10 +45,10 @@ func Parse(text string) (*Address, error) {
 		a.prefix = values.Get("prefix")
 		values.Del("prefix")
 	}
-	if !prefixIs.MatchString(a.prefix) {
+	if !prefixIs().MatchString(a.prefix) {
 		return nil, errURL
 	}
-	if sentinels.MatchString(scheme) {
+	if sentinels().MatchString(scheme) {
 		err = a.parseSentinels(scheme, rest, values)
 	} else {
 		err = a.parseSingle(scheme, rest, values)

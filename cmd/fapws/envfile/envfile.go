@@ -4,16 +4,19 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // Variable is a variable of the file.
 type Variable struct{ Name, Value string }
 
 var (
-	assignment = regexp.MustCompile(`^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*`)
-	reference  = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
-	comment    = regexp.MustCompile(`[ \t]+#.*$`)
-	escapes    = strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\r`, "\r", `\"`, `"`, `\\`, `\`, `\$`, "$")
+	assignment = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*`)
+	})
+	reference = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`) })
+	comment   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[ \t]+#.*$`) })
+	escapes   = strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\r`, "\r", `\"`, `"`, `\\`, `\`, `\$`, "$")
 )
 
 // Parse returns the variables of text, the content of the file called name, in their
@@ -32,7 +35,7 @@ func Parse(name, text string, lookup func(string) (string, bool)) ([]Variable, e
 		return ""
 	}
 	expand := func(s string) string {
-		return reference.ReplaceAllStringFunc(s, func(ref string) string { return value(ref[2 : len(ref)-1]) })
+		return reference().ReplaceAllStringFunc(s, func(ref string) string { return value(ref[2 : len(ref)-1]) })
 	}
 	text = strings.ReplaceAll(strings.TrimPrefix(text, "\ufeff"), "\r\n", "\n")
 	for number := 1; text != ""; {
@@ -43,7 +46,7 @@ func Parse(name, text string, lookup func(string) (string, bool)) ([]Variable, e
 			number++
 			continue
 		}
-		m := assignment.FindStringSubmatchIndex(line)
+		m := assignment().FindStringSubmatchIndex(line)
 		if m == nil || strings.ContainsRune(line, 0) {
 			return nil, fmt.Errorf("%s:%d: expected NAME=value", name, number)
 		}
@@ -60,7 +63,7 @@ func Parse(name, text string, lookup func(string) (string, bool)) ([]Variable, e
 			number += strings.Count(quoted, "\n")
 			rest = after
 		} else {
-			v.Value = expand(strings.TrimSpace(comment.ReplaceAllString(raw, "")))
+			v.Value = expand(strings.TrimSpace(comment().ReplaceAllString(raw, "")))
 		}
 		list = append(list, v)
 		text = rest

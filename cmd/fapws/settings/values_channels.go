@@ -5,15 +5,18 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // brokerURL is the URL of a broker. Package broker reads it.
 type brokerURL struct{ text }
 
-var brokerScheme = regexp.MustCompile(`^((redis|valkey)s?(\+sentinel)?|unix)://[^\s\x00]+$`)
+var brokerScheme = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^((redis|valkey)s?(\+sentinel)?|unix)://[^\s\x00]+$`)
+})
 
 func (v *brokerURL) fromText(s string) error {
-	if !brokerScheme.MatchString(s) {
+	if !brokerScheme().MatchString(s) {
 		return errors.New("redis://HOST:PORT/DB, rediss:// for TLS, unix:///SOCKET, or redis+sentinel://HOST:PORT,HOST:PORT/NAME")
 	}
 	return v.text.fromText(s)

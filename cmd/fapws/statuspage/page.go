@@ -230,7 +230,7 @@ func (p *Page) look(ctx context.Context) (*ctl.View, []Line, []float64, error) {
 }
 
 // query finds the query of a path.
-var query = regexp.MustCompile(`(/[^\s?"]*)\?[^\s"]+`)
+var query = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(/[^\s?"]*)\?[^\s"]+`) })
 
 // WithoutQueries returns text without the queries of paths in it, which may be secret.
-func WithoutQueries(text string) string { return query.ReplaceAllString(text, "$1?…") }
+func WithoutQueries(text string) string { return query().ReplaceAllString(text, "$1?…") }

@@ -5,6 +5,7 @@ import (
 	"html"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -28,7 +29,7 @@ pre{margin:0;padding:.5rem .8rem;overflow-x:auto;white-space:pre-wrap;border:1px
 // error in one line, and the standard error of the worker, mostly a traceback. Everything in it is escaped and
 // bounded. It needs nothing from anywhere.
 func failurePage(app, how string, said []byte) []byte {
-	said = bytes.TrimRight(escapes.ReplaceAll(said, nil), "\n")
+	said = bytes.TrimRight(escapes().ReplaceAll(said, nil), "\n")
 	if len(said) > pageText {
 		said = said[len(said)-pageText:]
 		if at := bytes.IndexByte(said, '\n'); at >= 0 {
@@ -51,13 +52,13 @@ func failurePage(app, how string, said []byte) []byte {
 }
 
 // escapes matches control sequences for terminals (ECMA-48 §5.4).
-var escapes = regexp.MustCompile("\x1b\\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
+var escapes = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("\x1b\\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]") })
 
 // lastError is the last line of a traceback, "ValueError: no", or else the last message
 // of fapws.
 func lastError(text string) string {
 	lines := strings.Split(text, "\n")
-	for _, fits := range []func(string) bool{errorLine.MatchString, ownLine} {
+	for _, fits := range []func(string) bool{errorLine().MatchString, ownLine} {
 		for i := len(lines) - 1; i >= 0; i-- {
 			if fits(lines[i]) {
 				return lines[i]
@@ -69,4 +70,6 @@ func lastError(text string) string {
 
 func ownLine(line string) bool { return strings.HasPrefix(line, "fapws: ") }
 
-var errorLine = regexp.MustCompile(`^([A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit|Warning|Group)\b|[a-z_][\w.]*\.[A-Z]\w*: )`)
+var errorLine = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit|Warning|Group)\b|[a-z_][\w.]*\.[A-Z]\w*: )`)
+})

@@ -4,12 +4,15 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/route"
 )
 
-var redirectTarget = regexp.MustCompile(`^(/|\$\{path\}|([A-Za-z][A-Za-z0-9+.-]*|\$\{scheme\})://.)`)
+var redirectTarget = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(/|\$\{path\}|([A-Za-z][A-Za-z0-9+.-]*|\$\{scheme\})://.)`)
+})
 
 // Redirect sends clients to another URL. It is an exchange.Source.
 type Redirect struct {
@@ -45,7 +48,7 @@ func New(target string, status int) (*Redirect, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !redirectTarget.MatchString(target) {
+	if !redirectTarget().MatchString(target) {
 		return nil, fmt.Errorf("%q is neither a URL nor an absolute path", target)
 	}
 	if _, err := route.ParseTemplate(fragment); err != nil {
