@@ -48,7 +48,7 @@ func TestPlaces(t *testing.T) {
 	places := func(mounts ...Mount) (list []string) {
 		placeMounts(mounts, "app.py", map[string]int{})
 		for i := range mounts {
-			list = append(list, mounts[i].place)
+			list = append(list, mounts[i].Place)
 		}
 		return list
 	}

@@ -30,24 +30,24 @@ func placeMounts(mounts []Mount, application string, seen map[string]int) {
 		if !kinds[m.Kind].callbacks {
 			continue
 		}
-		if m.place = first[m.callable]; m.place != "" && m.callable != nil {
+		if m.Place = first[m.callable]; m.Place != "" && m.callable != nil {
 			continue
 		}
 		name := strings.Join([]string{application, m.Prefix, m.Name}, "\n")
 		if seen[name]++; seen[name] > 1 {
 			name += "\n" + strconv.Itoa(seen[name])
 		}
-		m.place = strings.ReplaceAll(name, "\x00", "")
-		first[m.callable] = m.place
+		m.Place = strings.ReplaceAll(name, "\x00", "")
+		first[m.callable] = m.Place
 	}
 }
 
 // Group returns the group of all WebSockets of m, or "".
 func (m *Mount) Group() string {
-	if m.place == "" {
+	if m.Place == "" {
 		return ""
 	}
-	return groupAt(m.place, "")
+	return groupAt(m.Place, "")
 }
 
 func groupAt(place, name string) string { return place + "\x00" + name }
@@ -83,8 +83,8 @@ func (h *Handler) changeGroup(socket uint64, name string, joins bool) {
 	place := ""
 	h.mu.Lock()
 	if rec := h.record(exchange.Ticket(ticket)); rec != nil && uint32(rec.serial) == serial {
-		if m := &h.app.mounts[rec.mount]; m.place != "" {
-			place = m.place
+		if m := &h.app.mounts[rec.mount]; m.Place != "" {
+			place = m.Place
 		} else if m.Kind.WebSockets() {
 			place = C.FAPWS_PLACE_ASGI
 		}

@@ -122,7 +122,7 @@ func (h *Handler) startPool() error {
 	out := unsafe.Slice(targets, n)
 	for i, m := range h.app.mounts {
 		names[i] = m.Name
-		out[i] = C.fapws_target{kind: C.int(m.Kind), place: arena.str(m.place), relative: C.int(boolByte(m.relative)), callable: unsafe.Pointer(m.callable), environ: m.environ, start: m.start}
+		out[i] = C.fapws_target{kind: C.int(m.Kind), place: arena.str(m.Place), relative: C.int(boolByte(m.relative)), callable: unsafe.Pointer(m.callable), environ: m.environ, start: m.start}
 	}
 	C.fapws_take_gil()
 	shared, err := C.fapws_pool_start(&C.fapws_pool_options{

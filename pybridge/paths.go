@@ -30,8 +30,8 @@ type Mount struct {
 	Upload string         // options of a fapws.upload (JSON); "": it is not one
 	Cache  string         // rule of fapws.cache.cached in JSON; "": none
 	Login  string         // arguments of fapws.Login in JSON; "": none
+	Place  string         // of a WebSocket: its name in all processes; "": it is not one
 
-	place    string            // of a WebSocket: its name in all processes
 	relative bool              // ASGI: the path of its scope does not include root_path
 	entry    *python3.PyObject // as the script has it
 	callable *python3.PyObject // called for each request

@@ -44,7 +44,7 @@ type presenceQueue struct {
 // NotifyPresence queues an event, if the application has registered a callback. It returns false for the first event that is
 // dropped because the queue is full. It does not block, and must be called on the event loop.
 func (h *Handler) NotifyPresence(n PresenceEvent) bool {
-	if h.shared == nil || atomic.LoadUint32((*uint32)(&h.shared.watched)) == 0 {
+	if !h.WatchesPresence() {
 		return true
 	}
 	q := &h.presence
@@ -60,6 +60,12 @@ func (h *Handler) NotifyPresence(n PresenceEvent) bool {
 		C.fapws_wake_loop() // the event loop calls step when it can run handlers
 	}
 	return true
+}
+
+// WatchesPresence reports whether the application has registered a callback of fapws.on_join or on_leave. It is safe for concurrent
+// use.
+func (h *Handler) WatchesPresence() bool {
+	return h.shared != nil && atomic.LoadUint32((*uint32)(&h.shared.watched)) != 0
 }
 
 // step submits queued events, unless a request is active. It must be called on the event loop.

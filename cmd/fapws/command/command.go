@@ -27,7 +27,7 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 	if keyreader.Wanted() {
 		return exit.OK, keyreader.Run()
 	}
-	forks := worker.IsForkServer()
+	forks, application := worker.IsForkServer(), worker.IsApplication()
 	parent, err := worker.TakeParent()
 	if err != nil {
 		return 0, err
@@ -67,7 +67,7 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 		parent.Failing(err)
 		return 0, err
 	}
-	if parent == nil {
+	if parent == nil && !forks && !application { // the process that has started them has warned
 		warn(append(settings.UnknownVariables(rows, os.Environ(), append(pool.Variables, sandbox.Variable)...), doubts...), p, stderr)
 	}
 	if cmd.Word == settings.WordCheck && os.Getenv(sandbox.Variable) != "" {
@@ -84,6 +84,8 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 	switch {
 	case forks:
 		return worker.RunForkServer(p, stderr)
+	case application:
+		return worker.RunApplication(p, stderr)
 	case parent != nil:
 		return parent.Run(p, stderr)
 	}

@@ -251,8 +251,9 @@ func (s *Settings) Config() (Config, error) {
 			s.from["fork"], s.from["chroot"])
 	}
 	switch {
-	case c.IdleStop > 0 && !c.Fork:
-		return c, fmt.Errorf("idle-stop (%s) requires fork: the application has to be in a process of its own; add --fork", s.from["idle-stop"])
+	case c.IdleStop > 0 && c.Chroot != "":
+		return c, fmt.Errorf("idle-stop (%s) cannot be combined with chroot (%s), in which the application cannot be loaded again; remove one of them",
+			s.from["idle-stop"], s.from["chroot"])
 	case c.IdleStop > 0 && c.Sandbox != SandboxModes[0]:
 		return c, fmt.Errorf("idle-stop (%s) cannot be combined with sandbox (%s), in which the application cannot be loaded again; remove one of them",
 			s.from["idle-stop"], s.from["sandbox"])

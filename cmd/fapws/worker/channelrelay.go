@@ -189,7 +189,7 @@ func (r *channelRelay) takeDown(items []relayItem) {
 
 // counted is sse.Config.Counted: it tells the supervisor, soon.
 func (r *channelRelay) counted(name string, n int) {
-	pybridge.CountSubscribers(name, false, int64(n))
+	r.s.countSubscribers(name, false, int64(n))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if n == 0 {

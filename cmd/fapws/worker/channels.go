@@ -33,9 +33,11 @@ func (s *service) notify(name string, client *sse.Client, left bool) {
 	}
 	n := pybridge.PresenceEvent{Left: left, Name: name, Number: client.Number, Address: client.Address, User: client.User, LastID: client.LastEventID}
 	if !s.handler.NotifyPresence(n) {
-		s.log.Log(loglevel.Warning, "on_join and on_leave take too long; dropping calls")
+		s.warn(slowPresence)
 	}
 }
+
+const slowPresence = "on_join and on_leave take too long; dropping calls"
 
 // localRelay is the relay of a process that is alone: events go to its clients at once. Only the event loop makes room for
 // more of them, so it must not wait for that: events for which there is no room wait on a goroutine, and later ones behind them.
@@ -88,7 +90,7 @@ func (r *localRelay) counted(name string, n int) {
 	if name == statuspage.Channel {
 		r.viewers.counted(n)
 	}
-	pybridge.CountSubscribers(name, false, int64(n))
+	r.s.countSubscribers(name, false, int64(n))
 }
 
 // dealt reports that the server has taken events of cost bytes. It is safe for concurrent use.

@@ -33,8 +33,15 @@ func (s *service) counters() ctl.Counters {
 	if !ok {
 		return ctl.NotCounted
 	}
-	forks := s.forks.Load()
-	return ctl.Counters{Requests: c.Requests, Unsent: c.Unsent, HeldBack: c.HeldBack, Asleep: forks != nil && forks.Asleep()}
+	return ctl.Counters{Requests: c.Requests, Unsent: c.Unsent, HeldBack: c.HeldBack, Asleep: s.sleeps()}
+}
+
+// sleeps reports whether the application has ended because nothing needed it. It is safe for concurrent use.
+func (s *service) sleeps() bool {
+	if forks := s.forks.Load(); forks != nil {
+		return forks.Asleep()
+	}
+	return s.complete.Load() && s.asleep != nil && s.asleep.Asleep()
 }
 
 func (a *alone) Stack() string { return a.s.stack() }

@@ -123,12 +123,14 @@ func (s *service) forksFailed(line string) {
 	s.signals.end(shutdownRequest{how: gracefully, code: exit.Failed}, exit.Failed)
 }
 
-// forkCommand starts this executable with the same arguments in the same folder.
-func (s *service) forkCommand() *exec.Cmd {
+func (s *service) forkCommand() *exec.Cmd { return s.sameCommand(forkVariable) }
+
+// sameCommand starts this executable with the same arguments in the same folder; variable says what it is to be.
+func (s *service) sameCommand(variable string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
 	cmd.Dir = s.plan.Start.Dir
-	cmd.Env = append(os.Environ(), forkVariable+"=1")
+	cmd.Env = append(os.Environ(), variable+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	return cmd
 }
@@ -150,10 +152,13 @@ func (s *service) useForks(server *forkserver.Server) {
 	})
 }
 
-// followErrors is for when the error log was rotated: the fork server has it as its
+// followErrors is for when the error log was rotated: the process with the application has it as its
 // standard error, too. It is safe for concurrent use.
 func (s *service) followErrors() {
 	if server := s.forks.Load(); server != nil {
 		server.FollowStderr()
+	}
+	if s.asleep != nil {
+		s.asleep.followStderr()
 	}
 }

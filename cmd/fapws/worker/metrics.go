@@ -10,7 +10,6 @@ import (
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/memory"
 	"fapws/cmd/fapws/site"
-	"fapws/pybridge"
 	"fapws/runtime/metrics"
 )
 
@@ -29,7 +28,7 @@ func (s *service) measure() {
 }
 
 // python returns the handler of the applications; nil: there are none, or they are still loading. It is safe for concurrent use.
-func (s *service) python() *pybridge.Handler {
+func (s *service) python() interpreter {
 	if !s.complete.Load() {
 		return nil
 	}

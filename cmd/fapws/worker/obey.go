@@ -14,7 +14,6 @@ import (
 	"fapws/cmd/fapws/orphan"
 	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/settings"
-	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
@@ -122,7 +121,7 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 		p.events.arrived(m)
 	case pool.Counts:
 		for name, n := range m.Counts {
-			pybridge.CountSubscribers(name, true, n)
+			s.countSubscribers(name, true, n)
 		}
 	case pool.Recount:
 		p.events.recount()

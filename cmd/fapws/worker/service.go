@@ -41,6 +41,7 @@ type service struct {
 	forks      atomic.Pointer[forkserver.Server] // with --fork, where Python is; else nil
 	forkCounts pybridge.ForkCounts               // metrics of its children
 	uploads    atomic.Pointer[upload.Group]      // of the sites; nil: there are none yet
+	asleep     *sleeper                          // with --idle-stop, where Python is; else nil
 	contents   *pybridge.Contents                // loaded here or there; nil: no application
 	built      *site.Built
 	early      *site.Built // what answers while the applications load; nil: nothing does
@@ -53,7 +54,7 @@ type service struct {
 	front      *presence.Presence
 	host       host
 	relay      relay
-	handler    *pybridge.Handler
+	handler    interpreter // nil: no Python, or with --fork
 	over       atomic.Bool // nothing is sent any more
 	tls        certificates.Server
 
@@ -74,7 +75,7 @@ func (s *service) run() (code int, err error) {
 		return 0, exit.From(err)
 	}
 	s.memory.TrimHeap = pybridge.TrimHeap
-	s.inline = s.plan.IsInline()
+	s.inline = s.plan.IsInline() && s.conf.IdleStop == 0
 	s.log = s.errors.Logger(s.stderr, &s.conf)
 	s.log.TakeLibraries()
 	s.front.LogTo(s.log.Log)
@@ -113,6 +114,9 @@ func (s *service) run() (code int, err error) {
 	if forks := s.forks.Load(); forks != nil {
 		forks.Close(forkServerEnds)
 	}
+	if s.asleep != nil {
+		s.asleep.Close(applicationEnds)
+	}
 	if s.built != nil {
 		s.built.Close()
 	}
@@ -127,6 +131,8 @@ func (s *service) load() (err error) {
 		return nil
 	case s.conf.Fork:
 		return s.openForks()
+	case s.conf.IdleStop > 0:
+		return s.startSleeper()
 	}
 	s.whileServing(func() {
 		s.app, err = s.plan.Load(func(err error) int {
@@ -219,11 +225,9 @@ func (s *service) start() (err error) {
 			closeAll(listeners)
 		}
 	}()
-	handler, err := s.startPython()
-	if err != nil {
-		return exit.NotStarted("%v", err)
+	if s.handler, err = s.startPython(); err != nil {
+		return err
 	}
-	s.handler = handler
 	s.complete.Store(true)
 	if s.conf.Status != "" || s.host.countsRequests() {
 		s.measure()
@@ -234,8 +238,8 @@ func (s *service) start() (err error) {
 		return err
 	}
 	var guest app.Handler
-	if handler != nil {
-		guest = handler
+	if s.handler != nil {
+		guest = s.handler
 	}
 	if err := s.use(listeners, guest); err != nil {
 		return exit.NotStarted("%v", err)
@@ -263,8 +267,11 @@ func (s *service) startAsync() (err error) {
 
 // startPython makes Python ready to run handlers; without an application it
 // returns nil.
-func (s *service) startPython() (handler *pybridge.Handler, err error) {
-	if s.app == nil {
+func (s *service) startPython() (interpreter, error) {
+	switch {
+	case s.asleep != nil:
+		return s.wakeSleeper()
+	case s.app == nil:
 		return nil, nil
 	}
 	run := s.runConfig()
@@ -273,8 +280,13 @@ func (s *service) startPython() (handler *pybridge.Handler, err error) {
 	run.Join, run.Leave = s.server.JoinGroup, s.server.LeaveGroup
 	run.Timeout = s.conf.Timeout
 	s.host.configurePython(&run)
+	var handler *pybridge.Handler
+	var err error
 	s.onPython(func() { handler, err = s.app.Start(run) })
-	return handler, err
+	if err != nil {
+		return nil, exit.NotStarted("%v", err)
+	}
+	return handler, nil
 }
 
 // runConfig returns the settings of handlers, wherever they run.

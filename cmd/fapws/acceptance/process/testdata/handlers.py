@@ -1,0 +1,69 @@
+"""Handlers of all kinds, for --idle-stop."""
+import os
+import signal
+import time
+
+import fapws
+
+
+def publish(environ, start_response):
+    fapws.publish("news", "from " + environ["REQUEST_METHOD"])
+    return str(len(environ["wsgi.input"].read()))
+
+
+def who(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [f"{os.getpid()} {environ['REMOTE_ADDR']} {environ['HTTP_X_FIELD']} {fapws.subscribers('news')}".encode()]
+
+
+def pieces(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    for n in range(64):
+        yield b"%d" % (n % 10) * (64 << 10)
+
+
+def dies(environ, start_response):
+    if environ["QUERY_STRING"]:
+        start_response("200 OK", [("Content-Length", "100")])
+        yield b"begin"
+        time.sleep(3600)
+    os.kill(os.getpid(), signal.SIGKILL)
+    yield b""
+
+
+async def echo(scope, receive, send):
+    """An ASGI application: a WebSocket, or a body that is sent back as it comes."""
+    if scope["type"] == "lifespan":
+        raise NotImplementedError
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            await send({"type": "websocket.send", "text": f"{message['text']} {os.getpid()}"})
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    more = True
+    while more:
+        message = await receive()
+        more = message.get("more_body", False)
+        await send({"type": "http.response.body", "body": message["body"], "more_body": more})
+
+
+room = fapws.WebSocket(on_message=lambda ws, message: fapws.broadcast(room, message))
+
+
+@fapws.on_join("hall")
+def joined(name, client):
+    fapws.publish("hall", "somebody has joined")
+
+
+PATHS = [
+    ("/news", lambda environ, start_response: fapws.channel("news")),
+    ("/hall", lambda environ, start_response: fapws.channel("hall")),
+    ("/publish", publish),
+    ("/pieces", pieces),
+    ("/dies", dies),
+    ("/echo", echo),
+    ("/room", room),
+    ("/", who),
+]
