@@ -8,8 +8,6 @@
 
 #include <sys/resource.h>
 
-#define QUICK_NS 20000 /* a faster handler is timed once in 16 calls */
-
 /* How often this thread has waited: for a lock, a disk, a socket. */
 static long waits(void) {
   struct rusage used;
@@ -25,7 +23,7 @@ void fapws_average(uint64_t *average, uint64_t sample) {
 
 void fapws_begin_timing(fapws_timing *x, fapws_mount *m) {
   /* Reading the clock costs as much as a small handler. */
-  x->timed = m->run_ns > QUICK_NS || (++m->calls & 15) == 0;
+  x->timed = m->run_ns > FAPWS_QUICK_NS || (++m->calls & 15) == 0;
   /* A handler that only computes gains nothing by another thread, because of the GIL. */
   x->watched = m->run_ns > FAPWS_SLOW_NS;
   x->waits = x->watched ? waits() : 0;

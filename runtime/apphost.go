@@ -18,7 +18,7 @@ import (
 type appHost struct{ l *loop }
 
 func (h appHost) Now() int64     { return h.l.now() }
-func (h appHost) Flush()         { h.l.conns.Flush() }
+func (h appHost) Flush()         { h.l.sites.Turn(); h.l.conns.Flush() }
 func (h appHost) Occupied(n int) { h.l.accepting.Occupied(n) }
 func (h appHost) Recover()       { h.l.recover(recover()) }
 
@@ -35,7 +35,7 @@ type pagesHost struct{ l *loop }
 
 func (h pagesHost) Now() int64  { return h.l.now() }
 func (h pagesHost) Wall() int64 { return h.l.wall() }
-func (h pagesHost) Flush()      { h.l.conns.Flush() }
+func (h pagesHost) Flush()      { h.l.sites.Turn(); h.l.conns.Flush() }
 
 func (h pagesHost) Beside(work func(), done func(bug bool)) {
 	h.l.conns.Beside(work, done)

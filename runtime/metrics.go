@@ -7,7 +7,7 @@ import (
 	"fapws/runtime/sites"
 )
 
-// Measure makes the server count its requests from now on, which costs each of them some 100 ns. It is safe for
+// Measure makes the server count its requests from now on, which costs each of them some 50 ns. It is safe for
 // concurrent use and may be called again, but not on the loop.
 func (s *Server) Measure() {
 	if s.measuring.Load() == nil && s.measuring.CompareAndSwap(nil, metrics.NewRecorder()) {
@@ -21,9 +21,6 @@ func (s *Server) Measure() {
 // Metrics returns what the server has counted. What only the loop knows is as it was when it answered last: a handler may be
 // blocking it. It must not be called on the loop.
 func (s *Server) Metrics() (all []metrics.Family) {
-	if r := s.measuring.Load(); r != nil {
-		all = r.Families()
-	}
 	answered := make(chan struct{})
 	s.loop.post(func() {
 		s.noteMetrics()
@@ -32,6 +29,9 @@ func (s *Server) Metrics() (all []metrics.Family) {
 	select {
 	case <-answered:
 	case <-time.After(answersWithin):
+	}
+	if r := s.measuring.Load(); r != nil {
+		all = r.Families()
 	}
 	if last := s.lastMetrics.Load(); last != nil {
 		all = append(all, *last...)
@@ -44,6 +44,7 @@ const answersWithin = 20 * time.Millisecond
 
 // noteMetrics keeps what the loop knows, for Metrics. On the loop.
 func (s *Server) noteMetrics() {
+	s.loop.sites.Turn()
 	own := s.loop.metrics()
 	s.lastMetrics.Store(&own)
 }

@@ -21,6 +21,7 @@ func TestRecorder(t *testing.T) {
 	}
 	began := r.Begin()
 	r.End(r.Begin()-int64(time.Hour), nil, 503)
+	r.Turn()
 	families := r.Families()
 	got := map[string]int64{}
 	for _, s := range Find(families, "fapws_request_duration_seconds").Series {
@@ -48,8 +49,24 @@ func TestTurn(t *testing.T) {
 		t.Errorf("%d and %d", first, second)
 	}
 	r.Turn()
-	if third := r.Begin(); third <= first {
+	third := r.Begin()
+	if third <= first {
 		t.Errorf("%d behind %d", third, first)
+	}
+	route := r.Route("", "/")
+	for _, began := range []int64{first, first, third} {
+		r.End(began, route, 200)
+	}
+	if n := len(Find(r.Families(), "fapws_request_duration_seconds").Series); n != 0 {
+		t.Errorf("%d series before the turn", n)
+	}
+	r.Turn()
+	s := Find(r.Families(), "fapws_request_duration_seconds").Series[0]
+	if least := float64(third-first) * 2 / 1e9; s.Count() != 3 || s.Total < least {
+		t.Errorf("%d requests took %v s, at least %v", s.Count(), s.Total, least)
+	}
+	if n := Find(r.Families(), "fapws_requests_in_flight").Series[0].Value; n != 0 {
+		t.Errorf("%v in flight", n)
 	}
 }
 
@@ -59,6 +76,7 @@ func TestBounded(t *testing.T) {
 	for i := range 10000 {
 		r.End(r.Begin(), r.Route("", fmt.Sprint("/", i)), 200)
 	}
+	r.Turn()
 	f := Find(r.Families(), "fapws_request_duration_seconds")
 	if len(f.Series) != mostRoutes {
 		t.Errorf("%d series", len(f.Series))
@@ -171,7 +189,10 @@ func TestNoAllocation(t *testing.T) {
 func BenchmarkRequest(b *testing.B) {
 	r := NewRecorder()
 	route := r.Route("", "/")
-	for b.Loop() {
+	for i := 0; b.Loop(); i++ {
+		if i%16 == 0 {
+			r.Turn()
+		}
 		r.End(r.Begin(), route, 200)
 	}
 }

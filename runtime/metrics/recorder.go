@@ -27,13 +27,13 @@ type durations struct {
 	sum    atomic.Int64 // nanoseconds
 }
 
-func (d *durations) observe(ns int64) {
+// bucketOf returns the index of a duration in durations.counts.
+func bucketOf(ns int64) int {
 	i := 0
 	for i < len(Bounds) && ns > Bounds[i] {
 		i++
 	}
-	d.counts[i].Add(1)
-	d.sum.Add(ns)
+	return i
 }
 
 // series returns the values so far, false if there are none.
@@ -54,11 +54,17 @@ var classes = [...]string{"gone", "1xx", "2xx", "3xx", "4xx", "5xx"}
 const mostRoutes = 250
 
 // Recorder counts the requests of a server. Begin, Turn, End and Route must be called on the event loop, Families may be called
-// anywhere.
+// anywhere. To look at the clock, and an atomic addition, cost more than all the rest, so requests share them until Turn is called.
 type Recorder struct {
 	start time.Time
 	begun atomic.Int64 // requests; those in flight have not ended
-	at    int64        // what Begin returns until Turn is called; 0: not known yet
+
+	// Of the event loop.
+	arrived int64 // begun, with those since the last Turn
+	at      int64 // what Begin returns until Turn is called; 0: not known yet
+	over    int64 // the time for End; 0: not known yet
+	shared  int   // how many Ends have used it
+	alike   alike
 
 	mu     sync.Mutex // of routes
 	routes []*Route
@@ -93,15 +99,42 @@ func (r *Recorder) Route(host, name string) *Route {
 	return route
 }
 
-// Turn is called when handlers are about to run. Requests between two turns were there when the event loop woke up, so they share
-// a look at the clock, which costs more than all the rest.
-func (r *Recorder) Turn() { r.at = 0 }
+// alike are requests that have ended one after the other, with the same route, class and bucket, and were not added yet.
+type alike struct {
+	in     *durations // nil: there are none
+	bucket int
+	n, sum int64
+}
+
+// add adds them.
+func (a *alike) add() {
+	if a.in != nil {
+		a.in.counts[a.bucket].Add(a.n)
+		a.in.sum.Add(a.sum)
+		a.in = nil
+	}
+}
+
+// mostShared bounds how many requests end at one time. They end a few microseconds after each other, and the first bucket has 100.
+const mostShared = 8
+
+// Turn is called when handlers are about to run, and when responses are about to be sent. Requests that begin between two turns were
+// there when the event loop woke up. Families sees what was counted before.
+func (r *Recorder) Turn() {
+	r.at, r.over = 0, 0
+	if r.begun.Load() != r.arrived {
+		r.begun.Store(r.arrived)
+	}
+	r.alike.add()
+}
+
+func (r *Recorder) clock() int64 { return int64(time.Since(r.start)) + 1 }
 
 // Begin counts a request that has arrived, and returns its time for End, which is never 0.
 func (r *Recorder) Begin() int64 {
-	r.begun.Add(1)
+	r.arrived++
 	if r.at == 0 {
-		r.at = int64(time.Since(r.start)) + 1
+		r.at, r.over = r.clock(), 0
 	}
 	return r.at
 }
@@ -116,10 +149,21 @@ func (r *Recorder) End(began int64, route *Route, status int) {
 	if class < 0 || class >= len(classes) {
 		class = 0
 	}
-	route.classes[class].observe(int64(time.Since(r.start)) + 1 - began)
+	if r.over == 0 || r.shared == mostShared {
+		r.over, r.shared = r.clock(), 0
+	}
+	r.shared++
+	ns := r.over - began
+	in, bucket := &route.classes[class], bucketOf(ns)
+	if a := &r.alike; a.in != in || a.bucket != bucket {
+		a.add()
+		*a = alike{in: in, bucket: bucket}
+	}
+	r.alike.n++
+	r.alike.sum += ns
 }
 
-// Families returns what was counted so far.
+// Families returns what was counted up to the last Turn.
 func (r *Recorder) Families() []Family {
 	requests := Family{Name: "fapws_request_duration_seconds", Kind: Histogram, Unit: "seconds", Bounds: Seconds(),
 		Help: "Time from the head of a request to the end of its response, by route of the configuration and class of status; code gone: the client left before."}

@@ -13,7 +13,7 @@ func (s *Sites) Measure(r *metrics.Recorder) {
 	s.nameRoutes()
 }
 
-// Turn is called when handlers are about to run.
+// Turn is called when handlers are about to run, and when responses are about to be sent.
 func (s *Sites) Turn() {
 	if s.metrics != nil {
 		s.metrics.Turn()
