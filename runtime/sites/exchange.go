@@ -57,12 +57,13 @@ var (
 	_ exchange.Server = (*Exchange)(nil)
 )
 
-// belongsTo makes x a part of a trace.
-func (x *Exchange) belongsTo(id tracecontext.ID) {
+// traced makes x a part of a trace, which the caller puts into the result.
+func (x *Exchange) traced() *tracecontext.ID {
 	if x.id == nil {
 		x.id = new(tracecontext.ID)
 	}
-	*x.id, x.trace = id, x.id
+	x.trace = x.id
+	return x.id
 }
 
 // of returns the Exchange that x is part of.

@@ -65,7 +65,7 @@ func (h *httpHost) Substituted(inner, by *http.Exchange) {
 	x.leaveSocket()
 	y.client, y.from, y.log, y.quiet, y.rules, y.html = x.client, x.from, x.log, x.quiet, x.rules, x.html
 	if x.trace != nil {
-		y.belongsTo(*x.trace)
+		*y.traced() = *x.trace
 	}
 	y.began, y.counts, x.began = x.began, x.counts, 0
 	x.log = nil
@@ -159,7 +159,7 @@ func (s *Sites) begins(x *Exchange, c *Client, q *request) {
 		x.began = s.metrics.Begin()
 	}
 	if s.cfg.Trace {
-		x.belongsTo(q.trace())
+		q.trace(s.tracer, x.traced())
 	}
 	q.Head, x.req = x.Req.Head, q
 	if s.timed {

@@ -70,12 +70,11 @@ func (q *request) keep() {
 	r.Head, r.Path, r.Body = q.Head, bytes.Clone(r.Path), nil
 }
 
-// trace has the head continue the trace of the client, or begin one, and returns it.
-func (q *request) trace() (id tracecontext.ID) {
+// trace has the head continue the trace of the client, or begin one, and puts it into id.
+func (q *request) trace(t *tracecontext.Tracer, id *tracecontext.ID) {
 	r := &q.handed
-	q.traced, id = tracecontext.Rewrite(q.traced[:0], r.Head, &q.parsed)
+	q.traced = t.Rewrite(q.traced[:0], r.Head, &q.parsed, id)
 	r.Head, r.Traced = q.traced, true
-	return id
 }
 
 // ask puts the decision into the request that a source gets.

@@ -22,6 +22,7 @@ import (
 	"fapws/runtime/route"
 	"fapws/runtime/secure"
 	"fapws/runtime/source/app"
+	"fapws/runtime/tracecontext"
 )
 
 // Host is the server whose sites they are. Its methods are called on the event loop.
@@ -77,9 +78,10 @@ type Sites struct {
 	former   int  // exchanges that have begun before the last Use
 	gaveUp   bool // GiveUp was called
 
-	metrics *metrics.Recorder // nil: requests are not counted
-	timed   bool              // requests are timed, for the access log or Debug
-	served  int64             // requests there have been
+	metrics *metrics.Recorder    // nil: requests are not counted
+	tracer  *tracecontext.Tracer // nil: they are not traced
+	timed   bool                 // requests are timed, for the access log or Debug
+	served  int64                // requests there have been
 }
 
 // Table is the sites that Prepare has made.
@@ -108,6 +110,9 @@ func (s *Sites) Init(h Host, server *http.Server, set *conn.Set, tls *secure.Ser
 func (s *Sites) Configure(cfg Config) {
 	s.cfg = cfg
 	s.http2.Configure(cfg.HTTP2)
+	if cfg.Trace && s.tracer == nil {
+		s.tracer = tracecontext.NewTracer()
+	}
 	s.timed = cfg.AccessLog != nil || cfg.Answered != nil || cfg.Debug > 0
 	for i := range s.table.sites {
 		s.consider(&s.table.sites[i])

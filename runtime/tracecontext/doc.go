@@ -2,5 +2,5 @@
 // request a valid field traceparent. From there everything has it that passes fields on: environ and scope, CGI and FastCGI,
 // proxies, includes, logs.
 //
-// It works on bytes, without I/O. Rewrite is called by package sites, Find by logs.
+// It works on bytes, without I/O. Tracer is used by package sites, Find by logs.
 package tracecontext

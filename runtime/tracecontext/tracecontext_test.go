@@ -15,6 +15,8 @@ const (
 	valid = "00-" + id + "-1234567890123456-01"
 )
 
+var tracer = tracecontext.NewTracer()
+
 var made = regexp.MustCompile(`^00-([0-9a-f]{32})-([0-9a-f]{16})-(0[01])$`)
 
 // rewrite returns the head that a request with some fields gets, without its request line, and its trace.
@@ -26,7 +28,8 @@ func rewrite(t *testing.T, fields string) (string, string) {
 	if _, err := r.Parse([]byte(head), &limits); err != nil {
 		t.Fatal(err)
 	}
-	out, trace := tracecontext.Rewrite([]byte("before"), []byte(head), &r)
+	var trace tracecontext.ID
+	out := tracer.Rewrite([]byte("before"), []byte(head), &r, &trace)
 	out = out[len("before"):]
 	limits = limits.Plus(1, tracecontext.LineLen)
 	if err := again.ParseWhole(out, &limits); err != nil {
@@ -170,7 +173,8 @@ func FuzzRewrite(f *testing.F) {
 		if before.ParseWhole(head, &limits) != nil || r.ParseWhole(head, &limits) != nil {
 			return
 		}
-		out, trace := tracecontext.Rewrite(nil, head, &r)
+		var trace tracecontext.ID
+		out := tracecontext.NewTracer().Rewrite(nil, head, &r, &trace)
 		limits = limits.Plus(1, tracecontext.LineLen)
 		if err := again.ParseWhole(out, &limits); err != nil {
 			t.Fatalf("%v in %q", err, out)
@@ -197,12 +201,13 @@ func BenchmarkRewrite(b *testing.B) {
 	var r http1.Request
 	var limits http1.Limits
 	var out []byte
+	var trace tracecontext.ID
 	if err := r.ParseWhole(head, &limits); err != nil {
 		b.Fatal(err)
 	}
 	n, size := len(r.Fields), r.HeadLen
 	for b.Loop() {
 		r.Fields, r.HeadLen = r.Fields[:n], size
-		out, _ = tracecontext.Rewrite(out[:0], head, &r)
+		out = tracer.Rewrite(out[:0], head, &r, &trace)
 	}
 }

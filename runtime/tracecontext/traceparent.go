@@ -121,24 +121,30 @@ func isNamed(head []byte, f http1.Field, name string) bool {
 	return int(f.Name.Len) == len(name) && head[f.Name.Off]|0x20 == 't' && bytes.EqualFold(f.Name.In(head), []byte(name))
 }
 
+// Tracer makes traces. It must be used by one goroutine at a time.
+type Tracer struct{ random *rand.PCG } // ids have to differ, but need not be secret (§3.2.2.3)
+
+// NewTracer returns a Tracer, whose ids differ from those of other processes.
+func NewTracer() *Tracer { return &Tracer{rand.NewPCG(rand.Uint64(), rand.Uint64())} }
+
 // Rewrite appends head to dst, with a valid traceparent as the last field: that of the client with another parent-id, the span of
 // this server, or one of a new trace. A tracestate remains if both are valid (§3.3.1.4, §4.3). r is changed to be of the new head,
-// which has LineLen more bytes at most, and may not be in the memory of head.
-func Rewrite(dst, head []byte, r *http1.Request) ([]byte, ID) {
+// which has LineLen more bytes at most, and may not be in the memory of head. The trace is put into id.
+func (t *Tracer) Rewrite(dst, head []byte, r *http1.Request, id *ID) []byte {
 	var given []byte
 	parents, states := 0, 0
 	for _, f := range r.Fields {
 		switch {
-		case isNamed(head, f, parent):
+		case int(f.Name.Len) == len(parent) && isNamed(head, f, parent):
 			given = f.Value.In(head)
 			parents++
-		case isNamed(head, f, state):
+		case int(f.Name.Len) == len(state) && isNamed(head, f, state):
 			states++
 		}
 	}
-	id, flags, ok := ID{}, byte(sampled), false
+	flags, ok := byte(sampled), false
 	if parents == 1 {
-		id, flags, ok = Parse(given)
+		*id, flags, ok = Parse(given)
 	}
 	at := len(dst)
 	if parents+states == 0 {
@@ -153,14 +159,16 @@ func Rewrite(dst, head []byte, r *http1.Request) ([]byte, ID) {
 		copy(made[idAt:], id[:])
 		made[valueLen-1] = '0' + flags
 	} else {
-		putHex(made[idAt:], random())
-		putHex(made[idAt+len(id)/2:], rand.Uint64())
-		id = ID(made[idAt:])
+		half, rest := t.number(), t.random.Uint64()
+		putHex(made[idAt:], half) // to copy what was written just now would wait for that
+		putHex(made[idAt+len(id)/2:], rest)
+		putHex(id[:], half)
+		putHex(id[len(id)/2:], rest)
 	}
-	putHex(made[spanAt:], random())
+	putHex(made[spanAt:], t.number())
 	r.Fields = append(r.Fields, http1.Field{Name: name, Value: http1.Span{Off: name.Off + uint32(valueIn), Len: uint32(valueLen)}})
 	r.HeadLen = len(dst) - at
-	return dst, id
+	return dst
 }
 
 // without appends head without its empty line and the fields traceparent, and tracestate if stateless.
@@ -187,10 +195,10 @@ func without(dst, head []byte, r *http1.Request, stateless bool) []byte {
 	return dst
 }
 
-// random returns a random number that is not 0.
-func random() uint64 {
+// number returns a random number that is not 0.
+func (t *Tracer) number() uint64 {
 	for {
-		if n := rand.Uint64(); n != 0 {
+		if n := t.random.Uint64(); n != 0 {
 			return n
 		}
 	}
