@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"bytes"
 	"os"
 	"runtime"
 	"testing"
@@ -30,10 +31,24 @@ func TestProgramFile(t *testing.T) {
 
 // TestDropProgramPages: a process that has lost its program pages goes on.
 func TestDropProgramPages(t *testing.T) {
-	if err := dropProgramPages(); err != nil {
+	for _, small := range []bool{false, true, true} {
+		if err := dropProgramPages(small); err != nil {
+			t.Fatal(err)
+		}
+		TestProgramFile(t)
+	}
+	if _, err := os.Stat("/sys/kernel/mm/transparent_hugepage"); err != nil {
+		return // no folio is large, and the mappings stay as they are
+	}
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
 		t.Fatal(err)
 	}
-	TestProgramFile(t)
+	for line := range bytes.Lines(maps) {
+		if start, end, ok := programFile(line); ok && end-start > divided && bytes.Contains(line, []byte(".test")) {
+			t.Errorf("a mapping of %d bytes: %s", end-start, line)
+		}
+	}
 }
 
 func TestResident(t *testing.T) {

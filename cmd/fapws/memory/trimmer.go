@@ -24,6 +24,9 @@ type Trimmer struct {
 	// TrimHeap gives the free memory of the C heap back to the kernel; nil: it stays.
 	TrimHeap func()
 
+	// Small makes mappings of the program small, for a process that does little: see divide. It is set before Started.
+	Small bool
+
 	mu    sync.Mutex
 	next  time.Time // not before
 	due   time.Time // when it will be; zero: not arranged
@@ -69,7 +72,7 @@ func (t *Trimmer) give() {
 		t.TrimHeap()
 	}
 	// Without smaps the memory stays, and the server runs as well.
-	_ = dropProgramPages()
+	_ = dropProgramPages(t.Small)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.next, t.left = time.Now().Add(memoryEvery), Resident(os.Getpid())

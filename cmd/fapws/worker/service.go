@@ -74,7 +74,7 @@ func (s *service) run() (code int, err error) {
 	if err := s.plan.Find(); err != nil {
 		return 0, exit.From(err)
 	}
-	s.memory.TrimHeap = pybridge.TrimHeap
+	s.memory.TrimHeap, s.memory.Small = pybridge.TrimHeap, s.conf.IdleStop > 0
 	s.inline = s.plan.IsInline() && s.conf.IdleStop == 0
 	s.log = s.errors.Logger(s.stderr, &s.conf)
 	s.log.TakeLibraries()
