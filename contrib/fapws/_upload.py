@@ -141,7 +141,7 @@ class upload:
             "resumable": bool(resumable),
             "expires": _seconds(expires),
             "hands_on": handler is not None,
-            "key": os.urandom(16).hex(),
+            "key": _key(),
             "origins": _origins(origins),
         }
         self._consumer = to if callable(to) else None
@@ -228,6 +228,19 @@ class upload:
             except StopIteration:
                 pass
             running.close()
+
+
+_secret = os.environ.pop("_FAPWS_SECRET", "") or os.urandom(16).hex()  # of a process that was started to load the application again
+_keys = 0
+
+
+def _key() -> str:
+    """Proves that the server has made a description. It is the same when the application is loaded again (--idle-stop)."""
+    global _keys
+    from hashlib import sha256
+
+    _keys += 1
+    return sha256(f"{_secret} {_keys}".encode()).hexdigest()[:32]
 
 
 def _file(given: Dict[str, Any]) -> UploadedFile:

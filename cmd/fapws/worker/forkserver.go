@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -125,12 +126,17 @@ func (s *service) forksFailed(line string) {
 
 func (s *service) forkCommand() *exec.Cmd { return s.sameCommand(forkVariable) }
 
+// secretVariable has a secret in the environment of such a process, by which each one that loads the application makes the same keys
+// (contrib/fapws/_upload.py): the server knows those of the first.
+const secretVariable = "_FAPWS_SECRET"
+
 // sameCommand starts this executable with the same arguments in the same folder; variable says what it is to be.
 func (s *service) sameCommand(variable string) *exec.Cmd {
+	s.secret.once.Do(func() { s.secret.text = rand.Text() })
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
 	cmd.Dir = s.plan.Start.Dir
-	cmd.Env = append(os.Environ(), variable+"=1")
+	cmd.Env = append(os.Environ(), variable+"=1", secretVariable+"="+s.secret.text)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	return cmd
 }

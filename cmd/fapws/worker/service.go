@@ -57,6 +57,10 @@ type service struct {
 	handler    interpreter // nil: no Python, or with --fork
 	over       atomic.Bool // nothing is sent any more
 	tls        certificates.Server
+	secret     struct {
+		once sync.Once
+		text string // see secretVariable
+	}
 
 	authority []byte // certificate of the machine's own authority, PEM; nil without one
 

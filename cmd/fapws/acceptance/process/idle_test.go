@@ -1,6 +1,7 @@
 package process_test
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
@@ -124,6 +125,10 @@ func TestIdleStopOfEveryHandler(t *testing.T) {
 		asleep()
 		s.Ask(fapwstest.Chunked("POST", "/echo", large, 10_000)).Is(t, large)
 		asleep()
+		for range 2 {
+			s.Ask(fapwstest.Request("PUT", "/upload", large)).Is(t, fmt.Sprintf("%x", sha256.Sum256([]byte(large))))
+			asleep()
+		}
 
 		socket := dialSocket(t, s, "/echo")
 		says := func(c *wstest.Client, message string) string {

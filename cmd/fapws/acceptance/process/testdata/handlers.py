@@ -49,6 +49,10 @@ async def echo(scope, receive, send):
         await send({"type": "http.response.body", "body": message["body"], "more_body": more})
 
 
+def stored(environ, start_response):
+    return environ["fapws.upload"].file.sha256
+
+
 room = fapws.WebSocket(on_message=lambda ws, message: fapws.broadcast(room, message))
 
 
@@ -65,5 +69,6 @@ PATHS = [
     ("/dies", dies),
     ("/echo", echo),
     ("/room", room),
+    ("/upload", fapws.upload("/dev/null", stored)),
     ("/", who),
 ]
