@@ -249,7 +249,7 @@ func (d *device) passTime(p *tab) {
 	if os.Getenv("FAPWS_PICTURES") == "" {
 		return
 	}
-	for i := range 30 {
+	for i := range 59 {
 		p.await(fmt.Sprintf(`document.querySelector("polyline").points.length > %d`, i))
 		d.write(p.t, "sys/class/thermal/thermal_zone0/temp", fmt.Sprint(48300+400*(i%7)+150*(i%3), "\n"), 0o644)
 	}
