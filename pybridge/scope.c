@@ -88,7 +88,8 @@ static PyObject *lower_name(const char *s, size_t n) {
 }
 
 /* Adds the field at a position of list, which is given up if that fails. */
-static PyObject *with_field(PyObject *list, Py_ssize_t at_index, const char *name, const fapws_record *rec, fapws_span value) {
+static PyObject *with_field(PyObject *list, Py_ssize_t at_index, const char *name, const fapws_record *rec,
+                            fapws_span value) {
   PyObject *pair =
       list ? Py_BuildValue("(y#y#)", name, (Py_ssize_t)strlen(name), at(rec, value), (Py_ssize_t)value.len) : NULL;
   if (!pair || PyList_Insert(list, at_index, pair) < 0) Py_CLEAR(list);
