@@ -143,19 +143,42 @@ func (t *tree) forget(dir string) {
 	}
 }
 
-// follow watches where a path that may be a symbolic link lies, and where the
-// file behind it does.
+// follow watches where a path that may be a symbolic link lies, where links to directories on the way there do, and
+// where the file behind it does.
 func (t *tree) follow(path string) {
 	t.links[path] = filepath.Base(path)
 	t.aside(filepath.Dir(path))
+	t.way(filepath.Dir(path), 0)
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		t.links[path] = filepath.Base(target)
 		t.aside(filepath.Dir(target))
 	}
 }
 
+// mostLinks is how many symbolic links may lead to each other.
+const mostLinks = 8
+
+// way watches where the symbolic links on the way to dir lie, of which links have led there.
+func (t *tree) way(dir string, links int) {
+	for ; links < mostLinks && dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		to, err := os.Readlink(dir)
+		if err != nil {
+			continue
+		}
+		t.aside(filepath.Dir(dir))
+		if !filepath.IsAbs(to) {
+			to = filepath.Join(filepath.Dir(dir), to)
+		}
+		t.way(to, links+1)
+	}
+}
+
 // aside watches a folder for the sake of single files.
 func (t *tree) aside(dir string) {
+	dir, err := filepath.EvalSymlinks(dir) // the kernel would go on with the old one when a link is replaced
+	if err != nil {
+		return
+	}
 	info, err := os.Stat(dir)
 	if err != nil {
 		return

@@ -310,6 +310,39 @@ func TestStartRefuses(t *testing.T) {
 	}
 }
 
+// TestWay: symbolic links to directories on the way to a file may be replaced, again and again, and so may the file behind them.
+func TestWay(t *testing.T) {
+	d := newDir(t, "store/a/tls/one.pem", "store/b/tls/one.pem", "links/x")
+	d.link("../store/a", "links/current")
+	d.link("current/tls", "links/tls")
+	d.link("links", "etc")
+	w, err := Start(Options{Files: []string{d.in("etc/tls/one.pem")}, Log: func(string) {}})
+	d.check(err)
+	defer w.Close()
+	change := func(what string, change func()) {
+		t.Helper()
+		change()
+		select {
+		case c := <-w.Changes:
+			if c.Path != d.in("etc/tls/one.pem") || c.What != "changed" || c.More > 0 {
+				t.Errorf("%s: %+v", what, c)
+			}
+		case <-time.After(patience):
+			t.Fatalf("%s: no change", what)
+		}
+	}
+	for range 2 {
+		for _, to := range []string{"b", "a"} {
+			change("another directory, "+to, func() {
+				d.write("store/"+to+"/tls/one.pem", "another "+to) // is not looked at yet, or in use
+				d.link("../store/"+to, "links/new")
+				d.rename("links/new", "links/current")
+			})
+			change("the file in "+to, func() { d.write("store/"+to+"/tls/one.pem", "changed in "+to) })
+		}
+	}
+}
+
 // TestFiles: single files are watched by their name, whatever characters it has and wherever they are.
 func TestFiles(t *testing.T) {
 	d := newDir(t, "one.pem", "[a] *.pem", "other.pem")
