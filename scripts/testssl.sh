@@ -3,14 +3,23 @@
 #
 # `test` does not run it: it takes some minutes. docs/https.md has its result.
 
+readonly testssl_folder=$root/build/testssl
+
 # word_testssl [FLAGS] tries a server with a certificate of an authority made for that, and fails if there is a
-# finding above LOW or, from version 3.2 of testssl on, a grade below A. FLAGS go to testssl.
+# finding above LOW or a grade below A. FLAGS go to testssl. Versions before 3.2 give no grade: where the system has
+# such a one, root runs that of a fresh Debian trixie instead.
 word_testssl() {
-    command -v testssl >/dev/null || want testssl testssl.sh
+    local folder=$testssl_folder server address run=(run_testssl) flags=("$@")
     command -v openssl >/dev/null || want openssl openssl
+    if [[ $EUID -eq 0 ]] && ! gives_grades; then
+        run=(in_fresh_root trixie root testssl_in)
+        command -v debootstrap >/dev/null || want debootstrap debootstrap
+        command -v git >/dev/null || want git git
+    else
+        command -v testssl >/dev/null || want testssl testssl.sh
+    fi
     install_wanted
     word_build
-    local folder=$root/build/testssl server address status=0
     rm -rf "$folder"
     mkdir -p "$folder"
     issue_certificate "$folder"
@@ -20,16 +29,44 @@ word_testssl() {
         >"$folder/fapws.toml"
     FAPWS_ALLOW_ROOT=1 "$root/build/fapws" --config "$folder/fapws.toml" >"$folder/server.log" 2>&1 &
     server=$!
+    # shellcheck disable=SC2064 # of this server
+    trap "kill $server" EXIT
     until address=$(sed -n 's|^fapws .* https://127.0.0.1:\([0-9]*\)/.*|\1|p' "$folder/server.log") && [[ -n $address ]]; do
         kill -0 "$server" 2>/dev/null || die "the server has ended: $folder/server.log"
         sleep 0.1
     done
-    testssl --quiet --color 0 --warnings off --add-ca "$folder/ca.pem" --jsonfile "$folder/report.json" "$@" \
-        "https://localhost:$address/" | tee "$folder/report.txt" || status=$?
-    kill "$server"
-    wait "$server" || true
-    say "testssl ended with $status; the whole report is build/testssl/report.txt"
+    "${run[@]}"
+    say "the whole report is build/testssl/report.txt"
     judge_testssl "$folder"
+}
+
+# gives_grades reports whether this system has a testssl that rates a server.
+gives_grades() {
+    local program
+    program=$(command -v testssl) && grep -q overall_grade "$program"
+}
+
+# run_testssl [COMMAND...] tries the server of word_testssl with testssl, as COMMAND runs it in its directory.
+run_testssl() {
+    local status=0
+    (
+        cd "$testssl_folder"
+        "$@" testssl --quiet --color 0 --warnings off --add-ca ca.pem --jsonfile report.json "${flags[@]}" "https://localhost:$address/"
+    ) | tee "$testssl_folder/report.txt" || status=$?
+    say "testssl ended with $status"
+}
+
+# testssl_in FOLDER USER does that with the testssl of another system.
+testssl_in() {
+    local system=$1
+    {
+        logged "$system.log" in_root "$system" root apt-get update &&
+            logged "$system.log" in_root "$system" root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends testssl.sh
+    } || die "apt-get could not install testssl.sh: $system.log"
+    cp "$testssl_folder/ca.pem" "$system/root"
+    printf '127.0.0.1 localhost\n' >"$system/etc/hosts"
+    run_testssl in_root "$system" root env --chdir=/root
+    cp "$system/root/report.json" "$testssl_folder"
 }
 
 # issue_certificate FOLDER makes ca.pem, and key.pem with chain.pem for localhost.
@@ -37,7 +74,7 @@ issue_certificate() {
     local ec=(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes)
     (
         cd "$1"
-        openssl req -x509 "${ec[@]}" -days 30 -subj "/CN=fapws test authority" -addext keyUsage=critical,keyCertSign,cRLSign -keyout ca-key.pem -out ca.pem
+        openssl req -x509 "${ec[@]}" -days 365 -subj "/CN=fapws test authority" -addext keyUsage=critical,keyCertSign,cRLSign -keyout ca-key.pem -out ca.pem
         openssl req "${ec[@]}" -subj /CN=localhost -keyout key.pem -out request.pem
         printf '%s\n' subjectAltName=DNS:localhost,IP:127.0.0.1 extendedKeyUsage=serverAuth keyUsage=critical,digitalSignature \
             basicConstraints=critical,CA:FALSE subjectKeyIdentifier=hash authorityKeyIdentifier=keyid \
