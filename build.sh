@@ -24,7 +24,8 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
   cgocheck         pybridge and the whole server with Go's check of pointers in memory of C
   fuzz [SECONDS]   every fuzz target for so long (default 60)
   fuzz paths [N]   no byte from outside a document root, N tries (default 1000000)
-  bench [WORDS]    compare with other servers; see bench/README.md
+  bench [WORDS]    compare with other servers; see bench/README.md. --root sid: with those of
+                   Debian sid, in build/roots/bench-sid, and write docs/performance.md
   pictures         docs/images, from the running console of samples/console in Chromium
   testssl [FLAGS]  try HTTPS with testssl.sh: no finding above LOW, grade A; takes some minutes
   lint             gofmt, vet, staticcheck, shellcheck, clang-format, C with all warnings, pyflakes,

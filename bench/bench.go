@@ -4,13 +4,8 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
-)
-
-// The server has one CPU and the clients have the other.
-const (
-	serverCPU = 0
-	clientCPU = 1
 )
 
 // idleConnections is how many the idle workload opens.
@@ -28,6 +23,22 @@ type bench struct {
 	settings
 	servers []*server
 	results map[key][]sample
+	done    []comparison
+	leftOut []string // "name: reason"
+}
+
+// comparison is a workload that was measured, with the servers that took part.
+type comparison struct {
+	workload
+	who []string
+}
+
+// leave notes why a server does not take part.
+func (b *bench) leave(why string) {
+	fmt.Println("left out: " + why)
+	if !slices.Contains(b.leftOut, why) { // of another workload
+		b.leftOut = append(b.leftOut, why)
+	}
 }
 
 // pythonPass is the name under which `python3 -c pass` is timed for startup.
@@ -56,6 +67,7 @@ func (b *bench) measure(w workload) error {
 	}
 	if err == nil {
 		b.printWorkload(&w, who)
+		b.done = append(b.done, comparison{w, who})
 	}
 	return err
 }
@@ -81,7 +93,7 @@ func (b *bench) measureLoad(w *workload) (who []string, err error) {
 		}
 		defer p.stop()
 		if err := p.warmUp(w, lua, cpu); err != nil {
-			fmt.Printf("left out: %v\n", err)
+			b.leave(err.Error())
 			continue
 		}
 		processes, who = append(processes, p), append(who, s.name)
@@ -192,7 +204,7 @@ func (b *bench) measureEach(w *workload, of func(*server, *workload) (sample, er
 		}
 		taken, err := of(s, w)
 		if err != nil {
-			fmt.Printf("left out: %v\n", err)
+			b.leave(err.Error())
 			continue
 		}
 		who = append(who, s.name)

@@ -104,11 +104,10 @@ type sample struct {
 
 // loadWith runs wrk on CPU cpu for length and reads what bench/lua/report.lua prints.
 func (p *process) loadWith(w *workload, lua string, length time.Duration, cpu int) (sample, error) {
-	wrk, err := lookWrk()
-	if err != nil {
+	if err := wrk.need(); err != nil {
 		return sample{}, err
 	}
-	cmd := exec.Command(wrk, "--threads", "1", "--connections", strconv.Itoa(w.connections),
+	cmd := exec.Command(wrk.file, "--threads", "1", "--connections", strconv.Itoa(w.connections),
 		"--duration", fmt.Sprintf("%ds", int(length.Seconds())), "--timeout", "10s",
 		"--script", lua+"/"+w.scriptFile())
 	for _, field := range w.fields {
@@ -197,7 +196,7 @@ func (p *process) openIdle(path string, n int) (conns []net.Conn, err error) {
 			return conns, err
 		}
 		if answer.Close {
-			return conns, fmt.Errorf("%s keeps no connection alive", p.server.name)
+			return conns, fmt.Errorf("%s closes the connection after the response", p.server.name)
 		}
 		_, _ = io.Copy(io.Discard, answer.Body)
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // fileServers take part where a folder of files is served.
-var fileServers = []string{"threads", "nginx", "apache"}
+var fileServers = []string{"threads", "nginx", "caddy", "lighttpd", "apache"}
 
 // slowClients ask for the file of 1 GiB, and each takes slowPiece ten times a second.
 const (
@@ -67,7 +67,7 @@ func (b *bench) measureSlow(w *workload) (who []string, err error) {
 		}
 		defer p.stop()
 		if _, err := p.waitReady("/1k.bin"); err != nil {
-			fmt.Printf("left out: %v\n", err)
+			b.leave(err.Error())
 			continue
 		}
 		processes, who = append(processes, p), append(who, s.name)

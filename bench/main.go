@@ -22,6 +22,8 @@ type settings struct {
 	rounds  int           // how often each server is measured for each workload
 	length  time.Duration // of one measurement; whole seconds, as wrk wants them
 	filters []string      // names of workloads and servers; empty: all
+	json    string        // file for the results; "": none
+	typed   string        // the command, for the results
 }
 
 func parseSettings() settings {
@@ -29,9 +31,12 @@ func parseSettings() settings {
 	seconds := flag.Int("seconds", 3, "length of one measurement")
 	flag.IntVar(&s.rounds, "rounds", 3, "measurements of each server for each workload")
 	flag.StringVar(&s.apps, "apps", "bench/apps", "folder of app.py and asgi.py")
+	flag.StringVar(&s.json, "json", "", "file for the results")
+	flag.StringVar(&s.typed, "typed", "", "command for the results")
+	packages := flag.Bool("packages", false, "print the Debian packages that are missing, and nothing else")
 	flag.Usage = func() {
-		fmt.Fprintf(os.Stderr, "usage: bench [--rounds N] [--seconds S] [quick] [WORKLOAD|SERVER ...]\n"+
-			"workloads: %s; tls: those with TLS\nservers: %s\n", strings.Join(workloadNames(), " "), strings.Join(serverNames(), " "))
+		fmt.Fprintf(os.Stderr, "usage: bench [--rounds N] [--seconds S] [--json FILE] [quick] [WORKLOAD|SERVER ...]\n"+
+			"workloads: %s; tls: those with TLS; page: those of docs/performance.md\nservers: %s\n", strings.Join(workloadNames(), " "), strings.Join(serverNames(), " "))
 	}
 	// Words and flags may come in any order.
 	arguments, words := os.Args[1:], []string(nil)
@@ -41,6 +46,12 @@ func parseSettings() settings {
 			break
 		}
 		words, arguments = append(words, flag.Arg(0)), flag.Args()[1:]
+	}
+	if *packages {
+		for _, name := range missingPackages() {
+			fmt.Println(name)
+		}
+		os.Exit(0)
 	}
 	if i := slices.Index(words, "quick"); i >= 0 {
 		words = slices.Delete(words, i, i+1)
@@ -99,8 +110,11 @@ func run(s settings) error {
 	if err := raiseFileLimit(); err != nil {
 		return err
 	}
+	if err := chooseCPUs(); err != nil {
+		return err
+	}
 	if err := pinSelf(clientCPU); err != nil {
-		return fmt.Errorf("two CPUs are needed, one for the server and one for the clients: %w", err)
+		return err
 	}
 	b := &bench{settings: s, results: map[key][]sample{}}
 	for _, server := range servers {
@@ -108,7 +122,7 @@ func run(s settings) error {
 			continue
 		}
 		if why := server.missing(); why != "" {
-			fmt.Printf("left out: %s (%s)\n", server.name, why)
+			b.leave(server.name + ": " + why)
 			continue
 		}
 		b.servers = append(b.servers, server)
@@ -131,7 +145,8 @@ func run(s settings) error {
 	}()
 	defer cleanUp()
 
-	printMachine()
+	m := machine()
+	printMachine(m)
 	for _, w := range workloads {
 		if s.wants(w.name, workloadNames()) {
 			if err := b.measure(w); err != nil {
@@ -140,5 +155,8 @@ func run(s settings) error {
 		}
 	}
 	b.printTargets()
-	return nil
+	if s.json == "" {
+		return nil
+	}
+	return b.export(m).Save(s.json)
 }

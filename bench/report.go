@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"fapws/bench/results"
 )
 
 // median of what value sees in the samples; 0 without samples.
@@ -16,16 +17,7 @@ func median(samples []sample, value func(sample) float64) float64 {
 	for _, s := range samples {
 		values = append(values, value(s))
 	}
-	return middle(values)
-}
-
-func middle(values []float64) float64 {
-	if len(values) == 0 {
-		return 0
-	}
-	slices.Sort(values)
-	n := len(values)
-	return (values[(n-1)/2] + values[n/2]) / 2
+	return results.Median(values)
 }
 
 // What a sample can be judged by.
@@ -61,15 +53,9 @@ func perWhole(s sample) float64 {
 	return 1 / (s.cpu + s.php).Seconds()
 }
 
-func printMachine() {
-	model := "unknown CPU"
-	text, _ := os.ReadFile("/proc/cpuinfo")
-	if _, rest, found := strings.Cut(string(text), "model name\t: "); found {
-		model, _, _ = strings.Cut(rest, "\n")
-	}
-	release, _ := os.ReadFile("/proc/sys/kernel/osrelease")
-	fmt.Printf("%s, %d CPUs, Linux %s, congestion control %s, %s, %s\n", model, runtime.NumCPU(),
-		strings.TrimSpace(string(release)), congestionControl, runtime.Version(), time.Now().Format(time.DateOnly))
+func printMachine(m results.Machine) {
+	fmt.Printf("%s, %d CPUs, %s, Linux %s, congestion control %s, load %.1f, %s, %s\n", m.CPU, m.CPUs, m.System, m.Kernel, m.CongestionControl, m.Load,
+		runtime.Version(), time.Now().Format(time.DateOnly))
 }
 
 // table writes aligned Markdown.

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,15 +11,10 @@ import (
 // server is one of the programs that are compared.
 type server struct {
 	name    string
-	paths   []string // what it can answer
-	needs   []string // files that must exist; "" is an unset variable
+	paths   []string  // what it can answer
+	needs   []program // the first one is the server itself
 	command func(port int, w *workload, s *settings) []string
 }
-
-const distPackages = "/usr/lib/python3/dist-packages/"
-
-// python runs the peers: Debian's packages belong to Debian's Python.
-const python = "/usr/bin/python3"
 
 var (
 	wsgi   = []string{"/hello", "/json", "/echo", "/mebibyte", "/generator", "/file", "/slow"}
@@ -37,7 +31,7 @@ const (
 // fapwsWith is fapws with flags for requests of a path.
 func fapwsWith(name, path string, flags ...string) *server {
 	return &server{
-		name: name, paths: []string{path}, needs: []string{os.Getenv("FAPWS_BIN")},
+		name: name, paths: []string{path}, needs: []program{ownProgram()},
 		command: func(port int, w *workload, s *settings) []string { return fapwsCommand(port, w, s, flags...) },
 	}
 }
@@ -50,25 +44,25 @@ var servers = []*server{
 		},
 	},
 	{
-		name: "threads", paths: fapws, needs: []string{os.Getenv("FAPWS_BIN")},
+		name: "threads", paths: fapws, needs: []program{ownProgram()},
 		command: func(port int, w *workload, s *settings) []string {
 			return fapwsCommand(port, w, s)
 		},
 	},
 	{
-		name: "inline", paths: inline, needs: []string{os.Getenv("FAPWS_BIN")},
+		name: "inline", paths: inline, needs: []program{ownProgram()},
 		command: func(port int, w *workload, s *settings) []string {
 			return fapwsCommand(port, w, s, "--threads", "0")
 		},
 	},
 	{
-		name: "threads+log", paths: []string{logged}, needs: []string{os.Getenv("FAPWS_BIN")},
+		name: "threads+log", paths: []string{logged}, needs: []program{ownProgram()},
 		command: func(port int, w *workload, s *settings) []string {
 			return fapwsCommand(port, w, s, "--access-log", filepath.Join(s.work, "threads.access"))
 		},
 	},
 	{
-		name: "inline+log", paths: []string{logged}, needs: []string{os.Getenv("FAPWS_BIN")},
+		name: "inline+log", paths: []string{logged}, needs: []program{ownProgram()},
 		command: func(port int, w *workload, s *settings) []string {
 			return fapwsCommand(port, w, s, "--threads", "0", "--access-log", filepath.Join(s.work, "inline.access"))
 		},
@@ -81,7 +75,7 @@ var servers = []*server{
 		// Its own keep-alive (http11-socket) serves one connection until that
 		// closes; with one process a connection for each request is the best.
 		name: "uwsgi", paths: wsgi,
-		needs: []string{"/usr/bin/uwsgi", "/usr/lib/uwsgi/plugins/python3_plugin.so"},
+		needs: []program{{"/usr/bin/uwsgi", "uwsgi-core"}, {"/usr/lib/uwsgi/plugins/python3_plugin.so", "uwsgi-plugin-python3"}},
 		command: func(port int, w *workload, s *settings) []string {
 			line := []string{"/usr/bin/uwsgi", "--plugin", "python3", "--http-socket", address(port), "--listen", "128",
 				"--disable-logging", "--need-app", "--single-interpreter",
@@ -93,27 +87,27 @@ var servers = []*server{
 		},
 	},
 	{
-		name: "bjoern", needs: []string{bjoernModule()},
+		name: "bjoern", needs: []program{{bjoernModule(), ""}},
 		command: func(port int, w *workload, s *settings) []string {
 			return []string{python, filepath.Join(s.apps, "bjoern_hello.py"), "127.0.0.1", fmt.Sprint(port), filepath.Dir(bjoernModule())}
 		},
 	},
 	{
-		name: "gunicorn", paths: wsgi, needs: []string{"/usr/bin/gunicorn"},
+		name: "gunicorn", paths: wsgi, needs: []program{{"/usr/bin/gunicorn", "gunicorn"}},
 		command: func(port int, w *workload, s *settings) []string {
 			return []string{"/usr/bin/gunicorn", "--bind", address(port), "--workers", fmt.Sprint(max(1, w.workers)), "--threads", "4",
 				"--worker-class", "gthread", "--log-level", "warning", "--chdir", s.apps, w.app + ":application"}
 		},
 	},
 	{
-		name: "waitress", paths: wsgi, needs: []string{distPackages + "waitress"},
+		name: "waitress", paths: wsgi, needs: []program{module("waitress")},
 		command: func(port int, w *workload, s *settings) []string {
 			return []string{python, "-m", "waitress", "--listen", address(port), "--connection-limit", "20000",
 				"--asyncore-use-poll", w.app + ":application"}
 		},
 	},
 	{
-		name: "cheroot", paths: wsgi, needs: []string{distPackages + "cheroot"},
+		name: "cheroot", paths: wsgi, needs: []program{module("cheroot")},
 		command: func(port int, w *workload, s *settings) []string {
 			return []string{python, "-m", "cheroot", "--bind", address(port), w.app + ":application"}
 		},
@@ -121,26 +115,32 @@ var servers = []*server{
 	{
 		name:  "uvicorn",
 		paths: []string{"/hello", "/json", "/echo", "/mebibyte", "/generator", "/slow"},
-		needs: []string{"/usr/bin/uvicorn", distPackages + "uvloop", distPackages + "httptools"},
+		needs: []program{{"/usr/bin/uvicorn", "uvicorn"}, module("uvloop"), module("httptools"), module("websockets")},
 		command: func(port int, w *workload, s *settings) []string {
 			return []string{"/usr/bin/uvicorn", "--host", "127.0.0.1", "--port", fmt.Sprint(port), "--loop", "uvloop",
 				"--http", "httptools", "--ws", "websockets", "--no-access-log", "--log-level", "warning", "--app-dir", s.apps, w.asgiApp()}
 		},
 	},
 	{
-		name: "hypercorn", needs: []string{"/usr/bin/hypercorn", distPackages + "uvloop"},
+		name: "hypercorn", needs: []program{module("hypercorn"), module("uvloop")},
 		command: func(port int, w *workload, s *settings) []string {
-			return []string{"/usr/bin/hypercorn", "--worker-class", "uvloop", "--bind", address(port), w.asgiApp()}
+			return []string{python, "-m", "hypercorn", "--worker-class", "uvloop", "--bind", address(port), w.asgiApp()}
 		},
 	},
 	{
-		name: "websockets", needs: []string{distPackages + "websockets", distPackages + "uvloop"},
+		name: "daphne", needs: []program{{"/usr/bin/daphne", "daphne"}},
+		command: func(port int, w *workload, s *settings) []string {
+			return []string{"/usr/bin/daphne", "--verbosity", "0", "--bind", "127.0.0.1", "--port", fmt.Sprint(port), w.asgiApp()}
+		},
+	},
+	{
+		name: "websockets", needs: []program{module("websockets"), module("uvloop")},
 		command: func(port int, w *workload, s *settings) []string {
 			return []string{python, filepath.Join(s.apps, "websockets_echo.py"), "127.0.0.1", fmt.Sprint(port)}
 		},
 	},
 	{
-		name: "nginx", paths: []string{"/static/mebibyte.bin", "/cached"}, needs: []string{"/usr/sbin/nginx"},
+		name: "nginx", paths: []string{"/static/mebibyte.bin", "/cached"}, needs: []program{{"/usr/sbin/nginx", "nginx-light"}},
 		command: func(port int, w *workload, s *settings) []string {
 			line := []string{"/usr/sbin/nginx", "-p", s.work, "-e", "stderr", "-c", nginxConfig(port, w, s)}
 			if w.php {
@@ -156,7 +156,19 @@ var servers = []*server{
 		},
 	},
 	{
-		name: "apache", needs: []string{"/usr/sbin/apache2", "/usr/lib/apache2/modules/mod_mpm_event.so"},
+		name: "caddy", needs: []program{{"/usr/bin/caddy", "caddy"}},
+		command: func(port int, w *workload, s *settings) []string {
+			return []string{"/usr/bin/caddy", "run", "--adapter", "caddyfile", "--config", caddyConfig(port, w, s)}
+		},
+	},
+	{
+		name: "lighttpd", needs: []program{{"/usr/sbin/lighttpd", "lighttpd"}},
+		command: func(port int, w *workload, s *settings) []string {
+			return []string{"/usr/sbin/lighttpd", "-D", "-f", lighttpdConfig(port, w, s)}
+		},
+	},
+	{
+		name: "apache", needs: []program{{"/usr/sbin/apache2", "apache2-bin"}},
 		command: func(port int, w *workload, s *settings) []string {
 			return []string{"/usr/sbin/apache2", "-DFOREGROUND", "-f", apacheConfig(port, w, s)}
 		},
@@ -210,78 +222,6 @@ func serverNames() []string {
 
 func address(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
-// missing says why the server cannot run here, or nothing.
-func (s *server) missing() string {
-	for _, file := range s.needs {
-		if file == "" {
-			return "FAPWS_BIN is not set"
-		}
-		if _, err := os.Stat(file); err != nil {
-			return "no " + file
-		}
-	}
-	return ""
-}
-
-// nginxConfig writes a configuration as fast as nginx gets for files.
-func nginxConfig(port int, w *workload, s *settings) string {
-	lines := []string{
-		"daemon off;", "worker_processes 1;", "pid " + s.work + "/nginx.pid;",
-		"events { worker_connections 4096; }",
-		"http {",
-		"  access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000;",
-		"  open_file_cache max=1000; open_file_cache_valid 60s; types { application/octet-stream bin; text/html html; text/plain txt; }",
-	}
-	root := s.work + "/documents"
-	if w.folder {
-		root = s.folder()
-		lines = append(lines, "  autoindex on;")
-	}
-	if w.name == "gzip" {
-		lines = append(lines, "  gzip on; gzip_min_length 1024;")
-	}
-	if w.name == "gzipstatic" {
-		lines = append(lines, "  gzip_static on;")
-	}
-	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
-		lines = append(lines, "  "+kind+"_temp_path "+s.work+"/nginx-tmp;")
-	}
-	if w.php {
-		lines = append(lines, "  upstream php { server unix:"+phpSocket(s)+"; keepalive 2; }")
-	}
-	origin := "unix:" + s.work + "/origin.sock"
-	os.Remove(s.work + "/origin.sock") // of a run that was killed
-	lines = append(lines,
-		"  proxy_cache_path "+s.work+"/nginx-cache keys_zone=pages:1m;",
-		"  server { listen "+origin+"; root "+s.work+"/origin; default_type text/html; }",
-		"  server { listen "+address(port)+nginxListens(w, s)+" root "+root+";",
-		"    location = /hello { default_type text/plain; return 200 \"Hello world!\\n\"; }",
-		"    location /cached { proxy_pass http://"+origin+"; proxy_cache pages; proxy_cache_valid 1h; add_header Fapws-Cache $upstream_cache_status; }",
-	)
-	if w.php {
-		lines = append(lines, "    location /hello.php { fastcgi_pass php; fastcgi_keep_conn on; root "+phpFolder(s)+"; include /etc/nginx/fastcgi.conf; }")
-	}
-	lines = append(lines, "  }", "}")
-	if os.Geteuid() == 0 {
-		// The default user may not be allowed into the build folder.
-		lines = append([]string{"user root;"}, lines...)
-	}
-	return s.write("nginx.conf", lines)
-}
-
-// nginxListens ends the listen directive. The cipher is the one that crypto/tls prefers.
-func nginxListens(w *workload, s *settings) string {
-	if !w.tls {
-		return ";"
-	}
-	secure := " ssl; ssl_protocols TLSv1.3; ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256; ssl_certificate " + s.certificate() +
-		"; ssl_certificate_key " + s.key() + ";"
-	if w.streams > 0 {
-		return " http2" + secure
-	}
-	return secure
-}
-
 // prepareFiles makes the 1 MiB document, BENCH_FILE and BENCH_STATIC of app.py, and a folder.
 func prepareFiles(work string) error {
 	folder := filepath.Join(work, "documents", "static")
@@ -310,13 +250,4 @@ func (s *server) environment(set *settings) []string {
 		env = append(env, "BENCH_STATIC="+documents)
 	}
 	return env
-}
-
-// lookWrk finds the loader.
-func lookWrk() (string, error) {
-	path, err := exec.LookPath("wrk")
-	if err != nil {
-		return "", fmt.Errorf("wrk is missing; install it with: sudo apt-get install wrk")
-	}
-	return path, nil
 }

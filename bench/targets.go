@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"strconv"
+
+	"fapws/bench/results"
 )
 
 // target is a line of the last table: what fapws is to reach.
@@ -111,7 +113,7 @@ func (b *bench) measured(t *target, server string) (float64, bool) {
 			values = append(values, t.compare(t.value(mine[i]), other))
 		}
 	}
-	return middle(values), len(values) > 0
+	return results.Median(values), len(values) > 0
 }
 
 // best is the best value in a round of those that t compares with.

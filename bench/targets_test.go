@@ -6,22 +6,6 @@ import (
 	"time"
 )
 
-func TestMiddle(t *testing.T) {
-	for _, c := range []struct {
-		values []float64
-		want   float64
-	}{
-		{nil, 0},
-		{[]float64{7}, 7},
-		{[]float64{3, 1, 2}, 2},
-		{[]float64{4, 1, 3, 2}, 2.5},
-	} {
-		if got := middle(c.values); got != c.want {
-			t.Errorf("middle(%v) = %v, want %v", c.values, got, c.want)
-		}
-	}
-}
-
 // TestJudge has two rounds in which the machine was twice as slow in the
 // second: ratios of medians would differ from the ratio of each round.
 func TestJudge(t *testing.T) {

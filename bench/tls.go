@@ -25,8 +25,8 @@ import (
 	"time"
 )
 
-// tlsServers take part where the connection is encrypted. nginx and nethttp answer /hello with a fixed text.
-var tlsServers = []string{"threads", "inline", "nginx", "nethttp"}
+// tlsServers take part where the connection is encrypted. All but fapws answer /hello with a fixed text.
+var tlsServers = []string{"threads", "inline", "nginx", "caddy", "nethttp"}
 
 // tlsClient trusts the certificate of this run. It offers one group, which all servers have: by default crypto/tls
 // would agree on ML-KEM with fapws, and not with an older OpenSSL.
@@ -121,11 +121,10 @@ var (
 
 // http2Of runs h2load for length, with w.streams requests at a time on each connection.
 func (p *process) http2Of(w *workload, length time.Duration) (sample, error) {
-	h2load, err := exec.LookPath("h2load")
-	if err != nil {
-		return sample{}, fmt.Errorf("h2load is missing; install it with: sudo apt-get install nghttp2-client")
+	if err := h2load.need(); err != nil {
+		return sample{}, err
 	}
-	cmd := exec.Command(h2load, "--clients", strconv.Itoa(w.connections), "--max-concurrent-streams", strconv.Itoa(w.streams),
+	cmd := exec.Command(h2load.file, "--clients", strconv.Itoa(w.connections), "--max-concurrent-streams", strconv.Itoa(w.streams),
 		"--threads", "1", "--duration", strconv.Itoa(int(length.Seconds())), p.url(w.path))
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out

@@ -50,7 +50,7 @@ var frameworkServers = []string{"threads", "inline", "uwsgi", "gunicorn", "waitr
 
 // asgiServers run what is written for ASGI, websocketServers what has WebSockets.
 var (
-	asgiServers      = []string{"threads", "inline", "uvicorn", "hypercorn"}
+	asgiServers      = []string{"threads", "inline", "uvicorn", "hypercorn", "daphne"}
 	websocketServers = append(slices.Clone(asgiServers), "websockets")
 )
 
@@ -99,7 +99,7 @@ var workloads = []workload{
 	{name: "range", title: "10 KiB of a file of 1 MiB, 64 connections", folder: true, path: "/1m.bin", connections: 64, length: 10 << 10, status: 206,
 		fields: []string{"Range: bytes=500000-510239"}, servers: fileServers},
 	{name: "gzip", title: "page of 49 KiB, compressed on the fly, 16 connections", folder: true, path: "/page.html", connections: 16, length: -1,
-		fields: []string{"Accept-Encoding: gzip"}, coding: "gzip", servers: fileServers},
+		fields: []string{"Accept-Encoding: gzip"}, coding: "gzip", servers: []string{"threads", "nginx", "apache"}},
 	{name: "gzipstatic", title: "page of 49 KiB, compressed before, 64 connections", folder: true, path: "/packed.html", connections: 64, length: -1,
 		fields: []string{"Accept-Encoding: gzip"}, coding: "gzip", servers: []string{"threads", "nginx"}},
 	{name: "tlshello", title: "hello over TLS, 64 connections", tls: true, app: "hello", path: "/hello", connections: 64, length: 13, servers: tlsServers},
@@ -116,21 +116,34 @@ var workloads = []workload{
 	{name: "idle", title: "memory of idle keep-alive connections", kind: idle, app: "hello", path: "/hello", length: 13},
 }
 
-// groups are words for several workloads.
-var groups = map[string]func(*workload) bool{"tls": func(w *workload) bool { return w.tls }}
+// pageWorkloads are those of docs/performance.md, which has them in an order of its own.
+var pageWorkloads = []string{"hello", "thousand", "one", "slow", "generator", "flask", "django", "asgi", "starlette", "fastapi", "websocket",
+	"cached", "file1k", "file100k", "file1m", "tlshello", "http2streams", "startup", "idle"}
 
-// expand replaces groups among words by the names of their workloads.
-func expand(words []string) (names []string) {
-	for _, word := range words {
-		in, ok := groups[word]
-		if !ok {
-			names = append(names, word)
-			continue
+// groups are words for several workloads, or for several workloads and servers.
+func groups() map[string][]string {
+	var encrypted, peers []string
+	for _, w := range workloads {
+		if w.tls {
+			encrypted = append(encrypted, w.name)
 		}
-		for i := range workloads {
-			if in(&workloads[i]) {
-				names = append(names, workloads[i].name)
-			}
+	}
+	for _, name := range serverNames() {
+		if name != "baregnet" && name != "bjoern" { // a limit instead of a peer; a module that no Debian has
+			peers = append(peers, name)
+		}
+	}
+	return map[string][]string{"tls": encrypted, "page": slices.Concat(pageWorkloads, peers)}
+}
+
+// expand replaces groups among words by the names in them.
+func expand(words []string) (names []string) {
+	known := groups()
+	for _, word := range words {
+		if in, ok := known[word]; ok {
+			names = append(names, in...)
+		} else {
+			names = append(names, word)
 		}
 	}
 	return names

@@ -47,11 +47,7 @@ test_container() {
     suite=$(debian_suite)
     folder=$roots_folder/container-$suite
     if ! buildah inspect "$base" >/dev/null 2>&1; then
-        rm -rf "$folder"
-        mkdir -p "$folder"
-        patiently "debootstrap $suite" logged "$folder.log" debootstrap --variant=minbase "$suite" "$folder" "$(debian_mirror)" ||
-            die "debootstrap failed: $folder.log"
-        copy_host_settings "$folder"
+        make_root "$suite" "$folder"
         tar -C "$folder" -cf "$folder.tar" .
         patiently "importing $suite" logged "$folder.log" podman import "$folder.tar" "$base" || die "podman import failed: $folder.log"
         rm -rf "$folder" "$folder.tar"

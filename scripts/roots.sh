@@ -27,12 +27,7 @@ word_roots() {
 # in_fresh_root SUITE USER FUNCTION makes the system and calls FUNCTION FOLDER USER.
 in_fresh_root() {
     local folder=$roots_folder/$1-$2
-    rm -rf "$folder"
-    mkdir -p "$folder"
-    : >"$roots_folder/go.mod" # Go in these systems is no part of this module
-    patiently "debootstrap $1" logged "$folder.log" debootstrap --variant=minbase "$1" "$folder" "$(debian_mirror)" ||
-        die "debootstrap failed: $folder.log"
-    copy_host_settings "$folder"
+    make_root "$1" "$folder"
     chroot "$folder" useradd -m user
     local home=/home/user
     [[ $2 == user ]] || home=/root
@@ -40,6 +35,16 @@ in_fresh_root() {
     chroot "$folder" chown -R "$2:" "$home/fapws"
     "$3" "$folder" "$2"
     rm -rf "$folder"
+}
+
+# make_root SUITE FOLDER makes the system in FOLDER, in place of what was there.
+make_root() {
+    rm -rf "$2"
+    mkdir -p "$2"
+    : >"$roots_folder/go.mod" # Go in these systems is no part of this module
+    patiently "debootstrap $1" logged "$2.log" debootstrap --variant=minbase "$1" "$2" "$(debian_mirror)" ||
+        die "debootstrap failed: $2.log"
+    copy_host_settings "$2"
 }
 
 # debian_mirror [LABEL] prints the mirror from which this machine installs what has that label.

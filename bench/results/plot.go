@@ -1,0 +1,106 @@
+package results
+
+import (
+	"bytes"
+	"encoding/xml"
+	"fmt"
+)
+
+// plot is a chart of horizontal bars. Each group has a scale that begins with 0.
+type plot struct {
+	title  string
+	note   string // below the title: the unit
+	groups []group
+}
+
+type group struct {
+	title string // empty in a plot of one group
+	bars  []barOf
+}
+
+// barOf is the bar of a server.
+type barOf struct {
+	name  string
+	value float64
+	text  string // the value as it is written behind the bar
+	own   bool   // it is fapws
+}
+
+// Sizes of a plot in units of its own, which are pixels at its natural width.
+const (
+	plotWidth  = 760
+	nameWidth  = 150 // of the names at the left
+	valueWidth = 100 // of the values at the right
+	margin     = 16
+	rowHeight  = 24
+	barHeight  = 16
+	groupSpace = 34 // before the bars of a group with a title
+)
+
+// The colors of both themes are in the file, which needs nothing else. It has a background of its own, because a page may have
+// another theme than the system. Bars have a contrast of at least 3:1 with it, text of at least 4.5:1 (WCAG 2.2).
+const plotStyle = `<style>
+text{font:14px system-ui,sans-serif;fill:#1f2328}.title{font-size:16px;font-weight:600}.note{fill:#59636e}.group{font-weight:600}
+.paper{fill:#fff}.own{fill:#0b7a4b}.other{fill:#7d8590}
+@media(prefers-color-scheme:dark){text{fill:#e6edf3}.note{fill:#9198a1}.paper{fill:#0d1117}.own{fill:#3fb97e}.other{fill:#79828c}}
+</style>
+`
+
+// svg returns the plot as a file.
+func (p *plot) svg() []byte {
+	var body bytes.Buffer
+	y := margin + 16
+	textAt(&body, "title", margin, y, p.title)
+	y += 22
+	textAt(&body, "note", margin, y, p.note)
+	y += 12
+	for _, g := range p.groups {
+		if g.title != "" {
+			y += groupSpace
+			textAt(&body, "group", margin, y-10, g.title)
+		}
+		y = g.draw(&body, y)
+	}
+	y += margin
+	var out bytes.Buffer
+	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%[1]d" height="%[2]d" role="img" aria-labelledby="title">`+"\n", plotWidth, y)
+	fmt.Fprintf(&out, "<title id=\"title\">%s, %s</title>\n%s", escape(p.title), escape(p.note), plotStyle)
+	fmt.Fprintf(&out, "<rect class=\"paper\" width=\"%d\" height=\"%d\" rx=\"6\"/>\n", plotWidth, y)
+	out.Write(body.Bytes())
+	out.WriteString("</svg>\n")
+	return out.Bytes()
+}
+
+// draw draws the bars from y downwards. It returns where they end.
+func (g *group) draw(out *bytes.Buffer, y int) int {
+	longest := 0.0
+	for _, b := range g.bars {
+		longest = max(longest, b.value)
+	}
+	const left, room = margin + nameWidth, plotWidth - 2*margin - nameWidth - valueWidth
+	for _, b := range g.bars {
+		class, width := "other", 1.0
+		if b.own {
+			class = "own"
+		}
+		if longest > 0 {
+			width = max(1, room*b.value/longest) // a line at least
+		}
+		base := y + rowHeight/2 + 5
+		fmt.Fprintf(out, `<text x="%d" y="%d" text-anchor="end">%s</text>`, left-8, base, escape(b.name))
+		fmt.Fprintf(out, `<rect class="%s" x="%d" y="%d" width="%.1f" height="%d" rx="2"/>`, class, left, y+(rowHeight-barHeight)/2, width, barHeight)
+		fmt.Fprintf(out, "<text x=\"%.1f\" y=\"%d\">%s</text>\n", left+width+6, base, escape(b.text))
+		y += rowHeight
+	}
+	return y
+}
+
+func textAt(out *bytes.Buffer, class string, x, y int, text string) {
+	fmt.Fprintf(out, "<text class=\"%s\" x=\"%d\" y=\"%d\">%s</text>\n", class, x, y, escape(text))
+}
+
+func escape(text string) string {
+	var out bytes.Buffer
+	_ = xml.EscapeText(&out, []byte(text)) // a buffer takes everything
+	return out.String()
+}

@@ -1,0 +1,141 @@
+package results
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+)
+
+// Results are the measurements of a run of bench. Times are in seconds, sizes in bytes.
+type Results struct {
+	Command   string            `json:"command"`
+	Date      string            `json:"date"` // year-month-day
+	Rounds    int               `json:"rounds"`
+	Seconds   float64           `json:"seconds"` // of each measurement
+	Machine   Machine           `json:"machine"`
+	Versions  map[string]string `json:"versions"`           // of servers, loaders and Python
+	LeftOut   []string          `json:"left_out,omitempty"` // "name: reason"
+	Workloads []Workload        `json:"workloads"`
+}
+
+// Machine is where a run was made.
+type Machine struct {
+	CPU               string  `json:"cpu"`
+	CPUs              int     `json:"cpus"`
+	System            string  `json:"system"`
+	Kernel            string  `json:"kernel"`
+	CongestionControl string  `json:"congestion_control"`
+	Load              float64 `json:"load"` // average of runnable threads in the minute before the run
+}
+
+// Workload is a comparison of servers.
+type Workload struct {
+	Name    string   `json:"name"`
+	Title   string   `json:"title"`
+	Servers []Server `json:"servers"`
+}
+
+// Server is what was measured of a server in a workload: a sample for each round, in their order.
+type Server struct {
+	Name    string   `json:"name"`
+	Samples []Sample `json:"samples"`
+}
+
+// Sample is a measurement of one server. A value that does not apply to the workload is 0.
+type Sample struct {
+	Rate   float64 `json:"requests_per_second,omitempty"`
+	P50    float64 `json:"p50,omitempty"`
+	P99    float64 `json:"p99,omitempty"`
+	CPU    float64 `json:"cpu_per_request,omitempty"`
+	Memory int64   `json:"memory,omitempty"`
+	Errors int     `json:"errors,omitempty"`
+	Start  float64 `json:"start,omitempty"` // from the start of the process to the first response
+	Each   int64   `json:"each,omitempty"`  // memory of a connection
+}
+
+// Load reads a file of bench --json.
+func Load(file string) (*Results, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var r Results
+	if err := json.Unmarshal(text, &r); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return &r, nil
+}
+
+// Save writes r to a file.
+func (r *Results) Save(file string) error {
+	text, err := json.MarshalIndent(r, "", " ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, append(text, '\n'), 0o644)
+}
+
+// workload returns the workload of a name. The error says which run has it.
+func (r *Results) workload(name string) (*Workload, error) {
+	i := slices.IndexFunc(r.Workloads, func(w Workload) bool { return w.Name == name })
+	if i < 0 {
+		return nil, fmt.Errorf("the results have no workload %q: run ./build.sh bench --root sid", name)
+	}
+	return &r.Workloads[i], nil
+}
+
+// server returns the samples of a server, nil if it did not take part.
+func (w *Workload) server(name string) *Server {
+	i := slices.IndexFunc(w.Servers, func(s Server) bool { return s.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &w.Servers[i]
+}
+
+// median returns the median over the rounds of a value of s.
+func (s *Server) median(value func(Sample) float64) float64 {
+	var values []float64
+	for _, sample := range s.Samples {
+		values = append(values, value(sample))
+	}
+	return Median(values)
+}
+
+// ratio returns the median over the rounds of a value of s divided by that of other: the samples of a round saw the same machine.
+func (s *Server) ratio(other *Server, value func(Sample) float64) float64 {
+	var values []float64
+	for i := range min(len(s.Samples), len(other.Samples)) {
+		values = append(values, value(s.Samples[i])/value(other.Samples[i]))
+	}
+	return Median(values)
+}
+
+// Median returns the median of values, which it sorts, and 0 of none.
+func Median(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	slices.Sort(values)
+	n := len(values)
+	return (values[(n-1)/2] + values[n/2]) / 2
+}
+
+// Values of samples.
+func rate(s Sample) float64   { return s.Rate }
+func p50(s Sample) float64    { return s.P50 }
+func p99(s Sample) float64    { return s.P99 }
+func cpu(s Sample) float64    { return s.CPU }
+func memory(s Sample) float64 { return float64(s.Memory) }
+func failed(s Sample) float64 { return float64(s.Errors) }
+func start(s Sample) float64  { return s.Start }
+func each(s Sample) float64   { return float64(s.Each) }
+
+// perCPU is the number of requests for each second of CPU time.
+func perCPU(s Sample) float64 {
+	if s.CPU == 0 {
+		return 0
+	}
+	return 1 / s.CPU
+}

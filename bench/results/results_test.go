@@ -1,0 +1,139 @@
+package results
+
+import (
+	"encoding/xml"
+	"io"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+func TestMedian(t *testing.T) {
+	for _, c := range []struct {
+		values []float64
+		want   float64
+	}{
+		{nil, 0},
+		{[]float64{7}, 7},
+		{[]float64{3, 1, 2}, 2},
+		{[]float64{4, 1, 3, 2}, 2.5},
+	} {
+		if got := Median(c.values); got != c.want {
+			t.Errorf("Median(%v) = %v, want %v", c.values, got, c.want)
+		}
+	}
+}
+
+func TestNumbers(t *testing.T) {
+	for _, c := range []struct{ got, want string }{
+		{number(0), "0"}, {number(0.1234), "0.123"}, {number(9.999), "10"}, {number(99.96), "100"}, {number(1234567), "1,230,000"},
+		{number(238_400), "238,000"}, {number(999.6), "1,000"}, {number(999_900), "1,000,000"},
+		{duration(0), "–"}, {duration(0.0000123), "12.3 µs"}, {duration(0.00099996), "1 ms"}, {duration(0.0456), "45.6 ms"}, {duration(2.5), "2.5 s"},
+		{megabytes(7_150_000), "7.2 MB"}, {kibibytes(2253), "2.2 KiB"}, {capital("élan"), "Élan"},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s, want %s", c.got, c.want)
+		}
+	}
+}
+
+// example has two rounds, in the second of which the machine was half as fast, so that ratios of medians differ from the median of ratios.
+func example() *Results {
+	samples := func(cpu, p99 float64, memory int64) []Sample {
+		return []Sample{{Rate: 1000, CPU: cpu, P50: 0.001, P99: p99, Memory: memory}, {Rate: 500, CPU: 2 * cpu, P50: 0.001, P99: p99, Memory: memory}}
+	}
+	return &Results{Rounds: 2, Versions: map[string]string{"uwsgi": "2.0"}, Workloads: []Workload{{Name: "hello", Title: "hello, 2 & 3", Servers: []Server{
+		{"uwsgi", samples(42e-6, 0.002, 9e6)},
+		{"threads", samples(10e-6, 0.004, 7e6)},
+		{"inline", samples(8e-6, 0.003, 8e6)},
+	}}}}
+}
+
+func TestTables(t *testing.T) {
+	p := &page{Results: example()}
+	got, err := p.table("hello")
+	want := `Hello, 2 & 3:
+
+| server | requests/s | requests per CPU second | CPU time, threads = 1 | p50 | p99 | memory |
+| --- | --- | --- | --- | --- | --- | --- |
+| fapws, inline | 750 | 93,800 | 0.80 | 1 ms | 3 ms | 8.0 MB |
+| fapws, threads | 750 | 75,000 | 1.00 | 1 ms | 4 ms | 7.0 MB |
+| uWSGI | 750 | 17,900 | 4.20 | 1 ms | 2 ms | 9.0 MB |`
+	if err != nil || got != want {
+		t.Errorf("%v\n%s", err, got)
+	}
+	if got := p.summary(); !strings.HasSuffix(got, "\n| Hello, 2 & 3 | 75,000 | 93,800 | uWSGI: 17,900 | 4.20 × |") {
+		t.Error(got)
+	}
+	if got := p.better(); got != "- *Hello, 2 & 3.* 99th percentile of latency: uWSGI 2 ms, fapws 3 ms." {
+		t.Error(got)
+	}
+	if got := p.versions(); got != "uWSGI 2.0" {
+		t.Error(got)
+	}
+	if _, err := p.table("missing"); err == nil || !strings.Contains(err.Error(), `no workload "missing"`) {
+		t.Error(err)
+	}
+	if _, err := p.plot("x", "x", "speed", "hello"); err == nil {
+		t.Error("a plot of an unknown measure was made")
+	}
+}
+
+func TestSave(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "x.json")
+	if err := example().Save(file); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Load(file); err != nil || !reflect.DeepEqual(got, example()) {
+		t.Errorf("%v, %+v", err, got)
+	}
+}
+
+// TestPlot: a plot is XML that loads nothing, the lengths of its bars are as their values, and nothing leaves the picture.
+func TestPlot(t *testing.T) {
+	p := &page{Results: example(), plots: map[string][]byte{}}
+	link, err := p.plot("hello", "A <title>", "CPU", "hello", "hello")
+	if err != nil || link != "![A <title>, requests for each second of CPU time; longer is better](images/performance-hello.svg)" {
+		t.Fatal(link, err)
+	}
+	var bars []float64
+	d := xml.NewDecoder(strings.NewReader(string(p.plots["performance-hello.svg"])))
+	height := 0.0
+	for {
+		token, err := d.Token()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		element, ok := token.(xml.StartElement)
+		if !ok {
+			continue
+		}
+		values := map[string]string{}
+		for _, a := range element.Attr {
+			values[a.Name.Local] = a.Value
+		}
+		value := func(name string) float64 {
+			f, _ := strconv.ParseFloat(values[name], 64)
+			return f
+		}
+		switch {
+		case values["href"] != "" || element.Name.Local == "image" || element.Name.Local == "script":
+			t.Errorf("%s loads something", element.Name.Local)
+		case element.Name.Local == "svg":
+			height = value("height")
+		case values["class"] == "own" || values["class"] == "other":
+			bars = append(bars, value("width"))
+			if value("x")+value("width") > plotWidth-valueWidth || value("y")+value("height") > height {
+				t.Errorf("a bar leaves the picture: %v", values)
+			}
+		}
+	}
+	if len(bars) != 6 || bars[0] <= bars[1] || bars[1] <= bars[2] || bars[2]/bars[0] < 0.19 || bars[2]/bars[0] > 0.21 {
+		t.Errorf("bars of %v", bars)
+	}
+}
