@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"fapws/bench/results"
 )
 
 var update = flag.Bool("update", false, "write the pages that are made from the program")
@@ -54,6 +56,26 @@ func TestSettings(t *testing.T) {
 	page.WriteString(keysIntroduction)
 	page.Write(internal(t, "keys"))
 	generated(t, "settings.md", page.String())
+}
+
+// TestPerformance: performance.md and its plots are those of the results.
+func TestPerformance(t *testing.T) {
+	r, err := results.Load("../bench/results/sid.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, plots, err := r.Page()
+	if err != nil {
+		t.Fatal(err)
+	}
+	generated(t, "performance.md", string(page))
+	for name, plot := range plots {
+		generated(t, filepath.Join("images", name), string(plot))
+	}
+	made, _ := filepath.Glob("images/performance-*.svg")
+	if len(made) != len(plots) {
+		t.Errorf("images has %v, but the page shows %d plots", made, len(plots))
+	}
 }
 
 func internal(t *testing.T, topic string) []byte {
