@@ -94,6 +94,38 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// TestLargeFiles: offsets and sizes above 4 GiB, which a word has no room for on machines of 32 bits.
+func TestLargeFiles(t *testing.T) {
+	const at = 5<<30 + 1
+	f, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt([]byte("the end"), at); err != nil {
+		t.Fatal(err)
+	}
+	fd := int(f.Fd())
+	buf := make([]byte, 10)
+	if n, err := ReadFile(fd, buf, at); string(buf[:n]) != "the end" || err != nil {
+		t.Errorf("%q, %v", buf[:n], err)
+	}
+	if n, err := ReadCached(fd, buf, at); err == nil && string(buf[:n]) != "the end" {
+		t.Errorf("from memory: %q", buf[:n])
+	}
+	if Cached(fd, at+7) {
+		t.Error("a byte behind the end is in memory")
+	}
+	for _, send := range []func(int, int, *int64, int64) (int, error){SendFile, SendCached} {
+		a, b := pair(t)
+		from := int64(at)
+		n, err := send(a, fd, &from, 4<<30+3)
+		if got := all(t, b); string(got) != "the end" || n != 7 || err != nil || from != at+7 {
+			t.Errorf("%q, %d bytes, %v, now at %d", got, n, err, from)
+		}
+	}
+}
+
 // A Plain socket ends with io.EOF, can be shut down, and takes no more when its peer has left.
 func TestPlain(t *testing.T) {
 	a, b := pair(t)

@@ -1,45 +1,7 @@
-//go:build linux && (amd64 || arm64)
+//go:build linux && !(386 || arm || mips || mipsle)
 
 package netio
 
-import (
-	"syscall"
-	"unsafe"
+import "golang.org/x/sys/unix"
 
-	"golang.org/x/sys/unix"
-)
-
-// SendCached is sendfile(2) of a file that is in memory.
-func SendCached(to, from int, offset *int64, count int64) (int, error) {
-	for {
-		n, _, e := syscall.RawSyscall6(unix.SYS_SENDFILE, uintptr(to), uintptr(from), uintptr(unsafe.Pointer(offset)), uintptr(count), 0, 0)
-		if e == 0 {
-			return int(n), nil
-		}
-		if e != unix.EINTR {
-			return 0, e
-		}
-	}
-}
-
-// ReadCached is pread(2) of what is in memory of a file: preadv2(2) with RWF_NOWAIT, which not all file systems know. It returns
-// 0 and no error at the end of the file, and unix.EAGAIN if the disk would have to be waited for, or there is an error.
-func ReadCached(from int, b []byte, offset int64) (int, error) {
-	iov := unix.Iovec{Base: unsafe.SliceData(b)}
-	iov.SetLen(len(b))
-	n, _, e := syscall.RawSyscall6(unix.SYS_PREADV2, uintptr(from), uintptr(unsafe.Pointer(&iov)), 1, uintptr(offset), 0, unix.RWF_NOWAIT)
-	if e != 0 {
-		return 0, unix.EAGAIN
-	}
-	return int(n), nil
-}
-
-// Cached reports whether a byte of a file can be read without waiting for the
-// disk: preadv2(2) with RWF_NOWAIT, which not all file systems know.
-func Cached(from int, offset int64) bool {
-	var b [1]byte
-	iov := unix.Iovec{Base: &b[0]}
-	iov.SetLen(1)
-	n, _, e := syscall.RawSyscall6(unix.SYS_PREADV2, uintptr(from), uintptr(unsafe.Pointer(&iov)), 1, uintptr(offset), 0, unix.RWF_NOWAIT)
-	return e == 0 && n == 1
-}
+const sysSendfile = unix.SYS_SENDFILE
