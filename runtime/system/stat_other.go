@@ -1,8 +1,8 @@
-//go:build darwin || dragonfly || freebsd || netbsd
+//go:build darwin || freebsd || netbsd
 
 package system
 
 import "syscall"
 
-// StatusChange is as on Linux.
+// StatusChange returns when the status of a file was changed last.
 func StatusChange(st *syscall.Stat_t) syscall.Timespec { return st.Ctimespec }

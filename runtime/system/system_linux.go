@@ -77,9 +77,6 @@ func SealWriting(fd int) error {
 // ReceiveClosing is a flag of recvmsg(2): children do not inherit what comes by SCM_RIGHTS.
 const ReceiveClosing = unix.MSG_CMSG_CLOEXEC
 
-// StatusChange returns when the status of a file was changed last.
-func StatusChange(st *syscall.Stat_t) syscall.Timespec { return st.Ctim }
-
 // AwaitExit waits until a child has ended, and leaves it as it is: its number stays its own until it is waited for.
 func AwaitExit(pid int) {
 	for unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {

@@ -1,6 +1,0 @@
-package system
-
-import "syscall"
-
-// StatusChange is as on Linux.
-func StatusChange(st *syscall.Stat_t) syscall.Timespec { return st.Ctim }
