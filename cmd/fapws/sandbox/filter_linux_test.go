@@ -39,8 +39,7 @@ func (c call) result(t *testing.T, vm *bpf.VM) unix.Errno {
 }
 
 func TestFilter(t *testing.T) {
-	arch := architectures[runtime.GOARCH]
-	if arch == 0 {
+	if architecture == 0 {
 		t.Fatalf("%s has no filter", runtime.GOARCH)
 	}
 	for _, c := range []struct {
@@ -83,21 +82,21 @@ func TestFilter(t *testing.T) {
 		{"the same with sendmmsg", unix.SYS_SENDMMSG, [6]uint32{3, 0, 0, unix.MSG_FASTOPEN}, unix.EPERM},
 	} {
 		for _, programs := range []bool{false, true} {
-			vm, err := bpf.NewVM(append(filterOf(arch, &Rules{Programs: programs}).program, bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW}))
+			vm, err := bpf.NewVM(append(filterOf(&Rules{Programs: programs}).program, bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW}))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := (call{arch, c.number, c.args}).result(t, vm); got != c.want {
+			if got := (call{architecture, c.number, c.args}).result(t, vm); got != c.want {
 				t.Errorf("%s: %v, want %v", c.name, got, c.want)
 			}
-			if got := (call{arch ^ 1, c.number, c.args}).result(t, vm); got != unix.EPERM {
+			if got := (call{architecture ^ 1, c.number, c.args}).result(t, vm); got != unix.EPERM {
 				t.Errorf("%s of another architecture: %v", c.name, got)
 			}
 			want := unix.EACCES
 			if programs {
 				want = 0
 			}
-			if got := (call{arch, unix.SYS_EXECVE, [6]uint32{}}).result(t, vm); got != want {
+			if got := (call{architecture, unix.SYS_EXECVE, [6]uint32{}}).result(t, vm); got != want {
 				t.Errorf("execve: %v, want %v", got, want)
 			}
 		}
@@ -106,7 +105,6 @@ func TestFilter(t *testing.T) {
 
 // Unix sockets and listening are for processes that need them.
 func TestFilterOfSockets(t *testing.T) {
-	arch := architectures[runtime.GOARCH]
 	for _, tt := range []struct {
 		rules          Rules
 		socket, listen unix.Errno
@@ -115,14 +113,14 @@ func TestFilterOfSockets(t *testing.T) {
 		{Rules{Bind: []uint16{80}}, unix.EPERM, 0},
 		{Rules{Unix: true}, 0, 0},
 	} {
-		vm, err := bpf.NewVM(append(filterOf(arch, &tt.rules).program, bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW}))
+		vm, err := bpf.NewVM(append(filterOf(&tt.rules).program, bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW}))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := (call{arch, unix.SYS_SOCKET, [6]uint32{unix.AF_UNIX, unix.SOCK_STREAM}}).result(t, vm); got != tt.socket {
+		if got := (call{architecture, unix.SYS_SOCKET, [6]uint32{unix.AF_UNIX, unix.SOCK_STREAM}}).result(t, vm); got != tt.socket {
 			t.Errorf("%+v: socket: %v", tt.rules, got)
 		}
-		if got := (call{arch, unix.SYS_LISTEN, [6]uint32{3, 5}}).result(t, vm); got != tt.listen {
+		if got := (call{architecture, unix.SYS_LISTEN, [6]uint32{3, 5}}).result(t, vm); got != tt.listen {
 			t.Errorf("%+v: listen: %v", tt.rules, got)
 		}
 	}

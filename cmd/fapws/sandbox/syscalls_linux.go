@@ -3,25 +3,15 @@ package sandbox
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// architectures are those with filters, as the kernel calls them.
-var architectures = map[string]uint32{
-	"386":     unix.AUDIT_ARCH_I386,
-	"amd64":   unix.AUDIT_ARCH_X86_64,
-	"arm":     unix.AUDIT_ARCH_ARM,
-	"arm64":   unix.AUDIT_ARCH_AARCH64,
-	"riscv64": unix.AUDIT_ARCH_RISCV64,
-}
-
 // administration are system calls that no web application needs: they are for root, for debuggers and container engines,
 // or have been ways into the kernel.
 var administration = []uintptr{
-	unix.SYS_ACCT, unix.SYS_ADD_KEY, unix.SYS_BPF, unix.SYS_CHROOT, unix.SYS_CLOCK_ADJTIME, unix.SYS_CLOCK_SETTIME,
+	unix.SYS_ACCT, unix.SYS_ADD_KEY, unix.SYS_ADJTIMEX, unix.SYS_BPF, unix.SYS_CHROOT, unix.SYS_CLOCK_ADJTIME, unix.SYS_CLOCK_SETTIME,
 	unix.SYS_DELETE_MODULE, unix.SYS_FANOTIFY_INIT, unix.SYS_FINIT_MODULE, unix.SYS_FSCONFIG, unix.SYS_FSMOUNT, unix.SYS_FSOPEN,
 	unix.SYS_FSPICK, unix.SYS_INIT_MODULE, unix.SYS_IO_URING_ENTER, unix.SYS_IO_URING_REGISTER, unix.SYS_IO_URING_SETUP,
 	unix.SYS_KCMP, unix.SYS_KEXEC_LOAD, unix.SYS_KEYCTL, unix.SYS_LOOKUP_DCOOKIE, unix.SYS_MOUNT, unix.SYS_MOUNT_SETATTR,
@@ -36,8 +26,8 @@ const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUT
 	unix.CLONE_NEWPID | unix.CLONE_NEWNET
 
 // filterOf makes the filter for a process.
-func filterOf(arch uint32, r *Rules) *filter {
-	f := newFilter(arch)
+func filterOf(r *Rules) *filter {
+	f := newFilter(architecture)
 	for _, number := range append(administration, more...) {
 		f.always(number, unix.EPERM)
 	}
@@ -103,7 +93,7 @@ func filterSyscalls(r *Rules) error {
 	if !hasFilters() {
 		return nil
 	}
-	err := filterOf(architectures[runtime.GOARCH], r).install()
+	err := filterOf(r).install()
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
 		return nil // Missing has said so
 	}
@@ -117,5 +107,5 @@ func filterSyscalls(r *Rules) error {
 func hasFilters() bool {
 	action := uint32(unix.SECCOMP_RET_ERRNO)
 	_, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_GET_ACTION_AVAIL, 0, uintptr(unsafe.Pointer(&action)))
-	return architectures[runtime.GOARCH] != 0 && errno == 0
+	return architecture != 0 && errno == 0
 }
