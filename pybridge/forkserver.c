@@ -90,7 +90,7 @@ static void show_and_kill(uint64_t id) {
   for (int i = 0; i < n_children; i++) {
     if (children[i].id != id || children[i].kill_ns) continue;
     kill(children[i].pid, FAPWS_FORK_SHOW); /* it was not waited for, so the pid is its */
-    children[i].kill_ns = fapws_now_ns() + SHOW_MS * 1000000u;
+    children[i].kill_ns = fapws_now_ns() + SHOW_MS * UINT64_C(1000000);
   }
 }
 
@@ -163,7 +163,7 @@ static int wait_for_news(int control, int wait) {
 
 /* The server has closed the socket: the responses are not wanted. */
 static void end_children(void) {
-  uint64_t until = fapws_now_ns() + END_MS * 1000000u;
+  uint64_t until = fapws_now_ns() + END_MS * UINT64_C(1000000);
   for (int i = 0; i < n_children; i++) {
     kill(children[i].pid, SIGTERM);
     children[i].kill_ns = until;
