@@ -2,6 +2,8 @@ package pybridge
 
 // #cgo pkg-config: python3
 // #cgo CFLAGS: -std=gnu11 -fno-strict-aliasing
+// /* Files above 2 GiB, and times after 2038. */
+// #cgo 386 arm CFLAGS: -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64
 // #include <stdlib.h>
 // #include "shim.h"
 // #include "shim_process.h"

@@ -31,10 +31,11 @@ int fapws_clean_value(const char *s, Py_ssize_t n) {
 }
 
 static int reserve(fapws_start_object *s, size_t n) {
-  if (LIKELY(s->len + n <= s->cap)) return 0;
+  size_t want = s->len + n;
+  if (LIKELY(want <= s->cap)) return 0;
   size_t cap = s->cap ? s->cap : 512;
-  while (cap < s->len + n) cap *= 2;
-  char *buf = realloc(s->buf, cap);
+  while (cap < want && cap <= SIZE_MAX / 2) cap *= 2;
+  char *buf = cap >= want ? realloc(s->buf, cap) : NULL;
   if (!buf) {
     PyErr_NoMemory();
     return -1;

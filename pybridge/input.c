@@ -17,6 +17,7 @@ static PyObject *the_empty;
 static int64_t remaining(const input_object *in) { return in->rec ? in->rec->size - in->pos : 0; }
 
 PyObject *fapws_read_spool(int file, int64_t at, int64_t n) {
+  if (n > PY_SSIZE_T_MAX) return PyErr_NoMemory(); /* a body above 2 GiB on a machine of 32 bits */
   PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)n);
   if (!bytes) return NULL;
   char *out = PyBytes_AS_STRING(bytes);

@@ -19,7 +19,7 @@ int fapws_part_reserve(fapws_part *p, size_t n) {
   size_t want = (size_t)p->used + n;
   if (LIKELY(want <= p->cap)) return 0;
   size_t cap = p->cap ? p->cap : 512;
-  while (cap < want) cap *= 2;
+  while (cap < want && cap <= UINT32_MAX / 2) cap *= 2;
   char *buf = cap <= UINT32_MAX / 2 ? realloc(p->buf, cap) : NULL;
   if (!buf) {
     PyErr_NoMemory();

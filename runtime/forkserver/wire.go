@@ -190,9 +190,9 @@ const maxTexts = 64 << 20
 // head reads the texts of p.
 func (c *child) head(p *part) (head exchange.Head, err error) {
 	lengths := [...]uint32{p.Reason, p.Fields, p.Name, p.Options, p.Path, p.Send, p.Names}
-	size := 0
+	var size uint64
 	for _, n := range lengths {
-		size += int(n)
+		size += uint64(n)
 	}
 	if size > maxTexts {
 		return head, fmt.Errorf("a response head of %d bytes", size)

@@ -24,16 +24,18 @@
 #define STACK (MIB / 4)
 #if UINTPTR_MAX > 0xffffffffu
 #define RESERVED (1536 * MIB) /* of it 1,120 MiB are tables of Go's allocator, which are never touched */
+#define LARGE_STACK (256 * MIB)
 #else
 #define RESERVED (192 * MIB)
+#define LARGE_STACK (32 * MIB)
 #endif
 #define WRITABLE (96 * MIB) /* of RESERVED */
 
 #define MEMORY (14 * MIB) /* with less, also a server without Python reads its own program again and again */
 
-/* Starting the threads is only tried with a lower limit of processes, or a higher one of stacks: it takes 0.4 ms. */
+/* Starting the threads is only tried with a lower limit of processes, or with stacks above LARGE_STACK: it takes
+ * 0.4 ms. */
 #define PLENTY_OF_PROCESSES 2000
-#define LARGE_STACK (256 * MIB)
 
 #define FAIL(...) (fprintf(stderr, "fapws: " __VA_ARGS__), _exit(3))
 

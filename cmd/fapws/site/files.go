@@ -3,6 +3,7 @@ package site
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -160,7 +161,7 @@ func (f *Files) options(root string) static.Options {
 		DotFiles:  *f.DotFiles,
 		Expose:    f.Expose,
 
-		CacheBytes: int(f.CacheMax),
+		CacheBytes: int(min(f.CacheMax, math.MaxInt)),
 	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = -1 // none, as the configuration asks

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"math"
 	"net/netip"
 	"os"
 	"strings"
@@ -16,7 +17,7 @@ import (
 
 // config returns the settings of the event loop.
 func (s *service) config() runtime.Config {
-	rate := int(s.conf.BodyMinRate)
+	rate := int(min(s.conf.BodyMinRate, math.MaxInt))
 	if rate == 0 {
 		rate = -1
 	}
