@@ -226,8 +226,8 @@ emulated() {
 # word_cross ARCH [--test [TESTS]]
 word_cross() {
     local cross=
+    (($# <= 1)) || [[ $2 == --test ]] || die "unknown argument: $2"
     use_cross "${1-}"
-    (($# == 1)) || [[ $2 == --test ]] || die "unknown argument: $2"
     say "Python $py_version of Debian $cross_suite for $cross, $py_linked"
     build_to "$cross_folder/$cross/fapws"
     say "built build/cross/$cross/fapws"

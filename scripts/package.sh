@@ -88,6 +88,8 @@ word_deb() {
     local arch='' built cross='' folder version file
     [[ ${1---test} == --test ]] || { arch=$1; shift; }
     (($# == 0)) || [[ $1 == --test ]] || die "unknown argument: $1"
+    [[ ${1-} != --test || ${arch:=$(machine_architecture)} == "$(machine_architecture)" ]] ||
+        die "deb --test installs the package on this machine, which is $(machine_architecture): try $arch with ./build.sh cross $arch --test"
     command -v dpkg-deb >/dev/null || die "dpkg-deb is missing: packages are made on Debian and Ubuntu"
     command -v readelf >/dev/null || want readelf binutils
     install_wanted
