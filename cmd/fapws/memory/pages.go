@@ -3,6 +3,7 @@ package memory
 import (
 	"bufio"
 	"bytes"
+	"io"
 	"os"
 	"strconv"
 
@@ -19,23 +20,38 @@ func dropProgramPages(small bool) error {
 		return err
 	}
 	defer f.Close()
+	programPages(f, func(start, end uint64) {
+		if small {
+			divide(uintptr(start), uintptr(end))
+		}
+		madvise(uintptr(start), uintptr(end-start), unix.MADV_DONTNEED)
+	})
+	return nil
+}
+
+// programPages calls drop with each mapping in smaps (proc(5)) of a program file that has pages in memory, and none of
+// them changed.
+func programPages(smaps io.Reader, drop func(start, end uint64)) {
 	var start, end uint64
-	droppable := false
-	for lines := bufio.NewScanner(f); lines.Scan(); {
+	droppable, resident := false, false
+	for lines := bufio.NewScanner(smaps); lines.Scan(); {
 		line := lines.Bytes()
-		if key, value, ok := bytes.Cut(line, []byte(":")); ok && !bytes.ContainsRune(key, '-') {
-			// A page that was written to (relocations) exists here only.
-			if droppable && string(key) == "Anonymous" && string(bytes.TrimSpace(value)) == "0 kB" {
-				if small {
-					divide(uintptr(start), uintptr(end))
-				}
-				madvise(uintptr(start), uintptr(end-start), unix.MADV_DONTNEED)
-			}
+		key, value, ok := bytes.Cut(line, []byte(":"))
+		if !ok || bytes.ContainsRune(key, '-') {
+			start, end, droppable = programFile(line)
+			resident = false
 			continue
 		}
-		start, end, droppable = programFile(line)
+		none := string(bytes.TrimSpace(value)) == "0 kB"
+		switch string(key) {
+		case "Rss": // emulators (qemu-user) write 0 for everything, also for mappings with changed pages
+			resident = !none
+		case "Anonymous": // a page that was written to (relocations) exists here only
+			if droppable && resident && none {
+				drop(start, end)
+			}
+		}
 	}
-	return nil
 }
 
 // divided is the size of the mappings that divide makes.
@@ -61,8 +77,8 @@ func programFile(line []byte) (start, end uint64, ok bool) {
 		return 0, 0, false
 	}
 	from, to, _ := bytes.Cut(f[0], []byte("-"))
-	start, err1 := strconv.ParseUint(string(from), 16, 64)
-	end, err2 := strconv.ParseUint(string(to), 16, 64)
+	start, err1 := strconv.ParseUint(string(from), 16, strconv.IntSize) // an emulator may show addresses of its own
+	end, err2 := strconv.ParseUint(string(to), 16, strconv.IntSize)
 	private := string(f[1]) == "r-xp" || string(f[1]) == "r--p"
 	return start, end, private && err1 == nil && err2 == nil
 }
