@@ -41,9 +41,6 @@ func (s *Sites) admit(x *Exchange) {
 
 // ask puts together the request that the source of x gets.
 func (s *Sites) ask(x *Exchange) *exchange.Request {
-	if s.table.users {
-		x.req.dropRemoteUser()
-	}
 	r, c := x.req.ask(), x.client
 	if x.peer == nil {
 		x.peer = x.Client()

@@ -10,11 +10,16 @@ import (
 // clients cannot send it: an application may see it on a path that needs no password, too.
 const remoteUser = "remote-user"
 
-// dropRemoteUser removes that field, in each spelling that applications take for it, as CGI's "_" for "-".
+// dropRemoteUser removes that field, in each spelling that applications take for it, as CGI's "_" for "-". It is removed from the head
+// itself, which others parse again: another process, the next worker of a WebSocket.
 func (q *request) dropRemoteUser() {
-	q.parsed.Fields = slices.DeleteFunc(q.parsed.Fields, func(f http1.Field) bool {
+	forged := func(f http1.Field) bool {
 		return int(f.Name.Len) == len(remoteUser) && isRemoteUser(f.Name.In(q.Head))
-	})
+	}
+	if slices.ContainsFunc(q.parsed.Fields, forged) {
+		q.Head = append(q.parsed.AppendWithout(nil, q.Head, forged), "\r\n"...)
+		q.parsed.HeadLen = len(q.Head)
+	}
 }
 
 func isRemoteUser(name []byte) bool {

@@ -150,7 +150,10 @@ func (t *Tracer) Rewrite(dst, head []byte, r *http1.Request, id *ID) []byte {
 	if parents+states == 0 {
 		dst = append(dst, head[:r.HeadLen-2]...)
 	} else {
-		dst = without(dst, head, r, !ok || !validState(head, r.Fields))
+		stateless := !ok || !validState(head, r.Fields)
+		dst = r.AppendWithout(dst, head, func(f http1.Field) bool {
+			return isNamed(head, f, parent) || stateless && isNamed(head, f, state)
+		})
 	}
 	name := http1.Span{Off: uint32(len(dst) - at), Len: uint32(len(parent))}
 	dst = append(dst, newLine...)
@@ -168,30 +171,6 @@ func (t *Tracer) Rewrite(dst, head []byte, r *http1.Request, id *ID) []byte {
 	putHex(made[spanAt:], t.number())
 	r.Fields = append(r.Fields, http1.Field{Name: name, Value: http1.Span{Off: name.Off + uint32(valueIn), Len: uint32(valueLen)}})
 	r.HeadLen = len(dst) - at
-	return dst
-}
-
-// without appends head without its empty line and the fields traceparent, and tracestate if stateless.
-func without(dst, head []byte, r *http1.Request, stateless bool) []byte {
-	at := len(dst)
-	dst = append(dst, head[:r.Fields[0].Name.Off]...)
-	fields := r.Fields[:0]
-	for _, f := range r.Fields {
-		if isNamed(head, f, parent) || stateless && isNamed(head, f, state) {
-			continue
-		}
-		moved := f.Name.Off - uint32(len(dst)-at)
-		dst = append(append(dst, head[f.Name.Off:f.Value.Off+f.Value.Len]...), "\r\n"...)
-		for _, span := range [...]*http1.Span{&r.Host, &r.UpgradeTo} {
-			if span.Len > 0 && *span == f.Value {
-				span.Off -= moved
-			}
-		}
-		f.Name.Off -= moved
-		f.Value.Off -= moved
-		fields = append(fields, f)
-	}
-	r.Fields = fields
 	return dst
 }
 
