@@ -38,6 +38,8 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
   release          build/dist with the tarball, the .deb, an SBOM (CycloneDX) and SHA256SUMS
   container        the image of bin/run.sh, with podman, buildah or docker; --test: build it on a
                    Debian of debootstrap, not of a registry, and try each mode
+  systemd          the .deb in a virtual machine (qemu) with Debian's kernel and systemd: start, reload,
+                   watchdog, socket, upgrade under load, restart, removal; needs root
   matrix           build and test with every supported Python found
   roots [SUITES]   build and serve in fresh Debian systems, as root and as a user; needs
                    root and debootstrap; --test: run all checks there, too
@@ -88,6 +90,8 @@ source "$root/scripts/cross.sh"
 source "$root/scripts/install.sh"
 # shellcheck source=scripts/package.sh
 source "$root/scripts/package.sh"
+# shellcheck source=scripts/systemd.sh
+source "$root/scripts/systemd.sh"
 # shellcheck source=scripts/container.sh
 source "$root/scripts/container.sh"
 # shellcheck source=scripts/lint.sh

@@ -63,6 +63,7 @@ test_container() {
     done
     stage "mode shell" try_shell
     stage "limits of a control group" try_limits
+    stage "nothing to write to, any user" try_restricted
     summary
 }
 
@@ -107,4 +108,14 @@ try_limits() {
     podman stop fapws-test >/dev/null
     wait "$runner"
     grep -q ', 1 worker,' "$log" || { cat "$log" >&2; return 1; }
+}
+
+# try_restricted serves in a container of which nothing can be written, as a user without a name and without capabilities.
+try_restricted() {
+    local url log runner
+    CONTAINER_FLAGS+=" --read-only --read-only-tmpfs=false --user 123456:0 --cap-drop all --security-opt no-new-privileges" \
+        serve_mode http --workers 2
+    curl -fsS -o /dev/null "${url}hello"
+    podman stop -t 20 fapws-test >/dev/null
+    wait "$runner" # it fails if the server had to be killed
 }

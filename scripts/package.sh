@@ -95,6 +95,12 @@ word_deb() {
     install_wanted
     fix_circumstances
     build_for "$arch"
+    # So security updates of Python reach the package.
+    if [[ -z ${LIBPYTHON-} && $py_linked == static && $py_shared == 1 ]]; then
+        LIBPYTHON=shared link_with_python
+        built=$root/build/deb/$arch/fapws
+        build_to "$built"
+    fi
     version=$(deb_version)
     folder=$root/build/stage/deb-$arch
     stage_files "$folder" /usr /usr/lib/fapws
@@ -103,6 +109,7 @@ word_deb() {
     local -A seen=()
     install_units
     install -D -m 644 "$root/contrib/debian/lintian-overrides" "$folder/usr/share/lintian/overrides/fapws"
+    [[ $py_linked != static ]] || cat "$root/contrib/debian/lintian-overrides.static" >>"$folder/usr/share/lintian/overrides/fapws"
     install -d -m 755 "$folder/usr/share/doc/fapws" "$folder/DEBIAN"
     {
         printf 'Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\nFiles: *\n'
@@ -139,15 +146,19 @@ test_deb() {
     patiently "debootstrap $2" logged "$folder.log" debootstrap --variant=minbase --include=python3,adduser \
         "$2" "$folder" "$(debian_mirror)" || die "debootstrap failed: $folder.log"
     copy_host_settings "$folder"
-    mkdir "$folder/new"
-    cp "$1" "$folder/old.deb"
-    # The same files as a newer version.
-    dpkg-deb -R "$1" "$folder/new"
-    sed -i 's/^Version: .*/&.1/' "$folder/new/DEBIAN/control"
-    dpkg-deb --root-owner-group -b "$folder/new" "$folder/new.deb" >/dev/null
+    two_versions "$1" "$folder"
     cp "$root/.ci/package-test" "$folder/package-test"
     in_root "$folder" root /package-test /old.deb /new.deb
     rm -rf "$folder"
+}
+
+# two_versions FILE FOLDER makes old.deb in FOLDER, and new.deb, which has the same files as a newer version.
+two_versions() {
+    cp "$1" "$2/old.deb"
+    dpkg-deb -R "$1" "$2/new"
+    sed -i 's/^Version: .*/&.1/' "$2/new/DEBIAN/control"
+    dpkg-deb --root-owner-group -b "$2/new" "$2/new.deb" >/dev/null
+    rm -r "$2/new"
 }
 
 # maintainer prints the person who makes the package, as Debian's tools do.
@@ -196,17 +207,23 @@ package_of() {
     printf '%s\n' "${found%%:*}"
 }
 
-# word_release makes all files of a release: tarball, package, what the executable is made of, and checksums.
+# word_release makes all files of a release: tarball, package, what their executables are made of, and checksums.
 word_release() {
-    local name
     rm -rf "$dist_folder"
     # shellcheck disable=SC2119 # of this machine
     word_tarball
-    # shellcheck disable=SC2119
-    [[ ! $(type -P dpkg-deb) ]] || word_deb
-    name=fapws-$(version_text)-linux-$(machine_architecture)-python$py_minor
-    go version -m "$root/build/fapws" |
-        "$python" -I "$root/scripts/sbom.py" "$(version_text)" "$py_version" "$py_linked" "$SOURCE_DATE_EPOCH" >"$dist_folder/$name.cdx.json"
+    write_sbom "$root/build/fapws" "fapws-$(version_text)-linux-$(machine_architecture)-python$py_minor"
+    if [[ $(type -P dpkg-deb) ]]; then
+        # shellcheck disable=SC2119
+        word_deb
+        write_sbom "$root/build/fapws" "fapws_$(deb_version)_$(machine_architecture)"
+    fi
     (cd "$dist_folder" && sha256sum -- * >../SHA256SUMS && mv ../SHA256SUMS .)
     say "made build/dist: $(cd "$dist_folder" && printf '%s ' *)"
+}
+
+# write_sbom FILE NAME writes what an executable is made of, for the file of that name.
+write_sbom() {
+    go version -m "$1" |
+        "$python" -I "$root/scripts/sbom.py" "$(version_text)" "$py_version" "$py_linked" "$SOURCE_DATE_EPOCH" >"$dist_folder/$2.cdx.json"
 }

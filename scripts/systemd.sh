@@ -1,0 +1,63 @@
+# Sourced by build.sh: systemd tries the package in a virtual machine.
+# shellcheck shell=bash
+
+# word_systemd makes the package, boots a fresh Debian of this release with its kernel and systemd in qemu, and tries the service
+# there (.ci/systemd-test). Without /dev/kvm the machine is emulated, which takes some minutes.
+word_systemd() {
+    local suite folder file old new status=0 flags=(-m 1G -nographic -no-user-config -nodefaults -serial stdio -nic none)
+    [[ $EUID -eq 0 ]] || die "systemd needs root, for debootstrap and chroot"
+    [[ $(machine_architecture) == amd64 ]] || die "systemd runs on amd64: the machine of qemu is an x86"
+    [[ $(. /etc/os-release && echo "$ID") == debian ]] || die "systemd boots the release of Debian of this machine, which is not Debian"
+    want_programs "for systemd" "debootstrap=debootstrap qemu-system-x86_64=qemu-system-x86 mkfs.ext4=e2fsprogs"
+    install_wanted
+    suite=$(debian_suite)
+    folder=$roots_folder/systemd-$suite
+    # shellcheck disable=SC2119 # of this machine
+    word_deb
+    file=$dist_folder/fapws_$(deb_version)_amd64.deb
+
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    patiently "debootstrap $suite" logged "$folder.log" debootstrap --variant=minbase \
+        --include=systemd-sysv,udev,dbus,linux-image-cloud-amd64,initramfs-tools,python3,curl,procps "$suite" "$folder" "$(debian_mirror)" ||
+        die "debootstrap failed: $folder.log"
+    copy_host_settings "$folder"
+    logged "$folder.log" in_root "$folder" root apt-get update &&
+        logged "$folder.log" in_root "$folder" root apt-get satisfy -y --no-install-recommends "$(dpkg-deb -f "$file" Depends)" ||
+        die "the packages that fapws depends on cannot be installed: $folder.log"
+    two_versions "$file" "$folder"
+    cp "$root/.ci/systemd-test" "$folder/systemd-test"
+    echo systemd-test >"$folder/etc/hostname"
+    printf '/dev/vda / ext4 defaults 0 1\n' >"$folder/etc/fstab"
+    cat >"$folder/etc/systemd/system/systemd-test.service" <<'UNIT'
+[Unit]
+After=network.target
+
+[Service]
+ExecStart=/systemd-test /old.deb /new.deb
+StandardOutput=tty
+StandardError=inherit
+TTYPath=/dev/ttyS0
+
+[Install]
+WantedBy=multi-user.target
+UNIT
+    chroot "$folder" systemctl -q enable systemd-test.service
+    chroot "$folder" systemctl -q mask serial-getty@ttyS0.service # it would take the terminal
+    rm -f "$folder.img"
+    truncate -s 3G "$folder.img"
+    logged "$folder.log" mkfs.ext4 -q -d "$folder" "$folder.img" || die "mkfs.ext4 failed: $folder.log"
+    if [[ -w /dev/kvm ]] && grep -qwE 'vmx|svm' /proc/cpuinfo; then
+        flags+=(-enable-kvm -cpu host)
+    else
+        say "without hardware virtualization (/dev/kvm) the machine is emulated, which takes some minutes"
+    fi
+    timeout 3600 qemu-system-x86_64 "${flags[@]}" -smp 2 -drive "file=$folder.img,if=virtio,format=raw" \
+        -kernel "$(echo "$folder"/boot/vmlinuz-*)" -initrd "$(echo "$folder"/boot/initrd.img-*)" \
+        -append "root=/dev/vda rw console=ttyS0 quiet" </dev/null | tee "$folder.log" | grep -a --line-buffered '^systemd-test' || status=$?
+    grep -aq '^systemd-test: installed, upgraded, removed: all good' "$folder.log" || {
+        tail -n 60 "$folder.log" >&2
+        die "the service failed; all messages are in $folder.log"
+    }
+    rm -rf "$folder" "$folder.img"
+}
