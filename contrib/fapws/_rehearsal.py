@@ -133,7 +133,8 @@ def _connect(connection: socket.socket, address: Any) -> Optional[str]:
 
 
 def _unix(connection: socket.socket, family: int, *_: Any) -> Optional[str]:
-    if family != getattr(socket, "AF_UNIX", None):
+    made = sys._getframe(2).f_locals.get("fileno")  # of socket.__init__: the socket exists, such as one of a pair
+    if family != getattr(socket, "AF_UNIX", None) or made is not None:
         return None
     try:
         socket.socket(family).close()
