@@ -41,7 +41,8 @@ func (s *service) sleeps() bool {
 	if forks := s.forks.Load(); forks != nil {
 		return forks.Asleep()
 	}
-	return s.complete.Load() && s.asleep != nil && s.asleep.Asleep()
+	z := s.asleep.Load()
+	return s.complete.Load() && z != nil && z.Asleep()
 }
 
 func (a *alone) Stack() string { return a.s.stack() }

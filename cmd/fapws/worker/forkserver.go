@@ -164,7 +164,7 @@ func (s *service) followErrors() {
 	if server := s.forks.Load(); server != nil {
 		server.FollowStderr()
 	}
-	if s.asleep != nil {
-		s.asleep.followStderr()
+	if z := s.asleep.Load(); z != nil {
+		z.followStderr()
 	}
 }

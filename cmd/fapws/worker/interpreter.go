@@ -34,8 +34,8 @@ var _, _ interpreter = (*pybridge.Handler)(nil), (*sleeper)(nil)
 
 // countSubscribers tells Python how many listen to a channel, or are in a group, in this process or elsewhere.
 func (s *service) countSubscribers(name string, elsewhere bool, n int64) {
-	if s.asleep != nil {
-		s.asleep.countSubscribers(name, elsewhere, n)
+	if z := s.asleep.Load(); z != nil {
+		z.countSubscribers(name, elsewhere, n)
 		return
 	}
 	pybridge.CountSubscribers(name, elsewhere, n)

@@ -41,7 +41,7 @@ type service struct {
 	forks      atomic.Pointer[forkserver.Server] // with --fork, where Python is; else nil
 	forkCounts pybridge.ForkCounts               // metrics of its children
 	uploads    atomic.Pointer[upload.Group]      // of the sites; nil: there are none yet
-	asleep     *sleeper                          // with --idle-stop, where Python is; else nil
+	asleep     atomic.Pointer[sleeper]           // with --idle-stop, where Python is; else nil
 	contents   *pybridge.Contents                // loaded here or there; nil: no application
 	built      *site.Built
 	early      *site.Built // what answers while the applications load; nil: nothing does
@@ -118,8 +118,8 @@ func (s *service) run() (code int, err error) {
 	if forks := s.forks.Load(); forks != nil {
 		forks.Close(forkServerEnds)
 	}
-	if s.asleep != nil {
-		s.asleep.Close(applicationEnds)
+	if z := s.asleep.Load(); z != nil {
+		z.Close(applicationEnds)
 	}
 	if s.built != nil {
 		s.built.Close()
@@ -272,9 +272,9 @@ func (s *service) startAsync() (err error) {
 // startPython makes Python ready to run handlers; without an application it
 // returns nil.
 func (s *service) startPython() (interpreter, error) {
-	switch {
-	case s.asleep != nil:
-		return s.wakeSleeper()
+	switch z := s.asleep.Load(); {
+	case z != nil:
+		return z.serve()
 	case s.app == nil:
 		return nil, nil
 	}

@@ -13,6 +13,7 @@ import (
 
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/memory"
+	"fapws/cmd/fapws/pool"
 	"fapws/pybridge"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/metrics"
@@ -50,7 +51,7 @@ func (s *service) startSleeper() error {
 		Log:     func(line string) { s.log.Log(loglevel.Error, line) },
 		Killed:  func() string { return memory.Exceeded(root, before) },
 		Lost: func(how string, requests int) {
-			s.log.Log(loglevel.Error, fmt.Sprintf("%s; %d requests were lost, and the next one starts it again", how, requests))
+			s.log.Log(loglevel.Error, fmt.Sprintf("%s and lost %s; the next one starts it again", how, pool.Count(requests, "request")))
 		},
 		Asleep: func() {
 			s.log.Log(loglevel.Info, fmt.Sprintf("no request for %v: the application sleeps until there is one", s.conf.IdleStop))
@@ -61,7 +62,8 @@ func (s *service) startSleeper() error {
 	if err != nil {
 		return notLoaded(err)
 	}
-	z.Handler, s.asleep = h, z
+	z.Handler = h
+	s.asleep.Store(z)
 	s.contents = &pybridge.Contents{}
 	if err := json.Unmarshal(loaded, s.contents); err != nil {
 		return exit.NotStarted("cannot read what the application is: %v", err)
@@ -84,8 +86,9 @@ func (s *service) applicationChanged() {
 	s.signals.end(shutdownRequest{how: gracefully, code: exit.Failed}, exit.Failed)
 }
 
-// wakeSleeper has the process serve, with the settings that are known now.
-func (s *service) wakeSleeper() (interpreter, error) {
+// serve has the process serve, with the settings that are known now.
+func (z *sleeper) serve() (interpreter, error) {
+	s := z.s
 	settings := applicationSettings{}
 	for n := 1; ; n++ {
 		path := s.logs.Path(n)
@@ -98,7 +101,7 @@ func (s *service) wakeSleeper() (interpreter, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = s.asleep.Serve(remote.Serving{
+	err = z.Serve(remote.Serving{
 		Text:      text,
 		Queue:     s.conf.MaxQueue,
 		StartWait: s.conf.StartWait,
@@ -108,7 +111,7 @@ func (s *service) wakeSleeper() (interpreter, error) {
 	if err != nil {
 		return nil, notLoaded(err)
 	}
-	return s.asleep, nil
+	return z, nil
 }
 
 // applicationCommand starts this executable with the same arguments in the same directory.
