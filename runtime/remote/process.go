@@ -57,9 +57,9 @@ type Serving struct {
 	Queue int    // maximum number of requests that wait for a process
 
 	// StartWait is how long a request waits for a process that has to load the application; a browser that opens a page gets one
-	// that refreshes itself before. IdleStop is after how long without a request the process ends until one needs it. EndWithin is
-	// how long it may take to end.
-	StartWait, IdleStop, EndWithin time.Duration
+	// that refreshes itself before. IdleStop is after how long without a request the process ends until one needs it. Grace is how
+	// long requests of a process that is to be replaced may still take, and EndWithin how long a process may take to end behind them.
+	StartWait, IdleStop, Grace, EndWithin time.Duration
 }
 
 // LoadError is the error of Open when the application did not load. Its process has said why, unless it was killed: Code is -1
@@ -228,12 +228,12 @@ func (p *process) serve(settings []byte) error {
 	}
 }
 
-// end ends the process when it has nothing to do, or at once after d. It returns then.
-func (p *process) end(d time.Duration) {
-	p.link.send(frame{kind: kindEnd})
+// end ends the process when it has answered its requests, for which it has that long. It returns then, or has killed it after d more.
+func (p *process) end(grace, d time.Duration) {
+	p.link.send(numberFrame(kindEnd, 0, int64(grace)))
 	select {
 	case <-p.exited:
-	case <-time.After(d):
+	case <-time.After(grace + d):
 		_ = p.cmd.Process.Kill()
 		<-p.exited
 	}

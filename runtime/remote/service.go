@@ -49,6 +49,7 @@ type Service struct {
 	flights map[exchange.Ticket]*flight
 	part    exchange.Part
 	ending  bool // no request follows
+	overran bool // those that are left are not waited for
 	ended   bool
 
 	mu     sync.Mutex
@@ -199,7 +200,7 @@ func (s *Service) turn() {
 	s.state.Lock()
 	s.running = false
 	s.collect()
-	if !s.ended && (closed || s.ending && len(s.flights) == 0) {
+	if !s.ended && (closed || s.ending && (s.overran || len(s.flights) == 0)) {
 		s.ended = true
 		s.events.Stop()
 	}
@@ -237,6 +238,7 @@ func (s *Service) take(f *frame) {
 		}
 	case kindEnd:
 		s.ending = true
+		time.AfterFunc(f.duration(), func() { s.events.Post(func() { s.overran = true }) })
 	case kindMessage:
 		if len(f.data) > 0 {
 			s.Hear(Message(f.data[0]), f.data[1:], f.files)

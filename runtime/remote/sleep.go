@@ -151,7 +151,7 @@ func (h *Handler) start(before *process, earliest time.Time) {
 	}
 	h.mu.Unlock()
 	if p != nil {
-		p.end(0)
+		p.end(0, 0)
 	}
 	if errors.Is(err, errChanged) {
 		h.o.Changed()
@@ -233,7 +233,7 @@ func (h *Handler) look() {
 	s.timer = nil
 	s.current, s.ending = nil, p
 	h.mu.Unlock()
-	p.end(h.serving.EndWithin)
+	p.end(0, h.serving.EndWithin)
 	h.o.Asleep()
 }
 
@@ -245,11 +245,11 @@ func (h *Handler) Renew() {
 	s.current = nil // the next one does not wait for its end, which may take as long as EndWithin
 	h.mu.Unlock()
 	if p != nil {
-		go p.end(h.serving.EndWithin)
+		go p.end(h.serving.Grace, h.serving.EndWithin)
 	}
 }
 
-// Close ends the process, and starts no other one. It returns when it has ended, which it is made to after d.
+// Close ends the process, whose requests are not waited for, and starts no other one. It returns when it has ended, which it is made to after d.
 func (h *Handler) Close(d time.Duration) {
 	h.mu.Lock()
 	s := &h.sleep
@@ -263,6 +263,6 @@ func (h *Handler) Close(d time.Duration) {
 	}
 	h.mu.Unlock()
 	if p != nil {
-		p.end(d)
+		p.end(0, d)
 	}
 }

@@ -19,7 +19,7 @@ const (
 	kindOverdue                 // it takes too long
 	kindSeen                    // so many bytes of its response were taken by the client
 	kindAsk                     // a question; the ticket is its number
-	kindEnd                     // no request follows: end when the last one has ended
+	kindEnd                     // no request follows: end when the last one has ended, or after that many nanoseconds
 )
 
 // The kinds of frames of the application.

@@ -152,7 +152,7 @@ func (a *application) run() (code int, err error) {
 	} else {
 		go func() {
 			served <- a.link.Run(attentive{a.python, a}, limits)
-			a.app.Shutdown(a.conf.GracefulTimeout)
+			a.app.Shutdown(0)
 			a.app.Stop()
 		}()
 		exited <- a.app.Serve()
@@ -166,7 +166,7 @@ func (a *application) run() (code int, err error) {
 		return 0, exit.NotStarted("%v", err)
 	}
 	if a.plan.IsInline() {
-		a.app.Shutdown(a.conf.GracefulTimeout)
+		a.app.Shutdown(0)
 		a.app.Stop()
 	}
 	if a.measures {

@@ -106,6 +106,7 @@ func (z *sleeper) serve() (interpreter, error) {
 		Queue:     s.conf.MaxQueue,
 		StartWait: s.conf.StartWait,
 		IdleStop:  s.conf.IdleStop,
+		Grace:     s.conf.GracefulTimeout,
 		EndWithin: s.conf.GracefulTimeout + applicationEnds,
 	})
 	if err != nil {
