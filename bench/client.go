@@ -44,7 +44,7 @@ func (p *process) waitReady(path string) (time.Duration, error) {
 			return 0, fmt.Errorf("%s ended before it answered, see %s.log", p.server.name, p.server.name)
 		case <-time.After(200 * time.Microsecond):
 		}
-		if time.Since(p.begun) > 20*time.Second {
+		if time.Since(p.begun) > time.Minute {
 			return 0, fmt.Errorf("%s does not answer, see %s.log", p.server.name, p.server.name)
 		}
 	}

@@ -79,7 +79,7 @@ func TestEndless(t *testing.T) {
 				_, _ = io.WriteString(conn, c.head)
 				repeat(conn, c.rest)
 			})
-			timeout := "0.3"
+			timeout := "1"
 			if c.reason != "timed out" {
 				timeout = "60"
 			}
@@ -120,7 +120,7 @@ func TestNoAnswer(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			timeout := "0.3"
+			timeout := "1"
 			if c.name == "leaving" {
 				timeout = "60"
 			}
@@ -162,7 +162,7 @@ func TestHandshakes(t *testing.T) {
 		_, _ = io.WriteString(secure, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive, close\r\n\r\n")
 		_ = secure.Close()
 	})
-	answers(t, run(t, "-k", "-t", "1", "-c", "5", "-n", "5", "https://"+address), connections, 200)
+	answers(t, run(t, "-k", "-t", "1", "-c", "5", "-n", "5", "--timeout", "60", "https://"+address), connections, 200)
 }
 
 // begun is a connection of which the first bytes have been read.
