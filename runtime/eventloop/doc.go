@@ -14,8 +14,8 @@
 // (Watch.Again), and the function of AtEndOfBatch is called, in which a server hands over everything that the batch
 // has brought.
 //
-// gnet does not tell where a batch ends. The first event of a batch writes to an eventfd, which is reported behind
-// the other events; this is done only while batches are large (poller.go).
+// gnet does not tell where a batch ends. The first event of a batch gives it a task, which it runs behind the other events. There the
+// loop also waits, before gnet does (poller_linux.go). On the BSDs the first event writes to a pipe, which is reported behind the others.
 //
 // # Another goroutine
 //

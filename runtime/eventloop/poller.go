@@ -6,31 +6,24 @@ import (
 	gneterrors "github.com/panjf2000/gnet/v2/pkg/errors"
 	"github.com/panjf2000/gnet/v2/pkg/logging"
 	"github.com/panjf2000/gnet/v2/pkg/netpoll"
+	"github.com/panjf2000/gnet/v2/pkg/queue"
 )
 
-// poller waits with gnet's, which does not tell where a batch ends: the first event of one writes to the
-// loop's own wake-up descriptor, which is reported behind the others. While single events come, the end
-// follows each of them directly and nothing is written; every few events run looks whether that is still so.
+// poller waits with gnet's, which does not tell where a batch ends: with the first event of one, endBehind has end called behind those
+// that are ready.
 type poller struct {
 	gnet *netpoll.Poller
 	loop *Loop
 	own  descriptors // of gnet
 
-	events    uint // reported so far
-	first     uint // the number of the first event of the batch that is measured
-	measuring bool // the end of the batch on its way says how large the batch was
-	ending    bool // the end of a batch is on its way
-	crowd     bool // the last batch that was measured had several events
+	task   queue.Func // end, for endBehind
+	events uint       // reported so far
+	begun  bool       // a batch has begun, and its end is on its way
 }
 
-const (
-	// lookEvery is after how many events of a batch the loop looks whether threads have called: what
-	// they have finished does not wait for ten thousand connections.
-	lookEvery = 32
-
-	// measureEvery is after how many single events the loop looks whether batches are still that small.
-	measureEvery = 16
-)
+// lookEvery is after how many events of a batch the loop looks whether threads have called: what they have finished does not
+// wait for ten thousand connections.
+const lookEvery = 32
 
 func (p *poller) open() (err error) {
 	if p.gnet, err = netpoll.OpenPoller(); err != nil {
@@ -61,7 +54,7 @@ func (p *poller) run(l *Loop) error {
 	if p.loop == l {
 		p.goOn()
 	}
-	p.loop = l
+	p.loop, p.task = l, p.end
 	err := p.gnet.Polling(p.event)
 	if (l.stopped || l.left) && errors.Is(err, gneterrors.ErrEngineShutdown) {
 		return nil
@@ -69,66 +62,55 @@ func (p *poller) run(l *Loop) error {
 	return err
 }
 
-// goOn makes up for what Polling has dropped when it returned: the events behind the last one of its batch, and the end of
-// that. Where a descriptor is modified, even to what it is, its events are reported again (epoll_ctl(2)).
+// goOn makes up for the events that Polling has dropped when it returned. Where a descriptor is modified, even to what it is, its
+// events are reported again (epoll_ctl(2)).
 func (p *poller) goOn() {
 	for _, w := range p.loop.watches {
 		if w != nil && !w.waits {
 			_ = p.wantRoom(int(w.fd), w.room) // failing, it is not watched
 		}
 	}
-	p.endSoon()
+	p.loop.wake.ring()
 }
 
 // event is called by gnet's poller. Its error ends run.
 func (p *poller) event(fd int, e netpoll.IOEvent, flags netpoll.IOFlags) error {
 	l := p.loop
-	if fd == l.wake.fd {
+	wakes := fd == l.wake.fd
+	if wakes {
 		l.wake.drain()
-		if p.measuring {
-			p.measuring, p.crowd = false, p.events > p.first
-		}
-		if p.ending || l.wake.isCalled() { // else it was seen when another batch ended
-			p.ending = false
-			l.begin()
-			p.end()
-		}
-		return p.result()
 	}
-	p.events++
-	if !p.ending {
-		l.begin()
-		if p.crowd || p.events%measureEvery == 0 {
-			p.measuring, p.first = true, p.events
-			p.endSoon()
-		}
-	}
-	l.event(fd, readiness(e, flags))
-	if !p.ending {
-		p.end()
-	} else if p.events%lookEvery == 0 && l.wake.isCalled() {
-		l.begin()
-		p.end()
-	}
-	return p.result()
-}
-
-// endSoon makes the batch end behind the events that are ready.
-func (p *poller) endSoon() {
-	p.ending = true
-	p.loop.wake.ring()
-}
-
-func (p *poller) end() {
-	p.loop.end()
-	if !p.ending && !p.loop.sleep() { // else this was early, and follows once more
-		p.endSoon()
-	}
-}
-
-func (p *poller) result() error {
-	if p.loop.stopped || p.loop.left {
+	if !p.begun && (l.stopped || l.left) {
 		return gneterrors.ErrEngineShutdown
+	}
+	if wakes && endsByWake {
+		return p.end(nil)
+	}
+	if !p.begun {
+		p.begun = true
+		p.endBehind()
+		l.begin()
+	}
+	if !wakes {
+		l.event(fd, readiness(e, flags))
+	}
+	if p.events++; p.events%lookEvery == 0 && l.wake.isCalled() {
+		l.begin()
+		l.end()
+	}
+	return nil
+}
+
+// end is called at the end of a batch, as a task of gnet.
+func (p *poller) end(any) error {
+	l := p.loop
+	p.begun = false
+	l.begin()
+	l.end()
+	if l.stopped || l.left || !l.sleep() {
+		l.wake.ring() // for another batch
+	} else {
+		p.wait()
 	}
 	return nil
 }

@@ -42,3 +42,15 @@ func (p *poller) intact(event int) error {
 	}
 	return nil
 }
+
+// endsByWake reports whether an event of the loop's own descriptor ends a batch. On OpenBSD and NetBSD gnet runs no tasks.
+const endsByWake = true
+
+// BatchAllocations is how many objects the poller itself allocates for a batch.
+const BatchAllocations = 0
+
+// endBehind has end called behind the events that are ready.
+func (p *poller) endBehind() { p.loop.wake.ring() }
+
+// wait does nothing: gnet waits.
+func (p *poller) wait() {}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/panjf2000/gnet/v2/pkg/netpoll"
+	"github.com/panjf2000/gnet/v2/pkg/queue"
 	"golang.org/x/sys/unix"
 )
 
@@ -93,4 +94,20 @@ func inodeOf(fd int) uint64 {
 		return 0
 	}
 	return st.Ino
+}
+
+// endsByWake reports whether an event of the loop's own descriptor ends a batch.
+const endsByWake = false
+
+// BatchAllocations is how many objects the poller itself allocates for a batch: 16 bytes, for gnet's list of tasks.
+const BatchAllocations = 1
+
+// endBehind has end called behind the events that gnet has taken and those that are ready now: there it runs tasks.
+func (p *poller) endBehind() { _ = p.gnet.Trigger(queue.HighPriority, p.task, nil) } // failing, the descriptor was closed: see intact
+
+// wait waits until there are events, so that gnet finds some, whenever it looks. Otherwise it would call Gosched before it waits by
+// itself, which has another thread take the loop over, or, if that is tied to its thread, give it back.
+func (p *poller) wait() {
+	fds := [1]unix.PollFd{{Fd: int32(p.own.epoll), Events: unix.POLLIN}}
+	_, _ = unix.Poll(fds[:], -1) // failing, gnet waits
 }

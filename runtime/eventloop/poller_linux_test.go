@@ -1,6 +1,7 @@
 package eventloop
 
 import (
+	"runtime"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -35,4 +36,57 @@ func TestIntact(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A loop that is tied to its thread gives the processor up once for each event, to wait for the next one.
+func TestSleepsOnce(t *testing.T) {
+	const rounds = 1000
+	l, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	timer, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := func() {
+		soon := unix.ItimerSpec{Value: unix.Timespec{Nsec: 100_000}}
+		if err := unix.TimerfdSettime(timer, 0, &soon, nil); err != nil {
+			t.Error(err)
+		}
+	}
+	var w Watch
+	left := rounds
+	if err := l.Add(&w, timer, handlerFunc(func(Readiness) {
+		if left--; left == 0 {
+			l.Stop()
+		} else if read(timer) > 0 {
+			again()
+		}
+	})); err != nil {
+		t.Fatal(err)
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before := sleeps(t)
+	again()
+	if err := l.Run(); err != nil {
+		t.Error(err)
+	}
+	if n := sleeps(t) - before; n > rounds*3/2 {
+		t.Errorf("the thread has slept %d times for %d events", n, rounds)
+	}
+	unix.Close(timer)
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// sleeps returns how often this thread has waited for something.
+func sleeps(t *testing.T) int64 {
+	var used unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_THREAD, &used); err != nil {
+		t.Error(err)
+	}
+	return used.Nvcsw
 }
