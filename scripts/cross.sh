@@ -203,27 +203,30 @@ test_cross() {
     summary
 }
 
-# emulated COMMAND... runs COMMAND where the kernel starts programs for $cross with the emulator: as it is,
-# if this machine does so, otherwise in a namespace that has a binfmt_misc of its own. fapws starts itself
-# again, as a supervisor does, so calling the emulator by name is not enough.
+# emulated COMMAND... runs COMMAND in a namespace where /usr/lib has also what the sysroot's has, such as Python's modules
+# for $cross: QEMU_LD_PREFIX does not go for statx(2), which 32-bit programs use. The kernel starts programs for $cross
+# with the emulator: if this machine does not, the namespace has a binfmt_misc of its own. fapws starts itself again, as
+# a supervisor does, so calling the emulator by name is not enough.
 emulated() {
-    local magic class=2 machine='\xb7'
-    if "$FAPWS_BIN" --version >/dev/null 2>&1; then
-        "$@"
-        return
+    local magic='' class=2 machine='\xb7'
+    if ! "$FAPWS_BIN" --version >/dev/null 2>&1; then
+        [[ $cross != armhf ]] || class=1 machine='\x28'
+        magic="\\x7fELF\\x0$class\\x01\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x02\\x00$machine\\x00"
+        magic+=':\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff'
+        magic=":fapws:M::$magic:$(command -v "$cross_emulator"):FP"
     fi
-    [[ $cross != armhf ]] || class=1 machine='\x28'
-    magic="\\x7fELF\\x0$class\\x01\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x02\\x00$machine\\x00"
-    magic+=':\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff'
     # shellcheck disable=SC2016 # variables of the inner shell
     unshare --user --map-root-user --mount bash -euc '
-        mount -t binfmt_misc none /proc/sys/fs/binfmt_misc 2>/dev/null || {
-            echo "build.sh: this kernel has no binfmt_misc for namespaces, which need Linux 6.7; install qemu-user-static" >&2
-            exit 1
+        mount -t overlay overlay -o "lowerdir=/usr/lib:$1/usr/lib" /usr/lib
+        [[ -z $2 ]] || {
+            mount -t binfmt_misc none /proc/sys/fs/binfmt_misc 2>/dev/null || {
+                echo "build.sh: this kernel has no binfmt_misc for namespaces, which need Linux 6.7; install qemu-user-static" >&2
+                exit 1
+            }
+            printf "%s\n" "$2" >/proc/sys/fs/binfmt_misc/register
         }
-        printf "%s\n" "$1" >/proc/sys/fs/binfmt_misc/register
-        shift
-        exec "$@"' - ":fapws:M::$magic:$(command -v "$cross_emulator"):FP" "$@"
+        shift 2
+        exec "$@"' - "$cross_root" "$magic" "$@"
 }
 
 # word_cross ARCH [--test [TESTS]]
