@@ -3,6 +3,8 @@
 #ifndef FAPWS_DESCRIPTORS_H
 #define FAPWS_DESCRIPTORS_H
 
+#include "cpython.h" /* Python.h goes before the headers of the system */
+
 #include <stdio.h>
 
 /* Protects fd, which code here has opened; does nothing if fd is -1. */
