@@ -269,7 +269,7 @@ func (a *App) Close() int {
 // long as they do.
 func (a *App) RunAtexit() { C.fapws_run_atexit() }
 
-// Version is Python's version, such as "3.11.2".
+// Version is Python's version, such as "3.11.2", or "3.14.0t" of a free-threaded Python.
 func Version() string { return C.GoString(C.fapws_python_version()) }
 
 // findContrib returns the directory of package fapws of this executable: in the source tree, or where install puts it.

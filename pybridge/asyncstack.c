@@ -9,8 +9,20 @@
 #define DEEPEST 200 /* frames that are shown */
 #define TASKS 16    /* maximum length of a chain of tasks that await each other */
 
+/* Whether an attribute of o is in C: code of the application must not run while other threads are stopped. */
+static int is_native(PyObject *o, const char *name) {
+  PyTypeObject *type = Py_TYPE(o);
+  if (Py_TYPE(type) != &PyType_Type || type->tp_getattro != PyObject_GenericGetAttr) return 0;
+  PyObject *descriptor = PyObject_GetAttrString((PyObject *)type, name);
+  int native = descriptor && (Py_TYPE(descriptor) == &PyGetSetDescr_Type || Py_TYPE(descriptor) == &PyMemberDescr_Type);
+  Py_XDECREF(descriptor);
+  PyErr_Clear();
+  return native;
+}
+
 /* An attribute, or NULL without an exception if it is missing or None. */
 static PyObject *attribute(PyObject *o, const char *name) {
+  if (FAPWS_PARALLEL && !is_native(o, name)) return NULL;
   PyObject *value = PyObject_GetAttrString(o, name);
   if (value == Py_None) Py_CLEAR(value);
   PyErr_Clear();
@@ -92,6 +104,7 @@ int fapws_async_state_of(fapws_record *rec, int *thread) {
 int fapws_async_raise_timeout(uintptr_t number, uint32_t serial, fapws_stack_snapshot *out) {
   fapws_record *rec = (fapws_record *)number;
   PyGILState_STATE gil = PyGILState_Ensure();
+  fapws_begin_alone();
   int how = 0;
   fapws_exchange *x = rec->serial == serial ? rec->exchange : NULL;
   if (A.thread.python && rec->serial == serial && A.thread.current == rec) {
@@ -103,6 +116,7 @@ int fapws_async_raise_timeout(uintptr_t number, uint32_t serial, fapws_stack_sna
     take_snapshot(x, out);
     fapws_post_event(rec, FAPWS_EVENT_OVERDUE);
   }
+  fapws_end_alone();
   PyGILState_Release(gil);
   return how;
 }
@@ -142,7 +156,9 @@ void fapws_async_take_snapshot(fapws_stack_snapshot *out) {
   out->stack_len = 0;
   FILE *f = A.thread.python ? open_memstream(&out->stack, &out->stack_len) : NULL;
   if (f) {
+    fapws_begin_alone();
     fapws_write_stack(f, A.thread.python);
+    fapws_end_alone();
     fclose(f);
   }
   PyGILState_Release(gil);

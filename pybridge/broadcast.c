@@ -145,16 +145,22 @@ static PyObject *leave(fapws_ws_object *ws, PyObject *key, const fapws_bytes *na
 
 PyObject *fapws_ws_join(PyObject *self, PyObject *group) {
   fapws_bytes name;
-  PyObject *key = group_key((fapws_ws_object *)self, group, &name);
-  PyObject *result = key ? join((fapws_ws_object *)self, key, &name) : NULL;
+  PyObject *key, *result;
+  FAPWS_BEGIN_HOLD(self);
+  key = group_key((fapws_ws_object *)self, group, &name);
+  result = key ? join((fapws_ws_object *)self, key, &name) : NULL;
+  FAPWS_END_HOLD();
   Py_XDECREF(key);
   return result;
 }
 
 PyObject *fapws_ws_leave(PyObject *self, PyObject *group) {
   fapws_bytes name;
-  PyObject *key = group_key((fapws_ws_object *)self, group, &name);
-  PyObject *result = key ? leave((fapws_ws_object *)self, key, &name) : NULL;
+  PyObject *key, *result;
+  FAPWS_BEGIN_HOLD(self);
+  key = group_key((fapws_ws_object *)self, group, &name);
+  result = key ? leave((fapws_ws_object *)self, key, &name) : NULL;
+  FAPWS_END_HOLD();
   Py_XDECREF(key);
   return result;
 }

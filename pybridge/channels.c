@@ -38,7 +38,7 @@ static int64_t sent_size(const fapws_bytes *id, const fapws_bytes *type, const f
 
 /* Reserves cost bytes for events: 1. 0: too many wait, retry. -1: too many wait, only this thread can accept them. */
 static int reserve(int64_t cost) {
-  /* Added under the GIL, taken off by the loop. */
+  /* Added by one thread at a time, taken off by the loop. */
   int64_t waiting = __atomic_load_n(&P.shared.event_bytes, __ATOMIC_RELAXED);
   if (waiting > 0 && waiting + cost > MOST_WAITING) /* a single event may be larger */
     return __atomic_load_n(&P.signal_fd, __ATOMIC_RELAXED) <= 0 ||
@@ -58,15 +58,16 @@ static void note_published(int64_t cost) {
 }
 
 PyObject *fapws_publish_event(uint8_t kind, const fapws_bytes *texts, int n, int64_t cost) {
-  int room = reserve(cost);
+  int room, bad;
+  FAPWS_BEGIN_ONE(); /* events are counted in the order in which they are sent */
+  room = reserve(cost);
+  bad = room > 0 && fapws_enqueue_message(kind, texts, n) < 0;
+  if (room > 0 && !bad) note_published(cost);
+  if (bad) __atomic_sub_fetch(&P.shared.event_bytes, cost, __ATOMIC_RELAXED);
+  FAPWS_END_ONE();
+  if (bad) return NULL;
   if (room < 0) Py_RETURN_NONE;
-  if (!room) Py_RETURN_FALSE;
-  if (fapws_enqueue_message(kind, texts, n) < 0) {
-    __atomic_sub_fetch(&P.shared.event_bytes, cost, __ATOMIC_RELAXED);
-    return NULL;
-  }
-  note_published(cost);
-  Py_RETURN_TRUE;
+  return PyBool_FromLong(room);
 }
 
 /* channel_publish(name, id, type, data): the result of fapws_publish_event. */

@@ -3,6 +3,10 @@
 
 #include <stdarg.h>
 
+#if FAPWS_PARALLEL
+PyMutex fapws_the_one;
+#endif
+
 PyObject *fapws_import(const char *module, const char *name) {
   PyObject *m = PyImport_ImportModule(module), *value = m ? PyObject_GetAttrString(m, name) : NULL;
   Py_XDECREF(m);
@@ -23,6 +27,23 @@ PyObject *fapws_call(const char *module, const char *name, const char *format, .
   PyObject *args = Py_VaBuildValue(format, list);
   va_end(list);
   return fapws_call_with(args ? fapws_import(module, name) : NULL, args, NULL);
+}
+
+PyObject *fapws_keep_first(PyObject **slot, PyObject *(*make)(void)) {
+  PyObject *kept = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+  if (LIKELY(kept)) return kept;
+  PyObject *made = make();
+  if (!made || __atomic_compare_exchange_n(slot, &kept, made, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) return made;
+  Py_DECREF(made); /* another thread was faster */
+  return kept;
+}
+
+int fapws_is_parallel(void) {
+  PyObject *enabled = FAPWS_PARALLEL ? fapws_call("sys", "_is_gil_enabled", "()") : NULL;
+  int off = enabled == Py_False;
+  Py_XDECREF(enabled);
+  PyErr_Clear();
+  return off;
 }
 
 int fapws_intern(PyObject **out, const char *const *texts, int n) {

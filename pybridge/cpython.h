@@ -9,6 +9,7 @@
 #include <Python.h>
 #include <stdint.h>
 
+#include "parallel.h"
 #include "shim.h"
 #include "shim_process.h"
 
@@ -44,6 +45,11 @@ PyObject *fapws_call(const char *module, const char *name, const char *format, .
 /* f(*args, **kw). Takes the three references, of which kw may be NULL; if f or args is NULL, or an exception is set, it
  * calls nothing and returns NULL. A new reference. */
 PyObject *fapws_call_with(PyObject *f, PyObject *args, PyObject *kw);
+/* What *slot has; if that is NULL, what make returns, which stays in *slot as long as the process. Borrowed. NULL with
+ * the exception of make. */
+PyObject *fapws_keep_first(PyObject **slot, PyObject *(*make)(void));
+/* Whether several threads run Python at the same time: a free-threaded Python whose GIL is off. */
+int fapws_is_parallel(void);
 /* Makes n interned str objects, which live as long as the process. Those that out already has stay. */
 int fapws_intern(PyObject **out, const char *const *texts, int n);
 /* Sets dict[key] to value, whose reference it takes. value NULL: -1, as if its exception had been raised here. */

@@ -126,7 +126,9 @@ typedef struct {
 } known_field;
 static known_field slots[SLOTS];
 
-static PyObject *template_small, *template_large; /* large: room for a browser's fields without growing */
+enum { SMALL, LARGE, TEMPLATES }; /* large: room for a browser's fields without growing */
+static const Py_ssize_t room_of[TEMPLATES] = {[LARGE] = 42};
+static FAPWS_PER_THREAD PyObject *templates[TEMPLATES];
 
 /* Newer Pythons do not declare it, but all have it. */
 extern PyObject *_PyDict_NewPresized(Py_ssize_t) __attribute__((weak));
@@ -177,47 +179,69 @@ static const known_field *find_name(const char *name, size_t n) {
   return NULL;
 }
 
-static PyObject *make_template(const fapws_pool_options *o, Py_ssize_t room) {
-  PyObject *the_empty = fapws_input_empty();
-  if (!the_empty) return NULL;
+static struct {
+  int multithread, multiprocess, run_once;
+  PyObject *software, *errors;
+} constants;
+
+static PyObject *make_template(Py_ssize_t room) {
+  PyObject *input = fapws_input_empty();
+  if (!input) return NULL;
   PyObject *d = _PyDict_NewPresized && room ? _PyDict_NewPresized(room) : PyDict_New();
-  if (!d) return NULL;
-  for (int i = 0; i < K_COUNT; i++)
-    if (PyDict_SetItem(d, key[i], i == K_INPUT ? the_empty : text[T_EMPTY]) < 0) goto fail;
-  PyObject *errors = PySys_GetObject("stderr");
+  int bad = !d;
+  for (int i = 0; !bad && i < K_COUNT; i++) bad = PyDict_SetItem(d, key[i], i == K_INPUT ? input : text[T_EMPTY]) < 0;
+  Py_DECREF(input);
+  if (bad) goto fail;
   struct {
     const char *key;
     PyObject *value; /* new reference */
   } constant[] = {
       {"wsgi.version", Py_BuildValue("(ii)", 1, 0)},
       {"wsgi.url_scheme", PyUnicode_InternFromString("http")},
-      {"wsgi.errors", Py_BuildValue("O", errors ? errors : Py_None)},
-      {"wsgi.multithread", PyBool_FromLong(o->threads > 1)},
-      {"wsgi.multiprocess", PyBool_FromLong(o->multiprocess)},
-      {"wsgi.run_once", PyBool_FromLong(o->run_once)},
+      {"wsgi.errors", Py_NewRef(constants.errors)},
+      {"wsgi.multithread", PyBool_FromLong(constants.multithread)},
+      {"wsgi.multiprocess", PyBool_FromLong(constants.multiprocess)},
+      {"wsgi.run_once", PyBool_FromLong(constants.run_once)},
       {"wsgi.input_terminated", PyBool_FromLong(1)},
       {"fapws.disconnected", PyCFunction_New(&fapws_disconnected_method, NULL)},
       {"wsgi.file_wrapper", Py_BuildValue("O", (PyObject *)&fapws_FileWrapper_Type)},
-      {"SERVER_SOFTWARE", PyUnicode_FromString(o->software ? o->software : "fapws")},
+      {"SERVER_SOFTWARE", Py_NewRef(constants.software)},
   };
   for (size_t i = 0; i < sizeof constant / sizeof *constant; i++) {
     PyObject *k = PyUnicode_InternFromString(constant[i].key);
-    int bad = !k || !constant[i].value || PyDict_SetItem(d, k, constant[i].value) < 0;
+    bad = !k || !constant[i].value || PyDict_SetItem(d, k, constant[i].value) < 0;
     Py_XDECREF(k);
     Py_XDECREF(constant[i].value);
     if (bad) goto fail;
   }
   return d;
 fail:
-  Py_DECREF(d);
+  Py_XDECREF(d);
   return NULL;
+}
+
+/* Whether the calling thread has caches: not threads of the application, whose end is not noticed. */
+static int has_caches(void) { return !FAPWS_PARALLEL || fapws_this_thread; }
+
+/* A new dict with what all requests have. */
+static PyObject *from_template(int which) {
+  if (UNLIKELY(!has_caches())) return make_template(room_of[which]);
+  if (UNLIKELY(!templates[which] && !(templates[which] = make_template(room_of[which])))) return NULL;
+  return PyDict_Copy(templates[which]);
 }
 
 int fapws_environ_init(const fapws_pool_options *o) {
   if (fapws_intern(key, key_text, KEYS) < 0 || fapws_intern(text, texts, T_COUNT) < 0 || init_names() < 0) return -1;
-  template_small = make_template(o, 0);
-  template_large = make_template(o, 42);
-  return template_small && template_large ? 0 : -1;
+  constants.multithread = o->threads > 1;
+  constants.multiprocess = o->multiprocess;
+  constants.run_once = o->run_once;
+  PyObject *errors = PySys_GetObject("stderr"); /* borrowed */
+  constants.errors = Py_NewRef(errors ? errors : Py_None);
+  constants.software = PyUnicode_InternFromString(o->software ? o->software : "fapws");
+  return constants.software && (templates[SMALL] = make_template(room_of[SMALL])) &&
+                 (templates[LARGE] = make_template(room_of[LARGE]))
+             ? 0
+             : -1;
 }
 
 static PyObject *latin1(const char *s, size_t n) {
@@ -310,7 +334,7 @@ typedef struct {
   PyObject *of_fields;  /* template with fields and peer */
   PyObject *of_request; /* of_fields with method, path, query; NULL until asked for twice */
 } cache_slot;
-static cache_slot *cache[FAPWS_HEAD_SLOTS];
+static FAPWS_PER_THREAD cache_slot *cache[FAPWS_HEAD_SLOTS];
 
 unsigned fapws_head_slot(const char *fields, size_t n) {
   uint64_t a = 0, b = 0;
@@ -365,7 +389,7 @@ static int put_errors(PyObject *env, const fapws_record *rec) {
 }
 
 static PyObject *environ_of_fields(fapws_record *rec) {
-  PyObject *env = PyDict_Copy(rec->nfields > 2 ? template_large : template_small);
+  PyObject *env = from_template(rec->nfields > 2 ? LARGE : SMALL);
   if (env && (fapws_put(env, key[K_SERVER_NAME], span_text(rec, rec->server_name)) < 0 ||
               fapws_put(env, key[K_SERVER_PORT], span_text(rec, rec->server_port)) < 0 ||
               fapws_put(env, key[K_ADDR], span_text(rec, rec->addr)) < 0 || put_fields(env, rec) < 0 ||
@@ -384,7 +408,7 @@ static int put_line(PyObject *env, fapws_record *rec) {
 static cache_slot *find_slot(fapws_record *rec, size_t line) {
   const char *fields = rec->data + line;
   size_t nfields = rec->head_len - line - fapws_trace_len(rec);
-  if (rec->head_len + rec->peer_len > CACHE_TEXT || rec->authority.len || rec->chunked) return NULL;
+  if (rec->head_len + rec->peer_len > CACHE_TEXT || rec->authority.len || rec->chunked || !has_caches()) return NULL;
   cache_slot **at = &cache[fapws_head_slot(fields, nfields)], *s = *at;
   const char *peer = rec->data + rec->addr.off;
   if (!s && !(s = *at = calloc(1, sizeof *s))) return NULL;
@@ -469,6 +493,18 @@ PyObject *fapws_environ(fapws_record *rec, PyObject *cls, PyObject *input) {
   }
   if (bad) Py_CLEAR(env);
   return env;
+}
+
+void fapws_forget_heads(void) {
+  for (int i = 0; i < TEMPLATES; i++) Py_CLEAR(templates[i]);
+  for (int i = 0; i < FAPWS_HEAD_SLOTS; i++) {
+    cache_slot *s = cache[i];
+    cache[i] = NULL;
+    if (!s) continue;
+    Py_XDECREF(s->of_fields);
+    Py_XDECREF(s->of_request);
+    free(s);
+  }
 }
 
 PyObject *fapws_request_line(fapws_record *rec) {

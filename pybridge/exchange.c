@@ -408,7 +408,7 @@ static void exchange_dealloc(PyObject *self) {
   exchange_clear(self);
   Py_CLEAR(x->head.reason);
   Py_CLEAR(x->reason);
-  if (nspare < SPARE && x->head.cap <= 8192) {
+  if (!FAPWS_PARALLEL && nspare < SPARE && x->head.cap <= 8192) {
     spare[nspare++] = x;
     return;
   }

@@ -227,11 +227,18 @@ static int put_line(fapws_start_object *s, const char *name, size_t n, const cha
  * validated line. */
 #define LINE_SLOTS 64
 #define LINE_BYTES 112
-static struct {
+static FAPWS_PER_THREAD struct {
   PyObject *name, *value; /* owned, so that nothing else gets their address */
   uint8_t is_type, len;
   char line[LINE_BYTES];
 } lines[LINE_SLOTS];
+
+void fapws_forget_lines(void) {
+  for (int i = 0; i < LINE_SLOTS; i++) {
+    Py_CLEAR(lines[i].name);
+    Py_CLEAR(lines[i].value);
+  }
+}
 
 static unsigned line_slot(PyObject *name, PyObject *value) {
   uintptr_t h = ((uintptr_t)name >> 4) * 31 + ((uintptr_t)value >> 4);
@@ -255,7 +262,7 @@ static int is_plain(PyObject *o) { return PyUnicode_CheckExact(o) || PyBytes_Che
  * client. */
 static void remember_line(fapws_start_object *s, PyObject *name, PyObject *value, unsigned slot, size_t n,
                           int is_type) {
-  if (n > LINE_BYTES || !is_plain(name) || !is_plain(value)) return;
+  if (n > LINE_BYTES || !is_plain(name) || !is_plain(value) || !fapws_this_thread) return;
   Py_XSETREF(lines[slot].name, Py_NewRef(name));
   Py_XSETREF(lines[slot].value, Py_NewRef(value));
   lines[slot].is_type = (uint8_t)is_type;
@@ -325,6 +332,7 @@ static inline int add_fields(fapws_start_object *s, PyObject *headers, text_of *
   PyObject *fast = PySequence_Fast(headers, wrong);
   if (!fast) return -1;
   int bad = 0;
+  FAPWS_BEGIN_HOLD_IF(PyList_CheckExact(fast) ? fast : NULL); /* other threads may change the list */
   for (Py_ssize_t i = 0; !bad && i < PySequence_Fast_GET_SIZE(fast); i++) {
     PyObject *pair = PySequence_Fast_GET_ITEM(fast, i);
     if (LIKELY(PyTuple_Check(pair) && PyTuple_GET_SIZE(pair) == 2))
@@ -332,6 +340,7 @@ static inline int add_fields(fapws_start_object *s, PyObject *headers, text_of *
     else if ((bad = add_pair(s, pair, text)) == NOT_A_PAIR)
       PyErr_Format(PyExc_TypeError, wrong_item, i, pair);
   }
+  FAPWS_END_HOLD_IF();
   Py_DECREF(fast);
   return bad ? -1 : 0;
 }

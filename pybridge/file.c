@@ -104,11 +104,13 @@ PyObject *fapws_blocks(PyObject *obj) {
 /* --- real files ------------------------------------------------------------ */
 
 static PyObject *io_type(const char *name, PyObject **cache) {
-  if (!*cache) {
-    *cache = fapws_import("_io", name);
+  PyObject *type = __atomic_load_n(cache, __ATOMIC_ACQUIRE);
+  if (!type) {
+    type = fapws_import("_io", name); /* another thread may store the same one */
     PyErr_Clear();
+    __atomic_store_n(cache, type, __ATOMIC_RELEASE);
   }
-  return *cache;
+  return type;
 }
 
 static int is_exactly(PyObject *o, const char *name, PyObject **cache) {

@@ -242,7 +242,7 @@ func TestNothingLeaks(t *testing.T) {
 	if n, err := strconv.Atoi(os.Getenv("FAPWS_LEAK_ROUNDS")); err == nil {
 		rounds = n
 	}
-	skip := map[string]bool{"/slow": true, "/forks": true, "/stats": true, "/closed_names": true, "/blocked": true, "/keeps_gil": true, "/spins": true,
+	skip := map[string]bool{"/slow": true, "/forks": true, "/stats": true, "/closed_names": true, "/blocked": true, "/keeps_gil": true, "/meets": true, "/shares": true, "/spins": true,
 		"/stubborn": true, "/waits_lock": true, "/waits_read": true, "/waits_sleep": true, "/spins_and_catches": true, "/spins_later": true, "/watches": true}
 	round := func() {
 		for _, m := range loop.app.Mounts(0) {

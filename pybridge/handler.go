@@ -6,6 +6,8 @@ import "C"
 
 import (
 	"fmt"
+	goruntime "runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -24,9 +26,10 @@ const keepBytes = 64 << 10
 
 // RunConfig says how handlers are run.
 type RunConfig struct {
-	Threads int // maximum number of Python threads; 0: inline, on the event loop
-	Queue   int // maximum number of requests that wait for a thread; 0: 1024
-	Debug   int // 1 and more: browsers get the traceback of a failed handler
+	Threads    int // maximum number of Python threads; 0: inline, on the event loop
+	Processors int // on which they may run; 0: those of the machine
+	Queue      int // maximum number of requests that wait for a thread; 0: 1024
+	Debug      int // 1 and more: browsers get the traceback of a failed handler
 
 	Stamped bool // standard error is an error log: reports have a date, a level and the client
 
@@ -102,6 +105,9 @@ func (a *App) Start(c RunConfig) (*Handler, error) {
 	if c.MaxEvent <= 0 {
 		c.MaxEvent = 64 << 10
 	}
+	if c.Processors <= 0 {
+		c.Processors = goruntime.NumCPU()
+	}
 	h := &Handler{app: a, config: c, timeoutPolicy: defaultTimeoutPolicy, gilCalls: workqueue.New(runGILCalls)}
 	a.handler = h
 	a.mode = poolModeOf(c.Threads)
@@ -109,6 +115,14 @@ func (a *App) Start(c RunConfig) (*Handler, error) {
 		return nil, err
 	}
 	return h, nil
+}
+
+// Warning returns a line about a Python that could run handlers on several threads at the same time, and does not, or "".
+func (h *Handler) Warning() string {
+	if h.config.Threads < 2 || !strings.HasSuffix(Version(), "t") || C.fapws_pool_is_parallel() != 0 {
+		return ""
+	}
+	return "Python's GIL is on, so threads take turns: PYTHON_GIL=1 is set, or the application imports an extension module that needs it (Python's warning names it)"
 }
 
 // startPool must run on Python's main thread.
@@ -127,6 +141,7 @@ func (h *Handler) startPool() error {
 	C.fapws_take_gil()
 	shared, err := C.fapws_pool_start(&C.fapws_pool_options{
 		threads:      C.int(h.config.Threads),
+		cpus:         C.int(h.config.Processors),
 		debug:        C.int(h.config.Debug),
 		stamped:      C.int(boolByte(h.config.Stamped)),
 		send_fields:  C.int(boolByte(h.config.SendFile)*C.FAPWS_SENDFILE | boolByte(h.config.Accel)*C.FAPWS_ACCEL),

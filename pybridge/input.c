@@ -12,8 +12,6 @@ typedef struct {
   int64_t pos;
 } input_object;
 
-static PyObject *the_empty;
-
 static int64_t remaining(const input_object *in) { return in->rec ? in->rec->size - in->pos : 0; }
 
 PyObject *fapws_read_spool(int file, int64_t at, int64_t n) {
@@ -42,6 +40,7 @@ PyObject *fapws_read_spool(int file, int64_t at, int64_t n) {
 /* n existing bytes from offset at. */
 static PyObject *read_at(input_object *in, int64_t at, int64_t n) {
   const fapws_record *rec = in->rec;
+  if (!rec) return PyBytes_FromStringAndSize(NULL, 0);
   if (rec->spool >= 0) return fapws_read_spool(rec->spool, at, n);
   return PyBytes_FromStringAndSize(rec->data + rec->body_off + at, (Py_ssize_t)n);
 }
@@ -71,9 +70,14 @@ static int size_argument(PyObject *const *args, Py_ssize_t nargs, const char *na
 
 static PyObject *input_read(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
   input_object *in = (input_object *)self;
-  int64_t size, left = remaining(in);
+  PyObject *bytes;
+  int64_t size, left;
   if (size_argument(args, nargs, "read", &size) < 0) return NULL;
-  return take(in, size < 0 || size > left ? left : size);
+  FAPWS_BEGIN_HOLD(self);
+  left = remaining(in);
+  bytes = take(in, size < 0 || size > left ? left : size);
+  FAPWS_END_HOLD();
+  return bytes;
 }
 
 /* Bytes up to and with the next newline, at most limit. */
@@ -88,9 +92,11 @@ static int64_t line_length(input_object *in, int64_t limit) {
     int64_t n = limit - seen < BLOCK ? limit - seen : BLOCK;
     PyObject *block = read_at(in, in->pos + seen, n);
     if (!block) return -1;
-    const char *start = PyBytes_AS_STRING(block), *nl = memchr(start, '\n', (size_t)n);
+    const char *start = PyBytes_AS_STRING(block), *nl = memchr(start, '\n', (size_t)PyBytes_GET_SIZE(block));
+    int64_t here = nl ? nl - start + 1 : 0;
+    if (!nl && PyBytes_GET_SIZE(block) == 0) limit = seen; /* the request has ended */
     Py_DECREF(block);
-    if (nl) return seen + (nl - start) + 1;
+    if (nl) return seen + here;
     seen += n;
   }
   return limit;
@@ -104,9 +110,13 @@ static PyObject *next_line(input_object *in, int64_t size) {
 }
 
 static PyObject *input_readline(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
+  PyObject *line;
   int64_t size;
   if (size_argument(args, nargs, "readline", &size) < 0) return NULL;
-  return next_line((input_object *)self, size);
+  FAPWS_BEGIN_HOLD(self);
+  line = next_line((input_object *)self, size);
+  FAPWS_END_HOLD();
+  return line;
 }
 
 static PyObject *input_readlines(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
@@ -114,24 +124,33 @@ static PyObject *input_readlines(PyObject *self, PyObject *const *args, Py_ssize
   int64_t hint, total = 0;
   if (size_argument(args, nargs, "readlines", &hint) < 0) return NULL;
   PyObject *lines = PyList_New(0);
+  FAPWS_BEGIN_HOLD(self);
   while (lines && remaining(in) > 0 && (hint <= 0 || total < hint)) {
     PyObject *line = next_line(in, -1);
     if (!line || PyList_Append(lines, line) < 0) Py_CLEAR(lines);
     if (line) total += PyBytes_GET_SIZE(line);
     Py_XDECREF(line);
   }
+  FAPWS_END_HOLD();
   return lines;
 }
 
 static PyObject *input_next(PyObject *self) {
   input_object *in = (input_object *)self;
-  return remaining(in) > 0 ? next_line(in, -1) : NULL;
+  PyObject *line;
+  FAPWS_BEGIN_HOLD(self);
+  line = remaining(in) > 0 ? next_line(in, -1) : NULL;
+  FAPWS_END_HOLD();
+  return line;
 }
 
 static PyObject *input_getvalue(PyObject *self, PyObject *none) {
   input_object *in = (input_object *)self;
-  if (!in->rec) return PyBytes_FromStringAndSize(NULL, 0);
-  return read_at(in, 0, in->rec->size);
+  PyObject *bytes;
+  FAPWS_BEGIN_HOLD(self);
+  bytes = in->rec ? read_at(in, 0, in->rec->size) : PyBytes_FromStringAndSize(NULL, 0);
+  FAPWS_END_HOLD();
+  return bytes;
 }
 
 static PyMethodDef input_methods[] = {
@@ -166,9 +185,10 @@ PyObject *fapws_input_new(fapws_record *rec) {
   return (PyObject *)in;
 }
 
-PyObject *fapws_input_empty(void) {
-  if (!the_empty) the_empty = fapws_input_new(NULL);
-  return the_empty;
-}
+PyObject *fapws_input_empty(void) { return fapws_input_new(NULL); }
 
-void fapws_input_detach(PyObject *input) { ((input_object *)input)->rec = NULL; }
+void fapws_input_detach(PyObject *input) {
+  FAPWS_BEGIN_HOLD(input);
+  ((input_object *)input)->rec = NULL;
+  FAPWS_END_HOLD();
+}

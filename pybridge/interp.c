@@ -238,7 +238,7 @@ void fapws_check_signals(void) {
     fapws_report("a signal handler", NULL);
 }
 
-const char *fapws_python_version(void) { return PY_VERSION; }
+const char *fapws_python_version(void) { return FAPWS_PARALLEL ? PY_VERSION "t" : PY_VERSION; }
 
 const char *fapws_library(void) {
   Dl_info info;

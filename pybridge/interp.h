@@ -18,6 +18,11 @@ void fapws_watch_signals(int fd);
 /* Exit status of the current exception if it is SystemExit (cleared), else -1. */
 int fapws_system_exit(void);
 
+/* --- profile.c -------------------------------------------------------------- */
+
+/* stacks(), a method of module _fapws: the stacks of all threads, without the GIL. */
+PyObject *fapws_stacks(PyObject *module, PyObject *none);
+
 /* --- module.c --------------------------------------------------------------- */
 
 PyObject *fapws_module_init(void);

@@ -20,9 +20,12 @@ void fapws_count_waits(const int64_t *given, int n) {
   __atomic_store_n(&fapws_counts_waits, 1, __ATOMIC_RELEASE);
 }
 
-/* All writers hold the GIL, so there is one at a time, and a store is enough. */
+/* With a GIL there is one writer at a time, and a store is enough. */
 static void add(int64_t *to, int64_t n) {
-  __atomic_store_n(to, __atomic_load_n(to, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
+  if (FAPWS_PARALLEL)
+    __atomic_add_fetch(to, n, __ATOMIC_RELAXED);
+  else
+    __atomic_store_n(to, __atomic_load_n(to, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
 }
 
 static void observe(fapws_durations *d, int64_t ns) {
@@ -36,8 +39,8 @@ static void observe(fapws_durations *d, int64_t ns) {
 /* Reading the clock costs as much as a small handler. Behind a quick one the time is known well enough, unless rec has
  * come later than that. */
 void fapws_count_queue_wait(const fapws_record *rec) {
-  static uint64_t now;
-  static int known; /* for how many further requests now is good */
+  static FAPWS_PER_THREAD uint64_t now;
+  static FAPWS_PER_THREAD int known; /* for how many further requests now is good */
   if (!known || rec->since_ns > now) {
     now = fapws_now_ns();
     known = 8;

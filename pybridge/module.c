@@ -88,6 +88,10 @@ static PyMethodDef functions[] = {
      "error_lines(number, text): writes text to the error log of a host."},
     {"signals_on_stack", fapws_signals_on_stack, METH_NOARGS,
      "signals_on_stack(): must be called after a library has set signal handlers."},
+#if FAPWS_PARALLEL
+    {"stacks", fapws_stacks, METH_NOARGS,
+     "stacks() -> [(ident, bytes)]: file, line and function of each frame, with a NUL behind each, innermost first."},
+#endif
     {NULL, NULL, 0, NULL}};
 
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_fapws",
@@ -105,6 +109,9 @@ PyObject *fapws_module_init(void) {
                {"ChannelAnswer", &fapws_ChannelAnswer_Type},
                {"WebSocketConnection", &fapws_WebSocketConnection_Type}};
   PyObject *module = PyModule_Create(&definition);
+#if FAPWS_PARALLEL
+  if (module) PyUnstable_Module_SetGIL(module, Py_MOD_GIL_NOT_USED);
+#endif
   fapws_timeout =
       PyErr_NewExceptionWithDoc("fapws.Timeout", "Raised in a handler that takes longer than --timeout.", NULL, NULL);
   if (fapws_timeout) Py_INCREF(fapws_timeout);

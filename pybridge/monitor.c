@@ -50,6 +50,8 @@ static void *monitor_main(void *arg) {
       if (returning >= RETURN_TICKS) fapws_spawn_thread(), returning = 0;
     } else {
       returning = 0;
+      if (P.serving && P.idle == 0 && may_spawn() && P.live - P.waiting < P.cpus && fapws_queue_is_long())
+        fapws_spawn_thread();
     }
     last_pops = P.pops;
     if (P.shared.done && !P.shared.wake_pending) {

@@ -71,6 +71,8 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
   sem_init(&main_thread.sleep, 0, 0);
   P.max = o->threads > FAPWS_MAX_THREADS ? FAPWS_MAX_THREADS : o->threads;
   P.mode = o->threads > 0 ? &fapws_threads : &fapws_inline;
+  P.parallel = fapws_is_parallel();
+  P.cpus = o->cpus;
   P.debug = o->debug;
   P.stamped = o->stamped;
   P.send_fields = o->send_fields;
@@ -108,6 +110,8 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
   if (fapws_errorlog_init() < 0) fapws_report("creating wsgi.errors of hosts; using stderr", NULL);
   return P.mode->prepare() < 0 || fapws_asyncio.prepare() < 0 ? NULL : &P.shared;
 }
+
+int fapws_pool_is_parallel(void) { return P.parallel; }
 
 void fapws_pool_attach(int signals, int event, int32_t *state) {
   P.event_fd = event;

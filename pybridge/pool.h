@@ -11,11 +11,14 @@
 #include "threads.h"
 
 /* No request waits behind a handler that is slower than the first, if it waits for something, or than the second, if it
- * only computes: because of the GIL such handlers gain nothing by running at the same time. */
+ * only computes: because of the GIL such handlers gain nothing by running at the same time. Without the GIL
+ * (fapws_pool.parallel) they do. */
 #define FAPWS_SLOW_NS 100000u
 #define FAPWS_HEAVY_NS 1000000u
 /* A handler that is faster is timed once in 16 calls: reading the clock costs as much as it does. */
 #define FAPWS_QUICK_NS 20000u
+/* Work in the queue that is worth waking another thread for. */
+#define FAPWS_LONG_NS 100000u
 /* Approximate maximum time until the event loop is woken for finished parts, if few requests wait. */
 #define FAPWS_UNSIGNALLED_NS 250000
 /* Approximate maximum time that an iterator, or a WebSocket, keeps a thread that other records wait for. */
@@ -63,6 +66,8 @@ typedef struct {
   int event_fd;
   int32_t *loop_state; /* of exchange.Waker: FAPWS_LOOP_... */
   int max;             /* maximum number of threads; 0: inline */
+  int parallel;        /* several threads may run Python at the same time: constant */
+  int cpus;            /* on which they do: constant */
   int debug;
   int stamped;
   int send_fields;
@@ -89,6 +94,11 @@ void fapws_wake_thread(fapws_thread *t);
 /* Threads that count for max. The mutex is held. */
 static inline int fapws_counted_threads(void) {
   return fapws_the_pool.live - fapws_the_pool.stuck - fapws_the_pool.waiting;
+}
+/* Whether another thread would shorten the time until the queue is empty. The mutex is held. */
+static inline int fapws_queue_is_long(void) {
+  const fapws_pool *p = &fapws_the_pool;
+  return p->parallel && p->head && p->shared.queued * p->mounts[p->head->mount].run_ns > FAPWS_LONG_NS;
 }
 /* Ends fapws_serve with code. */
 void fapws_request_exit(int code);

@@ -1,7 +1,7 @@
 /* Profiles of all Python threads, which fapws.contrib.profile records for the status page. */
 #include "cpython.h"
 #include "interp.h"
-#include "shim_stack.h"
+#include "stack.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -28,3 +28,34 @@ char *fapws_profile_stacks(void) {
   PyGILState_Release(gil);
   return copy;
 }
+
+#if FAPWS_PARALLEL
+#define MOST 512 /* threads */
+
+PyObject *fapws_stacks(PyObject *module, PyObject *none) {
+  struct {
+    unsigned long id;
+    char *text;
+    size_t len;
+  } stacks[MOST];
+  int n = 0;
+  fapws_begin_alone();
+  PyThreadState *state = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
+  for (; state && n < MOST; state = PyThreadState_Next(state), n++) {
+    FILE *out = open_memstream(&stacks[n].text, &stacks[n].len);
+    if (!out) break;
+    fapws_write_stack(out, state);
+    fclose(out);
+    stacks[n].id = state->thread_id;
+  }
+  fapws_end_alone();
+  PyObject *list = PyList_New(0);
+  for (int i = 0; i < n; i++) {
+    PyObject *pair = list ? Py_BuildValue("(ky#)", stacks[i].id, stacks[i].text, (Py_ssize_t)stacks[i].len) : NULL;
+    if (!pair || PyList_Append(list, pair) < 0) Py_CLEAR(list);
+    Py_XDECREF(pair);
+    free(stacks[i].text);
+  }
+  return list;
+}
+#endif

@@ -12,7 +12,7 @@ PyObject *fapws_cache_purge(PyObject *module, PyObject *arg) {
   if (!text) return NULL;
   if (fapws_forked) return PyErr_Format(PyExc_RuntimeError, "purge: not available in a child process of the server");
   uint32_t waiting =
-      __atomic_load_n(&P.shared.purges, __ATOMIC_RELAXED); /* written under the GIL, reset by the event loop */
+      __atomic_load_n(&P.shared.purges, __ATOMIC_RELAXED); /* other threads add to it, the event loop resets it */
   if (waiting > MOST) Py_RETURN_NONE;                      /* the whole cache will be purged */
   __atomic_fetch_add(&P.shared.purges, (uint32_t)n, __ATOMIC_SEQ_CST);
   fapws_bytes pattern = {text, (uint32_t)n};

@@ -12,6 +12,8 @@
 int fapws_environ_init(const fapws_pool_options *o);
 /* environ of rec: a dict, or an instance of cls. input NULL: no body. A new reference. */
 PyObject *fapws_environ(fapws_record *rec, PyObject *cls, PyObject *input);
+/* Frees the caches of the calling thread, which ends. */
+void fapws_forget_heads(void);
 /* The method of rec, a str. A new reference. */
 PyObject *fapws_method(const fapws_record *rec);
 
@@ -28,7 +30,7 @@ PyObject *fapws_request_line(fapws_record *rec);
 extern PyTypeObject fapws_Input_Type;
 /* wsgi.input of rec. A new reference. */
 PyObject *fapws_input_new(fapws_record *rec);
-/* wsgi.input of all requests without a body. Borrowed. */
+/* wsgi.input of requests without a body. A new reference. */
 PyObject *fapws_input_empty(void);
 /* n existing bytes of a body in a file, from offset at. Releases the GIL while it reads. A new reference. */
 PyObject *fapws_read_spool(int file, int64_t at, int64_t n);

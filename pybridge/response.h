@@ -60,6 +60,8 @@ int fapws_add_fields(fapws_start_object *s, PyObject *headers);
 /* The same with pairs of bytes (ASGI). */
 int fapws_add_byte_fields(fapws_start_object *s, PyObject *headers);
 void fapws_forget_fields(fapws_start_object *s);
+/* Frees the cache of the calling thread, which ends. */
+void fapws_forget_lines(void);
 /* Moves the value of a field that has a file sent into p. */
 int fapws_take_sent(fapws_start_object *s, fapws_part *p);
 /* Moves all values of Fapws-Channel into p. */

@@ -65,9 +65,9 @@ static PyObject *json_encoder(void) {
 }
 
 static int answer_json(fapws_thread *t, fapws_record *rec, PyObject *result) {
-  static PyObject *encode;
-  if (!encode && !(encode = json_encoder())) return -1;
-  PyObject *text = PyObject_CallOneArg(encode, result);
+  static PyObject *the_encoder;
+  PyObject *encode = fapws_keep_first(&the_encoder, json_encoder);
+  PyObject *text = encode ? PyObject_CallOneArg(encode, result) : NULL;
   if (!text) return -1;
   int bad = answer_items(t, rec, &text, 1, FAPWS_TYPE_JSON);
   Py_DECREF(text);
@@ -168,7 +168,18 @@ static int answer_iterable(fapws_thread *t, fapws_record *rec, PyObject *result)
   return 1;
 }
 
+static int answer(fapws_thread *t, fapws_record *rec, PyObject *result);
+
+/* Other threads may change a list meanwhile: the answer has the items of now. */
+static int answer_list(fapws_thread *t, fapws_record *rec, PyObject *list) {
+  PyObject *items = PyList_AsTuple(list);
+  int how = items ? answer(t, rec, items) : -1;
+  Py_XDECREF(items);
+  return how;
+}
+
 static int answer(fapws_thread *t, fapws_record *rec, PyObject *result) {
+  if (FAPWS_PARALLEL && PyList_CheckExact(result)) return answer_list(t, rec, result);
   int sends = fapws_sends_file(rec);
   if (UNLIKELY(sends)) {
     if (sends < 0) return -1;

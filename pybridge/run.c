@@ -15,10 +15,11 @@ static long waits(void) {
 }
 
 void fapws_average(uint64_t *average, uint64_t sample) {
+  uint64_t before = __atomic_load_n(average, __ATOMIC_RELAXED); /* a sample at the same time may be lost */
   /* A single outlier (a page fault, another process) must not make a handler count as slow. */
-  uint64_t most = *average * 4 + 50000;
+  uint64_t most = before * 4 + 50000;
   if (sample > most) sample = most;
-  *average = *average - *average / 8 + sample / 8;
+  __atomic_store_n(average, before - before / 8 + sample / 8, __ATOMIC_RELAXED);
 }
 
 void fapws_begin_timing(fapws_timing *x, fapws_mount *m) {
@@ -76,6 +77,7 @@ static void run_request(fapws_thread *t, fapws_record *rec) {
     fapws_end_timing(&timing, m);
     return;
   }
+  FAPWS_BEGIN_HOLD_IF(rec->start); /* from now on this thread writes parts, too */
   int how = result ? fapws_answer(t, rec, result) : -1;
   fapws_end_timing(&timing, m);
   if (UNLIKELY(how < 0)) {
@@ -83,7 +85,14 @@ static void run_request(fapws_thread *t, fapws_record *rec) {
   } else if (how > 0) {
     fapws_stream(t, rec);
   }
+  FAPWS_END_HOLD_IF();
   Py_XDECREF(result);
+}
+
+static void stream(fapws_thread *t, fapws_record *rec) {
+  FAPWS_BEGIN_HOLD_IF(rec->start);
+  fapws_stream(t, rec);
+  FAPWS_END_HOLD_IF();
 }
 
 const fapws_kind fapws_wsgi = {.run = run_request};
@@ -98,7 +107,7 @@ void fapws_run(fapws_thread *t, fapws_record *rec) {
   else if (job == FAPWS_INPUTS)
     fapws_kind_of(rec)->run_inputs(t, rec);
   else
-    fapws_stream(t, rec);
+    stream(t, rec);
   /* fapws_drop has done so unless the record continues later. */
   __atomic_store_n(&t->current, NULL, __ATOMIC_RELAXED);
   if (UNLIKELY(t->raised)) fapws_withdraw_timeout(t);

@@ -38,7 +38,8 @@ void *fapws_text(const char *bytes);
  * built-in one. A new reference, or NULL. GIL held. */
 void *fapws_environ_class(void *globals);
 void *fapws_start_class(void *globals);
-/* The version of the headers, "3.11.2", and the file of libpython, for messages. Any thread. */
+/* The version of the headers, "3.11.2", free-threaded "3.14.0t", and the file of libpython, for messages. Any thread.
+ */
 const char *fapws_python_version(void);
 const char *fapws_library(void);
 /* Gives up the GIL after loading; the calling thread stays Python's main thread. */
@@ -64,6 +65,7 @@ typedef struct {
 
 typedef struct {
   int threads;          /* maximum number of threads; 0: inline */
+  int cpus;             /* on which they may run */
   int debug;            /* 1 and more: browsers get tracebacks */
   int stamped;          /* stderr is an error log: lines have a date, a level and a client */
   int send_fields;      /* which of FAPWS_SENDFILE and FAPWS_ACCEL are obeyed */
@@ -78,6 +80,8 @@ typedef struct {
 
 /* Makes the pool. GIL held, main thread. Returns the shared counters, or NULL with errno or an exception. */
 fapws_shared *fapws_pool_start(const fapws_pool_options *o);
+/* Whether several threads run Python at the same time. After fapws_pool_start; any thread. */
+int fapws_pool_is_parallel(void);
 /* Sets how to wake the event loop (exchange.Waker). Once, before the first fapws_flush. */
 void fapws_pool_attach(int signals, int event, int32_t *state);
 /* Has the chain of records that begins at first (0: none) run, and records with inputs of fapws_deliver; in inline mode

@@ -1,8 +1,8 @@
 /* Stacks of Python threads, and fapws.Timeout for handlers that take too long. On any thread; it takes the GIL where it
  * needs it.
  *
- * thread.current is the record whose code a thread runs. It changes under the GIL only, so with the GIL a Timeout
- * cannot hit another request. */
+ * thread.current is the record whose code a thread runs. It changes under the GIL only, so with the GIL, and alone
+ * (parallel.h), a Timeout cannot hit another request. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
@@ -91,10 +91,12 @@ static int count_threads(void) {
 
 int fapws_sample_stacks(fapws_stack_snapshot *out, int max) {
   PyGILState_STATE gil = PyGILState_Ensure();
+  fapws_begin_alone();
   int n = count_threads(), found = 0;
   for (int i = 0; i < n && found < max; i++)
     if (P.threads[i]->current && P.threads[i]->python) fapws_take_snapshot(P.threads[i], &out[found++]);
   found += fapws_async_sample_stacks(out + found, max - found);
+  fapws_end_alone();
   PyGILState_Release(gil);
   return found;
 }
@@ -154,6 +156,7 @@ int fapws_pool_state_of(fapws_record *rec, int *thread) {
 int fapws_raise_timeout(uintptr_t number, uint32_t serial, unsigned long jobs, fapws_stack_snapshot *out) {
   fapws_record *rec = (fapws_record *)number;
   PyGILState_STATE gil = PyGILState_Ensure();
+  fapws_begin_alone();
   int n = count_threads(), found = 0;
   for (int i = 0; i < n && !found; i++) {
     fapws_thread *t = P.threads[i];
@@ -166,6 +169,7 @@ int fapws_raise_timeout(uintptr_t number, uint32_t serial, unsigned long jobs, f
     }
     found = 1;
   }
+  fapws_end_alone();
   PyGILState_Release(gil);
   return found;
 }

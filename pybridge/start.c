@@ -46,7 +46,7 @@ static int set_status(fapws_start_object *s, PyObject *status) {
 
 /* --- methods --------------------------------------------------------------- */
 
-static PyObject *start_write(PyObject *self, PyObject *data) {
+static PyObject *write_held(PyObject *self, PyObject *data) {
   fapws_start_object *s = (fapws_start_object *)self;
   fapws_record *rec = s->rec;
   if (!rec || !rec->thread) return PyErr_Format(PyExc_RuntimeError, "write() after the request has ended");
@@ -58,6 +58,14 @@ static PyObject *start_write(PyObject *self, PyObject *data) {
   if (UNLIKELY(fapws_is_cancelled(rec)))
     return PyErr_Format(PyExc_BrokenPipeError, "write(): the client has disconnected");
   Py_RETURN_NONE;
+}
+
+static PyObject *start_write(PyObject *self, PyObject *data) {
+  PyObject *done;
+  FAPWS_BEGIN_HOLD(self);
+  done = write_held(self, data);
+  FAPWS_END_HOLD();
+  return done;
 }
 
 static PyMethodDef write_method = {
@@ -128,12 +136,20 @@ static int begin_head(fapws_start_object *s, PyObject *status, PyObject *headers
   return -bad;
 }
 
-static PyObject *begin_response(fapws_start_object *s, PyObject *status, PyObject *headers, PyObject *exc_info) {
+static PyObject *begin_held(fapws_start_object *s, PyObject *status, PyObject *headers, PyObject *exc_info) {
   if (apply_exc_info(s, exc_info) < 0 || fapws_start_settle(s) < 0) return NULL;
   Py_CLEAR(s->list);
   if (begin_head(s, status, headers) < 0) return NULL;
   s->called = 1;
   return PyCFunction_New(&write_method, (PyObject *)s);
+}
+
+static PyObject *begin_response(fapws_start_object *s, PyObject *status, PyObject *headers, PyObject *exc_info) {
+  PyObject *write;
+  FAPWS_BEGIN_HOLD(s);
+  write = begin_held(s, status, headers, exc_info);
+  FAPWS_END_HOLD();
+  return write;
 }
 
 static PyObject *start_call(PyObject *self, PyObject *args, PyObject *kw) {
@@ -166,9 +182,12 @@ static PyObject *start_add_header(PyObject *self, PyObject *const *args, Py_ssiz
   fapws_start_object *s = (fapws_start_object *)self;
   if (nargs != 2) return PyErr_Format(PyExc_TypeError, "add_header(name, value) takes 2 arguments");
   PyObject *name = PyObject_Str(args[0]), *value = name ? PyObject_Str(args[1]) : NULL;
-  int bad = !value || fapws_start_settle(s) < 0;
+  int bad = !value;
+  FAPWS_BEGIN_HOLD(self);
+  bad = bad || fapws_start_settle(s) < 0;
   if (!bad) Py_CLEAR(s->list);
   bad = bad || fapws_add_field(s, name, value) < 0;
+  FAPWS_END_HOLD();
   Py_XDECREF(name);
   Py_XDECREF(value);
   if (bad) return NULL;
@@ -216,11 +235,14 @@ static int set_status_code(PyObject *self, PyObject *value, void *closure) {
     PyErr_SetString(PyExc_TypeError, "status_code cannot be deleted");
     return -1;
   }
-  return set_status((fapws_start_object *)self, value);
+  int bad;
+  FAPWS_BEGIN_HOLD(self);
+  bad = set_status((fapws_start_object *)self, value);
+  FAPWS_END_HOLD();
+  return bad;
 }
 
-static PyObject *get_response_headers(PyObject *self, void *closure) {
-  fapws_start_object *s = (fapws_start_object *)self;
+static PyObject *headers_held(fapws_start_object *s) {
   if (!s->list) {
     PyObject *list = PyList_New(0);
     for (const char *line = s->buf, *end = s->buf + s->len; list && line < end;) {
@@ -241,11 +263,21 @@ static PyObject *get_response_headers(PyObject *self, void *closure) {
   return Py_XNewRef(s->list);
 }
 
+static PyObject *get_response_headers(PyObject *self, void *closure) {
+  PyObject *list;
+  FAPWS_BEGIN_HOLD(self);
+  list = headers_held((fapws_start_object *)self);
+  FAPWS_END_HOLD();
+  return list;
+}
+
 static int set_response_headers(PyObject *self, PyObject *value, void *closure) {
   fapws_start_object *s = (fapws_start_object *)self;
   PyObject *list = value ? PySequence_List(value) : PyList_New(0);
   if (!list) return -1;
+  FAPWS_BEGIN_HOLD(self);
   Py_XSETREF(s->list, list);
+  FAPWS_END_HOLD();
   return 0;
 }
 
@@ -322,7 +354,7 @@ PyObject *fapws_start_for(fapws_thread *t, fapws_record *rec, PyObject *cls) {
 void fapws_start_done(fapws_thread *t, PyObject *self) {
   fapws_start_object *s = (fapws_start_object *)self;
   s->rec = NULL;
-  if (Py_REFCNT(self) == 1 && Py_TYPE(self) == &fapws_Start_Type && !t->spare_start && s->cap <= 8192) {
+  if (fapws_is_only_reference(self) && Py_TYPE(self) == &fapws_Start_Type && !t->spare_start && s->cap <= 8192) {
     Py_CLEAR(s->list);
     Py_CLEAR(s->reason);
     fapws_forget_fields(s);

@@ -3,11 +3,15 @@
  * The GIL lets one thread run at a time, so one thread, the drainer, runs quick handlers one after the other. Moving
  * averages tell which handlers are slow: before a thread starts a slow one, another thread becomes the drainer, so that
  * no request waits behind it. The monitor corrects wrong guesses within two ticks. The averages also tell when to wake
- * the event loop (publish.c). */
+ * the event loop (publish.c).
+ *
+ * Without the GIL each thread that is awake takes records, and one that leaves much work in the queue wakes another. */
 #include "pool.h"
 #include "interp.h"
 #include "output.h"
 #include "queue.h"
+#include "request.h"
+#include "response.h"
 #include "stack.h"
 #include "waits.h"
 
@@ -72,13 +76,13 @@ void fapws_appoint_drainer(void) {
 static int is_slow(const fapws_record *rec) {
   const fapws_mount *m = &P.mounts[rec->mount];
   if (rec->job == FAPWS_NEXT) return rec->chunk_ns > FAPWS_SLOW_NS;
-  return m->run_ns > FAPWS_HEAVY_NS || (m->run_ns > FAPWS_SLOW_NS && m->wait_ns > FAPWS_SLOW_NS);
+  return m->run_ns > FAPWS_HEAVY_NS || (m->run_ns > FAPWS_SLOW_NS && (P.parallel || m->wait_ns > FAPWS_SLOW_NS));
 }
 
 /* The next job for t, or NULL. P.mu is held. Iterators and new requests alternate, so neither starves the other. */
 static fapws_record *take(fapws_thread *t) {
-  int may_drain = P.head && (P.drainer == NULL || P.drainer == t) && fapws_counted_threads() - P.idle <= P.max &&
-                  !fapws_loop_is_behind();
+  int mine = P.parallel || P.drainer == NULL || P.drainer == t;
+  int may_drain = P.head && mine && fapws_counted_threads() - P.idle <= P.max && !fapws_loop_is_behind();
   fapws_record *rec = NULL;
   if (t->inbox && (!may_drain || t->prefer_inbox)) {
     t->prefer_inbox = 0;
@@ -92,7 +96,7 @@ static fapws_record *take(fapws_thread *t) {
     if (P.drainer == t) P.drainer = NULL;
     return NULL;
   }
-  if (P.drainer == t && is_slow(rec)) P.drainer = NULL;
+  if (P.drainer == t && (is_slow(rec) || fapws_queue_is_long())) P.drainer = NULL;
   if (P.drainer == NULL) fapws_appoint_drainer();
   t->jobs++;
   return rec;
@@ -188,6 +192,10 @@ static void *thread_main(void *arg) {
   if (__atomic_load_n(&P.stopping, __ATOMIC_RELAXED)) return NULL; /* Python may be finalized */
   PyEval_RestoreThread(saved_state);
   Py_CLEAR(t->spare_start);
+  if (FAPWS_PARALLEL) {
+    fapws_forget_heads();
+    fapws_forget_lines();
+  }
   t->python = NULL;
   PyGILState_Release(gil);
   return NULL;

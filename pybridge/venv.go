@@ -94,7 +94,7 @@ var venvVersionLine = sync.OnceValue(func() *regexp.Regexp {
 // venvVersion returns the version of the environment's Python by its pyvenv.cfg or its directories, or "".
 func venvVersion(folder, cfg string) string {
 	if m := venvVersionLine().FindStringSubmatch(cfg); m != nil {
-		return m[1]
+		return m[1] + venvFlavour(folder, minor(m[1]))
 	}
 	found, _ := filepath.Glob(filepath.Join(folder, "lib", "python3.*", "site-packages"))
 	if len(found) != 1 {
@@ -103,7 +103,23 @@ func venvVersion(folder, cfg string) string {
 	return strings.TrimPrefix(filepath.Base(filepath.Dir(found[0])), "python")
 }
 
-// minor is "3.11" for "3.11.2".
+// venvFlavour returns "t" if an environment is for a free-threaded Python, whose version is the same. Only the directory of its
+// packages tells.
+func venvFlavour(folder, minor string) string {
+	packages := filepath.Join(folder, "lib", "python"+minor)
+	_, plain := os.Stat(packages)
+	_, free := os.Stat(packages + "t")
+	if free == nil || plain != nil && strings.HasSuffix(Version(), "t") {
+		return "t"
+	}
+	return ""
+}
+
+// minor is "3.11" for "3.11.2", and "3.14t" for "3.14.0t".
 func minor(version string) string {
-	return strings.Join(strings.SplitN(version, ".", 3)[:2], ".")
+	parts := strings.SplitN(version, ".", 3)
+	if len(parts) == 3 && strings.HasSuffix(parts[2], "t") {
+		parts[1] += "t"
+	}
+	return strings.Join(parts[:2], ".")
 }

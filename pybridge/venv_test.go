@@ -9,6 +9,10 @@ import (
 
 func TestFindInterpreter(t *testing.T) {
 	ours := Version()
+	plain, flavour := minor(ours), "" // of an environment whose directories do not tell
+	if strings.HasSuffix(ours, "t") {
+		plain, flavour = strings.TrimSuffix(plain, "t"), "t"
+	}
 	for name, tt := range map[string]struct {
 		files map[string]string // in the folder of the environment
 		want  string            // the interpreter in it, or
@@ -16,11 +20,13 @@ func TestFindInterpreter(t *testing.T) {
 	}{
 		"venv":                 {map[string]string{"pyvenv.cfg": "home = /usr/bin\nversion = " + ours + "\n", "bin/python3": ""}, "bin/python3", ""},
 		"virtualenv":           {map[string]string{"pyvenv.cfg": "version_info = " + ours + ".final.0\n", "bin/python": ""}, "bin/python", ""},
-		"other bugfix release": {map[string]string{"pyvenv.cfg": "version=" + minor(ours) + ".99", "bin/python3": ""}, "bin/python3", ""},
+		"other bugfix release": {map[string]string{"pyvenv.cfg": "version=" + plain + ".99", "bin/python3": ""}, "bin/python3", ""},
 		"no version":           {map[string]string{"pyvenv.cfg": "home = /usr/bin\n"}, "bin/python3", ""},
 		"by its folder":        {map[string]string{"pyvenv.cfg": "", "lib/python3.2/site-packages/x": ""}, "", "has Python 3.2, and this fapws Python " + ours},
-		"another Python":       {map[string]string{"pyvenv.cfg": "version = 3.1.4\n", "bin/python3": ""}, "", "has Python 3.1.4, and this fapws Python " + ours},
-		"the first digits":     {map[string]string{"pyvenv.cfg": "version = " + minor(ours) + "0.1\n"}, "", "has Python " + minor(ours) + "0.1,"},
+		"free-threaded":        {map[string]string{"pyvenv.cfg": "version = 3.1.4\n", "lib/python3.1t/site-packages/x": ""}, "", "has Python 3.1.4t, and this fapws Python " + ours},
+		"not free-threaded":    {map[string]string{"pyvenv.cfg": "version = 3.1.4\n", "lib/python3.1/site-packages/x": ""}, "", "has Python 3.1.4, and this fapws Python " + ours},
+		"another Python":       {map[string]string{"pyvenv.cfg": "version = 3.1.4\n", "bin/python3": ""}, "", "has Python 3.1.4" + flavour + ", and this fapws Python " + ours},
+		"the first digits":     {map[string]string{"pyvenv.cfg": "version = " + plain + "0.1\n"}, "", "has Python " + plain + "0.1" + flavour + ","},
 		"none":                 {nil, "", "is not a virtual environment: pyvenv.cfg not found"},
 	} {
 		folder := t.TempDir()

@@ -17,17 +17,21 @@ static PyObject *text[T_COUNT], *future_type, *loop_names;
 
 static void link_waiter(fapws_waiter *w) {
   fapws_exchange *x = w->exchange;
+  FAPWS_BEGIN_HOLD(x); /* other threads may collect waiters as garbage */
   w->next = NULL;
   w->prev = x->last_waiter;
   *(w->prev ? &w->prev->next : &x->waiters) = w;
   x->last_waiter = w;
+  FAPWS_END_HOLD();
 }
 
 static void unlink_waiter(fapws_waiter *w) {
   if (!w->future) return;
+  FAPWS_BEGIN_HOLD(w->exchange);
   *(w->prev ? &w->prev->next : &w->exchange->waiters) = w->next;
   *(w->next ? &w->next->prev : &w->exchange->last_waiter) = w->prev;
   w->next = w->prev = NULL;
+  FAPWS_END_HOLD();
   Py_CLEAR(w->future);
 }
 
@@ -40,10 +44,12 @@ static void set_result(PyObject *future) {
 }
 
 void fapws_wake_waiters(fapws_exchange *x, int what) {
+  FAPWS_BEGIN_HOLD(x);
   for (fapws_waiter *w = x->waiters, *next; w; w = next) {
     next = w->next;
     if (w->what == what) set_result(w->future); /* calls nothing but asyncio's call_soon */
   }
+  FAPWS_END_HOLD();
 }
 
 /* --- waiting ----------------------------------------------------------------- */

@@ -29,7 +29,8 @@ void fapws_ws_publish(fapws_part *p) {
   if (P.mounts[mine->mount].run_ns > FAPWS_SLOW_NS || P.monitor_parked) fapws_notify(t);
 }
 
-int fapws_ws_accept(fapws_ws_object *ws) {
+static int accept_held(fapws_ws_object *ws) {
+  if (ws->state != FAPWS_WS_OPENING) return 0; /* another thread has sent the first message meanwhile */
   fapws_start_object no_fields = {.status = 101, .length = -1};
   fapws_record *rec = ws->rec;
   fapws_part *p = &rec->part0;
@@ -40,6 +41,14 @@ int fapws_ws_accept(fapws_ws_object *ws) {
   ws->state = FAPWS_WS_OPEN;
   fapws_ws_publish(p);
   return 0;
+}
+
+int fapws_ws_accept(fapws_ws_object *ws) {
+  int bad;
+  FAPWS_BEGIN_HOLD(ws);
+  bad = accept_held(ws);
+  FAPWS_END_HOLD();
+  return bad;
 }
 
 /* Takes code and reason from the client's close frame, if that is among the inputs. The GIL and the pool's mutex guard
@@ -57,7 +66,7 @@ static void take_close(fapws_ws_object *ws) {
   if (!ws->reason) PyErr_Clear();
 }
 
-int fapws_ws_shut(fapws_ws_object *ws, int code, PyObject *reason) {
+static int shut_held(fapws_ws_object *ws, int code, PyObject *reason) {
   fapws_record *rec = ws->rec;
   if (ws->state == FAPWS_WS_OPENING && fapws_ws_accept(ws) < 0) return -1;
   if (ws->state != FAPWS_WS_OPEN) return 0;
@@ -77,6 +86,14 @@ int fapws_ws_shut(fapws_ws_object *ws, int code, PyObject *reason) {
   fapws_ws_publish(p);
   fapws_schedule(rec); /* for on_close */
   return 0;
+}
+
+int fapws_ws_shut(fapws_ws_object *ws, int code, PyObject *reason) {
+  int bad;
+  FAPWS_BEGIN_HOLD(ws);
+  bad = shut_held(ws, code, reason);
+  FAPWS_END_HOLD();
+  return bad;
 }
 
 /* Lets the client send as many bytes as were used. */
@@ -137,7 +154,7 @@ static void failed(fapws_thread *t, fapws_ws_object *ws, const char *what) {
 
 /* --- the end --------------------------------------------------------------- */
 
-void fapws_ws_detach(fapws_ws_object *ws) {
+static void detach_held(fapws_ws_object *ws) {
   fapws_record *rec = ws->rec;
   ws->state = FAPWS_WS_CLOSED;
   if (!ws->environ && Py_REFCNT(ws) > 1) { /* for the application, which may read it later */
@@ -157,6 +174,12 @@ void fapws_ws_detach(fapws_ws_object *ws) {
   rec->ws = NULL;
 }
 
+void fapws_ws_detach(fapws_ws_object *ws) {
+  FAPWS_BEGIN_HOLD(ws);
+  detach_held(ws);
+  FAPWS_END_HOLD();
+}
+
 static void call_on_close(fapws_thread *t, fapws_ws_object *ws, int code, PyObject *reason) {
   fapws_record *rec = ws->rec;
   ws->state = FAPWS_WS_CLOSED;
@@ -169,6 +192,16 @@ static void call_on_close(fapws_thread *t, fapws_ws_object *ws, int code, PyObje
     PyErr_Clear();
   else
     fapws_report("on_close", rec);
+}
+
+/* What close() was called with. *reason: a new reference, or NULL. */
+static int close_code(fapws_ws_object *ws, PyObject **reason) {
+  int code;
+  FAPWS_BEGIN_HOLD(ws); /* another thread may be in close() still */
+  code = ws->code;
+  *reason = Py_XNewRef(ws->reason);
+  FAPWS_END_HOLD();
+  return code;
 }
 
 /* Ends the WebSocket: on_close, and the last part. */
@@ -204,6 +237,8 @@ static void on_message(fapws_thread *t, fapws_ws_object *ws, const fapws_input *
   if (rec->credit >= CREDIT_BYTES) give_credit(rec);
 }
 
+static int state_of(const fapws_ws_object *ws) { return __atomic_load_n(&ws->state, __ATOMIC_ACQUIRE); }
+
 /* The next input, or NULL. */
 static fapws_input *next_input(fapws_record *rec) {
   if (!rec->batch) {
@@ -217,10 +252,11 @@ static fapws_input *next_input(fapws_record *rec) {
   return in;
 }
 
-/* No input is left: takes the record out of the queue, unless an input has arrived meanwhile. Whether it did. */
+/* No input is left: takes the record out of the queue, unless an input has arrived, or another thread has closed the
+ * WebSocket, meanwhile. Whether it did. */
 static int comes_to_rest(fapws_record *rec) {
   fapws_lock();
-  int rests = !rec->inputs && !fapws_is_cancelled(rec);
+  int rests = !rec->inputs && !fapws_is_cancelled(rec) && state_of(rec->ws) <= FAPWS_WS_OPEN;
   if (rests) rec->scheduled = 0;
   fapws_unlock();
   return rests;
@@ -230,8 +266,11 @@ static void run_inputs(fapws_thread *t, fapws_record *rec) {
   fapws_ws_object *ws = rec->ws;
   const fapws_mount *m = &P.mounts[rec->mount];
   for (uint64_t spent = 0;; spent += m->run_ns) {
-    if (ws->state > FAPWS_WS_OPEN) { /* closed by a callback or another thread */
-      end(t, ws, ws->code, ws->reason);
+    if (state_of(ws) > FAPWS_WS_OPEN) { /* closed by a callback or another thread */
+      PyObject *reason;
+      int code = close_code(ws, &reason);
+      end(t, ws, code, reason);
+      Py_XDECREF(reason);
       return;
     }
     if (t->mode->messages_yield(t, spent)) {
@@ -242,7 +281,7 @@ static void run_inputs(fapws_thread *t, fapws_record *rec) {
     fapws_input *in = next_input(rec);
     if (!in) {
       if (comes_to_rest(rec)) return;
-      if (!fapws_is_cancelled(rec) || rec->inputs) continue;
+      if (!fapws_is_cancelled(rec) || rec->inputs || state_of(ws) > FAPWS_WS_OPEN) continue;
       end(t, ws, 1006, NULL);
       return;
     }

@@ -24,8 +24,10 @@ static int all_plain(PyObject *sequence, int depth) {
   PyObject *all = PySequence_Fast(sequence, ""); /* a list or tuple as it is */
   if (!all) return PyErr_Clear(), 0;
   int plain = 1;
+  FAPWS_BEGIN_HOLD(all); /* other threads may change the data */
   for (Py_ssize_t i = 0; plain && i < PySequence_Fast_GET_SIZE(all); i++)
     plain = is_plain(PySequence_Fast_GET_ITEM(all, i), depth);
+  FAPWS_END_HOLD();
   Py_DECREF(all);
   return plain;
 }
@@ -40,9 +42,11 @@ static int is_plain(PyObject *o, int depth) {
   if (!PyDict_CheckExact(o)) return 0;
   PyObject *key, *value;
   Py_ssize_t at = 0;
-  while (PyDict_Next(o, &at, &key, &value))
-    if (!is_plain(key, depth + 1) || !is_plain(value, depth + 1)) return 0;
-  return 1;
+  int plain = 1;
+  FAPWS_BEGIN_HOLD(o);
+  while (plain && PyDict_Next(o, &at, &key, &value)) plain = is_plain(key, depth + 1) && is_plain(value, depth + 1);
+  FAPWS_END_HOLD();
+  return plain;
 }
 
 static PyObject *namespace_type(void) { return fapws_import("types", "SimpleNamespace"); }
@@ -94,15 +98,23 @@ static void refuse(fapws_record *rec) {
   fapws_ws_publish(p);
 }
 
+/* Whether no other code has the object. */
+static int is_alone(fapws_ws_object *ws) {
+  fapws_begin_alone(); /* others must not count references meanwhile */
+  int alone = Py_REFCNT(ws) == 1;
+  fapws_end_alone();
+  return alone;
+}
+
 int fapws_ws_hand_over(fapws_thread *t, fapws_ws_object *ws) {
   fapws_record *rec = ws->rec;
   PyObject *state = NULL;
-  if (ws->state == FAPWS_WS_OPEN && Py_REFCNT(ws) == 1 && !ws->weak && !ws->refusal) state = pack(ws);
+  if (ws->state == FAPWS_WS_OPEN && is_alone(ws) && !ws->weak && !ws->refusal) state = pack(ws);
   PyErr_Clear();
   fapws_part *p = state ? fapws_body_part(rec, state, PyBytes_AS_STRING(state), (size_t)PyBytes_GET_SIZE(state)) : NULL;
   PyErr_Clear();
   Py_XDECREF(state);
-  if (p && (Py_REFCNT(ws) != 1 || !closes_inbox(rec))) { /* garbage collection may have run code of the application */
+  if (p && (!is_alone(ws) || !closes_inbox(rec))) { /* garbage collection may have run code of the application */
     fapws_part_free((uintptr_t)p);
     p = NULL;
   }

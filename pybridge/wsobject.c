@@ -16,13 +16,21 @@ fapws_ws_object *fapws_ws_new(fapws_record *rec) {
   return ws;
 }
 
-PyObject *fapws_ws_environ(fapws_ws_object *ws) {
+static PyObject *environ_held(fapws_ws_object *ws) {
   fapws_record *rec = ws->rec;
   if (!ws->environ && !rec)
     return PyErr_Format(PyExc_RuntimeError, "environ is no longer available: the WebSocket is closed");
   if (!ws->environ) ws->environ = Py_XNewRef(rec->environ);
   if (!ws->environ) ws->environ = fapws_environ(rec, P.mounts[rec->mount].environ, NULL);
   return Py_XNewRef(ws->environ);
+}
+
+PyObject *fapws_ws_environ(fapws_ws_object *ws) {
+  PyObject *environ;
+  FAPWS_BEGIN_HOLD(ws);
+  environ = environ_held(ws);
+  FAPWS_END_HOLD();
+  return environ;
 }
 
 /* --- sending --------------------------------------------------------------- */
@@ -113,16 +121,18 @@ static PyObject *ws_send(PyObject *self, PyObject *const *args, Py_ssize_t n, Py
     Py_XDECREF(m.owner);
     return NULL;
   }
-  int bad = check_open(ws) < 0 || (ws->state == FAPWS_WS_OPENING && fapws_ws_accept(ws) < 0) ||
-            (UNLIKELY(fapws_must_wait(ws->rec)) && wait_for_client(ws, seconds) < 0) ||
-            publish_message(ws->rec, &m) < 0;
+  int bad;
+  FAPWS_BEGIN_HOLD(self);
+  bad = check_open(ws) < 0 || (ws->state == FAPWS_WS_OPENING && fapws_ws_accept(ws) < 0) ||
+        (UNLIKELY(fapws_must_wait(ws->rec)) && wait_for_client(ws, seconds) < 0) || publish_message(ws->rec, &m) < 0;
+  FAPWS_END_HOLD();
   Py_DECREF(m.owner);
   if (bad) return NULL;
   Py_RETURN_NONE;
 }
 
-/* 1: m will be sent to ws. 0: it will not. -1 with an exception. */
-static int send_one(fapws_ws_object *ws, const fapws_message *m) {
+/* As send_one. */
+static int send_held(fapws_ws_object *ws, const fapws_message *m) {
   if (is_closed(ws)) return 0;
   if (ws->state == FAPWS_WS_OPENING && fapws_ws_accept(ws) < 0) return -1;
   if (__atomic_load_n(&ws->rec->unacked, __ATOMIC_RELAXED) > BEHIND_BYTES) {
@@ -132,6 +142,15 @@ static int send_one(fapws_ws_object *ws, const fapws_message *m) {
     return bad ? -1 : 0;
   }
   return publish_message(ws->rec, m) < 0 ? -1 : 1;
+}
+
+/* 1: m will be sent to ws. 0: it will not. -1 with an exception. */
+static int send_one(fapws_ws_object *ws, const fapws_message *m) {
+  int how;
+  FAPWS_BEGIN_HOLD(ws);
+  how = send_held(ws, m);
+  FAPWS_END_HOLD();
+  return how;
 }
 
 PyObject *fapws_ws_broadcast(PyObject *module, PyObject *args) {
@@ -182,8 +201,11 @@ static PyObject *ws_close(PyObject *self, PyObject *args, PyObject *kw) {
                         "close: code %d cannot be sent; use 1000 to 1003, 1007 to 1014, or 3000 to 4999", code);
   if (reason && !PyUnicode_AsUTF8AndSize(reason, &n)) return NULL;
   if (n > 123) return PyErr_Format(PyExc_ValueError, "close: the reason has %zd bytes of UTF-8; the maximum is 123", n);
-  if (is_closed(ws)) Py_RETURN_NONE;
-  if (check_open(ws) < 0 || fapws_ws_shut(ws, code, reason) < 0) return NULL;
+  int bad;
+  FAPWS_BEGIN_HOLD(self);
+  bad = !is_closed(ws) && (check_open(ws) < 0 || fapws_ws_shut(ws, code, reason) < 0);
+  FAPWS_END_HOLD();
+  if (bad) return NULL;
   Py_RETURN_NONE;
 }
 
@@ -193,7 +215,9 @@ static PyObject *ws_reject(PyObject *self, PyObject *args, PyObject *kw) {
     return PyErr_Format(PyExc_RuntimeError, "reject() works only in on_open, before anything is sent; use close()");
   PyObject *answer = fapws_call_with(fapws_import("fapws._websocket", "refusal"), Py_NewRef(args), Py_XNewRef(kw));
   if (!answer) return NULL;
+  FAPWS_BEGIN_HOLD(self);
   Py_XSETREF(ws->refusal, answer);
+  FAPWS_END_HOLD();
   Py_RETURN_NONE;
 }
 
@@ -207,11 +231,14 @@ static PyObject *get_subprotocol(PyObject *self, void *closure) {
 }
 
 static PyObject *get_closed(PyObject *self, void *closure) {
-  return PyBool_FromLong(is_closed((fapws_ws_object *)self));
+  int closed;
+  FAPWS_BEGIN_HOLD(self);
+  closed = is_closed((fapws_ws_object *)self);
+  FAPWS_END_HOLD();
+  return PyBool_FromLong(closed);
 }
 
-static PyObject *get_data(PyObject *self, void *closure) {
-  fapws_ws_object *ws = (fapws_ws_object *)self;
+static PyObject *data_held(fapws_ws_object *ws) {
   if (!ws->data) {
     PyObject *made = fapws_call("types", "SimpleNamespace", "()");
     if (!made) return NULL;
@@ -223,8 +250,18 @@ static PyObject *get_data(PyObject *self, void *closure) {
   return Py_NewRef(ws->data);
 }
 
+static PyObject *get_data(PyObject *self, void *closure) {
+  PyObject *data;
+  FAPWS_BEGIN_HOLD(self);
+  data = data_held((fapws_ws_object *)self);
+  FAPWS_END_HOLD();
+  return data;
+}
+
 static int set_data(PyObject *self, PyObject *value, void *closure) {
+  FAPWS_BEGIN_HOLD(self);
   Py_XSETREF(((fapws_ws_object *)self)->data, Py_XNewRef(value));
+  FAPWS_END_HOLD();
   return 0;
 }
 
@@ -232,8 +269,13 @@ static PyObject *ws_repr(PyObject *self) {
   static const char *const states[] = {"opening", "open", "closing", "closed"};
   fapws_ws_object *ws = (fapws_ws_object *)self;
   const char *state = states[ws->state];
-  if (!ws->rec) return PyUnicode_FromFormat("<websocket %s>", state);
-  PyObject *line = fapws_request_line(ws->rec);
+  PyObject *line = NULL;
+  int ended;
+  FAPWS_BEGIN_HOLD(self);
+  ended = !ws->rec;
+  if (!ended) line = fapws_request_line(ws->rec);
+  FAPWS_END_HOLD();
+  if (ended) return PyUnicode_FromFormat("<websocket %s>", state);
   PyObject *text = line ? PyUnicode_FromFormat("<websocket %U, %s>", line, state) : NULL;
   Py_XDECREF(line);
   return text;

@@ -245,7 +245,7 @@ try_python() {
 word_matrix() {
     local failed=() rows=() candidate version log
     while read -r candidate; do
-        version=$("$candidate" -S -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])')
+        version=$("$candidate" -S -c 'import sys; print("%d.%d.%d" % sys.version_info[:3] + sys.abiflags)')
         log=$root/build/matrix/$version/log
         mkdir -p "$(dirname "$log")"
         python_option=$candidate stage "$version" try_python "$version" > >(tee "$log") 2>&1

@@ -69,7 +69,7 @@ check_c_others() {
     while read -r candidate; do
         { read -r version && read -r include; } < <("$candidate" -S -c '
 import sys, sysconfig
-print("%d.%d.%d" % sys.version_info[:3], sysconfig.get_config_var("INCLUDEPY"), sep="\n")')
+print("%d.%d.%d" % sys.version_info[:3] + sys.abiflags, sysconfig.get_config_var("INCLUDEPY"), sep="\n")')
         if [[ $include == "$py_include" ]]; then
             continue
         elif [[ -e $include/Python.h ]]; then

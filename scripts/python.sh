@@ -1,9 +1,9 @@
 # Sourced by build.sh: finds Python and tells cgo how to compile and link with it.
 # shellcheck shell=bash
 
-# The Pythons that fapws supports, as x of 3.x. README.md says the same, and
-# check_documents compares.
-readonly python_oldest=8 python_newest=14
+# The Pythons that fapws supports, as x of 3.x, and the first one without the GIL. README.md
+# says the same, and .ci/build-test compares.
+readonly python_oldest=8 python_newest=14 python_free_threaded=14
 
 # choose_python sets python to the interpreter to embed, and wants the packages
 # without which it cannot be embedded.
@@ -21,12 +21,13 @@ choose_python() {
     want "the headers of Python $py_minor" "libpython$py_minor-dev"
 }
 
-# ask_python sets py_* from what the chosen Python says of itself.
+# ask_python sets py_* from what the chosen Python says of itself. py_minor and py_version of a
+# free-threaded one end with t, as the names of its files do: 3.14t, 3.14.0t.
 ask_python() {
     read_python_settings "$python" -S -c '
 import sys, sysconfig
 get = sysconfig.get_config_var
-minor, version = "%d.%d" % sys.version_info[:2], "%d.%d.%d" % sys.version_info[:3]
+minor, version = (".".join(map(str, sys.version_info[:n])) + sys.abiflags for n in (2, 3))
 '"$print_python_settings"
     py_root=
 }
@@ -46,8 +47,12 @@ read_python_settings() {
     answer=$("$@") || die "$python does not run"
     { read -r py_minor && read -r py_version && read -r py_libdir && read -r py_pc &&
         read -r py_include && read -r py_shared && read -r py_archive && mapfile -t py_libs; } <<<"$answer"
-    ((${py_minor%%.*} == 3 && ${py_minor#*.} >= python_oldest && ${py_minor#*.} <= python_newest)) ||
+    local number=${py_minor#*.}
+    number=${number%%[a-z]*}
+    ((${py_minor%%.*} == 3 && number >= python_oldest && number <= python_newest)) ||
         die "$python is Python $py_version; fapws supports 3.$python_oldest to 3.$python_newest: choose another with --python PATH"
+    [[ $py_minor != *t* ]] || ((number >= python_free_threaded)) ||
+        die "$python is Python $py_version; fapws supports free-threaded Python from 3.$python_free_threaded on: choose another with --python PATH"
 }
 
 need_compiler() {
@@ -62,13 +67,14 @@ list_pythons() {
     local candidate
     for candidate in "${PYENV_ROOT:-$HOME/.pyenv}"/versions/*/bin/python3 /usr/bin/python3 \
         /usr/bin/python3.* /usr/local/bin/python3.* $(compgen -c python3. | sort -u); do
-        [[ $candidate =~ python3(\.[0-9]+)?$ ]] || continue # not python3.11-config
+        [[ $candidate =~ python3(\.[0-9]+t?)?$ ]] || continue # not python3.11-config
         "$candidate" -S -c '
 import sys
-path, oldest, newest = sys.argv[1:]
-if sys.version_info[0] == 3 and int(oldest) <= sys.version_info[1] <= int(newest) and sys.prefix == sys.base_prefix:
-    print("%d.%d.%d" % sys.version_info[:3], sys.prefix, path)
-' "$candidate" $python_oldest $python_newest 2>/dev/null || true
+path, oldest, newest, free_threaded = sys.argv[1:]
+first = int(free_threaded if "t" in sys.abiflags else oldest)
+if sys.version_info[0] == 3 and first <= sys.version_info[1] <= int(newest) and sys.prefix == sys.base_prefix:
+    print("%d.%d.%d" % sys.version_info[:3] + sys.abiflags, sys.prefix, path)
+' "$candidate" $python_oldest $python_newest $python_free_threaded 2>/dev/null || true
     done | sort -V -u -k1,2 | cut -d' ' -f3
 }
 

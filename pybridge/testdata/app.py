@@ -330,6 +330,53 @@ def keeps_gil(environ, start_response):
     return "released"
 
 
+meeting = []
+
+
+def meets(environ, start_response):
+    """Says whether another request runs at the same time: for so many seconds it keeps the GIL, if there is one."""
+    usual, limit = sys.getswitchinterval(), float(environ["QUERY_STRING"])
+    sys.setswitchinterval(1000)
+    try:
+        meeting.append(1)
+        end = time.monotonic() + limit
+        while len(meeting) % 2 and time.monotonic() < end:
+            pass
+        return "alone" if len(meeting) % 2 else "met"
+    finally:
+        sys.setswitchinterval(usual)
+
+
+wrong = []  # exceptions of threads that used the objects of a request
+
+
+def use(body, start_response):
+    for _ in range(50):
+        try:
+            body.readline()
+            body.read(10)
+            start_response.add_header("X-A", "b")
+            start_response.response_headers.append(("X-B", "c"))
+            start_response.write(b"other ")
+        except RuntimeError:  # write() after the end
+            pass
+        except Exception as e:
+            wrong.append(repr(e))
+
+
+def shares(environ, start_response):
+    """Lets another thread use its objects, also after its end."""
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    body = environ["wsgi.input"]
+    threading.Thread(target=use, args=(body, start_response)).start()
+    while body.readline():
+        yield "one "
+
+
+def shared_wrong(environ, start_response):
+    return repr(wrong)
+
+
 def spins(environ, start_response):
     while True:
         pass
@@ -453,4 +500,4 @@ PATHS = [("/" + f.__name__, f) for f in (
     temporary_file, wrapped_file, memory_file, gzip_file, dumped, reads, static_with_length, short_length, long_length, short_stream,
     long_stream, no_content, writes, header, methods, twice, two_lengths, exc_info, thread_of, slow, forks, stats, is_main,
     listens, listens_by_field, listens_not, publishes, tells,
-    hello, five_fields, echo, blocked, stubborn, waits_lock, waits_read, waits_sleep, keeps_gil, spins, spins_and_catches, spins_later, watches, was_gone, disconnected_elsewhere)]
+    hello, five_fields, echo, blocked, stubborn, waits_lock, waits_read, waits_sleep, keeps_gil, meets, shares, shared_wrong, spins, spins_and_catches, spins_later, watches, was_gone, disconnected_elsewhere)]

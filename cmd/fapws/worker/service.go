@@ -290,12 +290,16 @@ func (s *service) startPython() (interpreter, error) {
 	if err != nil {
 		return nil, exit.NotStarted("%v", err)
 	}
+	if line := handler.Warning(); line != "" {
+		s.warn(line)
+	}
 	return handler, nil
 }
 
 // runConfig returns the settings of handlers, wherever they run.
 func (s *service) runConfig() pybridge.RunConfig {
 	return pybridge.RunConfig{
+		Processors:   Processors(),
 		Queue:        s.conf.MaxQueue,
 		Debug:        s.conf.Debug,
 		Stamped:      s.errors.Redirected(),

@@ -59,38 +59,61 @@ class _Look:
         sys.setswitchinterval(_SLICE)
         try:
             while monotonic() < end:
-                for ident, frame in sys._current_frames().items():
+                for ident, stack in _stacks():
                     if ident != me:
-                        self.count(frame)
+                        self.count(stack)
                 self.samples += 1
                 sleep(pause)
         finally:
             sys.setswitchinterval(usual)
             self.done = True
 
-    def count(self, top: FrameType) -> None:
-        code = top.f_code
-        place = (code.co_filename, code.co_name, top.f_lineno or code.co_firstlineno)
+    def count(self, places: List[Place]) -> None:
+        place = places[0]
         if place in self.own or len(self.own) < _PLACES:
             self.own[place] = self.own.get(place, 0) + 1
         self.busy += 1
         seen: Set[Tuple[str, str]] = set()
         stack: List[Tuple[str, str]] = []
-        frame: Optional[FrameType] = top
-        for _ in range(_DEEPEST):
-            if frame is None:
-                break
-            function = (frame.f_code.co_filename, frame.f_code.co_name)
+        for function in (place[:2] for place in places):
             if function not in _FRAME_OF_THREADS:
                 stack.append(function)
             if function not in seen and (function in self.all or len(self.all) < _PLACES):
                 seen.add(function)
                 self.all[function] = self.all.get(function, 0) + 1
-            frame = frame.f_back
         if self.stacks is not None and stack and not _waits_for_events(stack):
             whole = tuple(stack)
             if whole in self.stacks or len(self.stacks) < _STACKS:
                 self.stacks[whole] = self.stacks.get(whole, 0) + 1
+
+
+def _places_of(frame: Optional[FrameType]) -> List[Place]:
+    """The stack of a thread, innermost first. Only the first one has the line."""
+    places: List[Place] = []
+    while frame is not None and len(places) < _DEEPEST:
+        code = frame.f_code
+        places.append((code.co_filename, code.co_name, 0 if places else frame.f_lineno or code.co_firstlineno))
+        frame = frame.f_back
+    return places
+
+
+def _stacks() -> List[Tuple[int, List[Place]]]:
+    """The stacks of all threads, by their identifiers."""
+    return [(ident, _places_of(frame)) for ident, frame in sys._current_frames().items()]
+
+
+try:
+    from _fapws import stacks as _native_stacks  # without the GIL, frames change while they are read
+except ImportError:
+    pass
+else:
+
+    def _stacks() -> List[Tuple[int, List[Place]]]:  # noqa: F811
+        return [(ident, places) for ident, text in _native_stacks() if (places := _parsed(text))]
+
+    def _parsed(text: bytes) -> List[Place]:
+        words = os.fsdecode(text).split("\0")
+        return [(file, name.rpartition(".")[2], int(line)) for file, line, name in zip(words[::3], words[1::3], words[2::3])]
 
 
 _FRAME_OF_THREADS = frozenset((threading.__file__, name) for name in ("_bootstrap", "_bootstrap_inner"))
