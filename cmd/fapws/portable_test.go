@@ -20,7 +20,7 @@ import (
 func TestOtherSystems(t *testing.T) {
 	t.Parallel()
 	for _, system := range []string{"linux/amd64", "linux/arm64", "linux/arm", "linux/386",
-		"freebsd/amd64", "openbsd/amd64", "netbsd/amd64", "darwin/arm64"} {
+		"freebsd/amd64", "openbsd/amd64", "netbsd/amd64", "dragonfly/amd64", "darwin/arm64"} {
 		t.Run(system, func(t *testing.T) {
 			goos, arch, _ := strings.Cut(system, "/")
 			wrong := typeCheck(t, goos, arch)
