@@ -7,7 +7,7 @@ word_systemd() {
     local suite folder file old new status=0 flags=(-m 1G -nographic -no-user-config -nodefaults -serial stdio -nic none)
     [[ $EUID -eq 0 ]] || die "systemd needs root, for debootstrap and chroot"
     [[ $(machine_architecture) == amd64 ]] || die "systemd runs on amd64: the machine of qemu is an x86"
-    [[ $(. /etc/os-release && echo "$ID") == debian ]] || die "systemd boots the release of Debian of this machine, which is not Debian"
+    grep -qx 'ID=debian' /etc/os-release || die "systemd boots the release of Debian of this machine, which is not Debian"
     want_programs "for systemd" "debootstrap=debootstrap qemu-system-x86_64=qemu-system-x86 mkfs.ext4=e2fsprogs"
     install_wanted
     suite=$(debian_suite)
