@@ -18,6 +18,7 @@ import (
 
 	"fapws/runtime/auth"
 	"fapws/runtime/sites"
+	"fapws/runtime/system"
 
 	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/sys/unix"
@@ -215,7 +216,7 @@ func TestOwnNeedsNoPassword(t *testing.T) {
 		enrol func(net.Conn) error
 		want  string
 	}{{s.Enrol, "HTTP/1.1 401 "}, {s.EnrolOwn, "HTTP/1.1 200 "}} {
-		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		fds, err := system.Socketpair(unix.SOCK_STREAM)
 		if err != nil {
 			t.Fatal(err)
 		}

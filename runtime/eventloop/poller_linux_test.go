@@ -88,5 +88,5 @@ func sleeps(t *testing.T) int64 {
 	if err := unix.Getrusage(unix.RUSAGE_THREAD, &used); err != nil {
 		t.Error(err)
 	}
-	return used.Nvcsw
+	return int64(used.Nvcsw) // int32 on 32-bit systems
 }
