@@ -6,7 +6,10 @@ import "golang.org/x/sys/unix"
 // cache that it meets, up to 2 MiB, if that is within the mapping: an executable that was just written was resident with 17 MB where 7
 // were needed. Where the kernel has no such folios, it does not take the advice.
 func divide(start, end uintptr) {
-	for at := start; at+divided < end; at += 2 * divided {
-		madvise(at, divided, unix.MADV_NOHUGEPAGE)
+	if end-start <= divided {
+		return // also a piece that was made before: with the next one's advice, they would be one again
+	}
+	for at := start; at < end; at += 2 * divided {
+		madvise(at, min(divided, end-at), unix.MADV_NOHUGEPAGE)
 	}
 }
