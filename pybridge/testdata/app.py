@@ -334,17 +334,12 @@ meeting = []
 
 
 def meets(environ, start_response):
-    """Says whether another request runs at the same time: for so many seconds it keeps the GIL, if there is one."""
-    usual, limit = sys.getswitchinterval(), float(environ["QUERY_STRING"])
-    sys.setswitchinterval(1000)
-    try:
-        meeting.append(1)
-        end = time.monotonic() + limit
-        while len(meeting) % 2 and time.monotonic() < end:
-            pass
-        return "alone" if len(meeting) % 2 else "met"
-    finally:
-        sys.setswitchinterval(usual)
+    """Computes for so many seconds, or until another request computes at the same time."""
+    meeting.append(1)
+    end = time.monotonic() + float(environ["QUERY_STRING"])
+    while len(meeting) % 2 and time.monotonic() < end:
+        pass
+    return "alone" if len(meeting) % 2 else "met"
 
 
 wrong = []  # exceptions of threads that used the objects of a request
