@@ -20,6 +20,14 @@ func number(f float64) string {
 	return s
 }
 
+// numberOrDash writes a number that is 0 where too little was measured.
+func numberOrDash(f float64) string {
+	if f == 0 {
+		return "–"
+	}
+	return number(f)
+}
+
 // round rounds to three digits.
 func round(f float64) float64 {
 	if f == 0 {

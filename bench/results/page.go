@@ -139,7 +139,7 @@ func valueColumn(title string, value func(Sample) float64, text func(float64) st
 var columns = []column{
 	{"server", func(_ *Workload, s *Server) string { return shown(s.Name) }, func(*Workload) bool { return false }},
 	valueColumn("requests/s", rate, number),
-	valueColumn("requests per CPU second", perCPU, number),
+	valueColumn("requests per CPU second", perCPU, numberOrDash),
 	{"CPU time, threads = 1", relativeCPU, without(cpu)},
 	valueColumn("p50", p50, duration),
 	valueColumn("p99", p99, duration),
@@ -155,7 +155,11 @@ func relativeCPU(w *Workload, s *Server) string {
 	if own == nil {
 		return "–"
 	}
-	return fmt.Sprintf("%.2f", s.ratio(own, cpu))
+	ratio := s.ratio(own, cpu)
+	if ratio == 0 {
+		return "–" // no tick of the kernel's clock
+	}
+	return fmt.Sprintf("%.2f", ratio)
 }
 
 // table is a table of a workload, without columns that have no values. The best servers come first.
