@@ -7,7 +7,7 @@
  * - FAPWS_PER_THREAD: each thread of the server has a variable of its own. Caches are such variables, because threads
  *   that share them would wait for each other, and count the references of the same objects.
  * - FAPWS_BEGIN_HOLD(o) ... FAPWS_END_HOLD(): other threads that hold the object o wait. As the GIL is, o is given up
- * for a while where the thread waits for something, so what was read before has to be read again.
+ * for a while where the thread waits for something, so values from before have to be read again.
  * - FAPWS_BEGIN_ONE() ... FAPWS_END_ONE(): the same with something that exists once in the process.
  * - fapws_begin_alone() ... fapws_end_alone(): no other thread runs Python, and each is at a place where it could lose
  *   the GIL. For what looks at other threads; it stops the whole application. */

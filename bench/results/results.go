@@ -36,7 +36,7 @@ type Workload struct {
 	Servers []Server `json:"servers"`
 }
 
-// Server is what was measured of a server in a workload: a sample for each round, in their order.
+// Server has the measurements of a server in a workload: a sample for each round, in their order.
 type Server struct {
 	Name    string   `json:"name"`
 	Samples []Sample `json:"samples"`

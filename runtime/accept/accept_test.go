@@ -88,7 +88,7 @@ func (f *fixture) dial(ln *listen.Listener) net.Conn {
 	return c
 }
 
-// expect checks what has become of a connection.
+// expect checks the state of a connection.
 func (f *fixture) expect(c net.Conn, v Verdict) {
 	f.t.Helper()
 	want := c.RemoteAddr().String() + " " + c.LocalAddr().String() + " " + string('0'+byte(v))

@@ -1,7 +1,7 @@
 package http1
 
 // AppendWithout appends head, which r was parsed from, to dst: without the fields that drop is true for, and without the empty line behind
-// them. r is changed to be of what was appended, but for HeadLen. dst may not be in the memory of head.
+// them. r then refers to the appended bytes, but for HeadLen. dst may not be in the memory of head.
 func (r *Request) AppendWithout(dst, head []byte, drop func(Field) bool) []byte {
 	if len(r.Fields) == 0 {
 		return append(dst, head[:r.HeadLen-len("\r\n")]...)

@@ -78,7 +78,7 @@ func openPath(o *Options, mode fs.FileMode) (*os.File, error) {
 	if !o.Plain {
 		return file, err
 	}
-	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENXIO) { // a link; a FIFO that nobody reads
+	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENXIO) { // a link; a FIFO without a reader
 		return nil, o.notPlain()
 	}
 	if err != nil {

@@ -119,7 +119,7 @@ func (a *alike) add() {
 const mostShared = 8
 
 // Turn is called when handlers are about to run, and when responses are about to be sent. Requests that begin between two turns were
-// there when the event loop woke up. Families sees what was counted before.
+// there when the event loop woke up. Families sees the counts from before.
 func (r *Recorder) Turn() {
 	r.at, r.over = 0, 0
 	if r.begun.Load() != r.arrived {
@@ -163,7 +163,7 @@ func (r *Recorder) End(began int64, route *Route, status int) {
 	r.alike.sum += ns
 }
 
-// Families returns what was counted up to the last Turn.
+// Families returns the counts up to the last Turn.
 func (r *Recorder) Families() []Family {
 	requests := Family{Name: "fapws_request_duration_seconds", Kind: Histogram, Unit: "seconds", Bounds: Seconds(),
 		Help: "Time from the head of a request to the end of its response, by route of the configuration and class of status; code gone: the client left before."}

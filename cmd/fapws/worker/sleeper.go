@@ -36,7 +36,7 @@ type sleeper struct {
 	ended    []metrics.Family         // what processes have counted that have ended
 }
 
-// mostPresence bounds what waits for a process that is being started.
+// mostPresence limits the messages that wait for a process that is being started.
 const mostPresence = 20000
 
 // startSleeper starts the process of the application, which loads it.
@@ -250,7 +250,7 @@ func (z *sleeper) NotifyPresence(e pybridge.PresenceEvent) bool {
 	return !full
 }
 
-// tellPresence tells a process that serves what waits for that. One that is being started gets it with greet.
+// tellPresence sends the waiting messages to a process that serves. One that is being started gets them with greet.
 func (z *sleeper) tellPresence() {
 	if z.Pid() == 0 {
 		return

@@ -281,7 +281,7 @@ func TestSandboxLogs(t *testing.T) {
 		s.Get("/attack?replace,"+log+"/"+name+","+x.secret, 200).Is(t, "done: None")
 	}
 	s.Get("/fails", 500)
-	s.Ctl("rotate") // may say what is wrong
+	s.Ctl("rotate") // may print an error
 	s.Get("/fails", 500)
 	s.Ctl("rotate")
 	s.Signal(syscall.SIGTERM)
