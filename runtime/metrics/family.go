@@ -118,10 +118,15 @@ func (f *Family) clone() Family {
 
 // add adds the series of g, which has the same form.
 func (f *Family) add(g *Family) {
+	at := make(map[string]int, len(f.Series))
+	for i := range f.Series {
+		at[f.Series[i].Labels] = i
+	}
 	for i := range g.Series {
 		s := &g.Series[i]
-		k := slices.IndexFunc(f.Series, func(have Series) bool { return have.Labels == s.Labels })
-		if k < 0 {
+		k, known := at[s.Labels]
+		if !known {
+			at[s.Labels] = len(f.Series)
 			added := *s
 			added.Counts = slices.Clone(s.Counts)
 			f.Series = append(f.Series, added)

@@ -22,18 +22,20 @@ type ledger struct {
 	ended []metrics.Family         // of those that have ended
 }
 
-// said notes what worker pid has counted.
-func (l *ledger) said(pid int, text string) {
+// said notes what worker pid has counted, and returns the number of workers of which it knows that.
+func (l *ledger) said(pid int, text string) int {
 	var families []metrics.Family
-	if json.Unmarshal([]byte(text), &families) != nil {
-		return
-	}
+	wrong := json.Unmarshal([]byte(text), &families) != nil
+	families = metrics.Sound(families)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.known == nil {
 		l.known = map[int][]metrics.Family{}
 	}
-	l.known[pid] = families
+	if !wrong {
+		l.known[pid] = families
+	}
+	return len(l.known)
 }
 
 // sum adds up all workers, of which those in live have not ended.
@@ -46,10 +48,29 @@ func (l *ledger) sum(live []int) []metrics.Family {
 			present = append(present, families)
 			continue
 		}
-		l.ended = metrics.Merge(l.ended, metrics.Lasting(families))
+		l.ended = metrics.Sound(metrics.Merge(l.ended, metrics.Lasting(families)))
 		delete(l.known, pid)
 	}
 	return metrics.Merge(append(present, l.ended)...)
+}
+
+// mostKnown is the number of workers after which those that have ended are added up, also if no one asks for metrics.
+const mostKnown = 50
+
+// farewell is pool.Options.Farewell.
+func (p *process) farewell(pid int, text string) {
+	if p.counted.said(pid, text) > mostKnown {
+		go func() { p.counted.sum(pids(p.pool.Status())) }()
+	}
+}
+
+// pids returns the numbers of the processes of all workers.
+func pids(st pool.Status) []int {
+	all := make([]int, len(st.Workers))
+	for i, w := range st.Workers {
+		all[i] = w.Pid
+	}
+	return all
 }
 
 // Metrics implements ctl.Server. A worker that does not answer in time counts with what it has said before.
@@ -61,11 +82,7 @@ func (c control) Metrics() []metrics.Family {
 		c.p.counted.said(reply.Pid, reply.Text)
 	}
 	st := c.p.pool.Status()
-	live := make([]int, len(st.Workers))
-	for i, w := range st.Workers {
-		live[i] = w.Pid
-	}
-	all := c.p.counted.sum(live)
+	all := c.p.counted.sum(pids(st))
 	slices.SortFunc(all, func(x, y metrics.Family) int { return cmp.Compare(x.Name, y.Name) })
 	own := []metrics.Family{
 		worker.Memory("supervisor"),
