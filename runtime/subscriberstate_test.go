@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -19,7 +20,7 @@ import (
 func pass(t *testing.T, s, to *testServer) (n int) {
 	t.Helper()
 	for piece := range s.Subscribers().ExportHistory() {
-		if err := to.Subscribers().ImportHistory(piece); err != nil {
+		if err := to.Subscribers().ImportHistory(piece, math.MaxUint64); err != nil {
 			t.Error(err)
 		}
 	}

@@ -77,6 +77,9 @@ func (p *Pool) answered(w *worker, m *Message) {
 	if q == nil || q.open[w] == nil {
 		return
 	}
+	if !w.believes("an answer", q.open[w].String(), m.Text, maxText) {
+		return
+	}
 	q.open[w].WriteString(m.Text)
 	if !m.More {
 		q.replies = append(q.replies, Reply{w.pid, q.open[w].String()})

@@ -10,6 +10,22 @@ import (
 // A worker asks the supervisor for certificates with their keys, which it may not be allowed to read itself. It gets a
 // file in memory (SharedFile), never text in its environment or arguments, and another one when they have changed.
 
+// wanted takes a piece of the question of w, and answers when that is complete. A worker asks once, before it enters its sandbox: later
+// questions could be for the keys of others.
+func (p *Pool) wanted(w *worker, m *Message) {
+	if w.state != Starting || w.confined || w.wants != "" && !w.asking {
+		w.distrust("asked for certificates after it had got those of its configuration")
+		return
+	}
+	if !w.believes("a question", w.wants, m.Text, maxWant) {
+		return
+	}
+	w.wants += m.Text
+	if w.asking = m.More; !m.More {
+		p.certificates(w)
+	}
+}
+
 // certificates answers w, whose question is complete.
 func (p *Pool) certificates(w *worker) {
 	if p.o.Certificates == nil {

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -14,7 +15,7 @@ func TestCertificates(t *testing.T) {
 	var present, calls atomic.Int64
 	text := func() string { return strings.Repeat("secret", int(present.Load())) }
 	var last string
-	h := start(t, "", func(o *Options) {
+	h := start(t, "want x", func(o *Options) {
 		o.Certificates = func(want string, again bool) (*os.File, error) {
 			calls.Add(1)
 			if want != strings.Repeat("ab", maxPiece) {
@@ -40,19 +41,41 @@ func TestCertificates(t *testing.T) {
 		}
 	}
 	present.Store(1)
-	h.RenewCertificates() // nobody has asked
-	h.Ask(t.Context(), "want x")
 	wants("certificates=no such file")
-	h.Ask(t.Context(), "want ab")
-	wants("certificates=no such file", "certificates=secret")
+	h.behave("want ab")
+	if err := h.ReloadAndWait("because"); err != nil {
+		t.Fatal(err)
+	}
+	h.serving(2)
+	wants("certificates=secret")
 	h.RenewCertificates()
 	present.Store(2)
 	before := calls.Load()
 	h.RenewCertificates()
 	h.RenewCertificates()
-	wants("certificates=no such file", "certificates=secret", "renewed=secretsecret")
+	wants("certificates=secret", "renewed=secretsecret")
 	if n := calls.Load() - before; n < 2 || n > 3 { // once for both workers; the first of the three may come late
 		t.Errorf("asked %d times", n)
+	}
+}
+
+// TestCertificatesOfOthers: a worker that has been taken over gets no keys.
+func TestCertificatesOfOthers(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	h := start(t, "", func(o *Options) {
+		o.Certificates = func(string, bool) (*os.File, error) {
+			asked.Add(1)
+			return SharedFile("certificates", []byte("secret"))
+		}
+	})
+	before := h.serving(2)
+	h.Ask(t.Context(), "want other") // ends with the workers
+	for _, pid := range before {
+		h.says(fmt.Sprintf(`worker %d asked for certificates after .* and was killed; starting a new one`, pid))
+	}
+	if n := asked.Load(); n > 0 {
+		t.Errorf("%d questions were answered", n)
 	}
 }
 

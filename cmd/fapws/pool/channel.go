@@ -240,18 +240,28 @@ func receive(fd int) (*Message, []*os.File, error) {
 	if err == nil && flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
 		err = errors.New("a message was cut off")
 	}
-	m := new(Message)
+	var m *Message
 	if err == nil {
-		object, raw, _ := bytes.Cut(b.in[:n], []byte{'\n'}) // marshaled text has no line feed
-		if err = json.Unmarshal(object, m); len(raw) > 0 {
-			m.Raw = bytes.Clone(raw)
-		}
+		m, err = decode(b.in[:n])
 	}
 	if err != nil {
 		closeFiles(files)
 		return nil, nil, fmt.Errorf("control channel: %w", err)
 	}
 	return m, files, nil
+}
+
+// decode reads a datagram, and keeps none of it.
+func decode(datagram []byte) (*Message, error) {
+	object, raw, _ := bytes.Cut(datagram, []byte{'\n'}) // marshaled text has no line feed
+	m := new(Message)
+	if err := json.Unmarshal(object, m); err != nil {
+		return nil, err
+	}
+	if len(raw) > 0 {
+		m.Raw = bytes.Clone(raw)
+	}
+	return m, nil
 }
 
 // interrupt makes a Receive that waits fail with os.ErrDeadlineExceeded; resume

@@ -28,6 +28,11 @@
 // replaces itself with execve(2), and finds sockets, channels and workers again through inherited descriptors
 // (upgrade.go): the process number, which service managers know, stays.
 //
+// # Trust
+//
+// A worker may have been taken over by its application (trust.go). Its messages change only the worker itself, apart from events, purges and
+// counts of subscribers; a worker that asks for keys after it has loaded, or exceeds a bound, is killed. FuzzHeard sends anything.
+//
 // # Health
 //
 // Each serving worker is asked once a second whether it can answer requests (health.go). A slow answer proves

@@ -72,6 +72,8 @@ func (f *fake) load() {
 			os.Exit(code)
 		case "protocol":
 			protocol, _ = strconv.Atoi(how)
+		case "want":
+			_ = f.channel.SendPieces(Certificates, 0, strings.Repeat(how, maxPiece))
 		}
 		_ = f.channel.Send(&Message{Kind: Join})
 		<-f.knows

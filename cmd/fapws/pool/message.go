@@ -38,7 +38,7 @@ const (
 	// Give: send Text (History) to another worker, through the channel that comes with it.
 	Give Kind = "give"
 	// Take: receive Text (History, Subscribers) from another worker, through the channel that comes with it; without a
-	// channel there is no such worker.
+	// channel there is no such worker. History has no events behind the number Seq.
 	Take Kind = "take"
 	// Piece: from one worker to another, a piece of the subject of Take, in Raw, with the descriptor of a subscriber, or of
 	// a WebSocket if Text is WebSocket. The last one has no Raw.
@@ -64,6 +64,8 @@ const WebSocket = "websocket"
 
 // Messages of a worker to the supervisor.
 const (
+	// Confined: it wants no Certificates any more, and enters its sandbox if there is one.
+	Confined Kind = "confined"
 	// Loaded: it could serve now. Message.Loaded is set.
 	Loaded Kind = "loaded"
 	// Failing: the process is about to end because of an error, which Text names in one line, or Raw if it
@@ -83,7 +85,8 @@ const (
 	Counts Kind = "counts"
 	// Closed: it accepts no more, after Retire.
 	Closed Kind = "closed"
-	// Certificates, of a worker: Text is a piece of what it wants, see Options.Certificates; the last piece has no More.
+	// Certificates, of a worker: Text is a piece of what it wants, see Options.Certificates; the last piece has no More. It is sent
+	// once, before Confined and Loaded.
 
 	// Answer: Text is a piece of the answer to the question ID; the last piece has no More.
 	Answer Kind = "answer"

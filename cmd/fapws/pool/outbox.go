@@ -75,6 +75,10 @@ func (o *outbox) add(w *worker, d datagram) {
 	}
 	o.waiting = append(o.waiting, d)
 	o.grow(w, len(d.text))
+	if o.bytes > maxUnread {
+		o.closed = true
+		go w.pool.post(func() { w.kill("does not read messages") })
+	}
 	if !o.draining {
 		o.draining = true
 		go o.drain(w)
@@ -96,7 +100,7 @@ func (o *outbox) grow(w *worker, by int) {
 
 // drain sends the queue on a separate goroutine, which ends when the queue is empty.
 func (o *outbox) drain(w *worker) {
-	pause, stalled := offerAgain, stall{}
+	pause, stalled, taken := offerAgain, stall{}, 0
 	for {
 		o.mu.Lock()
 		if len(o.waiting) == 0 || o.closed {
@@ -121,7 +125,10 @@ func (o *outbox) drain(w *worker) {
 			o.close()
 			continue
 		}
-		pause, stalled = offerAgain, stall{}
+		pause = offerAgain
+		if taken += len(next.text) + messageCost; taken >= leastIntake || !awaited { // one now and then is too little
+			stalled, taken = stall{}, 0
+		}
 		o.mu.Lock()
 		if len(o.waiting) > 0 {
 			o.waiting[0] = datagram{}

@@ -251,30 +251,29 @@ func (p *Pool) maybeEnd() { p.ended = p.stopping && len(p.workers) == 0 }
 
 // heard is called with a message of w.
 func (p *Pool) heard(w *worker, m *Message) {
+	if w.distrusted {
+		return
+	}
 	switch m.Kind {
 	case Loaded:
 		if m.Loaded != nil && w.state == Starting {
 			p.loaded(w, m.Loaded)
 		}
 	case Failing:
-		w.reason = cmp.Or(m.Text, string(m.Raw))
+		w.reason = brief(cmp.Or(m.Text, string(m.Raw)))
 	case Checked:
-		w.checked(m.Text)
+		w.checked(brief(m.Text))
 	case Recycle:
 		w.hung = w.hung || m.Hung
-		p.recycle(w, m.Text)
+		p.recycle(w, brief(m.Text))
 	case Closed:
 		p.closed(w)
 	case Answer:
 		p.answered(w, m)
 	case Certificates:
-		if !w.asking {
-			w.wants = ""
-		}
-		w.wants += m.Text
-		if w.asking = m.More; !m.More {
-			p.certificates(w)
-		}
+		p.wanted(w, m)
+	case Confined:
+		w.confined = true
 	case Query:
 		p.query(w, m)
 	case Farewell:
@@ -295,6 +294,7 @@ func (p *Pool) heard(w *worker, m *Message) {
 
 // loaded is called when w could serve.
 func (p *Pool) loaded(w *worker, settled *Settled) {
+	settled.Grace = min(max(settled.Grace, 0), maxGrace)
 	w.settled = settled
 	w.setState(Ready)
 	w.limit.Stop()

@@ -4,13 +4,17 @@ package pool
 
 // query answers a worker, on a goroutine of its own: the answer may take questions to all workers.
 func (p *Pool) query(w *worker, m *Message) {
-	if p.o.Query == nil {
+	if p.o.Query == nil || w.querying == maxQueries {
 		w.sendReply(m.ID, "")
 		return
 	}
+	w.querying++
 	go func() {
 		text := p.o.Query(m.Text)
-		p.post(func() { w.sendReply(m.ID, text) })
+		p.post(func() {
+			w.querying--
+			w.sendReply(m.ID, text)
+		})
 	}()
 }
 
@@ -25,6 +29,9 @@ func (w *worker) sendReply(id uint64, text string) {
 
 // farewell takes a piece of what w has to tell before it ends.
 func (p *Pool) farewell(w *worker, m *Message) {
+	if !w.believes("last words", w.farewell, m.Text, maxText) {
+		return
+	}
 	w.farewell += m.Text
 	if m.More {
 		return

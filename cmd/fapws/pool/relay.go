@@ -51,14 +51,22 @@ func (p *Pool) publish(w *worker, m *Message) {
 		return
 	}
 	if m.Seq != uint64(len(w.pieces)) {
-		w.pieces = nil // the supervisor before this one received the first pieces
+		w.pieces, w.published = nil, 0 // the supervisor before this one received the first pieces
+		return
+	}
+	if w.published += len(m.Raw) + pieceCost; w.published > maxEvents {
+		w.distrust(fmt.Sprintf("published more than %d MiB at once", maxEvents>>20))
 		return
 	}
 	if w.pieces = append(w.pieces, m.Raw); m.More {
 		return // they go on together
 	}
+	if m.N > w.published/minEvent { // the numbers would run out
+		w.distrust(fmt.Sprintf("published %d events in %d bytes", m.N, w.published))
+		return
+	}
 	pieces := w.pieces
-	w.pieces = nil
+	w.pieces, w.published = nil, 0
 	if p.o.Broker != nil {
 		p.o.Broker.Publish(Batch{N: m.N, Raw: bytes.Join(pieces, nil), ID: m.ID, Publisher: w.pid})
 		return
@@ -131,7 +139,7 @@ func (p *Pool) join(w *worker) {
 		w.send(&Message{Kind: Take, Text: History})
 		return
 	}
-	w.send(&Message{Kind: Take, Text: History, Epoch: p.relay.epoch}, take)
+	w.send(&Message{Kind: Take, Text: History, Epoch: p.relay.epoch, Seq: p.relay.seq}, take)
 	take.Close()
 	giver.sendOwn(&Message{Kind: Give, Text: History}, give) // behind all events that w does not get
 }
@@ -184,12 +192,25 @@ func (r *relay) count(p *Pool, w *worker, counts map[string]int64) {
 		r.counts[w] = mine
 	}
 	for name, n := range counts {
-		r.add(name, n-mine[name])
-		if n == 0 {
+		if n < 0 || n > maxCount || len(name) > maxName {
+			w.distrust(fmt.Sprintf("counted %d subscribers of %.40q", n, name))
+			break
+		}
+		had, known := mine[name]
+		r.add(name, n-had)
+		switch {
+		case n == 0 && known:
 			delete(mine, name)
-		} else {
+			w.counted -= countCost(name)
+		case n > 0 && !known:
+			w.counted += countCost(name)
+			fallthrough
+		case n > 0:
 			mine[name] = n
 		}
+	}
+	if w.counted > maxCounted {
+		w.distrust(fmt.Sprintf("counted the subscribers of %d channels", len(mine)))
 	}
 	r.tellSoon(p)
 }

@@ -73,8 +73,13 @@ type worker struct {
 	out           outbox         // of them
 	wants         string         // the certificates that it has asked for, or ""
 	asking        bool           // only pieces of that have come so far
+	confined      bool           // it wants no certificates any more
+	distrusted    bool           // it has sent what no worker sends, and is being killed
 	pieces        [][]byte       // of an event that it publishes, as far as they have come
+	published     int            // bytes of them
 	farewell      string         // the same of Farewell
+	counted       int            // countCost of its counts
+	querying      int            // questions that are being answered
 }
 
 // start starts a process as a worker.
@@ -151,7 +156,8 @@ func (w *worker) receive() {
 			w.said()
 			return
 		}
-		if m.Kind == Publish {
+		switch m.Kind {
+		case Publish, Purge, Counts: // these go to other workers
 			w.pool.throttle()
 		}
 		w.pool.post(func() { w.pool.heard(w, m) })

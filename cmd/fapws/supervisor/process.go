@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"fapws/cmd/fapws/banner"
 	"fapws/cmd/fapws/bind"
@@ -56,9 +57,10 @@ type process struct {
 	broker    *broker.Client // nil: channels are those of this server
 	temporary string         // directory of --sandbox for temporary files, or ""
 
-	mu    sync.Mutex       // of the state that the control socket shows
-	shown settings.Config  // as far as it is known
-	addrs []banner.Address // once something serves on them
+	mu       sync.Mutex       // of the following
+	shown    settings.Config  // as far as it is known
+	addrs    []banner.Address // once something serves on them
+	reloaded time.Time        // from the status page
 }
 
 // show and seen keep the state that the control socket shows. They are safe for concurrent use.
@@ -144,7 +146,7 @@ func (p *process) run() (code int, err error) {
 		BeforeExec:   p.beforeExec,
 		FailurePage:  p.failurePage(),
 		Certificates: p.keyring.bundle,
-		Farewell:     p.counted.said,
+		Farewell:     p.farewell,
 		Query:        p.query,
 		Broker:       p.relay(),
 		Reopen:       func() { p.errors.Follow() },

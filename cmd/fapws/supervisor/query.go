@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -36,10 +37,7 @@ func (p *process) query(what string) string {
 	case worker.QueryProfile:
 		answer = c.profile()
 	case worker.QueryReload:
-		answer = ""
-		if err := c.reload("status page"); err != nil {
-			answer = err.Error()
-		}
+		answer = p.reloadFromPage()
 	default:
 		return ""
 	}
@@ -48,6 +46,26 @@ func (p *process) query(what string) string {
 		return ""
 	}
 	return string(text)
+}
+
+// reloadPause is the minimum time between reloads from the status page: a worker, which orders them, must not keep all others loading.
+const reloadPause = 5 * time.Second
+
+// reloadFromPage answers worker.QueryReload.
+func (p *process) reloadFromPage() string {
+	p.mu.Lock()
+	since := time.Since(p.reloaded)
+	if since >= reloadPause {
+		p.reloaded = time.Now()
+	}
+	p.mu.Unlock()
+	if since < reloadPause {
+		return fmt.Sprintf("the last reload from the status page was less than %v ago; try again", reloadPause)
+	}
+	if err := (control{p}).reload("status page"); err != nil {
+		return err.Error()
+	}
+	return ""
 }
 
 // uploads answers worker.QueryUploads.

@@ -39,7 +39,7 @@ type channelRelay struct {
 	begun      []byte                           // of events whose last message has not come; of listen
 	waiting    atomic.Int64                     // bytes in down
 	overflowed atomic.Bool                      // the loss of some is reported
-	history    chan *pool.Channel               // with Take: a channel to another worker, or nil
+	history    chan giver                       // of Take
 	taking     sync.WaitGroup                   // for other workers that hand clients over
 
 	mu    sync.Mutex
@@ -55,7 +55,7 @@ type relayItem struct {
 }
 
 func newChannelRelay(c *pool.Channel) *channelRelay {
-	r := &channelRelay{channel: c, history: make(chan *pool.Channel, 1), count: map[string]int64{}, news: map[string]struct{}{}}
+	r := &channelRelay{channel: c, history: make(chan giver, 1), count: map[string]int64{}, news: map[string]struct{}{}}
 	r.up, r.down = workqueue.New(r.sendUp), workqueue.New(r.takeDown)
 	r.purges = workqueue.New(r.sendPurges)
 	r.up.Hold(true) // until join
@@ -169,15 +169,8 @@ func (r *channelRelay) takeDown(items []relayItem) {
 			a.do()
 			continue
 		}
-		raw := a.events.Raw
-		for seq := a.events.Seq; len(raw) > 0; seq++ {
-			e, rest, err := cutEvent(raw)
-			if err != nil {
-				r.s.log.Log(loglevel.Error, err.Error())
-				break
-			}
-			raw = rest
-			r.s.publishOne(seq, &e)
+		if err := eachEvent(a.events, r.s.publishOne); err != nil {
+			r.s.log.Log(loglevel.Error, err.Error())
 		}
 		r.waiting.Add(-int64(len(a.events.Raw)))
 		if own := int64(a.events.ID); own > r.dealt && r.s.handler != nil {
@@ -232,8 +225,8 @@ func (r *channelRelay) recount() {
 }
 
 // join takes part in the channels of all workers from now on, with their past events. It waits for that as long as
-// the other worker lives and sends. Only one whose loop hangs sends nothing for a quarter of the time that this
-// worker has for loading.
+// the other worker lives and sends, and for half of the time that this worker has for loading at most. Only one whose loop hangs sends
+// nothing for a quarter of that time.
 func (r *channelRelay) join() {
 	defer r.down.Hold(false)
 	silence := r.s.conf.LoadTimeout / 4
@@ -245,13 +238,13 @@ func (r *channelRelay) join() {
 		r.s.handler.Order()
 	}
 	select {
-	case from := <-r.history:
-		if from == nil {
+	case other := <-r.history:
+		if other.from == nil {
 			return
 		}
-		defer from.Close()
+		defer other.from.Close()
 		r.s.server.HoldHistory(r.s.conf.LoadTimeout + holdFor) // a retiring worker may hand its subscribers over
-		if err := takeHistory(r.s.server, from, silence); err != nil {
+		if err := takeHistory(r.s.server, other.from, other.last, silence); err != nil {
 			r.s.log.Log(loglevel.Warning, fmt.Sprintf("worker %d did not receive all past events: %v", os.Getpid(), err))
 		}
 	case <-time.After(silence):

@@ -56,36 +56,46 @@ func giveHistory(to *pool.Channel, pieces iter.Seq[[]byte]) {
 	_ = to.Send(&pool.Message{Kind: pool.Piece})
 }
 
+// giver is a worker that has the past events.
+type giver struct {
+	from *pool.Channel // nil: there is none
+	last uint64        // number of the last one
+}
+
 // receiver is the channel to another worker.
 type receiver interface {
 	ReceiveWithin(time.Duration) (*pool.Message, []*os.File, error)
 }
 
-// takeHistory receives the pieces of giveHistory. It ends when the other worker has ended, or has sent nothing for the limit.
-func takeHistory(s *runtime.Server, from receiver, silence time.Duration) error {
-	for {
+// takeHistory receives the pieces of giveHistory, with events up to the number last. It ends when the other worker has ended, or has
+// sent nothing for the limit, or pieces for twice as long: an application that sends without end must not stop a reload.
+func takeHistory(s *runtime.Server, from receiver, last uint64, silence time.Duration) error {
+	for end := time.Now().Add(2 * silence); ; {
 		m, _, err := from.ReceiveWithin(silence)
 		if err != nil || len(m.Raw) == 0 {
 			return err
 		}
-		if err := s.Subscribers().ImportHistory(m.Raw); err != nil {
+		if err := s.Subscribers().ImportHistory(m.Raw, last); err != nil {
 			return err
+		}
+		if time.Now().After(end) {
+			return os.ErrDeadlineExceeded
 		}
 	}
 }
 
 // take is pool.Take.
-func (r *channelRelay) take(what string, files []*os.File) {
+func (r *channelRelay) take(m *pool.Message, files []*os.File) {
 	var from *pool.Channel
 	var err error
 	if len(files) > 0 {
 		if from, err = pool.ChannelOf(files[0]); err != nil {
-			r.s.log.Log(loglevel.Warning, fmt.Sprintf("worker %d cannot take %s: %v", os.Getpid(), what, err))
+			r.s.log.Log(loglevel.Warning, fmt.Sprintf("worker %d cannot take %s: %v", os.Getpid(), m.Text, err))
 		}
 	}
 	switch {
-	case what == pool.History:
-		r.history <- from // does not block: it is sent once
+	case m.Text == pool.History:
+		r.history <- giver{from, m.Seq} // does not block: it is sent once
 	case from != nil:
 		r.taking.Add(1)
 		go r.takeSubscribers(from)

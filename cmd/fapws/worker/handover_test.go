@@ -47,7 +47,7 @@ func TestTakeHistory(t *testing.T) {
 				g.pieces = append(g.pieces, piece[i:i+1])
 			}
 		}
-		if err := takeHistory(to, g, time.Minute); err != end {
+		if err := takeHistory(to, g, 3, time.Minute); err != end {
 			t.Errorf("%v, want %v", err, end)
 		}
 	}
@@ -57,6 +57,22 @@ func TestTakeHistory(t *testing.T) {
 	}
 	if n == 0 {
 		t.Error("no event has come")
+	}
+}
+
+// TestTakeForgedHistory: a worker that has been taken over can neither invent events to come nor go on without end.
+func TestTakeForgedHistory(t *testing.T) {
+	to := newServer(t)
+	g := &slowGiver{t: t, limit: time.Minute, pieces: [][]byte{[]byte(`{"Seq":18446744073709551615,"Name":"news","Text":"data: x\n\n"}` + "\n")}}
+	if err := takeHistory(to, g, 3, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	for piece := range to.Subscribers().ExportHistory() {
+		t.Errorf("it has %s", piece)
+	}
+	endless := &slowGiver{t: t, pieces: [][]byte{{'{'}, {'{'}}}
+	if err := takeHistory(to, endless, 3, 0); err != os.ErrDeadlineExceeded || len(endless.pieces) != 1 {
+		t.Errorf("%v, %d pieces left", err, len(endless.pieces))
 	}
 }
 

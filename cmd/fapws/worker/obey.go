@@ -128,7 +128,7 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 	case pool.Give:
 		p.events.give(files)
 	case pool.Take:
-		p.events.take(m.Text, files)
+		p.events.take(m, files)
 	case pool.Purge:
 		purgeSoon(s, m.Text)
 	case pool.Certificates, pool.Renewed:

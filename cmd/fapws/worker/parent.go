@@ -106,6 +106,9 @@ func (p *Parent) open() ([]*listen.Listener, error) {
 	if err := p.prepareRoot(); err != nil {
 		return nil, err
 	}
+	if err := p.channel.Send(&pool.Message{Kind: pool.Confined}); err != nil {
+		return nil, errNoSupervisor // listen sees the end of the channel
+	}
 	if err := p.s.enterSandbox(); err != nil { // before /proc is out of reach
 		return nil, err
 	}

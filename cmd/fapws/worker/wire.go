@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"fapws/cmd/fapws/pool"
 	"fapws/pybridge"
 )
 
@@ -32,6 +33,24 @@ func appendEvent(raw []byte, e *pybridge.Event) []byte {
 }
 
 var errEvents = errors.New("cannot read events from the supervisor")
+
+// eachEvent calls f with the events of a message and their numbers. Another worker has written it: events beyond the number of events that
+// it told the supervisor would have the numbers of others.
+func eachEvent(m *pool.Message, f func(seq uint64, e *pybridge.Event)) error {
+	raw := m.Raw
+	for i := 0; i < m.N && len(raw) > 0; i++ {
+		e, rest, err := cutEvent(raw)
+		if err != nil {
+			return err
+		}
+		raw = rest
+		f(m.Seq+uint64(i), &e)
+	}
+	if len(raw) > 0 {
+		return errEvents
+	}
+	return nil
+}
 
 // cutEvent takes the first event off raw.
 func cutEvent(raw []byte) (e pybridge.Event, rest []byte, err error) {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"fapws/cmd/fapws/pool"
 	"fapws/pybridge"
 )
 
@@ -29,6 +30,21 @@ func TestWire(t *testing.T) {
 	}
 	if !reflect.DeepEqual(got, sent) {
 		t.Errorf("%+v, want %+v", got, sent)
+	}
+}
+
+// TestEachEvent: a worker that publishes more events than it says takes no numbers of others.
+func TestEachEvent(t *testing.T) {
+	var raw []byte
+	for range 3 {
+		raw = appendEvent(raw, &pybridge.Event{Name: "news", Data: "x"})
+	}
+	for n, want := range [][]uint64{{}, {7}, {7, 8}, {7, 8, 9}, {7, 8, 9}} {
+		got := []uint64{}
+		err := eachEvent(&pool.Message{Seq: 7, N: n, Raw: raw}, func(seq uint64, _ *pybridge.Event) { got = append(got, seq) })
+		if !reflect.DeepEqual(got, want) || (err != nil) != (n < 3) {
+			t.Errorf("%d of 3 events: numbers %d, %v", n, got, err)
+		}
 	}
 }
 

@@ -37,14 +37,16 @@ func (s *Subscribers) ExportHistory() (pieces iter.Seq[[]byte]) {
 	}
 }
 
-// ImportHistory keeps past events for clients that come back. Pieces come in the
-// order in which ExportHistory gives them. It must not be called on the loop.
-func (s *Subscribers) ImportHistory(piece []byte) (err error) {
+// ImportHistory keeps past events for clients that come back. Pieces come in the order in which ExportHistory gives them. Events behind
+// the number last are left out: what another server invents must not hide events to come. It must not be called on the loop.
+func (s *Subscribers) ImportHistory(piece []byte, last uint64) (err error) {
 	s.host.Do(func() {
 		var events []*pubsub.Event
 		events, err = s.restored.Decode(piece)
 		for _, e := range events {
-			s.fanout.Restore(e, s.now())
+			if e.Seq <= last {
+				s.fanout.Restore(e, s.now())
+			}
 		}
 	})
 	return err

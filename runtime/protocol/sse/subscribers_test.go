@@ -166,7 +166,7 @@ func TestHistoryPieces(t *testing.T) {
 		if len(piece) > historyPiece {
 			t.Errorf("a piece of %d bytes", len(piece))
 		}
-		if err := to.s.ImportHistory(piece); err != nil {
+		if err := to.s.ImportHistory(piece, 5); err != nil {
 			t.Fatal(err)
 		}
 	}

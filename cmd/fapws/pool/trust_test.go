@@ -1,0 +1,210 @@
+package pool
+
+import (
+	"encoding/binary"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"fapws/runtime/loglevel"
+)
+
+// ended returns a process that has ended, which may be killed once more.
+func ended(t testing.TB) *os.Process {
+	t.Helper()
+	cmd := exec.Command("true")
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd.Process
+}
+
+// suspects returns a Pool that does not run, with two workers that serve, and what is sent to which stays in their outboxes.
+func suspects(t testing.TB, process *os.Process) (p *Pool, attacker, victim *worker) {
+	t.Helper()
+	p = New(Options{
+		Log:          func(loglevel.Level, string) {},
+		Query:        func(string) string { return "answer" },
+		Certificates: func(string, bool) (*os.File, error) { return nil, os.ErrNotExist },
+		Farewell:     func(int, string) {},
+	})
+	add := func(pid int) *worker {
+		w := &worker{pool: p, pid: pid, process: process, state: Serving, started: time.Now(), joined: true}
+		w.out.draining = true // by no goroutine
+		w.slot = &slot{pool: p, worker: w}
+		p.slots = append(p.slots, w.slot)
+		p.workers[pid] = w
+		return w
+	}
+	attacker, victim = add(1), add(2)
+	p.relay.count(p, victim, map[string]int64{"news": 3})
+	return p, attacker, victim
+}
+
+// discard ends what suspects has begun.
+func discard(p *Pool) {
+	close(p.over)
+	if p.relay.due != nil {
+		p.relay.due.Stop()
+	}
+	for _, w := range p.workers {
+		for _, d := range w.out.waiting {
+			d.drop()
+		}
+	}
+}
+
+// TestTakenOver: messages that no worker sends end their worker, before they cost the supervisor memory, or others their events.
+func TestTakenOver(t *testing.T) {
+	process := ended(t)
+	text := strings.Repeat("x", 128<<10)
+	names := func(prefix string) map[string]int64 {
+		counts := map[string]int64{}
+		for i := range 100 {
+			counts[prefix+text[:maxName-10]+string(rune('a'+i))] = 1
+		}
+		return counts
+	}
+	for _, tt := range []struct {
+		what  string
+		next  func(i int) *Message // the i-th message
+		most  int                  // of them, until it is killed
+		state State
+	}{
+		{"asked for certificates", func(int) *Message { return &Message{Kind: Certificates, Text: "{}"} }, 1, Serving},
+		{"asked for certificates", func(int) *Message { return &Message{Kind: Certificates, Text: "{}"} }, 2, Starting},
+		{"sent more than 1 MiB of a question", func(int) *Message { return &Message{Kind: Certificates, Text: text, More: true} }, 9, Starting},
+		{"sent more than 8 MiB of an answer", func(int) *Message { return &Message{Kind: Answer, ID: 7, Text: text, More: true} }, 65, Serving},
+		{"sent more than 8 MiB of last words", func(int) *Message { return &Message{Kind: Farewell, Text: text, More: true} }, 65, Serving},
+		{"published more than 65 MiB", func(i int) *Message {
+			return &Message{Kind: Publish, N: 1, Seq: uint64(i), Raw: []byte(text), More: true}
+		}, 521, Serving},
+		{"published more than 65 MiB", func(i int) *Message {
+			return &Message{Kind: Publish, N: 1, Seq: uint64(i), Raw: []byte("x"), More: true}
+		}, 1<<20 + 1, Serving},
+		{"published 1000 events in ", func(int) *Message { return &Message{Kind: Publish, N: 1000, Raw: []byte("xxxx")} }, 1, Serving},
+		{"counted -1 subscribers", func(int) *Message { return &Message{Kind: Counts, Counts: map[string]int64{"news": -1}} }, 1, Serving},
+		{"counted 9223372036854775807 subscribers", func(int) *Message { return &Message{Kind: Counts, Counts: map[string]int64{"news": 1<<63 - 1}} }, 1, Serving},
+		{"counted 1 subscribers of", func(int) *Message { return &Message{Kind: Counts, Counts: map[string]int64{text: 1}} }, 1, Serving},
+		{"counted the subscribers of", func(i int) *Message { return &Message{Kind: Counts, Counts: names(string(rune('a' + i)))} }, 400, Serving},
+	} {
+		p, attacker, victim := suspects(t, process)
+		attacker.state = tt.state
+		p.queries[7] = &pendingQuery{open: map[*worker]*strings.Builder{attacker: {}}, done: make(chan []Reply, 1)}
+		n := 0
+		for ; n < tt.most && attacker.why == ""; n++ {
+			p.heard(attacker, tt.next(n))
+		}
+		if !strings.HasPrefix(attacker.why, tt.what) {
+			t.Errorf("%s: after %d messages: %q", tt.what, n, attacker.why)
+		}
+		if victim.why != "" || p.relay.seq != 0 || p.relay.sums["news"] != 3 {
+			t.Errorf("%s: the other worker %s; event %d, %d subscribers", tt.what, victim.why, p.relay.seq, p.relay.sums["news"])
+		}
+		p.heard(attacker, &Message{Kind: Publish, N: 1, Raw: []byte("xxxx")})
+		if p.relay.seq != 0 {
+			t.Errorf("%s: it is still listened to", tt.what)
+		}
+		discard(p)
+	}
+}
+
+// TestReasons: what a worker says about itself is a short line.
+func TestReasons(t *testing.T) {
+	p, attacker, _ := suspects(t, ended(t))
+	defer discard(p)
+	p.heard(attacker, &Message{Kind: Failing, Text: "no memory\n2026-01-01 info all is well"})
+	if attacker.reason != "no memory" {
+		t.Errorf("%q", attacker.reason)
+	}
+	p.heard(attacker, &Message{Kind: Failing, Raw: []byte(strings.Repeat("ü", 100_000))})
+	if len(attacker.reason) > maxReason+3 || !strings.HasSuffix(attacker.reason, "ü…") {
+		t.Errorf("%d bytes", len(attacker.reason))
+	}
+}
+
+// TestUnread: a worker that reads less than others send ends before it costs too much memory, and one with many questions gets some
+// answers.
+func TestUnread(t *testing.T) {
+	p, attacker, _ := suspects(t, ended(t))
+	for range 2 * maxQueries {
+		p.heard(attacker, &Message{Kind: Query, ID: 1, Text: "x"})
+	}
+	if attacker.querying != maxQueries || len(attacker.out.waiting) != maxQueries {
+		t.Errorf("%d questions are being answered, %d were refused", attacker.querying, len(attacker.out.waiting))
+	}
+	text := make([]byte, 1<<20)
+	for range maxUnread >> 20 {
+		attacker.out.add(attacker, datagram{text: text})
+	}
+	if !attacker.out.closed {
+		t.Error("it may go on")
+	}
+	discard(p)
+}
+
+// FuzzHeard: no messages of a worker end the supervisor or another worker, or leave numbers that are not true.
+func FuzzHeard(f *testing.F) {
+	add := func(messages ...*Message) {
+		var all []byte
+		for _, m := range messages {
+			text, _, err := m.encode(nil)
+			if err != nil {
+				f.Fatal(err)
+			}
+			all = append(binary.BigEndian.AppendUint16(all, uint16(len(text))), text...)
+		}
+		f.Add(all)
+	}
+	add(&Message{Kind: Join}, &Message{Kind: Loaded, Loaded: &Settled{Protocol: Protocol, Grace: -1, Settings: []byte("{}")}}, &Message{Kind: Closed})
+	add(&Message{Kind: Certificates, Text: "{", More: true}, &Message{Kind: Certificates, Text: "}"}, &Message{Kind: Confined})
+	add(&Message{Kind: Publish, N: 2, Raw: []byte("\x04news\x00\x00\x01x\x04news\x00\x00\x01x"), ID: 8, More: true}, &Message{Kind: Publish, Seq: 1, N: 2, Raw: []byte("xxxx")})
+	add(&Message{Kind: Counts, Counts: map[string]int64{"news": 1, "a": 2}}, &Message{Kind: Counts, Counts: map[string]int64{"a": 0}}, &Message{Kind: Purge, Text: "/"})
+	add(&Message{Kind: Query, ID: 1, Text: "uploads 1 x"}, &Message{Kind: Answer, ID: 7, Text: "x"}, &Message{Kind: Farewell, Text: "[]"})
+	add(&Message{Kind: Checked, Text: "x"}, &Message{Kind: Failing, Raw: []byte("x")}, &Message{Kind: Checked})
+	process := ended(f)
+	f.Fuzz(func(t *testing.T, all []byte) {
+		p, attacker, victim := suspects(t, process)
+		defer discard(p)
+		if len(all) > 0 && all[len(all)-1]&1 == 1 {
+			attacker.state, attacker.slot, attacker.joined = Starting, nil, false
+			p.slots = p.slots[1:]
+			attacker.within(time.Hour, "")
+			defer attacker.limit.Stop()
+		}
+		q := &pendingQuery{open: map[*worker]*strings.Builder{attacker: {}}, done: make(chan []Reply, 1)}
+		p.queries[7] = q
+		size := len(all)
+		for len(all) >= 2 {
+			n := min(int(binary.BigEndian.Uint16(all)), len(all)-2)
+			if m, err := decode(all[2 : 2+n]); err == nil && m.Kind != Recycle { // which would start a process
+				p.heard(attacker, m)
+			}
+			all = all[2+n:]
+		}
+		if victim.why != "" || victim.state != Serving || p.ended || p.stopping {
+			t.Fatalf("the other worker %s", victim.why)
+		}
+		if p.relay.seq > uint64(size)*pieceCost {
+			t.Fatalf("event %d", p.relay.seq)
+		}
+		for name, sum := range p.relay.sums {
+			if mine, others := p.relay.counts[attacker][name], p.relay.counts[victim][name]; mine < 0 || sum != mine+others {
+				t.Fatalf("%d subscribers of %q, %d and %d", sum, name, mine, others)
+			}
+		}
+		for _, d := range victim.out.waiting {
+			m, err := decode(d.text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch m.Kind {
+			case Events, Purge, Give:
+			default:
+				t.Fatalf("the other worker gets %+v", m)
+			}
+		}
+	})
+}
