@@ -3,6 +3,7 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -22,13 +23,20 @@ var administration = []uintptr{
 	unix.SYS_UMOUNT2, unix.SYS_UNSHARE, unix.SYS_USERFAULTFD, unix.SYS_VHANGUP,
 }
 
+// shared are system calls for memory, semaphores and queues by number or name, which reach all processes of the same user, and which
+// Landlock does not see.
+var shared = []uintptr{
+	unix.SYS_MQ_OPEN, unix.SYS_MQ_UNLINK, unix.SYS_MSGCTL, unix.SYS_MSGGET, unix.SYS_MSGRCV, unix.SYS_MSGSND, unix.SYS_SEMCTL,
+	unix.SYS_SEMGET, unix.SYS_SHMAT, unix.SYS_SHMCTL, unix.SYS_SHMGET,
+}
+
 const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWUSER |
 	unix.CLONE_NEWPID | unix.CLONE_NEWNET
 
 // filterOf makes the filter for a process.
 func filterOf(r *Rules) *filter {
 	f := newFilter(architecture)
-	for _, number := range append(administration, more...) {
+	for _, number := range slices.Concat(administration, shared, more) {
 		f.always(number, unix.EPERM)
 	}
 	if !r.executes() { // Landlock would let a file run that exists in memory alone
@@ -37,12 +45,25 @@ func filterOf(r *Rules) *filter {
 	}
 	f.always(unix.SYS_CLONE3, unix.ENOSYS) // its flags are in memory; the C library then calls clone
 	f.when(unix.SYS_CLONE, hasAny(0, newNamespaces))
-	f.when(unix.SYS_PRLIMIT64, differs(0, 0)) // limits of other processes
+	for _, call := range ofProcesses {
+		for arg := range call.own {
+			f.when(call.number, differs(arg, 0))
+		}
+	}
 	f.when(unix.SYS_IOCTL, equals(1, unix.TIOCSTI))
 	f.when(unix.SYS_IOCTL, equals(1, unix.TIOCLINUX))
 	privilegedFiles(f)
 	sockets(f, r)
 	return f
+}
+
+// ofProcesses are system calls about a process, or a group of them, and the number of first arguments that are 0 if the caller means itself:
+// limits, and priorities.
+var ofProcesses = []struct {
+	number uintptr
+	own    uint32
+}{
+	{unix.SYS_PRLIMIT64, 1}, {unix.SYS_SETPRIORITY, 2}, {unix.SYS_SCHED_SETATTR, 1}, {unix.SYS_SCHED_SETPARAM, 1}, {unix.SYS_SCHED_SETSCHEDULER, 1},
 }
 
 // modeCall is a system call that gives a file its mode, which is the argument mode, counted from 0.
@@ -83,6 +104,7 @@ func sockets(f *filter, r *Rules) {
 		f.when(unix.SYS_SOCKET, equals(0, family), differs(2, 0), differs(2, unix.IPPROTO_TCP), differs(2, unix.IPPROTO_UDP),
 			differs(2, unix.IPPROTO_ICMP), differs(2, unix.IPPROTO_ICMPV6))
 	}
+	f.when(unix.SYS_SOCKET, equals(0, unix.AF_NETLINK), differs(2, unix.NETLINK_ROUTE), differs(2, unix.NETLINK_KOBJECT_UEVENT))
 	f.when(unix.SYS_SENDTO, hasAny(3, unix.MSG_FASTOPEN))
 	f.when(unix.SYS_SENDMSG, hasAny(2, unix.MSG_FASTOPEN))
 	f.when(unix.SYS_SENDMMSG, hasAny(3, unix.MSG_FASTOPEN))

@@ -84,6 +84,7 @@ func (x *sandboxed) listen(t *testing.T) (port string) {
 // attacks compares what the application can do with what the sandbox allows, on a kernel with version abi of Landlock.
 func (x *sandboxed) attacks(t *testing.T, s *fapwstest.Server, m fapwstest.Mode, abi int) {
 	t.Helper()
+	siblings := strings.ReplaceAll(strings.Trim(fmt.Sprint(s.Workers()), "[]"), " ", ":")
 	for _, tt := range []struct {
 		since int // version of Landlock that refuses it; 99: allowed
 		way   string
@@ -123,7 +124,33 @@ func (x *sandboxed) attacks(t *testing.T, s *fapwstest.Server, m fapwstest.Mode,
 		{always, "exec,/bin/true", "EACCES"},
 		{always, "memory", "EACCES"},
 		{scopes, "kill", "EPERM"},
+		{scopes, "kill-pidfd", "EPERM"},
+		{scopes, "kill-sibling," + siblings, "EPERM"},
 		{always, "ptrace", "EPERM"},
+		{always, "ptrace-sibling," + siblings, "EPERM"},
+		{files, "memory-of-sibling," + siblings, "EACCES"},
+		{files, "environment-of-sibling," + siblings, "EACCES"},
+		{files, "descriptors-of-sibling," + siblings, "EACCES"},
+		{files, "root-of-sibling," + siblings, "EACCES"},
+		{files, "own-memory", "EACCES"},
+		{files, "kernel-settings", "EACCES"},
+		{files, "hardlink," + x.secret + "," + x.data + "/hard", "(EXDEV|EACCES)"},
+		{files, "rename," + x.secret + "," + x.data + "/moved", "(EXDEV|EACCES)"},
+		{files, "rename," + x.data + "/new," + filepath.Dir(x.app) + "/moved.py", "(EXDEV|EACCES)"},
+		{always, "io-uring", "EPERM"},
+		{always, "userfaultfd", "EPERM"},
+		{always, "bpf", "EPERM"},
+		{always, "pivot", "EPERM"},
+		{always, "read-of", "EPERM"},
+		{always, "descriptor-of", "EPERM"},
+		{always, "handle", "EPERM"},
+		{always, "priority-of", "EPERM"},
+		{always, "scheduler-of", "EPERM"},
+		{always, "shared", "EPERM"},
+		{always, "netfilter", "EPERM"},
+		{always, "raw", "EPERM"},
+		{always, "terminal", "EPERM"},
+		{99, "nice", `-?\d+`},
 		{always, "limits-of", "EPERM"},
 		{always, "unshare", "EPERM"},
 		{always, "namespace", "EPERM"},
@@ -135,7 +162,10 @@ func (x *sandboxed) attacks(t *testing.T, s *fapwstest.Server, m fapwstest.Mode,
 		if tt.since < 99 && tt.since > abi {
 			continue
 		}
-		if m.Forks() && (tt.way == "kill" || strings.HasSuffix(tt.way, "-of")) { // the parent is the fork server, in the same sandbox
+		if m.Forks() && (strings.HasPrefix(tt.way, "kill") || strings.HasSuffix(tt.way, "-of")) { // the parent is the fork server, in the same sandbox
+			continue
+		}
+		if !m.Workers() && strings.Contains(tt.way, "sibling") {
 			continue
 		}
 		want := "refused: " + tt.want
@@ -235,6 +265,10 @@ func TestSandboxWithoutLandlock(t *testing.T) {
 	s.Says(`(?m) warning sandbox: ` + regexp.QuoteMeta(without) + `$`)
 	x.attacks(t, s, fapwstest.Threads, 0)
 	s.Get("/attack?read,"+x.secret, 200).Is(t, "done: 6")
+	w := s.Dial() // the supervisor knows more keys than those of its workers
+	w.Get("/attack?order,certificates")
+	w.Gone()
+	s.Says(`worker \d+ asked for certificates after it had got those of its configuration and was killed; starting a new one`)
 
 	strict := x.c
 	strict.Flags = append([]string{"--bind", "127.0.0.1:0", "--sandbox", "strict"}, x.c.Flags[1:]...)
