@@ -70,7 +70,7 @@ test_race_whole() {
     GORACE=$race_options test_watched "$root/build/race/fapws" '' "$@"
 }
 
-# test_sanitizer runs pybridge's tests with its C under AddressSanitizer. Python
+# test_sanitizer runs pybridge's tests with its C under AddressSanitizer, and with the runtime of cgocheck. Python
 # must take its memory from malloc to be seen, and keeps some until the end. The
 # tests look at their own stderr, so the reports go to files.
 test_sanitizer() {
@@ -79,7 +79,7 @@ test_sanitizer() {
     mkdir -p "$folder"
     # With -c the test keeps the line numbers that the reports show. Go looks whether the
     # compiler's version starts with its name, which is x86_64-linux-gnu-gcc for Debian's Go.
-    CC=${CC:-gcc} test_go -asan -c -o "$folder/pybridge.test" ./pybridge
+    GOEXPERIMENT=cgocheck2 CC=${CC:-gcc} test_go -asan -c -o "$folder/pybridge.test" ./pybridge
     if ! (cd "$root/pybridge" && PYTHONMALLOC=malloc \
         ASAN_OPTIONS=detect_leaks=0:log_path="'$folder/report'" "$folder/pybridge.test" -test.timeout "$test_limit"); then
         cat "$folder"/report* 2>/dev/null
@@ -172,6 +172,7 @@ word_test() {
     stage "race, the whole server" test_race_whole http live # the others with the word race: a cold run has 20 minutes
     stage "address sanitizer" test_sanitizer
     stage soak test_soak 200000
+    stage "testssl, short" test_testssl
     stage "what build.sh decides" test_build
     stage install "$root/.ci/install-test"
     summary

@@ -1,7 +1,7 @@
 # Sourced by build.sh: testssl tries HTTPS with testssl.sh, the program of that name.
 # shellcheck shell=bash
 #
-# `test` does not run it: it takes some minutes. docs/https.md has its result.
+# `test` has a short run of it. docs/https.md has the result of a whole one.
 
 readonly testssl_folder=$root/build/testssl
 
@@ -9,7 +9,7 @@ readonly testssl_folder=$root/build/testssl
 # finding above LOW or a grade below A. FLAGS go to testssl. Versions before 3.2 give no grade: where the system has
 # such a one, root runs that of a fresh Debian trixie instead.
 word_testssl() {
-    local folder=$testssl_folder server address run=(run_testssl) flags=("$@")
+    local run=(run_testssl) flags=("$@")
     command -v openssl >/dev/null || want openssl openssl
     if [[ $EUID -eq 0 ]] && ! gives_grades; then
         run=(in_fresh_root trixie root testssl_in)
@@ -20,6 +20,18 @@ word_testssl() {
     fi
     install_wanted
     word_build
+    try_testssl "${run[@]}"
+}
+
+# test_testssl tries versions, ciphers with forward secrecy and the certificate, with the testssl of this system.
+test_testssl() {
+    local flags=(--protocols --fs --server-defaults)
+    try_testssl run_testssl
+}
+
+# try_testssl RUN... starts the server, has RUN try it, and judges the report.
+try_testssl() {
+    local folder=$testssl_folder server address
     rm -rf "$folder"
     mkdir -p "$folder"
     issue_certificate "$folder"
@@ -35,7 +47,7 @@ word_testssl() {
         kill -0 "$server" 2>/dev/null || die "the server has ended: $folder/server.log"
         sleep 0.1
     done
-    "${run[@]}"
+    "$@"
     say "the whole report is build/testssl/report.txt"
     judge_testssl "$folder"
 }
@@ -98,6 +110,6 @@ grade = [f["finding"] for f in findings if f["id"] == "overall_grade"]
 for f in bad:
     print("%s %s: %s" % (f["severity"], f["id"], f["finding"]))
 print("%d findings, %d above LOW%s" % (len(findings), len(bad), "".join("; grade " + g for g in grade)))
-sys.exit(bool(bad) or any(not g.startswith("A") for g in grade))
+sys.exit(not findings or bool(bad) or any(not g.startswith("A") for g in grade))
 PYTHON
 }
