@@ -224,7 +224,7 @@ func (d *driver) drain() {
 		}
 		if last {
 			delete(d.waiting, r.ticket)
-			r.talk.over()
+			r.talk.over("it has ended")
 			if !r.hold {
 				d.spare = append(d.spare, r.ticket)
 			}

@@ -21,7 +21,7 @@ type talk struct {
 	protocol string
 	messages []string // "text x", "binary x", "close 1000 x"
 	credit   int64
-	ended    bool
+	ended    string // why nothing more will come, or ""
 }
 
 // hear takes a part of a WebSocket, unless it is the last one.
@@ -48,9 +48,9 @@ func (k *talk) hear(p *exchange.Part) bool {
 	return !p.Last
 }
 
-func (k *talk) over() {
+func (k *talk) over(why string) {
 	k.mu.Lock()
-	k.ended = true
+	k.ended = why
 	k.news.L = &k.mu
 	k.news.Broadcast()
 	k.mu.Unlock()
@@ -59,14 +59,14 @@ func (k *talk) over() {
 // wait returns when ready says so, or fails.
 func (k *talk) wait(t *testing.T, what string, ready func() bool) {
 	t.Helper()
-	late := time.AfterFunc(generous, k.over)
+	late := time.AfterFunc(generous, func() { k.over("nothing came in time") })
 	defer late.Stop()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.news.L = &k.mu
 	for !ready() {
-		if k.ended {
-			t.Fatalf("%s: it has ended with %q", what, k.messages)
+		if k.ended != "" {
+			t.Fatalf("%s: %s; messages %q", what, k.ended, k.messages)
 		}
 		k.news.Wait()
 	}
@@ -75,10 +75,15 @@ func (k *talk) wait(t *testing.T, what string, ready func() bool) {
 // next waits for a message.
 func (k *talk) next(t *testing.T) string {
 	t.Helper()
-	k.wait(t, "a message", func() bool { return len(k.messages) > 0 })
-	m := k.messages[0]
-	k.messages = k.messages[1:]
-	return m
+	var first string
+	k.wait(t, "a message", func() bool { // with the mutex: others are appended meanwhile
+		if len(k.messages) == 0 {
+			return false
+		}
+		first, k.messages = k.messages[0], k.messages[1:]
+		return true
+	})
+	return first
 }
 
 // dialSocket asks for a WebSocket.
@@ -299,9 +304,11 @@ func TestWebSocketOrder(t *testing.T) {
 	texts(a, "wait", "second")
 	texts(b, "meanwhile")
 	expect(t, b.talk.next(t), "text meanwhile")
+	a.talk.mu.Lock()
 	if len(a.talk.messages) > 0 {
 		t.Error("it did not wait:", a.talk.messages)
 	}
+	a.talk.mu.Unlock()
 	loop.ask(t, loop.app.Mounts(socketApp)[4].Index, "/gate")
 	expect(t, a.talk.next(t), "text wait")
 	expect(t, a.talk.next(t), "text second")
