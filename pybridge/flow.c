@@ -2,10 +2,8 @@
  * WebSocket wait on their thread, because the handler continues when they return. Another thread runs in its place. */
 #include "output.h"
 
-#include <errno.h>
 #include <time.h>
 
-#define P fapws_the_pool
 #define WINDOW_BYTES (256 * 1024) /* how far an iterator may be ahead of its client */
 #define PIPELINE_RUNNING 2        /* maximum number of pipelined requests of a connection that run at the same time */
 enum { ITERATOR = 1, WRITER };    /* record.parked */
@@ -53,7 +51,7 @@ void fapws_wait_for_room(fapws_record *rec) {
   fapws_pause_thread();
   while (__atomic_load_n(&rec->unacked, __ATOMIC_SEQ_CST) > WINDOW_BYTES && !fapws_is_cancelled(rec)) {
     rec->parked = WRITER;
-    pthread_cond_wait(&writers, &P.mu);
+    fapws_wait(&writers);
   }
   rec->parked = 0;
   fapws_continue_thread();
@@ -77,9 +75,9 @@ int fapws_wait_for_client(fapws_record *rec, double seconds) {
     room = __atomic_load_n(&rec->unacked, __ATOMIC_SEQ_CST) <= WINDOW_BYTES;
     if (room || late || !rec->open || fapws_is_cancelled(rec)) break;
     if (seconds >= 0 && seconds < 1e9)
-      late = pthread_cond_timedwait(&writers, &P.mu, &until) == ETIMEDOUT;
+      late = !fapws_wait_until(&writers, &until);
     else
-      pthread_cond_wait(&writers, &P.mu);
+      fapws_wait(&writers);
   }
   fapws_continue_thread();
   if (--rec->senders == 0 && !rec->open) pthread_cond_broadcast(&writers);
@@ -90,7 +88,7 @@ int fapws_wait_for_client(fapws_record *rec, double seconds) {
 void fapws_release_senders(fapws_record *rec) {
   if (rec->senders) pthread_cond_broadcast(&writers);
   /* They need the mutex to return, and not the GIL. */
-  while (rec->senders) pthread_cond_wait(&writers, &P.mu);
+  while (rec->senders) fapws_wait(&writers);
 }
 
 static void unpark(fapws_record *rec) {

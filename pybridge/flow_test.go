@@ -88,6 +88,48 @@ func TestSlowHandlersRunSideBySide(t *testing.T) {
 	}
 }
 
+// TestWriterWakesItsReplacement: the drainer, when it has to wait in write() for its client, passes the queue on to a thread that
+// runs at once, and counts as one of the threads later.
+func TestWriterWakesItsReplacement(t *testing.T) {
+	if loop.inline() {
+		return // write() does not wait
+	}
+	const threads = 4
+	g := newGate(t)
+	blocked := func() (all []*response) {
+		for range threads {
+			all = append(all, <-loop.begin(t, g.target()))
+		}
+		shows(t, "(?s)(in blocked.*){4}")
+		return all
+	}
+	done := func(all []*response) {
+		g.open(threads)
+		for _, r := range all {
+			<-r.done
+		}
+	}
+	done(blocked()) // there are four threads now
+	for range 50 {  // quick ones are run by the drainer
+		loop.get(t, "/writes")
+	}
+	writer, behind := &response{done: make(chan struct{}), hold: true}, &response{done: make(chan struct{})}
+	loop.do(func() {
+		loop.submitRaw(t, writer, "/writes/300000")
+		loop.submitRaw(t, behind, "/text")
+		loop.h.Flush()
+	})
+	<-behind.done
+	done(blocked())
+	loop.do(func() { loop.h.Cancel(writer.ticket) })
+	<-writer.done
+	loop.do(func() {
+		for i := range writer.held {
+			loop.h.Release(&writer.held[i])
+		}
+	})
+}
+
 func TestQueueIsBounded(t *testing.T) {
 	if loop.inline() {
 		return // nothing waits

@@ -35,7 +35,7 @@ static void *monitor_main(void *arg) {
     quiet = work ? 0 : quiet + 1;
     if (quiet > QUIET_TICKS) {
       P.monitor_parked = 1;
-      while (P.monitor_parked && !P.stopping) pthread_cond_wait(&P.monitor, &P.mu);
+      while (P.monitor_parked && !P.stopping) fapws_wait(&P.monitor);
       quiet = 0;
     }
     fapws_wait_ns(&P.monitor, TICK_NS);

@@ -7,6 +7,7 @@
 #include "stack.h"
 #include "waits.h"
 
+#include <errno.h>
 #include <semaphore.h>
 #include <stdlib.h>
 #include <time.h>
@@ -55,11 +56,19 @@ void fapws_unlock(void) {
 
 void fapws_lock(void) { pthread_mutex_lock(&P.mu); }
 
+void fapws_wait(pthread_cond_t *c) {
+  post();
+  pthread_cond_wait(c, &P.mu);
+}
+
+int fapws_wait_until(pthread_cond_t *c, const struct timespec *until) {
+  post();
+  return pthread_cond_timedwait(c, &P.mu, until) != ETIMEDOUT;
+}
+
 void fapws_wait_ns(pthread_cond_t *c, uint64_t ns) {
   uint64_t until = fapws_now_ns() + ns;
-  struct timespec ts = {(time_t)(until / 1000000000u), (long)(until % 1000000000u)};
-  post();
-  pthread_cond_timedwait(c, &P.mu, &ts);
+  fapws_wait_until(c, &(struct timespec){(time_t)(until / 1000000000u), (long)(until % 1000000000u)});
 }
 
 /* --- calls from Go --------------------------------------------------------- */

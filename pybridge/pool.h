@@ -84,11 +84,14 @@ extern fapws_pool fapws_the_pool;
 uint64_t fapws_now_ns(void);
 /* Initializes a condition variable with deadlines of CLOCK_MONOTONIC. */
 void fapws_cond_init(pthread_cond_t *c);
-/* The pool's mutex. fapws_unlock wakes the thread that fapws_wake_thread has named. */
+/* The pool's mutex. All functions that release it, also for the time of a wait, wake the thread that fapws_wake_thread
+ * has named. */
 void fapws_lock(void);
 void fapws_unlock(void);
-/* Waits for c for up to ns. The mutex is held. */
+/* Waits for c, for up to ns, or until a time of CLOCK_MONOTONIC (0: it is later now). The mutex is held. */
+void fapws_wait(pthread_cond_t *c);
 void fapws_wait_ns(pthread_cond_t *c, uint64_t ns);
+int fapws_wait_until(pthread_cond_t *c, const struct timespec *until);
 /* Takes t out of IDLE, if it is there. The mutex is held. */
 void fapws_wake_thread(fapws_thread *t);
 /* Threads that count for max. The mutex is held. */

@@ -220,6 +220,7 @@ def writes(environ, start_response):
     write = start_response("200 OK", [("Content-Type", "text/plain")])
     write(b"written ")
     write("text ")
+    write(b"x" * int(environ["PATH_INFO"][1:] or 0))
     return [b"returned"]
 
 
