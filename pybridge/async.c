@@ -204,14 +204,14 @@ static void go_on(fapws_record *rec, unsigned events) {
 static fapws_record *next_record(unsigned *events) {
   fapws_lock();
   fapws_record *rec = A.head;
-  if (rec && (rec->events & FAPWS_EVENT_RUN) && fapws_loop_is_behind()) rec = NULL;
+  int held = rec && (rec->events & FAPWS_EVENT_RUN) && fapws_loop_is_behind();
+  if (!rec || held) __atomic_store_n(&A.asleep, 1, __ATOMIC_SEQ_CST);
+  if (held && fapws_loop_is_behind()) rec = NULL; /* else fapws_loop_has_seen may have been too early */
   if (rec) {
     unlink_record(rec);
     *events = rec->events;
     rec->events = 0;
     if (*events & FAPWS_EVENT_RUN) fapws_count_queued(-1);
-  } else {
-    __atomic_store_n(&A.asleep, 1, __ATOMIC_SEQ_CST);
   }
   fapws_unlock();
   return rec;

@@ -50,7 +50,7 @@ int fapws_try_enqueue(uint8_t kind, const fapws_bytes *texts, int n) {
   pthread_mutex_unlock(&mu);
   if (UNLIKELY(fapws_fork_socket >= 0))
     fapws_fork_said();
-  else if (to && __atomic_load_n(&P.signal_fd, __ATOMIC_ACQUIRE) > 0)
+  else if (to && __atomic_load_n(&P.signal_fd, __ATOMIC_SEQ_CST) > 0)
     fapws_wake_loop(); /* else the event loop checks when it starts */
   return to != NULL;
 }
