@@ -173,7 +173,7 @@ static void thread_loop(fapws_thread *t) {
     }
   }
   if (P.drainer == t) P.drainer = NULL;
-  t->state = FAPWS_THREAD_GONE;
+  t->state = FAPWS_THREAD_ENDING;
   P.live--;
   fapws_appoint_drainer();
   if (P.stopping) pthread_cond_broadcast(&P.monitor);
@@ -198,6 +198,9 @@ static void *thread_main(void *arg) {
   }
   t->python = NULL;
   PyGILState_Release(gil);
+  fapws_lock();
+  t->state = FAPWS_THREAD_GONE;
+  fapws_unlock();
   return NULL;
 }
 

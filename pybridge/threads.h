@@ -14,7 +14,14 @@
 
 struct fapws_mode;
 
-enum fapws_thread_state { FAPWS_THREAD_NEW, FAPWS_THREAD_IDLE, FAPWS_THREAD_BUSY, FAPWS_THREAD_GONE };
+/* ENDING: takes no more jobs, and gives up its Python objects. GONE: the object may be used again. */
+enum fapws_thread_state {
+  FAPWS_THREAD_NEW,
+  FAPWS_THREAD_IDLE,
+  FAPWS_THREAD_BUSY,
+  FAPWS_THREAD_ENDING,
+  FAPWS_THREAD_GONE
+};
 
 /* A thread that runs handlers. Allocated once, used again by the next thread of its index. */
 typedef struct fapws_thread {
