@@ -81,7 +81,7 @@ func (l *Logger) LogClient(level loglevel.Level, client, text string) {
 	defer l.mu.Unlock()
 	now := l.now()
 	l.line = appendLogLine(l.line[:0], now, level, client, text, l.file)
-	if l.tail != nil {
+	if l.tail != nil && level > loglevel.Debug { // those lines quote what clients send: cookies, passwords
 		l.tail.add(now, l.line)
 	}
 	if _, err := l.w.Write(l.line); err != nil { // it cannot be reported when standard error is gone

@@ -40,7 +40,7 @@ func (t *Tail) Lines() []TailLine {
 	return append(append([]TailLine(nil), t.lines[t.next:]...), t.lines[:t.next]...)
 }
 
-// Keep has t get the lines from now on.
+// Keep has t get the lines from now on, without those for debugging.
 func (l *Logger) Keep(t *Tail) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -45,7 +45,7 @@ func answerTo(t *testing.T, s *fapwstest.Server, q asked) (*http.Response, strin
 func TestStatusPage(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		release := filepath.Join(t.TempDir(), "release")
-		s := fapwstest.Command{Script: "metrics.py", Flags: []string{"--status", "/_fapws"}, Env: []string{"RELEASE=" + release}}.Serve(t, m)
+		s := fapwstest.Command{Script: "metrics.py", Flags: []string{"--status", "/_fapws", "--debug", "3"}, Env: []string{"RELEASE=" + release}}.Serve(t, m)
 		answer := make(chan string, 1)
 		go func() {
 			body := ""
