@@ -250,13 +250,9 @@ func (s *Settings) Config() (Config, error) {
 		return c, fmt.Errorf("fork (%s) cannot be combined with chroot (%s): its processes would stay outside; remove one of them",
 			s.from["fork"], s.from["chroot"])
 	}
-	switch {
-	case c.IdleStop > 0 && c.Chroot != "":
+	if c.IdleStop > 0 && c.Chroot != "" {
 		return c, fmt.Errorf("idle-stop (%s) cannot be combined with chroot (%s), in which the application cannot be loaded again; remove one of them",
 			s.from["idle-stop"], s.from["chroot"])
-	case c.IdleStop > 0 && c.Sandbox != SandboxModes[0]:
-		return c, fmt.Errorf("idle-stop (%s) cannot be combined with sandbox (%s), in which the application cannot be loaded again; remove one of them",
-			s.from["idle-stop"], s.from["sandbox"])
 	}
 	if name := s.idleSandbox(&c); name != "" {
 		return c, fmt.Errorf("%s (%s) has no effect without sandbox; add --sandbox", name, s.from[name])

@@ -60,6 +60,7 @@ type profiled struct {
 // applicationSettings are those that a process gets from its server, in JSON.
 type applicationSettings struct {
 	ErrorLogs []string // paths of those of hosts, by number from 1 on
+	Served    []string // directories that the server serves
 }
 
 func numberText(n int64) []byte { return binary.AppendVarint(nil, n) }

@@ -113,6 +113,10 @@ func (a *application) start(text []byte) error {
 			return exit.NotStarted("%v", err)
 		}
 	}
+	a.served = settings.Served
+	if err := a.enterSandbox(); err != nil {
+		return err
+	}
 	if err := a.app.Startup(pybridge.AsyncConfig{Loop: a.conf.Loop, Lifespan: a.conf.Lifespan}); err != nil {
 		return exit.NotStarted("%v", err)
 	}

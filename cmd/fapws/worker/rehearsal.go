@@ -32,7 +32,7 @@ type rehearsal struct {
 // was denied, and returns the exit code: 1 if something was. os.TempDir() must be the directory of the sandbox. It must be
 // called on the main thread.
 func Rehearse(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
-	p.Conf.Fork = false
+	p.Conf.Fork, p.Conf.IdleStop = false, 0 // here, where the denials can be seen
 	s := &service{plan: p, front: &presence.Presence{}, stderr: stderr}
 	r := &rehearsal{alone: alone{s: s}, out: stdout, denied: map[string]bool{}}
 	s.host, s.relay = r, newLocalRelay(s)

@@ -16,8 +16,17 @@ import (
 
 // enterSandbox does --sandbox, when everything that comes from outside has been loaded. The supervisor decides whether there
 // is a sandbox, also if the configuration file says something else by now.
+//
+// A server that starts its application again when a request needs it (--idle-stop) stays outside, so that the application can load from
+// anywhere; the process of the application enters each time. Programs would be children of the server.
 func (s *service) enterSandbox() error {
 	if os.Getenv(sandbox.Variable) == "" {
+		return nil
+	}
+	if s.startsApplication() {
+		if s.plan.Site.Reach().Programs || runsPrograms(s.contents) {
+			return exit.NotStarted("with idle-stop, sandbox is for the application only, and the server runs programs (CGI, PHP or commands in pages); remove idle-stop, sandbox or the programs")
+		}
 		return nil
 	}
 	rules, err := s.sandboxRules()
@@ -30,13 +39,31 @@ func (s *service) enterSandbox() error {
 	return nil
 }
 
+// startsApplication reports whether this process starts its application again and again.
+func (s *service) startsApplication() bool {
+	return s.conf.IdleStop > 0 && (s.asleep.Load() != nil || s.forks.Load() != nil)
+}
+
+// servedDirectories returns the directories that this process serves, which the sandbox of its application lets that read.
+func servedDirectories() (paths []string) {
+	if os.Getenv(sandbox.Variable) == "" {
+		return nil
+	}
+	for _, name := range descriptors.Directories() {
+		if path, err := os.Readlink(name); err == nil {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
 // sandboxRules returns what this process needs from now on.
 func (s *service) sandboxRules() (*sandbox.Rules, error) {
 	conf := &s.conf
 	reach := s.plan.Site.Reach()
 	stored := append(reach.Uploads, uploads(s.contents)...)
 	r := &sandbox.Rules{
-		Read:            slices.Concat(descriptors.Directories(), reach.Files, conf.SendfileRoots, conf.SandboxRead),
+		Read:            slices.Concat(descriptors.Directories(), s.served, reach.Files, conf.SendfileRoots, conf.SandboxRead),
 		Write:           slices.Concat([]string{os.TempDir()}, stored, conf.SandboxWrite),
 		Exec:            conf.SandboxExec,
 		Connect:         reach.Ports,

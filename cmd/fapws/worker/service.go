@@ -43,6 +43,7 @@ type service struct {
 	uploads    atomic.Pointer[upload.Group]      // of the sites; nil: there are none yet
 	asleep     atomic.Pointer[sleeper]           // with --idle-stop, where Python is; else nil
 	contents   *pybridge.Contents                // loaded here or there; nil: no application
+	served     []string                          // directories that another process serves for this one
 	built      *site.Built
 	early      *site.Built // what answers while the applications load; nil: nothing does
 	complete   atomic.Bool // built and handler are set

@@ -89,7 +89,7 @@ func (s *service) applicationChanged() {
 // serve has the process serve, with the settings that are known now.
 func (z *sleeper) serve() (interpreter, error) {
 	s := z.s
-	settings := applicationSettings{}
+	settings := applicationSettings{Served: servedDirectories()}
 	for n := 1; ; n++ {
 		path := s.logs.Path(n)
 		if path == "" {

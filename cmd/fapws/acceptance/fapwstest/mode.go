@@ -12,12 +12,14 @@ type Mode struct {
 	Flags []string
 }
 
-// The modes. Forks is for synchronous handlers that remember nothing between requests.
+// The modes. Forks is for synchronous handlers that remember nothing between requests, Asleep for handlers that remember nothing when no
+// client has been connected to one for a moment.
 var (
 	Threads = Mode{"threads", nil}
 	Inline  = Mode{"inline", []string{"--threads", "0"}}
 	Workers = Mode{"workers", []string{"--workers", "2"}}
 	Forks   = Mode{"fork", []string{"--fork"}}
+	Asleep  = Mode{"asleep", []string{"--idle-stop", "50ms"}}
 )
 
 // Modes are those that every behaviour is tested in.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -64,8 +65,12 @@ func staying(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, script string
 // TestWebSocketsStay: at a reload a WebSocket for synchronous code goes over to the new worker, with its groups, its data, its
 // subprotocol, compression, and a header that has begun.
 func TestWebSocketsStay(t *testing.T) {
-	t.Parallel()
-	s, script := staying(t, fapwstest.Workers)
+	asleep := fapwstest.Mode{Name: fapwstest.Asleep.Name, Flags: slices.Concat(fapwstest.Asleep.Flags, fapwstest.Workers.Flags)}
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Workers, asleep}, webSocketsStay)
+}
+
+func webSocketsStay(t *testing.T, m fapwstest.Mode) {
+	s, script := staying(t, m)
 	plain := openStayer(s, "/told?x=1", "Sec-WebSocket-Protocol: a")
 	packed := openStayer(s, "/told?x=2", wstest.Deflate)
 	left := openStayer(s, "/told?x=3")

@@ -500,7 +500,7 @@ func TestWebSocketForks(t *testing.T) {
 
 // The calls of a library that takes the socket of its client from environ.
 func TestRawSocket(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Asleep}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "rawsocket.py")
 		s.Get("/plain", 200).Is(t, "False")
 		var denied *wstest.Denied

@@ -416,7 +416,6 @@ func TestForkRefusals(t *testing.T) {
 		{async, nil, 3, `asynchronous\.py: --fork serves synchronous handlers only, but asynchronous:application is an ASGI application: remove --fork, or use --workers`},
 		{broken, nil, 3, `ModuleNotFoundError: No module named 'nothing_like_it'`},
 		{fapwstest.Testdata(t, "fork.py"), []string{"--chroot", folder}, 2, `fork \(flag --fork\) cannot be combined with chroot \(flag --chroot\)`},
-		{fapwstest.Testdata(t, "fork.py"), []string{"--idle-stop", "1m", "--sandbox"}, 2, `idle-stop \(flag --idle-stop\) cannot be combined with sandbox`},
 	} {
 		for _, word := range [][]string{{"check"}, nil} {
 			if word != nil && c.script == broken {

@@ -48,12 +48,7 @@ func TestIdleStop(t *testing.T) {
 
 		large := strings.Repeat("x", 1<<20)
 		s.Ask(fapwstest.Request("POST", "/publish", large)).Is(t, "1048576")
-		for line := ""; line != "data: from POST\n"; {
-			var err error
-			if line, err = news.In.ReadString('\n'); err != nil {
-				t.Fatalf("the subscriber: %v", err)
-			}
-		}
+		getsEvent(t, news, "from POST")
 		asleep()
 
 		if err := os.Remove(file + ".go"); err != nil {
@@ -82,19 +77,7 @@ func TestIdleStopOfEveryHandler(t *testing.T) {
 		s := fapwstest.Command{Script: "handlers.py", Complains: true, Flags: []string{"--idle-stop", "50ms", "--start-wait", "1h"}}.Serve(t, m)
 		asleep := func() {
 			t.Helper()
-			fapwstest.Eventually(t, "the application has ended", func() bool {
-				_, said, _ := s.Ctl("status")
-				return strings.Contains(said, "asleep") && len(s.Children()) == 0
-			})
-		}
-		event := func(of *fapwstest.Client, data string) {
-			t.Helper()
-			for line := ""; line != "data: "+data+"\n"; {
-				var err error
-				if line, err = of.In.ReadString('\n'); err != nil {
-					t.Fatalf("the subscriber: %v", err)
-				}
-			}
+			sleeps(s)
 		}
 		asleep()
 		news, hall := s.Dial(), s.Dial()
@@ -104,12 +87,12 @@ func TestIdleStopOfEveryHandler(t *testing.T) {
 				t.Fatalf("%s: status %d", target, r.StatusCode)
 			}
 		}
-		event(hall, "somebody has joined")
+		getsEvent(t, hall, "somebody has joined")
 		asleep()
 
 		large := strings.Repeat("x", 1<<20)
 		s.Ask(fapwstest.Request("POST", "/publish", large)).Is(t, "1048576")
-		event(news, "from POST")
+		getsEvent(t, news, "from POST")
 		asleep()
 		text := strings.Fields(s.Get("/", 200, "X-Field: a", "X-Forwarded-For: 192.0.2.1", "Remote-Addr: 192.0.2.1").Text)
 		if len(text) != 4 || text[1] != "127.0.0.1" || text[2] != "a" || text[3] != "1" {
@@ -131,24 +114,13 @@ func TestIdleStopOfEveryHandler(t *testing.T) {
 		}
 
 		socket := dialSocket(t, s, "/echo")
-		says := func(c *wstest.Client, message string) string {
-			t.Helper()
-			if err := c.SendText(message); err != nil {
-				t.Fatal(err)
-			}
-			_, answer, err := c.Receive()
-			if err != nil {
-				t.Fatal(err)
-			}
-			return string(answer)
-		}
-		first := says(socket, "hello")
+		first := answerTo(t, socket, "hello")
 		for range 3 { // each status comes from a process of its own, so this takes longer than the application may be idle
 			if _, said, _ := s.Ctl("status"); strings.Contains(said, "asleep") {
 				t.Fatalf("asleep beside a WebSocket: %s", said)
 			}
 		}
-		if again := says(socket, "hello"); again != first {
+		if again := answerTo(t, socket, "hello"); again != first {
 			t.Errorf("%q, and then %q", first, again)
 		}
 		if _, err := socket.CloseWith(1000, ""); err != nil {
@@ -156,7 +128,7 @@ func TestIdleStopOfEveryHandler(t *testing.T) {
 		}
 		asleep()
 		room := dialSocket(t, s, "/room")
-		if got := says(room, "to all"); got != "to all" {
+		if got := answerTo(t, room, "to all"); got != "to all" {
 			t.Errorf("the group gets %q", got)
 		}
 		if code, out, _ := s.Ctl("stack"); code != 0 || !strings.Contains(out, "GET /room") {
@@ -193,4 +165,93 @@ func dialSocket(t *testing.T, s *fapwstest.Server, path string) *wstest.Client {
 	}
 	t.Cleanup(func() { c.Close() })
 	return c
+}
+
+// sleeps waits until the process with the application has ended, in each worker.
+func sleeps(s *fapwstest.Server) {
+	s.T.Helper()
+	fapwstest.Eventually(s.T, "the application has ended", func() bool {
+		_, said, _ := s.Ctl("status")
+		return strings.Contains(said, "asleep") && len(s.Children()) == 0
+	})
+}
+
+// getsEvent waits for an event.
+func getsEvent(t *testing.T, of *fapwstest.Client, data string) {
+	t.Helper()
+	for line := ""; line != "data: "+data+"\n"; {
+		var err error
+		if line, err = of.In.ReadString('\n'); err != nil {
+			t.Fatalf("the subscriber: %v", err)
+		}
+	}
+}
+
+// answerTo sends a message and returns the next one.
+func answerTo(t *testing.T, c *wstest.Client, message string) string {
+	t.Helper()
+	if err := c.SendText(message); err != nil {
+		t.Fatal(err)
+	}
+	_, answer, err := c.Receive()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(answer)
+}
+
+// TestIdleStopThroughReloads: a reload and an upgrade load new code also for an application that sleeps. Subscribers and WebSockets with
+// callbacks stay, and a request that has begun is answered by the old code.
+func TestIdleStopThroughReloads(t *testing.T) {
+	t.Parallel()
+	script := fapwstest.Copied(t, "handlers.py")
+	s := fapwstest.Command{Script: script, Complains: true, Flags: []string{"--workers", "1", "--idle-stop", "50ms", "--start-wait", "1h"}}.Serve(t, fapwstest.Threads)
+	news := s.Dial()
+	news.Get("/news")
+	news.Head("GET")
+	room := dialSocket(t, s, "/room")
+	old, replaced := "from", []func(){
+		func() {
+			if code, _, stderr := s.Ctl("reload"); code != 0 {
+				t.Errorf("reload: code %d, %s", code, stderr)
+			}
+		},
+		func() {
+			s.Signal(syscall.SIGUSR2)
+			s.Says("upgraded")
+		},
+	}
+	for i, replace := range replaced {
+		begun := s.Dial()
+		begun.Send("POST /publish HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+		begun.Head("POST") // the handler reads
+		if got := answerTo(t, room, "before"); got != "before" {
+			t.Errorf("the group gets %q", got)
+		}
+		next := fmt.Sprint("by version ", i+2)
+		fapwstest.Change(t, script, `"`+old+` "`, `"`+next+` "`)
+		replace()
+		if got := answerTo(t, room, "after"); got != "after" {
+			t.Errorf("the group gets %q", got)
+		}
+		begun.Send("xx")
+		begun.Answer().Is(t, "2")
+		getsEvent(t, news, old+" POST")
+		s.Ask(fapwstest.Request("POST", "/publish", "")).Is(t, "0")
+		getsEvent(t, news, next+" POST")
+		old = next
+	}
+	if _, err := room.CloseWith(1000, ""); err != nil {
+		t.Error(err)
+	}
+	for i, replace := range replaced {
+		sleeps(s)
+		next := fmt.Sprint("asleep version ", i+2)
+		fapwstest.Change(t, script, `"`+old+` "`, `"`+next+` "`)
+		replace()
+		sleeps(s)
+		s.Ask(fapwstest.Request("POST", "/publish", "")).Is(t, "0")
+		getsEvent(t, news, next+" POST")
+		old = next
+	}
 }
