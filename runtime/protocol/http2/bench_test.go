@@ -37,6 +37,6 @@ func BenchmarkRequests(b *testing.B) {
 		}
 		w.WriteWindowUpdate(0, 16*uint32(len("/hello:")))
 		b.StartTimer()
-		h.do(func() { c.Input(in.Bytes()) })
+		h.Do(func() { c.Input(in.Bytes()) })
 	}
 }

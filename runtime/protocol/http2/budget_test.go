@@ -123,7 +123,7 @@ func TestFloods(t *testing.T) {
 			for n := range uint32(100_000) {
 				if flood(p, n); n%100 == 0 {
 					dead := false
-					if h.do(func() { dead = c.dead }); dead {
+					if h.Do(func() { dead = c.dead }); dead {
 						break
 					}
 				}
@@ -147,11 +147,11 @@ func TestUnreadControlFrames(t *testing.T) {
 	for n := range uint32(2000) {
 		f.WritePing(false, [8]byte{byte(n)})
 	}
-	h.do(func() {
+	h.Do(func() {
 		for range 2000 {
 			c.budget.begin(DefaultMaxResets, 0)
 			c.Input(flood.Bytes())
-			h.flush()
+			h.Flush()
 		}
 		if n := len(c.late); n > maxLate+1<<20 {
 			t.Errorf("%d bytes wait", n)

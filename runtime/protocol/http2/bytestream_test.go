@@ -24,7 +24,7 @@ type echo struct {
 
 func (h *host) Upgrade(x *http.Exchange, p *exchange.Part) bool {
 	c, _ := x.Carrier.SwitchProtocols(x, &http1.Response{Status: 101, Version: http1.HTTP11, KeepAlive: true, Length: -1})
-	e := &echo{conn: c, set: &h.set, before: c.Protocol()}
+	e := &echo{conn: c, set: &h.Set, before: c.Protocol()}
 	h.echoes = append(h.echoes, e)
 	c.Upgrade(e)
 	x.Release(p)
@@ -125,7 +125,7 @@ func TestBytes(t *testing.T) {
 	}
 	p.framer.WriteData(3, true, []byte("end")) // the window of the connection has room
 	p.is(3, "end")
-	h.do(func() {
+	h.Do(func() {
 		if len(c.streams) != 1 || !h.echoes[1].gone || h.echoes[0].closed {
 			t.Errorf("%d streams, %+v", len(c.streams), h.echoes)
 		}
@@ -134,7 +134,7 @@ func TestBytes(t *testing.T) {
 	if text := p.response(1); text != "" { // its end
 		t.Errorf("%q", text)
 	}
-	h.do(func() {
+	h.Do(func() {
 		if len(c.streams) != 0 || h.Active() != 0 || c.dead {
 			t.Errorf("%d streams, %d exchanges", len(c.streams), h.Active())
 		}
@@ -161,7 +161,7 @@ func TestBytesBreak(t *testing.T) {
 			break
 		}
 	}
-	h.do(func() {
+	h.Do(func() {
 		if e := h.echoes[0]; !e.closed || !e.gone {
 			t.Errorf("%+v", e)
 		}
@@ -175,7 +175,7 @@ func TestBytesBreak(t *testing.T) {
 	}
 	p.conn.Close()
 	for gone := false; !gone; {
-		h.do(func() { gone = h.echoes[2].gone })
+		h.Do(func() { gone = h.echoes[2].gone })
 	}
 }
 
@@ -210,15 +210,15 @@ func TestBytesBreakWhileWriting(t *testing.T) {
 	_, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
 	p.framer.WriteWindowUpdate(0, 1<<30)
 	p.connectBytes(1)
-	h.do(func() {
+	h.Do(func() {
 		h.echoes[0].conn.Use()
-		h.set.Buf = append(h.set.Buf, make([]byte, 8<<20)...)
+		h.Set.Buf = append(h.Set.Buf, make([]byte, 8<<20)...)
 	})
-	h.do(func() {
+	h.Do(func() {
 		p.framer.WriteWindowUpdate(1, 1<<24)
 		p.conn.Close()
 	})
 	for gone := false; !gone; {
-		h.do(func() { gone = h.echoes[0].gone })
+		h.Do(func() { gone = h.echoes[0].gone })
 	}
 }

@@ -8,12 +8,14 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+
+	"fapws/runtime/protocol/http/hosttest"
 )
 
 // A window that stays closed ends its stream, and data that comes too slowly its request.
 func TestTimeouts(t *testing.T) {
 	h := newHost(t)
-	h.set.WriteTimeout = time.Minute
+	h.Set.WriteTimeout = time.Minute
 	h.Server.Config.BodyTimeout = time.Minute
 	h.Server.Config.KeepAlive = time.Minute
 	c, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
@@ -24,19 +26,19 @@ func TestTimeouts(t *testing.T) {
 		_, pong = p.next().(*http2.PingFrame)
 	}
 	later := func(by time.Duration) {
-		h.do(func() {
-			h.set.SetTime(h.set.Start().Add(time.Duration(h.set.Now()) + by))
-			h.set.Tick()
+		h.Do(func() {
+			h.Set.SetTime(h.Set.Start().Add(time.Duration(h.Set.Now()) + by))
+			h.Set.Tick()
 		})
 	}
 	later(59 * time.Second)
-	h.do(func() {
+	h.Do(func() {
 		if len(c.streams) != 2 {
 			t.Errorf("%d streams", len(c.streams))
 		}
 	})
 	later(3 * time.Second)
-	h.do(func() {
+	h.Do(func() {
 		if st := c.streams[1]; st != nil {
 			t.Error("the stream with a closed window is still there")
 		}
@@ -73,9 +75,9 @@ func TestLeaving(t *testing.T) {
 	h := newHost(t)
 	_, p := h.open(t)
 	idle, q := h.open(t)
-	h.do(func() {
+	h.Do(func() {
 		h.Retire(time.Hour)
-		h.set.Drain(true)
+		h.Set.Drain(true)
 	})
 	f, ok := p.next().(*http2.GoAwayFrame)
 	if !ok || f.LastStreamID != maxWindow || f.ErrCode != http2.ErrCodeNo {
@@ -99,10 +101,10 @@ func TestLeaving(t *testing.T) {
 		}
 	}
 	for closed := false; !closed; { // it need not close first
-		h.do(func() { closed = idle.closed })
+		h.Do(func() { closed = idle.closed })
 	}
 	p.request(5, "/5", true) // is not answered
-	h.do(func() { answer(h.held[0], "last") })
+	h.Do(func() { hosttest.Answer(h.Held[0], "last") })
 	p.is(3, "200 last")
 	if f, err := p.framer.ReadFrame(); err != io.EOF {
 		t.Error(f, err)
@@ -116,12 +118,12 @@ func TestDrain(t *testing.T) {
 	_, p := h.open(t)
 	p.request(1, "/later", true)
 	for n := 0; n == 0; {
-		h.do(func() { n = len(h.held) })
+		h.Do(func() { n = len(h.Held) })
 	}
-	h.do(func() {
+	h.Do(func() {
 		h.Server.Drain()
-		h.set.Drain(false)
-		h.flush()
+		h.Set.Drain(false)
+		h.Flush()
 		if !idle.closed {
 			t.Error("an idle connection waits for its client")
 		}
@@ -135,7 +137,7 @@ func TestDrain(t *testing.T) {
 	if f, ok := p.next().(*http2.GoAwayFrame); !ok || f.LastStreamID != 1 {
 		t.Errorf("%v", f)
 	}
-	h.do(func() { answer(h.held[0], "end") })
+	h.Do(func() { hosttest.Answer(h.Held[0], "end") })
 	p.is(1, "200 end")
 	if _, err := p.framer.ReadFrame(); err != io.EOF {
 		t.Error(err)

@@ -37,18 +37,18 @@ func FuzzFrames(f *testing.F) {
 	f.Add(seed.Bytes()[:len(seed.Bytes())/2], uint16(5))
 	f.Fuzz(func(t *testing.T, data []byte, cut uint16) {
 		h := newHost(t)
-		h.streams = len(data)%2 == 0
+		h.Streams = len(data)%2 == 0
 		c, _ := h.open(t)
 		at := min(int(cut), len(data))
 		for _, piece := range [][]byte{data[:at], data[at:]} {
-			h.do(func() {
+			h.Do(func() {
 				if !c.closed {
 					c.Input(piece)
 				}
 			})
 		}
-		h.do(func() { h.set.CloseAll("the end") })
-		h.do(func() {
+		h.Do(func() { h.Set.CloseAll("the end") })
+		h.Do(func() {
 			if n := h.Active(); n != 0 {
 				t.Errorf("%d exchanges have not ended", n)
 			}

@@ -6,6 +6,8 @@ import (
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+
+	"fapws/runtime/protocol/http/hosttest"
 )
 
 // A body arrives in pieces of any size, with padding and trailers, and is collected, in a file if it is long.
@@ -40,7 +42,7 @@ func TestBody(t *testing.T) {
 // A body that is not as long as was announced, or too long, is refused.
 func TestBadBody(t *testing.T) {
 	h := newHost(t)
-	h.maxBody = 10
+	h.MaxBody = 10
 	_, p := h.open(t)
 	p.request(1, "/", false, "content-length 5")
 	p.framer.WriteData(1, true, []byte("abcd"))
@@ -67,7 +69,7 @@ func TestBadBody(t *testing.T) {
 // A streamed body goes on as its handler gives credit for it, and its window grows with that.
 func TestStreamedBody(t *testing.T) {
 	h := newHost(t)
-	h.streams, h.maxBody = true, -1
+	h.Streams, h.MaxBody = true, -1
 	h.http2.Configure(Config{MaxWindow: 2 * initialWindow})
 	c, p := h.open(t)
 	p.request(1, "/later", false)
@@ -86,7 +88,7 @@ func TestStreamedBody(t *testing.T) {
 		t.Helper()
 		for {
 			n := 0
-			h.do(func() { n = h.input.Len() })
+			h.Do(func() { n = h.input.Len() })
 			if n == sent {
 				return
 			}
@@ -96,8 +98,8 @@ func TestStreamedBody(t *testing.T) {
 	arrived()
 	var most int64
 	for range 3 {
-		h.do(func() {
-			x := h.held[0]
+		h.Do(func() {
+			x := h.Held[0]
 			x.Server.Credit(c.streams[1].x.Given())
 		})
 		f, ok := p.next().(*http2.WindowUpdateFrame)
@@ -114,8 +116,8 @@ func TestStreamedBody(t *testing.T) {
 	}
 	p.framer.WriteData(1, true, nil)
 	for over := false; !over; {
-		h.do(func() { over = h.ended })
+		h.Do(func() { over = h.ended })
 	}
-	h.do(func() { answer(h.held[0], "end") })
+	h.Do(func() { hosttest.Answer(h.Held[0], "end") })
 	p.is(1, "200 end")
 }

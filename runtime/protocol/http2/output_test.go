@@ -9,6 +9,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/protocol/http/hosttest"
 )
 
 // A response waits for the windows of the client.
@@ -20,7 +21,7 @@ func TestWindows(t *testing.T) {
 	p.request(3, "/3", true)
 	p.is(3, "200 /3:")
 	body := strings.Repeat("0123456789", size/10)
-	h.do(func() { answer(h.held[0], body) })
+	h.Do(func() { hosttest.Answer(h.Held[0], body) })
 	got := ""
 	read := func() {
 		t.Helper()
@@ -66,9 +67,9 @@ func TestFair(t *testing.T) {
 	p.request(5, "/5", true)
 	p.is(5, "200 /5:")
 	body := strings.Repeat("x", 100<<10)
-	h.do(func() {
-		answer(h.held[0], body) // fills the window of the connection
-		answer(h.held[1], body)
+	h.Do(func() {
+		hosttest.Answer(h.Held[0], body) // fills the window of the connection
+		hosttest.Answer(h.Held[1], body)
 	})
 	p.framer.WriteWindowUpdate(1, 1<<20)
 	p.framer.WriteWindowUpdate(3, 1<<20)
@@ -109,10 +110,10 @@ func TestFiles(t *testing.T) {
 			}
 			p.request(id, "/later", true)
 			for n := 0; n < int(id+1)/2; {
-				h.do(func() { n = len(h.held) })
+				h.Do(func() { n = len(h.Held) })
 			}
-			h.do(func() {
-				h.held[len(h.held)-1].Sink.Send(&exchange.Part{
+			h.Do(func() {
+				h.Held[len(h.Held)-1].Sink.Send(&exchange.Part{
 					First: true, Last: true, Head: exchange.Head{Status: 200, Length: c.count}, File: int(f.Fd()), Offset: c.offset, Count: c.count, Warm: warm,
 				})
 			})
@@ -121,7 +122,7 @@ func TestFiles(t *testing.T) {
 				want += "!INTERNAL_ERROR"
 			}
 			p.is(id, want)
-			h.do(func() { f.Close() })
+			h.Do(func() { f.Close() })
 			id += 2
 		}
 	}

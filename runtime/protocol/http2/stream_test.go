@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"golang.org/x/net/http2"
+
+	"fapws/runtime/protocol/http/hosttest"
 )
 
 // Streams are answered in the order of their answers, not of their requests.
@@ -14,11 +16,11 @@ func TestStreams(t *testing.T) {
 	p.request(3, "/later/3", true)
 	p.request(5, "/5", true)
 	p.is(5, "200 /5:")
-	h.do(func() { answer(h.held[1], "three") })
+	h.Do(func() { hosttest.Answer(h.Held[1], "three") })
 	p.is(3, "200 three")
-	h.do(func() { answer(h.held[0], "one") })
+	h.Do(func() { hosttest.Answer(h.Held[0], "one") })
 	p.is(1, "200 one")
-	h.do(func() {
+	h.Do(func() {
 		if n := h.Active(); n != 0 || c.working != 0 || len(c.streams) != 0 {
 			t.Errorf("%d exchanges, %d are counted, %d streams", n, c.working, len(c.streams))
 		}
@@ -33,9 +35,9 @@ func TestReset(t *testing.T) {
 	p.framer.WriteRSTStream(1, http2.ErrCodeCancel)
 	p.request(3, "/3", true)
 	p.is(3, "200 /3:")
-	h.do(func() {
-		if h.gone != 1 || c.working != 0 {
-			t.Errorf("%d gone, %d counted", h.gone, c.working)
+	h.Do(func() {
+		if h.Gone != 1 || c.working != 0 {
+			t.Errorf("%d gone, %d counted", h.Gone, c.working)
 		}
 	})
 }
@@ -49,7 +51,7 @@ func TestMaxStreams(t *testing.T) {
 	p.request(3, "/later", true)
 	p.request(5, "/5", true)
 	p.is(5, "!REFUSED_STREAM")
-	h.do(func() { answer(h.held[0], "one") })
+	h.Do(func() { hosttest.Answer(h.Held[0], "one") })
 	p.is(1, "200 one")
 	p.request(7, "/7", true)
 	p.is(7, "200 /7:")
