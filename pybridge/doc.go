@@ -68,9 +68,9 @@
 //
 // # environ
 //
-// environ is a copy of a template with interned keys (environ.c). Sixteen slots remember the last heads, because a
-// client on a kept-alive connection sends the same fields again: a hit is a comparison and a copy, a third of the
-// cost of building it. Values are immutable, so sharing them cannot be noticed. Heads of more than 2 KiB, with a
+// environ is a copy of a template with interned keys (environ.c). Sixteen slots (environcache.c) remember the last
+// heads, because a client on a kept-alive connection sends the same fields again: a hit is a comparison and a copy, a
+// third of the cost of building it. Values are immutable, so sharing them cannot be noticed. Heads of more than 2 KiB, with a
 // chunked body or an absolute-form target are not remembered. In the same way fields.c keeps the lines of header
 // fields that are constants of the application.
 //

@@ -2,14 +2,13 @@
  *
  * Strings are latin-1 (PEP 3333, "Unicode Issues"). Fields with an underscore in their name are dropped, because they
  * would be taken for those with a hyphen, and so is Proxy (httpoxy). */
+#include "environ.h"
 #include "messages.h"
 #include "request.h"
 #include "stack.h"
 #include "trace.h"
 
-#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 /* Keys of every request, for which the templates have values. */
 enum {
@@ -61,123 +60,12 @@ static const char *const texts[T_COUNT] = {"",     "on",   "Basic", "form",   "H
                                            "POST", "HEAD", "PUT",   "DELETE", "OPTIONS",  "PATCH",    "TRACE"};
 static PyObject *text[T_COUNT];
 
-/* Fields with interned keys; other keys are built on demand. */
-static const char *const known_names[] = {"Host",
-                                          "User-Agent",
-                                          "Accept",
-                                          "Accept-Language",
-                                          "Accept-Encoding",
-                                          "Accept-Charset",
-                                          "Connection",
-                                          "Cookie",
-                                          "Referer",
-                                          "Origin",
-                                          "Authorization",
-                                          "Cache-Control",
-                                          "Pragma",
-                                          "Upgrade-Insecure-Requests",
-                                          "If-None-Match",
-                                          "If-Modified-Since",
-                                          "If-Match",
-                                          "If-Unmodified-Since",
-                                          "If-Range",
-                                          "Range",
-                                          "DNT",
-                                          "TE",
-                                          "Sec-Fetch-Dest",
-                                          "Sec-Fetch-Mode",
-                                          "Sec-Fetch-Site",
-                                          "Sec-Fetch-User",
-                                          "Sec-Ch-Ua",
-                                          "Sec-Ch-Ua-Mobile",
-                                          "Sec-Ch-Ua-Platform",
-                                          "Sec-GPC",
-                                          "Priority",
-                                          "X-Requested-With",
-                                          "X-Forwarded-For",
-                                          "X-Forwarded-Proto",
-                                          "X-Forwarded-Host",
-                                          "X-Forwarded-Port",
-                                          "X-Real-IP",
-                                          "X-Request-ID",
-                                          "X-CSRFToken",
-                                          "X-CSRF-Token",
-                                          "Forwarded",
-                                          "Via",
-                                          "Expect",
-                                          "Upgrade",
-                                          "From",
-                                          "Date",
-                                          "Last-Event-ID",
-                                          "Purpose",
-                                          "Keep-Alive",
-                                          "Content-Type",
-                                          "Content-Length",
-                                          "Transfer-Encoding",
-                                          "Proxy"};
-#define KNOWN (sizeof known_names / sizeof *known_names)
-#define SLOTS 256
-enum { ROLE_HEADER, ROLE_TYPE, ROLE_DROP };
-
-typedef struct {
-  const char *name;
-  PyObject *key;
-  uint8_t len, role, joined_by_semicolon;
-} known_field;
-static known_field slots[SLOTS];
-
 enum { SMALL, LARGE, TEMPLATES }; /* large: room for a browser's fields without growing */
 static const Py_ssize_t room_of[TEMPLATES] = {[LARGE] = 42};
 static FAPWS_PER_THREAD PyObject *templates[TEMPLATES];
 
 /* Newer Pythons do not declare it, but all have it. */
 extern PyObject *_PyDict_NewPresized(Py_ssize_t) __attribute__((weak));
-
-static unsigned hash_name(const char *s, size_t n) {
-  unsigned h = (unsigned)n;
-  for (size_t i = 0; i < n; i++) h = h * 31 + ((unsigned char)s[i] | 0x20);
-  return (h ^ (h >> 8)) & (SLOTS - 1);
-}
-
-static PyObject *header_key(const char *name, size_t n) {
-  PyObject *k = PyUnicode_New((Py_ssize_t)n + 5, 127);
-  if (!k) return NULL;
-  Py_UCS1 *out = PyUnicode_1BYTE_DATA(k);
-  memcpy(out, "HTTP_", 5);
-  for (size_t i = 0; i < n; i++) {
-    char c = name[i];
-    out[5 + i] = (Py_UCS1)(c == '-' ? '_' : (c >= 'a' && c <= 'z') ? c - 32 : c);
-  }
-  return k;
-}
-
-static int init_names(void) {
-  for (size_t i = 0; i < KNOWN; i++) {
-    const char *name = known_names[i];
-    size_t n = strlen(name);
-    unsigned at = hash_name(name, n);
-    while (slots[at].name) at = (at + 1) & (SLOTS - 1);
-    known_field *f = &slots[at];
-    f->name = name;
-    f->len = (uint8_t)n;
-    f->joined_by_semicolon = strcmp(name, "Cookie") == 0;
-    f->role = strcmp(name, "Content-Type") == 0 ? ROLE_TYPE : ROLE_HEADER;
-    if (!strcmp(name, "Content-Length") || !strcmp(name, "Transfer-Encoding") || !strcmp(name, "Proxy"))
-      f->role = ROLE_DROP;
-    if (!(f->key = header_key(name, n))) return -1;
-    PyUnicode_InternInPlace(&f->key);
-    if (!strcmp(name, "Host")) key_host = f->key;
-  }
-  return 0;
-}
-
-static const known_field *find_name(const char *name, size_t n) {
-  for (unsigned at = hash_name(name, n); slots[at].name; at = (at + 1) & (SLOTS - 1)) {
-    const known_field *f = &slots[at];
-    if (f->len == n && strncasecmp(f->name, name, n) == 0) return f;
-  }
-  return NULL;
-}
 
 static struct {
   int multithread, multiprocess, run_once;
@@ -220,18 +108,19 @@ fail:
   return NULL;
 }
 
-/* Whether the calling thread has caches: not threads of the application, whose end is not noticed. */
-static int has_caches(void) { return !FAPWS_PARALLEL || fapws_this_thread; }
+int fapws_has_caches(void) { return !FAPWS_PARALLEL || fapws_this_thread; }
 
 /* A new dict with what all requests have. */
 static PyObject *from_template(int which) {
-  if (UNLIKELY(!has_caches())) return make_template(room_of[which]);
+  if (UNLIKELY(!fapws_has_caches())) return make_template(room_of[which]);
   if (UNLIKELY(!templates[which] && !(templates[which] = make_template(room_of[which])))) return NULL;
   return PyDict_Copy(templates[which]);
 }
 
 int fapws_environ_init(const fapws_pool_options *o) {
-  if (fapws_intern(key, key_text, KEYS) < 0 || fapws_intern(text, texts, T_COUNT) < 0 || init_names() < 0) return -1;
+  if (fapws_intern(key, key_text, KEYS) < 0 || fapws_intern(text, texts, T_COUNT) < 0 || fapws_field_names_init() < 0)
+    return -1;
+  key_host = fapws_find_field("Host", strlen("Host"))->key;
   constants.multithread = o->threads > 1;
   constants.multiprocess = o->multiprocess;
   constants.run_once = o->run_once;
@@ -278,15 +167,15 @@ static int put_fields(PyObject *env, const fapws_record *rec) {
   for (uint32_t i = 0; i < rec->nfields - rec->traced; i++) {
     fapws_field f = rec->fields[i];
     const char *name = data + f.name.off;
-    const known_field *known = find_name(name, f.name.len);
+    const fapws_known_field *known = fapws_find_field(name, f.name.len);
     if (LIKELY(known != NULL)) {
-      if (known->role == ROLE_DROP) continue;
-      PyObject *k = known->role == ROLE_TYPE ? key[K_TYPE] : known->key;
+      if (known->role == FAPWS_FIELD_DROP) continue;
+      PyObject *k = known->role == FAPWS_FIELD_TYPE ? key[K_TYPE] : known->key;
       if (put_field(env, k, span_text(rec, f.value), known->joined_by_semicolon) < 0) return -1;
       continue;
     }
     if (memchr(name, '_', f.name.len)) continue;
-    PyObject *k = header_key(name, f.name.len);
+    PyObject *k = fapws_field_key(name, f.name.len);
     if (!k) return -1;
     int bad = put_field(env, k, span_text(rec, f.value), 0);
     Py_DECREF(k);
@@ -316,33 +205,6 @@ static int put_target(PyObject *env, const fapws_record *rec) {
   if (bad) return -1;
   if (script && fapws_put(env, key[K_SCRIPT], latin1(path, script)) < 0) return -1;
   return rec->query.len ? fapws_put(env, key[K_QUERY], span_text(rec, rec->query)) : 0;
-}
-
-/* --- the cache --------------------------------------------------------------
- *
- * A client on a kept-alive connection repeats the same fields, and often the same request line. A slot has the last
- * fields with its hash, their dict, and, once a request line was repeated, the dict of the whole request. A hit costs a
- * comparison and a dict copy. Values are immutable, so requests may share them. */
-
-#define CACHE_TEXT 2048 /* maximum size of a head in the cache */
-
-typedef struct {
-  char text[CACHE_TEXT]; /* line, fields, peer: in this order */
-  size_t line, fields, peer;
-  uint32_t mount, script, log;
-  uint8_t same_line;    /* text has the line of the last request */
-  PyObject *of_fields;  /* template with fields and peer */
-  PyObject *of_request; /* of_fields with method, path, query; NULL until asked for twice */
-} cache_slot;
-static FAPWS_PER_THREAD cache_slot *cache[FAPWS_HEAD_SLOTS];
-
-unsigned fapws_head_slot(const char *fields, size_t n) {
-  uint64_t a = 0, b = 0;
-  if (n >= 24) {
-    memcpy(&a, fields + n / 2 - 4, 8);
-    memcpy(&b, fields + n - 12, 8);
-  }
-  return (unsigned)(((a ^ (b << 7) ^ n) * 0x9e3779b97f4a7c15ull) >> 60);
 }
 
 /* The next variable of rec->tls, from *at on, as the ends of its name and of its value; 0: there is none. */
@@ -388,7 +250,7 @@ static int put_errors(PyObject *env, const fapws_record *rec) {
   return stream ? PyDict_SetItem(env, key[K_ERRORS], stream) : 0;
 }
 
-static PyObject *environ_of_fields(fapws_record *rec) {
+PyObject *fapws_environ_of_fields(fapws_record *rec) {
   PyObject *env = from_template(rec->nfields > 2 ? LARGE : SMALL);
   if (env && (fapws_put(env, key[K_SERVER_NAME], span_text(rec, rec->server_name)) < 0 ||
               fapws_put(env, key[K_SERVER_PORT], span_text(rec, rec->server_port)) < 0 ||
@@ -398,73 +260,9 @@ static PyObject *environ_of_fields(fapws_record *rec) {
   return env;
 }
 
-static int put_line(PyObject *env, fapws_record *rec) {
+int fapws_environ_put_line(PyObject *env, fapws_record *rec) {
   if (fapws_put(env, key[K_METHOD], fapws_method(rec)) < 0 || put_target(env, rec) < 0) return -1;
   return PyDict_SetItem(env, key[K_PROTOCOL], text[T_HTTP10 + rec->version]);
-}
-
-/* The slot for a head with these fields, NULL if it is not for the cache: an absolute-form target sets HTTP_HOST, and a
- * chunked body CONTENT_LENGTH. */
-static cache_slot *find_slot(fapws_record *rec, size_t line) {
-  const char *fields = rec->data + line;
-  size_t nfields = rec->head_len - line - fapws_trace_len(rec);
-  if (rec->head_len + rec->peer_len > CACHE_TEXT || rec->authority.len || rec->chunked || !has_caches()) return NULL;
-  cache_slot **at = &cache[fapws_head_slot(fields, nfields)], *s = *at;
-  const char *peer = rec->data + rec->addr.off;
-  if (!s && !(s = *at = calloc(1, sizeof *s))) return NULL;
-  if (s->of_fields && s->fields == nfields && s->peer == rec->peer_len && s->log == rec->log &&
-      memcmp(s->text + s->line, fields, nfields) == 0 && memcmp(s->text + s->line + nfields, peer, s->peer) == 0)
-    return s;
-  PyObject *env = environ_of_fields(rec);
-  Py_XSETREF(s->of_fields, env);
-  Py_CLEAR(s->of_request);
-  if (!env) return NULL;
-  s->line = line;
-  s->fields = nfields;
-  s->peer = rec->peer_len;
-  s->log = rec->log;
-  s->same_line = 0;
-  memcpy(s->text + line, fields, nfields);
-  memcpy(s->text + line + nfields, peer, s->peer);
-  return s;
-}
-
-static int same_line(const cache_slot *s, const fapws_record *rec, size_t line) {
-  return s->line == line && s->mount == rec->mount && s->script == rec->script_len &&
-         memcmp(s->text, rec->data, line) == 0;
-}
-
-static void remember_line(cache_slot *s, const fapws_record *rec, size_t line) {
-  if (line != s->line) { /* the texts are packed */
-    if (line + s->fields + s->peer > CACHE_TEXT) return;
-    memmove(s->text + line, s->text + s->line, s->fields + s->peer);
-  }
-  memcpy(s->text, rec->data, line);
-  s->line = line;
-  s->mount = rec->mount;
-  s->script = rec->script_len;
-  s->same_line = 1;
-  Py_CLEAR(s->of_request);
-}
-
-static PyObject *plain_environ(fapws_record *rec) {
-  size_t line = rec->target.off + rec->target.len;
-  cache_slot *s = find_slot(rec, line);
-  if (!s && PyErr_Occurred()) return NULL;
-  int again = s && s->same_line && same_line(s, rec, line);
-  if (again && s->of_request) return PyDict_Copy(s->of_request);
-  PyObject *env = s ? PyDict_Copy(s->of_fields) : environ_of_fields(rec);
-  if (!env || put_line(env, rec) < 0) {
-    Py_XDECREF(env);
-    return NULL;
-  }
-  if (again) {
-    s->of_request = PyDict_Copy(env);
-    PyErr_Clear();
-  } else if (s) {
-    remember_line(s, rec, line);
-  }
-  return env;
 }
 
 static PyObject *ascii(const fapws_record *rec, fapws_span s) {
@@ -481,7 +279,7 @@ static int put_trace(PyObject *env, const fapws_record *rec) {
 }
 
 PyObject *fapws_environ(fapws_record *rec, PyObject *cls, PyObject *input) {
-  PyObject *env = plain_environ(rec);
+  PyObject *env = fapws_cached_environ(rec);
   if (!env) return NULL;
   int bad = fapws_put(env, key[K_PORT], span_text(rec, rec->port)) < 0 || put_trace(env, rec) ||
             (input && PyDict_SetItem(env, key[K_INPUT], input) < 0);
@@ -497,14 +295,7 @@ PyObject *fapws_environ(fapws_record *rec, PyObject *cls, PyObject *input) {
 
 void fapws_forget_heads(void) {
   for (int i = 0; i < TEMPLATES; i++) Py_CLEAR(templates[i]);
-  for (int i = 0; i < FAPWS_HEAD_SLOTS; i++) {
-    cache_slot *s = cache[i];
-    cache[i] = NULL;
-    if (!s) continue;
-    Py_XDECREF(s->of_fields);
-    Py_XDECREF(s->of_request);
-    free(s);
-  }
+  fapws_forget_environs();
 }
 
 PyObject *fapws_request_line(fapws_record *rec) {

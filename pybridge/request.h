@@ -1,4 +1,4 @@
-/* Python objects of a request: environ.c, input.c and detachedsocket.c.
+/* Python objects of a request: environ.c, environcache.c, input.c and detachedsocket.c.
  *
  * Functions return new references, unless a comment says "borrowed". Objects that may outlive their request are
  * detached from its record first (fapws_drop). With the GIL, on the thread that runs the record. */
@@ -19,11 +19,14 @@ PyObject *fapws_method(const fapws_record *rec);
 
 /* Iterates over the variables of mod_ssl in rec->tls. at begins with 0. 0: there are no more. No GIL needed. */
 int fapws_next_variable(const fapws_record *rec, uint32_t *at, fapws_span *name, fapws_span *value);
+/* "GET /x HTTP/1.1". A new reference. */
+PyObject *fapws_request_line(fapws_record *rec);
+
+/* --- environcache.c --------------------------------------------------------- */
+
 /* The slot of the caches of heads for these fields, which have n bytes. */
 #define FAPWS_HEAD_SLOTS 16
 unsigned fapws_head_slot(const char *fields, size_t n);
-/* "GET /x HTTP/1.1". A new reference. */
-PyObject *fapws_request_line(fapws_record *rec);
 
 /* --- input.c ---------------------------------------------------------------- */
 

@@ -1,4 +1,4 @@
-/* The scope of ASGI 3. The last heads are remembered, as in environ.c, because clients repeat them. On the asyncio
+/* The scope of ASGI 3. The last heads are remembered, as in environcache.c, because clients repeat them. On the asyncio
  * thread, with the GIL. */
 #include "exchange.h"
 #include "trace.h"
