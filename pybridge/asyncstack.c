@@ -101,24 +101,23 @@ int fapws_async_state_of(fapws_record *rec, int *thread) {
   return rec->exchange ? FAPWS_AWAITING : rec->parked ? FAPWS_PARKED : FAPWS_WAITING;
 }
 
-int fapws_async_raise_timeout(uintptr_t number, uint32_t serial, fapws_stack_snapshot *out) {
-  fapws_record *rec = (fapws_record *)number;
-  PyGILState_STATE gil = PyGILState_Ensure();
-  fapws_begin_alone();
-  int how = 0;
-  fapws_exchange *x = rec->serial == serial ? rec->exchange : NULL;
-  if (A.thread.python && rec->serial == serial && A.thread.current == rec) {
-    how = 2;
-    fapws_take_snapshot(&A.thread, out);
-    A.thread.raised = PyThreadState_SetAsyncExc(A.thread.python->thread_id, fapws_timeout) > 0;
+static void find_alone(void *arg) {
+  fapws_overdue *o = arg;
+  fapws_exchange *x = o->rec->serial == o->serial ? o->rec->exchange : NULL;
+  if (A.thread.python && o->rec->serial == o->serial && A.thread.current == o->rec) {
+    fapws_take_snapshot(&A.thread, o->out);
+    o->thread = &A.thread;
   } else if (x) {
-    how = 1;
-    take_snapshot(x, out);
-    fapws_post_event(rec, FAPWS_EVENT_OVERDUE);
+    take_snapshot(x, o->out);
+    fapws_post_event(o->rec, FAPWS_EVENT_OVERDUE);
+    o->cancelled = 1;
   }
-  fapws_end_alone();
-  PyGILState_Release(gil);
-  return how;
+}
+
+int fapws_async_raise_timeout(uintptr_t rec, uint32_t serial, fapws_stack_snapshot *out) {
+  fapws_overdue o = {.rec = (fapws_record *)rec, .serial = serial, .out = out};
+  fapws_raise_in_thread(&o, find_alone);
+  return o.thread ? 2 : o.cancelled;
 }
 
 int fapws_async_is_stuck(uintptr_t number, uint32_t serial, int how, unsigned long jobs) {
@@ -149,6 +148,8 @@ void fapws_async_give_up(void) {
   fapws_unlock();
 }
 
+static void write_alone(void *out) { fapws_write_stack(out, A.thread.python); }
+
 void fapws_async_take_snapshot(fapws_stack_snapshot *out) {
   PyGILState_STATE gil = PyGILState_Ensure();
   out->rec = NULL;
@@ -156,9 +157,7 @@ void fapws_async_take_snapshot(fapws_stack_snapshot *out) {
   out->stack_len = 0;
   FILE *f = A.thread.python ? open_memstream(&out->stack, &out->stack_len) : NULL;
   if (f) {
-    fapws_begin_alone();
-    fapws_write_stack(f, A.thread.python);
-    fapws_end_alone();
+    fapws_alone(write_alone, f);
     fclose(f);
   }
   PyGILState_Release(gil);

@@ -4,7 +4,20 @@
 #include <stdarg.h>
 
 #if FAPWS_PARALLEL
-PyMutex fapws_the_one;
+PyMutex fapws_the_one, fapws_the_order;
+
+typedef struct {
+  void (*f)(void *);
+  void *arg;
+} alone_call;
+
+static int run_alone(PyObject *any, void *call) {
+  ((alone_call *)call)->f(((alone_call *)call)->arg);
+  return 0; /* no further object */
+}
+
+/* The only public function that stops all other threads is this one, which visits all objects. */
+void fapws_alone(void (*f)(void *), void *arg) { PyUnstable_GC_VisitObjects(run_alone, &(alone_call){f, arg}); }
 #endif
 
 PyObject *fapws_import(const char *module, const char *name) {

@@ -9,8 +9,10 @@
  * - FAPWS_BEGIN_HOLD(o) ... FAPWS_END_HOLD(): other threads that hold the object o wait. As the GIL is, o is given up
  * for a while where the thread waits for something, so values from before have to be read again.
  * - FAPWS_BEGIN_ONE() ... FAPWS_END_ONE(): the same with something that exists once in the process.
- * - fapws_begin_alone() ... fapws_end_alone(): no other thread runs Python, and each is at a place where it could lose
- *   the GIL. For what looks at other threads; it stops the whole application. */
+ * - FAPWS_BEGIN_ORDER() ... FAPWS_END_ORDER(): one thread at a time, also while it waits for something.
+ * - fapws_alone(f, arg): f runs while no other thread runs Python, and each is at a place where it could lose the GIL.
+ *   For what looks at other threads; it stops the whole application. f must not call what takes Python's own locks,
+ *   such as PyThreadState_SetAsyncExc. */
 #ifndef FAPWS_PARALLEL_H
 #define FAPWS_PARALLEL_H
 
@@ -37,13 +39,12 @@
 extern PyMutex fapws_the_one;
 #define FAPWS_BEGIN_ONE() Py_BEGIN_CRITICAL_SECTION_MUTEX(&fapws_the_one)
 #define FAPWS_END_ONE() Py_END_CRITICAL_SECTION()
+extern PyMutex fapws_the_order;
+#define FAPWS_BEGIN_ORDER() PyMutex_Lock(&fapws_the_order)
+#define FAPWS_END_ORDER() PyMutex_Unlock(&fapws_the_order)
 #define fapws_is_only_reference(o) PyUnstable_Object_IsUniquelyReferenced((PyObject *)(o))
 
-/* libpython exports these for debuggers and profilers; no public header has them. */
-extern void _PyEval_StopTheWorld(PyInterpreterState *);
-extern void _PyEval_StartTheWorld(PyInterpreterState *);
-static inline void fapws_begin_alone(void) { _PyEval_StopTheWorld(PyInterpreterState_Get()); }
-static inline void fapws_end_alone(void) { _PyEval_StartTheWorld(PyInterpreterState_Get()); }
+void fapws_alone(void (*f)(void *), void *arg);
 
 #else
 
@@ -53,12 +54,13 @@ static inline void fapws_end_alone(void) { _PyEval_StartTheWorld(PyInterpreterSt
 #define FAPWS_END_HOLD() }
 #define FAPWS_BEGIN_ONE() {
 #define FAPWS_END_ONE() }
+#define FAPWS_BEGIN_ORDER() ((void)0)
+#define FAPWS_END_ORDER() ((void)0)
 #define FAPWS_BEGIN_HOLD_IF(o) {
 #define FAPWS_END_HOLD_IF() }
 /* Whether the caller has the only reference to o. */
 #define fapws_is_only_reference(o) (Py_REFCNT(o) == 1)
-static inline void fapws_begin_alone(void) {}
-static inline void fapws_end_alone(void) {}
+static inline void fapws_alone(void (*f)(void *), void *arg) { f(arg); }
 
 #endif
 #endif

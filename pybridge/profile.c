@@ -32,29 +32,37 @@ char *fapws_profile_stacks(void) {
 #if FAPWS_PARALLEL
 #define MOST 512 /* threads */
 
-PyObject *fapws_stacks(PyObject *module, PyObject *none) {
+struct stacks {
   struct {
     unsigned long id;
     char *text;
     size_t len;
-  } stacks[MOST];
-  int n = 0;
-  fapws_begin_alone();
+  } of[MOST];
+  int n;
+};
+
+static void write_alone(void *arg) {
+  struct stacks *s = arg;
   PyThreadState *state = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
-  for (; state && n < MOST; state = PyThreadState_Next(state), n++) {
-    FILE *out = open_memstream(&stacks[n].text, &stacks[n].len);
+  for (; state && s->n < MOST; state = PyThreadState_Next(state), s->n++) {
+    FILE *out = open_memstream(&s->of[s->n].text, &s->of[s->n].len);
     if (!out) break;
     fapws_write_stack(out, state);
     fclose(out);
-    stacks[n].id = state->thread_id;
+    s->of[s->n].id = state->thread_id;
   }
-  fapws_end_alone();
+}
+
+PyObject *fapws_stacks(PyObject *module, PyObject *none) {
+  struct stacks s;
+  s.n = 0;
+  fapws_alone(write_alone, &s);
   PyObject *list = PyList_New(0);
-  for (int i = 0; i < n; i++) {
-    PyObject *pair = list ? Py_BuildValue("(ky#)", stacks[i].id, stacks[i].text, (Py_ssize_t)stacks[i].len) : NULL;
+  for (int i = 0; i < s.n; i++) {
+    PyObject *pair = list ? Py_BuildValue("(ky#)", s.of[i].id, s.of[i].text, (Py_ssize_t)s.of[i].len) : NULL;
     if (!pair || PyList_Append(list, pair) < 0) Py_CLEAR(list);
     Py_XDECREF(pair);
-    free(stacks[i].text);
+    free(s.of[i].text);
   }
   return list;
 }

@@ -89,16 +89,25 @@ static int count_threads(void) {
   return n;
 }
 
+struct sample {
+  fapws_stack_snapshot *out;
+  int max, found;
+};
+
+static void sample_alone(void *arg) {
+  struct sample *s = arg;
+  int n = count_threads();
+  for (int i = 0; i < n && s->found < s->max; i++)
+    if (P.threads[i]->current && P.threads[i]->python) fapws_take_snapshot(P.threads[i], &s->out[s->found++]);
+  s->found += fapws_async_sample_stacks(s->out + s->found, s->max - s->found);
+}
+
 int fapws_sample_stacks(fapws_stack_snapshot *out, int max) {
+  struct sample s = {out, max, 0};
   PyGILState_STATE gil = PyGILState_Ensure();
-  fapws_begin_alone();
-  int n = count_threads(), found = 0;
-  for (int i = 0; i < n && found < max; i++)
-    if (P.threads[i]->current && P.threads[i]->python) fapws_take_snapshot(P.threads[i], &out[found++]);
-  found += fapws_async_sample_stacks(out + found, max - found);
-  fapws_end_alone();
+  fapws_alone(sample_alone, &s);
   PyGILState_Release(gil);
-  return found;
+  return s.found;
 }
 
 /* --- the signal ------------------------------------------------------------ */
@@ -153,25 +162,57 @@ int fapws_pool_state_of(fapws_record *rec, int *thread) {
   return rec->parked ? FAPWS_PARKED : FAPWS_WAITING;
 }
 
-int fapws_raise_timeout(uintptr_t number, uint32_t serial, unsigned long jobs, fapws_stack_snapshot *out) {
-  fapws_record *rec = (fapws_record *)number;
-  PyGILState_STATE gil = PyGILState_Ensure();
-  fapws_begin_alone();
-  int n = count_threads(), found = 0;
-  for (int i = 0; i < n && !found; i++) {
+static void find_alone(void *arg) {
+  fapws_overdue *o = arg;
+  int n = count_threads();
+  for (int i = 0; i < n && !o->thread; i++) {
     fapws_thread *t = P.threads[i];
-    if (t->current != rec || rec->serial != serial || !t->python || (jobs && t->jobs != jobs)) continue;
-    fapws_take_snapshot(t, out);
-    t->raised = PyThreadState_SetAsyncExc(t->python->thread_id, fapws_timeout) > 0;
-    if (t->raised && timeout_signal && t == P.threads[0]) {
-      t->signalled = 1;
-      pthread_kill(t->id, timeout_signal);
-    }
-    found = 1;
+    if (t->current != o->rec || o->rec->serial != o->serial || !t->python || (o->jobs && t->jobs != o->jobs)) continue;
+    fapws_take_snapshot(t, o->out);
+    o->thread = t;
   }
-  fapws_end_alone();
+}
+
+static void raise_in(fapws_thread *t) {
+  t->raised = PyThreadState_SetAsyncExc(t->python->thread_id, fapws_timeout) > 0;
+  if (t->raised && timeout_signal && t == P.threads[0]) {
+    t->signalled = 1;
+    pthread_kill(t->id, timeout_signal);
+  }
+}
+
+struct find {
+  fapws_overdue *o;
+  void (*find)(void *);
+};
+
+/* The thread, when its job ends, withdraws a Timeout that is being raised, for which it waits. */
+static void announce_alone(void *arg) {
+  struct find *f = arg;
+  f->find(f->o);
+  if (f->o->thread) f->o->thread->raised = 1;
+}
+
+void fapws_raise_in_thread(fapws_overdue *o, void (*find)(void *)) {
+  PyGILState_STATE gil = PyGILState_Ensure();
+  FAPWS_BEGIN_ORDER();
+  fapws_alone(announce_alone, &(struct find){o, find});
+  if (o->thread) raise_in(o->thread);
+  FAPWS_END_ORDER();
   PyGILState_Release(gil);
-  return found;
+}
+
+void fapws_withdraw_timeout(fapws_thread *t) {
+  FAPWS_BEGIN_ORDER();
+  t->raised = t->signalled = 0;
+  PyThreadState_SetAsyncExc(t->python->thread_id, NULL);
+  FAPWS_END_ORDER();
+}
+
+int fapws_raise_timeout(uintptr_t rec, uint32_t serial, unsigned long jobs, fapws_stack_snapshot *out) {
+  fapws_overdue o = {.rec = (fapws_record *)rec, .serial = serial, .jobs = jobs, .out = out};
+  fapws_raise_in_thread(&o, find_alone);
+  return o.thread != NULL;
 }
 
 int fapws_running_callbacks(fapws_stack_snapshot *out, int max) {
@@ -185,11 +226,6 @@ int fapws_running_callbacks(fapws_stack_snapshot *out, int max) {
   }
   fapws_unlock();
   return found;
-}
-
-void fapws_withdraw_timeout(fapws_thread *t) {
-  t->raised = t->signalled = 0;
-  PyThreadState_SetAsyncExc(t->python->thread_id, NULL);
 }
 
 uintptr_t fapws_inline_record(unsigned long *jobs) {

@@ -11,6 +11,17 @@
 
 /* environ['fapws.disconnected'] */
 extern PyMethodDef fapws_disconnected_method;
+/* A record that has timed out. */
+typedef struct {
+  fapws_record *rec;
+  uint32_t serial;
+  unsigned long jobs;        /* number of its job, 0: any */
+  fapws_stack_snapshot *out; /* borrowed */
+  fapws_thread *thread;      /* that runs it; NULL: none */
+  int cancelled;             /* its task will be cancelled */
+} fapws_overdue;
+/* Calls find(o), alone (parallel.h), which fills in *o->out, and raises fapws.Timeout in o->thread. Takes the GIL. */
+void fapws_raise_in_thread(fapws_overdue *o, void (*find)(void *));
 /* Withdraws a Timeout that was raised in t for a job that has ended. */
 void fapws_withdraw_timeout(fapws_thread *t);
 /* Inline mode, main thread: takes a signal, which ends waits of overdue handlers. */

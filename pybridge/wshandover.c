@@ -98,12 +98,20 @@ static void refuse(fapws_record *rec) {
   fapws_ws_publish(p);
 }
 
+struct count {
+  PyObject *o;
+  Py_ssize_t references;
+};
+
+static void count_references(void *count) {
+  ((struct count *)count)->references = Py_REFCNT(((struct count *)count)->o);
+}
+
 /* Whether no other code has the object. */
 static int is_alone(fapws_ws_object *ws) {
-  fapws_begin_alone(); /* others must not count references meanwhile */
-  int alone = Py_REFCNT(ws) == 1;
-  fapws_end_alone();
-  return alone;
+  struct count count = {(PyObject *)ws, 0};
+  fapws_alone(count_references, &count); /* others must not change it meanwhile */
+  return count.references == 1;
 }
 
 int fapws_ws_hand_over(fapws_thread *t, fapws_ws_object *ws) {
