@@ -284,7 +284,8 @@ func TestNothingLeaks(t *testing.T) {
 	if n, err := strconv.Atoi(os.Getenv("FAPWS_LEAK_ROUNDS")); err == nil {
 		rounds = n
 	}
-	skip := map[string]bool{"/slow": true, "/forks": true, "/stats": true, "/closed_names": true, "/blocked": true, "/keeps_gil": true, "/meets": true, "/shares": true, "/spins": true,
+	// From Python 3.13 on, the traceback of recursion takes 0.1 s; otherwise it is as raises.
+	skip := map[string]bool{"/recursion": true, "/slow": true, "/forks": true, "/stats": true, "/closed_names": true, "/blocked": true, "/keeps_gil": true, "/meets": true, "/shares": true, "/spins": true,
 		"/stubborn": true, "/waits_lock": true, "/waits_read": true, "/waits_sleep": true, "/spins_and_catches": true, "/spins_later": true, "/watches": true}
 	round := func() {
 		for _, m := range loop.app.Mounts(0) {
@@ -324,6 +325,7 @@ func TestNothingLeaks(t *testing.T) {
 				return
 			}
 			blocks, refs = moreBlocks, moreRefs
+			rounds += rounds / 2 // caches of each thread, without the GIL, take thousands of requests to fill
 		}
 		t.Errorf("blocks or references that stay, per round: %.2f", grown)
 	})
