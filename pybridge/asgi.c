@@ -61,6 +61,16 @@ int fapws_asgi_left(fapws_exchange *x) {
   return -1;
 }
 
+PyObject *fapws_asgi_send(fapws_exchange *x, PyObject *message) {
+  if (UNLIKELY(fapws_has_left(x)) && !has_all(x->rec)) { /* ASGI 2.4: send() raises OSError then */
+    fapws_asgi_left(x);
+    return NULL;
+  }
+  PyObject *waiter = x->kind->send(x, message);
+  fapws_async_notify();
+  return waiter;
+}
+
 static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
   fapws_exchange *x = (fapws_exchange *)self;
   int named = names && PyTuple_GET_SIZE(names) == 1 &&
@@ -69,13 +79,7 @@ static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObj
     return PyErr_Format(PyExc_TypeError, "send(message) takes one argument");
   if (UNLIKELY(!PyDict_Check(args[0])))
     return PyErr_Format(PyExc_TypeError, "send(): a message must be a dict, not %.100s", Py_TYPE(args[0])->tp_name);
-  if (UNLIKELY(fapws_has_left(x)) && !has_all(x->rec)) { /* ASGI 2.4: send() raises OSError then */
-    fapws_asgi_left(x);
-    return NULL;
-  }
-  PyObject *waiter = x->kind->send(x, args[0]);
-  fapws_async_notify();
-  return waiter;
+  return fapws_this_thread == &A.thread ? fapws_asgi_send(x, args[0]) : fapws_send_when_awaited(x, args[0]);
 }
 
 static PyMethodDef receive_method = {"receive", receive, METH_NOARGS,
@@ -257,10 +261,16 @@ static int next_body(fapws_exchange *x, PyObject *owner, const char *data, Py_ss
   return 0;
 }
 
-int fapws_asgi_body(fapws_exchange *x, PyObject *message) {
-  PyObject *body = PyDict_GetItemWithError(message, text[T_BODY]),
-           *more = PyDict_GetItemWithError(message, text[T_MORE]);
-  if (UNLIKELY(PyErr_Occurred())) return -1;
+int fapws_with_values(fapws_exchange *x, PyObject *message, PyObject *first, PyObject *second,
+                      int (*f)(fapws_exchange *, PyObject *, PyObject *)) {
+  PyObject *a = NULL, *b = NULL; /* owned: another thread may change the dict */
+  int bad = fapws_get(message, first, &a) < 0 || fapws_get(message, second, &b) < 0 || f(x, a, b) < 0;
+  Py_XDECREF(a);
+  Py_XDECREF(b);
+  return -bad;
+}
+
+static int send_body(fapws_exchange *x, PyObject *body, PyObject *more) {
   int goes_on = more ? more == Py_True || (more != Py_False && PyObject_IsTrue(more)) : 0;
   if (UNLIKELY(goes_on < 0)) return -1;
   if (!body) body = bytes_empty;
@@ -285,10 +295,11 @@ int fapws_asgi_body(fapws_exchange *x, PyObject *message) {
   return bad;
 }
 
-int fapws_asgi_start(fapws_exchange *x, PyObject *message) {
-  PyObject *status = PyDict_GetItemWithError(message, text[T_STATUS]),
-           *headers = PyDict_GetItemWithError(message, text[T_HEADERS]);
-  if (UNLIKELY(PyErr_Occurred())) return -1;
+int fapws_asgi_body(fapws_exchange *x, PyObject *message) {
+  return fapws_with_values(x, message, text[T_BODY], text[T_MORE], send_body);
+}
+
+static int begin_head(fapws_exchange *x, PyObject *status, PyObject *headers) {
   if (UNLIKELY(!status || !PyLong_Check(status) || PyBool_Check(status))) {
     PyErr_Format(PyExc_TypeError,
                  status ? "send(): 'status' of 'http.response.start' must be an int, not %.200R"
@@ -309,11 +320,15 @@ int fapws_asgi_start(fapws_exchange *x, PyObject *message) {
   return 0;
 }
 
+int fapws_asgi_start(fapws_exchange *x, PyObject *message) {
+  return fapws_with_values(x, message, text[T_STATUS], text[T_HEADERS], begin_head);
+}
+
 /* http.response.pathsend (extension of ASGI 3): the file is the whole body. */
-static int send_path(fapws_exchange *x, PyObject *message) {
-  PyObject *path = PyDict_GetItemWithError(message, text[T_PATH]), *bytes = NULL;
+static int send_path(fapws_exchange *x, PyObject *path, PyObject *type) {
+  PyObject *bytes = NULL;
   if (!path || !PyUnicode_Check(path)) {
-    if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "send(): 'path' of 'http.response.pathsend' must be a str");
+    PyErr_SetString(PyExc_TypeError, "send(): 'path' of 'http.response.pathsend' must be a str");
     return -1;
   }
   if (!PyUnicode_FSConverter(path, &bytes)) return -1;
@@ -341,19 +356,23 @@ static int send_path(fapws_exchange *x, PyObject *message) {
   return 0;
 }
 
-int fapws_message_type(PyObject *message, PyObject *const *text, const char *const *texts, int first, int last,
-                       PyObject **type) {
-  *type = PyDict_GetItemWithError(message, text[0]);
+static int index_of(PyObject *type, PyObject *const *text, const char *const *texts, int first, int last) {
   for (int i = first; i <= last; i++)
-    if (*type == text[i]) return i;
-  if (!*type) {
-    if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "send(): the message has no 'type'");
-    return -1;
-  }
-  for (int i = first; i <= last && PyUnicode_Check(*type); i++)
-    if (PyUnicode_CompareWithASCIIString(*type, texts[i]) == 0) return i;
-  PyErr_Format(PyExc_ValueError, "send(): unsupported message type %.200R", *type);
+    if (type == text[i]) return i;
+  for (int i = first; i <= last && PyUnicode_Check(type); i++)
+    if (PyUnicode_CompareWithASCIIString(type, texts[i]) == 0) return i;
+  PyErr_Format(PyExc_ValueError, "send(): unsupported message type %.200R", type);
   return -1;
+}
+
+int fapws_message_type(PyObject *message, PyObject *const *text, const char *const *texts, int first, int last) {
+  PyObject *type;
+  int found = fapws_get(message, text[0], &type);
+  if (found == 0) PyErr_SetString(PyExc_TypeError, "send(): the message has no 'type'");
+  if (found <= 0) return -1;
+  int index = index_of(type, text, texts, first, last);
+  Py_DECREF(type);
+  return index;
 }
 
 static PyObject *out_of_order(fapws_exchange *x, PyObject *type) {
@@ -366,20 +385,19 @@ static PyObject *out_of_order(fapws_exchange *x, PyObject *type) {
 }
 
 static PyObject *http_send(fapws_exchange *x, PyObject *message) {
-  PyObject *type;
-  int bad;
-  switch (fapws_message_type(message, text, texts, T_START, T_PATHSEND, &type)) {
+  int which = fapws_message_type(message, text, texts, T_START, T_PATHSEND), bad;
+  switch (which) {
   case T_START:
-    if (x->state != FAPWS_WAITS) return out_of_order(x, type);
+    if (x->state != FAPWS_WAITS) return out_of_order(x, text[which]);
     bad = fapws_asgi_start(x, message);
     break;
   case T_RESPONSE_BODY:
-    if (x->state == FAPWS_WAITS || x->state == FAPWS_COMPLETE) return out_of_order(x, type);
+    if (x->state == FAPWS_WAITS || x->state == FAPWS_COMPLETE) return out_of_order(x, text[which]);
     bad = fapws_asgi_body(x, message);
     break;
   case T_PATHSEND:
-    if (x->state != FAPWS_HEAD) return out_of_order(x, type);
-    bad = send_path(x, message);
+    if (x->state != FAPWS_HEAD) return out_of_order(x, text[which]);
+    bad = fapws_with_values(x, message, text[T_PATH], text[T_TYPE], send_path);
     break;
   default: return NULL;
   }

@@ -189,12 +189,8 @@ static int ws_receive(fapws_exchange *x, PyObject **message) {
 
 /* --- send --------------------------------------------------------------------- */
 
-/* Looks up key; *value is NULL if it is missing or None. -1 with an exception. */
-static int find(PyObject *message, int key, PyObject **value) {
-  *value = PyDict_GetItemWithError(message, text[key]);
-  if (*value == Py_None) *value = NULL;
-  return PyErr_Occurred() ? -1 : 0;
-}
+/* A value of a message, NULL if it is missing or None. */
+static PyObject *given(PyObject *value) { return value == Py_None ? NULL : value; }
 
 static int wrong(const char *what, PyObject *value) {
   PyErr_Format(PyExc_TypeError, "send(): %s, not %.200R", what, value);
@@ -235,10 +231,10 @@ static int check_subprotocol(const fapws_record *rec, PyObject *name) {
   return found > 0 ? 0 : -1;
 }
 
-static int accept_it(fapws_exchange *x, PyObject *message) {
-  PyObject *name, *headers;
+static int accept_it(fapws_exchange *x, PyObject *name, PyObject *headers) {
   Py_ssize_t n = 0;
-  if (find(message, T_SUBPROTOCOL, &name) < 0 || find(message, T_HEADERS, &headers) < 0) return -1;
+  name = given(name);
+  headers = given(headers);
   if (name && !PyUnicode_Check(name)) return wrong("'subprotocol' of 'websocket.accept' must be a str", name);
   const char *protocol = name ? PyUnicode_AsUTF8AndSize(name, &n) : "";
   if (!protocol) return -1;
@@ -253,36 +249,28 @@ static int accept_it(fapws_exchange *x, PyObject *message) {
   return 0;
 }
 
-static int send_message(fapws_exchange *x, PyObject *message) {
-  PyObject *value, *bytes;
-  if (find(message, T_TEXT, &value) < 0) return -1;
-  if (value) {
-    if (UNLIKELY(!PyUnicode_Check(value))) return wrong("'text' of 'websocket.send' must be a str", value);
-    if (UNLIKELY(find(message, T_BYTES, &bytes) < 0)) return -1;
-    if (UNLIKELY(bytes != NULL)) {
-      PyErr_SetString(PyExc_ValueError, "send(): 'websocket.send' has both 'text' and 'bytes'");
-      return -1;
-    }
-  } else {
-    if (find(message, T_BYTES, &value) < 0) return -1;
-    if (!value) {
-      PyErr_SetString(PyExc_ValueError, "send(): 'websocket.send' has neither 'text' nor 'bytes'");
-      return -1;
-    }
-    if (UNLIKELY(!PyBytes_Check(value) && !PyByteArray_Check(value) && !PyMemoryView_Check(value)))
-      return wrong("'bytes' of 'websocket.send' must be bytes", value);
+static int send_message(fapws_exchange *x, PyObject *chars, PyObject *bytes) {
+  chars = given(chars);
+  bytes = given(bytes);
+  if (UNLIKELY(!chars == !bytes)) {
+    PyErr_Format(PyExc_ValueError, "send(): 'websocket.send' has %s",
+                 chars ? "both 'text' and 'bytes'" : "neither 'text' nor 'bytes'");
+    return -1;
   }
-  fapws_part *p = fapws_message_part(x->rec, value);
+  if (UNLIKELY(chars && !PyUnicode_Check(chars))) return wrong("'text' of 'websocket.send' must be a str", chars);
+  if (UNLIKELY(bytes && !PyBytes_Check(bytes) && !PyByteArray_Check(bytes) && !PyMemoryView_Check(bytes)))
+    return wrong("'bytes' of 'websocket.send' must be bytes", bytes);
+  fapws_part *p = fapws_message_part(x->rec, chars ? chars : bytes);
   if (!p) return -1;
   fapws_publish(&A.thread, p);
   return 0;
 }
 
 /* Closes the WebSocket and gives the record up, because the application may run on for long. */
-static int close_it(fapws_exchange *x, PyObject *message) {
-  PyObject *code, *reason;
+static int close_it(fapws_exchange *x, PyObject *code, PyObject *reason) {
   Py_ssize_t n = 0;
-  if (find(message, T_CODE, &code) < 0 || find(message, T_REASON, &reason) < 0) return -1;
+  code = given(code);
+  reason = given(reason);
   if (code && !PyLong_Check(code)) return wrong("'code' of 'websocket.close' must be an int", code);
   if (reason && !PyUnicode_Check(reason)) return wrong("'reason' of 'websocket.close' must be a str", reason);
   const char *why = reason ? PyUnicode_AsUTF8AndSize(reason, &n) : "";
@@ -327,16 +315,15 @@ static PyObject *out_of_order(fapws_exchange *x, PyObject *type) {
 }
 
 static PyObject *ws_send(fapws_exchange *x, PyObject *message) {
-  PyObject *type;
-  int which = fapws_message_type(message, text, texts, T_ACCEPT, T_BODY, &type), state = x->state, bad;
+  int which = fapws_message_type(message, text, texts, T_ACCEPT, T_BODY), state = x->state, bad;
   int denies = state != FAPWS_WAITS && state != FAPWS_ACCEPTED && state != FAPWS_COMPLETE;
   if (which < 0) return NULL;
   if (LIKELY(which == T_SEND && state == FAPWS_ACCEPTED))
-    bad = send_message(x, message);
+    bad = fapws_with_values(x, message, text[T_TEXT], text[T_BYTES], send_message);
   else if (which == T_ACCEPT && state == FAPWS_WAITS)
-    bad = accept_it(x, message);
+    bad = fapws_with_values(x, message, text[T_SUBPROTOCOL], text[T_HEADERS], accept_it);
   else if (which == T_CLOSE && state == FAPWS_ACCEPTED)
-    bad = close_it(x, message);
+    bad = fapws_with_values(x, message, text[T_CODE], text[T_REASON], close_it);
   else if (which == T_CLOSE && state == FAPWS_WAITS)
     bad = deny(x);
   else if (which == T_START && state == FAPWS_WAITS)
@@ -344,7 +331,7 @@ static PyObject *ws_send(fapws_exchange *x, PyObject *message) {
   else if (which == T_BODY && denies)
     bad = fapws_asgi_body(x, message);
   else
-    return out_of_order(x, type);
+    return out_of_order(x, text[which]);
   if (UNLIKELY(bad)) return NULL;
   if (UNLIKELY(x->rec && fapws_must_wait(x->rec))) return fapws_waiter_new(x, FAPWS_FOR_ROOM);
   return Py_NewRef(fapws_done);

@@ -52,6 +52,15 @@ PyObject *fapws_keep_first(PyObject **slot, PyObject *(*make)(void));
 int fapws_is_parallel(void);
 /* Makes n interned str objects, which live as long as the process. Those that out already has stay. */
 int fapws_intern(PyObject **out, const char *const *texts, int n);
+/* Sets *value to dict[key], a new reference: 1. Without that key to NULL: 0. -1 with an exception. */
+#if PY_VERSION_HEX < 0x030d0000
+static inline int fapws_get(PyObject *dict, PyObject *key, PyObject **value) {
+  *value = Py_XNewRef(PyDict_GetItemWithError(dict, key));
+  return *value ? 1 : PyErr_Occurred() ? -1 : 0;
+}
+#else
+#define fapws_get PyDict_GetItemRef
+#endif
 /* Sets dict[key] to value, whose reference it takes. value NULL: -1, as if its exception had been raised here. */
 static inline int fapws_put(PyObject *dict, PyObject *key, PyObject *value) {
   if (!value) return -1;

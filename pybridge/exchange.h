@@ -13,12 +13,13 @@
 #include "response.h"
 
 /* Reasons to wait. */
-enum { FAPWS_FOR_NOTHING, FAPWS_FOR_MESSAGE, FAPWS_FOR_ROOM };
+enum { FAPWS_FOR_NOTHING, FAPWS_FOR_MESSAGE, FAPWS_FOR_ROOM, FAPWS_TO_SEND };
 
 /* A coroutine that ends when its exchange has a message or room for more of the response, or at once (fapws_done). */
 typedef struct fapws_waiter {
   PyObject_HEAD fapws_exchange *exchange; /* owned */
   PyObject *future;                       /* owned: the task waits for it; NULL: it does not wait */
+  PyObject *message;                      /* owned: of FAPWS_TO_SEND, else NULL */
   struct fapws_waiter *next, *prev;       /* in exchange.waiters while there is a future */
   uint8_t what, ended;
 } fapws_waiter;
@@ -80,6 +81,8 @@ extern PyTypeObject fapws_Waiter_Type;
 int fapws_waiter_init(void);
 /* A coroutine that waits for something of x. */
 PyObject *fapws_waiter_new(fapws_exchange *x, int what);
+/* A coroutine that sends message, and then waits for room: send() on a thread that is not the asyncio thread. */
+PyObject *fapws_send_when_awaited(fapws_exchange *x, PyObject *message);
 /* A waiter that does not wait. Borrowed: all share it. */
 extern PyObject *fapws_done;
 /* The result of send() and tp_iternext for how: a return becomes StopIteration. Takes the reference. */
@@ -90,13 +93,17 @@ void fapws_wake_waiters(fapws_exchange *x, int what);
 /* --- asgi.c --- */
 /* Calls the application; takes the reference to scope, which may be NULL. Returns as begin. */
 PyObject *fapws_asgi_call(fapws_exchange *x, PyObject *scope);
+/* Sends message now. A new reference to a coroutine, which waits for room. */
+PyObject *fapws_asgi_send(fapws_exchange *x, PyObject *message);
 /* The type of a message to send(): its index among texts, of which text has the str objects and [0] is "type"; it has
- * to be from first to last. -1 with an exception. *type is borrowed. */
-int fapws_message_type(PyObject *message, PyObject *const *text, const char *const *texts, int first, int last,
-                       PyObject **type);
+ * to be from first to last. -1 with an exception. */
+int fapws_message_type(PyObject *message, PyObject *const *text, const char *const *texts, int first, int last);
+/* Calls f with the values of two keys of message, NULL for those that it does not have. -1 with an exception. */
+int fapws_with_values(fapws_exchange *x, PyObject *message, PyObject *first, PyObject *second,
+                      int (*f)(fapws_exchange *, PyObject *, PyObject *));
 /* A new message for receive(): a dict with its type. NULL with an exception. */
 PyObject *fapws_asgi_message(PyObject *type);
-/* http.response.start and http.response.body. -1 with an exception. */
+/* Sends http.response.start and http.response.body. -1 with an exception. */
 int fapws_asgi_start(fapws_exchange *x, PyObject *message);
 int fapws_asgi_body(fapws_exchange *x, PyObject *message);
 /* Publishes p of x, whose body, if it is not in owner's memory, is in its buf. */

@@ -318,10 +318,9 @@ void fapws_forget_fields(fapws_start_object *s) {
 
 /* Adds a field that is not a tuple. Fields of bytes may be in any iterable of two (ASGI), others in a list. */
 static int add_pair(fapws_start_object *s, PyObject *pair, text_of *text) {
-  PyObject *two = text == bytes_text || PyList_Check(pair) ? PySequence_Fast(pair, "") : NULL;
-  int bad = !two || PySequence_Fast_GET_SIZE(two) != 2
-                ? NOT_A_PAIR
-                : add_field(s, PySequence_Fast_GET_ITEM(two, 0), PySequence_Fast_GET_ITEM(two, 1), text);
+  PyObject *two = text == bytes_text || PyList_Check(pair) ? PySequence_Tuple(pair) : NULL;
+  int bad = !two || PyTuple_GET_SIZE(two) != 2 ? NOT_A_PAIR
+                                               : add_field(s, PyTuple_GET_ITEM(two, 0), PyTuple_GET_ITEM(two, 1), text);
   Py_XDECREF(two);
   return bad;
 }
@@ -334,11 +333,12 @@ static inline int add_fields(fapws_start_object *s, PyObject *headers, text_of *
   int bad = 0;
   FAPWS_BEGIN_HOLD_IF(PyList_CheckExact(fast) ? fast : NULL); /* other threads may change the list */
   for (Py_ssize_t i = 0; !bad && i < PySequence_Fast_GET_SIZE(fast); i++) {
-    PyObject *pair = PySequence_Fast_GET_ITEM(fast, i);
+    PyObject *pair = Py_NewRef(PySequence_Fast_GET_ITEM(fast, i)); /* repr() may run code that changes the list */
     if (LIKELY(PyTuple_Check(pair) && PyTuple_GET_SIZE(pair) == 2))
       bad = add_field(s, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1), text);
     else if ((bad = add_pair(s, pair, text)) == NOT_A_PAIR)
       PyErr_Format(PyExc_TypeError, wrong_item, i, pair);
+    Py_DECREF(pair);
   }
   FAPWS_END_HOLD_IF();
   Py_DECREF(fast);

@@ -5,9 +5,12 @@
 
 /* environ[name] as bytes (PEP 3333, "Unicode Issues"); NULL with an exception. A new reference. */
 static PyObject *environ_bytes(PyObject *environ, const char *name) {
-  PyObject *value = PyDict_GetItemString(environ, name); /* borrowed; a middleware may have set it */
-  if (value && PyUnicode_Check(value)) return PyUnicode_AsLatin1String(value);
-  return PyErr_Format(PyExc_TypeError, "static_answer: environ['%s'] must be a str", name);
+  PyObject *value = PyMapping_GetItemString(environ, name); /* a middleware may have set it */
+  PyObject *bytes = value && PyUnicode_Check(value)
+                        ? PyUnicode_AsLatin1String(value)
+                        : PyErr_Format(PyExc_TypeError, "static_answer: environ['%s'] must be a str", name);
+  Py_XDECREF(value);
+  return bytes;
 }
 
 /* static_answer(options, environ, program=False): the return value of a Staticfile or CGIApplication that another

@@ -1,7 +1,8 @@
 /* Waiters: the coroutines that receive() and send() of an application return. On the asyncio thread, with the GIL.
  *
  * They act when they are awaited, or run in a task (asyncio.create_task, wait_for), so that a receive() that is
- * abandoned before takes no message. Each has a separate future, because a cancelled task cancels the future that it
+ * abandoned before takes no message. send() acts when it is called, unless another thread calls it, for
+ * asyncio.run_coroutine_threadsafe. Each has a separate future, because a cancelled task cancels the future that it
  * waits on. */
 #include "exchange.h"
 
@@ -54,15 +55,30 @@ void fapws_wake_waiters(fapws_exchange *x, int what) {
 
 /* --- waiting ----------------------------------------------------------------- */
 
+/* Sends the message of w. 1: now w waits for room; 0: it does not, -1 with an exception. */
+static int send_it(fapws_waiter *w) {
+  PyObject *sent = fapws_asgi_send(w->exchange, w->message);
+  int waits = sent ? sent != fapws_done : -1;
+  Py_XDECREF(sent);
+  w->what = FAPWS_FOR_ROOM;
+  Py_CLEAR(w->message);
+  return waits;
+}
+
+/* Whether x has to wait for room. -1 with an exception. */
+static int lacks_room(fapws_exchange *x) {
+  if (!fapws_has_left(x)) return x->rec && fapws_park(x->rec);
+  return x->kind->room_is_gone(x) < 0 ? -1 : 0;
+}
+
 /* 1 with *result, 0: w has to wait, -1 with an exception. */
 static int look(fapws_waiter *w, PyObject **result) {
   fapws_exchange *x = w->exchange;
   if (w->what == FAPWS_FOR_MESSAGE) return x->kind->receive(x, result);
-  *result = Py_None;
-  int gone = fapws_has_left(x);
-  if (!gone && x->rec && fapws_park(x->rec)) return 0;
-  if (gone && x->kind->room_is_gone(x) < 0) return -1;
-  Py_INCREF(Py_None);
+  int waits = w->what == FAPWS_TO_SEND ? send_it(w) : 1;
+  if (waits > 0) waits = lacks_room(x);
+  if (waits) return waits < 0 ? -1 : 0;
+  *result = Py_NewRef(Py_None);
   return 1;
 }
 
@@ -94,6 +110,11 @@ static PySendResult waiter_send(PyObject *self, PyObject *value, PyObject **resu
   }
   if (w->ended) {
     PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+    return PYGEN_ERROR;
+  }
+  if (UNLIKELY(fapws_this_thread != &A.thread)) {
+    PyErr_SetString(PyExc_RuntimeError, "receive() and send() must be awaited on the thread that runs the application; "
+                                        "use asyncio.run_coroutine_threadsafe");
     return PYGEN_ERROR;
   }
   int taken = is_waited_in(w);
@@ -184,6 +205,7 @@ static PyMethodDef waiter_methods[] = {
 static int waiter_traverse(PyObject *self, visitproc visit, void *arg) {
   Py_VISIT(((fapws_waiter *)self)->exchange);
   Py_VISIT(((fapws_waiter *)self)->future);
+  Py_VISIT(((fapws_waiter *)self)->message);
   return 0;
 }
 
@@ -191,6 +213,7 @@ static int waiter_clear(PyObject *self) {
   fapws_waiter *w = (fapws_waiter *)self;
   if (w->exchange) unlink_waiter(w);
   Py_CLEAR(w->exchange);
+  Py_CLEAR(w->message);
   return 0;
 }
 
@@ -220,11 +243,17 @@ PyObject *fapws_waiter_new(fapws_exchange *x, int what) {
   fapws_waiter *w = PyObject_GC_New(fapws_waiter, &fapws_Waiter_Type);
   if (!w) return NULL;
   w->exchange = (fapws_exchange *)Py_XNewRef(x);
-  w->future = NULL;
+  w->future = w->message = NULL;
   w->next = w->prev = NULL;
   w->what = (uint8_t)what;
   w->ended = 0;
   PyObject_GC_Track((PyObject *)w);
+  return (PyObject *)w;
+}
+
+PyObject *fapws_send_when_awaited(fapws_exchange *x, PyObject *message) {
+  fapws_waiter *w = (fapws_waiter *)fapws_waiter_new(x, FAPWS_TO_SEND);
+  if (w) w->message = Py_NewRef(message);
   return (PyObject *)w;
 }
 

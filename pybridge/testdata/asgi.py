@@ -237,6 +237,53 @@ async def do_wrong(scope, receive, send):
     await send({"type": "http.response.body", "body": "\n".join(said).encode()})
 
 
+# --- other threads ----------------------------------------------------------------
+
+
+async def do_changed(scope, receive, send):
+    """Another thread changes the message that is sent."""
+    message = {"type": "http.response.body", "body": b"", "more_body": True}
+    ended = threading.Event()
+
+    def change():
+        n = 1000
+        while not ended.is_set():
+            n = n % 9000 + 1000
+            message["body"] = b"%d," % n
+            message["type"] = "".join(["http.response", ".body"])
+
+    other = threading.Thread(target=change)
+    other.start()
+    try:
+        await start(send)
+        for _ in range(3000):
+            await send(message)
+    finally:
+        ended.set()
+        other.join()
+    await send({"type": "http.response.body"})
+
+
+async def do_elsewhere(scope, receive, send):
+    """Another thread sends: through this event loop, and without it."""
+    loop = asyncio.get_running_loop()
+
+    def piece(data):
+        return send({"type": "http.response.body", "body": data, "more_body": True})
+
+    def stream():
+        for _ in range(50):
+            asyncio.run_coroutine_threadsafe(piece(b"x" * 20000), loop).result()
+        try:
+            asyncio.run(piece(b"never"))
+        except RuntimeError as error:
+            return str(error)
+
+    await start(send)
+    said = await loop.run_in_executor(None, stream)
+    await send({"type": "http.response.body", "body": said.encode()})
+
+
 # --- async handlers -------------------------------------------------------------
 
 
