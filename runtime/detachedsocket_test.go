@@ -54,9 +54,15 @@ func shout(c *call) {
 func TestRawSocket(t *testing.T) {
 	a := newApp(false, shout)
 	s := serve(t, Config{}, a, detaching)
+	shoutThrice(t, a, func() net.Conn { return s.dial(t) })
+}
+
+// shoutThrice uses shout over three connections, and looks whether something of them is left.
+func shoutThrice(t *testing.T, a *testApp, dial func() net.Conn) {
+	t.Helper()
 	before := openFiles(t)
 	for range 3 {
-		c := s.dial(t)
+		c := dial()
 		r := bufio.NewReader(c)
 		io.WriteString(c, "GET /before HTTP/1.1\r\nHost: x\r\n\r\n")
 		resp, err := http.ReadResponse(r, nil)

@@ -397,34 +397,7 @@ func TestTLSDetachedSocket(t *testing.T) {
 	a := newApp(false, shout)
 	s := serve(t, Config{}, a, detaching)
 	addr := s.listenSecure(t)
-	before := openFiles(t)
-	for range 3 {
-		c := dialSecure(t, addr)
-		r := bufio.NewReader(c)
-		io.WriteString(c, "GET /before HTTP/1.1\r\nHost: x\r\n\r\n")
-		res, err := http.ReadResponse(r, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		io.Copy(io.Discard, res.Body)
-		io.WriteString(c, upgrade)
-		if res, err = http.ReadResponse(r, nil); err != nil || res.StatusCode != 101 {
-			t.Fatal(res, err)
-		}
-		for i := range 100 {
-			fmt.Fprintf(c, "line %d\n", i)
-			if line, err := r.ReadString('\n'); err != nil || line != fmt.Sprintf("LINE %d\n", i) {
-				t.Fatalf("%q, %v", line, err)
-			}
-		}
-		io.WriteString(c, "quit\n"+strings.Repeat("this is not read by anybody\n", 100))
-		if rest, err := io.ReadAll(r); err != nil || string(rest) != "bye\n" {
-			t.Errorf("%q, %v", rest, err)
-		}
-		c.Close()
-	}
-	eventually(t, "all released", a.idle)
-	eventually(t, "as many descriptors as before", func() bool { return openFiles(t) <= before })
+	shoutThrice(t, a, func() net.Conn { return dialSecure(t, addr) })
 }
 
 // An application that does not want the socket answers as always, and the connection goes on.
