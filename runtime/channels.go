@@ -22,6 +22,14 @@ func (s *Server) HoldHistory(d time.Duration) {
 	})
 }
 
+// TakePublished takes what was published: for clients that subscribe from now on it is past. It must not be called on the loop.
+func (s *Server) TakePublished() { s.do(s.loop.takePublished) }
+
+func (l *loop) takePublished() {
+	l.subscribers.Take()
+	l.sockets.Take()
+}
+
 // subscriberHost is the loop as the subscribers of channels need it. It implements sse.Host.
 type subscriberHost struct{ l *loop }
 

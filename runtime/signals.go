@@ -44,8 +44,7 @@ func (l *loop) woken() {
 	if l.debug >= 2 {
 		l.tracef("woken by the application")
 	}
-	l.subscribers.Take()
-	l.sockets.Take()
+	l.takePublished()
 	l.app.Wake()
 	l.flushBatch()
 }

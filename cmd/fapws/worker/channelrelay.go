@@ -224,12 +224,16 @@ func (r *channelRelay) recount() {
 	r.tellSoon()
 }
 
-// join takes part in the channels of all workers from now on, with their past events. It waits for that as long as
+// join takes part in the channels of all workers from now on, with their past events. The loop runs. It waits for that as long as
 // the other worker lives and sends, and for half of the time that this worker has for loading at most. Only one whose loop hangs sends
 // nothing for a quarter of that time.
 func (r *channelRelay) join() {
-	defer r.down.Hold(false)
 	silence := r.s.conf.LoadTimeout / 4
+	defer func() {
+		r.down.Hold(false)
+		r.down.Wait(silence)
+		r.s.server.TakePublished()
+	}()
 	if r.channel.Send(&pool.Message{Kind: pool.Join}) != nil {
 		return // listen sees the end of the channel
 	}

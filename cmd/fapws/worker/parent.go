@@ -148,6 +148,9 @@ func (p *Parent) control([]banner.Address) error {
 	p.onAskAbout(AskPurge, func(text string) string { return strconv.Itoa(purgeNow(server, text)) })
 	p.onAsk(AskCache, func() string { text, _ := json.Marshal(cacheOf(server)); return string(text) })
 	p.onAsk(AskCounters, func() string { text, _ := json.Marshal(p.s.counters()); return string(text) })
+	if p.s.early != nil { // before the clients that wait become subscribers, for whom past events are no news
+		p.events.join()
+	}
 	return nil
 }
 
@@ -249,7 +252,9 @@ func (p *Parent) present() {
 			return
 		}
 	}
-	p.events.join()
+	if s.early == nil {
+		p.events.join()
+	}
 	p.restoreStderr()
 	p.loaded(s.plan.Served(s.contents, &s.conf))
 }

@@ -1,16 +1,20 @@
 package live_test
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
 	"fapws/cmd/fapws/broker/redistest"
 	"fapws/cmd/fapws/certificates/certtest"
+	"fapws/runtime/backend/backendtest"
 )
 
 // node is a server with the channels of a broker.
@@ -18,6 +22,36 @@ func node(t *testing.T, url string, flags ...string) *fapwstest.Server {
 	t.Helper()
 	c := fapwstest.Command{Script: "nodes.py", Flags: append([]string{"--channels", url, "--channel-max-event", "1M", "--channel-buffer", "1M"}, flags...)}
 	return c.Serve(t, fapwstest.Mode{Name: "node"})
+}
+
+// loadingNode starts a node, and returns two subscribers that have connected while it was loading, the second one with that
+// Last-Event-ID.
+func loadingNode(t *testing.T, url, last string) (s *fapwstest.Server, waits, resumes *subscriber) {
+	t.Helper()
+	address, folder := backendtest.Unused(t), t.TempDir()
+	script := fmt.Sprintf("import os, time\nwhile not os.path.exists(%q):\n    time.sleep(0.01)\n%s", folder+"/go", fapwstest.Source(t, "nodes.py"))
+	s = fapwstest.Command{Script: fapwstest.Write(t, folder+"/nodes.py", script), Flags: []string{"--bind", address, "--channels", url, "--health", "/health"}}.Start(t)
+	s.Address = address
+	fapwstest.Eventually(t, "it answers", func() bool {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+	var all [2]*subscriber
+	var errs [2]error
+	var ends sync.WaitGroup
+	for i, fields := range [][]string{nil, {"Last-Event-ID: " + last}} {
+		ends.Go(func() { all[i], errs[i] = tryListen(s, "/news", fields...) })
+	}
+	s.Get("/health", 200)
+	fapwstest.Write(t, folder+"/go", "")
+	ends.Wait()
+	if err := errors.Join(errs[:]...); err != nil {
+		t.Fatal(err)
+	}
+	return s, all[0], all[1]
 }
 
 // getsAll reads events that have to have these data.
@@ -120,8 +154,8 @@ func TestServersWithABroker(t *testing.T) {
 	send(b, "after")
 	onA.gets("after")
 	onB.gets("after")
-	c := node(t, url)
-	listen(c, "/news", "Last-Event-ID: "+before.id).gets("after")
+	c, waits, resumes := loadingNode(t, url, before.id)
+	resumes.gets("after")
 	b.Signal(syscall.SIGHUP)
 	b.Says(`reloaded`)
 	send(a, "reloaded")
@@ -131,6 +165,9 @@ func TestServersWithABroker(t *testing.T) {
 	send(a, "upgraded")
 	onB.gets("upgraded")
 	onA.getsAll("reloaded", "upgraded")
+	resumes.getsAll("reloaded", "upgraded")
+	waits.getsAll("reloaded", "upgraded")
+	listen(c, "/news", "Last-Event-ID: "+before.id).getsAll("after", "reloaded", "upgraded")
 
 	for _, forget := range []func(){
 		func() { b.Get("/forget", 200).Is(t, "forgotten") },
