@@ -117,13 +117,20 @@ word_env() {
 
 # --- building ---------------------------------------------------------------
 
+# changelog_version prints the changelog's newest version.
+changelog_version() {
+    local version
+    version=$(sed -n 's/^## *\[\{0,1\}v\{0,1\}\([0-9][0-9A-Za-z.-]*\).*/\1/p' "$root/CHANGELOG.md" 2>/dev/null | head -1) || true
+    printf '%s\n' "${version:-0.1.0}"
+}
+
 # version_text is the changelog's newest version, with the commit unless that
 # commit is tagged with it.
 version_text() {
     local version commit
-    version=$(sed -n 's/^## *\[\{0,1\}v\{0,1\}\([0-9][0-9A-Za-z.-]*\).*/\1/p' "$root/CHANGELOG.md" 2>/dev/null | head -1) || true
-    version=${version:-0.1.0}
-    commit=$(git -C "$root" rev-parse --short HEAD 2>/dev/null) || commit=
+    version=$(changelog_version)
+    # Git's own choice of a length depends on the history in the clone, and the version is a part of the built files.
+    commit=$(git -C "$root" rev-parse --short=10 HEAD 2>/dev/null) || commit=
     if [[ -n $commit ]] && ! git -C "$root" tag --points-at HEAD | grep -qFx "v$version"; then
         version+=+$commit
     fi

@@ -209,6 +209,7 @@ package_of() {
 
 # word_release makes all files of a release: tarball, package, what their executables are made of, and checksums.
 word_release() {
+    refuse_other_tag
     rm -rf "$dist_folder"
     # shellcheck disable=SC2119 # of this machine
     word_tarball
@@ -220,6 +221,16 @@ word_release() {
     fi
     (cd "$dist_folder" && sha256sum -- * >../SHA256SUMS && mv ../SHA256SUMS .)
     say "made build/dist: $(cd "$dist_folder" && printf '%s ' *)"
+}
+
+# refuse_other_tag ends a word if the commit is tagged with a version that is not the changelog's: its files would be
+# named after a commit.
+refuse_other_tag() {
+    local version tags
+    version=$(changelog_version)
+    tags=$(git -C "$root" tag --points-at HEAD --list 'v[0-9]*' 2>/dev/null | paste -sd ' ') || tags=
+    [[ -z $tags || " $tags " == *" v$version "* ]] ||
+        die "the commit is tagged $tags, but the newest version in CHANGELOG.md is $version: change one of them"
 }
 
 # write_sbom FILE NAME writes what an executable is made of, for the file of that name.
