@@ -81,9 +81,22 @@ need_lint_tools() {
 
 # need_test_tools sees to those of lint, too, which is a part of test.
 need_test_tools() {
+    refuse_snap
     want_programs "for the tests" "$test_tools"
     need_lint_tools
 }
+
+# refuse_snap ends test on Ubuntu if Chromium would be the snap that Ubuntu has in place of a package: it does not run in a
+# container, and sees neither the profiles of the tests nor their /tmp.
+refuse_snap() {
+    [[ $(system_id) == ubuntu ]] || return 0
+    local program
+    program=$(type -P chromium) && [[ $(realpath "$program") != */snap ]] && return
+    die "the tests need Chromium, which Ubuntu has only as a snap: install another build, such as google-chrome-stable, and link it: sudo ln -s /usr/bin/google-chrome-stable /usr/local/bin/chromium"
+}
+
+# system_id prints the ID of this system in /etc/os-release, such as debian.
+system_id() { sed -n 's/^ID="\{0,1\}\([a-z0-9._-]*\).*/\1/p' /etc/os-release 2>/dev/null || true; }
 
 # want_programs WHY PAIRS notes the packages of missing commands and files.
 want_programs() {
