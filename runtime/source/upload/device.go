@@ -39,20 +39,20 @@ func (t *device) begin(_ *backend.Response, _ string, file stored) (*draft, erro
 	if !t.block {
 		return d, nil
 	}
-	if err := t.ready(f, file.Size); err != nil {
+	if err := t.ready(f, file); err != nil {
 		d.abort()
 		return nil, err
 	}
 	return d, nil
 }
 
-// ready locks a block device and returns an error if it has no room for size bytes (below 0: unknown).
-func (t *device) ready(f *os.File, size int64) error {
+// ready locks a block device and returns an error if it has no room for a file.
+func (t *device) ready(f *os.File, file stored) error {
 	if err := lock(f); err != nil {
 		return err
 	}
 	room, err := f.Seek(0, io.SeekEnd)
-	if err == nil && size > room {
+	if err == nil && file.announced() > room {
 		return errNoSpace
 	}
 	if err == nil {

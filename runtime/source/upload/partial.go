@@ -63,7 +63,7 @@ func (t *folder) create(id string, what description) (p *partial, err error) {
 	p = &partial{draft: d, description: what, id: id, touched: time.Now()}
 	text, err := json.Marshal(what)
 	if err == nil {
-		err = d.room(what.Length)
+		err = d.room(stored{Size: what.Length})
 	}
 	if err == nil {
 		err = writeFile(dir, hiddenPrefix+id+descriptionSuffix, text)

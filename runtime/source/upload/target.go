@@ -158,7 +158,7 @@ func (t *folder) begin(_ *backend.Response, _ string, file stored) (*draft, erro
 		return nil, err
 	}
 	if err = d.f.Truncate(0); err == nil { // a killed server has left it
-		err = d.room(file.Size)
+		err = d.room(file)
 	}
 	if err != nil {
 		d.abort()
@@ -193,13 +193,13 @@ func (t *folder) vacant(dir *os.File, name string) error {
 	return nil
 }
 
-// room returns an error if there is no room for size more bytes (below 0: unknown), and otherwise keeps it if it can.
-func (d *draft) room(size int64) error {
-	if size <= 0 {
-		return nil
-	}
-	if free, ok := space(d.f); ok && size > free {
+// room returns an error if there is no room for a file, and otherwise keeps it if it can.
+func (d *draft) room(file stored) error {
+	if free, ok := space(d.f); ok && file.announced() > free {
 		return errNoSpace
 	}
-	return reserve(d.f, d.size+size)
+	if file.Size <= 0 {
+		return nil
+	}
+	return reserve(d.f, d.size+file.Size)
 }

@@ -183,6 +183,9 @@ func TestNoRoom(t *testing.T) {
 	if _, err := u.target.begin(nil, "", stored{Name: "a", Size: 1 << 60}); status(err) != 507 {
 		t.Errorf("an exbibyte: %v", err)
 	}
+	if _, err := u.target.begin(nil, "", stored{Name: "a", Size: -1, least: 1 << 60}); status(err) != 507 {
+		t.Errorf("a file of a form of an exbibyte: %v", err)
+	}
 	has(t, dir)
 }
 

@@ -82,7 +82,8 @@ func (t *transfer) nameOfPath() (string, error) {
 
 // form stores the files of a form.
 func (t *transfer) form(boundary string) error {
-	if err := t.fits(t.r.Size - maxFields - maxParts*maxHeader); err != nil { // so much of it may be other than files
+	least := t.r.Size - maxFields - maxParts*maxHeader // so much of it may be other than files
+	if err := t.fits(least); err != nil {
 		return err
 	}
 	f := newForm(t.next, boundary)
@@ -93,7 +94,7 @@ func (t *transfer) form(boundary string) error {
 			break
 		}
 		if err == nil {
-			err = t.formFile(file)
+			err = t.formFile(file, least-t.total)
 		}
 		if err != nil {
 			return err
@@ -108,8 +109,8 @@ func (t *transfer) form(boundary string) error {
 	return nil
 }
 
-// formFile stores a file of a form.
-func (t *transfer) formFile(file *formFile) error {
+// formFile stores a file of a form. least is how many bytes of files will come at least, from its first on.
+func (t *transfer) formFile(file *formFile, least int64) error {
 	if len(t.drafts) == maxFiles || len(t.drafts) > 0 && !t.u.target.named() {
 		return refuse(413, "the form has too many files")
 	}
@@ -118,7 +119,7 @@ func (t *transfer) formFile(file *formFile) error {
 			return refuse(400, "the form has two files with one name")
 		}
 	}
-	about := stored{Name: file.Name, Type: file.Type, Field: file.Field, Size: -1}
+	about := stored{Name: file.Name, Type: file.Type, Field: file.Field, Size: -1, least: least}
 	if err := t.begin(about); err != nil {
 		return err
 	}

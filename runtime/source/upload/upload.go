@@ -54,7 +54,12 @@ type stored struct {
 	SHA256 string `json:"sha256"`
 	Type   string `json:"type,omitempty"`
 	Field  string `json:"field,omitempty"`
+
+	least int64 // bytes that the client has announced at least, where Size is unknown: of this file and those behind it
 }
+
+// announced returns how many bytes will come at least; below 0: unknown.
+func (s *stored) announced() int64 { return max(s.Size, s.least) }
 
 // result is a finished upload.
 type result struct {

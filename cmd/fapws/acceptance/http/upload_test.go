@@ -230,6 +230,9 @@ func TestRefusedUploads(t *testing.T) {
 		t.Log(what)
 		w.Closed()
 	}
+	w := s.Dial() // a form, whose files are nearly as large
+	w.Send("POST /new HTTP/1.1\r\nHost: test\r\nContent-Length: 1152921504606846976\r\n"+severalType+"\r\n\r\n", several[:len(several)/2])
+	w.Answer().Want(t, 507)
 	for _, name := range []string{"bare", "new"} {
 		stored(t, filepath.Join(dir, name), nil)
 	}
