@@ -190,6 +190,11 @@ func (h *Handshake) conclude() {
 	t.wire.in, t.wire.handshake, t.wire.turn = h.in, nil, nil
 	if len(t.wire.in) == 0 {
 		t.wire.in = nil
+		// The client has spoken last, in TLS 1.3, and may wait for the acknowledgment before it sends its request. Servers that send session tickets
+		// behind its last message acknowledge it with those; crypto/tls sends them before.
+		if c.TCP() {
+			netio.Acknowledge(c.Fd())
+		}
 	}
 	if c.Paused() {
 		c.Unpause()
