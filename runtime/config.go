@@ -143,6 +143,10 @@ type Config struct {
 	// HTTP2Window is how many bytes a client of HTTP/2 may send ahead of a handler that takes the body as it arrives; from 64 KiB on. 0: 256 KiB.
 	HTTP2Window int
 
+	// HTTP2ConnectionWindow is that of all requests of a connection together, and how many bytes of their bodies are kept in memory; from 64 KiB on.
+	// 0: 1 MiB.
+	HTTP2ConnectionWindow int
+
 	// SpoolSize is the number of bytes of a body that are kept in memory; a
 	// longer one goes to an unlinked file in SpoolDir. 0: 256 KiB.
 	SpoolSize int

@@ -128,7 +128,8 @@ func (s *Server) configure(cfg Config) {
 		Proxies: s.cfg.Proxies, ProxyUnix: s.cfg.ProxyUnix, ProxyProtocol: s.cfg.ProxyProtocol,
 		RefuseUnknownHosts: s.cfg.RefuseUnknownHosts, RootPath: s.cfg.RootPath,
 		MaxRequests: s.cfg.MaxRequests, OnMaxRequests: s.cfg.OnMaxRequests, NoWebSocketDeflate: s.cfg.NoWebSocketDeflate,
-		Trace: s.cfg.Trace, H2C: s.cfg.H2C, HTTP2: http2.Config{MaxStreams: s.cfg.HTTP2Streams, MaxResets: s.cfg.HTTP2Resets, MaxWindow: s.cfg.HTTP2Window},
+		Trace: s.cfg.Trace, H2C: s.cfg.H2C,
+		HTTP2: http2.Config{MaxStreams: s.cfg.HTTP2Streams, MaxResets: s.cfg.HTTP2Resets, MaxWindow: s.cfg.HTTP2Window, ConnectionWindow: s.cfg.HTTP2ConnectionWindow},
 		Debug: s.cfg.Debug, Answered: s.cfg.Answered, AccessLog: s.cfg.AccessLog, Log: s.cfg.Log, LogClient: s.cfg.LogClient,
 	})
 	s.loop.http.Configure(http.Config{

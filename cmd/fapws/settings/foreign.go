@@ -121,7 +121,7 @@ func foreignFlag(typed string) string {
 		}
 	}
 	if strings.HasPrefix(typed, "--http2-") {
-		return "not needed; fapws sets windows and frame sizes of HTTP/2 itself; --http2-max-streams and --http2-max-resets are its limits"
+		return "not needed; the limits of HTTP/2 are --http2-max-streams, --http2-max-resets, --http2-max-window and --http2-connection-window"
 	}
 	return ""
 }

@@ -121,6 +121,8 @@ type Config struct {
 	HTTP2MaxResets  int  // of a connection of HTTP/2, in a row
 	HTTP2MaxWindow  int  // bytes that a request of HTTP/2 may send ahead of the application
 
+	HTTP2ConnectionWindow int // bytes that all requests of a connection of HTTP/2 together may send ahead
+
 	WebSocketMaxSize     int           // bytes of a message
 	WebSocketPing        time.Duration // silence of a client before it is sent a ping; 0: any
 	WebSocketPingTimeout time.Duration // maximum time until an answer; 0: no limit

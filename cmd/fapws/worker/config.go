@@ -57,6 +57,8 @@ func (s *service) config() runtime.Config {
 		HTTP2Resets:  s.conf.HTTP2MaxResets,
 		HTTP2Window:  s.conf.HTTP2MaxWindow,
 
+		HTTP2ConnectionWindow: s.conf.HTTP2ConnectionWindow,
+
 		WebSocketMaxSize:     s.conf.WebSocketMaxSize,
 		WebSocketPing:        orNever(s.conf.WebSocketPing),
 		WebSocketPingTimeout: orNever(s.conf.WebSocketPingTimeout),

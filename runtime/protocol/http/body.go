@@ -81,6 +81,9 @@ func (b *Body) Store(piece []byte, memory int, dir string) (err error) {
 	return writeAll(b.spool, piece)
 }
 
+// InMemory returns how many bytes of the stored body are in memory.
+func (b *Body) InMemory() int { return len(b.data) }
+
 // Stored returns the body, in memory or in a file that belongs to the caller. spool is -1 if there is none.
 func (b *Body) Stored() (data []byte, spool int) {
 	data, spool = b.data, b.spool

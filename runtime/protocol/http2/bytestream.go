@@ -60,6 +60,7 @@ func (b *byteStream) receive(piece []byte) {
 		b.in, s.spareInput = s.spareInput, nil
 	}
 	b.in = append(b.in, piece...)
+	b.st.holds(int64(len(b.in)))
 	b.conn.ReadAgain()
 }
 
@@ -72,6 +73,7 @@ func (b *byteStream) Read(p []byte) (n int, err error) {
 	case len(b.in) > 0:
 		n = copy(p, b.in)
 		b.drop(n)
+		st.holds(int64(len(b.in)))
 		b.openWindow()
 		return n, nil
 	case st.ended && st.extended:

@@ -44,7 +44,7 @@ type Conn struct {
 	credit   int64            // what the client takes of data, of all streams together
 	initial  int64            // what it takes of a new stream
 	frame    int              // size of the payload of a frame that it takes
-	window   int64            // what it may send of data
+	inflow   inflow           // what it may send of data
 	sent     int64            // time when data was sent last
 	woken    []*stream        // exchanges that go on in the next Input
 	gather   *stream          // small pieces of its body are in gathered
@@ -79,7 +79,7 @@ func (c *Conn) Begin(s *Server, on *conn.Conn, self conn.Protocol) {
 	c.encoder = hpack.NewEncoder(&s.block)
 	c.encoder.SetMaxDynamicTableSizeLimit(tableSize)
 	c.credit, c.initial, c.frame = http2InitialWindow, http2InitialWindow, maxFrame
-	c.window = maxWindow
+	c.inflow.window = int64(s.cfg.ConnectionWindow)
 	c.budget.begin(s.cfg.MaxResets, s.Now())
 	on.Upgrade(self)
 	on.Stamp = s.Now()
@@ -91,7 +91,7 @@ func (c *Conn) Begin(s *Server, on *conn.Conn, self conn.Protocol) {
 		{ID: settingNoPriorities, Val: 1},
 		{ID: http2.SettingEnableConnectProtocol, Val: 1},
 	})
-	*out = appendUint32(*out, http2.FrameWindowUpdate, 0, maxWindow-http2InitialWindow)
+	*out = appendUint32(*out, http2.FrameWindowUpdate, 0, uint32(s.cfg.ConnectionWindow-http2InitialWindow))
 	on.Schedule()
 	if s.Leaving() {
 		c.Drain(!s.Draining())
@@ -121,6 +121,7 @@ func (c *Conn) Input(data []byte) {
 		}
 	}
 	c.feedGathered()
+	c.openWindow()
 	c.pump()
 	c.s.Host.Delivered()
 	c.settle()

@@ -27,6 +27,7 @@ type incoming struct {
 	early    []byte // what has come before it was decided who gets it
 	missing  int64  // bytes that were announced and have not come; below 0: nothing was announced
 	window   int64  // bytes that the client may send
+	held     int64  // bytes in memory: see holds
 	target   int64  // what window becomes when it is opened
 	received int64  // time of the last bytes
 	admitted bool   // it was decided who gets the body
@@ -71,7 +72,11 @@ func (st *stream) Admit(x *http.Exchange, a http.Answerer) {
 		}
 		c.conn.Schedule()
 		x.Submit(a)
-		if st.x == x && !a.Asks {
+		if st.x != x {
+			return
+		}
+		st.holdsGiven(x)
+		if !a.Asks {
 			st.askForBody(x)
 		}
 		return
@@ -105,6 +110,7 @@ func (st *stream) GiveUpBody(*http.Exchange) { st.drop() }
 func (st *stream) drop() {
 	st.unwanted, st.arriving, st.early = true, false, nil
 	st.body.Expects = false
+	st.holds(0)
 	if st.body.X != nil && !st.body.Streamed {
 		st.body.Drop()
 		st.body.X = nil
@@ -116,6 +122,9 @@ func (st *stream) StopInput(*http.Exchange) {}
 
 // Credited implements http.Carrier.
 func (st *stream) Credited(x *http.Exchange, _ int64, more bool) {
+	if st.body.X == x {
+		st.holdsGiven(x)
+	}
 	if st.c.dead || !st.arriving {
 		return
 	}
@@ -140,9 +149,7 @@ func (st *stream) openWindow() {
 		}
 	}
 	if st.paused {
-		st.paused = false
-		st.body.Resume(c.s.Now())
-		st.received = c.s.Now()
+		st.resume()
 	}
 	st.growWindow(st.target - st.window)
 }
@@ -165,17 +172,20 @@ func (st *stream) pause() {
 	}
 }
 
+// resume ends what pause, or Body.Pause, has begun.
+func (st *stream) resume() {
+	now := st.c.s.Now()
+	st.paused = false
+	st.body.Resume(now)
+	st.received = now
+}
+
 // onData takes a piece of a body (RFC 9113 §6.1).
 func (c *Conn) onData(f *http2.DataFrame) {
 	size := int64(f.Length)
-	if c.window -= size; c.window < 0 {
+	if c.inflow.window -= size; c.inflow.window < 0 {
 		c.fail(http2.ErrCodeFlowControl, "more data than the window has")
 		return
-	}
-	if c.window < maxWindow/2 {
-		out := c.output()
-		*out = appendUint32(*out, http2.FrameWindowUpdate, 0, uint32(maxWindow-c.window))
-		c.window = maxWindow
 	}
 	if len(f.Data()) == 0 && !f.StreamEnded() {
 		if c.spend(costEmpty); c.dead {
@@ -264,6 +274,7 @@ func (st *stream) receive(piece []byte, last bool) {
 	case st.unwanted:
 	case !st.admitted:
 		st.early = append(st.early, piece...)
+		st.holds(int64(len(st.early)))
 	case !st.arriving:
 	case st.body.Streamed:
 		st.feed(piece, last)
@@ -277,7 +288,12 @@ func (st *stream) take(piece []byte, last bool) {
 	s := st.c.s
 	err := st.body.Count(len(piece), max(st.missing, 0))
 	if err == nil {
-		err = st.body.Store(piece, min(s.Config.SpoolSize, storeMemory), s.Config.SpoolDir)
+		memory := min(s.Config.SpoolSize, storeMemory)
+		if !st.c.mayHold(len(piece)) {
+			memory = 0
+		}
+		err = st.body.Store(piece, memory, s.Config.SpoolDir)
+		st.holds(int64(st.body.InMemory()))
 	}
 	switch {
 	case err != nil:
@@ -304,7 +320,11 @@ func (st *stream) feed(piece []byte, last bool) {
 	}
 	st.arriving, st.body.Expects = !last, false
 	x.Feed(piece, last)
-	if st.x == x && st.arriving {
+	if st.x != x {
+		return
+	}
+	st.holdsGiven(x)
+	if st.arriving {
 		st.openWindow()
 	}
 }
@@ -329,7 +349,7 @@ func (st *stream) refuseBody(r exchange.Reply) {
 
 // late reports whether the body of st comes too slowly.
 func (st *stream) late(now int64) bool {
-	if !st.arriving || st.paused || st.window <= 0 || st.body.Expects {
+	if !st.arriving || st.paused || st.window <= 0 || st.c.inflow.window <= 0 || st.body.Expects {
 		return false
 	}
 	cfg := &st.c.s.Config

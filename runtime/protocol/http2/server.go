@@ -17,9 +17,10 @@ const Preface = http2.ClientPreface
 
 // The limits of connections unless Config says otherwise.
 const (
-	DefaultMaxStreams = 128
-	DefaultMaxResets  = 1000
-	DefaultMaxWindow  = 256 << 10
+	DefaultMaxStreams       = 128
+	DefaultMaxResets        = 1000
+	DefaultMaxWindow        = 256 << 10
+	DefaultConnectionWindow = 1 << 20
 )
 
 // Config says what is different for HTTP/2.
@@ -27,6 +28,9 @@ type Config struct {
 	MaxStreams int // streams of a connection, and requests of it that are worked on
 	MaxResets  int // streams of a connection that its client may give up in a row: see budget
 	MaxWindow  int // bytes of a body that is streamed, which its client may send ahead; at least 64 KiB
+
+	// ConnectionWindow is how many bytes of bodies a client may send ahead on all streams together, and how many are kept in memory; at least 64 KiB.
+	ConnectionWindow int
 }
 
 // Server is what connections of HTTP/2 share. It belongs to the event loop.
@@ -66,9 +70,10 @@ func (s *Server) Init(of *http.Server) {
 // Configure sets how connections behave from now on.
 func (s *Server) Configure(cfg Config) {
 	s.cfg = Config{
-		MaxStreams: cmp.Or(cfg.MaxStreams, DefaultMaxStreams),
-		MaxResets:  cmp.Or(cfg.MaxResets, DefaultMaxResets),
-		MaxWindow:  cmp.Or(cfg.MaxWindow, DefaultMaxWindow),
+		MaxStreams:       cmp.Or(cfg.MaxStreams, DefaultMaxStreams),
+		MaxResets:        cmp.Or(cfg.MaxResets, DefaultMaxResets),
+		MaxWindow:        cmp.Or(cfg.MaxWindow, DefaultMaxWindow),
+		ConnectionWindow: cmp.Or(cfg.ConnectionWindow, DefaultConnectionWindow),
 	}
 }
 

@@ -128,6 +128,7 @@ func (st *stream) refuse(r exchange.Reply) {
 // forget takes st, which has ended, out of its connection.
 func (c *Conn) forget(st *stream) {
 	c.dequeue(st)
+	st.holds(0)
 	if c.streams[st.id] == st {
 		delete(c.streams, st.id)
 		if len(c.s.ended) < maxSpare {

@@ -1,0 +1,144 @@
+package http2
+
+import (
+	"fmt"
+	"testing"
+
+	"golang.org/x/net/http2"
+)
+
+// uploads sends pieces of bodies within the windows that the server gives.
+type uploads struct {
+	*peer
+	window  int // of the connection
+	streams map[uint32]int
+}
+
+// frame takes a frame of the server: a window that opens, or a response that counts as ended.
+func (u *uploads) frame() {
+	u.t.Helper()
+	switch f := u.next().(type) {
+	case *http2.WindowUpdateFrame:
+		if f.StreamID == 0 {
+			u.window += int(f.Increment)
+		} else {
+			u.streams[f.StreamID] += int(f.Increment)
+		}
+	case *http2.GoAwayFrame, *http2.RSTStreamFrame:
+		u.t.Fatal(f)
+	}
+}
+
+// begin opens streams with these numbers, and sends n bytes on each. It waits for windows only if there is none.
+func (u *uploads) begin(path string, n, first, last int) {
+	u.t.Helper()
+	for id := uint32(first); id <= uint32(last); id += 2 {
+		u.request(id, path, false)
+		u.streams[id] = http2InitialWindow
+		u.send(id, n)
+	}
+}
+
+// send sends n bytes of a body.
+func (u *uploads) send(id uint32, n int) {
+	u.t.Helper()
+	for n > 0 {
+		k := min(n, maxFrame, u.window, u.streams[id])
+		if k <= 0 {
+			u.frame()
+			continue
+		}
+		if err := u.framer.WriteData(id, false, make([]byte, k)); err != nil {
+			u.t.Fatal(err)
+		}
+		n -= k
+		u.window -= k
+		u.streams[id] -= k
+	}
+}
+
+// openUploads returns a connection with a window of so many bytes, of which the client has heard.
+func (h *host) openUploads(t *testing.T, window int) (*client, *uploads) {
+	h.http2.Configure(Config{ConnectionWindow: window})
+	c, p := h.open(t)
+	return c, &uploads{p, window, map[uint32]int{}}
+}
+
+// Bodies that are collected and never end take half of the window of the connection in memory, all of them together; the others are in files, and
+// do not keep more from coming.
+func TestStoredBodiesOfConnectionAreBounded(t *testing.T) {
+	const window, each, streams = 256 << 10, 50 << 10, 40
+	h := newHost(t)
+	c, u := h.openUploads(t, window)
+	u.begin("/upload", each, 1, 2*streams-1)
+	for whole := false; !whole; {
+		h.do(func() {
+			memory, all := 0, int64(0)
+			for _, st := range c.streams {
+				memory += st.body.InMemory()
+				all += st.body.Size()
+			}
+			if whole = all == each*streams; memory > window/2 {
+				t.Errorf("%d bytes are in memory", memory)
+			}
+		})
+	}
+	u.framer.WriteData(1, true, nil)
+	u.is(1, fmt.Sprintf("200 /upload:%s", make([]byte, each)))
+}
+
+// Bodies that are streamed to handlers which take nothing get as much of the window as there is, and as much again when one of them takes its bytes.
+func TestStreamedBodiesOfConnectionAreBounded(t *testing.T) {
+	const window, each = 128 << 10, 32 << 10
+	h := newHost(t)
+	h.streams, h.maxBody = true, -1
+	c, u := h.openUploads(t, window)
+	u.begin("/later", each, 1, 2*window/each-1)
+	given := func() (n int64) {
+		h.do(func() {
+			for _, st := range c.streams {
+				n += st.x.Given()
+			}
+		})
+		return n
+	}
+	for given() < window {
+	}
+	if u.window != 0 {
+		t.Errorf("the client may send %d bytes more", u.window)
+	}
+	h.do(func() {
+		for _, st := range c.streams {
+			if st.late(h.Now() + int64(2*h.Config.BodyTimeout)) {
+				t.Error("a client that must not send is late")
+			}
+		}
+		x := h.held[1]
+		x.Server.Credit(c.streams[3].x.Given())
+	})
+	for u.window == 0 {
+		u.frame()
+	}
+	if u.window > each {
+		t.Errorf("the client may send %d bytes", u.window)
+	}
+	u.send(3, u.window)
+	h.do(func() { answer(h.held[0], "end") }) // what it had is not needed any more
+	for u.window == 0 {
+		u.frame()
+	}
+	u.window = 1 << 20 // which is not so
+	u.begin("/later", 60<<10, 2*window/each+1, 2*window/each+5)
+	for {
+		f, err := u.framer.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if end, ok := f.(*http2.GoAwayFrame); ok {
+			if end.ErrCode != http2.ErrCodeFlowControl {
+				t.Error(end.ErrCode)
+			}
+			return
+		}
+	}
+}
