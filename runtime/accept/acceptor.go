@@ -69,8 +69,9 @@ type Acceptor struct {
 	reserveOf int    // of which it is a duplicate
 	openFiles uint64 // limit when KeepReserve was first called
 
-	stopped atomic.Bool // set with mu held
-	short   atomic.Bool // accepting fails because the limit of open files is reached
+	stopped atomic.Bool  // set with mu held
+	short   atomic.Bool  // accepting fails because the limit of open files is reached
+	closed  atomic.Int32 // 1 more than the descriptor that aboveStandard has found closed; 0: none
 
 	mu        sync.Mutex
 	listeners []*listen.Listener
@@ -139,6 +140,9 @@ func (a *Acceptor) Intact() error {
 			return err
 		}
 	}
+	if err := a.standardIntact(); err != nil {
+		return err
+	}
 	return a.openFilesIntact()
 }
 
@@ -201,6 +205,12 @@ func (s *socket) accept() {
 		case nil:
 			a.starved = time.Time{}
 			a.short.Store(false)
+			if fd <= 2 {
+				if fd, err = a.aboveStandard(fd); err != nil {
+					s.failed(err)
+					return
+				}
+			}
 			a.Host.Accepted(s.ln, fd, s.localOf(fd), listen.AddrOf(remote), v)
 		case unix.EAGAIN:
 			s.pending = false

@@ -1,7 +1,9 @@
 package process_test
 
 import (
+	"io"
 	"regexp"
+	"strings"
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
@@ -40,9 +42,10 @@ func TestSabotage(t *testing.T) {
 		{"replace", `the application closed descriptor \d+, which listened on 127\.0\.0\.1:\d+`},
 		{"blocking", `the application made descriptor \d+ blocking, which listens on 127\.0\.0\.1:\d+`},
 		{"shutdown", `the application closed a descriptor that accepting connections requires: invalid argument`},
+		{"standard", `the application closed descriptor [0-2], standard (input|output|error), which clients must not get`},
 		{"files", `the application lowered the limit of open files \(RLIMIT_NOFILE\) from \d+ to 3, so no client can connect`},
 	}
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, {Name: "workers", Flags: []string{"--workers", "1"}}}, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, {Name: "workers", Flags: []string{"--workers", "1"}}}, func(t *testing.T, m fapwstest.Mode) {
 		serve := func() *fapwstest.Server { return fapwstest.Command{Script: "sabotage.py", Complains: true}.Serve(t, m) }
 		s := serve()
 		for _, w := range ways {
@@ -51,6 +54,16 @@ func TestSabotage(t *testing.T) {
 			}
 			pid := s.Get("/pid", 200).Text
 			s.Get("/sabotage?"+w.name, 200)
+			if w.name == "standard" {
+				clientsGetNoErrors(t, s)
+				if !m.Workers() { // its last words have no place
+					if code := s.Ended(); code != 1 {
+						t.Errorf("%s: code %d", w.name, code)
+					}
+					s = serve()
+					continue
+				}
+			}
 			if w.name == "files" { // a client finds out
 				s.Dial()
 			}
@@ -68,4 +81,24 @@ func TestSabotage(t *testing.T) {
 			}
 		}
 	})
+}
+
+// clientsGetNoErrors connects clients that would get the numbers of standard input, output and error, and has a handler fail. It returns
+// when the server has ended their connections.
+func clientsGetNoErrors(t *testing.T, s *fapwstest.Server) {
+	t.Helper()
+	var clients []*fapwstest.Client
+	for range 3 {
+		w := s.Dial()
+		w.Get("/pid")
+		clients = append(clients, w)
+	}
+	clients = append(clients, s.Dial())
+	clients[3].Get("/fails")
+	for _, w := range clients {
+		text, _ := io.ReadAll(w.In) // perhaps the worker has ended before the answer
+		if strings.Contains(string(text), "Traceback") {
+			t.Errorf("a client gets the error log: %s", text)
+		}
+	}
 }

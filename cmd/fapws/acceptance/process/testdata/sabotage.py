@@ -48,7 +48,13 @@ def files():
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
 
 
+def standard():
+    for fd in (0, 1, 2):
+        libc.close(fd)
+
+
 WAYS = {
+    "standard": standard,
     "close": close,
     "replace": replace,
     "blocking": blocking,
@@ -66,4 +72,8 @@ def pid(environ, start_response):
     return str(os.getpid())
 
 
-PATHS = [("/sabotage", sabotage), ("/pid", pid)]
+def fails(environ, start_response):
+    raise ValueError("for the error log")
+
+
+PATHS = [("/sabotage", sabotage), ("/pid", pid), ("/fails", fails)]
