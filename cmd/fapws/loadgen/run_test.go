@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -149,8 +150,11 @@ func TestUser(t *testing.T) {
 // A server that stops for a while makes requests late that were due meanwhile, and all of them count.
 func TestCoordinatedOmission(t *testing.T) {
 	stopped := make(chan struct{})
-	s := serve(t, false, func(http.ResponseWriter, *http.Request) { <-stopped })
-	time.AfterFunc(400*time.Millisecond, func() { close(stopped) })
+	var first sync.Once // the time of the requests has begun by then
+	s := serve(t, false, func(http.ResponseWriter, *http.Request) {
+		first.Do(func() { time.AfterFunc(400*time.Millisecond, func() { close(stopped) }) })
+		<-stopped
+	})
 	r := run(t, "-c", "1", "-t", "1", "-r", "1000", "-n", "400", s.URL)
 	answers(t, r, 400, 200)
 	if median := time.Duration(r.latency.ValueAtQuantile(50)); median < 100*time.Millisecond {
@@ -228,13 +232,12 @@ func TestAnswersOfBadServers(t *testing.T) {
 }
 
 func TestInterrupt(t *testing.T) {
-	s := serve(t, false, func(http.ResponseWriter, *http.Request) {})
+	ctx, cancel := context.WithCancel(t.Context())
+	s := serve(t, false, func(http.ResponseWriter, *http.Request) { cancel() })
 	o, err := ParseArgs([]string{"-d", "1h", s.URL}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
-	defer cancel()
 	r, err := Run(ctx, o)
 	if err != nil || !r.stopped {
 		t.Error(r, err)
