@@ -26,7 +26,7 @@ type Handler struct {
 	parts  map[uintptr]*delivery
 	lastID uintptr
 	sleep  sleep
-	asks   map[exchange.Ticket]chan []byte // by number
+	asks   map[exchange.Ticket]question // by number
 	asked  exchange.Ticket
 
 	taken []delivery // of ready; the loop's
@@ -43,6 +43,12 @@ type call struct {
 	begun  bool // the first part was made
 	ended  bool // the last part was made
 	seen   int64
+}
+
+// question is one of Ask.
+type question struct {
+	to     *process
+	answer chan []byte // closed if the process has ended
 }
 
 // delivery is a part, or what is to be done in its place.
@@ -245,8 +251,8 @@ func (h *Handler) took(p *process, f frame) error {
 		}
 	case kindAnswer:
 		h.mu.Lock()
-		if to := h.asks[f.ticket]; to != nil {
-			to <- f.data
+		if q := h.asks[f.ticket]; q.to == p {
+			q.answer <- f.data
 			delete(h.asks, f.ticket)
 		}
 		h.mu.Unlock()

@@ -74,7 +74,7 @@ func (e *LoadError) Error() string { return e.line }
 
 // Open starts the application and returns its description of what it has loaded. The error is a *LoadError or one line.
 func Open(o Options) (h *Handler, loaded []byte, err error) {
-	h = &Handler{o: o, calls: map[exchange.Ticket]*call{}, parts: map[uintptr]*delivery{}, asks: map[exchange.Ticket]chan []byte{}}
+	h = &Handler{o: o, calls: map[exchange.Ticket]*call{}, parts: map[uintptr]*delivery{}, asks: map[exchange.Ticket]question{}}
 	p, loaded, err := startProcess(&h.o, h.took, h.lost)
 	if err != nil {
 		return nil, nil, err
@@ -94,8 +94,7 @@ func (h *Handler) Serve(serving Serving) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.use(p)
-	return nil
+	return h.use(p)
 }
 
 // Tell sends a message to the application, and reports whether there is one.
@@ -115,7 +114,7 @@ func (h *Handler) Tell(m Message, data []byte, files ...int) bool {
 var ErrAsleep = errors.New("the application is asleep")
 
 // Ask asks the application, which does not wake it, and returns the answer.
-func (h *Handler) Ask(ctx context.Context, question []byte) ([]byte, error) {
+func (h *Handler) Ask(ctx context.Context, text []byte) ([]byte, error) {
 	h.mu.Lock()
 	p := h.sleep.current
 	if p == nil {
@@ -124,8 +123,8 @@ func (h *Handler) Ask(ctx context.Context, question []byte) ([]byte, error) {
 	}
 	h.asked++
 	number, answer := h.asked, make(chan []byte, 1)
-	h.asks[number] = answer
-	p.link.send(frame{kind: kindAsk, ticket: number, data: question})
+	h.asks[number] = question{p, answer}
+	p.link.send(frame{kind: kindAsk, ticket: number, data: text})
 	h.mu.Unlock()
 	select {
 	case text, ok := <-answer:
@@ -188,7 +187,7 @@ func startProcess(o *Options, took func(*process, frame) error, lost func(*proce
 	case loaded = <-p.loaded:
 		return p, loaded, nil
 	case <-p.exited:
-		return nil, nil, &LoadError{p.cmd.ProcessState.ExitCode(), p.how}
+		return nil, nil, p.ended()
 	}
 }
 
@@ -224,7 +223,17 @@ func (p *process) serve(settings []byte) error {
 	case <-p.ready:
 		return nil
 	case <-p.exited:
+		return p.ended()
+	}
+}
+
+// ended returns the error of a process that has ended, else nil.
+func (p *process) ended() error {
+	select {
+	case <-p.exited:
 		return &LoadError{p.cmd.ProcessState.ExitCode(), p.how}
+	default:
+		return nil
 	}
 }
 

@@ -87,15 +87,15 @@ func (h *Handler) starting(c *call) {
 
 // forget has c wait no more. h.mu is held.
 func (h *Handler) forget(c *call) {
+	for _, f := range c.frames {
+		closeFiles(f.files)
+	}
+	c.frames = nil
 	if c.timer == nil {
 		return
 	}
 	c.timer.Stop()
 	c.timer = nil
-	for _, f := range c.frames {
-		closeFiles(f.files)
-	}
-	c.frames = nil
 	s := &h.sleep
 	s.waiting = slices.DeleteFunc(s.waiting, func(other *call) bool { return other == c })
 }
@@ -137,12 +137,13 @@ func (h *Handler) start(before *process, earliest time.Time) {
 	h.mu.Lock()
 	s := &h.sleep
 	s.waking = false
-	switch {
-	case err == nil && !s.closed:
-		h.use(p)
-		h.mu.Unlock()
-		return
-	case err != nil && !s.closed && !errors.Is(err, errChanged):
+	if err == nil && !s.closed {
+		if err = h.use(p); err == nil {
+			h.mu.Unlock()
+			return
+		}
+	}
+	if err != nil && !s.closed && !errors.Is(err, errChanged) {
 		h.o.Log(fmt.Sprintf("cannot load the application again: %v; the next request tries it once more", err))
 	}
 	s.failed = time.Now()
@@ -158,8 +159,12 @@ func (h *Handler) start(before *process, earliest time.Time) {
 	}
 }
 
-// use makes p the current process. h.mu is held.
-func (h *Handler) use(p *process) {
+// use makes p the current process. The error says that it has ended since it was ready: lost has been called too early to know
+// of it. h.mu is held.
+func (h *Handler) use(p *process) error {
+	if err := p.ended(); err != nil {
+		return err
+	}
 	s := &h.sleep
 	s.current = p
 	for _, m := range h.o.Greet() {
@@ -175,6 +180,7 @@ func (h *Handler) use(p *process) {
 	}
 	s.waiting = nil
 	h.rest()
+	return nil
 }
 
 // lost is called when p has ended.
@@ -196,9 +202,11 @@ func (h *Handler) lost(p *process) {
 			h.refuse(c, 502, "the application ended before it answered")
 		}
 	}
-	for number, to := range h.asks {
-		close(to)
-		delete(h.asks, number)
+	for number, q := range h.asks {
+		if q.to == p {
+			close(q.answer)
+			delete(h.asks, number)
+		}
 	}
 	h.mu.Unlock()
 	if unwanted || lost > 0 {
