@@ -195,6 +195,17 @@ func TestLogin(t *testing.T) {
 	s.Signal(syscall.SIGHUP)
 	s.HasWorkers(2, old...)
 	ann.get("/a").want(t, 200, "GET ann form")
+	s.Signal(syscall.SIGUSR2)
+	s.Says("upgraded")
+	ann.get("/a").want(t, 200, "GET ann form")
+	old = s.Workers()
+	for _, pid := range old {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Error(err)
+		}
+	}
+	s.HasWorkers(2, old...)
+	ann.get("/a").want(t, 200, "GET ann form")
 
 	// Logging out takes a form of this site, and ends the session for clients with a copy of the cookie, too.
 	ann.get("/_fapws/logout").want(t, 200, "You are logged in as ann")
