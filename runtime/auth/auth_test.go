@@ -104,6 +104,7 @@ func TestUsersErrors(t *testing.T) {
 		"# x\n\nb:plain":                      "users:3: user b: unknown kind of hash",
 		"c":                                   "users:1: not user:hash",
 		":x":                                  "users:1: not user:hash",
+		"\x1b[31mx:x":                         "users:1: not user:hash",
 		"d:{SHA}x":                            "{SHA} is not followed by a sum",
 		"e:$apr1$x":                           "the hash is truncated",
 		"f:$6$rounds=99999999$abc$x":          "more than 1000000 rounds",

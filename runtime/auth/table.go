@@ -73,10 +73,11 @@ func parseTable(text []byte) (u *table, line int, err error) {
 		}
 		name, rest, found := strings.Cut(s, ":")
 		hash, _, _ := strings.Cut(rest, ":")
-		if !found || name == "" || hash == "" {
+		err := checkHash(hash)
+		if !found || name == "" || hash == "" || err != nil && CheckName(name) != nil { // another file: the name could disturb a terminal
 			return nil, line, fmt.Errorf("not user:hash")
 		}
-		if err := checkHash(hash); err != nil {
+		if err != nil {
 			return nil, line, fmt.Errorf("user %s: %w", name, err)
 		}
 		u.hashes[name] = hash

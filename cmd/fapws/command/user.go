@@ -63,6 +63,8 @@ func parseUser(args []string) (action, name, file string, err error) {
 			file = value
 		case (arg == "-f" || arg == "--file") && len(args) > 0:
 			file, args = args[0], args[1:]
+		case arg == "-f" || arg == "--file":
+			return "", "", "", fmt.Errorf("%s needs the name of a file", arg)
 		case strings.HasPrefix(arg, "-"):
 			return "", "", "", fmt.Errorf("unknown flag %s; see fapws user --help", arg)
 		default:
