@@ -26,6 +26,8 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
   fuzz paths [N]   no byte from outside a document root, N tries (default 1000000)
   bench [WORDS]    compare with other servers; see bench/README.md. --root sid: with those of
                    Debian sid, in build/roots/bench-sid, and write docs/performance.md
+  profile [SECONDS]  record cmd/fapws/default.pgo, which builds are optimized with, under loads of
+                   SECONDS each (default 3)
   pictures         docs/images, from the running console of samples/console in Chromium
   testssl [FLAGS]  try HTTPS with testssl.sh: no finding above LOW, grade A; takes some minutes
   lint             gofmt, vet, staticcheck, shellcheck, clang-format, C with all warnings, pyflakes,
@@ -100,6 +102,8 @@ source "$root/scripts/lint.sh"
 source "$root/scripts/check.sh"
 # shellcheck source=scripts/bench.sh
 source "$root/scripts/bench.sh"
+# shellcheck source=scripts/profile.sh
+source "$root/scripts/profile.sh"
 # shellcheck source=scripts/pictures.sh
 source "$root/scripts/pictures.sh"
 # shellcheck source=scripts/testssl.sh
@@ -110,7 +114,7 @@ source "$root/scripts/roots.sh"
 word_env() {
     use_python
     local name
-    for name in PATH GOTOOLCHAIN PYTHON PKG_CONFIG_PATH CGO_ENABLED CGO_CFLAGS CGO_LDFLAGS; do
+    for name in PATH GOTOOLCHAIN GOFLAGS PYTHON PKG_CONFIG_PATH CGO_ENABLED CGO_CFLAGS CGO_LDFLAGS; do
         printf 'export %s=%q\n' "$name" "${!name}"
     done
 }
@@ -140,7 +144,8 @@ version_text() {
 # interpreter_flag tells the bridge which Python it is linked with.
 interpreter_flag() { printf '%s' "-X 'fapws/pybridge.interpreter=$python'"; }
 
-# build_to FILE [FLAGS] builds the stripped executable.
+# build_to FILE [FLAGS] builds the stripped executable, by default with the profile
+# cmd/fapws/default.pgo: see word_profile.
 build_to() {
     local log=$root/build/compile.log
     mkdir -p "$root/build"
@@ -150,7 +155,7 @@ build_to() {
 }
 
 compile() {
-    (cd "$root" && go build -trimpath -buildvcs=false "${@:2}" \
+    (cd "$root" && go build -trimpath -buildvcs=false -pgo=auto "${@:2}" \
         -ldflags "-s -w -X fapws/cmd/fapws/version.Version=$(version_text) $(interpreter_flag)" -o "$1" ./cmd/fapws)
 }
 

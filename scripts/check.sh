@@ -66,7 +66,7 @@ test_watched() {
 
 # test_race_whole [FOLDER...] tests an executable that looks for races.
 test_race_whole() {
-    build_to "$root/build/race/fapws" -race
+    build_to "$root/build/race/fapws" -pgo=off -race
     GORACE=$race_options test_watched "$root/build/race/fapws" '' "$@"
 }
 
@@ -91,7 +91,7 @@ test_sanitizer() {
 # give Python no memory where malloc would not. It keeps freed memory, which tests of memory would count, and finds the
 # mistakes of tests that crash.
 test_sanitizer_whole() {
-    CC=${CC:-gcc} build_to "$root/build/asan/fapws" -asan
+    CC=${CC:-gcc} build_to "$root/build/asan/fapws" -pgo=off -asan
     PYTHONMALLOC=malloc \
         ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:handle_segv=0:handle_sigbus=0:handle_abort=0:handle_sigfpe=0:handle_sigill=0 \
         test_watched "$root/build/asan/fapws" 'Soak|BackPressure|WriteWaits|TestCrash|CacheMemory'
@@ -100,7 +100,7 @@ test_sanitizer_whole() {
 # test_cgocheck tests pybridge and the whole server with a runtime that checks each pointer written to memory of C.
 test_cgocheck() {
     GOEXPERIMENT=cgocheck2 test_go ./pybridge/...
-    GOEXPERIMENT=cgocheck2 build_to "$root/build/cgocheck/fapws"
+    GOEXPERIMENT=cgocheck2 build_to "$root/build/cgocheck/fapws" -pgo=off
     FAPWS_BIN=$root/build/cgocheck/fapws test_go ./cmd/fapws/acceptance/...
 }
 

@@ -175,5 +175,8 @@ link_with_python() {
     CGO_CFLAGS="${CFLAGS:--O2 -g} -DFAPWS_PY_${py_minor/./_} -DFAPWS_PY_BUILD=${id%% *}"
     CGO_LDFLAGS="${LDFLAGS:--O2 -g}"
     CGO_ENABLED=1 PYTHON=$python
-    export PATH GOTOOLCHAIN PKG_CONFIG_PATH CGO_CFLAGS CGO_LDFLAGS CGO_ENABLED PYTHON
+    # The profile is for executables that `compile` makes. With it, tests and checks of
+    # cmd/fapws would compile each package once more.
+    GOFLAGS="${GOFLAGS+$GOFLAGS }-pgo=off"
+    export PATH GOTOOLCHAIN GOFLAGS PKG_CONFIG_PATH CGO_CFLAGS CGO_LDFLAGS CGO_ENABLED PYTHON
 }
