@@ -131,13 +131,14 @@ func freeAddress(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-// TestPrometheusClient: metrics of the library prometheus_client are those of the page that the application has for them, and are not
-// counted a second time.
+// TestPrometheusClient: metrics of the library prometheus_client are those of the page that the application has for them, for all workers,
+// and are not counted a second time.
 func TestPrometheusClient(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "prometheus_client")
-	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
-from prometheus_client import Counter, make_wsgi_app
+	dir := t.TempDir()
+	script := fapwstest.Write(t, dir+"/app.py", `
+from prometheus_client import CollectorRegistry, Counter, make_wsgi_app, multiprocess
 from fapws import metrics
 THEIRS = Counter("theirs", "By the library.")
 OURS = metrics.counter("ours", "By fapws.")
@@ -145,10 +146,18 @@ def count(environ, start_response):
     THEIRS.inc()
     OURS.add(1)
     return "counted"
-PATHS = [("/count", count), ("/metrics", make_wsgi_app())]
+ALL = CollectorRegistry()
+multiprocess.MultiProcessCollector(ALL)
+PATHS = [("/count", count), ("/metrics", make_wsgi_app(ALL))]
 `)
-	s := fapwstest.Serve(t, fapwstest.Threads, script, "--status", "/_fapws")
-	for range 3 {
+	s := fapwstest.Command{Script: script, Flags: []string{"--status", "/_fapws"}, Env: []string{"PROMETHEUS_MULTIPROC_DIR=" + dir}}.Serve(t, fapwstest.Workers)
+	get(t, s.URL+"/count")
+	old := s.Workers()
+	if code, _, stderr := s.Ctl("reload"); code != 0 {
+		t.Errorf("reload: %s", stderr)
+	}
+	s.HasWorkers(2, old...)
+	for range 2 {
 		get(t, s.URL+"/count")
 	}
 	samples(t, s, "ours_total", 3)
