@@ -97,11 +97,13 @@ func each(all *C.char, n C.size_t, f func(kind byte, texts []byte)) {
 
 // eachMessage is each for Go's memory.
 func eachMessage(rest []byte, f func(kind byte, texts []byte)) {
-	for len(rest) > 0 {
-		kind, texts := rest[0], rest[5:]
-		size := nativeInt(rest[1:])
-		texts, rest = texts[:size], texts[size:]
-		f(kind, texts)
+	for len(rest) >= 5 {
+		kind, size := rest[0], uint64(nativeInt(rest[1:]))
+		if rest = rest[5:]; size > uint64(len(rest)) {
+			return // a forked child writes what it likes
+		}
+		f(kind, rest[:size])
+		rest = rest[size:]
 	}
 }
 
@@ -113,12 +115,16 @@ func readEvent(texts []byte) Event {
 // nativeInt reads a number in native byte order.
 func nativeInt(b []byte) uint32 { return binary.NativeEndian.Uint32(b) }
 
-// cutText removes and returns the first text.
+// cutText removes and returns the first text; nil if it is not whole.
 func cutText(texts *[]byte) []byte {
-	n := nativeInt(*texts)
-	text := (*texts)[4 : 4+n]
-	*texts = (*texts)[4+n:]
-	return text
+	rest := *texts
+	*texts = nil
+	if len(rest) < 4 || uint64(nativeInt(rest)) > uint64(len(rest)-4) {
+		return nil
+	}
+	n := nativeInt(rest)
+	*texts = rest[4+n:]
+	return rest[4 : 4+n]
 }
 
 // CountSubscribers sets the number of subscribers of a channel in this process, or elsewhere: fapws.subscribers returns the sum.

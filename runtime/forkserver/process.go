@@ -201,8 +201,12 @@ func (p *process) heard(o order) {
 	}
 	switch o.Op {
 	case opStarted:
-		run.pid = int(o.Value)
-		close(run.begun)
+		select {
+		case <-run.begun: // it says so once, unless it was taken over
+		default:
+			run.pid = int(o.Value)
+			close(run.begun)
+		}
 	case opFailedTo:
 		p.over(run, fmt.Errorf("fork: %w", syscall.Errno(o.Value)), "")
 	case opEnded:

@@ -189,7 +189,7 @@ const maxMessages = 64 << 20
 
 // hear takes the messages in p.
 func (s *Server) hear(c *child, p *part) error {
-	if p.Body > maxMessages {
+	if p.Body < 0 || p.Body > maxMessages {
 		return fmt.Errorf("messages of %d bytes", p.Body)
 	}
 	raw := make([]byte, p.Body)

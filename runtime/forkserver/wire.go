@@ -185,7 +185,7 @@ func fileOf(rights []byte) (*os.File, error) {
 }
 
 // maxTexts bounds the head of a response in bytes.
-const maxTexts = 64 << 20
+const maxTexts = 4 << 20
 
 // head reads the texts of p.
 func (c *child) head(p *part) (head exchange.Head, err error) {
@@ -194,8 +194,8 @@ func (c *child) head(p *part) (head exchange.Head, err error) {
 	for _, n := range lengths {
 		size += uint64(n)
 	}
-	if size > maxTexts {
-		return head, fmt.Errorf("a response head of %d bytes", size)
+	if size > maxTexts || p.Script > p.Path {
+		return head, fmt.Errorf("a response head of %d bytes, %d of a path of %d", size, p.Script, p.Path)
 	}
 	all := make([]byte, size)
 	if _, err = io.ReadFull(c.conn, all); err != nil {

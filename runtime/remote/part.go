@@ -62,7 +62,7 @@ func decodePart(f *frame) (p exchange.Part, err error) {
 	if request {
 		p.Head.Request = d.bytes()
 	}
-	if d.bad || file != (len(f.files) == 1) || p.First && !head {
+	if d.bad || file != (len(f.files) == 1) || p.First && !head || p.Head.StaticScript < 0 || p.Head.StaticScript > len(p.Head.StaticPath) {
 		return p, errGarbled
 	}
 	if file {

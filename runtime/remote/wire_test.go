@@ -52,7 +52,7 @@ func TestRequestsCross(t *testing.T) {
 // Parts cross with all that a handler may say, and large bodies in pieces.
 func TestPartsCross(t *testing.T) {
 	head := exchange.Head{Status: 299, Reason: []byte("R"), Fields: []byte("A: b\r\n"), Length: -1, Type: exchange.TypeByName, Name: []byte("n.txt"),
-		Static: []byte("{}"), StaticPath: []byte("/s"), SendFile: []byte("f"), Accel: true, Program: true, StaticScript: 3, Refusal: true, Failure: true,
+		Static: []byte("{}"), StaticPath: []byte("/s"), SendFile: []byte("f"), Accel: true, Program: true, StaticScript: 2, Refusal: true, Failure: true,
 		WebSocket: true, Subprotocol: []byte("p"), Channel: []byte("c"), ContentType: "t", HasDate: true, HasServer: true, Close: true, Request: []byte("GET")}
 	large := []byte(strings.Repeat("0123456789", piece/5))
 	for _, p := range []exchange.Part{

@@ -42,7 +42,7 @@ func (s *service) metrics() []metrics.Family {
 	if h := s.python(); h != nil {
 		all = append(all, h.Metrics()...)
 	}
-	all = append(all, s.forkCounts.Families()...)
+	all = append(all, metrics.Sound(s.forkCounts.Families())...)
 	if u, some := s.upstreams(); some {
 		all = append(all,
 			metrics.One("fapws_upstream_requests", metrics.Gauge, "", "Requests at upstreams and programs: proxies, FastCGI, PHP, CGI, server-side includes.", float64(u.Active)),
