@@ -43,8 +43,8 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
   systemd          the .deb in a virtual machine (qemu) with Debian's kernel and systemd: start, reload,
                    watchdog, socket, upgrade under load, restart, removal; needs root
   matrix           build and test with every supported Python found
-  roots [SUITES]   build and serve in fresh Debian systems, as root and as a user; needs
-                   root and debootstrap; --test: run all checks there, too
+  roots [SUITES]   build and serve in fresh Debian systems, or in Ubuntu 24.04 (noble), as root and
+                   as a user; needs root and debootstrap; --test: run all checks there, too
   env              print what cgo needs: eval "\$(./build.sh env)"
 
 Supported are Python 3.$python_oldest to 3.$python_newest. The one to embed is --python, \$PYTHON or /usr/bin/python3,

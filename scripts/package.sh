@@ -85,9 +85,11 @@ deb_version() {
 # word_deb [ARCH] makes a package for Debian and Ubuntu. With --test [SUITE] it is then tested in a fresh system.
 # shellcheck disable=SC2120
 word_deb() {
-    local arch='' built cross='' folder version file
+    local arch='' built cross='' folder version file suite=''
     [[ ${1---test} == --test ]] || { arch=$1; shift; }
     (($# == 0)) || [[ $1 == --test ]] || die "unknown argument: $1"
+    [[ ${1-} != --test ]] || suite=${2:-$(debian_suite)} ||
+        die "deb --test tries the package in a fresh system like this one: name it, for example: ./build.sh deb --test noble"
     [[ ${1-} != --test || ${arch:=$(machine_architecture)} == "$(machine_architecture)" ]] ||
         die "deb --test installs the package on this machine, which is $(machine_architecture): try $arch with ./build.sh cross $arch --test"
     command -v dpkg-deb >/dev/null || die "dpkg-deb is missing: packages are made on Debian and Ubuntu"
@@ -132,7 +134,7 @@ word_deb() {
     dpkg-deb --root-owner-group -Zxz -b "$folder" "$dist_folder/$file" >/dev/null
     say "$(libpython_text)"
     say "made build/dist/$file; to install it: sudo apt-get install ./build/dist/$file"
-    [[ ${1-} != --test ]] || test_deb "$dist_folder/$file" "${2:-$(debian_suite)}"
+    [[ -z $suite ]] || test_deb "$dist_folder/$file" "$suite"
 }
 
 # test_deb FILE SUITE installs, upgrades under load, and removes the package in a fresh Debian.
@@ -141,11 +143,7 @@ test_deb() {
     [[ $EUID -eq 0 ]] || die "deb --test needs root, for debootstrap and chroot"
     command -v debootstrap >/dev/null || want debootstrap debootstrap
     install_wanted
-    rm -rf "$folder"
-    mkdir -p "$folder"
-    patiently "debootstrap $2" logged "$folder.log" debootstrap --variant=minbase --include=python3,adduser \
-        "$2" "$folder" "$(debian_mirror)" || die "debootstrap failed: $folder.log"
-    copy_host_settings "$folder"
+    make_root "$2" "$folder" --include=python3,adduser
     two_versions "$1" "$folder"
     cp "$root/.ci/package-test" "$folder/package-test"
     in_root "$folder" root /package-test /old.deb /new.deb

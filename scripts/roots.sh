@@ -6,7 +6,7 @@
 
 readonly roots_folder=$root/build/roots
 
-# word_roots [--test] [SUITE...] makes a fresh Debian of each suite for root and
+# word_roots [--test] [SUITE...] makes a fresh system of each suite for root and
 # for a plain user, and serves samples/hello there from a clean clone.
 word_roots() {
     local suite user failed=() suites=(bookworm trixie sid) word=serve_in
@@ -37,12 +37,20 @@ in_fresh_root() {
     rm -rf "$folder"
 }
 
-# make_root SUITE FOLDER makes the system in FOLDER, in place of what was there.
+# make_root SUITE FOLDER [FLAGS] makes the system in FOLDER, in place of what was there: a Debian, or noble, which is
+# Ubuntu 24.04.
 make_root() {
+    local flags=(--variant=minbase "${@:3}") from=("$(debian_mirror)")
+    if [[ $1 == noble ]]; then
+        [[ -e /usr/share/keyrings/ubuntu-archive-keyring.gpg ]] ||
+            die "the keys of Ubuntu are missing: install them with: sudo apt-get install ubuntu-keyring (Debian 13 or later, Ubuntu)"
+        # Debian 12's debootstrap knows no name of Ubuntu this new, but "gutsy", whose steps are the same.
+        flags+=("--components=main,universe") from=("${UBUNTU_MIRROR:-http://archive.ubuntu.com/ubuntu}" gutsy)
+    fi
     rm -rf "$2"
     mkdir -p "$2"
     : >"$roots_folder/go.mod" # Go in these systems is no part of this module
-    patiently "debootstrap $1" logged "$2.log" debootstrap --variant=minbase "$1" "$2" "$(debian_mirror)" ||
+    patiently "debootstrap $1" logged "$2.log" debootstrap "${flags[@]}" "$1" "$2" "${from[@]}" ||
         die "debootstrap failed: $2.log"
     copy_host_settings "$2"
 }
