@@ -137,12 +137,14 @@ word_deb() {
     [[ -z $suite ]] || test_deb "$dist_folder/$file" "$suite"
 }
 
-# test_deb FILE SUITE installs, upgrades under load, and removes the package in a fresh Debian.
+# test_deb FILE SUITE lets lintian look at the package, then installs, upgrades under load, and removes it in a fresh system.
 test_deb() {
     local folder=$roots_folder/deb-$2
     [[ $EUID -eq 0 ]] || die "deb --test needs root, for debootstrap and chroot"
-    command -v debootstrap >/dev/null || want debootstrap debootstrap
+    want_programs "for deb --test" "debootstrap=debootstrap lintian=lintian"
     install_wanted
+    lintian --allow-root --fail-on error,warning "$1" ||
+        die "lintian objects to the package: change it, or name the reason in contrib/debian/lintian-overrides"
     make_root "$2" "$folder" --include=python3,adduser
     two_versions "$1" "$folder"
     cp "$root/.ci/package-test" "$folder/package-test"
