@@ -95,7 +95,11 @@ in_root() {
         cd "$folder"
         pivot_root . .
         umount -l .
-        exec env -i "${settings[@]}" chroot --userspec="$user:$user" / "$@"' - "$@" </dev/null
+        # This shell stays process 1: the kernel ends all others with it, but does not end a process with its parent that
+        # has become another user, nor send process 1 a signal that it does not ask for.
+        trap "exit 1" INT TERM
+        env -i "${settings[@]}" chroot --userspec="$user:$user" / "$@" &
+        wait $!' - "$@" </dev/null
 }
 
 # build_in FOLDER USER WORD... runs build.sh of the clone in the system.
