@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"time"
@@ -40,9 +39,6 @@ func (b *bench) leave(why string) {
 		b.leftOut = append(b.leftOut, why)
 	}
 }
-
-// pythonPass is the name under which `python3 -c pass` is timed for startup.
-const pythonPass = "python3 -c pass"
 
 // measure takes rounds samples of each server, interleaved: whatever else
 // the machine does hits all of them.
@@ -156,44 +152,6 @@ func (p *process) warmUp(w *workload, lua string, cpu int) error {
 		_, err = p.loadWith(w, lua, time.Second, cpu)
 	}
 	return err
-}
-
-// measureStartup times from the start of the process to its first answer.
-func (b *bench) measureStartup(w *workload) (who []string, err error) {
-	who = []string{pythonPass}
-	for _, s := range b.servers {
-		if w.servedBy(s) {
-			who = append(who, s.name)
-		}
-	}
-	for range 5 * b.rounds {
-		begin := time.Now()
-		pass := exec.Command(python, "-c", "pass")
-		if err := startOn(pass, serverCPU); err != nil {
-			return nil, err
-		}
-		if err := pass.Wait(); err != nil {
-			return nil, err
-		}
-		b.add(w, pythonPass, sample{took: time.Since(begin)})
-		for _, s := range b.servers {
-			if !w.servedBy(s) {
-				continue
-			}
-			p, err := start(s, w, &b.settings)
-			if err != nil {
-				return nil, err
-			}
-			took, err := p.waitReady(w.path)
-			taken := sample{took: took, memory: p.memory()}
-			p.stop()
-			if err != nil {
-				return nil, err
-			}
-			b.add(w, s.name, taken)
-		}
-	}
-	return who, nil
 }
 
 // measureEach takes one sample of each server, by itself: all rounds are one.

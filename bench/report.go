@@ -20,6 +20,15 @@ func median(samples []sample, value func(sample) float64) float64 {
 	return results.Median(values)
 }
 
+// least is the smallest value of samples, of which there is at least one.
+func least(samples []sample, value func(sample) float64) float64 {
+	smallest := value(samples[0])
+	for _, s := range samples[1:] {
+		smallest = min(smallest, value(s))
+	}
+	return smallest
+}
+
 // What a sample can be judged by.
 func rate(s sample) float64    { return s.rate }
 func p50(s sample) float64     { return float64(s.p50) / float64(time.Microsecond) }
@@ -83,7 +92,7 @@ func (b *bench) printWorkload(w *workload, who []string) {
 	var t table
 	switch w.kind {
 	case startup:
-		t = newTable("server", "ms", "memory MB")
+		t = newTable("server", "ms", "best ms", "memory MB")
 	case reload:
 		t = newTable("server", "requests/s", "reloads", "failed")
 	case idle:
@@ -112,7 +121,7 @@ func (b *bench) printWorkload(w *workload, who []string) {
 			if name == pythonPass {
 				megabytes = "" // it has ended
 			}
-			t.row(name, of("%.1f", took), megabytes)
+			t.row(name, of("%.1f", took), fmt.Sprintf("%.1f", least(samples, took)), megabytes)
 		case reload:
 			t.row(name, of("%.0f", rate), of("%.0f", reloads), of("%.0f", errors))
 		case idle:

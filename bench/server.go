@@ -69,6 +69,7 @@ var servers = []*server{
 	},
 	fapwsWith("threads+metrics", watched, "--status", "/_fapws"),
 	fapwsWith("threads+traces", watched, "--status", "/_fapws", "--trace"),
+	fapwsWith("threads+workers", "", "--workers", "2"),
 	fapwsWith("inline+metrics", watched, "--threads", "0", "--status", "/_fapws"),
 	fapwsWith("inline+traces", watched, "--threads", "0", "--status", "/_fapws", "--trace"),
 	{
@@ -197,6 +198,9 @@ func fapwsCommand(port int, w *workload, s *settings, flags ...string) []string 
 	}
 	if w.folder {
 		return append(line, "--autoindex", s.folder())
+	}
+	if w.early {
+		line = append(line, "--static", "/folder="+s.folder())
 	}
 	if w.php {
 		return append(line, "-c", phpConfig(s))

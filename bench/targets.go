@@ -93,6 +93,7 @@ var targets = []target{
 	{"HTTP/2, 16 streams: CPU ÷ net/http", "http2streams", cpu, []string{"nethttp"}, ratio, true, 0.35, 0.35, "%.2f"},
 	{"failed requests, with a reload every second", "reload", errors, nil, nil, true, 0, 0, "%.0f"},
 	{"start to first answer − python3 -c pass, ms", "startup", took, []string{pythonPass}, minus, true, 20, 20, "%.1f"},
+	{"start to first file, ms", "firstfile", took, nil, nil, true, 5, 5, "%.1f"},
 	{"own memory after the hellos, MB", "hello", memory, nil, nil, true, 9, 9, "%.1f"},
 	{"idle keep-alive connection, KiB", "idle", each, nil, nil, true, 4, 4, "%.1f"},
 }

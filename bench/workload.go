@@ -34,6 +34,7 @@ type workload struct {
 	workers     int      // processes of the server, which then has both CPUs
 	servers     []string // servers to compare; nil: all that can answer path
 	folder      bool     // a folder is served, without an application
+	early       bool     // a folder is served at /folder, also while the application loads
 	php         bool     // PHP answers, by FastCGI
 	asgi        bool     // app is one for ASGI servers
 	fields      []string // of each request
@@ -113,6 +114,8 @@ var workloads = []workload{
 	{name: "http2streams", title: "hello over HTTP/2, 4 connections with 16 streams each", kind: overHTTP2, tls: true, streams: 16, app: "hello", path: "/hello", connections: 4,
 		length: 13, servers: tlsServers},
 	{name: "startup", title: "start to first answer", kind: startup, app: "hello", path: "/hello", length: 13},
+	{name: "firstfile", title: "start to first file, while the application loads", kind: startup, early: true, app: "hello", path: "/folder/1k.bin",
+		servers: []string{"threads", "inline", "threads+workers", "nginx", "baregnet"}},
 	{name: "idle", title: "memory of idle keep-alive connections", kind: idle, app: "hello", path: "/hello", length: 13},
 }
 

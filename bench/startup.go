@@ -1,0 +1,123 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os/exec"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// pythonPass is the name under which `python3 -c pass` is timed for startup.
+const pythonPass = "python3 -c pass"
+
+// startsPerRound is how often a server is started in a round.
+const startsPerRound = 5
+
+// measureStartup times from the start of the process to its first answer.
+func (b *bench) measureStartup(w *workload) (who []string, err error) {
+	if !w.early {
+		who = append(who, pythonPass)
+	}
+	for _, s := range b.servers {
+		if w.servedBy(s) {
+			who = append(who, s.name)
+		}
+	}
+	for range startsPerRound * b.rounds {
+		if !w.early {
+			taken, err := timePython()
+			if err != nil {
+				return nil, err
+			}
+			b.add(w, pythonPass, taken)
+		}
+		for _, s := range b.servers {
+			if !w.servedBy(s) {
+				continue
+			}
+			p, err := start(s, w, &b.settings)
+			if err != nil {
+				return nil, err
+			}
+			took, err := p.firstAnswer(w.path)
+			taken := sample{took: took, memory: p.memory()}
+			p.stop()
+			if err != nil {
+				return nil, err
+			}
+			b.add(w, s.name, taken)
+		}
+	}
+	return who, nil
+}
+
+// timePython times the interpreter alone.
+func timePython() (sample, error) {
+	begin := time.Now()
+	pass := exec.Command(python, "-c", "pass")
+	if err := startOn(pass, serverCPU); err != nil {
+		return sample{}, err
+	}
+	err := pass.Wait()
+	return sample{took: time.Since(begin)}, err
+}
+
+// firstAnswer asks for path until the server answers, and returns how long that took since the process was started. It does not sleep
+// meanwhile: a connection that is refused takes some 10 µs.
+func (p *process) firstAnswer(path string) (time.Duration, error) {
+	request := []byte("GET " + path + " HTTP/1.0\r\nHost: localhost\r\n\r\n")
+	for {
+		err := askOnce(p.port, request)
+		took := time.Since(p.begun)
+		if err == nil {
+			return took, nil
+		}
+		if err != unix.ECONNREFUSED || took > time.Minute {
+			return 0, fmt.Errorf("first answer of %s: %w, see %s.log", p.server.name, err, p.server.name)
+		}
+		select {
+		case <-p.gone:
+			return 0, fmt.Errorf("%s ended before it answered, see %s.log", p.server.name, p.server.name)
+		default:
+		}
+	}
+}
+
+// askOnce sends a request over a new connection, and waits for the beginning of the answer, which must have the status 200.
+func askOnce(port int, request []byte) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	// From another address than the server's: otherwise one of many tries would get the server's port, and connect to itself.
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1); err != nil {
+		return err
+	}
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 2}}); err != nil {
+		return err
+	}
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 60}); err != nil {
+		return err
+	}
+	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		return err
+	}
+	if _, err := unix.Write(fd, request); err != nil {
+		return err
+	}
+	answer := make([]byte, 4096)
+	n, err := unix.Read(fd, answer)
+	for err == unix.EINTR { // Go's own signals
+		n, err = unix.Read(fd, answer)
+	}
+	if err != nil {
+		return err
+	}
+	if _, status, _ := bytes.Cut(answer[:n], []byte(" ")); !bytes.HasPrefix(status, []byte("200 ")) {
+		return fmt.Errorf("it answers %.100q", answer[:n])
+	}
+	return nil
+}
