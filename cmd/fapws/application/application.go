@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
-	"sync"
 
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/settings"
@@ -22,11 +20,6 @@ type Application struct {
 	folder         string // where module is looked for first; "": the current one
 	Source         []byte // of the script; of the module where it is simple to find
 }
-
-// moduleName is a dotted name of Python.
-var moduleName = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^[\p{L}_][\p{L}\p{N}_]*(\.[\p{L}_][\p{L}\p{N}_]*)*$`)
-})
 
 // Find reads APP; modules are looked for in folder first. What ends in .py, has a slash in it or is a file
 // is the path of a script; other names are modules.
@@ -68,7 +61,7 @@ func notPython(place string) string {
 }
 
 func IsScript(place string) bool {
-	if strings.HasSuffix(place, ".py") || !moduleName().MatchString(place) {
+	if strings.HasSuffix(place, ".py") || !settings.IsDotted(place) {
 		return true
 	}
 	st, err := os.Stat(place)
@@ -98,16 +91,34 @@ func moduleSource(name, first string, others []string) []byte {
 	return nil
 }
 
-// wordPATHS is the name PATHS in a line, but neither in its comment nor as an
+// namesPATHS reports whether a line of source has the name PATHS, but neither in its comment nor as an
 // attribute nor the text of a string, config["PATHS"].
-var wordPATHS = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?:^|[\r\n])(?:[^#\r\n]*[^#\r\n."'\w])?PATHS(?:[^"'\w]|$)`)
-})
+func namesPATHS(source []byte) bool {
+	name := []byte("PATHS")
+	for at := 0; ; {
+		found := bytes.Index(source[at:], name)
+		if found < 0 {
+			return false
+		}
+		begin := at + found
+		at = begin + len(name)
+		line := source[bytes.LastIndexAny(source[:begin], "\r\n")+1 : begin]
+		apart := len(line) == 0 || !inWord(line[len(line)-1]) && line[len(line)-1] != '.'
+		if apart && bytes.IndexByte(line, '#') < 0 && (at == len(source) || !inWord(source[at])) {
+			return true
+		}
+	}
+}
+
+// inWord reports whether c is a part of a name or of a string beside it.
+func inWord(c byte) bool {
+	return c == '_' || c == '"' || c == '\'' || c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'
+}
 
 // HasPATHS reports whether the script or module seems to have a PATHS, and that is what
 // is asked for.
 func (a *Application) HasPATHS(conf settings.Config) bool {
-	return a.object == "" && !conf.Factory && conf.Interface != "wsgi" && conf.Interface != "asgi" && bytes.Contains(a.Source, []byte("PATHS")) && wordPATHS().Match(a.Source)
+	return a.object == "" && !conf.Factory && conf.Interface != "wsgi" && conf.Interface != "asgi" && namesPATHS(a.Source)
 }
 
 // runsAsMain reports whether the script is run, with __name__ "__main__", rather

@@ -4,10 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
+	"unicode"
+
+	"github.com/spf13/pflag"
 )
 
 // Word is a command of fapws.
@@ -55,16 +56,33 @@ func (c *Command) ScriptName() string {
 	return filepath.Base(place)
 }
 
-// objectName matches the text after the last colon of APP: a Python name with
-// attributes. Parentheses match as well, so that a later message can explain them.
-var objectName = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^[\p{L}_][\p{L}\p{N}_]*(\.[\p{L}_][\p{L}\p{N}_]*)*(\(.*\))?$`)
-})
+// IsDotted reports whether text is a name of Python, perhaps with others before it and dots between them.
+func IsDotted(text string) bool {
+	begins := true
+	for _, c := range text {
+		switch {
+		case c == '_' || unicode.IsLetter(c) || unicode.IsNumber(c) && !begins:
+			begins = false
+		case c == '.' && !begins:
+			begins = true
+		default:
+			return false
+		}
+	}
+	return !begins
+}
+
+// isObject reports whether text can be what is behind the last colon of APP: a Python name with attributes. Parentheses count as
+// well, so that a later message can explain them.
+func isObject(text string) bool {
+	name, arguments, called := strings.Cut(text, "(")
+	return IsDotted(name) && (!called || strings.HasSuffix(arguments, ")"))
+}
 
 // SplitApp splits APP, as typed, into the path of a script or name of a module
 // and the object in it, "" when none is named.
 func SplitApp(app string) (place, object string) {
-	if at := strings.LastIndexByte(app, ':'); at > 0 && objectName().MatchString(app[at+1:]) {
+	if at := strings.LastIndexByte(app, ':'); at > 0 && isObject(app[at+1:]) {
 		return app[:at], app[at+1:]
 	}
 	return app, ""
@@ -78,6 +96,7 @@ var InternalTopics = []string{"man", "completion", "settings", "keys"}
 // it are for the application. Every error is one line for the user.
 func ParseCommand(rows []*Setting, args []string) (*Command, error) {
 	p := parser{rows: rows, typed: args, cmd: &Command{Word: WordRun, Flags: Flags{}}}
+	p.register()
 	rest, dashes, err := p.flags(args, false)
 	if err != nil {
 		return nil, err
@@ -109,6 +128,7 @@ func ParseCommand(rows []*Setting, args []string) (*Command, error) {
 // parser is a ParseCommand in progress.
 type parser struct {
 	rows                 []*Setting
+	set                  *pflag.FlagSet
 	typed                []string // the whole command line
 	app                  string   // APP, where flags follow it
 	cmd                  *Command

@@ -19,26 +19,32 @@ type flag struct {
 	text string
 }
 
-// flags reads flags and returns the other words. It stops at the first of these unless
-// interspersed; dashes is the number of words before "--", or -1 without it.
-func (p *parser) flags(args []string, interspersed bool) (words []string, dashes int, err error) {
+// register makes the set of all flags.
+func (p *parser) register() {
 	set := pflag.NewFlagSet("fapws", pflag.ContinueOnError)
-	set.SetInterspersed(interspersed)
+	p.set = set
 	set.SetOutput(discardOutput{})
 	set.Usage = func() {}
 	set.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		return pflag.NormalizedName(strings.ReplaceAll(name, "_", "-")) // gunicorn writes --limit-request-field_size
 	})
 	for _, row := range p.rows {
-		p.register(set, row)
+		p.add(row)
 	}
 	set.StringVarP(&p.help, "help", "h", p.help, "")
 	set.Lookup("help").NoOptDefVal = "daily"
 	set.BoolVarP(&p.version, "version", "V", p.version, "")
 	set.BoolVar(&p.printConfig, "print-config", p.printConfig, "")
 	set.BoolVar(&p.check, "check-config", p.check, "")
+}
+
+// flags reads flags and returns the other words. It stops at the first of these unless
+// interspersed; dashes is the number of words before "--", or -1 without it. It may be called again if there was no "--".
+func (p *parser) flags(args []string, interspersed bool) (words []string, dashes int, err error) {
+	set := p.set
+	set.SetInterspersed(interspersed)
 	if err := set.Parse(p.completed(args)); err != nil {
-		return nil, -1, p.explain(set, err)
+		return nil, -1, p.explain(err)
 	}
 	return set.Args(), set.ArgsLenAtDash(), nil
 }
@@ -54,9 +60,9 @@ func (f Flags) TookApp() (flag, value string) {
 	return "", ""
 }
 
-// register adds a setting under all of its names.
-func (p *parser) register(set *pflag.FlagSet, row *Setting) {
-	alone := ""
+// add adds a setting under all of its names.
+func (p *parser) add(row *Setting) {
+	set, alone := p.set, ""
 	if row.Arg == "" {
 		alone = "yes" // a toggle
 		set.VarPF(&recorder{into: p.cmd.Flags, row: row, as: "no-" + row.Name, fixed: "no"}, "no-"+row.Name, "", "").NoOptDefVal = "no"
@@ -125,7 +131,7 @@ func (r *recorder) Type() string   { return r.row.Arg }
 var errTakesNoValue = errors.New("the flag takes no value")
 
 // explain turns an error of pflag into a line for the user.
-func (p *parser) explain(set *pflag.FlagSet, err error) error {
+func (p *parser) explain(err error) error {
 	var unknown *pflag.NotExistError
 	var bare *pflag.ValueRequiredError
 	var invalid *pflag.InvalidValueError
@@ -133,9 +139,9 @@ func (p *parser) explain(set *pflag.FlagSet, err error) error {
 	case errors.As(err, &unknown):
 		name := unknown.GetSpecifiedName()
 		if unknown.GetSpecifiedShortnames() != "" {
-			return p.unknown("-"+name, set)
+			return p.unknown("-" + name)
 		}
-		return p.unknown("--"+name, set)
+		return p.unknown("--" + name)
 	case errors.As(err, &bare):
 		f := bare.GetFlag()
 		return fmt.Errorf("--%s needs a value: --%s %s", f.Name, f.Name, f.Value.Type())
@@ -145,8 +151,8 @@ func (p *parser) explain(set *pflag.FlagSet, err error) error {
 	return err
 }
 
-// unknown is the error of a flag, "--name" or "-n", that is not in set.
-func (p *parser) unknown(typed string, set *pflag.FlagSet) error {
+// unknown is the error of a flag, "--name" or "-n", that is not in the set.
+func (p *parser) unknown(typed string) error {
 	if answer := foreignFlag(typed); answer != "" {
 		return fmt.Errorf("unknown flag %s: %s", typed, answer)
 	}
@@ -156,7 +162,7 @@ func (p *parser) unknown(typed string, set *pflag.FlagSet) error {
 	}
 	if name, long := strings.CutPrefix(typed, "--"); long {
 		var names []string
-		set.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		p.set.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 		if near := tomlfile.Nearest(name, names); near != "" {
 			return fmt.Errorf("unknown flag %s, did you mean --%s?%s", typed, near, strings.Replace(separator, "; a", " A", 1))
 		}
