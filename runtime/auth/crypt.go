@@ -3,6 +3,7 @@ package auth
 import (
 	"crypto/md5"
 	"hash"
+	"sync"
 )
 
 // itoa64 are the digits of crypt(3).
@@ -142,15 +143,15 @@ func repeated(b []byte, n int) (out []byte) {
 
 // The order in which the bytes of a sum are written, three to four digits; -1
 // is none.
-var order256, order512 = func() (a, b [][3]int) {
+var orders = sync.OnceValues(func() (of256, of512 [][3]int) {
 	for i, x := 0, [3]int{0, 10, 20}; i < 10; i++ {
-		a = append(a, x)
+		of256 = append(of256, x)
 		x = [3]int{(x[2] + 1) % 30, (x[0] + 1) % 30, (x[1] + 1) % 30}
 	}
-	a = append(a, [3]int{-1, 31, 30})
+	of256 = append(of256, [3]int{-1, 31, 30})
 	for i, x := 0, [3]int{0, 21, 42}; i < 21; i++ {
-		b = append(b, x)
+		of512 = append(of512, x)
 		x = [3]int{(x[1] + 1) % 63, (x[2] + 1) % 63, (x[0] + 1) % 63}
 	}
-	return a, append(b, [3]int{-1, -1, 63})
-}()
+	return of256, append(of512, [3]int{-1, -1, 63})
+})

@@ -91,10 +91,11 @@ func verify(hash, password string) bool {
 		return same(hash, md5Crypt(magic, salt, password))
 	case strings.HasPrefix(hash, "$5$"), strings.HasPrefix(hash, "$6$"):
 		magic, rounds, salt, sum, _ := splitSHACrypt(hash)
+		of256, of512 := orders()
 		if magic == "$5$" {
-			return same(sum, shaCrypt(sha256.New, order256, salt, password, rounds))
+			return same(sum, shaCrypt(sha256.New, of256, salt, password, rounds))
 		}
-		return same(sum, shaCrypt(sha512.New, order512, salt, password, rounds))
+		return same(sum, shaCrypt(sha512.New, of512, salt, password, rounds))
 	}
 	return false
 }

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"fapws/cmd/fapws/pool"
@@ -24,7 +25,8 @@ const (
 
 // addScript appends a batch to the stream, unless it is there. KEYS: state, stream, count of the server; ARGV: count, epoch, highest
 // number that the server has read, number of events, events, server, kind.
-var addScript = redis.NewScript(fmt.Sprintf(`
+var addScript = sync.OnceValue(func() *redis.Script {
+	return redis.NewScript(fmt.Sprintf(`
 if tonumber(ARGV[1]) <= tonumber(redis.call('GET', KEYS[3]) or '0') then
   return 0
 end
@@ -38,6 +40,7 @@ redis.call('SET', KEYS[3], ARGV[1], 'EX', %d)
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', %d, '*', 'seq', last + 1, 'n', n, 'from', ARGV[6], 'count', ARGV[1], 'kind', ARGV[7], 'raw', ARGV[5])
 return 1
 `, afterLoss, nodeLives, keptEntries))
+})
 
 // Publish implements pool.Broker.
 func (c *Client) Publish(b pool.Batch) {
@@ -121,7 +124,7 @@ func (c *Client) add(some []batch, seq uint64) error {
 			if b.Purge {
 				kind = "purge"
 			}
-			addScript.Eval(ctx, p, c.keys, b.count, c.epoch, seq, b.N, b.Raw, c.node, kind)
+			addScript().Eval(ctx, p, c.keys, b.count, c.epoch, seq, b.N, b.Raw, c.node, kind)
 		}
 		return nil
 	})
