@@ -7,7 +7,6 @@ import (
 	"fapws/runtime/listen"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
-	"fapws/runtime/source/cache"
 	"fapws/runtime/source/static"
 )
 
@@ -21,12 +20,14 @@ func (s *Server) Serve(listeners []*listen.Listener, all []sites.Site, h app.Han
 	if !s.serving.CompareAndSwap(false, true) {
 		return errors.New("Serve was called before")
 	}
-	if err := s.use(all, h, nil); err != nil {
+	wait, err := s.use(all, h, nil)
+	if err != nil {
 		return err
 	}
-	for _, ln := range listeners {
+	for _, ln := range listeners { // behind the sites: the loop keeps the order
 		s.Accept(ln)
 	}
+	wait()
 	return nil
 }
 
@@ -34,32 +35,31 @@ func (s *Server) Serve(listeners []*listen.Listener, all []sites.Site, h app.Han
 // begun before is finished as it was begun; unused is called, on a goroutine, when nothing of that is left. Call it after Serve,
 // when an earlier call has returned, and not on the loop. The error is as of Serve.
 func (s *Server) Replace(all []sites.Site, h app.Handler, unused func()) error {
-	return s.use(all, h, unused)
+	wait, err := s.use(all, h, unused)
+	if err == nil {
+		wait()
+	}
+	return err
 }
 
-func (s *Server) use(all []sites.Site, h app.Handler, unused func()) error {
+// use has the sites answer; wait returns when they do.
+func (s *Server) use(all []sites.Site, h app.Handler, unused func()) (wait func(), err error) {
 	handed := new(static.Handed)
 	if err := handed.Open(s.cfg.SendfileRoots, s.cfg.AccelRoots, s.cfg.Private); err != nil {
-		return err
-	}
-	if old := s.store.Load(); s.cfg.CacheSize > 0 && (old == nil || s.stored != s.cfg.CacheSize) {
-		s.stored = s.cfg.CacheSize
-		s.store.Store(cache.New(s.cfg.CacheSize, 0))
-		s.do(func() { s.loop.pages = cache.NewPages(s.store.Load(), pagesHost{s.loop}, &s.again) })
+		return nil, err
 	}
 	table, err := s.loop.sites.Prepare(all, h, func(m *sites.Mount) (exchange.Source, bool) { return s.source(m, h) })
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s.do(func() {
+	return s.order(func() {
 		l := s.loop
 		s.handed = handed
 		l.app.Configure(s.appConfig())
 		l.sites.Use(table)
 		l.app.Serve(h, table.Handlers, table.Limited || s.cfg.Timeout > 0)
 		l.unused = unused
-	})
-	return nil
+	}), nil
 }
 
 // GiveUp answers the requests that wait (sites.Mount.Pending) with 503, and those that would: what they wait for does not come. It

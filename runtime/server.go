@@ -136,6 +136,11 @@ func (s *Server) configure(cfg Config) {
 		Limits: &s.cfg.Limits, HeadTimeout: s.cfg.HeadTimeout, BodyTimeout: s.cfg.BodyTimeout, BodyRate: s.cfg.BodyRate,
 		KeepAlive: s.cfg.KeepAlive, SpoolSize: s.cfg.SpoolSize, SpoolDir: s.cfg.SpoolDir,
 	})
+	if s.cfg.CacheSize > 0 && s.stored != s.cfg.CacheSize {
+		s.stored = s.cfg.CacheSize
+		s.store.Store(cache.New(s.cfg.CacheSize, 0))
+		s.loop.pages = cache.NewPages(s.store.Load(), pagesHost{s.loop}, &s.again)
+	}
 	s.loop.secure.Configure(s.cfg.TLSTimeout, s.cfg.TLSHandshakes)
 	if s.cfg.TLS != nil {
 		s.loop.secure.SetConfig(s.cfg.TLS)
@@ -177,14 +182,18 @@ func (s *Server) Ping(ctx context.Context) error {
 }
 
 // do runs f on the loop and waits for its end. Once the loop has ended, do does nothing.
-func (s *Server) do(f func()) {
+func (s *Server) do(f func()) { s.order(f)() }
+
+// order runs f on the loop, and wait returns when f has ended. Once the loop has ended, both do nothing.
+func (s *Server) order(f func()) (wait func()) {
 	done := make(chan struct{})
-	if s.loop.post(func() {
+	if !s.loop.post(func() {
 		defer close(done)
 		f()
 	}) {
-		<-done
+		return func() {}
 	}
+	return func() { <-done }
 }
 
 // Enrol serves the connection nc, which it owns from now on, as if it had been

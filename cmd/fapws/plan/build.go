@@ -61,7 +61,7 @@ func (p *Plan) Check(conf *settings.Config, contents *pybridge.Contents, log fun
 // build is Build, and without parts.Logs Check.
 func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
 	names, contents := p.Site.Apps(), parts.Contents
-	private := p.Private(conf, contents)
+	private := p.private(conf, contents)
 	logClient := func(level loglevel.Level, client, line string) {
 		if files := parts.Logs; files != nil {
 			files.Client(0, level, client, line)
@@ -117,8 +117,8 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
 	return p.Site.Build(out)
 }
 
-// Private are the files that no document root serves; contents may be nil.
-func (p *Plan) Private(conf *settings.Config, contents *pybridge.Contents) *static.Private {
+// private returns the files that no document root serves; contents may be nil.
+func (p *Plan) private(conf *settings.Config, contents *pybridge.Contents) *static.Private {
 	var more []string
 	if contents != nil {
 		for i := range p.Site.Apps() {

@@ -103,6 +103,9 @@ type Logs interface {
 type Built struct {
 	Sites []sites.Site
 
+	// Private are the files that no site serves (Parts.Private).
+	Private *static.Private
+
 	// Reads and Writes are directories in which files are replaced while the sites are served: those of users and sessions.
 	Reads, Writes []string
 
@@ -220,7 +223,7 @@ func (b *builder) add(to backend.Responder) (app.Handler, int) {
 
 // Build makes the sites. The error has a line for each thing that is wrong.
 func (c *Config) Build(p Parts) (*Built, error) {
-	b := &builder{parts: &p, built: &Built{}, top: c.At, passwords: auth.NewChecker()}
+	b := &builder{parts: &p, built: &Built{Private: p.Private}, top: c.At, passwords: auth.NewChecker()}
 	c.inherit(p.Conf)
 	c.loginSetting(&p)
 	asked := c.Asks(p.Conf)

@@ -91,14 +91,16 @@ func (a *alone) begin() error {
 	return a.bound.Listen(addrs, certain, options)
 }
 
-// early implements host: the application is not needed to know where clients connect.
-func (a *alone) early() ([]*listen.Listener, bool) {
+// answersEarly implements host: the application is not needed to know where clients connect.
+func (a *alone) answersEarly() bool { return len(a.bound.Sockets()) > 0 }
+
+func (a *alone) early() []*listen.Listener {
 	listeners := a.bound.Sockets()
 	a.show(&a.s.conf, banner.Of(listeners))
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.accepting = a.s.server
-	return listeners, len(listeners) > 0
+	return listeners
 }
 
 func (a *alone) served() {}

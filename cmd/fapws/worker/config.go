@@ -22,7 +22,7 @@ func (s *service) config() runtime.Config {
 		rate = -1
 	}
 	c := runtime.Config{
-		Private: s.plan.Private(&s.conf, s.contents),
+		Private: s.private(),
 		Limits: http1.Limits{
 			RequestLine: s.conf.MaxLine,
 			FieldLine:   s.conf.MaxField,
@@ -90,6 +90,17 @@ func (s *service) config() runtime.Config {
 	c.RefuseUnknownHosts = s.plan.Site.UnknownHost == "421"
 	c.Proxies, c.ProxyUnix = proxies(s.conf.Proxies)
 	return c
+}
+
+// private returns the files that no site serves; nil: there are no sites yet.
+func (s *service) private() *static.Private {
+	switch {
+	case s.built != nil:
+		return s.built.Private
+	case s.early != nil:
+		return s.early.Private
+	}
+	return nil
 }
 
 // memoryLimit returns how many bytes of memory this process can use at most; 0: not known. It is asked several times in a start.

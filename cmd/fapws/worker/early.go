@@ -11,15 +11,11 @@ import (
 	"fapws/runtime/source/cgi"
 )
 
-// serveEarly answers clients while the applications load, with all that the configuration has beside them. Requests for the
-// applications wait (sites.Mount.Pending). Where a script may change settings, and before a sandbox is entered, clients wait in the
-// queue of the kernel instead.
-func (s *service) serveEarly() error {
-	if s.plan.FirstApp() == nil || !s.plan.IsSettled() || s.conf.Sandbox != settings.SandboxModes[0] {
-		return nil
-	}
-	listeners, ok := s.host.early()
-	if !ok {
+// buildEarly makes the sites that answer clients while the applications load, with all that the configuration has beside them. Requests
+// for the applications wait (sites.Mount.Pending). Where a script may change settings, and before a sandbox is entered, clients wait in
+// the queue of the kernel instead.
+func (s *service) buildEarly() error {
+	if s.plan.FirstApp() == nil || !s.plan.IsSettled() || s.conf.Sandbox != settings.SandboxModes[0] || !s.host.answersEarly() {
 		return nil
 	}
 	s.logs.Configure(&s.conf, s.log)
@@ -32,18 +28,23 @@ func (s *service) serveEarly() error {
 	}
 	programs := &plan.Programs{Gate: cgi.NewGate(s.conf.MaxCGI, cgi.DefaultWaiting), Log: s.logs.Client, Sends: site.Sends(&s.conf)}
 	parts := plan.Parts{Pending: true, Programs: programs, Logs: &s.logs, Log: s.log.Log, Authority: s.authority, Token: s.token(), Run: s.host.run(), Status: s.statusPage(), Uploads: s.newUploads()}
-	if s.early, err = s.plan.Build(&s.conf, parts); err != nil {
-		return err
+	s.early, err = s.plan.Build(&s.conf, parts)
+	return err
+}
+
+// serveEarly has them answer.
+func (s *service) serveEarly() error {
+	if s.early == nil {
+		return nil
 	}
-	descriptors.KeepDirectories()
-	s.server.Configure(s.config())
 	if s.conf.Status != "" || s.host.countsRequests() {
 		s.measure()
 	}
-	if err := s.server.Serve(listeners, s.early.Sites, nil); err != nil {
+	if err := s.server.Serve(s.host.early(), s.early.Sites, nil); err != nil {
 		return exit.NotStarted("%v", err)
 	}
 	s.host.served()
+	descriptors.KeepDirectories()
 	return nil
 }
 

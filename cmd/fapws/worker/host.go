@@ -27,9 +27,10 @@ type host interface {
 	begin() error
 	open() ([]*listen.Listener, error)
 
-	// early reports whether clients are to be answered while the applications load, and returns the listeners for that, as open.
-	// served is called when the server has sites.
-	early() (listeners []*listen.Listener, ok bool)
+	// answersEarly reports whether clients are to be answered while the applications load, and early returns the listeners for that,
+	// as open. served is called when the server has sites.
+	answersEarly() bool
+	early() []*listen.Listener
 	served()
 
 	// configure and configurePython add to the settings of the loop and of Python.

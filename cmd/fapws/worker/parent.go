@@ -123,8 +123,10 @@ func (p *Parent) open() ([]*listen.Listener, error) {
 	return nil, p.s.startAsync()
 }
 
+func (p *Parent) answersEarly() bool { return p.first && p.root == "" }
+
 // early implements host: the listeners come from the supervisor.
-func (p *Parent) early() ([]*listen.Listener, bool) { return nil, p.first && p.root == "" }
+func (p *Parent) early() []*listen.Listener { return nil }
 
 func (p *Parent) configure(c *runtime.Config) {
 	c.Channels.Epoch, c.Channels.HandOver = p.epoch, true

@@ -45,7 +45,7 @@ type service struct {
 	contents   *pybridge.Contents                // loaded here or there; nil: no application
 	served     []string                          // directories that another process serves for this one
 	built      *site.Built
-	early      *site.Built // what answers while the applications load; nil: nothing does
+	early      *site.Built // what is to answer while the applications load; nil: nothing does
 	complete   atomic.Bool // built and handler are set
 	access     *accesslog.Log
 	logs       logs.Files
@@ -75,6 +75,7 @@ type service struct {
 // run loads, serves until told to stop, and returns the exit code. It runs on
 // the main thread.
 func (s *service) run() (code int, err error) {
+	go memoryLimit() // reads several files, and is needed soon
 	s.conf = s.plan.Conf
 	if err := s.plan.Find(); err != nil {
 		return 0, exit.From(err)
@@ -93,6 +94,9 @@ func (s *service) run() (code int, err error) {
 		return 0, err
 	}
 	defer s.host.abandon()
+	if err := s.buildEarly(); err != nil {
+		return 0, err
+	}
 	// Before the script is loaded: inline, that is done on the loop, and in any case the loop's
 	// descriptors are then among those that the script cannot close.
 	if s.server, err = runtime.New(s.config()); err != nil {
@@ -101,6 +105,7 @@ func (s *service) run() (code int, err error) {
 	if err := s.serveEarly(); err != nil {
 		return 0, err
 	}
+	s.signals.begun()
 	if err := s.load(); err != nil {
 		s.giveUp()
 		return 0, err

@@ -35,6 +35,8 @@ type signals struct {
 	// nil without one.
 	replace func()
 
+	registered chan struct{} // closed then
+
 	mu      sync.Mutex
 	serving bool
 	stopped bool
@@ -42,10 +44,18 @@ type signals struct {
 	orders  chan shutdownRequest // how to end
 }
 
-// watchSignals starts watching. Call it before Python starts. exit must end
+// watchSignals starts watching, beside the caller: the runtime changes threads several times for each signal. exit must end
 // the process.
 func watchSignals(log func(loglevel.Level, string), exit func(code int), reopen, replace func(), reread func() bool) *signals {
-	s := &signals{caught: make(chan os.Signal, 8), log: log, exit: exit, reopen: reopen, replace: replace, reread: reread, orders: make(chan shutdownRequest, 8)}
+	s := &signals{caught: make(chan os.Signal, 8), log: log, exit: exit, reopen: reopen, replace: replace, reread: reread, registered: make(chan struct{}), orders: make(chan shutdownRequest, 8)}
+	go s.watch()
+	return s
+}
+
+// begun returns when signals are watched. Call it before Python starts.
+func (s *signals) begun() { <-s.registered }
+
+func (s *signals) watch() {
 	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2} {
 		if !signal.Ignored(sig) { // nohup, or a job in the background of a script
 			signal.Notify(s.caught, sig)
@@ -54,12 +64,10 @@ func watchSignals(log func(loglevel.Level, string), exit func(code int), reopen,
 	// They are for supervisors. Whom they reach as well, as when a shell sends
 	// them to a job, would be stopped.
 	signal.Ignore(syscall.SIGTTIN, syscall.SIGTTOU)
-	go func() {
-		for sig := range s.caught {
-			s.handle(sig)
-		}
-	}()
-	return s
+	close(s.registered)
+	for sig := range s.caught {
+		s.handle(sig)
+	}
 }
 
 // serve says that from now on there is something to stop gracefully.
