@@ -150,7 +150,9 @@ func (a *alone) open() (listeners []*listen.Listener, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.bound.Take(addrs, options)
+	listeners, err = a.bound.Take(addrs, options)
+	a.show(&s.conf, banner.Of(listeners))
+	return listeners, err
 }
 
 // openListeners is bind.Early.Open.
@@ -167,9 +169,8 @@ func openListeners(addrs []string, o listen.Options) ([]*listen.Listener, error)
 }
 
 // control opens the control socket.
-func (a *alone) control(addrs []banner.Address) error {
+func (a *alone) control() error {
 	s := a.s
-	a.show(&s.conf, addrs)
 	if err := s.front.OpenControl(&s.conf, s.plan.Settings.Source("ctl-socket"), a); err != nil {
 		return err
 	}

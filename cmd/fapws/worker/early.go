@@ -62,10 +62,8 @@ func (s *service) use(listeners []*listen.Listener, h app.Handler) error {
 	return nil
 }
 
-// giveUp answers the clients that wait for an application that has failed to load.
+// giveUp ends accepting, and answers the clients that wait for an application that has failed to load.
 func (s *service) giveUp() {
-	if s.early != nil {
-		s.server.StopAccepting()
-		s.server.GiveUp()
-	}
+	s.server.StopAccepting()
+	s.server.GiveUp()
 }

@@ -42,7 +42,7 @@ type host interface {
 
 	// control lets others ask for the state of the service, which is complete now. serving
 	// tells them that it answers requests.
-	control(addrs []banner.Address) error
+	control() error
 	serving(addrs []banner.Address)
 
 	// countsRequests reports whether requests are to be counted from the start, whatever the settings say.

@@ -139,7 +139,7 @@ func (p *Parent) configure(c *runtime.Config) {
 func (p *Parent) configurePython(c *pybridge.RunConfig) { c.Stuck = p.onStuck }
 
 // control answers questions of the supervisor.
-func (p *Parent) control([]banner.Address) error {
+func (p *Parent) control() error {
 	server := p.s.server
 	p.onAsk(AskStack, p.s.stack)
 	p.onAskAbout(AskUploads, p.answerUploads)

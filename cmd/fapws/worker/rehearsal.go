@@ -39,12 +39,12 @@ func Rehearse(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	return s.run()
 }
 
-func (r *rehearsal) begin() error                   { return nil }
-func (r *rehearsal) abandon()                       {}
-func (r *rehearsal) control([]banner.Address) error { return nil }
-func (r *rehearsal) configure(*runtime.Config)      {}
-func (r *rehearsal) rereading() func() bool         { return nil }
-func (r *rehearsal) level() loglevel.Level          { return loglevel.Debug }
+func (r *rehearsal) begin() error              { return nil }
+func (r *rehearsal) abandon()                  {}
+func (r *rehearsal) control() error            { return nil }
+func (r *rehearsal) configure(*runtime.Config) {}
+func (r *rehearsal) rereading() func() bool    { return nil }
+func (r *rehearsal) level() loglevel.Level     { return loglevel.Debug }
 
 // open enters the sandbox, as a worker does.
 func (r *rehearsal) open() ([]*listen.Listener, error) {

@@ -244,9 +244,6 @@ func (s *service) start() (err error) {
 	}
 	addrs := banner.Of(listeners)
 	s.signals.serve()
-	if err := s.host.control(addrs); err != nil {
-		return err
-	}
 	var guest app.Handler
 	if s.handler != nil {
 		guest = s.handler
@@ -254,7 +251,11 @@ func (s *service) start() (err error) {
 	if err := s.use(listeners, guest); err != nil {
 		return exit.NotStarted("%v", err)
 	}
+	listeners = nil // they are the server's
 	s.host.served()
+	if err := s.host.control(); err != nil {
+		return err
+	}
 	s.memory.Started()
 	s.host.serving(addrs)
 	return nil
