@@ -108,6 +108,13 @@ func (h *Handler) Wake() {
 	h.sleep.used = time.Now()
 }
 
+// Stay has the process end no earlier than if a request had ended now. It starts none.
+func (h *Handler) Stay() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.sleep.used = time.Now()
+}
+
 // wake starts a process, unless there is one or that is under way. h.mu is held.
 func (h *Handler) wake() {
 	s := &h.sleep

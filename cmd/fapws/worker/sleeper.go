@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"time"
 
@@ -197,7 +198,7 @@ func (z *sleeper) hear(m remote.Message, data []byte) (later func()) {
 }
 
 // publish publishes events of the application, and returns when they have their place in the order of all processes: responses that
-// were sent behind them come later.
+// were sent behind them come later. An application whose events have subscribers stays awake: a page shows what its timer publishes.
 func (z *sleeper) publish(raw []byte) {
 	var events []pybridge.Event
 	var cost int64
@@ -210,9 +211,14 @@ func (z *sleeper) publish(raw []byte) {
 		events, raw = append(events, e), rest
 		cost += e.Cost()
 	}
+	subscribed := func(e pybridge.Event) bool { return z.counts[0][e.Name] > 0 || z.counts[1][e.Name] > 0 }
 	z.mu.Lock()
 	z.owed += cost
+	needed := slices.ContainsFunc(events, subscribed)
 	z.mu.Unlock()
+	if needed {
+		z.Stay()
+	}
 	z.s.relay.publishInOrder(events)
 }
 

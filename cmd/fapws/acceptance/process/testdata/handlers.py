@@ -11,7 +11,18 @@ def publish(environ, start_response):
     return str(len(environ["wsgi.input"].read()))
 
 
+asked = time.monotonic()
+
+
+@fapws.timer(0.02)
+def tick():
+    if fapws.subscribers("ticks"):
+        fapws.publish("ticks", f"{time.monotonic() - asked}s")
+
+
 def who(environ, start_response):
+    global asked
+    asked = time.monotonic()
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [f"{os.getpid()} {environ['REMOTE_ADDR']} {environ['HTTP_X_FIELD']} {fapws.subscribers('news')}".encode()]
 
@@ -63,6 +74,7 @@ def joined(name, client):
 
 PATHS = [
     ("/news", lambda environ, start_response: fapws.channel("news")),
+    ("/ticks", lambda environ, start_response: fapws.channel("ticks")),
     ("/hall", lambda environ, start_response: fapws.channel("hall")),
     ("/publish", publish),
     ("/pieces", pieces),
