@@ -144,7 +144,7 @@ type Config struct {
 	HTTP2Window int
 
 	// HTTP2ConnectionWindow is that of all requests of a connection together, and how many bytes of their bodies are kept in memory; from 64 KiB on.
-	// 0: 1 MiB.
+	// 0: 8 MiB.
 	HTTP2ConnectionWindow int
 
 	// SpoolSize is the number of bytes of a body that are kept in memory; a

@@ -46,7 +46,7 @@ func TestDefaults(t *testing.T) {
 		MaxClients: 768, MaxClientsAction: "wait", MaxBodySize: 10485760, MaxLine: 8192, MaxField: 8192, MaxHead: 32768, MaxFields: 100,
 		HeadTimeout: 10 * time.Second, BodyTimeout: 20 * time.Second, BodyMinRate: 500, KeepAlive: 75 * time.Second,
 		WriteTimeout: time.Minute, GracefulTimeout: 30 * time.Second, LogLevel: "info", port: -1,
-		HTTP2: true, HTTP2MaxStreams: 128, HTTP2MaxResets: 1000, HTTP2MaxWindow: 256 << 10, HTTP2ConnectionWindow: 1 << 20, WebSocketMaxSize: 1 << 20, WebSocketPing: 20 * time.Second, WebSocketPingTimeout: 20 * time.Second, WebSocketDeflate: true,
+		HTTP2: true, HTTP2MaxStreams: 128, HTTP2MaxResets: 1000, HTTP2MaxWindow: 256 << 10, HTTP2ConnectionWindow: 8 << 20, WebSocketMaxSize: 1 << 20, WebSocketPing: 20 * time.Second, WebSocketPingTimeout: 20 * time.Second, WebSocketDeflate: true,
 		ChannelSubscribers: 100000, ChannelPerAddress: 256, ChannelBuffer: 64 << 10, ChannelHistory: 100,
 		ChannelHeartbeat: 45 * time.Second, ChannelRetry: 3 * time.Second, ChannelMaxEvent: 64 << 10,
 		AccessLog: "off", AccessLogFormat: "combined", ErrorLog: "-", LogMaxSize: 1 << 20, LogRotate: "off", LogKeep: 5, LogBuffer: 32 << 10, LogFlush: time.Second,

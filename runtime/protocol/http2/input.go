@@ -349,9 +349,12 @@ func (st *stream) refuseBody(r exchange.Reply) {
 
 // late reports whether the body of st comes too slowly.
 func (st *stream) late(now int64) bool {
-	if !st.arriving || st.paused || st.window <= 0 || st.c.inflow.window <= 0 || st.body.Expects {
+	if !st.arriving || st.paused || st.window <= 0 || st.body.Expects {
 		return false
 	}
 	cfg := &st.c.s.Config
+	if st.c.inflow.blocks(now, int64(cfg.BodyTimeout)) {
+		return false
+	}
 	return now-st.received > int64(cfg.BodyTimeout)+tick || st.body.TooSlow(now, cfg.BodyTimeout, cfg.BodyRate)
 }

@@ -20,7 +20,7 @@ const (
 	DefaultMaxStreams       = 128
 	DefaultMaxResets        = 1000
 	DefaultMaxWindow        = 256 << 10
-	DefaultConnectionWindow = 1 << 20
+	DefaultConnectionWindow = DefaultMaxStreams * initialWindow
 )
 
 // Config says what is different for HTTP/2.

@@ -14,7 +14,8 @@ const minUpdate = 4 << 10
 type inflow struct {
 	window int64 // bytes that the client may send
 	held   int64 // bytes of input that streams have in memory
-	closed int64 // time when the window was found closed; 0: it is open
+	closed bool  // the window was found closed
+	since  int64 // at this time
 }
 
 // holds notes that n bytes of the input of st are in memory now. With fewer than before, the window of the connection may open.
@@ -27,19 +28,26 @@ func (st *stream) holds(n int64) {
 	}
 }
 
-// holdsGiven is holds for what the handler of x has been given. Of a whole body it need not give back less than an eighth of its window.
+// holdsGiven is holds for what the handler of x has been given. One that has taken everything need not have given back as much as an eighth of its
+// window.
 func (st *stream) holdsGiven(x *http.Exchange) {
 	n := x.Given()
-	if !st.arriving && n < exchange.InputWindow/8 {
+	if n < exchange.InputWindow/8 {
 		n = 0
 	}
 	st.holds(n)
 }
 
-// mayHold reports whether n more bytes of bodies that are collected may stay in memory. They get half of the window: bodies that are not whole must
-// not keep each other from becoming whole.
+// mayHold reports whether n more bytes of bodies that are collected may stay in memory. They get an eighth of the window: bodies that are not whole
+// must not keep each other from becoming whole.
 func (c *Conn) mayHold(n int) bool {
-	return c.inflow.held+int64(n) <= int64(c.s.cfg.ConnectionWindow)/2
+	return c.inflow.held+int64(n) <= int64(c.s.cfg.ConnectionWindow)/8
+}
+
+// blocks reports whether clients are kept from sending for no longer than they might take themselves. After that, requests end that wait for input:
+// what has the window may be waiting for them.
+func (in *inflow) blocks(now, timeout int64) bool {
+	return in.closed && now-in.since <= timeout+tick
 }
 
 // room returns by how much the window of the connection should grow: 0 if that is not worth a frame.
@@ -58,22 +66,22 @@ func (c *Conn) openWindow() {
 	case c.dead || grow == 0 && in.window > 0:
 		return
 	case grow == 0:
-		if in.closed == 0 {
-			in.closed = c.s.Now()
+		if !in.closed {
+			in.closed, in.since = true, c.s.Now()
 		}
 		return
 	}
 	in.window += grow
 	out := c.output()
 	*out = appendUint32(*out, http2.FrameWindowUpdate, 0, uint32(grow))
-	if in.closed == 0 {
+	if !in.closed {
 		return
 	}
 	for _, st := range c.streams {
 		if st.arriving && !st.paused {
-			st.body.Pause(in.closed)
+			st.body.Pause(in.since)
 			st.resume()
 		}
 	}
-	in.closed = 0
+	in.closed = false
 }

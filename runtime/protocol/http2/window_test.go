@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"golang.org/x/net/http2"
+
+	"fapws/runtime/protocol/http/hosttest"
 )
 
 // uploads sends pieces of bodies within the windows that the server gives.
@@ -64,21 +66,21 @@ func (h *host) openUploads(t *testing.T, window int) (*client, *uploads) {
 	return c, &uploads{p, window, map[uint32]int{}}
 }
 
-// Bodies that are collected and never end take half of the window of the connection in memory, all of them together; the others are in files, and
+// Bodies that are collected and never end take an eighth of the window of the connection in memory, all of them together; the others are in files, and
 // do not keep more from coming.
 func TestStoredBodiesOfConnectionAreBounded(t *testing.T) {
-	const window, each, streams = 256 << 10, 50 << 10, 40
+	const window, each, streams = 1 << 20, 50 << 10, 40
 	h := newHost(t)
 	c, u := h.openUploads(t, window)
 	u.begin("/upload", each, 1, 2*streams-1)
 	for whole := false; !whole; {
-		h.do(func() {
+		h.Do(func() {
 			memory, all := 0, int64(0)
 			for _, st := range c.streams {
 				memory += st.body.InMemory()
 				all += st.body.Size()
 			}
-			if whole = all == each*streams; memory > window/2 {
+			if whole = all == each*streams; memory > window/8 {
 				t.Errorf("%d bytes are in memory", memory)
 			}
 		})
@@ -91,11 +93,11 @@ func TestStoredBodiesOfConnectionAreBounded(t *testing.T) {
 func TestStreamedBodiesOfConnectionAreBounded(t *testing.T) {
 	const window, each = 128 << 10, 32 << 10
 	h := newHost(t)
-	h.streams, h.maxBody = true, -1
+	h.Streams, h.MaxBody = true, -1
 	c, u := h.openUploads(t, window)
 	u.begin("/later", each, 1, 2*window/each-1)
 	given := func() (n int64) {
-		h.do(func() {
+		h.Do(func() {
 			for _, st := range c.streams {
 				n += st.x.Given()
 			}
@@ -107,13 +109,17 @@ func TestStreamedBodiesOfConnectionAreBounded(t *testing.T) {
 	if u.window != 0 {
 		t.Errorf("the client may send %d bytes more", u.window)
 	}
-	h.do(func() {
+	h.Do(func() {
 		for _, st := range c.streams {
-			if st.late(h.Now() + int64(2*h.Config.BodyTimeout)) {
+			at := c.inflow.since + int64(h.Config.BodyTimeout)
+			if st.received -= int64(h.Config.BodyTimeout); st.late(at) {
 				t.Error("a client that must not send is late")
 			}
+			if !st.late(at + 2*tick) {
+				t.Error("a client may wait indefinitely")
+			}
 		}
-		x := h.held[1]
+		x := h.Held[1]
 		x.Server.Credit(c.streams[3].x.Given())
 	})
 	for u.window == 0 {
@@ -123,7 +129,7 @@ func TestStreamedBodiesOfConnectionAreBounded(t *testing.T) {
 		t.Errorf("the client may send %d bytes", u.window)
 	}
 	u.send(3, u.window)
-	h.do(func() { answer(h.held[0], "end") }) // what it had is not needed any more
+	h.Do(func() { hosttest.Answer(h.Held[0], "end") }) // what it had is not needed any more
 	for u.window == 0 {
 		u.frame()
 	}
