@@ -42,4 +42,10 @@ def holds(environ, start_response):
     return "held"
 
 
-PATHS = [("/holds", holds), ("/order", order), ("/waits", waits), ("/fails", fails), ("/works", works)]
+def collects(environ, start_response):
+    import gc
+
+    return str(gc.collect())  # without the GIL, it stops all other threads, and so waits for holds
+
+
+PATHS = [("/holds", holds), ("/collects", collects), ("/order", order), ("/waits", waits), ("/fails", fails), ("/works", works)]
