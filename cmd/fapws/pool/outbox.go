@@ -162,20 +162,14 @@ func (o *outbox) close() {
 	o.closed = true
 }
 
-// waits reports whether datagrams are queued.
-func (o *outbox) waits() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.draining
-}
-
-// whenEmpty calls f on a separate goroutine once the queue is empty, unless it is empty already.
-func (o *outbox) whenEmpty(f func()) {
+// whenEmpty reports whether datagrams are queued, and if so calls f on a separate goroutine once none are.
+func (o *outbox) whenEmpty(f func()) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.draining {
 		o.emptied = f
 	}
+	return o.draining
 }
 
 func (d *datagram) offer(c *Channel) error {

@@ -93,7 +93,6 @@ func (p *Pool) beginHandOver() {
 	p.handing = true
 	for _, w := range p.workers {
 		w.channel.interrupt()
-		w.out.whenEmpty(func() { p.post(p.maybeHandOver) })
 	}
 	p.maybeHandOver()
 }
@@ -110,7 +109,8 @@ func (p *Pool) maybeHandOver() {
 		return
 	}
 	for _, w := range p.workers {
-		if !w.idle || w.out.waits() {
+		// The watchdog may ask workers at any time, so the queue that was empty last may not be.
+		if !w.idle || w.out.whenEmpty(func() { p.post(p.maybeHandOver) }) {
 			return
 		}
 	}

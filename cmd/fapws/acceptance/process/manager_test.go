@@ -1,6 +1,7 @@
 package process_test
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -142,11 +143,12 @@ func TestInheritedDescriptor(t *testing.T) {
 
 // manager receives the messages of a service for its manager (sd_notify(3)).
 type manager struct {
-	t    *testing.T
-	name string
-	c    *net.UnixConn
+	t        *testing.T
+	name     string
+	messages chan []byte
 }
 
+// newManager returns a manager that reads all the time, as systemd does: the kernel keeps ten messages only.
 func newManager(t *testing.T) *manager {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "notify")
@@ -155,19 +157,29 @@ func newManager(t *testing.T) *manager {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	return &manager{t, name, c}
+	m := &manager{t, name, make(chan []byte, 100_000)}
+	go func() {
+		for buf := make([]byte, 4096); ; {
+			n, err := c.Read(buf)
+			if err != nil {
+				return
+			}
+			m.messages <- bytes.Clone(buf[:n])
+		}
+	}()
+	return m
 }
 
 // next waits for a message.
 func (m *manager) next() []byte {
 	m.t.Helper()
-	buf := make([]byte, 4096)
-	m.c.SetReadDeadline(time.Now().Add(fapwstest.Patience))
-	n, err := m.c.Read(buf)
-	if err != nil {
-		m.t.Fatalf("no message: %v", err)
+	select {
+	case message := <-m.messages:
+		return message
+	case <-time.After(fapwstest.Patience):
+		m.t.Fatal("no message")
+		return nil
 	}
-	return buf[:n]
 }
 
 // hears waits for a matching message.
@@ -182,17 +194,14 @@ func (m *manager) hears(pattern string) {
 // few may be on their way.
 func (m *manager) silent(long time.Duration) {
 	m.t.Helper()
-	buf := make([]byte, 4096)
-	for err := error(nil); err == nil; {
-		m.c.SetReadDeadline(time.Now().Add(time.Millisecond))
-		_, err = m.c.Read(buf)
+	for len(m.messages) > 0 {
+		<-m.messages
 	}
 	for heard := 0; ; heard++ {
-		m.c.SetReadDeadline(time.Now().Add(long))
-		if _, err := m.c.Read(buf); os.IsTimeout(err) {
+		select {
+		case <-m.messages:
+		case <-time.After(long):
 			return
-		} else if err != nil {
-			m.t.Fatal(err)
 		}
 		if heard > 3 {
 			m.t.Fatal("the watchdog is told that a hung loop is alive")
