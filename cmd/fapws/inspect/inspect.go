@@ -58,7 +58,8 @@ func Run(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 			code = exit.Report(stderr, err)
 		}
 	}
-	exit.AfterClosingTime(code, func(line string) { log(loglevel.Warning, line) })
+	closing := exit.AfterClosingTime(code, func(line string) { log(loglevel.Warning, line) })
+	defer closing.Stop() // "check --sandbox" goes on
 	return max(code, app.Close()), nil
 }
 

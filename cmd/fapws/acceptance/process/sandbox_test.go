@@ -360,12 +360,12 @@ func TestSandboxCheck(t *testing.T) {
 		since        int
 		path, denied string
 	}{
-		{files, "/read was answered", ":13: cannot read " + x.secret + "; --sandbox-read " + x.secret + " allows it"},
-		{files, "/write was answered with status 500", ":19: cannot change " + dir + "; --sandbox-write " + dir + " allows it"},
-		{files, "/database was answered with status 500", ":24: cannot change " + dir + "; --sandbox-write " + dir + " allows it"},
-		{always, "/run was answered with status 500", ":28: cannot run /bin/true; --sandbox-exec /bin/true allows it"},
-		{ports, "/connect was answered with status 500", ":32: cannot connect to 127.0.0.1 port " + x.other + "; --sandbox-connect " + x.other + " allows it"},
-		{always, "/unix was answered with status 500", ":36: cannot make unix sockets; --sandbox-connect unix allows it"},
+		{files, "/read was answered", ":14: cannot read " + x.secret + "; --sandbox-read " + x.secret + " allows it"},
+		{files, "/write was answered with status 500", ":20: cannot change " + dir + "; --sandbox-write " + dir + " allows it"},
+		{files, "/database was answered with status 500", ":25: cannot change " + dir + "; --sandbox-write " + dir + " allows it"},
+		{always, "/run was answered with status 500", ":29: cannot run /bin/true; --sandbox-exec /bin/true allows it"},
+		{ports, "/connect was answered with status 500", ":33: cannot connect to 127.0.0.1 port " + x.other + "; --sandbox-connect " + x.other + " allows it"},
+		{always, "/unix was answered with status 500", ":37: cannot make unix sockets; --sandbox-connect unix allows it"},
 		{always, "/fine was answered", ""},
 	} {
 		want := "\nGET " + tt.path + "\n"

@@ -4,6 +4,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 
 SECRET, PORT, FOLDER = sys.argv[1:]
 
@@ -37,6 +38,7 @@ def unix(environ, start_response):
 
 
 def fine(environ, start_response):
+    time.sleep(6)  # longer than Python may take to end
     return str(len(os.listdir(os.path.dirname(os.path.abspath(__file__)))))
 
 
