@@ -151,18 +151,18 @@ func (s *Server) fork(ctx context.Context, about string) (*process, *running, *c
 	}
 }
 
-// watch waits for the end of p and starts another one, if that is wanted.
+// watch waits for the end of p and starts another one in its place, if that is wanted.
 func (s *Server) watch(p *process) {
 	p.listen()
 	s.mu.Lock()
+	if s.closed || s.current != p { // it was put to sleep, and a request may have started the next one since
+		s.mu.Unlock()
+		return
+	}
 	s.current = nil
-	over := s.closed || s.idle.asleep
 	s.idle.since = time.Now()
 	s.rest()
 	s.mu.Unlock()
-	if over {
-		return
-	}
 	s.o.Log(p.how + "; starting another one")
 	for pause := time.Second; ; pause = min(2*pause, longestPause) {
 		err := s.start()
