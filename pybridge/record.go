@@ -1,0 +1,124 @@
+package pybridge
+
+// #include <stdlib.h>
+// #include "shim.h"
+import "C"
+
+import (
+	"unsafe"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+)
+
+func number(rec *C.fapws_record) C.uintptr_t { return C.uintptr_t(uintptr(unsafe.Pointer(rec))) }
+
+func newRecord() *C.fapws_record { return (*C.fapws_record)(C.calloc(1, C.sizeof_fapws_record)) }
+
+// peerTexts is the number of texts with a separator in copyRequest.
+const peerTexts = 8
+
+// copyRequest fills in the members of rec that the event loop owns.
+func copyRequest(rec *C.fapws_record, r *exchange.Request) {
+	p, peer := r.Parsed, r.Peer
+	head := len(r.Head)
+	need := head + len(r.Path) + len(peer.Addr) + len(peer.Port) + len(peer.ServerName) + len(peer.ServerPort) +
+		len(peer.Scheme) + len(peer.Host) + len(peer.User) + len(r.Path) + r.Root + peerTexts + len(r.Body)
+	if r.Resumed != nil {
+		need += len(r.Resumed.Subprotocol) + len(r.Resumed.Data) + 2
+	}
+	variables := ""
+	rec.tls_version, rec.tls_cipher = 0, 0
+	if t := peer.TLS; t != nil {
+		variables = t.Variables
+		rec.tls_version, rec.tls_cipher = C.uint16_t(t.Version), C.uint16_t(t.CipherSuite)
+	}
+	data := reserve(rec, need+len(variables))
+	n := copy(data, r.Head)
+	add := func(s string) C.fapws_span {
+		at := n
+		n += copy(data[n:], s)
+		data[n] = '\n' // so that adjacent texts can be compared at once
+		n++
+		return C.fapws_span{off: C.uint32_t(at), len: C.uint32_t(len(s))}
+	}
+	rec.method, rec.target, rec.query, rec.authority = span(p.Method), span(p.Target), span(p.Query), span(p.Authority)
+	// The path is in the head unless it is written differently there, or a proxy has removed its beginning.
+	if p.Plain && p.Authority.Len == 0 && string(p.Path.In(r.Head)) == string(r.Path) {
+		rec.path = span(p.Path)
+	} else {
+		rec.path = C.fapws_span{off: C.uint32_t(n), len: C.uint32_t(len(r.Path))}
+		n += copy(data[n:], r.Path)
+	}
+	from := n
+	rec.addr, rec.server_name, rec.server_port = add(peer.Addr), add(peer.ServerName), add(peer.ServerPort)
+	rec.scheme, rec.host, rec.user, rec.tls = add(peer.Scheme), add(peer.Host), add(peer.User), add(variables)
+	if r.Routed { // the head does not have the path
+		n += copy(data[n:], r.Path)
+	}
+	n += copy(data[n:], r.Path[:r.Root])
+	rec.head_len, rec.peer_len = C.uint32_t(head), C.uint32_t(n-from)
+	rec.port = add(peer.Port)
+	if rec.handed = boolByte(r.Resumed != nil); r.Resumed != nil {
+		rec.subprotocol, rec.state = add(r.Resumed.Subprotocol), add(string(r.Resumed.Data))
+	}
+	rec.body_off, rec.body_len = C.size_t(n), C.size_t(len(r.Body))
+	copy(data[n:], r.Body)
+	copyFields(rec, p.Fields)
+	rec.mount = C.uint32_t(r.Mount)
+	rec.log = C.uint32_t(r.ErrorLog)
+	rec.script_len = C.uint32_t(r.Script)
+	rec.size = C.int64_t(r.Size)
+	rec.spool = C.int32_t(r.Spool)
+	rec.version = C.uint8_t(p.Version)
+	rec.head_only = boolByte(p.Head)
+	rec.by_form = boolByte(peer.Login == exchange.Form)
+	rec.has_length = boolByte(p.Body != http1.NoBody)
+	rec.chunked = boolByte(p.Body == http1.Chunked)
+	rec.has_body = boolByte(r.Size > 0)
+	rec.more, rec.websocket, rec.socket = boolByte(r.More), boolByte(r.WebSocket), C.int32_t(r.Socket)
+	rec.open, rec.socket_object, rec.taken = 0, nil, 0
+	rec.cancelled = 0
+	rec.event, rec.behind = 0, 0
+	rec.job = C.FAPWS_RUN
+	rec.unacked, rec.counted, rec.resumed, rec.recalled = 0, 0, 0, 0
+	rec.events, rec.closing, rec.inputs, rec.inputs_tail, rec.exchange = 0, 0, nil, nil, nil
+	rec.routed, rec.traced = boolByte(r.Routed), boolByte(r.Traced)
+}
+
+func span(s http1.Span) C.fapws_span {
+	return C.fapws_span{off: C.uint32_t(s.Off), len: C.uint32_t(s.Len)}
+}
+
+func boolByte(b bool) C.uint8_t {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// reserve returns rec.data with room for need bytes.
+func reserve(rec *C.fapws_record, need int) []byte {
+	if need > int(rec.cap) {
+		size := max(1024, need)
+		C.free(unsafe.Pointer(rec.data))
+		rec.data = (*C.char)(C.malloc(C.size_t(size)))
+		rec.cap = C.size_t(size)
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(rec.data)), int(rec.cap))
+}
+
+// copyFields relies on the same layout of http1.Field and fapws_field.
+func copyFields(rec *C.fapws_record, fields []http1.Field) {
+	if len(fields) > int(rec.fields_cap) {
+		size := max(16, len(fields))
+		C.free(unsafe.Pointer(rec.fields))
+		rec.fields = (*C.fapws_field)(C.malloc(C.size_t(size) * C.sizeof_fapws_field))
+		rec.fields_cap = C.uint32_t(size)
+	}
+	copy(unsafe.Slice((*http1.Field)(unsafe.Pointer(rec.fields)), int(rec.fields_cap)), fields)
+	rec.nfields = C.uint32_t(len(fields))
+}
+
+var _ [unsafe.Sizeof(http1.Field{}) - C.sizeof_fapws_field]byte
+var _ [C.sizeof_fapws_field - unsafe.Sizeof(http1.Field{})]byte
