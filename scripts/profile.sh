@@ -1,9 +1,9 @@
 # Sourced by build.sh: profile.
 # shellcheck shell=bash
 #
-# cmd/fapws/default.pgo says which calls are hot. `go build` takes it by itself, for every architecture: it inlines them, and
-# calls methods of interfaces directly. The file belongs to the sources, so builds of a commit stay the same; a profile
-# that is old costs only speed.
+# cmd/fapws/default.pgo says which calls are hot. `go build` takes it by itself, for every architecture: it copies
+# such functions into their callers, and calls methods of interfaces directly. The file belongs to the sources, so builds
+# of a commit stay the same; a profile that is old costs only speed.
 
 # word_profile [SECONDS] records cmd/fapws/default.pgo with a server under load, SECONDS (default 3) for each kind of it.
 word_profile() {
