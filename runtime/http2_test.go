@@ -15,6 +15,7 @@ import (
 
 	"fapws/runtime/exchange"
 	wire "fapws/runtime/protocol/http2"
+	"fapws/runtime/secure/certtest"
 	"fapws/runtime/sites"
 )
 
@@ -27,7 +28,7 @@ func securedHTTP2() *tls.Config {
 
 // http2Client returns a client that speaks HTTP/2, over TLS unless plain.
 func http2Client(t testing.TB, plain bool) *http.Client {
-	_, pool := testCertificate()
+	_, pool := certtest.Localhost()
 	transport := &http2.Transport{TLSClientConfig: &tls.Config{ServerName: "localhost", RootCAs: pool}}
 	if plain {
 		transport.AllowHTTP = true
@@ -158,7 +159,7 @@ func TestHTTP2OverTLSWithoutPreface(t *testing.T) {
 	s := serve(t, Config{}, newApp(true, func(c *call) { c.reply(200, "hello") }))
 	addr := s.listenSecure(t)
 	s.SetTLS(securedHTTP2())
-	_, pool := testCertificate()
+	_, pool := certtest.Localhost()
 	for _, text := range []string{lastRequest, wire.Preface[:20] + "XXXX"} {
 		c, err := tls.Dial("tcp", addr, &tls.Config{ServerName: "localhost", RootCAs: pool, NextProtos: []string{"h2"}})
 		if err != nil {

@@ -2,21 +2,14 @@ package runtime
 
 import (
 	"bufio"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,35 +17,15 @@ import (
 	"fapws/runtime/listen"
 	"fapws/runtime/protocol/sse"
 	"fapws/runtime/pubsub"
+	"fapws/runtime/secure/certtest"
 	"fapws/runtime/sites"
 	"fapws/runtime/websocket/wstest"
 
 	"golang.org/x/sys/unix"
 )
 
-// testCertificate is for localhost, and made once.
-var testCertificate = sync.OnceValues(func() (tls.Certificate, *x509.CertPool) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	template := x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &key.PublicKey, key)
-	if err != nil {
-		panic(err)
-	}
-	leaf, _ := x509.ParseCertificate(der)
-	pool := x509.NewCertPool()
-	pool.AddCert(leaf)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, pool
-})
-
 func serverTLS() *tls.Config {
-	cert, _ := testCertificate()
+	cert, _ := certtest.Localhost()
 	return &tls.Config{Certificates: []tls.Certificate{cert}}
 }
 
@@ -86,7 +59,7 @@ func dialSecure(t testing.TB, addr string) *tls.Conn {
 	}
 	below.SetDeadline(time.Now().Add(patience))
 	t.Cleanup(func() { below.Close() })
-	_, pool := testCertificate()
+	_, pool := certtest.Localhost()
 	c := tls.Client(below, &tls.Config{ServerName: "localhost", RootCAs: pool})
 	if err := c.Handshake(); err != nil {
 		t.Fatal(err)
@@ -278,7 +251,7 @@ func TestTLSBodies(t *testing.T) {
 		}
 	}), mounts...)
 	addr := s.listenSecure(t)
-	_, pool := testCertificate()
+	_, pool := certtest.Localhost()
 	secure := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{ServerName: "localhost", RootCAs: pool}}}
 	defer secure.CloseIdleConnections()
 	get := func(c *http.Client, url, body string) string {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"fapws/runtime/secure/certtest"
 )
 
 // hello returns a ClientHello.
@@ -131,7 +133,7 @@ func TestSilentClients(t *testing.T) {
 // A certificate that comes late holds up nothing but its own handshakes.
 func TestSlowCertificate(t *testing.T) {
 	s := newServer(t, nil)
-	cert, _ := certificate()
+	cert, _ := certtest.Localhost()
 	come := make(chan struct{})
 	s.SetConfig(&tls.Config{GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		if h.ServerName == "slow.localhost" {
@@ -184,7 +186,7 @@ func TestPanic(t *testing.T) {
 	s.until("the lines", func() bool {
 		return strings.Contains(s.logged(), "bug: on purpose") && strings.Contains(s.logged(), "internal error")
 	})
-	cert, _ := certificate()
+	cert, _ := certtest.Localhost()
 	s.SetConfig(&tls.Config{Certificates: []tls.Certificate{cert}})
 	echoes(t, s.dial(nil, nil), []byte("hello"))
 }

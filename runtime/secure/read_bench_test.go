@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/secure/certtest"
 )
 
 // BenchmarkRead reads records of a small request, one at a time, as the loop does.
 func BenchmarkRead(b *testing.B) {
-	cert, _ := certificate()
+	cert, _ := certtest.Localhost()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)

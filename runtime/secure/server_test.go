@@ -2,15 +2,9 @@ package secure
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"strings"
 	"sync"
@@ -20,36 +14,13 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/secure/certtest"
 
 	"golang.org/x/sys/unix"
 )
 
 // patience ends a test that hangs, also on a machine that is many times slower.
 const patience = 2 * time.Minute
-
-// certificate is for localhost, and made once.
-var certificate = sync.OnceValues(func() (tls.Certificate, *x509.CertPool) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	template := x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &key.PublicKey, key)
-	if err != nil {
-		panic(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		panic(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(leaf)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, pool
-})
 
 // server is a Server with a loop of its own.
 type server struct {
@@ -81,7 +52,7 @@ func newServer(t *testing.T, peers func() *peer) *server {
 	s.conns.Log = func(level loglevel.Level, format string, args ...any) { s.log(level, fmt.Sprintf(format, args...)) }
 	s.conns.Unsent.Max = 1 << 40
 	s.Init(&s.conns)
-	cert, _ := certificate()
+	cert, _ := certtest.Localhost()
 	s.SetConfig(&tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"http/1.1"}})
 	s.Freed = func() {}
 	s.LogClient = func(level loglevel.Level, client, line string) { s.log(level, "client: "+line) }
@@ -269,7 +240,7 @@ func (s *server) tcp() *net.TCPConn {
 
 // clientConfig trusts the server.
 func clientConfig() *tls.Config {
-	_, pool := certificate()
+	_, pool := certtest.Localhost()
 	return &tls.Config{ServerName: "localhost", RootCAs: pool, NextProtos: []string{"http/1.1"}}
 }
 

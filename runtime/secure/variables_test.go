@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"fapws/runtime/secure/certtest"
 )
 
 // alternativeNames are an address of mail and the name of a user of Active Directory (RFC 5280 §4.2.1.6).
@@ -64,7 +66,7 @@ func clientCertificate(t *testing.T) tls.Certificate {
 func TestDescribe(t *testing.T) {
 	own := clientCertificate(t)
 	name := strings.ReplaceAll(own.Leaf.Subject.String(), "\x00", "")
-	cert, _ := certificate()
+	cert, _ := certtest.Localhost()
 	for _, c := range []struct {
 		auth     tls.ClientAuthType
 		shows    bool

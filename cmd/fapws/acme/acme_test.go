@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"fapws/cmd/fapws/certificates/certtest"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/secure/certtest"
 )
 
 // TestToken: only tokens are found, no other file of the directory.

@@ -17,8 +17,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/cmd/fapws/certificates/certtest"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/secure/certtest"
 )
 
 // logged collects the lines of a Reader.

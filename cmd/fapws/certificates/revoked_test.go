@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"fapws/cmd/fapws/certificates/certtest"
+	"fapws/runtime/secure/certtest"
 )
 
 // TestRevoked: a certificate that its authority has revoked is refused, in the handshake and by rules, also when its session is resumed.

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"fapws/cmd/fapws/certificates/certtest"
+	"fapws/runtime/secure/certtest"
 )
 
 // shake makes a handshake of client with the configuration of s, and returns what both see of it.

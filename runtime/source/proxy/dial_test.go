@@ -2,16 +2,9 @@ package proxy_test
 
 import (
 	"bufio"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -20,29 +13,20 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/secure/certtest"
 	"fapws/runtime/source/proxy"
 )
 
-// certificate makes one for name that was valid until then, and a file with it.
+// certificate makes one for name that was valid until then, and a file with its authority.
 func certificate(t *testing.T, name string, until time.Time) (tls.Certificate, string) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	authority := certtest.NewAuthority(t)
+	c := authority.Sign(certtest.Options{Names: []string{name}, Start: until.Add(-time.Hour), End: until})
+	pair, err := tls.X509KeyPair(c.Chain, c.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-		NotBefore: until.Add(-time.Hour), NotAfter: until, IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, file
+	return pair, certtest.Write(t, filepath.Join(t.TempDir(), "ca.pem"), authority.PEM)
 }
 
 // serveOn gives each connection of a listener to serve.

@@ -13,8 +13,8 @@ import (
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
 	"fapws/cmd/fapws/broker/redistest"
-	"fapws/cmd/fapws/certificates/certtest"
 	"fapws/runtime/backend/backendtest"
+	"fapws/runtime/secure/certtest"
 )
 
 // node is a server with the channels of a broker.

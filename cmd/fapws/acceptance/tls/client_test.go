@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
-	"fapws/cmd/fapws/certificates/certtest"
+	"fapws/runtime/secure/certtest"
 )
 
 // serve starts a server at an address for HTTPS, which it waits for.

@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
-	"fapws/cmd/fapws/certificates/certtest"
+	"fapws/runtime/secure/certtest"
 )
 
 // ofClient makes a certificate for a client, with its key.

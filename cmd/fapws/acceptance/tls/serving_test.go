@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
-	"fapws/cmd/fapws/certificates/certtest"
+	"fapws/runtime/secure/certtest"
 	"fapws/runtime/websocket/wstest"
 )
 

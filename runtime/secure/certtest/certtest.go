@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -14,6 +15,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 )
@@ -29,9 +31,29 @@ type Options struct {
 	Common string // common name of the subject; "": the first of Names
 }
 
+// Localhost returns a certificate for localhost that signs itself, and a pool with it alone. It is made once.
+var Localhost = sync.OnceValues(func() (tls.Certificate, *x509.CertPool) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	template := templateOf(Options{Names: []string{"localhost"}, CA: true})
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		panic(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		panic(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(leaf)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, pool
+})
+
 // Authority signs certificates.
 type Authority struct {
-	T           *testing.T
+	T           testing.TB
 	Certificate *x509.Certificate
 	PEM         []byte
 	key         crypto.Signer
@@ -39,7 +61,7 @@ type Authority struct {
 
 // Certificate is one in PEM, with its key.
 type Certificate struct {
-	T           *testing.T
+	T           testing.TB
 	Certificate []byte // alone
 	Chain       []byte // with its authority
 	Key         []byte
@@ -47,7 +69,7 @@ type Certificate struct {
 }
 
 // NewAuthority makes an authority.
-func NewAuthority(t *testing.T) *Authority {
+func NewAuthority(t testing.TB) *Authority {
 	t.Helper()
 	key := ECDSA(t)
 	template := templateOf(Options{CA: true, Common: "Test Authority"})
@@ -125,7 +147,7 @@ func (c *Certificate) Write(dir string) (cert, key string) {
 }
 
 // Write writes a file that only its owner may read, in one step, as certbot does.
-func Write(t *testing.T, name string, data []byte) string {
+func Write(t testing.TB, name string, data []byte) string {
 	t.Helper()
 	if err := os.WriteFile(name+".new", data, 0o600); err != nil {
 		t.Fatal(err)
@@ -137,7 +159,7 @@ func Write(t *testing.T, name string, data []byte) string {
 }
 
 // ECDSA makes a key of P-256.
-func ECDSA(t *testing.T) crypto.Signer {
+func ECDSA(t testing.TB) crypto.Signer {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -147,7 +169,7 @@ func ECDSA(t *testing.T) crypto.Signer {
 }
 
 // RSA makes a key of some bits.
-func RSA(t *testing.T, bits int) crypto.Signer {
+func RSA(t testing.TB, bits int) crypto.Signer {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, bits)
 	if err != nil {
@@ -157,7 +179,7 @@ func RSA(t *testing.T, bits int) crypto.Signer {
 }
 
 // Ed25519 makes a key.
-func Ed25519(t *testing.T) crypto.Signer {
+func Ed25519(t testing.TB) crypto.Signer {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
