@@ -38,8 +38,12 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	inline := os.Getenv("FAPWS_TEST_MODE") == "inline"
+	mode := os.Getenv("FAPWS_TEST_MODE")
+	inline := mode == "inline"
 	os.Setenv("PYTHONPATH", "../contrib")
+	if mode == "fork" {
+		os.Exit(serveForks())
+	}
 	app, err := Load(Options{Apps: applications, Globals: []string{"MAX_BODY_SIZE"}})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

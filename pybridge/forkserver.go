@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 )
 
 // ServeForks forks a child for each request of package forkserver on control, and returns when the other end is closed. The
@@ -26,7 +27,9 @@ func (a *App) ServeForks(c RunConfig, control *os.File) error {
 		return err
 	}
 	h.listen() // otherwise each child would repeat messages of loading
-	if C.fapws_forkserver(C.int(control.Fd())) < 0 {
+	status := C.fapws_forkserver(C.int(control.Fd()))
+	runtime.KeepAlive(control) // until here, or a collection, which Go makes every two minutes, closes it
+	if status < 0 {
 		return errors.New("out of memory")
 	}
 	return nil

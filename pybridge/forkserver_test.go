@@ -1,0 +1,81 @@
+package pybridge
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	goruntime "runtime"
+	"testing"
+
+	"fapws/runtime/system"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestForkServerSurvivesCollections: the socket of a fork server that waits for orders is not garbage. Go collects garbage every
+// two minutes.
+func TestForkServerSurvivesCollections(t *testing.T) {
+	fds, err := system.Socketpair(unix.SOCK_SEQPACKET)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, theirs := os.NewFile(uintptr(fds[0]), "ours"), os.NewFile(uintptr(fds[1]), "theirs")
+	defer ours.Close()
+	begin, started, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := exec.Command(os.Args[0])
+	server.Env = append(os.Environ(), "FAPWS_TEST_MODE=fork")
+	server.ExtraFiles = []*os.File{theirs, begin}
+	server.Stderr = os.Stderr
+	collected, err := server.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	theirs.Close()
+	begin.Close()
+	message := make([]byte, 64)
+	if n, err := ours.Read(message); n == 0 {
+		t.Fatal("no message that it has started: ", err)
+	}
+	started.Close()
+	if n, err := collected.Read(message); n == 0 {
+		t.Fatal("the fork server has exited: ", err)
+	}
+	ours.Close()
+	if err := server.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// serveForks is the process of that test, with the ends of its socket and its pipe at 3 and 4.
+func serveForks() (code int) {
+	app, err := Load(Options{Apps: []Application{{Script: "testdata/second/app.py"}}})
+	if err == nil {
+		go collectGarbage(os.NewFile(4, "begin"))
+		err = app.ServeForks(RunConfig{}, os.NewFile(3, "control"))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return app.Close()
+}
+
+// collectGarbage collects garbage after begin is closed, and reports it unless descriptor 3 is closed with it.
+func collectGarbage(begin *os.File) {
+	_, _ = begin.Read(make([]byte, 1))
+	for range 3 {
+		done := make(chan struct{})
+		goruntime.SetFinalizer(&[]byte{0}, func(*[]byte) { close(done) })
+		goruntime.GC()
+		<-done
+	}
+	if _, err := unix.FcntlInt(3, unix.F_GETFD, 0); err == nil {
+		fmt.Println("collected")
+	}
+}
