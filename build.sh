@@ -154,9 +154,11 @@ build_to() {
     die "compiling failed; all messages are in ${log#"$root/"}"
 }
 
+# compile FILE [FLAGS]. Go's build ID depends on directories, which the flags of C name. Without it the C linker makes one
+# from the content.
 compile() {
     (cd "$root" && go build -trimpath -buildvcs=false -pgo=auto "${@:2}" \
-        -ldflags "-s -w -X fapws/cmd/fapws/version.Version=$(version_text) $(interpreter_flag)" -o "$1" ./cmd/fapws)
+        -ldflags "-s -w -buildid= -X fapws/cmd/fapws/version.Version=$(version_text) $(interpreter_flag)" -o "$1" ./cmd/fapws)
 }
 
 # compile_errors LOG prints the lines of a compiler or linker that matter: those
@@ -190,29 +192,25 @@ word_run() {
 # --- the words --------------------------------------------------------------
 
 main() {
-    local python_option=
-    take_python_option() {
-        case ${1-} in
-        --python) python_option=${2:?--python needs a path}; return 0 ;;
-        --python=*) python_option=${1#*=}; return 0 ;;
+    local word='' python_option=''
+    while (($#)); do
+        case $1 in
+        --python) python_option=${2:?--python needs a path} && shift ;;
+        --python=*) python_option=${1#*=} ;;
+        *)
+            [[ -z $word ]] || break
+            word=$1
+            ;;
         esac
-        return 1
-    }
-    while take_python_option "$@"; do [[ $1 == --python ]] && shift; shift; done
-    local word=${1:-help}
-    shift || true
-    while take_python_option "$@"; do [[ $1 == --python ]] && shift; shift; done
+        shift
+    done
     case $word in
-    help | -h | --help)
-        usage
-        return
+    '' | help | -h | --help) usage ;;
+    *)
+        declare -F "word_$word" >/dev/null || { say "unknown word \"$word\": ./build.sh help lists the words"; exit 2; }
+        "word_$word" "$@"
         ;;
     esac
-    if ! declare -F "word_$word" >/dev/null; then
-        usage >&2
-        exit 2
-    fi
-    "word_$word" "$@"
 }
 
 # Tests source this file for its functions.

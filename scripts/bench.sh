@@ -36,9 +36,7 @@ install_peers() {
 bench_in_root() {
     local suite=${1-} folder=$roots_folder/bench-${1-} home=/root/fapws results=build/bench/results.json words=("${@:2}")
     [[ $suite =~ ^[a-z]+$ ]] || die "bench --root needs the name of a Debian: ./build.sh bench --root sid"
-    [[ $EUID -eq 0 ]] || die "bench --root needs root, for debootstrap and chroot"
-    want_programs "for bench --root" "debootstrap=debootstrap git=git"
-    install_wanted
+    need_debootstrap "bench --root" "git=git"
     (($# > 1)) || { words=(--rounds 3 --seconds 1 page) results=bench/results/$suite.json; }
     keep_root "$suite" "$folder"
     refresh_clone "$folder$home"

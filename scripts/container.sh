@@ -41,10 +41,8 @@ word_container() {
 # test_container builds the image on a Debian of debootstrap, without a registry, and tries each mode of bin/run.sh.
 test_container() {
     local suite base=localhost/fapws-test-base mode failed=() folder
-    [[ $EUID -eq 0 ]] || die "container --test needs root, for debootstrap and containers without a network of their own"
-    want_programs "for container --test" "debootstrap=debootstrap buildah=buildah podman=podman runc=runc curl=curl"
-    install_wanted
-    suite=$(debian_suite)
+    suite=$(debian_suite) || die "container --test makes a system of this machine's Debian, and this is not Debian"
+    need_debootstrap "container --test" "buildah=buildah podman=podman runc=runc curl=curl"
     folder=$roots_folder/container-$suite
     if ! buildah inspect "$base" >/dev/null 2>&1; then
         make_root "$suite" "$folder"

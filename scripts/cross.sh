@@ -6,7 +6,7 @@
 # build/cross/ARCH: apt gets lists and a state of its own there, so this machine
 # does not learn of another architecture.
 
-readonly cross_folder=$root/build/cross
+readonly cross_folder=$root/build/cross cross_architectures="arm64 and armhf"
 
 # machine_architecture prints this machine's architecture as Debian calls it.
 machine_architecture() {
@@ -44,34 +44,28 @@ refuse_other_machines() {
     esac
     case $word in
     arm64 | armhf) die "GOARCH=$GOARCH: this machine is $own; for another architecture: ./build.sh cross $word" ;;
-    *) die "GOARCH=$GOARCH: this machine is $own, and ./build.sh cross builds for arm64 and armhf; unset GOARCH" ;;
+    *) die "GOARCH=$GOARCH: this machine is $own, and ./build.sh cross builds for $cross_architectures; unset GOARCH" ;;
     esac
 }
 
-# choose_cross ARCH sets cross, the architecture to build for, and what belongs to it.
+# choose_cross ARCH sets cross, the architecture to build for, and what belongs to it. cross_elf are two numbers of its
+# programs (elf(5)): EI_CLASS and the low byte of e_machine.
 choose_cross() {
-    case ${1-} in
-    arm64) cross_triplet=aarch64-linux-gnu cross_emulator=qemu-aarch64 ;;
-    armhf) cross_triplet=arm-linux-gnueabihf cross_emulator=qemu-arm ;;
-    *) die "unknown architecture \"${1-}\": ./build.sh cross arm64 or ./build.sh cross armhf" ;;
-    esac
     [[ $1 != "$(machine_architecture)" ]] || die "this machine is $1 itself: ./build.sh build"
+    case $1 in
+    arm64) cross_triplet=aarch64-linux-gnu cross_emulator=qemu-aarch64 cross_elf=(02 b7) ;;
+    armhf) cross_triplet=arm-linux-gnueabihf cross_emulator=qemu-arm cross_elf=(01 28) ;;
+    '') die "cross needs an architecture: ./build.sh cross builds for $cross_architectures" ;;
+    *) die "unknown architecture \"$1\": ./build.sh cross builds for $cross_architectures" ;;
+    esac
     [[ -z $python_option ]] || die "cross embeds Debian's Python for $1: leave out --python, or choose a suite of Debian, such as SUITE=trixie"
     cross=$1
     cross_suite=${SUITE:-$(debian_suite)} || die "cross uses Debian's packages for $1, and this is not Debian: choose a suite, such as SUITE=trixie"
     cross_root=$cross_folder/$cross/$cross_suite
 }
 
-# debian_suite prints the suite of this Debian, and fails elsewhere.
-debian_suite() {
-    local ID='' VERSION_CODENAME=''
-    # shellcheck source=/dev/null
-    source /etc/os-release && [[ $ID == debian ]] && printf '%s\n' "${VERSION_CODENAME:-sid}"
-}
-
-# use_cross makes this shell ready for `go build` for ARCH.
+# use_cross makes this shell ready for `go build` for the architecture of choose_cross.
 use_cross() {
-    choose_cross "$@"
     python=${PYTHON:-/usr/bin/python3} # reads Python's settings; runs nothing of the sysroot
     [[ -x $python ]] || want Python python3
     [[ $(type -P apt-get dpkg-deb | wc -l) == 2 ]] ||
@@ -86,7 +80,9 @@ use_cross() {
     ask_sysroot
     GOARCH=$(go_architecture "$cross")
     [[ $cross != armhf ]] || GOARM=7 # what Debian's armhf is built for
-    CC=$cross_root.cc
+    # shellcheck disable=SC2089 # Go divides it into words
+    CC="'$cross_root.cc'"
+    # shellcheck disable=SC2090
     export GOOS=linux GOARCH GOARM CC
     link_with_python
     python=/usr/bin/python3 # of the machine on which fapws will run
@@ -188,9 +184,6 @@ test_cross() {
     # Before version 8.2, qemu shows a program the addresses of this machine in /proc/self/smaps. fapws, which gives pages
     # back by them, leaves alone those above 4 GiB.
     [[ $cross != armhf ]] || export QEMU_GUEST_BASE=0x100000000
-    command -v "$cross_emulator" >/dev/null || want "an emulator of $cross" qemu-user
-    command -v curl >/dev/null || want curl curl
-    install_wanted
     stage "smoke, $cross" emulated "$root/.ci/smoke-test" "$FAPWS_BIN"
     # The tests themselves are programs for this machine. The folders that have none of these tests are left out.
     unset GOOS GOARCH GOARM CC py_version
@@ -208,10 +201,9 @@ test_cross() {
 # with the emulator: if this machine does not, the namespace has a binfmt_misc of its own. fapws starts itself again, as
 # a supervisor does, so calling the emulator by name is not enough.
 emulated() {
-    local magic='' class=2 machine='\xb7'
+    local magic=''
     if ! "$FAPWS_BIN" --version >/dev/null 2>&1; then
-        [[ $cross != armhf ]] || class=1 machine='\x28'
-        magic="\\x7fELF\\x0$class\\x01\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x02\\x00$machine\\x00"
+        magic="\\x7fELF\\x${cross_elf[0]}\\x01\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x02\\x00\\x${cross_elf[1]}\\x00"
         magic+=':\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff'
         magic=":fapws:M::$magic:$(command -v "$cross_emulator"):FP"
     fi
@@ -233,7 +225,9 @@ emulated() {
 word_cross() {
     local cross=
     (($# <= 1)) || [[ $2 == --test ]] || die "unknown argument: $2"
-    use_cross "${1-}"
+    choose_cross "${1-}"
+    [[ ${2-} != --test ]] || want_programs "for cross --test" "$cross_emulator=qemu-user curl=curl"
+    use_cross
     say "Python $py_version of Debian $cross_suite for $cross, $py_linked"
     build_to "$cross_folder/$cross/fapws"
     say "built build/cross/$cross/fapws"

@@ -26,7 +26,8 @@ build_for() {
     else
         word_build # says what its man page is
         cross=''
-        use_cross "$arch"
+        choose_cross "$arch"
+        use_cross
         built=$cross_folder/$arch/fapws
         say "Python $py_version of Debian $cross_suite for $arch, $py_linked"
         build_to "$built"
@@ -92,6 +93,7 @@ word_deb() {
         die "deb --test tries the package in a fresh system like this one: name it, for example: ./build.sh deb --test noble"
     [[ ${1-} != --test || ${arch:=$(machine_architecture)} == "$(machine_architecture)" ]] ||
         die "deb --test installs the package on this machine, which is $(machine_architecture): try $arch with ./build.sh cross $arch --test"
+    [[ -z $suite ]] || need_debootstrap "deb --test" "lintian=lintian" # before it compiles
     command -v dpkg-deb >/dev/null || die "dpkg-deb is missing: packages are made on Debian and Ubuntu"
     command -v readelf >/dev/null || want readelf binutils
     install_wanted
@@ -140,9 +142,6 @@ word_deb() {
 # test_deb FILE SUITE lets lintian look at the package, then installs, upgrades under load, and removes it in a fresh system.
 test_deb() {
     local folder=$roots_folder/deb-$2
-    [[ $EUID -eq 0 ]] || die "deb --test needs root, for debootstrap and chroot"
-    want_programs "for deb --test" "debootstrap=debootstrap lintian=lintian"
-    install_wanted
     lintian --allow-root --fail-on error,warning "$1" ||
         die "lintian objects to the package: change it, or name the reason in contrib/debian/lintian-overrides"
     make_root "$2" "$folder" --include=python3,adduser
@@ -172,10 +171,16 @@ write_control() {
     text=${text//@VERSION@/"$2"}
     text=${text//@ARCHITECTURE@/"$3"}
     text=${text//@MAINTAINER@/"$(maintainer)"}
-    text=${text//@SIZE@/$(du -sk --apparent-size --exclude=DEBIAN "$1" | cut -f1)}
+    text=${text//@SIZE@/$(installed_size "$1")}
     text=${text//@DEPENDS@/"$(dependencies "$1/usr/bin/fapws")"}
     text=${text//@LIBPYTHON@/"$sentence"}
     printf '%s\n' "$text" >"$1/DEBIAN/control"
+}
+
+# installed_size FOLDER prints the size in KiB as dpkg-gencontrol counts it, which does not depend on the file system.
+installed_size() {
+    find "$1" -mindepth 1 -name DEBIAN -prune -o -type f -printf '%s\n' -o -printf '1\n' |
+        awk '{ size += int(($1 + 1023) / 1024) } END { print size }'
 }
 
 # dependencies FILE prints the packages that FILE needs: those of its shared libraries, and Python's

@@ -35,6 +35,21 @@ apt_get() {
     patiently "apt-get $1" logged "$root/build/apt.log" env DEBIAN_FRONTEND=noninteractive apt-get -qq "$@"
 }
 
+# debian_suite prints the suite of this Debian, and fails elsewhere.
+debian_suite() {
+    local ID='' VERSION_CODENAME=''
+    # shellcheck source=/dev/null
+    source /etc/os-release && [[ $ID == debian ]] && printf '%s\n' "${VERSION_CODENAME:-sid}"
+}
+
+# debian_mirror [LABEL] prints the mirror from which this machine installs what has that label.
+debian_mirror() {
+    local label=${1:-Debian} mirror
+    # shellcheck disable=SC2016 # apt's own syntax
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' "Label: $label" 2>/dev/null | head -1)
+    printf '%s\n' "${mirror:-http://deb.debian.org/${label,,}}"
+}
+
 # need_certificates sees to the certificates without which neither Go nor its
 # modules can be downloaded by https.
 need_certificates() {

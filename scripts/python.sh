@@ -116,15 +116,15 @@ link_python() {
 # probe_archive reports whether a program links with py_link. The result is kept
 # until the archive changes; probe_log names the linker's messages.
 probe_archive() {
-    local folder flags
+    local folder command flags
     folder=$root/build/probe/$py_version-$(printf '%s\n' "$py_include" "$py_link" "${CC-}" | cksum | cut -d' ' -f1)
     probe_log=$folder/log
     if [[ ! -e $folder/result || $py_archive -nt $folder/result ]]; then
         mkdir -p "$folder"
-        eval "flags=(${CFLAGS-} ${LDFLAGS-} $py_link)" # quoted as for pkg-config
+        eval "command=(${CC:-gcc}) flags=(${CFLAGS-} ${LDFLAGS-} $py_link)" # quoted as for Go and pkg-config
         printf '#include <Python.h>\nint main(void) { Py_Initialize(); return Py_FinalizeEx(); }\n' >"$folder/probe.c"
         # Go links executables without -pie, too.
-        if "${CC:-gcc}" -no-pie -I"$py_include" "$folder/probe.c" "${flags[@]}" -o "$folder/probe" >"$probe_log" 2>&1; then
+        if "${command[@]}" -no-pie -I"$py_include" "$folder/probe.c" "${flags[@]}" -o "$folder/probe" >"$probe_log" 2>&1; then
             echo links >"$folder/result"
         else
             echo fails >"$folder/result"

@@ -11,10 +11,7 @@ readonly roots_folder=$root/build/roots
 word_roots() {
     local suite user failed=() suites=(bookworm trixie sid) word=serve_in
     [[ ${1-} != --test ]] || { word=test_in; shift; }
-    [[ $EUID -eq 0 ]] || die "roots needs root, for debootstrap and chroot"
-    command -v debootstrap >/dev/null || want debootstrap debootstrap
-    command -v git >/dev/null || want git git
-    install_wanted
+    need_debootstrap roots "git=git"
     (($# == 0)) || suites=("$@")
     for suite in "${suites[@]}"; do
         for user in root user; do
@@ -37,6 +34,13 @@ in_fresh_root() {
     rm -rf "$folder"
 }
 
+# need_debootstrap WORD [PROGRAMS] sees to what make_root needs, and to PROGRAMS (want_programs).
+need_debootstrap() {
+    [[ $EUID -eq 0 ]] || die "$1 needs root, for debootstrap and chroot"
+    want_programs "for $1" "debootstrap=debootstrap ${2-}"
+    install_wanted
+}
+
 # make_root SUITE FOLDER [FLAGS] makes the system in FOLDER, in place of what was there: a Debian, or noble, which is
 # Ubuntu 24.04.
 make_root() {
@@ -53,14 +57,6 @@ make_root() {
     patiently "debootstrap $1" logged "$2.log" debootstrap "${flags[@]}" "$1" "$2" "${from[@]}" ||
         die "debootstrap failed: $2.log"
     copy_host_settings "$2"
-}
-
-# debian_mirror [LABEL] prints the mirror from which this machine installs what has that label.
-debian_mirror() {
-    local label=${1:-Debian} mirror
-    # shellcheck disable=SC2016 # apt's own syntax
-    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' "Label: $label" 2>/dev/null | head -1)
-    printf '%s\n' "${mirror:-http://deb.debian.org/${label,,}}"
 }
 
 # copy_host_settings FOLDER lets the new system reach the network as this one does:

@@ -5,11 +5,9 @@
 # there (.ci/systemd-test). Without /dev/kvm the machine is emulated, which takes some minutes.
 word_systemd() {
     local suite folder file failure kernel='' flags=(-m 1G -nographic -no-user-config -nodefaults -serial stdio -nic none)
-    [[ $EUID -eq 0 ]] || die "systemd needs root, for debootstrap and chroot"
     [[ $(machine_architecture) == amd64 ]] || die "systemd runs on amd64: the machine of qemu is an x86"
     grep -qx 'ID=debian' /etc/os-release || die "systemd boots the release of Debian of this machine, which is not Debian"
-    want_programs "for systemd" "debootstrap=debootstrap qemu-system-x86_64=qemu-system-x86 mkfs.ext4=e2fsprogs"
-    install_wanted
+    need_debootstrap systemd "qemu-system-x86_64=qemu-system-x86 mkfs.ext4=e2fsprogs"
     suite=$(debian_suite)
     folder=$roots_folder/systemd-$suite
     # shellcheck disable=SC2119 # of this machine
