@@ -49,7 +49,7 @@ readonly race_options="halt_on_error=1 atexit_sleep_ms=50"
 # test_race tests the packages by themselves.
 test_race() {
     local packages
-    mapfile -t packages < <(cd "$root" && go list ./runtime/... ./cmd/... | grep -vxE 'fapws/cmd/fapws(/acceptance/.*)?')
+    mapfile -t packages < <(cd "$root" && go list ./pybridge/... ./runtime/... ./cmd/... | grep -vxE 'fapws/cmd/fapws(/acceptance/.*)?')
     GORACE=$race_options test_go -race "${packages[@]}"
 }
 
