@@ -108,11 +108,20 @@ func TestASGILifespanHangs(t *testing.T) {
 // cancelled when the time is up.
 func TestASGIStops(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := lifespanOf("plain").Serve(t, m)
+		c := lifespanOf("plain")
+		file := t.TempDir() + "/go on"
+		c.Env = append(c.Env, "GO_ON="+file)
+		s := c.Serve(t, m)
 		w := s.Dial()
 		w.Get("/slow")
-		s.Says(`in flight`)
+		pid := s.Says(`in flight in (\d+)`)[1]
+		idle := s.Dial() // of the same worker, which closes it when it hears of the stop
+		for idle.Get("/pid"); idle.Answer().Text != pid; idle.Get("/pid") {
+			idle = s.Dial()
+		}
 		s.Signal(syscall.SIGTERM)
+		idle.Gone()
+		fapwstest.Write(t, file, "")
 		a := w.Answer().Want(t, 200)
 		if !a.Close {
 			t.Error("no Connection: close while it stops")

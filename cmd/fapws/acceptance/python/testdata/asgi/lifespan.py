@@ -66,8 +66,9 @@ async def app(scope, receive, send):
     if scope["type"] == "lifespan":
         return await lifespan(scope, receive, send)
     if scope["path"] == "/slow":
-        say("in flight")
-        await asyncio.sleep(0.5)
+        say(f"in flight in {os.getpid()}")
+        while not os.path.exists(os.environ["GO_ON"]):
+            await asyncio.sleep(0.01)
     if scope["path"] == "/forever":
         say("in flight")
         try:
@@ -77,6 +78,8 @@ async def app(scope, receive, send):
             raise
     state = scope.get("state", {})
     text = f"{state.get('answer')}, {variable.get()}".encode()
+    if scope["path"] == "/pid":
+        text = str(os.getpid()).encode()
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(text)).encode())]})
     await send({"type": "http.response.body", "body": text})
     say("answered " + scope["path"])
