@@ -452,11 +452,11 @@ func TestUploadMemory(t *testing.T) {
 		w.Send(fapwstest.Request("POST", "/one", "", append(fields, fmt.Sprintf("Content-Length: %d", len(before)+pieces*len(piece)+len(after)))...), before)
 		for range pieces {
 			w.Send(piece)
-			most = max(most, resident(t, worker))
+			most = max(most, dirty(t, worker))
 		}
 		w.Send(after)
 		w.Answer().Want(t, 201)
-		return max(most, resident(t, worker))
+		return max(most, dirty(t, worker))
 	}
 	body, kind := form(t, "a@b=|")
 	head, tail, _ := strings.Cut(body, "|")
@@ -466,7 +466,7 @@ func TestUploadMemory(t *testing.T) {
 		"body": func() int { return send(size, "", "") },
 		"form": func() int { return send(size, head, tail, kind) },
 	} {
-		before := resident(t, worker)
+		before := dirty(t, worker)
 		grown := measure() - before
 		t.Logf("%d MiB, %s: %d KiB more than before", size, what, grown>>10)
 		if grown > 2<<20 {
@@ -475,8 +475,9 @@ func TestUploadMemory(t *testing.T) {
 	}
 }
 
-// resident returns the bytes of memory that a process has (smaps_rollup, which is exact).
-func resident(t *testing.T, pid int) int {
+// dirty returns the memory of a process that the kernel cannot drop, in bytes: not the pages of the program, which the server has read
+// again after each pause.
+func dirty(t *testing.T, pid int) int {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {
@@ -484,11 +485,11 @@ func resident(t *testing.T, pid int) int {
 	}
 	for line := range strings.Lines(string(text)) {
 		var kib int
-		if n, _ := fmt.Sscanf(line, "Rss: %d kB", &kib); n == 1 {
+		if n, _ := fmt.Sscanf(line, "Private_Dirty: %d kB", &kib); n == 1 {
 			return kib << 10
 		}
 	}
-	t.Fatalf("no Rss in %s", text)
+	t.Fatalf("no Private_Dirty in %s", text)
 	return 0
 }
 
