@@ -46,10 +46,10 @@ test_fuzz() {
 # reporting another one.
 readonly race_options="halt_on_error=1 atexit_sleep_ms=50"
 
-# test_race tests the packages by themselves.
+# test_race [PACKAGE...] tests the packages by themselves, and PACKAGE.
 test_race() {
     local packages
-    mapfile -t packages < <(cd "$root" && go list ./pybridge/... ./runtime/... ./cmd/... | grep -vxE 'fapws/cmd/fapws(/acceptance/.*)?')
+    mapfile -t packages < <(cd "$root" && go list "$@" ./runtime/... ./cmd/... | grep -vxE 'fapws/cmd/fapws(/acceptance/.*)?')
     GORACE=$race_options test_go -race "${packages[@]}"
 }
 
@@ -191,7 +191,7 @@ word_race() {
     use_python
     need_frameworks
     need_test_tools
-    stage race test_race
+    stage race test_race ./pybridge/...
     stage "race, the whole server" test_race_whole
     summary
 }
