@@ -22,7 +22,7 @@ func (s *Server) HoldHistory(d time.Duration) {
 	})
 }
 
-// TakePublished takes what was published: for clients that subscribe from now on it is past. It must not be called on the loop.
+// TakePublished takes the published events and messages: for clients that subscribe from now on they are past. It must not be called on the loop.
 func (s *Server) TakePublished() { s.do(s.loop.takePublished) }
 
 func (l *loop) takePublished() {

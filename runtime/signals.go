@@ -38,8 +38,8 @@ func (w *wake) close() {
 	unix.Close(w.theirs.Signals)
 }
 
-// woken takes what was published, before subscribers join that have come later, and sends what the application has
-// finished, before new requests are read and before a tick looks at the time.
+// woken takes the published events and messages, before later subscribers join, and sends the parts that the application
+// has finished, before new requests are read and before a tick looks at the time.
 func (l *loop) woken() {
 	if l.debug >= 2 {
 		l.tracef("woken by the application")

@@ -42,7 +42,7 @@ debian_suite() {
     source /etc/os-release && [[ $ID == debian ]] && printf '%s\n' "${VERSION_CODENAME:-sid}"
 }
 
-# debian_mirror [LABEL] prints the mirror from which this machine installs what has that label.
+# debian_mirror [LABEL] prints the mirror from which this machine installs the packages of that label.
 debian_mirror() {
     local label=${1:-Debian} mirror
     # shellcheck disable=SC2016 # apt's own syntax

@@ -41,7 +41,7 @@ need_debootstrap() {
     install_wanted
 }
 
-# make_root SUITE FOLDER [FLAGS] makes the system in FOLDER, in place of what was there: a Debian, or noble, which is
+# make_root SUITE FOLDER [FLAGS] makes the system in FOLDER, in place of its old contents: a Debian, or noble, which is
 # Ubuntu 24.04.
 make_root() {
     local flags=(--variant=minbase "${@:3}") from=("$(debian_mirror)")

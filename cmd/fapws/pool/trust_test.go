@@ -21,7 +21,7 @@ func ended(t testing.TB) *os.Process {
 	return cmd.Process
 }
 
-// suspects returns a Pool that does not run, with two workers that serve, and what is sent to which stays in their outboxes.
+// suspects returns a Pool that does not run, with two workers that serve. Messages to them stay in their outboxes.
 func suspects(t testing.TB, process *os.Process) (p *Pool, attacker, victim *worker) {
 	t.Helper()
 	p = New(Options{

@@ -72,7 +72,7 @@ func IsDotted(text string) bool {
 	return !begins
 }
 
-// isObject reports whether text can be what is behind the last colon of APP: a Python name with attributes. Parentheses count as
+// isObject reports whether text can be the part of APP behind the last colon: a Python name with attributes. Parentheses count as
 // well, so that a later message can explain them.
 func isObject(text string) bool {
 	name, arguments, called := strings.Cut(text, "(")

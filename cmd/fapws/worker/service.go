@@ -45,7 +45,7 @@ type service struct {
 	contents   *pybridge.Contents                // loaded here or there; nil: no application
 	served     []string                          // directories that another process serves for this one
 	built      *site.Built
-	early      *site.Built // what is to answer while the applications load; nil: nothing does
+	early      *site.Built // answers while the applications load; nil: nothing does
 	complete   atomic.Bool // built and handler are set
 	access     *accesslog.Log
 	logs       logs.Files

@@ -10,7 +10,7 @@ import (
 // minUpdate is how many bytes are worth an update of the window of a connection.
 const minUpdate = 4 << 10
 
-// inflow counts the data of all streams of a connection together: what the client may send (RFC 9113 §5.2), and what is in memory.
+// inflow counts the data of all streams of a connection together: the data that the client may still send (RFC 9113 §5.2), and the data in memory.
 type inflow struct {
 	window int64 // bytes that the client may send
 	held   int64 // bytes of input that streams have in memory
@@ -44,8 +44,8 @@ func (c *Conn) mayHold(n int) bool {
 	return c.inflow.held+int64(n) <= int64(c.s.cfg.ConnectionWindow)/8
 }
 
-// blocks reports whether clients are kept from sending for no longer than they might take themselves. After that, requests end that wait for input:
-// what has the window may be waiting for them.
+// blocks reports whether clients are kept from sending for no longer than they might take themselves. After that, requests that wait for input
+// end: those that occupy the window may be waiting for them.
 func (in *inflow) blocks(now, timeout int64) bool {
 	return in.closed && now-in.since <= timeout+tick
 }
