@@ -37,7 +37,7 @@ type Options struct {
 	// newest. 0: none.
 	Keep int
 
-	// Plain says that others may write to the directory of the file, who are not to choose the file that is written or read: Path has
+	// Plain says that others may write to the directory of the file, and must not choose the file that is written or read: Path has
 	// to lead to a regular file without a symbolic link as its last part.
 	Plain bool
 

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestSound: what the server counts passes, and nothing else.
+// TestSound: the metrics of the server pass, and nothing else.
 func TestSound(t *testing.T) {
 	r := NewRecorder()
 	r.End(r.Begin(), r.Route("a.example", "/a\"b\\c\nd"), 200)

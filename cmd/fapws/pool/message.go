@@ -85,7 +85,7 @@ const (
 	Counts Kind = "counts"
 	// Closed: it accepts no more, after Retire.
 	Closed Kind = "closed"
-	// Certificates, of a worker: Text is a piece of what it wants, see Options.Certificates; the last piece has no More. It is sent
+	// Certificates, of a worker: Text is a piece of the list of certificates that it wants, see Options.Certificates; the last piece has no More. It is sent
 	// once, before Confined and Loaded.
 
 	// Answer: Text is a piece of the answer to the question ID; the last piece has no More.

@@ -11,7 +11,7 @@ import (
 // subscribers, which are for all workers; and it keeps no more of a worker than these bounds. A worker that exceeds them is killed.
 const (
 	maxReason   = 1000                // bytes of a line about a worker
-	maxText     = 8 << 20             // bytes of an answer, and of what a worker tells before it ends
+	maxText     = 8 << 20             // bytes of an answer, and of the reason that a worker gives before it ends
 	maxWant     = 1 << 20             // bytes of a question for certificates
 	maxEvents   = 65 << 20            // bytes of events that are published at once
 	pieceCost   = 64                  // bytes of memory in addition to a piece of them
@@ -29,7 +29,7 @@ const (
 // countCost is about the memory of a count, in bytes.
 func countCost(name string) int { return len(name) + 64 }
 
-// distrust kills w because of a message, and ignores its others. did is what it has done, for the log.
+// distrust kills w because of a message, and ignores its others. did names the reason in the log.
 func (w *worker) distrust(did string) {
 	w.distrusted = true
 	w.kill(did)

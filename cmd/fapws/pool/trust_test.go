@@ -111,7 +111,7 @@ func TestTakenOver(t *testing.T) {
 	}
 }
 
-// TestReasons: what a worker says about itself is a short line.
+// TestReasons: the reason that a worker gives is a short line.
 func TestReasons(t *testing.T) {
 	p, attacker, _ := suspects(t, ended(t))
 	defer discard(p)

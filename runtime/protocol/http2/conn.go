@@ -44,7 +44,7 @@ type Conn struct {
 	credit   int64            // what the client takes of data, of all streams together
 	initial  int64            // what it takes of a new stream
 	frame    int              // size of the payload of a frame that it takes
-	inflow   inflow           // what it may send of data
+	inflow   inflow           // data that it may send
 	sent     int64            // time when data was sent last
 	woken    []*stream        // exchanges that go on in the next Input
 	gather   *stream          // small pieces of its body are in gathered

@@ -42,8 +42,8 @@
 // begins with 64 KiB. A body that is collected is stored at once, so its window is kept open at 1 MiB; the first 64 KiB stay in
 // memory, and a longer one goes to a file, as do those with which bodies would take more than an eighth of the window of the connection.
 // Of a body that is streamed, the window opens again when the handler has given credit for half of exchange.InputWindow; it grows
-// up to Config.MaxWindow while the handler takes everything. So a stream whose handler takes nothing costs up to 64 KiB, or what it
-// has earned, and all of them together no more than the window of the connection.
+// up to Config.MaxWindow while the handler takes everything. So a stream whose handler takes nothing costs up to 64 KiB, or the window
+// that it has earned, and all of them together no more than the window of the connection.
 //
 // # Hostile clients
 //

@@ -129,7 +129,7 @@ func TestStreamedBodiesOfConnectionAreBounded(t *testing.T) {
 		t.Errorf("the client may send %d bytes", u.window)
 	}
 	u.send(3, u.window)
-	h.Do(func() { hosttest.Answer(h.Held[0], "end") }) // what it had is not needed any more
+	h.Do(func() { hosttest.Answer(h.Held[0], "end") }) // its input is not needed any more
 	for u.window == 0 {
 		u.frame()
 	}

@@ -35,7 +35,7 @@ func TestSandboxAsleep(t *testing.T) {
 	})
 }
 
-// TestSandboxAsleepServes: what the server serves, the application may read, as in a sandbox without sleep; programs would be outside.
+// TestSandboxAsleepServes: the application may read the files that the server serves, as in a sandbox without sleep; programs would be outside.
 func TestSandboxAsleepServes(t *testing.T) {
 	t.Parallel()
 	x := newSandboxed(t, fapwstest.Threads, "--idle-stop", "1h")

@@ -1,2 +1,2 @@
-// Package hosttest has what the tests of HTTP's protocols have in common: a Host without routes, and its loop.
+// Package hosttest is the common part of the tests of HTTP's protocols: a Host without routes, and its loop.
 package hosttest
