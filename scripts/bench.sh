@@ -56,8 +56,7 @@ keep_root() {
     if [[ ! -e $stamp ]]; then
         make_root "$1" "$2"
     elif [[ -n $(find "$stamp" -mmin +1440) ]]; then
-        patiently "upgrading $1" logged "$2.log" in_root "$2" root sh -c \
-            'export DEBIAN_FRONTEND=noninteractive; apt-get -qq update && apt-get -qq -y dist-upgrade' || die "the upgrade failed: $2.log"
+        apt_in "$2" dist-upgrade
     fi
     touch "$stamp"
 }

@@ -104,6 +104,15 @@ build_in() {
     in_root "$1" "$2" bash -c 'cd ~/fapws && exec ./build.sh "$@"' - "${@:3}"
 }
 
+# apt_in FOLDER COMMAND... has apt-get of the system do COMMAND, as root and with new lists of packages.
+apt_in() {
+    # shellcheck disable=SC2016 # variables of the inner shell
+    patiently "apt-get $2" logged "$1.log" in_root "$1" root sh -ec '
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get -qq update
+        apt-get -qq -y --no-install-recommends "$@"' - "${@:2}" || die "apt-get failed: $1.log"
+}
+
 # serve_in FOLDER USER types the first command of README.md and asks the server.
 serve_in() {
     install_as_told "$1" "$2" run samples/hello/hello.py
@@ -144,9 +153,8 @@ install_as_told() {
         die "a plain user of a fresh system was not told to install anything"
     fi
     printf '%s\n' "$told"
-    told=$(sed -n 's/.*install them with: sudo \(apt-get install .*\)/\1/p' <<<"$told")
+    told=$(sed -n 's/.*install them with: sudo apt-get \(install .*\)/\1/p' <<<"$told")
     [[ -n $told ]] || die "a plain user of a fresh system was not told what to install"
     # shellcheck disable=SC2086 # a command
-    logged "$1.log" in_root "$1" root apt-get update &&
-        logged "$1.log" in_root "$1" root env DEBIAN_FRONTEND=noninteractive $told -y --no-install-recommends
+    apt_in "$1" $told
 }

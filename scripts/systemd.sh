@@ -14,15 +14,8 @@ word_systemd() {
     word_deb
     file=$dist_folder/fapws_$(deb_version)_amd64.deb
 
-    rm -rf "$folder"
-    mkdir -p "$folder"
-    patiently "debootstrap $suite" logged "$folder.log" debootstrap --variant=minbase \
-        --include=systemd-sysv,udev,dbus,linux-image-cloud-amd64,initramfs-tools,python3,curl,procps "$suite" "$folder" "$(debian_mirror)" ||
-        die "debootstrap failed: $folder.log"
-    copy_host_settings "$folder"
-    logged "$folder.log" in_root "$folder" root apt-get update || die "apt-get failed: $folder.log"
-    logged "$folder.log" in_root "$folder" root apt-get satisfy -y --no-install-recommends "$(dpkg-deb -f "$file" Depends)" ||
-        die "the packages that fapws depends on cannot be installed: $folder.log"
+    make_root "$suite" "$folder" --include=systemd-sysv,udev,dbus,linux-image-cloud-amd64,initramfs-tools,python3,curl,procps
+    apt_in "$folder" satisfy "$(dpkg-deb -f "$file" Depends)"
     two_versions "$file" "$folder"
     cp "$root/.ci/systemd-test" "$folder/systemd-test"
     echo systemd-test >"$folder/etc/hostname"

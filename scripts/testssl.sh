@@ -12,9 +12,8 @@ word_testssl() {
     local run=(run_testssl) flags=("$@")
     command -v openssl >/dev/null || want openssl openssl
     if [[ $EUID -eq 0 ]] && ! gives_grades; then
-        run=(in_fresh_root trixie root testssl_in)
-        command -v debootstrap >/dev/null || want debootstrap debootstrap
-        command -v git >/dev/null || want git git
+        run=(testssl_in_root)
+        need_debootstrap testssl
     else
         command -v testssl >/dev/null || want testssl testssl.sh
     fi
@@ -68,17 +67,16 @@ run_testssl() {
     say "testssl ended with $status"
 }
 
-# testssl_in FOLDER USER does that with the testssl of another system.
-testssl_in() {
-    local system=$1
-    {
-        logged "$system.log" in_root "$system" root apt-get update &&
-            logged "$system.log" in_root "$system" root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends testssl.sh
-    } || die "apt-get could not install testssl.sh: $system.log"
+# testssl_in_root does that with the testssl of a fresh system.
+testssl_in_root() {
+    local system=$roots_folder/testssl
+    make_root trixie "$system"
+    apt_in "$system" install testssl.sh
     cp "$testssl_folder/ca.pem" "$system/root"
     printf '127.0.0.1 localhost\n' >"$system/etc/hosts"
     run_testssl in_root "$system" root env --chdir=/root
     cp "$system/root/report.json" "$testssl_folder"
+    rm -rf "$system"
 }
 
 # issue_certificate FOLDER makes ca.pem, and key.pem with chain.pem for localhost.
