@@ -28,7 +28,7 @@ in_fresh_root() {
     chroot "$folder" useradd -m user
     local home=/home/user
     [[ $2 == user ]] || home=/root
-    git clone -q "$root" "$folder$home/fapws"
+    git clone -q --no-hardlinks "$root" "$folder$home/fapws" # its files get another owner
     chroot "$folder" chown -R "$2:" "$home/fapws"
     "$3" "$folder" "$2"
     rm -rf "$folder"
