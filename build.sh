@@ -44,7 +44,8 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
                    watchdog, socket, upgrade under load, restart, removal; needs root
   matrix           build and test with every supported Python found
   roots [SUITES]   build and serve in fresh Debian systems, or in Ubuntu 24.04 (noble), as root and
-                   as a user; needs root and debootstrap; --test: run all checks there, too
+                   as a user; needs root and debootstrap. --as root or --as user: as that one only;
+                   --test: run all checks there, too
   env              print what cgo needs: eval "\$(./build.sh env)"
 
 Supported are Python 3.$python_oldest to 3.$python_newest. The one to embed is --python, \$PYTHON or /usr/bin/python3,

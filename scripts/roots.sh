@@ -6,15 +6,29 @@
 
 readonly roots_folder=$root/build/roots
 
-# word_roots [--test] [SUITE...] makes a fresh system of each suite for root and
-# for a plain user, and serves samples/hello there from a clean clone.
+# word_roots [--test] [--as root|user] [SUITE...] makes a fresh system of each suite for root and for a plain user, or for
+# that one only, and serves samples/hello there from a clean clone.
 word_roots() {
-    local suite user failed=() suites=(bookworm trixie sid) word=serve_in
-    [[ ${1-} != --test ]] || { word=test_in; shift; }
-    need_debootstrap roots "git=git"
+    local suite user failed=() suites=(bookworm trixie sid) users=(root user) word=serve_in
+    while [[ ${1-} == -* ]]; do
+        case $1 in
+        --test) word=test_in ;;
+        --as)
+            [[ ${2-} == root || ${2-} == user ]] || die "roots --as needs root or user"
+            users=("$2")
+            shift
+            ;;
+        *) die "unknown argument: $1" ;;
+        esac
+        shift
+    done
     (($# == 0)) || suites=("$@")
     for suite in "${suites[@]}"; do
-        for user in root user; do
+        [[ $suite =~ ^[a-z]+$ ]] || die "roots needs names of Debian, or noble: ./build.sh roots bookworm"
+    done
+    need_debootstrap roots "git=git"
+    for suite in "${suites[@]}"; do
+        for user in "${users[@]}"; do
             stage "$suite, $user" in_fresh_root "$suite" "$user" "$word"
         done
     done
