@@ -5,6 +5,7 @@ American English; scripts/words.txt has the names and terms that it does not kno
 """
 
 import ast
+import os
 import pathlib
 import re
 import subprocess
@@ -56,11 +57,21 @@ def of_python(text):
                 yield at + offset, re.sub(r"``?[^`]*``?", "`", line)
 
 
+def files(root):
+    """Returns the files of the project, without what a build makes, in which whole systems may come and go."""
+    found = []
+    for folder, folders, names in os.walk(root):
+        if folder == root:
+            folders[:] = [name for name in folders if name not in ("build", ".git")]
+        found += [pathlib.Path(folder, name) for name in names]
+    return sorted(found)
+
+
 def prose(root):
     """Yields (file, line number, line) of all prose."""
-    for path in sorted(pathlib.Path(root).rglob("*.*")):
+    for path in files(root):
         name = path.relative_to(root).as_posix()
-        if name.startswith(("build/", ".git/")) or name.endswith("_test.go") or TESTS.search(name):
+        if name.endswith("_test.go") or TESTS.search(name):
             continue
         if name.endswith(".md") and not name.startswith("bench/results"):
             lines = of_page(path.read_text(), name == "docs/python-api.md")

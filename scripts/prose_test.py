@@ -34,6 +34,9 @@ class TestProse(unittest.TestCase):
         self.assertEqual(self.check({"cmd/a.go": 'package a // mispelling of a comment\n\nvar x = "cannot be mispelling %s"\n'}), "cmd/a.go:3: mispelling\n")
         self.assertEqual(self.check({"contrib/fapws/a.py": '"""One\n\nmispelling"""\nx = "mispelling of code"\n'}), "contrib/fapws/a.py:3: mispelling\n")
 
+    def test_build(self):
+        self.assertEqual(self.check({"build/roots/a.md": "mispelling\n", "page.md": "One line.\n"}), "")
+
     def test_names(self):
         page = {"page.md": "Neither gnet nor zstd.\n"}
         self.assertEqual(self.check(page, "gnet\nzstd\n"), "")
