@@ -195,8 +195,10 @@ func TestLogin(t *testing.T) {
 	s.Signal(syscall.SIGHUP)
 	s.HasWorkers(2, old...)
 	ann.get("/a").want(t, 200, "GET ann form")
+	old = s.Workers()
 	s.Signal(syscall.SIGUSR2)
 	s.Says("upgraded")
+	s.HasWorkers(2, old...)
 	ann.get("/a").want(t, 200, "GET ann form")
 	old = s.Workers()
 	for _, pid := range old {
