@@ -103,7 +103,14 @@ func TestLeaving(t *testing.T) {
 	for closed := false; !closed; { // it need not close first
 		h.Do(func() { closed = idle.closed })
 	}
-	p.request(5, "/5", true) // is not answered
+	p.request(5, "/5", false) // is not answered, whatever follows
+	p.framer.WriteData(5, false, []byte("x"))
+	p.framer.WriteWindowUpdate(5, 1)
+	p.framer.WriteRSTStream(5, http2.ErrCodeCancel)
+	p.framer.WritePing(false, [8]byte{5})
+	if f, ok := p.next().(*http2.PingFrame); !ok || !f.IsAck() {
+		t.Errorf("%v", f)
+	}
 	h.Do(func() { hosttest.Answer(h.Held[0], "last") })
 	p.is(3, "200 last")
 	if f, err := p.framer.ReadFrame(); err != io.EOF {

@@ -76,7 +76,7 @@ func (c *Conn) malformed(h http2.FrameHeader, err error) {
 	var stream http2.StreamError
 	switch {
 	case errors.As(err, &stream):
-		if c.streams[h.StreamID] == nil && h.StreamID > c.last && h.Type != http2.FramePriority {
+		if c.streams[h.StreamID] == nil && c.unopened(h.StreamID) {
 			c.fail(stream.Code, "a malformed frame of no stream")
 			return
 		}
@@ -87,6 +87,10 @@ func (c *Conn) malformed(h http2.FrameHeader, err error) {
 		c.fail(http2.ErrCodeProtocol, "a malformed frame")
 	}
 }
+
+// unopened reports whether a stream was never opened. Those that the client has opened before it knew which request is the last one are ignored
+// (RFC 9113 §6.8).
+func (c *Conn) unopened(id uint32) bool { return id > c.last && c.leaving != refuses }
 
 // spend takes points from the budget of c, which ends with it.
 func (c *Conn) spend(points int64) {
@@ -179,7 +183,7 @@ func (c *Conn) onPing(f *http2.PingFrame) {
 // onReset ends a stream that its client has given up.
 func (c *Conn) onReset(f *http2.RSTStreamFrame) {
 	st := c.streams[f.StreamID]
-	if st == nil && f.StreamID > c.last {
+	if st == nil && c.unopened(f.StreamID) {
 		c.fail(http2.ErrCodeProtocol, "a reset of no stream")
 		return
 	}
@@ -206,7 +210,7 @@ func (c *Conn) onWindowUpdate(f *http2.WindowUpdateFrame) {
 	}
 	st := c.streams[f.StreamID]
 	switch {
-	case st == nil && f.StreamID > c.last:
+	case st == nil && c.unopened(f.StreamID):
 		c.fail(http2.ErrCodeProtocol, "an update of no stream")
 	case st == nil: // it has ended meanwhile
 	default:

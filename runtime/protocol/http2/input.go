@@ -194,11 +194,11 @@ func (c *Conn) onData(f *http2.DataFrame) {
 	}
 	st := c.streams[f.StreamID]
 	switch {
-	case st == nil && f.StreamID > c.last:
+	case st == nil && c.unopened(f.StreamID):
 		c.fail(http2.ErrCodeProtocol, "data of no stream")
 		return
 	case st == nil:
-		if c.spend(costUpdate); !c.dead && !c.wasReset(f.StreamID) {
+		if c.spend(costUpdate); !c.dead && f.StreamID <= c.last && !c.wasReset(f.StreamID) {
 			c.breach(f.StreamID, http2.ErrCodeStreamClosed)
 		}
 		return
