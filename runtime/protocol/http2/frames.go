@@ -76,6 +76,10 @@ func (c *Conn) malformed(h http2.FrameHeader, err error) {
 	var stream http2.StreamError
 	switch {
 	case errors.As(err, &stream):
+		if h.Type == http2.FrameHeaders { // its fields are missing in the table of compression (RFC 9113 §4.3)
+			c.fail(stream.Code, "a malformed header block")
+			return
+		}
 		if c.streams[h.StreamID] == nil && c.unopened(h.StreamID) {
 			c.fail(stream.Code, "a malformed frame of no stream")
 			return

@@ -42,6 +42,15 @@ func TestReset(t *testing.T) {
 	})
 }
 
+// A header block that cannot be read ends the connection, also where it would be trailers: later ones are coded as if it had been.
+func TestMalformedTrailers(t *testing.T) {
+	h := newHost(t)
+	_, p := h.open(t)
+	p.request(1, "/later", false)
+	p.framer.WriteRawFrame(http2.FrameHeaders, http2.FlagHeadersPadded|http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, 1, []byte{200, 0x82})
+	p.is(1, "!!PROTOCOL_ERROR")
+}
+
 // More streams than there may be are refused.
 func TestMaxStreams(t *testing.T) {
 	h := newHost(t)
