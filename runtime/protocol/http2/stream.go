@@ -73,7 +73,7 @@ func (c *Conn) open(b *headerBlock) {
 		return
 	}
 	switch {
-	case b.end && req.Length > 0: // RFC 9113 §8.1.1
+	case (b.end || st.extended) && req.Length > 0: // RFC 9113 §8.1.1; the data of an extended CONNECT is no content (RFC 9110 §9.3.6)
 		st.ends = http2.ErrCodeProtocol
 		st.refuse(exchange.Reply{Status: 400, Text: "Content-Length without a body", Close: true})
 		return

@@ -2,6 +2,7 @@ package http2_test
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"golang.org/x/net/http2"
@@ -11,18 +12,21 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// connect sends an extended CONNECT with the fields of a WebSocket, and others in the place of those with the same name.
+// connect sends an extended CONNECT with the fields of a WebSocket, and others, perhaps in the place of those with the same name.
 func (f *frames) connect(id uint32, path string, end bool, others ...hpack.HeaderField) {
 	f.block.Reset()
-	for _, field := range []hpack.HeaderField{
+	fields := []hpack.HeaderField{
 		{Name: ":method", Value: "CONNECT"}, {Name: ":protocol", Value: "websocket"}, {Name: ":scheme", Value: "http"}, {Name: ":authority", Value: "h"},
 		{Name: ":path", Value: path}, {Name: "sec-websocket-version", Value: "13"}, {Name: "sec-websocket-key", Value: "not used"},
-	} {
-		for _, other := range others {
-			if other.Name == field.Name {
-				field = other
-			}
+	}
+	for _, other := range others {
+		if i := slices.IndexFunc(fields, func(field hpack.HeaderField) bool { return field.Name == other.Name }); i >= 0 {
+			fields[i] = other
+		} else {
+			fields = append(fields, other)
 		}
+	}
+	for _, field := range fields {
 		f.coder.WriteField(field)
 	}
 	f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: f.block.Bytes(), EndHeaders: true, EndStream: end})
@@ -78,8 +82,9 @@ func TestExtendedConnect(t *testing.T) {
 		{":protocol", "", false, "501"},
 		{":protocol", "web socket", false, "400"},
 		{"sec-websocket-version", "12", false, "426"},
-		{"", "", true, "400"},
-		{"", "", false, "200"},
+		{"content-length", "5", false, "400"},
+		{"x-nothing", "", true, "400"},
+		{"x-nothing", "", false, "200"},
 	} {
 		f.connect(id, "/callbacks", c.end, hpack.HeaderField{Name: c.name, Value: c.value})
 		if status, code := f.outcome(id); status != c.status {
