@@ -65,7 +65,10 @@ func TestFilter(t *testing.T) {
 		{"terminal", unix.SYS_IOCTL, [6]uint32{0, unix.TCGETS}, 0},
 		{"typing", unix.SYS_IOCTL, [6]uint32{0, unix.TIOCSTI}, unix.EPERM},
 		{"pasting", unix.SYS_IOCTL, [6]uint32{0, unix.TIOCLINUX}, unix.EPERM},
+		{"own priority of input and output", unix.SYS_IOPRIO_SET, [6]uint32{1, 0, 3 << 13}, 0},
+		{"that of others", unix.SYS_IOPRIO_SET, [6]uint32{1, 4711, 3 << 13}, unix.EPERM},
 		{"a pair of unix sockets", unix.SYS_SOCKETPAIR, [6]uint32{unix.AF_UNIX, unix.SOCK_SEQPACKET}, 0},
+		{"a pair of streams", unix.SYS_SOCKETPAIR, [6]uint32{unix.AF_UNIX, unix.SOCK_STREAM | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK}, 0},
 		{"mode", unix.SYS_FCHMOD, [6]uint32{3, 0o777}, 0},
 		{"setuid", unix.SYS_FCHMOD, [6]uint32{3, 0o4755}, unix.EPERM},
 		{"setgid by name", unix.SYS_FCHMODAT, [6]uint32{3, 0, 0o2755}, unix.EPERM},
@@ -82,6 +85,9 @@ func TestFilter(t *testing.T) {
 		{"ping", unix.SYS_SOCKET, [6]uint32{unix.AF_INET6, unix.SOCK_DGRAM, unix.IPPROTO_ICMPV6}, 0},
 		{"Multipath TCP", unix.SYS_SOCKET, [6]uint32{unix.AF_INET6, unix.SOCK_STREAM, unix.IPPROTO_MPTCP}, unix.EPERM},
 		{"SCTP", unix.SYS_SOCKET, [6]uint32{unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_SCTP}, unix.EPERM},
+		{"SCTP by its kind", unix.SYS_SOCKET, [6]uint32{unix.AF_INET6, unix.SOCK_SEQPACKET | unix.SOCK_CLOEXEC}, unix.EPERM},
+		{"DCCP by its kind", unix.SYS_SOCKET, [6]uint32{unix.AF_INET, unix.SOCK_DCCP}, unix.EPERM},
+		{"UDP", unix.SYS_SOCKET, [6]uint32{unix.AF_INET, unix.SOCK_DGRAM | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK}, 0},
 		{"packets", unix.SYS_SOCKET, [6]uint32{unix.AF_PACKET, unix.SOCK_RAW}, unix.EPERM},
 		{"send", unix.SYS_SENDTO, [6]uint32{3, 0, 0, unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL}, 0},
 		{"send and connect", unix.SYS_SENDTO, [6]uint32{3, 0, 0, unix.MSG_FASTOPEN}, unix.EPERM},
@@ -126,6 +132,11 @@ func TestFilterOfSockets(t *testing.T) {
 		}
 		if got := (call{architecture, unix.SYS_SOCKET, [6]uint32{unix.AF_UNIX, unix.SOCK_STREAM}}).result(t, vm); got != tt.socket {
 			t.Errorf("%+v: socket: %v", tt.rules, got)
+		}
+		for _, kind := range []uint32{unix.SOCK_DGRAM | unix.SOCK_CLOEXEC, unix.SOCK_RAW} { // either can send to any address
+			if got := (call{architecture, unix.SYS_SOCKETPAIR, [6]uint32{unix.AF_UNIX, kind}}).result(t, vm); got != tt.socket {
+				t.Errorf("%+v: a pair of kind %d: %v", tt.rules, kind, got)
+			}
 		}
 		if got := (call{architecture, unix.SYS_LISTEN, [6]uint32{3, 5}}).result(t, vm); got != tt.listen {
 			t.Errorf("%+v: listen: %v", tt.rules, got)

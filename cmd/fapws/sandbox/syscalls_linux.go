@@ -50,6 +50,7 @@ func filterOf(r *Rules) *filter {
 			f.when(call.number, differs(arg, 0))
 		}
 	}
+	f.when(unix.SYS_IOPRIO_SET, differs(1, 0))
 	f.when(unix.SYS_IOCTL, equals(1, unix.TIOCSTI))
 	f.when(unix.SYS_IOCTL, equals(1, unix.TIOCLINUX))
 	privilegedFiles(f)
@@ -95,6 +96,8 @@ func privilegedFiles(f *filter) {
 func sockets(f *filter, r *Rules) {
 	if !r.Unix {
 		f.when(unix.SYS_SOCKET, equals(0, unix.AF_UNIX))
+		// Each of a pair of datagrams can send to any other socket.
+		f.when(unix.SYS_SOCKETPAIR, hasAny(1, unix.SOCK_DGRAM))
 		if len(r.Bind) == 0 { // a socket without an address gets any port
 			f.always(unix.SYS_LISTEN, unix.EACCES)
 		}
@@ -103,6 +106,7 @@ func sockets(f *filter, r *Rules) {
 	for _, family := range []uint32{unix.AF_INET, unix.AF_INET6} { // Multipath TCP, SCTP and others
 		f.when(unix.SYS_SOCKET, equals(0, family), differs(2, 0), differs(2, unix.IPPROTO_TCP), differs(2, unix.IPPROTO_UDP),
 			differs(2, unix.IPPROTO_ICMP), differs(2, unix.IPPROTO_ICMPV6))
+		f.when(unix.SYS_SOCKET, equals(0, family), hasAny(1, unix.SOCK_RDM)) // which is a bit of SOCK_SEQPACKET and SOCK_DCCP: SCTP and DCCP as protocol 0
 	}
 	f.when(unix.SYS_SOCKET, equals(0, unix.AF_NETLINK), differs(2, unix.NETLINK_ROUTE), differs(2, unix.NETLINK_KOBJECT_UEVENT))
 	f.when(unix.SYS_SENDTO, hasAny(3, unix.MSG_FASTOPEN))
