@@ -61,7 +61,16 @@ type Client struct {
 	losses  int           // of all
 	news    chan struct{} // something waits
 	away    time.Time     // since when the broker is away; zero: it is there
+	failing [2]bool       // in which direction
 }
+
+// direction is what a Client does with a broker. One may fail alone: a broker that is full, or only a copy of another one, is still read from.
+type direction uint8
+
+const (
+	reading direction = iota
+	writing
+)
 
 // batch is a pool.Batch that waits.
 type batch struct {
@@ -145,20 +154,22 @@ func reason(err error) string {
 }
 
 // failed notes that the broker is away.
-func (c *Client) failed(err error) {
+func (c *Client) failed(in direction, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.failing[in] = true
 	if c.away.IsZero() && c.ctx.Err() == nil {
 		c.away = time.Now()
 		c.log(loglevel.Error, fmt.Sprintf("channels: %s is away (%s); events wait for it, up to %d MB", c.shown, reason(err), mostWaiting>>20))
 	}
 }
 
-// answered notes that the broker is there.
-func (c *Client) answered() {
+// answered notes that the broker is there, unless the other direction fails.
+func (c *Client) answered(in direction) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.away.IsZero() {
+	c.failing[in] = false
+	if c.away.IsZero() || c.failing[1-in] {
 		return
 	}
 	line := fmt.Sprintf("channels: %s is back after %v; %s waited", c.shown, time.Since(c.away).Round(100*time.Millisecond), pool.Count(c.events, "event"))

@@ -125,6 +125,43 @@ func TestRepeated(t *testing.T) {
 	}
 }
 
+// A batch does not overtake one that has failed, which would be lost.
+func TestFailedBatch(t *testing.T) {
+	n := connect(t, redistest.Start(t))
+	some := []batch{{pool.Batch{N: 1}, 1}, {pool.Batch{N: 1}, 2}, {pool.Batch{N: 1}, 3}}
+	if err := n.add([]batch{some[0], some[2]}, 0); err == nil {
+		t.Error("the second batch is missing, and the third one was added")
+	}
+	if err := n.add(some, 0); err != nil {
+		t.Error(err)
+	}
+	if length, err := n.redis.XLen(context.Background(), n.keys[1]).Result(); err != nil || length != 3 {
+		t.Errorf("%d entries, %v", length, err)
+	}
+}
+
+// A broker that takes no events is away, although it can be read from.
+func TestReadOnly(t *testing.T) {
+	n := connect(t, redistest.Start(t))
+	set := func(replicas string) {
+		if err := n.redis.ConfigSet(context.Background(), "min-replicas-to-write", replicas).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set("1")
+	n.Publish(pool.Batch{N: 3, Raw: []byte("later")})
+	n.says(t, " is away (NOREPLICAS ")
+	n.answered(reading)
+	if st := n.State(); st.Away == 0 || st.Waiting != 3 {
+		t.Errorf("%+v", st)
+	}
+	set("0")
+	n.says(t, "; 3 events waited")
+	if b := <-n.batches; string(b.Raw) != "later" {
+		t.Errorf("%+v", b)
+	}
+}
+
 // Numbers never go back, whichever server publishes first after the broker has lost its data.
 func TestLostData(t *testing.T) {
 	s := redistest.Start(t)

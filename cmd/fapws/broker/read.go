@@ -31,14 +31,14 @@ func (c *Client) read(deliver func(pool.Batch)) {
 		streams, err := c.redis.XRead(ctx, &redis.XReadArgs{Streams: []string{c.keys[1], c.last}, Count: readAtOnce, Block: readFor}).Result()
 		cancel()
 		if err != nil && !errors.Is(err, redis.Nil) { // Nil: nothing has come
-			c.failed(err)
+			c.failed(reading, err)
 			if !c.pause(&pause) {
 				return
 			}
 			continue
 		}
 		pause = 0
-		c.answered()
+		c.answered(reading)
 		for _, stream := range streams {
 			for _, entry := range stream.Messages {
 				c.take(entry, deliver)

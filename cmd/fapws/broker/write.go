@@ -23,12 +23,17 @@ const (
 	afterLoss = 1000
 )
 
-// addScript appends a batch to the stream, unless it is there. KEYS: state, stream, count of the server; ARGV: count, epoch, highest
-// number that the server has read, number of events, events, server, kind.
+// addScript appends a batch to the stream, unless it is there, or the one before it in the same request has failed: it would pass for one that is
+// there. KEYS: state, stream, count of the server; ARGV: count, epoch, highest number that the server has read, number of events, events, server, kind,
+// number of batches before it in the request.
 var addScript = sync.OnceValue(func() *redis.Script {
 	return redis.NewScript(fmt.Sprintf(`
-if tonumber(ARGV[1]) <= tonumber(redis.call('GET', KEYS[3]) or '0') then
+local count, sent = tonumber(ARGV[1]), tonumber(redis.call('GET', KEYS[3]) or '0')
+if count <= sent then
   return 0
+end
+if tonumber(ARGV[8]) > 0 and count > sent + 1 then
+  return redis.error_reply('ERR an earlier batch is missing')
 end
 local last, known, n = tonumber(redis.call('HGET', KEYS[1], 'seq') or '0'), tonumber(ARGV[3]), tonumber(ARGV[4])
 if last < known then
@@ -95,14 +100,14 @@ func (c *Client) write() {
 			}
 		}
 		if err := c.add(some, seq); err != nil {
-			c.failed(err)
+			c.failed(writing, err)
 			if !c.pause(&pause) {
 				return
 			}
 			continue
 		}
 		pause = 0
-		c.answered()
+		c.answered(writing)
 		c.added(len(some))
 	}
 }
@@ -119,12 +124,12 @@ func (c *Client) add(some []batch, seq uint64) error {
 	ctx, cancel := context.WithTimeout(c.ctx, answerWithin)
 	defer cancel()
 	commands, err := c.redis.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for _, b := range some {
+		for i, b := range some {
 			kind := "events"
 			if b.Purge {
 				kind = "purge"
 			}
-			addScript().Eval(ctx, p, c.keys, b.count, c.epoch, seq, b.N, b.Raw, c.node, kind)
+			addScript().Eval(ctx, p, c.keys, b.count, c.epoch, seq, b.N, b.Raw, c.node, kind, i)
 		}
 		return nil
 	})
