@@ -39,14 +39,14 @@ func idOf(info os.FileInfo) fileID {
 const racy = 2 * time.Second
 
 // take looks at the file now. old saves the reading of a file that looks as it
-// did; without a reason to think that it has changed.
+// did; without a reason to think that it has changed, or has become readable.
 func take(path string, old stamp) stamp {
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() {
 		return stamp{}
 	}
 	s := stamp{there: true, size: info.Size(), time: info.ModTime(), id: idOf(info)}
-	if s.looksLike(old) && time.Since(s.time) > racy {
+	if s.looksLike(old) && (old.plain || s.size > hashedSize) && time.Since(s.time) > racy {
 		return old
 	}
 	if s.size <= hashedSize {
@@ -60,12 +60,12 @@ func (s stamp) looksLike(o stamp) bool {
 	return s.there == o.there && s.size == o.size && s.time.Equal(o.time) && s.id == o.id
 }
 
-// same reports whether the content is the same, as far as it was read.
+// same reports whether the content is the same, as far as it was read. That of a file that was not readable is another one.
 func (s stamp) same(o stamp) bool {
-	if s.there != o.there || s.size != o.size {
+	if s.there != o.there || s.size != o.size || s.plain != o.plain {
 		return false
 	}
-	if s.plain && o.plain {
+	if s.plain {
 		return s.hash == o.hash
 	}
 	return s.looksLike(o)

@@ -215,10 +215,10 @@ func (w *Watcher) run() {
 // happened notes which files an event may be about.
 func (w *Watcher) happened(e fsnotify.Event) {
 	t := w.tree
+	w.linked(e)
 	if e.Op == fsnotify.Chmod {
 		return
 	}
-	w.linked(e)
 	root, inside := t.rootOf(e.Name)
 	if !inside || e.Op == fsnotify.Write && !t.patterns.file(root, e.Name) { // a database, a log
 		return
@@ -252,8 +252,8 @@ func (w *Watcher) happened(e fsnotify.Event) {
 	}
 }
 
-// linked notes symbolic links that an event may concern: their targets may have been written, and a file that was
-// made or removed may have been on the way there.
+// linked notes symbolic links that an event may concern: their targets may have been written or become readable, and a
+// file that was made or removed may have been on the way there.
 func (w *Watcher) linked(e fsnotify.Event) {
 	t := w.tree
 	moved := e.Op&(fsnotify.Create|fsnotify.Rename|fsnotify.Remove) != 0

@@ -362,3 +362,22 @@ func TestFiles(t *testing.T) {
 		}
 	}
 }
+
+// TestReadable: a file that this process may read at last has changed, although it was not written.
+func TestReadable(t *testing.T) {
+	if os.Geteuid() == 0 {
+		return // may read everything
+	}
+	for _, o := range []Options{{}, {Poll: true, Interval: time.Millisecond}} {
+		d := newDir(t, "one.pem")
+		d.check(os.Chmod(d.in("one.pem"), 0))
+		o.Files, o.Log = []string{d.in("one.pem")}, func(string) {}
+		w, err := Start(o)
+		d.check(err)
+		defer w.Close()
+		d.check(os.Chmod(d.in("one.pem"), 0o600))
+		if got := next(t, w); filepath.Base(got) != "one.pem changed" {
+			t.Errorf("told %q", got)
+		}
+	}
+}
