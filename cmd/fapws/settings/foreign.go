@@ -78,7 +78,7 @@ var foreign = []struct {
 	{"--ssl-ciphers --ciphers", "not needed; fapws uses the cipher suites that Mozilla recommends (intermediate), or only those of TLS 1.3 with --tls-min 1.3"},
 	{"--do-handshake-on-connect --suppress-ragged-eofs", "not needed; handshakes never keep other clients waiting"},
 	{"--verify-mode --ssl-client-verify", "use --cert-reqs none, optional or required, with --ca-certs FILE"},
-	{"--ssl-crl", "fapws reads no revocation lists; give clients certificates that expire soon, or another authority with --ca-certs"},
+	{"--ssl-crl", "add the revocation list, in PEM format, to the file of --ca-certs"},
 	{"--ssl-context-factory", "fapws makes the TLS configuration itself: --certfile, --keyfile, --ca-certs, --cert-reqs and --tls-min"},
 	{"--https", "use --certfile FILE --keyfile FILE, and --bind https://:443 if other addresses are to stay plain"},
 	{"--server-name", "the configuration file has hosts: [[host]] name = \"example.org\""},
@@ -105,7 +105,7 @@ var foreign = []struct {
 	{"--log --logto --logfile", "use --error-log FILE, or --access-log FILE"},
 	{"--no-log -q --quiet --silent", "use --log-level error"},
 	{"-v --verbose", "use -V for versions, --log-level debug for more messages, or --debug 1 to see requests"},
-	{"--statsd-host --statsd-prefix --dogstatsd-tags --metrics --metrics-host --metrics-port --metrics-address --metrics-scrape-interval --stats", "fapws sends no metrics; fapws ctl status --json shows the state of a server"},
+	{"--statsd-host --statsd-prefix --dogstatsd-tags --metrics --metrics-host --metrics-port --metrics-address --metrics-scrape-interval --stats", "use --status PREFIX, such as --status /_fapws: Prometheus reads metrics from /_fapws/metrics; fapws ctl top shows them, too"},
 	{"--from --to", "use a configuration file: [[host.route]] with proxy = \"http://127.0.0.1:9000\""},
 	{"--watch -W", "use --reload, or --dev"},
 }
