@@ -62,7 +62,7 @@ func (c *connection) open() {
 	}
 	unix.CloseOnExec(fd)
 	c.fd, c.used, c.wire = fd, false, wire{fd: fd, onLoop: t.tls == nil, out: c.wire.out[:0]}
-	if err = unix.SetNonblock(fd, true); err == nil {
+	if err = unix.SetNonblock(fd, true); err == nil && c.g.family != unix.AF_UNIX {
 		err = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	}
 	if err == nil {

@@ -57,7 +57,7 @@ func newGenerator(t *target, s schedule, connections int, turns chan struct{}, n
 	}
 	g := &generator{loop: loop, target: t, schedule: s, idle: newRing(connections), in: make([]byte, readSize), counts: newCounts(), turns: turns,
 		news: news, epoch: time.Now()}
-	g.address, g.family = sockaddr(t.address)
+	g.address, g.family = t.sockaddr()
 	if err := g.timer.open(g); err != nil {
 		loop.Close()
 		return nil, err

@@ -47,6 +47,7 @@ const (
 
 const help = `Usage: fapws bench [FLAGS] URL
 Sends requests to a server that you may load, and shows how fast it answers.
+A unix socket is written as unix:/run/app.sock, or unix:/run/app.sock:/path.
 
   -c, --connections N   connections at once [32]
   -d, --duration TIME   send requests for so long [10s]

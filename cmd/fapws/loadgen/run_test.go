@@ -147,6 +147,35 @@ func TestUser(t *testing.T) {
 	answers(t, run(t, "-n", "2", "-H", "Authorization: Basic eA==", url), 2, 401)
 }
 
+// A unix socket has the form of the targets of proxies.
+func TestUnixSocket(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.String() != "/a?b=c:d" && r.URL.String() != "/" {
+			w.WriteHeader(404)
+		}
+		_, _ = w.Write(make([]byte, 300000))
+	}))
+	s.Listener.Close()
+	s.Listener = l
+	s.Start()
+	defer s.Close()
+	for _, path := range []string{"", ":", ":/a?b=c:d"} {
+		answers(t, run(t, "-n", "20", "-c", "5", "unix:"+name+path), 20, 200)
+	}
+	o, err := ParseArgs([]string{"unix:" + name + "-none"}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Run(context.Background(), o); err == nil || err.Error() != "unix:"+name+"-none: no such file or directory" {
+		t.Error(err)
+	}
+}
+
 // A server that stops for a while makes requests late that were due meanwhile, and all of them count.
 func TestCoordinatedOmission(t *testing.T) {
 	stopped := make(chan struct{})

@@ -24,6 +24,7 @@ import (
 // target is the server, and what it is sent.
 type target struct {
 	address netip.AddrPort
+	socket  string      // of a unix socket, in the place of address; "": TCP
 	tls     *tls.Config // nil: plain
 	http2   bool
 	close   bool
@@ -37,7 +38,8 @@ type target struct {
 
 // newTarget resolves the name of the server and makes its requests. Its errors are lines for the user.
 func newTarget(o *Options) (*target, error) {
-	u, err := url.Parse(withScheme(o.URL))
+	socket, text := onSocket(o.URL)
+	u, err := url.Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: is no URL such as http://127.0.0.1:8888/", o.URL)
 	}
@@ -45,9 +47,12 @@ func newTarget(o *Options) (*target, error) {
 	if !secure && u.Scheme != "http" || u.Hostname() == "" {
 		return nil, fmt.Errorf("%s: must begin with http:// or https://", o.URL)
 	}
-	t := &target{http2: o.HTTP2, close: o.Close, head: o.Method == "HEAD", body: o.Body, streams: o.Streams, timeout: o.Timeout}
-	if err := t.resolve(u, o.Timeout); err != nil {
-		return nil, err
+	t := &target{http2: o.HTTP2, close: o.Close, head: o.Method == "HEAD", body: o.Body, streams: o.Streams, timeout: o.Timeout, socket: socket}
+	if socket == "" {
+		if err := t.resolve(u, o.Timeout); err != nil {
+			return nil, err
+		}
+		o.URL = u.Redacted() // for the report
 	}
 	if secure {
 		if t.tls, err = tlsConfig(u.Hostname(), o); err != nil {
@@ -55,8 +60,17 @@ func newTarget(o *Options) (*target, error) {
 		}
 	}
 	t.makeRequests(u, o)
-	o.URL = u.Redacted() // for the report
 	return t, nil
+}
+
+// onSocket divides "unix:/path/of/socket:/path", the form that targets of proxies have, into the socket and a URL. Any other URL is of no socket.
+func onSocket(s string) (socket, url string) {
+	rest, ok := strings.CutPrefix(s, "unix:")
+	if !ok || rest == "" {
+		return "", withScheme(s)
+	}
+	socket, path, _ := strings.Cut(rest, ":")
+	return socket, "http://localhost/" + strings.TrimPrefix(path, "/")
 }
 
 // withScheme completes "localhost:8888/" as browsers do.
@@ -101,8 +115,12 @@ func (t *target) resolve(u *url.URL, timeout time.Duration) error {
 	return nil
 }
 
-// sockaddr returns an address for connect(2), and its family. package unix writes into it.
-func sockaddr(a netip.AddrPort) (unix.Sockaddr, int) {
+// sockaddr returns the address of t for connect(2), and its family. package unix writes into it.
+func (t *target) sockaddr() (unix.Sockaddr, int) {
+	a := t.address
+	if t.socket != "" {
+		return &unix.SockaddrUnix{Name: t.socket}, unix.AF_UNIX
+	}
 	if a.Addr().Is4() {
 		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}, unix.AF_INET
 	}
