@@ -14,7 +14,8 @@
 //   - The supervisor makes the sockets before the first worker loads, as far as the addresses are known (package
 //     bind), one for each address, which all workers share. It never closes them, so connections wait in the one
 //     queue for any worker, also while one loads or dies.
-//   - While no worker serves, the first one gets the sockets before it loads, and answers what it can.
+//   - While no worker serves, one gets the sockets before it has loaded, and answers what it can (share): the first of
+//     all, or one that replaces a worker that has died.
 //   - A worker loads the application, makes the request of --reload-check to itself, and says "loaded", with the
 //     settings that only the script knew. It gets the sockets with "listen".
 //   - "retire" makes the old generation stop accepting. Its idle connections stay until their next request, which is

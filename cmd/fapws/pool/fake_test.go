@@ -90,6 +90,9 @@ func (f *fake) obey() {
 		}
 		switch m.Kind {
 		case Listen:
+			if m.Text == Instead {
+				f.unlisten()
+			}
 			f.listen(files)
 		case Retire, Stop:
 			for _, file := range files { // the successor hears what was heard here
@@ -97,9 +100,7 @@ func (f *fake) obey() {
 					_ = to.Send(&Message{Kind: Notice, Text: "subscribers of " + strconv.Itoa(os.Getpid()) + " "})
 				}
 			}
-			for _, ln := range f.listeners {
-				ln.Close()
-			}
+			f.unlisten()
 			_ = f.channel.Send(&Message{Kind: Closed})
 			os.Exit(0)
 		case Quit:
@@ -207,6 +208,13 @@ func (f *fake) listen(files []*os.File) {
 		f.listeners = append(f.listeners, ln)
 		go answer(ln)
 	}
+}
+
+func (f *fake) unlisten() {
+	for _, ln := range f.listeners {
+		ln.Close()
+	}
+	f.listeners = nil
 }
 
 func answer(ln net.Listener) {

@@ -119,9 +119,9 @@ func (p *Pool) maybeBegin() {
 func (p *Pool) startInBatch() {
 	early, role := p.early(), ""
 	if len(early) > 0 {
-		role = First
+		role = Eager
 	}
-	w, err := p.startAs(p.batch.program, role)
+	w, err := p.start(p.batch.program, role)
 	if err != nil {
 		p.batchFailed(nil, fmt.Sprintf("cannot be started: %v", err), startFailed, false)
 		return
@@ -129,8 +129,7 @@ func (p *Pool) startInBatch() {
 	w.batch = p.batch
 	p.batch.workers = append(p.batch.workers, w)
 	if len(early) > 0 {
-		w.listen(early)
-		w.early = early
+		w.listenEarly(early)
 	}
 }
 
@@ -199,11 +198,14 @@ func (p *Pool) adopt(g *generation) {
 	p.share()
 	g.old = make(map[*worker]bool)
 	for i, w := range old {
-		if w.state == Serving {
+		switch {
+		case w.state == Serving:
 			g.old[w] = true
 			g.retired = append(g.retired, w)
 			w.retire(g.workers[i%len(g.workers)])
-		} else {
+		case w.early != nil: // clients wait for it
+			w.retireLoaded()
+		default:
 			w.end(Quit)
 		}
 	}

@@ -305,6 +305,9 @@ func (p *Pool) loaded(w *worker, settled *Settled) {
 		p.progress()
 	case w.slot != nil && w.slot.next == w:
 		p.promote(w)
+	case w.slot == nil && w.early != nil: // see retireLoaded
+		w.retire(p.anyServing())
+		w.depart()
 	}
 }
 

@@ -133,6 +133,43 @@ func TestReplace(t *testing.T) {
 	eventually(t, "both answer", func() bool { return h.ask() == now[1] })
 }
 
+// When no worker serves, one that loads gets the sockets, until another one serves. It keeps the clients that it has got through a
+// reload.
+func TestNoneServes(t *testing.T) {
+	t.Parallel()
+	h := start(t, "", nil)
+	old := h.serving(2)
+	h.behave("hang")
+	for _, pid := range old {
+		h.kill(pid, syscall.SIGKILL)
+	}
+	early := h.ask()
+	if slices.Contains(old, early) {
+		t.Fatalf("worker %d answers", early)
+	}
+	eventually(t, "both are replaced", func() bool { return len(h.Status().Workers) == 2 })
+	if again := h.ask(); again != early {
+		t.Errorf("worker %d answers, and then %d", early, again)
+	}
+
+	h.stop(early)
+	h.behave("")
+	eventually(t, "the other one serves", func() bool {
+		return slices.ContainsFunc(h.Status().Workers, func(w WorkerStatus) bool { return w.Pid != early && w.State == Serving })
+	})
+	if err := h.ReloadAndWait("because"); err != nil {
+		t.Error(err)
+	}
+	if !slices.ContainsFunc(h.Status().Workers, func(w WorkerStatus) bool { return w.Pid == early && w.State == Starting }) {
+		t.Errorf("%+v: worker %d has clients, and cannot answer them", h.Status().Workers, early)
+	}
+	h.kill(early, syscall.SIGCONT)
+	now := h.serving(2)
+	if pid := h.ask(); !slices.Contains(now, pid) {
+		t.Errorf("worker %d answers, not one of %d", pid, now)
+	}
+}
+
 // A worker that the kernel has killed for want of memory is distinguished from one that a user has killed.
 func TestOutOfMemory(t *testing.T) {
 	t.Parallel()

@@ -63,7 +63,7 @@ func (s *slot) replace(wait time.Duration) {
 		s.retry = t
 		return
 	}
-	w, err := s.pool.start(self)
+	w, err := s.pool.start(self, Eager)
 	if err != nil {
 		s.grow()
 		s.pool.o.Log(loglevel.Error, fmt.Sprintf("cannot start a worker: %v; the next try is in %v", err, s.backoff))
@@ -71,6 +71,7 @@ func (s *slot) replace(wait time.Duration) {
 		return
 	}
 	w.slot, s.next = s, w
+	s.pool.share()
 }
 
 // grow doubles the pause before the next start, within its bounds.
@@ -106,15 +107,16 @@ func (p *Pool) lost(w *worker, was State, how string) {
 	switch w {
 	case s.worker:
 		s.worker = nil
-		p.share()
 		p.o.Log(loglevel.Warning, w.ended(how, after))
 		if s.next != nil {
+			p.share()
 			return // its replacement is loading
 		}
 	case s.next:
 		s.next = nil
 		p.o.Log(loglevel.Error, w.ended(how+" before it could serve", after))
 	}
+	p.share()
 	s.replace(s.backoff)
 }
 
@@ -176,13 +178,43 @@ func (p *Pool) level() {
 }
 
 // share sends the listening sockets to the serving workers that do not have them yet. All workers accept from each
-// socket, so any free worker takes a waiting connection.
+// socket, so any free worker takes a waiting connection. While none serves, a worker that loads has them.
 func (p *Pool) share() {
+	serves := false
+	var early, loads *worker
 	for _, s := range p.slots {
-		if w := s.worker; w != nil && w.state == Serving && !w.listens {
-			w.listen(p.addresses)
+		if w := s.worker; w != nil && w.state == Serving {
+			serves = serves || !w.hung
+			if !w.listens {
+				w.listen(p.addresses)
+			}
+		}
+		switch w := s.next; {
+		case w == nil:
+		case w.listens:
+			early = w
+		case loads == nil:
+			loads = w
 		}
 	}
+	switch {
+	case serves && early != nil:
+		early.unlisten()
+	case !serves && early == nil && loads != nil:
+		loads.listenEarly(p.addresses)
+	}
+}
+
+// listenEarly sends w the sockets before it has loaded.
+func (w *worker) listenEarly(addresses []Address) {
+	w.listen(addresses)
+	w.early = addresses
+}
+
+// unlisten takes them back. The clients that w has already wait until it has loaded.
+func (w *worker) unlisten() {
+	w.listens = false
+	w.send(&Message{Kind: Listen, Text: Instead})
 }
 
 // listen sends w sockets, in the place of those that it may have.

@@ -19,7 +19,7 @@ import (
 
 // Variable is the variable of the environment by which a process knows that it
 // is a worker. Its value has three parts, separated by commas: the descriptor of the control channel, the descriptor
-// to use as standard error once the worker has loaded (may be empty), and its role: Placeholder, First or nothing.
+// to use as standard error once the worker has loaded (may be empty), and its role: Placeholder, Eager or nothing.
 const Variable = "FAPWS_WORKER"
 
 // EpochVariable is the variable of the environment that tells workers the epoch of
@@ -36,10 +36,11 @@ var Variables = []string{Variable, EpochVariable, CountVariable, handoverVariabl
 // Placeholder is the role of a worker that has no application and serves the page of a Notice.
 const Placeholder = "placeholder"
 
-// First is the role of a worker that loads while no other one serves, and may have the sockets at once.
-const First = "first"
+// Eager is the role of a worker that may get the sockets before it has loaded, because no other one serves: it answers
+// what it can meanwhile.
+const Eager = "eager"
 
-// Instead is the text of a Listen whose sockets take the place of those before.
+// Instead is the text of a Listen whose sockets take the place of those before. It may come without any.
 const Instead = "instead"
 
 // endMargin is added to the graceful timeout before a worker is killed: its own limits for atexit functions and
@@ -58,7 +59,7 @@ type worker struct {
 	batch         *generation // with which it was started, until that serves
 	settled       *Settled
 	listens       bool      // it has the sockets
-	early         []Address // those that it has got before it had loaded
+	early         []Address // those that it got before it had loaded, and perhaps clients; nil: none
 	health        health
 	limit         *time.Timer    // kills it when a step takes too long
 	why           string         // why it was killed, if the supervisor did
@@ -82,11 +83,8 @@ type worker struct {
 	querying      int            // questions that are being answered
 }
 
-// start starts a process as a worker.
-func (p *Pool) start(program string) (*worker, error) { return p.startAs(program, "") }
-
-// startAs starts a worker with a role.
-func (p *Pool) startAs(program, role string) (*worker, error) {
+// start starts a process as a worker with a role, which may be "".
+func (p *Pool) start(program, role string) (*worker, error) {
 	channel, theirs, err := Pair()
 	if err != nil {
 		return nil, err
@@ -211,6 +209,15 @@ func (w *worker) kill(why string) {
 // then go to the worker to, unless that is nil.
 func (w *worker) retire(to *worker) {
 	w.leave(Retiring, Retire, w.pool.grace(), w.passSubscribers(to)...)
+}
+
+// retireLoaded is retire for a worker that has got clients before it has loaded: it retires when it can answer them.
+func (w *worker) retireLoaded() {
+	if w.listens {
+		w.unlisten()
+	}
+	w.slot = nil
+	w.within(w.pool.grace()+endMargin, "does not load")
 }
 
 // depart lets w send its subscribers to the new worker, and close its WebSockets.

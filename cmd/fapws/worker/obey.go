@@ -110,8 +110,10 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 			close(p.departs)
 		}
 	case pool.Stop:
+		p.giveUp()
 		s.signals.end(shutdownRequest{how: gracefully, grace: m.Grace}, exit.OK)
 	case pool.Quit:
+		p.giveUp()
 		s.signals.end(shutdownRequest{how: quickly}, exit.OK)
 	case pool.Reopen:
 		s.reopenLog(files...)
@@ -174,6 +176,16 @@ func (p *Parent) served() {
 	p.serves = true
 	for _, ln := range p.listeners {
 		p.s.server.Accept(ln)
+	}
+}
+
+// giveUp answers the clients that wait for an application which has not loaded, and will not.
+func (p *Parent) giveUp() {
+	p.mu.Lock()
+	early := p.serves
+	p.mu.Unlock()
+	if early && !p.s.complete.Load() {
+		p.s.giveUp()
 	}
 }
 

@@ -41,7 +41,7 @@ type Parent struct {
 	over        sync.Once        // of lost
 	stderr      int              // becomes standard error when the application has loaded; -1: no change
 	placeholder bool             // no application to load
-	first       bool             // no worker has loaded yet: clients are answered while this one loads
+	eager       bool             // clients may be answered while this worker loads
 	root        string           // of --chroot, to enter when it has loaded, or ""
 
 	mu        sync.Mutex
@@ -123,7 +123,7 @@ func (p *Parent) open() ([]*listen.Listener, error) {
 	return nil, p.s.startAsync()
 }
 
-func (p *Parent) answersEarly() bool { return p.first && p.root == "" }
+func (p *Parent) answersEarly() bool { return p.eager && p.root == "" }
 
 // early implements host: the listeners come from the supervisor.
 func (p *Parent) early() []*listen.Listener { return nil }
@@ -206,7 +206,7 @@ func (p *Parent) take(text string) error {
 		}
 		unix.CloseOnExec(p.stderr)
 	}
-	p.placeholder, p.first = parts[2] == pool.Placeholder, parts[2] == pool.First
+	p.placeholder, p.eager = parts[2] == pool.Placeholder, parts[2] == pool.Eager
 	if p.root = os.Getenv(chroot.Variable); p.root != "" {
 		os.Unsetenv(chroot.Variable)
 		if err := chroot.KeepZone(); err != nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/net/http2"
@@ -91,6 +92,35 @@ func TestAnswersWhileLoading(t *testing.T) {
 		for _, line := range []string{"GET /files/a.txt HTTP/1.1\" 200", "GET /page HTTP/1.1\" 503", "GET /same/connection HTTP/1.1\" 200", "POST /length HTTP/2.0\" 200"} {
 			fapwstest.Eventually(t, line+" in the access log", func() bool { return strings.Contains(s.Stdout.String(), line) })
 		}
+	})
+}
+
+// TestAnswersWhileReplaced: when all workers have died, those that replace them answer as at the start. A reload meanwhile loses no request.
+func TestAnswersWhileReplaced(t *testing.T) {
+	inline := fapwstest.Mode{Name: "inline", Flags: []string{"--threads", "0", "--workers", "1"}}
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Workers, inline}, func(t *testing.T, m fapwstest.Mode) {
+		s, file := early(t, m, "--health", "/healthz")
+		goOn(t, file, "")
+		s.Says("http://" + s.Address + "/") // the first worker alone answers before
+		if err := os.Remove(file + ".go"); err != nil {
+			t.Fatal(err)
+		}
+		for _, pid := range s.Workers() {
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				t.Error(err)
+			}
+		}
+		s.Get("/files/a.txt", 200).Is(t, "a file")
+		s.Get("/healthz/ready", 503).Want(t, 503, "starting")
+		w := s.Dial()
+		w.Get("/")
+		s.Get("/page", 503, page).Want(t, 503, refresh) // a second later: w waits
+		s.Signal(syscall.SIGHUP)
+		s.Says("reloading: HUP")
+		goOn(t, file, "")
+		w.Answer().Is(t, "hello")
+		s.Says("reloaded")
+		s.Get("/", 200).Is(t, "hello")
 	})
 }
 
