@@ -30,7 +30,7 @@ const settingsIntroduction = `# Settings
 A setting comes from the first of these that has it: flag, environment, configuration file, script, default. ` + "`fapws app.py --print-config`" + ` shows
 each setting with its value and source, ` + "`fapws --help`" + ` the common flags, ` + "`fapws --help all`" + ` every flag with the names that other servers give it.
 
-SIZE is in bytes or takes K, M or G; TIME is in seconds or takes ms, s, m or h. Switches are turned off with ` + "`--no-compress` or `--compress=no`" + `.
+SIZE is in bytes or takes K, M or G; TIME is in seconds or takes ms, s, m, h or d. Switches are turned off with ` + "`--no-compress` or `--compress=no`" + `.
 In the environment, ` + "`PORT`" + ` also sets the port, ` + "`WEB_CONCURRENCY`" + ` the workers, ` + "`FORWARDED_ALLOW_IPS`" + ` the proxies and ` + "`VIRTUAL_ENV`" + ` the virtual
 environment. fapws warns of a misspelled ` + "`FAPWS_`" + ` variable.
 

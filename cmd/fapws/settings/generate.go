@@ -128,7 +128,7 @@ writes a line for a password file of auth, in the format of htpasswd.
 	}
 	fmt.Fprint(w, `.PP
 A SIZE is in bytes or takes K, M or G, where K is 1024. A TIME is in seconds or
-takes ms, s, m or h.
+takes ms, s, m, h or d.
 .SH ENVIRONMENT
 Every setting is also an environment variable. Precedence: flags, environment,
 configuration file, script globals, defaults.

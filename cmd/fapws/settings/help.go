@@ -37,12 +37,12 @@ func WriteHelp(w io.Writer, rows []*Setting, all bool) {
 		fmt.Fprint(w, allNotes)
 		return
 	}
-	fmt.Fprint(w, "SIZE takes K, M, G; TIME is in seconds or takes ms, s, m, h.\n")
+	fmt.Fprint(w, "SIZE takes K, M, G; TIME is in seconds or takes ms, s, m, h, d.\n")
 }
 
 const allNotes = `
 SIZE is in bytes or takes K, M, G (K is 1024); TIME is in seconds or takes ms,
-s, m, h. A flag without a value is a switch: --compress=no and --no-compress
+s, m, h, d. A flag without a value is a switch: --compress=no and --no-compress
 turn it off. Flags may precede or follow APP; -- ends them, and the application
 gets ARGS as sys.argv[1:].
 

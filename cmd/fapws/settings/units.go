@@ -53,25 +53,51 @@ func showSize(n int64) string {
 	return strconv.FormatInt(n, 10)
 }
 
-// ParseDuration reads seconds without a unit, or any text for time.ParseDuration.
-func ParseDuration(s string) (time.Duration, bool) {
+// longUnits are units beyond those of time.ParseDuration, in seconds, the longest first.
+var longUnits = []struct {
+	letter  string
+	seconds float64
+}{{"y", 365 * 86400}, {"w", 7 * 86400}, {"d", 86400}}
+
+// ParseDuration reads seconds without a unit, or numbers with units, the longest first: y (365 days), w, d, and those of
+// time.ParseDuration: "75", "500ms", "1d12h".
+func ParseDuration(s string) (d time.Duration, ok bool) {
 	s = strings.ToLower(strings.TrimSpace(s))
 	if plainNumber(s) {
-		f, err := strconv.ParseFloat(s, 64)
-		if err != nil {
-			return 0, false
-		}
-		return seconds(f)
+		return times(s, 1)
 	}
-	d, err := time.ParseDuration(s)
-	return d, err == nil && d >= 0
+	for _, u := range longUnits {
+		number, rest, found := strings.Cut(s, u.letter)
+		if !found {
+			continue
+		}
+		long, ok := times(number, u.seconds)
+		if d += long; !ok || d > longestDuration || rest == "" {
+			return d, ok && d <= longestDuration
+		}
+		s = rest
+	}
+	short, err := time.ParseDuration(s)
+	return d + short, err == nil && 0 <= short && short <= longestDuration-d
+}
+
+// longestDuration keeps sums from overflowing.
+const longestDuration = math.MaxInt64 / 2
+
+// times reads a number of units, which have so many seconds.
+func times(number string, unit float64) (time.Duration, bool) {
+	f, err := strconv.ParseFloat(number, 64)
+	if !plainNumber(number) || err != nil {
+		return 0, false
+	}
+	return seconds(f * unit)
 }
 
 // seconds turns a number of seconds into a duration; false if it is negative,
 // not a number, or too large.
 func seconds(f float64) (time.Duration, bool) {
 	ns := f * float64(time.Second)
-	if !(ns >= 0 && ns <= math.MaxInt64/2) {
+	if !(ns >= 0 && ns <= longestDuration) {
 		return 0, false
 	}
 	return time.Duration(ns), true
@@ -82,6 +108,8 @@ func showDuration(d time.Duration) string {
 	switch {
 	case d == 0:
 		return "0s"
+	case d%(24*time.Hour) == 0:
+		return strconv.FormatInt(int64(d/(24*time.Hour)), 10) + "d"
 	case d%time.Hour == 0:
 		return strconv.FormatInt(int64(d/time.Hour), 10) + "h"
 	case d%time.Minute == 0 && d != time.Minute: // "60s" reads as well

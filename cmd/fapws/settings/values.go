@@ -144,7 +144,7 @@ func (v *duration) fromScript(x any) error {
 
 func (v *duration) put(d time.Duration, ok bool) error {
 	if !ok || d < v.min || d > longest {
-		return fmt.Errorf("seconds, or a time such as 500ms, 30s, 5m or 1h, from %s to a year", showDuration(v.min))
+		return fmt.Errorf("seconds, or a time such as 500ms, 30s, 5m, 1h or 7d, from %s to a year", showDuration(v.min))
 	}
 	*v.to = d
 	return nil

@@ -40,7 +40,7 @@ func (v *logRotate) fromText(s string) error {
 		return nil
 	}
 	if d, ok := ParseDuration(s); !ok || d < time.Second || d > longest {
-		return errors.New("off, hourly, daily, weekly, or a time such as 30m or 6h, from 1s to a year")
+		return errors.New("off, hourly, daily, weekly, or a time such as 30m, 6h or 2d, from 1s to a year")
 	}
 	*v.to = s
 	return nil

@@ -124,26 +124,17 @@ func (h *HSTS) FromFile(v tomlfile.Value) error {
 // longestAge is long enough for a promise.
 const longestAge = 100 * 365 * 24 * time.Hour
 
-// age is a time in seconds, or with a unit up to years: "1y", "180d".
+// age is a time in whole seconds, or with a unit: "1y", "180d".
 type age time.Duration
 
 // FromFile implements tomlfile.Reader.
 func (a *age) FromFile(v tomlfile.Value) error {
-	var text string
-	switch x := v.Any.(type) {
-	case int64:
-		text = strconv.FormatInt(x, 10)
-	case string:
-		text = strings.TrimSpace(x)
+	text, _ := v.Any.(string)
+	if n, ok := v.Any.(int64); ok {
+		text = strconv.FormatInt(n, 10)
 	}
-	unit, number := time.Second, text
-	for letter, length := range map[string]time.Duration{"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400} {
-		if before, ok := strings.CutSuffix(text, letter); ok {
-			unit, number = length*time.Second, before
-		}
-	}
-	if n, err := strconv.ParseUint(number, 10, 32); err == nil && time.Duration(n) <= longestAge/unit {
-		*a = age(time.Duration(n) * unit)
+	if d, ok := settings.ParseDuration(text); ok && d <= longestAge && d%time.Second == 0 {
+		*a = age(d)
 		return nil
 	}
 	return errors.New(`a time such as "1y", "180d" or "1h", or a number of seconds`)

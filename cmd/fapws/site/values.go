@@ -46,7 +46,7 @@ func (d *Duration) FromFile(v tomlfile.Value) error {
 		t, ok = settings.ParseDuration(x)
 	}
 	if !ok || t > longest {
-		return errors.New("seconds, or a time such as 500ms, 30s, 5m or 1h, up to a year")
+		return errors.New("seconds, or a time such as 500ms, 30s, 5m, 1h or 7d, up to a year")
 	}
 	*d = Duration(t)
 	return nil
