@@ -155,6 +155,27 @@ func (t *folder) expiry(touched time.Time) time.Time {
 	return touched.Add(time.Duration(t.options.Expires * float64(time.Second)))
 }
 
+// lookEvery is how often, at least, expired uploads are looked for while there are any that may be continued.
+const lookEvery = time.Hour
+
+// expireLater has uploads removed that are not continued in time, also if no other one comes.
+func (t *folder) expireLater() {
+	if t.looks.Swap(true) {
+		return
+	}
+	time.AfterFunc(min(lookEvery, time.Until(t.expiry(time.Now()))), func() {
+		t.looks.Store(false)
+		dir, err := t.open()
+		if err != nil {
+			return // the next upload will tell
+		}
+		defer dir.Close()
+		if t.expire(dir) > 0 {
+			t.expireLater()
+		}
+	})
+}
+
 // expire removes uploads of dir that are too old, and returns how many others it has.
 func (t *folder) expire(dir *os.File) (others int) {
 	_, _ = dir.Seek(0, io.SeekStart)

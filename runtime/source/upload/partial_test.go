@@ -2,9 +2,11 @@ package upload
 
 import (
 	"crypto/rand"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestPartials: uploads that may be continued are bounded, and ended ones make room for others.
@@ -55,6 +57,24 @@ func TestPartials(t *testing.T) {
 	defer d.Close()
 	f.expire(d)
 	has(t, dir, "a=one")
+}
+
+// TestExpireLater: an upload that is not continued goes, also if no other one comes, and if a server before this one has left it.
+func TestExpireLater(t *testing.T) {
+	u, dir := newFolder(t, func(o *Options) { o.Resumable = true })
+	p, err := u.target.(*folder).create(rand.Text(), description{Length: 3, Name: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.close()
+	if _, err := New(Options{Path: dir, Resumable: true, Expires: 0.001}); err != nil {
+		t.Fatal(err)
+	}
+	for left := []os.DirEntry{nil}; len(left) > 0; time.Sleep(time.Millisecond) {
+		if left, err = os.ReadDir(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func TestMetadata(t *testing.T) {

@@ -98,6 +98,7 @@ type folder struct {
 	path    string
 	only    string // the name of the file; "": clients choose
 	swept   atomic.Bool
+	looks   atomic.Bool // for expired uploads, later
 }
 
 func (t *folder) named() bool { return t.only == "" }

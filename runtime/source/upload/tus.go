@@ -125,6 +125,7 @@ func (x *tus) create() error {
 	if err != nil {
 		return err
 	}
+	x.t.expireLater()
 	at := strings.TrimSuffix(x.r.Path[:x.r.Script], "/") + "/" + p.id
 	location := "Location: " + (&url.URL{Path: at}).EscapedPath() + "\r\n"
 	if length > 0 && x.r.Field("Content-Type") != tusType {

@@ -30,6 +30,9 @@ func New(o Options) (*Upload, error) {
 		return nil, err
 	}
 	u.uploads = uploads{channel: o.Channel, max: o.MaxActive}
+	if t, ok := u.resumable(); ok {
+		t.expireLater() // a server before this one may have left some
+	}
 	if g := o.Group; g != nil {
 		u.uploads.publish = g.Publish
 		g.add(u)
