@@ -4,10 +4,12 @@ import json
 import os
 import re
 import threading
+from contextlib import suppress
 from html import escape
 from pathlib import Path
 
 from common import APPLY, DATA, ROOT, page, parameter, posted, run
+from fapws import HTTPError
 
 FILE = Path(DATA, "settings.json")
 LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"  # RFC 1123 §2.1
@@ -43,16 +45,23 @@ def fits(name, text):
         return False
 
 def load():
-    defaults = {name: field[1] for name, field in FIELDS.items()}
-    return {**defaults, **json.loads(FILE.read_text())} if FILE.exists() else defaults
+    """The settings of the file; defaults for those that it does not have, or if it is damaged."""
+    values = {name: field[1] for name, field in FIELDS.items()}
+    with suppress(OSError, ValueError, TypeError, AttributeError):
+        values.update((name, str(value)) for name, value in json.loads(FILE.read_text()).items() if name in FIELDS)
+    return values
 
 def save(values):
     """Writes the file so that it is complete after a power failure, the old or the new one, and applies it."""
-    with lock, open(f"{FILE}.new", "w") as file:
-        json.dump(values, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-        os.replace(f"{FILE}.new", FILE)
+    with lock:
+        try:
+            with open(f"{FILE}.new", "w") as file:
+                json.dump(values, file, indent=1)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(f"{FILE}.new", FILE)
+        except OSError as error:
+            raise HTTPError(500, f"{FILE}: {error.strerror}") from None
         if APPLY:
             run(ROOT + APPLY, json.dumps(values))
 
