@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -109,7 +110,8 @@ func (p *Page) get(ctx context.Context, w *backend.Response, r *backend.Request,
 			w.Refuse(404, "")
 			return
 		}
-		w.Start(exchange.Head{Status: 308, Length: 0, Fields: []byte("Location: " + r.Target() + "/\r\n")})
+		there := &url.URL{Path: r.Path + "/"} // not as the client wrote it: "//_fapws/" would be another host
+		w.Start(exchange.Head{Status: 308, Length: 0, Fields: []byte("Location: " + there.EscapedPath() + "\r\n")})
 	case "/metrics":
 		p.metrics(ctx, w, r)
 	case "/events":

@@ -158,6 +158,9 @@ func TestStatusAccess(t *testing.T) {
 			t.Errorf("%+v: %d %s", tt.ask, a.StatusCode, text)
 		}
 	}
+	if a, _ := answerTo(t, s, asked{method: "GET", path: "//_fapws?x=1"}); a.Header.Get("Location") != "/_fapws/" {
+		t.Errorf("sent to %q", a.Header.Get("Location"))
+	}
 	s.Says(`warning client 127\.0\.0\.1:\d+: status page refused: ask for this page at localhost or 127\.0\.0\.1`)
 	old := s.Workers()
 	if a, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/reload", fields: map[string]string{"Origin": s.URL}}); a.StatusCode != 200 || text != "reloaded\n" {
