@@ -239,7 +239,7 @@ static PyObject *turn(PyObject *self, PyObject *none) {
     fapws_mount *m = &P.mounts[rec->mount];
     uint64_t before = now;
     if (LIKELY(events & FAPWS_EVENT_RUN)) {
-      if (A.thread.unsignalled && (m->run_ns > FAPWS_SLOW_NS || now - told > FAPWS_UNSIGNALLED_NS))
+      if (A.thread.unsignalled && (m->run_ns > FAPWS_HEAVY_NS || now - told + m->run_ns > fapws_notify_after(m)))
         fapws_notify(&A.thread), told = now;
       if (LIKELY(fapws_record_begin(&A.thread, rec))) fapws_kind_of(rec)->run(&A.thread, rec);
       now = fapws_now_ns();

@@ -102,14 +102,6 @@ static fapws_record *take(fapws_thread *t) {
   return rec;
 }
 
-/* How long finished parts may wait before the event loop is woken. Where requests already wait long, a quarter more
- * saves most wake-ups. */
-static uint64_t notify_after(const fapws_mount *m) {
-  uint64_t quarter = __atomic_load_n(&P.shared.queued, __ATOMIC_RELAXED) * m->run_ns / 4;
-  if (quarter < FAPWS_UNSIGNALLED_NS) return FAPWS_UNSIGNALLED_NS;
-  return quarter < 8 * FAPWS_UNSIGNALLED_NS ? quarter : 8 * FAPWS_UNSIGNALLED_NS;
-}
-
 /* Puts rec back to the head of the queue if too many answers were published since t took it, and returns whether it
  * did. With the GIL: a handler that held it has published its answer by now. */
 static int put_back(fapws_record *rec) {
@@ -123,7 +115,7 @@ static int put_back(fapws_record *rec) {
 static void run_job(fapws_thread *t, fapws_record *rec) {
   if (UNLIKELY(put_back(rec))) return;
   const fapws_mount *m = &P.mounts[rec->mount];
-  uint64_t most = notify_after(m);
+  uint64_t most = fapws_notify_after(m);
   /* Finished parts must not wait for a slow job. */
   if (t->unsignalled && (is_slow(rec) || t->unsignalled_ns + m->run_ns > most)) fapws_notify(t);
   t->unsignalled_ns += m->run_ns;
