@@ -40,7 +40,11 @@ var servers = []*server{
 	{
 		name: "baregnet", paths: []string{"/hello", "/json", "/echo", "/cached"},
 		command: func(port int, w *workload, s *settings) []string {
-			return []string{filepath.Join(s.work, "baregnet"), address(port)}
+			line := []string{filepath.Join(s.work, "baregnet"), address(port)}
+			if w.tls {
+				line = append(line, s.certificate(), s.key())
+			}
+			return line
 		},
 	},
 	{

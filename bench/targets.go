@@ -84,6 +84,7 @@ var targets = []target{
 	{"PHP hello: requests per CPU second without PHP's ÷ nginx", "php", perCPU, []string{"nginx"}, ratio, false, 0.5, notJudged, "%.2f"},
 	{"PHP hello: requests per CPU second with PHP's ÷ nginx", "php", perWhole, []string{"nginx"}, ratio, false, 0.6, notJudged, "%.2f"},
 	{"hello over TLS: CPU ÷ nginx", "tlshello", cpu, []string{"nginx"}, ratio, true, 0.5, 0.5, "%.2f"},
+	{"hello over TLS: CPU ÷ bare gnet", "tlshello", cpu, []string{"baregnet"}, ratio, true, 1.10, 1.10, "%.2f"},
 	{"full handshakes: requests per CPU second ÷ nginx", "tlsfull", perCPU, []string{"nginx"}, ratio, false, 1.0, 1.0, "%.2f"},
 	{"resumed handshakes: requests per CPU second ÷ nginx", "tlsresumed", perCPU, []string{"nginx"}, ratio, false, 1.0, 1.0, "%.2f"},
 	{"1 MiB file over TLS: requests/s ÷ nginx", "tlsfile", rate, []string{"nginx"}, ratio, false, 0.9, notJudged, "%.2f"},

@@ -3,11 +3,12 @@
 // It looks for the end of the head and for Content-Length, and at nothing
 // else; pipelined requests get their answers in one write.
 //
-// Usage: baregnet ADDRESS
+// Usage: baregnet ADDRESS [CERTIFICATE KEY]
 package main
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"os"
@@ -116,14 +117,24 @@ func answer(out, head, body []byte) []byte {
 }
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: baregnet ADDRESS")
+	if len(os.Args) != 2 && len(os.Args) != 4 {
+		fmt.Fprintln(os.Stderr, "usage: baregnet ADDRESS [CERTIFICATE KEY]")
 		os.Exit(2)
 	}
-	err := gnet.Run(&server{}, "tcp://"+os.Args[1],
-		gnet.WithNumEventLoop(1), gnet.WithLogLevel(logging.ErrorLevel))
-	if err != nil {
+	if err := run(os.Args[1], os.Args[2:]); err != nil {
 		fmt.Fprintln(os.Stderr, "baregnet:", err)
 		os.Exit(1)
 	}
+}
+
+func run(address string, files []string) error {
+	var handler gnet.EventHandler = &server{}
+	if len(files) > 0 {
+		certificate, err := tls.LoadX509KeyPair(files[0], files[1])
+		if err != nil {
+			return err
+		}
+		handler = &secureServer{config: &tls.Config{Certificates: []tls.Certificate{certificate}}}
+	}
+	return gnet.Run(handler, "tcp://"+address, gnet.WithNumEventLoop(1), gnet.WithLogLevel(logging.ErrorLevel))
 }

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"sync"
+
+	"github.com/panjf2000/gnet/v2"
+)
+
+// secureServer answers like server, over TLS. The handshake of crypto/tls blocks, so a goroutine makes it; records are on the loop.
+type secureServer struct {
+	server
+	config *tls.Config
+	plain  [16 << 10]byte // a decrypted record
+}
+
+// OnOpen starts the handshake.
+func (s *secureServer) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
+	w := &wire{conn: c}
+	w.arrived.L = &w.mu
+	w.tls = tls.Server(w, s.config)
+	c.SetContext(w)
+	go w.handshake()
+	return nil, gnet.None
+}
+
+// OnClose ends a handshake.
+func (s *secureServer) OnClose(c gnet.Conn, _ error) gnet.Action {
+	if w, ok := c.Context().(*wire); ok {
+		w.end()
+	}
+	return gnet.None
+}
+
+// OnTraffic answers the requests of every complete record that has arrived. A request that is in two records is not understood.
+func (s *secureServer) OnTraffic(c gnet.Conn) gnet.Action {
+	w := c.Context().(*wire)
+	input, _ := c.Next(-1)
+	if !w.feed(input) {
+		return gnet.None
+	}
+	out := s.scratch[:0]
+	for len(w.in) > 0 {
+		n, err := w.tls.Read(s.plain[:])
+		if err == errNotYet {
+			break
+		}
+		if err != nil {
+			return gnet.Close
+		}
+		for input := s.plain[:n]; len(input) > 0; {
+			head, body, err := split(input)
+			if err != nil || head == nil {
+				return gnet.Close
+			}
+			out = answer(out, head, body)
+			input = input[len(head)+len(body):]
+		}
+	}
+	s.scratch = out[:0]
+	if len(out) == 0 {
+		return gnet.None
+	}
+	if _, err := w.tls.Write(out); err != nil {
+		return gnet.Close
+	}
+	_, err := c.Write(w.out)
+	w.out = w.out[:0]
+	if err != nil {
+		return gnet.Close
+	}
+	return gnet.None
+}
+
+// wire is the net.Conn that crypto/tls reads from and writes to: of the goroutine during the handshake, then of the loop.
+type wire struct {
+	net.Conn // nil: crypto/tls calls no other methods
+	conn     gnet.Conn
+	tls      *tls.Conn
+	out      []byte // records of the loop
+
+	mu      sync.Mutex
+	arrived sync.Cond
+	in      []byte
+	done    bool // the loop's
+	ended   bool
+}
+
+// errNotYet is temporary, so crypto/tls keeps the beginning of a record and can go on.
+var errNotYet net.Error = notYet{}
+
+type notYet struct{}
+
+func (notYet) Error() string   { return "nothing has arrived" }
+func (notYet) Timeout() bool   { return true }
+func (notYet) Temporary() bool { return true }
+
+func (w *wire) handshake() {
+	err := w.tls.Handshake()
+	w.mu.Lock()
+	w.done = true
+	w.mu.Unlock()
+	if err != nil {
+		_ = w.conn.Close()
+		return
+	}
+	_ = w.conn.Wake(nil) // for what came behind the handshake
+}
+
+// feed takes over what has arrived. It reports whether the handshake has ended.
+func (w *wire) feed(input []byte) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.done && len(w.in) == 0 {
+		w.in = input // used before OnTraffic returns, but for a part of a record, which crypto/tls keeps
+		return true
+	}
+	w.in = append(w.in, input...)
+	w.arrived.Signal()
+	return w.done
+}
+
+func (w *wire) end() {
+	w.mu.Lock()
+	w.ended = true
+	w.mu.Unlock()
+	w.arrived.Signal()
+}
+
+// Read implements net.Conn.
+func (w *wire) Read(b []byte) (int, error) {
+	if !w.done {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for len(w.in) == 0 && !w.ended {
+			w.arrived.Wait()
+		}
+		if len(w.in) == 0 {
+			return 0, io.EOF
+		}
+	} else if len(w.in) == 0 {
+		return 0, errNotYet
+	}
+	n := copy(b, w.in)
+	w.in = w.in[n:]
+	return n, nil
+}
+
+// Write implements net.Conn.
+func (w *wire) Write(b []byte) (int, error) {
+	if w.done {
+		w.out = append(w.out, b...)
+		return len(b), nil
+	}
+	return len(b), w.conn.AsyncWrite(append([]byte(nil), b...), nil)
+}
+
+// Close implements net.Conn.
+func (w *wire) Close() error { return nil }
