@@ -121,9 +121,15 @@ func (c *Channel) write(until time.Time, text, rights []byte) error {
 	return err
 }
 
+// isBare reports whether a datagram is the kind of a message, without JSON. Checks come each second: they would keep 3 MB of the
+// program, which JSON needs, resident in processes that do nothing else.
+func isBare(datagram string) bool { return datagram == string(Check) || datagram == string(Checked) }
+
 // encode makes a datagram.
 func (m *Message) encode(files []*os.File) (text, rights []byte, err error) {
-	if text, err = json.Marshal(m); err != nil {
+	if m.Text == "" && isBare(string(m.Kind)) {
+		text = []byte(m.Kind)
+	} else if text, err = json.Marshal(m); err != nil {
 		return nil, nil, err
 	}
 	if len(m.Raw) > 0 {
@@ -253,6 +259,9 @@ func receive(fd int) (*Message, []*os.File, error) {
 
 // decode reads a datagram, and keeps none of it.
 func decode(datagram []byte) (*Message, error) {
+	if isBare(string(datagram)) {
+		return &Message{Kind: Kind(datagram)}, nil
+	}
 	object, raw, _ := bytes.Cut(datagram, []byte{'\n'}) // marshaled text has no line feed
 	m := new(Message)
 	if err := json.Unmarshal(object, m); err != nil {

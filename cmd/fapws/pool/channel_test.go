@@ -77,6 +77,19 @@ func TestChannel(t *testing.T) {
 }
 
 // A worker is not trusted to send messages that make sense.
+// TestBareMessages: checks are as short as can be, unless they say something.
+func TestBareMessages(t *testing.T) {
+	for _, m := range []Message{{Kind: Check}, {Kind: Checked}, {Kind: Checked, Text: "lost"}} {
+		text, _, err := m.encode(nil)
+		if err != nil || (string(text) == string(m.Kind)) != (m.Text == "") {
+			t.Errorf("%+v: %q, %v", m, text, err)
+		}
+		if got, err := decode(text); err != nil || got.Kind != m.Kind || got.Text != m.Text {
+			t.Errorf("%q: %+v, %v", text, got, err)
+		}
+	}
+}
+
 func TestChannelNonsense(t *testing.T) {
 	for _, text := range []string{"", "nonsense", "[]", `{"Kind":7}`, `{"Kind":"answer"`} {
 		ours, theirs := channels(t)

@@ -123,4 +123,4 @@ type Settled struct {
 
 // Protocol is the version of the messages, and of the state that a supervisor hands over to its successor. Programs
 // with different ones cannot take over from each other.
-const Protocol = 4
+const Protocol = 5
