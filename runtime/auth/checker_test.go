@@ -37,6 +37,31 @@ func userFile(t testing.TB, c *Checker, names ...string) *Users {
 	return u
 }
 
+// TestDamagedUsers: a file that cannot be used is read from time to time, not for each question, until it can be used again.
+func TestDamagedUsers(t *testing.T) {
+	now := time.Duration(0)
+	u := userFile(t, fixed(&now), "ann")
+	good, err := os.ReadFile(u.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"damaged", string(good)} {
+		if err := os.WriteFile(u.Path(), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if now += lookEvery + 1; u.Fresh() {
+			t.Errorf("%.10q is not noticed", text)
+		}
+		u.Look()
+		if !u.Fresh() || u.Hash("ann") == "" {
+			t.Errorf("%.10q is read for each question", text)
+		}
+	}
+	if u.table.Load().complaint != "" {
+		t.Error("the file is good again")
+	}
+}
+
 // blocked keeps a Checker from computing until release is called.
 func blocked(c *Checker) (release func()) {
 	c.mu.Lock()

@@ -14,7 +14,7 @@ type table struct {
 	hashes    map[string]string
 	dummy     string      // a hash to compare with where there is no such user, so that it takes as long
 	info      fs.FileInfo // of the file; nil without one
-	complaint string      // the last line logged about a newer file
+	complaint string      // about a newer file that cannot be used, "" without one
 }
 
 // sameFile reports whether a path leads to the file that info describes.

@@ -72,9 +72,9 @@ func (u *Users) Empty() bool { return len(u.table.Load().hashes) == 0 }
 func (u *Users) Hash(name string) string { return u.table.Load().hashes[name] }
 
 // Fresh reports whether the users are those of the file, as far as can be told without the disk. Otherwise Look comes
-// before a question. It does not block.
+// before a question. A file that cannot be used is read once a second, not for each question. It does not block.
 func (u *Users) Fresh() bool {
-	return u.checker.now()-time.Duration(u.looked.Load()) <= lookEvery && u.file.Unchanged()
+	return u.checker.now()-time.Duration(u.looked.Load()) <= lookEvery && (u.file.Unchanged() || u.table.Load().complaint != "")
 }
 
 // Look reads the file if it has changed.
@@ -88,6 +88,7 @@ func (u *Users) Look() {
 	defer func() { u.looked.Store(int64(u.checker.now())) }()
 	old := u.table.Load()
 	if u.file.Unchanged() && sameFile(u.path, old.info) {
+		u.complain(old, "")
 		return
 	}
 	t, err := readTable(u.path, &u.file)
@@ -98,13 +99,19 @@ func (u *Users) Look() {
 	if u.optional && len(old.hashes) == 0 && errors.Is(err, fs.ErrNotExist) {
 		return
 	}
-	if old.complaint != err.Error() {
-		kept := *old
-		kept.complaint = err.Error()
-		u.table.Store(&kept)
-		if u.log != nil {
-			u.log(err.Error() + "; the previous users stay valid")
-		}
+	u.complain(old, err.Error())
+}
+
+// complain notes what is wrong with the file, "" for nothing, and logs it once.
+func (u *Users) complain(old *table, complaint string) {
+	if old.complaint == complaint {
+		return
+	}
+	kept := *old
+	kept.complaint = complaint
+	u.table.Store(&kept)
+	if complaint != "" && u.log != nil {
+		u.log(complaint + "; the previous users stay valid")
 	}
 }
 

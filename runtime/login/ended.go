@@ -33,8 +33,9 @@ type ended struct {
 	limit int64         // bytes of the file, before it is made smaller
 	file  auth.OpenFile // as it was read
 
-	mu  sync.Mutex // of reading and writing the file
-	set atomic.Pointer[endedSet]
+	mu        sync.Mutex // of reading and writing the file
+	complaint string     // what was wrong with it last; guarded by mu
+	set       atomic.Pointer[endedSet]
 }
 
 // endedSet is what the file says. It does not change.
@@ -84,14 +85,22 @@ func (e *ended) after(of account) int64 {
 	return 0
 }
 
-// refresh reads the file again if it has changed.
+// refresh reads the file again if it has changed. It returns an error once, not each time that the same one follows.
 func (e *ended) refresh() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.fresh() {
 		return nil
 	}
-	return e.read()
+	err, complaint := e.read(), ""
+	if err != nil {
+		complaint = err.Error()
+	}
+	if complaint == e.complaint {
+		return nil
+	}
+	e.complaint = complaint
+	return err
 }
 
 // read reads the file. mu is held.
@@ -162,7 +171,7 @@ func (e *ended) add(line string) error {
 		}
 		return err
 	})
-	return errors.Join(err, e.read())
+	return cmp.Or(err, e.read())
 }
 
 // append writes a line, so that it is there when the machine is switched off afterwards. It returns the size of the file.

@@ -72,6 +72,26 @@ func (l *Login) user(token string) string {
 	return ""
 }
 
+// TestStateRemoved: without the directory, sessions go on, and the log says so once.
+func TestStateRemoved(t *testing.T) {
+	p := newPlace(t)
+	l := p.open(t)
+	lines := 0
+	l.log = func(string) { lines++ }
+	token := l.token(l.newSession("ann"))
+	if err := os.RemoveAll(p.dir); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if user := l.user(token); user != "ann" {
+			t.Errorf("the session is of %q", user)
+		}
+	}
+	if lines != 1 {
+		t.Errorf("%d lines", lines)
+	}
+}
+
 func TestSession(t *testing.T) {
 	p := newPlace(t)
 	l, other := p.open(t), p.open(t)
