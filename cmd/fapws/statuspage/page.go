@@ -177,11 +177,11 @@ func (p *Page) post(w *backend.Response, r *backend.Request, path string) {
 		send(w, "text/html; charset=utf-8", graph)
 	case "/reload":
 		p.log(loglevel.Info, r.Client(), "reloading: status page")
-		text := "reloaded\n"
 		if err := p.source.Reload(ctx); err != nil {
-			text = WithoutQueries(err.Error()) + "\n"
+			w.Refuse(500, WithoutQueries(err.Error()))
+			return
 		}
-		send(w, "text/plain; charset=utf-8", text)
+		send(w, "text/plain; charset=utf-8", "reloaded\n")
 	default:
 		w.Refuse(404, "")
 	}

@@ -185,6 +185,9 @@ func TestStatusPassword(t *testing.T) {
 	if a, text := answerTo(t, s, asked{method: "GET", path: "/_fapws/", host: "device.example", fields: via}); a.StatusCode != 200 || !strings.Contains(text, "without Python") || strings.Contains(text, "Reload") {
 		t.Errorf("with a password: %d %s", a.StatusCode, text)
 	}
+	if a, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/reload", host: "device.example", fields: via}); a.StatusCode != 500 || !strings.Contains(text, "reloading requires a supervisor") {
+		t.Errorf("a reload: %d %s", a.StatusCode, text)
+	}
 }
 
 // TestNoStatusPage: by default there is none.
