@@ -188,10 +188,11 @@ func (s *http1Session) parseHead(head []byte) error {
 			}
 		case len("Content-Length"):
 			if bytes.EqualFold(line[:colon], []byte("Content-Length")) {
-				length, err = strconv.ParseInt(string(bytes.TrimSpace(line[colon+1:])), 10, 64)
-				if err != nil || length < 0 {
+				n, err := strconv.ParseInt(string(bytes.TrimSpace(line[colon+1:])), 10, 64)
+				if err != nil || n < 0 || length >= 0 && n != length {
 					return errLength
 				}
+				length = n
 			}
 		case len("Transfer-Encoding"):
 			isChunked = isChunked || bytes.EqualFold(line[:colon], []byte("Transfer-Encoding"))
