@@ -211,6 +211,9 @@ func (c *Client) State() State {
 	return s
 }
 
+// Away implements pool.Broker.
+func (c *Client) Away() bool { return c.State().Away > 0 }
+
 // Close implements pool.Broker.
 func (c *Client) Close(limit time.Duration) {
 	for end := time.Now().Add(limit); time.Now().Before(end) && !c.Idle(); {

@@ -24,6 +24,9 @@ type Broker interface {
 	// Congested reports whether publishers should be delayed.
 	Congested() bool
 
+	// Away reports whether the broker does not answer: then events wait for it.
+	Away() bool
+
 	// Idle reports whether the broker has all that was published.
 	Idle() bool
 

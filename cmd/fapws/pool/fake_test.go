@@ -135,6 +135,10 @@ func (f *fake) obey() {
 			}
 			_ = f.channel.SendAnswer(m.ID, strings.Repeat(m.Text, 50_000))
 		case Events:
+			if m.N == 0 {
+				fmt.Fprintf(&f.heard, "waits-%d ", m.ID)
+				continue
+			}
 			if len(m.Raw) < 1000 {
 				fmt.Fprintf(&f.heard, "%s-%d:%s ", m.Epoch, m.Seq, m.Raw)
 			}

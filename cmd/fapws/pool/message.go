@@ -33,7 +33,8 @@ const (
 	// others.
 	Purge Kind = "purge"
 	// Events: N events of channels, in Raw, numbered from Seq in Epoch. With More, the next message has more of the same
-	// events. Their publisher gets its ID back. All workers receive them in the same order.
+	// events. Their publisher gets its ID back. All workers receive them in the same order. With N 0, those of ID are queued
+	// for the broker, which is away.
 	Events Kind = "events"
 	// Give: send Text (History) to another worker, through the channel that comes with it.
 	Give Kind = "give"

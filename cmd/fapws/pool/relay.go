@@ -69,6 +69,9 @@ func (p *Pool) publish(w *worker, m *Message) {
 	w.pieces, w.published = nil, 0
 	if p.o.Broker != nil {
 		p.o.Broker.Publish(Batch{N: m.N, Raw: bytes.Join(pieces, nil), ID: m.ID, Publisher: w.pid})
+		if p.o.Broker.Away() { // their order among those of this server is certain, and their numbers may take long
+			w.send(&Message{Kind: Events, ID: m.ID})
+		}
 		return
 	}
 	p.deal(w, m.ID, p.relay.seq+1, m.N, pieces)

@@ -148,6 +148,9 @@ func (r *channelRelay) arrived(m *pool.Message) {
 			r.s.handler.Numbered(int64(m.ID))
 		}
 	}
+	if m.N == 0 { // they wait for the broker: responses need not
+		return
+	}
 	if r.waiting.Load() > mostDown && len(r.begun) == 0 {
 		if !r.overflowed.Swap(true) {
 			r.s.log.Log(loglevel.Error, fmt.Sprintf("worker %d: event loop blocked by a handler; dropping events", os.Getpid()))
