@@ -57,6 +57,7 @@ type Client struct {
 	own     []batch       // without their events: those that were not read yet
 	bytes   int           // of waiting
 	events  int           // in waiting
+	waited  int           // events that have waited; of this outage
 	lost    int           // events that found no room; of this outage
 	losses  int           // of all
 	news    chan struct{} // something waits
@@ -169,17 +170,20 @@ func (c *Client) answered(in direction) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.failing[in] = false
-	if c.away.IsZero() || c.failing[1-in] {
+	if c.away.IsZero() {
 		return
 	}
-	line := fmt.Sprintf("channels: %s is back after %v; %s waited", c.shown, time.Since(c.away).Round(100*time.Millisecond), pool.Count(c.events, "event"))
+	if c.waited = max(c.waited, c.events); c.failing[1-in] {
+		return
+	}
+	line := fmt.Sprintf("channels: %s is back after %v; %s waited", c.shown, time.Since(c.away).Round(100*time.Millisecond), pool.Count(c.waited, "event"))
 	level := loglevel.Info
 	if c.lost > 0 {
 		line += fmt.Sprintf(", %s found no room and are lost", pool.Count(c.lost, "event"))
 		level = loglevel.Error
 	}
 	c.log(level, line)
-	c.away, c.lost = time.Time{}, 0
+	c.away, c.waited, c.lost = time.Time{}, 0, 0
 }
 
 // pause waits before the broker is tried once more. It returns false after Close.

@@ -155,6 +155,7 @@ func TestReadOnly(t *testing.T) {
 	if st := n.State(); st.Away == 0 || st.Waiting != 3 {
 		t.Errorf("%+v", st)
 	}
+	n.failed(reading, context.DeadlineExceeded) // is back after them
 	set("0")
 	n.says(t, "; 3 events waited")
 	if b := <-n.batches; string(b.Raw) != "later" {
