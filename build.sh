@@ -85,6 +85,8 @@ logged() { "${@:2}" >"$1" 2>&1 </dev/null; }
 source "$root/scripts/packages.sh"
 # shellcheck source=scripts/go.sh
 source "$root/scripts/go.sh"
+# shellcheck source=scripts/hacl.sh
+source "$root/scripts/hacl.sh"
 # shellcheck source=scripts/python.sh
 source "$root/scripts/python.sh"
 # shellcheck source=scripts/cross.sh

@@ -80,24 +80,22 @@ if sys.version_info[0] == 3 and first <= sys.version_info[1] <= int(newest) and 
 
 # link_python sets py_linked and py_link: how libpython gets into the executable.
 #
-# The distribution's archive is made of the same objects as its python3, and a
-# sixth faster than its shared library, whose code has to be position-independent
-# and which calls itself through a table. Debian's archives of 3.13 and 3.14 lack
-# objects, so a probe finds out whether the archive links. LIBPYTHON=shared uses
+# The distribution's archive is made of the same objects as its python3, which are
+# optimized with a profile. Its shared library is not: Python code takes a fifth
+# to a quarter more time there. Debian's archives of 3.13 and 3.14 lack objects
+# (hacl.sh), so a probe finds out whether the archive links. LIBPYTHON=shared uses
 # the library in any case: packagers may want Python's updates without a rebuild.
 link_python() {
-    local archive="\"$py_archive\" ${py_libs[*]} -Wl,--export-dynamic" # extension modules take Python's functions from the executable
-    py_linked=static py_link=$archive
     case ${LIBPYTHON-} in
     static)
         [[ -e $py_archive ]] || die "$python has no $py_archive"
-        probe_archive || { compile_errors "$probe_log" >&2; die "$py_archive cannot be linked; try LIBPYTHON=shared"; }
+        link_archive || { compile_errors "$probe_log" >&2; die "$py_archive cannot be linked; try LIBPYTHON=shared"; }
         return
         ;;
     shared) ;;
     '')
         if [[ ${py_libdir#"$py_root"} == /usr/lib* && -e $py_archive ]]; then
-            probe_archive && return
+            link_archive && return
             say "$py_archive cannot be linked (${probe_log#"$root/"}); using the shared library"
         fi
         ;;
@@ -111,6 +109,16 @@ link_python() {
     /usr/lib | /usr/lib/* | /lib/*) ;;
     *) py_link+=" -Wl,-rpath,\"$py_libdir\"" ;;
     esac
+}
+
+# link_archive sets py_linked and py_link if the archive links, alone or with the objects of make_hacl.
+link_archive() {
+    # Extension modules take Python's functions from the executable.
+    py_linked=static py_link="\"$py_archive\" ${py_libs[*]} -Wl,--export-dynamic"
+    probe_archive && return
+    grep -qi hacl "$probe_log" && make_hacl || return 1
+    py_link="\"$py_archive\" \"$hacl_archive\" ${py_libs[*]} -Wl,--export-dynamic"
+    probe_archive
 }
 
 # probe_archive reports whether a program links with py_link. The result is kept
