@@ -108,7 +108,7 @@ func (p *process) run() (code int, err error) {
 	if p.conf.Status != "" {
 		p.log.Keep(&p.tail)
 	}
-	p.memory.TrimHeap, p.memory.Small = pybridge.TrimHeap, p.conf.IdleStop > 0
+	p.memory.TrimHeap, p.memory.Small = pybridge.TrimHeap, true
 	handover, err := pool.Inherited()
 	if err != nil {
 		return 0, exit.NotStarted("%v", err)
