@@ -238,7 +238,7 @@ func TestProxyProtocol(t *testing.T) {
 				}
 			}
 		}
-		if c.want == "" && !strings.Contains(s.log.String(), "debug 127.0.0.1:") {
+		if c.want == "" && !strings.Contains(s.log.String(), "warning client 127.0.0.1:") {
 			t.Errorf("%s: no line in the log: %s", c.name, s.log)
 		}
 	}

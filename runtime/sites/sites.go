@@ -78,6 +78,8 @@ type Sites struct {
 	former   int  // exchanges that have begun before the last Use
 	gaveUp   bool // GiveUp was called
 
+	unannounced loglevel.Seldom // lines about proxies that send no header of the PROXY protocol
+
 	metrics *metrics.Recorder    // nil: requests are not counted
 	tracer  *tracecontext.Tracer // nil: they are not traced
 	timed   bool                 // requests are timed, for the access log or Debug

@@ -2,6 +2,7 @@ package sites
 
 import (
 	"bytes"
+	"fmt"
 	"net"
 	"net/netip"
 
@@ -63,7 +64,10 @@ func (h proxyHeader) Input(data []byte) {
 	switch {
 	case err == http1.ErrNeedMore:
 	case err != nil:
-		s.logf(loglevel.Debug, "%s is closed: %v: %s", c, err, conn.Excerpt(buf[:min(len(buf), listen.MaxProxyLine)]))
+		if s.unannounced.Now() {
+			s.cfg.LogClient(loglevel.Warning, c.String(), fmt.Sprintf("connection closed: %v: %s; let the proxy send one (send-proxy), or remove --proxy-protocol",
+				err, conn.Excerpt(buf[:min(len(buf), listen.MaxProxyLine)])))
+		}
 		c.Close("no PROXY header")
 	default:
 		s.applyProxyHeader(c, &header)

@@ -82,7 +82,7 @@ func TestTrustedProxy(t *testing.T) {
 
 func TestProxyProtocol(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "environ.py", "--forwarded-allow-ips", "127.0.0.1", "--proxy-protocol", "--log-level", "debug")
+		s := fapwstest.Serve(t, m, "environ.py", "--forwarded-allow-ips", "127.0.0.1", "--proxy-protocol")
 		w := s.Dial()
 		w.Send("PROXY TCP4 192.0.2.1 192.0.2.80 4711 443\r\n", fapwstest.Get("/show/x"))
 		for range 3 {
@@ -97,7 +97,7 @@ func TestProxyProtocol(t *testing.T) {
 		w = s.Dial()
 		w.Get("/show/x")
 		w.Gone()
-		s.Says(`debug 127\.0\.0\.1:\d+ is closed: missing PROXY protocol header: "GET `)
+		s.Says(`warning client 127\.0\.0\.1:\d+: connection closed: missing PROXY protocol header: "GET .*"; let the proxy send one`)
 		w = dialFrom(t, "127.0.0.2", s.Address)
 		w.Get("/show/x")
 		w.Answer().Want(t, 200)
