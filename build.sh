@@ -30,8 +30,8 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
                    SECONDS each (default 3)
   pictures         docs/images, from the running console of samples/console in Chromium
   testssl [FLAGS]  try HTTPS with testssl.sh: no finding above LOW, grade A; takes some minutes
-  lint             gofmt, vet, staticcheck, shellcheck, clang-format, C with all warnings, pyflakes,
-                   codespell, hunspell
+  lint             gofmt, vet, staticcheck, shellcheck, actionlint, clang-format, C with all warnings,
+                   pyflakes, codespell, hunspell
   cross ARCH       build/cross/ARCH/fapws for arm64 or armhf, with Debian's cross compiler and Python
                    of this Debian or of SUITE=trixie; --test [TESTS]: then try it in qemu
   tarball [ARCH]   build/dist/fapws-….tar.gz, to unpack into ~/.local

@@ -26,6 +26,9 @@ check_static() {
 
 check_shell() { (cd "$root" && shellcheck -x -a build.sh bin/*.sh .ci/*); }
 
+# check_workflows checks the definitions of a forge's checks, and the commands in them with shellcheck.
+check_workflows() { (cd "$root" && go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.7 .github/workflows/*.yml); }
+
 # check_c_format compares the C with .clang-format.
 check_c_format() { source_files '*.c' '*.h' | xargs -0 clang-format --dry-run -Werror; }
 
@@ -106,6 +109,7 @@ lint() {
     stage vet check_vet
     stage staticcheck check_static
     stage shellcheck check_shell
+    stage workflows check_workflows
     stage "C format" check_c_format
     stage "C warnings" check_c
     stage "C, other Pythons" check_c_others
