@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/logs"
@@ -32,6 +33,7 @@ type Parts struct {
 	Logs      *logs.Files
 	Log       func(loglevel.Level, string)
 	Run       string            // see site.Parts
+	Stops     *atomic.Bool      // see site.Parts
 	Status    backend.Responder // the status page; nil: there is none
 
 	Uploads *upload.Group // see site.Parts
@@ -101,6 +103,7 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
 
 		StateDir: p.stateDir,
 		Run:      parts.Run,
+		Stops:    parts.Stops,
 
 		Authority: parts.Authority,
 		Token:     parts.Token,

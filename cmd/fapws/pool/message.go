@@ -119,6 +119,7 @@ type Message struct {
 type Settled struct {
 	Protocol int           // of the worker: see the constant Protocol
 	Grace    time.Duration // graceful timeout
+	Delay    time.Duration // shutdown delay before it
 	Settings json.RawMessage
 }
 

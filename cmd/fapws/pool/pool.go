@@ -208,6 +208,9 @@ func (p *Pool) stop(kind Kind) {
 		text := "stopping immediately"
 		if kind == Stop {
 			text = fmt.Sprintf("stopping; waiting up to %v for active requests (signal again to exit now)", p.grace())
+			if d := p.delay(); d > 0 {
+				text = fmt.Sprintf("stopping in %v, then waiting up to %v for active requests (signal again to exit now)", d, p.grace())
+			}
 		}
 		p.o.Log(loglevel.Info, text)
 		p.closeSockets()
@@ -295,6 +298,7 @@ func (p *Pool) heard(w *worker, m *Message) {
 // loaded is called when w could serve.
 func (p *Pool) loaded(w *worker, settled *Settled) {
 	settled.Grace = min(max(settled.Grace, 0), maxGrace)
+	settled.Delay = min(max(settled.Delay, 0), maxGrace)
 	w.settled = settled
 	w.setState(Ready)
 	w.limit.Stop()
@@ -362,6 +366,14 @@ func (p *Pool) grace() time.Duration {
 		return 0
 	}
 	return p.settled.Grace
+}
+
+// delay is the shutdown delay, as far as it is known.
+func (p *Pool) delay() time.Duration {
+	if p.settled == nil {
+		return 0
+	}
+	return p.settled.Delay
 }
 
 // Ping returns when the supervisor has answered, or ctx's error.

@@ -22,7 +22,7 @@ const (
 	maxQueries  = 32                  // questions of a worker that are answered at once
 	maxUnread   = 2 * maxEvents       // bytes that wait for a worker
 	messageCost = 1 << 10             // bytes of memory of the kernel in addition to a message
-	maxGrace    = 30 * 24 * time.Hour // graceful timeout
+	maxGrace    = 30 * 24 * time.Hour // graceful timeout, shutdown delay
 	leastIntake = 64 << 10            // bytes that a worker reads in the time of a stall
 )
 

@@ -243,7 +243,11 @@ func (w *worker) leave(state State, kind Kind, grace time.Duration, files ...*os
 	}
 	w.setState(state)
 	w.slot, w.batch = nil, nil
-	w.within(grace+endMargin, "does not end")
+	limit := grace + endMargin
+	if kind == Stop {
+		limit += w.pool.delay()
+	}
+	w.within(limit, "does not end")
 	w.send(&Message{Kind: kind, Grace: grace}, files...)
 }
 

@@ -151,7 +151,7 @@ func processRows() []*Setting {
 		},
 		{
 			Name: "health", Group: GroupProcesses, Arg: "PREFIX", Default: "off",
-			Help:  "answer 200 under this path, such as /healthz, without Python and for every client; PREFIX/ready gets 503 until the application has loaded",
+			Help:  "answer 200 under this path, such as /healthz, without Python and for every client; PREFIX/ready gets 503 until the application has loaded, and during shutdown-delay",
 			value: func(c *Config) value { return &statusPrefix{&c.Health} },
 		},
 		{

@@ -114,6 +114,7 @@ type Config struct {
 	Timeout         time.Duration // of a handler until it begins its response, and for each further piece; 0: any
 	WriteTimeout    time.Duration // without the client taking one more byte
 	GracefulTimeout time.Duration // to finish active requests when told to stop
+	ShutdownDelay   time.Duration // to serve on before that
 
 	H2C             bool // connections without TLS may begin with HTTP/2
 	HTTP2           bool // connections with TLS may choose HTTP/2

@@ -3,6 +3,7 @@ package site
 import (
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/tomlfile"
@@ -49,6 +50,9 @@ type Parts struct {
 
 	// Run is a name of this run of the server, which its processes share; "": there is one process.
 	Run string
+
+	// Stops is true when the server is about to stop; nil with Check.
+	Stops *atomic.Bool
 
 	// Programs bounds how many CGI programs run.
 	Programs *cgi.Gate

@@ -27,7 +27,7 @@ func (s *service) buildEarly() error {
 		return err
 	}
 	programs := &plan.Programs{Gate: cgi.NewGate(s.conf.MaxCGI, cgi.DefaultWaiting), Log: s.logs.Client, Sends: site.Sends(&s.conf)}
-	parts := plan.Parts{Pending: true, Programs: programs, Logs: &s.logs, Log: s.log.Log, Authority: s.authority, Token: s.token(), Run: s.host.run(), Status: s.statusPage(), Uploads: s.newUploads()}
+	parts := plan.Parts{Pending: true, Programs: programs, Logs: &s.logs, Log: s.log.Log, Authority: s.authority, Token: s.token(), Run: s.host.run(), Stops: &s.stops, Status: s.statusPage(), Uploads: s.newUploads()}
 	s.early, err = s.plan.Build(&s.conf, parts)
 	return err
 }

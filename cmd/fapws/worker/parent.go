@@ -158,7 +158,7 @@ func (p *Parent) control() error {
 
 // serving tells the supervisor, once the request of --reload-check has been answered.
 func (p *Parent) serving([]banner.Address) {
-	orphan.Limit(p.s.conf.GracefulTimeout + endMargin)
+	orphan.Limit(p.s.conf.ShutdownDelay + p.s.conf.GracefulTimeout + endMargin)
 	p.onAsk(AskAlive, func() string { return alive(p.s.server) })
 	go p.present()
 }
@@ -274,6 +274,7 @@ func (p *Parent) loaded(served string) {
 		err = p.channel.Send(&pool.Message{Kind: pool.Loaded, Loaded: &pool.Settled{
 			Protocol: pool.Protocol,
 			Grace:    s.conf.GracefulTimeout,
+			Delay:    s.conf.ShutdownDelay,
 			Settings: text,
 		}})
 	}

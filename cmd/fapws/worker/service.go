@@ -56,6 +56,7 @@ type service struct {
 	host       host
 	relay      relay
 	handler    interpreter // nil: no Python, or with --fork
+	stops      atomic.Bool // the readiness of --health is over
 	over       atomic.Bool // nothing is sent any more
 	tls        certificates.Server
 	secret     struct {
@@ -217,7 +218,7 @@ func (s *service) start() (err error) {
 	if forks != nil {
 		s.useForks(forks)
 	}
-	parts := plan.Parts{Contents: s.contents, Forks: forks, Programs: &s.programs, Logs: &s.logs, Log: s.log.Log, Authority: s.authority, Token: s.token(), Run: s.host.run(), Status: s.statusPage(), Uploads: s.newUploads()}
+	parts := plan.Parts{Contents: s.contents, Forks: forks, Programs: &s.programs, Logs: &s.logs, Log: s.log.Log, Authority: s.authority, Token: s.token(), Run: s.host.run(), Stops: &s.stops, Status: s.statusPage(), Uploads: s.newUploads()}
 	if s.built, err = s.plan.Build(&s.conf, parts); err != nil {
 		return err
 	}

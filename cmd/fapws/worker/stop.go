@@ -55,7 +55,7 @@ type shutdownRequest struct {
 func (s *service) serve() (code int) {
 	done := make(chan int)
 	go func() {
-		o := <-s.signals.orders
+		o := s.delayed(<-s.signals.orders)
 		s.stop(o)
 		done <- o.code
 	}()
@@ -67,6 +67,23 @@ func (s *service) serve() (code int) {
 		return code
 	}
 	return <-done
+}
+
+// delayed serves on for the time of --shutdown-delay, in which clients and load balancers learn that this server is about to stop. It
+// returns o, or the next request if that comes before.
+func (s *service) delayed(o shutdownRequest) shutdownRequest {
+	delay := s.conf.ShutdownDelay
+	if o.how != gracefully || delay == 0 {
+		return o
+	}
+	s.stops.Store(true)
+	s.server.Discourage()
+	s.log.Log(s.host.level(), fmt.Sprintf("stopping in %v; serving until then (signal again to exit now)", delay))
+	select {
+	case o = <-s.signals.orders:
+	case <-time.After(delay):
+	}
+	return o
 }
 
 // stop finishes active requests and ends the Python threads. A handler that does not return cannot be stopped from

@@ -79,7 +79,8 @@ type Server struct {
 
 	exchanges exchangeTable
 	heldBack  int64 // requests that had to wait for their clients, ever
-	leaving   bool  // no connection comes any more: responses say that theirs closes
+	closes    bool  // responses say that their connection closes
+	leaving   bool  // closes, and no connection comes any more
 	draining  bool  // leaving, and connections close that wait for nothing
 }
 
@@ -95,16 +96,22 @@ func (s *Server) Configure(cfg Config) { s.Config = cfg }
 // HeldBack returns the number of requests that had to wait because too much waited for their clients.
 func (s *Server) HeldBack() int64 { return s.heldBack }
 
+// Discourage is called when clients should change to other servers. Connections still come.
+func (s *Server) Discourage() { s.closes = true }
+
 // Retire is called when no connection comes any more: each one stays until its next request is answered, or until it was idle for so
 // long. conn.Set.Drain has to follow.
 func (s *Server) Retire(idle time.Duration) {
-	s.leaving = true
+	s.closes, s.leaving = true, true
 	s.Config.KeepAlive = min(s.Config.KeepAlive, idle)
 }
 
 // Drain is called when the server stops: connections close when they have answered the requests that have arrived. conn.Set.Drain has
 // to follow.
-func (s *Server) Drain() { s.leaving, s.draining = true, true }
+func (s *Server) Drain() { s.closes, s.leaving, s.draining = true, true, true }
+
+// Closes reports whether Discourage, Retire or Drain was called: responses say that their connection closes.
+func (s *Server) Closes() bool { return s.closes }
 
 // Leaving reports whether Retire or Drain was called, Draining whether Drain was.
 func (s *Server) Leaving() bool  { return s.leaving }

@@ -52,7 +52,7 @@ func (c *Conn) Transmit(x *http.Exchange, p *exchange.Part) {
 	}
 	c.Use()
 	if p.First {
-		s.Set.Buf = x.AppendHeadOf(s.Set.Buf, p, x.KeepAlive && !(s.Leaving() && x.Next == nil))
+		s.Set.Buf = x.AppendHeadOf(s.Set.Buf, p, x.KeepAlive && !(s.Closes() && x.Next == nil))
 	}
 	body, count, cut := x.Out.Take(p.Body, http.FileBytes(p))
 	if cut {

@@ -143,3 +143,37 @@ func TestStopHearsPrograms(t *testing.T) {
 		})
 	}
 }
+
+// TestShutdownDelay: for the time of --shutdown-delay a server is not ready, serves everybody, and asks clients to use other connections;
+// no request fails.
+func TestShutdownDelay(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "workers.py", "--shutdown-delay", "1h", "--health", "/healthz")
+		kept := s.Dial()
+		kept.Get("/pid")
+		if kept.Answer().Close {
+			t.Error("the connection closes before the server is told to stop")
+		}
+		s.Get("/healthz/ready", 200).Is(t, "ready\n")
+		clients := underLoad(t, s, "/pid", 2, 2)
+		clients.goesOn(100)
+		s.Signal(syscall.SIGTERM)
+		s.Says("info stopping in 1h")
+		fapwstest.Eventually(t, "a server that is not ready", func() bool {
+			a := s.Ask("GET /healthz/ready HTTP/1.0\r\n\r\n")
+			return a.StatusCode == 503 && a.Text == "stopping\n"
+		})
+		s.Get("/healthz", 200).Is(t, "alive\n")
+		fapwstest.Eventually(t, "a response says that its connection closes", func() bool {
+			kept.Get("/pid")
+			return kept.Answer().Close
+		})
+		kept.Closed()
+		clients.goesOn(200)
+		clients.unharmed()
+		s.Signal(syscall.SIGQUIT)
+		if code := s.Ended(); code != 0 {
+			t.Errorf("code %d", code)
+		}
+	})
+}

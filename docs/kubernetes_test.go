@@ -1,0 +1,70 @@
+package docs
+
+import (
+	"encoding/json"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// TestKubernetes: what the manifest on cluster.md says in several places agrees, with the settings of fapws, too.
+func TestKubernetes(t *testing.T) {
+	page := read(t, "cluster.md")
+	find := func(pattern string) string {
+		t.Helper()
+		found := regexp.MustCompile(pattern).FindStringSubmatch(page)
+		if found == nil {
+			t.Fatalf("the manifest has no %s", pattern)
+		}
+		return found[1]
+	}
+	seconds := func(pattern string) time.Duration {
+		n, err := strconv.Atoi(find(pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return time.Duration(n) * time.Second
+	}
+	var args []string
+	if err := json.Unmarshal([]byte(find(`args: (\[.*\])`)), &args); err != nil {
+		t.Fatal(err)
+	}
+	config, err := exec.Command(executable(t), append([]string{"--print-config"}, args[:len(args)-1]...)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, config)
+	}
+	setting := func(name string) string {
+		t.Helper()
+		found := regexp.MustCompile(`(?m)^` + name + ` +(\S+)`).FindSubmatch(config)
+		if found == nil {
+			t.Fatalf("no %s in\n%s", name, config)
+		}
+		return string(found[1])
+	}
+	lasts := func(name string) time.Duration {
+		d, err := time.ParseDuration(setting(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+
+	health, port := setting("health"), find(`containerPort: (\d+)`)
+	if i := slices.Index(args, "--bind"); i < 0 || args[i+1] != "0.0.0.0:"+port {
+		t.Errorf("%q does not listen on port %s", args, port)
+	}
+	for probe, path := range map[string]string{"startup": health + "/ready", "readiness": health + "/ready", "liveness": health} {
+		find(`(` + probe + `Probe:\n +httpGet: \{path: ` + path + `, port: ` + port + `\}\n)`)
+	}
+	find(`(targetPort: ` + port + `)\n`)
+	if allowed, load := seconds(`startupProbe:[^}]*\}\n +periodSeconds: 1\n +failureThreshold: (\d+)`), lasts("load-timeout"); allowed < load {
+		t.Errorf("the startup probe ends after %v, loading after %v", allowed, load)
+	}
+	ends := seconds(`preStop:\n +sleep: \{seconds: (\d+)\}`) + lasts("shutdown-delay") + lasts("graceful-timeout")
+	if grace := seconds(`terminationGracePeriodSeconds: (\d+)`); grace < ends+5*time.Second {
+		t.Errorf("the end of a pod takes up to %v, and Kubernetes kills it after %v", ends, grace)
+	}
+}
