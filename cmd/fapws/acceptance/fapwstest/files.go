@@ -72,6 +72,14 @@ func Write(t *testing.T, name, text string) string {
 	return name
 }
 
+// Replace puts a new file in the place of another: no reader sees a part of it.
+func Replace(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.Rename(Write(t, name+".new", text), name); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Change replaces a text in a script.
 func Change(t *testing.T, script, old, new string) {
 	t.Helper()

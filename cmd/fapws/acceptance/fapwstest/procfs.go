@@ -126,6 +126,14 @@ func ChildrenOf(t *testing.T, parents ...int) map[int]string {
 	return states
 }
 
+// Runs reports whether a process exists and has not ended. One that has ended stays until its parent waits for it, and not every
+// process 1 does.
+func Runs(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, rest, _ := strings.Cut(string(text), ") ")
+	return err == nil && !strings.HasPrefix(rest, "Z")
+}
+
 // OpenFiles returns how many descriptors the processes have that run handlers.
 func (s *Server) OpenFiles() (n int) {
 	s.T.Helper()

@@ -59,7 +59,7 @@ func TestChildren(t *testing.T) {
 		s.Signal(syscall.SIGTERM)
 		s.Ended()
 		for pid := range with { // multiprocessing ends its own, atexit
-			fapwstest.Eventually(t, "a process of the application ends with it", func() bool { return syscall.Kill(pid, 0) != nil })
+			fapwstest.Eventually(t, "a process of the application ends with it", func() bool { return !fapwstest.Runs(pid) })
 		}
 	})
 }

@@ -3,6 +3,7 @@ package process_test
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -35,12 +36,6 @@ func inForkModes(t *testing.T, test func(t *testing.T, m fapwstest.Mode)) {
 func forkServers(s *fapwstest.Server) []int {
 	s.T.Helper()
 	return slices.Collect(maps.Keys(fapwstest.ChildrenOf(s.T, s.Handlers()...)))
-}
-
-// runs reports whether a process exists and has not ended.
-func runs(pid int) bool {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	return err == nil && !strings.Contains(string(text), ") Z ")
 }
 
 // notesIn returns the lines that fork.py has noted.
@@ -201,7 +196,7 @@ func TestForksEndWithTheServer(t *testing.T) {
 			t.Errorf("code %d", code)
 		}
 		for _, pid := range append(servers, children...) {
-			fapwstest.Eventually(t, fmt.Sprintf("process %d has ended", pid), func() bool { return !runs(pid) })
+			fapwstest.Eventually(t, fmt.Sprintf("process %d has ended", pid), func() bool { return !fapwstest.Runs(pid) })
 		}
 		if notes := notesIn(folder); notes[len(notes)-1] != "atexit_in_fork_server" {
 			t.Errorf("notes: %q", notes)
@@ -223,7 +218,7 @@ func TestForksOfKilledServer(t *testing.T) {
 	s.Signal(syscall.SIGKILL)
 	s.Ended()
 	for _, pid := range all {
-		fapwstest.Eventually(t, fmt.Sprintf("process %d has ended", pid), func() bool { return !runs(pid) })
+		fapwstest.Eventually(t, fmt.Sprintf("process %d has ended", pid), func() bool { return !fapwstest.Runs(pid) })
 	}
 }
 
@@ -277,7 +272,7 @@ func TestForkTimeout(t *testing.T) {
 			fapwstest.Eventually(t, "it is killed", func() bool { return len(killing.FindAllString(s.Stderr.String(), -1)) > killed })
 			for _, line := range killing.FindAllStringSubmatch(s.Stderr.String(), -1) {
 				number, _ := strconv.Atoi(line[1])
-				fapwstest.Eventually(t, "the process exited", func() bool { return !runs(number) })
+				fapwstest.Eventually(t, "the process exited", func() bool { return !fapwstest.Runs(number) })
 			}
 			return inStuck.MatchString(s.Stderr.String())
 		})
@@ -301,7 +296,7 @@ func TestForkTimeoutShowsTheStack(t *testing.T) {
 	time.Sleep(time.Second) // it is stopped: nothing depends on how long
 	syscall.Kill(number, syscall.SIGCONT)
 	s.Says(`fork\.py", line \d+ in stopped`)
-	fapwstest.Eventually(t, "the process exited", func() bool { return !runs(number) })
+	fapwstest.Eventually(t, "the process exited", func() bool { return !fapwstest.Runs(number) })
 }
 
 // A generator's chunks leave as they come, it waits for its client, and is closed when that leaves.
@@ -312,7 +307,7 @@ func TestForkStreams(t *testing.T) {
 	w.Get("/streams?go")
 	r := w.Head("GET")
 	first := make([]byte, len("first\n"))
-	if _, err := r.Body.Read(first); err != nil || string(first) != "first\n" {
+	if _, err := io.ReadFull(r.Body, first); err != nil || string(first) != "first\n" {
 		t.Errorf("got %q, %v", first, err)
 	}
 	fapwstest.Write(t, filepath.Join(folder, "go"), "")
@@ -397,7 +392,7 @@ func TestForkReload(t *testing.T) {
 	fapwstest.Write(t, filepath.Join(folder, "go"), "")
 	w.Answer().Is(t, "done\n")
 	for _, pid := range before {
-		fapwstest.Eventually(t, "the old one ends", func() bool { return !runs(pid) })
+		fapwstest.Eventually(t, "the old one ends", func() bool { return !fapwstest.Runs(pid) })
 	}
 }
 

@@ -32,12 +32,7 @@ func TestIdleStop(t *testing.T) {
 				return strings.Contains(said, "asleep") && len(forkServers(s)) == 0
 			})
 		}
-		goes := func(why string) {
-			t.Helper()
-			if err := os.Rename(fapwstest.Write(t, file+".why", why), file+".go"); err != nil {
-				t.Fatal(err)
-			}
-		}
+		goes := func(why string) { t.Helper(); fapwstest.Replace(t, file+".go", why) }
 		news := s.Dial()
 		news.Get("/news")
 		if r := news.Head("GET"); r.StatusCode != 200 {
@@ -243,10 +238,7 @@ func TestIdleStopThroughReloads(t *testing.T) {
 				t.Errorf("reload: code %d, %s", code, stderr)
 			}
 		},
-		func() {
-			s.Signal(syscall.SIGUSR2)
-			s.Says("upgraded")
-		},
+		s.Upgrade,
 	}
 	for i, replace := range replaced {
 		begun := s.Dial()

@@ -126,10 +126,8 @@ func TestReloadsUnderLoad(t *testing.T) {
 			s, _ := fapwstest.Supervised(t, c.flags...)
 			l := underLoad(t, s, c.path, 8, 8)
 			for range 6 {
-				said := strings.Count(s.Stderr.String(), "info reloaded")
 				l.goesOn(20)
-				s.Signal(syscall.SIGHUP)
-				fapwstest.Eventually(t, "reloaded", func() bool { return strings.Count(s.Stderr.String(), "info reloaded") > said })
+				s.Reload()
 			}
 			// A storm is one reload, and another one for those that came later.
 			for range 50 {
@@ -275,9 +273,7 @@ func TestSupervisorKeepsNothing(t *testing.T) {
 	s, _ := fapwstest.Supervised(t)
 	reload := func(n int) {
 		for range n {
-			said := strings.Count(s.Stderr.String(), "info reloaded")
-			s.Signal(syscall.SIGHUP)
-			fapwstest.Eventually(t, "reloaded", func() bool { return strings.Count(s.Stderr.String(), "info reloaded") > said })
+			s.Reload()
 		}
 		s.HasWorkers(2)
 	}
@@ -380,7 +376,7 @@ func TestSupervisorIsKilled(t *testing.T) {
 	fapwstest.Write(t, folder+"/go", "")
 	w.Answer().Is(t, "waited")
 	for _, pid := range workers {
-		fapwstest.Eventually(t, "the workers have ended", func() bool { return !alive(pid) })
+		fapwstest.Eventually(t, "the workers have ended", func() bool { return !fapwstest.Runs(pid) })
 	}
 	s.Ended()
 }
@@ -401,12 +397,12 @@ func TestSupervisorIsKilledBesideStoppedWorkers(t *testing.T) {
 		})
 	}
 	s.Signal(syscall.SIGKILL)
-	fapwstest.Eventually(t, "the supervisor has died", func() bool { return !alive(s.Cmd.Process.Pid) })
+	fapwstest.Eventually(t, "the supervisor has died", func() bool { return !fapwstest.Runs(s.Cmd.Process.Pid) })
 	for _, pid := range workers {
 		if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
 			t.Fatal(err)
 		}
-		fapwstest.Eventually(t, "the worker has ended", func() bool { return !alive(pid) })
+		fapwstest.Eventually(t, "the worker has ended", func() bool { return !fapwstest.Runs(pid) })
 	}
 	s.Ended()
 }

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -31,8 +30,6 @@ func answering(s *fapwstest.Server) (pids []int) {
 	}
 	return pids
 }
-
-func alive(pid int) bool { return syscall.Kill(pid, 0) == nil }
 
 // load is clients that ask as fast as they are answered.
 type load struct {

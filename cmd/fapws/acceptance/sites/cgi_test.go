@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
@@ -140,7 +139,7 @@ func TestCGI(t *testing.T) {
 		})
 		for _, name := range []string{"pid", "child"} {
 			number, _ := strconv.Atoi(written(name))
-			fapwstest.Eventually(t, name+" has ended", func() bool { return syscall.Kill(number, 0) == syscall.ESRCH })
+			fapwstest.Eventually(t, name+" has ended", func() bool { return !fapwstest.Runs(number) })
 		}
 	})
 }

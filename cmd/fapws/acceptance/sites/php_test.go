@@ -137,7 +137,7 @@ func phpWorks(t *testing.T, m fapwstest.Mode, how string) {
 	for _, pid := range s.Handlers() {
 		syscall.Kill(pid, syscall.SIGKILL)
 	}
-	fapwstest.Eventually(t, "the process of PHP has ended", func() bool { return syscall.Kill(number, 0) == syscall.ESRCH })
+	fapwstest.Eventually(t, "the process of PHP has ended", func() bool { return !fapwstest.Runs(number) })
 	if !m.Workers() {
 		<-s.Exited
 	}

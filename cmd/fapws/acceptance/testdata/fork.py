@@ -12,7 +12,7 @@ import fapws.cache
 
 folder = sys.argv[1]
 loaded_in = os.getpid()
-child_of_the_application = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+child_of_the_application = subprocess.Popen(["sleep", "600"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 atexit.register(lambda: (child_of_the_application.kill(), child_of_the_application.wait(), note("atexit in %s" % ("fork server" if os.getpid() == loaded_in else "child"))))
 
 
