@@ -11,24 +11,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
-
-// until repeats a question until the answer has a match of pattern.
-func until(t *testing.T, pattern string, ask func() string) string {
-	t.Helper()
-	want := regexp.MustCompile(pattern)
-	got := ""
-	for end := time.Now().Add(fapwstest.Patience); time.Now().Before(end); {
-		if got = ask(); want.MatchString(got) {
-			return got
-		}
-	}
-	t.Fatalf("no %q in %q", pattern, got)
-	return ""
-}
 
 // TestCtlStack: a handler that hangs is seen with file and line, from outside,
 // while it does.
@@ -44,12 +29,13 @@ func TestCtlStack(t *testing.T) {
 			}
 			answer <- strconv.Itoa(status) + " " + body
 		}()
-		until(t, `(?s)GET /hangs\?a=b.*control\.py", line 15, in hangs\n.*control\.py", line 8, in deep\n.*control\.py", line (9|10), in deep\n`, func() string {
+		stack := regexp.MustCompile(`(?s)GET /hangs\?a=b.*control\.py", line 15, in hangs\n.*control\.py", line 8, in deep\n.*control\.py", line (9|10), in deep\n`)
+		fapwstest.Eventually(t, "the stack of the handler", func() bool {
 			code, stdout, stderr := s.Ctl("stack")
 			if code != 0 {
 				t.Fatalf("code %d: %s", code, stderr)
 			}
-			return stdout
+			return stack.MatchString(stdout)
 		})
 		fapwstest.Write(t, release, "")
 		if got := <-answer; got != "200 released" {
@@ -68,11 +54,7 @@ func TestCtlStatus(t *testing.T) {
 			}
 			readAll(r)
 		}
-		code, stdout, stderr := s.Ctl("status", "--json")
-		if code != 0 {
-			t.Fatal(stderr)
-		}
-		var report struct {
+		type status struct {
 			PID       int
 			App       string
 			Addresses []string
@@ -83,24 +65,36 @@ func TestCtlStatus(t *testing.T) {
 				Requests int64
 			}
 		}
-		if err := json.Unmarshal([]byte(stdout), &report); err != nil {
-			t.Fatal(err)
-		}
+		var report status
+		requests := int64(0)
+		fapwstest.Eventually(t, "three requests are counted", func() bool { // when they have ended, which a client may see before
+			code, stdout, stderr := s.Ctl("status", "--json")
+			if code != 0 {
+				t.Fatal(stderr)
+			}
+			report, requests = status{}, 0
+			if err := json.Unmarshal([]byte(stdout), &report); err != nil {
+				t.Fatal(err)
+			}
+			for _, w := range report.Workers {
+				requests += w.Requests
+			}
+			return requests >= 3
+		})
 		if report.PID != s.Cmd.Process.Pid || !strings.HasSuffix(report.App, "control.py") || !slices.Equal(report.Addresses, []string{s.URL + "/"}) {
 			t.Errorf("%+v", report)
 		}
-		want, requests := 1, int64(0)
+		want := 1
 		if m.Name == "workers" {
 			want = 2
 		}
 		for _, w := range report.Workers {
-			requests += w.Requests
 			if w.PID == 0 || w.State != "serving" || w.RSS < 1<<20 {
 				t.Errorf("%+v", w)
 			}
 		}
 		if len(report.Workers) != want || requests != 3 {
-			t.Errorf("%d workers and %d requests, want %d and 3: %s", len(report.Workers), requests, want, stdout)
+			t.Errorf("%d workers and %d requests, want %d and 3: %+v", len(report.Workers), requests, want, report)
 		}
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -16,6 +15,7 @@ import (
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/backend/backendtest"
 )
 
 const prometheusConfig = `
@@ -38,7 +38,7 @@ func TestPrometheus(t *testing.T) {
 	s := fapwstest.Command{Flags: []string{"--bind", "https://127.0.0.1:0", "--tls", "auto", "-c", site}, Dir: dir, Env: []string{"HOME=" + dir}}.Serve(t, fapwstest.Workers)
 	get(t, s.URL+"/order")
 	config := fapwstest.Write(t, dir+"/prometheus.yml", fmt.Sprintf(prometheusConfig, strings.TrimPrefix(s.URL, "http://")))
-	at := freeAddress(t)
+	at := backendtest.Unused(t)
 	p := exec.Command(program, "--config.file", config, "--storage.tsdb.path", dir+"/data", "--web.listen-address", at, "--log.level", "error")
 	var said strings.Builder
 	p.Stdout, p.Stderr = &said, &said
@@ -119,17 +119,6 @@ proxy = "http://127.0.0.1:9"
 prefix = "/"
 app = "%s"
 `
-
-// freeAddress returns an address on which nothing listens.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
-}
 
 // TestPrometheusClient: metrics of the library prometheus_client are those of the page that the application has for them, for all workers,
 // and are not counted a second time.

@@ -90,25 +90,25 @@ func TestStatusBrowser(t *testing.T) {
 		emulation.SetDeviceMetricsOverride(360, 740, 2, true),
 		chromedp.Navigate(s.URL+"/_fapws/"),
 		chromedp.ActionFunc(order),
-		chromedp.Poll(requests+` == "1"`, nil), // the page was loaded before
+		fapwstest.Shows(requests+` == "1"`), // the page was loaded before
 		chromedp.ActionFunc(order),
-		chromedp.Poll(requests+` == "2"`, nil),
+		fapwstest.Shows(requests+` == "2"`),
 		chromedp.Evaluate(`document.documentElement.scrollWidth <= innerWidth`, &fits),
 		colors("light", &light), colors("dark", &dark),
-		chromedp.Click(`form[action=stacks] button`), chromedp.Poll(`/active requests/.test(document.querySelector("#out").innerText)`, nil), chromedp.Text("#out", &stacks),
+		chromedp.Click(`form[action=stacks] button`), fapwstest.Shows(`/active requests/.test(document.querySelector("#out").innerText)`), chromedp.Text("#out", &stacks),
 		chromedp.ActionFunc(func(context.Context) error { go keepBusy(s.URL+"/works", profiled); return nil }),
-		chromedp.Click(`form[action=profile] button`), chromedp.Poll(`document.querySelector("#out .flame b")`, nil), chromedp.OuterHTML("#out", &graph),
+		chromedp.Click(`form[action=profile] button`), fapwstest.Shows(`document.querySelector("#out .flame b")`), chromedp.OuterHTML("#out", &graph),
 		chromedp.ActionFunc(func(context.Context) error { close(profiled); return nil }),
-		chromedp.Click(`form[action=reload] button`), chromedp.Poll(`/reload/.test(document.querySelector("#out").innerText)`, nil), chromedp.Text("#out", &answer),
+		chromedp.Click(`form[action=reload] button`), fapwstest.Shows(`/reload/.test(document.querySelector("#out").innerText)`), chromedp.Text("#out", &answer),
 		chromedp.ActionFunc(func(context.Context) error { s.HasWorkers(2, fresh...); return order(ctx) }),
-		chromedp.Poll(requests+` == "3"`, nil), // its events come from another process now
+		fapwstest.Shows(requests+` == "3"`), // its events come from another process now
 		chromedp.ActionFunc(func(ctx context.Context) error {
 			_, err := page.AddScriptToEvaluateOnNewDocument("window.EventSource = class {}").Do(ctx)
 			return err
 		}),
 		chromedp.Navigate(s.URL+"/_fapws/"),
 		chromedp.ActionFunc(order),
-		chromedp.Poll(requests+` == "4"`, nil), // also without events
+		fapwstest.Shows(requests+` == "4"`), // also without events
 		emulation.SetScriptExecutionDisabled(true),
 		chromedp.Navigate(s.URL+"/_fapws/"),
 		chromedp.ActionFunc(func(ctx context.Context) error {
@@ -145,18 +145,29 @@ func TestStatusBrowser(t *testing.T) {
 func TestStatusProfile(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "metrics.py", "--status", "/_fapws")
-		first := make(chan string, 1)
-		ask := func() (int, string) {
-			a, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/profile", fields: map[string]string{"Accept": "text/html"}})
-			return a.StatusCode, text
+		type answer struct {
+			status int
+			text   string
 		}
-		go func() { _, text := ask(); first <- text }()
-		fapwstest.Eventually(t, "a second profile is refused", func() bool {
-			status, text := ask()
-			return status == http.StatusServiceUnavailable && strings.Contains(text, "a profile is being recorded already")
+		var profile, refused answer
+		answers := make(chan answer, 2)
+		fapwstest.Eventually(t, "one of two at the same time is refused", func() bool {
+			for range 2 {
+				go func() {
+					a, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/profile", fields: map[string]string{"Accept": "text/html"}})
+					answers <- answer{a.StatusCode, text}
+				}()
+			}
+			if profile, refused = <-answers, <-answers; profile.status > refused.status {
+				profile, refused = refused, profile
+			}
+			return refused.status == http.StatusServiceUnavailable
 		})
-		if text := <-first; !strings.Contains(text, "<!doctype html>") || len(text) > 40<<10 {
-			t.Errorf("%d bytes: %.300s", len(text), text)
+		if !strings.Contains(refused.text, "a profile is being recorded already") {
+			t.Error(refused.text)
+		}
+		if profile.status != 200 || !strings.Contains(profile.text, "<!doctype html>") || len(profile.text) > 40<<10 {
+			t.Errorf("%d, %d bytes: %.300s", profile.status, len(profile.text), profile.text)
 		}
 	})
 }

@@ -41,3 +41,8 @@ func Browser(t *testing.T, options ...chromedp.ExecAllocatorOption) context.Cont
 	t.Cleanup(cancel)
 	return ctx
 }
+
+// Shows waits until an expression of JavaScript is true in the page.
+func Shows(expression string) chromedp.Action {
+	return chromedp.Poll(expression, nil, chromedp.WithPollingTimeout(Patience))
+}

@@ -16,9 +16,9 @@ func TestBrowser(t *testing.T) {
 	var heard, said string
 	if err := chromedp.Run(ctx,
 		chromedp.Navigate(s.URL+"/"),
-		chromedp.Poll(`document.getElementById("heard").textContent != "nothing"`, nil),
+		fapwstest.Shows(`document.getElementById("heard").textContent != "nothing"`),
 		chromedp.Text("#heard", &heard, chromedp.ByQuery),
-		chromedp.Poll(`document.getElementById("said").textContent != "nothing"`, nil),
+		fapwstest.Shows(`document.getElementById("said").textContent != "nothing"`),
 		chromedp.Text("#said", &said, chromedp.ByQuery),
 	); err != nil {
 		t.Fatal(err)
