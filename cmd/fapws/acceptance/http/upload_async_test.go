@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
@@ -35,35 +34,24 @@ func TestUploadProgressOfWorkers(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s := fapwstest.Command{Flags: []string{"--threads", "1"}, Script: "upload_workers.py", Dir: dir}.Serve(t, fapwstest.Workers)
-	busy := s.Dial() // its worker has no thread for other connections
-	busy.Get("/hold")
-	busy.Head("GET")
-	var first string
-	for first == "" || len(strings.TrimSpace(first)) < 3 { // a chunk: its size comes before
-		line, err := busy.In.ReadString('\n')
-		if err != nil {
-			t.Fatal(err)
-		}
-		first = line
+	connect := func() (w *fapwstest.Client, worker string) {
+		w = s.Dial()
+		w.Get("/pid")
+		return w, w.Answer().Text
 	}
-	other := s.Dial()
-	if other.Get("/pid"); other.Answer().Text == strings.TrimSpace(first) {
-		t.Fatal("both connections are at one worker")
-	}
+	one, first := connect()
+	var other *fapwstest.Client
+	fapwstest.Eventually(t, "a connection is accepted by the other worker", func() bool {
+		var second string
+		other, second = connect()
+		return second != first
+	})
 	text := random(100_000)
 	request := fapwstest.Request("PUT", "/files/a?id=7", text)
 	other.Send(request[:len(request)-50_000])
-	fapwstest.Write(t, filepath.Join(dir, "go"), "")
-	for line := ""; line != "0\r\n"; {
-		var err error
-		if line, err = busy.In.ReadString('\n'); err != nil {
-			t.Fatal(err)
-		}
-	}
-	busy.In.ReadString('\n')
 	shows := func(path, want string) bool {
-		busy.Get(path)
-		return busy.Answer().Want(t, 200).Text == `{"uploads":[`+want+"]}\n"
+		one.Get(path)
+		return one.Answer().Want(t, 200).Text == `{"uploads":[`+want+"]}\n"
 	}
 	report := `{"id":"7","name":"a","received":%d,"size":100000,"state":"%s"}`
 	fapwstest.Eventually(t, "the upload is seen", func() bool { return shows("/files", fmt.Sprintf(report, 50_000, "receiving")) })
