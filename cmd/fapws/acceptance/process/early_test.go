@@ -30,12 +30,7 @@ func early(t *testing.T, m fapwstest.Mode, flags ...string) (s *fapwstest.Server
 }
 
 // goOn has the application load, or fail if why is not empty.
-func goOn(t *testing.T, file, why string) {
-	t.Helper()
-	if err := os.Rename(fapwstest.Write(t, file+".why", why), file+".go"); err != nil { // it never sees a part of it
-		t.Fatal(err)
-	}
-}
+func goOn(t *testing.T, file, why string) { t.Helper(); fapwstest.Replace(t, file+".go", why) }
 
 const (
 	page    = "Accept: text/html"

@@ -22,8 +22,20 @@ import (
 
 // logLines returns the lines of a log and of what it was rotated to, which may be
 // compressed, the oldest first. The files have to be whole.
-func logLines(t *testing.T, path string) (lines []string) {
+func logLines(t *testing.T, path string) []string {
 	t.Helper()
+	lines, err := readLog(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lines
+}
+
+// readLog is logLines for a log that is perhaps being written or rotated: then it may return an error.
+func readLog(path string) (lines []string, err error) {
+	if left, _ := filepath.Glob(path + ".rotated-*"); len(left) > 0 {
+		return nil, fmt.Errorf("%q are not compressed yet", left)
+	}
 	names := []string{path}
 	for n := 1; ; n++ {
 		name := fmt.Sprintf("%s.%d.gz", path, n)
@@ -42,14 +54,14 @@ func logLines(t *testing.T, path string) (lines []string) {
 			}
 		}
 		if err != nil {
-			t.Fatalf("%s: %v", name, err)
+			return nil, err
 		}
 		if len(b) > 0 && b[len(b)-1] != '\n' {
-			t.Errorf("%s ends with a cut line: %q", name, b[max(0, len(b)-80):])
+			return nil, fmt.Errorf("%s ends with a cut line: %q", name, b[max(0, len(b)-80):])
 		}
 		lines = append(lines, strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")...)
 	}
-	return lines
+	return lines, nil
 }
 
 // compressed waits until all that was rotated is compressed.

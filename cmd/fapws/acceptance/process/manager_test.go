@@ -3,6 +3,7 @@ package process_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -190,13 +191,18 @@ func (m *manager) hears(pattern string) {
 }
 
 // silent waits until nothing has come for so long that a manager would start
-// the service again. Any number of messages may have been received before, and a
-// few may be on their way.
+// the service again. Any number of messages may have been sent before, and a few may be on their way.
 func (m *manager) silent(long time.Duration) {
 	m.t.Helper()
-	for len(m.messages) > 0 {
-		<-m.messages
+	c, err := net.Dial("unixgram", m.name)
+	if err != nil {
+		m.t.Fatal(err)
 	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "from now on"); err != nil {
+		m.t.Fatal(err)
+	}
+	m.hears("^from now on$")
 	for heard := 0; ; heard++ {
 		select {
 		case <-m.messages:

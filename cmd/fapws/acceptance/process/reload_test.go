@@ -116,9 +116,9 @@ func TestReloadImported(t *testing.T) {
 	s.comes(tool, 200, "ab")
 	fapwstest.Write(t, dir+"/data/x.py", "")
 	fapwstest.Write(t, dir+"/notes.txt", "")
-	fapwstest.Write(t, dir+"/page.html", "B")
+	fapwstest.Replace(t, dir+"/page.html", "B")
 	s.comes(tool, 200, "aB")
-	fapwstest.Write(t, dir+"/inner/words.py", "text = 'A'")
+	fapwstest.Replace(t, dir+"/inner/words.py", "text = 'A'")
 	s.comes(tool, 200, "AB")
 	var why []string
 	for _, line := range strings.Split(s.Stderr.String(), "\n") {

@@ -2,6 +2,7 @@ package process_test
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -12,6 +13,7 @@ import (
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/backend/backendtest"
 )
 
 const refusesRoot = "fapws: refusing to run as root: " +
@@ -113,7 +115,6 @@ func TestRootIsGivenUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	addresses := map[string]string{"threads": "127.0.15.1:80", "inline": "127.0.15.2:80", "workers": "127.0.15.3:80"}
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		folder := fapwstest.PublicFolder(t)
 		source := fapwstest.Source(t, "service.py")
@@ -121,9 +122,10 @@ func TestRootIsGivenUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		log := folder + "/log/access"
+		address := lowPort(t)
 		source += "PATHS.insert(0, ('/fails', lambda environ, start_response: 1 / 0))\n"
 		c := fapwstest.Command{Script: fapwstest.Write(t, folder+"/service.py", source), Dir: folder, Env: []string{"FAPWS_ALLOW_ROOT=0"},
-			Flags: []string{"--user", "nobody", "--bind", addresses[m.Name], "--access-log", log, "--error-log", folder + "/log/error"}}
+			Flags: []string{"--user", "nobody", "--bind", address, "--access-log", log, "--error-log", folder + "/log/error"}}
 		if os.Geteuid() != 0 {
 			c.Flags[1] = "root"
 			code, _, stderr := c.Run(t)
@@ -140,7 +142,7 @@ func TestRootIsGivenUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := c.ForOtherUsers(t).Serve(t, m)
-		w := fapwstest.Dial(t, "tcp", addresses[m.Name])
+		w := fapwstest.Dial(t, "tcp", address)
 		w.Get("/identity")
 		if got := string(w.Answer().Text); !strings.HasSuffix(got, "for good") {
 			t.Errorf("identity: %s", got)
@@ -163,4 +165,14 @@ func TestRootIsGivenUp(t *testing.T) {
 			noThreadIs(t, pid, nobody.Uid, nobody.Gid)
 		}
 	})
+}
+
+// lowPort returns an address with port 80 that no other test gets.
+func lowPort(t *testing.T) string {
+	t.Helper()
+	host, _, err := net.SplitHostPort(backendtest.Unused(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net.JoinHostPort(host, "80")
 }

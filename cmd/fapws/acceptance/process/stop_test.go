@@ -18,13 +18,15 @@ func TestStop(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := fapwstest.ServeSlow(t, m)
 		large, busy := s.Dial(), s.Dial()
+		busy.Get("/pid")
+		worker := busy.Answer().Text
 		var idle []*fapwstest.Client
-		for range 16 { // each worker has some
+		fapwstest.Eventually(t, "an idle connection of the worker that will be busy", func() bool {
 			w := s.Dial()
-			w.Get("/")
-			w.Answer().Is(t, "quick")
 			idle = append(idle, w)
-		}
+			w.Get("/pid")
+			return w.Answer().Text == worker
+		})
 		large.Get("/large")
 		body := large.Head("GET").Body
 		busy.Get("/wait")
@@ -32,7 +34,7 @@ func TestStop(t *testing.T) {
 		s.Signal(syscall.SIGTERM)
 		s.Says("info stopping")
 		if !m.Inline() { // where the loop itself is in the handler
-			for _, w := range idle { // all workers have been told
+			for _, w := range idle { // the worker has been told
 				w.Closed()
 			}
 		}

@@ -93,6 +93,7 @@ PATHS = [
     ("/broken", lambda e, s: Broken(b"")),
     ("/sleeping", sleeping),
     ("/most", counts),
+    ("/pid", lambda e, s: str(os.getpid())),
     ("/shared", lambda e, s: SHARED),
     ("/large", lambda e, s: b"l" * 30_000_000),
     ("/", lambda e, s: "quick"),
