@@ -135,7 +135,7 @@ func TestASGIWebSocketDisconnect(t *testing.T) {
 			c = room(s, "/waits")
 			go c.CloseWith(4007, "")
 			notes(s, "told: 4007")
-			c = room(s, "/pours")
+			c = smallBuffers(room(s, "/pours"))
 			c.Receive()
 			time.Sleep(100 * time.Millisecond)
 			c.Conn.(*net.TCPConn).SetLinger(0)

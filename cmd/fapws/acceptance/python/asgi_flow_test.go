@@ -3,6 +3,7 @@ package python_test
 import (
 	"fmt"
 	"io"
+	"net"
 	"strconv"
 	"strings"
 	"testing"
@@ -70,6 +71,7 @@ func TestASGIBackPressure(t *testing.T) {
 
 		before := s.RSS()
 		w := s.Dial()
+		_ = w.Conn.(*net.TCPConn).SetReadBuffer(256 << 10)
 		w.Get("/download/1?" + strconv.Itoa(size))
 		r := w.Head("GET")
 		progress := func() int {
