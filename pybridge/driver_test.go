@@ -17,6 +17,7 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/waittest"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,7 +31,7 @@ var loop *driver
 func init() { goruntime.LockOSThread() }
 
 // generous ends a test that hangs, also on a machine that is many times slower.
-const generous = 2 * time.Minute
+const generous = waittest.Patience
 
 func TestMain(m *testing.M) {
 	// A panic is seen also while a test has taken standard error.

@@ -17,6 +17,7 @@ import (
 	"fapws/runtime/loglevel"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
+	"fapws/runtime/waittest"
 
 	"golang.org/x/sys/unix"
 )
@@ -393,7 +394,7 @@ func (s *testServer) listen(t testing.TB, h app.Handler, mounts ...sites.Mount) 
 
 // patience ends a test that hangs, and nothing else: a machine may be many times slower
 // than this one.
-const patience = 2 * time.Minute
+const patience = waittest.Patience
 
 // dial connects to s, with a deadline that ends a test that hangs.
 func (s *testServer) dial(t testing.TB) *net.TCPConn {
@@ -422,12 +423,4 @@ func (s *testServer) talk(t testing.TB, request string) string {
 	return string(got)
 }
 
-// eventually waits until f is true.
-func eventually(t testing.TB, what string, f func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !f(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%s: not within %v", what, patience)
-		}
-	}
-}
+var eventually = waittest.Eventually

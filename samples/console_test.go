@@ -13,12 +13,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
+
+	"fapws/runtime/waittest"
 )
 
 // device is a running console, for a machine that is made of files in a directory.
@@ -137,15 +138,7 @@ func glob(t *testing.T, pattern string) []string {
 	return names
 }
 
-// eventually waits until a condition holds.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !holds(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("never: %s", what)
-		}
-	}
-}
+var eventually = waittest.Eventually
 
 // follow clicks something that leads to a page, and waits for that.
 func (p *tab) follow(selector string) {

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"fapws/runtime/waittest"
 )
 
 // mode is a way to serve a script.
@@ -61,7 +63,7 @@ type server struct {
 var clickable = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
 
 // patience ends a test that hangs, also on a machine that is many times slower.
-const patience = 2 * time.Minute
+const patience = waittest.Patience
 
 // startServer runs the built fapws on a free port and waits for its banner. At the
 // end of the test the server must stop in good order and have complained of

@@ -23,6 +23,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"fapws/cmd/fapws/pool"
+	"fapws/runtime/waittest"
 )
 
 // TestCommandLine runs testdata/*.txtar against the real executable: the one
@@ -105,7 +106,7 @@ func python(folder string) string {
 }
 
 // patience is how long a test waits for something that should happen at once.
-const patience = 2 * time.Minute
+const patience = waittest.Patience
 
 func codeCommand(ts *testscript.TestScript, neg bool, args []string) {
 	want, err := strconv.Atoi(args[0])

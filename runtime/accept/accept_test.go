@@ -9,12 +9,13 @@ import (
 	"fapws/runtime/eventloop"
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/waittest"
 
 	"golang.org/x/sys/unix"
 )
 
 // patience ends a test that hangs, also on a machine that is many times slower.
-const patience = 2 * time.Minute
+const patience = waittest.Patience
 
 // host answers each connection with the number that is its verdict, and closes it.
 type host struct{ full *bool }

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"fapws/runtime/waittest"
 )
 
 // vectors were made with Apache's htpasswd 2.4.62 and glibc's crypt(3).
@@ -238,16 +240,9 @@ func refresh(b *Basic) {
 }
 
 // patience ends a test that hangs, also on a machine that is many times slower.
-const patience = 2 * time.Minute
+const patience = waittest.Patience
 
-func eventually(t *testing.T, what string, f func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !f(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%s: not within %v", what, patience)
-		}
-	}
-}
+var eventually = waittest.Eventually
 
 // FuzzUsers: no file ends in a panic, and each user that was read has a hash
 // that can be compared.

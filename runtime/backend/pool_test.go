@@ -25,6 +25,7 @@ import (
 	"fapws/runtime/loglevel"
 	"fapws/runtime/protocol/http1"
 	"fapws/runtime/sites"
+	"fapws/runtime/waittest"
 )
 
 // server is a server of one responder.
@@ -97,16 +98,9 @@ func (s *server) talk(request string) string {
 }
 
 // patience ends a test that hangs, also on a machine that is many times slower.
-const patience = 2 * time.Minute
+const patience = waittest.Patience
 
-func eventually(t *testing.T, what string, f func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !f(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%s: not within %v", what, patience)
-		}
-	}
-}
+var eventually = waittest.Eventually
 
 func TestRequest(t *testing.T) {
 	s := serve(t, 8, func(w *backend.Response, r *backend.Request) {

@@ -13,12 +13,13 @@ import (
 
 	"fapws/runtime/eventloop"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/waittest"
 
 	"golang.org/x/sys/unix"
 )
 
 // patience ends a test that hangs, also on a machine that is many times slower.
-const patience = 2 * time.Minute
+const patience = waittest.Patience
 
 // set is a Set on a separate loop.
 type set struct {
@@ -69,16 +70,10 @@ func (s *set) do(run func()) {
 // until waits until something is true on the loop.
 func (s *set) until(what string, holds func() bool) {
 	s.t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		ok := false
+	waittest.Eventually(s.t, what, func() (ok bool) {
 		s.do(func() { ok = holds() })
-		if ok {
-			return
-		}
-		if time.Now().After(end) {
-			s.t.Fatal("never: " + what)
-		}
-	}
+		return ok
+	})
 }
 
 // recorder is a Protocol that remembers what happens to its connection.

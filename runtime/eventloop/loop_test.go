@@ -9,10 +9,12 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/waittest"
 )
 
 // patience ends a test that hangs, and nothing else.
-const patience = 2 * time.Minute
+const patience = waittest.Patience
 
 // start runs a loop until the test ends. set is called before.
 func start(t *testing.T, set func(*Loop)) *Loop {

@@ -14,10 +14,12 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/waittest"
 )
 
 // patience ends a test that hangs, also on a machine that is many times slower.
-const patience = 2 * time.Minute
+const patience = waittest.Patience
 
 // options are the default ones with a change.
 func options(change func(*Options)) Options {

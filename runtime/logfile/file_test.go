@@ -16,10 +16,12 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/waittest"
 )
 
 // patience ends a test that hangs, also on a machine that is many times slower.
-const patience = 2 * time.Minute
+const patience = waittest.Patience
 
 func open(t *testing.T, o Options) *File {
 	t.Helper()
@@ -89,16 +91,7 @@ func settled(t *testing.T, path string) {
 	})
 }
 
-// eventually waits for something another goroutine does.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !ok(); {
-		if time.Now().After(deadline) {
-			t.Fatal("waited in vain for: " + what)
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
+var eventually = waittest.Eventually
 
 func TestCloseWritesEverythingInOrder(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")

@@ -15,12 +15,13 @@ import (
 	"fapws/runtime/eventloop"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/secure/certtest"
+	"fapws/runtime/waittest"
 
 	"golang.org/x/sys/unix"
 )
 
 // patience ends a test that hangs, also on a machine that is many times slower.
-const patience = 2 * time.Minute
+const patience = waittest.Patience
 
 // server is a Server with a loop of its own.
 type server struct {

@@ -8,13 +8,13 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/waittest"
 )
 
 // patience ends a test that hangs, also on a machine that is many times slower.
-const patience = 2 * time.Minute
+const patience = waittest.Patience
 
 // server answers requests with the answer that answers has for the path, and notes them. It closes a connection behind an answer
 // without a length.

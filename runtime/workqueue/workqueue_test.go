@@ -4,9 +4,11 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"fapws/runtime/waittest"
 )
 
-const patience = time.Minute
+const patience = waittest.Patience
 
 // TestOrder: items come once, in their order, however many goroutines carry them.
 func TestOrder(t *testing.T) {

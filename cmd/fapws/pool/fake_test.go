@@ -17,6 +17,7 @@ import (
 
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/waittest"
 )
 
 // TestMain makes the test binary its own worker: a fake, which does what the
@@ -246,7 +247,7 @@ type house struct {
 }
 
 // patience bounds the wait for events that should happen at once.
-const patience = 2 * time.Minute
+const patience = waittest.Patience
 
 // start makes a supervisor and runs it. It has to have ended when the test
 // ends.
@@ -418,11 +419,4 @@ func (h *house) stop(pid int) {
 	})
 }
 
-func eventually(t *testing.T, what string, check func() bool) {
-	t.Helper()
-	for late := time.Now().Add(patience); !check(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(late) {
-			t.Fatalf("still not so: %s", what)
-		}
-	}
-}
+var eventually = waittest.Eventually

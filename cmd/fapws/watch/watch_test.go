@@ -6,10 +6,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"fapws/runtime/waittest"
 )
 
 // patience bounds the wait for events that should happen at once.
-const patience = 2 * time.Minute
+const patience = waittest.Patience
 
 // dir is a folder that is watched in a test.
 type dir struct {

@@ -9,35 +9,9 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"fapws/runtime/waittest"
 )
-
-// Patience bounds the wait for an event, so that a test fails rather than hangs.
-const Patience = 2 * time.Minute
-
-// Eventually waits until holds does, and ends the test if that never comes; what names what in its message.
-func Eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	for end := time.Now().Add(Patience); !holds(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("never: %s", what)
-		}
-	}
-}
-
-// InItsTime tries something that a timeout must not end, or not so soon, and again with a longer timeout if it fails:
-// a busy machine is late for a short one. try returns the mistake, or "".
-func InItsTime(t testing.TB, try func(timeout time.Duration) (wrong string)) {
-	t.Helper()
-	for timeout := 3 * time.Second; ; timeout *= 2 {
-		wrong := try(timeout)
-		if wrong == "" {
-			return
-		} else if timeout > Patience {
-			t.Fatal(wrong)
-		}
-		t.Logf("timeout %v: %s", timeout, wrong)
-	}
-}
 
 // Unused returns an address, "host:port", for a server that must be told where to
 // listen. Its host is one of the 16 million loopback addresses of Linux, so no other
@@ -69,7 +43,7 @@ func Ask(t testing.TB, addr, method, target, body string, fields ...string) Answ
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(Patience))
+	c.SetDeadline(time.Now().Add(waittest.Patience))
 	head := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: site.example:8080\r\n", method, target)
 	if body != "" {
 		head += fmt.Sprintf("Content-Length: %d\r\n", len(body))

@@ -13,12 +13,13 @@ import (
 	"fapws/runtime/eventloop"
 	"fapws/runtime/netio"
 	"fapws/runtime/protocol/tunnel"
+	"fapws/runtime/waittest"
 
 	"golang.org/x/sys/unix"
 )
 
 // patience ends a test that hangs, also on a machine that is many times slower.
-const patience = 2 * time.Minute
+const patience = waittest.Patience
 
 // fixture is a tunnel on a loop, and the connections of both sides.
 type fixture struct {
@@ -133,16 +134,10 @@ func (f *fixture) do(run func()) {
 // until waits until something is true on the loop.
 func (f *fixture) until(what string, holds func() bool) {
 	f.t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		ok := false
+	waittest.Eventually(f.t, what, func() (ok bool) {
 		f.do(func() { ok = holds() })
-		if ok {
-			return
-		}
-		if time.Now().After(end) {
-			f.t.Fatal("never: " + what)
-		}
-	}
+		return ok
+	})
 }
 
 // Data read before the tunnel opened comes first, and each direction ends separately.

@@ -17,6 +17,7 @@ import (
 
 	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/source/cgi"
+	"fapws/runtime/waittest"
 
 	"golang.org/x/sys/unix"
 )
@@ -226,7 +227,7 @@ func stillRuns(t *testing.T, file string) bool {
 
 func TestTimeoutEndsTheGroup(t *testing.T) {
 	const background = `(trap '' TERM; echo $$ >leader; sh -c 'echo $PPID >child; exec sleep 1000') & sleep 1000`
-	backendtest.InItsTime(t, func(timeout time.Duration) (wrong string) {
+	waittest.InItsTime(t, func(timeout time.Duration) (wrong string) {
 		s := newSite(t, map[string]string{
 			"slow.cgi":  shell(background),
 			"begun.cgi": shell(plain, "echo begun", background),
@@ -237,7 +238,7 @@ func TestTimeoutEndsTheGroup(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(s.folder, name)); err != nil {
 				return err.Error()
 			}
-			backendtest.Eventually(t, name+" has ended", func() bool { return !stillRuns(t, filepath.Join(s.folder, name)) })
+			waittest.Eventually(t, name+" has ended", func() bool { return !stillRuns(t, filepath.Join(s.folder, name)) })
 		}
 		a := s.ask("GET", "/cgi/begun.cgi", "")
 		if a.StatusCode != 200 {
@@ -252,7 +253,7 @@ func TestTimeoutEndsTheGroup(t *testing.T) {
 
 // A program that runs on after its response does not keep its place indefinitely.
 func TestGoesOnBehindItsAnswer(t *testing.T) {
-	backendtest.InItsTime(t, func(timeout time.Duration) (wrong string) {
+	waittest.InItsTime(t, func(timeout time.Duration) (wrong string) {
 		s := newSite(t, map[string]string{"on.cgi": shell(`echo $$ >number`, plain, "echo done", "exec >&- 2>&-", "exec sleep 1000")},
 			func(o *cgi.Options) { o.Timeout, o.Gate = timeout, cgi.NewGate(1, 10) })
 		for range 2 { // the second one needs the place of the first
@@ -260,7 +261,7 @@ func TestGoesOnBehindItsAnswer(t *testing.T) {
 				return fmt.Sprint(a.Status, a.Text)
 			}
 		}
-		backendtest.Eventually(t, "it has ended", func() bool { return !stillRuns(t, filepath.Join(s.folder, "number")) })
+		waittest.Eventually(t, "it has ended", func() bool { return !stillRuns(t, filepath.Join(s.folder, "number")) })
 		return ""
 	})
 }
@@ -273,7 +274,7 @@ func TestChannel(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(backendtest.Patience))
+	c.SetDeadline(time.Now().Add(waittest.Patience))
 	io.WriteString(c, "GET /cgi/listen.cgi HTTP/1.0\r\n\r\n")
 	got, buf := "", make([]byte, 4096)
 	for !strings.HasSuffix(got, "\r\n\r\nretry: 3000\n\n: hello\n\n") {
@@ -295,7 +296,7 @@ func TestClientLeaves(t *testing.T) {
 		t.Fatal(err)
 	}
 	fmt.Fprintf(c, "GET /cgi/slow.cgi HTTP/1.1\r\nHost: x\r\n\r\n")
-	c.SetDeadline(time.Now().Add(backendtest.Patience))
+	c.SetDeadline(time.Now().Add(waittest.Patience))
 	in := bufio.NewReader(c)
 	for line := ""; line != "begun\n"; { // at once, not with the end
 		if line, err = in.ReadString('\n'); err != nil {
@@ -303,7 +304,7 @@ func TestClientLeaves(t *testing.T) {
 		}
 	}
 	c.Close()
-	backendtest.Eventually(t, "the program has ended", func() bool { return !stillRuns(t, filepath.Join(s.folder, "number")) })
+	waittest.Eventually(t, "the program has ended", func() bool { return !stillRuns(t, filepath.Join(s.folder, "number")) })
 	if s.said("slow.cgi") > 0 {
 		t.Errorf("a client that leaves is no news: %q", s.log)
 	}
@@ -349,7 +350,7 @@ func TestInheritance(t *testing.T) {
 			t.Errorf("descriptor %d is inherited:\n%s", fd, a.Text)
 		}
 	}
-	backendtest.Eventually(t, "all descriptors are closed", func() bool { return descriptors(t) <= before })
+	waittest.Eventually(t, "all descriptors are closed", func() bool { return descriptors(t) <= before })
 }
 
 func descriptors(t *testing.T) int {
@@ -383,7 +384,7 @@ func TestManyAtOnce(t *testing.T) {
 			t.Fatalf("%d at once", n)
 		}
 	}
-	backendtest.Eventually(t, "no child is left", childless)
+	waittest.Eventually(t, "no child is left", childless)
 }
 
 func TestBusy(t *testing.T) {
@@ -392,7 +393,7 @@ func TestBusy(t *testing.T) {
 	answers := make(chan backendtest.Answer)
 	ask := func() { answers <- s.ask("GET", "/cgi/wait.cgi", "") }
 	go ask()
-	backendtest.Eventually(t, "the first runs", func() bool { _, err := os.Stat(s.folder + "/begun"); return err == nil })
+	waittest.Eventually(t, "the first runs", func() bool { _, err := os.Stat(s.folder + "/begun"); return err == nil })
 	for range 4 { // one of them waits
 		go ask()
 	}

@@ -15,6 +15,7 @@ import (
 	"fapws/runtime/loglevel"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/cgi"
+	"fapws/runtime/waittest"
 )
 
 // site is a server with the programs of a folder at /cgi/.
@@ -81,7 +82,7 @@ func (s *site) logged(client, line string) {
 // says waits for a line in the log.
 func (s *site) says(part string) {
 	s.t.Helper()
-	backendtest.Eventually(s.t, "the log has "+part, func() bool { return s.said(part) > 0 })
+	waittest.Eventually(s.t, "the log has "+part, func() bool { return s.said(part) > 0 })
 }
 
 func (s *site) said(part string) int {

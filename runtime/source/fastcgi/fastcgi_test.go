@@ -22,6 +22,7 @@ import (
 	"fapws/runtime/sites"
 	"fapws/runtime/source/cgi"
 	"fapws/runtime/source/fastcgi"
+	"fapws/runtime/waittest"
 )
 
 // site is a server with a FastCGI application at "/app/".
@@ -71,7 +72,7 @@ func (s *site) logged(client, line string) {
 
 func (s *site) says(part string) {
 	s.t.Helper()
-	backendtest.Eventually(s.t, "the log has "+part, func() bool {
+	waittest.Eventually(s.t, "the log has "+part, func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return strings.Contains(s.log, part)
@@ -150,7 +151,7 @@ func TestApplication(t *testing.T) {
 			if network == "unix" {
 				address = "unix:" + address
 			}
-			o := fastcgi.Options{Address: address, Site: cgi.Site{Software: "fapws/test"}, Params: []string{"MORE=yes"}, Timeout: backendtest.Patience, Connections: 2}
+			o := fastcgi.Options{Address: address, Site: cgi.Site{Software: "fapws/test"}, Params: []string{"MORE=yes"}, Timeout: waittest.Patience, Connections: 2}
 			s := newSite(t, o)
 			if a := s.get("/app/env?a=b", 200); a.Text != "site.example:8080 true a=b fapws/test yes" {
 				t.Errorf("%q", a.Text)
@@ -176,7 +177,7 @@ func TestApplication(t *testing.T) {
 				all.Go(func() { s.get("/app/env", 200) })
 			}
 			all.Wait()
-			backendtest.InItsTime(t, func(timeout time.Duration) (wrong string) {
+			waittest.InItsTime(t, func(timeout time.Duration) (wrong string) {
 				o.Timeout = timeout
 				s := newSite(t, o)
 				s.get("/app/hang", 504)

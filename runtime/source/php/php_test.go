@@ -26,6 +26,7 @@ import (
 	"fapws/runtime/sites"
 	"fapws/runtime/source/cgi"
 	"fapws/runtime/source/php"
+	"fapws/runtime/waittest"
 )
 
 // site is a server with PHP at "/".
@@ -98,7 +99,7 @@ func (s *site) said(part string) bool {
 
 func (s *site) says(part string) {
 	s.t.Helper()
-	backendtest.Eventually(s.t, "the log has "+part, func() bool { return s.said(part) })
+	waittest.Eventually(s.t, "the log has "+part, func() bool { return s.said(part) })
 }
 
 func (s *site) ask(method, target, body string, fields ...string) backendtest.Answer {
@@ -240,7 +241,7 @@ func TestFlush(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		c.SetDeadline(time.Now().Add(backendtest.Patience))
+		c.SetDeadline(time.Now().Add(waittest.Patience))
 		fmt.Fprintf(c, "GET /flush.php HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 		in := bufio.NewReader(c)
 		for line := ""; line != "first\n"; {
@@ -284,7 +285,7 @@ func TestMissing(t *testing.T) {
 // A script that hangs is ended with its process; others are not disturbed.
 func TestTimeout(t *testing.T) {
 	inModes(t, func(t *testing.T, mode func(*php.Options)) {
-		backendtest.InItsTime(t, func(timeout time.Duration) (wrong string) {
+		waittest.InItsTime(t, func(timeout time.Duration) (wrong string) {
 			s := newSite(t, map[string]string{"pid.php": `<?php echo getmypid();`,
 				"hang.php": `<?php file_put_contents('pid', getmypid()); while (true) sleep(100);`}, func(o *php.Options) { mode(o); o.Timeout = timeout; o.Children = 2 })
 			s.get("/hang.php", 504)
@@ -292,7 +293,7 @@ func TestTimeout(t *testing.T) {
 			if err != nil {
 				return err.Error()
 			}
-			backendtest.Eventually(t, "the process exited", func() bool { return !runs(string(text)) })
+			waittest.Eventually(t, "the process exited", func() bool { return !runs(string(text)) })
 			if a := s.ask("GET", "/pid.php", ""); a.StatusCode != 200 {
 				return a.Status
 			}
@@ -312,7 +313,7 @@ func TestIdleProcess(t *testing.T) {
 	s := newSite(t, map[string]string{"pid.php": `<?php echo getmypid();`}, func(o *php.Options) { o.Children = 1; o.Idle = time.Second })
 	for range 2 {
 		pid := s.get("/pid.php", 200).Text
-		backendtest.Eventually(t, "an idle process has ended", func() bool { return !runs(pid) })
+		waittest.Eventually(t, "an idle process has ended", func() bool { return !runs(pid) })
 	}
 }
 
@@ -333,7 +334,7 @@ func TestProcesses(t *testing.T) {
 			t.Errorf("process %s had %d requests", pid, n)
 		}
 		if n == 5 {
-			backendtest.Eventually(t, "a used process has ended", func() bool { return !runs(pid) })
+			waittest.Eventually(t, "a used process has ended", func() bool { return !runs(pid) })
 		}
 	}
 	// as many at the same time as there may be processes: the first ones wait for each other; the others wait for them
@@ -361,7 +362,7 @@ func TestProcesses(t *testing.T) {
 			t.Fatal(err)
 		}
 		syscall.Kill(number, syscall.SIGKILL)
-		backendtest.Eventually(t, "it has ended", func() bool { return !runs(pid) })
+		waittest.Eventually(t, "it has ended", func() bool { return !runs(pid) })
 		pid = s.get("/pid.php", 200).Text
 	}
 	// a client that leaves does not break off what it has begun
@@ -373,15 +374,15 @@ func TestProcesses(t *testing.T) {
 	exists := func(name string) func() bool {
 		return func() bool { _, err := os.Stat(s.folder + "/" + name); return err == nil }
 	}
-	backendtest.Eventually(t, "it has begun", exists("begun"))
+	waittest.Eventually(t, "it has begun", exists("begun"))
 	c.Close()
-	backendtest.Eventually(t, "it is done", exists("done"))
+	waittest.Eventually(t, "it is done", exists("done"))
 	// one stays, and ends with the server
 	pid = s.get("/pid.php", 200).Text
 	if !runs(pid) {
 		t.Error("a process does not stay")
 	}
-	s.php.Close(backendtest.Patience)
+	s.php.Close(waittest.Patience)
 	if runs(pid) {
 		t.Error("a process is left")
 	}

@@ -15,6 +15,7 @@ import (
 
 	"fapws/runtime/secure/certtest"
 	"fapws/runtime/source/proxy"
+	"fapws/runtime/waittest"
 )
 
 // certificate makes one for name that was valid until then, and a file with its authority.
@@ -98,7 +99,7 @@ func TestTLSFailures(t *testing.T) {
 				if test.log == "" {
 					return
 				}
-				waitFor(t, "the log is "+test.log, func() bool { return logged() != "" })
+				waittest.Eventually(t, "the log is "+test.log, func() bool { return logged() != "" })
 				if said := logged(); !strings.Contains(said, "proxy "+o.Target+": "+test.log) || strings.Contains(said, "\n") {
 					t.Errorf("the log is %q", said)
 				}

@@ -24,6 +24,7 @@ import (
 	"fapws/runtime/loglevel"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/proxy"
+	"fapws/runtime/waittest"
 )
 
 // front serves a proxy below prefix and returns its address and what was
@@ -79,7 +80,7 @@ func frontOf(t *testing.T, prefix string, o proxy.Options, cfg runtime.Config) (
 }
 
 // patience ends a test that hangs, also on a machine that is many times slower.
-const patience = 2 * time.Minute
+const patience = waittest.Patience
 
 // talk sends a request and returns the whole response.
 func talk(t *testing.T, address, request string) string {
@@ -360,11 +361,11 @@ func TestFailures(t *testing.T) {
 				if !strings.Contains(string(got), test.want) {
 					return fmt.Sprintf("%q, want %q", got, test.want)
 				}
-				waitFor(t, test.log+" in the log", func() bool { return strings.Contains(logged(), test.log) })
+				waittest.Eventually(t, test.log+" in the log", func() bool { return strings.Contains(logged(), test.log) })
 				return ""
 			}
 			if test.name == "no answer" || test.name == "pause" {
-				backendtest.InItsTime(t, try)
+				waittest.InItsTime(t, try)
 			} else if wrong := try(patience); wrong != "" {
 				t.Error(wrong)
 			}

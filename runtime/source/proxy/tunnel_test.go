@@ -19,8 +19,8 @@ import (
 	"time"
 
 	fapws "fapws/runtime"
-	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/source/proxy"
+	"fapws/runtime/waittest"
 )
 
 // tunnel opens one to a server that is given its end of it, and returns the client's.
@@ -97,9 +97,13 @@ func TestTunnelHoldsBack(t *testing.T) {
 			}
 		}
 	}
+	small := func(c *net.TCPConn) { // whatever the settings of the system
+		c.SetReadBuffer(32 << 10)
+		c.SetWriteBuffer(32 << 10)
+	}
 	filled, drain, empty := make(chan int, 1), make(chan bool), make(chan int64, 1)
 	c, r, _ := tunnel(t, proxy.Options{}, func(c *net.TCPConn, r *bufio.Reader) {
-		c.SetReadBuffer(32 << 10)
+		small(c)
 		n := fill(c)
 		c.CloseWrite()
 		filled <- n
@@ -107,14 +111,15 @@ func TestTunnelHoldsBack(t *testing.T) {
 		got, _ := io.Copy(io.Discard, r)
 		empty <- got
 	})
+	small(c)
 	up := fill(c)
 	c.CloseWrite()
 	down := <-filled
-	// The kernel holds some megabytes in the sockets of both connections.
+	// The kernel holds some megabytes in the sockets of the server.
 	if up > 32<<20 || down > 32<<20 {
 		t.Errorf("%d bytes were taken from the client and %d from the server", up, down)
 	}
-	waitFor(t, "at most 32 MiB of memory", func() bool {
+	waittest.Eventually(t, "at most 32 MiB of memory", func() bool {
 		runtime.GC()
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
@@ -226,7 +231,7 @@ func TestTunnelBreaks(t *testing.T) {
 		if all, _ := io.ReadAll(r); len(all) > 0 {
 			t.Errorf("%q", all)
 		}
-		waitFor(t, "a line in the log", func() bool { return strings.Contains(logged(), "WebSocket closed: the upstream broke off") })
+		waittest.Eventually(t, "a line in the log", func() bool { return strings.Contains(logged(), "WebSocket closed: the upstream broke off") })
 	})
 }
 
@@ -234,7 +239,7 @@ func TestTunnelBreaks(t *testing.T) {
 func TestTunnelTimeouts(t *testing.T) {
 	t.Run("idle", func(t *testing.T) {
 		t.Parallel()
-		backendtest.InItsTime(t, func(timeout time.Duration) (wrong string) {
+		waittest.InItsTime(t, func(timeout time.Duration) (wrong string) {
 			ended := make(chan bool)
 			c, r, logged := tunnel(t, proxy.Options{TunnelTimeout: timeout}, func(c *net.TCPConn, r *bufio.Reader) {
 				io.Copy(c, r)
@@ -251,7 +256,7 @@ func TestTunnelTimeouts(t *testing.T) {
 				t.Errorf("%q, %v", all, err)
 			}
 			<-ended
-			waitFor(t, "a line in the log", func() bool { return strings.Contains(logged(), "idle timeout of "+timeout.String()) })
+			waittest.Eventually(t, "a line in the log", func() bool { return strings.Contains(logged(), "idle timeout of "+timeout.String()) })
 			return ""
 		})
 	})
@@ -261,7 +266,7 @@ func TestTunnelTimeouts(t *testing.T) {
 			io.WriteString(c, accepted(key)+"\r\n")
 			io.Copy(c, r)
 		})
-		backendtest.InItsTime(t, func(timeout time.Duration) (wrong string) { // the timeout is that of the handshake
+		waittest.InItsTime(t, func(timeout time.Duration) (wrong string) { // the timeout is that of the handshake
 			address, _ := front(t, "/", proxy.Options{Target: url, TunnelTimeout: -1, Timeout: timeout})
 			c, r := client(t, address, handshake+"\r\n")
 			if response, err := http.ReadResponse(r, nil); err != nil || response.StatusCode != 101 {
@@ -275,7 +280,7 @@ func TestTunnelTimeouts(t *testing.T) {
 	})
 	t.Run("slow client", func(t *testing.T) {
 		t.Parallel()
-		backendtest.InItsTime(t, func(timeout time.Duration) (wrong string) {
+		waittest.InItsTime(t, func(timeout time.Duration) (wrong string) {
 			ended := make(chan bool)
 			c, r, _ := tunnelOf(t, proxy.Options{}, fapws.Config{WriteTimeout: timeout}, func(c *net.TCPConn, r *bufio.Reader) {
 				for block := make([]byte, 1<<20); ; {
@@ -359,7 +364,7 @@ func TestManyTunnels(t *testing.T) {
 				reads(t, c, "hello")
 			}
 			// The server of this test has a goroutine and a descriptor for each connection, its client a descriptor.
-			waitFor(t, "no goroutine for a tunnel", func() bool { return runtime.NumGoroutine()-goroutines <= many+10 })
+			waittest.Eventually(t, "no goroutine for a tunnel", func() bool { return runtime.NumGoroutine()-goroutines <= many+10 })
 			if n := openFiles(t) - files; n > 4*many+10 {
 				t.Errorf("%d descriptors for %d tunnels", n-2*many, many)
 			}
@@ -374,8 +379,8 @@ func TestManyTunnels(t *testing.T) {
 				}
 				c.Close()
 			}
-			waitFor(t, "all goroutines ended", func() bool { return runtime.NumGoroutine() <= goroutines+10 })
-			waitFor(t, "all descriptors closed", func() bool { return openFiles(t) <= files+10 })
+			waittest.Eventually(t, "all goroutines ended", func() bool { return runtime.NumGoroutine() <= goroutines+10 })
+			waittest.Eventually(t, "all descriptors closed", func() bool { return openFiles(t) <= files+10 })
 		})
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"fapws/runtime/source/proxy"
+	"fapws/runtime/waittest"
 	"fapws/runtime/websocket"
 )
 
@@ -86,15 +87,6 @@ func reads(t *testing.T, r io.Reader, want string) {
 	got := make([]byte, len(want))
 	if n, err := io.ReadFull(r, got); err != nil || string(got) != want {
 		t.Fatalf("%q, %v, want %q", got[:n], err, want)
-	}
-}
-
-func waitFor(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !done(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("not: " + what)
-		}
 	}
 }
 
@@ -317,7 +309,7 @@ func TestUpgradeHostile(t *testing.T) {
 			if !strings.HasPrefix(string(all), "HTTP/1.1 "+test.want) || strings.Count(string(all), "HTTP/1.1") != 1 || strings.Contains(string(all), "h2c") {
 				t.Errorf("%.300q", all)
 			}
-			waitFor(t, test.log+" in the log: "+logged(), func() bool { return strings.Contains(logged(), test.log) })
+			waittest.Eventually(t, test.log+" in the log: "+logged(), func() bool { return strings.Contains(logged(), test.log) })
 		})
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"fapws/runtime/listen"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/static"
+	"fapws/runtime/waittest"
 )
 
 // site is a server with pages, plain files and some dynamic ones.
@@ -105,7 +106,7 @@ func answer(w *backend.Response, r *backend.Request) {
 }
 
 // patience ends a test that hangs, also on a machine that is many times slower.
-const patience = 2 * time.Minute
+const patience = waittest.Patience
 
 func (s *site) write(name, text string) {
 	s.t.Helper()

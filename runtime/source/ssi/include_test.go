@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/backend/backendtest"
+	"fapws/runtime/waittest"
 )
 
 func TestInclude(t *testing.T) {
@@ -126,7 +126,7 @@ func TestLimits(t *testing.T) {
 		}
 	})
 	t.Run("commands", func(t *testing.T) {
-		backendtest.InItsTime(t, func(timeout time.Duration) (wrong string) {
+		waittest.InItsTime(t, func(timeout time.Duration) (wrong string) {
 			s := newSite(t, Options{AllowExec: true, Timeout: timeout}, map[string]string{
 				"a.shtml": `<!--#exec cmd="echo $DOCUMENT_NAME; echo bad >&2; sleep 1000" -->`})
 			if got := s.get("/p/a.shtml"); !strings.HasPrefix(got, "a.shtml\n"+errorMessage) {

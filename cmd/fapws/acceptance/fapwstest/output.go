@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"fapws/runtime/waittest"
 )
 
 // output keeps what a process writes and lets a test wait for a part of it.
@@ -66,15 +68,8 @@ func (o *output) Await(t *testing.T, pattern *regexp.Regexp) []string {
 	}
 }
 
-// Eventually waits until check is true: for what announces itself nowhere.
-func Eventually(t *testing.T, what string, check func() bool) {
-	t.Helper()
-	for late := time.Now().Add(Patience); !check(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(late) {
-			t.Fatalf("still not so: %s", what)
-		}
-	}
-}
+// Eventually waits until a condition holds: for what announces itself nowhere.
+var Eventually = waittest.Eventually
 
 // OneLine fails unless text is one line with want in it.
 func OneLine(t *testing.T, text, want string) {

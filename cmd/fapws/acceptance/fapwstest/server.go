@@ -8,11 +8,13 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"fapws/runtime/waittest"
 )
 
 // Patience bounds the wait for what should happen at once, so that a test fails
 // rather than hangs; nothing waits that long when all is well.
-const Patience = 5 * time.Minute
+const Patience = waittest.Patience
 
 // Server is a running fapws.
 type Server struct {

@@ -1,0 +1,37 @@
+// Package waittest has the waits of tests. They end with an event, never with time, unless a test fails.
+package waittest
+
+import (
+	"testing"
+	"time"
+)
+
+// Patience bounds each wait for an event, so that a test fails rather than hangs, also on a machine that is many times slower.
+const Patience = 5 * time.Minute
+
+// Eventually waits until holds does, and ends the test if that does not come; what names it in the message.
+func Eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	end := time.Now().Add(Patience)
+	for pause := time.Millisecond; !holds(); pause = min(2*pause, 5*time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not within %v: %s", Patience, what)
+		}
+		time.Sleep(pause)
+	}
+}
+
+// InItsTime tries something that a timeout must not end, or not so soon, and again with a longer timeout if it fails:
+// a busy machine is late for a short one. try returns the mistake, or "".
+func InItsTime(t testing.TB, try func(timeout time.Duration) (wrong string)) {
+	t.Helper()
+	for timeout := 3 * time.Second; ; timeout *= 2 {
+		wrong := try(timeout)
+		if wrong == "" {
+			return
+		} else if timeout > Patience {
+			t.Fatal(wrong)
+		}
+		t.Logf("timeout %v: %s", timeout, wrong)
+	}
+}
