@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -94,9 +95,13 @@ func Connect(a *Address, log func(loglevel.Level, string)) (*Client, error) {
 	ctx, cancel := context.WithTimeout(c.ctx, connectWithin)
 	defer cancel()
 	if err := c.begin(ctx); err != nil {
+		why := reason(err)
+		if o.MasterName != "" {
+			why = cmp.Or(askSentinels(ctx, &o), why)
+		}
 		c.cancel()
 		c.redis.Close()
-		return nil, fmt.Errorf("channels: cannot reach %s: %s", c.shown, reason(err))
+		return nil, fmt.Errorf("channels: cannot reach %s: %s", c.shown, why)
 	}
 	return c, nil
 }
@@ -108,15 +113,17 @@ type discard struct{}
 
 func (discard) Printf(context.Context, string, ...any) {}
 
-// begin agrees with other servers on the epoch.
+// begin agrees with other servers on the epoch, and finds out whether it may add events: those of no batch are there.
 func (c *Client) begin(ctx context.Context) error {
 	own := strconv.FormatInt(time.Now().UnixMilli(), 36)
 	if err := c.redis.HSetNX(ctx, c.keys[0], "epoch", own).Err(); err != nil {
 		return err
 	}
 	var err error
-	c.epoch, err = c.redis.HGet(ctx, c.keys[0], "epoch").Result()
-	return err
+	if c.epoch, err = c.redis.HGet(ctx, c.keys[0], "epoch").Result(); err != nil {
+		return err
+	}
+	return c.add([]batch{{}}, 0)
 }
 
 // Epoch implements pool.Broker.
@@ -148,10 +155,15 @@ func reason(err error) string {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return "no answer in time"
-	case redis.HasErrorPrefix(err, "WRONGPASS"), redis.HasErrorPrefix(err, "NOAUTH"), redis.HasErrorPrefix(err, "NOPERM"):
+	case isLogin(err):
 		return err.Error() + " (give redis://USER:PASSWORD@HOST)"
 	}
 	return err.Error()
+}
+
+// isLogin reports whether the user or the password is the reason of an error.
+func isLogin(err error) bool {
+	return redis.HasErrorPrefix(err, "WRONGPASS") || redis.HasErrorPrefix(err, "NOAUTH") || redis.HasErrorPrefix(err, "NOPERM")
 }
 
 // failed notes that the broker is away.

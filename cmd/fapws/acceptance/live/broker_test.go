@@ -217,12 +217,22 @@ func TestBrokersOfAllKinds(t *testing.T) {
 		a.Get("/send?"+strings.TrimPrefix(c.url, "redis"), 200)
 		onB.gets(strings.TrimPrefix(c.url, "redis"))
 	}
+	isWrong(t, "redis+sentinel://"+sentinel+"/none", 3, "fapws: channels: cannot reach redis+sentinel://"+sentinel+`/none: sentinel `+sentinel+`: unknown master "none"`)
+}
+
+// isWrong wants a server not to start because of its broker, with a line that begins so.
+func isWrong(t *testing.T, url string, code int, line string) {
+	t.Helper()
+	got, _, stderr := fapwstest.Command{Script: "nodes.py", Flags: []string{"--bind", "127.0.0.1:0", "--channels", url}}.Run(t)
+	if got != code || !strings.HasPrefix(stderr, line) || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("%s: code %d, %q", url, got, stderr)
+	}
 }
 
 // What is wrong with a broker is one line.
 func TestWrongBrokers(t *testing.T) {
 	t.Parallel()
-	r := redistest.Start(t, "--requirepass", redisPassword)
+	r := redistest.Start(t, "--requirepass", redisPassword, "--user", "reader", "on", "nopass", "~*", "+@all", "-eval")
 	for _, c := range []struct {
 		url  string
 		code int
@@ -230,13 +240,11 @@ func TestWrongBrokers(t *testing.T) {
 	}{
 		{"redis://:wrong@" + r.Address, 3, "fapws: channels: cannot reach redis://:xxxxx@" + r.Address + ": WRONGPASS "},
 		{"redis://" + r.Address, 3, "fapws: channels: cannot reach redis://" + r.Address + ": NOAUTH "},
+		{"redis://reader:any@" + r.Address, 3, "fapws: channels: cannot reach redis://reader:xxxxx@" + r.Address + ": NOPERM "},
 		{"redis://127.0.0.1:1", 3, "fapws: channels: cannot reach redis://127.0.0.1:1: dial tcp 127.0.0.1:1: connect: connection refused"},
 		{"redis://" + r.Address + "?prefix={x}", 2, "fapws: channels: must be redis://HOST"},
 		{"kafka://" + r.Address, 2, "fapws: --channels kafka://" + r.Address + ": must be redis://HOST"},
 	} {
-		code, _, stderr := fapwstest.Command{Script: "nodes.py", Flags: []string{"--bind", "127.0.0.1:0", "--channels", c.url}}.Run(t)
-		if code != c.code || !strings.HasPrefix(stderr, c.line) || strings.Count(stderr, "\n") != 1 {
-			t.Errorf("%s: code %d, %q", c.url, code, stderr)
-		}
+		isWrong(t, c.url, c.code, c.line)
 	}
 }
