@@ -16,6 +16,7 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/protocol/http1"
 	"fapws/runtime/sites"
+	"fapws/runtime/waittest"
 
 	"golang.org/x/sys/unix"
 )
@@ -54,20 +55,7 @@ func (a *testApp) told() (paths string) {
 // ample is a timeout that tests wait for.
 const ample = 2 * time.Second
 
-// inItsTime tries what must keep a timeout of the server, with a longer one where that fails: a slow machine is late
-// for a short one only. try returns the mistake.
-func inItsTime(t *testing.T, try func(timeout time.Duration) (wrong string)) {
-	t.Helper()
-	for timeout := ample; ; timeout *= 2 {
-		wrong := try(timeout)
-		if wrong == "" {
-			return
-		} else if timeout > patience {
-			t.Fatal(wrong)
-		}
-		t.Logf("timeout %v: %s", timeout, wrong)
-	}
-}
+var inItsTime = waittest.InItsTime
 
 // lookLater makes the loop look for overdue handlers as if an hour had passed.
 func (s *testServer) lookLater() {

@@ -348,8 +348,8 @@ func TestWebSocketUnansweredClose(t *testing.T) {
 	a.message = func(one *talk, _ exchange.Op, _ []byte) { one.close(1000, "") }
 	s := serveTalks(t, Config{}, a)
 	c := s.socket(t)
-	c.SendText("close")
 	start := time.Now()
+	c.SendText("close")
 	if f, err := c.ReadFrame(); err != nil || f.Op() != wstest.Close {
 		t.Fatal(f, err)
 	}

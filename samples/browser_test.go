@@ -221,11 +221,7 @@ func (b *browser) clockAndReload(t *testing.T) {
 		s.stderr.await(t, regexp.MustCompile(fmt.Sprintf(`(?s)(reloaded.*){%d}`, i+1)))
 		p.await(fmt.Sprintf(`/"time": ?"\d\d%c/.test(streams.ticks)`, format[2]))
 	}
-	for deadline := time.Now().Add(patience); s.children() != 2; time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) { // until then the old workers publish, too
-			t.Fatalf("%d processes serve, want 2", s.children())
-		}
-	}
+	eventually(t, "two processes serve", func() bool { return s.children() == 2 }) // until then the old workers publish, too
 	now := value[int64](p, "last")
 	p.await(fmt.Sprintf("last > %d && at('viewers').textContent == '1'", now))
 	after := value[[2]int64](p, "[last, ticks]")

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gobwas/ws"
 )
@@ -50,13 +49,7 @@ func TestFastAPIChat(t *testing.T) {
 	other.gets(`{"name":"guest","text":"is here"}`)
 	count := func(want string) {
 		t.Helper()
-		for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
-			if _, body := s.get("/rooms/den"); body == want {
-				return
-			} else if time.Now().After(end) {
-				t.Fatalf("%s; want %s", body, want)
-			}
-		}
+		eventually(t, want, func() bool { _, body := s.get("/rooms/den"); return body == want })
 	}
 	count(`{"people":8}`)
 	all[0].leave(ws.StatusNormalClosure)

@@ -25,7 +25,7 @@ func Eventually(t testing.TB, what string, holds func() bool) {
 // a busy machine is late for a short one. try returns the mistake, or "".
 func InItsTime(t testing.TB, try func(timeout time.Duration) (wrong string)) {
 	t.Helper()
-	for timeout := 3 * time.Second; ; timeout *= 2 {
+	for timeout := 2 * time.Second; ; timeout *= 2 {
 		wrong := try(timeout)
 		if wrong == "" {
 			return

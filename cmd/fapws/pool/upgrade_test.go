@@ -16,7 +16,7 @@ func TestHandOverAfterAQuestion(t *testing.T) {
 	w.out.mu.Unlock()
 	select {
 	case <-p.events:
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Error("it does not go on when the question was sent")
 	}
 }

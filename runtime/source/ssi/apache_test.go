@@ -23,6 +23,7 @@ import (
 	"fapws/runtime/sites"
 	"fapws/runtime/source/cgi"
 	"fapws/runtime/source/static"
+	"fapws/runtime/waittest"
 )
 
 // differences are the pages of which we make something else than Apache 2.4,
@@ -231,16 +232,14 @@ AddHandler cgi-script .cgi
 			t.Logf("%s", text)
 		}
 	})
-	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+	waittest.Eventually(t, "apache2 listens", func() bool {
 		c, err := net.Dial("tcp", address)
 		if err == nil {
 			c.Close()
-			return "http://" + address
 		}
-		if time.Now().After(end) {
-			t.Fatal("apache2 does not listen")
-		}
-	}
+		return err == nil
+	})
+	return "http://" + address
 }
 
 // startOurs serves root at a port of host and returns the URL.

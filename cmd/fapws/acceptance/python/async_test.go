@@ -3,7 +3,6 @@ package python_test
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
@@ -41,15 +40,10 @@ func TestAsyncStack(t *testing.T) {
 		s := fapwstest.Serve(t, m, "async.py", "--graceful-timeout", "100ms")
 		w := s.Dial()
 		w.Get("/waits")
-		for until := time.Now().Add(fapwstest.Patience); ; time.Sleep(10 * time.Millisecond) {
+		fapwstest.Eventually(t, "the awaited call on the stack", func() bool {
 			_, stack, _ := s.Ctl("stack")
-			if strings.Contains(stack, "its task awaits") && strings.Contains(stack, "in inner\n    await asyncio.sleep(1000)\n") {
-				break
-			}
-			if time.Now().After(until) {
-				t.Fatal(stack)
-			}
-		}
+			return strings.Contains(stack, "its task awaits") && strings.Contains(stack, "in inner\n    await asyncio.sleep(1000)\n")
+		})
 	})
 }
 
@@ -61,10 +55,6 @@ func TestAsyncGeneratorIsLeft(t *testing.T) {
 		w.Get("/listens")
 		w.Head("GET")
 		w.Close()
-		for until := time.Now().Add(fapwstest.Patience); s.Get("/plain", 200).Text != "plain, closed"; time.Sleep(5 * time.Millisecond) {
-			if time.Now().After(until) {
-				t.Fatal("it goes on")
-			}
-		}
+		fapwstest.Eventually(t, "it ends", func() bool { return s.Get("/plain", 200).Text == "plain, closed" })
 	})
 }
