@@ -93,9 +93,8 @@ func TestBehindHAProxy(t *testing.T) {
 		fapwstest.Eventually(t, "200 more are answered", func() bool { return t.Failed() || answered.Load() > before+200 })
 	}
 	more()
-	if err := a.Cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	a.Signal(syscall.SIGKILL)
+	a.Ended() // and does not listen any more
 	more()
 	start(one)
 	more()
