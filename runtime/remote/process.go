@@ -47,7 +47,8 @@ type Options struct {
 	// Asleep is called when the process has ended because nothing needed it.
 	Asleep func()
 
-	// Changed is called when a process has loaded something else than the one that Open has started: the server has to begin again.
+	// Changed is called when a process has loaded something else than the one that Open has started: the server has to begin again. No other
+	// process is started: requests are told that the application is starting.
 	Changed func()
 }
 

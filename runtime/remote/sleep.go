@@ -17,6 +17,7 @@ type sleep struct {
 	ending  *process // that was the current one before
 	waking  bool     // one is being started
 	closed  bool     // none is to be started any more
+	changed bool     // nor here: the application has become another one
 
 	waiting  []*call   // for one, in order
 	since    time.Time // when the wait for one began
@@ -48,6 +49,10 @@ func (h *Handler) Asleep() bool {
 // await has c wait for a process. h.mu is held.
 func (h *Handler) await(c *call) {
 	s := &h.sleep
+	if s.changed {
+		h.starting(c)
+		return
+	}
 	if time.Since(s.failed) < failedFor {
 		h.refuse(c, 503, failedToLoad)
 		return
@@ -118,7 +123,7 @@ func (h *Handler) Stay() {
 // wake starts a process, unless there is one or that is under way. h.mu is held.
 func (h *Handler) wake() {
 	s := &h.sleep
-	if s.closed || s.waking || s.current != nil {
+	if s.closed || s.changed || s.waking || s.current != nil {
 		return
 	}
 	s.waking, s.since = true, time.Now()
@@ -153,9 +158,13 @@ func (h *Handler) start(before *process, earliest time.Time) {
 	if err != nil && !s.closed && !errors.Is(err, errChanged) {
 		h.o.Log(fmt.Sprintf("cannot load the application again: %v; the next request tries it once more", err))
 	}
-	s.failed = time.Now()
+	s.failed, s.changed = time.Now(), errors.Is(err, errChanged)
 	for _, c := range slices.Clone(s.waiting) {
-		h.refuse(c, 503, failedToLoad)
+		if s.changed {
+			h.starting(c)
+		} else {
+			h.refuse(c, 503, failedToLoad)
+		}
 	}
 	h.mu.Unlock()
 	if p != nil {

@@ -53,7 +53,7 @@ func RunAlone(p *plan.Plan, front *presence.Presence, stderr io.Writer) (code in
 // run implements host: while the applications load, this process has other sites than afterwards, which share what depends on the run.
 func (a *alone) run() string { return strconv.FormatInt(a.opened.UnixNano(), 36) }
 
-func (a *alone) replacement() func()                 { return nil }
+func (a *alone) replacement() func(why string)       { return nil }
 func (a *alone) rereading() func() bool              { return a.files.reread }
 func (a *alone) configure(*runtime.Config)           {}
 func (a *alone) configurePython(*pybridge.RunConfig) {}

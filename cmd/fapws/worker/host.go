@@ -16,8 +16,8 @@ import (
 // host is what surrounds a service: alone, or the Parent of a worker. Its methods are called
 // on the main thread, in this order, unless stated otherwise.
 type host interface {
-	// replacement asks for another process in the place of this one; nil where that is impossible.
-	replacement() func()
+	// replacement asks for another process in the place of this one; nil where that is impossible. why is for the log.
+	replacement() func(why string)
 
 	// rereading reads certificates again and reports whether there are any; nil where another process does.
 	rereading() func() bool

@@ -262,9 +262,6 @@ func (p *Parent) Failing(err error) {
 // onMaxRequests is runtime.Config.OnMaxRequests.
 func (p *Parent) onMaxRequests() { p.recycle("max-requests reached") }
 
-// onTerm is for a TERM that was meant for this process alone.
-func (p *Parent) onTerm() { p.recycle("received SIGTERM") }
-
 // hungWithin is how long an event loop that runs may need to answer.
 const hungWithin = 2 * time.Second
 

@@ -91,9 +91,9 @@ func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 	return code, err
 }
 
-func (p *Parent) run() string            { return p.epoch }
-func (p *Parent) replacement() func()    { return p.onTerm }
-func (p *Parent) rereading() func() bool { return nil }
+func (p *Parent) run() string                   { return p.epoch }
+func (p *Parent) replacement() func(why string) { return p.recycle }
+func (p *Parent) rereading() func() bool        { return nil }
 
 // begin starts to carry out the messages of the supervisor.
 func (p *Parent) begin() error {

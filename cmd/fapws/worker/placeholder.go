@@ -18,7 +18,7 @@ func (p *Parent) servePlaceholder() (code int, err error) {
 	s.conf = s.plan.Conf
 	s.log = s.errors.Logger(s.stderr, &s.conf)
 	s.front.LogTo(s.log.Log)
-	s.signals = watchSignals(s.log.Log, s.front.Exit, func() { s.reopenLog() }, func() {
+	s.signals = watchSignals(s.log.Log, s.front.Exit, func() { s.reopenLog() }, func(string) {
 		s.signals.end(shutdownRequest{how: gracefully}, exit.OK)
 	}, nil)
 	go p.listen()

@@ -33,7 +33,7 @@ type signals struct {
 
 	// replace asks the supervisor of a worker for another one in its place;
 	// nil without one.
-	replace func()
+	replace func(why string)
 
 	registered chan struct{} // closed then
 
@@ -46,7 +46,7 @@ type signals struct {
 
 // watchSignals starts watching, beside the caller: the runtime changes threads several times for each signal. exit must end
 // the process.
-func watchSignals(log func(loglevel.Level, string), exit func(code int), reopen, replace func(), reread func() bool) *signals {
+func watchSignals(log func(loglevel.Level, string), exit func(code int), reopen func(), replace func(why string), reread func() bool) *signals {
 	s := &signals{caught: make(chan os.Signal, 8), log: log, exit: exit, reopen: reopen, replace: replace, reread: reread, registered: make(chan struct{}), orders: make(chan shutdownRequest, 8)}
 	go s.watch()
 	return s
@@ -116,7 +116,7 @@ func (s *signals) askReplace() {
 	case !serving:
 		s.exit(128 + int(syscall.SIGTERM))
 	case !stopped:
-		s.replace()
+		s.replace("received SIGTERM")
 	}
 }
 

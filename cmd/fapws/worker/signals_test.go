@@ -40,7 +40,7 @@ func TestSignals(t *testing.T) {
 		var got []string
 		s := &signals{orders: make(chan shutdownRequest, 8)}
 		if tt.worker {
-			s.replace = func() { got = append(got, "replace") }
+			s.replace = func(string) { got = append(got, "replace") }
 		}
 		s.log = func(level loglevel.Level, _ string) { got = append(got, level.String()) }
 		s.exit = func(code int) { got = append(got, fmt.Sprint("exit ", code)) }

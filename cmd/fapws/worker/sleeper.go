@@ -81,8 +81,13 @@ func notLoaded(err error) error {
 	return exit.NotStarted("%v", err)
 }
 
-// applicationChanged is called when a process has loaded another table than the sites were made of.
+// applicationChanged is called when a process has loaded another table than the sites were made of. This process serves until another one
+// takes its place, where there is a supervisor.
 func (s *service) applicationChanged() {
+	if replace := s.host.replacement(); replace != nil {
+		replace("the application has changed while it slept")
+		return
+	}
 	s.log.Log(loglevel.Error, "the application has changed while it slept: restarting the server")
 	s.signals.end(shutdownRequest{how: gracefully, code: exit.Failed}, exit.Failed)
 }

@@ -277,4 +277,11 @@ func TestIdleStopThroughReloads(t *testing.T) {
 		getsEvent(t, news, next+" POST")
 		old = next
 	}
+	sleeps(s)
+	fapwstest.Change(t, script, "PATHS = [", `PATHS = [("/more", lambda environ, start_response: "more"),`)
+	s.Get("/more", 503).Field(t, "Retry-After", "1").Want(t, 503, "the application is starting")
+	s.Says("replacing worker .*: the application has changed while it slept")
+	fapwstest.Eventually(t, "the new table", func() bool { return s.Ask(fapwstest.Get("/more")).Text == "more" })
+	s.Ask(fapwstest.Request("POST", "/publish", "")).Is(t, "0")
+	getsEvent(t, news, old+" POST")
 }
