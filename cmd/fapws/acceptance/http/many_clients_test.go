@@ -31,7 +31,8 @@ func manyIdle(t *testing.T, m fapwstest.Mode) {
 	}
 	// Both ends are on this machine, each within its limit of descriptors.
 	clients := min(10_000, int(lim.Cur/4*3)-200)
-	s := fapwstest.Serve(t, m, "ancestors.py")
+	// However long it takes to connect them all, none is closed for its idle time.
+	s := fapwstest.Command{Script: "ancestors.py", Flags: []string{"--keep-alive", "1h"}}.Serve(t, m)
 	var addr unix.SockaddrInet4
 	host, port, _ := net.SplitHostPort(s.Address)
 	copy(addr.Addr[:], net.ParseIP(host).To4())

@@ -266,7 +266,7 @@ func TestDokuWiki(t *testing.T) {
 		fapwstest.Write(t, folder+"/conf/users.auth.php", fmt.Sprintf("anna:%x:Anna:anna@example.org:admin,user\n", md5.Sum([]byte("secret"))))
 		fapwstest.Write(t, folder+"/conf/acl.auth.php", "* @ALL 1\n* @admin 16\n")
 		fapwstest.Write(t, folder+"/first.php", "<?php define('DOKU_MAIN_CONF', '"+folder+"/conf/'); define('DOKU_CONF', '"+folder+"/conf/');\n")
-		file := fapwstest.Write(t, folder+"/fapws.toml", fmt.Sprintf("[[host]]\nroot = \"wiki\"\nindex = [\"index.html\", \"index.php\"]\n[[host.route]]\nmatch = \"*.php\"\n"+
+		file := fapwstest.Write(t, folder+"/fapws.toml", fmt.Sprintf("[[host]]\nroot = \"wiki\"\nindex = [\"index.html\", \"index.php\"]\n[[host.route]]\nmatch = \"*.php\"\ntimeout = \"10m\"\n"+
 			"php = { children = 2, ini = { auto_prepend_file = \"%s/first.php\", \"session.save_path\" = \"%s\" } }\n", folder, folder))
 		s := fapwstest.Command{Flags: []string{"-c", file}, Dir: folder}.Serve(t, m)
 
