@@ -191,7 +191,9 @@ test_cross() {
     need_frameworks
     install_wanted
     cd "$root"
-    stage "acceptance tests, $cross" emulated go test -count=1 -timeout "$test_limit" -parallel 4 \
+    # An emulated server is several times slower: one package at a time, and time limits to match (fapwstest/patience.go).
+    export FAPWS_TEST_SLOWNESS=5
+    stage "acceptance tests, $cross" emulated go test -count=1 -timeout "$test_limit" -p 1 -parallel 4 \
         -run "${1:-$cross_tests}" ./cmd/fapws/acceptance/{python,live,process,http,sites}
     summary
 }

@@ -73,7 +73,7 @@ func Dial(addr, path string, fields ...string) (*Client, error) {
 	if rest, ok := strings.CutPrefix(addr, "unix:"); ok {
 		network, addr = "unix", rest
 	}
-	conn, err := net.DialTimeout(network, addr, patience)
+	conn, err := net.DialTimeout(network, addr, Patience)
 	if err != nil {
 		return nil, err
 	}
@@ -92,13 +92,14 @@ type Denied struct {
 
 func (d *Denied) Error() string { return "denied: " + d.Response.Status + ": " + d.Body }
 
-// patience ends a test that hangs, also on a machine that is many times slower.
-const patience = 2 * time.Minute
+// Patience bounds the life of a client, to end a test that hangs, also on a machine that is many times slower. Tests with an
+// emulated server raise it before the first Dial.
+var Patience = 2 * time.Minute
 
 // Open does what Dial does, on a connection that is there. It has then a deadline in
-// two minutes.
+// Patience.
 func Open(conn net.Conn, path string, fields ...string) (*Client, error) {
-	conn.SetDeadline(time.Now().Add(patience))
+	conn.SetDeadline(time.Now().Add(Patience))
 	if _, err := io.WriteString(conn, Handshake(path, fields...)); err != nil {
 		return nil, err
 	}

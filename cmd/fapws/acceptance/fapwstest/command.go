@@ -113,9 +113,6 @@ func Binary(t *testing.T) string {
 // allowRoot lets root run the tests.
 const allowRoot = "FAPWS_ALLOW_ROOT=1"
 
-// loadPatience bounds how long a worker loads, as Patience does: a busy machine needs more than the default.
-const loadPatience = "FAPWS_LOAD_TIMEOUT=10m"
-
 // CleanEnviron is the environment without variables that change fapws or Python, except for PYTHONMALLOC, which
 // AddressSanitizer needs.
 func CleanEnviron() (env []string) {
@@ -125,5 +122,5 @@ func CleanEnviron() (env []string) {
 			env = append(env, pair)
 		}
 	}
-	return append(env, "PYTHONDONTWRITEBYTECODE=1", allowRoot, loadPatience)
+	return append(append(env, "PYTHONDONTWRITEBYTECODE=1", allowRoot), serverPatience...)
 }

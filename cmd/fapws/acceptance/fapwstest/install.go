@@ -1,6 +1,7 @@
 package fapwstest
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"os/signal"
@@ -14,6 +15,10 @@ import (
 // nohup(1) would leave SIGHUP ignored in each of them, and a umask of 077 would hide
 // files from the users that servers become.
 func Main(m *testing.M) {
+	if err := scalePatience(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // a caught signal is reset by execve(2), an ignored one is not
 	syscall.Umask(0o022)
 	code := m.Run()

@@ -8,13 +8,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"fapws/runtime/waittest"
 )
-
-// Patience bounds the wait for what should happen at once, so that a test fails
-// rather than hangs; nothing waits that long when all is well.
-const Patience = waittest.Patience
 
 // Server is a running fapws.
 type Server struct {

@@ -1,0 +1,47 @@
+package fapwstest
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"fapws/runtime/waittest"
+	"fapws/runtime/websocket/wstest"
+)
+
+// Patience bounds the wait for what should happen at once, so that a test fails
+// rather than hangs; nothing waits that long when all is well.
+var Patience = waittest.Patience
+
+// serverPatience are variables for every server: a busy machine needs more time to load than the default.
+var serverPatience = []string{"FAPWS_LOAD_TIMEOUT=10m"}
+
+// clientTimeouts are settings that end a request or a connection, with their defaults in seconds: in an emulator, the tests
+// could exceed them although nothing is wrong.
+var clientTimeouts = []struct {
+	variable string
+	seconds  int
+}{
+	{"FAPWS_START_WAIT", 30}, {"FAPWS_HEAD_TIMEOUT", 10}, {"FAPWS_BODY_TIMEOUT", 20}, {"FAPWS_WRITE_TIMEOUT", 60},
+	{"FAPWS_GRACEFUL_TIMEOUT", 30}, {"FAPWS_WS_PING_TIMEOUT", 20},
+}
+
+// scalePatience multiplies the time limits of clients and servers by FAPWS_TEST_SLOWNESS, which says how many times longer
+// the server takes than on a processor: `./build.sh cross ARCH --test` sets it for its emulator.
+func scalePatience() error {
+	text := os.Getenv("FAPWS_TEST_SLOWNESS")
+	if text == "" {
+		return nil
+	}
+	factor, err := strconv.Atoi(text)
+	if err != nil || factor < 1 {
+		return fmt.Errorf("FAPWS_TEST_SLOWNESS=%s: expected a whole number of at least 1", text)
+	}
+	Patience *= time.Duration(factor)
+	wstest.Patience *= time.Duration(factor)
+	for _, t := range clientTimeouts {
+		serverPatience = append(serverPatience, fmt.Sprintf("%s=%ds", t.variable, t.seconds*factor))
+	}
+	return nil
+}
