@@ -20,7 +20,7 @@ func TestUploadAsync(t *testing.T) {
 			body, kind := form(t, "a@b="+text)
 			s.Ask(fapwstest.Request("POST", path, body, kind)).Want(t, 202, sum(text)+" b''")
 			c := &tusClient{s: s}
-			c.create(path, len(text), "filename", "c").Want(t, 201)
+			c.create(path, int64(len(text)), "filename", "c").Want(t, 201)
 			if a := c.patch(0, text).Want(t, 204).Field(t, "X-Name", "c"); a.Text != "" || a.Header.Get("Content-Type") != "" {
 				t.Errorf("%s: the answer has a body: %v %q", path, a.Header, a.Text)
 			}

@@ -34,7 +34,7 @@ func (c *tusClient) ask(method, target, body string, fields ...string) *fapwstes
 }
 
 // create begins an upload; metadata are pairs of names and values.
-func (c *tusClient) create(target string, length int, metadata ...string) *fapwstest.Answer {
+func (c *tusClient) create(target string, length int64, metadata ...string) *fapwstest.Answer {
 	c.s.T.Helper()
 	var pairs []string
 	for i := 0; i < len(metadata); i += 2 {
@@ -80,7 +80,7 @@ func TestTus(t *testing.T) {
 		files := filepath.Join(dir, "files")
 		text := random(700_000)
 		c := &tusClient{s: s}
-		c.create("/files", len(text), "filename", "ü 1.bin", "filetype", "application/x", "note", "a note", "sha256", sum(text)).
+		c.create("/files", int64(len(text)), "filename", "ü 1.bin", "filetype", "application/x", "note", "a note", "sha256", sum(text)).
 			Want(t, 201).Field(t, "Upload-Offset", "0")
 		if n := c.offset(len(text)); n != 0 {
 			t.Errorf("offset %d", n)
