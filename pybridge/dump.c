@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void (*write_stacks)(int signal); /* into the file below; NULL: not available */
+static void (*_Atomic write_stacks)(int signal); /* into the file below; NULL: not available */
 static int file = -1;
 static struct stat identity; /* of the file, which the application may have closed */
 
@@ -36,11 +36,14 @@ int fapws_dump_init(void) {
   return 0;
 }
 
+void fapws_dump_end(void) { write_stacks = NULL; }
+
 int fapws_dump_stacks(void) {
+  void (*write_to_file)(int) = write_stacks;
   struct stat now;
-  if (!write_stacks || fstat(file, &now) < 0 || now.st_dev != identity.st_dev || now.st_ino != identity.st_ino)
+  if (!write_to_file || fstat(file, &now) < 0 || now.st_dev != identity.st_dev || now.st_ino != identity.st_ino)
     return -1;
   if (ftruncate(file, 0) < 0 || lseek(file, 0, SEEK_SET) < 0) return -1;
-  write_stacks(SIGRTMAX);
+  write_to_file(SIGRTMAX);
   return file;
 }

@@ -246,7 +246,10 @@ const char *fapws_library(void) {
   return known && dladdr(known, &info) ? info.dli_fname : "libpython";
 }
 
-int fapws_finish(void) { return Py_FinalizeEx(); }
+int fapws_finish(void) {
+  fapws_dump_end();
+  return Py_FinalizeEx();
+}
 
 void fapws_run_atexit(void) {
   PyGILState_STATE gil = PyGILState_Ensure();

@@ -66,4 +66,7 @@ int fapws_check_parent(void);
 
 int fapws_dump_init(void);
 
+/* Before Python ends, which frees what the handler of faulthandler reads. */
+void fapws_dump_end(void);
+
 #endif
