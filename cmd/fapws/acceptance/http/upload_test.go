@@ -244,7 +244,7 @@ func TestRefusedUploads(t *testing.T) {
 // Clients that break off, or are too slow, leave nothing, and the next one can use the name.
 func TestBrokenUploads(t *testing.T) {
 	t.Parallel()
-	s, dir := serveUploads(t, fapwstest.Threads, "--body-timeout", "1h")
+	s, dir := serveUploads(t, fapwstest.Threads, "--body-timeout", "1h", "--body-min-rate", "0")
 	bare := filepath.Join(dir, "bare")
 	text := random(300_000)
 	request := fapwstest.Request("PUT", "/bare/a", text)

@@ -227,7 +227,8 @@ func answerTo(t *testing.T, c *wstest.Client, message string) string {
 func TestIdleStopThroughReloads(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Copied(t, "handlers.py")
-	s := fapwstest.Command{Script: script, Complains: true, Flags: []string{"--workers", "1", "--idle-stop", "50ms", "--start-wait", "1h"}}.Serve(t, fapwstest.Threads)
+	s := fapwstest.Command{Script: script, Complains: true, Flags: []string{"--workers", "1", "--idle-stop", "50ms", "--start-wait", "1h",
+		"--body-timeout", "1h", "--body-min-rate", "0", "--graceful-timeout", "1h"}}.Serve(t, fapwstest.Threads)
 	news := s.Dial()
 	news.Get("/news")
 	news.Head("GET")
