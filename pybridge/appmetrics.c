@@ -37,7 +37,11 @@ typedef struct family {
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER; /* guards all of the following, held for a moment */
 static family *families[FAMILIES_MAX];
 static series *all[SERIES_MAX];
-static int nfamilies, nseries;
+static int nfamilies, nseries; /* and atomic: the elements below them stay as they are */
+
+static int count_of(const int *n) { return __atomic_load_n(n, __ATOMIC_ACQUIRE); }
+/* Adds the element that was written behind the last one. Returns its number. */
+static int grow(int *n) { return __atomic_fetch_add(n, 1, __ATOMIC_RELEASE); }
 
 static PyObject *family_add(PyObject *module, PyObject *args) {
   const char *head;
@@ -52,7 +56,7 @@ static PyObject *family_add(PyObject *module, PyObject *args) {
   int number = -1;
   if (!PyErr_Occurred()) {
     pthread_mutex_lock(&mu);
-    if (nfamilies < FAMILIES_MAX) families[number = nfamilies++] = f;
+    if (nfamilies < FAMILIES_MAX) families[nfamilies] = f, number = grow(&nfamilies);
     pthread_mutex_unlock(&mu);
     if (number < 0) PyErr_Format(PyExc_ValueError, "there are %d metrics already", FAMILIES_MAX);
   }
@@ -66,7 +70,7 @@ static PyObject *series_add(PyObject *module, PyObject *args) {
   const char *labels;
   int of;
   if (!PyArg_ParseTuple(args, "is:metric_series", &of, &labels)) return NULL;
-  if (of < 0 || of >= nfamilies) return PyErr_Format(PyExc_ValueError, "no metric has the number %d", of);
+  if (of < 0 || of >= count_of(&nfamilies)) return PyErr_Format(PyExc_ValueError, "no metric has the number %d", of);
   family *f = families[of];
   series *s = calloc(1, sizeof *s + strlen(labels) + 1);
   if (!s || (f->bounds && !(s->counts = calloc((size_t)f->nbounds + 1, sizeof *s->counts))))
@@ -76,7 +80,8 @@ static PyObject *series_add(PyObject *module, PyObject *args) {
   int number = -1;
   pthread_mutex_lock(&mu);
   if (nseries < SERIES_MAX) {
-    all[number = nseries++] = s;
+    all[nseries] = s;
+    number = grow(&nseries);
     *(f->last ? &f->last->next : &f->first) = s;
     f->last = s;
   }
@@ -95,7 +100,8 @@ static PyObject *change(PyObject *args, enum change how) {
   int number;
   double value;
   if (!PyArg_ParseTuple(args, "id", &number, &value)) return NULL;
-  if (number < 0 || number >= nseries) return PyErr_Format(PyExc_ValueError, "no series has the number %d", number);
+  if (number < 0 || number >= count_of(&nseries))
+    return PyErr_Format(PyExc_ValueError, "no series has the number %d", number);
   if (!isfinite(value)) return PyErr_Format(PyExc_ValueError, "the value of a metric must be finite");
   if (fapws_forked) Py_RETURN_NONE;
   series *s = all[number];

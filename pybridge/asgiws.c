@@ -176,7 +176,7 @@ static int ws_receive(fapws_exchange *x, PyObject **message) {
   fapws_input *in = rec && x->state == FAPWS_ACCEPTED ? fapws_take_input(rec) : NULL;
   if (!in) return !rec || x->gone || fapws_is_cancelled(rec) ? disconnect(x, message) : 0;
   if (UNLIKELY(in->op == FAPWS_OP_CLOSE)) return received_close(x, in, message);
-  if (UNLIKELY(rec->closed_ns != 0)) x->words = LAST_WORDS, x->unheard = 0;
+  if (UNLIKELY(__atomic_load_n(&rec->closed_ns, __ATOMIC_RELAXED))) x->words = LAST_WORDS, x->unheard = 0;
   int is_text = in->op == FAPWS_OP_TEXT;
   PyObject *data = is_text ? PyUnicode_DecodeUTF8(in->data, (Py_ssize_t)in->len, NULL)
                            : PyBytes_FromStringAndSize(in->data, (Py_ssize_t)in->len);

@@ -188,7 +188,8 @@ static void go_on(fapws_record *rec, unsigned events) {
   }
   Py_INCREF(x);
   if (events & FAPWS_EVENT_GONE) {
-    if (!x->gone && !rec->closed_ns) { /* else earlier messages are received first */
+    if (!x->gone &&
+        !__atomic_load_n(&rec->closed_ns, __ATOMIC_RELAXED)) { /* else earlier messages are received first */
       x->gone = 1;
       if (x->kind->gone) x->kind->gone(x);
     }
@@ -239,7 +240,8 @@ static PyObject *turn(PyObject *self, PyObject *none) {
     fapws_mount *m = &P.mounts[rec->mount];
     uint64_t before = now;
     if (LIKELY(events & FAPWS_EVENT_RUN)) {
-      if (A.thread.unsignalled && (m->run_ns > FAPWS_HEAVY_NS || now - told + m->run_ns > fapws_notify_after(m)))
+      if (A.thread.unsignalled &&
+          (fapws_run_ns(m) > FAPWS_HEAVY_NS || now - told + fapws_run_ns(m) > fapws_notify_after(m)))
         fapws_notify(&A.thread), told = now;
       if (LIKELY(fapws_record_begin(&A.thread, rec))) fapws_kind_of(rec)->run(&A.thread, rec);
       now = fapws_now_ns();
@@ -254,7 +256,7 @@ static PyObject *turn(PyObject *self, PyObject *none) {
     }
   }
   fapws_ipc_deliver(); /* after next_record, which has set asleep: later messages wake this thread */
-  if (P.garbage) fapws_collect_garbage();
+  fapws_collect_garbage();
   if (UNLIKELY(__atomic_load_n(&A.asked, __ATOMIC_RELAXED))) ask_to_stop();
   A.depth--;
   fapws_async_notify();

@@ -28,6 +28,7 @@ void fapws_part_free(uintptr_t number) {
 }
 
 void fapws_collect_garbage(void) {
+  if (LIKELY(!__atomic_load_n(&P.garbage, __ATOMIC_RELAXED))) return;
   fapws_part *p = __atomic_exchange_n(&P.garbage, NULL, __ATOMIC_ACQUIRE);
   while (p) {
     fapws_part *next = p->next;

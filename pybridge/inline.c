@@ -29,7 +29,7 @@ static void run_inbox(void) {
     if (rec->job == FAPWS_RUN) fapws_count_queued(-1);
     __atomic_store_n(&t->jobs, t->jobs + 1, __ATOMIC_RELAXED);
     uint64_t began = rec->job == FAPWS_NEXT ? fapws_now_ns() : 0;
-    spent += began ? 0 : P.mounts[rec->mount].run_ns;
+    spent += began ? 0 : fapws_run_ns(&P.mounts[rec->mount]);
     fapws_run(t, rec);
     spent += began ? fapws_now_ns() - began : 0;
     rec = next;
@@ -49,7 +49,7 @@ static void written(fapws_thread *t, fapws_record *rec) {
   __atomic_store_n(&t->jobs, t->jobs + 1, __ATOMIC_RELAXED); /* progress, see fapws_inline_record */
   t->unsignalled = 0;
   fapws_loop_send_now();
-  if (P.garbage) fapws_collect_garbage();
+  fapws_collect_garbage();
 }
 
 static int start(void) {
@@ -63,7 +63,7 @@ static int start(void) {
   fapws_take_gil();
   if (P.check_signals) P.check_signals = 0, fapws_check_signals();
   run_inbox();
-  if (P.garbage) fapws_collect_garbage();
+  fapws_collect_garbage();
   fapws_release_gil();
   __atomic_store_n(&P.shared.turning, 0, __ATOMIC_SEQ_CST);
   return P.exit_code;

@@ -46,7 +46,7 @@ void fapws_count_queue_wait(const fapws_record *rec) {
     known = 8;
   }
   observe(&queue_wait, (int64_t)(now - rec->since_ns));
-  uint64_t takes = P.mounts[rec->mount].run_ns;
+  uint64_t takes = fapws_run_ns(&P.mounts[rec->mount]);
   known = takes <= FAPWS_QUICK_NS ? known - 1 : 0;
   now += takes;
 }

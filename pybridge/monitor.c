@@ -24,6 +24,8 @@ static int one_returns(void) {
   return 0;
 }
 
+static int parts_wait(void) { return __atomic_load_n(&P.shared.done, __ATOMIC_RELAXED) != NULL; }
+
 static void *monitor_main(void *arg) {
   pthread_setname_np(pthread_self(), "fapws-monitor");
   unsigned long last_pops = 0, last_jobs = 0;
@@ -31,10 +33,10 @@ static void *monitor_main(void *arg) {
   int quiet = 0, still = 0, returning = 0;
   fapws_lock();
   while (!P.stopping) {
-    int work = P.head || P.drainer != NULL || P.shared.done != NULL;
+    int work = P.head || P.drainer != NULL || parts_wait();
     quiet = work ? 0 : quiet + 1;
     if (quiet > QUIET_TICKS) {
-      P.monitor_parked = 1;
+      __atomic_store_n(&P.monitor_parked, 1, __ATOMIC_RELAXED);
       while (P.monitor_parked && !P.stopping) fapws_wait(&P.monitor);
       quiet = 0;
     }
@@ -45,16 +47,17 @@ static void *monitor_main(void *arg) {
     last_drainer = P.drainer;
     last_jobs = P.drainer ? P.drainer->jobs : 0;
     fapws_appoint_drainer();
-    if (P.serving && P.head && P.idle == 0 && may_spawn() && P.pops == last_pops) {
+    int serving = __atomic_load_n(&P.serving, __ATOMIC_RELAXED);
+    if (serving && P.head && P.idle == 0 && may_spawn() && P.pops == last_pops) {
       returning = one_returns() ? returning + 1 : RETURN_TICKS;
       if (returning >= RETURN_TICKS) fapws_spawn_thread(), returning = 0;
     } else {
       returning = 0;
-      if (P.serving && P.idle == 0 && may_spawn() && P.live - P.waiting < P.cpus && fapws_queue_is_long())
+      if (serving && P.idle == 0 && may_spawn() && P.live - P.waiting < P.cpus && fapws_queue_is_long())
         fapws_spawn_thread();
     }
     last_pops = P.pops;
-    if (P.shared.done && !P.shared.wake_pending) {
+    if (parts_wait() && !__atomic_load_n(&P.shared.wake_pending, __ATOMIC_RELAXED)) {
       fapws_unlock();
       fapws_wake_loop();
       fapws_lock();
@@ -74,7 +77,7 @@ int fapws_start_monitor(void) {
 
 void fapws_wake_monitor(void) {
   if (P.monitor_parked) {
-    P.monitor_parked = 0;
+    __atomic_store_n(&P.monitor_parked, 0, __ATOMIC_RELAXED);
     pthread_cond_signal(&P.monitor);
   }
 }

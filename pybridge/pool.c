@@ -162,16 +162,16 @@ int fapws_flush(uintptr_t first) {
 void fapws_request_exit(int code) {
   fapws_lock();
   P.exit_code = code;
-  P.stopping = 1;
+  __atomic_store_n(&P.stopping, 1, __ATOMIC_RELAXED);
   fapws_unlock();
 }
 
 int fapws_pool_stop(int ms) {
   uint64_t until = fapws_now_ns() + (uint64_t)ms * 1000000u;
   fapws_lock();
-  P.stopping = 1;
+  __atomic_store_n(&P.stopping, 1, __ATOMIC_RELAXED);
   for (int i = 0; i < P.nthreads; i++) fapws_wake_thread(P.threads[i]);
-  if (P.monitor_parked) P.monitor_parked = 0;
+  __atomic_store_n(&P.monitor_parked, 0, __ATOMIC_RELAXED);
   pthread_cond_broadcast(&P.monitor);
   while (P.live > 0) {
     uint64_t now = fapws_now_ns();

@@ -39,12 +39,19 @@ typedef struct {
   char *place;        /* malloc. Name of a WebSocket in all processes; NULL: not a WebSocket */
   PyObject *environ;  /* borrowed, immortal: the class of its environ, NULL a dict */
   PyObject *start;    /* borrowed, immortal: the class of its start_response, NULL the built-in one */
+  /* Approximate, and atomic: threads change them without a lock. */
   unsigned calls;
   uint64_t run_ns;   /* moving average of one call */
   uint64_t wait_ns;  /* the same, with 0 for calls in which the thread did not wait */
   uint64_t close_ns; /* moving average of close() of its results */
   uint64_t chunk_ns; /* moving average of one next() of its iterators */
 } fapws_mount;
+
+/* Moves a moving average towards sample, in ns: run.c. Any thread, without a lock. */
+void fapws_average(uint64_t *average, uint64_t sample);
+static inline uint64_t fapws_average_of(const uint64_t *average) { return __atomic_load_n(average, __ATOMIC_RELAXED); }
+/* The average of one call of the handler of m. */
+static inline uint64_t fapws_run_ns(const fapws_mount *m) { return fapws_average_of(&m->run_ns); }
 
 typedef struct {
   fapws_shared shared;
@@ -54,9 +61,9 @@ typedef struct {
   fapws_thread *drainer;                    /* the thread that runs quick jobs, see threads.c */
   fapws_thread *threads[FAPWS_MAX_THREADS]; /* [0]: Python's main thread */
   int nthreads, live, idle;
-  int stuck;   /* threads of live that do not return: others may replace them */
-  int waiting; /* threads of live in write(), or send() of a WebSocket, whose client does not read */
-  int stopping, monitor_parked;
+  int stuck;                    /* threads of live that do not return: others may replace them */
+  int waiting;                  /* threads of live in write(), or send() of a WebSocket, whose client does not read */
+  int stopping, monitor_parked; /* written as atomics, for threads that look without the mutex */
   int check_signals;
   int exit_code;          /* of sys.exit in a signal handler of the application, or -1 */
   unsigned long pops;     /* progress of the queue, for the monitor */
@@ -101,7 +108,7 @@ static inline int fapws_counted_threads(void) {
 /* Whether another thread would shorten the time until the queue is empty. The mutex is held. */
 static inline int fapws_queue_is_long(void) {
   const fapws_pool *p = &fapws_the_pool;
-  return p->parallel && p->head && p->shared.queued * p->mounts[p->head->mount].run_ns > FAPWS_LONG_NS;
+  return p->parallel && p->head && p->shared.queued * fapws_run_ns(&p->mounts[p->head->mount]) > FAPWS_LONG_NS;
 }
 /* Ends fapws_serve with code. */
 void fapws_request_exit(int code);
@@ -126,8 +133,6 @@ int fapws_record_begin(fapws_thread *t, fapws_record *rec);
 /* Runs rec's job on t, a thread of the pool, until t is free again; on the asyncio thread, the next turn of its
  * iterator. */
 void fapws_run(fapws_thread *t, fapws_record *rec);
-/* Moves a moving average towards sample, in ns. */
-void fapws_average(uint64_t *average, uint64_t sample);
 /* Measures a call, for the averages of its mount. */
 typedef struct {
   uint64_t began;

@@ -69,7 +69,7 @@ void fapws_notify(fapws_thread *t) {
 }
 
 uint64_t fapws_notify_after(const fapws_mount *m) {
-  uint64_t quarter = __atomic_load_n(&P.shared.queued, __ATOMIC_RELAXED) * m->run_ns / 4;
+  uint64_t quarter = __atomic_load_n(&P.shared.queued, __ATOMIC_RELAXED) * fapws_run_ns(m) / 4;
   if (quarter < FAPWS_UNSIGNALLED_NS) return FAPWS_UNSIGNALLED_NS;
   return quarter < 8 * FAPWS_UNSIGNALLED_NS ? quarter : 8 * FAPWS_UNSIGNALLED_NS;
 }

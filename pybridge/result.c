@@ -163,7 +163,7 @@ static int answer_iterable(fapws_thread *t, fapws_record *rec, PyObject *result)
   rec->result = Py_NewRef(result);
   rec->iter = iter;
   rec->single = !in_blocks && is_single(result);
-  rec->chunk_ns = fapws_the_pool.mounts[rec->mount].chunk_ns;
+  rec->chunk_ns = fapws_average_of(&fapws_the_pool.mounts[rec->mount].chunk_ns);
   t->streams++;
   return 1;
 }

@@ -174,8 +174,11 @@ static void find_alone(void *arg) {
 }
 
 static void raise_in(fapws_thread *t) {
-  t->raised = PyThreadState_SetAsyncExc(t->python->thread_id, fapws_timeout) > 0;
-  if (t->raised && timeout_signal && t == P.threads[0]) {
+  if (PyThreadState_SetAsyncExc(t->python->thread_id, fapws_timeout) <= 0) {
+    t->raised = 0; /* the thread has ended */
+    return;
+  }
+  if (timeout_signal && t == P.threads[0]) {
     t->signalled = 1;
     pthread_kill(t->id, timeout_signal);
   }

@@ -119,13 +119,13 @@ void fapws_stream_end(fapws_thread *t, fapws_record *rec, int failed) {
   if (rec->started && rec->declared >= 0 && rec->sent == rec->declared) failed = 0;
   if (rec->iter) {
     t->streams--;
-    fapws_the_pool.mounts[rec->mount].chunk_ns = rec->chunk_ns;
+    __atomic_store_n(&fapws_the_pool.mounts[rec->mount].chunk_ns, rec->chunk_ns, __ATOMIC_RELAXED);
   }
   if (rec->result) {
     PyObject *result = rec->result;
     rec->result = NULL;
     fapws_mount *m = &fapws_the_pool.mounts[rec->mount];
-    if (rec->started && m->close_ns > FAPWS_SLOW_NS) fapws_notify(t); /* close() may be slow */
+    if (rec->started && fapws_average_of(&m->close_ns) > FAPWS_SLOW_NS) fapws_notify(t); /* close() may be slow */
     uint64_t began = fapws_now_ns();
     fapws_close_result(rec, result);
     fapws_average(&m->close_ns, fapws_now_ns() - began);

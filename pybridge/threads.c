@@ -76,7 +76,9 @@ void fapws_appoint_drainer(void) {
 static int is_slow(const fapws_record *rec) {
   const fapws_mount *m = &P.mounts[rec->mount];
   if (rec->job == FAPWS_NEXT) return rec->chunk_ns > FAPWS_SLOW_NS;
-  return m->run_ns > FAPWS_HEAVY_NS || (m->run_ns > FAPWS_SLOW_NS && (P.parallel || m->wait_ns > FAPWS_SLOW_NS));
+  uint64_t runs = fapws_run_ns(m);
+  return runs > FAPWS_HEAVY_NS ||
+         (runs > FAPWS_SLOW_NS && (P.parallel || fapws_average_of(&m->wait_ns) > FAPWS_SLOW_NS));
 }
 
 /* The next job for t, or NULL. P.mu is held. Iterators and new requests alternate, so neither starves the other. */
@@ -117,14 +119,14 @@ static void run_job(fapws_thread *t, fapws_record *rec) {
   const fapws_mount *m = &P.mounts[rec->mount];
   uint64_t most = fapws_notify_after(m);
   /* Finished parts must not wait for a slow job. */
-  if (t->unsignalled && (is_slow(rec) || t->unsignalled_ns + m->run_ns > most)) fapws_notify(t);
-  t->unsignalled_ns += m->run_ns;
+  if (t->unsignalled && (is_slow(rec) || t->unsignalled_ns + fapws_run_ns(m) > most)) fapws_notify(t);
+  t->unsignalled_ns += fapws_run_ns(m);
   fapws_run(t, rec);
   if (t->unsignalled_ns > most) fapws_notify(t);
 }
 
 static void go_idle(fapws_thread *t) {
-  if (P.garbage) fapws_collect_garbage();
+  fapws_collect_garbage();
   fapws_notify(t);
   saved_state = PyEval_SaveThread();
 }
