@@ -148,7 +148,9 @@ void fapws_async_give_up(void) {
   fapws_unlock();
 }
 
-static void write_alone(void *out) { fapws_write_stack(out, A.thread.python); }
+static void write_alone(void *out) {
+  if (A.thread.python) fapws_write_stack(out, A.thread.python);
+}
 
 void fapws_async_take_snapshot(fapws_stack_snapshot *out) {
   PyGILState_STATE gil = PyGILState_Ensure();

@@ -125,7 +125,7 @@ static PyObject *group_key(fapws_ws_object *ws, PyObject *group, fapws_bytes *na
 
 /* The event loop receives changes in the order in which the set changes, because nothing here releases the GIL. */
 static PyObject *join(fapws_ws_object *ws, PyObject *key, const fapws_bytes *name) {
-  if (ws->state > FAPWS_WS_OPEN || !ws->rec || ws->refusal) Py_RETURN_NONE;
+  if (fapws_ws_state(ws) > FAPWS_WS_OPEN || !ws->rec || ws->refusal) Py_RETURN_NONE;
   int in = PySet_Contains(ws->groups, key);
   if (in < 0) return NULL;
   if (in) Py_RETURN_NONE;

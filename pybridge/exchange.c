@@ -64,6 +64,16 @@ PyObject *fapws_await(PyObject *o) {
   return PyErr_Format(PyExc_TypeError, "a %.100s cannot be awaited", Py_TYPE(o)->tp_name);
 }
 
+/* Replaces x->inner, takes the reference to next. Other threads may read it (get_of_inner). */
+static void set_inner(fapws_exchange *x, PyObject *next) {
+  PyObject *before;
+  FAPWS_BEGIN_HOLD(x);
+  before = x->inner;
+  x->inner = next;
+  FAPWS_END_HOLD();
+  Py_XDECREF(before);
+}
+
 /* --- the end ------------------------------------------------------------------ */
 
 static void exchange_end(fapws_exchange *x) {
@@ -77,7 +87,7 @@ static void exchange_end(fapws_exchange *x) {
     x->rec = NULL;
     Py_DECREF(x);
   }
-  Py_CLEAR(x->inner);
+  set_inner(x, NULL);
   Py_CLEAR(x->iterator);
   Py_CLEAR(x->task);
   Py_DECREF(x); /* of the list */
@@ -114,7 +124,7 @@ static PySendResult drive(fapws_exchange *x, PySendResult how, PyObject **result
   for (;;) {
     fapws_exit_child();
     if (how == PYGEN_NEXT) return how;
-    Py_CLEAR(x->inner);
+    set_inner(x, NULL);
     PyObject *next = NULL;
     if (how == PYGEN_RETURN) {
       PyObject *value = *result;
@@ -124,7 +134,7 @@ static PySendResult drive(fapws_exchange *x, PySendResult how, PyObject **result
     }
     fapws_exit_child();
     if (!next) return conclude(x, result);
-    x->inner = next;
+    set_inner(x, next);
     how = fapws_iter_send(next, Py_None, result);
   }
 }
@@ -134,7 +144,7 @@ static PySendResult first_step(fapws_exchange *x, PyObject **result) {
   PyObject *inner = x->kind->begin(x);
   fapws_exit_child();
   if (!inner) return conclude(x, result);
-  x->inner = inner;
+  set_inner(x, inner);
   return drive(x, fapws_iter_send(inner, Py_None, result), result);
 }
 
@@ -418,7 +428,12 @@ static void exchange_dealloc(PyObject *self) {
 
 /* An attribute of the awaited coroutine. */
 static PyObject *get_of_inner(PyObject *self, void *name) {
-  PyObject *inner = ((fapws_exchange *)self)->inner, *value = inner ? PyObject_GetAttrString(inner, name) : NULL;
+  PyObject *inner;
+  FAPWS_BEGIN_HOLD(self);
+  inner = Py_XNewRef(((fapws_exchange *)self)->inner);
+  FAPWS_END_HOLD();
+  PyObject *value = inner ? PyObject_GetAttrString(inner, name) : NULL;
+  Py_XDECREF(inner);
   if (value) return value;
   PyErr_Clear();
   Py_RETURN_NONE;

@@ -22,6 +22,7 @@ typedef struct fapws_waiter {
   PyObject *message;                      /* owned: of FAPWS_TO_SEND, else NULL */
   struct fapws_waiter *next, *prev;       /* in exchange.waiters while there is a future */
   uint8_t what, ended;
+  uint8_t woken; /* its future has a result */
 } fapws_waiter;
 
 /* States of a response (fapws_exchange.state). */

@@ -64,8 +64,9 @@ void fapws_write_stderr(const char *text, size_t n) {
 void fapws_stdio_flush(void) {
   static const char *const names[] = {"stdout", "stderr"};
   for (int i = 0; i < 2; i++) {
-    PyObject *stream = PySys_GetObject(names[i]); /* borrowed */
+    PyObject *stream = fapws_import("sys", names[i]); /* other threads may replace it */
     if (stream && stream != Py_None) Py_XDECREF(PyObject_CallMethod(stream, "flush", NULL));
+    Py_XDECREF(stream);
     PyErr_Clear();
   }
 }

@@ -19,6 +19,7 @@ static PyObject *text[T_COUNT], *future_type, *loop_names;
 static void link_waiter(fapws_waiter *w) {
   fapws_exchange *x = w->exchange;
   FAPWS_BEGIN_HOLD(x); /* other threads may collect waiters as garbage */
+  w->woken = 0;
   w->next = NULL;
   w->prev = x->last_waiter;
   *(w->prev ? &w->prev->next : &x->waiters) = w;
@@ -44,13 +45,26 @@ static void set_result(PyObject *future) {
   if (PyErr_Occurred()) PyErr_WriteUnraisable(future);
 }
 
-void fapws_wake_waiters(fapws_exchange *x, int what) {
+/* The future of the next waiter for what that was not woken: a new reference, or NULL. Waiters have their futures until
+ * they are unlinked. */
+static PyObject *next_future(fapws_exchange *x, int what) {
+  PyObject *future = NULL;
   FAPWS_BEGIN_HOLD(x);
-  for (fapws_waiter *w = x->waiters, *next; w; w = next) {
-    next = w->next;
-    if (w->what == what) set_result(w->future); /* calls nothing but asyncio's call_soon */
+  fapws_waiter *w = x->waiters;
+  while (w && (w->what != what || w->woken)) w = w->next;
+  if (w) {
+    w->woken = 1;
+    future = Py_NewRef(w->future);
   }
   FAPWS_END_HOLD();
+  return future;
+}
+
+void fapws_wake_waiters(fapws_exchange *x, int what) {
+  for (PyObject *future; (future = next_future(x, what));) {
+    set_result(future);
+    Py_DECREF(future);
+  }
 }
 
 /* --- waiting ----------------------------------------------------------------- */
@@ -246,7 +260,7 @@ PyObject *fapws_waiter_new(fapws_exchange *x, int what) {
   w->future = w->message = NULL;
   w->next = w->prev = NULL;
   w->what = (uint8_t)what;
-  w->ended = 0;
+  w->ended = w->woken = 0;
   PyObject_GC_Track((PyObject *)w);
   return (PyObject *)w;
 }

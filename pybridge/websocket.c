@@ -26,11 +26,12 @@ void fapws_ws_publish(fapws_part *p) {
   }
   fapws_publish(t, p);
   /* A slow handler must not delay it. The monitor notices handlers that are slow for once, unless it sleeps. */
-  if (P.mounts[mine->mount].run_ns > FAPWS_SLOW_NS || P.monitor_parked) fapws_notify(t);
+  if (fapws_run_ns(&P.mounts[mine->mount]) > FAPWS_SLOW_NS || __atomic_load_n(&P.monitor_parked, __ATOMIC_RELAXED))
+    fapws_notify(t);
 }
 
 static int accept_held(fapws_ws_object *ws) {
-  if (ws->state != FAPWS_WS_OPENING) return 0; /* another thread has sent the first message meanwhile */
+  if (fapws_ws_state(ws) != FAPWS_WS_OPENING) return 0; /* another thread has sent the first message meanwhile */
   fapws_start_object no_fields = {.status = 101, .length = -1};
   fapws_record *rec = ws->rec;
   fapws_part *p = &rec->part0;
@@ -38,7 +39,7 @@ static int accept_held(fapws_ws_object *ws) {
   const char *name = ws->protocol ? PyUnicode_AsUTF8AndSize(ws->protocol, &n) : "";
   if (!name || !fapws_write_accept(rec, &no_fields, name, (size_t)n)) return -1;
   rec->started = 1;
-  ws->state = FAPWS_WS_OPEN;
+  fapws_ws_set_state(ws, FAPWS_WS_OPEN);
   fapws_ws_publish(p);
   return 0;
 }
@@ -51,8 +52,8 @@ int fapws_ws_accept(fapws_ws_object *ws) {
   return bad;
 }
 
-/* Takes code and reason from the client's close frame, if that is among the inputs. The GIL and the pool's mutex guard
- * both lists. */
+/* Takes code and reason from the client's close frame, if that is among the inputs. ws, which is held, and the pool's
+ * mutex guard both lists. */
 static void take_close(fapws_ws_object *ws) {
   ws->code = 1006;
   fapws_lock();
@@ -68,10 +69,10 @@ static void take_close(fapws_ws_object *ws) {
 
 static int shut_held(fapws_ws_object *ws, int code, PyObject *reason) {
   fapws_record *rec = ws->rec;
-  if (ws->state == FAPWS_WS_OPENING && fapws_ws_accept(ws) < 0) return -1;
-  if (ws->state != FAPWS_WS_OPEN) return 0;
+  if (fapws_ws_state(ws) == FAPWS_WS_OPENING && fapws_ws_accept(ws) < 0) return -1;
+  if (fapws_ws_state(ws) != FAPWS_WS_OPEN) return 0;
   if (fapws_is_cancelled(rec)) { /* the client disconnected, and on_close will be called */
-    ws->state = FAPWS_WS_CLOSING;
+    fapws_ws_set_state(ws, FAPWS_WS_CLOSING);
     take_close(ws);
     return 0;
   }
@@ -80,7 +81,7 @@ static int shut_held(fapws_ws_object *ws, int code, PyObject *reason) {
   if (!text) return -1;
   fapws_part *p = fapws_close_frame(rec, code, text, (size_t)n);
   if (!p) return PyErr_NoMemory(), -1;
-  ws->state = FAPWS_WS_CLOSING;
+  fapws_ws_set_state(ws, FAPWS_WS_CLOSING);
   ws->code = (uint16_t)code;
   Py_XSETREF(ws->reason, Py_XNewRef(reason));
   fapws_ws_publish(p);
@@ -144,7 +145,8 @@ static void failed(fapws_thread *t, fapws_ws_object *ws, const char *what) {
   fapws_record *rec = ws->rec;
   int late = t->raised && PyErr_ExceptionMatches(fapws_timeout); /* its stack was logged when Timeout was raised */
   /* send() raised it because the client disconnected. */
-  int gone = (ws->state > FAPWS_WS_OPEN || fapws_is_cancelled(rec)) && PyErr_ExceptionMatches(PyExc_BrokenPipeError);
+  int gone =
+      (fapws_ws_state(ws) > FAPWS_WS_OPEN || fapws_is_cancelled(rec)) && PyErr_ExceptionMatches(PyExc_BrokenPipeError);
   if (late || gone)
     PyErr_Clear();
   else
@@ -156,7 +158,7 @@ static void failed(fapws_thread *t, fapws_ws_object *ws, const char *what) {
 
 static void detach_held(fapws_ws_object *ws) {
   fapws_record *rec = ws->rec;
-  ws->state = FAPWS_WS_CLOSED;
+  fapws_ws_set_state(ws, FAPWS_WS_CLOSED);
   if (!ws->environ && Py_REFCNT(ws) > 1) { /* for the application, which may read it later */
     ws->environ = fapws_ws_environ(ws);
     PyErr_Clear();
@@ -182,7 +184,9 @@ void fapws_ws_detach(fapws_ws_object *ws) {
 
 static void call_on_close(fapws_thread *t, fapws_ws_object *ws, int code, PyObject *reason) {
   fapws_record *rec = ws->rec;
-  ws->state = FAPWS_WS_CLOSED;
+  FAPWS_BEGIN_HOLD(ws);
+  fapws_ws_set_state(ws, FAPWS_WS_CLOSED);
+  FAPWS_END_HOLD();
   next_callback(t);
   PyObject *number = PyLong_FromLong(code), *text = reason ? Py_NewRef(reason) : PyUnicode_FromString("");
   PyObject *result = number && text ? call(ws, ON_CLOSE, number, text) : NULL;
@@ -207,7 +211,7 @@ static int close_code(fapws_ws_object *ws, PyObject **reason) {
 /* Ends the WebSocket: on_close, and the last part. */
 static void end(fapws_thread *t, fapws_ws_object *ws, int code, PyObject *reason) {
   fapws_record *rec = ws->rec;
-  if (t->unsignalled && P.mounts[rec->mount].run_ns > FAPWS_SLOW_NS) fapws_notify(t);
+  if (t->unsignalled && fapws_run_ns(&P.mounts[rec->mount]) > FAPWS_SLOW_NS) fapws_notify(t);
   call_on_close(t, ws, code, reason);
   int failed = code == 1011;
   fapws_ws_detach(ws);
@@ -237,18 +241,19 @@ static void on_message(fapws_thread *t, fapws_ws_object *ws, const fapws_input *
   if (rec->credit >= CREDIT_BYTES) give_credit(rec);
 }
 
-static int state_of(const fapws_ws_object *ws) { return __atomic_load_n(&ws->state, __ATOMIC_ACQUIRE); }
-
 /* The next input, or NULL. */
 static fapws_input *next_input(fapws_record *rec) {
+  fapws_input *in;
+  FAPWS_BEGIN_HOLD(rec->ws); /* another thread may look for the close frame */
   if (!rec->batch) {
     fapws_lock();
     rec->batch = rec->inputs;
     rec->inputs = rec->inputs_tail = NULL;
     fapws_unlock();
   }
-  fapws_input *in = rec->batch;
+  in = rec->batch;
   if (in) rec->batch = in->next;
+  FAPWS_END_HOLD();
   return in;
 }
 
@@ -256,7 +261,7 @@ static fapws_input *next_input(fapws_record *rec) {
  * WebSocket, meanwhile. Whether it did. */
 static int comes_to_rest(fapws_record *rec) {
   fapws_lock();
-  int rests = !rec->inputs && !fapws_is_cancelled(rec) && state_of(rec->ws) <= FAPWS_WS_OPEN;
+  int rests = !rec->inputs && !fapws_is_cancelled(rec) && fapws_ws_state(rec->ws) <= FAPWS_WS_OPEN;
   if (rests) rec->scheduled = 0;
   fapws_unlock();
   return rests;
@@ -265,8 +270,8 @@ static int comes_to_rest(fapws_record *rec) {
 static void run_inputs(fapws_thread *t, fapws_record *rec) {
   fapws_ws_object *ws = rec->ws;
   const fapws_mount *m = &P.mounts[rec->mount];
-  for (uint64_t spent = 0;; spent += m->run_ns) {
-    if (state_of(ws) > FAPWS_WS_OPEN) { /* closed by a callback or another thread */
+  for (uint64_t spent = 0;; spent += fapws_run_ns(m)) {
+    if (fapws_ws_state(ws) > FAPWS_WS_OPEN) { /* closed by a callback or another thread */
       PyObject *reason;
       int code = close_code(ws, &reason);
       end(t, ws, code, reason);
@@ -281,7 +286,7 @@ static void run_inputs(fapws_thread *t, fapws_record *rec) {
     fapws_input *in = next_input(rec);
     if (!in) {
       if (comes_to_rest(rec)) return;
-      if (!fapws_is_cancelled(rec) || rec->inputs || state_of(ws) > FAPWS_WS_OPEN) continue;
+      if (!fapws_is_cancelled(rec) || rec->inputs || fapws_ws_state(ws) > FAPWS_WS_OPEN) continue;
       end(t, ws, 1006, NULL);
       return;
     }
@@ -300,8 +305,9 @@ static void run_inputs(fapws_thread *t, fapws_record *rec) {
       continue;
     }
     if (spent) { /* run_job has done so for the first */
-      t->unsignalled_ns += m->run_ns;
-      if (t->unsignalled && (t->unsignalled_ns > FAPWS_UNSIGNALLED_NS || m->run_ns > FAPWS_SLOW_NS)) fapws_notify(t);
+      t->unsignalled_ns += fapws_run_ns(m);
+      if (t->unsignalled && (t->unsignalled_ns > FAPWS_UNSIGNALLED_NS || fapws_run_ns(m) > FAPWS_SLOW_NS))
+        fapws_notify(t);
     }
     next_callback(t);
     on_message(t, ws, in);
@@ -311,10 +317,30 @@ static void run_inputs(fapws_thread *t, fapws_record *rec) {
 
 /* --- the beginning --------------------------------------------------------- */
 
-/* Raises the HTTPError that refuses the WebSocket. */
-static void refuse(fapws_ws_object *ws) {
-  if (!ws->refusal) ws->refusal = fapws_call("fapws._errors", "HTTPError", "(i)", 403);
-  if (ws->refusal) PyErr_SetObject((PyObject *)Py_TYPE(ws->refusal), ws->refusal);
+/* What reject() has made, a new reference, or NULL. */
+static PyObject *refusal_of(fapws_ws_object *ws) {
+  PyObject *refusal;
+  FAPWS_BEGIN_HOLD(ws);
+  refusal = Py_XNewRef(ws->refusal);
+  FAPWS_END_HOLD();
+  return refusal;
+}
+
+/* Keeps the WebSocket closed, unless another thread has opened it by sending the first message. Whether it did. */
+static int keep_closed(fapws_ws_object *ws) {
+  int closed;
+  FAPWS_BEGIN_HOLD(ws);
+  closed = !ws->rec->started;
+  if (closed) fapws_ws_set_state(ws, FAPWS_WS_CLOSED);
+  FAPWS_END_HOLD();
+  return closed;
+}
+
+/* Raises the HTTPError that refuses the WebSocket: refusal, or, if that is NULL, one without words. */
+static void refuse(PyObject *refusal) {
+  PyObject *error = refusal ? Py_NewRef(refusal) : fapws_call("fapws._errors", "HTTPError", "(i)", 403);
+  if (error) PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+  Py_XDECREF(error);
 }
 
 /* Calls on_open, and accepts or rejects the WebSocket: -1 with an exception. *called: on_open was called. */
@@ -328,12 +354,14 @@ static int admit(fapws_ws_object *ws, int *called) {
   *called = 1;
   PyObject *result = call(ws, ON_OPEN, NULL, NULL);
   if (!result) return -1;
-  if (result == Py_False || ws->refusal) {
-    if (ws->state == FAPWS_WS_OPENING)
-      refuse(ws);
+  PyObject *refusal = refusal_of(ws);
+  if (result == Py_False || refusal) {
+    if (keep_closed(ws))
+      refuse(refusal);
     else if (fapws_ws_shut(ws, 1008, NULL) < 0) /* its first send() has accepted it */
       PyErr_Clear();
   }
+  Py_XDECREF(refusal);
   Py_DECREF(result);
   return PyErr_Occurred() ? -1 : 0;
 }
@@ -379,13 +407,17 @@ static void open_websocket(fapws_thread *t, fapws_record *rec) {
   else
     bad = !(rec->environ = fapws_environ(rec, m->environ, NULL)) || admit(ws, &called) < 0;
   fapws_end_timing(&timing, m);
-  if (bad && ws->state == FAPWS_WS_OPENING) {
+  if (bad && keep_closed(ws)) {
     reject(t, ws, called);
     return;
   }
-  if (!bad && ws->state == FAPWS_WS_OPENING && fapws_ws_accept(ws) < 0) bad = 1;
+  if (!bad && fapws_ws_state(ws) == FAPWS_WS_OPENING && fapws_ws_accept(ws) < 0) bad = 1;
   if (bad) failed(t, ws, rec->handed ? "on_resume" : "on_open");
-  Py_CLEAR(*(PyObject **)&rec->environ); /* ws makes a new one if the application reads it */
+  PyObject *environ = rec->environ;
+  FAPWS_BEGIN_HOLD(ws); /* another thread may read it */
+  rec->environ = NULL;  /* ws makes a new one if the application reads it */
+  FAPWS_END_HOLD();
+  Py_XDECREF(environ);
   run_inputs(t, rec);
 }
 

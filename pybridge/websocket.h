@@ -22,8 +22,13 @@ typedef struct {
   PyObject *groups;                /* set of str: the groups it has joined, or NULL */
   PyObject *weak;
   uint16_t code; /* argument of close() */
-  uint8_t state;
+  uint8_t state; /* atomic; changed while the object is held (parallel.h) */
 } fapws_ws_object;
+
+static inline int fapws_ws_state(const fapws_ws_object *ws) { return __atomic_load_n(&ws->state, __ATOMIC_ACQUIRE); }
+static inline void fapws_ws_set_state(fapws_ws_object *ws, int state) {
+  __atomic_store_n(&ws->state, (uint8_t)state, __ATOMIC_RELEASE);
+}
 
 /* Accepts the WebSocket. -1 with an exception. */
 int fapws_ws_accept(fapws_ws_object *ws);

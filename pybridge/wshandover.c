@@ -25,8 +25,11 @@ static int all_plain(PyObject *sequence, int depth) {
   if (!all) return PyErr_Clear(), 0;
   int plain = 1;
   FAPWS_BEGIN_HOLD(all); /* other threads may change the data */
-  for (Py_ssize_t i = 0; plain && i < PySequence_Fast_GET_SIZE(all); i++)
-    plain = is_plain(PySequence_Fast_GET_ITEM(all, i), depth);
+  for (Py_ssize_t i = 0; plain && i < PySequence_Fast_GET_SIZE(all); i++) {
+    PyObject *item = Py_NewRef(PySequence_Fast_GET_ITEM(all, i)); /* is_plain may give up all for a while */
+    plain = is_plain(item, depth);
+    Py_DECREF(item);
+  }
   FAPWS_END_HOLD();
   Py_DECREF(all);
   return plain;
@@ -44,7 +47,13 @@ static int is_plain(PyObject *o, int depth) {
   Py_ssize_t at = 0;
   int plain = 1;
   FAPWS_BEGIN_HOLD(o);
-  while (plain && PyDict_Next(o, &at, &key, &value)) plain = is_plain(key, depth + 1) && is_plain(value, depth + 1);
+  while (plain && PyDict_Next(o, &at, &key, &value)) {
+    Py_INCREF(key);
+    Py_INCREF(value);
+    plain = is_plain(key, depth + 1) && is_plain(value, depth + 1);
+    Py_DECREF(key);
+    Py_DECREF(value);
+  }
   FAPWS_END_HOLD();
   return plain;
 }
@@ -117,7 +126,7 @@ static int is_alone(fapws_ws_object *ws) {
 int fapws_ws_hand_over(fapws_thread *t, fapws_ws_object *ws) {
   fapws_record *rec = ws->rec;
   PyObject *state = NULL;
-  if (ws->state == FAPWS_WS_OPEN && is_alone(ws) && !ws->weak && !ws->refusal) state = pack(ws);
+  if (fapws_ws_state(ws) == FAPWS_WS_OPEN && is_alone(ws) && !ws->weak && !ws->refusal) state = pack(ws);
   PyErr_Clear();
   fapws_part *p = state ? fapws_body_part(rec, state, PyBytes_AS_STRING(state), (size_t)PyBytes_GET_SIZE(state)) : NULL;
   PyErr_Clear();

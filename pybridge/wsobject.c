@@ -75,16 +75,16 @@ static int publish_message(fapws_record *rec, const fapws_message *m) {
 }
 
 static int is_closed(const fapws_ws_object *ws) {
-  return ws->state > FAPWS_WS_OPEN || !ws->rec || ws->refusal || fapws_is_cancelled(ws->rec);
+  return fapws_ws_state(ws) > FAPWS_WS_OPEN || !ws->rec || ws->refusal || fapws_is_cancelled(ws->rec);
 }
 
 /* 0 if send() is possible, otherwise -1 with BrokenPipeError. */
 static int check_open(fapws_ws_object *ws) {
   if (fapws_check_parent() < 0) return -1;
   if (LIKELY(!is_closed(ws))) return 0;
-  PyErr_SetString(PyExc_BrokenPipeError, ws->refusal                 ? "the WebSocket was refused"
-                                         : ws->state > FAPWS_WS_OPEN ? "the WebSocket is closed"
-                                                                     : "the client has disconnected");
+  PyErr_SetString(PyExc_BrokenPipeError, ws->refusal                          ? "the WebSocket was refused"
+                                         : fapws_ws_state(ws) > FAPWS_WS_OPEN ? "the WebSocket is closed"
+                                                                              : "the client has disconnected");
   return -1;
 }
 
@@ -123,7 +123,7 @@ static PyObject *ws_send(PyObject *self, PyObject *const *args, Py_ssize_t n, Py
   }
   int bad;
   FAPWS_BEGIN_HOLD(self);
-  bad = check_open(ws) < 0 || (ws->state == FAPWS_WS_OPENING && fapws_ws_accept(ws) < 0) ||
+  bad = check_open(ws) < 0 || (fapws_ws_state(ws) == FAPWS_WS_OPENING && fapws_ws_accept(ws) < 0) ||
         (UNLIKELY(fapws_must_wait(ws->rec)) && wait_for_client(ws, seconds) < 0) || publish_message(ws->rec, &m) < 0;
   FAPWS_END_HOLD();
   Py_DECREF(m.owner);
@@ -134,7 +134,7 @@ static PyObject *ws_send(PyObject *self, PyObject *const *args, Py_ssize_t n, Py
 /* As send_one. */
 static int send_held(fapws_ws_object *ws, const fapws_message *m) {
   if (is_closed(ws)) return 0;
-  if (ws->state == FAPWS_WS_OPENING && fapws_ws_accept(ws) < 0) return -1;
+  if (fapws_ws_state(ws) == FAPWS_WS_OPENING && fapws_ws_accept(ws) < 0) return -1;
   if (__atomic_load_n(&ws->rec->unacked, __ATOMIC_RELAXED) > BEHIND_BYTES) {
     PyObject *reason = PyUnicode_FromString("too slow");
     int bad = !reason || fapws_ws_shut(ws, 1013, reason) < 0;
@@ -211,7 +211,7 @@ static PyObject *ws_close(PyObject *self, PyObject *args, PyObject *kw) {
 
 static PyObject *ws_reject(PyObject *self, PyObject *args, PyObject *kw) {
   fapws_ws_object *ws = (fapws_ws_object *)self;
-  if (ws->state != FAPWS_WS_OPENING)
+  if (fapws_ws_state(ws) != FAPWS_WS_OPENING)
     return PyErr_Format(PyExc_RuntimeError, "reject() works only in on_open, before anything is sent; use close()");
   PyObject *answer = fapws_call_with(fapws_import("fapws._websocket", "refusal"), Py_NewRef(args), Py_XNewRef(kw));
   if (!answer) return NULL;
@@ -268,7 +268,7 @@ static int set_data(PyObject *self, PyObject *value, void *closure) {
 static PyObject *ws_repr(PyObject *self) {
   static const char *const states[] = {"opening", "open", "closing", "closed"};
   fapws_ws_object *ws = (fapws_ws_object *)self;
-  const char *state = states[ws->state];
+  const char *state = states[fapws_ws_state(ws)];
   PyObject *line = NULL;
   int ended;
   FAPWS_BEGIN_HOLD(self);
