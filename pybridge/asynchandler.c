@@ -30,6 +30,7 @@ static PyObject *closing(fapws_exchange *x) {
 static PyObject *answer(fapws_exchange *x, PyObject *result) {
   fapws_record *rec = x->rec;
   const PyAsyncMethods *methods = Py_TYPE(result)->tp_as_async;
+  fapws_end_writes(rec);
   if (methods && methods->am_aiter) {
     PyObject *iterator = methods->am_aiter(result);
     if (!iterator) return NULL;
@@ -93,6 +94,7 @@ static PyObject *handler_returned(fapws_exchange *x, PyObject *result) {
 }
 
 static void handler_raised(fapws_exchange *x) {
+  if (x->rec) fapws_end_writes(x->rec);
   if (x->iterator && x->rec && PyErr_ExceptionMatches(PyExc_StopAsyncIteration)) {
     PyErr_Clear();
     fapws_stream_end(&A.thread, x->rec, 0);

@@ -1,6 +1,6 @@
 /* Flow control. An iterator that is ahead of its client is parked and occupies no thread; only write() and send() of a
  * WebSocket wait on their thread, because the handler continues when they return. Another thread runs in its place. */
-#include "output.h"
+#include "response.h"
 
 #include <time.h>
 
@@ -47,9 +47,11 @@ int fapws_is_cancelled(fapws_record *rec) { return __atomic_load_n(&rec->cancell
 
 void fapws_wait_for_room(fapws_record *rec) {
   if (LIKELY(!fapws_must_wait(rec))) return;
+  const uint8_t *ends = &((const fapws_start_object *)rec->start)->ends;
   Py_BEGIN_ALLOW_THREADS fapws_lock();
   fapws_pause_thread();
-  while (__atomic_load_n(&rec->unacked, __ATOMIC_SEQ_CST) > WINDOW_BYTES && !fapws_is_cancelled(rec)) {
+  while (__atomic_load_n(&rec->unacked, __ATOMIC_SEQ_CST) > WINDOW_BYTES && !fapws_is_cancelled(rec) &&
+         !__atomic_load_n(ends, __ATOMIC_RELAXED)) {
     rec->parked = WRITER;
     fapws_wait(&writers);
   }
@@ -57,6 +59,20 @@ void fapws_wait_for_room(fapws_record *rec) {
   fapws_continue_thread();
   fapws_unlock();
   Py_END_ALLOW_THREADS
+}
+
+void fapws_wait_for_writers(const uint32_t *number) {
+  Py_BEGIN_ALLOW_THREADS fapws_lock();
+  pthread_cond_broadcast(&writers);
+  while (__atomic_load_n(number, __ATOMIC_ACQUIRE)) fapws_wait(&writers);
+  fapws_unlock();
+  Py_END_ALLOW_THREADS
+}
+
+void fapws_writer_left(void) {
+  fapws_lock();
+  pthread_cond_broadcast(&writers);
+  fapws_unlock();
 }
 
 int fapws_wait_for_client(fapws_record *rec, double seconds) {

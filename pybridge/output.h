@@ -99,8 +99,12 @@ int fapws_park(fapws_record *rec);
 int fapws_wait_for_client(fapws_record *rec, double seconds);
 /* Ends these waits, and returns when all of them have ended. The mutex is held. */
 void fapws_release_senders(fapws_record *rec);
-/* Waits after write() while too much waits for rec's client. */
+/* Waits after write() while too much waits for rec's client, until fapws_end_writes. */
 void fapws_wait_for_room(fapws_record *rec);
+/* Ends fapws_wait_for_room of other threads, and waits until *writers, which is atomic, is 0. Gives up the GIL. */
+void fapws_wait_for_writers(const uint32_t *writers);
+/* Wakes fapws_wait_for_writers. */
+void fapws_writer_left(void);
 /* fapws_mode.cancelled of the pool. */
 void fapws_pool_cancelled(fapws_record *rec);
 /* Whether the client of rec has disconnected. Any thread. */

@@ -33,8 +33,10 @@ func TestSharedObjects(t *testing.T) {
 	for i := range 4 {
 		all.Go(func() {
 			for range 50 {
-				r := loop.send(t, fmt.Sprintf("POST /shares?%d", i), strings.Repeat("line\n", 1000))
-				<-r.done
+				for _, path := range []string{"/shares", "/shares_and_returns"} {
+					r := loop.send(t, fmt.Sprintf("POST %s?%d", path, i), strings.Repeat("line\n", 1000))
+					<-r.done
+				}
 			}
 		})
 	}
@@ -42,4 +44,27 @@ func TestSharedObjects(t *testing.T) {
 	if got := loop.get(t, "/shared_wrong").body.String(); got != "[]" {
 		t.Errorf("threads failed: %s", got)
 	}
+}
+
+// TestWriteElsewhereEnds: a thread that waits in write() for the client goes on when the handler returns, so that nothing uses the
+// record of the request when it has ended.
+func TestWriteElsewhereEnds(t *testing.T) {
+	if loop.inline() {
+		return // write() does not wait
+	}
+	r := loop.submit(t, "GET /writes_elsewhere", nil, -1, true)
+	for begun := false; !begun; loop.get(t, "/text") {
+		loop.do(func() { begun = r.body.Len() > 0 })
+	}
+	loop.get(t, "/lets_return")
+	<-r.done
+	if got := loop.get(t, "/joins_writer").body.String(); got != "ended" {
+		t.Errorf("the thread %s", got)
+	}
+	loop.do(func() {
+		for i := range r.held {
+			loop.h.Release(&r.held[i])
+		}
+		loop.spare = append(loop.spare, r.ticket)
+	})
 }

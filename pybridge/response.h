@@ -23,14 +23,19 @@ typedef struct {
   PyObject *list; /* owned: response_headers, once the application has read it, else NULL */
   int64_t length; /* Content-Length, -1 none */
   uint8_t called, sent, has_type, has_date, has_server, close_conn;
-  uint8_t sends; /* FAPWS_SENDFILE and FAPWS_ACCEL, if those fields are in buf */
-  uint8_t joins; /* Fapws-Channel is in buf */
+  uint8_t sends;    /* FAPWS_SENDFILE and FAPWS_ACCEL, if those fields are in buf */
+  uint8_t joins;    /* Fapws-Channel is in buf */
+  uint8_t ends;     /* atomic: write() raises RuntimeError on threads other than that of rec */
+  uint32_t writers; /* atomic: such threads in write() */
 } fapws_start_object;
 
 /* A fresh or recycled object for rec; cls NULL: the built-in type. A new reference. */
 PyObject *fapws_start_for(fapws_thread *t, fapws_record *rec, PyObject *cls);
 /* Releases the reference after the exchange; t may keep the object to use it again. */
 void fapws_start_done(fapws_thread *t, PyObject *start);
+/* The handler of rec has returned: ends write() on other threads, and waits for those that are in it. May give up the
+ * GIL. */
+void fapws_end_writes(fapws_record *rec);
 /* Updates buf from response_headers. */
 int fapws_start_settle(fapws_start_object *s);
 /* Whether a field of the response has a file sent; -1 with an exception. */

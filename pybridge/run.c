@@ -79,13 +79,14 @@ static void run_request(fapws_thread *t, fapws_record *rec) {
   fapws_begin_timing(&timing, m);
   PyObject *result = call(t, rec);
   fapws_exit_child();
+  fapws_end_writes(rec);
   if (UNLIKELY(rec->socket_object) && result && fapws_socket_was_used(rec)) {
     rec->result = result; /* for its close(); nothing is sent */
     fapws_stream_end(t, rec, 1);
     fapws_end_timing(&timing, m);
     return;
   }
-  FAPWS_BEGIN_HOLD_IF(rec->start); /* from now on this thread writes parts, too */
+  FAPWS_BEGIN_HOLD_IF(rec->start); /* other threads may change the head */
   int how = result ? fapws_answer(t, rec, result) : -1;
   fapws_end_timing(&timing, m);
   if (UNLIKELY(how < 0)) {

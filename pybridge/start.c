@@ -46,11 +46,7 @@ static int set_status(fapws_start_object *s, PyObject *status) {
 
 /* --- methods --------------------------------------------------------------- */
 
-static PyObject *write_held(PyObject *self, PyObject *data) {
-  fapws_start_object *s = (fapws_start_object *)self;
-  fapws_record *rec = s->rec;
-  if (!rec || !rec->thread) return PyErr_Format(PyExc_RuntimeError, "write() after the request has ended");
-  if (!s->called) return PyErr_Format(PyExc_AssertionError, "write() before start_response()");
+static PyObject *write_to(fapws_record *rec, PyObject *data) {
   fapws_thread *t = rec->thread;
   if (fapws_send_chunk(t, rec, data) < 0) return NULL;
   if (fapws_forked) Py_RETURN_NONE;
@@ -58,6 +54,36 @@ static PyObject *write_held(PyObject *self, PyObject *data) {
   if (UNLIKELY(fapws_is_cancelled(rec)))
     return PyErr_Format(PyExc_BrokenPipeError, "write(): the client has disconnected");
   Py_RETURN_NONE;
+}
+
+static void count_writer(fapws_start_object *s, int n) {
+  __atomic_add_fetch(&s->writers, (uint32_t)n, __ATOMIC_RELAXED);
+}
+
+static PyObject *write_held(PyObject *self, PyObject *data) {
+  fapws_start_object *s = (fapws_start_object *)self;
+  fapws_record *rec = s->rec;
+  int elsewhere = rec && rec->thread != fapws_this_thread;
+  if (!rec || !rec->thread || (elsewhere && s->ends))
+    return PyErr_Format(PyExc_RuntimeError, "write() after the handler has returned");
+  if (!s->called) return PyErr_Format(PyExc_AssertionError, "write() before start_response()");
+  if (LIKELY(!elsewhere)) return write_to(rec, data);
+  count_writer(s, 1);
+  PyObject *done = write_to(rec, data);
+  count_writer(s, -1);
+  if (s->ends) fapws_writer_left();
+  return done;
+}
+
+void fapws_end_writes(fapws_record *rec) {
+  fapws_start_object *s = rec->start;
+  int writers;
+  if (!s) return;
+  FAPWS_BEGIN_HOLD(s);
+  __atomic_store_n(&s->ends, 1, __ATOMIC_RELAXED);
+  writers = s->writers > 0;
+  FAPWS_END_HOLD();
+  if (UNLIKELY(writers)) fapws_wait_for_writers(&s->writers);
 }
 
 static PyObject *start_write(PyObject *self, PyObject *data) {
@@ -347,7 +373,10 @@ PyObject *fapws_start_for(fapws_thread *t, fapws_record *rec, PyObject *cls) {
       Py_CLEAR(self);
     }
   }
-  if (self) ((fapws_start_object *)self)->rec = rec;
+  if (self) {
+    ((fapws_start_object *)self)->rec = rec;
+    ((fapws_start_object *)self)->ends = 0;
+  }
   return self;
 }
 

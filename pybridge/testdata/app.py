@@ -354,7 +354,7 @@ def use(body, start_response):
             start_response.add_header("X-A", "b")
             start_response.response_headers.append(("X-B", "c"))
             start_response.write(b"other ")
-        except RuntimeError:  # write() after the end
+        except RuntimeError:  # write() after the handler has returned
             pass
         except Exception as e:
             wrong.append(repr(e))
@@ -367,6 +367,37 @@ def shares(environ, start_response):
     threading.Thread(target=use, args=(body, start_response)).start()
     while body.readline():
         yield "one "
+
+
+def shares_and_returns(environ, start_response):
+    """Lets another thread use its objects while the server makes the answer."""
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    threading.Thread(target=use, args=(environ["wsgi.input"], start_response)).start()
+    return ["one ", bytearray(b"two "), "three "]
+
+
+writers = []  # threads of writes_elsewhere
+may_return = threading.Event()
+
+
+def writes_elsewhere(environ, start_response):
+    """Another thread writes more than the client takes."""
+    start_response("200 OK", [])
+    writers.append(threading.Thread(target=start_response.write, args=(b"x" * 300000,)))
+    writers[-1].start()
+    may_return.wait()
+    return []
+
+
+def lets_return(environ, start_response):
+    may_return.set()
+    return "returns"
+
+
+def joins_writer(environ, start_response):
+    other = writers.pop()
+    other.join(60)
+    return "waits" if other.is_alive() else "ended"
 
 
 def shared_wrong(environ, start_response):
@@ -496,4 +527,6 @@ PATHS = [("/" + f.__name__, f) for f in (
     temporary_file, wrapped_file, memory_file, gzip_file, dumped, reads, static_with_length, short_length, long_length, short_stream,
     long_stream, no_content, writes, header, methods, twice, two_lengths, exc_info, thread_of, slow, forks, stats, is_main,
     listens, listens_by_field, listens_not, publishes, tells,
-    hello, five_fields, echo, blocked, stubborn, waits_lock, waits_read, waits_sleep, keeps_gil, meets, shares, shared_wrong, spins, spins_and_catches, spins_later, watches, was_gone, disconnected_elsewhere)]
+    hello, five_fields, echo, blocked, stubborn, waits_lock, waits_read, waits_sleep, keeps_gil, meets, shares, shares_and_returns,
+    shared_wrong, writes_elsewhere, lets_return, joins_writer, spins, spins_and_catches, spins_later, watches, was_gone,
+    disconnected_elsewhere)]
