@@ -25,7 +25,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from _thread import allocate_lock
+from _thread import RLock
 from time import perf_counter
 
 TYPE_CHECKING = False
@@ -46,7 +46,7 @@ _MOST = 200  # combinations of labels of a metric
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 _declared: Dict[str, _Metric] = {}
-_adding = allocate_lock()  # two threads must not make the same series
+_adding = RLock()  # two threads must not make the same metric, or the same series
 
 
 class _Metric:
@@ -220,9 +220,10 @@ def _declare(
             raise ValueError(f"{what}: {label!r} cannot be the name of a label")
     if len(set(labels)) != len(labels):
         raise ValueError(f"{what}: a label is there twice")
-    known = _declared.get(name)
-    if known is None:
-        return _declared.setdefault(name, kind(name, help, labels, over, bounds))
+    with _adding:
+        known = _declared.get(name)
+        if known is None:
+            known = _declared[name] = kind(name, help, labels, over, bounds)
     if known._form != (kind._kind, tuple(labels), over, bounds):
         raise ValueError(f"{what}: declared before in another form")
     return known
