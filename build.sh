@@ -21,6 +21,8 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
                    slow clients, no descriptors; run with -v
   race             Go tests and the whole server under the race detector
   asan             pybridge and the whole server with their C under AddressSanitizer
+  tsan             pybridge with its C under ThreadSanitizer, for a Python without the GIL; --python names
+                   one that was built --with-thread-sanitizer (docs/free-threading.md)
   cgocheck         pybridge and the whole server with Go's check of pointers in memory of C
   fuzz [SECONDS]   every fuzz target for so long (default 60)
   fuzz paths [N]   no byte from outside a document root, N tries (default 1000000)

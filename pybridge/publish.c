@@ -22,6 +22,16 @@ void fapws_wake_loop(void) {
   fapws_signal_loop();
 }
 
+#ifdef __SANITIZE_THREAD__
+/* Go takes finished parts with its own atomics, which ThreadSanitizer does not see. It does see this variable of cgo,
+ * at each call from Go. */
+long long _cgo_sync __attribute__((common));
+void __tsan_release(void *);
+static void before_go(void) { __tsan_release(&_cgo_sync); }
+#else
+static void before_go(void) {}
+#endif
+
 void fapws_push_part(fapws_part *p) {
   if (!p->body && p->body_len) p->body = p->buf + p->body_off; /* buf does not move any more */
   if (UNLIKELY(fapws_fork_socket >= 0)) {
@@ -46,6 +56,7 @@ void fapws_push_part(fapws_part *p) {
   fapws_part *old = __atomic_load_n(&P.shared.done, __ATOMIC_RELAXED);
   do {
     p->next = old;
+    before_go();
   } while (!__atomic_compare_exchange_n(&P.shared.done, &old, p, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
 }
 

@@ -1,4 +1,4 @@
-# Sourced by build.sh: test, race, asan, cgocheck, fuzz, load and matrix.
+# Sourced by build.sh: test, race, asan, tsan, cgocheck, fuzz, load and matrix.
 # shellcheck shell=bash
 
 # Ends tests that hang, and nothing else: a package may take many times longer on a slow
@@ -95,6 +95,19 @@ test_sanitizer_whole() {
     PYTHONMALLOC=malloc \
         ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:handle_segv=0:handle_sigbus=0:handle_abort=0:handle_sigfpe=0:handle_sigill=0 \
         test_watched "$root/build/asan/fapws" 'Soak|BackPressure|WriteWaits|TestCrash|CacheMemory'
+}
+
+# test_thread_sanitizer runs pybridge's tests with its C under ThreadSanitizer, which does not see the memory of Go, but all calls
+# to it and from it. Reports go to files, because the tests look at their own stderr. They leave out crashes, whose signals the
+# sanitizer handles itself, and tests that count threads or memory.
+test_thread_sanitizer() {
+    local folder=$root/build/tsan
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    test_go -c -o "$folder/pybridge.test" ./pybridge
+    (cd "$root/pybridge" && TSAN_OPTIONS="suppressions='$root/scripts/tsan.supp' log_path='$folder/report' exitcode=0 history_size=4" \
+        "$folder/pybridge.test" -test.timeout "$test_limit" -test.skip 'Crash|Leak|Fork') || true
+    ! cat "$folder"/report* 2>/dev/null
 }
 
 # test_cgocheck tests pybridge and the whole server with a runtime that checks each pointer written to memory of C.
@@ -203,6 +216,15 @@ word_asan() {
     need_test_tools
     stage "address sanitizer" test_sanitizer
     stage "address sanitizer, the whole server" test_sanitizer_whole
+    summary
+}
+
+word_tsan() {
+    local failed=() CFLAGS="-fsanitize=thread -O1 -g" LDFLAGS="-fsanitize=thread -g"
+    use_python
+    "$python" -S -c 'import sys, sysconfig; sys.exit("--with-thread-sanitizer" not in sysconfig.get_config_var("CONFIG_ARGS"))' ||
+        die "$python was not built --with-thread-sanitizer: build one as docs/free-threading.md says, and name it with --python PATH"
+    stage "thread sanitizer" test_thread_sanitizer
     summary
 }
 
