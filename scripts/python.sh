@@ -3,7 +3,7 @@
 
 # The Pythons that fapws supports, as x of 3.x, and the first one without the GIL. README.md
 # says the same, and .ci/build-test compares.
-readonly python_oldest=8 python_newest=14 python_free_threaded=14
+readonly python_oldest=8 python_newest=15 python_free_threaded=14
 
 # choose_python sets python to the interpreter to embed, and wants the packages
 # without which it cannot be embedded.
