@@ -107,7 +107,7 @@ static void enqueue(fapws_record *first, fapws_record *last, int n) {
   fresh = 1;
   last->next = NULL;
   for (fapws_record *rec = first; rec; rec = rec->next) {
-    rec->thread = NULL;
+    fapws_give_to(rec, NULL);
     add_events(rec, FAPWS_EVENT_RUN);
   }
   fapws_count_queued(n);

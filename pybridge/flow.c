@@ -22,7 +22,7 @@ int fapws_defer(fapws_thread *t, fapws_record *rec) {
   }
   if (line) __atomic_sub_fetch(&line->running, 1, __ATOMIC_SEQ_CST);
   rec->counted = 0;
-  rec->thread = NULL;
+  fapws_give_to(rec, NULL);
   fapws_part *p = &rec->part0;
   fapws_part_reset(p, rec);
   p->op = FAPWS_OP_DEFERRED;

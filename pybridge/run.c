@@ -63,7 +63,7 @@ static PyObject *call(fapws_thread *t, fapws_record *rec) {
 int fapws_record_begin(fapws_thread *t, fapws_record *rec) {
   if (UNLIKELY(fapws_may_defer(rec)) && fapws_defer(t, rec)) return 0;
   if (fapws_waits_are_counted()) fapws_count_queue_wait(rec);
-  rec->thread = t;
+  fapws_give_to(rec, t);
   rec->iter = rec->result = rec->start = rec->input = rec->environ = rec->exchange = NULL;
   rec->started = rec->parked = rec->whole = rec->bodyless = rec->single = 0;
   rec->declared = -1;
@@ -109,7 +109,7 @@ const fapws_kind fapws_wsgi = {.run = run_request};
 void fapws_run(fapws_thread *t, fapws_record *rec) {
   uint8_t job = rec->job;
   if (LIKELY(job == FAPWS_RUN) && !fapws_record_begin(t, rec)) return;
-  rec->thread = t;
+  fapws_give_to(rec, t);
   __atomic_store_n(&t->current, rec, __ATOMIC_RELAXED);
   if (LIKELY(job == FAPWS_RUN))
     fapws_kind_of(rec)->run(t, rec);

@@ -148,16 +148,13 @@ void fapws_take_timeout_signal(void) {
 
 /* --- requests -------------------------------------------------------------- */
 
-/* The thread that has taken rec, or NULL. */
-static fapws_thread *thread_of(const fapws_record *rec) { return __atomic_load_n(&rec->thread, __ATOMIC_RELAXED); }
-
 int fapws_record_state(uintptr_t number, int *thread) {
   fapws_record *rec = (fapws_record *)number;
-  return thread_of(rec) ? fapws_mode_of(rec)->state_of(rec, thread) : FAPWS_QUEUED;
+  return fapws_thread_of(rec) ? fapws_mode_of(rec)->state_of(rec, thread) : FAPWS_QUEUED;
 }
 
 int fapws_pool_state_of(fapws_record *rec, int *thread) {
-  const fapws_thread *t = thread_of(rec);
+  const fapws_thread *t = fapws_thread_of(rec);
   if (!t) return FAPWS_QUEUED; /* the record was given back meanwhile */
   *thread = t->index;
   if (__atomic_load_n(&t->current, __ATOMIC_RELAXED) == rec) return FAPWS_RUNNING;

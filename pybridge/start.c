@@ -47,7 +47,7 @@ static int set_status(fapws_start_object *s, PyObject *status) {
 /* --- methods --------------------------------------------------------------- */
 
 static PyObject *write_to(fapws_record *rec, PyObject *data) {
-  fapws_thread *t = rec->thread;
+  fapws_thread *t = fapws_thread_of(rec);
   if (fapws_send_chunk(t, rec, data) < 0) return NULL;
   if (fapws_forked) Py_RETURN_NONE;
   t->mode->written(t, rec);
@@ -63,9 +63,9 @@ static void count_writer(fapws_start_object *s, int n) {
 static PyObject *write_held(PyObject *self, PyObject *data) {
   fapws_start_object *s = (fapws_start_object *)self;
   fapws_record *rec = s->rec;
-  int elsewhere = rec && rec->thread != fapws_this_thread;
-  if (!rec || !rec->thread || (elsewhere && s->ends))
-    return PyErr_Format(PyExc_RuntimeError, "write() after the handler has returned");
+  const fapws_thread *t = rec ? fapws_thread_of(rec) : NULL;
+  int elsewhere = t != fapws_this_thread;
+  if (!t || (elsewhere && s->ends)) return PyErr_Format(PyExc_RuntimeError, "write() after the handler has returned");
   if (!s->called) return PyErr_Format(PyExc_AssertionError, "write() before start_response()");
   if (LIKELY(!elsewhere)) return write_to(rec, data);
   count_writer(s, 1);
