@@ -285,7 +285,12 @@ static void written(fapws_thread *t, fapws_record *rec) {
   fapws_wait_for_room(rec);
 }
 
-static int others_wait(const fapws_thread *t) { return t->inbox || P.head; }
+static int others_wait(const fapws_thread *t) {
+  fapws_lock();
+  int wait = t->inbox || P.head;
+  fapws_unlock();
+  return wait;
+}
 
 static int stream_yields(const fapws_thread *t, const fapws_record *rec, uint64_t ns) {
   return (rec->chunk_ns > FAPWS_SLOW_NS || ns > FAPWS_SHARE_NS) && others_wait(t);
