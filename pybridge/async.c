@@ -70,6 +70,7 @@ void fapws_post_event(fapws_record *rec, unsigned events) {
 static void forget(fapws_record *rec) {
   fapws_lock();
   rec->closing = 1;
+  rec->parked = 0; /* for the next exchange of the record, which a client may cancel before it begins */
   if (rec->events) unlink_record(rec);
   rec->events = 0;
   fapws_input *in = rec->inputs;

@@ -108,7 +108,9 @@ static inline int fapws_counted_threads(void) {
 /* Whether another thread would shorten the time until the queue is empty. The mutex is held. */
 static inline int fapws_queue_is_long(void) {
   const fapws_pool *p = &fapws_the_pool;
-  return p->parallel && p->head && p->shared.queued * fapws_run_ns(&p->mounts[p->head->mount]) > FAPWS_LONG_NS;
+  return p->parallel && p->head &&
+         __atomic_load_n(&p->shared.queued, __ATOMIC_RELAXED) * fapws_run_ns(&p->mounts[p->head->mount]) >
+             FAPWS_LONG_NS;
 }
 /* Ends fapws_serve with code. */
 void fapws_request_exit(int code);

@@ -5,8 +5,9 @@
 
 #include "pool.h"
 
+/* Without the mutex, too: inline, the event loop takes records of which it has the whole list. */
 static inline void fapws_count_queued(int n) {
-  __atomic_store_n(&fapws_the_pool.shared.queued, fapws_the_pool.shared.queued + (uint32_t)n, __ATOMIC_RELAXED);
+  __atomic_add_fetch(&fapws_the_pool.shared.queued, (uint32_t)n, __ATOMIC_RELAXED);
 }
 
 /* n: the number of requests among them, which count towards the maximum of the queue. */

@@ -133,7 +133,7 @@ typedef struct fapws_record {
 typedef struct {
   fapws_part *done;      /* stack of finished parts, newest first */
   uint32_t wake_pending; /* a wake-up of the event loop is under way */
-  uint32_t queued;       /* queued requests; written under the pool's mutex */
+  uint32_t queued;       /* queued requests */
   uint32_t turn;         /* inline mode: fapws_flush has records to run */
   uint32_t turning;      /* inline mode: fapws_flush runs records */
   uint32_t attended;     /* inline mode: finished parts are sent during a turn (Handler.Attend) */

@@ -65,7 +65,7 @@ int fapws_record_begin(fapws_thread *t, fapws_record *rec) {
   if (fapws_waits_are_counted()) fapws_count_queue_wait(rec);
   fapws_give_to(rec, t);
   rec->iter = rec->result = rec->start = rec->input = rec->environ = rec->exchange = NULL;
-  rec->started = rec->parked = rec->whole = rec->bodyless = rec->single = 0;
+  rec->started = rec->whole = rec->bodyless = rec->single = 0;
   rec->declared = -1;
   rec->sent = rec->unacked = rec->credit = 0;
   if (LIKELY(!__atomic_load_n(&rec->cancelled, __ATOMIC_RELAXED))) return 1;
