@@ -121,14 +121,6 @@ static inline const fapws_mode *fapws_mode_of(const fapws_record *rec) {
   return fapws_the_pool.mounts[rec->mount].mode;
 }
 
-/* The thread that has taken rec, or NULL. Any thread. */
-static inline fapws_thread *fapws_thread_of(const fapws_record *rec) {
-  return __atomic_load_n(&rec->thread, __ATOMIC_RELAXED);
-}
-static inline void fapws_give_to(fapws_record *rec, fapws_thread *t) {
-  __atomic_store_n(&rec->thread, t, __ATOMIC_RELAXED);
-}
-
 /* --- handler.go ------------------------------------------------------------- */
 
 /* Makes the event loop send finished parts. Inline mode, on the event loop, while it runs a handler; it does not start

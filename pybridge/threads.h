@@ -49,6 +49,14 @@ typedef struct fapws_thread {
 /* The calling thread, if it runs handlers. */
 extern __thread fapws_thread *fapws_this_thread;
 
+/* The thread that has taken rec, or NULL. Any thread. */
+static inline fapws_thread *fapws_thread_of(const fapws_record *rec) {
+  return __atomic_load_n(&rec->thread, __ATOMIC_RELAXED);
+}
+static inline void fapws_give_to(fapws_record *rec, fapws_thread *t) {
+  __atomic_store_n(&rec->thread, t, __ATOMIC_RELAXED);
+}
+
 /* --- threads.c: the pool's mutex is held -------------------------------------- */
 
 /* Makes an idle thread the drainer, if there is none. The lowest index first: many objects of scripts belong to thread
