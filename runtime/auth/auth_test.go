@@ -239,9 +239,6 @@ func refresh(b *Basic) {
 	}
 }
 
-// patience ends a test that hangs, also on a machine that is many times slower.
-const patience = waittest.Patience
-
 var eventually = waittest.Eventually
 
 // FuzzUsers: no file ends in a panic, and each user that was read has a hash
