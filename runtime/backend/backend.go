@@ -132,6 +132,7 @@ type Response struct {
 	failed  bool
 	buf     []byte
 
+	trailers      exchange.Trailers
 	file          *os.File // of Last, or nil
 	offset, count int64
 }
@@ -216,6 +217,10 @@ func (w *Response) Last(f *os.File, offset, count int64) {
 	w.file, w.offset, w.count = f, offset, count
 }
 
+// Trailers sets the fields that end the response behind its body: see exchange.Part. Their bytes may not change afterwards. It is for clients with
+// Request.Parsed.Trailers.
+func (w *Response) Trailers(t exchange.Trailers) { w.trailers = t }
+
 // Fail ends the response so that the client notices that it is not complete. Before Start it is Refuse(502, "").
 func (w *Response) Fail() {
 	if w.started {
@@ -243,8 +248,14 @@ func (w *Response) publish(p *part) error {
 
 // end publishes the last part.
 func (w *Response) end() {
+	if len(w.trailers) > 0 && !w.sent {
+		w.Flush() // its length is not known to the client then, who gets chunks
+	}
 	p := &part{body: w.buf, file: w.file, offset: w.offset, count: w.count, last: true, failed: w.failed}
 	w.buf = nil
+	if len(w.trailers) > 0 {
+		p.trailers = &w.trailers
+	}
 	if !w.sent {
 		if !w.started {
 			w.Start(exchange.Head{Status: 200, Length: -1})

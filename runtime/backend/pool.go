@@ -78,6 +78,7 @@ type part struct {
 	first, last, failed bool
 	interim, ask        bool
 	body                []byte
+	trailers            *exchange.Trailers
 	file                *os.File
 	offset, count       int64
 }
@@ -289,17 +290,18 @@ func (p *Pool) Next(out *exchange.Part) bool {
 	p.parts[id] = one
 	p.mu.Unlock()
 	*out = exchange.Part{
-		Ticket:  one.ex.ticket,
-		First:   one.first,
-		Last:    one.last,
-		Interim: one.interim,
-		Failed:  one.failed,
-		Head:    one.head,
-		Body:    one.body,
-		File:    -1,
-		Offset:  one.offset,
-		Count:   one.count,
-		Ref:     id,
+		Ticket:   one.ex.ticket,
+		First:    one.first,
+		Last:     one.last,
+		Interim:  one.interim,
+		Failed:   one.failed,
+		Trailers: one.trailers,
+		Head:     one.head,
+		Body:     one.body,
+		File:     -1,
+		Offset:   one.offset,
+		Count:    one.count,
+		Ref:      id,
 	}
 	if one.ask {
 		out.Op = exchange.OpAsk

@@ -145,6 +145,9 @@ func (g *Given) Credit(n int64) (more bool) {
 	return *g < InputWindow/2
 }
 
+// Trailers are fields behind a body, as in Head.Fields, of which http1.ValidTrailer approves (RFC 9110 §6.5).
+type Trailers []byte
+
 // Owner is what a Part belongs to.
 type Owner interface {
 	// Release takes a part back whose bytes were sent or are not wanted any more. A Sink calls it on the event loop.
@@ -164,6 +167,10 @@ type Part struct {
 	// Interim says that Head, with Status, Reason and Fields only, is that of a 1xx response, which
 	// has no body and is not the answer (RFC 9110 §15.2).
 	Interim bool
+
+	// Trailers, with Last, end the response, whose head went before, with fields behind its body. They are dropped where they cannot be sent:
+	// see http1.Request.Trailers. nil: none.
+	Trailers *Trailers
 
 	Failed bool    // with Last: the body broke off; close the connection so that the client can tell
 	Head   Head    // with First or Interim

@@ -6,7 +6,6 @@ import "math"
 const (
 	maxChunkDigits   = 16
 	maxChunkOverhead = 16 << 10 // bytes of all chunk extensions and trailers of a body
-	maxTrailers      = 100      // trailer fields
 )
 
 type chunkState uint8
@@ -167,7 +166,7 @@ func (d *ChunkedReader) trailer(c byte) error {
 		if class[c]&isToken == 0 {
 			return errTrailer
 		}
-		if d.trailers++; d.trailers > maxTrailers {
+		if d.trailers++; d.trailers > MaxTrailers {
 			return errChunkOverhead
 		}
 		d.state = trailerName

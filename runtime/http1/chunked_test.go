@@ -63,7 +63,7 @@ func TestChunkedAccepts(t *testing.T) {
 		{"space before extension", "5 \t;a=b\r\nhello\r\n0 ;z\r\n\r\n", "hello"},
 		{"trailers, 9112 7.1.2", "1\r\nx\r\n0\r\nA: b\r\nContent-Length: 7\r\nC:\r\n\r\n", "x"},
 		{"most overhead", "0;" + strings.Repeat("x", maxChunkOverhead-1) + "\r\n\r\n", ""},
-		{"most trailers", "0\r\n" + strings.Repeat("A: b\r\n", maxTrailers) + "\r\n", ""},
+		{"most trailers", "0\r\n" + strings.Repeat("A: b\r\n", MaxTrailers) + "\r\n", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, steps := range [][]byte{nil, {1}, {2}, {3, 1}} {
@@ -119,7 +119,7 @@ func TestChunkedRefuses(t *testing.T) {
 		{"many extensions", strings.Repeat("1;abcdefg\r\nx\r\n", maxChunkOverhead/8+1)},
 		{"long trailer", "0\r\nA: " + strings.Repeat("x", maxChunkOverhead) + "\r\n\r\n"},
 		{"long trailer name", "0\r\n" + strings.Repeat("x", maxChunkOverhead+1)},
-		{"many trailers", "0\r\n" + strings.Repeat("A: b\r\n", maxTrailers+1)},
+		{"many trailers", "0\r\n" + strings.Repeat("A: b\r\n", MaxTrailers+1)},
 		{"extension and trailer together", "0;" + strings.Repeat("x", maxChunkOverhead/2) + "\r\nA: " + strings.Repeat("x", maxChunkOverhead/2) + "\r\n\r\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

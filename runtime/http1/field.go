@@ -7,6 +7,7 @@ type known struct {
 	close     bool
 	keepAlive bool
 	upgrade   bool
+	trailers  bool
 }
 
 // field parses head[pos:end], a line of "name: value" without CRLF (RFC 9112 §5).
@@ -38,6 +39,10 @@ func (r *Request) field(head []byte, pos, end int, k *known) error {
 	r.Fields = append(r.Fields, Field{Span{uint32(pos), uint32(n)}, span})
 
 	switch name := line[:n]; n {
+	case 2:
+		if equalFold(name, "te") {
+			k.te(value)
+		}
 	case 4:
 		if equalFold(name, "host") {
 			r.Host = span
@@ -75,6 +80,15 @@ func (k *known) connection(list []byte) {
 		case equalFold(option, "upgrade"):
 			k.upgrade = true
 		}
+	}
+}
+
+// te reads a list of transfer codings, and of "trailers" (RFC 9110 §10.1.4).
+func (k *known) te(list []byte) {
+	for len(list) > 0 {
+		var coding []byte
+		coding, list = nextMember(list)
+		k.trailers = k.trailers || equalFold(coding, "trailers")
 	}
 }
 

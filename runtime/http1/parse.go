@@ -153,6 +153,7 @@ func (r *Request) complete(head []byte, k *known) error {
 	// RFC 9112 §9.3: close wins, then the version decides.
 	r.KeepAlive = !k.close && (r.Version > HTTP10 || k.keepAlive)
 	r.Upgrade = k.upgrade
+	r.Trailers = r.Version == HTTP2 || k.trailers && r.Version == HTTP11
 	if k.body {
 		return r.framing(head)
 	}

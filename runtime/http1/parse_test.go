@@ -30,7 +30,7 @@ func describe(r *Request, head []byte) string {
 		name string
 		set  bool
 	}{
-		{"keep", r.KeepAlive}, {"upgrade", r.Upgrade}, {"expect", r.Expect100},
+		{"keep", r.KeepAlive}, {"upgrade", r.Upgrade}, {"expect", r.Expect100}, {"trailers", r.Trailers},
 		{"head", r.Head}, {"safe", r.Safe}, {"altered", !r.Plain},
 	} {
 		if flag.set {
@@ -112,6 +112,10 @@ var acceptTable = []struct{ name, in, want string }{
 	{"names that begin alike", on11("POST /", "Content-Lengti: 5\r\nTransfer-Encodinh: x\r\nContent: 7\r\n"), "POST / host=h 1.1 keep"},
 
 	{"expect, 9110 10.1.1", on11("POST /", "Content-Length: 5\r\nExpect: 100-continue\r\n"), "POST / host=h 1.1 sized=5 keep expect"},
+	{"te, 9110 10.1.4", on11("GET /", "TE: gzip;q=0.5, Trailers\r\n"), "GET / host=h 1.1 keep trailers safe"},
+	{"te in two fields", on11("GET /", "TE: trailers\r\nTE: gzip\r\n"), "GET / host=h 1.1 keep trailers safe"},
+	{"te without trailers", on11("GET /", "TE: gzip, trailers2\r\n"), "GET / host=h 1.1 keep safe"},
+	{"te on 1.0 is ignored", "GET / HTTP/1.0\r\nTE: trailers\r\n\r\n", "GET / 1.0 safe"},
 	{"expect in another case", on11("POST /", "Expect: 100-Continue\r\nTransfer-Encoding: chunked\r\n"), "POST / host=h 1.1 chunked keep expect"},
 	{"expect without body", on11("GET /", "Expect: 100-continue\r\n"), "GET / host=h 1.1 keep safe"},
 	{"expect with an empty body", on11("POST /", "Expect: 100-continue\r\nContent-Length: 0\r\n"), "POST / host=h 1.1 sized=0 keep"},

@@ -59,6 +59,7 @@ type Request struct {
 	KeepAlive bool // as the client has asked: version and Connection field
 	Upgrade   bool // Connection lists "upgrade" (RFC 9110 §7.8)
 	Expect100 bool // Expect: 100-continue on HTTP/1.1 with a body
+	Trailers  bool // the response may end with trailer fields: HTTP/2, or HTTP/1.1 with TE: trailers (RFC 9110 §6.5.1)
 	Head      bool // method is HEAD
 	Safe      bool // method is GET, HEAD, OPTIONS or TRACE (RFC 9110 §9.2.1)
 	Plain     bool // Path is its own canonical form (see ResolvePath): it has no "%", no backslash, no "//" and no "/."

@@ -20,8 +20,9 @@ func encodePart(p *exchange.Part, off int) (f frame, size int, rest bool) {
 	head := first && (p.First || p.Interim)
 	file := p.File >= 0 && !rest
 	request := head && len(p.Head.Request) > 0 || p.Op == exchange.OpHandOver
+	trailers := p.Trailers != nil && !rest
 	e := encoder{b: make([]byte, 0, len(body)+64)}
-	e.flags(p.First && first, p.Last && !rest, p.Interim, p.Failed && !rest, p.Taken, p.Warm, file, head, request)
+	e.flags(p.First && first, p.Last && !rest, p.Interim, p.Failed && !rest, p.Taken, p.Warm, file, head, request, trailers)
 	e.number(int64(p.Op))
 	e.number(int64(p.Code))
 	e.number(p.Credit)
@@ -36,6 +37,9 @@ func encodePart(p *exchange.Part, off int) (f frame, size int, rest bool) {
 	if request {
 		e.bytes(p.Head.Request)
 	}
+	if trailers {
+		e.bytes(*p.Trailers)
+	}
 	f = frame{kind: kindPart, ticket: p.Ticket, data: e.b}
 	size = len(body)
 	if file {
@@ -48,9 +52,9 @@ func encodePart(p *exchange.Part, off int) (f frame, size int, rest bool) {
 // decodePart is the reverse. The part has the descriptor of the frame.
 func decodePart(f *frame) (p exchange.Part, err error) {
 	d := decoder{b: f.data}
-	var file, head, request bool
+	var file, head, request, trailers bool
 	p.Ticket, p.File = f.ticket, -1
-	d.flags(&p.First, &p.Last, &p.Interim, &p.Failed, &p.Taken, &p.Warm, &file, &head, &request)
+	d.flags(&p.First, &p.Last, &p.Interim, &p.Failed, &p.Taken, &p.Warm, &file, &head, &request, &trailers)
 	p.Op, p.Code, p.Credit = exchange.Op(d.number()), uint16(d.number()), d.number()
 	p.Body = d.bytes()
 	if file {
@@ -61,6 +65,10 @@ func decodePart(f *frame) (p exchange.Part, err error) {
 	}
 	if request {
 		p.Head.Request = d.bytes()
+	}
+	if trailers {
+		t := exchange.Trailers(d.bytes())
+		p.Trailers = &t
 	}
 	if d.bad || file != (len(f.files) == 1) || p.First && !head || p.Head.StaticScript < 0 || p.Head.StaticScript > len(p.Head.StaticPath) {
 		return p, errGarbled

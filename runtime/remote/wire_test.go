@@ -54,11 +54,13 @@ func TestPartsCross(t *testing.T) {
 	head := exchange.Head{Status: 299, Reason: []byte("R"), Fields: []byte("A: b\r\n"), Length: -1, Type: exchange.TypeByName, Name: []byte("n.txt"),
 		Static: []byte("{}"), StaticPath: []byte("/s"), SendFile: []byte("f"), Accel: true, Program: true, StaticScript: 2, Refusal: true, Failure: true,
 		WebSocket: true, Subprotocol: []byte("p"), Channel: []byte("c"), ContentType: "t", HasDate: true, HasServer: true, Close: true, Request: []byte("GET")}
+	trailers := exchange.Trailers("A: b\r\n")
 	large := []byte(strings.Repeat("0123456789", piece/5))
 	for _, p := range []exchange.Part{
 		{Ticket: 5, First: true, Last: true, Head: head, Body: []byte("body"), File: -1},
 		{Ticket: 5, First: true, Head: head, File: -1, Body: large},
 		{Last: true, Failed: true, Taken: true, File: -1},
+		{Last: true, Trailers: &trailers, File: -1, Body: large},
 		{Interim: true, Head: exchange.Head{Status: 103, Fields: []byte("Link: a\r\n")}, File: -1},
 		{Op: exchange.OpText, Body: large, File: -1},
 		{Op: exchange.OpClose, Code: 1001, File: -1},
@@ -80,7 +82,7 @@ func TestPartsCross(t *testing.T) {
 			} else if one.First || got.Last {
 				t.Errorf("a piece begins or ends the response: %+v", one)
 			}
-			got.Last, got.Failed = one.Last, one.Failed
+			got.Last, got.Failed, got.Trailers = one.Last, one.Failed, one.Trailers
 			body = append(body, one.Body...)
 			for n := range f.data[:min(len(f.data), 300)] {
 				cut := frame{kind: f.kind, data: f.data[:n]}

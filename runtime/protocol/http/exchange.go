@@ -38,6 +38,7 @@ type Exchange struct {
 	// Of its request.
 	Version  http1.Version
 	IsHead   bool  // its method is HEAD
+	trailers bool  // http1.Request.Trailers
 	Received int64 // bytes of it
 
 	// MaxBody is how many bytes the body may have; below 0: any number. The Host sets it before Admit.
@@ -101,6 +102,7 @@ func (x *Exchange) Begin(r *exchange.Request) {
 	x.Req = r
 	x.Version = r.Parsed.Version
 	x.IsHead = r.Parsed.Head
+	x.trailers = r.Parsed.Trailers
 	x.KeepAlive = r.Parsed.KeepAlive
 	x.Safe = r.Parsed.Safe
 	x.Received = int64(len(r.Head))

@@ -76,6 +76,15 @@ func fill(r *http1.Response, h *exchange.Head) {
 	r.KeepAlive = r.KeepAlive && !h.Close && r.Status >= 200
 }
 
+// Trailers returns the fields that end the response to x behind p: nil where there are none, its client does not take them, or the
+// response has no body. Those of HTTP/1 need chunks.
+func (x *Exchange) Trailers(p *exchange.Part) []byte {
+	if p.Trailers == nil || !p.Last || p.First || p.Failed || !x.trailers || x.Out.Framing == http1.NoBody {
+		return nil
+	}
+	return *p.Trailers
+}
+
 // FileBytes returns how many bytes of a file p has.
 func FileBytes(p *exchange.Part) int64 {
 	if p.File < 0 {

@@ -1,6 +1,8 @@
 package http1
 
 import (
+	"slices"
+
 	"fapws/runtime/http1"
 	"fapws/runtime/protocol/http"
 )
@@ -22,8 +24,9 @@ func appendChunk(dst []byte, r *http.Response, size int64) []byte {
 	return dst
 }
 
-// chunkTail returns the bytes that go behind size bytes of the body of r, which end it if they are the last ones. They must not be changed.
-func chunkTail(r *http.Response, size int64, last bool) (tail []byte) {
+// chunkTail returns the bytes that go behind size bytes of the body of r, which end it, with trailers, if they are the last ones. They must not
+// be changed.
+func chunkTail(r *http.Response, size int64, last bool, trailers []byte) (tail []byte) {
 	switch {
 	case r.Framing != http1.Chunked:
 		return nil
@@ -33,6 +36,9 @@ func chunkTail(r *http.Response, size int64, last bool) (tail []byte) {
 		tail = lastChunk
 	case size > 0:
 		tail = crlf
+	}
+	if last && len(trailers) > 0 {
+		tail = slices.Concat(tail[:len(tail)-len(crlf)], trailers, crlf)
 	}
 	r.Framed += int64(len(tail))
 	return tail

@@ -60,7 +60,7 @@ func (c *Conn) Transmit(x *http.Exchange, p *exchange.Part) {
 	}
 	size := int64(len(body)) + count
 	s.Set.Buf = appendChunk(s.Set.Buf, &x.Out, size)
-	tail := chunkTail(&x.Out, size, p.Last && !p.Failed && p.Upgrade == nil)
+	tail := chunkTail(&x.Out, size, p.Last && !p.Failed && p.Upgrade == nil, x.Trailers(p))
 	if p.Upgrade != nil {
 		c.upgrade(x, p.Upgrade)
 	} else if p.Last {

@@ -77,19 +77,38 @@ func (st *stream) sendHead(x *http.Exchange, head []byte, ends bool) {
 		status = hpack.HeaderField{Name: ":status", Value: string(code)}
 	}
 	c.encoder.WriteField(status) // into memory
-	for len(rest) > 2 {
-		line, rest, _ = bytes.Cut(rest, []byte("\r\n"))
-		if f := s.fieldOf(line); !f.none {
+	c.encode(rest)
+	x.Out.Framed += int64(st.sendBlock(ends)) - int64(len(head)) // that of HTTP/1 was counted
+}
+
+// sendTrailers sends the fields behind the body of a response to x, which end the stream (RFC 9113 §8.1).
+func (st *stream) sendTrailers(x *http.Exchange, trailers []byte) {
+	st.c.s.block.Reset()
+	st.c.encode(trailers)
+	x.Out.Framed += int64(st.sendBlock(true))
+}
+
+// encode adds lines of HTTP/1 to the header block of the Server.
+func (c *Conn) encode(lines []byte) {
+	for len(lines) > 2 {
+		var line []byte
+		line, lines, _ = bytes.Cut(lines, []byte("\r\n"))
+		if f := c.s.fieldOf(line); !f.none {
 			c.encoder.WriteField(f.field)
 		}
 	}
+}
+
+// sendBlock sends the header block of the Server, and returns the size of its frames. ends says that nothing follows.
+func (st *stream) sendBlock(ends bool) (size int) {
+	c := st.c
 	out := c.output()
 	before := len(*out)
 	kind, flags := http2.FrameHeaders, http2.Flags(0)
 	if ends {
 		flags = http2.FlagHeadersEndStream
 	}
-	for block := s.block.Bytes(); ; {
+	for block := c.s.block.Bytes(); ; {
 		n := min(len(block), c.frame)
 		if n == len(block) {
 			flags |= http2.FlagHeadersEndHeaders
@@ -101,7 +120,7 @@ func (st *stream) sendHead(x *http.Exchange, head []byte, ends bool) {
 		}
 		kind, flags = http2.FrameContinuation, 0
 	}
-	x.Out.Framed += int64(len(*out)-before) - int64(len(head)) // that of HTTP/1 was counted
+	return len(*out) - before
 }
 
 // appendInterim appends the head of a response of 1xx.

@@ -96,7 +96,7 @@ func (st *stream) Transmit(x *http.Exchange, p *exchange.Part) {
 	if p.First {
 		st.sendHead(x, s.text, ends)
 	} else if ends {
-		st.sendEnd(x)
+		st.sendEnd(x, x.Trailers(p))
 	}
 	if len(body) == 0 && count == 0 {
 		st.partWritten(x, p, broken)
@@ -125,8 +125,12 @@ func (st *stream) refuseAnswer(x *http.Exchange, p *exchange.Part) {
 	y.Sink.Reply(exchange.Reply{Status: 501, Text: "no WebSocket at this path"})
 }
 
-// sendEnd sends the end of the stream, which nothing else has carried.
-func (st *stream) sendEnd(x *http.Exchange) {
+// sendEnd sends the end of the stream, which nothing else has carried, with trailers if there are any.
+func (st *stream) sendEnd(x *http.Exchange, trailers []byte) {
+	if len(trailers) > 0 {
+		st.sendTrailers(x, trailers)
+		return
+	}
 	out := st.c.output()
 	*out = appendFrameHeader(*out, 0, http2.FrameData, http2.FlagDataEndStream, st.id)
 	x.Out.Framed += frameHeader
@@ -216,7 +220,11 @@ func (st *stream) write() {
 	}
 	done := len(st.data) == 0 && st.count == 0
 	if done && st.part.Last && st.part.Upgrade == nil && !st.broken {
-		(*out)[at+4] |= byte(http2.FlagDataEndStream)
+		if trailers := st.x.Trailers(&st.part); len(trailers) > 0 {
+			st.sendTrailers(st.x, trailers)
+		} else {
+			(*out)[at+4] |= byte(http2.FlagDataEndStream)
+		}
 	}
 	st.x.Out.Framed += frameHeader
 	st.credit -= int64(n)

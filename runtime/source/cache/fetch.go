@@ -180,7 +180,7 @@ func (f *fetch) record(p *exchange.Part) (done bool) {
 		return false
 	}
 	kept := *p
-	kept.Owner, kept.Body = nil, body
+	kept.Owner, kept.Body, kept.Trailers = nil, body, nil // a page has no trailers
 	if p.First {
 		kept.Head.Fields, kept.Head.Reason, kept.Head.Name = f.fill.Fields(), bytes.Clone(h.Reason), bytes.Clone(h.Name)
 		kept.Head.Request, kept.Head.Parsed = nil, nil

@@ -50,6 +50,8 @@ func readFields(fields []byte, now int64) answerFields {
 		case equalFold(name, "fapws-cache-tags"):
 			f.addTags(value)
 			continue
+		case equalFold(name, "trailer"): // a page has none
+			continue
 		case equalFold(name, "cache-control"):
 			f.control.add(value)
 		case equalFold(name, "cdn-cache-control"):
