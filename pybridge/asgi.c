@@ -21,11 +21,14 @@ enum {
   T_BODY,
   T_MORE,
   T_PATH,
+  T_TRAILERS,
+  T_MORE_TRAILERS,
   T_REQUEST,
   T_DISCONNECT,
   T_START,
   T_RESPONSE_BODY,
   T_PATHSEND,
+  T_RESPONSE_TRAILERS,
   T_COUNT
 };
 static const char *const texts[T_COUNT] = {"type",
@@ -34,11 +37,14 @@ static const char *const texts[T_COUNT] = {"type",
                                            "body",
                                            "more_body",
                                            "path",
+                                           "trailers",
+                                           "more_trailers",
                                            "http.request",
                                            "http.disconnect",
                                            "http.response.start",
                                            "http.response.body",
-                                           "http.response.pathsend"};
+                                           "http.response.pathsend",
+                                           "http.response.trailers"};
 static PyObject *text[T_COUNT], *bytes_empty;
 
 static int init(void) {
@@ -114,6 +120,9 @@ static PyObject *http_returned(fapws_exchange *x, PyObject *result) {
   else if (x->state == FAPWS_HEAD)
     fapws_fail_line(&A.thread, rec,
                     "the application returned after 'http.response.start', without 'http.response.body'");
+  else if (x->state == FAPWS_TRAILERS)
+    fapws_fail_line(&A.thread, rec,
+                    "the application returned without 'http.response.trailers', which 'http.response.start' announced");
   else
     fapws_fail_line(&A.thread, rec, "the application returned before the end of its response ('more_body' was true)");
   return NULL;
@@ -223,26 +232,37 @@ static void publish_chain(fapws_exchange *x, const fapws_chain *c) {
 
 void fapws_exchange_publish(fapws_exchange *x, fapws_part *p) { publish_chain(x, &(fapws_chain){x->rec, p, p}); }
 
-/* Publishes parts with the body of a message; more: other messages will follow. */
+/* Whether the last part has trailers, or more of the body. */
+static int goes_on(const fapws_exchange *x, int more) { return more || (x->trailers && x->rec->trailers); }
+
+/* Notes that the rest of the response is not sent. */
+static void discard(fapws_exchange *x, int more) {
+  if (more)
+    x->state = FAPWS_DISCARD;
+  else if (x->trailers)
+    x->state = FAPWS_TRAILERS;
+}
+
+/* Publishes parts with the body of a message; more: other messages with the body will follow. */
 static void publish_body(fapws_exchange *x, const fapws_chain *c, int more) {
   fapws_record *rec = x->rec;
-  int whole = !more || rec->bodyless || rec->whole;
-  x->state = FAPWS_BODY;
+  int whole = !goes_on(x, more) || rec->bodyless || rec->whole;
+  x->state = more ? FAPWS_BODY : FAPWS_TRAILERS;
   c->last->last = (uint8_t)whole;
   c->last->failed = (uint8_t)(whole && fapws_body_is_short(rec));
   publish_chain(x, c);
-  if (more && whole) x->state = FAPWS_DISCARD;
+  if (whole) discard(x, more);
 }
 
 /* The first http.response.body. */
 static int first_body(fapws_exchange *x, PyObject *owner, const char *data, Py_ssize_t len, int more) {
   fapws_record *rec = x->rec;
-  fapws_part *head = fapws_write_head(rec, &x->head, more ? -1 : len, FAPWS_TYPE_SET);
+  fapws_part *head = fapws_write_head(rec, &x->head, goes_on(x, more) ? -1 : len, FAPWS_TYPE_SET);
   if (!head) return -1;
   if (UNLIKELY(head->send_len)) {
     head->last = 1;
     fapws_exchange_publish(x, head);
-    if (more) x->state = FAPWS_DISCARD;
+    discard(x, more);
     return 0;
   }
   fapws_chain c = {rec, head, head};
@@ -255,7 +275,10 @@ static int next_body(fapws_exchange *x, PyObject *owner, const char *data, Py_ss
   fapws_record *rec = x->rec;
   fapws_chain c = {rec, NULL, NULL};
   if (fapws_add_body(&c, owner, data, (size_t)len) < 0) return -1;
-  if (!c.first && more && !rec->whole) return 0;
+  if (!c.first && goes_on(x, more) && !rec->whole) {
+    if (!more) x->state = FAPWS_TRAILERS;
+    return 0;
+  }
   if (!c.first && !(c.first = c.last = fapws_part_new(rec, 0))) return -1;
   publish_body(x, &c, more);
   return 0;
@@ -271,11 +294,11 @@ int fapws_with_values(fapws_exchange *x, PyObject *message, PyObject *first, PyO
 }
 
 static int send_body(fapws_exchange *x, PyObject *body, PyObject *more) {
-  int goes_on = more ? more == Py_True || (more != Py_False && PyObject_IsTrue(more)) : 0;
-  if (UNLIKELY(goes_on < 0)) return -1;
+  int has_more = more ? more == Py_True || (more != Py_False && PyObject_IsTrue(more)) : 0;
+  if (UNLIKELY(has_more < 0)) return -1;
   if (!body) body = bytes_empty;
   if (UNLIKELY(x->state == FAPWS_DISCARD)) {
-    if (!goes_on) x->state = FAPWS_COMPLETE;
+    if (!has_more) x->state = x->trailers ? FAPWS_TRAILERS : FAPWS_COMPLETE;
     return 0;
   }
   PyObject *owner = body;
@@ -290,7 +313,8 @@ static int send_body(fapws_exchange *x, PyObject *body, PyObject *more) {
   }
   const char *data = PyBytes_AS_STRING(owner);
   Py_ssize_t len = PyBytes_GET_SIZE(owner);
-  int bad = x->state == FAPWS_HEAD ? first_body(x, owner, data, len, goes_on) : next_body(x, owner, data, len, goes_on);
+  int bad =
+      x->state == FAPWS_HEAD ? first_body(x, owner, data, len, has_more) : next_body(x, owner, data, len, has_more);
   Py_DECREF(owner);
   return bad;
 }
@@ -322,6 +346,18 @@ static int begin_head(fapws_exchange *x, PyObject *status, PyObject *headers) {
 
 int fapws_asgi_start(fapws_exchange *x, PyObject *message) {
   return fapws_with_values(x, message, text[T_STATUS], text[T_HEADERS], begin_head);
+}
+
+static int http_start(fapws_exchange *x, PyObject *message) {
+  PyObject *value;
+  int announced = fapws_get(message, text[T_TRAILERS], &value);
+  if (UNLIKELY(announced > 0)) {
+    announced = PyObject_IsTrue(value);
+    Py_DECREF(value);
+  }
+  if (announced < 0 || fapws_asgi_start(x, message) < 0) return -1;
+  x->trailers = announced ? FAPWS_ANNOUNCED : FAPWS_NO_TRAILERS;
+  return 0;
 }
 
 /* http.response.pathsend (extension of ASGI 3): the file is the whole body. */
@@ -379,25 +415,33 @@ static PyObject *out_of_order(fapws_exchange *x, PyObject *type) {
   static const char *const expected[] = {[FAPWS_WAITS] = "'http.response.start' must come first",
                                          [FAPWS_HEAD] = "'http.response.body' must follow 'http.response.start'",
                                          [FAPWS_BODY] = "'http.response.body' must follow",
+                                         [FAPWS_TRAILERS] = "'http.response.trailers' must follow",
                                          [FAPWS_DISCARD] = "'http.response.body' must follow",
                                          [FAPWS_COMPLETE] = "the response is complete"};
-  return PyErr_Format(PyExc_RuntimeError, "send(): unexpected %R: %s", type, expected[x->state]);
+  int unannounced = type == text[T_RESPONSE_TRAILERS] && x->state != FAPWS_WAITS && !x->trailers;
+  return PyErr_Format(PyExc_RuntimeError, "send(): unexpected %R: %s", type,
+                      unannounced ? "'trailers' of 'http.response.start' was not True" : expected[x->state]);
 }
 
 static PyObject *http_send(fapws_exchange *x, PyObject *message) {
-  int which = fapws_message_type(message, text, texts, T_START, T_PATHSEND), bad;
+  int which = fapws_message_type(message, text, texts, T_START, T_RESPONSE_TRAILERS), bad;
   switch (which) {
   case T_START:
     if (x->state != FAPWS_WAITS) return out_of_order(x, text[which]);
-    bad = fapws_asgi_start(x, message);
+    bad = http_start(x, message);
     break;
   case T_RESPONSE_BODY:
-    if (x->state == FAPWS_WAITS || x->state == FAPWS_COMPLETE) return out_of_order(x, text[which]);
+    if (x->state == FAPWS_WAITS || x->state == FAPWS_TRAILERS || x->state == FAPWS_COMPLETE)
+      return out_of_order(x, text[which]);
     bad = fapws_asgi_body(x, message);
     break;
   case T_PATHSEND:
     if (x->state != FAPWS_HEAD) return out_of_order(x, text[which]);
     bad = fapws_with_values(x, message, text[T_PATH], text[T_TYPE], send_path);
+    break;
+  case T_RESPONSE_TRAILERS:
+    if (x->state != FAPWS_TRAILERS) return out_of_order(x, text[which]);
+    bad = fapws_with_values(x, message, text[T_HEADERS], text[T_MORE_TRAILERS], fapws_send_trailers);
     break;
   default: return NULL;
   }

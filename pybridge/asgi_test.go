@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
 )
 
 // asgi sends a request to the ASGI application of testdata/asgi.py.
@@ -215,7 +216,7 @@ func TestASGIChecksMessages(t *testing.T) {
 	same(t, asgi(t, "GET /wrong", "").body.String(), `TypeError: send(): a message must be a dict, not NoneType
 TypeError: send(): the message has no 'type'
 RuntimeError: send(): unexpected 'http.response.body': 'http.response.start' must come first
-ValueError: send(): unsupported message type 'http.response.trailers'
+RuntimeError: send(): unexpected 'http.response.trailers': 'http.response.start' must come first
 ValueError: send(): unsupported message type 7
 TypeError: send(): 'http.response.start' has no 'status'
 TypeError: send(): 'status' of 'http.response.start' must be an int, not '200'
@@ -232,6 +233,40 @@ ValueError: Content-Length b'x' is not a number of bytes
 RuntimeError: send(): unexpected 'http.response.start': 'http.response.body' must follow 'http.response.start'
 TypeError: send(): 'body' of 'http.response.body' must be bytes, not str
 TypeError: send(): 'path' of 'http.response.pathsend' must be a str`)
+}
+
+// TestASGITrailers: those that http1 does not allow behind a body are errors, also in another case, and nothing of their message is sent.
+func TestASGITrailers(t *testing.T) {
+	var names []string
+	for _, name := range append([]string{"X-Sum", "Content-Digest", "Server-Timing", "ETag", "Iff", "Aged"}, http1.NotTrailers...) {
+		if strings.HasSuffix(name, "-") {
+			name += "Type"
+		}
+		names = append(names, name, strings.ToUpper(name))
+	}
+	want := ""
+	for _, name := range names {
+		if http1.ValidTrailer(name) {
+			want += name + ": 1\r\n"
+		}
+	}
+	if len(want) == 0 || strings.Contains(want, "ookie") {
+		t.Error(want)
+	}
+	r := asgi(t, "GET /trailers?"+strings.Join(names, ","), "", "TE: trailers")
+	same(t, r.body.String()+"|"+r.behind, "hello|"+want)
+	if r.head.Length != -1 || r.failed {
+		t.Error("length", r.head.Length, "failed", r.failed)
+	}
+	most := strings.Repeat("X-A,", http1.MaxTrailers-1) + "X-A"
+	same(t, asgi(t, "GET /trailers?"+most+",X-B", "", "TE: trailers").behind, strings.Repeat("X-A: 1\r\n", http1.MaxTrailers))
+	name := strings.Repeat("x", http1.MaxTrailerBytes/2-len(": 1\r\n"))
+	same(t, asgi(t, "GET /trailers?large", "", "TE: trailers").behind, strings.Repeat(name+": 1\r\n", 2))
+	r = asgi(t, "GET /trailers?X-Sum", "") // nothing waits for trailers that are not sent
+	same(t, r.body.String()+"|"+r.behind, "hello|")
+	if r.head.Length != 5 {
+		t.Error("length", r.head.Length)
+	}
 }
 
 // TestASGIDisconnect: a client that disconnects is noticed at once, and data sent to it

@@ -133,6 +133,7 @@ type response struct {
 	head   exchange.Head
 	fields string
 	reason string
+	behind string // trailers
 	body   bytes.Buffer
 	parts  int
 	credit int64
@@ -219,6 +220,9 @@ func (d *driver) drain() {
 			content := make([]byte, p.Count)
 			n, _ := syscall.Pread(p.File, content, p.Offset)
 			r.body.Write(content[:n])
+		}
+		if p.Trailers != nil {
+			r.behind += string(*p.Trailers)
 		}
 		last := p.Last
 		r.failed = r.failed || p.Failed

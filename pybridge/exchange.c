@@ -355,8 +355,8 @@ static fapws_exchange *exchange_new(fapws_record *rec) {
   x->task = x->inner = x->iterator = NULL;
   x->waiters = x->last_waiter = NULL;
   x->state = FAPWS_WAITS;
-  x->begun = x->running = x->gone = x->hung = x->ended = x->overdue = x->waits = x->received = x->words = x->unheard =
-      0;
+  x->begun = x->running = x->gone = x->hung = x->ended = x->overdue = x->waits = x->received = x->trailers = x->words =
+      x->unheard = 0;
   x->taken = 0;
   x->code = 0;
   x->reason = NULL;

@@ -30,10 +30,14 @@ enum {
   FAPWS_WAITS,    /* for http.response.start */
   FAPWS_HEAD,     /* the head was received, and nothing was sent */
   FAPWS_BODY,     /* the head was sent */
+  FAPWS_TRAILERS, /* the body is complete, http.response.trailers follows */
   FAPWS_DISCARD,  /* the event loop answers itself; further data of the application is dropped */
   FAPWS_COMPLETE, /* the Last part was published */
   FAPWS_ACCEPTED, /* the WebSocket is open */
 };
+
+/* Whether the response has trailers (fapws_exchange.trailers). */
+enum { FAPWS_NO_TRAILERS, FAPWS_ANNOUNCED, FAPWS_COLLECTED /* in head */ };
 
 struct fapws_exchange {
   PyObject_HEAD fapws_record *rec; /* NULL: the response is complete, and the record belongs to the event loop */
@@ -52,6 +56,7 @@ struct fapws_exchange {
   uint8_t ended;            /* its coroutine has ended */
   uint8_t overdue;          /* it was cancelled because of a timeout */
   uint8_t waits;            /* of an async handler: inner is a fapws_waiter for room */
+  uint8_t trailers;         /* FAPWS_NO_TRAILERS to FAPWS_COLLECTED */
   uint8_t received;         /* the whole body was received, or websocket.connect */
   uint16_t code;            /* close code of a WebSocket (RFC 6455 §7.4) */
   PyObject *reason;         /* owned: close reason, a str, or NULL */
@@ -113,6 +118,11 @@ void fapws_exchange_publish(fapws_exchange *x, fapws_part *p);
 void fapws_asgi_raised(fapws_exchange *x);
 /* Raises the OSError of send() to a disconnected client (ASGI 2.4). Always -1. */
 int fapws_asgi_left(fapws_exchange *x);
+
+/* --- trailers.c --- */
+/* Sends http.response.trailers with these values, NULL for those that the message does not have. -1 with an exception.
+ */
+int fapws_send_trailers(fapws_exchange *x, PyObject *headers, PyObject *more);
 
 /* --- asgiws.c --- */
 /* Whether send() raises because the client disconnected. */

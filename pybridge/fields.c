@@ -272,10 +272,18 @@ static void remember_line(fapws_start_object *s, PyObject *name, PyObject *value
 
 typedef const char *text_of(PyObject *o, const char *what, Py_ssize_t *len);
 enum { NOT_A_PAIR = -2 }; /* of add_pair */
+static text_of trailer_text;
+
+static int put_trailer(fapws_start_object *s, PyObject *name_object, const char *name, size_t n, const char *value,
+                       size_t len) {
+  if (fapws_valid_trailer(name, n)) return put_line(s, name, n, value, len);
+  PyErr_Format(PyExc_ValueError, "header %S must not be a trailer field", name_object);
+  return -1;
+}
 
 static inline int add_field(fapws_start_object *s, PyObject *name_object, PyObject *value_object, text_of *text) {
   unsigned slot = line_slot(name_object, value_object);
-  int known = known_line(s, name_object, value_object, slot);
+  int known = text == trailer_text ? 0 : known_line(s, name_object, value_object, slot);
   if (LIKELY(known)) return known < 0 ? -1 : 0;
   Py_ssize_t n, len;
   const char *name = text(name_object, "header name", &n);
@@ -291,6 +299,7 @@ static inline int add_field(fapws_start_object *s, PyObject *name_object, PyObje
     PyErr_Format(PyExc_ValueError, "header %S: value %.200R has a control character", name_object, value_object);
     return -1;
   }
+  if (text == trailer_text) return put_trailer(s, name_object, name, (size_t)n, value, (size_t)len);
   int kind = special_field(s, name, (size_t)n, value_object, value, len);
   if (kind == OURS) return 0;
   if (kind == BAD || put_line(s, name, (size_t)n, value, (size_t)len) < 0) return -1;
@@ -310,6 +319,9 @@ static const char *bytes_text(PyObject *o, const char *what, Py_ssize_t *len) {
   return PyBytes_AS_STRING(o);
 }
 
+/* Has add_field check a trailer. */
+static const char *trailer_text(PyObject *o, const char *what, Py_ssize_t *len) { return bytes_text(o, what, len); }
+
 void fapws_forget_fields(fapws_start_object *s) {
   s->len = 0;
   s->length = -1;
@@ -318,7 +330,7 @@ void fapws_forget_fields(fapws_start_object *s) {
 
 /* Adds a field that is not a tuple. Fields of bytes may be in any iterable of two (ASGI), others in a list. */
 static int add_pair(fapws_start_object *s, PyObject *pair, text_of *text) {
-  PyObject *two = text == bytes_text || PyList_Check(pair) ? PySequence_Tuple(pair) : NULL;
+  PyObject *two = text == bytes_text || text == trailer_text || PyList_Check(pair) ? PySequence_Tuple(pair) : NULL;
   int bad = !two || PyTuple_GET_SIZE(two) != 2 ? NOT_A_PAIR
                                                : add_field(s, PyTuple_GET_ITEM(two, 0), PyTuple_GET_ITEM(two, 1), text);
   Py_XDECREF(two);
@@ -350,7 +362,13 @@ int fapws_add_fields(fapws_start_object *s, PyObject *headers) {
                     "headers[%zd] must be a tuple (name, value), not %.200R");
 }
 
+static const char wrong_headers[] = "send(): 'headers' must be an iterable of pairs [name, value]",
+                  wrong_pair[] = "send(): 'headers'[%zd] must be a pair of bytes [name, value], not %.200R";
+
 int fapws_add_byte_fields(fapws_start_object *s, PyObject *headers) {
-  return add_fields(s, headers, bytes_text, "send(): 'headers' must be an iterable of pairs [name, value]",
-                    "send(): 'headers'[%zd] must be a pair of bytes [name, value], not %.200R");
+  return add_fields(s, headers, bytes_text, wrong_headers, wrong_pair);
+}
+
+int fapws_add_trailers(fapws_start_object *s, PyObject *headers) {
+  return add_fields(s, headers, trailer_text, wrong_headers, wrong_pair);
 }

@@ -43,7 +43,7 @@ typedef struct fapws_part {
   int32_t status;
   int64_t length;                    /* Content-Length of the whole body, -1 unknown */
   uint32_t reason_off, reason_len;   /* in buf */
-  uint32_t fields_off, fields_len;   /* in buf */
+  uint32_t fields_off, fields_len;   /* in buf; of a last part that is not the first: trailers */
   uint32_t name_off, name_len;       /* in buf: file name that gives the type */
   uint32_t static_off, static_len;   /* in buf: options of a Staticfile that answers instead */
   uint32_t path_off, path_len;       /* in buf: its PATH_INFO */

@@ -73,7 +73,12 @@ func fill(out *exchange.Part, p *C.fapws_part) {
 	out.Ref = uintptr(unsafe.Pointer(p))
 	out.Op, out.Code, out.Credit = exchange.Op(p.op), uint16(p.code), int64(p.credit)
 	out.Taken = p.taken != 0
+	out.Trailers = nil
 	if !out.First {
+		if p.fields_len > 0 {
+			trailers := exchange.Trailers(within(p, p.fields_off, p.fields_len))
+			out.Trailers = &trailers
+		}
 		if out.Op == exchange.OpHandOver {
 			out.Head.Request = requestOf(p)
 		}

@@ -72,6 +72,7 @@ func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 	rec.spool = C.int32_t(r.Spool)
 	rec.version = C.uint8_t(p.Version)
 	rec.head_only = boolByte(p.Head)
+	rec.trailers = boolByte(p.Trailers && !p.Head)
 	rec.by_form = boolByte(peer.Login == exchange.Form)
 	rec.has_length = boolByte(p.Body != http1.NoBody)
 	rec.chunked = boolByte(p.Body == http1.Chunked)

@@ -67,7 +67,7 @@ typedef struct fapws_record {
   uint32_t head_len,
       peer_len;    /* peer_len: bytes from addr that environ uses in addition to the head, without the port */
   uint8_t version; /* FAPWS_HTTP10 to FAPWS_HTTP2 */
-  uint8_t head_only, has_length, has_body, chunked;
+  uint8_t head_only, has_length, has_body, chunked, trailers; /* trailers: those of the response are sent */
   uint8_t by_form; /* the user has logged in by a form, not by Basic authentication */
   size_t body_off;
   int64_t size;  /* bytes of body */

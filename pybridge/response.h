@@ -64,6 +64,8 @@ int fapws_add_field(fapws_start_object *s, PyObject *name, PyObject *value);
 int fapws_add_fields(fapws_start_object *s, PyObject *headers);
 /* The same with pairs of bytes (ASGI). */
 int fapws_add_byte_fields(fapws_start_object *s, PyObject *headers);
+/* The same behind a body: ValueError also for a field that must not be there. */
+int fapws_add_trailers(fapws_start_object *s, PyObject *headers);
 void fapws_forget_fields(fapws_start_object *s);
 /* Frees the cache of the calling thread, which ends. */
 void fapws_forget_lines(void);
@@ -73,6 +75,14 @@ int fapws_take_sent(fapws_start_object *s, fapws_part *p);
 int fapws_take_channel(fapws_start_object *s, fapws_part *p);
 /* Removes Fapws-Channel. */
 void fapws_forget_channel(fapws_start_object *s);
+
+/* --- trailers.c ------------------------------------------------------------- */
+
+/* http1.MaxTrailers and http1.MaxTrailerBytes. */
+#define FAPWS_TRAILERS_MAX 100
+#define FAPWS_TRAILERS_BYTES (16 << 10)
+/* http1.ValidTrailer, of a token. Without the GIL, too. */
+int fapws_valid_trailer(const char *name, size_t n);
 
 /* --- result.c --------------------------------------------------------------- */
 

@@ -31,7 +31,7 @@ static const char *const key_text[K_COUNT] = {
     "root_path", "headers", "client",       "server", "state",  "extensions", "subprotocols", "fapws.trace_id"};
 static PyObject *key[K_COUNT];
 static PyObject *versions[3], *text_http, *text_get, *text_empty, *bytes_empty, *the_asgi, *the_extensions,
-    *name_pathsend;
+    *name_pathsend, *name_trailers;
 
 int fapws_scope_init(void) {
   if (the_asgi) return 0;
@@ -44,10 +44,11 @@ int fapws_scope_init(void) {
   text_empty = PyUnicode_InternFromString("");
   bytes_empty = PyBytes_FromStringAndSize(NULL, 0);
   name_pathsend = PyUnicode_InternFromString("http.response.pathsend");
+  name_trailers = PyUnicode_InternFromString("http.response.trailers");
   the_extensions = PyDict_New();
   the_asgi = Py_BuildValue("{s:s,s:s}", "version", "3.0", "spec_version", "2.5");
   return versions[0] && versions[1] && versions[2] && text_get && text_http && text_empty && bytes_empty &&
-                 name_pathsend && the_extensions && the_asgi
+                 name_pathsend && name_trailers && the_extensions && the_asgi
              ? 0
              : -1;
 }
@@ -330,7 +331,9 @@ int fapws_put_tls(PyObject *extensions, const fapws_record *rec) {
 
 static PyObject *extensions(const fapws_record *rec) {
   PyObject *dict = PyDict_New(), *pathsend = dict ? PyDict_New() : NULL;
-  if (!pathsend || PyDict_SetItem(dict, name_pathsend, pathsend) < 0 || fapws_put_tls(dict, rec) < 0) Py_CLEAR(dict);
+  if (!pathsend || PyDict_SetItem(dict, name_pathsend, pathsend) < 0 || fapws_put_tls(dict, rec) < 0 ||
+      (rec->trailers && fapws_put(dict, name_trailers, PyDict_New()) < 0))
+    Py_CLEAR(dict);
   Py_XDECREF(pathsend);
   return dict;
 }

@@ -61,6 +61,22 @@ async def do_scope(scope, receive, send):
     await answer(send, json.dumps(told, sort_keys=True))
 
 
+async def do_trailers(scope, receive, send):
+    assert ("http.response.trailers" in scope["extensions"]) == any(name == b"te" for name, _ in scope["headers"])
+    await send({"type": "http.response.start", "status": 200, "trailers": True})
+    await send({"type": "http.response.body", "body": b"hello"})
+    names = scope["query_string"].split(b",")
+    if names == [b"large"]:
+        name = b"x" * (8192 - len(": 1\r\n"))
+        names = [name, name, b"y"]
+    for name in names:
+        try:
+            await send({"type": "http.response.trailers", "headers": [(name, b"1")], "more_trailers": True})
+        except ValueError:
+            pass
+    await send({"type": "http.response.trailers"})
+
+
 async def do_tls(scope, receive, send):
     text = json.dumps(scope["extensions"].get("tls", "none"), sort_keys=True).encode()
     await send({"type": "http.response.start", "status": 200, "headers": []})

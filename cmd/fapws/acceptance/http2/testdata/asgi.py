@@ -27,6 +27,15 @@ async def app(scope, receive, send):
             sha.update(message["body"])
             n += len(message["body"])
         await answer(send, b"%d %s" % (n, sha.hexdigest().encode()))
+    elif path == "/trailers":  # behind that many bytes, or this file
+        assert "http.response.trailers" in scope["extensions"] or scope["method"] == "HEAD"
+        await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": True})
+        if scope["query_string"] == b"file":
+            await send({"type": "http.response.pathsend", "path": __file__})
+        else:
+            await send({"type": "http.response.body", "body": b"x" * int(scope["query_string"])})
+        await send({"type": "http.response.trailers", "headers": [(b"X-Sum", scope["query_string"]), (b"x-a", b"b" * 10000)], "more_trailers": True})
+        await send({"type": "http.response.trailers", "headers": [(b"x-a", b"c")]})
     else:
         await answer(send, b"early")
 

@@ -1,7 +1,8 @@
 """Sends the events that a request lists, and tells what send() said to each.
 
 POST /<name> with a list of messages as Python literals sends them in turn;
-GET /outcome/<name> then answers with the errors, one for each message.
+GET /outcome/<name> then answers with the errors, one for each message, and
+GET /extensions with those of ASGI.
 """
 import json
 
@@ -24,6 +25,10 @@ async def app(scope, receive, send):
         text = json.dumps(outcomes.get(path[9:])).encode()
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(text)).encode())]})
         await send({"type": "http.response.body", "body": text})
+        return
+    if path == "/extensions":
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": " ".join(scope["extensions"]).encode()})
         return
     names = {"bytearray": bytearray, "memoryview": memoryview, "iter": iter, "object": object}
     messages = eval(await body_of(receive), names)
