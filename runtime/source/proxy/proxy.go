@@ -154,6 +154,9 @@ func (p *Proxy) pass(w *backend.Response, r *backend.Request, response *http.Res
 	if !ok {
 		return false
 	}
+	if response.Trailer != nil {
+		head.Fields = append(head.Fields, announced(r, response)...)
+	}
 	w.Start(head)
 	err := p.copy(w, response, cancel)
 	if err != nil && !errors.Is(err, backend.ErrGone) {
@@ -161,6 +164,13 @@ func (p *Proxy) pass(w *backend.Response, r *backend.Request, response *http.Res
 			p.complain(r, "response aborted: %v", cause(response.Request.Context(), err))
 		}
 		w.Fail()
+	}
+	if err == nil && response.Trailer != nil && takesTrailers(r) {
+		fields, wrong := trailers(response)
+		if wrong != nil {
+			p.complain(r, "%v", wrong)
+		}
+		w.Trailers(fields)
 	}
 	return err == nil
 }

@@ -121,7 +121,7 @@ func TestFields(t *testing.T) {
 		"TE: trailers\r\nKeep-Alive: 1\r\nUpgrade: h2c\r\nX-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\nX-Forwarded-Host: evil\r\nX_Real_IP: 6.6.6.6\r\nCookie: a\r\n\r\n")
 	head, body, _ := strings.Cut(got, "\r\n\r\n")
 	want := `GET /a%2Fb/%20c?x=%zz&y host=outside.example:80 X-Forwarded-For=["127.0.0.1"] X-Forwarded-Proto=["http"] ` +
-		`X-Forwarded-Host=["outside.example:80"] Forwarded=["for=127.0.0.1;proto=http;host=\"outside.example:80\""] X-Real-Ip=["127.0.0.1"] X-Kept=["2"] Cookie=["a"]`
+		`X-Forwarded-Host=["outside.example:80"] Forwarded=["for=127.0.0.1;proto=http;host=\"outside.example:80\""] X-Real-Ip=["127.0.0.1"] X-Kept=["2"] Te=["trailers"] Cookie=["a"]`
 	if body != want {
 		t.Errorf("the server behind sees\n%s, want\n%s", body, want)
 	}

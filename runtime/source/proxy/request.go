@@ -59,7 +59,11 @@ func (p *Proxy) request(ctx context.Context, r *backend.Request) (request *http.
 		name := textproto.CanonicalMIMEHeaderKey(string(f.Name.In(r.Head)))
 		h[name] = append(h[name], string(f.Value.In(r.Head)))
 	}
+	te := wantsTrailers(h, r)
 	drop(h)
+	if te {
+		h["Te"], h["Connection"] = []string{"trailers"}, []string{"TE"}
+	}
 	for _, name := range ours {
 		delete(h, name)
 	}
