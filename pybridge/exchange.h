@@ -1,5 +1,6 @@
-/* How exchanges run on the asyncio thread: exchange.c, waiter.c, scope.c, inputs.c, asgi.c, asgiws.c, asynchandler.c
- * and asyncstack.c. All of it is called on the asyncio thread, with the GIL, unless a comment says otherwise.
+/* How exchanges run on the asyncio thread: exchange.c, waiter.c, scope.c, inputs.c, asgi.c, asgiws.c, trailers.c,
+ * asynchandler.c and asyncstack.c. All of it is called on the asyncio thread, with the GIL, unless a comment says
+ * otherwise.
  *
  * An exchange is a coroutine that a Task runs. Its fapws_kind has the protocol: ASGI, an async handler, a WebSocket.
  * The record owns a reference to its exchange, and so does the list async.live until the coroutine has ended. An
