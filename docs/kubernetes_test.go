@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// TestKubernetes: what the manifest on cluster.md says in several places agrees, with the settings of fapws, too.
+// TestKubernetes: numbers that the manifest on cluster.md has in several places agree, with the settings of fapws, too.
 func TestKubernetes(t *testing.T) {
 	page := read(t, "cluster.md")
 	find := func(pattern string) string {

@@ -87,8 +87,8 @@ func dropBodies(file *ast.File) {
 	}
 }
 
-// needsC reports whether p needs what is in C without a counterpart in Go: Python, or the functions of a package of fapws that it
-// imports, or runs the executable, which does. What a package with C has in Go itself is checked.
+// needsC reports whether p needs code in C without a counterpart in Go: Python, or the functions of a package of fapws that it
+// imports, or runs the executable, which does. The files in Go of a package with C are checked.
 func needsC(p *packages.Package) bool {
 	if strings.HasPrefix(p.PkgPath, "fapws/cmd/fapws/acceptance") {
 		return true

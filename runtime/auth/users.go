@@ -102,7 +102,7 @@ func (u *Users) Look() {
 	u.complain(old, err.Error())
 }
 
-// complain notes what is wrong with the file, "" for nothing, and logs it once.
+// complain notes the mistake in the file, "" for none, and logs it once.
 func (u *Users) complain(old *table, complaint string) {
 	if old.complaint == complaint {
 		return

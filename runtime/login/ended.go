@@ -34,7 +34,7 @@ type ended struct {
 	file  auth.OpenFile // as it was read
 
 	mu        sync.Mutex // of reading and writing the file
-	complaint string     // what was wrong with it last; guarded by mu
+	complaint string     // the last mistake found in it; guarded by mu
 	set       atomic.Pointer[endedSet]
 }
 

@@ -66,7 +66,7 @@ type Client struct {
 	failing [2]bool       // in which direction
 }
 
-// direction is what a Client does with a broker. One may fail alone: a broker that is full, or only a copy of another one, is still read from.
+// direction is one of the two uses of a broker. One may fail alone: a broker that is full, or only a copy of another one, is still read from.
 type direction uint8
 
 const (
