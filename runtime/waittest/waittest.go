@@ -1,4 +1,3 @@
-// Package waittest has the waits of tests. They end with an event, never with time, unless a test fails.
 package waittest
 
 import (
