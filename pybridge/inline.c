@@ -8,6 +8,8 @@
 
 #define P fapws_the_pool
 
+static int over; /* Python is ending */
+
 /* Requests a turn, without wake_pending: the event loop clears that after it has checked turn, when it takes parts, so
  * a request in between would be lost. */
 static void request_turn(void) {
@@ -53,7 +55,7 @@ static void written(fapws_thread *t, fapws_record *rec) {
 }
 
 static int start(void) {
-  if (!__atomic_load_n(&P.shared.turn, __ATOMIC_SEQ_CST)) return -1;
+  if (over || !__atomic_load_n(&P.shared.turn, __ATOMIC_SEQ_CST)) return -1;
   if (P.shared.turning) { /* called from written: the turn on the stack has to end first */
     request_turn();
     return -1;
@@ -67,6 +69,16 @@ static int start(void) {
   fapws_release_gil();
   __atomic_store_n(&P.shared.turning, 0, __ATOMIC_SEQ_CST);
   return P.exit_code;
+}
+
+void fapws_inline_finish(void) {
+  const fapws_thread *t = P.threads[0]; /* NULL: the event loop has never run handlers */
+  unsigned long before;
+  do { /* until a turn runs nothing: requests may wait for the event loop, which takes no parts now */
+    before = t ? t->jobs : 0;
+    start();
+  } while (t && t->jobs != before);
+  over = 1;
 }
 
 /* --- the rest of the mode --------------------------------------------------- */

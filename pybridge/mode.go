@@ -33,6 +33,8 @@ type poolMode interface {
 	serve(a *App) int
 	// stop is App.Stop.
 	stop(a *App) int
+	// finish is called by App.Close, on the thread of Load, before Python ends.
+	finish()
 	// socketOpened is called with h.mu held, when a WebSocket with callbacks begins.
 	socketOpened(h *Handler)
 	// onLoop returns the record that runs on the loop, 0 for none, and the number of its job. On any goroutine.
@@ -56,6 +58,7 @@ func (threaded) start(h *Handler) error                           { return h.sta
 func (threaded) attach(*Handler, *exchange.Waker)                 {}
 func (threaded) serve(*App) int                                   { return int(C.fapws_serve()) }
 func (threaded) stop(*App) int                                    { return int(C.fapws_pool_stop(1000)) }
+func (threaded) finish()                                          {}
 func (threaded) socketOpened(h *Handler)                          { h.watchSockets() }
 func (threaded) onLoop() (C.uintptr_t, C.ulong)                   { return 0, 0 }
 
@@ -79,6 +82,8 @@ func (inline) stop(a *App) int {
 	a.exit(-1)
 	return 0
 }
+
+func (inline) finish() { C.fapws_inline_finish() }
 
 func (inline) socketOpened(*Handler) {} // Stalled sees its callbacks
 

@@ -195,15 +195,22 @@ func TestWebSocketsWhenTheServerStops(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "sockets.py")
 		a, b := room(s, "/room"), room(s, "/room")
+		var lingers []*wstest.Client
+		for range 8 {
+			lingers = append(lingers, room(s, "/room?lingers"))
+		}
 		says(t, b, "sleep 0.3")
 		time.Sleep(50 * time.Millisecond)
 		s.Signal(syscall.SIGTERM)
 		closesWith(t, a, 1001, "")
 		closesWith(t, b, 1001, "")
+		for _, c := range lingers {
+			closesWith(t, c, 1001, "")
+		}
 		if code := s.Ended(); code != 0 {
 			t.Error("exit code", code)
 		}
-		if said := s.Stdout.String(); strings.Count(said, "left 1001") != 2 {
+		if said := s.Stdout.String(); strings.Count(said, "left 1001") != 2+len(lingers) {
 			t.Errorf("on_close said %q", said)
 		}
 	})

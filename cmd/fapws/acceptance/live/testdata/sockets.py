@@ -78,6 +78,8 @@ def hear(ws, message):
 
 def leave(ws, code, reason):
     clients.discard(ws)
+    if ws.environ["QUERY_STRING"] == "lingers":
+        time.sleep(0.01)  # longer than a turn of inline mode, which then leaves the others to the next
     note("left", code, reason)
 
 
