@@ -259,6 +259,14 @@ func TestBrokenUploads(t *testing.T) {
 	w := s.Dial()
 	w.Send(request[:half])
 	receiving(1)
+	fapwstest.Eventually(t, "the upload has the name", func() bool { // it writes when it has
+		hidden, _ := filepath.Glob(filepath.Join(bare, ".fapws-*"))
+		if len(hidden) != 1 {
+			return false
+		}
+		info, err := os.Stat(hidden[0])
+		return err == nil && info.Size() > 0
+	})
 	s.Ask(request).Want(t, 423, "another upload")
 	if left := contents(t, bare); len(left) != 1 || !strings.HasPrefix(left[0], ".fapws-") {
 		t.Errorf("meanwhile there are %q", left)
