@@ -252,8 +252,8 @@ func (a *App) exit(code int) {
 	}
 }
 
-// Close runs what is queued in inline mode, waits for threads of the script, runs its atexit functions and finalizes Python. It returns the exit status: 0, or 120 if
-// output could not be flushed. It must be called once, on the thread of Load.
+// Close runs the queued jobs of inline mode, waits for threads of the script, runs its atexit functions and finalizes Python. It returns
+// the exit status: 0, or 120 if output could not be flushed. It must be called once, on the thread of Load.
 func (a *App) Close() int {
 	if a.handler != nil {
 		a.handler.gilCalls.Close()

@@ -95,7 +95,7 @@ int fapws_serve(void);
 /* Any thread. Ends fapws_serve; waits up to ms for the other threads.
  * Returns how many did not end. */
 int fapws_pool_stop(int ms);
-/* In inline mode, before fapws_finish: runs what is queued, such as on_close of WebSockets that have closed while the
+/* In inline mode, before fapws_finish: runs the queued jobs, such as on_close of WebSockets that have closed while the
  * server stopped. Later turns, which the event loop may still have, run nothing. Event loop only, without the GIL. */
 void fapws_inline_finish(void);
 /* Delivers an input, which belongs to the Python side from now on. Nothing runs before fapws_flush. Event loop only. */

@@ -106,10 +106,10 @@ func (w *wire) handshake() {
 		_ = w.conn.Close()
 		return
 	}
-	_ = w.conn.Wake(nil) // for what came behind the handshake
+	_ = w.conn.Wake(nil) // for the bytes behind the handshake
 }
 
-// feed takes over what has arrived. It reports whether the handshake has ended.
+// feed takes over the bytes that have arrived. It reports whether the handshake has ended.
 func (w *wire) feed(input []byte) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
