@@ -96,7 +96,7 @@ func (b *bench) measureLoad(w *workload) (who []string, err error) {
 	}
 	for range b.rounds {
 		for _, p := range processes {
-			taken, err := b.round(p, w, lua, cpu)
+			taken, err := undisturbed(func() (sample, error) { return b.round(p, w, lua, cpu) })
 			if err != nil {
 				return nil, err
 			}

@@ -100,6 +100,7 @@ type sample struct {
 	before   time.Duration // subscribers: p99 before there were any
 	grown    int64         // slowly: bytes that the memory has grown by
 	reloads  int           // reload: how many there were
+	stolen   float64       // share of the two CPUs that other machines had meanwhile
 }
 
 // loadWith runs wrk on CPU cpu for length and reads what bench/lua/report.lua prints.

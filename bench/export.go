@@ -51,5 +51,5 @@ func (b *bench) export(m results.Machine) *results.Results {
 // stored is the sample as it is stored. What only a few workloads measure is left out.
 func (s *sample) stored() results.Sample {
 	return results.Sample{Rate: math.Round(s.rate*10) / 10, P50: s.p50.Seconds(), P99: s.p99.Seconds(), CPU: s.cpu.Seconds(), Memory: s.memory, Errors: s.errors,
-		Start: s.took.Seconds(), Each: s.each}
+		Start: s.took.Seconds(), Each: s.each, Stolen: math.Round(s.stolen*1000) / 1000}
 }

@@ -292,8 +292,24 @@ const quiet = 0.5
 
 // load says whether the machine had other work.
 func (p *page) load() string {
-	if p.Machine.Load <= quiet {
-		return "The machine had no other work."
+	text := "The machine had no other work."
+	if p.Machine.Load > quiet {
+		text = fmt.Sprintf("The machine had other work: %.1f threads were running on average in the minute before. Compare servers; a quiet machine shows higher figures for all of them.", p.Machine.Load)
 	}
-	return fmt.Sprintf("The machine had other work: %.1f threads were running on average in the minute before. Compare servers; a quiet machine shows higher figures for all of them.", p.Machine.Load)
+	if most := p.mostStolen(); most > 0 {
+		text += fmt.Sprintf(" Other machines on the same host took up to %.1f %% of the two processors during a measurement.", 100*most)
+	}
+	return text
+}
+
+// mostStolen is the greatest share of the CPUs that other machines had during a measurement.
+func (p *page) mostStolen() (most float64) {
+	for _, w := range p.Workloads {
+		for _, server := range w.Servers {
+			for _, taken := range server.Samples {
+				most = max(most, taken.Stolen)
+			}
+		}
+	}
+	return most
 }

@@ -81,6 +81,20 @@ func TestTables(t *testing.T) {
 	}
 }
 
+// TestLoad: the page says what else used the processors.
+func TestLoad(t *testing.T) {
+	r := example()
+	r.Machine.Load = 0
+	p := &page{Results: r}
+	if got := p.load(); got != "The machine had no other work." {
+		t.Error(got)
+	}
+	r.Machine.Load, r.Workloads[0].Servers[0].Samples[0].Stolen = 2, 0.025
+	if got := p.load(); !strings.Contains(got, "2.0 threads") || !strings.Contains(got, "took up to 2.5 % of the two processors") {
+		t.Error(got)
+	}
+}
+
 func TestSave(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "x.json")
 	if err := example().Save(file); err != nil {
