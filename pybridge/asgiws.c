@@ -1,6 +1,6 @@
 /* ASGI 3 for WebSockets: receive() and send() (https://asgi.readthedocs.io/en/stable/specs/www.html, "WebSocket"). On
  * the asyncio thread, with the GIL. */
-#include "exchange.h"
+#include "asgi.h"
 #include "websocket.h"
 
 #include <stdlib.h>

@@ -4,6 +4,7 @@
  * puts records with events into a list and, if the thread sleeps, writes to an eventfd. turn(), the reader of that
  * eventfd, handles the whole list in one call, and wakes the server's event loop once at the end for all published
  * parts. */
+#include "asgi.h"
 #include "exchange.h"
 #include "interp.h"
 #include "messages.h"
@@ -331,7 +332,8 @@ char *fapws_async_start(const char *loop, const char *lifespan, void *const *app
   A.event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   A.asleep = 1;
   if (A.event < 0) PyErr_SetFromErrno(PyExc_OSError);
-  int bad = !list || !functions || A.event < 0 || fapws_exchange_init() < 0 || fapws_scope_init() < 0;
+  int bad = !list || !functions || A.event < 0 || fapws_exchange_init() < 0 || fapws_scope_init() < 0 ||
+            fapws_asgi_init() < 0 || fapws_asgi_http_init() < 0;
   if (A.event > 0) fapws_keep_from_children(A.event);
   for (int i = 0; !bad && i < n; i++) bad = PyList_Append(list, (PyObject *)applications[i]) < 0;
   for (PyMethodDef *m = methods; !bad && m->ml_name; m++) {

@@ -1,5 +1,6 @@
 /* async def handler(environ, start_response), awaited on the asyncio thread. It may return whatever other handlers
  * return, or an async iterable, and it may be an async generator; chunks are sent as they are yielded. With the GIL. */
+#include "asgi.h"
 #include "exchange.h"
 
 #define A fapws_the_async

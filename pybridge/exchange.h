@@ -1,6 +1,5 @@
-/* How exchanges run on the asyncio thread: exchange.c, waiter.c, scope.c, inputs.c, asgi.c, asgiws.c, trailers.c,
- * asynchandler.c and asyncstack.c. All of it is called on the asyncio thread, with the GIL, unless a comment says
- * otherwise.
+/* How exchanges run on the asyncio thread: exchange.c, task.c, awaitable.c, waiter.c, inputs.c, asynchandler.c and
+ * asyncstack.c. All of it is called on the asyncio thread, with the GIL, unless a comment says otherwise.
  *
  * An exchange is a coroutine that a Task runs. Its fapws_kind has the protocol: ASGI, an async handler, a WebSocket.
  * The record owns a reference to its exchange, and so does the list async.live until the coroutine has ended. An
@@ -76,12 +75,23 @@ int fapws_exchange_init(void);
 extern PyObject *fapws_cancelled_error; /* asyncio.CancelledError */
 /* fapws_kind.run of all coroutines: makes the exchange of rec and its task, and runs the task until it waits. */
 void fapws_exchange_run(fapws_thread *t, fapws_record *rec);
-/* Sends value into an iterator, as PyIter_Send does. */
-PySendResult fapws_iter_send(PyObject *iterator, PyObject *value, PyObject **result);
-/* An iterator for fapws_iter_send that drives an awaitable; NULL with TypeError. A new reference. */
-PyObject *fapws_await(PyObject *awaitable);
+
+/* --- task.c --- */
+int fapws_task_init(void);
+/* Makes the task of x and runs it until it waits. A new reference, or NULL; a step of the task may leave an exception
+ * in both cases. */
+PyObject *fapws_task_new(fapws_exchange *x);
 /* Cancels its task. */
 void fapws_exchange_cancel(fapws_exchange *x);
+
+/* --- awaitable.c --- */
+int fapws_awaitable_init(void);
+/* Sends value into an iterator, as PyIter_Send does. */
+PySendResult fapws_iter_send(PyObject *iterator, PyObject *value, PyObject **result);
+/* Clears a StopIteration, or no exception, and stores its value: PYGEN_RETURN. PYGEN_ERROR with any other exception. */
+PySendResult fapws_returned_value(PyObject **result);
+/* An iterator for fapws_iter_send that drives an awaitable; NULL with TypeError. A new reference. */
+PyObject *fapws_await(PyObject *awaitable);
 
 /* --- waiter.c --- */
 extern PyTypeObject fapws_Waiter_Type;
@@ -96,47 +106,6 @@ extern PyObject *fapws_done;
 PyObject *fapws_send_result(PySendResult how, PyObject *result);
 /* Wakes the waiters for that reason. */
 void fapws_wake_waiters(fapws_exchange *x, int what);
-
-/* --- asgi.c --- */
-/* Calls the application; takes the reference to scope, which may be NULL. Returns as begin. */
-PyObject *fapws_asgi_call(fapws_exchange *x, PyObject *scope);
-/* Sends message now. A new reference to a coroutine, which waits for room. */
-PyObject *fapws_asgi_send(fapws_exchange *x, PyObject *message);
-/* The type of a message to send(): its index among texts, of which text has the str objects and [0] is "type"; it has
- * to be from first to last. -1 with an exception. */
-int fapws_message_type(PyObject *message, PyObject *const *text, const char *const *texts, int first, int last);
-/* Calls f with the values of two keys of message, NULL for those that it does not have. -1 with an exception. */
-int fapws_with_values(fapws_exchange *x, PyObject *message, PyObject *first, PyObject *second,
-                      int (*f)(fapws_exchange *, PyObject *, PyObject *));
-/* A new message for receive(): a dict with its type. NULL with an exception. */
-PyObject *fapws_asgi_message(PyObject *type);
-/* Sends http.response.start and http.response.body. -1 with an exception. */
-int fapws_asgi_start(fapws_exchange *x, PyObject *message);
-int fapws_asgi_body(fapws_exchange *x, PyObject *message);
-/* Publishes p of x, whose body, if it is not in owner's memory, is in its buf. */
-void fapws_exchange_publish(fapws_exchange *x, fapws_part *p);
-/* Reports the exception of an application, and ends the exchange with 500 or by breaking it off. */
-void fapws_asgi_raised(fapws_exchange *x);
-/* Raises the OSError of send() to a disconnected client (ASGI 2.4). Always -1. */
-int fapws_asgi_left(fapws_exchange *x);
-
-/* --- trailers.c --- */
-/* Sends http.response.trailers with these values, NULL for those that the message does not have. -1 with an exception.
- */
-int fapws_send_trailers(fapws_exchange *x, PyObject *headers, PyObject *more);
-
-/* --- asgiws.c --- */
-/* Whether send() raises because the client disconnected. */
-int fapws_has_left(fapws_exchange *x);
-
-/* --- scope.c --- */
-int fapws_scope_init(void);
-/* The scope of rec (ASGI 3, "Connection Scope"): a new dict. */
-PyObject *fapws_scope(fapws_record *rec);
-
-/* Puts "tls", the TLS extension of ASGI, into the extensions of a scope, if the client uses TLS. -1 with an exception.
- * With the GIL. */
-int fapws_put_tls(PyObject *extensions, const fapws_record *rec);
 
 /* --- inputs.c --- */
 /* The next input, which the caller frees, or NULL; lets the client send as many bytes again. */

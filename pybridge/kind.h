@@ -1,6 +1,6 @@
 /* The protocols by which handlers are called: WSGI (all plain functions of PATHS, run.c), callbacks of a
- * fapws.WebSocket (websocket.c), and on the asyncio thread ASGI for HTTP (asgi.c), ASGI for WebSockets (asgiws.c) and
- * async functions (asynchandler.c).
+ * fapws.WebSocket (websocket.c), and on the asyncio thread ASGI for HTTP (asgihttp.c), ASGI for WebSockets (asgiws.c)
+ * and async functions (asynchandler.c).
  *
  * The tables are constant. A mount owns the choice: fapws_mount.kinds has the one for plain requests and the one for
  * requests for a WebSocket (kind.c). Other files call these functions and do not ask which kind it is. */

@@ -1,6 +1,6 @@
 /* The scope of ASGI 3. The last heads are remembered, as in environcache.c, because clients repeat them. On the asyncio
  * thread, with the GIL. */
-#include "exchange.h"
+#include "asgi.h"
 #include "trace.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* Trailer fields, behind the body of an ASGI response
  * (https://asgi.readthedocs.io/en/latest/extensions.html#http-trailers, RFC 9110 §6.5). On the asyncio thread, with the
  * GIL. */
-#include "exchange.h"
+#include "asgi.h"
 
 #include <string.h>
 #include <strings.h>

@@ -4,6 +4,7 @@
  * abandoned before takes no message. send() acts when it is called, unless another thread calls it, for
  * asyncio.run_coroutine_threadsafe. Each has a separate future, because a cancelled task cancels the future that it
  * waits on. */
+#include "asgi.h"
 #include "exchange.h"
 
 #define A fapws_the_async
