@@ -220,8 +220,8 @@ func (s *Server) enrol(nc net.Conn, own bool) error {
 	return nil
 }
 
-// Discourage makes HTTP/1 responses say that their connection closes, so that clients change to other servers before Shutdown. The
-// server serves as before. It is safe for concurrent use.
+// Discourage makes responses say that their connection closes ("Connection: close", or GOAWAY), so that clients change to other servers
+// before Shutdown. The server serves as before. It is safe for concurrent use.
 func (s *Server) Discourage() { s.loop.post(s.loop.http.Discourage) }
 
 // Shutdown stops accepting, lets the requests that have arrived be answered

@@ -92,7 +92,7 @@ func limitRows(m Machine) []*Setting {
 		},
 		{
 			Name: "shutdown-delay", Group: GroupTimeouts, Arg: "TIME", Default: "0s",
-			Help:  "after SIGTERM or SIGINT, keep serving for this long before stopping: the readiness of --health is 503, and HTTP/1 responses close their connections, so load balancers and clients change to other servers in time",
+			Help:  "after SIGTERM or SIGINT, keep serving for this long before stopping: the readiness of --health is 503, and responses close their connections, so load balancers and clients change to other servers in time",
 			value: func(c *Config) value { return &duration{&c.ShutdownDelay, 0} },
 		},
 	}

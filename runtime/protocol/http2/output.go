@@ -95,6 +95,9 @@ func (st *stream) Transmit(x *http.Exchange, p *exchange.Part) {
 	ends := p.Last && p.Upgrade == nil && !broken && len(body) == 0 && count == 0
 	if p.First {
 		st.sendHead(x, s.text, ends)
+		if s.Closes() {
+			c.Drain(true) // as "Connection: close" of HTTP/1
+		}
 	} else if ends {
 		st.sendEnd(x, x.Trailers(p))
 	}
