@@ -28,6 +28,10 @@ shell) set -- shell wsgi/app.py ;;
     volume=$(cd "$mode" && pwd):/srv/app
     ;;
 esac
+if [ -z "${IMAGE-}" ]; then
+    found=$("$engine" images -q "$image")
+    [ -n "$found" ] || { echo "run.sh: there is no image $image yet: bin/build.sh builds it" >&2; exit 1; }
+fi
 flags="--rm -i ${CONTAINER_FLAGS-}"
 [ ! -t 0 ] || flags="$flags -t"
 case $flags in
