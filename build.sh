@@ -133,14 +133,23 @@ changelog_version() {
     printf '%s\n' "${version:-0.1.0}"
 }
 
+# ask_git COMMAND... asks the repository of this source, also if it belongs to another user: root builds it, too. It fails
+# if there is none.
+ask_git() { [[ -e $root/.git ]] && git -C "$root" -c "safe.directory=$root" "$@" 2>/dev/null; }
+
+# is_modified reports whether files differ from the last commit.
+is_modified() { ask_git rev-parse -q --verify HEAD >/dev/null && ! ask_git diff --quiet HEAD --; }
+
 # version_text is the changelog's newest version, with the commit unless that
-# commit is tagged with it.
+# commit is tagged with it, and .dirty if files differ from it.
 version_text() {
     local version commit
     version=$(changelog_version)
     # Git's own choice of a length depends on the history in the clone, and the version is a part of the built files.
-    commit=$(git -C "$root" rev-parse --short=10 HEAD 2>/dev/null) || commit=
-    if [[ -n $commit ]] && ! git -C "$root" tag --points-at HEAD | grep -qFx "v$version"; then
+    commit=$(ask_git rev-parse --short=10 HEAD) || commit=
+    if [[ -n $commit ]] && is_modified; then
+        version+=+$commit.dirty
+    elif [[ -n $commit ]] && ! ask_git tag --points-at HEAD | grep -qFx "v$version"; then
         version+=+$commit
     fi
     printf '%s\n' "$version"
@@ -196,6 +205,9 @@ word_run() {
 
 # --- the words --------------------------------------------------------------
 
+# words_alone take no arguments.
+readonly words_alone="asan build cgocheck env lint matrix pictures race release systemd test tsan"
+
 main() {
     local word='' python_option=''
     while (($#)); do
@@ -213,6 +225,7 @@ main() {
     '' | help | -h | --help) usage ;;
     *)
         declare -F "word_$word" >/dev/null || { say "unknown word \"$word\": ./build.sh help lists the words"; exit 2; }
+        (($# == 0)) || [[ " $words_alone " != *" $word "* ]] || die "unknown argument of $word: $1"
         "word_$word" "$@"
         ;;
     esac

@@ -11,7 +11,7 @@ var varying = []struct {
 	pattern *regexp.Regexp
 	same    string
 }{
-	{regexp.MustCompile(`fapws \d+\.\d+\.\d+(\+[0-9a-f]+)?`), "fapws VERSION"},
+	{regexp.MustCompile(`fapws \d+\.\d+\.\d+(\+[0-9a-f]+(\.dirty)?)?`), "fapws VERSION"},
 	{regexp.MustCompile(`Python 3\.\d+\.\d+\+?`), "Python VERSION"},
 	{regexp.MustCompile(`\bpid \d+`), "pid PID"},
 	{regexp.MustCompile(`up to \d+ threads`), "up to N threads"},

@@ -10,15 +10,16 @@ readonly dist_folder=$root/build/dist
 # commit, and the modes of new files.
 fix_circumstances() {
     umask 022
-    export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$root" log -1 --format=%ct 2>/dev/null || stat -c %Y "$root/CHANGELOG.md")}
-    [[ $SOURCE_DATE_EPOCH =~ ^[0-9]+$ ]] || die "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH: expected seconds since 1970"
+    export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(ask_git log -1 --format=%ct || stat -c %Y "$root/CHANGELOG.md")}
+    [[ $SOURCE_DATE_EPOCH =~ ^[0-9]{1,10}$ ]] || die "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH: expected seconds since 1970"
+    ! is_modified || say "warning: the source has uncommitted changes; the version ends with .dirty"
 }
 
 # build_for ARCH builds for this machine or, with cross, for another one, and sets built
 # to the executable and arch to the architecture.
 build_for() {
     arch=${1:-$(machine_architecture)}
-    [[ $arch == "$(machine_architecture)" ]] || (choose_cross "$arch") || exit # before it compiles
+    [[ $arch == "$(machine_architecture)" ]] || (choose_cross "$arch" && use_cross) || exit # what is missing, before it compiles
     mkdir -p "$dist_folder"
     if [[ $arch == "$(machine_architecture)" ]]; then
         word_build
@@ -59,6 +60,7 @@ libpython_text() {
 # shellcheck disable=SC2120
 word_tarball() {
     local arch built cross='' name folder
+    (($# <= 1)) || die "unknown argument: $2"
     fix_circumstances
     build_for "${1-}"
     name=fapws-$(version_text)-linux-$arch-python$py_minor
@@ -68,7 +70,8 @@ word_tarball() {
     libpython_text >"$folder/share/doc/fapws/libpython"
     set_times "$folder"
     tar -C "$folder" --sort=name --owner=0 --group=0 --numeric-owner --format=gnu -cf - bin lib share |
-        gzip -9n >"$dist_folder/$name.tar.gz"
+        gzip -9n >"$folder.tar.gz"
+    mv "$folder.tar.gz" "$dist_folder" # whole files only
     say "$(libpython_text)"
     say "made build/dist/$name.tar.gz; to install it: tar -xzf build/dist/$name.tar.gz -C ~/.local"
 }
@@ -89,6 +92,7 @@ word_deb() {
     local arch='' built cross='' folder version file suite=''
     [[ ${1---test} == --test ]] || { arch=$1; shift; }
     (($# == 0)) || [[ $1 == --test ]] || die "unknown argument: $1"
+    (($# <= 2)) || die "unknown argument: $3"
     [[ ${1-} != --test ]] || suite=${2:-$(debian_suite)} ||
         die "deb --test tries the package in a fresh system like this one: name it, for example: ./build.sh deb --test noble"
     [[ ${1-} != --test || ${arch:=$(machine_architecture)} == "$(machine_architecture)" ]] ||
@@ -133,7 +137,8 @@ word_deb() {
     chmod 644 "$folder"/DEBIAN/{control,conffiles,md5sums}
     set_times "$folder"
     file=fapws_${version}_$arch.deb
-    dpkg-deb --root-owner-group -Zxz -b "$folder" "$dist_folder/$file" >/dev/null
+    dpkg-deb --root-owner-group -Zxz -b "$folder" "$folder.deb" >/dev/null
+    mv "$folder.deb" "$dist_folder/$file"
     say "$(libpython_text)"
     say "made build/dist/$file; to install it: sudo apt-get install ./build/dist/$file"
     [[ -z $suite ]] || test_deb "$dist_folder/$file" "$suite"
@@ -215,6 +220,7 @@ package_of() {
 # word_release makes all files of a release: tarball, package, what their executables are made of, and checksums.
 word_release() {
     refuse_other_tag
+    ! is_modified || die "the source has uncommitted changes: a release is made of a commit"
     rm -rf "$dist_folder"
     # shellcheck disable=SC2119 # of this machine
     word_tarball
@@ -229,13 +235,15 @@ word_release() {
 }
 
 # refuse_other_tag ends a word if the commit is tagged with a version that is not the changelog's: its files would be
-# named after a commit.
+# named after a commit. Nor does it end as unreleased.
 refuse_other_tag() {
     local version tags
     version=$(changelog_version)
-    tags=$(git -C "$root" tag --points-at HEAD --list 'v[0-9]*' 2>/dev/null | paste -sd ' ') || tags=
+    tags=$(ask_git tag --points-at HEAD --list 'v[0-9]*' | paste -sd ' ') || tags=
     [[ -z $tags || " $tags " == *" v$version "* ]] ||
         die "the commit is tagged $tags, but the newest version in CHANGELOG.md is $version: change one of them"
+    [[ -z $tags ]] || ! grep -m 1 '^## ' "$root/CHANGELOG.md" | grep -qi unreleased ||
+        die "the commit is tagged $tags, but CHANGELOG.md calls it unreleased: write the date there"
 }
 
 # write_sbom FILE NAME writes what an executable is made of, for the file of that name.
