@@ -26,6 +26,17 @@ choose_prefix() {
     manifest=$prefix/share/fapws/manifest
 }
 
+# need_writable PATH ends a word that could not make PATH.
+need_writable() {
+    local path=$1
+    until [[ -e $path ]]; do path=$(dirname "$path"); done
+    [[ -d $path && -w $path ]] ||
+        die "$path is not a directory that this user can write to: choose another one with PREFIX=DIR, or install as its owner"
+}
+
+# What install makes: files, which have the extension $new_suffix until all are written, and folders, the inner ones first.
+new_suffix='' new_files=() new_folders=()
+
 # make_dir PATH makes a folder and its parents, and remembers the new ones and
 # those that an earlier installation made.
 make_dir() {
@@ -33,7 +44,8 @@ make_dir() {
     seen[$1]=yes
     make_dir "$(dirname "$1")"
     if [[ ! -d $dest$1 ]]; then
-        mkdir "$dest$1"
+        write "$dest$1" mkdir "$dest$1"
+        new_folders=("$dest$1" "${new_folders[@]}")
         made+=("dir $1")
     elif grep -qsFx "dir $1" <<<"$earlier"; then
         made+=("dir $1")
@@ -42,9 +54,28 @@ make_dir() {
 
 # install_file MODE SOURCE PATH
 install_file() {
-    make_dir "$(dirname "$3")"
-    install -m "$1" "$2" "$dest$3"
+    place_file "$@"
     made+=("file $3")
+}
+
+# place_file MODE SOURCE PATH installs a file that uninstall leaves alone.
+place_file() {
+    make_dir "$(dirname "$3")"
+    new_files+=("$dest$3")
+    write "$dest$3" install -m "$1" "$2" "$dest$3$new_suffix"
+}
+
+# write PATH COMMAND... ends with one line if COMMAND, which makes PATH, fails.
+write() {
+    local said
+    said=$("${@:2}" 2>&1) || die "cannot write $1: ${said##*: }"
+}
+
+# undo_install takes back what a failed installation has written.
+undo_install() {
+    rm -f "${new_files[@]/%/$new_suffix}"
+    ((${#new_folders[@]} == 0)) || rmdir "${new_folders[@]}" 2>/dev/null || true
+    say "nothing was installed: $dest$prefix is as it was before"
 }
 
 # install_program FILE LIBRARY installs an executable, package fapws below LIBRARY, man page and completion. The
@@ -63,23 +94,31 @@ install_program() {
 
 word_install() {
     choose_prefix "$@"
+    need_writable "$dest$prefix"
     word_build
-    local earlier=
-    if [[ -e $dest$manifest ]]; then
-        earlier=$(<"$dest$manifest")
-        remove_installed
-    fi
+    local earlier='' file
+    [[ ! -e $dest$manifest ]] || earlier=$(<"$dest$manifest")
     mkdir -p "$dest/"
     local -A seen=()
     local made=() site=$prefix/lib/python$py_minor/site-packages package
+    # On a full disk, an earlier version stays whole.
+    trap undo_install EXIT
+    new_suffix=.new
     install_program "$root/build/fapws" "$site"
     [[ -z $system ]] || install_units
     make_dir "$(dirname "$manifest")"
     made+=("file $manifest")
-    printf '%s\n' "${made[@]}" >"$dest$manifest"
+    printf '%s\n' "${made[@]}" >"$root/build/manifest"
+    place_file 644 "$root/build/manifest" "$manifest"
+    trap - EXIT
+    for file in "${new_files[@]}"; do
+        mv -fT "$file$new_suffix" "$file"
+    done
+    remove_listed < <(printf '%s\n' "${made[@]}" | grep -vxFf - <(printf '%s\n' "$earlier") | tac)
     # Other users of this prefix could not store the compiled modules later.
     for package in fapws fapws4; do
-        "$python" -m compileall -q -d "$site/$package" "$dest$site/$package"
+        "$python" -m compileall -qq -d "$site/$package" "$dest$site/$package" ||
+            say "warning: the compiled modules of $package could not be stored in $dest$site"
     done
     say "installed $dest$prefix/bin/fapws and $dest$site/{fapws,fapws4}"
     if [[ -z $dest && :$PATH: != *:$prefix/bin:* ]]; then
@@ -99,20 +138,19 @@ install_units() {
         sed "s|@PREFIX@|$prefix|g" "$root/contrib/$unit" >"$root/build/$unit"
         install_file 644 "$root/build/$unit" "$units/$unit"
     done
-    if [[ ! -e $dest$config ]]; then
-        install -D -m 644 "$root/contrib/fapws.toml" "$dest$config"
-        [[ -z $system ]] || say "made $dest$config"
-    fi
+    [[ -e $dest$config ]] || place_file 644 "$root/contrib/fapws.toml" "$config"
 }
 
 word_uninstall() {
     choose_prefix "$@"
     [[ -e $dest$manifest ]] || die "nothing is installed in $dest$prefix"
-    remove_installed
+    need_writable "$(dirname "$dest$manifest")"
+    remove_listed < <(tac "$dest$manifest")
     say "removed fapws from $dest$prefix"
 }
 
-remove_installed() {
+# remove_listed removes what lines of a manifest on stdin name.
+remove_listed() {
     local kind path stem
     while read -r kind path; do
         path=$dest$path
@@ -129,5 +167,5 @@ remove_installed() {
             rmdir "$path/__pycache__" "$path" 2>/dev/null || true
             ;;
         esac
-    done < <(tac "$dest$manifest")
+    done
 }
