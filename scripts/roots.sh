@@ -42,7 +42,7 @@ in_fresh_root() {
     chroot "$folder" useradd -m user
     local home=/home/user
     [[ $2 == user ]] || home=/root
-    git clone -q --no-hardlinks "$root" "$folder$home/fapws" # its files get another owner
+    clone_source "$folder$home/fapws" # its files get another owner
     chroot "$folder" chown -R "$2:" "$home/fapws"
     "$3" "$folder" "$2"
     rm -rf "$folder"
