@@ -101,13 +101,14 @@ test_sanitizer_whole() {
 # to it and from it. Reports go to files, because the tests look at their own stderr. They leave out crashes, whose signals the
 # sanitizer handles itself, and tests that count threads or memory.
 test_thread_sanitizer() {
-    local folder=$root/build/tsan
+    local folder=$root/build/tsan status=0
     rm -rf "$folder"
     mkdir -p "$folder"
     test_go -c -o "$folder/pybridge.test" ./pybridge
     (cd "$root/pybridge" && TSAN_OPTIONS="suppressions='$root/scripts/tsan.supp' log_path='$folder/report' exitcode=0 history_size=4" \
-        "$folder/pybridge.test" -test.timeout "$test_limit" -test.skip 'Crash|Leak|Fork') || true
-    ! cat "$folder"/report* 2>/dev/null
+        "$folder/pybridge.test" -test.timeout "$test_limit" -test.skip 'Crash|Leak|Fork') || status=1
+    cat "$folder"/report* 2>/dev/null && return 1
+    return "$status"
 }
 
 # test_cgocheck tests pybridge and the whole server with a runtime that checks each pointer written to memory of C.
