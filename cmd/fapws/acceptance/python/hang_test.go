@@ -355,9 +355,14 @@ func socketOf(s *fapwstest.Server, client net.Addr) string {
 	if err != nil {
 		s.T.Fatal(err)
 	}
-	remote := fmt.Sprintf("0100007F:%04X", client.(*net.TCPAddr).Port)
+	server, err := net.ResolveTCPAddr("tcp", s.Address)
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	// The port of the client alone may be that of another client, of another server, too.
+	local, remote := fmt.Sprintf("0100007F:%04X", server.Port), fmt.Sprintf("0100007F:%04X", client.(*net.TCPAddr).Port)
 	for line := range strings.Lines(string(text)) {
-		if f := strings.Fields(line); len(f) > 9 && f[2] == remote {
+		if f := strings.Fields(line); len(f) > 9 && f[1] == local && f[2] == remote {
 			return "socket:[" + f[9] + "]"
 		}
 	}
