@@ -193,6 +193,7 @@ func TestSettingsOfScript(t *testing.T) {
 // TestDjangoWhileLoading: a Django application that takes its time to load loses no request.
 func TestDjangoWhileLoading(t *testing.T) {
 	t.Parallel()
+	fapwstest.NeedModule(t, "django")
 	address, folder := backendtest.Unused(t), t.TempDir()
 	waits, _, _ := strings.Cut(fapwstest.Source(t, "loads.py"), "def hello")
 	script := fapwstest.Write(t, folder+"/app.py", waits+fapwstest.Source(t, "senddjango.py"))
