@@ -74,6 +74,14 @@ static int insert_folders(const fapws_start_options *o) {
   return 0;
 }
 
+/* Python before 3.13 takes the thread on which threading is first imported for its main thread: a handler's thread
+ * would be threading.main_thread(), and Python could not end after that thread has. */
+static int import_threading(void) {
+  PyObject *module = PY_VERSION_HEX < 0x030d0000 ? PyImport_ImportModule("threading") : Py_NewRef(Py_None);
+  Py_XDECREF(module);
+  return module ? 0 : -1;
+}
+
 int fapws_start(const fapws_start_options *o, const char **why) {
   PyPreConfig pre;
   PyPreConfig_InitPythonConfig(&pre);
@@ -87,7 +95,7 @@ int fapws_start(const fapws_start_options *o, const char **why) {
   /* Its types must be ready, whether or not the script imports it. */
   PyObject *module = PyImport_ImportModule("_fapws");
   Py_XDECREF(module);
-  if (!module || insert_folders(o) < 0 || (o->contrib && install_finder(o->contrib) < 0) ||
+  if (!module || insert_folders(o) < 0 || (o->contrib && install_finder(o->contrib) < 0) || import_threading() < 0 ||
       fapws_stdio_init("stdout", 1) < 0 || fapws_stdio_init("stderr", 2) < 0 || fapws_fork_init() < 0 ||
       fapws_dump_init() < 0) {
     PyErr_Print();

@@ -76,3 +76,41 @@ func TestMainThread(t *testing.T) {
 		}
 	})
 }
+
+// Before Python 3.13, the thread that first imports threading is its main thread, and Python waits for it at the end. Here
+// it would be one that does not end.
+func TestThreadingImportedElsewhere(t *testing.T) {
+	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
+import _thread, atexit
+
+main, never = _thread.get_ident(), _thread.allocate_lock()
+never.acquire()
+
+
+def elsewhere(imported):
+    import threading
+    imported.release()
+    never.acquire()
+
+
+def handler(environ, start_response):
+    imported = _thread.allocate_lock()
+    imported.acquire()
+    _thread.start_new_thread(elsewhere, (imported,))
+    imported.acquire()
+    import threading
+    return str(threading.main_thread().ident == main)
+
+
+atexit.register(print, "bye")
+PATHS = [("/", handler)]
+`)
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: script}.Serve(t, m)
+		s.Get("/", 200).Is(t, "True")
+		s.Signal(syscall.SIGTERM)
+		if code := s.Ended(); code != 0 || s.Stdout.String() != "bye\n" {
+			t.Errorf("code %d, output %q", code, s.Stdout)
+		}
+	})
+}
