@@ -76,7 +76,7 @@ static void take_snapshot(fapws_exchange *x, fapws_stack_snapshot *out) {
   out->rec = x->rec;
   out->serial = x->rec->serial;
   out->thread = -1;
-  out->jobs = __atomic_load_n(&A.thread.jobs, __ATOMIC_RELAXED);
+  out->jobs = fapws_jobs_of(&A.thread);
   out->stack = NULL;
   out->stack_len = 0;
   FILE *f = open_memstream(&out->stack, &out->stack_len);
@@ -123,15 +123,15 @@ int fapws_async_raise_timeout(uintptr_t rec, uint32_t serial, fapws_stack_snapsh
 int fapws_async_is_stuck(uintptr_t number, uint32_t serial, int how, unsigned long jobs) {
   fapws_record *rec = (fapws_record *)number;
   fapws_lock();
-  int stuck = how == 1 ? rec->serial == serial && (rec->events & FAPWS_EVENT_OVERDUE)
-                       : __atomic_load_n(&A.thread.current, __ATOMIC_RELAXED) == rec &&
-                             __atomic_load_n(&A.thread.jobs, __ATOMIC_RELAXED) == jobs;
+  int stuck = how == 1
+                  ? rec->serial == serial && (rec->events & FAPWS_EVENT_OVERDUE)
+                  : __atomic_load_n(&A.thread.current, __ATOMIC_RELAXED) == rec && fapws_jobs_of(&A.thread) == jobs;
   fapws_unlock();
   return stuck;
 }
 
 unsigned long fapws_async_progress(void) {
-  return __atomic_load_n(&A.turns, __ATOMIC_RELAXED) + __atomic_load_n(&A.thread.jobs, __ATOMIC_RELAXED);
+  return __atomic_load_n(&A.turns, __ATOMIC_RELAXED) + fapws_jobs_of(&A.thread);
 }
 
 int fapws_async_is_stalled(unsigned long progress) {

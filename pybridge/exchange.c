@@ -112,7 +112,7 @@ static fapws_record *enter(fapws_exchange *x) {
   Py_INCREF(x);
   x->running = 1;
   A.depth++;
-  __atomic_store_n(&A.thread.jobs, A.thread.jobs + 1, __ATOMIC_RELAXED);
+  fapws_count_job(&A.thread);
   __atomic_store_n(&A.thread.current, x->rec, __ATOMIC_RELAXED);
   return before;
 }

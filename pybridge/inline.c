@@ -29,7 +29,7 @@ static void run_inbox(void) {
   for (uint64_t spent = 0; rec && spent < most && !(rec->job == FAPWS_RUN && fapws_loop_is_behind());) {
     fapws_record *next = rec->next;
     if (rec->job == FAPWS_RUN) fapws_count_queued(-1);
-    __atomic_store_n(&t->jobs, t->jobs + 1, __ATOMIC_RELAXED);
+    fapws_count_job(t);
     uint64_t began = rec->job == FAPWS_NEXT ? fapws_now_ns() : 0;
     spent += began ? 0 : fapws_run_ns(&P.mounts[rec->mount]);
     fapws_run(t, rec);
@@ -47,8 +47,8 @@ static void run_inbox(void) {
 }
 
 static void written(fapws_thread *t, fapws_record *rec) {
-  if (!P.shared.turning || fapws_this_thread != t) return;   /* called on a thread of the application */
-  __atomic_store_n(&t->jobs, t->jobs + 1, __ATOMIC_RELAXED); /* progress, see fapws_inline_record */
+  if (!P.shared.turning || fapws_this_thread != t) return; /* called on a thread of the application */
+  fapws_count_job(t);                                      /* progress, see fapws_inline_record */
   t->unsignalled = 0;
   fapws_loop_send_now();
   fapws_collect_garbage();

@@ -24,8 +24,6 @@ static int one_returns(void) {
   return 0;
 }
 
-static unsigned long jobs_of(const fapws_thread *t) { return __atomic_load_n(&t->jobs, __ATOMIC_RELAXED); }
-
 static int parts_wait(void) { return __atomic_load_n(&P.shared.done, __ATOMIC_RELAXED) != NULL; }
 
 static void *monitor_main(void *arg) {
@@ -44,10 +42,10 @@ static void *monitor_main(void *arg) {
     }
     fapws_wait_ns(&P.monitor, TICK_NS);
     /* After two ticks in one job the drainer is stuck, not just preempted. */
-    still = P.drainer && P.drainer == last_drainer && jobs_of(P.drainer) == last_jobs ? still + 1 : 0;
+    still = P.drainer && P.drainer == last_drainer && fapws_jobs_of(P.drainer) == last_jobs ? still + 1 : 0;
     if (still >= 2) P.drainer = NULL;
     last_drainer = P.drainer;
-    last_jobs = P.drainer ? jobs_of(P.drainer) : 0;
+    last_jobs = P.drainer ? fapws_jobs_of(P.drainer) : 0;
     fapws_appoint_drainer();
     int serving = __atomic_load_n(&P.serving, __ATOMIC_RELAXED);
     if (serving && P.head && P.idle == 0 && may_spawn() && P.pops == last_pops) {

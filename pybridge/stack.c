@@ -71,9 +71,7 @@ void fapws_take_snapshot(fapws_thread *t, fapws_stack_snapshot *out) {
   out->rec = t->current;
   out->serial = t->current->serial;
   out->thread = t->index;
-  fapws_lock();
-  out->jobs = t->jobs;
-  fapws_unlock();
+  out->jobs = fapws_jobs_of(t);
   out->stack = NULL;
   out->stack_len = 0;
   FILE *f = open_memstream(&out->stack, &out->stack_len);
@@ -168,7 +166,8 @@ static void find_alone(void *arg) {
   int n = count_threads();
   for (int i = 0; i < n && !o->thread; i++) {
     fapws_thread *t = P.threads[i];
-    if (t->current != o->rec || o->rec->serial != o->serial || !t->python || (o->jobs && t->jobs != o->jobs)) continue;
+    if (t->current != o->rec || o->rec->serial != o->serial || !t->python || (o->jobs && fapws_jobs_of(t) != o->jobs))
+      continue;
     fapws_take_snapshot(t, o->out);
     o->thread = t;
   }
@@ -226,14 +225,15 @@ int fapws_running_callbacks(fapws_stack_snapshot *out, int max) {
     fapws_thread *t = P.threads[i];
     fapws_record *rec = __atomic_load_n(&t->current, __ATOMIC_RELAXED);
     if (!rec || !rec->started || !fapws_kind_of(rec)->run_inputs) continue;
-    out[found++] = (fapws_stack_snapshot){.rec = rec, .serial = rec->serial, .thread = t->index, .jobs = t->jobs};
+    out[found++] =
+        (fapws_stack_snapshot){.rec = rec, .serial = rec->serial, .thread = t->index, .jobs = fapws_jobs_of(t)};
   }
   fapws_unlock();
   return found;
 }
 
 uintptr_t fapws_inline_record(unsigned long *jobs) {
-  *jobs = __atomic_load_n(&P.threads[0]->jobs, __ATOMIC_RELAXED);
+  *jobs = fapws_jobs_of(P.threads[0]);
   return (uintptr_t)__atomic_load_n(&P.threads[0]->current, __ATOMIC_RELAXED);
 }
 

@@ -30,7 +30,7 @@ int fapws_dequeue_expired(uintptr_t number) {
 int fapws_mark_thread_stuck(int index, uintptr_t number, unsigned long jobs) {
   fapws_lock();
   fapws_thread *t = P.threads[index];
-  int same = t->jobs == jobs && __atomic_load_n(&t->current, __ATOMIC_RELAXED) == (fapws_record *)number;
+  int same = fapws_jobs_of(t) == jobs && __atomic_load_n(&t->current, __ATOMIC_RELAXED) == (fapws_record *)number;
   if (same && !t->stuck) t->mode->replace(t);
   fapws_unlock();
   return same;

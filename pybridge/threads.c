@@ -100,7 +100,7 @@ static fapws_record *take(fapws_thread *t) {
   }
   if (P.drainer == t && (is_slow(rec) || fapws_queue_is_long())) P.drainer = NULL;
   if (P.drainer == NULL) fapws_appoint_drainer();
-  t->jobs++;
+  fapws_count_job(t);
   return rec;
 }
 
@@ -215,7 +215,6 @@ void fapws_spawn_thread(void) {
   }
   t->mode = &fapws_threads;
   t->state = FAPWS_THREAD_BUSY;
-  t->jobs = 0;
   t->retire = 0;
   pthread_attr_t attr;
   pthread_attr_init(&attr);

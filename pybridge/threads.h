@@ -33,7 +33,7 @@ typedef struct fapws_thread {
   int retire;                       /* it was idle for a while, and ends */
   fapws_record *inbox, *inbox_tail; /* guarded by pool.mu: iterators of this thread (inline: all records) */
   int streams;                      /* iterators it owns; it may not retire before they end */
-  unsigned long jobs;               /* guarded by pool.mu: how many it has taken */
+  unsigned long jobs;               /* atomic, written by the thread: how many it has taken */
   int prefer_inbox;                 /* the next job is an iterator's, not a new request */
   int collect;                      /* woken to free released objects */
   int unsignalled;                  /* parts published without waking the loop */
@@ -56,6 +56,10 @@ static inline fapws_thread *fapws_thread_of(const fapws_record *rec) {
 static inline void fapws_give_to(fapws_record *rec, fapws_thread *t) {
   __atomic_store_n(&rec->thread, t, __ATOMIC_RELAXED);
 }
+
+/* How many jobs t has taken. Any thread. */
+static inline unsigned long fapws_jobs_of(const fapws_thread *t) { return __atomic_load_n(&t->jobs, __ATOMIC_RELAXED); }
+static inline void fapws_count_job(fapws_thread *t) { __atomic_store_n(&t->jobs, t->jobs + 1, __ATOMIC_RELAXED); }
 
 /* --- threads.c: the pool's mutex is held -------------------------------------- */
 

@@ -136,7 +136,7 @@ static PyObject *call(fapws_ws_object *ws, int which, PyObject *second, PyObject
 
 /* Called between two callbacks: a Timeout for the first must not hit the second. */
 static void next_callback(fapws_thread *t) {
-  __atomic_store_n(&t->jobs, t->jobs + 1, __ATOMIC_RELAXED);
+  fapws_count_job(t);
   if (UNLIKELY(t->raised)) fapws_withdraw_timeout(t);
 }
 
