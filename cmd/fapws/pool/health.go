@@ -18,10 +18,15 @@ const (
 //
 // No answer to a Check proves nothing: a debugger may have stopped the worker, or the machine be slow. Nor does a
 // loop that is busy, since inline handlers may take their time. It counts if the worker finds its own descriptors
-// broken (runtime.Server.Intact), or if all of its threads sleep over a message that it has not read.
+// broken (runtime.Server.Intact), or if all of its threads sleep over messages of which it reads none.
+//
+// A message that is unread at each look proves nothing either: it may be another one each time, and a worker on a busy
+// machine may have read it by the time that its threads are looked at. So all of them must be unread.
 type health struct {
 	asked  bool // a Check is not answered yet
 	silent int  // how many times in a row the worker was found asleep over it
+	sent   int  // bytes that were sent before the last look
+	unread int  // bytes that were not read then
 }
 
 func (p *Pool) checkWorkers() {
@@ -36,8 +41,9 @@ func (w *worker) check() {
 	switch {
 	case !w.health.asked:
 		w.health.asked = true
+		w.hasRead()
 		w.send(&Message{Kind: Check})
-	case w.channel.unread() && asleep(w.pid):
+	case !w.hasRead() && asleep(w.pid):
 		if w.health.silent++; w.health.silent == silentChecks {
 			w.kill("does not read its control channel")
 		}
@@ -54,13 +60,25 @@ func (w *worker) checked(why string) {
 	}
 }
 
-// unread reports whether the other side has not yet read all that was sent.
-func (c *Channel) unread() bool {
+// hasRead reports whether the worker may have read a message since the last call, or has read all.
+func (w *worker) hasRead() bool {
+	h := &w.health
+	sent := w.out.sentBytes() // first: a message that is sent meanwhile looks like one that was read, not the other way round
+	unread := w.channel.unread()
+	was := h.unread + sent - h.sent // at least, if none was read: the kernel counts more than the bytes of a message
+	h.sent, h.unread = sent, unread
+	return unread == 0 || unread < was
+}
+
+// unread returns the memory of the messages that the other side has not read yet, in bytes.
+func (c *Channel) unread() (bytes int) {
 	rc, err := c.conn.SyscallConn()
 	if err != nil {
-		return false
+		return 0
 	}
-	left := 0
-	err = rc.Control(func(fd uintptr) { left, _ = unix.IoctlGetInt(int(fd), unix.TIOCOUTQ) })
-	return err == nil && left > 0
+	err = rc.Control(func(fd uintptr) { bytes, _ = unix.IoctlGetInt(int(fd), unix.TIOCOUTQ) })
+	if err != nil {
+		return 0
+	}
+	return bytes
 }

@@ -34,7 +34,7 @@ func TestCheck(t *testing.T) {
 			s := New(Options{Log: func(loglevel.Level, string) {}})
 			w := &worker{pool: s, pid: process.Pid, process: process, channel: channel, state: Serving}
 			w.check()
-			eventually(t, "the worker is asked", channel.unread)
+			eventually(t, "the worker is asked", func() bool { return channel.unread() > 0 })
 			for range silentChecks - 1 {
 				if w.check(); w.why != "" {
 					t.Fatalf("killed too early: %s", w.why)
@@ -45,6 +45,37 @@ func TestCheck(t *testing.T) {
 				t.Errorf("killed: %v", killed)
 			}
 		})
+	}
+}
+
+// TestCheckReader: a worker that reads is not broken, although at each look it sleeps and another message waits for it.
+func TestCheckReader(t *testing.T) {
+	channel, theirs, err := Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer channel.Close()
+	defer theirs.Close()
+	other, err := ChannelOf(theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	process := inState(t, "S", sleeping...)
+	w := &worker{pool: New(Options{Log: func(loglevel.Level, string) {}}), pid: process.Pid, process: process, channel: channel, state: Serving}
+	w.check()
+	for i := range 2 * silentChecks {
+		if i > 0 {
+			w.send(&Message{Kind: Ask, Text: "anything"})
+		}
+		eventually(t, "a message waits", func() bool { return channel.unread() > 0 })
+		w.check()
+		if _, _, err := other.Receive(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if w.why != "" {
+		t.Errorf("killed: it %s", w.why)
 	}
 }
 

@@ -35,6 +35,7 @@ type outbox struct {
 	mu       sync.Mutex
 	waiting  []datagram
 	bytes    int
+	sent     int    // bytes that the worker could read, since the start
 	draining bool   // a goroutine sends
 	closed   bool   // nothing is sent any more
 	emptied  func() // called once when nothing waits
@@ -137,6 +138,7 @@ func (o *outbox) drain(w *worker) {
 			}
 		}
 		o.grow(w, -len(next.text))
+		o.sent += len(next.text)
 		o.mu.Unlock()
 		next.drop()
 	}
@@ -153,6 +155,13 @@ func (o *outbox) end(w *worker) {
 		go o.emptied()
 		o.emptied = nil
 	}
+}
+
+// sentBytes returns how many bytes of messages the worker could read so far.
+func (o *outbox) sentBytes() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.sent
 }
 
 // close makes drain drop the queue.
