@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/waittest"
+	"fapws/runtime/workqueue"
 )
 
 // TestMain makes the test binary its own worker: a fake, which does what the
@@ -33,15 +35,21 @@ func TestMain(m *testing.M) {
 		if err != nil {
 			os.Exit(98)
 		}
-		(&fake{channel: channel, folder: os.Args[1], counts: map[string]int64{}, knows: make(chan struct{})}).run()
+		answers := workqueue.New(func(all []func()) {
+			for _, send := range all {
+				send()
+			}
+		})
+		(&fake{channel: channel, answers: answers, folder: os.Args[1], counts: map[string]int64{}, knows: make(chan struct{})}).run()
 	}
 	os.Exit(m.Run())
 }
 
 // fake is a worker without an application. It answers every connection with
-// its process number.
+// its process number. As a worker does, it continues to read while the supervisor is slow to take its answers.
 type fake struct {
 	channel   *Channel
+	answers   *workqueue.Queue[func()]
 	folder    string
 	listeners []net.Listener
 	heard     strings.Builder  // of Events: "1:a 2:b "
@@ -49,6 +57,7 @@ type fake struct {
 	heardAny  bool
 	got       strings.Builder // of Certificates and Renewed: "certificates=text "
 	knows     chan struct{}   // closed when it has the history
+	last      uint64          // number of its last event
 }
 
 func (f *fake) run() {
@@ -116,28 +125,31 @@ func (f *fake) obey() {
 			}
 			what, about, _ := strings.Cut(m.Text, " ")
 			switch what {
-			case "publish", "flood": // a worker never stops receiving because it sends
+			case "publish", "flood":
 				go f.publish(m.ID, what, about)
-				continue
 			case "heard":
-				_ = f.channel.SendAnswer(m.ID, f.heard.String())
-				continue
+				f.answer(m, f.heard.String())
+			case "history":
+				f.answer(m, fmt.Sprint(f.last))
 			case "count":
 				n, _ := strconv.Atoi(about)
-				_ = f.channel.SendCounts(map[string]int64{"news": int64(n), fmt.Sprint(os.Getpid()): 1})
+				f.answers.Add(func() {
+					_ = f.channel.SendCounts(map[string]int64{"news": int64(n), fmt.Sprint(os.Getpid()): 1})
+				})
+				f.answerLong(m)
 			case "want":
-				_ = f.channel.SendPieces(Certificates, 0, strings.Repeat(about, maxPiece))
+				f.answers.Add(func() { _ = f.channel.SendPieces(Certificates, 0, strings.Repeat(about, maxPiece)) })
+				f.answerLong(m)
 			case "certificates":
-				_ = f.channel.SendAnswer(m.ID, f.got.String())
-				continue
+				f.answer(m, f.got.String())
 			case "counts":
-				_ = f.channel.SendAnswer(m.ID, fmt.Sprint(f.counts))
-				continue
+				f.answer(m, fmt.Sprint(f.counts))
+			default:
+				f.answerLong(m)
 			}
-			_ = f.channel.SendAnswer(m.ID, strings.Repeat(m.Text, 50_000))
 		case Events:
 			if m.N == 0 {
-				fmt.Fprintf(&f.heard, "waits-%d ", m.ID)
+				fmt.Fprintf(&f.heard, "%s-%d ", cmp.Or(m.Text, "waits"), m.ID)
 				continue
 			}
 			if len(m.Raw) < 1000 {
@@ -162,6 +174,13 @@ func (f *fake) obey() {
 	}
 }
 
+func (f *fake) answer(m *Message, text string) {
+	f.answers.Add(func() { _ = f.channel.SendAnswer(m.ID, text) })
+}
+
+// answerLong answers with more than a socket takes.
+func (f *fake) answerLong(m *Message) { f.answer(m, strings.Repeat(m.Text, 50_000)) }
+
 // publish sends so many events, each in a separate message, or as a flood so many
 // of 100 KB.
 func (f *fake) publish(id uint64, what, about string) {
@@ -179,6 +198,7 @@ func (f *fake) publish(id uint64, what, about string) {
 // pass hands over the received events, as if they were history.
 func (f *fake) pass(m *Message, files []*os.File) {
 	if m.Text == History && m.Kind == Take {
+		f.last = m.Seq
 		defer close(f.knows)
 	}
 	if len(files) == 0 {
