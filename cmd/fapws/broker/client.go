@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,8 +35,13 @@ const (
 	muchWaiting = 16 << 20
 	mostWaiting = 64 << 20
 
-	// together is how many batches leave at once.
-	together = 64
+	// together is how many batches leave at once, and togetherBytes how many bytes of them but for a single one: on a slow line they have
+	// to arrive within answerWithin.
+	together      = 64
+	togetherBytes = 256 << 10
+
+	// mostOwn bounds the batches that were added and not read: reading may fail alone.
+	mostOwn = 100_000
 )
 
 // Client is the connection of a server to a broker. It implements pool.Broker.
@@ -49,13 +55,16 @@ type Client struct {
 	ctx    context.Context // until Close
 	cancel context.CancelFunc
 	ends   sync.WaitGroup
-	last   string // id of the last entry that was read; of read
+	last   string // id of the last entry that was read; of read, as the two below
+	old    string // id up to which entries with numbers that were read are not new: see rewind
+	unsure bool   // the broker may have lost the last entry
+	warned bool   // of entries that fapws did not write
 
 	mu      sync.Mutex
 	seq     uint64 // the highest number that was read
 	sent    uint64 // batches that were given their count
 	waiting []batch
-	own     []batch       // without their events: those that were not read yet
+	own     []batch       // without their events: those that were not read yet, at most mostOwn
 	bytes   int           // of waiting
 	events  int           // in waiting
 	waited  int           // events that have waited; of this outage
@@ -80,18 +89,22 @@ type batch struct {
 	count uint64
 }
 
-// Connect connects to a broker. Its error is a line for the user.
-func Connect(a *Address, log func(loglevel.Level, string)) (*Client, error) {
+// Connect connects to a broker. Its error is a line for the user. With the epoch of an earlier Client, whose events go on, it does not wait
+// for the broker, which may be away.
+func Connect(a *Address, epoch string, log func(loglevel.Level, string)) (*Client, error) {
 	quiet()
 	o := *a.options
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = answerWithin, answerWithin, answerWithin
 	o.MaxRetries = -1
 	o.PoolSize, o.MinIdleConns = 3, 0
 	o.ContextTimeoutEnabled = true
-	c := &Client{redis: redis.NewUniversalClient(&o), keys: []string{"{" + a.prefix + "}:state", "{" + a.prefix + "}:events"}, shown: a.String(), node: rand.Text(), log: log,
+	c := &Client{redis: redis.NewUniversalClient(&o), keys: []string{"{" + a.prefix + "}:state", "{" + a.prefix + "}:events"}, shown: a.String(), node: rand.Text(), epoch: epoch, log: log,
 		news: make(chan struct{}, 1)}
 	c.keys = append(c.keys, "{"+a.prefix+"}:sent:"+c.node)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
+	if epoch != "" {
+		return c, nil
+	}
 	ctx, cancel := context.WithTimeout(c.ctx, connectWithin)
 	defer cancel()
 	if err := c.begin(ctx); err != nil {
@@ -123,31 +136,65 @@ func (c *Client) begin(ctx context.Context) error {
 	if c.epoch, err = c.redis.HGet(ctx, c.keys[0], "epoch").Result(); err != nil {
 		return err
 	}
+	if !isEpoch(c.epoch) { // it is part of all ids
+		return fmt.Errorf("the epoch in %s is not one of fapws: %.40q; delete the key, or choose another ?prefix=", c.keys[0], c.epoch)
+	}
 	return c.add([]batch{{}}, 0)
 }
 
 // Epoch implements pool.Broker.
 func (c *Client) Epoch() string { return c.epoch }
 
+// isEpoch reports whether a text may be an epoch: a number with digits and letters.
+func isEpoch(text string) bool {
+	_, err := strconv.ParseUint(text, 36, 63)
+	return err == nil && strings.ToLower(text) == text
+}
+
 // Start implements pool.Broker.
-func (c *Client) Start(last string, deliver func(pool.Batch)) error {
-	ctx, cancel := context.WithTimeout(c.ctx, connectWithin)
-	defer cancel()
-	if last == "" {
-		entries, err := c.redis.XRevRangeN(ctx, c.keys[1], "+", "-", 1).Result()
-		if err != nil {
-			return fmt.Errorf("channels: %s: %s", c.shown, reason(err))
-		}
-		last = "0-0"
-		if len(entries) > 0 {
-			last = entries[0].ID
+func (c *Client) Start(from pool.Place, deliver func(pool.Batch)) (pool.Place, error) {
+	if from.Entry == "" {
+		var err error
+		if from, err = c.tip(); err != nil {
+			return from, fmt.Errorf("channels: %s: %s", c.shown, reason(err))
 		}
 	}
-	c.last = last
+	c.last, c.seq, c.unsure = from.Entry, from.Seq, true
 	c.ends.Add(2)
 	go c.read(deliver)
 	go c.write()
-	return nil
+	return from, nil
+}
+
+// tip returns the place behind all that was published.
+func (c *Client) tip() (pool.Place, error) {
+	ctx, cancel := context.WithTimeout(c.ctx, connectWithin)
+	defer cancel()
+	at := pool.Place{Entry: noEntry}
+	var err error
+	if at.Seq, err = c.lastNumber(ctx); err != nil { // first: what comes between the two must have larger numbers
+		return at, err
+	}
+	entries, err := c.redis.XRevRangeN(ctx, c.keys[1], "+", "-", 1).Result()
+	if len(entries) > 0 {
+		at.Entry = entries[0].ID
+	}
+	return at, err
+}
+
+// lastNumber returns the last number that any server has given to an event; 0: none, or it is unknown.
+func (c *Client) lastNumber(ctx context.Context) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	text, err := c.redis.HGet(ctx, c.keys[0], "seq").Result()
+	if errors.Is(err, redis.Nil) {
+		return 0, nil
+	}
+	seq, wrong := strconv.ParseUint(text, 10, 64)
+	if err == nil && (wrong != nil || seq > maxSeq) {
+		return 0, nil // addScript makes another one
+	}
+	return seq, err
 }
 
 // reason returns an error of the broker as a user needs it.

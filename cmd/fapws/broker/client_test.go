@@ -57,10 +57,10 @@ func connect(t *testing.T, s *redistest.Server) *node {
 		t.Fatal(err)
 	}
 	n := &node{batches: make(chan pool.Batch, 1000), lines: make(chan string, 100)}
-	if n.Client, err = Connect(a, func(_ loglevel.Level, line string) { n.lines <- line }); err != nil {
+	if n.Client, err = Connect(a, "", func(_ loglevel.Level, line string) { n.lines <- line }); err != nil {
 		t.Fatal(err)
 	}
-	if err := n.Start("", func(b pool.Batch) { n.batches <- b }); err != nil {
+	if _, err := n.Start(pool.Place{}, func(b pool.Batch) { n.batches <- b }); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { n.Close(0) })
@@ -195,16 +195,24 @@ func TestOverflow(t *testing.T) {
 	s.Kill()
 	a.says(t, " is away ")
 	large := make([]byte, 1<<20)
-	for range mostWaiting>>20 + 3 {
-		a.Publish(pool.Batch{N: 2, Raw: large})
+	for i := range mostWaiting>>20 + 3 {
+		if taken := a.Publish(pool.Batch{N: 2, Raw: large}); taken != (i < mostWaiting>>20) {
+			t.Errorf("batch %d: taken %v", i, taken)
+		}
 	}
 	a.says(t, "64 MB of events wait for redis://"+s.Address+"; dropping further ones")
 	if st := a.State(); st.Lost != 6 || st.Waiting != 2*(mostWaiting>>20) || st.Away == 0 || !a.Congested() || a.Idle() {
 		t.Errorf("%+v", st)
 	}
+	if some, _ := a.next(); len(some) != 1 {
+		t.Errorf("%d large batches leave at once", len(some))
+	}
 	s.Restart()
 	a.says(t, "6 events found no room and are lost")
 	for range mostWaiting >> 20 {
 		<-a.batches
+	}
+	if kept, err := a.History(); err != nil || len(kept) != historyBytes>>20-1 {
+		t.Errorf("%d batches of a MiB are the history; %v", len(kept), err)
 	}
 }

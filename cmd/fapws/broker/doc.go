@@ -14,7 +14,14 @@
 // script refuses it if it is there: each server counts its batches. Reading goes on behind the last entry that was read. If the
 // broker has lost its data, numbers go on with a distance above the last ones.
 //
-// The first connection is another matter: without a broker the next number is not known, so a server does not start without it.
+// The first connection is another matter: without a broker the next number is not known, so a server does not start without it. One that is
+// upgraded knows it from the program before.
+//
+// # What is read
+//
+// Other programs may write to the broker, too. An entry that is none of fapws, or has numbers above those that the broker has given, is
+// reported once and ignored (entry.go): later events would seem to be old ones. Numbers and ids that no more can follow are replaced
+// (addScript). If the ids of the stream go back, the reader begins again, and skips the numbers that it knows (rewind.go).
 //
 // # Keys
 //

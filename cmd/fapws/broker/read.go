@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"fapws/cmd/fapws/pool"
@@ -18,8 +17,9 @@ const (
 	// readAtOnce is how many entries a request reads at most.
 	readAtOnce = 64
 
-	// historyEntries is how many entries make the history of a server that starts.
+	// historyEntries and historyBytes are how many entries make the history of a server that starts: a worker keeps no more.
 	historyEntries = 1000
+	historyBytes   = 16 << 20
 )
 
 // read hands over the entries of the stream, on a goroutine of its own.
@@ -27,10 +27,7 @@ func (c *Client) read(deliver func(pool.Batch)) {
 	defer c.ends.Done()
 	var pause time.Duration
 	for c.ctx.Err() == nil {
-		ctx, cancel := context.WithTimeout(c.ctx, readFor+answerWithin)
-		streams, err := c.redis.XRead(ctx, &redis.XReadArgs{Streams: []string{c.keys[1], c.last}, Count: readAtOnce, Block: readFor}).Result()
-		cancel()
-		if err != nil && !errors.Is(err, redis.Nil) { // Nil: nothing has come
+		if err := c.readSome(deliver); err != nil {
 			c.failed(reading, err)
 			if !c.pause(&pause) {
 				return
@@ -39,36 +36,81 @@ func (c *Client) read(deliver func(pool.Batch)) {
 		}
 		pause = 0
 		c.answered(reading)
-		for _, stream := range streams {
-			for _, entry := range stream.Messages {
-				c.take(entry, deliver)
-			}
-		}
 	}
 }
 
-// take hands over an entry.
-func (c *Client) take(entry redis.XMessage, deliver func(pool.Batch)) {
-	b, from, count, err := parse(entry)
-	own := from == c.node
-	c.last, b.Entry = entry.ID, entry.ID
-	c.mu.Lock()
-	if err == nil && !b.Purge {
-		if b.Seq <= c.seq { // the broker has lost its data, and a server that knows no number has published
-			b.Seq = c.seq + 1
+// readSome waits for entries and hands them over.
+func (c *Client) readSome(deliver func(pool.Batch)) error {
+	if c.unsure {
+		if err := c.rewind(); err != nil {
+			return err
 		}
-		c.seq = b.Seq + uint64(b.N) - 1
 	}
+	ctx, cancel := context.WithTimeout(c.ctx, readFor+answerWithin)
+	streams, err := c.redis.XRead(ctx, &redis.XReadArgs{Streams: []string{c.keys[1], c.last}, Count: readAtOnce, Block: readFor}).Result()
+	cancel()
+	if c.unsure = err != nil; err != nil && !errors.Is(err, redis.Nil) { // Nil: nothing has come
+		return err
+	}
+	for _, stream := range streams {
+		for _, entry := range stream.Messages {
+			if err := c.take(entry, deliver); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// take hands over an entry. After an error it can be taken again.
+func (c *Client) take(entry redis.XMessage, deliver func(pool.Batch)) error {
+	b, from, count, wrong := parse(entry)
+	if wrong == nil && b.Seq > c.seq+1 {
+		last, err := c.lastNumber(c.ctx)
+		if err != nil {
+			return err
+		}
+		if wrong = b.check(last); wrong == nil {
+			c.reportGap(b.Seq)
+		}
+	}
+	c.last = entry.ID
+	switch {
+	case wrong != nil:
+		c.reportForeign(entry.ID, wrong)
+		return nil
+	case b.Seq <= c.seq && compareIDs(entry.ID, c.old) <= 0: // it was read before
+		return nil
+	}
+	b.Entry = entry.ID
+	own := from == c.node
+	c.mu.Lock()
+	if b.Seq <= c.seq && !b.Purge { // the broker has lost its data, and a server that knows no number has published
+		b.Seq = c.seq + 1
+	}
+	c.seq = max(c.seq, b.last())
 	if own {
 		b.ID, b.Publisher = c.published(count)
 	}
 	c.mu.Unlock()
-	switch {
-	case err != nil:
-		c.log(loglevel.Error, fmt.Sprintf("channels: entry %s of %s: %v", entry.ID, c.shown, err))
-	case b.Purge && own: // the other workers know
-	default:
-		deliver(b)
+	if !b.Purge || !own { // the other workers know
+		deliver(b.Batch)
+	}
+	return nil
+}
+
+// reportGap logs that entries did not come before the one with the number seq.
+func (c *Client) reportGap(seq uint64) {
+	if c.seq > 0 {
+		c.log(loglevel.Warning, fmt.Sprintf("channels: events %d to %d may be missing: %s has lost its data, or dropped old entries while this server was away", c.seq+1, seq-1, c.shown))
+	}
+}
+
+// reportForeign logs, once, that there are entries of others.
+func (c *Client) reportForeign(id string, why error) {
+	if !c.warned {
+		c.log(loglevel.Error, fmt.Sprintf("channels: ignoring entry %s of %s in %s: %v; further ones are ignored without a message", id, c.keys[1], c.shown, why))
+		c.warned = true
 	}
 }
 
@@ -83,41 +125,38 @@ func (c *Client) published(count uint64) (id uint64, publisher int) {
 
 // History implements pool.Broker.
 func (c *Client) History() ([]pool.Batch, error) {
+	if c.Away() {
+		return nil, errors.New("the broker is away")
+	}
 	ctx, cancel := context.WithTimeout(c.ctx, answerWithin)
 	defer cancel()
-	entries, err := c.redis.XRevRangeN(ctx, c.keys[1], "+", "-", historyEntries).Result()
+	var entries []redis.XMessage
+	for end, bytes := "+", 0; len(entries) < historyEntries && bytes < historyBytes; {
+		some, err := c.redis.XRevRangeN(ctx, c.keys[1], end, "-", readAtOnce).Result()
+		if err != nil {
+			return nil, errors.New(reason(err))
+		}
+		for _, entry := range some {
+			raw, _ := entry.Values["raw"].(string)
+			if bytes += len(raw); bytes < historyBytes {
+				entries = append(entries, entry)
+			}
+		}
+		if len(some) < readAtOnce {
+			break
+		}
+		end = before(some[len(some)-1].ID)
+	}
+	last, err := c.lastNumber(ctx)
 	if err != nil {
 		return nil, errors.New(reason(err))
 	}
 	slices.Reverse(entries)
 	var all []pool.Batch
 	for _, entry := range entries {
-		if b, _, _, err := parse(entry); err == nil && !b.Purge {
-			all = append(all, b)
+		if b, _, _, err := parse(entry); err == nil && !b.Purge && b.check(last) == nil {
+			all = append(all, b.Batch)
 		}
 	}
 	return all, nil
-}
-
-var errEntry = errors.New("it was not written by fapws")
-
-// parse reads an entry of the stream.
-func parse(entry redis.XMessage) (b pool.Batch, from string, count uint64, err error) {
-	text := func(name string) string {
-		s, _ := entry.Values[name].(string)
-		return s
-	}
-	number := func(name string) uint64 {
-		n, e := strconv.ParseUint(text(name), 10, 63)
-		if e != nil {
-			err = errEntry
-		}
-		return n
-	}
-	b = pool.Batch{Seq: number("seq"), N: int(number("n")), Raw: []byte(text("raw")), Purge: text("kind") == "purge"}
-	count = number("count")
-	if b.Seq == 0 || b.N <= 0 && !b.Purge || b.N > 1<<20 {
-		err = errEntry
-	}
-	return b, text("from"), count, err
 }

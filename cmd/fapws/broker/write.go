@@ -16,16 +16,22 @@ const (
 	// keptEntries is about how many entries the stream keeps, for servers that were away and for clients that come back.
 	keptEntries = 10000
 
-	// nodeLives is for how long the broker remembers, in seconds, how many batches a server has added.
-	nodeLives = 3600
+	// nodeLives is for how long the broker remembers, in seconds, how many batches a server has added: longer than networks fail.
+	nodeLives = 24 * 3600
 
 	// afterLoss is the distance of numbers after the broker has lost its data: other servers may have read more than this one.
 	afterLoss = 1000
+
+	// maxSeq bounds the numbers: 100,000 events a second get there after 1,400 years, and scripts have no integers above its double.
+	maxSeq = 1 << 52
 )
 
 // addScript appends a batch to the stream, unless it is there, or the one before it in the same request has failed: it would pass for one that is
 // there. KEYS: state, stream, count of the server; ARGV: count, epoch, highest number that the server has read, number of events, events, server, kind,
 // number of batches before it in the request.
+//
+// The state and the ids may be nonsense that someone else has written: numbers then go on as after a loss, and the stream begins again if its ids
+// have reached their end.
 var addScript = sync.OnceValue(func() *redis.Script {
 	return redis.NewScript(fmt.Sprintf(`
 local count, sent = tonumber(ARGV[1]), tonumber(redis.call('GET', KEYS[3]) or '0')
@@ -35,20 +41,30 @@ end
 if tonumber(ARGV[8]) > 0 and count > sent + 1 then
   return redis.error_reply('ERR an earlier batch is missing')
 end
-local last, known, n = tonumber(redis.call('HGET', KEYS[1], 'seq') or '0'), tonumber(ARGV[3]), tonumber(ARGV[4])
-if last < known then
+local last, known, n = tonumber(redis.call('HGET', KEYS[1], 'seq') or '0') or 0, tonumber(ARGV[3]), tonumber(ARGV[4])
+if not (last >= known and last <= %d and last %% 1 == 0) then
   last = known + %d
+end
+local function add()
+  return redis.pcall('XADD', KEYS[2], 'MAXLEN', '~', %d, '*', 'seq', last + 1, 'n', n, 'from', ARGV[6], 'count', ARGV[1], 'kind', ARGV[7], 'raw', ARGV[5])
+end
+local id = add()
+if type(id) == 'table' and string.find(id.err, 'last possible ID', 1, true) then
+  redis.call('DEL', KEYS[2])
+  id = add()
+end
+if type(id) == 'table' then
+  return id
 end
 redis.call('HSETNX', KEYS[1], 'epoch', ARGV[2])
 redis.call('HSET', KEYS[1], 'seq', last + n)
 redis.call('SET', KEYS[3], ARGV[1], 'EX', %d)
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', %d, '*', 'seq', last + 1, 'n', n, 'from', ARGV[6], 'count', ARGV[1], 'kind', ARGV[7], 'raw', ARGV[5])
 return 1
-`, afterLoss, nodeLives, keptEntries))
+`, maxSeq, afterLoss, keptEntries, nodeLives))
 })
 
 // Publish implements pool.Broker.
-func (c *Client) Publish(b pool.Batch) {
+func (c *Client) Publish(b pool.Batch) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.bytes+len(b.Raw) > mostWaiting {
@@ -57,18 +73,21 @@ func (c *Client) Publish(b pool.Batch) {
 		}
 		c.lost += b.N
 		c.losses += b.N
-		return
+		return false
 	}
 	c.sent++
 	c.waiting = append(c.waiting, batch{b, c.sent})
 	c.bytes += len(b.Raw)
 	c.events += b.N
 	b.Raw = nil
-	c.own = append(c.own, batch{b, c.sent})
+	if c.own = append(c.own, batch{b, c.sent}); len(c.own) > mostOwn {
+		c.own = c.own[1:]
+	}
 	select {
 	case c.news <- struct{}{}:
 	default:
 	}
+	return true
 }
 
 // Congested implements pool.Broker.
@@ -116,7 +135,12 @@ func (c *Client) write() {
 func (c *Client) next() ([]batch, uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.waiting[:min(len(c.waiting), together)], c.seq
+	n, bytes := 0, 0
+	for n < min(len(c.waiting), together) && (n == 0 || bytes+len(c.waiting[n].Raw) <= togetherBytes) {
+		bytes += len(c.waiting[n].Raw)
+		n++
+	}
+	return c.waiting[:n], c.seq
 }
 
 // add appends batches to the stream.

@@ -14,12 +14,12 @@ type Broker interface {
 	// Epoch tells numbers from those of another broker.
 	Epoch() string
 
-	// Start begins to call deliver, on a goroutine, with what any server has published behind the entry last; "": from now on.
-	// The events of this server come back so, too.
-	Start(last string, deliver func(Batch)) error
+	// Start begins to call deliver, on a goroutine, with what any server has published behind a place; the zero Place: from now on.
+	// The events of this server come back so, too. It returns the place.
+	Start(from Place, deliver func(Batch)) (Place, error)
 
-	// Publish takes events for all servers, or a pattern for the caches of all others.
-	Publish(b Batch)
+	// Publish takes events for all servers, or a pattern for the caches of all others, and reports whether there is room for them.
+	Publish(b Batch) bool
 
 	// Congested reports whether publishers should be delayed.
 	Congested() bool
@@ -37,6 +37,12 @@ type Broker interface {
 	Close(limit time.Duration)
 }
 
+// Place is a place in the events of a broker, behind one of them.
+type Place struct {
+	Entry string // where the broker has it
+	Seq   uint64 // its number
+}
+
 // Batch is what a worker has published at once.
 type Batch struct {
 	Seq       uint64 // the number of the first event, from the broker
@@ -51,13 +57,18 @@ type Batch struct {
 // closingBroker is how long events may take to reach the broker when the server ends.
 const closingBroker = 5 * time.Second
 
-// startBroker makes the broker deliver, from the entry last on.
-func (p *Pool) startBroker(last string) error {
+// startBroker makes the broker deliver, from a place on.
+func (p *Pool) startBroker(from Place) (err error) {
 	if p.o.Broker == nil {
 		return nil
 	}
-	p.relay.epoch, p.relay.entry = p.o.Broker.Epoch(), last
-	return p.o.Broker.Start(last, func(b Batch) { p.post(func() { p.delivered(b) }) })
+	p.relay.epoch = p.o.Broker.Epoch()
+	from, err = p.o.Broker.Start(from, func(b Batch) {
+		p.throttle(func() bool { return false }) // this server's workers may be slower than the others
+		p.post(func() { p.delivered(b) })
+	})
+	p.relay.entry, p.relay.seq = from.Entry, from.Seq
+	return err
 }
 
 // delivered sends what the broker has delivered to the workers.

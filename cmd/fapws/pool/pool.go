@@ -68,17 +68,20 @@ func New(o Options) *Pool {
 // Run starts the workers, or goes on with those of handover, and returns when the last one has ended: nil after Stop,
 // a *StartError when the first start failed. signals are those that the process gets.
 func (p *Pool) Run(signals *Signals, handover *Handover) error {
+	if p.o.Broker != nil {
+		defer p.o.Broker.Close(closingBroker) // after over is closed: what it still delivers must not wait for this goroutine
+	}
 	defer close(p.over)
 	p.signals = signals
 	if p.o.MaxRSS > 0 {
 		defer p.every(memoryEvery, p.lookAtMemory).Stop()
 	}
 	defer p.every(checkEvery, p.checkWorkers).Stop()
-	last := ""
-	if handover != nil {
-		last = handover.Broker
+	var from Place
+	if handover != nil && handover.Broker != "" {
+		from = Place{Entry: handover.Broker, Seq: handover.Seq}
 	}
-	if err := p.startBroker(last); err != nil {
+	if err := p.startBroker(from); err != nil {
 		return &StartError{Code: startFailed, Line: err.Error()}
 	}
 	if handover != nil {
@@ -97,9 +100,6 @@ func (p *Pool) Run(signals *Signals, handover *Handover) error {
 		}
 	}
 	p.closeSockets()
-	if p.o.Broker != nil {
-		p.o.Broker.Close(closingBroker)
-	}
 	return p.result
 }
 

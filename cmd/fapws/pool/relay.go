@@ -68,8 +68,10 @@ func (p *Pool) publish(w *worker, m *Message) {
 	pieces := w.pieces
 	w.pieces, w.published = nil, 0
 	if p.o.Broker != nil {
-		p.o.Broker.Publish(Batch{N: m.N, Raw: bytes.Join(pieces, nil), ID: m.ID, Publisher: w.pid})
-		if p.o.Broker.Away() { // their order among those of this server is certain, and their numbers may take long
+		switch {
+		case !p.o.Broker.Publish(Batch{N: m.N, Raw: bytes.Join(pieces, nil), ID: m.ID, Publisher: w.pid}):
+			w.send(&Message{Kind: Events, ID: m.ID, Text: Dropped})
+		case p.o.Broker.Away(): // their order among those of this server is certain, and their numbers may take long
 			w.send(&Message{Kind: Events, ID: m.ID})
 		}
 		return
@@ -109,14 +111,16 @@ func (p *Pool) PublishOwn(channel string, raw []byte) {
 	})
 }
 
-// throttle delays a publisher while other workers or the broker cannot keep up. It returns after a while, because a worker that reads
+// throttle delays a publisher while workers cannot keep up, or more holds. It returns after a while, because a worker that reads
 // nothing is killed by then. It must not be called on the goroutine of Run.
-func (p *Pool) throttle() {
-	congested := func() bool { return p.relay.congested.Load() > 0 || p.o.Broker != nil && p.o.Broker.Congested() }
-	for end := time.Now().Add(2 * stuckAfter); congested() && time.Now().Before(end); {
+func (p *Pool) throttle(more func() bool) {
+	for end := time.Now().Add(2 * stuckAfter); (p.relay.congested.Load() > 0 || more()) && time.Now().Before(end); {
 		time.Sleep(2 * time.Millisecond)
 	}
 }
+
+// brokerCongested reports whether the broker cannot keep up.
+func (p *Pool) brokerCongested() bool { return p.o.Broker != nil && p.o.Broker.Congested() }
 
 // join sends w all events from now on, and has another worker send it the history.
 func (p *Pool) join(w *worker) {

@@ -228,11 +228,8 @@ func holdSignals() (undo func()) {
 // resume goes on where the program before has ended.
 func (p *Pool) resume(h *Handover) {
 	p.since, p.want, p.adopted, p.settled = h.Since, h.Want, h.Adopted, h.Settled
-	if h.Epoch != "" {
-		p.relay.seq = h.Seq
-		if p.o.Broker == nil {
-			p.relay.epoch = h.Epoch
-		}
+	if h.Epoch != "" && p.o.Broker == nil {
+		p.relay.epoch, p.relay.seq = h.Epoch, h.Seq
 	}
 	for _, a := range h.Addresses {
 		unix.CloseOnExec(a.Socket)

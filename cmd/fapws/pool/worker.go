@@ -156,7 +156,7 @@ func (w *worker) receive() {
 		}
 		switch m.Kind {
 		case Publish, Purge, Counts: // these go to other workers
-			w.pool.throttle()
+			w.pool.throttle(w.pool.brokerCongested)
 		}
 		w.pool.post(func() { w.pool.heard(w, m) })
 	}

@@ -9,13 +9,17 @@ import (
 	"fapws/runtime/metrics"
 )
 
-// connectBroker connects to the broker of channels.
-func (p *process) connectBroker() error {
+// connectBroker connects to the broker of channels, perhaps as the program before did.
+func (p *process) connectBroker(handover *pool.Handover) error {
 	address, err := broker.Parse(p.conf.Channels)
 	if err != nil {
 		return exit.Usage(fmt.Errorf("channels: must be %w", err))
 	}
-	if p.broker, err = broker.Connect(address, p.log.Log); err != nil {
+	epoch := ""
+	if handover != nil && handover.Broker != "" {
+		epoch = handover.Epoch
+	}
+	if p.broker, err = broker.Connect(address, epoch, p.log.Log); err != nil {
 		return exit.NotStarted("%v", err)
 	}
 	return nil

@@ -126,7 +126,7 @@ func (p *process) run() (code int, err error) {
 	}
 	bind.KeepFromWorkers(p.conf.Bind)
 	if p.conf.Channels != "" {
-		if err := p.connectBroker(); err != nil {
+		if err := p.connectBroker(handover); err != nil {
 			return 0, err
 		}
 	}

@@ -149,6 +149,9 @@ func (r *channelRelay) arrived(m *pool.Message) {
 		}
 	}
 	if m.N == 0 { // they wait for the broker: responses need not
+		if m.Text == pool.Dropped {
+			r.down.Add(relayItem{events: m}) // as many more may be published
+		}
 		return
 	}
 	if r.waiting.Load() > mostDown && len(r.begun) == 0 {

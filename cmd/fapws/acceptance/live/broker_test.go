@@ -107,6 +107,8 @@ func TestServersWithABroker(t *testing.T) {
 	r.Kill()
 	b.Says(`error channels: redis://:xxxxx@` + r.Address + `\?prefix=test is away`)
 	a.Says(`error channels: .* is away \(.*\); events wait for it, up to 64 MB`)
+	b.Signal(syscall.SIGUSR2) // a program that takes the place of another one does not need it
+	b.Says(`upgraded`)
 	send(a, numbers(0, 50)...)
 	send(b, "from-b")
 	// The answer for the message to the WebSocket may be lost, too: then it waits with them.
@@ -168,6 +170,10 @@ func TestServersWithABroker(t *testing.T) {
 	resumes.getsAll("reloaded", "upgraded")
 	waits.getsAll("reloaded", "upgraded")
 	listen(c, "/news", "Last-Event-ID: "+before.id).getsAll("after", "reloaded", "upgraded")
+	d := node(t, url, "--workers", "2") // each of which has the past, and nothing has come since
+	for range 8 {
+		listen(d, "/news", "Last-Event-ID: "+before.id).getsAll("after", "reloaded", "upgraded")
+	}
 
 	for _, forget := range []func(){
 		func() { b.Get("/forget", 200).Is(t, "forgotten") },
