@@ -46,19 +46,20 @@ const (
 
 // Client is the connection of a server to a broker. It implements pool.Broker.
 type Client struct {
-	redis  redis.UniversalClient
-	keys   []string // of addScript, without that of the node
-	shown  string
-	node   string // the name of this server among others
-	epoch  string
-	log    func(loglevel.Level, string)
-	ctx    context.Context // until Close
-	cancel context.CancelFunc
-	ends   sync.WaitGroup
-	last   string // id of the last entry that was read; of read, as the two below
-	old    string // id up to which entries with numbers that were read are not new: see rewind
-	unsure bool   // the broker may have lost the last entry
-	warned bool   // of entries that fapws did not write
+	redis   redis.UniversalClient
+	keys    []string // of addScript, without that of the node
+	shown   string
+	node    string // the name of this server among others
+	epoch   string
+	log     func(loglevel.Level, string)
+	ctx     context.Context // until Close
+	cancel  context.CancelFunc
+	ends    sync.WaitGroup
+	deliver func(pool.Batch)
+	last    string // id of the last entry that was read; of read, as the two below
+	old     string // id up to which entries with numbers that were read are not new: see rewind
+	unsure  bool   // the broker may have lost the last entry
+	warned  bool   // of entries that fapws did not write
 
 	mu      sync.Mutex
 	seq     uint64 // the highest number that was read
@@ -159,9 +160,9 @@ func (c *Client) Start(from pool.Place, deliver func(pool.Batch)) (pool.Place, e
 			return from, fmt.Errorf("channels: %s: %s", c.shown, reason(err))
 		}
 	}
-	c.last, c.seq, c.unsure = from.Entry, from.Seq, true
+	c.deliver, c.last, c.seq, c.unsure = deliver, from.Entry, from.Seq, true
 	c.ends.Add(2)
-	go c.read(deliver)
+	go c.read()
 	go c.write()
 	return from, nil
 }
@@ -213,15 +214,31 @@ func isLogin(err error) bool {
 	return redis.HasErrorPrefix(err, "WRONGPASS") || redis.HasErrorPrefix(err, "NOAUTH") || redis.HasErrorPrefix(err, "NOPERM")
 }
 
-// failed notes that the broker is away.
+// failed notes that the broker is away, and tells the publishers that wait for it.
 func (c *Client) failed(in direction, err error) {
+	for _, one := range c.leave(in, err) {
+		c.deliver(one)
+	}
+}
+
+// leave is failed; it returns the last message of each publisher whose events were not read yet.
+func (c *Client) leave(in direction, err error) (open []pool.Batch) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.failing[in] = true
-	if c.away.IsZero() && c.ctx.Err() == nil {
-		c.away = time.Now()
-		c.log(loglevel.Error, fmt.Sprintf("channels: %s is away (%s); events wait for it, up to %d MB", c.shown, reason(err), mostWaiting>>20))
+	if !c.away.IsZero() || c.ctx.Err() != nil {
+		return nil
 	}
+	c.away = time.Now()
+	c.log(loglevel.Error, fmt.Sprintf("channels: %s is away (%s); events wait for it, up to %d MB", c.shown, reason(err), mostWaiting>>20))
+	last := make(map[int]uint64)
+	for _, one := range c.own {
+		last[one.Publisher] = one.ID
+	}
+	for publisher, id := range last {
+		open = append(open, pool.Batch{ID: id, Publisher: publisher})
+	}
+	return open
 }
 
 // answered notes that the broker is there, unless the other direction fails.

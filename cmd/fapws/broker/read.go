@@ -23,11 +23,11 @@ const (
 )
 
 // read hands over the entries of the stream, on a goroutine of its own.
-func (c *Client) read(deliver func(pool.Batch)) {
+func (c *Client) read() {
 	defer c.ends.Done()
 	var pause time.Duration
 	for c.ctx.Err() == nil {
-		if err := c.readSome(deliver); err != nil {
+		if err := c.readSome(); err != nil {
 			c.failed(reading, err)
 			if !c.pause(&pause) {
 				return
@@ -40,7 +40,7 @@ func (c *Client) read(deliver func(pool.Batch)) {
 }
 
 // readSome waits for entries and hands them over.
-func (c *Client) readSome(deliver func(pool.Batch)) error {
+func (c *Client) readSome() error {
 	if c.unsure {
 		if err := c.rewind(); err != nil {
 			return err
@@ -54,7 +54,7 @@ func (c *Client) readSome(deliver func(pool.Batch)) error {
 	}
 	for _, stream := range streams {
 		for _, entry := range stream.Messages {
-			if err := c.take(entry, deliver); err != nil {
+			if err := c.take(entry); err != nil {
 				return err
 			}
 		}
@@ -63,7 +63,7 @@ func (c *Client) readSome(deliver func(pool.Batch)) error {
 }
 
 // take hands over an entry. After an error it can be taken again.
-func (c *Client) take(entry redis.XMessage, deliver func(pool.Batch)) error {
+func (c *Client) take(entry redis.XMessage) error {
 	b, from, count, wrong := parse(entry)
 	if wrong == nil && b.Seq > c.seq+1 {
 		last, err := c.lastNumber(c.ctx)
@@ -94,7 +94,7 @@ func (c *Client) take(entry redis.XMessage, deliver func(pool.Batch)) error {
 	}
 	c.mu.Unlock()
 	if !b.Purge || !own { // the other workers know
-		deliver(b.Batch)
+		c.deliver(b.Batch)
 	}
 	return nil
 }

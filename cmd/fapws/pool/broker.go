@@ -15,7 +15,8 @@ type Broker interface {
 	Epoch() string
 
 	// Start begins to call deliver, on a goroutine, with what any server has published behind a place; the zero Place: from now on.
-	// The events of this server come back so, too. It returns the place.
+	// The events of this server come back so, too. A Batch without events, which is no Purge either, says that those of a worker wait,
+	// because the broker is away. It returns the place.
 	Start(from Place, deliver func(Batch)) (Place, error)
 
 	// Publish takes events for all servers, or a pattern for the caches of all others, and reports whether there is room for them.
@@ -64,7 +65,9 @@ func (p *Pool) startBroker(from Place) (err error) {
 	}
 	p.relay.epoch = p.o.Broker.Epoch()
 	from, err = p.o.Broker.Start(from, func(b Batch) {
-		p.throttle(func() bool { return false }) // this server's workers may be slower than the others
+		if b.N > 0 {
+			p.throttle(func() bool { return false }) // this server's workers may be slower than the others
+		}
 		p.post(func() { p.delivered(b) })
 	})
 	p.relay.entry, p.relay.seq = from.Entry, from.Seq
@@ -73,14 +76,20 @@ func (p *Pool) startBroker(from Place) (err error) {
 
 // delivered sends what the broker has delivered to the workers.
 func (p *Pool) delivered(b Batch) {
+	publisher := p.workers[b.Publisher]
+	if publisher != nil && !publisher.joined {
+		publisher = nil
+	}
+	if b.N == 0 && !b.Purge {
+		if publisher != nil {
+			publisher.send(&Message{Kind: Events, ID: b.ID})
+		}
+		return
+	}
 	p.relay.entry = b.Entry
 	if b.Purge {
 		p.purge(nil, string(b.Raw))
 		return
-	}
-	publisher := p.workers[b.Publisher]
-	if publisher != nil && !publisher.joined {
-		publisher = nil
 	}
 	p.deal(publisher, b.ID, b.Seq, b.N, slices.Collect(slices.Chunk(b.Raw, MaxRaw)))
 }

@@ -1,9 +1,11 @@
 package pool
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -80,4 +82,27 @@ func TestBrokerHistory(t *testing.T) {
 	if !slices.Equal(seqs, []string{"0", "500"}) { // the first worker has it from the broker
 		t.Errorf("workers take history up to %q", seqs)
 	}
+}
+
+// The broker is not read faster than the workers take its events.
+func TestBrokerFasterThanWorkers(t *testing.T) {
+	t.Parallel()
+	b := &fakeBroker{entries: make(chan Batch)}
+	h := start(t, "", func(o *Options) { o.Workers, o.Broker = 1, b })
+	pid := h.serving(1)[0]
+	h.stop(pid)
+	const all = 200
+	var taken atomic.Int64
+	var ends sync.WaitGroup
+	ends.Go(func() {
+		for seq := range uint64(all) {
+			b.entries <- Batch{Seq: seq + 1, N: 1, Raw: make([]byte, MaxRaw/2)}
+			taken.Add(1)
+		}
+	})
+	h.says(fmt.Sprintf("worker %d does not read messages", pid))
+	if n := taken.Load(); n > all/2 { // muchWaiting, and one after each wait
+		t.Errorf("%d entries of %d KiB were read for a worker that reads none", n, MaxRaw/2>>10)
+	}
+	ends.Wait()
 }
