@@ -1,11 +1,9 @@
 package pool
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -86,23 +84,22 @@ func TestBrokerHistory(t *testing.T) {
 
 // The broker is not read faster than the workers take its events.
 func TestBrokerFasterThanWorkers(t *testing.T) {
-	t.Parallel()
-	b := &fakeBroker{entries: make(chan Batch)}
-	h := start(t, "", func(o *Options) { o.Workers, o.Broker = 1, b })
-	pid := h.serving(1)[0]
-	h.stop(pid)
-	const all = 200
-	var taken atomic.Int64
-	var ends sync.WaitGroup
-	ends.Go(func() {
-		for seq := range uint64(all) {
-			b.entries <- Batch{Seq: seq + 1, N: 1, Raw: make([]byte, MaxRaw/2)}
-			taken.Add(1)
-		}
-	})
-	h.says(fmt.Sprintf("worker %d does not read messages", pid))
-	if n := taken.Load(); n > all/2 { // muchWaiting, and one after each wait
-		t.Errorf("%d entries of %d KiB were read for a worker that reads none", n, MaxRaw/2>>10)
+	b := &fakeBroker{entries: make(chan Batch, 1)}
+	p := New(Options{Broker: b})
+	p.relay.congested.Store(1)
+	if err := p.startBroker(Place{}); err != nil {
+		t.Fatal(err)
 	}
-	ends.Wait()
+	defer b.Close(0)
+	defer close(p.over)
+	b.entries <- Batch{Seq: 1, N: 1, Raw: []byte("early")}
+	for end := time.Now().Add(stuckAfter / 10); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		select {
+		case <-p.events:
+			t.Fatal("it came although a worker is congested")
+		default:
+		}
+	}
+	p.relay.congested.Store(0)
+	<-p.events
 }
