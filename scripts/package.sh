@@ -93,10 +93,10 @@ word_deb() {
     [[ ${1---test} == --test ]] || { arch=$1; shift; }
     (($# == 0)) || [[ $1 == --test ]] || die "unknown argument: $1"
     (($# <= 2)) || die "unknown argument: $3"
-    [[ ${1-} != --test ]] || suite=${2:-$(debian_suite)} ||
-        die "deb --test tries the package in a fresh system like this one: name it, for example: ./build.sh deb --test noble"
     [[ ${1-} != --test || ${arch:=$(machine_architecture)} == "$(machine_architecture)" ]] ||
         die "deb --test installs the package on this machine, which is $(machine_architecture): try $arch with ./build.sh cross $arch --test"
+    [[ ${1-} != --test ]] || suite=${2:-$(debian_suite)} ||
+        die "deb --test tries the package in a fresh system like this one: name it, for example: ./build.sh deb --test noble"
     [[ -z $suite ]] || need_debootstrap "deb --test" "lintian=lintian" # before it compiles
     command -v dpkg-deb >/dev/null || die "dpkg-deb is missing: packages are made on Debian and Ubuntu"
     command -v readelf >/dev/null || want readelf binutils
