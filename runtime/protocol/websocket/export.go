@@ -26,6 +26,18 @@ const (
 	handOverTick = 10 * time.Millisecond
 )
 
+// patience is the wait for handlers. It begins again with each WebSocket that leaves: with many, one that would leave has to wait
+// for the others.
+type patience struct{ end time.Time }
+
+// over reports whether no more is waited, when left WebSockets have left since the last call.
+func (p *patience) over(now time.Time, left int) bool {
+	if left > 0 || p.end.IsZero() {
+		p.end = now.Add(handOverPatience)
+	}
+	return now.After(p.end)
+}
+
 // departed is a WebSocket that was taken from the loop.
 type departed struct {
 	d  *State
@@ -42,10 +54,10 @@ func (a *Sockets) Export(ctx context.Context, give func(d *State, fd int) error)
 		a.host.Do(a.release)
 		return 0, nil
 	}
-	for end := time.Now().Add(handOverPatience); ; {
-		var list []departed
+	var list []departed
+	for p := (patience{}); ; {
 		more := false
-		late := err != nil || ctx.Err() != nil || time.Now().After(end)
+		late := p.over(time.Now(), len(list)) || err != nil || ctx.Err() != nil
 		a.host.Do(func() { list, more = a.sweep(late) })
 		for _, one := range list {
 			if err == nil {
