@@ -61,6 +61,8 @@ type Client struct {
 	unsure  bool   // the broker may have lost the last entry
 	warned  bool   // of entries that fapws did not write
 
+	full bool // the broker has dropped events to make room; of write
+
 	mu      sync.Mutex
 	seq     uint64 // the highest number that was read
 	sent    uint64 // batches that were given their count

@@ -41,20 +41,24 @@ func (c *Client) read() {
 
 // readSome waits for entries and hands them over.
 func (c *Client) readSome() error {
+	wait := readFor
 	if c.unsure {
 		if err := c.rewind(); err != nil {
 			return err
 		}
+		wait = -1 // so that it is known at once whether the broker answers
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, readFor+answerWithin)
-	streams, err := c.redis.XRead(ctx, &redis.XReadArgs{Streams: []string{c.keys[1], c.last}, Count: readAtOnce, Block: readFor}).Result()
+	streams, err := c.redis.XRead(ctx, &redis.XReadArgs{Streams: []string{c.keys[1], c.last}, Count: readAtOnce, Block: wait}).Result()
 	cancel()
-	if c.unsure = err != nil; err != nil && !errors.Is(err, redis.Nil) { // Nil: nothing has come
+	nothing := errors.Is(err, redis.Nil)
+	if c.unsure = err != nil && !(nothing && wait < 0); err != nil && !nothing {
 		return err
 	}
 	for _, stream := range streams {
 		for _, entry := range stream.Messages {
 			if err := c.take(entry); err != nil {
+				c.unsure = true
 				return err
 			}
 		}

@@ -122,6 +122,17 @@ func TestRewind(t *testing.T) {
 	}
 }
 
+// Past events make room for new ones if the broker has no memory for more.
+func TestFull(t *testing.T) {
+	n := connect(t, redistest.Start(t, "--maxmemory", "10mb", "--maxmemory-policy", "noeviction"))
+	large := strings.Repeat("x", 64<<10)
+	for range 3 * leastEntries {
+		n.Publish(pool.Batch{N: 1, Raw: []byte(large)})
+		n.gets(t, large)
+	}
+	n.says(t, "has reached its maxmemory")
+}
+
 // A state of which the ids of events cannot be made is not accepted.
 func TestForeignEpoch(t *testing.T) {
 	n := connect(t, redistest.Start(t))

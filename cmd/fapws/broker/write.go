@@ -19,6 +19,9 @@ const (
 	// nodeLives is for how long the broker remembers, in seconds, how many batches a server has added: longer than networks fail.
 	nodeLives = 24 * 3600
 
+	// leastEntries is how many entries stay when the broker has no memory for more.
+	leastEntries = 100
+
 	// afterLoss is the distance of numbers after the broker has lost its data: other servers may have read more than this one.
 	afterLoss = 1000
 
@@ -31,7 +34,7 @@ const (
 // number of batches before it in the request.
 //
 // The state and the ids may be nonsense that someone else has written: numbers then go on as after a loss, and the stream begins again if its ids
-// have reached their end.
+// have reached their end. If the broker has no memory for more, past events make room: it would take none until someone helps.
 var addScript = sync.OnceValue(func() *redis.Script {
 	return redis.NewScript(fmt.Sprintf(`
 local count, sent = tonumber(ARGV[1]), tonumber(redis.call('GET', KEYS[3]) or '0')
@@ -54,13 +57,18 @@ if type(id) == 'table' and string.find(id.err, 'last possible ID', 1, true) then
   id = add()
 end
 if type(id) == 'table' then
+  local length = string.find(id.err, 'OOM', 1, true) and redis.call('XLEN', KEYS[2]) or 0
+  if length > %d then
+    redis.call('XTRIM', KEYS[2], 'MAXLEN', math.floor(length / 2))
+    return redis.error_reply('TRIMMED past entries')
+  end
   return id
 end
 redis.call('HSETNX', KEYS[1], 'epoch', ARGV[2])
 redis.call('HSET', KEYS[1], 'seq', last + n)
 redis.call('SET', KEYS[3], ARGV[1], 'EX', %d)
 return 1
-`, maxSeq, afterLoss, keptEntries, nodeLives))
+`, maxSeq, afterLoss, keptEntries, leastEntries, nodeLives))
 })
 
 // Publish implements pool.Broker.
@@ -118,7 +126,12 @@ func (c *Client) write() {
 				return
 			}
 		}
-		if err := c.add(some, seq); err != nil {
+		err := c.add(some, seq)
+		if redis.HasErrorPrefix(err, "TRIMMED") {
+			c.reportFull()
+			continue
+		}
+		if err != nil {
 			c.failed(writing, err)
 			if !c.pause(&pause) {
 				return
@@ -128,6 +141,14 @@ func (c *Client) write() {
 		pause = 0
 		c.answered(writing)
 		c.added(len(some))
+	}
+}
+
+// reportFull logs, once, that the broker has dropped past events.
+func (c *Client) reportFull() {
+	if !c.full {
+		c.log(loglevel.Warning, fmt.Sprintf("channels: %s has reached its maxmemory; dropping past events to make room for new ones", c.shown))
+		c.full = true
 	}
 }
 
