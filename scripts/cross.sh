@@ -43,7 +43,7 @@ refuse_other_machines() {
     *) word=$GOARCH ;;
     esac
     case $word in
-    arm64 | armhf) die "GOARCH=$GOARCH: this machine is $own; for another architecture: ./build.sh cross $word" ;;
+    arm64 | armhf) die "GOARCH=$GOARCH: this machine is $own; unset GOARCH, and for $word type: ./build.sh cross $word (or deb, tarball)" ;;
     *) die "GOARCH=$GOARCH: this machine is $own, and ./build.sh cross builds for $cross_architectures; unset GOARCH" ;;
     esac
 }
@@ -141,6 +141,7 @@ fetch_packages() {
     patiently "fetching the package lists of Debian $cross_suite, $cross" logged "$log" apt-get -q "${options[@]}" update ||
         say "warning: $(grep -m1 '^E:' "$log")"
     patiently "fetching Python and libc for $cross" logged "$log" apt-get -q -y "${options[@]}" --download-only install "$@" && return
+    rm -rf "$folder"
     grep -h '^[EW]:' "$log" | head -3 >&2 || true
     die "cannot fetch Debian $cross_suite for $cross: is the suite right, and is $mirror reachable? All messages are in ${log#"$root/"}"
 }

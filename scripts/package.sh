@@ -73,7 +73,7 @@ word_tarball() {
         gzip -9n >"$folder.tar.gz"
     mv "$folder.tar.gz" "$dist_folder" # whole files only
     say "$(libpython_text)"
-    say "made build/dist/$name.tar.gz; to install it: tar -xzf build/dist/$name.tar.gz -C ~/.local"
+    say "made build/dist/$name.tar.gz; to install it: mkdir -p ~/.local && tar -xzf build/dist/$name.tar.gz -C ~/.local"
 }
 
 # deb_version is version_text as Debian orders versions: a commit before its release, and a newer Python after an older one.
