@@ -146,9 +146,10 @@ clone_source() {
 is_modified() { ask_git rev-parse -q --verify HEAD >/dev/null && ! ask_git diff --quiet HEAD --; }
 
 # version_text is the changelog's newest version, with the commit unless that
-# commit is tagged with it, and .dirty if files differ from it.
+# commit is tagged with it, and .dirty if files differ from it. Images have no repository, and get it as SOURCE_VERSION.
 version_text() {
     local version commit
+    [[ -z ${SOURCE_VERSION-} ]] || { printf '%s\n' "$SOURCE_VERSION"; return; }
     version=$(changelog_version)
     # Git's own choice of a length depends on the history in the clone, and the version is a part of the built files.
     commit=$(ask_git rev-parse --short=10 HEAD) || commit=

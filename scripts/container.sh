@@ -12,7 +12,8 @@ container_engine() {
 
 # build_image IMAGE TARGET [FLAGS] builds a target of the Containerfile.
 build_image() {
-    local engine name flags=(--file "$root/contrib/container/Containerfile" --tag "$1" --target "$2" "${@:3}") word=build
+    local engine name flags=(--file "$root/contrib/container/Containerfile" --tag "$1" --target "$2"
+        --build-arg "SOURCE_VERSION=$(version_text)" "${@:3}") word=build
     engine=$(container_engine)
     [[ $engine != */buildah ]] || word=bud
     [[ $engine == */docker ]] || flags+=(--ignorefile "$root/contrib/container/Containerfile.dockerignore")
