@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -42,6 +43,8 @@ import (
 //	occupy            listens on a free port of 127.0.0.1 and sets $TAKEN to it
 //	say TEXT          waits until fapws has written TEXT (a regular expression)
 func TestCommandLine(t *testing.T) {
+	// As in fapwstest.Main: the servers get HUP also if nohup(1) started the tests.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	bin := filepath.Dir(executable(t))
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
