@@ -110,6 +110,7 @@ def download(url, out):
                 digest.update(block)
                 out.write(block)
     except urllib.error.HTTPError as error:
+        error.close()
         kind = Missing if error.code in (404, 410) else Failure
         raise kind(f"{request.full_url}: {error.code} {error.reason}") from None
     except (OSError, ValueError, http.client.HTTPException) as error:
