@@ -83,7 +83,7 @@ need_frameworks() {
 # What the tests run, each as "command or file=Debian package". apache2-bin has no
 # service that would start, and dokuwiki needs no database.
 readonly test_tools="git=git apache2=apache2-bin php-cgi=php-cgi /usr/share/dokuwiki/doku.php=dokuwiki
-    ab=apache2-utils wrk=wrk curl=curl h2load=nghttp2-client strace=strace systemd-analyze=systemd chromium=chromium promtool=prometheus pebble=pebble redis-server=redis-server haproxy=haproxy testssl=testssl.sh"
+    ab=apache2-utils openssl=openssl wrk=wrk curl=curl h2load=nghttp2-client strace=strace systemd-analyze=systemd chromium=chromium promtool=prometheus pebble=pebble redis-server=redis-server haproxy=haproxy testssl=testssl.sh"
 
 # What lint runs.
 readonly lint_tools="clang-format=clang-format shellcheck=shellcheck pyflakes3=pyflakes3 codespell=codespell
