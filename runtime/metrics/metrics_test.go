@@ -54,12 +54,12 @@ func TestTurn(t *testing.T) {
 		t.Errorf("%d behind %d", third, first)
 	}
 	route := r.Route("", "/")
-	for _, began := range []int64{first, first, third} {
-		r.End(began, route, 200)
-	}
+	r.End(first, route, 200)
+	r.End(first, route, 200)
 	if n := len(Find(r.Families(), "fapws_request_duration_seconds").Series); n != 0 {
 		t.Errorf("%d series before the turn", n)
 	}
+	r.End(third, route, 200) // on a busy machine of another bucket, which adds the first two at once
 	r.Turn()
 	s := Find(r.Families(), "fapws_request_duration_seconds").Series[0]
 	if least := float64(third-first) * 2 / 1e9; s.Count() != 3 || s.Total < least {
