@@ -51,7 +51,7 @@ func (p *Pool) publish(w *worker, m *Message) {
 		return
 	}
 	if m.Seq != uint64(len(w.pieces)) {
-		w.pieces, w.published = nil, 0 // the supervisor before this one received the first pieces
+		w.pieces, w.published = nil, 0 // pieces are missing: no worker sends this
 		return
 	}
 	if w.published += len(m.Raw) + pieceCost; w.published > maxEvents {

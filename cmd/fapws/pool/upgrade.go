@@ -53,8 +53,17 @@ type handoverWorker struct {
 	Slot    int // or -1
 	Listens bool
 	Joined  bool
-	Wants   string // certificates
+	Wants   string   // certificates
+	Pieces  [][]byte // of an event, whose others have not come yet
 }
+
+// handover describes w for the next program, which inherits its channel.
+func (w *worker) handover(channel int) handoverWorker {
+	return handoverWorker{Pid: w.pid, Channel: channel, State: w.state, Started: w.started, Slot: -1, Listens: w.listens, Joined: w.joined, Wants: w.wants, Pieces: w.pieces}
+}
+
+// maxHandover bounds the state of a program, in bytes. Pieces of events are most of it.
+const maxHandover = 1 << 30
 
 // Inherited returns the Handover that this program was started with, or nil.
 func Inherited() (*Handover, error) {
@@ -70,7 +79,7 @@ func Inherited() (*Handover, error) {
 	f := os.NewFile(uintptr(fd), "handover")
 	defer f.Close()
 	h := new(Handover)
-	if err := json.NewDecoder(io.NewSectionReader(f, 0, 1<<24)).Decode(h); err != nil {
+	if err := json.NewDecoder(io.NewSectionReader(f, 0, maxHandover)).Decode(h); err != nil {
 		return nil, fmt.Errorf("state of the previous program: %w", err)
 	}
 	if h.Protocol != Protocol {
@@ -172,7 +181,7 @@ func (p *Pool) handOver() error {
 		if err != nil {
 			return err
 		}
-		out := handoverWorker{Pid: w.pid, Channel: fd, State: w.state, Started: w.started, Slot: -1, Listens: w.listens, Joined: w.joined, Wants: w.wants}
+		out := w.handover(fd)
 		for i, s := range p.slots {
 			if s.worker == w {
 				out.Slot = i
@@ -258,7 +267,10 @@ func (p *Pool) resume(h *Handover) {
 		if w.state >= Retiring {
 			w.within(p.grace()+endMargin, "does not end")
 		}
-		w.joined = one.Joined
+		w.joined, w.pieces = one.Joined, one.Pieces
+		for _, piece := range w.pieces {
+			w.published += len(piece) + pieceCost
+		}
 		p.watch(w)
 		if w.joined {
 			w.send(&Message{Kind: Recount})

@@ -1,8 +1,11 @@
 package pool
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
+
+	"fapws/runtime/loglevel"
 )
 
 // A question to a worker that is asked while the program is being replaced does not keep it from being replaced.
@@ -18,5 +21,52 @@ func TestHandOverAfterAQuestion(t *testing.T) {
 	case <-p.events:
 	case <-time.After(patience):
 		t.Error("it does not go on when the question was sent")
+	}
+}
+
+// An event of which some pieces have come when the next program takes over is not lost.
+func TestHandoverWithinEvent(t *testing.T) {
+	ours, theirs := channels(t)
+	quiet := Options{Log: func(loglevel.Level, string) {}}
+	w := &worker{pool: New(quiet), pid: inState(t, "S", sleeping...).Pid, channel: ours, state: Serving, joined: true}
+	w.pool.publish(w, &Message{Kind: Publish, N: 1, Raw: []byte("one "), More: true})
+
+	inherited, err := ours.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inherited.Close()
+	fd, err := Duplicate(inherited)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(Handover{Workers: []handoverWorker{w.handover(fd)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var h Handover
+	if err := json.Unmarshal(text, &h); err != nil {
+		t.Fatal(err)
+	}
+	next := New(quiet)
+	defer close(next.over)
+	next.resume(&h)
+	next.publish(next.workers[w.pid], &Message{Kind: Publish, Seq: 1, N: 1, Raw: []byte("two"), ID: 7})
+
+	var got string
+	for id := uint64(0); id != 7; {
+		m, _, err := theirs.ReceiveWithin(patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Kind == Events && m.Seq == 1 {
+			got += string(m.Raw)
+		}
+		if !m.More {
+			id = m.ID
+		}
+	}
+	if got != "one two" {
+		t.Errorf("the event is %q", got)
 	}
 }
