@@ -145,6 +145,9 @@ func (c *Client) begin(ctx context.Context) error {
 	return c.add([]batch{{}}, 0)
 }
 
+// String implements pool.Broker.
+func (c *Client) String() string { return c.shown }
+
 // Epoch implements pool.Broker.
 func (c *Client) Epoch() string { return c.epoch }
 

@@ -11,6 +11,9 @@ import (
 // Broker connects the channels of several servers. It numbers the events in place of the supervisor. Its methods are safe for
 // concurrent use. Only Start, History and Close wait, for some seconds at most.
 type Broker interface {
+	// String returns its URL, without a password.
+	String() string
+
 	// Epoch tells numbers from those of another broker.
 	Epoch() string
 
@@ -58,13 +61,13 @@ type Batch struct {
 // closingBroker is how long events may take to reach the broker when the server ends.
 const closingBroker = 5 * time.Second
 
-// startBroker makes the broker deliver, from a place on.
-func (p *Pool) startBroker(from Place) (err error) {
+// startBroker makes the broker deliver, from the place on that the program before has reached.
+func (p *Pool) startBroker(before *Handover) error {
 	if p.o.Broker == nil {
 		return nil
 	}
 	p.relay.epoch = p.o.Broker.Epoch()
-	from, err = p.o.Broker.Start(from, func(b Batch) {
+	from, err := p.o.Broker.Start(before.Place(p.o.Broker.String()), func(b Batch) {
 		if b.N > 0 {
 			p.throttle(func() bool { return false }) // this server's workers may be slower than the others
 		}

@@ -16,7 +16,8 @@ type fakeBroker struct {
 	ends    sync.WaitGroup
 }
 
-func (b *fakeBroker) Epoch() string { return "epoch" }
+func (b *fakeBroker) String() string { return "fake://" }
+func (b *fakeBroker) Epoch() string  { return "epoch" }
 
 func (b *fakeBroker) Start(from Place, deliver func(b Batch)) (Place, error) {
 	b.ends.Go(func() {
@@ -87,7 +88,7 @@ func TestBrokerFasterThanWorkers(t *testing.T) {
 	b := &fakeBroker{entries: make(chan Batch, 1)}
 	p := New(Options{Broker: b})
 	p.relay.congested.Store(1)
-	if err := p.startBroker(Place{}); err != nil {
+	if err := p.startBroker(nil); err != nil {
 		t.Fatal(err)
 	}
 	defer b.Close(0)
@@ -102,4 +103,18 @@ func TestBrokerFasterThanWorkers(t *testing.T) {
 	}
 	p.relay.congested.Store(0)
 	<-p.events
+}
+
+// Events go on where the program before was, unless that had another broker.
+func TestHandoverPlace(t *testing.T) {
+	var none *Handover
+	h := &Handover{Broker: "5-0", BrokerURL: "redis://a", Seq: 7}
+	for url, want := range map[string]Place{"redis://a": {Entry: "5-0", Seq: 7}, "redis://b": {}} {
+		if got := h.Place(url); got != want {
+			t.Errorf("%s: %+v", url, got)
+		}
+		if got := none.Place(url); got != (Place{}) {
+			t.Errorf("without a program before: %+v", got)
+		}
+	}
 }

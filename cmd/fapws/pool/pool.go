@@ -77,11 +77,7 @@ func (p *Pool) Run(signals *Signals, handover *Handover) error {
 		defer p.every(memoryEvery, p.lookAtMemory).Stop()
 	}
 	defer p.every(checkEvery, p.checkWorkers).Stop()
-	var from Place
-	if handover != nil && handover.Broker != "" {
-		from = Place{Entry: handover.Broker, Seq: handover.Seq}
-	}
-	if err := p.startBroker(from); err != nil {
+	if err := p.startBroker(handover); err != nil {
 		return &StartError{Code: startFailed, Line: err.Error()}
 	}
 	if handover != nil {

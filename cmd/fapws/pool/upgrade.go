@@ -38,6 +38,16 @@ type Handover struct {
 	Epoch     string           // of the numbers of events; "": that program had no channels
 	Seq       uint64           // the last number
 	Broker    string           // what its broker has delivered last
+	BrokerURL string           // of it
+}
+
+// Place returns where the events of a broker go on, whose URL is url: the zero Place if the program before had none, or another one. A nil
+// Handover has none.
+func (h *Handover) Place(url string) Place {
+	if h == nil || h.Broker == "" || h.BrokerURL != url {
+		return Place{}
+	}
+	return Place{Entry: h.Broker, Seq: h.Seq}
 }
 
 type handoverAddress struct {
@@ -149,6 +159,9 @@ func handoverFile() (fd int, err error) {
 
 func (p *Pool) handOver() error {
 	h := &Handover{Protocol: Protocol, Since: p.since, Want: p.want, Adopted: p.adopted, Settled: p.settled, Ignored: p.signals.ignored, Epoch: p.relay.epoch, Seq: p.relay.seq, Broker: p.relay.entry}
+	if p.o.Broker != nil {
+		h.BrokerURL = p.o.Broker.String()
+	}
 	var kept []int // duplicates, which exec does not close
 	defer func() {
 		for _, fd := range kept {

@@ -16,7 +16,7 @@ func (p *process) connectBroker(handover *pool.Handover) error {
 		return exit.Usage(fmt.Errorf("channels: must be %w", err))
 	}
 	epoch := ""
-	if handover != nil && handover.Broker != "" {
+	if handover.Place(address.String()).Entry != "" {
 		epoch = handover.Epoch
 	}
 	if p.broker, err = broker.Connect(address, epoch, p.log.Log); err != nil {
