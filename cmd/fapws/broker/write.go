@@ -26,7 +26,7 @@ const (
 	afterLoss = 1000
 
 	// maxSeq bounds the numbers: 100,000 events a second get there after 1,400 years, and scripts have no integers above its double.
-	maxSeq = 1 << 52
+	maxSeq uint64 = 1 << 52
 )
 
 // addScript appends a batch to the stream, unless it is there, or the one before it in the same request has failed: it would pass for one that is
