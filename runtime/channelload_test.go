@@ -145,6 +145,7 @@ func TestSubscriberTakesNothing(t *testing.T) {
 	s := serve(t, cfg, newApp(false, listening))
 	l := s.listenTo(t, "news", "")
 	l.conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+	defer l.conn.Close() // not by its finalizer
 	s.awaitSubscribers(t, "news", 1)
 	eventually(t, "it has taken nothing for too long", func() bool {
 		s.publish(t, "news", strings.Repeat("x", 8<<10))
