@@ -358,7 +358,7 @@ func serve(t testing.TB, cfg Config, a *testApp, mounts ...sites.Mount) *testSer
 	if cfg.Log == nil {
 		cfg.Log = rec.add
 	}
-	s, err := New(cfg)
+	s, err := New(patient(cfg))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -371,6 +371,15 @@ func serve(t testing.TB, cfg Config, a *testApp, mounts ...sites.Mount) *testSer
 		}
 	})
 	return ts
+}
+
+// patient is cfg with long times where it has none: on a busy machine, clients of a test may take longer than the defaults allow.
+func patient(cfg Config) Config {
+	for _, timeout := range []*time.Duration{&cfg.HeadTimeout, &cfg.BodyTimeout, &cfg.KeepAlive, &cfg.WriteTimeout, &cfg.WebSocketPing,
+		&cfg.WebSocketPingTimeout, &cfg.Channels.Heartbeat} {
+		setDefault(timeout, time.Hour)
+	}
+	return cfg
 }
 
 // listen makes the server serve h on a free port.

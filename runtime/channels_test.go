@@ -148,7 +148,7 @@ func (s *testServer) awaitSubscribers(t testing.TB, name string, n int) {
 	eventually(t, fmt.Sprintf("%d subscribers of %s", n, name), func() bool { return s.subscribers(name) == n })
 }
 
-func channelConfig() Config { return Config{Channels: sse.Config{Epoch: "e", Heartbeat: time.Hour}} }
+func channelConfig() Config { return Config{Channels: sse.Config{Epoch: "e"}} }
 
 func TestSubscriber(t *testing.T) {
 	t.Parallel()

@@ -18,7 +18,7 @@ func serveSites(t testing.TB, cfg Config, a app.Handler, sites ...sites.Site) *t
 		cfg.Log = ts.log.add
 	}
 	var err error
-	if ts.Server, err = New(cfg); err != nil {
+	if ts.Server, err = New(patient(cfg)); err != nil {
 		t.Fatal(err)
 	}
 	ln, err := listen.Open("127.0.0.1:0", listen.DefaultOptions)

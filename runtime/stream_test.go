@@ -155,7 +155,7 @@ func TestStreamDuplex(t *testing.T) {
 			c.send(piece)
 		}
 	})
-	s := serve(t, Config{BodyTimeout: time.Hour}, a, streams)
+	s := serve(t, Config{}, a, streams)
 	c := s.dial(t)
 	r := bufio.NewReader(c)
 	for range 2 { // the connection is kept

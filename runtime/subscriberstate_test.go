@@ -108,7 +108,7 @@ func TestHandOver(t *testing.T) {
 	for range moves {
 		time.Sleep(50 * time.Millisecond)
 		old, next := servers[len(servers)-1], serve(t, cfg, newApp(false, listening))
-		next.HoldHistory(time.Minute)
+		next.HoldHistory(time.Hour)
 		mu.Lock()
 		told = []*testServer{old, next}
 		mu.Unlock()
