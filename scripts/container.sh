@@ -31,6 +31,7 @@ build_image() {
 }
 
 # word_container [--test] builds the image of bin/run.sh, IMAGE, on the image BASE.
+# shellcheck disable=SC2120
 word_container() {
     case ${1-} in
     '') build_image "${IMAGE:-fapws-samples}" samples ;;
