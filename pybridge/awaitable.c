@@ -1,4 +1,4 @@
-/* Iterators that send and return values, and what await makes of an object (PEP 492), for all supported Pythons. With
+/* Iterators that send and return values, and the iterator of an awaitable (PEP 492), for all supported Pythons. With
  * the GIL. */
 #include "exchange.h"
 

@@ -71,7 +71,7 @@ write() {
     said=$("${@:2}" 2>&1) || die "cannot write $1: ${said##*: }"
 }
 
-# undo_install takes back what a failed installation has written.
+# undo_install removes the files and folders of a failed installation.
 undo_install() {
     rm -f "${new_files[@]/%/$new_suffix}"
     ((${#new_folders[@]} == 0)) || rmdir "${new_folders[@]}" 2>/dev/null || true
@@ -149,7 +149,7 @@ word_uninstall() {
     say "removed fapws from $dest$prefix"
 }
 
-# remove_listed removes what lines of a manifest on stdin name.
+# remove_listed removes the files and folders in lines of a manifest on stdin.
 remove_listed() {
     local kind path stem
     while read -r kind path; do

@@ -19,7 +19,7 @@ fix_circumstances() {
 # to the executable and arch to the architecture.
 build_for() {
     arch=${1:-$(machine_architecture)}
-    [[ $arch == "$(machine_architecture)" ]] || (choose_cross "$arch" && use_cross) || exit # what is missing, before it compiles
+    [[ $arch == "$(machine_architecture)" ]] || (choose_cross "$arch" && use_cross) || exit # names missing programs before it compiles
     mkdir -p "$dist_folder"
     if [[ $arch == "$(machine_architecture)" ]]; then
         word_build

@@ -81,7 +81,7 @@ func TestTables(t *testing.T) {
 	}
 }
 
-// TestLoad: the page says what else used the processors.
+// TestLoad: the page names other users of the processors.
 func TestLoad(t *testing.T) {
 	r := example()
 	r.Machine.Load = 0

@@ -64,7 +64,7 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// The programs of Apache and OpenSSL make what we accept, and Apache's accepts what we make. Its flags -2 and -5, for the hashes
+// The programs of Apache and OpenSSL make hashes that we accept, and Apache's accepts ours. Its flags -2 and -5, for the hashes
 // that OpenSSL makes here, are newer than Ubuntu 24.04.
 func TestHtpasswd(t *testing.T) {
 	for program, name := range map[string]string{"htpasswd": "apache2-utils", "openssl": "openssl"} {

@@ -178,7 +178,7 @@ func (c *Client) tip() (pool.Place, error) {
 	defer cancel()
 	at := pool.Place{Entry: noEntry}
 	var err error
-	if at.Seq, err = c.lastNumber(ctx); err != nil { // first: what comes between the two must have larger numbers
+	if at.Seq, err = c.lastNumber(ctx); err != nil { // first: entries between the two must have larger numbers
 		return at, err
 	}
 	entries, err := c.redis.XRevRangeN(ctx, c.keys[1], "+", "-", 1).Result()

@@ -17,7 +17,7 @@ type Broker interface {
 	// Epoch tells numbers from those of another broker.
 	Epoch() string
 
-	// Start begins to call deliver, on a goroutine, with what any server has published behind a place; the zero Place: from now on.
+	// Start begins to call deliver, on a goroutine, with the batches of all servers behind a place; the zero Place: from now on.
 	// The events of this server come back so, too. A Batch without events, which is no Purge either, says that those of a worker wait,
 	// because the broker is away. It returns the place.
 	Start(from Place, deliver func(Batch)) (Place, error)

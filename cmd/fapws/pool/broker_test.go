@@ -10,7 +10,7 @@ import (
 
 // fakeBroker is a Broker that does not answer, but for entries of other servers.
 type fakeBroker struct {
-	from    Place      // of Start, and what that returns
+	from    Place      // argument and result of Start
 	full    bool       // Publish finds no room
 	entries chan Batch // of other servers; nil: none
 	ends    sync.WaitGroup

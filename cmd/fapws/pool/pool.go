@@ -69,7 +69,7 @@ func New(o Options) *Pool {
 // a *StartError when the first start failed. signals are those that the process gets.
 func (p *Pool) Run(signals *Signals, handover *Handover) error {
 	if p.o.Broker != nil {
-		defer p.o.Broker.Close(closingBroker) // after over is closed: what it still delivers must not wait for this goroutine
+		defer p.o.Broker.Close(closingBroker) // after over is closed: its last deliveries must not wait for this goroutine
 	}
 	defer close(p.over)
 	p.signals = signals
