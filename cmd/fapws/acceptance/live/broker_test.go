@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
@@ -107,8 +106,7 @@ func TestServersWithABroker(t *testing.T) {
 	r.Kill()
 	b.Says(`error channels: redis://:xxxxx@` + r.Address + `\?prefix=test is away`)
 	a.Says(`error channels: .* is away \(.*\); events wait for it, up to 64 MB`)
-	b.Signal(syscall.SIGUSR2) // a program that takes the place of another one does not need it
-	b.Says(`upgraded`)
+	b.Upgrade() // a program that takes the place of another one does not need it
 	send(a, numbers(0, 50)...)
 	send(b, "from-b")
 	// The answer for the message to the WebSocket may be lost, too: then it waits with them.
@@ -158,12 +156,10 @@ func TestServersWithABroker(t *testing.T) {
 	onB.gets("after")
 	c, waits, resumes := loadingNode(t, url, before.id)
 	resumes.gets("after")
-	b.Signal(syscall.SIGHUP)
-	b.Says(`reloaded`)
+	b.Reload()
 	send(a, "reloaded")
 	onB.gets("reloaded")
-	b.Signal(syscall.SIGUSR2)
-	b.Says(`upgraded`)
+	b.Upgrade()
 	send(a, "upgraded")
 	onB.gets("upgraded")
 	onA.getsAll("reloaded", "upgraded")
