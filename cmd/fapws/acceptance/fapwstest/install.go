@@ -88,7 +88,7 @@ func install(program string) (folder string, err error) {
 	return folder, copyForAll(folder+"/contrib", os.DirFS(Repository+"/contrib"))
 }
 
-// denied returns the message of the copy if user nobody cannot start it.
+// denied returns the message of the copy if an unprivileged user (65534) cannot start it.
 func denied(folder string) []byte {
 	cmd := exec.Command(folder+"/build/fapws", "--version")
 	cmd.Dir, cmd.SysProcAttr = folder, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
