@@ -1,4 +1,4 @@
-/* Makes parts: the only file that writes response heads and copies bodies. With the GIL. */
+/* Makes parts: the only file that copies bodies. With the GIL. */
 #include "response.h"
 
 #include <string.h>
@@ -132,43 +132,6 @@ int fapws_body_is_short(fapws_record *rec) {
   if (LIKELY(rec->bodyless || rec->declared <= rec->sent)) return 0;
   fapws_log(rec, "body has %lld bytes, but its Content-Length is %lld", (long long)rec->sent, (long long)rec->declared);
   return 1;
-}
-
-fapws_part *fapws_write_head(fapws_record *rec, fapws_start_object *s, int64_t whole, int type) {
-  fapws_part *p = &rec->part0;
-  fapws_part_reset(p, rec);
-  if (fapws_start_fill(s, p) < 0) return NULL;
-  p->first = 1;
-  if (!s->has_type && s->status != 204 && s->status != 304) p->type = (uint8_t)type;
-  rec->declared = s->length;
-  rec->bodyless = (uint8_t)fapws_bodyless(rec, s->status);
-  /* The response to HEAD has the length that GET would have, but an empty body of the handler does not tell that
-   * length. */
-  int unknown = rec->bodyless && (whole == 0 || !rec->head_only);
-  p->length = s->length >= 0 || unknown ? s->length : whole;
-  if (UNLIKELY(p->send_len)) { /* the event loop completes the head from the file */
-    rec->declared = p->length = -1;
-    p->type = FAPWS_TYPE_SET;
-  }
-  return p;
-}
-
-fapws_part *fapws_write_accept(fapws_record *rec, fapws_start_object *s, const char *subprotocol, size_t n) {
-  fapws_part *p = fapws_write_head(rec, s, -1, FAPWS_TYPE_SET);
-  if (!p || fapws_part_put(p, subprotocol, n, &p->subprotocol_off, &p->subprotocol_len) < 0) return NULL;
-  p->status = 101;
-  p->websocket = 1;
-  p->length = rec->declared = -1;
-  return p;
-}
-
-void fapws_write_page(fapws_record *rec, int status, const char *page, size_t n) {
-  fapws_start_object s = {.status = status, .length = -1};
-  fapws_part *p = fapws_write_head(rec, &s, (int64_t)n, FAPWS_TYPE_HTML);
-  p->last = 1;
-  if (rec->head_only || append_body(p, page, n) == 0) return;
-  PyErr_Clear();
-  p->length = 0;
 }
 
 fapws_part *fapws_close_frame(fapws_record *rec, int code, const char *reason, size_t n) {

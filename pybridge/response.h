@@ -1,4 +1,5 @@
-/* Return values of handlers, and the parts made of them: start.c, fields.c, result.c, stream.c, file.c and error.c.
+/* Return values of handlers, and the parts made of them: start.c, write.c, head.c, fields.c, result.c, stream.c,
+ * file.c and error.c.
  *
  * With the GIL, on the thread that runs the record. Return values are borrowed; the record takes a reference to objects
  * that must live longer (iterators, objects with close()). A function that publishes the last part returns the record
@@ -33,18 +34,13 @@ typedef struct {
 PyObject *fapws_start_for(fapws_thread *t, fapws_record *rec, PyObject *cls);
 /* Releases the reference after the exchange; t may keep the object to use it again. */
 void fapws_start_done(fapws_thread *t, PyObject *start);
-/* The handler of rec has returned: ends write() on other threads, and waits for those that are in it. May give up the
- * GIL. */
-void fapws_end_writes(fapws_record *rec);
 /* Updates buf from response_headers. */
 int fapws_start_settle(fapws_start_object *s);
+
+/* --- head.c: heads, in rec->part0; see part.c for bodies --------------------- */
+
 /* Whether a field of the response has a file sent; -1 with an exception. */
 int fapws_sends_file(fapws_record *rec);
-/* Writes head fields of the first part. */
-int fapws_start_fill(fapws_start_object *s, fapws_part *p);
-
-/* --- part.c: heads, in rec->part0; see output.h for bodies -------------------- */
-
 /* Writes the head of a response with the status and fields of s. whole: bytes of the body, -1 unknown; type:
  * FAPWS_TYPE_ of a body whose type s does not have. NULL with an exception. */
 fapws_part *fapws_write_head(fapws_record *rec, fapws_start_object *s, int64_t whole, int type);
@@ -52,6 +48,14 @@ fapws_part *fapws_write_head(fapws_record *rec, fapws_start_object *s, int64_t w
 fapws_part *fapws_write_accept(fapws_record *rec, fapws_start_object *s, const char *subprotocol, size_t n);
 /* Writes a whole response: n bytes of HTML. */
 void fapws_write_page(fapws_record *rec, int status, const char *page, size_t n);
+
+/* --- write.c ---------------------------------------------------------------- */
+
+/* write() of a fapws_start_object: METH_O. */
+PyObject *fapws_write(PyObject *start, PyObject *data);
+/* The handler of rec has returned: ends write() on other threads, and waits for those that are in it. May give up the
+ * GIL. */
+void fapws_end_writes(fapws_record *rec);
 
 /* --- fields.c --------------------------------------------------------------- */
 

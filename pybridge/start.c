@@ -46,56 +46,8 @@ static int set_status(fapws_start_object *s, PyObject *status) {
 
 /* --- methods --------------------------------------------------------------- */
 
-static PyObject *write_to(fapws_record *rec, PyObject *data) {
-  fapws_thread *t = fapws_thread_of(rec);
-  if (fapws_send_chunk(t, rec, data) < 0) return NULL;
-  if (fapws_forked) Py_RETURN_NONE;
-  t->mode->written(t, rec);
-  if (UNLIKELY(fapws_is_cancelled(rec)))
-    return PyErr_Format(PyExc_BrokenPipeError, "write(): the client has disconnected");
-  Py_RETURN_NONE;
-}
-
-static void count_writer(fapws_start_object *s, int n) {
-  __atomic_add_fetch(&s->writers, (uint32_t)n, __ATOMIC_RELAXED);
-}
-
-static PyObject *write_held(PyObject *self, PyObject *data) {
-  fapws_start_object *s = (fapws_start_object *)self;
-  fapws_record *rec = s->rec;
-  const fapws_thread *t = rec ? fapws_thread_of(rec) : NULL;
-  int elsewhere = t != fapws_this_thread;
-  if (!t || (elsewhere && s->ends)) return PyErr_Format(PyExc_RuntimeError, "write() after the handler has returned");
-  if (!s->called) return PyErr_Format(PyExc_AssertionError, "write() before start_response()");
-  if (LIKELY(!elsewhere)) return write_to(rec, data);
-  count_writer(s, 1);
-  PyObject *done = write_to(rec, data);
-  count_writer(s, -1);
-  if (s->ends) fapws_writer_left();
-  return done;
-}
-
-void fapws_end_writes(fapws_record *rec) {
-  fapws_start_object *s = rec->start;
-  int writers;
-  if (!s) return;
-  FAPWS_BEGIN_HOLD(s);
-  __atomic_store_n(&s->ends, 1, __ATOMIC_RELAXED);
-  writers = s->writers > 0;
-  FAPWS_END_HOLD();
-  if (UNLIKELY(writers)) fapws_wait_for_writers(&s->writers);
-}
-
-static PyObject *start_write(PyObject *self, PyObject *data) {
-  PyObject *done;
-  FAPWS_BEGIN_HOLD(self);
-  done = write_held(self, data);
-  FAPWS_END_HOLD();
-  return done;
-}
-
 static PyMethodDef write_method = {
-    "write", start_write, METH_O,
+    "write", fapws_write, METH_O,
     "write(data): sends bytes (or str, as UTF-8) immediately, before the handler's return value."};
 
 /* Raises the exception of exc_info, which should be a result of sys.exc_info(). Always -1. */
@@ -247,7 +199,7 @@ static PyMethodDef start_methods[] = {
     {"delete_cookie", (PyCFunction)(void (*)(void))start_delete_cookie, METH_VARARGS | METH_KEYWORDS,
      "delete_cookie($self, key, path='/', domain=None)\n--\n\n"
      "Adds a Set-Cookie field that deletes the cookie in the browser."},
-    {"write", start_write, METH_O,
+    {"write", fapws_write, METH_O,
      "write($self, data, /)\n--\n\n"
      "Sends bytes immediately (PEP 3333). Calling start_response returns this method."},
     {NULL, NULL, 0, NULL}};
@@ -393,33 +345,4 @@ void fapws_start_done(fapws_thread *t, PyObject *self) {
     return;
   }
   Py_DECREF(self);
-}
-
-int fapws_sends_file(fapws_record *rec) {
-  fapws_start_object *s = rec->start;
-  if (LIKELY(!fapws_the_pool.send_fields) || !s || rec->started) return 0;
-  return fapws_start_settle(s) < 0 ? -1 : s->sends != 0;
-}
-
-int fapws_start_fill(fapws_start_object *s, fapws_part *p) {
-  if (fapws_start_settle(s) < 0 || (UNLIKELY(s->sends) && fapws_take_sent(s, p) < 0)) return -1;
-  if (UNLIKELY(s->joins) && fapws_take_channel(s, p) < 0) return -1;
-  size_t reason = s->reason ? (size_t)PyUnicode_GET_LENGTH(s->reason) : 0;
-  if (fapws_part_reserve(p, s->len + reason) < 0) return -1;
-  p->status = s->status;
-  p->has_date = s->has_date;
-  p->has_server = s->has_server;
-  p->close_conn = s->close_conn;
-  p->fields_off = p->used;
-  p->fields_len = (uint32_t)s->len;
-  if (s->len) memcpy(p->buf + p->used, s->buf, s->len);
-  p->used += (uint32_t)s->len;
-  if (reason > 4) {
-    p->reason_off = p->used;
-    p->reason_len = (uint32_t)(reason - 4);
-    memcpy(p->buf + p->used, PyUnicode_1BYTE_DATA(s->reason) + 4, reason - 4);
-    p->used += p->reason_len;
-  }
-  s->sent = 1;
-  return 0;
 }
