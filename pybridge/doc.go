@@ -83,9 +83,9 @@
 //
 // # WebSockets with callbacks
 //
-// websocket.c, deliver.c and wsobject.c. Delivered inputs go to a list of the record; a record with inputs is in the
-// queue once, like a request, and the thread that takes it runs callbacks until the list is empty, or others have
-// waited for a millisecond. So callbacks of a WebSocket are in order without a lock, and drainer and monitor treat
+// websocket.c, deliver.c, wsstate.c and wsobject.c. Delivered inputs go to a list of the record; a record with inputs
+// is in the queue once, like a request, and the thread that takes it runs callbacks until the list is empty, or others
+// have waited for a millisecond. So callbacks of a WebSocket are in order without a lock, and drainer and monitor treat
 // them like handlers. Records that wait with messages do not count for --max-queue: they are as many as connections.
 //
 //   - send() makes a part on any thread that has the GIL, which also orders messages. Threads that wait in send() are

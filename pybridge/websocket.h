@@ -1,4 +1,5 @@
-/* WebSockets with callbacks, and broadcasts to all WebSockets: websocket.c, wshandover.c, wsobject.c and broadcast.c.
+/* WebSockets with callbacks, and broadcasts to all WebSockets: websocket.c, wsstate.c, wshandover.c, wsobject.c and
+ * broadcast.c.
  *
  * The record owns a reference to its fapws_ws_object, and the application may hold others: the object's rec becomes
  * NULL at the end. One thread at a time runs a record; any thread with the GIL may send and close. */
@@ -7,7 +8,7 @@
 
 #include "messages.h"
 
-/* --- websocket.c ------------------------------------------------------------ */
+/* --- wsstate.c -------------------------------------------------------------- */
 
 enum { FAPWS_WS_OPENING, FAPWS_WS_OPEN, FAPWS_WS_CLOSING, FAPWS_WS_CLOSED };
 
