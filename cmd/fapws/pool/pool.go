@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"syscall"
 	"time"
 
 	"fapws/cmd/fapws/memory"
@@ -125,36 +124,6 @@ func (p *Pool) post(f func()) bool {
 	}
 }
 
-// signal carries out a signal.
-func (p *Pool) signal(sig os.Signal) {
-	switch sig {
-	case syscall.SIGTERM, syscall.SIGINT:
-		switch {
-		case !p.stopping:
-			p.told = time.Now()
-			p.stop(Stop)
-		case time.Since(p.told) >= Echo:
-			p.killAll()
-		}
-	case syscall.SIGQUIT:
-		p.stop(Quit)
-	case syscall.SIGHUP:
-		p.begin(request{why: "HUP"})
-	case syscall.SIGUSR1:
-		if p.o.Reopen != nil {
-			p.o.Reopen()
-		}
-		p.o.Log(loglevel.Info, "reopening the log files")
-		p.reopen()
-	case syscall.SIGUSR2:
-		p.begin(request{why: "USR2", upgrade: true})
-	case syscall.SIGTTIN:
-		p.resize(+1)
-	case syscall.SIGTTOU:
-		p.resize(-1)
-	}
-}
-
 // reopen makes the workers reopen their log files.
 func (p *Pool) reopen() {
 	var files []*os.File
@@ -192,61 +161,6 @@ func (p *Pool) ReloadAndWait(why string) error {
 		return errEnding
 	}
 }
-
-// Stop ends all workers within the graceful timeout, and then Run.
-func (p *Pool) Stop() { p.post(func() { p.stop(Stop) }) }
-
-// stop ends all workers (Stop or Quit). It closes the sockets first, so that new clients are refused at once.
-func (p *Pool) stop(kind Kind) {
-	if !p.stopping {
-		p.stopping = true
-		p.event(Stopping, "")
-		text := "stopping immediately"
-		if kind == Stop {
-			text = fmt.Sprintf("stopping; waiting up to %v for active requests (signal again to exit now)", p.grace())
-			if d := p.delay(); d > 0 {
-				text = fmt.Sprintf("stopping in %v, then waiting up to %v for active requests (signal again to exit now)", d, p.grace())
-			}
-		}
-		p.o.Log(loglevel.Info, text)
-		p.closeSockets()
-		p.cancelLoads()
-		for _, slot := range p.slots {
-			slot.cancel()
-		}
-	}
-	for _, w := range p.workers {
-		if w.state == Ending && kind == Quit {
-			w.within(endMargin, "does not end")
-			w.send(&Message{Kind: Quit})
-		}
-		w.end(kind)
-	}
-	p.maybeEnd()
-}
-
-// killAll kills all workers, after a second signal to stop.
-func (p *Pool) killAll() {
-	p.o.Log(loglevel.Warning, "received a second stop signal; exiting immediately")
-	p.result = &StartError{Code: 1}
-	for _, w := range p.workers {
-		w.process.Kill()
-	}
-	p.maybeEnd()
-}
-
-// fail ends a supervisor that could not start.
-func (p *Pool) fail(err error) {
-	p.result = err
-	p.stopping = true
-	p.cancelLoads()
-	for _, w := range p.workers {
-		w.end(Quit)
-	}
-	p.maybeEnd()
-}
-
-func (p *Pool) maybeEnd() { p.ended = p.stopping && len(p.workers) == 0 }
 
 // heard is called with a message of w.
 func (p *Pool) heard(w *worker, m *Message) {
@@ -356,22 +270,6 @@ func (p *Pool) died(w *worker, how string, code int, killed bool) {
 	p.maybeBegin()
 }
 
-// grace is the graceful timeout, as far as it is known.
-func (p *Pool) grace() time.Duration {
-	if p.settled == nil {
-		return 0
-	}
-	return p.settled.Grace
-}
-
-// delay is the shutdown delay, as far as it is known.
-func (p *Pool) delay() time.Duration {
-	if p.settled == nil {
-		return 0
-	}
-	return p.settled.Delay
-}
-
 // Ping returns when the supervisor has answered, or ctx's error.
 func (p *Pool) Ping(ctx context.Context) error {
 	answered := make(chan struct{})
@@ -390,12 +288,4 @@ func (p *Pool) tellEvent(e Event) {
 	if p.o.Event != nil {
 		p.o.Event(e)
 	}
-}
-
-// closeSockets closes the listening sockets here. Those of workers live on.
-func (p *Pool) closeSockets() {
-	for _, a := range p.addresses {
-		a.Socket.Close()
-	}
-	p.addresses = nil
 }

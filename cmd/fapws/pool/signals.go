@@ -6,6 +6,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"fapws/runtime/loglevel"
 )
 
 // Echo is how long after a TERM or INT another one is taken for the same: at a
@@ -20,7 +22,7 @@ type Signals struct {
 	ignored []syscall.Signal
 }
 
-// led are the signals by which a supervisor is led.
+// controlSignals are the commands to a supervisor.
 var controlSignals = []syscall.Signal{
 	syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP,
 	syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTTIN, syscall.SIGTTOU,
@@ -62,5 +64,35 @@ func (s *Signals) pending() (list []syscall.Signal) {
 		default:
 			return list
 		}
+	}
+}
+
+// signal carries out a signal.
+func (p *Pool) signal(sig os.Signal) {
+	switch sig {
+	case syscall.SIGTERM, syscall.SIGINT:
+		switch {
+		case !p.stopping:
+			p.told = time.Now()
+			p.stop(Stop)
+		case time.Since(p.told) >= Echo:
+			p.killAll()
+		}
+	case syscall.SIGQUIT:
+		p.stop(Quit)
+	case syscall.SIGHUP:
+		p.begin(request{why: "HUP"})
+	case syscall.SIGUSR1:
+		if p.o.Reopen != nil {
+			p.o.Reopen()
+		}
+		p.o.Log(loglevel.Info, "reopening the log files")
+		p.reopen()
+	case syscall.SIGUSR2:
+		p.begin(request{why: "USR2", upgrade: true})
+	case syscall.SIGTTIN:
+		p.resize(+1)
+	case syscall.SIGTTOU:
+		p.resize(-1)
 	}
 }
