@@ -339,9 +339,15 @@ func (d *driver) get(t testing.TB, target string) *response {
 	return r
 }
 
+// stderr is descriptor 2. Under go test -json, package testing puts os.Stdout in place of os.Stderr before the first test.
+var stderr = os.Stderr
+
 // captured runs f and returns the output of the process on stderr meanwhile.
 func captured(t *testing.T, f func()) string {
 	t.Helper()
+	if os.Stderr != stderr {
+		os.Stderr = stderr
+	}
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
