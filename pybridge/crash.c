@@ -69,10 +69,9 @@ static void say(const char *text, size_t n) {
 
 #define BEGIN "fapws: "
 
-/* Writes the last line of the process, from BEGIN to the line feed. A supervisor receives the text between them. */
-static void report(const char *line, size_t n) {
+/* Tells the supervisor the last line of the process: the text between BEGIN and the line feed. */
+static void tell(const char *line, size_t n) {
   struct stat now;
-  say(line, n);
   if (told.fd < 0 || fstat(told.fd, &now) != 0 || now.st_ino != told.inode)
     return; /* the application may have closed it */
   struct iovec parts[] = {{told.before, told.len}, {(char *)line + sizeof BEGIN - 1, n - sizeof BEGIN}};
@@ -80,14 +79,17 @@ static void report(const char *line, size_t n) {
   while (sendmsg(told.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EINTR) continue;
 }
 
-/* report_all reports a line of pieces, the last of which is NULL. */
-static void report_all(const char *const *pieces) {
-  char line[1024] = BEGIN;
-  size_t n = sizeof BEGIN - 1;
+/* Writes and tells a line of pieces, the last of which is NULL. before is "" or "\n", in the same write: Go may write
+ * words of a dump meanwhile. */
+static void report(const char *before, const char *const *pieces) {
+  char text[1024];
+  char *line = stpcpy(text, before);
+  char *to = stpcpy(line, BEGIN), *end = text + sizeof text - 1;
   for (; *pieces; pieces++)
-    for (const char *c = *pieces; *c && n < sizeof line - 1; c++) line[n++] = *c;
-  line[n++] = '\n';
-  report(line, n);
+    for (const char *c = *pieces; *c && to < end; c++) *to++ = *c;
+  *to++ = '\n';
+  say(text, (size_t)(to - text));
+  tell(line, (size_t)(to - line));
 }
 
 /* Returns whether it wrote any stack. */
@@ -109,15 +111,14 @@ static void exit_now(int status) {
   for (;;) syscall(SYS_exit_group, status);
 }
 
-static void fail(const char *const *pieces) __attribute__((noreturn));
-static void fail(const char *const *pieces) {
-  report_all(pieces);
+static void fail(const char *before, const char *const *pieces) __attribute__((noreturn));
+static void fail(const char *before, const char *const *pieces) {
+  report(before, pieces);
   exit_now(watching && !*loading ? 1 : 3);
 }
 
 void fapws_crash_exit(const char *text, const char *more, const char *rest) {
-  say("\n", 1); /* Go has written the beginning of a line */
-  fail((const char *[]){text, more, rest, NULL});
+  fail("\n", (const char *[]){text, more, rest, NULL}); /* Go has written the beginning of a line */
 }
 
 static void crash(int sig, siginfo_t *info, void *context) {
@@ -127,7 +128,7 @@ static void crash(int sig, siginfo_t *info, void *context) {
     crashing = 1;
     int stacks =
         info->si_code <= 0 && sig != SIGABRT ? 1 : say_stacks(); /* faulthandler wrote them before it sent the signal */
-    report_all((const char *[]){name_of(sig), " in C code", *loading ? " while " : "", loading,
+    report("", (const char *[]){name_of(sig), " in C code", *loading ? " while " : "", loading,
                                 *loading ? " was loading" : "",
                                 ": an extension module or a library of the application has a bug",
                                 stacks ? "; the Python stack above shows where it was called" : "", NULL});
@@ -214,7 +215,8 @@ void _exit(int status) {
                 "serving; remove the call\n",
                 status);
       fclose(out);
-      report(line, n);
+      say(line, n);
+      tell(line, n);
     }
     if (*loading) status = 3;
   }
@@ -234,8 +236,8 @@ static int can_start_process(void) {
  * all goroutines. limits.c checks the limits at start. */
 void abort(void) {
   if (!can_start_process())
-    fail((const char *[]){"cannot start another thread: a limit of processes is reached",
-                          "; raise it (ulimit -u, TasksMax of systemd, pids limit of the container)", NULL});
+    fail("", (const char *[]){"cannot start another thread: a limit of processes is reached",
+                              "; raise it (ulimit -u, TasksMax of systemd, pids limit of the container)", NULL});
   void (*real)(void) = (void (*)(void))dlsym(RTLD_NEXT, "abort");
   if (real) real();
   for (;;) raise(SIGKILL);
