@@ -50,7 +50,11 @@ func startPebble(t *testing.T) *pebble {
 	}
 	fapwstest.Write(t, dir+"/config.json", string(config))
 	dns := "127.0.0.1:" + ports[4]
-	run(t, "127.0.0.1:"+ports[5], "pebble-challtestsrv", "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-dns01", dns, "-http01", "", "-https01", "", "-tlsalpn01", "", "-management", "127.0.0.1:"+ports[5])
+	names := []string{"-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-dns01", dns, "-http01", "", "-https01", "", "-tlsalpn01", "", "-management", "127.0.0.1:" + ports[5]}
+	if usage, _ := exec.Command("pebble-challtestsrv", "-help").CombinedOutput(); !strings.Contains(string(usage), "-dns01 ") { // since 2.10
+		names[4] = "-dnsserver"
+	}
+	run(t, "127.0.0.1:"+ports[5], "pebble-challtestsrv", names...)
 	run(t, "127.0.0.1:"+ports[0], "pebble", "-config", dir+"/config.json", "-dnsserver", dns)
 	return p
 }
