@@ -31,6 +31,7 @@ test_testssl() {
 # try_testssl RUN... starts the server, has RUN try it, and judges the report.
 try_testssl() {
     local folder=$testssl_folder server address
+    unset "${!FAPWS_@}" # settings of the caller, and FAPWS_BIN, which is not one
     rm -rf "$folder"
     mkdir -p "$folder"
     issue_certificate "$folder"
