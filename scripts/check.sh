@@ -268,6 +268,7 @@ try_python() {
 
 word_matrix() {
     local failed=() rows=() candidate version log
+    [[ -z $python_option ]] || die "matrix takes every Python that it finds: leave out --python, or test with that one: ./build.sh --python $python_option test"
     while read -r candidate; do
         version=$("$candidate" -S -c 'import sys; print("%d.%d.%d" % sys.version_info[:3] + sys.abiflags)')
         log=$root/build/matrix/$version/log

@@ -97,6 +97,8 @@ word_deb() {
         die "deb --test installs the package on this machine, which is $(machine_architecture): try $arch with ./build.sh cross $arch --test"
     [[ ${1-} != --test ]] || suite=${2:-$(debian_suite)} ||
         die "deb --test tries the package in a fresh system like this one: name it, for example: ./build.sh deb --test noble"
+    [[ -z $suite ]] || is_release "$suite" ||
+        die "deb --test $suite: a package is for the release that builds it, whose Python it needs: leave out $suite, or run this on $suite"
     [[ -z $suite ]] || need_debootstrap "deb --test" "lintian=lintian" # before it compiles
     command -v dpkg-deb >/dev/null || die "dpkg-deb is missing: packages are made on Debian and Ubuntu"
     command -v readelf >/dev/null || want readelf binutils

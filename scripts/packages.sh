@@ -42,6 +42,14 @@ debian_suite() {
     source /etc/os-release && [[ $ID == debian ]] && printf '%s\n' "${VERSION_CODENAME:-sid}"
 }
 
+# is_release SUITE reports whether this machine has that release of Debian or Ubuntu. Testing and sid have no number.
+is_release() {
+    local VERSION_CODENAME='' UBUNTU_CODENAME='' VERSION_ID=''
+    # shellcheck source=/dev/null
+    source /etc/os-release
+    [[ $1 == "$VERSION_CODENAME" || $1 == "$UBUNTU_CODENAME" || ($1 == sid && -z $VERSION_ID) ]]
+}
+
 # debian_mirror [LABEL] prints the mirror from which this machine installs the packages of that label.
 debian_mirror() {
     local label=${1:-Debian} mirror
