@@ -227,6 +227,7 @@ func TestForkServerDies(t *testing.T) {
 	inForkModes(t, func(t *testing.T, m fapwstest.Mode) {
 		s, _ := forked(t, m)
 		old := forkServers(s)
+		orphans := fapwstest.ChildrenOf(t, old...)
 		for _, pid := range old {
 			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 				t.Error(err)
@@ -237,6 +238,9 @@ func TestForkServerDies(t *testing.T) {
 			got := s.Get("/who", 200).Object(t)
 			return !slices.Contains(old, int(got["loaded_in"].(float64)))
 		})
+		for pid := range orphans {
+			fapwstest.Eventually(t, "the process of the application has ended", func() bool { return !fapwstest.Runs(pid) })
+		}
 	})
 }
 

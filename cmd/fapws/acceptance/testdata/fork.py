@@ -12,7 +12,8 @@ import fapws.cache
 
 folder = sys.argv[1]
 loaded_in = os.getpid()
-child_of_the_application = subprocess.Popen(["sleep", "600"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+# It ends when the last process that has the other end of its input does: a fork server that is killed ends nothing.
+child_of_the_application = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 atexit.register(lambda: (child_of_the_application.kill(), child_of_the_application.wait(), note("atexit in %s" % ("fork server" if os.getpid() == loaded_in else "child"))))
 
 
