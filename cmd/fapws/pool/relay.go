@@ -129,13 +129,20 @@ func (p *Pool) join(w *worker) {
 	}
 	w.joined = true
 	p.relay.tellAll(w)
-	var giver *worker
+	var giver, stopped *worker
 	for _, other := range p.workers {
-		if other != w && other.joined && !other.hung && other.state >= Ready && other.state < Ending && (giver == nil || other.state == Serving) {
+		switch {
+		case other == w || !other.joined || other.hung || other.state < Ready || other.state >= Ending:
+		case isStopped(other.pid): // w would wait for it in vain
+			stopped = other
+		case giver == nil || other.state == Serving:
 			giver = other
 		}
 	}
 	if giver == nil {
+		if stopped != nil && p.o.Broker == nil {
+			p.o.Log(loglevel.Warning, fmt.Sprintf("worker %d starts without past events: worker %d is stopped", w.pid, stopped.pid))
+		}
 		p.sendKept(w)
 		w.send(&Message{Kind: Take, Text: History})
 		return

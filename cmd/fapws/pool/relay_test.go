@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -176,4 +177,18 @@ func TestRelayStuck(t *testing.T) {
 	cancel()
 	h.says(fmt.Sprintf("worker %d does not read (events|messages).* and was killed", pids[0]))
 	eventually(t, "another one", func() bool { return !slices.Contains(h.serving(2), pids[0]) })
+}
+
+// A worker that starts does not wait for the past events of one that is stopped.
+func TestRelayWithoutGiver(t *testing.T) {
+	t.Parallel()
+	h := start(t, "", nil)
+	pids := h.serving(2)
+	h.stop(pids[0])
+	h.kill(pids[1], syscall.SIGKILL)
+	h.says(`worker \d+ starts without past events: worker ` + strconv.Itoa(pids[0]) + ` is stopped`)
+	if now := h.serving(2); slices.Contains(now, pids[1]) || !slices.Contains(now, pids[0]) {
+		t.Errorf("%v serve, before %v", now, pids)
+	}
+	h.kill(pids[0], syscall.SIGCONT)
 }

@@ -48,6 +48,9 @@ func (s *stall) isStuck(pid int, now time.Time) bool {
 // want the processor or wait for a disk, do not.
 func asleep(pid int) bool { return inStates(pid, "S") }
 
+// isStopped reports whether all threads of a process are stopped, by a signal or a debugger.
+func isStopped(pid int) bool { return inStates(pid, "Tt") }
+
 // inStates reports whether all threads of a process are in one of the states, which are letters of proc(5).
 func inStates(pid int, states string) bool {
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
