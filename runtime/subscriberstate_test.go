@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
 	"strings"
 	"sync"
@@ -133,6 +134,57 @@ func TestHandOver(t *testing.T) {
 	if text, err := back.block(); err != nil || !strings.HasPrefix(text, "id: e-") {
 		t.Errorf("%q, %v: no history came along", text, err)
 	}
+}
+
+// TestHandOverIncomplete: a server that has forgotten events which a subscriber has not got ends its stream, and no other one's.
+func TestHandOverIncomplete(t *testing.T) {
+	t.Parallel()
+	cfg := channelConfig()
+	cfg.Channels.HandOver, cfg.Channels.History = true, 1
+	first, second, third := serve(t, cfg, newApp(false, listening)), serve(t, cfg, newApp(false, listening)), serve(t, cfg, newApp(false, listening))
+	publish := func(seq uint64, name string, to ...*testServer) {
+		for _, s := range to {
+			if _, err := s.Subscribers().Publish(seq, &pubsub.Message{Name: name, Data: "x"}); err != nil {
+				t.Error(err)
+			}
+			s.TakePublished()
+		}
+	}
+	move := func(from, to *testServer) (err error) {
+		t.Helper()
+		if _, failed := from.Subscribers().Export(t.Context(), func(d *sse.State, fd int) error {
+			own, failed := unix.Dup(fd)
+			if failed == nil {
+				err = to.Subscribers().Import(d, own)
+			}
+			return failed
+		}); failed != nil {
+			t.Error(failed)
+		}
+		return err
+	}
+	l := first.listenTo(t, "quiet", "")
+	l.expect("retry: 3000\n")
+	first.awaitSubscribers(t, "quiet", 1)
+	for seq := uint64(1); seq < 5; seq++ {
+		publish(seq, "busy", first, second)
+	}
+	if err := move(first, second); err != nil {
+		t.Errorf("%v, but all that was forgotten came before", err)
+	}
+	publish(5, "quiet", second, third)
+	l.expect("id: e-5\ndata: x\n")
+	publish(6, "quiet", third)
+	publish(7, "quiet", third)
+	if err := move(second, third); err == nil {
+		t.Error("it is served, without event 6")
+	}
+	if rest, err := l.block(); rest != "" || err != io.EOF {
+		t.Errorf("got %q, %v, want the end of the stream", rest, err)
+	}
+	back := third.listenTo(t, "quiet", "Last-Event-ID: e-5\r\n")
+	back.expect("retry: 3000\n")
+	back.expect("id: e-7\ndata: x\n")
 }
 
 // A subscriber that cannot be handed over is told to reconnect, and no descriptor stays.

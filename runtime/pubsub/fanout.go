@@ -92,6 +92,19 @@ func (f *Fanout[S]) Turn(now int64) {
 	}
 }
 
+// Reached returns the number up to which s was given all events of its channels. Its Position has that of the last batch with events for
+// it, which may be long ago.
+func (f *Fanout[S]) Reached(s S) uint64 {
+	all := f.Tip()
+	switch {
+	case f.batch != nil:
+		all = f.batch[0].Seq - 1
+	case len(f.backlog) > 0:
+		all = f.backlog[0].Seq - 1
+	}
+	return max(s.Position().Seq, all)
+}
+
 // Finish gives everything to all subscribers at once.
 func (f *Fanout[S]) Finish(now int64) {
 	f.Take(now)

@@ -62,6 +62,15 @@ func TestFanoutOrder(t *testing.T) {
 			}
 		default:
 			f.Turn(0)
+			for _, e := range all {
+				due := slices.IndexFunc(want[e], func(one got) bool { return one.seq > f.Reached(e) })
+				if due < 0 {
+					due = len(want[e])
+				}
+				if len(received[e]) != due {
+					t.Fatalf("subscriber %d has got %d events, and %d up to %d, which it has reached", e.id, len(received[e]), due, f.Reached(e))
+				}
+			}
 		}
 	}
 	f.Finish(0)
@@ -118,8 +127,25 @@ func TestPacer(t *testing.T) {
 	}
 }
 
-// TestIncomplete: Hub.Complete knows that an event was forgotten although Hold was called.
+// TestIncomplete: Hub.Complete knows that an event was forgotten, for any limit.
 func TestIncomplete(t *testing.T) {
+	for name, limits := range map[string]Limits{
+		"events of a channel": {Events: 3, Bytes: 1 << 20, Total: 1 << 20, Age: 100},
+		"bytes of a channel":  {Events: 100, Bytes: 3 * 60, Total: 1 << 20, Age: 100},
+		"no history":          {Total: 1 << 20},
+		"age":                 {Events: 100, Bytes: 1 << 20, Total: 1 << 20, Age: 3},
+	} {
+		h := newTestHub(limits)
+		for seq := uint64(1); seq < 10; seq++ {
+			h.Take(NewFrame("a", seq, make([]byte, 50), 2, true), int64(seq))
+			h.Expire(int64(seq))
+		}
+		for after := uint64(0); after < 10; after++ {
+			if n := len(h.Since([]string{"a"}, after)); (n == 9-int(after)) != h.Complete(after) {
+				t.Errorf("%s: after %d there are %d events, and Complete says %t", name, after, n, h.Complete(after))
+			}
+		}
+	}
 	h := newTestHub(Limits{Total: 3 * (overhead + 60)})
 	h.Hold(1000)
 	for seq := uint64(1); seq < 10; seq++ {

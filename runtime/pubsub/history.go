@@ -25,14 +25,18 @@ type history struct {
 	first, last *Event // of all, by Seq
 	bytes       int
 	hold        int64  // nothing is forgotten before, but for limits.Total
-	lost        uint64 // the number of the last event that was forgotten in spite of it
+	lost        uint64 // the number of the last event that was forgotten
 }
 
 func (e *Event) cost() int { return len(e.wire) + len(e.ID) + overhead }
 
 // keep puts e where its number belongs, unless it is there.
 func (h *history) keep(e *Event, now int64) {
-	if e.in != nil || h.limits.Events == 0 && now >= h.hold {
+	if e.in != nil {
+		return
+	}
+	if h.limits.Events == 0 && now >= h.hold {
+		h.lost = max(h.lost, e.Seq)
 		return
 	}
 	r := h.rings[e.Name]
@@ -88,9 +92,6 @@ func (h *history) trim(r *ring, now int64) {
 		}
 	}
 	for h.first != nil && h.bytes > h.limits.Total {
-		if now < h.hold {
-			h.lost = max(h.lost, h.first.Seq)
-		}
 		h.forget(h.first)
 	}
 }
@@ -111,6 +112,7 @@ func (h *history) beyond(r *ring, now int64) *Event {
 // forget takes e out.
 func (h *history) forget(e *Event) {
 	r := e.in
+	h.lost = max(h.lost, e.Seq)
 	*link(e.older, &r.oldest, func(o *Event) **Event { return &o.newer }) = e.newer
 	*link(e.newer, &r.newst, func(o *Event) **Event { return &o.older }) = e.older
 	*link(e.prev, &h.first, func(o *Event) **Event { return &o.next }) = e.next

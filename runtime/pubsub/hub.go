@@ -177,7 +177,8 @@ func (h *Hub[S]) Restore(e *Event, now int64) { h.keep(e, now) }
 // Hold keeps all events until then, except those above Limits.Total.
 func (h *Hub[S]) Hold(until int64) { h.hold = max(h.hold, until) }
 
-// Complete reports whether Since returns all events behind number after, if Hold was called before they were taken.
+// Complete reports whether all events behind number after are kept, of any channel, as far as they were taken: then Since returns all of its
+// channels.
 func (h *Hub[S]) Complete(after uint64) bool { return after >= h.lost }
 
 // Expire forgets events that are too old. It is to be called now and then.

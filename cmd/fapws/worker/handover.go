@@ -98,6 +98,7 @@ func (r *channelRelay) take(m *pool.Message, files []*os.File) {
 		r.history <- giver{from, m.Seq} // does not block: it is sent once
 	case from != nil:
 		r.taking.Add(1)
+		r.down.Add(relayItem{do: func() { r.s.server.HoldHistory(holdFor) }}) // events behind this message may be for the clients
 		go r.takeSubscribers(from)
 	}
 }
@@ -107,7 +108,6 @@ func (r *channelRelay) take(m *pool.Message, files []*os.File) {
 func (r *channelRelay) takeSubscribers(from *pool.Channel) {
 	defer r.taking.Done()
 	defer from.Close()
-	r.s.server.HoldHistory(holdFor)
 	n, refused := 0, error(nil)
 	for {
 		m, files, err := from.ReceiveWithin(pieceWithin)

@@ -31,8 +31,9 @@
 //
 // # Hand-over
 //
-// When a server retires, its successor gets a subscriber as its descriptor, its channels and the number of the last
-// event that it was given (state.go has the conditions under which nothing is lost and nothing comes twice). A test
-// moves subscribers four times while two publishers continue. A subscriber that has not taken everything within a
-// second is dropped, because half an event cannot be handed over. Its line in the access log moves, too.
+// When a server retires, its successor gets a subscriber as its descriptor, its channels and the number up to which it
+// was given all of their events (state.go has the conditions under which nothing is lost and nothing comes twice). A
+// test moves subscribers four times while two publishers continue. A successor that has forgotten a later event ends
+// the stream, so the client reconnects. A subscriber that has not taken everything within a second is dropped, because
+// half an event cannot be handed over. Its line in the access log moves, too.
 package sse

@@ -24,13 +24,13 @@ import (
 //     the old one those up to K-1, before it exports;
 //   - the new one forgets none of them until it has imported (Hold).
 //
-// Either of them may be ahead of the other.
+// A new server that has forgotten some ends the stream: the client reconnects, and gets what is kept behind its Last-Event-ID. Either of them may be ahead of the other.
 
 // State is a subscriber that goes from one server to another, for JSON. It
 // is at most 70 KiB there.
 type State struct {
 	Names       []string
-	Seq         uint64 // of the last event that it has been given
+	Seq         uint64 // it has been given all events of its channels up to this one
 	Minor       uint8  // HTTP/1.minor
 	Number      uint64
 	Address     string `json:",omitempty"`
@@ -145,7 +145,7 @@ func (s *Subscribers) release() {
 func (p *Subscriber) describe() *State {
 	c := p.client()
 	d := &State{
-		Names: p.position.Names(), Seq: p.position.Seq, Minor: p.minor, Number: p.number,
+		Names: p.position.Names(), Seq: p.s.fanout.Reached(p), Minor: p.minor, Number: p.number,
 		Address: c.Address, Port: p.port, User: c.User, LastEventID: c.LastEventID,
 		Started: int64(p.started), Sent: p.sent, Framed: int64(p.framed),
 	}
@@ -167,6 +167,7 @@ func endStream(fd int, minor uint8) {
 var (
 	errFull    = errors.New("the limit of connections is reached")
 	errStopped = errors.New("the server has stopped")
+	errLost    = errors.New("events of its channels have been lost")
 )
 
 // Import serves a subscriber that Export has given away, perhaps in
@@ -202,8 +203,11 @@ func (d *State) check() error {
 
 // resume begins to serve the subscriber that d and fd are.
 func (s *Subscribers) resume(d *State, fd int) error {
-	if s.host.Full() {
+	switch {
+	case s.host.Full():
 		return errFull
+	case !s.fanout.Complete(d.Seq):
+		return errLost
 	}
 	addr, _ := netip.ParseAddr(d.Address)
 	p := s.make(addr, d.Port, d.Minor)

@@ -159,7 +159,7 @@ func (s *Socket) answered(p *exchange.Part) {
 	if s.offer == nil {
 		s.offer = s.describe()
 		if !s.left { // messages to its groups that come later are the other server's
-			s.offer.Seq = s.position.Seq
+			s.offer.Seq = s.all.fanout.Reached(s)
 			for _, name := range s.position.Names() {
 				s.offer.Groups = append(s.offer.Groups, []byte(name))
 			}

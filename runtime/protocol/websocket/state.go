@@ -18,7 +18,7 @@ type State struct {
 	Subprotocol   string `json:",omitempty"`
 	Compression   websocket.Compression
 	Groups        [][]byte // that it has joined
-	Seq           uint64   // of the last message to them that was sent
+	Seq           uint64   // it was sent all messages to them up to this one
 	Data          []byte   // of the handler
 	Input         []byte   // that was read and is no whole message
 	Sent, Framed  int64
