@@ -209,7 +209,7 @@ func reason(err error) string {
 	case errors.Is(err, context.DeadlineExceeded):
 		return "no answer in time"
 	case isLogin(err):
-		return err.Error() + " (give redis://USER:PASSWORD@HOST)"
+		return err.Error() + " (give redis://USER:PASSWORD@HOST, or redis://:PASSWORD@HOST without a user)"
 	}
 	return err.Error()
 }

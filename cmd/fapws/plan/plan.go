@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"fapws/cmd/fapws/application"
+	"fapws/cmd/fapws/broker"
 	"fapws/cmd/fapws/configfile"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/settings"
@@ -23,7 +24,8 @@ type Plan struct {
 	File     *tomlfile.File  // nil without one
 	Path     string          // absolute path of File
 	Site     *site.Config
-	Mistakes error // in File
+	Broker   *broker.Address // nil without --channels
+	Mistakes error           // in File
 	Start    Start
 
 	stateDir string                    // absolute path
@@ -69,6 +71,9 @@ func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []stri
 		return nil, nil, exit.Usage(p.nothing())
 	}
 	if err := p.checkPaths(); err != nil {
+		return nil, nil, exit.Usage(err)
+	}
+	if err := p.readBroker(); err != nil {
 		return nil, nil, exit.Usage(err)
 	}
 	doubts = p.doubts()

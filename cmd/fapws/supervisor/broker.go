@@ -1,8 +1,6 @@
 package supervisor
 
 import (
-	"fmt"
-
 	"fapws/cmd/fapws/broker"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/pool"
@@ -10,16 +8,12 @@ import (
 )
 
 // connectBroker connects to the broker of channels, perhaps as the program before did.
-func (p *process) connectBroker(handover *pool.Handover) error {
-	address, err := broker.Parse(p.conf.Channels)
-	if err != nil {
-		return exit.Usage(fmt.Errorf("channels: must be %w", err))
-	}
+func (p *process) connectBroker(handover *pool.Handover) (err error) {
 	epoch := ""
-	if handover.Place(address.String()).Entry != "" {
+	if handover.Place(p.plan.Broker.String()).Entry != "" {
 		epoch = handover.Epoch
 	}
-	if p.broker, err = broker.Connect(address, epoch, p.log.Log); err != nil {
+	if p.broker, err = broker.Connect(p.plan.Broker, epoch, p.log.Log); err != nil {
 		return exit.NotStarted("%v", err)
 	}
 	return nil

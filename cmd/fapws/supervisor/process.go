@@ -125,7 +125,7 @@ func (p *process) run() (code int, err error) {
 		return 0, err
 	}
 	bind.KeepFromWorkers(p.conf.Bind)
-	if p.conf.Channels != "" {
+	if p.plan.Broker != nil {
 		if err := p.connectBroker(handover); err != nil {
 			return 0, err
 		}
