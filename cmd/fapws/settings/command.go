@@ -48,7 +48,7 @@ type Command struct {
 
 // ErrNothing is the error of a command line that names nothing to serve, where
 // no configuration file does either.
-var ErrNothing = errors.New("no application given; usage: fapws [FLAGS] APP [-- ARGS...] (APP: app.py, module:app or a directory); see fapws --help")
+var ErrNothing = errors.New("no application given; usage: fapws [FLAGS] APP [-- ARGS...] (APP: app.py, module:app or a directory), or write fapws.toml; see fapws --help")
 
 // ScriptName returns the name of the script or module for messages.
 func (c *Command) ScriptName() string {
