@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -372,15 +373,52 @@ func TestWebSocketSlowHandler(t *testing.T) {
 	var kept *talk
 	a.ends = func(one *talk, _ uint16, _ string) { kept = one }
 	s := serveTalks(t, Config{}, a)
-	c := s.socket(t)
-	if closed, err := c.CloseWith(3000, ""); err != nil || closed.Code != 3000 {
-		t.Fatal(closed, err)
+	for _, half := range []bool{false, true} {
+		c := s.socket(t)
+		closes(t, c, half)
+		s.do(func() {
+			kept.send(exchange.OpText, []byte("too late"))
+			kept.end(false)
+		})
+		eventually(t, "the end", a.idle)
 	}
-	s.do(func() {
-		kept.send(exchange.OpText, []byte("too late"))
-		kept.end(false)
-	})
-	eventually(t, "the end", a.idle)
+}
+
+// A client gets all that was sent before its close frame, also one that has shut down its side behind the frame.
+func TestWebSocketClosesBehindOutput(t *testing.T) {
+	t.Parallel()
+	a := newTalkApp()
+	a.message = func(one *talk, _ exchange.Op, _ []byte) { one.send(exchange.OpBinary, make([]byte, 10<<20)) }
+	s := serveTalks(t, Config{}, a)
+	for _, half := range []bool{false, true} {
+		c := s.socket(t)
+		c.SendText("more")
+		if got := closes(t, c, half); got != 10<<20 {
+			t.Errorf("%d bytes, half: %t", got, half)
+		}
+		eventually(t, "the end", a.idle)
+	}
+}
+
+// closes sends a close frame, behind which it shuts down its side if half is set, and waits for that of the server. It returns how many bytes of
+// messages came before it.
+func closes(t *testing.T, c *wstest.Client, half bool) (got int) {
+	t.Helper()
+	c.WriteFrame(wstest.Fin|wstest.Close, []byte{3000 >> 8, 3000 & 0xff})
+	if half {
+		c.Conn.(*net.TCPConn).CloseWrite()
+	}
+	for {
+		_, message, err := c.Receive()
+		got += len(message)
+		var closed *wstest.Closed
+		if errors.As(err, &closed) && closed.Code == 3000 {
+			return got
+		}
+		if err != nil {
+			t.Fatalf("%v, half: %t", err, half)
+		}
+	}
 }
 
 // An idle WebSocket has at most 1,500 bytes more than an idle connection, which has between 500 and 620 here.

@@ -210,8 +210,10 @@ func (s *Socket) Input(data []byte) {
 	s.all.host.Delivered()
 }
 
-// EOF implements conn.Protocol.
-func (s *Socket) EOF() (stays bool) { return false }
+// EOF implements conn.Protocol. A client may end its side with its close frame, as Chromium does over HTTP/2: the answer is still to be sent.
+func (s *Socket) EOF() (stays bool) {
+	return s.session.Broken() && (!s.ending || s.conn.Writing() || s.conn.Gathers())
+}
 
 // Flushed implements conn.Protocol.
 func (s *Socket) Flushed() { s.settle() }

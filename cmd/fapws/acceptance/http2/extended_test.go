@@ -123,6 +123,22 @@ func TestExtendedConnect(t *testing.T) {
 	}) {
 		t.Error("the stream does not end")
 	}
+	f.connect(id+4, "/callbacks", false)
+	if status, _ := f.outcome(id + 4); status != "200" {
+		t.Error(status)
+	}
+	f.WriteData(id+4, true, (&wstest.Client{Mask: 1}).AppendFrame(nil, wstest.Fin|wstest.Close, []byte("\x03\xe8bye"))) // as Chromium does
+	b.Reset()
+	f.until(func(frame http2.Frame) bool {
+		d, ok := frame.(*http2.DataFrame)
+		if ok && d.StreamID == id+4 {
+			b.Write(d.Data())
+		}
+		return ok && d.StreamID == id+4 && d.StreamEnded()
+	})
+	if b.String() != "\x88\x02\x03\xe8" {
+		t.Errorf("%q", b.String())
+	}
 }
 
 // A client that opens no window loses its WebSocket after --write-timeout, one that answers no ping after --ws-ping-timeout, and one that sends more
