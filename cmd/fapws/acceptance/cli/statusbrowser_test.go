@@ -161,12 +161,10 @@ func TestStatusProfile(t *testing.T) {
 			if profile, refused = <-answers, <-answers; profile.status > refused.status {
 				profile, refused = refused, profile
 			}
-			return refused.status == http.StatusServiceUnavailable
+			return profile.status == http.StatusOK && refused.status == http.StatusServiceUnavailable &&
+				strings.Contains(refused.text, "a profile is being recorded already") // on a busy machine both may be late for the GIL
 		})
-		if !strings.Contains(refused.text, "a profile is being recorded already") {
-			t.Error(refused.text)
-		}
-		if profile.status != 200 || !strings.Contains(profile.text, "<!doctype html>") || len(profile.text) > 40<<10 {
+		if !strings.Contains(profile.text, "<!doctype html>") || len(profile.text) > 40<<10 {
 			t.Errorf("%d, %d bytes: %.300s", profile.status, len(profile.text), profile.text)
 		}
 	})
