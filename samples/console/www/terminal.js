@@ -164,6 +164,7 @@ keys.onclick = ({target: {dataset: {key}}}) => {
   else type(terminal.key({key}))
   input.focus({preventScroll: true})
 }
+onpagehide = () => socket.close()  // browsers keep pages, and their WebSockets, for the button Back
 connect()
 new ResizeObserver(fit).observe(screen)
 input.focus()
