@@ -236,8 +236,8 @@ func (p *Pool) handOver() error {
 }
 
 // holdSignals keeps signals from ending the program between two: blocked on the calling thread, the only one that is
-// left after exec, they wait until the new program is ready for them. Go's start unblocks some of them: of these
-// TERM, INT and QUIT end the new program, as they should; package sigmask keeps the others.
+// left after exec, they wait until the new program is ready for them. Go's start unblocks some of them, and package
+// sigmask keeps these.
 func holdSignals() (undo func()) {
 	goruntime.LockOSThread()
 	unblock := block(controlSignals)

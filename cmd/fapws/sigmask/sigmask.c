@@ -5,11 +5,15 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static const int controls[] = {SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM, SIGTTIN, SIGTTOU};
 
 /* Those of them that would end or stop the process before it has caught them, and are not meant to. */
-static const int early[] = {SIGHUP, SIGTTIN, SIGTTOU};
+static const int harmless[] = {SIGHUP, SIGTTIN, SIGTTOU};
+
+/* Those that end it in order, as soon as it can. */
+static const int ending[] = {SIGTERM, SIGINT, SIGQUIT};
 
 static sigset_t arrived;
 
@@ -24,10 +28,21 @@ static void unblock(void) {
   pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
+/* Handles a signal that ends the process, from the moment when Go unblocks it. If Go has its own handler by then, but
+ * has not caught the signal, that handler calls this one and lets the signal end the process. Service managers take
+ * that for a failure, so the process exits with 0; its workers notice, and end in order. */
+static void note(int sig) {
+  struct sigaction now;
+  sigaddset(&arrived, sig);
+  if (sigaction(sig, NULL, &now) == 0 && now.sa_handler != note) _exit(0);
+}
+
 /* Signals are discarded when they become ignored, so they are noted before. */
 static void note_early(void) {
   sigpending(&arrived);
-  for (size_t i = 0; i < COUNT(early); i++) signal(early[i], SIG_IGN);
+  for (size_t i = 0; i < COUNT(harmless); i++) signal(harmless[i], SIG_IGN);
+  for (size_t i = 0; i < COUNT(ending); i++)
+    if (signal(ending[i], note) == SIG_IGN) signal(ending[i], SIG_IGN);
 }
 
 __attribute__((constructor)) static void start(void) {
@@ -38,8 +53,4 @@ __attribute__((constructor)) static void start(void) {
     note_early();
 }
 
-int fapws_signal_arrived(int sig) {
-  for (size_t i = 0; i < COUNT(early); i++)
-    if (early[i] == sig) return sigismember(&arrived, sig) == 1;
-  return 0;
-}
+int fapws_signal_arrived(int sig) { return sigismember(&arrived, sig) == 1; }

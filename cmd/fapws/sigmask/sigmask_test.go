@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"runtime"
 	"strings"
 	"syscall"
@@ -19,35 +20,63 @@ const before = "FAPWS_TEST_BEFORE"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(before) != "" {
-		fmt.Println(execWithPending(syscall.SIGHUP))
+		fmt.Println(execWithPending(syscall.SIGHUP, syscall.SIGTERM))
 		os.Exit(1)
 	}
-	if os.Getenv("FAPWS_HANDOVER") != "" {
+	if text := os.Getenv("FAPWS_HANDOVER"); text != "" {
+		switch text {
+		case "late":
+			late(syscall.SIGTERM, syscall.SIGQUIT)
+		case "uncaught":
+			signal.Reset(syscall.SIGTERM)
+			_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
+			select {}
+		}
 		fmt.Println(Arrived())
 		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }
 
-// execWithPending replaces the program while a signal waits, which Go would end it for.
-func execWithPending(sig syscall.Signal) error {
+// late sends this process signals, and returns when they have been caught.
+func late(signals ...syscall.Signal) {
+	for i, sig := range signals {
+		if err := syscall.Kill(os.Getpid(), sig); err != nil {
+			fmt.Println(err)
+		}
+		for len(early) <= i {
+			runtime.Gosched()
+		}
+	}
+}
+
+// execWithPending replaces the program while signals wait, which Go would end it for.
+func execWithPending(signals ...syscall.Signal) error {
 	runtime.LockOSThread()
 	var set unix.Sigset_t
-	set.Val[0] = 1 << (sig - 1)
+	for _, sig := range signals {
+		set.Val[0] |= 1 << (sig - 1)
+	}
 	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil); err != nil {
 		return err
 	}
-	if err := unix.Tgkill(os.Getpid(), unix.Gettid(), sig); err != nil {
-		return err
+	for _, sig := range signals {
+		if err := unix.Tgkill(os.Getpid(), unix.Gettid(), sig); err != nil {
+			return err
+		}
 	}
 	return syscall.Exec("/proc/self/exe", os.Args[:1], []string{"FAPWS_HANDOVER=1"})
 }
 
-// TestArrived: a signal that comes between two programs is known to the second, which it would end.
+// TestArrived: signals that come between two programs, or while the second starts, are known to the second, which they would end. Before Go
+// has caught TERM, it ends the second with status 0.
 func TestArrived(t *testing.T) {
-	for variable, want := range map[string]string{before: "[hangup]", "FAPWS_HANDOVER": "[]"} {
+	for variable, want := range map[string]string{
+		before + "=1": "[hangup terminated]", "FAPWS_HANDOVER=late": "[terminated quit]", "FAPWS_HANDOVER=1": "[]",
+		"FAPWS_HANDOVER=uncaught": "",
+	} {
 		cmd := exec.Command("/proc/self/exe")
-		cmd.Env = []string{variable + "=1"}
+		cmd.Env = []string{variable}
 		out, err := cmd.CombinedOutput()
 		if err != nil || strings.TrimSpace(string(out)) != want {
 			t.Errorf("%s: %v, %s, want %s", variable, err, out, want)

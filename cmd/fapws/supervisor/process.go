@@ -191,7 +191,7 @@ func (p *process) run() (code int, err error) {
 	if p.conf.Status != "" {
 		go p.tellViewers()
 	}
-	caught := pool.Catch(handover, sigmask.Arrived())
+	caught := pool.Catch(handover, sigmask.Arrived)
 	err = p.pool.Run(caught, handover)
 	removeSocketFiles(p.served, p.log)
 	p.front.Withdraw()

@@ -1,6 +1,7 @@
 package process_test
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
@@ -480,4 +482,23 @@ func TestSignalsDuringUpgrade(t *testing.T) {
 	}
 	s.Signal(syscall.SIGHUP)
 	s.Says("info reloaded: 1 worker")
+}
+
+// TERM is an end in order also while the next program starts, which knows by a variable that it is one.
+func TestStopDuringUpgrade(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "workers.py", "--workers", "1")
+	s.Signal(syscall.SIGUSR2)
+	end := time.Now().Add(fapwstest.Patience)
+	for started := false; !started; { // without a pause: it may start in a few milliseconds
+		text, err := os.ReadFile(s.Proc("environ"))
+		if err != nil || time.Now().After(end) {
+			t.Fatal("no other program starts", err)
+		}
+		started = bytes.Contains(text, []byte("FAPWS_HANDOVER="))
+	}
+	s.Signal(syscall.SIGTERM)
+	if code := s.Ended(); code != 0 {
+		t.Errorf("code %d", code)
+	}
 }
