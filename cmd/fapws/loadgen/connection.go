@@ -319,9 +319,12 @@ func (c *connection) tick() {
 func reason(err error) string {
 	var code unix.Errno
 	var unverified *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
 	switch {
 	case errors.As(err, &unverified):
 		return unverified.Err.Error() + "; see --cacert and --insecure"
+	case errors.As(err, &record):
+		return "the server does not speak TLS; use http://"
 	case errors.As(err, &code):
 		return code.Error()
 	}

@@ -193,7 +193,7 @@ func TestWrongCertificate(t *testing.T) {
 	}{
 		{[]string{s.URL}, "unknown authority; see --cacert and --insecure"},
 		{[]string{"--cacert", ca, strings.Replace(s.URL, "127.0.0.1", "localhost", 1)}, "not localhost; see --cacert and --insecure"},
-		{[]string{strings.Replace(serve(t, false, nil).URL, "http", "https", 1)}, "first record does not look like a TLS handshake"},
+		{[]string{strings.Replace(serve(t, false, nil).URL, "http", "https", 1)}, "the server does not speak TLS; use http://"},
 	} {
 		o, err := ParseArgs(append(c.args, "-n", "1"), io.Discard)
 		if err != nil {
