@@ -96,7 +96,8 @@ link_python() {
     '')
         if [[ ${py_libdir#"$py_root"} == /usr/lib* && -e $py_archive ]]; then
             link_archive && return
-            say "$py_archive cannot be linked (${probe_log#"$root/"}); using the shared library"
+            # For another architecture that is the rule (install.md), and nothing that a user could mend.
+            [[ -n ${cross-} ]] || say "$py_archive cannot be linked (${probe_log#"$root/"}); using the shared library"
         fi
         ;;
     *) die "LIBPYTHON=$LIBPYTHON: expected static or shared" ;;
