@@ -147,12 +147,12 @@ func processRows() []*Setting {
 		{
 			Name: "status", Group: GroupProcesses, Arg: "PREFIX", Default: "off",
 			Help:  "serve a status page and metrics for Prometheus under this path, such as /_fapws, to clients on this machine and, if the host has a password, to logged-in users",
-			value: func(c *Config) value { return &statusPrefix{&c.Status} },
+			value: func(c *Config) value { return &statusPrefix{&c.Status, "/_fapws"} },
 		},
 		{
 			Name: "health", Group: GroupProcesses, Arg: "PREFIX", Default: "off",
 			Help:  "answer 200 under this path, such as /healthz, without Python and for every client; PREFIX/ready gets 503 until the application has loaded, and during shutdown-delay",
-			value: func(c *Config) value { return &statusPrefix{&c.Health} },
+			value: func(c *Config) value { return &statusPrefix{&c.Health, "/healthz"} },
 		},
 		{
 			Name: "load-timeout", Group: GroupProcesses, Arg: "TIME", Default: "60s",

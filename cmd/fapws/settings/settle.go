@@ -246,6 +246,10 @@ func (s *Settings) Config() (Config, error) {
 		return c, fmt.Errorf("proxy-protocol (%s) requires forwarded-allow-ips, the addresses of the proxies",
 			s.from["proxy-protocol"])
 	}
+	if c.Health != "" && c.Health == c.Status {
+		return c, fmt.Errorf("health (%s) and status (%s) have the same path, %s; change one of them",
+			s.from["health"], s.from["status"], c.Health)
+	}
 	if c.Fork && c.Chroot != "" {
 		return c, fmt.Errorf("fork (%s) cannot be combined with chroot (%s): its processes would stay outside; remove one of them",
 			s.from["fork"], s.from["chroot"])

@@ -2,12 +2,16 @@ package settings
 
 import (
 	"errors"
+	"fmt"
 	"path"
 	"strings"
 )
 
 // statusPrefix is a path, or "off".
-type statusPrefix struct{ to *string }
+type statusPrefix struct {
+	to      *string
+	example string
+}
 
 func (v *statusPrefix) fromText(s string) error {
 	if s == "off" || s == "" {
@@ -17,7 +21,7 @@ func (v *statusPrefix) fromText(s string) error {
 	s = strings.TrimRight(s, "/")
 	plain := !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("?#%;", r) })
 	if !strings.HasPrefix(s, "/") || !plain || path.Clean(s) != s {
-		return errors.New("a path such as /_fapws, or off")
+		return fmt.Errorf("a path under /, such as %s, or off", v.example)
 	}
 	*v.to = s
 	return nil

@@ -203,7 +203,7 @@ func TestNoStatusPage(t *testing.T) {
 		t.Errorf("%d", a.StatusCode)
 	}
 	for _, wrong := range []string{"_fapws", "/", "/a/../b", "/a b", "/a?b"} {
-		if code, _, stderr := (fapwstest.Command{Flags: []string{"--status", wrong, "x.py"}}).Run(t); code != 2 || !strings.Contains(stderr, "a path such as /_fapws, or off") {
+		if code, _, stderr := (fapwstest.Command{Flags: []string{"--status", wrong, "x.py"}}).Run(t); code != 2 || !strings.Contains(stderr, "a path under /, such as /_fapws, or off") {
 			t.Errorf("--status %s: code %d, %s", wrong, code, stderr)
 		}
 	}
