@@ -132,6 +132,22 @@ def _connect(connection: socket.socket, address: Any) -> Optional[str]:
     return None
 
 
+def _bind(connection: socket.socket, address: Any) -> Optional[str]:
+    if connection.family not in (socket.AF_INET, socket.AF_INET6) or connection.type != socket.SOCK_STREAM:
+        return None
+    port = address[1]
+    if port == 0 or (port < 1024 and os.geteuid() != 0):
+        return None  # the system chooses one, or the user may lack the privilege
+    with socket.socket(connection.family, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind(address)
+        except PermissionError:
+            return f"cannot listen on port {port}; --sandbox-bind {port} allows it"
+        except OSError:  # the port is in use, for example
+            pass
+    return None
+
+
 def _unix(connection: socket.socket, family: int, *_: Any) -> Optional[str]:
     made = sys._getframe(2).f_locals.get("fileno")  # of socket.__init__: the socket exists, such as one of a pair
     if family != getattr(socket, "AF_UNIX", None) or made is not None:
@@ -163,5 +179,6 @@ _LOOKS: Dict[str, Callable[..., Optional[str]]] = {
     "sqlite3.connect": _database,
     "subprocess.Popen": _run,
     "socket.__new__": _unix,
+    "socket.bind": _bind,
     "socket.connect": _connect,
 }

@@ -365,7 +365,8 @@ func TestSandboxCheck(t *testing.T) {
 		{files, "/database was answered with status 500", ":25: cannot change " + dir + "; --sandbox-write " + dir + " allows it"},
 		{always, "/run was answered with status 500", ":29: cannot run /bin/true; --sandbox-exec /bin/true allows it"},
 		{ports, "/connect was answered with status 500", ":33: cannot connect to 127.0.0.1 port " + x.other + "; --sandbox-connect " + x.other + " allows it"},
-		{always, "/unix was answered with status 500", ":37: cannot make unix sockets; --sandbox-connect unix allows it"},
+		{ports, "/listen was answered with status 500", ":37: cannot listen on port " + x.other + "; --sandbox-bind " + x.other + " allows it"},
+		{always, "/unix was answered with status 500", ":41: cannot make unix sockets; --sandbox-connect unix allows it"},
 		{always, "/fine was answered", ""},
 	} {
 		want := "\nGET " + tt.path + "\n"
@@ -376,7 +377,7 @@ func TestSandboxCheck(t *testing.T) {
 			t.Errorf("%q is missing", want)
 		}
 	}
-	if code != 1 || !strings.Contains(stdout, "rehearsed.py is fine: 7 paths") {
+	if code != 1 || !strings.Contains(stdout, "rehearsed.py is fine: 8 paths") {
 		t.Errorf("code %d", code)
 	}
 	if t.Failed() {

@@ -33,6 +33,10 @@ def connect(environ, start_response):
     socket.create_connection(("127.0.0.1", PORT))
 
 
+def listen(environ, start_response):
+    socket.socket().bind(("127.0.0.1", int(PORT)))
+
+
 def unix(environ, start_response):
     socket.socket(socket.AF_UNIX)
 
@@ -42,4 +46,5 @@ def fine(environ, start_response):
     return str(len(os.listdir(os.path.dirname(os.path.abspath(__file__)))))
 
 
-PATHS = [("/read", read), ("/write", write), ("/database", database), ("/run", run), ("/connect", connect), ("/unix", unix), ("/fine", fine)]
+PATHS = [("/read", read), ("/write", write), ("/database", database), ("/run", run), ("/connect", connect),
+         ("/listen", listen), ("/unix", unix), ("/fine", fine)]
