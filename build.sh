@@ -218,7 +218,10 @@ main() {
     local word='' python_option=''
     while (($#)); do
         case $1 in
-        --python) python_option=${2:?--python needs a path} && shift ;;
+        --python)
+            (($# > 1)) || die "--python needs a path"
+            python_option=$2 && shift
+            ;;
         --python=*) python_option=${1#*=} ;;
         *)
             [[ -z $word ]] || break

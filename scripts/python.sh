@@ -14,6 +14,9 @@ choose_python() {
         return
     fi
     python=$(command -v "$python") || die "there is no Python at ${python_option:-$PYTHON}"
+    local said
+    said=$("$python" --version 2>&1 || true) # an older one cannot compile the program of ask_python
+    [[ $said == "Python 3."* ]] || die "$python is not a Python 3 that runs; with --version, it prints: ${said%%$'\n'*}"
     ask_python
     [[ -e $py_include/Python.h && -e $py_pc/python-$py_minor-embed.pc ]] && return
     [[ $py_include == /usr/include/* ]] ||
