@@ -143,6 +143,9 @@ func Load(o Options) (*App, error) {
 
 // load fills a.loaded and a.mounts; paths are the absolute paths of the scripts. Main thread, GIL held.
 func (a *App) load(o Options, paths []string) error {
+	if err := checkPackage(); err != nil {
+		return err
+	}
 	known := map[Application]*loadResult{}
 	seen := map[string]int{}
 	for i, app := range o.Apps {
@@ -220,7 +223,7 @@ func start(o Options) error {
 		script:     arena.str(argv0),
 		executable: arena.str(executable),
 		home:       arena.str(home),
-		contrib:    arena.str(findContrib()),
+		contrib:    arena.str(contrib()),
 		argc:       C.int(len(o.Args)),
 		argv:       arena.strs(o.Args),
 		folders:    C.int(len(folders)),
@@ -272,34 +275,6 @@ func (a *App) RunAtexit() { C.fapws_run_atexit() }
 
 // Version is Python's version, such as "3.11.2", or "3.14.0t" of a free-threaded Python.
 func Version() string { return C.GoString(C.fapws_python_version()) }
-
-// findContrib returns the directory of package fapws of this executable: in the source tree, or where install puts it.
-func findContrib() string {
-	exe, err := os.Executable()
-	if err != nil {
-		return ""
-	}
-	if real, err := filepath.EvalSymlinks(exe); err == nil {
-		exe = real
-	}
-	for _, folder := range []string{
-		filepath.Join(exe, "../../lib/python"+minor(Version())+"/site-packages"),
-		filepath.Join(exe, "../../lib/fapws"), // of a package
-		filepath.Join(exe, "../../contrib"),
-		filepath.Join(exe, "../../../contrib"),
-		filepath.Join(exe, "../../../../contrib"), // build/matrix/3.x/fapws
-	} {
-		if isFile(filepath.Join(folder, "fapws", "__init__.py")) {
-			return folder
-		}
-	}
-	return ""
-}
-
-func isFile(path string) bool {
-	st, err := os.Stat(path)
-	return err == nil && st.Mode().IsRegular()
-}
 
 // cArena has C strings for the duration of a call.
 type cArena struct{ all []unsafe.Pointer }

@@ -55,6 +55,24 @@ func TestPythonPath(t *testing.T) {
 	})
 }
 
+// An executable that was copied without its Python package does not start a script that would fail at its first request.
+func TestPackageIsMissing(t *testing.T) {
+	t.Parallel()
+	program := fapwstest.CopyOfProgram(t)
+	folder := filepath.Dir(filepath.Dir(program))
+	if err := os.Remove(folder + "/contrib"); err != nil {
+		t.Fatal(err)
+	}
+	c := fapwstest.Command{Program: program, Script: "identity.py", Env: []string{"PYTHONNOUSERSITE=1"}}
+	code, _, stderr := c.Run(t)
+	want := "fapws: the Python package fapws of this executable is missing: copy contrib/fapws of the source to " + folder + "/lib/python3."
+	if code != 3 || !strings.HasPrefix(stderr, want) || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("code %d: %s", code, stderr)
+	}
+	c.Env = append(c.Env, "PYTHONPATH="+fapwstest.Repository+"/contrib")
+	c.Serve(t, fapwstest.Threads).Get("/", 200)
+}
+
 func TestVirtualEnv(t *testing.T) {
 	t.Parallel()
 	venv := t.TempDir() + "/venv"
