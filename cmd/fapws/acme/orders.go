@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -205,8 +206,9 @@ func (o *Orders) order(name string) error {
 		Cache:       &without{Cache: autocert.DirCache(o.o.Dir), name: name},
 		HostPolicy:  autocert.HostWhitelist(name),
 		RenewBefore: managersMargin, // by then it has been renewed here, which autocert sees
-		Client:      &acme.Client{DirectoryURL: o.o.Directory, UserAgent: "fapws"},
-		Email:       o.o.Email,
+		Client: &acme.Client{DirectoryURL: o.o.Directory, UserAgent: "fapws",
+			HTTPClient: &http.Client{Transport: &finalizer{RoundTripper: http.DefaultTransport}}},
+		Email: o.o.Email,
 	}
 	m.HTTPHandler(nil) // allows http-01; its tokens are in the cache
 	done := make(chan error, 1)
