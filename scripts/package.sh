@@ -73,7 +73,14 @@ word_tarball() {
         gzip -9n >"$folder.tar.gz"
     mv "$folder.tar.gz" "$dist_folder" # whole files only
     say "$(libpython_text)"
-    say "made build/dist/$name.tar.gz; to install it: mkdir -p ~/.local && tar -xzf build/dist/$name.tar.gz -C ~/.local"
+    say_made "$name.tar.gz" 'mkdir -p ~/.local && tar -xzf %s -C ~/.local'
+}
+
+# say_made FILE COMMAND says how a file of build/dist is installed on the machine that it is for, where it is %s in COMMAND.
+say_made() {
+    local place=build/dist/$1 how="to install it"
+    [[ -z $cross ]] || place=$1 how="copy it to the machine, and type there"
+    say "made build/dist/$1; $how: ${2/"%s"/"$place"}"
 }
 
 # deb_version is version_text as Debian orders versions: a commit before its release, and a newer Python after an older one.
@@ -142,7 +149,7 @@ word_deb() {
     dpkg-deb --root-owner-group -Zxz -b "$folder" "$folder.deb" >/dev/null
     mv "$folder.deb" "$dist_folder/$file"
     say "$(libpython_text)"
-    say "made build/dist/$file; to install it: sudo apt-get install ./build/dist/$file"
+    say_made "$file" 'sudo apt-get install ./%s'
     [[ -z $suite ]] || test_deb "$dist_folder/$file" "$suite"
 }
 
