@@ -70,6 +70,7 @@ make_root() {
     : >"$roots_folder/go.mod" # Go in these systems is no part of this module
     patiently "debootstrap $1" logged "$2.log" debootstrap "${flags[@]}" "$1" "$2" "${from[@]}" ||
         die "debootstrap failed: $2.log"
+    printf '127.0.0.1 localhost\n' >"$2/etc/hosts" # as installers do
     copy_host_settings "$2"
 }
 

@@ -74,7 +74,6 @@ testssl_in_root() {
     make_root trixie "$system"
     apt_in "$system" install testssl.sh
     cp "$testssl_folder/ca.pem" "$system/root"
-    printf '127.0.0.1 localhost\n' >"$system/etc/hosts"
     run_testssl in_root "$system" root env --chdir=/root
     cp "$system/root/report.json" "$testssl_folder"
     rm -rf "$system"
