@@ -27,7 +27,9 @@ func (s *Server) StopAccepting() { s.loop.accepting.Stop() }
 type acceptHost struct{ l *loop }
 
 // Room implements accept.Host.
-func (h acceptHost) Room(ln *listen.Listener) bool { return !ln.Secure || h.l.secure.Room() }
+func (h acceptHost) Room(ln *listen.Listener) bool {
+	return !ln.Secure || h.l.secure.Room() || ln.Queued() && h.l.secure.MakeRoom()
+}
 
 // Accepted implements accept.Host.
 func (h acceptHost) Accepted(ln *listen.Listener, fd int, local, remote net.Addr, v accept.Verdict) {

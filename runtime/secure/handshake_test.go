@@ -96,12 +96,15 @@ func TestSilentClients(t *testing.T) {
 		return s.handshakes.n == most
 	})
 	s.do(func() {
-		if s.Room() || len(s.conns.All()) != most {
+		if s.MakeRoom() || len(s.conns.All()) != most {
 			t.Error("a handshake was cut off too early")
 		}
 		s.conns.SetTime(s.conns.Start().Add(2 * time.Second))
+		if s.Room() || len(s.conns.All()) != most {
+			t.Error("a handshake was cut off for nothing")
+		}
 		for range 3 {
-			if s.Room() {
+			if s.MakeRoom() {
 				t.Error("a goroutine counts no more, and may go on")
 			}
 		}

@@ -11,12 +11,16 @@ const (
 )
 
 // Room reports whether another connection may begin with a handshake. Others are to stay in the queue of their listener until Freed is called: at the
-// latest when one of the handshakes times out. For them the handshake that has waited longest for its client is cut off, if it is older than a second.
-func (s *Server) Room() bool {
-	if s.handshakes.n >= s.most && s.ending == 0 { // else a place becomes free at once
+// latest when one of the handshakes times out.
+func (s *Server) Room() bool { return s.handshakes.n < s.most }
+
+// MakeRoom is Room for a connection in the queue: for it the handshake that has waited longest for its client is cut off, if it is older than a
+// second.
+func (s *Server) MakeRoom() bool {
+	if !s.Room() && s.ending == 0 { // else a place becomes free at once
 		s.cutOff()
 	}
-	return s.handshakes.n < s.most
+	return s.Room()
 }
 
 // cutOff ends the handshake that has waited longest for its client.
