@@ -196,8 +196,9 @@ func TestTLSReject(t *testing.T) {
 	first.Close()
 }
 
-// Handshakes that are too many wait in the queue of their listener until others end, and plain clients do not wait for them.
-func TestTLSHandshakesWait(t *testing.T) {
+// serveOneHandshake returns a server that makes one TLS handshake at a time, and the client whose handshake it is.
+func serveOneHandshake(t *testing.T) (*testServer, *listen.Listener, net.Conn) {
+	t.Helper()
 	s := serve(t, Config{TLSHandshakes: 1}, newApp(true, func(c *call) { c.reply(200, "served") }))
 	ln := secureListener(t)
 	s.SetTLS(serverTLS())
@@ -206,7 +207,14 @@ func TestTLSHandshakesWait(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { silent.Close() })
 	eventually(t, "a handshake has begun", func() bool { return s.loop.live.Load() == 1 })
+	return s, ln, silent
+}
+
+// Handshakes that are too many wait in the queue of their listener until others end, and plain clients do not wait for them.
+func TestTLSHandshakesWait(t *testing.T) {
+	s, ln, silent := serveOneHandshake(t)
 	const request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 	below, err := net.Dial("tcp", ln.Addr().String())
 	if err != nil {
@@ -233,16 +241,7 @@ func TestTLSHandshakesWait(t *testing.T) {
 // A handshake that takes longer than a second loses its place to another connection, but not while none waits.
 func TestTLSHandshakeKeepsPlace(t *testing.T) {
 	t.Parallel()
-	s := serve(t, Config{TLSHandshakes: 1}, newApp(true, func(c *call) { c.reply(200, "served") }))
-	ln := secureListener(t)
-	s.SetTLS(serverTLS())
-	s.Accept(ln)
-	slow, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer slow.Close()
-	eventually(t, "a handshake has begun", func() bool { return s.loop.live.Load() == 1 })
+	s, ln, slow := serveOneHandshake(t)
 	secondsLater := func() {
 		s.do(func() {
 			s.loop.conns.SetTime(time.Now().Add(2 * time.Second))
