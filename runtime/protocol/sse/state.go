@@ -24,7 +24,8 @@ import (
 //     the old one those up to K-1, before it exports;
 //   - the new one forgets none of them until it has imported (Hold).
 //
-// A new server that has forgotten some ends the stream: the client reconnects, and gets what is kept behind its Last-Event-ID. Either of them may be ahead of the other.
+// If the new server has forgotten one of them, it ends the stream: the client reconnects, and gets the events that are kept
+// behind its Last-Event-ID. Either server may be ahead of the other.
 
 // State is a subscriber that goes from one server to another, for JSON. It
 // is at most 70 KiB there.
