@@ -19,7 +19,8 @@ func RootReason() string {
 	return ""
 }
 
-// containerFiles are made by container engines: Docker, Podman and CRI-O, systemd and LXC.
+// containerFiles are made by container engines: Docker, Podman and CRI-O, systemd and LXC. A virtual machine whose disk was made from an
+// image has them as well.
 var containerFiles = []string{".dockerenv", "run/.containerenv", "run/systemd/container"}
 
 // containerGroups are parts of the control groups in which engines put containers.
@@ -27,9 +28,9 @@ var containerFiles = []string{".dockerenv", "run/.containerenv", "run/systemd/co
 var containerGroups = []string{"/docker", "/kubepods", "/lxc", "/libpod", "/containerd"}
 
 // initialNamespaces are what /proc/self/ns shows of the first namespaces of a
-// machine, whose numbers are fixed (include/linux/proc_ns.h). Root in another user
-// namespace is not the root of the machine.
-var initialNamespaces = map[string]string{"pid": "pid:[4026531836]", "user": "user:[4026531837]"}
+// machine, whose numbers are fixed (include/linux/proc_ns.h).
+var initialNamespaces = map[string]string{"pid": "pid:[4026531836]", "user": "user:[4026531837]",
+	"uts": "uts:[4026531838]", "ipc": "ipc:[4026531839]", "cgroup": "cgroup:[4026531835]"}
 
 // inContainer reports whether the system whose files are under root is a container,
 // as its files, this process's environment or the kernel say.
@@ -37,14 +38,22 @@ func inContainer(root string, getenv func(string) string) bool {
 	if getenv("container") != "" || getenv("KUBERNETES_SERVICE_HOST") != "" { // systemd.io/CONTAINER_INTERFACE
 		return true
 	}
-	for _, name := range containerFiles {
-		if _, err := os.Stat(filepath.Join(root, name)); err == nil {
-			return true
+	separate, known := map[string]bool{}, false
+	for name, initial := range initialNamespaces {
+		if is, err := os.Readlink(filepath.Join(root, "proc/self/ns", name)); err == nil {
+			known = true
+			separate[name] = is != initial
 		}
 	}
-	for name, initial := range initialNamespaces {
-		if is, err := os.Readlink(filepath.Join(root, "proc/self/ns", name)); err == nil && is != initial {
-			return true
+	// Services of a normal system may have a separate name (uts) or memory (ipc). Root in another user namespace is not the root of the machine.
+	if separate["pid"] || separate["user"] {
+		return true
+	}
+	if !known || separate["uts"] || separate["ipc"] || separate["cgroup"] {
+		for _, name := range containerFiles {
+			if _, err := os.Stat(filepath.Join(root, name)); err == nil {
+				return true
+			}
 		}
 	}
 	for _, variable := range bytes.Split(readFile(root, "proc/1/environ"), []byte{0}) {
