@@ -16,13 +16,13 @@ var madeAfter = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 // IsWrongClock reports whether now is a time before this program was made.
 func IsWrongClock(now time.Time) bool { return now.Before(madeAfter) }
 
-// judge returns an error if browsers would refuse the certificate of p.
+// judge returns an error if every client would refuse the certificate of p.
 func (p *Pair) judge(leaf *x509.Certificate, now time.Time) error {
 	if err := checkTimes(leaf, now); err != nil {
 		return fmt.Errorf("%s: %w", p.Cert, err)
 	}
-	if len(leaf.DNSNames)+len(leaf.IPAddresses) == 0 {
-		return fmt.Errorf("%s: the certificate is for no host: it has no subjectAltName, without which clients refuse it", p.Cert)
+	if len(namesOf(leaf)) == 0 {
+		return fmt.Errorf("%s: the certificate is for no host: it has neither a subjectAltName nor a common name; get another one", p.Cert)
 	}
 	if usages := leaf.ExtKeyUsage; len(usages)+len(leaf.UnknownExtKeyUsage) > 0 &&
 		!slices.Contains(usages, x509.ExtKeyUsageServerAuth) && !slices.Contains(usages, x509.ExtKeyUsageAny) {
@@ -61,17 +61,26 @@ func checkTimes(leaf *x509.Certificate, now time.Time) error {
 // covers reports whether a certificate is for a name of a host in the configuration. Patterns with an open end cannot be
 // compared; they pass.
 func covers(leaf *x509.Certificate, name string) bool {
-	switch {
-	case strings.HasSuffix(name, ".*"):
+	if strings.HasSuffix(name, ".*") {
 		return true
-	case strings.HasPrefix(name, "*."):
-		return slices.ContainsFunc(leaf.DNSNames, func(n string) bool { return strings.EqualFold(n, name) })
 	}
-	return leaf.VerifyHostname(name) == nil
+	if slices.ContainsFunc(namesOf(leaf), func(n string) bool { return strings.EqualFold(n, name) }) {
+		return true
+	}
+	if hasOldName(leaf) {
+		leaf = &x509.Certificate{DNSNames: namesOf(leaf)} // VerifyHostname ignores common names
+	}
+	return !strings.HasPrefix(name, "*.") && leaf.VerifyHostname(name) == nil
 }
+
+// hasOldName reports whether a certificate has no subjectAltName, so that its common name is the name of its host.
+func hasOldName(leaf *x509.Certificate) bool { return len(leaf.DNSNames)+len(leaf.IPAddresses) == 0 }
 
 // namesOf returns the names and addresses that a certificate is for.
 func namesOf(leaf *x509.Certificate) []string {
+	if name := leaf.Subject.CommonName; hasOldName(leaf) && name != "" {
+		return []string{name}
+	}
 	names := slices.Clone(leaf.DNSNames)
 	for _, ip := range leaf.IPAddresses {
 		names = append(names, ip.String())

@@ -241,6 +241,10 @@ func (r *Reader) doubt(p *Pair, cert *tls.Certificate, mode fs.FileMode) {
 	if mode&0o006 != 0 {
 		r.tell("mode "+key, loglevel.Warning, fmt.Sprintf("the private key %s can be read by every user of this machine (mode %04o); chmod 600 %s", key, mode, key))
 	}
+	if hasOldName(cert.Leaf) {
+		r.tell("name "+p.Cert, loglevel.Warning, fmt.Sprintf("%s: the certificate has its name (%s) only as common name, not as subjectAltName, so browsers and most other clients refuse it; get another one",
+			p.Cert, cert.Leaf.Subject.CommonName))
+	}
 	if full := filepath.Join(filepath.Dir(p.Cert), "fullchain.pem"); filepath.Base(p.Cert) == "cert.pem" && len(cert.Certificate) == 1 && isFile(full) {
 		r.tell("chain "+p.Cert, loglevel.Warning, fmt.Sprintf("%s has no certificate of its authority, so many clients refuse it; use %s", p.Cert, full))
 	}

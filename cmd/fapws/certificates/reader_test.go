@@ -59,7 +59,8 @@ func TestMistakes(t *testing.T) {
 	oldCert, oldKey := made("old", certtest.Options{Names: names, Start: time.Now().Add(-48 * time.Hour), End: time.Now().Add(-time.Hour)})
 	newCert, newKey := made("new", certtest.Options{Names: names, Start: time.Now().Add(time.Hour)})
 	clientCert, clientKey := made("client", certtest.Options{Names: names, Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
-	bareCert, bareKey := made("bare", certtest.Options{Common: "example.org"})
+	bareCert, bareKey := made("bare", certtest.Options{})
+	commonCert, commonKey := made("common", certtest.Options{Common: "example.org"})
 	shortKey, _ := x509.MarshalPKCS8PrivateKey(certtest.RSA(t, 1024))
 	der, _ := pem.Decode(good.Certificate)
 	keyDER, _ := pem.Decode(good.Key)
@@ -98,6 +99,7 @@ func TestMistakes(t *testing.T) {
 		{"not yet", Pair{Cert: newCert, Key: newKey}, []string{"new.pem: the certificate is not valid before", "clock"}},
 		{"of a client", Pair{Cert: clientCert, Key: clientKey}, []string{"client.pem: the certificate is not for a server"}},
 		{"no names", Pair{Cert: bareCert, Key: bareKey}, []string{"bare.pem: the certificate is for no host", "subjectAltName"}},
+		{"another common name", Pair{Cert: commonCert, Key: commonKey, Names: []string{"shop.example.org"}}, []string{"common.pem: the certificate does not cover the host shop.example.org, only example.org"}},
 		{"another host", Pair{Cert: cert, Key: key, Names: []string{"example.org", "shop.example.org"}}, []string{"cert.pem: the certificate does not cover the host shop.example.org, only example.org"}},
 		{"pattern of hosts", Pair{Cert: cert, Key: key, Names: []string{"*.example.org"}}, []string{"does not cover the host *.example.org"}},
 	} {

@@ -255,6 +255,39 @@ func TestOpenKey(t *testing.T) {
 	s.Says("warning the private key " + dir + `/key.pem can be read by every user of this machine \(mode 0644\); chmod 600 `)
 }
 
+// A certificate without subjectAltName is a warning, and is for the host of its common name.
+func TestCommonName(t *testing.T) {
+	t.Parallel()
+	ca := certtest.NewAuthority(t)
+	dir := t.TempDir()
+	first, second := ca.Sign(certtest.Options{Common: "*.old.test"}), ca.Sign(certtest.Options{Common: "old.test"})
+	first.Write(dir + "/first")
+	second.Write(dir + "/second")
+	config := fapwstest.Write(t, dir+"/fapws.toml", `
+[[host]]
+name = "shop.old.test"
+root = "."
+certfile = "first/cert.pem"
+keyfile = "first/key.pem"
+
+[[host]]
+name = "OLD.test"
+root = "."
+certfile = "second/cert.pem"
+keyfile = "second/key.pem"
+`)
+	s := serve(t, fapwstest.Workers, fapwstest.Command{Script: "environ.py", Flags: []string{"--config", config, "--tls-strict-sni"}})
+	s.Says(`warning .*/second/cert.pem: the certificate has its name \(old.test\) only as common name, not as subjectAltName, so browsers and most other clients refuse it; get another one`)
+	for name, want := range map[string]*certtest.Certificate{"old.test": second, "shop.old.test": first, "blog.old.test": first} {
+		if got := leaf(t, s, name); !got.Equal(want.Leaf) {
+			t.Errorf("%s gets the certificate for %v", name, got.Subject)
+		}
+	}
+	if _, err := tryDial(t, s, &tls.Config{ServerName: "other.test", InsecureSkipVerify: true}); err == nil || !strings.Contains(err.Error(), "unrecognized name") {
+		t.Errorf("unknown host: %v", err)
+	}
+}
+
 // Keys are in no process's environment or command line, and no static files.
 func TestSecrets(t *testing.T) {
 	t.Parallel()
