@@ -38,6 +38,9 @@ func (r *Request) field(head []byte, pos, end int, k *known) error {
 	span := Span{uint32(pos + v), uint32(e - v)}
 	r.Fields = append(r.Fields, Field{Span{uint32(pos), uint32(n)}, span})
 
+	if c := line[0] | 0x20; c == 'x' || c == 'f' {
+		r.Forwarded = r.Forwarded || IsForwarding(line[:n])
+	}
 	switch name := line[:n]; n {
 	case 2:
 		if equalFold(name, "te") {
@@ -64,6 +67,25 @@ func (r *Request) field(head []byte, pos, end int, k *known) error {
 		k.body = k.body || equalFold(name, "transfer-encoding")
 	}
 	return nil
+}
+
+// IsForwarding reports whether name is a field by which proxies describe their client: Forwarded, X-Forwarded-* or X-Real-IP.
+func IsForwarding(name []byte) bool {
+	const any = "x-forwarded-"
+	return len(name) > len(any) && IsSpelled(name[:len(any)], any) || IsSpelled(name, "forwarded") || IsSpelled(name, "x-real-ip")
+}
+
+// IsSpelled reports whether applications may take name for the field lower: in any case, and with CGI's "_" for "-".
+func IsSpelled(name []byte, lower string) bool {
+	if len(name) != len(lower) {
+		return false
+	}
+	for i, c := range name {
+		if want := lower[i]; c|0x20 != want && !(want == '-' && c == '_') {
+			return false
+		}
+	}
+	return true
 }
 
 // connection reads a list of connection options (RFC 9110 §7.6.1); the ones

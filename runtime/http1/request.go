@@ -62,6 +62,7 @@ type Request struct {
 	Trailers  bool // the response may end with trailer fields: HTTP/2, or HTTP/1.1 with TE: trailers (RFC 9110 §6.5.1)
 	Head      bool // method is HEAD
 	Safe      bool // method is GET, HEAD, OPTIONS or TRACE (RFC 9110 §9.2.1)
+	Forwarded bool // a field is one that IsForwarding is true for
 	Plain     bool // Path is its own canonical form (see ResolvePath): it has no "%", no backslash, no "//" and no "/."
 
 	// Resume is where Parse goes on after ErrNeedMore. A Request that serves

@@ -5,15 +5,17 @@ import (
 	"time"
 )
 
-// Seldom bounds the log lines that clients can cause, as often as they like: to one a second. The zero value is ready, and safe for
-// concurrent use.
+// Seldom bounds the log lines that clients can cause, as often as they like. The zero value is ready, and safe for concurrent use.
 type Seldom struct{ last atomic.Int64 } // nanoseconds since 1970
 
 // Now reports whether a line may be written now. Then it is the one of this second.
-func (s *Seldom) Now() bool {
+func (s *Seldom) Now() bool { return s.Once(time.Second) }
+
+// Once reports whether a line may be written now. Then it is the only one for the time.
+func (s *Seldom) Once(a time.Duration) bool {
 	now := time.Now().UnixNano()
 	last := s.last.Load()
-	if since := now - last; since >= 0 && since < int64(time.Second) { // else the clock was set back
+	if since := now - last; since >= 0 && since < int64(a) { // else the clock was set back
 		return false
 	}
 	return s.last.CompareAndSwap(last, now)

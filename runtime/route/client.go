@@ -15,6 +15,9 @@ func AppendForwarded(dst []byte, r *http1.Request, head []byte) []byte {
 		host = r.Host
 	}
 	dst = append(append(append(dst, 'h'), host.In(head)...), '\n')
+	if !r.Forwarded {
+		return dst
+	}
 	for _, f := range r.Fields {
 		if letter := forwardLetter(f.Name.In(head)); letter != 0 {
 			dst = append(append(append(dst, letter), f.Value.In(head)...), '\n')

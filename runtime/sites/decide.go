@@ -99,9 +99,7 @@ func (s *Sites) dispatch(x *Exchange) {
 // route asks the table where x goes.
 func (s *Sites) route(x *Exchange) {
 	q, c := x.req, x.client
-	if s.table.users {
-		q.dropRemoteUser()
-	}
+	s.dropForged(x)
 	r := route.Request{Parsed: &q.parsed, Head: q.Head, From: x, Index: q.index}
 	if p := c.proxy; p != nil {
 		if s.applyForwarded(x); p.trusted {

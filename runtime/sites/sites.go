@@ -79,6 +79,7 @@ type Sites struct {
 	gaveUp   bool // GiveUp was called
 
 	unannounced loglevel.Seldom // lines about proxies that send no header of the PROXY protocol
+	undeclared  loglevel.Seldom // lines about clients that send forwarding fields
 
 	metrics *metrics.Recorder    // nil: requests are not counted
 	tracer  *tracecontext.Tracer // nil: they are not traced
@@ -94,7 +95,7 @@ type Table struct {
 	Handlers []app.Handler // of all mounts, each once
 	Limited  bool          // some mount has a timeout
 	pending  bool          // some mount is Pending
-	users    bool          // some site or mount has users: see request.dropRemoteUser
+	users    bool          // some site or mount has users: see dropForged
 }
 
 // Init makes s ready: it becomes the Host of server, whose connections are in set. Those with TLS begin with a handshake of tls. name is

@@ -9,10 +9,6 @@ import (
 	"fapws/runtime/backend"
 )
 
-// forwarding are the fields by which a proxy shows itself. A request with one may come from anywhere, although the proxy is on
-// this machine.
-var forwarding = [...]string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via"}
-
 // refused returns why the client of r may not see the page; "": it may.
 func refused(r *backend.Request) string {
 	if r.Peer.User != "" {
@@ -22,10 +18,8 @@ func refused(r *backend.Request) string {
 	if err != nil || !addr.Unmap().IsLoopback() {
 		return "only clients on this machine, or with a password, may see this page"
 	}
-	for _, name := range forwarding {
-		if r.Field(name) != "" {
-			return "this page is not for requests through a proxy, unless the host asks for a password"
-		}
+	if r.Parsed.Forwarded || r.Field("Via") != "" { // from anywhere, although the proxy is on this machine
+		return "this page is not for requests through a proxy, unless the host asks for a password"
 	}
 	if !isLocalName(r.Host()) { // a page elsewhere may have its own name lead to this machine (DNS rebinding)
 		return "ask for this page at localhost or 127.0.0.1"

@@ -24,10 +24,10 @@ var hopByHop = []string{
 }
 
 // ours are the fields of requests that only the server sets: those that a client could
-// forge, and those of framing.
+// forge, those of framing, and Proxy, which programs take for HTTP_PROXY.
 var ours = []string{
 	"Host", "Content-Length", "Expect", "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port",
-	"X-Forwarded-Prefix", "X-Forwarded-Proto", "X-Real-Ip", "Client-Cert", "Client-Cert-Chain",
+	"X-Forwarded-Prefix", "X-Forwarded-Proto", "X-Real-Ip", "Client-Cert", "Client-Cert-Chain", "Proxy",
 }
 
 // drop removes the fields that are between two hops.

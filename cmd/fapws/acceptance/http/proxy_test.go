@@ -46,7 +46,7 @@ func TestTrustedProxy(t *testing.T) {
 				}},
 				{others, fields, map[string]any{
 					"REMOTE_ADDR": other, "wsgi.url_scheme": "http", "HTTPS": nil, "HTTP_HOST": "test", "SERVER_NAME": "127.0.0.1", "SERVER_PORT": port,
-					"SCRIPT_NAME": "/show", "PATH_INFO": "/x", "HTTP_X_FORWARDED_PREFIX": "/app",
+					"SCRIPT_NAME": "/show", "PATH_INFO": "/x", "HTTP_X_FORWARDED_PREFIX": nil,
 				}},
 				{w, []string{`Forwarded: for="[2001:db8::1]";proto=http;host=b.example, for=127.0.0.1`}, map[string]any{
 					"REMOTE_ADDR": "2001:db8::1", "REMOTE_PORT": "", "wsgi.url_scheme": "http", "HTTPS": nil, "HTTP_HOST": "b.example",
