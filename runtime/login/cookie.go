@@ -7,8 +7,9 @@ import (
 	"fapws/runtime/http1"
 )
 
-// maxCookies bounds how many cookies of one name are looked at.
-const maxCookies = 4
+// maxCookies bounds how many cookies of one name are checked: each check is a MAC. A page of another host of the same domain can have browsers
+// send more cookies of that name than this server has set, and send them first.
+const maxCookies = 64
 
 // sessionCookie and formCookie return names. The prefix __Host- has browsers take the cookie from this host alone, and
 // over HTTPS alone (RFC 6265bis §4.1.3.2).
@@ -43,8 +44,9 @@ func set(name, value, sameSite string, secure bool) string {
 	return s
 }
 
-// cookies are the values of the cookies of a name in a request, the first few of them (RFC 6265 §4.2.1).
-func cookies(head []byte, fields []http1.Field, name string) iter.Seq[[]byte] {
+// cookies are the values of the cookies of a name in a request (RFC 6265 §4.2.1), without those shorter than least bytes, and up to
+// maxCookies.
+func cookies(head []byte, fields []http1.Field, name string, least int) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		found := 0
 		for _, f := range fields {
@@ -55,7 +57,7 @@ func cookies(head []byte, fields []http1.Field, name string) iter.Seq[[]byte] {
 				var one []byte
 				one, rest, _ = bytes.Cut(rest, []byte(";"))
 				key, value, _ := bytes.Cut(bytes.TrimLeft(one, " "), []byte("="))
-				if string(key) != name {
+				if string(key) != name || len(value) < least {
 					continue
 				}
 				if found++; found > maxCookies || !yield(value) {

@@ -242,10 +242,13 @@ func (v *visit) form(status int, c content) {
 	v.page(status, c)
 }
 
+// nonceLen is the length of the base64 of 16 bytes.
+const nonceLen = 22
+
 // nonce returns the cookie of the form, "" without one.
 func (v *visit) nonce() string {
-	for value := range cookies(v.r.Head, v.r.Parsed.Fields, v.l.formCookie(v.secure)) {
-		if len(value) == 22 {
+	for value := range cookies(v.r.Head, v.r.Parsed.Fields, v.l.formCookie(v.secure), nonceLen) {
+		if len(value) == nonceLen {
 			return string(value)
 		}
 	}

@@ -43,6 +43,8 @@ const (
 	tokenHead = 1 + 8 + 8 + 8 + 16
 	maxUser   = 64
 	maxToken  = tokenHead + maxUser + sha256.Size
+
+	minToken = (tokenHead + 1 + sha256.Size) * 8 / 6 // characters
 )
 
 var encoding = base64.RawURLEncoding.Strict()

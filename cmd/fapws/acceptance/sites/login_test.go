@@ -172,6 +172,9 @@ func TestLogin(t *testing.T) {
 	if cookie := in.Header.Get("Set-Cookie"); !strings.Contains(cookie, "; Path=/; HttpOnly; SameSite=Lax") || strings.Contains(cookie, "Secure") {
 		t.Errorf("%s", cookie)
 	}
+	own := ann.session()
+	foreign := strings.Repeat(own.Name+"=; ", 100) + strings.Repeat(own.Name+"="+strings.Repeat("x", len(own.Value))+"; ", 40)
+	visit(t, s.URL).get("/a", "Cookie", foreign+own.Name+"="+own.Value).want(t, 200, "GET ann form")
 	for range 4 {
 		a := ann.get("/a", "Remote-User", "root", "Auth-Type", "x").want(t, 200, "GET ann form")
 		if a.Header.Get("Cache-Control") != "private" {
