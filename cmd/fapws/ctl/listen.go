@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -20,8 +21,8 @@ const (
 	// be a busy machine.
 	askWithin = 30 * time.Second
 
-	// atOnce is how many clients are listened to.
-	atOnce = 8
+	// atOnce is how many clients may be connected. When more come, the one that has been silent for the longest time makes room.
+	atOnce = 32
 
 	longestRequest = 4 << 10
 )
@@ -32,7 +33,15 @@ type Socket struct {
 	ln     *net.UnixListener
 	inode  uint64
 	server Server
-	room   chan struct{}
+
+	mu      sync.Mutex
+	clients []*client // the oldest first
+}
+
+// client is a connection. silent: its request has not arrived.
+type client struct {
+	*net.UnixConn
+	silent bool
 }
 
 // Auto lets Listen choose the path; Off disables the socket.
@@ -55,7 +64,7 @@ func Listen(path string, server Server) (*Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Socket{path: path, ln: ln, inode: inodeOf(path), server: server, room: make(chan struct{}, atOnce)}
+	s := &Socket{path: path, ln: ln, inode: inodeOf(path), server: server}
 	go s.serve()
 	return s, nil
 }
@@ -119,19 +128,45 @@ func (s *Socket) serve() {
 			time.Sleep(100 * time.Millisecond) // no descriptor is left, mostly
 			continue
 		}
-		s.room <- struct{}{}
+		one := &client{c, true}
+		if !s.admit(one) {
+			c.Close()
+			continue
+		}
 		go func() {
-			defer func() { <-s.room }()
-			s.talk(c)
+			defer s.leave(one)
+			s.talk(one)
 		}()
 	}
 }
 
+// admit counts c among the clients, in place of a silent one if there are too many. It reports whether c may stay.
+func (s *Socket) admit(c *client) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.clients) >= atOnce {
+		oldest := slices.IndexFunc(s.clients, func(c *client) bool { return c.silent })
+		if oldest < 0 {
+			return false
+		}
+		s.clients[oldest].Close()
+		s.clients = slices.Delete(s.clients, oldest, oldest+1)
+	}
+	s.clients = append(s.clients, c)
+	return true
+}
+
+func (s *Socket) leave(c *client) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clients = slices.DeleteFunc(s.clients, func(other *client) bool { return other == c })
+}
+
 // talk answers one client.
-func (s *Socket) talk(c *net.UnixConn) {
+func (s *Socket) talk(c *client) {
 	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(askWithin))
-	if err := allowed(c, os.Geteuid(), 0); err != nil {
+	if err := allowed(c.UnixConn, os.Geteuid(), 0); err != nil {
 		reply(c, answer{Error: err.Error()})
 		return
 	}
@@ -143,6 +178,9 @@ func (s *Socket) talk(c *net.UnixConn) {
 	if err != nil {
 		return
 	}
+	s.mu.Lock()
+	c.silent = false
+	s.mu.Unlock()
 	_ = c.SetReadDeadline(time.Time{})
 	if r.Command == Stop {
 		reply(c, answer{}) // first, because the process may end before it could answer

@@ -3,14 +3,17 @@ package cli_test
 import (
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
@@ -135,6 +138,25 @@ func socketDir(t *testing.T) string {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return dir
+}
+
+// TestCtlSilentClients: clients that connect and send nothing keep no other from its answer.
+func TestCtlSilentClients(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(socketDir(t), "ctl")
+	s := fapwstest.Command{Script: "control.py", Flags: []string{"--ctl-socket", path}}.Serve(t, fapwstest.Workers)
+	for range 100 {
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	command := exec.Command(fapwstest.Binary(t), "ctl", "--socket", path, "status")
+	begin := time.Now()
+	if out, err := command.CombinedOutput(); err != nil || !strings.Contains(string(out), strconv.Itoa(s.Cmd.Process.Pid)) {
+		t.Errorf("%v after %v: %s", err, time.Since(begin), out)
+	}
 }
 
 // TestCtlReloadFails: a reload that fails prints why and exits with 1; the old code goes on.
