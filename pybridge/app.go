@@ -26,6 +26,15 @@ import (
 // prefix decides where the standard library is found.
 var interpreter = ""
 
+// program returns the file of this program, beside which package fapws lies.
+var program = os.Executable
+
+// RunIn is for a program that is not an executable of its own: file is a library in the process of the Python with the path python. It
+// must be called first.
+func RunIn(python, file string) {
+	interpreter, program = python, func() (string, error) { return file, nil }
+}
+
 // Options are the arguments of Load.
 type Options struct {
 	// Apps are the applications, at least one. They share an interpreter and are loaded in this order. Only the first one may

@@ -12,7 +12,7 @@ import (
 // packagePlaces returns the directories where package fapws of this executable may be: where install puts it, or in the
 // source tree.
 func packagePlaces() []string {
-	exe, err := os.Executable()
+	exe, err := program()
 	if err != nil {
 		return nil
 	}
@@ -25,6 +25,7 @@ func packagePlaces() []string {
 		filepath.Join(exe, "../../contrib"),
 		filepath.Join(exe, "../../../contrib"),
 		filepath.Join(exe, "../../../../contrib"), // build/matrix/3.x/fapws
+		filepath.Join(exe, "../.."),               // of a library in package fapws
 	}
 }
 

@@ -161,7 +161,7 @@ static void install(int sig, void (*handler)(int, siginfo_t *, void *), struct s
 }
 
 /* Go's runtime, which starts later, forwards to these. Sanitizers have their own. */
-__attribute__((constructor)) static void before_go(void) {
+__attribute__((constructor(103))) static void before_go(void) {
   struct sigaction now;
   for (size_t i = 0; i < PANICS; i++)
     if (sigaction(faults[i], NULL, &now) == 0 && now.sa_handler == SIG_DFL) install(faults[i], crash, NULL);

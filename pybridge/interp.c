@@ -7,6 +7,8 @@
 
 #include <dlfcn.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 
 static PyThreadState *main_state;
 
@@ -246,7 +248,13 @@ void fapws_check_signals(void) {
     fapws_report("a signal handler", NULL);
 }
 
-const char *fapws_python_version(void) { return FAPWS_PARALLEL ? PY_VERSION "t" : PY_VERSION; }
+/* That of the library, which may be a newer bugfix release than that of the headers. It needs no initialised Python. */
+const char *fapws_python_version(void) {
+  static char version[32];
+  const char *all = Py_GetVersion();
+  snprintf(version, sizeof version, "%.*s%s", (int)strcspn(all, " +"), all, FAPWS_PARALLEL ? "t" : "");
+  return version;
+}
 
 const char *fapws_library(void) {
   Dl_info info;

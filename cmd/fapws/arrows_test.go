@@ -71,7 +71,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/cmd/fapws/watch", nil},
 		{"fapws/cmd/fapws/certificates", []string{"fapws/cmd/fapws/acme", "fapws/cmd/fapws/authority", "fapws/cmd/fapws/watch", "fapws/runtime/loglevel"}},
 		{"fapws/cmd/fapws/acme", []string{"fapws/runtime/loglevel"}},
-		{"fapws/cmd/fapws/keyreader", []string{"fapws/cmd/fapws/certificates", "fapws/cmd/fapws/acme", "fapws/cmd/fapws/authority", "fapws/cmd/fapws/watch", "fapws/cmd/fapws/pool", "fapws/cmd/fapws/memory", "fapws/cmd/fapws/cgroup", "fapws/runtime/loglevel"}},
+		{"fapws/cmd/fapws/keyreader", []string{"fapws/cmd/fapws/certificates", "fapws/cmd/fapws/acme", "fapws/cmd/fapws/authority", "fapws/cmd/fapws/watch", "fapws/cmd/fapws/pool", "fapws/cmd/fapws/process", "fapws/cmd/fapws/memory", "fapws/cmd/fapws/cgroup", "fapws/runtime/loglevel"}},
 		{"fapws/cmd/fapws/authority", nil},
 		{"fapws/cmd/fapws/cgroup", nil},
 		{"fapws/cmd/fapws/memory", []string{"fapws/cmd/fapws/cgroup"}},
@@ -89,6 +89,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/cmd/fapws/notify", nil},
 		{"fapws/cmd/fapws/pidfile", nil},
 		{"fapws/cmd/fapws/privilege", nil},
+		{"fapws/cmd/fapws/process", nil},
 		{"fapws/cmd/fapws/tomlfile", nil},
 		{"fapws/cmd/fapws/envfile", nil},
 		{"fapws/cmd/fapws/webconf", []string{"fapws/cmd/fapws/tomlfile"}},
@@ -117,7 +118,7 @@ func TestArrows(t *testing.T) {
 // from layers before its own.
 var layers = []string{
 	"cgroup",
-	"acme authority broker/redistest chroot ctl envfile exit limits memory notify orphan pidfile privilege sandbox sigmask tomlfile version watch",
+	"acme authority broker/redistest chroot ctl envfile exit limits memory notify orphan pidfile privilege process sandbox sigmask tomlfile version watch",
 	"certificates pool settings webconf",
 	"application banner broker configfile keyreader loadgen logs site statuspage",
 	"bind plan",

@@ -21,7 +21,7 @@ static struct rlimit open_files; /* with which this process was started */
 
 /* Before Go raises it: programs that use select(2) must have no descriptors beyond
  * its sets. */
-__attribute__((constructor)) static void remember(void) { getrlimit(RLIMIT_NOFILE, &open_files); }
+__attribute__((constructor(103))) static void remember(void) { getrlimit(RLIMIT_NOFILE, &open_files); }
 
 static char *next(char *text) { return text + strlen(text) + 1; }
 

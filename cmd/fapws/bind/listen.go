@@ -4,13 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/privilege"
+	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/runtime/listen"
 )
@@ -79,11 +79,7 @@ func listenHint(addr string, err error) string {
 	case errors.Is(err, unix.EPERM) && isFile:
 		return "; only root can change the owner of a file"
 	case errors.Is(err, unix.EACCES) && !isFile:
-		program, err := os.Executable()
-		if err != nil {
-			program = "fapws"
-		}
-		return "; use a port above 1023, or allow low ports: sudo setcap cap_net_bind_service=+ep " + program
+		return "; use a port above 1023, or allow low ports: " + process.LowPorts()
 	}
 	return ""
 }

@@ -57,7 +57,7 @@ static void drop_capabilities(void) {
   if (syscall(SYS_capset, &header, none) != 0) die("capset");
 }
 
-__attribute__((constructor)) static void part(void) {
+__attribute__((constructor(103))) static void part(void) {
   const char *dir = getenv(FAPWS_WORKER_ROOT);
   int pair[2];
   if (!dir || !getenv("FAPWS_WORKER")) return;

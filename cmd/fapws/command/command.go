@@ -12,6 +12,7 @@ import (
 	"fapws/cmd/fapws/logs"
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/pool"
+	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/sandbox"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/site"
@@ -24,6 +25,9 @@ import (
 // Run runs the command of args, the command line without the name of the program, and
 // returns the exit code. An error has its own, see exit.Report.
 func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err error) {
+	if python := process.Interpreter(); python != "" {
+		pybridge.RunIn(python, process.File())
+	}
 	if keyreader.Wanted() {
 		return exit.OK, keyreader.Run()
 	}

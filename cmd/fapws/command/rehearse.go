@@ -9,6 +9,7 @@ import (
 
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/plan"
+	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/sandbox"
 	"fapws/cmd/fapws/worker"
 )
@@ -27,9 +28,9 @@ func rehearse(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 		return 0, exit.NotStarted("cannot make a directory for temporary files: %v", err)
 	}
 	defer os.RemoveAll(dir)
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Args[0], cmd.Dir = os.Args[0], p.Start.Dir
-	cmd.Env = append(os.Environ(), sandbox.Variable+"="+dir, "TMPDIR="+dir)
+	cmd := process.Again(false, os.Args[1:]...)
+	cmd.Dir = p.Dir
+	cmd.Env = append(cmd.Env, sandbox.Variable+"="+dir, "TMPDIR="+dir)
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	var ended *exec.ExitError
 	if err := cmd.Run(); errors.As(err, &ended) {

@@ -16,6 +16,7 @@ import (
 
 	"fapws/cmd/fapws/certificates"
 	"fapws/cmd/fapws/pool"
+	"fapws/cmd/fapws/process"
 )
 
 // variable is set in the environment of a process that is to read keys: the descriptor of its channel.
@@ -46,27 +47,15 @@ func Start(files []string) (*Reader, error) {
 		return nil, err
 	}
 	defer theirs.Close()
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
+	cmd := process.Again(false, "reads private keys as root")
+	cmd.Stderr = os.Stderr
+	cmd.ExtraFiles = append(cmd.ExtraFiles, theirs)
+	cmd.Env = append(cmd.Env, variable+"="+strconv.Itoa(len(cmd.ExtraFiles)+2)) // behind standard input, output and error
+	if err := cmd.Start(); err != nil {
 		channel.Close()
 		return nil, err
 	}
-	defer null.Close()
-	program, err := os.Executable()
-	if err != nil {
-		channel.Close()
-		return nil, err
-	}
-	const fd = 3 // behind standard input, output and error
-	process, err := os.StartProcess(program, []string{"fapws", "reads private keys as root"}, &os.ProcAttr{
-		Env:   []string{variable + "=" + strconv.Itoa(fd)},
-		Files: []*os.File{null, null, os.Stderr, theirs},
-	})
-	if err != nil {
-		channel.Close()
-		return nil, err
-	}
-	go process.Wait()
+	go cmd.Wait()
 	if err := channel.SendPieces(names, 0, strings.Join(files, "\x00")); err != nil {
 		channel.Close()
 		return nil, err
@@ -119,6 +108,7 @@ func Wanted() bool { return os.Getenv(variable) != "" }
 
 // Run reads files until the supervisor ends.
 func Run() error {
+	process.TakeName()
 	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGPIPE)
 	fd, err := strconv.Atoi(os.Getenv(variable))
 	if err != nil {

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -100,7 +101,10 @@ static void check_threads(rlim_t stack) {
        THREADS, n, strerror(error));
 }
 
-__attribute__((constructor)) static void check_limits(void) {
+__attribute__((constructor(101))) static void check_limits(void) {
+#ifdef FAPWS_FORM_LIBRARY /* package process: another program may have loaded it */
+  if (!getenv("FAPWS_LIBRARY")) return;
+#endif
   struct rlimit files;
   rlim_t stack = limit_of(RLIMIT_STACK), space = limit_of(RLIMIT_AS), data = limit_of(RLIMIT_DATA);
   if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_max < FILES)

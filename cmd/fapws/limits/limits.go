@@ -1,5 +1,6 @@
 package limits
 
+// #cgo library CFLAGS: -DFAPWS_FORM_LIBRARY
 // #include "groups.h"
 // #include <stdlib.h>
 import "C"

@@ -26,7 +26,7 @@ type Plan struct {
 	Site     *site.Config
 	Broker   *broker.Address // nil without --channels
 	Mistakes error           // in File
-	Start    Start
+	Dir      string          // working directory of the start, before --chdir
 
 	stateDir string                    // absolute path
 	named    string                    // the application or site that the command line names, or ""
@@ -45,8 +45,8 @@ func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []stri
 	if p.Conf, err = set.Config(); err != nil {
 		return nil, nil, exit.Usage(tomlfile.Join(p.Mistakes, err))
 	}
-	if p.Start, err = whereStarted(); err != nil {
-		return nil, nil, err
+	if p.Dir, err = os.Getwd(); err != nil {
+		return nil, nil, exit.NotStarted("%v", err)
 	}
 	if p.Conf.Chdir != "" {
 		if err := os.Chdir(p.Conf.Chdir); err != nil {

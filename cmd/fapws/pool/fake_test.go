@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -280,8 +281,7 @@ func start(t *testing.T, behaviour string, change func(*Options)) *house {
 		t.Fatal(err)
 	}
 	o := Options{
-		Program:     program,
-		Args:        []string{program, h.folder},
+		Again:       func(bool) *exec.Cmd { return exec.Command(program, h.folder) },
 		Dir:         h.folder,
 		Workers:     2,
 		LoadTimeout: patience,

@@ -12,14 +12,10 @@ import (
 // wrongUsage is the exit code of a worker that a changed file cannot help.
 const wrongUsage = 2
 
-// self is the running program, even if its file was replaced.
-const self = "/proc/self/exe"
-
 // generation is a set of workers that load together and begin to serve together, or not at all. The first one is
 // started alone, so that an application that fails to load is reported once.
 type generation struct {
 	request
-	program string
 	workers []*worker
 	old     map[*worker]bool // replaced workers that may still accept; nil until it serves
 	retired []*worker        // all replaced workers, until they may depart
@@ -62,10 +58,7 @@ func (p *Pool) begin(r request) {
 		p.next.asked = append(p.next.asked, r.asked...)
 		return
 	}
-	p.batch = &generation{request: r, program: self}
-	if r.upgrade {
-		p.batch.program = p.o.Program
-	}
+	p.batch = &generation{request: r}
 	if !p.first() || p.failure != "" {
 		p.o.Log(loglevel.Info, p.batch.beginning())
 		p.event(Reloading, "")
@@ -75,7 +68,7 @@ func (p *Pool) begin(r request) {
 
 func (g *generation) beginning() string {
 	if g.upgrade {
-		return "upgrading to " + g.program + ": " + g.why
+		return "upgrading: " + g.why
 	}
 	return "reloading: " + g.why
 }
@@ -121,7 +114,7 @@ func (p *Pool) startInBatch() {
 	if len(early) > 0 {
 		role = Eager
 	}
-	w, err := p.start(p.batch.program, role)
+	w, err := p.start(p.batch.upgrade, role)
 	if err != nil {
 		p.batchFailed(nil, fmt.Sprintf("cannot be started: %v", err), startFailed, false)
 		return

@@ -3,6 +3,7 @@ package pool
 import (
 	"io/fs"
 	"os"
+	"os/exec"
 	"syscall"
 	"time"
 
@@ -11,10 +12,11 @@ import (
 
 // Options configure a Pool. Every field must be set unless it is marked optional.
 type Options struct {
-	Program string   // path of the program; after an upgrade, USR2 finds the new version there
-	Args    []string // of a worker, beginning with the program's name
-	Dir     string   // to start workers in
-	Workers int      // at least 1
+	// Again returns a command that starts a worker, or the supervisor: process.Again with their arguments.
+	Again func(newest bool) *exec.Cmd
+
+	Dir     string // to start workers in
+	Workers int    // at least 1
 
 	LoadTimeout time.Duration // maximum time of a worker until it has loaded
 	MaxRSS      int64         // resident bytes of a worker beyond which it is replaced; 0: no limit

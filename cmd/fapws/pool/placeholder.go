@@ -38,7 +38,7 @@ func (p *Pool) sendPage(w *worker) {
 }
 
 func (p *Pool) startPlaceholder() {
-	w, err := p.start(self, Placeholder)
+	w, err := p.start(false, Placeholder)
 	if err != nil {
 		p.o.Log(loglevel.Error, fmt.Sprintf("cannot start a worker that shows it: %v", err))
 		return

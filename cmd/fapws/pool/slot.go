@@ -63,7 +63,7 @@ func (s *slot) replace(wait time.Duration) {
 		s.retry = t
 		return
 	}
-	w, err := s.pool.start(self, Eager)
+	w, err := s.pool.start(false, Eager)
 	if err != nil {
 		s.grow()
 		s.pool.o.Log(loglevel.Error, fmt.Sprintf("cannot start a worker: %v; the next try is in %v", err, s.backoff))

@@ -138,7 +138,7 @@ func (p *Pool) maybeHandOver() {
 		return
 	}
 	err := p.handOver() // returns only if it fails
-	p.o.Log(loglevel.Error, fmt.Sprintf("cannot become %s: %v; the new workers keep serving under the old program", p.o.Program, err))
+	p.o.Log(loglevel.Error, fmt.Sprintf("cannot start the new version: %v; the new workers keep serving under the old program", err))
 	p.handing = false
 	for _, w := range p.workers {
 		w.idle = false
@@ -231,8 +231,8 @@ func (p *Pool) handOver() error {
 	if _, err := unix.Pwrite(note, text, 0); err != nil {
 		return err
 	}
-	env := append(os.Environ(), handoverVariable+"="+strconv.Itoa(note))
-	return syscall.Exec(p.o.Program, p.o.Args, env)
+	cmd := p.o.Again(true)
+	return syscall.Exec(cmd.Path, cmd.Args, append(cmd.Env, handoverVariable+"="+strconv.Itoa(note)))
 }
 
 // holdSignals keeps signals from ending the program between two: blocked on the calling thread, the only one that is

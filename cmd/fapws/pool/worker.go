@@ -83,16 +83,20 @@ type worker struct {
 	querying      int            // questions that are being answered
 }
 
-// start starts a process as a worker with a role, which may be "".
-func (p *Pool) start(program, role string) (*worker, error) {
+// start starts a process as a worker with a role, which may be "", of this program or the newest.
+func (p *Pool) start(newest bool, role string) (*worker, error) {
 	channel, theirs, err := Pair()
 	if err != nil {
 		return nil, err
 	}
 	defer theirs.Close()
-	const fd = 3 // the first of Files after standard input, output and error
-	files := []*os.File{os.Stdin, os.Stdout, os.Stderr, theirs}
-	lasting := "" // standard error once it has loaded
+	cmd := p.o.Again(newest)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	pass := func(f *os.File) (fd int) {
+		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
+		return len(cmd.ExtraFiles) + 2 // behind standard input, output and error
+	}
+	fd, lasting := pass(theirs), "" // lasting is standard error once it has loaded
 	var heard *stderrCapture
 	if p.o.FailurePage != nil && role != Placeholder {
 		var pipe *os.File
@@ -101,22 +105,17 @@ func (p *Pool) start(program, role string) (*worker, error) {
 			return nil, err
 		}
 		defer pipe.Close()
-		files[2] = pipe
-		files = append(files, os.Stderr)
-		lasting = strconv.Itoa(fd + 1)
+		cmd.Stderr = pipe
+		lasting = strconv.Itoa(pass(os.Stderr))
 	}
 	kills := memory.Kills(p.o.Root)
-	process, err := os.StartProcess(program, p.o.Args, &os.ProcAttr{
-		Dir:   p.o.Dir,
-		Env:   append(os.Environ(), fmt.Sprintf("%s=%d,%s,%s", Variable, fd, lasting, role), EpochVariable+"="+p.relay.epoch),
-		Files: files,
-		Sys:   p.o.attributes(),
-	})
-	if err != nil {
+	cmd.Dir, cmd.SysProcAttr = p.o.Dir, p.o.attributes()
+	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d,%s,%s", Variable, fd, lasting, role), EpochVariable+"="+p.relay.epoch)
+	if err := cmd.Start(); err != nil {
 		channel.Close()
 		return nil, err
 	}
-	w := &worker{pool: p, pid: process.Pid, process: process, channel: channel, started: time.Now(), stderrCapture: heard, kills: kills}
+	w := &worker{pool: p, pid: cmd.Process.Pid, process: cmd.Process, channel: channel, started: time.Now(), stderrCapture: heard, kills: kills}
 	p.o.Log(loglevel.Debug, fmt.Sprintf("worker %d: started", w.pid))
 	w.within(p.o.LoadTimeout, fmt.Sprintf("did not load within %v", p.o.LoadTimeout))
 	p.watch(w)

@@ -45,7 +45,7 @@ static void note_early(void) {
     if (signal(ending[i], note) == SIG_IGN) signal(ending[i], SIG_IGN);
 }
 
-__attribute__((constructor)) static void start(void) {
+__attribute__((constructor(103))) static void start(void) {
   sigemptyset(&arrived);
   if (getenv("FAPWS_WORKER"))
     unblock();

@@ -11,6 +11,7 @@ import (
 	"fapws/cmd/fapws/chroot"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/privilege"
+	program "fapws/cmd/fapws/process"
 )
 
 // findIdentity looks up the user and the groups that the workers, and then this process, will have.
@@ -35,20 +36,20 @@ func (p *process) findIdentity() (err error) {
 // --chdir, if nothing else is relative.
 func (p *process) workerFolder() (string, error) {
 	if p.identity == nil {
-		return p.plan.Start.Dir, nil
+		return p.plan.Dir, nil
 	}
 	refuse := func(err error, hint string) (string, error) {
 		return "", exit.Usage(fmt.Errorf("%w; %s", err, hint))
 	}
-	if program, err := os.Executable(); err == nil && len(p.plan.Site.Apps()) > 0 { // package fapws lies beside it
-		if err := p.identity.Enter(filepath.Dir(program)); err != nil {
+	if file := program.File(); file != "" && len(p.plan.Site.Apps()) > 0 { // package fapws lies beside it
+		if err := p.identity.Enter(filepath.Dir(file)); err != nil {
 			return refuse(err, "fapws is installed there: install it for all users, for example with ./build.sh install --system")
 		}
 	}
-	err := p.identity.Enter(p.plan.Start.Dir)
+	err := p.identity.Enter(p.plan.Dir)
 	switch {
 	case err == nil:
-		return p.plan.Start.Dir, nil
+		return p.plan.Dir, nil
 	case p.conf.Chdir == "":
 		return refuse(err, "start fapws in another directory, or name one with --chdir")
 	case !filepath.IsAbs(p.conf.Chdir):

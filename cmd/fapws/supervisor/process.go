@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -24,6 +25,7 @@ import (
 	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/presence"
 	"fapws/cmd/fapws/privilege"
+	program "fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/sigmask"
 	"fapws/cmd/fapws/worker"
@@ -131,8 +133,7 @@ func (p *process) run() (code int, err error) {
 		}
 	}
 	workers := pool.New(pool.Options{
-		Program:      p.plan.Start.Program,
-		Args:         os.Args,
+		Again:        func(newest bool) *exec.Cmd { return program.Again(newest, os.Args[1:]...) },
 		Dir:          folder,
 		Workers:      p.workers(),
 		LoadTimeout:  p.conf.LoadTimeout,

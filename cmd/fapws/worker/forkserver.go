@@ -18,6 +18,7 @@ import (
 	"fapws/cmd/fapws/logs"
 	"fapws/cmd/fapws/memory"
 	"fapws/cmd/fapws/plan"
+	"fapws/cmd/fapws/process"
 	"fapws/pybridge"
 	"fapws/runtime/forkserver"
 	"fapws/runtime/loglevel"
@@ -133,10 +134,9 @@ const secretVariable = "_FAPWS_SECRET"
 // sameCommand starts this executable with the same arguments in the same folder; variable says what it is to be.
 func (s *service) sameCommand(variable string) *exec.Cmd {
 	s.secret.once.Do(func() { s.secret.text = rand.Text() })
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Args[0] = os.Args[0]
-	cmd.Dir = s.plan.Start.Dir
-	cmd.Env = append(os.Environ(), variable+"=1", secretVariable+"="+s.secret.text)
+	cmd := process.Again(false, os.Args[1:]...)
+	cmd.Dir = s.plan.Dir
+	cmd.Env = append(cmd.Env, variable+"=1", secretVariable+"="+s.secret.text)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	return cmd
 }

@@ -27,6 +27,7 @@ import (
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/presence"
+	"fapws/cmd/fapws/process"
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/descriptors"
@@ -70,8 +71,7 @@ func TakeParent() (*Parent, error) {
 	if err != nil {
 		return nil, exit.Usage(fmt.Errorf("%s=%s in the environment is not from a supervisor: %w", pool.Variable, text, err))
 	}
-	// The supervisor starts /proc/self/exe, after which the kernel has named us.
-	_ = os.WriteFile("/proc/thread-self/comm", []byte("fapws"), 0)
+	process.TakeName()
 	return p, nil
 }
 

@@ -1,0 +1,59 @@
+//go:build !library
+
+package process
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+)
+
+// The main goroutine stays on the main thread of the process: Python's main
+// thread is the one that starts it, and scripts expect to be run on it.
+func init() { runtime.LockOSThread() }
+
+// started is the absolute path by which the executable was called, with which an upgrade finds a new version; "" if it cannot be known.
+// It is found before the program changes its working directory.
+var started = func() string {
+	path, err := exec.LookPath(os.Args[0])
+	if err == nil || errors.Is(err, exec.ErrDot) {
+		if path, err = filepath.Abs(path); err == nil {
+			return path
+		}
+	}
+	path, _ = os.Executable()
+	return path
+}()
+
+// File returns the file of the running program: the executable, or the library. The Python package lies beside it. It is "" if the
+// system cannot tell. It is safe for concurrent use.
+func File() string {
+	path, _ := os.Executable()
+	return path
+}
+
+// Installed returns the file that Again(true) starts.
+func Installed() string { return started }
+
+// Interpreter returns the Python in whose process this program runs; "" for an executable, which has its own.
+func Interpreter() string { return "" }
+
+// LowPorts returns a command that allows this program to listen on ports below 1024.
+func LowPorts() string { return "sudo setcap cap_net_bind_service=+ep " + File() }
+
+// TakeName names a process that Again has started: the kernel has named it after /proc/self/exe. It must be called on the main thread.
+func TakeName() { _ = os.WriteFile("/proc/thread-self/comm", []byte("fapws"), 0) }
+
+// Again returns a command that starts this program again with args, in the environment of this process: the program that runs, even
+// if its file was replaced or removed since, or with newest the one that is installed now. Append to ExtraFiles, which may have some.
+func Again(newest bool, args ...string) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe", args...)
+	if newest {
+		cmd.Path = started
+	}
+	cmd.Args[0] = os.Args[0]
+	cmd.Env = os.Environ()
+	return cmd
+}

@@ -1,0 +1,59 @@
+//go:build library
+
+package process
+
+// #include <stdlib.h>
+// #include "preload.h"
+import "C"
+
+import (
+	"os"
+	"os/exec"
+	"strconv"
+)
+
+// The arguments of a process with the library are those of `python -m fapws`, so that a Python which has not preloaded it finds the
+// module, which says so.
+func init() {
+	const own = 3 // the interpreter, -m, fapws
+	if file != nil && len(os.Args) >= own {
+		os.Args = append([]string{"fapws"}, os.Args[own:]...)
+	}
+}
+
+// file is the library, open: an installed one may be replaced or removed while this process runs.
+var file = os.NewFile(uintptr(C.fapws_preload.fd), "libfapws.so")
+
+// File is as for an executable.
+func File() string { return C.GoString(C.fapws_preload.path) }
+
+// Installed is as for an executable.
+func Installed() string { return File() }
+
+// Interpreter is as for an executable.
+func Interpreter() string { return C.GoString(C.fapws_preload.interpreter) }
+
+// LowPorts is as for an executable. The dynamic loader preloads nothing into an interpreter that has capabilities.
+func LowPorts() string { return "sudo sysctl net.ipv4.ip_unprivileged_port_start=80" }
+
+// TakeName does nothing: the constructor has named the process.
+func TakeName() {}
+
+// Again is as for an executable.
+func Again(newest bool, args ...string) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe", append([]string{"-m", "fapws"}, args...)...)
+	cmd.Args[0] = Interpreter()
+	library := File()
+	if newest {
+		cmd.Path = Interpreter()
+	} else {
+		cmd.ExtraFiles = []*os.File{file}
+		library = "/proc/self/fd/" + strconv.Itoa(3+len(cmd.ExtraFiles)-1)
+	}
+	preload := library
+	if others, ok := os.LookupEnv("LD_PRELOAD"); ok {
+		preload += ":" + others
+	}
+	cmd.Env = append(os.Environ(), C.FAPWS_LIBRARY+"="+File(), C.FAPWS_INTERPRETER+"="+Interpreter(), "LD_PRELOAD="+preload)
+	return cmd
+}

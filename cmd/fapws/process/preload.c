@@ -1,0 +1,65 @@
+//go:build library
+
+/* Makes a process of Python, in which the library is preloaded, one of this program. */
+#define _GNU_SOURCE
+#include "preload.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+struct fapws_preload fapws_preload = {-1, "", ""};
+
+/* Takes NAME out of the environment, which children inherit. Kept as long as the process; NULL if it is not set. */
+static char *take(const char *name) {
+  char *value = getenv(name);
+  if (value) value = strdup(value);
+  unsetenv(name);
+  return value;
+}
+
+/* Opens the library, and takes it off LD_PRELOAD: others that the user has named stay. It is named first there, by its
+ * path, or by the descriptor that the process which started this one has passed on. */
+static void take_library(void) {
+  char *first = take("LD_PRELOAD"), *others = first ? strpbrk(first, ": ") : NULL;
+  if (!first) return;
+  if (others) {
+    *others++ = 0;
+    setenv("LD_PRELOAD", others, 1);
+  }
+  if (sscanf(first, "/proc/self/fd/%d", &fapws_preload.fd) == 1)
+    fcntl(fapws_preload.fd, F_SETFD, FD_CLOEXEC);
+  else
+    fapws_preload.fd = open(first, O_RDONLY | O_CLOEXEC);
+}
+
+/* Runs before the constructors of the other packages, and of Go: by its priority, and because it is needed first. */
+__attribute__((constructor(102))) static void start(void) {
+  char *path = take(FAPWS_LIBRARY), *interpreter = take(FAPWS_INTERPRETER);
+  if (!path || !interpreter) return;
+  take_library();
+  fapws_preload.path = path;
+  fapws_preload.interpreter = interpreter;
+  prctl(PR_SET_NAME, "fapws");
+}
+
+__attribute__((weak)) void fapws_main(void); /* the main package's */
+
+static int main_of_library(int argc, char **argv, char **envp) {
+  fapws_main();
+  return 0;
+}
+
+typedef int main_function(int, char **, char **);
+typedef int libc_start_main(main_function *, int, char **, void (*)(void), void (*)(void), void (*)(void), void *);
+
+/* Replaces libc's, which the program's first instructions call with its main. */
+__attribute__((visibility("default"))) int __libc_start_main(main_function *main, int argc, char **argv, void (*init)(void),
+                                                             void (*fini)(void), void (*loaded)(void), void *stack) {
+  libc_start_main *libc = (libc_start_main *)dlsym(RTLD_NEXT, "__libc_start_main");
+  return libc(fapws_preload.fd >= 0 ? main_of_library : main, argc, argv, init, fini, loaded, stack);
+}
