@@ -157,12 +157,12 @@ func (o *Orders) round(now time.Time) (pause time.Duration) {
 			continue
 		}
 		o.o.Log(loglevel.Info, fmt.Sprintf("ordering a certificate for %s from %s, because %s", h.name, o.o.Directory, why))
-		if err := o.order(h.name); err != nil {
+		if wait, err := o.order(h.name); err != nil {
 			h.pause = min(max(2*h.pause, firstPause), longestPause)
-			h.next = time.Now().Add(h.pause)
-			pause = min(pause, h.pause)
-			o.o.Log(loglevel.Error, fmt.Sprintf("no certificate for %s: %s; the name must lead to port 80 or 443 of this machine; next try in %v, or at a reload",
-				h.name, oneLine(err), h.pause))
+			wait = max(wait, h.pause)
+			h.next = time.Now().Add(wait)
+			pause = min(pause, wait)
+			o.o.Log(loglevel.Error, fmt.Sprintf("%s: %v; next try at %s, or at a reload", h.name, err, h.next.Format(time.DateTime)))
 			continue
 		}
 		h.pause, h.next = 0, time.Time{}
@@ -171,8 +171,8 @@ func (o *Orders) round(now time.Time) (pause time.Duration) {
 	return pause
 }
 
-// oneLine is the text of an error without line feeds.
-func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+// oneLine returns a text without line feeds.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // due returns why a certificate has to be ordered, or "".
 func (o *Orders) due(name string, now time.Time) string {
@@ -199,16 +199,17 @@ func (o *Orders) due(name string, now time.Time) string {
 	}
 }
 
-// order orders a certificate, whether there is one or not. The new one is in the directory afterwards.
-func (o *Orders) order(name string) error {
+// order orders a certificate, whether there is one or not. The new one is in the directory afterwards. After an error, wait is the minimum
+// time until the next try that the authority asks for.
+func (o *Orders) order(name string) (wait time.Duration, err error) {
+	talk := &conversation{RoundTripper: http.DefaultTransport}
 	m := &autocert.Manager{
 		Prompt:      autocert.AcceptTOS,
 		Cache:       &without{Cache: autocert.DirCache(o.o.Dir), name: name},
 		HostPolicy:  autocert.HostWhitelist(name),
 		RenewBefore: managersMargin, // by then it has been renewed here, which autocert sees
-		Client: &acme.Client{DirectoryURL: o.o.Directory, UserAgent: "fapws",
-			HTTPClient: &http.Client{Transport: &finalizer{RoundTripper: http.DefaultTransport}}},
-		Email: o.o.Email,
+		Client:      &acme.Client{DirectoryURL: o.o.Directory, UserAgent: "fapws", HTTPClient: &http.Client{Transport: talk}, RetryBackoff: retryAfter},
+		Email:       o.o.Email,
 	}
 	m.HTTPHandler(nil) // allows http-01; its tokens are in the cache
 	done := make(chan error, 1)
@@ -218,10 +219,23 @@ func (o *Orders) order(name string) error {
 	}()
 	select {
 	case err := <-done:
-		return err
+		if err == nil {
+			return 0, nil
+		}
+		wait, _ = acme.RateLimit(err)
+		return wait, talk.explain(err, o.o.Directory)
 	case <-time.After(orderWithin):
-		return fmt.Errorf("%s did not answer within %v", o.o.Directory, orderWithin)
+		return 0, fmt.Errorf("the certificate authority %s did not answer within %v", o.o.Directory, orderWithin)
 	}
+}
+
+// retryAfter returns the time before try n+1 of a request, within an order; 0 if there is no other try: after a rate limit, for which the next
+// order has to wait.
+func retryAfter(n int, _ *http.Request, resp *http.Response) time.Duration {
+	if resp.StatusCode == http.StatusTooManyRequests {
+		return 0
+	}
+	return min(time.Duration(n)*time.Second, 10*time.Second)
 }
 
 // without is a cache that has no certificate of a name until another one is put there.
