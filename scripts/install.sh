@@ -65,6 +65,14 @@ place_file() {
     write "$dest$3" install -m "$1" "$2" "$dest$3$new_suffix"
 }
 
+# install_link TARGET PATH
+install_link() {
+    make_dir "$(dirname "$2")"
+    new_files+=("$dest$2")
+    made+=("file $2")
+    write "$dest$2" ln -sfn "$1" "$dest$2$new_suffix"
+}
+
 # write PATH COMMAND... ends with one line if COMMAND, which makes PATH, fails.
 write() {
     local said
@@ -83,6 +91,7 @@ undo_install() {
 install_program() {
     local file
     install_file 755 "$1" "$prefix/bin/fapws"
+    install_link fapws "$prefix/bin/fapws4"
     while read -r file; do
         install_file 644 "$root/contrib/$file" "$2/$file"
     done < <(cd "$root/contrib" && find fapws fapws4 -type f -not -name '*.pyc' | sort)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"unicode"
 
 	"fapws/runtime/auth"
 )
@@ -39,10 +40,22 @@ func (f *first) announce() {
 	code, news, err := f.code()
 	switch {
 	case err != nil:
-		f.l.log(fmt.Sprintf("login: no code for the first user: %v; make the user with: fapws user add", err))
+		f.l.log(fmt.Sprintf("login: no code for the first user: %v; make the user with: %s", err, f.command()))
 	case news:
-		f.l.log(fmt.Sprintf("login: %s has no user yet; to make the first one, log in with the code %s, or type: fapws user add", f.l.users.Path(), code))
+		f.l.log(fmt.Sprintf("login: %s has no user yet; to make the first one, log in with the code %s, or type: %s", f.l.users.Path(), code, f.command()))
 	}
+}
+
+// command is what makes a user, typed in any directory.
+func (f *first) command() string {
+	path, err := filepath.Abs(f.l.users.Path())
+	if err != nil {
+		path = f.l.users.Path()
+	}
+	if strings.ContainsFunc(path, func(r rune) bool { return !unicode.In(r, unicode.L, unicode.N) && !strings.ContainsRune("/._-", r) }) {
+		path = "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+	}
+	return "fapws user add -f " + path
 }
 
 // right reports whether a client has typed the code, in any case and with or without hyphens.

@@ -30,8 +30,8 @@ func Find(name, folder string, conf settings.Config) (a Application, err error) 
 		return a, exit.NotStarted("%s: APP must name an object, not a call; for an application factory use --factory %s:%s",
 			name, place, object[:call])
 	}
-	if hint := notPython(place); hint != "" {
-		return a, exit.Usage(fmt.Errorf("%s is %s", place, hint))
+	if what := settings.ForeignFile(place); what != "" {
+		return a, exit.Usage(fmt.Errorf("%s is %s", place, what))
 	}
 	if IsScript(place) {
 		a.script = place
@@ -42,22 +42,6 @@ func Find(name, folder string, conf settings.Config) (a Application, err error) 
 	a.folder = folder
 	a.Source = moduleSource(place, folder, conf.PythonPath)
 	return a, nil
-}
-
-// notPython returns what the file of a name that cannot be a script is, and what to
-// type; "" for others.
-func notPython(place string) string {
-	switch strings.ToLower(filepath.Ext(place)) {
-	case ".toml":
-		return "a configuration file, not an application: type fapws -c " + place
-	case ".html", ".htm", ".css", ".js":
-		if IsFile(place) {
-			return "not a Python application; to serve the files of its directory, type fapws " + filepath.Dir(place)
-		}
-	case ".php":
-		return `not a Python application; for PHP use a configuration file: [[host]] root = "DIR", [[host.route]] match = "*.php", php = true`
-	}
-	return ""
 }
 
 func IsScript(place string) bool {

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/tomlfile"
 )
 
@@ -21,10 +22,15 @@ func readScript(name string) ([]byte, error) {
 	}
 	var errno syscall.Errno
 	errors.As(err, &errno)
+	if module, ok := packageOf(name); ok {
+		return nil, exit.Usage(fmt.Errorf("%s is a package, which Python knows by its name: type fapws %s", name, module))
+	}
 	hint := ""
 	place, object, colon := strings.Cut(name, ":")
 	switch near := nearFile(name); {
 	case errno != syscall.ENOENT:
+	case !strings.ContainsAny(name, "/.:") && settings.UnknownWord(name, "") != "":
+		return nil, exit.Usage(fmt.Errorf("%s is neither a command nor a file: %s", name, settings.UnknownWord(name, "")))
 	case colon && object == "":
 		hint = fmt.Sprintf("; name an object after %s:, or omit the colon", place)
 	case colon && place == "":
@@ -35,6 +41,18 @@ func readScript(name string) ([]byte, error) {
 		hint = "; did you mean " + near + "?"
 	}
 	return nil, exit.NotStarted("cannot read %s: %v%s", name, exit.Reason(err), hint)
+}
+
+// packageOf returns the arguments of fapws for the package whose directory is name: "pkg", or "-C DIR pkg".
+func packageOf(name string) (args string, ok bool) {
+	if !IsFile(filepath.Join(name, "__init__.py")) {
+		return "", false
+	}
+	name = filepath.Clean(name)
+	if !strings.ContainsRune(name, '/') {
+		return name, true
+	}
+	return "-C " + filepath.Dir(name) + " " + filepath.Base(name), true
 }
 
 // nearFile returns the script in the directory of name that was probably meant by it,

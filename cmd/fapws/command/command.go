@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	goruntime "runtime"
+	"slices"
 
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/inspect"
@@ -66,12 +67,14 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 	if err != nil {
 		return 0, exit.Usage(err)
 	}
+	foreign := set.TakeForeign(os.Environ())
 	p, doubts, err := plan.Make(cmd, set)
 	if err != nil {
 		parent.Failing(err)
 		return 0, err
 	}
 	if parent == nil && !forks && !application { // the process that has started them has warned
+		doubts = slices.Concat(foreign, doubts, p.ForeignGlobals())
 		warn(append(settings.UnknownVariables(rows, os.Environ(), append(pool.Variables, sandbox.Variable)...), doubts...), p, stderr)
 	}
 	if cmd.Word == settings.WordCheck && os.Getenv(sandbox.Variable) != "" {

@@ -7,6 +7,7 @@ import (
 
 	"fapws/cmd/fapws/configfile"
 	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/webconf"
 )
 
@@ -30,6 +31,9 @@ func importConf(args []string, stdout, stderr io.Writer) error {
 		return exit.Usage(err)
 	}
 	file, notes, err := webconf.Convert(args[0], text)
+	if what := settings.ForeignFile(args[0]); what != "" && err != nil {
+		return exit.Usage(fmt.Errorf("import reads web.conf of httPyServer only, and %s is %s", args[0], what))
+	}
 	for _, line := range notes {
 		fmt.Fprintln(stderr, "fapws:", line)
 	}

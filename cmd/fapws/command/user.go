@@ -1,12 +1,15 @@
 package command
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/configfile"
 	"fapws/cmd/fapws/exit"
@@ -15,11 +18,12 @@ import (
 	"fapws/runtime/auth"
 )
 
-const userHelp = `Usage: fapws user add|passwd|remove [-f FILE] NAME
+const userHelp = `Usage: fapws user add|passwd|remove [-f FILE] [NAME]
        fapws user list [-f FILE]
 Changes or lists the users of login and auth. FILE is their file; by default, that
-of the configuration file (fapws.toml). add and passwd ask for the password, or read
-it from the first line of standard input. A running server notices at once: a changed
+of the configuration file (fapws.toml). add and passwd ask for the name, if it is
+missing, and the password at a terminal; without one, they read the password from
+the first line of standard input. A running server notices at once: a changed
 password or a removed user ends the sessions of that user.
 `
 
@@ -32,6 +36,11 @@ func user(args []string, stdin *os.File, stdout, stderr io.Writer) error {
 	if action == "help" {
 		_, err := io.WriteString(stdout, userHelp)
 		return err
+	}
+	if name == "" && (action == "add" || action == "passwd") {
+		if name, err = askName(stdin, stderr); err != nil {
+			return exit.Usage(fmt.Errorf("user: %s needs the name of one user", action))
+		}
 	}
 	if file == "" {
 		if file, err = configuredUsers(); err != nil {
@@ -47,6 +56,15 @@ func user(args []string, stdin *os.File, stdout, stderr io.Writer) error {
 		return exit.Usage(fmt.Errorf("user %s: %w (%s)", action, err, file))
 	}
 	return exit.Usage(fmt.Errorf("user %s: %w", action, err))
+}
+
+// askName asks for the name of a user at a terminal.
+func askName(in *os.File, prompt io.Writer) (string, error) {
+	if _, err := unix.IoctlGetTermios(int(in.Fd()), getTermios); err != nil {
+		return "", err
+	}
+	fmt.Fprint(prompt, "User: ")
+	return readPassword(bufio.NewReader(in))
 }
 
 // parseUser reads the arguments of "fapws user".
@@ -80,9 +98,9 @@ func parseUser(args []string) (action, name, file string, err error) {
 		err = errors.New("say what to do: add, passwd, remove or list; see fapws user --help")
 	case action == "list" && len(words) > 0:
 		err = errors.New("list takes no name")
-	case action != "list" && len(words) != 1:
+	case len(words) > 1 || action == "remove" && len(words) == 0:
 		err = fmt.Errorf("%s needs the name of one user", action)
-	case action != "list":
+	case len(words) == 1:
 		name = words[0]
 	}
 	return action, name, file, err

@@ -57,6 +57,9 @@ func Read(name string) (*tomlfile.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	if what := settings.ForeignFile(name); what != "" && filepath.Ext(name) != ".toml" {
+		return nil, fmt.Errorf("%s is %s", name, what)
+	}
 	dir, err := filepath.Abs(filepath.Dir(name))
 	if err != nil {
 		return nil, fmt.Errorf("cannot read %s: %w", name, exit.Reason(err))
@@ -89,14 +92,10 @@ func ReadLimited(name string) ([]byte, error) {
 // where its name or its text is that of another format.
 func formatHint(name string, text []byte) string {
 	kind := map[string]string{
-		".py": "Python", ".yaml": "YAML", ".yml": "YAML", ".json": "JSON", ".ini": "INI", ".cfg": "INI", ".xml": "XML", ".env": "environment",
+		".yaml": "YAML", ".yml": "YAML", ".json": "JSON", ".ini": "INI", ".cfg": "INI", ".xml": "XML", ".env": "environment",
 	}[filepath.Ext(name)]
 	switch start := strings.TrimSpace(string(text[:min(len(text), 512)])); {
 	case kind != "":
-	case filepath.Base(name) == "Caddyfile":
-		kind = "caddy"
-	case filepath.Base(name) == "web.conf":
-		return "; fapws import " + name + " converts the file of httPyServer"
 	case strings.HasPrefix(start, "{"):
 		kind = "JSON"
 	case strings.HasPrefix(start, "---"):

@@ -16,7 +16,12 @@ import (
 // nothingNamed is settings.ErrNothing with a command for an application in the working directory, if it finds one.
 func nothingNamed(cmd *settings.Command) error {
 	if flag, value := cmd.Flags.TookApp(); flag != "" {
-		return fmt.Errorf("no application given: %s took %s as its value", flag, value)
+		return fmt.Errorf("no application given: %s took %s as its value; type fapws %s VALUE %s", flag, value, flag, value)
+	}
+	for _, name := range []string{"FLASK_APP", "UVICORN_APP", "GRANIAN_APP"} {
+		if app := os.Getenv(name); app != "" {
+			return fmt.Errorf("no application given; %s in the environment names one: type fapws %s", name, app)
+		}
 	}
 	var found, commands []string
 	prefix := "fapws "
@@ -30,7 +35,7 @@ func nothingNamed(cmd *settings.Command) error {
 		app := name
 		switch name {
 		case "manage.py":
-			if app = application.DjangoModule("."); app == "" {
+			if app = settings.DjangoModule("."); app == "" {
 				continue
 			}
 		case "index.html":

@@ -19,13 +19,24 @@ func (p *Plan) IsInline() bool {
 	switch {
 	case len(p.apps) == 0 || p.Conf.Fork:
 		return false
-	case p.Settings.Source("threads").Level > settings.FromScript:
+	case p.Settings.Source("threads").Level > settings.FromScript || !p.apps[0].HasPATHS(p.Conf):
 		return p.Conf.Threads == 0
-	case !p.apps[0].HasPATHS(p.Conf):
-		return false
 	}
 	n, found := settings.PeekThreads(p.apps[0].Source)
-	return found && n == 0
+	return found && n == 0 || !found && p.Conf.Threads == 0
+}
+
+// ForeignGlobals returns a line for each global of a script with PATHS that was probably meant as a setting.
+func (p *Plan) ForeignGlobals() []string {
+	apps := p.Site.Apps()
+	if len(apps) == 0 {
+		return nil
+	}
+	a, err := application.Find(apps[0].Name, apps[0].Folder(), p.Conf)
+	if err != nil || !a.HasPATHS(p.Conf) {
+		return nil // Find fails again when the application is loaded
+	}
+	return p.Settings.ForeignGlobals(p.Command.ScriptName(), a.Source)
 }
 
 // IsSettled reports whether the settings are known before the applications are loaded, as far as the text of a script with PATHS
@@ -104,7 +115,7 @@ func (p *Plan) notLoaded(err error, first *pybridge.Application) error {
 		if err := mistypedWord(first.Module, err); err != nil {
 			return exit.Usage(err)
 		}
-		return exit.NotStarted("%v%s", err, application.DjangoHint(first.Script))
+		return exit.NotStarted("%v", err)
 	case ended.Line == "":
 		return exit.NotStarted("%s failed to load; see the traceback above", p.Command.Script)
 	case strings.Contains(ended.Line, "; ") || p.Command.Word == settings.WordCheck:

@@ -2,6 +2,7 @@ package settings
 
 import (
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -112,7 +113,8 @@ func TestParseCommandRefuses(t *testing.T) {
 		{"-h 127.0.0.1 app.py", "-h shows the help; for an address use --host 127.0.0.1"},
 		{"--no-access-log=1 app.py", `--no-access-log takes no value, not "1"`},
 		{"--bind", "--bind needs a value: --bind ADDR"},
-		{"-t", "--timeout needs a value: --timeout TIME"},
+		{"-C", "--chdir needs a value: --chdir DIR"},
+		{"-p /run/x.pid", "-p /run/x.pid: -p is the port; a pid file is --pid FILE"},
 		{"--version=3", `--version takes no value, not "3"`},
 		{"internal nonsense", "internal: must be one of man, completion, settings, keys"},
 	} {
@@ -144,10 +146,10 @@ func TestSplitApp(t *testing.T) {
 	}
 }
 
-// TestForeignFlags holds the table to its purpose: no flag of it is one of fapws, none
-// is in it twice, and each flag that an answer names exists.
-func TestForeignFlags(t *testing.T) {
-	ours := map[string]bool{"--": true}
+// TestForeign holds the table to its purpose: a row about a flag of fapws has a condition, no word is in it twice with the same
+// condition, and each flag that an answer names exists.
+func TestForeign(t *testing.T) {
+	ours := map[string]bool{"--": true, "--json": true, "--system": true}
 	for _, row := range append(Table(Machine{}), commands...) {
 		for _, name := range append([]string{row.Name}, row.Aliases...) {
 			ours["--"+name] = true
@@ -164,16 +166,21 @@ func TestForeignFlags(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	for _, f := range foreign {
-		for _, name := range strings.Fields(f.names) {
-			if ours[name] || seen[name] {
-				t.Errorf("%s is a flag of fapws, or listed twice", name)
-			}
-			seen[name] = true
+		if _, err := regexp.Compile(f.when); err != nil {
+			t.Error(err)
 		}
-		for _, word := range strings.Fields(f.answer) {
-			word = strings.TrimRight(word, ",;.:")
-			if name, _, _ := strings.Cut(word, "="); strings.HasPrefix(name, "-") && !ours[name] && name != "--json" {
-				t.Errorf("%s: the answer names %s, which is not a flag", f.names, name)
+		for _, name := range strings.Fields(f.names) {
+			if ours[name] && f.when == "" || seen[name+" "+f.when] || seen[name+" "] {
+				t.Errorf("%s is a flag of fapws, or its row is never reached", name)
+			}
+			seen[name+" "+f.when] = true
+		}
+		if strings.HasPrefix(f.names, "-") {
+			for _, word := range strings.Fields(f.answer) {
+				word = strings.TrimRight(word, ",;.:)")
+				if name, _, _ := strings.Cut(word, "="); strings.HasPrefix(name, "-") && name != "-" && !ours[name] {
+					t.Errorf("%s: the answer names %s, which is not a flag", f.names, name)
+				}
 			}
 		}
 	}

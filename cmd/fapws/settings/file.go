@@ -32,7 +32,7 @@ func (s *Settings) ReadFile(f *tomlfile.File, others []string) error {
 			if slices.Contains(others, v.Key) {
 				continue
 			}
-			if answer := foreignFlag("--" + v.Key); answer != "" {
+			if answer := ForeignKey(v.Key); answer != "" {
 				wrong = append(wrong, v.Errorf("unknown key %s: %s", v.Key, answer))
 			} else {
 				wrong = append(wrong, v.Unknown("", slices.Concat(s.keys(), others)))

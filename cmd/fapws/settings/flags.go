@@ -49,11 +49,13 @@ func (p *parser) flags(args []string, interspersed bool) (words []string, dashes
 	return set.Args(), set.ArgsLenAtDash(), nil
 }
 
-// TookApp returns a flag, and its value, that is probably the application: app.py in
-// "--access-log app.py". It returns "" if no flag looks so.
+// TookApp returns a flag, and its value, that is probably the application: app:app in
+// "--access-log app:app". It returns "" if no flag looks so.
 func (f Flags) TookApp() (flag, value string) {
 	for _, one := range f {
-		if strings.HasSuffix(one.text, ".py") {
+		place, object := SplitApp(one.text)
+		file := strings.ReplaceAll(place, ".", "/")
+		if strings.HasSuffix(place, ".py") || IsDotted(place) && (object != "" || isFile(file+".py") || isFile(file+"/__init__.py")) {
 			return one.as, one.text
 		}
 	}
@@ -114,6 +116,9 @@ func (r *recorder) Set(text string) error {
 	if r.fixed != "" && text != r.fixed {
 		return errTakesNoValue
 	}
+	if answer := foreignAnswer("--"+r.as, text); answer != "" {
+		return foreignValue(answer)
+	}
 	text = r.prefix + text
 	switch r.row.value(&Config{}).(type) {
 	case *addresses, *texts, *hostNames, *mappings, *networks, *expiries, *ports:
@@ -128,6 +133,11 @@ func (r *recorder) Set(text string) error {
 func (r *recorder) String() string { return "" }
 func (r *recorder) Type() string   { return r.row.Arg }
 
+// foreignValue is the error of a value that a flag has in other servers: the answer to it.
+type foreignValue string
+
+func (v foreignValue) Error() string { return string(v) }
+
 var errTakesNoValue = errors.New("the flag takes no value")
 
 // explain turns an error of pflag into a line for the user.
@@ -135,6 +145,7 @@ func (p *parser) explain(err error) error {
 	var unknown *pflag.NotExistError
 	var bare *pflag.ValueRequiredError
 	var invalid *pflag.InvalidValueError
+	var foreign foreignValue
 	switch {
 	case errors.As(err, &unknown):
 		name := unknown.GetSpecifiedName()
@@ -144,16 +155,44 @@ func (p *parser) explain(err error) error {
 		return p.unknown("--" + name)
 	case errors.As(err, &bare):
 		f := bare.GetFlag()
+		if answer := foreignAnswer("--"+f.Name, ""); answer != "" {
+			return fmt.Errorf("%s: %s", p.asTyped(f), answer)
+		}
 		return fmt.Errorf("--%s needs a value: --%s %s", f.Name, f.Name, f.Value.Type())
+	case errors.As(err, &foreign):
+		errors.As(err, &invalid)
+		return fmt.Errorf("%s %s: %w", p.asTyped(invalid.GetFlag()), shorten(invalid.GetValue()), foreign)
 	case errors.As(err, &invalid):
 		return fmt.Errorf("--%s takes no value, not %q", invalid.GetFlag().Name, invalid.GetValue())
 	}
 	return err
 }
 
+// asTyped is "-t" or "--timeout".
+func (p *parser) asTyped(f *pflag.Flag) string {
+	short := "-" + f.Shorthand
+	if f.Shorthand != "" && slices.ContainsFunc(p.typed, func(one string) bool { return strings.HasPrefix(one, short) }) {
+		return short
+	}
+	return "--" + f.Name
+}
+
+// valueOf returns what follows a flag on the command line, "" if that is another flag.
+func (p *parser) valueOf(typed string) string {
+	for i, one := range p.typed {
+		if value, joined := strings.CutPrefix(one, typed+"="); joined {
+			return value
+		}
+		if one == typed && i+1 < len(p.typed) && !strings.HasPrefix(p.typed[i+1], "-") {
+			return p.typed[i+1]
+		}
+	}
+	return ""
+}
+
 // unknown is the error of a flag, "--name" or "-n", that is not in the set.
 func (p *parser) unknown(typed string) error {
-	if answer := foreignFlag(typed); answer != "" {
+	if answer := foreignAnswer(typed, p.valueOf(typed)); answer != "" {
 		return fmt.Errorf("unknown flag %s: %s", typed, answer)
 	}
 	separator := ""

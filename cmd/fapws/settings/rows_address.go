@@ -18,7 +18,6 @@ func addressRows() []*Setting {
 			Name: "port", Short: "p", Group: GroupAddress, Arg: "PORT", Env: "PORT", sugar: true,
 			Brief: "port of the address",
 			Help:  "replace the port of the address; 0 picks a free port",
-			wrong: "; a pid file is --pid FILE",
 			value: func(c *Config) value { return &count{&c.port, 0, 65535} },
 		},
 		{

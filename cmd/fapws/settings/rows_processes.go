@@ -8,7 +8,6 @@ func processRows() []*Setting {
 			Name: "workers", Short: "w", Group: GroupProcesses, Arg: "N", Default: "1", Env: "WEB_CONCURRENCY",
 			Brief: "processes under a supervisor; 0: one per core",
 			Help:  "worker processes under a supervisor that restarts crashed workers, reloads on HUP and upgrades on USR2; 0: one per core that the machine and its control group (container) allow; omitted: a single process without a supervisor, except as process 1",
-			wrong: "; 0 is one per core",
 			value: func(c *Config) value { return &count{&c.Workers, 0, 512} },
 		},
 		{

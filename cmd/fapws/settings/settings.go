@@ -205,7 +205,6 @@ type Setting struct {
 	Global  string // name in the script; "" if a script cannot set it
 
 	alone string // value of the flag if none follows, as with --debug
-	wrong string // follows the error of a flag whose value cannot be read
 	path  bool   // names a file or folder: relative to a configuration file if that names it
 	sugar bool   // another way to give a setting, so --print-config leaves it out
 	value func(*Config) value

@@ -15,6 +15,7 @@ type Level int
 const (
 	FromDefault      Level = iota
 	FromSurroundings       // the surroundings of the application
+	FromForeign            // variables of other servers
 	FromScript
 	FromFile
 	FromEnvironment
@@ -32,7 +33,7 @@ func (s Source) String() string {
 	switch s.Level {
 	case FromFlag:
 		return "flag " + s.Name
-	case FromEnvironment:
+	case FromEnvironment, FromForeign:
 		return "environment " + s.Name
 	case FromFile:
 		return "file " + s.Name
@@ -70,7 +71,7 @@ func New(rows []*Setting, flags Flags, lookup func(string) (string, bool)) (*Set
 		v := row.value(&s.conf)
 		if f, ok := flags[row.Name]; ok {
 			if err := v.fromText(f.text); err != nil {
-				return nil, fmt.Errorf("%s %s: must be %w%s", f.as, shorten(f.text), err, row.wrong)
+				return nil, fmt.Errorf("%s %s: must be %w", f.as, shorten(f.text), err)
 			}
 			s.from[row.Name] = Source{FromFlag, f.as}
 			continue
@@ -128,7 +129,7 @@ func UnknownVariables(rows []*Setting, environ []string, known ...string) (lines
 		}
 		flag := "--" + strings.ToLower(strings.ReplaceAll(rest, "_", "-"))
 		hint := "; fapws --help all lists the settings"
-		if answer := foreignFlag(flag); answer != "" {
+		if answer := foreignAnswer(flag, value); answer != "" {
 			hint = ": " + answer
 		} else if near := nearestVariable(rows, rest); near != "" {
 			hint = ", did you mean " + near + "?"

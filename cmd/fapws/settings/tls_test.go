@@ -78,7 +78,7 @@ func TestForeignTLS(t *testing.T) {
 		"--ssl-keyfile-password": "openssl pkey", "--ssl-version": "--tls-min", "--ssl-ciphers": "Mozilla", "--ssl-crl": "the file of --ca-certs",
 		"--do-handshake-on-connect": "not needed", "--insecure-bind": "--bind :80 --bind https://:443",
 	} {
-		if got := foreignFlag(flag); !strings.Contains(got, want) {
+		if got := foreignAnswer(flag, ""); !strings.Contains(got, want) {
 			t.Errorf("%s: %s", flag, got)
 		}
 	}

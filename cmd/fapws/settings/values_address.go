@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -16,6 +17,9 @@ func (v *addresses) fromText(s string) error {
 		a, err := parseAddress(one)
 		if err != nil {
 			return err
+		}
+		if slices.Contains(list, a) && !strings.HasSuffix(a, ":0") {
+			return fmt.Errorf("a list of different addresses: %s occurs twice", one)
 		}
 		list = append(list, a)
 	}

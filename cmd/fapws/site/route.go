@@ -2,6 +2,7 @@ package site
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"fapws/cmd/fapws/tomlfile"
@@ -88,6 +89,10 @@ func (r *Route) check(h *Host, report func(error)) {
 		report(r.At.Errorf("prefix", `a route needs one, such as "/static/", or match, such as "*.php"`))
 	}
 	of := r.given()
+	if r.Root != "" && !slices.ContainsFunc(of, func(k kind) bool { return slices.Contains([]string{"cgi", "php", "fastcgi", "ssi"}, k.key) }) {
+		report(r.At.Errorf("root", "this key is for cgi, php, fastcgi and ssi; did you mean files?"))
+		return
+	}
 	if keys := r.filesOfRoot(); len(keys) > 0 {
 		if h.Root == "" {
 			report(r.At.Errorf(keys[0], "this key is for files: set files for the route, or root for the host"))

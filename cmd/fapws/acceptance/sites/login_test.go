@@ -268,6 +268,7 @@ func TestFirstUser(t *testing.T) {
 		if n := strings.Count(s.Stderr.String(), code); n != 1 {
 			t.Errorf("the code is shown %d times", n)
 		}
+		s.Says(`or type: fapws user add -f ` + dir + `/\w+\n`)
 		v := visit(t, s.URL)
 		v.get("/out").want(t, 200, "GET - - HTTP/1.1")
 		v.get("/in").want(t, 303, "Location: /_fapws/login?next=%2Fin")

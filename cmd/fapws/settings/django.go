@@ -1,7 +1,6 @@
-package application
+package settings
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -27,25 +26,27 @@ func DjangoModule(folder string) string {
 	}
 	for _, kind := range []string{".wsgi", ".asgi"} {
 		module := string(m[1]) + kind
-		if IsFile(filepath.Join(folder, strings.ReplaceAll(module, ".", "/")+".py")) {
+		if isFile(filepath.Join(folder, strings.ReplaceAll(module, ".", "/")+".py")) {
 			return module
 		}
 	}
 	return ""
 }
 
-// DjangoHint returns the hint behind the error of a manage.py given as APP.
-func DjangoHint(script string) string {
-	if filepath.Base(script) != "manage.py" {
-		return ""
-	}
-	folder := filepath.Dir(script)
+// djangoModule returns the arguments of fapws for the Django site of a manage.py: "mysite.wsgi", or "-C DIR mysite.wsgi".
+func djangoModule(manage string) string {
+	folder := filepath.Dir(manage)
 	module := DjangoModule(folder)
-	switch {
-	case module == "":
-		return ""
-	case folder == ".":
-		return "; for this Django site, type fapws " + module
+	if module == "" {
+		module = "PROJECT.wsgi"
 	}
-	return fmt.Sprintf("; for this Django site, type fapws -C %s %s", folder, module)
+	if folder != "." {
+		module = "-C " + folder + " " + module
+	}
+	return module
+}
+
+func isFile(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.Mode().IsRegular()
 }
