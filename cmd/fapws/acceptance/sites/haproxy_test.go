@@ -34,18 +34,25 @@ func haproxyConfig(t *testing.T, addresses ...string) string {
 	return fapwstest.Write(t, filepath.Join(t.TempDir(), "haproxy.cfg"), text)
 }
 
-// Two servers behind HAProxy lose no request when one of them is killed under load, stops, or comes back.
-func TestBehindHAProxy(t *testing.T) {
-	t.Parallel()
-	one, two, front := backendtest.Unused(t), backendtest.Unused(t), backendtest.Unused(t)
-	app := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), "def page(environ, start_response):\n    return 'hello'\n\n\nPATHS = [('/', page)]\n")
-	start := func(address string) *fapwstest.Server {
-		s := fapwstest.Command{Script: app, Flags: []string{"--bind", address, "--health", "/healthz"}, Complains: true}.Start(t)
-		s.Address = address
-		fapwstest.Eventually(t, "it is ready", func() bool { return ready(address) })
-		return s
-	}
-	a, b := start(one), start(two)
+// behindHAProxy starts HAProxy, and returns its address, those of the servers behind it, and a function that starts one of them in dir.
+func behindHAProxy(t *testing.T, dir string, flags ...string) (front, one, two string, start func(address string) *fapwstest.Server) {
+	t.Helper()
+	one, two, front = backendtest.Unused(t), backendtest.Unused(t), backendtest.Unused(t)
+	app := fapwstest.Write(t, filepath.Join(dir, "app.py"), `import os
+
+
+def page(environ, start_response):
+    return 'hello'
+
+
+def die(environ, start_response):
+    with open('died', 'a') as log:
+        log.write('died ')
+    os.kill(os.getpid(), 9)
+
+
+PATHS = [('/die', die), ('/', page)]
+`)
 	var log strings.Builder
 	proxy := exec.Command("haproxy", "-db", "-f", haproxyConfig(t, front, one, two))
 	proxy.Stdout, proxy.Stderr = &log, &log
@@ -59,6 +66,37 @@ func TestBehindHAProxy(t *testing.T) {
 			t.Log(log.String())
 		}
 	})
+	return front, one, two, func(address string) *fapwstest.Server {
+		s := fapwstest.Command{Script: app, Dir: dir, Flags: append(flags, "--bind", address, "--health", "/healthz"), Complains: true}.Start(t)
+		s.Address = address
+		s.Says("http://" + address)
+		return s
+	}
+}
+
+// HAProxy repeats no POST, which the application may have carried out before it was killed.
+func TestHAProxyRepeatsNoPost(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	front, one, two, start := behindHAProxy(t, dir, "--workers", "1")
+	start(one)
+	start(two)
+	fapwstest.Eventually(t, "haproxy has found a server", func() bool { return ready(front) })
+	r, err := http.Post("http://"+front+"/die", "text/plain", strings.NewReader("pay"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Body.Close()
+	if died, err := os.ReadFile(dir + "/died"); r.StatusCode != 502 || string(died) != "died " {
+		t.Errorf("status %d, %q, %v", r.StatusCode, died, err)
+	}
+}
+
+// Two servers behind HAProxy lose no request when one of them is killed under load, stops, or comes back.
+func TestBehindHAProxy(t *testing.T) {
+	t.Parallel()
+	front, one, two, start := behindHAProxy(t, t.TempDir())
+	a, b := start(one), start(two)
 	fapwstest.Eventually(t, "haproxy has found a server", func() bool { return ready(front) })
 
 	var answered atomic.Int64
