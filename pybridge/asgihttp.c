@@ -117,6 +117,16 @@ static int http_receive(fapws_exchange *x, PyObject **message) {
   return request_message(body, !x->received, message);
 }
 
+/* receive() returns only http.disconnect from now on. */
+static void http_gone(fapws_exchange *x) {
+  fapws_record *rec = x->rec;
+  fapws_lock();
+  fapws_input *in = rec->inputs;
+  rec->inputs = rec->inputs_tail = NULL;
+  fapws_unlock();
+  fapws_free_inputs(in);
+}
+
 /* --- send --------------------------------------------------------------------- */
 
 static void publish_chain(fapws_exchange *x, const fapws_chain *c) {
@@ -328,5 +338,6 @@ const fapws_kind fapws_asgi_http = {
     .send = http_send,
     .returned = http_returned,
     .raised = fapws_asgi_raised,
+    .gone = http_gone,
     .room_is_gone = fapws_asgi_left,
 };
