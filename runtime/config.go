@@ -147,12 +147,20 @@ type Config struct {
 	// 0: 8 MiB.
 	HTTP2ConnectionWindow int
 
+	// MaxUnread is how many bytes of bodies clients of HTTP/2 may have sent ahead, over all connections, above 64 KiB on each. One client
+	// gets up to a third. 0: twelve times HTTP2ConnectionWindow.
+	MaxUnread int64
+
 	// SpoolSize is the number of bytes of a body that are kept in memory; a
 	// longer one goes to an unlinked file in SpoolDir. 0: 256 KiB.
 	SpoolSize int
 
 	// SpoolDir is where these files are made. Empty: os.TempDir.
 	SpoolDir string
+
+	// MaxSpools bounds the number of these files. One client gets up to a third of them; its further bodies wait for one, and are not read
+	// meanwhile. 0: an eighth of the descriptors that the process may have open.
+	MaxSpools int
 
 	// ReadBuffer is the number of bytes read at once, one buffer in all. 0: 64 KiB.
 	ReadBuffer int
@@ -204,7 +212,7 @@ func (c Config) withDefaults() Config {
 		c.MaxBodySize = 10 << 20
 	}
 	if c.MaxClients <= 0 {
-		c.MaxClients = defaultMaxClients()
+		c.MaxClients = max(1, maxOpenFiles()/4*3)
 	}
 	setDefault(&c.HeadTimeout, 10*time.Second)
 	setDefault(&c.BodyTimeout, 20*time.Second)
@@ -216,6 +224,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.WebSocketPingTimeout, 20*time.Second)
 	setDefault(&c.MaxUnsent, 64<<20)
 	setDefault(&c.SpoolSize, 256<<10)
+	setDefault(&c.MaxSpools, maxOpenFiles()/8)
 	setDefault(&c.ReadBuffer, 64<<10)
 	c.Channels = c.Channels.WithDefaults()
 	if c.SpoolDir == "" {
@@ -237,12 +246,13 @@ func setDefault[T int | int64 | time.Duration](v *T, def T) {
 	}
 }
 
-func defaultMaxClients() int {
+// maxOpenFiles returns how many descriptors the process may have open.
+func maxOpenFiles() int {
 	var lim syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
-		return 768
+		return 1024
 	}
-	return int(max(1, min(lim.Cur, 1<<20)/4*3))
+	return int(min(lim.Cur, 1<<20))
 }
 
 func logToStderr(level loglevel.Level, line string) {

@@ -198,6 +198,7 @@ func (l *loop) flushBatch() {
 		if l.conns.Unsent.Eased() {
 			l.http.Ease()
 		}
+		l.http.EaseBodies()
 		l.sites.Turn() // clients that have their response are counted
 		l.conns.Flush()
 		if !l.conns.Resumes() && !l.app.Pending() && (l.pages == nil || !l.pages.Pending()) {

@@ -129,12 +129,12 @@ func (s *Server) configure(cfg Config) {
 		RefuseUnknownHosts: s.cfg.RefuseUnknownHosts, RootPath: s.cfg.RootPath,
 		MaxRequests: s.cfg.MaxRequests, OnMaxRequests: s.cfg.OnMaxRequests, NoWebSocketDeflate: s.cfg.NoWebSocketDeflate,
 		Trace: s.cfg.Trace, H2C: s.cfg.H2C,
-		HTTP2: http2.Config{MaxStreams: s.cfg.HTTP2Streams, MaxResets: s.cfg.HTTP2Resets, MaxWindow: s.cfg.HTTP2Window, ConnectionWindow: s.cfg.HTTP2ConnectionWindow},
+		HTTP2: http2.Config{MaxStreams: s.cfg.HTTP2Streams, MaxResets: s.cfg.HTTP2Resets, MaxWindow: s.cfg.HTTP2Window, ConnectionWindow: s.cfg.HTTP2ConnectionWindow, MaxUnread: s.cfg.MaxUnread},
 		Debug: s.cfg.Debug, Answered: s.cfg.Answered, AccessLog: s.cfg.AccessLog, Log: s.cfg.Log, LogClient: s.cfg.LogClient,
 	})
 	s.loop.http.Configure(http.Config{
 		Limits: &s.cfg.Limits, HeadTimeout: s.cfg.HeadTimeout, BodyTimeout: s.cfg.BodyTimeout, BodyRate: s.cfg.BodyRate,
-		KeepAlive: s.cfg.KeepAlive, SpoolSize: s.cfg.SpoolSize, SpoolDir: s.cfg.SpoolDir,
+		KeepAlive: s.cfg.KeepAlive, SpoolSize: s.cfg.SpoolSize, SpoolDir: s.cfg.SpoolDir, MaxSpools: s.cfg.MaxSpools,
 	})
 	if s.cfg.CacheSize > 0 && s.stored != s.cfg.CacheSize {
 		s.stored = s.cfg.CacheSize

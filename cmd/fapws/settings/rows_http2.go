@@ -29,7 +29,7 @@ func http2Rows() []*Setting {
 		},
 		{
 			Name: "http2-connection-window", Aliases: []string{"http2-initial-connection-window-size"}, Group: GroupLimits, Arg: "SIZE", Default: "8M", Global: "HTTP2_CONNECTION_WINDOW",
-			Help:  "maximum amount of request data that an HTTP/2 client may send ahead of the application on all requests of a connection together; with less than 64K for each of http2-max-streams, requests that wait for the application can hold up others of their connection; request bodies that are not streamed stay in memory up to an eighth of it, further ones are stored in files",
+			Help:  "maximum amount of request data that an HTTP/2 client may send ahead of the application on all requests of a connection together; with less than 64K for each of http2-max-streams, requests that wait for the application can hold up others of their connection; request bodies that are not streamed stay in memory up to an eighth of it, further ones are stored in files; all connections of a client address together get up to four times this, and all clients twelve times, above 64K for each connection",
 			value: func(c *Config) value { return &size[int]{&c.HTTP2ConnectionWindow, 64 << 10, 1 << 30} },
 		},
 	}

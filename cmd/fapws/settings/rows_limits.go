@@ -108,7 +108,7 @@ func defaultClients(openFiles uint64) int {
 	if openFiles == 0 {
 		openFiles = unknown
 	}
-	reserve := min(max(openFiles/4, 32), 1024)
+	reserve := max(openFiles/4, 32)
 	if openFiles <= reserve {
 		return 1
 	}

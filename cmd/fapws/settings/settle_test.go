@@ -57,7 +57,7 @@ func TestDefaults(t *testing.T) {
 }
 
 func TestDefaultClients(t *testing.T) {
-	for open, want := range map[uint64]int{0: 768, 16: 1, 64: 32, 256: 192, 1024: 768, 4096: 3072, 20000: 18976, 1 << 30: 65536} {
+	for open, want := range map[uint64]int{0: 768, 16: 1, 64: 32, 256: 192, 1024: 768, 4096: 3072, 20000: 15000, 1 << 30: 65536} {
 		if got := defaultClients(open); got != want {
 			t.Errorf("defaultClients(%d) = %d, want %d", open, got, want)
 		}

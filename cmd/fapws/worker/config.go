@@ -38,6 +38,7 @@ func (s *service) config() runtime.Config {
 		KeepAlive:     s.conf.KeepAlive,
 		WriteTimeout:  s.conf.WriteTimeout,
 		MaxUnsent:     maxUnsent(memoryLimit()),
+		MaxUnread:     maxUnread(memoryLimit(), int64(s.conf.HTTP2ConnectionWindow)),
 		StartWait:     s.conf.StartWait,
 		Timeout:       s.conf.Timeout,
 		ProxyProtocol: s.conf.ProxyProtocol,
@@ -108,6 +109,9 @@ var memoryLimit = sync.OnceValue(func() int64 { return memory.Limit(os.DirFS("/"
 
 // maxUnsent is runtime.Config.MaxUnsent where a process can use limit bytes: an eighth, up to 64 MiB. 0: the default.
 func maxUnsent(limit int64) int64 { return min(limit/8, 64<<20) }
+
+// maxUnread is runtime.Config.MaxUnread where a process can use limit bytes: an eighth, up to twelve times the window of a connection. 0: the default.
+func maxUnread(limit, window int64) int64 { return min(limit/8, 12*window) }
 
 // orNever is d as the loop takes it, which has a default for 0.
 func orNever(d time.Duration) time.Duration {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"fapws/runtime/exchange"
 	"fapws/runtime/system"
 
 	"golang.org/x/sys/unix"
@@ -45,6 +46,7 @@ func (b *Body) Collect(x *Exchange, a Answerer) {
 // Submit submits the request of a body that is whole, and was collected.
 func (b *Body) Submit() {
 	r := b.X.Req
+	b.X.awaitsFile = false
 	r.Size = b.size
 	r.Body, r.Spool = b.Stored()
 	b.X.Submit(b.answerer)
@@ -62,24 +64,40 @@ func (b *Body) Count(n int, coming int64) error {
 	return nil
 }
 
-// Store keeps a piece that was counted: in memory or, once more than memory bytes have arrived, in a file without a name in
-// the directory dir. The error is of the file system.
-func (b *Body) Store(piece []byte, memory int, dir string) (err error) {
-	if b.spool < 0 {
-		if b.size <= int64(memory) {
-			b.data = append(b.data, piece...) // never by what the client announced
-			return nil
-		}
-		if b.spool, err = system.UnnamedFile(dir); err != nil {
-			return err
-		}
-		if err = writeAll(b.spool, b.data); err != nil {
-			return err
-		}
-		b.data = nil
+// Store keeps a piece that was counted: in memory or, once more than memory bytes have arrived, in a file, as Spill does. The error is of the
+// file system.
+func (b *Body) Store(piece []byte, memory int) error {
+	if b.spool >= 0 {
+		return writeAll(b.spool, piece)
 	}
-	return writeAll(b.spool, piece)
+	b.data = append(b.data, piece...) // never by what the client announced
+	if b.size <= int64(memory) {
+		return nil
+	}
+	return b.Spill()
 }
+
+// Spill moves b from memory to a file without a name. While its client has as many files as it may have, b waits: nothing more should be read. The
+// error is of the file system.
+func (b *Body) Spill() (err error) {
+	x := b.X
+	if !x.takeFile() {
+		return nil
+	}
+	if b.spool, err = system.UnnamedFile(x.s.Config.SpoolDir); err != nil {
+		x.giveFile()
+		return err
+	}
+	data := b.data
+	b.data = nil
+	return writeAll(b.spool, data)
+}
+
+// Waits reports whether b waits for a file. Then Carrier.Credited is called when there may be one.
+func (b *Body) Waits() bool { return b.X != nil && b.X.awaitsFile }
+
+// InFile reports whether b is in a file.
+func (b *Body) InFile() bool { return b.spool >= 0 }
 
 // InMemory returns how many bytes of the stored body are in memory.
 func (b *Body) InMemory() int { return len(b.data) }
@@ -95,6 +113,10 @@ func (b *Body) Stored() (data []byte, spool int) {
 func (b *Body) Drop() {
 	if _, spool := b.Stored(); spool >= 0 {
 		unix.Close(spool)
+		b.X.giveFile()
+	}
+	if b.X != nil {
+		b.X.awaitsFile = false
 	}
 }
 
@@ -111,6 +133,17 @@ func (b *Body) Resume(now int64) { b.begun += now - b.paused }
 func (b *Body) TooSlow(now int64, timeout time.Duration, rate int) bool {
 	age := now - b.begun
 	return age > int64(timeout) && float64(b.size) < float64(rate)*float64(age)/1e9
+}
+
+// WaitsUntil returns until when b, which is paused, may wait for a file: longer than bodies that do not arrive any more have theirs.
+func (b *Body) WaitsUntil(timeout time.Duration) int64 { return b.paused + 2*int64(timeout) }
+
+// TimedOut returns what the client gets for a body that has not arrived in time.
+func (b *Body) TimedOut() exchange.Reply {
+	if b.Waits() {
+		return exchange.Reply{Status: 503, Text: "too many unfinished request bodies", Close: true}
+	}
+	return exchange.Reply{Status: 408, Text: "timed out waiting for the request body", Close: true}
 }
 
 // writeAll writes to a regular file. The event loop calls it: the bytes go to the kernel's page cache, which takes about as long as

@@ -7,6 +7,11 @@ import (
 	"time"
 )
 
+// nameless is a Host that knows no client.
+type nameless struct{ Host }
+
+func (nameless) Account(*Exchange) string { return "" }
+
 // A body is kept in memory as long as it is small, and then in a file, whole.
 func TestStore(t *testing.T) {
 	for _, c := range []struct {
@@ -24,11 +29,12 @@ func TestStore(t *testing.T) {
 		}
 		b := new(Body)
 		b.Begin(-1, 0)
+		b.X = &Exchange{s: &Server{Host: nameless{}, Config: Config{SpoolDir: t.TempDir()}, files: Shares{Max: 1}}}
 		for _, piece := range c.pieces {
 			if err := b.Count(len(piece), 0); err != nil {
 				t.Error(err)
 			}
-			if err := b.Store([]byte(piece), 5, t.TempDir()); err != nil {
+			if err := b.Store([]byte(piece), 5); err != nil {
 				t.Error(err)
 			}
 		}
@@ -94,5 +100,27 @@ func TestTooSlow(t *testing.T) {
 		if got := b.TooSlow(c.now*second, 20*time.Second, 100); got != c.want {
 			t.Errorf("%+v: %v", c, got)
 		}
+	}
+}
+
+// A client may have half of what is free: one client gets a third, and the next one gets something.
+func TestShares(t *testing.T) {
+	s := Shares{Max: 30}
+	fill := func(client string) (n int64) {
+		for s.Room(client) > 0 {
+			s.Add(client, 1)
+			n++
+		}
+		return n
+	}
+	if a, b, c := fill("a"), fill("b"), fill("c"); a != 10 || b != 7 || c < 4 {
+		t.Error(a, b, c)
+	}
+	if rest := fill(""); s.used != s.Max || rest == 0 || s.Room("d") > 0 {
+		t.Error(rest, s.used)
+	}
+	s.Add("a", -10)
+	if len(s.clients) != 3 || s.Room("d") != 5 || s.Room("b") > 0 {
+		t.Errorf("%+v", s)
 	}
 }

@@ -49,6 +49,9 @@ type Exchange struct {
 	lasting    bool           // Req stays as it is
 	deferred   bool           // the source has not begun to make the response
 	given      exchange.Given // input that the source has
+	hasFile    bool           // its body is, or was, in a file that is counted for fileOf
+	awaitsFile bool           // its body waits for one
+	fileOf     string         // the client: see Shares
 	turn       int64          // among the requests that had to wait for their client; 0: it never had to
 
 	// Of its response.
@@ -112,6 +115,7 @@ func (x *Exchange) Begin(r *exchange.Request) {
 func (x *Exchange) End() {
 	s := x.s
 	x.unholdAll()
+	x.giveFile()
 	s.Host.Ended(x)
 	if x.Count != nil {
 		*x.Count--

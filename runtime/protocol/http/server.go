@@ -68,6 +68,7 @@ type Config struct {
 	KeepAlive   time.Duration // how long a connection may be idle
 	SpoolSize   int           // bytes of a body that are kept in memory
 	SpoolDir    string        // where the others go
+	MaxSpools   int           // files with bodies, of all clients: see Shares
 }
 
 // Server is what connections of HTTP share. It belongs to the event loop.
@@ -78,10 +79,11 @@ type Server struct {
 	Config Config
 
 	exchanges exchangeTable
-	heldBack  int64 // requests that had to wait for their clients, ever
-	closes    bool  // responses say that their connection closes
-	leaving   bool  // closes, and no connection comes any more
-	draining  bool  // leaving, and connections close that wait for nothing
+	files     Shares // with bodies
+	heldBack  int64  // requests that had to wait for their clients, ever
+	closes    bool   // responses say that their connection closes
+	leaving   bool   // closes, and no connection comes any more
+	draining  bool   // leaving, and connections close that wait for nothing
 }
 
 // Init makes s ready. name is the value of the field Server of responses.
@@ -91,7 +93,7 @@ func (s *Server) Init(host Host, set *conn.Set, name string) {
 }
 
 // Configure sets how connections behave from now on. It must be called before the first one is opened.
-func (s *Server) Configure(cfg Config) { s.Config = cfg }
+func (s *Server) Configure(cfg Config) { s.Config, s.files.Max = cfg, int64(cfg.MaxSpools) }
 
 // HeldBack returns the number of requests that had to wait because too much waited for their clients.
 func (s *Server) HeldBack() int64 { return s.heldBack }

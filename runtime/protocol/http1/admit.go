@@ -93,6 +93,9 @@ func (c *Conn) StopInput(*http.Exchange) { c.pauseReading() }
 // Credited implements http.Carrier.
 func (c *Conn) Credited(x *http.Exchange, _ int64, more bool) {
 	if c.body != nil && c.body.X == x {
+		if c.body.Waits() && !c.spill() {
+			return
+		}
 		c.askForBody()
 	}
 	if c.Stopped() && !x.Detached && more {

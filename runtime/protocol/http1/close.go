@@ -53,11 +53,11 @@ func (c *Conn) Closed() {
 	if c.lent || c.first != nil && c.first.Detached {
 		unix.Shutdown(c.Fd(), unix.SHUT_RDWR)
 	}
-	c.cancelAll()
 	if c.body != nil {
 		c.body.Drop()
 		c.body = nil
 	}
+	c.cancelAll()
 }
 
 // Drain implements conn.Protocol. Idle connections close, or stay for as long as Retire says.

@@ -34,18 +34,32 @@ func (c *Conn) collect(data []byte) (rest []byte) {
 	c.Stamp = s.Now()
 	piece, rest, whole, err := b.Decode(data)
 	if err == nil {
-		err = b.Store(piece, s.Config.SpoolSize, s.Config.SpoolDir)
+		err = b.Store(piece, s.Config.SpoolSize)
 	}
 	if err != nil {
 		c.refuseBody(s.Refused(err))
 		return nil
 	}
-	if whole {
+	switch {
+	case whole:
 		c.body = nil
 		c.setState(StateReady)
 		b.Submit()
+	case b.Waits():
+		c.pauseReading()
 	}
 	return rest
+}
+
+// spill has the body of c, which has waited for a file, go on if it gets one. It reports whether it does.
+func (c *Conn) spill() bool {
+	err := c.body.Spill()
+	if err != nil {
+		c.resumeReading()
+		c.refuseBody(c.s.Refused(err))
+		return false
+	}
+	return !c.body.Waits()
 }
 
 // refuseBody answers a request whose body is being collected.
@@ -61,6 +75,9 @@ func (c *Conn) refuseBody(r exchange.Reply) {
 // means that it comes too slowly.
 func (c *Conn) bodyDeadline() int64 {
 	s := c.s
+	if c.Stopped() && c.body.Waits() {
+		return c.body.WaitsUntil(s.Config.BodyTimeout)
+	}
 	if c.Stopped() || c.body.Expects { // the delay is not the client's
 		return s.Now() + int64(bodyLook)
 	}

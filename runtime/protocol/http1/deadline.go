@@ -78,13 +78,15 @@ func (c *Conn) Expired() {
 
 // bodyLate refuses a request whose body comes too slowly.
 func (c *Conn) bodyLate() {
-	const text = "timed out waiting for the request body"
-	switch r := (exchange.Reply{Status: 408, Text: text, Close: true}); {
+	switch r := c.body.TimedOut(); {
 	case c.skipping():
 		c.endSkip()
 	case c.body.Streamed:
 		c.breakOff(r)
 	default:
+		if c.Stopped() {
+			c.resumeReading()
+		}
 		c.DropInput()
 		c.refuseBody(r)
 		if c.state != StateClosed {

@@ -101,18 +101,21 @@ func TestBytes(t *testing.T) {
 	p.connectBytes(1)
 	p.connectBytes(3)
 	var sent, got bytes.Buffer
-	window := initialWindow
+	window, all := initialWindow, http2InitialWindow
 	for got.Len() < 300_000 {
-		for window > 0 && sent.Len() < 300_000 {
-			piece := bytes.Repeat([]byte{byte(sent.Len())}, min(window, 16000, 300_000-sent.Len()))
+		for window > 0 && all > 0 && sent.Len() < 300_000 {
+			piece := bytes.Repeat([]byte{byte(sent.Len())}, min(window, all, 16000, 300_000-sent.Len()))
 			sent.Write(piece)
 			window -= len(piece)
+			all -= len(piece)
 			p.framer.WriteDataPadded(1, false, piece, nil)
 		}
 		switch f := p.next().(type) {
 		case *http2.WindowUpdateFrame:
 			if f.StreamID == 1 {
 				window += int(f.Increment)
+			} else {
+				all += int(f.Increment)
 			}
 		case *http2.DataFrame:
 			got.Write(f.Data())

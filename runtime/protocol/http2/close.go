@@ -5,7 +5,6 @@ import (
 
 	"golang.org/x/net/http2"
 
-	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
 )
 
@@ -139,6 +138,7 @@ func (c *Conn) Expired() {
 		c.expireStreams(now)
 	}
 	if !c.closed {
+		c.openWindow() // other connections of the client may have less
 		c.conn.Schedule()
 	}
 }
@@ -154,7 +154,7 @@ func (c *Conn) expireStreams(now int64) {
 			c.forget(st)
 			c.writeReset(st.id, http2.ErrCodeNo)
 		case st.late(now):
-			st.refuseBody(exchange.Reply{Status: 408, Text: "timed out waiting for the request body", Close: true})
+			st.refuseBody(st.body.TimedOut())
 		case st.stalled(now):
 			s.Set.Log(loglevel.Info, "%s: stream closed after write timeout of %v", c.conn, s.Set.WriteTimeout)
 			c.resetStream(st, http2.ErrCodeCancel)

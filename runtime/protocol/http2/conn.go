@@ -79,7 +79,7 @@ func (c *Conn) Begin(s *Server, on *conn.Conn, self conn.Protocol) {
 	c.encoder = hpack.NewEncoder(&s.block)
 	c.encoder.SetMaxDynamicTableSizeLimit(tableSize)
 	c.credit, c.initial, c.frame = http2InitialWindow, http2InitialWindow, maxFrame
-	c.inflow.window = int64(s.cfg.ConnectionWindow)
+	c.inflow = inflow{window: http2InitialWindow, opened: http2InitialWindow, client: self.Account()}
 	c.budget.begin(s.cfg.MaxResets, s.Now())
 	on.Upgrade(self)
 	on.Stamp = s.Now()
@@ -91,7 +91,6 @@ func (c *Conn) Begin(s *Server, on *conn.Conn, self conn.Protocol) {
 		{ID: settingNoPriorities, Val: 1},
 		{ID: http2.SettingEnableConnectProtocol, Val: 1},
 	})
-	*out = appendUint32(*out, http2.FrameWindowUpdate, 0, uint32(s.cfg.ConnectionWindow-http2InitialWindow))
 	on.Schedule()
 	if s.Leaving() {
 		c.Drain(!s.Draining())
@@ -200,6 +199,7 @@ func (c *Conn) EOF() (stays bool) { return false }
 // Closed implements conn.Protocol.
 func (c *Conn) Closed() {
 	c.closed, c.dead = true, true
+	c.share()
 	for _, st := range c.streams {
 		st.abandon()
 	}

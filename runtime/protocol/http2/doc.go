@@ -38,9 +38,11 @@
 //
 // # Input
 //
-// The window of the connection is Config.ConnectionWindow, less what its streams have in memory (window.go). That of a stream
-// begins with 64 KiB. A body that is collected is stored at once, so its window is kept open at 1 MiB; the first 64 KiB stay in
-// memory, and a longer one goes to a file, as do those with which bodies would take more than an eighth of the window of the connection.
+// The window of the connection begins with 64 KiB and grows as it is used, to what its streams may send, up to Config.ConnectionWindow, less what its
+// streams have in memory (window.go). Above 64 KiB, it is shared with all connections of the client: see http.Shares. The window of a stream
+// begins with 64 KiB. The first 64 KiB of a body that is collected stay in memory. A longer one goes to a file, and its window is kept open at 1 MiB
+// then; it is not opened while the client has as many files as it may have. Bodies with which the connection would have more than an eighth of its
+// window in memory go to a file, too.
 // Of a body that is streamed, the window opens again when the handler has given credit for half of exchange.InputWindow; it grows
 // up to Config.MaxWindow while the handler takes everything. So a stream whose handler takes nothing costs up to 64 KiB, or the window
 // that it has earned, and all of them together no more than the window of the connection.

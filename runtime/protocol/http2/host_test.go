@@ -68,7 +68,7 @@ func (c *client) Gone()           {}
 func newHost(t testing.TB) *host {
 	t.Helper()
 	h := new(host)
-	h.Run(t, h, http.Config{})
+	h.Run(t, h, http.Config{MaxSpools: 100})
 	h.Do(func() { h.http2.Init(&h.Server) })
 	return h
 }

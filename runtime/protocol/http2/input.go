@@ -11,7 +11,7 @@ const (
 	// initialWindow is what a client may send of a body before it is told more. Before it has heard of that, it may send a byte less.
 	initialWindow = 64 << 10
 
-	// storeWindow is the window of a body that is collected.
+	// storeWindow is the window of a body that is collected, once it is in a file.
 	storeWindow = 1 << 20
 
 	// storeMemory is how many of its bytes are kept in memory: a connection may have many such bodies. A longer one goes to a file.
@@ -82,7 +82,6 @@ func (st *stream) Admit(x *http.Exchange, a http.Answerer) {
 		return
 	}
 	st.body.Collect(x, a)
-	st.target = storeWindow
 	if expects {
 		st.sendContinue(x)
 	}
@@ -122,13 +121,21 @@ func (st *stream) StopInput(*http.Exchange) {}
 
 // Credited implements http.Carrier.
 func (st *stream) Credited(x *http.Exchange, _ int64, more bool) {
-	if st.body.X == x {
+	if st.body.X == x && st.body.Streamed {
 		st.holdsGiven(x)
 	}
 	if st.c.dead || !st.arriving {
 		return
 	}
-	if st.body.X == x {
+	switch {
+	case st.body.X != x:
+	case st.body.Waits():
+		if err := st.body.Spill(); err != nil {
+			st.refuseBody(st.c.s.Refused(err))
+			return
+		}
+		st.holds(int64(st.body.InMemory()))
+	default:
 		st.askForBody(x)
 	}
 	if more {
@@ -139,7 +146,13 @@ func (st *stream) Credited(x *http.Exchange, _ int64, more bool) {
 // openWindow lets the client send more, if that is worth a frame.
 func (st *stream) openWindow() {
 	c := st.c
-	if st.body.Streamed {
+	switch {
+	case st.body.Waits():
+		st.pause()
+		return
+	case st.body.InFile():
+		st.target = storeWindow
+	case st.body.Streamed:
 		if st.x == nil || st.x.Given() >= exchange.InputWindow/2 {
 			st.pause()
 			return
@@ -292,7 +305,7 @@ func (st *stream) take(piece []byte, last bool) {
 		if !st.c.mayHold(len(piece)) {
 			memory = 0
 		}
-		err = st.body.Store(piece, memory, s.Config.SpoolDir)
+		err = st.body.Store(piece, memory)
 		st.holds(int64(st.body.InMemory()))
 	}
 	switch {
@@ -349,10 +362,13 @@ func (st *stream) refuseBody(r exchange.Reply) {
 
 // late reports whether the body of st comes too slowly.
 func (st *stream) late(now int64) bool {
+	cfg := &st.c.s.Config
+	if st.paused && st.body.Waits() {
+		return now > st.body.WaitsUntil(cfg.BodyTimeout)
+	}
 	if !st.arriving || st.paused || st.window <= 0 || st.body.Expects {
 		return false
 	}
-	cfg := &st.c.s.Config
 	if st.c.inflow.blocks(now, int64(cfg.BodyTimeout)) {
 		return false
 	}

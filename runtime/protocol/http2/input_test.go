@@ -32,9 +32,8 @@ func TestBody(t *testing.T) {
 	p.framer.WriteData(5, true, nil)
 	p.is(5, "200 /c:")
 	p.request(7, "/d", false)
-	for range 5 {
-		p.framer.WriteData(7, false, make([]byte, 14_000))
-	}
+	u := uploads{peer: p, window: 60_000, streams: map[uint32]int{7: initialWindow}}
+	u.send(7, 70_000)
 	p.framer.WriteData(7, true, nil)
 	p.is(7, "200 /d:a file with 70000")
 }
@@ -73,16 +72,11 @@ func TestStreamedBody(t *testing.T) {
 	h.http2.Configure(Config{MaxWindow: 2 * initialWindow})
 	c, p := h.open(t)
 	p.request(1, "/later", false)
-	sent, window := 0, initialWindow
-	piece := make([]byte, 8<<10)
+	u := &uploads{peer: p, window: http2InitialWindow, streams: map[uint32]int{1: initialWindow}}
+	sent := 0
 	send := func() {
-		for window >= len(piece) {
-			if err := p.framer.WriteData(1, false, piece); err != nil {
-				t.Fatal(err)
-			}
-			window -= len(piece)
-			sent += len(piece)
-		}
+		sent += u.streams[1]
+		u.send(1, u.streams[1])
 	}
 	arrived := func() {
 		t.Helper()
@@ -102,12 +96,10 @@ func TestStreamedBody(t *testing.T) {
 			x := h.Held[0]
 			x.Server.Credit(c.streams[1].x.Given())
 		})
-		f, ok := p.next().(*http2.WindowUpdateFrame)
-		if !ok || f.StreamID != 1 {
-			t.Fatalf("%v", f)
+		for u.streams[1] == 0 {
+			u.frame()
 		}
-		window += int(f.Increment)
-		most = max(most, int64(window))
+		most = max(most, int64(u.streams[1]))
 		send()
 		arrived()
 	}

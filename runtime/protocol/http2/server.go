@@ -31,12 +31,17 @@ type Config struct {
 
 	// ConnectionWindow is how many bytes of bodies a client may send ahead on all streams together, and how many are kept in memory; at least 64 KiB.
 	ConnectionWindow int
+
+	// MaxUnread is how many bytes clients may have sent ahead on all connections together, above 64 KiB on each: see http.Shares. A client gets up
+	// to a third.
+	MaxUnread int64
 }
 
 // Server is what connections of HTTP/2 share. It belongs to the event loop.
 type Server struct {
 	*http.Server
-	cfg Config
+	cfg    Config
+	memory http.Shares // Config.MaxUnread
 
 	input  bytes.Reader // the frame that is being read
 	framer *http2.Framer
@@ -75,6 +80,7 @@ func (s *Server) Configure(cfg Config) {
 		MaxWindow:        cmp.Or(cfg.MaxWindow, DefaultMaxWindow),
 		ConnectionWindow: cmp.Or(cfg.ConnectionWindow, DefaultConnectionWindow),
 	}
+	s.memory.Max = cmp.Or(cfg.MaxUnread, 12*int64(s.cfg.ConnectionWindow))
 }
 
 func (s *Server) tracef(format string, args ...any) { s.Set.Log(loglevel.Debug, format, args...) }

@@ -12,10 +12,13 @@ const minUpdate = 4 << 10
 
 // inflow counts the data of all streams of a connection together: the data that the client may still send (RFC 9113 §5.2), and the data in memory.
 type inflow struct {
-	window int64 // bytes that the client may send
-	held   int64 // bytes of input that streams have in memory
-	closed bool  // the window was found closed
-	since  int64 // at this time
+	window int64  // bytes that the client may send
+	held   int64  // bytes of input that streams have in memory
+	opened int64  // both, when the window was opened last
+	client string // whose connection it is
+	shared int64  // what it has of Server.memory: both, above initialWindow
+	closed bool   // the window was found closed
+	since  int64  // at this time
 }
 
 // holds notes that n bytes of the input of st are in memory now. With fewer than before, the window of the connection may open.
@@ -38,10 +41,11 @@ func (st *stream) holdsGiven(x *http.Exchange) {
 	st.holds(n)
 }
 
-// mayHold reports whether n more bytes of bodies that are collected may stay in memory. They get an eighth of the window: bodies that are not whole
-// must not keep each other from becoming whole.
+// mayHold reports whether n more bytes of bodies that are collected may stay in memory. They get an eighth of the window, if that can be opened:
+// bodies that are not whole must not keep each other from becoming whole.
 func (c *Conn) mayHold(n int) bool {
-	return c.inflow.held+int64(n) <= int64(c.s.cfg.ConnectionWindow)/8
+	in := &c.inflow
+	return in.held+int64(n) <= int64(c.s.cfg.ConnectionWindow)/8 && (in.window > 0 || c.room() > 0)
 }
 
 // blocks reports whether clients are kept from sending for no longer than they might take themselves. After that, requests that wait for input
@@ -50,17 +54,43 @@ func (in *inflow) blocks(now, timeout int64) bool {
 	return in.closed && now-in.since <= timeout+tick
 }
 
-// room returns by how much the window of the connection should grow: 0 if that is not worth a frame.
+// room returns by how much the window of the connection should grow: 0 if that is not worth a frame. It grows as it is used, up to what its streams
+// may send. Above initialWindow, that is shared with the other connections of the client.
 func (c *Conn) room() int64 {
-	grow := int64(c.s.cfg.ConnectionWindow) - c.inflow.held - c.inflow.window
-	if grow < max(minUpdate, c.inflow.window) {
+	in := &c.inflow
+	if in.window > in.opened/2 {
+		return 0
+	}
+	most := int64(initialWindow) // for new streams
+	for _, st := range c.streams {
+		if !st.ended {
+			most += st.target
+		}
+	}
+	most = min(most, 2*in.opened, int64(c.s.cfg.ConnectionWindow), initialWindow+in.shared+c.s.memory.Room(in.client))
+	grow := max(most, initialWindow) - in.held - in.window
+	if grow < minUpdate {
 		return 0
 	}
 	return grow
 }
 
+// share counts what c has of Server.memory.
+func (c *Conn) share() {
+	in := &c.inflow
+	shared := max(0, in.held+in.window-initialWindow)
+	if c.closed {
+		shared = 0
+	}
+	if shared != in.shared {
+		c.s.memory.Add(in.client, shared-in.shared)
+		in.shared = shared
+	}
+}
+
 // openWindow lets the client send more on all streams together, if that is worth a frame. The time in which it could not does not count for bodies.
 func (c *Conn) openWindow() {
+	c.share()
 	in, grow := &c.inflow, c.room()
 	switch {
 	case c.dead || grow == 0 && in.window > 0:
@@ -72,6 +102,8 @@ func (c *Conn) openWindow() {
 		return
 	}
 	in.window += grow
+	in.opened = in.held + in.window
+	c.share()
 	out := c.output()
 	*out = appendUint32(*out, http2.FrameWindowUpdate, 0, uint32(grow))
 	if !in.closed {

@@ -1,6 +1,9 @@
 """An ASGI application that streams in both directions."""
+import asyncio
 import hashlib
 import json
+
+enough = asyncio.Event()
 
 
 async def app(scope, receive, send):
@@ -27,6 +30,12 @@ async def app(scope, receive, send):
             sha.update(message["body"])
             n += len(message["body"])
         await answer(send, b"%d %s" % (n, sha.hexdigest().encode()))
+    elif path == "/unread":
+        await enough.wait()
+        await answer(send, b"")
+    elif path == "/enough":
+        enough.set()
+        await answer(send, b"")
     elif path == "/trailers":  # behind that many bytes, or this file
         assert "http.response.trailers" in scope["extensions"] or scope["method"] == "HEAD"
         await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": True})

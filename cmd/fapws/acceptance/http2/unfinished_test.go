@@ -1,0 +1,120 @@
+package http2_test
+
+import (
+	"bytes"
+	"net"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/http2"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// second connects to s from another address than all other clients.
+func second(s *fapwstest.Server) *fapwstest.Client {
+	s.T.Helper()
+	c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).Dial("tcp", s.Address)
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	return fapwstest.NewClient(s.T, c)
+}
+
+// unfinished opens n streams, sends up to size bytes of a body on each, as far as the windows allow, and ends none of them. It returns the number of
+// bytes that the server has taken, when it takes no more.
+func (f *frames) unfinished(n int, path string, size int) (sent int) {
+	f.t.Helper()
+	const window = 64<<10 - 1
+	all, windows, left := window, map[uint32]int{}, map[uint32]int{}
+	for i := range n {
+		id := uint32(2*i + 1)
+		f.head(id, false, ":method POST", ":scheme http", ":authority h", ":path "+path)
+		windows[id], left[id] = window, size
+	}
+	for {
+		before := sent
+		for id := range left {
+			for k := 1; k > 0; {
+				k = min(16<<10, left[id], windows[id], all)
+				if k > 0 && f.WriteData(id, false, make([]byte, k)) != nil {
+					return sent
+				}
+				left[id] -= k
+				windows[id] -= k
+				all -= k
+				sent += k
+			}
+		}
+		f.WritePing(false, [8]byte{1})
+		if !f.until(func(frame http2.Frame) bool {
+			switch frame := frame.(type) {
+			case *http2.WindowUpdateFrame:
+				if frame.StreamID == 0 {
+					all += int(frame.Increment)
+				} else {
+					windows[frame.StreamID] += int(frame.Increment)
+				}
+			case *http2.RSTStreamFrame:
+				delete(left, frame.StreamID)
+			case *http2.PingFrame:
+				return frame.IsAck()
+			}
+			return false
+		}) {
+			f.t.Fatal("the connection has ended")
+		}
+		if sent == before {
+			return sent
+		}
+	}
+}
+
+// Unfinished bodies of a client take neither the descriptors of others nor of its next requests: there are fewer files than descriptors.
+func TestUnfinishedBodies(t *testing.T) {
+	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()}, Shell: "ulimit -n 256", Flags: []string{"--h2c", "--body-timeout", "2s"}}.Serve(t, fapwstest.Mode{})
+	large := strings.Repeat("b", 1<<20)
+	before, memory := len(s.Descriptors()), s.RSS()
+	var all []*frames
+	for range 10 {
+		f := dialFrames(t, s)
+		f.unfinished(100, "/", 16<<10)
+		all = append(all, f)
+	}
+	if n := len(s.Descriptors()) - before; n > 50 {
+		t.Errorf("%d descriptors", n)
+	}
+	if grown := s.RSS() - memory; grown > 60<<20 {
+		t.Errorf("%d MiB", grown>>20)
+	}
+	w := second(s)
+	w.Send(fapwstest.Request("POST", "/", large))
+	w.Answer().Is(t, "hello")
+	s.Ask(fapwstest.Request("POST", "/", "small")).Is(t, "hello")
+	s.Ask(fapwstest.Request("POST", "/", large)).Is(t, "hello") // when other bodies have timed out
+	for _, f := range all {
+		f.Close()
+	}
+}
+
+// Applications that do not read what clients send cost a bounded amount of memory for each client, over all its connections, also those that it has closed.
+func TestUnreadBodies(t *testing.T) {
+	s := serve(t, fapwstest.Threads, "asgi.py:app", "--max-queue", "10000")
+	s.Get("/", 200)
+	before := s.RSS()
+	for i := range 60 {
+		f := dialFrames(t, s)
+		f.unfinished(120, "/unread", 60<<10)
+		if i < 20 {
+			f.Close()
+		}
+	}
+	if grown := s.RSS() - before; grown > 120<<20 {
+		t.Errorf("%d MiB", grown>>20)
+	}
+	data := bytes.Repeat([]byte("b"), 1<<20)
+	if _, text := ask(t, client(t), "POST", s.URL+"/digest", bytes.NewReader(data)); text != digest(data) {
+		t.Error(text)
+	}
+	s.Get("/enough", 200)
+}
