@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -54,7 +53,12 @@ func (a *archive) able() bool { return a.wait.IsZero() || time.Now().After(a.wai
 
 // rename makes the file at the path a rotated one. Its lock is held.
 func (a *archive) rename() error {
-	err := os.Rename(a.o.Path, fmt.Sprintf("%s%s%019d", a.o.Path, rotatedMark, time.Now().UnixNano()))
+	dir, err := a.o.folder()
+	if err == nil {
+		name := filepath.Base(a.o.Path)
+		err = dir.rename(name, fmt.Sprintf("%s%s%019d", name, rotatedMark, time.Now().UnixNano()))
+		dir.close()
+	}
 	a.wait = time.Time{}
 	if err != nil {
 		a.wait = time.Now().Add(retryRename)
@@ -67,7 +71,12 @@ func (a *archive) start() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.again = true
-	if a.running || len(pending(a.o)) == 0 {
+	dir, err := a.o.folder()
+	if err != nil {
+		return
+	}
+	defer dir.close()
+	if a.running || len(pending(dir, a.o)) == 0 {
 		return
 	}
 	a.running = true
@@ -103,14 +112,11 @@ func (a *archive) run() {
 
 // pending returns the rotated files of a log that are not compressed, the oldest
 // first.
-func pending(o *Options) (list []string) {
-	dir := filepath.Dir(o.Path)
-	entries, _ := os.ReadDir(dir) // what cannot be read cannot be compressed either
+func pending(dir folder, o *Options) (list []string) {
 	prefix := filepath.Base(o.Path) + rotatedMark
-	for _, e := range entries {
-		stamp, ok := strings.CutPrefix(e.Name(), prefix)
-		if _, err := strconv.ParseUint(stamp, 10, 64); ok && err == nil && (!o.Plain || e.Type().IsRegular()) {
-			list = append(list, filepath.Join(dir, e.Name()))
+	for _, e := range dir.list(prefix) {
+		if _, err := strconv.ParseUint(e.Name()[len(prefix):], 10, 64); err == nil && (!o.Plain || e.Type().IsRegular()) {
+			list = append(list, e.Name())
 		}
 	}
 	slices.Sort(list)
@@ -123,31 +129,36 @@ var errBusy = errors.New("in use")
 // compressAll compresses the rotated files of a log and removes those beyond
 // Keep. errBusy: others still write to one, or compress it.
 func compressAll(o *Options) error {
+	dir, err := o.folder()
+	if err != nil {
+		return err
+	}
+	defer dir.close()
 	for {
-		list := pending(o)
+		list := pending(dir, o)
 		// Those that wait count, too: for a disk that is full, or for a process that has inherited one and never
 		// ends.
 		beyond := max(0, len(list)-o.Keep)
 		for _, raw := range list[:beyond] {
-			os.Remove(raw)
-			os.Remove(raw + ".tmp")
+			_ = dir.remove(raw)
+			_ = dir.remove(raw + ".tmp")
 		}
 		if list = list[beyond:]; len(list) == 0 {
-			return removeOld(o.Path, o.Keep)
+			return removeOld(dir, filepath.Base(o.Path), o.Keep)
 		}
-		err := compressOne(o, list[0])
+		err := compressOne(dir, o, list[0])
 		if err != nil && !errors.Is(err, os.ErrNotExist) { // another process was quicker, or removed it
 			return err
 		}
 	}
 }
 
-func compressOne(o *Options, raw string) error {
+func compressOne(dir folder, o *Options, raw string) error {
 	flags := os.O_RDONLY | unix.O_NONBLOCK // a FIFO
 	if o.Plain {
 		flags |= unix.O_NOFOLLOW
 	}
-	in, err := os.OpenFile(raw, flags, 0)
+	in, err := dir.open(raw, flags, 0)
 	if err != nil {
 		return err
 	}
@@ -159,41 +170,42 @@ func compressOne(o *Options, raw string) error {
 	if err != nil {
 		return err
 	}
-	if now, err := os.Stat(raw); err != nil || !os.SameFile(st, now) {
+	if !dir.holds(raw, int(in.Fd())) {
 		return nil
 	}
-	newest := numbered(o.Path, 1)
-	if comment(newest) != filepath.Base(raw) {
+	name := filepath.Base(o.Path)
+	newest := numbered(name, 1)
+	if comment(dir, newest) != raw {
 		tmp := raw + ".tmp"
-		if err := compress(in, st, tmp, filepath.Base(raw)); err != nil {
-			os.Remove(tmp)
+		if err := compress(dir, in, st, tmp, raw); err != nil {
+			_ = dir.remove(tmp)
 			return err
 		}
-		if err := shift(o.Path, o.Keep); err != nil {
-			os.Remove(tmp)
+		if err := shift(dir, name, o.Keep); err != nil {
+			_ = dir.remove(tmp)
 			return err
 		}
-		if err := os.Rename(tmp, newest); err != nil {
+		if err := dir.rename(tmp, newest); err != nil {
 			return err
 		}
 	}
-	return os.Remove(raw)
+	return dir.remove(raw)
 }
 
-func numbered(path string, n int) string { return path + "." + strconv.Itoa(n) + ".gz" }
+func numbered(name string, n int) string { return name + "." + strconv.Itoa(n) + ".gz" }
 
 // shift makes the number 1 free: each below the first that is free, or below
 // keep, becomes the next.
-func shift(path string, keep int) error {
+func shift(dir folder, name string, keep int) error {
 	free := 1
 	for free < keep {
-		if _, err := os.Lstat(numbered(path, free)); errors.Is(err, os.ErrNotExist) {
+		if _, err := dir.stat(numbered(name, free), unix.AT_SYMLINK_NOFOLLOW); errors.Is(err, os.ErrNotExist) {
 			break
 		}
 		free++
 	}
 	for n := free - 1; n >= 1; n-- {
-		if err := os.Rename(numbered(path, n), numbered(path, n+1)); err != nil {
+		if err := dir.rename(numbered(name, n), numbered(name, n+1)); err != nil {
 			return err
 		}
 	}
@@ -201,9 +213,9 @@ func shift(path string, keep int) error {
 }
 
 // removeOld removes files with numbers above keep, of a time when more were kept.
-func removeOld(path string, keep int) error {
+func removeOld(dir folder, name string, keep int) error {
 	for n := keep + 1; ; n++ {
-		if err := os.Remove(numbered(path, n)); errors.Is(err, os.ErrNotExist) {
+		if err := dir.remove(numbered(name, n)); errors.Is(err, os.ErrNotExist) {
 			return nil
 		} else if err != nil {
 			return err
@@ -213,9 +225,9 @@ func removeOld(path string, keep int) error {
 
 // compress writes in to a new file, which is on the disk when it returns: the
 // original is removed then.
-func compress(in *os.File, st os.FileInfo, name, note string) error {
-	_ = os.Remove(name) // of a process that was interrupted; a link is not followed
-	out, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, st.Mode().Perm())
+func compress(dir folder, in *os.File, st os.FileInfo, name, note string) error {
+	_ = dir.remove(name) // of a process that was interrupted; a link is not followed
+	out, err := dir.open(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, st.Mode().Perm())
 	if err != nil {
 		return err
 	}
@@ -254,8 +266,8 @@ func gently(out io.Writer, in io.Reader) error {
 }
 
 // comment returns that of a compressed file, "" if there is none.
-func comment(name string) string {
-	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+func comment(dir folder, name string) string {
+	f, err := dir.open(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return ""
 	}
@@ -274,7 +286,13 @@ func Rotate(o Options) error {
 	if o.Path == "-" {
 		return nil
 	}
-	if st, err := os.Stat(o.Path); err != nil || !st.Mode().IsRegular() {
+	dir, err := o.folder()
+	if err != nil {
+		return nil // opening the log reports it
+	}
+	st, err := dir.stat(filepath.Base(o.Path), 0)
+	dir.close()
+	if err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil
 	}
 	s, err := openSink(&o)

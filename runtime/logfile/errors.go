@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -172,12 +173,15 @@ func (e *Errors) FollowTo(file *os.File) {
 }
 
 func (e *Errors) follow() {
-	var there, here unix.Stat_t
+	var here unix.Stat_t
 	if unix.Fstat(2, &here) != nil {
 		return
 	}
-	if unix.Stat(e.o.Path, &there) == nil && there.Ino == here.Ino && there.Dev == here.Dev {
-		return
+	if dir, err := e.o.folder(); err == nil {
+		defer dir.close()
+		if dir.holds(filepath.Base(e.o.Path), 2) {
+			return
+		}
 	}
 	file, err := openPath(&e.o, os.FileMode(here.Mode).Perm())
 	if err == nil {

@@ -38,13 +38,25 @@ func redirected(t *testing.T, o Options, look time.Duration) {
 	}
 }
 
+// waiting returns how many rotated files of a log are not compressed.
+func waiting(t *testing.T, path string) int {
+	t.Helper()
+	o := Options{Path: path}
+	dir, err := o.folder()
+	if err != nil {
+		return 0 // the directory is gone
+	}
+	defer dir.close()
+	return len(pending(dir, &o))
+}
+
 // rotated waits until a log was rotated so many times, and returns the lines of the
 // newest.
 func rotated(t *testing.T, path string, times int) []string {
 	t.Helper()
 	last := fmt.Sprintf("%s.%d.gz", path, times)
 	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
-		if _, err := os.Stat(last); err == nil && len(pending(&Options{Path: path})) == 0 {
+		if _, err := os.Stat(last); err == nil && waiting(t, path) == 0 {
 			return lines(t, path+".1.gz")
 		}
 		if time.Now().After(end) {

@@ -87,7 +87,7 @@ func files(t *testing.T, path string) (list []string) {
 func settled(t *testing.T, path string) {
 	t.Helper()
 	eventually(t, "everything compressed", func() bool {
-		return len(pending(&Options{Path: path})) == 0
+		return waiting(t, path) == 0
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -69,9 +70,15 @@ func openPath(o *Options, mode fs.FileMode) (*os.File, error) {
 	if o.Plain {
 		flags |= unix.O_NOFOLLOW
 	}
-	file, err := os.OpenFile(o.Path, flags, 0)
+	dir, err := o.folder()
+	if err != nil {
+		return nil, err
+	}
+	defer dir.close()
+	name := filepath.Base(o.Path)
+	file, err := dir.open(name, flags, 0)
 	if os.IsNotExist(err) {
-		if file, err = os.OpenFile(o.Path, flags|os.O_CREATE, mode); err == nil && mode != fileMode {
+		if file, err = dir.open(name, flags|os.O_CREATE, mode); err == nil && mode != fileMode {
 			_ = file.Chmod(mode) // failing, it has what umask leaves
 		}
 	}
@@ -128,8 +135,12 @@ func (s *sink) look() {
 
 // at reports whether the path leads to the open file.
 func (s *sink) at() bool {
-	var there, here unix.Stat_t
-	return unix.Stat(s.o.Path, &there) == nil && unix.Fstat(s.fd, &here) == nil && there.Ino == here.Ino && there.Dev == here.Dev
+	dir, err := s.o.folder()
+	if err != nil {
+		return false
+	}
+	defer dir.close()
+	return dir.holds(filepath.Base(s.o.Path), s.fd)
 }
 
 // lock takes the lock on the file that the path leads to. Where that cannot be

@@ -44,6 +44,9 @@ func Replace(to, from int) error { return unix.Dup3(from, to, 0) }
 // ReplaceClosing is Replace. Children do not inherit the descriptor.
 func ReplaceClosing(to, from int) error { return unix.Dup3(from, to, unix.O_CLOEXEC) }
 
+// openPath opens a file for its place only.
+const openPath = unix.O_PATH
+
 // Placeholder opens a descriptor that is good for nothing but Replace.
 func Placeholder() (fd int, err error) { return unix.Open("/", unix.O_PATH|unix.O_CLOEXEC, 0) }
 

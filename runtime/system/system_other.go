@@ -9,6 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// openPath is the closest to that on Linux.
+const openPath = unix.O_RDONLY | unix.O_NONBLOCK
+
 // Socket is as on Linux.
 func Socket(family int) (fd int, err error) {
 	syscall.ForkLock.RLock()

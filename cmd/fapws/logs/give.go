@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/loglevel"
+	"fapws/runtime/system"
 )
 
 // Give makes log files, which root can, those of the user that writes to them,
@@ -32,7 +33,11 @@ func giveLog(name string, to *syscall.Credential) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
-	dir, err := unix.Open(filepath.Dir(name), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	name, err := filepath.Abs(name)
+	if err != nil {
+		return err
+	}
+	dir, err := system.Open(filepath.Dir(name))
 	if err != nil {
 		return nil // opening the log reports it
 	}

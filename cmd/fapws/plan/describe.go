@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -100,6 +101,26 @@ func (p *Plan) Folders() (dirs []string) {
 		}
 		if !slices.Contains(dirs, dir) {
 			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
+}
+
+// Changeable returns the directories that an application in the sandbox may change, as far as the configuration names them; none without
+// a sandbox.
+func (p *Plan) Changeable(conf *settings.Config) (dirs []string) {
+	if conf.Sandbox == settings.SandboxModes[0] {
+		return nil
+	}
+	paths := slices.Concat(conf.SandboxWrite, p.Site.Reach().Uploads)
+	for _, log := range append(p.Site.LogFiles(), conf.AccessLog, conf.ErrorLog) {
+		if log != "-" && log != "off" {
+			paths = append(paths, filepath.Dir(log))
+		}
+	}
+	for _, path := range paths {
+		if abs, err := filepath.Abs(path); err == nil {
+			dirs = append(dirs, abs)
 		}
 	}
 	return dirs

@@ -1,11 +1,17 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
 
 	"github.com/landlock-lsm/go-landlock/landlock"
 	ll "github.com/landlock-lsm/go-landlock/landlock/syscall"
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/system"
 )
 
 // Versions of Landlock's interface (landlock(7)) and their additions.
@@ -47,10 +53,28 @@ func restrict(r *Rules) error {
 		write |= ll.AccessFSRefer
 	}
 	var rules []landlock.Rule
+	var wrong error
+	var fds []int
+	defer func() {
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+	}()
 	allow := func(access landlock.AccessFSSet, paths []string) {
 		for _, path := range paths {
-			if here := access & meaningful(path); here != 0 {
-				rules = append(rules, landlock.PathAccess(here, path).IgnoreIfMissing())
+			if abs, err := filepath.Abs(path); err == nil {
+				path = abs
+			}
+			fd, err := system.Open(path) // else a link of the application would give it what the link leads to
+			if err != nil {
+				if !errors.As(err, new(*os.PathError)) {
+					wrong = err
+				}
+				continue // missing, or out of reach
+			}
+			fds = append(fds, fd)
+			if here := access & meaningful(fd); here != 0 {
+				rules = append(rules, landlock.PathAccess(here, "/proc/self/fd/"+strconv.Itoa(fd)).IgnoreIfMissing())
 			}
 		}
 	}
@@ -77,6 +101,9 @@ func restrict(r *Rules) error {
 	if !r.AbstractSockets {
 		scopes |= ll.ScopeAbstractUnixSocket
 	}
+	if wrong != nil {
+		return fmt.Errorf("cannot enter the sandbox: %w", wrong)
+	}
 	config, err := landlock.NewConfig(landlock.AccessFSSet(everything), landlock.AccessNetSet(ll.AccessNetBindTCP|ll.AccessNetConnectTCP), scopes)
 	if err != nil {
 		return err
@@ -87,11 +114,11 @@ func restrict(r *Rules) error {
 	return nil
 }
 
-// meaningful returns the rights that the file at path can have; 0: it is missing, or this process cannot reach it.
-func meaningful(path string) landlock.AccessFSSet {
+// meaningful returns the rights that an open file can have.
+func meaningful(fd int) landlock.AccessFSSet {
 	var st unix.Stat_t
 	switch {
-	case unix.Stat(path, &st) != nil:
+	case unix.Fstat(fd, &st) != nil:
 		return 0
 	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
 		return everything

@@ -32,6 +32,7 @@ import (
 	"fapws/pybridge"
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/system"
 )
 
 // process is the process of a supervisor. It knows the settings as flags and
@@ -91,6 +92,7 @@ func Run(what *plan.Plan, front *presence.Presence, stderr io.Writer) (code int,
 	if err := p.findIdentity(); err != nil {
 		return 0, err
 	}
+	system.Distrust(what.Changeable(&p.conf))
 	if p.identity != nil {
 		logs.Give(p.logNames(), p.identity.Credential(), logs.New(stderr, p.conf.LogLevel, p.conf.LoopDebug))
 	}

@@ -12,6 +12,7 @@ import (
 	"fapws/cmd/fapws/site"
 	"fapws/cmd/fapws/watch"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/system"
 )
 
 // templates are patterns of files that frameworks read once and then keep:
@@ -66,6 +67,11 @@ func (p *process) logKept() {
 	file, err := configfile.Read(p.plan.Path)
 	if err != nil || set.ReadFile(file, site.Keys()) != nil {
 		return // as well; or this user may not read it
+	}
+	if conf, err := set.Config(); err == nil { // the workers may change other directories from now on
+		now := p.conf
+		now.SandboxWrite = slices.Concat(now.SandboxWrite, conf.SandboxWrite)
+		system.Distrust(p.plan.Changeable(&now))
 	}
 	kept := strings.Join(p.plan.Settings.Kept(set), ", ")
 	if kept != "" && kept != p.kept {

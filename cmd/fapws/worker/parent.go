@@ -80,6 +80,7 @@ func TakeParent() (*Parent, error) {
 func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 	s := &service{plan: what, front: &presence.Presence{}, stderr: stderr, host: p, relay: p.events}
 	p.s, p.events.s = s, s
+	system.Distrust(what.Changeable(&what.Conf))
 	if p.stderr < 0 { // else the supervisor reads the output of this process, and logs it
 		s.errors.OpenAsWorker(&what.Conf)
 	}

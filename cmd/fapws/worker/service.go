@@ -25,6 +25,7 @@ import (
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cgi"
 	"fapws/runtime/source/upload"
+	"fapws/runtime/system"
 )
 
 // service is one run of a server, from the script to the exit code.
@@ -205,6 +206,7 @@ func (s *service) start() (err error) {
 		}
 	}
 	s.log.SetLevel(s.conf.LogLevel, s.conf.LoopDebug)
+	system.Distrust(s.plan.Changeable(&s.conf))
 	s.logs.Configure(&s.conf, s.log)
 	if s.access, err = s.logs.Access("", ""); err != nil {
 		return exit.NotStarted("cannot write the %v", err)

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"fapws/runtime/backend"
+	"fapws/runtime/system"
 )
 
 // Scripts finds the program that a path names. Any goroutine may use it.
@@ -78,7 +79,7 @@ func NewScripts(o ScriptOptions) (*Scripts, error) {
 			return nil, fmt.Errorf("%q is not a file name pattern", pattern)
 		}
 	}
-	root, err := os.OpenRoot(folder)
+	root, err := system.OpenRoot(folder)
 	if err != nil {
 		return nil, err
 	}

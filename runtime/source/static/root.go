@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"fapws/runtime/system"
 )
 
 // freshFor is how long the state of the disk is trusted without looking again, in nanoseconds.
@@ -44,7 +46,7 @@ func openRoot(path string, policy symlinks, private *Private, expose []string) (
 }
 
 func openView(path string, policy symlinks, g guard) (*view, fs.FileInfo, error) {
-	dir, err := os.OpenRoot(path)
+	dir, err := system.OpenRoot(path)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,6 +1,7 @@
 package process_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -329,6 +330,62 @@ func TestSandboxLogs(t *testing.T) {
 		if err != nil || string(out) == "secret" {
 			t.Errorf("%s has another file: %v", name, err)
 		}
+	}
+}
+
+// An application that puts a link in the place of the directory of logs has no process write, rename or remove files in the directory that the
+// link leads to, and gets no right to do so from the next worker. A directory that was made again is used.
+func TestSandboxLogDirectory(t *testing.T) {
+	t.Parallel()
+	x := newSandboxed(t, fapwstest.Threads)
+	log, victim := x.data+"/log", filepath.Dir(x.secret)
+	if err := errors.Join(os.Mkdir(log, 0o777), os.Chmod(log, 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"errors", "errors.rotated-0000000000000000001", "access.9.gz"} {
+		path := fapwstest.Write(t, victim+"/"+name, "precious")
+		if err := os.Chmod(path, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	x.c.Flags = append(x.c.Flags, "--error-log", log+"/errors", "--access-log", log+"/access", "--static", "/log/="+log, "--log-flush", "1ms")
+	s := x.c.Serve(t, fapwstest.Mode{})
+	s.Get("/fails", 500)
+	if code, _, stderr := s.Ctl("rotate"); code != 0 {
+		t.Fatal(stderr)
+	}
+	s.Get("/attack?replace,"+log+","+victim, 200).Is(t, "done: None")
+	for range 2 {
+		s.Get("/fails", 500)
+		s.Ctl("rotate") // may print an error
+		s.Signal(syscall.SIGUSR1)
+	}
+	if code, _, stderr := s.Ctl("reload"); code != 1 || !strings.Contains(stderr, "leads through a symbolic link that the application can have made") {
+		t.Errorf("a reload with the link: code %d, %s", code, stderr)
+	}
+	s.Get("/attack?list,"+victim, 200).Is(t, "refused: EACCES")
+	s.Get("/attack?create,"+victim+"/new", 200).Is(t, "refused: EACCES")
+	entries, _ := os.ReadDir(victim)
+	if len(entries) != 4 {
+		t.Errorf("files in the directory that the link leads to: %v", entries)
+	}
+	for _, e := range entries {
+		if got := textOf(t, victim+"/"+e.Name()); got != "precious" && got != "secret" {
+			t.Errorf("%s: %q", e.Name(), got)
+		}
+	}
+	if err := errors.Join(os.Remove(log), os.Mkdir(log, 0o777), os.Chmod(log, 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	s.Signal(syscall.SIGUSR1)
+	fapwstest.Eventually(t, "the logs in the new directory", func() bool {
+		s.Get("/fails", 500)
+		access, _ := os.ReadFile(log + "/access")
+		_, err := os.Stat(log + "/errors")
+		return err == nil && strings.Contains(string(access), "GET /fails")
+	})
+	if code, _, stderr := s.Ctl("reload"); code != 0 {
+		t.Error(stderr)
 	}
 }
 
