@@ -23,32 +23,39 @@ func nothingNamed(cmd *settings.Command) error {
 			return fmt.Errorf("no application given; %s in the environment names one: type fapws %s", name, app)
 		}
 	}
-	var found, commands []string
 	prefix := "fapws "
 	if cmd.Word != settings.WordRun {
 		prefix += string(cmd.Word) + " "
 	}
-	for _, name := range []string{"app.py", "main.py", "wsgi.py", "asgi.py", "application.py", "manage.py", "index.html"} {
-		if !application.IsFile(name) {
-			continue
-		}
-		app := name
-		switch name {
-		case "manage.py":
-			if app = settings.DjangoModule("."); app == "" {
-				continue
-			}
-		case "index.html":
-			app = "."
-		}
-		found = append(found, name)
-		commands = append(commands, prefix+app)
+	found, apps := appsIn(".")
+	if application.IsFile("index.html") {
+		found, apps = append(found, "index.html"), append(apps, ".")
 	}
 	if len(found) == 0 {
 		return settings.ErrNothing
 	}
-	return fmt.Errorf("no application given; this directory has %s: type %s; see fapws --help",
-		strings.Join(found, ", "), strings.Join(commands, ", or "))
+	return fmt.Errorf("no application given; this directory has %s: type %s%s; see fapws --help",
+		strings.Join(found, ", "), prefix, strings.Join(apps, ", or "+prefix))
+}
+
+// appsIn returns the files in folder that are probably applications, and the words that serve them.
+func appsIn(folder string) (found, apps []string) {
+	for _, name := range []string{"app.py", "main.py", "wsgi.py", "asgi.py", "application.py", "manage.py"} {
+		app := filepath.Join(folder, name)
+		if !application.IsFile(app) {
+			continue
+		}
+		if name == "manage.py" {
+			if app = settings.DjangoModule(folder); app == "" {
+				continue
+			}
+			if filepath.Clean(folder) != "." {
+				app = fmt.Sprintf("-C %s %s", folder, app)
+			}
+		}
+		found, apps = append(found, name), append(apps, app)
+	}
+	return found, apps
 }
 
 // findVenv looks for a virtual environment, venv or .venv, beside the first application
@@ -84,14 +91,20 @@ func (p *Plan) findVenv() (doubt string) {
 	return doubt
 }
 
-// doubts are lines about a configuration file that was found and also serves something
-// while the command line names an application.
-func (p *Plan) doubts() []string {
-	if p.File == nil || p.named == "" || p.Settings.File() != "" || len(p.Site.Hosts) == 0 {
-		return nil
+// doubts are lines about a folder of files that looks like a project, and about a configuration file that was found and also
+// serves something while the command line names an application.
+func (p *Plan) doubts() (lines []string) {
+	if folder := string(p.Site.Root); folder != "" && p.named == folder {
+		if found, apps := appsIn(folder); len(found) > 0 {
+			lines = append(lines, fmt.Sprintf("%s looks like a project (%s), but only its files are served, without sources, databases and keys; to run the application, type fapws %s",
+				folder, strings.Join(found, ", "), strings.Join(apps, ", or fapws ")))
+		}
 	}
-	return []string{fmt.Sprintf("%s also serves %s; requests for them do not reach %s (-c off ignores the file)",
-		p.File.Name, p.Site.Count(), p.named)}
+	if p.File != nil && p.named != "" && p.Settings.File() == "" && len(p.Site.Hosts) > 0 {
+		lines = append(lines, fmt.Sprintf("%s also serves %s; requests for them do not reach %s (-c off ignores the file)",
+			p.File.Name, p.Site.Count(), p.named))
+	}
+	return lines
 }
 
 // checkPaths finds settings that name directories which do not exist.

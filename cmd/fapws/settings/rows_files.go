@@ -69,7 +69,7 @@ func fileRows() []*Setting {
 		},
 		{
 			Name: "expose", Group: GroupFiles, Arg: "PATTERNS",
-			Help:  "serve files of these names from the directory of an application, where sources, backups (*~, *.bak) and databases (*.db, *.sqlite3) are hidden; logs, passwords, the configuration file and the script stay hidden",
+			Help:  "serve files of these names (*.py, *.db), although they look like sources, backups (*~, *.bak), databases (*.db, *.sqlite3, *.sql) or keys (*.key, *.secret), which are hidden; logs, passwords, the configuration file and scripts stay hidden",
 			value: func(c *Config) value { return &texts{&c.Expose} },
 		},
 		{

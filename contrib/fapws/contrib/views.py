@@ -31,8 +31,8 @@ class Staticfile:
     compress   -- compress text files from 1 KiB to 8 MiB with gzip and zstd; the result is kept until the file changes
     symlinks   -- links to follow: "inside" (those that stay under root), "owner" (of these, links with the owner of
                   their target) or "no"
-    expose     -- patterns of names, ``["*.db"]``, that are sent from the directory of the script although they look like sources, backups
-                  or databases. Files that the configuration names (logs, passwords, the script) are never sent
+    expose     -- patterns of names, ``["*.db"]``, that are sent although they look like sources, backups, databases or keys.
+                  Files that the configuration names (logs, passwords, the script) are never sent
     headers    -- additional fields of each response: ``{"X-Frame-Options": "DENY"}``
 
     The server reads the arguments once, at startup. TypeError, ValueError: wrong argument.

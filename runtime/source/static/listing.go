@@ -150,13 +150,17 @@ func (f *Files) readDirectory(t *view, name string, most int, order order) (entr
 		names = names[:most]
 	}
 	for _, entry := range names {
-		if !allowed([]byte(entry), f.opt.DotFiles) || t.guard.hides(entry) {
+		if !allowed([]byte(entry), f.opt.DotFiles) || t.guard.hides(entry) && !f.isProgram(entry) {
 			continue
 		}
 		info, err := dir.statPlain(entry)
-		if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		link := err == nil && info.Mode()&fs.ModeSymlink != 0
+		if link {
 			// Through the root, which follows links as a request would.
-			info, err = t.statLink(name + "/" + entry)
+			info, err = t.stat(name + "/" + entry)
+		}
+		if err == nil && info.Mode().IsRegular() && (link || t.guard.mayBeKey(entry) || t.hasHiddenName(info)) {
+			err = t.shows(name + "/" + entry)
 		}
 		if err == nil && t.guard.private.has(info) {
 			continue

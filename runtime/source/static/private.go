@@ -1,6 +1,8 @@
 package static
 
 import (
+	"bytes"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -81,19 +83,25 @@ func (p *Private) has(info fs.FileInfo) bool {
 	return ok && p.files[id]
 }
 
-// leftovers are names, in any case, in the folder of an application that are not for its clients, also
-// compressed: sources, copies that editors and people leave, databases and dumps of them.
+// leftovers are names, in any case, of files that are in the directory of a project and not for its clients, also
+// compressed: sources, copies that editors and people leave, databases and dumps of them, keys.
 var leftovers = []string{
 	"*.py", "*.py.[0-9]*", "*.pyc", "*.pyi", "*.pyo", "*.pyx", "__pycache__", "pyvenv.cfg",
 	"*~", "#*#", "*.backup", "*.bak", "*.bak-*", "*.bak[.0-9]*", "*.bkp", "*.old", "*.orig", "*.rej", "*.save", "*.swp", "*.swo", "*.tmp",
 	"*.db", "*.db3", "*.sqlite", "*.sqlite3", "*.db-*", "*.db3-*", "*.sqlite-*", "*.sqlite3-*",
 	"*.db.[0-9]*", "*.db3.[0-9]*", "*.sqlite.[0-9]*", "*.sqlite3.[0-9]*", "*.dump", "*.sql", "*.sql.[0-9]*",
 	".env", ".env.*", "*.env",
+	"*.key", "*.p12", "*.pfx", "*.ppk", "*.secret", "id_rsa", "id_dsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk",
 }
 
+// keyNames are names of files that are hidden if they contain a private key.
+var keyNames = []string{"*.pem", "*_key", "id_*"}
+
+// maxKeyFile is how much of such a file is searched for one, in bytes.
+const maxKeyFile = 1 << 20
+
 // within returns patterns for the names of files below a root that are private, too: the
-// private files themselves, files derived from them (error.log.1.gz, app.py~), and, where an
-// application has its script, leftovers.
+// private files themselves, files derived from them (error.log.1.gz, app.py~), and leftovers.
 func (p *Private) within(root string) (patterns []string) {
 	if p == nil {
 		return nil
@@ -101,19 +109,14 @@ func (p *Private) within(root string) (patterns []string) {
 	if real, err := filepath.EvalSymlinks(root); err == nil {
 		root = real
 	}
-	script := false
 	for _, file := range p.real {
 		if !strings.HasPrefix(file, strings.TrimSuffix(root, "/")+"/") {
 			continue
 		}
 		name := literally.Replace(filepath.Base(file))
 		patterns = append(patterns, name, name+".*", name+"~", "#"+name+"#")
-		script = script || strings.HasSuffix(file, ".py")
 	}
-	if script {
-		patterns = append(patterns, leftovers...)
-	}
-	return patterns
+	return append(patterns, leftovers...)
 }
 
 var literally = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
@@ -123,6 +126,7 @@ type guard struct {
 	private *Private
 	names   []string // patterns of names that are not shown
 	expose  []string // patterns of those that are nevertheless
+	links   *hardLinks
 }
 
 // hides reports whether a file is not for clients by the last segment of its name.
@@ -138,8 +142,8 @@ func (g *guard) hides(name string) bool {
 	return (fitsAny(g.names, name) || plain != name && fitsAny(g.names, plain)) && !fitsAny(g.expose, name)
 }
 
-// hidesFile reports whether an open file is not for clients: the target of a link has another
-// name than the link.
+// hidesFile reports whether an open file is not for clients: the target of a link has another name than the link, and some files
+// tell by what they contain.
 func (g *guard) hidesFile(file *os.File, info fs.FileInfo) bool {
 	if g.private.has(info) {
 		return true
@@ -147,6 +151,62 @@ func (g *guard) hidesFile(file *os.File, info fs.FileInfo) bool {
 	if len(g.names) == 0 || info.IsDir() {
 		return false
 	}
-	real, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(int(file.Fd())))
-	return err == nil && g.hides(path.Base(real))
+	name := file.Name()
+	if real, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(int(file.Fd()))); err == nil {
+		name = real
+	}
+	name = path.Base(name)
+	return g.hides(name) || g.mayBeKey(name) && hasKey(file)
+}
+
+// mayBeKey reports whether a file of this name is hidden if it contains a private key.
+func (g *guard) mayBeKey(name string) bool {
+	return len(g.names) > 0 && fitsAny(keyNames, strings.ToLower(name)) && !fitsAny(g.expose, name)
+}
+
+// hasKey reports whether a file contains a private key in the form of PEM.
+func hasKey(file *os.File) bool {
+	text, err := io.ReadAll(io.NewSectionReader(file, 0, maxKeyFile))
+	return err != nil || bytes.Contains(text, []byte("PRIVATE KEY-----"))
+}
+
+// maxWalk is the number of files that are looked at for the hidden names of a hard link.
+const maxWalk = 50_000
+
+// hardLinks are the files below a root that have a hidden name and another one.
+type hardLinks struct {
+	mu    sync.Mutex
+	files map[identifier]bool
+	until time.Time // when they are looked up again
+}
+
+// hasHiddenName reports whether a file of several names has a hidden one. Looking that up takes a walk through the whole root, so it is
+// done only for such a file, and takes a fiftieth of the time at most.
+func (t *view) hasHiddenName(info fs.FileInfo) bool {
+	id, ok := identifierOf(info)
+	l := t.guard.links
+	if !ok || l == nil || info.Sys().(*syscall.Stat_t).Nlink < 2 || !info.Mode().IsRegular() {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now := time.Now(); now.After(l.until) {
+		left := maxWalk
+		l.files = map[identifier]bool{}
+		_ = fs.WalkDir(t.dir.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
+			if left--; left < 0 {
+				return fs.SkipAll
+			}
+			if err == nil && entry.Type().IsRegular() && t.guard.hides(entry.Name()) {
+				if hidden, err := entry.Info(); err == nil {
+					if id, ok := identifierOf(hidden); ok {
+						l.files[id] = true
+					}
+				}
+			}
+			return nil
+		})
+		l.until = time.Now().Add(max(time.Second, 50*time.Since(now)))
+	}
+	return l.files[id]
 }

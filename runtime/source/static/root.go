@@ -37,7 +37,7 @@ func openRoot(path string, policy symlinks, private *Private, expose []string) (
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	g := guard{private: private, names: private.within(abs), expose: expose}
+	g := guard{private: private, names: private.within(abs), expose: expose, links: new(hardLinks)}
 	t, info, err := openView(abs, policy, g)
 	if err != nil {
 		return nil, fmt.Errorf("cannot serve %s: %w", abs, reason(err))

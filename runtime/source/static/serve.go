@@ -128,6 +128,10 @@ func (f *Files) find(t *view, path []byte, now int64, req *Request) (v variants,
 		f.cache.seen(key, &v, now)
 		return v, nil
 	}
+	if err := t.shows(s.name); err != nil { // some answers open no file
+		f.cache.forget(key)
+		return v, err
+	}
 	v = f.describe(&s, f.wall())
 	f.cache.put(string(key), v, now)
 	return v, nil

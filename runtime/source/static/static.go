@@ -76,9 +76,8 @@ type Options struct {
 	// the answer says so, too, because a request for it by its name has to pass them.
 	Routed []string `json:"-"`
 
-	// Private are files that do not exist here, by any name; below a root with the script
-	// of an application neither do its sources, backups and databases, but for those whose
-	// names fit a pattern (path.Match) of Expose. nil: none.
+	// Private are files that do not exist here, by any name; neither do sources, backups, databases and
+	// keys, but for those whose names fit a pattern (path.Match) of Expose. nil: all files exist.
 	Private *Private `json:"-"`
 	Expose  []string `json:"expose"`
 

@@ -93,7 +93,7 @@ func (t *view) open(name string) (*os.File, error) {
 		return file, err
 	}
 	info, err := file.Stat()
-	if err == nil && t.guard.hidesFile(file, info) {
+	if err == nil && (t.guard.hidesFile(file, info) || t.hasHiddenName(info)) {
 		err = hidden(name)
 	}
 	if err != nil {
@@ -126,17 +126,13 @@ func (t *view) openAny(name string) (*os.File, error) {
 	return file, err
 }
 
-// statLink is stat for a link in a listing: a link to a file that is not shown is not shown, either.
-func (t *view) statLink(name string) (fs.FileInfo, error) {
-	info, err := t.stat(name)
-	if err != nil || len(t.guard.names) == 0 || !info.Mode().IsRegular() {
-		return info, err
-	}
+// shows returns an error if clients may not see the regular file of a name, which has to be opened to find out.
+func (t *view) shows(name string) error {
 	file, err := t.open(name)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return info, file.Close()
+	return file.Close()
 }
 
 // errno tells whether an error is the kernel's. os.Root has no public error for

@@ -2,6 +2,7 @@ package sites_test
 
 import (
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -78,4 +79,83 @@ expose = ["shown.db"]
 			}
 		})
 	}
+}
+
+// A directory that is served without its application hides the same files, and keys, by any name, whoever asks for them in which way.
+func TestProjectDirectory(t *testing.T) {
+	t.Parallel()
+	const key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
+	dir := t.TempDir()
+	secret := map[string]string{
+		"manage.py": "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'mysite.settings')\n", "mysite/wsgi.py": "", "mysite/settings.py": "SECRET_KEY = 1\n",
+		"mysite/settings.py.gz": "gz", "db.sqlite3": "x", "mail.secret": "x", "server.key": key, "both.pem": "certificate\n" + key, "id_rsa": "x", "id_work": key, "ssh_host_rsa_key": key,
+	}
+	public := map[string]string{
+		"page.html": "page", "app.js": "js", "chain.pem": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "id_rsa.pub": "ssh-rsa AAAA", "id_list.html": "ids", "press_key": "any",
+		"twice.txt": "of two names",
+	}
+	for _, files := range []map[string]string{secret, public} {
+		for name, text := range files {
+			fapwstest.Write(t, dir+"/"+name, text)
+		}
+	}
+	for from, to := range map[string]string{"hard.txt": "mysite/settings.py", "again.txt": "twice.txt"} {
+		if err := os.Link(dir+"/"+to, dir+"/"+from); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("id_work", dir+"/soft.txt"); err != nil {
+		t.Fatal(err)
+	}
+	secret["hard.txt"], secret["soft.txt"] = "", ""
+	public["again.txt"] = public["twice.txt"]
+	elsewhere := t.TempDir()
+	fapwstest.Write(t, elsewhere+"/app.py", "from fapws.contrib.views import Staticfile\nPATHS = [('/', Staticfile("+strconv.Quote(dir)+", listing=True))]\n")
+	fapwstest.Write(t, elsewhere+"/fapws.toml", "autoindex = true\n[[host]]\nroot = "+strconv.Quote(elsewhere)+"\n[[host.route]]\nprefix = \"/\"\nfiles = "+strconv.Quote(dir)+"\n")
+	for name, flags := range map[string][]string{
+		"directory": {dir}, "table": {"-c", elsewhere + "/fapws.toml"}, "Staticfile": {"-c", "off", elsewhere + "/app.py"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := fapwstest.Command{Flags: append([]string{"--bind", "127.0.0.1:0"}, flags...), Complains: true}.Start(t)
+			s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
+			if hint := "looks like a project (manage.py)"; strings.Contains(s.Stderr.String(), hint) != (name == "directory") ||
+				name == "directory" && !strings.Contains(s.Stderr.String(), "type fapws -C "+dir+" mysite.wsgi\n") {
+				t.Errorf("%q? %s", hint, s.Stderr.String())
+			}
+			list := s.Ask(fapwstest.Get("/")).Want(t, 200).Text
+			for name := range secret {
+				for _, request := range []string{
+					fapwstest.Get("/" + name), fapwstest.Get("/"+name, "Range: bytes=0-1"), fapwstest.Get("/"+name, "Accept-Encoding: gzip, zstd"),
+					fapwstest.Get("/"+name, "If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT"), fapwstest.Request("OPTIONS", "/"+name, ""),
+				} {
+					if a := s.Ask(request); a.StatusCode != 404 && a.StatusCode != 405 && a.StatusCode != 204 {
+						t.Errorf("%q: %d %.100q", request, a.StatusCode, a.Text)
+					}
+				}
+				w := s.Dial()
+				w.Send(fapwstest.Request("HEAD", "/"+name, ""))
+				if a := w.Head("HEAD"); a.StatusCode != 404 {
+					t.Errorf("HEAD %s: %d", name, a.StatusCode)
+				}
+				if strings.Contains(list, ">"+name+"<") {
+					t.Errorf("%s is listed", name)
+				}
+			}
+			for name, text := range public {
+				s.Ask(fapwstest.Get("/"+name)).Want(t, 200).Is(t, text)
+				if !strings.Contains(list, ">"+name+"<") {
+					t.Errorf("%s is not listed", name)
+				}
+			}
+		})
+	}
+	t.Run("exposed", func(t *testing.T) {
+		t.Parallel()
+		s := fapwstest.Command{Flags: []string{"--bind", "127.0.0.1:0", "--expose", "*.py,*.key,*.pem", dir}, Complains: true}.Start(t)
+		s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
+		for _, name := range []string{"mysite/settings.py", "server.key", "both.pem", "hard.txt"} {
+			s.Ask(fapwstest.Get("/"+name)).Want(t, 200)
+		}
+	})
 }
