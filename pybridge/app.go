@@ -53,8 +53,8 @@ type Options struct {
 	// Venv is the directory of a virtual environment; "": the packages of the Python that fapws was built for.
 	Venv string
 	// Failed, if not nil, is called on the thread of Load with its error, before Python is finalized, which waits for the threads
-	// of the script.
-	Failed func(error)
+	// of the script. Its Contents are empty, or have the globals of the first application, whose PATHS are wrong.
+	Failed func(error, *Contents)
 }
 
 // Application names an application or a script with PATHS. Equal ones are loaded once and have the same mounts; several objects
@@ -140,7 +140,7 @@ func Load(o Options) (*App, error) {
 	a := &App{stop: make(chan int, 1), mode: threaded{}}
 	if err := a.load(o, paths); err != nil {
 		if o.Failed != nil {
-			o.Failed(err)
+			o.Failed(err, &a.Contents)
 		}
 		C.fapws_finish()
 		return nil, err
@@ -166,6 +166,10 @@ func (a *App) load(o Options, paths []string) error {
 			watchLoading(o.Apps[i].fullName())
 			var err error
 			if found, err = a.find(o, i, paths); err != nil {
+				if i == 0 && found.globals != nil {
+					found.readSettings(o.Globals)
+					a.Apps = append(a.Apps, Content{Settings: found.settings})
+				}
 				return err
 			}
 			found.finish(o.Globals, len(a.mounts))

@@ -40,7 +40,7 @@ type Mount struct {
 	environ, start unsafe.Pointer
 }
 
-// readPaths validates and copies a table, which is name in the script where. The error is one line with the entry. Main thread,
+// readPaths validates and copies a table, which is name in the script where. The error has a line for each wrong entry. Main thread,
 // GIL held.
 func readPaths(table *python3.PyObject, where, name string) ([]Mount, error) {
 	if table == nil {
@@ -54,14 +54,15 @@ func readPaths(table *python3.PyObject, where, name string) ([]Mount, error) {
 		return nil, fmt.Errorf("%s: %s is empty; it needs at least one (uri, callable) tuple", where, name)
 	}
 	mounts := make([]Mount, 0, len(entries))
+	var wrong []error
 	for i, entry := range entries {
 		m, err := readEntry(entry)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %s[%d], %s: %w", where, name, i, repr(entry), err)
+			wrong = append(wrong, fmt.Errorf("%s: %s[%d], %s: %w", where, name, i, repr(entry), err))
 		}
 		mounts = append(mounts, m)
 	}
-	return mounts, nil
+	return mounts, errors.Join(wrong...)
 }
 
 func isTable(o *python3.PyObject) bool { return python3.PyList_Check(o) || python3.PyTuple_Check(o) }
@@ -242,15 +243,20 @@ func handlerName(callable *python3.PyObject) string {
 	return name
 }
 
-// finish numbers the mounts from index, and reads the settings (globals with these names) and the classes of the application
-// from its globals. Main thread, GIL held.
-func (f *loadResult) finish(names []string, index int) {
+// readSettings reads the globals with these names. Main thread, GIL held.
+func (f *loadResult) readSettings(names []string) {
 	f.settings = map[string]Value{}
 	for _, name := range names {
 		if o := python3.PyDict_GetItemString(f.globals, name); o != nil {
 			f.settings[name] = valueOf(o, 0)
 		}
 	}
+}
+
+// finish numbers the mounts from index, and reads the settings (globals with these names) and the classes of the application
+// from its globals. Main thread, GIL held.
+func (f *loadResult) finish(names []string, index int) {
+	f.readSettings(names)
 	environ := unsafe.Pointer(C.fapws_environ_class(unsafe.Pointer(f.globals)))
 	if environ == nil && f.object == "" {
 		environ = f.environAskedFor()

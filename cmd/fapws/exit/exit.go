@@ -34,13 +34,13 @@ func NotStarted(format string, args ...any) error {
 	return &Error{NoStart, err.Error(), err}
 }
 
-// From returns the *Error in err, or err as a usage error.
+// From makes err an *Error with all of its lines, and the code of the first *Error in it, or of a usage error.
 func From(err error) error {
-	var f *Error
-	if errors.As(err, &f) {
-		return f
+	code := BadUsage
+	if f := (*Error)(nil); errors.As(err, &f) {
+		code = f.Code
 	}
-	return Usage(err)
+	return &Error{code, err.Error(), err}
 }
 
 // Silently is an error that ends fapws with a code after the reason has been reported.

@@ -102,9 +102,9 @@ func withoutPython(p *plan.Plan, stdout io.Writer, log func(loglevel.Level, stri
 func judge(p *plan.Plan, app *pybridge.Contents, stdout io.Writer, log func(loglevel.Level, string)) error {
 	conf, err := p.ReadScript(app)
 	if err != nil {
-		return err
+		conf = p.Conf // without the globals of the script
 	}
-	if err := p.Check(&conf, app, log); err != nil {
+	if err := tomlfile.Join(err, p.Check(&conf, app, log)); err != nil {
 		return exit.From(err)
 	}
 	if err := p.CheckCertificates(&conf, log); err != nil {

@@ -94,7 +94,7 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
 					return nil, 0, exit.Usage(err)
 				}
 			}
-			m := mounter{script: script, threads: conf.Threads, forks: parts.Forks, programs: parts.Programs, private: private, chroot: conf.Chroot, uploads: parts.Uploads, log: logClient, to: to}
+			m := mounter{script: script, threads: conf.Threads, forks: parts.Forks, programs: parts.Programs, private: private, chroot: conf.Chroot, uploads: parts.Uploads, log: logClient, to: to, check: parts.Logs == nil}
 			table, err = m.table(contents.Mounts(i))
 			return table, most, err
 		},

@@ -92,9 +92,12 @@ func (p *Plan) Load(report func(error) int) (*pybridge.App, error) {
 	var failed error
 	code := exit.NoStart
 	o := p.options()
-	o.Failed = func(err error) {
+	o.Failed = func(err error, app *pybridge.Contents) {
 		failed = err
-		code = report(p.notLoaded(err, &o.Apps[0]))
+		if err = p.notLoaded(err, &o.Apps[0]); len(app.Apps) > 0 {
+			err = exit.From(errors.Join(err, p.Settings.ReadScript(p.Command.ScriptName(), globalOf(app, 0))))
+		}
+		code = report(err)
 		exit.AfterClosingTime(code, func(string) {})
 	}
 	app, err := pybridge.Load(o)

@@ -36,19 +36,21 @@ type mounter struct {
 	uploads  *upload.Group
 	log      func(level loglevel.Level, client, line string)
 	to       site.Mounting
+	check    bool // for mistakes only
 }
 
 // table opens the document roots of mounts, so that the loop can serve them without
 // Python, and the directories of programs.
 func (t *mounter) table(mounts []pybridge.Mount) ([]sites.Mount, error) {
 	table := make([]sites.Mount, len(mounts))
+	var wrong []error
 	for i := range mounts {
 		var err error
 		if table[i], err = t.mount(&mounts[i]); err != nil {
-			return nil, exit.NotStarted("%s: PATHS[%d], %q: %v", t.script, i, mounts[i].Prefix, err)
+			wrong = append(wrong, exit.NotStarted("%s: PATHS[%d], %q: %v", t.script, i, mounts[i].Prefix, err))
 		}
 	}
-	return table, nil
+	return table, errors.Join(wrong...)
 }
 
 // occupies returns how long a request for m keeps others from running.
@@ -95,7 +97,7 @@ func (t *mounter) mount(m *pybridge.Mount) (mount sites.Mount, err error) {
 		}
 		return mount, err
 	case m.CGI != "":
-		program, err := t.programs.mounted(m.CGI)
+		program, err := t.programs.mounted(m.CGI, t.check)
 		if err != nil {
 			return mount, err
 		}

@@ -45,9 +45,12 @@ func (p *Programs) open(n namedProgram) (*cgi.CGI, error) {
 	return cgi.New(o)
 }
 
-// mounted returns a Responder for one of PATHS. The error is one line.
-func (p *Programs) mounted(options string) (backend.Responder, error) {
+// mounted returns a Responder for one of PATHS. The error is one line, with check also about a program that cannot run.
+func (p *Programs) mounted(options string, check bool) (backend.Responder, error) {
 	program, err := p.open(namedProgram{options: options})
+	if err == nil && check {
+		err = program.Check()
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -156,8 +157,9 @@ func nearestVariable(rows []*Setting, rest string) string {
 
 // ReadScript settles settings that neither flag nor environment nor file gave, from the globals
 // of the script. global returns a value as int64, float64, string, bool, []any
-// or Object. The error is one line that names variable, value, and the allowed values.
+// or Object. The error has a line for each wrong one, with variable, value, and the allowed values.
 func (s *Settings) ReadScript(script string, global func(name string) (any, bool)) error {
+	var wrong []error
 	for _, row := range s.rows {
 		if row.Global == "" || s.from[row.Name].Level > FromScript {
 			continue
@@ -167,11 +169,12 @@ func (s *Settings) ReadScript(script string, global func(name string) (any, bool
 			continue
 		}
 		if err := row.value(&s.conf).fromScript(x); err != nil {
-			return fmt.Errorf("%s: %s is %s: must be %w", script, row.Global, showGiven(x), err)
+			wrong = append(wrong, fmt.Errorf("%s: %s is %s: must be %w", script, row.Global, showGiven(x), err))
+			continue
 		}
 		s.from[row.Name] = Source{FromScript, script + " (" + row.Global + ")"}
 	}
-	return nil
+	return errors.Join(wrong...)
 }
 
 // BodyLimit returns the MAX_BODY_SIZE of an application that is not the first one,

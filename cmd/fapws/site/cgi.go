@@ -219,6 +219,9 @@ func (b *builder) cgi(h *Host, r *Route) []sites.Mount {
 		Gate:          b.parts.Programs,
 		Log:           b.clientLog(loglevel.Error),
 	})
+	if err == nil && b.parts.Check {
+		err = program.Check()
+	}
 	if err != nil {
 		b.wrong(r.At.Errorf("cgi", "%v", err))
 		return nil
@@ -263,7 +266,11 @@ func (b *builder) php(h *Host, r *Route) []sites.Mount {
 		b.wrong(r.At.Errorf("php", "%v", err))
 		return nil
 	}
-	if missing := p.Missing(); missing != "" && !b.parts.Check {
+	switch missing := p.Missing(); {
+	case missing == "":
+	case b.parts.Check:
+		b.wrong(r.At.Errorf("php", "%s", missing))
+	default:
 		b.parts.Log(loglevel.Warning, fmt.Sprintf("%s (%s)", missing, r.At.Key("php")))
 	}
 	b.built.closers = append(b.built.closers, func() error {

@@ -49,12 +49,22 @@ func Read(f *tomlfile.File, report func(error)) *Config {
 		}
 	}
 	tomlfile.Decode(ours, c, report)
+	c.shareApp(Application{})
 	for i := range c.Hosts {
 		c.Hosts[i].check(report)
 	}
 	c.checkDefault(report)
 	c.checkNames(report)
 	return c
+}
+
+// shareApp gives the application at the top to the hosts that have neither an application nor a root, in place of before.
+func (c *Config) shareApp(before Application) {
+	for i := range c.Hosts {
+		if h := &c.Hosts[i]; h.Root == "" && h.App.Name == before.Name && !h.At.Set("app") {
+			h.App = c.App
+		}
+	}
 }
 
 // checkNames sees that no name belongs to two hosts.
@@ -89,7 +99,9 @@ func (c *Config) checkDefault(report func(error)) {
 // Serve replaces the application or root at the top of the file by that of the command line: the directory root, or
 // the application app.
 func (c *Config) Serve(root, app string) {
+	before := c.App
 	c.Root, c.App = tomlfile.Path(root), Application{Name: app}
+	c.shareApp(before)
 	if t := c.At.Table; t != nil { // as if the file did not say
 		t.Entries = slices.DeleteFunc(t.Entries, func(v tomlfile.Value) bool { return v.Key == "root" || v.Key == "app" || v.Key == "args" })
 	}

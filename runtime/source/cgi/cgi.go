@@ -1,10 +1,12 @@
 package cgi
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -98,6 +100,56 @@ func New(o Options) (*CGI, error) {
 		o.Gate = NewGate(DefaultRunning, DefaultWaiting)
 	}
 	return &CGI{o: o, scripts: scripts, env: append(Environment(), o.Env...)}, nil
+}
+
+// Check returns an error of one line about the only program, or the first one in the directory itself, that cannot run.
+func (c *CGI) Check() error {
+	names := []string{c.scripts.only}
+	if names[0] == "" {
+		files, err := fs.ReadDir(c.scripts.root.FS(), ".")
+		if err != nil {
+			return err
+		}
+		names = nil
+		for _, f := range files {
+			if !f.IsDir() && !strings.HasPrefix(f.Name(), ".") && c.scripts.matches(f.Name()) {
+				names = append(names, f.Name())
+			}
+		}
+	}
+	for _, name := range names {
+		info, err := c.scripts.stat(name)
+		switch {
+		case c.o.Interpreters[path.Ext(name)] != nil:
+		case err != nil || c.scripts.only == "" && info.Mode()&0o111 == 0: // also a link that leads nowhere; a file that is no program
+		case info.Mode()&0o111 == 0:
+			err = fmt.Errorf("not executable; type chmod +x %s", filepath.Join(c.scripts.folder, name))
+		default:
+			err = c.interpreted(name)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", filepath.Join(c.scripts.folder, name), err)
+		}
+	}
+	return nil
+}
+
+// interpreted returns an error if the first line of a program names an interpreter that does not exist.
+func (c *CGI) interpreted(name string) error {
+	f, err := c.scripts.root.Open(name)
+	if err != nil {
+		return nil // it may be executable only
+	}
+	defer f.Close()
+	line, _ := bufio.NewReader(io.LimitReader(f, 256)).ReadString('\n')
+	words := strings.Fields(strings.TrimPrefix(line, "#!"))
+	if !strings.HasPrefix(line, "#!") || len(words) == 0 {
+		return nil
+	}
+	if _, err := os.Stat(words[0]); err != nil {
+		return fmt.Errorf("its interpreter %s does not exist; install it, or correct the first line", words[0])
+	}
+	return nil
 }
 
 // Environment returns the variables of our own environment that programs get, with a PATH in any case.

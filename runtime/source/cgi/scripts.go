@@ -81,7 +81,10 @@ func NewScripts(o ScriptOptions) (*Scripts, error) {
 	}
 	root, err := system.OpenRoot(folder)
 	if err != nil {
-		return nil, err
+		if file := (*fs.PathError)(nil); errors.As(err, &file) {
+			err = file.Err
+		}
+		return nil, fmt.Errorf("cannot run programs of %s: %w", folder, err)
 	}
 	return &Scripts{root: root, only: o.Only, folder: folder, patterns: o.Match, index: o.Index, links: o.Links, base: o.Base}, nil
 }
