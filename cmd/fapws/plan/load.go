@@ -46,7 +46,8 @@ func (p *Plan) IsSettled() bool {
 	return first == nil || !first.HasPATHS(p.Conf) || !p.Settings.MentionedIn(first.Source)
 }
 
-// SetVariables sets the variables of --env-file for the application, before Python starts.
+// SetVariables sets the variables of --env-file for the application, before Python starts. Where browsers get tracebacks, Flask shall pass
+// exceptions on, as with flask --debug.
 func (p *Plan) SetVariables() error {
 	for _, name := range p.Conf.EnvFiles {
 		text, err := os.ReadFile(name)
@@ -64,6 +65,9 @@ func (p *Plan) SetVariables() error {
 				os.Setenv(v.Name, v.Value) // Parse lets neither an empty name nor NUL through
 			}
 		}
+	}
+	if _, ok := os.LookupEnv("FLASK_DEBUG"); !ok && p.Conf.Debug > 0 {
+		os.Setenv("FLASK_DEBUG", "1")
 	}
 	return nil
 }

@@ -102,6 +102,18 @@ func TestDevTraceback(t *testing.T) {
 	}
 }
 
+// TestDevFlask: Flask, which makes a page without details of an exception, leaves it to fapws.
+func TestDevFlask(t *testing.T) {
+	t.Parallel()
+	const raising = "from flask import Flask\napp = Flask(__name__)\n@app.get('/')\ndef index():\n    raise ValueError('why')\n"
+	s := edited(t, fapwstest.Mode{}, raising, "--dev")
+	s.comes(browser, 500, "<h1>ValueError<span>: why</span>")
+	s = edited(t, fapwstest.Mode{}, raising, "--dev", "--debug", "0")
+	if status, body := s.ask(browser); status != 500 || strings.Contains(body, "ValueError") {
+		t.Errorf("%d %s", status, body)
+	}
+}
+
 // TestDevTemplate: templates that frameworks keep in memory count without being named.
 func TestDevTemplate(t *testing.T) {
 	t.Parallel()
