@@ -39,6 +39,8 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
   tarball [ARCH]   build/dist/fapws-….tar.gz, to unpack into ~/.local
   deb [ARCH]       build/dist/fapws_….deb for Debian and Ubuntu, with the service of systemd;
                    --test [SUITE]: then install, upgrade and remove it in a fresh system
+  wheel            build/dist/fapws-….whl, for pip install with the Python of --python, or --all that are found;
+                   --into FOLDER: there; --test [TESTS]: then install it and run these acceptance tests, or all
   release          build/dist with the tarball, the .deb, an SBOM (CycloneDX) and SHA256SUMS
   container        the image of bin/run.sh, with podman, buildah or docker; --test: build it on a
                    Debian of debootstrap, not of a registry, and try each mode
@@ -97,6 +99,8 @@ source "$root/scripts/cross.sh"
 source "$root/scripts/install.sh"
 # shellcheck source=scripts/package.sh
 source "$root/scripts/package.sh"
+# shellcheck source=scripts/wheel.sh
+source "$root/scripts/wheel.sh"
 # shellcheck source=scripts/systemd.sh
 source "$root/scripts/systemd.sh"
 # shellcheck source=scripts/container.sh

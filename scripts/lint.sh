@@ -14,7 +14,7 @@ check_gofmt() {
     [[ -z $files ]] || die "not gofmt clean: $files"
 }
 
-check_vet() { (cd "$root" && go vet ./...); }
+check_vet() { (cd "$root" && go vet ./... && go vet -tags library ./cmd/fapws/process ./cmd/fapws); }
 
 # check_static looks for what the compiler does not object to. That staticcheck understands the newest Go takes
 # modules that Go 1.25 does not, so it has a module file of its own (go tool -modfile=scripts/lint.mod).

@@ -96,6 +96,10 @@ link_python() {
         return
         ;;
     shared) ;;
+    none) # the library of a wheel finds Python in its process
+        py_linked=none py_link=
+        return
+        ;;
     '')
         if [[ ${py_libdir#"$py_root"} == /usr/lib* && -e $py_archive ]]; then
             link_archive && return

@@ -1,4 +1,6 @@
+/* clang-format off */
 //go:build library
+/* clang-format on */
 
 /* Makes a process of Python, in which the library is preloaded, one of this program. */
 #define _GNU_SOURCE
@@ -10,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 struct fapws_preload fapws_preload = {-1, "", ""};
@@ -58,8 +61,30 @@ typedef int main_function(int, char **, char **);
 typedef int libc_start_main(main_function *, int, char **, void (*)(void), void (*)(void), void (*)(void), void *);
 
 /* Replaces libc's, which the program's first instructions call with its main. */
-__attribute__((visibility("default"))) int __libc_start_main(main_function *main, int argc, char **argv, void (*init)(void),
-                                                             void (*fini)(void), void (*loaded)(void), void *stack) {
+__attribute__((visibility("default"))) int __libc_start_main(main_function *main, int argc, char **argv,
+                                                             void (*init)(void), void (*fini)(void),
+                                                             void (*loaded)(void), void *stack) {
   libc_start_main *libc = (libc_start_main *)dlsym(RTLD_NEXT, "__libc_start_main");
   return libc(fapws_preload.fd >= 0 ? main_of_library : main, argc, argv, init, fini, loaded, stack);
 }
+
+/* --- functions that glibc 2.17 does not have: see glibc.h ------------------------ */
+
+#define HIDDEN __attribute__((visibility("hidden")))
+
+#if defined(__x86_64__)
+#define STAT_VERSION 1
+#elif defined(__aarch64__)
+#define STAT_VERSION 0
+#else
+#define STAT_VERSION 3
+#endif
+
+int __fxstat(int version, int fd, void *st);
+int __fxstat64(int version, int fd, void *st);
+int __xstat64(int version, const char *path, void *st);
+
+HIDDEN int fstat(int fd, void *st) { return __fxstat(STAT_VERSION, fd, st); }
+HIDDEN int fstat64(int fd, void *st) { return __fxstat64(STAT_VERSION, fd, st); }
+HIDDEN int stat64(const char *path, void *st) { return __xstat64(STAT_VERSION, path, st); }
+HIDDEN int memfd_create(const char *name, unsigned flags) { return (int)syscall(SYS_memfd_create, name, flags); }

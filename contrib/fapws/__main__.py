@@ -1,0 +1,32 @@
+"""Starts the server of the wheel: the command ``fapws``, and ``python -m fapws``.
+
+The server is a library beside this file, and runs in a process of this Python. The dynamic loader preloads it there,
+and it takes over before Python begins: see cmd/fapws/process in the source.
+"""
+
+import os
+import sys
+
+# As in cmd/fapws/process/preload.h.
+_LIBRARY, _INTERPRETER = "FAPWS_LIBRARY", "FAPWS_INTERPRETER"
+
+
+def main() -> None:
+    """Replace this process by the server, with the arguments of this one. It exits with 3 and one line if that is impossible."""
+    library = os.path.join(os.path.dirname(os.path.abspath(__file__)), "libfapws.so")
+    if _LIBRARY in os.environ:
+        sys.exit(_failed("the dynamic loader has not preloaded %s into %s; it does not where that is setuid or has capabilities (getcap)" % (library, sys.executable)))
+    if not os.path.exists(library):
+        sys.exit(_failed("%s is missing; this package belongs to an executable: start that one, or pip install fapws" % library))
+    others = os.environ.get("LD_PRELOAD")
+    os.environ.update({_LIBRARY: library, _INTERPRETER: sys.executable, "LD_PRELOAD": library + (":" + others if others else "")})
+    os.execv(sys.executable, [sys.executable, "-m", "fapws"] + sys.argv[1:])
+
+
+def _failed(why: str) -> int:
+    print("fapws:", why, file=sys.stderr)
+    return 3
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+# Sourced by build.sh: wheel.
+# shellcheck shell=bash
+#
+# A wheel has the server as a library (package process), which is linked with no Python: it finds one in its process.
+
+# word_wheel [--all] [--into FOLDER] [--test [FOLDER...]]
+word_wheel() {
+    local into=$dist_folder all='' candidate
+    while (($#)); do
+        case $1 in
+        --all) all=1 ;;
+        --test)
+            shift
+            test_wheel "$@"
+            return
+            ;;
+        --into)
+            (($# > 1)) || die "--into needs a folder"
+            into=$2 && shift
+            ;;
+        *) die "unknown argument of wheel: $1" ;;
+        esac
+        shift
+    done
+    command -v readelf >/dev/null || want readelf binutils
+    fix_circumstances
+    mkdir -p "$into"
+    if [[ -z $all ]]; then
+        make_wheel
+        return
+    fi
+    [[ -z $python_option ]] || die "wheel --all takes every Python that it finds: leave out --python"
+    while read -r candidate; do
+        (python_option=$candidate make_wheel) || die "no wheel for $candidate"
+    done < <(list_pythons)
+}
+
+# make_wheel makes the wheel for the chosen Python, and prints its name.
+make_wheel() {
+    local library
+    LIBPYTHON=none use_python
+    library=$root/build/wheel/$py_version/libfapws.so
+    say "Python $py_version ($python)"
+    CGO_CFLAGS+=" -include \"$root/cmd/fapws/process/glibc.h\""
+    build_to "$library" -buildmode=c-shared -tags library
+    "$python" "$root/scripts/wheel.py" "$library" "$into" "$(version_text)" "$(wheel_tag)"
+}
+
+# wheel_tag prints the tag of the Python and of its binary interface.
+wheel_tag() {
+    local number=${py_minor#3.}
+    printf 'cp3%s-cp3%s\n' "${number%t}" "$number"
+}
+
+# test_wheel [FOLDER...] installs the wheel as users do, and tests it from outside. FOLDER is one of the acceptance tests; without any,
+# all are run. Tests of frameworks need those of the system.
+test_wheel() {
+    local venv=$root/build/wheel/venv dist folders=("$@") wheels
+    ((${#folders[@]})) || folders=(...)
+    use_python
+    need_frameworks
+    need_test_tools
+    "$python" -c 'import ensurepip' 2>/dev/null || want "virtual environments" "python$py_minor-venv"
+    install_wanted
+    dist=$(mktemp -d)
+    (word_wheel --into "$dist") || die "no wheel"
+    wheels=("$dist"/*.whl)
+    rm -rf "$venv"
+    "$python" -m venv --system-site-packages "$venv"
+    "$venv/bin/python" -m pip install -q --no-index "${wheels[@]}"
+    rm -rf "$dist"
+    FAPWS_BIN=$venv/bin/fapws test_go "${folders[@]/#/./cmd/fapws/acceptance/}"
+}
