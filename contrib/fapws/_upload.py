@@ -84,7 +84,7 @@ class upload:
     channel    -- channel that events about progress are published to; their data is JSON; "": none
     resumable  -- clients may also use the protocol tus, and go on where an upload broke off; not for devices and descriptors
     expires    -- seconds after which a resumable upload is removed that its client does not continue
-    max_active -- uploads at the same time; others get 503
+    max_active -- uploads at the same time, half of which one client (user or address) may have; others get 503
     origins    -- pages that may upload, in addition to those of the same host: "https://example.org"; "*": all
 
     A generator function is called with an UploadedFile (size is -1 if the client does not tell), and gets the bytes from ``yield``, on
@@ -116,7 +116,7 @@ class upload:
         channel: str = "",
         resumable: bool = True,
         expires: float = 86400,
-        max_active: int = 8,
+        max_active: int = 16,
         origins: Union[str, Iterable[str]] = (),
     ) -> None:
         if handler is not None:

@@ -25,7 +25,7 @@ def handler(environ, start_response):
 class UploadTest(unittest.TestCase):
     def test_rule(self):
         self.assertEqual(rule("in"), {
-            "path": "in", "descriptor": -1, "pieces": 0, "max_size": 1 << 30, "max_active": 8, "resumable": True, "expires": 86400, "sync": 0, "replace": True, "mode": 0o644,
+            "path": "in", "descriptor": -1, "pieces": 0, "max_size": 1 << 30, "max_active": 16, "resumable": True, "expires": 86400, "sync": 0, "replace": True, "mode": 0o644,
             "channel": "", "hands_on": False, "origins": [],
         })
         given = rule(3, handler, max_size="64m", sync="4K", replace=False, mode=0o600, channel="a", max_active=1, resumable=False, expires=60, origins="*")

@@ -48,7 +48,7 @@ const (
 
 // Defaults of Options.
 const (
-	DefaultMaxActive = 8
+	DefaultMaxActive = 16
 	DefaultMode      = 0o644
 	DefaultExpires   = 24 * time.Hour
 )

@@ -1,6 +1,8 @@
 package upload
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -20,8 +22,14 @@ const (
 	descriptionSuffix = ".tus.json"
 )
 
-// maxPartial bounds the unfinished uploads of a directory.
-const maxPartial = 100
+// maxPartial bounds the unfinished uploads of a directory, and maxOwned those of one client.
+const (
+	maxPartial = 100
+	maxOwned   = 25
+)
+
+// emptyExpires is how long an upload is kept of which no byte has arrived.
+const emptyExpires = 5 * time.Minute
 
 // description says what an upload is to become.
 type description struct {
@@ -30,6 +38,7 @@ type description struct {
 	Type     string              `json:"type"`
 	Fields   map[string][]string `json:"fields"`
 	Metadata string              `json:"metadata"` // as the client has sent it
+	Owner    string              `json:"owner"`    // the client: see clientOf
 }
 
 // partial is an upload that may be continued, and that is locked.
@@ -40,6 +49,12 @@ type partial struct {
 	touched time.Time // when bytes have arrived
 }
 
+// shown returns the name of the upload in reports, which all clients may see. The id is a secret of its client, because it continues the upload.
+func (p *partial) shown() string {
+	sum := sha256.Sum256([]byte(p.id))
+	return hex.EncodeToString(sum[:12])
+}
+
 var errUnknown = &refusal{status: 404, text: "there is no such upload"}
 
 // create begins an upload that may be continued.
@@ -48,7 +63,7 @@ func (t *folder) create(id string, what description) (p *partial, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.expire(dir) >= maxPartial {
+	if unfinished := t.expire(dir); len(unfinished) >= maxPartial || what.Owner != "" && ownedBy(what.Owner, dir, unfinished) >= maxOwned {
 		dir.Close()
 		return nil, refuse(503, "too many unfinished uploads")
 	}
@@ -73,6 +88,16 @@ func (t *folder) create(id string, what description) (p *partial, err error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// ownedBy returns how many of the uploads of dir are of a client.
+func ownedBy(owner string, dir *os.File, ids []string) (n int) {
+	for _, id := range ids {
+		if what, err := describe(dir, id); err == nil && what.Owner == owner {
+			n++
+		}
+	}
+	return n
 }
 
 // resume opens an upload that was created. The error is errUnknown if there is none, and errBusy if another request has it.
@@ -111,7 +136,7 @@ func (t *folder) read(dir *os.File, id string) (*partial, error) {
 		d.size, p.touched = st.Size(), st.ModTime()
 		_, err = d.f.Seek(0, io.SeekEnd)
 	}
-	if err != nil || t.expired(p.touched) {
+	if err != nil || t.expired(p.touched, d.size) {
 		d.f.Close()
 		if err == nil {
 			err = errUnknown
@@ -147,37 +172,40 @@ func (t *folder) nameOf(name string) string {
 	return name
 }
 
-// expired reports whether an upload that was last written at a time is too old.
-func (t *folder) expired(touched time.Time) bool { return time.Now().After(t.expiry(touched)) }
-
-// expiry returns when it is.
-func (t *folder) expiry(touched time.Time) time.Time {
-	return touched.Add(time.Duration(t.options.Expires * float64(time.Second)))
+// expired reports whether an upload of size bytes that was last written at a time is too old.
+func (t *folder) expired(touched time.Time, size int64) bool {
+	return time.Now().After(t.expiry(touched, size))
 }
 
-// lookEvery is how often, at least, expired uploads are looked for while there are any that may be continued.
-const lookEvery = time.Hour
+// expiry returns when it is.
+func (t *folder) expiry(touched time.Time, size int64) time.Time {
+	expires := time.Duration(t.options.Expires * float64(time.Second))
+	if size == 0 {
+		expires = min(expires, emptyExpires)
+	}
+	return touched.Add(expires)
+}
 
 // expireLater has uploads removed that are not continued in time, also if no other one comes.
 func (t *folder) expireLater() {
 	if t.looks.Swap(true) {
 		return
 	}
-	time.AfterFunc(min(lookEvery, time.Until(t.expiry(time.Now()))), func() {
+	time.AfterFunc(time.Until(t.expiry(time.Now(), 0)), func() {
 		t.looks.Store(false)
 		dir, err := t.open()
 		if err != nil {
 			return // the next upload will tell
 		}
 		defer dir.Close()
-		if t.expire(dir) > 0 {
+		if len(t.expire(dir)) > 0 {
 			t.expireLater()
 		}
 	})
 }
 
-// expire removes uploads of dir that are too old, and returns how many others it has.
-func (t *folder) expire(dir *os.File) (others int) {
+// expire removes uploads of dir that are too old, and returns the others.
+func (t *folder) expire(dir *os.File) (others []string) {
 	_, _ = dir.Seek(0, io.SeekStart)
 	names, _ := dir.Readdirnames(-1)
 	for _, name := range names {
@@ -188,12 +216,12 @@ func (t *folder) expire(dir *os.File) (others int) {
 		}
 		var st unix.Stat_t
 		err := unix.Fstatat(int(dir.Fd()), hiddenPrefix+id+partialSuffix, &st, unix.AT_SYMLINK_NOFOLLOW)
-		if err == nil && !t.expired(time.Unix(st.Mtim.Unix())) {
-			others++
+		if err == nil && !t.expired(time.Unix(st.Mtim.Unix()), st.Size) {
+			others = append(others, id)
 			continue
 		}
 		if err != nil { // it is being created or removed, or that was interrupted
-			if err = unix.Fstatat(int(dir.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW); err == nil && t.expired(time.Unix(st.Mtim.Unix())) {
+			if err = unix.Fstatat(int(dir.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW); err == nil && t.expired(time.Unix(st.Mtim.Unix()), st.Size) {
 				_ = unix.Unlinkat(int(dir.Fd()), name, 0)
 			}
 			continue

@@ -6,6 +6,9 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"fapws/runtime/auth"
+	"fapws/runtime/backend"
 )
 
 // publishEvery is the shortest time between two events about one upload, but for its beginning and its end.
@@ -47,32 +50,50 @@ type uploads struct {
 // progress is that of one upload.
 type progress struct {
 	all       *uploads
-	report    report    // guarded by all.mu, as are the next two
+	client    string    // see clientOf
+	report    report    // guarded by all.mu, as are the next three
+	token     string    // with which its client continues it; "": it cannot
 	received  time.Time // when bytes have arrived
 	interrupt func()    // ends the wait for more; nil: it cannot be ended
 	ended     chan struct{}
 	published time.Time // of the goroutine
 }
 
-// begin adds an upload. The error is a *refusal: too many are under way.
-func (u *uploads) begin(id, name string, size int64) (*progress, error) {
-	if id == "" {
-		id = rand.Text()
+// clientOf returns by what name a client has a share of the uploads: its user, or its network; "": it has neither.
+func clientOf(r *backend.Request) string {
+	if r.Peer.User != "" {
+		return "user " + r.Peer.User
 	}
-	p := &progress{all: u, report: report{ID: id, Name: name, Size: size, State: stateReceiving}, received: time.Now(), ended: make(chan struct{})}
+	return auth.Network(r.Peer.Addr)
+}
+
+// begin adds an upload of a client, who may have half of them. The error is a *refusal: too many are under way.
+func (u *uploads) begin(r report, client string) (*progress, error) {
+	if r.ID == "" {
+		r.ID = rand.Text()
+	}
+	r.State = stateReceiving
+	p := &progress{all: u, client: client, report: r, received: time.Now(), ended: make(chan struct{})}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if len(u.active) >= u.max {
+	same := 0
+	for _, other := range u.active {
+		if client != "" && other.client == client {
+			same++
+		}
+	}
+	if len(u.active) >= u.max || same >= (u.max+1)/2 {
 		return nil, refuse(503, "too many uploads at the same time")
 	}
 	u.active = append(u.active, p)
 	return p, nil
 }
 
-// resumed notes how many bytes have arrived before. interrupt ends the wait for more: see takeOver.
-func (p *progress) resumed(received int64, interrupt func()) {
+// resumed notes by what token the upload is continued, and how many bytes have arrived before. interrupt ends the wait for more: see
+// takeOver.
+func (p *progress) resumed(token string, received int64, interrupt func()) {
 	p.all.mu.Lock()
-	p.report.Received, p.interrupt = received, interrupt
+	p.token, p.report.Received, p.interrupt = token, received, interrupt
 	p.all.mu.Unlock()
 	p.tell()
 }
@@ -99,12 +120,12 @@ func (p *progress) named(name string) {
 // silent is how long an upload has no sign of life before another request may take it over.
 const silent = 2 * time.Second
 
-// takeOver ends the upload id if no bytes of it arrive: its client has lost the connection, and continues it over another one. It
+// takeOver ends the upload of a token if no bytes of it arrive: its client has lost the connection, and continues it over another one. It
 // reports whether it has ended.
-func (u *uploads) takeOver(id string) bool {
+func (u *uploads) takeOver(token string) bool {
 	u.mu.Lock()
 	i := slices.IndexFunc(u.active, func(p *progress) bool {
-		return p.report.ID == id && p.interrupt != nil && time.Since(p.received) > silent
+		return p.token == token && p.interrupt != nil && time.Since(p.received) > silent
 	})
 	if i < 0 {
 		u.mu.Unlock()

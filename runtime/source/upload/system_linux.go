@@ -29,13 +29,3 @@ func space(f *os.File) (free int64, ok bool) {
 	}
 	return int64(st.Bavail) * int64(st.Bsize), true
 }
-
-// reserve has the file system keep room for size bytes of f, if it can do so, so that of two uploads only as many begin as
-// have room. The error says that there is none.
-func reserve(f *os.File, size int64) error {
-	switch err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, size); err {
-	case unix.ENOSPC, unix.EDQUOT, unix.EFBIG:
-		return err
-	}
-	return nil
-}

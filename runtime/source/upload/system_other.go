@@ -17,6 +17,3 @@ func syncData(f *os.File) error { return ignoreUnsupported(f.Sync()) }
 
 // space returns how many bytes an unprivileged process can write to the file system of f. ok is false if the system does not say.
 func space(*os.File) (free int64, ok bool) { return 0, false }
-
-// reserve has the file system keep room for size bytes of f, if it can do so. The error says that there is none.
-func reserve(*os.File, int64) error { return nil }

@@ -98,7 +98,7 @@ func (x *tus) options() {
 
 // state are the fields that say how far an upload has come.
 func (x *tus) state(p *partial) string {
-	return fmt.Sprintf("Upload-Offset: %d\r\nUpload-Expires: %s\r\n", p.size, x.t.expiry(p.touched).UTC().Format(http.TimeFormat))
+	return fmt.Sprintf("Upload-Offset: %d\r\nUpload-Expires: %s\r\n", p.size, x.t.expiry(p.touched, p.size).UTC().Format(http.TimeFormat))
 }
 
 // create begins an upload ("Creation").
@@ -113,7 +113,7 @@ func (x *tus) create() error {
 	if most := x.u.options.MaxSize; most > 0 && length > most {
 		return tooLarge(most)
 	}
-	what := description{Length: length, Metadata: x.r.Field("Upload-Metadata")}
+	what := description{Length: length, Metadata: x.r.Field("Upload-Metadata"), Owner: clientOf(x.r)}
 	if what.Fields, err = readMetadata(what.Metadata); err != nil {
 		return err
 	}
@@ -196,7 +196,7 @@ func (x *tus) receive(p *partial, status int, fields string) error {
 	pass, err := newPass(x.r, p)
 	var progress *progress
 	if err == nil {
-		progress, err = x.u.uploads.begin(p.id, p.name, p.Length)
+		progress, err = x.u.uploads.begin(report{ID: p.shown(), Name: p.name, Size: p.Length}, clientOf(x.r))
 	}
 	if err != nil && status == 201 {
 		p.remove() // the client does not learn of it
@@ -206,7 +206,7 @@ func (x *tus) receive(p *partial, status int, fields string) error {
 		p.close()
 		return err
 	}
-	progress.resumed(p.size, x.r.Interrupt)
+	progress.resumed(p.id, p.size, x.r.Interrupt)
 	done := false
 	if err = pass.receive(x.r, progress); err == nil && p.size == p.Length {
 		done, err = true, p.complete()
@@ -239,7 +239,7 @@ func (x *tus) receive(p *partial, status int, fields string) error {
 		name = p.name
 	}
 	file := stored{Name: name, Path: p.path, Size: p.size, SHA256: p.sum(), Type: p.Type}
-	x.u.handOn(x.w, result{ID: p.id, Files: []stored{file}, Fields: p.Fields, Status: status}, fields)
+	x.u.handOn(x.w, result{ID: p.shown(), Files: []stored{file}, Fields: p.Fields, Status: status}, fields)
 	return nil
 }
 

@@ -188,8 +188,7 @@ func (u *Upload) receive(w *backend.Response, r *backend.Request) error {
 	if err != nil {
 		return err
 	}
-	id := idOf(r)
-	p, err := u.uploads.begin(id, "", r.Size)
+	p, err := u.uploads.begin(report{ID: idOf(r), Size: r.Size}, clientOf(r))
 	if err != nil {
 		return err
 	}

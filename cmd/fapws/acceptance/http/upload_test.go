@@ -275,14 +275,19 @@ func TestBrokenUploads(t *testing.T) {
 	receiving(0)
 	stored(t, bare, nil)
 
-	all := []*fapwstest.Client{s.Dial(), s.Dial()}
+	all := []*fapwstest.Client{s.Dial(), s.Dial(), dialFrom(t, "127.0.0.2", s.Address)}
 	for i, w := range all {
 		w.Send(fmt.Sprintf("PUT /bare/%d HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n", i))
 		if r := w.Head("PUT"); r.StatusCode != 100 {
 			t.Fatal(r.Status)
 		}
+		if i == 1 { // half of the places, rounded up
+			s.Ask(fapwstest.Request("PUT", "/bare/b", "x")).Want(t, 503, "too many")
+		}
 	}
-	s.Ask(fapwstest.Request("PUT", "/bare/b", "x")).Want(t, 503, "too many")
+	full := dialFrom(t, "127.0.0.3", s.Address)
+	full.Send(fapwstest.Request("PUT", "/bare/b", "x"))
+	full.Answer().Want(t, 503, "too many")
 	for _, w := range all {
 		w.Send("x")
 		w.Answer().Want(t, 201)

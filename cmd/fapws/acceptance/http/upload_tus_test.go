@@ -198,3 +198,73 @@ func TestTusClient(t *testing.T) {
 	}
 	stored(t, filepath.Join(dir, "files"), map[string]string{"by tuspy.bin": text})
 }
+
+// TestTusShares: what a client announces takes neither space nor places from other clients, and reports do not show how to continue an
+// upload.
+func TestTusShares(t *testing.T) {
+	t.Parallel()
+	s, dir := serveUploads(t, fapwstest.Threads, "--body-timeout", "1h", "--body-min-rate", "0")
+	bare := filepath.Join(dir, "bare")
+	partial := func() (path string, blocks int64) {
+		all, _ := filepath.Glob(filepath.Join(bare, ".fapws-*[st]"))
+		for _, path = range all {
+			if strings.HasSuffix(path, ".tus") || strings.HasSuffix(path, ".part") {
+				st, err := os.Stat(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return path, st.Sys().(*syscall.Stat_t).Blocks
+			}
+		}
+		return "", 0
+	}
+	c := &tusClient{s: s}
+	a := c.create("/bare", 1<<20, "filename", "a").Want(t, 201)
+	path, blocks := partial()
+	if path == "" || blocks != 0 {
+		t.Errorf("an empty upload has %d blocks: %q", blocks, path)
+	}
+	if expires, err := time.Parse(time.RFC1123, a.Header.Get("Upload-Expires")); err != nil || time.Until(expires) > 6*time.Minute {
+		t.Errorf("an empty upload expires: %v, %v", expires, err)
+	}
+	c.patch(0, "12345").Want(t, 204)
+	old := time.Now().Add(-10 * time.Minute)
+	if err := os.Chtimes(path, old, old); err != nil {
+		t.Fatal(err)
+	}
+	if n := c.offset(1 << 20); n != 5 {
+		t.Errorf("offset %d", n)
+	}
+	id := filepath.Base(c.location)
+	if list := s.Get("/bare", 200).Text; !strings.Contains(list, `"state":"paused"`) || strings.Contains(list, id) {
+		t.Errorf("the list has %s: %s", id, list)
+	}
+	c.ask("DELETE", c.location, "").Want(t, 204)
+	c.create("/bare", 1, "filename", "b").Want(t, 201)
+	if path, _ = partial(); os.Chtimes(path, old, old) != nil {
+		t.Fatal(path)
+	}
+	c.patch(0, "1").Want(t, 404)
+
+	w := s.Dial()
+	w.Send("PUT /bare/c HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 1048576\r\n\r\n")
+	if r := w.Head("PUT"); r.StatusCode != 100 {
+		t.Fatal(r.Status)
+	}
+	fapwstest.Eventually(t, "the upload has a file", func() bool { path, blocks = partial(); return strings.HasSuffix(path, ".part") })
+	if blocks != 0 {
+		t.Errorf("an upload of which nothing has come has %d blocks", blocks)
+	}
+	w.Reset()
+
+	created := 0
+	for created < 101 && c.ask("POST", "/bare", "", "Upload-Length: 1", fmt.Sprintf("Upload-Metadata: filename %s", base64.StdEncoding.EncodeToString(fmt.Append(nil, "n", created)))).StatusCode == 201 {
+		created++
+	}
+	if created < 10 || created > 50 {
+		t.Errorf("one client has %d unfinished uploads", created)
+	}
+	other := dialFrom(t, "127.0.0.2", s.Address)
+	other.Send(fapwstest.Request("POST", "/bare", "", tusVersion, "Upload-Length: 1", "Upload-Metadata: filename YQ==", "Content-Length: 0"))
+	other.Answer().Want(t, 201)
+}

@@ -25,7 +25,7 @@ for name in ("files", "bare", "new"):
 
 PATHS = [
     ("/files", fapws.upload("files", received, channel="progress", sync="64K")),
-    ("/bare", fapws.upload("bare", max_size="1M", max_active=2, mode=0o600)),
+    ("/bare", fapws.upload("bare", max_size="1M", max_active=3, mode=0o600)),
     ("/new", fapws.upload("new", replace=False, sync="none", max_size=None, origins="https://other.example")),
     ("/one", fapws.upload("one.bin", max_size=None)),
     ("/private", fapws.Login(fapws.upload("bare", received), users="users")),
