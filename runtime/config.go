@@ -114,6 +114,10 @@ type Config struct {
 	// loop, once, when that first happens. nil: such requests are answered 500.
 	Programs func() (app.Handler, int)
 
+	// Needed is called on the loop when a request waits at a mount that is Pending, for each of them. It must not block. nil: it is not
+	// called.
+	Needed func()
+
 	// MaxRequests is after how many requests OnMaxRequests is called, once, on a
 	// separate goroutine. 0: never.
 	MaxRequests   int

@@ -127,7 +127,7 @@ func (s *Server) configure(cfg Config) {
 		Limits: &s.cfg.Limits, MaxBodySize: s.cfg.MaxBodySize, StartWait: s.cfg.StartWait,
 		Proxies: s.cfg.Proxies, ProxyUnix: s.cfg.ProxyUnix, ProxyProtocol: s.cfg.ProxyProtocol,
 		RefuseUnknownHosts: s.cfg.RefuseUnknownHosts, RootPath: s.cfg.RootPath,
-		MaxRequests: s.cfg.MaxRequests, OnMaxRequests: s.cfg.OnMaxRequests, NoWebSocketDeflate: s.cfg.NoWebSocketDeflate,
+		MaxRequests: s.cfg.MaxRequests, OnMaxRequests: s.cfg.OnMaxRequests, Needed: s.cfg.Needed, NoWebSocketDeflate: s.cfg.NoWebSocketDeflate,
 		Trace: s.cfg.Trace, H2C: s.cfg.H2C,
 		HTTP2: http2.Config{MaxStreams: s.cfg.HTTP2Streams, MaxResets: s.cfg.HTTP2Resets, MaxWindow: s.cfg.HTTP2Window, ConnectionWindow: s.cfg.HTTP2ConnectionWindow, MaxUnread: s.cfg.MaxUnread},
 		Debug: s.cfg.Debug, Answered: s.cfg.Answered, AccessLog: s.cfg.AccessLog, Log: s.cfg.Log, LogClient: s.cfg.LogClient,
@@ -312,6 +312,27 @@ func (s *Server) Counters() (c Counters, ok bool) {
 }
 
 const countedWithin = 200 * time.Millisecond
+
+// Unused returns for how long nothing has needed the handler of Serve: no request, and no WebSocket. It is 0 while any response is being
+// sent, or if the loop does not answer at once. It must not be called on the loop.
+func (s *Server) Unused() time.Duration {
+	said := make(chan time.Duration, 1)
+	s.loop.post(func() {
+		l := s.loop
+		at, used := l.app.LastUse()
+		if used || l.http.Active() > 0 {
+			said <- 0
+			return
+		}
+		said <- time.Since(l.conns.Start()) - time.Duration(at)
+	})
+	select {
+	case d := <-said:
+		return d
+	case <-time.After(countedWithin):
+		return 0
+	}
+}
 
 func (s *Server) logf(level loglevel.Level, format string, args ...any) {
 	s.log(level, fmt.Sprintf(format, args...))

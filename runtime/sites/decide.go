@@ -22,6 +22,10 @@ func (s *Sites) decide(x *Exchange) {
 		switch q.Outcome {
 		case route.Found:
 			if q.mount.Pending {
+				if s.gaveUp && s.override != nil && q.wantsHTML() {
+					s.startWith(s.override, x)
+					return
+				}
 				s.note(x)
 				s.await(x)
 				return

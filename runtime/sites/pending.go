@@ -30,6 +30,9 @@ func (s *Sites) await(x *Exchange) {
 	}
 	x.waits, x.Patient = true, true
 	x.Suspend()
+	if s.cfg.Needed != nil {
+		s.cfg.Needed()
+	}
 }
 
 // unready is the answer to x, which does not wait any longer.

@@ -50,6 +50,7 @@ type Config struct {
 	RootPath           string
 	MaxRequests        int
 	OnMaxRequests      func()
+	Needed             func() // is called when a request waits for other sites; nil: they come anyway
 	NoWebSocketDeflate bool
 	H2C                bool // connections without TLS may speak HTTP/2 from their first byte
 	HTTP2              http2.Config

@@ -32,7 +32,7 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 	if keyreader.Wanted() {
 		return exit.OK, keyreader.Run()
 	}
-	forks, application := worker.IsForkServer(), worker.IsApplication()
+	forks := worker.IsForkServer()
 	parent, err := worker.TakeParent()
 	if err != nil {
 		return 0, err
@@ -73,7 +73,7 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 		parent.Failing(err)
 		return 0, err
 	}
-	if parent == nil && !forks && !application { // the process that has started them has warned
+	if parent == nil && !forks { // the process that has started them has warned
 		doubts = slices.Concat(foreign, doubts, p.ForeignGlobals())
 		warn(append(settings.UnknownVariables(rows, os.Environ(), append(pool.Variables, sandbox.Variable)...), doubts...), p, stderr)
 	}
@@ -91,8 +91,6 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 	switch {
 	case forks:
 		return worker.RunForkServer(p, stderr)
-	case application:
-		return worker.RunApplication(p, stderr)
 	case parent != nil:
 		return parent.Run(p, stderr)
 	}

@@ -25,6 +25,7 @@ import (
 type Parts struct {
 	Contents *pybridge.Contents // the loaded applications; nil without any
 	Pending  bool               // the applications are not loaded yet: requests for them wait
+	Asleep   bool               // they are loaded when a request needs them
 	Forks    *forkserver.Server // runs their handlers; nil: this process does
 	Programs *Programs
 
@@ -99,7 +100,7 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
 			return table, most, err
 		},
 		Log:     parts.Log,
-		Pending: parts.Pending,
+		Pending: parts.Pending && !parts.Asleep,
 
 		StateDir: p.stateDir,
 		Run:      parts.Run,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"fapws/cmd/fapws/application"
 	"fapws/cmd/fapws/envfile"
@@ -95,6 +96,7 @@ func (p *Plan) options() pybridge.Options {
 func (p *Plan) Load(report func(error) int) (*pybridge.App, error) {
 	var failed error
 	code := exit.NoStart
+	var closing *time.Timer
 	o := p.options()
 	o.Failed = func(err error, app *pybridge.Contents) {
 		failed = err
@@ -102,9 +104,12 @@ func (p *Plan) Load(report func(error) int) (*pybridge.App, error) {
 			err = exit.From(errors.Join(err, p.Settings.ReadScript(p.Command.ScriptName(), globalOf(app, 0))))
 		}
 		code = report(err)
-		exit.AfterClosingTime(code, func(string) {})
+		closing = exit.AfterClosingTime(code, func(string) {})
 	}
 	app, err := pybridge.Load(o)
+	if closing != nil {
+		closing.Stop()
+	}
 	if err != nil && failed == nil {
 		return nil, exit.NotStarted("%v", err)
 	}
@@ -163,6 +168,21 @@ func (p *Plan) ReadScript(app *pybridge.Contents) (conf settings.Config, err err
 	}
 	return conf, exit.Usage(fmt.Errorf("%s: THREADS must be a literal, because it is read before the script runs: write THREADS = %d on its own line, or use --threads %d",
 		script, conf.Threads, conf.Threads))
+}
+
+// Recall returns all settings with those of a script that another process has read: its globals.
+func (p *Plan) Recall(globals map[string]pybridge.Value) (settings.Config, error) {
+	set := p.Settings.Clone() // the script may say something else when it runs
+	app := &pybridge.Contents{Apps: []pybridge.Content{{Settings: globals}}}
+	err := set.ReadScript(p.Command.ScriptName(), globalOf(app, 0))
+	if err != nil {
+		return settings.Config{}, exit.Usage(err)
+	}
+	conf, err := set.Config()
+	if err != nil {
+		return conf, exit.Usage(err)
+	}
+	return conf, nil
 }
 
 // globalOf reads a global of application i in the form that settings take.

@@ -123,7 +123,9 @@ func (c *Channel) write(until time.Time, text, rights []byte) error {
 
 // isBare reports whether a datagram is the kind of a message, without JSON. Checks come each second: they would keep 3 MB of the
 // program, which JSON needs, resident in processes that do nothing else.
-func isBare(datagram string) bool { return datagram == string(Check) || datagram == string(Checked) }
+func isBare(datagram string) bool {
+	return datagram == string(Check) || datagram == string(Checked) || datagram == string(Unused)
+}
 
 // encode makes a datagram.
 func (m *Message) encode(files []*os.File) (text, rights []byte, err error) {

@@ -25,6 +25,7 @@ type generation struct {
 type request struct {
 	why     string
 	upgrade bool           // start the program's file again, which may be a new version
+	sleep   bool           // its workers are Asleep
 	newer   bool           // give up the generation that is loading: its files have changed
 	asked   []chan<- error // get the outcome; each is buffered
 }
@@ -59,7 +60,7 @@ func (p *Pool) begin(r request) {
 		return
 	}
 	p.batch = &generation{request: r}
-	if !p.first() || p.failure != "" {
+	if !r.sleep && (!p.first() || p.failure != "") {
 		p.o.Log(loglevel.Info, p.batch.beginning())
 		p.event(Reloading, "")
 	}
@@ -113,6 +114,9 @@ func (p *Pool) startInBatch() {
 	early, role := p.early(), ""
 	if len(early) > 0 {
 		role = Eager
+	}
+	if p.batch.sleep {
+		role = Asleep
 	}
 	w, err := p.start(p.batch.upgrade, role)
 	if err != nil {
@@ -170,7 +174,9 @@ func (p *Pool) prepared(w *worker) bool {
 			return false
 		}
 	}
-	p.settled = w.settled
+	if !w.sleep.asleep {
+		p.settled = w.settled
+	}
 	w.listens = w.listens && slices.Equal(w.early, p.addresses)
 	return true
 }
@@ -184,7 +190,7 @@ func (p *Pool) adopt(g *generation) {
 	}
 	p.slots = make([]*slot, len(g.workers))
 	for i, w := range g.workers {
-		p.slots[i] = &slot{pool: p, worker: w}
+		p.slots[i] = &slot{pool: p, worker: w, asleep: g.sleep}
 		w.slot, w.batch = p.slots[i], nil
 		w.setState(Serving)
 	}
@@ -227,12 +233,16 @@ func (p *Pool) complete(g *generation) {
 		return
 	}
 	p.batch = nil
-	p.adopted++
+	if !g.sleep {
+		p.adopted++
+	}
 	for _, w := range g.retired { // further requests of their clients get the new code
 		w.depart()
 	}
 	p.failure, p.page = "", ""
 	switch {
+	case g.sleep:
+		p.o.Log(loglevel.Info, g.why)
 	case p.adopted == 1:
 		if p.o.Up != nil {
 			p.o.Up(p.addresses, false)
@@ -295,6 +305,8 @@ func (p *Pool) batchFailed(w *worker, how string, code int, said bool) {
 		p.o.Log(loglevel.Error, ended("waiting for a change"))
 	case g.upgrade:
 		p.o.Log(loglevel.Error, ended("upgrade failed; the old workers keep serving"))
+	case g.sleep:
+		p.o.Log(loglevel.Error, ended("the application stays awake until the next reload"))
 	default:
 		p.o.Log(loglevel.Error, ended("reload failed; the old workers keep serving"))
 	}

@@ -77,6 +77,8 @@ const (
 	Failing Kind = "failing"
 	// Checked: requests can be answered; with Text they cannot, for that reason.
 	Checked Kind = "checked"
+	// Unused: Checked, and the application has been unused for the time of idle-stop.
+	Unused Kind = "unused"
 	// Recycle: it should be replaced, for the reason Text: "max-requests reached". With Hung, its event loop does
 	// not run.
 	Recycle Kind = "recycle"
@@ -87,6 +89,9 @@ const (
 	// Counts: changed numbers of subscribers of channels. A worker sends its own; the supervisor sends each worker the sum of
 	// all others.
 	Counts Kind = "counts"
+	// Waking: it is Asleep, and loads its application, because a request needs that. Awake: it has loaded. Message.Loaded is set.
+	Waking Kind = "waking"
+	Awake  Kind = "awake"
 	// Closed: it accepts no more, after Retire.
 	Closed Kind = "closed"
 	// Certificates, of a worker: Text is a piece of the list of certificates that it wants, see Options.Certificates; the last piece has no More. It is sent
@@ -124,6 +129,7 @@ type Settled struct {
 	Grace    time.Duration // graceful timeout
 	Delay    time.Duration // shutdown delay before it
 	Settings json.RawMessage
+	Script   string // what a worker that is Asleep has to know of the script, a text of the worker's own
 }
 
 // Protocol is the version of the messages, and of the state that a supervisor hands over to its successor. Programs

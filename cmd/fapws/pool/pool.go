@@ -175,10 +175,21 @@ func (p *Pool) heard(w *worker, m *Message) {
 	case Failing:
 		w.reason = brief(cmp.Or(m.Text, string(m.Raw)))
 	case Checked:
+		w.sleep.unused = false
 		w.checked(brief(m.Text))
+	case Unused:
+		w.sleep.unused = true
+		w.checked("")
+		p.maybeSleep()
 	case Recycle:
 		w.hung = w.hung || m.Hung
 		p.recycle(w, brief(m.Text))
+	case Waking:
+		p.waking(w)
+	case Awake:
+		if m.Loaded != nil {
+			p.awake(w, m.Loaded)
+		}
 	case Closed:
 		p.closed(w)
 	case Answer:
@@ -207,9 +218,7 @@ func (p *Pool) heard(w *worker, m *Message) {
 
 // loaded is called when w could serve.
 func (p *Pool) loaded(w *worker, settled *Settled) {
-	settled.Grace = min(max(settled.Grace, 0), maxGrace)
-	settled.Delay = min(max(settled.Delay, 0), maxGrace)
-	w.settled = settled
+	w.settle(settled)
 	w.setState(Ready)
 	w.limit.Stop()
 	switch {
@@ -223,6 +232,13 @@ func (p *Pool) loaded(w *worker, settled *Settled) {
 		w.retire(p.anyServing())
 		w.depart()
 	}
+}
+
+// settle takes the settings of w.
+func (w *worker) settle(settled *Settled) {
+	settled.Grace = min(max(settled.Grace, 0), maxGrace)
+	settled.Delay = min(max(settled.Delay, 0), maxGrace)
+	w.settled = settled
 }
 
 // died is called when the process of w has ended; how says how. killed: with SIGKILL.

@@ -24,6 +24,7 @@ type slot struct {
 	worker  *worker // serves, or nil
 	next    *worker // is loading, to replace worker; or nil
 	retry   *time.Timer
+	asleep  bool // so is worker, and the one in its place
 	backoff time.Duration
 }
 
@@ -63,7 +64,11 @@ func (s *slot) replace(wait time.Duration) {
 		s.retry = t
 		return
 	}
-	w, err := s.pool.start(false, Eager)
+	role := Eager
+	if s.asleep {
+		role = Asleep
+	}
+	w, err := s.pool.start(false, role)
 	if err != nil {
 		s.grow()
 		s.pool.o.Log(loglevel.Error, fmt.Sprintf("cannot start a worker: %v; the next try is in %v", err, s.backoff))
@@ -123,6 +128,10 @@ func (p *Pool) lost(w *worker, was State, how string) {
 // recycle replaces w, after its successor has loaded.
 func (p *Pool) recycle(w *worker, why string) {
 	if w.state != Serving || w.slot == nil || w.slot.next != nil || w.slot.retry != nil {
+		return
+	}
+	if w.sleep.loads && w.reason != "" {
+		p.notAwake(w)
 		return
 	}
 	p.recycled++

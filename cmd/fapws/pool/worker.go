@@ -19,7 +19,7 @@ import (
 
 // Variable is the variable of the environment by which a process knows that it
 // is a worker. Its value has three parts, separated by commas: the descriptor of the control channel, the descriptor
-// to use as standard error once the worker has loaded (may be empty), and its role: Placeholder, Eager or nothing.
+// to use as standard error once the worker has loaded (may be empty), and its role: Placeholder, Eager, Asleep or nothing.
 const Variable = "FAPWS_WORKER"
 
 // EpochVariable is the variable of the environment that tells workers the epoch of
@@ -29,9 +29,12 @@ const EpochVariable = "FAPWS_EPOCH"
 // CountVariable is the variable of the environment that tells workers to count requests from the start.
 const CountVariable = "FAPWS_COUNT"
 
+// ScriptVariable is the variable of the environment that tells workers that are Asleep what another one has said: Settled.Script.
+const ScriptVariable = "FAPWS_SCRIPT"
+
 // Variables are the variables of the environment that a supervisor sets for its workers
 // and for the program that takes its place.
-var Variables = []string{Variable, EpochVariable, CountVariable, handoverVariable}
+var Variables = []string{Variable, EpochVariable, CountVariable, ScriptVariable, handoverVariable}
 
 // Placeholder is the role of a worker that has no application and serves the page of a Notice.
 const Placeholder = "placeholder"
@@ -39,6 +42,9 @@ const Placeholder = "placeholder"
 // Eager is the role of a worker that may get the sockets before it has loaded, because no other one serves: it answers
 // what it can meanwhile.
 const Eager = "eager"
+
+// Asleep is the role of a worker that loads its application when a request needs it (Options.IdleStop), and serves all else.
+const Asleep = "asleep"
 
 // Instead is the text of a Listen whose sockets take the place of those before. It may come without any.
 const Instead = "instead"
@@ -70,6 +76,7 @@ type worker struct {
 	said          func()         // closes it
 	stderrCapture *stderrCapture // of its output until it has loaded; nil: not captured
 	joined        bool           // it gets Events
+	sleep         sleepState     // of idle-stop
 	hung          bool           // its event loop does not run, so it gives no history and no subscribers
 	out           outbox         // of them
 	wants         string         // the certificates that it has asked for, or ""
@@ -111,11 +118,15 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 	kills := memory.Kills(p.o.Root)
 	cmd.Dir, cmd.SysProcAttr = p.o.Dir, p.o.attributes()
 	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d,%s,%s", Variable, fd, lasting, role), EpochVariable+"="+p.relay.epoch)
+	if role == Asleep {
+		cmd.Env = append(cmd.Env, ScriptVariable+"="+p.settled.Script)
+	}
 	if err := cmd.Start(); err != nil {
 		channel.Close()
 		return nil, err
 	}
 	w := &worker{pool: p, pid: cmd.Process.Pid, process: cmd.Process, channel: channel, started: time.Now(), stderrCapture: heard, kills: kills}
+	w.sleep.asleep = role == Asleep
 	p.o.Log(loglevel.Debug, fmt.Sprintf("worker %d: started", w.pid))
 	w.within(p.o.LoadTimeout, fmt.Sprintf("did not load within %v", p.o.LoadTimeout))
 	p.watch(w)

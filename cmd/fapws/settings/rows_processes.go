@@ -22,7 +22,7 @@ func processRows() []*Setting {
 		},
 		{
 			Name: "idle-stop", Group: GroupProcesses, Arg: "TIME", Default: "0s",
-			Help:  "run the application in a separate process, and end that when no request or WebSocket has needed it for this long; the next one starts it again and waits for it, see start-wait; 0 disables",
+			Help:  "end Python when no request or WebSocket of any worker has needed the application for this long; the next request loads it again and waits for it, see start-wait; 0 disables",
 			value: func(c *Config) value { return &duration{&c.IdleStop, 0} },
 		},
 		{

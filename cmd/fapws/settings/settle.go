@@ -3,6 +3,7 @@ package settings
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -52,6 +53,11 @@ type Settings struct {
 	rows []*Setting
 	conf Config
 	from map[string]Source
+}
+
+// Clone returns a copy that changes by itself.
+func (s *Settings) Clone() *Settings {
+	return &Settings{rows: s.rows, conf: s.conf, from: maps.Clone(s.from)}
 }
 
 // Globals are the names that a script may set.
@@ -257,10 +263,6 @@ func (s *Settings) Config() (Config, error) {
 	if c.Fork && c.Chroot != "" {
 		return c, fmt.Errorf("fork (%s) cannot be combined with chroot (%s): its processes would stay outside; remove one of them",
 			s.from["fork"], s.from["chroot"])
-	}
-	if c.IdleStop > 0 && c.Chroot != "" {
-		return c, fmt.Errorf("idle-stop (%s) cannot be combined with chroot (%s), in which the application cannot be loaded again; remove one of them",
-			s.from["idle-stop"], s.from["chroot"])
 	}
 	if name := s.idleSandbox(&c); name != "" {
 		return c, fmt.Errorf("%s (%s) has no effect without sandbox; add --sandbox", name, s.from[name])

@@ -2,8 +2,10 @@ package site
 
 import (
 	"errors"
+	"slices"
 	"sync/atomic"
 
+	"fapws/cmd/fapws/settings"
 	"fapws/runtime/exchange"
 	"fapws/runtime/filter/header"
 	"fapws/runtime/sites"
@@ -13,9 +15,18 @@ import (
 // health puts the answers to health checks before everything else of each host: a load balancer has no password, asks over HTTP and by
 // the address of the machine, and gets no redirect.
 func (b *builder) health() error {
-	prefix := b.parts.Conf.Health
+	mounts, err := health(b.parts.Conf.Health, b.parts.Pending, b.parts.Stops)
+	for i := range b.built.Sites {
+		s := &b.built.Sites[i]
+		s.Table = append(slices.Clone(mounts), s.Table...)
+	}
+	return err
+}
+
+// health returns the mounts for health checks below prefix; "": none.
+func health(prefix string, pending bool, stops *atomic.Bool) ([]sites.Mount, error) {
 	if prefix == "" {
-		return nil
+		return nil, nil
 	}
 	var errs []error
 	answer := func(status int, body string) *fixed.Fixed {
@@ -24,18 +35,17 @@ func (b *builder) health() error {
 		return f
 	}
 	alive := answer(200, "alive\n")
-	ready := &readiness{serves: answer(200, "ready\n"), stopping: answer(503, "stopping\n"), stops: b.parts.Stops}
-	if b.parts.Pending {
+	ready := &readiness{serves: answer(200, "ready\n"), stopping: answer(503, "stopping\n"), stops: stops}
+	if pending {
 		ready.serves = answer(503, "starting\n")
 	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	for i := range b.built.Sites {
-		s := &b.built.Sites[i]
-		s.Table = append([]sites.Mount{{Prefix: prefix + "/ready", Source: ready, Open: true}, {Prefix: prefix, Source: alive, Open: true}}, s.Table...)
-	}
-	return nil
+	return []sites.Mount{{Prefix: prefix + "/ready", Source: ready, Open: true}, {Prefix: prefix, Source: alive, Open: true}}, errors.Join(errs...)
+}
+
+// Waiting makes a site that has every request wait for others, but answers health checks: those of a process that is asleep.
+func Waiting(conf *settings.Config, stops *atomic.Bool) (*Built, error) {
+	mounts, err := health(conf.Health, false, stops)
+	return &Built{Sites: []sites.Site{{Table: append(mounts, sites.Mount{Prefix: "/", Pending: true})}}}, err
 }
 
 // readiness answers whether the server should get requests. It is an exchange.Source.

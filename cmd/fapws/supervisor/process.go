@@ -140,6 +140,7 @@ func (p *process) run() (code int, err error) {
 		Workers:      p.workers(),
 		LoadTimeout:  p.conf.LoadTimeout,
 		MaxRSS:       p.conf.MaxRSS,
+		IdleStop:     p.idleStop(),
 		Stay:         p.conf.Reload || p.conf.Dev,
 		Early:        p.early.Sockets,
 		Open:         p.open,
@@ -307,6 +308,14 @@ func (p *process) workers() int {
 		return worker.Processors()
 	}
 	return p.conf.Workers
+}
+
+// idleStop is pool.Options.IdleStop. With --fork, the fork server ends instead.
+func (p *process) idleStop() time.Duration {
+	if p.conf.Fork {
+		return 0
+	}
+	return p.conf.IdleStop
 }
 
 // answering reports whether the watchdog may be told that all is well: a worker answers. One worker that hangs does

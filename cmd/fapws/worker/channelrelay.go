@@ -144,8 +144,8 @@ func (r *channelRelay) publishInOrder(events []pybridge.Event) {
 func (r *channelRelay) arrived(m *pool.Message) {
 	if m.ID > 0 {
 		r.own.reached(int64(m.ID))
-		if r.s.handler != nil {
-			r.s.handler.Numbered(int64(m.ID))
+		if h := r.s.python(); h != nil {
+			h.Numbered(int64(m.ID))
 		}
 	}
 	if m.N == 0 { // they wait for the broker: responses need not
@@ -179,8 +179,8 @@ func (r *channelRelay) takeDown(items []relayItem) {
 			r.s.log.Log(loglevel.Error, err.Error())
 		}
 		r.waiting.Add(-int64(len(a.events.Raw)))
-		if own := int64(a.events.ID); own > r.dealt && r.s.handler != nil {
-			r.s.handler.Dealt(own - r.dealt)
+		if own := int64(a.events.ID); own > r.dealt {
+			r.s.dealt(own - r.dealt)
 			r.dealt = own
 		}
 	}
@@ -244,8 +244,8 @@ func (r *channelRelay) join() {
 		return // listen sees the end of the channel
 	}
 	r.up.Hold(false)
-	if r.s.handler != nil {
-		r.s.handler.Order()
+	if h := r.s.python(); h != nil {
+		h.Order()
 	}
 	select {
 	case other := <-r.history:

@@ -28,11 +28,14 @@ func (s *service) useChannels(c *sse.Config) {
 
 // notify tells the application that a client listens, or does not any more. On the loop.
 func (s *service) notify(name string, client *sse.Client, left bool) {
-	if s.handler == nil || name == statuspage.Channel {
+	if name == statuspage.Channel {
 		return
 	}
 	n := pybridge.PresenceEvent{Left: left, Name: name, Number: client.Number, Address: client.Address, User: client.User, LastID: client.LastEventID}
-	if !s.handler.NotifyPresence(n) {
+	switch h := s.python(); {
+	case h == nil && s.sleeper != nil:
+		s.sleeper.keepPresence(n)
+	case h != nil && !h.NotifyPresence(n):
 		s.warn(slowPresence)
 	}
 }
@@ -95,8 +98,8 @@ func (r *localRelay) counted(name string, n int) {
 
 // dealt reports that the server has taken events of cost bytes. It is safe for concurrent use.
 func (s *service) dealt(cost int64) {
-	if s.handler != nil {
-		s.handler.Dealt(cost)
+	if h := s.python(); h != nil {
+		h.Dealt(cost)
 	}
 }
 
@@ -109,6 +112,20 @@ func (s *service) publishOne(seq uint64, e *pybridge.Event) {
 		err = s.tryPublish(seq, e)
 	}
 	s.complain(err)
+}
+
+// publish publishes events of the application. It is pybridge.RunConfig.Publish.
+func (s *service) publish(events []pybridge.Event) {
+	if s.conf.IdleStop > 0 {
+		s.uses.published(events)
+	}
+	s.relay.publish(events)
+}
+
+// countSubscribers tells Python how many listen to a channel, or are in a group, in this process or elsewhere.
+func (s *service) countSubscribers(name string, elsewhere bool, n int64) {
+	pybridge.CountSubscribers(name, elsewhere, n)
+	s.uses.counted(name, elsewhere, n)
 }
 
 // announce publishes an event of the server's own. It is safe for concurrent use.
@@ -130,8 +147,8 @@ func (s *service) complain(err error) {
 func (s *service) tryPublish(seq uint64, e *pybridge.Event) (err error) {
 	switch {
 	case e.ForPython():
-		if s.handler != nil {
-			s.handler.TakeMessage(e)
+		if h := s.python(); h != nil {
+			h.TakeMessage(e)
 		}
 	case e.Place != "":
 		err = s.server.Sockets().Broadcast(seq, &websocket.GroupMessage{Group: e.Group(), Binary: e.Binary, Data: e.Data})

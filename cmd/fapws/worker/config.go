@@ -75,6 +75,9 @@ func (s *service) config() runtime.Config {
 			MaxEvent:    s.conf.ChannelMaxEvent,
 		},
 	}
+	if s.sleeper != nil {
+		c.Needed = s.sleeper.need
+	}
 	if s.want != nil {
 		c.TLS, c.TLSTimeout, c.TLSHandshakes = s.tls.Config(), s.conf.TLSTimeout, s.conf.TLSMost
 	}

@@ -41,8 +41,7 @@ func (s *service) sleeps() bool {
 	if forks := s.forks.Load(); forks != nil {
 		return forks.Asleep()
 	}
-	z := s.asleep.Load()
-	return s.complete.Load() && z != nil && z.Asleep()
+	return s.asleep()
 }
 
 func (a *alone) Stack() string { return a.s.stack() }
@@ -69,6 +68,8 @@ func (s *service) stack() string {
 		for _, line := range running {
 			fmt.Fprintln(&b, line)
 		}
+	case s.asleep():
+		return "the application is asleep\n"
 	case !s.complete.Load():
 		return "the application is loading\n"
 	case s.handler != nil:

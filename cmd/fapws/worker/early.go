@@ -13,9 +13,12 @@ import (
 
 // buildEarly makes the sites that answer clients while the applications load, with all that the configuration has beside them. Requests
 // for the applications wait (sites.Mount.Pending). Where a script may change settings, and before a sandbox is entered, clients wait in
-// the queue of the kernel instead.
+// the queue of the kernel instead. A worker that is asleep knows the settings; before a sandbox or the directory of --chroot is entered it
+// answers health checks only: another program may have changed files for clients to get that it could not read itself.
 func (s *service) buildEarly() error {
-	if s.plan.FirstApp() == nil || !s.plan.IsSettled() || s.conf.Sandbox != settings.SandboxModes[0] || !s.host.answersEarly() {
+	confined := s.conf.Sandbox != settings.SandboxModes[0] || !s.host.answersEarly()
+	asleep := s.sleeper != nil
+	if s.plan.FirstApp() == nil || !asleep && (confined || !s.plan.IsSettled()) {
 		return nil
 	}
 	s.logs.Configure(&s.conf, s.log)
@@ -26,8 +29,12 @@ func (s *service) buildEarly() error {
 	if err := s.useCertificates(); err != nil {
 		return err
 	}
+	if asleep && confined {
+		s.early, err = site.Waiting(&s.conf, &s.stops)
+		return err
+	}
 	programs := &plan.Programs{Gate: cgi.NewGate(s.conf.MaxCGI, cgi.DefaultWaiting), Log: s.logs.Client, Sends: site.Sends(&s.conf)}
-	parts := plan.Parts{Pending: true, Programs: programs, Logs: &s.logs, Log: s.log.Log, Authority: s.authority, Token: s.token(), Run: s.host.run(), Stops: &s.stops, Status: s.statusPage(), Uploads: s.newUploads()}
+	parts := plan.Parts{Pending: true, Asleep: asleep, Programs: programs, Logs: &s.logs, Log: s.log.Log, Authority: s.authority, Token: s.token(), Run: s.host.run(), Stops: &s.stops, Status: s.statusPage(), Uploads: s.newUploads()}
 	s.early, err = s.plan.Build(&s.conf, parts)
 	return err
 }

@@ -164,7 +164,4 @@ func (s *service) followErrors() {
 	if server := s.forks.Load(); server != nil {
 		server.FollowStderr()
 	}
-	if z := s.asleep.Load(); z != nil {
-		z.followStderr()
-	}
 }

@@ -10,6 +10,7 @@ import (
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/memory"
 	"fapws/cmd/fapws/site"
+	"fapws/pybridge"
 	"fapws/runtime/metrics"
 )
 
@@ -28,7 +29,7 @@ func (s *service) measure() {
 }
 
 // python returns the handler of the applications; nil: there are none, or they are still loading. It is safe for concurrent use.
-func (s *service) python() interpreter {
+func (s *service) python() *pybridge.Handler {
 	if !s.complete.Load() {
 		return nil
 	}
@@ -41,6 +42,13 @@ func (s *service) metrics() []metrics.Family {
 	all := s.server.Metrics()
 	if h := s.python(); h != nil {
 		all = append(all, h.Metrics()...)
+	}
+	if s.conf.IdleStop > 0 {
+		awake := 1.
+		if s.sleeps() {
+			awake = 0
+		}
+		all = append(all, metrics.One("fapws_application_awake", metrics.Gauge, "", "Workers that have the application in memory, with idle-stop.", awake))
 	}
 	all = append(all, metrics.Sound(s.forkCounts.Families())...)
 	if u, some := s.upstreams(); some {

@@ -62,6 +62,8 @@ func (p *Parent) check() {
 	m := &pool.Message{Kind: pool.Checked}
 	if err := s.server.Intact(); err != nil {
 		m.Text = err.Error()
+	} else if s.unused() {
+		m.Kind = pool.Unused
 	}
 	_ = p.channel.Send(m) // listen sees the end of the channel
 }
@@ -119,6 +121,9 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 		s.reopenLog(files...)
 	case pool.Notice:
 		s.server.SetOverridePage(500, []byte(m.Text))
+		if s.sleeper != nil && s.sleeper.failed.Load() {
+			s.server.GiveUp()
+		}
 	case pool.Events:
 		p.events.arrived(m)
 	case pool.Counts:

@@ -43,6 +43,9 @@ type Parent struct {
 	stderr      int              // becomes standard error when the application has loaded; -1: no change
 	placeholder bool             // no application to load
 	eager       bool             // clients may be answered while this worker loads
+	sleeps      bool             // it loads when a request needs the application
+	script      string           // what another worker has said of the script: see remembered; "": nothing
+	joined      bool             // it has got past events; of the main thread
 	root        string           // of --chroot, to enter when it has loaded, or ""
 
 	mu        sync.Mutex
@@ -124,7 +127,7 @@ func (p *Parent) open() ([]*listen.Listener, error) {
 	return nil, p.s.startAsync()
 }
 
-func (p *Parent) answersEarly() bool { return p.eager && p.root == "" }
+func (p *Parent) answersEarly() bool { return (p.eager || p.sleeps) && p.root == "" }
 
 // early implements host: the listeners come from the supervisor.
 func (p *Parent) early() []*listen.Listener { return nil }
@@ -152,7 +155,7 @@ func (p *Parent) control() error {
 	p.onAsk(AskCache, func() string { text, _ := json.Marshal(cacheOf(server)); return string(text) })
 	p.onAsk(AskCounters, func() string { text, _ := json.Marshal(p.s.counters()); return string(text) })
 	if p.s.early != nil { // before the clients that wait become subscribers, for whom past events are no news
-		p.events.join()
+		p.join()
 	}
 	return nil
 }
@@ -161,7 +164,11 @@ func (p *Parent) control() error {
 func (p *Parent) serving([]banner.Address) {
 	orphan.Limit(p.s.conf.ShutdownDelay + p.s.conf.GracefulTimeout + endMargin)
 	p.onAsk(AskAlive, func() string { return alive(p.s.server) })
-	go p.present()
+	kind := pool.Loaded
+	if p.sleeps {
+		kind = pool.Awake
+	}
+	go p.present(kind)
 }
 
 func (p *Parent) abandon()              {}
@@ -207,7 +214,7 @@ func (p *Parent) take(text string) error {
 		}
 		unix.CloseOnExec(p.stderr)
 	}
-	p.placeholder, p.eager = parts[2] == pool.Placeholder, parts[2] == pool.Eager
+	p.placeholder, p.eager, p.sleeps = parts[2] == pool.Placeholder, parts[2] == pool.Eager, parts[2] == pool.Asleep
 	if p.root = os.Getenv(chroot.Variable); p.root != "" {
 		os.Unsetenv(chroot.Variable)
 		if err := chroot.KeepZone(); err != nil {
@@ -230,6 +237,8 @@ func (p *Parent) take(text string) error {
 	os.Unsetenv(pool.EpochVariable)
 	p.counts = os.Getenv(pool.CountVariable) != ""
 	os.Unsetenv(pool.CountVariable)
+	p.script = os.Getenv(pool.ScriptVariable)
+	os.Unsetenv(pool.ScriptVariable)
 	return pybridge.KeepFromChildren(p.channel)
 }
 
@@ -242,11 +251,11 @@ func (p *Parent) restoreStderr() {
 	}
 }
 
-// present says that this process could serve, after the request that has to be
+// present says that this process could serve (Loaded, Awake), after the request that has to be
 // answered before. It runs on a separate goroutine.
-func (p *Parent) present() {
+func (p *Parent) present(kind pool.Kind) {
 	s := p.s
-	if s.conf.ReloadCheck != "" {
+	if s.conf.ReloadCheck != "" && kind == pool.Loaded {
 		ctx, cancel := context.WithTimeout(context.Background(), s.conf.LoadTimeout)
 		defer cancel()
 		if err := checkSelf(ctx, s.server, s.conf.ReloadCheck); err != nil {
@@ -256,14 +265,24 @@ func (p *Parent) present() {
 		}
 	}
 	if s.early == nil {
-		p.events.join()
+		p.join()
 	}
 	p.restoreStderr()
-	p.loaded(s.plan.Served(s.contents, &s.conf))
+	p.loaded(kind, s.plan.Served(s.contents, &s.conf))
+}
+
+// join takes part in the channels of all workers, once. It is called again when a worker that was asleep has Python.
+func (p *Parent) join() {
+	if !p.joined {
+		p.joined = true
+		p.events.join()
+	} else if h := p.s.python(); h != nil {
+		h.Order()
+	}
 }
 
 // loaded says so; served is for people.
-func (p *Parent) loaded(served string) {
+func (p *Parent) loaded(kind pool.Kind, served string) {
 	s := p.s
 	text, err := json.Marshal(Settled{
 		Config:   s.conf,
@@ -272,11 +291,12 @@ func (p *Parent) loaded(served string) {
 		Served:   served,
 	})
 	if err == nil {
-		err = p.channel.Send(&pool.Message{Kind: pool.Loaded, Loaded: &pool.Settled{
+		err = p.channel.Send(&pool.Message{Kind: kind, Loaded: &pool.Settled{
 			Protocol: pool.Protocol,
 			Grace:    s.conf.GracefulTimeout,
 			Delay:    s.conf.ShutdownDelay,
 			Settings: text,
+			Script:   s.remembered(),
 		}})
 	}
 	if err != nil { // listen sees the end of the channel

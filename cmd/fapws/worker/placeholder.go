@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/pool"
 	"fapws/runtime"
 	"fapws/runtime/exchange"
 	"fapws/runtime/sites"
@@ -33,7 +34,7 @@ func (p *Parent) servePlaceholder() (code int, err error) {
 		return 0, exit.NotStarted("%v", err)
 	}
 	p.served()
-	p.loaded("")
+	p.loaded(pool.Loaded, "")
 	o := <-s.signals.orders
 	s.server.StopAccepting()
 	p.closed()

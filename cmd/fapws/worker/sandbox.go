@@ -17,8 +17,8 @@ import (
 // enterSandbox does --sandbox, when everything that comes from outside has been loaded. The supervisor decides whether there
 // is a sandbox, also if the configuration file says something else by now.
 //
-// A server that starts its application again when a request needs it (--idle-stop) stays outside, so that the application can load from
-// anywhere; the process of the application enters each time. Programs would be children of the server.
+// A server that starts its fork server again when a request needs it (--fork with --idle-stop) stays outside, so that the application can
+// load from anywhere; each process of the application enters. Programs would be children of the server.
 func (s *service) enterSandbox() error {
 	if os.Getenv(sandbox.Variable) == "" {
 		return nil
@@ -40,22 +40,7 @@ func (s *service) enterSandbox() error {
 }
 
 // startsApplication reports whether this process starts its application again and again.
-func (s *service) startsApplication() bool {
-	return s.conf.IdleStop > 0 && (s.asleep.Load() != nil || s.forks.Load() != nil)
-}
-
-// servedDirectories returns the directories that this process serves, which the sandbox of its application lets that read.
-func servedDirectories() (paths []string) {
-	if os.Getenv(sandbox.Variable) == "" {
-		return nil
-	}
-	for _, name := range descriptors.Directories() {
-		if path, err := os.Readlink(name); err == nil {
-			paths = append(paths, path)
-		}
-	}
-	return paths
-}
+func (s *service) startsApplication() bool { return s.conf.IdleStop > 0 && s.forks.Load() != nil }
 
 // sandboxRules returns what this process needs from now on.
 func (s *service) sandboxRules() (*sandbox.Rules, error) {
@@ -63,7 +48,7 @@ func (s *service) sandboxRules() (*sandbox.Rules, error) {
 	reach := s.plan.Site.Reach()
 	stored := append(reach.Uploads, uploads(s.contents)...)
 	r := &sandbox.Rules{
-		Read:            slices.Concat(descriptors.Directories(), s.served, reach.Files, conf.SendfileRoots, conf.SandboxRead),
+		Read:            slices.Concat(descriptors.Directories(), reach.Files, conf.SendfileRoots, conf.SandboxRead),
 		Write:           slices.Concat([]string{os.TempDir()}, stored, conf.SandboxWrite),
 		Exec:            conf.SandboxExec,
 		Connect:         reach.Ports,

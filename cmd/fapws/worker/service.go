@@ -42,9 +42,9 @@ type service struct {
 	forks      atomic.Pointer[forkserver.Server] // with --fork, where Python is; else nil
 	forkCounts pybridge.ForkCounts               // metrics of its children
 	uploads    atomic.Pointer[upload.Group]      // of the sites; nil: there are none yet
-	asleep     atomic.Pointer[sleeper]           // with --idle-stop, where Python is; else nil
+	sleeper    *sleeper                          // of a worker that begins asleep; else nil
+	uses       uses                              // with --idle-stop
 	contents   *pybridge.Contents                // loaded here or there; nil: no application
-	served     []string                          // directories that another process serves for this one
 	built      *site.Built
 	early      *site.Built // answers while the applications load; nil: nothing does
 	complete   atomic.Bool // built and handler are set
@@ -56,9 +56,9 @@ type service struct {
 	front      *presence.Presence
 	host       host
 	relay      relay
-	handler    interpreter // nil: no Python, or with --fork
-	stops      atomic.Bool // the readiness of --health is over
-	over       atomic.Bool // nothing is sent any more
+	handler    *pybridge.Handler // nil: no Python, or with --fork
+	stops      atomic.Bool       // the readiness of --health is over
+	over       atomic.Bool       // nothing is sent any more
 	tls        certificates.Server
 	secret     struct {
 		once sync.Once
@@ -83,11 +83,16 @@ func (s *service) run() (code int, err error) {
 		return 0, exit.From(err)
 	}
 	s.memory.TrimHeap, s.memory.Small = pybridge.TrimHeap, s.conf.IdleStop > 0
-	s.inline = s.plan.IsInline() && s.conf.IdleStop == 0
+	s.inline = s.plan.IsInline()
 	s.log = s.errors.Logger(s.stderr, &s.conf)
 	s.log.TakeLibraries()
 	s.front.LogTo(s.log.Log)
 	s.signals = watchSignals(s.log.Log, s.exit, func() { s.reopenLog() }, s.host.replacement(), s.host.rereading())
+	if p, is := s.host.(*Parent); is && p.sleeps {
+		if err := p.recall(); err != nil {
+			return 0, err
+		}
+	}
 	if err := s.plan.SetVariables(); err != nil {
 		return 0, err
 	}
@@ -108,16 +113,24 @@ func (s *service) run() (code int, err error) {
 		return 0, err
 	}
 	s.signals.begun()
+	if s.sleeper != nil {
+		return s.sleeper.run()
+	}
 	if err := s.load(); err != nil {
 		s.giveUp()
 		return 0, err
 	}
 	if err = s.start(); err == nil {
-		code = s.serve()
+		code = s.serve(s.obeyOrders())
 	} else {
 		s.giveUp()
 		code = s.report(err) // now, because closing may take its time
 	}
+	return s.finish(code), nil
+}
+
+// finish ends Python, and what serves beside it, and returns the exit code.
+func (s *service) finish(code int) int {
 	s.front.Withdraw()
 	exit.AfterClosingTime(code, func(line string) { s.log.Log(loglevel.Warning, line) })
 	if s.app != nil {
@@ -126,14 +139,11 @@ func (s *service) run() (code int, err error) {
 	if forks := s.forks.Load(); forks != nil {
 		forks.Close(forkServerEnds)
 	}
-	if z := s.asleep.Load(); z != nil {
-		z.Close(applicationEnds)
-	}
 	if s.built != nil {
 		s.built.Close()
 	}
 	s.logs.Close()
-	return code, nil
+	return code
 }
 
 // load loads the applications, if there are any.
@@ -143,11 +153,12 @@ func (s *service) load() (err error) {
 		return nil
 	case s.conf.Fork:
 		return s.openForks()
-	case s.conf.IdleStop > 0:
-		return s.startSleeper()
 	}
 	s.whileServing(func() {
 		s.app, err = s.plan.Load(func(err error) int {
+			if s.sleeper != nil {
+				return s.sleeper.fail(err)
+			}
 			s.giveUp()
 			return s.report(err)
 		})
@@ -241,6 +252,7 @@ func (s *service) start() (err error) {
 	if s.handler, err = s.startPython(); err != nil {
 		return err
 	}
+	s.uses.begin()
 	s.complete.Store(true)
 	if s.conf.Status != "" || s.host.countsRequests() {
 		s.measure()
@@ -281,16 +293,13 @@ func (s *service) startAsync() (err error) {
 
 // startPython makes Python ready to run handlers; without an application it
 // returns nil.
-func (s *service) startPython() (interpreter, error) {
-	switch z := s.asleep.Load(); {
-	case z != nil:
-		return z.serve()
-	case s.app == nil:
+func (s *service) startPython() (*pybridge.Handler, error) {
+	if s.app == nil {
 		return nil, nil
 	}
 	run := s.runConfig()
 	run.Threads = s.conf.Threads
-	run.Purge, run.Publish = s.purge, s.relay.publish
+	run.Purge, run.Publish = s.purge, s.publish
 	run.Join, run.Leave = s.server.JoinGroup, s.server.LeaveGroup
 	run.Timeout = s.conf.Timeout
 	s.host.configurePython(&run)

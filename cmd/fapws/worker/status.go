@@ -40,6 +40,9 @@ const profileWithin = statuspage.ProfileTime + stackWait
 // profile records a profile of this process.
 func (s *service) profile() (p Profile) {
 	h := s.python()
+	if s.asleep() {
+		return Profile{Why: "the application is asleep"}
+	}
 	if !s.complete.Load() {
 		return Profile{Why: "the applications are still loading"}
 	}

@@ -50,23 +50,32 @@ type shutdownRequest struct {
 	parent *Parent       // for quietly: has workers that serve from now on
 }
 
-// serve returns when a signal, the supervisor or the script has ended serving,
-// and all active requests, too. It returns the exit code.
-func (s *service) serve() (code int) {
-	done := make(chan int)
+// obeyOrders ends serving when a signal or the supervisor says so. The channel gets the exit code then. A process that is asleep, or that
+// has not loaded the application yet, ends at once.
+func (s *service) obeyOrders() <-chan int {
+	ended := make(chan int, 1)
 	go func() {
 		o := s.delayed(<-s.signals.orders)
 		s.stop(o)
-		done <- o.code
+		if s.asleep() {
+			s.exit(o.code)
+		}
+		ended <- o.code
 	}()
+	return ended
+}
+
+// serve returns when obeyOrders, to which ended belongs, or the script has ended serving, and all active requests, too. It returns the
+// exit code.
+func (s *service) serve(ended <-chan int) (code int) {
 	if s.app == nil {
-		return <-done
+		return <-ended
 	}
 	if code := s.app.Serve(); code >= 0 {
 		s.stop(shutdownRequest{grace: min(scriptGrace, s.conf.GracefulTimeout), code: code})
 		return code
 	}
-	return <-done
+	return <-ended
 }
 
 // delayed serves on for the time of --shutdown-delay, in which clients and load balancers learn that this server is about to stop. It
@@ -153,11 +162,11 @@ func (s *service) stop(o shutdownRequest) {
 	if o.how != quickly {
 		cgi.Settle(stderrWithin)
 	}
-	if s.handler != nil {
-		s.handler.Notified(lastNotices)
+	if h := s.python(); h != nil {
+		h.Notified(lastNotices)
 	}
 	s.relay.flush(lastEvents)
-	if s.app == nil {
+	if s.app == nil || s.asleep() {
 		return
 	}
 	deadline, _ := ctx.Deadline()

@@ -71,6 +71,7 @@ type Dispatcher struct {
 	handlers  []Handler // all of them
 	former    []Handler // among them: those of an earlier Serve that still have calls
 	main      Handler   // the one that may run on the event loop; nil: none
+	used      int64     // Host.Now when a call of main has ended last
 	programs  programs
 	attendant attendant
 
@@ -235,10 +236,18 @@ func (d *Dispatcher) get() *call {
 
 // put ends a call.
 func (d *Dispatcher) put(c *call) {
+	if c.handler == d.main {
+		d.used = d.host.Now()
+	}
 	ticket := c.ticket
 	*c = call{} // a literal with the fields below would be made elsewhere and then copied
 	c.d, c.ticket, c.next = d, ticket, d.free
 	d.free = c
+}
+
+// LastUse returns when the last call of the application has ended, by Host.Now. used reports whether it has one, such as a WebSocket.
+func (d *Dispatcher) LastUse() (at int64, used bool) {
+	return d.used, slices.ContainsFunc(d.calls, func(c *call) bool { return c.handler != nil && c.handler == d.main })
 }
 
 // Idle reports whether all tickets are free.

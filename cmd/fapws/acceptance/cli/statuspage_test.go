@@ -43,8 +43,7 @@ func answerTo(t *testing.T, s *fapwstest.Server, q asked) (*http.Response, strin
 
 // TestStatusPage: it shows routes, workers and active requests without their queries, and answers while a handler runs.
 func TestStatusPage(t *testing.T) {
-	apart := fapwstest.Mode{Name: fapwstest.Asleep.Name, Flags: append(fapwstest.Inline.Flags, "--idle-stop", "1h")}
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers, apart}, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		release := filepath.Join(t.TempDir(), "release")
 		s := fapwstest.Command{Script: "metrics.py", Flags: []string{"--status", "/_fapws", "--debug", "3"}, Env: []string{"RELEASE=" + release}}.Serve(t, m)
 		answer := make(chan string, 1)

@@ -92,6 +92,21 @@ func TestChroot(t *testing.T) {
 	})
 }
 
+// TestChrootAsleep: an application that wakes loads outside, as at the start, and answers inside.
+func TestChrootAsleep(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("chroot requires root")
+	}
+	folder := fapwstest.PublicFolder(t)
+	script := fapwstest.Write(t, folder+"/site/app.py", "import os\nPATHS = [('/', lambda environ, start_response: str(os.path.exists('/root')))]\n")
+	s := fapwstest.Command{Script: script, Flags: []string{"--user", "daemon", "--chroot", folder, "--idle-stop", "50ms"}}.ForOtherUsers(t).Serve(t, fapwstest.Threads)
+	for range 2 {
+		sleeps(s)
+		s.Get("/", 200).Is(t, "False")
+	}
+}
+
 // rotates renames the access log, and looks whether after USR1 a request is in a new one.
 func rotates(s *fapwstest.Server, log, target string) {
 	s.T.Helper()

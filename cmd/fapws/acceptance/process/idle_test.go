@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -65,17 +66,12 @@ func TestIdleStop(t *testing.T) {
 	})
 }
 
-// TestIdleStopOfEveryHandler: handlers of all kinds, on threads and inline, are in a process that ends when nothing needs it and comes back.
-// Subscribers stay, a WebSocket keeps it awake, and a process that dies is started again.
+// TestIdleStopOfEveryHandler: with handlers of all kinds, on threads and inline, Python is in no process while no request needs it. Subscribers
+// stay, a WebSocket keeps it awake, and a process that dies is replaced.
 func TestIdleStopOfEveryHandler(t *testing.T) {
-	modes := []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, {Name: fapwstest.Workers.Name, Flags: []string{"--workers", "1"}}}
-	fapwstest.InEach(t, modes, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "handlers.py", Complains: true, Flags: []string{"--idle-stop", "50ms", "--start-wait", "1h"}}.Serve(t, m)
-		asleep := func() {
-			t.Helper()
-			sleeps(s)
-		}
-		asleep()
+		sleeps(s)
 		news, hall := s.Dial(), s.Dial()
 		for target, of := range map[string]*fapwstest.Client{"/news": news, "/hall": hall} {
 			of.Get(target)
@@ -84,12 +80,12 @@ func TestIdleStopOfEveryHandler(t *testing.T) {
 			}
 		}
 		getsEvent(t, hall, "somebody has joined")
-		asleep()
+		sleeps(s)
 
 		large := strings.Repeat("x", 1<<20)
 		s.Ask(fapwstest.Request("POST", "/publish", large)).Is(t, "1048576")
 		getsEvent(t, news, "from POST")
-		asleep()
+		sleeps(s)
 		text := strings.Fields(s.Get("/", 200, "X-Field: a", "X-Forwarded-For: 192.0.2.1", "Remote-Addr: 192.0.2.1").Text)
 		if len(text) != 4 || text[1] != "127.0.0.1" || text[2] != "a" || text[3] != "1" {
 			t.Errorf("the application sees %q", text)
@@ -101,19 +97,19 @@ func TestIdleStopOfEveryHandler(t *testing.T) {
 		if got := s.Get("/pieces", 200).Text; got != want.String() {
 			t.Errorf("a response of %d bytes, want %d", len(got), want.Len())
 		}
-		asleep()
+		sleeps(s)
 		s.Ask(fapwstest.Chunked("POST", "/echo", large, 10_000)).Is(t, large)
-		asleep()
+		sleeps(s)
 		for range 2 {
 			s.Ask(fapwstest.Request("PUT", "/upload", large)).Is(t, fmt.Sprintf("%x", sha256.Sum256([]byte(large))))
-			asleep()
 		}
+		sleeps(s)
 
 		socket := dialSocket(t, s, "/echo")
 		first := answerTo(t, socket, "hello")
-		for range 3 { // each status comes from a process of its own, so this takes longer than the application may be idle
-			if _, said, _ := s.Ctl("status"); strings.Contains(said, "asleep") {
-				t.Fatalf("asleep beside a WebSocket: %s", said)
+		for begin := time.Now(); time.Since(begin) < 3*time.Second; { // it would be asleep in a third of that
+			if awake := countStates(s, "serving"); awake == 0 {
+				t.Fatal("asleep beside a WebSocket")
 			}
 		}
 		if again := answerTo(t, socket, "hello"); again != first {
@@ -122,7 +118,7 @@ func TestIdleStopOfEveryHandler(t *testing.T) {
 		if _, err := socket.CloseWith(1000, ""); err != nil {
 			t.Error(err)
 		}
-		asleep()
+		sleeps(s)
 		room := dialSocket(t, s, "/room")
 		if got := answerTo(t, room, "to all"); got != "to all" {
 			t.Errorf("the group gets %q", got)
@@ -134,23 +130,104 @@ func TestIdleStopOfEveryHandler(t *testing.T) {
 			t.Error(err)
 		}
 
-		s.Get("/dies", 502)
-		s.Says(`the application was killed by signal 9 \(killed.*\) and lost 1 request; the next one starts it again`)
 		w := s.Dial()
-		w.Get("/dies?late")
-		begin := make([]byte, len("begin"))
-		if _, err := io.ReadFull(w.Head("GET").Body, begin); err != nil || string(begin) != "begin" {
-			t.Errorf("got %q, %v", begin, err)
-		}
-		for pid := range s.Children() {
+		w.Get("/dies")
+		w.Closed()
+		s.Says(`worker \d+ was killed by SIGKILL.*; starting a new one`)
+		s.Get("/", 200, "X-Field: a")
+		sleeps(s)
+		for _, pid := range s.Workers() {
 			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 				t.Error(err)
 			}
 		}
-		w.Closed()
+		fapwstest.Eventually(t, "others are asleep", func() bool { return countStates(s, "asleep") == len(s.Workers()) })
 		s.Get("/", 200, "X-Field: a")
-		asleep()
 	})
+}
+
+// TestIdleStopFails: an application that does not load when a request wakes it answers as one that does not start, and the next request
+// tries again. With --dev, browsers see why. Files and subscribers are with the server meanwhile.
+func TestIdleStopFails(t *testing.T) {
+	modes := []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, {Name: "dev", Flags: []string{"--dev", "--bind", "127.0.0.1:0"}}}
+	fapwstest.InEach(t, modes, func(t *testing.T, m fapwstest.Mode) {
+		folder := t.TempDir()
+		file := folder + "/loads"
+		fapwstest.Write(t, folder+"/a.txt", "a file")
+		goOn(t, file, "")
+		s := fapwstest.Command{Script: "sleeps.py", Args: []string{file}, Complains: true, Flags: []string{
+			"--idle-stop", "50ms", "--start-wait", "1h", "--static", "/files=" + folder, "--health", "/healthz",
+		}}.Serve(t, m)
+		news := s.Dial()
+		news.Get("/news")
+		news.Head("GET")
+		sleeps(s)
+		s.Get("/files/a.txt", 200).Is(t, "a file")
+		s.Get("/healthz/ready", 200).Is(t, "ready\n")
+		if countStates(s, "asleep") != 1 {
+			t.Error("a file or a health check has woken the application")
+		}
+		goOn(t, file, "no database")
+		s.Get("/", 503).Want(t, 503, "the application failed to start")
+		s.Says("RuntimeError: no database")
+		s.Says("failed to load the application; the next request tries again")
+		if m.Name == "dev" {
+			fapwstest.Eventually(t, "a browser sees the reason", func() bool { // or that it starts, as that takes more than a second
+				return strings.Contains(s.Ask(fapwstest.Get("/", page)).Text, "no database")
+			})
+		}
+		s.Get("/files/a.txt", 200).Is(t, "a file")
+		goOn(t, file, "")
+		fapwstest.Eventually(t, "it has loaded again", func() bool { return s.Ask(fapwstest.Get("/")).StatusCode == 200 })
+		s.Ask(fapwstest.Request("POST", "/publish", "")).Is(t, "0")
+		getsEvent(t, news, "from POST")
+	})
+}
+
+// TestIdleStopWhileWaking: a request that waits for an application that loads is answered, whatever the server is told meanwhile; and TERM ends
+// a server that is asleep, or waking, at once.
+func TestIdleStopWhileWaking(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		file := t.TempDir() + "/loads"
+		goOn(t, file, "")
+		s := fapwstest.Command{Script: "sleeps.py", Args: []string{file}, Complains: true, Flags: []string{"--idle-stop", "50ms", "--start-wait", "1h"}}.Serve(t, m)
+		wakes := func() *fapwstest.Client {
+			t.Helper()
+			sleeps(s)
+			if err := os.Remove(file + ".go"); err != nil {
+				t.Fatal(err)
+			}
+			w := s.Dial()
+			w.Get("/")
+			return w
+		}
+		for _, replace := range []func(){func() { s.Signal(syscall.SIGHUP) }, func() { s.Signal(syscall.SIGUSR2) }} {
+			w := wakes()
+			replace()
+			goOn(t, file, "")
+			w.Answer().Is(t, "hello")
+		}
+		w := wakes()
+		s.Signal(syscall.SIGTERM)
+		w.Answer().Want(t, 503, "")
+		s.Ended()
+	})
+}
+
+// TestIdleStopSettings: settings of the script hold while the application is asleep, and it may change them.
+func TestIdleStopSettings(t *testing.T) {
+	t.Parallel()
+	script := fapwstest.Write(t, t.TempDir()+"/app.py", "LIMIT_REQUEST_LINE = 100\nPATHS = [('/', lambda environ, start_response: 'hello')]\n")
+	s := fapwstest.Command{Script: script, Flags: []string{"--idle-stop", "50ms"}}.Serve(t, fapwstest.Threads)
+	sleeps(s)
+	long := "/" + strings.Repeat("x", 200)
+	s.Get(long, 414)
+	if countStates(s, "asleep") != 1 {
+		t.Error("it has woken")
+	}
+	fapwstest.Change(t, script, "100", "1000")
+	s.Get("/", 200).Is(t, "hello")
+	s.Get(long, 200).Is(t, "hello")
 }
 
 func dialSocket(t *testing.T, s *fapwstest.Server, path string) *wstest.Client {
@@ -189,13 +266,21 @@ func TestIdleStopWithTimer(t *testing.T) {
 	sleeps(s)
 }
 
-// sleeps waits until the process with the application has ended, in each worker.
+// sleeps waits until no process has the application.
 func sleeps(s *fapwstest.Server) {
 	s.T.Helper()
-	fapwstest.Eventually(s.T, "the application has ended", func() bool {
-		_, said, _ := s.Ctl("status")
-		return strings.Contains(said, "asleep") && len(s.Children()) == 0
+	fapwstest.Eventually(s.T, "the application is asleep", func() bool {
+		return countStates(s, "asleep") > 0 && countStates(s, "serving", "starting", "loaded", "retiring") == 0
 	})
+}
+
+// countStates returns how many workers are in these states.
+func countStates(s *fapwstest.Server, states ...string) (n int) {
+	_, said, _ := s.Ctl("status")
+	for _, state := range states {
+		n += len(regexp.MustCompile(`(?m)^ +\d+ +`+state+` `).FindAllString(said, -1))
+	}
+	return n
 }
 
 // getsEvent waits for an event.
@@ -280,9 +365,7 @@ func TestIdleStopThroughReloads(t *testing.T) {
 	}
 	sleeps(s)
 	fapwstest.Change(t, script, "PATHS = [", `PATHS = [("/more", lambda environ, start_response: "more"),`)
-	s.Get("/more", 503).Field(t, "Retry-After", "1").Want(t, 503, "the application is starting")
-	s.Says("replacing worker .*: the application has changed while it slept")
-	fapwstest.Eventually(t, "the new table", func() bool { return s.Ask(fapwstest.Get("/more")).Text == "more" })
+	s.Get("/more", 200).Is(t, "more")
 	s.Ask(fapwstest.Request("POST", "/publish", "")).Is(t, "0")
 	getsEvent(t, news, old+" POST")
 }

@@ -7,8 +7,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// TestSandboxAsleep: each process of an application that sleeps loads outside of the sandbox, and answers inside. The server, which is
-// outside, is out of its reach.
+// TestSandboxAsleep: each time that an application wakes it loads outside of the sandbox, and answers inside.
 func TestSandboxAsleep(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		x := newSandboxed(t, m, "--idle-stop", "50ms")
@@ -16,10 +15,14 @@ func TestSandboxAsleep(t *testing.T) {
 		s := x.c.Serve(t, m)
 		x.attacks(t, s, m, landlock())
 		for range 2 {
-			fapwstest.Eventually(t, "the application has ended", func() bool {
-				_, said, _ := s.Ctl("status")
-				return strings.Contains(said, "asleep") && len(fapwstest.ChildrenOf(t, s.Workers()...)) == 0
-			})
+			if m.Forks() {
+				fapwstest.Eventually(t, "the application has ended", func() bool {
+					_, said, _ := s.Ctl("status")
+					return strings.Contains(said, "asleep") && len(fapwstest.ChildrenOf(t, s.Workers()...)) == 0
+				})
+			} else {
+				sleeps(s)
+			}
 			s.Get("/attack?status", 200).Is(t, "done: 12")
 			s.Get("/attack?memory", 200).Is(t, "refused: EACCES")
 			if landlock() >= files {
@@ -28,6 +31,9 @@ func TestSandboxAsleep(t *testing.T) {
 			}
 		}
 		for _, pid := range s.Workers() {
+			if !m.Forks() {
+				everyThreadIsFiltered(t, pid)
+			}
 			for one := range fapwstest.ChildrenOf(t, pid) {
 				everyThreadIsFiltered(t, one)
 			}
@@ -35,21 +41,69 @@ func TestSandboxAsleep(t *testing.T) {
 	})
 }
 
-// TestSandboxAsleepServes: the application may read the files that the server serves, as in a sandbox without sleep; programs would be outside.
+// asker is an application that asks the server for what its sandbox forbids.
+const asker = `
+import os, sys
+from fapws.contrib.cgi import CGIApplication
+from fapws.contrib.views import Staticfile
+
+secret, data = sys.argv[1:]
+def file(environ, start_response):
+    return Staticfile(os.path.dirname(secret))(environ, start_response)
+def program(environ, start_response):
+    with open(data + "/x.cgi", "w") as f:
+        f.write("#!/bin/sh\necho Content-Type: text/plain; echo; echo it ran\n")
+    os.chmod(data + "/x.cgi", 0o755)
+    return CGIApplication(data + "/x.cgi")(environ, start_response)
+def link(environ, start_response):
+    os.symlink(os.path.dirname(secret), data + "/link")
+    return "linked"
+PATHS = [("/file", file), ("/program", program), ("/link", link)]
+`
+
+// TestSandboxAsleepAsks: what the server does for an application that wakes, or for clients while it is asleep, happens in the sandbox.
+// Only health checks are answered before.
+func TestSandboxAsleepAsks(t *testing.T) {
+	for _, mode := range []string{"on", "strict"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			if landlock() < files || mode == "strict" && landlock() < scopes {
+				t.Skip("this kernel cannot restrict files")
+			}
+			x := newSandboxed(t, fapwstest.Threads, "--sandbox="+mode, "--idle-stop", "50ms", "--health", "/healthz")
+			fapwstest.Write(t, x.app, asker)
+			x.c.Args = []string{x.secret, x.data}
+			x.c.Flags = append(x.c.Flags, "--static", "/data="+x.data)
+			s := x.c.Serve(t, fapwstest.Threads)
+			s.Get("/link", 200).Is(t, "linked")
+			for range 2 {
+				for _, path := range []string{"/file/secret", "/program", "/data/link/secret"} {
+					a := s.Ask(fapwstest.Get(path))
+					if strings.Contains(a.Text, "secret") || strings.Contains(a.Text, "it ran") || a.StatusCode < 400 {
+						t.Errorf("%s: %d, %q", path, a.StatusCode, a.Text)
+					}
+					sleeps(s)
+				}
+				s.Get("/healthz/ready", 200).Is(t, "ready\n")
+				if countStates(s, "asleep") != 1 {
+					t.Error("a health check has woken the application")
+				}
+			}
+		})
+	}
+}
+
+// TestSandboxAsleepServes: the application may read the files that the server serves, as in a sandbox without sleep.
 func TestSandboxAsleepServes(t *testing.T) {
 	t.Parallel()
-	x := newSandboxed(t, fapwstest.Threads, "--idle-stop", "1h")
+	x := newSandboxed(t, fapwstest.Threads, "--idle-stop", "50ms")
 	folder := fapwstest.PublicFolder(t)
 	fapwstest.Write(t, folder+"/page.txt", "page")
 	serves := x.c
 	serves.Flags = append(serves.Flags, "--static", "/files="+folder)
 	s := serves.Serve(t, fapwstest.Mode{})
+	sleeps(s)
 	s.Get("/attack?read,"+folder+"/page.txt", 200).Is(t, "done: 4")
-
-	config := fapwstest.Write(t, folder+"/fapws.toml", "app = \""+x.app+"\"\nsandbox = true\nidle-stop = \"1h\"\n[[host]]\nname = \"files.lan\"\n[[host.route]]\nprefix = \"/programs/\"\ncgi = \".\"\n")
-	programs := fapwstest.Command{Flags: []string{"--bind", "127.0.0.1:0", "-c", config}, Env: x.c.Env, Program: x.c.Program}
-	const want = "fapws: with idle-stop, sandbox is for the application only, and the server runs programs (CGI, PHP or commands in pages); remove idle-stop, sandbox or the programs\n"
-	if code, _, stderr := programs.Run(t); code != 3 || !strings.Contains(stderr, want) {
-		t.Errorf("code %d, %q, want %q", code, stderr, want)
-	}
+	sleeps(s)
+	s.Get("/files/page.txt", 200).Is(t, "page")
 }

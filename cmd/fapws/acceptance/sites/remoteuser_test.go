@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
-	"slices"
 	"strings"
 	"testing"
 
@@ -64,8 +63,7 @@ func TestRemoteUser(t *testing.T) {
 	login := strings.TrimSpace(basicAuth("ann", "secret"))
 	forged := []string{"Remote-User: root", "REMOTE-USER: root", "remote_user: root", "X: y", "Remote_User: root"}
 	t.Run("users", func(t *testing.T) {
-		apart := fapwstest.Mode{Name: "idle-stop", Flags: []string{"--idle-stop", "1h"}} // its process parses the request again
-		fapwstest.InEach(t, append(slices.Clone(fapwstest.Modes), apart), func(t *testing.T, m fapwstest.Mode) {
+		fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 			s, _ := configured(t, m, fmt.Sprintf(remoteUserSite, `auth = { users = "users" }`, upstream.URL), files)
 			c := s.Dial()
 			for range 2 { // heads are remembered

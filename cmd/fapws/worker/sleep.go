@@ -1,0 +1,186 @@
+package worker
+
+import (
+	"encoding/json"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fapws/cmd/fapws/orphan"
+	"fapws/cmd/fapws/pool"
+	"fapws/pybridge"
+)
+
+// With --idle-stop, a worker whose role is pool.Asleep serves with the sites of early.go, and loads the application when the first request
+// waits for that. A worker that is awake tells the supervisor for how long nothing has used the application: the supervisor replaces all
+// workers when none has been used for long enough.
+
+// sleeper is what such a worker has in addition.
+type sleeper struct {
+	p        *Parent
+	needed   chan struct{}            // closed when a request needs the application
+	need     func()                   // closes it
+	watches  bool                     // the application wants to know of subscribers
+	presence []pybridge.PresenceEvent // for it; of the loop
+	fails    sync.Once
+	failed   atomic.Bool // the application has not loaded, and will not
+}
+
+// remembered is what a worker that is awake knows of the script, for one that is asleep: pool.Settled.Script.
+type remembered struct {
+	Globals map[string]pybridge.Value `json:",omitempty"` // settings of a script with PATHS
+	Watches bool                      `json:",omitempty"` // sleeper.watches
+}
+
+// mostPresence limits the events that wait for an application that is asleep.
+const mostPresence = 20000
+
+// remembered returns it as a text; "": there is nothing to remember.
+func (s *service) remembered() string {
+	if s.conf.IdleStop == 0 || s.app == nil {
+		return ""
+	}
+	var r remembered
+	if s.contents.Object(0) == "" {
+		r.Globals = s.contents.Apps[0].Settings
+	}
+	if h := s.python(); h != nil {
+		r.Watches = h.WatchesPresence()
+	}
+	return asJSON(r)
+}
+
+// recall takes what another worker has said of the script, before the sites are built.
+func (p *Parent) recall() error {
+	s := p.s
+	z := &sleeper{p: p, needed: make(chan struct{})}
+	z.need = sync.OnceFunc(func() { close(z.needed) })
+	s.sleeper = z
+	var r remembered
+	_ = json.Unmarshal([]byte(p.script), &r) // a worker of this program has made it
+	z.watches = r.Watches
+	var err error
+	s.conf, err = s.plan.Recall(r.Globals)
+	return err
+}
+
+// run serves without the application until a request needs it, and with it from then on. It returns the exit code.
+func (z *sleeper) run() (code int, err error) {
+	s, p := z.p.s, z.p
+	s.signals.serve()
+	ended := s.obeyOrders()
+	orphan.Limit(s.conf.ShutdownDelay + s.conf.GracefulTimeout + endMargin)
+	p.onAsk(AskAlive, func() string { return alive(s.server) })
+	if err := p.control(); err != nil {
+		return 0, err
+	}
+	s.memory.Started()
+	p.loaded(pool.Loaded, "")
+	<-z.needed                                           // or the process ends: see obeyOrders
+	_ = p.channel.Send(&pool.Message{Kind: pool.Waking}) // listen sees the end of the channel
+	if err = s.load(); err == nil {
+		err = s.start()
+	}
+	if err != nil {
+		z.fail(err)
+		if s.app != nil {
+			s.onPython(func() { s.app.Close() })
+		}
+		select {} // until another worker has taken over
+	}
+	s.server.Do(z.tellPresence)
+	return s.finish(s.serve(ended)), nil
+}
+
+// fail reports why the application has not loaded, once, and asks for a worker in the place of this one, which serves until then. Requests
+// for the application get 503, or with --dev the page that the supervisor sends.
+func (z *sleeper) fail(err error) (code int) {
+	s := z.p.s
+	z.fails.Do(func() {
+		code = s.report(err)
+		z.failed.Store(true)
+		z.p.recycle("the application failed to load")
+		if s.conf.Dev {
+			time.AfterFunc(noticeWithin, s.server.GiveUp)
+		} else {
+			s.server.GiveUp()
+		}
+	})
+	return code
+}
+
+// noticeWithin is how long clients wait for the page about a failure.
+const noticeWithin = 2 * time.Second
+
+// keepPresence keeps an event for the application, which that wakes. On the loop.
+func (z *sleeper) keepPresence(e pybridge.PresenceEvent) {
+	if z.watches && len(z.presence) < mostPresence {
+		z.presence = append(z.presence, e)
+		z.need()
+	}
+}
+
+// tellPresence tells the application of the events that were kept. On the loop.
+func (z *sleeper) tellPresence() {
+	for _, e := range z.presence {
+		z.p.s.handler.NotifyPresence(e)
+	}
+	z.presence = nil
+}
+
+// asleep reports whether the application is to be loaded when a request needs it. It is safe for concurrent use.
+func (s *service) asleep() bool { return s.sleeper != nil && !s.complete.Load() }
+
+// uses knows when the application was last used other than by requests. The zero value is ready. It is safe for concurrent use.
+type uses struct {
+	mu       sync.Mutex
+	last     time.Time
+	listened map[string][2]bool // by name of a channel with subscribers: here, and elsewhere
+}
+
+// counted takes the number of subscribers of a channel.
+func (u *uses) counted(name string, elsewhere bool, n int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	where := u.listened[name]
+	i := 0
+	if elsewhere {
+		i = 1
+	}
+	if where[i] = n > 0; where == [2]bool{} {
+		delete(u.listened, name)
+		return
+	}
+	if u.listened == nil {
+		u.listened = map[string][2]bool{}
+	}
+	u.listened[name] = where
+}
+
+// published takes events of the application: live values on an open page keep it awake.
+func (u *uses) published(events []pybridge.Event) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if slices.ContainsFunc(events, func(e pybridge.Event) bool { return u.listened[e.Name] != [2]bool{} }) {
+		u.last = time.Now()
+	}
+}
+
+// begin notes that the application can be used from now on.
+func (u *uses) begin() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.last = time.Now()
+}
+
+// unused reports whether nothing has used the application for the time of idle-stop.
+func (s *service) unused() bool {
+	if s.conf.IdleStop == 0 || s.python() == nil {
+		return false
+	}
+	s.uses.mu.Lock()
+	since := time.Since(s.uses.last)
+	s.uses.mu.Unlock()
+	return min(since, s.server.Unused()) >= s.conf.IdleStop
+}
