@@ -146,7 +146,7 @@ var foreign = []struct {
 	{"--statsd-host --statsd-prefix --dogstatsd-tags --metrics --metrics-host --metrics-port --metrics-address --metrics-scrape-interval --stats", "", "use --status PREFIX, such as --status /_fapws: Prometheus reads metrics from /_fapws/metrics; fapws ctl top shows them, too"},
 	{"--from --to", "", "use a configuration file: [[host.route]] with proxy = \"http://127.0.0.1:9000\""},
 	{"--watch -W", "", "use --reload, or --dev"},
-	{"--http2-*", "", "not needed; the limits of HTTP/2 are --http2-max-streams, --http2-max-resets, --http2-max-window and --http2-connection-window"},
+	{"--http2-adaptive-window --http2-initial-stream-window-size --http2-keep-alive-interval --http2-keep-alive-timeout --http2-max-frame-size --http2-max-headers-size --http2-max-send-buffer-size", "", "not needed; the limits of HTTP/2 are --http2-max-streams, --http2-max-resets, --http2-max-window and --http2-connection-window"},
 
 	// Keys of configuration files.
 	{"proxy-pass= reverse-proxy= upstream= backend= proxypass=", "", `use proxy = "http://127.0.0.1:9000" in [[host.route]]`},
