@@ -28,7 +28,7 @@ type device struct {
 	dir string
 }
 
-// systemctl has three services, of which a file lists those that run. Most machines that run the tests have no systemd.
+// systemctl has three services, of which a file lists those that run, and one that ends when it is started. Most machines that run the tests have no systemd.
 const systemctl = `#!/bin/sh
 cd "${0%/*}/.."
 case "$*" in
@@ -37,7 +37,9 @@ list-units*)
 	for name in cron nginx ntpd; do
 		if grep -qx $name running; then echo "$name.service loaded active running A service"
 		else echo "$name.service loaded inactive dead A service"; fi
-	done ;;
+	done
+	echo "broken.service loaded failed failed A service" ;;
+"--no-ask-password start broken.service") ;;
 "--no-ask-password start ntpd.service") echo ntpd >> running ;;
 "--no-ask-password stop cron.service") echo nginx > running ;;
 *) echo "Interactive authentication required." >&2; exit 1 ;;
@@ -258,6 +260,9 @@ func (d *device) services(p *tab) {
 	p.await(`/ntpd\s+running/.test(document.body.innerText)`)
 	p.follow(`[aria-label="restart nginx"]`)
 	p.shows("Interactive authentication required.")
+	p.follow(`nav a[href="services"]`)
+	p.follow(`[aria-label="start broken"]`)
+	p.shows("broken did not keep running: it is failed a second after the start.")
 
 	// Without systemd, those of OpenRC; then those of this machine, or the reason why there are none.
 	d.remove(p.t, "running")
@@ -383,13 +388,15 @@ func (d *device) firmware(p *tab) {
 	p.run(chromedp.SetUploadFiles("[name=image]", []string{d.dir + "/image.bin"}, chromedp.ByQuery))
 	p.fill("[name=sha256]", strings.Repeat("0", 64))
 	p.run(chromedp.Click("main button", chromedp.ByQuery))
-	p.shows("the upload has another SHA-256 than announced")
+	p.shows("Not installed: the upload has another SHA-256 than announced")
+	if value[bool](p, `document.querySelector("progress").checkVisibility()`) {
+		p.t.Error("the page shows progress after the end")
+	}
+	p.picture("refused")
 	if d.text(p.t, "data/firmware.bin")+d.text(p.t, "installed") != "" {
 		p.t.Error("a file with another digest is kept")
 	}
-	p.follow(`nav a[href="firmware"]`)
-	p.run(chromedp.SetUploadFiles("[name=image]", []string{d.dir + "/image.bin"}, chromedp.ByQuery))
-	p.fill("[name=sha256]", fmt.Sprintf("%x", sha256.Sum256(image)))
+	p.run(chromedp.SetValue("[name=sha256]", fmt.Sprintf("%x", sha256.Sum256(image)), chromedp.ByQuery)) // the form is still there, with its file
 	p.run(chromedp.Evaluate(`window.most = 0; new MutationObserver(() => { const bar = document.querySelector("progress"); most = Math.max(most, bar?.value || 0) })
 .observe(document.querySelector("progress"), {attributes: true})`, nil))
 	p.run(chromedp.Click("main button", chromedp.ByQuery))

@@ -28,7 +28,7 @@ def firmware(environ, start_response):
     return """<form id="send" method="post" action="firmware-image" enctype="multipart/form-data" class="fields">
 <label>File <input type="file" name="image" required></label>
 <label>SHA-256, if you know it <input name="sha256" pattern="[0-9A-Fa-f]{64}" autocomplete="off"></label>
-<button>Install</button><progress hidden></progress></form><script type="module" src="www/firmware.js"></script>"""
+<button>Install</button><progress hidden></progress><p class="bad" role="alert" hidden></p></form><script type="module" src="www/firmware.js"></script>"""
 
 @page("Firmware")
 def install(environ, start_response):  # the file is complete, and has the SHA-256 of the form

@@ -1,5 +1,6 @@
 """Services of the device: listed, started and stopped by systemd, OpenRC or the scripts in /etc/init.d."""
 import re
+import time
 from html import escape
 
 from common import ROOT, page, parameter, posted, run
@@ -34,6 +35,10 @@ def services(environ, start_response):
         if name not in found or action not in ("start", "stop", "restart"):  # nothing else reaches the command
             raise HTTPError(400, "No such service.")
         run(ROOT + [word.format(name=name, action=action) for word in command.split()])
+        if action != "stop":
+            time.sleep(1)  # the command succeeds when the service is started, whether or not it can go on
+            if (state := find()[0].get(name, "unknown")) != "running":
+                raise HTTPError(500, f"{name} did not keep running: it is {state} a second after the {action}. The logs may have the reason.")
         raise HTTPError(303, headers={"Location": "services"})  # a reload of the page does not send the form again
     rows = ""
     for name, state in sorted((escape(name), escape(state)) for name, state in found.items()):
