@@ -44,8 +44,7 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 	}
 	switch cmd.Word {
 	case settings.WordHelp:
-		settings.WriteHelp(stdout, rows, cmd.Topic == "all")
-		return exit.OK, nil
+		return help(rows, settings.Word(cmd.Topic), stdin, stdout, stderr)
 	case settings.WordVersion:
 		fmt.Fprintf(stdout, "fapws %s (Python %s, %s)\n", version.Version, pybridge.Version(), goruntime.Version())
 		return exit.OK, nil
@@ -95,6 +94,18 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 		return parent.Run(p, stderr)
 	}
 	return serve(p, stderr)
+}
+
+// help writes the help of a command, or the general one.
+func help(rows []*settings.Setting, topic settings.Word, stdin *os.File, stdout, stderr io.Writer) (code int, err error) {
+	switch topic {
+	case settings.WordCtl, settings.WordBench, settings.WordImport, settings.WordHash, settings.WordUser:
+		return Run([]string{string(topic), "--help"}, stdin, stdout, stderr)
+	}
+	if !settings.WriteWordHelp(stdout, topic) {
+		settings.WriteHelp(stdout, rows, topic == "all")
+	}
+	return exit.OK, nil
 }
 
 // warn writes lines about settings that are probably not meant.

@@ -18,6 +18,8 @@ import (
 const hashHelp = `Usage: fapws hash-password [USER] >> FILE
 Asks for a password, or reads it from standard input, and writes a line for the
 password file of auth, in the format of htpasswd.
+
+Exit status: 0 written; 2 no password, or one that cannot be used.
 `
 
 // hashPassword writes a line of a file of users, as htpasswd would, or without a

@@ -13,7 +13,10 @@ import (
 
 const importHelp = `Usage: fapws import web.conf > fapws.toml
 web.conf has lines of the form: host DOMAIN DIRECTORY, media EXTENSION TYPE,
-parameter NAME VALUE.
+parameter NAME VALUE. Lines that cannot be converted are reported. For nginx, Caddy and
+others, docs/migrate.md shows each directive in fapws.toml.
+
+Exit status: 0 converted; 2 the file cannot be read or has no such line.
 `
 
 // importConf is "fapws import": it converts a configuration file of httPyServer, and reports the lines that it leaves

@@ -25,6 +25,8 @@ of the configuration file (fapws.toml). add and passwd ask for the name, if it i
 missing, and the password at a terminal; without one, they read the password from
 the first line of standard input. A running server notices at once: a changed
 password or a removed user ends the sessions of that user.
+
+Exit status: 0 done; 2 not done, for a reason that is printed.
 `
 
 // user is "fapws user": it changes a file of users.

@@ -107,6 +107,8 @@ const Help = `Usage: fapws ctl [--pid N | --socket FILE] COMMAND   control a run
                          fingerprint to compare before a client trusts it
 Without --pid and --socket: the server whose socket FAPWS_CTL_SOCKET names, or the
 only server of this user.
+
+Exit status: 0 done; 1 the server does not answer, or refuses; 2 usage error.
 `
 
 type options struct {

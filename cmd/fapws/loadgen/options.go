@@ -65,6 +65,9 @@ A unix socket is written as unix:/run/app.sock, or unix:/run/app.sock:/path.
       --cacert FILE     authority (PEM) that has signed the certificate
   -k, --insecure        accept any certificate
       --json            results as JSON: latencies in seconds, sizes in bytes
+
+Exit status: 0 all requests got a response with a status below 400; 1 some did not;
+2 usage error.
 `
 
 // ParseArgs reads the arguments of "fapws bench". Its errors are lines for the user; flag.ErrHelp: the help was written to stdout.

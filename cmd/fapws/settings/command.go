@@ -40,7 +40,7 @@ var TypedWords = []string{"run", "check", "routes", "shell", "ctl", "bench", "im
 // Command is a command line that was understood.
 type Command struct {
 	Word   Word
-	Topic  string   // of WordHelp: "" or "all"; of WordInternal: which text
+	Topic  string   // of WordHelp: "", "all" or one of TypedWords; of WordInternal: which text
 	Script string   // APP as typed, see SplitApp; "" with words that need none, and if a file names it
 	Args   []string // arguments behind "--", sys.argv[1:] of the application; or those behind WordCtl, WordBench, WordImport, WordHash, WordUser
 	Flags  Flags
@@ -151,8 +151,13 @@ func (p *parser) finish(word Word, words, args []string) (*Command, error) {
 			return nil, fmt.Errorf("-h shows the help; for an address use --host %s", words[at])
 		}
 		cmd.Word = WordHelp
-		if p.help == "all" || first == "all" {
+		switch {
+		case p.help == "all" || first == "all":
 			cmd.Topic = "all"
+		case word != WordHelp:
+			cmd.Topic = string(word)
+		case slices.Contains(TypedWords, first):
+			cmd.Topic = first
 		}
 		return cmd, nil
 	case p.version || word == WordVersion:

@@ -34,7 +34,6 @@ var foreign = []struct {
 	{"-w --workers", "auto|max|-1|cpus?", "use --workers 0 for one worker per core"},
 	{"--cert --certfile --ssl-certfile", "adhoc", "use --tls auto; fapws then makes certificates with an authority for this machine"},
 	{"--access-log --access-logfile --error-log --error-logfile --log-file --pid --pidfile --pid-file", `.*\.py`, "%s is a script, not a log or pid file; a name precedes it, or - for standard output: --access-log - %s"},
-	{"--log-level", "critical|fatal", "use --log-level error"},
 	{"--log-level", "trace|notset", "use --log-level debug, and --debug 2 for events of the server"},
 
 	// Workers and processes.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"fapws/runtime/accesslog"
 )
 
 // WriteInternal writes one of InternalTopics: the man page (roff), the
@@ -44,6 +46,11 @@ fapws \- serve a Python application, or a whole site, over HTTP
 .B fapws hash\-password
 .RI [ USER ]
 .br
+.B fapws user add | passwd | remove | list
+.RB [ \-f
+.IR FILE ]
+.RI [ NAME ]
+.br
 .B fapws bench
 .RI [ FLAGS ]
 .I URL
@@ -53,7 +60,7 @@ fapws \- serve a Python application, or a whole site, over HTTP
 .IR PID |
 .B \-\-socket
 .IR FILE ]
-.B stack | status | reload | purge | rotate | stop | ca
+.B stack | status | top | metrics | reload | purge | rotate | stop | ca
 .SH DESCRIPTION
 fapws loads
 .I APP
@@ -96,6 +103,10 @@ shows active requests and their Python stacks,
 the state of the server (with
 .B \-\-json
 as JSON),
+.B top
+what it does each second,
+.B metrics
+what it counts, for Prometheus,
 .B reload
 reloads the application and fails if the new code does not load,
 .B purge
@@ -113,11 +124,15 @@ sends requests to the server of
 .I URL
 and shows throughput, latencies and failures; see
 .BR "fapws bench \-\-help" .
+Every command describes itself and its exit codes with
+.BR \-\-help .
 .PP
 .B import
 converts the web.conf of httPyServer to a configuration file, and
 .B hash\-password
 writes a line for a password file of auth, in the format of htpasswd.
+.B user
+adds, changes, removes and lists the users in the file of login or auth.
 .SH OPTIONS
 `, roff(version))
 	for _, group := range groups {
@@ -230,6 +245,13 @@ _fapws() {
         compopt -o default
         return
     fi
+    if [[ ${COMP_WORDS[1]} == user ]]; then
+        case $prev in
+            -f | --file) compopt -o default; return ;;
+        esac
+        COMPREPLY=($(compgen -W "add passwd remove list --file --help" -- "$cur"))
+        return
+    fi
     if [[ ${COMP_WORDS[1]} == bench ]]; then
         case $prev in
             --cacert) compopt -o default; return ;;
@@ -242,17 +264,11 @@ _fapws() {
             --socket) compopt -o default; return ;;
             --pid) return ;;
         esac
-        COMPREPLY=($(compgen -W "stack status reload purge rotate stop ca --host --tag --all --pid --socket --json --help" -- "$cur"))
+        COMPREPLY=($(compgen -W "stack status top metrics reload purge rotate stop ca --host --tag --all --pid --socket --plain --once --json --help" -- "$cur"))
         return
     fi
     case $prev in
-        --log-level) COMPREPLY=($(compgen -W "%s" -- "$cur")); return ;;
-        --symlinks) COMPREPLY=($(compgen -W "%s" -- "$cur")); return ;;
-        --interface) COMPREPLY=($(compgen -W "auto paths wsgi asgi" -- "$cur")); return ;;
-        --lifespan) COMPREPLY=($(compgen -W "auto on off" -- "$cur")); return ;;
-        --loop) COMPREPLY=($(compgen -W "auto asyncio uvloop" -- "$cur")); return ;;
-        --debug) COMPREPLY=($(compgen -W "0 1 2 3" -- "$cur")); return ;;
-        --help | help) COMPREPLY=($(compgen -W all -- "$cur")); return ;;
+%s        --help | help) COMPREPLY=($(compgen -W all -- "$cur")); return ;;
         -C | --chdir | --working-dir) compopt -o dirnames; return ;;
         %s) compopt -o default; return ;;
     esac
@@ -267,7 +283,36 @@ _fapws() {
     fi
 }
 complete -F _fapws fapws
-`, strings.Join(LogLevels, " "), strings.Join(SymlinkPolicies, " "), strings.Join(withValue, " | "), strings.Join(all, " "), strings.Join(TypedWords, " "))
+`, valueCases(rows), strings.Join(withValue, " | "), strings.Join(all, " "), strings.Join(TypedWords, " "))
+}
+
+// valueCases are the cases of bash for flags that take one of a few words.
+func valueCases(rows []*Setting) string {
+	var cases strings.Builder
+	for _, row := range rows {
+		var words []string
+		switch v := row.value(&Config{}).(type) {
+		case *choice:
+			words = v.of
+		case *sandboxMode:
+			words = v.of
+		case *level:
+			words = LogLevels
+		case *certReqs:
+			words = CertReqs
+		case *logFormat:
+			words = accesslog.Names
+		case *logRotate:
+			words = []string{"off", "hourly", "daily", "weekly"}
+		case *debugLevel:
+			words = []string{"0", "1", "2", "3"}
+		default:
+			continue
+		}
+		names := "--" + strings.Join(append([]string{row.Name}, row.Aliases...), " | --")
+		fmt.Fprintf(&cases, "        %s) COMPREPLY=($(compgen -W \"%s\" -- \"$cur\")); return ;;\n", names, strings.Join(words, " "))
+	}
+	return cases.String()
 }
 
 func writeMarkdown(w io.Writer, rows []*Setting) {

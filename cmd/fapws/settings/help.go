@@ -40,6 +40,46 @@ func WriteHelp(w io.Writer, rows []*Setting, all bool) {
 	fmt.Fprint(w, "SIZE takes K, M, G; TIME is in seconds or takes ms, s, m, h, d.\n")
 }
 
+// wordHelp are the texts of the commands that take APP, and of version; the others have theirs where they are carried out.
+var wordHelp = map[Word]string{
+	WordCheck: `Usage: fapws check [FLAGS] [APP [-- ARGS...]]
+Loads the application, or what the configuration file names, as a server would,
+and reports every mistake, a line each: flags, variables and keys that do not
+exist or have wrong values, missing files, directories, certificates and
+programs (PHP, CGI), entries of PATHS, and globals of the script. It does not
+listen. With --sandbox it then requests each path in the sandbox and prints
+denials. Takes the flags of the server; see fapws --help all.
+
+Exit status: 0 no mistake; 2 usage or configuration error; 3 the application
+cannot be loaded or served.
+`,
+	WordRoutes: `Usage: fapws routes [FLAGS] [APP [-- ARGS...]]
+Loads the application and prints a line for each path and its handler, also
+those of Flask, Django, Starlette and others, and the routes of the
+configuration file. Takes the flags of the server; see fapws --help all.
+
+Exit status: 0 printed; 2 usage or configuration error; 3 the application
+cannot be loaded.
+`,
+	WordShell: `Usage: fapws shell [FLAGS] APP [-- ARGS...]
+Loads the application and starts Python with its globals, interactively or with
+a script on standard input. Takes the flags of the server; see fapws --help all.
+
+Exit status: that of Python; 2 usage or configuration error; 3 the application
+cannot be loaded.
+`,
+	WordVersion: `Usage: fapws version
+Prints the versions of fapws, Python and Go. Exit status: 0.
+`,
+}
+
+// WriteWordHelp writes the help of a command, and reports whether this package has it.
+func WriteWordHelp(w io.Writer, word Word) bool {
+	text, found := wordHelp[word]
+	_, _ = io.WriteString(w, text)
+	return found
+}
+
 const allNotes = `
 SIZE is in bytes or takes K, M, G (K is 1024); TIME is in seconds or takes ms,
 s, m, h, d. A flag without a value is a switch: --compress=no and --no-compress
@@ -49,11 +89,12 @@ gets ARGS as sys.argv[1:].
 Every flag is also an environment variable (FAPWS_MAX_BODY_SIZE) and a key of
 the configuration file (max-body-size = "100M"), which may also name what to
 serve with app, root and [[host]]. PORT, WEB_CONCURRENCY (workers),
-FORWARDED_ALLOW_IPS and VIRTUAL_ENV are read as well. A script with PATHS may
-set limits, timeouts, logs, threads, max-queue, backlog, x-sendfile and x-accel
-as globals (MAX_BODY_SIZE), and the address as SERVER. Precedence: flags,
-environment, configuration file, script globals, defaults. --print-config shows
-every value and its source.
+FORWARDED_ALLOW_IPS and VIRTUAL_ENV are read as well, and GUNICORN_CMD_ARGS,
+UVICORN_*, GRANIAN_*, HYPERCORN_* and FLASK_RUN_* below all others. A script
+with PATHS may set limits, timeouts, logs, threads, max-queue, backlog,
+x-sendfile and x-accel as globals (MAX_BODY_SIZE), and the address as SERVER.
+Precedence: flags, environment, configuration file, script globals, defaults.
+--print-config shows every value and its source.
 
 APP is a directory, a script, a module, or an object in a script or module; the
 default objects are PATHS, application and app. A script with PATHS is run; any

@@ -25,6 +25,20 @@ func TestHelpFitsTheScreen(t *testing.T) {
 	}
 }
 
+// TestWordHelp: the help of a command fits the screen and has its exit codes.
+func TestWordHelp(t *testing.T) {
+	for word, text := range wordHelp {
+		if !strings.HasPrefix(text, "Usage: fapws "+string(word)) || !strings.Contains(text, "Exit status: ") {
+			t.Errorf("%s: %s", word, text)
+		}
+		for _, line := range strings.Split(text, "\n") {
+			if len(line) > 80 {
+				t.Errorf("%d columns: %s", len(line), line)
+			}
+		}
+	}
+}
+
 // TestTableIsWhole: each row reads its own default, has help, and its name is
 // its own; and everything generated from the table mentions it.
 func TestTableIsWhole(t *testing.T) {
@@ -102,6 +116,10 @@ func TestCompletion(t *testing.T) {
 		"app.py -- --keep":       "",
 		"--help ":                "all",
 		"ctl st":                 "stack status stop",
+		"ctl ":                   "stack status top metrics reload purge rotate stop ca --host --tag --all --pid --socket --plain --once --json --help",
+		"user ":                  "add passwd remove list --file --help",
+		"--tls a":                "auto acme",
+		"--access-log-format c":  "combined common",
 		"-b :80 --graceful-time": "--graceful-timeout",
 	} {
 		cmd := exec.Command("bash", "--norc", "-c", `compopt() { :; }
@@ -123,6 +141,11 @@ echo "${COMPREPLY[*]}"`, "bash", line)
 func TestManSignals(t *testing.T) {
 	var man bytes.Buffer
 	WriteInternal(&man, "man", "", nil)
+	for _, name := range []string{".B fapws user add | passwd | remove | list", "stack | status | top | metrics | reload"} {
+		if !strings.Contains(man.String(), name) {
+			t.Errorf("the man page does not mention %s", name)
+		}
+	}
 	for _, name := range []string{"TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "TTIN", "TTOU"} {
 		if !strings.Contains(man.String(), "SIG"+name) {
 			t.Errorf("the man page does not mention SIG%s", name)
