@@ -43,7 +43,7 @@ func (s *service) metrics() []metrics.Family {
 	if h := s.python(); h != nil {
 		all = append(all, h.Metrics()...)
 	}
-	if s.conf.IdleStop > 0 {
+	if s.plan.Conf.IdleStop > 0 {
 		awake := 1.
 		if s.sleeps() {
 			awake = 0

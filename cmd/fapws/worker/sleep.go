@@ -176,11 +176,11 @@ func (u *uses) begin() {
 
 // unused reports whether nothing has used the application for the time of idle-stop.
 func (s *service) unused() bool {
-	if s.conf.IdleStop == 0 || s.python() == nil {
+	if s.plan.Conf.IdleStop == 0 || s.python() == nil {
 		return false
 	}
 	s.uses.mu.Lock()
 	since := time.Since(s.uses.last)
 	s.uses.mu.Unlock()
-	return min(since, s.server.Unused()) >= s.conf.IdleStop
+	return min(since, s.server.Unused()) >= s.plan.Conf.IdleStop
 }

@@ -166,7 +166,7 @@ func (s *service) stop(o shutdownRequest) {
 		h.Notified(lastNotices)
 	}
 	s.relay.flush(lastEvents)
-	if s.app == nil || s.asleep() {
+	if s.asleep() || s.app == nil {
 		return
 	}
 	deadline, _ := ctx.Deadline()
@@ -208,7 +208,7 @@ func (s *service) leave(code int) {
 	s.host.farewell()
 	exit.AfterClosingTime(code, func(line string) { s.log.Log(loglevel.Warning, line) })
 	s.front.Withdraw()
-	if s.app != nil {
+	if !s.asleep() && s.app != nil {
 		s.app.RunAtexit()
 	}
 	s.logs.Close()

@@ -81,6 +81,9 @@ func TestIdleStopOfEveryHandler(t *testing.T) {
 		}
 		getsEvent(t, hall, "somebody has joined")
 		sleeps(s)
+		hall.Reset()
+		getsEvent(t, news, "somebody has left")
+		sleeps(s)
 
 		large := strings.Repeat("x", 1<<20)
 		s.Ask(fapwstest.Request("POST", "/publish", large)).Is(t, "1048576")

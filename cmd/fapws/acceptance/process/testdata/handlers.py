@@ -72,6 +72,11 @@ def joined(name, client):
     fapws.publish("hall", "somebody has joined")
 
 
+@fapws.on_leave("hall")
+def left(name, client):
+    fapws.publish("news", "somebody has left")
+
+
 PATHS = [
     ("/news", lambda environ, start_response: fapws.channel("news")),
     ("/ticks", lambda environ, start_response: fapws.channel("ticks")),
