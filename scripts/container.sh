@@ -7,7 +7,7 @@ container_engine() {
     for engine in ${CONTAINER_ENGINE:-podman buildah docker}; do
         command -v "$engine" && return
     done
-    die "container needs podman, buildah or docker; on Debian and Ubuntu: sudo apt-get install podman"
+    die "container needs podman, buildah or docker; on Debian and Ubuntu: sudo apt-get install --no-install-recommends podman"
 }
 
 # build_image IMAGE TARGET [FLAGS] builds a target of the Containerfile.

@@ -8,6 +8,7 @@ Nothing is unpacked unless the zip has the SHA-256 given for this architecture.
 """
 
 import base64
+import errno
 import hashlib
 import http.client
 import netrc
@@ -27,12 +28,20 @@ DIRECT = "https://go.dev/dl/mod"  # the origin that golang.org/toolchain?go-get=
 TIMEOUT = 60.0  # seconds without data
 
 
+NO_ROOM = 28  # exit status if the disk is full, for go.sh
+
+
 class Failure(Exception):
     """A sentence for the user."""
 
 
 class Missing(Failure):
     """The proxy does not have the version: the next one in the list is asked."""
+
+
+def is_full(error):
+    """Returns whether a file could not be written because the disk is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def architecture():
@@ -114,6 +123,8 @@ def download(url, out):
         kind = Missing if error.code in (404, 410) else Failure
         raise kind(f"{request.full_url}: {error.code} {error.reason}") from None
     except (OSError, ValueError, http.client.HTTPException) as error:
+        if is_full(error):
+            raise
         reason = getattr(error, "reason", error)
         kind = Missing if request.type == "file" and not os.path.exists(request.selector) else Failure
         raise kind(f"{request.full_url}: {reason}") from None
@@ -180,8 +191,18 @@ def main(version, folder, *checksums):
         os.rename(new, folder)
 
 
-if __name__ == "__main__":
+def run(arguments):
+    """Returns the exit status, after a message if it is not 0."""
     try:
-        main(*sys.argv[1:])
+        main(*arguments)
     except (Failure, OSError) as failure:
-        sys.exit(f"fetching Go failed: {failure}")
+        if is_full(failure):
+            print(f"fetching Go failed: the disk of {arguments[1]} is full: Go needs 400 MB there for a moment; make room, and try again", file=sys.stderr)
+            return NO_ROOM
+        print(f"fetching Go failed: {failure}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))

@@ -1,5 +1,6 @@
 """Tests of fetch_go.py: cd scripts && python3 -m unittest fetch_go_test"""
 
+import errno
 import hashlib
 import http.server
 import io
@@ -124,6 +125,19 @@ class FetchTest(unittest.TestCase):
         # Another place is not tried: the answer was forged, not missing.
         self.fails("URL/ok|URL/ok", f"SHA-256 {SHA256} instead of 0000")
         self.assertEqual(["ok"], self.server.asked)
+
+    def test_full_disk(self):
+        os.environ["GOPROXY"] = self.url + "/ok|" + self.url + "/ok"
+        full = open("/dev/full", "w+b", buffering=0)
+        self.addCleanup(full.close)
+        full.seek = full.truncate = lambda *args: None
+        with self.assertRaises(OSError):
+            fetch_go.fetch(os.environ["GOPROXY"], PATH, full)
+        for place in "fetch_go.fetch", "fetch_go.unpack", "os.makedirs":
+            error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            with self.subTest(place), mock.patch(place, side_effect=error), mock.patch("sys.stderr", io.StringIO()) as said:
+                self.assertEqual(fetch_go.NO_ROOM, fetch_go.run([VERSION, self.folder, f"{ARCH}={self.sum}"]))
+                self.assertRegex(said.getvalue(), rf"^fetching Go failed: the disk of {self.folder} is full: .*\n$")
 
     def test_no_checksum(self):
         with mock.patch.object(fetch_go, "architecture", lambda: "mips"):

@@ -12,15 +12,21 @@ go_minimum=$(sed -n 's/^go 1\.\([0-9]*\).*/\1/p' "$root/go.mod") # of Go 1.x
 readonly go_minimum
 readonly go_switches=21 # from Go 1.21 on, go downloads other versions of itself
 
+# The exit status of fetch_go.py if the disk is full.
+readonly go_no_room=28
+
 # need_go puts a Go of at least 1.$go_minimum first on PATH: one that is
-# installed, one that an installed Go downloads, Debian's as root, or one that
-# is fetched into build/go.
+# installed, one that an installed Go downloads, Debian's as root if it is new
+# enough, or one that is fetched into build/go.
 need_go() {
     local go
     go=$(find_go "$go_minimum") || go=$(switch_go) || {
         install_golang
         go=$(find_go "$go_minimum") || go=$(switch_go) || go=$(fetch_go)
-    } || die "Go 1.$go_minimum or later is required: install it from https://go.dev/dl/ and put its bin directory on PATH"
+    } || {
+        (($? != go_no_room)) || exit 1 # fetch_go.py has said so
+        die "Go 1.$go_minimum or later is required: install it from https://go.dev/dl/ and put its bin directory on PATH"
+    }
     [[ $(command -v go) == "$go" ]] || PATH=${go%/*}:$PATH
     # go is new enough; a GOTOOLCHAIN of the user's must not switch to an older one.
     GOTOOLCHAIN=local
@@ -55,14 +61,16 @@ switch_go() {
     printf '%s\n' "$goroot/bin/go"
 }
 
-# install_golang installs Debian's Go, as root, if that can download newer ones.
+# install_golang installs Debian's Go, as root, if that is new enough, or if it can
+# download newer ones and fetch_go cannot.
 install_golang() {
-    local minor
+    local minor least=$go_minimum
     can_install || return 0
+    [[ " ${go_checksums//$'\n'/ }" == *" $(dpkg --print-architecture)="* ]] || least=$go_switches
     minor=$(golang_candidate)
     # The package lists of a fresh machine are empty.
     [[ -n $minor ]] || { apt_get update && minor=$(golang_candidate); } || return 0
-    ((${minor:-0} >= go_switches)) || return 0
+    ((${minor:-0} >= least)) || return 0
     say "installing Go: golang-go"
     apt_install golang-go || true
 }
@@ -79,6 +87,6 @@ fetch_go() {
     say "fetching Go $go_fetched (70 MB) into build/go"
     # shellcheck disable=SC2086 # a list
     GOPROXY=$proxy patiently "fetching Go $go_fetched" \
-        "$python" -I "$root/scripts/fetch_go.py" "$go_fetched" "$folder" $go_checksums || return 1
+        "$python" -I "$root/scripts/fetch_go.py" "$go_fetched" "$folder" $go_checksums || return
     printf '%s\n' "$folder/bin/go"
 }

@@ -13,7 +13,7 @@ install_wanted() {
     ((${#wanted[@]})) || return 0
     local list
     printf -v list '%s, ' "${missing[@]}"
-    can_install || die "missing: ${list%, }; on Debian and Ubuntu install them with: sudo apt-get install ${wanted[*]}"
+    can_install || die "missing: ${list%, }; on Debian and Ubuntu install them with: sudo apt-get install --no-install-recommends ${wanted[*]}"
     say "missing: ${list%, }; installing: ${wanted[*]}"
     apt_install "${wanted[@]}" || die "apt-get could not install: ${wanted[*]}"
     missing=() wanted=()
