@@ -66,6 +66,7 @@ type Conn struct {
 
 	Reset  bool // close so that the client sees an error
 	Linger bool // the client may be sending bytes that are thrown away: see Finish
+	Leaves bool // it is about to close: a client that reads nothing for leavesTimeout is disconnected
 
 	again      bool // it is in Set.again
 	closed     bool

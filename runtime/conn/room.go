@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -23,6 +24,9 @@ const (
 	// coldMost is how much of a file a goroutine sends at once.
 	coldMost = 16 << 20
 )
+
+// leavesTimeout is how long a client may read nothing of a connection that Leaves.
+const leavesTimeout = 2 * time.Second
 
 // AlwaysWarm is Item.Warm of a file that was read a moment ago.
 const AlwaysWarm = math.MaxInt64
@@ -190,7 +194,15 @@ func (t *transfer) due() int64 {
 	if t.lent { // the disk is waited for
 		return s.now + int64(s.WriteTimeout)
 	}
-	return t.progress + tick + int64(s.WriteTimeout)
+	return t.progress + tick + int64(t.timeout())
+}
+
+// timeout is how long the client of t may read nothing.
+func (t *transfer) timeout() time.Duration {
+	if t.c.Leaves {
+		return min(leavesTimeout, t.c.set.WriteTimeout)
+	}
+	return t.c.set.WriteTimeout
 }
 
 // roomExpired is for c, whose deadline has passed. It reports whether that was the one of its transfer: a handler that runs

@@ -110,7 +110,7 @@ func (t *transfer) end(err error) {
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		c.Reset = true // bytes in the kernel would wait for the client for long
-		c.set.Log(loglevel.Info, "%s: closed after write timeout of %v", c, c.set.WriteTimeout)
+		c.set.Log(loglevel.Info, "%s: closed after write timeout of %v", c, t.timeout())
 	}
 	if t.Owner != nil {
 		t.Owner.Sent(err)

@@ -8,12 +8,20 @@ func (s *session) Close(code uint16, reason string) []byte {
 		code, reason = s.broken.Code, s.broken.Text
 	}
 	s.closing = true
-	s.due = s.in(closeTimeout)
+	s.awaitClose()
 	s.link.Schedule()
 	if s.link.Stopped() && s.away == 0 { // for want of credit; now only the client's close frame counts
 		s.link.Continue()
 	}
 	return websocket.AppendClose(nil, code, []byte(reason))
+}
+
+// awaitClose gives the client time to answer the close frame.
+func (s *session) awaitClose() {
+	s.due = s.in(closeTimeout)
+	if s.away != 0 {
+		s.due = s.in(awayTimeout)
+	}
 }
 
 // Refuse closes a WebSocket that no handler has.
@@ -81,6 +89,8 @@ func (s *session) end() {
 func (s *session) GoAway(code uint16) {
 	switch {
 	case s.closing:
+		s.due = min(s.due, s.in(awayTimeout))
+		s.link.Schedule()
 	case s.broken != nil:
 		s.end()
 	default:

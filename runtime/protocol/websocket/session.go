@@ -52,6 +52,9 @@ const (
 	// closeTimeout is how long a client may take to answer a close frame.
 	closeTimeout = 5 * time.Second
 
+	// awayTimeout is that time when the server stops or is replaced.
+	awayTimeout = 2 * time.Second
+
 	// handlerGrace is how long a handler may take to end when its client has closed a
 	// WebSocket, or broken the protocol.
 	handlerGrace = time.Second
@@ -122,7 +125,7 @@ func (s *session) Free() {
 		s.after = nil
 	}
 	if s.closing {
-		s.due = s.in(closeTimeout)
+		s.awaitClose()
 	}
 	if s.link.Here() {
 		s.link.Schedule()

@@ -285,6 +285,7 @@ func (s *Socket) goAway() {
 	if code == 0 {
 		code = websocket.ServiceRestart
 	}
+	s.conn.Leaves = true
 	s.session.GoAway(code)
 }
 

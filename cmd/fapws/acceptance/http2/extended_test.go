@@ -3,6 +3,7 @@ package http2_test
 import (
 	"bytes"
 	"slices"
+	"syscall"
 	"testing"
 
 	"golang.org/x/net/http2"
@@ -176,5 +177,23 @@ func TestWebSocketWindows(t *testing.T) {
 	}
 	if _, code := f.outcome(1); code != http2.ErrCodeFlowControl {
 		t.Error(code)
+	}
+}
+
+// WebSockets whose clients give no window, or do not answer the close frame, do not hold up the end of the server.
+func TestUnansweredCloses(t *testing.T) {
+	s := serve(t, fapwstest.Threads, "sockets.py", "--lifespan", "off", "--graceful-timeout", "1h", "--write-timeout", "1h")
+	for _, window := range []uint32{0, 64 << 10} {
+		f := dialFrames(t, s, http2.Setting{ID: http2.SettingInitialWindowSize, Val: window})
+		f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+		f.connect(1, "/callbacks", false)
+		if status, code := f.outcome(1); status != "200" {
+			t.Fatal(status, code)
+		}
+		f.WriteData(1, false, []byte{0x81, 0x81, 0, 0, 0, 0, 'a'})
+	}
+	s.Signal(syscall.SIGTERM)
+	if code := s.Ended(); code != 0 {
+		t.Error("exit code", code)
 	}
 }
