@@ -1,6 +1,7 @@
 package logfile
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -21,6 +22,10 @@ type folder struct {
 func (o *Options) folder() (folder, error) {
 	path := filepath.Dir(o.Path)
 	fd, err := system.Open(path)
+	var failed *fs.PathError
+	if errors.As(err, &failed) {
+		failed.Path = o.Path // which is what the settings name
+	}
 	return folder{fd, path}, err
 }
 
