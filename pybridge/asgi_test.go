@@ -206,7 +206,7 @@ func TestASGIFailures(t *testing.T) {
 		noted = events(t, 2)
 		asgi(t, "GET /hello", "") // behind what is said of the other
 	})
-	if !strings.Contains(said, "fapws: error in handler asgi:app, GET /raise_after from 192.0.2.1, after the end of its response\n") || !strings.Contains(said, "ValueError: boom after\n") {
+	if !strings.Contains(said, " error in handler asgi:app, GET /raise_after from 192.0.2.1, after the end of its response\n") || !strings.Contains(said, "ValueError: boom after\n") {
 		t.Error(said)
 	}
 	same(t, strings.Join(noted, ", "), "http.disconnect, send(): unexpected 'http.response.start': the response is complete")

@@ -24,30 +24,38 @@ static int client(char *buf, const fapws_record *rec) {
                   rec->data + rec->port.off);
 }
 
-/* Writes the beginning of a line of the error log, like cmd/fapws/logs/logger.go:
- * "[Fri Nov 20 15:01:02.123456 2026] [error] [client 127.0.0.1:4711] ", whatever the locale. buf has room for STAMP
- * bytes. */
+/* Writes the beginning of a line of the error log with a number, like cmd/fapws/logs/logger.go, whatever the locale: in
+ * a file
+ * "[Fri Nov 20 15:01:02.123456 2026] [error] [client 127.0.0.1:4711] ", for people "2026-11-20 15:01:02.123 error ".
+ * what is the text that follows: for people its first word may be the level. buf has room for STAMP bytes. */
 #define STAMP 256
-static void stamp(char *buf, fapws_record *rec, const char *level) {
+static void stamp(char *buf, int log, fapws_record *rec, const char *level, const char *what) {
   static const char day[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
   static const char month[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
   struct timespec now;
   struct tm tm;
   clock_gettime(CLOCK_REALTIME, &now);
   localtime_r(&now.tv_sec, &tm);
+  if (!fapws_the_pool.stamped && !log) {
+    int said = strncmp(what, level, strlen(level)) == 0;
+    int n = snprintf(buf, 80, "%d-%02d-%02d %02d:%02d:%02d.%03ld %s%s", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
+                     tm.tm_hour, tm.tm_min, tm.tm_sec, (long)now.tv_nsec / 1000000, said ? "" : level, said ? "" : " ");
+    if (rec && rec->traced) snprintf(buf + n, 64, "trace %.32s: ", rec->data + fapws_trace_id(rec).off);
+    return;
+  }
   int n = snprintf(buf, 80, "[%s %s %02d %02d:%02d:%02d.%06ld %d] [%s] ", day[tm.tm_wday], month[tm.tm_mon], tm.tm_mday,
                    tm.tm_hour, tm.tm_min, tm.tm_sec, (long)now.tv_nsec / 1000, tm.tm_year + 1900, level);
   if (rec && rec->addr.len) n += client(buf + n, rec);
   if (rec && rec->traced) snprintf(buf + n, 64, "[trace %.32s] ", rec->data + fapws_trace_id(rec).off);
 }
 
-/* "fapws: error in handler app.view, GET /x HTTP/1.1 from 127.0.0.1: detail", or with a stamp instead of "fapws: ". A
- * new reference, or NULL without an exception. */
+/* "error in handler app.view, GET /x HTTP/1.1 from 127.0.0.1: detail" with a stamp. A new reference, or NULL without an
+ * exception. */
 static PyObject *heading(fapws_record *rec, const char *level, const char *what, const char *detail) {
   PyObject *line = fapws_request_line(rec), *text = NULL;
   PyObject *addr = PyUnicode_DecodeLatin1(rec->data + rec->addr.off, rec->addr.len, NULL);
-  char start[STAMP] = "fapws: ";
-  if (fapws_the_pool.stamped || rec->log) stamp(start, rec, level);
+  char start[STAMP];
+  stamp(start, (int)rec->log, rec, level, what);
   if (line && addr)
     text = PyUnicode_FromFormat("%s%s handler %U, %U%s%U%s%s\n", start, what, fapws_the_pool.mounts[rec->mount].name,
                                 line, rec->addr.len ? " from " : "", addr, *detail ? ": " : "", detail);
@@ -112,14 +120,23 @@ static void report(int log, const char *what, fapws_record *rec) {
     snprintf(text, sizeof text, "error in %s%sof", what, *what ? " " : "");
     intro = heading(rec, "error", *what ? text : "error in", "");
   } else {
-    char start[STAMP] = "fapws: ";
-    if (fapws_the_pool.stamped || log) stamp(start, NULL, "error");
+    char start[STAMP];
+    stamp(start, log, NULL, "error", "error in");
     intro = PyUnicode_FromFormat("%serror in %s\n", start, what);
   }
   say_exception(log, intro, type, value, tb);
   Py_XDECREF(type);
   Py_XDECREF(value);
   Py_XDECREF(tb);
+}
+
+PyObject *fapws_log_line(PyObject *module, PyObject *args) {
+  (void)module;
+  const char *level, *text;
+  if (!PyArg_ParseTuple(args, "ss:log_line", &level, &text)) return NULL;
+  char start[STAMP];
+  stamp(start, 0, NULL, level, text);
+  return PyUnicode_FromFormat("%s%s\n", start, text);
 }
 
 void fapws_report(const char *what, fapws_record *rec) { report(rec ? (int)rec->log : 0, what, rec); }

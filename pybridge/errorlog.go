@@ -88,27 +88,43 @@ func writeErrorLines(texts []byte) {
 	l.passed.Add(1)
 }
 
+// stamped says that stderr is an error log (RunConfig.Stamped).
+var stamped atomic.Bool
+
 // say writes to stderr in one call, so that no other line comes between.
 func say(format string, args ...any) {
-	os.Stderr.Write(fmt.Appendf([]byte("fapws: "), format, args...))
+	os.Stderr.Write(fmt.Appendf(appendStamp(nil, stamped.Load()), format, args...))
+}
+
+// appendStamp appends the beginning of a line of an error log, or of one for people, like the C function stamp.
+func appendStamp(dst []byte, file bool) []byte {
+	if file {
+		return time.Now().AppendFormat(dst, "[Mon Jan 02 15:04:05.000000 2006] [error] ")
+	}
+	return time.Now().AppendFormat(dst, "2006-01-02 15:04:05.000 error ")
 }
 
 // say writes a message about t to the error log of its host.
 func (t *task) say(format string, args ...any) {
-	if t.trace != "" {
-		format, args = "[trace %s] "+format, append([]any{t.trace}, args...)
-	}
-	if t.log == 0 {
-		say(format, args...)
-		return
-	}
-	lines := time.Now().AppendFormat(nil, "[Mon Jan 02 15:04:05.000000 2006] [error] ")
+	file := t.log != 0 || stamped.Load()
+	lines := appendStamp(nil, file)
 	switch {
+	case !file: // the text names the client
 	case t.port != "":
 		lines = fmt.Appendf(lines, "[client %s] ", net.JoinHostPort(t.addr, t.port))
 	case t.addr != "":
 		lines = fmt.Appendf(lines, "[client %s] ", t.addr)
 	}
+	switch {
+	case t.trace != "" && file:
+		lines = fmt.Appendf(lines, "[trace %s] ", t.trace)
+	case t.trace != "":
+		lines = fmt.Appendf(lines, "trace %s: ", t.trace)
+	}
 	lines = fmt.Appendf(lines, format, args...)
+	if t.log == 0 {
+		os.Stderr.Write(lines)
+		return
+	}
 	C.fapws_errorlog_write(C.int(t.log), (*C.char)(unsafe.Pointer(unsafe.SliceData(lines))), C.size_t(len(lines)))
 }

@@ -137,6 +137,7 @@ func (h *Handler) startPool() error {
 		names[i] = m.Name
 		out[i] = C.fapws_target{kind: C.int(m.Kind), place: arena.str(m.Place), relative: C.int(boolByte(m.relative)), callable: unsafe.Pointer(m.callable), environ: m.environ, start: m.start}
 	}
+	stamped.Store(h.config.Stamped)
 	C.fapws_take_gil()
 	shared, err := C.fapws_pool_start(&C.fapws_pool_options{
 		threads:      C.int(h.config.Threads),

@@ -28,6 +28,7 @@ int fapws_enqueue_message(uint8_t kind, const fapws_bytes *texts, int n);
 /* Writes a str, of whole lines, to an error log. Clears no exception and may set one. */
 void fapws_errorlog_say(int number, PyObject *text);
 PyObject *fapws_errorlog_method(PyObject *module, PyObject *args);
+PyObject *fapws_log_line(PyObject *module, PyObject *args);
 /* wsgi.errors of requests with the error log of that number. Borrowed, or NULL without an exception. */
 PyObject *fapws_errorlog_stream(int number);
 /* Makes these objects. -1 with an exception. */

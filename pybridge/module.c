@@ -89,6 +89,8 @@ static PyMethodDef functions[] = {
     {"ipc_watch", fapws_ipc_watch, METH_NOARGS, "ipc_watch(): delivers messages to fapws._ipc from now on."},
     {"error_lines", fapws_errorlog_method, METH_VARARGS,
      "error_lines(number, text): writes text to the error log of a host."},
+    {"log_line", fapws_log_line, METH_VARARGS,
+     "log_line(level, text) -> str: a line as in the error log of the server."},
     {"signals_on_stack", fapws_signals_on_stack, METH_NOARGS,
      "signals_on_stack(): must be called after a library has set signal handlers."},
 #if FAPWS_PARALLEL

@@ -64,7 +64,7 @@ func TestOverdue(t *testing.T) {
 			if !strings.Contains(r.body.String(), c.body) || r.head.Status != c.status || r.failed != c.failed {
 				t.Errorf("status %d, failed %v, body %.100q", r.head.Status, r.failed, &r.body)
 			}
-			if want := "fapws: GET " + c.target + " HTTP/1.1 from 192.0.2.1 port 4711 timed out after "; !strings.HasPrefix(said, want) {
+			if want := " error GET " + c.target + " HTTP/1.1 from 192.0.2.1 port 4711 timed out after "; !strings.Contains(said, want) {
 				t.Errorf("said %q, want %q", said, want)
 			}
 			if !strings.Contains(said, "/testdata/app.py\", line ") || strings.Contains(said, "Traceback") {

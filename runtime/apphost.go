@@ -18,6 +18,7 @@ import (
 type appHost struct{ l *loop }
 
 func (h appHost) Now() int64     { return h.l.now() }
+func (h appHost) Exact() int64   { return int64(time.Since(h.l.conns.Start())) }
 func (h appHost) Flush()         { h.l.sites.Turn(); h.l.conns.Flush() }
 func (h appHost) Occupied(n int) { h.l.accepting.Occupied(n) }
 func (h appHost) Recover()       { h.l.recover(recover()) }

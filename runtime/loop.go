@@ -41,6 +41,7 @@ type loop struct {
 	idle      chan struct{}   // told when the first connection comes: see tick
 	emptied   chan struct{}   // told when the last one has gone
 	live      atomic.Int64    // open connections; written here, read by tick
+	limited   atomic.Bool     // handlers have timeouts
 	owed      atomic.Int64    // exchanges that may get overdue, at the last tick or when the last connection went
 	busyNow   bool            // flushBatch is on the stack
 	shut      bool            // closeAll was called

@@ -61,7 +61,7 @@ var inItsTime = waittest.InItsTime
 func (s *testServer) lookLater() {
 	s.do(func() {
 		s.loop.clock(time.Now().Add(time.Hour))
-		s.loop.app.Tick(s.loop.now())
+		s.loop.app.Tick()
 		s.loop.clock(time.Now())
 	})
 }

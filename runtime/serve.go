@@ -57,7 +57,9 @@ func (s *Server) use(all []sites.Site, h app.Handler, unused func()) (wait func(
 		s.handed = handed
 		l.app.Configure(s.appConfig())
 		l.sites.Use(table)
-		l.app.Serve(h, table.Handlers, table.Limited || s.cfg.Timeout > 0)
+		limited := table.Limited || s.cfg.Timeout > 0
+		l.limited.Store(limited || l.limited.Load())
+		l.app.Serve(h, table.Handlers, limited)
 		l.unused = unused
 	}), nil
 }

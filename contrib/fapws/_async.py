@@ -10,7 +10,7 @@ import sys
 import threading
 import traceback
 
-from fapws._failure import describe, describe_text
+from fapws._failure import describe, describe_text, log_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _run(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
         except BaseException as error:
             if task.done() or loop.is_closed():
                 raise
-            sys.stderr.write("fapws: ignored an attempt to stop the asyncio thread\n")
+            sys.stderr.write(log_line("warning", "ignored an attempt to stop the asyncio thread"))
             _show(error)
 
 
@@ -207,12 +207,12 @@ class _Lifespan:
         try:
             await asyncio.wait_for(self.changed.wait(), seconds)
         except asyncio.TimeoutError:
-            sys.stderr.write(f"fapws: the shutdown of the application took longer than {seconds:.1f} s\n")
+            sys.stderr.write(log_line("warning", f"the shutdown of the application took longer than {seconds:.1f} s"))
             self.task.cancel()
         else:
             kind, message = self.answer
             if kind == "lifespan.shutdown.failed":
-                sys.stderr.write(f"fapws: the shutdown of the application failed: {message}\n")
+                sys.stderr.write(log_line("error", f"the shutdown of the application failed: {message}"))
             elif self.error is not None:
                 _show(self.error)
         await asyncio.wait({self.task}, timeout=_CLOSING)

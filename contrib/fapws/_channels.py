@@ -358,6 +358,8 @@ def _report(where: str) -> None:
     import traceback
 
     try:
-        sys.stderr.write(f"fapws: error in {where}\n{traceback.format_exc()}")
+        from fapws._failure import log_line
+
+        sys.stderr.write(log_line("error", f"error in {where}") + traceback.format_exc())
     except Exception:
         pass  # the error cannot be reported

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Iterator, List, Optional, Tuple
 
-__all__ = ["describe", "describe_text"]
+__all__ = ["describe", "describe_text", "log_line"]
 
 _LONGEST = 300  # characters of a reason
 _FRAME = re.compile(r'^\s*File "(.+)", line (\d+)', re.MULTILINE)
@@ -37,6 +37,16 @@ def describe_text(text: str, name: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     frames = [(file, int(line)) for file, line in _FRAME.findall(text)]
     return f"{_last(frames) or name}: {_shortened(lines[-1] if lines else 'no reason given')}"
+
+
+def log_line(level: str, text: str) -> str:
+    """Return a line for stderr that begins as those of the server do, with the time and the level."""
+    try:
+        import _fapws
+
+        return _fapws.log_line(level, text)
+    except (ImportError, ValueError):  # without the executable; a NUL or a surrogate in the text
+        return f"fapws: {text}\n"
 
 
 def _reason(error: BaseException) -> str:

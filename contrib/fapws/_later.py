@@ -102,7 +102,9 @@ def _run(what: str, call: Call) -> None:
     except BaseException:  # SystemExit too: it would end this thread, not the server
         name = getattr(function, "__qualname__", type(function).__qualname__)
         try:
-            sys.stderr.write(f"fapws: error in {what} {name}\n{traceback.format_exc()}")
+            from fapws._failure import log_line
+
+            sys.stderr.write(log_line("error", f"error in {what} {name}") + traceback.format_exc())
         except Exception:
             pass  # the error cannot be reported
 

@@ -16,6 +16,7 @@ import (
 // server is a Host whose time is set by hand.
 type server struct {
 	now      int64
+	late     int64 // of now
 	flushed  int
 	occupied int
 	heldUp   int
@@ -23,6 +24,7 @@ type server struct {
 }
 
 func (s *server) Now() int64                            { return s.now }
+func (s *server) Exact() int64                          { return s.now + s.late }
 func (s *server) Flush()                                { s.flushed++ }
 func (s *server) Occupied(n int)                        { s.occupied += n }
 func (s *server) HeldUp()                               { s.heldUp++ }
@@ -228,9 +230,8 @@ func TestOverdue(t *testing.T) {
 			r.start()
 			c.before(r)
 			for range 20 {
-				last := r.server.now
 				r.server.now += second / 2
-				r.Tick(last)
+				r.Tick()
 			}
 			r.want("sent", r.got(), c.sent)
 			r.want("told", r.told(), c.told)
@@ -249,28 +250,29 @@ func TestOverdue(t *testing.T) {
 	}
 }
 
-// A request that has just begun is not overdue because the clock of the loop is late.
-func TestLateTick(t *testing.T) {
-	r := newRig(t, Options{Timeout: time.Second / 10}, Config{})
-	last := r.server.now
-	r.start()
-	r.server.now += 2 * wheel.Tick * 9 / 10 // the last tick was nearly two ticks ago
-	r.Tick(last)
-	r.want("told", r.told(), "")
-	last = r.server.now
-	r.server.now += wheel.Tick
-	r.Tick(last)
-	r.want("told", r.told(), "cancel overdue")
+// A timeout counts from the moment that a request begins, not from the tick before, and ends at the next tick.
+func TestExactTimeout(t *testing.T) {
+	for late, ticks := range map[int64]int{0: 2, wheel.Tick * 1 / 10: 2, wheel.Tick * 9 / 10: 3} {
+		r := newRig(t, Options{Timeout: time.Duration(wheel.Tick * 18 / 10)}, Config{})
+		r.server.late = late
+		r.start()
+		r.server.late = 0
+		for n := 1; n <= ticks; n++ {
+			r.want("told", r.told(), "")
+			r.server.now += wheel.Tick
+			r.Tick()
+		}
+		r.want("told", r.told(), "cancel overdue")
+	}
 }
 
 // The time for which a handler holds up the loop is not that of others.
 func TestExcludeBlockedTime(t *testing.T) {
 	r := newRig(t, Options{Timeout: time.Second}, Config{})
 	r.start()
-	last := r.server.now
 	r.server.now += 60 * second
 	r.ExcludeBlockedTime(60 * second)
-	r.Tick(last)
+	r.Tick()
 	r.want("told", r.told(), "")
 }
 

@@ -38,7 +38,7 @@ type call struct {
 
 // owes notes that the handler has to make the next part from now on.
 func (c *call) owes() {
-	c.since = c.d.host.Now()
+	c.since = c.d.moment()
 	if !c.owed {
 		c.owed = true
 		c.d.owed++
@@ -58,7 +58,7 @@ func (d *Dispatcher) deliver(p *exchange.Part) {
 	c := d.calls[p.Ticket]
 	p.Owner = c
 	c.parts++
-	c.since = d.host.Now()
+	c.since = d.moment()
 	switch p.Op {
 	case exchange.OpCredit:
 		if c.x != nil {
@@ -133,7 +133,7 @@ func (c *call) Start(*exchange.Exchange) {
 }
 
 // OnRoom implements exchange.Source: the time of the next part begins.
-func (c *call) OnRoom(*exchange.Exchange) { c.since = c.d.host.Now() }
+func (c *call) OnRoom(*exchange.Exchange) { c.since = c.d.moment() }
 
 // OnGone implements exchange.Source: it cancels the call.
 func (c *call) OnGone(x *exchange.Exchange) {
@@ -148,7 +148,7 @@ func (c *call) OnGone(x *exchange.Exchange) {
 		c.resume()
 	}
 	if c.detached {
-		c.since = c.d.host.Now() // the descriptor tells the application from now on
+		c.since = c.d.moment() // the descriptor tells the application from now on
 	}
 	c.cancel()
 }
@@ -183,9 +183,9 @@ func (c *call) Input(x *exchange.Exchange, in exchange.Input) {
 	d.flushes = true
 	switch in.Op {
 	case exchange.OpBody:
-		c.since = d.host.Now()
+		c.since = d.moment()
 	case exchange.OpText, exchange.OpBinary:
-		c.since = d.host.Now()
+		c.since = d.moment()
 		d.taken++
 	}
 }

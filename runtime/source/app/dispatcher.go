@@ -15,6 +15,9 @@ type Host interface {
 	// Now returns the time of the event loop in nanoseconds. It may be a tick late.
 	Now() int64
 
+	// Exact returns it as it is now.
+	Exact() int64
+
 	// Flush writes the output that is gathered for connections.
 	Flush()
 

@@ -4,28 +4,31 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
-	"fapws/runtime/wheel"
 )
 
 // A handler owes a part of each exchange that was submitted, and call.since is when it began to. If some Source has a timeout, Tick
 // looks at all of them; a request pays a store for that.
 
-// Tick ends the exchanges whose handler has owed a part for too long. last is the time of the tick before: those that are noted
-// to have begun then, or since, may have begun just now: where this tick is late, that is more than late allows for.
-func (d *Dispatcher) Tick(last int64) {
+// Tick ends the exchanges whose handler has owed a part for too long.
+func (d *Dispatcher) Tick() {
 	d.dropFormer()
 	if !d.limited {
 		return
 	}
 	now := d.host.Now()
 	for _, c := range d.calls {
-		if c.since >= last {
-			c.since = max(c.since, now-wheel.Tick)
-		}
 		if c.owed && c.late(now) && !c.waitsForClient() {
 			c.overdue(time.Duration(now - c.since))
 		}
 	}
+}
+
+// moment returns the time for call.since: exactly, where a timeout counts.
+func (d *Dispatcher) moment() int64 {
+	if d.limited {
+		return d.host.Exact()
+	}
+	return d.host.Now()
 }
 
 // Owed returns the number of exchanges that may become overdue, also those without a client.
@@ -62,7 +65,7 @@ func (d *Dispatcher) Stalled() {
 
 // late reports whether the time of c is up.
 func (c *call) late(now int64) bool {
-	return c.limit > 0 && now-c.since > c.limit+wheel.Tick // since is up to a tick old
+	return c.limit > 0 && now-c.since >= c.limit
 }
 
 // waitsForClient reports whether the handler may be waiting for its client. With a detached descriptor it may at any time.

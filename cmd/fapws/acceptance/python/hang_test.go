@@ -97,7 +97,7 @@ func logged(t *testing.T, folder, text string) {
 func TestTimeout(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hanging(t, m, "--timeout", "3s")
-		s.Until504("/spin", `fapws: GET /spin HTTP/1\.1 from 127\.0\.0\.1 port \d+ timed out after \d+\.\d s in handler spin \(thread \d\); stack:\n`+
+		s.Until504("/spin", `(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} error GET /spin HTTP/1\.1 from 127\.0\.0\.1 port \d+ timed out after \d+\.\d s in handler spin \(thread \d\); stack:\n`+
 			`  File "[^"]*/hang\.py", line \d+, in spin\n    (while True:|pass)\n`)
 		logged(t, folder, `"GET /spin HTTP/1.1" 504 `)
 		w := s.Dial()
