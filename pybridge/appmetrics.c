@@ -22,8 +22,6 @@ typedef struct series {
   struct family *family;
   double value;    /* of a counter or gauge; the sum of a histogram */
   int64_t *counts; /* malloc, one more than the bounds: of each bucket alone; NULL: not a histogram */
-  uint8_t changed; /* in this process */
-  uint8_t set;     /* and to a certain value */
   char labels[];   /* JSON, a string */
 } series;
 
@@ -109,8 +107,6 @@ static PyObject *change(PyObject *args, enum change how) {
   while (i < s->family->nbounds && value > s->family->bounds[i]) i++;
   pthread_mutex_lock(&mu);
   s->value = how == SET ? value : s->value + value;
-  s->changed = 1;
-  s->set |= how == SET;
   if (how == OBSERVE && s->counts) s->counts[i]++;
   pthread_mutex_unlock(&mu);
   Py_RETURN_NONE;
@@ -129,7 +125,7 @@ PyMethodDef fapws_metric_methods[] = {
     {NULL, NULL, 0, NULL}};
 
 static void write_series(FILE *out, const series *s) {
-  fprintf(out, s->set ? "{\"set\":true,\"labels\":%s" : "{\"labels\":%s", s->labels);
+  fprintf(out, "{\"labels\":%s", s->labels);
   if (!s->counts) {
     fprintf(out, ",\"value\":%.17g}", s->value);
     return;
@@ -162,25 +158,4 @@ char *fapws_application_metrics(size_t *n) {
   pthread_mutex_unlock(&mu);
   if (c) uselocale(before);
   return text;
-}
-
-/* --- a process for each request (forkchild.c), in which one thread runs now ----- */
-
-void fapws_metrics_forked(void) {
-  for (int i = 0; i < nseries; i++) {
-    series *s = all[i];
-    s->value = 0, s->changed = s->set = 0;
-    if (s->counts) memset(s->counts, 0, ((size_t)s->family->nbounds + 1) * sizeof *s->counts);
-  }
-}
-
-void fapws_metrics_said(void) {
-  int changed = 0;
-  size_t n;
-  for (int i = 0; i < nseries; i++) changed |= all[i]->changed;
-  char *text = changed ? fapws_application_metrics(&n) : NULL;
-  if (!text) return;
-  fapws_bytes texts[] = {{text, (uint32_t)n}};
-  fapws_try_enqueue(FAPWS_METRICS, texts, 1);
-  free(text);
 }

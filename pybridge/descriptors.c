@@ -9,8 +9,8 @@
 #define _GNU_SOURCE 1
 #endif
 #include "descriptors.h"
-#include "forkchild.h"
 #include "interp.h"
+#include "messages.h"
 #include "stack.h"
 
 #include <dlfcn.h>
@@ -39,8 +39,6 @@ void fapws_descriptors(uint64_t *table, unsigned n) {
   __atomic_store_n(&kept, table, __ATOMIC_RELEASE);
 }
 
-void fapws_descriptors_forked(void) { server = getpid(); }
-
 void fapws_descriptor_keep(int fd) {
   struct stat st;
   if (!kept || fd <= 2 || (unsigned)fd >= room || fstat(fd, &st) != 0) return;
@@ -60,7 +58,6 @@ int fapws_is_server(void) { return !fapws_forked && getpid() == server; }
  * stay taken: the kernel would give them to a client's connection, which would get the printed text. */
 static int is_kept(const uint64_t *table, unsigned fd) {
   if (fd <= 2) return 1;
-  if (fapws_fork_socket >= 0) return fd == (unsigned)fapws_fork_socket; /* the only one that a child of --fork has */
   uint64_t entry = __atomic_load_n(&table[fd], __ATOMIC_RELAXED);
   if (!entry || entry == HELD) return entry != 0;
   int before = errno;
@@ -144,7 +141,6 @@ static int refuse_range(unsigned first, unsigned last, void *caller) {
   uint64_t *table = __atomic_load_n(&kept, __ATOMIC_ACQUIRE);
   if (!table || !fapws_is_server()) return 0;
   unsigned end = (unsigned)__atomic_load_n(&table[0], __ATOMIC_RELAXED);
-  if (fapws_fork_socket >= 0) end = (unsigned)fapws_fork_socket;
   for (unsigned fd = first; fd <= last && fd <= end; fd++)
     if (is_kept(table, fd)) {
       char what[64];

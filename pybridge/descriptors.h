@@ -11,9 +11,7 @@
 void fapws_descriptor_keep(int fd);
 /* Ends the protection, before fd is closed or given to the application. */
 void fapws_descriptor_release(int fd);
-/* In a child that answers one request (--fork): protects fapws_fork_socket and nothing else. */
-void fapws_descriptors_forked(void);
-/* Whether this process is the server, or a child that answers one request; not another child. */
+/* Whether this process is the server, not a child. */
 int fapws_is_server(void);
 /* Writes "FILE:LINE: " if caller, an address in the calling function, is a function of Python itself that Python code
  * has called. */

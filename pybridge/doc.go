@@ -187,7 +187,8 @@
 // passed to KeepFromChildren, so that children close it.
 //
 // descriptors.c keeps the application from closing descriptors of the server, crash.c and gocrash.c have the last
-// line of a process that crashes. --fork is forkserver.c and forkchild.c, with package forkserver on the other side.
+// line of a process that crashes. --fork is ServeForks and contrib/fapws/_fork.py, with package
+// runtime/source/scgi on the other side.
 //
 // # Other systems
 //
@@ -204,12 +205,11 @@
 //   - Signals from SIGRTMIN to SIGRTMAX (dump.c, stack.c, gocrash.c): OpenBSD and macOS have none; SIGINFO is free there.
 //   - F_SETSIG, F_SETPIPE_SZ and pipes of packets (gocrash.c): without them Go's dump has no line before it.
 //   - SYS_clone and SYS_exit_group (crash.c): vfork and _exit.
-//   - PR_SET_PDEATHSIG and PR_SET_NAME (forkchild.c, cmd/fapws/orphan, runtime/spawn): procctl(PROC_PDEATHSIG_CTL) on
+//   - PR_SET_PDEATHSIG and PR_SET_NAME (cmd/fapws/orphan, runtime/spawn): procctl(PROC_PDEATHSIG_CTL) on
 //     FreeBSD, a pipe that the parent holds elsewhere; pthread_setname_np has another name or no result there.
 //   - The timer of cmd/fapws/orphan, made by number: timer_create on FreeBSD, setitimer on OpenBSD and macOS.
 //   - CLONE_FS and capset (cmd/fapws/chroot): only root may chroot there, so --chroot is left out, or the worker loads
 //     the application inside.
-//   - pidfd_open (forkserver.c): EVFILT_PROC of kqueue.
 //   - CLOCK_MONOTONIC_COARSE (pool.c, stack.go): CLOCK_MONOTONIC_FAST on FreeBSD, CLOCK_MONOTONIC elsewhere.
 //   - malloc_trim and mallopt (memorytrim.go, cmd/fapws/limits): glibc's, left out. MAP_NORESERVE, too.
 //   - sem_timedwait (threads.c), pthread_condattr_setclock (pool.c): macOS does not have them.

@@ -68,7 +68,7 @@ static FAPWS_PER_THREAD PyObject *templates[TEMPLATES];
 extern PyObject *_PyDict_NewPresized(Py_ssize_t) __attribute__((weak));
 
 static struct {
-  int multithread, multiprocess, run_once;
+  int multithread, multiprocess;
   PyObject *software, *errors;
 } constants;
 
@@ -89,7 +89,7 @@ static PyObject *make_template(Py_ssize_t room) {
       {"wsgi.errors", Py_NewRef(constants.errors)},
       {"wsgi.multithread", PyBool_FromLong(constants.multithread)},
       {"wsgi.multiprocess", PyBool_FromLong(constants.multiprocess)},
-      {"wsgi.run_once", PyBool_FromLong(constants.run_once)},
+      {"wsgi.run_once", PyBool_FromLong(0)},
       {"wsgi.input_terminated", PyBool_FromLong(1)},
       {"fapws.disconnected", PyCFunction_New(&fapws_disconnected_method, NULL)},
       {"wsgi.file_wrapper", Py_BuildValue("O", (PyObject *)&fapws_FileWrapper_Type)},
@@ -123,7 +123,6 @@ int fapws_environ_init(const fapws_pool_options *o) {
   key_host = fapws_find_field("Host", strlen("Host"))->key;
   constants.multithread = o->threads > 1;
   constants.multiprocess = o->multiprocess;
-  constants.run_once = o->run_once;
   PyObject *errors = PySys_GetObject("stderr"); /* borrowed */
   constants.errors = Py_NewRef(errors ? errors : Py_None);
   constants.software = PyUnicode_InternFromString(o->software ? o->software : "fapws");

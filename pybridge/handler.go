@@ -33,7 +33,6 @@ type RunConfig struct {
 	Stamped bool // standard error is an error log: reports have a date, a level and the client
 
 	Multiprocess bool   // other processes serve the same application
-	RunOnce      bool   // the process that runs a handler ends with it: wsgi.run_once
 	Software     string // SERVER_SOFTWARE, a product with a version
 
 	// Stuck, if not nil, is called at most once, on a separate goroutine, when a handler has timed out and does not end: the
@@ -146,7 +145,6 @@ func (h *Handler) startPool() error {
 		stamped:      C.int(boolByte(h.config.Stamped)),
 		send_fields:  C.int(boolByte(h.config.SendFile)*C.FAPWS_SENDFILE | boolByte(h.config.Accel)*C.FAPWS_ACCEL),
 		multiprocess: C.int(boolByte(h.config.Multiprocess)),
-		run_once:     C.int(boolByte(h.config.RunOnce)),
 		max_event:    C.int(h.config.MaxEvent),
 		software:     arena.str(h.config.Software),
 		mounts:       C.int(n),

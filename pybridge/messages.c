@@ -3,7 +3,8 @@
  * Messages are kept in a buffer until the event loop takes them, which it does before it takes finished parts: a page
  * that a handler purged is gone before its response is sent. Nothing here calls Go, which does not run in a child that
  * the application has forked. */
-#include "forkchild.h"
+#include "interp.h"
+#include "messages.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -48,9 +49,7 @@ int fapws_try_enqueue(uint8_t kind, const fapws_bytes *texts, int n) {
     __atomic_store_n(&P.shared.messages, 1, __ATOMIC_SEQ_CST);
   }
   pthread_mutex_unlock(&mu);
-  if (UNLIKELY(fapws_fork_socket >= 0))
-    fapws_fork_said();
-  else if (to && __atomic_load_n(&P.signal_fd, __ATOMIC_SEQ_CST) > 0)
+  if (to && __atomic_load_n(&P.signal_fd, __ATOMIC_SEQ_CST) > 0)
     fapws_wake_loop(); /* else the event loop checks when it starts */
   return to != NULL;
 }

@@ -92,16 +92,9 @@ func (h *Handler) listen() {
 
 // each calls f with the kind and the texts of each message of all, n bytes.
 func each(all *C.char, n C.size_t, f func(kind byte, texts []byte)) {
-	eachMessage(unsafe.Slice((*byte)(unsafe.Pointer(all)), int(n)), f)
-}
-
-// eachMessage is each for Go's memory.
-func eachMessage(rest []byte, f func(kind byte, texts []byte)) {
-	for len(rest) >= 5 {
-		kind, size := rest[0], uint64(nativeInt(rest[1:]))
-		if rest = rest[5:]; size > uint64(len(rest)) {
-			return // a forked child writes what it likes
-		}
+	for rest := unsafe.Slice((*byte)(unsafe.Pointer(all)), int(n)); len(rest) > 0; {
+		kind, size := rest[0], nativeInt(rest[1:])
+		rest = rest[5:]
 		f(kind, rest[:size])
 		rest = rest[size:]
 	}

@@ -36,13 +36,6 @@ int fapws_errorlog_init(void);
 /* Called in every forked child. */
 void fapws_errorlog_forked(void);
 
-/* --- appmetrics.c: in a process for one request ----------------------------- */
-
-/* Forgets the counts from before the fork. */
-void fapws_metrics_forked(void);
-/* Sends the counts since then, at the end. */
-void fapws_metrics_said(void);
-
 /* --- purge.c ---------------------------------------------------------------- */
 
 PyObject *fapws_cache_purge(PyObject *module, PyObject *text);

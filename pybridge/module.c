@@ -19,6 +19,10 @@ static PyObject *static_answer(PyObject *module, PyObject *args) {
   PyObject *options, *environ;
   int program = 0;
   if (!PyArg_ParseTuple(args, "UO!|p:static_answer", &options, &PyDict_Type, &environ, &program)) return NULL;
+  if (fapws_forked)
+    return PyErr_Format(PyExc_RuntimeError,
+                        "%s: a handler in a child process of the server cannot call it; make it an entry of PATHS",
+                        program ? "CGIApplication" : "Staticfile");
   PyObject *path = environ_bytes(environ, program ? "SCRIPT_NAME" : "PATH_INFO");
   if (!path) return NULL;
   uint32_t script_len = 0;

@@ -2,7 +2,8 @@
  *
  * The event loop sees parts at once unless it sleeps. Waking it costs two system calls and a thread switch, so it is
  * woken after each slow handler, and once after several quick ones. */
-#include "forkchild.h"
+#include "interp.h"
+#include "output.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -34,10 +35,6 @@ static void before_go(void) {}
 
 void fapws_push_part(fapws_part *p) {
   if (!p->body && p->body_len) p->body = p->buf + p->body_off; /* buf does not move any more */
-  if (UNLIKELY(fapws_fork_socket >= 0)) {
-    fapws_fork_send(p);
-    return;
-  }
   int64_t event = __atomic_load_n(&p->rec->event, __ATOMIC_RELAXED),
           others = __atomic_load_n(&P.shared.others_event, __ATOMIC_RELAXED);
   p->behind = event > others ? event : others;

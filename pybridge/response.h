@@ -17,6 +17,7 @@ extern PyTypeObject fapws_Start_Type;
 typedef struct {
   PyObject_HEAD vectorcallfunc vectorcall;
   fapws_record *rec; /* borrowed; NULL when not in a request */
+  PyObject *sink;    /* owned: gets the arguments of write() in a process of --fork; else NULL */
   int status;
   PyObject *reason; /* owned: str or NULL */
   char *buf;        /* malloc, freed with the object: fields, as on the wire */

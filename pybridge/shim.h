@@ -70,7 +70,6 @@ typedef struct {
   int stamped;          /* stderr is an error log: lines have a date, a level and a client */
   int send_fields;      /* which of FAPWS_SENDFILE and FAPWS_ACCEL are obeyed */
   int multiprocess;     /* other processes serve the same application */
-  int run_once;         /* the process ends with the request */
   int max_event;        /* maximum bytes of an event of a channel, as it is sent */
   const char *software; /* SERVER_SOFTWARE; NULL: the name alone */
   int mounts;

@@ -19,7 +19,6 @@ enum {
   FAPWS_LEAVE,       /* as FAPWS_JOIN */
   FAPWS_ERROR_LINES, /* two: number of an error log (int), lines for it */
   FAPWS_WARNING,     /* one: a line for the error log of the server */
-  FAPWS_METRICS,     /* one: the metrics that a forked child has counted, JSON */
 };
 
 /* Returns the messages since the last call: n bytes of malloc, which the caller frees, or NULL.

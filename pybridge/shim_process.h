@@ -36,11 +36,4 @@ void fapws_gocrash_needs(int fd);
  * all connections accepted from it. Any thread, but one at a time. */
 void fapws_keep_from_children(int fd);
 
-/* --- forkserver.c ---------------------------------------------------------- */
-
-/* Forks a child for each request that is asked for on the control socket, until its
- * other end is closed; then ends the children, and returns 0. -1: out of memory. On Python's main
- * thread, without the GIL, after fapws_pool_start in inline mode. */
-int fapws_forkserver(int control);
-
 #endif

@@ -4,6 +4,7 @@
  * Fields are validated at once and stored as they are sent, so that the common case makes no Python objects.
  * response_headers becomes a list only when the application reads it; from then on the list has the fields. */
 #include "interp.h"
+#include "messages.h"
 #include "output.h"
 #include "response.h"
 
@@ -188,7 +189,31 @@ static PyObject *start_delete_cookie(PyObject *self, PyObject *args, PyObject *k
   return add_cookie(self, "deleted_cookie", args, kw);
 }
 
+/* --- for a process of --fork (contrib/fapws/_fork.py) ------------------------ */
+
+static PyObject *start_serve(PyObject *self, PyObject *sink) {
+  fapws_start_object *s = (fapws_start_object *)self;
+  Py_XSETREF(s->sink, Py_NewRef(sink));
+  Py_RETURN_NONE;
+}
+
+/* _head(channel): the head, which is sent now, as (status, reason, fields, length, has_type, body); channel is None
+ * or a ChannelAnswer, which has a body. */
+static PyObject *start_head(PyObject *self, PyObject *channel) {
+  fapws_start_object *s = (fapws_start_object *)self;
+  int joins = Py_TYPE(channel) == &fapws_ChannelAnswer_Type;
+  if (joins ? fapws_channel_head(s, channel) < 0 : fapws_start_settle(s) < 0) return NULL;
+  s->sent = 1;
+  Py_ssize_t n = s->reason ? PyUnicode_GET_LENGTH(s->reason) : 0;
+  return Py_BuildValue("(iy#y#LiN)", s->status, n > 4 ? (const char *)PyUnicode_1BYTE_DATA(s->reason) + 4 : "",
+                       n > 4 ? n - 4 : 0, s->buf ? s->buf : "", (Py_ssize_t)s->len, (long long)s->length, s->has_type,
+                       joins ? Py_NewRef(((fapws_channel_object *)channel)->start)
+                             : PyBytes_FromStringAndSize(NULL, 0));
+}
+
 static PyMethodDef start_methods[] = {
+    {"_serve", start_serve, METH_O, NULL},
+    {"_head", start_head, METH_O, NULL},
     {"add_header", (PyCFunction)(void (*)(void))start_add_header, METH_FASTCALL,
      "add_header($self, name, value, /)\n--\n\n"
      "Adds a field to the response, before or after the call of start_response."},
@@ -278,6 +303,7 @@ static PyObject *start_new(PyTypeObject *type, PyObject *args, PyObject *kw) {
 static int start_traverse(PyObject *self, visitproc visit, void *arg) {
   fapws_start_object *s = (fapws_start_object *)self;
   Py_VISIT(s->list);
+  Py_VISIT(s->sink);
   return 0;
 }
 
@@ -289,7 +315,7 @@ static int start_clear(PyObject *self) {
 static void start_dealloc(PyObject *self) {
   fapws_start_object *s = (fapws_start_object *)self;
   PyObject_GC_UnTrack(self);
-  Py_CLEAR(s->list);
+  start_clear(self);
   Py_CLEAR(s->reason);
   free(s->buf);
   Py_TYPE(self)->tp_free(self);

@@ -17,8 +17,7 @@
 that has counted (not a crash). Declare them when the module is loaded; the same declaration again returns the same
 metric. A metric costs some 0.2 µs for each change and needs no lock. Any thread and any task may use it; it does not wait.
 
-With ``--fork``, what the process of a request has changed counts when it ends; a gauge keeps the value that was set last.
-Outside of fapws, in a test or a command of Django, and in children of ``os.fork``, changes are accepted and forgotten. Metrics of the library ``prometheus_client`` are separate: nothing is counted twice.
+Outside of fapws, in a test or a command of Django, with ``--fork`` and in children of ``os.fork``, changes are accepted and forgotten. Metrics of the library ``prometheus_client`` are separate: nothing is counted twice.
 """
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 	if keyreader.Wanted() {
 		return exit.OK, keyreader.Run()
 	}
-	forks := worker.IsForkServer()
+	loader := worker.IsLoader()
 	parent, err := worker.TakeParent()
 	if err != nil {
 		return 0, err
@@ -72,7 +72,7 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 		parent.Failing(err)
 		return 0, err
 	}
-	if parent == nil && !forks { // the process that has started them has warned
+	if parent == nil && !loader { // the process that has started them has warned
 		doubts = slices.Concat(foreign, doubts, p.ForeignGlobals())
 		warn(append(settings.UnknownVariables(rows, os.Environ(), append(pool.Variables, sandbox.Variable)...), doubts...), p, stderr)
 	}
@@ -88,8 +88,8 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 	}
 	prepareProcess(p)
 	switch {
-	case forks:
-		return worker.RunForkServer(p, stderr)
+	case loader:
+		return worker.RunLoader(p, stderr)
 	case parent != nil:
 		return parent.Run(p, stderr)
 	}

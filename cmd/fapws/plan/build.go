@@ -13,10 +13,10 @@ import (
 	"fapws/cmd/fapws/version"
 	"fapws/pybridge"
 	"fapws/runtime/backend"
-	"fapws/runtime/forkserver"
 	"fapws/runtime/login"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/sites"
+	"fapws/runtime/source/scgi"
 	"fapws/runtime/source/static"
 	"fapws/runtime/source/upload"
 )
@@ -26,7 +26,7 @@ type Parts struct {
 	Contents *pybridge.Contents // the loaded applications; nil without any
 	Pending  bool               // the applications are not loaded yet: requests for them wait
 	Asleep   bool               // they are loaded when a request needs them
-	Forks    *forkserver.Server // runs their handlers; nil: this process does
+	Loader   *scgi.Loader       // its children run their handlers; nil: this process does
 	Programs *Programs
 
 	Token     func(token string) ([]byte, error) // see site.Parts
@@ -95,7 +95,7 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
 					return nil, 0, exit.Usage(err)
 				}
 			}
-			m := mounter{script: script, threads: conf.Threads, forks: parts.Forks, programs: parts.Programs, private: private, chroot: conf.Chroot, uploads: parts.Uploads, log: logClient, to: to, check: parts.Logs == nil}
+			m := mounter{script: script, threads: conf.Threads, loader: parts.Loader, programs: parts.Programs, private: private, chroot: conf.Chroot, uploads: parts.Uploads, log: logClient, to: to, check: parts.Logs == nil}
 			table, err = m.table(contents.Mounts(i))
 			return table, most, err
 		},

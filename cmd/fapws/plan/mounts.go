@@ -10,11 +10,11 @@ import (
 	"fapws/cmd/fapws/site"
 	"fapws/cmd/fapws/tomlfile"
 	"fapws/pybridge"
-	"fapws/runtime/forkserver"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
+	"fapws/runtime/source/scgi"
 	"fapws/runtime/source/static"
 	"fapws/runtime/source/upload"
 )
@@ -29,7 +29,7 @@ var _ interface {
 type mounter struct {
 	script   string // for messages
 	threads  int
-	forks    *forkserver.Server // runs the handlers; nil: this process does
+	loader   *scgi.Loader // its children run the handlers; nil: this process does
 	programs *Programs
 	private  *static.Private
 	chroot   string
@@ -56,7 +56,7 @@ func (t *mounter) table(mounts []pybridge.Mount) ([]sites.Mount, error) {
 // occupies returns how long a request for m keeps others from running.
 func (t *mounter) occupies(m *pybridge.Mount) app.Occupancy {
 	switch {
-	case !m.Kind.OnThreads() || t.forks != nil:
+	case !m.Kind.OnThreads() || t.loader != nil:
 		return app.OccupiesNothing
 	case t.threads == 0:
 		return app.OccupiesUntilHead
@@ -71,7 +71,7 @@ func (t *mounter) mount(m *pybridge.Mount) (mount sites.Mount, err error) {
 		Resolved:     m.CGI == "",
 		WebSocket:    m.Kind.WebSockets(),
 		Group:        m.Group(),
-		DetachSocket: t.threads > 0 && m.Kind.Detaches() && t.forks == nil, // inline, it would hold up the loop
+		DetachSocket: t.threads > 0 && m.Kind.Detaches() && t.loader == nil, // inline, it would hold up the loop
 		Occupies:     t.occupies(m),
 		Streams:      m.Kind.Streams(),
 	}
@@ -102,8 +102,8 @@ func (t *mounter) mount(m *pybridge.Mount) (mount sites.Mount, err error) {
 			return mount, err
 		}
 		mount.Handler, mount.Index = t.to.Add(program)
-	case t.forks != nil:
-		mount.Handler, mount.Index = t.to.Add(&forkserver.Mount{Server: t.forks, Index: m.Index, Name: m.Name})
+	case t.loader != nil:
+		mount.Handler, mount.Index = t.to.Add(&scgi.Mount{Loader: t.loader, Index: m.Index, Name: m.Name})
 	}
 	if m.Upload != "" {
 		return mount, t.upload(&mount, m.Upload)
@@ -117,7 +117,7 @@ func (t *mounter) upload(mount *sites.Mount, text string) error {
 	if err != nil {
 		return err
 	}
-	if options.Pieces > 0 && t.forks != nil {
+	if options.Pieces > 0 && t.loader != nil {
 		return errors.New("upload: a generator function needs a process that stays, and --fork has one for each request")
 	}
 	options.Root, options.Group = t.chroot, t.uploads

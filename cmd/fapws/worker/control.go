@@ -38,8 +38,8 @@ func (s *service) counters() ctl.Counters {
 
 // sleeps reports whether the application has ended because nothing needed it. It is safe for concurrent use.
 func (s *service) sleeps() bool {
-	if forks := s.forks.Load(); forks != nil {
-		return forks.Asleep()
+	if loader := s.loader.Load(); loader != nil {
+		return loader.Asleep()
 	}
 	return s.asleep()
 }
@@ -61,9 +61,9 @@ func (a *alone) Stop() { a.s.signals.finish() }
 // stack shows the Python stacks of the active requests, or the processes that answer them.
 func (s *service) stack() string {
 	var b strings.Builder
-	switch forks := s.forks.Load(); {
-	case forks != nil:
-		running := forks.Running()
+	switch loader := s.loader.Load(); {
+	case loader != nil:
+		running := loader.Running()
 		fmt.Fprintf(&b, "%d requests run in separate processes\n", len(running))
 		for _, line := range running {
 			fmt.Fprintln(&b, line)

@@ -1,10 +1,10 @@
 // Package worker is the process that serves: alone or under a supervisor; and the process that has the application for it, with --fork
-// (forkserver.go). With --idle-stop, it may be asleep (sleep.go). It loads the
+// (loader.go). With --idle-stop, it may be asleep (sleep.go). It loads the
 // applications of a plan, serves them with package runtime, hands events, subscribers and purged pages to other
 // workers through the supervisor, and ends when a signal or the supervisor says so. Package command starts it;
 // package supervisor imports the messages that both exchange (Settled, the Ask constants).
 //
-// RunAlone, Parent.Run and RunForkServer must be called on the main thread, because Python's main thread is the one
+// RunAlone, Parent.Run and RunLoader must be called on the main thread, because Python's main thread is the one
 // that starts it. They return the exit code. Start reading at service.go; what differs with a supervisor is the
 // interface host.
 //

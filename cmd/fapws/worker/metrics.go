@@ -50,7 +50,6 @@ func (s *service) metrics() []metrics.Family {
 		}
 		all = append(all, metrics.One("fapws_application_awake", metrics.Gauge, "", "Workers that have the application in memory, with idle-stop.", awake))
 	}
-	all = append(all, metrics.Sound(s.forkCounts.Families())...)
 	if u, some := s.upstreams(); some {
 		all = append(all,
 			metrics.One("fapws_upstream_requests", metrics.Gauge, "", "Requests at upstreams and programs: proxies, FastCGI, PHP, CGI, server-side includes.", float64(u.Active)),
@@ -99,8 +98,8 @@ func Memory(process string) metrics.Family {
 
 // active returns the active requests of handlers.
 func (s *service) active() (list []ctl.Active) {
-	if forks := s.forks.Load(); forks != nil {
-		for _, line := range forks.Running() {
+	if loader := s.loader.Load(); loader != nil {
+		for _, line := range loader.Running() {
 			list = append(list, ctl.Active{Worker: os.Getpid(), Request: line, State: "in a process of its own"})
 		}
 		return list

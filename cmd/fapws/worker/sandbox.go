@@ -17,7 +17,7 @@ import (
 // enterSandbox does --sandbox, when everything that comes from outside has been loaded. The supervisor decides whether there
 // is a sandbox, also if the configuration file says something else by now.
 //
-// A server that starts its fork server again when a request needs it (--fork with --idle-stop) stays outside, so that the application can
+// A server that starts its loader again when a request needs it (--fork with --idle-stop) stays outside, so that the application can
 // load from anywhere; each process of the application enters. Programs would be children of the server.
 func (s *service) enterSandbox() error {
 	if os.Getenv(sandbox.Variable) == "" {
@@ -40,7 +40,7 @@ func (s *service) enterSandbox() error {
 }
 
 // startsApplication reports whether this process starts its application again and again.
-func (s *service) startsApplication() bool { return s.conf.IdleStop > 0 && s.forks.Load() != nil }
+func (s *service) startsApplication() bool { return s.conf.IdleStop > 0 && s.loader.Load() != nil }
 
 // sandboxRules returns what this process needs from now on.
 func (s *service) sandboxRules() (*sandbox.Rules, error) {

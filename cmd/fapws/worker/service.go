@@ -20,10 +20,10 @@ import (
 	"fapws/runtime"
 	"fapws/runtime/accesslog"
 	"fapws/runtime/descriptors"
-	"fapws/runtime/forkserver"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cgi"
+	"fapws/runtime/source/scgi"
 	"fapws/runtime/source/upload"
 	"fapws/runtime/system"
 )
@@ -33,34 +33,33 @@ type service struct {
 	plan   *plan.Plan
 	stderr io.Writer
 
-	conf       settings.Config
-	log        *logs.Logger
-	signals    *signals
-	inline     bool
-	server     *runtime.Server
-	app        *pybridge.App                     // nil: no Python in this process
-	forks      atomic.Pointer[forkserver.Server] // with --fork, where Python is; else nil
-	forkCounts pybridge.ForkCounts               // metrics of its children
-	uploads    atomic.Pointer[upload.Group]      // of the sites; nil: there are none yet
-	sleeper    *sleeper                          // of a worker that begins asleep; else nil
-	uses       uses                              // with --idle-stop
-	contents   *pybridge.Contents                // loaded here or there; nil: no application
-	built      *site.Built
-	early      *site.Built // answers while the applications load; nil: nothing does
-	complete   atomic.Bool // built and handler are set
-	access     *accesslog.Log
-	logs       logs.Files
-	errors     logs.ErrorLog
-	memory     memory.Trimmer
-	programs   plan.Programs
-	front      *presence.Presence
-	host       host
-	relay      relay
-	handler    *pybridge.Handler // nil: no Python, or with --fork
-	stops      atomic.Bool       // the readiness of --health is over
-	over       atomic.Bool       // nothing is sent any more
-	tls        certificates.Server
-	secret     struct {
+	conf     settings.Config
+	log      *logs.Logger
+	signals  *signals
+	inline   bool
+	server   *runtime.Server
+	app      *pybridge.App                // nil: no Python in this process
+	loader   atomic.Pointer[scgi.Loader]  // with --fork, where Python is; else nil
+	uploads  atomic.Pointer[upload.Group] // of the sites; nil: there are none yet
+	sleeper  *sleeper                     // of a worker that begins asleep; else nil
+	uses     uses                         // with --idle-stop
+	contents *pybridge.Contents           // loaded here or there; nil: no application
+	built    *site.Built
+	early    *site.Built // answers while the applications load; nil: nothing does
+	complete atomic.Bool // built and handler are set
+	access   *accesslog.Log
+	logs     logs.Files
+	errors   logs.ErrorLog
+	memory   memory.Trimmer
+	programs plan.Programs
+	front    *presence.Presence
+	host     host
+	relay    relay
+	handler  *pybridge.Handler // nil: no Python, or with --fork
+	stops    atomic.Bool       // the readiness of --health is over
+	over     atomic.Bool       // nothing is sent any more
+	tls      certificates.Server
+	secret   struct {
 		once sync.Once
 		text string // see secretVariable
 	}
@@ -136,8 +135,8 @@ func (s *service) finish(code int) int {
 	if s.app != nil {
 		s.onPython(func() { code = max(code, s.app.Close()) })
 	}
-	if forks := s.forks.Load(); forks != nil {
-		forks.Close(forkServerEnds)
+	if loader := s.loader.Load(); loader != nil {
+		loader.Close(loaderEnds)
 	}
 	if s.built != nil {
 		s.built.Close()
@@ -152,7 +151,7 @@ func (s *service) load() (err error) {
 	case s.plan.FirstApp() == nil:
 		return nil
 	case s.conf.Fork:
-		return s.openForks()
+		return s.openLoader()
 	}
 	s.whileServing(func() {
 		s.app, err = s.plan.Load(func(err error) int {
@@ -227,11 +226,11 @@ func (s *service) start() (err error) {
 	if err := s.useCertificates(); err != nil {
 		return err
 	}
-	forks := s.forks.Load()
-	if forks != nil {
-		s.useForks(forks)
+	loader := s.loader.Load()
+	if loader != nil {
+		s.useLoader(loader)
 	}
-	parts := plan.Parts{Contents: s.contents, Forks: forks, Programs: &s.programs, Logs: &s.logs, Log: s.log.Log, Authority: s.authority, Token: s.token(), Run: s.host.run(), Stops: &s.stops, Status: s.statusPage(), Uploads: s.newUploads()}
+	parts := plan.Parts{Contents: s.contents, Loader: loader, Programs: &s.programs, Logs: &s.logs, Log: s.log.Log, Authority: s.authority, Token: s.token(), Run: s.host.run(), Stops: &s.stops, Status: s.statusPage(), Uploads: s.newUploads()}
 	if s.built, err = s.plan.Build(&s.conf, parts); err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func (s *service) profile() (p Profile) {
 	if !s.complete.Load() {
 		return Profile{Why: "the applications are still loading"}
 	}
-	if s.forks.Load() != nil {
+	if s.loader.Load() != nil {
 		return Profile{Why: "the processes of --fork are not profiled"}
 	}
 	if h == nil {

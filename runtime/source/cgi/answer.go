@@ -13,6 +13,9 @@ type Answer struct {
 	R   *backend.Request
 	Raw bool // the program writes an HTTP head (nph-)
 
+	// Plain: neither a file nor another page of the server answers in place of the program, which may read less than the server.
+	Plain bool
+
 	buf     []byte // the head as far as it has come
 	head    Head
 	parsed  bool
@@ -36,7 +39,10 @@ func (a *Answer) Write(p []byte) error {
 			return err
 		}
 		a.head, a.parsed = head, true
-		a.sends = !head.Local && a.head.send(a.W.Sends())
+		if a.Plain {
+			a.head.Local = false
+		}
+		a.sends = !a.Plain && !head.Local && a.head.send(a.W.Sends())
 		p, a.buf = a.buf[n:], nil
 	}
 	if a.head.Local || a.sends {

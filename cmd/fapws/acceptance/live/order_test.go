@@ -89,19 +89,3 @@ func onEachWorker(s *fapwstest.Server, kind string) [2]func(text string) {
 	})
 	return [2]func(string){one, other}
 }
-
-// Events of one client, one request after the other, arrive in their order, whichever
-// worker's child publishes it.
-func TestForkedChildrenPublishInOrder(t *testing.T) {
-	t.Parallel()
-	s := fapwstest.Command{Script: "fork.py", Flags: []string{"--fork"}, Args: []string{t.TempDir()}}.Serve(t, fapwstest.Workers)
-	l := listen(s, "/news")
-	for i := range 40 {
-		s.Get(fmt.Sprintf("/publishes?%d", i), 200) // each on a new connection
-	}
-	for i := range 40 {
-		for n := range 3 {
-			l.gets(fmt.Sprintf("%d %d", i, n))
-		}
-	}
-}

@@ -22,12 +22,3 @@ func TestFullLog(t *testing.T) {
 		}
 	})
 }
-
-// With --fork, the lines that one process has lost are reported by the next one.
-func TestFullLogOfForks(t *testing.T) {
-	t.Parallel()
-	s := fapwstest.Command{Script: "fulllog.py", Complains: true}.Serve(t, fapwstest.Forks)
-	s.Get("/lose", 200).Is(t, "said")
-	s.Get("/say", 200).Is(t, "said")
-	s.Says(`fapws: lost [1-9]\d* lines before this one\nby print\n`)
-}

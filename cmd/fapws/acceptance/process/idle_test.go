@@ -30,7 +30,7 @@ func TestIdleStop(t *testing.T) {
 			t.Helper()
 			fapwstest.Eventually(t, "the application has ended", func() bool {
 				_, said, _ := s.Ctl("status")
-				return strings.Contains(said, "asleep") && len(forkServers(s)) == 0
+				return strings.Contains(said, "asleep") && len(loaders(s)) == 0
 			})
 		}
 		goes := func(why string) { t.Helper(); fapwstest.Replace(t, file+".go", why) }
@@ -44,8 +44,7 @@ func TestIdleStop(t *testing.T) {
 		asleep()
 
 		large := strings.Repeat("x", 1<<20)
-		s.Ask(fapwstest.Request("POST", "/publish", large)).Is(t, "1048576")
-		getsEvent(t, news, "from POST")
+		s.Ask(fapwstest.Request("POST", "/size", large)).Is(t, "1048576")
 		asleep()
 
 		if err := os.Remove(file + ".go"); err != nil {

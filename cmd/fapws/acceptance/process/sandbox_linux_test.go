@@ -163,7 +163,7 @@ func (x *sandboxed) attacks(t *testing.T, s *fapwstest.Server, m fapwstest.Mode,
 		if tt.since < 99 && tt.since > abi {
 			continue
 		}
-		if m.Forks() && (strings.HasPrefix(tt.way, "kill") || strings.HasSuffix(tt.way, "-of")) { // the parent is the fork server, in the same sandbox
+		if m.Forks() && (strings.HasPrefix(tt.way, "kill") || strings.HasSuffix(tt.way, "-of")) { // the parent is the loader, in the same sandbox
 			continue
 		}
 		if !m.Workers() && strings.Contains(tt.way, "sibling") {

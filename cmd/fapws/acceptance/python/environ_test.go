@@ -26,6 +26,9 @@ func TestEnviron(t *testing.T) {
 			"HTTP_X_TWICE": "one,two", "HTTP_COOKIE": "a=1; b=2", "HTTP_X_LATIN": "\u00e9", "HTTP_X_PADDED": "v",
 			"wsgi.url_scheme": "http", "wsgi.multithread": !m.Inline() && !m.Forks(), "wsgi.multiprocess": m.Workers() || m.Forks(), "wsgi.run_once": m.Forks(),
 		}
+		if m.Forks() { // the variables of CGI
+			want["HTTP_X_TWICE"] = "one, two"
+		}
 		_, clientPort, _ := net.SplitHostPort(w.LocalAddr().String())
 		want["REMOTE_PORT"] = clientPort
 		for key, value := range want {

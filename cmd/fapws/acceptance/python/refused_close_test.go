@@ -15,7 +15,7 @@ const refusal = `warning \S+refusedclose\.py:\d+: refused to close descriptor[^;
 func TestClosingIsRefused(t *testing.T) {
 	for _, way := range []string{"few", "all", "each", "dup2"} {
 		t.Run(way, func(t *testing.T) {
-			fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+			fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 				s := fapwstest.Serve(t, m, "refusedclose.py")
 				w := s.Dial()
 				w.Get("/hello")
@@ -69,7 +69,7 @@ func TestClosingStandardOutput(t *testing.T) {
 func TestClosingWhileLoading(t *testing.T) {
 	for _, way := range []string{"few", "all", "each", "dup2", "standard"} {
 		t.Run(way, func(t *testing.T) {
-			fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+			fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 				s := fapwstest.Command{Script: "refusedclose.py", Env: []string{"CLOSE=" + way}}.Serve(t, m)
 				for range 20 {
 					s.Get("/hello", 200)
@@ -86,7 +86,7 @@ func TestClosingWhileLoading(t *testing.T) {
 
 // The application can close its own descriptors, and child processes can close all.
 func TestClosingWhatIsOwn(t *testing.T) {
-	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "refusedclose.py")
 		for range 5 {
 			if got := s.Get("/own", 200).Text; got != "own" {

@@ -9,12 +9,14 @@ import time
 
 import fapws
 import fapws.cache
+from fapws.contrib.cgi import CGIApplication
+from fapws.contrib.views import Staticfile
 
 folder = sys.argv[1]
 loaded_in = os.getpid()
-# It ends when the last process that has the other end of its input does: a fork server that is killed ends nothing.
+# It ends when the last process that has the other end of its input does: a loader that is killed ends nothing.
 child_of_the_application = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-atexit.register(lambda: (child_of_the_application.kill(), child_of_the_application.wait(), note("atexit in %s" % ("fork server" if os.getpid() == loaded_in else "child"))))
+atexit.register(lambda: (child_of_the_application.kill(), child_of_the_application.wait(), note("atexit in %s" % ("loader" if os.getpid() == loaded_in else "child"))))
 
 
 def note(line):
@@ -42,9 +44,14 @@ def descriptors(environ, start_response):
 
 
 def waits(environ, start_response):
+    environ["wsgi.input"].read()
     note("waits %d" % os.getpid())
-    wait_for(environ["QUERY_STRING"])
-    return "done\n"
+    try:
+        wait_for(environ["QUERY_STRING"])
+        return "done\n"
+    except SystemExit:
+        note("stops")
+        raise
 
 
 def streams(environ, start_response):
@@ -61,6 +68,7 @@ def streams(environ, start_response):
 
 
 def stuck(environ, start_response):
+    note("stuck %d" % os.getpid())
     lock = threading.Lock()
     lock.acquire()
     lock.acquire()
@@ -79,6 +87,15 @@ def dies(environ, start_response):
         start_response("200 OK", [("Content-Length", "100")])
         yield b"begin"
         os._exit(7)
+    if how == "forks":
+        yield b"begin, "
+        if os.fork() == 0:
+            os.closerange(0, 3)  # the test waits for their end
+            while os.path.isdir(folder):  # until the end of the test
+                time.sleep(0.01)
+            os._exit(0)
+        yield b"end\n"
+        return
     if how == "signal":
         os.kill(os.getpid(), signal.SIGSEGV)
     os._exit(0)
@@ -118,8 +135,15 @@ def purge(environ, start_response):
     return "ok\n"
 
 
+def sendfile(environ, start_response):
+    start_response("200 OK", [("X-Sendfile", __file__)])
+    return [b""]
+
+
 PATHS = [
     ("/who", who), ("/descriptors", descriptors), ("/waits", waits), ("/streams", streams), ("/stuck", stuck), ("/stopped", stopped), ("/dies", dies), ("/fails", fails),
     ("/children", has_children), ("/later", later), ("/publishes", publishes), ("/body", body), ("/page", fapws.cache.cached(page, ttl=60)), ("/purge", purge),
+    ("/file", lambda environ, start_response: Staticfile(folder)(environ, start_response)), ("/sendfile", sendfile),
+    ("/program", lambda environ, start_response: CGIApplication(folder + "/program")(environ, start_response)),
     ("/news", lambda environ, start_response: fapws.channel("news")),
 ]

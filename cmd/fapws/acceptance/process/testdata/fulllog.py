@@ -43,16 +43,10 @@ def leave(environ, start_response):
     return "left"
 
 
-def lose(environ, start_response):
-    """All in one request, for --fork."""
-    fill(environ, start_response)
-    return say(environ, start_response)
-
-
 def mend(environ, start_response):
     os.dup2(kept[0], 1)
     os.dup2(kept[1], 2)
     return "mended"
 
 
-PATHS = [("/" + f.__name__, f) for f in (fill, say, raises, leave, lose, mend)]
+PATHS = [("/" + f.__name__, f) for f in (fill, say, raises, leave, mend)]

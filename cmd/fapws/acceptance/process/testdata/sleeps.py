@@ -14,9 +14,8 @@ if why:
     raise RuntimeError(why)
 
 
-def publish(environ, start_response):
-    fapws.publish("news", "from " + environ["REQUEST_METHOD"])
+def size(environ, start_response):
     return str(len(environ["wsgi.input"].read()))
 
 
-PATHS = [("/news", lambda environ, start_response: fapws.channel("news")), ("/publish", publish), ("/", lambda environ, start_response: "hello")]
+PATHS = [("/news", lambda environ, start_response: fapws.channel("news")), ("/size", size), ("/", lambda environ, start_response: "hello")]

@@ -19,41 +19,43 @@ import (
 	"fapws/cmd/fapws/memory"
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/process"
+	"fapws/cmd/fapws/sandbox"
+	"fapws/cmd/fapws/version"
 	"fapws/pybridge"
-	"fapws/runtime/forkserver"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/source/cgi"
+	"fapws/runtime/source/scgi"
 )
 
-// forkVariable is set in the environment of a process that is to be the fork server of
+// loaderVariable is set in the environment of a process that is to be the loader of
 // another one (--fork).
-const forkVariable = "FAPWS_FORKSERVER"
+const loaderVariable = "FAPWS_LOADER"
 
-// The descriptors of a fork server, see forkserver.Options.Command.
+// The descriptors of a loader, see scgi.Options.Command.
 const (
-	forkControl = 3
-	forkLoaded  = 4
+	loaderControl = 3
+	loaderLoaded  = 4
 )
 
-// forkServerEnds is how long a fork server has for ending: longer than its children.
-const forkServerEnds = 5 * time.Second
+// loaderEnds is how long a loader has for ending: longer than its children.
+const loaderEnds = 3 * time.Second
 
-// IsForkServer reports whether this process was started to be one, and removes from
+// IsLoader reports whether this process was started to be one, and removes from
 // the environment what says so.
-func IsForkServer() bool {
-	_, is := os.LookupEnv(forkVariable)
-	os.Unsetenv(forkVariable)
+func IsLoader() bool {
+	_, is := os.LookupEnv(loaderVariable)
+	os.Unsetenv(loaderVariable)
 	return is
 }
 
-// RunForkServer is the life of a fork server: it loads the application, describes it to the server, and forks. It
+// RunLoader is the life of a loader: it loads the application, describes it to the server, and forks. It
 // must be called on the main thread.
-func RunForkServer(p *plan.Plan, stderr io.Writer) (code int, err error) {
+func RunLoader(p *plan.Plan, stderr io.Writer) (code int, err error) {
 	memory.UseLittle()
 	s := &service{plan: p, stderr: stderr, host: &alone{}}
-	unix.CloseOnExec(forkControl)
-	unix.CloseOnExec(forkLoaded)
-	control, loaded := os.NewFile(forkControl, "control"), os.NewFile(forkLoaded, "loaded")
+	unix.CloseOnExec(loaderControl)
+	unix.CloseOnExec(loaderLoaded)
+	control, loaded := os.NewFile(loaderControl, "control"), os.NewFile(loaderLoaded, "loaded")
 	// The server decides when this process ends; a signal to all of its group does not.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
 	if err := s.plan.Find(); err != nil {
@@ -83,49 +85,49 @@ func RunForkServer(p *plan.Plan, stderr io.Writer) (code int, err error) {
 		return 0, err
 	}
 	run := s.runConfig()
-	run.Stamped = s.conf.ErrorLog != "-"
+	run.Timeout = s.conf.Timeout
 	if err := app.ServeForks(run, control); err != nil {
 		return 0, exit.NotStarted("%v", err)
 	}
 	return app.Close(), nil
 }
 
-// openForks starts the fork server, which loads the application.
-func (s *service) openForks() error {
+// openLoader starts the loader, which loads the application.
+func (s *service) openLoader() error {
 	root := os.DirFS("/")
 	before := memory.Kills(root)
-	server, loaded, err := forkserver.Open(forkserver.Options{
-		Command: s.forkCommand,
+	loader, loaded, err := scgi.Open(scgi.Options{
+		Command: s.loaderCommand,
 		Log:     func(line string) { s.log.Log(loglevel.Error, line) },
 		Killed:  func() string { return memory.Exceeded(root, before) },
-		Failed:  s.forksFailed,
+		Failed:  s.loaderFailed,
 		Asleep: func() {
 			s.log.Log(loglevel.Info, fmt.Sprintf("no request for %v: the application sleeps until there is one", s.conf.IdleStop))
 			s.memory.Quiet()
 		},
 	})
-	var failed *forkserver.LoadError
+	var failed *scgi.LoadError
 	switch {
 	case errors.As(err, &failed) && failed.Code >= 0:
 		return exit.Silently(failed.Code) // it has reported the reason
 	case err != nil:
 		return exit.NotStarted("%v", err)
 	}
-	s.forks.Store(server)
+	s.loader.Store(loader)
 	s.contents = &pybridge.Contents{}
 	if err := json.Unmarshal(loaded, s.contents); err != nil {
-		return exit.NotStarted("cannot read the result of the fork server: %v", err)
+		return exit.NotStarted("cannot read the result of the loader: %v", err)
 	}
 	return nil
 }
 
-// forksFailed is forkserver.Options.Failed.
-func (s *service) forksFailed(line string) {
-	s.log.Log(loglevel.Error, line)
+// loaderFailed is scgi.Options.Failed.
+func (s *service) loaderFailed(line string) {
+	s.log.Log(loglevel.Error, line+": restart the server")
 	s.signals.end(shutdownRequest{how: gracefully, code: exit.Failed}, exit.Failed)
 }
 
-func (s *service) forkCommand() *exec.Cmd { return s.sameCommand(forkVariable) }
+func (s *service) loaderCommand() *exec.Cmd { return s.sameCommand(loaderVariable) }
 
 // secretVariable has a secret in the environment of such a process, by which each one that loads the application makes the same keys
 // (contrib/fapws/_upload.py): the server knows those of the first.
@@ -141,27 +143,29 @@ func (s *service) sameCommand(variable string) *exec.Cmd {
 	return cmd
 }
 
-// useForks lets the fork server answer requests. Once, when the settings and the log
+// useLoader lets the loader answer requests. Once, when the settings and the log
 // files are known.
-func (s *service) useForks(server *forkserver.Server) {
-	server.Serve(forkserver.Serving{
+func (s *service) useLoader(loader *scgi.Loader) {
+	serving := scgi.Serving{
+		Site:      cgi.Site{Software: version.Software()},
 		Gate:      cgi.NewGate(s.conf.MaxForks, s.conf.MaxQueue),
-		LogPath:   s.logs.Path,
+		Timeout:   s.conf.Timeout,
 		StartWait: s.conf.StartWait,
 		IdleStop:  s.conf.IdleStop,
 		Log: func(number int, client, line string) {
 			s.logs.Client(number, loglevel.Error, client, line)
 		},
-		Messages: func(raw []byte) {
-			pybridge.ReadMessages(raw, s.purge, s.warn, &s.forkCounts, s.relay.publishInOrder)
-		},
-	})
+	}
+	if os.Getenv(sandbox.Variable) != "" && !s.startsApplication() {
+		serving.Replace = s.host.replacement()
+	}
+	loader.Serve(serving)
 }
 
 // followErrors is for when the error log was rotated: the process with the application has it as its
 // standard error, too. It is safe for concurrent use.
 func (s *service) followErrors() {
-	if server := s.forks.Load(); server != nil {
-		server.FollowStderr()
+	if loader := s.loader.Load(); loader != nil {
+		loader.FollowStderr()
 	}
 }

@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestForkServerSurvivesCollections: the socket of a fork server that waits for orders is not garbage. Go collects garbage every
+// TestLoaderSurvivesCollections: the socket of a loader that waits for orders is not garbage. Go collects garbage every
 // two minutes.
-func TestForkServerSurvivesCollections(t *testing.T) {
+func TestLoaderSurvivesCollections(t *testing.T) {
 	fds, err := system.Socketpair(unix.SOCK_SEQPACKET)
 	if err != nil {
 		t.Fatal(err)
@@ -38,13 +38,23 @@ func TestForkServerSurvivesCollections(t *testing.T) {
 	}
 	theirs.Close()
 	begin.Close()
+	child, err := system.Socketpair(unix.SOCK_STREAM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rights := unix.UnixRights(child[0], child[0])
+	if err := unix.Sendmsg(fds[0], make([]byte, 8), rights, nil, 0); err != nil {
+		t.Fatal(err)
+	}
 	message := make([]byte, 64)
 	if n, err := ours.Read(message); n == 0 {
-		t.Fatal("no message that it has started: ", err)
+		t.Fatal("no report of a child: ", err)
 	}
+	unix.Close(child[0])
+	unix.Close(child[1]) // the child ends
 	started.Close()
 	if n, err := collected.Read(message); n == 0 {
-		t.Fatal("the fork server has exited: ", err)
+		t.Fatal("the loader has exited: ", err)
 	}
 	ours.Close()
 	if err := server.Wait(); err != nil {

@@ -1,0 +1,522 @@
+"""The processes of ``--fork``: the loader, which has the application, and a child of it for each request.
+
+The server sends the loader an order with a socket and a pipe. The child gets the request from the socket as SCGI and writes the response
+as a CGI program does; the pipe is its standard error. The child runs Python and nothing of Go, so it needs none of the threads that the
+loader has.
+
+A response is complete when the child has read the last byte of the request, which it does after it has sent everything: if it dies
+before that, the kernel tells the server of unread data (ECONNRESET) and not of an end.
+"""
+from __future__ import annotations
+
+import faulthandler
+import fcntl
+import gc
+import io
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import time
+import traceback
+import warnings
+
+from _fapws import ChannelAnswer, FileWrapper, Start_response  # type: ignore[import-not-found]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, Iterator, List, NoReturn, Optional, Tuple, Union
+
+    #: callable, name, class of environ, class of start_response
+    Mount = Tuple[Callable[..., Any], str, Optional[type], Optional[type]]
+
+__all__ = ["serve"]
+
+_ORDER = struct.Struct("=Q")  # the number of a child, with its descriptors; without any it is killed. One descriptor: another standard error
+_REPORT = struct.Struct("=Qii")  # number, process or -errno, status as of waitpid(2) or -1
+
+_LOOK = 20  # ms between two looks at children where the kernel has no pidfd
+_END = 1.0  # seconds for children to end after the server
+_MEMORY = 1 << 20  # a larger body is not read before the handler runs
+_BLOCK = 1 << 16
+_REPORTED = 70  # exit status of a child that has reported why it failed
+
+
+def serve(descriptor: int, mounts: List[Mount], timeout: float, debug: int, sends: bool) -> None:
+    """Forks children for the orders that come from descriptor, until its other end is closed.
+
+    timeout -- seconds for which a handler may make nothing of its response; 0: any
+    sends   -- the server would send files for X-Sendfile or X-Accel-Redirect
+    """
+    if getattr(sys.modules.get("fapws.metrics"), "_declared", None):
+        sys.stderr.write("fapws: warning: fapws.metrics does not count what handlers do in the processes of --fork\n")
+    control = socket.socket(fileno=descriptor)
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN)
+    children: Dict[int, Tuple[int, int]] = {}  # process → number, pidfd (-1: none)
+    gc.collect()
+    gc.freeze()  # the collector would write to the pages that children share
+    while True:
+        ready = poller.poll(_LOOK if any(pidfd < 0 for _, pidfd in children.values()) else None)
+        for report in _reap(children, poller):
+            control.send(report)
+        if all(fd != descriptor for fd, _ in ready):
+            continue
+        text, extra, _, _ = control.recvmsg(_ORDER.size, socket.CMSG_SPACE(8), socket.MSG_CMSG_CLOEXEC)
+        if not text:
+            break
+        number: int = _ORDER.unpack(text)[0]
+        if not extra:
+            for pid, (of, _) in children.items():
+                if of == number:
+                    os.kill(pid, signal.SIGKILL)
+            continue
+        files = struct.unpack("%di" % (len(extra[0][2]) // 4), extra[0][2])
+        if len(files) == 1:  # the error log was rotated
+            os.dup2(files[0], 2)
+            os.close(files[0])
+            continue
+        connection, errors = files
+        try:
+            pid = _fork()
+        except OSError as error:
+            pid = -(error.errno or 1)
+        if pid == 0:
+            for fd in [descriptor, *(pidfd for _, pidfd in children.values())]:
+                if fd >= 0:
+                    os.close(fd)
+            _run(connection, errors, mounts, timeout, debug, sends)
+        if pid > 0:
+            children[pid] = number, _watch(pid, poller)
+        os.close(connection)
+        os.close(errors)
+        control.send(_REPORT.pack(number, pid, -1))
+    _end(children)
+
+
+def _fork() -> int:
+    with warnings.catch_warnings():  # Python 3.12 warns of threads
+        warnings.simplefilter("ignore")
+        return os.fork()
+
+
+def _watch(pid: int, poller: select.poll) -> int:
+    try:
+        pidfd = os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return -1
+    poller.register(pidfd, select.POLLIN)
+    return pidfd
+
+
+def _reap(children: Dict[int, Tuple[int, int]], poller: Optional[select.poll] = None) -> Iterator[bytes]:
+    """Forgets children that have ended, and yields the reports. Other children are the application's to wait for."""
+    for pid, (number, pidfd) in list(children.items()):
+        try:
+            ended, status = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:  # the application has waited for any child
+            ended, status = pid, 0
+        if not ended:
+            continue
+        del children[pid]
+        if pidfd >= 0:
+            if poller:
+                poller.unregister(pidfd)
+            os.close(pidfd)
+        yield _REPORT.pack(number, pid, status)
+
+
+def _end(children: Dict[int, Tuple[int, int]]) -> None:
+    """Ends the children: the server has ended, and nothing of their responses is wanted."""
+    until = time.monotonic() + _END
+    for pid in children:
+        os.kill(pid, signal.SIGTERM)
+    while children:
+        for _ in _reap(children):
+            pass
+        if time.monotonic() > until:
+            for pid in children:
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.005 if children else 0)
+
+
+# --- a child ------------------------------------------------------------------
+
+
+class _Gone(SystemExit):
+    """Raised in a handler when its client has disconnected."""
+
+
+class _Broken(SystemExit):
+    """The rest of the response is not made, for a reason that was logged."""
+
+
+def _run(connection: int, errors: int, mounts: List[Mount], timeout: float, debug: int, sends: bool) -> NoReturn:
+    """Answers one request, and ends the process."""
+    status = _REPORTED
+    try:
+        os.dup2(errors, 2)
+        os.close(errors)
+        child = _Child(socket.socket(fileno=connection), timeout)
+        child.answer(mounts, debug, sends)
+        status = 0
+        if child.parent():
+            _finish()
+    except _Gone:
+        status = 0
+    except SystemExit as error:  # of a child that the handler has forked
+        status = error.code if isinstance(error.code, int) else int(bool(error.code))
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(status)
+
+
+def _finish() -> None:
+    """Waits for deferred calls and for threads of the handler, as python3 does on exit. atexit functions run in the loader."""
+    later, threading = sys.modules.get("fapws._later"), sys.modules.get("threading")
+    if later:
+        later._finish()
+    if threading:
+        threading._shutdown()  # type: ignore[attr-defined]
+
+
+class _Body(io.RawIOBase):
+    """The body of a request that is read from its socket."""
+
+    def __init__(self, connection: socket.socket, left: int, whole: Callable[[], None]) -> None:
+        self._connection = connection
+        self.left = left
+        self._whole = whole  # called when all has been read
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self.left:
+            return 0
+        n = self._connection.recv_into(buffer, min(len(buffer), self.left))
+        if not n:
+            raise _Gone
+        self.left -= n
+        if not self.left:
+            self._whole()
+        return n
+
+
+class _Child:
+    """The request of this process, and the response as far as it was sent."""
+
+    def __init__(self, connection: socket.socket, timeout: float) -> None:
+        self.connection = connection
+        self.pid = os.getpid()
+        self.timeout = timeout
+        self.sends = False
+        self.started = False
+        self.single = False
+        self.declared = -1
+        self.sent = 0
+        connection.setblocking(True)
+        os.register_at_fork(after_in_child=connection.close)
+        # At the alarm, faulthandler writes all stacks, and lets the signal end the process.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        faulthandler.register(signal.SIGALRM, 2, all_threads=True, chain=True)
+        self.alarm(timeout)
+
+    def parent(self) -> bool:
+        """Whether this is the child of the loader, and not one that the handler has forked."""
+        return os.getpid() == self.pid
+
+    def alarm(self, seconds: float) -> None:
+        if self.timeout:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    def disconnected(self) -> bool:
+        hangup = select.poll()
+        hangup.register(self.connection, select.POLLRDHUP)
+        return bool(hangup.poll(0))
+
+    def _watch(self) -> None:
+        """Ends the handler from now on if the server closes the socket. The whole request has arrived, so little else is signaled."""
+        signal.signal(signal.SIGIO, self._changed)
+        fcntl.fcntl(self.connection, fcntl.F_SETOWN, self.pid)
+        fcntl.fcntl(self.connection, fcntl.F_SETFL, fcntl.fcntl(self.connection, fcntl.F_GETFL) | os.O_ASYNC)
+        self._changed()
+
+    def _changed(self, *_: object) -> None:
+        if self.disconnected():
+            signal.signal(signal.SIGIO, signal.SIG_IGN)
+            raise _Gone
+
+    # --- the request ---
+
+    def _read(self, n: int) -> bytes:
+        data = bytearray(n)
+        at = memoryview(data)
+        while at:
+            got = self.connection.recv_into(at, 0, socket.MSG_WAITALL)
+            if not got:
+                raise _Gone
+            at = at[got:]
+        return bytes(data)
+
+    def _variables(self) -> Dict[str, str]:
+        digits = b""
+        while not digits.endswith(b":"):
+            digits += self._read(1)
+        texts = self._read(int(digits[:-1]) + 1)[:-2].decode("latin-1").split("\0")
+        return dict(zip(texts[::2], texts[1::2]))
+
+    def answer(self, mounts: List[Mount], debug: int, sends: bool) -> None:
+        self.sends = sends
+        variables = self._variables()
+        call, name, environ_class, start_class = mounts[int(variables.pop("fapws.mount"))]
+        length = int(variables["CONTENT_LENGTH"])
+        del variables["SCGI"]
+        if not variables.pop("fapws.has_length"):
+            del variables["CONTENT_LENGTH"]
+        self.alarm(max(float(variables.pop("fapws.timeout")), 0.1))
+        self.body = _Body(self.connection, length, self._watch)
+        self.line = "%s %s %s" % (variables["REQUEST_METHOD"], variables["REQUEST_URI"], variables["SERVER_PROTOCOL"])
+        self.name = name
+        self.head_only = variables["REQUEST_METHOD"] == "HEAD"
+        stream: Any = io.BufferedReader(self.body, _BLOCK)
+        if length <= _MEMORY:
+            stream = io.BytesIO(stream.read())
+        if not length:
+            self._watch()
+        environ: Any = environ_class() if environ_class else {}
+        environ.update(variables)
+        environ.update({
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "https" if variables.get("HTTPS") else "http",
+            "wsgi.input": stream,
+            "wsgi.input_terminated": True,
+            "wsgi.errors": sys.stderr,
+            "wsgi.multithread": False,
+            "wsgi.multiprocess": True,
+            "wsgi.run_once": True,
+            "wsgi.file_wrapper": FileWrapper,
+            "fapws.disconnected": self.disconnected,
+        })
+        try:
+            self._call(call, environ, start_class)
+        except (_Gone, _Broken) if self.parent() else SystemExit:
+            raise
+        except BrokenPipeError:
+            if self.disconnected():
+                raise _Gone from None
+            self._fail(environ, debug)
+        except BaseException:
+            self._fail(environ, debug)
+        self._end()
+
+    def _call(self, call: Callable[..., Any], environ: Any, start_class: Optional[type]) -> None:
+        self._new_start(start_class)
+        result = call(environ, self.start)
+        if not self.parent():
+            raise SystemExit(0)
+        try:
+            self._result(result)
+        finally:
+            if not isinstance(result, (str, bytes, dict, list, tuple)):
+                getattr(result, "close", lambda: None)()
+
+    def _new_start(self, start_class: Optional[type]) -> None:
+        self.start = (start_class or Start_response)()
+        self.start._serve(self._chunk)
+
+    def _fail(self, environ: Any, debug: int) -> None:
+        """Answers for a handler that has raised: with its HTTPError, or 500."""
+        kind, error, trace = sys.exc_info()
+        known = sys.modules.get("fapws._errors")
+        if known and isinstance(error, known.HTTPError) and not self.started:
+            if debug >= 1:
+                self._log(error._log(), "answer of")
+            try:
+                self._call(error, environ, None)
+                return
+            except Exception:
+                kind, error, trace = sys.exc_info()
+        assert kind
+        while trace and trace.tb_next and trace.tb_frame.f_code.co_filename == __file__:
+            trace = trace.tb_next
+        self._log("\n" + "".join(traceback.format_exception(kind, error, trace)), "error in")
+        if self.started and 0 <= self.declared <= self.sent:
+            return  # nothing is missing
+        if not self.started and debug >= 1:
+            from fapws._debugpage import page
+
+            self._new_start(None)
+            self.start("500 Internal Server Error", [("Content-Type", "text/html; charset=utf-8")])
+            self._whole([page(kind, error, trace, environ, self.name)], "")
+            return
+        raise _Broken(_REPORTED)
+
+    def _log(self, text: str, what: str = "warning in") -> None:
+        sys.stderr.write(f"{what} handler {self.name}, {self.line}: {text}".rstrip("\n") + "\n")
+
+    # --- the response ---
+
+    def _result(self, result: Any) -> None:
+        if isinstance(result, dict):
+            from json import dumps
+
+            self._whole([dumps(result, ensure_ascii=False, separators=(",", ":"))], "application/json")
+        elif isinstance(result, ChannelAnswer) and not self.started:
+            self._send(self._head(-1, "", result))
+        elif type(result) in (list, tuple) and not self.started:
+            self._whole(list(result))
+        elif isinstance(result, (str, bytes, bytearray, memoryview)):
+            if self.started:
+                self._chunk(result)
+            else:
+                self._whole([result])
+        elif self.started or not self._file(result):
+            self._iterate(result)
+        if not self.started:
+            self._send(self._head(-1, _type("")))
+        if not self.bodyless and self.sent < self.declared:
+            self._log(f"body has {self.sent} bytes, but its Content-Length is {self.declared}")
+            raise _Broken(_REPORTED)
+
+    def _whole(self, items: List[Any], kind: Optional[str] = None) -> None:
+        data = [_bytes(item) for item in items]
+        body = b"".join(data)
+        head = self._head(len(body), _type(items[0] if items else "") if kind is None else kind)
+        self._send(head + self._fit(body))
+
+    def _iterate(self, result: Any) -> None:
+        if type(result) is not FileWrapper and callable(getattr(result, "read", None)):
+            items: Iterator[Any] = iter(FileWrapper(result))
+        elif hasattr(type(result), "__iter__") or hasattr(type(result), "__getitem__"):
+            items = iter(result)
+            try:
+                self.single = len(result) == 1
+            except Exception:
+                pass  # PEP 3333 knows the length of the first item only then
+        else:
+            raise TypeError(
+                f"handler {self.name} returned {result!r:.200}; it must return str, bytes, a list or tuple of them, an iterable, a file or a dict"
+            )
+        for item in items:
+            self._chunk(item)
+            if self.started and self.bodyless:
+                break
+
+    def _chunk(self, item: Any) -> None:
+        """Sends a piece of the body, with the head before the first one (PEP 3333)."""
+        data = _bytes(item)
+        if not data:
+            return
+        head = b"" if self.started else self._head(len(data) if self.single else -1, _type(item))
+        self._send(head + self._fit(data))
+
+    def _file(self, result: Any) -> bool:
+        """Sends the rest of a regular file, whose length is known; False: result is not one."""
+        file = result.filelike if type(result) is FileWrapper else result
+        inner = file.file if type(file).__name__ == "_TemporaryFileWrapper" else file
+        if type(inner) not in (io.FileIO, io.BufferedReader, io.BufferedRandom, io.TextIOWrapper):
+            return False
+        try:
+            fd, at = inner.fileno(), inner.tell()
+            found = os.fstat(fd)
+        except (OSError, ValueError):
+            return False
+        regular = (found.st_mode & 0o170000) == 0o100000
+        if not regular or not found.st_size and os.pread(fd, 1, at):  # in /proc, files of 0 bytes have content
+            return False
+        size = max(found.st_size - at, 0)
+        name = getattr(file, "name", None)
+        head = self._head(size, _type_of(name) if isinstance(name, str) else "application/octet-stream")
+        self._send(head)
+        if self.bodyless:
+            return True
+        left = size if self.declared < 0 else min(size, self.declared)
+        while left > 0:
+            block = os.pread(fd, min(left, _BLOCK), at + self.sent)
+            if not block:
+                break
+            left -= len(block)
+            self.sent += len(block)
+            self._send(block)
+        return True
+
+    def _head(self, whole: int, kind: str, channel: Any = None) -> bytes:
+        """The head of the response; whole is the length of its body, -1: not known."""
+        status, reason, fields, length, typed, start = self.start._head(channel)
+        if self.sends and any(line.lower().startswith((b"x-sendfile:", b"x-accel-redirect:")) for line in fields.split(b"\n")):
+            raise RuntimeError("X-Sendfile and X-Accel-Redirect are not available with --fork: return the open file")
+        self.started = True
+        self.bodyless = self.head_only or status in (204, 304)
+        self.declared = length
+        # The response to HEAD has the length that GET would have, but an empty body does not tell that length.
+        unknown = self.bodyless and (whole == 0 or not self.head_only)
+        if self.declared < 0 and not unknown:
+            self.declared = whole
+        lines = [b"Status: %d %b\r\n" % (status, reason), fields]
+        if not typed and channel is None and status not in (204, 304):
+            lines.append(b"Content-Type: %b\r\n" % kind.encode("latin-1"))
+        if self.declared >= 0:
+            lines.append(b"Content-Length: %d\r\n" % self.declared)
+        return b"".join(lines) + b"\r\n" + start
+
+    def _fit(self, data: bytes) -> bytes:
+        """The part of data that the Content-Length has room for."""
+        if self.bodyless:
+            return b""
+        if self.declared >= 0 and self.sent <= self.declared < self.sent + len(data):
+            self._log(f"body exceeds its Content-Length of {self.declared}; truncated")
+            data = data[: self.declared - self.sent]
+        self.sent += len(data)
+        return data
+
+    def _send(self, data: bytes) -> None:
+        self.alarm(0)  # the client may be slow
+        if self.sent == self.declared:  # it may disconnect as soon as it has the rest
+            signal.signal(signal.SIGIO, signal.SIG_IGN)
+        self.connection.sendall(data)
+        self.alarm(self.timeout)
+
+    def _end(self) -> None:
+        """Tells the server that the response is complete."""
+        self.alarm(0)
+        signal.signal(signal.SIGIO, signal.SIG_IGN)
+        if not self.parent():
+            return
+        try:
+            while self.body.left:
+                self.body.read(_BLOCK)
+            self._read(1)
+            self.connection.shutdown(socket.SHUT_WR)
+        except (_Gone, OSError):
+            pass  # the client has disconnected
+
+
+def _bytes(item: Any) -> bytes:
+    if isinstance(item, bytes):
+        return item
+    if isinstance(item, str):
+        return item.encode("utf-8")
+    if isinstance(item, (bytearray, memoryview)):
+        return bytes(item)
+    raise TypeError(f"a response must consist of str or bytes, not {type(item).__name__}: {item!r:.200}")
+
+
+def _type(item: object) -> str:
+    return "text/html; charset=utf-8" if isinstance(item, str) else "application/octet-stream"
+
+
+def _type_of(name: str) -> str:
+    from mimetypes import guess_type
+
+    kind, coding = guess_type(name, strict=False)
+    if not kind or coding:
+        return "application/octet-stream"
+    return kind + ("; charset=utf-8" if kind.startswith("text/") else "")
