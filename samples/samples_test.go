@@ -26,10 +26,10 @@ const urlencoded = "application/x-www-form-urlencoded"
 func TestHello(t *testing.T) {
 	inModes(t, func(t *testing.T, start starter) {
 		s := start(t, "hello/hello.py")
-		for _, path := range []string{"/hello", "/", "/hello?name=x"} {
+		for path, want := range map[string]string{"/hello": "world", "/": "world", "/?name=x": "x", "/?name=%3Cscript%3E": "&lt;script&gt;"} {
 			resp, body := s.get(path)
 			s.want(resp, body, 200)
-			if body != "Hello world!!" || resp.Header.Get("Content-Type") != "text/html" {
+			if body != "Hello "+want+"!\n" || resp.Header.Get("Content-Type") != "text/html; charset=utf-8" {
 				t.Errorf("%s: %q, %q", path, body, resp.Header)
 			}
 		}

@@ -1,19 +1,14 @@
-"""Hello world, as Fapws4 users write it.
+"""Hello world.
 
-./build.sh run samples/hello/hello.py      then open http://127.0.0.1:8888/hello
+./build.sh run samples/hello/hello.py      then open http://127.0.0.1:8888/?name=you
 """
-# With these two names in the script, environ and start_response are instances
-# of them; without, environ is a plain dict and everything else is the same.
-from fapws4.base import Environ, Start_response
+from html import escape
 
 
 def hello(environ, start_response):
-    start_response("200 OK", [("Content-Type", "text/html")])
-    return "Hello world!!"
+    name = environ["fapws.params"].get("name", ["world"])[0]
+    return f"Hello {escape(name)}!\n"  # a str is sent as HTML
 
 
-# The first entry whose prefix matches handles the request; "/" handles everything else.
-PATHS = [
-    ("/hello", hello),
-    ("/", hello),
-]
+# The first entry whose prefix matches handles the request; "/" handles all that are left.
+PATHS = [("/", hello)]
