@@ -104,8 +104,17 @@ PyObject *fapws_channel_answer(PyObject *module, PyObject *args) {
   return (PyObject *)c;
 }
 
-/* In PATHS, it is called and returns itself. */
-static PyObject *channel_call(PyObject *self, PyObject *args, PyObject *kw) { return Py_NewRef(self); }
+/* In PATHS, it is called as a WSGI application and returns itself, or refuses the method. */
+static PyObject *channel_call(PyObject *self, PyObject *args, PyObject *kw) {
+  PyObject *environ, *start;
+  if (!PyArg_ParseTuple(args, "OO:channel", &environ, &start)) return NULL;
+  PyObject *method = PyMapping_GetItemString(environ, "REQUEST_METHOD");
+  if (!method) return NULL;
+  int reads = PyUnicode_Check(method) && (PyUnicode_CompareWithASCIIString(method, "GET") == 0 ||
+                                          PyUnicode_CompareWithASCIIString(method, "HEAD") == 0);
+  Py_DECREF(method);
+  return reads ? Py_NewRef(self) : fapws_call("fapws._channels", "_refuse", "(OO)", environ, start);
+}
 
 static void channel_dealloc(PyObject *self) {
   fapws_channel_object *c = (fapws_channel_object *)self;

@@ -68,7 +68,7 @@ def channel(
             return channel("room/" + name, "all", start="data: welcome\\n\\n")
 
     The handler does not need to call start_response; the status is always 200. A browser that reconnects sends Last-Event-ID, and
-    gets the events that it has missed, if the server still has them.
+    gets the events that it has missed, if the server still has them. In PATHS, methods other than GET and HEAD get 405.
 
     A WSGI middleware that inspects responses does not recognize this one; with such a middleware, set the field Fapws-Channel instead.
     TypeError, ValueError: wrong argument. RuntimeError: this process does not run under fapws. Any thread may call it.
@@ -85,6 +85,13 @@ def channel(
     if start and not start.endswith((b"\n\n", b"\r\r", b"\r\n\r\n")):
         start += b"\n\n"  # the rest is a separate event
     return _native("channel").channel_answer(", ".join(dict.fromkeys(names)), start, _fields(headers))
+
+
+def _refuse(environ: Mapping[str, Any], start_response: Any) -> Any:
+    """A channel in PATHS answers with this when the method is not GET or HEAD. The executable calls it."""
+    from fapws._errors import HTTPError
+
+    return HTTPError(405, headers=[("Allow", "GET, HEAD")])(environ, start_response)
 
 
 def publish(name: str, data: Any, event: Optional[str] = None, id: Union[str, int, None] = None) -> None:

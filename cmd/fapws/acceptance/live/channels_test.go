@@ -269,6 +269,16 @@ RuntimeError subscribers: this process does not run under fapws: run the script 
 	})
 }
 
+// A channel in PATHS is read: other methods get 405.
+func TestChannelMethods(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "channels.py")
+		for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS"} {
+			s.Ask(fapwstest.Request(method, "/entry", "")).Want(t, 405, "405 Method Not Allowed").Field(t, "Allow", "GET, HEAD")
+		}
+	})
+}
+
 // TestChannelCallbacks: Python learns which clients join and leave, in order. A client has the same number
 // when it joins and when it leaves.
 func TestChannelCallbacks(t *testing.T) {
