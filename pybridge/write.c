@@ -23,7 +23,8 @@ static PyObject *write_held(PyObject *self, PyObject *data) {
   const fapws_thread *t = rec ? fapws_thread_of(rec) : NULL;
   int elsewhere = t != fapws_this_thread;
   if (UNLIKELY(s->sink && s->called)) return PyObject_CallOneArg(s->sink, data);
-  if (!s->sink && (!t || (elsewhere && s->ends))) return PyErr_Format(PyExc_RuntimeError, "write() after the handler has returned");
+  if (!s->sink && (!t || (elsewhere && s->ends)))
+    return PyErr_Format(PyExc_RuntimeError, "write() after the handler has returned");
   if (!s->called) return PyErr_Format(PyExc_AssertionError, "write() before start_response()");
   if (LIKELY(!elsewhere)) return write_to(rec, data);
   count_writer(s, 1);

@@ -27,7 +27,7 @@ from _fapws import ChannelAnswer, FileWrapper, Start_response  # type: ignore[im
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, Iterator, List, NoReturn, Optional, Tuple, Union
+    from typing import Any, Callable, Dict, Iterator, List, NoReturn, Optional, Tuple
 
     #: callable, name, class of environ, class of start_response
     Mount = Tuple[Callable[..., Any], str, Optional[type], Optional[type]]
@@ -58,42 +58,53 @@ def serve(descriptor: int, mounts: List[Mount], timeout: float, debug: int, send
     children: Dict[int, Tuple[int, int]] = {}  # process → number, pidfd (-1: none)
     gc.collect()
     gc.freeze()  # the collector would write to the pages that children share
-    while True:
-        ready = poller.poll(_LOOK if any(pidfd < 0 for _, pidfd in children.values()) else None)
-        for report in _reap(children, poller):
-            control.send(report)
-        if all(fd != descriptor for fd, _ in ready):
-            continue
-        text, extra, _, _ = control.recvmsg(_ORDER.size, socket.CMSG_SPACE(8), socket.MSG_CMSG_CLOEXEC)
-        if not text:
-            break
-        number: int = _ORDER.unpack(text)[0]
-        if not extra:
-            for pid, (of, _) in children.items():
-                if of == number:
-                    os.kill(pid, signal.SIGKILL)
-            continue
-        files = struct.unpack("%di" % (len(extra[0][2]) // 4), extra[0][2])
-        if len(files) == 1:  # the error log was rotated
-            os.dup2(files[0], 2)
-            os.close(files[0])
-            continue
-        connection, errors = files
-        try:
-            pid = _fork()
-        except OSError as error:
-            pid = -(error.errno or 1)
-        if pid == 0:
-            for fd in [descriptor, *(pidfd for _, pidfd in children.values())]:
-                if fd >= 0:
-                    os.close(fd)
-            _run(connection, errors, mounts, timeout, debug, sends)
-        if pid > 0:
-            children[pid] = number, _watch(pid, poller)
-        os.close(connection)
-        os.close(errors)
-        control.send(_REPORT.pack(number, pid, -1))
+    try:
+        while _obey(control, poller, children, mounts, timeout, debug, sends):
+            pass
+    except ConnectionError:
+        pass  # the server has died
     _end(children)
+
+
+def _obey(
+    control: socket.socket, poller: select.poll, children: Dict[int, Tuple[int, int]], mounts: List[Mount], timeout: float, debug: int, sends: bool
+) -> bool:
+    """Waits for an order or the end of a child; False: the server wants no more."""
+    ready = poller.poll(_LOOK if any(pidfd < 0 for _, pidfd in children.values()) else None)
+    for report in _reap(children, poller):
+        control.send(report)
+    if all(fd != control.fileno() for fd, _ in ready):
+        return True
+    text, extra, _, _ = control.recvmsg(_ORDER.size, socket.CMSG_SPACE(8), socket.MSG_CMSG_CLOEXEC)
+    if not text:
+        return False
+    number: int = _ORDER.unpack(text)[0]
+    if not extra:
+        for pid, (of, _) in children.items():
+            if of == number:
+                os.kill(pid, signal.SIGKILL)
+        return True
+    files = struct.unpack("%di" % (len(extra[0][2]) // 4), extra[0][2])
+    if len(files) == 1:  # the error log was rotated
+        os.dup2(files[0], 2)
+        os.close(files[0])
+        return True
+    connection, errors = files
+    try:
+        pid = _fork()
+    except OSError as error:
+        pid = -(error.errno or 1)
+    if pid == 0:
+        for fd in [control.fileno(), *(pidfd for _, pidfd in children.values())]:
+            if fd >= 0:
+                os.close(fd)
+        _run(connection, errors, mounts, timeout, debug, sends)
+    if pid > 0:
+        children[pid] = number, _watch(pid, poller)
+    os.close(connection)
+    os.close(errors)
+    control.send(_REPORT.pack(number, pid, -1))
+    return True
 
 
 def _fork() -> int:
