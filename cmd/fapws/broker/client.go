@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/pool"
 	"fapws/runtime/loglevel"
 
@@ -211,7 +212,7 @@ func reason(err error) string {
 	case isLogin(err):
 		return err.Error() + " (give redis://USER:PASSWORD@HOST, or redis://:PASSWORD@HOST without a user)"
 	}
-	return err.Error()
+	return exit.Plain(err).Error()
 }
 
 // isLogin reports whether the user or the password is the reason of an error.

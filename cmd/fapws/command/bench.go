@@ -27,7 +27,7 @@ func bench(args []string, stdout io.Writer) (code int, err error) {
 	defer stop()
 	r, err := loadgen.Run(ctx, o)
 	if err != nil {
-		return 0, &exit.Error{Code: exit.Failed, Text: "bench: " + err.Error()}
+		return 0, &exit.Error{Code: exit.Failed, Text: "bench: " + exit.Plain(err).Error()}
 	}
 	if o.JSON {
 		err = r.WriteJSON(stdout)

@@ -26,10 +26,15 @@ func (f *Error) Error() string { return f.Text }
 func (f *Error) Unwrap() error { return f.err }
 
 // Usage makes err one that ends fapws with BadUsage.
-func Usage(err error) error { return &Error{BadUsage, err.Error(), err} }
+func Usage(err error) error { return &Error{BadUsage, Plain(err).Error(), err} }
 
 // NotStarted formats an error that ends fapws with NoStart.
 func NotStarted(format string, args ...any) error {
+	for i := range args {
+		if err, ok := args[i].(error); ok {
+			args[i] = Plain(err)
+		}
+	}
 	err := fmt.Errorf(format, args...)
 	return &Error{NoStart, err.Error(), err}
 }
@@ -48,7 +53,7 @@ func Silently(code int) error { return &Error{Code: code} }
 
 // Report writes the lines of err to w, if it has any, and returns its exit code.
 func Report(w io.Writer, err error) int {
-	if text := err.Error(); text != "" {
+	if text := Plain(err).Error(); text != "" {
 		for line := range strings.SplitSeq(text, "\n") {
 			fmt.Fprintln(w, "fapws:", line)
 		}

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"runtime"
@@ -80,7 +81,7 @@ func ParseArgs(args []string, stdout io.Writer) (*Options, error) {
 			fmt.Fprint(stdout, help)
 			return nil, err
 		} else if err != nil {
-			return nil, fmt.Errorf("%w; see fapws bench --help", err)
+			return nil, fmt.Errorf("%s; see fapws bench --help", strings.NewReplacer("flag provided but not defined:", "unknown flag", "flag needs an argument:", "no value after").Replace(err.Error()))
 		}
 		if args = set.Args(); len(args) > 0 {
 			urls, args = append(urls, args[0]), args[1:]
@@ -93,6 +94,9 @@ func ParseArgs(args []string, stdout io.Writer) (*Options, error) {
 		return nil, fmt.Errorf("%q: one URL at a time", urls[1])
 	}
 	o.URL = urls[0]
+	if _, _, err := parseURL(o.URL); err != nil {
+		return nil, err
+	}
 	return o, o.settle()
 }
 
@@ -122,7 +126,7 @@ func (o *Options) flags() *flag.FlagSet {
 		{"m method", o.setMethod},
 		{"H header", o.addField},
 		{"b body", o.setBody},
-		{"cacert", func(s string) error { o.CAFile = s; return nil }},
+		{"cacert", o.setCAFile},
 	} {
 		for _, name := range strings.Fields(f.names) {
 			set.Func(name, "", f.set)
@@ -201,11 +205,25 @@ func (o *Options) addField(s string) error {
 	return nil
 }
 
+func (o *Options) setCAFile(s string) error {
+	o.CAFile = s
+	_, err := os.Stat(s)
+	return withoutCall(err)
+}
+
+// withoutCall is an error of package os without the name of the call.
+func withoutCall(err error) error {
+	if file := (*fs.PathError)(nil); errors.As(err, &file) {
+		return fmt.Errorf("cannot read %s: %w", file.Path, file.Err)
+	}
+	return err
+}
+
 func (o *Options) setBody(s string) error {
 	if file, ok := strings.CutPrefix(s, "@"); ok {
 		b, err := os.ReadFile(file)
 		if err != nil {
-			return err
+			return withoutCall(err)
 		}
 		o.Body = b
 		return nil

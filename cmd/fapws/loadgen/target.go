@@ -38,15 +38,11 @@ type target struct {
 
 // newTarget resolves the name of the server and makes its requests. Its errors are lines for the user.
 func newTarget(o *Options) (*target, error) {
-	socket, text := onSocket(o.URL)
-	u, err := url.Parse(text)
+	socket, u, err := parseURL(o.URL)
 	if err != nil {
-		return nil, fmt.Errorf("%s: is no URL such as http://127.0.0.1:8888/", o.URL)
+		return nil, err
 	}
 	secure := u.Scheme == "https"
-	if !secure && u.Scheme != "http" || u.Hostname() == "" {
-		return nil, fmt.Errorf("%s: must begin with http:// or https://", o.URL)
-	}
 	t := &target{http2: o.HTTP2, close: o.Close, head: o.Method == "HEAD", body: o.Body, streams: o.Streams, timeout: o.Timeout, socket: socket}
 	if socket == "" {
 		if err := t.resolve(u, o.Timeout); err != nil {
@@ -61,6 +57,23 @@ func newTarget(o *Options) (*target, error) {
 	}
 	t.makeRequests(u, o)
 	return t, nil
+}
+
+// parseURL reads the URL as typed; socket is "" without one.
+func parseURL(typed string) (socket string, u *url.URL, err error) {
+	socket, text := onSocket(typed)
+	if u, err = url.Parse(text); err != nil {
+		return "", nil, fmt.Errorf("%s is not a URL such as http://127.0.0.1:8888/", typed)
+	}
+	if u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		return "", nil, fmt.Errorf("%s: must begin with http:// or https://", typed)
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return "", nil, fmt.Errorf("port %s: must be from 1 to 65535", port)
+		}
+	}
+	return socket, u, nil
 }
 
 // onSocket divides "unix:/path/of/socket:/path", the form that targets of proxies have, into the socket and a URL. Any other URL is of no socket.
@@ -86,10 +99,7 @@ func (t *target) resolve(u *url.URL, timeout time.Duration) error {
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	}
-	n, err := strconv.ParseUint(port, 10, 16)
-	if err != nil || n == 0 {
-		return fmt.Errorf("port %s: must be from 1 to 65535", port)
-	}
+	n, _ := strconv.ParseUint(port, 10, 16) // parseURL has checked it
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", u.Hostname())

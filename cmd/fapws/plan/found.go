@@ -110,13 +110,20 @@ func (p *Plan) doubts() (lines []string) {
 // checkPaths finds settings that name directories which do not exist.
 func (p *Plan) checkPaths() error {
 	var wrong []error
-	for _, dir := range p.Conf.ReloadDirs {
-		st, err := os.Stat(dir)
-		if err == nil && !st.IsDir() {
-			err = errors.New("not a directory")
+	for name, dirs := range map[string][]string{"reload-dir": p.Conf.ReloadDirs, "x-sendfile": p.Conf.SendfileRoots} {
+		for _, dir := range dirs {
+			st, err := os.Stat(dir)
+			if err == nil && !st.IsDir() {
+				err = errors.New("not a directory")
+			}
+			if err != nil {
+				wrong = append(wrong, p.Settings.Wrong(name, fmt.Errorf("%s: %w", dir, exit.Reason(err))))
+			}
 		}
-		if err != nil {
-			wrong = append(wrong, p.Settings.Wrong("reload-dir", fmt.Errorf("%s: %w", dir, exit.Reason(err))))
+	}
+	if venv := p.Conf.Venv; venv != "" && venv != "off" && len(p.Site.Apps()) > 0 {
+		if err := pybridge.CheckVenv(venv); err != nil {
+			wrong = append(wrong, p.Settings.Wrong("venv", err))
 		}
 	}
 	return errors.Join(wrong...)

@@ -50,7 +50,7 @@ func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []stri
 	}
 	if p.Conf.Chdir != "" {
 		if err := os.Chdir(p.Conf.Chdir); err != nil {
-			return nil, nil, exit.Usage(err)
+			return nil, nil, exit.Usage(set.Wrong("chdir", err))
 		}
 	}
 	if p.stateDir, err = stateDir(&p.Conf); err != nil {

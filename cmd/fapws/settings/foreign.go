@@ -33,7 +33,7 @@ var foreign = []struct {
 	{"-p --port", `.*[^0-9].*`, "-p is the port; a pid file is --pid FILE"},
 	{"-w --workers", "auto|max|-1|cpus?", "use --workers 0 for one worker per core"},
 	{"--cert --certfile --ssl-certfile", "adhoc", "use --tls auto; fapws then makes certificates with an authority for this machine"},
-	{"--access-log --access-logfile --error-log --error-logfile --log-file --pid --pidfile --pid-file", `.*\.py`, "%s is a script, not a log or pid file; a name precedes it, or - for standard output: --access-log - %s"},
+	{"--access-log --access-logfile --error-log --error-logfile --log-file", `.*\.py`, "%s is a script, not a log file; a name precedes it, or - for standard output: --access-log - %s"},
 	{"--log-level", "trace|notset", "use --log-level debug, and --debug 2 for events of the server"},
 
 	// Workers and processes.

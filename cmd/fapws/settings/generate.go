@@ -188,11 +188,12 @@ stopped by a signal.
 failed while running, or stopped by a second signal.
 .TP
 .B 2
-usage or configuration error.
+usage or configuration error: the command line, a variable or the configuration
+file is wrong, also by the name of a directory or file that does not exist.
 .TP
 .B 3
 failed to load or to start: the script is missing or raised an exception, PATHS
-is wrong, or an address cannot be bound.
+is wrong, or an address, certificate, log or socket cannot be used.
 .PP
 The status of a sys.exit call in a signal handler of the script is passed on.
 `)

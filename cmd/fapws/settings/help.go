@@ -109,7 +109,8 @@ reloads the application, USR2 also upgrades fapws, TTIN and TTOU add and remove
 a worker.
 
 Exit status: 0 stopped; 1 failed while running, or stopped by a second signal; 2
-usage or configuration error; 3 failed to load or to start.
+usage or configuration error, also a name in them that does not exist; 3 failed
+to load or to start.
 `
 
 // commands are rows for flags that are not settings.

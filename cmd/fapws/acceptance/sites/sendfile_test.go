@@ -200,7 +200,7 @@ func TestSendfileIsNotOurs(t *testing.T) {
 		a.Field(t, "X-Sendfile", "sendfile.py").Field(t, "X-Accel-Redirect", "/x")
 	})
 	code, _, stderr := fapwstest.Command{Script: "sendfile.py", Flags: []string{"--bind", "127.0.0.1:0", "--x-sendfile", "/nowhere/at/all"}}.Run(t)
-	if code != 3 || !strings.Contains(stderr, "X-Sendfile: ") || !strings.Contains(stderr, "/nowhere/at/all: no such file or directory") {
+	if code != 2 || !strings.Contains(stderr, "--x-sendfile: ") || !strings.Contains(stderr, "/nowhere/at/all: no such file or directory") {
 		t.Errorf("code %d: %s", code, stderr)
 	}
 }
