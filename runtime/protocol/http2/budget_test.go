@@ -33,6 +33,27 @@ func TestBudget(t *testing.T) {
 	}
 }
 
+// Updates of windows cost nothing as far as data was sent, whenever they come.
+func TestUpdatesBudget(t *testing.T) {
+	var b budget
+	b.begin(1, 0)
+	for range 1000 {
+		b.sent()
+	}
+	for i := range 1000 * budgetFrame {
+		if !b.updated(0) {
+			t.Fatalf("update %d ends the connection", i)
+		}
+	}
+	n := 0
+	for b.updated(0) {
+		n++
+	}
+	if n != costReset {
+		t.Errorf("%d more", n)
+	}
+}
+
 // Floods end the connection, and others are served.
 func TestFloods(t *testing.T) {
 	for name, flood := range map[string]func(p *peer, n uint32){

@@ -155,7 +155,7 @@ func (st *stream) appendData(b []byte) (n int) {
 	c.credit -= int64(n)
 	c.sent = c.s.Now()
 	if n >= smallPiece || n == len(b) { // else the client opens its window little by little
-		c.budget.earn(budgetFrame)
+		c.budget.sent()
 	}
 	return n
 }

@@ -99,9 +99,12 @@ func (c *Conn) unopened(id uint32) bool { return id > c.last && c.leaving != ref
 // spend takes points from the budget of c, which ends with it.
 func (c *Conn) spend(points int64) {
 	if !c.budget.spend(points, c.s.Now()) {
-		c.fail(http2.ErrCodeEnhanceYourCalm, "too many frames that bring nothing on")
+		c.calm()
 	}
 }
+
+// calm ends c, whose client makes much work.
+func (c *Conn) calm() { c.fail(http2.ErrCodeEnhanceYourCalm, "too many frames that bring nothing on") }
 
 // onSettings takes over what the client wants (RFC 9113 §6.5).
 func (c *Conn) onSettings(f *http2.SettingsFrame) {
@@ -200,7 +203,8 @@ func (c *Conn) onReset(f *http2.RSTStreamFrame) {
 
 // onWindowUpdate takes more (RFC 9113 §6.9).
 func (c *Conn) onWindowUpdate(f *http2.WindowUpdateFrame) {
-	if c.spend(costUpdate); c.dead {
+	if !c.budget.updated(c.s.Now()) {
+		c.calm()
 		return
 	}
 	if f.StreamID == 0 {

@@ -234,7 +234,7 @@ func (st *stream) write() {
 	c.credit -= int64(n)
 	st.stamp, c.sent = s.Now(), s.Now()
 	if n >= smallPiece || done {
-		c.budget.earn(budgetFrame)
+		c.budget.sent()
 	}
 	switch {
 	case done:
