@@ -6,21 +6,20 @@
 
 #define WINDOW_BYTES (256 * 1024) /* how far an iterator may be ahead of its client */
 #define PIPELINE_RUNNING 2        /* maximum number of pipelined requests of a connection that run at the same time */
+#define STREAMS_BYTES (16 << 20)  /* how far all streams of a connection may be ahead of its client */
 enum { ITERATOR = 1, WRITER };    /* record.parked */
 
 int fapws_must_wait(fapws_record *rec) { return __atomic_load_n(&rec->unacked, __ATOMIC_RELAXED) > WINDOW_BYTES; }
 
 int fapws_defer(fapws_thread *t, fapws_record *rec) {
   fapws_pipeline *line = rec->pipeline;
-  int running = line ? __atomic_add_fetch(&line->running, 1, __ATOMIC_SEQ_CST) : 0;
-  rec->counted = line != NULL;
-  if (fapws_is_cancelled(rec)) return 0;
-  if (!__atomic_load_n(&rec->recalled, __ATOMIC_RELAXED)) {
-    if (!line || rec->resumed) return 0;
-    if (LIKELY(running <= PIPELINE_RUNNING && __atomic_load_n(&line->unacked, __ATOMIC_SEQ_CST) <= WINDOW_BYTES))
-      return 0;
-  }
-  if (line) __atomic_sub_fetch(&line->running, 1, __ATOMIC_SEQ_CST);
+  int running = __atomic_add_fetch(&line->running, 1, __ATOMIC_SEQ_CST);
+  int64_t unacked = __atomic_load_n(&line->unacked, __ATOMIC_SEQ_CST);
+  rec->counted = 1;
+  if (fapws_is_cancelled(rec) || rec->resumed) return 0;
+  if (LIKELY(rec->multiplexed ? unacked <= STREAMS_BYTES : running <= PIPELINE_RUNNING && unacked <= WINDOW_BYTES))
+    return 0;
+  __atomic_sub_fetch(&line->running, 1, __ATOMIC_SEQ_CST);
   rec->counted = 0;
   fapws_give_to(rec, NULL);
   fapws_part *p = &rec->part0;

@@ -196,9 +196,6 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 	rec := h.take(r.Ticket)
 	copyRequest(rec, r)
 	rec.tls_server = h.certs.of(r.Peer.TLS)
-	if r.Held {
-		rec.since_ns = C.uint64_t(coarseNow())
-	}
 	if r.WebSocket {
 		if kinds[h.app.mounts[r.Mount].Kind].callbacks {
 			h.sockets++
@@ -207,9 +204,7 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 	}
 	h.mu.Unlock()
 	rec.pipeline = h.pipeline(r.Pipeline)
-	if !r.Held {
-		h.add(rec)
-	}
+	h.add(rec)
 	return true
 }
 
@@ -244,17 +239,8 @@ func (h *Handler) Resume(t exchange.Ticket) {
 	h.mu.Lock()
 	rec := h.record(t)
 	h.mu.Unlock()
-	rec.resumed, rec.recalled = 1, 0
+	rec.resumed = 1
 	h.add(rec)
-}
-
-// Recall implements app.Pacer.
-func (h *Handler) Recall(t exchange.Ticket) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if rec := h.record(t); rec != nil {
-		atomic.StoreUint32((*uint32)(&rec.recalled), 1)
-	}
 }
 
 // record returns the active record of t, or nil. The mutex is held.

@@ -78,14 +78,12 @@ void fapws_free_inputs(fapws_input *in);
 /* --- flow.c ----------------------------------------------------------------- */
 
 void fapws_flow_init(void);
-/* Returns rec, a request that t has taken, to the event loop if the loop has recalled it, if earlier responses on its
- * connection are large, or if too many of its requests run. 1: rec belongs to the event loop until it is resumed.
+/* Returns rec, a request that t has taken, to the event loop if earlier responses on its connection are large, or if
+ * too many of its requests run. 1: rec belongs to the event loop until it is resumed.
  * Without the GIL, too. */
 int fapws_defer(fapws_thread *t, fapws_record *rec);
 /* Whether fapws_defer may return 1. */
-static inline int fapws_may_defer(fapws_record *rec) {
-  return rec->pipeline != NULL || __atomic_load_n(&rec->recalled, __ATOMIC_RELAXED);
-}
+static inline int fapws_may_defer(fapws_record *rec) { return rec->pipeline != NULL; }
 /* Whether requests must not start because the event loop has to handle published parts first. */
 static inline int fapws_loop_is_behind(void) {
   return __atomic_load_n(&fapws_the_pool.shared.unseen, __ATOMIC_SEQ_CST) > FAPWS_UNSEEN_MAX;

@@ -82,7 +82,7 @@ func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 	rec.cancelled = 0
 	rec.event, rec.behind = 0, 0
 	rec.job = C.FAPWS_RUN
-	rec.unacked, rec.counted, rec.resumed, rec.recalled = 0, 0, 0, 0
+	rec.unacked, rec.counted, rec.resumed, rec.multiplexed = 0, 0, 0, boolByte(r.Multiplexed)
 	rec.events, rec.closing, rec.inputs, rec.inputs_tail, rec.exchange = 0, 0, nil, nil, nil
 	rec.routed, rec.traced = boolByte(r.Routed), boolByte(r.Traced)
 }

@@ -94,7 +94,7 @@ typedef struct fapws_record {
   fapws_pipeline *pipeline; /* of its connection; NULL: the request was not pipelined */
   uint8_t counted;          /* in pipeline->running */
   uint8_t resumed;          /* the event loop has decided that it runs */
-  uint32_t recalled;        /* atomic: the event loop wants it back unless it has started */
+  uint8_t multiplexed;      /* responses of its connection do not wait for each other */
 
   /* Of exchanges with inputs, and of those that the asyncio thread runs. */
   fapws_input *inputs, *inputs_tail;            /* guarded by the pool's mutex: in order of arrival; owned */
@@ -125,8 +125,8 @@ typedef struct fapws_record {
   fapws_part part0;
 } fapws_record;
 
-/* Requests do not start while the event loop has not handled more than this many bytes of large parts: it decides by
- * the bytes that wait for clients whose requests may run. */
+/* Requests do not start while the event loop has not handled more than this many bytes of large parts: it bounds the
+ * bytes that wait for clients. */
 #define FAPWS_UNSEEN_MAX (8 << 20)
 
 /* Counters that Go reads and writes without a call; all atomic. */

@@ -68,8 +68,6 @@ func (a *pacer) Resume(t exchange.Ticket) {
 	a.mu.Unlock()
 }
 
-func (a *pacer) Recall(exchange.Ticket) {}
-
 // ahead is n requests in one text, to paths from /0 on.
 func ahead(n int) string {
 	var all strings.Builder

@@ -73,8 +73,8 @@ type Config struct {
 	// WriteTimeout is how long a client may take nothing of a response. 0: 60 s.
 	WriteTimeout time.Duration
 
-	// MaxUnsent is how many bytes of responses may wait for one client address, over all its connections. While
-	// more do, handlers start no further request of that client. 0: 64 MiB.
+	// MaxUnsent is how many bytes of responses, without the largest, may wait for clients. Beyond it, responses end
+	// whose clients read least: see Ledger of package conn. 0: 64 MiB.
 	MaxUnsent int64
 
 	// StartWait bounds how long a request waits for what answers it (sites.Mount.Pending). 0: it does not wait.

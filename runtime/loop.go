@@ -46,7 +46,8 @@ type loop struct {
 	busyNow   bool            // flushBatch is on the stack
 	shut      bool            // closeAll was called
 
-	warned int64 // when a line said that a client reads too slowly, by now
+	warned int64 // when a line said that responses were ended because clients read too slowly, by now
+	cut    int   // responses that were ended since then
 
 	subscribers *sse.Subscribers // of channels
 	sockets     *websocket.Sockets
@@ -72,7 +73,6 @@ func newLoop(s *Server) *loop {
 	l.accepting.Host, l.accepting.Log = acceptHost{l}, s.logf
 	l.conns.Init()
 	l.conns.Log = s.logf
-	l.conns.Unsent.Exceeded = l.exceeded
 	l.app = app.New(appHost{l})
 	l.subscribers = sse.New(subscriberHost{l})
 	l.sockets = websocket.NewSockets(socketHost{l}, &l.conns)
@@ -196,8 +196,8 @@ func (l *loop) flushBatch() {
 		if l.pages != nil {
 			l.pages.Retry()
 		}
-		if l.conns.Unsent.Eased() {
-			l.http.Ease()
+		if l.conns.Unsent.Exceeded() {
+			l.boundUnsent()
 		}
 		l.http.EaseBodies()
 		l.sites.Turn() // clients that have their response are counted

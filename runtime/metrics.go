@@ -66,8 +66,8 @@ func (l *loop) metrics() []metrics.Family {
 	}
 	all := []metrics.Family{
 		connections,
-		metrics.One("fapws_unsent_bytes", metrics.Gauge, "bytes", "Responses that wait for clients, without those in the kernel.", float64(l.conns.Unsent.Total())),
-		metrics.One("fapws_requests_held_back", metrics.Counter, "", "Requests that had to wait because their client read too slowly.", float64(l.http.HeldBack())),
+		metrics.One("fapws_unsent_bytes", metrics.Gauge, "bytes", "Memory of responses that wait for clients, without that of the kernel.", float64(l.conns.Unsent.Total())),
+		metrics.One("fapws_responses_cut", metrics.Counter, "", "Responses ended because more than max-unsent waited for clients.", float64(l.conns.Unsent.Ended())),
 	}
 	all = append(all, l.secure.Metrics(encrypted)...)
 	if store := l.s.store.Load(); store != nil {

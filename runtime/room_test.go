@@ -41,7 +41,7 @@ func TestSlowClientsOfMemory(t *testing.T) {
 	const n, size = 20, 8 << 20
 	body := string(pattern(size))
 	modes(t, func(t *testing.T, inline bool) {
-		s := serve(t, Config{}, newApp(inline, func(c *call) { c.reply(200, body) }))
+		s := serve(t, Config{MaxUnsent: n * size}, newApp(inline, func(c *call) { c.reply(200, body) }))
 		var clients []*net.TCPConn
 		for range n {
 			clients = append(clients, slowly(t, s))

@@ -292,7 +292,7 @@ func (s *Server) Close() error {
 type Counters struct {
 	Requests int64
 	Unsent   int64 // bytes of responses that wait for clients, without those in the kernel
-	HeldBack int64 // requests that had to wait because their client read too slowly (Config.MaxUnsent)
+	Cut      int64 // responses that were ended because too much waited (Config.MaxUnsent)
 }
 
 // Counters returns what the loop has counted. ok is false if it does not answer at once: a handler may be blocking it.
@@ -301,7 +301,7 @@ func (s *Server) Counters() (c Counters, ok bool) {
 	said := make(chan Counters, 1)
 	s.loop.post(func() {
 		l := s.loop
-		said <- Counters{Requests: l.sites.Served(), Unsent: l.conns.Unsent.Total(), HeldBack: l.http.HeldBack()}
+		said <- Counters{Requests: l.sites.Served(), Unsent: l.conns.Unsent.Total(), Cut: l.conns.Unsent.Ended()}
 	})
 	select {
 	case c = <-said:

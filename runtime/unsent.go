@@ -1,25 +1,28 @@
 package runtime
 
-import "fapws/runtime/loglevel"
+import (
+	"fmt"
+
+	"fapws/runtime/loglevel"
+)
 
 // warnEvery is the least time between two lines about clients that do not read, in nanoseconds.
-const warnEvery = int64(60e9)
+const warnEvery = int64(1e9)
 
-// exceeded is called when more than Config.MaxUnsent bytes wait for a client.
-func (l *loop) exceeded(client string, bytes int64) {
-	l.http.Recall(client)
-	l.warnUnsent(client, bytes)
-}
-
-// warnUnsent tells the operator, at most once a minute, that requests wait.
-func (l *loop) warnUnsent(client string, n int64) {
-	if l.warned != 0 && l.now()-l.warned < warnEvery {
+// boundUnsent ends responses if more than Config.MaxUnsent waits for clients.
+func (l *loop) boundUnsent() {
+	client, unsent, ended := l.conns.Unsent.Bound(l.now())
+	if ended == 0 {
 		return
 	}
-	l.warned = max(l.now(), 1)
-	hint := ""
-	if len(l.cfg.Proxies) == 0 {
-		hint = "; if it is a proxy, add it to forwarded-allow-ips"
+	if l.cut += ended; l.warned != 0 && l.now()-l.warned < warnEvery {
+		return
 	}
-	l.s.logf(loglevel.Warning, "%s reads too slowly: %d MiB of responses are queued for it, so its further requests wait%s", client, n>>20, hint)
+	others := ""
+	if l.cut > 1 {
+		others = fmt.Sprintf(", and %d more since the last such line", l.cut-1)
+	}
+	l.warned, l.cut = max(l.now(), 1), 0
+	l.s.logClient(loglevel.Warning, client, fmt.Sprintf("response ended with %.1f MiB unread%s: more than %d MiB wait for slow clients; see --max-unsent",
+		float64(unsent)/(1<<20), others, l.cfg.MaxUnsent>>20))
 }

@@ -40,7 +40,6 @@ type Pool struct {
 
 	mu     sync.Mutex
 	open   map[exchange.Ticket]*exchangeState
-	held   int // those that wait for Resume
 	ready  []*part
 	woken  bool // a byte is on its way to the loop
 	parts  map[uintptr]*part
@@ -130,7 +129,7 @@ func (p *Pool) Attach(w *exchange.Waker) {
 // Submit implements app.Handler.
 func (p *Pool) Submit(r *exchange.Request) bool {
 	p.mu.Lock()
-	full := len(p.open)-p.held >= p.max
+	full := len(p.open) >= p.max
 	p.mu.Unlock()
 	if full {
 		if r.Spool >= 0 {
@@ -174,27 +173,10 @@ func (p *Pool) Submit(r *exchange.Request) bool {
 	}
 	p.mu.Lock()
 	p.open[r.Ticket] = ex
-	if r.Held {
-		p.held++
-	}
-	p.mu.Unlock()
-	if !r.Held {
-		p.fresh = append(p.fresh, ex)
-	}
-	return true
-}
-
-// Resume implements app.Pacer.
-func (p *Pool) Resume(t exchange.Ticket) {
-	p.mu.Lock()
-	ex := p.open[t]
-	p.held--
 	p.mu.Unlock()
 	p.fresh = append(p.fresh, ex)
+	return true
 }
-
-// Recall implements app.Pacer: requests that are not held have been started.
-func (p *Pool) Recall(exchange.Ticket) {}
 
 // Flush implements app.Handler.
 func (p *Pool) Flush() {

@@ -36,9 +36,6 @@ type Protocol interface {
 	// request, or for a while; otherwise it closes.
 	Drain(retire bool)
 
-	// Account returns the name in the ledger of the client that output is for; "": output for it is not counted.
-	Account() string
-
 	// Closed is called once, when the connection is closed: nothing is read from it any more, and nothing can be queued. A
 	// transfer goes on.
 	Closed()

@@ -1,36 +1,101 @@
 package conn
 
-import "testing"
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
 
-// The first answer of a connection waits only for bytes that are being written, others for those that are queued, too.
+// waiting is a response of a test.
+type waiting struct {
+	Unsent
+	l    *Ledger
+	name string
+	body []byte
+	cut  *[]string
+}
+
+func (w *waiting) Cut() string {
+	*w.cut = append(*w.cut, w.name)
+	w.l.Drop(&w.Unsent, w.body, 0)
+	return w.name
+}
+
+// When more waits than may, responses end in the order of how long they would wait, but not the largest if the others are within the
+// bound without it.
 func TestLedger(t *testing.T) {
-	exceeded := ""
-	u := Ledger{Max: 100, Exceeded: func(client string, bytes int64) { exceeded += client }}
-	for _, step := range []struct {
-		client          string
-		sending, queued int64
-		total           int64
-		first, other    bool // Over of a
-		anyOver, eased  bool
-		exceeded        string
+	const mib, second = 1 << 20, int64(time.Second)
+	for _, c := range []struct {
+		name string
+		do   func(wait func(name string, body []byte, at int64) *waiting)
+		now  int64
+		want string
+		left int64
 	}{
-		{"a", 60, 0, 60, false, false, false, false, ""},
-		{"b", 60, 0, 120, false, false, false, false, ""},
-		{"a", 0, 41, 161, false, true, true, false, "a"},
-		{"b", 41, 0, 202, false, true, true, false, "ab"},
-		{"a", 41, 0, 243, true, true, true, false, "ab"},
-		{"a", -1, 0, 242, false, true, true, true, "ab"},
-		{"a", 0, -41, 201, false, false, true, true, "ab"},
-		{"b", -101, 0, 100, false, false, false, true, "ab"},
-		{"a", -100, 0, 0, false, false, false, false, "ab"},
+		{"the only one", func(wait func(string, []byte, int64) *waiting) { wait("a", make([]byte, 100*mib), 0) }, 99 * second, "", 100 * mib},
+		{"a large one beside small ones", func(wait func(string, []byte, int64) *waiting) {
+			wait("large", make([]byte, 100*mib), 0)
+			wait("small", make([]byte, 4*mib), second)
+		}, 99 * second, "", 104 * mib},
+		{"the oldest of those that are not read", func(wait func(string, []byte, int64) *waiting) {
+			wait("new", make([]byte, 5*mib), 9*second)
+			wait("old", make([]byte, mib), 0)
+			wait("newest", make([]byte, 5*mib), 10*second)
+		}, 10 * second, "old new", 5 * mib},
+		{"one that is read, and larger", func(wait func(string, []byte, int64) *waiting) {
+			large := wait("large", make([]byte, 100*mib), 0)
+			for at := second; at < 10*second; at += second / 10 {
+				large.Took(mib/10, at)
+			}
+			wait("a", make([]byte, 3*mib), 5*second)
+			wait("b", make([]byte, 3*mib), 9*second)
+		}, 10 * second, "a", 103 * mib},
+		{"one that fills the kernel only", func(wait func(string, []byte, int64) *waiting) {
+			wait("a", make([]byte, 5*mib), 0).Took(4*mib, second/2)
+			read := wait("b", make([]byte, 5*mib), 0)
+			read.Took(mib, second)
+			read.Took(mib, 5*second)
+		}, 10 * second, "a", 5 * mib},
+		{"one that has stopped to be read", func(wait func(string, []byte, int64) *waiting) {
+			wait("a", make([]byte, 5*mib), 0).Took(4*mib, 2*second)
+			slow := wait("b", make([]byte, 5*mib), 0)
+			for at := second; at < 300*second; at += second {
+				slow.Took(10<<10, at)
+			}
+		}, 300 * second, "a", 5 * mib},
+		{"shared memory", func(wait func(string, []byte, int64) *waiting) {
+			body := make([]byte, 4*mib)
+			for i := range 9 {
+				wait(fmt.Sprint(i), body, 0)
+			}
+		}, 99 * second, "", 4 * mib},
+		{"small parts", func(wait func(string, []byte, int64) *waiting) {
+			for i := range 9 {
+				wait(fmt.Sprint(i), make([]byte, CountedPart-1), 0)
+			}
+		}, 99 * second, "", 0},
 	} {
-		u.Add(step.client, step.sending, step.queued)
-		if u.Total() != step.total || u.Over("a", true) != step.first || u.Over("a", false) != step.other ||
-			u.AnyOver() != step.anyOver || u.Eased() != step.eased || exceeded != step.exceeded || u.Eased() {
-			t.Errorf("%+v: total %d, over %v %v, exceeded %q", step, u.Total(), u.Over("a", true), u.Over("a", false), exceeded)
-		}
-	}
-	if len(u.clients) > 0 {
-		t.Errorf("%d clients for which nothing waits", len(u.clients))
+		t.Run(c.name, func(t *testing.T) {
+			l, cut := &Ledger{Max: 4 * mib}, []string{}
+			c.do(func(name string, body []byte, at int64) *waiting {
+				w := &waiting{l: l, name: name, body: body, cut: &cut}
+				l.Add(&w.Unsent, w, body, len(body), at)
+				return w
+			})
+			if l.Exceeded() {
+				l.Bound(c.now)
+			}
+			if got := strings.Join(cut, " "); got != c.want || l.Total() != c.left || l.Ended() != int64(len(cut)) {
+				t.Errorf("%q were cut, %d bytes wait, %d have ended", got, l.Total(), l.Ended())
+			}
+			for len(l.waiting) > 0 {
+				w := l.waiting[0].of.(*waiting)
+				l.Drop(&w.Unsent, w.body, 0)
+			}
+			if l.Total() != 0 || len(l.memory) > 0 {
+				t.Errorf("%d bytes are left behind", l.Total())
+			}
+		})
 	}
 }

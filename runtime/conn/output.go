@@ -8,11 +8,9 @@ import (
 
 // Output waits to be written: bytes that a socket did not take at once, and ranges of files.
 type Output struct {
-	Items []Item
-	Owner Owner // nil: nothing has to be told of the end
-
-	Bytes   int64  // of memory that it keeps, for the ledger
-	Account string // of the client there; "": that of the protocol
+	Items  []Item
+	Owner  Owner   // nil: nothing has to be told of the end
+	Unsent *Unsent // is told what was written; nil: nothing is
 }
 
 // Item is bytes or a range of a file.
@@ -108,7 +106,7 @@ func (c *Conn) sendGathered() {
 	}
 	rest, err := c.Write(b, nil, nil)
 	if rest != nil {
-		c.Queue(Output{Items: rest[:1], Bytes: int64(len(rest[0].Data))}, true)
+		c.Queue(Output{Items: rest[:1]}, true)
 	} else if err != nil {
 		c.Close(err.Error())
 	}

@@ -15,8 +15,9 @@ type PartOwner interface {
 	// PartSent takes p back when its body is not needed any more. err is as for Owner.
 	PartSent(p *exchange.Part, err error)
 
-	// PartAccount returns Output.Account of its parts.
-	PartAccount() string
+	// PartWaits notes that p waits, of which left bytes were not written. It returns what has to hear of the bytes that are: nil if
+	// nothing has.
+	PartWaits(p *exchange.Part, left int) *Unsent
 }
 
 // sentPart is a part that is being written.
@@ -33,11 +34,7 @@ func (p *sentPart) Sent(err error) { p.of.PartSent(&p.part, err) }
 func (c *Conn) SendPart(p *exchange.Part, of PartOwner, body, tail []byte) {
 	rest, err := c.Write(c.TakeGathered(), body, tail)
 	if rest != nil {
-		size := len(rest[0].Data) // a copy; without an owner, the others share the memory of a cached response
-		if p.Owner != nil {
-			size += len(rest[1].Data) + len(rest[2].Data)
-		}
-		c.QueuePart(p, of, rest, size, true)
+		c.QueuePart(p, of, rest, true)
 		return
 	}
 	of.PartSent(p, nil)
@@ -46,7 +43,11 @@ func (c *Conn) SendPart(p *exchange.Part, of PartOwner, body, tail []byte) {
 	}
 }
 
-// QueuePart is Queue for items of p, with size bytes of memory.
-func (c *Conn) QueuePart(p *exchange.Part, of PartOwner, items []Item, size int, full bool) {
-	c.Queue(Output{Items: items, Bytes: int64(size), Owner: &sentPart{of, *p}, Account: of.PartAccount()}, full)
+// QueuePart is Queue for items of p.
+func (c *Conn) QueuePart(p *exchange.Part, of PartOwner, items []Item, full bool) {
+	left := 0
+	for i := range items {
+		left += len(items[i].Data)
+	}
+	c.Queue(Output{Items: items, Owner: &sentPart{of, *p}, Unsent: of.PartWaits(p, left)}, full)
 }

@@ -70,6 +70,9 @@ func (t *transfer) write() {
 	t.next += next
 	if n > 0 {
 		t.progress = t.c.set.now
+		if t.Unsent != nil {
+			t.Unsent.Took(n, t.progress)
+		}
 	}
 	switch {
 	case err == unix.EAGAIN:

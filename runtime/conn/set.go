@@ -30,7 +30,7 @@ type Set struct {
 	WriteTimeout time.Duration // a client that reads nothing for this long is disconnected
 	Cached       func(file int, offset int64) bool
 
-	Unsent Ledger // bytes that wait for clients
+	Unsent Ledger // responses that wait for clients
 	Buf    []byte // output that is gathered, for the connection of the last Use
 
 	start time.Time

@@ -18,9 +18,8 @@ import (
 type transfer struct {
 	Output
 	c        *Conn
-	account  string // of the client, if Bytes were counted
-	next     int    // items before it were written
-	progress int64  // time when the client last took something
+	next     int   // items before it were written
+	progress int64 // time when the client last took something
 
 	again   bool // it has asked for another turn
 	lent    bool // a goroutine writes from a file to the descriptor, which must not be closed
@@ -37,7 +36,8 @@ var (
 
 // Queue makes o a transfer. c must not have another one. full: there is no room now.
 func (c *Conn) Queue(o Output, full bool) {
-	t := c.attach(o)
+	t := &transfer{Output: o, c: c, progress: c.set.now}
+	c.transfer = t
 	if c.set.Debug >= 2 {
 		c.set.tracef("%s: transfer started", c)
 	}
@@ -71,30 +71,6 @@ func (c *Conn) Abort() {
 	}
 }
 
-func (c *Conn) attach(o Output) *transfer {
-	t := &transfer{Output: o, c: c, progress: c.set.now}
-	c.transfer = t
-	if o.Bytes > 0 {
-		if t.account = o.Account; t.account == "" {
-			t.account = c.proto.Account()
-		}
-		t.count(o.Bytes)
-	}
-	return t
-}
-
-func (c *Conn) detach() {
-	t := c.transfer
-	c.transfer = nil
-	t.count(-t.Bytes)
-}
-
-func (t *transfer) count(bytes int64) {
-	if t.account != "" {
-		t.c.set.Unsent.Add(t.account, bytes, 0)
-	}
-}
-
 // end ends t, which has written everything if err is nil.
 func (t *transfer) end(err error) {
 	c, closed := t.c, t.c.closed
@@ -104,7 +80,7 @@ func (t *transfer) end(err error) {
 	if wanted := c.watch.WantRoom(false); err == nil {
 		err = wanted
 	}
-	c.detach()
+	c.transfer = nil
 	if c.set.Debug >= 2 {
 		c.set.tracef("%s: transfer ended", c)
 	}

@@ -37,15 +37,12 @@ type Receiver interface {
 	Input(x *Exchange, in Input)
 }
 
-// Pacer is a Source that need not begin to make a response while too much waits for the client: see Server.Deferred.
+// Pacer is a Source that need not begin to make a response while too much waits on its connection: see Server.Deferred.
 type Pacer interface {
 	Source
 
 	// Resume has the source begin to make the response of x, for which it has called Server.Deferred.
 	Resume(x *Exchange)
-
-	// Recall has the source call Server.Deferred, unless it has begun to make the response. It may do so later.
-	Recall(x *Exchange)
 }
 
 // Optional is a Source that may have nothing for a path.
@@ -96,10 +93,6 @@ type Server interface {
 
 	// WaitsForClient reports whether the response cannot go on before the client has read or sent something.
 	WaitsForClient() bool
-
-	// MustWait reports whether so much waits for the client that the source should not begin to make another response. If it
-	// can be told to begin later (Pacer), it calls Deferred then.
-	MustWait() bool
 
 	// Deferred says that the source, a Pacer, does not begin to make the response until it is told to.
 	Deferred()

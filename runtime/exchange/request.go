@@ -51,13 +51,12 @@ type Request struct {
 	ErrorLog int
 
 	// Pipeline, if not 0, says that answers to requests sent before this one on the same connection
-	// are still to be written (RFC 9112 §9.3.2); all requests with the same number share a
+	// are still to be written (RFC 9112 §9.3.2, RFC 9113 §5); all requests with the same number share a
 	// connection. A handler that is a Pacer may hold such a request back (OpDeferred).
 	Pipeline int
 
-	// Held says that too much waits for the client: the handler must not start the request before
-	// Resume (Pacer).
-	Held bool
+	// Multiplexed says that answers to requests with the same Pipeline do not wait for each other (RFC 9113 §5).
+	Multiplexed bool
 
 	Options string // of a program, from the handler that has handed the request over (Head.Program); else ""
 }

@@ -160,9 +160,6 @@ func (h *Handshake) Drain(retire bool) {
 // Flushed implements conn.Protocol.
 func (h *Handshake) Flushed() {}
 
-// Account implements conn.Protocol.
-func (h *Handshake) Account() string { return h.next.Account() }
-
 // Closed implements conn.Protocol.
 func (h *Handshake) Closed() {
 	h.mu.Lock()

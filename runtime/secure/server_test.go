@@ -51,7 +51,6 @@ func newServer(t *testing.T, peers func() *peer) *server {
 	s.conns.SetReadSize(64 << 10)
 	s.conns.Events, s.conns.WriteTimeout = loop, time.Hour
 	s.conns.Log = func(level loglevel.Level, format string, args ...any) { s.log(level, fmt.Sprintf(format, args...)) }
-	s.conns.Unsent.Max = 1 << 40
 	s.Init(&s.conns)
 	cert, _ := certtest.Localhost()
 	s.SetConfig(&tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"http/1.1"}})
@@ -214,7 +213,6 @@ func (p *peer) Flushed()        {}
 func (p *peer) Deadline() int64 { return p.s.conns.Now() + int64(time.Hour) }
 func (p *peer) Expired()        {}
 func (p *peer) Drain(bool)      {}
-func (p *peer) Account() string { return "" }
 func (p *peer) Closed()         { p.closed = true }
 func (p *peer) Gone()           { p.gone = true }
 func (p *peer) Sent(err error)  { p.sent = append(p.sent, err) }

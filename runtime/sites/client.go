@@ -39,15 +39,7 @@ func clientOf(c *conn.Conn) *Client {
 	return c.Protocol().(*Client)
 }
 
-// Account implements conn.Protocol. Output for a subrequest is counted for the client that it was made for.
-func (c *Client) Account() string {
-	if c.subrequest != nil {
-		return ""
-	}
-	return accountOf(c.Client())
-}
-
-// accountOf returns the name of a client in the ledger, "" if it has no known address.
+// accountOf returns the name under which limits count a client, "" if it has no known address.
 func accountOf(p *exchange.Peer) string {
 	if p == nil || p.Addr == "" {
 		return ""

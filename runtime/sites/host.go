@@ -145,6 +145,7 @@ func (h *httpHost) Upgrade(inner *http.Exchange, p *exchange.Part) (taken bool) 
 }
 
 func (h *httpHost) Account(x *http.Exchange) string { return accountOf(ofHTTP(x).peer) }
+func (h *httpHost) Client(x *http.Exchange) string  { return ofHTTP(x).clientText() }
 func (h *httpHost) Arrived(c *conn.Conn)            { h.s.host.Arrived(clientOf(c)) }
 
 func (h *httpHost) Delivered() { h.s.host.Delivered() }

@@ -39,8 +39,8 @@ type multiplexed struct {
 
 var _ conn.Protocol = (*multiplexed)(nil)
 
-// Account implements conn.Protocol.
-func (m *multiplexed) Account() string { return m.client.Account() }
+// Account implements Self of package http2.
+func (m *multiplexed) Account() string { return accountOf(m.client.Client()) }
 
 // Closed implements conn.Protocol.
 func (m *multiplexed) Closed() {

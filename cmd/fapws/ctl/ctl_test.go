@@ -27,7 +27,7 @@ func newFake() *fake { return &fake{stop: func() {}} }
 
 func (f *fake) Report() Report {
 	return Report{PID: 7, App: "app.py", Version: "1", Python: "3.11.2", Mode: "inline", Addresses: []string{"http://127.0.0.1:8888/", "unix:/x"},
-		Uptime: 3700, Workers: []Worker{{PID: 8, State: "serving", Age: 61, RSS: 20e6, Counters: Counters{Requests: 5, Unsent: 70e6, HeldBack: 3}}, {PID: 9, State: "retiring", Counters: Counters{Requests: -1}}}}
+		Uptime: 3700, Workers: []Worker{{PID: 8, State: "serving", Age: 61, RSS: 20e6, Counters: Counters{Requests: 5, Unsent: 70e6, Cut: 3}}, {PID: 9, State: "retiring", Counters: Counters{Requests: -1}}}}
 }
 func (f *fake) Stack() string { return "GET /\x1b[31m\n" }
 func (f *fake) Reload() error { return f.fails }
@@ -94,9 +94,9 @@ func TestCommands(t *testing.T) {
 			"  WORKER  STATE          AGE   MEMORY   REQUESTS\n" +
 			"       8  serving       1m1s  20.0 MB          5\n" +
 			"       9  retiring        0s        -          -\n" +
-			"worker 8: 3 requests had to wait for clients that read slowly; 70.0 MB of responses wait now\n"},
+			"worker 8: 3 responses ended because more than max-unsent waited for slow clients; 70.0 MB wait now\n"},
 		{"status --json --socket " + s.Path(), `{"pid":7,"app":"app.py","version":"1","python":"3.11.2","mode":"inline","addresses":["http://127.0.0.1:8888/","unix:/x"],"uptime":3700,` +
-			`"workers":[{"pid":8,"state":"serving","age":61,"rss":20000000,"requests":5,"unsent":70000000,"held_back":3},{"pid":9,"state":"retiring","age":0,"rss":0,"requests":-1,"unsent":0,"held_back":0}]}` + "\n"},
+			`"workers":[{"pid":8,"state":"serving","age":61,"rss":20000000,"requests":5,"unsent":70000000,"cut":3},{"pid":9,"state":"retiring","age":0,"rss":0,"requests":-1,"unsent":0,"cut":0}]}` + "\n"},
 		{pid + "stack", "GET /?[31m\n"},
 		{pid + "purge /page", "purged 5 pages\n"},
 		{pid + "purge --host a /page", "purged 6 pages\n"},

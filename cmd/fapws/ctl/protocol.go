@@ -70,9 +70,9 @@ type Worker struct {
 
 // Counters are the figures that a process which serves counts itself.
 type Counters struct {
-	Requests int64 `json:"requests"`  // that were answered; -1: it did not say, and the others are 0
-	Unsent   int64 `json:"unsent"`    // bytes of responses that wait for clients, without those in the kernel
-	HeldBack int64 `json:"held_back"` // requests that had to wait because too many bytes waited for their client
+	Requests int64 `json:"requests"` // that were answered; -1: it did not say, and the others are 0
+	Unsent   int64 `json:"unsent"`   // bytes of responses that wait for clients, without those in the kernel
+	Cut      int64 `json:"cut"`      // responses that were ended because too many bytes waited for clients
 
 	Asleep bool `json:"asleep,omitempty"` // the application has ended until a request needs it (idle-stop)
 }

@@ -37,9 +37,9 @@ func (r *Report) write(w io.Writer, asJSON bool) error {
 		r.Workers[i].row(&b)
 	}
 	for _, worker := range r.Workers {
-		if worker.HeldBack > 0 {
-			fmt.Fprintf(&b, "worker %d: %d requests had to wait for clients that read slowly; %.1f MB of responses wait now\n",
-				worker.PID, worker.HeldBack, float64(worker.Unsent)/1e6)
+		if worker.Cut > 0 {
+			fmt.Fprintf(&b, "worker %d: %d responses ended because more than max-unsent waited for slow clients; %.1f MB wait now\n",
+				worker.PID, worker.Cut, float64(worker.Unsent)/1e6)
 		}
 	}
 	if r.Cache != nil && r.Cache.Limit > 0 {

@@ -27,6 +27,11 @@ func limitRows(m Machine) []*Setting {
 			value: func(c *Config) value { return &size[int64]{&c.MaxBodySize, 1, 1 << 50} },
 		},
 		{
+			Name: "max-unsent", Group: GroupLimits, Arg: "SIZE", Default: "0", Global: "MAX_UNSENT",
+			Help:  "maximum memory of responses that wait for slow clients, per worker; the largest does not count, and beyond it responses end whose clients read least for their size; 0: a quarter of the available memory, divided by the workers",
+			value: func(c *Config) value { return &size[int64]{&c.MaxUnsent, 0, 1 << 50} },
+		},
+		{
 			Name: "max-cgi", Group: GroupLimits, Arg: "N", Default: "16", Global: "MAX_CGI",
 			Help:  "maximum number of CGI programs running at once per worker; 256 requests may wait for one, further requests get 503",
 			value: func(c *Config) value { return &count{&c.MaxCGI, 1, 10000} },

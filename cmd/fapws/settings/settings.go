@@ -102,6 +102,7 @@ type Config struct {
 	MaxClients       int    // connections open at the same time
 	MaxClientsAction string // one of ClientsActions: for further clients
 	MaxBodySize      int64  // body of a request
+	MaxUnsent        int64  // of responses that wait for clients, in each worker; 0: a part of the memory
 	MaxLine          int    // request line
 	MaxField         int    // one header field
 	MaxHead          int    // request line and all fields

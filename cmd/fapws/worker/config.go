@@ -13,6 +13,8 @@ import (
 	"fapws/runtime/http1"
 	"fapws/runtime/protocol/sse"
 	"fapws/runtime/source/static"
+
+	"golang.org/x/sys/unix"
 )
 
 // config returns the settings of the event loop.
@@ -37,7 +39,7 @@ func (s *service) config() runtime.Config {
 		BodyRate:      rate,
 		KeepAlive:     s.conf.KeepAlive,
 		WriteTimeout:  s.conf.WriteTimeout,
-		MaxUnsent:     maxUnsent(memoryLimit()),
+		MaxUnsent:     s.maxUnsent(),
 		MaxUnread:     maxUnread(memoryLimit(), int64(s.conf.HTTP2ConnectionWindow)),
 		StartWait:     s.conf.StartWait,
 		Timeout:       s.conf.Timeout,
@@ -110,8 +112,22 @@ func (s *service) private() *static.Private {
 // memoryLimit returns how many bytes of memory this process can use at most; 0: not known. It is asked several times in a start.
 var memoryLimit = sync.OnceValue(func() int64 { return memory.Limit(os.DirFS("/")) })
 
-// maxUnsent is runtime.Config.MaxUnsent where a process can use limit bytes: an eighth, up to 64 MiB. 0: the default.
-func maxUnsent(limit int64) int64 { return min(limit/8, 64<<20) }
+// maxUnsent returns runtime.Config.MaxUnsent; 0: its default.
+func (s *service) maxUnsent() int64 {
+	if s.conf.MaxUnsent > 0 {
+		return s.conf.MaxUnsent
+	}
+	workers := s.conf.Workers
+	if workers == 0 {
+		workers = Processors()
+	}
+	limit := uint64(memoryLimit())
+	var space unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_AS, &space) == nil && space.Cur < limit {
+		limit = space.Cur
+	}
+	return int64(limit) / 4 / int64(max(workers, 1))
+}
 
 // maxUnread is runtime.Config.MaxUnread where a process can use limit bytes: an eighth, up to twelve times the window of a connection. 0: the default.
 func maxUnread(limit, window int64) int64 { return min(limit/8, 12*window) }

@@ -33,7 +33,7 @@ func (s *service) counters() ctl.Counters {
 	if !ok {
 		return ctl.NotCounted
 	}
-	return ctl.Counters{Requests: c.Requests, Unsent: c.Unsent, HeldBack: c.HeldBack, Asleep: s.sleeps()}
+	return ctl.Counters{Requests: c.Requests, Unsent: c.Unsent, Cut: c.Cut, Asleep: s.sleeps()}
 }
 
 // sleeps reports whether the application has ended because nothing needed it. It is safe for concurrent use.

@@ -22,7 +22,6 @@ type Client struct {
 	Awaits    bool  // AwaitTurn was called
 	Kept      bool  // Keep was called
 	Slow      bool  // WaitsForClient
-	Full      bool  // MustWait
 	Deferrals int   // calls of Deferred
 	Credited  int64 // sum of Credit
 	Pages     []int // statuses with a page
@@ -66,9 +65,6 @@ func (c *Client) Keep() { c.Kept = true }
 
 // WaitsForClient implements exchange.Server.
 func (c *Client) WaitsForClient() bool { return c.Slow }
-
-// MustWait implements exchange.Server.
-func (c *Client) MustWait() bool { return c.Full }
 
 // Deferred implements exchange.Server.
 func (c *Client) Deferred() { c.Deferrals++ }

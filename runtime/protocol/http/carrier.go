@@ -61,12 +61,11 @@ type Carrier interface {
 	// WaitsForClient reports whether x cannot go on before the client has read or sent something. Parts that x holds count anyway.
 	WaitsForClient(x *Exchange) bool
 
-	// First reports whether nothing that was made for the client before x can wait for it.
-	First(x *Exchange) bool
-
-	// Deferred is called when the source of x has put off its response, and ResumeDeferred when less waits for clients: see Exchange.ResumeDeferred.
+	// Deferred is called when the source of x has put off its response, until Exchange.ResumeDeferred.
 	Deferred(x *Exchange)
-	ResumeDeferred()
+
+	// Cut ends x, whose response has begun or waits for another one, so that its client sees that something is missing.
+	Cut(x *Exchange)
 
 	// Replaced is called when the server itself answers x. closes says that nothing more can be understood of what the client sends.
 	Replaced(x *Exchange, closes bool)

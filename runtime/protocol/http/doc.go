@@ -11,14 +11,11 @@
 //
 // # Clients that do not read
 //
-// The loop counts, by client address (of IPv6 the /64; the address that a trusted proxy names counts), the bytes that
-// transfers send and that wait for an earlier answer, from 16 KiB a part on (unsent.go, and ledger.go of package conn). Only slow
-// clients count: a response that its socket takes at once costs nothing. While more than Config.MaxUnsent (64 MiB; an
-// eighth of the memory that the process may use, if that is less) waits for an address, its requests are submitted as
-// Held and not started before exchange.Pacer.Resume; those that the handler has not started are recalled; and no
-// request is started while the loop has yet to deal with more than 8 MiB of finished parts, because the size of an
-// answer is known only afterwards. So the excess is one answer, and with threads those of handlers that were running. Clients
-// of a unix socket whose address no proxy names are bounded for each connection only.
+// A Ledger of package conn has the responses that wait in memory: what transfers send, and what waits for an earlier answer, from
+// 16 KiB a part on (unsent.go). Only slow clients count: a response that its socket takes at once costs nothing. If more than
+// Config.MaxUnsent waits, responses end (Carrier.Cut). No request waits for what another connection has not read; those of
+// the same connection do (Carrier.Deferred). No request is started while the loop has yet to deal with more than 8 MiB of finished
+// parts, because the size of an answer is known only afterwards.
 //
 // # Bodies
 //

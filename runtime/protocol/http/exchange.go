@@ -52,12 +52,11 @@ type Exchange struct {
 	hasFile    bool           // its body is, or was, in a file that is counted for fileOf
 	awaitsFile bool           // its body waits for one
 	fileOf     string         // the client: see Shares
-	turn       int64          // among the requests that had to wait for their client; 0: it never had to
 
 	// Of its response.
 	KeepAlive bool            // the connection stays open behind it
 	held      []exchange.Part // parts that arrived before their turn
-	queued    int64           // bytes of held that are counted for the client: see unsent.go
+	unsent    *conn.Unsent    // what of it waits for the client; nil: nothing has
 	Out       Response
 
 	// Of HTTP/1, where exchanges of a connection have an order, and may leave it to another protocol.
@@ -114,7 +113,6 @@ func (x *Exchange) Begin(r *exchange.Request) {
 // End ends an exchange for good.
 func (x *Exchange) End() {
 	s := x.s
-	x.unholdAll()
 	x.giveFile()
 	s.Host.Ended(x)
 	if x.Count != nil {

@@ -49,8 +49,11 @@ type Host interface {
 	// whose MayUpgrade is set, and one with Head.Tunnel. It reports whether the part was taken; otherwise it is sent.
 	Upgrade(x *Exchange, p *exchange.Part) (taken bool)
 
-	// Account returns the name in the ledger of the client that x answers; "": its output is not counted.
+	// Account returns the name under which limits count the client that x answers; "": they do not.
 	Account(x *Exchange) string
+
+	// Client returns the name of the client of x, for the log.
+	Client(x *Exchange) string
 
 	// Arrived is called when a connection has sent a request, or the rest of one that has not come at once.
 	Arrived(c *conn.Conn)
@@ -80,7 +83,6 @@ type Server struct {
 
 	exchanges exchangeTable
 	files     Shares // with bodies
-	heldBack  int64  // requests that had to wait for their clients, ever
 	closes    bool   // responses say that their connection closes
 	leaving   bool   // closes, and no connection comes any more
 	draining  bool   // leaving, and connections close that wait for nothing
@@ -94,9 +96,6 @@ func (s *Server) Init(host Host, set *conn.Set, name string) {
 
 // Configure sets how connections behave from now on. It must be called before the first one is opened.
 func (s *Server) Configure(cfg Config) { s.Config, s.files.Max = cfg, int64(cfg.MaxSpools) }
-
-// HeldBack returns the number of requests that had to wait because too much waited for their clients.
-func (s *Server) HeldBack() int64 { return s.heldBack }
 
 // Discourage is called when clients should change to other servers. Connections still come.
 func (s *Server) Discourage() { s.closes = true }

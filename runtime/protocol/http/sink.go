@@ -119,6 +119,9 @@ func (x *Exchange) Wall() int64 { return x.s.Set.Start().UnixNano() + x.s.Now() 
 // Release gives a part of x back. With the last one x ends.
 func (x *Exchange) Release(p *exchange.Part) {
 	last := p.Last
+	if x.unsent != nil {
+		x.s.Set.Unsent.Drop(x.unsent, p.Body, 0)
+	}
 	if p.Owner != nil {
 		p.Owner.Release(p)
 	}
@@ -153,14 +156,6 @@ func (x *Exchange) PartSent(p *exchange.Part, err error) {
 		x.LogShort(err)
 	}
 	x.Release(p)
-}
-
-// PartAccount implements conn.PartOwner. Output for a subrequest is counted by its client.
-func (x *Exchange) PartAccount() string {
-	if x.Carrier == nil || x.Carrier.Internal() {
-		return ""
-	}
-	return x.s.Host.Account(x)
 }
 
 // LogShort tells the operator that a file has not all that the response to x was promised.

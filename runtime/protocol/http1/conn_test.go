@@ -34,8 +34,7 @@ func (h *host) Start(x *exchange.Exchange) {
 // client is a connection as the host has it.
 type client struct{ Conn }
 
-func (c *client) Account() string { return "" }
-func (c *client) Gone()           {}
+func (c *client) Gone() {}
 
 func newHost(t *testing.T, cfg http.Config) *host {
 	t.Helper()

@@ -43,11 +43,7 @@ func (c *Conn) sendFile(x *http.Exchange, p *exchange.Part, body []byte, count i
 		if len(left) == len(s.items) {
 			left[0].Data = bytes.Clone(left[0].Data) // it is in conns.Buf
 		}
-		size := 0
-		for i := range left {
-			size += len(left[i].Data)
-		}
-		c.QueuePart(p, x, slices.Clone(left), size, full)
+		c.QueuePart(p, x, slices.Clone(left), full)
 	}
 }
 

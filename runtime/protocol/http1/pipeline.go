@@ -7,9 +7,9 @@ import "fapws/runtime/protocol/http"
 // than MaxAhead+1 requests of a connection at once (canPipeline). The application gets more in one batch,
 // as most answers are small, and starts them only while the sum of those that wait is small (exchange.Pacer).
 
-// ResumeDeferred implements http.Carrier: sources begin with deferred exchanges of c in their order, the one whose turn it is, and others while no
-// more than MaxAhead have been started; none that must wait for its client.
-func (c *Conn) ResumeDeferred() {
+// resumeDeferred has sources begin with deferred exchanges of c in their order, the one whose turn it is, and others while no more than
+// MaxAhead have been started.
+func (c *Conn) resumeDeferred() {
 	if c.Writing() {
 		return
 	}
@@ -17,7 +17,7 @@ func (c *Conn) ResumeDeferred() {
 		if !x.IsDeferred() {
 			continue
 		}
-		if x != c.first && int(c.active)-int(c.deferred) > MaxAhead || x.MustWait() {
+		if x != c.first && int(c.active)-int(c.deferred) > MaxAhead {
 			return
 		}
 		c.deferred--
@@ -31,5 +31,9 @@ func (c *Conn) Deferred(*http.Exchange) {
 	c.Advance()
 }
 
-// First implements http.Carrier.
-func (c *Conn) First(x *http.Exchange) bool { return x == c.first }
+// Cut implements http.Carrier. What the client has asked for behind x is lost, too.
+func (c *Conn) Cut(*http.Exchange) {
+	c.Reset = true
+	c.Close("too much waits for its client")
+	c.Abort()
+}

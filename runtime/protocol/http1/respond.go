@@ -27,7 +27,7 @@ func (c *Conn) Advance() {
 	for c.first != nil && !c.Writing() && c.first.Advance() {
 	}
 	if c.deferred > 0 {
-		c.ResumeDeferred()
+		c.resumeDeferred()
 	}
 }
 

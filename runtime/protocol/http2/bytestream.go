@@ -208,14 +208,6 @@ func (b *byteStream) Gone() {
 	c.settle()
 }
 
-// Account implements conn.Protocol.
-func (b *byteStream) Account() string {
-	if b.st == nil {
-		return ""
-	}
-	return b.st.c.conn.Protocol().Account()
-}
-
 // lookAgain is how much later a connection that waits for nothing asks for its deadline again.
 const lookAgain = int64(time.Minute)
 

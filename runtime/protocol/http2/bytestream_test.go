@@ -62,7 +62,6 @@ func (e *echo) Flushed()        {}
 func (e *echo) Deadline() int64 { return e.set.Now() + lookAgain }
 func (e *echo) Expired()        {}
 func (e *echo) Drain(bool)      {}
-func (e *echo) Account() string { return e.before.Account() }
 func (e *echo) Closed()         { e.closed = true }
 
 func (e *echo) Gone() {

@@ -70,6 +70,9 @@ func (c *Conn) refuse() {
 
 // settle closes c if nothing more is to be sent.
 func (c *Conn) settle() {
+	if len(c.deferred) > 0 {
+		c.resumeDeferred()
+	}
 	switch {
 	case c.closed || c.conn.Writing() || c.conn.Gathers() || len(c.late) > 0:
 	case c.dead:

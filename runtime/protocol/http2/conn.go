@@ -50,6 +50,8 @@ type Conn struct {
 	gather   *stream          // small pieces of its body are in gathered
 	gathered []byte
 	loading  int       // goroutines that read files
+	deferred []uint32  // streams whose responses wait until less waits for the client
+	resumed  uint32    // the stream among them that has begun last
 	cold     []*stream // streams that wait for one
 	budget   budget
 
@@ -69,9 +71,17 @@ const (
 	refuses          // the client was told which request is the last one
 )
 
-// Begin makes c the protocol of conn, whose client has sent the preface: it was consumed. self is what c is embedded in. What follows
-// is given to Input; call it with nil for pending input.
-func (c *Conn) Begin(s *Server, on *conn.Conn, self conn.Protocol) {
+// Self is what a Conn is embedded in.
+type Self interface {
+	conn.Protocol
+
+	// Account returns the name under which limits count the client.
+	Account() string
+}
+
+// Begin makes c the protocol of conn, whose client has sent the preface: it was consumed. What follows is given to Input; call it with
+// nil for pending input.
+func (c *Conn) Begin(s *Server, on *conn.Conn, self Self) {
 	c.s, c.conn = s, on
 	c.streams = make(map[uint32]*stream)
 	c.decoder = hpack.NewDecoder(tableSize, s.emit)

@@ -22,10 +22,9 @@ type outgoing struct {
 	part    exchange.Part  // that is being written
 	data    []byte         // what is left of its body, or of a piece of its file that was read
 	offset  int64          // in its file
+	unsent  *conn.Unsent   // is told what was written of the part; nil: nothing is
 	count   int64          // bytes of its file that are left, beyond data
 	warm    int64          // its file is in memory up to this offset
-	counted int64          // bytes of its body in the ledger
-	account string         // there
 	stamp   int64          // time when the last bytes were written, or the part began
 	writing bool           // there is a part
 	broken  bool           // the part is the last one, and not all that was promised
@@ -107,14 +106,14 @@ func (st *stream) Transmit(x *http.Exchange, p *exchange.Part) {
 	}
 	st.part, st.data, st.offset, st.count, st.broken = *p, body, p.Offset, count, broken
 	st.writing, st.stamp = true, s.Now()
-	if n := int64(len(body)); n >= http.CountedPart && p.Owner != nil {
-		st.counted, st.account = n, s.Host.Account(x)
-		if st.account != "" {
-			s.Set.Unsent.Add(st.account, n, 0)
-		}
-	}
 	c.enqueue(st)
 	c.pump()
+	if st.writing && st.x == x {
+		st.unsent = x.PartWaits(&st.part, len(st.data))
+	}
+	if len(c.deferred) > 0 {
+		c.resumeDeferred()
+	}
 }
 
 // refuseAnswer answers an extended CONNECT in the place of p, the first part of x: as the response of something that knows nothing of
@@ -233,6 +232,9 @@ func (st *stream) write() {
 	st.credit -= int64(n)
 	c.credit -= int64(n)
 	st.stamp, c.sent = s.Now(), s.Now()
+	if st.unsent != nil {
+		st.unsent.Took(n, st.stamp)
+	}
 	if n >= smallPiece || done {
 		c.budget.sent()
 	}
@@ -260,10 +262,7 @@ func (st *stream) written() {
 
 // endPart forgets the part that st has.
 func (st *stream) endPart() {
-	if st.counted > 0 && st.account != "" {
-		st.c.s.Set.Unsent.Add(st.account, -st.counted, 0)
-	}
-	st.writing, st.part, st.data, st.counted, st.account, st.count, st.warm = false, exchange.Part{}, nil, 0, "", 0, 0
+	st.writing, st.part, st.data, st.unsent, st.count, st.warm = false, exchange.Part{}, nil, nil, 0, 0
 }
 
 // giveUp releases the part of x that st has, which is not sent. ended reports whether x has ended with it.

@@ -1,6 +1,7 @@
 package http2
 
 import (
+	"slices"
 	"strings"
 
 	"golang.org/x/net/http2"
@@ -9,6 +10,14 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/protocol/http"
+)
+
+const (
+	// fewStreams is how many streams may each have a response of any size.
+	fewStreams = 4
+
+	// maxUnsent is how much of all responses but the largest may wait for a client until no further response begins.
+	maxUnsent = 16 << 20
 )
 
 // stream is a stream of a connection, from the head of its request to the end of its response. It carries one exchange, and implements
@@ -128,6 +137,9 @@ func (st *stream) refuse(r exchange.Reply) {
 // forget takes st, which has ended, out of its connection.
 func (c *Conn) forget(st *stream) {
 	c.dequeue(st)
+	if len(c.deferred) > 0 {
+		c.deferred = slices.DeleteFunc(c.deferred, func(id uint32) bool { return id == st.id })
+	}
 	st.holds(0)
 	if c.streams[st.id] == st {
 		delete(c.streams, st.id)
@@ -208,7 +220,11 @@ func (st *stream) Broken() bool      { return st.c.closed }
 func (st *stream) Internal() bool    { return false }
 
 // Submitting implements http.Carrier.
-func (st *stream) Submitting(*http.Exchange, http.Answerer) {}
+func (st *stream) Submitting(x *http.Exchange, a http.Answerer) {
+	if len(st.c.streams) > fewStreams && !a.Bulky {
+		x.Req.Pipeline, x.Req.Multiplexed = st.c.conn.Fd(), true
+	}
+}
 
 // Ending implements http.Carrier.
 func (st *stream) Ending(x *http.Exchange, p *exchange.Part) (ended bool) {
@@ -237,17 +253,43 @@ func (st *stream) Wake(*http.Exchange) {
 // BesideDone implements http.Carrier.
 func (st *stream) BesideDone(*http.Exchange, bool) { st.c.conn.Stamp = st.c.s.Now() }
 
-// First implements http.Carrier.
-func (st *stream) First(*http.Exchange) bool { return false }
-
 // Deferred implements http.Carrier.
-func (st *stream) Deferred(*http.Exchange) { st.ResumeDeferred() }
+func (st *stream) Deferred(x *http.Exchange) {
+	c := st.c
+	c.deferred = append(c.deferred, st.id)
+	c.resumeDeferred()
+}
 
-// ResumeDeferred implements http.Carrier.
-func (st *stream) ResumeDeferred() {
-	if x := st.x; x != nil && x.IsDeferred() && !x.MustWait() {
-		x.ResumeDeferred()
+// resumeDeferred has sources begin with deferred responses in their order, one at a time, while what waits for the client beside its largest
+// response is less than a client may have.
+func (c *Conn) resumeDeferred() {
+	for len(c.deferred) > 0 && !c.closed {
+		if st := c.streams[c.resumed]; st != nil && st.x != nil && !st.x.Out.Begun {
+			return
+		}
+		var sum, most int64
+		for _, st := range c.streams {
+			if st.x != nil {
+				n := st.x.Unsent()
+				sum, most = sum+n, max(most, n)
+			}
+		}
+		if sum-most > maxUnsent {
+			return
+		}
+		st := c.streams[c.deferred[0]]
+		c.deferred = c.deferred[1:]
+		if st != nil && st.x != nil && st.x.IsDeferred() {
+			c.resumed = st.id
+			st.x.ResumeDeferred()
+		}
 	}
+}
+
+// Cut implements http.Carrier.
+func (st *stream) Cut(*http.Exchange) {
+	st.c.resetStream(st, http2.ErrCodeEnhanceYourCalm)
+	st.c.settle()
 }
 
 // Replaced implements http.Carrier.

@@ -70,9 +70,6 @@ func (v *leaving) Expired() { v.conn.Schedule() }
 // Drain implements conn.Protocol: the subscriber ends with all others.
 func (v *leaving) Drain(bool) {}
 
-// Account implements conn.Protocol.
-func (v *leaving) Account() string { return v.before.Account() }
-
 // Closed implements conn.Protocol.
 func (v *leaving) Closed() {
 	if !v.left {

@@ -107,9 +107,6 @@ func (o *stream) Expired() { o.conn.Schedule() }
 // Drain implements conn.Protocol: the subscriber ends with all others.
 func (o *stream) Drain(bool) {}
 
-// Account implements conn.Protocol.
-func (o *stream) Account() string { return o.before.Account() }
-
 // Closed implements conn.Protocol.
 func (o *stream) Closed() { o.p.onGone("the client has disconnected") }
 

@@ -217,6 +217,3 @@ func (l *Link) Writable() {
 
 // Drain implements conn.Protocol. A tunnel goes on until it ends, or the server closes it.
 func (l *Link) Drain(bool) {}
-
-// Account implements conn.Protocol. What a tunnel keeps has a separate limit.
-func (l *Link) Account() string { return "" }

@@ -6,9 +6,6 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// countedPart is the size from which a part that waits is counted for its client. Smaller ones are copies, and few.
-const countedPart = conn.CopyLimit
-
 // Send takes the next part of the handler, as exchange.Sink does.
 func (s *Socket) Send(p *exchange.Part) {
 	switch {
@@ -41,33 +38,26 @@ func (s *Socket) advance() {
 // hold keeps a part until the client takes the output before it.
 func (s *Socket) hold(p *exchange.Part) {
 	s.held = append(s.held, *p)
-	if n := int64(len(p.Body)); n >= countedPart && p.Owner != nil {
-		s.count(n)
-	}
+	s.PartWaits(p, len(p.Body))
 }
 
 // unhold is for a part that has waited.
 func (s *Socket) unhold(p *exchange.Part) {
+	s.uncount(p, len(p.Body))
 	if p.Owner == nil {
 		s.taken(len(p.Body))
-	} else if n := int64(len(p.Body)); n >= countedPart {
-		s.count(-n)
 	}
 }
 
-// count adds to the bytes of s that wait for its client.
-func (s *Socket) count(n int64) {
-	s.queued += n
-	if name := s.Account(); name != "" {
-		s.all.conns.Unsent.Add(name, 0, n)
+// uncount notes that p does not wait any more, if it did. left bytes of it were not written and need not be.
+func (s *Socket) uncount(p *exchange.Part, left int) {
+	if s.unsent != nil {
+		s.all.conns.Unsent.Drop(s.unsent, p.Body, left)
 	}
 }
 
 // dropHeld releases the parts that have waited. ended reports whether the last one was among them: then the exchange has ended.
 func (s *Socket) dropHeld() (ended bool) {
-	if s.queued > 0 {
-		s.count(-s.queued)
-	}
 	held := s.held
 	s.held = nil
 	for i := range held {
@@ -79,6 +69,7 @@ func (s *Socket) dropHeld() (ended bool) {
 
 // release gives a part back. Messages to groups have no owner.
 func (s *Socket) release(p *exchange.Part) {
+	s.uncount(p, 0)
 	if p.Owner == nil {
 		return
 	}
@@ -178,5 +169,21 @@ func compresses(c *websocket.Compression, n int) bool {
 // PartSent implements conn.PartOwner.
 func (s *Socket) PartSent(p *exchange.Part, _ error) { s.release(p) }
 
-// PartAccount implements conn.PartOwner: parts are counted as everything else is.
-func (s *Socket) PartAccount() string { return "" }
+// PartWaits implements conn.PartOwner.
+func (s *Socket) PartWaits(p *exchange.Part, left int) *conn.Unsent {
+	if len(p.Body) >= conn.CountedPart {
+		if s.unsent == nil {
+			s.unsent = new(conn.Unsent)
+		}
+		s.all.conns.Unsent.Add(s.unsent, s, p.Body, left, s.all.conns.Now())
+	}
+	return s.unsent
+}
+
+// Cut implements conn.Response.
+func (s *Socket) Cut() (client string) {
+	s.conn.Reset = true
+	s.conn.Close("too much waits for its client")
+	s.conn.Abort()
+	return s.conn.String()
+}

@@ -55,7 +55,7 @@ type Socket struct {
 	given   exchange.Given  // input that the handler has
 	in, out int64           // bytes received and sent, for the access log
 	held    []exchange.Part // parts that wait until the client takes the earlier output
-	queued  int64           // bytes of held that are counted for the client
+	unsent  *conn.Unsent    // large parts that wait for the client; nil: none have
 	offer   *State          // the state that is handed over, from when the handler has let go
 
 	member
@@ -248,9 +248,6 @@ func (s *Socket) Expired() {
 		s.session.Expired()
 	}
 }
-
-// Account implements conn.Protocol.
-func (s *Socket) Account() string { return s.before.Account() }
 
 // Closed implements conn.Protocol.
 func (s *Socket) Closed() {

@@ -29,7 +29,7 @@ type call struct {
 	occupies Occupancy
 	depth    uint8 // exchange.Request.Depth, which is at most exchange.MaxDepth
 	owed     bool  // the handler has to make the next part
-	deferred bool  // the handler has not started it (exchange.OpDeferred, Request.Held)
+	deferred bool  // the handler has not started it (exchange.OpDeferred)
 	detached bool  // the handler has a duplicate of the connection's descriptor (exchange.Request.Socket)
 	begun    bool  // the sink has got the head
 	ended    bool  // the handler has made the last part
@@ -214,11 +214,4 @@ func (c *call) resume() {
 	c.owes()
 	c.pacer.Resume(c.ticket)
 	c.d.flushes = true
-}
-
-// Recall implements exchange.Pacer.
-func (c *call) Recall(*exchange.Exchange) {
-	if c.owed && !c.begun && c.pacer != nil {
-		c.pacer.Recall(c.ticket)
-	}
 }

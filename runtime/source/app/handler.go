@@ -25,18 +25,13 @@ type Receiver interface {
 	Deliver(exchange.Input)
 }
 
-// Pacer is a Handler that does not start a request while too much waits for its client. That is
-// a request submitted with exchange.Request.Held; one that was recalled; and, while the answers to
-// earlier requests of its connection are large, one with exchange.Request.Pipeline. The last two
-// come back as a part with exchange.OpDeferred.
+// Pacer is a Handler that does not start a request with exchange.Request.Pipeline while the answers to earlier requests of
+// its connection are large: the request comes back as a part with exchange.OpDeferred.
 type Pacer interface {
 	Handler
 
-	// Resume starts a request that was held or has come back. Nothing runs before Flush. On the loop.
+	// Resume starts a request that has come back. Nothing runs before Flush. On the loop.
 	Resume(exchange.Ticket)
-
-	// Recall makes the handler give a request back, unless it has started that. On the loop.
-	Recall(exchange.Ticket)
 }
 
 // Attended is a Handler that may run on the loop, and there makes many pieces of a response one after the other while

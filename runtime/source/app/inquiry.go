@@ -74,7 +74,6 @@ func (*inquiry) InTurn() bool                        { return true }
 func (*inquiry) AwaitTurn()                          {}
 func (*inquiry) Keep()                               {}
 func (*inquiry) WaitsForClient() bool                { return false }
-func (*inquiry) MustWait() bool                      { return false }
 func (*inquiry) Credit(int64)                        {}
 func (*inquiry) HasPage(int) bool                    { return false }
 func (*inquiry) Decline(string) bool                 { return false }

@@ -39,7 +39,6 @@ func (s *Source) Start(x *exchange.Exchange) {
 	c.x, c.handler, c.pacer, c.limit = x, s.handler, s.pacer, int64(s.options.Timeout)
 	c.peer, c.errorLog, c.traced, c.depth, c.detached = r.Peer, r.ErrorLog, r.Traced, uint8(r.Depth), r.Socket != 0
 	r.Ticket = c.ticket
-	r.Held = c.pacer != nil && r.Resumed == nil && x.Server.MustWait()
 	if d.cfg.Trace != nil {
 		d.cfg.Trace("exchange %d goes to the application", c.ticket)
 	}
@@ -53,11 +52,6 @@ func (s *Source) Start(x *exchange.Exchange) {
 	if s.options.Occupies != OccupiesNothing {
 		c.occupies = s.options.Occupies
 		d.host.Occupied(1)
-	}
-	if r.Held {
-		c.deferred = true
-		x.Server.Deferred()
-		return
 	}
 	if r.Resumed == nil { // that is open for its client, and no 504 can be written
 		c.owes()

@@ -25,10 +25,9 @@ type fetch struct {
 	begun       int64 // Host.Now when the head came
 	depth       int   // of its request
 
-	alone    bool // no client has asked for it: a stale page is replaced
-	passes   bool // nothing is recorded any more
-	deferred bool // the origin waits for Resume
-	awaits   bool // the origin waits for its turn
+	alone  bool // no client has asked for it: a stale page is replaced
+	passes bool // nothing is recorded any more
+	awaits bool // the origin waits for its turn
 }
 
 // fetch has x answered by the origin, and the response kept.
@@ -353,24 +352,6 @@ func end(x *exchange.Exchange) {
 func (f *fetch) Input(_ *exchange.Exchange, in exchange.Input) {
 	if r, ok := f.origin.Source.(exchange.Receiver); ok && f.passes {
 		r.Input(&f.origin, in)
-	}
-}
-
-// Resume implements exchange.Pacer, for the client.
-func (f *fetch) Resume(*exchange.Exchange) { f.resume() }
-
-// resume has the origin begin, if it waits for that.
-func (f *fetch) resume() {
-	if p, ok := f.origin.Source.(exchange.Pacer); ok && f.deferred {
-		f.deferred = false
-		p.Resume(&f.origin)
-	}
-}
-
-// Recall implements exchange.Pacer, for the client.
-func (f *fetch) Recall(*exchange.Exchange) {
-	if p, ok := f.origin.Source.(exchange.Pacer); ok {
-		p.Recall(&f.origin)
 	}
 }
 

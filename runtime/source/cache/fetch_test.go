@@ -199,35 +199,6 @@ func TestRefresh(t *testing.T) {
 	r.want(b, bx, "new", "hit")
 }
 
-// A fetch that has to wait for its client does not, as soon as another client waits for the page.
-func TestFetchDeferred(t *testing.T) {
-	r := newRig(t)
-	a, _ := r.ask("GET /a")
-	o := r.origin.asked[0]
-	a.Full = true
-	p := &pacer{origin: r.origin}
-	o.Source = p
-	if !o.Server.MustWait() {
-		t.Error("it need not wait")
-	}
-	o.Server.Deferred()
-	if a.Deferrals != 1 || p.resumed != 0 {
-		t.Fatalf("%d deferrals, %d times resumed", a.Deferrals, p.resumed)
-	}
-	r.ask("GET /a")
-	if p.resumed != 1 || o.Server.MustWait() {
-		t.Errorf("%d times resumed", p.resumed)
-	}
-}
-
-type pacer struct {
-	*origin
-	resumed int
-}
-
-func (p *pacer) Resume(*exchange.Exchange) { p.resumed++ }
-func (p *pacer) Recall(*exchange.Exchange) {}
-
 // A page that is being sent for too long is not waited for.
 func TestFetchWithoutEnd(t *testing.T) {
 	r := newRig(t)

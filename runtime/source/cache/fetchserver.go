@@ -28,20 +28,8 @@ func (f *fetch) WaitsForClient() bool {
 	return f.passes && f.client != nil && f.client.Server.WaitsForClient()
 }
 
-// MustWait implements exchange.Server. Other clients want the page, however slow its own one is.
-func (f *fetch) MustWait() bool {
-	return f.client != nil && len(f.waiting) == 0 && f.client.Server.MustWait()
-}
-
-// Deferred implements exchange.Server.
-func (f *fetch) Deferred() {
-	f.deferred = true
-	if f.client == nil || len(f.waiting) > 0 {
-		f.resume()
-		return
-	}
-	f.client.Server.Deferred()
-}
+// Deferred implements exchange.Server. Other clients want the page, however slow its own one is.
+func (f *fetch) Deferred() { f.origin.Source.(exchange.Pacer).Resume(&f.origin) }
 
 // Credit implements exchange.Server: the request has no body.
 func (f *fetch) Credit(int64) {}

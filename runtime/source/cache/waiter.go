@@ -29,7 +29,6 @@ func (s *Source) wait(x *exchange.Exchange, f *fetch, turns int) {
 	x.Source = w
 	f.waiting = append(f.waiting, w)
 	s.pages.waited[f] = struct{}{}
-	f.resume() // x must not wait for the client of f
 }
 
 // Start implements exchange.Source.

@@ -1,7 +1,10 @@
 package http_test
 
 import (
+	"context"
+	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -9,104 +12,199 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// waits asks a server for how many requests had to wait for their client, and how many bytes of responses wait in its memory.
-func waits(s *fapwstest.Server) (heldBack, unsent int) {
+// unsent asks a server how many bytes of responses wait in its memory, and how many responses it has ended because of them.
+func unsent(s *fapwstest.Server) (bytes, cut int) {
 	code, stdout, stderr := s.Ctl("status", "--json")
-	var report struct {
-		Workers []struct {
-			HeldBack int `json:"held_back"`
-			Unsent   int
-		}
-	}
+	var report struct{ Workers []struct{ Unsent, Cut int } }
 	if err := json.Unmarshal([]byte(stdout), &report); err != nil || len(report.Workers) != 1 {
 		s.T.Fatalf("%d %q: %v %s", code, stdout, err, stderr)
 	}
-	return report.Workers[0].HeldBack, report.Workers[0].Unsent
+	return report.Workers[0].Unsent, report.Workers[0].Cut
 }
 
-// takesAll reads an answer of ahead.py.
-func takesAll(w *fapwstest.Client) error {
-	r, err := http.ReadResponse(w.In, nil)
-	if err != nil {
-		return err
+// readers makes clients that read the bodies of responses as the test does, with a connection each.
+type readers func(t *testing.T) *http.Client
+
+func dialSmall(ctx context.Context, network, addr string) (net.Conn, error) {
+	c, err := new(net.Dialer).DialContext(ctx, network, addr)
+	if err == nil {
+		_ = c.(*net.TCPConn).SetReadBuffer(64 << 10)
 	}
-	if n, err := io.Copy(io.Discard, r.Body); err != nil || n != 8<<20 {
-		return fmt.Errorf("%d bytes, %v", n, err)
-	}
-	return nil
+	return c, err
 }
 
-// A client that asks for large answers on many connections and reads nothing makes the application begin only a few: those that
-// wait for it are bounded over all its connections. Others do not wait, and all it has asked for comes when it reads.
-func TestUnreadAnswersAreBounded(t *testing.T) {
-	// The kernel takes some of each answer, on some systems half of it; so many connections that the rest of all is above most.
-	const connections = 48
-	// 64 MiB, and for each of the 8 threads an answer of 8 MiB that has begun already.
-	const most = 64<<20 + 8*8<<20
-	for _, path := range []string{"/whole", "/items", "/generator", "/handler", "/asgi"} {
-		t.Run(path[1:], func(t *testing.T) {
-			fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-				s := fapwstest.Serve(t, m, "ahead.py")
-				where := "/begun"
-				if path == "/asgi" || path == "/handler" {
-					where = "/async/begun"
-				}
-				other := dialFrom(t, "127.0.0.2", s.Address)
-				begun := func() int {
-					other.Get(where)
-					n, _ := strconv.Atoi(other.Answer().Text)
-					return n
-				}
-				var all [connections]*fapwstest.Client
-				for i := range all {
-					all[i] = s.Dial()
-					_ = all[i].Conn.(*net.TCPConn).SetReadBuffer(64 << 10)
-					all[i].Get(path)
-				}
-				if path == "/generator" { // each answer begins, and its generator waits
-					fapwstest.Eventually(t, "all have begun", func() bool { return begun() == connections })
-				} else {
-					fapwstest.Eventually(t, "the others wait", func() bool {
-						heldBack, _ := waits(s)
-						return begun()+heldBack >= connections
-					})
-					if _, unsent := waits(s); unsent > most {
-						t.Errorf("%d bytes wait of %d answers, and nothing was read", unsent, begun())
-					}
-				}
-				var ends sync.WaitGroup
-				for i, w := range all {
-					ends.Add(1)
-					go func() {
-						defer ends.Done()
-						if err := takesAll(w); err != nil {
-							t.Errorf("answer %d: %v", i, err)
-						}
-					}()
-				}
-				ends.Wait()
-			})
+// inProtocols runs a test with both versions of HTTP, in each mode with one process.
+func inProtocols(t *testing.T, test func(t *testing.T, m fapwstest.Mode, newReader readers)) {
+	for name, newReader := range map[string]readers{
+		"1.1": func(t *testing.T) *http.Client {
+			transport := &http.Transport{DialContext: dialSmall}
+			t.Cleanup(transport.CloseIdleConnections)
+			return &http.Client{Transport: transport}
+		},
+		"2": func(t *testing.T) *http.Client {
+			transport := &http2.Transport{AllowHTTP: true, DialTLSContext: func(ctx context.Context, network, addr string, _ *tls.Config) (net.Conn, error) {
+				return dialSmall(ctx, network, addr)
+			}}
+			t.Cleanup(transport.CloseIdleConnections)
+			return &http.Client{Transport: transport}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) { test(t, m, newReader) })
 		})
 	}
 }
 
-// A client that reads nothing does not keep its other requests waiting for longer than the write timeout.
-func TestUnreadAnswersTimeOut(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "ahead.py", "--write-timeout", "3")
-		unread := s.Dial()
-		unread.Get("/huge") // more than may wait
-		if _, err := unread.In.Peek(1); err != nil {
-			t.Fatal(err)
+// begin returns the body of a response when its head has come.
+func begin(t *testing.T, c *http.Client, url string) io.ReadCloser {
+	t.Helper()
+	r, err := c.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Body.Close() })
+	return r.Body
+}
+
+// all reads the rest of a body that has size bytes.
+func all(t *testing.T, body io.Reader, size int64) {
+	t.Helper()
+	if n, err := io.Copy(io.Discard, body); n != size || err != nil {
+		t.Errorf("%d of %d bytes, %v", n, size, err)
+	}
+}
+
+const (
+	wholeSize = 8 << 20 // of the answers of ahead.py
+	hugeSize  = 80 << 20
+)
+
+// A client that reads a large response slowly does not make other requests from its address wait, and the only response that waits
+// is not ended, however large it is.
+func TestSlowReaderStopsNobody(t *testing.T) {
+	inProtocols(t, func(t *testing.T, m fapwstest.Mode, newReader readers) {
+		s := fapwstest.Serve(t, m, "ahead.py", "--h2c", "--max-unsent", "12M")
+		slow := begin(t, newReader(t), s.URL+"/huge")
+		fapwstest.Eventually(t, "it waits", func() bool { n, _ := unsent(s); return n >= hugeSize })
+		all(t, begin(t, newReader(t), s.URL+"/whole"), wholeSize)
+		if n, cut := unsent(s); n != hugeSize || cut > 0 {
+			t.Errorf("%d bytes wait, %d responses were ended", n, cut)
 		}
-		w := s.Dial()
-		w.Get("/whole")
-		if err := takesAll(w); err != nil {
-			t.Error(err)
-		}
+		all(t, slow, hugeSize)
 	})
+}
+
+// Memory that is sent to several clients counts once.
+func TestSharedAnswersCountOnce(t *testing.T) {
+	inProtocols(t, func(t *testing.T, m fapwstest.Mode, newReader readers) {
+		s := fapwstest.Serve(t, m, "ahead.py", "--h2c", "--max-unsent", "4M")
+		var bodies []io.Reader
+		for range 6 {
+			bodies = append(bodies, begin(t, newReader(t), s.URL+"/shared"))
+		}
+		if n, cut := unsent(s); n != wholeSize || cut > 0 {
+			t.Errorf("%d bytes wait, %d responses were ended", n, cut)
+		}
+		for _, body := range bodies {
+			all(t, body, wholeSize)
+		}
+		fapwstest.Eventually(t, "nothing waits", func() bool { n, _ := unsent(s); return n == 0 })
+	})
+}
+
+// When more waits than may, responses end that are not read. A larger one whose client reads comes to its end.
+func TestUnreadAnswersAreBounded(t *testing.T) {
+	const most = 32 << 20
+	inProtocols(t, func(t *testing.T, m fapwstest.Mode, newReader readers) {
+		s := fapwstest.Serve(t, m, "ahead.py", "--h2c", "--max-unsent", strconv.Itoa(most))
+		honest := begin(t, newReader(t), s.URL+"/huge")
+		read := int64(0)
+		for range time.NewTicker(50 * time.Millisecond).C { // for so long that the pace of the client is known
+			n, err := io.CopyN(io.Discard, honest, 256<<10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if read += n; read >= 20<<20 {
+				break
+			}
+		}
+		var unread []io.Reader
+		for range 12 {
+			unread = append(unread, begin(t, newReader(t), s.URL+"/whole"))
+		}
+		s.Says(`warning client 127\.0\.0\.1:\d+: response ended with \d+\.\d MiB unread(, and \d+ more since the last such line)?: more than 32 MiB wait for slow clients; see --max-unsent`)
+		if n, cut := unsent(s); n > most+hugeSize || cut < len(unread)-most/wholeSize {
+			t.Errorf("%d bytes wait, %d responses were ended", n, cut)
+		}
+		all(t, honest, hugeSize-read)
+		broken := 0
+		for _, body := range unread {
+			n, err := io.Copy(io.Discard, body)
+			if err != nil || n < wholeSize {
+				broken++
+			}
+			if stream := (http2.StreamError{}); errors.As(err, &stream) && stream.Code != http2.ErrCodeEnhanceYourCalm {
+				t.Error(err)
+			}
+		}
+		if _, cut := unsent(s); broken != cut {
+			t.Errorf("%d responses are not complete, %d were ended", broken, cut)
+		}
+		s.Get("/whole", 200)
+	})
+}
+
+// The streams of a connection of HTTP/2 whose client does not read begin a few large answers, and the others when it does. Other
+// connections do not wait.
+func TestStreamsAheadAreBounded(t *testing.T) {
+	const streams, most = 40, 16
+	for _, path := range []string{"/whole", "/items", "/asgi"} {
+		t.Run(path[1:], func(t *testing.T) {
+			fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+				s := fapwstest.Serve(t, m, "ahead.py", "--h2c")
+				where := map[bool]string{true: "/async/begun", false: "/begun"}[path == "/asgi"]
+				begun := func() int {
+					n, _ := strconv.Atoi(s.Get(where, 200).Text)
+					return n
+				}
+				transport := &http2.Transport{AllowHTTP: true, DialTLSContext: func(ctx context.Context, network, addr string, _ *tls.Config) (net.Conn, error) {
+					return dialSmall(ctx, network, addr)
+				}}
+				defer transport.CloseIdleConnections()
+				c := &http.Client{Transport: transport}
+				gate := make(chan struct{})
+				var ends sync.WaitGroup
+				for i := range streams {
+					ends.Go(func() {
+						r, err := c.Get(fmt.Sprintf("%s%s?%d", s.URL, path, i))
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						<-gate
+						all(t, r.Body, wholeSize)
+					})
+				}
+				fapwstest.Eventually(t, "some have begun", func() bool { return begun() > 3 })
+				for range 20 {
+					if n := begun(); n > most {
+						t.Errorf("%d have begun, and nothing was read", n)
+						break
+					}
+				}
+				close(gate)
+				ends.Wait()
+				if n := begun(); n != streams {
+					t.Errorf("%d have begun", n)
+				}
+			})
+		})
+	}
 }

@@ -99,6 +99,7 @@ func (h *Host) Edits(*http.Exchange) header.Edits           { return nil }
 func (h *Host) HeadSent(*http.Exchange, []byte)             {}
 func (h *Host) Upgrade(*http.Exchange, *exchange.Part) bool { return false }
 func (h *Host) Account(*http.Exchange) string               { return "" }
+func (h *Host) Client(*http.Exchange) string                { return "" }
 func (h *Host) Arrived(*conn.Conn)                          {}
 func (h *Host) Delivered()                                  {}
 func (h *Host) OnRoom(*exchange.Exchange)                   {}
@@ -123,7 +124,6 @@ func (h *Host) Run(t testing.TB, whole interface {
 	h.Set.SetReadSize(64 << 10)
 	h.Set.Events, h.Set.WriteTimeout = loop, time.Hour
 	h.Set.Log = func(level loglevel.Level, format string, args ...any) { t.Logf(format, args...) }
-	h.Set.Unsent.Max = 1 << 40
 	h.Init(whole, &h.Set, "test")
 	limits := http1.Limits{}.WithDefaults()
 	cfg.Limits, cfg.HeadTimeout, cfg.BodyTimeout, cfg.KeepAlive = &limits, time.Hour, time.Hour, time.Hour

@@ -20,6 +20,13 @@ def huge(environ, start_response):
     return bytes(80 << 20)
 
 
+shared_body = bytes(MEBIBYTES << 20)
+
+
+def shared(environ, start_response):
+    return shared_body
+
+
 def items(environ, start_response):
     return [begin()]
 
@@ -47,4 +54,4 @@ async def acount(environ, start_response):
     return str(said)
 
 
-PATHS = [("/whole", whole), ("/huge", huge), ("/items", items), ("/generator", generator), ("/handler", handler), ("/asgi", asgi), ("/begun", count), ("/async/begun", acount)]
+PATHS = [("/whole", whole), ("/huge", huge), ("/shared", shared), ("/items", items), ("/generator", generator), ("/handler", handler), ("/asgi", asgi), ("/begun", count), ("/async/begun", acount)]
