@@ -58,7 +58,6 @@ func (h *handler) Flush()                   {}
 func (h *handler) Release(p *exchange.Part) { h.released = append(h.released, string(p.Body)) }
 func (h *handler) Cancel(t exchange.Ticket) { h.told = append(h.told, "cancel") }
 func (h *handler) Resume(exchange.Ticket)   { h.told = append(h.told, "resume") }
-func (h *handler) Recall(exchange.Ticket)   { h.told = append(h.told, "recall") }
 func (h *handler) Signalled()               {}
 func (h *handler) Overdue(_ exchange.Ticket, took time.Duration) {
 	h.told = append(h.told, "overdue")
