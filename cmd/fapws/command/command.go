@@ -32,7 +32,7 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 	if keyreader.Wanted() {
 		return exit.OK, keyreader.Run()
 	}
-	loader := worker.IsLoader()
+	loaderFD, loader := worker.TakeLoader()
 	parent, err := worker.TakeParent()
 	if err != nil {
 		return 0, err
@@ -89,7 +89,7 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 	prepareProcess(p)
 	switch {
 	case loader:
-		return worker.RunLoader(p, stderr)
+		return worker.RunLoader(p, loaderFD, stderr)
 	case parent != nil:
 		return parent.Run(p, stderr)
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -28,34 +29,29 @@ import (
 )
 
 // loaderVariable is set in the environment of a process that is to be the loader of
-// another one (--fork).
+// another one (--fork): the first of its two descriptors, see scgi.Options.Command.
 const loaderVariable = "FAPWS_LOADER"
-
-// The descriptors of a loader, see scgi.Options.Command.
-const (
-	loaderControl = 3
-	loaderLoaded  = 4
-)
 
 // loaderEnds is how long a loader has for ending: longer than its children.
 const loaderEnds = 3 * time.Second
 
-// IsLoader reports whether this process was started to be one, and removes from
-// the environment what says so.
-func IsLoader() bool {
-	_, is := os.LookupEnv(loaderVariable)
+// TakeLoader reports whether this process was started to be one, and removes from
+// the environment what says so. fd is for RunLoader.
+func TakeLoader() (fd int, is bool) {
+	text, is := os.LookupEnv(loaderVariable)
 	os.Unsetenv(loaderVariable)
-	return is
+	fd, err := strconv.Atoi(text)
+	return fd, is && err == nil
 }
 
 // RunLoader is the life of a loader: it loads the application, describes it to the server, and forks. It
 // must be called on the main thread.
-func RunLoader(p *plan.Plan, stderr io.Writer) (code int, err error) {
+func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 	memory.UseLittle()
 	s := &service{plan: p, stderr: stderr, host: &alone{}}
-	unix.CloseOnExec(loaderControl)
-	unix.CloseOnExec(loaderLoaded)
-	control, loaded := os.NewFile(loaderControl, "control"), os.NewFile(loaderLoaded, "loaded")
+	unix.CloseOnExec(fd)
+	unix.CloseOnExec(fd + 1)
+	control, loaded := os.NewFile(uintptr(fd), "control"), os.NewFile(uintptr(fd+1), "loaded")
 	// The server decides when this process ends; a signal to all of its group does not.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
 	if err := s.plan.Find(); err != nil {
@@ -127,18 +123,16 @@ func (s *service) loaderFailed(line string) {
 	s.signals.end(shutdownRequest{how: gracefully, code: exit.Failed}, exit.Failed)
 }
 
-func (s *service) loaderCommand() *exec.Cmd { return s.sameCommand(loaderVariable) }
-
 // secretVariable has a secret in the environment of such a process, by which each one that loads the application makes the same keys
 // (contrib/fapws/_upload.py): the server knows those of the first.
 const secretVariable = "_FAPWS_SECRET"
 
-// sameCommand starts this executable with the same arguments in the same folder; variable says what it is to be.
-func (s *service) sameCommand(variable string) *exec.Cmd {
+// loaderCommand starts this program with the same arguments in the same directory.
+func (s *service) loaderCommand() *exec.Cmd {
 	s.secret.once.Do(func() { s.secret.text = rand.Text() })
 	cmd := process.Again(false, os.Args[1:]...)
 	cmd.Dir = s.plan.Dir
-	cmd.Env = append(cmd.Env, variable+"=1", secretVariable+"="+s.secret.text)
+	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", loaderVariable, len(cmd.ExtraFiles)+3), secretVariable+"="+s.secret.text)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	return cmd
 }

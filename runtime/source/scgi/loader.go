@@ -14,8 +14,8 @@ import (
 
 // Options says how a Loader gets its process.
 type Options struct {
-	// Command makes the command that becomes the process. It finds the socket for orders at descriptor 3 and a pipe
-	// at 4, to which it writes a description of the loaded application, and which it closes before it serves.
+	// Command makes the command that becomes the process. It finds the socket for orders behind the ExtraFiles of the command, and a pipe
+	// behind that, to which it writes a description of the loaded application, and which it closes before it serves.
 	Command func() *exec.Cmd
 
 	// Log writes a line to the error log of the server, from any goroutine: the process has ended while the Loader was open.

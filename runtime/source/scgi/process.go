@@ -86,7 +86,7 @@ func startProcess(o *Options) (p *process, loaded []byte, err error) {
 		return nil, nil, err
 	}
 	defer from.Close()
-	cmd.ExtraFiles = []*os.File{theirs, to}
+	cmd.ExtraFiles = append(cmd.ExtraFiles, theirs, to)
 	// Keys of a terminal are for the server, which ends the loader by itself.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	err = cmd.Start()
