@@ -46,7 +46,7 @@ type Config struct {
 	Workers           int           // processes; 0: one per core
 	Fork              bool          // a process for each request
 	MaxForks          int           // maximum number at a time
-	IdleStop          time.Duration // without a request until the process that has the application ends; 0: never
+	IdleStop          time.Duration // without a request until Python ends; 0: never
 	MaxRequests       int           // of a worker until it is replaced; 0: any
 	MaxRequestsJitter int           // maximum random addition to it
 	MaxRSS            int64         // resident bytes of a worker until it is replaced; 0: any
