@@ -88,10 +88,10 @@ func TestIdleStopOfEveryHandler(t *testing.T) {
 		s.Ask(fapwstest.Request("POST", "/publish", large)).Is(t, "1048576")
 		getsEvent(t, news, "from POST")
 		sleeps(s)
-		text := strings.Fields(s.Get("/", 200, "X-Field: a", "X-Forwarded-For: 192.0.2.1", "Remote-Addr: 192.0.2.1").Text)
-		if len(text) != 4 || text[1] != "127.0.0.1" || text[2] != "a" || text[3] != "1" {
-			t.Errorf("the application sees %q", text)
-		}
+		fapwstest.Eventually(t, "the application sees the client, and one subscriber", func() bool { // the worker before may just have counted it, too
+			text := strings.Fields(s.Get("/", 200, "X-Field: a", "X-Forwarded-For: 192.0.2.1", "Remote-Addr: 192.0.2.1").Text)
+			return len(text) == 4 && text[1] == "127.0.0.1" && text[2] == "a" && text[3] == "1"
+		})
 		var want strings.Builder
 		for n := range 64 {
 			want.WriteString(strings.Repeat(fmt.Sprint(n%10), 64<<10))
@@ -181,7 +181,7 @@ func TestIdleStopFails(t *testing.T) {
 		s.Get("/files/a.txt", 200).Is(t, "a file")
 		goOn(t, file, "")
 		fapwstest.Eventually(t, "it has loaded again", func() bool { return s.Ask(fapwstest.Get("/")).StatusCode == 200 })
-		s.Ask(fapwstest.Request("POST", "/publish", "")).Is(t, "0")
+		s.Ask(fapwstest.Request("POST", "/publish", "")).Is(t, "published")
 		getsEvent(t, news, "from POST")
 	})
 }

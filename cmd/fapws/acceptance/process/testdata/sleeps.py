@@ -18,4 +18,9 @@ def size(environ, start_response):
     return str(len(environ["wsgi.input"].read()))
 
 
-PATHS = [("/news", lambda environ, start_response: fapws.channel("news")), ("/size", size), ("/", lambda environ, start_response: "hello")]
+def publish(environ, start_response):
+    fapws.publish("news", "from " + environ["REQUEST_METHOD"])
+    return "published"
+
+
+PATHS = [("/publish", publish), ("/news", lambda environ, start_response: fapws.channel("news")), ("/size", size), ("/", lambda environ, start_response: "hello")]
