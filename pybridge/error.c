@@ -12,6 +12,10 @@
 static const char plain_page[] =
     "<!doctype html><title>500 Internal Server Error</title>\n<h1>Internal Server Error</h1>\n"
     "<p>The server could not answer this request.</p>\n";
+/* With tracebacks for the browser, but not for this one (record.foreign). */
+static const char foreign_page[] =
+    "<!doctype html><title>500 Internal Server Error</title>\n<h1>Internal Server Error</h1>\n"
+    "<p>The log has the traceback. To see it here, ask for this page at localhost or 127.0.0.1.</p>\n";
 /* Inline only: in threads mode the event loop has answered before. */
 static const char late_page[] = "<!doctype html><title>504 Gateway Timeout</title>\n<h1>Gateway Timeout</h1>\n";
 
@@ -244,7 +248,7 @@ void fapws_fail(fapws_thread *t, fapws_record *rec) {
   }
   /* Its stack was logged when Timeout was raised. */
   int late = t->raised && type && PyErr_GivenExceptionMatches(type, fapws_timeout);
-  if (!late && !rec->started && fapws_the_pool.debug >= 1) page = debug_page(rec, type, value, tb);
+  if (!late && !rec->started && fapws_the_pool.debug >= 1 && !rec->foreign) page = debug_page(rec, type, value, tb);
   int left = fapws_is_cancelled(rec) && type && PyErr_GivenExceptionMatches(type, PyExc_BrokenPipeError);
   PyErr_Restore(type, value, tb);
   if (left || late) /* write() raised it because the client disconnected, or the timeout was logged */
@@ -261,9 +265,11 @@ void fapws_fail(fapws_thread *t, fapws_record *rec) {
     fapws_write_page(rec, 500, PyBytes_AS_STRING(page), (size_t)PyBytes_GET_SIZE(page));
   else if (late)
     fapws_write_page(rec, 504, late_page, sizeof late_page - 1);
+  else if (rec->foreign)
+    fapws_write_page(rec, 500, foreign_page, sizeof foreign_page - 1);
   else
     fapws_write_page(rec, 500, plain_page, sizeof plain_page - 1);
-  rec->part0.failure = !page;
+  rec->part0.failure = !page && !rec->foreign;
   Py_XDECREF(page);
   fapws_drop(t, rec);
   fapws_publish(t, &rec->part0);

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
 	"fapws/runtime/workqueue"
 )
 
@@ -29,6 +30,9 @@ type RunConfig struct {
 	Processors int // on which they may run; 0: those of the machine
 	Queue      int // maximum number of requests that wait for a thread; 0: 1024
 	Debug      int // 1 and more: browsers get the traceback of a failed handler
+
+	// DebugLocal says that only requests for http1.LocalHost get one: another site can have its name lead to this machine (DNS rebinding).
+	DebugLocal bool
 
 	Stamped bool // standard error is an error log: reports have a date, a level and the client
 
@@ -195,6 +199,7 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 	h.mu.Lock() // until the record can be read
 	rec := h.take(r.Ticket)
 	copyRequest(rec, r)
+	rec.foreign = boolByte(h.config.DebugLocal && !http1.LocalHost(hostOf(r)))
 	rec.tls_server = h.certs.of(r.Peer.TLS)
 	if r.WebSocket {
 		if kinds[h.app.mounts[r.Mount].Kind].callbacks {

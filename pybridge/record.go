@@ -74,6 +74,7 @@ func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 	rec.head_only = boolByte(p.Head)
 	rec.trailers = boolByte(p.Trailers && !p.Head)
 	rec.by_form = boolByte(peer.Login == exchange.Form)
+	rec.foreign = 0
 	rec.has_length = boolByte(p.Body != http1.NoBody)
 	rec.chunked = boolByte(p.Body == http1.Chunked)
 	rec.has_body = boolByte(r.Size > 0)
@@ -85,6 +86,18 @@ func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 	rec.unacked, rec.counted, rec.resumed, rec.multiplexed = 0, 0, 0, boolByte(r.Multiplexed)
 	rec.events, rec.closing, rec.inputs, rec.inputs_tail, rec.exchange = 0, 0, nil, nil, nil
 	rec.routed, rec.traced = boolByte(r.Routed), boolByte(r.Traced)
+}
+
+// hostOf returns the host that the client has asked for.
+func hostOf(r *exchange.Request) string {
+	switch p := r.Parsed; {
+	case r.Peer.Host != "":
+		return r.Peer.Host
+	case p.Authority.Len > 0:
+		return string(p.Authority.In(r.Head))
+	default:
+		return string(p.Host.In(r.Head))
+	}
 }
 
 func span(s http1.Span) C.fapws_span {

@@ -69,6 +69,7 @@ typedef struct fapws_record {
   uint8_t version; /* FAPWS_HTTP10 to FAPWS_HTTP2 */
   uint8_t head_only, has_length, has_body, chunked, trailers; /* trailers: those of the response are sent */
   uint8_t by_form; /* the user has logged in by a form, not by Basic authentication */
+  uint8_t foreign; /* no traceback for the client: it has asked for a name that others can give this machine */
   size_t body_off;
   int64_t size;  /* bytes of body */
   int32_t spool; /* descriptor of a body in a file, or -1; closed by the Python side */

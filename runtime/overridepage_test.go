@@ -26,7 +26,7 @@ func TestNotice(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			modes(t, func(t *testing.T, inline bool) {
 				s := serve(t, Config{}, newApp(inline, demo))
-				s.SetOverridePage(500, []byte(page))
+				s.SetOverridePage(500, []byte(page), false)
 				if got := bodies(t, s.talk(t, test.request)); got != test.want {
 					t.Errorf("got %q, want %q", got, test.want)
 				}
@@ -35,7 +35,7 @@ func TestNotice(t *testing.T) {
 	}
 	t.Run("its head", func(t *testing.T) {
 		s := serve(t, Config{}, newApp(true, demo))
-		s.SetOverridePage(500, []byte(page))
+		s.SetOverridePage(500, []byte(page), false)
 		got := s.talk(t, "HEAD / HTTP/1.1\r\nHost: x\r\n"+html+close)
 		for _, want := range []string{"HTTP/1.1 500 ", "\r\nContent-Type: text/html; charset=utf-8\r\n", "\r\nCache-Control: no-store\r\n"} {
 			if !strings.Contains(got, want) {
@@ -48,8 +48,8 @@ func TestNotice(t *testing.T) {
 	})
 	t.Run("taken away", func(t *testing.T) {
 		s := serve(t, Config{}, newApp(true, demo))
-		s.SetOverridePage(500, []byte(page))
-		s.SetOverridePage(0, nil)
+		s.SetOverridePage(500, []byte(page), false)
+		s.SetOverridePage(0, nil, false)
 		if got := bodies(t, s.talk(t, get(html+"Connection: close\r\n"))); got != "200:GET /a?" {
 			t.Errorf("got %q", got)
 		}

@@ -34,10 +34,11 @@ func (l *loop) delivered() {
 // SetOverridePage answers every request of a browser, that is one whose Accept names
 // text/html, with page, an HTML document in UTF-8, and status; nothing is to
 // keep it. Other requests go where they always do. A page of nil ends this.
+// With local, only requests for http1.LocalHost get it.
 //
 // Any goroutine but the loop's may call it; requests that come after it has
 // been carried out get the page, which is not waited for. The page must not
 // be changed afterwards.
-func (s *Server) SetOverridePage(status int, page []byte) {
-	s.loop.post(func() { s.loop.sites.Override(status, page) })
+func (s *Server) SetOverridePage(status int, page []byte, local bool) {
+	s.loop.post(func() { s.loop.sites.Override(status, page, local) })
 }

@@ -5,6 +5,7 @@ import (
 
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/route"
 )
@@ -92,7 +93,7 @@ func (s *Sites) startWith(source exchange.Source, x *Exchange) {
 // dispatch begins to decide about x, whose head has arrived.
 func (s *Sites) dispatch(x *Exchange) {
 	q := x.req
-	if s.override != nil && q.wantsHTML() {
+	if s.override != nil && q.wantsHTML() && (!s.override.local || http1.LocalHost(string(q.parsed.Host.In(q.Head))) && q.parsed.Authority.Len == 0) {
 		s.startWith(s.override, x)
 		return
 	}

@@ -8,15 +8,17 @@ import (
 type overridePage struct {
 	exchange.Memory
 	status int
+	local  bool // only for http1.LocalHost
 	page   []byte
 }
 
 // Override answers every request of a browser, that is one whose Accept names text/html, with page, an HTML document in UTF-8, and
 // status; nothing is to keep it. Other requests go where they always do. A page of nil ends this.
-func (s *Sites) Override(status int, page []byte) {
+// With local, only requests for http1.LocalHost get it.
+func (s *Sites) Override(status int, page []byte, local bool) {
 	s.override = nil
 	if page != nil {
-		s.override = &overridePage{status: status, page: page}
+		s.override = &overridePage{status: status, page: page, local: local}
 	}
 }
 

@@ -72,7 +72,7 @@ type Sites struct {
 	sockets  *websocket.Sockets
 	cfg      Config
 	table    *Table
-	override exchange.Source // nil: none
+	override *overridePage // nil: none
 	tunnels  tunnel.Buffers
 	secure   *secure.Server
 	deciding httpHost

@@ -120,7 +120,7 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 	case pool.Reopen:
 		s.reopenLog(files...)
 	case pool.Notice:
-		s.server.SetOverridePage(500, []byte(m.Text))
+		s.server.SetOverridePage(500, []byte(m.Text), s.conf.Dev && !s.conf.DevAnywhere)
 		if s.sleeper != nil && s.sleeper.failed.Load() {
 			s.server.GiveUp()
 		}

@@ -320,6 +320,7 @@ func (s *service) runConfig() pybridge.RunConfig {
 		Processors:   Processors(),
 		Queue:        s.conf.MaxQueue,
 		Debug:        s.conf.Debug,
+		DebugLocal:   s.conf.Dev && !s.conf.DevAnywhere,
 		Stamped:      s.errors.Redirected(),
 		Multiprocess: severalWorkers(s.conf.Workers),
 		Software:     version.Software(),

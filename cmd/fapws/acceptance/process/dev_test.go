@@ -1,6 +1,8 @@
 package process_test
 
 import (
+	"io"
+	"net/http"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -112,6 +114,40 @@ func TestDevFlask(t *testing.T) {
 	if status, body := s.ask(browser); status != 500 || strings.Contains(body, "ValueError") {
 		t.Errorf("%d %s", status, body)
 	}
+}
+
+// TestDevRebinding: a page of another site whose name leads to this machine gets neither a traceback nor the page about code that does not load.
+func TestDevRebinding(t *testing.T) {
+	t.Parallel()
+	const raising = "def handler(environ, start_response):\n    raise ValueError('why')\nPATHS = [('/', handler)]\n"
+	shows := func(s *workbench, host, text string, want bool) {
+		t.Helper()
+		r, err := http.NewRequest("GET", s.URL+"/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = host
+		r.Header.Set("Accept", "text/html")
+		a, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Body.Close()
+		body, _ := io.ReadAll(a.Body)
+		if a.StatusCode != 500 || strings.Contains(string(body), text) != want {
+			t.Errorf("Host %s: %s %s", host, a.Status, body)
+		}
+	}
+	s := edited(t, fapwstest.Mode{}, raising, "--dev")
+	for host, want := range map[string]bool{"evil.test": false, "127.0.0.1.evil.test:80": false, "localhost:8888": true, "a.localhost": true, "127.0.0.1": true, "[::1]:80": true} {
+		shows(s, host, "raise ValueError", want)
+	}
+	shows(s, "evil.test", "ask for this page at localhost", true)
+	fapwstest.Write(t, s.path, "import nosuchmodule\n")
+	s.comes(browser, 500, "nosuchmodule")
+	shows(s, "evil.test", "nosuchmodule", false)
+	s = edited(t, fapwstest.Mode{}, raising, "--dev", "--dev-anywhere")
+	shows(s, "evil.test", "raise ValueError", true)
 }
 
 // TestDevTemplate: templates that frameworks keep in memory count without being named.
