@@ -68,7 +68,7 @@ func TestErrorLogOfAStartThatFails(t *testing.T) {
 	t.Parallel()
 	name := t.TempDir() + "/error_log"
 	code, _, stderr := fapwstest.Command{Flags: []string{"--error-log", name, "--bind", "127.0.0.1:0", "--access-log", "/no/such/folder/log"}, Script: "logs.py"}.Run(t)
-	const why = "cannot write the access log: /no/such/folder: no such file or directory; correct the name, or create it"
+	const why = "cannot write the access log: /no/such/folder/log: no such file or directory; correct the name, or create it"
 	if code != 3 || stderr != "fapws: "+why+"\n" {
 		t.Errorf("code %d, %q", code, stderr)
 	}
@@ -77,7 +77,7 @@ func TestErrorLogOfAStartThatFails(t *testing.T) {
 		t.Errorf("%s", text)
 	}
 	code, _, stderr = fapwstest.Command{Flags: []string{"--error-log", "/no/such/folder/log", "--bind", "127.0.0.1:0"}, Script: "logs.py"}.Run(t)
-	if code != 3 || stderr != "fapws: cannot write the error log: /no/such/folder: no such file or directory; correct the name, or create it\n" {
+	if code != 3 || stderr != "fapws: cannot write the error log: /no/such/folder/log: no such file or directory; correct the name, or create it\n" {
 		t.Errorf("code %d, %q", code, stderr)
 	}
 }
