@@ -73,19 +73,6 @@ func (h *handler) Next(p *exchange.Part) bool {
 	return true
 }
 
-// plain is a handler that is no Pacer.
-type plain struct{ h *handler }
-
-func (p plain) Attach(w *exchange.Waker)                   {}
-func (p plain) Submit(r *exchange.Request) bool            { return p.h.Submit(r) }
-func (p plain) Flush()                                     {}
-func (p plain) Release(q *exchange.Part)                   { p.h.Release(q) }
-func (p plain) Cancel(t exchange.Ticket)                   { p.h.Cancel(t) }
-func (p plain) Signalled()                                 {}
-func (p plain) Overdue(t exchange.Ticket, d time.Duration) { p.h.Overdue(t, d) }
-func (p plain) Stalled() (exchange.Ticket, time.Duration)  { return 0, 0 }
-func (p plain) Next(q *exchange.Part) bool                 { return p.h.Next(q) }
-
 const second = int64(time.Second)
 
 // rig is a Dispatcher with one handler and one exchange.
