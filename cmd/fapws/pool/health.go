@@ -8,25 +8,28 @@ import (
 )
 
 // checkEvery is how often serving workers are asked whether they can answer requests.
-// A broken one is killed after that time, or after silentChecks more.
+// A broken one is killed after that time, or after silentChecks more, and one that was stopped after stoppedChecks.
 const (
-	checkEvery   = time.Second
-	silentChecks = 3
+	checkEvery    = time.Second
+	silentChecks  = 3
+	stoppedChecks = 10
 )
 
 // health is the supervisor's knowledge of a worker's ability to answer.
 //
 // No answer to a Check proves nothing: a debugger may have stopped the worker, or the machine be slow. Nor does a
 // loop that is busy, since inline handlers may take their time. It counts if the worker finds its own descriptors
-// broken (runtime.Server.Intact), or if all of its threads sleep over messages of which it reads none.
+// broken (runtime.Server.Intact), or if all of its threads sleep over messages of which it reads none, or were stopped by a
+// signal. Ctrl-Z in a terminal stops the supervisor, too, which then counts no time.
 //
 // A message that is unread at each look proves nothing either: it may be another one each time, and a worker on a busy
 // machine may have read it by the time that its threads are looked at. So all of them must be unread.
 type health struct {
-	asked  bool // a Check is not answered yet
-	silent int  // how many times in a row the worker was found asleep over it
-	sent   int  // bytes that were sent before the last look
-	unread int  // bytes that were not read then
+	asked   bool // a Check is not answered yet
+	silent  int  // how many times in a row the worker was found asleep over it
+	stopped int  // and how many times stopped
+	sent    int  // bytes that were sent before the last look
+	unread  int  // bytes that were not read then
 }
 
 func (p *Pool) checkWorkers() {
@@ -47,8 +50,12 @@ func (w *worker) check() {
 		if w.health.silent++; w.health.silent == silentChecks {
 			w.kill("does not read its control channel")
 		}
+	case inStates(w.pid, "T"): // a debugger's are t
+		if w.health.stopped++; w.health.stopped == stoppedChecks {
+			w.kill(fmt.Sprintf("was stopped by a signal for %v", stoppedChecks*checkEvery))
+		}
 	default:
-		w.health.silent = 0
+		w.health.silent, w.health.stopped = 0, 0
 	}
 }
 

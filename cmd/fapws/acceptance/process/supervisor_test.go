@@ -383,6 +383,20 @@ func TestSupervisorIsKilled(t *testing.T) {
 	s.Ended()
 }
 
+// An application that stops its only worker stops the server for some seconds.
+func TestStoppedWorker(t *testing.T) {
+	t.Parallel()
+	s, _ := fapwstest.Supervised(t)
+	stopped := s.Workers()
+	for _, pid := range stopped {
+		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.HasWorkers(len(stopped), stopped...)
+	s.Get("/pid", 200)
+}
+
 // Workers that were stopped when their supervisor was killed end as soon as they continue.
 func TestSupervisorIsKilledBesideStoppedWorkers(t *testing.T) {
 	t.Parallel()
