@@ -19,8 +19,13 @@ type sleepState struct {
 // maybeSleep replaces all workers by ones that are asleep, if no application has been used for long enough. One that cannot be loaded again
 // as far as is known stays.
 func (p *Pool) maybeSleep() {
-	if p.o.IdleStop == 0 || p.batch != nil || p.next != nil || p.first() || p.stopping || p.handing || p.failure != "" || p.manyRetiring() {
+	if p.o.IdleStop == 0 || p.batch != nil || p.next != nil || p.first() || p.stopping || p.handing || p.failure != "" {
 		return
+	}
+	for _, w := range p.workers {
+		if w.state >= Retiring { // its WebSockets may be on their way to a worker that is awake
+			return
+		}
 	}
 	awake := false
 	for _, s := range p.slots {
