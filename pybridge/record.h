@@ -64,9 +64,8 @@ typedef struct fapws_record {
   uint16_t tls_version, tls_cipher; /* as on the wire; 0: no TLS */
   const char *tls_server;           /* the server's certificate in PEM, never freed; NULL: not known */
   uint32_t script_len;
-  uint32_t head_len,
-      peer_len;    /* peer_len: bytes from addr that environ uses in addition to the head, without the port */
-  uint8_t version; /* FAPWS_HTTP10 to FAPWS_HTTP2 */
+  uint32_t head_len, peer_len; /* peer_len: bytes from addr that environ has beside the head, without the port */
+  uint8_t version;             /* FAPWS_HTTP10 to FAPWS_HTTP2 */
   uint8_t head_only, has_length, has_body, chunked, trailers; /* trailers: those of the response are sent */
   uint8_t by_form; /* the user has logged in by a form, not by Basic authentication */
   uint8_t foreign; /* no traceback for the client: it has asked for a name that others can give this machine */

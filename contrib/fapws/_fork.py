@@ -490,7 +490,7 @@ class _Child:
 
     def _send(self, data: bytes) -> None:
         self.alarm(0)  # the client may be slow
-        if self.sent == self.declared:  # it may disconnect as soon as it has the rest
+        if self.bodyless or self.sent == self.declared:  # it may disconnect as soon as it has the rest
             signal.signal(signal.SIGIO, signal.SIG_IGN)
         self.connection.sendall(data)
         self.alarm(self.timeout)

@@ -47,8 +47,8 @@ func TestHTTPError(t *testing.T) {
 					}
 					return
 				}
-				s.Says(`(?m)^fapws: answer of handler missing, GET /missing HTTP/1.1 from 127.0.0.1: 404 Not Found: No <b>such</b> page & more$`)
-				s.Says(`(?m)^fapws: answer of handler line, .*: 400 Bad Request: a\\nfapws: b\\x1b\[31m$`)
+				s.Says(`(?m) info answer of handler missing, GET /missing HTTP/1.1 from 127.0.0.1: 404 Not Found: No <b>such</b> page & more$`)
+				s.Says(`(?m) info answer of handler line, .*: 400 Bad Request: a\\nfapws: b\\x1b\[31m$`)
 			})
 		}
 	})
