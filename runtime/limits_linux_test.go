@@ -35,6 +35,9 @@ func TestMaxClients(t *testing.T) {
 	if n, err := waiting.Read(make([]byte, 1)); err == nil {
 		t.Fatalf("%d bytes beyond the limit", n)
 	}
+	eventually(t, "the log names the limit", func() bool {
+		return strings.Contains(s.log.String(), "max-clients reached: 3 connections are open, further clients wait; raise --max-clients")
+	})
 	waiting.SetReadDeadline(time.Now().Add(patience))
 	first[1].Close()
 	if got := readBody(t, waiting); string(got) != "GET /w?" {
@@ -84,9 +87,8 @@ func TestOutOfDescriptors(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "it is said", func() bool {
-		return strings.Contains(s.log.String(), "cannot accept connections for now: too many open files")
-	})
+	named := fmt.Sprintf("cannot accept connections for now: too many open files (ulimit -n %d); raise LimitNOFILE", limit.Cur)
+	eventually(t, "the log names the limit", func() bool { return strings.Contains(s.log.String(), named) })
 	for range 10 {
 		if got := ask(old); got != "GET /a?" {
 			t.Fatalf("got %q", got)
@@ -104,6 +106,9 @@ func TestOutOfDescriptors(t *testing.T) {
 			served++
 		}
 		unix.Close(fd)
+	}
+	if n := strings.Count(s.log.String(), "cannot accept"); n != 1 {
+		t.Errorf("%d lines about the limit in a minute", n)
 	}
 	if served < len(clients)/2 {
 		t.Errorf("%d of %d served", served, len(clients))

@@ -29,6 +29,9 @@ const (
 
 	// starvedFor is how long descriptors may be missing before waiting clients are refused: most shortages are shorter.
 	starvedFor = 5 * time.Second
+
+	// warnsEvery is how often the log names a limit that is reached.
+	warnsEvery = time.Minute
 )
 
 // Verdict says what becomes of the next connection in the queue of a listener.
@@ -64,6 +67,8 @@ type Acceptor struct {
 	sockets  []*socket
 	starved  time.Time // when accepting began to fail; zero: it works
 	retries  bool      // a timer will try again
+
+	warnings, fullWarnings loglevel.Seldom // lines about failures, and about Config.MaxClients
 
 	reserve   int    // a descriptor for refuseQueued; -1: it is lost
 	reserveOf int    // of which it is a duplicate
@@ -197,6 +202,9 @@ func (s *socket) accept() {
 			return
 		}
 		v := a.admit()
+		if v != Take {
+			a.warnFull(s.ln)
+		}
 		if v == Wait {
 			return
 		}
@@ -254,9 +262,11 @@ func (a *Acceptor) fail(err error) {
 func (s *socket) failed(err error) {
 	a := s.a
 	a.short.Store(err == unix.EMFILE)
+	if a.warnings.Once(warnsEvery) {
+		a.Log(loglevel.Warning, "cannot accept connections for now: %v%s", err, hint(err))
+	}
 	if a.starved.IsZero() {
 		a.starved = time.Now()
-		a.Log(loglevel.Warning, "cannot accept connections for now: %v", err)
 	} else if (err == unix.EMFILE || err == unix.ENFILE) && time.Since(a.starved) > starvedFor {
 		a.refuseQueued(s.fd)
 	}
