@@ -234,7 +234,7 @@ func (p *page) holds(e *element) (bool, error) {
 	case e.expr.holds == nil:
 		hint := ""
 		if !p.s.opt.LegacyExpressions && strings.Contains(e.expr.source, "$") {
-			hint = " (expressions of before Apache 2.4 are an option)"
+			hint = "; for expressions of Apache before 2.4 (SSILegacyExprParser), set ssi = { legacy = true }"
 		}
 		return false, fmt.Errorf("the expression %q: %s%s", e.expr.source, e.expr.bad, hint)
 	}

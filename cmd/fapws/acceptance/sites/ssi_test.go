@@ -119,6 +119,11 @@ ssi = { patterns = ["*.html"], exec = true, legacy = true, echomsg = "?", depth 
 	s.Get("/docs/plain.txt", 200).Is(t, "plain ")
 	s.Get("/a.html", 404)
 	s.Get("/docs/none.html", 404)
+
+	s = fapwstest.Command{Flags: []string{"--ssi", "--static", "/=" + dir, "--config", "off"}, Script: "service.py"}.Serve(t, fapwstest.Mode{})
+	fapwstest.Write(t, filepath.Join(dir, "old.shtml"), `<!--#if expr="$DOCUMENT_NAME = foo" -->1<!--#endif -->`)
+	s.Get("/old.shtml", 200)
+	s.Says(`old\.shtml:1: .*; for expressions of Apache before 2\.4 \(SSILegacyExprParser\), set ssi = \{ legacy = true \}`)
 	for ssi, want := range map[string]string{
 		"true\nerror-page = { 404 = '/404.shtml' }": "404: /404.shtml is a script or SSI page",
 		`{ depth = 11 }`:       "ssi",
