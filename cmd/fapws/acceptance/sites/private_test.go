@@ -81,7 +81,7 @@ expose = ["shown.db"]
 	}
 }
 
-// A directory that is served without its application hides the same files, and keys, by any name, whoever asks for them in which way.
+// A directory that is served without its application hides the same files, and keys, by any name and for any kind of request.
 func TestProjectDirectory(t *testing.T) {
 	t.Parallel()
 	const key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
