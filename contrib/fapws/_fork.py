@@ -10,7 +10,6 @@ before that, the kernel tells the server of unread data (ECONNRESET) and not of 
 from __future__ import annotations
 
 import faulthandler
-import fcntl
 import gc
 import io
 import os
@@ -157,7 +156,7 @@ def _end(children: Dict[int, Tuple[int, int]]) -> None:
 
 
 class _Gone(SystemExit):
-    """Raised in a handler when its client has disconnected."""
+    """The client has disconnected: raised by the body of the request, and between two parts of a response."""
 
 
 class _Broken(SystemExit):
@@ -201,10 +200,9 @@ def _finish() -> None:
 class _Body(io.RawIOBase):
     """The body of a request that is read from its socket."""
 
-    def __init__(self, connection: socket.socket, left: int, whole: Callable[[], None]) -> None:
+    def __init__(self, connection: socket.socket, left: int) -> None:
         self._connection = connection
         self.left = left
-        self._whole = whole  # called when all has been read
 
     def readable(self) -> bool:
         return True
@@ -216,8 +214,6 @@ class _Body(io.RawIOBase):
         if not n:
             raise _Gone
         self.left -= n
-        if not self.left:
-            self._whole()
         return n
 
 
@@ -253,18 +249,6 @@ class _Child:
         hangup.register(self.connection, select.POLLRDHUP)
         return bool(hangup.poll(0))
 
-    def _watch(self) -> None:
-        """Ends the handler from now on if the server closes the socket. The whole request has arrived, so little else is signaled."""
-        signal.signal(signal.SIGIO, self._changed)
-        fcntl.fcntl(self.connection, fcntl.F_SETOWN, self.pid)
-        fcntl.fcntl(self.connection, fcntl.F_SETFL, fcntl.fcntl(self.connection, fcntl.F_GETFL) | os.O_ASYNC)
-        self._changed()
-
-    def _changed(self, *_: object) -> None:
-        if self.disconnected():
-            signal.signal(signal.SIGIO, signal.SIG_IGN)
-            raise _Gone
-
     # --- the request ---
 
     def _read(self, n: int) -> bytes:
@@ -293,15 +277,13 @@ class _Child:
         if not variables.pop("fapws.has_length"):
             del variables["CONTENT_LENGTH"]
         self.alarm(max(float(variables.pop("fapws.timeout")), 0.1))
-        self.body = _Body(self.connection, length, self._watch)
+        self.body = _Body(self.connection, length)
         self.line = "%s %s %s" % (variables["REQUEST_METHOD"], variables["REQUEST_URI"], variables["SERVER_PROTOCOL"])
         self.name = name
         self.head_only = variables["REQUEST_METHOD"] == "HEAD"
         stream: Any = io.BufferedReader(self.body, _BLOCK)
         if length <= _MEMORY:
             stream = io.BytesIO(stream.read())
-        if not length:
-            self._watch()
         environ: Any = environ_class() if environ_class else {}
         environ.update(variables)
         environ.update({
@@ -420,6 +402,8 @@ class _Child:
             self._chunk(item)
             if self.started and self.bodyless:
                 break
+            if self.sent != self.declared and self.disconnected():
+                raise _Gone
 
     def _chunk(self, item: Any) -> None:
         """Sends a piece of the body, with the head before the first one (PEP 3333)."""
@@ -490,15 +474,12 @@ class _Child:
 
     def _send(self, data: bytes) -> None:
         self.alarm(0)  # the client may be slow
-        if self.bodyless or self.sent == self.declared:  # it may disconnect as soon as it has the rest
-            signal.signal(signal.SIGIO, signal.SIG_IGN)
         self.connection.sendall(data)
         self.alarm(self.timeout)
 
     def _end(self) -> None:
         """Tells the server that the response is complete."""
         self.alarm(0)
-        signal.signal(signal.SIGIO, signal.SIG_IGN)
         if not self.parent():
             return
         try:

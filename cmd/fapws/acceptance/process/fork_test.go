@@ -340,20 +340,23 @@ func TestForkStreams(t *testing.T) {
 	fapwstest.Eventually(t, "the generator is closed", func() bool { return slices.Contains(notesIn(folder), "closed") })
 }
 
-// The work of a handler stops when its client has left, also while it sends nothing.
+// A handler whose client has left runs to its end, and its process ends without a word.
 func TestForkedChildWithoutClient(t *testing.T) {
 	t.Parallel()
 	s, folder := forked(t, fapwstest.Threads)
-	for _, request := range []string{fapwstest.Get("/waits?never"), fapwstest.Request("POST", "/waits?never", strings.Repeat("b", 3<<20))} {
+	for _, request := range []string{fapwstest.Get("/waits?go"), fapwstest.Request("POST", "/waits?go", strings.Repeat("b", 3<<20))} {
 		w := s.Dial()
 		w.Send(request)
 		fapwstest.Eventually(t, "it runs", func() bool { return len(notesIn(folder)) == 1 })
 		w.Close()
+		fapwstest.Write(t, filepath.Join(folder, "go"), "")
 		fapwstest.Eventually(t, "it ends", func() bool {
-			return slices.Contains(notesIn(folder), "stops") && len(fapwstest.ChildrenOf(t, loaders(s)...)) == 1
+			return slices.Contains(notesIn(folder), "done") && len(fapwstest.ChildrenOf(t, loaders(s)...)) == 1
 		})
-		if err := os.Remove(filepath.Join(folder, "notes")); err != nil {
-			t.Error(err)
+		for _, name := range []string{"notes", "go"} {
+			if err := os.Remove(filepath.Join(folder, name)); err != nil {
+				t.Error(err)
+			}
 		}
 	}
 	if out := s.Stderr.String(); strings.Contains(out, "error") {
