@@ -57,16 +57,62 @@ def project():
         return tomllib.load(f)["project"]
 
 
+def home(version):
+    """The project's page, and the name of that version there: its tag, or its commit. The page is "" where FAPWS_HOME_URL is not set.
+
+    A release sets it to its repository, which is shaped as those of GitHub: no file has an address that a fork would have to change.
+    """
+    release, _, commit = version.partition("+")
+    return os.environ.get("FAPWS_HOME_URL", "").rstrip("/"), commit.split(".")[0] or "v" + release
+
+
+def project_urls(version):
+    """Pairs of a name, as PyPI knows it, and an address."""
+    url, revision = home(version)
+    pages = [
+        ("Homepage", ""),
+        ("Documentation", "/tree/%s/docs" % revision),
+        ("Changelog", "/blob/%s/CHANGELOG.md" % revision),
+        ("Source", "/tree/" + revision),
+        ("Security", "/security/advisories/new"),
+    ]
+    return [(name, url + page) for name, page in pages if url]
+
+
+# What follows these begins with the path of a file: neither a scheme, nor a fragment, nor a path of a server.
+FILE = r"(?![a-z]+:|[#/])"
+PICTURE = r"<picture>.*?</picture>|<img\b[^>]*>|!\[[^\]]*\]\([^)]*\)"
+
+
+def description(text, version):
+    """README.md as it reads elsewhere: links to files lead to the project's page, and are only their text without one."""
+    url, revision = home(version)
+
+    def absolute(match):
+        kind = "raw" if re.search(r"\.(gif|jpg|png|svg|webp)$", match.group(2)) else "blob"
+        return "%s%s/%s/%s/%s" % (match.group(1), url, kind, revision, match.group(2))
+
+    def prose(part):
+        if url:
+            return re.sub(r"(\]\(|\b(?:href|src|srcset)=\")%s([^)\"\s]+)" % FILE, absolute, part)
+        part = re.sub(PICTURE, lambda m: "" if re.search(r"(\]\(|\bsrc(set)?=\")" + FILE, m.group()) else m.group(), part, flags=re.S)
+        part = re.sub(r"\[([^\[\]]*)\]\(%s[^)]*\)" % FILE, r"\1", part)
+        return re.sub(r"<a href=\"%s[^>]*>(.*?)</a>" % FILE, r"\1", part, flags=re.S)
+
+    parts = re.split(r"(^```.*?^```$)", text, flags=re.M | re.S)
+    return "".join(part if part.startswith("```") else prose(part) for part in parts)
+
+
 def metadata(version):
     """METADATA (core metadata 2.1), with README.md as description."""
     p = project()
     fields = [("Metadata-Version", "2.1"), ("Name", p["name"]), ("Version", version), ("Summary", p["description"])]
     fields += [("License", p["license"]["text"]), ("Requires-Python", p["requires-python"]), ("Keywords", ",".join(p["keywords"]))]
     fields += [("Classifier", c) for c in p["classifiers"]]
-    fields += [("Project-URL", "%s, %s" % pair) for pair in p.get("urls", {}).items()]
-    fields += [("License-File", "LICENSE"), ("Description-Content-Type", "text/markdown")]
+    fields += [("Project-URL", "%s, %s" % pair) for pair in project_urls(version)]
+    fields += [("Description-Content-Type", "text/markdown")]
     with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as f:
-        return "".join("%s: %s\n" % field for field in fields) + "\n" + f.read()
+        return "".join("%s: %s\n" % field for field in fields) + "\n" + description(f.read(), version)
 
 
 def entry_points():

@@ -1,0 +1,55 @@
+"""Tests of wheel.py: cd scripts && python3 -m unittest wheel_test"""
+
+import os
+import re
+import unittest
+from unittest import mock
+
+import wheel
+
+README = """# fapws
+
+[Text](docs/a.md#part), [elsewhere](https://example.com/), [below](#start), [![picture](docs/p.png)](docs/b.md)
+<a href="docs/c.md"><picture><source srcset="docs/dark.svg"><img src="docs/light.svg"></picture></a>
+
+```python
+routes[0](docs)
+```
+"""
+
+
+def with_home(url):
+    return mock.patch.dict(os.environ, {"FAPWS_HOME_URL": url})
+
+
+class Test(unittest.TestCase):
+    def test_description(self):
+        with with_home("https://example.com/fapws/"):
+            text = wheel.description(README, "0.1.0")
+            self.assertIn("(https://example.com/fapws/blob/v0.1.0/docs/a.md#part), [elsewhere](https://example.com/), [below](#start)", text)
+            self.assertIn("(https://example.com/fapws/raw/v0.1.0/docs/p.png)](https://example.com/fapws/blob/v0.1.0/docs/b.md)", text)
+            self.assertIn('<source srcset="https://example.com/fapws/raw/v0.1.0/docs/dark.svg">', text)
+            self.assertIn("\nroutes[0](docs)\n", text)
+            self.assertIn("/blob/0123456789/docs/a.md", wheel.description(README, "0.1.0+0123456789.dirty"))
+
+    def test_description_without_home(self):
+        with with_home(""):
+            text = wheel.description(README, "0.1.0")
+        self.assertIn("Text, [elsewhere](https://example.com/), [below](#start), \n\n\n```python\nroutes[0](docs)\n", text)
+
+    def test_urls(self):
+        with with_home("https://example.com/fapws"):
+            self.assertIn("\nProject-URL: Changelog, https://example.com/fapws/blob/v0.1.0/CHANGELOG.md\n", wheel.metadata("0.1.0"))
+        with with_home(""):
+            self.assertNotIn("Project-URL", wheel.metadata("0.1.0"))
+
+    def test_readme_elsewhere(self):
+        """The real README.md has no link that only its repository could follow."""
+        for url in "", "https://example.com/fapws":
+            with with_home(url):
+                prose = re.sub(r"^```.*?^```$", "", wheel.metadata("0.1.0"), flags=re.M | re.S)
+            self.assertEqual(re.findall(r"(?:\]\(|(?:href|src|srcset)=\")(?!https?:|mailto:|#)[^)\"]*", prose), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
