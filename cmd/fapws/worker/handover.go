@@ -156,6 +156,9 @@ func (r *channelRelay) takeClient(m *pool.Message, files []*os.File, from *pool.
 	case err != nil:
 		return err
 	case m.Text == pool.WebSocket:
+		if r.s.asleep() {
+			r.s.sleeper.wake()
+		}
 		sockets := r.s.server.Sockets()
 		if err = sockets.Import(&socket, fd); err == nil {
 			return nil

@@ -21,6 +21,7 @@ type sleeper struct {
 	p        *Parent
 	needed   chan struct{}            // closed when a request needs the application
 	need     func()                   // closes it
+	settled  chan struct{}            // closed when the application serves, or has failed to load
 	watches  bool                     // the application wants to know of subscribers
 	presence []pybridge.PresenceEvent // for it; of the loop
 	fails    sync.Once
@@ -54,7 +55,7 @@ func (s *service) remembered() string {
 // recall takes what another worker has said of the script, before the sites are built.
 func (p *Parent) recall() error {
 	s := p.s
-	z := &sleeper{p: p, needed: make(chan struct{})}
+	z := &sleeper{p: p, needed: make(chan struct{}), settled: make(chan struct{})}
 	z.need = sync.OnceFunc(func() { close(z.needed) })
 	s.sleeper = z
 	var r remembered
@@ -90,7 +91,14 @@ func (z *sleeper) run() (code int, err error) {
 		select {} // until another worker has taken over
 	}
 	s.server.Do(z.tellPresence)
+	close(z.settled)
 	return s.finish(s.serve(ended)), nil
+}
+
+// wake has the application loaded, and waits for that. It is safe for concurrent use.
+func (z *sleeper) wake() {
+	z.need()
+	<-z.settled
 }
 
 // fail reports why the application has not loaded, once, and asks for a worker in the place of this one, which serves until then. Requests
@@ -100,6 +108,7 @@ func (z *sleeper) fail(err error) (code int) {
 	z.fails.Do(func() {
 		code = s.report(err)
 		z.failed.Store(true)
+		close(z.settled)
 		z.p.recycle("the application failed to load")
 		if s.conf.Dev {
 			time.AfterFunc(noticeWithin, s.server.GiveUp)
