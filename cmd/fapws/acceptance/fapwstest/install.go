@@ -63,7 +63,7 @@ func (c Command) ForOtherUsers(t *testing.T) Command {
 	return c
 }
 
-// install copies the executable and contrib/ to a new directory.
+// install copies the program and contrib/ to a new directory.
 func install(program string) (folder string, err error) {
 	if folder, err = os.MkdirTemp("", "fapws"); err != nil {
 		return "", err
@@ -71,21 +71,7 @@ func install(program string) (folder string, err error) {
 	if err := os.Chmod(folder, 0o755); err != nil {
 		return folder, err
 	}
-	if err := os.Mkdir(folder+"/build", 0o755); err != nil {
-		return folder, err
-	}
-	text, err := os.ReadFile(program)
-	if err != nil {
-		return folder, err
-	}
-	// As in Write: no child that is being forked may keep the program open for writing.
-	syscall.ForkLock.RLock()
-	err = os.WriteFile(folder+"/build/fapws", text, 0o755)
-	syscall.ForkLock.RUnlock()
-	if err != nil {
-		return folder, err
-	}
-	return folder, copyForAll(folder+"/contrib", os.DirFS(Repository+"/contrib"))
+	return folder, copyProgram(program, folder)
 }
 
 // denied returns the message of the copy if an unprivileged user (65534) cannot start it.

@@ -1,9 +1,10 @@
 package fapwstest
 
 import (
-	"io"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -16,46 +17,92 @@ func CopyOfProgram(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	real, err := filepath.EvalSymlinks(Binary(t))
-	if err != nil {
+	if err := copyProgram(Binary(t), folder); err != nil {
 		t.Fatal(err)
 	}
-	contrib, err := filepath.Abs(Repository + "/contrib")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(contrib, folder+"/contrib"); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Mkdir(folder+"/build", 0o755); err != nil {
-		t.Fatal(err)
-	}
-	ReplaceProgram(t, folder+"/build/fapws", real)
 	return folder + "/build/fapws"
 }
 
-// ReplaceProgram puts a copy of the file with in the place of the executable at, as an installation does.
+// ReplaceProgram replaces the image of the program at by that of another one, as an installation does.
 func ReplaceProgram(t *testing.T, at, with string) {
 	t.Helper()
-	from, err := os.Open(with)
-	if err != nil {
+	if err := copyFile(Image(at), Image(with)); err != nil {
 		t.Fatal(err)
 	}
-	defer from.Close()
-	syscall.ForkLock.RLock() // see Write
+}
+
+// startsCopy is the command of a copied wheel. It has the copied package in the place of the installed one.
+const startsCopy = `#!%s
+import os, sys
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + "/contrib")
+from fapws.__main__ import main
+main()
+`
+
+// Image returns the file with the code of a program: the executable, or the library of a wheel, of which the program is the command.
+func Image(program string) string {
+	for _, packages := range []string{"contrib", "lib/python3*/site-packages"} {
+		found, _ := filepath.Glob(filepath.Join(filepath.Dir(program), "..", packages, "fapws/libfapws.so"))
+		if len(found) == 1 {
+			return found[0]
+		}
+	}
+	return program
+}
+
+// IsWheel reports whether the program under test is the command of a wheel.
+func IsWheel(t *testing.T) bool { return Image(Binary(t)) != Binary(t) }
+
+// InstalledPython returns the interpreter whose packages scripts see: for a wheel, that of its virtual environment.
+func InstalledPython(t *testing.T) string {
+	t.Helper()
+	if IsWheel(t) {
+		return filepath.Dir(Binary(t)) + "/python"
+	}
+	return Python
+}
+
+// Maps reports whether the server has mapped the image of program, which was not replaced since.
+func (s *Server) Maps(program string) bool {
+	s.T.Helper()
+	text, err := os.ReadFile(s.Proc("maps"))
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	return strings.Contains(string(text), " "+Image(program)+"\n")
+}
+
+// copyProgram copies a program to folder/build, and its Python package to folder/contrib, readable by every user.
+func copyProgram(program, folder string) error {
+	if err := os.Mkdir(folder+"/build", 0o755); err != nil {
+		return err
+	}
+	if err := copyForAll(folder+"/contrib", os.DirFS(Repository+"/contrib")); err != nil {
+		return err
+	}
+	if image := Image(program); image != program {
+		if err := copyFile(folder+"/contrib/fapws/libfapws.so", image); err != nil {
+			return err
+		}
+		return writeProgram(folder+"/build/fapws", fmt.Appendf(nil, startsCopy, Python))
+	}
+	return copyFile(folder+"/build/fapws", program)
+}
+
+func copyFile(to, from string) error {
+	text, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return writeProgram(to, text)
+}
+
+// writeProgram puts a file in the place of another one. No child that is being forked keeps it open for writing: see Write.
+func writeProgram(to string, text []byte) error {
+	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
-	to, err := os.OpenFile(at+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o755)
-	if err != nil {
-		t.Fatal(err)
+	if err := os.WriteFile(to+".new", text, 0o755); err != nil {
+		return err
 	}
-	_, err = io.Copy(to, from)
-	if closed := to.Close(); err == nil {
-		err = closed
-	}
-	if err == nil {
-		err = os.Rename(at+".new", at)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	return os.Rename(to+".new", to)
 }
