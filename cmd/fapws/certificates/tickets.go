@@ -4,6 +4,7 @@ import (
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
+	"slices"
 	"time"
 )
 
@@ -11,7 +12,7 @@ const (
 	// TicketPeriod is the time for which a key encrypts tickets.
 	TicketPeriod = 4 * time.Hour
 
-	// ticketKeys is the number of keys that decrypt: a ticket lives for 20 to 24 hours.
+	// ticketKeys is the number of keys of the present and of earlier periods: a ticket lives for 20 to 24 hours.
 	ticketKeys = 6
 )
 
@@ -63,7 +64,8 @@ func (t *Tickets) keys(hash [sha256.Size]byte) (keys [][32]byte) {
 	if t.Secret == nil {
 		*t = NewTickets()
 	}
-	for _, secret := range append([][]byte{derive(t.Secret, "key")}, t.Past...) {
+	next := derive(derive(t.Secret, "next secret"), "key") // another process may have gone on a moment before
+	for _, secret := range slices.Concat([][]byte{derive(t.Secret, "key"), next}, t.Past) {
 		keys = append(keys, [32]byte(derive(secret, "for "+string(hash[:]))))
 	}
 	return keys
