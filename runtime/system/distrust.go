@@ -16,10 +16,11 @@ var distrusted atomic.Pointer[[]string]
 
 // Distrust names the directories that an application in a sandbox may change, by absolute paths, instead of those before. A process
 // outside of the sandbox then follows no symbolic link below them (Open, OpenRoot): the application could have made it to lead elsewhere.
+// The name of a directory may be a link itself only if it ends with a slash here.
 func Distrust(directories []string) { distrusted.Store(&directories) }
 
-// border returns the outermost directory that path is in and the application may change, and the path from there; "" without one. What is above
-// of it cannot be replaced by the application.
+// border returns the outermost directory that the application may change on the way to path, and the path from there; "" without one. What is
+// above of it cannot be replaced by the application.
 func border(path string) (directory, rest string) {
 	list := distrusted.Load()
 	if list == nil {
@@ -27,12 +28,24 @@ func border(path string) (directory, rest string) {
 	}
 	path = filepath.Clean(path)
 	for _, one := range *list {
-		one = filepath.Clean(one)
-		if below, ok := strings.CutPrefix(path, strings.TrimSuffix(one, "/")+"/"); ok && (directory == "" || len(one) < len(directory)) {
-			directory, rest = one, below
+		top := strings.TrimSuffix(one, "/")
+		if !strings.HasPrefix(path+"/", top+"/") {
+			continue
+		}
+		if top == one {
+			top = strings.TrimSuffix(filepath.Dir(top), "/")
+		}
+		if below, ok := strings.CutPrefix(path, top+"/"); ok && below != "" && (rest == "" || len(below) > len(rest)) {
+			directory, rest = top+"/", below
 		}
 	}
 	return directory, rest
+}
+
+// Replaceable reports whether an application in a sandbox can put a link in the place of the file at path, or of a directory above it.
+func Replaceable(path string) bool {
+	directory, _ := border(path)
+	return directory != ""
 }
 
 // Open opens a file or directory at an absolute path for calls that take a directory, and for /proc/self/fd. The caller closes fd.
@@ -75,6 +88,22 @@ func open(at int, name, path string, flags int) (fd int, err error) {
 		return -1, &os.PathError{Op: "open", Path: path, Err: err}
 	}
 	return fd, nil
+}
+
+// OpenDirectory is os.Open for a directory.
+func OpenDirectory(path string) (*os.File, error) {
+	fd, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	for err = unix.EINTR; err == unix.EINTR; {
+		var dir int
+		if dir, err = unix.Openat(fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err == nil {
+			return os.NewFile(uintptr(dir), path), nil
+		}
+	}
+	return nil, &os.PathError{Op: "open", Path: path, Err: err}
 }
 
 // OpenRoot is os.OpenRoot.

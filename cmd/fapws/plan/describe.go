@@ -2,13 +2,16 @@ package plan
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"fapws/cmd/fapws/application"
+	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
+	"fapws/runtime/system"
 )
 
 // Name returns the name of the application or site for check.
@@ -106,24 +109,58 @@ func (p *Plan) Folders() (dirs []string) {
 	return dirs
 }
 
-// Changeable returns the directories that an application in the sandbox may change, as far as the configuration names them; none without
-// a sandbox.
-func (p *Plan) Changeable(conf *settings.Config) (dirs []string) {
+// Changeable returns the directories for system.Distrust, as far as the configuration names them, and those of more uploads; none
+// without a sandbox.
+func (p *Plan) Changeable(conf *settings.Config, uploads ...string) (dirs []string) {
 	if conf.Sandbox == settings.SandboxModes[0] {
 		return nil
 	}
-	paths := slices.Concat(conf.SandboxWrite, p.Site.Reach().Uploads)
-	for _, log := range append(p.Site.LogFiles(), conf.AccessLog, conf.ErrorLog) {
-		if log != "-" && log != "off" {
-			paths = append(paths, filepath.Dir(log))
+	add := func(path, end string) {
+		if abs, err := filepath.Abs(path); err == nil {
+			dirs = append(dirs, strings.TrimSuffix(abs, "/")+end)
 		}
 	}
-	for _, path := range paths {
-		if abs, err := filepath.Abs(path); err == nil {
-			dirs = append(dirs, abs)
+	for _, path := range conf.SandboxWrite {
+		add(path, "/")
+	}
+	for _, log := range append(p.Site.LogFiles(), conf.AccessLog, conf.ErrorLog) {
+		if log != "-" && log != "off" {
+			add(filepath.Dir(log), "/")
+		}
+	}
+	for _, path := range append(p.Site.Reach().Uploads, uploads...) {
+		add(path, "") // a link may be one of the application, in the place of an uploaded file
+		if st, err := os.Lstat(path); err != nil || st.Mode().IsRegular() {
+			add(filepath.Dir(path), "/")
 		}
 	}
 	return dirs
+}
+
+// CheckOutside refuses files that a process outside of the sandbox makes and removes in a directory that the application could replace
+// by a link to another one. system.Distrust knows these directories.
+func (p *Plan) CheckOutside(conf *settings.Config) error {
+	dirs := map[string][]string{"state-dir": p.StateDirs()}
+	add := func(name, path string) {
+		if path != "" && path[0] != '@' && path != "auto" && path != "off" {
+			dirs[name] = append(dirs[name], filepath.Dir(path))
+		}
+	}
+	add("pid", conf.PidFile)
+	add("ctl-socket", conf.ControlSocket)
+	for _, addr := range conf.Bind {
+		if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+			add("bind", path)
+		}
+	}
+	for name, dirs := range dirs {
+		for _, dir := range dirs {
+			if abs, err := filepath.Abs(dir); err == nil && system.Replaceable(abs) {
+				return exit.Usage(fmt.Errorf("%s (%s): the application can replace the directory %s; name one that sandbox-write, logs and uploads do not allow to change", name, p.Settings.Source(name), dir))
+			}
+		}
+	}
+	return nil
 }
 
 // LogsIn reports whether users log in by a form anywhere; contents may be nil, then entries of PATHS do not count.

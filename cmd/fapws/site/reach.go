@@ -5,8 +5,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-
-	"fapws/runtime/source/upload"
 )
 
 // Reach is what the routes of a configuration file need outside of the process that serves them.
@@ -15,7 +13,7 @@ type Reach struct {
 	Unix     bool     // a server has a unix socket: also PHP, which this process starts
 	Abstract bool     // a server has a unix socket with a name that begins with "@"
 	Programs bool     // programs are run: CGI, PHP, or commands in pages
-	Uploads  []string // directories and devices that uploads are stored in
+	Uploads  []string // directories, files and devices that uploads are stored in
 	Files    []string // files that are read again when they change: those of users
 }
 
@@ -30,7 +28,7 @@ func (c *Config) Reach() (r Reach) {
 			route := &h.Routes[k]
 			r.rules(&route.Rules)
 			if to := string(route.Upload.To); to != "" {
-				r.Uploads = append(r.Uploads, upload.Place(to))
+				r.Uploads = append(r.Uploads, to)
 			}
 			r.Programs = r.Programs || route.CGI.Given || route.PHP.Given || route.SSI.Exec
 			r.Unix = r.Unix || route.PHP.Given

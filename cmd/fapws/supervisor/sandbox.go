@@ -31,6 +31,9 @@ func (p *process) prepareSandbox(upgraded bool) error {
 			}
 		}
 	}
+	if err := p.plan.CheckOutside(&p.conf); err != nil {
+		return err
+	}
 	if dir := os.Getenv(sandbox.Variable); upgraded && dir != "" {
 		p.temporary = dir
 		return nil

@@ -23,6 +23,9 @@ func (s *service) enterSandbox() error {
 	if os.Getenv(sandbox.Variable) == "" {
 		return nil
 	}
+	if err := s.plan.CheckOutside(&s.conf); err != nil { // a reload or the script may have changed settings
+		return err
+	}
 	if s.startsApplication() {
 		if s.plan.Site.Reach().Programs || runsPrograms(s.contents) {
 			return exit.NotStarted("with idle-stop, sandbox is for the application only, and the server runs programs (CGI, PHP or commands in pages); remove idle-stop, sandbox or the programs")
@@ -47,6 +50,9 @@ func (s *service) sandboxRules() (*sandbox.Rules, error) {
 	conf := &s.conf
 	reach := s.plan.Site.Reach()
 	stored := append(reach.Uploads, uploads(s.contents)...)
+	for i := range stored {
+		stored[i] = upload.Place(stored[i])
+	}
 	r := &sandbox.Rules{
 		Read:            slices.Concat(descriptors.Directories(), reach.Files, conf.SendfileRoots, conf.SandboxRead),
 		Write:           slices.Concat([]string{os.TempDir()}, stored, conf.SandboxWrite),
@@ -112,7 +118,7 @@ func firstInside(dir string, paths []string) string {
 	return paths[i]
 }
 
-// uploads returns the directories and devices that the entries of PATHS store uploads in.
+// uploads returns the directories, files and devices that the entries of PATHS store uploads in.
 func uploads(c *pybridge.Contents) (places []string) {
 	if c == nil {
 		return nil
@@ -123,7 +129,7 @@ func uploads(c *pybridge.Contents) (places []string) {
 				continue
 			}
 			if o, err := upload.ParseOptions(m.Upload); err == nil && o.Path != "" {
-				places = append(places, upload.Place(o.Path))
+				places = append(places, o.Path)
 			}
 		}
 	}

@@ -216,7 +216,7 @@ func (s *service) start() (err error) {
 		}
 	}
 	s.log.SetLevel(s.conf.LogLevel, s.conf.LoopDebug)
-	system.Distrust(s.plan.Changeable(&s.conf))
+	system.Distrust(s.plan.Changeable(&s.conf, uploads(s.contents)...))
 	s.logs.Configure(&s.conf, s.log)
 	if s.access, err = s.logs.Access("", ""); err != nil {
 		return exit.NotStarted("cannot write the %v", err)

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/backend"
+	"fapws/runtime/system"
 )
 
 // target is where files go. Its methods are safe for concurrent use.
@@ -41,9 +42,7 @@ func newTarget(o *Options) (target, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w", err)
 	}
-	if real, err := filepath.EvalSymlinks(full); err == nil {
-		full = real // a rename replaces a link, not the file behind it
-	}
+	full = resolved(full)
 	st, err := os.Stat(full)
 	switch {
 	case err == nil && st.IsDir():
@@ -67,13 +66,22 @@ func newTarget(o *Options) (target, error) {
 
 // Place returns the directory or device that uploads to a path are written to.
 func Place(path string) string {
-	if full, err := filepath.EvalSymlinks(path); err == nil {
-		path = full
+	if full, err := filepath.Abs(path); err == nil {
+		path = resolved(full)
 	}
 	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
 		return path
 	}
 	return filepath.Dir(path)
+}
+
+// resolved returns the file that a link leads to, because a rename replaces a link. A link that an application in the sandbox can have made
+// stays as it is: opening the directory reports it.
+func resolved(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil && !system.Replaceable(path) {
+		return real
+	}
+	return path
 }
 
 // inside returns a path as it is when the process has entered o.Root.
@@ -117,7 +125,7 @@ func temporary(name string) string {
 
 // open opens the directory, and, the first time, removes files that a killed server has left in it.
 func (t *folder) open() (*os.File, error) {
-	dir, err := os.OpenFile(t.path, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	dir, err := system.OpenDirectory(t.path)
 	if err == nil && !t.swept.Swap(true) {
 		sweep(dir)
 		t.expire(dir)

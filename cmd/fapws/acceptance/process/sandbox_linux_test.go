@@ -392,7 +392,16 @@ func TestSandboxLogDirectory(t *testing.T) {
 // Mistakes in settings of the sandbox are one line.
 func TestSandboxMistakes(t *testing.T) {
 	t.Parallel()
+	dir := t.TempDir()
+	inside := dir + "/a/b"
+	moved := func(name, path string) string {
+		return fmt.Sprintf("%s (flag --%[1]s): the application can replace the directory %s; name one that sandbox-write, logs and uploads do not allow to change", name, path)
+	}
 	for _, tt := range []struct{ flags, want string }{
+		{"--sandbox --sandbox-write " + dir + " --pid " + inside, moved("pid", dir+"/a")},
+		{"--sandbox --error-log " + dir + "/log --ctl-socket " + inside, moved("ctl-socket", dir+"/a")},
+		{"--sandbox --sandbox-write " + dir + " --bind unix:" + inside, moved("bind", dir+"/a")},
+		{"--sandbox --sandbox-write " + dir + " --tls auto --state-dir " + dir, moved("state-dir", dir+"/tls")},
 		{"--sandbox-write /tmp", "sandbox-write (flag --sandbox-write) has no effect without sandbox; add --sandbox"},
 		{"--sandbox=perhaps", "--sandbox perhaps: must be one of off, on, strict"},
 		{"--sandbox --sandbox-connect 70000", "--sandbox-connect 70000: must be ports from 1 to 65535, or unix, separated by commas; not 70000"},

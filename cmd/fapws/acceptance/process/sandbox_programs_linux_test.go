@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -98,5 +99,42 @@ auth = { users = "users", realm = "x" }
 	check()
 	if left, _ := filepath.Glob(folder + "/site/new"); landlock() > 0 && len(left) > 0 {
 		t.Errorf("a program has made %s", left)
+	}
+}
+
+// An application that puts a link in the place of an uploaded file gets no right to write in the directory that the link leads to, and has no
+// upload go there.
+func TestSandboxUploads(t *testing.T) {
+	t.Parallel()
+	x := newSandboxed(t, fapwstest.Threads)
+	victim, stored := filepath.Dir(x.secret), fapwstest.PublicFolder(t)
+	if err := os.Chmod(stored, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	x.c.Script = ""
+	x.c.Flags = append(x.c.Flags, "-c", fapwstest.Write(t, filepath.Dir(filepath.Dir(x.app))+"/fapws.toml", `app = "app/app.py"
+[[host]]
+name = "files.lan"
+[[host.route]]
+prefix = "/firmware"
+upload = { to = "`+stored+`/image" }
+`))
+	s := x.c.Serve(t, fapwstest.Mode{})
+	put := func(status int) {
+		t.Helper()
+		s.Ask("PUT /firmware HTTP/1.1\r\nHost: files.lan\r\nContent-Length: 3\r\nConnection: close\r\n\r\nnew").Want(t, status)
+	}
+	put(201)
+	s.Get("/attack?replace,"+stored+"/image,"+victim, 200).Is(t, "done: None")
+	if code, _, stderr := s.Ctl("reload"); code != 1 || !strings.Contains(stderr, "leads through a symbolic link that the application can have made") {
+		t.Errorf("a reload with the link: code %d, %s", code, stderr)
+	}
+	s.Get("/attack?create,"+victim+"/new", 200).Is(t, "refused: EACCES")
+	put(201)
+	if entries, _ := os.ReadDir(victim); len(entries) != 1 || textOf(t, x.secret) != "secret" {
+		t.Errorf("files in the directory that the link leads to: %v", entries)
+	}
+	if text := textOf(t, stored+"/image"); text != "new" {
+		t.Errorf("the uploaded file: %q", text)
 	}
 }
