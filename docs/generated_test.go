@@ -55,6 +55,7 @@ func TestSettings(t *testing.T) {
 	page.Write(internal(t, "settings"))
 	page.WriteString(keysIntroduction)
 	page.Write(internal(t, "keys"))
+	page.WriteString("\nNext: [Python API](python-api.md)\n")
 	generated(t, "settings.md", page.String())
 }
 

@@ -113,7 +113,7 @@ func (term *terminal) checkUnit(b block) {
 }
 
 var (
-	link   = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	link   = regexp.MustCompile(`(?:\]\(|\b(?:href|src|srcset)=")([^)"\s]+)[)"]`)
 	header = regexp.MustCompile(`(?m)^#+ +(.*)$`)
 	fenced = regexp.MustCompile("(?ms)^ *```.*?^ *```")
 )
@@ -148,6 +148,29 @@ func TestLinks(t *testing.T) {
 			if !slices.ContainsFunc(headings, func(h []string) bool { return anchor(h[1]) == fragment }) {
 				t.Errorf("%s: %s has no such heading", page, found[0])
 			}
+		}
+	}
+}
+
+// TestIndex: README.md lists each page, with its title, and the last line of each page leads to the next one there.
+func TestIndex(t *testing.T) {
+	listed := regexp.MustCompile(`(?m)^- \[(.+)\]\((\w[\w-]*\.md)\): `).FindAllStringSubmatch(read(t, "README.md"), -1)
+	for _, page := range pages(t) {
+		if !strings.HasSuffix(page, "README.md") && !slices.ContainsFunc(listed, func(l []string) bool { return l[2] == page }) {
+			t.Errorf("README.md does not list %s", page)
+		}
+	}
+	for i, l := range listed {
+		text := read(t, l[2])
+		if title := header.FindStringSubmatch(text)[1]; title != l[1] {
+			t.Errorf("README.md: %s has the title %q", l[0], title)
+		}
+		want := "\nBack to [all pages](README.md)\n"
+		if i+1 < len(listed) {
+			want = "\nNext: [" + listed[i+1][1] + "](" + listed[i+1][2] + ")\n"
+		}
+		if !strings.HasSuffix(text, want) {
+			t.Errorf("%s does not end with %q", l[2], want)
 		}
 	}
 }

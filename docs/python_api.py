@@ -78,6 +78,7 @@ def page():
             if inspect.isclass(value):
                 for method, function in methods(value):
                     yield section(f"{item}.{method}" + signature(function, skip=1), function.__doc__, 4)  # without self
+    yield "Next: [Limits](limits.md)\n"
 
 
 with open(os.environ["PYTHON_API"], "w") as out:
