@@ -26,6 +26,9 @@ import (
 // prefix decides where the standard library is found.
 var interpreter = ""
 
+// otherPython tells users how to have fapws for another Python, %s.
+var otherPython = "build fapws with ./build.sh --python %s build"
+
 // program returns the file of this program, beside which package fapws lies.
 var program = os.Executable
 
@@ -33,6 +36,7 @@ var program = os.Executable
 // must be called first.
 func RunIn(python, file string) {
 	interpreter, program = python, func() (string, error) { return file, nil }
+	otherPython = "install fapws there: %s -m pip install fapws"
 }
 
 // Options are the arguments of Load.

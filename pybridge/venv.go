@@ -42,7 +42,7 @@ func readVenv(venv string) (folder, cfg string, err error) {
 		return "", "", fmt.Errorf("%s is not a virtual environment: pyvenv.cfg not found; create one with python%s -m venv %s", venv, minor(Version()), venv)
 	}
 	if theirs := venvVersion(folder, string(text)); theirs != "" && minor(theirs) != minor(Version()) {
-		return "", "", fmt.Errorf("virtual environment %s has Python %s, and this fapws Python %s (%s): create one with python%s -m venv DIR, or build fapws with ./build.sh --python %s build",
+		return "", "", fmt.Errorf("virtual environment %s has Python %s, and this fapws Python %s (%s): create one with python%s -m venv DIR, or "+otherPython,
 			venv, theirs, Version(), C.GoString(C.fapws_library()), minor(Version()), venvPython(folder))
 	}
 	return folder, string(text), nil

@@ -15,11 +15,22 @@ def main() -> None:
     """Replace this process by the server, with the arguments of this one. It exits with 3 and one line if that is impossible."""
     library = os.path.join(os.path.dirname(os.path.abspath(__file__)), "libfapws.so")
     if _LIBRARY in os.environ:
-        sys.exit(_failed("the dynamic loader has not preloaded %s into %s; it does not where that is setuid or has capabilities (getcap)" % (library, sys.executable)))
-    if not os.path.exists(library):
+        sys.exit(
+            _failed(
+                "the dynamic loader has not preloaded %s into %s: the interpreter must not be setuid or have capabilities (getcap), "
+                "and the file system of the library not be mounted noexec" % (library, sys.executable)
+            )
+        )
+    try:
+        fd = os.open(library, os.O_RDONLY)
+    except FileNotFoundError:
         sys.exit(_failed("%s is missing; this package belongs to an executable: start that one, or pip install fapws" % library))
-    others = os.environ.get("LD_PRELOAD")
-    os.environ.update({_LIBRARY: library, _INTERPRETER: sys.executable, "LD_PRELOAD": library + (":" + others if others else "")})
+    except OSError as e:
+        sys.exit(_failed("cannot read %s: %s" % (library, e.strerror)))
+    os.set_inheritable(fd, True)
+    # A path may have spaces or colons, which separate the libraries.
+    preload, others = "/proc/self/fd/%d" % fd, os.environ.get("LD_PRELOAD")
+    os.environ.update({_LIBRARY: library, _INTERPRETER: sys.executable, "LD_PRELOAD": preload + ":" + others if others else preload})
     os.execv(sys.executable, [sys.executable, "-m", "fapws"] + sys.argv[1:])
 
 

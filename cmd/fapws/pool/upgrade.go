@@ -232,6 +232,9 @@ func (p *Pool) handOver() error {
 		return err
 	}
 	cmd := p.o.Again(true)
+	if cmd.Err != nil {
+		return cmd.Err
+	}
 	return syscall.Exec(cmd.Path, cmd.Args, append(cmd.Env, handoverVariable+"="+strconv.Itoa(note)))
 }
 

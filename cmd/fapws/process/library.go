@@ -9,7 +9,7 @@ import "C"
 import (
 	"os"
 	"os/exec"
-	"strconv"
+	"path/filepath"
 )
 
 // The arguments of a process with the library are those of `python -m fapws`, so that a Python which has not preloaded it finds the
@@ -39,18 +39,21 @@ func LowPorts() string { return "sudo sysctl net.ipv4.ip_unprivileged_port_start
 // TakeName does nothing: the constructor has named the process.
 func TakeName() {}
 
-// Again is as for an executable.
+// Again is as for an executable. The newest one is started as users do, by its own rules, and not by -m, which would look in the
+// working directory first.
 func Again(newest bool, args ...string) *exec.Cmd {
+	if newest {
+		cmd := exec.Command(Interpreter(), append([]string{filepath.Join(filepath.Dir(File()), "__main__.py")}, args...)...)
+		cmd.Env = os.Environ()
+		if _, err := os.Stat(File()); err != nil { // an upgrade must not begin
+			cmd.Err = err
+		}
+		return cmd
+	}
 	cmd := exec.Command("/proc/self/exe", append([]string{"-m", "fapws"}, args...)...)
 	cmd.Args[0] = Interpreter()
-	library := File()
-	if newest {
-		cmd.Path = Interpreter()
-	} else {
-		cmd.ExtraFiles = []*os.File{file}
-		library = "/proc/self/fd/" + strconv.Itoa(3+len(cmd.ExtraFiles)-1)
-	}
-	preload := library
+	cmd.ExtraFiles = []*os.File{file}
+	preload := "/proc/self/fd/3" // the first of ExtraFiles
 	if others, ok := os.LookupEnv("LD_PRELOAD"); ok {
 		preload += ":" + others
 	}

@@ -8,6 +8,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,19 +26,17 @@ static char *take(const char *name) {
   return value;
 }
 
-/* Opens the library, and takes it off LD_PRELOAD: others that the user has named stay. It is named first there, by its
- * path, or by the descriptor that the process which started this one has passed on. */
+/* Takes the library off LD_PRELOAD: others that the user has named stay. It is named first there, as a descriptor,
+ * because a path may have spaces and colons, and may be another library's meanwhile. The variable is changed in its
+ * place: Go has the environment that the process began with. */
 static void take_library(void) {
-  char *first = take("LD_PRELOAD"), *others = first ? strpbrk(first, ": ") : NULL;
-  if (!first) return;
-  if (others) {
-    *others++ = 0;
-    setenv("LD_PRELOAD", others, 1);
-  }
-  if (sscanf(first, "/proc/self/fd/%d", &fapws_preload.fd) == 1)
-    fcntl(fapws_preload.fd, F_SETFD, FD_CLOEXEC);
+  const char *value = getenv("LD_PRELOAD"), *others = value ? strpbrk(value, ": ") : NULL;
+  if (!value || sscanf(value, "/proc/self/fd/%d", &fapws_preload.fd) != 1) return;
+  fcntl(fapws_preload.fd, F_SETFD, FD_CLOEXEC);
+  if (others)
+    setenv("LD_PRELOAD", others + 1, 1);
   else
-    fapws_preload.fd = open(first, O_RDONLY | O_CLOEXEC);
+    unsetenv("LD_PRELOAD");
 }
 
 /* Runs before the constructors of the other packages, and of Go: by its priority, and because it is needed first. */
@@ -47,6 +46,8 @@ __attribute__((constructor(102))) static void start(void) {
   take_library();
   fapws_preload.path = path;
   fapws_preload.interpreter = interpreter;
+  signal(SIGPIPE, SIG_DFL); /* Python ignores both, and has started this program */
+  signal(SIGXFSZ, SIG_DFL);
   prctl(PR_SET_NAME, "fapws");
 }
 

@@ -17,6 +17,10 @@ func CopyOfProgram(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	folder += "/a copy" // the dynamic loader separates libraries at spaces
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	if err := copyProgram(Binary(t), folder); err != nil {
 		t.Fatal(err)
 	}

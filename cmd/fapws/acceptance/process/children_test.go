@@ -64,6 +64,19 @@ func TestChildren(t *testing.T) {
 	})
 }
 
+// Libraries that the user preloads into the server are preloaded into children, too.
+func TestPreloaded(t *testing.T) {
+	script := fapwstest.Write(t, t.TempDir()+"/app.py", `import os, subprocess
+def show(environ, start_response):
+    return [subprocess.check_output("echo $LD_PRELOAD $FAPWS_LIBRARY; grep -o libutil.so.1 /proc/$$/maps | head -1", shell=True)]
+PATHS = [("/", show)]
+`)
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: script, Env: []string{"LD_PRELOAD=libutil.so.1 libm.so.6"}}.Serve(t, m)
+		s.Get("/", 200).Is(t, "libutil.so.1 libm.so.6\nlibutil.so.1\n")
+	})
+}
+
 // A child has nothing of the server: neither after fork, nor after exec.
 func TestChildrensDescriptors(t *testing.T) {
 	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {

@@ -332,6 +332,28 @@ func TestUpgrade(t *testing.T) {
 	l.unharmed()
 }
 
+// A program that was removed goes on, and starts its workers again; it is upgraded when one is installed again.
+func TestProgramIsRemoved(t *testing.T) {
+	t.Parallel()
+	program := fapwstest.CopyOfProgram(t)
+	s := fapwstest.Command{Program: program, Script: "workers.py"}.Serve(t, fapwstest.Workers)
+	if err := os.Remove(fapwstest.Image(program)); err != nil {
+		t.Fatal(err)
+	}
+	old := s.Workers()
+	s.Signal(syscall.SIGHUP)
+	s.HasWorkers(2, old...)
+	old = s.Workers()
+	s.Signal(syscall.SIGUSR2)
+	s.Says(`error .*fapws: no such file or directory|error .*libfapws\.so: no such file or directory`)
+	s.HasWorkers(2)
+	if now := s.Workers(); !slices.Equal(now, old) {
+		t.Errorf("workers %v, were %v", now, old)
+	}
+	s.Signal(syscall.SIGHUP)
+	s.HasWorkers(2, old...)
+}
+
 // Endless streams do not delay the shutdown for longer than the graceful timeout.
 func TestStopWithStreams(t *testing.T) {
 	for _, c := range []struct {
