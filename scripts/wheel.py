@@ -81,7 +81,7 @@ def project_urls(version):
 
 # What follows these begins with the path of a file: neither a scheme, nor a fragment, nor a path of a server.
 FILE = r"(?![a-z]+:|[#/])"
-PICTURE = r"<picture>.*?</picture>|<img\b[^>]*>|!\[[^\]]*\]\([^)]*\)"
+IMAGE = r"<img\b[^>]*>|!\[[^\]]*\]\([^)]*\)"
 
 
 def description(text, version):
@@ -93,9 +93,10 @@ def description(text, version):
         return "%s%s/%s/%s/%s" % (match.group(1), url, kind, revision, match.group(2))
 
     def prose(part):
+        part = re.sub(r"</?picture>|<source\b[^>]*>", "", part)  # PyPI shows these tags as text
         if url:
-            return re.sub(r"(\]\(|\b(?:href|src|srcset)=\")%s([^)\"\s]+)" % FILE, absolute, part)
-        part = re.sub(PICTURE, lambda m: "" if re.search(r"(\]\(|\bsrc(set)?=\")" + FILE, m.group()) else m.group(), part, flags=re.S)
+            return re.sub(r"(\]\(|\b(?:href|src)=\")%s([^)\"\s]+)" % FILE, absolute, part)
+        part = re.sub(IMAGE, lambda m: "" if re.search(r"(\]\(|\bsrc=\")" + FILE, m.group()) else m.group(), part)
         part = re.sub(r"\[([^\[\]]*)\]\(%s[^)]*\)" % FILE, r"\1", part)
         return re.sub(r"<a href=\"%s[^>]*>(.*?)</a>" % FILE, r"\1", part, flags=re.S)
 

@@ -28,7 +28,7 @@ class Test(unittest.TestCase):
             text = wheel.description(README, "0.1.0")
             self.assertIn("(https://example.com/fapws/blob/v0.1.0/docs/a.md#part), [elsewhere](https://example.com/), [below](#start)", text)
             self.assertIn("(https://example.com/fapws/raw/v0.1.0/docs/p.png)](https://example.com/fapws/blob/v0.1.0/docs/b.md)", text)
-            self.assertIn('<source srcset="https://example.com/fapws/raw/v0.1.0/docs/dark.svg">', text)
+            self.assertIn('docs/c.md"><img src="https://example.com/fapws/raw/v0.1.0/docs/light.svg"></a>', text)
             self.assertIn("\nroutes[0](docs)\n", text)
             self.assertIn("/blob/0123456789/docs/a.md", wheel.description(README, "0.1.0+0123456789.dirty"))
 
@@ -48,7 +48,7 @@ class Test(unittest.TestCase):
         for url in "", "https://example.com/fapws":
             with with_home(url):
                 prose = re.sub(r"^```.*?^```$", "", wheel.metadata("0.1.0"), flags=re.M | re.S)
-            self.assertEqual(re.findall(r"(?:\]\(|(?:href|src|srcset)=\")(?!https?:|mailto:|#)[^)\"]*", prose), [])
+            self.assertEqual(re.findall(r"(?:\]\(|(?:href|src)=\")(?!https?:|mailto:|#)[^)\"]*", prose), [])
 
 
 if __name__ == "__main__":
