@@ -39,7 +39,7 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
   tarball [ARCH]   build/dist/fapws-….tar.gz, to unpack into ~/.local
   deb [ARCH]       build/dist/fapws_….deb for Debian and Ubuntu, with the service of systemd;
                    --test [SUITE]: then install, upgrade and remove it in a fresh system
-  wheel            build/dist/fapws-….whl, for pip install with the Python of --python, or --all that are found;
+  wheel [ARCH]     build/dist/fapws-….whl, for pip install with the Python of --python, or --all that are found;
                    --into FOLDER: there; --test [TESTS]: then install it and run these acceptance tests, or all
   release          build/dist with the tarball, the .deb, an SBOM (CycloneDX) and SHA256SUMS
   container        the image of bin/run.sh, with podman, buildah or docker; --test: build it on a
@@ -49,7 +49,7 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
   matrix           build and test with every supported Python found
   roots [SUITES]   build and serve in fresh Debian systems, or in Ubuntu 24.04 (noble), as root and
                    as a user; needs root and debootstrap. --as root or --as user: as that one only;
-                   --test: run all checks there, too
+                   --test: run all checks there, too. --wheel: install wheels there, and in each Python found
   env              print what cgo needs: eval "\$(./build.sh env)"
 
 Supported are Python 3.$python_oldest to 3.$python_newest. The one to embed is --python, \$PYTHON or /usr/bin/python3,

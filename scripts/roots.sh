@@ -7,12 +7,13 @@
 readonly roots_folder=$root/build/roots
 
 # word_roots [--test] [--as root|user] [SUITE...] makes a fresh system of each suite for root and for a plain user, or for
-# that one only, and serves samples/hello there from a clean clone.
+# that one only, and serves samples/hello there from a clean clone. With --wheel [SUITE...], see try_wheels.
 word_roots() {
     local suite user failed=() suites=(bookworm trixie sid) users=(root user) word=serve_in
     while [[ ${1-} == -* ]]; do
         case $1 in
         --test) word=test_in ;;
+        --wheel) word=try_wheels suites=(bullseye bookworm trixie) ;;
         --as)
             [[ ${2-} == root || ${2-} == user ]] || die "roots --as needs root or user"
             users=("$2")
@@ -27,12 +28,42 @@ word_roots() {
         [[ $suite =~ ^[a-z]+$ ]] || die "roots needs names of Debian, or noble: ./build.sh roots bookworm"
     done
     need_debootstrap roots "git=git"
+    if [[ $word == try_wheels ]]; then
+        try_wheels "${suites[@]}"
+        return
+    fi
     for suite in "${suites[@]}"; do
         for user in "${users[@]}"; do
             stage "$suite, $user" in_fresh_root "$suite" "$user" "$word"
         done
     done
     summary
+}
+
+# try_wheels SUITE... makes a wheel for each Python of this machine, and tries them as their users do: in each of these Pythons, and
+# in fresh systems that have Python and pip, but no compiler.
+try_wheels() {
+    local wheels=$roots_folder/wheels suite candidate
+    rm -rf "$wheels"
+    word_wheel --all --into "$wheels"
+    while read -r candidate; do
+        stage "$candidate" "$candidate" "$root/.ci/wheel-test" "$wheels"
+    done < <(list_pythons)
+    for suite in "$@"; do
+        stage "wheel in $suite" try_wheel_in "$suite" "$wheels"
+    done
+    summary
+}
+
+# try_wheel_in SUITE WHEELS installs the wheel that fits the Python of a fresh system there, as a plain user.
+try_wheel_in() {
+    local folder=$roots_folder/wheel-$1
+    make_root "$1" "$folder" --include=python3,python3-venv
+    chroot "$folder" useradd -m user
+    cp -r "$2" "$folder/wheels"
+    cp "$root/.ci/wheel-test" "$folder"
+    in_root "$folder" user python3 /wheel-test /wheels
+    rm -rf "$folder"
 }
 
 # in_fresh_root SUITE USER FUNCTION makes the system and calls FUNCTION FOLDER USER.

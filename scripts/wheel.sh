@@ -3,9 +3,9 @@
 #
 # A wheel has the server as a library (package process), which is linked with no Python: it finds one in its process.
 
-# word_wheel [--all] [--into FOLDER] [--test [FOLDER...]]
+# word_wheel [ARCH | --all] [--into FOLDER] [--test [FOLDER...]]
 word_wheel() {
-    local into=$dist_folder all='' candidate
+    local into=$dist_folder all='' arch='' cross='' candidate
     while (($#)); do
         case $1 in
         --all) all=1 ;;
@@ -18,7 +18,8 @@ word_wheel() {
             (($# > 1)) || die "--into needs a folder"
             into=$2 && shift
             ;;
-        *) die "unknown argument of wheel: $1" ;;
+        -*) die "unknown argument of wheel: $1" ;;
+        *) arch=$1 ;;
         esac
         shift
     done
@@ -26,21 +27,28 @@ word_wheel() {
     fix_circumstances
     mkdir -p "$into"
     if [[ -z $all ]]; then
+        [[ -z $arch || $arch == "$(machine_architecture)" ]] || choose_cross "$arch"
         make_wheel
         return
     fi
+    [[ -z $arch ]] || die "wheel --all is for the Pythons of this machine: leave out $arch"
     [[ -z $python_option ]] || die "wheel --all takes every Python that it finds: leave out --python"
     while read -r candidate; do
         (python_option=$candidate make_wheel) || die "no wheel for $candidate"
     done < <(list_pythons)
 }
 
-# make_wheel makes the wheel for the chosen Python, and prints its name.
+# make_wheel makes the wheel for the chosen Python, or for Debian's of cross, and prints its name.
 make_wheel() {
     local library
-    LIBPYTHON=none use_python
-    library=$root/build/wheel/$py_version/libfapws.so
-    say "Python $py_version ($python)"
+    if [[ $cross ]]; then
+        LIBPYTHON=none use_cross
+        say "Python $py_version of Debian $cross_suite for $cross"
+    else
+        LIBPYTHON=none use_python
+        say "Python $py_version ($python)"
+    fi
+    library=$root/build/wheel/${cross:+$cross-}$py_version/libfapws.so
     CGO_CFLAGS+=" -include \"$root/cmd/fapws/process/glibc.h\""
     build_to "$library" -buildmode=c-shared -tags library
     "$python" "$root/scripts/wheel.py" "$library" "$into" "$(version_text)" "$(wheel_tag)"
