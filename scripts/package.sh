@@ -44,6 +44,18 @@ stage_files() {
     install_program "$built" "$library"
 }
 
+# stage_docs FOLDER puts the pages as text and the sample that users copy into FOLDER. SECURITY.md gets the address that a release has.
+stage_docs() {
+    local file
+    install -d "$1/docs"
+    install -m 644 "$root"/{README,CHANGELOG,SECURITY}.md "$1"
+    install -m 644 "$root"/docs/*.md "$1/docs"
+    (cd "$root/samples" && find console -type f ! -name '*.pyc' ! -name '.*' -print0) |
+        while IFS= read -r -d '' file; do install -D -m 644 "$root/samples/$file" "$1/examples/$file"; done
+    [[ -z ${FAPWS_HOME_URL-} ]] || printf '\nThis copy is from %s; its form for reports is %s.\n' \
+        "$FAPWS_HOME_URL" "${FAPWS_HOME_URL%/}/security/advisories/new" >>"$1/SECURITY.md"
+}
+
 # set_times FOLDER gives all that is in FOLDER the time of the package.
 set_times() { find "$1" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +; }
 
@@ -68,6 +80,7 @@ word_tarball() {
     stage_files "$folder" '' "/lib/python$py_minor/site-packages"
     install -D -m 644 "$root/LICENSE" "$folder/share/doc/fapws/LICENSE"
     libpython_text >"$folder/share/doc/fapws/libpython"
+    stage_docs "$folder/share/doc/fapws"
     set_times "$folder"
     tar -C "$folder" --sort=name --owner=0 --group=0 --numeric-owner --format=gnu -cf - bin lib share |
         gzip -9n >"$folder.tar.gz"
@@ -136,7 +149,8 @@ word_deb() {
     } >"$folder/usr/share/doc/fapws/copyright"
     printf 'fapws (%s) unstable; urgency=medium\n\n  * Changes are in CHANGELOG.md.\n\n -- %s  %s\n' \
         "$version" "$(maintainer)" "$(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")" | gzip -9n >"$folder/usr/share/doc/fapws/changelog.gz"
-    gzip -9n <"$root/CHANGELOG.md" >"$folder/usr/share/doc/fapws/CHANGELOG.md.gz"
+    stage_docs "$folder/usr/share/doc/fapws"
+    find "$folder/usr/share/doc/fapws" -name '*.md' ! -path '*/examples/*' -size +4k -exec gzip -9n {} + # as Debian's packages do
     for file in postinst prerm postrm; do
         install -m 755 "$root/contrib/debian/$file" "$folder/DEBIAN/$file"
     done
@@ -184,6 +198,7 @@ write_control() {
     sentence=$(libpython_text | fold -s -w 77 | sed 's/ *$//; 2,$s/^/ /')
     text=${text//@VERSION@/"$2"}
     text=${text//@ARCHITECTURE@/"$3"}
+    [[ -z ${FAPWS_HOME_URL-} ]] || text=${text/$'\nSection:'/$'\nHomepage: '"$FAPWS_HOME_URL"$'\nSection:'}
     text=${text//@MAINTAINER@/"$(maintainer)"}
     text=${text//@SIZE@/$(installed_size "$1")}
     text=${text//@DEPENDS@/"$(dependencies "$1/usr/bin/fapws")"}

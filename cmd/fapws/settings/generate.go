@@ -196,6 +196,11 @@ failed to load or to start: the script is missing or raised an exception, PATHS
 is wrong, or an address, certificate, log or socket cannot be used.
 .PP
 The status of a sys.exit call in a signal handler of the script is passed on.
+.SH SEE ALSO
+The package and the archive have all pages of the documentation, and the console
+of a device as an example, in
+.IR /usr/share/doc/fapws ,
+the archive below its prefix.
 `)
 }
 
