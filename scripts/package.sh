@@ -135,6 +135,7 @@ word_deb() {
     folder=$root/build/stage/deb-$arch
     stage_files "$folder" /usr /usr/lib/fapws
     gzip -9n "$folder/usr/share/man/man1/fapws.1"
+    ln -s fapws.1.gz "$folder/usr/share/man/man1/fapws4.1.gz"
     local dest=$folder prefix=/usr made=() earlier='' system=''
     local -A seen=()
     install_units
