@@ -5,16 +5,15 @@
 # https://github.com/python/cpython/issues/131298. They are compiled here from the source package of the same version,
 # which apt verifies. apt gets lists and a state in a directory for that, so this machine does not learn of source packages.
 
-# make_hacl sets hacl_archive to the objects that py_archive lacks, or fails: without a network, or with a Python that is
-# not a package. Unless LIBPYTHON=static asks for it, it tries once for each archive.
+# make_hacl sets hacl_archive to the objects that py_archive lacks, or fails: unless LIBPYTHON=static asks for it, without a network, or
+# with a Python that is not a package.
 make_hacl() {
     local folder=$root/build/hacl/$py_version
     hacl_archive=$folder/libhacl.a
     [[ ! $hacl_archive -nt $py_archive ]] || return 0
-    [[ -z ${cross-} && ( ${LIBPYTHON-} == static || ! $folder/tried -nt $py_archive ) ]] || return 1
+    [[ -z ${cross-} && ${LIBPYTHON-} == static ]] || return 1
     rm -rf "$folder"
     mkdir -p "$folder"
-    touch "$folder/tried"
     patiently "fetching the source of Python $py_version (35 MB) for objects that $py_archive lacks" \
         logged "$folder/log" fetch_hacl "$folder" || return 1
     patiently "compiling these objects" logged "$folder/log" compile_hacl "$folder" || return 1
