@@ -50,7 +50,9 @@ def serve(descriptor: int, mounts: List[Mount], timeout: float, debug: int, send
     sends   -- the server would send files for X-Sendfile or X-Accel-Redirect
     """
     if getattr(sys.modules.get("fapws.metrics"), "_declared", None):
-        sys.stderr.write("fapws: warning: fapws.metrics does not count what handlers do in the processes of --fork\n")
+        from fapws._failure import log_line
+
+        sys.stderr.write(log_line("warning", "fapws.metrics does not count what handlers do in the processes of --fork"))
     control = socket.socket(fileno=descriptor)
     poller = select.poll()
     poller.register(descriptor, select.POLLIN)

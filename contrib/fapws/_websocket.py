@@ -134,7 +134,10 @@ class WebSocket:
         self._told = True
         host = environ.get("HTTP_HOST", "")
         line = f"a page of {origin[:200]!a} asked for the WebSocket {environ.get('SCRIPT_NAME', '')!a} of {host[:200]!a} and was refused"
-        print(f"fapws: {line}; WebSocket(origins=[...]) allows pages of other hosts (this is said once)", file=environ.get("wsgi.errors", sys.stderr))
+        from fapws._failure import log_line  # which most scripts do not need
+
+        line += "; WebSocket(origins=[...]) allows pages of other hosts (logged once)"
+        environ.get("wsgi.errors", sys.stderr).write(log_line("warning", line))
 
 
 def broadcast(

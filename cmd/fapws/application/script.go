@@ -40,6 +40,9 @@ func readScript(name string) ([]byte, error) {
 	case near != "":
 		hint = "; did you mean " + near + "?"
 	}
+	if hint == "" {
+		return nil, exit.NotStarted("cannot read %v", err)
+	}
 	return nil, exit.NotStarted("cannot read %s: %v%s", name, exit.Reason(err), hint)
 }
 

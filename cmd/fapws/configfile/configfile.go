@@ -62,7 +62,7 @@ func Read(name string) (*tomlfile.File, error) {
 	}
 	dir, err := filepath.Abs(filepath.Dir(name))
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", name, exit.Reason(err))
+		return nil, exit.Plain(fmt.Errorf("cannot read %w", err))
 	}
 	f, err := tomlfile.Parse(name, dir, text)
 	if err != nil {
@@ -75,12 +75,12 @@ func Read(name string) (*tomlfile.File, error) {
 func ReadLimited(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", name, exit.Reason(err))
+		return nil, exit.Plain(fmt.Errorf("cannot read %w", err))
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", name, exit.Reason(err))
+		return nil, exit.Plain(fmt.Errorf("cannot read %w", err))
 	}
 	if len(text) > maxBytes {
 		return nil, fmt.Errorf("cannot read %s: it is larger than %d MB", name, maxBytes>>20)

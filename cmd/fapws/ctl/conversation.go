@@ -37,19 +37,26 @@ type conversation struct {
 	pid int // of the server; 0: unknown
 }
 
+const (
+	findSocket   = "start the server, or name its socket as the server's --ctl-socket does"
+	notListening = "no server listens on %s; " + findSocket
+)
+
 // connect connects to the socket of a server.
 func connect(path string) (*conversation, error) {
 	c, err := dialWithin(path, connectWithin)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return nil, fmt.Errorf("no server listens on %s", path)
+		return nil, fmt.Errorf(notListening, path)
+	case errors.Is(err, syscall.ENOENT):
+		return nil, fmt.Errorf("%s: no such file; "+findSocket, path)
 	case err != nil:
 		return nil, short(err)
 	}
 	_, pid, _ := peerOf(c) // else 0
 	if pid > 0 && ended(pid) {
 		c.Close()
-		return nil, fmt.Errorf("no server listens on %s", path)
+		return nil, fmt.Errorf(notListening, path)
 	}
 	return &conversation{c, pid}, nil
 }

@@ -53,7 +53,7 @@ func (p *Plan) SetVariables() error {
 	for _, name := range p.Conf.EnvFiles {
 		text, err := os.ReadFile(name)
 		if err != nil {
-			return exit.Usage(fmt.Errorf("cannot read %s: %w", name, exit.Reason(err)))
+			return exit.Usage(fmt.Errorf("cannot read %w", err))
 		}
 		list, err := envfile.Parse(name, string(text), os.LookupEnv)
 		if err != nil {

@@ -169,7 +169,7 @@ def count(environ, start_response):
 PATHS = [("/count", count)]
 `)
 	s := fapwstest.Serve(t, fapwstest.Forks, script, "--status", "/_fapws")
-	s.Says("warning: fapws.metrics does not count what handlers do in the processes of --fork")
+	s.Says("warning fapws.metrics does not count what handlers do in the processes of --fork")
 	get(t, s.URL+"/count")
 	if text := metricsOf(t, s); strings.Contains(text, "done_total") {
 		t.Error(text)

@@ -182,7 +182,7 @@ func TestWebSocketForSynchronousCode(t *testing.T) {
 				t.Errorf("%s from %q: %v, want %d %q", r.path, r.origin, err, r.status, r.body)
 			}
 		}
-		s.Says(`a page of 'https://evil.example' asked for the WebSocket '/room' of 'localhost' and was refused`)
+		s.Says(`warning a page of 'https://evil.example' asked for the WebSocket '/room' of 'localhost' and was refused`)
 		notes(s, "left 1011 ") // of on_open that failed
 		if got := s.Get("/room", 426).Header.Get("Upgrade"); got != "websocket" {
 			t.Errorf("Upgrade: %q", got)
