@@ -24,7 +24,7 @@ check_static() {
     (cd "$root" && "${command[@]}" ./...)
 }
 
-check_shell() { (cd "$root" && shellcheck -x -a build.sh bin/*.sh .ci/*); }
+check_shell() { (cd "$root" && shellcheck -x -a build.sh bin/*.sh .ci/run .ci/*-test); }
 
 # check_workflows checks the definitions of a forge's checks, and the commands in them with shellcheck.
 check_workflows() { (cd "$root" && go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.7 .github/workflows/*.yml); }

@@ -43,14 +43,14 @@ word_roots() {
 # try_wheels SUITE... makes a wheel for each Python of this machine, and tries them as their users do: in each of these Pythons, and
 # in fresh systems that have Python and pip, but no compiler.
 try_wheels() {
-    local wheels=$roots_folder/wheels suite candidate
-    rm -rf "$wheels"
-    word_wheel --all --into "$wheels"
+    local dist=$roots_folder/wheels suite candidate
+    rm -rf "$dist"
+    word_wheel --all --into "$dist"
     while read -r candidate; do
-        stage "$candidate" "$candidate" "$root/.ci/wheel-test" "$wheels"
+        stage "$candidate" "$candidate" "$root/.ci/wheel-test.py" "$dist"
     done < <(list_pythons)
     for suite in "$@"; do
-        stage "wheel in $suite" try_wheel_in "$suite" "$wheels"
+        stage "wheel in $suite" try_wheel_in "$suite" "$dist"
     done
     summary
 }
@@ -61,8 +61,8 @@ try_wheel_in() {
     make_root "$1" "$folder" --include=python3,python3-venv
     chroot "$folder" useradd -m user
     cp -r "$2" "$folder/wheels"
-    cp "$root/.ci/wheel-test" "$folder"
-    in_root "$folder" user python3 /wheel-test /wheels
+    cp "$root/.ci/wheel-test.py" "$folder"
+    in_root "$folder" user python3 /wheel-test.py /wheels
     rm -rf "$folder"
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""usage: PYTHON .ci/wheel-test WHEELS
+"""usage: PYTHON .ci/wheel-test.py WHEELS
 
 Installs fapws from the folder WHEELS into a new virtual environment of PYTHON, as a user without compiler and network does,
 and tries it: threads, inline and workers, a framework in the environment, reload, upgrade, and its end. `./build.sh roots --wheel` runs it.
