@@ -6,6 +6,8 @@ of the same files, and prints its name. The platform follows from the library: s
 """
 
 import base64
+import calendar
+import gzip
 import hashlib
 import io
 import os
@@ -185,18 +187,36 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     return made.stdout.split()[-1]
 
 
+def source_files():
+    """The files of the source: as the repository has them, or all of an unpacked sdist, which has no repository."""
+    if os.path.exists(os.path.join(ROOT, ".git")):
+        listed = subprocess.run(["git", "-c", "safe.directory=*", "-C", ROOT, "ls-files", "-z"], check=True, stdout=subprocess.PIPE).stdout
+        return sorted(listed.decode().split("\0")[:-1])
+    files = []
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [name for name in folders if name != "__pycache__" and os.path.join(folder, name) != os.path.join(ROOT, "build")]
+        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+        files += [os.path.relpath(os.path.join(folder, name), ROOT) for name in names + links]
+    return sorted(name for name in files if name != "PKG-INFO")
+
+
 def build_sdist(sdist_directory, config_settings=None):
-    """PEP 517. The source, as the repository has it."""
+    """PEP 517. The same bytes whenever the source is the same."""
     version = project_version()
-    name = "fapws-" + version
+    name, mtime = "fapws-" + version, calendar.timegm(now())
+
+    def neutral(entry):
+        entry.mtime, entry.uid, entry.gid, entry.uname, entry.gname = mtime, 0, 0, "", ""
+        entry.mode = 0o755 if entry.mode & 0o100 else 0o644
+        return entry
+
     path = os.path.join(sdist_directory, name + ".tar.gz")
-    listed = subprocess.run(["git", "-C", ROOT, "ls-files", "-z"], check=True, stdout=subprocess.PIPE).stdout
-    with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as archive:
-        for file in listed.decode().split("\0")[:-1]:
-            archive.add(os.path.join(ROOT, file), name + "/" + file, recursive=False)
+    with open(path, "wb") as f, gzip.GzipFile("", "wb", fileobj=f, mtime=mtime) as packed, tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for file in source_files():
+            archive.add(os.path.join(ROOT, file), name + "/" + file, recursive=False, filter=neutral)
         info, data = tarfile.TarInfo(name + "/PKG-INFO"), metadata(version).encode()
         info.size = len(data)
-        archive.addfile(info, io.BytesIO(data))
+        archive.addfile(neutral(info), io.BytesIO(data))
     return os.path.basename(path)
 
 

@@ -1,7 +1,12 @@
 """Tests of wheel.py: cd scripts && python3 -m unittest wheel_test"""
 
+import filecmp
 import os
 import re
+import subprocess
+import sys
+import tarfile
+import tempfile
 import unittest
 from unittest import mock
 
@@ -49,6 +54,22 @@ class Test(unittest.TestCase):
             with with_home(url):
                 prose = re.sub(r"^```.*?^```$", "", wheel.metadata("0.1.0"), flags=re.M | re.S)
             self.assertEqual(re.findall(r"(?:\]\(|(?:href|src)=\")(?!https?:|mailto:|#)[^)\"]*", prose), [])
+
+    def test_source_of_itself(self):
+        """An unpacked sdist makes the same sdist again, without a repository."""
+        if not os.path.exists(os.path.join(wheel.ROOT, ".git")):
+            self.skipTest("this source is an sdist itself")
+        with tempfile.TemporaryDirectory() as folder:
+            name = wheel.build_sdist(folder)
+            first = os.path.join(folder, name)
+            with tarfile.open(first) as archive:
+                archive.extractall(folder)
+            again = os.path.join(folder, "again")
+            os.mkdir(again)
+            program = "import wheel; wheel.build_sdist(%r)" % again
+            scripts = os.path.join(folder, name[: -len(".tar.gz")], "scripts")
+            subprocess.run([sys.executable, "-c", program], cwd=scripts, check=True)
+            self.assertTrue(filecmp.cmp(first, os.path.join(again, name), shallow=False), "the sdist of an unpacked sdist differs")
 
 
 if __name__ == "__main__":
