@@ -60,11 +60,10 @@ wheel_tag() {
     printf 'cp3%s-cp3%s\n' "${number%t}" "$number"
 }
 
-# test_wheel [FOLDER...] installs the wheel as users do, and tests it from outside. FOLDER is one of the acceptance tests; without any,
-# all are run. Tests of frameworks need those of the system.
-test_wheel() {
-    local venv=$root/build/wheel/venv dist folders=("$@") wheels
-    ((${#folders[@]})) || folders=(...)
+# install_wheel installs the wheel as users do, and sets venv to the virtual environment that has it.
+install_wheel() {
+    local dist wheels
+    venv=$root/build/wheel/venv
     use_python
     need_frameworks
     need_test_tools
@@ -77,5 +76,21 @@ test_wheel() {
     "$python" -m venv --system-site-packages "$venv"
     "$venv/bin/python" -m pip install -q --no-index "${wheels[@]}"
     rm -rf "$dist"
+}
+
+# test_wheel [FOLDER...] tests the installed wheel from outside. FOLDER is one of the acceptance tests; without any,
+# all are run. Tests of frameworks need those of the system.
+test_wheel() {
+    local venv folders=("$@")
+    ((${#folders[@]})) || folders=(...)
+    install_wheel
     FAPWS_BIN=$venv/bin/fapws test_go "${folders[@]/#/./cmd/fapws/acceptance/}"
+}
+
+# test_wheel_short tests what differs between a wheel and an executable: how processes start, and what they inherit.
+test_wheel_short() {
+    local venv
+    install_wheel
+    FAPWS_BIN=$venv/bin/fapws test_go -run '^Test(Chroot|ForkPerRequest|Identity|IdleStop|Preloaded|ProgramIsRemoved|Upgrade|UserMayNotEnter|VirtualEnv)$' \
+        ./cmd/fapws/acceptance/process ./cmd/fapws/acceptance/python
 }
