@@ -84,7 +84,11 @@ func (c *connection) open() {
 // refused counts an attempt to open c that has failed. The next tick tries again.
 func (c *connection) refused(err error) {
 	c.close()
-	c.g.counts.refused[reason(err)]++
+	why := reason(err)
+	if errors.As(err, new(unix.Errno)) {
+		why += "; start the server there, or correct the address"
+	}
+	c.g.counts.refused[why]++
 	c.g.wasTried(c)
 }
 

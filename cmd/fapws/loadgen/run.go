@@ -151,7 +151,7 @@ func cpuTime() time.Duration {
 // unreachable returns why there is nothing to report.
 func (r *Result) unreachable() error {
 	for why := range r.refused {
-		return fmt.Errorf("%s: %s; start the server there, or correct the address", r.options.URL, why)
+		return fmt.Errorf("%s: %s", r.options.URL, why)
 	}
 	return nil
 }

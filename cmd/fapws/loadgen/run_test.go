@@ -171,7 +171,7 @@ func TestUnixSocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Run(context.Background(), o); err == nil || err.Error() != "unix:"+name+"-none: no such file or directory" {
+	if _, err := Run(context.Background(), o); err == nil || err.Error() != "unix:"+name+"-none: no such file or directory; start the server there, or correct the address" {
 		t.Error(err)
 	}
 }

@@ -192,7 +192,7 @@ func TestIdleStopWhileWaking(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		file := t.TempDir() + "/loads"
 		goOn(t, file, "")
-		s := fapwstest.Command{Script: "sleeps.py", Args: []string{file}, Complains: true, Flags: []string{"--idle-stop", "50ms", "--start-wait", "1h"}}.Serve(t, m)
+		s := fapwstest.Command{Script: "sleeps.py", Args: []string{file}, Complains: true, Flags: []string{"--idle-stop", "50ms", "--start-wait", "1h", "--health", "/healthz"}}.Serve(t, m)
 		wakes := func() *fapwstest.Client {
 			t.Helper()
 			sleeps(s)
@@ -200,7 +200,8 @@ func TestIdleStopWhileWaking(t *testing.T) {
 				t.Fatal(err)
 			}
 			w := s.Dial()
-			w.Get("/")
+			w.Send(fapwstest.Get("/healthz") + fapwstest.Get("/"))
+			w.Answer().Want(t, 200) // so the other request has arrived
 			return w
 		}
 		for _, replace := range []func(){func() { s.Signal(syscall.SIGHUP) }, func() { s.Signal(syscall.SIGUSR2) }} {
