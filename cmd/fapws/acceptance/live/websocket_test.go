@@ -273,7 +273,7 @@ func TestWebSocketsOnTheStack(t *testing.T) {
 func TestThousandWebSockets(t *testing.T) {
 	const crowd = 1000
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "sockets.py", "--max-clients", "3000")
+		s := fapwstest.Serve(t, m, "sockets.py", "--max-clients", "3000", "--ws-ping-interval", "0") // opening may take longer
 		var n, threads, files, memory [3]int
 		look := func(i int) {
 			fmt.Sscan(s.Get("/state", 200).Text, &n[i], &threads[i], &files[i], &memory[i])
