@@ -54,7 +54,7 @@ func checkPackage() error {
 	if places := packagePlaces(); len(places) > 0 {
 		where = "to " + places[0] + "/fapws"
 	}
-	return fmt.Errorf("the Python package fapws of this executable is missing: copy contrib/fapws of the source %s", where)
+	return fmt.Errorf("the Python package fapws is missing: install fapws again, or copy contrib/fapws of the source %s", where)
 }
 
 func isFile(path string) bool {

@@ -68,7 +68,7 @@ func TestPackageIsMissing(t *testing.T) {
 	}
 	c := fapwstest.Command{Program: program, Script: "identity.py", Env: []string{"PYTHONNOUSERSITE=1"}}
 	code, _, stderr := c.Run(t)
-	want := "fapws: the Python package fapws of this executable is missing: copy contrib/fapws of the source to " + folder + "/lib/python3."
+	want := "fapws: the Python package fapws is missing: install fapws again, or copy contrib/fapws of the source to " + folder + "/lib/python3."
 	if code != 3 || !strings.HasPrefix(stderr, want) || strings.Count(stderr, "\n") != 1 {
 		t.Errorf("code %d: %s", code, stderr)
 	}
