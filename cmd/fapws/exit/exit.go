@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 )
 
 // The exit codes of fapws itself; a script that ends by itself has its own.
@@ -51,12 +52,27 @@ func From(err error) error {
 // Silently is an error that ends fapws with a code after the reason has been reported.
 func Silently(code int) error { return &Error{Code: code} }
 
+// Lines returns the lines of err for the user, if it has any. One that ends with a reason of the system says what to do, too.
+func Lines(err error) []string {
+	text := Plain(err).Error()
+	if text == "" {
+		return nil
+	}
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		for _, reason := range []error{syscall.ENOENT, syscall.EACCES} {
+			if !strings.Contains(line, "; ") && strings.HasSuffix(line, reason.Error()) {
+				lines[i] += nextStep(reason, false)
+			}
+		}
+	}
+	return lines
+}
+
 // Report writes the lines of err to w, if it has any, and returns its exit code.
 func Report(w io.Writer, err error) int {
-	if text := Plain(err).Error(); text != "" {
-		for line := range strings.SplitSeq(text, "\n") {
-			fmt.Fprintln(w, "fapws:", line)
-		}
+	for _, line := range Lines(err) {
+		fmt.Fprintln(w, "fapws:", line)
 	}
 	var f *Error
 	if errors.As(err, &f) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"fapws/cmd/fapws/exit"
@@ -77,10 +76,8 @@ func (e *ErrorLog) Report(stderr io.Writer, err error) int {
 	if e.file == nil {
 		return exit.Report(stderr, err)
 	}
-	if text := err.Error(); text != "" {
-		for line := range strings.SplitSeq(text, "\n") {
-			e.file.Write(appendLogLine(nil, time.Now(), loglevel.Error, "", line, true))
-		}
+	for _, line := range exit.Lines(err) {
+		e.file.Write(appendLogLine(nil, time.Now(), loglevel.Error, "", line, true))
 	}
 	if people := e.file.Console(); people != io.Writer(os.Stderr) {
 		return exit.Report(people, err)

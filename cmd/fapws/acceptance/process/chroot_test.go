@@ -171,7 +171,7 @@ func TestChrootRefused(t *testing.T) {
 		want        string
 	}{
 		{"--chroot " + folder, "", 2, "--chroot " + folder + ": root can escape a chroot; add --user NAME\n"},
-		{"--user daemon --chroot /no/such", "", 2, "--chroot /no/such: no such file or directory\n"},
+		{"--user daemon --chroot /no/such", "", 2, "--chroot /no/such: no such file or directory; correct the name, or create it\n"},
 		{"--user daemon --chroot " + script, "", 2, "--chroot " + script + ": not a directory\n"},
 		{"--user daemon --chroot /", "", 2, "--chroot /: this is already the root directory\n"},
 		{"--user daemon --chroot " + folder + " --access-log " + outside + "/log", "", 3,

@@ -150,7 +150,7 @@ func TestReloadRefuses(t *testing.T) {
 		flags []string
 		want  string
 	}{
-		{[]string{"--reload", "--reload-dir", "nowhere"}, "fapws: --reload-dir: nowhere: no such file or directory\n"},
+		{[]string{"--reload", "--reload-dir", "nowhere"}, "fapws: --reload-dir: nowhere: no such file or directory; correct the name, or create it\n"},
 		{[]string{"--reload", "--reload-include", "[a"}, "fapws: the pattern \"[a\" is invalid: syntax error in pattern\n"},
 	} {
 		if code, _, stderr := (fapwstest.Command{Script: "paths.py", Flags: c.flags}).Run(t); code != 2 || stderr != c.want {

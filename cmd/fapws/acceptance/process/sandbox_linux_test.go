@@ -405,7 +405,7 @@ func TestSandboxMistakes(t *testing.T) {
 		{"--sandbox-write /tmp", "sandbox-write (flag --sandbox-write) has no effect without sandbox; add --sandbox"},
 		{"--sandbox=perhaps", "--sandbox perhaps: must be one of off, on, strict"},
 		{"--sandbox --sandbox-connect 70000", "--sandbox-connect 70000: must be ports from 1 to 65535, or unix, separated by commas; not 70000"},
-		{"--sandbox --sandbox-exec /no/such", "sandbox-exec (flag --sandbox-exec): /no/such: no such file or directory"},
+		{"--sandbox --sandbox-exec /no/such", "sandbox-exec (flag --sandbox-exec): /no/such: no such file or directory; correct the name, or create it"},
 	} {
 		code, _, stderr := fapwstest.Command{Script: "attacker.py", Flags: strings.Fields(tt.flags)}.Run(t)
 		if want := "fapws: " + tt.want + "\n"; code != 2 || stderr != want {
