@@ -38,6 +38,7 @@ static int64_t sent_size(const fapws_bytes *id, const fapws_bytes *type, const f
 
 /* Reserves cost bytes for events: 1. 0: too many wait, retry. -1: too many wait, only this thread can accept them. */
 static int reserve(int64_t cost) {
+  /* Added by one thread at a time, taken off by the loop. */
   int64_t waiting = __atomic_load_n(&P.shared.event_bytes, __ATOMIC_RELAXED);
   if (waiting > 0 && waiting + cost > MOST_WAITING) /* a single event may be larger */
     return __atomic_load_n(&P.signal_fd, __ATOMIC_RELAXED) <= 0 ||
@@ -48,12 +49,23 @@ static int reserve(int64_t cost) {
   return 1;
 }
 
+/* Notes that an event was sent to the event loop: the exchange that published it sends its further output after the
+ * event (order.go). A thread or task of the application belongs to no exchange: all exchanges wait for its events. */
+static void note_published(int64_t cost) {
+  int64_t events = __atomic_add_fetch(&P.shared.events, cost, __ATOMIC_SEQ_CST);
+  fapws_record *rec = fapws_this_thread ? fapws_this_thread->current : NULL;
+  __atomic_store_n(rec ? &rec->event : &P.shared.others_event, events, __ATOMIC_RELAXED);
+}
+
 PyObject *fapws_publish_event(uint8_t kind, const fapws_bytes *texts, int n, int64_t cost) {
-  int room = reserve(cost);
-  if (room > 0 && fapws_enqueue_message(kind, texts, n) < 0) {
-    __atomic_sub_fetch(&P.shared.event_bytes, cost, __ATOMIC_RELAXED);
-    return NULL;
-  }
+  int room, bad;
+  FAPWS_BEGIN_ONE(); /* events are counted in the order in which they are sent */
+  room = reserve(cost);
+  bad = room > 0 && fapws_enqueue_message(kind, texts, n) < 0;
+  if (room > 0 && !bad) note_published(cost);
+  if (bad) __atomic_sub_fetch(&P.shared.event_bytes, cost, __ATOMIC_RELAXED);
+  FAPWS_END_ONE();
+  if (bad) return NULL;
   if (room < 0) Py_RETURN_NONE;
   return PyBool_FromLong(room);
 }

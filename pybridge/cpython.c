@@ -4,7 +4,7 @@
 #include <stdarg.h>
 
 #if FAPWS_PARALLEL
-PyMutex fapws_the_order;
+PyMutex fapws_the_one, fapws_the_order;
 
 typedef struct {
   void (*f)(void *);

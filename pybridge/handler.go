@@ -87,6 +87,7 @@ type Handler struct {
 	pipelines []*C.fapws_pipeline // by exchange.Request.Pipeline; on the loop
 
 	presence presenceQueue
+	order    order
 	gilCalls *workqueue.Queue[func()] // see withGIL
 	held     inlineWatchdog
 

@@ -38,9 +38,12 @@ func (e *Event) Cost() int64 {
 // is safe for concurrent use.
 func (h *Handler) Dealt(cost int64) { atomic.AddInt64((*int64)(&h.shared.event_bytes), -cost) }
 
-// Published counts an event of the server's own, which is published like those of the application: Dealt is called for it, too. It is
-// safe for concurrent use.
-func (h *Handler) Published(cost int64) { atomic.AddInt64((*int64)(&h.shared.event_bytes), cost) }
+// Published counts an event of the server's own, which is published like those of the application: Dealt and Numbered are
+// called for it, too. It is safe for concurrent use.
+func (h *Handler) Published(cost int64) {
+	atomic.AddInt64((*int64)(&h.shared.event_bytes), cost)
+	atomic.AddInt64((*int64)(&h.shared.events), cost)
+}
 
 // listen handles messages of the application. It must be called on the event loop.
 func (h *Handler) listen() {

@@ -8,6 +8,7 @@
  *   that share them would wait for each other, and count the references of the same objects.
  * - FAPWS_BEGIN_HOLD(o) ... FAPWS_END_HOLD(): other threads that hold the object o wait. As the GIL is, o is given up
  * for a while where the thread waits for something, so values from before have to be read again.
+ * - FAPWS_BEGIN_ONE() ... FAPWS_END_ONE(): the same with something that exists once in the process.
  * - FAPWS_BEGIN_ORDER() ... FAPWS_END_ORDER(): one thread at a time, also while it waits for something.
  * - fapws_alone(f, arg): f runs while no other thread runs Python, and each is at a place where it could lose the GIL.
  *   For what looks at other threads; it stops the whole application. f must not call what takes Python's own locks,
@@ -35,6 +36,9 @@
   if (fapws_held) PyCriticalSection_End(&fapws_section);                                                               \
   Py_XDECREF(fapws_held);                                                                                              \
   }
+extern PyMutex fapws_the_one;
+#define FAPWS_BEGIN_ONE() Py_BEGIN_CRITICAL_SECTION_MUTEX(&fapws_the_one)
+#define FAPWS_END_ONE() Py_END_CRITICAL_SECTION()
 extern PyMutex fapws_the_order;
 #define FAPWS_BEGIN_ORDER() PyMutex_Lock(&fapws_the_order)
 #define FAPWS_END_ORDER() PyMutex_Unlock(&fapws_the_order)
@@ -48,6 +52,8 @@ void fapws_alone(void (*f)(void *), void *arg);
 #define FAPWS_PER_THREAD
 #define FAPWS_BEGIN_HOLD(o) {
 #define FAPWS_END_HOLD() }
+#define FAPWS_BEGIN_ONE() {
+#define FAPWS_END_ONE() }
 #define FAPWS_BEGIN_ORDER() ((void)0)
 #define FAPWS_END_ORDER() ((void)0)
 #define FAPWS_BEGIN_HOLD_IF(o) {

@@ -58,6 +58,7 @@ func (h *Handler) collect() bool {
 	h.ready = h.presence.taken(h.ready)
 	h.listen() // handles messages of the handlers of these parts, too
 	h.presence.step(h)
+	h.ready = h.order.pass(h.shared, h.ready)
 	return h.ready != nil
 }
 

@@ -81,6 +81,7 @@ func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 	rec.more, rec.websocket, rec.socket = boolByte(r.More), boolByte(r.WebSocket), C.int32_t(r.Socket)
 	rec.open, rec.socket_object, rec.taken = 0, nil, 0
 	rec.cancelled = 0
+	rec.event, rec.behind = 0, 0
 	rec.job = C.FAPWS_RUN
 	rec.unacked, rec.counted, rec.resumed, rec.multiplexed = 0, 0, 0, boolByte(r.Multiplexed)
 	rec.events, rec.closing, rec.inputs, rec.inputs_tail, rec.exchange = 0, 0, nil, nil, nil

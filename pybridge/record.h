@@ -89,6 +89,8 @@ typedef struct fapws_record {
   int64_t sent;             /* body bytes published */
   uint64_t chunk_ns;        /* moving average of one next() */
   int64_t unacked;          /* atomic: published and not yet released bytes */
+  int64_t event;            /* atomic: fapws_shared.events when its code published the last event; 0: none */
+  int64_t behind;           /* event loop only: behind of the last part that was held back */
   fapws_pipeline *pipeline; /* of its connection; NULL: the request was not pipelined */
   uint8_t counted;          /* in pipeline->running */
   uint8_t resumed;          /* the event loop has decided that it runs */
@@ -141,6 +143,8 @@ typedef struct {
   uint32_t watched;      /* the application has registered on_join or on_leave */
   int64_t unseen;        /* bytes of large parts that the event loop has not handled */
   int64_t event_bytes;   /* bytes of published events that the server has not handled (Handler.Dealt) */
+  int64_t events;        /* sum of the costs of all events since the start */
+  int64_t others_event;  /* events when code that belongs to no record published its last event */
 } fapws_shared;
 
 #endif

@@ -68,7 +68,10 @@ func (p *Pool) publish(w *worker, m *Message) {
 	pieces := w.pieces
 	w.pieces, w.published = nil, 0
 	if p.o.Broker != nil {
-		if !p.o.Broker.Publish(Batch{N: m.N, Raw: bytes.Join(pieces, nil), ID: m.ID, Publisher: w.pid}) {
+		switch {
+		case !p.o.Broker.Publish(Batch{N: m.N, Raw: bytes.Join(pieces, nil), ID: m.ID, Publisher: w.pid}):
+			w.send(&Message{Kind: Events, ID: m.ID, Text: Dropped})
+		case p.o.Broker.Away(): // their order among those of this server is certain, and their numbers may take long
 			w.send(&Message{Kind: Events, ID: m.ID})
 		}
 		return

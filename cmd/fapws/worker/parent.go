@@ -276,6 +276,8 @@ func (p *Parent) join() {
 	if !p.joined {
 		p.joined = true
 		p.events.join()
+	} else if h := p.s.python(); h != nil {
+		h.Order()
 	}
 }
 
