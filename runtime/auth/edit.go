@@ -85,6 +85,22 @@ func SetPassword(path, name, password string) error {
 	})
 }
 
+// CheckPassword returns an error if a password is not that of a user of a file.
+func CheckPassword(path, name, password string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	t, line, err := parseTable(text)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s:%d: %w", path, line, err)
+	case !verify(t.hashes[name], password):
+		return invalid("wrong name or password")
+	}
+	return nil
+}
+
 // Remove removes a user.
 func Remove(path, name string) error {
 	return edit(path, false, func(lines []string, t *table) ([]string, error) {

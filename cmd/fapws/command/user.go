@@ -18,15 +18,15 @@ import (
 	"fapws/runtime/auth"
 )
 
-const userHelp = `Usage: fapws user add|passwd|remove [-f FILE] [NAME]
+const userHelp = `Usage: fapws user add|passwd|check|remove [-f FILE] [NAME]
        fapws user list [-f FILE]
 Changes or lists the users of login and auth. FILE is their file; by default, that
-of the configuration file (fapws.toml). add and passwd ask for the name, if it is
-missing, and the password at a terminal; without one, they read the password from
-the first line of standard input. A running server notices at once: a changed
+of the configuration file (fapws.toml). add, passwd and check ask for the name, if it
+is missing, and the password at a terminal; without one, they read the password from
+the first line of standard input. check changes nothing. A running server notices at once: a changed
 password or a removed user ends the sessions of that user.
 
-Exit status: 0 done; 2 not done, for a reason that is printed.
+Exit status: 0 done, or the password is right; 2 not, for a reason that is printed.
 `
 
 // user is "fapws user": it changes a file of users.
@@ -39,7 +39,7 @@ func user(args []string, stdin *os.File, stdout, stderr io.Writer) error {
 		_, err := io.WriteString(stdout, userHelp)
 		return err
 	}
-	if name == "" && (action == "add" || action == "passwd") {
+	if name == "" && slices.Contains([]string{"add", "passwd", "check"}, action) {
 		if name, err = askName(stdin, stderr); err != nil {
 			return exit.Usage(fmt.Errorf("user: %s needs the name of one user", action))
 		}
@@ -96,8 +96,8 @@ func parseUser(args []string) (action, name, file string, err error) {
 	}
 	switch {
 	case action == "help":
-	case !slices.Contains([]string{"add", "passwd", "remove", "list"}, action):
-		err = errors.New("say what to do: add, passwd, remove or list; see fapws user --help")
+	case !slices.Contains([]string{"add", "passwd", "check", "remove", "list"}, action):
+		err = errors.New("say what to do: add, passwd, check, remove or list; see fapws user --help")
 	case action == "list" && len(words) > 0:
 		err = errors.New("list takes no name")
 	case len(words) > 1 || action == "remove" && len(words) == 0:
@@ -157,8 +157,11 @@ func changeUsers(action, file, name string, stdin *os.File, stdout, stderr io.Wr
 	if err != nil {
 		return err
 	}
-	if action == "add" {
+	switch action {
+	case "add":
 		return auth.Add(file, name, password)
+	case "check":
+		return auth.CheckPassword(file, name, password)
 	}
 	return auth.SetPassword(file, name, password)
 }
