@@ -69,9 +69,9 @@ def logs(environ, start_response):
     name, search = chosen(environ), parameter(environ, "search")
     found = collections.deque((line for line in lines(start(known[name][0])) if search.lower() in line.lower()), LINES)
     options = "".join(f'<option{" selected" * (one == name)} value="{one}">{one.split("/log/", 1)[-1]}' for one in known)
-    return f"""<form id="find"><label>Log <select name="log">{options}</select></label>
-<label>Search <input type="search" name="search" value="{escape(search)}"></label> <button>Show</button></form>
-<pre id="lines" tabindex="0" aria-label="Lines">{"".join(f"<div>{escape(line)}</div>" for line in found)}</pre>
+    return f"""<form id="find" class="card" role="search"><label>Log <select name="log">{options}</select></label>
+<label>Search <input type="search" name="search" value="{escape(search)}"></label> <button class="main">Show</button></form>
+<pre id="lines" tabindex="0" role="log" aria-live="off" aria-label="Lines">{"".join(f"<div>{escape(line)}</div>" for line in found)}</pre>
 <script type="module" src="www/logs.js"></script>"""
 
 atexit.register(lambda: [process.terminate() for process in list(followers.values())])

@@ -1,4 +1,5 @@
 """Services of the device: listed, started and stopped by systemd, OpenRC or the scripts in /etc/init.d."""
+import collections
 import re
 import time
 from html import escape
@@ -40,10 +41,11 @@ def services(environ, start_response):
             if (state := find()[0].get(name, "unknown")) != "running":
                 raise HTTPError(500, f"{name} did not keep running: it is {state} a second after the {action}. The logs may have the reason.")
         raise HTTPError(303, headers={"Location": "services"})  # a reload of the page does not send the form again
-    rows = ""
+    rows, counts = "", collections.Counter(found.values())
     for name, state in sorted((escape(name), escape(state)) for name, state in found.items()):
-        rows += f'<tr><td>{name}<td>{state}<td><form method="post"><input type="hidden" name="name" value="{name}">'
+        rows += f'<tr><th scope="row">{name}<td><span class="state {state}">{state}</span><td><form method="post"><input type="hidden" name="name" value="{name}">'
         for action in ("restart", "stop") if state == "running" else ("start",):
             rows += f'<button name="action" value="{action}" aria-label="{action} {name}">{action}</button> '
         rows += "</form>"
-    return f"<table>{rows}</table>"
+    return f"""<p class="detail">{escape(", ".join(f"{number} {state}" for state, number in counts.most_common()))}</p>
+<div class="card list"><table><thead class="hidden"><tr><th scope="col">Service<th scope="col">Status<th scope="col">Actions</thead>{rows}</table></div>"""

@@ -1,35 +1,31 @@
-"""The settings of the device: checked, kept in a file, and applied by a command."""
+"""The settings of the device: checked, kept in a file, applied by a command; and one file to download and to restore them from."""
 import ipaddress
 import json
 import os
 import re
-import threading
+import time
 from contextlib import suppress
 from html import escape
 from pathlib import Path
 
-from common import APPLY, DATA, ROOT, page, parameter, posted, run
+from common import APPLY, DATA, ROOT, field, page, parameter, posted, run, write
 from fapws import HTTPError
 
-FILE = Path(DATA, "settings.json")
+FILE, FORMAT = Path(DATA, "settings.json"), "console settings 1"
 LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"  # RFC 1123 §2.1
-lock = threading.Lock()
 
 def interface(text):
     return "/" in text and ipaddress.ip_interface(text).ip != ipaddress.ip_interface(text).network.network_address
 
-def label(text):
-    return re.fullmatch(LABEL, text)
-
 def host(text):
-    return len(text) < 254 and re.fullmatch(rf"({LABEL}\.)*{LABEL}", text) or ipaddress.ip_address(text)
+    return re.fullmatch(rf"({LABEL}\.)*{LABEL}", text) or ipaddress.ip_address(text)
 
 def zone(text):
     return text == "Etc/UTC" or re.fullmatch(r"[\w+-]+(/[\w+-]+)*", text, re.A) and os.path.isfile("/usr/share/zoneinfo/" + text)
 
 # name: label, default, check for each word, smallest and largest number of words, message
 FIELDS = {
-    "hostname": ("Host name", os.uname().nodename.split(".")[0], label, 1, 1, "Must have up to 63 letters, digits and inner hyphens."),
+    "hostname": ("Host name", os.uname().nodename.split(".")[0], re.compile(LABEL).fullmatch, 1, 1, "Must have up to 63 letters, digits and inner hyphens."),
     "zone": ("Time zone", "Etc/UTC", zone, 1, 1, "Must be a time zone such as Europe/Berlin."),
     "ntp": ("Time servers (NTP)", "pool.ntp.org", host, 0, 4, "Must be up to 4 names or addresses, with spaces between them."),
     "address": ("Network address (empty: DHCP)", "", interface, 0, 1, "Must be an address and its network, such as 192.168.1.2/24."),
@@ -37,49 +33,63 @@ FIELDS = {
     "dns": ("Name servers (DNS)", "", ipaddress.ip_address, 0, 3, "Must be up to 3 addresses, with spaces between them."),
 }
 
-def fits(name, text):
-    _, _, check, least, most, _ = FIELDS[name]
-    try:
-        return least <= len(text.split()) <= most and all(map(check, text.split()))
-    except ValueError:  # of ipaddress
-        return False
+def mistakes(values):
+    """The names of settings that are missing, unknown or wrong."""
+    def fits(name, text):
+        _, _, check, least, most, _ = FIELDS[name]
+        return len(text) <= 300 and least <= len(text.split()) <= most and all(map(check, text.split()))
+    wrong = []
+    for name in {**FIELDS, **values}:
+        with suppress(KeyError, TypeError, AttributeError, ValueError):  # ValueError: of ipaddress
+            if fits(name, values[name]):
+                continue
+        wrong.append(name)
+    return wrong
 
 def load():
     """The settings of the file; defaults for those that it does not have, or if it is damaged."""
-    values = {name: field[1] for name, field in FIELDS.items()}
+    values = {name: default for name, (_, default, *_) in FIELDS.items()}
     with suppress(OSError, ValueError, TypeError, AttributeError):
         values.update((name, str(value)) for name, value in json.loads(FILE.read_text()).items() if name in FIELDS)
     return values
 
 def save(values):
-    """Writes the file so that it is complete after a power failure, the old or the new one, and applies it."""
-    with lock:
-        try:
-            with open(f"{FILE}.new", "w") as file:
-                json.dump(values, file, indent=1)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(f"{FILE}.new", FILE)
-        except OSError as error:
-            raise HTTPError(500, f"{FILE}: {error.strerror}") from None
-        if APPLY:
-            run(ROOT + APPLY, json.dumps(values))
+    write(FILE, json.dumps(values, indent=1))
+    if APPLY:
+        run(ROOT + APPLY, json.dumps(values))
 
 @page("Settings")
 def settings(environ, start_response):
-    values, wrong, form = load(), (), '<form class="fields" method="post">'
+    values, wrong, form = load(), [], ""
     if posted(environ):
         values = {name: parameter(environ, name, values[name]) for name in FIELDS}
-        wrong = [name for name in FIELDS if not fits(name, values[name])]
+        wrong = mistakes(values)
         if wrong:
             start_response("422 Unprocessable Content", [])
         else:
             save(values)
-            form += '<p role="status">Saved.</p>'
-    for name, (label, *_, message) in FIELDS.items():
-        mark = f'aria-invalid="true" aria-describedby="{name}-wrong"' * (name in wrong)
-        form += f'<label>{label} <input name="{name}" value="{escape(values[name])}" maxlength="300" {mark}>'
-        form += f'<span class="bad" id="{name}-wrong">{message}</span></label>' if mark else "</label>"
-    return form + "<button>Save</button></form>"
+            form = '<p class="note" role="status">Saved.</p>'
+    fields = "".join(field(label, f'value="{escape(values[name])}" maxlength="300" spellcheck="false" autocomplete="off"', name, message * (name in wrong))
+                     for name, (label, *_, message) in FIELDS.items())
+    return form + f"""<div class="columns"><form class="card fields" method="post"><h2>Device</h2>{fields}<button class="main">Save</button></form>
+<form id="restore" class="card fields" method="post" action="restore" enctype="multipart/form-data"><h2>Backup</h2><p>One file with all settings, to keep elsewhere.</p>
+<a class="button" href="backup" download>Download</a><h2>Restore</h2><p>The file is checked as a whole before anything is replaced.</p>
+<label>File of a backup <input type="file" name="file" accept=".json" required></label><button>Restore</button></form></div>"""
 
-os.makedirs(DATA, exist_ok=True)
+def backup(environ, start_response):
+    name = f"settings-{os.uname().nodename}-{time.strftime('%Y-%m-%d')}.json"
+    start_response("200 OK", [("Content-Type", "application/json"), ("Content-Disposition", f'attachment; filename="{name}"')])
+    return [json.dumps({"format": FORMAT, "settings": load()}, indent=1).encode()]
+
+@page("Settings")
+def restore(environ, start_response):
+    try:
+        kept = json.loads(Path(environ["fapws.upload"].file.path).read_text())
+        values = kept["settings"] if kept["format"] == FORMAT else None
+        wrong = mistakes(values)
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        raise HTTPError(422, "Nothing was restored: this file is not a backup of this console, or is damaged.") from None
+    if wrong:
+        raise HTTPError(422, "Nothing was restored. Settings that are missing, unknown or wrong: " + ", ".join(wrong)[:300])
+    save(values)
+    return '<div class="card"><p class="note" role="status">All settings are restored.</p><p><a class="button" href="settings">Settings</a></p></div>'

@@ -1,32 +1,40 @@
-const at = id => document.getElementById(id), past = {}
+const at = selector => document.querySelector(selector), state = at("#state"), values = new EventSource("values")
+let history = {}, step
 
-function show(name, text, value, most) {
-  const id = "value " + name
-  if (!at(id)) {
-    at("values").append(at("value").content.cloneNode(true))
-    at("values").lastElementChild.id = id
-    at(id).querySelector("dt").textContent = name
-    past[name] = []
-  }
-  if (past[name].push(value) > 60) past[name].shift()
-  const scale = 18 / (most || Math.max(1, ...past[name]))
-  at(id).querySelector("dd").textContent = text
-  at(id).querySelector("polyline").setAttribute("points", past[name].map((v, i) => `${i},${19 - v * scale}`).join(" "))
+function draw(card, curves, most) {
+  const high = most || Math.max(1, ...curves.flat())
+  card.querySelectorAll(".line").forEach((line, i) => {
+    const start = 180 - curves[i].length, path = curves[i].map((value, n) => `${start + n} ${(39 - 37 * Math.min(1, value / high)).toFixed(1)}`).join("L")
+    line.setAttribute("d", "M" + path)
+    line.previousElementSibling.setAttribute("d", `M${path}V40H${start}Z`)
+  })
 }
 
-function bytes(n, [unit, ...larger] = ["B", "KB", "MB", "GB", "TB"]) {
-  return n < 1000 || !larger.length ? Number(n.toFixed(1)) + " " + unit : bytes(n / 1000, larger)
+function say(text, kind) {
+  if (state.textContent != text) Object.assign(state, {textContent: text, className: kind})
 }
 
-const values = new EventSource("values"), lost = () => at("uptime").textContent = "No connection; trying again."
-values.onerror = () => values.readyState == EventSource.CLOSED ? location.assign("./") : lost()  // closed: the session has ended
+values.onopen = () => say("Live · 30 min", "live")
+values.onerror = () => values.readyState == EventSource.CLOSED ? location.assign("./") : say("No connection; trying again", "lost")  // closed: the session has ended
 values.onmessage = event => {
-  const now = JSON.parse(event.data), minutes = Math.floor(now.uptime / 60)
-  at("uptime").textContent = `Up ${Math.floor(minutes / 1440)} d ${Math.floor(minutes / 60) % 24} h ${minutes % 60} min`
-  show("CPU", now.cpu.toFixed() + " %", now.cpu, 100)
-  for (const [name, [used, all]] of Object.entries(now.space)) show(name, `${bytes(used)} of ${bytes(all)}`, used, all)
-  for (const [name, degrees] of Object.entries(now.temperatures)) show(name, degrees.toFixed(1) + " °C", degrees, 100)
-  for (const [name, [down, up]] of Object.entries(now.network)) show(name, `↓ ${bytes(down)}/s ↑ ${bytes(up)}/s`, down + up)
+  const now = JSON.parse(event.data)
+  history = now.history || history
+  for (const [name, [text, detail, numbers, most]] of Object.entries(now.cards)) {
+    const card = at(`[data-name="${CSS.escape(name)}"]`)
+    if (!card) continue  // such as an interface that is new
+    const curves = numbers.map((value, i) => {
+      const points = history[`${name} ${i}`] ||= []
+      if (now.history || now.step == step) points.pop()  // the last point is still moving
+      points.push(value)
+      return history[`${name} ${i}`] = points.slice(-180)
+    })
+    card.querySelector(".number").textContent = text
+    card.querySelector(".detail").textContent = detail || "\u00a0"
+    if (most) card.querySelector(".level").style.strokeDasharray = `${100 * numbers[0] / most} 100`
+    draw(card, curves, most)
+  }
+  for (const [name, text] of Object.entries(now.facts)) at(`[data-fact="${name}"]`)?.replaceChildren(text)
+  step = now.step
 }
 onpagehide = () => values.close()  // browsers keep pages, and their streams, for the button Back
 onpageshow = event => event.persisted && location.assign("./")

@@ -1,17 +1,10 @@
 const form = document.getElementById("send"), bar = form.querySelector("progress"), message = form.querySelector("[role=alert]")
 const button = form.querySelector("button")
-let id
-const stream = new EventSource("firmware-progress")
-stream.onmessage = event => {  // what is on the disk
-  const {id: its, received, size} = JSON.parse(event.data)
-  if (its == id) Object.assign(bar, {hidden: false, max: size, value: received})
-}
-onpagehide = () => stream.close()
 form.onsubmit = event => {
   event.preventDefault()
-  id = "page-" + Math.random().toString(36).slice(2)
   const request = new XMLHttpRequest()
-  request.open("POST", form.action + "?id=" + id)
+  request.open("POST", form.action)
+  request.upload.onprogress = ({loaded, total}) => Object.assign(bar, {hidden: false, max: total, value: loaded})
   request.onload = () => {
     if (request.status == 401) return location.reload()  // the session has ended
     const answer = new DOMParser().parseFromString(request.responseText, "text/html"), page = answer.querySelector("main")
@@ -25,6 +18,5 @@ form.onsubmit = event => {
 function fail(text) {  // the form stays, for another try
   Object.assign(message, {hidden: false, textContent: "Not installed: " + text})
   bar.hidden = true
-  id = ""  // events of this upload may still come
   button.disabled = false
 }
