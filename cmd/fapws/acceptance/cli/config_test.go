@@ -90,8 +90,8 @@ fapws: fapws.toml:4: host: nothing to serve: set root, app or a [[host.route]]
 fapws: fapws.toml:5: name = "a b", a string: must be host names without a port, such as "example.org", "*.example.org" or "example.*"
 fapws: fapws.toml:6: unknown key rot of [host], did you mean root?
 fapws: fapws.toml:12: prefix = "files", a string: must be a path that begins with a slash, such as "/static/"
-fapws: fapws.toml:13: files: cannot serve ` + dir + `/missing: no such file or directory
-fapws: fapws.toml:16: files: cannot serve ` + dir + `/missing: no such file or directory
+fapws: fapws.toml:13: files: cannot serve ` + dir + `/missing: no such file or directory; correct the name, or create it
+fapws: fapws.toml:16: files: cannot serve ` + dir + `/missing: no such file or directory; correct the name, or create it
 `
 	for _, flags := range []string{"check", "check -c fapws.toml", "--check-config"} {
 		code, stdout, stderr := fapwstest.Command{Flags: strings.Fields(flags), Dir: dir}.Run(t)
