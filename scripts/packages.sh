@@ -91,7 +91,7 @@ need_frameworks() {
 # What the tests run, each as "command or file=Debian package". apache2-bin has no
 # service that would start, and dokuwiki needs no database.
 readonly test_tools="git=git apache2=apache2-bin php-cgi=php-cgi /usr/share/dokuwiki/doku.php=dokuwiki
-    ab=apache2-utils openssl=openssl wrk=wrk curl=curl h2load=nghttp2-client strace=strace systemd-analyze=systemd chromium=chromium promtool=prometheus pebble=pebble redis-server=redis-server haproxy=haproxy testssl=testssl.sh"
+    ab=apache2-utils openssl=openssl wrk=wrk curl=curl h2load=nghttp2-client strace=strace systemd-analyze=systemd chromium=chromium promtool=prometheus pebble=pebble redis-server=redis-server haproxy=haproxy testssl=testssl.sh npm=npm"
 
 # What lint runs.
 readonly lint_tools="clang-format=clang-format shellcheck=shellcheck pyflakes3=pyflakes3 codespell=codespell
@@ -107,6 +107,25 @@ need_test_tools() {
     refuse_snap
     want_programs "for the tests" "$test_tools"
     need_lint_tools
+    fetch_axe
+}
+
+# TestConsole checks pages with axe-core, from the registry that npm is configured for.
+readonly axe=axe-core-4.14.1 axe_sha512=1477dafa598d8d065f273d6af302aa203c02e83131707b7fa648cd41bd3d6b734f8c22a0dab86ee6a6f64b8afbe804b214d36db85a2826965edfb3a0b9d546b5
+
+# fetch_axe writes build/axe-core-VERSION.js. Without it, TestConsole fails, and the other tests run.
+fetch_axe() {
+    local folder
+    [[ ! -e $root/build/$axe.js ]] || return 0
+    mkdir -p "$root/build"
+    folder=$(mktemp -d "$root/build/axe-XXXXXX")
+    if (cd "$folder" && patiently "fetching $axe" logged ../axe.log npm pack "${axe%-*}@${axe##*-}") &&
+        (cd "$folder" && sha512sum -c <<<"$axe_sha512  $axe.tgz" && tar -xzf "$axe.tgz" package/axe.min.js) >>"$root/build/axe.log" 2>&1; then
+        mv "$folder/package/axe.min.js" "$root/build/$axe.js"
+    else
+        say "$axe: npm could not fetch it, or its SHA-512 differs; see build/axe.log"
+    fi
+    rm -r "$folder"
 }
 
 # refuse_snap ends test on Ubuntu if Chromium would be the snap that Ubuntu has in place of a package: it does not run in a
