@@ -91,10 +91,13 @@ func (p *Plan) findVenv() (doubt string) {
 	return doubt
 }
 
-// doubts are lines about a folder of files that looks like a project, and about a configuration file that was found and also
+// doubts are lines about directories of files that look like projects if no application is served, and about a configuration file that was found and also
 // serves something while the command line names an application.
 func (p *Plan) doubts() (lines []string) {
-	if folder := string(p.Site.Root); folder != "" && p.named == folder {
+	for _, folder := range p.Site.Roots() {
+		if len(p.Site.Apps()) > 0 {
+			break
+		}
 		if found, apps := appsIn(folder); len(found) > 0 {
 			lines = append(lines, fmt.Sprintf("%s looks like a project (%s), but only its files are served, without sources, databases and keys; to run the application, type fapws %s",
 				folder, strings.Join(found, ", "), strings.Join(apps, ", or fapws ")))

@@ -112,6 +112,23 @@ func (c *Config) ownHost(conf *settings.Config) bool {
 	return c.Root != "" || c.App.Name != "" || len(conf.Static) > 0
 }
 
+// Roots are the directories of root and files, each once.
+func (c *Config) Roots() (dirs []string) {
+	note := func(dir tomlfile.Path) {
+		if dir != "" && !slices.Contains(dirs, string(dir)) {
+			dirs = append(dirs, string(dir))
+		}
+	}
+	note(c.Root)
+	for i := range c.Hosts {
+		note(c.Hosts[i].Root)
+		for k := range c.Hosts[i].Routes {
+			note(c.Hosts[i].Routes[k].Folder)
+		}
+	}
+	return dirs
+}
+
 // Apps are the applications to load, each once.
 func (c *Config) Apps() (apps []Application) {
 	note := func(a Application) {

@@ -94,7 +94,7 @@ var leftovers = []string{
 	"*.key", "*.p12", "*.pfx", "*.ppk", "*.secret", "id_rsa", "id_dsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk",
 }
 
-// keyNames are names of files that are hidden if they contain a private key.
+// keyNames are names of files that are hidden if they contain a private key, or are compressed; id_list.html.gz is probably a page.
 var keyNames = []string{"*.pem", "*_key", "id_*"}
 
 // maxKeyFile is how much of such a file is searched for one, in bytes.
@@ -134,12 +134,13 @@ func (g *guard) hides(name string) bool {
 	if len(g.names) == 0 {
 		return false
 	}
-	plain := strings.ToLower(name)
+	plain, compressed := strings.ToLower(name), false
 	switch path.Ext(plain) {
-	case ".bz2", ".gz", ".xz", ".zip", ".zst":
-		plain = strings.TrimSuffix(plain, path.Ext(plain))
+	case ".br", ".bz2", ".gz", ".xz", ".zip", ".zst":
+		plain, compressed = strings.TrimSuffix(plain, path.Ext(plain)), true
 	}
-	return (fitsAny(g.names, name) || plain != name && fitsAny(g.names, plain)) && !fitsAny(g.expose, name)
+	key := compressed && (fitsAny(keyNames[:2], plain) || path.Ext(plain) == "" && fitsAny(keyNames, plain))
+	return (key || fitsAny(g.names, name) || plain != name && fitsAny(g.names, plain)) && !fitsAny(g.expose, name)
 }
 
 // hidesFile reports whether an open file is not for clients: the target of a link has another name than the link, and some files
@@ -170,6 +171,16 @@ func hasKey(file *os.File) bool {
 	return err != nil || bytes.Contains(text, []byte("PRIVATE KEY-----"))
 }
 
+// isKey reports whether the regular file of a name, a path below the root, contains a private key.
+func (t *view) isKey(name string) bool {
+	file, err := t.openPlain(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	return hasKey(file)
+}
+
 // maxWalk is the number of files that are looked at for the hidden names of a hard link.
 const maxWalk = 50_000
 
@@ -197,11 +208,12 @@ func (t *view) hasHiddenName(info fs.FileInfo) bool {
 			if left--; left < 0 {
 				return fs.SkipAll
 			}
-			if err == nil && entry.Type().IsRegular() && t.guard.hides(entry.Name()) {
-				if hidden, err := entry.Info(); err == nil {
-					if id, ok := identifierOf(hidden); ok {
-						l.files[id] = true
-					}
+			if err != nil || !entry.Type().IsRegular() || !t.guard.hides(entry.Name()) && !t.guard.mayBeKey(entry.Name()) {
+				return nil
+			}
+			if hidden, err := entry.Info(); err == nil && hidden.Sys().(*syscall.Stat_t).Nlink > 1 && (t.guard.hides(name) || t.isKey(name)) {
+				if id, ok := identifierOf(hidden); ok {
+					l.files[id] = true
 				}
 			}
 			return nil

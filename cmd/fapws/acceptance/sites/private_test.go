@@ -89,17 +89,18 @@ func TestProjectDirectory(t *testing.T) {
 	secret := map[string]string{
 		"manage.py": "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'mysite.settings')\n", "mysite/wsgi.py": "", "mysite/settings.py": "SECRET_KEY = 1\n",
 		"mysite/settings.py.gz": "gz", "db.sqlite3": "x", "mail.secret": "x", "server.key": key, "both.pem": "certificate\n" + key, "id_rsa": "x", "id_work": key, "ssh_host_rsa_key": key,
+		"server.key.gz": "gz", "server.key.br": "br", "both.pem.gz": "gz", "both.pem.br": "br", "both.pem.zst": "zst", "id_rsa.gz": "gz", "id_work.br": "br", "ssh_host_rsa_key.zst": "zst",
 	}
 	public := map[string]string{
 		"page.html": "page", "app.js": "js", "chain.pem": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "id_rsa.pub": "ssh-rsa AAAA", "id_list.html": "ids", "press_key": "any",
-		"twice.txt": "of two names",
+		"id_list.html.gz": "page", "twice.txt": "of two names",
 	}
 	for _, files := range []map[string]string{secret, public} {
 		for name, text := range files {
 			fapwstest.Write(t, dir+"/"+name, text)
 		}
 	}
-	for from, to := range map[string]string{"hard.txt": "mysite/settings.py", "again.txt": "twice.txt"} {
+	for from, to := range map[string]string{"hard.txt": "mysite/settings.py", "again.txt": "twice.txt", "notes.txt": "both.pem"} {
 		if err := os.Link(dir+"/"+to, dir+"/"+from); err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +108,7 @@ func TestProjectDirectory(t *testing.T) {
 	if err := os.Symlink("id_work", dir+"/soft.txt"); err != nil {
 		t.Fatal(err)
 	}
-	secret["hard.txt"], secret["soft.txt"] = "", ""
+	secret["hard.txt"], secret["soft.txt"], secret["notes.txt"] = "", "", ""
 	public["again.txt"] = public["twice.txt"]
 	elsewhere := t.TempDir()
 	fapwstest.Write(t, elsewhere+"/app.py", "from fapws.contrib.views import Staticfile\nPATHS = [('/', Staticfile("+strconv.Quote(dir)+", listing=True))]\n")
@@ -119,8 +120,8 @@ func TestProjectDirectory(t *testing.T) {
 			t.Parallel()
 			s := fapwstest.Command{Flags: append([]string{"--bind", "127.0.0.1:0"}, flags...), Complains: true}.Start(t)
 			s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
-			if hint := "looks like a project (manage.py)"; strings.Contains(s.Stderr.String(), hint) != (name == "directory") ||
-				name == "directory" && !strings.Contains(s.Stderr.String(), "type fapws -C "+dir+" mysite.wsgi\n") {
+			if hint := "looks like a project (manage.py)"; strings.Contains(s.Stderr.String(), hint) != (name != "Staticfile") ||
+				name != "Staticfile" && !strings.Contains(s.Stderr.String(), "type fapws -C "+dir+" mysite.wsgi\n") {
 				t.Errorf("%q? %s", hint, s.Stderr.String())
 			}
 			list := s.Ask(fapwstest.Get("/")).Want(t, 200).Text
