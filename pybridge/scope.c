@@ -98,6 +98,12 @@ static PyObject *with_field(PyObject *list, Py_ssize_t at_index, const char *nam
   return list;
 }
 
+/* Reports whether applications get a field: as in environ, not Proxy (httpoxy), and none with an underscore in its name, because
+ * applications and gateways take it for the one with a hyphen. */
+static int is_for_application(const char *name, size_t n) {
+  return !memchr(name, '_', n) && (n != 5 || strncasecmp(name, "proxy", 5) != 0);
+}
+
 /* A list of (name, value) in the order of the request. Host is the one that the server uses: that of an absolute-form
  * target (RFC 9112 §3.2.2) or of a trusted proxy's request. ASGI has nothing for the user, so frameworks read
  * remote-user, which clients cannot send then (package sites). */
@@ -105,9 +111,11 @@ static PyObject *headers_of(const fapws_record *rec) {
   fapws_span host = rec->host.len ? rec->host : rec->authority;
   uint32_t n = rec->nfields - rec->traced; /* the last one differs in each request: fapws_scope */
   PyObject *list = PyList_New(n);
+  uint32_t kept = 0;
   int has_host = 0;
   for (uint32_t i = 0; list && i < n; i++) {
     fapws_field f = rec->fields[i];
+    if (UNLIKELY(!is_for_application(at(rec, f.name), f.name.len))) continue;
     int is_host = f.name.len == 4 && strncasecmp(at(rec, f.name), "host", 4) == 0;
     has_host |= is_host;
     PyObject *pair = PyTuple_New(2), *name = lower_name(at(rec, f.name), f.name.len);
@@ -121,8 +129,9 @@ static PyObject *headers_of(const fapws_record *rec) {
     }
     PyTuple_SET_ITEM(pair, 0, name);
     PyTuple_SET_ITEM(pair, 1, value);
-    PyList_SET_ITEM(list, i, pair);
+    PyList_SET_ITEM(list, kept++, pair);
   }
+  if (UNLIKELY(list && kept < n) && PyList_SetSlice(list, kept, n, NULL) < 0) Py_CLEAR(list);
   if (host.len && !has_host) list = with_field(list, 0, "host", rec, host);
   if (rec->user.len) list = with_field(list, n, "remote-user", rec, rec->user);
   return list;
