@@ -2,6 +2,7 @@ package ctl
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,7 +22,7 @@ const (
 	// be a busy machine.
 	askWithin = 30 * time.Second
 
-	// atOnce is how many clients may be connected. When more come, the one that has been silent for the longest time makes room.
+	// atOnce is how many clients may be connected. When more come, the process that has the most silent ones loses its oldest.
 	atOnce = 32
 
 	longestRequest = 4 << 10
@@ -38,9 +39,10 @@ type Socket struct {
 	clients []*client // the oldest first
 }
 
-// client is a connection. silent: its request has not arrived.
+// client is a connection of the process pid, 0 if that is not known. silent: its request has not arrived.
 type client struct {
 	*net.UnixConn
+	pid    int
 	silent bool
 }
 
@@ -81,17 +83,17 @@ func bind(path string) (*net.UnixListener, error) {
 			return nil, err
 		}
 	}
-	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	// The file gets the mode of the socket when it is made: by its path, it could be another file by then. The credentials of a
+	// client keep others out, too.
+	private := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) { _ = unix.Fchmod(int(fd), 0o600) })
+	}}
+	l, err := private.Listen(context.Background(), "unix", path)
 	if err != nil {
 		return nil, short(err)
 	}
+	ln := l.(*net.UnixListener)
 	ln.SetUnlinkOnClose(false) // see Close
-	// Until then the folder, and after it the credentials of a client, keep
-	// others out.
-	if err := os.Chmod(path, 0o600); err != nil {
-		ln.Close()
-		return nil, err
-	}
 	return ln, nil
 }
 
@@ -128,7 +130,8 @@ func (s *Socket) serve() {
 			time.Sleep(100 * time.Millisecond) // no descriptor is left, mostly
 			continue
 		}
-		one := &client{c, true}
+		_, pid, _ := peerOf(c)
+		one := &client{c, pid, true}
 		if !s.admit(one) {
 			c.Close()
 			continue
@@ -145,7 +148,18 @@ func (s *Socket) admit(c *client) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.clients) >= atOnce {
-		oldest := slices.IndexFunc(s.clients, func(c *client) bool { return c.silent })
+		silent := map[int]int{} // by pid
+		for _, c := range s.clients {
+			if c.silent {
+				silent[c.pid]++
+			}
+		}
+		oldest, most := -1, 0
+		for i, c := range s.clients {
+			if c.silent && silent[c.pid] > most {
+				oldest, most = i, silent[c.pid]
+			}
+		}
 		if oldest < 0 {
 			return false
 		}

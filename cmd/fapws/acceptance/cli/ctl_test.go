@@ -140,22 +140,36 @@ func socketDir(t *testing.T) string {
 	return dir
 }
 
-// TestCtlSilentClients: clients that connect and send nothing keep no other from its answer.
+// TestCtlSilentClients: clients that connect and send nothing keep no other from its answer, also one that needs some time to send its request.
 func TestCtlSilentClients(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(socketDir(t), "ctl")
 	s := fapwstest.Command{Script: "control.py", Flags: []string{"--ctl-socket", path}}.Serve(t, fapwstest.Workers)
-	for range 100 {
-		c, err := net.Dial("unix", path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
+	slow, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	flood := exec.Command(fapwstest.Python, "-c", "import socket, sys\nall = [socket.socket(socket.AF_UNIX) for i in range(100)]\n"+
+		"for s in all: s.connect(sys.argv[1])\nprint('connected', flush=True); sys.stdin.read()", path)
+	held, _ := flood.StdinPipe()
+	defer flood.Wait()
+	defer held.Close()
+	connected, _ := flood.StdoutPipe()
+	if err := flood.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(connected, make([]byte, len("connected"))); err != nil {
+		t.Fatal(err)
 	}
 	command := exec.Command(fapwstest.Binary(t), "ctl", "--socket", path, "status")
 	begin := time.Now()
 	if out, err := command.CombinedOutput(); err != nil || !strings.Contains(string(out), strconv.Itoa(s.Cmd.Process.Pid)) {
 		t.Errorf("%v after %v: %s", err, time.Since(begin), out)
+	}
+	io.WriteString(slow, `{"command":"status"}`+"\n")
+	if answer, err := io.ReadAll(slow); err != nil || !strings.Contains(string(answer), strconv.Itoa(s.Cmd.Process.Pid)) {
+		t.Errorf("the slow client: %v, %s", err, answer)
 	}
 }
 
