@@ -1,12 +1,15 @@
 package login
 
 import (
+	"errors"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"fapws/runtime/auth"
 	"fapws/runtime/http1"
@@ -401,6 +404,15 @@ func TestState(t *testing.T) {
 		if _, err := OpenState(p.dir, time.Hour); err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%v", err)
 		}
+	}
+	if err := os.Remove(key); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(p.users, key); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenState(p.dir, time.Hour); !errors.Is(err, unix.ELOOP) {
+		t.Errorf("a link in the place of the key: %v", err)
 	}
 	if _, err := OpenState(filepath.Join(p.users, "state"), time.Hour); err == nil || !strings.Contains(err.Error(), "--state-dir") {
 		t.Errorf("%v", err)

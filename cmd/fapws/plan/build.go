@@ -123,14 +123,7 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
 
 // private returns the files that no document root serves; contents may be nil.
 func (p *Plan) private(conf *settings.Config, contents *pybridge.Contents) *static.Private {
-	var more []string
-	if contents != nil {
-		for i := range p.Site.Apps() {
-			for _, m := range contents.Mounts(i) {
-				more = append(more, loginOf(m.Login).Users)
-			}
-		}
-	}
+	more := p.users(contents)
 	for _, name := range []string{login.KeyFile, login.EndedFile, login.CodeFile} {
 		more = append(more, filepath.Join(p.stateDir, site.LoginDir, name))
 	}

@@ -13,6 +13,7 @@ import (
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/site"
+	"fapws/pybridge"
 )
 
 // Certificates returns the files of certificates that a server with the settings conf needs; nil without HTTPS.
@@ -121,19 +122,19 @@ func (p *Plan) OwnCA(conf *settings.Config) (path, fingerprint string) {
 
 // KeepStateDir names the state directory for the processes that this one starts, which may be of another user.
 func (p *Plan) KeepStateDir() error {
-	if p.Conf.StateDir != "" || p.StateDirs() == nil {
+	if p.Conf.StateDir != "" || p.StateDirs(nil) == nil {
 		return nil
 	}
 	return os.Setenv("FAPWS_STATE_DIR", p.stateDir)
 }
 
 // StateDirs are the directories for files that a server makes of itself; nil without any. Entries of PATHS may need that of
-// sessions, too, which only workers know.
-func (p *Plan) StateDirs() (dirs []string) {
+// sessions, too, which only workers know: contents may be nil.
+func (p *Plan) StateDirs(contents *pybridge.Contents) (dirs []string) {
 	if p.Conf.TLS != "off" {
 		dirs = append(dirs, p.stateDir, filepath.Join(p.stateDir, map[string]string{"auto": "tls", "acme": acmeDir}[p.Conf.TLS]))
 	}
-	if p.LogsIn(&p.Conf, nil) {
+	if p.LogsIn(&p.Conf, contents) {
 		dirs = append(dirs, p.stateDir, filepath.Join(p.stateDir, site.LoginDir))
 	}
 	return dirs

@@ -137,43 +137,53 @@ func (p *Plan) Changeable(conf *settings.Config, uploads ...string) (dirs []stri
 	return dirs
 }
 
-// CheckOutside refuses files that a process outside of the sandbox makes and removes in a directory that the application could replace
-// by a link to another one. system.Distrust knows these directories.
-func (p *Plan) CheckOutside(conf *settings.Config) error {
-	dirs := map[string][]string{"state-dir": p.StateDirs()}
+// CheckOutside refuses files that a process outside of the sandbox makes, reads and removes in a directory that the application could replace
+// by a link to another one. system.Distrust knows these directories. contents may be nil, then entries of PATHS do not count.
+func (p *Plan) CheckOutside(conf *settings.Config, contents *pybridge.Contents) error {
+	dirs := map[string][]string{}
 	add := func(name, path string) {
 		if path != "" && path[0] != '@' && path != "auto" && path != "off" {
 			dirs[name] = append(dirs[name], filepath.Dir(path))
 		}
 	}
-	add("pid", conf.PidFile)
-	add("ctl-socket", conf.ControlSocket)
+	setting := func(name string) string { return fmt.Sprintf("%s (%s)", name, p.Settings.Source(name)) }
+	add(setting("pid"), conf.PidFile)
+	add(setting("ctl-socket"), conf.ControlSocket)
 	for _, addr := range conf.Bind {
 		if path, ok := strings.CutPrefix(addr, "unix:"); ok {
-			add("bind", path)
+			add(setting("bind"), path)
 		}
+	}
+	dirs[setting("state-dir")] = p.StateDirs(contents)
+	for _, path := range append(p.Site.UserFiles(conf), p.users(contents)...) {
+		add("the users of "+path, path)
 	}
 	for name, dirs := range dirs {
 		for _, dir := range dirs {
 			if abs, err := filepath.Abs(dir); err == nil && system.Replaceable(abs) {
-				return exit.Usage(fmt.Errorf("%s (%s): the application can replace the directory %s; name one that sandbox-write, logs and uploads do not allow to change", name, p.Settings.Source(name), dir))
+				return exit.Usage(fmt.Errorf("%s: the application can replace the directory %s; name one that sandbox-write, logs and uploads do not allow to change", name, dir))
 			}
 		}
 	}
 	return nil
 }
 
-// LogsIn reports whether users log in by a form anywhere; contents may be nil, then entries of PATHS do not count.
-func (p *Plan) LogsIn(conf *settings.Config, contents *pybridge.Contents) bool {
-	if conf.LoginUsers != "" || p.Site.LogsIn() {
-		return true
+// users returns the files of users that entries of PATHS name; contents may be nil.
+func (p *Plan) users(contents *pybridge.Contents) (files []string) {
+	if contents == nil {
+		return nil
 	}
-	if contents != nil {
-		for i := range p.apps {
-			if slices.ContainsFunc(contents.Mounts(i), func(m pybridge.Mount) bool { return m.Login != "" }) {
-				return true
+	for i := range contents.Apps {
+		for _, m := range contents.Mounts(i) {
+			if m.Login != "" {
+				files = append(files, loginOf(m.Login).Users)
 			}
 		}
 	}
-	return false
+	return files
+}
+
+// LogsIn reports whether users log in by a form anywhere; contents may be nil, then entries of PATHS do not count.
+func (p *Plan) LogsIn(conf *settings.Config, contents *pybridge.Contents) bool {
+	return conf.LoginUsers != "" || p.Site.LogsIn() || len(p.users(contents)) > 0
 }

@@ -17,6 +17,7 @@ import (
 	"fapws/runtime/loglevel"
 	"fapws/runtime/mediatype"
 	"fapws/runtime/sites"
+	"fapws/runtime/system"
 )
 
 // Login has users log in by a form: the key login, or an entry of PATHS.
@@ -158,7 +159,14 @@ func logo(path string) (string, error) {
 	if path == "" {
 		return "", nil
 	}
-	image, err := os.ReadFile(path)
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	if system.Replaceable(abs) {
+		return "", fmt.Errorf("logo: the application can replace %s by a link to another file; move it out of the directories of sandbox-write, logs and uploads", path)
+	}
+	image, err := os.ReadFile(abs)
 	if err != nil {
 		return "", err
 	}

@@ -74,7 +74,7 @@ func (k *keyring) giveStateDirs() error {
 	if k.p.identity == nil || os.Geteuid() != 0 {
 		return nil
 	}
-	for _, dir := range k.p.plan.StateDirs() {
+	for _, dir := range k.p.plan.StateDirs(nil) {
 		if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 			return err
 		}

@@ -31,7 +31,7 @@ func (p *process) prepareSandbox(upgraded bool) error {
 			}
 		}
 	}
-	if err := p.plan.CheckOutside(&p.conf); err != nil {
+	if err := p.plan.CheckOutside(&p.conf, nil); err != nil {
 		return err
 	}
 	if dir := os.Getenv(sandbox.Variable); upgraded && dir != "" {

@@ -23,9 +23,6 @@ func (s *service) enterSandbox() error {
 	if os.Getenv(sandbox.Variable) == "" {
 		return nil
 	}
-	if err := s.plan.CheckOutside(&s.conf); err != nil { // a reload or the script may have changed settings
-		return err
-	}
 	if s.startsApplication() {
 		if s.plan.Site.Reach().Programs || runsPrograms(s.contents) {
 			return exit.NotStarted("with idle-stop, sandbox is for the application only, and the server runs programs (CGI, PHP or commands in pages); remove idle-stop, sandbox or the programs")

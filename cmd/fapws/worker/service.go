@@ -217,6 +217,9 @@ func (s *service) start() (err error) {
 	}
 	s.log.SetLevel(s.conf.LogLevel, s.conf.LoopDebug)
 	system.Distrust(s.plan.Changeable(&s.conf, uploads(s.contents)...))
+	if err := s.plan.CheckOutside(&s.conf, s.contents); err != nil { // a reload or the script may have changed settings, and only the script has PATHS
+		return err
+	}
 	s.logs.Configure(&s.conf, s.log)
 	if s.access, err = s.logs.Access("", ""); err != nil {
 		return exit.NotStarted("cannot write the %v", err)

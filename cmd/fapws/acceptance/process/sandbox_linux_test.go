@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -397,7 +398,15 @@ func TestSandboxMistakes(t *testing.T) {
 	moved := func(name, path string) string {
 		return fmt.Sprintf("%s (flag --%[1]s): the application can replace the directory %s; name one that sandbox-write, logs and uploads do not allow to change", name, path)
 	}
+	login := func(arguments string) string {
+		return fapwstest.Write(t, t.TempDir()+"/app.py", "import fapws\nPATHS = [('/', fapws.Login(lambda e, s: [b'x'], "+arguments+"))]\n")
+	}
+	users := "the users of %s: the application can replace the directory %s; name one that sandbox-write, logs and uploads do not allow to change"
 	for _, tt := range []struct{ flags, want string }{
+		{"--sandbox --sandbox-write " + dir + " --login " + inside, fmt.Sprintf(users, inside, dir+"/a")},
+		{"--sandbox --sandbox-write " + dir + " " + login("users="+strconv.Quote(inside)), fmt.Sprintf(users, inside, dir+"/a")},
+		{"--sandbox --sandbox-write " + dir + " --state-dir " + dir + " " + login("users='users'"), moved("state-dir", dir+"/login")},
+		{"--sandbox --sandbox-write " + dir + " " + login("users='users', logo="+strconv.Quote(dir+"/logo.png")), "login: logo: the application can replace " + dir + "/logo.png by a link to another file; move it out of the directories of sandbox-write, logs and uploads"},
 		{"--sandbox --sandbox-write " + dir + " --pid " + inside, moved("pid", dir+"/a")},
 		{"--sandbox --error-log " + dir + "/log --ctl-socket " + inside, moved("ctl-socket", dir+"/a")},
 		{"--sandbox --sandbox-write " + dir + " --bind unix:" + inside, moved("bind", dir+"/a")},
@@ -407,7 +416,11 @@ func TestSandboxMistakes(t *testing.T) {
 		{"--sandbox --sandbox-connect 70000", "--sandbox-connect 70000: must be ports from 1 to 65535, or unix, separated by commas; not 70000"},
 		{"--sandbox --sandbox-exec /no/such", "sandbox-exec (flag --sandbox-exec): /no/such: no such file or directory; correct the name, or create it"},
 	} {
-		code, _, stderr := fapwstest.Command{Script: "attacker.py", Flags: strings.Fields(tt.flags)}.Run(t)
+		c := fapwstest.Command{Flags: strings.Fields(tt.flags)}
+		if !strings.HasSuffix(tt.flags, ".py") {
+			c.Script = "attacker.py"
+		}
+		code, _, stderr := c.Run(t)
 		if want := "fapws: " + tt.want + "\n"; code != 2 || stderr != want {
 			t.Errorf("%s: code %d, %q, want %q", tt.flags, code, stderr, want)
 		}
