@@ -30,7 +30,7 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
                    Debian sid, in build/roots/bench-sid, and write docs/performance.md
   profile [SECONDS]  record cmd/fapws/default.pgo, which builds are optimized with, under loads of
                    SECONDS each (default 3)
-  pictures         docs/images, from the running console of samples/console in Chromium
+  pictures         docs/images: the console of samples/console in Chromium, and a film of --dev
   testssl [FLAGS]  try HTTPS with testssl.sh: no finding above LOW, grade A; takes some minutes
   lint             gofmt, vet, staticcheck, shellcheck, actionlint, clang-format, C with all warnings,
                    pyflakes, codespell, hunspell
