@@ -38,7 +38,7 @@ static int64_t sent_size(const fapws_bytes *id, const fapws_bytes *type, const f
 
 /* Reserves cost bytes for events: 1. 0: too many wait, retry. -1: too many wait, only this thread can accept them. */
 static int reserve(int64_t cost) {
-  /* Added by one thread at a time, taken off by the loop. */
+  /* Added by one thread at a time, subtracted by the event loop. */
   int64_t waiting = __atomic_load_n(&P.shared.event_bytes, __ATOMIC_RELAXED);
   if (waiting > 0 && waiting + cost > MOST_WAITING) /* a single event may be larger */
     return __atomic_load_n(&P.signal_fd, __ATOMIC_RELAXED) <= 0 ||

@@ -39,7 +39,7 @@ static const char *const not_trailers[] = {"age",
                                            "x-sendfile"};
 
 int fapws_valid_trailer(const char *name, size_t n) {
-  static const char digest[] = "content-digest"; /* RFC 9530 §2 means it for trailers */
+  static const char digest[] = "content-digest"; /* RFC 9530 §2 allows it as a trailer */
   if (n == sizeof digest - 1 && strncasecmp(name, digest, n) == 0) return 1;
   for (size_t i = 0; i < sizeof not_trailers / sizeof *not_trailers; i++) {
     size_t len = strlen(not_trailers[i]);

@@ -147,7 +147,7 @@ class Arguments(unittest.TestCase):
 
 
 class Broadcast(unittest.TestCase):
-    """What the server is asked; that it does it is tried with the executable."""
+    """Calls made to the server; acceptance tests check their effect."""
 
     def setUp(self):
         self.native = mock.Mock(**{"broadcast_all.return_value": True, "websocket_count.return_value": 3, "broadcast.return_value": 2})

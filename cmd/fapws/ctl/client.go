@@ -94,7 +94,7 @@ const Help = `Usage: fapws ctl [--pid N | --socket FILE] COMMAND   control a run
   top                    show requests per second, their times, active requests,
                          threads, connections and workers, each second; --once
                          for one second; --json for programs
-  metrics                print what the server counts, as text of OpenMetrics;
+  metrics                print metrics in OpenMetrics format;
                          --plain for the older text format of Prometheus
   purge PATH             remove pages from the cache: /page with any query,
                          /page?a=1 with this one, '/blog/*' by prefix; --tag TAG

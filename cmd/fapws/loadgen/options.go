@@ -47,11 +47,11 @@ const (
 )
 
 const help = `Usage: fapws bench [FLAGS] URL
-Sends requests to a server that you may load, and shows how fast it answers.
+Sends requests to a server you are allowed to test, and shows how fast it answers.
 A unix socket is written as unix:/run/app.sock, or unix:/run/app.sock:/path.
 
   -c, --connections N   connections at once [32]
-  -d, --duration TIME   send requests for so long [10s]
+  -d, --duration TIME   how long to send requests [10s]
   -n, --requests N      send N requests instead
   -r, --rate N          requests per second at fixed times; percentiles then
                         include the waiting that a slow server causes
