@@ -238,7 +238,7 @@ func TestOverdue(t *testing.T) {
 
 // A timeout counts from the moment that a request begins, not from the tick before, and ends at the next tick.
 func TestExactTimeout(t *testing.T) {
-	for late, ticks := range map[int64]int{0: 2, wheel.Tick * 1 / 10: 2, wheel.Tick * 9 / 10: 3} {
+	for late, ticks := range map[int64]int{0: 2, wheel.Tick * 1 / 10: 2, wheel.Tick * 3 / 10: 3, wheel.Tick * 9 / 10: 3} {
 		r := newRig(t, Options{Timeout: time.Duration(wheel.Tick * 18 / 10)}, Config{})
 		r.server.late = late
 		r.start()
