@@ -2,9 +2,11 @@ package http
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/system"
 
 	"golang.org/x/sys/unix"
@@ -141,6 +143,10 @@ func (b *Body) WaitsUntil(timeout time.Duration) int64 { return b.paused + 2*int
 // TimedOut returns what the client gets for a body that has not arrived in time.
 func (b *Body) TimedOut() exchange.Reply {
 	if b.Waits() {
+		if s := b.X.s; s.spoolWarnings.Once(time.Minute) {
+			b.X.Server.Log(loglevel.Warning, fmt.Sprintf("sent 503: too many request bodies wait in files (at most %d of all clients, a third of them of one address); "+
+				"raise the limit of open files (ulimit -n, LimitNOFILE of systemd)", s.files.Max))
+		}
 		return exchange.Reply{Status: 503, Text: "too many unfinished request bodies", Close: true}
 	}
 	return exchange.Reply{Status: 408, Text: "timed out waiting for the request body", Close: true}

@@ -7,6 +7,7 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/filter/header"
 	"fapws/runtime/http1"
+	"fapws/runtime/loglevel"
 )
 
 // Host decides what answers the exchanges of a Server. It embeds each Exchange in a struct of its own, which is the Sink and the
@@ -81,11 +82,12 @@ type Server struct {
 	Set    *conn.Set
 	Config Config
 
-	exchanges exchangeTable
-	files     Shares // with bodies
-	closes    bool   // responses say that their connection closes
-	leaving   bool   // closes, and no connection comes any more
-	draining  bool   // leaving, and connections close that wait for nothing
+	exchanges     exchangeTable
+	files         Shares // with bodies
+	spoolWarnings loglevel.Seldom
+	closes        bool // responses say that their connection closes
+	leaving       bool // closes, and no connection comes any more
+	draining      bool // leaving, and connections close that wait for nothing
 }
 
 // Init makes s ready. name is the value of the field Server of responses.
