@@ -290,6 +290,12 @@ func (p *parser) unexpected(word Word, words []string) error {
 		}
 	}
 	switch {
+	case slices.Contains([]string{"flask", "gunicorn", "granian", "hypercorn", "python3", "uvicorn", "waitress-serve"}, app):
+		named := "APP, such as main:app or app.py"
+		if last := words[len(words)-1]; strings.ContainsAny(last, ".:") {
+			named = last
+		}
+		return fmt.Errorf("unexpected word %s after %s: fapws replaces this command; type fapws %s", extra, app, named)
 	case slices.Contains(TypedWords, extra):
 		return fmt.Errorf("unexpected word %s after %s: a command precedes the application, fapws %s %s", extra, app, extra, app)
 	case digitsOnly(extra):
