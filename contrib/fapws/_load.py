@@ -207,7 +207,11 @@ def _no_module(name: str, missing: str, here: str) -> str:
         folders = getattr(above, "__path__", None)
         if folders is None:
             return f"no module named {missing}: {parent} ({_file(above)}) is not a package; did you mean {parent}:{last}?"
-        return f"no module named {missing} in package {parent} ({', '.join(folders)}){_near(last, _modules(folders), parent + '.')}"
+        found = f"no module named {missing} in package {parent} ({', '.join(folders)})"
+        for folder in folders:
+            if os.path.isfile(os.path.join(folder, *missing.split(".")) + ".py"):  # one directory too high, as above Django's manage.py
+                return f"{found}; type fapws -C {os.path.relpath(folder, here)} {name}"
+        return found + _near(last, _modules(folders), parent + ".")
     looked = ", ".join(os.path.abspath(folder) for folder in sys.path if folder != here)
     return f"no module named {missing} in {here}{_near(missing, _modules([here]))}; also searched: {looked or 'no other directory'}"
 
