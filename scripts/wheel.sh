@@ -40,7 +40,7 @@ word_wheel() {
 
 # make_wheel makes the wheel for the chosen Python, or for Debian's of cross, and prints its name.
 make_wheel() {
-    local library
+    local library glibc=$root/cmd/fapws/process/glibc.h
     if [[ $cross ]]; then
         LIBPYTHON=none use_cross
         say "Python $py_version of Debian $cross_suite for $cross"
@@ -49,7 +49,8 @@ make_wheel() {
         say "Python $py_version ($python)"
     fi
     library=$root/build/wheel/${cross:+$cross-}$py_version/libfapws.so
-    CGO_CFLAGS+=" -include \"$root/cmd/fapws/process/glibc.h\""
+    # Go's build cache does not look at an included file: a macro makes the flags differ.
+    CGO_CFLAGS+=" -include \"$glibc\" -DFAPWS_GLIBC=$(cksum <"$glibc" | cut -d' ' -f1)"
     build_to "$library" -buildmode=c-shared -tags library
     "$python" "$root/scripts/wheel.py" "$library" "$into" "$(version_text)" "$(wheel_tag)"
 }
