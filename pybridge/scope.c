@@ -98,8 +98,8 @@ static PyObject *with_field(PyObject *list, Py_ssize_t at_index, const char *nam
   return list;
 }
 
-/* Reports whether applications get a field: as in environ, not Proxy (httpoxy), and none with an underscore in its name, because
- * applications and gateways take it for the one with a hyphen. */
+/* Reports whether applications get a field: as in environ, not Proxy (httpoxy), and none with an underscore in its
+ * name, because applications and gateways take it for the one with a hyphen. */
 static int is_for_application(const char *name, size_t n) {
   return !memchr(name, '_', n) && (n != 5 || strncasecmp(name, "proxy", 5) != 0);
 }
