@@ -1,5 +1,10 @@
 package http1
 
+import (
+	"net/netip"
+	"strings"
+)
+
 // ValidHost reports whether b is uri-host [":" port] (RFC 9110 §7.2) with a
 // host that is not empty. An IP literal is an IPv6 address; it is judged by
 // its characters, IPvFuture and zones are refused.
@@ -40,4 +45,20 @@ func validPort(b []byte) bool {
 		}
 	}
 	return true
+}
+
+// LocalHost reports whether a host, perhaps with a port, is a name of this machine that no name server can give to it: localhost, a name
+// below that, or a loopback address; also "", of a request that names none, which no browser sends.
+func LocalHost(host string) bool {
+	host = strings.ToLower(host)
+	if six, ok := strings.CutPrefix(host, "["); ok {
+		host, _, _ = strings.Cut(six, "]")
+	} else {
+		host, _, _ = strings.Cut(host, ":")
+	}
+	if host == "" || host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback()
 }

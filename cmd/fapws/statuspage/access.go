@@ -1,12 +1,12 @@
 package statuspage
 
 import (
-	"net"
 	"net/netip"
 	"net/url"
 	"strings"
 
 	"fapws/runtime/backend"
+	"fapws/runtime/http1"
 )
 
 // refused returns why the client of r may not see the page; "": it may.
@@ -21,23 +21,10 @@ func refused(r *backend.Request) string {
 	if r.Parsed.Forwarded || r.Field("Via") != "" { // from anywhere, although the proxy is on this machine
 		return "this page is not for requests through a proxy, unless the host asks for a password"
 	}
-	if !isLocalName(r.Host()) { // a page elsewhere may have its own name lead to this machine (DNS rebinding)
+	if !http1.LocalHost(r.Host()) { // a page elsewhere may have its own name lead to this machine (DNS rebinding)
 		return "ask for this page at localhost or 127.0.0.1"
 	}
 	return ""
-}
-
-// isLocalName reports whether a host, perhaps with a port, is the machine itself, by a name that nothing else can have.
-func isLocalName(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap().IsLoopback()
 }
 
 // fromElsewhere reports whether a browser has sent r because a page of another site told it to.

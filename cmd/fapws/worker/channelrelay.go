@@ -35,7 +35,6 @@ type channelRelay struct {
 	purges     *workqueue.Queue[string]         // patterns in JSON, for sendPurges
 	said       int64                            // cost of the messages sent up; of up
 	dealt      int64                            // cost of the answers to them; of down
-	own        numbering                        // of the events that publishInOrder has added
 	begun      []byte                           // of events whose last message has not come; of listen
 	waiting    atomic.Int64                     // bytes in down
 	overflowed atomic.Bool                      // the loss of some is reported
@@ -86,64 +85,13 @@ func (r *channelRelay) sendUp(events []pybridge.Event) {
 	}
 }
 
-// numbering counts the cost of events until the supervisor has given them their numbers.
-// It counts those of publishInOrder only: no others are published where that is called.
-type numbering struct {
-	mu        sync.Mutex
-	published int64
-	numbered  int64
-	changed   chan struct{} // closed when numbered grows; nil: nothing waits
-}
-
-// reached notes that events up to this cost have their numbers.
-func (n *numbering) reached(cost int64) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.numbered = max(n.numbered, cost)
-	if n.changed != nil {
-		close(n.changed)
-		n.changed = nil
-	}
-}
-
-// numberedWithin bounds the wait for a supervisor that does not answer.
-const numberedWithin = 10 * time.Second
-
 func (r *channelRelay) publish(events []pybridge.Event) { r.up.Add(events...) }
 
 func (r *channelRelay) flush(limit time.Duration) { r.up.Wait(limit) }
 
-// publishInOrder sends events to the supervisor and returns when they have their numbers: what
-// is published afterwards, by any worker, comes later. It must not be called on listen's goroutine.
-func (r *channelRelay) publishInOrder(events []pybridge.Event) {
-	n := &r.own
-	n.mu.Lock()
-	for i := range events {
-		n.published += events[i].Cost()
-	}
-	target := n.published
-	r.up.Add(events...)
-	timeout := time.After(numberedWithin)
-	for n.numbered < target {
-		if n.changed == nil {
-			n.changed = make(chan struct{})
-		}
-		changed := n.changed
-		n.mu.Unlock()
-		select {
-		case <-changed:
-		case <-timeout:
-			return
-		}
-		n.mu.Lock()
-	}
-	n.mu.Unlock()
-}
-
 // arrived takes Events. On listen's goroutine.
 func (r *channelRelay) arrived(m *pool.Message) {
 	if m.ID > 0 {
-		r.own.reached(int64(m.ID))
 		if h := r.s.python(); h != nil {
 			h.Numbered(int64(m.ID))
 		}

@@ -85,9 +85,8 @@ func (r *localRelay) publishLate(events []pybridge.Event) {
 	r.waiting.Add(-int64(len(events)))
 }
 
-func (r *localRelay) publishInOrder(events []pybridge.Event) { r.publish(events) }
-func (r *localRelay) purge(cache.Pattern)                    {}
-func (r *localRelay) flush(time.Duration)                    {}
+func (r *localRelay) purge(cache.Pattern) {}
+func (r *localRelay) flush(time.Duration) {}
 
 func (r *localRelay) counted(name string, n int) {
 	if name == statuspage.Channel {

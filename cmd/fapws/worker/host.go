@@ -76,10 +76,8 @@ type host interface {
 // relay carries what handlers publish and purge to the clients of all processes of the
 // server: a localRelay, or the channelRelay of a worker. It is safe for concurrent use.
 type relay interface {
-	// publish may be called on the event loop; publishInOrder must not, as it returns when the
-	// events have their place in the order of all processes.
+	// publish may be called on the event loop.
 	publish([]pybridge.Event)
-	publishInOrder([]pybridge.Event)
 
 	// counted takes the number of subscribers of a channel, or sockets of a group, here.
 	counted(name string, n int)
