@@ -53,12 +53,12 @@ func Find(set *settings.Settings, appNamed bool) string {
 
 // Read reads a configuration file.
 func Read(name string) (*tomlfile.File, error) {
+	if what := settings.ForeignFile(name); what != "" && filepath.Ext(name) != ".toml" {
+		return nil, fmt.Errorf("%s is %s", name, what)
+	}
 	text, err := ReadLimited(name)
 	if err != nil {
 		return nil, err
-	}
-	if what := settings.ForeignFile(name); what != "" && filepath.Ext(name) != ".toml" {
-		return nil, fmt.Errorf("%s is %s", name, what)
 	}
 	dir, err := filepath.Abs(filepath.Dir(name))
 	if err != nil {

@@ -267,13 +267,17 @@ func peerOf(c *net.UnixConn) (uid, pid int, err error) {
 	return uid, pid, err
 }
 
-// dialWithin connects to a socket.
+// dialWithin connects to a socket. While the queue of the socket is full (EAGAIN, connect(2)), it tries again.
 func dialWithin(path string, d time.Duration) (*net.UnixConn, error) {
-	c, err := net.DialTimeout("unix", path, d)
-	if err != nil {
-		return nil, err
+	for until := time.Now().Add(d); ; time.Sleep(5 * time.Millisecond) {
+		c, err := net.DialTimeout("unix", path, time.Until(until))
+		if err == nil {
+			return c.(*net.UnixConn), nil
+		}
+		if !errors.Is(err, syscall.EAGAIN) || time.Now().After(until) {
+			return nil, err
+		}
 	}
-	return c.(*net.UnixConn), nil
 }
 
 // short returns the cause in an error of package net, without operation and address.
