@@ -21,6 +21,11 @@ func (h *Handshake) explain(err error) {
 		why = "there is no certificate for the host that the client names"
 	case incompatible:
 		why = versions.Replace(why)
+	case other:
+		// OpenSSL before it encrypts (TLS 1.3) sends this alert in the clear, so crypto/tls can't decrypt it. Encrypted alerts have the type of data.
+		if h.t.wire.frames.head[0] == isAlert && strings.HasSuffix(why, "bad record MAC") {
+			r, why = refused, "the client has refused it; perhaps it does not trust the certificate"
+		}
 	case refused:
 		why = "the client has refused it: " + strings.TrimPrefix(why, "remote error: tls: ")
 	}

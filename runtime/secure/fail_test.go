@@ -52,6 +52,27 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// OpenSSL refuses a certificate by an alert that it does not encrypt, although the handshake is of TLS 1.3.
+func TestPlainAlert(t *testing.T) {
+	s := newServer(t, nil)
+	c, config := s.tcp(), clientConfig()
+	config.VerifyConnection = func(tls.ConnectionState) error {
+		_, err := c.Write([]byte{isAlert, 3, 3, 0, 2, 2, 48}) // fatal, unknown_ca (RFC 8446 §6)
+		return errors.Join(err, io.ErrClosedPipe)
+	}
+	if err := tls.Client(c, config).Handshake(); !errors.Is(err, io.ErrClosedPipe) {
+		t.Fatal(err)
+	}
+	s.until("a line", func() bool {
+		return strings.Contains(s.logged(), "the client has refused it; perhaps it does not trust the certificate")
+	})
+	s.do(func() {
+		if s.counts.failed != [reasons]int64{refused: 1} {
+			t.Errorf("counted %v", s.counts.failed)
+		}
+	})
+}
+
 // A request without TLS is told where to go.
 func TestPlainHTTP(t *testing.T) {
 	for _, c := range []struct{ request, want string }{

@@ -51,7 +51,8 @@ const (
 const (
 	recordHeader = 5
 	maxRecord    = 16 << 10 // of plaintext
-	isHandshake  = 22       // the type of a record (RFC 8446 §5.1)
+	isAlert      = 21       // types of a record (RFC 8446 §5.1)
+	isHandshake  = 22
 
 	// maxAhead bounds the bytes that wait for the goroutine.
 	maxAhead = 64 << 10
