@@ -176,6 +176,19 @@ def write_wheel(library, folder, version, tag):
 # --- the build backend ------------------------------------------------------
 
 
+def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
+    """PEP 517: the metadata of build_wheel, for which nothing is compiled."""
+    script = 'source "$1" && version_text'
+    told = subprocess.run(["bash", "-c", script, "-", os.path.join(ROOT, "build.sh")], check=True, stdout=subprocess.PIPE, universal_newlines=True)
+    version = told.stdout.strip()
+    info = "fapws-%s.dist-info" % version
+    os.mkdir(os.path.join(metadata_directory, info))
+    for name, text in ("METADATA", metadata(version)), ("entry_points.txt", entry_points()):
+        with open(os.path.join(metadata_directory, info, name), "w", encoding="utf-8") as f:
+            f.write(text)
+    return info
+
+
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     """PEP 517. It needs a C compiler, and Go, which build.sh downloads unless it is there."""
     made = subprocess.run(

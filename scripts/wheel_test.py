@@ -48,6 +48,17 @@ class Test(unittest.TestCase):
         with with_home(""):
             self.assertNotIn("Project-URL", wheel.metadata("0.1.0"))
 
+    def test_metadata_without_compiling(self):
+        with tempfile.TemporaryDirectory() as folder:
+            info = wheel.prepare_metadata_for_build_wheel(folder)
+            with open(os.path.join(folder, info, "METADATA"), encoding="utf-8") as f:
+                text = f.read()
+            with open(os.path.join(folder, info, "entry_points.txt"), encoding="utf-8") as f:
+                self.assertIn("fapws = fapws.__main__:main\n", f.read())
+        version = info[len("fapws-") : -len(".dist-info")]
+        self.assertEqual(version.partition("+")[0], wheel.project_version())
+        self.assertEqual(text, wheel.metadata(version))
+
     def test_readme_elsewhere(self):
         """The real README.md has no link that only its repository could follow."""
         for url in "", "https://example.com/fapws":
