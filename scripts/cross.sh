@@ -118,7 +118,7 @@ make_sysroot() {
 # fetch_packages PACKAGE... downloads packages of cross, and those on which they depend, into
 # cross_root.apt.
 fetch_packages() {
-    local folder=$cross_root.apt log=$cross_root.log mirror
+    local folder=$cross_root.apt log=$cross_root.log mirror cause
     local options=(-o "APT::Architecture=$cross" -o "APT::Architectures=$cross"
         -o "Dir::State=$folder/state" -o "Dir::State::status=$folder/status" -o "Dir::Cache=$folder/cache"
         -o "Dir::Etc::sourcelist=$folder/sources.list" -o Dir::Etc::sourceparts=/dev/null
@@ -137,9 +137,9 @@ fetch_packages() {
             "$(debian_mirror Debian-Security)" "$cross_suite" ;;
         esac
     } >"$folder/sources.list"
-    # Lists that cannot be fetched are a warning: without those of the suite itself the next step fails.
-    patiently "fetching the package lists of Debian $cross_suite, $cross" logged "$log" apt-get -q "${options[@]}" update ||
-        say "warning: $(grep -m1 '^E:' "$log")"
+    # For apt-get, too, a list that it cannot fetch may be a warning: without that of the suite itself the next step fails.
+    patiently "fetching the package lists of Debian $cross_suite, $cross" logged "$log" apt-get -q "${options[@]}" update || true
+    cause=$(grep -m3 '^[EW]:' "$log") && say "warning: $cause"
     patiently "fetching Python and libc for $cross" logged "$log" apt-get -q -y "${options[@]}" --download-only install "$@" && return
     rm -rf "$folder"
     grep -h '^[EW]:' "$log" | head -3 >&2 || true
