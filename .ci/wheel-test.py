@@ -123,6 +123,9 @@ def main():
             f.write("import ctypes, hashlib, json, sqlite3, ssl, zlib\ndef greeting(name):\n    return 'Hello ' + name\n")
         with open(folder + "/app.py", "w") as f:
             f.write(APP)
+        made_of = "import importlib.metadata as m; print(m.distribution('fapws').read_text('sboms/fapws.cdx.json'))"
+        if not json.loads(run(venv + "/bin/python", "-c", made_of))["components"]:
+            sys.exit("wheel-test: the SBOM of the wheel lists nothing")
         # Now, not at their first call, this Python and its libc must have all functions that the library imports.
         said = run(venv + "/bin/fapws", "--version", env=dict(os.environ, LD_BIND_NOW="1"))
         if version not in said:

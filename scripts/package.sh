@@ -249,11 +249,11 @@ word_release() {
     rm -rf "$dist_folder"
     # shellcheck disable=SC2119 # of this machine
     word_tarball
-    write_sbom "$root/build/fapws" "fapws-$(version_text)-linux-$(machine_architecture)-python$py_minor"
+    write_sbom "$root/build/fapws" "$dist_folder/fapws-$(version_text)-linux-$(machine_architecture)-python$py_minor.cdx.json"
     if [[ $(type -P dpkg-deb) ]]; then
         # shellcheck disable=SC2119
         word_deb
-        write_sbom "$root/build/fapws" "fapws_$(deb_version)_$(machine_architecture)"
+        write_sbom "$root/build/fapws" "$dist_folder/fapws_$(deb_version)_$(machine_architecture).cdx.json"
     fi
     (cd "$dist_folder" && sha256sum -- * >../SHA256SUMS && mv ../SHA256SUMS .)
     say "made build/dist: $(cd "$dist_folder" && printf '%s ' *)"
@@ -271,8 +271,8 @@ refuse_other_tag() {
         die "the commit is tagged $tags, but CHANGELOG.md calls it unreleased: write the date there"
 }
 
-# write_sbom FILE NAME writes what an executable is made of, for the file of that name.
+# write_sbom FILE SBOM writes into SBOM what an executable or a library is made of.
 write_sbom() {
     go version -m "$1" |
-        "$python" -I "$root/scripts/sbom.py" "$(version_text)" "$py_version" "$py_linked" "$SOURCE_DATE_EPOCH" >"$dist_folder/$2.cdx.json"
+        "$python" -I "$root/scripts/sbom.py" "$(version_text)" "$py_version" "$py_linked" "$SOURCE_DATE_EPOCH" >"$2"
 }

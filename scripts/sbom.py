@@ -1,6 +1,6 @@
 """Writes what an executable is made of, as CycloneDX 1.5.
 
-usage: go version -m FILE | sbom.py VERSION PYTHON static|shared SECONDS >FILE.cdx.json
+usage: go version -m FILE | sbom.py VERSION PYTHON static|shared|none SECONDS >FILE.cdx.json
 
 The modules and their versions are those that Go has stored in the executable. The result depends on nothing else, so equal
 executables have equal descriptions.
@@ -34,9 +34,10 @@ def bom(lines, version, python, linked, seconds):
          "bom-ref": "pkg:golang/%s@%s" % (name, number)}
         for name, number in components(lines)
     ]
-    purl = "pkg:generic/python@" + python
-    libraries.append({"type": "library", "name": "libpython", "version": python, "purl": purl, "bom-ref": purl,
-                      "properties": [{"name": "fapws:linked", "value": linked}]})
+    if linked != "none":
+        purl = "pkg:generic/python@" + python
+        libraries.append({"type": "library", "name": "libpython", "version": python, "purl": purl, "bom-ref": purl,
+                          "properties": [{"name": "fapws:linked", "value": linked}]})
     whole = "pkg:generic/fapws@" + version
     return {
         "bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1,

@@ -22,6 +22,8 @@ class Test(unittest.TestCase):
         b = sbom.bom(TEXT.splitlines(), "0.1.0", "3.11.2", "static", "86400")
         self.assertEqual(b["metadata"]["timestamp"], "1970-01-02T00:00:00Z")
         self.assertEqual(b["components"][-1]["purl"], "pkg:generic/python@3.11.2")
+        wheel = sbom.bom(TEXT.splitlines(), "0.1.0", "3.11.2", "none", "86400")
+        self.assertEqual(wheel["components"], b["components"][:-1])
         self.assertEqual(len(b["dependencies"][0]["dependsOn"]), len(b["components"]))
 
 

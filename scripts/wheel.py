@@ -156,6 +156,7 @@ def write_wheel(library, folder, version, tag):
     files += [(info + "METADATA", metadata(version).encode()), (info + "entry_points.txt", entry_points().encode())]
     files += [(info + "WHEEL", ("Wheel-Version: 1.0\nGenerator: fapws\nRoot-Is-Purelib: false\nTag: %s\n" % tag).encode())]
     files += [(info + "licenses/LICENSE", read(os.path.join(ROOT, "LICENSE")))]
+    files += [(info + "sboms/fapws.cdx.json", read(os.path.splitext(library)[0] + ".cdx.json"))]  # PEP 770
     record = ""
     for name, data in files:
         digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()

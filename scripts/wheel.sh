@@ -52,6 +52,7 @@ make_wheel() {
     # Go's build cache does not look at an included file: a macro makes the flags differ.
     CGO_CFLAGS+=" -include \"$glibc\" -DFAPWS_GLIBC=$(cksum <"$glibc" | cut -d' ' -f1)"
     build_to "$library" -buildmode=c-shared -tags library
+    write_sbom "$library" "${library%.so}.cdx.json"
     "$python" "$root/scripts/wheel.py" "$library" "$into" "$(version_text)" "$(wheel_tag)"
 }
 
