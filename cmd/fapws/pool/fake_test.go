@@ -66,7 +66,7 @@ func (f *fake) run() {
 	f.obey()
 }
 
-// load follows the behaviour; "hang" lasts until the behaviour changes.
+// load follows the behaviour; "hang" lasts until the behaviour changes, and "deaf" is obey's.
 func (f *fake) load() {
 	protocol := Protocol
 	for {
@@ -106,6 +106,9 @@ func (f *fake) obey() {
 			}
 			f.listen(files)
 		case Retire, Stop:
+			if behaviour, _ := os.ReadFile(f.folder + "/behaviour"); string(behaviour) == "deaf" {
+				continue
+			}
 			for _, file := range files { // the successor hears what was heard here
 				if to, err := ChannelOf(file); err == nil {
 					_ = to.Send(&Message{Kind: Notice, Text: "subscribers of " + strconv.Itoa(os.Getpid()) + " "})

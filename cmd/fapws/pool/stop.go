@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"fapws/runtime/loglevel"
 )
 
@@ -35,6 +37,7 @@ func (p *Pool) stop(kind Kind) {
 			w.send(&Message{Kind: Quit})
 		}
 		w.end(kind)
+		_ = w.process.Signal(unix.SIGCONT) // one that a signal has stopped could not obey; failing, it has ended
 	}
 	p.maybeEnd()
 }

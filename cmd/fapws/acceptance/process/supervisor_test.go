@@ -416,6 +416,19 @@ func TestStoppedWorker(t *testing.T) {
 	s.Get("/pid", 200)
 }
 
+// A worker that was stopped continues in order to end with the server, as it would with systemd's.
+func TestEndBesideStoppedWorker(t *testing.T) {
+	t.Parallel()
+	s, _ := fapwstest.Supervised(t)
+	if err := syscall.Kill(s.Workers()[0], syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	s.Signal(syscall.SIGTERM)
+	if code := s.Ended(); code != 0 || strings.Contains(s.Stderr.String(), "does not end") {
+		t.Errorf("code %d: %s", code, s.Stderr.String())
+	}
+}
+
 // Workers that were stopped when their supervisor was killed end as soon as they continue.
 func TestSupervisorIsKilledBesideStoppedWorkers(t *testing.T) {
 	t.Parallel()
