@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -249,13 +249,16 @@ def _find(space: Namespace, where: str, obj: str, interface: str, factory: bool)
     names = _MADE_BY * factory + _CALLED
     if interface != "paths":
         for name in names:
-            if name in space:
+            if name in space and not isinstance(space[name], type(sys)):  # a submodule: Flask has flask.app
                 return name, space[name]
     if interface == "paths":
         raise _Wrong(f"{where} has no PATHS; PATHS must be a list of (uri, callable) tuples: PATHS = [('/hello', hello)]{_hints(space)}")
     wanted = names if interface in ("wsgi", "asgi") or factory else ("PATHS",) + names
     listed = f"{', '.join(wanted[:-1])} or {wanted[-1]}"
     near = ""
+    if "__path__" in space:  # a package, such as that of a Django project
+        modules = [f"{where}.{name}" for name in ("wsgi", "asgi") if find_spec(f"{where}.{name}")]
+        near = f"; did you mean `{modules[0]}`?" if modules else ""
     for name in () if factory or interface == "paths" else _MADE_BY:
         if callable(space.get(name)):
             near = near or f"; to serve the return value of `{name}`, use --factory."

@@ -66,7 +66,7 @@ func parseURL(typed string) (socket string, u *url.URL, err error) {
 		return "", nil, fmt.Errorf("%s is not a URL such as http://127.0.0.1:8888/", typed)
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
-		return "", nil, fmt.Errorf("%s: must begin with http:// or https://", typed)
+		return "", nil, fmt.Errorf("%s: must be a URL with http:// or https:// and a host", typed)
 	}
 	if port := u.Port(); port != "" {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {

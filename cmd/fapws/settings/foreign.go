@@ -204,6 +204,8 @@ var foreign = []struct {
 	{"stack trace", "", "for a running server, type fapws ctl stack"},
 	{"test validate verify", "", "to test an application, type fapws check %s"},
 	{"config", "", "to see the settings, type fapws --print-config %s"},
+	{"daphne django-admin flask granian gunicorn hypercorn python3 uvicorn waitress-serve", `.*[.:].*`, "fapws replaces this command; type fapws %s"},
+	{"daphne django-admin flask granian gunicorn hypercorn python3 uvicorn waitress-serve", "", "fapws replaces this command; type fapws APP, such as main:app or app.py"},
 	{"python repl", "", "for a Python prompt, type fapws shell %s"},
 	{"passwd htpasswd password", "", "for a user of auth, type fapws hash-password USER"},
 }
@@ -290,12 +292,6 @@ func (p *parser) unexpected(word Word, words []string) error {
 		}
 	}
 	switch {
-	case slices.Contains([]string{"flask", "gunicorn", "granian", "hypercorn", "python3", "uvicorn", "waitress-serve"}, app):
-		named := "APP, such as main:app or app.py"
-		if last := words[len(words)-1]; strings.ContainsAny(last, ".:") {
-			named = last
-		}
-		return fmt.Errorf("unexpected word %s after %s: fapws replaces this command; type fapws %s", extra, app, named)
 	case slices.Contains(TypedWords, extra):
 		return fmt.Errorf("unexpected word %s after %s: a command precedes the application, fapws %s %s", extra, app, extra, app)
 	case digitsOnly(extra):
