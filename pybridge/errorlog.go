@@ -96,7 +96,7 @@ func say(format string, args ...any) {
 	os.Stderr.Write(fmt.Appendf(appendStamp(nil, stamped.Load()), format, args...))
 }
 
-// appendStamp appends the beginning of a line of an error log, or of one for people, like the C function stamp.
+// appendStamp appends the beginning of a line of an error log, or of a human-readable line, as the C function stamp does.
 func appendStamp(dst []byte, file bool) []byte {
 	if file {
 		return time.Now().AppendFormat(dst, "[Mon Jan 02 15:04:05.000000 2006] [error] ")

@@ -38,7 +38,7 @@ type Response interface {
 	Cut() (client string)
 }
 
-// Unsent is what waits of a response. The zero value waits for nothing.
+// Unsent is the part of a response that waits in memory. The zero value is empty.
 type Unsent struct {
 	of    Response
 	place int       // in Ledger.waiting
@@ -47,10 +47,10 @@ type Unsent struct {
 	pace
 }
 
-// CountedPart is the size from which a part that waits is counted. Smaller ones are copies, and few.
+// CountedPart is the minimum size of a waiting part that is counted, in bytes. Smaller parts are copies, and few.
 const CountedPart = CopyLimit
 
-// Add notes that body, of which left bytes were not written, waits in u for the client of r.
+// Add records that left bytes of body wait in u for the client of r.
 func (l *Ledger) Add(u *Unsent, r Response, body []byte, left int, now int64) {
 	if len(body) < CountedPart {
 		return
@@ -79,7 +79,7 @@ func (l *Ledger) Add(u *Unsent, r Response, body []byte, left int, now int64) {
 	u.left += int64(left)
 }
 
-// Drop notes that body, of which left bytes were not written and need not be, does not wait in u any more, if it did.
+// Drop records that body, of which left bytes were not written, no longer waits in u. It does nothing if body did not wait.
 func (l *Ledger) Drop(u *Unsent, body []byte, left int) {
 	key := unsafe.SliceData(body)
 	m := l.memory[key]
@@ -116,8 +116,8 @@ func (l *Ledger) Exceeded() bool {
 	return l.grown && l.total > l.Max && (l.spared == nil || l.total-l.spared.Size() > l.Max)
 }
 
-// Bound ends responses until a sixteenth of Max is free, if more than Max waits. It returns the client of the first one and its
-// unsent bytes, and how many have ended.
+// Bound ends responses until a sixteenth of Max is free, if more than Max bytes wait. It returns the client and the unsent bytes
+// of the first response that it ended, and the number of ended responses.
 func (l *Ledger) Bound(now int64) (client string, unsent int64, ended int) {
 	l.grown = false
 	if l.spared = l.largest(); l.spared == nil || l.total-l.spared.Size() <= l.Max {
@@ -152,7 +152,7 @@ func (l *Ledger) Bound(now int64) (client string, unsent int64, ended int) {
 	return client, unsent, ended
 }
 
-// largest returns the response that has most bytes, nil if none waits.
+// largest returns the response with the most waiting bytes, or nil.
 func (l *Ledger) largest() *Unsent {
 	var most *Unsent
 	size := int64(-1)
@@ -164,7 +164,7 @@ func (l *Ledger) largest() *Unsent {
 	return most
 }
 
-// Waits reports whether something of u waits.
+// Waits reports whether bytes of u wait.
 func (u *Unsent) Waits() bool { return len(u.parts) > 0 }
 
 // Size returns how many bytes of u wait in memory, 0 for nil.
@@ -177,13 +177,13 @@ func (u *Unsent) Size() (n int64) {
 	return n
 }
 
-// Took notes that n bytes of u were written.
+// Took records that n bytes of u were written.
 func (u *Unsent) Took(n int, now int64) {
 	u.left = max(u.left-int64(n), 0)
 	u.took(n, now)
 }
 
-// wait returns for how many seconds u is going to wait. Of memory that others send too, it has its share.
+// wait estimates for how many seconds u will wait. Memory that several responses send is divided among them.
 func (u *Unsent) wait(now int64) float64 {
 	var size, share float64
 	for _, m := range u.parts {
@@ -201,18 +201,18 @@ type pace struct {
 }
 
 const (
-	// paceMemory is after how many seconds bytes count for a third.
+	// paceMemory is the time after which bytes count for a third, in seconds.
 	paceMemory = 16
 
-	// firstWait is for how many seconds a response is expected to wait at first: longer than one whose client reads, and less than
-	// one whose client has not read for some time.
+	// firstWait is the expected wait of a new response, in seconds: longer than that of a client that reads, and shorter than that
+	// of a client that has stopped reading.
 	firstWait = 3600
 
-	// kernelFills is how long bytes do not count, in nanoseconds: they fill the buffers of the kernel.
+	// kernelFills is the time in which bytes do not count, in nanoseconds: they fill the buffers of the kernel.
 	kernelFills = int64(time.Second)
 )
 
-// begin notes that n more bytes have to be read.
+// begin records that n more bytes must be read.
 func (p *pace) begin(n int, now int64) {
 	if p.seconds == 0 {
 		*p = pace{seconds: 1, began: now, at: now}

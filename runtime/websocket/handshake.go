@@ -17,7 +17,7 @@ type Handshake struct {
 // Refusal is why a handshake cannot be accepted.
 type Refusal struct {
 	Status int    // 400 or 426
-	Text   string // for people
+	Text   string // human-readable
 	Fields string // "Name: value\r\n" ..., to be sent with it
 }
 

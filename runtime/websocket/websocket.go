@@ -51,7 +51,7 @@ func ValidCode(code uint16) bool {
 // frame.
 type Error struct {
 	Code uint16
-	Text string // for people; short enough for a close frame
+	Text string // human-readable; short enough for a close frame
 }
 
 func (e *Error) Error() string { return e.Text }

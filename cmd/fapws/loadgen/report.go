@@ -37,7 +37,7 @@ func (r *Result) perSecond() float64 {
 	return float64(n) / r.span().Seconds()
 }
 
-// WriteText writes r for people.
+// WriteText writes r as human-readable text.
 func (r *Result) WriteText(w io.Writer) {
 	o := r.options
 	fmt.Fprintf(w, "%s %s, %s, %s", o.Method, o.URL, count(int64(o.Connections), "connection"), count(int64(o.Threads), "thread"))

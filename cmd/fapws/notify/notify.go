@@ -71,7 +71,7 @@ func (n *Notifier) Watchdog() time.Duration {
 }
 
 // Ready says that the service serves: the start, or a reload, has come to its
-// end. status is one line for people, or "".
+// end. status is one human-readable line, or "".
 func (n *Notifier) Ready(status string) error { return n.send("READY=1", statusLine(status)) }
 
 // Reloading says that a reload begins; Ready says that it is over.

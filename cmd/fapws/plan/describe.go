@@ -61,7 +61,7 @@ func (p *Plan) Counted(app *pybridge.Contents, conf *settings.Config) string {
 	return strings.Join(what, ", ")
 }
 
-// Served describes the served application or site for people.
+// Served returns a human-readable description of the served application or site.
 func (p *Plan) Served(app *pybridge.Contents, conf *settings.Config) string {
 	var what []string
 	if p.Site.Root != "" {

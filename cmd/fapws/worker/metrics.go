@@ -135,7 +135,7 @@ func (p *Parent) farewell() {
 	s.measured.Lock()
 	counted := s.measures
 	s.measured.Unlock()
-	if !counted && s.conf.IdleStop == 0 { // sleep is no reason to lose what is counted anyway
+	if !counted && s.conf.IdleStop == 0 { // a worker that sleeps must not lose counts that exist already
 		return
 	}
 	if text, err := json.Marshal(metrics.Lasting(s.metrics())); err == nil {

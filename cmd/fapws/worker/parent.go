@@ -281,7 +281,7 @@ func (p *Parent) join() {
 	}
 }
 
-// loaded says so; served is for people.
+// loaded reports that this worker has loaded; served describes the application.
 func (p *Parent) loaded(kind pool.Kind, served string) {
 	s := p.s
 	text, err := json.Marshal(Settled{

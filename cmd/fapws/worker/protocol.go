@@ -11,7 +11,7 @@ type Settled struct {
 	settings.Config
 	BindFrom settings.Source
 	Python   string // version, or "" without an interpreter
-	Served   string // the application or site, for people
+	Served   string // the application or site, human-readable
 }
 
 // Questions of a supervisor to its workers, see pool.Pool.Ask.

@@ -128,7 +128,7 @@ func (s *service) run() (code int, err error) {
 	return s.finish(code), nil
 }
 
-// finish ends Python, and what serves beside it, and returns the exit code.
+// finish ends Python, the loader, the programs and the logs, and returns the exit code.
 func (s *service) finish(code int) int {
 	s.front.Withdraw()
 	exit.AfterClosingTime(code, func(line string) { s.log.Log(loglevel.Warning, line) })

@@ -103,7 +103,7 @@ func TestTooSlow(t *testing.T) {
 	}
 }
 
-// A client may have half of what is free: one client gets a third, and the next one gets something.
+// A client may take half of the free amount: one client gets a third, and the next one gets something.
 func TestShares(t *testing.T) {
 	s := Shares{Max: 30}
 	fill := func(client string) (n int64) {

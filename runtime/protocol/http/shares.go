@@ -1,7 +1,8 @@
 package http
 
-// Shares divides what unfinished requests need among the clients: descriptors, or memory. A client may have half of what is free, so one client gets
-// a third of Max, two get a quarter each, and some is left for the next client. Clients without a known address, "", may have all that is free.
+// Shares divides what unfinished requests need among the clients: descriptors, or memory. A client may take half of the free
+// amount, so one client gets a third of Max, two get a quarter each, and some is left for the next client. Clients without a known
+// address, "", may take the whole free amount.
 type Shares struct {
 	Max int64 // of all clients
 

@@ -238,7 +238,7 @@ func appendColumn(b []byte, letter byte, title string, now order) []byte {
 	return append(b, "</a>"...)
 }
 
-// appendSize writes a size for people, with three digits or four.
+// appendSize appends a human-readable size, of three or four digits.
 func appendSize(b []byte, size int64) []byte {
 	if size < 1024 {
 		b = strconv.AppendInt(b, size, 10)
