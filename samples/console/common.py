@@ -3,7 +3,9 @@ import os
 import shlex
 import subprocess
 import threading
+from contextlib import suppress
 from html import escape
+from pathlib import Path
 
 from fapws import HTTPError
 
@@ -42,6 +44,16 @@ FRAME = """<!doctype html>
 <main id="main" tabindex="-1"><h1>{title}</h1>{body}</main></body></html>
 """
 
+def lines(*paths):
+    """The lines of the first file that can be read; [""] if none can."""
+    for path in paths:
+        with suppress(OSError):
+            return Path(path).read_text(errors="replace").rstrip("\0\n").split("\n")
+    return [""]
+
+def hostname():
+    return lines(PROC + "/sys/kernel/hostname")[0]
+
 def run(command, stdin=""):
     """Runs a command, without a shell, and returns its output. HTTPError: it has failed; the text is its error message."""
     try:
@@ -72,7 +84,7 @@ def page(title):
                 body = f"""<div class="card error"><p class="code">{error.status}</p><p role="alert">{escape(error.text)}</p>
 <p><a class="button" href="{root}/{PAGES[title][0]}">Back to {title}</a></p></div>"""
             links = "".join(f'<a href="{root}/{path}"{" aria-current=page" * (name == now)}>{ICON.format(icon)}{name}</a>' for name, (path, icon) in PAGES.items())
-            return FRAME.format(title=heading, host=escape(os.uname().nodename), links=links, body=body, root=root, icon=ICON.format("M10 4H5v16h5M10 12h10M16 8l4 4-4 4"))
+            return FRAME.format(title=heading, host=escape(hostname()), links=links, body=body, root=root, icon=ICON.format("M10 4H5v16h5M10 12h10M16 8l4 4-4 4"))
         return answer
     return decorate
 

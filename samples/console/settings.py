@@ -8,7 +8,7 @@ from contextlib import suppress
 from html import escape
 from pathlib import Path
 
-from common import APPLY, DATA, ROOT, field, page, parameter, posted, run, write
+from common import APPLY, DATA, ROOT, field, hostname, page, parameter, posted, run, write
 from fapws import HTTPError
 
 FILE, FORMAT = Path(DATA, "settings.json"), "console settings 1"
@@ -25,7 +25,7 @@ def zone(text):
 
 # name: label, default, check for each word, smallest and largest number of words, message
 FIELDS = {
-    "hostname": ("Host name", os.uname().nodename.split(".")[0], re.compile(LABEL).fullmatch, 1, 1, "Must have up to 63 letters, digits and inner hyphens."),
+    "hostname": ("Host name", hostname().split(".")[0], re.compile(LABEL).fullmatch, 1, 1, "Must have up to 63 letters, digits and inner hyphens."),
     "zone": ("Time zone", "Etc/UTC", zone, 1, 1, "Must be a time zone such as Europe/Berlin."),
     "ntp": ("Time servers (NTP)", "pool.ntp.org", host, 0, 4, "Must be up to 4 names or addresses, with spaces between them."),
     "address": ("Network address (empty: DHCP)", "", interface, 0, 1, "Must be an address and its network, such as 192.168.1.2/24."),
@@ -77,7 +77,7 @@ def settings(environ, start_response):
 <label>File of a backup <input type="file" name="file" accept=".json" required></label><button>Restore</button></form></div>"""
 
 def backup(environ, start_response):
-    name = f"settings-{os.uname().nodename}-{time.strftime('%Y-%m-%d')}.json"
+    name = f"settings-{hostname()}-{time.strftime('%Y-%m-%d')}.json"
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Disposition", f'attachment; filename="{name}"')])
     return [json.dumps({"format": FORMAT, "settings": load()}, indent=1).encode()]
 

@@ -9,20 +9,13 @@ from contextlib import suppress
 from html import escape
 from pathlib import Path
 
-from common import PROC, RUN, SYS, VERSION, page, run, write
+from common import PROC, RUN, SYS, VERSION, lines, page, run, write
 from fapws import HTTPError, channel, publish, timer
 
 STEP, STEPS, MOST = 10, 180, 24  # seconds between two points of a curve; points; cards, because containers make interfaces without end
 HISTORY = Path(RUN, "history.json")
 before, latest, lock = (0, 0, 0, {}), {}, open(Path(RUN, "history.lock"), "w")
 kept, points = {}, collections.defaultdict(list)  # what HISTORY has, if this worker writes it; the values since the last point
-
-def lines(*paths):
-    """The lines of the first file that can be read; [""] if none can."""
-    for path in paths:
-        with suppress(OSError):
-            return Path(path).read_text(errors="replace").rstrip("\0\n").split("\n")
-    return [""]
 
 def firmware_version():
     return lines(VERSION)[0]
@@ -32,10 +25,10 @@ def wide(number, format):
     return f"{number:{format}}".replace(" ", "\u2007")
 
 def amount(n):
-    """Three digits and a unit; U+2008 is as wide as a point."""
+    """Three digits and a unit."""
     for unit in ("B", "KB", "MB", "GB", "TB"):
         if n < 999.5 or unit == "TB":
-            return (f"{n:.2f}" if n < 9.995 else f"{n:.1f}" if n < 99.95 else f"{n:.0f}\u2008") + " " + unit
+            return f"{n:.{0 if unit == 'B' or n >= 99.95 else 1 if n >= 9.995 else 2}f}" + " " + unit
         n /= 1000
 
 def counters():
@@ -50,9 +43,9 @@ def addresses():
         return "\n".join(" ".join(row.split()[1:4:2]) for row in run("ip -o address show scope global".split()).splitlines())
 
 def values():
-    """{"cards": {name: [text, detail, values of its curves, their maximum]}, "facts": {name: text}}. Rates are averages since the last call."""
+    """{"cards": {name: [text, detail, values of its curves, their maximum]}, "facts": {name: text}}. Rates are averages since the last call, the first ones since the start of the device."""
     global before, latest
-    new, uptime, disk, host = counters(), int(float(lines(PROC + "/uptime")[0].split()[0])), os.statvfs("/"), os.uname()
+    new, uptime, disk = counters(), int(float(lines(PROC + "/uptime")[0].split()[0])), os.statvfs("/")
     seconds, busy, ticks = (now - then for now, then in zip(new[:3], before[:3]))
     if seconds < 1:
         return latest
@@ -67,12 +60,12 @@ def values():
             degrees = int(Path(zone, "temp").read_text()) / 1000
             cards["Temperature"] = [wide(degrees, "4.1f") + " °C", lines(zone + "/type")[0], [degrees], 100]
     for name, counts in new[3].items():
-        down, up = ((now - then) / seconds for now, then in zip(counts, before[3].get(name, counts)))
+        down, up = ((now - then) / seconds for now, then in zip(counts, before[3].get(name, (0, 0))))
         cards["Network " + name] = [f"↓ {amount(down)}/s", f"↑ {amount(up)}/s", [down, up], 0]
     before, latest = new, {"cards": dict(list(cards.items())[:MOST]), "facts": {
         "Model": lines(SYS + "/firmware/devicetree/base/model", SYS + "/class/dmi/id/product_name")[0],
-        "System": "".join(row[12:].strip('"') + ", " for row in lines("/etc/os-release") if row.startswith("PRETTY_NAME=")) + host.release,
-        "Firmware": firmware_version(), "Clock": time.strftime("%a %d %b %Y, %H:%M %Z"), "Up": f"{minutes // 1440} d {wide(minutes // 60 % 24, '2')} h {wide(minutes % 60, '2')} min"}}
+        "System": "".join(row[12:].strip('"') + ", " for row in lines("/etc/os-release") if row.startswith("PRETTY_NAME=")) + lines(PROC + "/sys/kernel/osrelease")[0],
+        "Firmware": firmware_version(), "Clock": time.strftime("%a %d %b %Y, %H:%M %Z"), "Up": f"{minutes // 1440} d {minutes // 60 % 24:02} h {minutes % 60:02} min"}}
     return latest
 
 def written():
