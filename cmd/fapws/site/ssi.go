@@ -20,7 +20,6 @@ type SSI struct {
 	TimeFmt   string   `key:"timefmt"`
 	ErrMsg    string   `key:"errmsg"`
 	EchoMsg   string   `key:"echomsg"`
-	Legacy    bool     `key:"legacy"` // expressions of before Apache 2.4
 	Depth     int      `key:"depth"`
 	MaxOutput Size     `key:"max-output"`
 }
@@ -39,7 +38,7 @@ func (s *SSI) FromFile(v tomlfile.Value) error {
 	default:
 		list, err := v.Strings()
 		if err != nil {
-			return errors.New(`true, names such as ["*.shtml"], or a table with patterns, exec, timefmt, errmsg, echomsg, legacy, depth, max-output`)
+			return errors.New(`true, names such as ["*.shtml"], or a table with patterns, exec, timefmt, errmsg, echomsg, depth, max-output`)
 		}
 		s.Patterns = list
 	}
@@ -113,21 +112,20 @@ func (b *builder) pages(r *Route, folder, base string) []sites.Mount {
 		return nil
 	}
 	pages, err := ssi.New(ssi.Options{
-		Files:             f,
-		Root:              folder,
-		Prefix:            base,
-		Patterns:          r.SSI.Patterns,
-		Charset:           r.Charset,
-		Software:          b.parts.Software,
-		AllowExec:         r.SSI.Exec,
-		TimeFormat:        r.SSI.TimeFmt,
-		ErrorMessage:      r.SSI.ErrMsg,
-		UndefinedEcho:     r.SSI.EchoMsg,
-		LegacyExpressions: r.SSI.Legacy,
-		Depth:             r.SSI.Depth,
-		MaxOutput:         int64(r.SSI.MaxOutput),
-		Timeout:           r.patience(),
-		Log:               b.clientLog(loglevel.Error),
+		Files:         f,
+		Root:          folder,
+		Prefix:        base,
+		Patterns:      r.SSI.Patterns,
+		Charset:       r.Charset,
+		Software:      b.parts.Software,
+		AllowExec:     r.SSI.Exec,
+		TimeFormat:    r.SSI.TimeFmt,
+		ErrorMessage:  r.SSI.ErrMsg,
+		UndefinedEcho: r.SSI.EchoMsg,
+		Depth:         r.SSI.Depth,
+		MaxOutput:     int64(r.SSI.MaxOutput),
+		Timeout:       r.patience(),
+		Log:           b.clientLog(loglevel.Error),
 	})
 	if err != nil {
 		b.wrong(r.At.Errorf("ssi", "%v", err))

@@ -41,7 +41,7 @@ var differences = map[string]string{
 // 2.4.68 Apache shows nothing of such a condition, as we do ("Don't print any of
 // if/elsif/else content when a conditional evaluation returns an error"). Before,
 // it went on as if there were no condition.
-var badConditions = []string{"expr2.shtml", "expr3.shtml", "expr4.shtml", "iferror.shtml", "legacy.shtml"}
+var badConditions = []string{"expressions.shtml", "iferror.shtml", "legacy.shtml"}
 
 // behindError is what follows the last message of an error on a line.
 var behindError = regexp.MustCompile(`(?m)^(.*this directive\]).*$`)
@@ -249,14 +249,10 @@ func startOurs(t *testing.T, root, host string) string {
 		t.Fatal(err)
 	}
 	log := func(_, line string) { t.Log(line) }
-	pages := func(legacy bool) *Pages {
-		p, err := New(Options{Files: plain, Root: root, AllowExec: true, LegacyExpressions: legacy, Log: log})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return p
+	pages, err := New(Options{Files: plain, Root: root, AllowExec: true, Log: log})
+	if err != nil {
+		t.Fatal(err)
 	}
-	modern, legacy := pages(false), pages(true)
 	programs, err := cgi.New(cgi.Options{ScriptOptions: cgi.ScriptOptions{Root: root, Match: []string{"*.cgi"}}, Log: log})
 	if err != nil {
 		t.Fatal(err)
@@ -264,10 +260,8 @@ func startOurs(t *testing.T, root, host string) string {
 	pool := backend.New(100, func(line string) { t.Log(line) })
 	pool.Add(backend.Func(func(w *backend.Response, r *backend.Request) {
 		switch {
-		case strings.HasPrefix(r.Path, "/legacy"):
-			legacy.Respond(w, r)
-		case modern.IsPage(r.Path):
-			modern.Respond(w, r)
+		case pages.IsPage(r.Path):
+			pages.Respond(w, r)
 		case strings.Contains(r.Path, ".cgi"):
 			programs.Respond(w, r)
 		default:

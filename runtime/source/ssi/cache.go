@@ -59,7 +59,7 @@ func (s *Pages) load(name string) (*file, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.doc = parse(text, s.opt.LegacyExpressions)
+	f.doc = parse(text)
 	if now.UnixNano()-f.stamp.status > int64(settleTime) {
 		s.cache.put(f)
 	}

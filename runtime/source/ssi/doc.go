@@ -1,10 +1,9 @@
-// Package ssi answers with pages that have server-side includes: the elements, variables and expressions of Apache
-// 2.4's mod_include. It is a source and not a filter: it answers requests for files named *.shtml, and sees no
+// Package ssi answers with pages that have server-side includes: the elements and variables of Apache 2.4's
+// mod_include. It is a source and not a filter: it answers requests for files named *.shtml, and sees no
 // response of another source. It runs as a responder of package backend, on a goroutine for each request. Start
 // reading at Pages and parse.go.
 //
-// parse.go turns a page into text and elements in one pass, and expr.go and legacy.go turn expressions into
-// functions. Both are kept until the file changes; each request asks the kernel whether it has. page.go and
+// parse.go turns a page into text and elements in one pass, and expr.go turns expressions into functions. Both are kept until the file changes; each request asks the kernel whether it has. page.go and
 // elements.go carry the elements out. A mistake in a page is shown in the page and logged; it never ends the page.
 //
 // An include is a request of the server to itself (Request.Sub), so rules, routes and limits hold for it as for

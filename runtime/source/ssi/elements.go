@@ -232,18 +232,9 @@ func (p *page) holds(e *element) (bool, error) {
 	case e.expr == nil:
 		return false, fmt.Errorf("%s requires expr", e.name)
 	case e.expr.holds == nil:
-		hint := ""
-		if !p.s.opt.LegacyExpressions && strings.Contains(e.expr.source, "$") {
-			hint = "; for expressions of Apache before 2.4 (SSILegacyExprParser), set ssi = { legacy = true }"
-		}
-		return false, fmt.Errorf("the expression %q: %s%s", e.expr.source, e.expr.bad, hint)
+		return false, fmt.Errorf("the expression %q: %s; docs/php-cgi-ssi.md shows what expressions may contain", e.expr.source, e.expr.bad)
 	}
-	p.broken = ""
-	holds := e.expr.holds(p)
-	if p.broken != "" {
-		return false, fmt.Errorf("the expression %q: %s", e.expr.source, p.broken)
-	}
-	return holds, nil
+	return e.expr.holds(p), nil
 }
 
 func (p *page) otherwise(e *element) {

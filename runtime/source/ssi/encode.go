@@ -164,3 +164,12 @@ func escapeShell(s string) string {
 	}
 	return string(b)
 }
+
+// nameLen returns the length of the name that s begins with.
+func nameLen(s string) int {
+	n := 0
+	for n < len(s) && (isAlnum(s[n]) || s[n] == '_') {
+		n++
+	}
+	return n
+}

@@ -9,74 +9,44 @@ import (
 // expression is the condition of an if or elif, ready to be evaluated.
 type expression struct {
 	source string
-	holds  func(*page) bool // nil: bad says why not
+	holds  condition // nil: bad says why not
 	bad    string
 }
+
+type condition = func(*page) bool
 
 // The limits of expressions. A regular expression takes time in proportion to
 // the text it is compared with (RE2), and memory to its own length.
 const (
 	maxExpression = 8192 // bytes
-	maxNesting    = 100  // parentheses, functions and negations inside each other
+	maxNesting    = 100  // parentheses and negations inside each other
 	maxRegexp     = 1000 // bytes
 )
 
 // compile reads the expression of an element.
-func (e *element) compile(legacy bool) {
+func (e *element) compile() {
 	if len(e.args) != 1 || e.args[0].name != "expr" || !e.args[0].hasValue {
 		return // which is said when it is carried out
 	}
-	x := &expression{source: e.args[0].value}
-	e.expr = x
+	e.expr = &expression{source: e.args[0].value}
 	var err error
-	switch {
-	case len(x.source) > maxExpression:
-		err = fmt.Errorf("it is longer than %d bytes", maxExpression)
-	case legacy:
-		x.holds, err = parseLegacy(x.source)
-	default:
-		x.holds, err = parseExpression(x.source)
-	}
-	if err != nil {
-		x.holds, x.bad = nil, err.Error()
+	if e.expr.holds, err = parseExpression(e.expr.source); err != nil {
+		e.expr.bad = err.Error()
 	}
 }
 
-func compileRegexp(pattern string, ignoreCase bool) (*regexp.Regexp, error) {
-	if len(pattern) > maxRegexp {
-		return nil, fmt.Errorf("regular expression longer than %d bytes", maxRegexp)
-	}
-	flags := "(?s)"
-	if ignoreCase {
-		flags = "(?si)"
-	}
-	return regexp.Compile(flags + pattern)
-}
-
-type (
-	condition = func(*page) bool
-	word      = func(*page) string
-)
-
-// exprParser reads Apache's common expressions (ap_expr of 2.4) by recursive
-// descent; each method is a rule of its grammar.
+// exprParser reads, by recursive descent, the expressions that mod_include of all versions, and nginx, have in common:
+//
+//	or         = and { "||" and }
+//	and        = not { "&&" not }
+//	not        = "!" not | "(" or ")" | ( "-n" | "-z" | "-A" | "-U" ) text | comparison
+//	comparison = text [ ( "=" | "==" | "!=" | "<" | "<=" | ">" | ">=" ) text | ( "=" | "!=" | "=~" | "!~" ) "/" pattern "/" [ "i" ] ]
+//
+// A text is one or several words, strings and variables: v('NAME'), %{NAME}, or $NAME also inside of words and strings. true and
+// false are constants; any other text alone holds if it is not empty.
 type exprParser struct {
-	scanner
+	s     string
 	depth int
-}
-
-// parseExpression turns an expression into a function.
-func parseExpression(source string) (holds condition, err error) {
-	p := &exprParser{scanner: scanner{s: source}}
-	defer func() {
-		if f, ok := recover().(syntaxError); ok {
-			holds, err = nil, f
-		}
-	}()
-	p.next()
-	holds = p.or()
-	p.want(tokenEnd, "the end")
-	return holds, nil
 }
 
 // syntaxError is the panic of the parser, caught by parseExpression.
@@ -86,10 +56,44 @@ func (e syntaxError) Error() string { return string(e) }
 
 func fail(format string, args ...any) { panic(syntaxError(fmt.Sprintf(format, args...))) }
 
-func (p *exprParser) want(kind tokenKind, what string) {
-	if p.kind != kind {
-		fail("expected %s near %s", what, p.near())
+func parseExpression(source string) (holds condition, err error) {
+	if len(source) > maxExpression {
+		return nil, fmt.Errorf("longer than %d bytes", maxExpression)
 	}
+	defer func() {
+		if f, ok := recover().(syntaxError); ok {
+			holds, err = nil, f
+		}
+	}()
+	p := &exprParser{s: source}
+	holds = p.or()
+	if p.peek() != "" {
+		fail("unexpected %s", p.near())
+	}
+	return holds, nil
+}
+
+// peek skips spaces and returns the rest.
+func (p *exprParser) peek() string {
+	p.s = strings.TrimLeft(p.s, " \t\r\n")
+	return p.s
+}
+
+// take reports whether a sign stands next, and skips it.
+func (p *exprParser) take(sign string) bool {
+	found := strings.HasPrefix(p.peek(), sign)
+	if found {
+		p.s = p.s[len(sign):]
+	}
+	return found
+}
+
+// near quotes the place where the parser is.
+func (p *exprParser) near() string {
+	if p.peek() == "" {
+		return "end"
+	}
+	return fmt.Sprintf("%.20q", p.s)
 }
 
 // deeper counts the depth of nesting.
@@ -102,8 +106,7 @@ func (p *exprParser) deeper() func() {
 
 func (p *exprParser) or() condition {
 	left := p.and()
-	for p.kind == tokenOr {
-		p.next()
+	for p.take("||") {
 		a, b := left, p.and()
 		left = func(pg *page) bool { return a(pg) || b(pg) }
 	}
@@ -112,169 +115,182 @@ func (p *exprParser) or() condition {
 
 func (p *exprParser) and() condition {
 	left := p.not()
-	for p.kind == tokenAnd {
-		p.next()
+	for p.take("&&") {
 		a, b := left, p.not()
 		left = func(pg *page) bool { return a(pg) && b(pg) }
 	}
 	return left
 }
 
+// unary is an operator in front of a text.
+var unary = regexp.MustCompile(`^-[nzAU]\b`)
+
 func (p *exprParser) not() condition {
-	if p.kind != tokenNot {
-		return p.single()
-	}
 	defer p.deeper()()
-	p.next()
-	c := p.not()
-	return func(pg *page) bool { return !c(pg) }
-}
-
-func (p *exprParser) single() condition {
-	switch p.kind {
-	case tokenTrue, tokenFalse:
-		value := p.kind == tokenTrue
-		p.next()
-		return func(*page) bool { return value }
-	case tokenOpen:
-		defer p.deeper()()
-		p.next()
+	switch {
+	case p.take("!"):
+		c := p.not()
+		return func(pg *page) bool { return !c(pg) }
+	case p.take("("):
 		c := p.or()
-		p.want(tokenClose, ")")
-		p.next()
+		if !p.take(")") {
+			fail("expected ) near %s", p.near())
+		}
 		return c
-	case tokenUnary:
-		operator := p.text
-		p.next()
-		constant := p.constant()
-		return unary(operator, p.word(), constant)
 	}
-	left := p.word()
-	operator := p.text
-	switch p.kind {
-	case tokenCompare:
-		p.next()
-		return compare(operator, left, p.word())
-	case tokenMatch:
-		p.next()
-		p.want(tokenRegexp, "a regular expression")
-		re, err := compileRegexp(p.text, p.flag)
-		if err != nil {
-			fail("%v", err)
+	operator := unary.FindString(p.peek())
+	if !p.take(operator) || operator == "" {
+		return p.comparison()
+	}
+	text := p.text()
+	switch operator {
+	case "-n":
+		return func(pg *page) bool { return pg.substitute(text) != "" }
+	case "-z":
+		return func(pg *page) bool { return pg.substitute(text) == "" }
+	}
+	return func(pg *page) bool { return pg.reachable(pg.substitute(text)) }
+}
+
+func (p *exprParser) comparison() condition {
+	constant := p.peek()
+	a := p.text()
+	constant = strings.TrimRight(strings.TrimSuffix(constant, p.s), " \t\r\n")
+	for _, sign := range []string{"=~", "!~", "==", "!=", "<=", ">=", "=", "<", ">"} {
+		if !p.take(sign) {
+			continue
 		}
-		p.next()
-		return match(left, re, operator == "!~")
-	case tokenIn:
-		p.next()
-		return in(left, p.list())
-	case tokenBinary:
-		p.next()
-		constant := p.constant()
-		return binary(operator, left, p.word(), constant)
-	}
-	fail("expected an operator near %s", p.near())
-	return nil
-}
-
-// constant returns the string that stands next, if it is one without variables.
-func (p *exprParser) constant() *string {
-	if p.kind != tokenString || len(p.parts) > 1 || len(p.parts) == 1 && p.parts[0].kind != partText {
-		return nil
-	}
-	s := ""
-	if len(p.parts) == 1 {
-		s = p.parts[0].text
-	}
-	return &s
-}
-
-// list reads { word, word ... }.
-func (p *exprParser) list() []word {
-	if p.kind == tokenName {
-		fail("unknown list function %q", p.text)
-	}
-	p.want(tokenOpenList, "{")
-	var words []word
-	for {
-		p.next()
-		words = append(words, p.word())
-		if p.kind != tokenComma {
-			break
+		matches := sign[len(sign)-1] == '~'
+		if matches || (sign == "=" || sign == "!=") && strings.HasPrefix(p.peek(), "/") {
+			return match(a, p.pattern(), sign[0] == '!')
 		}
-	}
-	p.want(tokenCloseList, "}")
-	p.next()
-	return words
-}
-
-// word reads terms with dots between them.
-func (p *exprParser) word() word {
-	terms := []word{p.term()}
-	for p.kind == tokenDot {
-		p.next()
-		terms = append(terms, p.term())
-	}
-	return join(terms)
-}
-
-func join(terms []word) word {
-	switch len(terms) {
-	case 0:
-		return func(*page) string { return "" }
-	case 1:
-		return terms[0]
-	}
-	return func(pg *page) string {
-		var b strings.Builder
-		for _, t := range terms {
-			b.WriteString(t(pg))
+		b := p.text()
+		compare := func(pg *page) int { return strings.Compare(pg.substitute(a), pg.substitute(b)) }
+		switch sign {
+		case "!=":
+			return func(pg *page) bool { return compare(pg) != 0 }
+		case "<":
+			return func(pg *page) bool { return compare(pg) < 0 }
+		case "<=":
+			return func(pg *page) bool { return compare(pg) <= 0 }
+		case ">":
+			return func(pg *page) bool { return compare(pg) > 0 }
+		case ">=":
+			return func(pg *page) bool { return compare(pg) >= 0 }
 		}
-		return b.String()
+		return func(pg *page) bool { return compare(pg) == 0 }
 	}
+	if constant == "true" || constant == "false" {
+		return func(*page) bool { return constant == "true" }
+	}
+	return func(pg *page) bool { return pg.substitute(a) != "" }
 }
 
-func (p *exprParser) term() word {
-	switch p.kind {
-	case tokenNumber:
-		s := p.text
-		p.next()
-		return func(*page) string { return s }
-	case tokenString:
-		w := p.compose(p.parts)
-		p.next()
-		return w
-	case tokenName:
-		defer p.deeper()()
-		f := function(p.text)
-		p.next()
-		p.want(tokenOpen, "(")
-		p.next()
-		argument := p.word()
-		p.want(tokenClose, ")")
-		p.next()
-		return func(pg *page) string { return f(pg, argument(pg)) }
-	}
-	fail("expected a string, number, variable or function near %s", p.near())
-	return nil
-}
+var (
+	function = regexp.MustCompile(`^(?:v|env|reqenv)\(\s*(?:'(\w+)'|"(\w+)")\s*\)`) // of a variable
+	percent  = regexp.MustCompile(`%\{(\w+)\}`)
 
-// compose turns the parts of a string into a word.
-func (p *exprParser) compose(parts []part) word {
-	terms := make([]word, 0, len(parts))
-	for _, one := range parts {
-		switch one.kind {
-		case partText:
-			terms = append(terms, func(*page) string { return one.text })
-		case partCapture:
-			n := int(one.text[0] - '0')
-			terms = append(terms, func(pg *page) string { s, _ := pg.capture(n); return s })
-		case partVariable:
-			v := variable(one.text)
-			terms = append(terms, func(pg *page) string { return v(pg) })
-		case partFunction:
-			f, argument := function(one.text), p.compose(one.parts)
-			terms = append(terms, func(pg *page) string { return f(pg, argument(pg)) })
+	// Operators of Apache 2.4 that would otherwise be words of a text, and change its meaning silently.
+	unknown = regexp.MustCompile(`^(?:-[A-Za-z]\w*|and|or|not|in|eq|ne|lt|le|gt|ge)$`)
+)
+
+// text reads words, strings and variables up to the next sign, as a value for substitute.
+func (p *exprParser) text() string {
+	var found []string
+	for p.peek() != "" {
+		m := function.FindStringSubmatch(p.s)
+		quote := p.s[0]
+		switch {
+		case m != nil:
+			p.s = p.s[len(m[0]):]
+			found = append(found, "${"+m[1]+m[2]+"}")
+		case quote == '\'' || quote == '"':
+			p.s = p.s[1:]
+			found = append(found, p.piece(func(rest string) bool { return rest[0] == quote }))
+			if !p.take(string(quote)) {
+				fail("expected %c near end", quote)
+			}
+		default:
+			word := p.piece(endsWord)
+			if word == "" {
+				return p.joined(found)
+			}
+			if unknown.MatchString(word) {
+				fail("unknown operator %s", word)
+			}
+			if strings.HasPrefix(p.s, "(") {
+				fail("unknown function %s", word)
+			}
+			found = append(found, word)
 		}
 	}
-	return join(terms)
+	return p.joined(found)
+}
+
+func (p *exprParser) joined(found []string) string {
+	if len(found) == 0 {
+		fail("expected a text near %s", p.near())
+	}
+	text := percent.ReplaceAllString(strings.Join(found, " "), "${${1}}")
+	if strings.Contains(text, "%{") {
+		fail("unknown variable in %q", text)
+	}
+	return text
+}
+
+func endsWord(rest string) bool {
+	return isSpace(rest[0]) || strings.IndexByte("()=!<>", rest[0]) >= 0 || strings.HasPrefix(rest, "&&") || strings.HasPrefix(rest, "||")
+}
+
+// piece reads up to where ends holds. A backslash stands for the character behind it, but \$ is left to substitute.
+func (p *exprParser) piece(ends func(rest string) bool) string {
+	var b strings.Builder
+	for p.s != "" && !ends(p.s) {
+		if p.s[0] == '\\' && len(p.s) > 1 {
+			if p.s[1] == '$' {
+				b.WriteByte('\\')
+			}
+			p.s = p.s[1:]
+		}
+		b.WriteByte(p.s[0])
+		p.s = p.s[1:]
+	}
+	return b.String()
+}
+
+// pattern reads a regular expression. \/ in it is a slash.
+func (p *exprParser) pattern() *regexp.Regexp {
+	if !p.take("/") {
+		fail("expected a /pattern/ near %s", p.near())
+	}
+	end := 0
+	for ; end < len(p.s) && p.s[end] != '/'; end++ {
+		if p.s[end] == '\\' {
+			end++
+		}
+	}
+	if end >= len(p.s) {
+		fail("the pattern has no end")
+	}
+	source, flags := p.s[:end], "(?s)"
+	p.s = p.s[end+1:]
+	if strings.HasPrefix(p.s, "i") {
+		p.s, flags = p.s[1:], "(?si)"
+	}
+	if len(source) > maxRegexp {
+		fail("regular expression longer than %d bytes", maxRegexp)
+	}
+	re, err := regexp.Compile(flags + source)
+	if err != nil {
+		fail("%v", err)
+	}
+	return re
+}
+
+// match compares a text with a regular expression. One with groups leaves them to $0 ... $9, also when it does not match.
+func match(text string, re *regexp.Regexp, negate bool) condition {
+	if re.NumSubexp() == 0 {
+		return func(pg *page) bool { return re.MatchString(pg.substitute(text)) != negate }
+	}
+	return func(pg *page) bool { return pg.match(re, pg.substitute(text)) != negate }
 }

@@ -201,7 +201,7 @@ func TestResponse(t *testing.T) {
 
 		"vary/a.shtml":     `<!--#echo var="HTTP_HOST" --><!--#echo var="QUERY_STRING" -->`,
 		"vary/field.shtml": `<!--#echo var="HTTP_X_MARK" --><!--#set var="a" value="$HTTP_USER_AGENT" --><!--#echo var="http_x_mark" -->`,
-		"vary/if.shtml":    `<!--#if expr="%{HTTP_ACCEPT} == req('X-Other')" --><!--#endif -->`,
+		"vary/if.shtml":    `<!--#if expr="%{HTTP_ACCEPT} == $HTTP_X_OTHER" --><!--#endif -->`,
 		"vary/inner.shtml": `<!--#include virtual="if.shtml" -->`,
 		"vary/all.shtml":   `<!--#printenv -->`,
 		"f.txt":            "text",

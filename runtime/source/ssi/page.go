@@ -44,7 +44,6 @@ type page struct {
 	element  *element // being carried out
 	text     string   // that the last regular expression with groups was tried on
 	captured []int    // where that was and its groups are in it; nil: it did not match
-	broken   string   // why the expression being asked has no answer
 
 	buf     []byte
 	stopped bool
@@ -216,12 +215,6 @@ func (p *page) variable(name string) (string, bool) {
 		return p.capture(int(name[0] - '0'))
 	}
 	return p.vars.get(name, p.timefmt)
-}
-
-// field returns a field of the request.
-func (p *page) field(name string) string {
-	p.vars.dependsOn(name)
-	return p.r.Field(name)
 }
 
 // substitute replaces $name and ${name} in a value. \$ is a dollar sign;

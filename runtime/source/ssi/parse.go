@@ -45,7 +45,7 @@ const (
 
 // parse reads a page. It takes any bytes, in linear time; an error in an element is reported when it is carried out.
 // An element without an end is the last node.
-func parse(page string, legacy bool) *document {
+func parse(page string) *document {
 	d := &document{size: len(page)}
 	elements, line := 0, 1
 	for page != "" {
@@ -67,7 +67,7 @@ func parse(page string, legacy bool) *document {
 			n = len(startTag) + e.parse(page[len(startTag):])
 		}
 		if e.name == "if" || e.name == "elif" {
-			e.compile(legacy)
+			e.compile()
 		}
 		d.nodes = append(d.nodes, node{element: e})
 		d.size += 200 + 80*len(e.args)

@@ -55,9 +55,6 @@ type Options struct {
 	// echomsg. "": "(none)".
 	UndefinedEcho string
 
-	// LegacyExpressions reads expressions as mod_include did before 2.4.
-	LegacyExpressions bool
-
 	// Depth is how many pages may be included in each other, at most
 	// exchange.MaxDepth. 0: that.
 	Depth int

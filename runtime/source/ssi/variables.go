@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"fapws/runtime/backend"
-	"fapws/runtime/http1"
 )
 
 // maxVariables bounds the names and values of all variables together, in
@@ -87,14 +86,7 @@ func (v *variables) get(name, format string) (string, bool) {
 	return v.value(i, format), true
 }
 
-// dependsOn notes that the page is another one for another value of a field,
-// for a cache.
-func (v *variables) dependsOn(field string) {
-	v.mu.Lock()
-	v.depend(field)
-	v.mu.Unlock()
-}
-
+// depend records that the page differs for other values of a field, for a cache. The caller holds v.mu.
 func (v *variables) depend(field string) {
 	const most = 20
 	field = textproto.CanonicalMIMEHeaderKey(field)
@@ -268,13 +260,16 @@ func serverName(r *backend.Request) string {
 	return host
 }
 
-// version returns the version of HTTP of r.
-func version(r *backend.Request) (major, minor int) {
-	switch r.Parsed.Version {
-	case http1.HTTP10:
-		return 1, 0
-	case http1.HTTP11:
-		return 1, 1
+// lower and upper change ASCII letters only, as in C.
+func lower(s string) string { return mapASCII(s, 'A', 'Z', 'a'-'A') }
+func upper(s string) string { return mapASCII(s, 'a', 'z', -('a' - 'A')) }
+
+func mapASCII(s string, low, high byte, by int) string {
+	b := []byte(s)
+	for i, c := range b {
+		if low <= c && c <= high {
+			b[i] = byte(int(c) + by)
+		}
 	}
-	return 2, 0
+	return string(b)
 }
