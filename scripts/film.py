@@ -82,8 +82,11 @@ class Film:
 
 class Terminal:
     """A shell, into which the film types."""
+    all = []
+
     def __init__(self, film, environment):
         self.film, self.lines, self.text = film, [""], ""
+        self.all.append(self)
         process, self.master = pty.fork()
         if not process:
             os.execvpe("sh", ["sh", "-c", f"stty rows {ROWS} columns 112; exec sh"], environment)
@@ -114,6 +117,8 @@ class Terminal:
 
     def find(self, text):
         while text not in self.text:
+            if "choose one" in self.text:
+                sys.exit("film.py: another fapws of this user runs; stop it first, because fapws ctl top shows the only one")
             time.sleep(0.02)
 
 def fetch(film, path):
@@ -153,10 +158,13 @@ def main(executable, file, directory):
     film.show("band", [""] * 6 + ["the line of the stack"])
     time.sleep(4)
     Path(file).write_text(film.svg())
-    for terminal in top, server, server:  # the second Ctrl-C ends it in spite of the hung request
-        os.write(terminal.master, b"\x03")
-        time.sleep(0.3)
 
-signal.alarm(60)  # a terminal that does not show what is awaited
+signal.signal(signal.SIGALRM, lambda *_: sys.exit("film.py: a terminal does not show the awaited text within 60 s"))
+signal.alarm(60)
 with tempfile.TemporaryDirectory() as directory:
-    main(os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2]), directory)
+    try:
+        main(os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2]), directory)
+    finally:
+        for terminal in Terminal.all[::-1] + Terminal.all[:1]:  # the second Ctrl-C ends the server in spite of the hung request
+            os.write(terminal.master, b"\x03")
+            time.sleep(0.3)
