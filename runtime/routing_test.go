@@ -12,13 +12,12 @@ import (
 	"fapws/runtime/route"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/fixed"
-	"fapws/runtime/source/redirect"
 	"fapws/runtime/source/static"
 )
 
 func mustRedirect(t testing.TB, prefix, target string, status int) sites.Mount {
 	t.Helper()
-	r, err := redirect.New(target, status)
+	r, err := fixed.NewRedirect(target, status)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +97,7 @@ func TestRedirectErrors(t *testing.T) {
 		{"/a b", 301, "percent-encoded"},
 		{"/a\r\nX: y", 301, "percent-encoded"},
 	} {
-		if _, err := redirect.New(test.target, test.status); err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
+		if _, err := fixed.NewRedirect(test.target, test.status); err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q %d: %v, want %s", test.target, test.status, err, test.want)
 		}
 	}

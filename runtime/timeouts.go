@@ -3,12 +3,12 @@ package runtime
 import (
 	"time"
 
-	"fapws/runtime/wheel"
+	"fapws/runtime/eventloop"
 )
 
 const (
 	// tickLength is how often the loop looks at deadlines, in nanoseconds.
-	tickLength = wheel.Tick
+	tickLength = eventloop.Tick
 
 	// quietAfter is how long the server must have had no connection until it
 	// counts as idle: clients that come one by one do not end its work.

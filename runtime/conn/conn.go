@@ -6,7 +6,6 @@ import (
 
 	"fapws/runtime/descriptors"
 	"fapws/runtime/eventloop"
-	"fapws/runtime/wheel"
 
 	"golang.org/x/sys/unix"
 )
@@ -49,7 +48,7 @@ type Conn struct {
 	set   *Set
 	proto Protocol
 	watch eventloop.Watch
-	timer wheel.Entry[Conn]
+	timer eventloop.Entry[Conn]
 
 	Local, Remote net.Addr
 	Stamp         int64 // time of the last event that counts for the deadline; see Protocol

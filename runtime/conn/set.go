@@ -7,12 +7,11 @@ import (
 	"fapws/runtime/eventloop"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/netio"
-	"fapws/runtime/wheel"
 )
 
 const (
 	// tick is how exact deadlines are, in nanoseconds.
-	tick = wheel.Tick
+	tick = eventloop.Tick
 
 	// smallBuffer is the capacity of an input buffer that is worth keeping.
 	smallBuffer = 4 << 10
@@ -36,7 +35,7 @@ type Set struct {
 	start time.Time
 	now   int64 // nanoseconds since start
 	unix  int64 // seconds since 1970
-	wheel wheel.Wheel[Conn]
+	wheel eventloop.Wheel[Conn]
 	again []*Conn  // those that may go on with their pending input
 	out   *Conn    // for which output is gathered, or nil
 	input []byte   // that connections are read into
@@ -80,7 +79,7 @@ func (s *Set) ReadSize() int { return len(s.input) }
 // All returns all connections in no particular order, also those that are closed and whose output has not left yet.
 func (s *Set) All() []*Conn { return s.wheel.All() }
 
-// Tick looks at the connections whose deadlines have passed. Call it when the clock was set, at least every wheel.Tick.
+// Tick looks at the connections whose deadlines have passed. Call it when the clock was set, at least every eventloop.Tick.
 func (s *Set) Tick() {
 	for {
 		c := s.wheel.Next(s.now)

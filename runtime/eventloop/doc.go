@@ -37,6 +37,13 @@
 //     This saves the kernel a look at each connection that was read, 0.1 µs of a request.
 //   - Remove comes before close: a duplicate in another process would keep the descriptor reported.
 //
+// # Deadlines
+//
+// Wheel keeps things by the time at which they have to be looked at: connections by their deadlines. It has 256 slots of half a second.
+// The owner of a thing does not touch the wheel while the thing is in use: it only notes the time, and the wheel finds a new place when
+// the old one comes up. So a timeout costs a request nothing, and ten thousand idle connections cost two list operations each for every
+// keep-alive time. The price: timeouts are up to a second late.
+//
 // # Go's scheduler
 //
 // A busy loop yields every 4 ms. Otherwise Go's monitor would stop it with a signal every 10 ms, and look every 20 µs

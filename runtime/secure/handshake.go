@@ -5,9 +5,9 @@ import (
 	"sync"
 
 	"fapws/runtime/conn"
+	"fapws/runtime/eventloop"
 	"fapws/runtime/http1"
 	"fapws/runtime/loglevel"
-	"fapws/runtime/wheel"
 )
 
 // Handshake is the protocol of a connection until TLS has begun, or has failed.
@@ -133,7 +133,7 @@ func (h *Handshake) Deadline() int64 {
 	if h.stage == failed {
 		return h.s.set.Now() + int64(h.s.timeout)
 	}
-	return h.c.Stamp + wheel.Tick + int64(h.s.timeout)
+	return h.c.Stamp + eventloop.Tick + int64(h.s.timeout)
 }
 
 // Expired implements conn.Protocol.

@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"fapws/cmd/fapws/exit"
-	"fapws/cmd/fapws/inspect"
 	"fapws/cmd/fapws/keyreader"
 	"fapws/cmd/fapws/logs"
 	"fapws/cmd/fapws/plan"
@@ -80,7 +79,7 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 		return rehearse(p, stdout, stderr)
 	}
 	if cmd.Word != settings.WordRun {
-		code, err := inspect.Run(p, stdout, stderr)
+		code, err := inspect(p, stdout, stderr)
 		if cmd.Word == settings.WordCheck && code == exit.OK && err == nil && p.Conf.Sandbox != settings.SandboxModes[0] {
 			return rehearse(p, stdout, stderr)
 		}

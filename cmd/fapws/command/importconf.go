@@ -8,7 +8,6 @@ import (
 	"fapws/cmd/fapws/configfile"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/settings"
-	"fapws/cmd/fapws/webconf"
 )
 
 const importHelp = `Usage: fapws import web.conf > fapws.toml
@@ -33,7 +32,7 @@ func importConf(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return exit.Usage(err)
 	}
-	file, notes, err := webconf.Convert(args[0], text)
+	file, notes, err := convertWebconf(args[0], text)
 	if what := settings.ForeignFile(args[0]); what != "" && err != nil {
 		return exit.Usage(fmt.Errorf("import reads web.conf of httPyServer only, and %s is %s", args[0], what))
 	}

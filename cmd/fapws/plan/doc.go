@@ -4,6 +4,9 @@
 // and the functions before it must be called on the main thread. Start reading at plan.go; mounts.go holds
 // pybridge.Handler to app.Handler at compile time.
 //
+// envfile.go reads files of environment variables, as --env-file of flask, uvicorn and docker name them: NAME=value, with export in front
+// or not, and comments. ${NAME} stands for an earlier variable, except in single quotes; a quoted value may span lines.
+//
 // Every mistake in the file is collected, and check builds what else can be built to find more. Routes come first in
 // the table of a host, then the files of its root, which may decline (exchange.Optional), then the application. A
 // route to the application that the host has anyway stays in its place (Mount.Within), so that a cache or a password

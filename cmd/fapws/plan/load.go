@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/application"
-	"fapws/cmd/fapws/envfile"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
@@ -55,7 +54,7 @@ func (p *Plan) SetVariables() error {
 		if err != nil {
 			return exit.Usage(fmt.Errorf("cannot read %w", err))
 		}
-		list, err := envfile.Parse(name, string(text), os.LookupEnv)
+		list, err := parseEnvFile(name, string(text), os.LookupEnv)
 		if err != nil {
 			return exit.Usage(err)
 		}
@@ -63,7 +62,7 @@ func (p *Plan) SetVariables() error {
 		for _, v := range list {
 			if _, ok := os.LookupEnv(v.Name); !ok || given[v.Name] {
 				given[v.Name] = true
-				os.Setenv(v.Name, v.Value) // Parse lets neither an empty name nor NUL through
+				os.Setenv(v.Name, v.Value) // parseEnvFile lets neither an empty name nor NUL through
 			}
 		}
 	}

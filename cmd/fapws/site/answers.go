@@ -4,12 +4,11 @@ import (
 	"fapws/runtime/route"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/fixed"
-	"fapws/runtime/source/redirect"
 )
 
 // redirect mounts a source that redirects clients.
 func (b *builder) redirect(_ *Host, r *Route) []sites.Mount {
-	to, err := redirect.New(r.Redirect, r.Status)
+	to, err := fixed.NewRedirect(r.Redirect, r.Status)
 	if err != nil {
 		b.wrong(r.At.Errorf("redirect", "%v", err))
 		return nil

@@ -14,7 +14,6 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/fixed"
-	"fapws/runtime/source/redirect"
 )
 
 // challenges is the path below which an authority looks for its tokens, over plain HTTP (RFC 8555 §8.3).
@@ -44,7 +43,7 @@ func (b *builder) redirectToHTTPS(h *Host) []sites.Mount {
 	default:
 		port = ":" + port
 	}
-	to, err := redirect.New("https://${host}"+port+"${path}", 308)
+	to, err := fixed.NewRedirect("https://${host}"+port+"${path}", 308)
 	if err != nil {
 		b.wrong(h.At.Errorf("https-redirect", "%v", err))
 		return nil

@@ -2,9 +2,9 @@ package http1
 
 import (
 	"fapws/runtime/conn"
+	"fapws/runtime/eventloop"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/protocol/http"
-	"fapws/runtime/wheel"
 )
 
 // Server is what connections of HTTP/1 share. It belongs to the event loop.
@@ -17,7 +17,7 @@ type Server struct {
 }
 
 // tick is how exact deadlines are, in nanoseconds.
-const tick = wheel.Tick
+const tick = eventloop.Tick
 
 // Trim gives memory back when no client is connected.
 func (s *Server) Trim() { s.bulk = nil }

@@ -7,9 +7,9 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
+	"fapws/runtime/eventloop"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/protocol/http"
-	"fapws/runtime/wheel"
 )
 
 // Preface is what a client that speaks HTTP/2 sends first (RFC 9113 §3.4).
@@ -59,7 +59,7 @@ type Server struct {
 }
 
 // tick is how exact deadlines are, in nanoseconds.
-const tick = wheel.Tick
+const tick = eventloop.Tick
 
 // Init makes s ready. of has what it shares with connections of HTTP/1.
 func (s *Server) Init(of *http.Server) {

@@ -2,10 +2,10 @@ package sse
 
 import (
 	"fapws/runtime/descriptors"
+	"fapws/runtime/eventloop"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/netio"
 	"fapws/runtime/pubsub"
-	"fapws/runtime/wheel"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,7 +13,7 @@ import (
 // dropSlow drops subscribers that took nothing for too long.
 func (s *Subscribers) dropSlow() {
 	for p := range s.fanout.Lagging {
-		if s.host.Now()-p.queue.stamp > int64(s.limits.WriteTimeout)+wheel.Tick {
+		if s.host.Now()-p.queue.stamp > int64(s.limits.WriteTimeout)+eventloop.Tick {
 			s.drop(p, "read nothing for "+s.limits.WriteTimeout.String())
 		}
 	}

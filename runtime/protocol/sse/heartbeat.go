@@ -3,8 +3,8 @@ package sse
 import (
 	"time"
 
+	"fapws/runtime/eventloop"
 	"fapws/runtime/pubsub"
-	"fapws/runtime/wheel"
 )
 
 // heartbeatSchedule has the subscribers by when they get their heartbeats: a slot in each tick,
@@ -18,7 +18,7 @@ type heartbeatSchedule struct {
 var heartbeat = pubsub.NewText(":\n\n")
 
 func (b *heartbeatSchedule) configure(every time.Duration) {
-	n := int(max(1, min(int64(every)/wheel.Tick, 1<<14)))
+	n := int(max(1, min(int64(every)/eventloop.Tick, 1<<14)))
 	if b.slots == nil {
 		b.slots = make([][]*Subscriber, n)
 		return
@@ -59,13 +59,13 @@ func (b *heartbeatSchedule) remove(p *Subscriber) {
 }
 
 // ticks returns a time of the loop in ticks, which is below zero before its start.
-func ticks(now int64) int32 { return int32(now / wheel.Tick) }
+func ticks(now int64) int32 { return int32(now / eventloop.Tick) }
 
 // beat sends heartbeats to those whose time has come and to whom nothing else was
 // sent lately.
 func (s *Subscribers) beat() {
 	b := &s.heartbeats
-	now := s.host.Now() / wheel.Tick
+	now := s.host.Now() / eventloop.Tick
 	if s.live == 0 {
 		b.tick = now
 		return

@@ -9,7 +9,6 @@ import (
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
-	"fapws/runtime/wheel"
 )
 
 // Host has made a Link. Its method is called on the loop.
@@ -140,7 +139,7 @@ func (l *Link) end(proper bool) {
 }
 
 // slow returns when the client has taken nothing for too long.
-func (l *Link) slow() int64 { return l.taken + wheel.Tick + int64(l.set.WriteTimeout) }
+func (l *Link) slow() int64 { return l.taken + eventloop.Tick + int64(l.set.WriteTimeout) }
 
 // Deadline implements conn.Protocol.
 func (l *Link) Deadline() int64 {
@@ -149,10 +148,10 @@ func (l *Link) Deadline() int64 {
 		return due
 	}
 	if l.idle > 0 {
-		due = l.conn.Stamp + wheel.Tick + l.idle
+		due = l.conn.Stamp + eventloop.Tick + l.idle
 	}
 	if l.half() {
-		due = min(due, l.conn.Stamp+wheel.Tick+halfIdle)
+		due = min(due, l.conn.Stamp+eventloop.Tick+halfIdle)
 	}
 	if l.tunnel.Waiting(Client) {
 		due = min(due, l.slow())

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"fapws/runtime/eventloop"
 	"fapws/runtime/websocket"
-	"fapws/runtime/wheel"
 )
 
 // lookAgain is how much later a session that waits for nothing asks for its deadline again, in nanoseconds.
@@ -24,7 +24,7 @@ func (s *session) Deadline() int64 {
 	case s.link.Stopped(): // the handler is what the client waits for
 		return s.link.Now() + ping
 	}
-	return s.link.Heard() + wheel.Tick + ping
+	return s.link.Heard() + eventloop.Tick + ping
 }
 
 // Expired is called when Deadline has passed: a ping is due, or an answer.

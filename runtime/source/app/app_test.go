@@ -6,11 +6,11 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/exchange/exchangetest"
 	"fapws/runtime/http1"
 	"fapws/runtime/loglevel"
-	"fapws/runtime/wheel"
 )
 
 // server is a Host whose time is set by hand.
@@ -238,14 +238,14 @@ func TestOverdue(t *testing.T) {
 
 // A timeout counts from the moment that a request begins, not from the tick before, and ends at the next tick.
 func TestExactTimeout(t *testing.T) {
-	for late, ticks := range map[int64]int{0: 2, wheel.Tick * 1 / 10: 2, wheel.Tick * 3 / 10: 3, wheel.Tick * 9 / 10: 3} {
-		r := newRig(t, Options{Timeout: time.Duration(wheel.Tick * 18 / 10)}, Config{})
+	for late, ticks := range map[int64]int{0: 2, eventloop.Tick * 1 / 10: 2, eventloop.Tick * 3 / 10: 3, eventloop.Tick * 9 / 10: 3} {
+		r := newRig(t, Options{Timeout: time.Duration(eventloop.Tick * 18 / 10)}, Config{})
 		r.server.late = late
 		r.start()
 		r.server.late = 0
 		for n := 1; n <= ticks; n++ {
 			r.want("told", r.told(), "")
-			r.server.now += wheel.Tick
+			r.server.now += eventloop.Tick
 			r.Tick()
 		}
 		r.want("told", r.told(), "cancel overdue")

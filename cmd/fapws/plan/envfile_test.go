@@ -1,18 +1,18 @@
-package envfile
+package plan
 
 import (
 	"reflect"
 	"testing"
 )
 
-func TestParse(t *testing.T) {
+func TestParseEnvFile(t *testing.T) {
 	lookup := func(name string) (string, bool) {
 		v, ok := map[string]string{"HOME": "/home/me"}[name]
 		return v, ok
 	}
-	got, err := Parse(".env", "\ufeff# comment\r\nA=1\r\n export B = two words  # comment\nC='a $HOME ${HOME} \\n'\n"+
+	got, err := parseEnvFile(".env", "\ufeff# comment\r\nA=1\r\n export B = two words  # comment\nC='a $HOME ${HOME} \\n'\n"+
 		"D=\"${HOME}/${A}\\n\\\"x\\\" \\${A}\" # comment\nE=\nF=\"first\nsecond\"\nG=a#b\nH=${NOTHING}x\nA=again\n", lookup)
-	want := []Variable{
+	want := []envVariable{
 		{"A", "1"}, {"B", "two words"}, {"C", `a $HOME ${HOME} \n`}, {"D", "/home/me/1\n\"x\" ${A}"}, {"E", ""},
 		{"F", "first\nsecond"}, {"G", "a#b"}, {"H", "x"}, {"A", "again"},
 	}
@@ -27,7 +27,7 @@ func TestParse(t *testing.T) {
 		"threads = 4\n[host]\nx=1": ".env:2: expected NAME=value",
 		"A=\x00":                   ".env:1: expected NAME=value",
 	} {
-		if _, err := Parse(".env", text, lookup); err == nil || err.Error() != want {
+		if _, err := parseEnvFile(".env", text, lookup); err == nil || err.Error() != want {
 			t.Errorf("%q: %v, want %s", text, err, want)
 		}
 	}

@@ -1,4 +1,4 @@
-package redirect
+package fixed
 
 import (
 	"fmt"
@@ -23,12 +23,12 @@ type Redirect struct {
 	keepQuery bool   // target has no query itself
 }
 
-// New returns a redirect to target with status 301, 302, 303, 307 or 308; 0 is 302. target is a URL or an absolute
+// NewRedirect returns a redirect to target with status 301, 302, 303, 307 or 308; 0 is 302. target is a URL or an absolute
 // path, percent-encoded, which may hold ${path} (of the request, percent-encoded), ${rest} or $1 (the path behind the
 // prefix of the mount), ${query} (without "?", which goes if there is none), ${host} (without a port), ${scheme}, and
 // $$ for a dollar. Without "?" in it the query of the request is kept; with one at its end there is none. The error
 // is one line.
-func New(target string, status int) (*Redirect, error) {
+func NewRedirect(target string, status int) (*Redirect, error) {
 	switch status {
 	case 0:
 		status = 302

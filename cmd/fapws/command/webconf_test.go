@@ -1,4 +1,4 @@
-package webconf
+package command
 
 import (
 	"strings"
@@ -7,7 +7,7 @@ import (
 	"fapws/cmd/fapws/tomlfile"
 )
 
-func TestConvert(t *testing.T) {
+func TestConvertWebconf(t *testing.T) {
 	for _, tt := range []struct {
 		name, text string
 		want       []string // lines of the result
@@ -36,7 +36,7 @@ func TestConvert(t *testing.T) {
 				`web.conf:8: parameter "threads": fapws has no such parameter: skipped`,
 			}},
 	} {
-		file, notes, err := Convert("web.conf", []byte(tt.text))
+		file, notes, err := convertWebconf("web.conf", []byte(tt.text))
 		if err != nil {
 			t.Errorf("%s: %v", tt.name, err)
 			continue
@@ -53,20 +53,20 @@ func TestConvert(t *testing.T) {
 			t.Errorf("%s: %v in\n%s", tt.name, err, file)
 		}
 	}
-	if _, _, err := Convert("web.conf", []byte("media a b/c\n")); err == nil || err.Error() != "web.conf: found no line of the form: host DOMAIN DIRECTORY" {
+	if _, _, err := convertWebconf("web.conf", []byte("media a b/c\n")); err == nil || err.Error() != "web.conf: found no line of the form: host DOMAIN DIRECTORY" {
 		t.Errorf("without a host: %v", err)
 	}
 }
 
 // FuzzConvert: whatever the lines are, the result is TOML.
-func FuzzConvert(f *testing.F) {
+func FuzzConvertWebconf(f *testing.F) {
 	f.Add("host default web\nmedia txt text/plain\nparameter timeout 1\n")
 	f.Add("host a \"\\\x01\x7f\nmedia \" a/b\nparameter port 99999\nparameter x \x00\n")
 	f.Add("host a b" + strings.Repeat("\x1a", 15000) + "\n")
 	f.Add("host a b" + strings.Repeat("\x1a", 2000) + "\n")
 	f.Add("host a b\n" + strings.Repeat("media ext text/"+strings.Repeat("x", 500)+"\n", 100))
 	f.Fuzz(func(t *testing.T, text string) {
-		file, _, err := Convert("web.conf", []byte(text))
+		file, _, err := convertWebconf("web.conf", []byte(text))
 		if err != nil {
 			return
 		}

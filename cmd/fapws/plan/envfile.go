@@ -1,4 +1,4 @@
-package envfile
+package plan
 
 import (
 	"fmt"
@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// Variable is a variable of the file.
-type Variable struct{ Name, Value string }
+// envVariable is a variable of the file.
+type envVariable struct{ Name, Value string }
 
 var (
 	assignment = sync.OnceValue(func() *regexp.Regexp {
@@ -19,10 +19,10 @@ var (
 	escapes   = strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\r`, "\r", `\"`, `"`, `\\`, `\`, `\$`, "$")
 )
 
-// Parse returns the variables of text, the content of the file called name, in their
+// parseEnvFile returns the variables of text, the content of the file called name, in their
 // order. lookup is os.LookupEnv. The error is one line, "name:3: ...".
-func Parse(name, text string, lookup func(string) (string, bool)) ([]Variable, error) {
-	var list []Variable
+func parseEnvFile(name, text string, lookup func(string) (string, bool)) ([]envVariable, error) {
+	var list []envVariable
 	value := func(name string) string {
 		if v, ok := lookup(name); ok {
 			return v
@@ -50,7 +50,7 @@ func Parse(name, text string, lookup func(string) (string, bool)) ([]Variable, e
 		if m == nil || strings.ContainsRune(line, 0) {
 			return nil, fmt.Errorf("%s:%d: expected NAME=value", name, number)
 		}
-		v := Variable{Name: line[m[2]:m[3]]}
+		v := envVariable{Name: line[m[2]:m[3]]}
 		if raw := line[m[1]:]; raw != "" && (raw[0] == '"' || raw[0] == '\'') {
 			quoted, length, ok := cutQuoted(text[m[1]:])
 			end, after, _ := strings.Cut(text[m[1]+length:], "\n")

@@ -1,4 +1,4 @@
-package redirect
+package fixed
 
 import (
 	"strings"
@@ -18,7 +18,7 @@ func TestStart(t *testing.T) {
 		{"https://${host}/", "/old/", "https://h.example/"},
 		{"/x/$1", "/old/%0d%0aX:1", "/x/%0d%0aX:1"},
 	} {
-		to, err := New(test.target, 0)
+		to, err := NewRedirect(test.target, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -41,7 +41,7 @@ func TestErrors(t *testing.T) {
 		"\"javascript:x\" is neither":        {"javascript:x", 301},
 		"${nothing}":                         {"/${nothing}", 301},
 	} {
-		if _, err := New(o.target, o.status); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+		if _, err := NewRedirect(o.target, o.status); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%+v: %v, want %q", o, err, want)
 		}
 	}

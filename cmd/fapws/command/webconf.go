@@ -1,4 +1,4 @@
-package webconf
+package command
 
 import (
 	"errors"
@@ -32,10 +32,10 @@ type conf struct {
 	notes      []string
 }
 
-// Convert returns the configuration file, and a line for each thing that was
+// convertWebconf returns the configuration file, and a line for each thing that was
 // left out or understood in another way: "web.conf:3: …". The error, one line, is
 // that text has no host.
-func Convert(name string, text []byte) (file string, notes []string, err error) {
+func convertWebconf(name string, text []byte) (file string, notes []string, err error) {
 	c := &conf{name: name}
 	for i, line := range strings.Split(strings.TrimPrefix(string(text), "\ufeff"), "\n") {
 		c.read(i+1, strings.ToValidUTF8(line, "?"))

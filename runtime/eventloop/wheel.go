@@ -1,4 +1,4 @@
-package wheel
+package eventloop
 
 // Tick is how exact a wheel is, in nanoseconds.
 const Tick = int64(500e6)

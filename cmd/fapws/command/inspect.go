@@ -1,4 +1,4 @@
-package inspect
+package command
 
 import (
 	"errors"
@@ -16,8 +16,8 @@ import (
 	"fapws/runtime/loglevel"
 )
 
-// Run carries out a command that loads an application but does not serve it, or --print-config.
-func Run(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
+// inspect carries out a command that loads an application but does not serve it, or --print-config.
+func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	log := func(_ loglevel.Level, line string) { fmt.Fprintln(stderr, "fapws:", line) }
 	wrong := p.Mistakes
 	if wrong == nil {
