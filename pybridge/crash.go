@@ -4,8 +4,12 @@ package pybridge
 import "C"
 
 import (
+	"os"
+	"runtime/debug"
 	"syscall"
 	"unsafe"
+
+	"fapws/runtime/descriptors"
 )
 
 // watchLoading has the report of a crash name the application that will be loaded.
@@ -25,4 +29,23 @@ func ReportCrashTo(c syscall.Conn, before []byte) error {
 	return raw.Control(func(fd uintptr) {
 		C.fapws_crash_tell(C.int(fd), unsafe.Pointer(unsafe.SliceData(before)), C.size_t(len(before)))
 	})
+}
+
+// crashOutput stays open as long as the process.
+var crashOutput *os.File
+
+// watchGoCrash has gocrash.c report crashes of Go's runtime that the application causes. If no descriptors are available for it,
+// such a crash is a dump.
+func watchGoCrash() {
+	descriptors.OpenHigh(func() {
+		fd := C.fapws_gocrash_watch()
+		if fd < 0 {
+			return
+		}
+		crashOutput = os.NewFile(uintptr(fd), "crash")
+		_ = debug.SetCrashOutput(crashOutput, debug.CrashOptions{})
+	})
+	for _, poll := range descriptors.Polls() {
+		C.fapws_gocrash_needs(C.int(poll))
+	}
 }

@@ -133,7 +133,7 @@
 //     cancelled; if it blocks the thread, fapws.Timeout is raised. If the thread does not return within five seconds,
 //     its stack is logged and the process is replaced. The code that blocks it may belong to no active request, so a
 //     request that has waited in vain for the thread checks whether it makes progress (checkAsync in
-//     asynctimeout.go).
+//     async.go).
 //   - SystemExit and KeyboardInterrupt, which asyncio lets through its event loop if a task of the application raises
 //     them, and stop(), are logged, and the loop continues. Starlette's BaseHTTPMiddleware makes such tasks.
 //   - The close frame of a WebSocket comes to the application in order, so send() works until it has received the
@@ -170,7 +170,7 @@
 //     channel layer (contrib/channels.py) is a state machine in each worker on top of them: all changes arrive
 //     everywhere in one order, so no process asks another. A message in a channel that any process may read is kept
 //     by all until the first claim arrives.
-//   - presence.go runs on_join and on_leave as requests without a client, up to 500 events in each, one request at a
+//   - groups.go runs on_join and on_leave as requests without a client, up to 500 events in each, one request at a
 //     time.
 //
 // # Error logs

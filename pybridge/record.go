@@ -136,3 +136,31 @@ func copyFields(rec *C.fapws_record, fields []http1.Field) {
 
 var _ [unsafe.Sizeof(http1.Field{}) - C.sizeof_fapws_field]byte
 var _ [C.sizeof_fapws_field - unsafe.Sizeof(http1.Field{})]byte
+
+// serverCerts are the certificates of this server as C has them, for the TLS extension of ASGI. A process has few in its life, which are
+// never freed: records of requests point to them.
+type serverCerts struct {
+	last   *exchange.TLS // most clients share one
+	text   *C.char       // of last
+	byText map[string]*C.char
+}
+
+// of returns the certificate in PEM that a client was shown; nil: not known. It must be called on the event loop.
+func (s *serverCerts) of(t *exchange.TLS) *C.char {
+	if t == nil || t.Server == "" {
+		return nil
+	}
+	if t == s.last {
+		return s.text
+	}
+	text := s.byText[t.Server]
+	if text == nil {
+		if s.byText == nil {
+			s.byText = map[string]*C.char{}
+		}
+		text = C.CString(t.Server)
+		s.byText[t.Server] = text
+	}
+	s.last, s.text = t, text
+	return text
+}

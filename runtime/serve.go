@@ -2,12 +2,19 @@ package runtime
 
 import (
 	"errors"
+	"fmt"
 
+	"golang.org/x/sys/unix"
+
+	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/listen"
+	"fapws/runtime/loglevel"
+	"fapws/runtime/netio"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/static"
+	"fapws/runtime/system"
 )
 
 // Serve starts to accept connections on the listeners, which it owns from now
@@ -77,4 +84,72 @@ func (l *loop) dismiss() {
 		go l.unused()
 		l.unused = nil
 	}
+}
+
+// wake is how others get the loop out of its sleep, and the end of a socketpair by which the application's
+// signals come.
+type wake struct {
+	l       *loop
+	watch   eventloop.Watch
+	signals int // our end of the socketpair
+	theirs  exchange.Waker
+}
+
+// open makes the socketpair.
+func (w *wake) open(l *loop) error {
+	fds, err := system.SocketpairNonblock()
+	if err != nil {
+		return fmt.Errorf("socketpair: %w", err)
+	}
+	w.l, w.signals, w.theirs = l, fds[0], l.conns.Events.Waker()
+	w.theirs.Signals = fds[1]
+	return nil
+}
+
+func (w *wake) close() {
+	unix.Close(w.signals)
+	unix.Close(w.theirs.Signals)
+}
+
+// woken takes the published events and messages, before later subscribers join, and sends the parts that the application
+// has finished, before new requests are read and before a tick looks at the time.
+func (l *loop) woken() {
+	if l.debug >= 2 {
+		l.tracef("woken by the application")
+	}
+	l.takePublished()
+	l.app.Wake()
+	l.flushBatch()
+}
+
+// Ready implements eventloop.Handler: signals for the application have come.
+func (w *wake) Ready(eventloop.Readiness) {
+	l := w.l
+	var b [64]byte
+	n, err := netio.Receive(w.signals, b[:])
+	if n == 0 || err != nil && err != unix.EAGAIN { // the script has closed a descriptor of the server
+		w.watch.Remove()
+		l.s.logf(loglevel.Error, "signal handlers of the application will not run: their socket was closed")
+		return
+	}
+	if n == len(b) {
+		w.watch.Again()
+	}
+	for _, signal := range b[:max(n, 0)] {
+		if signal != 0 {
+			l.app.Signalled()
+			break
+		}
+	}
+	l.app.Wake()
+}
+
+// Intact returns an error, of one line, if the server can answer no more requests because of the application: a descriptor
+// that it needs was closed (os.closerange), is another file now or was made blocking, or the limit of open files was
+// lowered. A loop that is only busy is intact. It is safe for concurrent use, between Serve and Close.
+func (s *Server) Intact() error {
+	if err := s.loop.conns.Events.Intact(); err != nil {
+		return err
+	}
+	return s.loop.accepting.Intact()
 }

@@ -6,7 +6,7 @@
 //
 // When accept fails for want of descriptors or memory (EMFILE), Acceptor tries again 20 times a second, and as soon
 // as a connection closes. After five seconds without success it answers waiting clients with 503, one at a time,
-// through a descriptor that it keeps for this purpose (reserve.go): a client that gets an answer need not wait for
+// through a descriptor that it keeps for this purpose (limits.go): a client that gets an answer need not wait for
 // its own timeout.
 //
 // A new connection for each request takes accept4, recv, send and close, and with threads often epoll_ctl twice.

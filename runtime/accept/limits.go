@@ -1,6 +1,17 @@
 package accept
 
-import "time"
+import (
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/runtime/descriptors"
+	"fapws/runtime/listen"
+	"fapws/runtime/loglevel"
+	"fapws/runtime/netio"
+	"fapws/runtime/system"
+)
 
 // Config says how many connections are accepted.
 type Config struct {
@@ -74,4 +85,117 @@ func (a *Acceptor) admit() Verdict {
 		return Reject
 	}
 	return Take
+}
+
+// openFiles returns the limit of open files of this process, 0 if it is not known.
+func openFiles() uint64 {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return 0
+	}
+	return uint64(limit.Cur)
+}
+
+// openFilesIntact returns an error, of one line, if no client can connect because the application has lowered the limit
+// of open files. It is safe for concurrent use.
+func (a *Acceptor) openFilesIntact() error {
+	if now := openFiles(); a.short.Load() && now < a.openFiles {
+		return fmt.Errorf("the application lowered the limit of open files (RLIMIT_NOFILE) from %d to %d, so no client can connect", a.openFiles, now)
+	}
+	return nil
+}
+
+// hint returns the end of a line about an error of accept: the limit that was reached, and how to raise it.
+func hint(err error) string {
+	if err != unix.EMFILE {
+		return ""
+	}
+	return fmt.Sprintf(" (ulimit -n %d); raise LimitNOFILE of systemd or ulimit -n, or lower --max-clients", openFiles())
+}
+
+// warnFull logs that clients at ln do not get in because of Config.MaxClients, whose default follows from the limit of open files.
+func (a *Acceptor) warnFull(ln *listen.Listener) {
+	if !a.Full() || !ln.Queued() || !a.fullWarnings.Once(warnsEvery) {
+		return
+	}
+	fate := "wait"
+	if a.cfg.Refuse {
+		fate = "get 503"
+	}
+	a.Log(loglevel.Warning, "max-clients reached: %d connections are open, further clients %s; raise --max-clients, or the limit of open files "+
+		"that its default follows from (ulimit -n %d, LimitNOFILE of systemd)", a.clients, fate, openFiles())
+}
+
+// refusedInARow is how many waiting connections are refused one after the other by the reserve descriptor.
+const refusedInARow = 16
+
+// KeepReserve makes the descriptor by which clients are refused when no other is free. Any descriptor will do; a duplicate of
+// one that outlives the acceptor is the cheapest.
+func (a *Acceptor) KeepReserve(of int) {
+	a.reserve, a.reserveOf = -1, of
+	if a.openFiles == 0 {
+		a.openFiles = openFiles()
+	}
+	if fd, err := unix.FcntlInt(uintptr(of), unix.F_DUPFD_CLOEXEC, 0); err == nil {
+		a.reserve = fd
+		descriptors.Hold(fd)
+	}
+}
+
+// CloseReserve gives that descriptor back.
+func (a *Acceptor) CloseReserve() {
+	if a.reserve >= 0 {
+		descriptors.Release(a.reserve)
+		unix.Close(a.reserve)
+	}
+}
+
+// refuseQueued refuses connections that wait at a listener.
+func (a *Acceptor) refuseQueued(listener int) {
+	a.CloseReserve()
+	var request [4 << 10]byte
+	for range refusedInARow {
+		fd, _, err := system.Accept(listener)
+		if err != nil {
+			break
+		}
+		// Closing a socket with unread input would reset the connection, and with it the answer (RFC 9112 §9.6).
+		for n := 1; n > 0; n, _ = netio.Receive(fd, request[:]) {
+		}
+		_, _ = netio.Send(fd, ServiceUnavailable, 0)
+		unix.Close(fd)
+	}
+	a.KeepReserve(a.reserveOf)
+}
+
+// The application may close standard input, output and error by a direct system call. The next clients would get their numbers, and what
+// is written to the error log.
+
+// aboveStandard returns another descriptor of a connection in the place of fd, which is 0, 1 or 2.
+func (a *Acceptor) aboveStandard(fd int) (int, error) {
+	a.closed.Store(int32(fd) + 1)
+	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+	null, failed := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if failed == nil {
+		failed = system.Replace(fd, null)
+		unix.Close(null)
+	}
+	if failed != nil { // in a chroot, perhaps
+		unix.Close(fd)
+	}
+	return high, err
+}
+
+// standardIntact returns an error if the application has closed standard input, output or error.
+func (a *Acceptor) standardIntact() error {
+	closed := int(a.closed.Load()) - 1
+	for fd := 0; fd <= 2 && closed < 0; fd++ {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == unix.EBADF {
+			closed = fd
+		}
+	}
+	if closed < 0 {
+		return nil
+	}
+	return fmt.Errorf("the application closed descriptor %d, standard %s, which clients must not get", closed, [...]string{"input", "output", "error"}[closed])
 }

@@ -2,6 +2,7 @@ package accesslog
 
 import (
 	"time"
+	"unicode/utf8"
 
 	"fapws/runtime/logfile"
 )
@@ -51,4 +52,65 @@ func (s *timestamp) of(t time.Time) []byte {
 		s.text = t.AppendFormat(s.text[:0], "02/Jan/2006:15:04:05 -0700")
 	}
 	return s.text
+}
+
+const hex = "0123456789abcdef"
+
+// appendEscaped appends text of a client so that it can neither end a quoted field nor a line, nor reach a terminal:
+// as Apache does it, \" \\ \n and the like, and \xhh for all bytes but printable ASCII.
+func appendEscaped(dst, s []byte) []byte {
+	plain := 0 // s[plain:i] needs no escape
+	for i, c := range s {
+		if c >= ' ' && c < 0x7f && c != '"' && c != '\\' {
+			continue
+		}
+		dst = append(dst, s[plain:i]...)
+		plain = i + 1
+		switch c {
+		case '"', '\\':
+			dst = append(dst, '\\', c)
+		case '\b':
+			dst = append(dst, `\b`...)
+		case '\n':
+			dst = append(dst, `\n`...)
+		case '\r':
+			dst = append(dst, `\r`...)
+		case '\t':
+			dst = append(dst, `\t`...)
+		case '\v':
+			dst = append(dst, `\v`...)
+		default:
+			dst = append(dst, '\\', 'x', hex[c>>4], hex[c&15])
+		}
+	}
+	return append(dst, s[plain:]...)
+}
+
+// appendJSON appends s as a string of JSON (RFC 8259 §7). Bytes that are no UTF-8
+// become U+FFFD.
+func appendJSON(dst, s []byte) []byte {
+	dst = append(dst, '"')
+	for i := 0; i < len(s); {
+		c := s[i]
+		switch {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+		case c < ' ' || c == 0x7f:
+			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		case c < utf8.RuneSelf:
+			dst = append(dst, c)
+		default:
+			r, n := utf8.DecodeRune(s[i:])
+			// The C1 controls speak to terminals, too.
+			if r >= 0x80 && r < 0xa0 {
+				dst = append(dst, '\\', 'u', '0', '0', hex[r>>4], hex[r&15])
+			} else {
+				dst = utf8.AppendRune(dst, r)
+			}
+			i += n
+			continue
+		}
+		i++
+	}
+	return append(dst, '"')
 }

@@ -270,3 +270,37 @@ const (
 	chunkSize  = 32 << 10
 	unackedMax = 256 << 10 // beyond it Write waits
 )
+
+// asking is the response to Response.Ask.
+type asking struct {
+	done   chan struct{}
+	status int
+	body   []byte
+}
+
+// end gives the response to the Responder.
+func (a *asking) end(in exchange.Input) {
+	a.status, a.body = int(in.Code), bytes.Clone(in.Data)
+	close(a.done)
+}
+
+// Ask has the handler behind the pool (Receives of package sites) answer a request with this body, whose head is that of the client's, and
+// returns the status and the first bytes of its response. It may be called any number of times before the response is started, also when
+// the client has disconnected. body must not change until it returns.
+func (w *Response) Ask(body []byte) (status int, answer []byte) {
+	a := &asking{done: make(chan struct{})}
+	w.pool.mu.Lock()
+	w.ex.asking = a
+	w.pool.mu.Unlock()
+	_ = w.pool.put(w.ex, &part{body: body, ask: true}) // no client is needed for it
+	<-a.done
+	return a.status, a.body
+}
+
+// Tunnel answers a Request with Tunnel by head, of status 101: the server passes bytes between the client and t.Upstream,
+// which it owns from now on, and Respond may return. It is for before Start, and nothing may be done with the Response
+// afterwards. If the client has left, t.Upstream is closed.
+func (w *Response) Tunnel(head exchange.Head, t *exchange.Tunnel) {
+	head.Tunnel = t
+	w.Start(head)
+}

@@ -4,10 +4,10 @@ import (
 	"net"
 	"strconv"
 
+	"golang.org/x/sys/unix"
+
 	"fapws/runtime/descriptors"
 	"fapws/runtime/eventloop"
-
-	"golang.org/x/sys/unix"
 )
 
 // Protocol is the protocol of a connection. Its methods are called on the loop.
@@ -148,4 +148,52 @@ func (c *Conn) deadline() int64 {
 		at = min(at, t.due())
 	}
 	return at
+}
+
+// Virtual is the transport of a virtual connection, which has no socket: another connection carries its bytes, as a stream. It has to
+//
+//   - call ReadAgain when something has come,
+//   - gather what it writes for the connection that carries it, whose closing has to close this one, and abort its transfer.
+type Virtual interface {
+	Transport
+
+	// AwaitRoom has Watch().Notify called with eventloop.Writable when there is room, even if there is already. A Write that returns
+	// unix.EAGAIN does that, too.
+	AwaitRoom()
+}
+
+// OpenVirtual makes c, which is empty, a virtual connection of s that speaks p. Addresses are those of the connection that carries it.
+func (c *Conn) OpenVirtual(s *Set, t Virtual, p Protocol, local, remote net.Addr) {
+	c.set, c.proto, c.transport, c.fd = s, p, &secured{t}, -1
+	c.Local, c.Remote, c.Stamp = local, remote, s.now
+	s.Events.AddVirtual(&c.watch, c)
+	c.Schedule()
+}
+
+func (c *Conn) virtual() bool { return c.fd < 0 }
+
+// Stop stops reading from c until Continue, because its handler has enough input. h selects the events that count
+// meanwhile. It returns false if c is stopped already, or if nothing more comes.
+func (c *Conn) Stop(h Heed) bool {
+	if c.stopped || c.half {
+		return false
+	}
+	if !c.paused {
+		c.Pause(h)
+	}
+	c.stopped = true
+	return true
+}
+
+// Stopped reports whether c is not read from because of Stop. It is false when another protocol has taken the connection.
+func (c *Conn) Stopped() bool { return c.stopped }
+
+// Continue ends a Stop, or another pause. The client may have waited since then, so its time begins again. It does not call
+// Protocol.Input for the pending input: see Again.
+func (c *Conn) Continue() {
+	c.stopped = false
+	c.Stamp = c.set.now
+	if c.paused {
+		c.Unpause()
+	}
 }

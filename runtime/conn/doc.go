@@ -17,7 +17,7 @@
 // # Virtual connections
 //
 // A stream of HTTP/2 may become a connection of another protocol (RFC 8441). For that protocol it is a Conn like others, with a transport
-// but without a socket: virtual.go says what its transport has to do. Its output is gathered for the connection that carries it.
+// but without a socket: conn.go says what its transport has to do. Its output is gathered for the connection that carries it.
 //
 // # Files
 //

@@ -3,10 +3,11 @@ package conn
 import (
 	"errors"
 	"os"
-
-	"fapws/runtime/loglevel"
+	"runtime/debug"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/loglevel"
 )
 
 // transfer writes bytes that a socket does not take at once, and files that may have to be read from a disk: see
@@ -104,4 +105,25 @@ func (t *transfer) end(err error) {
 		}
 		c.proto.Writable()
 	}
+}
+
+// Beside runs work on a goroutine, and then done on the loop, if that has not ended. bug reports whether work has panicked, which is
+// logged.
+func (s *Set) Beside(work func(), done func(bug bool)) {
+	go func() {
+		bug := s.try(work)
+		s.Events.Post(func() { done(bug) })
+	}()
+}
+
+// try runs f and reports whether it has panicked.
+func (s *Set) try(f func()) (bug bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.Log(loglevel.Error, "bug: %v in %s", p, debug.Stack())
+			bug = true
+		}
+	}()
+	f()
+	return false
 }

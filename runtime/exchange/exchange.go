@@ -1,6 +1,13 @@
 package exchange
 
-import "fapws/runtime/loglevel"
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"fapws/runtime/loglevel"
+)
 
 // Exchange is one request with its response, from the head of the request on. It belongs to the event loop, and its memory
 // is used again when it has ended: only its Source and its Sink may keep a pointer to it, until then.
@@ -135,3 +142,90 @@ type Reply struct {
 	Override bool   // its browser asks again and again: log lines leave it out
 	Close    bool   // what follows in the connection cannot be understood
 }
+
+// Upgrade is another protocol, which a connection speaks behind the response of an exchange: see Part.Upgrade.
+type Upgrade interface {
+	// Begin gives the connection to the other protocol. The response has been written, or is about to be. s is the server of the
+	// exchange, which ends when Begin has returned. If the response cannot be sent, Begin is not called before the Owner
+	// of the part gets it back.
+	Begin(s Server)
+}
+
+// Tunnel is the answer to a Request.WebSocket where Mount.Tunnels: the loop passes bytes between the client and an
+// upstream, which speak a protocol that is none of its business.
+type Tunnel struct {
+	// Upstream is the connection to the upstream. The loop takes it by setting it to nil, and closes it then.
+	// Otherwise Release does.
+	Upstream Socket
+
+	Ahead []byte        // bytes from the upstream that were already read; they follow the head
+	Idle  time.Duration // maximum time without a byte in either direction; 0: no limit
+
+	// Ended is called when the tunnel has ended for a reason that an operator should see. It must not block. It is
+	// called on the loop, and not nil.
+	Ended func(error)
+}
+
+// Socket is a connection that does not block. Its methods must be called on the loop.
+type Socket interface {
+	// Fd returns the descriptor that is readable or writable when a method is worth calling again.
+	Fd() int
+
+	// Drains reports whether a Read that does not fill its buffer has read everything that had come.
+	Drains() bool
+
+	// Read returns what has come: at least a byte, io.EOF after the last one, or unix.EAGAIN.
+	Read(b []byte) (int, error)
+
+	// Write writes as much of b as it can. It returns unix.EAGAIN if that is nothing.
+	Write(b []byte) (int, error)
+
+	// Flush writes what Read, Write or CloseWrite have left in memory. It returns unix.EAGAIN until all of it is
+	// written.
+	Flush() error
+
+	// CloseWrite says that nothing more is written. Flush may be needed afterwards.
+	CloseWrite() error
+
+	Close() error
+}
+
+// Origin is the request on whose behalf a handler asks the server itself for
+// something: a page that is included, the target of a local redirect.
+type Origin struct {
+	Peer  Peer   // the client, whom the answers are meant for
+	Host  string // host and port that the client asked for; "": the default site
+	Root  string // decoded path that a proxy or a root path puts before the site: "" or "/a/b"
+	Depth int    // Request.Depth of that request
+	Value any    // Request.Value of what is asked for
+}
+
+// Subrequester asks the server for pages, one after the other, on behalf of one
+// request. Its methods may be called from any goroutine but the loop's, by one
+// at a time.
+type Subrequester interface {
+	// Ask makes a GET request. target is a path as seen from outside with an
+	// optional query, percent-encoded; fields are "Name: value\r\n" ... without
+	// Host, Connection and what frames a body. The answer's Body has to be read
+	// or closed before the next Ask. The error is ErrTooDeep, or that of ctx, or
+	// says that the server ends.
+	Ask(ctx context.Context, target string, fields []byte) (*Answer, error)
+
+	// Close ends it. It may be called twice.
+	Close() error
+}
+
+// Answer is the response to a subrequest.
+type Answer struct {
+	Status int
+	Reason string
+	Fields []byte // as in Head: without Content-Length and the like, Date and Server
+	Length int64  // of the body, -1 if that is not known
+	Body   io.ReadCloser
+}
+
+// MaxDepth is how many subrequests may be inside each other.
+const MaxDepth = 10
+
+// ErrTooDeep is what Ask returns when pages ask for each other without end.
+var ErrTooDeep = errors.New("requests within requests go too deep")

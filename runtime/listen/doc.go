@@ -9,6 +9,6 @@
 //     moment can others connect.
 //   - Sockets that are passed on stay non-blocking, or the loop of another process could hang in accept.
 //   - Where the kernel's congestion control is BBR, which spreads packets over time, connections from the same
-//     machine get Reno (congestion.go). A listener on a loopback address has it from the start; elsewhere an accepted
+//     machine get Reno (tcp.go). A listener on a loopback address has it from the start; elsewhere an accepted
 //     connection changes, and keeps a weaker pacing.
 package listen

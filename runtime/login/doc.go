@@ -13,7 +13,7 @@
 // # Other sites
 //
 // The cookie is SameSite=Lax, and a request with a session that changes something, or asks for a WebSocket, has to come
-// from a page of the same origin (origin.go). The form has a token that belongs to another cookie, so that no other site
+// from a page of the same origin (login.go). The form has a token that belongs to another cookie, so that no other site
 // can log a visitor in as somebody else.
 //
 // # The first user

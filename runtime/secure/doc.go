@@ -22,7 +22,7 @@
 // What is no ClientHello gets an answer, too: a request of HTTP is told the address with https.
 //
 // Certificates of clients are verified on the goroutine, in the handshake or behind it (describe.go): a rule for a path, which refuses
-// a request, can only count when the path is known. Why handshakes fail is counted by reason (counts.go).
+// a request, can only count when the path is known. Why handshakes fail is counted by reason (describe.go).
 //
 // # Memory
 //

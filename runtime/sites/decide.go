@@ -2,6 +2,7 @@ package sites
 
 import (
 	"fmt"
+	"slices"
 
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
@@ -142,4 +143,65 @@ func (s *Sites) settleRules(x *Exchange) {
 	if x.MaxBody = s.cfg.MaxBodySize; x.rules != nil && x.rules.maxBody != 0 {
 		x.MaxBody = x.rules.maxBody
 	}
+}
+
+// overridePage is a page that stands before all others.
+type overridePage struct {
+	exchange.Memory
+	status int
+	local  bool // only for http1.LocalHost
+	page   []byte
+}
+
+// Override answers every request of a browser, that is one whose Accept names text/html, with page, an HTML document in UTF-8, and
+// status; nothing is to keep it. Other requests go where they always do. A page of nil ends this.
+// With local, only requests for http1.LocalHost get it.
+func (s *Sites) Override(status int, page []byte, local bool) {
+	s.override = nil
+	if page != nil {
+		s.override = &overridePage{status: status, page: page, local: local}
+	}
+}
+
+var noStore = []byte("Cache-Control: no-store\r\n")
+
+// Start implements exchange.Source.
+func (p *overridePage) Start(x *exchange.Exchange) {
+	x.Sink.Reply(exchange.Reply{Status: p.status, Body: p.page, Type: "text/html; charset=utf-8", Fields: noStore, Whole: true, Override: true})
+}
+
+// notFoundCache remembers which paths the files of a mount have nothing for, so that
+// not each request for a page of an application looks at the disk.
+type notFoundCache struct {
+	since map[string]int64 // Sites.now by path
+}
+
+const (
+	missesMax = 4096                     // paths
+	missesLen = 256                      // bytes of a path that is worth it
+	missesAge = int64(1_000_000_000) / 2 // with the loop's clock, a tick late at most, new files are seen within a second
+)
+
+func (s *notFoundCache) has(path []byte, now int64) bool {
+	at, ok := s.since[string(path)]
+	return ok && now-at < missesAge
+}
+
+func (s *notFoundCache) add(path []byte, now int64) {
+	if len(path) > missesLen {
+		return
+	}
+	if s.since == nil || len(s.since) >= missesMax {
+		s.since = make(map[string]int64)
+	}
+	s.since[string(path)] = now
+}
+
+// skipsFileMount reports whether the files of its mount are known to have nothing for x.
+func (s *Sites) skipsFileMount(x *Exchange) bool {
+	q := x.req
+	if q.hasBody() || string(q.parsed.Method.In(q.Head)) != "GET" && !q.parsed.Head {
+		return true
+	}
+	return slices.Contains(q.missed, q.mount) || q.mount.missing.has(q.Path[q.Script:], s.now())
 }

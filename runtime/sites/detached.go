@@ -15,7 +15,7 @@ import (
 // An application that speaks the protocol of WebSockets by itself (Mount.DetachSocket) cannot have the socket of a client with TLS, nor
 // that of one with HTTP/2. It gets one end of a pair of sockets. When it writes to that, a tunnel between the other end and the connection,
 // or the stream, begins; if it answers like any other, nothing has happened. Applications speak HTTP/1: for a stream, the head of their
-// response is read first (relayanswer.go).
+// response is read first (tunnel.go).
 
 // relay is that other end. It implements tunnel.Host.
 type relay struct {

@@ -2,6 +2,8 @@ package acme
 
 import (
 	"bytes"
+	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +13,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"golang.org/x/crypto/acme"
+	"golang.org/x/crypto/acme/autocert"
 )
 
 // maxResponse is the maximum of a response that is read: a certificate with its chain is the largest.
@@ -143,4 +148,28 @@ func (c *conversation) explain(err error, directory string) error {
 		reason = strings.ToValidUTF8(reason[:maxReason], "") + "…"
 	}
 	return fmt.Errorf("the certificate authority refused: %s%s", reason, hint)
+}
+
+// Protocol is what a client asks for by ALPN that looks for a token (RFC 8737 §4).
+const Protocol = acme.ALPNProto
+
+var errNoToken = errors.New("there is no such token")
+
+// Token returns the answer to an authority that asks for a token over HTTP, from the directory of Orders.
+func Token(dir, token string) ([]byte, error) {
+	if token == "" || len(token) > 128 || strings.Trim(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+		return nil, errNoToken
+	}
+	return autocert.DirCache(dir).Get(context.Background(), token+"+http-01") // as autocert names it
+}
+
+// Asks reports whether a client is an authority that looks for a token.
+func Asks(hello *tls.ClientHelloInfo) bool {
+	return slices.Equal(hello.SupportedProtos, []string{Protocol})
+}
+
+// Challenge returns the function that answers such clients, from the directory of Orders.
+func Challenge(dir string) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	m := &autocert.Manager{Prompt: autocert.AcceptTOS, Cache: autocert.DirCache(dir), HostPolicy: autocert.HostWhitelist()}
+	return m.GetCertificate
 }

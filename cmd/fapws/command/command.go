@@ -1,14 +1,21 @@
 package command
 
 import (
+	"context"
+	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	goruntime "runtime"
 	"slices"
+	"syscall"
 
+	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/keyreader"
+	"fapws/cmd/fapws/loadgen"
 	"fapws/cmd/fapws/logs"
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/pool"
@@ -16,6 +23,7 @@ import (
 	"fapws/cmd/fapws/sandbox"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/site"
+	"fapws/cmd/fapws/tomlfile"
 	"fapws/cmd/fapws/version"
 	"fapws/cmd/fapws/worker"
 	"fapws/pybridge"
@@ -117,4 +125,40 @@ func warn(doubts []string, p *plan.Plan, stderr io.Writer) {
 			fmt.Fprintln(stderr, "fapws:", line)
 		}
 	}
+}
+
+// bench is "fapws bench". It returns exit.Failed if a request has failed, or a response has an error status.
+func bench(args []string, stdout io.Writer) (code int, err error) {
+	o, err := loadgen.ParseArgs(args, stdout)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return exit.OK, nil
+	case err != nil:
+		return 0, exit.Usage(fmt.Errorf("bench: %w", err))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	r, err := loadgen.Run(ctx, o)
+	if err != nil {
+		return 0, &exit.Error{Code: exit.Failed, Text: "bench: " + exit.Plain(err).Error()}
+	}
+	if o.JSON {
+		err = r.WriteJSON(stdout)
+	} else {
+		r.WriteText(stdout)
+	}
+	if r.Failed() {
+		return exit.Failed, err
+	}
+	return exit.OK, err
+}
+
+// control is "fapws ctl".
+func control(args []string, stdout io.Writer) error {
+	err := ctl.Run(args, stdout, tomlfile.Nearest)
+	var wrong *ctl.UsageError
+	if errors.As(err, &wrong) {
+		return exit.Usage(err)
+	}
+	return err
 }

@@ -127,3 +127,14 @@ func isErrorLog(conf *settings.Config, path string) bool {
 	b, err := os.Stat(path)
 	return err == nil && os.SameFile(a, b)
 }
+
+// Lost returns the number of lines that the log files have not taken, without those of the error log of the settings (Logger.Lost). It is safe
+// for concurrent use.
+func (l *Files) Lost() (n int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, f := range l.files {
+		n += f.Dropped()
+	}
+	return n
+}

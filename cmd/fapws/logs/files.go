@@ -6,13 +6,17 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 	"fapws/runtime/accesslog"
 	"fapws/runtime/logfile"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/system"
 )
 
 // off is the name of no log file.
@@ -213,4 +217,98 @@ func (l *Files) Close() {
 		}
 		delete(l.files, path)
 	}
+}
+
+// Give makes log files, which root can, those of the user that writes to them,
+// as nginx does. To rotate them that user must be allowed to write to their
+// folder, too.
+func Give(names []string, to *syscall.Credential, log *Logger) {
+	for _, name := range names {
+		if name == "-" || name == off {
+			continue
+		}
+		if err := giveLog(name, to); err != nil {
+			log.Log(loglevel.Warning, fmt.Sprintf("cannot give the log %s to user %d: %v", name, to.Uid, err))
+		}
+	}
+}
+
+// giveLog makes a file that is missing in a folder of the user as that user. It does nothing else in a directory that
+// is not root's alone: a user that can rename files there could have root give away others. Nor does it when the file
+// is not root's.
+func giveLog(name string, to *syscall.Credential) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	name, err := filepath.Abs(name)
+	if err != nil {
+		return err
+	}
+	dir, err := system.Open(filepath.Dir(name))
+	if err != nil {
+		return nil // opening the log reports it
+	}
+	defer unix.Close(dir)
+	var st unix.Stat_t
+	if err := unix.Fstat(dir, &st); err != nil {
+		return err
+	}
+	if st.Uid == to.Uid {
+		return makeAs(dir, filepath.Base(name), to)
+	}
+	if st.Uid != 0 || st.Mode&0o022 != 0 {
+		return nil
+	}
+	const flags = unix.O_WRONLY | unix.O_APPEND | unix.O_CREAT | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
+	fd, err := unix.Openat(dir, filepath.Base(name), flags, 0o640)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(fd)
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink != 1 || st.Uid != 0 {
+		return err
+	}
+	return unix.Fchown(fd, int(to.Uid), int(to.Gid))
+}
+
+// tailLines is how many lines a Tail has.
+const tailLines = 100
+
+// Tail has the last lines of a Logger. Its zero value has none. It is safe for concurrent use.
+type Tail struct {
+	mu    sync.Mutex
+	lines []TailLine // as a ring, once there are tailLines
+	next  int
+}
+
+// TailLine is a line without its end.
+type TailLine struct {
+	At   time.Time
+	Text string
+}
+
+func (t *Tail) add(at time.Time, line []byte) {
+	one := TailLine{at, string(line[:len(line)-1])}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.lines) < tailLines {
+		t.lines = append(t.lines, one)
+		return
+	}
+	t.lines[t.next] = one
+	t.next = (t.next + 1) % tailLines
+}
+
+// Lines returns the lines, the oldest first.
+func (t *Tail) Lines() []TailLine {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return append(append([]TailLine(nil), t.lines[t.next:]...), t.lines[:t.next]...)
+}
+
+// Keep has t get the lines from now on, without those for debugging.
+func (l *Logger) Keep(t *Tail) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.tail = t
 }

@@ -1,4 +1,4 @@
-// Package memory keeps the memory of a process small: it sets the garbage collector for small machines (pacer.go), and a Trimmer
+// Package memory keeps the memory of a process small: it sets the garbage collector for small machines (trimmer.go), and a Trimmer
 // gives memory back to the kernel while no client is connected. It also reads the limits of control groups, and
 // whether the kernel has killed for want of memory. Packages worker and pool use it. Its functions are safe for
 // concurrent use.

@@ -77,3 +77,34 @@ func programFile(line []byte) (start, end uint64, ok bool) {
 func madvise(start, length uintptr, advice int) {
 	unix.Syscall(unix.SYS_MADVISE, start, length, uintptr(advice))
 }
+
+// Anonymous returns the resident memory of a process in bytes that is its own, and not of files that others have as well
+// (RssAnon of proc(5), status); 0 if it is not known.
+func Anonymous(pid int) int64 {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := bytes.Cut(text, []byte("RssAnon:"))
+	fields := bytes.Fields(rest)
+	if len(fields) == 0 {
+		return 0
+	}
+	kib, _ := strconv.ParseInt(string(fields[0]), 10, 64)
+	return kib << 10
+}
+
+// Resident returns the resident memory of a process in bytes, 0 if it is not known
+// (proc(5), statm).
+func Resident(pid int) int64 {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
+	if err != nil {
+		return 0
+	}
+	fields := bytes.Fields(text)
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, _ := strconv.ParseInt(string(fields[1]), 10, 64)
+	return pages * int64(os.Getpagesize())
+}

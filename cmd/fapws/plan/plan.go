@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"fapws/cmd/fapws/application"
 	"fapws/cmd/fapws/broker"
@@ -196,4 +197,42 @@ func (p *Plan) FirstApp() *application.Application {
 		return nil
 	}
 	return &p.apps[0]
+}
+
+// stateDir returns the absolute path of the directory for files that fapws makes for itself.
+func stateDir(conf *settings.Config) (string, error) {
+	dir := conf.StateDir
+	if dir == "" {
+		dir = usualStateDir()
+	}
+	return filepath.Abs(dir)
+}
+
+// usualStateDir is that of the service manager (systemd.exec(5)), of root, or of the user (XDG Base Directory
+// Specification).
+func usualStateDir() string {
+	if dir, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":"); filepath.IsAbs(dir) {
+		return dir
+	}
+	if os.Geteuid() == 0 {
+		return "/var/lib/fapws"
+	}
+	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "fapws")
+	}
+	if home, err := os.UserHomeDir(); err == nil {
+		return filepath.Join(home, ".local", "state", "fapws")
+	}
+	return "fapws-state"
+}
+
+// readBroker reads the URL of the broker; the supervisor connects to it. So check finds mistakes in it, too.
+func (p *Plan) readBroker() (err error) {
+	if p.Conf.Channels == "" {
+		return nil
+	}
+	if p.Broker, err = broker.Parse(p.Conf.Channels); err != nil {
+		return p.Settings.Wrong("channels", fmt.Errorf("must be %w", err))
+	}
+	return nil
 }

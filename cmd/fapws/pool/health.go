@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/cmd/fapws/memory"
 )
 
 // checkEvery is how often serving workers are asked whether they can answer requests.
@@ -88,4 +90,19 @@ func (c *Channel) unread() (bytes int) {
 		return 0
 	}
 	return bytes
+}
+
+// memoryEvery is how often the memory of workers is looked at.
+const memoryEvery = 2 * time.Second
+
+// lookAtMemory replaces workers that have more than MaxRSS.
+func (p *Pool) lookAtMemory() {
+	for _, s := range p.slots {
+		if s.worker == nil {
+			continue
+		}
+		if rss := memory.Resident(s.worker.pid); rss > p.o.MaxRSS {
+			p.recycle(s.worker, fmt.Sprintf("%d MiB of memory exceed max-rss", rss>>20))
+		}
+	}
 }

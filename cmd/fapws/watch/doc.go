@@ -5,5 +5,5 @@
 // Package fsnotify beneath it reports events of the kernel for single directories. It has no recursion into
 // directories, also not into later ones; no patterns; no comparison of content, so touching a file would reload; and
 // no polling, where the kernel reports nothing (network file systems) or has no watches left. These are the files
-// tree.go, pattern.go, stamp.go and poll.go.
+// tree.go, pattern.go and poll.go.
 package watch

@@ -13,7 +13,7 @@
 // The order is: the settings that are known; listeners; the event loop, because inline Python is loaded on its thread;
 // sites without the application; Python; the script, with its PATHS and capital globals; all settings; the access log;
 // document roots; the sandbox; threads; the banner. A failure is one line and an exit code (package exit). Listeners come first
-// (bind/early.go), so a taken address is reported before the load. SERVER is read from the text of the script if it is a
+// (bind/listen.go), so a taken address is reported before the load. SERVER is read from the text of the script if it is a
 // plain string there. If it is computed, or turns out to be different, the script runs first.
 //
 // While the application loads, all that does not need it is served, and requests for it wait (early.go). If the script may

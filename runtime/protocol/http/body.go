@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/system"
-
-	"golang.org/x/sys/unix"
 )
 
 // Body is the body of a request that is arriving. The handler hears of the request when it is whole, so that a slow client never holds
@@ -166,4 +166,38 @@ func writeAll(fd int, data []byte) error {
 		data = data[n:]
 	}
 	return nil
+}
+
+// Pieces of bodies, and messages, wait in memory until the application takes
+// them. Their bytes are counted for each exchange, and beyond
+// exchange.InputWindow its client is stopped until the handler
+// has given credit for half of it. So the memory for a client is bounded.
+
+// Tell hands input over to the source of x, if it takes any.
+func (x *Exchange) Tell(in exchange.Input) {
+	if r, ok := x.Source.(exchange.Receiver); ok {
+		r.Input(&x.Exchange, in)
+	}
+}
+
+// Feed is Tell for a piece of a body, which the handler has to give credit for. The carrier stops the client if the handler has enough
+// now.
+func (x *Exchange) Feed(piece []byte, last bool) {
+	x.Received += int64(len(piece))
+	c := x.Carrier
+	x.Tell(exchange.Input{Data: piece, Last: last})
+	if x.given.Add(piece) && !last {
+		c.StopInput(x)
+	}
+}
+
+// Given returns how many bytes of input the source of x has, and has not given back.
+func (x *Exchange) Given() int64 { return int64(x.given) }
+
+// Credit implements exchange.Server.
+func (x *Exchange) Credit(n int64) {
+	more := x.given.Credit(n)
+	if x.Carrier != nil {
+		x.Carrier.Credited(x, n, more)
+	}
 }

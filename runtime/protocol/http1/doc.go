@@ -14,7 +14,7 @@
 //
 // Pipelined requests run side by side when all of them are safe methods without a body, up to 32 (RFC 9112 §9.3.2);
 // others wait for those before them. Parts that come early are held in their exchange, and responses leave in order.
-// A source that may give an answer of any size has at most three requests of a connection (pipeline.go). The
+// A source that may give an answer of any size has at most three requests of a connection (stream.go). The
 // interpreter gets up to 32 in one batch, because most answers are small, and checks before it starts one: while two
 // others of that connection run, or more than 256 KiB wait for its client, it gives the request back (OpDeferred),
 // and the loop resumes it when its turn comes near. 32 requests for 10 MiB cost 30 MB instead of 330, and 16

@@ -52,7 +52,7 @@
 // A connection has at most Config.MaxStreams exchanges. Those whose streams the client has reset count until their handlers have
 // ended (CVE-2023-44487), as do those of streams that it has made the server reset (CVE-2025-8671). Frames that cost work and bring
 // nothing on (resets, pings, settings, acknowledgments, priorities, empty frames, small updates of windows) take from a budget
-// (budget.go), which time and sent data fill; a client that uses it up gets GOAWAY with ENHANCE_YOUR_CALM. Header blocks are decoded
+// (window.go), which time and sent data fill; a client that uses it up gets GOAWAY with ENHANCE_YOUR_CALM. Header blocks are decoded
 // as they arrive, and only so many bytes of them are kept as a head may have; a block with more gets 431, and one of many times more
 // ends the connection. Control frames for a client that does not read are bounded: it is not read from meanwhile. A window that stays
 // closed for the write timeout ends its stream.

@@ -6,7 +6,7 @@
 // A response becomes a stream of events in three steps. Subscribe makes the client a Subscriber of its channels when
 // the handler begins its response, so no event is lost; events wait. The rest of the handler's response passes through
 // a Sink (response.go), which adds the part that gives the connection away. The connection then speaks a protocol that
-// waits until everything is written (leaving.go), and the Subscriber gets its descriptor.
+// waits until everything is written (end.go), and the Subscriber gets its descriptor.
 //
 // # Cost
 //

@@ -1,6 +1,8 @@
 package cgi
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,11 +10,10 @@ import (
 	"sync"
 	"time"
 
-	"fapws/runtime/backend"
-	"fapws/runtime/spawn"
-
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/backend"
+	"fapws/runtime/spawn"
 	"fapws/runtime/system"
 )
 
@@ -193,4 +194,126 @@ func (p *process) await() (how string) {
 		return "" // an error: the application has waited for all children there are
 	}
 	return state.String()
+}
+
+// Bounds of a program's standard error for one request.
+const (
+	maxLine  = 1000 // bytes; the rest of a line is left out
+	maxLines = 200
+)
+
+// Lines cuts its input into lines for a log. One goroutine may use it.
+type Lines struct {
+	Log  func(line string)
+	line []byte
+	cut  bool
+	said int
+}
+
+// Write implements io.Writer. It never fails.
+func (l *Lines) Write(p []byte) (int, error) {
+	n := len(p)
+	for len(p) > 0 {
+		end := bytes.IndexByte(p, '\n')
+		piece := p
+		if end >= 0 {
+			piece = p[:end]
+		}
+		if room := maxLine - len(l.line); len(piece) > room {
+			piece, l.cut = piece[:room], true
+		}
+		l.line = append(l.line, piece...)
+		if end < 0 {
+			break
+		}
+		p = p[end+1:]
+		l.end()
+	}
+	return n, nil
+}
+
+// Close logs a last line that has no end, and how many were left out.
+func (l *Lines) Close() {
+	if len(l.line) > 0 {
+		l.end()
+	}
+	if l.said > maxLines {
+		l.Log(fmt.Sprintf("... and %d more lines", l.said-maxLines))
+	}
+}
+
+func (l *Lines) end() {
+	line := bytes.TrimRight(l.line, "\r \t")
+	if len(line) > 0 {
+		if l.said++; l.said <= maxLines {
+			text := string(line)
+			if l.cut {
+				text += "..."
+			}
+			l.Log(text)
+		}
+	}
+	l.line, l.cut = l.line[:0], false
+}
+
+// Gate limits the programs that run at the same time. Callers beyond the limit wait in order; when too many wait,
+// Enter returns ErrBusy. It is safe for concurrent use.
+type Gate struct {
+	mu      sync.Mutex
+	free    int
+	room    int // for waiting callers
+	waiting []chan struct{}
+}
+
+// NewGate returns a Gate for running at most running and letting at most waiting
+// wait.
+func NewGate(running, waiting int) *Gate { return &Gate{free: running, room: waiting} }
+
+// ErrBusy says that too many wait.
+var ErrBusy = errors.New("too many wait")
+
+// Enter returns when there is a place, which Leave gives back, or ErrBusy, or the
+// error of ctx.
+func (g *Gate) Enter(ctx context.Context) error {
+	g.mu.Lock()
+	if g.free > 0 {
+		g.free--
+		g.mu.Unlock()
+		return nil
+	}
+	if len(g.waiting) >= g.room {
+		g.mu.Unlock()
+		return ErrBusy
+	}
+	turn := make(chan struct{})
+	g.waiting = append(g.waiting, turn)
+	g.mu.Unlock()
+	select {
+	case <-turn:
+		return nil
+	case <-ctx.Done():
+	}
+	g.mu.Lock()
+	for i, other := range g.waiting {
+		if other == turn {
+			g.waiting = append(g.waiting[:i], g.waiting[i+1:]...)
+			g.mu.Unlock()
+			return ctx.Err()
+		}
+	}
+	g.mu.Unlock()
+	g.Leave() // its turn has just come
+	return ctx.Err()
+}
+
+// Leave lets the next one in.
+func (g *Gate) Leave() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.waiting) == 0 {
+		g.free++
+		return
+	}
+	close(g.waiting[0])
+	g.waiting = g.waiting[1:]
 }

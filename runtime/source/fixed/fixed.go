@@ -2,9 +2,13 @@ package fixed
 
 import (
 	"fmt"
+	"regexp"
+	"strings"
+	"sync"
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/filter/header"
+	"fapws/runtime/route"
 )
 
 // Fixed is a response that is always the same. It is an exchange.Source.
@@ -50,3 +54,61 @@ func New(o Options) (*Fixed, error) {
 
 // Start implements exchange.Source.
 func (f *Fixed) Start(x *exchange.Exchange) { x.Sink.Reply(f.reply) }
+
+var redirectTarget = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(/|\$\{path\}|([A-Za-z][A-Za-z0-9+.-]*|\$\{scheme\})://.)`)
+})
+
+// Redirect sends clients to another URL. It is an exchange.Source.
+type Redirect struct {
+	exchange.Memory
+	status    int
+	target    route.Template
+	fragment  string // of target, with its "#"
+	keepQuery bool   // target has no query itself
+}
+
+// NewRedirect returns a redirect to target with status 301, 302, 303, 307 or 308; 0 is 302. target is a URL or an absolute
+// path, percent-encoded, which may hold ${path} (of the request, percent-encoded), ${rest} or $1 (the path behind the
+// prefix of the mount), ${query} (without "?", which goes if there is none), ${host} (without a port), ${scheme}, and
+// $$ for a dollar. Without "?" in it the query of the request is kept; with one at its end there is none. The error
+// is one line.
+func NewRedirect(target string, status int) (*Redirect, error) {
+	switch status {
+	case 0:
+		status = 302
+	case 301, 302, 303, 307, 308:
+	default:
+		return nil, fmt.Errorf("%d is not a redirect status (301, 302, 303, 307, 308)", status)
+	}
+	target, fragment, found := strings.Cut(target, "#")
+	if found {
+		fragment = "#" + fragment
+	}
+	keepQuery := !strings.Contains(target, "?")
+	if bare, ok := strings.CutSuffix(target, "?"); ok && !strings.Contains(bare, "?") {
+		target = bare
+	}
+	t, err := route.ParseTemplate(target, route.VarPath, route.VarRest, route.VarQuery, route.VarHost, route.VarScheme)
+	if err != nil {
+		return nil, err
+	}
+	if !redirectTarget().MatchString(target) {
+		return nil, fmt.Errorf("%q is neither a URL nor an absolute path", target)
+	}
+	if _, err := route.ParseTemplate(fragment); err != nil {
+		return nil, err
+	}
+	return &Redirect{status: status, target: t, fragment: fragment, keepQuery: keepQuery}, nil
+}
+
+// Start implements exchange.Source.
+func (to *Redirect) Start(x *exchange.Exchange) {
+	v := route.ValuesOf(x.Req)
+	field := to.target.Append([]byte("Location: "), &v)
+	if query := v.Query(); to.keepQuery && len(query) > 0 {
+		field = route.AppendURL(append(field, '?'), query)
+	}
+	field = append(append(field, to.fragment...), '\r', '\n')
+	x.Sink.Reply(exchange.Reply{Status: to.status, Fields: field})
+}

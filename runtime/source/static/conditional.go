@@ -1,5 +1,7 @@
 package static
 
+import "fapws/runtime/http1"
+
 // verdict is the result of the preconditions of a request.
 type verdict uint8
 
@@ -90,3 +92,5 @@ func tagEnd(s []byte) int {
 	}
 	return 0
 }
+
+func parseDate(value []byte) (unix int64, ok bool) { return http1.ParseDate(value) }

@@ -1,10 +1,14 @@
 package static
 
 import (
+	"io/fs"
 	"strconv"
+	"syscall"
 	"time"
 
+	"fapws/runtime/filter/compress"
 	"fapws/runtime/http1"
+	"fapws/runtime/system"
 )
 
 // description is the part of a file's state that is known before it is looked at.
@@ -126,4 +130,89 @@ func (r *representation) cost() int {
 		cost += openCost
 	}
 	return cost
+}
+
+// coding is a content coding in which a file may lie beside the original, or
+// be made here.
+type coding = compress.Coding
+
+const (
+	identity = compress.Identity
+	gzipped  = compress.Gzip
+	zstd     = compress.Zstd
+	brotli   = compress.Brotli
+	codings  = compress.Codings
+)
+
+// suffixes are appended to a file's name to find a variant.
+var suffixes = [codings]string{"", ".gz", ".zst", ".br"}
+
+// accepted reads the client's preferences. Several fields are one list.
+func accepted(req *Request) compress.Accept {
+	a := compress.NewAccept()
+	anyField(req, "accept-encoding", func(value []byte) bool {
+		a.Add(value)
+		return false
+	})
+	return a
+}
+
+// choose returns the representation that the client prefers. A variant on disk goes before one that would have to be
+// made.
+func (v *variants) choose(req *Request, fields *fields) *representation {
+	if !fields.acceptEncoding {
+		return v[identity]
+	}
+	var there, possible compress.Set
+	some := false
+	for c := gzipped; c < codings; c++ {
+		if v[c] != nil {
+			there[c], possible[c], some = !v[c].made, v[c].made, true
+		}
+	}
+	if !some {
+		return v[identity]
+	}
+	accept := accepted(req)
+	if c := accept.Choose(&there); c != identity {
+		return v[c]
+	}
+	return v[accept.Choose(&possible)]
+}
+
+// stamp distinguishes the states of a file. The time of the last
+// status change and the inode are in it because size and modification time
+// survive "cp -p" and a rename over the name.
+type stamp struct {
+	device, inode    uint64
+	size             int64
+	modified, status int64 // nanoseconds since 1970
+}
+
+func stampOf(info fs.FileInfo) stamp {
+	s := stamp{size: info.Size(), modified: info.ModTime().UnixNano()}
+	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
+		s.device, s.inode = uint64(sys.Dev), sys.Ino
+		changed := system.StatusChange(sys)
+		s.status = changed.Nano()
+	}
+	return s
+}
+
+// settleTime is more than the granularity of the kernel's file times: what
+// changed longer ago than this cannot change again without a new time.
+const settleTime = int64(20 * time.Millisecond)
+
+// settled tells whether the stamp, seen at a time, can vouch for content that
+// is read after that.
+func (s *stamp) settled(now int64) bool { return now-s.status > settleTime }
+
+// notBefore tells whether a variant is as new as the original. Tools that copy
+// the original's time to the variant may cut it to seconds.
+func (s *stamp) notBefore(original *stamp) bool {
+	const second = int64(time.Second)
+	if s.modified%second == 0 {
+		return s.modified/second >= original.modified/second
+	}
+	return s.modified >= original.modified
 }

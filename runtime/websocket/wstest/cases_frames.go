@@ -1,6 +1,8 @@
 package wstest
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -107,4 +109,189 @@ func fragmentCases() (cases []Case) {
 		Case{ID: "5.19", send: slow, want: want},
 		Case{ID: "5.20", send: long, want: want},
 	)
+}
+
+// utf8Cases are 6: text that is UTF-8, or not.
+func utf8Cases() []Case {
+	const valid = "Hello-µ@ßöäüàá-UTF-8!!"
+	const invalid = "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited"
+	const start, illegal = "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5", "\xf4\x90\x80\x80"
+	cut := strings.Index(valid, "@")
+	cases := []Case{
+		{ID: "6.1.1", send: []piece{text("")}, want: echoed(text(""))},
+		{ID: "6.1.2", send: []piece{frame(Text, ""), frame(Continuation, ""), frame(Fin|Continuation, "")}, want: echoed(text(""))},
+		{ID: "6.1.3", send: []piece{frame(Text, ""), frame(Continuation, "middle frame payload"), frame(Fin|Continuation, "")}, want: echoed(text("middle frame payload"))},
+		{ID: "6.2.1", send: []piece{text(valid)}, want: echoed(text(valid))},
+		{ID: "6.2.2", send: []piece{frame(Text, valid[:cut]), frame(Fin|Continuation, valid[cut:])}, want: echoed(text(valid))},
+		{ID: "6.2.3", send: fragments(Text, valid, 1), want: echoed(text(valid))},
+		{ID: "6.2.4", send: fragments(Text, "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5", 1), want: echoed(text("\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5"))},
+		{ID: "6.3.1", send: []piece{text(invalid)}, want: []string{invalidData}},
+		{ID: "6.3.2", send: fragments(Text, invalid, 1), want: []string{invalidData}},
+		// Refused before the message ends: 6.4 has to fail fast.
+		{ID: "6.4.1", send: []piece{frame(Text, start), frame(Continuation, illegal)}, want: []string{invalidData}},
+		{ID: "6.4.2", send: []piece{frame(Text, start+illegal[:2])}, want: []string{invalidData}},
+	}
+	add := func(group int, good bool, texts ...string) {
+		for i, s := range texts {
+			tc := Case{ID: fmt.Sprintf("6.%d.%d", group, i+1), send: []piece{text(s)}, want: []string{invalidData}}
+			if good {
+				tc.want = echoed(text(s))
+			}
+			cases = append(cases, tc)
+			tc.ID += " in bytes"
+			tc.send = fragments(Text, s, 1)
+			cases = append(cases, tc)
+		}
+	}
+	add(5, true, "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5", "Hello", "$", "¢", "€", "\xf0\xa4\xad\xa2")
+	for i := 1; i <= len(start); i++ {
+		good := i == 2 || i == 5 || i == 7 || i == 9 || i == 11
+		tc := Case{ID: fmt.Sprint("6.6.", i), send: []piece{text(start[:i])}, want: []string{invalidData}}
+		if good {
+			tc.want = echoed(text(start[:i]))
+		}
+		cases = append(cases, tc)
+	}
+	add(7, true, "\x00", "\xc2\x80", "\xe0\xa0\x80", "\xf0\x90\x80\x80")
+	add(8, false, "\xf8\x88\x80\x80\x80", "\xfc\x84\x80\x80\x80\x80")
+	add(9, true, "\x7f", "\xdf\xbf", "\xef\xbf\xbf", "\xf4\x8f\xbf\xbf")
+	add(10, false, "\xf7\xbf\xbf\xbf", "\xfb\xbf\xbf\xbf\xbf", "\xfd\xbf\xbf\xbf\xbf\xbf")
+	add(11, true, "\xed\x9f\xbf", "\xee\x80\x80", "\xef\xbf\xbd", "\xf4\x8f\xbf\xbf")
+	add(12, false, "\xf4\x90\x80\x80")
+	add(13, false, "\x80", "\xbf", "\x80\xbf", "\x80\xbf\x80", "\x80\xbf\x80\xbf\x80\xbf")
+	add(14, false, "\xc0 \xc1 \xc2 ", "\xe0 \xe1 \xe2 ", "\xf0 \xf1 \xf2 ", "\xf8 \xf9 ", "\xfc \xfd ", "\xc0", "\xe0\x80", "\xf0\x80\x80", "\xdf", "\xef\xbf", "\xf7\xbf\xbf")
+	add(15, false, "\xc0\xe0\x80\xf0\x80\x80\xf8\x80\x80\x80")
+	add(16, false, "\xfe", "\xff", "\xfe\xfe\xff\xff")
+	add(17, false, "\xc0\xaf", "\xe0\x80\xaf", "\xf0\x80\x80\xaf", "\xf8\x80\x80\x80\xaf", "\xfc\x80\x80\x80\x80\xaf")
+	add(18, false, "\xc1\xbf", "\xe0\x9f\xbf", "\xf0\x8f\xbf\xbf", "\xf8\x87\xbf\xbf\xbf", "\xfc\x83\xbf\xbf\xbf\xbf")
+	add(19, false, "\xc0\x80", "\xe0\x80\x80", "\xf0\x80\x80\x80", "\xf8\x80\x80\x80\x80", "\xfc\x80\x80\x80\x80\x80")
+	add(20, false, "\xed\xa0\x80", "\xed\xad\xbf", "\xed\xae\x80", "\xed\xaf\xbf", "\xed\xb0\x80", "\xed\xbe\x80", "\xed\xbf\xbf")
+	add(21, false, "\xed\xa0\x80\xed\xb0\x80", "\xed\xa0\x80\xed\xbf\xbf", "\xed\xad\xbf\xed\xb0\x80", "\xed\xaf\xbf\xed\xbf\xbf")
+	add(22, true, "\xef\xbf\xbe", "\xef\xbf\xbf", "\xf0\x9f\xbf\xbe", "\xf0\x9f\xbf\xbf", "\xf0\xaf\xbf\xbe", "\xf4\x8f\xbf\xbe", "\xf4\x8f\xbf\xbf")
+	add(23, true, "\xef\xbf\xb9", "\xef\xbf\xba", "\xef\xbf\xbb", "\xef\xbf\xbc", "\xef\xbf\xbd", "\xef\xbf\xbe", "\xef\xbf\xbf")
+	return cases
+}
+
+// closeCases are 7: how a WebSocket closes.
+func closeCases() []Case {
+	hello := text("Hello World!")
+	normal := closing(1000, "")
+	large := text(strings.Repeat("BAsd7&jh23", 25000))
+	cases := []Case{
+		{ID: "7.1.1", send: []piece{hello, normal}, want: append(echoed(hello), normalClose)},
+		{ID: "7.1.2", send: []piece{normal, normal}, want: []string{normalClose}},
+		{ID: "7.1.3", send: []piece{normal, ping("")}, want: []string{normalClose}},
+		{ID: "7.1.4", send: []piece{normal, hello}, want: []string{normalClose}},
+		{ID: "7.1.5", send: []piece{frame(Text, "fragment1"), normal, frame(Fin|Continuation, "fragment2")}, want: []string{normalClose}},
+		{ID: "7.1.6", send: []piece{large, pause, normal, ping("")}, want: append(echoed(large), normalClose)},
+		{ID: "7.3.1", send: []piece{frame(Fin|Close, "")}, want: []string{"close 1005"}},
+		{ID: "7.3.2", send: []piece{frame(Fin|Close, "a")}, want: []string{protocolError}},
+		{ID: "7.3.3", send: []piece{normal}, want: []string{normalClose}},
+		{ID: "7.3.4", send: []piece{closing(1000, "Hello World!")}, want: []string{normalClose}},
+		{ID: "7.3.5", send: []piece{closing(1000, strings.Repeat("*", 123))}, want: []string{normalClose}},
+		{ID: "7.3.6", send: []piece{closing(1000, strings.Repeat("*", 124))}, want: []string{protocolError}},
+		{ID: "7.5.1", send: []piece{closing(1000, "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited")}, want: []string{invalidData}},
+	}
+	for i, code := range []int{1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999} {
+		cases = append(cases, Case{ID: fmt.Sprint("7.7.", i+1), send: []piece{closing(code, "")}, want: []string{fmt.Sprint("close ", code)}})
+	}
+	for i, code := range []int{0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999} {
+		cases = append(cases, Case{ID: fmt.Sprint("7.9.", i+1), send: []piece{closing(code, "")}, want: []string{protocolError}})
+	}
+	for i, code := range []int{5000, 65535} {
+		cases = append(cases, Case{ID: fmt.Sprint("7.13.", i+1), send: []piece{closing(code, "")}, want: []string{protocolError}})
+	}
+	return cases
+}
+
+// limitCases are 9 and 10: large messages, in fragments and in small writes, and many.
+func limitCases() (cases []Case) {
+	for k, op := range []byte{Text, Binary} {
+		for i, size := range []int{64 << 10, 256 << 10, 1 << 20} {
+			m := frame(Fin|op, strings.Repeat("0123456789abcdef", size/16))
+			cases = append(cases, Case{ID: fmt.Sprintf("9.%d.%d", k+1, i+1), send: []piece{m}, want: echoed(m)})
+		}
+		large := frame(Fin|op, strings.Repeat("0123456789abcdef", 1<<14))
+		for i, size := range []int{64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10} {
+			cases = append(cases, Case{ID: fmt.Sprintf("9.%d.%d", k+3, i+1), send: fragments(op, large.payload, size), want: echoed(large)})
+		}
+		for i, chop := range []int{64, 128, 256, 512, 1 << 10, 2 << 10} {
+			cases = append(cases, Case{ID: fmt.Sprintf("9.%d.%d", k+5, i+1), send: []piece{large}, chop: chop, want: echoed(large)})
+		}
+		for i, size := range []int{0, 16, 64, 256, 1 << 10, 4 << 10} {
+			tc := Case{ID: fmt.Sprintf("9.%d.%d", k+7, i+1), chop: -1}
+			for range 200 {
+				tc.send = append(tc.send, frame(Fin|op, strings.Repeat("*", size)))
+			}
+			tc.want = echoed(tc.send...)
+			cases = append(cases, tc)
+		}
+	}
+	m := text(strings.Repeat("*", 65536))
+	return append(cases,
+		Case{ID: "9.9 a byte too much", send: []piece{binaryOf(strings.Repeat("*", 1<<20+1))}, want: []string{"close 1009"}},
+		Case{ID: "9.9 a byte too much in fragments", send: fragments(Binary, strings.Repeat("*", 1<<20+1), 1000), want: []string{"close 1009"}},
+		Case{ID: "10.1.1", send: fragments(Text, m.payload, 1300), want: echoed(m)})
+}
+
+// Offers are those that Compression is to be tried with: 13 of the Autobahn test suite has
+// some of them.
+var Offers = []string{
+	"permessage-deflate",
+	"permessage-deflate; client_no_context_takeover; client_max_window_bits",
+	"permessage-deflate; server_no_context_takeover; client_max_window_bits=9",
+	"permessage-deflate; server_max_window_bits=8; client_max_window_bits=8",
+	"permessage-deflate; server_max_window_bits=9; client_max_window_bits=9",
+	"permessage-deflate; server_max_window_bits=15; client_max_window_bits",
+	"permessage-deflate; mode=other, permessage-deflate; server_max_window_bits=12",
+}
+
+// Compression sends messages of many sizes, compressed, whole and in fragments, to a server that echoes: 12 and 13 of
+// the Autobahn test suite. The error describes a wrong answer.
+func Compression(addr, path, offer string) error {
+	json := bytes.Repeat([]byte(`{"name": "Ürsula", "age": 42, "list": [1, 2, 3, 4]}, `), 3000)
+	noise := make([]byte, len(json))
+	for i, x := 0, uint32(1); i < len(noise); i++ {
+		x = x*1664525 + 1013904223
+		noise[i] = byte(x >> 24)
+	}
+	c, err := Dial(addr, path, "Sec-WebSocket-Extensions: "+offer)
+	if err != nil {
+		return err
+	}
+	defer c.Conn.Close()
+	if !c.Deflate {
+		return errors.New("compression was not agreed on")
+	}
+	for i, size := range []int{0, 16, 64, 256, 1 << 10, 4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10, 128 << 10} {
+		for size > 0 && json[size]&0xc0 == 0x80 { // in the middle of a character
+			size--
+		}
+		message, op := json[:size], byte(Text)
+		if i%3 == 2 {
+			message, op = noise[:size], Binary
+		}
+		packed := string(c.Pack(message))
+		for _, cut := range []int{max(1, len(packed)), 256, 1000} {
+			list := fragments(op, packed, cut)
+			list[0].first |= RSV1
+			for n, p := range list {
+				if n == 1 {
+					c.WriteFrame(Fin|Ping, []byte("between"))
+				}
+				if err := c.WriteFrame(p.first, []byte(p.payload)); err != nil {
+					return err
+				}
+			}
+			gotOp, got, err := c.Receive()
+			if err != nil || gotOp != op || !bytes.Equal(got, message) {
+				return fmt.Errorf("%d bytes in pieces of %d: got %d of %x, %v", size, cut, len(got), gotOp, err)
+			}
+		}
+	}
+	closed, err := c.CloseWith(1000, "")
+	if err != nil || closed.Code != 1000 {
+		return fmt.Errorf("closing: %v, %v", closed, err)
+	}
+	return nil
 }
