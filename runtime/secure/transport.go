@@ -36,7 +36,7 @@ func (t *Transport) HTTP2() bool { return t.http2 }
 
 // Read implements conn.Transport.
 func (t *Transport) Read(b []byte) (n int, err error) {
-	t.wire.drained = false
+	t.wire.drained, t.wire.empty = false, false
 	n, err = t.read(b)
 	t.wire.keep()
 	return n, err
@@ -62,8 +62,10 @@ func (t *Transport) read(b []byte) (n int, err error) {
 			return n, err
 		case n > 0:
 			return n, nil
-		default:
+		case t.wire.empty:
 			return 0, unix.EAGAIN
+		default: // a part of a record, behind which the client may have shut down its side: EAGAIN must come from the socket
+			t.wire.drained = false
 		}
 	}
 	return n, nil

@@ -24,7 +24,8 @@ type wire struct {
 	sent    int
 	fd      int32
 	tcp     bool
-	drained bool // nothing is left in the socket
+	drained bool // nothing is left in the socket but perhaps the end
+	empty   bool // the socket has said EAGAIN
 	frames  framing
 	turn    *turn // of the handshake
 }
@@ -62,7 +63,7 @@ func (w *wire) receive() error {
 	n, err := netio.Receive(int(w.fd), b)
 	switch {
 	case err == unix.EAGAIN:
-		w.drained = true
+		w.drained, w.empty = true, true
 		return errNotYet
 	case err != nil:
 		return err
