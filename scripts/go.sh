@@ -5,15 +5,14 @@
 # those of the module zips; without one for an architecture nothing is fetched.
 # They were computed from zips whose h1 hash the Go checksum database confirms.
 readonly go_fetched=1.26.10
-readonly go_checksums="amd64=f64ecb0807852be2c98899561c45288a9ad57f4e88f3cd002ffabeccbd03bfe1
-    arm64=195f18be92553fb272b9c4f9fca6e67b6a04d8831bf6c4b918ac70982fadb444"
+declare -A go_checksums=(
+    [amd64]=f64ecb0807852be2c98899561c45288a9ad57f4e88f3cd002ffabeccbd03bfe1
+    [arm64]=195f18be92553fb272b9c4f9fca6e67b6a04d8831bf6c4b918ac70982fadb444
+)
 
 go_minimum=$(sed -n 's/^go 1\.\([0-9]*\).*/\1/p' "$root/go.mod") # of Go 1.x
 readonly go_minimum
 readonly go_switches=21 # from Go 1.21 on, go downloads other versions of itself
-
-# The exit status of fetch_go.py if the disk is full.
-readonly go_no_room=28
 
 # need_go puts a Go of at least 1.$go_minimum first on PATH: one that is
 # installed, one that an installed Go downloads, Debian's as root if it is new
@@ -23,10 +22,7 @@ need_go() {
     go=$(find_go "$go_minimum") || go=$(switch_go) || {
         install_golang
         go=$(find_go "$go_minimum") || go=$(switch_go) || go=$(fetch_go)
-    } || {
-        (($? != go_no_room)) || exit 1 # fetch_go.py has said so
-        die "Go 1.$go_minimum or later is required: install it from https://go.dev/dl/ and put its bin directory on PATH"
-    }
+    } || die "Go 1.$go_minimum or later is required: install it from https://go.dev/dl/ and put its bin directory on PATH"
     [[ $(command -v go) == "$go" ]] || PATH=${go%/*}:$PATH
     # go is new enough; a GOTOOLCHAIN of the user's must not switch to an older one.
     GOTOOLCHAIN=local
@@ -66,7 +62,7 @@ switch_go() {
 install_golang() {
     local minor least=$go_minimum
     can_install || return 0
-    [[ " ${go_checksums//$'\n'/ }" == *" $(dpkg --print-architecture)="* ]] || least=$go_switches
+    [[ -n ${go_checksums[$(go_architecture "$(machine_architecture)")]-} ]] || least=$go_switches
     minor=$(golang_candidate)
     # The package lists of a fresh machine are empty.
     [[ -n $minor ]] || { apt_get update && minor=$(golang_candidate); } || return 0
@@ -80,13 +76,34 @@ golang_candidate() { apt-cache policy golang-go 2>/dev/null | sed -n 's/^ *Candi
 
 # fetch_go fetches Go from the configured GOPROXY and prints the new path.
 fetch_go() {
-    local folder=$root/build/go/$go_fetched go proxy=${GOPROXY-}
+    local log=$root/build/go.log proxy=${GOPROXY-} arch go
+    arch=$(go_architecture "$(machine_architecture)")
+    [[ -n ${go_checksums[$arch]-} ]] || { say "no checksum is known for the Go of this processor ($arch)"; return 1; }
     if [[ -z $proxy ]] && go=$(find_go 1); then
         proxy=$(cd / && GOTOOLCHAIN=local "$go" env GOPROXY)
     fi
     say "fetching Go $go_fetched (70 MB) into build/go"
-    # shellcheck disable=SC2086 # a list
-    GOPROXY=$proxy patiently "fetching Go $go_fetched" \
-        "$python" -I "$root/scripts/fetch_go.py" "$go_fetched" "$folder" $go_checksums || return
-    printf '%s\n' "$folder/bin/go"
+    mkdir -p "$root/build"
+    patiently "fetching Go $go_fetched" logged "$log" unpack_go "$arch" "${proxy:-https://proxy.golang.org,direct}" ||
+        { say "fetching Go failed: $(tail -n 1 "$log")"; return 1; }
+    printf '%s\n' "$root/build/go/$go_fetched/bin/go"
 }
+
+# unpack_go ARCH PROXIES fetches the module golang.org/toolchain from the first of the proxies that has it, and unpacks it, if it
+# has the checksum, as the go command does: the zip carries no modes, and go.mod files are called _go.mod in it.
+unpack_go() (
+    module=golang.org/toolchain@v0.0.1-go$go_fetched.linux-$1
+    rm -rf "$root/build/go"
+    mkdir -p "$root/build/go" && cd "$root/build/go" || return
+    for place in ${2//[,|]/ }; do
+        case $place in
+        off) echo "GOPROXY=off forbids downloads" && return 1 ;;
+        direct) place=https://go.dev/dl/mod ;; # which golang.org/toolchain?go-get=1 names
+        esac
+        curl -fsSL --netrc-optional --speed-limit 1 --speed-time 60 -o zip "${place%/}/${module/@//@v/}.zip" && break
+    done
+    sha256sum -c <<<"${go_checksums[$1]}  zip" && "$python" -m zipfile -e zip . && rm zip &&
+        find "$module" -name _go.mod -execdir mv {} go.mod \; && chmod 755 "$module"/bin/* "$module"/pkg/tool/*/* &&
+        touch "$module/go.mod" && # nothing below is a package of the module around it
+        mv "$module" "$go_fetched"
+)

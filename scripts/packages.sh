@@ -58,9 +58,10 @@ debian_mirror() {
     printf '%s\n' "${mirror:-http://deb.debian.org/${label,,}}"
 }
 
-# need_certificates sees to the certificates without which neither Go nor its
+# need_downloads sees to curl, for Go where no Go can download another one, and to the certificates without which neither Go nor its
 # modules can be downloaded by https.
-need_certificates() {
+need_downloads() {
+    find_go "$go_switches" >/dev/null || command -v curl >/dev/null || want curl curl
     [[ -e /etc/ssl/certs/ca-certificates.crt || -n ${SSL_CERT_FILE-} || ${GOPROXY-} == file:* || ${GOPROXY-} == off ]] ||
         ! command -v apt-get >/dev/null || want "certificate authorities" ca-certificates
 }
