@@ -16,12 +16,11 @@ check_gofmt() {
 
 check_vet() { (cd "$root" && go vet ./... && go vet -tags library ./cmd/fapws/process ./cmd/fapws); }
 
-# check_static looks for what the compiler does not object to. That staticcheck understands the newest Go takes
-# modules that Go 1.25 does not, so it has a module file of its own (go tool -modfile=scripts/lint.mod).
+# check_static looks for what the compiler does not object to. A staticcheck that understands the newest Go needs it.
 check_static() {
-    local command=(go tool -modfile=scripts/lint.mod staticcheck)
-    (($(go env GOVERSION | sed 's/^go1\.\([0-9]*\).*/\1/') >= 26)) || command=(go run honnef.co/go/tools/cmd/staticcheck@v0.6.1)
-    (cd "$root" && "${command[@]}" ./...)
+    local version=v0.8.0
+    (($(go env GOVERSION | sed 's/^go1\.\([0-9]*\).*/\1/') >= 26)) || version=v0.6.1
+    (cd "$root" && go run "honnef.co/go/tools/cmd/staticcheck@$version" ./...)
 }
 
 check_shell() { (cd "$root" && shellcheck -x -a build.sh bin/*.sh .ci/run .ci/*-test); }
