@@ -35,15 +35,6 @@ build_for() {
     fi
 }
 
-# stage_files FOLDER PREFIX LIBRARY puts what a user needs into FOLDER.
-stage_files() {
-    local dest=$1 prefix=$2 library=$3 made=() earlier=''
-    local -A seen=()
-    rm -rf "$dest"
-    mkdir -p "$dest"
-    install_program "$built" "$library"
-}
-
 # stage_docs FOLDER puts the pages as text and the sample that users copy into FOLDER. SECURITY.md gets the address that a release has.
 stage_docs() {
     local file
@@ -77,7 +68,7 @@ word_tarball() {
     build_for "${1-}"
     name=fapws-$(version_text)-linux-$arch-python$py_minor
     folder=$root/build/stage/$name
-    stage_files "$folder" '' "/lib/python$py_minor/site-packages"
+    fill_tree "$folder" '' "/lib/python$py_minor/site-packages" "$built"
     install -D -m 644 "$root/LICENSE" "$folder/share/doc/fapws/LICENSE"
     libpython_text >"$folder/share/doc/fapws/libpython"
     stage_docs "$folder/share/doc/fapws"
@@ -133,12 +124,10 @@ word_deb() {
     fi
     version=$(deb_version)
     folder=$root/build/stage/deb-$arch
-    stage_files "$folder" /usr /usr/lib/fapws
+    fill_tree "$folder" /usr /usr/lib/fapws "$built"
+    fill_units "$folder" /usr
     gzip -9n "$folder/usr/share/man/man1/fapws.1"
     ln -s fapws.1.gz "$folder/usr/share/man/man1/fapws4.1.gz"
-    local dest=$folder prefix=/usr made=() earlier='' system=''
-    local -A seen=()
-    install_units
     install -D -m 644 "$root/contrib/debian/lintian-overrides" "$folder/usr/share/lintian/overrides/fapws"
     [[ $py_linked != static ]] || cat "$root/contrib/debian/lintian-overrides.static" >>"$folder/usr/share/lintian/overrides/fapws"
     install -d -m 755 "$folder/usr/share/doc/fapws" "$folder/DEBIAN"
