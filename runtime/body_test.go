@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"fapws/runtime/exchange"
-	"fapws/runtime/sites"
 )
 
 // sum is an application that answers with the size of the body, where it was
@@ -32,76 +31,6 @@ func chunked(body string, size int) string {
 	return b.String() + "0\r\n\r\n"
 }
 
-func TestBodies(t *testing.T) {
-	t.Parallel()
-	const max, spool = 10000, 2000
-	digits := strings.Repeat("0123456789", 1+max/10)
-	post := func(fields, body string) string {
-		return "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + fields + "\r\n" + body
-	}
-	sized := func(n int) string { return post(fmt.Sprintf("Content-Length: %d\r\n", n), digits[:n]) }
-	const te = "Transfer-Encoding: chunked\r\n"
-	for _, test := range []struct{ name, request, want string }{
-		{"none", post("", ""), "200:0 false "},
-		{"zero", sized(0), "200:0 false "},
-		{"short", sized(10), "200:10 false 01236789"},
-		{"in memory", sized(spool), "200:2000 false 01236789"},
-		{"in a file", sized(spool + 1), "200:2001 false 01237890"}, // whole in one read: nothing to store
-		{"largest", sized(max), "200:10000 false 01236789"},
-		{"too big", sized(max + 1), "413:input body too big\n"},
-		{"announced too big", post("Content-Length: 10001\r\n", ""), "413:input body too big\n"},
-		{"announced too big, expected", post("Content-Length: 10001\r\nExpect: 100-continue\r\n", ""), "413:input body too big\n"},
-		{"chunked", post(te, chunked(digits[:spool], 7)), "200:2000 false 01236789"},
-		{"chunked in a file", post(te, chunked(digits[:spool+1], 700)), "200:2001 true 01237890"},
-		{"chunked largest", post(te, chunked(digits[:max], 3000)), "200:10000 true 01236789"},
-		{"chunked too big", post(te, chunked(digits[:max+1], 3000)), "413:input body too big\n"},
-		{"chunk announced too big", post(te, "fffffffffff\r\n"), "413:input body too big\n"},
-		{"chunked bad", post(te, "5\r\nhelloX"), "400"},
-		{"chunked and length", post(te+"Content-Length: 5\r\n", "0\r\n\r\n"), "400"},
-		{"unknown expectation", post("Expect: tea\r\nContent-Length: 1\r\n", "x"), "417"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			modes(t, func(t *testing.T, inline bool) {
-				a := newApp(inline, sum)
-				s := serve(t, Config{MaxBodySize: max, SpoolSize: spool}, a)
-				got := bodies(t, s.talk(t, test.request))
-				if got != test.want && !(len(test.want) == 3 && strings.HasPrefix(got, test.want+":")) {
-					t.Errorf("got %q, want %q", got, test.want)
-				}
-				eventually(t, "all released", a.idle)
-			})
-		})
-	}
-}
-
-// However a request is cut into packets, the application sees the same.
-func TestBytesArriveSlowly(t *testing.T) {
-	t.Parallel()
-	request := "POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked("hello, world", 5) +
-		"POST /y HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\n\r\nhello, again" +
-		"GET /z HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-	const want = "200:12 false hellorld 200:12 false hellgain 200:0 false "
-	for _, step := range []int{1, 2, 3, 7, 50} {
-		s := serve(t, Config{}, newApp(true, sum))
-		c := s.dial(t)
-		c.SetNoDelay(true)
-		for rest := request; rest != ""; {
-			n := min(step, len(rest))
-			if _, err := io.WriteString(c, rest[:n]); err != nil {
-				t.Fatal(err)
-			}
-			rest = rest[n:]
-		}
-		all, err := io.ReadAll(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := bodies(t, string(all)); got != want {
-			t.Errorf("in steps of %d: %q, want %q", step, got, want)
-		}
-	}
-}
-
 func TestLargeUpload(t *testing.T) {
 	t.Parallel()
 	const size = 8 << 20
@@ -122,57 +51,6 @@ func TestLargeUpload(t *testing.T) {
 	})
 }
 
-// 100 Continue is sent when the body is wanted, and only then.
-func TestExpectContinue(t *testing.T) {
-	t.Parallel()
-	const head = "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
-	s := serve(t, Config{}, newApp(true, sum), sites.Mount{Prefix: "/"})
-	c := s.dial(t)
-	io.WriteString(c, head)
-	const interim = "HTTP/1.1 100 Continue\r\n\r\n"
-	buf := make([]byte, len(interim))
-	if _, err := io.ReadFull(c, buf); err != nil || string(buf) != interim {
-		t.Fatalf("%q, %v", buf, err)
-	}
-	io.WriteString(c, "hello")
-	rest, _ := io.ReadAll(c)
-	if got := bodies(t, string(rest)); got != "200:5 false hello" {
-		t.Errorf("after the body: %q", got)
-	}
-
-	if got := bodies(t, s.talk(t, head+"hello")); got != "200:5 false hello" {
-		t.Errorf("body sent at once: %q", got)
-	}
-
-	none := serve(t, Config{}, newApp(true, sum), sites.Mount{Prefix: "/elsewhere"})
-	if got := bodies(t, none.talk(t, head)); got != "404:Not Found\n" {
-		t.Errorf("no route: %q", got)
-	}
-}
-
-// A client that sends all of a refused body, however long it takes, still
-// reads the answer.
-func TestRefusedBodyDoesNotResetTheConnection(t *testing.T) {
-	t.Parallel()
-	s := serve(t, Config{MaxBodySize: 1000}, newApp(true, sum))
-	for range 20 {
-		c := s.dial(t)
-		io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n")
-		for range 50 {
-			if _, err := c.Write(make([]byte, 100000)); err != nil {
-				t.Fatalf("sending what is refused: %v", err)
-			}
-		}
-		all, err := io.ReadAll(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := bodies(t, string(all)); got != "413:input body too big\n" {
-			t.Errorf("got %q", got)
-		}
-	}
-}
-
 func TestSpoolDirectoryMissing(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{SpoolSize: 10, SpoolDir: "/nonexistent"}, newApp(true, sum))
@@ -182,40 +60,6 @@ func TestSpoolDirectoryMissing(t *testing.T) {
 	}
 	if !strings.Contains(s.log.String(), "cannot store a request body in /nonexistent") {
 		t.Errorf("log: %s", s.log)
-	}
-}
-
-func TestQueueFull(t *testing.T) {
-	t.Parallel()
-	release := make(chan struct{})
-	a := newApp(false, func(c *call) {
-		<-release
-		c.reply(200, c.Path)
-	})
-	a.limit = 1
-	s := serve(t, Config{}, a)
-	first, second := s.dial(t), s.dial(t)
-	io.WriteString(first, "GET /first HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-	eventually(t, "the first is in flight", func() bool { a.mu.Lock(); defer a.mu.Unlock(); return len(a.calls) == 1 })
-
-	// The connection stays usable: the body was read.
-	io.WriteString(second, "POST /second HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi")
-	answer := make([]byte, 12)
-	if _, err := io.ReadFull(second, answer); err != nil || string(answer) != "HTTP/1.1 503" {
-		t.Fatalf("%q, %v", answer, err)
-	}
-	close(release)
-	if all, _ := io.ReadAll(first); bodies(t, string(all)) != "200:/first" {
-		t.Errorf("first: %q", all)
-	}
-	eventually(t, "the queue is empty", a.idle)
-	io.WriteString(second, "GET /third HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-	rest, _ := io.ReadAll(second)
-	if got := bodies(t, string(answer)+string(rest)); got != "503:Service Unavailable\n 200:/third" {
-		t.Errorf("second: %q", got)
-	}
-	if !strings.Contains(string(rest), "Retry-After: 1\r\n") {
-		t.Errorf("no Retry-After in %q", rest)
 	}
 }
 

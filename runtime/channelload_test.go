@@ -157,18 +157,6 @@ func TestSubscriberTakesNothing(t *testing.T) {
 	eventually(t, "all is given back", func() bool { return s.loop.live.Load() == 0 })
 }
 
-func TestHeartbeats(t *testing.T) {
-	t.Parallel()
-	cfg := channelConfig()
-	cfg.Channels.Heartbeat = time.Second
-	s := serve(t, cfg, newApp(false, listening))
-	l, old := s.listenTo(t, "news", ""), s.listenAs(t, "GET /listen/news HTTP/1.0\r\n\r\n")
-	for _, l := range []*stream{l, old} {
-		l.expect("retry: 3000\n")
-		l.expect(":\n")
-	}
-}
-
 // Data from a subscriber is ignored; a little does no harm.
 func TestSubscriberInput(t *testing.T) {
 	t.Parallel()

@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -153,45 +152,6 @@ func TestGroupWhileOpening(t *testing.T) {
 	}
 	if sockets != 1 {
 		t.Errorf("%d WebSockets, want 1", sockets)
-	}
-}
-
-// TestGroupSlow: a client that does not read is closed with 1013 when as much as may wait for it waits, the handler is
-// told, and others get everything in order.
-func TestGroupSlow(t *testing.T) {
-	t.Parallel()
-	s, a := crowd(t, Config{})
-	s.do(func() {
-		a.ends = func(k *talk, code uint16, reason string) {
-			a.note(fmt.Sprint(code, " ", reason))
-			k.end(false)
-		}
-	})
-	slow, quick := s.socket(t), s.socket(t)
-	text := strings.Repeat("x", 50000)
-	sent := 0
-	for ; a.notes() == ""; sent++ {
-		if sent == 1000 {
-			t.Fatal("50 MB wait for a client that does not read")
-		}
-		s.broadcast(t, "all", fmt.Sprint(sent, text))
-		hears(t, quick, fmt.Sprint(sent, text))
-	}
-	for i := 0; ; i++ {
-		_, got, err := slow.Receive()
-		var closed *wstest.Closed
-		if errors.As(err, &closed) {
-			if closed.Code != 1013 || closed.Reason != "too slow" || i*50000 < (1<<20) || i >= sent {
-				t.Errorf("%v after %d of %d messages", closed, i, sent)
-			}
-			break
-		}
-		if err != nil || string(got) != fmt.Sprint(i, text) {
-			t.Fatalf("message %d: %.10q, %v", i, got, err)
-		}
-	}
-	if a.notes() != "1013 too slow" {
-		t.Error(a.notes())
 	}
 }
 

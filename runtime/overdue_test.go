@@ -3,7 +3,6 @@ package runtime
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,8 +16,6 @@ import (
 	"fapws/runtime/protocol/http1"
 	"fapws/runtime/sites"
 	"fapws/runtime/waittest"
-
-	"golang.org/x/sys/unix"
 )
 
 // hanging is an application whose /hang answers after end is closed; "/begun"
@@ -175,63 +172,6 @@ func TestOverdueKeepsConnection(t *testing.T) {
 	}
 	close(end)
 	eventually(t, "all released", a.idle)
-}
-
-// A response that has begun breaks off so that the client can tell.
-func TestOverdueResponseIsCut(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct{ name, sent, end string }{
-		{"chunked", "GET /begun HTTP/1.1\r\nHost: x\r\n\r\n", "1\r\nx\r\n"},
-		{"sized", "GET /begun/sized HTTP/1.1\r\nHost: x\r\n\r\n", "Content-Length: 9\r\n\r\nx"},
-		{"until close", "GET /begun HTTP/1.0\r\n\r\n", "\r\n\r\nx"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			end := make(chan struct{})
-			a := hanging(end)
-			s := serve(t, Config{Timeout: time.Minute}, a)
-			c := s.dial(t)
-			io.WriteString(c, test.sent)
-			eventually(t, "it has begun", func() (begun bool) {
-				s.do(func() {
-					for x := range s.loop.http.Exchanges() {
-						begun = begun || x.Out.Begun
-					}
-				})
-				return begun
-			})
-			s.lookLater()
-			all, err := io.ReadAll(c)
-			if !strings.HasSuffix(string(all), "x") && !strings.HasSuffix(string(all), test.end) {
-				t.Errorf("got %q", all)
-			}
-			if reset := errors.Is(err, unix.ECONNRESET); reset != (test.name == "until close") {
-				t.Errorf("%q ended with %v", all, err)
-			}
-			eventually(t, "the handler is told", func() bool { return a.told() != "" })
-			close(end)
-			eventually(t, "all released", a.idle)
-		})
-	}
-}
-
-// A client that has left does not make a handler that hangs less so, also when
-// it was the only one.
-func TestOverdueWithoutClient(t *testing.T) {
-	t.Parallel()
-	end := make(chan struct{})
-	a := hanging(end)
-	s := serve(t, Config{Timeout: time.Second}, a)
-	c := s.dial(t)
-	io.WriteString(c, "GET /hang HTTP/1.1\r\nHost: x\r\n\r\n")
-	eventually(t, "submitted", func() bool { return len(a.inFlight()) == 1 })
-	c.SetLinger(0)
-	c.Close()
-	<-a.inFlight()[0].gone
-	eventually(t, "told", func() bool { return a.told() == "/hang " })
-	close(end)
-	eventually(t, "all released", a.idle)
-	eventually(t, "the ticks end", func() bool { return s.loop.owed.Load() == 0 })
 }
 
 // A handler that waits for a slow client is not overdue.

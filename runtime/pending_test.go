@@ -130,37 +130,3 @@ func TestPending(t *testing.T) {
 		}
 	})
 }
-
-// No client waits longer than StartWait says, browsers that load a page for a second at most, and none when it has failed.
-func TestPendingEnds(t *testing.T) {
-	t.Parallel()
-	const page, refresh = "Accept: text/html\r\n", `http-equiv="refresh"`
-	pending := sites.Site{Table: []sites.Mount{{Pending: true}}}
-	none := serveSites(t, Config{}, nil, pending)
-	hour := serveSites(t, Config{StartWait: time.Hour}, nil, pending)
-	short := serveSites(t, Config{StartWait: time.Millisecond}, nil, pending)
-	for _, test := range []struct {
-		name          string
-		s             *testServer
-		request, want string
-	}{
-		{"none", none, "GET / HTTP/1.0\r\n\r\n", "the application is starting"},
-		{"none, page", none, "GET / HTTP/1.0\r\n" + page + "\r\n", refresh},
-		{"none, form", none, "POST / HTTP/1.0\r\nContent-Length: 1\r\n" + page + "\r\nx", "the application is starting"},
-		{"page", hour, "GET / HTTP/1.0\r\n" + page + "\r\n", refresh},
-		{"short", short, "GET / HTTP/1.0\r\n\r\n", "the application is starting"},
-	} {
-		got := test.s.talk(t, test.request)
-		if !strings.HasPrefix(got, "HTTP/1.1 503") || !strings.Contains(got, "Retry-After: 1\r\n") || !strings.Contains(got, test.want) {
-			t.Errorf("%s: %q, want %q", test.name, got, test.want)
-		}
-	}
-	c := sends(t, hour, "GET / HTTP/1.0\r\n\r\n")
-	eventually(t, "it waits", func() bool { return undecided(hour) == 1 })
-	hour.GiveUp()
-	for what, got := range map[string]string{"waits": toEnd(t, c), "comes": hour.talk(t, "GET / HTTP/1.0\r\n\r\n")} {
-		if !strings.HasPrefix(got, "HTTP/1.1 503") || !strings.Contains(got, "failed to start") {
-			t.Errorf("what %s when it has failed: %q", what, got)
-		}
-	}
-}

@@ -10,9 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/exchange"
 	"fapws/runtime/listen"
-	"fapws/runtime/protocol/http1"
 )
 
 // retiring waits until the loop of s knows that it retires.
@@ -22,89 +20,6 @@ func retiring(t *testing.T, s *testServer) {
 		s.do(func() { leaving = s.loop.http.Leaving() })
 		return leaving
 	})
-}
-
-func TestRetireServesWhoIsConnected(t *testing.T) {
-	t.Parallel()
-	gate := make(chan struct{})
-	a := newApp(false, func(c *call) {
-		if c.Path == "/busy" {
-			<-gate
-		}
-		if c.Path == "/begun" {
-			c.part(exchange.Part{File: -1, Body: []byte("begun"), Head: exchange.Head{Status: 200, Length: 10}})
-			<-gate
-			c.part(exchange.Part{File: -1, Body: []byte("ended"), Last: true})
-			return
-		}
-		c.reply(200, c.Path)
-	})
-	s := serve(t, Config{}, a)
-	clients := map[string]net.Conn{}
-	for _, name := range []string{"fresh", "idle", "busy", "begun", "half"} {
-		clients[name] = s.dial(t)
-	}
-	send := func(name, text string) { io.WriteString(clients[name], text) }
-	const fields = " HTTP/1.1\r\nHost: x\r\n\r\n"
-	send("idle", "GET /1"+fields)
-	clients["idle"].Read(make([]byte, 1000))
-	send("half", "GET /ha")
-	send("busy", "GET /busy"+fields)
-	send("begun", "GET /begun"+fields)
-	eventually(t, "all are there", func() bool {
-		states := map[http1.State]int{}
-		s.do(func() {
-			for _, c := range s.loop.all() {
-				states[c.State()]++
-			}
-		})
-		return states[http1.StateNew] == 1 && states[http1.StateHead] == 1 && states[http1.StateReady] == 3
-	})
-	begun := ""
-	for buf := make([]byte, 500); !strings.HasSuffix(begun, "begun"); {
-		n, err := clients["begun"].Read(buf)
-		if err != nil {
-			t.Fatal(err)
-		}
-		begun += string(buf[:n])
-	}
-
-	ended := make(chan error, 1)
-	go func() { ended <- s.Retire(context.Background(), time.Hour) }()
-	retiring(t, s)
-	if c, err := net.Dial("tcp", s.addr); err == nil {
-		c.Close()
-		t.Error("still accepts")
-	}
-	close(gate)
-	for name, rest := range map[string]string{
-		"fresh": "GET /2" + fields,
-		"idle":  "GET /2" + fields + "GET /3" + fields,
-		"half":  "lf" + fields,
-		"busy":  "",
-	} {
-		send(name, rest)
-		all, err := io.ReadAll(clients[name])
-		want := map[string]string{"fresh": "200:/2", "idle": "200:/2 200:/3", "half": "200:/half", "busy": "200:/busy"}[name]
-		if got := bodies(t, string(all)); err != nil || got != want {
-			t.Errorf("%s: got %q, %v, want %q", name, got, err, want)
-		}
-		if n := strings.Count(string(all), "Connection: close\r\n"); n != 1 {
-			t.Errorf("%s: %d times Connection: close in %q", name, n, all)
-		}
-	}
-	// The head of this response promised that the connection stays.
-	buf := make([]byte, 5)
-	if _, err := io.ReadFull(clients["begun"], buf); err != nil || string(buf) != "ended" {
-		t.Errorf("begun: %q, %v", buf, err)
-	}
-	send("begun", "GET /4"+fields)
-	if all, err := io.ReadAll(clients["begun"]); err != nil || bodies(t, string(all)) != "200:/4" {
-		t.Errorf("begun: %q, %v", all, err)
-	}
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
 }
 
 func TestRetireClosesWhoIsIdle(t *testing.T) {

@@ -180,66 +180,6 @@ func TestStreamDuplex(t *testing.T) {
 	eventually(t, "all released", a.idle)
 }
 
-// Limits hold while a handler has the request: its client gets the error, if
-// nothing was sent before, and is cut off otherwise; the exchange is cancelled.
-func TestStreamLimits(t *testing.T) {
-	t.Parallel()
-	const tenThousand = 10000
-	digits := strings.Repeat("0123456789", tenThousand/10)
-	for _, test := range []struct{ name, head, rest, want string }{
-		{"announced", postSized(tenThousand + 1), "", "413:input body too big\n"},
-		{"chunk announced", postChunked, "fffffffffff\r\n", "413:input body too big\n"},
-		{"counted", postChunked + "1388\r\n" + digits[:5000] + "\r\n", "1389\r\n" + digits[:5001] + "\r\n0\r\n\r\n", "413:input body too big\n"},
-		{"bad size", postChunked, "x\r\n", "400:invalid chunk size\n"},
-		{"bad chunk", postChunked + "5\r\nhello\r\n", "5\r\nhelloX", "400:malformed chunk\n"},
-		{"bad trailer", postChunked + "5\r\nhello\r\n", "0\r\n\x00\r\n\r\n", "400:malformed trailer\n"},
-		{"bad at once", postChunked + "5\r\nhelloX", "", "400:malformed chunk\n"},
-	} {
-		for _, begun := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, begun %v", test.name, begun), func(t *testing.T) {
-				t.Parallel()
-				called := make(chan bool, 1)
-				cancelled := make(chan bool, 1)
-				a := newApp(false, func(c *call) {
-					if begun {
-						c.send("begun")
-					}
-					called <- true
-					_, err := c.all()
-					cancelled <- err == io.ErrUnexpectedEOF
-					c.end(true)
-				})
-				s := serve(t, Config{MaxBodySize: tenThousand}, a, streams)
-				c := s.dial(t)
-				io.WriteString(c, test.head)
-				reached := test.rest != ""
-				if reached {
-					<-called
-				}
-				io.WriteString(c, test.rest)
-				all, err := io.ReadAll(c)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if reached && begun {
-					if _, body, _ := strings.Cut(string(all), "\r\n\r\n"); body != "5\r\nbegun\r\n" {
-						t.Errorf("a response that had begun: %q", all)
-					}
-				} else if got := bodies(t, string(all)); got != test.want {
-					t.Errorf("got %q, want %q", got, test.want)
-				}
-				if reached && !<-cancelled {
-					t.Error("not cancelled")
-				}
-				eventually(t, "all released", a.idle)
-				if !reached && len(called) > 0 {
-					t.Error("the handler was called")
-				}
-			})
-		}
-	}
-}
-
 // A response of HTTP/1.0, which ends with the connection, is seen to be cut off.
 func TestStreamCutOff10(t *testing.T) {
 	t.Parallel()

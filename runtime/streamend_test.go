@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
-	"fapws/runtime/protocol/http1"
 )
 
 // The exchange of a client that leaves in the middle of its body is cancelled.
@@ -122,35 +121,6 @@ func TestStreamEarlyResponse(t *testing.T) {
 			}
 			eventually(t, "all released", a.idle)
 		})
-	}
-}
-
-// A connection is kept if little is missing of an unwanted body, and the rest
-// arrives.
-func TestStreamSkipsRest(t *testing.T) {
-	t.Parallel()
-	for _, before := range []bool{true, false} {
-		a := newApp(false, func(c *call) { c.reply(404, "no") })
-		s := serve(t, Config{}, a, streams)
-		c := s.dial(t)
-		c.SetNoDelay(true)
-		io.WriteString(c, postSized(http1.MaxSkip)+"x")
-		const answer = "HTTP/1.1 404"
-		buf := make([]byte, len(answer))
-		if before { // the answer is read before the rest is sent
-			if _, err := io.ReadFull(c, buf); err != nil || string(buf) != answer {
-				t.Fatalf("%q, %v", buf, err)
-			}
-		}
-		io.WriteString(c, strings.Repeat("x", http1.MaxSkip-1)+lastRequest)
-		all, err := io.ReadAll(c)
-		if before {
-			all = append(buf, all...)
-		}
-		if got := bodies(t, string(all)); err != nil || got != "404:no 404:no" {
-			t.Errorf("%q, %v", got, err)
-		}
-		eventually(t, "all released", a.idle)
 	}
 }
 

@@ -212,32 +212,6 @@ func serveOneHandshake(t *testing.T) (*testServer, *listen.Listener, net.Conn) {
 	return s, ln, silent
 }
 
-// Handshakes that are too many wait in the queue of their listener until others end, and plain clients do not wait for them.
-func TestTLSHandshakesWait(t *testing.T) {
-	s, ln, silent := serveOneHandshake(t)
-	const request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-	below, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer below.Close()
-	if got := bodies(t, s.talk(t, request)); got != "200:served" {
-		t.Error(got)
-	}
-	if !ln.Queued() { // after a second, on a busy machine, the first one loses its place
-		silent.SetReadDeadline(time.Now().Add(patience))
-		if _, err := silent.Read(make([]byte, 1)); err != io.EOF {
-			t.Errorf("another handshake has begun, beside the first: %v", err)
-		}
-	}
-	silent.Close()
-	eventually(t, "the other handshake has begun", func() bool { return !ln.Queued() })
-	below.Close()
-	if got := bodies(t, talkSecure(t, ln.Addr().String(), request)); got != "200:served" {
-		t.Error(got)
-	}
-}
-
 // A handshake that takes longer than a second loses its place to another connection, but not while none waits.
 func TestTLSHandshakeKeepsPlace(t *testing.T) {
 	t.Parallel()

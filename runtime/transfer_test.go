@@ -162,31 +162,6 @@ func TestWriteTimeout(t *testing.T) {
 	eventually(t, "descriptors closed", func() bool { return openFiles(t) <= before })
 }
 
-// A client that is slow but takes something is served to the end.
-func TestWriteTimeoutIsAboutProgress(t *testing.T) {
-	t.Parallel()
-	inItsTime(t, func(timeout time.Duration) (wrong string) {
-		s := serve(t, Config{WriteTimeout: timeout}, newApp(true, demo))
-		c := slowly(t, s)
-		const size = 4 << 20
-		fmt.Fprintf(c, "GET /big/%d HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", size)
-		buf := make([]byte, size/8)
-		total, start := 0, time.Now()
-		for {
-			n, err := io.ReadFull(c, buf)
-			total += n
-			if err != nil {
-				break
-			}
-			time.Sleep(timeout / 4) // the client's slowness is the point
-		}
-		if took := time.Since(start); total < size || took < timeout {
-			return fmt.Sprintf("%d bytes in %v", total, took)
-		}
-		return ""
-	})
-}
-
 // Clients that leave in the middle leave nothing behind.
 func TestClientsThatLeave(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
@@ -252,58 +227,4 @@ func TestClientsThatLeave(t *testing.T) {
 		eventually(t, "connections gone", func() bool { return s.loop.live.Load() == 0 })
 		eventually(t, "descriptors closed", func() bool { return openFiles(t) <= before })
 	})
-}
-
-// A client that shuts down its sending side at once, as printf | nc does,
-// still gets the answers to what it has sent.
-func TestHalfClose(t *testing.T) {
-	t.Parallel()
-	modes(t, func(t *testing.T, inline bool) {
-		a := newApp(inline, demo)
-		s := serve(t, Config{}, a)
-		for _, test := range []struct{ request, want string }{
-			{"GET /a HTTP/1.0\r\n\r\n", "200:GET /a?"},
-			{"GET /later?1 HTTP/1.1\r\nHost: x\r\n\r\n", "200:later 1"},
-			{"GET /later?1 HTTP/1.1\r\nHost: x\r\n\r\nGET /later?2 HTTP/1.1\r\nHost: x\r\n\r\n", "200:later 1 200:later 2"},
-			{"GET /later?1 HTTP/1.1\r\nHost: x\r\n\r\nPOST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi", "200:later 1 200:hi"},
-			{"GET /later?1 HTTP/1.1\r\nHost: x\r\n\r\nGET /unfinished HT", "200:later 1"},
-			{"GET /unfinished HT", ""},
-			{"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\nOPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", "204: 204:"},
-			{"", ""},
-		} {
-			c := s.dial(t)
-			io.WriteString(c, test.request)
-			c.CloseWrite()
-			all, err := io.ReadAll(c)
-			if err != nil {
-				t.Errorf("%q: %v", test.request, err)
-			} else if got := bodies(t, string(all)); got != test.want {
-				t.Errorf("%q: got %q, want %q", test.request, got, test.want)
-			}
-			c.Close()
-		}
-		eventually(t, "all released", a.idle)
-		eventually(t, "connections gone", func() bool { return s.loop.live.Load() == 0 })
-	})
-}
-
-// What a client cannot be told from one that has left: it does not keep its
-// place for long.
-func TestHalfClosedClientIsGivenUp(t *testing.T) {
-	t.Parallel()
-	cancelled := make(chan struct{})
-	a := newApp(false, func(c *call) {
-		<-c.gone
-		close(cancelled)
-		c.reply(200, "too late")
-	})
-	s := serve(t, Config{}, a)
-	c := s.dial(t)
-	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-	c.CloseWrite()
-	<-cancelled
-	if all, err := io.ReadAll(c); err != nil || len(all) > 0 {
-		t.Errorf("%q, %v", all, err)
-	}
-	eventually(t, "all released", a.idle)
 }

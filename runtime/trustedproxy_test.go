@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -79,32 +78,6 @@ func TestFieldsOfTrustedProxies(t *testing.T) {
 			t.Errorf("%s: %s", c.name, s.log)
 		}
 	}
-}
-
-// Requests of one connection belong to different clients, pipelined too.
-func TestManyClientsOfAProxy(t *testing.T) {
-	t.Parallel()
-	modes(t, func(t *testing.T, inline bool) {
-		s := serve(t, Config{Proxies: loopback}, newApp(inline, showSeen))
-		var all strings.Builder
-		const n = 60
-		for i := range n {
-			last := ""
-			if i == n-1 {
-				last = "Connection: close\r\n"
-			}
-			fmt.Fprintf(&all, "GET /%d HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 192.0.2.%d\r\n%s\r\n", i, i/2, last)
-		}
-		responses := strings.Split(s.talk(t, all.String()), "HTTP/1.1 200")[1:]
-		if len(responses) != n {
-			t.Fatalf("%d responses", len(responses))
-		}
-		for i, one := range responses {
-			if got := answered(t, one); got.Peer.Addr != fmt.Sprintf("192.0.2.%d", i/2) || got.Path != fmt.Sprintf("/%d", i) {
-				t.Errorf("%d: %+v", i, got)
-			}
-		}
-	})
 }
 
 func TestRootPath(t *testing.T) {

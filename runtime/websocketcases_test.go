@@ -7,25 +7,6 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// TestWebSocketCases: those of the Autobahn test suite, by their numbers.
-func TestWebSocketCases(t *testing.T) {
-	t.Parallel()
-	s := serveTalks(t, Config{}, newTalkApp())
-	seen := map[string]bool{}
-	for _, tc := range wstest.Cases() {
-		if seen[tc.ID] {
-			t.Errorf("%s is there twice", tc.ID)
-		}
-		seen[tc.ID] = true
-		t.Run(tc.ID, func(t *testing.T) {
-			t.Parallel()
-			if err := tc.Run(s.addr, "/"); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-}
-
 // TestWebSocketCompressionCases are 12 and 13, and what cannot be decompressed.
 func TestWebSocketCompressionCases(t *testing.T) {
 	t.Parallel()

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -68,73 +67,6 @@ func TestManyWebSockets(t *testing.T) {
 	ready.Wait()
 	close(opened)
 	wg.Wait()
-}
-
-// TestWebSocketWindow: a handler that does not take its messages is given a bounded
-// number of bytes, and all of them when it takes them.
-func TestWebSocketWindow(t *testing.T) {
-	t.Parallel()
-	a := newTalkApp()
-	a.hold = true
-	var mu sync.Mutex
-	var due int64
-	got := 0
-	a.message = func(_ *talk, _ exchange.Op, b []byte) {
-		mu.Lock()
-		defer mu.Unlock()
-		got += len(b)
-		due += int64(len(b)) + exchange.InputCost
-	}
-	s := serveTalks(t, Config{}, a)
-	c := s.socket(t)
-	const messages, size = 3000, 1000
-	sent := make(chan bool)
-	go func() {
-		defer close(sent)
-		message := bytes.Repeat([]byte("x"), size)
-		for range messages {
-			c.Send(wstest.Binary, message)
-		}
-	}()
-	read := func() int { mu.Lock(); defer mu.Unlock(); return got }
-	eventually(t, "a full window", func() bool { return read() > exchange.InputWindow-4*size })
-	time.Sleep(50 * time.Millisecond)
-	if n := read(); n > exchange.InputWindow+size {
-		t.Errorf("%d bytes were delivered, and nothing was taken", n)
-	}
-	var one *talk
-	a.mu.Lock()
-	for _, one = range a.talks {
-	}
-	a.mu.Unlock()
-	take := func() {
-		mu.Lock()
-		n := due
-		due = 0
-		mu.Unlock()
-		if n > 0 {
-			one.credit(n)
-		}
-	}
-	eventually(t, "all", func() bool { take(); return read() == messages*size })
-	take() // what came since
-	a.mu.Lock()
-	most := a.most
-	a.mu.Unlock()
-	if most > exchange.InputWindow+2*size {
-		t.Errorf("%d bytes waited", most)
-	}
-	<-sent
-	// The client's close frame is seen, although the window is full again.
-	go c.Send(wstest.Binary, bytes.Repeat([]byte("y"), exchange.InputWindow+1))
-	eventually(t, "one more", func() bool { return read() == messages*size+exchange.InputWindow+1 })
-	one.close(4000, "enough")
-	if _, _, err := c.Receive(); !isClosed(err, 4000, "enough") {
-		t.Error(err)
-	}
-	if _, err := io.ReadAll(c.R); err != nil {
-		t.Error(err)
-	}
 }
 
 func isClosed(err error, code int, reason string) bool {
@@ -299,70 +231,6 @@ func TestWebSocketClientsThatLeave(t *testing.T) {
 		eventually(t, test.name, func() bool { return a.notes() == "gone" && a.idle() })
 		c.Conn.Close()
 	}
-}
-
-// TestWebSocketPings: a silent client is sent a ping, and closed when it does not answer; one
-// that answers stays.
-func TestWebSocketPings(t *testing.T) {
-	t.Parallel()
-	inItsTime(t, func(timeout time.Duration) (wrong string) {
-		return pings(t, timeout)
-	})
-}
-
-func pings(t *testing.T, timeout time.Duration) (wrong string) {
-	a := newTalkApp()
-	s := serveTalks(t, Config{WebSocketPing: 100 * time.Millisecond, WebSocketPingTimeout: timeout}, a)
-	good, bad := s.socket(t), s.socket(t)
-	end := make(chan error, 1)
-	go func() {
-		_, _, err := good.Receive() // answers pings
-		end <- err
-	}()
-	if f, err := bad.ReadFrame(); err != nil || f.Op() != wstest.Ping {
-		t.Fatal(f, err)
-	}
-	if f, err := bad.ReadFrame(); err != nil || f.Op() != wstest.Close {
-		t.Fatal(f, err)
-	} else if code, reason := f.Code(); code != 1011 || reason == "" {
-		t.Error(code, reason)
-	}
-	if _, err := bad.ReadFrame(); !errors.Is(err, io.EOF) {
-		t.Error(err)
-	}
-	select { // one was sent pings for as long as the other
-	case err := <-end:
-		return fmt.Sprint("the one that answers: ", err)
-	default:
-	}
-	if !strings.Contains(s.log.String(), "info") || !strings.Contains(s.log.String(), "no response to a ping") {
-		t.Errorf("logged %q", s.log)
-	}
-	return ""
-}
-
-// TestWebSocketUnansweredClose: a client that does not answer a close frame is closed all
-// the same.
-func TestWebSocketUnansweredClose(t *testing.T) {
-	t.Parallel()
-	a := newTalkApp()
-	a.message = func(one *talk, _ exchange.Op, _ []byte) { one.close(1000, "") }
-	s := serveTalks(t, Config{}, a)
-	c := s.socket(t)
-	start := time.Now()
-	c.SendText("close")
-	if f, err := c.ReadFrame(); err != nil || f.Op() != wstest.Close {
-		t.Fatal(f, err)
-	}
-	for range 3 { // it goes on instead
-		c.SendText("not yet")
-	}
-	if _, err := c.ReadFrame(); err == nil {
-		t.Error("still open")
-	} else if took := time.Since(start); took < 4*time.Second {
-		t.Errorf("closed after %v", took)
-	}
-	eventually(t, "the end", a.idle)
 }
 
 // TestWebSocketSlowHandler: a client's close frame is answered soon, also when its handler takes

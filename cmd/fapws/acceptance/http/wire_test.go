@@ -1,0 +1,179 @@
+package http_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// answers reads all responses until the server closes, as "200:body 404:body".
+func answers(w *fapwstest.Client) string {
+	w.T.Helper()
+	var all []string
+	for r := bufio.NewReader(strings.NewReader(w.Rest())); ; {
+		a, err := http.ReadResponse(r, nil)
+		if err != nil {
+			return strings.Join(all, " ")
+		}
+		body, err := io.ReadAll(a.Body)
+		if err != nil {
+			w.T.Errorf("after %q: %v", all, err)
+		}
+		all = append(all, fmt.Sprintf("%d:%s", a.StatusCode, strings.TrimSpace(string(body))))
+	}
+}
+
+// A client gets the answers to all that it has sent at once, in order, and then the end of the connection.
+func TestConversations(t *testing.T) {
+	const last = "GET /say?last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+	get := func(target string) string { return fapwstest.Get(target) }
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "wire.py")
+		for _, c := range []struct{ name, sent, want string }{
+			{"one", last, "200:GET last"},
+			{"1.0 closes", "GET /say?1 HTTP/1.0\r\n\r\n" + last, "200:GET 1"},
+			{"1.0 keep-alive", "GET /say?1 HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET /say?2 HTTP/1.0\r\n\r\n", "200:GET 1 200:GET 2"},
+			{"order", get("/later?1") + get("/say?2") + last, "200:later 1 200:GET 2 200:GET last"},
+			{"bodies", fapwstest.Request("POST", "/echo", "hello") + fapwstest.Chunked("POST", "/echo", "hello world", 4) + last, "200:hello 200:hello world 200:GET last"},
+			{"malformed behind an active one", get("/later?1") + "BAD\r\n\r\n" + last, "200:later 1 400:malformed request line"},
+			{"options *", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n" + last, "204: 200:GET last"},
+			{"no handler", get("/none") + last, "404:Not Found 200:GET last"},
+		} {
+			w := s.Dial()
+			w.Send(c.sent)
+			if got := answers(w); got != c.want {
+				t.Errorf("%s: %q, want %q", c.name, got, c.want)
+			}
+		}
+		for _, c := range []struct{ sent, want string }{ // a client that has shut down its side gets them, too
+			{get("/later?1") + get("/later?2"), "200:later 1 200:later 2"},
+			{get("/later?1") + fapwstest.Request("POST", "/echo", "hi"), "200:later 1 200:hi"},
+			{get("/later?1") + "GET /unfinished HT", "200:later 1"},
+			{"GET /unfinished HT", ""},
+			{"", ""},
+		} {
+			w := s.Dial()
+			w.Send(c.sent)
+			w.Conn.(*net.TCPConn).CloseWrite()
+			if got := answers(w); got != c.want {
+				t.Errorf("%q, half-closed: %q, want %q", c.sent, got, c.want)
+			}
+		}
+	})
+}
+
+// RFC 9112 §9.3.2: safe requests may be worked on at once. Others wait, and are waited for.
+func TestUnsafeRequestsWait(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py")
+	w := s.Dial()
+	w.Send(fapwstest.Get("/later?1"), fapwstest.Request("POST", "/echo?2", ""), fapwstest.Get("/later?3"), fapwstest.Request("GET", "/echo?4", "body"),
+		fapwstest.Request("BREW", "/later?5", ""), fapwstest.Get("/echo?6"))
+	for range 6 {
+		w.Answer().Want(t, 200)
+	}
+	s.Get("/ended", 200).Is(t, "1 2 3 4 5 6")
+}
+
+// The body of a request that is answered before it has come is no request, nor is it waited for indefinitely.
+func TestUnwantedBodies(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py", "--body-timeout", "1s")
+	smuggled := fapwstest.Get("/say?smuggled")
+	for _, path := range []string{"/none", "/early"} {
+		w := s.Dial()
+		w.Send(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", path, len(smuggled)+100))
+		w.Answer().Want(t, 404)
+		w.Send(smuggled)
+		w.Closed()
+	}
+	w := s.Dial()
+	w.Send("POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\nx")
+	w.Answer().Want(t, 404)
+	w.Send(strings.Repeat("x", 59_999), fapwstest.Get("/say?next"))
+	w.Answer().Want(t, 200).Is(t, "GET next") // the rest was little
+}
+
+// A client can tell that an answer has broken off, however its end is marked.
+func TestBrokenAnswers(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Command{Script: "wire.py", Complains: true}.Serve(t, fapwstest.Threads)
+	w := s.Dial()
+	w.Send("GET /broken HTTP/1.0\r\n\r\n")
+	if text, err := io.ReadAll(w.In); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("HTTP/1.0: %q, %v", text, err)
+	}
+	w = s.Dial()
+	w.Get("/broken")
+	if a := w.Answer(); a.Err == nil || a.Text != "half" {
+		t.Errorf("HTTP/1.1: %q, %v", a.Text, a.Err)
+	}
+	w = s.Dial() // the answer has begun when its client's body turns out to be malformed
+	w.Send(chunkTo("/begins", "1\r\na\r\n"))
+	r := w.Head("POST")
+	if _, err := io.ReadFull(r.Body, make([]byte, 5)); err != nil {
+		t.Fatal(err)
+	}
+	w.Send("x\r\n")
+	if rest, err := io.ReadAll(r.Body); err == nil {
+		t.Errorf("a malformed body: %q", rest)
+	}
+}
+
+func chunkTo(path, body string) string {
+	return "POST " + path + " HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + body
+}
+
+// What a client sends is read as far as there is room for it: bodies that a handler takes late, and requests behind one that is active.
+func TestRoomForInput(t *testing.T) {
+	t.Parallel()
+	const most, more = 40 << 20, 64 << 20
+	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py", "--body-timeout", "1s", "--max-body-size", "100M")
+	before := s.RSS()
+	block := make([]byte, 1<<20)
+	fill := func(w *fapwstest.Client, text func() []byte) (sent int) {
+		for sent < more {
+			w.SetWriteDeadline(time.Now().Add(time.Second)) // that nothing is read for so long is the point
+			n, err := w.Write(text())
+			if sent += n; err != nil {
+				break
+			}
+		}
+		w.SetWriteDeadline(time.Now().Add(fapwstest.Patience))
+		return sent
+	}
+	w := s.Dial()
+	w.Send(fmt.Sprintf("POST /patient?2 HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", more))
+	sent := fill(w, func() []byte { return block })
+	if sent > most {
+		t.Errorf("%d bytes of a body were read that nobody takes", sent)
+	}
+	if _, err := w.Write(make([]byte, more-sent)); err != nil {
+		t.Error(err)
+	}
+	w.Answer().Want(t, 200).Is(t, fmt.Sprint(more))
+
+	w = s.Dial()
+	w.Get("/stuck")
+	request := []byte(fapwstest.Request("POST", "/echo", strings.Repeat("x", 100_000)))
+	if n := fill(w, func() []byte { return request }); n > most {
+		t.Errorf("%d bytes of requests were read behind one that is active", n)
+	}
+	if grown := s.RSS() - before; grown > 48<<20 {
+		t.Errorf("grown by %d MiB", grown>>20)
+	}
+	w = s.Dial() // a client that has shut down its side, and perhaps left, is not waited for long
+	w.Get("/stuck")
+	w.Conn.(*net.TCPConn).CloseWrite()
+	w.Closed()
+	s.Get("/go", 200)
+}
