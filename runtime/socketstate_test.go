@@ -65,6 +65,84 @@ func moves(t *testing.T, from, to *testServer) (n int) {
 	return n
 }
 
+// received returns how many bytes of frames the open WebSockets have received.
+func (s *testServer) received() (sum int64) {
+	s.do(func() {
+		for _, c := range s.loop.conns.All() {
+			if ws, ok := c.Protocol().(*websocket.Socket); ok {
+				in, _ := ws.Carried()
+				sum += in
+			}
+		}
+	})
+	return sum
+}
+
+// TestSocketsMove: a WebSocket goes to another server with what it has sent and was not read as a message, behind what it was sent, and gets the
+// messages to its groups that either server has been given, each once.
+func TestSocketsMove(t *testing.T) {
+	t.Parallel()
+	old, a := mover(t, "all")
+	young, b := mover(t, "all")
+	say := func(s *testServer, seq uint64, text string) {
+		t.Helper()
+		if err := s.Sockets().Broadcast(seq, &websocket.GroupMessage{Group: "all", Data: text}); err != nil {
+			t.Error(err)
+		}
+	}
+	plain, packed := old.socket(t), old.socket(t, wstest.Deflate)
+	saysBack(t, plain, "plain")
+	saysBack(t, packed, "packed")
+	for seq := uint64(1); seq <= 3; seq++ {
+		say(old, seq, fmt.Sprint("to all ", seq))
+	}
+	eventually(t, "the old server has sent them", func() bool { return old.Sockets().Waiting() == 0 })
+	large := strings.Repeat("x", 1<<20)
+	say(old, 4, large) // it does not fit into what the kernel keeps
+	for seq := uint64(1); seq <= 7; seq++ {
+		text := fmt.Sprint("to all ", seq)
+		if seq == 4 {
+			text = large
+		}
+		say(young, seq, text)
+	}
+	eventually(t, "the old server has taken it", func() bool { return old.Sockets().Waiting() == 0 })
+	before := old.received()
+	frame := plain.AppendFrame(nil, wstest.Fin|wstest.Text, []byte("cut"))
+	if _, err := plain.Conn.Write(frame[:4]); err != nil {
+		t.Fatal(err)
+	}
+	middle := packed.AppendFrame(nil, wstest.Text, []byte("one "))
+	if _, err := packed.Conn.Write(middle); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a message has begun", func() bool { return old.received() >= before+int64(len(middle)) })
+	moved := make(chan int)
+	go func() { moved <- moves(t, old, young) }()
+	hears(t, plain, "to all 1", "to all 2", "to all 3", large, "to all 5", "to all 6", "to all 7")
+	hears(t, packed, "to all 1", "to all 2", "to all 3", large)
+	if _, err := packed.Conn.Write(packed.AppendFrame(nil, wstest.Fin, []byte("message"))); err != nil {
+		t.Fatal(err)
+	}
+	hears(t, packed, "one message", "to all 5", "to all 6", "to all 7")
+	if n := <-moved; n != 2 {
+		t.Errorf("%d WebSockets were handed over", n)
+	}
+	if _, err := plain.Conn.Write(frame[4:]); err != nil {
+		t.Fatal(err)
+	}
+	hears(t, plain, "cut")
+	saysBack(t, packed, strings.Repeat("packed ", 100))
+	say(young, 8, "to all 8")
+	hears(t, plain, "to all 8")
+	hears(t, packed, "to all 8")
+	plain.CloseWith(1000, "")
+	packed.CloseWith(1000, "")
+	if !a.idle() || strings.Count(b.notes(), "resumed ") != 2 || !strings.Contains(b.notes(), "resumed one message") {
+		t.Errorf("%t, %q", a.idle(), b.notes())
+	}
+}
+
 // TestSocketsStay: what cannot be handed over is closed with 1012, and its handler is told.
 func TestSocketsStay(t *testing.T) {
 	t.Parallel()
