@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/waittest"
@@ -121,7 +122,7 @@ type driver struct {
 	calls   chan func()
 	deaf    chan struct{} // closed when listen has ended
 	near    *os.File      // the eventfd of far
-	far     *exchange.Waker
+	far     *eventloop.Waker
 	mu      sync.Mutex // threads mode: one goroutine at a time is the loop
 	waiting map[exchange.Ticket]*response
 	next    exchange.Ticket
@@ -157,8 +158,8 @@ func newDriver(app *App, h *Handler) *driver {
 		panic(err)
 	}
 	d := &driver{app: app, h: h, calls: make(chan func()), near: os.NewFile(uintptr(event), "wake"),
-		far: &exchange.Waker{Event: event, State: new(int32), Signals: pair[1]}, waiting: map[exchange.Ticket]*response{}}
-	*d.far.State = exchange.Asleep
+		far: &eventloop.Waker{Event: event, State: new(int32), Signals: pair[1]}, waiting: map[exchange.Ticket]*response{}}
+	*d.far.State = eventloop.Asleep
 	d.deaf = make(chan struct{})
 	go d.listen()
 	return d
@@ -172,7 +173,7 @@ func (d *driver) listen() {
 		if _, err := d.near.Read(buf); err != nil {
 			return
 		}
-		atomic.StoreInt32(d.far.State, exchange.Asleep)
+		atomic.StoreInt32(d.far.State, eventloop.Asleep)
 		d.do(func() {
 			d.h.Flush()
 			d.drain()

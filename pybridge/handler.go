@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/workqueue"
@@ -168,12 +169,12 @@ func (h *Handler) startPool() error {
 }
 
 // Attach implements app.Handler.
-func (h *Handler) Attach(w *exchange.Waker) {
+func (h *Handler) Attach(w *eventloop.Waker) {
 	h.app.mode.attach(h, w)
 	C.fapws_pool_attach(C.int(w.Signals), C.int(w.Event), (*C.int32_t)(unsafe.Pointer(w.State)))
 }
 
-// sendNow is exchange.Waker.SendNow of the event loop that runs handlers inline. A process has one interpreter, and one such
+// sendNow is eventloop.Waker.SendNow of the event loop that runs handlers inline. A process has one interpreter, and one such
 // loop.
 var sendNow = func() {}
 

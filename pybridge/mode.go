@@ -7,7 +7,7 @@ import "C"
 import (
 	"time"
 
-	"fapws/runtime/exchange"
+	"fapws/runtime/eventloop"
 )
 
 // mode is how requests of a mount are run: on threads, inline or on the asyncio thread. mode.h has the other half of the
@@ -28,7 +28,7 @@ type poolMode interface {
 	// start prepares the pool if that is for the thread of Load to do.
 	start(h *Handler) error
 	// attach is called on the loop before its first request.
-	attach(h *Handler, w *exchange.Waker)
+	attach(h *Handler, w *eventloop.Waker)
 	// serve is App.Serve.
 	serve(a *App) int
 	// stop is App.Stop.
@@ -55,7 +55,7 @@ func (threaded) place() string                                    { return "a th
 func (threaded) expired(*Handler)                                 {}
 func (threaded) interrupt(h *Handler, t task, took time.Duration) { h.interrupt(t, took) }
 func (threaded) start(h *Handler) error                           { return h.startPool() }
-func (threaded) attach(*Handler, *exchange.Waker)                 {}
+func (threaded) attach(*Handler, *eventloop.Waker)                {}
 func (threaded) serve(*App) int                                   { return int(C.fapws_serve()) }
 func (threaded) stop(*App) int                                    { return int(C.fapws_pool_stop(1000)) }
 func (threaded) finish()                                          {}
@@ -67,7 +67,7 @@ type inline struct{ threaded }
 
 func (inline) start(*Handler) error { return nil }
 
-func (inline) attach(h *Handler, w *exchange.Waker) {
+func (inline) attach(h *Handler, w *eventloop.Waker) {
 	if err := h.startPool(); err != nil {
 		panic(err) // it starts no thread
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
@@ -52,7 +53,7 @@ type testApp struct {
 	inline bool
 	limit  int // maximum number of active calls, 0: no limit
 
-	waker *exchange.Waker
+	waker *eventloop.Waker
 
 	mu       sync.Mutex
 	waiting  []*call
@@ -95,7 +96,7 @@ func newApp(inline bool, f func(*call)) *testApp {
 	return &testApp{f: f, inline: inline, calls: map[exchange.Ticket]*call{}, tokens: map[uintptr]chan struct{}{}}
 }
 
-func (a *testApp) Attach(w *exchange.Waker) { a.waker = w }
+func (a *testApp) Attach(w *eventloop.Waker) { a.waker = w }
 
 func (a *testApp) Submit(r *exchange.Request) bool {
 	a.mu.Lock()

@@ -25,7 +25,7 @@ type instant struct {
 	next    int
 }
 
-func (h *instant) Attach(*exchange.Waker) {}
+func (h *instant) Attach(*eventloop.Waker) {}
 func (h *instant) Submit(r *exchange.Request) bool {
 	h.tickets = append(h.tickets, r.Ticket)
 	return true

@@ -92,7 +92,7 @@ type wake struct {
 	l       *loop
 	watch   eventloop.Watch
 	signals int // our end of the socketpair
-	theirs  exchange.Waker
+	theirs  eventloop.Waker
 }
 
 // open makes the socketpair.

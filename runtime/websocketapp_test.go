@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/sites"
 	"fapws/runtime/websocket/wstest"
@@ -43,7 +44,7 @@ type talkApp struct {
 	handOver  func(*talk) bool                     // lets go of it
 	resumes   func(*talk)                          // before it is accepted
 	hold      bool                                 // it gives no credit by itself
-	waker     *exchange.Waker
+	waker     *eventloop.Waker
 
 	mu     sync.Mutex
 	talks  map[exchange.Ticket]*talk
@@ -60,7 +61,7 @@ func newTalkApp() *talkApp {
 	return &talkApp{talks: map[exchange.Ticket]*talk{}, out: map[uintptr]int{}}
 }
 
-func (a *talkApp) Attach(w *exchange.Waker) { a.waker = w }
+func (a *talkApp) Attach(w *eventloop.Waker) { a.waker = w }
 
 func (a *talkApp) Submit(r *exchange.Request) bool {
 	if r.Spool >= 0 {

@@ -28,7 +28,7 @@ type echoing struct {
 	buf   []byte
 }
 
-func (h *echoing) Attach(*exchange.Waker) {}
+func (h *echoing) Attach(*eventloop.Waker) {}
 func (h *echoing) Submit(r *exchange.Request) bool {
 	h.add(exchange.Part{Ticket: r.Ticket, First: true, Head: exchange.Head{WebSocket: true}})
 	return true

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 
@@ -33,7 +34,7 @@ type Pool struct {
 	log        func(line string)
 	failed     atomic.Int64 // responses that were not made: see Failed
 
-	waker *exchange.Waker // of our own
+	waker *eventloop.Waker // of our own
 	ask   func(exchange.Origin) exchange.Subrequester
 
 	fresh []*exchangeState // submitted, not flushed; the loop's
@@ -117,7 +118,7 @@ func (p *Pool) Failed() int64 { return p.failed.Load() }
 //
 // The Pool takes duplicates of the descriptors: responders may outlive the server, and
 // the numbers of its descriptors be other files' then.
-func (p *Pool) Attach(w *exchange.Waker) {
+func (p *Pool) Attach(w *eventloop.Waker) {
 	own, err := w.Duplicate()
 	if err != nil {
 		p.log(fmt.Sprintf("responders have no descriptors of their own: %v", err))

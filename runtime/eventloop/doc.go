@@ -24,7 +24,7 @@
 //
 // # Waking the loop
 //
-// A word that is shared with all threads says whether the loop has to be woken (exchange.Waker). It is Awake from the
+// A word that is shared with all threads says whether the loop has to be woken (Waker). It is Awake from the
 // beginning of a batch to its end, so threads that have something for a busy loop only set the word. At the end it
 // becomes Asleep, unless a thread has set it meanwhile: then another batch follows at once.
 //

@@ -5,8 +5,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"time"
-
-	"fapws/runtime/exchange"
 )
 
 // Loop calls handlers when there is news of their descriptors. Its methods must be called on the loop, that is in
@@ -48,7 +46,7 @@ func New() (*Loop, error) {
 	return l, nil
 }
 
-// OnWake makes the loop call f when a thread has woken it (exchange.Waker.Wake), or a function was posted. f is called before
+// OnWake makes the loop call f when a thread has woken it (Waker.Wake), or a function was posted. f is called before
 // handlers and posted functions, so that finished answers of threads do not wait for new requests. Call it before Run.
 func (l *Loop) OnWake(f func()) { l.onWake = f }
 
@@ -108,7 +106,7 @@ func (l *Loop) Post(f func()) bool {
 }
 
 // Waker returns what wakes the loop; its Signals is not set. It is safe for concurrent use.
-func (l *Loop) Waker() exchange.Waker { return l.wake.waker }
+func (l *Loop) Waker() Waker { return l.wake.waker }
 
 // Busy reports whether functions were posted, threads have called or events have come since the last batch.
 func (l *Loop) Busy() bool { return l.wake.isCalled() || l.poller.hasEvents() }

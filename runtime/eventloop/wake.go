@@ -7,15 +7,13 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"fapws/runtime/exchange"
 )
 
 // wake is what gets the loop out of its sleep: a descriptor, and the word that says whether it has to be
 // written to.
 type wake struct {
 	fd    int // the end that the poller watches
-	waker exchange.Waker
+	waker Waker
 	page  []byte // with waker.State
 }
 
@@ -30,7 +28,7 @@ func (w *wake) open(p *poller) (err error) {
 		return os.NewSyscallError("mmap", err)
 	}
 	w.waker.State = (*int32)(unsafe.Pointer(unsafe.SliceData(w.page)))
-	*w.waker.State = exchange.Asleep
+	*w.waker.State = Asleep
 	if err = p.add(w.fd); err != nil {
 		closeEvent(w.fd, w.waker.Event)
 		return err
@@ -46,15 +44,15 @@ func (w *wake) ring() { writeEvent(w.waker.Event) }
 
 // sleep says that threads have to wake the loop from now on, or returns false if one has called.
 func (w *wake) sleep() bool {
-	return atomic.CompareAndSwapInt32(w.waker.State, exchange.Awake, exchange.Asleep)
+	return atomic.CompareAndSwapInt32(w.waker.State, Awake, Asleep)
 }
 
 // called says that threads need not wake the loop, and reports whether one has called.
 func (w *wake) called() bool {
-	return atomic.SwapInt32(w.waker.State, exchange.Awake) == exchange.Called
+	return atomic.SwapInt32(w.waker.State, Awake) == Called
 }
 
-func (w *wake) isCalled() bool { return atomic.LoadInt32(w.waker.State) == exchange.Called }
+func (w *wake) isCalled() bool { return atomic.LoadInt32(w.waker.State) == Called }
 
 // posts are functions that other goroutines want to be called on the loop, in order.
 type posts struct {

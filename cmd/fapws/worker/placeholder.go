@@ -9,6 +9,7 @@ import (
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/pool"
 	"fapws/runtime"
+	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/sites"
 )
@@ -59,7 +60,7 @@ const placeholderGrace = 2 * retiredIdle
 // answered 503.
 type unavailableHandler struct{}
 
-func (unavailableHandler) Attach(*exchange.Waker) {}
+func (unavailableHandler) Attach(*eventloop.Waker) {}
 
 func (unavailableHandler) Submit(r *exchange.Request) bool {
 	if r.Spool >= 0 {

@@ -47,7 +47,7 @@ type handler struct {
 	stalled   time.Duration
 }
 
-func (h *handler) Attach(*exchange.Waker) {}
+func (h *handler) Attach(*eventloop.Waker) {}
 func (h *handler) Submit(r *exchange.Request) bool {
 	if !h.full {
 		h.submitted = append(h.submitted, *r)

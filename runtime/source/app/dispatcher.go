@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 
+	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/loglevel"
@@ -53,7 +54,7 @@ type Config struct {
 	Limits   *http1.Limits // of requests that handlers give back with exchange.Head
 	Files    Files
 	Channels Channels
-	Waker    *exchange.Waker // for handlers
+	Waker    *eventloop.Waker // for handlers
 
 	// Programs returns the Handler that runs the programs named by other handlers, and its number of the mount. It is called once,
 	// on the event loop, when the first program is named. nil: such requests get 500.
@@ -205,7 +206,7 @@ func (d *Dispatcher) flush() {
 	}
 }
 
-// SendNow is exchange.Waker.SendNow.
+// SendNow is eventloop.Waker.SendNow.
 func (d *Dispatcher) SendNow() {
 	if !d.running {
 		return // Run is about to send it

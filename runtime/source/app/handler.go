@@ -3,6 +3,7 @@ package app
 import (
 	"time"
 
+	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 )
 
@@ -59,7 +60,7 @@ type Attended interface {
 type Handler interface {
 	// Attach is called once before the first Submit. w is for when parts wait
 	// and the loop may be asleep.
-	Attach(w *exchange.Waker)
+	Attach(w *eventloop.Waker)
 
 	// Submit hands over a request. It returns false when too many wait: the
 	// loop then answers 503. Nothing runs before Flush.

@@ -1,4 +1,4 @@
-package exchange
+package eventloop
 
 import (
 	"encoding/binary"
@@ -52,13 +52,13 @@ func (w *Waker) Wake() {
 		return
 	}
 	for {
-		if _, err := unix.Write(w.Event, one); err != unix.EINTR {
+		if _, err := unix.Write(w.Event, tokenOne); err != unix.EINTR {
 			goruntime.KeepAlive(w)
 			return
 		}
 	}
 }
 
-// one is written to an eventfd, which is never read: the loop's epoll has it edge-triggered, and it takes 2^64 of
+// tokenOne is written to an eventfd, which is never read: the loop's epoll has it edge-triggered, and it takes 2^64 of
 // them to fill it.
-var one = binary.NativeEndian.AppendUint64(nil, 1)
+var tokenOne = binary.NativeEndian.AppendUint64(nil, 1)

@@ -1,4 +1,4 @@
-package exchange
+package eventloop
 
 import (
 	"encoding/binary"
