@@ -19,7 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/runtime/descriptors"
+	"fapws/runtime/system"
 )
 
 // interpreter is the Python that fapws was built for; build.sh sets it. Its
@@ -134,10 +134,10 @@ func Load(o Options) (*App, error) {
 			return nil, err
 		}
 	}
-	descriptors.OpenPoll()
+	system.OpenPoll()
 	watchGoCrash()
-	descriptors.KeepAll()
-	C.fapws_descriptors((*C.uint64_t)(descriptors.Table()), descriptors.Max)
+	system.KeepDescriptors()
+	C.fapws_descriptors((*C.uint64_t)(system.DescriptorTable()), system.MaxDescriptor)
 	if err := start(o); err != nil {
 		return nil, err
 	}

@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"unsafe"
 
-	"fapws/runtime/descriptors"
+	"fapws/runtime/system"
 )
 
 // watchLoading has the report of a crash name the application that will be loaded.
@@ -37,7 +37,7 @@ var crashOutput *os.File
 // watchGoCrash has gocrash.c report crashes of Go's runtime that the application causes. If no descriptors are available for it,
 // such a crash is a dump.
 func watchGoCrash() {
-	descriptors.OpenHigh(func() {
+	system.OpenHigh(func() {
 		fd := C.fapws_gocrash_watch()
 		if fd < 0 {
 			return
@@ -45,7 +45,7 @@ func watchGoCrash() {
 		crashOutput = os.NewFile(uintptr(fd), "crash")
 		_ = debug.SetCrashOutput(crashOutput, debug.CrashOptions{})
 	})
-	for _, poll := range descriptors.Polls() {
+	for _, poll := range system.Polls() {
 		C.fapws_gocrash_needs(C.int(poll))
 	}
 }

@@ -102,7 +102,7 @@
 //     Kernel timeouts end a client that has vanished.
 //   - environ is dropped after the handshake, and made again from the record on demand: an idle WebSocket costs 9 KiB
 //     with its connection (ASGI 10 to 14, uvicorn 26).
-//   - Broadcasts and groups are messages to the event loop (groups.go; groups.go of runtime/protocol/websocket). The
+//   - Broadcasts and groups are messages to the event loop (groups.go; groups.go of runtime/live). The
 //     name of a group begins with a place that is the same in all processes. Where new code has something else in
 //     that place, a broadcast is dropped.
 //   - A hand-over to another process (wshandover.c) needs a plain ws.data, because pickling would run code of the
@@ -188,24 +188,24 @@
 //
 // descriptors.c keeps the application from closing descriptors of the server, crash.c and gocrash.c have the last
 // line of a process that crashes. --fork is ServeForks and contrib/fapws/_fork.py, with package
-// runtime/source/scgi on the other side.
+// runtime/source/programs on the other side.
 //
 // # Other systems
 //
 // The packages without C compile for the BSDs and macOS; this one needs Linux, and so do the C files of cmd/fapws/chroot,
-// cmd/fapws/limits, cmd/fapws/orphan and runtime/spawn. A port has to replace:
+// cmd/fapws/limits, cmd/fapws/orphan and runtime/source/programs. A port has to replace:
 //
 //   - eventfd (async.c, and the event in the tables that Go shares with C): a pipe, or EVFILT_USER of kqueue.
 //   - SYS_close, SYS_close_range and SYS_dup3 behind the functions of libc that descriptors.c replaces: calls by
 //     dlsym(RTLD_NEXT), because OpenBSD refuses system calls from outside of libc. It has closefrom, not close_range.
-//     cmd/fapws/chroot closes its descriptor in the same way. runtime/spawn marks descriptors by close_range, which
+//     cmd/fapws/chroot closes its descriptor in the same way. runtime/source/programs marks descriptors by close_range, which
 //     FreeBSD also has; elsewhere fcntl for each.
 //   - /proc/self/fd (descriptors.c, fork.c): fdescfs, or F_KINFO of fcntl on FreeBSD.
 //   - memfd_create (dump.c): shm_open(SHM_ANON) on FreeBSD, an unlinked temporary file elsewhere.
 //   - Signals from SIGRTMIN to SIGRTMAX (dump.c, stack.c, gocrash.c): OpenBSD and macOS have none; SIGINFO is free there.
 //   - F_SETSIG, F_SETPIPE_SZ and pipes of packets (gocrash.c): without them Go's dump has no line before it.
 //   - SYS_clone and SYS_exit_group (crash.c): vfork and _exit.
-//   - PR_SET_PDEATHSIG and PR_SET_NAME (cmd/fapws/orphan, runtime/spawn): procctl(PROC_PDEATHSIG_CTL) on
+//   - PR_SET_PDEATHSIG and PR_SET_NAME (cmd/fapws/orphan, runtime/source/programs): procctl(PROC_PDEATHSIG_CTL) on
 //     FreeBSD, a pipe that the parent holds elsewhere; pthread_setname_np has another name or no result there.
 //   - The timer of cmd/fapws/orphan, made by number: timer_create on FreeBSD, setitimer on OpenBSD and macOS.
 //   - CLONE_FS and capset (cmd/fapws/chroot): only root may chroot there, so --chroot is left out, or the worker loads

@@ -15,7 +15,7 @@ import (
 
 	python3 "github.com/go-python/cpy3"
 
-	"fapws/runtime/descriptors"
+	"fapws/runtime/system"
 )
 
 var keeping sync.Mutex
@@ -29,7 +29,7 @@ func KeepFromChildren(c syscall.Conn) error {
 		return err
 	}
 	return raw.Control(func(fd uintptr) {
-		descriptors.Keep(int(fd))
+		system.KeepDescriptor(int(fd))
 		keeping.Lock()
 		defer keeping.Unlock()
 		C.fapws_keep_from_children(C.int(fd))

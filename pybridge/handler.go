@@ -20,7 +20,6 @@ import (
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/workqueue"
 )
 
 // keepBytes is the maximum size of a buffer that a recycled record keeps.
@@ -90,7 +89,7 @@ type Handler struct {
 
 	presence presenceQueue
 	order    order
-	gilCalls *workqueue.Queue[func()] // see withGIL
+	gilCalls *eventloop.Queue[func()] // see withGIL
 	held     inlineWatchdog
 
 	timeoutPolicy      // guarded by mu
@@ -112,7 +111,7 @@ func (a *App) Start(c RunConfig) (*Handler, error) {
 	if c.Processors <= 0 {
 		c.Processors = goruntime.NumCPU()
 	}
-	h := &Handler{app: a, config: c, timeoutPolicy: defaultTimeoutPolicy, gilCalls: workqueue.New(runGILCalls)}
+	h := &Handler{app: a, config: c, timeoutPolicy: defaultTimeoutPolicy, gilCalls: eventloop.NewQueue(runGILCalls)}
 	a.handler = h
 	a.mode = poolModeOf(c.Threads)
 	if err := a.mode.start(h); err != nil {

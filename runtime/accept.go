@@ -3,19 +3,18 @@ package runtime
 import (
 	"net"
 
-	"fapws/runtime/accept"
-	"fapws/runtime/listen"
-	"fapws/runtime/netio"
+	"fapws/runtime/conn"
 	"fapws/runtime/protocol/http1"
 	"fapws/runtime/sites"
+	"fapws/runtime/system"
 )
 
 // Accept starts to accept connections on ln, unless it does so already. The server owns ln from now on. Call it after Serve;
 // after Shutdown or Retire it only closes ln. It is safe for concurrent use.
-func (s *Server) Accept(ln *listen.Listener) { s.loop.accepting.Accept(ln) }
+func (s *Server) Accept(ln *conn.Listener) { s.loop.accepting.Accept(ln) }
 
 // Unlisten ends accepting on ln, and closes it before it returns. It must not be called on the loop.
-func (s *Server) Unlisten(ln *listen.Listener) {
+func (s *Server) Unlisten(ln *conn.Listener) {
 	s.do(func() { s.loop.accepting.Unlisten(ln) })
 }
 
@@ -26,21 +25,21 @@ func (s *Server) StopAccepting() { s.loop.accepting.Stop() }
 // acceptHost is the loop, as the acceptor sees it.
 type acceptHost struct{ l *loop }
 
-// Room implements accept.Host.
-func (h acceptHost) Room(ln *listen.Listener) bool {
+// Room implements conn.AcceptHost.
+func (h acceptHost) Room(ln *conn.Listener) bool {
 	return !ln.Secure || h.l.secure.Room() || ln.Queued() && h.l.secure.MakeRoom()
 }
 
-// Accepted implements accept.Host.
-func (h acceptHost) Accepted(ln *listen.Listener, fd int, local, remote net.Addr, v accept.Verdict) {
+// Accepted implements conn.AcceptHost.
+func (h acceptHost) Accepted(ln *conn.Listener, fd int, local, remote net.Addr, v conn.Verdict) {
 	l := h.l
 	c := l.sites.NewClient(fd, local, remote, true)
 	switch {
-	case v == accept.Reject && ln.Secure:
+	case v == conn.Reject && ln.Secure:
 		l.reject(c, nil) // a handshake would cost more than the answer
 		return
-	case v == accept.Reject:
-		l.reject(c, accept.ServiceUnavailable)
+	case v == conn.Reject:
+		l.reject(c, conn.ServiceUnavailable)
 		return
 	case ln.Secure:
 		c.AwaitTLS()
@@ -56,7 +55,7 @@ func (l *loop) reject(c *sites.Client, last []byte) {
 	c.Refuse()
 	l.open(c)
 	if c.State() != http1.StateClosed {
-		_, _ = netio.Send(c.Fd(), last, 0) // an empty socket takes it
+		_, _ = system.Send(c.Fd(), last, 0) // an empty socket takes it
 		c.Dismiss()
 	}
 }

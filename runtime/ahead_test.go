@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/protocol/http1"
 	"fapws/runtime/source/cache"
 )
@@ -136,7 +136,7 @@ func TestPacer(t *testing.T) {
 		<-gate
 		c.reply(200, c.Path)
 	})
-	s, err := New(Config{Log: func(loglevel.Level, string) {}})
+	s, err := New(Config{Log: func(logfile.Level, string) {}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,10 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
-	"fapws/runtime/listen"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 	"fapws/runtime/waittest"
@@ -340,7 +340,7 @@ type logRecorder struct {
 	lines []string
 }
 
-func (r *logRecorder) add(level loglevel.Level, line string) {
+func (r *logRecorder) add(level logfile.Level, line string) {
 	r.mu.Lock()
 	r.lines = append(r.lines, level.String()+" "+line)
 	r.mu.Unlock()
@@ -386,7 +386,7 @@ func patient(cfg Config) Config {
 // listen makes the server serve h on a free port.
 func (s *testServer) listen(t testing.TB, h app.Handler, mounts ...sites.Mount) {
 	t.Helper()
-	ln, err := listen.Open("127.0.0.1:0", listen.DefaultOptions)
+	ln, err := conn.Listen("127.0.0.1:0", conn.DefaultListenOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -396,7 +396,7 @@ func (s *testServer) listen(t testing.TB, h app.Handler, mounts ...sites.Mount) 
 	for i := range mounts {
 		mounts[i].Index = i
 	}
-	if err := s.Serve([]*listen.Listener{ln}, []sites.Site{{Table: mounts}}, h); err != nil {
+	if err := s.Serve([]*conn.Listener{ln}, []sites.Site{{Table: mounts}}, h); err != nil {
 		t.Fatal(err)
 	}
 	s.addr = ln.Addr().String()

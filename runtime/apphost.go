@@ -5,11 +5,10 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
-	"fapws/runtime/subrequest"
 )
 
 // What sources that run applications, and the cache in front of them, need of the server.
@@ -29,7 +28,7 @@ func (h appHost) HeldUp() {
 	h.l.heldUp(before)
 }
 
-func (h appHost) Log(level loglevel.Level, line string) { h.l.s.log(level, line) }
+func (h appHost) Log(level logfile.Level, line string) { h.l.s.log(level, line) }
 
 // pagesHost is the loop as the cache needs it. It implements cache.Host.
 type pagesHost struct{ l *loop }
@@ -42,7 +41,7 @@ func (h pagesHost) Beside(work func(), done func(bug bool)) {
 	h.l.conns.Beside(work, done)
 }
 
-func (h pagesHost) Log(level loglevel.Level, line string) { h.l.s.log(level, line) }
+func (h pagesHost) Log(level logfile.Level, line string) { h.l.s.log(level, line) }
 
 func (h pagesHost) Invalidated(p cache.Pattern) {
 	if h.l.cfg.Purged != nil {
@@ -73,7 +72,7 @@ func (s *Server) appConfig() app.Config {
 // so they pass all rules. These do not count as clients, have no line in the access log, and may still begin when the server
 // stops, because their request began before.
 func (s *Server) subrequests(o exchange.Origin) exchange.Subrequester {
-	return subrequest.New(o, func(fd int) error {
+	return newSubrequester(o, func(fd int) error {
 		c := s.loop.sites.NewSubrequest(fd, &o)
 		if !s.loop.post(func() { s.loop.open(c) }) {
 			return errStopped

@@ -7,9 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/accept"
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
-	"fapws/runtime/listen"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 )
@@ -17,15 +16,17 @@ import (
 // sharing makes n servers that accept on one socket, each of which runs one request at a time.
 func sharing(t *testing.T, n int, moment time.Duration, behave func(*call)) (servers []*testServer, addr string) {
 	t.Helper()
-	f, err := listen.Socket("127.0.0.1:0", listen.DefaultOptions)
+	f, err := conn.ListeningSocket("127.0.0.1:0", conn.DefaultListenOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
 	for range n {
 		s := serve(t, Config{Concurrency: 1}, newApp(false, behave), sites.Mount{Prefix: "/", Occupies: app.OccupiesUntilEnd})
-		s.do(func() { s.loop.accepting.Configure(accept.Config{MaxClients: 1000, Concurrency: 1, Moment: moment}) })
-		ln, err := listen.FromFile(f)
+		s.do(func() {
+			s.loop.accepting.Configure(conn.AcceptConfig{MaxClients: 1000, Concurrency: 1, Moment: moment})
+		})
+		ln, err := conn.ListenerFromFile(f)
 		if err != nil {
 			t.Fatal(err)
 		}

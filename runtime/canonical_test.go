@@ -10,9 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"fapws/runtime/filter/header"
+	"fapws/runtime/exchange"
 	"fapws/runtime/sites"
-	"fapws/runtime/source/fixed"
 
 	"fapws/runtime/source/static"
 )
@@ -21,7 +20,7 @@ import (
 // answers has a field X-Mount with its number.
 func guarded(t testing.TB) *testServer {
 	files := tree(t, map[string]string{"priv/x": "x", "x.inc": "x", "priv/x.inc": "x", "index.html": "x"})[0].Source.(*static.Source).Files()
-	hidden, err := fixed.New(fixed.Options{Status: 410})
+	hidden, err := static.NewFixed(static.FixedOptions{Status: 410})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +37,7 @@ func guarded(t testing.TB) *testServer {
 		{Prefix: "/", Resolved: true},
 	}
 	for i := range table {
-		o := sites.RuleOptions{Set: []header.Field{{Name: "X-Mount", Value: fmt.Sprint(i)}}}
+		o := sites.RuleOptions{Set: []exchange.Field{{Name: "X-Mount", Value: fmt.Sprint(i)}}}
 		if i == 2 {
 			o.Deny = mustPrefixes("0.0.0.0/0")
 		}

@@ -9,8 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/protocol/sse"
-	"fapws/runtime/pubsub"
+	"fapws/runtime/live"
 )
 
 // All subscribers get all events in the order of their numbers, however many publish
@@ -252,7 +251,7 @@ func TestSubscribersLeaveRoom(t *testing.T) {
 func TestPublishRefuses(t *testing.T) {
 	t.Parallel()
 	s := serve(t, channelConfig(), newApp(false, listening))
-	for _, m := range []pubsub.Message{
+	for _, m := range []live.Message{
 		{}, {Name: "a b"}, {Name: "a", ID: "1\n2"}, {Name: "a", Event: "x\ry"}, {Name: "a", ID: "\x00"}, {Name: "a", Data: "\xff"},
 		{Name: "a", Data: strings.Repeat("x", 64<<10)}, {Name: "a", Data: strings.Repeat("\n", 10<<10)},
 	} {
@@ -262,7 +261,7 @@ func TestPublishRefuses(t *testing.T) {
 			t.Errorf("an error of several lines: %v", err)
 		}
 	}
-	if seq, err := s.Subscribers().Publish(0, &pubsub.Message{Name: "a"}); seq != 1 || err != nil {
+	if seq, err := s.Subscribers().Publish(0, &live.Message{Name: "a"}); seq != 1 || err != nil {
 		t.Error(seq, err)
 	}
 }
@@ -278,8 +277,8 @@ func TestSubscriberHooks(t *testing.T) {
 		mu.Unlock()
 	}
 	cfg := channelConfig()
-	cfg.Channels.Joined = func(name string, c *sse.Client) { note("+%s %s %s", name, c.Address, c.LastEventID) }
-	cfg.Channels.Left = func(name string, c *sse.Client) { note("-%s %s %s", name, c.Address, c.LastEventID) }
+	cfg.Channels.Joined = func(name string, c *live.StreamClient) { note("+%s %s %s", name, c.Address, c.LastEventID) }
+	cfg.Channels.Left = func(name string, c *live.StreamClient) { note("-%s %s %s", name, c.Address, c.LastEventID) }
 	cfg.Channels.Counted = func(name string, n int) { note("%s=%d", name, n) }
 	s := serve(t, cfg, newApp(false, listening))
 	l := s.listenTo(t, "a,b", "Last-Event-ID: x\r\n")

@@ -12,10 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
-	"fapws/runtime/listen"
-	"fapws/runtime/protocol/sse"
-	"fapws/runtime/pubsub"
+	"fapws/runtime/live"
 	"fapws/runtime/source/cache"
 )
 
@@ -131,11 +130,11 @@ func (s *stream) expect(want string) {
 
 func (s *testServer) publish(t testing.TB, name, data string) string {
 	t.Helper()
-	seq, err := s.Subscribers().Publish(0, &pubsub.Message{Name: name, Data: data})
+	seq, err := s.Subscribers().Publish(0, &live.Message{Name: name, Data: data})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return pubsub.MakeID("e", seq)
+	return live.MakeID("e", seq)
 }
 
 func (s *testServer) subscribers(name string) (n int) {
@@ -148,7 +147,7 @@ func (s *testServer) awaitSubscribers(t testing.TB, name string, n int) {
 	eventually(t, fmt.Sprintf("%d subscribers of %s", n, name), func() bool { return s.subscribers(name) == n })
 }
 
-func channelConfig() Config { return Config{Channels: sse.Config{Epoch: "e"}} }
+func channelConfig() Config { return Config{Channels: live.StreamConfig{Epoch: "e"}} }
 
 func TestSubscriber(t *testing.T) {
 	t.Parallel()
@@ -212,7 +211,7 @@ func TestReplay(t *testing.T) {
 		for _, one := range []string{"a1", "b1", "a2", "c1", "b2", "a3"} {
 			ids[one] = s.publish(t, one[:1], one)
 		}
-		if _, err := s.Subscribers().Publish(0, &pubsub.Message{Name: "b", Data: "b3", ID: "own", Event: "x"}); err != nil {
+		if _, err := s.Subscribers().Publish(0, &live.Message{Name: "b", Data: "b3", ID: "own", Event: "x"}); err != nil {
 			t.Fatal(err)
 		}
 		ids["a4"] = s.publish(t, "a", "a4")
@@ -420,7 +419,7 @@ func TestSubscriberLog(t *testing.T) {
 	if n := pass(t, s, next); n != 1 {
 		t.Fatalf("%d were handed over", n)
 	}
-	if _, err := next.Subscribers().Publish(2, &pubsub.Message{Name: "news", Data: "y"}); err != nil {
+	if _, err := next.Subscribers().Publish(2, &live.Message{Name: "news", Data: "y"}); err != nil {
 		t.Fatal(err)
 	}
 	moves.expect("id: e-2\ndata: y\n")
@@ -444,7 +443,7 @@ func TestSubscriberOnAUnixSocket(t *testing.T) {
 	cfg.Channels.HandOver = true
 	s, next := serve(t, cfg, newApp(false, listening)), serve(t, cfg, newApp(false, listening))
 	path := t.TempDir() + "/s"
-	ln, err := listen.Open("unix:"+path, listen.DefaultOptions)
+	ln, err := conn.Listen("unix:"+path, conn.DefaultListenOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -466,7 +465,7 @@ func TestSubscriberOnAUnixSocket(t *testing.T) {
 		t.Errorf("%d were handed over", n)
 	}
 	for _, s := range []*testServer{s, next} {
-		if _, err := s.Subscribers().Publish(2, &pubsub.Message{Name: "news", Data: "y"}); err != nil {
+		if _, err := s.Subscribers().Publish(2, &live.Message{Name: "news", Data: "y"}); err != nil {
 			t.Error(err)
 		}
 	}

@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"time"
 
-	"fapws/runtime/accept"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/conn"
+	"fapws/runtime/logfile"
 )
 
 // makeRoom is for a connection that has gone, which the acceptor has counted as v.
-func (l *loop) makeRoom(v accept.Verdict) {
+func (l *loop) makeRoom(v conn.Verdict) {
 	if l.live.Load() == 1 { // ticks go on for handlers that are late
 		l.owed.Store(int64(l.app.Owed()))
 	}
@@ -97,6 +97,6 @@ func (l *loop) boundUnsent() {
 		others = fmt.Sprintf(", and %d more since the last such line", l.cut-1)
 	}
 	l.warned, l.cut = max(l.now(), 1), 0
-	l.s.logClient(loglevel.Warning, client, fmt.Sprintf("response ended with %.1f MiB unread%s: more than %d MiB wait for slow clients; see --max-unsent",
+	l.s.logClient(logfile.Warning, client, fmt.Sprintf("response ended with %.1f MiB unread%s: more than %d MiB wait for slow clients; see --max-unsent",
 		float64(unsent)/(1<<20), others, l.cfg.MaxUnsent>>20))
 }

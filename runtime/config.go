@@ -8,10 +8,9 @@ import (
 	"syscall"
 	"time"
 
-	"fapws/runtime/accesslog"
 	"fapws/runtime/http1"
-	"fapws/runtime/loglevel"
-	"fapws/runtime/protocol/sse"
+	"fapws/runtime/live"
+	"fapws/runtime/logfile"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
@@ -180,9 +179,9 @@ type Config struct {
 
 	// Channels configures channels. Its HandOver also lets WebSockets of mounts with a Group stay when the server retires, for ExportSockets,
 	// and its Counted reports groups, too.
-	Channels sse.Config
+	Channels live.StreamConfig
 
-	// Debug writes, at loglevel.Debug: 1 connections and requests with their
+	// Debug writes, at logfile.Debug: 1 connections and requests with their
 	// timings, 2 also events of the loop and hand-offs, 3 also bytes. 0: nothing.
 	Debug int
 
@@ -195,19 +194,19 @@ type Config struct {
 	Trace bool
 
 	// AccessLog gets a line per request. nil: none, which costs nothing.
-	AccessLog *accesslog.Log
+	AccessLog *logfile.AccessLog
 
 	// OnIdle is called, on a goroutine of the server, when no client has been
 	// the last connection has closed.
 	OnIdle func()
 
 	// Log gets the lines that an operator should see, from any goroutine, one
-	// line at a time without its end. nil: standard error, from loglevel.Info on.
-	Log func(loglevel.Level, string)
+	// line at a time without its end. nil: standard error, from logfile.Info on.
+	Log func(logfile.Level, string)
 
 	// LogClient gets those that are about a client, "192.0.2.7:4711". nil: Log does,
 	// with the client before the line.
-	LogClient func(level loglevel.Level, client, line string)
+	LogClient func(level logfile.Level, client, line string)
 }
 
 func (c Config) withDefaults() Config {
@@ -239,7 +238,7 @@ func (c Config) withDefaults() Config {
 	}
 	if c.LogClient == nil {
 		log := c.Log
-		c.LogClient = func(level loglevel.Level, client, line string) { log(level, "client "+client+": "+line) }
+		c.LogClient = func(level logfile.Level, client, line string) { log(level, "client "+client+": "+line) }
 	}
 	return c
 }
@@ -259,8 +258,8 @@ func maxOpenFiles() int {
 	return int(min(lim.Cur, 1<<20))
 }
 
-func logToStderr(level loglevel.Level, line string) {
-	if level > loglevel.Debug {
+func logToStderr(level logfile.Level, line string) {
+	if level > logfile.Debug {
 		fmt.Fprintf(os.Stderr, "%s: %s\n", level, line)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"fapws/runtime/exchange"
-	"fapws/runtime/protocol/websocket"
+	"fapws/runtime/live"
 	"fapws/runtime/sites"
 	"fapws/runtime/websocket/wstest"
 )
@@ -34,7 +34,7 @@ func crowd(t testing.TB, cfg Config) (*testServer, *talkApp) {
 
 func (s *testServer) broadcast(t testing.TB, group, text string) {
 	t.Helper()
-	if err := s.Sockets().Broadcast(0, &websocket.GroupMessage{Group: group, Data: text}); err != nil {
+	if err := s.Sockets().Broadcast(0, &live.GroupMessage{Group: group, Data: text}); err != nil {
 		t.Error(err)
 	}
 }
@@ -76,7 +76,7 @@ func TestGroups(t *testing.T) {
 	long := strings.Repeat("a text that gets smaller. ", 100)
 	s.broadcast(t, "all", "1")
 	s.broadcast(t, "all", long)
-	if err := s.Sockets().Broadcast(0, &websocket.GroupMessage{Group: "all", Binary: true, Data: long[1:]}); err != nil {
+	if err := s.Sockets().Broadcast(0, &live.GroupMessage{Group: "all", Binary: true, Data: long[1:]}); err != nil {
 		t.Error(err)
 	}
 	for _, c := range []*wstest.Client{plain, packed} {

@@ -4,10 +4,10 @@ import (
 	"strings"
 	"testing"
 
-	"fapws/runtime/listen"
+	"fapws/runtime/conn"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
-	"fapws/runtime/source/fixed"
+	"fapws/runtime/source/static"
 )
 
 // serveSites starts a server with sites; a answers where they name nothing else.
@@ -21,11 +21,11 @@ func serveSites(t testing.TB, cfg Config, a app.Handler, sites ...sites.Site) *t
 	if ts.Server, err = New(patient(cfg)); err != nil {
 		t.Fatal(err)
 	}
-	ln, err := listen.Open("127.0.0.1:0", listen.DefaultOptions)
+	ln, err := conn.Listen("127.0.0.1:0", conn.DefaultListenOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := ts.Serve([]*listen.Listener{ln}, sites, a); err != nil {
+	if err := ts.Serve([]*conn.Listener{ln}, sites, a); err != nil {
 		t.Fatal(err)
 	}
 	ts.addr = ln.Addr().String()
@@ -41,7 +41,7 @@ func serveSites(t testing.TB, cfg Config, a app.Handler, sites ...sites.Site) *t
 // fixedMount is a mount that says a word.
 func fixedMount(t testing.TB, prefix, text string) sites.Mount {
 	t.Helper()
-	f, err := fixed.New(fixed.Options{Body: text})
+	f, err := static.NewFixed(static.FixedOptions{Body: text})
 	if err != nil {
 		t.Fatal(err)
 	}

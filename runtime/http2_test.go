@@ -13,9 +13,9 @@ import (
 
 	"golang.org/x/net/http2"
 
+	"fapws/runtime/conn/certtest"
 	"fapws/runtime/exchange"
 	wire "fapws/runtime/protocol/http2"
-	"fapws/runtime/secure/certtest"
 	"fapws/runtime/sites"
 )
 

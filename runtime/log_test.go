@@ -4,14 +4,13 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/accesslog"
 	"fapws/runtime/logfile"
 )
 
 // openLog opens an access log, which close writes to its end.
-func openLog(t *testing.T, path, format string) (log *accesslog.Log, close func()) {
+func openLog(t *testing.T, path, format string) (log *logfile.AccessLog, close func()) {
 	t.Helper()
-	f, err := accesslog.Parse(format)
+	f, err := logfile.ParseFormat(format)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,5 +24,5 @@ func openLog(t *testing.T, path, format string) (log *accesslog.Log, close func(
 		}
 	}
 	t.Cleanup(func() { file.Close() })
-	return accesslog.New(file, f), close
+	return logfile.NewAccessLog(file, f), close
 }

@@ -6,15 +6,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"fapws/runtime/accept"
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
-	"fapws/runtime/listen"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/live"
+	"fapws/runtime/logfile"
 	"fapws/runtime/protocol/http"
-	"fapws/runtime/protocol/sse"
-	"fapws/runtime/protocol/websocket"
-	"fapws/runtime/secure"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
@@ -28,13 +24,13 @@ type loop struct {
 	s     *Server
 	cfg   *Config
 	debug int
-	paced bool // TCP connections are, unless we say otherwise: see listen.Paces
+	paced bool // TCP connections are, unless we say otherwise: see conn.Paces
 
 	http      http.Server
 	conns     conn.Set // all of them, with the clock and the output that is gathered
 	wake      wake
-	accepting accept.Acceptor
-	secure    secure.Server   // has the handshakes of TLS
+	accepting conn.Acceptor
+	secure    conn.TLSServer  // has the handshakes of TLS
 	sites     sites.Sites     // decide what answers
 	app       *app.Dispatcher // has the requests that handlers answer
 	pages     *cache.Pages    // nil: nothing is kept
@@ -49,8 +45,8 @@ type loop struct {
 	warned int64 // when a line said that responses were ended because clients read too slowly, by now
 	cut    int   // responses that were ended since then
 
-	subscribers *sse.Subscribers // of channels
-	sockets     *websocket.Sockets
+	subscribers *live.Subscribers // of channels
+	sockets     *live.Sockets
 
 	ticking atomic.Bool // a tick is on its way
 	unused  func()      // of Replace, until it is called
@@ -68,17 +64,17 @@ func newLoop(s *Server) *loop {
 		emptied: make(chan struct{}, 1),
 		drained: make(chan struct{}),
 		ended:   make(chan struct{}),
-		paced:   listen.Paces(),
+		paced:   conn.Paces(),
 	}
 	l.accepting.Host, l.accepting.Log = acceptHost{l}, s.logf
 	l.conns.Init()
 	l.conns.Log = s.logf
 	l.app = app.New(appHost{l})
-	l.subscribers = sse.New(subscriberHost{l})
-	l.sockets = websocket.NewSockets(socketHost{l}, &l.conns)
+	l.subscribers = live.NewSubscribers(subscriberHost{l})
+	l.sockets = live.NewSockets(socketHost{l}, &l.conns)
 	l.secure.Init(&l.conns)
 	l.secure.Freed = l.accepting.Resume
-	l.secure.LogClient = func(level loglevel.Level, client, line string) { l.s.logClient(level, client, line) }
+	l.secure.LogClient = func(level logfile.Level, client, line string) { l.s.logClient(level, client, line) }
 	l.sites.Init(siteHost{l}, &l.http, &l.conns, &l.secure, l.sockets, serverName)
 	l.clock(l.conns.Start())
 	return l
@@ -104,12 +100,12 @@ func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
 	case interface{ Client() *conn.Conn }:
 		c = h.Client()
 	}
-	l.s.logf(loglevel.Error, "bug: %v in %s", p, stack)
+	l.s.logf(logfile.Error, "bug: %v in %s", p, stack)
 	all := l.busyNow || c == nil
 	l.busyNow = false
 	defer func() {
 		if p := recover(); p != nil {
-			l.s.logf(loglevel.Error, "bug: %v after a bug", p)
+			l.s.logf(logfile.Error, "bug: %v after a bug", p)
 		}
 	}()
 	if !all {
@@ -126,11 +122,11 @@ func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
 // open makes c, whose descriptor it owns from now on, a connection of the loop.
 func (l *loop) open(c *sites.Client) {
 	if err := c.Open(c.Speaks()); err != nil {
-		l.s.logf(loglevel.Error, "cannot watch %s: %v", c, err)
+		l.s.logf(logfile.Error, "cannot watch %s: %v", c, err)
 		return
 	}
-	if l.paced && listen.SameMachine(c.Local, c.Remote) {
-		listen.Unpace(c.Fd())
+	if l.paced && conn.SameMachine(c.Local, c.Remote) {
+		conn.Unpace(c.Fd())
 	}
 	l.connectionOpened()
 	l.accepting.Opened(c.Counts)
@@ -212,5 +208,5 @@ func (l *loop) flushBatch() {
 }
 
 func (l *loop) tracef(format string, args ...any) {
-	l.s.log(loglevel.Debug, fmt.Sprintf(format, args...))
+	l.s.log(logfile.Debug, fmt.Sprintf(format, args...))
 }

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"fapws/runtime/sites"
-	"fapws/runtime/source/fixed"
 	"fapws/runtime/source/refusal"
 	"fapws/runtime/source/static"
 )
@@ -43,11 +42,11 @@ func TestErrorPages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fails, err := fixed.New(fixed.Options{Status: 500})
+	fails, err := static.NewFixed(static.FixedOptions{Status: 500})
 	if err != nil {
 		t.Fatal(err)
 	}
-	busy, err := fixed.New(fixed.Options{Status: 503})
+	busy, err := static.NewFixed(static.FixedOptions{Status: 503})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"fapws/runtime/listen"
+	"fapws/runtime/conn"
 )
 
 func TestUnixSocketAndPeer(t *testing.T) {
@@ -21,7 +21,7 @@ func TestUnixSocketAndPeer(t *testing.T) {
 			c.reply(200, strings.Repeat("x", 1<<20))
 		})
 		s := serve(t, Config{}, a)
-		ln, err := listen.Open("unix:"+path, listen.DefaultOptions)
+		ln, err := conn.Listen("unix:"+path, conn.DefaultListenOptions)
 		if err != nil {
 			t.Fatal(err)
 		}

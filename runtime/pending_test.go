@@ -9,7 +9,7 @@ import (
 
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/sites"
 )
 
@@ -44,7 +44,7 @@ func TestPending(t *testing.T) {
 	t.Parallel()
 	modes(t, func(t *testing.T, inline bool) {
 		log := &logRecorder{}
-		pool := backend.New(8, func(line string) { log.add(loglevel.Error, line) })
+		pool := backend.New(8, func(line string) { log.add(logfile.Error, line) })
 		begun, gate := make(chan bool), make(chan bool)
 		slow := pool.Add(backend.Func(func(w *backend.Response, _ *backend.Request) {
 			begun <- true

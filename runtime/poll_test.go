@@ -12,7 +12,6 @@ import (
 
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
-	"fapws/runtime/listen"
 	"fapws/runtime/sites"
 )
 
@@ -133,7 +132,7 @@ func TestTasksWithoutEnd(t *testing.T) {
 func TestEdgeOfUnixSocket(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{ProxyUnix: true, ProxyProtocol: true}, newApp(true, demo))
-	ln, err := listen.Open("unix:"+t.TempDir()+"/s", listen.DefaultOptions)
+	ln, err := conn.Listen("unix:"+t.TempDir()+"/s", conn.DefaultListenOptions)
 	if err != nil {
 		t.Fatal(err)
 	}

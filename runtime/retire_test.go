@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/listen"
+	"fapws/runtime/conn"
 )
 
 // retiring waits until the loop of s knows that it retires.
@@ -84,7 +84,7 @@ func TestShutdownWhileRetiring(t *testing.T) {
 func TestAccept(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{}, newApp(true, demo))
-	ln, err := listen.Open("127.0.0.1:0", listen.DefaultOptions)
+	ln, err := conn.Listen("127.0.0.1:0", conn.DefaultListenOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestAccept(t *testing.T) {
 		c.Close()
 		t.Error("still accepts")
 	}
-	late, err := listen.Open("127.0.0.1:0", listen.DefaultOptions)
+	late, err := conn.Listen("127.0.0.1:0", conn.DefaultListenOptions)
 	if err != nil {
 		t.Fatal(err)
 	}

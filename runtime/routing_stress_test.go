@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/filter/header"
+	"fapws/runtime/exchange"
 	"fapws/runtime/sites"
 )
 
@@ -21,7 +21,7 @@ func TestRoutingUnderStress(t *testing.T) {
 	t.Parallel()
 	modes(t, func(t *testing.T, inline bool) {
 		a := newApp(inline, func(c *call) { c.reply(200, fmt.Sprintf("<%s%s?%s %d>", c.Script, c.Path, c.Query, len(c.Body))) })
-		rules := mustRules(t, sites.RuleOptions{Auth: mustAuth(t, "ann:secret"), Set: []header.Field{{Name: "X-Set", Value: "1"}}})
+		rules := mustRules(t, sites.RuleOptions{Auth: mustAuth(t, "ann:secret"), Set: []exchange.Field{{Name: "X-Set", Value: "1"}}})
 		first := tree(t, map[string]string{"file": "content", "large": string(pattern(200000))})[0]
 		first.Prefix, first.Source, first.Match = "/", optional(first.Source), ""
 		second := tree(t, map[string]string{"other": "content"})[0]

@@ -8,16 +8,15 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/filter/header"
+	"fapws/runtime/exchange"
 	"fapws/runtime/route"
 	"fapws/runtime/sites"
-	"fapws/runtime/source/fixed"
 	"fapws/runtime/source/static"
 )
 
 func mustRedirect(t testing.TB, prefix, target string, status int) sites.Mount {
 	t.Helper()
-	r, err := fixed.NewRedirect(target, status)
+	r, err := static.NewRedirect(target, status)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +96,7 @@ func TestRedirectErrors(t *testing.T) {
 		{"/a b", 301, "percent-encoded"},
 		{"/a\r\nX: y", 301, "percent-encoded"},
 	} {
-		if _, err := fixed.NewRedirect(test.target, test.status); err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
+		if _, err := static.NewRedirect(test.target, test.status); err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q %d: %v, want %s", test.target, test.status, err, test.want)
 		}
 	}
@@ -194,19 +193,19 @@ func TestMatch(t *testing.T) {
 
 func TestFixedAnswers(t *testing.T) {
 	t.Parallel()
-	mount := func(prefix string, o fixed.Options) sites.Mount {
-		f, err := fixed.New(o)
+	mount := func(prefix string, o static.FixedOptions) sites.Mount {
+		f, err := static.NewFixed(o)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return sites.Mount{Prefix: prefix, Source: f}
 	}
 	s := serveSites(t, Config{}, nil, sites.Site{Table: []sites.Mount{
-		mount("/text", fixed.Options{Body: "hello", Fields: []header.Field{{Name: "X-A", Value: "b"}}}),
-		mount("/html", fixed.Options{Status: 410, Body: "<p>gone", Type: "text/html"}),
-		mount("/none", fixed.Options{Status: 204}),
-		mount("/empty", fixed.Options{}),
-		mount("/error", fixed.Options{Status: 403}),
+		mount("/text", static.FixedOptions{Body: "hello", Fields: []exchange.Field{{Name: "X-A", Value: "b"}}}),
+		mount("/html", static.FixedOptions{Status: 410, Body: "<p>gone", Type: "text/html"}),
+		mount("/none", static.FixedOptions{Status: 204}),
+		mount("/empty", static.FixedOptions{}),
+		mount("/error", static.FixedOptions{Status: 403}),
 	}})
 	for _, test := range []struct{ request, want string }{
 		{"GET /text", "HTTP/1.1 200 OK X-A: b Content-Type: text/plain; charset=utf-8 Content-Length: 5  hello"},

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/filter/header"
+	"fapws/runtime/exchange"
 	"fapws/runtime/sites"
 )
 
@@ -30,7 +30,7 @@ func mustRules(t testing.TB, o sites.RuleOptions) *sites.Rules {
 func TestRules(t *testing.T) {
 	t.Parallel()
 	files := tree(t, map[string]string{"file.txt": "content"})
-	files[0].Rules = mustRules(t, sites.RuleOptions{Remove: []string{"ETag", "server"}, Set: []header.Field{{Name: "X-Site", Value: "files"}, {Name: "Content-Type", Value: "text/x"}}})
+	files[0].Rules = mustRules(t, sites.RuleOptions{Remove: []string{"ETag", "server"}, Set: []exchange.Field{{Name: "X-Site", Value: "files"}, {Name: "Content-Type", Value: "text/x"}}})
 	app := newApp(false, func(c *call) {
 		if c.Script == "/slow" {
 			<-c.gone
@@ -38,7 +38,7 @@ func TestRules(t *testing.T) {
 		c.reply(200, "app "+c.Body)
 	})
 	s := serveSites(t, Config{MaxBodySize: 100, Proxies: mustPrefixes("127.0.0.0/8")}, app, sites.Site{
-		Rules: mustRules(t, sites.RuleOptions{Set: []header.Field{{Name: "X-Site", Value: "site"}}, Add: []header.Field{{Name: "X-More", Value: "1"}, {Name: "X-More", Value: "2"}}}),
+		Rules: mustRules(t, sites.RuleOptions{Set: []exchange.Field{{Name: "X-Site", Value: "site"}}, Add: []exchange.Field{{Name: "X-More", Value: "1"}, {Name: "X-More", Value: "2"}}}),
 		Table: []sites.Mount{
 			files[0],
 			{Prefix: "/lan", Rules: mustRules(t, sites.RuleOptions{Allow: mustPrefixes("192.0.2.0/24", "2001:db8::/32"), Deny: mustPrefixes("0.0.0.0/0", "::/0")})},

@@ -6,11 +6,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
-	"fapws/runtime/listen"
-	"fapws/runtime/loglevel"
-	"fapws/runtime/netio"
+	"fapws/runtime/logfile"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/static"
@@ -23,7 +22,7 @@ import (
 // where a mount names nothing else; nil if there is no such mount. Call it once;
 // more listeners may follow with Accept, and other sites with Replace. The error, of one line, is about the folders of
 // Config.SendfileRoots and AccelRoots, or about names of sites.
-func (s *Server) Serve(listeners []*listen.Listener, all []sites.Site, h app.Handler) error {
+func (s *Server) Serve(listeners []*conn.Listener, all []sites.Site, h app.Handler) error {
 	if !s.serving.CompareAndSwap(false, true) {
 		return errors.New("Serve was called before")
 	}
@@ -126,10 +125,10 @@ func (l *loop) woken() {
 func (w *wake) Ready(eventloop.Readiness) {
 	l := w.l
 	var b [64]byte
-	n, err := netio.Receive(w.signals, b[:])
+	n, err := system.Receive(w.signals, b[:])
 	if n == 0 || err != nil && err != unix.EAGAIN { // the script has closed a descriptor of the server
 		w.watch.Remove()
-		l.s.logf(loglevel.Error, "signal handlers of the application will not run: their socket was closed")
+		l.s.logf(logfile.Error, "signal handlers of the application will not run: their socket was closed")
 		return
 	}
 	if n == len(b) {

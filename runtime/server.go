@@ -12,20 +12,17 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/runtime/accept"
+	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/http1"
-	"fapws/runtime/listen"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/live"
+	"fapws/runtime/logfile"
 	"fapws/runtime/metrics"
 	"fapws/runtime/protocol/http"
 	"fapws/runtime/protocol/http2"
-	"fapws/runtime/protocol/sse"
-	"fapws/runtime/protocol/websocket"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/static"
-	"fapws/runtime/tracecontext"
 )
 
 // Server serves sites on any number of listeners. Its methods
@@ -44,8 +41,8 @@ type Server struct {
 	stored  int64                       // Config.CacheSize of store
 
 	// Those of the first Config: other goroutines call them, too.
-	log       func(loglevel.Level, string)
-	logClient func(level loglevel.Level, client, line string)
+	log       func(logfile.Level, string)
+	logClient func(level logfile.Level, client, line string)
 	onIdle    func()
 
 	measuring   atomic.Pointer[metrics.Recorder] // nil: requests are not counted
@@ -94,14 +91,14 @@ func (s *Server) begin() (err error) {
 	l.conns.Events.OnPanic(l.recovered)
 	l.post(func() {
 		if err := l.conns.Events.Add(&l.wake.watch, l.wake.signals, &l.wake); err != nil {
-			s.logf(loglevel.Error, "signal handlers of the application will not run: %v", err)
+			s.logf(logfile.Error, "signal handlers of the application will not run: %v", err)
 		}
 	})
 	s.over = make(chan struct{})
 	go func() {
 		defer close(s.over)
 		if err := s.run(); err != nil {
-			s.logf(loglevel.Error, "event loop: %v", err)
+			s.logf(logfile.Error, "event loop: %v", err)
 		}
 	}()
 	return nil
@@ -119,10 +116,10 @@ func (s *Server) Configure(cfg Config) {
 func (s *Server) configure(cfg Config) {
 	s.cfg = cfg.withDefaults()
 	if s.again = s.cfg.Limits; s.cfg.Trace {
-		s.again = s.again.Plus(1, tracecontext.LineLen)
+		s.again = s.again.Plus(1, http1.TraceLineLen)
 	}
 	s.loop.debug = s.cfg.Debug
-	s.loop.accepting.Configure(accept.Config{MaxClients: s.cfg.MaxClients, Refuse: s.cfg.Refuse, Concurrency: s.cfg.Concurrency})
+	s.loop.accepting.Configure(conn.AcceptConfig{MaxClients: s.cfg.MaxClients, Refuse: s.cfg.Refuse, Concurrency: s.cfg.Concurrency})
 	s.loop.sites.Configure(sites.Config{
 		Limits: &s.cfg.Limits, MaxBodySize: s.cfg.MaxBodySize, StartWait: s.cfg.StartWait,
 		Proxies: s.cfg.Proxies, ProxyUnix: s.cfg.ProxyUnix, ProxyProtocol: s.cfg.ProxyProtocol,
@@ -147,8 +144,8 @@ func (s *Server) configure(cfg Config) {
 	}
 	s.loop.app.Configure(s.appConfig())
 	s.loop.conns.Debug, s.loop.conns.WriteTimeout, s.loop.conns.Unsent.Max = s.cfg.Debug, s.cfg.WriteTimeout, s.cfg.MaxUnsent
-	s.loop.subscribers.Configure(s.cfg.Channels, sse.Limits{Clients: s.cfg.MaxClients, WriteTimeout: s.cfg.WriteTimeout})
-	s.loop.sockets.Configure(websocket.Config{
+	s.loop.subscribers.Configure(s.cfg.Channels, live.StreamLimits{Clients: s.cfg.MaxClients, WriteTimeout: s.cfg.WriteTimeout})
+	s.loop.sockets.Configure(live.SocketConfig{
 		MaxSize: s.cfg.WebSocketMaxSize, Ping: s.cfg.WebSocketPing, PingTimeout: s.cfg.WebSocketPingTimeout,
 		MaxGroupMessage: s.cfg.Channels.MaxEvent, HandOver: s.cfg.Channels.HandOver, Counted: s.cfg.Channels.Counted,
 	})
@@ -205,7 +202,7 @@ func (s *Server) Enrol(nc net.Conn) error { return s.enrol(nc, false) }
 func (s *Server) EnrolOwn(nc net.Conn) error { return s.enrol(nc, true) }
 
 func (s *Server) enrol(nc net.Conn, own bool) error {
-	fd, err := listen.Descriptor(nc)
+	fd, err := conn.DescriptorOf(nc)
 	if err != nil {
 		return err
 	}
@@ -264,7 +261,7 @@ func (s *Server) awaitEnd(ctx context.Context) error {
 // back (Sockets.TakeBack). It must not be called on the loop, nor must release.
 func (s *Server) HoldEnd() (release func()) {
 	s.do(s.loop.connectionOpened)
-	return func() { s.do(func() { s.loop.makeRoom(accept.Wait) }) }
+	return func() { s.do(func() { s.loop.makeRoom(conn.Wait) }) }
 }
 
 // closeWithin is how long Shutdown waits for the loop after the time of its
@@ -334,6 +331,6 @@ func (s *Server) Unused() time.Duration {
 	}
 }
 
-func (s *Server) logf(level loglevel.Level, format string, args ...any) {
+func (s *Server) logf(level logfile.Level, format string, args ...any) {
 	s.log(level, fmt.Sprintf(format, args...))
 }

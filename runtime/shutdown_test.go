@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/protocol/http1"
 )
 
@@ -190,7 +190,7 @@ func TestConfigure(t *testing.T) {
 	}
 	defer s.Close()
 	s.Do(func() {})
-	s.Configure(Config{MaxBodySize: 3, Log: func(loglevel.Level, string) {}})
+	s.Configure(Config{MaxBodySize: 3, Log: func(logfile.Level, string) {}})
 	ts := &testServer{Server: s}
 	ts.listen(t, newApp(true, demo))
 	if got := bodies(t, ts.talk(t, "POST /echo HTTP/1.0\r\nContent-Length: 4\r\n\r\nabcd")); got != "413:input body too big\n" {

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
-	"fapws/runtime/protocol/websocket"
+	"fapws/runtime/live"
 	"fapws/runtime/sites"
 	"fapws/runtime/websocket/wstest"
 
@@ -40,12 +40,12 @@ func moves(t *testing.T, from, to *testServer) (n int) {
 	t.Helper()
 	var retired sync.WaitGroup
 	retired.Go(func() { from.Retire(t.Context(), time.Second) })
-	n, err := from.Sockets().Export(t.Context(), func(d *websocket.State, fd int) error {
+	n, err := from.Sockets().Export(t.Context(), func(d *live.SocketState, fd int) error {
 		text, err := json.Marshal(d)
 		if err != nil {
 			return err
 		}
-		got := new(websocket.State)
+		got := new(live.SocketState)
 		if err := json.Unmarshal(text, got); err != nil {
 			return err
 		}
@@ -69,7 +69,7 @@ func moves(t *testing.T, from, to *testServer) (n int) {
 func (s *testServer) received() (sum int64) {
 	s.do(func() {
 		for _, c := range s.loop.conns.All() {
-			if ws, ok := c.Protocol().(*websocket.Socket); ok {
+			if ws, ok := c.Protocol().(*live.Socket); ok {
 				in, _ := ws.Carried()
 				sum += in
 			}
@@ -86,7 +86,7 @@ func TestSocketsMove(t *testing.T) {
 	young, b := mover(t, "all")
 	say := func(s *testServer, seq uint64, text string) {
 		t.Helper()
-		if err := s.Sockets().Broadcast(seq, &websocket.GroupMessage{Group: "all", Data: text}); err != nil {
+		if err := s.Sockets().Broadcast(seq, &live.GroupMessage{Group: "all", Data: text}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -227,7 +227,7 @@ func TestSocketsTakenBack(t *testing.T) {
 			}
 			var retired sync.WaitGroup
 			retired.Go(func() { s.Retire(t.Context(), time.Second) })
-			n, err := s.Sockets().Export(t.Context(), func(*websocket.State, int) error {
+			n, err := s.Sockets().Export(t.Context(), func(*live.SocketState, int) error {
 				if !test.fails {
 					t.Error("it was given away")
 				}
@@ -262,7 +262,7 @@ func TestSocketRefused(t *testing.T) {
 	saysBack(t, c, "hello")
 	moved := make(chan int)
 	go func() {
-		n, _ := old.Sockets().Export(t.Context(), func(d *websocket.State, fd int) error {
+		n, _ := old.Sockets().Export(t.Context(), func(d *live.SocketState, fd int) error {
 			if _, err := c.Conn.Write(c.AppendFrame(nil, wstest.Fin|wstest.Text, []byte("unread"))); err != nil {
 				t.Error(err)
 			}

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"fapws/runtime/backend"
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
-	"fapws/runtime/listen"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/sites"
 )
 
@@ -21,7 +21,7 @@ import (
 func serveBackend(t testing.TB, cfg Config, a *testApp, f backend.Func, mounts ...sites.Mount) *testServer {
 	t.Helper()
 	ts := &testServer{log: &logRecorder{}}
-	pool := backend.New(32, func(line string) { ts.log.add(loglevel.Error, line) })
+	pool := backend.New(32, func(line string) { ts.log.add(logfile.Error, line) })
 	all := append([]sites.Mount{{Prefix: "/go", Handler: pool, Index: pool.Add(f)}}, mounts...)
 	all = append(all, sites.Mount{Prefix: "/"})
 	if cfg.Log == nil {
@@ -31,11 +31,11 @@ func serveBackend(t testing.TB, cfg Config, a *testApp, f backend.Func, mounts .
 	if ts.Server, err = New(patient(cfg)); err != nil {
 		t.Fatal(err)
 	}
-	ln, err := listen.Open("127.0.0.1:0", listen.DefaultOptions)
+	ln, err := conn.Listen("127.0.0.1:0", conn.DefaultListenOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := ts.Serve([]*listen.Listener{ln}, []sites.Site{{Table: all}}, a); err != nil {
+	if err := ts.Serve([]*conn.Listener{ln}, []sites.Site{{Table: all}}, a); err != nil {
 		t.Fatal(err)
 	}
 	ts.addr = ln.Addr().String()

@@ -11,8 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/protocol/sse"
-	"fapws/runtime/pubsub"
+	"fapws/runtime/live"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,12 +24,12 @@ func pass(t *testing.T, s, to *testServer) (n int) {
 			t.Error(err)
 		}
 	}
-	n, err := s.Subscribers().Export(t.Context(), func(d *sse.State, fd int) error {
+	n, err := s.Subscribers().Export(t.Context(), func(d *live.StreamState, fd int) error {
 		text, err := json.Marshal(d)
 		if err != nil {
 			t.Error(err)
 		}
-		var got sse.State
+		var got live.StreamState
 		if err := json.Unmarshal(text, &got); err != nil {
 			t.Error(err)
 		}
@@ -71,7 +70,7 @@ func TestHandOver(t *testing.T) {
 		defer mu.Unlock()
 		seq++
 		for _, s := range told {
-			if _, err := s.Subscribers().Publish(seq, &pubsub.Message{Name: name, Data: name + fmt.Sprint(seq)}); err != nil {
+			if _, err := s.Subscribers().Publish(seq, &live.Message{Name: name, Data: name + fmt.Sprint(seq)}); err != nil {
 				t.Error(err)
 			}
 		}
@@ -144,7 +143,7 @@ func TestHandOverIncomplete(t *testing.T) {
 	first, second, third := serve(t, cfg, newApp(false, listening)), serve(t, cfg, newApp(false, listening)), serve(t, cfg, newApp(false, listening))
 	publish := func(seq uint64, name string, to ...*testServer) {
 		for _, s := range to {
-			if _, err := s.Subscribers().Publish(seq, &pubsub.Message{Name: name, Data: "x"}); err != nil {
+			if _, err := s.Subscribers().Publish(seq, &live.Message{Name: name, Data: "x"}); err != nil {
 				t.Error(err)
 			}
 			s.TakePublished()
@@ -152,7 +151,7 @@ func TestHandOverIncomplete(t *testing.T) {
 	}
 	move := func(from, to *testServer) (err error) {
 		t.Helper()
-		if _, failed := from.Subscribers().Export(t.Context(), func(d *sse.State, fd int) error {
+		if _, failed := from.Subscribers().Export(t.Context(), func(d *live.StreamState, fd int) error {
 			own, failed := unix.Dup(fd)
 			if failed == nil {
 				err = to.Subscribers().Import(d, own)
@@ -196,7 +195,7 @@ func TestHandOverRefused(t *testing.T) {
 	l := s.listenTo(t, "news", "")
 	l.expect("retry: 3000\n")
 	s.awaitSubscribers(t, "news", 1)
-	n, err := s.Subscribers().Export(t.Context(), func(*sse.State, int) error { return context.Canceled })
+	n, err := s.Subscribers().Export(t.Context(), func(*live.StreamState, int) error { return context.Canceled })
 	if n != 0 || err != context.Canceled {
 		t.Error(n, err)
 	}
@@ -207,7 +206,7 @@ func TestHandOverRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, d := range []sse.State{{}, {Names: []string{"a b"}}, {Names: []string{"a", "a"}}} {
+	for _, d := range []live.StreamState{{}, {Names: []string{"a b"}}, {Names: []string{"a", "a"}}} {
 		own, _ := unix.Dup(fd)
 		if s.Subscribers().Import(&d, own) == nil {
 			t.Errorf("%+v was taken", d)

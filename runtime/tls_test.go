@@ -13,11 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/conn"
+	"fapws/runtime/conn/certtest"
 	"fapws/runtime/exchange"
-	"fapws/runtime/listen"
-	"fapws/runtime/protocol/sse"
-	"fapws/runtime/pubsub"
-	"fapws/runtime/secure/certtest"
+	"fapws/runtime/live"
 	"fapws/runtime/sites"
 	"fapws/runtime/websocket/wstest"
 
@@ -30,9 +29,9 @@ func serverTLS() *tls.Config {
 }
 
 // secureListener opens a listener with TLS, on a free port.
-func secureListener(t testing.TB) *listen.Listener {
+func secureListener(t testing.TB) *conn.Listener {
 	t.Helper()
-	ln, err := listen.Open("127.0.0.1:0", listen.DefaultOptions)
+	ln, err := conn.Listen("127.0.0.1:0", conn.DefaultListenOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +196,7 @@ func TestTLSReject(t *testing.T) {
 }
 
 // serveOneHandshake returns a server that makes one TLS handshake at a time, and the client whose handshake it is.
-func serveOneHandshake(t *testing.T) (*testServer, *listen.Listener, net.Conn) {
+func serveOneHandshake(t *testing.T) (*testServer, *conn.Listener, net.Conn) {
 	t.Helper()
 	s := serve(t, Config{TLSHandshakes: 1}, newApp(true, func(c *call) { c.reply(200, "served") }))
 	ln := secureListener(t)
@@ -464,7 +463,7 @@ func TestTLSSubscriber(t *testing.T) {
 	const n = 100
 	go func() {
 		for i := range n {
-			s.Subscribers().Publish(0, &pubsub.Message{Name: "news", Data: strings.Repeat("x", i*100)})
+			s.Subscribers().Publish(0, &live.Message{Name: "news", Data: strings.Repeat("x", i*100)})
 		}
 	}()
 	for i := range n {
@@ -476,7 +475,7 @@ func TestTLSSubscriber(t *testing.T) {
 		t.Errorf("%q, %v", rest, err)
 	}
 	l.conn.Close()
-	if moved, err := s.Subscribers().Export(t.Context(), func(*sse.State, int) error { return nil }); moved != 0 || err != nil {
+	if moved, err := s.Subscribers().Export(t.Context(), func(*live.StreamState, int) error { return nil }); moved != 0 || err != nil {
 		t.Errorf("%d have moved, %v", moved, err)
 	}
 	if err := <-retired; err != nil {
@@ -485,7 +484,7 @@ func TestTLSSubscriber(t *testing.T) {
 	next := serve(t, cfg, newApp(false, listening))
 	nextAddr := next.listenSecure(t)
 	for seq := range uint64(n + 1) {
-		next.Subscribers().Publish(seq+1, &pubsub.Message{Name: "news", Data: "again"})
+		next.Subscribers().Publish(seq+1, &live.Message{Name: "news", Data: "again"})
 	}
 	back := listenOver(t, dialSecure(t, nextAddr), fmt.Sprintf("GET /listen/news HTTP/1.1\r\nHost: x\r\nLast-Event-ID: e-%d\r\n\r\n", n))
 	back.expect("retry: 3000\n")

@@ -4,8 +4,8 @@ import (
 	"net"
 
 	"fapws/runtime/exchange"
-	"fapws/runtime/loglevel"
-	protocol "fapws/runtime/protocol/websocket"
+	"fapws/runtime/live"
+	"fapws/runtime/logfile"
 	"fapws/runtime/sites"
 )
 
@@ -26,19 +26,19 @@ func (h socketHost) Flush() {
 	}
 }
 
-func (h socketHost) Log(level loglevel.Level, line string) { h.l.s.log(level, line) }
+func (h socketHost) Log(level logfile.Level, line string) { h.l.s.log(level, line) }
 
 func (h socketHost) Dismiss(fd int, last []byte) {
 	h.l.reject(h.l.sites.NewClient(fd, &net.UnixAddr{}, &net.UnixAddr{}, false), last)
 }
 
 // Resume makes a connection of d and fd, and submits its request again.
-func (h socketHost) Resume(d *protocol.State, fd int) (*protocol.Socket, error) {
+func (h socketHost) Resume(d *live.SocketState, fd int) (*live.Socket, error) {
 	return h.l.sites.ResumeSocket(d, fd)
 }
 
 // Sockets returns the WebSockets of the server.
-func (s *Server) Sockets() *protocol.Sockets { return s.loop.sockets }
+func (s *Server) Sockets() *live.Sockets { return s.loop.sockets }
 
 // JoinGroup makes a WebSocket a member of a group; nothing happens if it has ended. It must be called on the loop.
 func (s *Server) JoinGroup(t exchange.Ticket, group string) {
@@ -55,7 +55,7 @@ func (s *Server) LeaveGroup(t exchange.Ticket, group string) {
 }
 
 // socketOf returns the WebSocket of an exchange, nil if there is none.
-func (l *loop) socketOf(t exchange.Ticket) *protocol.Socket {
+func (l *loop) socketOf(t exchange.Ticket) *live.Socket {
 	if x := l.app.Exchange(t); x != nil {
 		return sites.SocketOf(x)
 	}

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
-	"fapws/runtime/filter/header"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/websocket/wstest"
@@ -144,7 +143,7 @@ func TestWebSocketAnswers(t *testing.T) {
 			one.accept("")
 		}
 	}
-	rules := mustRules(t, sites.RuleOptions{Set: []header.Field{{Name: "X-Frame-Options", Value: "DENY"}}})
+	rules := mustRules(t, sites.RuleOptions{Set: []exchange.Field{{Name: "X-Frame-Options", Value: "DENY"}}})
 	s := serveTalks(t, Config{}, a, sites.Mount{Prefix: "/", WebSocket: true, Rules: rules})
 	c, err := wstest.Dial(s.addr, "/fields")
 	if err != nil {

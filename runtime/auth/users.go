@@ -11,7 +11,6 @@ import (
 	"syscall"
 	"time"
 
-	"fapws/runtime/descriptors"
 	"fapws/runtime/system"
 )
 
@@ -203,11 +202,11 @@ func stampOf(st *syscall.Stat_t) stamp {
 // Keep makes f the file, which is closed when another one takes its place. info describes it before it was read.
 func (o *OpenFile) Keep(f *os.File, info fs.FileInfo) {
 	st, ok := info.Sys().(*syscall.Stat_t)
-	descriptors.Keep(int(f.Fd()))
+	system.KeepDescriptor(int(f.Fd()))
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.file != nil {
-		descriptors.Release(int(o.file.Fd()))
+		system.ReleaseDescriptor(int(o.file.Fd()))
 		o.file.Close()
 	}
 	o.file, o.stamp = f, stamp{}
@@ -235,7 +234,7 @@ func (o *OpenFile) Close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.file != nil {
-		descriptors.Release(int(o.file.Fd()))
+		system.ReleaseDescriptor(int(o.file.Fd()))
 		o.file.Close()
 		o.file = nil
 	}

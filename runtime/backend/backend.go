@@ -12,7 +12,6 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/tracecontext"
 )
 
 // Responder answers requests. Respond is called on a separate goroutine, many
@@ -82,7 +81,7 @@ func (r *Request) Client() string {
 		client = net.JoinHostPort(client, r.Peer.Port)
 	}
 	if r.Traced {
-		client = tracecontext.Find(r.Head, r.Parsed).Name(client)
+		client = http1.FindTraceparent(r.Head, r.Parsed).Name(client)
 	}
 	return client
 }

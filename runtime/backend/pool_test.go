@@ -20,9 +20,9 @@ import (
 
 	"fapws/runtime"
 	"fapws/runtime/backend"
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
-	"fapws/runtime/listen"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/protocol/http1"
 	"fapws/runtime/sites"
 	"fapws/runtime/waittest"
@@ -54,18 +54,18 @@ func serve(t *testing.T, max int, f backend.Func) *server {
 	t.Helper()
 	s := &server{t: t}
 	var err error
-	s.Server, err = runtime.New(runtime.Config{MaxBodySize: 64 << 20, Log: func(level loglevel.Level, line string) { s.log(level.String() + " " + line) }})
+	s.Server, err = runtime.New(runtime.Config{MaxBodySize: 64 << 20, Log: func(level logfile.Level, line string) { s.log(level.String() + " " + line) }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.close)
 	pool := backend.New(max, s.log)
-	ln, err := listen.Open("127.0.0.1:0", listen.DefaultOptions)
+	ln, err := conn.Listen("127.0.0.1:0", conn.DefaultListenOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.address = ln.Addr().String()
-	if err := s.Serve([]*listen.Listener{ln}, []sites.Site{{Table: []sites.Mount{{Handler: pool, Index: pool.Add(f)}}}}, nil); err != nil {
+	if err := s.Serve([]*conn.Listener{ln}, []sites.Site{{Table: []sites.Mount{{Handler: pool, Index: pool.Add(f)}}}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -3,8 +3,7 @@ package conn
 import (
 	"time"
 
-	"fapws/runtime/descriptors"
-	"fapws/runtime/netio"
+	"fapws/runtime/system"
 
 	"golang.org/x/sys/unix"
 )
@@ -90,7 +89,7 @@ func (c *Conn) end() {
 func (c *Conn) closeSocket() {
 	fd := c.Fd()
 	if c.Reset && !c.virtual() {
-		netio.ResetOnClose(fd)
+		system.ResetOnClose(fd)
 	} else if c.transport != nil && !c.Reset {
 		_ = c.transport.CloseWrite() // unless it was said
 		_ = c.transport.Flush()
@@ -100,6 +99,6 @@ func (c *Conn) closeSocket() {
 	if c.virtual() {
 		return
 	}
-	descriptors.Release(fd)
+	system.ReleaseDescriptor(fd)
 	unix.Close(fd)
 }

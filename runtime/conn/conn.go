@@ -6,8 +6,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/runtime/descriptors"
 	"fapws/runtime/eventloop"
+	"fapws/runtime/system"
 )
 
 // Protocol is the protocol of a connection. Its methods are called on the loop.
@@ -90,7 +90,7 @@ func (c *Conn) Open(s *Set, p Protocol) error {
 		c.closed = true
 		return err
 	}
-	descriptors.Hold(c.Fd())
+	system.HoldDescriptor(c.Fd())
 	return nil
 }
 

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"fapws/runtime/eventloop"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/waittest"
 
 	"golang.org/x/sys/unix"
@@ -37,7 +37,7 @@ func newSet(t *testing.T, readSize int) *set {
 	s.Init()
 	s.SetReadSize(readSize)
 	s.Events, s.WriteTimeout = loop, time.Hour
-	s.Log = func(level loglevel.Level, format string, args ...any) { t.Logf(format, args...) }
+	s.Log = func(level logfile.Level, format string, args ...any) { t.Logf(format, args...) }
 	ended := make(chan error)
 	go func() { ended <- loop.Run() }()
 	t.Cleanup(func() {

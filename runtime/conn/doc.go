@@ -32,4 +32,96 @@
 // MiB to 16 or 64 connections: 0.95 to 1.06 times, in interleaved rounds). With nginx a gigabyte for slow readers
 // compares at 0.75 to 1 of its requests for each second of CPU (./build.sh bench): both need about 40 µs for a
 // mebibyte, of which the kernel's handling of pages is 92 %.
+//
+// The part listen makes the sockets that clients connect to: TCP, unix sockets with their files, sockets that the
+// process was started with, and copies that processes share. It also describes connections before their first
+// request: addresses, whether the kernel paces them, and the header of the PROXY protocol. It accepts nothing;
+// package accept does. Packages cmd/fapws/bind and pool make their sockets with it. Start reading at listen.go.
+//
+//   - Workers share one listening socket, made by the supervisor, without SO_REUSEPORT: a connection waits in the one
+//     queue for any worker, also while a worker loads or dies.
+//   - Sockets are made by hand, so the mode of a unix socket is set before bind and its owner before listen: at no
+//     moment can others connect.
+//   - Sockets that are passed on stay non-blocking, or the loop of another process could hang in accept.
+//   - Where the kernel's congestion control is BBR, which spreads packets over time, connections from the same
+//     machine get Reno (tcp.go). A listener on a loopback address has it from the start; elsewhere an accepted
+//     connection changes, and keeps a weaker pacing.
+//
+// The part accept takes connections from listening sockets on the event loop, as long as there is room for them.
+//
+// A listener is a descriptor of the loop like any other. Acceptor takes up to 64 connections from its queue before
+// other descriptors have their turn. Connections beyond Config.MaxClients stay in the queue of the kernel, in order, or
+// are rejected with 503. A process that is busy leaves connections to others that share the listener (balance.go).
+//
+// When accept fails for want of descriptors or memory (EMFILE), Acceptor tries again 20 times a second, and as soon
+// as a connection closes. After five seconds without success it answers waiting clients with 503, one at a time,
+// through a descriptor that it keeps for this purpose (limits.go): a client that gets an answer need not wait for
+// its own timeout.
+//
+// A new connection for each request takes accept4, recv, send and close, and with threads often epoll_ctl twice.
+//
+// Package runtime is its Host (runtime/conn.go), and counts connections. The methods must be called on the loop, unless their comments
+// say otherwise. Start reading at Host.
+//
+// The part secure is TLS on the event loop: a conn.Transport over crypto/tls. Package sites begins with it where the
+// listener of a connection says so. Start reading at Handshake, which is the protocol of a connection until TLS has
+// begun, and Transport, which encrypts from then on. Methods must be called on the loop, unless they say otherwise.
+//
+// crypto/tls reads from a net.Conn and writes to one. This one (wire) has two lives. During the handshake, which
+// computes for a while and cannot be interrupted, it belongs to a goroutine: the loop reads from the socket, and the
+// goroutine waits for the bytes. After it everything is on the loop, without a goroutine: reading returns a temporary
+// error when nothing has come, upon which crypto/tls keeps the beginning of a record, and writing collects records,
+// which leave with one system call.
+//
+// # Handshakes
+//
+// A goroutine starts when the first record, the ClientHello, is whole. So a client that sends half of one costs no more
+// than one that sends half of a head of HTTP. At most as many goroutines compute as leave a processor to the loop and
+// to Python; others wait for their turn. One that computes for long is taken to wait for something else (for a
+// certificate of an ACME server), and another one may compute in its place.
+//
+// As many connections as Configure says may be on their way to TLS (places.go). Further ones stay in the queue of their
+// listener, in the kernel; for them, the handshake that waits longest for its client is cut off, and no sooner than a
+// second after it began. All of them end with the timeout.
+//
+// What is no ClientHello gets an answer, too: a request of HTTP is told the address with https.
+//
+// Certificates of clients are verified on the goroutine, in the handshake or behind it (describe.go): a rule for a path, which refuses
+// a request, can only count when the path is known. Why handshakes fail is counted by reason (describe.go).
+//
+// # Memory
+//
+// Output is encrypted when there is room for it, 32 KiB at a time, and at most twice as much waits in memory. While
+// that waits nothing is read, because reading may have to answer (KeyUpdate). Buffers for output are used again, and an
+// idle connection has none.
+//
+// Input is read into memory of the Server, and given to crypto/tls one record at a time. The buffer that crypto/tls
+// keeps for each connection has room for the largest record that has come: 18 KiB behind an upload, and 40 to 50 if it
+// were given several at once.
+//
+// The part tunnel passes bytes between a client and an upstream on the event loop: WebSockets behind a proxy. It knows
+// nothing of HTTP; package sites makes a tunnel when an upstream has answered 101 (sites/tunnel.go,
+// source/proxy/upgrade.go). Start reading at Link, which is the protocol of a connection that has become a tunnel.
+//
+// A tunnel has a descriptor for each side and, while nothing waits, no buffer and no goroutine. It reads into memory
+// that all tunnels of a loop share, and writes the bytes to the other side at once. Bytes for which the other side
+// has no room are kept, up to 64 KiB, and nothing more is read until that is written: a side that reads slowly slows
+// down the side that writes.
+//
+// Each direction ends by itself: when one side has sent its last byte, the other one is shut down for writing once it
+// has been sent everything. The tunnel is over when both directions are; a side whose peer has shut down has 30
+// silent seconds for a farewell. An upstream that closes while the client is sending resets its connection; the bytes
+// that it had sent before reach the client first.
+//
+// Tunnels count for --max-clients, and not for the places of responders. A side that takes nothing for
+// --write-timeout ends with RST. Tunnels stay with their worker at a reload, are closed at the end of
+// --graceful-timeout, and have one line in the access log, when they end.
+//
+// # Measured
+//
+// On a busy machine, in brackets to an upstream with TLS: idle tunnels 2 KiB each (8; nginx 1.22: 18), a GiB to the
+// client 0.16 s of CPU (0.55), a message of 64 bytes and its echo 5 µs of CPU in 64 tunnels at once (8), and 10 in
+// one alone (14). With two goroutines for each tunnel it was 18 KiB (34), 0.22 s (0.66), 8 µs (13) and 12 (20).
+// splice(2) would save 0.1 s of CPU for each GiB, and needs a pipe for each direction that waits; messages of
+// WebSockets are small, and TLS cannot use it.
 package conn

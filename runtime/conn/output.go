@@ -4,7 +4,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/exchange"
-	"fapws/runtime/netio"
+	"fapws/runtime/system"
 )
 
 // Output waits to be written: bytes that a socket did not take at once, and ranges of files.
@@ -121,7 +121,7 @@ func (c *Conn) Write(first, body, tail []byte) (rest []Item, err error) {
 	case c.transport != nil:
 		n, err = c.encode(first, body, tail)
 	case len(body) == 0 && len(tail) == 0:
-		n, err = netio.Send(c.Fd(), first, 0)
+		n, err = system.Send(c.Fd(), first, 0)
 	default:
 		n, err = c.set.iov.Send(c.Fd(), first, body, tail)
 	}

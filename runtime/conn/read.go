@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/eventloop"
-	"fapws/runtime/loglevel"
-	"fapws/runtime/netio"
+	"fapws/runtime/logfile"
+	"fapws/runtime/system"
 )
 
 // Heed says what counts of a client that is not read from.
@@ -22,7 +22,7 @@ const (
 // Ready implements eventloop.Handler.
 func (c *Conn) Ready(r eventloop.Readiness) {
 	if r == eventloop.Unwatched {
-		c.set.Log(loglevel.Error, "cannot watch %s: the kernel is out of memory, or fs.epoll.max_user_watches is reached", c)
+		c.set.Log(logfile.Error, "cannot watch %s: the kernel is out of memory, or fs.epoll.max_user_watches is reached", c)
 		c.Close("it cannot be watched")
 		c.Abort() // there will be no news of room
 		return
@@ -101,7 +101,7 @@ func (c *Conn) ReadAgain() {
 func (c *Conn) hungUp() bool {
 	state := [1]unix.PollFd{{Fd: c.fd}}
 	if c.paused && c.heed == HeedEnd {
-		state[0].Events = netio.PollEnd
+		state[0].Events = system.PollEnd
 	}
 	n, err := unix.Poll(state[:], 0)
 	return n > 0 && err == nil && (!c.half || state[0].Revents&unix.POLLERR != 0)
@@ -130,7 +130,7 @@ func (c *Conn) Paused() bool { return c.paused }
 func (c *Conn) Half() bool { return c.half }
 
 // Ends is Half, also if the end has not been read yet. It makes a system call.
-func (c *Conn) Ends() bool { return c.half || netio.Ended(c.Fd()) }
+func (c *Conn) Ends() bool { return c.half || system.Ended(c.Fd()) }
 
 // SetHalf notes that the client has shut down its side, which something else has seen.
 func (c *Conn) SetHalf() { c.half = true }

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/runtime/netio"
+	"fapws/runtime/system"
 )
 
 // The loop writes a transfer whenever the client has made room in its socket. A piece of a file that is not in memory would
@@ -133,7 +133,7 @@ func (c *Conn) putItems(items []Item, most int) (sent, next int, err error) {
 // flags are those of send(2) for its bytes.
 func (it *Item) flags() uintptr {
 	if it.More {
-		return netio.SendMore
+		return system.SendMore
 	}
 	return 0
 }
@@ -166,7 +166,7 @@ func (t *transfer) lend() {
 	t.lent, t.room = true, false
 	fd, it, events := t.c.Fd(), &t.Items[t.next], t.c.set.Events
 	go func() {
-		n, err := netio.SendFile(fd, it.File, &it.Offset, min(it.Count, coldMost))
+		n, err := system.SendFile(fd, it.File, &it.Offset, min(it.Count, coldMost))
 		events.Post(func() { t.returned(n, err) })
 	}()
 }

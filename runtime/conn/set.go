@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"fapws/runtime/eventloop"
-	"fapws/runtime/loglevel"
-	"fapws/runtime/netio"
+	"fapws/runtime/logfile"
+	"fapws/runtime/system"
 )
 
 const (
@@ -24,7 +24,7 @@ const (
 // before connections are opened.
 type Set struct {
 	Events       *eventloop.Loop
-	Log          func(level loglevel.Level, format string, args ...any)
+	Log          func(level logfile.Level, format string, args ...any)
 	Debug        int           // 2 and more: Log gets events of connections, 3 and more: their data
 	WriteTimeout time.Duration // a client that reads nothing for this long is disconnected
 	Cached       func(file int, offset int64) bool
@@ -44,12 +44,12 @@ type Set struct {
 
 	below    gathered // output that waits while Buf is that of a virtual connection
 	spareBuf []byte   // memory of Buf, for a virtual connection
-	iov      netio.Vector
+	iov      system.Vector
 }
 
 // Init makes s ready.
 func (s *Set) Init() {
-	s.Cached = netio.Cached
+	s.Cached = system.Cached
 	s.spare = make([][]byte, 0, spareBuffers)
 	s.start = time.Now()
 	s.SetTime(s.start)
@@ -143,7 +143,7 @@ func (s *Set) Restamp(since, at int64) {
 	}
 }
 
-func (s *Set) tracef(format string, args ...any) { s.Log(loglevel.Debug, format, args...) }
+func (s *Set) tracef(format string, args ...any) { s.Log(logfile.Debug, format, args...) }
 
 // maxExcerpt is how many bytes Excerpt quotes.
 const maxExcerpt = 512

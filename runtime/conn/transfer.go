@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // transfer writes bytes that a socket does not take at once, and files that may have to be read from a disk: see
@@ -87,7 +87,7 @@ func (t *transfer) end(err error) {
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		c.Reset = true // bytes in the kernel would wait for the client for long
-		c.set.Log(loglevel.Info, "%s: closed after write timeout of %v", c, t.timeout())
+		c.set.Log(logfile.Info, "%s: closed after write timeout of %v", c, t.timeout())
 	}
 	if t.Owner != nil {
 		t.Owner.Sent(err)
@@ -120,7 +120,7 @@ func (s *Set) Beside(work func(), done func(bug bool)) {
 func (s *Set) try(f func()) (bug bool) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.Log(loglevel.Error, "bug: %v in %s", p, debug.Stack())
+			s.Log(logfile.Error, "bug: %v in %s", p, debug.Stack())
 			bug = true
 		}
 	}()

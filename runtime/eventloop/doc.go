@@ -49,4 +49,9 @@
 // A busy loop yields every 4 ms. Otherwise Go's monitor would stop it with a signal every 10 ms, and look every 20 µs
 // in between whether it has to: 8 % of the CPU of a JSON handler. For the same reason GOMAXPROCS is at least 2
 // (cmd/fapws/worker/processors.go).
+//
+// The part workqueue has queues whose items are worked off on another goroutine than the one that adds them: events on
+// their way to other processes, messages of a supervisor, snapshots of Python's stacks. The goroutine exists only
+// while there are items. The package does no I/O. Packages pybridge and cmd/fapws/worker use it; a Queue is safe for
+// concurrent use.
 package eventloop

@@ -6,7 +6,7 @@ import (
 	"io"
 	"time"
 
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // Exchange is one request with its response, from the head of the request on. It belongs to the event loop, and its memory
@@ -122,7 +122,7 @@ type Server interface {
 	Wall() int64
 
 	// Log writes a line about the client to the error log of its site.
-	Log(level loglevel.Level, line string)
+	Log(level logfile.Level, line string)
 
 	// NoteFile keeps the name of the file that the request means, for the access log: root and path together.
 	NoteFile(root string, path []byte)

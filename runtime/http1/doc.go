@@ -15,4 +15,10 @@
 //     in that form (Request.Plain), so an ordinary one costs nothing. nginx and Apache decode, resolve and merge as
 //     well; Go's ServeMux and werkzeug redirect to the canonical spelling; gunicorn and uvicorn pass every path on
 //     undecided.
+//
+// The part tracecontext continues the traces of W3C Trace Context (https://www.w3.org/TR/trace-context/): it gives the head of a
+// request a valid field traceparent. From there everything has it that passes fields on: environ and scope, CGI and FastCGI,
+// proxies, includes, logs.
+//
+// It works on bytes, without I/O. Tracer is used by package sites, Find by logs.
 package http1

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/runtime/descriptors"
+	"fapws/runtime/system"
 )
 
 // pipeBuf is how much a write to a pipe can have without being mixed with the output of others (PIPE_BUF of Linux;
@@ -56,7 +56,7 @@ func (s *sink) open(mode fs.FileMode) error {
 	}
 	s.close()
 	s.file, s.fd = file, int(file.Fd())
-	descriptors.Keep(s.fd)
+	system.KeepDescriptor(s.fd)
 	s.regular = st.Mode&unix.S_IFMT == unix.S_IFREG
 	s.whole = s.regular
 	return nil
@@ -104,7 +104,7 @@ func (o *Options) notPlain() error {
 
 func (s *sink) close() {
 	if s.file != nil {
-		descriptors.Release(s.fd)
+		system.ReleaseDescriptor(s.fd)
 		s.file.Close()
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 	"fapws/runtime/auth"
 	"fapws/runtime/http1"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // Login is what users of a site log in to. Its methods are safe for concurrent use.
@@ -30,8 +30,8 @@ type Login struct {
 	first  first
 
 	verified verifiedTokens
-	checking sync.Map        // connections with a form whose password is being checked
-	failures loglevel.Seldom // lines about them
+	checking sync.Map       // connections with a form whose password is being checked
+	failures logfile.Seldom // lines about them
 }
 
 // Options say how users log in.

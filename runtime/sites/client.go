@@ -5,13 +5,11 @@ import (
 	"net"
 	"strconv"
 
-	"fapws/runtime/accept"
 	"fapws/runtime/auth"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/protocol/http1"
 	"fapws/runtime/protocol/http2"
-	"fapws/runtime/secure"
 )
 
 // Client is a connection with what the server has to know of its client. It is the conn.Protocol of the connection as long as that
@@ -24,11 +22,11 @@ type Client struct {
 	proxy      *trustedProxy    // a proxy or a path that is before it, or nil
 	peer       *exchange.Peer
 
-	Expected accept.Expected // of the acceptor
-	requests uint32          // there have been, as far as they are logged
-	Counts   accept.Verdict  // as what the acceptor counts it
-	awaits   bool            // it begins with TLS
-	own      bool            // it is the server, which tries its application: no password is asked for
+	Expected conn.Expected // of the acceptor
+	requests uint32        // there have been, as far as they are logged
+	Counts   conn.Verdict  // as what the acceptor counts it
+	awaits   bool          // it begins with TLS
+	own      bool          // it is the server, which tries its application: no password is asked for
 }
 
 var _ conn.Protocol = (*Client)(nil)
@@ -65,7 +63,7 @@ func (c *Client) Subrequest() bool { return c.subrequest != nil }
 func (c *Client) Own() { c.own = true }
 
 // Refuse makes c a connection that is told why it is not served.
-func (c *Client) Refuse() { c.proxy, c.Counts = nil, accept.Reject }
+func (c *Client) Refuse() { c.proxy, c.Counts = nil, conn.Reject }
 
 // Client returns what applications are told of the client of the request that
 // applyForwarded was last called for.
@@ -80,7 +78,7 @@ func (c *Client) Client() *exchange.Peer {
 func (c *Client) direct() *exchange.Peer {
 	if c.peer == nil {
 		c.peer = newPeer(c.Local, c.Remote)
-		if t, ok := c.Transport().(*secure.Transport); ok {
+		if t, ok := c.Transport().(*conn.TLSTransport); ok {
 			c.peer.Scheme, c.peer.TLS = "https", t.Client()
 		}
 	}
@@ -110,7 +108,7 @@ func (c *Client) behindProxy() conn.Protocol {
 }
 
 // secured is called when TLS has begun.
-func (c *Client) secured(t *secure.Transport) {
+func (c *Client) secured(t *conn.TLSTransport) {
 	c.awaits = false
 	c.peer = nil // it said http
 	if t.HTTP2() {

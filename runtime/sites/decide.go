@@ -7,7 +7,7 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/route"
 )
 
@@ -73,10 +73,10 @@ func (s *Sites) decide(x *Exchange) {
 func (s *Sites) refuseRouted(x *Exchange) {
 	q := x.req
 	if q.Fault != "" {
-		s.logClient(x, loglevel.Error, "%s", q.Fault)
+		s.logClient(x, logfile.Error, "%s", q.Fault)
 	}
 	if q.Cert != "" {
-		s.secure.Report(loglevel.Info, x.clientText(), fmt.Sprintf("%s of %s got %d: %s", q.parsed.Method.In(q.Head), conn.Excerpt(q.Path), q.Status, q.Cert))
+		s.secure.Report(logfile.Info, x.clientText(), fmt.Sprintf("%s of %s got %d: %s", q.parsed.Method.In(q.Head), conn.Excerpt(q.Path), q.Status, q.Cert))
 	}
 	x.Refuse(exchange.Reply{Status: q.Status, Fields: q.Fields, Text: q.Text, Whole: q.Status < 400})
 }

@@ -1,12 +1,10 @@
 package sites
 
 import (
-	"fapws/runtime/descriptors"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/loglevel"
-	"fapws/runtime/netio"
+	"fapws/runtime/logfile"
 	"fapws/runtime/system"
 
 	"golang.org/x/sys/unix"
@@ -17,7 +15,7 @@ import (
 // or the stream, begins; if it answers like any other, nothing has happened. Applications speak HTTP/1: for a stream, the head of their
 // response is read first (tunnel.go).
 
-// relay is that other end. It implements tunnel.Host.
+// relay is that other end. It implements conn.TunnelHost.
 type relay struct {
 	x        *Exchange
 	fd       int
@@ -49,10 +47,10 @@ func (x *Exchange) newRelay() (int, error) {
 		if held {
 			c.Continue()
 		}
-		s.logClient(x, loglevel.Error, "no sockets for a WebSocket: %v", err)
+		s.logClient(x, logfile.Error, "no sockets for a WebSocket: %v", err)
 		return 0, err
 	}
-	descriptors.Hold(r.fd)
+	system.HoldDescriptor(r.fd)
 	x.relay = r
 	return pair[1], nil
 }
@@ -75,10 +73,10 @@ func (r *relay) open() {
 		}
 	}
 	r.watch.Remove()
-	t := &exchange.Tunnel{Upstream: netio.Plain{Descriptor: r.fd}, Ended: func(error) {}} // the application knows why it has closed
+	t := &exchange.Tunnel{Upstream: system.Plain{Descriptor: r.fd}, Ended: func(error) {}} // the application knows why it has closed
 	link, err := s.tunnels.Open(r, s.set, t)
 	if err != nil {
-		s.logClient(x, loglevel.Error, "no tunnel for a WebSocket: %v", err)
+		s.logClient(x, logfile.Error, "no tunnel for a WebSocket: %v", err)
 		if head == nil {
 			x.client.Close(err.Error())
 		} else {
@@ -131,7 +129,7 @@ func (r *relay) take(p *exchange.Part) bool {
 	return true
 }
 
-// Ended implements tunnel.Host.
+// Ended implements conn.TunnelHost.
 func (r *relay) Ended(proper bool) {
 	r.x.proper = proper
 	r.ended = true
@@ -153,7 +151,7 @@ func (r *relay) end() {
 func (r *relay) close() {
 	if r.fd >= 0 {
 		r.watch.Remove()
-		descriptors.Release(r.fd)
+		system.ReleaseDescriptor(r.fd)
 		unix.Close(r.fd)
 		r.fd = -1
 	}

@@ -3,16 +3,14 @@ package sites
 import (
 	"net/netip"
 
-	"fapws/runtime/accesslog"
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
-	"fapws/runtime/filter/header"
+	"fapws/runtime/http1"
+	"fapws/runtime/live"
+	"fapws/runtime/logfile"
 	"fapws/runtime/login"
-	"fapws/runtime/loglevel"
 	"fapws/runtime/metrics"
 	"fapws/runtime/protocol/http"
-	"fapws/runtime/protocol/tunnel"
-	"fapws/runtime/protocol/websocket"
-	"fapws/runtime/tracecontext"
 )
 
 // Exchange is a request with its response, and everything that the server has to know of it. The protocol knows its connection. It is Sink and Server of the
@@ -21,7 +19,7 @@ type Exchange struct {
 	http.Exchange
 	s *Sites
 	routed
-	id *tracecontext.ID // memory for trace, which is used again
+	id *http1.TraceID // memory for trace, which is used again
 }
 
 // routed is the decision about an exchange, and its outcome.
@@ -32,11 +30,11 @@ type routed struct {
 	from   *exchange.Peer // the client, as a trusted proxy has named it; nil: that of its connection
 	peer   *exchange.Peer // the client, if it has logged in or a handler is asked
 
-	renewal *header.Edit // of the cookie of its session; nil: it stays
+	renewal *exchange.Edit // of the cookie of its session; nil: it stays
 
-	tunnel *tunnel.Link      // that its connection is, or nil
-	socket *websocket.Socket // that it is, or is to be, or nil
-	relay  *relay            // to an application that speaks for itself, of a client with TLS, or nil
+	tunnel *conn.TunnelLink // that its connection is, or nil
+	socket *live.Socket     // that it is, or is to be, or nil
+	relay  *relay           // to an application that speaks for itself, of a client with TLS, or nil
 
 	waits  bool  // for what answers it: see pending.go
 	until  int64 // Sites.now when it stops waiting; 0: it has not begun to
@@ -45,14 +43,14 @@ type routed struct {
 	began  int64          // of Recorder.Begin; 0: it is not counted
 	counts *metrics.Route // of its route
 
-	trace *tracecontext.ID // of Config.Trace; nil: it is not traced
+	trace *http1.TraceID // of Config.Trace; nil: it is not traced
 
 	// For the access log.
 	html       bool // the client is a browser: for replies when req is nil
 	quiet      bool // it has no line there
 	overridden bool // it gets the override page, and its browser asks again and again
 	proper     bool // a WebSocket or a tunnel that has ended as it should
-	log        *accesslog.Record
+	log        *logfile.Record
 }
 
 var (
@@ -61,9 +59,9 @@ var (
 )
 
 // traced makes x a part of a trace, which the caller puts into the result.
-func (x *Exchange) traced() *tracecontext.ID {
+func (x *Exchange) traced() *http1.TraceID {
 	if x.id == nil {
-		x.id = new(tracecontext.ID)
+		x.id = new(http1.TraceID)
 	}
 	x.trace = x.id
 	return x.id
@@ -154,7 +152,7 @@ func (x *Exchange) Decline(index string) bool {
 }
 
 // Log implements exchange.Server.
-func (x *Exchange) Log(level loglevel.Level, line string) {
+func (x *Exchange) Log(level logfile.Level, line string) {
 	x.s.logClient(x, level, "%s", line)
 }
 
@@ -182,7 +180,7 @@ func (s *Sites) findSession(x *Exchange) (exchange.Reply, accessResult) {
 	}
 	x.logIn(session.User, exchange.Form)
 	if cookie := l.Renew(session, secure); cookie != "" {
-		x.renewal, _ = header.NewEdit(nil, []header.Field{{Name: "Set-Cookie", Value: cookie}}, nil) // no cookie of ours is wrong
+		x.renewal, _ = exchange.NewEdit(nil, []exchange.Field{{Name: "Set-Cookie", Value: cookie}}, nil) // no cookie of ours is wrong
 	}
 	return exchange.Reply{}, admitted
 }

@@ -3,20 +3,17 @@ package sites
 import (
 	"time"
 
-	"fapws/runtime/accesslog"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
-	"fapws/runtime/filter/header"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/protocol/http"
-	"fapws/runtime/secure"
 )
 
 // httpHost is Sites as connections of HTTP need them. It implements Host of package protocol/http.
 type httpHost struct {
 	s    *Sites
-	next *request            // memory for the next request
-	logs []*accesslog.Record // spare ones
+	next *request          // memory for the next request
+	logs []*logfile.Record // spare ones
 }
 
 func (h *httpHost) New() *http.Exchange {
@@ -55,8 +52,8 @@ func (h *httpHost) Malformed(inner *http.Exchange, received []byte) {
 		x.rules = s.table.sites[0].rules
 	}
 	s.noteMalformed(x, received)
-	if secure.IsHandshake(received) && x.client.Transport() == nil {
-		s.secure.Report(loglevel.Info, x.clientText(), "a TLS handshake on a port without TLS: its URL has to begin with http://, or the port has to be bound with https://")
+	if conn.IsHandshake(received) && x.client.Transport() == nil {
+		s.secure.Report(logfile.Info, x.clientText(), "a TLS handshake on a port without TLS: its URL has to begin with http://, or the port has to be bound with https://")
 	}
 }
 
@@ -110,17 +107,17 @@ func (h *httpHost) Ended(inner *http.Exchange) {
 }
 
 // record returns a record for the access log, with memory that was used before.
-func (h *httpHost) record() *accesslog.Record {
+func (h *httpHost) record() *logfile.Record {
 	n := len(h.logs)
 	if n == 0 {
-		return new(accesslog.Record)
+		return new(logfile.Record)
 	}
 	e := h.logs[n-1]
 	h.logs = h.logs[:n-1]
 	return e
 }
 
-func (h *httpHost) Edits(inner *http.Exchange) header.Edits {
+func (h *httpHost) Edits(inner *http.Exchange) exchange.Edits {
 	x := ofHTTP(inner)
 	edits := x.rules.edits()
 	if x.renewal != nil {

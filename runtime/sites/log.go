@@ -5,12 +5,11 @@ import (
 	"net"
 	"time"
 
-	"fapws/runtime/accesslog"
 	"fapws/runtime/auth"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
-	"fapws/runtime/loglevel"
-	"fapws/runtime/protocol/sse"
+	"fapws/runtime/live"
+	"fapws/runtime/logfile"
 )
 
 // note remembers of x, whose mount is known, what its log line needs.
@@ -86,17 +85,17 @@ func (s *Sites) account(x *Exchange) {
 		x.Out.Sent += out
 		x.proper = !s.Aborted()
 	}
-	s.writeLine(e, x.overridden, accesslog.Outcome{
+	s.writeLine(e, x.overridden, logfile.Outcome{
 		Status: x.Out.Status, Sent: x.Out.Sent, Framed: x.Out.Framed, Received: x.Received, Handler: x.By, KeepAlive: x.KeepAlive,
 		Aborted: !x.proper && (x.Out.Status == 0 || x.Broken()),
 	})
 }
 
 // writeLine writes the log lines of a request that has ended. overridden: Config.Answered is not told.
-func (s *Sites) writeLine(e *accesslog.Record, overridden bool, o accesslog.Outcome) {
+func (s *Sites) writeLine(e *logfile.Record, overridden bool, o logfile.Outcome) {
 	o.Took = time.Since(e.Time)
 	if o.Status == 0 {
-		o.Status = accesslog.StatusGone
+		o.Status = logfile.StatusGone
 	}
 	if s.cfg.Debug >= 1 {
 		s.tracef("%s %q %d, %d bytes, %v", e.Client, e.RequestLine, o.Status, o.Sent, o.Took.Round(time.Microsecond))
@@ -108,7 +107,7 @@ func (s *Sites) writeLine(e *accesslog.Record, overridden bool, o accesslog.Outc
 }
 
 // logClient logs a line about the client of x and what answers it.
-func (s *Sites) logClient(x *Exchange, level loglevel.Level, format string, args ...any) {
+func (s *Sites) logClient(x *Exchange, level logfile.Level, format string, args ...any) {
 	log := s.cfg.LogClient
 	if r := x.rules; r != nil && r.errors != nil {
 		log = r.errors
@@ -142,7 +141,7 @@ type RequestSummary struct {
 }
 
 // RecordOf returns the record of a request from another process, for the log of its site; nil if nothing is logged.
-func (s *Sites) RecordOf(state *accesslog.State) *accesslog.Record {
+func (s *Sites) RecordOf(state *logfile.State) *logfile.Record {
 	if !s.timed {
 		return nil
 	}
@@ -156,17 +155,17 @@ func (s *Sites) RecordOf(state *accesslog.State) *accesslog.Record {
 }
 
 // LogSubscriber writes the log lines of a subscriber that has ended: sent is the number of bytes of the body, framed of the rest.
-func (s *Sites) LogSubscriber(r *accesslog.Record, sent, framed int64) {
-	s.writeLine(r, false, accesslog.Outcome{Status: 200, Sent: sent, Framed: framed, Received: r.WireIn, Handler: "application"})
+func (s *Sites) LogSubscriber(r *logfile.Record, sent, framed int64) {
+	s.writeLine(r, false, logfile.Outcome{Status: 200, Sent: sent, Framed: framed, Received: r.WireIn, Handler: "application"})
 }
 
-var _ sse.Exchange = (*Exchange)(nil)
+var _ live.StreamExchange = (*Exchange)(nil)
 
 // TakeConn implements Exchange of package protocol/sse.
 func (x *Exchange) TakeConn() *conn.Conn { return x.Carrier.TakeConn(&x.Exchange) }
 
 // TakeRecord implements Exchange of package protocol/sse: another protocol writes the line of x to the access log.
-func (x *Exchange) TakeRecord() (log *accesslog.Record, sent, framed int64) {
+func (x *Exchange) TakeRecord() (log *logfile.Record, sent, framed int64) {
 	if log = x.log; log != nil {
 		log.WireIn = x.Received
 		x.log = nil

@@ -2,9 +2,8 @@ package sites
 
 import (
 	"fapws/runtime/conn"
+	"fapws/runtime/live"
 	"fapws/runtime/metrics"
-	"fapws/runtime/protocol/tunnel"
-	"fapws/runtime/protocol/websocket"
 )
 
 // Measure counts requests with r from now on. Requests that have begun before are not counted.
@@ -72,9 +71,9 @@ func KindOf(p conn.Protocol) string {
 		return "http"
 	case prefaceReader, *multiplexed:
 		return "http2"
-	case *websocket.Socket:
+	case *live.Socket:
 		return "websocket"
-	case *tunnel.Link:
+	case *conn.TunnelLink:
 		return "tunnel"
 	}
 	return ""

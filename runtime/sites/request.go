@@ -11,7 +11,6 @@ import (
 	"fapws/runtime/protocol/http1"
 	"fapws/runtime/route"
 	"fapws/runtime/source/refusal"
-	"fapws/runtime/tracecontext"
 )
 
 // request is what the client of an exchange asks for, and what has been decided about it. Exchange.req is nil once a
@@ -73,7 +72,7 @@ func (q *request) keep() {
 }
 
 // trace has the head continue the trace of the client, or begin one, and puts it into id.
-func (q *request) trace(t *tracecontext.Tracer, id *tracecontext.ID) {
+func (q *request) trace(t *wire.Tracer, id *wire.TraceID) {
 	r := &q.handed
 	q.traced = t.Rewrite(q.traced[:0], r.Head, &q.parsed, id)
 	r.Head, r.Traced = q.traced, true

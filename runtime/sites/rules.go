@@ -7,11 +7,10 @@ import (
 	"strings"
 	"time"
 
-	"fapws/runtime/accesslog"
 	"fapws/runtime/auth"
-	"fapws/runtime/filter/header"
+	"fapws/runtime/exchange"
+	"fapws/runtime/logfile"
 	"fapws/runtime/login"
-	"fapws/runtime/loglevel"
 	"fapws/runtime/route"
 	"fapws/runtime/source/refusal"
 )
@@ -20,20 +19,20 @@ import (
 // goes before what its site says.
 type Rules struct {
 	opt  RuleOptions
-	edit *header.Edit // nil: none
+	edit *exchange.Edit // nil: none
 
-	editSecure *header.Edit // over HTTPS, in addition; nil: none
-	allow      []byte       // the Allow field of a 405, with its line
+	editSecure *exchange.Edit // over HTTPS, in addition; nil: none
+	allow      []byte         // the Allow field of a 405, with its line
 }
 
 // RuleOptions are what Rules are made of. The zero value of each means nothing.
 type RuleOptions struct {
-	Set    []header.Field // fields of all responses, errors too; they replace those of the same name
-	Add    []header.Field // fields beside those of the same name
-	Remove []string       // names of fields that responses do not have
+	Set    []exchange.Field // fields of all responses, errors too; they replace those of the same name
+	Add    []exchange.Field // fields beside those of the same name
+	Remove []string         // names of fields that responses do not have
 
 	// SetSecure is as Set, for responses to requests that have come over HTTPS, as far as trusted proxies say.
-	SetSecure []header.Field
+	SetSecure []exchange.Field
 
 	// Allow and Deny are networks of the client, as trusted proxies report it. A client in
 	// Allow is allowed; one that is only in Deny gets 403; one in neither is allowed,
@@ -58,14 +57,14 @@ type RuleOptions struct {
 func NewRules(o RuleOptions) (*Rules, error) {
 	r := &Rules{opt: o}
 	var err error
-	if r.edit, err = header.NewEdit(o.Set, o.Add, o.Remove); err != nil {
+	if r.edit, err = exchange.NewEdit(o.Set, o.Add, o.Remove); err != nil {
 		return nil, err
 	}
-	if r.editSecure, err = header.NewEdit(o.SetSecure, nil, nil); err != nil {
+	if r.editSecure, err = exchange.NewEdit(o.SetSecure, nil, nil); err != nil {
 		return nil, err
 	}
 	for _, method := range o.Methods {
-		if method == "" || strings.ToUpper(method) != method || header.CheckName(method) != nil {
+		if method == "" || strings.ToUpper(method) != method || exchange.CheckFieldName(method) != nil {
 			return nil, fmt.Errorf("%q is not a method (GET, POST, ...)", method)
 		}
 	}
@@ -81,21 +80,21 @@ func NewRules(o RuleOptions) (*Rules, error) {
 
 // rules are those of a mount and its site together, as exchanges have them.
 type rules struct {
-	headers header.Edits // the site's first
-	access  *Rules       // nil: for all
-	auth    *auth.Basic  // one of these two, or none
+	headers exchange.Edits // the site's first
+	access  *Rules         // nil: for all
+	auth    *auth.Basic    // one of these two, or none
 	login   *login.Login
 	local   bool   // clients on this machine need no session
 	methods *Rules // nil: all
 	cert    route.ClientCert
 	pages   *refusal.Pages // nil: the server's own
-	log     *accesslog.Log
+	log     *logfile.AccessLog
 	unlog   bool
-	errors  func(loglevel.Level, string, string) // nil: Config.LogClient
-	number  int                                  // of that log: exchange.Request.ErrorLog
-	name    string                               // of the site, for logs; "": none
-	timeout time.Duration                        // 0: that of Config
-	maxBody int64                                // 0: that of Config
+	errors  func(logfile.Level, string, string) // nil: Config.LogClient
+	number  int                                 // of that log: exchange.Request.ErrorLog
+	name    string                              // of the site, for logs; "": none
+	timeout time.Duration                       // 0: that of Config
+	maxBody int64                               // 0: that of Config
 
 	secure *rules // in their place for requests over HTTPS; nil: the same
 }
@@ -103,7 +102,7 @@ type rules struct {
 // merged returns what holds for a mount with rules m of site s, or nil.
 func merged(s *Site, m *Rules) *rules {
 	out := mergedPlain(s, m)
-	var edits header.Edits
+	var edits exchange.Edits
 	for _, r := range [...]*Rules{s.Rules, m} {
 		if r != nil && r.editSecure != nil {
 			edits = append(edits, r.editSecure)
@@ -160,7 +159,7 @@ func (r *rules) with(l *login.Login) *rules {
 
 // onlyForUser keeps responses out of caches that several users share. With Basic authentication, caches see that
 // by themselves (RFC 9111 §3.5).
-var onlyForUser, _ = header.NewEdit(nil, []header.Field{{Name: "Cache-Control", Value: "private"}}, nil)
+var onlyForUser, _ = exchange.NewEdit(nil, []exchange.Field{{Name: "Cache-Control", Value: "private"}}, nil)
 
 // private returns r with responses for one user alone, where users log in. local: clients on this machine need not. r may be nil.
 func (r *rules) private(local bool) *rules {
@@ -238,7 +237,7 @@ func (r *rules) errorPages() *refusal.Pages {
 }
 
 // edits returns what r changes of the heads of responses. r may be nil.
-func (r *rules) edits() header.Edits {
+func (r *rules) edits() exchange.Edits {
 	if r == nil {
 		return nil
 	}

@@ -3,10 +3,9 @@ package sites
 import (
 	"time"
 
-	"fapws/runtime/accesslog"
 	"fapws/runtime/exchange"
+	"fapws/runtime/logfile"
 	"fapws/runtime/login"
-	"fapws/runtime/loglevel"
 	"fapws/runtime/metrics"
 	"fapws/runtime/protocol/http"
 	"fapws/runtime/route"
@@ -30,11 +29,11 @@ type Site struct {
 	Pages *refusal.Pages // for its errors; nil: the server's own
 
 	// AccessLog gets its requests. nil: Config.AccessLog.
-	AccessLog   *accesslog.Log
+	AccessLog   *logfile.AccessLog
 	NoAccessLog bool // they have no line in any
 
 	// ErrorLog gets the lines about its clients. nil: Config.LogClient.
-	ErrorLog func(level loglevel.Level, client, line string)
+	ErrorLog func(level logfile.Level, client, line string)
 
 	// ErrorLogNumber is exchange.Request.ErrorLog of its requests: the same log, as
 	// handlers know it.
@@ -77,7 +76,7 @@ type Mount struct {
 
 	ToLogIn bool // it is for clients that have not logged in: those that its site allows may use it without a password, and send forms
 
-	Source  exchange.Source // a static.Source, a fixed.Fixed, a redirect.Redirect
+	Source  exchange.Source // a static.Source, a static.Fixed, a redirect.Redirect
 	Rewrite *route.Rewrite  // routing goes on behind this mount
 
 	Handler app.Handler     // nil: the one of Serve

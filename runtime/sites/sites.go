@@ -7,22 +7,17 @@ import (
 	"slices"
 	"time"
 
-	"fapws/runtime/accept"
-	"fapws/runtime/accesslog"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	wire "fapws/runtime/http1"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/live"
+	"fapws/runtime/logfile"
 	"fapws/runtime/metrics"
 	"fapws/runtime/protocol/http"
 	"fapws/runtime/protocol/http1"
 	"fapws/runtime/protocol/http2"
-	"fapws/runtime/protocol/tunnel"
-	"fapws/runtime/protocol/websocket"
 	"fapws/runtime/route"
-	"fapws/runtime/secure"
 	"fapws/runtime/source/app"
-	"fapws/runtime/tracecontext"
 )
 
 // Host is the server whose sites they are. Its methods are called on the event loop.
@@ -57,9 +52,9 @@ type Config struct {
 	Trace              bool // requests continue traces
 	Debug              int
 	Answered           func(*RequestSummary)
-	AccessLog          *accesslog.Log
-	Log                func(loglevel.Level, string)
-	LogClient          func(level loglevel.Level, client, line string)
+	AccessLog          *logfile.AccessLog
+	Log                func(logfile.Level, string)
+	LogClient          func(level logfile.Level, client, line string)
 }
 
 // Sites are the sites of a server. All methods must be called on the event loop, unless they say otherwise.
@@ -69,23 +64,23 @@ type Sites struct {
 	http1    http1.Server
 	http2    http2.Server
 	set      *conn.Set
-	sockets  *websocket.Sockets
+	sockets  *live.Sockets
 	cfg      Config
 	table    *Table
 	override *overridePage // nil: none
-	tunnels  tunnel.Buffers
-	secure   *secure.Server
+	tunnels  conn.TunnelBuffers
+	secure   *conn.TLSServer
 	deciding httpHost
 	former   int  // exchanges that have begun before the last Use
 	gaveUp   bool // GiveUp was called
 
-	unannounced loglevel.Seldom // lines about proxies that send no header of the PROXY protocol
-	undeclared  loglevel.Seldom // lines about clients that send forwarding fields
+	unannounced logfile.Seldom // lines about proxies that send no header of the PROXY protocol
+	undeclared  logfile.Seldom // lines about clients that send forwarding fields
 
-	metrics *metrics.Recorder    // nil: requests are not counted
-	tracer  *tracecontext.Tracer // nil: they are not traced
-	timed   bool                 // requests are timed, for the access log or Debug
-	served  int64                // requests there have been
+	metrics *metrics.Recorder // nil: requests are not counted
+	tracer  *wire.Tracer      // nil: they are not traced
+	timed   bool              // requests are timed, for the access log or Debug
+	served  int64             // requests there have been
 }
 
 // Table is the sites that Prepare has made.
@@ -101,7 +96,7 @@ type Table struct {
 
 // Init makes s ready: it becomes the Host of server, whose connections are in set. Those with TLS begin with a handshake of tls. name is
 // the value of the field Server of responses.
-func (s *Sites) Init(h Host, server *http.Server, set *conn.Set, tls *secure.Server, sockets *websocket.Sockets, name string) {
+func (s *Sites) Init(h Host, server *http.Server, set *conn.Set, tls *conn.TLSServer, sockets *live.Sockets, name string) {
 	s.host, s.http, s.set, s.secure, s.sockets = h, server, set, tls, sockets
 	s.http1.Server = server
 	s.http2.Init(server)
@@ -115,7 +110,7 @@ func (s *Sites) Configure(cfg Config) {
 	s.cfg = cfg
 	s.http2.Configure(cfg.HTTP2)
 	if cfg.Trace && s.tracer == nil {
-		s.tracer = tracecontext.NewTracer()
+		s.tracer = wire.NewTracer()
 	}
 	s.timed = cfg.AccessLog != nil || cfg.Answered != nil || cfg.Debug > 0
 	for i := range s.table.sites {
@@ -205,13 +200,13 @@ func (s *Sites) Served() int64 { return s.served }
 // Trim gives memory back when no client is connected.
 func (s *Sites) Trim() {
 	s.http1.Trim()
-	s.tunnels = tunnel.Buffers{} // they are large
+	s.tunnels = conn.TunnelBuffers{} // they are large
 }
 
 // NewClient makes a connection of a socket, which it owns. behind says that a header of the PROXY protocol comes first if the
 // client is a proxy that has to send one.
 func (s *Sites) NewClient(fd int, local, remote net.Addr, behind bool) *Client {
-	c := &Client{s: s, proxy: s.cfg.proxy(remote), Counts: accept.Take}
+	c := &Client{s: s, proxy: s.cfg.proxy(remote), Counts: conn.Take}
 	if c.proxy != nil && !behind {
 		c.proxy.awaits = false
 	}
@@ -237,8 +232,8 @@ func (s *Sites) NewSubrequest(fd int, o *exchange.Origin) *Client {
 // now returns the time of the event loop in nanoseconds. It may be a tick late.
 func (s *Sites) now() int64 { return s.set.Now() }
 
-func (s *Sites) logf(level loglevel.Level, format string, args ...any) {
+func (s *Sites) logf(level logfile.Level, format string, args ...any) {
 	s.cfg.Log(level, fmt.Sprintf(format, args...))
 }
 
-func (s *Sites) tracef(format string, args ...any) { s.logf(loglevel.Debug, format, args...) }
+func (s *Sites) tracef(format string, args ...any) { s.logf(logfile.Debug, format, args...) }

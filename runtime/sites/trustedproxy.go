@@ -11,8 +11,7 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/listen"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/route"
 )
 
@@ -62,13 +61,13 @@ func (h proxyHeader) Input(data []byte) {
 	c, s := h.Client, h.s
 	c.Keep(data)
 	buf := c.Pending()
-	header, n, err := listen.ParseProxyHeader(buf)
+	header, n, err := conn.ParseProxyHeader(buf)
 	switch {
 	case err == http1.ErrNeedMore:
 	case err != nil:
 		if s.unannounced.Now() {
-			s.cfg.LogClient(loglevel.Warning, c.String(), fmt.Sprintf("connection closed: %v: %s; let the proxy send one (send-proxy), or remove --proxy-protocol",
-				err, conn.Excerpt(buf[:min(len(buf), listen.MaxProxyLine)])))
+			s.cfg.LogClient(logfile.Warning, c.String(), fmt.Sprintf("connection closed: %v: %s; let the proxy send one (send-proxy), or remove --proxy-protocol",
+				err, conn.Excerpt(buf[:min(len(buf), conn.MaxProxyLine)])))
 		}
 		c.Close("no PROXY header")
 	default:
@@ -83,17 +82,17 @@ func (h proxyHeader) Input(data []byte) {
 // applyProxyHeader makes c the connection of whom its proxy has announced. Fields
 // that come with it are then that client's own, and believed if it is a
 // trusted proxy itself.
-func (s *Sites) applyProxyHeader(c *Client, h *listen.ProxyHeader) {
+func (s *Sites) applyProxyHeader(c *Client, h *conn.ProxyHeader) {
 	switch h.Kind {
-	case listen.ProxyLocal:
+	case conn.ProxyLocal:
 		return
-	case listen.ProxyAddresses:
+	case conn.ProxyAddresses:
 		c.Remote, c.Local = net.TCPAddrFromAddrPort(h.From), net.TCPAddrFromAddrPort(h.To)
 		c.proxy = s.cfg.proxy(c.Remote)
-	case listen.ProxyUnix:
+	case conn.ProxyUnix:
 		c.Remote = &net.UnixAddr{Net: "unix"}
 		c.proxy.trusted = false
-	case listen.ProxyUnknown:
+	case conn.ProxyUnknown:
 		c.proxy.trusted = false
 	}
 	if c.proxy != nil {
@@ -122,7 +121,7 @@ func (s *Sites) applyForwarded(x *Exchange) {
 	}
 	o, host := route.Believe(q.forwarded, s.cfg.trusts)
 	if o.BadField != "" {
-		s.logf(loglevel.Debug, "%s: %s is ignored: %s", c, o.BadField, conn.Excerpt([]byte(o.BadValue)))
+		s.logf(logfile.Debug, "%s: %s is ignored: %s", c, o.BadField, conn.Excerpt([]byte(o.BadValue)))
 	}
 	f.peer = o.Peer(c.direct(), host)
 	f.root = s.cfg.RootPath
@@ -164,6 +163,6 @@ func (s *Sites) warnUndeclared(c *Client) {
 	if addr == "" {
 		addr = "unix"
 	}
-	s.cfg.LogClient(loglevel.Info, c.String(), fmt.Sprintf("its fields Forwarded, X-Forwarded-* and X-Real-IP are removed, because %s is not a trusted proxy; "+
+	s.cfg.LogClient(logfile.Info, c.String(), fmt.Sprintf("its fields Forwarded, X-Forwarded-* and X-Real-IP are removed, because %s is not a trusted proxy; "+
 		"if your proxy has this address, add --forwarded-allow-ips %[1]s", addr))
 }

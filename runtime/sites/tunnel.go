@@ -9,7 +9,7 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // Where Mount.Tunnels, a handler may answer a request for a WebSocket with a connection to an upstream
@@ -17,7 +17,7 @@ import (
 // its request, before the answer, was kept like what follows any request, and goes along. Without a tunnel it is the
 // next request.
 
-// tunnelHost is an exchange that a tunnel has answered. It implements tunnel.Host.
+// tunnelHost is an exchange that a tunnel has answered. It implements conn.TunnelHost.
 type tunnelHost struct{ x *Exchange }
 
 func (h tunnelHost) Ended(proper bool) {
@@ -43,7 +43,7 @@ func (s *Sites) openTunnel(x *Exchange, p *exchange.Part) {
 	}
 	t, err := s.tunnels.Open(tunnelHost{x}, s.set, p.Head.Tunnel)
 	if err != nil {
-		s.logClient(x, loglevel.Error, "no tunnel for a WebSocket: %v", err)
+		s.logClient(x, logfile.Error, "no tunnel for a WebSocket: %v", err)
 		y := ofHTTP(x.Substitute())
 		x.Release(p)
 		y.Reply(exchange.Reply{Status: 503, Fields: retryAfter})
@@ -103,6 +103,6 @@ func (r *relay) readAnswer() *http1.Response {
 
 // malformed refuses a WebSocket whose application has written something else than the head that accepts it.
 func (r *relay) malformed(why string) {
-	r.x.s.logClient(r.x, loglevel.Error, "the application's response to a request for a WebSocket is malformed: %s", why)
+	r.x.s.logClient(r.x, logfile.Error, "the application's response to a request for a WebSocket is malformed: %s", why)
 	r.refuse(exchange.Reply{Status: 502})
 }

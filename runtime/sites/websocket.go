@@ -6,11 +6,10 @@ import (
 
 	"fapws/runtime/exchange"
 	wire "fapws/runtime/http1"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/live"
+	"fapws/runtime/logfile"
 	"fapws/runtime/protocol/http1"
-	protocol "fapws/runtime/protocol/websocket"
 	"fapws/runtime/route"
-	"fapws/runtime/tracecontext"
 	"fapws/runtime/websocket"
 )
 
@@ -57,7 +56,7 @@ func (x *Exchange) acceptSocket(p *exchange.Part) bool {
 		return false
 	}
 	if n := p.Head.Subprotocol; len(n) > 0 && !websocket.IsToken(n) {
-		sites.logClient(x, loglevel.Error, "ignoring the invalid WebSocket subprotocol %q", n)
+		sites.logClient(x, logfile.Error, "ignoring the invalid WebSocket subprotocol %q", n)
 	}
 	heads := &sites.http.Heads
 	heads.Fields = append(s.AppendFields(heads.Fields[:0], p.Head.Subprotocol), p.Head.Fields...)
@@ -97,7 +96,7 @@ func (x *Exchange) User() string {
 }
 
 // Save implements Exchange of package protocol/websocket.
-func (x *Exchange) Save(d *protocol.State) {
+func (x *Exchange) Save(d *live.SocketState) {
 	in, out := x.socket.Carried()
 	d.Sent, d.Framed = x.Out.Sent+out, x.Out.Framed
 	if e := x.log; e != nil {
@@ -108,9 +107,9 @@ func (x *Exchange) Save(d *protocol.State) {
 }
 
 // ResumeSocket makes a connection of d and fd, and submits its request again: see Resume of Host of package protocol/websocket.
-func (s *Sites) ResumeSocket(d *protocol.State, fd int) (*protocol.Socket, error) {
+func (s *Sites) ResumeSocket(d *live.SocketState, fd int) (*live.Socket, error) {
 	q := newRequest()
-	limits := s.cfg.Limits.Plus(1, tracecontext.LineLen)
+	limits := s.cfg.Limits.Plus(1, wire.TraceLineLen)
 	if _, err := q.parsed.Parse(d.Head, &limits); err != nil {
 		return nil, fmt.Errorf("its request: %w", err)
 	}
@@ -177,4 +176,4 @@ func (s *Sites) findSocket(x *Exchange, group string) bool {
 }
 
 // SocketOf returns the WebSocket that x is, nil if it is none.
-func SocketOf(x *exchange.Exchange) *protocol.Socket { return of(x).socket }
+func SocketOf(x *exchange.Exchange) *live.Socket { return of(x).socket }

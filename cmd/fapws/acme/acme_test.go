@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/loglevel"
-	"fapws/runtime/secure/certtest"
+	"fapws/runtime/conn/certtest"
+	"fapws/runtime/logfile"
 )
 
 // TestToken: only tokens are found, no other file of the directory.
@@ -63,8 +63,8 @@ func TestAsks(t *testing.T) {
 // authorities allow few of them; a reload does.
 func TestPauses(t *testing.T) {
 	tries := 0
-	o := &Orders{wake: make(chan struct{}, 1), o: Options{Dir: t.TempDir(), Directory: "https://127.0.0.1:1/", Log: func(level loglevel.Level, line string) {
-		if level == loglevel.Error {
+	o := &Orders{wake: make(chan struct{}, 1), o: Options{Dir: t.TempDir(), Directory: "https://127.0.0.1:1/", Log: func(level logfile.Level, line string) {
+		if level == logfile.Error {
 			tries++
 		}
 	}}}

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // TestConversationLocates: the response to the request that finalizes an order names the order, unless the authority does so itself.
@@ -117,8 +117,8 @@ func TestRefusals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			directory := startAuthority(t, c.status, c.order, c.challenge)
 			var line string
-			o := &Orders{wake: make(chan struct{}, 1), o: Options{Dir: t.TempDir(), Directory: directory, Log: func(level loglevel.Level, text string) {
-				if level == loglevel.Error {
+			o := &Orders{wake: make(chan struct{}, 1), o: Options{Dir: t.TempDir(), Directory: directory, Log: func(level logfile.Level, text string) {
+				if level == logfile.Error {
 					line += text
 				}
 			}}}

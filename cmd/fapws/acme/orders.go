@@ -19,7 +19,7 @@ import (
 	"golang.org/x/crypto/acme/autocert"
 	"golang.org/x/sys/unix"
 
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // LetsEncrypt is the directory URL of Let's Encrypt.
@@ -46,7 +46,7 @@ type Options struct {
 	Email     string // that the authority may write to; "": none
 	Directory string // URL of the authority
 	Issued    func() // called on a goroutine when there is another certificate in Dir
-	Log       func(level loglevel.Level, line string)
+	Log       func(level logfile.Level, line string)
 }
 
 // Orders orders certificates for hosts until the process ends.
@@ -109,7 +109,7 @@ func (o *Orders) run() {
 	<-o.wake
 	lock, err := o.lock()
 	if err != nil {
-		o.o.Log(loglevel.Error, fmt.Sprintf("cannot use the directory %s: %v; make it writable, or name another one with --state-dir", o.o.Dir, err))
+		o.o.Log(logfile.Error, fmt.Sprintf("cannot use the directory %s: %v; make it writable, or name another one with --state-dir", o.o.Dir, err))
 		return
 	}
 	defer lock.Close()
@@ -156,13 +156,13 @@ func (o *Orders) round(now time.Time) (pause time.Duration) {
 		if why == "" {
 			continue
 		}
-		o.o.Log(loglevel.Info, fmt.Sprintf("ordering a certificate for %s from %s, because %s", h.name, o.o.Directory, why))
+		o.o.Log(logfile.Info, fmt.Sprintf("ordering a certificate for %s from %s, because %s", h.name, o.o.Directory, why))
 		if wait, err := o.order(h.name); err != nil {
 			h.pause = min(max(2*h.pause, firstPause), longestPause)
 			wait = max(wait, h.pause)
 			h.next = time.Now().Add(wait)
 			pause = min(pause, wait)
-			o.o.Log(loglevel.Error, fmt.Sprintf("%s: %v; next try at %s, or at a reload", h.name, err, h.next.Format(time.DateTime)))
+			o.o.Log(logfile.Error, fmt.Sprintf("%s: %v; next try at %s, or at a reload", h.name, err, h.next.Format(time.DateTime)))
 			continue
 		}
 		h.pause, h.next = 0, time.Time{}

@@ -10,7 +10,7 @@ import (
 
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/version"
-	"fapws/runtime/listen"
+	"fapws/runtime/conn"
 )
 
 // Server is a server as its banner shows it.
@@ -29,7 +29,7 @@ type Address struct {
 }
 
 // Of returns the addresses of listeners.
-func Of(listeners []*listen.Listener) []Address {
+func Of(listeners []*conn.Listener) []Address {
 	addrs := make([]Address, len(listeners))
 	for i, ln := range listeners {
 		addrs[i] = Address{ln.Addr(), ln.Secure}

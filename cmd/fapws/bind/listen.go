@@ -16,13 +16,13 @@ import (
 	"fapws/cmd/fapws/privilege"
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
-	"fapws/runtime/listen"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/conn"
+	"fapws/runtime/logfile"
 )
 
 // Options returns the settings of the sockets.
-func Options(conf *settings.Config) (listen.Options, error) {
-	o := listen.DefaultOptions
+func Options(conf *settings.Config) (conn.ListenOptions, error) {
+	o := conn.DefaultListenOptions
 	o.Backlog, o.Mode = conf.Backlog, conf.SocketMode
 	if conf.SocketOwner != "" {
 		var err error
@@ -35,9 +35,9 @@ func Options(conf *settings.Config) (listen.Options, error) {
 
 // Open makes a listener at an address as settings.Config.Bind has it. One for HTTPS is Secure, unless it turns out to be
 // a unix socket, which stays plain.
-func Open(addr string, o listen.Options) (*listen.Listener, error) {
+func Open(addr string, o conn.ListenOptions) (*conn.Listener, error) {
 	plain, secure := settings.SplitSecure(addr)
-	ln, err := listen.Open(plain, o)
+	ln, err := conn.Listen(plain, o)
 	if err != nil {
 		return nil, Failed(plain, err)
 	}
@@ -46,14 +46,14 @@ func Open(addr string, o listen.Options) (*listen.Listener, error) {
 }
 
 // SetSecure makes ln a listener for HTTPS if that is asked for and it is TCP.
-func SetSecure(ln *listen.Listener, secure bool) {
+func SetSecure(ln *conn.Listener, secure bool) {
 	_, tcp := ln.Addr().(*net.TCPAddr)
 	ln.Secure = secure && tcp
 }
 
 // Listen makes a listener for each address. When one fails none stays
 // open, and the error is one line with a hint.
-func Listen(addrs []string, o listen.Options) (listeners []*listen.Listener, err error) {
+func Listen(addrs []string, o conn.ListenOptions) (listeners []*conn.Listener, err error) {
 	for _, addr := range addrs {
 		ln, err := Open(addr, o)
 		if err != nil {
@@ -91,7 +91,7 @@ func listenHint(addr string, err error) string {
 
 // Addresses puts the sockets that were passed in their places among the addresses of conf. source says where these
 // come from. log gets a line for each socket that nothing serves.
-func (a Passed) Addresses(conf *settings.Config, source settings.Source, log func(loglevel.Level, string)) ([]string, error) {
+func (a Passed) Addresses(conf *settings.Config, source settings.Source, log func(logfile.Level, string)) ([]string, error) {
 	addrs, err := a.addresses(conf.Bind, given(conf, source))
 	if err != nil {
 		return nil, err
@@ -100,7 +100,7 @@ func (a Passed) Addresses(conf *settings.Config, source settings.Source, log fun
 		return nil, exit.Usage(fmt.Errorf("socket %s from the service manager is for HTTPS (FileDescriptorName=https), which requires a certificate: add --certfile FILE --keyfile FILE", addr))
 	}
 	if unused := a.unused(addrs); len(unused) > 0 {
-		log(loglevel.Warning, fmt.Sprintf("ignoring socket %s from the service manager: overridden by %s",
+		log(logfile.Warning, fmt.Sprintf("ignoring socket %s from the service manager: overridden by %s",
 			strings.Join(unused, " and "), source))
 	}
 	return addrs, nil
@@ -148,7 +148,7 @@ func (a Passed) Early(set *settings.Settings, conf *settings.Config, app *applic
 // Early has sockets that are opened before the application is loaded: clients are answered meanwhile, or wait in the queues of
 // the kernel, instead of being refused. Its methods are safe for concurrent use, because a signal may end the process meanwhile.
 type Early[S syscall.Conn] struct {
-	Open  func(addrs []string, o listen.Options) ([]S, error) // with an error, returns the sockets opened so far
+	Open  func(addrs []string, o conn.ListenOptions) ([]S, error) // with an error, returns the sockets opened so far
 	Close func([]S)
 
 	mu      sync.Mutex
@@ -158,7 +158,7 @@ type Early[S syscall.Conn] struct {
 }
 
 // Listen opens sockets at addrs. It returns an error only if the addresses are certain, see Passed.Early.
-func (e *Early[S]) Listen(addrs []string, certain bool, o listen.Options) error {
+func (e *Early[S]) Listen(addrs []string, certain bool, o conn.ListenOptions) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	sockets, err := e.Open(addrs, o)
@@ -182,7 +182,7 @@ func (e *Early[S]) Sockets() []S {
 
 // Take returns sockets at addrs, which belong to the caller, even with an error: those of Listen, or new ones if its
 // addresses were different.
-func (e *Early[S]) Take(addrs []string, o listen.Options) ([]S, error) {
+func (e *Early[S]) Take(addrs []string, o conn.ListenOptions) ([]S, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	early := e.sockets
@@ -193,7 +193,7 @@ func (e *Early[S]) Take(addrs []string, o listen.Options) ([]S, error) {
 	}
 	if o.Backlog != e.backlog {
 		for _, socket := range early {
-			listen.SetBacklog(socket, o.Backlog)
+			conn.SetBacklog(socket, o.Backlog)
 		}
 	}
 	return early, nil

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/exit"
-	"fapws/runtime/listen"
+	"fapws/runtime/conn"
 	"fapws/runtime/system"
 )
 
@@ -57,8 +57,8 @@ func TestBacklog(t *testing.T) {
 	}
 }
 
-func withBacklog(n int) listen.Options {
-	o := listen.DefaultOptions
+func withBacklog(n int) conn.ListenOptions {
+	o := conn.DefaultListenOptions
 	o.Backlog = n
 	return o
 }
@@ -72,7 +72,7 @@ func TestListenAllOrNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	if _, err := Listen([]string{"unix:" + socket, taken.Addr().String()}, listen.DefaultOptions); !errors.As(err, new(*exit.Error)) {
+	if _, err := Listen([]string{"unix:" + socket, taken.Addr().String()}, conn.DefaultListenOptions); !errors.As(err, new(*exit.Error)) {
 		t.Errorf("error %v", err)
 	}
 	if _, err := os.Stat(socket); !errors.Is(err, os.ErrNotExist) {

@@ -13,7 +13,7 @@ import (
 
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/pool"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -52,7 +52,7 @@ type Client struct {
 	shown   string
 	node    string // the name of this server among others
 	epoch   string
-	log     func(loglevel.Level, string)
+	log     func(logfile.Level, string)
 	ctx     context.Context // until Close
 	cancel  context.CancelFunc
 	ends    sync.WaitGroup
@@ -95,7 +95,7 @@ type batch struct {
 
 // Connect connects to a broker. Its error is a line for the user. With the epoch of an earlier Client, whose events go on, it does not wait
 // for the broker, which may be away.
-func Connect(a *Address, epoch string, log func(loglevel.Level, string)) (*Client, error) {
+func Connect(a *Address, epoch string, log func(logfile.Level, string)) (*Client, error) {
 	quiet()
 	o := *a.options
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = answerWithin, answerWithin, answerWithin
@@ -236,7 +236,7 @@ func (c *Client) leave(in direction, err error) (open []pool.Batch) {
 		return nil
 	}
 	c.away = time.Now()
-	c.log(loglevel.Error, fmt.Sprintf("channels: %s is away (%s); events wait for it, up to %d MB", c.shown, reason(err), mostWaiting>>20))
+	c.log(logfile.Error, fmt.Sprintf("channels: %s is away (%s); events wait for it, up to %d MB", c.shown, reason(err), mostWaiting>>20))
 	last := make(map[int]uint64)
 	for _, one := range c.own {
 		last[one.Publisher] = one.ID
@@ -259,10 +259,10 @@ func (c *Client) answered(in direction) {
 		return
 	}
 	line := fmt.Sprintf("channels: %s is back after %v; %s waited", c.shown, time.Since(c.away).Round(100*time.Millisecond), pool.Count(c.waited, "event"))
-	level := loglevel.Info
+	level := logfile.Info
 	if c.lost > 0 {
 		line += fmt.Sprintf(", %s found no room and are lost", pool.Count(c.lost, "event"))
-		level = loglevel.Error
+		level = logfile.Error
 	}
 	c.log(level, line)
 	c.away, c.waited, c.lost = time.Time{}, 0, 0
@@ -306,7 +306,7 @@ func (c *Client) Close(limit time.Duration) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if s := c.State(); s.Waiting > 0 {
-		c.log(loglevel.Error, fmt.Sprintf("channels: %s had no answer for %s, which are lost", c.shown, pool.Count(s.Waiting, "event")))
+		c.log(logfile.Error, fmt.Sprintf("channels: %s had no answer for %s, which are lost", c.shown, pool.Count(s.Waiting, "event")))
 	}
 	c.cancel()
 	_ = c.redis.Close()

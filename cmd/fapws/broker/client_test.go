@@ -9,7 +9,7 @@ import (
 
 	"fapws/cmd/fapws/broker/redistest"
 	"fapws/cmd/fapws/pool"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/waittest"
 )
 
@@ -58,7 +58,7 @@ func connect(t *testing.T, s *redistest.Server) *node {
 		t.Fatal(err)
 	}
 	n := &node{batches: make(chan pool.Batch, 1000), lines: make(chan string, 100)}
-	if n.Client, err = Connect(a, "", func(_ loglevel.Level, line string) { n.lines <- line }); err != nil {
+	if n.Client, err = Connect(a, "", func(_ logfile.Level, line string) { n.lines <- line }); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := n.Start(pool.Place{}, func(b pool.Batch) { n.batches <- b }); err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"fapws/cmd/fapws/pool"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 const (
@@ -107,14 +107,14 @@ func (c *Client) take(entry redis.XMessage) error {
 // reportGap logs that entries did not come before the one with the number seq.
 func (c *Client) reportGap(seq uint64) {
 	if c.seq > 0 {
-		c.log(loglevel.Warning, fmt.Sprintf("channels: events %d to %d may be missing: %s has lost its data, or dropped old entries while this server was away", c.seq+1, seq-1, c.shown))
+		c.log(logfile.Warning, fmt.Sprintf("channels: events %d to %d may be missing: %s has lost its data, or dropped old entries while this server was away", c.seq+1, seq-1, c.shown))
 	}
 }
 
 // reportForeign logs, once, that there are entries of others.
 func (c *Client) reportForeign(id string, why error) {
 	if !c.warned {
-		c.log(loglevel.Error, fmt.Sprintf("channels: ignoring entry %s of %s in %s: %v; further ones are ignored without a message", id, c.keys[1], c.shown, why))
+		c.log(logfile.Error, fmt.Sprintf("channels: ignoring entry %s of %s in %s: %v; further ones are ignored without a message", id, c.keys[1], c.shown, why))
 		c.warned = true
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 	"fapws/cmd/fapws/broker/redistest"
 	"fapws/cmd/fapws/pool"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/waittest"
 
 	"github.com/redis/go-redis/v9"
@@ -144,7 +144,7 @@ func TestForeignEpoch(t *testing.T) {
 		if err := n.redis.HSet(context.Background(), n.keys[0], "epoch", epoch).Err(); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Connect(a, "", func(loglevel.Level, string) {}); err == nil || !strings.Contains(err.Error(), "the epoch in {fapws}:state is not one of fapws") {
+		if _, err := Connect(a, "", func(logfile.Level, string) {}); err == nil || !strings.Contains(err.Error(), "the epoch in {fapws}:state is not one of fapws") {
 			t.Errorf("epoch %q: %v", epoch, err)
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/pool"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -77,7 +77,7 @@ func (c *Client) Publish(b pool.Batch) bool {
 	defer c.mu.Unlock()
 	if c.bytes+len(b.Raw) > mostWaiting {
 		if c.lost == 0 {
-			c.log(loglevel.Error, fmt.Sprintf("channels: %d MB of events wait for %s; dropping further ones", mostWaiting>>20, c.shown))
+			c.log(logfile.Error, fmt.Sprintf("channels: %d MB of events wait for %s; dropping further ones", mostWaiting>>20, c.shown))
 		}
 		c.lost += b.N
 		c.losses += b.N
@@ -147,7 +147,7 @@ func (c *Client) write() {
 // reportFull logs, once, that the broker has dropped past events.
 func (c *Client) reportFull() {
 	if !c.full {
-		c.log(loglevel.Warning, fmt.Sprintf("channels: %s has reached its maxmemory; dropping past events to make room for new ones", c.shown))
+		c.log(logfile.Warning, fmt.Sprintf("channels: %s has reached its maxmemory; dropping past events to make room for new ones", c.shown))
 		c.full = true
 	}
 }

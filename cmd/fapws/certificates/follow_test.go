@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"fapws/runtime/secure/certtest"
+	"fapws/runtime/conn/certtest"
 )
 
 // TestFollow: files are read again when they are written, renamed over, or replaced by way of a symbolic link, as

@@ -14,11 +14,11 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/authority"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // Log writes a line for the operator.
-type Log func(level loglevel.Level, line string)
+type Log func(level logfile.Level, line string)
 
 // Reader reads the files of a Want, and keeps the last good contents of each. The zero value is ready. It is for one
 // goroutine at a time.
@@ -44,7 +44,7 @@ func (r *Reader) Bundle(w *Want) (*Bundle, error) {
 	b := &Bundle{}
 	var wrong []error
 	if IsWrongClock(r.Now()) {
-		r.tell("clock", loglevel.Warning, fmt.Sprintf("the clock of this machine says %s; certificates are not checked for their dates until it is right", r.Now().UTC().Format(day)))
+		r.tell("clock", logfile.Warning, fmt.Sprintf("the clock of this machine says %s; certificates are not checked for their dates until it is right", r.Now().UTC().Format(day)))
 	}
 	if w.Auto != "" {
 		var err error
@@ -98,13 +98,13 @@ func (r *Reader) Bundle(w *Want) (*Bundle, error) {
 func (r *Reader) maintain(w *Want) ([]byte, error) {
 	done, doubts, err := authority.Maintain(w.Auto, w.AutoHosts, r.Now(), madeAfter)
 	for _, line := range done {
-		r.Log(loglevel.Info, line)
+		r.Log(logfile.Info, line)
 	}
 	for _, line := range doubts {
-		r.tell(line, loglevel.Warning, line)
+		r.tell(line, logfile.Warning, line)
 	}
 	if known := r.cas[w.Auto]; err != nil && known != nil {
-		r.tell(w.Auto, loglevel.Error, err.Error()+"; the certificate that was made before stays in use")
+		r.tell(w.Auto, logfile.Error, err.Error()+"; the certificate that was made before stays in use")
 		return known, nil
 	}
 	if err != nil {
@@ -157,12 +157,12 @@ func (r *Reader) init() {
 		r.Now = time.Now
 	}
 	if r.Log == nil {
-		r.Log = func(loglevel.Level, string) {}
+		r.Log = func(logfile.Level, string) {}
 	}
 }
 
 // tell logs a line unless the last one about the same subject was the same.
-func (r *Reader) tell(subject string, level loglevel.Level, line string) {
+func (r *Reader) tell(subject string, level logfile.Level, line string) {
 	if r.told[subject] != line {
 		r.told[subject] = line
 		r.Log(level, line)
@@ -178,7 +178,7 @@ func (r *Reader) pair(p *Pair) (*Contents, error) {
 		r.pairs[p.id()] = now
 		delete(r.told, p.id())
 		if old != nil && (!bytes.Equal(old.Certificate, now.Certificate) || !bytes.Equal(old.PrivateKey, now.PrivateKey)) {
-			r.Log(loglevel.Info, fmt.Sprintf("certificate %s was replaced, and is in use now", p.Cert))
+			r.Log(logfile.Info, fmt.Sprintf("certificate %s was replaced, and is in use now", p.Cert))
 		}
 		return now, nil
 	case old == nil:
@@ -187,7 +187,7 @@ func (r *Reader) pair(p *Pair) (*Contents, error) {
 	if _, refused := p.usable(old, r.Now()); refused != nil && !errors.As(refused, new(*timeError)) {
 		return nil, err // it was good for other hosts
 	}
-	r.tell(p.id(), loglevel.Error, err.Error()+"; the certificate that was read before stays in use")
+	r.tell(p.id(), logfile.Error, err.Error()+"; the certificate that was read before stays in use")
 	return old, nil
 }
 
@@ -239,17 +239,17 @@ const soon = 7 * 24 * time.Hour
 func (r *Reader) doubt(p *Pair, cert *tls.Certificate, mode fs.FileMode) {
 	key := p.keyFile()
 	if mode&0o006 != 0 {
-		r.tell("mode "+key, loglevel.Warning, fmt.Sprintf("the private key %s can be read by every user of this machine (mode %04o); chmod 600 %s", key, mode, key))
+		r.tell("mode "+key, logfile.Warning, fmt.Sprintf("the private key %s can be read by every user of this machine (mode %04o); chmod 600 %s", key, mode, key))
 	}
 	if hasOldName(cert.Leaf) {
-		r.tell("name "+p.Cert, loglevel.Warning, fmt.Sprintf("%s: the certificate has its name (%s) only as common name, not as subjectAltName, so browsers and most other clients refuse it; get another one",
+		r.tell("name "+p.Cert, logfile.Warning, fmt.Sprintf("%s: the certificate has its name (%s) only as common name, not as subjectAltName, so browsers and most other clients refuse it; get another one",
 			p.Cert, cert.Leaf.Subject.CommonName))
 	}
 	if full := filepath.Join(filepath.Dir(p.Cert), "fullchain.pem"); filepath.Base(p.Cert) == "cert.pem" && len(cert.Certificate) == 1 && isFile(full) {
-		r.tell("chain "+p.Cert, loglevel.Warning, fmt.Sprintf("%s has no certificate of its authority, so many clients refuse it; use %s", p.Cert, full))
+		r.tell("chain "+p.Cert, logfile.Warning, fmt.Sprintf("%s has no certificate of its authority, so many clients refuse it; use %s", p.Cert, full))
 	}
 	if left := cert.Leaf.NotAfter.Sub(r.Now()); left < soon && !IsWrongClock(r.Now()) && cert.Leaf.NotAfter.Sub(cert.Leaf.NotBefore) > 4*soon {
-		r.tell("soon "+p.Cert, loglevel.Warning, fmt.Sprintf("%s: the certificate expires on %s; renew it", p.Cert, cert.Leaf.NotAfter.UTC().Format(day)))
+		r.tell("soon "+p.Cert, logfile.Warning, fmt.Sprintf("%s: the certificate expires on %s; renew it", p.Cert, cert.Leaf.NotAfter.UTC().Format(day)))
 	}
 }
 
@@ -263,7 +263,7 @@ func (r *Reader) doubtHosts(w *Want, b *Bundle) {
 	}
 	for _, name := range w.Hosts {
 		if !slices.ContainsFunc(leaves, func(leaf *x509.Certificate) bool { return covers(leaf, name) }) {
-			r.tell("host "+name, loglevel.Warning, fmt.Sprintf("no certificate covers the host %s, so https://%s/ does not work; give it a certfile", name, name))
+			r.tell("host "+name, logfile.Warning, fmt.Sprintf("no certificate covers the host %s, so https://%s/ does not work; give it a certfile", name, name))
 		}
 	}
 }
@@ -281,7 +281,7 @@ func (r *Reader) authorities(name string) ([]byte, error) {
 	} else if of, wrong := parseClients(data); wrong != nil {
 		err = fmt.Errorf("%s: %w", name, wrong)
 	} else if since := of.outdated(r.Now()); !since.IsZero() && !IsWrongClock(r.Now()) {
-		r.tell("revoked "+name, loglevel.Warning, fmt.Sprintf("%s: a revocation list should have been replaced on %s; certificates that were revoked since then are accepted", name, since.UTC().Format(day)))
+		r.tell("revoked "+name, logfile.Warning, fmt.Sprintf("%s: a revocation list should have been replaced on %s; certificates that were revoked since then are accepted", name, since.UTC().Format(day)))
 	}
 	old, known := r.cas[name]
 	switch {
@@ -290,7 +290,7 @@ func (r *Reader) authorities(name string) ([]byte, error) {
 		delete(r.told, name)
 		return data, nil
 	case known:
-		r.tell(name, loglevel.Error, err.Error()+"; the authorities that were read before stay in use")
+		r.tell(name, logfile.Error, err.Error()+"; the authorities that were read before stay in use")
 		return old, nil
 	}
 	return nil, err

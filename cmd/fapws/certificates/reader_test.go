@@ -17,14 +17,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/runtime/loglevel"
-	"fapws/runtime/secure/certtest"
+	"fapws/runtime/conn/certtest"
+	"fapws/runtime/logfile"
 )
 
 // logged collects the lines of a Reader.
 type logged struct{ lines []string }
 
-func (l *logged) log(level loglevel.Level, line string) {
+func (l *logged) log(level logfile.Level, line string) {
 	l.lines = append(l.lines, fmt.Sprintf("%s: %s", level, line))
 }
 

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/secure/certtest"
+	"fapws/runtime/conn/certtest"
 )
 
 // TestRevoked: a certificate that its authority has revoked is refused, in the handshake and by rules, also when its session is resumed.

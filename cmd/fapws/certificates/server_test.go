@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/secure/certtest"
+	"fapws/runtime/conn/certtest"
 )
 
 // shake makes a handshake of client with the configuration of s, and returns what both see of it.

@@ -27,7 +27,7 @@ import (
 	"fapws/cmd/fapws/version"
 	"fapws/cmd/fapws/worker"
 	"fapws/pybridge"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // Run runs the command of args, the command line without the name of the program, and
@@ -120,7 +120,7 @@ func warn(doubts []string, p *plan.Plan, stderr io.Writer) {
 	log := logs.New(stderr, p.Conf.LogLevel, p.Conf.LoopDebug)
 	for _, line := range doubts {
 		if p.Command.Word == settings.WordRun {
-			log.Log(loglevel.Warning, line)
+			log.Log(logfile.Warning, line)
 		} else {
 			fmt.Fprintln(stderr, "fapws:", line)
 		}

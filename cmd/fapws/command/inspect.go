@@ -12,13 +12,13 @@ import (
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/tomlfile"
 	"fapws/pybridge"
+	"fapws/runtime/logfile"
 	"fapws/runtime/login"
-	"fapws/runtime/loglevel"
 )
 
 // inspect carries out a command that loads an application but does not serve it, or --print-config.
 func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
-	log := func(_ loglevel.Level, line string) { fmt.Fprintln(stderr, "fapws:", line) }
+	log := func(_ logfile.Level, line string) { fmt.Fprintln(stderr, "fapws:", line) }
 	wrong := p.Mistakes
 	if wrong == nil {
 		wrong = p.Find()
@@ -58,7 +58,7 @@ func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 			code = exit.Report(stderr, err)
 		}
 	}
-	closing := exit.AfterClosingTime(code, func(line string) { log(loglevel.Warning, line) })
+	closing := exit.AfterClosingTime(code, func(line string) { log(logfile.Warning, line) })
 	defer closing.Stop() // "check --sandbox" goes on
 	return max(code, app.Close()), nil
 }
@@ -78,7 +78,7 @@ func writeOwn(p *plan.Plan, contents *pybridge.Contents, stdout io.Writer) {
 }
 
 // withoutPython is for a site that has no application.
-func withoutPython(p *plan.Plan, stdout io.Writer, log func(loglevel.Level, string)) error {
+func withoutPython(p *plan.Plan, stdout io.Writer, log func(logfile.Level, string)) error {
 	switch p.Command.Word {
 	case settings.WordShell:
 		return exit.Usage(errors.New("shell: no application to load"))
@@ -99,7 +99,7 @@ func withoutPython(p *plan.Plan, stdout io.Writer, log func(loglevel.Level, stri
 }
 
 // judge checks the loaded applications and prints the result.
-func judge(p *plan.Plan, app *pybridge.Contents, stdout io.Writer, log func(loglevel.Level, string)) error {
+func judge(p *plan.Plan, app *pybridge.Contents, stdout io.Writer, log func(logfile.Level, string)) error {
 	conf, err := p.ReadScript(app)
 	if err != nil {
 		conf = p.Conf // without the globals of the script

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"fapws/runtime/eventloop"
-	"fapws/runtime/netio"
+	"fapws/runtime/system"
 
 	"golang.org/x/sys/unix"
 )
@@ -216,7 +216,7 @@ func (c *connection) read(r eventloop.Readiness) error {
 
 func (c *connection) receive(b []byte) (int, error) {
 	if c.tls == nil {
-		n, err := netio.Receive(c.fd, b)
+		n, err := system.Receive(c.fd, b)
 		if n == 0 && err == nil {
 			err = io.EOF
 		}

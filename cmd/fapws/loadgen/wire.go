@@ -6,7 +6,7 @@ import (
 	"net"
 	"time"
 
-	"fapws/runtime/netio"
+	"fapws/runtime/system"
 
 	"golang.org/x/sys/unix"
 )
@@ -55,7 +55,7 @@ func (notYet) Temporary() bool { return true }
 // Read implements net.Conn.
 func (w *wire) Read(b []byte) (int, error) {
 	for {
-		n, err := netio.Receive(w.fd, b)
+		n, err := system.Receive(w.fd, b)
 		switch {
 		case err == unix.EAGAIN && w.onLoop:
 			return 0, errNotYet
@@ -108,7 +108,7 @@ func (w *waiter) wait() error {
 // flush writes as far as there is room. It returns unix.EAGAIN if something is left.
 func (w *wire) flush() error {
 	for w.sent < len(w.out) {
-		n, err := netio.Send(w.fd, w.out[w.sent:], 0)
+		n, err := system.Send(w.fd, w.out[w.sent:], 0)
 		if err != nil {
 			return err
 		}

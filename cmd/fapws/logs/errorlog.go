@@ -10,7 +10,6 @@ import (
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/settings"
 	"fapws/runtime/logfile"
-	"fapws/runtime/loglevel"
 )
 
 // ErrorLog is where a process writes errors: standard error, or the file that has taken its place. The zero value is
@@ -77,7 +76,7 @@ func (e *ErrorLog) Report(stderr io.Writer, err error) int {
 		return exit.Report(stderr, err)
 	}
 	for _, line := range exit.Lines(err) {
-		e.file.Write(appendLogLine(nil, time.Now(), loglevel.Error, "", line, true))
+		e.file.Write(appendLogLine(nil, time.Now(), logfile.Error, "", line, true))
 	}
 	if people := e.file.Console(); people != io.Writer(os.Stderr) {
 		return exit.Report(people, err)
@@ -109,7 +108,7 @@ func (e *ErrorLog) RotateAll(conf *settings.Config, hosts []string, log *Logger)
 			continue
 		}
 		o := fileOptions(conf, name, "log")
-		o.Report = func(msg string) { log.Log(loglevel.Error, msg) }
+		o.Report = func(msg string) { log.Log(logfile.Error, msg) }
 		all = append(all, logfile.Rotate(o))
 	}
 	return errors.Join(all...)

@@ -13,9 +13,7 @@ import (
 
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
-	"fapws/runtime/accesslog"
 	"fapws/runtime/logfile"
-	"fapws/runtime/loglevel"
 	"fapws/runtime/system"
 )
 
@@ -41,7 +39,7 @@ type Files struct {
 func (l *Files) Configure(conf *settings.Config, main *Logger) { l.conf, l.main = conf, main }
 
 // hostLog takes lines about clients.
-type hostLog func(level loglevel.Level, client, line string)
+type hostLog func(level logfile.Level, client, line string)
 
 // fileOptions returns the settings of all log files.
 func fileOptions(conf *settings.Config, path, name string) logfile.Options {
@@ -78,7 +76,7 @@ func (l *Files) file(path, name string) (*logfile.File, error) {
 		o.Flush = min(o.Flush, errorFlush)
 		o.Written = func(at time.Time) { l.written(o.Path, o.Every.Next(at), f.Waits) }
 	}
-	o.Report = func(msg string) { l.main.Log(loglevel.Error, msg) }
+	o.Report = func(msg string) { l.main.Log(logfile.Error, msg) }
 	var err error
 	f, err = logfile.Open(o)
 	if err != nil {
@@ -93,7 +91,7 @@ func (l *Files) file(path, name string) (*logfile.File, error) {
 
 // Access implements site.Logs: it returns an access log at path, or nil if that is off.
 // "" stands for the path and the format of the settings.
-func (l *Files) Access(path, format string) (*accesslog.Log, error) {
+func (l *Files) Access(path, format string) (*logfile.AccessLog, error) {
 	if path == "" {
 		path = l.conf.AccessLog
 	}
@@ -103,7 +101,7 @@ func (l *Files) Access(path, format string) (*accesslog.Log, error) {
 	if path == off {
 		return nil, nil
 	}
-	f, err := accesslog.Parse(format)
+	f, err := logfile.ParseFormat(format)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +109,7 @@ func (l *Files) Access(path, format string) (*accesslog.Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	return accesslog.New(file, f), nil
+	return logfile.NewAccessLog(file, f), nil
 }
 
 // errorFlush is the maximum wait of a line of a host's error log: a person may be looking.
@@ -119,12 +117,12 @@ const errorFlush = time.Second
 
 // Errors implements site.Logs. A host that names the error log of the settings has
 // that.
-func (l *Files) Errors(path string) (func(loglevel.Level, string, string), int, error) {
+func (l *Files) Errors(path string) (func(logfile.Level, string, string), int, error) {
 	if path == "-" || path != off && isErrorLog(l.conf, path) {
 		return l.main.LogClient, 0, nil
 	}
 	if path == off {
-		return l.number("", pybridge.ErrorLog{}, func(loglevel.Level, string, string) {})
+		return l.number("", pybridge.ErrorLog{}, func(logfile.Level, string, string) {})
 	}
 	file, err := l.file(path, "error log")
 	if err != nil {
@@ -138,7 +136,7 @@ func (l *Files) Errors(path string) (func(loglevel.Level, string, string), int, 
 	if o.Every != (logfile.Schedule{}) {
 		known.Until = time.Unix(0, 0) // the first writer checks whether to rotate it
 	}
-	return l.number(o.Path, known, func(level loglevel.Level, client, line string) {
+	return l.number(o.Path, known, func(level logfile.Level, client, line string) {
 		if !l.main.Shows(level) {
 			return
 		}
@@ -163,7 +161,7 @@ func (l *Files) number(path string, known pybridge.ErrorLog, write hostLog) (hos
 }
 
 // Client writes a line about a client to the error log with a number. It is safe for concurrent use.
-func (l *Files) Client(number int, level loglevel.Level, client, line string) {
+func (l *Files) Client(number int, level logfile.Level, client, line string) {
 	if number == 0 {
 		l.main.LogClient(level, client, line)
 		return
@@ -213,7 +211,7 @@ func (l *Files) Close() {
 	defer l.mu.Unlock()
 	for path, f := range l.files {
 		if err := f.Close(); err != nil {
-			l.main.Log(loglevel.Error, err.Error())
+			l.main.Log(logfile.Error, err.Error())
 		}
 		delete(l.files, path)
 	}
@@ -228,7 +226,7 @@ func Give(names []string, to *syscall.Credential, log *Logger) {
 			continue
 		}
 		if err := giveLog(name, to); err != nil {
-			log.Log(loglevel.Warning, fmt.Sprintf("cannot give the log %s to user %d: %v", name, to.Uid, err))
+			log.Log(logfile.Warning, fmt.Sprintf("cannot give the log %s to user %d: %v", name, to.Uid, err))
 		}
 	}
 }

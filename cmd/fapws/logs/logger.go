@@ -12,8 +12,8 @@ import (
 	"unicode/utf8"
 
 	"fapws/cmd/fapws/settings"
-	"fapws/runtime/loglevel"
-	"fapws/runtime/tracecontext"
+	"fapws/runtime/http1"
+	"fapws/runtime/logfile"
 )
 
 // Logger writes lines: to people, on standard error, such as
@@ -29,7 +29,7 @@ type Logger struct {
 	mu    sync.Mutex
 	w     io.Writer
 	file  bool         // w is a file
-	least atomic.Int32 // a loglevel.Level
+	least atomic.Int32 // a logfile.Level
 	now   func() time.Time
 	line  []byte
 	tail  *Tail // nil: nothing keeps them
@@ -47,15 +47,15 @@ func New(w io.Writer, level string, debug int) *Logger {
 func (l *Logger) SetLevel(level string, debug int) {
 	least := slices.Index(settings.LogLevels, level)
 	if debug > 0 {
-		least = int(loglevel.Debug)
+		least = int(logfile.Debug)
 	}
 	l.least.Store(int32(least))
 }
 
-func (l *Logger) Shows(level loglevel.Level) bool { return int32(level) >= l.least.Load() }
+func (l *Logger) Shows(level logfile.Level) bool { return int32(level) >= l.least.Load() }
 
 // Log writes one line, which is about no client.
-func (l *Logger) Log(level loglevel.Level, text string) { l.LogClient(level, "", text) }
+func (l *Logger) Log(level logfile.Level, text string) { l.LogClient(level, "", text) }
 
 // TakeLibraries makes l the log of Go's packages, which would write lines of another form to standard error: net/http
 // does that when an upstream sends bytes that belong to no request.
@@ -67,13 +67,13 @@ func (l *Logger) TakeLibraries() {
 type libraries struct{ log *Logger }
 
 func (w libraries) Write(line []byte) (int, error) {
-	w.log.Log(loglevel.Warning, string(bytes.TrimSuffix(line, []byte{'\n'})))
+	w.log.Log(logfile.Warning, string(bytes.TrimSuffix(line, []byte{'\n'})))
 	return len(line), nil
 }
 
-// LogClient writes one line about a client, "192.0.2.7:4711", perhaps with a trace (tracecontext.Unname). Control characters
+// LogClient writes one line about a client, "192.0.2.7:4711", perhaps with a trace (http1.UnnameTrace). Control characters
 // are escaped so that a client cannot forge another line.
-func (l *Logger) LogClient(level loglevel.Level, client, text string) {
+func (l *Logger) LogClient(level logfile.Level, client, text string) {
 	if !l.Shows(level) {
 		return
 	}
@@ -81,7 +81,7 @@ func (l *Logger) LogClient(level loglevel.Level, client, text string) {
 	defer l.mu.Unlock()
 	now := l.now()
 	l.line = appendLogLine(l.line[:0], now, level, client, text, l.file)
-	if l.tail != nil && level > loglevel.Debug { // those lines quote what clients send: cookies, passwords
+	if l.tail != nil && level > logfile.Debug { // those lines quote what clients send: cookies, passwords
 		l.tail.add(now, l.line)
 	}
 	if _, err := l.w.Write(l.line); err != nil { // it cannot be reported when standard error is gone
@@ -96,8 +96,8 @@ func (l *Logger) Lost() int64 {
 	return l.lost
 }
 
-func appendLogLine(dst []byte, now time.Time, level loglevel.Level, client, text string, file bool) []byte {
-	client, trace := tracecontext.Unname(client)
+func appendLogLine(dst []byte, now time.Time, level logfile.Level, client, text string, file bool) []byte {
+	client, trace := http1.UnnameTrace(client)
 	if file {
 		dst = now.AppendFormat(dst, "[Mon Jan 02 15:04:05.000000 2006] [")
 		dst = append(append(dst, level.String()...), "] "...)

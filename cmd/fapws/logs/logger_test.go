@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 func TestLogger(t *testing.T) {
@@ -13,19 +13,19 @@ func TestLogger(t *testing.T) {
 	for _, tt := range []struct {
 		least  string
 		debug  int
-		level  loglevel.Level
+		level  logfile.Level
 		client string
 		text   string
 		want   string // on standard error
 		file   string // in a file
 	}{
-		{"info", 0, loglevel.Info, "", "text", people + "info text\n", apache + "[info] text\n"},
-		{"info", 0, loglevel.Debug, "", "text", "", ""},
-		{"error", 0, loglevel.Warning, "", "text", "", ""},
-		{"error", 1, loglevel.Debug, "", "text", people + "debug text\n", apache + "[debug] text\n"},
-		{"info", 0, loglevel.Warning, "192.0.2.7:4711", "text",
+		{"info", 0, logfile.Info, "", "text", people + "info text\n", apache + "[info] text\n"},
+		{"info", 0, logfile.Debug, "", "text", "", ""},
+		{"error", 0, logfile.Warning, "", "text", "", ""},
+		{"error", 1, logfile.Debug, "", "text", people + "debug text\n", apache + "[debug] text\n"},
+		{"info", 0, logfile.Warning, "192.0.2.7:4711", "text",
 			people + "warning client 192.0.2.7:4711: text\n", apache + "[warning] [client 192.0.2.7:4711] text\n"},
-		{"debug", 0, loglevel.Error, "", "a\nb\r\t\x00\x1b[1m\x7fé\u009b\xff\ufffd\"\\",
+		{"debug", 0, logfile.Error, "", "a\nb\r\t\x00\x1b[1m\x7fé\u009b\xff\ufffd\"\\",
 			people + `error a\nb\r\t\x00\x1b[1m\x7fé\xc2\x9b\xff` + "\ufffd\"\\\n",
 			apache + `[error] a\nb\r\t\x00\x1b[1m\x7fé\xc2\x9b\xff` + "\ufffd\"\\\n"},
 	} {

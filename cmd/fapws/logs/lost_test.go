@@ -4,7 +4,7 @@ import (
 	"errors"
 	"testing"
 
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 type brokenWriter struct{}
@@ -14,9 +14,9 @@ func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("no space 
 // TestLoggerLost: lines that cannot be written are counted.
 func TestLoggerLost(t *testing.T) {
 	l := New(brokenWriter{}, "info", 0)
-	l.Log(loglevel.Error, "one")
-	l.Log(loglevel.Debug, "not shown")
-	l.Log(loglevel.Info, "two")
+	l.Log(logfile.Error, "one")
+	l.Log(logfile.Debug, "not shown")
+	l.Log(logfile.Info, "two")
 	if n := l.Lost(); n != 2 {
 		t.Errorf("%d lines", n)
 	}

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/sites"
 )
 
@@ -20,7 +20,7 @@ import (
 func (l *Logger) Requests() func(*sites.RequestSummary) {
 	colour := sync.OnceValue(func() bool { return wantsColour(os.Stderr) }) // it is a pipe until all is loaded
 	return func(r *sites.RequestSummary) {
-		if !l.Shows(loglevel.Info) {
+		if !l.Shows(logfile.Info) {
 			return
 		}
 		l.mu.Lock()

@@ -13,10 +13,10 @@ import (
 	"fapws/cmd/fapws/version"
 	"fapws/pybridge"
 	"fapws/runtime/backend"
+	"fapws/runtime/logfile"
 	"fapws/runtime/login"
-	"fapws/runtime/loglevel"
 	"fapws/runtime/sites"
-	"fapws/runtime/source/scgi"
+	"fapws/runtime/source/programs"
 	"fapws/runtime/source/static"
 	"fapws/runtime/source/upload"
 )
@@ -26,13 +26,13 @@ type Parts struct {
 	Contents *pybridge.Contents // the loaded applications; nil without any
 	Pending  bool               // the applications are not loaded yet: requests for them wait
 	Asleep   bool               // they are loaded when a request needs them
-	Loader   *scgi.Loader       // its children run their handlers; nil: this process does
+	Loader   *programs.Loader   // its children run their handlers; nil: this process does
 	Programs *Programs
 
 	Token     func(token string) ([]byte, error) // see site.Parts
 	Authority []byte                             // certificate of the machine's own authority, PEM; nil without one
 	Logs      *logs.Files
-	Log       func(loglevel.Level, string)
+	Log       func(logfile.Level, string)
 	Run       string            // see site.Parts
 	Stops     *atomic.Bool      // see site.Parts
 	Status    backend.Responder // the status page; nil: there is none
@@ -52,7 +52,7 @@ func (p *Plan) Build(conf *settings.Config, parts Parts) (*site.Built, error) {
 
 // Check looks for mistakes in the sites that Build would make of contents; nil: of all except the
 // applications. The error is an *exit.Error or has mistakes in the file.
-func (p *Plan) Check(conf *settings.Config, contents *pybridge.Contents, log func(loglevel.Level, string)) error {
+func (p *Plan) Check(conf *settings.Config, contents *pybridge.Contents, log func(logfile.Level, string)) error {
 	built, err := p.build(conf, Parts{Contents: contents, Programs: &Programs{}, Log: log})
 	if err != nil {
 		return err
@@ -65,7 +65,7 @@ func (p *Plan) Check(conf *settings.Config, contents *pybridge.Contents, log fun
 func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
 	names, contents := p.Site.Apps(), parts.Contents
 	private := p.private(conf, contents)
-	logClient := func(level loglevel.Level, client, line string) {
+	logClient := func(level logfile.Level, client, line string) {
 		if files := parts.Logs; files != nil {
 			files.Client(0, level, client, line)
 		}

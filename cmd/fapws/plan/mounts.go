@@ -10,11 +10,11 @@ import (
 	"fapws/cmd/fapws/site"
 	"fapws/cmd/fapws/tomlfile"
 	"fapws/pybridge"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
-	"fapws/runtime/source/scgi"
+	"fapws/runtime/source/programs"
 	"fapws/runtime/source/static"
 	"fapws/runtime/source/upload"
 )
@@ -29,12 +29,12 @@ var _ interface {
 type mounter struct {
 	script   string // for messages
 	threads  int
-	loader   *scgi.Loader // its children run the handlers; nil: this process does
+	loader   *programs.Loader // its children run the handlers; nil: this process does
 	programs *Programs
 	private  *static.Private
 	chroot   string
 	uploads  *upload.Group
-	log      func(level loglevel.Level, client, line string)
+	log      func(level logfile.Level, client, line string)
 	to       site.Mounting
 	check    bool // for mistakes only
 }
@@ -103,7 +103,7 @@ func (t *mounter) mount(m *pybridge.Mount) (mount sites.Mount, err error) {
 		}
 		mount.Handler, mount.Index = t.to.Add(program)
 	case t.loader != nil:
-		mount.Handler, mount.Index = t.to.Add(&scgi.Mount{Loader: t.loader, Index: m.Index, Name: m.Name})
+		mount.Handler, mount.Index = t.to.Add(&programs.LoaderMount{Loader: t.loader, Index: m.Index, Name: m.Name})
 	}
 	if m.Upload != "" {
 		return mount, t.upload(&mount, m.Upload)
@@ -121,7 +121,7 @@ func (t *mounter) upload(mount *sites.Mount, text string) error {
 		return errors.New("upload: a generator function needs a process that stays, and --fork has one for each request")
 	}
 	options.Root, options.Group = t.chroot, t.uploads
-	options.Log = func(client, line string) { t.log(loglevel.Error, client, line) }
+	options.Log = func(client, line string) { t.log(logfile.Error, client, line) }
 	to, err := upload.New(options)
 	if err != nil {
 		return fmt.Errorf("upload: %w", err)

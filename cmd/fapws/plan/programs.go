@@ -6,20 +6,20 @@ import (
 
 	"fapws/cmd/fapws/version"
 	"fapws/runtime/backend"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/source/app"
-	"fapws/runtime/source/cgi"
+	"fapws/runtime/source/programs"
 )
 
 // Programs are the CGI programs that Python names (CGIApplication): those of
 // PATHS, and those that a handler lets answer.
 type Programs struct {
-	Gate  *cgi.Gate
+	Gate  *programs.Gate
 	Sends backend.Sends
-	Log   func(number int, level loglevel.Level, client, line string) // to an error log, see logs.Files.Client
+	Log   func(number int, level logfile.Level, client, line string) // to an error log, see logs.Files.Client
 
 	mu  sync.Mutex
-	all map[namedProgram]*cgi.CGI
+	all map[namedProgram]*programs.CGI
 }
 
 // namedProgram is one as handlers name it, for hosts that have the same error log.
@@ -34,15 +34,15 @@ const maxPrograms = 64
 
 // open makes a program of the options of a CGIApplication. The error is one
 // line. It is safe for concurrent use.
-func (p *Programs) open(n namedProgram) (*cgi.CGI, error) {
-	o, err := cgi.ParseOptions(n.options)
+func (p *Programs) open(n namedProgram) (*programs.CGI, error) {
+	o, err := programs.ParseCGIOptions(n.options)
 	if err != nil {
 		return nil, err
 	}
 	o.Software = version.Software()
 	o.Gate = p.Gate
-	o.Log = func(client, line string) { p.Log(n.log, loglevel.Error, client, line) }
-	return cgi.New(o)
+	o.Log = func(client, line string) { p.Log(n.log, logfile.Error, client, line) }
+	return programs.NewCGI(o)
 }
 
 // mounted returns a Responder for one of PATHS. The error is one line, with check also about a program that cannot run.
@@ -72,13 +72,13 @@ func (p *Programs) Respond(w *backend.Response, r *backend.Request) {
 	if program == nil {
 		var err error
 		if program, err = p.open(n); err != nil {
-			p.Log(r.Log, loglevel.Error, r.Client(), fmt.Sprintf("a handler returned a program that cannot run: %v", err))
+			p.Log(r.Log, logfile.Error, r.Client(), fmt.Sprintf("a handler returned a program that cannot run: %v", err))
 			w.Refuse(500, "")
 			return
 		}
 		p.mu.Lock()
 		if p.all == nil || len(p.all) >= maxPrograms {
-			p.all = map[namedProgram]*cgi.CGI{}
+			p.all = map[namedProgram]*programs.CGI{}
 		}
 		p.all[n] = program
 		p.mu.Unlock()
@@ -89,7 +89,7 @@ func (p *Programs) Respond(w *backend.Response, r *backend.Request) {
 // Handler is runtime.Config.Programs.
 func (p *Programs) Handler() (app.Handler, int) {
 	const most = 1024 // requests at the same time, nearly all of which wait
-	pool := backend.New(most, func(line string) { p.Log(0, loglevel.Error, "", line) })
+	pool := backend.New(most, func(line string) { p.Log(0, logfile.Error, "", line) })
 	pool.Sends = p.Sends
 	return pool, pool.Add(p)
 }

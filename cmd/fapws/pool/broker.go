@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // Broker connects the channels of several servers. It numbers the events in place of the supervisor. Its methods are safe for
@@ -104,7 +104,7 @@ func (p *Pool) sendKept(w *worker) {
 	}
 	kept, err := p.o.Broker.History()
 	if err != nil {
-		p.o.Log(loglevel.Warning, fmt.Sprintf("worker %d starts without past events: %v", w.pid, err))
+		p.o.Log(logfile.Warning, fmt.Sprintf("worker %d starts without past events: %v", w.pid, err))
 	}
 	for _, b := range kept {
 		pieces := slices.Collect(slices.Chunk(b.Raw, MaxRaw))

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // A worker asks the supervisor for certificates with their keys, which it may not be allowed to read itself. It gets a
@@ -59,7 +59,7 @@ func (p *Pool) renewCertificates() {
 		if !known {
 			var err error
 			if f, err = p.o.Certificates(w.wants, true); err != nil {
-				p.o.Log(loglevel.Error, fmt.Sprintf("certificates are not renewed: %v", err))
+				p.o.Log(logfile.Error, fmt.Sprintf("certificates are not renewed: %v", err))
 			}
 			renewed[w.wants] = f
 		}

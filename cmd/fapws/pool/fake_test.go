@@ -17,10 +17,10 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/listen"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/conn"
+	"fapws/runtime/eventloop"
+	"fapws/runtime/logfile"
 	"fapws/runtime/waittest"
-	"fapws/runtime/workqueue"
 )
 
 // TestMain makes the test binary its own worker: a fake, which does what the
@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 		if err != nil {
 			os.Exit(98)
 		}
-		answers := workqueue.New(func(all []func()) {
+		answers := eventloop.NewQueue(func(all []func()) {
 			for _, send := range all {
 				send()
 			}
@@ -50,7 +50,7 @@ func TestMain(m *testing.M) {
 // its process number. As a worker does, it continues to read while the supervisor is slow to take its answers.
 type fake struct {
 	channel   *Channel
-	answers   *workqueue.Queue[func()]
+	answers   *eventloop.Queue[func()]
 	folder    string
 	listeners []net.Listener
 	heard     strings.Builder  // of Events: "1:a 2:b "
@@ -324,11 +324,11 @@ func (h *house) behave(text string) {
 
 // open makes the socket of an address.
 func (h *house) open(*Settled) ([]Address, error) {
-	socket, err := listen.Socket("127.0.0.1:0", listen.DefaultOptions)
+	socket, err := conn.ListeningSocket("127.0.0.1:0", conn.DefaultListenOptions)
 	if err != nil {
 		return nil, err
 	}
-	ln, err := listen.FromFile(socket)
+	ln, err := conn.ListenerFromFile(socket)
 	if err != nil {
 		return nil, err
 	}
@@ -339,7 +339,7 @@ func (h *house) open(*Settled) ([]Address, error) {
 	return []Address{{Name: "here", Socket: socket}}, nil
 }
 
-func (h *house) logged(level loglevel.Level, text string) {
+func (h *house) logged(level logfile.Level, text string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	fmt.Fprintln(&h.log, level, text)

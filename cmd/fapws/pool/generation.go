@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // wrongUsage is the exit code of a worker that a changed file cannot help.
@@ -61,7 +61,7 @@ func (p *Pool) begin(r request) {
 	}
 	p.batch = &generation{request: r}
 	if !r.sleep && (!p.first() || p.failure != "") {
-		p.o.Log(loglevel.Info, p.batch.beginning())
+		p.o.Log(logfile.Info, p.batch.beginning())
 		p.event(Reloading, "")
 	}
 	p.startInBatch()
@@ -242,14 +242,14 @@ func (p *Pool) complete(g *generation) {
 	p.failure, p.page = "", ""
 	switch {
 	case g.sleep:
-		p.o.Log(loglevel.Info, g.why)
+		p.o.Log(logfile.Info, g.why)
 	case p.adopted == 1:
 		if p.o.Up != nil {
 			p.o.Up(p.addresses, false)
 		}
 	case g.upgrade: // the new program reports it
 	default:
-		p.o.Log(loglevel.Info, "reloaded: "+Count(len(p.slots), "worker"))
+		p.o.Log(logfile.Info, "reloaded: "+Count(len(p.slots), "worker"))
 	}
 	p.event(Reloaded, "")
 	g.finished(nil)
@@ -302,13 +302,13 @@ func (p *Pool) batchFailed(w *worker, how string, code int, said bool) {
 		p.fail(err)
 		return
 	case p.first():
-		p.o.Log(loglevel.Error, ended("waiting for a change"))
+		p.o.Log(logfile.Error, ended("waiting for a change"))
 	case g.upgrade:
-		p.o.Log(loglevel.Error, ended("upgrade failed; the old workers keep serving"))
+		p.o.Log(logfile.Error, ended("upgrade failed; the old workers keep serving"))
 	case g.sleep:
-		p.o.Log(loglevel.Error, ended("the application stays awake until the next reload"))
+		p.o.Log(logfile.Error, ended("the application stays awake until the next reload"))
 	default:
-		p.o.Log(loglevel.Error, ended("reload failed; the old workers keep serving"))
+		p.o.Log(logfile.Error, ended("reload failed; the old workers keep serving"))
 	}
 	p.event(Failed, p.failure)
 	p.showFailure(w)

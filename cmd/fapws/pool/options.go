@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"time"
 
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // Options configure a Pool. Every field must be set unless it is marked optional.
@@ -79,7 +79,7 @@ type Options struct {
 	// Root is the root directory, where the kernel reports limits and processes that it has killed. Optional: /.
 	Root fs.FS
 
-	Log func(loglevel.Level, string)
+	Log func(logfile.Level, string)
 }
 
 func (o *Options) attributes() *syscall.SysProcAttr {

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 
 	"golang.org/x/sys/unix"
 )
@@ -61,7 +61,7 @@ func (w *worker) sendOwn(m *Message, files ...*os.File) {
 	text, _, err := m.encode(nil)
 	if err != nil {
 		closeFiles(files)
-		w.pool.o.Log(loglevel.Error, err.Error())
+		w.pool.o.Log(logfile.Error, err.Error())
 		return
 	}
 	w.out.add(w, datagram{text, files})

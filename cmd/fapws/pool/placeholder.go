@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // With Options.FailurePage, browsers get a page about code that does not load. Workers that serve receive it as a
@@ -40,7 +40,7 @@ func (p *Pool) sendPage(w *worker) {
 func (p *Pool) startPlaceholder() {
 	w, err := p.start(false, Placeholder)
 	if err != nil {
-		p.o.Log(loglevel.Error, fmt.Sprintf("cannot start a worker that shows it: %v", err))
+		p.o.Log(logfile.Error, fmt.Sprintf("cannot start a worker that shows it: %v", err))
 		return
 	}
 	p.placeholder = w
@@ -71,7 +71,7 @@ func (p *Pool) placeholderDied(w *worker, how string) {
 		p.slots = nil
 	}
 	if !p.stopping && p.first() {
-		p.o.Log(loglevel.Warning, fmt.Sprintf("worker %d, which showed the failure, %s", w.pid, how))
+		p.o.Log(logfile.Warning, fmt.Sprintf("worker %d, which showed the failure, %s", w.pid, how))
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/memory"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // startFailed is the exit code when workers cannot be started at all.
@@ -270,7 +270,7 @@ func (p *Pool) died(w *worker, how string, code int, killed bool) {
 	switch {
 	case p.stopping:
 		if w.why != "" {
-			p.o.Log(loglevel.Warning, fmt.Sprintf("worker %d %s", w.pid, how))
+			p.o.Log(logfile.Warning, fmt.Sprintf("worker %d %s", w.pid, how))
 		}
 		p.maybeEnd()
 	case w.batch != nil && w.batch == p.batch:
@@ -278,9 +278,9 @@ func (p *Pool) died(w *worker, how string, code int, killed bool) {
 	case w.slot != nil:
 		p.lost(w, was, how)
 	case w.why != "":
-		p.o.Log(loglevel.Warning, fmt.Sprintf("worker %d %s", w.pid, how))
+		p.o.Log(logfile.Warning, fmt.Sprintf("worker %d %s", w.pid, how))
 	default:
-		p.o.Log(loglevel.Debug, fmt.Sprintf("worker %d %s", w.pid, how))
+		p.o.Log(logfile.Debug, fmt.Sprintf("worker %d %s", w.pid, how))
 	}
 	p.maybeHandOver()
 	p.maybeBegin()

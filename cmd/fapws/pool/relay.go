@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/system"
 )
 
@@ -85,7 +85,7 @@ func (p *Pool) deal(publisher *worker, id, seq uint64, n int, pieces [][]byte) {
 		out := Message{Kind: Events, Epoch: p.relay.epoch, Seq: seq, N: n, Raw: raw, More: i+1 < len(pieces)}
 		text, _, err := out.encode(nil)
 		if err != nil {
-			p.o.Log(loglevel.Error, err.Error())
+			p.o.Log(logfile.Error, err.Error())
 			break
 		}
 		for _, other := range p.workers {
@@ -141,7 +141,7 @@ func (p *Pool) join(w *worker) {
 	}
 	if giver == nil {
 		if stopped != nil && p.o.Broker == nil {
-			p.o.Log(loglevel.Warning, fmt.Sprintf("worker %d starts without past events: worker %d is stopped", w.pid, stopped.pid))
+			p.o.Log(logfile.Warning, fmt.Sprintf("worker %d starts without past events: worker %d is stopped", w.pid, stopped.pid))
 		}
 		p.sendKept(w)
 		w.send(&Message{Kind: Take, Text: History})
@@ -149,7 +149,7 @@ func (p *Pool) join(w *worker) {
 	}
 	give, take, err := workerPair()
 	if err != nil {
-		p.o.Log(loglevel.Warning, fmt.Sprintf("cannot send the channel history to worker %d: %v", w.pid, err))
+		p.o.Log(logfile.Warning, fmt.Sprintf("cannot send the channel history to worker %d: %v", w.pid, err))
 		w.send(&Message{Kind: Take, Text: History})
 		return
 	}
@@ -175,7 +175,7 @@ func (w *worker) passSubscribers(to *worker) []*os.File {
 	}
 	give, take, err := workerPair()
 	if err != nil {
-		w.pool.o.Log(loglevel.Warning, fmt.Sprintf("worker %d cannot hand its subscribers over: %v", w.pid, err))
+		w.pool.o.Log(logfile.Warning, fmt.Sprintf("worker %d cannot hand its subscribers over: %v", w.pid, err))
 		return nil
 	}
 	defer take.Close()

@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"time"
 
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // Echo is how long after a TERM or INT another one is taken for the same: at a
@@ -88,7 +88,7 @@ func (p *Pool) signal(sig os.Signal) {
 		if p.o.Reopen != nil {
 			p.o.Reopen()
 		}
-		p.o.Log(loglevel.Info, "reopening the log files")
+		p.o.Log(logfile.Info, "reopening the log files")
 		p.reopen()
 	case syscall.SIGUSR2:
 		p.begin(request{why: "USR2", upgrade: true})

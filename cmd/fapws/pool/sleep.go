@@ -3,7 +3,7 @@ package pool
 import (
 	"fmt"
 
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // With Options.IdleStop, sleep is a reload into workers that have not loaded their application yet (Asleep). Each loads it when the first
@@ -66,13 +66,13 @@ func (p *Pool) awake(w *worker, settled *Settled) {
 	if p.page == "" { // else browsers see that a reload has failed
 		p.failure = ""
 	}
-	p.o.Log(loglevel.Info, fmt.Sprintf("worker %d: the application is awake", w.pid))
+	p.o.Log(logfile.Info, fmt.Sprintf("worker %d: the application is awake", w.pid))
 }
 
 // notAwake is called when w could not load. Its clients get the reason, and another one takes its place, which is asleep.
 func (p *Pool) notAwake(w *worker) {
 	p.failure = fmt.Sprintf("worker %d failed to load: %s", w.pid, w.reason)
-	p.o.Log(loglevel.Error, fmt.Sprintf("worker %d failed to load the application; the next request tries again", w.pid))
+	p.o.Log(logfile.Error, fmt.Sprintf("worker %d failed to load the application; the next request tries again", w.pid))
 	if p.o.FailurePage != nil {
 		w.send(&Message{Kind: Notice, Text: p.o.FailurePage(p.failure, w.stderrCapture.tail())})
 	}

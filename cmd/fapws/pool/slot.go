@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // Bounds of the pause before a worker that died soon after its start is replaced.
@@ -71,7 +71,7 @@ func (s *slot) replace(wait time.Duration) {
 	w, err := s.pool.start(false, role)
 	if err != nil {
 		s.grow()
-		s.pool.o.Log(loglevel.Error, fmt.Sprintf("cannot start a worker: %v; the next try is in %v", err, s.backoff))
+		s.pool.o.Log(logfile.Error, fmt.Sprintf("cannot start a worker: %v; the next try is in %v", err, s.backoff))
 		s.replace(s.backoff)
 		return
 	}
@@ -112,14 +112,14 @@ func (p *Pool) lost(w *worker, was State, how string) {
 	switch w {
 	case s.worker:
 		s.worker = nil
-		p.o.Log(loglevel.Warning, w.ended(how, after))
+		p.o.Log(logfile.Warning, w.ended(how, after))
 		if s.next != nil {
 			p.share()
 			return // its replacement is loading
 		}
 	case s.next:
 		s.next = nil
-		p.o.Log(loglevel.Error, w.ended(how+" before it could serve", after))
+		p.o.Log(logfile.Error, w.ended(how+" before it could serve", after))
 	}
 	p.share()
 	s.replace(s.backoff)
@@ -135,7 +135,7 @@ func (p *Pool) recycle(w *worker, why string) {
 		return
 	}
 	p.recycled++
-	p.o.Log(loglevel.Info, fmt.Sprintf("replacing worker %d: %s", w.pid, why))
+	p.o.Log(logfile.Info, fmt.Sprintf("replacing worker %d: %s", w.pid, why))
 	w.slot.replace(0)
 }
 
@@ -145,7 +145,7 @@ func (p *Pool) resize(by int) {
 		return
 	}
 	p.want = max(1, p.want+by)
-	p.o.Log(loglevel.Info, Count(p.want, "worker"))
+	p.o.Log(logfile.Info, Count(p.want, "worker"))
 	p.level()
 }
 

@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // Stop ends all workers within the graceful timeout, and then Run.
@@ -24,7 +24,7 @@ func (p *Pool) stop(kind Kind) {
 				text = fmt.Sprintf("stopping in %v, then waiting up to %v for active requests (signal again to exit now)", d, p.grace())
 			}
 		}
-		p.o.Log(loglevel.Info, text)
+		p.o.Log(logfile.Info, text)
 		p.closeSockets()
 		p.cancelLoads()
 		for _, slot := range p.slots {
@@ -44,7 +44,7 @@ func (p *Pool) stop(kind Kind) {
 
 // killAll kills all workers, after a second signal to stop.
 func (p *Pool) killAll() {
-	p.o.Log(loglevel.Warning, "received a second stop signal; exiting immediately")
+	p.o.Log(logfile.Warning, "received a second stop signal; exiting immediately")
 	p.result = &StartError{Code: 1}
 	for _, w := range p.workers {
 		w.process.Kill()

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // ended returns a process that has ended, which may be killed once more.
@@ -25,7 +25,7 @@ func ended(t testing.TB) *os.Process {
 func suspects(t testing.TB, process *os.Process) (p *Pool, attacker, victim *worker) {
 	t.Helper()
 	p = New(Options{
-		Log:          func(loglevel.Level, string) {},
+		Log:          func(logfile.Level, string) {},
 		Query:        func(string) string { return "answer" },
 		Certificates: func(string, bool) (*os.File, error) { return nil, os.ErrNotExist },
 		Farewell:     func(int, string) {},

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/memory"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/system"
 )
 
@@ -138,7 +138,7 @@ func (p *Pool) maybeHandOver() {
 		return
 	}
 	err := p.handOver() // returns only if it fails
-	p.o.Log(loglevel.Error, fmt.Sprintf("cannot start the new version: %v; the new workers keep serving under the old program", err))
+	p.o.Log(logfile.Error, fmt.Sprintf("cannot start the new version: %v; the new workers keep serving under the old program", err))
 	p.handing = false
 	for _, w := range p.workers {
 		w.idle = false
@@ -272,7 +272,7 @@ func (p *Pool) resume(h *Handover) {
 		channel, err := NewChannel(one.Channel)
 		process, findErr := os.FindProcess(one.Pid)
 		if err != nil || findErr != nil {
-			p.o.Log(loglevel.Error, fmt.Sprintf("worker %d is lost: %v %v", one.Pid, err, findErr))
+			p.o.Log(logfile.Error, fmt.Sprintf("worker %d is lost: %v %v", one.Pid, err, findErr))
 			continue
 		}
 		w := &worker{pool: p, pid: one.Pid, process: process, channel: channel, state: one.State, started: one.Started, listens: one.Listens, wants: one.Wants, kills: memory.Kills(p.o.Root)}
@@ -300,7 +300,7 @@ func (p *Pool) resume(h *Handover) {
 			s.replace(0)
 		}
 	}
-	p.o.Log(loglevel.Info, "upgraded: "+Count(len(p.slots), "worker"))
+	p.o.Log(logfile.Info, "upgraded: "+Count(len(p.slots), "worker"))
 	if p.o.Up != nil {
 		p.o.Up(p.addresses, true)
 	}

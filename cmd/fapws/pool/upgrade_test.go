@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // A question to a worker that is asked while the program is being replaced does not keep it from being replaced.
@@ -27,7 +27,7 @@ func TestHandOverAfterAQuestion(t *testing.T) {
 // An event of which some pieces have come when the next program takes over is not lost.
 func TestHandoverWithinEvent(t *testing.T) {
 	ours, theirs := channels(t)
-	quiet := Options{Log: func(loglevel.Level, string) {}}
+	quiet := Options{Log: func(logfile.Level, string) {}}
 	w := &worker{pool: New(quiet), pid: inState(t, "S", sleeping...).Pid, channel: ours, state: Serving, joined: true}
 	w.pool.publish(w, &Message{Kind: Publish, N: 1, Raw: []byte("one "), More: true})
 

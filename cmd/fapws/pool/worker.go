@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/memory"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // Variable is the variable of the environment by which a process knows that it
@@ -127,7 +127,7 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 	}
 	w := &worker{pool: p, pid: cmd.Process.Pid, process: cmd.Process, channel: channel, started: time.Now(), stderrCapture: heard, kills: kills}
 	w.sleep.asleep = role == Asleep
-	p.o.Log(loglevel.Debug, fmt.Sprintf("worker %d: started", w.pid))
+	p.o.Log(logfile.Debug, fmt.Sprintf("worker %d: started", w.pid))
 	w.within(p.o.LoadTimeout, fmt.Sprintf("did not load within %v", p.o.LoadTimeout))
 	p.watch(w)
 	return w, nil
@@ -181,7 +181,7 @@ func (p *Pool) channelClosed(w *worker, err error) {
 		return
 	}
 	if !errors.Is(err, io.EOF) {
-		p.o.Log(loglevel.Warning, fmt.Sprintf("worker %d: %v", w.pid, err))
+		p.o.Log(logfile.Warning, fmt.Sprintf("worker %d: %v", w.pid, err))
 	}
 	time.AfterFunc(time.Second, func() {
 		p.post(func() {
@@ -320,6 +320,6 @@ func (w *worker) setState(to State) {
 	if w.state == to {
 		return
 	}
-	w.pool.o.Log(loglevel.Debug, fmt.Sprintf("worker %d: %s, was %s", w.pid, to, w.state))
+	w.pool.o.Log(logfile.Debug, fmt.Sprintf("worker %d: %s, was %s", w.pid, to, w.state))
 	w.state = to
 }

@@ -15,7 +15,7 @@ import (
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/version"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // Presence is the pid file, the service manager and the control socket of a server. The process that takes the
@@ -26,15 +26,15 @@ type Presence struct {
 	PidPath  string
 	Pid      atomic.Pointer[pidfile.File]
 	Control  atomic.Pointer[ctl.Socket]
-	log      func(loglevel.Level, string)
+	log      func(logfile.Level, string)
 	Warning  string // about how the process was started, or ""
 }
 
 // LogTo sets where the process logs, and logs the warning that waited for this.
-func (f *Presence) LogTo(log func(loglevel.Level, string)) {
+func (f *Presence) LogTo(log func(logfile.Level, string)) {
 	f.log = log
 	if f.Warning != "" {
-		log(loglevel.Warning, f.Warning)
+		log(logfile.Warning, f.Warning)
 	}
 }
 
@@ -69,7 +69,7 @@ func (f *Presence) TakePid(left []*os.File) error {
 // be called more than once.
 func (f *Presence) Withdraw() {
 	if err := f.Pid.Load().Remove(); err != nil {
-		f.log(loglevel.Warning, err.Error())
+		f.log(logfile.Warning, err.Error())
 	}
 	if socket := f.Control.Load(); socket != nil {
 		socket.Close()
@@ -85,7 +85,7 @@ func (f *Presence) Exit(code int) {
 // LogNotifyError logs why the service manager could not be notified.
 func (f *Presence) LogNotifyError(err error) {
 	if err != nil {
-		f.log(loglevel.Warning, "cannot tell the service manager: "+err.Error())
+		f.log(logfile.Warning, "cannot tell the service manager: "+err.Error())
 	}
 }
 
@@ -102,9 +102,9 @@ func (f *Presence) OpenControl(conf *settings.Config, from settings.Source, serv
 	case conf.ControlSocket != ctl.Auto:
 		return exit.NotStarted("cannot create the control socket (%s): %v", from, err)
 	case from.Level > settings.FromDefault:
-		f.log(loglevel.Warning, fmt.Sprintf("no control socket: %v", err))
+		f.log(logfile.Warning, fmt.Sprintf("no control socket: %v", err))
 	default:
-		f.log(loglevel.Debug, fmt.Sprintf("no control socket: %v", err))
+		f.log(logfile.Debug, fmt.Sprintf("no control socket: %v", err))
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ const (
 
 var errNoAddress = errors.New(`an address such as "127.0.0.1:8888", ":8888", "[::1]:8888", "/run/x.sock", "fd://3" or "systemd"`)
 
-// parseAddress brings an address into the form that listen.Open takes: "host:port", ":port", "[ipv6]:port",
+// parseAddress brings an address into the form that conn.Listen takes: "host:port", ":port", "[ipv6]:port",
 // "unix:path" or "fd://number". A path that begins with "/", "./" or "../" is a unix socket. The word "systemd"
 // stands for all sockets that a service manager passes. For HTTPS, "https://" or "https+" goes before it (SplitSecure). The missing part of a TCP address, host or port, comes from
 // the default 0.0.0.0:8888; Fapws4's SERVER may end after the address or after its colon.

@@ -5,7 +5,7 @@ import (
 	"io"
 	"strings"
 
-	"fapws/runtime/accesslog"
+	"fapws/runtime/logfile"
 )
 
 // WriteInternal writes one of InternalTopics: the man page (roff), the
@@ -307,7 +307,7 @@ func valueCases(rows []*Setting) string {
 		case *certReqs:
 			words = CertReqs
 		case *logFormat:
-			words = accesslog.Names
+			words = logfile.FormatNames
 		case *logRotate:
 			words = []string{"off", "hourly", "daily", "weekly"}
 		case *debugLevel:

@@ -4,7 +4,7 @@ import "time"
 
 // Config holds the settled value of every setting. Sizes are in bytes.
 type Config struct {
-	Bind    []string // addresses as listen.Open takes them
+	Bind    []string // addresses as conn.Listen takes them
 	Backlog int      // connections the kernel queues for each address; 0: the system's limit
 	Chdir   string   // directory to change to before anything else; "" stays
 
@@ -140,7 +140,7 @@ type Config struct {
 	ChannelMaxEvent    int           // bytes of an event
 
 	AccessLog       string        // file, "-" for standard output, "off"
-	AccessLogFormat string        // as accesslog.Parse takes it
+	AccessLogFormat string        // as logfile.ParseFormat takes it
 	ErrorLog        string        // file, "-" for standard error
 	LogMaxSize      int64         // of a log file; 0: any
 	LogRotate       string        // "off", "hourly", "daily", "weekly" or a duration

@@ -15,7 +15,7 @@ const (
 	HTTPSPort = "443"
 )
 
-// SplitSecure returns an address of Config.Bind as listen.Open takes it, and whether it is for HTTPS.
+// SplitSecure returns an address of Config.Bind as conn.Listen takes it, and whether it is for HTTPS.
 func SplitSecure(addr string) (plain string, secure bool) {
 	for _, prefix := range []string{secureTCP, securePrefix} {
 		if plain, secure = strings.CutPrefix(addr, prefix); secure {

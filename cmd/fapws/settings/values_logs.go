@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"fapws/runtime/accesslog"
 	"fapws/runtime/logfile"
 )
 
@@ -16,7 +15,7 @@ import (
 type logFormat struct{ to *string }
 
 func (v *logFormat) fromText(s string) error {
-	if _, err := accesslog.Parse(s); err != nil {
+	if _, err := logfile.ParseFormat(s); err != nil {
 		return fmt.Errorf("a format of the access log: %w", err)
 	}
 	*v.to = s

@@ -3,12 +3,12 @@ package site
 import (
 	"fapws/runtime/route"
 	"fapws/runtime/sites"
-	"fapws/runtime/source/fixed"
+	"fapws/runtime/source/static"
 )
 
 // redirect mounts a source that redirects clients.
 func (b *builder) redirect(_ *Host, r *Route) []sites.Mount {
-	to, err := fixed.NewRedirect(r.Redirect, r.Status)
+	to, err := static.NewRedirect(r.Redirect, r.Status)
 	if err != nil {
 		b.wrong(r.At.Errorf("redirect", "%v", err))
 		return nil
@@ -28,7 +28,7 @@ func (b *builder) rewrite(_ *Host, r *Route) []sites.Mount {
 
 // status mounts an answer that is always the same.
 func (b *builder) status(_ *Host, r *Route) []sites.Mount {
-	answer, err := fixed.New(fixed.Options{Status: r.Status, Body: r.Text})
+	answer, err := static.NewFixed(static.FixedOptions{Status: r.Status, Body: r.Text})
 	if err != nil {
 		b.wrong(r.At.Errorf("status", "%v", err))
 		return nil

@@ -9,7 +9,7 @@ import (
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/tomlfile"
 	"fapws/runtime/sites"
-	"fapws/runtime/source/fixed"
+	"fapws/runtime/source/static"
 )
 
 // Application names a Python application: a script, a module, or an object in
@@ -70,7 +70,7 @@ func (b *builder) app(h *Host, r *Route) []sites.Mount {
 		table[i] = m
 	}
 	if r.Prefix != "" { // this route is the one that fits
-		none, _ := fixed.New(fixed.Options{Status: 404}) // nothing in it can be wrong
+		none, _ := static.NewFixed(static.FixedOptions{Status: 404}) // nothing in it can be wrong
 		table = append(table, sites.Mount{Prefix: string(r.Prefix), Match: string(r.Match), Source: none})
 	}
 	return table

@@ -7,14 +7,13 @@ import (
 
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/tomlfile"
-	"fapws/runtime/accesslog"
 	"fapws/runtime/auth"
 	"fapws/runtime/backend"
+	"fapws/runtime/logfile"
 	"fapws/runtime/login"
-	"fapws/runtime/loglevel"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
-	"fapws/runtime/source/cgi"
+	"fapws/runtime/source/programs"
 	"fapws/runtime/source/static"
 	"fapws/runtime/source/upload"
 )
@@ -55,7 +54,7 @@ type Parts struct {
 	Stops *atomic.Bool
 
 	// Programs bounds how many CGI programs run.
-	Programs *cgi.Gate
+	Programs *programs.Gate
 
 	// Software is the name of the server for programs: "fapws/1.0".
 	Software string
@@ -64,10 +63,10 @@ type Parts struct {
 	Logs Logs
 
 	// LogClient is Log for a line about a client, "192.0.2.7:4711".
-	LogClient func(level loglevel.Level, client, line string)
+	LogClient func(level logfile.Level, client, line string)
 
 	// Log writes a line for the operator. It is safe for concurrent use.
-	Log func(level loglevel.Level, line string)
+	Log func(level logfile.Level, line string)
 
 	// Private are the files that no root serves (Config.Private).
 	Private *static.Private
@@ -96,11 +95,11 @@ type Mounting struct {
 type Logs interface {
 	// Access returns an access log in a format, of the settings where it is "" as
 	// with the path; nil: it is off.
-	Access(path, format string) (*accesslog.Log, error)
+	Access(path, format string) (*logfile.AccessLog, error)
 
 	// Errors returns the function that logs lines about clients, and the number by which handlers
 	// know the same log (sites.Site.ErrorLogNumber).
-	Errors(path string) (write func(level loglevel.Level, client, line string), number int, err error)
+	Errors(path string) (write func(level logfile.Level, client, line string), number int, err error)
 }
 
 // Built is the result of Build.
@@ -149,9 +148,9 @@ type builder struct {
 	parts  *Parts
 	built  *Built
 	errs   []error
-	top    tomlfile.Position                               // of the file
-	at     tomlfile.Position                               // of the host that is being built
-	errors func(level loglevel.Level, client, line string) // of it
+	top    tomlfile.Position                              // of the file
+	at     tomlfile.Position                              // of the host that is being built
+	errors func(level logfile.Level, client, line string) // of it
 
 	cas string // of the host: authorities whose certificates its clients are asked for; "": none
 
@@ -213,7 +212,7 @@ func Sends(conf *settings.Config) backend.Sends {
 
 func (b *builder) add(to backend.Responder) (app.Handler, int) {
 	if b.built.pool == nil {
-		b.built.pool = backend.New(maxBackend, func(line string) { b.parts.Log(loglevel.Error, line) })
+		b.built.pool = backend.New(maxBackend, func(line string) { b.parts.Log(logfile.Error, line) })
 		b.built.pool.Sends = Sends(b.parts.Conf)
 	}
 	if p, ok := to.(interface{ Idle() int }); ok {

@@ -10,11 +10,9 @@ import (
 
 	"fapws/cmd/fapws/tomlfile"
 	"fapws/runtime/backend"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/sites"
-	"fapws/runtime/source/cgi"
-	"fapws/runtime/source/fastcgi"
-	"fapws/runtime/source/php"
+	"fapws/runtime/source/programs"
 )
 
 // CGI is the key cgi: a folder, true for the programs in the root of the host, or
@@ -63,13 +61,13 @@ func (p *PHP) FromFile(v tomlfile.Value) error {
 	switch x := v.Any.(type) {
 	case bool:
 		if p.Given = x; x {
-			p.Command = php.DefaultCommand
+			p.Command = programs.DefaultCommand
 		}
 		return nil
 	case string:
 		p.Command = x
 	case *tomlfile.Table:
-		p.Command = php.DefaultCommand
+		p.Command = programs.DefaultCommand
 		if err := table(x, p); err != nil {
 			return err
 		}
@@ -130,7 +128,7 @@ func (p Pairs) env() []string {
 	return env
 }
 
-var links = map[Choice]cgi.Links{"inside": cgi.LinksInside, "owner": cgi.LinksOwner, "no": cgi.LinksNone}
+var links = map[Choice]programs.Links{"inside": programs.LinksInside, "owner": programs.LinksOwner, "no": programs.LinksNone}
 
 // programs returns the patterns of files that are run in the root of the host.
 func (h *Host) programs() (patterns []string) {
@@ -162,10 +160,10 @@ func patternFits(p Pattern, name string) bool {
 
 // scripts says which files are programs: those of folder, which stands for the
 // prefix of the route, or if it is "" those of the root, where paths begin.
-func (b *builder) scripts(h *Host, r *Route, key string, folder tomlfile.Path) (o cgi.ScriptOptions, ok bool) {
-	o = cgi.ScriptOptions{Root: string(folder), Links: links[r.Symlinks], Base: cgi.Below(string(r.Prefix))}
+func (b *builder) scripts(h *Host, r *Route, key string, folder tomlfile.Path) (o programs.ScriptOptions, ok bool) {
+	o = programs.ScriptOptions{Root: string(folder), Links: links[r.Symlinks], Base: programs.Below(string(r.Prefix))}
 	if folder == "" {
-		o.Base = cgi.Below("")
+		o.Base = programs.Below("")
 		if o.Root = string(r.Root); o.Root == "" {
 			o.Root = string(h.Root)
 		}
@@ -180,8 +178,8 @@ func (b *builder) scripts(h *Host, r *Route, key string, folder tomlfile.Path) (
 	return o, true
 }
 
-func (b *builder) ofSite(root string) cgi.Site {
-	return cgi.Site{Software: b.parts.Software, DocumentRoot: root}
+func (b *builder) ofSite(root string) programs.Site {
+	return programs.Site{Software: b.parts.Software, DocumentRoot: root}
 }
 
 func (r *Route) patience() time.Duration { return max(0, time.Duration(r.Timeout)) }
@@ -210,14 +208,14 @@ func (b *builder) cgi(h *Host, r *Route) []sites.Mount {
 		}
 		interpreters["."+strings.TrimPrefix(one.Name, ".")] = command
 	}
-	program, err := cgi.New(cgi.Options{
+	program, err := programs.NewCGI(programs.CGIOptions{
 		ScriptOptions: scripts,
 		Site:          b.ofSite(documentRoot(h, scripts.Root)),
 		Interpreters:  interpreters,
 		Env:           r.CGI.Env.env(),
 		Timeout:       r.patience(),
 		Gate:          b.parts.Programs,
-		Log:           b.clientLog(loglevel.Error),
+		Log:           b.clientLog(logfile.Error),
 	})
 	if err == nil && b.parts.Check {
 		err = program.Check()
@@ -248,7 +246,7 @@ func (b *builder) php(h *Host, r *Route) []sites.Mount {
 		args = append(args, "-d", one.Name+"="+one.Value)
 	}
 	scripts.Index = b.scriptIndex(r, phpPattern, phpIndex)
-	p, err := php.New(php.Options{
+	p, err := programs.NewPHP(programs.PHPOptions{
 		Command:       r.PHP.Command,
 		Args:          args,
 		ScriptOptions: scripts,
@@ -260,7 +258,7 @@ func (b *builder) php(h *Host, r *Route) []sites.Mount {
 		Idle:          time.Duration(r.PHP.Idle),
 		Timeout:       r.patience(),
 		Env:           r.PHP.Env.env(),
-		Log:           b.clientLog(loglevel.Error),
+		Log:           b.clientLog(logfile.Error),
 	})
 	if err != nil {
 		b.wrong(r.At.Errorf("php", "%v", err))
@@ -271,7 +269,7 @@ func (b *builder) php(h *Host, r *Route) []sites.Mount {
 	case b.parts.Check:
 		b.wrong(r.At.Errorf("php", "%s", missing))
 	default:
-		b.parts.Log(loglevel.Warning, fmt.Sprintf("%s (%s)", missing, r.At.Key("php")))
+		b.parts.Log(logfile.Warning, fmt.Sprintf("%s (%s)", missing, r.At.Key("php")))
 	}
 	b.built.closers = append(b.built.closers, func() error {
 		p.Close(phpGrace)
@@ -286,13 +284,13 @@ const phpGrace = 5 * time.Second
 // fastcgi mounts an application that speaks FastCGI: for the programs that match
 // has, below the root, or without match for all paths.
 func (b *builder) fastcgi(h *Host, r *Route) []sites.Mount {
-	o := fastcgi.Options{
+	o := programs.FastCGIOptions{
 		Address:     r.FastCGI.Address,
 		Params:      r.FastCGI.Params.env(),
 		Connections: r.FastCGI.Connections,
 		Idle:        time.Duration(r.FastCGI.Idle),
 		Timeout:     r.patience(),
-		Log:         b.clientLog(loglevel.Error),
+		Log:         b.clientLog(logfile.Error),
 	}
 	root := string(r.Root)
 	var index []string
@@ -309,8 +307,8 @@ func (b *builder) fastcgi(h *Host, r *Route) []sites.Mount {
 		scripts.Index = index
 		root = scripts.Root
 		var err error
-		if o.Scripts, err = cgi.NewScripts(scripts); err == nil && r.FastCGI.Front != "" {
-			var front cgi.Script
+		if o.Scripts, err = programs.NewScripts(scripts); err == nil && r.FastCGI.Front != "" {
+			var front programs.Script
 			if front, err = o.Scripts.Find(r.FastCGI.Front); err != nil {
 				err = fmt.Errorf("front %q: %w", r.FastCGI.Front, err)
 			}
@@ -322,7 +320,7 @@ func (b *builder) fastcgi(h *Host, r *Route) []sites.Mount {
 		}
 	}
 	o.Site = b.ofSite(documentRoot(h, root))
-	f, err := fastcgi.New(o)
+	f, err := programs.NewFastCGI(o)
 	if err != nil {
 		b.wrong(r.At.Errorf("fastcgi", "%v", err))
 		return nil

@@ -8,11 +8,10 @@ import (
 	"fapws/cmd/fapws/settings"
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
-	"fapws/runtime/filter/header"
+	"fapws/runtime/logfile"
 	"fapws/runtime/login"
-	"fapws/runtime/loglevel"
 	"fapws/runtime/sites"
-	"fapws/runtime/source/fixed"
+	"fapws/runtime/source/static"
 )
 
 // health puts the answers to health checks before everything else of each host: a load balancer has no password, asks over HTTP and by
@@ -32,8 +31,8 @@ func health(prefix string, pending bool, stops *atomic.Bool) ([]sites.Mount, err
 		return nil, nil
 	}
 	var errs []error
-	answer := func(status int, body string) *fixed.Fixed {
-		f, err := fixed.New(fixed.Options{Status: status, Body: body, Fields: []header.Field{{Name: "Cache-Control", Value: "no-store"}}})
+	answer := func(status int, body string) *static.Fixed {
+		f, err := static.NewFixed(static.FixedOptions{Status: status, Body: body, Fields: []exchange.Field{{Name: "Cache-Control", Value: "no-store"}}})
 		errs = append(errs, err)
 		return f
 	}
@@ -54,7 +53,7 @@ func Waiting(conf *settings.Config, stops *atomic.Bool) (*Built, error) {
 // readiness answers whether the server should get requests. It is an exchange.Source.
 type readiness struct {
 	exchange.Memory
-	serves, stopping *fixed.Fixed
+	serves, stopping *static.Fixed
 	stops            *atomic.Bool // see Parts; nil: never
 }
 
@@ -76,7 +75,7 @@ func (b *builder) statusPage() {
 	if b.parts.Status == nil || b.parts.Conf.Status == "" {
 		return
 	}
-	pool := backend.New(maxStatus, func(line string) { b.parts.Log(loglevel.Error, line) }) // Upstreams does not count it
+	pool := backend.New(maxStatus, func(line string) { b.parts.Log(logfile.Error, line) }) // Upstreams does not count it
 	m := sites.Mount{Prefix: b.parts.Conf.Status, Except: []string{login.FormPath, login.OutPath}, LocalWithoutLogin: true, OwnPolicy: true, Handler: pool, Index: pool.Add(b.parts.Status)}
 	for i := range b.built.Sites {
 		s, m := &b.built.Sites[i], m

@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
 	"fapws/runtime/sites"
-	"fapws/runtime/source/fixed"
+	"fapws/runtime/source/static"
 )
 
 // challenges is the path below which an authority looks for its tokens, over plain HTTP (RFC 8555 §8.3).
@@ -43,7 +43,7 @@ func (b *builder) redirectToHTTPS(h *Host) []sites.Mount {
 	default:
 		port = ":" + port
 	}
-	to, err := fixed.NewRedirect("https://${host}"+port+"${path}", 308)
+	to, err := static.NewRedirect("https://${host}"+port+"${path}", 308)
 	if err != nil {
 		b.wrong(h.At.Errorf("https-redirect", "%v", err))
 		return nil
@@ -60,7 +60,7 @@ func (b *builder) authority() []sites.Mount {
 	if block == nil {
 		return nil
 	}
-	answer, err := fixed.New(fixed.Options{Body: string(block.Bytes), Type: "application/x-x509-ca-cert"})
+	answer, err := static.NewFixed(static.FixedOptions{Body: string(block.Bytes), Type: "application/x-x509-ca-cert"})
 	if err != nil {
 		b.wrong(err)
 		return nil

@@ -13,9 +13,9 @@ import (
 	"fapws/cmd/fapws/tomlfile"
 	"fapws/runtime/auth"
 	"fapws/runtime/backend"
+	"fapws/runtime/exchange"
+	"fapws/runtime/logfile"
 	"fapws/runtime/login"
-	"fapws/runtime/loglevel"
-	"fapws/runtime/mediatype"
 	"fapws/runtime/sites"
 	"fapws/runtime/system"
 )
@@ -120,7 +120,7 @@ func (b *builder) login(l *Login) *login.Login {
 
 // newLogin returns nil if nothing will be served.
 func (b *builder) newLogin(l *Login, path string) (*login.Login, error) {
-	users, err := auth.NewOptionalUsers(b.passwords, path, func(line string) { b.parts.Log(loglevel.Error, line) })
+	users, err := auth.NewOptionalUsers(b.passwords, path, func(line string) { b.parts.Log(logfile.Error, line) })
 	if err != nil {
 		return nil, errors.New(strings.TrimPrefix(err.Error(), "users: "))
 	}
@@ -139,8 +139,8 @@ func (b *builder) newLogin(l *Login, path string) (*login.Login, error) {
 	b.built.Reads = append(b.built.Reads, filepath.Dir(path))
 	made, err := login.New(login.Options{
 		Users: users, State: b.state, Idle: conf.LoginIdle, Age: conf.LoginAge, Title: l.Title, Logo: image, Run: b.parts.Run,
-		Log:   func(line string) { b.parts.Log(loglevel.Warning, line) },
-		Event: func(client, line string) { b.parts.LogClient(loglevel.Info, client, line) },
+		Log:   func(line string) { b.parts.Log(logfile.Warning, line) },
+		Event: func(client, line string) { b.parts.LogClient(logfile.Info, client, line) },
 	})
 	if err == nil {
 		made.Announce()
@@ -170,7 +170,7 @@ func logo(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	kind := mediatype.ByName(filepath.Base(path))
+	kind := exchange.MediaTypeByName(filepath.Base(path))
 	if !strings.HasPrefix(kind, "image/") || len(image) > maxLogo {
 		return "", fmt.Errorf("logo: %s is not an image of up to %d KiB", path, maxLogo>>10)
 	}
@@ -185,8 +185,8 @@ func (b *builder) loginPages() []sites.Mount {
 	if b.loginHere == nil || b.loginHere.login == nil {
 		return nil
 	}
-	body, _ := sites.NewRules(sites.RuleOptions{MaxBodySize: login.MaxBody})               // nothing in it can be wrong
-	pool := backend.New(maxForms, func(line string) { b.parts.Log(loglevel.Error, line) }) // others are for proxies and programs
+	body, _ := sites.NewRules(sites.RuleOptions{MaxBodySize: login.MaxBody})              // nothing in it can be wrong
+	pool := backend.New(maxForms, func(line string) { b.parts.Log(logfile.Error, line) }) // others are for proxies and programs
 	return []sites.Mount{
 		{Prefix: login.FormPath, ToLogIn: true, OwnPolicy: true, Rules: body, Handler: pool, Index: pool.Add(b.loginHere.login.Form())},
 		{Prefix: login.OutPath, ToLogIn: true, OwnPolicy: true, Rules: body, Handler: pool, Index: pool.Add(b.loginHere.login.Out())},

@@ -5,8 +5,7 @@ import (
 	"strings"
 
 	"fapws/cmd/fapws/tomlfile"
-	"fapws/runtime/accesslog"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/sites"
 )
 
@@ -35,7 +34,7 @@ func (l *LogFormat) FromFile(v tomlfile.Value) error {
 	if !ok {
 		return errors.New("a format of the access log")
 	}
-	if _, err := accesslog.Parse(s); err != nil {
+	if _, err := logfile.ParseFormat(s); err != nil {
 		return errors.New("a format of the access log: " + err.Error())
 	}
 	*l = LogFormat(s)
@@ -75,7 +74,7 @@ func (b *builder) hostLogs(h *Host, s *sites.Site) {
 }
 
 // clientLog returns the function that logs a line about a client to the error log of its host.
-func (b *builder) clientLog(level loglevel.Level) func(client, line string) {
+func (b *builder) clientLog(level logfile.Level) func(client, line string) {
 	log := b.errors
 	if log == nil {
 		log = b.parts.LogClient

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/tomlfile"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/proxy"
 )
@@ -50,7 +50,7 @@ func (b *builder) proxy(h *Host, r *Route) []sites.Mount {
 		NoVerify:    r.TLSVerify != nil && !*r.TLSVerify,
 		ClientCert:  r.SendCert != nil && *r.SendCert,
 		Timeout:     r.patience(),
-		Log:         b.clientLog(loglevel.Warning),
+		Log:         b.clientLog(logfile.Warning),
 	}
 	if t := r.TunnelTimeout; t != nil {
 		if o.TunnelTimeout = time.Duration(*t); *t == 0 {
@@ -78,7 +78,7 @@ func (b *builder) proxy(h *Host, r *Route) []sites.Mount {
 		return nil
 	}
 	if folder := b.parts.Conf.Chroot; folder != "" && p.Lookup() != "" && !looksUp(folder) {
-		b.parts.Log(loglevel.Warning, fmt.Sprintf("proxy %s: the address of %s cannot be looked up in the chroot, as %s has neither etc/hosts nor etc/resolv.conf (%s)",
+		b.parts.Log(logfile.Warning, fmt.Sprintf("proxy %s: the address of %s cannot be looked up in the chroot, as %s has neither etc/hosts nor etc/resolv.conf (%s)",
 			r.Proxy, p.Lookup(), folder, r.At.Key("proxy")))
 	}
 	mounts := b.responder(r, p)

@@ -9,8 +9,8 @@ import (
 
 	"fapws/cmd/fapws/tomlfile"
 	"fapws/runtime/auth"
-	"fapws/runtime/filter/header"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/exchange"
+	"fapws/runtime/logfile"
 	"fapws/runtime/route"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/refusal"
@@ -103,10 +103,10 @@ func (b *builder) ruled(at tomlfile.Position, r *Rules) *sites.Rules {
 		b.wrong(at.Errorf("login", "auth and login exclude each other; use one of them here, and the other for other paths"))
 	}
 	for _, h := range r.Headers {
-		o.Set = append(o.Set, header.Field{Name: h.Name, Value: h.Value})
+		o.Set = append(o.Set, exchange.Field{Name: h.Name, Value: h.Value})
 	}
 	if r.HSTS != "" {
-		o.SetSecure = []header.Field{{Name: "Strict-Transport-Security", Value: string(r.HSTS)}}
+		o.SetSecure = []exchange.Field{{Name: "Strict-Transport-Security", Value: string(r.HSTS)}}
 	}
 	rules, err := sites.NewRules(o)
 	if err == nil {
@@ -133,7 +133,7 @@ func (b *builder) auth(a *Auth) *auth.Basic {
 		return nil
 	}
 	var basic *auth.Basic
-	users, err := auth.NewUsers(b.passwords, string(a.Users), func(line string) { b.parts.Log(loglevel.Error, line) })
+	users, err := auth.NewUsers(b.passwords, string(a.Users), func(line string) { b.parts.Log(logfile.Error, line) })
 	if err != nil {
 		b.wrong(a.At.Errorf("users", "%s", strings.TrimPrefix(err.Error(), "users: ")))
 	} else if basic, err = auth.NewBasic(a.Realm, users); err != nil {

@@ -10,7 +10,7 @@ import (
 
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/tomlfile"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/static"
 )
@@ -46,7 +46,7 @@ func build(t testing.TB, dir, text string) (*Built, error) {
 		App: func(string, Mounting) ([]sites.Mount, int64, error) {
 			return []sites.Mount{{Prefix: "/x"}, {Prefix: ""}}, 0, nil
 		},
-		Log: func(loglevel.Level, string) {},
+		Log: func(logfile.Level, string) {},
 	})
 	return built, tomlfile.Join(err, more)
 }
@@ -239,7 +239,7 @@ func TestLoginOrAuth(t *testing.T) {
 		c, set, err := settled(t, dir, test.top+"[[host]]\n"+test.host+"[[host.route]]\nprefix = \"/\"\nstatus = 204\n"+test.route)
 		if c != nil {
 			conf, _ := set.Config()
-			_, more := c.Build(Parts{Conf: &conf, Source: set.Source, Check: true, Log: func(loglevel.Level, string) {}})
+			_, more := c.Build(Parts{Conf: &conf, Source: set.Source, Check: true, Log: func(logfile.Level, string) {}})
 			err = tomlfile.Join(err, more)
 		}
 		if len(test.want) > 5 {

@@ -7,7 +7,7 @@ import (
 
 	"fapws/cmd/fapws/tomlfile"
 	"fapws/runtime/exchange"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/ssi"
 )
@@ -125,7 +125,7 @@ func (b *builder) pages(r *Route, folder, base string) []sites.Mount {
 		Depth:         r.SSI.Depth,
 		MaxOutput:     int64(r.SSI.MaxOutput),
 		Timeout:       r.patience(),
-		Log:           b.clientLog(loglevel.Error),
+		Log:           b.clientLog(logfile.Error),
 	})
 	if err != nil {
 		b.wrong(r.At.Errorf("ssi", "%v", err))

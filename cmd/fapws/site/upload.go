@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/tomlfile"
-	"fapws/runtime/loglevel"
-	"fapws/runtime/pubsub"
+	"fapws/runtime/live"
+	"fapws/runtime/logfile"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/upload"
 )
@@ -52,7 +52,7 @@ func (u *Upload) FromFile(v tomlfile.Value) error {
 		return errors.New(`a table whose mode has octal digits, such as "0644"`)
 	case u.MaxActive < 0 || u.MaxActive > 1000:
 		return errors.New("a table whose max-active is 1 to 1000")
-	case u.Channel != "" && pubsub.CheckName(u.Channel) != nil:
+	case u.Channel != "" && live.CheckChannelName(u.Channel) != nil:
 		return fmt.Errorf("a table whose channel is the name of one, not %q", u.Channel)
 	}
 	return nil
@@ -95,7 +95,7 @@ func (b *builder) upload(_ *Host, r *Route) []sites.Mount {
 		Origins:   given.Origins,
 		Root:      b.parts.Conf.Chroot,
 		Group:     b.parts.Uploads,
-		Log:       b.clientLog(loglevel.Error),
+		Log:       b.clientLog(logfile.Error),
 	}
 	if o.MaxSize == 0 {
 		o.MaxSize = defaultUpload

@@ -16,7 +16,7 @@ import (
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/metrics"
 )
 
@@ -66,8 +66,8 @@ const (
 // Page is a responder of package backend.
 type Page struct {
 	source   Source
-	log      func(level loglevel.Level, client, line string)
-	refusals loglevel.Seldom // lines about them
+	log      func(level logfile.Level, client, line string)
+	refusals logfile.Seldom // lines about them
 
 	mu     sync.Mutex // held while the source is asked
 	before *ctl.Overview
@@ -78,7 +78,7 @@ type Page struct {
 }
 
 // New returns the page of a server. log writes a line about a client to the error log.
-func New(s Source, log func(level loglevel.Level, client, line string)) *Page {
+func New(s Source, log func(level logfile.Level, client, line string)) *Page {
 	return &Page{source: s, log: log}
 }
 
@@ -145,7 +145,7 @@ func (p *Page) get(ctx context.Context, w *backend.Response, r *backend.Request,
 // refuse answers a client that may not see the page.
 func (p *Page) refuse(w *backend.Response, r *backend.Request, why string) {
 	if p.refusals.Now() {
-		p.log(loglevel.Warning, r.Client(), "status page refused: "+why)
+		p.log(logfile.Warning, r.Client(), "status page refused: "+why)
 	}
 	w.Refuse(403, why)
 }
@@ -178,7 +178,7 @@ func (p *Page) post(w *backend.Response, r *backend.Request, path string) {
 		}
 		send(w, "text/html; charset=utf-8", graph)
 	case "/reload":
-		p.log(loglevel.Info, r.Client(), "reloading: status page")
+		p.log(logfile.Info, r.Client(), "reloading: status page")
 		if err := p.source.Reload(ctx); err != nil {
 			w.Refuse(500, WithoutQueries(err.Error()))
 			return

@@ -13,7 +13,7 @@ import (
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/keyreader"
 	"fapws/cmd/fapws/pool"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // keyring reads the certificates of the workers. All but its Follower belongs to the goroutine of pool.Pool.Run.
@@ -159,7 +159,7 @@ func (k *keyring) serving() {
 // follow has the files of all wants followed.
 func (k *keyring) follow() {
 	if k.follower == nil {
-		log := func(line string) { k.p.log.Log(loglevel.Warning, line) }
+		log := func(line string) { k.p.log.Log(logfile.Warning, line) }
 		k.follower = certificates.Follow(k.p.pool.RenewCertificates, k.root != nil, log)
 	}
 	var names []string

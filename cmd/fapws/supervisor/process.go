@@ -30,8 +30,8 @@ import (
 	"fapws/cmd/fapws/sigmask"
 	"fapws/cmd/fapws/worker"
 	"fapws/pybridge"
-	"fapws/runtime/listen"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/conn"
+	"fapws/runtime/logfile"
 	"fapws/runtime/system"
 )
 
@@ -48,7 +48,7 @@ type process struct {
 	front     *presence.Presence
 	memory    memory.Trimmer
 	identity  *privilege.Identity // to run as; nil: as it is
-	sockets   listen.Options
+	sockets   conn.ListenOptions
 	settled   worker.Settled           // of the first worker
 	early     bind.Early[pool.Address] // until the first worker has loaded
 	served    []pool.Address           // once they are
@@ -291,7 +291,7 @@ func (p *process) up(addresses []pool.Address, resumed bool) {
 	if resumed {
 		return
 	}
-	if p.log.Shows(loglevel.Info) {
+	if p.log.Shows(logfile.Info) {
 		fmt.Fprint(p.errors.People(p.stderr), &banner.Server{
 			Addrs:  addrs,
 			Served: p.settled.Served,
@@ -360,7 +360,7 @@ func (p *process) event(e pool.Event) {
 	case pool.PlaceholderUp:
 		addrs := socketAddrs(e.Addresses)
 		p.show(p.settled.Config, addrs)
-		p.log.Log(loglevel.Info, "see why in a browser: "+banner.URLs(addrs))
+		p.log.Log(logfile.Info, "see why in a browser: "+banner.URLs(addrs))
 	case pool.Stopping:
 		p.front.LogNotifyError(n.Stopping())
 	}
@@ -375,11 +375,11 @@ func (p *process) beforeExec() (left []*os.File) {
 	}
 	if p.conf.Chroot != "" {
 		if err := privilege.PassChroot(); err != nil {
-			p.log.Log(loglevel.Error, err.Error())
+			p.log.Log(logfile.Error, err.Error())
 		}
 	}
 	if left, err = p.keyring.leave(); err != nil {
-		p.log.Log(loglevel.Error, "certificates for the next program: "+err.Error())
+		p.log.Log(logfile.Error, "certificates for the next program: "+err.Error())
 	}
 	if pid := p.front.Pid.Load().Left(); pid != nil {
 		left = append(left, pid)

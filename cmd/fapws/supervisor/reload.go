@@ -11,7 +11,7 @@ import (
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/site"
 	"fapws/cmd/fapws/watch"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/system"
 )
 
@@ -40,7 +40,7 @@ func (p *process) watchFiles() (*watch.Watcher, error) {
 		Dirs:    dirs,
 		Include: include,
 		Exclude: p.conf.ReloadExclude,
-		Log:     func(line string) { p.log.Log(loglevel.Warning, line) },
+		Log:     func(line string) { p.log.Log(logfile.Warning, line) },
 	})
 	if err != nil {
 		return nil, exit.Usage(err)
@@ -75,7 +75,7 @@ func (p *process) logKept() {
 	}
 	kept := strings.Join(p.plan.Settings.Kept(set), ", ")
 	if kept != "" && kept != p.kept {
-		p.log.Log(loglevel.Warning, fmt.Sprintf("%s: changes of %s take effect after a restart", p.plan.File.Name, kept))
+		p.log.Log(logfile.Warning, fmt.Sprintf("%s: changes of %s take effect after a restart", p.plan.File.Name, kept))
 	}
 	p.kept = kept
 }

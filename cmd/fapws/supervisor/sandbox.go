@@ -9,7 +9,7 @@ import (
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/sandbox"
 	"fapws/cmd/fapws/settings"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // prepareSandbox says what the kernel cannot restrict, and makes the directory of temporary files, the only one that all
@@ -22,7 +22,7 @@ func (p *process) prepareSandbox(upgraded bool) error {
 		if p.conf.Sandbox == "strict" {
 			return exit.NotStarted("--sandbox strict: this system cannot restrict %s; use --sandbox to restrict the rest", without)
 		}
-		p.log.Log(loglevel.Warning, "sandbox: this system cannot restrict "+without)
+		p.log.Log(logfile.Warning, "sandbox: this system cannot restrict "+without)
 	}
 	for name, paths := range map[string][]string{"sandbox-read": p.conf.SandboxRead, "sandbox-write": p.conf.SandboxWrite, "sandbox-exec": p.conf.SandboxExec} {
 		for _, path := range paths {

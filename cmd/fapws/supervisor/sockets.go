@@ -10,15 +10,15 @@ import (
 	"fapws/cmd/fapws/logs"
 	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/settings"
-	"fapws/runtime/listen"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/conn"
+	"fapws/runtime/logfile"
 )
 
 // openSockets is bind.Early.Open.
-func openSockets(names []string, options listen.Options) (addresses []pool.Address, err error) {
+func openSockets(names []string, options conn.ListenOptions) (addresses []pool.Address, err error) {
 	for _, name := range names {
 		plain, _ := settings.SplitSecure(name)
-		socket, err := listen.Socket(plain, options)
+		socket, err := conn.ListeningSocket(plain, options)
 		if err != nil {
 			return addresses, bind.Failed(plain, err)
 		}
@@ -52,10 +52,10 @@ func (p *process) closeSockets(addresses []pool.Address) {
 // socketAddrs returns the addresses that the kernel knows.
 func socketAddrs(addresses []pool.Address) (addrs []banner.Address) {
 	for _, a := range addresses {
-		if ln, err := listen.FromFile(a.Socket); err == nil {
+		if ln, err := conn.ListenerFromFile(a.Socket); err == nil {
 			_, secure := settings.SplitSecure(a.Name)
 			bind.SetSecure(ln, secure)
-			addrs = append(addrs, banner.Of([]*listen.Listener{ln})...)
+			addrs = append(addrs, banner.Of([]*conn.Listener{ln})...)
 			ln.Close()
 		}
 	}
@@ -65,11 +65,11 @@ func socketAddrs(addresses []pool.Address) (addrs []banner.Address) {
 // removeSocketFiles removes the files of unix sockets that are no longer served.
 func removeSocketFiles(addresses []pool.Address, log *logs.Logger) {
 	for _, a := range addresses {
-		switch err := listen.RemoveSocketFile(a.Name); {
+		switch err := conn.RemoveSocketFile(a.Name); {
 		case errors.Is(err, fs.ErrPermission): // root made it, and we are not root any more
-			log.Log(loglevel.Info, err.Error()+"; the next start replaces it")
+			log.Log(logfile.Info, err.Error()+"; the next start replaces it")
 		case err != nil:
-			log.Log(loglevel.Warning, err.Error())
+			log.Log(logfile.Warning, err.Error())
 		}
 	}
 }

@@ -16,14 +16,14 @@ import (
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 	"fapws/runtime"
-	"fapws/runtime/listen"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/conn"
+	"fapws/runtime/logfile"
 )
 
 // alone is the host of a service without a supervisor, and the source of its control socket.
 type alone struct {
 	s      *service
-	bound  bind.Early[*listen.Listener]
+	bound  bind.Early[*conn.Listener]
 	files  ownCertificates
 	opened time.Time
 
@@ -38,7 +38,7 @@ type alone struct {
 func RunAlone(p *plan.Plan, front *presence.Presence, stderr io.Writer) (code int, err error) {
 	s := &service{plan: p, front: front, stderr: stderr}
 	a := &alone{s: s, opened: time.Now()}
-	a.bound = bind.Early[*listen.Listener]{Open: openListeners, Close: a.close}
+	a.bound = bind.Early[*conn.Listener]{Open: openListeners, Close: a.close}
 	a.files.s = s
 	s.host, s.relay = a, newLocalRelay(s)
 	if err := s.errors.Open(&p.Conf, s.followErrors); err != nil {
@@ -61,7 +61,7 @@ func (a *alone) Failing(error)                       {}
 func (a *alone) farewell()                           {}
 func (a *alone) countsRequests() bool                { return false }
 func (a *alone) abandon()                            { a.bound.Drop() }
-func (a *alone) level() loglevel.Level               { return loglevel.Info }
+func (a *alone) level() logfile.Level                { return logfile.Info }
 
 func (a *alone) stopping(grace time.Duration) string {
 	return fmt.Sprintf("stopping; waiting up to %v for active requests (signal again to exit now)", grace)
@@ -75,7 +75,7 @@ const startMemory = 20 << 20
 func (a *alone) begin() error {
 	s := a.s
 	if limit := memoryLimit(); s.plan.FirstApp() != nil && limit > 0 && limit < startMemory {
-		s.log.Log(loglevel.Warning, fmt.Sprintf("memory limit of %d MiB: a start with Python uses %d MiB, and may hang or be killed with less; raise the limit (MemoryMax of systemd, memory limit of the container)",
+		s.log.Log(logfile.Warning, fmt.Sprintf("memory limit of %d MiB: a start with Python uses %d MiB, and may hang or be killed with less; raise the limit (MemoryMax of systemd, memory limit of the container)",
 			limit>>20, startMemory>>20))
 	}
 	if want := s.plan.Certificates(&s.conf); want != nil { // before the application is loaded
@@ -94,7 +94,7 @@ func (a *alone) begin() error {
 // answersEarly implements host: the application is not needed to know where clients connect.
 func (a *alone) answersEarly() bool { return len(a.bound.Sockets()) > 0 }
 
-func (a *alone) early() []*listen.Listener {
+func (a *alone) early() []*conn.Listener {
 	listeners := a.bound.Sockets()
 	a.show(&a.s.conf, banner.Of(listeners))
 	a.mu.Lock()
@@ -106,7 +106,7 @@ func (a *alone) early() []*listen.Listener {
 func (a *alone) served() {}
 
 // close closes listeners, of which the server may have taken some.
-func (a *alone) close(listeners []*listen.Listener) {
+func (a *alone) close(listeners []*conn.Listener) {
 	a.mu.Lock()
 	server := a.accepting
 	a.mu.Unlock()
@@ -137,7 +137,7 @@ func (a *alone) seen() (conf settings.Config, addrs []banner.Address, since time
 }
 
 // open binds the addresses of the settings.
-func (a *alone) open() (listeners []*listen.Listener, err error) {
+func (a *alone) open() (listeners []*conn.Listener, err error) {
 	s := a.s
 	if err := s.startAsync(); err != nil {
 		return nil, err
@@ -156,7 +156,7 @@ func (a *alone) open() (listeners []*listen.Listener, err error) {
 }
 
 // openListeners is bind.Early.Open.
-func openListeners(addrs []string, o listen.Options) ([]*listen.Listener, error) {
+func openListeners(addrs []string, o conn.ListenOptions) ([]*conn.Listener, error) {
 	listeners, err := bind.Listen(addrs, o)
 	if err != nil {
 		return nil, err
@@ -190,7 +190,7 @@ func (a *alone) serving(addrs []banner.Address) {
 	a.files.order()
 	s.front.LogNotifyError(s.front.Notifier.Ready("serving " + banner.URLs(addrs)))
 	go s.front.Notifier.Watch(context.Background(), s.server.Ping)
-	if s.log.Shows(loglevel.Info) {
+	if s.log.Shows(logfile.Info) {
 		fmt.Fprint(s.errors.People(s.stderr), &banner.Server{
 			Addrs:  addrs,
 			Served: s.plan.Served(s.contents, &s.conf),
@@ -215,12 +215,12 @@ func (a *alone) watchDescriptors() {
 		if err == nil || s.over.Load() {
 			continue
 		}
-		s.log.Log(loglevel.Error, err.Error()+"; exiting, because no request can be answered")
+		s.log.Log(logfile.Error, err.Error()+"; exiting, because no request can be answered")
 		s.exit(exit.Failed)
 	}
 }
 
-func closeAll(listeners []*listen.Listener) {
+func closeAll(listeners []*conn.Listener) {
 	for _, ln := range listeners {
 		ln.Close()
 	}

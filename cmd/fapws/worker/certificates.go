@@ -10,7 +10,7 @@ import (
 	"fapws/cmd/fapws/certificates"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/pool"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // useCertificates makes the configuration of TLS, if there is to be HTTPS, once.
@@ -59,7 +59,7 @@ func (s *service) renewCertificates(b *certificates.Bundle) {
 		return
 	}
 	if err := s.tls.Use(want, b); err != nil {
-		s.log.Log(loglevel.Error, fmt.Sprintf("%v; the certificates that were read before stay in use", err))
+		s.log.Log(logfile.Error, fmt.Sprintf("%v; the certificates that were read before stay in use", err))
 	}
 }
 
@@ -163,7 +163,7 @@ func (p *Parent) takeCertificates(m *pool.Message, files []*os.File) {
 	}
 	switch {
 	case b.err != nil:
-		p.s.log.Log(loglevel.Error, b.err.Error())
+		p.s.log.Log(logfile.Error, b.err.Error())
 	default:
 		p.s.renewCertificates(b.bundle)
 	}

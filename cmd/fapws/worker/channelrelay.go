@@ -9,8 +9,8 @@ import (
 
 	"fapws/cmd/fapws/pool"
 	"fapws/pybridge"
-	"fapws/runtime/loglevel"
-	"fapws/runtime/workqueue"
+	"fapws/runtime/eventloop"
+	"fapws/runtime/logfile"
 )
 
 const (
@@ -30,9 +30,9 @@ const (
 type channelRelay struct {
 	s          *service
 	channel    *pool.Channel
-	up         *workqueue.Queue[pybridge.Event] // to the supervisor
-	down       *workqueue.Queue[relayItem]      // from it
-	purges     *workqueue.Queue[string]         // patterns in JSON, for sendPurges
+	up         *eventloop.Queue[pybridge.Event] // to the supervisor
+	down       *eventloop.Queue[relayItem]      // from it
+	purges     *eventloop.Queue[string]         // patterns in JSON, for sendPurges
 	said       int64                            // cost of the messages sent up; of up
 	dealt      int64                            // cost of the answers to them; of down
 	begun      []byte                           // of events whose last message has not come; of listen
@@ -55,8 +55,8 @@ type relayItem struct {
 
 func newChannelRelay(c *pool.Channel) *channelRelay {
 	r := &channelRelay{channel: c, history: make(chan giver, 1), count: map[string]int64{}, news: map[string]struct{}{}}
-	r.up, r.down = workqueue.New(r.sendUp), workqueue.New(r.takeDown)
-	r.purges = workqueue.New(r.sendPurges)
+	r.up, r.down = eventloop.NewQueue(r.sendUp), eventloop.NewQueue(r.takeDown)
+	r.purges = eventloop.NewQueue(r.sendPurges)
 	r.up.Hold(true) // until join
 	r.down.Hold(true)
 	return r
@@ -104,7 +104,7 @@ func (r *channelRelay) arrived(m *pool.Message) {
 	}
 	if r.waiting.Load() > mostDown && len(r.begun) == 0 {
 		if !r.overflowed.Swap(true) {
-			r.s.log.Log(loglevel.Error, fmt.Sprintf("worker %d: event loop blocked by a handler; dropping events", os.Getpid()))
+			r.s.log.Log(logfile.Error, fmt.Sprintf("worker %d: event loop blocked by a handler; dropping events", os.Getpid()))
 		}
 		return
 	}
@@ -124,7 +124,7 @@ func (r *channelRelay) takeDown(items []relayItem) {
 			continue
 		}
 		if err := eachEvent(a.events, r.s.publishOne); err != nil {
-			r.s.log.Log(loglevel.Error, err.Error())
+			r.s.log.Log(logfile.Error, err.Error())
 		}
 		r.waiting.Add(-int64(len(a.events.Raw)))
 		if own := int64(a.events.ID); own > r.dealt {
@@ -134,7 +134,7 @@ func (r *channelRelay) takeDown(items []relayItem) {
 	}
 }
 
-// counted is sse.Config.Counted: it tells the supervisor, soon.
+// counted is live.StreamConfig.Counted: it tells the supervisor, soon.
 func (r *channelRelay) counted(name string, n int) {
 	r.s.countSubscribers(name, false, int64(n))
 	r.mu.Lock()
@@ -203,7 +203,7 @@ func (r *channelRelay) join() {
 		defer other.from.Close()
 		r.s.server.HoldHistory(r.s.conf.LoadTimeout + holdFor) // a retiring worker may hand its subscribers over
 		if err := takeHistory(r.s.server, other.from, other.last, silence); err != nil {
-			r.s.log.Log(loglevel.Warning, fmt.Sprintf("worker %d did not receive all past events: %v", os.Getpid(), err))
+			r.s.log.Log(logfile.Warning, fmt.Sprintf("worker %d did not receive all past events: %v", os.Getpid(), err))
 		}
 	case <-time.After(silence):
 		r.s.server.HoldHistory(r.s.conf.LoadTimeout + holdFor)

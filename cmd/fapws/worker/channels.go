@@ -8,26 +8,24 @@ import (
 
 	"fapws/cmd/fapws/statuspage"
 	"fapws/pybridge"
-	"fapws/runtime/loglevel"
-	"fapws/runtime/protocol/sse"
-	"fapws/runtime/protocol/websocket"
-	"fapws/runtime/pubsub"
+	"fapws/runtime/eventloop"
+	"fapws/runtime/live"
+	"fapws/runtime/logfile"
 	"fapws/runtime/source/cache"
-	"fapws/runtime/workqueue"
 )
 
 // backlogPause is the pause of a publisher while too many events wait to be sent.
 const backlogPause = 2 * time.Millisecond
 
 // useChannels wires channels: between the loop, the application and the relay.
-func (s *service) useChannels(c *sse.Config) {
+func (s *service) useChannels(c *live.StreamConfig) {
 	c.Counted = func(name string, n int) { s.relay.counted(countedAs(name), n) }
-	c.Joined = func(name string, client *sse.Client) { s.notify(name, client, false) }
-	c.Left = func(name string, client *sse.Client) { s.notify(name, client, true) }
+	c.Joined = func(name string, client *live.StreamClient) { s.notify(name, client, false) }
+	c.Left = func(name string, client *live.StreamClient) { s.notify(name, client, true) }
 }
 
 // notify tells the application that a client listens, or does not any more. On the loop.
-func (s *service) notify(name string, client *sse.Client, left bool) {
+func (s *service) notify(name string, client *live.StreamClient, left bool) {
 	if name == statuspage.Channel {
 		return
 	}
@@ -46,14 +44,14 @@ const slowPresence = "on_join and on_leave take too long; dropping calls"
 // more of them, so it must not wait for that: events for which there is no room wait on a goroutine, and later ones behind them.
 type localRelay struct {
 	s       *service
-	late    *workqueue.Queue[pybridge.Event]
+	late    *eventloop.Queue[pybridge.Event]
 	waiting atomic.Int64 // events in late
 	viewers viewers
 }
 
 func newLocalRelay(s *service) *localRelay {
 	r := &localRelay{s: s, viewers: viewers{s: s}}
-	r.late = workqueue.New(r.publishLate)
+	r.late = eventloop.NewQueue(r.publishLate)
 	return r
 }
 
@@ -61,7 +59,7 @@ func (r *localRelay) publish(events []pybridge.Event) {
 	var cost int64
 	for len(events) > 0 && r.waiting.Load() == 0 {
 		err := r.s.tryPublish(0, &events[0])
-		if errors.Is(err, pubsub.ErrBacklog) {
+		if errors.Is(err, live.ErrBacklog) {
 			break
 		}
 		r.s.complain(err)
@@ -106,7 +104,7 @@ func (s *service) dealt(cost int64) {
 // order of all processes, 0: there are no others.
 func (s *service) publishOne(seq uint64, e *pybridge.Event) {
 	err := s.tryPublish(seq, e)
-	for errors.Is(err, pubsub.ErrBacklog) && !s.over.Load() {
+	for errors.Is(err, live.ErrBacklog) && !s.over.Load() {
 		time.Sleep(backlogPause)
 		err = s.tryPublish(seq, e)
 	}
@@ -139,7 +137,7 @@ func (s *service) announce(channel, data string) {
 // complain logs the error of an event, unless it is nil.
 func (s *service) complain(err error) {
 	if err != nil && !s.over.Load() {
-		s.log.Log(loglevel.Error, fmt.Sprintf("an event cannot be sent: %v", err))
+		s.log.Log(logfile.Error, fmt.Sprintf("an event cannot be sent: %v", err))
 	}
 }
 
@@ -150,15 +148,15 @@ func (s *service) tryPublish(seq uint64, e *pybridge.Event) (err error) {
 			h.TakeMessage(e)
 		}
 	case e.Place != "":
-		err = s.server.Sockets().Broadcast(seq, &websocket.GroupMessage{Group: e.Group(), Binary: e.Binary, Data: e.Data})
+		err = s.server.Sockets().Broadcast(seq, &live.GroupMessage{Group: e.Group(), Binary: e.Binary, Data: e.Data})
 	default:
 		_, err = s.server.Subscribers().Publish(seq, messageOf(e))
 	}
 	return err
 }
 
-func messageOf(e *pybridge.Event) *pubsub.Message {
-	return &pubsub.Message{Name: e.Name, ID: e.ID, Event: e.Type, Data: e.Data}
+func messageOf(e *pybridge.Event) *live.Message {
+	return &live.Message{Name: e.Name, ID: e.ID, Event: e.Type, Data: e.Data}
 }
 
 // countedAs is the name under which workers report the subscribers of a channel, or the WebSockets in a group.

@@ -11,7 +11,7 @@ import (
 	"fapws/cmd/fapws/memory"
 	"fapws/runtime"
 	"fapws/runtime/http1"
-	"fapws/runtime/protocol/sse"
+	"fapws/runtime/live"
 	"fapws/runtime/source/static"
 
 	"golang.org/x/sys/unix"
@@ -67,7 +67,7 @@ func (s *service) config() runtime.Config {
 		WebSocketPingTimeout: orNever(s.conf.WebSocketPingTimeout),
 		NoWebSocketDeflate:   !s.conf.WebSocketDeflate,
 
-		Channels: sse.Config{
+		Channels: live.StreamConfig{
 			Subscribers: s.conf.ChannelSubscribers,
 			PerAddress:  s.conf.ChannelPerAddress,
 			Buffer:      s.conf.ChannelBuffer,

@@ -5,10 +5,10 @@ import (
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/site"
-	"fapws/runtime/descriptors"
-	"fapws/runtime/listen"
+	"fapws/runtime/conn"
 	"fapws/runtime/source/app"
-	"fapws/runtime/source/cgi"
+	"fapws/runtime/source/programs"
+	"fapws/runtime/system"
 )
 
 // buildEarly makes the sites that answer clients while the applications load, with all that the configuration has beside them. Requests
@@ -33,7 +33,7 @@ func (s *service) buildEarly() error {
 		s.early, err = site.Waiting(&s.conf, &s.stops)
 		return err
 	}
-	programs := &plan.Programs{Gate: cgi.NewGate(s.conf.MaxCGI, cgi.DefaultWaiting), Log: s.logs.Client, Sends: site.Sends(&s.conf)}
+	programs := &plan.Programs{Gate: programs.NewGate(s.conf.MaxCGI, programs.DefaultWaiting), Log: s.logs.Client, Sends: site.Sends(&s.conf)}
 	parts := plan.Parts{Pending: true, Asleep: asleep, Programs: programs, Logs: &s.logs, Log: s.log.Log, Authority: s.authority, Token: s.token(), Run: s.host.run(), Stops: &s.stops, Status: s.statusPage(), Uploads: s.newUploads()}
 	s.early, err = s.plan.Build(&s.conf, parts)
 	return err
@@ -51,12 +51,12 @@ func (s *service) serveEarly() error {
 		return exit.NotStarted("%v", err)
 	}
 	s.host.served()
-	descriptors.KeepDirectories()
+	system.KeepDirectories()
 	return nil
 }
 
 // use has the sites with the applications answer on the listeners.
-func (s *service) use(listeners []*listen.Listener, h app.Handler) error {
+func (s *service) use(listeners []*conn.Listener, h app.Handler) error {
 	if s.early == nil {
 		return s.server.Serve(listeners, s.built.Sites, h)
 	}

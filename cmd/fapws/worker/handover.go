@@ -11,9 +11,8 @@ import (
 
 	"fapws/cmd/fapws/pool"
 	"fapws/runtime"
-	"fapws/runtime/loglevel"
-	"fapws/runtime/protocol/sse"
-	"fapws/runtime/protocol/websocket"
+	"fapws/runtime/live"
+	"fapws/runtime/logfile"
 
 	"golang.org/x/sys/unix"
 )
@@ -90,7 +89,7 @@ func (r *channelRelay) take(m *pool.Message, files []*os.File) {
 	var err error
 	if len(files) > 0 {
 		if from, err = pool.ChannelOf(files[0]); err != nil {
-			r.s.log.Log(loglevel.Warning, fmt.Sprintf("worker %d cannot take %s: %v", os.Getpid(), m.Text, err))
+			r.s.log.Log(logfile.Warning, fmt.Sprintf("worker %d cannot take %s: %v", os.Getpid(), m.Text, err))
 		}
 	}
 	switch {
@@ -112,7 +111,7 @@ func (r *channelRelay) takeSubscribers(from *pool.Channel) {
 	for {
 		m, files, err := from.ReceiveWithin(pieceWithin)
 		if err != nil {
-			r.s.log.Log(loglevel.Warning, fmt.Sprintf("worker %d did not receive all subscribers of another worker: %v", os.Getpid(), err))
+			r.s.log.Log(logfile.Warning, fmt.Sprintf("worker %d did not receive all subscribers of another worker: %v", os.Getpid(), err))
 			break
 		}
 		if len(m.Raw) == 0 {
@@ -130,17 +129,17 @@ func (r *channelRelay) takeSubscribers(from *pool.Channel) {
 		}
 	}
 	if refused != nil {
-		r.s.log.Log(loglevel.Warning, fmt.Sprintf("worker %d cannot take over a client of another worker, which must reconnect: %v", os.Getpid(), refused))
+		r.s.log.Log(logfile.Warning, fmt.Sprintf("worker %d cannot take over a client of another worker, which must reconnect: %v", os.Getpid(), refused))
 	}
-	r.s.log.Log(loglevel.Debug, fmt.Sprintf("worker %d has taken over %s", os.Getpid(), pool.Count(n, "client")))
+	r.s.log.Log(logfile.Debug, fmt.Sprintf("worker %d has taken over %s", os.Getpid(), pool.Count(n, "client")))
 }
 
 var errNoFile = errors.New("descriptor missing; check the limit of open files")
 
 // takeClient serves a subscriber, or a WebSocket. A WebSocket that it cannot serve goes back to the other worker.
 func (r *channelRelay) takeClient(m *pool.Message, files []*os.File, from *pool.Channel) error {
-	var subscriber sse.State
-	var socket websocket.State
+	var subscriber live.StreamState
+	var socket live.SocketState
 	var d any = &subscriber
 	if m.Text == pool.WebSocket {
 		d = &socket
@@ -209,7 +208,7 @@ func (p *Parent) takeBack(to *pool.Channel) {
 		if err != nil || len(m.Raw) == 0 {
 			return
 		}
-		var d websocket.State
+		var d live.SocketState
 		if err = json.Unmarshal(m.Raw, &d); err == nil && len(files) == 1 {
 			var fd int
 			if fd, err = pool.Duplicate(files[0]); err == nil {
@@ -220,7 +219,7 @@ func (p *Parent) takeBack(to *pool.Channel) {
 			f.Close()
 		}
 		if err != nil {
-			p.s.log.Log(loglevel.Error, fmt.Sprintf("worker %d cannot take a WebSocket back: %v", os.Getpid(), err))
+			p.s.log.Log(logfile.Error, fmt.Sprintf("worker %d cannot take a WebSocket back: %v", os.Getpid(), err))
 		}
 	}
 }
@@ -244,7 +243,7 @@ func (p *Parent) handClientsOver(ctx context.Context) {
 		return to.SendDescriptor(&pool.Message{Kind: pool.Piece, Text: text, Raw: raw}, fd)
 	}
 	defer s.server.HoldEnd()()
-	n, err := s.server.Subscribers().Export(ctx, func(d *sse.State, fd int) error { return give("", d, fd) })
+	n, err := s.server.Subscribers().Export(ctx, func(d *live.StreamState, fd int) error { return give("", d, fd) })
 	if to == nil {
 		_, _ = s.server.Sockets().Export(ctx, nil)
 		return
@@ -256,14 +255,14 @@ func (p *Parent) handClientsOver(ctx context.Context) {
 		defer close(returned)
 		p.takeBack(to)
 	}()
-	sockets, failed := s.server.Sockets().Export(ctx, func(d *websocket.State, fd int) error { return give(pool.WebSocket, d, fd) })
+	sockets, failed := s.server.Sockets().Export(ctx, func(d *live.SocketState, fd int) error { return give(pool.WebSocket, d, fd) })
 	if err == nil {
 		err = failed
 	}
 	_ = to.Send(&pool.Message{Kind: pool.Piece}) // else the other one has gone
 	<-returned
 	if err != nil && ctx.Err() == nil {
-		s.log.Log(loglevel.Warning, fmt.Sprintf("worker %d cannot hand all clients over: %v; the others must reconnect", os.Getpid(), err))
+		s.log.Log(logfile.Warning, fmt.Sprintf("worker %d cannot hand all clients over: %v; the others must reconnect", os.Getpid(), err))
 	}
-	s.log.Log(loglevel.Debug, fmt.Sprintf("worker %d has handed over %s and %s", os.Getpid(), pool.Count(n, "subscriber"), pool.Count(sockets, "WebSocket")))
+	s.log.Log(logfile.Debug, fmt.Sprintf("worker %d has handed over %s and %s", os.Getpid(), pool.Count(n, "subscriber"), pool.Count(sockets, "WebSocket")))
 }

@@ -8,7 +8,7 @@ import (
 
 	"fapws/cmd/fapws/pool"
 	"fapws/runtime"
-	"fapws/runtime/pubsub"
+	"fapws/runtime/live"
 )
 
 // slowGiver gives pieces of history, each after a while.
@@ -36,7 +36,7 @@ func (g *slowGiver) ReceiveWithin(limit time.Duration) (*pool.Message, []*os.Fil
 func TestTakeHistory(t *testing.T) {
 	from, to := newServer(t), newServer(t)
 	for range 3 {
-		if _, err := from.Subscribers().Publish(0, &pubsub.Message{Name: "news", Data: "x"}); err != nil {
+		if _, err := from.Subscribers().Publish(0, &live.Message{Name: "news", Data: "x"}); err != nil {
 			t.Fatal(err)
 		}
 	}

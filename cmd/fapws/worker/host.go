@@ -8,8 +8,8 @@ import (
 	"fapws/cmd/fapws/statuspage"
 	"fapws/pybridge"
 	"fapws/runtime"
-	"fapws/runtime/listen"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/conn"
+	"fapws/runtime/logfile"
 	"fapws/runtime/source/cache"
 )
 
@@ -25,12 +25,12 @@ type host interface {
 	// begin is called before the applications are loaded, and open afterwards. open returns the
 	// listeners of a service that does not get them from elsewhere.
 	begin() error
-	open() ([]*listen.Listener, error)
+	open() ([]*conn.Listener, error)
 
 	// answersEarly reports whether clients are to be answered while the applications load, and early returns the listeners for that,
 	// as open. served is called when the server has sites.
 	answersEarly() bool
-	early() []*listen.Listener
+	early() []*conn.Listener
 	served()
 
 	// configure and configurePython add to the settings of the loop and of Python.
@@ -69,7 +69,7 @@ type host interface {
 
 	// level is that of log lines about an order, and stopping the line about the one to stop.
 	// They are safe for concurrent use.
-	level() loglevel.Level
+	level() logfile.Level
 	stopping(grace time.Duration) string
 }
 

@@ -23,13 +23,12 @@ import (
 	"fapws/cmd/fapws/sandbox"
 	"fapws/cmd/fapws/version"
 	"fapws/pybridge"
-	"fapws/runtime/loglevel"
-	"fapws/runtime/source/cgi"
-	"fapws/runtime/source/scgi"
+	"fapws/runtime/logfile"
+	"fapws/runtime/source/programs"
 )
 
 // loaderVariable is set in the environment of a process that is to be the loader of
-// another one (--fork): the first of its two descriptors, see scgi.Options.Command.
+// another one (--fork): the first of its two descriptors, see programs.LoaderOptions.Command.
 const loaderVariable = "FAPWS_LOADER"
 
 // loaderEnds is how long a loader has for ending: longer than its children.
@@ -92,17 +91,17 @@ func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 func (s *service) openLoader() error {
 	root := os.DirFS("/")
 	before := memory.Kills(root)
-	loader, loaded, err := scgi.Open(scgi.Options{
+	loader, loaded, err := programs.OpenLoader(programs.LoaderOptions{
 		Command: s.loaderCommand,
-		Log:     func(line string) { s.log.Log(loglevel.Error, line) },
+		Log:     func(line string) { s.log.Log(logfile.Error, line) },
 		Killed:  func() string { return memory.Exceeded(root, before) },
 		Failed:  s.loaderFailed,
 		Asleep: func() {
-			s.log.Log(loglevel.Info, fmt.Sprintf("no request for %v: the application sleeps until there is one", s.conf.IdleStop))
+			s.log.Log(logfile.Info, fmt.Sprintf("no request for %v: the application sleeps until there is one", s.conf.IdleStop))
 			s.memory.Quiet()
 		},
 	})
-	var failed *scgi.LoadError
+	var failed *programs.LoadError
 	switch {
 	case errors.As(err, &failed) && failed.Code >= 0:
 		return exit.Silently(failed.Code) // it has reported the reason
@@ -117,9 +116,9 @@ func (s *service) openLoader() error {
 	return nil
 }
 
-// loaderFailed is scgi.Options.Failed.
+// loaderFailed is programs.LoaderOptions.Failed.
 func (s *service) loaderFailed(line string) {
-	s.log.Log(loglevel.Error, line+": restart the server")
+	s.log.Log(logfile.Error, line+": restart the server")
 	s.signals.end(shutdownRequest{how: gracefully, code: exit.Failed}, exit.Failed)
 }
 
@@ -139,15 +138,15 @@ func (s *service) loaderCommand() *exec.Cmd {
 
 // useLoader lets the loader answer requests. Once, when the settings and the log
 // files are known.
-func (s *service) useLoader(loader *scgi.Loader) {
-	serving := scgi.Serving{
-		Site:      cgi.Site{Software: version.Software()},
-		Gate:      cgi.NewGate(s.conf.MaxForks, s.conf.MaxQueue),
+func (s *service) useLoader(loader *programs.Loader) {
+	serving := programs.Serving{
+		Site:      programs.Site{Software: version.Software()},
+		Gate:      programs.NewGate(s.conf.MaxForks, s.conf.MaxQueue),
 		Timeout:   s.conf.Timeout,
 		StartWait: s.conf.StartWait,
 		IdleStop:  s.conf.IdleStop,
 		Log: func(number int, client, line string) {
-			s.logs.Client(number, loglevel.Error, client, line)
+			s.logs.Client(number, logfile.Error, client, line)
 		},
 	}
 	if os.Getenv(sandbox.Variable) != "" && !s.startsApplication() {

@@ -15,9 +15,9 @@ import (
 	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/settings"
 	"fapws/runtime"
-	"fapws/runtime/listen"
-	"fapws/runtime/loglevel"
-	"fapws/runtime/workqueue"
+	"fapws/runtime/conn"
+	"fapws/runtime/eventloop"
+	"fapws/runtime/logfile"
 )
 
 // message is a message of the supervisor with its descriptors.
@@ -33,7 +33,7 @@ func (p *Parent) listen() {
 		<-p.died
 		p.lost(nil)
 	}()
-	todo := workqueue.New(func(all []message) {
+	todo := eventloop.NewQueue(func(all []message) {
 		for _, h := range all {
 			p.obey(h.Message, h.files)
 			for _, f := range h.files {
@@ -85,9 +85,9 @@ func (p *Parent) lost(err error) {
 		go func() { // standard error may be a pipe that is full
 			defer close(logged)
 			if err != nil && !errors.Is(err, io.EOF) {
-				s.log.Log(loglevel.Error, err.Error())
+				s.log.Log(logfile.Error, err.Error())
 			}
-			s.log.Log(loglevel.Warning, fmt.Sprintf("worker %d: stopping, because its supervisor has died", os.Getpid()))
+			s.log.Log(logfile.Warning, fmt.Sprintf("worker %d: stopping, because its supervisor has died", os.Getpid()))
 		}()
 		select {
 		case <-logged:
@@ -154,14 +154,14 @@ func (p *Parent) accept(m *pool.Message, files []*os.File) {
 		p.unlisten()
 	}
 	for i, f := range files {
-		ln, err := listen.FromFile(f)
+		ln, err := conn.ListenerFromFile(f)
 		if err == nil {
 			_, secure := settings.SplitSecure(m.Addresses[i])
 			bind.SetSecure(ln, secure)
-			err = keepFromChildren([]*listen.Listener{ln})
+			err = keepFromChildren([]*conn.Listener{ln})
 		}
 		if err != nil {
-			s.log.Log(loglevel.Error, fmt.Sprintf("worker %d cannot listen on %s: %v", os.Getpid(), m.Addresses[i], err))
+			s.log.Log(logfile.Error, fmt.Sprintf("worker %d cannot listen on %s: %v", os.Getpid(), m.Addresses[i], err))
 			s.signals.end(shutdownRequest{how: gracefully, code: exit.NoStart}, exit.NoStart)
 			return
 		}

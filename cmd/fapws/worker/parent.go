@@ -17,7 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/system"
 
 	"fapws/cmd/fapws/banner"
@@ -30,8 +30,7 @@ import (
 	"fapws/cmd/fapws/process"
 	"fapws/pybridge"
 	"fapws/runtime"
-	"fapws/runtime/descriptors"
-	"fapws/runtime/listen"
+	"fapws/runtime/conn"
 )
 
 // Parent is the supervisor as its worker sees it.
@@ -49,8 +48,8 @@ type Parent struct {
 	root        string           // of --chroot, to enter when it has loaded, or ""
 
 	mu        sync.Mutex
-	listeners []*listen.Listener // to accept on
-	serves    bool               // the server has sites, so it accepts on them
+	listeners []*conn.Listener // to accept on
+	serves    bool             // the server has sites, so it accepts on them
 	answers   map[string]func(about string) string
 	epoch     string // of the numbers of events
 	events    *channelRelay
@@ -106,7 +105,7 @@ func (p *Parent) begin() error {
 }
 
 // open enters the sandbox and the directory of --chroot. The listeners come when the service is complete.
-func (p *Parent) open() ([]*listen.Listener, error) {
+func (p *Parent) open() ([]*conn.Listener, error) {
 	if err := p.prepareRoot(); err != nil {
 		return nil, err
 	}
@@ -130,7 +129,7 @@ func (p *Parent) open() ([]*listen.Listener, error) {
 func (p *Parent) answersEarly() bool { return (p.eager || p.sleeps) && p.root == "" }
 
 // early implements host: the listeners come from the supervisor.
-func (p *Parent) early() []*listen.Listener { return nil }
+func (p *Parent) early() []*conn.Listener { return nil }
 
 func (p *Parent) configure(c *runtime.Config) {
 	c.Channels.Epoch, c.Channels.HandOver = p.epoch, true
@@ -171,8 +170,8 @@ func (p *Parent) serving([]banner.Address) {
 	go p.present(kind)
 }
 
-func (p *Parent) abandon()              {}
-func (p *Parent) level() loglevel.Level { return loglevel.Debug } // the supervisor logs the same
+func (p *Parent) abandon()             {}
+func (p *Parent) level() logfile.Level { return logfile.Debug } // the supervisor logs the same
 
 func (p *Parent) stopping(grace time.Duration) string {
 	return fmt.Sprintf("worker %d is stopping: up to %v for active requests", os.Getpid(), grace)
@@ -221,8 +220,8 @@ func (p *Parent) take(text string) error {
 			return err
 		}
 	}
-	descriptors.OpenPoll()
-	descriptors.OpenHigh(func() { p.channel, err = pool.NewChannel(fd) })
+	system.OpenPoll()
+	system.OpenHigh(func() { p.channel, err = pool.NewChannel(fd) })
 	if err != nil {
 		return err
 	}
@@ -300,7 +299,7 @@ func (p *Parent) loaded(kind pool.Kind, served string) {
 		}})
 	}
 	if err != nil { // listen sees the end of the channel
-		s.log.Log(loglevel.Debug, fmt.Sprintf("cannot tell the supervisor: %v", err))
+		s.log.Log(logfile.Debug, fmt.Sprintf("cannot tell the supervisor: %v", err))
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/pool"
 	"fapws/runtime"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/source/cache"
 )
 
@@ -76,7 +76,7 @@ func (p *Parent) replied(m *pool.Message) {
 func (s *service) purge(text string) {
 	p, err := cache.ParsePattern(text)
 	if err != nil {
-		s.log.Log(loglevel.Error, fmt.Sprintf("fapws.cache.purge: %v", err))
+		s.log.Log(logfile.Error, fmt.Sprintf("fapws.cache.purge: %v", err))
 		return
 	}
 	s.server.Purge(p)

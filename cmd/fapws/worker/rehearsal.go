@@ -21,8 +21,8 @@ import (
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/presence"
 	"fapws/runtime"
-	"fapws/runtime/listen"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/conn"
+	"fapws/runtime/logfile"
 	"fapws/runtime/system"
 )
 
@@ -51,10 +51,10 @@ func (r *rehearsal) abandon()                  {}
 func (r *rehearsal) control() error            { return nil }
 func (r *rehearsal) configure(*runtime.Config) {}
 func (r *rehearsal) rereading() func() bool    { return nil }
-func (r *rehearsal) level() loglevel.Level     { return loglevel.Debug }
+func (r *rehearsal) level() logfile.Level      { return logfile.Debug }
 
 // open enters the sandbox, as a worker does.
-func (r *rehearsal) open() ([]*listen.Listener, error) {
+func (r *rehearsal) open() ([]*conn.Listener, error) {
 	s := r.s
 	r.targets = s.plan.Site.Targets()
 	if s.app != nil {

@@ -10,8 +10,8 @@ import (
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/sandbox"
 	"fapws/pybridge"
-	"fapws/runtime/descriptors"
 	"fapws/runtime/source/upload"
+	"fapws/runtime/system"
 )
 
 // enterSandbox does --sandbox, when everything that comes from outside has been loaded. The supervisor decides whether there
@@ -51,7 +51,7 @@ func (s *service) sandboxRules() (*sandbox.Rules, error) {
 		stored[i] = upload.Place(stored[i])
 	}
 	r := &sandbox.Rules{
-		Read:            slices.Concat(descriptors.Directories(), reach.Files, conf.SendfileRoots, conf.SandboxRead),
+		Read:            slices.Concat(system.Directories(), reach.Files, conf.SendfileRoots, conf.SandboxRead),
 		Write:           slices.Concat([]string{os.TempDir()}, stored, conf.SandboxWrite),
 		Exec:            conf.SandboxExec,
 		Connect:         reach.Ports,

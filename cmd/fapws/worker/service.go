@@ -18,12 +18,9 @@ import (
 	"fapws/cmd/fapws/version"
 	"fapws/pybridge"
 	"fapws/runtime"
-	"fapws/runtime/accesslog"
-	"fapws/runtime/descriptors"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/source/app"
-	"fapws/runtime/source/cgi"
-	"fapws/runtime/source/scgi"
+	"fapws/runtime/source/programs"
 	"fapws/runtime/source/upload"
 	"fapws/runtime/system"
 )
@@ -38,16 +35,16 @@ type service struct {
 	signals  *signals
 	inline   bool
 	server   *runtime.Server
-	app      *pybridge.App                // nil: no Python in this process
-	loader   atomic.Pointer[scgi.Loader]  // with --fork, where Python is; else nil
-	uploads  atomic.Pointer[upload.Group] // of the sites; nil: there are none yet
-	sleeper  *sleeper                     // of a worker that begins asleep; else nil
-	uses     uses                         // with --idle-stop
-	contents *pybridge.Contents           // loaded here or there; nil: no application
+	app      *pybridge.App                   // nil: no Python in this process
+	loader   atomic.Pointer[programs.Loader] // with --fork, where Python is; else nil
+	uploads  atomic.Pointer[upload.Group]    // of the sites; nil: there are none yet
+	sleeper  *sleeper                        // of a worker that begins asleep; else nil
+	uses     uses                            // with --idle-stop
+	contents *pybridge.Contents              // loaded here or there; nil: no application
 	built    *site.Built
 	early    *site.Built // answers while the applications load; nil: nothing does
 	complete atomic.Bool // built and handler are set
-	access   *accesslog.Log
+	access   *logfile.AccessLog
 	logs     logs.Files
 	errors   logs.ErrorLog
 	memory   memory.Trimmer
@@ -131,7 +128,7 @@ func (s *service) run() (code int, err error) {
 // finish ends Python, the loader, the programs and the logs, and returns the exit code.
 func (s *service) finish(code int) int {
 	s.front.Withdraw()
-	exit.AfterClosingTime(code, func(line string) { s.log.Log(loglevel.Warning, line) })
+	exit.AfterClosingTime(code, func(line string) { s.log.Log(logfile.Warning, line) })
 	if s.app != nil {
 		s.onPython(func() { code = max(code, s.app.Close()) })
 	}
@@ -224,7 +221,7 @@ func (s *service) start() (err error) {
 	if s.access, err = s.logs.Access("", ""); err != nil {
 		return exit.NotStarted("cannot write the %v", err)
 	}
-	s.programs.Gate = cgi.NewGate(s.conf.MaxCGI, cgi.DefaultWaiting)
+	s.programs.Gate = programs.NewGate(s.conf.MaxCGI, programs.DefaultWaiting)
 	s.programs.Log, s.programs.Sends = s.logs.Client, site.Sends(&s.conf)
 	if err := s.useCertificates(); err != nil {
 		return err
@@ -237,7 +234,7 @@ func (s *service) start() (err error) {
 	if s.built, err = s.plan.Build(&s.conf, parts); err != nil {
 		return err
 	}
-	descriptors.KeepDirectories()
+	system.KeepDirectories()
 	if err := s.front.WritePid(); err != nil {
 		return err
 	}
@@ -335,7 +332,7 @@ func (s *service) runConfig() pybridge.RunConfig {
 }
 
 // warn writes a line to the error log.
-func (s *service) warn(line string) { s.log.Log(loglevel.Warning, line) }
+func (s *service) warn(line string) { s.log.Log(logfile.Warning, line) }
 
 // severalWorkers tells whether more than one process serves, when the setting
 // workers is n.

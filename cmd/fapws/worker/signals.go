@@ -9,7 +9,7 @@ import (
 
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/pool"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // signals turns signals into shutdown requests, in three steps: before
@@ -24,7 +24,7 @@ import (
 // here registers again.
 type signals struct {
 	caught chan os.Signal
-	log    func(loglevel.Level, string)
+	log    func(logfile.Level, string)
 	exit   func(code int)
 	reopen func() // the log files
 
@@ -46,7 +46,7 @@ type signals struct {
 
 // watchSignals starts watching, beside the caller: the runtime changes threads several times for each signal. exit must end
 // the process.
-func watchSignals(log func(loglevel.Level, string), exit func(code int), reopen func(), replace func(why string), reread func() bool) *signals {
+func watchSignals(log func(logfile.Level, string), exit func(code int), reopen func(), replace func(why string), reread func() bool) *signals {
 	s := &signals{caught: make(chan os.Signal, 8), log: log, exit: exit, reopen: reopen, replace: replace, reread: reread, registered: make(chan struct{}), orders: make(chan shutdownRequest, 8)}
 	go s.watch()
 	return s
@@ -100,9 +100,9 @@ func (s *signals) handle(sig os.Signal) {
 	case sig == syscall.SIGQUIT:
 		s.end(shutdownRequest{how: quickly}, 128+int(syscall.SIGQUIT))
 	case sig == syscall.SIGHUP && s.reread != nil && s.reread():
-		s.log(loglevel.Info, "hangup: read the certificates again; the application stays, because reloading it requires a supervisor: start the server with --workers 1 or --reload")
+		s.log(logfile.Info, "hangup: read the certificates again; the application stays, because reloading it requires a supervisor: start the server with --workers 1 or --reload")
 	default:
-		s.log(loglevel.Info, sig.String()+": not reloading, because this requires a supervisor: start the server with --workers 1 or --reload")
+		s.log(logfile.Info, sig.String()+": not reloading, because this requires a supervisor: start the server with --workers 1 or --reload")
 	}
 }
 
@@ -132,7 +132,7 @@ func (s *signals) end(o shutdownRequest, code int) {
 		if time.Since(s.told) < pool.Echo {
 			return
 		}
-		s.log(loglevel.Warning, "received a second stop signal; exiting immediately")
+		s.log(logfile.Warning, "received a second stop signal; exiting immediately")
 		s.exit(exit.Failed)
 	default:
 		if !s.stopped {

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"fapws/cmd/fapws/pool"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // TestSignals sends a row of signals, "serve" for the moment when serving
@@ -42,7 +42,7 @@ func TestSignals(t *testing.T) {
 		if tt.worker {
 			s.replace = func(string) { got = append(got, "replace") }
 		}
-		s.log = func(level loglevel.Level, _ string) { got = append(got, level.String()) }
+		s.log = func(level logfile.Level, _ string) { got = append(got, level.String()) }
 		s.exit = func(code int) { got = append(got, fmt.Sprint("exit ", code)) }
 		s.reopen = func() { got = append(got, "reopen") }
 		for _, sig := range tt.sent {

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/exit"
-	"fapws/runtime/loglevel"
-	"fapws/runtime/source/cgi"
+	"fapws/runtime/logfile"
+	"fapws/runtime/source/programs"
 )
 
 // scriptGrace replaces the graceful timeout when a signal handler of the
@@ -133,7 +133,7 @@ func (s *service) stop(o shutdownRequest) {
 		<-departing
 		err := s.endConnections(ctx, o.how)
 		if errors.Is(err, context.DeadlineExceeded) && o.how != quickly {
-			s.log.Log(loglevel.Warning, fmt.Sprintf("graceful timeout of %v expired; closed the remaining connections", grace))
+			s.log.Log(logfile.Warning, fmt.Sprintf("graceful timeout of %v expired; closed the remaining connections", grace))
 		}
 		select { // the last connection may have gone with a subscriber before the successor was told that this was all
 		case <-handed:
@@ -160,7 +160,7 @@ func (s *service) stop(o shutdownRequest) {
 	s.over.Store(true)
 	s.host.farewell()
 	if o.how != quickly {
-		cgi.Settle(stderrWithin)
+		programs.Settle(stderrWithin)
 	}
 	if h := s.python(); h != nil {
 		h.Notified(lastNotices)
@@ -204,9 +204,9 @@ func (s *service) sayStopping(how shutdownMode, grace time.Duration) {
 
 // leave ends the process around a handler that does not return.
 func (s *service) leave(code int) {
-	s.log.Log(loglevel.Warning, "a handler did not return; exiting without it")
+	s.log.Log(logfile.Warning, "a handler did not return; exiting without it")
 	s.host.farewell()
-	exit.AfterClosingTime(code, func(line string) { s.log.Log(loglevel.Warning, line) })
+	exit.AfterClosingTime(code, func(line string) { s.log.Log(logfile.Warning, line) })
 	s.front.Withdraw()
 	if !s.asleep() && s.app != nil {
 		s.app.RunAtexit()

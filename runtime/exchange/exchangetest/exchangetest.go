@@ -6,7 +6,7 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // Client stands for the connection of an exchange: it is its Sink and its Server, and keeps what a source sends.
@@ -91,7 +91,7 @@ func (c *Client) Decline(index string) bool {
 func (c *Client) Wall() int64 { return time.Now().UnixNano() }
 
 // Log implements exchange.Server.
-func (c *Client) Log(level loglevel.Level, line string) {
+func (c *Client) Log(level logfile.Level, line string) {
 	c.Logged = append(c.Logged, level.String()+": "+line)
 }
 

@@ -2,9 +2,7 @@ package http
 
 import (
 	"fapws/runtime/exchange"
-	"fapws/runtime/filter/header"
 	"fapws/runtime/http1"
-	"fapws/runtime/mediatype"
 )
 
 // Heads makes the heads of all responses of an event loop.
@@ -23,7 +21,7 @@ func (h *Heads) Init(server string, unix int64) { h.template = http1.NewTemplate
 func (h *Heads) SetTime(unix int64) { h.template.SetTime(unix) }
 
 // Append appends the head of r, which edits change, to dst.
-func (h *Heads) Append(dst []byte, edits header.Edits, r *http1.Response) []byte {
+func (h *Heads) Append(dst []byte, edits exchange.Edits, r *http1.Response) []byte {
 	if len(edits) > 0 {
 		h.edited = edits.Apply(h.edited, r)
 	}
@@ -67,7 +65,7 @@ func fill(r *http1.Response, h *exchange.Head) {
 	if r.Status < 100 || r.Status > 999 {
 		r.Status, r.Reason = 500, nil
 	}
-	r.Length, r.Type = h.Length, mediatype.Of(h)
+	r.Length, r.Type = h.Length, exchange.MediaTypeOf(h)
 	r.HasDate, r.HasServer = h.HasDate, h.HasServer
 	if r.Status == 426 { // RFC 9110 §15.5.22; a handler cannot say it by itself
 		r.Fields = append(r.Fields[:len(r.Fields):len(r.Fields)], upgradeFields...)

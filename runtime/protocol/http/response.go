@@ -7,7 +7,7 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // Response counts the sent bytes of a response, and knows how the rest is framed. Its zero value is one that has not begun.
@@ -107,7 +107,7 @@ func (s *Server) Refused(err error) exchange.Reply {
 		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG) {
 			r.Status = 507
 		}
-		s.Set.Log(loglevel.Error, "cannot store a request body in %s: %v", s.Config.SpoolDir, err)
+		s.Set.Log(logfile.Error, "cannot store a request body in %s: %v", s.Config.SpoolDir, err)
 	}
 	return r
 }

@@ -5,9 +5,8 @@ import (
 
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
-	"fapws/runtime/filter/header"
 	"fapws/runtime/http1"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // Host decides what answers the exchanges of a Server. It embeds each Exchange in a struct of its own, which is the Sink and the
@@ -43,7 +42,7 @@ type Host interface {
 	Ended(x *Exchange)
 
 	// Edits returns changes of the head of the response to x, and HeadSent gets the head that was made, as HTTP/1 has it.
-	Edits(x *Exchange) header.Edits
+	Edits(x *Exchange) exchange.Edits
 	HeadSent(x *Exchange, head []byte)
 
 	// Upgrade is called before the head of a response that may give a connection of HTTP/1 to another protocol: that of an exchange
@@ -84,7 +83,7 @@ type Server struct {
 
 	exchanges     exchangeTable
 	files         Shares // with bodies
-	spoolWarnings loglevel.Seldom
+	spoolWarnings logfile.Seldom
 	closes        bool // responses say that their connection closes
 	leaving       bool // closes, and no connection comes any more
 	draining      bool // leaving, and connections close that wait for nothing

@@ -5,7 +5,7 @@ import (
 
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // An Exchange has most methods of exchange.Sink and exchange.Server: parts that its source sends go to the carrier, or wait for their
@@ -160,5 +160,5 @@ func (x *Exchange) PartSent(p *exchange.Part, err error) {
 
 // LogShort tells the operator that a file has not all that the response to x was promised.
 func (x *Exchange) LogShort(err error) {
-	x.Server.Log(loglevel.Warning, "response aborted: "+err.Error())
+	x.Server.Log(logfile.Warning, "response aborted: "+err.Error())
 }

@@ -4,7 +4,7 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/http1"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/protocol/http"
 )
 
@@ -125,4 +125,4 @@ const tick = eventloop.Tick
 // Trim gives memory back when no client is connected.
 func (s *Server) Trim() { s.bulk = nil }
 
-func (s *Server) tracef(format string, args ...any) { s.Set.Log(loglevel.Debug, format, args...) }
+func (s *Server) tracef(format string, args ...any) { s.Set.Log(logfile.Debug, format, args...) }

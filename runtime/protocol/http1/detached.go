@@ -4,10 +4,10 @@ import (
 	"errors"
 
 	"fapws/runtime/conn"
-	"fapws/runtime/descriptors"
 	"fapws/runtime/exchange"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/protocol/http"
+	"fapws/runtime/system"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,10 +30,10 @@ func (c *Conn) DetachSocket() (int, error) {
 	fd, err := unix.FcntlInt(uintptr(c.Fd()), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
 		c.Continue()
-		c.s.Set.Log(loglevel.Error, "no descriptor for a WebSocket: %v", err)
+		c.s.Set.Log(logfile.Error, "no descriptor for a WebSocket: %v", err)
 		return 0, err
 	}
-	descriptors.Release(fd) // an earlier duplicate of this connection may have had the number
+	system.ReleaseDescriptor(fd) // an earlier duplicate of this connection may have had the number
 	return fd, nil
 }
 

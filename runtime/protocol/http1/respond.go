@@ -6,7 +6,7 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/protocol/http"
 )
 
@@ -56,7 +56,7 @@ func (c *Conn) Transmit(x *http.Exchange, p *exchange.Part) {
 	}
 	body, count, cut := x.Out.Take(p.Body, http.FileBytes(p))
 	if cut {
-		x.Server.Log(loglevel.Warning, "truncated a response that exceeds its Content-Length")
+		x.Server.Log(logfile.Warning, "truncated a response that exceeds its Content-Length")
 	}
 	size := int64(len(body)) + count
 	s.Set.Buf = appendChunk(s.Set.Buf, &x.Out, size)
@@ -66,7 +66,7 @@ func (c *Conn) Transmit(x *http.Exchange, p *exchange.Part) {
 	} else if p.Last {
 		short := x.Out.Short()
 		if short > 0 && !p.Failed {
-			x.Server.Log(loglevel.Warning, fmt.Sprintf("a response was %d bytes shorter than its Content-Length", short))
+			x.Server.Log(logfile.Warning, fmt.Sprintf("a response was %d bytes shorter than its Content-Length", short))
 		}
 		c.complete(x, p.Failed || short > 0)
 	}

@@ -5,7 +5,7 @@ import (
 
 	"golang.org/x/net/http2"
 
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // look is how often streams that wait for their client are looked at.
@@ -159,7 +159,7 @@ func (c *Conn) expireStreams(now int64) {
 		case st.late(now):
 			st.refuseBody(st.body.TimedOut())
 		case st.stalled(now):
-			s.Set.Log(loglevel.Info, "%s: stream closed after write timeout of %v", c.conn, s.Set.WriteTimeout)
+			s.Set.Log(logfile.Info, "%s: stream closed after write timeout of %v", c.conn, s.Set.WriteTimeout)
 			c.resetStream(st, http2.ErrCodeCancel)
 		}
 	}

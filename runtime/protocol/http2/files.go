@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"fapws/runtime/conn"
-	"fapws/runtime/netio"
+	"fapws/runtime/system"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/sys/unix"
@@ -28,7 +28,7 @@ func (st *stream) appendFile(dst []byte, limit int) (_ []byte, n int, err error)
 	dst = slices.Grow(dst, most)
 	into := dst[len(dst) : len(dst)+most]
 	if st.isWarm() {
-		n, err = netio.ReadCached(st.part.File, into, st.offset)
+		n, err = system.ReadCached(st.part.File, into, st.offset)
 	} else {
 		err = unix.EAGAIN
 	}

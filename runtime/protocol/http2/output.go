@@ -9,7 +9,7 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/protocol/http"
 )
 
@@ -84,11 +84,11 @@ func (st *stream) Transmit(x *http.Exchange, p *exchange.Part) {
 	}
 	body, count, cut := x.Out.Take(p.Body, http.FileBytes(p))
 	if cut {
-		x.Server.Log(loglevel.Warning, "a response was longer than its Content-Length and has been cut")
+		x.Server.Log(logfile.Warning, "a response was longer than its Content-Length and has been cut")
 	}
 	broken := p.Last && p.Failed
 	if short := x.Out.Short(); p.Last && p.Upgrade == nil && !broken && short > 0 {
-		x.Server.Log(loglevel.Warning, fmt.Sprintf("a response was %d bytes shorter than its Content-Length", short))
+		x.Server.Log(logfile.Warning, fmt.Sprintf("a response was %d bytes shorter than its Content-Length", short))
 		broken = true
 	}
 	ends := p.Last && p.Upgrade == nil && !broken && len(body) == 0 && count == 0

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"fapws/runtime/eventloop"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/protocol/http"
 )
 
@@ -83,4 +83,4 @@ func (s *Server) Configure(cfg Config) {
 	s.memory.Max = cmp.Or(cfg.MaxUnread, 12*int64(s.cfg.ConnectionWindow))
 }
 
-func (s *Server) tracef(format string, args ...any) { s.Set.Log(loglevel.Debug, format, args...) }
+func (s *Server) tracef(format string, args ...any) { s.Set.Log(logfile.Debug, format, args...) }

@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/exchange/exchangetest"
 	"fapws/runtime/http1"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // server is a Host whose time is set by hand.
@@ -23,13 +23,13 @@ type server struct {
 	logged   []string
 }
 
-func (s *server) Now() int64                            { return s.now }
-func (s *server) Exact() int64                          { return s.now + s.late }
-func (s *server) Flush()                                { s.flushed++ }
-func (s *server) Occupied(n int)                        { s.occupied += n }
-func (s *server) HeldUp()                               { s.heldUp++ }
-func (s *server) Recover()                              {}
-func (s *server) Log(level loglevel.Level, line string) { s.logged = append(s.logged, line) }
+func (s *server) Now() int64                           { return s.now }
+func (s *server) Exact() int64                         { return s.now + s.late }
+func (s *server) Flush()                               { s.flushed++ }
+func (s *server) Occupied(n int)                       { s.occupied += n }
+func (s *server) HeldUp()                              { s.heldUp++ }
+func (s *server) Recover()                             {}
+func (s *server) Log(level logfile.Level, line string) { s.logged = append(s.logged, line) }
 func (s *server) Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Request) {
 	x.Source = exchange.Memory{}
 	x.Sink.Send(&exchange.Part{First: true, Last: true, File: -1, Body: []byte("file " + string(p.Head.Static)), Head: exchange.Head{Status: 200, Fields: p.Head.Fields}})

@@ -2,7 +2,6 @@ package app
 
 import (
 	"fapws/runtime/exchange"
-	"fapws/runtime/filter/header"
 )
 
 // call is the state of an exchange that a handler has, from Submit until its last part is released. It is the Source of the
@@ -94,7 +93,7 @@ func (d *Dispatcher) deliver(p *exchange.Part) {
 			c.settles() // messages come when they come: no timeout
 		}
 		if c.extra != nil {
-			p.Head.Fields = header.Merge(p.Head.Fields, c.extra)
+			p.Head.Fields = exchange.MergeFields(p.Head.Fields, c.extra)
 		}
 		if len(p.Head.Channel) > 0 && p.Head.Status == 200 && !c.subscribes(p) {
 			return

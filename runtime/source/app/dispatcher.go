@@ -7,7 +7,7 @@ import (
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // Host is the server of a Dispatcher. Its methods are called on the event loop or, while a handler holds that up, by a goroutine
@@ -32,7 +32,7 @@ type Host interface {
 	Recover()
 
 	// Log writes a line to the error log.
-	Log(level loglevel.Level, line string)
+	Log(level logfile.Level, line string)
 }
 
 // Files answers exchanges with files that handlers name. *static.Handed implements it.
@@ -41,7 +41,7 @@ type Files interface {
 	Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Request)
 }
 
-// Channels makes clients of exchanges subscribers. *sse.Subscribers implements it.
+// Channels makes clients of exchanges subscribers. *live.Subscribers implements it.
 type Channels interface {
 	// Subscribe makes the client of x, which has asked for r, a subscriber of the channels that p names, the first part of
 	// the response. It sends the head, and the rest of p is not the first part any more. If the client cannot be a

@@ -5,9 +5,8 @@ import (
 	"fmt"
 
 	"fapws/runtime/exchange"
-	"fapws/runtime/filter/header"
 	"fapws/runtime/http1"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/source/refusal"
 
 	"golang.org/x/sys/unix"
@@ -89,7 +88,7 @@ func (c *call) handOver(p *exchange.Part) {
 		c.handToProgram(p, parsed)
 	default:
 		if c.extra != nil {
-			p.Head.Fields = header.Merge(p.Head.Fields, c.extra)
+			p.Head.Fields = exchange.MergeFields(p.Head.Fields, c.extra)
 		}
 		c.d.cfg.Files.Take(x, p, parsed)
 		c.end(p)
@@ -99,7 +98,7 @@ func (c *call) handOver(p *exchange.Part) {
 // fail answers 500 because of a bug of the server.
 func (c *call) fail(p *exchange.Part, line string) {
 	x := c.x
-	c.d.host.Log(loglevel.Error, "bug: "+line)
+	c.d.host.Log(logfile.Error, "bug: "+line)
 	c.end(p)
 	x.Source = exchange.Memory{}
 	x.Sink.Reply(exchange.Reply{Status: 500})

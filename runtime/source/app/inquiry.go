@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // inquiry is an exchange that a handler has with the one behind it (Receiving) before that answers the client: a piece of an
@@ -70,17 +70,17 @@ func (i *inquiry) Reply(r exchange.Reply) {
 
 // The inquiry waits for no client.
 
-func (*inquiry) InTurn() bool                        { return true }
-func (*inquiry) AwaitTurn()                          {}
-func (*inquiry) Keep()                               {}
-func (*inquiry) WaitsForClient() bool                { return false }
-func (*inquiry) Credit(int64)                        {}
-func (*inquiry) HasPage(int) bool                    { return false }
-func (*inquiry) Decline(string) bool                 { return false }
-func (i *inquiry) Deferred()                         { i.Source.(exchange.Pacer).Resume(&i.Exchange) }
-func (*inquiry) Wall() int64                         { return time.Now().UnixNano() }
-func (*inquiry) NoteFile(string, []byte)             {}
-func (i *inquiry) Log(l loglevel.Level, line string) { i.c.d.host.Log(l, line) }
+func (*inquiry) InTurn() bool                       { return true }
+func (*inquiry) AwaitTurn()                         {}
+func (*inquiry) Keep()                              {}
+func (*inquiry) WaitsForClient() bool               { return false }
+func (*inquiry) Credit(int64)                       {}
+func (*inquiry) HasPage(int) bool                   { return false }
+func (*inquiry) Decline(string) bool                { return false }
+func (i *inquiry) Deferred()                        { i.Source.(exchange.Pacer).Resume(&i.Exchange) }
+func (*inquiry) Wall() int64                        { return time.Now().UnixNano() }
+func (*inquiry) NoteFile(string, []byte)            {}
+func (i *inquiry) Log(l logfile.Level, line string) { i.c.d.host.Log(l, line) }
 
 // Beside implements exchange.Server. Files have no use in the response to an inquiry.
 func (i *inquiry) Beside(_ func(), done func(gone bool)) {

@@ -4,16 +4,16 @@ import (
 	"bytes"
 	"slices"
 
-	"fapws/runtime/filter/compress"
+	"fapws/runtime/source/static"
 )
 
 // coded are the forms of a page in content codings, made when they are first
 // asked for. Unlike the rest of a Page they change.
 type coded struct {
-	can   compress.Set // that have not turned out to be no use
-	pages [compress.Codings]*Page
-	asked [compress.Codings]bool // it is being made, or was
-	size  int64                  // of all of them, as counted
+	can   static.CodingSet // that have not turned out to be no use
+	pages [static.Codings]*Page
+	asked [static.Codings]bool // it is being made, or was
+	size  int64                // of all of them, as counted
 }
 
 // codable says whether a page may be sent compressed, and its type and length, -1
@@ -26,19 +26,19 @@ func codable(kind string, t *terms, h *Head, on bool) bool {
 		kind = h.Type
 	}
 	if h.Length >= 0 {
-		return compress.Worth(kind, h.Length)
+		return static.WorthCompressing(kind, h.Length)
 	}
-	return compress.Compressible(kind)
+	return static.Compressible(kind)
 }
 
 // Coded returns the form of a page that a client prefers. wanted, if not
 // Identity, is one that is not there yet: it has to be made, and SetCoded be
 // told, once. It allocates nothing.
-func (p *Page) Coded(r *Request) (form *Page, wanted compress.Coding) {
+func (p *Page) Coded(r *Request) (form *Page, wanted static.Coding) {
 	if p.coded == nil {
-		return p, compress.Identity
+		return p, static.Identity
 	}
-	accepts := compress.NewAccept()
+	accepts := static.NewAcceptedCodings()
 	for _, f := range r.Parsed.Fields {
 		if f.Name.Len == 15 && equalFold(f.Name.In(r.Head), "accept-encoding") {
 			accepts.Add(f.Value.In(r.Head))
@@ -46,12 +46,12 @@ func (p *Page) Coded(r *Request) (form *Page, wanted compress.Coding) {
 	}
 	c := accepts.Choose(&p.coded.can)
 	switch {
-	case c == compress.Identity:
+	case c == static.Identity:
 		return p, c
 	case p.coded.pages[c] != nil:
-		return p.coded.pages[c], compress.Identity
+		return p.coded.pages[c], static.Identity
 	case p.coded.asked[c]:
-		return p, compress.Identity
+		return p, static.Identity
 	}
 	p.coded.asked[c] = true
 	return p, c
@@ -59,7 +59,7 @@ func (p *Page) Coded(r *Request) (form *Page, wanted compress.Coding) {
 
 // SetCoded keeps the body of a page in a content coding, if the page is still
 // kept and there is room. !ok: there is no such body, as it is no use.
-func (s *Store) SetCoded(p *Page, c compress.Coding, body []byte, ok bool) {
+func (s *Store) SetCoded(p *Page, c static.Coding, body []byte, ok bool) {
 	if !ok {
 		p.coded.can[c] = false
 		return
@@ -82,7 +82,7 @@ func (s *Store) SetCoded(p *Page, c compress.Coding, body []byte, ok bool) {
 }
 
 // form returns the page with its body in a content coding.
-func (p *Page) form(body []byte, c compress.Coding) *Page {
+func (p *Page) form(body []byte, c static.Coding) *Page {
 	form := *p
 	form.coded, form.in = nil, nil
 	form.Body = body

@@ -6,7 +6,6 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/mediatype"
 )
 
 // fetch has the origin make a page. It is a separate exchange, whose Sink and Server it is: it records the response, and
@@ -213,7 +212,7 @@ func (f *fetch) begin(p *exchange.Part) bool {
 	return f.fill.Begin(&Head{
 		Answer:    Answer{Status: status, Fields: h.Fields, Length: length},
 		Reason:    reason,
-		Type:      mediatype.Of(h),
+		Type:      exchange.MediaTypeOf(h),
 		HasDate:   h.HasDate,
 		HasServer: h.HasServer,
 	}, f.Wall())

@@ -7,7 +7,7 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/exchange/exchangetest"
 	"fapws/runtime/http1"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // server is a Host whose time is set by hand. Work beside the loop is done at once.
@@ -20,7 +20,7 @@ func (s *server) Now() int64                              { return s.now }
 func (s *server) Wall() int64                             { return s.now }
 func (s *server) Flush()                                  {}
 func (s *server) Beside(work func(), done func(bug bool)) { work(); done(false) }
-func (s *server) Log(loglevel.Level, string)              {}
+func (s *server) Log(logfile.Level, string)               {}
 func (s *server) Invalidated(p Pattern)                   { s.invalidated = append(s.invalidated, p) }
 
 // origin is a Source that answers when a test says so.

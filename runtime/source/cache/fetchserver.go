@@ -2,7 +2,7 @@ package cache
 
 import (
 	"fapws/runtime/exchange"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // A fetch is the Server of its origin's exchange. It answers for the client that has asked for the page, if that is still there.
@@ -55,7 +55,7 @@ func (f *fetch) Decline(string) bool { return false }
 func (f *fetch) Wall() int64 { return f.source.pages.host.Wall() }
 
 // Log implements exchange.Server.
-func (f *fetch) Log(level loglevel.Level, line string) {
+func (f *fetch) Log(level logfile.Level, line string) {
 	if f.client == nil {
 		f.source.pages.host.Log(level, line)
 		return

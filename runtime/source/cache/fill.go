@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"fapws/runtime/filter/compress"
+	"fapws/runtime/source/static"
 )
 
 // Fill takes the answer of a handler, part by part, to keep it. It ends with
@@ -56,7 +56,7 @@ func (f *Fill) Begin(h *Head, now int64) bool {
 	p := newPage(h.Status, &read, &t, now)
 	p.Reason, p.Type, p.HasDate, p.HasServer = bytes.Clone(h.Reason), h.Type, h.HasDate, h.HasServer
 	if codable(read.kind, &t, h, f.rule.rule.Compress) {
-		p.coded = &coded{can: compress.Made}
+		p.coded = &coded{can: static.Made}
 		f.vary(p, &t)
 	}
 	f.page = p

@@ -5,9 +5,8 @@ import (
 	"strconv"
 
 	"fapws/runtime/exchange"
-	"fapws/runtime/filter/compress"
 	"fapws/runtime/http1"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/route"
 	"fapws/runtime/source/static"
 )
@@ -27,7 +26,7 @@ type Host interface {
 	Beside(work func(), done func(bug bool))
 
 	// Log writes a line to the error log.
-	Log(level loglevel.Level, line string)
+	Log(level logfile.Level, line string)
 
 	// Invalidated is called when a request has made pages out of date, for other processes that have them, too.
 	Invalidated(Pattern)
@@ -167,17 +166,17 @@ func (p *Pages) sendFound(x *exchange.Exchange, asked *Request, page *Page, v Ve
 		}
 	}
 	page, wanted := page.Coded(asked)
-	if wanted != compress.Identity {
+	if wanted != static.Identity {
 		p.compress(page, wanted)
 	}
 	p.send(x, page, v, excerpt{})
 }
 
 // compress makes another form of a page, beside the loop.
-func (p *Pages) compress(page *Page, c compress.Coding) {
+func (p *Pages) compress(page *Page, c static.Coding) {
 	var body []byte
 	made := false
-	p.host.Beside(func() { body, made = compress.Compress(c, page.Body) }, func(bool) { p.Store.SetCoded(page, c, body, made) })
+	p.host.Beside(func() { body, made = static.Compress(c, page.Body) }, func(bool) { p.Store.SetCoded(page, c, body, made) })
 }
 
 // excerpt is the part of a page that is sent. The zero value is all of it.

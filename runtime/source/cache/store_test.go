@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/filter/compress"
 	"fapws/runtime/http1"
+	"fapws/runtime/source/static"
 )
 
 // ask makes a Request of a head's lines.
@@ -453,19 +453,19 @@ func TestCoded(t *testing.T) {
 	put(t, s, c, plain, answer{fields: `Content-Type: text/html|ETag: "v1"`, body: body}, 1)
 	before := s.Stats().Bytes
 	p := look(t, s, c, plain, 1, Hit).Page
-	if form, wanted := p.Coded(plain); form != p || wanted != compress.Identity {
+	if form, wanted := p.Coded(plain); form != p || wanted != static.Identity {
 		t.Errorf("without Accept-Encoding: %v", wanted)
 	}
-	if form, wanted := p.Coded(zipped); form != p || wanted != compress.Gzip {
+	if form, wanted := p.Coded(zipped); form != p || wanted != static.Gzip {
 		t.Errorf("gzip: %v", wanted)
 	}
-	if form, wanted := p.Coded(zipped); form != p || wanted != compress.Identity {
+	if form, wanted := p.Coded(zipped); form != p || wanted != static.Identity {
 		t.Errorf("gzip is made twice: %v", wanted)
 	}
-	small, ok := compress.Compress(compress.Gzip, p.Body)
-	s.SetCoded(p, compress.Gzip, small, ok)
+	small, ok := static.Compress(static.Gzip, p.Body)
+	s.SetCoded(p, static.Gzip, small, ok)
 	form, wanted := p.Coded(zipped)
-	if wanted != compress.Identity || string(form.Body) != string(small) {
+	if wanted != static.Identity || string(form.Body) != string(small) {
 		t.Fatalf("gzip was made: %v", wanted)
 	}
 	if got, want := string(form.Fields), "Content-Type: text/html\r\nETag: W/\"v1\"\r\nVary: Accept-Encoding\r\nContent-Encoding: gzip\r\n"; got != want {
@@ -480,12 +480,12 @@ func TestCoded(t *testing.T) {
 	if grown := s.Stats().Bytes - before; grown < int64(len(small)) {
 		t.Errorf("%d bytes are counted", grown)
 	}
-	s.SetCoded(p, compress.Zstd, nil, false)
-	if form, wanted := p.Coded(get(t, "/", "Accept-Encoding: zstd")); form != p || wanted != compress.Identity {
+	s.SetCoded(p, static.Zstd, nil, false)
+	if form, wanted := p.Coded(get(t, "/", "Accept-Encoding: zstd")); form != p || wanted != static.Identity {
 		t.Errorf("zstd is no use: %v", wanted)
 	}
 	s.PurgeNow(Pattern{Path: "*"})
-	s.SetCoded(p, compress.Zstd, small, true) // too late
+	s.SetCoded(p, static.Zstd, small, true) // too late
 	if n := s.Stats().Bytes; n != 0 {
 		t.Errorf("%d bytes are left", n)
 	}
@@ -497,7 +497,7 @@ func TestCoded(t *testing.T) {
 		{fields: "Content-Type: text/html|Content-Digest: x", body: body},
 	} {
 		put(t, s, c, plain, a, 1)
-		if _, wanted := look(t, s, c, plain, 1, Hit).Page.Coded(zipped); wanted != compress.Identity {
+		if _, wanted := look(t, s, c, plain, 1, Hit).Page.Coded(zipped); wanted != static.Identity {
 			t.Errorf("%s: %v", a.fields, wanted)
 		}
 		s.PurgeNow(Pattern{Path: "*"})

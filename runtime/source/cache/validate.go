@@ -3,7 +3,7 @@ package cache
 import (
 	"bytes"
 
-	"fapws/runtime/filter/compress"
+	"fapws/runtime/source/static"
 )
 
 // Conditions returns the fields that make a request for the page conditional (RFC 9111 §4.3.1): "Name: value\r\n" ....
@@ -97,7 +97,7 @@ func (f *Fill) Confirm(h *Head, now int64) (p *Page, shared bool) {
 		p.coded = &coded{can: old.coded.can, asked: old.coded.asked}
 		for c, form := range old.coded.pages {
 			if p.coded.asked[c] = form != nil; form != nil {
-				p.coded.pages[c] = p.form(form.Body, compress.Coding(c))
+				p.coded.pages[c] = p.form(form.Body, static.Coding(c))
 				p.coded.size += p.coded.pages[c].size()
 			}
 		}

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/filter/compress"
+	"fapws/runtime/source/static"
 )
 
 // confirm answers a Fill with a 304 that has fields, divided by |.
@@ -102,14 +102,14 @@ func TestConfirmForms(t *testing.T) {
 	body := strings.Repeat("text ", 1000)
 	put(t, s, c, r, answer{fields: `ETag: "a"|Content-Type: text/plain|Cache-Control: max-age=5`, body: body}, 0)
 	old := look(t, s, c, r, 1, Hit).Page
-	s.SetCoded(old, compress.Gzip, []byte("zipped"), true)
+	s.SetCoded(old, static.Gzip, []byte("zipped"), true)
 	before := s.Stats()
 	for i := range int64(3) {
 		now := (i + 1) * 10 * second
 		f := look(t, s, c, r, now, Expired)
 		p, _ := confirm(f.Fill, fmt.Sprintf("X: %d", i), now)
 		form, wanted := look(t, s, c, zipped, now, Hit).Page.Coded(zipped)
-		if string(form.Body) != "zipped" || wanted != compress.Identity || !strings.Contains(string(form.Fields), fmt.Sprintf("X: %d\r\n", i)) ||
+		if string(form.Body) != "zipped" || wanted != static.Identity || !strings.Contains(string(form.Fields), fmt.Sprintf("X: %d\r\n", i)) ||
 			strings.Count(string(p.Fields), "Vary: Accept-Encoding") != 1 || strings.Count(string(form.Fields), `ETag: W/"a"`) != 1 {
 			t.Errorf("%q %q", form.Body, form.Fields)
 		}
@@ -120,7 +120,7 @@ func TestConfirmForms(t *testing.T) {
 		}
 	}
 	// One that is made for the page before it has no place any more.
-	s.SetCoded(old, compress.Zstd, []byte("late"), true)
+	s.SetCoded(old, static.Zstd, []byte("late"), true)
 	s.PurgeNow(Pattern{Path: "*"})
 	if st := s.Stats(); st.Bytes != 0 {
 		t.Errorf("%+v are left", st)

@@ -8,9 +8,8 @@ import (
 	"syscall"
 	"time"
 
-	"fapws/runtime/descriptors"
 	"fapws/runtime/exchange"
-	"fapws/runtime/netio"
+	"fapws/runtime/system"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,9 +32,9 @@ func detach(conn net.Conn) (exchange.Socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dup: %w", err)
 	}
-	descriptors.Hold(fd)
+	system.HoldDescriptor(fd)
 	_, tcp := under.(*net.TCPConn)
-	socket := netio.Plain{Descriptor: fd, TCP: tcp}
+	socket := system.Plain{Descriptor: fd, TCP: tcp}
 	secure, ok := conn.(*tls.Conn)
 	if !ok {
 		return socket, nil
@@ -48,7 +47,7 @@ func detach(conn net.Conn) (exchange.Socket, error) {
 // secureSocket is a TLS connection that does not block. crypto/tls keeps the beginning of an incomplete record when
 // its connection returns a temporary error, so reading needs no goroutine.
 type secureSocket struct {
-	netio.Plain
+	system.Plain
 	conn  *tls.Conn
 	below *carrier
 }
@@ -87,9 +86,9 @@ func (s *secureSocket) CloseWrite() error { return s.conn.CloseWrite() }
 // carrier is the connection below one of TLS. After the handshake it can be detached: then it does not block.
 type carrier struct {
 	net.Conn
-	detached bool        // Conn is closed
-	socket   netio.Plain // if it is detached
-	out      []byte      // data that socket has not accepted
+	detached bool         // Conn is closed
+	socket   system.Plain // if it is detached
+	out      []byte       // data that socket has not accepted
 }
 
 // notYet is the error of a detached carrier that has nothing to read now.

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"fapws/runtime/descriptors"
+	"fapws/runtime/system"
 )
 
 // target is where requests go.
@@ -110,7 +110,7 @@ func (p *Proxy) Lookup() string {
 func (t *target) dial(ctx context.Context) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.connect)
 	defer cancel()
-	dialer := net.Dialer{Control: descriptors.Control} // with keep-alive of TCP
+	dialer := net.Dialer{Control: system.ControlDescriptor} // with keep-alive of TCP
 	conn, err := dialer.DialContext(ctx, t.network, t.address)
 	if err != nil || t.tls == nil {
 		return conn, err

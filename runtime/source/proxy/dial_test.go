@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/secure/certtest"
+	"fapws/runtime/conn/certtest"
 	"fapws/runtime/source/proxy"
 	"fapws/runtime/waittest"
 )

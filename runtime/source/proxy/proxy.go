@@ -12,7 +12,7 @@ import (
 
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // Options says where requests go. The zero value of every field but Target
@@ -53,7 +53,7 @@ type Proxy struct {
 	opt    Options
 	target target
 	pool   pool
-	lines  loglevel.Seldom
+	lines  logfile.Seldom
 }
 
 const (

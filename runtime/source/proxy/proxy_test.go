@@ -20,8 +20,8 @@ import (
 	"fapws/runtime"
 	"fapws/runtime/backend"
 	"fapws/runtime/backend/backendtest"
-	"fapws/runtime/listen"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/conn"
+	"fapws/runtime/logfile"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/proxy"
 	"fapws/runtime/waittest"
@@ -51,17 +51,17 @@ func frontOf(t *testing.T, prefix string, o proxy.Options, cfg runtime.Config) (
 	}
 	pool := backend.New(64, note)
 	cfg.MaxBodySize, cfg.Proxies = 100<<20, []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}
-	cfg.Log = func(level loglevel.Level, line string) { note(level.String() + " " + line) }
+	cfg.Log = func(level logfile.Level, line string) { note(level.String() + " " + line) }
 	s, err := runtime.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := listen.Open("127.0.0.1:0", listen.DefaultOptions)
+	ln, err := conn.Listen("127.0.0.1:0", conn.DefaultListenOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
 	address = ln.Addr().String()
-	if err := s.Serve([]*listen.Listener{ln}, []sites.Site{{Table: []sites.Mount{{Prefix: prefix, Handler: pool, Index: pool.Add(p), Tunnels: true, Resolved: true}}}}, nil); err != nil {
+	if err := s.Serve([]*conn.Listener{ln}, []sites.Site{{Table: []sites.Mount{{Prefix: prefix, Handler: pool, Index: pool.Add(p), Tunnels: true, Resolved: true}}}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	logged = func() string {

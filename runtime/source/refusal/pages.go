@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"fapws/runtime/exchange"
-	"fapws/runtime/filter/header"
 	"fapws/runtime/http1"
 	"fapws/runtime/source/static"
 )
@@ -33,7 +32,7 @@ func NewPages(files *static.Files, pages map[int]string) (*Pages, error) {
 		case strings.HasPrefix(page, "/"):
 			return nil, fmt.Errorf("the page %s for %d requires a directory", page, status)
 		case strings.HasPrefix(page, "http://") || strings.HasPrefix(page, "https://"):
-			if err := (header.Field{Name: "Location", Value: page}).Check(); err != nil {
+			if err := (exchange.Field{Name: "Location", Value: page}).Check(); err != nil {
 				return nil, err
 			}
 			p.targets[status] = []byte("Location: " + page + "\r\n")
@@ -73,7 +72,7 @@ var plainGet = func() (p struct {
 func pageFields(own, file []byte) []byte {
 	fields := bytes.Clone(own)
 	for line := range bytes.Lines(file) {
-		name := header.Name(line)
+		name := exchange.FieldName(line)
 		if (bytes.EqualFold(name, contentType) || hasPrefixFold(name, "x-")) && !bytes.Contains(own, line) {
 			fields = append(fields, line...)
 		}

@@ -18,10 +18,10 @@ import (
 	"fapws/runtime"
 	"fapws/runtime/backend"
 	"fapws/runtime/backend/backendtest"
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
-	"fapws/runtime/listen"
 	"fapws/runtime/sites"
-	"fapws/runtime/source/cgi"
+	"fapws/runtime/source/programs"
 	"fapws/runtime/source/static"
 	"fapws/runtime/waittest"
 )
@@ -253,7 +253,7 @@ func startOurs(t *testing.T, root, host string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	programs, err := cgi.New(cgi.Options{ScriptOptions: cgi.ScriptOptions{Root: root, Match: []string{"*.cgi"}}, Log: log})
+	programs, err := programs.NewCGI(programs.CGIOptions{ScriptOptions: programs.ScriptOptions{Root: root, Match: []string{"*.cgi"}}, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,12 +278,12 @@ func startOurs(t *testing.T, root, host string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener, err := listen.Open(host+":0", listen.DefaultOptions)
+	listener, err := conn.Listen(host+":0", conn.DefaultListenOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
 	table := []sites.Mount{{Prefix: "/", Handler: pool}}
-	if err := server.Serve([]*listen.Listener{listener}, []sites.Site{{Table: table}}, pool); err != nil {
+	if err := server.Serve([]*conn.Listener{listener}, []sites.Site{{Table: table}}, pool); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { server.Close() })

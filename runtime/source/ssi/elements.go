@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"fapws/runtime/strftime"
+	"fapws/runtime/logfile"
 )
 
 // elements maps the names of elements to the functions that execute them.
@@ -285,7 +285,7 @@ const maxTime = 8192
 
 // formatTime formats t as strftime(3) does.
 func formatTime(format string, t time.Time) string {
-	text := strftime.Append(nil, format[:min(len(format), maxTime)], t)
+	text := logfile.AppendTime(nil, format[:min(len(format), maxTime)], t)
 	return string(text[:min(len(text), maxTime)])
 }
 

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"fapws/runtime/spawn"
+	"fapws/runtime/source/programs"
 
 	"golang.org/x/sys/unix"
 
@@ -85,7 +85,7 @@ func (p *page) command(line string) error {
 	}
 	defer complaints.Close()
 	dir := filepath.Join(p.s.opt.Root, folder(p.f.name))
-	child, err := spawn.Start("/bin/sh", []string{"sh", "-c", line}, p.environment(), dir, [3]*os.File{stdin, out, complaints})
+	child, err := programs.StartProcess("/bin/sh", []string{"sh", "-c", line}, p.environment(), dir, [3]*os.File{stdin, out, complaints})
 	if err != nil {
 		return err
 	}

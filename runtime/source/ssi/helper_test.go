@@ -12,8 +12,8 @@ import (
 
 	"fapws/runtime"
 	"fapws/runtime/backend"
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
-	"fapws/runtime/listen"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/static"
 	"fapws/runtime/waittest"
@@ -61,7 +61,7 @@ func newSite(t *testing.T, o Options, files map[string]string) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener, err := listen.Open("127.0.0.1:0", listen.DefaultOptions)
+	listener, err := conn.Listen("127.0.0.1:0", conn.DefaultListenOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func newSite(t *testing.T, o Options, files map[string]string) *site {
 		{Prefix: "/p/", Handler: pool, Index: parsed},
 		{Prefix: "/dynamic/", Handler: pool, Index: dynamic},
 	}
-	if err := server.Serve([]*listen.Listener{listener}, []sites.Site{{Table: table}}, pool); err != nil {
+	if err := server.Serve([]*conn.Listener{listener}, []sites.Site{{Table: table}}, pool); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { server.Close() })

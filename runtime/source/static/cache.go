@@ -7,7 +7,7 @@ import (
 
 // variants are the representations of one resource, by coding; the original
 // is always there.
-type variants [codings]*representation
+type variants [Codings]*representation
 
 // cache remembers the state of the disk, by clean path, and the content of small files, compressed ones and listings,
 // and keeps larger files open. The least recently used go when it is full. All methods hold the lock for a moment

@@ -10,9 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/exchange"
-	"fapws/runtime/filter/header"
 	"fapws/runtime/http1"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 )
 
 // Handed answers the exchanges that handlers hand over to files: with a document root that they name (exchange.Head.Static), or with
@@ -37,9 +36,9 @@ type handedOver struct {
 	request Request
 	answer  *Answer
 
-	failed int            // status, if there is nothing to send; 0: there is
-	level  loglevel.Level // of line
-	line   string         // why, for the error log
+	failed int           // status, if there is nothing to send; 0: there is
+	level  logfile.Level // of line
+	line   string        // why, for the error log
 }
 
 // Take answers x, whose turn it is, as p says, the first and last part of a handler's response. parsed is the request that p.Head.Request
@@ -72,7 +71,7 @@ func (o *handedOver) open() {
 		files.Open(&o.request, &a.Response)
 		return
 	}
-	o.failed, o.level, o.line = 500, loglevel.Error, fmt.Sprintf("a handler returned files that cannot be sent: %v", err)
+	o.failed, o.level, o.line = 500, logfile.Error, fmt.Sprintf("a handler returned files that cannot be sent: %v", err)
 }
 
 // openSent opens the file that SendFile names.
@@ -87,7 +86,7 @@ func (o *handedOver) openSent() {
 	}
 	files, name, err := o.sends.find(string(o.head.SendFile), o.head.Accel)
 	if err == nil {
-		err = files.Send(name, header.Value(o.head.Fields, contentType), &o.request, &a.Response)
+		err = files.Send(name, exchange.FieldValue(o.head.Fields, contentType), &o.request, &a.Response)
 	}
 	if err == nil {
 		return
@@ -96,7 +95,7 @@ func (o *handedOver) openSent() {
 	if o.head.Accel {
 		field = "X-Accel-Redirect"
 	}
-	o.failed, o.level, o.line = 404, loglevel.Warning, fmt.Sprintf("%s: %.512q cannot be sent: %v", field, o.head.SendFile, unwrapped(err))
+	o.failed, o.level, o.line = 404, logfile.Warning, fmt.Sprintf("%s: %.512q cannot be sent: %v", field, o.head.SendFile, unwrapped(err))
 	if cause := unwrapped(err); cause == unix.EMFILE || cause == unix.ENFILE {
 		o.failed = 503
 	}
@@ -130,12 +129,12 @@ func (o *handedOver) send(x *exchange.Exchange) {
 	case h.Status >= 400:
 		r := a.reply(&o.request)
 		a.Drop()
-		r.Fields = header.Merge(r.Fields, header.Without(o.head.Fields, contentType))
+		r.Fields = exchange.MergeFields(r.Fields, exchange.WithoutField(o.head.Fields, contentType))
 		r.Date, r.Server = o.head.HasDate, o.head.HasServer
 		x.Sink.Reply(r)
 		return
 	default:
-		h.Fields = header.Merge(h.Fields, o.head.Fields)
+		h.Fields = exchange.MergeFields(h.Fields, o.head.Fields)
 		h.HasDate, h.HasServer = o.head.HasDate, o.head.HasServer
 	}
 	a.SendWhole(x)
@@ -148,12 +147,12 @@ var retryAfter = []byte("Retry-After: 1\r\n")
 func (o *handedOver) addTo(file []byte, status int) []byte {
 	out := bytes.Clone(file)
 	for line := range bytes.Lines(o.head.Fields) {
-		name := header.Name(line)
+		name := exchange.FieldName(line)
 		switch {
 		case bytes.EqualFold(name, contentType), bytes.EqualFold(name, []byte("ETag")), bytes.EqualFold(name, []byte("Last-Modified")),
 			bytes.EqualFold(name, []byte("Content-Range")), bytes.EqualFold(name, []byte("Accept-Ranges")):
 		case status == 304 && len(name) > 8 && bytes.EqualFold(name[:8], []byte("Content-")): // RFC 9110 §15.4.5
-		case header.Has(file, name):
+		case exchange.HasField(file, name):
 		default:
 			out = append(out, line...)
 		}

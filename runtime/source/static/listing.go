@@ -120,10 +120,10 @@ func (f *Files) list(t *view, path string, req *Request) (v variants, err error)
 	d := description{name: name, mediaType: "text/html; charset=utf-8", control: "no-cache", extra: f.extra + listingFields,
 		listing: title, tag: hex.EncodeToString(sum[:8])}
 	made := f.made(&d, int64(len(page)))
-	d.varies = made[gzipped]
+	d.varies = made[Gzip]
 	s := stamp{size: int64(len(page))}
-	v[identity] = newRepresentation(d, s, 0).withBody(page)
-	for c := gzipped; c < codings; c++ {
+	v[Identity] = newRepresentation(d, s, 0).withBody(page)
+	for c := Gzip; c < Codings; c++ {
 		if made[c] {
 			d.coding, d.made = c, true
 			v[c] = newRepresentation(d, s, 0)

@@ -6,15 +6,13 @@ import (
 	"path"
 	"strings"
 	"syscall"
-
-	"fapws/runtime/filter/compress"
 )
 
 // sighting is a file and its variants as they were seen on disk.
 type sighting struct {
 	name   string // of the original, below the root
-	has    [codings]bool
-	stamps [codings]stamp
+	has    [Codings]bool
+	stamps [Codings]stamp
 }
 
 // errDirectory says that a path names a directory and has to be asked for
@@ -106,13 +104,13 @@ func (f *Files) index(t *view, dir string) (name string, info fs.FileInfo, err e
 // lookAround looks for variants beside a file.
 func (f *Files) lookAround(t *view, name string, info fs.FileInfo) sighting {
 	s := sighting{name: name}
-	s.has[identity], s.stamps[identity] = true, stampOf(info)
-	for c := gzipped; c < codings; c++ {
+	s.has[Identity], s.stamps[Identity] = true, stampOf(info)
+	for c := Gzip; c < Codings; c++ {
 		info, err := t.stat(name + suffixes[c])
 		if err != nil || !info.Mode().IsRegular() {
 			continue
 		}
-		if s.stamps[c] = stampOf(info); s.stamps[c].notBefore(&s.stamps[identity]) {
+		if s.stamps[c] = stampOf(info); s.stamps[c].notBefore(&s.stamps[Identity]) {
 			s.has[c] = true
 		}
 	}
@@ -135,18 +133,18 @@ func (s *sighting) matches(v *variants) bool {
 // describe makes the representations of a sighting.
 func (f *Files) describe(s *sighting, now int64) (v variants) {
 	d := description{name: s.name, mediaType: f.types.of(s.name), control: f.cacheControl(s.name), extra: f.extra}
-	made := f.made(&d, s.stamps[identity].size)
-	for c := gzipped; c < codings; c++ {
+	made := f.made(&d, s.stamps[Identity].size)
+	for c := Gzip; c < Codings; c++ {
 		d.varies = d.varies || s.has[c] || made[c]
 	}
-	for c := range codings {
+	for c := range Codings {
 		of, state := d, s.stamps[c]
 		of.coding = c
 		switch {
 		case s.has[c]:
 			of.name += suffixes[c]
 		case made[c]:
-			of.made, state = true, s.stamps[identity]
+			of.made, state = true, s.stamps[Identity]
 		default:
 			continue
 		}
@@ -156,9 +154,9 @@ func (f *Files) describe(s *sighting, now int64) (v variants) {
 }
 
 // made says in which codings something may be compressed here.
-func (f *Files) made(d *description, size int64) (none compress.Set) {
-	if f.opt.Compress && f.opt.CacheBytes > 0 && compress.Worth(d.mediaType, size) {
-		return compress.Made
+func (f *Files) made(d *description, size int64) (none CodingSet) {
+	if f.opt.Compress && f.opt.CacheBytes > 0 && WorthCompressing(d.mediaType, size) {
+		return Made
 	}
 	return none
 }

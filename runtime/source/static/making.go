@@ -3,8 +3,6 @@ package static
 import (
 	"io"
 	"sync"
-
-	"fapws/runtime/filter/compress"
 )
 
 // makings are the running compressions: requests for the same one wait for
@@ -40,11 +38,11 @@ func (f *Files) make(t *view, key []byte, v *variants, r *representation) *repre
 		f.makings.mu.Unlock()
 		close(m.done)
 	}()
-	body, settled := f.original(t, v[identity])
+	body, settled := f.original(t, v[Identity])
 	if body == nil {
 		return nil
 	}
-	packed, ok := compress.Compress(r.coding, body)
+	packed, ok := Compress(r.coding, body)
 	if ok && len(packed) <= f.opt.CacheBytes/4 {
 		m.result = r.withBody(packed)
 	}

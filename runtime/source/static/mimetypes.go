@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"fapws/runtime/mediatype"
+	"fapws/runtime/exchange"
 )
 
 // typeTable finds the media type of a file: what Options say, else the built-in
@@ -96,7 +96,7 @@ func (t *typeTable) of(name string) string {
 	if own, ok := t.own[strings.ToLower(key)]; ok {
 		return t.withCharset(own)
 	}
-	return t.withCharset(mediatype.ByName(name))
+	return t.withCharset(exchange.MediaTypeByName(name))
 }
 
 // withCharset adds the charset to a textual type, or takes the built-in one away.

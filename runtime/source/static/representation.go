@@ -6,7 +6,6 @@ import (
 	"syscall"
 	"time"
 
-	"fapws/runtime/filter/compress"
 	"fapws/runtime/http1"
 	"fapws/runtime/system"
 )
@@ -15,7 +14,7 @@ import (
 type description struct {
 	name      string // below the root
 	mediaType string
-	coding    coding
+	coding    Coding
 	varies    bool   // there are variants of it, or it is one
 	made      bool   // here, by compression of the original, whose name and stamp it has
 	control   string // Cache-Control; "" for none
@@ -65,7 +64,7 @@ func newRepresentation(d description, s stamp, now int64) *representation {
 			b = append(b, '-')
 			b = strconv.AppendInt(b, s.size, 36)
 		}
-		if d.coding != identity {
+		if d.coding != Identity {
 			b = append(b, '-')
 			b = append(b, d.coding.String()...)
 		}
@@ -90,7 +89,7 @@ func newRepresentation(d description, s stamp, now int64) *representation {
 		b = append(b, "\r\n"...)
 	}
 	b = append(b, "Accept-Ranges: bytes\r\nX-Content-Type-Options: nosniff\r\n"...)
-	if d.coding != identity {
+	if d.coding != Identity {
 		b = append(b, "Content-Encoding: "...)
 		b = append(b, d.coding.String()...)
 		b = append(b, "\r\n"...)
@@ -132,24 +131,12 @@ func (r *representation) cost() int {
 	return cost
 }
 
-// coding is a content coding in which a file may lie beside the original, or
-// be made here.
-type coding = compress.Coding
-
-const (
-	identity = compress.Identity
-	gzipped  = compress.Gzip
-	zstd     = compress.Zstd
-	brotli   = compress.Brotli
-	codings  = compress.Codings
-)
-
 // suffixes are appended to a file's name to find a variant.
-var suffixes = [codings]string{"", ".gz", ".zst", ".br"}
+var suffixes = [Codings]string{"", ".gz", ".zst", ".br"}
 
 // accepted reads the client's preferences. Several fields are one list.
-func accepted(req *Request) compress.Accept {
-	a := compress.NewAccept()
+func accepted(req *Request) AcceptedCodings {
+	a := NewAcceptedCodings()
 	anyField(req, "accept-encoding", func(value []byte) bool {
 		a.Add(value)
 		return false
@@ -161,20 +148,20 @@ func accepted(req *Request) compress.Accept {
 // made.
 func (v *variants) choose(req *Request, fields *fields) *representation {
 	if !fields.acceptEncoding {
-		return v[identity]
+		return v[Identity]
 	}
-	var there, possible compress.Set
+	var there, possible CodingSet
 	some := false
-	for c := gzipped; c < codings; c++ {
+	for c := Gzip; c < Codings; c++ {
 		if v[c] != nil {
 			there[c], possible[c], some = !v[c].made, v[c].made, true
 		}
 	}
 	if !some {
-		return v[identity]
+		return v[Identity]
 	}
 	accept := accepted(req)
-	if c := accept.Choose(&there); c != identity {
+	if c := accept.Choose(&there); c != Identity {
 		return v[c]
 	}
 	return v[accept.Choose(&possible)]

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"fapws/runtime/exchange"
-	"fapws/runtime/filter/header"
 	"fapws/runtime/http1"
 )
 
@@ -27,7 +26,7 @@ func (f *Files) Hit(now int64, req *Request, out *Response) bool {
 	}
 	var buf [256]byte
 	v, ok := f.cache.get(f.key(buf[:], req.Path, req), now)
-	if !ok || v[identity].listing != nil && !v[identity].listing.is(req) {
+	if !ok || v[Identity].listing != nil && !v[Identity].listing.is(req) {
 		return false
 	}
 	fields := readFields(req)
@@ -116,7 +115,7 @@ func (f *Files) key(buf, path []byte, req *Request) []byte {
 func (f *Files) find(t *view, path []byte, now int64, req *Request) (v variants, err error) {
 	key := f.key(nil, path, req)
 	v, fresh, ok := f.cache.known(key, now)
-	if fresh && (v[identity].listing == nil || v[identity].listing.is(req)) {
+	if fresh && (v[Identity].listing == nil || v[Identity].listing.is(req)) {
 		return v, nil
 	}
 	s, err := f.look(t, string(path))
@@ -147,7 +146,7 @@ func (f *Files) findListing(t *view, path, key []byte, now int64, req *Request) 
 	f.listing.Lock()
 	defer f.listing.Unlock()
 	v, fresh, _ := f.cache.known(key, now)
-	if fresh && v[identity].listing != nil && v[identity].listing.is(req) {
+	if fresh && v[Identity].listing != nil && v[Identity].listing.is(req) {
 		return v, nil
 	}
 	v, err = f.list(t, string(path), req)
@@ -188,7 +187,7 @@ func (f *Files) answer(t *view, path []byte, v *variants, req *Request, fields *
 			made.answer(req, fields, out, nil)
 			return nil
 		}
-		if r = v[identity]; r.answer(req, fields, out, nil) {
+		if r = v[Identity]; r.answer(req, fields, out, nil) {
 			return nil
 		}
 	}
@@ -320,7 +319,7 @@ func (res *Response) reply(req *Request) exchange.Reply {
 		}
 	}
 	for line := range bytes.Lines(res.Head.Fields) {
-		if !bytes.EqualFold(header.Name(line), contentType) {
+		if !bytes.EqualFold(exchange.FieldName(line), contentType) {
 			r.Fields = append(r.Fields, line...)
 		}
 	}

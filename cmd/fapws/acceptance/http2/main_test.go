@@ -13,7 +13,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
-	"fapws/runtime/secure/certtest"
+	"fapws/runtime/conn/certtest"
 )
 
 func TestMain(m *testing.M) { fapwstest.Main(m) }

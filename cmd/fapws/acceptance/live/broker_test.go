@@ -13,7 +13,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 	"fapws/cmd/fapws/broker/redistest"
 	"fapws/runtime/backend/backendtest"
-	"fapws/runtime/secure/certtest"
+	"fapws/runtime/conn/certtest"
 )
 
 // node is a server with the channels of a broker.

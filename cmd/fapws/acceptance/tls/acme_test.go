@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
-	"fapws/runtime/secure/certtest"
+	"fapws/runtime/conn/certtest"
 )
 
 // pebble is a public authority for tests, Let's Encrypt's, which knows no DNS but that every name is this machine.

@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
-	"fapws/runtime/secure/certtest"
+	"fapws/runtime/conn/certtest"
 )
 
 // A client that trusts the authority is served, and the application knows that it came over HTTPS.

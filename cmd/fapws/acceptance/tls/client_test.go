@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
-	"fapws/runtime/secure/certtest"
+	"fapws/runtime/conn/certtest"
 )
 
 // serve starts a server at an address for HTTPS, which it waits for.

@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
-	"fapws/runtime/secure/certtest"
+	"fapws/runtime/conn/certtest"
 )
 
 // ofClient makes a certificate for a client, with its key.

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
-	"fapws/runtime/secure/certtest"
+	"fapws/runtime/conn/certtest"
 )
 
 // As systemd, certbot and Kubernetes leave it: sockets that the service manager has opened, of which the one called https is for HTTPS, and

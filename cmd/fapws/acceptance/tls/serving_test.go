@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
-	"fapws/runtime/secure/certtest"
+	"fapws/runtime/conn/certtest"
 	"fapws/runtime/websocket/wstest"
 )
 

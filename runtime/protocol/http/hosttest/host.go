@@ -9,9 +9,8 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
-	"fapws/runtime/filter/header"
 	"fapws/runtime/http1"
-	"fapws/runtime/loglevel"
+	"fapws/runtime/logfile"
 	"fapws/runtime/protocol/http"
 	"fapws/runtime/system"
 )
@@ -48,10 +47,10 @@ func (s *served) Reply(r exchange.Reply) {
 	s.Send(part(r.Status, r.Text))
 }
 
-func (s *served) HasPage(int) bool           { return false }
-func (s *served) Decline(string) bool        { return false }
-func (s *served) Log(loglevel.Level, string) {}
-func (s *served) NoteFile(string, []byte)    {}
+func (s *served) HasPage(int) bool          { return false }
+func (s *served) Decline(string) bool       { return false }
+func (s *served) Log(logfile.Level, string) {}
+func (s *served) NoteFile(string, []byte)   {}
 
 // Answer sends a whole response with the status 200.
 func Answer(x *exchange.Exchange, text string) { x.Sink.Send(part(200, text)) }
@@ -95,7 +94,7 @@ func (h *Host) Substituted(*http.Exchange, *http.Exchange)  {}
 func (h *Host) Canceled(*http.Exchange)                     {}
 func (h *Host) HalfClosed(*http.Exchange)                   {}
 func (h *Host) Ended(*http.Exchange)                        {}
-func (h *Host) Edits(*http.Exchange) header.Edits           { return nil }
+func (h *Host) Edits(*http.Exchange) exchange.Edits         { return nil }
 func (h *Host) HeadSent(*http.Exchange, []byte)             {}
 func (h *Host) Upgrade(*http.Exchange, *exchange.Part) bool { return false }
 func (h *Host) Account(*http.Exchange) string               { return "" }
@@ -123,7 +122,7 @@ func (h *Host) Run(t testing.TB, whole interface {
 	h.Set.Init()
 	h.Set.SetReadSize(64 << 10)
 	h.Set.Events, h.Set.WriteTimeout = loop, time.Hour
-	h.Set.Log = func(level loglevel.Level, format string, args ...any) { t.Logf(format, args...) }
+	h.Set.Log = func(level logfile.Level, format string, args ...any) { t.Logf(format, args...) }
 	h.Init(whole, &h.Set, "test")
 	limits := http1.Limits{}.WithDefaults()
 	cfg.Limits, cfg.HeadTimeout, cfg.BodyTimeout, cfg.KeepAlive = &limits, time.Hour, time.Hour, time.Hour

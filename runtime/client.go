@@ -1,0 +1,160 @@
+package runtime
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/system"
+
+	"golang.org/x/sys/unix"
+)
+
+// subrequester implements exchange.Subrequester: one end of a connection to the server, which is made when it is first used and kept for the
+// next request.
+type subrequester struct {
+	origin exchange.Origin
+	serve  func(fd int) error
+	conn   net.Conn
+	r      *bufio.Reader
+	body   *body // of the last answer
+}
+
+// newSubrequester returns a Client that asks on behalf of a request. serve has the server take a connection, whose descriptor it owns unless it
+// returns an error; it is called on the goroutine of Ask.
+func newSubrequester(o exchange.Origin, serve func(fd int) error) *subrequester {
+	return &subrequester{origin: o, serve: serve}
+}
+
+var errBadTarget = errors.New("not an absolute path of a URL")
+
+// Ask implements exchange.Subrequester.
+func (c *subrequester) Ask(ctx context.Context, target string, fields []byte) (*exchange.Answer, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if c.origin.Depth >= exchange.MaxDepth {
+		return nil, exchange.ErrTooDeep
+	}
+	if !strings.HasPrefix(target, "/") || strings.ContainsAny(target, " \t\r\n#\x00") {
+		return nil, errBadTarget
+	}
+	c.finish()
+	request := c.request(target, fields)
+	kept := c.conn != nil
+	answer, err := c.try(ctx, request)
+	if err != nil && kept && ctx.Err() == nil && errors.Is(err, errNoAnswer) {
+		answer, err = c.try(ctx, request) // it was closed for being idle, or as the server stops
+	}
+	return answer, err
+}
+
+// request returns the bytes of a request.
+func (c *subrequester) request(target string, fields []byte) []byte {
+	b := append(make([]byte, 0, 64+len(target)+len(fields)), "GET "...)
+	b = append(append(b, target...), " HTTP/1.1\r\nHost: "...)
+	b = append(append(b, c.origin.Host...), '\r', '\n')
+	b = append(b, fields...)
+	return append(b, '\r', '\n')
+}
+
+// errNoAnswer says that a connection ended without a byte.
+var errNoAnswer = errors.New("no answer")
+
+func (c *subrequester) try(ctx context.Context, request []byte) (*exchange.Answer, error) {
+	if c.conn == nil {
+		if err := c.connect(); err != nil {
+			return nil, err
+		}
+	}
+	conn := c.conn
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	answer, err := c.exchange(request)
+	if err != nil {
+		stop()
+		c.drop()
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		return nil, err
+	}
+	c.body.stop = stop
+	c.body.ctx = ctx
+	return answer, nil
+}
+
+// exchange sends a request and reads the head of the answer.
+func (c *subrequester) exchange(request []byte) (*exchange.Answer, error) {
+	if _, err := c.conn.Write(request); err != nil {
+		return nil, fmt.Errorf("%w: %v", errNoAnswer, err)
+	}
+	if _, err := c.r.Peek(1); err != nil {
+		return nil, fmt.Errorf("%w: %v", errNoAnswer, err)
+	}
+	answer, body, err := c.readAnswer()
+	if err != nil {
+		return nil, err
+	}
+	c.body, answer.Body = body, body
+	return answer, nil
+}
+
+// connect makes a connection to the server's loop.
+func (c *subrequester) connect() error {
+	fds, err := system.SocketpairNonblock()
+	if err != nil {
+		return fmt.Errorf("socketpair: %w", err)
+	}
+	ours, err := connOf(fds[0])
+	if err != nil {
+		unix.Close(fds[1])
+		return err
+	}
+	if err := c.serve(fds[1]); err != nil {
+		ours.Close()
+		unix.Close(fds[1])
+		return err
+	}
+	c.conn = ours
+	if c.r == nil {
+		c.r = bufio.NewReader(ours)
+	} else {
+		c.r.Reset(ours)
+	}
+	return nil
+}
+
+// connOf makes a descriptor, which it takes, a net.Conn.
+func connOf(fd int) (net.Conn, error) {
+	f := os.NewFile(uintptr(fd), "inner connection")
+	defer f.Close()
+	return net.FileConn(f)
+}
+
+// finish makes the connection ready for the next request, or drops it.
+func (c *subrequester) finish() {
+	if c.body != nil {
+		c.body.Close()
+		c.body = nil
+	}
+}
+
+func (c *subrequester) drop() {
+	if c.conn != nil {
+		c.conn.Close()
+		c.conn = nil
+	}
+}
+
+// Close implements exchange.Subrequester.
+func (c *subrequester) Close() error {
+	c.finish()
+	c.drop()
+	return nil
+}

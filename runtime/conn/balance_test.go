@@ -1,0 +1,78 @@
+package conn
+
+import (
+	"testing"
+	"time"
+
+	"fapws/runtime/eventloop"
+)
+
+// newBalanced returns an Acceptor without listeners, one of several processes that run one request each. Its moment never ends.
+func newBalanced(t *testing.T) *Acceptor {
+	loop, err := eventloop.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { loop.Close() })
+	a := &Acceptor{Events: loop}
+	a.Configure(AcceptConfig{MaxClients: 10000, Concurrency: 1, Moment: time.Hour})
+	return a
+}
+
+func (a *Acceptor) expect(t *testing.T, what string, want Verdict) {
+	t.Helper()
+	if got := a.admit(); got != want {
+		t.Errorf("%s: %d, want %d", what, got, want)
+	}
+}
+
+// A process that is busy, or expects to be, leaves connections to others.
+func TestBusy(t *testing.T) {
+	a := newBalanced(t)
+	a.expect(t, "idle", Take)
+	e := a.Expect()
+	a.expect(t, "a request is expected", Wait)
+	a.Occupied(1)
+	a.Arrived(e)
+	a.expect(t, "it runs", Wait)
+	a.Occupied(-1)
+	a.expect(t, "it has ended", Take)
+	if a.Running() != 0 || a.balance.expected != 0 {
+		t.Error(a.balance)
+	}
+}
+
+// Connections that others have not taken after a moment are accepted, each time twice as many, until the queue is empty.
+func TestMoment(t *testing.T) {
+	a := newBalanced(t)
+	a.Occupied(1)
+	for _, want := range []int{minAllowed, 2 * minAllowed, 4 * minAllowed} {
+		a.expect(t, "before the moment", Wait)
+		a.left()
+		for range want {
+			a.expect(t, "behind the moment", Take)
+		}
+		a.expect(t, "behind those", Wait)
+	}
+	a.balance.queueEmpty()
+	a.left()
+	for range minAllowed {
+		a.expect(t, "behind an empty queue", Take)
+	}
+	a.expect(t, "behind those", Wait)
+}
+
+// A connection that was silent for a moment counts no more, also when its request arrives later.
+func TestSilent(t *testing.T) {
+	a := newBalanced(t)
+	silent := a.Expect()
+	a.expect(t, "a request is expected", Wait)
+	a.left()
+	a.balance.queueEmpty()
+	a.expect(t, "it has not come", Take)
+	other := a.Expect()
+	a.Arrived(silent)
+	a.expect(t, "another one is expected", Wait)
+	a.Arrived(other)
+	a.expect(t, "that has come", Take)
+}

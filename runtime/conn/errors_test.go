@@ -1,0 +1,91 @@
+package conn
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestListenErrors(t *testing.T) {
+	ln, err := Listen("127.0.0.1:0", DefaultListenOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	live, err := Listen("unix:"+filepath.Join(dir, "live"), DefaultListenOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer live.Close()
+	notSocket, _ := unix.Open("/dev/null", unix.O_CLOEXEC, 0)
+	notListening, _ := newSocket(unix.AF_INET)
+	notStream, _ := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+	defer func() {
+		for _, fd := range []int{notSocket, notListening, notStream} {
+			unix.Close(fd)
+		}
+	}()
+	for _, test := range []struct {
+		addr string
+		want error // nil: any
+	}{
+		{ln.Addr().String(), unix.EADDRINUSE},
+		{"unix:" + filepath.Join(dir, "live"), unix.EADDRINUSE},
+		{"unix:" + file, nil},
+		{"unix:" + filepath.Join(dir, "missing", "x"), unix.ENOENT},
+		{"unix:/" + strings.Repeat("x", 200), nil},
+		{"unix:@" + strings.Repeat("x", 200), nil},
+		{"192.0.2.1:80", unix.EADDRNOTAVAIL},
+		{"[2001:db8::1%no-such-interface]:80", nil},
+		{"fd://", nil},
+		{"fd://-1", nil},
+		{"fd://1000000", nil},
+		{fmt.Sprintf("fd://%d", notSocket), nil},
+		{fmt.Sprintf("fd://%d", notListening), nil},
+		{fmt.Sprintf("fd://%d", notStream), nil},
+		{"127.0.0.1:99999", nil},
+		{"127.0.0.1", nil},
+	} {
+		ln, err := Listen(test.addr, DefaultListenOptions)
+		if err == nil {
+			ln.Close()
+			t.Errorf("%s: no error", test.addr)
+			continue
+		}
+		if test.want != nil && !errors.Is(err, test.want) {
+			t.Errorf("%s: %v, want %v", test.addr, err, test.want)
+		}
+		if strings.Contains(err.Error(), "\n") || !strings.HasPrefix(err.Error(), "cannot listen on "+test.addr+": ") {
+			t.Errorf("%s: %q", test.addr, err)
+		}
+	}
+}
+
+func TestStaleSocketFileIsReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sock")
+	dead, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.(*net.UnixListener).SetUnlinkOnClose(false)
+	dead.Close()
+	ln, err := Listen("unix:"+path, DefaultListenOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.Close()
+	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file is still there after Close: %v", err)
+	}
+}

@@ -1,0 +1,104 @@
+package conn
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// The log says why a handshake has failed, and not for every one of many.
+func TestFailures(t *testing.T) {
+	s := newServer(t, nil)
+	config := clientConfig()
+	config.RootCAs = x509.NewCertPool()
+	if err := tls.Client(s.tcp(), config).Handshake(); err == nil {
+		t.Fatal("an unknown certificate was accepted")
+	}
+	s.until("a line", func() bool { return strings.Contains(s.logged(), "the client has refused it") })
+	config = clientConfig()
+	config.MaxVersion, config.MinVersion = tls.VersionTLS11, tls.VersionTLS10
+	if err := tls.Client(s.tcp(), config).Handshake(); err == nil || !strings.Contains(err.Error(), "protocol version") {
+		t.Errorf("TLS 1.1: %v", err)
+	}
+	s.until("a line", func() bool {
+		return strings.Contains(s.logged(), "client offered only unsupported versions: TLS 1.1, TLS 1.0")
+	})
+	s.SetConfig(nil)
+	if err := tls.Client(s.tcp(), clientConfig()).Handshake(); err == nil {
+		t.Error("a handshake without a certificate")
+	}
+	s.until("a line", func() bool { return strings.Contains(s.logged(), "there is no certificate") })
+	for range 2 * mostLines {
+		c := s.tcp()
+		c.Write([]byte{0x80, 1, 2, 3})
+		if _, err := io.ReadAll(c); err != nil && !errors.Is(err, unix.ECONNRESET) {
+			t.Fatal(err)
+		}
+	}
+	s.do(func() {
+		if s.counts.failed != [reasons]int64{refused: 1, incompatible: 1, other: 1, notTLS: 2 * mostLines} {
+			t.Errorf("counted %v", s.counts.failed)
+		}
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.lines) != mostLines {
+		t.Errorf("%d lines: %q", len(s.lines), s.lines)
+	}
+}
+
+// OpenSSL refuses a certificate by an alert that it does not encrypt, although the handshake is of TLS 1.3.
+func TestPlainAlert(t *testing.T) {
+	s := newServer(t, nil)
+	c, config := s.tcp(), clientConfig()
+	config.VerifyConnection = func(tls.ConnectionState) error {
+		_, err := c.Write([]byte{isAlert, 3, 3, 0, 2, 2, 48}) // fatal, unknown_ca (RFC 8446 §6)
+		return errors.Join(err, io.ErrClosedPipe)
+	}
+	if err := tls.Client(c, config).Handshake(); !errors.Is(err, io.ErrClosedPipe) {
+		t.Fatal(err)
+	}
+	s.until("a line", func() bool {
+		return strings.Contains(s.logged(), "the client has refused it; perhaps it does not trust the certificate")
+	})
+	s.do(func() {
+		if s.counts.failed != [reasons]int64{refused: 1} {
+			t.Errorf("counted %v", s.counts.failed)
+		}
+	})
+}
+
+// A request without TLS is told where to go.
+func TestPlainHTTP(t *testing.T) {
+	for _, c := range []struct{ request, want string }{
+		{"GET /a?b=1&c HTTP/1.1\r\nHost: example.org:8443\r\n\r\n", "Use https://example.org:8443/a?b=1&c\n"},
+		{"GET /a?b=1&c HTTP/1.1\r\nHost: example.org\r\nAccept: text/html,*/*\r\n\r\n", `<a href="https://example.org/a?b=1&amp;c">`},
+		{"GET /%22%3e<script> HTTP/1.1\r\nHost: example.org\r\nAccept: text/html\r\n\r\n", "This is an HTTPS port."},
+		{"POST /a HTTP/1.1\r\nHost: example.org\r\nContent-Length: 100000\r\n\r\n" + string(tlsPattern(1000)), "Use https://example.org/a\n"},
+		{"HEAD / HTTP/1.0\r\n\r\n", "This is an HTTPS port.\n"},
+		{"GARBAGE\r\n\r\n", "This is an HTTPS port.\n"},
+		{strings.Repeat("A", 2*maxPlain), "This is an HTTPS port.\n"},
+	} {
+		for _, cut := range []bool{false, true} {
+			s := newServer(t, nil)
+			client := s.tcp()
+			if cut {
+				cutter{client, func(int) int { return 1 }}.Write([]byte(c.request))
+			} else {
+				client.Write([]byte(c.request))
+			}
+			got, err := io.ReadAll(client)
+			if err != nil && !cut || !strings.HasPrefix(string(got), "HTTP/1.1 400 Bad Request\r\n") || !strings.Contains(string(got), c.want) || strings.Contains(string(got), "<script>") {
+				t.Errorf("%.50q: %q, %v", c.request, got, err)
+			}
+			if !strings.Contains(s.logged(), "plain HTTP on an HTTPS port") {
+				t.Errorf("log: %s", s.logged())
+			}
+		}
+	}
+}

@@ -1,0 +1,222 @@
+package conn
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fapws/runtime/eventloop"
+	"fapws/runtime/http1"
+	"fapws/runtime/logfile"
+)
+
+// Handshake is the protocol of a connection until TLS has begun, or has failed.
+type Handshake struct {
+	s      *TLSServer
+	c      *Conn
+	next   Protocol
+	done   func(*TLSTransport)
+	stage  stage
+	placed bool         // it has a place among those of the Server
+	known  bool         // its end is counted
+	resume http1.Resume // of the head of a request that comes in the place of a ClientHello
+	cancel context.CancelFunc
+	t      *TLSTransport // from when its goroutine was started
+	choice choice        // of the configuration, for the goroutine
+
+	before, behind *Handshake // in the list of the Server
+
+	arrived chan struct{} // has a value if the goroutine has to look at what follows
+
+	mu      sync.Mutex // for what follows, which the goroutine shares with the loop
+	in      []byte     // it has not read
+	out     []byte     // it has written, and the loop does not send yet
+	ended   bool       // the client has shut down its side
+	closed  bool       // the connection is closed; the loop writes it
+	idle    bool       // the goroutine waits for the client
+	full    bool       // the connection is not read from before in is empty
+	sending bool       // a transfer is under way, or is about to begin
+	result  error      // of a goroutine that has ended
+}
+
+type stage uint8
+
+const (
+	collecting stage = iota // the first record is arriving
+	running                 // a goroutine has it
+	finished                // the goroutine has ended, and the last of its output is being sent
+	failed                  // the connection closes
+)
+
+const (
+	recordHeader = 5
+	maxRecord    = 16 << 10 // of plaintext
+	isAlert      = 21       // types of a record (RFC 8446 §5.1)
+	isHandshake  = 22
+
+	// maxAhead bounds the bytes that wait for the goroutine.
+	maxAhead = 64 << 10
+)
+
+// IsHandshake reports whether b begins like a handshake of TLS (RFC 8446 §5.1).
+func IsHandshake(b []byte) bool { return len(b) > 1 && b[0] == isHandshake && b[1] == 3 }
+
+// Handshake returns the protocol of c, which is the conn.Protocol of its socket, until TLS has begun: then next is, whose methods Closed, Gone
+// and Account are called before that, too. done is called in between. The handshake begins with the stamp of c, which is corrected where the clock
+// has been late.
+func (s *TLSServer) Handshake(c *Conn, next Protocol, done func(*TLSTransport)) *Handshake {
+	c.Stamp = s.set.Now()
+	h := &Handshake{s: s, c: c, next: next, done: done}
+	h.place()
+	return h
+}
+
+// Input implements conn.Protocol.
+func (h *Handshake) Input(b []byte) {
+	switch h.stage {
+	case collecting:
+		h.c.Keep(b)
+		h.look()
+	case running:
+		h.feed(b)
+	case failed:
+		h.c.Linger = h.c.Linger || len(b) > 0
+	}
+}
+
+// look decides about what has come: the first bytes of a connection.
+func (h *Handshake) look() {
+	b := h.c.Pending()
+	switch {
+	case len(b) == 0:
+	case b[0] == isHandshake:
+		if len(b) < recordHeader {
+			return
+		}
+		if n := recordSize(b); n > maxRecord || len(b) >= recordHeader+n { // crypto/tls refuses a longer one
+			h.run()
+		}
+	case 'A' <= b[0] && b[0] <= 'Z':
+		h.answerPlain(b)
+	default:
+		h.fail(notTLS, logfile.Info, "what it has sent is no TLS: "+Excerpt(b[:min(len(b), 16)]))
+	}
+}
+
+// Writable implements conn.Protocol.
+func (h *Handshake) Writable() {
+	switch h.stage {
+	case running, finished:
+		h.send()
+		if h.stage == finished {
+			h.conclude()
+		}
+	case failed:
+		h.c.Finish()
+	}
+}
+
+// EOF implements conn.Protocol. A client may have sent all that it has to say with its side of the handshake.
+func (h *Handshake) EOF() (stays bool) {
+	if h.stage != running {
+		return false
+	}
+	h.mu.Lock()
+	h.ended, h.idle = true, false
+	h.mu.Unlock()
+	h.tell()
+	return true
+}
+
+// Deadline implements conn.Protocol.
+func (h *Handshake) Deadline() int64 {
+	if h.stage == failed {
+		return h.s.set.Now() + int64(h.s.timeout)
+	}
+	return h.c.Stamp + eventloop.Tick + int64(h.s.timeout)
+}
+
+// Expired implements conn.Protocol.
+func (h *Handshake) Expired() {
+	switch {
+	case h.stage == failed:
+		h.c.Close("time is up")
+	case h.c.Unread(): // a handler on the loop has kept it from what the client has sent
+		h.c.Postpone()
+	default:
+		h.count(timedOut)
+		h.s.Report(logfile.Debug, h.c.String(), "TLS handshake failed: timeout of "+h.s.timeout.String()+" exceeded")
+		h.c.Close("the TLS handshake takes too long")
+	}
+}
+
+// Drain implements conn.Protocol. A client that was accepted is served if another server goes on with the listeners.
+func (h *Handshake) Drain(retire bool) {
+	if !retire {
+		h.known = true // it is not the client's fault
+		h.c.Close("the server is shutting down")
+	}
+}
+
+// Flushed implements conn.Protocol.
+func (h *Handshake) Flushed() {}
+
+// Closed implements conn.Protocol.
+func (h *Handshake) Closed() {
+	h.mu.Lock()
+	h.closed = true
+	h.mu.Unlock()
+	if h.stage == running { // it leaves when its goroutine has ended
+		h.count(disconnected)
+		h.s.ending++
+		h.tell()
+		h.cancel()
+	} else {
+		h.leave()
+	}
+	h.stage = failed
+	h.next.Closed()
+}
+
+// Gone implements conn.Protocol.
+func (h *Handshake) Gone() { h.next.Gone() }
+
+// turns lets a few handshakes compute at the same time.
+type turns struct{ held chan struct{} }
+
+// longTurn is how long a handshake may compute before another one may, too.
+const longTurn = 100 * time.Millisecond
+
+func (t *turns) init(n int) { t.held = make(chan struct{}, n) }
+
+// turn is that of one handshake. It belongs to its goroutine.
+type turn struct {
+	of    *turns
+	has   atomic.Bool
+	timer *time.Timer
+}
+
+// take waits until the handshake may compute.
+func (t *turn) take() {
+	t.of.held <- struct{}{}
+	t.has.Store(true)
+	if t.timer == nil {
+		t.timer = time.AfterFunc(longTurn, t.end)
+	} else {
+		t.timer.Reset(longTurn)
+	}
+}
+
+// give lets another one compute.
+func (t *turn) give() {
+	t.timer.Stop()
+	t.end()
+}
+
+// end ends the turn, once.
+func (t *turn) end() {
+	if t.has.CompareAndSwap(true, false) {
+		<-t.of.held
+	}
+}

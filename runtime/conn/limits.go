@@ -1,0 +1,198 @@
+package conn
+
+import (
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/runtime/logfile"
+	"fapws/runtime/system"
+)
+
+// AcceptConfig says how many connections are accepted.
+type AcceptConfig struct {
+	// MaxClients bounds the open connections of clients.
+	MaxClients int
+
+	// Refuse answers 503 to connections beyond MaxClients, instead of letting them wait.
+	Refuse bool
+
+	// Concurrency is how many requests the application answers at once, if other processes accept on the same listeners; see
+	// balance. 0: no other process accepts.
+	Concurrency int
+
+	// Moment is for how long connections are left to other processes. 0: 100 ms, long enough for a process that is awake or can
+	// be woken, short enough for files.
+	Moment time.Duration
+}
+
+// defaultMoment is Config.Moment.
+const defaultMoment = 100 * time.Millisecond
+
+// rejectedAtOnce is how many connections may be told 503 at the same time because of Config.MaxClients.
+const rejectedAtOnce = 64
+
+// ServiceUnavailable is a whole response for a client for which there is no room.
+var ServiceUnavailable = []byte("HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 20\r\n" +
+	"Retry-After: 1\r\nConnection: close\r\n\r\nService Unavailable\n")
+
+// Configure replaces the Config.
+func (a *Acceptor) Configure(c AcceptConfig) {
+	if c.Moment == 0 {
+		c.Moment = defaultMoment
+	}
+	a.cfg = c
+}
+
+// Opened counts an open connection: Take, one of a client; Reject, one that is told that there is no room; Wait, one that does not
+// count, because the server made it.
+func (a *Acceptor) Opened(v Verdict) {
+	switch v {
+	case Take:
+		a.clients++
+	case Reject:
+		a.rejected++
+	}
+}
+
+// Closed is for a connection that Opened has counted. Another one may have its place.
+func (a *Acceptor) Closed(v Verdict) {
+	switch v {
+	case Take:
+		a.clients--
+	case Reject:
+		a.rejected--
+	}
+	a.Resume()
+}
+
+// Full reports whether there are as many clients as there may be.
+func (a *Acceptor) Full() bool { return a.clients >= a.cfg.MaxClients }
+
+// admit decides about the next connection.
+func (a *Acceptor) admit() Verdict {
+	full := a.Full()
+	switch {
+	case full && (!a.cfg.Refuse || a.rejected >= rejectedAtOnce): // Closed resumes
+		return Wait
+	case a.leavesToOthers(): // balance resumes
+		return Wait
+	case full:
+		return Reject
+	}
+	return Take
+}
+
+// openFiles returns the limit of open files of this process, 0 if it is not known.
+func openFiles() uint64 {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return 0
+	}
+	return uint64(limit.Cur)
+}
+
+// openFilesIntact returns an error, of one line, if no client can connect because the application has lowered the limit
+// of open files. It is safe for concurrent use.
+func (a *Acceptor) openFilesIntact() error {
+	if now := openFiles(); a.short.Load() && now < a.openFiles {
+		return fmt.Errorf("the application lowered the limit of open files (RLIMIT_NOFILE) from %d to %d, so no client can connect", a.openFiles, now)
+	}
+	return nil
+}
+
+// hint returns the end of a line about an error of accept: the limit that was reached, and how to raise it.
+func hint(err error) string {
+	if err != unix.EMFILE {
+		return ""
+	}
+	return fmt.Sprintf(" (ulimit -n %d); raise LimitNOFILE of systemd or ulimit -n, or lower --max-clients", openFiles())
+}
+
+// warnFull logs that clients at ln do not get in because of Config.MaxClients, whose default follows from the limit of open files.
+func (a *Acceptor) warnFull(ln *Listener) {
+	if !a.Full() || !ln.Queued() || !a.fullWarnings.Once(warnsEvery) {
+		return
+	}
+	fate := "wait"
+	if a.cfg.Refuse {
+		fate = "get 503"
+	}
+	a.Log(logfile.Warning, "max-clients reached: %d connections are open, further clients %s; raise --max-clients, or the limit of open files "+
+		"that its default follows from (ulimit -n %d, LimitNOFILE of systemd)", a.clients, fate, openFiles())
+}
+
+// refusedInARow is how many waiting connections are refused one after the other by the reserve descriptor.
+const refusedInARow = 16
+
+// KeepReserve makes the descriptor by which clients are refused when no other is free. Any descriptor will do; a duplicate of
+// one that outlives the acceptor is the cheapest.
+func (a *Acceptor) KeepReserve(of int) {
+	a.reserve, a.reserveOf = -1, of
+	if a.openFiles == 0 {
+		a.openFiles = openFiles()
+	}
+	if fd, err := unix.FcntlInt(uintptr(of), unix.F_DUPFD_CLOEXEC, 0); err == nil {
+		a.reserve = fd
+		system.HoldDescriptor(fd)
+	}
+}
+
+// CloseReserve gives that descriptor back.
+func (a *Acceptor) CloseReserve() {
+	if a.reserve >= 0 {
+		system.ReleaseDescriptor(a.reserve)
+		unix.Close(a.reserve)
+	}
+}
+
+// refuseQueued refuses connections that wait at a listener.
+func (a *Acceptor) refuseQueued(listener int) {
+	a.CloseReserve()
+	var request [4 << 10]byte
+	for range refusedInARow {
+		fd, _, err := system.Accept(listener)
+		if err != nil {
+			break
+		}
+		// Closing a socket with unread input would reset the connection, and with it the answer (RFC 9112 §9.6).
+		for n := 1; n > 0; n, _ = system.Receive(fd, request[:]) {
+		}
+		_, _ = system.Send(fd, ServiceUnavailable, 0)
+		unix.Close(fd)
+	}
+	a.KeepReserve(a.reserveOf)
+}
+
+// The application may close standard input, output and error by a direct system call. The next clients would get their numbers, and what
+// is written to the error log.
+
+// aboveStandard returns another descriptor of a connection in the place of fd, which is 0, 1 or 2.
+func (a *Acceptor) aboveStandard(fd int) (int, error) {
+	a.closed.Store(int32(fd) + 1)
+	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+	null, failed := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if failed == nil {
+		failed = system.Replace(fd, null)
+		unix.Close(null)
+	}
+	if failed != nil { // in a chroot, perhaps
+		unix.Close(fd)
+	}
+	return high, err
+}
+
+// standardIntact returns an error if the application has closed standard input, output or error.
+func (a *Acceptor) standardIntact() error {
+	closed := int(a.closed.Load()) - 1
+	for fd := 0; fd <= 2 && closed < 0; fd++ {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == unix.EBADF {
+			closed = fd
+		}
+	}
+	if closed < 0 {
+		return nil
+	}
+	return fmt.Errorf("the application closed descriptor %d, standard %s, which clients must not get", closed, [...]string{"input", "output", "error"}[closed])
+}

@@ -1,0 +1,330 @@
+package conn
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/runtime/system"
+)
+
+// keepAliveIdle is after how many silent seconds the kernel asks whether a
+// client is still there; it finds those that vanished while their response
+// (server-sent events, say) has nothing to write.
+const keepAliveIdle = 60
+
+// ListenOptions say how sockets are made. None of them touches inherited ones
+// but Backlog.
+type ListenOptions struct {
+	Backlog  int // connections that the kernel queues; 0: as many as the system allows
+	Mode     int // permissions of a unix socket's file; -1: what umask leaves
+	UID, GID int // owner of a unix socket's file; -1 keeps this process's
+}
+
+// DefaultListenOptions ask for nothing special.
+var DefaultListenOptions = ListenOptions{Mode: -1, UID: -1, GID: -1}
+
+// Listener is a listening socket, on which a Server accepts. Its methods are safe for concurrent use.
+type Listener struct {
+	file  *os.File // not in Go's poller, of which each connection would wake a thread
+	addr  net.Addr
+	inode uint64 // of the socket: see Intact
+	made  string // the address if its socket file is to be removed
+
+	// Secure says that its clients speak TLS. It is set before a Server gets the listener.
+	Secure bool
+}
+
+// Listen makes a listener on "ip:port", ":port", "[::1]:port", "unix:/path",
+// "unix:@name" (Linux's abstract names) or "fd://3" (a listening socket that
+// this process was started with). A socket file that a dead server left behind
+// is replaced; the listener removes the file that it made when it is closed.
+// The error is one line; errors.Is tells its cause (unix.EADDRINUSE,
+// unix.EACCES ...).
+func Listen(addr string, o ListenOptions) (*Listener, error) {
+	f, err := ListeningSocket(addr, o)
+	if err != nil {
+		return nil, err
+	}
+	ln, err := listenerOf(f)
+	if err != nil {
+		f.Close()
+		return nil, cannotListen(addr, err)
+	}
+	ln.made = addr
+	return ln, nil
+}
+
+// ListenerFromFile makes a listener of a copy of a listening socket, which may be in
+// use by other processes. Closing the listener closes the copy, and never
+// removes the file of a unix socket.
+func ListenerFromFile(f *os.File) (*Listener, error) {
+	rc, err := f.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var fd int
+	var failed error
+	if err := rc.Control(func(of uintptr) {
+		fd, failed = unix.FcntlInt(of, unix.F_DUPFD_CLOEXEC, 0)
+	}); err != nil {
+		return nil, err
+	}
+	if failed != nil {
+		return nil, failed
+	}
+	held, err := hold(fd, f.Name())
+	if err != nil {
+		return nil, err
+	}
+	ln, err := listenerOf(held)
+	if err != nil {
+		held.Close()
+	}
+	return ln, err
+}
+
+// listenerOf makes a listener of a file of hold.
+func listenerOf(f *os.File) (*Listener, error) {
+	fd := int(f.Fd())
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return nil, err
+	}
+	// The application of another process that shares the socket may have called shutdown(2).
+	if listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil && listening == 0 {
+		if err := listen(fd, ListenOptions{}); err != nil {
+			return nil, err
+		}
+	}
+	at, err := syscall.Getsockname(fd)
+	if err != nil {
+		return nil, err
+	}
+	return &Listener{file: f, addr: AddrOf(at), inode: inodeOf(fd)}, nil
+}
+
+// Addr returns the address.
+func (ln *Listener) Addr() net.Addr { return ln.addr }
+
+// Fd returns the descriptor, which the listener closes.
+func (ln *Listener) Fd() int { return int(ln.file.Fd()) }
+
+// Queued reports whether a connection waits to be accepted. It makes a system call.
+func (ln *Listener) Queued() bool {
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(ln.Fd()), Events: unix.POLLIN}}, 0)
+	return n > 0 && err == nil
+}
+
+// Intact returns an error, of one line, if no connection can be accepted: the descriptor was closed or is another file
+// now, or was made blocking, so that the event loop would wait for the next client and for nothing else.
+func (ln *Listener) Intact() error {
+	fd := ln.Fd()
+	if inodeOf(fd) != ln.inode {
+		return fmt.Errorf("the application closed descriptor %d, which listened on %s", fd, ln.addr)
+	}
+	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err == nil && flags&unix.O_NONBLOCK == 0 {
+		return fmt.Errorf("the application made descriptor %d blocking, which listens on %s", fd, ln.addr)
+	}
+	return nil
+}
+
+// inodeOf returns the number of an open file, 0 for none.
+func inodeOf(fd int) uint64 {
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) != nil {
+		return 0
+	}
+	return st.Ino
+}
+
+// SyscallConn gives access to the descriptor.
+func (ln *Listener) SyscallConn() (syscall.RawConn, error) { return ln.file.SyscallConn() }
+
+// Close closes this copy of the socket. The error of a second call is os.ErrClosed.
+func (ln *Listener) Close() error {
+	if err := ln.file.Close(); err != nil {
+		return err
+	}
+	return RemoveSocketFile(ln.made)
+}
+
+// ListeningSocket makes a listening socket at an address as Open takes it, for one process or for several to share. It is made
+// with its options, owner and mode before a client can connect. Calling Fd on the file does not make the socket
+// blocking. The file of a unix socket is the caller's to remove: see RemoveSocketFile. Errors are as Open's.
+func ListeningSocket(addr string, o ListenOptions) (*os.File, error) {
+	var fd int
+	var err error
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+		fd, err = unixSocket(path, o)
+	} else if number, ok := strings.CutPrefix(addr, "fd://"); ok {
+		fd, err = inheritedSocket(number, o)
+	} else {
+		fd, err = tcpSocket(addr, o)
+	}
+	if err != nil {
+		return nil, cannotListen(addr, err)
+	}
+	f, err := hold(fd, addr)
+	if err != nil {
+		return nil, cannotListen(addr, err)
+	}
+	return f, nil
+}
+
+// hold wraps a descriptor, which it takes over, in a File that does not know
+// whether it blocks. One of os.NewFile does, and its Fd, which os/exec calls,
+// would make the socket blocking, in all processes that share it: a loop that loses the race for a connection would be stuck.
+func hold(fd int, name string) (*os.File, error) {
+	defer unix.Close(fd)
+	place, err := system.Placeholder()
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(place), name)
+	if err := system.ReplaceClosing(place, fd); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// inheritedSocket takes over a descriptor that this process was started with.
+func inheritedSocket(number string, o ListenOptions) (int, error) {
+	fd, err := strconv.Atoi(number)
+	if err != nil || fd < 0 {
+		return -1, errors.New("not a descriptor number")
+	}
+	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	switch {
+	case errors.Is(err, unix.EBADF):
+		return -1, errors.New("fapws was started without this descriptor")
+	case errors.Is(err, unix.ENOTSOCK):
+		return -1, errors.New("this descriptor is not a socket")
+	case err != nil:
+		return -1, err
+	}
+	at, err := unix.Getsockname(fd)
+	if err != nil {
+		return -1, err
+	}
+	tcp := false
+	switch at.(type) {
+	case *unix.SockaddrInet4, *unix.SockaddrInet6:
+		tcp = true
+	case *unix.SockaddrUnix:
+	default:
+		kind = -1
+	}
+	if kind != unix.SOCK_STREAM {
+		return -1, errors.New("this socket is neither TCP nor a unix stream")
+	}
+	if listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || listening == 0 {
+		return -1, errors.New("this socket is not listening")
+	}
+	unix.CloseOnExec(fd)
+	if tcp {
+		setForAccepted(fd)
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return -1, err
+	}
+	if o.Backlog > 0 { // otherwise it keeps what its maker chose
+		if err := unix.Listen(fd, o.Backlog); err != nil {
+			return -1, err
+		}
+	}
+	return fd, nil
+}
+
+// listen lets clients connect.
+func listen(fd int, o ListenOptions) error {
+	backlog := o.Backlog
+	if backlog <= 0 {
+		backlog = math.MaxInt32 // the kernel cuts it to net.core.somaxconn
+	}
+	return unix.Listen(fd, backlog)
+}
+
+// SetBacklog changes how many connections the kernel queues for a socket that listens: a listener, or a
+// file of Socket. 0 stands for as many as the system allows.
+func SetBacklog(ln any, backlog int) {
+	sc, ok := ln.(syscall.Conn)
+	if !ok {
+		return
+	}
+	if rc, err := sc.SyscallConn(); err == nil {
+		_ = rc.Control(func(fd uintptr) { _ = listen(int(fd), ListenOptions{Backlog: backlog}) }) // failing, the old one holds
+	}
+}
+
+// newSocket makes a stream socket that no child inherits.
+func newSocket(family int) (int, error) {
+	return system.SocketNonblock(family)
+}
+
+func cannotListen(addr string, err error) error {
+	return fmt.Errorf("cannot listen on %s: %w", addr, err)
+}
+
+// cause takes the wrapping off an error of package net, whose text repeats
+// the address.
+func cause(err error) error {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
+}
+
+// AddrOf returns an address as package net has it.
+func AddrOf(a syscall.Sockaddr) net.Addr {
+	switch a := a.(type) {
+	case *syscall.SockaddrInet4:
+		return &net.TCPAddr{IP: net.IP(a.Addr[:]), Port: a.Port}
+	case *syscall.SockaddrInet6:
+		return &net.TCPAddr{IP: net.IP(a.Addr[:]), Port: a.Port, Zone: zoneName(a.ZoneId)}
+	case *syscall.SockaddrUnix:
+		return &net.UnixAddr{Name: a.Name, Net: "unix"}
+	}
+	return &net.UnixAddr{Net: "unix"}
+}
+
+// zoneName returns the name of an interface, given its number; "" for 0.
+func zoneName(id uint32) string {
+	if id == 0 {
+		return ""
+	}
+	if i, err := net.InterfaceByIndex(int(id)); err == nil {
+		return i.Name
+	}
+	return strconv.Itoa(int(id))
+}
+
+// DescriptorOf returns a descriptor of a connection, which it closes.
+func DescriptorOf(c net.Conn) (int, error) {
+	defer c.Close()
+	sc, ok := c.(syscall.Conn)
+	if !ok {
+		return -1, unix.ENOTSOCK
+	}
+	rc, err := sc.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	fd, failed := -1, error(nil)
+	if err := rc.Control(func(of uintptr) { fd, failed = unix.FcntlInt(of, unix.F_DUPFD_CLOEXEC, 0) }); err != nil {
+		return -1, err
+	}
+	return fd, failed
+}

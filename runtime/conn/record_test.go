@@ -1,0 +1,230 @@
+package conn
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// half is one direction of a connection with TLS 1.3 (RFC 8446 §5.2, §7.3) whose keys are known, so that a test can send what crypto/tls does not.
+type half struct {
+	secret []byte
+	aead   cipher.AEAD
+	iv     []byte
+	seq    uint64
+}
+
+func newHalf(secret []byte) *half {
+	h := &half{secret: secret}
+	block, err := aes.NewCipher(expand(secret, "key", 16))
+	if err != nil {
+		panic(err)
+	}
+	if h.aead, err = cipher.NewGCM(block); err != nil {
+		panic(err)
+	}
+	h.iv = expand(secret, "iv", 12)
+	return h
+}
+
+// expand is HKDF-Expand-Label (RFC 8446 §7.1) without a context.
+func expand(secret []byte, label string, n int) []byte {
+	label = "tls13 " + label
+	info := append([]byte{0, byte(n), byte(len(label))}, label...)
+	key, err := hkdf.Expand(sha256.New, secret, string(append(info, 0)), n)
+	if err != nil {
+		panic(err)
+	}
+	return key
+}
+
+// update has the effect of a KeyUpdate.
+func (h *half) update() { *h = *newHalf(expand(h.secret, "traffic upd", 32)) }
+
+func (h *half) nonce() []byte {
+	nonce := bytes.Clone(h.iv)
+	binary.BigEndian.PutUint64(nonce[4:], binary.BigEndian.Uint64(nonce[4:])^h.seq)
+	h.seq++
+	return nonce
+}
+
+// seal returns a record.
+func (h *half) seal(kind byte, data []byte) []byte {
+	n := len(data) + 1 + h.aead.Overhead()
+	header := []byte{23, 3, 3, byte(n >> 8), byte(n)}
+	return h.aead.Seal(header, h.nonce(), append(bytes.Clone(data), kind), header)
+}
+
+// open reads a record.
+func (h *half) open(r io.Reader) (kind byte, data []byte, err error) {
+	header := make([]byte, 5)
+	if _, err := io.ReadFull(r, header); err != nil {
+		return 0, nil, err
+	}
+	sealed := make([]byte, int(header[3])<<8|int(header[4]))
+	if _, err := io.ReadFull(r, sealed); err != nil {
+		return 0, nil, err
+	}
+	data, err = h.aead.Open(nil, h.nonce(), sealed, header)
+	if err != nil {
+		return 0, nil, err
+	}
+	return data[len(data)-1], data[:len(data)-1], nil
+}
+
+const (
+	alertRecord     = 21
+	handshakeRecord = 22
+	dataRecord      = 23
+)
+
+// updateRequested is a KeyUpdate that wants one from the server, updateAlone one that does not.
+var (
+	updateRequested = []byte{24, 0, 0, 1, 1}
+	updateAlone     = []byte{24, 0, 0, 1, 0}
+)
+
+// raw makes a handshake, and returns the keys of both directions behind it.
+func (s *server) raw() (c *net.TCPConn, out, in *half) {
+	s.t.Helper()
+	var log bytes.Buffer
+	config := clientConfig()
+	config.KeyLogWriter, config.MinVersion = &log, tls.VersionTLS13
+	conn := s.dial(config, nil)
+	if suite := conn.ConnectionState().CipherSuite; suite != tls.TLS_AES_128_GCM_SHA256 {
+		s.t.Fatalf("this test knows no %s", tls.CipherSuiteName(suite))
+	}
+	keys := map[string]*half{}
+	for line := range strings.Lines(log.String()) {
+		var name, random, secret string
+		fmt.Sscan(line, &name, &random, &secret)
+		if b, err := hex.DecodeString(secret); err == nil {
+			keys[name] = newHalf(b)
+		}
+	}
+	return conn.NetConn().(*net.TCPConn), keys["CLIENT_TRAFFIC_SECRET_0"], keys["SERVER_TRAFFIC_SECRET_0"]
+}
+
+// next returns the next record that is no session ticket.
+func (h *half) next(t *testing.T, r io.Reader) (kind byte, data []byte) {
+	t.Helper()
+	for {
+		kind, data, err := h.open(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kind != handshakeRecord || data[0] != 4 {
+			return kind, data
+		}
+	}
+}
+
+// A client may change its keys at any time, and may want the server to, in records that are cut and split anywhere.
+func TestKeyUpdate(t *testing.T) {
+	for cut := range len(updateRequested) {
+		s := newServer(t, nil)
+		c, out, in := s.raw()
+		var sent []byte
+		if cut > 0 {
+			sent = out.seal(handshakeRecord, updateRequested[:cut])
+		}
+		sent = append(sent, out.seal(handshakeRecord, updateRequested[cut:])...)
+		out.update()
+		sent = append(sent, out.seal(dataRecord, []byte("with other keys"))...)
+		cutter{c, func(int) int { return 3 }}.Write(sent)
+		if kind, data := in.next(t, c); kind != handshakeRecord || !bytes.Equal(data, updateAlone) {
+			t.Fatalf("record %d: %x", kind, data)
+		}
+		in.update()
+		if kind, data := in.next(t, c); kind != dataRecord || string(data) != "with other keys" {
+			t.Fatalf("record %d: %q", kind, data)
+		}
+	}
+}
+
+// A client that wants new keys all the time and reads nothing costs a bounded amount of memory, and is served when it reads.
+func TestKeyUpdateFlood(t *testing.T) {
+	s := newServer(t, func() *peer { return &peer{} })
+	c, out, in := s.raw()
+	p := s.only()
+	s.do(func() { unix.SetsockoptInt(p.Fd(), unix.SOL_SOCKET, unix.SO_SNDBUF, 4<<10) })
+	const updates = 20_000
+	done := make(chan error, 1)
+	go func() {
+		for range updates {
+			record := out.seal(handshakeRecord, updateRequested)
+			out.update()
+			if _, err := c.Write(append(record, out.seal(dataRecord, []byte("x"))...)); err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	most, got, still := 0, 0, 0
+	s.until("nothing is read any more", func() bool {
+		if p.transport == nil {
+			return false
+		}
+		waiting := p.transport.wire.waiting()
+		most = max(most, waiting)
+		if still++; len(p.got) != got || waiting == 0 {
+			got, still = len(p.got), 0
+		}
+		return still == 100 // looks, one in a millisecond: the socket may have taken some of what waits, so the sum says nothing
+	})
+	if most > 2*pieceSize || got == updates {
+		t.Errorf("%d of %d updates were read, and up to %d bytes of answers waited", got, updates, most)
+	}
+	for range updates {
+		if kind, data := in.next(t, c); kind != handshakeRecord || !bytes.Equal(data, updateAlone) {
+			t.Fatalf("record %d: %x", kind, data)
+		}
+		in.update()
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	s.until("all of its bytes", func() bool { return len(p.got) == updates })
+}
+
+// What may not come ends the connection with an alert: another ClientHello (renegotiation), a record that was changed.
+func TestRefusedRecords(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		spoil func(out *half) []byte
+		alert byte
+	}{
+		{"ClientHello", func(out *half) []byte { return out.seal(handshakeRecord, hello(t)[recordHeader:]) }, 10},
+		{"changed", func(out *half) []byte {
+			b := out.seal(dataRecord, []byte("x"))
+			b[len(b)-1]++
+			return b
+		}, 20},
+		{"too long", func(*half) []byte { return []byte{23, 3, 3, 0xff, 0xff} }, 22},
+	} {
+		s := newServer(t, nil)
+		conn, out, in := s.raw()
+		conn.Write(c.spoil(out))
+		if kind, data := in.next(t, conn); kind != alertRecord || len(data) != 2 || data[1] != c.alert {
+			t.Errorf("%s: record %d: %d", c.name, kind, data)
+		}
+		p := s.only()
+		s.until("the connection is closed", func() bool { return p.gone })
+		if len(p.got) > 0 {
+			t.Errorf("%s: %q was let through", c.name, p.got)
+		}
+	}
+}

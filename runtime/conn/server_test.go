@@ -1,0 +1,289 @@
+package conn
+
+import (
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fapws/runtime/conn/certtest"
+	"fapws/runtime/eventloop"
+	"fapws/runtime/logfile"
+	"fapws/runtime/waittest"
+
+	"golang.org/x/sys/unix"
+)
+
+// tlsPatience ends a test that hangs, also on a machine that is many times slower.
+const tlsPatience = waittest.Patience
+
+// server is a Server with a loop of its own.
+type server struct {
+	TLSServer
+	t     *testing.T
+	conns Set
+	addr  string
+
+	mu    sync.Mutex
+	lines []string
+	made  []*peer
+	new   func() *peer
+}
+
+// newServer starts a server whose connections are those that peers returns; nil: they echo.
+func newServer(t *testing.T, peers func() *peer) *server {
+	t.Helper()
+	loop, err := eventloop.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &server{t: t, new: peers}
+	if peers == nil {
+		s.new = func() *peer { return &peer{echo: true} }
+	}
+	s.conns.Init()
+	s.conns.SetReadSize(64 << 10)
+	s.conns.Events, s.conns.WriteTimeout = loop, time.Hour
+	s.conns.Log = func(level logfile.Level, format string, args ...any) { s.log(level, fmt.Sprintf(format, args...)) }
+	s.Init(&s.conns)
+	cert, _ := certtest.Localhost()
+	s.SetConfig(&tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"http/1.1"}})
+	s.Freed = func() {}
+	s.LogClient = func(level logfile.Level, client, line string) { s.log(level, "client: "+line) }
+	ended := make(chan error)
+	go func() { ended <- loop.Run() }()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.addr = ln.Addr().String()
+	go s.accept(ln)
+	t.Cleanup(func() {
+		ln.Close()
+		s.do(func() { s.conns.CloseAll("the test has ended") })
+		loop.Stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		loop.Close()
+	})
+	return s
+}
+
+func (s *server) log(level logfile.Level, line string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lines = append(s.lines, fmt.Sprint(level)+" "+line)
+}
+
+// logged returns the lines of the log.
+func (s *server) logged() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(s.lines, "\n")
+}
+
+// accept makes connections of clients.
+func (s *server) accept(ln net.Listener) {
+	for {
+		accepted, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		file, err := accepted.(*net.TCPConn).File()
+		if err != nil {
+			panic(err)
+		}
+		fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+		if err != nil {
+			panic(err)
+		}
+		unix.SetNonblock(fd, true)
+		file.Close()
+		accepted.Close()
+		p := s.new()
+		p.s = s
+		p.Init(fd, accepted.LocalAddr(), accepted.RemoteAddr())
+		s.mu.Lock()
+		s.made = append(s.made, p)
+		s.mu.Unlock()
+		s.conns.Events.Post(func() {
+			if err := p.Open(&s.conns, s.Handshake(&p.Conn, p, func(t *TLSTransport) { p.transport = t })); err == nil {
+				p.Schedule()
+			}
+		})
+	}
+}
+
+// do runs a function on the loop.
+func (s *server) do(run func()) {
+	done := make(chan struct{})
+	if s.conns.Events.Post(func() {
+		defer close(done)
+		run()
+	}) {
+		<-done
+	}
+}
+
+// until waits until something is true on the loop.
+func (s *server) until(what string, holds func() bool) {
+	s.t.Helper()
+	for end := time.Now().Add(tlsPatience); ; time.Sleep(time.Millisecond) {
+		ok := false
+		s.do(func() { ok = holds() })
+		if ok {
+			return
+		}
+		if time.Now().After(end) {
+			s.t.Fatalf("never: %s; the log: %s", what, s.logged())
+		}
+	}
+}
+
+// only returns the connection that was made, when there is one.
+func (s *server) only() (p *peer) {
+	s.t.Helper()
+	s.until("a connection", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if len(s.made) > 0 {
+			p = s.made[len(s.made)-1]
+		}
+		return p != nil
+	})
+	return p
+}
+
+// peer is what a connection speaks behind TLS.
+type peer struct {
+	Conn
+	s         *server
+	transport *TLSTransport
+	echo      bool
+	stays     bool // EOF returns it
+	answer    func(p *peer, b []byte)
+	got       []byte
+	ends      int
+	closed    bool
+	gone      bool
+	finish    bool
+	writable  int
+	sent      []error
+}
+
+func (p *peer) Input(b []byte) {
+	p.got = append(p.got, b...)
+	if p.answer != nil {
+		p.answer(p, b)
+	}
+	if p.echo {
+		p.send(b)
+	}
+}
+
+// send sends a copy of b behind what waits.
+func (p *peer) send(b []byte) {
+	p.Keep(b)
+	p.push()
+}
+
+// push writes the pending input.
+func (p *peer) push() {
+	if p.Writing() || len(p.Pending()) == 0 {
+		return
+	}
+	rest, err := p.Write(bytes.Clone(p.Pending()), nil, nil)
+	p.DropInput()
+	if rest != nil {
+		p.Queue(Output{Items: rest}, true)
+	} else if err != nil {
+		p.Close(err.Error())
+	}
+}
+
+func (p *peer) EOF() bool       { p.ends++; return p.stays }
+func (p *peer) Flushed()        {}
+func (p *peer) Deadline() int64 { return p.s.conns.Now() + int64(time.Hour) }
+func (p *peer) Expired()        {}
+func (p *peer) Drain(bool)      {}
+func (p *peer) Closed()         { p.closed = true }
+func (p *peer) Gone()           { p.gone = true }
+func (p *peer) Sent(err error)  { p.sent = append(p.sent, err) }
+
+func (p *peer) Writable() {
+	p.writable++
+	p.push()
+	if p.finish && !p.Writing() {
+		p.Finish()
+	}
+}
+
+// tcp connects without TLS.
+func (s *server) tcp() *net.TCPConn {
+	s.t.Helper()
+	c, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(tlsPatience))
+	return c.(*net.TCPConn)
+}
+
+// clientConfig trusts the server.
+func clientConfig() *tls.Config {
+	_, pool := certtest.Localhost()
+	return &tls.Config{ServerName: "localhost", RootCAs: pool, NextProtos: []string{"http/1.1"}}
+}
+
+// dial connects with TLS through what over makes of the connection; nil: nothing.
+func (s *server) dial(config *tls.Config, over func(net.Conn) net.Conn) *tls.Conn {
+	s.t.Helper()
+	var below net.Conn = s.tcp()
+	if over != nil {
+		below = over(below)
+	}
+	if config == nil {
+		config = clientConfig()
+	}
+	c := tls.Client(below, config)
+	if err := c.Handshake(); err != nil {
+		s.t.Fatalf("%v; the log: %s", err, s.logged())
+	}
+	return c
+}
+
+// tlsPattern returns n bytes that tell where they are.
+func tlsPattern(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(i ^ i>>8 ^ i>>16)
+	}
+	return b
+}
+
+// echoes checks that the server sends what c sends.
+func echoes(t *testing.T, c net.Conn, sent []byte) {
+	t.Helper()
+	failed := make(chan error, 1)
+	go func() {
+		_, err := c.Write(sent)
+		failed <- err
+	}()
+	got := make([]byte, len(sent))
+	if n, err := io.ReadFull(c, got); err != nil {
+		t.Fatalf("%d of %d bytes: %v", n, len(sent), err)
+	}
+	if !bytes.Equal(got, sent) {
+		t.Fatal("other bytes")
+	}
+	if err := <-failed; err != nil {
+		t.Fatal(err)
+	}
+}

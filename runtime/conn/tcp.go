@@ -1,0 +1,153 @@
+package conn
+
+import (
+	"errors"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// tcpSocket makes a listening socket.
+func tcpSocket(addr string, o ListenOptions) (int, error) {
+	if host, port, err := net.SplitHostPort(addr); err == nil && isLocalhost(host) {
+		addr = net.JoinHostPort("127.0.0.1", port)
+	}
+	a, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		return -1, cause(err)
+	}
+	fd, err := bindTCP(a)
+	if err != nil {
+		return -1, err
+	}
+	if err := listen(fd, o); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// isLocalhost reports whether a name stands for this machine, without a look-up, which may fail: small systems have
+// no /etc/hosts (RFC 6761, section 6.3).
+func isLocalhost(host string) bool {
+	return strings.EqualFold(strings.TrimSuffix(host, "."), "localhost")
+}
+
+// bindTCP binds as package net does: an address that stands for all of the
+// machine takes IPv6 and IPv4, or IPv4 where the kernel has no IPv6.
+func bindTCP(a *net.TCPAddr) (int, error) {
+	if a.IP == nil || a.IP.IsUnspecified() {
+		fd, err := bind(&unix.SockaddrInet6{Port: a.Port})
+		if asked := a.IP != nil && a.IP.To4() == nil; noIPv6(err) && !asked {
+			return bind(&unix.SockaddrInet4{Port: a.Port})
+		}
+		return fd, err
+	}
+	if ip := a.IP.To4(); ip != nil {
+		return bind(&unix.SockaddrInet4{Port: a.Port, Addr: [4]byte(ip)})
+	}
+	zone, err := zoneNumber(a.Zone)
+	if err != nil {
+		return -1, err
+	}
+	return bind(&unix.SockaddrInet6{Port: a.Port, Addr: [16]byte(a.IP.To16()), ZoneId: zone})
+}
+
+func noIPv6(err error) bool {
+	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL)
+}
+
+// zoneNumber returns the number of an interface, given by name or number.
+func zoneNumber(zone string) (uint32, error) {
+	if zone == "" {
+		return 0, nil
+	}
+	if n, err := strconv.ParseUint(zone, 10, 32); err == nil {
+		return uint32(n), nil
+	}
+	i, err := net.InterfaceByName(zone)
+	if err != nil {
+		return 0, cause(err)
+	}
+	return uint32(i.Index), nil
+}
+
+// bind makes a socket that has an address and does not listen yet.
+func bind(at unix.Sockaddr) (fd int, err error) {
+	family := unix.AF_INET
+	if _, ok := at.(*unix.SockaddrInet6); ok {
+		family = unix.AF_INET6
+	}
+	if fd, err = newSocket(family); err != nil {
+		return -1, err
+	}
+	defer func() {
+		if err != nil {
+			unix.Close(fd)
+			fd = -1
+		}
+	}()
+	if family == unix.AF_INET6 {
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0); err != nil {
+			return fd, err
+		}
+	}
+	// Connections of a server that ended shortly before do not keep the port.
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+		return fd, err
+	}
+	setForAccepted(fd)
+	if onlyHere(at) && Paces() {
+		Unpace(fd)
+	}
+	return fd, unix.Bind(fd, at)
+}
+
+// setForAccepted sets what accepted connections inherit from their listener: small answers are sent at once, and
+// the kernel looks after silent connections (see keepAliveIdle; without it there are only the timeouts).
+func setForAccepted(fd int) {
+	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
+	setKeepIdle(fd, keepAliveIdle)
+}
+
+// Paces says whether the kernel's congestion control spreads packets over time, as
+// BBR does, when it is first called. It is safe for concurrent use.
+//
+// Between two programs of one machine that only costs: there is no queue to keep short, and every pause is a timer
+// and a wake-up. Over loopback three times as many files of 1 MiB leave in a second without it, for a fifth of the
+// CPU. So connections from the machine itself, for example from a proxy, get Reno, which every kernel has and every
+// user may choose.
+var Paces = sync.OnceValue(func() bool {
+	name, err := os.ReadFile("/proc/sys/net/ipv4/tcp_congestion_control")
+	return err == nil && strings.HasPrefix(string(name), "bbr")
+})
+
+// Unpace takes a TCP socket out of that. One that was accepted has had BBR, whose pacing stays, if with a higher
+// rate; connections of a listener without it have never had it.
+func Unpace(fd int) {
+	// Without it everything works as well.
+	_ = setCongestion(fd, "reno")
+}
+
+// SameMachine says whether packets between the two addresses never leave the kernel.
+func SameMachine(local, remote net.Addr) bool {
+	l, ok := local.(*net.TCPAddr)
+	r, ok2 := remote.(*net.TCPAddr)
+	return ok && ok2 && (r.IP.IsLoopback() || r.IP.Equal(l.IP))
+}
+
+// onlyHere says whether only clients of this machine reach a socket with that address.
+func onlyHere(at unix.Sockaddr) bool {
+	switch a := at.(type) {
+	case *unix.SockaddrInet4:
+		return a.Addr[0] == 127
+	case *unix.SockaddrInet6:
+		return net.IP(a.Addr[:]).IsLoopback()
+	}
+	return false
+}

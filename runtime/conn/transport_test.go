@@ -1,0 +1,261 @@
+package conn
+
+import (
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"testing"
+)
+
+// Every version, and all kinds of ciphers, carry bytes of any number.
+func TestVersions(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			s := newServer(t, nil)
+			config := clientConfig()
+			config.MinVersion, config.MaxVersion = version, version
+			c := s.dial(config, nil)
+			for _, n := range []int{1, 2, 100, 16 << 10, 16<<10 + 1, 1 << 20, 3_333_333} {
+				echoes(t, c, tlsPattern(n))
+			}
+			var state tls.ConnectionState
+			p := s.only()
+			s.do(func() { state = p.transport.tls.ConnectionState() })
+			if state.Version != version || state.NegotiatedProtocol != "http/1.1" || !state.HandshakeComplete {
+				t.Errorf("%+v", state)
+			}
+		})
+	}
+}
+
+// A session is resumed with a ticket.
+func TestResumption(t *testing.T) {
+	s := newServer(t, nil)
+	config := clientConfig()
+	config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	for i := range 3 {
+		c := s.dial(config, nil)
+		echoes(t, c, []byte("hello"))
+		if c.ConnectionState().DidResume != (i > 0) {
+			t.Errorf("connection %d: resumed: %v", i, i == 0)
+		}
+		c.Close()
+	}
+}
+
+// cutter writes what it is given in other pieces, each of which is sent before the next one.
+type cutter struct {
+	net.Conn
+	next func(left int) int // size of the next piece
+}
+
+func (c cutter) Write(b []byte) (n int, err error) {
+	for n < len(b) {
+		k := min(len(b)-n, c.next(len(b)-n))
+		m, err := c.Conn.Write(b[n : n+k])
+		if n += m; err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// Records may arrive in any pieces, byte by byte as well.
+func TestByteByByte(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		s := newServer(t, nil)
+		config := clientConfig()
+		config.MinVersion, config.MaxVersion = version, version
+		c := s.dial(config, func(c net.Conn) net.Conn { return cutter{c, func(int) int { return 1 }} })
+		for _, n := range []int{1, 3, 1000} {
+			echoes(t, c, tlsPattern(n))
+		}
+	}
+}
+
+// Cuts at random places, of several records at once as well, make no difference, however much is read at once.
+func TestRandomCuts(t *testing.T) {
+	for seed := range uint64(20) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			next := generator(seed)
+			s := newServer(t, nil)
+			size := []int{1, 7, 100, 5000, 64 << 10}[next(5)]
+			s.do(func() { s.conns.SetReadSize(size) })
+			gathered := &gatherer{next: next}
+			c := s.dial(nil, func(c net.Conn) net.Conn {
+				gathered.Conn = c
+				return gathered
+			})
+			gathered.gathers = true
+			for range 20 {
+				sent := tlsPattern(1 + next(1+next(60000)))
+				for rest := sent; len(rest) > 0; {
+					n := 1 + next(len(rest))
+					if _, err := c.Write(rest[:n]); err != nil {
+						t.Fatal(err)
+					}
+					rest = rest[n:]
+				}
+				done := make(chan error, 1)
+				go func() { done <- gathered.send() }()
+				got := make([]byte, len(sent))
+				if _, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, sent) {
+					t.Fatal(err)
+				}
+				if err := <-done; err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// generator returns pseudorandom numbers below n.
+func generator(seed uint64) func(n int) int {
+	state := seed*2862933555777941757 + 3037000493
+	return func(n int) int {
+		state = state*6364136223846793005 + 1442695040888963407
+		return int(state>>33) % n
+	}
+}
+
+// gatherer keeps records, and sends them in random pieces.
+type gatherer struct {
+	net.Conn
+	next    func(n int) int
+	gathers bool
+	kept    []byte
+}
+
+func (g *gatherer) Write(b []byte) (int, error) {
+	if !g.gathers {
+		return g.Conn.Write(b)
+	}
+	g.kept = append(g.kept, b...)
+	return len(b), nil
+}
+
+func (g *gatherer) send() error {
+	for len(g.kept) > 0 {
+		n := 1 + g.next(1+g.next(len(g.kept)))
+		if _, err := g.Conn.Write(g.kept[:n]); err != nil {
+			return err
+		}
+		g.kept = g.kept[n:]
+	}
+	return nil
+}
+
+// close_notify is the end of what the client sends. It gets an answer after it, and then that of the server.
+func TestCloseNotify(t *testing.T) {
+	s := newServer(t, func() *peer { return &peer{stays: true} })
+	c := s.dial(nil, nil)
+	c.Write([]byte("question"))
+	c.CloseWrite()
+	p := s.only()
+	s.until("its end", func() bool { return p.ends == 1 })
+	if string(p.got) != "question" {
+		t.Errorf("%q", p.got)
+	}
+	s.do(func() {
+		p.send([]byte("answer"))
+		p.Finish()
+	})
+	if got, err := io.ReadAll(c); err != nil || string(got) != "answer" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// A client that closes its socket without close_notify ends, too; in the middle of a record this is an error.
+func TestTruncated(t *testing.T) {
+	for _, rest := range []string{"", "\x17\x03\x03\x00\x50half"} {
+		s := newServer(t, func() *peer { return &peer{stays: true} })
+		c := s.dial(nil, nil)
+		c.Write([]byte("question"))
+		below := c.NetConn().(*net.TCPConn)
+		below.Write([]byte(rest))
+		below.CloseWrite()
+		p := s.only()
+		s.until("its end", func() bool { return p.ends == 1 || p.closed })
+		if string(p.got) != "question" || p.closed != (rest != "") {
+			t.Errorf("%q: %q, closed: %v", rest, p.got, p.closed)
+		}
+	}
+}
+
+// Finish says close_notify, also if the client is still sending: then its input is thrown away until it closes.
+func TestFinish(t *testing.T) {
+	for _, linger := range []bool{false, true} {
+		s := newServer(t, func() *peer {
+			return &peer{answer: func(p *peer, _ []byte) {
+				if len(p.got) >= 8 {
+					p.send([]byte("answer"))
+					p.Linger = linger
+					p.Finish()
+				}
+			}}
+		})
+		c := s.dial(nil, nil)
+		c.Write([]byte("question"))
+		if linger {
+			c.Write(tlsPattern(100_000))
+		}
+		if got, err := io.ReadAll(c); err != nil || string(got) != "answer" {
+			t.Errorf("%q, %v", got, err)
+		}
+		c.Close()
+		p := s.only()
+		s.until("the connection is closed", func() bool { return p.gone })
+	}
+}
+
+// A connection that is closed to show that something is missing says no close_notify.
+func TestReset(t *testing.T) {
+	s := newServer(t, func() *peer {
+		return &peer{answer: func(p *peer, _ []byte) {
+			p.send([]byte("half an answer"))
+			p.Reset = true
+			p.Finish()
+		}}
+	})
+	c := s.dial(nil, nil)
+	c.Write([]byte("question"))
+	if _, err := io.ReadAll(c); err == nil {
+		t.Error("the client has seen a proper end")
+	}
+}
+
+// A client that does not read keeps a bounded amount of records in memory, and gets everything when it reads.
+func TestSlowReader(t *testing.T) {
+	body := tlsPattern(20 << 20)
+	s := newServer(t, func() *peer {
+		return &peer{finish: true, answer: func(p *peer, _ []byte) {
+			rest, err := p.Write([]byte("head"), body, []byte("tail"))
+			if rest == nil || err != nil {
+				p.s.t.Errorf("the socket has taken all of it: %v", err)
+				return
+			}
+			p.Queue(Output{Items: rest, Owner: p}, true)
+		}}
+	})
+	c := s.dial(nil, nil)
+	c.Write([]byte("question"))
+	p := s.only()
+	s.until("records wait", func() bool { return p.AwaitsRoom() && p.transport.wire.waiting() > 0 })
+	s.do(func() {
+		if n := p.transport.wire.waiting(); n > 2*pieceSize+4<<10 {
+			t.Errorf("%d bytes of records wait", n)
+		}
+	})
+	got, err := io.ReadAll(c)
+	if want := "head" + string(body) + "tail"; err != nil || string(got) != want {
+		t.Fatalf("%d of %d bytes, %v", len(got), len(want), err)
+	}
+	s.do(func() {
+		if len(p.sent) != 1 || p.sent[0] != nil {
+			t.Errorf("%v", p.sent)
+		}
+	})
+}

@@ -1,0 +1,287 @@
+package conn_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"testing"
+	"time"
+
+	"fapws/runtime/conn"
+	"fapws/runtime/eventloop"
+	"fapws/runtime/system"
+	"fapws/runtime/waittest"
+
+	"golang.org/x/sys/unix"
+)
+
+// patience ends a test that hangs, also on a machine that is many times slower.
+const patience = waittest.Patience
+
+// fixture is a tunnel on a loop, and the connections of both sides.
+type fixture struct {
+	t      *testing.T
+	loop   *eventloop.Loop
+	tunnel *conn.Tunnel
+	peers  [2]*net.TCPConn // by conn.TunnelSide
+	fds    [2]int
+	watch  [2]eventloop.Watch
+	over   chan error
+	done   bool
+}
+
+// side is the handler of one side.
+type side struct {
+	f *fixture
+	s conn.TunnelSide
+}
+
+// Ready implements eventloop.Handler.
+func (s side) Ready(r eventloop.Readiness) { s.f.result(s.f.tunnel.Ready(s.s, r)) }
+
+func (f *fixture) result(over bool, err error) {
+	if over && !f.done {
+		f.done = true
+		f.over <- err
+	}
+}
+
+// pair returns a connection of TCP: a descriptor that does not block, and its peer.
+func pair(t *testing.T) (int, *net.TCPConn) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	dialed, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { peer.Close() })
+	peer.SetDeadline(time.Now().Add(patience))
+	file, err := dialed.(*net.TCPConn).File()
+	dialed.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.SetNonblock(fd, true)
+	return fd, peer.(*net.TCPConn)
+}
+
+func open(t *testing.T, fromClient, fromUpstream string) *fixture {
+	t.Helper()
+	loop, err := eventloop.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fixture{t: t, loop: loop, over: make(chan error, 1)}
+	for s := range f.peers {
+		f.fds[s], f.peers[s] = pair(t)
+	}
+	ended := make(chan error)
+	go func() { ended <- loop.Run() }()
+	f.do(func() {
+		for s := range f.watch {
+			if err := loop.Add(&f.watch[s], f.fds[s], side{f, conn.TunnelSide(s)}); err != nil {
+				t.Error(err)
+			}
+		}
+		f.tunnel = conn.NewTunnel(f.socket(conn.TunnelClient), f.socket(conn.Upstream), &f.watch[conn.TunnelClient], &f.watch[conn.Upstream], new(conn.TunnelBuffers))
+		f.result(f.tunnel.Open([]byte(fromClient), []byte(fromUpstream)))
+	})
+	t.Cleanup(func() {
+		f.do(func() {
+			f.tunnel.Close()
+			f.watch[conn.TunnelClient].Remove()
+			unix.Close(f.fds[conn.TunnelClient])
+		})
+		loop.Stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		loop.Close()
+	})
+	return f
+}
+
+func (f *fixture) socket(s conn.TunnelSide) system.Plain {
+	return system.Plain{Descriptor: f.fds[s], TCP: true}
+}
+
+// do runs a function on the loop.
+func (f *fixture) do(run func()) {
+	done := make(chan bool)
+	f.loop.Post(func() {
+		defer close(done)
+		run()
+	})
+	<-done
+}
+
+// until waits until something is true on the loop.
+func (f *fixture) until(what string, holds func() bool) {
+	f.t.Helper()
+	waittest.Eventually(f.t, what, func() (ok bool) {
+		f.do(func() { ok = holds() })
+		return ok
+	})
+}
+
+// Data read before the tunnel opened comes first, and each direction ends separately.
+func TestHalves(t *testing.T) {
+	for first := range conn.TunnelSide(2) {
+		f := open(t, "to upstream, ", "to client, ")
+		second := 1 - first
+		early := [2]string{conn.TunnelClient: "to client, ", conn.Upstream: "to upstream, "}
+		io.WriteString(f.peers[first], "goodbye")
+		f.peers[first].CloseWrite()
+		if all, err := io.ReadAll(f.peers[second]); string(all) != early[second]+"goodbye" || err != nil {
+			t.Fatalf("%q, %v", all, err)
+		}
+		f.do(func() {
+			if f.done || !f.tunnel.Ended(first) || f.tunnel.Ended(second) {
+				t.Error("another direction has ended")
+			}
+		})
+		io.WriteString(f.peers[second], "farewell")
+		f.peers[second].Close()
+		if all, err := io.ReadAll(f.peers[first]); string(all) != early[first]+"farewell" || err != nil {
+			t.Fatalf("%q, %v", all, err)
+		}
+		if err := <-f.over; err != nil {
+			t.Error(err)
+		}
+		f.do(func() {
+			for s := range conn.TunnelSide(2) {
+				if got, want := f.tunnel.Received(s), f.tunnel.Sent(1-s); got != want || got < 15 {
+					t.Errorf("%d bytes received, %d sent", got, want)
+				}
+			}
+		})
+	}
+}
+
+// A side that does not read stops the other one, bytes wait in memory that is bounded, and all of them arrive in order.
+func TestSlowReaders(t *testing.T) {
+	for slow := range conn.TunnelSide(2) {
+		f := open(t, "", "")
+		data := bytes.Repeat([]byte("0123456789abcdef"), 2<<20) // more than the sockets hold
+		written := make(chan error, 1)
+		go func() {
+			_, err := f.peers[1-slow].Write(data)
+			f.peers[1-slow].CloseWrite()
+			written <- err
+		}()
+		f.until("bytes wait for the slow side", func() bool { return f.tunnel.Waiting(slow) })
+		f.do(func() {
+			if waits := f.tunnel.Received(1-slow) - f.tunnel.Sent(slow); waits <= 0 || waits > 64<<10 {
+				t.Errorf("%d bytes wait in memory", waits)
+			}
+		})
+		go io.WriteString(f.peers[slow], "the other direction goes on")
+		got := make([]byte, 27)
+		if _, err := io.ReadFull(f.peers[1-slow], got); err != nil || string(got) != "the other direction goes on" {
+			t.Errorf("%q, %v", got, err)
+		}
+		sum := sha256.New()
+		n, err := io.Copy(sum, f.peers[slow])
+		if n != int64(len(data)) || err != nil || !slices.Equal(sum.Sum(nil), sum256(data)) {
+			t.Errorf("%d bytes of %d came, %v", n, len(data), err)
+		}
+		if err := <-written; err != nil {
+			t.Error(err)
+		}
+		f.do(func() {
+			if f.tunnel.Waiting(slow) {
+				t.Error("bytes still wait")
+			}
+		})
+	}
+}
+
+func sum256(b []byte) []byte {
+	sum := sha256.Sum256(b)
+	return sum[:]
+}
+
+// A tunnel ends with a side that breaks the connection, also while that is not read from.
+func TestBreaks(t *testing.T) {
+	t.Run("client", func(t *testing.T) {
+		f := open(t, "", "")
+		f.peers[conn.TunnelClient].SetLinger(0)
+		f.peers[conn.TunnelClient].Close()
+		if err := <-f.over; err != conn.ErrClientGone {
+			t.Error(err)
+		}
+	})
+	t.Run("client that is held back", func(t *testing.T) {
+		f := open(t, "", "")
+		go f.peers[conn.TunnelClient].Write(make([]byte, 64<<20))
+		f.until("the upstream has no room", func() bool { return f.tunnel.Waiting(conn.Upstream) })
+		f.peers[conn.TunnelClient].SetLinger(0)
+		f.peers[conn.TunnelClient].Close()
+		if err := <-f.over; err != conn.ErrClientGone {
+			t.Error(err)
+		}
+	})
+	t.Run("upstream", func(t *testing.T) {
+		f := open(t, "", "")
+		f.peers[conn.Upstream].SetLinger(0)
+		f.peers[conn.Upstream].Close()
+		if err := <-f.over; !errors.Is(err, unix.ECONNRESET) {
+			t.Error(err)
+		}
+	})
+	t.Run("upstream that has said something", func(t *testing.T) {
+		f := open(t, "", "")
+		io.WriteString(f.peers[conn.Upstream], "the reason")
+		got := make([]byte, 10)
+		if _, err := io.ReadFull(f.peers[conn.TunnelClient], got); string(got) != "the reason" || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+		f.peers[conn.Upstream].Close()
+		go func() {
+			for f.peers[conn.TunnelClient].SetDeadline(time.Now().Add(patience)); ; {
+				if _, err := f.peers[conn.TunnelClient].Write([]byte("more")); err != nil {
+					return
+				}
+			}
+		}()
+		if all, err := io.ReadAll(f.peers[conn.TunnelClient]); len(all) > 0 || err != nil {
+			t.Errorf("%q, %v", all, err)
+		}
+		if err := <-f.over; err != nil && !errors.Is(err, unix.ECONNRESET) && !errors.Is(err, unix.EPIPE) {
+			t.Error(err)
+		}
+	})
+}
+
+// A tunnel that carries nothing allocates nothing for what passes through without waiting.
+func TestCost(t *testing.T) {
+	f := open(t, "", "")
+	there, back := make([]byte, 64), make([]byte, 64)
+	echo := func() {
+		for _, s := range []conn.TunnelSide{conn.TunnelClient, conn.Upstream} {
+			f.peers[s].Write(there)
+			if _, err := io.ReadFull(f.peers[1-s], back); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n := testing.AllocsPerRun(1000, echo); n > 2*eventloop.BatchAllocations {
+		t.Errorf("%v allocations for a message and its echo", n)
+	}
+}

@@ -1,5 +1,0 @@
-//go:build !linux
-
-package descriptors
-
-const onDemand = 0

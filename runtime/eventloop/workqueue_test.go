@@ -1,0 +1,83 @@
+package eventloop
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"fapws/runtime/waittest"
+)
+
+const queuePatience = waittest.Patience
+
+// TestOrder: items come once, in their order, however many goroutines carry them.
+func TestOrder(t *testing.T) {
+	const n = 10_000
+	got := make([]int, 0, n)
+	q := NewQueue(func(some []int) { got = append(got, some...) })
+	want := make([]int, n)
+	for i := range want {
+		want[i] = i
+		if !q.Add(i) {
+			t.Fatal("Add on an open queue returned false")
+		}
+	}
+	q.Wait(queuePatience)
+	if !slices.Equal(got, want) {
+		t.Errorf("%d items in another order or number", len(got))
+	}
+}
+
+// TestHold: nothing is carried while the queue is held, and everything at once afterwards.
+func TestHold(t *testing.T) {
+	batches := make(chan []string, 3)
+	q := NewQueue(func(some []string) { batches <- some })
+	q.Hold(true)
+	q.Add("a", "b")
+	q.Add("c")
+	q.Wait(queuePatience) // at once: nothing runs
+	if len(batches) > 0 {
+		t.Fatalf("%v was carried while held", <-batches)
+	}
+	q.Hold(false)
+	if got := <-batches; !slices.Equal(got, []string{"a", "b", "c"}) {
+		t.Error(got)
+	}
+}
+
+// TestClose: Close waits for carry and drops the rest.
+func TestClose(t *testing.T) {
+	began, goOn := make(chan bool), make(chan bool)
+	var carried []int
+	q := NewQueue(func(some []int) {
+		began <- true
+		<-goOn
+		carried = append(carried, some...)
+	})
+	q.Add(1)
+	<-began
+	q.Add(2)
+	closed := make(chan bool)
+	go func() { q.Close(); close(closed) }()
+	for q.Add() { // until Close has begun
+	}
+	select {
+	case <-closed:
+		t.Fatal("closed while carry runs")
+	default:
+	}
+	goOn <- true
+	<-closed
+	if !slices.Equal(carried, []int{1}) || q.Add(3) {
+		t.Errorf("carried %v", carried)
+	}
+}
+
+func TestWaitLimit(t *testing.T) {
+	goOn := make(chan bool)
+	q := NewQueue(func([]int) { <-goOn })
+	q.Add(1)
+	q.Wait(time.Millisecond)
+	close(goOn)
+	q.Wait(queuePatience)
+}

@@ -1,0 +1,78 @@
+package exchange
+
+import (
+	"strings"
+	"testing"
+
+	"fapws/runtime/http1"
+)
+
+func edit(t *testing.T, set, add []Field, remove ...string) *Edit {
+	t.Helper()
+	e, err := NewEdit(set, add, remove)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// TestApply: a later edit replaces the field of an earlier one, and no field is lost or doubled.
+func TestApply(t *testing.T) {
+	one := func(name, value string) []Field { return []Field{{Name: name, Value: value}} }
+	for _, test := range []struct {
+		name  string
+		edits Edits
+		want  string
+		kind  string
+		date  bool
+	}{
+		{"none", nil, "ETag: 1|X-A: a|", "text/plain", false},
+		{"set", Edits{edit(t, one("x-a", "b"), nil)}, "ETag: 1|x-a: b|", "text/plain", false},
+		{"add", Edits{edit(t, nil, one("X-A", "b"))}, "ETag: 1|X-A: a|X-A: b|", "text/plain", false},
+		{"remove", Edits{edit(t, nil, nil, "etag", "DATE")}, "X-A: a|", "text/plain", true},
+		{"type", Edits{edit(t, one("Content-Type", "text/x"), nil)}, "ETag: 1|X-A: a|Content-Type: text/x|", "", false},
+		{"mount over site", Edits{edit(t, one("X-B", "site"), one("X-C", "1")), edit(t, one("X-B", "mount"), one("X-C", "2"))}, "ETag: 1|X-A: a|X-C: 1|X-B: mount|X-C: 2|", "text/plain", false},
+		{"mount removes", Edits{edit(t, one("X-B", "site"), nil), edit(t, nil, nil, "X-B")}, "ETag: 1|X-A: a|", "text/plain", false},
+	} {
+		r := http1.Response{Fields: []byte("ETag: 1\r\nX-A: a\r\n"), Type: "text/plain"}
+		buf := test.edits.Apply(make([]byte, 3, 300), &r)
+		got := strings.ReplaceAll(string(r.Fields), "\r\n", "|")
+		if got != test.want || r.Type != test.kind || r.HasDate != test.date || r.HasServer {
+			t.Errorf("%s: %q, type %q, date %v; want %+v", test.name, got, r.Type, r.HasDate, test)
+		}
+		if n := testing.AllocsPerRun(10, func() { buf = test.edits.Apply(buf, &r) }); n > 0 {
+			t.Errorf("%s: %v allocations", test.name, n)
+		}
+	}
+}
+
+func TestLines(t *testing.T) {
+	fields := []byte("ETag: 1\r\nX-A: a\r\nx-a:  b \r\nEmpty:\r\n")
+	if !HasField(fields, []byte("etag")) || HasField(fields, []byte("ETa")) || HasField(fields, []byte("1")) {
+		t.Error("Has")
+	}
+	for name, want := range map[string]string{"X-A": "b", "empty": "", "none": "", "ETag": "1"} {
+		if got := FieldValue(fields, []byte(name)); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestCheck(t *testing.T) {
+	for _, f := range []Field{{"X-A", "a\tb"}, {"a!#$%&'*+-.^_`|~9", "é"}, {"A", ""}} {
+		if err := f.Check(); err != nil {
+			t.Errorf("%+v: %v", f, err)
+		}
+	}
+	for _, f := range []Field{{"", "a"}, {"a b", "a"}, {"a:", "a"}, {"X", "a\r\nb"}, {"X", "\x7f"}, {"Content-Length", "1"}, {"connection", "close"}, {"Upgrade", "x"}} {
+		if f.Check() == nil {
+			t.Errorf("%+v is taken", f)
+		}
+		if _, err := NewEdit(nil, []Field{f}, nil); err == nil {
+			t.Errorf("%+v is added", f)
+		}
+	}
+	if _, err := NewEdit(nil, nil, []string{"Content-Length"}); err == nil {
+		t.Error("Content-Length is removed")
+	}
+}

@@ -1,0 +1,61 @@
+package exchange
+
+import (
+	"mime"
+	"testing"
+)
+
+func TestTypeByName(t *testing.T) {
+	for name, want := range map[string]string{
+		"index.html":           "text/html; charset=utf-8",
+		"a/b/INDEX.HTM":        "text/html; charset=utf-8",
+		"app.min.js":           "text/javascript; charset=utf-8",
+		"m.mjs":                "text/javascript; charset=utf-8",
+		"a.css":                "text/css; charset=utf-8",
+		"a.json":               "application/json; charset=utf-8",
+		"a.svg":                "image/svg+xml; charset=utf-8",
+		"a.xml":                "application/xml; charset=utf-8",
+		"a.txt":                "text/plain; charset=utf-8",
+		"a.png":                "image/png",
+		"a.wasm":               "application/wasm",
+		"a.woff2":              "font/woff2",
+		"a.webmanifest":        "application/manifest+json; charset=utf-8",
+		"a.tar.gz":             "application/gzip",
+		"a.3g2":                "video/3gpp2",
+		"a.zst":                "application/zstd",
+		"":                     defaultType,
+		"README":               defaultType,
+		"a.":                   defaultType,
+		"a.unknown":            defaultType,
+		"a.webmanifestwebmani": defaultType,
+		"dir.html/file":        defaultType,
+		"dir.html/":            defaultType,
+		".html":                "text/html; charset=utf-8",
+		"a.ht\x00ml":           defaultType,
+	} {
+		if got := MediaTypeByName(name); got != want {
+			t.Errorf("%q: %s, not %s", name, got, want)
+		}
+		if got := MediaTypeByName([]byte(name)); got != want {
+			t.Errorf("%q as bytes: %s", name, got)
+		}
+	}
+}
+
+func TestTableOfTypesIsSoundAndSorted(t *testing.T) {
+	for i, e := range types {
+		if i > 0 && types[i-1].extension >= e.extension {
+			t.Errorf("%q does not follow %q", e.extension, types[i-1].extension)
+		}
+		if len(e.extension) > maxExtension {
+			t.Errorf("%q is longer than maxExtension", e.extension)
+		}
+		if got := MediaTypeByName("x." + e.extension); got != e.mediaType {
+			t.Errorf("%q is not found: %s", e.extension, got)
+		}
+		name, params, err := mime.ParseMediaType(e.mediaType)
+		if err != nil || mime.FormatMediaType(name, params) != e.mediaType {
+			t.Errorf("%q: %v", e.mediaType, err)
+		}
+	}
+}

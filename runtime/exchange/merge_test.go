@@ -1,0 +1,22 @@
+package exchange
+
+import "testing"
+
+func TestMerge(t *testing.T) {
+	for _, test := range []struct{ fields, more, want string }{
+		{"A: 1\r\n", "", "A: 1\r\n"},
+		{"A: 1\r\n", "a: 2\r\nB: 3\r\n", "A: 1\r\nB: 3\r\n"},
+		{"Cache-Control: max-age=1\r\n", "cache-control: private\r\n", "cache-control: private\r\n"},
+		{"Vary: A\r\nSet-Cookie: a\r\n", "Vary: B\r\nSet-Cookie: b\r\n", "Vary: A\r\nSet-Cookie: a\r\nVary: B\r\nSet-Cookie: b\r\n"},
+	} {
+		if got := string(MergeFields([]byte(test.fields), []byte(test.more))); got != test.want {
+			t.Errorf("%q and %q: %q, want %q", test.fields, test.more, got, test.want)
+		}
+	}
+}
+
+func TestWithout(t *testing.T) {
+	if got := string(WithoutField([]byte("A: 1\r\nB: 2\r\na: 3\r\n"), []byte("a"))); got != "B: 2\r\n" {
+		t.Error(got)
+	}
+}

@@ -1,0 +1,212 @@
+package http1_test
+
+import (
+	"bytes"
+	"regexp"
+	"strings"
+	"testing"
+
+	"fapws/runtime/http1"
+)
+
+const (
+	id    = "12345678901234567890123456789012"
+	valid = "00-" + id + "-1234567890123456-01"
+)
+
+var tracer = http1.NewTracer()
+
+var made = regexp.MustCompile(`^00-([0-9a-f]{32})-([0-9a-f]{16})-(0[01])$`)
+
+// rewrite returns the head that a request with some fields gets, without its request line, and its trace.
+func rewrite(t *testing.T, fields string) (string, string) {
+	t.Helper()
+	head := "GET /a?b HTTP/1.1\r\nHost: h\r\n" + fields + "Upgrade: websocket\r\n\r\n"
+	var limits http1.Limits
+	var r, again http1.Request
+	if _, err := r.Parse([]byte(head), &limits); err != nil {
+		t.Fatal(err)
+	}
+	var trace http1.TraceID
+	out := tracer.Rewrite([]byte("before"), []byte(head), &r, &trace)
+	out = out[len("before"):]
+	limits = limits.Plus(1, http1.TraceLineLen)
+	if err := again.ParseWhole(out, &limits); err != nil {
+		t.Fatalf("%v in %q", err, out)
+	}
+	if len(out) > len(head)+http1.TraceLineLen || r.HeadLen != len(out) || len(r.Fields) != len(again.Fields) || r.Host != again.Host || r.UpgradeTo != again.UpgradeTo {
+		t.Errorf("%q is %+v, not %+v", out, again, r)
+	}
+	for i, f := range r.Fields {
+		if f != again.Fields[i] {
+			t.Errorf("field %d of %q is %+v, not %+v", i, out, again.Fields[i], f)
+		}
+	}
+	if found := http1.FindTraceparent(out, &r); found != trace {
+		t.Errorf("found %s, not %s", found, trace)
+	}
+	last := r.Fields[len(r.Fields)-1]
+	if end := out[len(out)-http1.TraceLineLen:]; !bytes.HasPrefix(end, []byte("traceparent: ")) || string(last.Name.In(out)) != "traceparent" {
+		t.Errorf("the end is %q", end)
+	}
+	return strings.TrimPrefix(string(out), "GET /a?b HTTP/1.1\r\n"), trace.String()
+}
+
+// TestTraceparent: cases of the test suite of W3C. A valid trace goes on with another parent-id, others are replaced.
+func TestTraceparent(t *testing.T) {
+	field := func(value string) string { return "traceparent: " + value + "\r\n" }
+	for _, tt := range []struct {
+		fields string
+		goesOn bool
+		flags  string
+	}{
+		{"", false, "01"},
+		{field(valid), true, "01"},
+		{field(" \t" + valid + " \t"), true, "01"},
+		{strings.ToUpper("traceparent") + ": " + valid + "\r\n", true, "01"},
+		{field("00-" + id + "-1234567890123456-00"), true, "00"},
+		{field("00-" + id + "-1234567890123456-fe"), true, "00"},
+		{field("00-" + id + "-1234567890123456-03"), true, "01"},
+		{field("cc-" + id + "-1234567890123456-01"), true, "01"},
+		{field("cc-" + id + "-1234567890123456-01-what-the-future-will-be-like"), true, "01"},
+		{field("cc-" + id + "-1234567890123456-01.what-the-future-will-be-like"), false, "01"},
+		{field("cc-" + id + "-1234567890123456-01a"), false, "01"},
+		{field("ff-" + id + "-1234567890123456-01"), false, "01"},
+		{field(".0-" + id + "-1234567890123456-01"), false, "01"},
+		{field("0-" + id + "-1234567890123456-01"), false, "01"},
+		{field("000-" + id + "-1234567890123456-01"), false, "01"},
+		{field("00-" + id + "-1234567890123456-01-what"), false, "01"},
+		{field("00-00000000000000000000000000000000-1234567890123456-01"), false, "01"},
+		{field("00-" + id + "-0000000000000000-01"), false, "01"},
+		{field("00-" + id + "-1234567890123456-1"), false, "01"},
+		{field("00-" + id + "-1234567890123456-0x"), false, "01"},
+		{field("00-" + strings.Repeat("A", 32) + "-1234567890123456-01"), false, "01"},
+		{field("00-" + strings.Repeat("a", 32) + "-ABCDEF7890123456-01"), false, "01"},
+		{field("00-" + id + "-123456789012345-01"), false, "01"},
+		{field("00_" + id + "_1234567890123456_01"), false, "01"},
+		{field(""), false, "01"},
+		{field("'; drop table"), false, "01"},
+		{field(valid) + field(valid), false, "01"},
+		{field(valid) + "TraceParent: 00-" + strings.Repeat("a", 32) + "-1234567890123456-01\r\n", false, "01"},
+		{"traceparen: " + valid + "\r\ntracestat: a=b\r\nX: y\r\n", false, "01"},
+	} {
+		head, trace := rewrite(t, tt.fields)
+		var values []string
+		for line := range strings.Lines(head) {
+			if name, value, _ := strings.Cut(strings.TrimSpace(line), ": "); strings.EqualFold(name, "traceparent") {
+				values = append(values, value)
+			}
+		}
+		if len(values) != 1 {
+			t.Errorf("%q: %q", tt.fields, values)
+			continue
+		}
+		m := made.FindStringSubmatch(values[0])
+		if m == nil || m[1] != trace || (m[1] == id) != tt.goesOn || m[2] == "1234567890123456" || m[3] != tt.flags {
+			t.Errorf("%q: %q, trace %s", tt.fields, values, trace)
+		}
+	}
+}
+
+// TestTracestate: it goes on with its traceparent, unless one of them is invalid.
+func TestTracestate(t *testing.T) {
+	parent := "traceparent: " + valid + "\r\n"
+	many := strings.TrimSuffix(strings.Repeat("a=1,", 32), ",")
+	for _, tt := range []struct {
+		fields string
+		goesOn bool
+	}{
+		{parent + "tracestate: foo=1,bar=2\r\n", true},
+		{parent + "tracestate: foo=1 , \t bar=2 ,, \r\ntracestate: rojo=00f067aa0ba902b7\r\n", true},
+		{parent + "tracestate: fw529a3039@dt=FfSs8;x_y-z*/1 !#$~,a_-*/1=b\r\n", true},
+		{parent + "tracestate: \r\n", true},
+		{parent + "TraceState: " + many + "\r\n", true},
+		{parent + "tracestate: " + many + "\r\ntracestate: b=1\r\n", false},
+		{parent + "tracestate: " + strings.Repeat("k", 256) + "=" + strings.Repeat("v", 256) + "\r\n", true},
+		{parent + "tracestate: " + strings.Repeat("k", 257) + "=1\r\n", false},
+		{parent + "tracestate: k=" + strings.Repeat("v", 257) + "\r\n", false},
+		{parent + "tracestate: foo =1\r\n", false},
+		{parent + "tracestate: FOO=1\r\n", false},
+		{parent + "tracestate: foo=bar=baz\r\n", false},
+		{parent + "tracestate: foo=\r\n", false},
+		{parent + "tracestate: foo=1;bar\xe9=2,a\xe9=1\r\n", false},
+		{parent + "tracestate: foo@=1\r\n", false},
+		{parent + "tracestate: @foo=1\r\n", false},
+		{parent + "tracestate: a@b@c=1\r\n", false},
+		{"traceparent: 00-0-0-01\r\ntracestate: foo=1\r\n", false},
+		{"tracestate: foo=1\r\n", false},
+	} {
+		head, _ := rewrite(t, tt.fields)
+		if goesOn := strings.Contains(strings.ToLower(head), "tracestate"); goesOn != tt.goesOn {
+			t.Errorf("%.100q: %q", tt.fields, head)
+		}
+	}
+}
+
+// TestIDs: no two are equal.
+func TestIDs(t *testing.T) {
+	seen := map[string]bool{}
+	for range 1000 {
+		_, trace := rewrite(t, "")
+		seen[trace] = true
+	}
+	if len(seen) != 1000 {
+		t.Errorf("%d traces", len(seen))
+	}
+	if client, trace := http1.UnnameTrace(http1.TraceID([]byte(id)).Name("192.0.2.7:4711")); client != "192.0.2.7:4711" || trace != id {
+		t.Errorf("%q %q", client, trace)
+	}
+	if name := (http1.TraceID{}).Name("::1"); name != "::1" {
+		t.Errorf("%q", name)
+	}
+}
+
+// FuzzRewrite: any head has one valid trace afterwards, and its other fields.
+func FuzzRewrite(f *testing.F) {
+	f.Add("traceparent: " + valid + "\r\ntracestate: a=b\r\n")
+	f.Add("Tracestate: a=b\r\nHost: x\r\ntraceparent: cc-" + id + "-1234567890123456-01-\r\n")
+	f.Fuzz(func(t *testing.T, fields string) {
+		head := []byte("GET / HTTP/1.1\r\nHost: h\r\n" + fields + "\r\n")
+		var r, before, again http1.Request
+		var limits http1.Limits
+		if before.ParseWhole(head, &limits) != nil || r.ParseWhole(head, &limits) != nil {
+			return
+		}
+		var trace http1.TraceID
+		out := http1.NewTracer().Rewrite(nil, head, &r, &trace)
+		limits = limits.Plus(1, http1.TraceLineLen)
+		if err := again.ParseWhole(out, &limits); err != nil {
+			t.Fatalf("%v in %q", err, out)
+		}
+		if http1.FindTraceparent(out, &again) != trace || trace.String() == "" {
+			t.Fatalf("no trace in %q", out)
+		}
+		kept := func(head []byte, r *http1.Request) (all string) {
+			for _, f := range r.Fields {
+				if name := strings.ToLower(string(f.Name.In(head))); !strings.HasPrefix(name, "trace") {
+					all += name + ":" + string(f.Value.In(head)) + "\n"
+				}
+			}
+			return all
+		}
+		if kept(out, &again) != kept(head, &before) || kept(out, &r) != kept(head, &before) {
+			t.Fatalf("%q has become %q", head, out)
+		}
+	})
+}
+
+func BenchmarkRewrite(b *testing.B) {
+	head := []byte("GET / HTTP/1.1\r\nHost: localhost:8888\r\nUser-Agent: Mozilla/5.0\r\nAccept: */*\r\n\r\n")
+	var r http1.Request
+	var limits http1.Limits
+	var out []byte
+	var trace http1.TraceID
+	if err := r.ParseWhole(head, &limits); err != nil {
+		b.Fatal(err)
+	}
+	n, size := len(r.Fields), r.HeadLen
+	for b.Loop() {
+		r.Fields, r.HeadLen = r.Fields[:n], size
+		out = tracer.Rewrite(out[:0], head, &r, &trace)
+	}
+}

@@ -1,0 +1,256 @@
+package http1
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"math/rand/v2"
+	"strings"
+)
+
+// TraceID is a trace-id (§3.2.2.3): 32 hexadecimal digits in lower case. The zero value is none.
+type TraceID [32]byte
+
+// String returns the digits, "" without any.
+func (id TraceID) String() string {
+	if id == (TraceID{}) {
+		return ""
+	}
+	return string(id[:])
+}
+
+// Name returns how error logs call a client whose request has the trace id: "192.0.2.7:4711 trace 4bf9...", or client without one.
+func (id TraceID) Name(client string) string {
+	if id == (TraceID{}) {
+		return client
+	}
+	return client + mark + string(id[:])
+}
+
+// UnnameTrace is the inverse of Name: it returns the client and the digits of the trace, "" without one.
+func UnnameTrace(name string) (client, trace string) {
+	client, trace, _ = strings.Cut(name, mark)
+	return client, trace
+}
+
+const mark = " trace "
+
+const (
+	parent = "traceparent"
+	state  = "tracestate"
+
+	// A traceparent is "00-" trace-id "-" parent-id "-" flags, where parent-id is the span of the sender.
+	idAt     = len("00-")
+	spanAt   = idAt + len(TraceID{}) + 1
+	flagsAt  = spanAt + 16 + 1
+	valueLen = flagsAt + 2
+
+	// newLine is the last line that Rewrite gives a head, with the empty line. LineLen is its length.
+	newLine      = parent + ": 00-00000000000000000000000000000000-0000000000000000-01\r\n\r\n"
+	valueIn      = len(parent) + len(": ")
+	TraceLineLen = len(newLine)
+)
+
+// sampled is the only flag that is passed on (§3.2.2.5). New traces have it: logs record every request, and libraries of
+// applications take its absence as a request not to record anything.
+const sampled = 1
+
+// ParseTraceparent returns the trace of the value of a field traceparent. ok is false if it is invalid (§3.2.2).
+func ParseTraceparent(value []byte) (id TraceID, flags byte, ok bool) {
+	if len(value) < valueLen || value[2] != '-' || value[spanAt-1] != '-' || value[flagsAt-1] != '-' {
+		return id, 0, false
+	}
+	version, known := number(value[:2])
+	if !known || version == 0xff || len(value) > valueLen && (version == 0 || value[valueLen] != '-') {
+		return id, 0, false
+	}
+	flags, known = number(value[flagsAt:valueLen])
+	if !known || !isID(value[idAt:spanAt-1]) || !isID(value[spanAt:flagsAt-1]) {
+		return id, 0, false
+	}
+	return TraceID(value[idAt : spanAt-1]), flags & sampled, true
+}
+
+// number returns the value of two digits.
+func number(text []byte) (byte, bool) {
+	for _, c := range text {
+		if !isDigit(c) {
+			return 0, false
+		}
+	}
+	var n [1]byte
+	hex.Decode(n[:], text)
+	return n[0], true
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' }
+
+// isID reports whether text has only digits, one of which is not 0.
+func isID(text []byte) bool {
+	zeros := true
+	for _, c := range text {
+		if !isDigit(c) {
+			return false
+		}
+		zeros = zeros && c == '0'
+	}
+	return !zeros
+}
+
+// FindTraceparent returns the trace of a request; the zero value if it has no valid one.
+func FindTraceparent(head []byte, r *Request) TraceID {
+	n := 0
+	var found []byte
+	for _, f := range r.Fields {
+		if isNamed(head, f, parent) {
+			found = f.Value.In(head)
+			n++
+		}
+	}
+	if n != 1 {
+		return TraceID{}
+	}
+	id, _, _ := ParseTraceparent(found)
+	return id
+}
+
+// isNamed reports whether name, in lower case, is that of a field.
+func isNamed(head []byte, f Field, name string) bool {
+	return int(f.Name.Len) == len(name) && head[f.Name.Off]|0x20 == 't' && bytes.EqualFold(f.Name.In(head), []byte(name))
+}
+
+// Tracer makes traces. It must be used by one goroutine at a time.
+type Tracer struct{ random *rand.PCG } // ids have to differ, but need not be secret (§3.2.2.3)
+
+// NewTracer returns a Tracer, whose ids differ from those of other processes.
+func NewTracer() *Tracer { return &Tracer{rand.NewPCG(rand.Uint64(), rand.Uint64())} }
+
+// Rewrite appends head to dst, with a valid traceparent as the last field: that of the client with another parent-id, the span of
+// this server, or one of a new trace. A tracestate remains if both are valid (§3.3.1.4, §4.3). r is changed to be of the new head,
+// which has LineLen more bytes at most, and may not be in the memory of head. The trace is put into id.
+func (t *Tracer) Rewrite(dst, head []byte, r *Request, id *TraceID) []byte {
+	var given []byte
+	parents, states := 0, 0
+	for _, f := range r.Fields {
+		switch {
+		case int(f.Name.Len) == len(parent) && isNamed(head, f, parent):
+			given = f.Value.In(head)
+			parents++
+		case int(f.Name.Len) == len(state) && isNamed(head, f, state):
+			states++
+		}
+	}
+	flags, ok := byte(sampled), false
+	if parents == 1 {
+		*id, flags, ok = ParseTraceparent(given)
+	}
+	at := len(dst)
+	if parents+states == 0 {
+		dst = append(dst, head[:r.HeadLen-2]...)
+	} else {
+		stateless := !ok || !validState(head, r.Fields)
+		dst = r.AppendWithout(dst, head, func(f Field) bool {
+			return isNamed(head, f, parent) || stateless && isNamed(head, f, state)
+		})
+	}
+	name := Span{Off: uint32(len(dst) - at), Len: uint32(len(parent))}
+	dst = append(dst, newLine...)
+	made := dst[len(dst)-TraceLineLen+valueIn:]
+	if ok {
+		copy(made[idAt:], id[:])
+		made[valueLen-1] = '0' + flags
+	} else {
+		half, rest := t.number(), t.random.Uint64()
+		putHex(made[idAt:], half) // to copy what was written just now would wait for that
+		putHex(made[idAt+len(id)/2:], rest)
+		putHex(id[:], half)
+		putHex(id[len(id)/2:], rest)
+	}
+	putHex(made[spanAt:], t.number())
+	r.Fields = append(r.Fields, Field{Name: name, Value: Span{Off: name.Off + uint32(valueIn), Len: uint32(valueLen)}})
+	r.HeadLen = len(dst) - at
+	return dst
+}
+
+// number returns a random number that is not 0.
+func (t *Tracer) number() uint64 {
+	for {
+		if n := t.random.Uint64(); n != 0 {
+			return n
+		}
+	}
+}
+
+// putHex writes the 16 digits of n.
+func putHex(dst []byte, n uint64) {
+	binary.BigEndian.PutUint64(dst, digits(uint32(n>>32)))
+	binary.BigEndian.PutUint64(dst[8:], digits(uint32(n)))
+}
+
+// digits returns the 8 digits of n as bytes, all at once.
+func digits(n uint32) uint64 {
+	d := uint64(n)
+	d = (d | d<<16) & 0x0000ffff0000ffff
+	d = (d | d<<8) & 0x00ff00ff00ff00ff
+	d = (d | d<<4) & 0x0f0f0f0f0f0f0f0f
+	letters := (d + 0x0606060606060606) >> 4 & 0x0101010101010101
+	return d + 0x3030303030303030 + letters*('a'-'0'-10)
+}
+
+const (
+	mostMembers = 32  // of a tracestate (§3.3.1.1)
+	mostKey     = 256 // bytes
+	mostValue   = 256
+)
+
+// validState reports whether all fields tracestate together are valid (§3.3.1). None are.
+func validState(head []byte, fields []Field) bool {
+	members := 0
+	for _, f := range fields {
+		if !isNamed(head, f, state) {
+			continue
+		}
+		for member := range bytes.SplitSeq(f.Value.In(head), []byte(",")) {
+			if member = bytes.Trim(member, " \t"); len(member) == 0 {
+				continue
+			}
+			key, value, ok := bytes.Cut(member, []byte("="))
+			if members++; members > mostMembers || !ok || !isKey(key) || !traceIsValue(value) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// isKey reports whether text is a key (§3.3.1.3.1), also with the name of a tenant before "@".
+func isKey(text []byte) bool {
+	if len(text) == 0 || len(text) > mostKey {
+		return false
+	}
+	at := false
+	for i, c := range text {
+		switch {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+		case i > 0 && (c == '_' || c == '-' || c == '*' || c == '/'):
+		case i > 0 && c == '@' && !at && i < len(text)-1:
+			at = true
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// traceIsValue reports whether text is a value (§3.3.1.3.2).
+func traceIsValue(text []byte) bool {
+	if len(text) == 0 || len(text) > mostValue {
+		return false
+	}
+	for _, c := range text {
+		if c < ' ' || c > '~' || c == ',' || c == '=' {
+			return false
+		}
+	}
+	return true
+}

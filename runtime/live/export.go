@@ -1,0 +1,200 @@
+package live
+
+import (
+	"context"
+	"time"
+
+	"fapws/runtime/conn"
+	"fapws/runtime/exchange"
+	"fapws/runtime/system"
+
+	"golang.org/x/sys/unix"
+)
+
+// A server that retires hands over WebSockets whose mounts have a group and that are between two messages, as it
+// does with subscribers (package sse): the descriptor, the request, and what the handler keeps of it. The loop stops reading, and asks
+// the handler behind all messages that it was given (exchange.OpHandOver). The handler answers behind all that it sends, so nothing
+// is on its way in either direction. One whose handler refuses, or is not asked in time, is closed with 1012.
+//
+// Compression has no state between two messages: it is agreed on without context takeover.
+
+const (
+	// handOverPatience is how long the end of a message or of a callback is waited for.
+	handOverPatience = 10 * time.Second
+
+	// handOverTick is how often WebSockets that could not be asked are looked at again.
+	handOverTick = 10 * time.Millisecond
+)
+
+// patience is the wait for handlers. It begins again with each WebSocket that leaves: with many, one that would leave has to wait
+// for the others.
+type patience struct{ end time.Time }
+
+// over reports whether no more is waited, when left WebSockets have left since the last call.
+func (p *patience) over(now time.Time, left int) bool {
+	if left > 0 || p.end.IsZero() {
+		p.end = now.Add(handOverPatience)
+	}
+	return now.After(p.end)
+}
+
+// departed is a WebSocket that was taken from the loop.
+type departed struct {
+	d  *SocketState
+	fd int
+}
+
+// Export hands over the WebSockets that can be, while the server retires: give gets the state of one, and its
+// descriptor, which is closed when give returns. The others are closed with 1012, and all of them if give is nil or has failed.
+// SocketConfig.HandOver has to be set. It returns how many were given away, and the first error of give or ctx's.
+//
+// It must not be called on the loop; give runs on the caller's goroutine.
+func (a *Sockets) Export(ctx context.Context, give func(d *SocketState, fd int) error) (n int, err error) {
+	if give == nil {
+		a.host.Do(a.release)
+		return 0, nil
+	}
+	var list []departed
+	for p := (patience{}); ; {
+		more := false
+		late := p.over(time.Now(), len(list)) || err != nil || ctx.Err() != nil
+		a.host.Do(func() { list, more = a.sweep(late) })
+		for _, one := range list {
+			if err == nil {
+				err = give(one.d, one.fd)
+			}
+			if err != nil {
+				a.TakeBack(one.d, one.fd)
+				continue
+			}
+			n++
+			unix.Close(one.fd)
+		}
+		if !more {
+			a.host.Do(a.release)
+			if err == nil {
+				err = ctx.Err()
+			}
+			return n, err
+		}
+		if len(list) == 0 {
+			time.Sleep(handOverTick)
+		}
+	}
+}
+
+// sweep asks the handlers of WebSockets that can be handed over, and returns those that have left. more: there will be
+// others. late: those that could not be asked, or were not answered, are closed.
+func (a *Sockets) sweep(late bool) (list []departed, more bool) {
+	more = !late && a.awaited > 0
+	a.each(func(s *Socket) {
+		switch {
+		case !s.movable() || s.session.Ends():
+		case !late && (!s.open || s.handing):
+			more = true
+		case !late && !s.conn.Half() && s.active:
+			more = true
+			s.ask()
+		case s.open:
+			s.remain()
+		}
+	})
+	list, a.departed = a.departed, nil
+	return list, more || len(list) > 0
+}
+
+// ask asks the handler, unless a message is arriving.
+func (s *Socket) ask() {
+	if _, idle := s.session.decoder.Idle(); !idle {
+		return
+	}
+	s.handing = true
+	s.conn.Stop(conn.HeedReset)
+	s.conn.Pause(conn.HeedNothing) // later input, its end too, is for the process that gets it
+	s.x.Deliver(exchange.Input{Op: exchange.OpHandOver})
+}
+
+// remain closes a WebSocket that is not handed over.
+func (s *Socket) remain() {
+	if s.handing {
+		s.handing = false
+		if s.active && s.given < exchange.InputWindow {
+			s.resumeReading()
+		} else {
+			s.conn.Pause(conn.HeedReset)
+		}
+	}
+	s.goAway()
+}
+
+// release ends that WebSockets stay while the server retires.
+func (a *Sockets) release() {
+	a.stay = false
+	if a.leaving == 0 {
+		return
+	}
+	a.each(func(s *Socket) {
+		if s.open {
+			s.remain()
+		}
+	})
+	a.conns.Flush()
+}
+
+// answered takes what the handler says to OpHandOver: with its Last part it has let go of the WebSocket.
+func (s *Socket) answered(p *exchange.Part) {
+	if !p.Last {
+		s.release(p)
+		if s.handing {
+			s.remain()
+		}
+		return
+	}
+	if !s.handing { // it is closed by now
+		s.leave()
+		s.proper, s.active = true, false
+		s.release(p)
+		return
+	}
+	if s.offer == nil {
+		s.offer = s.describe()
+		if !s.left { // messages to its groups that come later are the other server's
+			s.offer.Seq = s.all.fanout.Reached(s)
+			for _, name := range s.position.Names() {
+				s.offer.Groups = append(s.offer.Groups, []byte(name))
+			}
+			s.leave()
+		}
+	}
+	s.all.conns.Flush()
+	switch {
+	case !s.active: // the connection is broken
+		s.release(p)
+	case s.conn.Writing():
+		s.held = append([]exchange.Part{*p}, s.held...)
+	default:
+		s.depart(p)
+	}
+}
+
+// depart takes the connection, to which everything was written, out of the loop.
+func (s *Socket) depart(p *exchange.Part) {
+	c, d := s.conn, s.offer
+	begun, _ := s.session.decoder.Idle()
+	d.keep(p)
+	d.Input = append(append([]byte(nil), begun...), c.Pending()...)
+	s.active = false
+	if d.size() > mostHandedOver {
+		s.proper = true
+		s.goAway()
+		s.release(p)
+		return
+	}
+	s.x.Save(d)
+	s.departed = true
+	c.Unwatch()
+	system.ReleaseDescriptor(c.Fd())
+	s.all.departed = append(s.all.departed, departed{d, c.Fd()})
+	c.Detach()
+	s.release(p)
+}

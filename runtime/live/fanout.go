@@ -1,0 +1,276 @@
+package live
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"time"
+)
+
+// Fanout gives events to subscribers: a batch of events at a time, and to a slice of their
+// subscribers in each turn of the loop, which ends as soon as the loop has other work: a page does not
+// wait for ten thousand subscribers. All subscribers of a batch get all of it before the next one begins: so a
+// subscriber of several channels gets events in the order of their numbers, and its Position
+// says exactly what it has got.
+//
+// Its methods must be called on the loop, except for Publish and Waiting.
+type Fanout[S Subscriber[S]] struct {
+	*Hub[S]
+	inbox inbox
+	o     HubOptions[S]
+	wake  func()
+
+	backlog []*Event // in no batch yet
+	batch   []*Event
+	begun   time.Time  // when the batch began
+	groups  []group[S] // of the batch, by channels
+	at      int        // the group that is being done
+	left    int        // subscribers of it that are left: those in front
+	mine    []*Event   // scratch: the events of one subscriber
+	turning bool       // the loop will call Turn again
+	pacer[S]
+}
+
+// HubOptions say how a Fanout works.
+type HubOptions[S any] struct {
+	// Give gives events to a subscriber, at least one. It may end that subscriber, and no other. The slice is valid until it returns.
+	Give func(s S, events []*Event)
+
+	// Busy reports whether the loop has other work.
+	Busy func() bool
+
+	// BatchBytes bounds the bytes of a batch, unless it has one event. It should be less than the
+	// kernel keeps for a connection, so that a client that reads at once is never taken for slow.
+	BatchBytes int
+}
+
+type group[S any] struct {
+	of     *Channel[S]
+	events []*Event
+}
+
+const (
+	batchEvents = 64
+
+	// sliceMost and sliceTime bound a turn of the loop. After
+	// sliceLeast, Turn asks whether the loop is busy, and again after each sliceAsk
+	// more; a batch takes one more for each sliceAge that it is old, or on a
+	// busy server it would never end. To ask costs a fifth of sending an event.
+	sliceMost  = 256
+	sliceTime  = 500 * time.Microsecond
+	sliceLeast = 4
+	sliceAsk   = 8
+	sliceAge   = 10 * time.Millisecond
+)
+
+// NewFanout returns a Fanout without subscribers.
+func NewFanout[S Subscriber[S]](o HubOptions[S]) *Fanout[S] {
+	f := &Fanout[S]{Hub: NewHub[S](), o: o}
+	f.pacer.init()
+	return f
+}
+
+// WakeBy sets what makes the loop call Turn soon. It is called once, before the first event is published. wake has to be safe for concurrent use.
+func (f *Fanout[S]) WakeBy(wake func()) { f.wake = wake }
+
+// Pending reports whether Turn has something to do.
+func (f *Fanout[S]) Pending() bool {
+	return f.inbox.called.Load() || f.Sending()
+}
+
+// Sending reports whether events that were taken have not been given to all subscribers.
+func (f *Fanout[S]) Sending() bool { return f.batch != nil || len(f.backlog) > 0 }
+
+// Turn does a slice of the work, and has the loop come back
+// for more when it has looked after all others. now is as for Take.
+func (f *Fanout[S]) Turn(now int64) {
+	f.Take(now)
+	f.turning = false
+	clock := time.Now()
+	least := sliceLeast
+	if f.batch != nil {
+		least = min(sliceLeast+int(clock.Sub(f.begun)/sliceAge), sliceMost)
+	}
+	if f.step(clock.Add(sliceTime), least, sliceMost) {
+		f.turning = true
+		f.wake()
+	}
+}
+
+// Reached returns the number up to which s was given all events of its channels. Its Position has that of the last batch with events for
+// it, which may be long ago.
+func (f *Fanout[S]) Reached(s S) uint64 {
+	all := f.Tip()
+	switch {
+	case f.batch != nil:
+		all = f.batch[0].Seq - 1
+	case len(f.backlog) > 0:
+		all = f.backlog[0].Seq - 1
+	}
+	return max(s.Position().Seq, all)
+}
+
+// Finish gives everything to all subscribers at once.
+func (f *Fanout[S]) Finish(now int64) {
+	f.Take(now)
+	for f.Sending() {
+		f.giveUp()
+		f.step(time.Now().Add(time.Hour), 1<<30, 1<<30)
+	}
+}
+
+// step gives events to at most so many subscribers, and after the least to no more
+// if the loop has other work. more: it has not done everything that can be done now.
+func (f *Fanout[S]) step(until time.Time, least, most int) (more bool) {
+	for n := 0; n < most; n++ {
+		if f.batch == nil {
+			if !f.nextBatch() {
+				return false
+			}
+			if f.batch == nil {
+				continue // its channels have no subscribers any more
+			}
+		}
+		if n >= least && (n-least)%sliceAsk == 0 && f.o.Busy() || n%16 == 15 && time.Now().After(until) {
+			return true
+		}
+		g := &f.groups[f.at]
+		// From the last one down: one that leaves meanwhile is replaced by one that has
+		// had its turn, and one that joins comes behind, with nothing to get.
+		f.left = min(f.left, len(g.of.Subscribers)) - 1
+		if f.left < 0 {
+			f.nextGroup()
+			continue
+		}
+		f.give(g.of.Subscribers[f.left], g)
+	}
+	return true
+}
+
+// nextGroup goes on with the next channel of the batch, if there is one.
+func (f *Fanout[S]) nextGroup() {
+	if f.at++; f.at < len(f.groups) {
+		f.left = len(f.groups[f.at].of.Subscribers)
+		return
+	}
+	for _, e := range f.batch {
+		f.inbox.bytes.Add(-int64(e.size()))
+	}
+	clear(f.groups)
+	clear(f.mine)
+	f.batch, f.groups, f.mine = nil, f.groups[:0], f.mine[:0]
+}
+
+// nextBatch begins the next batch, unless there is none or it waits for subscribers.
+func (f *Fanout[S]) nextBatch() bool {
+	if len(f.backlog) == 0 || f.waits(f.wake) {
+		return false
+	}
+	n, bytes := 0, 0
+	for n < len(f.backlog) && n < batchEvents && (n == 0 || bytes+f.backlog[n].size() <= f.o.BatchBytes) {
+		bytes += f.backlog[n].size()
+		n++
+	}
+	f.batch, f.backlog = f.backlog[:n:n], f.backlog[n:]
+	if len(f.backlog) == 0 {
+		f.backlog = nil
+	}
+	for _, e := range f.batch {
+		f.sort(e)
+	}
+	if len(f.groups) == 0 {
+		f.at = -1
+		f.nextGroup() // all have left
+		return true
+	}
+	f.at, f.left = 0, len(f.groups[0].of.Subscribers)
+	f.begun = time.Now()
+	return true
+}
+
+// sort puts an event to the others of its channel.
+func (f *Fanout[S]) sort(e *Event) {
+	for i := range f.groups {
+		if g := &f.groups[i]; g.of.Name == e.Name {
+			g.events = append(g.events, e)
+			return
+		}
+	}
+	if of := f.Of(e.Name); of != nil {
+		f.groups = append(f.groups, group[S]{of, []*Event{e}})
+	}
+}
+
+// give gives s its events of the batch.
+func (f *Fanout[S]) give(s S, g *group[S]) {
+	p := s.Position()
+	last := f.batch[len(f.batch)-1].Seq
+	if p.Seq >= last {
+		return // it joined after them, or has had its turn as one of another channel
+	}
+	mine := g.events
+	if len(p.subs) > 1 || p.Seq >= mine[0].Seq {
+		f.mine = f.mine[:0]
+		for _, e := range f.batch {
+			if e.Seq > p.Seq && p.In(e.Name) {
+				f.mine = append(f.mine, e)
+			}
+		}
+		mine = f.mine
+	}
+	p.Seq = last
+	if len(mine) > 0 {
+		f.o.Give(s, mine)
+	}
+}
+
+// passed is an Event as it goes from one process to another.
+type passed struct {
+	Seq  uint64
+	Name string
+	ID   string
+	Text string
+}
+
+// Encode writes events for a Decoder.
+func Encode(events []*Event) []byte {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	for _, e := range events {
+		encoder.Encode(passed{e.Seq, e.Name, e.ID, string(e.Text())}) // a Buffer takes everything
+	}
+	return out.Bytes()
+}
+
+// maxPassed is the maximum that a Decoder keeps of an event that has not ended, in bytes.
+const maxPassed = 64 << 20
+
+// Decoder reads what Encode wrote, cut anywhere. The zero value is ready.
+type Decoder struct{ rest []byte }
+
+var errPassed = errors.New("not a list of events")
+
+// Decode takes the next piece and returns the events that have ended in it.
+func (d *Decoder) Decode(piece []byte) (events []*Event, err error) {
+	d.rest = append(d.rest, piece...)
+	for {
+		line, rest, ended := bytes.Cut(d.rest, []byte("\n"))
+		if !ended {
+			if len(d.rest) > maxPassed {
+				d.rest = nil
+				return events, errPassed
+			}
+			d.rest = bytes.Clone(d.rest)
+			return events, nil
+		}
+		d.rest = rest
+		var p passed
+		if json.Unmarshal(line, &p) != nil || CheckChannelName(p.Name) != nil || p.Seq == 0 {
+			return events, errPassed
+		}
+		e := &Event{Seq: p.Seq, Name: p.Name, ID: p.ID}
+		e.frame([]byte(p.Text))
+		events = append(events, e)
+	}
+}

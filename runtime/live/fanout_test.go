@@ -1,0 +1,164 @@
+package live
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// eventOf is an event as Publish wants it.
+func eventOf(name, data string) func(uint64) (*Event, error) {
+	return func(seq uint64) (*Event, error) { return NewEvent(&Message{Name: name, Data: data}, seq, "e"), nil }
+}
+
+// TestFanoutOrder: whatever joins, leaves, comes back and is published, a subscriber gets the events of its channels, each
+// once and in order, from the moment at which it joins.
+func TestFanoutOrder(t *testing.T) {
+	type got struct {
+		name string
+		seq  uint64
+	}
+	received := map[*ear][]got{}
+	f := NewFanout(HubOptions[*ear]{
+		Give: func(e *ear, events []*Event) {
+			for _, one := range events {
+				received[e] = append(received[e], got{one.Name, one.Seq})
+			}
+		},
+		Busy:       func() bool { return rand.IntN(2) == 0 },
+		BatchBytes: 200,
+	})
+	f.WakeBy(func() {})
+	names := []string{"a", "b", "c"}
+	var all []*ear
+	want := map[*ear][]got{}
+	for i := range 40 {
+		e := &ear{id: i}
+		e.position.Seq = f.Tip()
+		f.Join(e, nil)
+		all = append(all, e)
+	}
+	for range 3000 {
+		e, name := all[rand.IntN(len(all))], names[rand.IntN(3)]
+		switch rand.IntN(4) {
+		case 0:
+			f.Finish(0) // a change counts for what is published later
+			f.Add(e, name)
+		case 1:
+			f.Finish(0)
+			f.Remove(e, name)
+		case 2:
+			seq, err := f.Publish(0, eventOf(name, fmt.Sprint(name)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, one := range all {
+				if one.position.In(name) {
+					want[one] = append(want[one], got{name, seq})
+				}
+			}
+		default:
+			f.Turn(0)
+			for _, e := range all {
+				due := slices.IndexFunc(want[e], func(one got) bool { return one.seq > f.Reached(e) })
+				if due < 0 {
+					due = len(want[e])
+				}
+				if len(received[e]) != due {
+					t.Fatalf("subscriber %d has got %d events, and %d up to %d, which it has reached", e.id, len(received[e]), due, f.Reached(e))
+				}
+			}
+		}
+	}
+	f.Finish(0)
+	for _, e := range all {
+		if !slices.Equal(received[e], want[e]) {
+			t.Fatalf("subscriber %d has got %v, want %v", e.id, received[e], want[e])
+		}
+		f.Leave(e)
+	}
+	if n := f.Waiting(); n != 0 {
+		t.Errorf("%d bytes are still counted", n)
+	}
+	f.Channels(func(c *Channel[*ear]) { t.Errorf("channel %s is left over", c.Name) })
+}
+
+// TestPacer: the next batch waits for subscribers that are behind, in pauses that count the same however long they
+// take, until the patience is used up; a tenth of the time brings it back.
+func TestPacer(t *testing.T) {
+	for _, late := range []time.Duration{0, time.Second} { // how late a busy machine runs the loop
+		synctest.Test(t, func(t *testing.T) {
+			var p pacer[*ear]
+			p.init()
+			woken := make(chan struct{}, 1)
+			waits := func() (n int) {
+				for p.waits(func() { woken <- struct{}{} }) {
+					<-woken
+					time.Sleep(late)
+					n++
+				}
+				return n
+			}
+			p.counted = time.Now()
+			slow := &ear{}
+			p.Lag(slow)
+			if n, want := waits(), int(leastPatience/pause); n != want {
+				t.Errorf("%d pauses, want %d", n, want)
+			}
+			p.Lag(slow) // it is known, and was waited for in vain
+			if n := waits(); n != 0 {
+				t.Errorf("%d pauses for one that was waited for", n)
+			}
+			p.CaughtUp(slow)
+			p.saved, p.counted = 0, time.Now()
+			time.Sleep(time.Second)
+			p.Lag(slow)
+			if n, want := waits(), int((leastPatience+time.Second/10)/pause); n != want {
+				t.Errorf("%d pauses after a second, want %d", n, want)
+			}
+			p.CaughtUp(slow)
+			if n := waits(); n != 0 || len(p.behind) != 0 {
+				t.Errorf("%d pauses when nothing is behind", n)
+			}
+		})
+	}
+}
+
+// TestIncomplete: Hub.Complete knows that an event was forgotten, for any limit.
+func TestIncomplete(t *testing.T) {
+	for name, limits := range map[string]ChannelLimits{
+		"events of a channel": {Events: 3, Bytes: 1 << 20, Total: 1 << 20, Age: 100},
+		"bytes of a channel":  {Events: 100, Bytes: 3 * 60, Total: 1 << 20, Age: 100},
+		"no history":          {Total: 1 << 20},
+		"age":                 {Events: 100, Bytes: 1 << 20, Total: 1 << 20, Age: 3},
+	} {
+		h := newTestHub(limits)
+		for seq := uint64(1); seq < 10; seq++ {
+			h.Take(NewFrame("a", seq, make([]byte, 50), 2, true), int64(seq))
+			h.Expire(int64(seq))
+		}
+		for after := uint64(0); after < 10; after++ {
+			if n := len(h.Since([]string{"a"}, after)); (n == 9-int(after)) != h.Complete(after) {
+				t.Errorf("%s: after %d there are %d events, and Complete says %t", name, after, n, h.Complete(after))
+			}
+		}
+	}
+	h := newTestHub(ChannelLimits{Total: 3 * (overhead + 60)})
+	h.Hold(1000)
+	for seq := uint64(1); seq < 10; seq++ {
+		h.Take(NewFrame("a", seq, make([]byte, 50), 2, true), int64(seq))
+	}
+	since := func(after uint64) int { return len(h.Since([]string{"a"}, after)) }
+	for after := uint64(0); after < 10; after++ {
+		if whole := since(after) == 9-int(after); whole != h.Complete(after) {
+			t.Errorf("after %d there are %d events, and Complete says %t", after, since(after), h.Complete(after))
+		}
+	}
+	h.Expire(2000)
+	if n := since(0); n != 0 {
+		t.Errorf("%d events are kept when Hold is over", n)
+	}
+}

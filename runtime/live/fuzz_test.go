@@ -1,0 +1,107 @@
+package live
+
+import (
+	"bufio"
+	"strings"
+	"testing"
+)
+
+// FuzzJoin: names that are accepted are safe in a field, and read back as they are; and
+// no Last-Event-ID of a client makes Since give what it should not, or in another order.
+func FuzzJoin(f *testing.F) {
+	for _, seed := range [][2]string{{"a, c", ""}, {"c", "e-3"}, {"a", "e-18446744073709551615"}, {"room/1", "own"}, {"a,,b", "e-"}, {"a\r\nb", "\xff"}, {strings.Repeat("a,", 20), "-"}} {
+		f.Add(seed[0], seed[1])
+	}
+	h := NewHub[*ear]()
+	h.Limit(ChannelLimits{Events: 100, Bytes: 1 << 20, Total: 1 << 20, Age: 1 << 60})
+	for seq := uint64(1); seq < 20; seq++ {
+		id := ""
+		if seq%5 == 0 {
+			id = "own"
+		}
+		h.Take(NewEvent(&Message{Name: string('a' + rune(seq%3)), ID: id}, seq, "e"), 1)
+	}
+	f.Fuzz(func(t *testing.T, list, id string) {
+		names, err := ParseNames(list)
+		if err != nil {
+			if strings.ContainsAny(err.Error(), "\r\n") {
+				t.Fatalf("%q: an error of several lines: %v", list, err)
+			}
+			return
+		}
+		for _, name := range names {
+			if CheckChannelName(name) != nil || strings.ContainsAny(name, ", \t\r\n") {
+				t.Fatalf("%q: %q", list, name)
+			}
+		}
+		again, err := ParseNames(strings.Join(names, ","))
+		if err != nil || strings.Join(again, ",") != strings.Join(names, ",") {
+			t.Fatalf("%q: %q, then %q, %v", list, names, again, err)
+		}
+		after := h.Position(names, id, "e")
+		last := after
+		for _, e := range h.Since(names, after) {
+			if e.Seq <= last || !contains(names, e.Name) {
+				t.Fatalf("%q: %d of %s after %d", id, e.Seq, e.Name, last)
+			}
+			last = e.Seq
+		}
+	})
+}
+
+// FuzzEvent: a client that reads as HTML §9.2.6 says gets one event, with what was
+// published.
+func FuzzEvent(f *testing.F) {
+	for _, seed := range [][3]string{{"x", "", ""}, {"a\r\nb\r\rc\n", "tick", "7"}, {"", "", ""}, {" lead", "message", "ü"}, {"data: x\n\nid: y", ":", ":"}} {
+		f.Add(seed[0], seed[1], seed[2])
+	}
+	f.Fuzz(func(t *testing.T, data, event, id string) {
+		m := Message{Name: "n", Data: data, Event: event, ID: id}
+		if err := m.Check(); err != nil {
+			if strings.ContainsAny(err.Error(), "\r\n") {
+				t.Fatalf("an error of several lines: %v", err)
+			}
+			return
+		}
+		e := NewEvent(&m, 5, "e")
+		got := readEvents(string(e.Text()))
+		if m.ID == "" {
+			m.ID = "e-5"
+		}
+		m.Data = strings.ReplaceAll(strings.ReplaceAll(data, "\r\n", "\n"), "\r", "\n")
+		m.Name = ""
+		if len(got) != 1 || got[0] != m {
+			t.Fatalf("%q is read as %q, want %q", e.Text(), got, m)
+		}
+	})
+}
+
+// readEvents is a client of event streams.
+func readEvents(text string) (events []Message) {
+	var m Message
+	var data []string
+	lines := bufio.NewScanner(strings.NewReader(text))
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		line := lines.Text()
+		if line == "" {
+			if data != nil {
+				m.Data = strings.Join(data, "\n")
+				events = append(events, m)
+			}
+			m.Data, m.Event, data = "", "", nil
+			continue
+		}
+		field, value, _ := strings.Cut(line, ":")
+		value = strings.TrimPrefix(value, " ")
+		switch field {
+		case "data":
+			data = append(data, value)
+		case "event":
+			m.Event = value
+		case "id":
+			m.ID = value
+		}
+	}
+	return events
+}

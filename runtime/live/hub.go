@@ -1,0 +1,318 @@
+package live
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Subscriber is a subscriber as a Hub knows it, by its Position.
+type Subscriber[S any] interface {
+	comparable
+	Position() *Position[S]
+}
+
+// Position is where a subscriber stands: its channels, and how far it has got. The zero value has joined no channel.
+type Position[S any] struct {
+	subs []subscription[S]
+	Seq  uint64 // the subscriber was given all events of its channels up to this one
+}
+
+type subscription[S any] struct {
+	of *Channel[S]
+	at int32 // its place in the Channel's subscribers
+}
+
+// Channel is a channel with subscribers.
+type Channel[S any] struct {
+	Name        string
+	Subscribers []S // one that joins is the last one; one that leaves is replaced by the last one
+}
+
+// Hub is all channels, with their subscribers and their kept events.
+type Hub[S Subscriber[S]] struct {
+	history
+	channels map[string]*Channel[S]
+	tip      uint64
+}
+
+// NewHub returns a Hub that has no limits yet: see Limit.
+func NewHub[S Subscriber[S]]() *Hub[S] {
+	return &Hub[S]{channels: map[string]*Channel[S]{}, history: history{rings: map[string]*ring{}}}
+}
+
+// Limit sets the bounds of the kept events.
+func (h *Hub[S]) Limit(limits ChannelLimits) { h.limits = limits }
+
+// Join makes s a subscriber of the channels of that name, each of which it names
+// once. It has not joined before.
+func (h *Hub[S]) Join(s S, names []string) {
+	p := s.Position()
+	p.subs = make([]subscription[S], 0, len(names))
+	for _, name := range names {
+		h.add(s, p, name)
+	}
+}
+
+// Add makes s a subscriber of one more channel; false: it is one already.
+func (h *Hub[S]) Add(s S, name string) bool {
+	p := s.Position()
+	if p.In(name) {
+		return false
+	}
+	h.add(s, p, name)
+	return true
+}
+
+func (h *Hub[S]) add(s S, p *Position[S], name string) {
+	c := h.channels[name]
+	if c == nil {
+		name = strings.Clone(name) // not the larger string that it may be a part of
+		c = &Channel[S]{Name: name}
+		h.channels[name] = c
+	}
+	p.subs = append(p.subs, subscription[S]{c, int32(len(c.Subscribers))})
+	c.Subscribers = append(c.Subscribers, s)
+}
+
+// Leave takes s out of all its channels.
+func (h *Hub[S]) Leave(s S) {
+	p := s.Position()
+	for _, sub := range p.subs {
+		h.vacate(sub)
+	}
+	p.subs = nil
+}
+
+// Remove takes s out of one channel; false: it is not a subscriber of it.
+func (h *Hub[S]) Remove(s S, name string) bool {
+	p := s.Position()
+	for i, sub := range p.subs {
+		if sub.of.Name == name {
+			h.vacate(sub)
+			p.subs = slices.Delete(p.subs, i, i+1)
+			return true
+		}
+	}
+	return false
+}
+
+// vacate takes one subscriber out of a channel.
+func (h *Hub[S]) vacate(sub subscription[S]) {
+	c := sub.of
+	end := len(c.Subscribers) - 1
+	moved := c.Subscribers[end]
+	c.Subscribers[sub.at] = moved
+	for i, other := range moved.Position().subs {
+		if other.of == c {
+			moved.Position().subs[i].at = sub.at
+		}
+	}
+	var none S
+	c.Subscribers[end] = none
+	c.Subscribers = c.Subscribers[:end]
+	switch {
+	case end == 0:
+		delete(h.channels, c.Name)
+	case cap(c.Subscribers) > 64 && end < cap(c.Subscribers)/4:
+		c.Subscribers = append(make([]S, 0, end*2), c.Subscribers...)
+	}
+}
+
+// Of returns the channel of that name, or nil if it has no subscribers.
+func (h *Hub[S]) Of(name string) *Channel[S] { return h.channels[name] }
+
+// Count returns the number of subscribers of a channel.
+func (h *Hub[S]) Count(name string) int {
+	if c := h.channels[name]; c != nil {
+		return len(c.Subscribers)
+	}
+	return 0
+}
+
+// Channels calls f for each channel with subscribers.
+func (h *Hub[S]) Channels(f func(*Channel[S])) {
+	for _, c := range h.channels {
+		f(c)
+	}
+}
+
+// Names returns the names of its channels.
+func (p *Position[S]) Names() []string {
+	names := make([]string, len(p.subs))
+	for i := range p.subs {
+		names[i] = p.subs[i].of.Name
+	}
+	return names
+}
+
+// In reports whether the subscriber is one of the channel of that name.
+func (p *Position[S]) In(name string) bool {
+	for i := range p.subs {
+		if p.subs[i].of.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// Tip is the number of the last event that was taken.
+func (h *Hub[S]) Tip() uint64 { return h.tip }
+
+// Take keeps a new event. It returns false if one of that number or a later one
+// has been taken: then it is no new one. now is in nanoseconds, from anywhere.
+func (h *Hub[S]) Take(e *Event, now int64) bool {
+	if e.Seq <= h.tip {
+		return false
+	}
+	h.tip = e.Seq
+	h.keep(e, now)
+	return true
+}
+
+// Restore keeps an event of which another process has been told. It is none that
+// subscribers have not been told of: Take may still come with it.
+func (h *Hub[S]) Restore(e *Event, now int64) { h.keep(e, now) }
+
+// Hold keeps all events until then, except those above Limits.Total.
+func (h *Hub[S]) Hold(until int64) { h.hold = max(h.hold, until) }
+
+// Complete reports whether all events behind number after are kept, of any channel, as far as they were taken: then Since returns all of its
+// channels.
+func (h *Hub[S]) Complete(after uint64) bool { return after >= h.lost }
+
+// Expire forgets events that are too old. It is to be called now and then.
+func (h *Hub[S]) Expire(now int64) { h.expire(now) }
+
+// Since returns all that is kept of events behind number after in the channels of
+// that name, by their numbers. While Hold lasts this is more than the limits of a channel.
+func (h *Hub[S]) Since(names []string, after uint64) []*Event {
+	return h.since(names, after, func(*ring) *Event { return nil })
+}
+
+// Replay is Since within the limits of each channel, also while Hold lasts. now is as for Take.
+func (h *Hub[S]) Replay(names []string, after uint64, now int64) []*Event {
+	return h.since(names, after, func(r *ring) *Event { return h.beyond(r, now) })
+}
+
+// since collects the events of each channel behind number after and behind the event that
+// end returns.
+func (h *Hub[S]) since(names []string, after uint64, end func(*ring) *Event) (events []*Event) {
+	for _, name := range names {
+		r := h.rings[name]
+		if r == nil {
+			continue
+		}
+		from, last := len(events), end(r)
+		for e := r.newst; e != last && e.Seq > after; e = e.older {
+			events = append(events, e)
+		}
+		slices.Reverse(events[from:])
+	}
+	if len(names) > 1 {
+		slices.SortFunc(events, func(a, b *Event) int { return cmp.Compare(a.Seq, b.Seq) })
+	}
+	return events
+}
+
+// Position returns the number of the event with that id, which a client says it has
+// seen last in one of the channels, for Since. An id that is unknown (it is too old, or
+// from before the server was started) is 0: the client gets all there is.
+//
+// The number of an id of this server may be ahead of Tip, by maxAhead: another process was
+// quicker. One that is further ahead is made up: no event up to it would be sent.
+func (h *Hub[S]) Position(names []string, id, epoch string) (seq uint64) {
+	for _, name := range names {
+		if r := h.rings[name]; r != nil {
+			for e := r.newst; e != nil && e.Seq > seq; e = e.older {
+				if e.ID == id {
+					seq = e.Seq
+				}
+			}
+		}
+	}
+	if seq == 0 {
+		seq, _ = ParseID(epoch, id)
+		tip := h.tip
+		if h.last != nil { // of a process that was started later: Restore
+			tip = max(tip, h.last.Seq)
+		}
+		if seq > tip && seq-tip > maxAhead {
+			seq = 0
+		}
+	}
+	return seq
+}
+
+// maxAhead bounds how many events a process of a server may be ahead of another: more than
+// can wait to be sent.
+const maxAhead = 1 << 20
+
+// Kept returns all events that are kept, by their numbers.
+func (h *Hub[S]) Kept() (events []*Event) {
+	for e := h.first; e != nil; e = e.next {
+		events = append(events, e)
+	}
+	return events
+}
+
+const (
+	// MaxName is the length of the longest name of a channel, in bytes.
+	MaxName = 128
+
+	// MaxNames is how many channels one subscriber may be of.
+	MaxNames = 16
+)
+
+// CheckChannelName returns an error of one line unless name can be that of a channel: 1 to MaxName letters and digits of
+// ASCII and . _ ~ : / @ -, the first one a letter or digit.
+func CheckChannelName(name string) error {
+	switch {
+	case name == "":
+		return errors.New("a channel name is empty")
+	case len(name) > MaxName:
+		return fmt.Errorf("a channel name has %d bytes; the maximum is %d; it begins with %.40q", len(name), MaxName, name)
+	}
+	for i := range len(name) {
+		c := name[i]
+		switch {
+		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9':
+		case i > 0 && strings.IndexByte("._~:/@-", c) >= 0:
+		case i == 0:
+			return fmt.Errorf("a channel name must begin with an ASCII letter or digit: %q", name)
+		default:
+			return fmt.Errorf("a channel name must consist of ASCII letters, digits and . _ ~ : / @ -: %q", name)
+		}
+	}
+	return nil
+}
+
+// ParseNames reads the value of a field Fapws-Channel: names with commas and
+// optional blanks between them (RFC 9110 §5.6.1). A name that comes twice counts
+// once. The error is one line.
+func ParseNames(list string) (names []string, err error) {
+	for one := range strings.SplitSeq(list, ",") {
+		one = strings.Trim(one, " \t")
+		if err := CheckChannelName(one); err != nil {
+			return nil, err
+		}
+		if !contains(names, one) {
+			if len(names) == MaxNames {
+				return nil, fmt.Errorf("more than %d channels for one subscriber", MaxNames)
+			}
+			names = append(names, one)
+		}
+	}
+	return names, nil
+}
+
+func contains(names []string, name string) bool {
+	for _, one := range names {
+		if one == name {
+			return true
+		}
+	}
+	return false
+}

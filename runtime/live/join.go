@@ -1,0 +1,228 @@
+package live
+
+import (
+	"bytes"
+	"errors"
+	"iter"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/runtime/conn"
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+	"fapws/runtime/system"
+)
+
+var (
+	errPerAddress = errors.New("too many subscribers from one address")
+	errRoom       = errors.New("too few connections are left for other clients")
+)
+
+// admit makes the client that has sent r a subscriber of channels. Events wait until begin. The error says, in one line, which
+// limit does not allow it.
+func (s *Subscribers) admit(names []string, r *exchange.Request) (*StreamSubscriber, error) {
+	addr, _ := netip.ParseAddr(r.Peer.Addr)
+	if err := s.full(names, addr); err != nil {
+		return nil, err
+	}
+	p := s.make(addr, portOf(r.Peer.Port), framing(r.Parsed.Version))
+	p.number, p.started = s.next, uint32(time.Now().Unix())
+	p.position.Seq = s.fanout.Tip()
+	s.next++
+	id, resumes := lastEventID(r)
+	if len(id) > MaxWord {
+		id = "" // no event has it
+	}
+	p.know(r.Peer.User, id)
+	if resumes {
+		now := s.now()
+		s.fanout.Expire(now)
+		seq := s.fanout.Position(names, id, s.format.Load().epoch)
+		s.replay(p, seq, s.fanout.Replay(names, seq, now))
+	}
+	s.join(p, names)
+	return p, nil
+}
+
+// framing returns the minor version of HTTP/1 in whose form a client gets events: by HTTP/2 they come without chunks, as by HTTP/1.0.
+func framing(v http1.Version) uint8 {
+	if v == http1.HTTP11 {
+		return 1
+	}
+	return 0
+}
+
+// make returns a subscriber that has joined nothing yet.
+func (s *Subscribers) make(addr netip.Addr, port uint16, minor uint8) *StreamSubscriber {
+	return &StreamSubscriber{s: s, minor: minor, addr: addr, port: port, active: ticks(s.host.Now())}
+}
+
+// know notes the user, and the last event of a client that has come back.
+func (p *StreamSubscriber) know(user, lastID string) {
+	if user != "" || lastID != "" {
+		p.extra = &extra{user: user, lastID: lastID}
+	}
+}
+
+// portOf reads a REMOTE_PORT; 0: it is not known.
+func portOf(text string) uint16 {
+	port, _ := strconv.ParseUint(text, 10, 16)
+	return uint16(port)
+}
+
+// lastEventID returns the id of the last event that a client says it has seen, and reports whether it says so.
+func lastEventID(r *exchange.Request) (id string, there bool) {
+	for _, f := range r.Parsed.Fields {
+		if bytes.EqualFold(f.Name.In(r.Head), []byte("Last-Event-ID")) {
+			return string(f.Value.In(r.Head)), true
+		}
+	}
+	return "", false
+}
+
+// full returns why there may be no subscriber of that address, or nil.
+func (s *Subscribers) full(names []string, addr netip.Addr) error {
+	for _, name := range names {
+		if s.fanout.Count(name) >= s.cfg.Subscribers {
+			return errors.New("channel " + name + " has the maximum number of subscribers")
+		}
+	}
+	if addr.IsValid() && int(s.addresses[addressKey(addr)]) >= s.cfg.PerAddress {
+		return errPerAddress
+	}
+	// They stay for long: if all connections were theirs, other clients would never be served.
+	if most := s.limits.Clients; most > 1 && s.joined >= most-max(most/16, 1) {
+		return errRoom
+	}
+	return nil
+}
+
+// replay lets p, which has got all events up to number seq, begin with events.
+func (s *Subscribers) replay(p *StreamSubscriber, seq uint64, events []*Event) {
+	p.position.Seq = max(p.position.Seq, seq)
+	if len(events) > 0 {
+		p.queue = &queue{events: events, free: len(events), stamp: s.host.Now()}
+		p.position.Seq = max(p.position.Seq, events[len(events)-1].Seq)
+	}
+}
+
+// join makes p, which has no descriptor yet, a subscriber.
+func (s *Subscribers) join(p *StreamSubscriber, names []string) {
+	s.fanout.Join(p, names)
+	s.joined++
+	if p.addr.IsValid() {
+		s.addresses[addressKey(p.addr)]++
+	}
+	s.counted(names)
+}
+
+// attach gives a subscriber a descriptor, which is not watched, and has it watched. The descriptor stays the caller's if there is
+// an error, and until begin.
+func (s *Subscribers) attach(p *StreamSubscriber, fd int) error {
+	if err := s.loop.Add(&p.watch, fd, p); err != nil {
+		return err
+	}
+	system.HoldDescriptor(fd)
+	s.limit(fd)
+	return nil
+}
+
+// limit bounds what the kernel keeps for a subscriber, and for how long. The options fail for unix sockets or are of no use there.
+func (s *Subscribers) limit(fd int) {
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, s.cfg.Buffer)
+	conn.GiveUpAfter(fd, min(2*s.cfg.Heartbeat, mostSilence))
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+}
+
+// give has p, which has joined and has no descriptor, served through o.
+func (s *Subscribers) give(p *StreamSubscriber, o *stream) {
+	if p.extra == nil {
+		p.extra = new(extra)
+	}
+	p.extra.stream = o
+	s.tellJoined(p)
+	s.begin(p)
+}
+
+// mostSilence is below what the kernel takes, in milliseconds.
+const mostSilence = 24 * time.Hour
+
+// tellJoined reports p as a new subscriber.
+func (s *Subscribers) tellJoined(p *StreamSubscriber) {
+	if s.cfg.Joined == nil {
+		return
+	}
+	client := p.client()
+	for _, name := range p.position.Names() {
+		s.cfg.Joined(name, client)
+	}
+}
+
+// begin starts to serve p, which has joined and has a descriptor or a stream.
+func (s *Subscribers) begin(p *StreamSubscriber) {
+	s.live++
+	s.heartbeats.add(p)
+	p.state = idle
+	if p.queue != nil { // what came meanwhile, or before
+		p.state = behind
+		p.queue.stamp = s.host.Now()
+		s.lag(p)
+		s.room(p)
+	}
+	if p.state != gone && (s.ending || s.retiring && p.stream() != nil) {
+		s.finish(p)
+	}
+}
+
+// historyPiece is the size of a piece of ExportHistory, so that it fits into a
+// message of 100 KiB as base64, too.
+const historyPiece = 64 << 10
+
+// ExportHistory returns the past events that are kept now, in pieces for
+// ImportHistory. It must not be called on the loop; the pieces may be taken later, on any goroutine.
+func (s *Subscribers) ExportHistory() (pieces iter.Seq[[]byte]) {
+	var events []*Event
+	s.host.Do(func() {
+		s.Take()
+		events = s.fanout.Kept()
+	})
+	return func(yield func([]byte) bool) {
+		for rest := events; len(rest) > 0; {
+			n, size := 0, 0
+			for n < len(rest) && size < historyPiece {
+				size += len(rest[n].Text())
+				n++
+			}
+			for piece := range slices.Chunk(Encode(rest[:n]), historyPiece) {
+				if !yield(piece) {
+					return
+				}
+			}
+			rest = rest[n:]
+		}
+	}
+}
+
+// ImportHistory keeps past events for clients that come back. Pieces come in the order in which ExportHistory gives them. Events behind
+// the number last are left out: what another server invents must not hide events to come. It must not be called on the loop.
+func (s *Subscribers) ImportHistory(piece []byte, last uint64) (err error) {
+	s.host.Do(func() {
+		var events []*Event
+		events, err = s.restored.Decode(piece)
+		for _, e := range events {
+			if e.Seq <= last {
+				s.fanout.Restore(e, s.now())
+			}
+		}
+	})
+	return err
+}
+
+// Hold lets no event be forgotten for a while, except what exceeds the limit
+// of all channels together. A server that is to import subscribers needs it from when it is told
+// of events until then.
+func (s *Subscribers) Hold(d time.Duration) { s.fanout.Hold(s.now() + int64(d)) }

@@ -1,0 +1,270 @@
+package live
+
+import (
+	"fmt"
+	"math/rand"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestNames(t *testing.T) {
+	for list, want := range map[string]string{
+		"news":                              "news",
+		"a, b ,c\t,a":                       "a b c",
+		"room/1.x_y~z:w@v-u":                "room/1.x_y~z:w@v-u",
+		"0":                                 "0",
+		strings.Repeat("n", 128):            strings.Repeat("n", 128),
+		strings.Repeat("n", 129):            "error",
+		"":                                  "error",
+		"a,":                                "error",
+		"a,,b":                              "error",
+		"/a":                                "error",
+		"-":                                 "error",
+		"a b":                               "error",
+		"a\r\nX: y":                         "error",
+		"\x00":                              "error",
+		"ä":                                 "error",
+		"a;b":                               "error",
+		"a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p":   "a b c d e f g h i j k l m n o p",
+		"a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,a": "a b c d e f g h i j k l m n o p",
+		"a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q": "error",
+	} {
+		names, err := ParseNames(list)
+		got := strings.Join(names, " ")
+		if err != nil {
+			got = "error"
+			if strings.ContainsAny(err.Error(), "\r\n") {
+				t.Errorf("%q: an error of several lines: %v", list, err)
+			}
+		}
+		if got != want {
+			t.Errorf("%q: got %q, want %q", list, got, want)
+		}
+	}
+}
+
+func TestFormat(t *testing.T) {
+	for _, test := range []struct {
+		m    Message
+		want string
+	}{
+		{Message{Data: "x"}, "id: e-7\ndata: x\n\n"},
+		{Message{}, "id: e-7\ndata: \n\n"},
+		{Message{Data: "x", ID: "mine", Event: "tick"}, "id: mine\nevent: tick\ndata: x\n\n"},
+		{Message{Data: "a\nb\rc\r\nd\n\re"}, "id: e-7\ndata: a\ndata: b\ndata: c\ndata: d\ndata: \ndata: e\n\n"},
+		{Message{Data: "\n"}, "id: e-7\ndata: \ndata: \n\n"},
+		{Message{Data: " x\u2028ü"}, "id: e-7\ndata:  x\u2028ü\n\n"},
+		{Message{Data: "x\nid: no\nevent: no\n\n:"}, "id: e-7\ndata: x\ndata: id: no\ndata: event: no\ndata: \ndata: :\n\n"},
+	} {
+		test.m.Name = "n"
+		if err := test.m.Check(); err != nil {
+			t.Errorf("%q: %v", test.m, err)
+		}
+		e := NewEvent(&test.m, 7, "e")
+		if got := string(e.Text()); got != test.want || string(e.Wire(0)) != got {
+			t.Errorf("%q: got %q, want %q", test.m, got, test.want)
+		}
+		if got, want := string(e.Wire(1)), fmt.Sprintf("%x\r\n%s\r\n", len(test.want), test.want); got != want {
+			t.Errorf("%q: got %q, want %q", test.m, got, want)
+		}
+	}
+}
+
+func TestIDs(t *testing.T) {
+	for id, want := range map[string]string{
+		"e-0": "0 true", "e-12": "12 true", "e-18446744073709551615": "18446744073709551615 true",
+		"e-": "0 false", "e-01": "0 false", "e-+1": "0 false", "e--1": "0 false", "f-1": "0 false", "": "0 false",
+		"e-1 ": "0 false", "e-18446744073709551616": "0 false", "e-1_0": "0 false",
+	} {
+		seq, ok := ParseID("e", id)
+		if got := fmt.Sprint(seq, ok); got != want {
+			t.Errorf("%q: got %s, want %s", id, got, want)
+		}
+	}
+}
+
+// ear is a subscriber.
+type ear struct {
+	id       int
+	position Position[*ear]
+}
+
+func (e *ear) Position() *Position[*ear] { return &e.position }
+
+func newTestHub(limits ChannelLimits) *Hub[*ear] {
+	h := NewHub[*ear]()
+	h.Limit(limits)
+	return h
+}
+
+// Joining and leaving in any order keeps every place right.
+func TestSubscriptions(t *testing.T) {
+	h := newTestHub(ChannelLimits{})
+	random := rand.New(rand.NewSource(1))
+	names := []string{"a", "b", "c", "d"}
+	var in []*ear
+	for i := range 5000 {
+		if random.Intn(100) < 52 && len(in) < 300 || len(in) == 0 {
+			e := &ear{id: i}
+			random.Shuffle(len(names), func(i, k int) { names[i], names[k] = names[k], names[i] })
+			h.Join(e, names[:1+random.Intn(len(names))])
+			in = append(in, e)
+		} else {
+			k := random.Intn(len(in))
+			h.Leave(in[k])
+			in = slices.Delete(in, k, k+1)
+		}
+		if i%100 != 0 {
+			continue
+		}
+		subs := 0
+		for _, e := range in {
+			for _, s := range e.position.subs {
+				if s.of.Subscribers[s.at] != e || h.Of(s.of.Name) != s.of {
+					t.Fatalf("after %d: a subscription that is another's", i)
+				}
+				subs++
+			}
+		}
+		for _, name := range names {
+			subs -= h.Count(name)
+		}
+		if subs != 0 {
+			t.Fatalf("after %d: %d subs too many", i, subs)
+		}
+	}
+	for _, e := range in {
+		h.Leave(e)
+	}
+	h.Channels(func(c *Channel[*ear]) { t.Errorf("channel %s is left over", c.Name) })
+}
+
+func event(seq uint64, name string, size int) *Event {
+	return NewEvent(&Message{Name: name, Data: strings.Repeat("x", size)}, seq, "e")
+}
+
+func numbers(events []*Event) string {
+	var all []string
+	for _, e := range events {
+		all = append(all, fmt.Sprint(e.Seq))
+	}
+	return strings.Join(all, " ")
+}
+
+func TestHistory(t *testing.T) {
+	h := newTestHub(ChannelLimits{Events: 3, Bytes: 1000, Total: 1 << 20, Age: 100})
+	for seq := uint64(1); seq <= 10; seq++ {
+		h.Take(event(seq, [...]string{"a", "b"}[seq%2], 10), int64(seq))
+	}
+	if h.Take(event(10, "a", 1), 10) || h.Take(event(9, "a", 1), 10) {
+		t.Error("an event was taken twice")
+	}
+	check := func(what string, names []string, after uint64, want string) {
+		t.Helper()
+		if got := numbers(h.Since(names, after)); got != want {
+			t.Errorf("%s: got %q, want %q", what, got, want)
+		}
+	}
+	both := []string{"a", "b"}
+	check("both", both, 0, "5 6 7 8 9 10")
+	check("one", []string{"b"}, 0, "5 7 9")
+	check("after", both, 7, "8 9 10")
+	check("all", both, 10, "")
+	check("none", []string{"c"}, 0, "")
+	h.Take(event(11, "a", 700), 11)
+	check("bytes of one", []string{"a"}, 0, "8 10 11")
+	h.Take(event(12, "a", 700), 12)
+	if got := numbers(h.Replay(both, 0, 12)); got != "5 7 9 12" {
+		t.Errorf("replayed within the limits: got %q", got)
+	}
+	check("bytes of one", []string{"a"}, 0, "12")
+	h.Expire(107)
+	check("age", both, 0, "7 9 12")
+
+	h.Hold(1000)
+	for seq := uint64(20); seq < 30; seq++ {
+		h.Take(event(seq, "a", 10), 200)
+	}
+	h.Expire(900)
+	check("held", both, 9, "12 20 21 22 23 24 25 26 27 28 29")
+	for now, want := range map[int64]string{110: "27 28 29", 300: "27 28 29", 301: ""} {
+		if got := numbers(h.Replay(both, 9, now)); got != want {
+			t.Errorf("replayed at %d while held: got %q, want %q", now, got, want)
+		}
+	}
+	for _, seq := range []uint64{13, 20, 15, 14, 40} {
+		h.Restore(event(seq, "b", 10), 900)
+	}
+	check("restored", both, 9, "12 13 14 15 20 20 21 22 23 24 25 26 27 28 29 40")
+	if !h.Take(event(30, "a", 10), 900) {
+		t.Error("what was restored is no reason not to take what is before it")
+	}
+	h.Expire(1000)
+	check("no longer held", both, 0, "15 20 28 29 30 40")
+	h.Expire(5000)
+	check("expired", both, 0, "")
+	if h.bytes != 0 || len(h.rings) != 0 || h.first != nil || h.last != nil {
+		t.Errorf("%d bytes and %d rings are left over", h.bytes, len(h.rings))
+	}
+}
+
+// However many names there are, the kept events are bounded, and the newest ones.
+func TestManyNames(t *testing.T) {
+	const total = 1 << 20
+	h := newTestHub(ChannelLimits{Events: 100, Bytes: 256 << 10, Total: total, Age: 1 << 60})
+	for seq := uint64(1); seq <= 20000; seq++ {
+		h.Take(event(seq, fmt.Sprint("n", seq), int(seq%50)), 1)
+	}
+	if h.bytes > total || h.bytes < total/2 || len(h.rings) > total/overhead {
+		t.Errorf("%d bytes in %d rings", h.bytes, len(h.rings))
+	}
+	if got := numbers(h.Since([]string{"n20000"}, 0)); got != "20000" {
+		t.Error(got)
+	}
+}
+
+func TestPosition(t *testing.T) {
+	h := newTestHub(ChannelLimits{Events: 10, Bytes: 1 << 20, Total: 1 << 20, Age: 1 << 60})
+	for seq, id := range []string{"x", "y", "", "x", "e-2"} {
+		h.Take(NewEvent(&Message{Name: "a", ID: id}, uint64(seq+1), "e"), 1)
+	}
+	for id, want := range map[string]uint64{"x": 4, "y": 2, "e-3": 3, "e-1": 1, "e-2": 5, "e-100": 100, "z": 0, "e-1048581": 1048581, "e-1048582": 0, "e-18446744073709551615": 0, "e-18446744073709551616": 0, "": 0, "f-3": 0} {
+		if got := h.Position([]string{"a", "b"}, id, "e"); got != want {
+			t.Errorf("%q: got %d, want %d", id, got, want)
+		}
+	}
+}
+
+// A process that was started later knows from others how far events are.
+func TestPositionOfRestored(t *testing.T) {
+	h := newTestHub(ChannelLimits{Events: 10, Bytes: 1 << 20, Total: 1 << 20, Age: 1 << 60})
+	h.Restore(NewEvent(&Message{Name: "a"}, 5000000, "e"), 1)
+	if got := h.Position([]string{"b"}, "e-5000001", "e"); got != 5000001 {
+		t.Errorf("got %d", got)
+	}
+}
+
+func TestEncode(t *testing.T) {
+	events := []*Event{event(1, "a", 5), NewEvent(&Message{Name: "b", ID: "<ü>", Event: "t", Data: "x\r\ny"}, 7, "e")}
+	text := Encode(events)
+	for cut := range len(text) {
+		var d Decoder
+		first, err1 := d.Decode(text[:cut])
+		rest, err2 := d.Decode(text[cut:])
+		got := append(first, rest...)
+		if err1 != nil || err2 != nil || len(got) != 2 {
+			t.Fatalf("cut at %d: %v, %v, %d events", cut, err1, err2, len(got))
+		}
+		for i, e := range got {
+			if e.Seq != events[i].Seq || e.Name != events[i].Name || e.ID != events[i].ID || string(e.Wire(1)) != string(events[i].Wire(1)) {
+				t.Errorf("got %+v, want %+v", e, events[i])
+			}
+		}
+	}
+	for _, bad := range []string{"\n", "x\n", "{}\n", `{"Seq":1,"Name":"a b"}` + "\n", `{"Seq":-1,"Name":"a"}` + "\n"} {
+		if _, err := new(Decoder).Decode([]byte(bad)); err == nil {
+			t.Errorf("%q was read", bad)
+		}
+	}
+}

@@ -1,0 +1,146 @@
+package live
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/exchange/exchangetest"
+)
+
+// handler is the source of an exchange, which counts its calls.
+type handler struct {
+	exchange.Memory
+	gone     int
+	released []string
+	inputs   int
+}
+
+func (h *handler) OnGone(*exchange.Exchange)                { h.gone++ }
+func (h *handler) Input(*exchange.Exchange, exchange.Input) { h.inputs++ }
+func (h *handler) Release(p *exchange.Part) {
+	h.released = append(h.released, fmt.Sprintf("%s %v", p.Body, p.Last))
+}
+
+// answer has a handler answer a request with parts, and calls done on the loop with the client. The first part gets
+// the head of a subscription.
+func (h *host) answer(request string, done func(x *exchange.Exchange, client *exchangetest.Client, handler *handler), parts ...exchange.Part) {
+	h.t.Helper()
+	h.Do(func() {
+		client, handler := &exchangetest.Client{}, &handler{}
+		x := client.Exchange(request, "")
+		x.Source = handler
+		r := *x.Req
+		r.Peer = &exchange.Peer{Addr: "192.0.2.1", Port: "80"}
+		parts[0].First = true
+		if parts[0].Head.Channel == nil {
+			parts[0].Head = exchange.Head{Status: 200, Channel: []byte("news"), Length: 1, Fields: []byte("X-A: 1\r\nContent-Type: a/b\r\n")}
+		}
+		for i := range parts {
+			p := &parts[i]
+			p.File, p.Owner = -1, handler
+			if i == 0 {
+				if refusal, ok := h.s.Subscribe(x, p, &r); !ok {
+					x.Sink.Reply(refusal)
+					break
+				}
+			}
+			x.Sink.Send(p)
+		}
+		done(x, client, handler)
+	})
+}
+
+const get = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
+
+// sent describes the parts that a client was sent.
+func sent(c *exchangetest.Client) string {
+	var all []string
+	for _, p := range c.Parts {
+		text := fmt.Sprintf("%q", p.Body)
+		switch {
+		case p.Upgrade != nil:
+			text += " upgrade"
+		case p.Failed:
+			text += " failed"
+		case p.Last:
+			text += " last"
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, ", ")
+}
+
+// TestResponse: the parts of a handler become the beginning of a stream, and its last part gives the connection away.
+func TestResponse(t *testing.T) {
+	const retry = `"retry: 3000\n\n"`
+	for _, c := range []struct {
+		name, request string
+		parts         []exchange.Part
+		want          string
+	}{
+		{"nothing", get, []exchange.Part{{Last: true}}, retry + `, "", "" upgrade`},
+		{"an event", get, []exchange.Part{{Last: true, Body: []byte("data: 1\n\n")}}, retry + `, "data: 1\n\n", "" upgrade`},
+		{"no event", get, []exchange.Part{{Last: true, Body: []byte("{}")}}, retry + `, "{}", "\n\n" upgrade`},
+		{"pieces", get, []exchange.Part{{Body: []byte("{}")}, {Body: []byte("x\n\n")}, {Last: true}}, retry + `, "{}", "x\n\n", "", "" upgrade`},
+		{"failed", get, []exchange.Part{{Body: []byte("{}")}, {Last: true, Failed: true}}, retry + `, "{}", "" failed`},
+		{"HEAD", strings.Replace(get, "GET", "HEAD", 1), []exchange.Part{{Last: true}}, retry + `, "" last`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := serve(t, StreamConfig{})
+			h.answer(c.request, func(_ *exchange.Exchange, client *exchangetest.Client, handler *handler) {
+				if got := sent(client); got != c.want {
+					t.Errorf("got %s, want %s", got, c.want)
+				}
+				if fields := string(client.Parts[0].Head.Fields); fields != "Content-Type: text/event-stream\r\nX-A: 1\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\n" {
+					t.Errorf("fields %q", fields)
+				}
+				if len(handler.released) != len(c.parts) || !strings.HasSuffix(handler.released[len(c.parts)-1], " true") {
+					t.Errorf("the handler got back %q", handler.released)
+				}
+				if handler.gone != 0 || h.s.joined != 0 || len(h.s.addresses) != 0 { // the client has released the last part without Begin
+					t.Errorf("told %d times, %d subscribers", handler.gone, h.s.joined)
+				}
+			}, c.parts...)
+		})
+	}
+}
+
+// TestResponseGone: a client that disconnects before the handler has ended does not become a subscriber, and the handler learns of it.
+func TestResponseGone(t *testing.T) {
+	h := serve(t, StreamConfig{})
+	h.answer(get, func(x *exchange.Exchange, client *exchangetest.Client, handler *handler) {
+		x.Source.(exchange.Receiver).Input(x, exchange.Input{})
+		if h.s.joined != 1 {
+			t.Errorf("%d subscribers", h.s.joined)
+		}
+		x.Source.OnGone(x)
+		if handler.inputs != 1 || handler.gone != 1 || h.s.joined != 0 {
+			t.Errorf("%d inputs, told %d times, %d subscribers", handler.inputs, handler.gone, h.s.joined)
+		}
+		x.Sink.Send(&exchange.Part{Last: true, File: -1, Owner: handler})
+	}, exchange.Part{Body: []byte("data: 1\n\n")})
+}
+
+// TestResponseRefused: a client that cannot be a subscriber gets an answer, and the operator a line.
+func TestResponseRefused(t *testing.T) {
+	h := serve(t, StreamConfig{Subscribers: 1})
+	if _, _, err := h.subscribe("192.0.2.9", "news"); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		channel string
+		status  int
+		line    string
+	}{
+		{"news", 503, "warning: channel news has the maximum number of subscribers; sent 503"},
+		{"a b", 500, `error: a handler answered "GET /a HTTP/1.1" with an invalid channel: `},
+	} {
+		h.answer(get, func(_ *exchange.Exchange, client *exchangetest.Client, _ *handler) {
+			if len(client.Replies) != 1 || client.Replies[0].Status != c.status || len(client.Logged) != 1 || !strings.HasPrefix(client.Logged[0], c.line) {
+				t.Errorf("%v, %q", client.Replies, client.Logged)
+			}
+		}, exchange.Part{Last: true, Head: exchange.Head{Status: 200, Channel: []byte(c.channel)}})
+	}
+}

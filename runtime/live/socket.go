@@ -1,0 +1,328 @@
+package live
+
+import (
+	"fapws/runtime/conn"
+	"fapws/runtime/exchange"
+	"fapws/runtime/logfile"
+	"fapws/runtime/websocket"
+)
+
+// SocketExchange is the exchange of a WebSocket: the request that asked for it, which lasts until the handler's last part was released.
+type SocketExchange interface {
+	// Deliver gives input to the handler. in.Ticket need not be set. in.Data must be valid until Deliver returns.
+	Deliver(in exchange.Input)
+
+	// Release gives a part of the handler back. The exchange has ended with the last one.
+	Release(p *exchange.Part)
+
+	// Cancel tells the handler that the client has left. Its last part still comes.
+	Cancel()
+
+	// Log writes a line about the client to the error log of its site.
+	Log(level logfile.Level, line string)
+
+	// User returns the name of the logged-in user, or "".
+	User() string
+
+	// Save notes in d what the server that takes the WebSocket over needs for the access log, in which this exchange has no line then.
+	Save(d *SocketState)
+}
+
+// Socket is a WebSocket, from its handshake on. The protocol before it answers the handshake: then Open makes the Socket the
+// protocol of the connection. It implements conn.Protocol and live.Subscriber.
+type Socket struct {
+	session session
+	all     *Sockets
+	x       SocketExchange // nil: its last part was released
+	conn    *conn.Conn
+	before  conn.Protocol // what the connection spoke before, which accounts for it
+
+	opening     *opening // nil: its handshake was answered
+	subprotocol string
+	compression websocket.Compression
+
+	open     bool // the handler has accepted it
+	resumes  bool // it comes from another process, and the handler has not gone on with it yet
+	handing  bool // the handler was asked whether it can be handed over
+	departed bool // it was handed over
+	active   bool // it has an exchange, which has not ended
+	ending   bool // it carries messages no more: it closes when everything is sent
+	over     bool // its connection is closed
+	proper   bool // it was closed as it should
+	gone     bool // the exchange was cancelled
+
+	given   exchange.Given  // input that the handler has
+	in, out int64           // bytes received and sent, for the access log
+	held    []exchange.Part // parts that wait until the client takes the earlier output
+	unsent  *conn.Unsent    // large parts that wait for the client; nil: none have
+	offer   *SocketState    // the state that is handed over, from when the handler has let go
+
+	member
+}
+
+// opening is what a Socket needs until its handshake is answered.
+type opening struct {
+	accept [28]byte // Sec-WebSocket-Accept
+	early  []*Event // messages to its groups
+}
+
+// maxPending bounds the bytes that are kept of what a client sends before its WebSocket is resumed; beyond it the connection is not
+// read from.
+const maxPending = 64 << 10
+
+// New returns a Socket for the handshake of x, whose request is for a mount with that group, "" if it has none. From now on it gets
+// the messages to its group.
+func (a *Sockets) New(x SocketExchange, h websocket.Handshake, group string) *Socket {
+	if a.codec == nil {
+		a.codec = new(codec)
+	}
+	s := &Socket{all: a, x: x, opening: &opening{accept: h.Accept}, compression: h.Compression, active: true}
+	s.session.link = socketLink{s}
+	s.session.decoder.Max = a.cfg.MaxSize
+	if h.Compression.On {
+		s.session.decoder.Inflater = &a.codec.inflater
+	}
+	s.group = group
+	return s
+}
+
+// Await lets s get the messages to its group that come from now on. Call it when the handler has its request.
+func (s *Socket) Await() {
+	if s.group != "" {
+		s.awaits = true
+		s.all.awaited++
+	}
+	s.enter()
+}
+
+// settled notes that a handshake was answered, or never will be.
+func (s *Socket) settled() {
+	if s.awaits {
+		s.awaits = false
+		s.all.awaited--
+	}
+	if s.resumes {
+		s.resumes = false
+		s.all.resuming--
+	}
+}
+
+// Refused ends s before Open: its handler has given another answer, or the client has left.
+func (s *Socket) Refused() {
+	if s.conn == nil {
+		s.active = false
+		s.leave()
+	}
+}
+
+// HasConn reports whether s has its connection. Then it takes the parts of its exchange.
+func (s *Socket) HasConn() bool { return s.conn != nil }
+
+// AppendFields appends the fields of the response that accepts s (RFC 6455 §4.2.2). subprotocol is the handler's choice, which is left out
+// if it is not a token.
+func (s *Socket) AppendFields(dst, subprotocol []byte) []byte {
+	dst = append(dst, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
+	dst = append(append(dst, s.opening.accept[:]...), "\r\n"...)
+	if websocket.IsToken(subprotocol) {
+		dst = append(append(append(dst, "Sec-WebSocket-Protocol: "...), subprotocol...), "\r\n"...)
+		s.subprotocol = string(subprotocol)
+	}
+	if s.compression.On {
+		dst = s.compression.AppendTo(append(dst, "Sec-WebSocket-Extensions: "...))
+		dst = append(dst, "\r\n"...)
+	}
+	return dst
+}
+
+// Open makes s, whose handshake was accepted, the protocol of c, on which head is sent first.
+func (s *Socket) Open(c *conn.Conn, head []byte) {
+	s.take(c)
+	c.Use()
+	s.all.conns.Buf = append(s.all.conns.Buf, head...)
+	s.opened()
+}
+
+// take makes s the protocol of c.
+func (s *Socket) take(c *conn.Conn) {
+	s.conn, s.before = c, c.Protocol()
+	c.Upgrade(s)
+}
+
+// opened begins the exchange of messages.
+func (s *Socket) opened() {
+	c := s.conn
+	s.settled()
+	s.open = true
+	c.Stamp = s.all.conns.Now()
+	c.Schedule()
+	s.accepted()
+	if len(c.Pending()) > 0 || c.Half() {
+		c.Again()
+	}
+	if s.all.leaving != 0 && !s.over && !s.stays() {
+		s.goAway()
+	}
+}
+
+// Input implements conn.Protocol. Of the frames that have arrived it takes as many as the handler has room for; the rest is kept, and
+// the connection is not read meanwhile.
+func (s *Socket) Input(data []byte) {
+	c := s.conn
+	switch {
+	case s.ending:
+		c.Linger = c.Linger || len(data) > 0
+		return
+	case s.over || s.session.Broken():
+		return
+	case !s.open || s.handing: // at a hand-over the received bytes go along
+		c.Keep(data)
+		if !s.open && len(c.Pending()) > maxPending && !c.Paused() {
+			c.Pause(conn.HeedReset)
+		}
+		return
+	}
+	kept := len(c.Pending()) > 0
+	if kept {
+		c.Keep(data)
+		data = c.Pending()
+	}
+	n := s.session.Input(data)
+	s.in += int64(n)
+	switch {
+	case s.over:
+		return
+	case s.ending || s.session.Broken():
+		c.DropInput()
+		return
+	case kept:
+		c.Consume(n)
+	default:
+		c.Keep(data[n:])
+	}
+	switch {
+	case c.Half(): // it had shut down its side before it got its 101
+		s.all.conns.Flush()
+		c.Close("the client has shut down its side")
+	case c.Paused() && !c.Stopped():
+		c.Unpause()
+	}
+	s.all.host.Delivered()
+}
+
+// EOF implements conn.Protocol. A client may end its side with its close frame, as Chromium does over HTTP/2: the answer is still to be sent.
+func (s *Socket) EOF() (stays bool) {
+	return s.session.Broken() && (!s.ending || s.conn.Writing() || s.conn.Gathers())
+}
+
+// Flushed implements conn.Protocol.
+func (s *Socket) Flushed() { s.settle() }
+
+// Writable implements conn.Protocol: it sends the output that waited for a transfer.
+func (s *Socket) Writable() {
+	c := s.conn
+	c.Stamp = s.all.conns.Now()
+	s.session.Free()
+	s.advance()
+	if !c.Gathers() { // else Flushed settles it
+		s.settle()
+	}
+}
+
+// Deadline implements conn.Protocol.
+func (s *Socket) Deadline() int64 {
+	if !s.open || s.ending {
+		return s.all.conns.Now() + websocketLookAgain
+	}
+	return s.session.Deadline()
+}
+
+// Expired implements conn.Protocol.
+func (s *Socket) Expired() {
+	switch {
+	case !s.open || s.ending:
+		s.conn.Schedule()
+	case !s.session.Ends() && s.conn.Unread(): // a handler on the loop has kept it from the client's input
+		s.conn.Postpone()
+	default:
+		s.session.Expired()
+	}
+}
+
+// Closed implements conn.Protocol.
+func (s *Socket) Closed() {
+	s.over = true
+	s.session.TellAway()
+	s.cancel()
+}
+
+// Gone implements conn.Protocol.
+func (s *Socket) Gone() { s.before.Gone() }
+
+// Drain closes a WebSocket because the server stops or, if retire, is replaced: see Sockets.Drain.
+func (s *Socket) Drain(retire bool) {
+	if s.open && !s.ending && !s.over && !(retire && s.stays()) {
+		s.goAway()
+	}
+}
+
+// stays reports whether s need not leave yet, as it may be handed over.
+func (s *Socket) stays() bool {
+	return s.all.stay && s.movable() && s.all.leaving != websocket.GoingAway
+}
+
+// movable reports whether another process may get s: not if the keys of its TLS connection are in this one.
+func (s *Socket) movable() bool {
+	return s.group != "" && (s.conn == nil || s.conn.Transport() == nil)
+}
+
+// goAway closes s because the server stops, or is replaced.
+func (s *Socket) goAway() {
+	code := s.all.leaving
+	if code == 0 {
+		code = websocket.ServiceRestart
+	}
+	s.conn.Leaves = true
+	s.session.GoAway(code)
+}
+
+// cancel ends the exchange of s without an answer.
+func (s *Socket) cancel() {
+	s.leave()
+	if !s.active {
+		return
+	}
+	s.active = false
+	if !s.dropHeld() {
+		s.gone = true
+		s.x.Cancel()
+	}
+}
+
+// settle closes the connection if everything was sent.
+func (s *Socket) settle() {
+	if c := s.conn; s.ending && !s.over && !s.active && !c.Writing() && !c.Gathers() {
+		c.Finish()
+	}
+}
+
+// resumeReading goes on reading, with the pending input first.
+func (s *Socket) resumeReading() {
+	c := s.conn
+	c.Continue()
+	if !s.ending && len(c.Pending()) > 0 {
+		c.Again()
+	}
+}
+
+// Credit notes that the handler has taken n bytes of input.
+func (s *Socket) Credit(n int64) {
+	if s.given.Credit(n) && s.conn.Stopped() && !s.over && !s.handing {
+		s.resumeReading()
+	}
+}
+
+// Carried returns how many bytes have come from the client, and how many were sent to it.
+func (s *Socket) Carried() (in, out int64) { return s.in, s.out }
+
+// Aborted reports whether the WebSocket was not closed as it should.
+func (s *Socket) Aborted() bool { return !s.proper && (s.gone || s.over) }

@@ -1,0 +1,181 @@
+package live
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"fapws/runtime/eventloop"
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+	"fapws/runtime/logfile"
+	"fapws/runtime/system"
+
+	"golang.org/x/sys/unix"
+)
+
+// host is a server that has nothing but subscribers.
+type host struct {
+	t    testing.TB
+	loop *eventloop.Loop
+	s    *Subscribers
+	open int
+	log  []string
+}
+
+func (h *host) Now() int64                               { return int64(time.Second) }
+func (h *host) Full() bool                               { return false }
+func (h *host) Opened()                                  { h.open++ }
+func (h *host) Closed()                                  { h.open-- }
+func (h *host) Account(*logfile.Record, int64, int64)    {}
+func (h *host) Resume(*logfile.State) *logfile.Record    { return nil }
+func (h *host) Log(_ logfile.Level, client, line string) { h.log = append(h.log, client+": "+line) }
+func (h *host) Tracef(format string, args ...any)        { h.t.Logf(format, args...) }
+func (h *host) Do(f func()) {
+	done := make(chan struct{})
+	h.loop.Post(func() { defer close(done); f() })
+	<-done
+}
+
+func serve(t testing.TB, cfg StreamConfig) *host {
+	t.Helper()
+	loop, err := eventloop.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &host{t: t, loop: loop}
+	h.s = NewSubscribers(h)
+	waker := loop.Waker()
+	h.s.Bind(loop, waker.Wake)
+	cfg.Epoch = "e"
+	h.s.Configure(cfg.WithDefaults(), StreamLimits{WriteTimeout: time.Minute})
+	loop.OnWake(func() { h.s.Take() })
+	loop.AtEndOfBatch(func(bool) { h.s.Turn() })
+	ended := make(chan error)
+	go func() { ended <- loop.Run() }()
+	t.Cleanup(func() {
+		h.Do(h.s.Close)
+		loop.Stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		loop.Close()
+	})
+	return h
+}
+
+// subscribe returns the client's end of a subscriber, which is closed when the test ends.
+func (h *host) subscribe(address string, names ...string) (fd int, p *StreamSubscriber, err error) {
+	h.t.Helper()
+	fds, failed := system.SocketpairNonblock()
+	if failed != nil {
+		h.t.Fatal(failed)
+	}
+	h.t.Cleanup(func() { unix.Close(fds[0]) })
+	h.Do(func() {
+		p, err = h.s.admit(names, &exchange.Request{Parsed: &http1.Request{Version: http1.HTTP11}, Peer: &exchange.Peer{Addr: address, Port: "80"}})
+		if err != nil {
+			unix.Close(fds[1])
+			return
+		}
+		if failed := h.s.attach(p, fds[1]); failed != nil {
+			h.t.Error(failed)
+		}
+		h.open++
+		h.s.begin(p)
+	})
+	return fds[0], p, err
+}
+
+func (h *host) publish(name, data string) {
+	h.t.Helper()
+	if _, err := h.s.Publish(0, &Message{Name: name, Data: data}); err != nil {
+		h.t.Fatal(err)
+	}
+	for h.s.Waiting() > 0 {
+		h.Do(func() {}) // each is a turn of the loop
+	}
+}
+
+// TestDrop: a subscriber that does not read is dropped and leaves nothing behind; one that reads has no queue.
+func TestDrop(t *testing.T) {
+	h := serve(t, StreamConfig{Buffer: 16 << 10})
+	_, slow, _ := h.subscribe("192.0.2.1", "news")
+	quick, p, _ := h.subscribe("192.0.2.2", "news")
+	text, buf := strings.Repeat("x", 4<<10), make([]byte, 64<<10)
+	for slow.state != gone {
+		h.publish("news", text)
+		if n, err := system.Receive(quick, buf); err != nil || !bytes.Contains(buf[:n], []byte(text)) {
+			t.Fatal(n, err)
+		}
+	}
+	h.Do(func() {
+		for p := range h.s.fanout.Lagging {
+			t.Errorf("%s is still behind", p)
+		}
+		if p.queue != nil || p.state != idle {
+			t.Error("the quick one still has a queue")
+		}
+		if h.open != 1 || h.s.live != 1 || h.s.joined != 1 || len(h.s.addresses) != 1 {
+			t.Errorf("%d clients, %d live, %d joined, %d addresses", h.open, h.s.live, h.s.joined, len(h.s.addresses))
+		}
+		if len(h.log) != 1 || !strings.Contains(h.log[0], "192.0.2.1:80: a subscriber of news reads too slowly") {
+			t.Error(h.log)
+		}
+	})
+}
+
+// TestAddresses: subscribers are counted by the address of their client, of IPv6 by its network, and forgotten when they leave.
+func TestAddresses(t *testing.T) {
+	h := serve(t, StreamConfig{PerAddress: 1})
+	for _, test := range []struct {
+		address string
+		ok      bool
+	}{
+		{"192.0.2.1", true}, {"192.0.2.1", false}, {"::ffff:192.0.2.1", false}, {"192.0.2.2", true},
+		{"2001:db8::1", true}, {"2001:db8::ffff:1", false}, {"2001:db8:0:1::1", true},
+		{"", true}, {"", true}, // of unix sockets
+	} {
+		if _, _, err := h.subscribe(test.address, "a", "b"); test.ok != (err == nil) {
+			t.Errorf("%q: %v", test.address, err)
+		}
+	}
+	h.Do(func() {
+		h.s.Drain()
+		if len(h.s.addresses) != 0 || h.s.joined != 0 || h.open != 0 {
+			t.Errorf("%d addresses, %d joined, %d clients", len(h.s.addresses), h.s.joined, h.open)
+		}
+	})
+	if counts := h.s.Counts(); len(counts) != 0 {
+		t.Error(counts)
+	}
+}
+
+// TestHistoryPieces: past events go to another server in pieces that fit into a message, however large the events are.
+func TestHistoryPieces(t *testing.T) {
+	from, to := serve(t, StreamConfig{MaxEvent: 200 << 10}), serve(t, StreamConfig{MaxEvent: 200 << 10})
+	for i, size := range []int{10, 150 << 10, 0, 50 << 10, 20 << 10} {
+		from.publish(fmt.Sprint(i%2), strings.Repeat("x", size))
+	}
+	for piece := range from.s.ExportHistory() {
+		if len(piece) > historyPiece {
+			t.Errorf("a piece of %d bytes", len(piece))
+		}
+		if err := to.s.ImportHistory(piece, 5); err != nil {
+			t.Fatal(err)
+		}
+	}
+	texts := func(h *host) (all []string) {
+		h.Do(func() {
+			for _, e := range h.s.fanout.Kept() {
+				all = append(all, string(e.Text()))
+			}
+		})
+		return all
+	}
+	if got, want := texts(to), texts(from); len(want) != 5 || fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("%d events have come, of %d", len(got), len(want))
+	}
+}

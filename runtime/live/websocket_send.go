@@ -1,0 +1,189 @@
+package live
+
+import (
+	"fapws/runtime/conn"
+	"fapws/runtime/exchange"
+	"fapws/runtime/websocket"
+)
+
+// Send takes the next part of the handler, as exchange.Sink does.
+func (s *Socket) Send(p *exchange.Part) {
+	switch {
+	case !s.active:
+		s.release(p)
+	case s.resumes && !(p.First && p.Head.WebSocket):
+		s.notResumed()
+		s.send(p)
+	case s.conn.Writing() || len(s.held) > 0:
+		s.hold(p)
+	default:
+		if !s.open {
+			s.opened()
+		}
+		s.send(p)
+		s.advance()
+	}
+}
+
+// advance sends the parts that have waited, until one becomes a transfer.
+func (s *Socket) advance() {
+	for len(s.held) > 0 && !s.conn.Writing() {
+		p := s.held[0]
+		s.held = s.held[:copy(s.held, s.held[1:])]
+		s.unhold(&p)
+		s.send(&p)
+	}
+}
+
+// hold keeps a part until the client takes the output before it.
+func (s *Socket) hold(p *exchange.Part) {
+	s.held = append(s.held, *p)
+	s.PartWaits(p, len(p.Body))
+}
+
+// unhold is for a part that has waited.
+func (s *Socket) unhold(p *exchange.Part) {
+	s.uncount(p, len(p.Body))
+	if p.Owner == nil {
+		s.taken(len(p.Body))
+	}
+}
+
+// uncount notes that p does not wait any more, if it did. left bytes of it were not written and need not be.
+func (s *Socket) uncount(p *exchange.Part, left int) {
+	if s.unsent != nil {
+		s.all.conns.Unsent.Drop(s.unsent, p.Body, left)
+	}
+}
+
+// dropHeld releases the parts that have waited. ended reports whether the last one was among them: then the exchange has ended.
+func (s *Socket) dropHeld() (ended bool) {
+	held := s.held
+	s.held = nil
+	for i := range held {
+		ended = ended || held[i].Last
+		s.release(&held[i])
+	}
+	return ended
+}
+
+// release gives a part back. Messages to groups have no owner.
+func (s *Socket) release(p *exchange.Part) {
+	s.uncount(p, 0)
+	if p.Owner == nil {
+		return
+	}
+	x := s.x
+	if p.Last {
+		if p.Op == exchange.OpHandOver && !s.departed {
+			s.takeBack(p)
+		}
+		s.x = nil
+	}
+	x.Release(p)
+}
+
+// opcodeOf is how an op is on the wire.
+func opcodeOf(op exchange.Op) websocket.Opcode {
+	if op == exchange.OpText {
+		return websocket.Text
+	}
+	return websocket.Binary
+}
+
+// send sends a part, a message or the end.
+func (s *Socket) send(p *exchange.Part) {
+	if p.Op == exchange.OpHandOver {
+		s.answered(p)
+		return
+	}
+	c, conns := s.conn, s.all.conns
+	c.Use()
+	before := len(conns.Buf)
+	var body, tail []byte
+	switch {
+	case s.session.Closing():
+	case p.Op == exchange.OpText || p.Op == exchange.OpBinary:
+		body = s.frame(opcodeOf(p.Op), p.Body)
+		if p.Last {
+			tail = s.session.Close(endCode(p), "")
+		}
+	case p.Op == exchange.OpClose:
+		tail = s.session.Close(p.Code, string(p.Body))
+	case p.Last:
+		tail = s.session.Close(endCode(p), "")
+	}
+	s.out += int64(len(conns.Buf) - before + len(body) + len(tail))
+	if p.Last {
+		s.proper = !p.Failed
+		s.leave()
+		s.active = false
+	}
+	if len(body) <= conn.CopyLimit {
+		conns.Buf = append(append(conns.Buf, body...), tail...)
+		s.release(p)
+		if len(conns.Buf) > conn.FlushLimit {
+			conns.Flush()
+		}
+	} else {
+		c.SendPart(p, s, body, tail)
+	}
+	s.session.Answered()
+}
+
+// endCode is with what a WebSocket closes whose handler has ended without saying it.
+func endCode(p *exchange.Part) uint16 {
+	if p.Failed {
+		return websocket.InternalError
+	}
+	return websocket.Normal
+}
+
+// frame appends the header of a message to the output, or all of it when that gets smaller by compressing. body is the part still to be
+// sent of it.
+func (s *Socket) frame(op websocket.Opcode, message []byte) (body []byte) {
+	a := s.all
+	if packed, ok := s.pack(message); ok {
+		a.conns.Buf = websocket.AppendHeader(a.conns.Buf, op, true, len(packed))
+		a.conns.Buf = append(a.conns.Buf, packed...)
+		return nil
+	}
+	a.conns.Buf = websocket.AppendHeader(a.conns.Buf, op, false, len(message))
+	return message
+}
+
+// pack compresses a message. ok is false if it is to be sent as it is. packed is valid until the next call.
+func (s *Socket) pack(message []byte) (packed []byte, ok bool) {
+	c := &s.compression
+	if !compresses(c, len(message)) {
+		return nil, false
+	}
+	return s.all.codec.deflater.Deflate(message, c.Bits)
+}
+
+// compresses reports whether a message of n bytes is worth compressing.
+func compresses(c *websocket.Compression, n int) bool {
+	return c.On && n >= websocket.DeflateFrom && n <= websocket.DeflateUpTo
+}
+
+// PartSent implements conn.PartOwner.
+func (s *Socket) PartSent(p *exchange.Part, _ error) { s.release(p) }
+
+// PartWaits implements conn.PartOwner.
+func (s *Socket) PartWaits(p *exchange.Part, left int) *conn.Unsent {
+	if len(p.Body) >= conn.CountedPart {
+		if s.unsent == nil {
+			s.unsent = new(conn.Unsent)
+		}
+		s.all.conns.Unsent.Add(s.unsent, s, p.Body, left, s.all.conns.Now())
+	}
+	return s.unsent
+}
+
+// Cut implements conn.Response.
+func (s *Socket) Cut() (client string) {
+	s.conn.Reset = true
+	s.conn.Close("too much waits for its client")
+	s.conn.Abort()
+	return s.conn.String()
+}

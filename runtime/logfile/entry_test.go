@@ -1,0 +1,302 @@
+package logfile
+
+import (
+	"encoding/json"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+var noon = time.Date(2026, 7, 4, 12, 0, 0, 1234567, time.FixedZone("", 2*3600))
+
+// entry is one with everything.
+func entry(f *Format) *Entry {
+	e := &Entry{}
+	e.Begin(f)
+	e.Addr, e.Port, e.PeerAddr, e.LocalAddr, e.LocalPort = "192.0.2.7", "4711", "192.0.2.1", "192.0.2.2", "8080"
+	e.Site, e.Scheme, e.User, e.Handler, e.File = "example.org", "https", "ann", "files", []byte("/srv/a b")
+	e.RequestLine = append(e.RequestLine, "GET /a%20b?c=%22d HTTP/1.1"...)
+	e.Time, e.Duration = noon, 2345678*time.Microsecond
+	e.Status, e.BytesSent, e.WireIn, e.WireOut, e.Earlier, e.KeepAlive = 200, 12, 100, 212, 3, true
+	for name, value := range map[string]string{
+		"referer": "http://x/", "user-agent": `curl "8"`, "host": "Example.org:8080", "cookie": "a=1; b=two; c=3; d=; e",
+		"authorization": "Basic Ym9iOnNlY3JldA==", "x-empty": "", "content-type": "text/plain",
+	} {
+		for i, wanted := range f.Request {
+			if wanted == name {
+				e.Request[i].Add([]byte(value))
+			}
+		}
+	}
+	for i, wanted := range f.Response {
+		if wanted == "etag" {
+			e.Response[i].Add([]byte(`"x"`))
+		}
+	}
+	return e
+}
+
+func line(t *testing.T, format string, e func(*Entry)) string {
+	t.Helper()
+	f, err := ParseFormat(format)
+	if err != nil {
+		t.Fatalf("%s: %v", format, err)
+	}
+	full := entry(f)
+	if e != nil {
+		e(full)
+	}
+	text, ended := strings.CutSuffix(string(f.appendLine(nil, full, &accessWriter{})), "\n")
+	if !ended {
+		t.Errorf("%s: no end of the line", format)
+	}
+	return text
+}
+
+func TestAtoms(t *testing.T) {
+	pid := strconv.Itoa(os.Getpid())
+	for _, c := range []struct{ format, full, empty string }{
+		{"%a %h", "192.0.2.7 192.0.2.7", "- -"},
+		{"%{c}a", "192.0.2.1", "-"},
+		{"%A", "192.0.2.2", "-"},
+		{"%B %b", "12 12", "0 -"},
+		{"%D %T %{ms}T %{us}T %{s}T", "2345678 2 2345 2345678 2", "0 0 0 0 0"},
+		{"%f", "/srv/a b", "-"},
+		{"%H", "HTTP/1.1", "-"},
+		{"%{Referer}i %{USER-AGENT}i", `http://x/ curl \"8\"`, "- -"},
+		{"x%{X-Empty}ix", "xx", "x-x"},
+		{"%{b}C %{B}C %{d}C %{e}C", "two two - -", "- - - -"},
+		{"%k", "3", "0"},
+		{"%l %L", "- -", "- -"},
+		{"%m", "GET", "-"},
+		{"%{ETag}o %{Age}o", `\"x\" -`, "- -"},
+		{"%p %{local}p %{canonical}p %{remote}p", "8080 8080 8080 4711", "80 - 80 -"},
+		{"%P %{pid}P", pid + " " + pid, pid + " " + pid},
+		{"%q", `?c=%22d`, ""},
+		{"%r", "GET /a%20b?c=%22d HTTP/1.1", "-"},
+		{"%R", "files", "-"},
+		{"%s %>s %<s", "200 200 200", "0 0 0"},
+		{"%t", "[04/Jul/2026:12:00:00 +0200]", "[04/Jul/2026:12:00:00 +0200]"},
+		{"%{%F %T}t %{%d/%b/%y %k %e %l %u %w %j %V %G %C %%}t", "2026-07-04 12:00:00 04/Jul/26 12  4 12 6 6 185 27 2026 20 %", ""},
+		{"%{sec}t %{msec}t %{usec}t %{msec_frac}t %{usec_frac}t", "1783159200 1783159200001 1783159200001234 001 001234", ""},
+		{"%{begin:%S}t %{end:%S}t %{end:msec_frac}t", "00 02 346", ""},
+		{"%u", "ann", "-"},
+		{"%U", "/a b", "-"},
+		{"%v %V", "example.org example.org", "- -"},
+		{"%X", "+", "-"},
+		{"%I %O %S", "100 212 312", "0 0 0"},
+		{`100%% \"\\\t.`, "100% \"\\\t.", ""},
+		{`%m\d`, `GET\d`, ""},
+		{"%!200,304{Referer}i %200{Referer}i %404,500m %!404m", "- http://x/ - GET", ""},
+		{"%400,501{User-agent}i", "-", ""},
+
+		{"%(h)s %(l)s %(u)s %(t)s", "192.0.2.7 - ann [04/Jul/2026:12:00:00 +0200]", "- - - [04/Jul/2026:12:00:00 +0200]"},
+		{"%(r)s %(m)s %(U)s %(q)s %(H)s", "GET /a%20b?c=%22d HTTP/1.1 GET /a b c=%22d HTTP/1.1", "- - -  -"},
+		{"%(s)s %(B)s %(b)s", "200 12 12", "0 0 -"},
+		{"%(f)s %(a)s", `http://x/ curl \"8\"`, "- -"},
+		{"%(T)s %(M)s %(D)s %(L)s", "2 2345 2345678 2.345678", "0 0 0 0.000000"},
+		{"%(p)s", "<" + pid + ">", "<" + pid + ">"},
+		{"%({Referer}i)s %({etag}o)s", `http://x/ \"x\"`, "- -"},
+		{"%({REMOTE_ADDR}e)s %({REMOTE_PORT}e)s %({HTTP_USER_AGENT}e)s %({CONTENT_TYPE}e)s", `192.0.2.7 4711 curl \"8\" text/plain`, "- - - -"},
+		{"%({SERVER_NAME}e)s %({server_port}e)s %({wsgi.url_scheme}e)s %{REQUEST_URI}e x%{QUERY_STRING}e", "example.org 8080 https /a%20b?c=%22d xc=%22d", "- 80 http - x"},
+	} {
+		if got := line(t, c.format, nil); got != c.full {
+			t.Errorf("%s: %q, not %q", c.format, got, c.full)
+		}
+		if c.empty == "" && c.format != "%q" {
+			continue
+		}
+		if got := line(t, c.format, func(e *Entry) { *e = Entry{Time: noon, Request: make([]Value, 9), Response: make([]Value, 9)} }); got != c.empty {
+			t.Errorf("%s without anything: %q, not %q", c.format, got, c.empty)
+		}
+	}
+}
+
+// The host in the target goes before the field (RFC 9112 §3.2.2).
+func TestTargetInAbsoluteForm(t *testing.T) {
+	for request, want := range map[string]string{
+		"GET http://One.example:81/x?y HTTP/1.1": "one.example /x ?y",
+		"GET http://one.example HTTP/1.1":        "one.example / ",
+		"GET http://one.example?y HTTP/1.1":      "one.example / ?y",
+		"GET http://[2001:DB8::1]/ HTTP/1.1":     "2001:db8::1 / ",
+		"GET /http://one.example HTTP/1.1":       "example.org /http://one.example ",
+	} {
+		if got := line(t, "%V %U %q", func(e *Entry) { e.RequestLine = []byte(request) }); got != want {
+			t.Errorf("%s: %q, not %q", request, got, want)
+		}
+	}
+}
+
+func TestNamedFormats(t *testing.T) {
+	for name, want := range map[string]string{
+		"common":         `192.0.2.7 - ann [04/Jul/2026:12:00:00 +0200] "GET /a%20b?c=%22d HTTP/1.1" 200 12`,
+		"combined":       `192.0.2.7 - ann [04/Jul/2026:12:00:00 +0200] "GET /a%20b?c=%22d HTTP/1.1" 200 12 "http://x/" "curl \"8\""`,
+		"vhost_combined": `example.org:8080 192.0.2.7 - ann [04/Jul/2026:12:00:00 +0200] "GET /a%20b?c=%22d HTTP/1.1" 200 212 "http://x/" "curl \"8\""`,
+		"timed":          `192.0.2.7 - ann [04/Jul/2026:12:00:00 +0200] "GET /a%20b?c=%22d HTTP/1.1" 200 12 "http://x/" "curl \"8\"" 2345678`,
+		"short":          `192.0.2.7 GET /a b?c=%22d 200 12 2345678`,
+		"json": `{"time":"2026-07-04T12:00:00.001234+0200","client":"192.0.2.7","user":"ann","host":"example.org","method":"GET","path":"/a b",` +
+			`"query":"?c=%22d","request":"GET /a%20b?c=%22d HTTP/1.1","status":200,"bytes":12,"duration_us":2345678,"referer":"http://x/","user_agent":"curl \"8\"","trace_id":null}`,
+	} {
+		if got := line(t, name, nil); got != want {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+// Any text from a client stays within its field.
+func TestEscapes(t *testing.T) {
+	for sent, want := range map[string]string{
+		"x\" 200 1\r\n192.0.2.1 - - [":          `x\" 200 1\r\n192.0.2.1 - - [`,
+		"\\ \b\t\v\x00\x1b[31m\x7f\xc3\xa9\xff": `\\ \b\t\v\x00\x1b[31m\x7f\xc3\xa9\xff`,
+	} {
+		set := func(e *Entry) {
+			e.RequestLine, e.User = []byte(sent), sent
+			for i := range e.Request {
+				e.Request[i] = Value{[]byte(sent), true}
+			}
+		}
+		got := line(t, "combined", set)
+		if strings.Count(got, want) != 4 || strings.ContainsAny(got, "\r\n\x1b\x00") {
+			t.Errorf("%q", got)
+		}
+		var read struct {
+			User, Request, Referer string
+			Agent                  string `json:"user_agent"`
+		}
+		got = line(t, "json", set)
+		if err := json.Unmarshal([]byte(got), &read); err != nil {
+			t.Errorf("%v: %s", err, got)
+		}
+		valid := strings.ToValidUTF8(sent, "\ufffd")
+		if read.User != valid || read.Request != valid || read.Referer != valid || read.Agent != valid {
+			t.Errorf("%+v", read)
+		}
+		for _, c := range []byte(got) {
+			if c < ' ' || c == 0x7f {
+				t.Errorf("a control character in %q", got)
+			}
+		}
+	}
+}
+
+func TestEmptyAndMissingDiffer(t *testing.T) {
+	for _, c := range []struct {
+		set  func(*Entry)
+		want string
+	}{
+		{func(e *Entry) { e.User, e.RequestLine = "", nil; e.Request[0], e.Request[1] = Value{}, Value{} }, `- - "-" 200 12 "-" "-"`},
+		{func(e *Entry) { e.Request[0], e.Request[1] = Value{There: true}, Value{There: true} }, `- ann "GET /a%20b?c=%22d HTTP/1.1" 200 12 "" ""`},
+	} {
+		got := line(t, `%l %u "%r" %>s %b "%{Referer}i" "%{User-Agent}i"`, c.set)
+		if got != c.want {
+			t.Errorf("%s, not %s", got, c.want)
+		}
+	}
+	got := line(t, "json", func(e *Entry) { e.Request[1].There, e.User = false, "" })
+	if !strings.Contains(got, `"user":null`) || !strings.Contains(got, `"referer":null`) {
+		t.Error(got)
+	}
+}
+
+func TestRepeatedFields(t *testing.T) {
+	if got := line(t, "%{Referer}i", func(e *Entry) { e.Request[0].Add([]byte("b")) }); got != "http://x/, b" {
+		t.Error(got)
+	}
+}
+
+func TestRequestTargets(t *testing.T) {
+	for request, want := range map[string]string{
+		"GET http://h/a?b HTTP/1.1":  "/a ?b",
+		"GET http://h?b HTTP/1.1":    "/ ?b",
+		"GET http://h HTTP/1.1":      "/ ",
+		"GET /http://h/a?? HTTP/1.1": "/http://h/a ??",
+		"OPTIONS * HTTP/1.1":         "* ",
+		"nonsense":                   "- ",
+		"two words":                  "words ",
+	} {
+		if got := line(t, "%U %q", func(e *Entry) { e.RequestLine = []byte(request) }); got != want {
+			t.Errorf("%s: %q", request, got)
+		}
+	}
+}
+
+// An error names the mistake and its place, in one line.
+func TestWrongFormats(t *testing.T) {
+	for format, want := range map[string]string{
+		"%h %z":             "%z at position 4 is not an atom",
+		"%(h)s %(x)s":       "%(x)s at position 7 is not an atom",
+		"%(h":               `%(h at position 1 does not end with ")s"`,
+		"%({Referer)s":      "%({Referer)s at position 1 is not an atom",
+		"%({Referer}x)s":    "%({Referer}x)s at position 1 is not an atom",
+		"%({}i)s":           "%({}i)s at position 1 has no name between the braces",
+		"%{Referer":         `%{Referer at position 1 has no "}"`,
+		"a %":               "% at position 3 is not an atom: it has no letter",
+		"%>":                "%> at position 1 is not an atom: it has no letter",
+		"%99{X}i":           "%99 at position 1 has no status",
+		"%{nano}T":          "%{nano}T at position 1 is not an atom",
+		"%{%Q}t":            "%{%Q}t at position 1 has %Q, which is not a supported strftime conversion",
+		"%{}t":              "%{}t at position 1 has no format between the braces",
+		"%({PATH_THING}e)s": "%({PATH_THING}e)s at position 1 names an unknown variable",
+		"combinde":          `"combinde" is not a format: it has no atom such as %h, and is not one of combined, common, vhost_combined, timed, short, json`,
+	} {
+		_, err := ParseFormat(format)
+		if err == nil || err.Error() != want {
+			t.Errorf("%s: %v", format, err)
+		}
+	}
+}
+
+func TestTimestampFollowsTheClock(t *testing.T) {
+	var stamp timestamp
+	for _, c := range []struct {
+		at   time.Time
+		want string
+	}{
+		{noon, "04/Jul/2026:12:00:00 +0200"},
+		{noon.Add(990 * time.Millisecond), "04/Jul/2026:12:00:00 +0200"},
+		{noon.Add(time.Second), "04/Jul/2026:12:00:01 +0200"},
+		{noon, "04/Jul/2026:12:00:00 +0200"},
+		{time.Unix(0, 0).UTC(), "01/Jan/1970:00:00:00 +0000"},
+	} {
+		if got := string(stamp.of(c.at)); got != c.want {
+			t.Errorf("%v: got %s", c.at, got)
+		}
+	}
+}
+
+func TestPadded(t *testing.T) {
+	for n, want := range map[int64]string{0: "000000", 9: "000009", 10: "000010", 99999: "099999", 100000: "100000", 1234567: "1234567"} {
+		if got := string(padded(nil, n, 6)); got != want {
+			t.Errorf("%d: %s", n, got)
+		}
+	}
+}
+
+// Every atom, in both kinds, without memory for each line.
+func TestAccessAppendDoesNotAllocate(t *testing.T) {
+	formats := append([]string{
+		"%a %{c}a %A %B %b %D %{ms}T %T %f %h %H %{X}i %k %l %L %m %{ETag}o %p %P %q %r %R %s %t %{%F %T}t %u %U %v %V %X %I %O %{b}C",
+		"%(h)s %(u)s %(t)s %(r)s %(m)s %(U)s %(q)s %(H)s %(s)s %(B)s %(b)s %(f)s %(a)s %(T)s %(M)s %(D)s %(L)s %(p)s %({HTTP_HOST}e)s",
+	}, FormatNames...)
+	for _, format := range formats {
+		f, err := ParseFormat(format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file, err := Open(Options{Path: "/dev/null"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, e := NewAccessLog(file, f), entry(f)
+		e.User = ""
+		for range 2000 { // both buffers reach their size
+			l.Append(e)
+		}
+		if n := testing.AllocsPerRun(3000, func() { l.Append(e) }); n != 0 {
+			t.Errorf("%s: %v allocations", format, n)
+		}
+		file.Close()
+	}
+}

@@ -1,0 +1,44 @@
+package logfile
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// FuzzParse: any format is refused in one line, or gives lines that no client can end: they have the same line ends and NULs
+// for any request.
+func FuzzParse(f *testing.F) {
+	for _, format := range []string{"combined", "json", "%h %(a)s", "%!200,304{Referer}i", "%{%F %T}t%{usec_frac}t", `\n%%`, "%{a}C%V%U%q%(u)s", "%{%0n}t"} {
+		f.Add(format, "GET /%00?\n HTTP/1.1", "\"\\\n\x00\xff")
+	}
+	f.Fuzz(func(t *testing.T, format, request, value string) {
+		p, err := ParseFormat(format)
+		if err != nil {
+			if strings.Contains(err.Error(), "\n") && !strings.Contains(format, "\n") {
+				t.Errorf("%q", err)
+			}
+			return
+		}
+		entry := func(request, value string) []byte {
+			var e Entry
+			e.Begin(p)
+			e.Time, e.User = noon, value
+			e.RequestLine = append(e.RequestLine, request...)
+			for i := range e.Request {
+				e.Request[i].Add([]byte(value))
+			}
+			return p.appendLine(nil, &e, &accessWriter{})
+		}
+		plain, line := entry("GET / HTTP/1.1", "plain"), entry(request, value)
+		for _, c := range []string{"\n", "\x00"} {
+			if got, want := bytes.Count(line, []byte(c)), bytes.Count(plain, []byte(c)); got != want {
+				t.Errorf("%q gives %q, which has %d of %q instead of %d", format, line, got, c, want)
+			}
+		}
+		if format == "json" && !json.Valid(line) {
+			t.Errorf("%q", line)
+		}
+	})
+}

@@ -1,0 +1,231 @@
+package logfile
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"fapws/runtime/http1"
+)
+
+// Record holds a request until its line is written.
+type Record struct {
+	Entry
+	Log    *AccessLog // that gets the line; nil: none does
+	Client string     // human-readable, for debugging; may be empty
+}
+
+// noFormat is the format of a Record without a Log.
+var noFormat = new(Format)
+
+// Format returns the format of the line. One that is written nowhere has an empty format.
+func (r *Record) Format() *Format {
+	if r.Log == nil {
+		return noFormat
+	}
+	return r.Log.Format()
+}
+
+// State is a Record that goes to another process, for JSON. It has at most 48 KiB there.
+type State struct {
+	Entry             Entry
+	Request, Response []string // the names of the fields in Entry
+	Client            string
+}
+
+const (
+	mostRequestLine = 8 << 10  // bytes of a request line in a State
+	mostFields      = 32 << 10 // bytes of its header fields
+)
+
+// State returns the Record for another process. Long header fields are left out, so that it fits into a message.
+func (r *Record) State() *State {
+	s := &State{Entry: r.Entry, Request: r.Format().Request, Response: r.Format().Response, Client: r.Client}
+	s.Entry.RequestLine = s.Entry.RequestLine[:min(len(s.Entry.RequestLine), mostRequestLine)]
+	size := 0
+	for _, values := range [...][]Value{s.Entry.Request, s.Entry.Response} {
+		for _, v := range values {
+			size += len(v.Text)
+		}
+	}
+	if size > mostFields {
+		s.Request, s.Response, s.Entry.Request, s.Entry.Response = nil, nil, nil, nil
+	}
+	return s
+}
+
+// Record returns the Record for a log of this process, or for none. Header fields that the log of the other process did not have are empty.
+func (s *State) Record(log *AccessLog) *Record {
+	r := &Record{Entry: s.Entry, Log: log, Client: s.Client}
+	format := r.Format()
+	if !slices.Equal(format.Request, s.Request) {
+		r.Request = make([]Value, len(format.Request))
+	}
+	if !slices.Equal(format.Response, s.Response) {
+		r.Response = make([]Value, len(format.Response))
+	}
+	return r
+}
+
+// Entry is one answered request. Its slices are read during Append only.
+type Entry struct {
+	Addr, Port           string // of the client; empty (a unix socket) is "-"
+	PeerAddr             string // of the other end of the connection: a proxy, or the client
+	LocalAddr, LocalPort string // that the connection came to
+	Site                 string // canonical name of the host that answers; empty: LocalAddr
+	Scheme               string // empty: http
+	User                 string // the logged-in user; empty: none
+	RequestLine          []byte // as received, without CRLF; empty: none came
+	Handler              string // the kind of source that answered; empty is "-"
+	File                 []byte // path that files were asked for; empty is "-"
+
+	Time     time.Time     // when the request arrived; written in its own zone, the same for all entries
+	Duration time.Duration // from arrival to the last byte handed to the kernel
+
+	Status    int
+	BytesSent int64 // bytes of the body, without framing
+	WireIn    int64 // bytes of the request with its head
+	WireOut   int64 // bytes of the response with its head and framing
+	Earlier   int   // requests before on the connection
+	Aborted   bool  // the client left before the end
+	KeepAlive bool  // the connection goes on
+
+	// Request and Response are the header fields that the Format asks for, in the
+	// order of Format.Request and Format.Response.
+	Request, Response []Value
+}
+
+// Value is the value of a header field, or none. It can be used again.
+type Value struct {
+	Text  []byte
+	There bool
+}
+
+// Add sets the value or, when the field comes once more, adds to it
+// (RFC 9110 §5.3).
+func (v *Value) Add(text []byte) {
+	if v.There {
+		v.Text = append(v.Text, ", "...)
+	}
+	v.Text, v.There = append(v.Text, text...), true
+}
+
+// Begin makes e an entry without anything for a Log of format f. It keeps the
+// memory of its slices.
+func (e *Entry) Begin(f *Format) {
+	*e = Entry{
+		RequestLine: e.RequestLine[:0],
+		File:        e.File[:0],
+		Request:     cleared(e.Request, len(f.Request)),
+		Response:    cleared(e.Response, len(f.Response)),
+	}
+}
+
+func cleared(values []Value, n int) []Value {
+	if cap(values) < n {
+		values = append(values[:cap(values)], make([]Value, n-cap(values))...)
+	}
+	values = values[:n]
+	for i := range values {
+		values[i].Text, values[i].There = values[i].Text[:0], false
+	}
+	return values
+}
+
+// Outcome is the end of a request.
+type Outcome struct {
+	Status    int           // of the response, or StatusGone
+	Sent      int64         // bytes of the body
+	Framed    int64         // bytes of the rest of the response
+	Received  int64         // bytes of the request
+	Took      time.Duration // since it arrived
+	Handler   string        // see Entry
+	KeepAlive bool          // the connection goes on
+	Aborted   bool          // the client left before the end
+}
+
+// StatusGone is the status in logs of a request whose client left before it was answered, as nginx has it.
+const StatusGone = 499
+
+// End completes r and writes its line, if there is a log.
+func (r *Record) End(o *Outcome) {
+	if r.Log == nil {
+		return
+	}
+	r.Status, r.Duration, r.Handler = o.Status, o.Took, o.Handler
+	r.BytesSent, r.WireIn, r.WireOut = o.Sent, o.Received, o.Sent+o.Framed
+	r.KeepAlive, r.Aborted = o.KeepAlive, o.Aborted
+	r.Log.Append(&r.Entry)
+}
+
+// NoteRequest remembers the request line and the fields that the line of the log has. fields are those of head.
+func (r *Record) NoteRequest(head []byte, fields []http1.Field) {
+	if i := bytes.IndexByte(head, '\r'); i > 0 {
+		r.RequestLine = append(r.RequestLine, head[:i]...)
+	}
+	wanted := r.Format().Request
+	if len(wanted) == 0 {
+		return
+	}
+	for _, f := range fields {
+		for i, name := range wanted {
+			if int(f.Name.Len) == len(name) && bytes.EqualFold(f.Name.In(head), []byte(name)) {
+				r.Request[i].Add(f.Value.In(head))
+			}
+		}
+	}
+}
+
+// NoteResponse remembers the fields of a response that the line of the log has.
+func (r *Record) NoteResponse(head []byte) {
+	wanted := r.Format().Response
+	if len(wanted) == 0 {
+		return
+	}
+	for line := range bytes.Lines(head) {
+		name, value, found := bytes.Cut(line, []byte(":"))
+		for i := range wanted {
+			if found && len(name) == len(wanted[i]) && bytes.EqualFold(name, []byte(wanted[i])) {
+				r.Response[i].Add(bytes.TrimSpace(value))
+			}
+		}
+	}
+}
+
+// Malformed remembers the bytes that a client has sent in place of a request, as Apache does: the first line up to a
+// NUL and, if that might be a request line, the fields before the first malformed one. limit bounds the line, in
+// bytes.
+func (r *Record) Malformed(received []byte, limit int) {
+	line, rest, _ := bytes.Cut(bytes.TrimLeft(received, "\r\n"), []byte("\n"))
+	line, _, _ = bytes.Cut(bytes.TrimSuffix(line[:min(len(line), limit)], []byte("\r")), []byte{0})
+	r.RequestLine = append(r.RequestLine, line...)
+	wanted := r.Format().Request
+	if len(wanted) == 0 || !isRequestLine(line) {
+		return
+	}
+	for line := range bytes.Lines(rest) {
+		name, value, ok := bytes.Cut(line, []byte(":"))
+		if !ok || len(name) == 0 || bytes.ContainsAny(name, " \t\r") {
+			return
+		}
+		for i := range wanted {
+			if bytes.EqualFold(name, []byte(wanted[i])) {
+				r.Request[i].Add(bytes.TrimSpace(value))
+			}
+		}
+	}
+}
+
+// isRequestLine reports whether a line has a method, a target and a version.
+func isRequestLine(line []byte) bool {
+	first, last := bytes.IndexByte(line, ' '), bytes.LastIndexByte(line, ' ')
+	if first <= 0 || last-first < 2 || !bytes.HasPrefix(line[last:], []byte(" HTTP/")) {
+		return false
+	}
+	for _, c := range line[first+1 : last] {
+		if c <= ' ' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}

@@ -1,7 +1,0 @@
-//go:build linux && !(386 || arm || mips || mipsle)
-
-package netio
-
-import "golang.org/x/sys/unix"
-
-const sysSendfile = unix.SYS_SENDFILE

@@ -1,0 +1,340 @@
+package programs
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"fapws/runtime/backend"
+	"fapws/runtime/exchange"
+)
+
+// CGIOptions describe a folder of programs.
+type CGIOptions struct {
+	ScriptOptions
+	Site // DocumentRoot "": Root
+
+	// Interpreters run scripts by their names' extension, with the dot; they
+	// need not be executable then. An argument list, whose last is followed by the
+	// script: ".pl": {"/usr/bin/perl", "-w"}.
+	Interpreters map[string][]string
+
+	// Runner, if not nil, returns the argument list of a program that runs every
+	// script, which it finds in SCRIPT_FILENAME. Clients may read an error of type
+	// Unavailable.
+	Runner func() ([]string, error)
+
+	// Fallback is the script for paths that have none. nil: 404 or 403.
+	Fallback *Script
+
+	// Env is added to the variables: "NAME=value". Of our own environment the
+	// programs get passed.
+	Env []string
+
+	// Timeout bounds how long a program may give no output. 0: 30 s.
+	Timeout time.Duration
+
+	// Gate bounds how many run. nil: a new one, for DefaultRunning and
+	// DefaultWaiting.
+	Gate *Gate
+
+	// Log gets the lines that programs write to standard error, and errors about them, on any goroutine. client is
+	// the client of the request, "192.0.2.7:4711", or "".
+	Log func(client, line string)
+}
+
+// Defaults of Options.
+const (
+	DefaultTimeout = 30 * time.Second
+	DefaultRunning = 16
+	DefaultWaiting = 256
+)
+
+// passed are the variables of our environment that programs get. Anything else may be a secret.
+var passed = []string{"LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TMPDIR", "TZ"}
+
+// sanePath is PATH where we have none.
+const sanePath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// Unavailable is an error that clients may read.
+type Unavailable string
+
+// Error implements error.
+func (e Unavailable) Error() string { return string(e) }
+
+// CGI is a backend.Responder.
+type CGI struct {
+	o       CGIOptions
+	scripts *Scripts
+	env     []string
+}
+
+// NewCGI opens the folder. The error is one line.
+func NewCGI(o CGIOptions) (*CGI, error) {
+	scripts, err := NewScripts(o.ScriptOptions)
+	if err != nil {
+		return nil, err
+	}
+	for extension, command := range o.Interpreters {
+		if !strings.HasPrefix(extension, ".") || len(command) == 0 || !filepath.IsAbs(command[0]) {
+			return nil, fmt.Errorf("interpreter for %q: it must be for an extension such as .pl, and an absolute path", extension)
+		}
+	}
+	if o.DocumentRoot == "" {
+		o.DocumentRoot = scripts.folder
+	}
+	if o.Timeout == 0 {
+		o.Timeout = DefaultTimeout
+	}
+	if o.Gate == nil {
+		o.Gate = NewGate(DefaultRunning, DefaultWaiting)
+	}
+	return &CGI{o: o, scripts: scripts, env: append(Environment(), o.Env...)}, nil
+}
+
+// Check returns an error of one line about the only program, or the first one in the directory itself, that cannot run.
+func (c *CGI) Check() error {
+	names := []string{c.scripts.only}
+	if names[0] == "" {
+		files, err := fs.ReadDir(c.scripts.root.FS(), ".")
+		if err != nil {
+			return err
+		}
+		names = nil
+		for _, f := range files {
+			if !f.IsDir() && !strings.HasPrefix(f.Name(), ".") && c.scripts.matches(f.Name()) {
+				names = append(names, f.Name())
+			}
+		}
+	}
+	for _, name := range names {
+		info, err := c.scripts.stat(name)
+		switch {
+		case c.o.Interpreters[path.Ext(name)] != nil:
+		case err != nil || c.scripts.only == "" && info.Mode()&0o111 == 0: // also a link that leads nowhere; a file that is no program
+		case info.Mode()&0o111 == 0:
+			err = fmt.Errorf("not executable; type chmod +x %s", filepath.Join(c.scripts.folder, name))
+		default:
+			err = c.interpreted(name)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", filepath.Join(c.scripts.folder, name), err)
+		}
+	}
+	return nil
+}
+
+// interpreted returns an error if the first line of a program names an interpreter that does not exist.
+func (c *CGI) interpreted(name string) error {
+	f, err := c.scripts.root.Open(name)
+	if err != nil {
+		return nil // it may be executable only
+	}
+	defer f.Close()
+	line, _ := bufio.NewReader(io.LimitReader(f, 256)).ReadString('\n')
+	words := strings.Fields(strings.TrimPrefix(line, "#!"))
+	if !strings.HasPrefix(line, "#!") || len(words) == 0 {
+		return nil
+	}
+	if _, err := os.Stat(words[0]); err != nil {
+		return fmt.Errorf("its interpreter %s does not exist; install it, or correct the first line", words[0])
+	}
+	return nil
+}
+
+// Environment returns the variables of our own environment that programs get, with a PATH in any case.
+func Environment() []string {
+	var env []string
+	search := os.Getenv("PATH")
+	if search == "" {
+		search = sanePath
+	}
+	env = append(env, "PATH="+search)
+	for _, name := range passed {
+		if value, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
+}
+
+// Respond implements backend.Responder.
+func (c *CGI) Respond(w *backend.Response, r *backend.Request) {
+	script, err := c.scripts.For(r, c.o.Fallback)
+	command := c.o.Interpreters[path.Ext(script.File)]
+	if err == nil && command == nil && c.o.Runner == nil && !script.Executable {
+		err = ErrForbidden // and never sent as it is
+	}
+	if err != nil {
+		Refuse(w, err)
+		return
+	}
+	if err := c.o.Gate.Enter(r.Context); err != nil {
+		Refuse(w, err)
+		return
+	}
+	p, err := c.start(r, &script, command)
+	if err != nil {
+		c.o.Gate.Leave()
+		text := "the program cannot be started"
+		if errors.As(err, new(Unavailable)) {
+			text = err.Error()
+		}
+		c.log(r, &script, fmt.Sprintf("cannot be started: %v", err))
+		w.Refuse(502, text)
+		return
+	}
+	client := r.Client()
+	lastWords.Go(func() { c.watch(p, client, script) })
+	lastWords.Go(func() { c.listen(p, client, script) })
+	stop := context.AfterFunc(r.Context, p.terminate)
+	defer stop()
+	defer p.out.Close()
+	a := &Answer{W: w, R: r, Raw: strings.HasPrefix(path.Base(script.File), "nph-")}
+	if err = c.pass(p, a); err == nil {
+		p.endWithin(c.o.Timeout)
+		err = a.Redirect()
+	}
+	if err != nil {
+		p.terminate()
+		c.fail(w, r, &script, err)
+	}
+}
+
+// Refuse answers for an error of Find or Gate.Enter.
+func Refuse(w *backend.Response, err error) {
+	switch {
+	case errors.Is(err, ErrForbidden):
+		w.Refuse(403, "")
+	case errors.Is(err, ErrBusy):
+		w.Start(exchange.Head{Status: 503, Length: -1, Refusal: true, Fields: []byte("Retry-After: 1\r\n"),
+			Reason: []byte("too many programs are running")})
+	default:
+		w.Refuse(404, "")
+	}
+}
+
+// start runs a script.
+//
+// Nothing of the query becomes an argument, as RFC 3875 §4.4 would have it for
+// one without "=": programs that do not expect it have taken it for options.
+func (c *CGI) start(r *backend.Request, script *Script, command []string) (*process, error) {
+	argv := append(slices.Clone(command), script.File)
+	if c.o.Runner != nil {
+		var err error
+		if argv, err = c.o.Runner(); err != nil {
+			return nil, err
+		}
+	}
+	env := slices.Clone(c.env)
+	Variables(r, &c.o.Site, script, func(name, value string) { env = append(env, name+"="+value) })
+	return start(argv, env, filepath.Dir(script.File), r)
+}
+
+// short is for how long output that may not be all is kept back: most programs
+// write once and end, which takes them a while, and then the length of their
+// answer is known.
+const short = 20 * time.Millisecond
+
+// pass passes on the output of the program until its end.
+func (c *CGI) pass(p *process, a *Answer) error {
+	buf := make([]byte, 32<<10)
+	wait := c.o.Timeout
+	for {
+		n, err := p.read(buf, wait)
+		if n > 0 {
+			if err := a.Write(buf[:n]); err != nil {
+				return err
+			}
+		}
+		switch {
+		case err == nil && n < len(buf):
+			wait = short
+		case err == nil:
+			wait = c.o.Timeout
+		case errors.Is(err, os.ErrDeadlineExceeded) && wait == short:
+			if err := a.Flush(); err != nil {
+				return err
+			}
+			wait = c.o.Timeout
+		case errors.Is(err, io.EOF):
+			return a.End()
+		default:
+			return err
+		}
+	}
+}
+
+// fail ends a response that pass could not.
+func (c *CGI) fail(w *backend.Response, r *backend.Request, script *Script, err error) {
+	status, text := 502, ""
+	switch {
+	case errors.Is(err, backend.ErrGone) || r.Context.Err() != nil:
+		return
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		status = 504
+		err = fmt.Errorf("no output for %v; terminated", c.o.Timeout)
+	}
+	c.log(r, script, err.Error())
+	if w.Started() {
+		w.Fail()
+	} else {
+		w.Refuse(status, text)
+	}
+}
+
+// lastWords counts the programs whose output is read after their answers.
+var lastWords sync.WaitGroup
+
+// Settle waits until all that programs have said is logged, for d at most: one may
+// have left something in the background. For the end of the process, when no
+// request is served any more. Any goroutine.
+func Settle(d time.Duration) {
+	heard := make(chan struct{})
+	go func() {
+		lastWords.Wait()
+		close(heard)
+	}()
+	select {
+	case <-heard:
+	case <-time.After(d):
+	}
+}
+
+// watch reaps the program.
+func (c *CGI) watch(p *process, client string, script Script) {
+	how := p.await()
+	c.o.Gate.Leave()
+	if how != "" {
+		c.o.Log(client, script.File+": "+how)
+	}
+}
+
+// listen logs the standard error of the program.
+func (c *CGI) listen(p *process, client string, script Script) {
+	lines := Lines{Log: func(line string) { c.o.Log(client, script.File+": "+line) }}
+	buf := make([]byte, 1024)
+	for {
+		n, err := p.err.Read(buf)
+		lines.Write(buf[:n])
+		if err != nil {
+			break
+		}
+	}
+	lines.Close()
+	p.err.Close()
+}
+
+func (c *CGI) log(r *backend.Request, script *Script, line string) {
+	c.o.Log(r.Client(), script.File+": "+line)
+}

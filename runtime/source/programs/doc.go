@@ -1,0 +1,70 @@
+// Package spawn starts programs that are not part of the server, without its descriptors and signal settings.
+// Packages source/cgi, source/php and source/ssi use it. Its functions are safe for concurrent use.
+//
+// Programs are started with vfork(2) in C, because os.StartProcess passes on the signals that the server ignores, as
+// Python does (a program that ignores SIGPIPE does not end when its reader does), and descriptors that a library
+// forgot to mark. An empty shell script takes 0.9 ms from request to answer, whatever the size of the server.
+//
+// The part cgi runs programs that answer requests (CGI/1.1, RFC 3875): a process for each request, with the body on
+// its standard input. It is a responder of package backend, so each request has a goroutine. What FastCGI and PHP
+// have in common with it is here, too: finding scripts (Scripts), the meta-variables (Variables), and reading the
+// answer (Answer). Start reading at CGI.
+//
+//   - Scripts walks down the path through os.Root: a program has to exist before the rest becomes PATH_INFO, so no
+//     request makes a program of an uploaded picture.
+//   - The body is a file, the spool itself or a memfd: so no goroutine feeds a pipe, and a program need not read it.
+//   - A program leads a session. Its process number may be signaled until the process is reaped, so process.await
+//     waits with WNOWAIT first. Its output is read for at most half a second after its end, because programs that it
+//     left in the background may hold the pipe indefinitely.
+//   - Output that may not be complete is kept back for 20 ms (with FastCGI 2 ms), so short answers have a length.
+//   - A handler in Python that returns a CGIApplication hands its request over, body included, like a Staticfile; the
+//     loop submits the same exchange to another handler.
+//   - A file that the head names (X-Sendfile) is sent when the output has ended, like the file of a handler.
+//
+// The part fastcgi has requests answered by applications that speak FastCGI 1.0, over connections that are used again.
+// It is a responder of package backend; package cgi finds the scripts, makes the variables and reads the answers. A
+// connection carries one request at a time. Start reading at FastCGI.
+//
+// The part php runs PHP scripts, with its own processes of php-cgi, which stay (FastCGI), or with a process for each
+// request (CGI). It is a responder of package backend. Start reading at New.
+//
+// php-cgi is started once for each connection, not with its own PHP_FCGI_CHILDREN:
+//
+//   - A request that hangs is ended by ending its process. No process ends between two requests, a race in which
+//     other servers repeat a POST or lose it. Processes start on demand and end when they are idle, which suits small
+//     machines. The price: each has its own opcache.
+//   - The socket of a process is bound in a private directory, connected, and removed before PHP starts, so no other
+//     process can connect to it. SIGTERM makes php-cgi end after its request; when the server dies, the kernel kills
+//     it.
+//   - Each worker has its own processes, so a reload has no state to hand over.
+//
+// For an index or a front controller, cmd/fapws/site mounts PHP a second time behind the files of the root, which
+// fall through for missing paths. static.Options.Programs are names that are run, and so do not exist as files.
+//
+// With two processes and 16 connections, hello in PHP reached 1.2 times nginx's requests per second with even
+// latencies (p99 26 ms; nginx, whose connections hold a process each, 2 s), at twice the CPU of nginx without PHP's:
+// wake-ups between the loop, the goroutine and PHP (./build.sh bench php, on a busy machine).
+//
+// The part scgi answers each request in a process that is made for it and ends with it (--fork). Mount is a responder of
+// package backend, which package cmd/fapws/plan mounts where Python would be; package cgi makes the variables and reads
+// the answers.
+//
+// The loader, a process that has loaded the application, forks a child for each order of the server, which comes with
+// one end of a socketpair and of a pipe. So no other process can reach a child, and a child has nothing else of the
+// server: no listener, no connection of another client.
+//
+//	Loader  ──orders──>  loader (contrib/fapws/_fork.py)
+//	   │                      │ fork
+//	   └──SCGI, answer──>   child
+//
+// The request is an SCGI request with a byte behind its body, which the child reads when it has sent its whole response.
+// A child that dies before has unread data then, so the kernel reports ECONNRESET and not the end of the response. The
+// pipe is the standard error of the child, whose lines are logged with the client.
+//
+// A response is never a file, a program or another page of the server (programs.Answer.Plain): the application may be in a
+// sandbox, which the server is not in.
+//
+// The loader starts when the first request needs it, also when it has died, and with Serving.IdleStop it ends when it had
+// no children for some time. One that does not fork within stuckAfter is killed. A child that takes too long ends
+// by an alarm, upon which faulthandler writes its stacks; if it does not (it was stopped), the loader kills it.
+package programs

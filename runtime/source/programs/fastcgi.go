@@ -1,0 +1,212 @@
+package programs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"fapws/runtime/backend"
+	"fapws/runtime/system"
+)
+
+// FastCGIOptions describe an application.
+type FastCGIOptions struct {
+	// Address is "unix:/run/app.sock" or "host:port".
+	Address string
+
+	// Dial makes links in the place of connecting to Address. Its errors are for
+	// the log, but those of type Unavailable.
+	Dial func(ctx context.Context) (*Link, error)
+
+	// Scripts finds SCRIPT_FILENAME. nil: the application itself handles
+	// any path, and SCRIPT_NAME is that of the mount.
+	Scripts *Scripts
+
+	// Fallback answers for paths that Scripts has nothing for. nil: 404 or 403.
+	Fallback *Script
+
+	Site
+
+	// Params are added to the meta-variables: "NAME=value".
+	Params []string
+
+	// Timeout bounds how long the application may give no output. 0: 30 s.
+	Timeout time.Duration
+
+	// Connections bounds the connections, and so the requests at the same time. Waiting is how many requests may
+	// wait for one. 0: 16 and 256.
+	Connections, Waiting int
+
+	// Idle is after how long an unused link is dropped. 0: 60 s.
+	Idle time.Duration
+
+	// MaxRequests is after how many requests a link is dropped. 0: never.
+	MaxRequests int
+
+	// Log is as in programs.CGIOptions.
+	Log func(client, line string)
+}
+
+// FastCGIUnavailable is an error of Dial that clients may read.
+type FastCGIUnavailable = Unavailable
+
+// FastCGI is a backend.Responder.
+type FastCGI struct {
+	o      FastCGIOptions
+	params [][2]string
+	gate   *Gate
+	pool   pool
+}
+
+// NewFastCGI returns a Responder; nothing is connected yet. The error is one line.
+func NewFastCGI(o FastCGIOptions) (*FastCGI, error) {
+	if o.Timeout == 0 {
+		o.Timeout = DefaultTimeout
+	}
+	if o.Connections == 0 {
+		o.Connections = DefaultRunning
+	}
+	if o.Waiting == 0 {
+		o.Waiting = DefaultWaiting
+	}
+	if o.Idle == 0 {
+		o.Idle = time.Minute
+	}
+	f := &FastCGI{o: o, gate: NewGate(o.Connections, o.Waiting)}
+	for _, pair := range o.Params {
+		name, value, _ := strings.Cut(pair, "=")
+		f.params = append(f.params, [2]string{name, value})
+	}
+	f.pool = pool{dial: o.Dial, after: o.Idle}
+	if o.Dial == nil {
+		network, address, err := parseAddress(o.Address)
+		if err != nil {
+			return nil, err
+		}
+		f.pool.dial = func(ctx context.Context) (*Link, error) {
+			conn, err := (&net.Dialer{Timeout: dialTimeout, Control: system.ControlDescriptor}).DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return &Link{Conn: conn}, nil
+		}
+	}
+	return f, nil
+}
+
+const dialTimeout = 5 * time.Second
+
+func parseAddress(text string) (network, address string, err error) {
+	if path, ok := strings.CutPrefix(text, "unix:"); ok && path != "" {
+		return "unix", path, nil
+	}
+	if host, port, err := net.SplitHostPort(text); err != nil || host == "" || port == "" {
+		return "", "", fmt.Errorf("%q is not the address of a FastCGI application: it must be unix:PATH or HOST:PORT", text)
+	}
+	return "tcp", text, nil
+}
+
+// Close drops the connections, those in use when their requests have ended. Any
+// goroutine.
+func (f *FastCGI) Close() { f.pool.close() }
+
+// Idle returns the number of connections that wait for a request. It is safe for concurrent use.
+func (f *FastCGI) Idle() int { return f.pool.idle() }
+
+// Respond implements backend.Responder.
+func (f *FastCGI) Respond(w *backend.Response, r *backend.Request) {
+	script := Script{Info: r.Path[r.Script:], Base: r.Script}
+	if f.o.Scripts != nil {
+		var err error
+		if script, err = f.o.Scripts.For(r, f.o.Fallback); err != nil {
+			Refuse(w, err)
+			return
+		}
+	}
+	name := script.File
+	if name == "" {
+		name = f.o.Address
+	}
+	log := func(line string) { f.o.Log(r.Client(), name+": "+line) }
+	a := &Answer{W: w, R: r}
+	err := f.ask(r, &script, a, log)
+	if err == nil {
+		err = a.Redirect()
+	}
+	if err != nil {
+		f.fail(w, r, err, log)
+	}
+}
+
+// ask has the application answer.
+func (f *FastCGI) ask(r *backend.Request, script *Script, a *Answer, log func(string)) error {
+	if err := f.gate.Enter(r.Context); err != nil {
+		return err
+	}
+	defer f.gate.Leave()
+	params := f.paramsOf(r, script)
+	for {
+		l, err := f.pool.get(r.Context)
+		if err != nil {
+			return err
+		}
+		used := l.served > 0
+		lines := Lines{Log: log}
+		c := call{Link: l, timeout: f.o.Timeout, answer: a, lines: &lines}
+		reusable, err := c.run(r, params)
+		lines.Close()
+		if reusable && (f.o.MaxRequests == 0 || l.served+1 < f.o.MaxRequests) {
+			f.pool.put(l)
+		} else {
+			l.drop(errors.Is(err, os.ErrDeadlineExceeded))
+		}
+		if used && !c.heard && r.Parsed.Safe && (err == errBroken || errors.As(err, &errWriting{})) {
+			continue // it was closed just when it was taken
+		}
+		if err == nil && c.status != 0 {
+			log(fmt.Sprintf("exit status %d", c.status))
+		}
+		return err
+	}
+}
+
+// paramsOf returns the encoded variables.
+func (f *FastCGI) paramsOf(r *backend.Request, script *Script) []byte {
+	params := make([]byte, 0, 2<<10)
+	set := func(name, value string) { params = appendParam(params, name, value) }
+	Variables(r, &f.o.Site, script, set)
+	for _, pair := range f.params {
+		set(pair[0], pair[1])
+	}
+	return params
+}
+
+// fail answers for an application that does not.
+func (f *FastCGI) fail(w *backend.Response, r *backend.Request, err error, log func(string)) {
+	status, text := 502, ""
+	var unavailable FastCGIUnavailable
+	switch {
+	case errors.Is(err, backend.ErrGone) || r.Context.Err() != nil:
+		return
+	case errors.Is(err, ErrBusy):
+		if !w.Started() {
+			Refuse(w, err)
+			return
+		}
+	case errors.As(err, &unavailable):
+		text = err.Error()
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		status = 504
+		err = fmt.Errorf("no output for %v", f.o.Timeout)
+	}
+	log(err.Error())
+	if w.Started() {
+		w.Fail()
+	} else {
+		w.Refuse(status, text)
+	}
+}

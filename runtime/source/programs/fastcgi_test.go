@@ -1,0 +1,303 @@
+package programs_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/fcgi"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"fapws/runtime"
+	"fapws/runtime/backend"
+	"fapws/runtime/backend/backendtest"
+	"fapws/runtime/conn"
+	"fapws/runtime/logfile"
+	"fapws/runtime/sites"
+	"fapws/runtime/source/programs"
+	"fapws/runtime/waittest"
+)
+
+// fastcgiSite is a server with a FastCGI application at "/app/".
+type fastcgiSite struct {
+	t    *testing.T
+	addr string
+	mu   sync.Mutex
+	log  string
+}
+
+func newFastCGISite(t *testing.T, o programs.FastCGIOptions) *fastcgiSite {
+	t.Helper()
+	s := &fastcgiSite{t: t}
+	o.Log = s.logged
+	responder, err := programs.NewFastCGI(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := backend.New(1000, func(line string) { s.logged("", line) })
+	index := pool.Add(responder)
+	there := pool.Add(backend.Func(func(w *backend.Response, r *backend.Request) { io.WriteString(w, "there") }))
+	server, err := runtime.New(runtime.Config{Log: func(_ logfile.Level, line string) { s.logged("", line) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := conn.Listen("127.0.0.1:0", conn.DefaultListenOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		server.Close()
+		responder.Close()
+	})
+	s.addr = ln.Addr().String()
+	table := []sites.Mount{{Prefix: "/app/", Handler: pool, Index: index}, {Prefix: "/there", Handler: pool, Index: there}}
+	if err := server.Serve([]*conn.Listener{ln}, []sites.Site{{Table: table}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s *fastcgiSite) logged(client, line string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.log += client + " " + line + "\n"
+}
+
+func (s *fastcgiSite) says(part string) {
+	s.t.Helper()
+	waittest.Eventually(s.t, "the log has "+part, func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return strings.Contains(s.log, part)
+	})
+}
+
+func (s *fastcgiSite) ask(method, target, body string, fields ...string) backendtest.Answer {
+	s.t.Helper()
+	return backendtest.Ask(s.t, s.addr, method, target, body, fields...)
+}
+
+func (s *fastcgiSite) get(target string, status int) backendtest.Answer {
+	s.t.Helper()
+	a := s.ask("GET", target, "")
+	if a.StatusCode != status {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.t.Errorf("GET %s: %d %.200q, want %d; log: %s", target, a.StatusCode, a.Text, status, s.log)
+	}
+	return a
+}
+
+// counted counts the connections that it accepts.
+type counted struct {
+	net.Listener
+	n atomic.Int32
+}
+
+func (c *counted) Accept() (net.Conn, error) {
+	conn, err := c.Listener.Accept()
+	if err == nil {
+		c.n.Add(1)
+	}
+	return conn, err
+}
+
+func TestApplication(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			at := "127.0.0.1:0"
+			if network == "unix" {
+				at = filepath.Join(t.TempDir(), "s")
+			}
+			inner, err := net.Listen(network, at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer inner.Close()
+			ln := &counted{Listener: inner}
+			release := make(chan struct{})
+			go fcgi.Serve(ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch env := fcgi.ProcessEnv(r); r.URL.Path {
+				case "/app/env":
+					fmt.Fprint(w, r.Host, " ", r.RemoteAddr != "", " ", r.URL.RawQuery, " ", env["SERVER_SOFTWARE"], " ", env["MORE"])
+				case "/app/echo":
+					w.Header().Set("Content-Type", "text/plain")
+					io.Copy(w, r.Body)
+				case "/app/deaf":
+					w.WriteHeader(403)
+				case "/app/local":
+					w.Header()["Location"] = []string{"/there"}
+				case "/app/big":
+					for range 300 {
+						w.Write(make([]byte, 10_000))
+					}
+				case "/app/slow":
+					fmt.Fprint(w, "begun")
+					w.(http.Flusher).Flush()
+					<-release
+				case "/app/hang":
+					<-release
+				}
+			}))
+			defer close(release)
+			address := ln.Addr().String()
+			if network == "unix" {
+				address = "unix:" + address
+			}
+			o := programs.FastCGIOptions{Address: address, Site: programs.Site{Software: "fapws/test"}, Params: []string{"MORE=yes"}, Timeout: waittest.Patience, Connections: 2}
+			s := newFastCGISite(t, o)
+			if a := s.get("/app/env?a=b", 200); a.Text != "site.example:8080 true a=b fapws/test yes" {
+				t.Errorf("%q", a.Text)
+			}
+			for _, size := range []int{0, 1, 32 << 10, 32<<10 + 1, 200_000, 3_000_000} {
+				body := strings.Repeat("x", size)
+				if a := s.ask("POST", "/app/echo", body); a.Text != body || a.Err != nil {
+					t.Errorf("%d bytes: %d came back, %v", size, len(a.Text), a.Err)
+				}
+				s.get("/app/env", 200)
+			}
+			if a := s.get("/app/big", 200); len(a.Text) != 3_000_000 {
+				t.Errorf("%d bytes", len(a.Text))
+			}
+			if n := ln.n.Load(); n != 1 {
+				t.Errorf("%d connections for requests one after the other", n)
+			}
+			if a := s.ask("POST", "/app/deaf", strings.Repeat("x", 3_000_000)); a.StatusCode != 403 {
+				t.Errorf("%d", a.StatusCode)
+			}
+			var all sync.WaitGroup
+			for range 30 {
+				all.Go(func() { s.get("/app/env", 200) })
+			}
+			all.Wait()
+			waittest.InItsTime(t, func(timeout time.Duration) (wrong string) {
+				o.Timeout = timeout
+				s := newFastCGISite(t, o)
+				s.get("/app/hang", 504)
+				a := s.ask("GET", "/app/slow", "")
+				if a.StatusCode != 200 {
+					return a.Status
+				}
+				if a.Text != "begun" || a.Err == nil {
+					t.Errorf("a broken response looks whole: %q", a.Text)
+				}
+				return ""
+			})
+		})
+	}
+}
+
+// script plays a FastCGI application: each connection gets the answers, one for
+// each request, and is closed then.
+func script(t *testing.T, answers ...string) (address string, asked *atomic.Int32) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	asked = new(atomic.Int32)
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				for _, answer := range answers {
+					if _, err := c.Read(make([]byte, 64<<10)); err != nil {
+						return
+					}
+					asked.Add(1)
+					io.WriteString(c, answer)
+				}
+			}()
+		}
+	}()
+	return ln.Addr().String(), asked
+}
+
+func record(kind, id byte, content string) string {
+	return string([]byte{1, kind, 0, id, byte(len(content) >> 8), byte(len(content)), 0, 0}) + content
+}
+
+func TestHostile(t *testing.T) {
+	const head = "Content-Type: text/plain\r\n\r\n"
+	end := record(3, 1, "\x00\x00\x00\x00\x00\x00\x00\x00")
+	for name, c := range map[string]struct {
+		answer string
+		status int
+		why    string
+	}{
+		"good":              {record(6, 1, head+"good") + end, 200, ""},
+		"padding":           {"\x01\x06\x00\x01\x00\x1c\x03\x00" + head + "pad" + record(6, 1, "good") + end, 200, ""},
+		"other id":          {record(6, 2, head+"x") + end, 502, "request 2"},
+		"other type":        {record(10, 1, "x"), 502, "type 10"},
+		"management":        {record(11, 0, "xxxxxxxx"), 502, "request 0"},
+		"http":              {"HTTP/1.1 400 Bad Request\r\n\r\n", 502, "does not speak FastCGI"},
+		"nothing":           {"", 502, "closed the connection"},
+		"half a record":     {record(6, 1, head)[:12], 502, "closed the connection"},
+		"short end":         {record(6, 1, head+"x") + record(3, 1, "x"), 200, "too short"},
+		"end without head":  {record(6, 1, "Content-Type: x\r\n") + end, 502, "within its header"},
+		"only an end":       {end, 502, "no response"},
+		"no field":          {record(6, 1, "nonsense\r\n\r\n") + end, 502, "invalid header line"},
+		"overloaded":        {record(3, 1, "\x00\x00\x00\x00\x02\x00\x00\x00"), 503, ""},
+		"cannot multiplex":  {record(3, 1, "\x00\x00\x00\x00\x01\x00\x00\x00"), 502, "protocol status 1"},
+		"an endless head":   {strings.Repeat(record(6, 1, "X-A: "+strings.Repeat("x", 30000)+"\n"), 5), 502, "exceeds"},
+		"error and a state": {record(7, 1, "oh dear\n") + record(6, 1, head+"good") + record(3, 1, "\x00\x00\x00\x05\x00\x00\x00\x00"), 200, "oh dear"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			address, _ := script(t, c.answer)
+			s := newFastCGISite(t, programs.FastCGIOptions{Address: address})
+			a := s.get("/app/x", c.status)
+			if c.status == 200 && c.why != "too short" && a.Text != "good" {
+				t.Errorf("%q", a.Text)
+			}
+			if c.why != "" {
+				s.says(c.why)
+			}
+			if c.why == "too short" && a.Err == nil {
+				t.Error("a broken response looks whole")
+			}
+		})
+	}
+	s := newFastCGISite(t, programs.FastCGIOptions{Address: "unix:" + os.DevNull})
+	s.get("/app/x", 502)
+	s.says("connect")
+}
+
+// A connection that the application closes between two requests is noticed, and a
+// request that may be repeated is, if it was closed just then.
+func TestClosedBetween(t *testing.T) {
+	good := record(6, 1, "Content-Type: text/plain\r\n\r\ngood") + record(3, 1, "\x00\x00\x00\x00\x00\x00\x00\x00")
+	address, asked := script(t, good)
+	s := newFastCGISite(t, programs.FastCGIOptions{Address: address})
+	for range 20 {
+		s.get("/app/x", 200)
+	}
+	if n := asked.Load(); n != 20 {
+		t.Errorf("%d requests", n)
+	}
+	address, _ = script(t, good, "")
+	s = newFastCGISite(t, programs.FastCGIOptions{Address: address})
+	s.get("/app/x", 200)
+	s.get("/app/x", 200)
+	if a := s.ask("POST", "/app/x", "x"); a.StatusCode != 502 {
+		t.Errorf("POST: %d", a.StatusCode)
+	}
+}
+
+func TestAddress(t *testing.T) {
+	for _, address := range []string{"", "unix:", "9000", "localhost:", ":9000", "http://x:1/"} {
+		if _, err := programs.NewFastCGI(programs.FastCGIOptions{Address: address}); err == nil {
+			t.Errorf("%q is taken", address)
+		}
+	}
+}

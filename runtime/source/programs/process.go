@@ -1,0 +1,318 @@
+package programs
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/runtime/backend"
+	"fapws/runtime/system"
+)
+
+const (
+	// grace is between SIGTERM and SIGKILL.
+	grace = 2 * time.Second
+
+	// lateOutput is how long output is read after the end of a program: processes that it has left in the background
+	// may have its pipes indefinitely.
+	lateOutput = 500 * time.Millisecond
+)
+
+// process is a program that runs for a request, the leader of its own session: processes that it starts can be ended
+// with it, and have no terminal.
+type process struct {
+	child    *os.Process
+	out, err *os.File // our ends of its standard output and error
+
+	mu     sync.Mutex
+	told   bool        // to end
+	exited bool        // its output ends soon
+	reaped bool        // its number may belong to another by now
+	late   *time.Timer // of endWithin
+}
+
+// start runs argv for r.
+func start(argv, env []string, dir string, r *backend.Request) (p *process, err error) {
+	var ours, theirs [2]*os.File
+	defer func() {
+		for _, f := range theirs {
+			if f != nil {
+				f.Close()
+			}
+		}
+		if err != nil {
+			for _, f := range ours {
+				if f != nil {
+					f.Close()
+				}
+			}
+		}
+	}()
+	for i := range ours {
+		if ours[i], theirs[i], err = pipe(); err != nil {
+			return nil, err
+		}
+	}
+	stdin, err := input(r)
+	if err != nil {
+		return nil, err
+	}
+	if stdin != r.BodyFile() {
+		defer stdin.Close()
+	}
+	child, err := StartProcess(argv[0], argv, env, dir, [3]*os.File{stdin, theirs[0], theirs[1]})
+	if err != nil {
+		return nil, err
+	}
+	return &process{child: child, out: ours[0], err: ours[1]}, nil
+}
+
+// pipe returns a pipe whose reading end, ours, can have deadlines. The program's
+// end blocks, as programs expect.
+func pipe() (ours, theirs *os.File, err error) {
+	fds, err := system.Pipe()
+	if err != nil {
+		return nil, nil, fmt.Errorf("pipe: %w", err)
+	}
+	if err := unix.SetNonblock(fds[0], true); err != nil {
+		unix.Close(fds[0])
+		unix.Close(fds[1])
+		return nil, nil, err
+	}
+	return os.NewFile(uintptr(fds[0]), "output of a program"), os.NewFile(uintptr(fds[1]), "pipe"), nil
+}
+
+// input returns the body as a file at its beginning: the program may take it at its own pace, or not at all, and no
+// goroutine waits for that.
+func input(r *backend.Request) (*os.File, error) {
+	if r.Size == 0 {
+		return os.Open(os.DevNull)
+	}
+	if f := r.BodyFile(); f != nil {
+		_, err := f.Seek(0, io.SeekStart)
+		return f, err
+	}
+	fd, err := system.MemoryFile("request body")
+	if err != nil {
+		return nil, fmt.Errorf("memfd_create: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "request body")
+	if _, err = io.Copy(f, r.Body()); err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// read reads output, waiting for at most as long as given. The error is io.EOF,
+// os.ErrDeadlineExceeded, or another that means the end.
+func (p *process) read(buf []byte, wait time.Duration) (int, error) {
+	for {
+		p.mu.Lock()
+		exited := p.exited
+		if exited {
+			wait = lateOutput
+		}
+		p.out.SetReadDeadline(time.Now().Add(wait))
+		p.mu.Unlock()
+		n, err := p.out.Read(buf)
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+		p.mu.Lock()
+		ends := p.exited
+		p.mu.Unlock()
+		if exited {
+			return 0, io.EOF
+		}
+		if !ends {
+			return 0, err
+		}
+	}
+}
+
+// terminate ends the program and the processes that it has started, with SIGTERM and, after a grace, SIGKILL. It is
+// safe for concurrent use.
+func (p *process) terminate() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.told || p.reaped {
+		return
+	}
+	p.told = true
+	_ = unix.Kill(-p.child.Pid, unix.SIGTERM) // it may have ended
+	time.AfterFunc(grace, p.kill)
+}
+
+// endWithin terminates a program that goes on for longer, although its output is not read any more: it would count as
+// one that runs. It is called once.
+func (p *process) endWithin(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.reaped {
+		p.late = time.AfterFunc(d, p.terminate)
+	}
+}
+
+func (p *process) kill() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.reaped {
+		_ = unix.Kill(-p.child.Pid, unix.SIGKILL)
+	}
+}
+
+// await waits for the end of the program and says how it ended, "" if well or
+// if it was told to. It is called once, on a separate goroutine.
+func (p *process) await() (how string) {
+	system.AwaitExit(p.child.Pid) // it is not reaped yet, so its group keeps its number
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.told {
+		_ = unix.Kill(-p.child.Pid, unix.SIGKILL)
+	}
+	state, err := p.child.Wait()
+	p.reaped, p.exited = true, true
+	if p.late != nil {
+		p.late.Stop()
+	}
+	late := time.Now().Add(lateOutput)
+	p.out.SetReadDeadline(late)
+	p.err.SetReadDeadline(late)
+	if err != nil || p.told || state.Success() {
+		return "" // an error: the application has waited for all children there are
+	}
+	return state.String()
+}
+
+// Bounds of a program's standard error for one request.
+const (
+	maxLine  = 1000 // bytes; the rest of a line is left out
+	maxLines = 200
+)
+
+// Lines cuts its input into lines for a log. One goroutine may use it.
+type Lines struct {
+	Log  func(line string)
+	line []byte
+	cut  bool
+	said int
+}
+
+// Write implements io.Writer. It never fails.
+func (l *Lines) Write(p []byte) (int, error) {
+	n := len(p)
+	for len(p) > 0 {
+		end := bytes.IndexByte(p, '\n')
+		piece := p
+		if end >= 0 {
+			piece = p[:end]
+		}
+		if room := maxLine - len(l.line); len(piece) > room {
+			piece, l.cut = piece[:room], true
+		}
+		l.line = append(l.line, piece...)
+		if end < 0 {
+			break
+		}
+		p = p[end+1:]
+		l.end()
+	}
+	return n, nil
+}
+
+// Close logs a last line that has no end, and how many were left out.
+func (l *Lines) Close() {
+	if len(l.line) > 0 {
+		l.end()
+	}
+	if l.said > maxLines {
+		l.Log(fmt.Sprintf("... and %d more lines", l.said-maxLines))
+	}
+}
+
+func (l *Lines) end() {
+	line := bytes.TrimRight(l.line, "\r \t")
+	if len(line) > 0 {
+		if l.said++; l.said <= maxLines {
+			text := string(line)
+			if l.cut {
+				text += "..."
+			}
+			l.Log(text)
+		}
+	}
+	l.line, l.cut = l.line[:0], false
+}
+
+// Gate limits the programs that run at the same time. Callers beyond the limit wait in order; when too many wait,
+// Enter returns ErrBusy. It is safe for concurrent use.
+type Gate struct {
+	mu      sync.Mutex
+	free    int
+	room    int // for waiting callers
+	waiting []chan struct{}
+}
+
+// NewGate returns a Gate for running at most running and letting at most waiting
+// wait.
+func NewGate(running, waiting int) *Gate { return &Gate{free: running, room: waiting} }
+
+// ErrBusy says that too many wait.
+var ErrBusy = errors.New("too many wait")
+
+// Enter returns when there is a place, which Leave gives back, or ErrBusy, or the
+// error of ctx.
+func (g *Gate) Enter(ctx context.Context) error {
+	g.mu.Lock()
+	if g.free > 0 {
+		g.free--
+		g.mu.Unlock()
+		return nil
+	}
+	if len(g.waiting) >= g.room {
+		g.mu.Unlock()
+		return ErrBusy
+	}
+	turn := make(chan struct{})
+	g.waiting = append(g.waiting, turn)
+	g.mu.Unlock()
+	select {
+	case <-turn:
+		return nil
+	case <-ctx.Done():
+	}
+	g.mu.Lock()
+	for i, other := range g.waiting {
+		if other == turn {
+			g.waiting = append(g.waiting[:i], g.waiting[i+1:]...)
+			g.mu.Unlock()
+			return ctx.Err()
+		}
+	}
+	g.mu.Unlock()
+	g.Leave() // its turn has just come
+	return ctx.Err()
+}
+
+// Leave lets the next one in.
+func (g *Gate) Leave() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.waiting) == 0 {
+		g.free++
+		return
+	}
+	close(g.waiting[0])
+	g.waiting = g.waiting[1:]
+}

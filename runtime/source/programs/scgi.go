@@ -1,0 +1,239 @@
+package programs
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"fapws/runtime/backend"
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+	"fapws/runtime/source/refusal"
+)
+
+// LoaderMount is the backend.Responder of one mount of the application.
+type LoaderMount struct {
+	Loader *Loader
+	Index  int    // among the mounts of the application
+	Name   string // of its handler, for log lines
+}
+
+const (
+	// stackWithin is how long a child that is late has for its stack and its end, before it is killed.
+	stackWithin = 5 * time.Second
+
+	// endedWithin is how long the report about the end of a child may take that has closed its socket.
+	endedWithin = 2 * time.Second
+
+	// scgiDirect is the most of a body that is sent with the head.
+	scgiDirect = 32 << 10
+
+	// reported is the exit status of a child that has logged why it failed.
+	reported = 70
+)
+
+var errTruncated = errors.New("the process exited before its response was complete")
+
+// Respond implements backend.Responder.
+func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
+	s, began := &m.Loader.serving, time.Now()
+	switch err := s.Gate.Enter(r.Context); {
+	case errors.Is(err, ErrBusy):
+		refuse(w, "too many requests are waiting")
+		return
+	case err != nil:
+		return // the response is not wanted any more
+	}
+	m.Loader.occupied(1)
+	leave := func() {
+		m.Loader.occupied(-1)
+		s.Gate.Leave()
+	}
+	line, number, client := requestLine(r), r.Log, r.Client()
+	log := func(text string) { s.Log(number, client, text) }
+	ctx, cancel := context.WithTimeout(r.Context, m.Loader.patience(r))
+	c, err := m.Loader.fork(ctx, line+" in handler "+m.Name)
+	cancel()
+	if err != nil {
+		leave()
+		switch {
+		case r.Context.Err() != nil:
+		case errors.Is(err, context.DeadlineExceeded):
+			m.Loader.refuseEarly(w, r)
+		case errors.Is(err, errNotLoaded):
+			refuse(w, errNotLoaded.Error())
+		default:
+			log(fmt.Sprintf("%s in handler %s: %v", line, m.Name, err))
+			refuse(w, "the application is not available")
+		}
+		return
+	}
+	go func() {
+		<-c.ended
+		leave()
+		c.errors.SetReadDeadline(time.Now().Add(endedWithin)) // others may hold the pipe
+	}()
+	go c.listen(func(text string) { log(m.Name + ": " + text) })
+	c.progress.Store(began.UnixNano())
+	late := func() bool {
+		return s.Timeout > 0 && time.Since(time.Unix(0, c.progress.Load())) >= s.Timeout
+	}
+	r.OnOverdue(func(took time.Duration) {
+		log(fmt.Sprintf("%s timed out after %v in handler %s; ending process %d; stack:", line, took.Round(100*time.Millisecond), m.Name, c.pid))
+	})
+	stop := context.AfterFunc(r.Context, func() {
+		if late() {
+			select {
+			case <-c.ended:
+			case <-time.After(stackWithin):
+				c.kill()
+			}
+		}
+		c.conn.Close()
+	})
+	if err = m.pass(w, r, c, m.variables(r, s.Timeout-time.Since(began))); err == nil {
+		if stop() {
+			c.conn.Close()
+		}
+		return
+	}
+	if r.Context.Err() != nil {
+		return // stop closes the connection
+	}
+	stop()
+	c.conn.Close()
+	select {
+	case <-c.ended:
+	case <-time.After(endedWithin):
+	}
+	how := c.ending()
+	if !late() && how.status != reported {
+		log(fmt.Sprintf("process %d %s in handler %s, %s: %v", c.pid, how.text, m.Name, line, err))
+	}
+	switch {
+	case w.Started():
+		w.Fail()
+	case late():
+		w.Refuse(504, "")
+	default:
+		w.Refuse(500, "")
+	}
+}
+
+// pass sends the request to the child and its response to the client.
+func (m *LoaderMount) pass(w *backend.Response, r *backend.Request, c *child, head []byte) error {
+	request := io.MultiReader(bytes.NewReader(head), r.Body(), strings.NewReader(","))
+	if r.Size <= scgiDirect { // at once, so the child waits for nothing
+		if all, err := io.ReadAll(request); err == nil {
+			request = bytes.NewReader(all)
+		}
+	}
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		_, _ = io.Copy(struct{ io.Writer }{c.conn}, request) // an error: the answer does not need the rest, or breaks off
+	}()
+	defer func() {
+		c.conn.SetWriteDeadline(time.Unix(1, 0))
+		<-written
+	}()
+	a := &Answer{W: w, R: r, Plain: true}
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := c.conn.Read(buf)
+		if n > 0 {
+			if err := a.Write(buf[:n]); err != nil {
+				return err
+			}
+			if err := a.Flush(); err != nil { // PEP 3333: a chunk is not kept until the next one
+				return err
+			}
+			c.progress.Store(time.Now().UnixNano())
+		}
+		switch {
+		case err == io.EOF:
+			return a.End()
+		case err != nil:
+			return errTruncated
+		}
+	}
+}
+
+// variables returns the head of an SCGI request. left is the time that the child has.
+func (m *LoaderMount) variables(r *backend.Request, left time.Duration) []byte {
+	var text []byte
+	set := func(name, value string) {
+		text = append(append(append(append(text, name...), 0), value...), 0)
+	}
+	set("CONTENT_LENGTH", strconv.FormatInt(r.Size, 10))
+	set("SCGI", "1")
+	serving := &m.Loader.serving
+	Variables(r, &serving.Site, &Script{Info: r.Path[r.Script:], Base: r.Script}, func(name, value string) {
+		switch name {
+		case "CONTENT_LENGTH", "REQUEST_URI", "SERVER_NAME": // see here
+		case "GATEWAY_INTERFACE", "DOCUMENT_ROOT", "PATH_TRANSLATED", "REMOTE_HOST", "REQUEST_SCHEME": // no variables of WSGI
+		default:
+			set(name, value)
+		}
+	})
+	set("SERVER_NAME", r.Peer.ServerName)
+	set("REQUEST_URI", r.Target())
+	set("RAW_URI", r.Target())
+	if r.Path[r.Script:] == "" {
+		set("PATH_INFO", "")
+	}
+	if r.Traced {
+		set("fapws.trace_id", http1.FindTraceparent(r.Head, r.Parsed).String())
+	}
+	set("fapws.mount", strconv.Itoa(m.Index))
+	set("fapws.has_length", map[bool]string{true: "1"}[r.Parsed.Body != http1.NoBody])
+	set("fapws.timeout", strconv.FormatFloat(max(left, 0).Seconds(), 'f', 3, 64))
+	return append(append(append(strconv.AppendInt(nil, int64(len(text)), 10), ':'), text...), ',')
+}
+
+// patience is how long a request waits for the loader.
+func (l *Loader) patience(r *backend.Request) time.Duration {
+	if loadsPage(r) {
+		return min(l.serving.StartWait, refusal.PageWait)
+	}
+	return l.serving.StartWait
+}
+
+// loadsPage reports whether a browser asks for a page, which it can ask for again.
+func loadsPage(r *backend.Request) bool {
+	return r.Method() == "GET" && refusal.WantsHTML(r.Parsed, r.Head)
+}
+
+// refuseEarly answers a request for which there is no loader in time.
+func (l *Loader) refuseEarly(w *backend.Response, r *backend.Request) {
+	if !loadsPage(r) {
+		refuse(w, "the application is starting")
+		return
+	}
+	page := refusal.Starting(time.Since(l.loadingSince()))
+	w.Start(exchange.Head{Status: page.Status, Length: int64(len(page.Body)), ContentType: page.Type, Fields: page.Fields})
+	w.Write(page.Body)
+}
+
+// refuse answers a client that may try again soon.
+func refuse(w *backend.Response, reason string) {
+	w.Start(exchange.Head{Status: 503, Length: -1, Refusal: true, Reason: []byte(reason), Fields: []byte("Retry-After: 1\r\n")})
+}
+
+func requestLine(r *backend.Request) string {
+	return fmt.Sprintf("%s %s %s", r.Method(), r.Target(), r.Parsed.Version)
+}
+
+// listen logs the standard error of the child.
+func (c *child) listen(log func(line string)) {
+	lines := Lines{Log: log}
+	_, _ = io.Copy(&lines, struct{ *os.File }{c.errors}) // until its end, or some time after that of the child
+	lines.Close()
+	c.errors.Close()
+}

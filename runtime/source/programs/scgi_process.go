@@ -1,0 +1,309 @@
+package programs
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/runtime/system"
+)
+
+// stuckAfter is how long a process may take to fork, before it is killed.
+const stuckAfter = 10 * time.Second
+
+// scgiProcess is one loader, from its start to its end.
+type scgiProcess struct {
+	o         *LoaderOptions
+	cmd       *exec.Cmd
+	control   *net.UnixConn
+	exited    chan struct{} // closed when it has ended
+	how       string        // how it has ended; after exited
+	forgotten chan struct{} // closed by Loader.watch
+
+	mu       sync.Mutex
+	lastID   uint64
+	children map[uint64]*child
+}
+
+// child is a process for one request, from the order to start it until it has ended.
+type child struct {
+	of       *scgiProcess
+	id       uint64
+	conn     *net.UnixConn // carries the request and the response
+	errors   *os.File      // its standard error
+	progress atomic.Int64  // when it made something of the response last, in ns since 1970
+
+	about string // handler and request line
+	since time.Time
+	begun chan struct{} // closed when it runs, or cannot
+	ended chan struct{} // closed when it has ended
+	pid   int           // after begun
+	fail  error         // why it could not be started; after begun
+	how   end           // guarded by process.mu
+}
+
+// end is how a child has ended.
+type end struct {
+	status int // -1: it was killed, or is lost
+	text   string
+}
+
+// report is a message of a loader; an order has the first field only.
+type report struct {
+	ID     uint64
+	PID    int32 // or -errno
+	Status int32 // as of waitpid(2); -1: it has started
+}
+
+// startProcess starts a loader and returns its message about the loaded application.
+func startProcess(o *LoaderOptions) (p *scgiProcess, loaded []byte, err error) {
+	cmd := o.Command()
+	p = &scgiProcess{o: o, cmd: cmd, exited: make(chan struct{}), forgotten: make(chan struct{}), children: map[uint64]*child{}}
+	fds, err := system.Socketpair(unix.SOCK_SEQPACKET)
+	if err != nil {
+		return nil, nil, fmt.Errorf("socketpair: %w", err)
+	}
+	theirs := os.NewFile(uintptr(fds[1]), "control")
+	defer theirs.Close()
+	if p.control, err = unixConn(fds[0]); err != nil {
+		return nil, nil, err
+	}
+	from, to, err := os.Pipe()
+	if err != nil {
+		p.control.Close()
+		return nil, nil, err
+	}
+	defer from.Close()
+	cmd.ExtraFiles = append(cmd.ExtraFiles, theirs, to)
+	// Keys of a terminal are for the server, which ends the loader by itself.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	err = cmd.Start()
+	to.Close()
+	if err != nil {
+		p.control.Close()
+		return nil, nil, fmt.Errorf("cannot start the loader of --fork: %w", err)
+	}
+	if loaded, err = io.ReadAll(from); err != nil || len(loaded) == 0 {
+		p.control.Close()
+		_ = cmd.Wait()
+		return nil, nil, &LoadError{cmd.ProcessState.ExitCode(), p.ended()}
+	}
+	return p, loaded, nil
+}
+
+// unixConn makes a connection of a socket, which belongs to it from then on.
+func unixConn(fd int) (*net.UnixConn, error) {
+	f := os.NewFile(uintptr(fd), "fork")
+	defer f.Close()
+	c, err := net.FileConn(f)
+	if err != nil {
+		return nil, err
+	}
+	return c.(*net.UnixConn), nil
+}
+
+// errGone says that the process has ended.
+var errGone = errors.New("the loader of --fork exited")
+
+// order orders a child with these descriptors, its socket and its standard error; without any it orders its end, and with one it
+// passes another standard error for the loader.
+func (p *scgiProcess) order(id uint64, files ...int) error {
+	var rights []byte
+	if len(files) > 0 {
+		rights = unix.UnixRights(files...)
+	}
+	_ = p.control.SetWriteDeadline(time.Now().Add(stuckAfter))
+	_, _, err := p.control.WriteMsgUnix(binary.NativeEndian.AppendUint64(nil, id), rights, nil)
+	return err
+}
+
+// fork has a child made.
+func (p *scgiProcess) fork(about string) (*child, error) {
+	sockets, err := system.Socketpair(unix.SOCK_STREAM)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(sockets[1])
+	conn, err := unixConn(sockets[0])
+	if err != nil {
+		return nil, err
+	}
+	pipe, err := system.Pipe()
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	defer unix.Close(pipe[1])
+	_ = unix.SetNonblock(pipe[0], true)
+	c := &child{of: p, conn: conn, errors: os.NewFile(uintptr(pipe[0]), "stderr"), about: about, since: time.Now(), begun: make(chan struct{}), ended: make(chan struct{})}
+	p.mu.Lock()
+	p.lastID++
+	c.id = p.lastID
+	p.children[c.id] = c
+	p.mu.Unlock()
+	if p.order(c.id, sockets[1], pipe[1]) != nil {
+		p.stuck(c)
+	}
+	select {
+	case <-c.begun:
+	case <-time.After(stuckAfter):
+		p.stuck(c)
+		<-c.begun
+	}
+	if c.fail != nil {
+		conn.Close()
+		c.errors.Close()
+		return nil, c.fail
+	}
+	return c, nil
+}
+
+// stuck ends a loader that has not forked c.
+func (p *scgiProcess) stuck(c *child) {
+	_ = p.cmd.Process.Kill()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.over(c, errGone, end{})
+}
+
+// kill kills the child.
+func (c *child) kill() { _ = c.of.order(c.id) }
+
+// ending returns how the child has ended.
+func (c *child) ending() end {
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	if c.how.text == "" {
+		return end{-1, "has closed its connection"}
+	}
+	return c.how
+}
+
+// list describes the children that run, in the order in which they were started.
+func (p *scgiProcess) list() (lines []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(p.children)) {
+		c := p.children[id]
+		select {
+		case <-c.begun:
+			lines = append(lines, fmt.Sprintf("process %d, for %.1f s: %s", c.pid, time.Since(c.since).Seconds(), c.about))
+		default:
+		}
+	}
+	return lines
+}
+
+// listen reads the reports of the loader, until it has ended.
+func (p *scgiProcess) listen() {
+	buf := make([]byte, binary.Size(report{}))
+	for {
+		n, err := p.control.Read(buf)
+		if err != nil || n != len(buf) {
+			break
+		}
+		var r report
+		_, _ = binary.Decode(buf, binary.NativeEndian, &r)
+		p.heard(r)
+	}
+	_ = p.cmd.Wait()
+	p.how = p.ended()
+	p.mu.Lock()
+	for _, c := range p.children {
+		p.over(c, errGone, end{-1, "has ended after its loader"})
+	}
+	p.mu.Unlock()
+	p.control.Close()
+	close(p.exited)
+}
+
+func (p *scgiProcess) heard(r report) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := p.children[r.ID]
+	switch {
+	case c == nil:
+	case r.PID < 0:
+		p.over(c, fmt.Errorf("cannot fork a process: %w", syscall.Errno(-r.PID)), end{})
+	case r.Status >= 0:
+		status := syscall.WaitStatus(r.Status)
+		p.over(c, nil, end{status.ExitStatus(), p.ending(status)})
+	default:
+		select {
+		case <-c.begun: // a loader says so once, unless it was taken over
+		default:
+			c.pid = int(r.PID)
+			close(c.begun)
+		}
+	}
+}
+
+// over notes that a child has ended, or was never started. p.mu is held.
+func (p *scgiProcess) over(c *child, fail error, how end) {
+	if p.children[c.id] != c {
+		return
+	}
+	delete(p.children, c.id)
+	c.how = how
+	select {
+	case <-c.begun:
+	default:
+		c.fail = fail
+		close(c.begun)
+	}
+	close(c.ended)
+}
+
+// ended describes how the loader has ended.
+func (p *scgiProcess) ended() string {
+	const name = "the loader of --fork "
+	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if !ok {
+		return name + p.cmd.ProcessState.String()
+	}
+	return name + p.ending(status)
+}
+
+// ending describes how a process has ended.
+func (p *scgiProcess) ending(status syscall.WaitStatus) string {
+	if !status.Signaled() {
+		return fmt.Sprintf("exited with status %d", status.ExitStatus())
+	}
+	more := ""
+	if status.CoreDump() {
+		more = ", core dumped"
+	}
+	if status.Signal() == syscall.SIGKILL && p.o.Killed != nil {
+		if why := p.o.Killed(); why != "" {
+			more = ": " + why
+		}
+	}
+	return fmt.Sprintf("was killed by signal %d (%v%s)", int(status.Signal()), status.Signal(), more)
+}
+
+// end ends the loader, and with it the children that are left: at once after d.
+func (p *scgiProcess) end(d time.Duration) {
+	_ = p.cmd.Process.Signal(syscall.SIGCONT) // one that was stopped can end, too
+	// listen continues, for the last reports.
+	if raw, err := p.control.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { unix.Shutdown(int(fd), unix.SHUT_WR) })
+	}
+	select {
+	case <-p.exited:
+	case <-time.After(d):
+		_ = p.cmd.Process.Kill()
+		<-p.exited
+	}
+}

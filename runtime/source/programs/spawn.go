@@ -1,0 +1,58 @@
+package programs
+
+// #include "spawn.h"
+import "C"
+
+import (
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+	"unsafe"
+)
+
+// StartProcess runs the program at path, an absolute one, with argv and env
+// ("NAME=value") in the folder dir ("": the current one). files become its
+// standard input, output and error; it has no other descriptors. Its signals are
+// as by default and none is blocked, its limit of open files is that with which this
+// process was started. It leads a new session, and is
+// killed when this process dies. Any goroutine; the error is of type
+// *os.PathError.
+//
+// No memory is copied, so that it takes as long in a large process as in a small
+// one: the thread waits (vfork) until the program has begun.
+func StartProcess(path string, argv, env []string, dir string, files [3]*os.File) (*os.Process, error) {
+	var text strings.Builder
+	put := func(s string) bool {
+		text.WriteString(s)
+		text.WriteByte(0)
+		return !strings.Contains(s, "\x00")
+	}
+	ok := put(path)
+	for _, s := range argv {
+		ok = put(s) && ok
+	}
+	for _, s := range env {
+		ok = put(s) && ok
+	}
+	if ok = put(dir) && ok; !ok {
+		return nil, &os.PathError{Op: "exec", Path: path, Err: syscall.EINVAL}
+	}
+	all := []byte(text.String())
+	var fds [3]C.int
+	for i, f := range files {
+		conn, err := f.SyscallConn() // Fd would make it block
+		if err == nil {
+			err = conn.Control(func(fd uintptr) { fds[i] = C.int(fd) })
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	pid, err := C.fapws_spawn((*C.char)(unsafe.Pointer(&all[0])), C.int(len(argv)), C.int(len(env)), fds[0], fds[1], fds[2])
+	runtime.KeepAlive(files)
+	if pid < 0 {
+		return nil, &os.PathError{Op: "exec", Path: path, Err: err}
+	}
+	return os.FindProcess(int(pid))
+}

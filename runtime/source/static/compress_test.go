@@ -1,0 +1,146 @@
+package static
+
+import (
+	"bytes"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+func TestChoose(t *testing.T) {
+	all := CodingSet{Gzip: true, Zstd: true, Brotli: true}
+	for _, c := range []struct {
+		accept string
+		has    CodingSet
+		want   Coding
+	}{
+		{"", all, Identity},
+		{"gzip", all, Gzip},
+		{"x-gzip", all, Gzip},
+		{"GZIP", all, Gzip},
+		{"gzip, deflate, br, zstd", all, Brotli},
+		{"gzip, deflate, zstd", all, Zstd},
+		{"gzip, br, zstd", Made, Zstd},
+		{"br", Made, Identity},
+		{"*", all, Brotli},
+		{"*;q=0.5, br;q=0", all, Zstd},
+		{"gzip;q=0.9, zstd;q=0.8", all, Gzip},
+		{"gzip;q=0", all, Identity},
+		{"gzip;q=0.5, identity", all, Identity},
+		{"gzip;q=0.5, identity;q=0.5", all, Gzip},
+		{"identity;q=0", all, Identity},
+		{"identity;q=0, *;q=0", all, Identity},
+		{"gzip;q=x", all, Identity},
+		{"gzip;q=1.0000", all, Identity},
+		{"gzip;q=0.001;level=3", all, Gzip},
+		{" gzip ; Q=1 ", all, Gzip},
+		{",,gzip,,", all, Gzip},
+		{"gzipped", all, Identity},
+	} {
+		if got := ChooseCoding([]byte(c.accept), c.has); got != c.want {
+			t.Errorf("%q of %v: %v, want %v", c.accept, c.has, got, c.want)
+		}
+	}
+}
+
+func TestSeveralFieldsAreOneList(t *testing.T) {
+	a := NewAcceptedCodings()
+	a.Add([]byte("gzip;q=0.5"))
+	a.Add([]byte("zstd;q=0.1"))
+	if got := a.Choose(&Made); got != Gzip {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestWorth(t *testing.T) {
+	for mediaType, want := range map[string]bool{
+		"text/html; charset=utf-8": true, "TEXT/plain": true, "application/json": true, "image/svg+xml": true,
+		"application/ld+json ; x=y": true, "application/xhtml+xml": true, "font/ttf": true, "application/wasm": true,
+		"image/png": false, "application/zip": false, "application/octet-stream": false, "text/event-stream": false,
+		"font/woff2": false, "": false, "video/mp4": false,
+	} {
+		if got := WorthCompressing(mediaType, 5000); got != want {
+			t.Errorf("%q: %v", mediaType, got)
+		}
+	}
+	for size, want := range map[int64]bool{0: false, 1023: false, 1024: true, 8 << 20: true, 8<<20 + 1: false} {
+		if got := WorthCompressing("text/css", size); got != want {
+			t.Errorf("%d: %v", size, got)
+		}
+	}
+}
+
+func compressUnpack(t testing.TB, coding Coding, packed []byte) []byte {
+	t.Helper()
+	var r io.Reader
+	if coding == Gzip {
+		z, err := gzip.NewReader(bytes.NewReader(packed))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r = z
+	} else {
+		z, err := zstd.NewReader(bytes.NewReader(packed), zstd.WithDecoderMaxWindow(8<<20)) // RFC 9659
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer z.Close()
+		r = z
+	}
+	body, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
+}
+
+func TestCompress(t *testing.T) {
+	text := []byte(strings.Repeat("to be compressed, ", 200000))
+	for _, coding := range []Coding{Gzip, Zstd} {
+		var group sync.WaitGroup
+		for range 8 {
+			group.Go(func() {
+				packed, ok := Compress(coding, text)
+				again, _ := Compress(coding, text)
+				if !ok || len(packed) > len(text)/10 || !bytes.Equal(packed, again) {
+					t.Errorf("%v: %d bytes, %v", coding, len(packed), ok)
+				} else if !bytes.Equal(compressUnpack(t, coding, packed), text) {
+					t.Errorf("%v: another text", coding)
+				}
+			})
+		}
+		group.Wait()
+	}
+}
+
+func TestWhatDoesNotBecomeSmaller(t *testing.T) {
+	noise := make([]byte, 100000)
+	random := rand.NewChaCha8([32]byte{})
+	_, _ = random.Read(noise)
+	for _, coding := range []Coding{Identity, Gzip, Zstd, Brotli} {
+		if _, ok := Compress(coding, noise); ok {
+			t.Errorf("%v", coding)
+		}
+	}
+	if _, ok := Compress(Brotli, make([]byte, 5000)); ok {
+		t.Error("brotli is only for files that somebody else has compressed")
+	}
+}
+
+func FuzzAccept(f *testing.F) {
+	for _, seed := range []string{"gzip, deflate, br;q=0.5, zstd;q=1.0", "*;q=0", ";;q=", ",", "identity;q=0.000"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, value []byte) {
+		for _, has := range []CodingSet{{}, Made, {Brotli: true}} {
+			if c := ChooseCoding(value, has); c != Identity && !has[c] {
+				t.Fatalf("%q: %v, which there is not", value, c)
+			}
+		}
+	})
+}

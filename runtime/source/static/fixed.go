@@ -1,0 +1,113 @@
+package static
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"sync"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/route"
+)
+
+// Fixed is a response that is always the same. It is an exchange.Source.
+type Fixed struct {
+	exchange.Memory
+	reply exchange.Reply
+}
+
+// FixedOptions is the response of a Fixed.
+type FixedOptions struct {
+	Status int              // 200 to 599; 0: 200
+	Body   string           // "": nothing, or the server's page where Status is an error
+	Type   string           // Content-Type; "": text/plain in UTF-8
+	Fields []exchange.Field // added to the response
+}
+
+// NewFixed returns a fixed response. The error is one line.
+func NewFixed(o FixedOptions) (*Fixed, error) {
+	if o.Status == 0 {
+		o.Status = 200
+	}
+	if o.Status < 200 || o.Status > 599 {
+		return nil, fmt.Errorf("%d is not the status of an answer (200 to 599)", o.Status)
+	}
+	if o.Type == "" {
+		o.Type = "text/plain; charset=utf-8"
+	}
+	r := exchange.Reply{Status: o.Status, Type: o.Type, Whole: o.Body != "" || o.Status < 400}
+	if o.Body != "" {
+		r.Body = []byte(o.Body)
+	}
+	if err := (exchange.Field{Name: "Content-Type", Value: o.Type}).Check(); err != nil {
+		return nil, err
+	}
+	for _, field := range o.Fields {
+		if err := field.Check(); err != nil {
+			return nil, err
+		}
+		r.Fields = field.AppendTo(r.Fields)
+	}
+	return &Fixed{reply: r}, nil
+}
+
+// Start implements exchange.Source.
+func (f *Fixed) Start(x *exchange.Exchange) { x.Sink.Reply(f.reply) }
+
+var redirectTarget = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(/|\$\{path\}|([A-Za-z][A-Za-z0-9+.-]*|\$\{scheme\})://.)`)
+})
+
+// Redirect sends clients to another URL. It is an exchange.Source.
+type Redirect struct {
+	exchange.Memory
+	status    int
+	target    route.Template
+	fragment  string // of target, with its "#"
+	keepQuery bool   // target has no query itself
+}
+
+// NewRedirect returns a redirect to target with status 301, 302, 303, 307 or 308; 0 is 302. target is a URL or an absolute
+// path, percent-encoded, which may hold ${path} (of the request, percent-encoded), ${rest} or $1 (the path behind the
+// prefix of the mount), ${query} (without "?", which goes if there is none), ${host} (without a port), ${scheme}, and
+// $$ for a dollar. Without "?" in it the query of the request is kept; with one at its end there is none. The error
+// is one line.
+func NewRedirect(target string, status int) (*Redirect, error) {
+	switch status {
+	case 0:
+		status = 302
+	case 301, 302, 303, 307, 308:
+	default:
+		return nil, fmt.Errorf("%d is not a redirect status (301, 302, 303, 307, 308)", status)
+	}
+	target, fragment, found := strings.Cut(target, "#")
+	if found {
+		fragment = "#" + fragment
+	}
+	keepQuery := !strings.Contains(target, "?")
+	if bare, ok := strings.CutSuffix(target, "?"); ok && !strings.Contains(bare, "?") {
+		target = bare
+	}
+	t, err := route.ParseTemplate(target, route.VarPath, route.VarRest, route.VarQuery, route.VarHost, route.VarScheme)
+	if err != nil {
+		return nil, err
+	}
+	if !redirectTarget().MatchString(target) {
+		return nil, fmt.Errorf("%q is neither a URL nor an absolute path", target)
+	}
+	if _, err := route.ParseTemplate(fragment); err != nil {
+		return nil, err
+	}
+	return &Redirect{status: status, target: t, fragment: fragment, keepQuery: keepQuery}, nil
+}
+
+// Start implements exchange.Source.
+func (to *Redirect) Start(x *exchange.Exchange) {
+	v := route.ValuesOf(x.Req)
+	field := to.target.Append([]byte("Location: "), &v)
+	if query := v.Query(); to.keepQuery && len(query) > 0 {
+		field = route.AppendURL(append(field, '?'), query)
+	}
+	field = append(append(field, to.fragment...), '\r', '\n')
+	x.Sink.Reply(exchange.Reply{Status: to.status, Fields: field})
+}

@@ -1,0 +1,167 @@
+package system
+
+import (
+	"os"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// MaxDescriptor is the number of descriptors that the table has room for. Higher ones are
+// not protected.
+const MaxDescriptor = 1 << 20
+
+// held is the entry of a descriptor that Hold protects. No file has this inode.
+const held = ^uint64(0)
+
+// table has an entry for each descriptor: the inode of its file, held, or 0 if it is not protected. Element 0 is
+// the highest descriptor that has had an entry. C code reads the table, so it is not in Go's heap;
+// the kernel gives it memory page by page. It is nil if there is no memory.
+var table = makeTable()
+
+func makeTable() []uint64 {
+	const size = MaxDescriptor * unsafe.Sizeof(uint64(0))
+	b, err := unix.Mmap(-1, 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|onDemand)
+	if err != nil {
+		return nil
+	}
+	return unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(b))), MaxDescriptor)
+}
+
+// DescriptorTable returns the table for pybridge: Max elements, or nil.
+func DescriptorTable() *uint64 { return unsafe.SliceData(table) }
+
+// KeepDescriptor protects an open descriptor above 2 for as long as it is the same file.
+// It asks the kernel for the inode. It is safe for concurrent use.
+func KeepDescriptor(fd int) {
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) == nil {
+		protect(fd, st.Ino)
+	}
+}
+
+// HoldDescriptor protects an open descriptor above 2 until Release is called, which must be before
+// the descriptor is closed. It makes no system call. It is safe for concurrent use.
+func HoldDescriptor(fd int) { protect(fd, held) }
+
+func protect(fd int, entry uint64) {
+	if fd <= 2 || fd >= len(table) {
+		return
+	}
+	atomic.StoreUint64(&table[fd], entry)
+	for {
+		highest := atomic.LoadUint64(&table[0])
+		if uint64(fd) <= highest || atomic.CompareAndSwapUint64(&table[0], highest, uint64(fd)) {
+			return
+		}
+	}
+}
+
+// ReleaseDescriptor ends the protection of a descriptor, before it is closed or given to the
+// application. It is safe for concurrent use.
+func ReleaseDescriptor(fd int) {
+	if fd > 0 && fd < len(table) {
+		atomic.StoreUint64(&table[fd], 0)
+	}
+}
+
+// ControlDescriptor is Keep in the form of net.Dialer.Control. It returns nil.
+func ControlDescriptor(_, _ string, c syscall.RawConn) error {
+	return c.Control(func(fd uintptr) { KeepDescriptor(int(fd)) })
+}
+
+// KeepDescriptors protects all open descriptors that have the close-on-exec flag. The parent process passed the
+// ones without it, perhaps for the application.
+func KeepDescriptors() {
+	each(func(fd int) {
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC != 0 {
+			KeepDescriptor(fd)
+		}
+	})
+}
+
+// OpenPoll makes Go's runtime open the descriptors of its event poll, which it does when it first needs them.
+func OpenPoll() {
+	if r, w, err := os.Pipe(); err == nil {
+		r.Close()
+		w.Close()
+	}
+}
+
+// high is the lowest number that OpenHigh gives to descriptors: above those that applications close by
+// mistake, and below 64, where the kernel makes room for more.
+const high = 60
+
+// OpenHigh calls open. The descriptors that open opens get numbers from 60 on, unless the limit of open files is
+// lower.
+func OpenHigh(open func()) {
+	var low []int
+	closeLow := func() {
+		for _, fd := range low {
+			unix.Close(fd)
+		}
+		low = nil
+	}
+	defer closeLow()
+	for last := 0; last < high-1; low = append(low, last) {
+		var err error
+		if last, err = unix.FcntlInt(2, unix.F_DUPFD_CLOEXEC, 3); err != nil {
+			closeLow()
+			break
+		}
+	}
+	open()
+}
+
+// Polls returns the open descriptors of event polls (epoll), of Go's runtime and of others.
+func Polls() (fds []int) {
+	each(func(fd int) {
+		if name, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd)); err == nil && name == "anon_inode:[eventpoll]" {
+			fds = append(fds, fd)
+		}
+	})
+	return fds
+}
+
+// KeepDirectories protects open directories, for example document roots: os.Root
+// does not reveal the number of its descriptor.
+func KeepDirectories() {
+	each(func(fd int) {
+		var st unix.Stat_t
+		if unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR {
+			KeepDescriptor(fd)
+		}
+	})
+}
+
+// Directories returns names for the open directories, for example document roots, by which this process can open them
+// again: /proc/self/fd/N. The root directory is not among them.
+func Directories() (names []string) {
+	var top unix.Stat_t
+	_ = unix.Stat("/", &top)
+	each(func(fd int) {
+		var st unix.Stat_t
+		if unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR && (st.Dev != top.Dev || st.Ino != top.Ino) {
+			names = append(names, "/proc/self/fd/"+strconv.Itoa(fd))
+		}
+	})
+	return names
+}
+
+// each calls f with every number that may be that of an open descriptor.
+func each(f func(fd int)) {
+	names, err := os.ReadDir("/proc/self/fd")
+	if err != nil { // /proc is not mounted
+		for fd := range 1024 {
+			f(fd)
+		}
+	}
+	for _, name := range names {
+		if fd, err := strconv.Atoi(name.Name()); err == nil {
+			f(fd)
+		}
+	}
+}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package system
+
+const onDemand = 0

@@ -1,0 +1,117 @@
+package system
+
+import (
+	"io"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Receive is recv(2). It returns 0 and no error at the end of the stream, and unix.EAGAIN if nothing has come.
+func Receive(fd int, b []byte) (int, error) {
+	for {
+		n, _, e := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
+			uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0)
+		if e == 0 {
+			return int(n), nil
+		}
+		if e != unix.EINTR {
+			return -1, e
+		}
+	}
+}
+
+// Send is send(2) with flags (unix.MSG_MORE or 0). It returns unix.EAGAIN if there is no room.
+func Send(fd int, b []byte, flags uintptr) (int, error) {
+	for {
+		n, _, e := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
+			uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT|flags, 0, 0)
+		if e == 0 {
+			return int(n), nil
+		}
+		if e != unix.EINTR {
+			return 0, e
+		}
+	}
+}
+
+// Broken reports whether the kernel knows that a connection is broken, not only shut down. A later system call still
+// returns the error.
+func Broken(fd int) bool {
+	state := [1]unix.PollFd{{Fd: int32(fd)}}
+	n, err := unix.Poll(state[:], 0)
+	return err == nil && n > 0 && state[0].Revents&unix.POLLERR != 0
+}
+
+// Ended reports whether the peer has shut down its side, also if the end has not been read yet. On systems other than Linux it is
+// false until then.
+func Ended(fd int) bool {
+	state := [1]unix.PollFd{{Fd: int32(fd), Events: PollEnd}}
+	n, err := unix.Poll(state[:], 0)
+	return err == nil && n > 0 && state[0].Revents&PollEnd != 0
+}
+
+// ResetOnClose makes close send RST: the client sees a broken connection, and the kernel drops the bytes that it still holds for it.
+func ResetOnClose(fd int) {
+	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+}
+
+// Plain is a connection without TLS, as an exchange.Socket.
+type Plain struct {
+	Descriptor int
+	TCP        bool
+}
+
+// Fd implements exchange.Socket.
+func (s Plain) Fd() int { return s.Descriptor }
+
+// Drains implements exchange.Socket. A read of a unix socket may end where one of the peer's writes has ended.
+func (s Plain) Drains() bool { return s.TCP }
+
+// Read implements exchange.Socket.
+func (s Plain) Read(b []byte) (int, error) {
+	n, err := Receive(s.Descriptor, b)
+	if n == 0 && err == nil {
+		return 0, io.EOF
+	}
+	return max(n, 0), err
+}
+
+// Write implements exchange.Socket.
+func (s Plain) Write(b []byte) (int, error) { return Send(s.Descriptor, b, 0) }
+
+// Flush implements exchange.Socket. Nothing waits outside of the kernel.
+func (s Plain) Flush() error { return nil }
+
+// CloseWrite implements exchange.Socket.
+func (s Plain) CloseWrite() error { return unix.Shutdown(s.Descriptor, unix.SHUT_WR) }
+
+// Close implements exchange.Socket.
+func (s Plain) Close() error {
+	ReleaseDescriptor(s.Descriptor)
+	return unix.Close(s.Descriptor)
+}
+
+// maxSend is what Linux sends at once at most, in bytes.
+const maxSend = 1<<31 - 4096
+
+// ReadFile is pread(2). It may wait for the disk. It returns 0 and no error at the end of the file.
+func ReadFile(from int, b []byte, offset int64) (int, error) {
+	for {
+		n, err := unix.Pread(from, b, offset)
+		if err != unix.EINTR {
+			return max(n, 0), err
+		}
+	}
+}
+
+// SendFile is sendfile(2) of at most maxSend bytes. It may wait for the disk. It returns unix.EAGAIN if there is no room.
+func SendFile(to, from int, offset *int64, count int64) (int, error) {
+	for {
+		n, err := unix.Sendfile(to, from, offset, int(min(count, maxSend)))
+		if err != unix.EINTR {
+			return max(n, 0), err
+		}
+	}
+}

@@ -1,0 +1,186 @@
+package system
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// pair returns two connected sockets that do not block.
+func pair(t *testing.T) (a, b int) {
+	t.Helper()
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range ends {
+		unix.SetNonblock(fd, true)
+		t.Cleanup(func() { unix.Close(fd) })
+	}
+	return ends[0], ends[1]
+}
+
+// all returns the data that a has sent.
+func all(t *testing.T, b int) []byte {
+	t.Helper()
+	var got []byte
+	for buf := make([]byte, 1000); ; {
+		n, err := Receive(b, buf)
+		if err == unix.EAGAIN || n == 0 && err == nil {
+			return got
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, buf[:n]...)
+	}
+}
+
+func TestBytes(t *testing.T) {
+	a, b := pair(t)
+	if n, err := Receive(b, make([]byte, 1)); err != unix.EAGAIN {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	var v Vector
+	for range 2 { // its memory is used again
+		n, err := v.Send(a, []byte("one "), nil, []byte("two"))
+		if got := all(t, b); string(got) != "one two" || n != 7 || err != nil {
+			t.Errorf("%q, %d, %v", got, n, err)
+		}
+	}
+	for {
+		if _, err := Send(a, make([]byte, 64<<10), 0); err == unix.EAGAIN {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	all(t, b)
+	if n, err := Send(a, []byte("room"), SendMore); n != 4 || err != nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+}
+
+func TestFiles(t *testing.T) {
+	text := bytes.Repeat([]byte("0123456789"), 1000)
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if Cached(int(f.Fd()), int64(len(text))) {
+		t.Error("a byte behind the end is in memory")
+	}
+	for _, send := range []func(int, int, *int64, int64) (int, error){SendFile, SendCached} {
+		a, b := pair(t)
+		from := int64(10)
+		n, err := send(a, int(f.Fd()), &from, 5000)
+		if got := all(t, b); n != 5000 || err != nil || from != 5010 || !bytes.Equal(got, text[10:5010]) {
+			t.Errorf("%d bytes, %v, now at %d: %.20q", n, err, from, got)
+		}
+		from = int64(len(text))
+		if n, err := send(a, int(f.Fd()), &from, 1); n != 0 || err != nil {
+			t.Errorf("%d bytes behind the end, %v", n, err)
+		}
+	}
+}
+
+// TestLargeFiles: offsets and sizes above 4 GiB, which a word has no room for on machines of 32 bits.
+func TestLargeFiles(t *testing.T) {
+	const at = 5<<30 + 1
+	f, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt([]byte("the end"), at); err != nil {
+		t.Fatal(err)
+	}
+	fd := int(f.Fd())
+	buf := make([]byte, 10)
+	if n, err := ReadFile(fd, buf, at); string(buf[:n]) != "the end" || err != nil {
+		t.Errorf("%q, %v", buf[:n], err)
+	}
+	if n, err := ReadCached(fd, buf, at); err == nil && string(buf[:n]) != "the end" {
+		t.Errorf("from memory: %q", buf[:n])
+	}
+	if Cached(fd, at+7) {
+		t.Error("a byte behind the end is in memory")
+	}
+	for _, send := range []func(int, int, *int64, int64) (int, error){SendFile, SendCached} {
+		a, b := pair(t)
+		from := int64(at)
+		n, err := send(a, fd, &from, 4<<30+3)
+		if got := all(t, b); string(got) != "the end" || n != 7 || err != nil || from != at+7 {
+			t.Errorf("%q, %d bytes, %v, now at %d", got, n, err, from)
+		}
+	}
+}
+
+// A Plain socket ends with io.EOF, can be shut down, and takes no more when its peer has left.
+func TestPlain(t *testing.T) {
+	a, b := pair(t)
+	s, peer := Plain{Descriptor: a}, Plain{Descriptor: b}
+	if n, err := s.Write([]byte("last")); n != 4 || err != nil || s.Flush() != nil || s.Drains() || s.Fd() != a {
+		t.Error(n, err)
+	}
+	if err := s.CloseWrite(); err != nil {
+		t.Error(err)
+	}
+	buf := make([]byte, 10)
+	if n, err := peer.Read(buf); string(buf[:n]) != "last" || err != nil {
+		t.Errorf("%q, %v", buf[:n], err)
+	}
+	if n, err := peer.Read(buf); n != 0 || err != io.EOF {
+		t.Error(n, err)
+	}
+	if Broken(a) || Broken(b) {
+		t.Error("a connection that is shut down counts as broken")
+	}
+}
+
+// TestPieces: pieces are sent in order, however many they are and whether or not some are empty, and are forgotten then.
+func TestPieces(t *testing.T) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fds[0])
+	defer unix.Close(fds[1])
+	var p Pieces
+	buf := make([]byte, 1000)
+	for _, count := range []int{0, 1, 2, MaxPieces, 1} {
+		want := ""
+		for i := range count {
+			text := strings.Repeat("x", i%3) + string(rune('a'+i%26))
+			want += text
+			p.Add(nil)
+			p.Add([]byte(text))
+		}
+		if n, err := p.Send(fds[0]); n != len(want) || err != nil {
+			t.Fatalf("%d pieces: %d of %d bytes, %v", count, n, len(want), err)
+		}
+		if count == 0 {
+			continue
+		}
+		if n, err := Receive(fds[1], buf); err != nil || string(buf[:n]) != want {
+			t.Errorf("%d pieces: %q, %v, want %q", count, buf[:max(n, 0)], err, want)
+		}
+	}
+	for err == nil {
+		p.Add(buf)
+		_, err = p.Send(fds[0])
+	}
+	if err != unix.EAGAIN {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,7 @@
+//go:build linux && !(386 || arm || mips || mipsle)
+
+package system
+
+import "golang.org/x/sys/unix"
+
+const sysSendfile = unix.SYS_SENDFILE
