@@ -26,20 +26,23 @@ SYS, = setting("SYS", "/sys")
 LOGS = setting("LOGS", "/var/log/syslog /var/log/messages /var/log/*.log /var/log/*/*.log")
 USERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "users")
 ENVIRONMENT = {**os.environ, "LC_ALL": "C.UTF-8", "PATH": os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"}
-PAGES = ["Overview", "Services", "Logs", "Terminal", "Settings", "Firmware", "Password", "Reboot"]
-LINK = '<svg class="icon" aria-hidden="true"><use href="/www/icons.svg#{0}"/></svg>{1}'
+PAGES = {  # path and icon, in a square of 24
+    "Overview": ("", "M4 13a8 8 0 1 1 16 0M12 13l4-4M5 19h14"), "Services": ("services", "M4 5h16v6H4zM4 13h16v6H4zM8 8h.01M8 16h.01"),
+    "Logs": ("logs", "M5 6h14M5 10h14M5 14h14M5 18h8"), "Terminal": ("terminal", "M3 5h18v14H3zM7 9l3 3-3 3M13 15h4"),
+    "Settings": ("settings", "M4 8h8M18 8h2M4 16h2M12 16h8M15 5v6M9 13v6"), "Firmware": ("firmware", "M12 4v11M7 10l5 5 5-5M5 20h14"),
+    "Password": ("password", "M6 11h12v9H6zM9 11V8a3 3 0 0 1 6 0v3"), "Reboot": ("reboot", "M12 3v8M7 6a8 8 0 1 0 10 0"),
+}
+writing = threading.Lock()
+ICON = '<svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d="{}"/></svg>'
 FRAME = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{title} – {host}</title>
-<link rel="icon" href="/www/icon.svg"><link rel="stylesheet" href="/www/console.css"></head>
+<link rel="icon" href="{root}/www/icon.svg"><link rel="stylesheet" href="{root}/www/console.css"></head>
 <body><a class="skip" href="#main">Skip to the content</a>
-<header><a class="brand" href="/"><img src="/www/icon.svg" alt="" width="28" height="28">{host}</a>
+<header><a class="brand" href="{root}/"><img src="{root}/www/icon.svg" alt="" width="28" height="28">{host}</a>
 <button class="menu" popovertarget="nav">Menu</button></header>
-<nav id="nav" popover aria-label="Pages">{links}<form method="post" action="/_fapws/logout"><button>{logout}</button></form></nav>
+<nav id="nav" popover aria-label="Pages">{links}<form method="post" action="{root}/_fapws/logout"><button>{icon}Log out</button></form></nav>
 <main id="main" tabindex="-1"><h1>{title}</h1>{body}</main></body></html>
 """
-ERROR = """<div class="card error"><p class="code">{0.status}</p><p role="alert">{text}</p>
-<p><a class="button" href="{path}">Back to {title}</a></p></div>"""
-writing = threading.Lock()
 
 def lines(*paths):
     """The lines of the first file that can be read; [""] if none can."""
@@ -54,23 +57,21 @@ def hostname():
 def run(command, stdin=""):
     """Runs a command, without a shell, and returns its output. HTTPError: it has failed; the text is its error message."""
     try:
-        return subprocess.run(command, input=stdin, capture_output=True, check=True, timeout=30, text=True, errors="replace",
-                              env=ENVIRONMENT).stdout
-    except subprocess.CalledProcessError as error:
-        said = (error.stderr or error.stdout or "failed").strip()[-1000:]
-        rights = "" if ROOT or os.geteuid() == 0 else " (The server does not run as root: see Rights in README.md.)"
-        raise HTTPError(500, f"{' '.join(command)}: {said}{rights}") from None
+        done = subprocess.run(command, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30,
+                              text=True, errors="replace", env=ENVIRONMENT)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise HTTPError(500, f"{command[0]}: {error}") from None
-
-def address(title):
-    return "/" if title == PAGES[0] else "/" + title.lower()
+    if done.returncode:
+        said = (done.stderr or done.stdout or "failed").strip()[-1000:]
+        rights = "" if ROOT or os.geteuid() == 0 else " (The server does not run as root: see Rights in README.md.)"
+        raise HTTPError(500, f"{' '.join(command)}: {said}{rights}")
+    return done.stdout
 
 def page(title):
     """Decorator for a handler that returns the body of a page. An HTTPError becomes a message in the same frame."""
     def decorate(handler):
         def answer(environ, start_response):
-            heading = title
+            root, now, heading = environ["SCRIPT_NAME"].rpartition("/")[0] if PAGES[title][0] else environ["SCRIPT_NAME"], title, title
             try:
                 if environ["PATH_INFO"].strip("/"):
                     raise HTTPError(404, "This page does not exist. The address may be mistyped, or the page has moved.")
@@ -79,9 +80,11 @@ def page(title):
                 if error.status < 400:
                     raise  # a redirect
                 start_response(f"{error.status} {error.reason}", [])
-                heading, body = error.reason, ERROR.format(error, text=escape(error.text), path=address(title), title=title)
-            links = "".join(f'<a href="{address(name)}"{" aria-current=page" * (name == heading)}>{LINK.format(name, name)}</a>' for name in PAGES)
-            return FRAME.format(title=heading, host=escape(hostname()), links=links, logout=LINK.format("Logout", "Log out"), body=body)
+                now, heading = None if error.status == 404 else title, error.reason
+                body = f"""<div class="card error"><p class="code">{error.status}</p><p role="alert">{escape(error.text)}</p>
+<p><a class="button" href="{root}/{PAGES[title][0]}">Back to {title}</a></p></div>"""
+            links = "".join(f'<a href="{root}/{path}"{" aria-current=page" * (name == now)}>{ICON.format(icon)}{name}</a>' for name, (path, icon) in PAGES.items())
+            return FRAME.format(title=heading, host=escape(hostname()), links=links, body=body, root=root, icon=ICON.format("M10 4H5v16h5M10 12h10M16 8l4 4-4 4"))
         return answer
     return decorate
 

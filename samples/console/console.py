@@ -4,14 +4,15 @@
 """
 import os
 
-from common import DATA, INSTALL, REBOOT, ROOT, RUN, USERS, VERSION, lines, page, posted, run
+from common import DATA, INSTALL, REBOOT, ROOT, RUN, USERS, page, posted, run
 from fapws import Login, upload
 from fapws.contrib.views import Staticfile
 from logs import live as log_lines, logs
+from password import password
 from services import services
-from settings import backup, password, restore, settings
+from settings import backup, restore, settings
 from terminal import shell, terminal
-from values import cards, dashboard, live
+from values import cards, dashboard, firmware_version, live
 
 @page("Reboot")
 def reboot(environ, start_response):
@@ -24,7 +25,7 @@ def reboot(environ, start_response):
 @page("Firmware")
 def firmware(environ, start_response):
     return f"""<form id="send" method="post" action="firmware-image" enctype="multipart/form-data" class="card fields">
-<p>Installed version: <b>{lines(VERSION)[0] or "unknown"}</b></p><label>File <input type="file" name="image" required></label>
+<p>Installed version: <b>{firmware_version() or "unknown"}</b></p><label>File <input type="file" name="image" required></label>
 <label>SHA-256, if you know it <input name="sha256" pattern="[0-9A-Fa-f]{{64}}" autocomplete="off" spellcheck="false"></label>
 <progress aria-label="Progress" hidden></progress><p class="bad" role="alert" hidden></p><button class="main">Install</button></form>
 <script type="module" src="www/firmware.js"></script>"""

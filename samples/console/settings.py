@@ -1,22 +1,18 @@
-"""The settings of the device: checked, kept in a file, applied by a command; the file to download and to restore; the password."""
+"""The settings of the device: checked, kept in a file, applied by a command; and one file to download and to restore them from."""
 import ipaddress
 import json
 import os
 import re
-import sys
-import threading
 import time
 from contextlib import suppress
 from html import escape
 from pathlib import Path
 
-from common import APPLY, DATA, ROOT, USERS, field, hostname, page, parameter, posted, run, write
+from common import APPLY, DATA, ROOT, field, hostname, page, parameter, posted, run, write
 from fapws import HTTPError
 
-FILE = Path(DATA, "settings.json")
+FILE, FORMAT = Path(DATA, "settings.json"), "console settings 1"
 LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"  # RFC 1123 §2.1
-SERVER = [sys.executable, "-m", "fapws"] if "python" in os.readlink("/proc/self/exe") else ["/proc/self/exe"]
-guess = threading.Lock()
 
 def interface(text):
     return "/" in text and ipaddress.ip_interface(text).ip != ipaddress.ip_interface(text).network.network_address
@@ -36,26 +32,24 @@ FIELDS = {
     "gateway": ("Gateway", "", ipaddress.ip_address, 0, 1, "Must be an address such as 192.168.1.1."),
     "dns": ("Name servers (DNS)", "", ipaddress.ip_address, 0, 3, "Must be up to 3 addresses, with spaces between them."),
 }
-PASSWORDS = {"old": ("Present password", "current"), "new": ("New password", "new"), "again": ("New password again", "new")}
-FORMS = """<div class="columns"><form class="card fields" method="post"><h2>Device</h2>{}<button class="main">Save</button></form>
-<form id="restore" class="card fields" method="post" action="restore" enctype="multipart/form-data"><h2>Backup</h2>
-<p>One file with all settings, to keep elsewhere.</p><a class="button" href="backup" download>Download</a><h2>Restore</h2>
-<p>The file is checked as a whole before anything is replaced.</p>
-<label>File of a backup <input type="file" name="file" accept=".json" required></label><button>Restore</button></form></div>"""
-
-def fits(name, text):
-    _, _, check, least, most, _ = FIELDS[name]
-    with suppress(ValueError):  # of ipaddress
-        return len(text) <= 300 and least <= len(text.split()) <= most and all(map(check, text.split()))
 
 def mistakes(values):
     """The names of settings that are missing, unknown or wrong."""
-    return [name for name in {**FIELDS, **values} if name not in FIELDS or not fits(name, str(values.get(name, "?")))]
+    def fits(name, text):
+        _, _, check, least, most, _ = FIELDS[name]
+        return len(text) <= 300 and least <= len(text.split()) <= most and all(map(check, text.split()))
+    wrong = []
+    for name in {**FIELDS, **values}:
+        with suppress(KeyError, TypeError, AttributeError, ValueError):  # ValueError: of ipaddress
+            if fits(name, values[name]):
+                continue
+        wrong.append(name)
+    return wrong
 
 def load():
     """The settings of the file; defaults for those that it does not have, or if it is damaged."""
     values = {name: default for name, (_, default, *_) in FIELDS.items()}
-    with suppress(OSError, ValueError, AttributeError):
+    with suppress(OSError, ValueError, TypeError, AttributeError):
         values.update((name, str(value)) for name, value in json.loads(FILE.read_text()).items() if name in FIELDS)
     return values
 
@@ -66,7 +60,7 @@ def save(values):
 
 @page("Settings")
 def settings(environ, start_response):
-    values, wrong, note = load(), [], ""
+    values, wrong, form = load(), [], ""
     if posted(environ):
         values = {name: parameter(environ, name, values[name]) for name in FIELDS}
         wrong = mistakes(values)
@@ -74,54 +68,28 @@ def settings(environ, start_response):
             start_response("422 Unprocessable Content", [])
         else:
             save(values)
-            note = '<p class="note" role="status">Saved.</p>'
-    return note + FORMS.format("".join(
-        field(label, f'value="{escape(values[name])}" maxlength="300" spellcheck="false" autocomplete="off"', name, message * (name in wrong))
-        for name, (label, *_, message) in FIELDS.items()))
+            form = '<p class="note" role="status">Saved.</p>'
+    fields = "".join(field(label, f'value="{escape(values[name])}" maxlength="300" spellcheck="false" autocomplete="off"', name, message * (name in wrong))
+                     for name, (label, *_, message) in FIELDS.items())
+    return form + f"""<div class="columns"><form class="card fields" method="post"><h2>Device</h2>{fields}<button class="main">Save</button></form>
+<form id="restore" class="card fields" method="post" action="restore" enctype="multipart/form-data"><h2>Backup</h2><p>One file with all settings, to keep elsewhere.</p>
+<a class="button" href="backup" download>Download</a><h2>Restore</h2><p>The file is checked as a whole before anything is replaced.</p>
+<label>File of a backup <input type="file" name="file" accept=".json" required></label><button>Restore</button></form></div>"""
 
 def backup(environ, start_response):
     name = f"settings-{hostname()}-{time.strftime('%Y-%m-%d')}.json"
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Disposition", f'attachment; filename="{name}"')])
-    return [json.dumps(load(), indent=1).encode()]
+    return [json.dumps({"format": FORMAT, "settings": load()}, indent=1).encode()]
 
 @page("Settings")
 def restore(environ, start_response):
     try:
-        values = json.loads(Path(environ["fapws.upload"].file.path).read_text())
+        kept = json.loads(Path(environ["fapws.upload"].file.path).read_text())
+        values = kept["settings"] if kept["format"] == FORMAT else None
         wrong = mistakes(values)
-    except (OSError, ValueError, TypeError, RecursionError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         raise HTTPError(422, "Nothing was restored: this file is not a backup of this console, or is damaged.") from None
     if wrong:
         raise HTTPError(422, "Nothing was restored. Settings that are missing, unknown or wrong: " + ", ".join(wrong)[:300])
     save(values)
     return '<div class="card"><p class="note" role="status">All settings are restored.</p><p><a class="button" href="settings">Settings</a></p></div>'
-
-def change(environ):
-    """Changes the password, and returns the name of a field with a mistake and a message, or None."""
-    old, new, again = (environ["fapws.params"].get(name, [""])[0].split("\n")[0] + "\n" for name in PASSWORDS)
-    command, user = SERVER + ["user", "-f", USERS], environ["REMOTE_USER"]
-    if new != again:
-        return "again", "The two passwords differ."
-    with guess:  # one after another, so that a session that is left open is of little use for guessing
-        try:
-            run(command + ["check", user], old)
-        except HTTPError:
-            time.sleep(1)
-            return "old", "This is not your present password."
-        try:
-            run(command + ["passwd", user], new)
-        except HTTPError as error:
-            return "new", error.text.split(": ", 3)[-1].split(" (")[0].capitalize() + "."
-
-@page("Password")
-def password(environ, start_response):
-    wrong, message = (posted(environ) and change(environ)) or ("", "")
-    if wrong:
-        start_response("422 Unprocessable Content", [])
-    elif posted(environ):  # all sessions of this user have ended: the browser gets the form for logging in
-        raise HTTPError(303, headers={"Location": "password?changed=1"})
-    fields = "".join(field(label, f'type="password" required autocomplete="{kind}-password"', name, message * (name == wrong))
-                     for name, (label, kind) in PASSWORDS.items())
-    note = '<p class="note" role="status">Your password is changed.</p>' * bool(parameter(environ, "changed"))
-    return note + f"""<form class="card fields" method="post"><p>You are <b>{escape(environ["REMOTE_USER"])}</b>.
-A new password ends all your sessions.</p>{fields}<button class="main">Change</button></form>"""

@@ -1,32 +1,39 @@
 """A shell in the browser. The shell belongs to a process beside the server, which outlives a reload: shell.py."""
+import glob
 import hashlib
 import os
-import re
+import select
 import socket
 import subprocess
 import sys
 import threading
 from contextlib import suppress
 
-from common import ENVIRONMENT, KEEP, RUN, SHELL, lines, page
+from common import ENVIRONMENT, KEEP, RUN, SHELL, page
 from fapws import WebSocket
 
 KEYS = {"Escape": "Esc", "Tab": "Tab", "Control": "Ctrl", "ArrowUp": "↑", "ArrowDown": "↓", "ArrowLeft": "←", "ArrowRight": "→"}
 HELPER = [sys.executable, "-E", "-S", os.path.join(os.path.dirname(os.path.abspath(__file__)), "shell.py")]
 MOST = 4  # shells at the same time
 
+def connect(path):
+    link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with suppress(OSError):
+        link.connect(path)
+        return link
+    link.close()
+
 def on_open(ws):
     """Connects to the shell that this user has in this tab of the browser, which the query names, or starts one."""
-    tab = f"{ws.environ['REMOTE_USER']} {ws.environ['QUERY_STRING']}"
-    path = f"{RUN}/shell-{hashlib.sha256(tab.encode()).hexdigest()[:32]}"
-    link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    if link.connect_ex(path):
-        listening = re.findall(re.escape(RUN) + "/shell-[0-9a-f]+", "\n".join(lines("/proc/net/unix")))
-        if len(set(listening)) >= MOST:
+    path = os.path.join(RUN, "shell-" + hashlib.sha256(f"{ws.environ['REMOTE_USER']} {ws.environ['QUERY_STRING']}".encode()).hexdigest()[:32])
+    link = connect(path)
+    if not link:  # sockets of processes that were killed are removed
+        if sum(bool(connect(other) or os.unlink(other)) for other in glob.glob(os.path.join(RUN, "shell-" + "?" * 32))) >= MOST:
             return ws.reject(503, f"{MOST} terminals are open already.")
-        subprocess.run(HELPER + [path, KEEP] + SHELL, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=20,
-                       stderr=subprocess.DEVNULL, env={**ENVIRONMENT, "TERM": "xterm"}, start_new_session=True)
-        link.connect(path)
+        subprocess.run(HELPER + [path, KEEP] + SHELL, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                       env={**ENVIRONMENT, "TERM": "xterm"}, start_new_session=True, timeout=20)
+        link = connect(path)
+    link.send(b"a")
     ws.data.link = link
     threading.Thread(target=show, args=(ws, link), daemon=True).start()
 
@@ -38,8 +45,11 @@ def show(ws, link):
     ws.close()
 
 def on_message(ws, message):
+    kind, text = (b"s", message.encode()) if isinstance(message, str) else (b"k", message)  # the size of the screen, or keys
     with suppress(OSError):  # the shell has ended
-        ws.data.link.send(message.encode())
+        for i in range(0, len(text), 4096):
+            if select.select([], [ws.data.link], [], 1)[1]:
+                ws.data.link.send(kind + text[i:i + 4096])
 
 def on_close(ws, code, reason):
     with suppress(OSError):
@@ -47,9 +57,8 @@ def on_close(ws, code, reason):
 
 @page("Terminal")
 def terminal(environ, start_response):
-    keys = "".join(f'<button data-key="{key}" aria-label="{key if len(text) == 1 else text}">{text}</button> '
-                   for key, text in KEYS.items())
+    keys = "".join(f'<button data-key="{key}" aria-label="{key if len(text) == 1 else text}">{text}</button> ' for key, text in KEYS.items())
     return f"""<div id="screen"><textarea aria-label="Terminal; Shift and Tab leave it" rows="1" autocapitalize="off"
-autocomplete="off" spellcheck="false"></textarea><div></div></div><p id="keys">{keys}</p><script type="module" src="www/terminal.js"></script>"""
+autocomplete="off" spellcheck="false"></textarea><div></div><div></div></div><p id="keys">{keys}</p><script type="module" src="www/terminal.js"></script>"""
 
 shell = WebSocket(on_open, on_message, on_close)

@@ -1,13 +1,12 @@
 const at = selector => document.querySelector(selector), state = at("#state"), values = new EventSource("values")
-let history, step
+let history = {}, step
 
 function draw(card, curves, most) {
   const high = most || Math.max(1, ...curves.flat())
   card.querySelectorAll(".line").forEach((line, i) => {
-    const start = 180 - curves[i].length, point = (value, n) => `${start + n} ${(39 - 37 * Math.min(1, value / high)).toFixed(1)}`
-    const path = "M" + curves[i].map(point).join("L")
-    line.setAttribute("d", path)
-    line.previousElementSibling.setAttribute("d", `${path}V40H${start}Z`)
+    const start = 180 - curves[i].length, path = curves[i].map((value, n) => `${start + n} ${(39 - 37 * Math.min(1, value / high)).toFixed(1)}`).join("L")
+    line.setAttribute("d", "M" + path)
+    line.previousElementSibling.setAttribute("d", `M${path}V40H${start}Z`)
   })
 }
 
@@ -17,17 +16,17 @@ function say(text, kind) {
 
 values.onopen = () => say("Live · 30 min", "live")
 values.onerror = () => values.readyState == EventSource.CLOSED ? location.assign("./") : say("No connection; trying again", "lost")  // closed: the session has ended
-values.onmessage = ({data}) => {
-  const now = JSON.parse(data)
-  if (now.history) ({history, step} = now)
-  if (now.step < step) return  // it was missed, and the history has it
+values.onmessage = event => {
+  const now = JSON.parse(event.data)
+  history = now.history || history
   for (const [name, [text, detail, numbers, most]] of Object.entries(now.cards)) {
     const card = at(`[data-name="${CSS.escape(name)}"]`)
     if (!card) continue  // such as an interface that is new
     const curves = numbers.map((value, i) => {
       const points = history[`${name} ${i}`] ||= []
-      points.splice(now.step == step ? -1 : points.length, 1, value)  // the last point is still moving
-      return points.slice(-180)
+      if (now.history || now.step == step) points.pop()  // the last point is still moving
+      points.push(value)
+      return history[`${name} ${i}`] = points.slice(-180)
     })
     card.querySelector(".number").textContent = text
     card.querySelector(".detail").textContent = detail || "\u00a0"
