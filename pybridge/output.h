@@ -46,7 +46,7 @@ fapws_part *fapws_close_frame(fapws_record *rec, int code, const char *reason, s
 
 /* --- publish.c: without the GIL --------------------------------------------- */
 
-/* Wakes the event loop if it sleeps (waker0.Waker). Any thread. */
+/* Wakes the event loop if it sleeps (eventloop.Waker). Any thread. */
 void fapws_signal_loop(void);
 /* Adds a part to the list of finished parts, without waking the event loop. Any thread. */
 void fapws_push_part(fapws_part *p);

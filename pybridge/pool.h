@@ -24,7 +24,7 @@
 /* Approximate maximum time that an iterator, or a WebSocket, keeps a thread that other records wait for. */
 #define FAPWS_SHARE_NS 1000000u
 
-/* waker0.Waker: values of *State. */
+/* eventloop.Waker: values of *State. */
 #define FAPWS_LOOP_ASLEEP 1
 #define FAPWS_LOOP_CALLED 2
 
@@ -69,9 +69,9 @@ typedef struct {
   unsigned long pops;     /* progress of the queue, for the monitor */
   pthread_cond_t monitor; /* of mu */
   int serving;            /* atomic: thread 0 serves; until then the first request waits for it */
-  int signal_fd; /* of waker0.Waker; atomic. This and the following members are constant once the event loop runs */
+  int signal_fd; /* of eventloop.Waker; atomic. This and the following members are constant once the event loop runs */
   int event_fd;
-  int32_t *loop_state; /* of waker0.Waker: FAPWS_LOOP_... */
+  int32_t *loop_state; /* of eventloop.Waker: FAPWS_LOOP_... */
   int max;             /* maximum number of threads; 0: inline */
   int parallel;        /* several threads may run Python at the same time: constant */
   int cpus;            /* on which they do: constant */

@@ -81,7 +81,7 @@ typedef struct {
 fapws_shared *fapws_pool_start(const fapws_pool_options *o);
 /* Whether several threads run Python at the same time. After fapws_pool_start; any thread. */
 int fapws_pool_is_parallel(void);
-/* Sets how to wake the event loop (waker0.Waker). Once, before the first fapws_flush. */
+/* Sets how to wake the event loop (eventloop.Waker). Once, before the first fapws_flush. */
 void fapws_pool_attach(int signals, int event, int32_t *state);
 /* Has the chain of records that begins at first (0: none) run, and records with inputs of fapws_deliver; in inline mode
  * runs all queued records. Event loop only. Returns as fapws_serve; in threads mode -1, without waiting for the GIL. */

@@ -33,10 +33,12 @@
 // compares at 0.75 to 1 of its requests for each second of CPU (./build.sh bench): both need about 40 µs for a
 // mebibyte, of which the kernel's handling of pages is 92 %.
 //
-// The part listen makes the sockets that clients connect to: TCP, unix sockets with their files, sockets that the
+// # Listening
+//
+// This part of the package makes the sockets that clients connect to: TCP, unix sockets with their files, sockets that the
 // process was started with, and copies that processes share. It also describes connections before their first
 // request: addresses, whether the kernel paces them, and the header of the PROXY protocol. It accepts nothing;
-// package accept does. Packages cmd/fapws/bind and pool make their sockets with it. Start reading at listen.go.
+// an Acceptor does. Packages cmd/fapws/bind and pool make their sockets with it. Start reading at listen.go.
 //
 //   - Workers share one listening socket, made by the supervisor, without SO_REUSEPORT: a connection waits in the one
 //     queue for any worker, also while a worker loads or dies.
@@ -47,7 +49,9 @@
 //     machine get Reno (tcp.go). A listener on a loopback address has it from the start; elsewhere an accepted
 //     connection changes, and keeps a weaker pacing.
 //
-// The part accept takes connections from listening sockets on the event loop, as long as there is room for them.
+// # Accepting
+//
+// This part of the package takes connections from listening sockets on the event loop, as long as there is room for them.
 //
 // A listener is a descriptor of the loop like any other. Acceptor takes up to 64 connections from its queue before
 // other descriptors have their turn. Connections beyond Config.MaxClients stay in the queue of the kernel, in order, or
@@ -60,10 +64,12 @@
 //
 // A new connection for each request takes accept4, recv, send and close, and with threads often epoll_ctl twice.
 //
-// Package runtime is its Host (runtime/conn.go), and counts connections. The methods must be called on the loop, unless their comments
+// Package runtime is its Host (conn.go), and counts connections. The methods must be called on the loop, unless their comments
 // say otherwise. Start reading at Host.
 //
-// The part secure is TLS on the event loop: a conn.Transport over crypto/tls. Package sites begins with it where the
+// # TLS
+//
+// This part of the package is TLS on the event loop: a conn.Transport over crypto/tls. Package sites begins with it where the
 // listener of a connection says so. Start reading at Handshake, which is the protocol of a connection until TLS has
 // begun, and Transport, which encrypts from then on. Methods must be called on the loop, unless they say otherwise.
 //
@@ -99,7 +105,9 @@
 // keeps for each connection has room for the largest record that has come: 18 KiB behind an upload, and 40 to 50 if it
 // were given several at once.
 //
-// The part tunnel passes bytes between a client and an upstream on the event loop: WebSockets behind a proxy. It knows
+// # Tunnels
+//
+// This part of the package passes bytes between a client and an upstream on the event loop: WebSockets behind a proxy. It knows
 // nothing of HTTP; package sites makes a tunnel when an upstream has answered 101 (sites/tunnel.go,
 // source/proxy/upgrade.go). Start reading at Link, which is the protocol of a connection that has become a tunnel.
 //

@@ -50,7 +50,9 @@
 // in between whether it has to: 8 % of the CPU of a JSON handler. For the same reason GOMAXPROCS is at least 2
 // (cmd/fapws/worker/processors.go).
 //
-// The part workqueue has queues whose items are worked off on another goroutine than the one that adds them: events on
+// # Queues
+//
+// This part of the package has queues whose items are worked off on another goroutine than the one that adds them: events on
 // their way to other processes, messages of a supervisor, snapshots of Python's stacks. The goroutine exists only
 // while there are items. The package does no I/O. Packages pybridge and cmd/fapws/worker use it; a Queue is safe for
 // concurrent use.

@@ -11,10 +11,14 @@
 // All of it belongs to the event loop, except for Release of parts (Owner) and the Waker, which any thread may call.
 // Start reading at Exchange, Source and Sink (exchange.go), then Request and Part.
 //
-// The part header looks at the fields of responses and changes them: the fields that rules set, add and remove. It
+// # Fields
+//
+// This part of the package looks at the fields of responses and changes them: the fields that rules set, add and remove. It
 // does no I/O, and values are safe for concurrent use once they are made. Package sites applies the rules of a
 // mount while it writes a response's head.
 //
-// The part mediatype knows the media types of files by their extensions, and the Content-Type of a response whose handler has set none
+// # Media types
+//
+// This part of the package knows the media types of files by their extensions, and the Content-Type of a response whose handler has set none
 // (RFC 9110 §8.3). It only reads a table, and is safe for concurrent use. Start reading at ByName.
 package exchange

@@ -16,7 +16,9 @@
 //     well; Go's ServeMux and werkzeug redirect to the canonical spelling; gunicorn and uvicorn pass every path on
 //     undecided.
 //
-// The part tracecontext continues the traces of W3C Trace Context (https://www.w3.org/TR/trace-context/): it gives the head of a
+// # Traces
+//
+// This part of the package continues the traces of W3C Trace Context (https://www.w3.org/TR/trace-context/): it gives the head of a
 // request a valid field traceparent. From there everything has it that passes fields on: environ and scope, CGI and FastCGI,
 // proxies, includes, logs.
 //

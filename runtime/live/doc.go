@@ -1,7 +1,7 @@
-// Package pubsub is channels without sockets: their names, their events and how these are written, the past events
-// that are kept for clients that come back (Last-Event-ID), and the fan-out to subscribers. Package protocol/sse writes
-// to clients of server-sent events, and package protocol/websocket to WebSockets (groups.go); both use this one engine.
-// It imports only the standard library.
+// Package live has what stays open: channels, event streams and WebSockets.
+//
+// Channels have no sockets: names, events and how these are written, the past events that are kept for clients that come
+// back (Last-Event-ID), and the fan-out to subscribers, which are clients of server-sent events or WebSockets (groups.go).
 //
 // A Hub and a Fanout belong to the event loop, except for the methods that say otherwise, such as Fanout.Publish. An
 // Event does not change. Start reading at Hub (hub.go) and Fanout (fanout.go).
@@ -30,9 +30,11 @@
 // the rings; for an unknown one, everything kept is sent. A number that is still to come is believed, because another
 // worker may have been quicker, unless it is a million ahead.
 //
-// The part sse serves the subscribers of channels: clients that get server-sent events (HTML, §9.2) on the event loop.
+// # Event streams
+//
+// This part of the package serves the subscribers of channels: clients that get server-sent events (HTML, §9.2) on the event loop.
 // It writes events, sends heartbeats, drops clients that do not read, and hands subscribers over to another process.
-// Package pubsub decides which subscriber gets which events, and which events are kept for clients that come back.
+// Channels decide which subscriber gets which events, and which events are kept for clients that come back.
 // Start reading at Subscribers, Subscribe and Subscriber; package runtime is the Host (channels.go).
 //
 // A response becomes a stream of events in three steps. Subscribe makes the client a Subscriber of its channels when
@@ -69,7 +71,9 @@
 // the stream, so the client reconnects. A subscriber that has not taken everything within a second is dropped, because
 // half an event cannot be handed over. Its line in the access log moves, too.
 //
-// The part websocket is the protocol of a connection that has become a WebSocket (RFC 6455): frames of the client
+// # WebSockets
+//
+// This part of the package is the protocol of a connection that has become a WebSocket (RFC 6455): frames of the client
 // become messages for a handler, pings find out whether a silent client is there, and both sides end it by a close
 // frame, in either order.
 //

@@ -17,10 +17,10 @@ import (
 // How a server serves the WebSockets of another one (export.go), and closes those that it cannot serve.
 
 var (
-	errNoPlace          = errors.New("the limit of connections is reached")
-	errMessagesLost     = errors.New("messages to its groups have been lost")
-	websocketErrStopped = errors.New("the server has stopped")
-	errEnded            = errors.New("the server has stopped")
+	errNoPlace       = errors.New("the limit of connections is reached")
+	errMessagesLost  = errors.New("messages to its groups have been lost")
+	errSocketStopped = errors.New("the server has stopped")
+	errEnded         = errors.New("the server has stopped")
 )
 
 // mostResuming bounds the WebSockets that handlers have not resumed yet.
@@ -51,7 +51,7 @@ func (a *Sockets) resume(d *SocketState, fd int) error {
 	case a.host.Full():
 		return errNoPlace
 	case a.leaving != 0 && !a.stay:
-		return websocketErrStopped
+		return errSocketStopped
 	case len(d.Groups) > 0 && !a.fanout.Complete(d.Seq):
 		return errMessagesLost
 	}

@@ -19,14 +19,20 @@
 // next file. inotify reports growth, so a flood of lines is rotated as it comes. Compressing pauses now and then and
 // keeps its priority: a thread of Go that does not run may hold something that others wait for.
 //
-// The part loglevel has the severities of log lines, which all packages of the server share. It imports only the
+// # Severities
+//
+// This part of the package has the severities of log lines, which all packages of the server share. It imports only the
 // standard library.
 //
-// The part strftime formats times as strftime(3) of glibc does in the C locale, with its conversions %k %l %P %s, its
+// # Times
+//
+// This part of the package formats times as strftime(3) of glibc does in the C locale, with its conversions %k %l %P %s, its
 // flags _ - 0 ^ # and a width; E and O have no effect. It does no I/O and is safe for concurrent use. The access log
 // and server-side includes use it.
 //
-// The part accesslog makes one line for each request, in a format of Apache's and gunicorn's atoms. A format is
+// # Access logs
+//
+// This part of the package makes one line for each request, in a format of Apache's and gunicorn's atoms. A format is
 // compiled to a list of functions, and a Record keeps only the fields that the format names, until the line can be
 // written. Package logfile brings lines to files. Log is safe for concurrent use; Records belong to the event loop
 // (sites/log.go). Start reading at format.go.

@@ -4,14 +4,18 @@
 //
 // All packages may import it. All functions are safe for concurrent use.
 //
-// The part netio has the system calls of connections that do not block: receive, send, sendfile and their vectors. It
+// # Sockets and files that do not wait
+//
+// This part of the package has the system calls of connections that do not block: receive, send, sendfile and their vectors. It
 // knows no connections; packages conn, tunnel, accept and sse use it, and any goroutine may.
 //
 // They are raw system calls with MSG_DONTWAIT, because they do not wait: Go's scheduler need not know about them,
 // which saves a twentieth of their cost. For files it matters more: with ordinary calls each piece woke the thread
 // that watches over system calls.
 //
-// The part descriptors lists the descriptors of the server, so that an application in the same process cannot close
+// # Descriptors of the server
+//
+// This part of the package lists the descriptors of the server, so that an application in the same process cannot close
 // them: pybridge/descriptors.c has the functions of libc that Python closes descriptors with, and they look into the
 // table of this package. Every package that opens a descriptor for long registers it here; all functions are safe for
 // concurrent use.

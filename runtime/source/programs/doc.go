@@ -1,14 +1,18 @@
-// Package spawn starts programs that are not part of the server, without its descriptors and signal settings.
-// Packages source/cgi, source/php and source/ssi use it. Its functions are safe for concurrent use.
+// Package programs has requests answered by programs that are not part of the server: CGI, FastCGI, PHP, and a process
+// for each request of a Python application (--fork, over SCGI). Start reading at CGI.
 //
-// Programs are started with vfork(2) in C, because os.StartProcess passes on the signals that the server ignores, as
+// # Starting
+//
+// Programs run without descriptors and signal settings of the server; package source/ssi starts programs, too. They are started with vfork(2) in C, because os.StartProcess passes on the signals that the server ignores, as
 // Python does (a program that ignores SIGPIPE does not end when its reader does), and descriptors that a library
 // forgot to mark. An empty shell script takes 0.9 ms from request to answer, whatever the size of the server.
 //
-// The part cgi runs programs that answer requests (CGI/1.1, RFC 3875): a process for each request, with the body on
+// # CGI
+//
+// CGI runs programs that answer requests (CGI/1.1, RFC 3875): a process for each request, with the body on
 // its standard input. It is a responder of package backend, so each request has a goroutine. What FastCGI and PHP
 // have in common with it is here, too: finding scripts (Scripts), the meta-variables (Variables), and reading the
-// answer (Answer). Start reading at CGI.
+// answer (Answer).
 //
 //   - Scripts walks down the path through os.Root: a program has to exist before the rest becomes PATH_INFO, so no
 //     request makes a program of an uploaded picture.
@@ -21,12 +25,16 @@
 //     loop submits the same exchange to another handler.
 //   - A file that the head names (X-Sendfile) is sent when the output has ended, like the file of a handler.
 //
-// The part fastcgi has requests answered by applications that speak FastCGI 1.0, over connections that are used again.
-// It is a responder of package backend; package cgi finds the scripts, makes the variables and reads the answers. A
-// connection carries one request at a time. Start reading at FastCGI.
+// # FastCGI
 //
-// The part php runs PHP scripts, with its own processes of php-cgi, which stay (FastCGI), or with a process for each
-// request (CGI). It is a responder of package backend. Start reading at New.
+// FastCGI has requests answered by applications that speak FastCGI 1.0, over connections that are used again.
+// It is a responder of package backend; scripts, variables and answers are those of CGI. A
+// connection carries one request at a time.
+//
+// # PHP
+//
+// PHP runs PHP scripts, with its own processes of php-cgi, which stay (FastCGI), or with a process for each
+// request (CGI). It is a responder of package backend.
 //
 // php-cgi is started once for each connection, not with its own PHP_FCGI_CHILDREN:
 //
@@ -45,9 +53,10 @@
 // latencies (p99 26 ms; nginx, whose connections hold a process each, 2 s), at twice the CPU of nginx without PHP's:
 // wake-ups between the loop, the goroutine and PHP (./build.sh bench php, on a busy machine).
 //
-// The part scgi answers each request in a process that is made for it and ends with it (--fork). Mount is a responder of
-// package backend, which package cmd/fapws/plan mounts where Python would be; package cgi makes the variables and reads
-// the answers.
+// # A process for each request
+//
+// A Loader has each request answered in a process that is made for it and ends with it (--fork). LoaderMount is a responder of
+// package backend, which package cmd/fapws/plan mounts where Python would be; variables and answers are those of CGI.
 //
 // The loader, a process that has loaded the application, forks a child for each order of the server, which comes with
 // one end of a socketpair and of a pipe. So no other process can reach a child, and a child has nothing else of the

@@ -40,7 +40,9 @@
 // KiB 1.3 to 1.6 times, 100 KiB 1.04 to 1.3 (once 1.7), 1 MiB 1.2 to 2 (once 0.7), a listing 12 to 22, gzip on the
 // fly 5 (it is kept), .gz on disk 1.3 to 1.5, a 304 0.9 to 1.1, a range 1.0.
 //
-// The part compress chooses content codings (RFC 9110 §8.4 and §12.5.3) and compresses whole bodies with them: those
+// # Content codings
+//
+// This part of the package chooses content codings (RFC 9110 §8.4 and §12.5.3) and compresses whole bodies with them: those
 // of files and of cached responses. It knows nothing of connections and caches. Accept and Choose may be called
 // anywhere; Compress takes 10 ms for a mebibyte and must not be called on the event loop. At most half of the
 // processors compress at the same time.
@@ -48,7 +50,9 @@
 // klauspost/compress adds 0.4 MB to the executable and has zstd, which the standard library has not. Brotli is only
 // served from files on disk: its encoders would add more than that, and are slow.
 //
-// The part fixed answers requests from memory, on the event loop: with a response that is always the same, or by sending
+// # Fixed responses
+//
+// This part of the package answers requests from memory, on the event loop: with a response that is always the same, or by sending
 // clients to another URL, which is filled in from a template of package route. The configuration
 // (cmd/fapws/site/answers.go) mounts it.
 package static
