@@ -91,7 +91,7 @@ func TestForksAtATime(t *testing.T) {
 }
 
 // A child has the socket of its request and nothing else of the server: no listener, no
-// other client's connection. Nothing stays in the server of 2000 requests.
+// other client's connection. Nothing stays in the server of 400 requests.
 func TestForksDescriptors(t *testing.T) {
 	inForkModes(t, func(t *testing.T, m fapwstest.Mode) {
 		s, _ := forked(t, m)
@@ -120,7 +120,7 @@ func TestForksDescriptors(t *testing.T) {
 		for range 4 {
 			all.Go(func() {
 				w := s.Dial()
-				for range 500 {
+				for range 100 {
 					w.Get("/body")
 					w.Answer()
 				}
