@@ -155,7 +155,7 @@ func TestRoomForInput(t *testing.T) {
 	w.Send(fmt.Sprintf("POST /patient?2 HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", more))
 	sent := fill(w, func() []byte { return block })
 	if sent > most {
-		t.Errorf("%d bytes of a body were read that nobody takes", sent)
+		t.Errorf("the server read %d bytes of a body that no handler reads", sent)
 	}
 	if _, err := w.Write(make([]byte, more-sent)); err != nil {
 		t.Error(err)

@@ -14,7 +14,7 @@ def echo(environ, start_response):
 
 
 def later(environ, start_response):
-    """Is safe, and slower than what comes behind it."""
+    """Answers a safe request more slowly than the request behind it."""
     time.sleep(0.05)
     ended.append(environ["QUERY_STRING"])
     return "later " + environ["QUERY_STRING"]
