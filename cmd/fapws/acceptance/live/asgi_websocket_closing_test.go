@@ -14,7 +14,7 @@ import (
 // may respond, because it does not know yet that the client has closed.
 func TestASGIWebSocketClosing(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "asgi/closing.py:app") // nothing of it is an error
+		s := fapwstest.Serve(t, m, "asgi/closing.py:app", "--write-timeout", "3s") // nothing of it is an error
 		// open sends messages and a close frame in one packet.
 		open := func(path string, messages ...string) *wstest.Client {
 			c := room(s, path)
@@ -103,6 +103,7 @@ func TestASGIWebSocketClosing(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.Conn.Close()
+		s.Get("/gone", 200)
 		noted("/counts/gone", "few")
 	})
 }

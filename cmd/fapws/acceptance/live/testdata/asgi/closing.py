@@ -2,6 +2,7 @@
 import asyncio
 
 notes = {}
+gone = asyncio.Event()  # a client has told, by another connection, that it has reset its own
 
 
 def note(path, text):
@@ -64,6 +65,7 @@ async def floods(path, receive, send):
 
 async def counts(path, receive, send):
     """Sends without end when the connection has gone, and notes how much that was."""
+    await gone.wait()
     await asyncio.sleep(0.2)
     sent = 0
     try:
@@ -88,6 +90,8 @@ async def app(scope, receive, send):
         await send({"type": "websocket.accept"})
         await globals()[path.split("/")[1]](path, receive, send)
     elif scope["type"] == "http":
+        if path == "/gone":
+            gone.set()
         text = " ".join(notes.get(path[6:], []))
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": text.encode()})
