@@ -182,7 +182,7 @@ build_to() {
 # from the content.
 compile() {
     (cd "$root" && go build -trimpath -buildvcs=false -pgo=auto "${@:2}" \
-        -ldflags "-s -w -buildid= -X fapws/cmd/fapws/version.Version=$(version_text) $(interpreter_flag)" -o "$1" ./cmd/fapws)
+        -ldflags "-s -w -buildid= -X fapws/cmd/fapws/process.Version=$(version_text) $(interpreter_flag)" -o "$1" ./cmd/fapws)
 }
 
 # compile_errors LOG prints the lines of a compiler or linker that matter: those

@@ -192,25 +192,25 @@
 //
 // # Other systems
 //
-// The packages without C compile for the BSDs and macOS; this one needs Linux, and so do the C files of cmd/fapws/chroot,
-// cmd/fapws/limits, cmd/fapws/orphan and runtime/source/programs. A port has to replace:
+// The packages without C compile for the BSDs and macOS; this one needs Linux, and so do the C files of cmd/fapws/confine,
+// cmd/fapws/confine, cmd/fapws/process and runtime/source/programs. A port has to replace:
 //
 //   - eventfd (async.c, and the event in the tables that Go shares with C): a pipe, or EVFILT_USER of kqueue.
 //   - SYS_close, SYS_close_range and SYS_dup3 behind the functions of libc that descriptors.c replaces: calls by
 //     dlsym(RTLD_NEXT), because OpenBSD refuses system calls from outside of libc. It has closefrom, not close_range.
-//     cmd/fapws/chroot closes its descriptor in the same way. runtime/source/programs marks descriptors by close_range, which
+//     cmd/fapws/confine closes its descriptor in the same way. runtime/source/programs marks descriptors by close_range, which
 //     FreeBSD also has; elsewhere fcntl for each.
 //   - /proc/self/fd (descriptors.c, fork.c): fdescfs, or F_KINFO of fcntl on FreeBSD.
 //   - memfd_create (dump.c): shm_open(SHM_ANON) on FreeBSD, an unlinked temporary file elsewhere.
 //   - Signals from SIGRTMIN to SIGRTMAX (dump.c, stack.c, gocrash.c): OpenBSD and macOS have none; SIGINFO is free there.
 //   - F_SETSIG, F_SETPIPE_SZ and pipes of packets (gocrash.c): without them Go's dump has no line before it.
 //   - SYS_clone and SYS_exit_group (crash.c): vfork and _exit.
-//   - PR_SET_PDEATHSIG and PR_SET_NAME (cmd/fapws/orphan, runtime/source/programs): procctl(PROC_PDEATHSIG_CTL) on
+//   - PR_SET_PDEATHSIG and PR_SET_NAME (cmd/fapws/process, runtime/source/programs): procctl(PROC_PDEATHSIG_CTL) on
 //     FreeBSD, a pipe that the parent holds elsewhere; pthread_setname_np has another name or no result there.
-//   - The timer of cmd/fapws/orphan, made by number: timer_create on FreeBSD, setitimer on OpenBSD and macOS.
-//   - CLONE_FS and capset (cmd/fapws/chroot): only root may chroot there, so --chroot is left out, or the worker loads
+//   - The timer of cmd/fapws/process, made by number: timer_create on FreeBSD, setitimer on OpenBSD and macOS.
+//   - CLONE_FS and capset (cmd/fapws/confine): only root may chroot there, so --chroot is left out, or the worker loads
 //     the application inside.
 //   - CLOCK_MONOTONIC_COARSE (pool.c, stack.go): CLOCK_MONOTONIC_FAST on FreeBSD, CLOCK_MONOTONIC elsewhere.
-//   - malloc_trim and mallopt (memorytrim.go, cmd/fapws/limits): glibc's, left out. MAP_NORESERVE, too.
+//   - malloc_trim and mallopt (memorytrim.go, cmd/fapws/confine): glibc's, left out. MAP_NORESERVE, too.
 //   - sem_timedwait (threads.c), pthread_condattr_setclock (pool.c): macOS does not have them.
 package pybridge

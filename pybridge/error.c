@@ -28,7 +28,7 @@ static int client(char *buf, const fapws_record *rec) {
                   rec->data + rec->port.off);
 }
 
-/* Writes the beginning of a line of the error log with a number, like cmd/fapws/logs/logger.go, whatever the locale. In
+/* Writes the beginning of a line of the error log with a number, like cmd/fapws/plan/logger.go, whatever the locale. In
  * a file: "[Fri Nov 20 15:01:02.123456 2026] [error] [client 127.0.0.1:4711] "; human-readable: "2026-11-20
  * 15:01:02.123 error ". what is the text that follows; in a human-readable line, its first word may be the level. buf
  * has room for STAMP bytes. */

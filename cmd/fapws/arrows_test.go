@@ -56,12 +56,11 @@ func TestRooms(t *testing.T) {
 // layers are the packages of cmd/fapws, those first that need the least. A package imports
 // from layers before its own.
 var layers = []string{
-	"cgroup",
-	"acme authority broker/redistest chroot ctl exit limits memory notify orphan pidfile privilege process sandbox sigmask tomlfile version watch",
+	"broker/redistest confine watch",
+	"process",
 	"certificates pool settings",
-	"application banner broker configfile keyreader loadgen logs site statuspage",
-	"bind plan",
-	"presence",
+	"broker ctl",
+	"plan",
 	"worker",
 	"supervisor",
 	"command",

@@ -6,14 +6,14 @@ import (
 	"os"
 
 	"fapws/cmd/fapws/command"
-	"fapws/cmd/fapws/exit"
-	_ "fapws/cmd/fapws/limits" // checks them before main
+	_ "fapws/cmd/fapws/confine" // checks the limits of the system before main
+	"fapws/cmd/fapws/process"
 )
 
 func main() {
 	code, err := command.Run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	if err != nil {
-		code = exit.Report(os.Stderr, err)
+		code = process.ExitReport(os.Stderr, err)
 	}
 	os.Exit(code)
 }

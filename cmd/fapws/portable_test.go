@@ -24,7 +24,7 @@ func TestOtherSystems(t *testing.T) {
 		t.Run(system, func(t *testing.T) {
 			goos, arch, _ := strings.Cut(system, "/")
 			wrong := typeCheck(t, goos, arch)
-			for _, name := range []string{"runtime", "runtime/eventloop", "runtime/source/programs", "cmd/fapws/pool", "cmd/fapws/chroot"} {
+			for _, name := range []string{"runtime", "runtime/eventloop", "runtime/source/programs", "cmd/fapws/pool", "cmd/fapws/confine"} {
 				if _, ok := wrong[name]; !ok {
 					t.Errorf("%s is not looked at", name)
 				}

@@ -38,7 +38,7 @@
 // This part of the package makes the sockets that clients connect to: TCP, unix sockets with their files, sockets that the
 // process was started with, and copies that processes share. It also describes connections before their first
 // request: addresses, whether the kernel paces them, and the header of the PROXY protocol. It accepts nothing;
-// an Acceptor does. Packages cmd/fapws/bind and pool make their sockets with it. Start reading at listen.go.
+// an Acceptor does. Packages cmd/fapws/worker and pool make their sockets with it. Start reading at listen.go.
 //
 //   - Workers share one listening socket, made by the supervisor, without SO_REUSEPORT: a connection waits in the one
 //     queue for any worker, also while a worker loads or dies.

@@ -11,8 +11,8 @@ import (
 	"sync"
 	"time"
 
-	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/pool"
+	"fapws/cmd/fapws/process"
 	"fapws/runtime/logfile"
 
 	"github.com/redis/go-redis/v9"
@@ -212,7 +212,7 @@ func reason(err error) string {
 	case isLogin(err):
 		return err.Error() + " (give redis://USER:PASSWORD@HOST, or redis://:PASSWORD@HOST without a user)"
 	}
-	return exit.Plain(err).Error()
+	return process.ExitPlain(err).Error()
 }
 
 // isLogin reports whether the user or the password is the reason of an error.

@@ -13,7 +13,6 @@ import (
 	"slices"
 	"time"
 
-	"fapws/cmd/fapws/authority"
 	"fapws/runtime/logfile"
 )
 
@@ -96,7 +95,7 @@ func (r *Reader) Bundle(w *Want) (*Bundle, error) {
 
 // maintain makes missing files in the directory w.Auto, and returns the certificate of the authority.
 func (r *Reader) maintain(w *Want) ([]byte, error) {
-	done, doubts, err := authority.Maintain(w.Auto, w.AutoHosts, r.Now(), madeAfter)
+	done, doubts, err := MaintainAuthority(w.Auto, w.AutoHosts, r.Now(), madeAfter)
 	for _, line := range done {
 		r.Log(logfile.Info, line)
 	}
@@ -111,7 +110,7 @@ func (r *Reader) maintain(w *Want) ([]byte, error) {
 		return nil, err
 	}
 	delete(r.told, w.Auto)
-	text, _, err := ReadFile(filepath.Join(w.Auto, authority.CAFile))
+	text, _, err := ReadFile(filepath.Join(w.Auto, CAFile))
 	r.cas[w.Auto] = text
 	return text, err
 }

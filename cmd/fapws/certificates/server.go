@@ -8,8 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"fapws/cmd/fapws/acme"
 )
 
 // protocols are those that clients may choose by ALPN (RFC 7301), the best first.
@@ -54,7 +52,7 @@ func (s *Server) Config() *tls.Config {
 		MinVersion: tls.VersionTLS12,
 		NextProtos: slices.Clone(protocols),
 		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-			if challenge := s.challenge.Load(); challenge != nil && acme.Asks(hello) {
+			if challenge := s.challenge.Load(); challenge != nil && AsksACME(hello) {
 				return challenge, nil
 			}
 			if c := s.present.Load(); c != nil {
@@ -80,7 +78,7 @@ func (s *Server) Use(w *Want, b *Bundle) error {
 	s.tickets.advance(uptime())
 	c.useTickets(&s.tickets)
 	if w.ACME.Dir != "" {
-		s.challenge.Store(&tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{acme.Protocol}, GetCertificate: acme.Challenge(w.ACME.Dir)})
+		s.challenge.Store(&tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{ACMEProtocol}, GetCertificate: ChallengeACME(w.ACME.Dir)})
 	}
 	s.present.Store(c)
 	s.rotating.Do(func() { go s.rotate() })

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/process"
 	"fapws/runtime/auth"
 )
 
@@ -29,24 +29,24 @@ func hashPassword(args []string, stdin *os.File, stdout, stderr io.Writer) error
 	user := ""
 	switch {
 	case len(args) > 1:
-		return exit.Usage(errors.New("hash-password: one user at a time"))
+		return process.ExitUsage(errors.New("hash-password: one user at a time"))
 	case len(args) == 1 && (args[0] == "--help" || args[0] == "-h"):
 		_, err := io.WriteString(stdout, hashHelp)
 		return err
 	case len(args) == 1:
 		user = args[0]
 		if user == "" || strings.HasPrefix(user, "-") || strings.ContainsAny(user, ":#\r\n\x00") {
-			return exit.Usage(fmt.Errorf("hash-password: %q cannot be the name of a user", user))
+			return process.ExitUsage(fmt.Errorf("hash-password: %q cannot be the name of a user", user))
 		}
 		user += ":"
 	}
 	password, err := askPassword(stdin, stderr)
 	if err != nil {
-		return exit.Usage(fmt.Errorf("hash-password: %w", err))
+		return process.ExitUsage(fmt.Errorf("hash-password: %w", err))
 	}
 	hash, err := auth.Hash(password)
 	if err != nil {
-		return exit.Usage(fmt.Errorf("hash-password: %w", err))
+		return process.ExitUsage(fmt.Errorf("hash-password: %w", err))
 	}
 	_, err = fmt.Fprintf(stdout, "%s%s\n", user, hash)
 	return err

@@ -6,11 +6,10 @@ import (
 	"io"
 	"strings"
 
-	"fapws/cmd/fapws/banner"
-	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/plan"
+	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
-	"fapws/cmd/fapws/tomlfile"
+	"fapws/cmd/fapws/worker"
 	"fapws/pybridge"
 	"fapws/runtime/logfile"
 	"fapws/runtime/login"
@@ -26,19 +25,19 @@ func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	if wrong != nil {
 		// The other mistakes are found without the applications.
 		others := p.Check(&p.Conf, nil, log)
-		var f *exit.Error
+		var f *process.ExitError
 		if errors.As(wrong, &f) && others == nil {
-			return 0, &exit.Error{Code: f.Code, Text: wrong.Error()}
+			return 0, &process.ExitError{Code: f.Code, Text: wrong.Error()}
 		}
-		return 0, exit.Usage(tomlfile.Join(wrong, others))
+		return 0, process.ExitUsage(settings.JoinPath(wrong, others))
 	}
 	if p.FirstApp() == nil {
-		return exit.OK, withoutPython(p, stdout, log)
+		return process.OK, withoutPython(p, stdout, log)
 	}
 	if err := p.SetVariables(); err != nil {
 		return 0, err
 	}
-	app, err := p.Load(func(err error) int { return exit.Report(stderr, err) })
+	app, err := p.Load(func(err error) int { return process.ExitReport(stderr, err) })
 	if err != nil {
 		return 0, err
 	}
@@ -55,10 +54,10 @@ func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 		code = app.Tool("_shell")
 	default:
 		if err := judge(p, &app.Contents, stdout, log); err != nil {
-			code = exit.Report(stderr, err)
+			code = process.ExitReport(stderr, err)
 		}
 	}
-	closing := exit.AfterClosingTime(code, func(line string) { log(logfile.Warning, line) })
+	closing := process.ExitAfterClosingTime(code, func(line string) { log(logfile.Warning, line) })
 	defer closing.Stop() // "check --sandbox" goes on
 	return max(code, app.Close()), nil
 }
@@ -81,7 +80,7 @@ func writeOwn(p *plan.Plan, contents *pybridge.Contents, stdout io.Writer) {
 func withoutPython(p *plan.Plan, stdout io.Writer, log func(logfile.Level, string)) error {
 	switch p.Command.Word {
 	case settings.WordShell:
-		return exit.Usage(errors.New("shell: no application to load"))
+		return process.ExitUsage(errors.New("shell: no application to load"))
 	case settings.WordRoutes:
 		writeOwn(p, nil, stdout)
 		return p.Site.Write(stdout, &p.Conf)
@@ -89,7 +88,7 @@ func withoutPython(p *plan.Plan, stdout io.Writer, log func(logfile.Level, strin
 		return writeConfig(p, &p.Conf, stdout)
 	}
 	if err := p.Check(&p.Conf, nil, log); err != nil {
-		return exit.From(err)
+		return process.ExitFrom(err)
 	}
 	if err := p.CheckCertificates(&p.Conf, log); err != nil {
 		return err
@@ -104,15 +103,15 @@ func judge(p *plan.Plan, app *pybridge.Contents, stdout io.Writer, log func(logf
 	if err != nil {
 		conf = p.Conf // without the globals of the script
 	}
-	if err := tomlfile.Join(err, p.Check(&conf, app, log)); err != nil {
-		return exit.From(err)
+	if err := settings.JoinPath(err, p.Check(&conf, app, log)); err != nil {
+		return process.ExitFrom(err)
 	}
 	if err := p.CheckCertificates(&conf, log); err != nil {
 		return err
 	}
 	name := p.Command.ScriptName()
 	if err := app.Forkable(); conf.Fork && err != nil {
-		return exit.NotStarted("%s: %v", name, err)
+		return process.ExitNotStarted("%s: %v", name, err)
 	}
 	if p.Command.Word == settings.WordPrintConfig {
 		return writeConfig(p, &conf, stdout)
@@ -121,7 +120,7 @@ func judge(p *plan.Plan, app *pybridge.Contents, stdout io.Writer, log func(logf
 		name = p.Name(&conf)
 	}
 	_, err = fmt.Fprintf(stdout, "%s is fine: %s, for %s (Python %s, %s)\n",
-		name, p.Counted(app, &conf), strings.Join(conf.Bind, ", "), pybridge.Version(), banner.Mode(&conf))
+		name, p.Counted(app, &conf), strings.Join(conf.Bind, ", "), pybridge.Version(), worker.BannerMode(&conf))
 	return err
 }
 

@@ -11,14 +11,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/cmd/fapws/bind"
-	"fapws/cmd/fapws/exit"
-	"fapws/cmd/fapws/notify"
+	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/plan"
-	"fapws/cmd/fapws/presence"
-	"fapws/cmd/fapws/privilege"
 	"fapws/cmd/fapws/process"
-	"fapws/cmd/fapws/sandbox"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/supervisor"
 	"fapws/cmd/fapws/worker"
@@ -40,7 +35,7 @@ func serve(p *plan.Plan, stderr io.Writer) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	front := &presence.Presence{Passed: bind.TakePassed(), Notifier: notify.Take(), PidPath: p.Conf.PidFile, Warning: warning}
+	front := &worker.Presence{Passed: worker.TakePassed(), Notifier: process.TakeNotifier(), PidPath: p.Conf.PidFile, Warning: warning}
 	if isSupervised(p.Settings, &p.Conf) {
 		return supervisor.Run(p, front, stderr)
 	}
@@ -64,9 +59,9 @@ func judgeRoot(conf *settings.Config) (warning string, err error) {
 	if os.Geteuid() != 0 || conf.AllowRoot || !staysRoot(conf) {
 		return "", nil
 	}
-	reason := privilege.RootReason()
+	reason := confine.RootReason()
 	if reason == "" {
-		return "", exit.Usage(errRoot)
+		return "", process.ExitUsage(errRoot)
 	}
 	return "running as root, because " + reason + "; choose another user with --user NAME, or silence this with --allow-root", nil
 }
@@ -76,33 +71,33 @@ func staysRoot(conf *settings.Config) bool {
 	if conf.User == "" {
 		return true
 	}
-	id, err := privilege.Lookup(conf.User, conf.Group)
+	id, err := confine.LookupIdentity(conf.User, conf.Group)
 	return err == nil && id.UID == 0 // the supervisor reports the error
 }
 
 // rehearse is "check --sandbox", after the check: another process makes the requests, because this one has to remove the
 // directory of temporary files, which the sandbox does not allow.
 func rehearse(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
-	if os.Getenv(sandbox.Variable) != "" {
+	if os.Getenv(confine.SandboxVariable) != "" {
 		return worker.Rehearse(p, stdout, stderr)
 	}
-	if without := sandbox.Missing(); without != "" {
+	if without := confine.MissingInSandbox(); without != "" {
 		fmt.Fprintln(stderr, "fapws: sandbox: this system cannot restrict", without)
 	}
 	dir, err := os.MkdirTemp("", "fapws-sandbox-")
 	if err != nil {
-		return 0, exit.NotStarted("cannot make a directory for temporary files: %v", err)
+		return 0, process.ExitNotStarted("cannot make a directory for temporary files: %v", err)
 	}
 	defer os.RemoveAll(dir)
 	cmd := process.Again(false, os.Args[1:]...)
 	cmd.Dir = p.Dir
-	cmd.Env = append(cmd.Env, sandbox.Variable+"="+dir, "TMPDIR="+dir)
+	cmd.Env = append(cmd.Env, confine.SandboxVariable+"="+dir, "TMPDIR="+dir)
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	var ended *exec.ExitError
 	if err := cmd.Run(); errors.As(err, &ended) {
 		return ended.ExitCode(), nil
 	} else if err != nil {
-		return 0, exit.NotStarted("cannot start a process for the sandbox: %v", err)
+		return 0, process.ExitNotStarted("cannot start a process for the sandbox: %v", err)
 	}
-	return exit.OK, nil
+	return process.OK, nil
 }

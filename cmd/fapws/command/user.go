@@ -11,10 +11,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/cmd/fapws/configfile"
-	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/plan"
+	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
-	"fapws/cmd/fapws/site"
 	"fapws/runtime/auth"
 )
 
@@ -33,7 +32,7 @@ Exit status: 0 done, or the password is right; 2 not, for a reason that is print
 func user(args []string, stdin *os.File, stdout, stderr io.Writer) error {
 	action, name, file, err := parseUser(args)
 	if err != nil {
-		return exit.Usage(fmt.Errorf("user: %w", err))
+		return process.ExitUsage(fmt.Errorf("user: %w", err))
 	}
 	if action == "help" {
 		_, err := io.WriteString(stdout, userHelp)
@@ -41,12 +40,12 @@ func user(args []string, stdin *os.File, stdout, stderr io.Writer) error {
 	}
 	if name == "" && slices.Contains([]string{"add", "passwd", "check"}, action) {
 		if name, err = askName(stdin, stderr); err != nil {
-			return exit.Usage(fmt.Errorf("user: %s needs the name of one user", action))
+			return process.ExitUsage(fmt.Errorf("user: %s needs the name of one user", action))
 		}
 	}
 	if file == "" {
 		if file, err = configuredUsers(); err != nil {
-			return exit.Usage(fmt.Errorf("user: %w", err))
+			return process.ExitUsage(fmt.Errorf("user: %w", err))
 		}
 	}
 	err = changeUsers(action, file, name, stdin, stdout, stderr)
@@ -55,9 +54,9 @@ func user(args []string, stdin *os.File, stdout, stderr io.Writer) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &wrong):
-		return exit.Usage(fmt.Errorf("user %s: %w (%s)", action, err, file))
+		return process.ExitUsage(fmt.Errorf("user %s: %w (%s)", action, err, file))
 	}
-	return exit.Usage(fmt.Errorf("user %s: %w", action, err))
+	return process.ExitUsage(fmt.Errorf("user %s: %w", action, err))
 }
 
 // askName asks for the name of a user at a terminal.
@@ -114,22 +113,22 @@ func configuredUsers() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	name := configfile.Find(set, false)
+	name := settings.FindFile(set, false)
 	if name == "" {
 		return "", errors.New("there is no configuration file that names the users; name their file with -f FILE")
 	}
-	f, err := configfile.Read(name)
+	f, err := settings.ReadFile(name)
 	if err != nil {
 		return "", err
 	}
-	if err := set.ReadFile(f, site.Keys()); err != nil {
+	if err := set.ReadFile(f, plan.FileKeys()); err != nil {
 		return "", err
 	}
 	conf, err := set.Config()
 	if err != nil {
 		return "", err
 	}
-	files := site.Read(f, func(error) {}).UserFiles(&conf)
+	files := plan.ReadSites(f, func(error) {}).UserFiles(&conf)
 	switch len(files) {
 	case 0:
 		return "", fmt.Errorf("%s names no file of users; name it with -f FILE", name)

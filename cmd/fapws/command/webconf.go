@@ -9,10 +9,8 @@ import (
 	"strings"
 	"sync"
 
-	"fapws/cmd/fapws/configfile"
-	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
-	"fapws/cmd/fapws/tomlfile"
 )
 
 // host is a line of that name.
@@ -79,7 +77,7 @@ func (c *conf) read(n int, line string) {
 	switch {
 	case word != "host" && word != "media" && word != "parameter":
 		hint := ""
-		if near := tomlfile.Nearest(word, words); near != "" {
+		if near := settings.Nearest(word, words); near != "" {
 			hint = ", did you mean " + near + "?"
 		}
 		c.note(n, "%.40q is not host, media or parameter: skipped%s", fields[0], hint)
@@ -253,24 +251,24 @@ Exit status: 0 converted; 2 the file cannot be read or has no such line.
 func importConf(args []string, stdout, stderr io.Writer) error {
 	switch {
 	case len(args) != 1:
-		return exit.Usage(errors.New("import needs a file: fapws import web.conf > fapws.toml"))
+		return process.ExitUsage(errors.New("import needs a file: fapws import web.conf > fapws.toml"))
 	case args[0] == "--help" || args[0] == "-h":
 		_, err := io.WriteString(stdout, importHelp)
 		return err
 	}
-	text, err := configfile.ReadLimited(args[0])
+	text, err := settings.ReadFileLimited(args[0])
 	if err != nil {
-		return exit.Usage(err)
+		return process.ExitUsage(err)
 	}
 	file, notes, err := convertWebconf(args[0], text)
 	if what := settings.ForeignFile(args[0]); what != "" && err != nil {
-		return exit.Usage(fmt.Errorf("import reads web.conf of httPyServer only, and %s is %s", args[0], what))
+		return process.ExitUsage(fmt.Errorf("import reads web.conf of httPyServer only, and %s is %s", args[0], what))
 	}
 	for _, line := range notes {
 		fmt.Fprintln(stderr, "fapws:", line)
 	}
 	if err != nil {
-		return exit.Usage(err)
+		return process.ExitUsage(err)
 	}
 	_, err = io.WriteString(stdout, file)
 	return err

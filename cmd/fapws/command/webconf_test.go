@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"fapws/cmd/fapws/tomlfile"
+	"fapws/cmd/fapws/settings"
 )
 
 func TestConvertWebconf(t *testing.T) {
@@ -49,7 +49,7 @@ func TestConvertWebconf(t *testing.T) {
 		if got, want := strings.Join(notes, "\n"), strings.Join(tt.notes, "\n"); got != want {
 			t.Errorf("%s: notes\n%s\nwant\n%s", tt.name, got, want)
 		}
-		if _, err := tomlfile.Parse("fapws.toml", "/", []byte(file)); err != nil {
+		if _, err := settings.ParseTOML("fapws.toml", "/", []byte(file)); err != nil {
 			t.Errorf("%s: %v in\n%s", tt.name, err, file)
 		}
 	}
@@ -70,7 +70,7 @@ func FuzzConvertWebconf(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err := tomlfile.Parse("fapws.toml", "/", []byte(file)); err != nil {
+		if _, err := settings.ParseTOML("fapws.toml", "/", []byte(file)); err != nil {
 			t.Fatalf("%v\n%s", err, file)
 		}
 	})

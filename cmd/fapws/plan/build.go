@@ -6,11 +6,8 @@ import (
 	"slices"
 	"sync/atomic"
 
-	"fapws/cmd/fapws/exit"
-	"fapws/cmd/fapws/logs"
+	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
-	"fapws/cmd/fapws/site"
-	"fapws/cmd/fapws/version"
 	"fapws/pybridge"
 	"fapws/runtime/backend"
 	"fapws/runtime/logfile"
@@ -29,29 +26,29 @@ type Parts struct {
 	Loader   *programs.Loader   // its children run their handlers; nil: this process does
 	Programs *Programs
 
-	Token     func(token string) ([]byte, error) // see site.Parts
+	Token     func(token string) ([]byte, error) // see SiteParts
 	Authority []byte                             // certificate of the machine's own authority, PEM; nil without one
-	Logs      *logs.Files
+	Logs      *LogFiles
 	Log       func(logfile.Level, string)
-	Run       string            // see site.Parts
-	Stops     *atomic.Bool      // see site.Parts
+	Run       string            // see SiteParts
+	Stops     *atomic.Bool      // see SiteParts
 	Status    backend.Responder // the status page; nil: there is none
 
-	Uploads *upload.Group // see site.Parts
+	Uploads *upload.Group // see SiteParts
 }
 
 // Build makes the sites of a process that serves with the settings conf. The error is an
-// *exit.Error.
-func (p *Plan) Build(conf *settings.Config, parts Parts) (*site.Built, error) {
+// *process.ExitError.
+func (p *Plan) Build(conf *settings.Config, parts Parts) (*Built, error) {
 	built, err := p.build(conf, parts)
 	if err != nil {
-		return nil, exit.From(err)
+		return nil, process.ExitFrom(err)
 	}
 	return built, nil
 }
 
 // Check looks for mistakes in the sites that Build would make of contents; nil: of all except the
-// applications. The error is an *exit.Error or has mistakes in the file.
+// applications. The error is an *process.ExitError or has mistakes in the file.
 func (p *Plan) Check(conf *settings.Config, contents *pybridge.Contents, log func(logfile.Level, string)) error {
 	built, err := p.build(conf, Parts{Contents: contents, Programs: &Programs{}, Log: log})
 	if err != nil {
@@ -62,7 +59,7 @@ func (p *Plan) Check(conf *settings.Config, contents *pybridge.Contents, log fun
 }
 
 // build is Build, and without parts.Logs Check.
-func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
+func (p *Plan) build(conf *settings.Config, parts Parts) (*Built, error) {
 	names, contents := p.Site.Apps(), parts.Contents
 	private := p.private(conf, contents)
 	logClient := func(level logfile.Level, client, line string) {
@@ -70,19 +67,19 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
 			files.Client(0, level, client, line)
 		}
 	}
-	out := site.Parts{
+	out := SiteParts{
 		Private: private,
 		Conf:    conf,
 		Source:  p.Settings.Source,
 		List:    p.Settings.Source("autoindex").Level == settings.FromDefault,
-		App: func(name string, to site.Mounting) (table []sites.Mount, most int64, err error) {
+		App: func(name string, to Mounting) (table []sites.Mount, most int64, err error) {
 			switch {
 			case parts.Pending:
 				return []sites.Mount{{Pending: true}}, 0, nil
 			case contents == nil:
 				return nil, 0, nil // only mistakes are looked for
 			}
-			i := slices.IndexFunc(names, func(a site.Application) bool { return a.Name == name })
+			i := slices.IndexFunc(names, func(a SiteApplication) bool { return a.Name == name })
 			if i < 0 {
 				return nil, 0, fmt.Errorf("%s was not loaded", name)
 			}
@@ -92,7 +89,7 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
 			}
 			if i > 0 && contents.Object(i) == "" { // of the first one it is a setting, for all
 				if most, err = p.Settings.BodyLimit(script, globalOf(contents, i)); err != nil {
-					return nil, 0, exit.Usage(err)
+					return nil, 0, process.ExitUsage(err)
 				}
 			}
 			m := mounter{script: script, threads: conf.Threads, loader: parts.Loader, programs: parts.Programs, private: private, chroot: conf.Chroot, uploads: parts.Uploads, log: logClient, to: to, check: parts.Logs == nil}
@@ -109,7 +106,7 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
 		Authority: parts.Authority,
 		Token:     parts.Token,
 		Check:     parts.Logs == nil,
-		Software:  version.Software(),
+		Software:  process.Software(),
 		Programs:  parts.Programs.Gate,
 		Status:    parts.Status,
 		Uploads:   parts.Uploads,
@@ -125,7 +122,7 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
 func (p *Plan) private(conf *settings.Config, contents *pybridge.Contents) *static.Private {
 	more := p.users(contents)
 	for _, name := range []string{login.KeyFile, login.EndedFile, login.CodeFile} {
-		more = append(more, filepath.Join(p.stateDir, site.LoginDir, name))
+		more = append(more, filepath.Join(p.stateDir, LoginDir, name))
 	}
 	return p.Site.Private(conf, more...)
 }

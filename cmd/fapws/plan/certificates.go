@@ -8,11 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	"fapws/cmd/fapws/authority"
 	"fapws/cmd/fapws/certificates"
-	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
-	"fapws/cmd/fapws/site"
 	"fapws/pybridge"
 )
 
@@ -43,7 +41,7 @@ func (p *Plan) Certificates(conf *settings.Config) *certificates.Want {
 	if conf.TLS == "auto" {
 		w.Auto = filepath.Join(p.stateDir, "tls")
 		w.AutoHosts, w.Hosts = w.Hosts, nil
-		w.Pairs = append(w.Pairs, certificates.Pair{Cert: filepath.Join(w.Auto, authority.CertFile), Key: filepath.Join(w.Auto, authority.KeyFile), From: p.origin("tls")})
+		w.Pairs = append(w.Pairs, certificates.Pair{Cert: filepath.Join(w.Auto, certificates.CertFile), Key: filepath.Join(w.Auto, certificates.KeyFile), From: p.origin("tls")})
 	}
 	return w
 }
@@ -51,7 +49,7 @@ func (p *Plan) Certificates(conf *settings.Config) *certificates.Want {
 // addAsking adds which certificates clients are asked for.
 func (p *Plan) addAsking(w *certificates.Want, conf *settings.Config) {
 	asked := p.Site.Asks(conf)
-	if !slices.ContainsFunc(asked, func(a site.Asked) bool { return a.CAs != "" }) {
+	if !slices.ContainsFunc(asked, func(a Asked) bool { return a.CAs != "" }) {
 		return
 	}
 	for _, a := range asked {
@@ -111,12 +109,12 @@ func (p *Plan) OwnCA(conf *settings.Config) (path, fingerprint string) {
 	if conf.TLS != "auto" {
 		return "", ""
 	}
-	path = filepath.Join(p.stateDir, "tls", authority.CAFile)
+	path = filepath.Join(p.stateDir, "tls", certificates.CAFile)
 	text, _, err := certificates.ReadFile(path)
 	if err != nil {
 		return path, ""
 	}
-	fingerprint, _ = authority.Fingerprint(text)
+	fingerprint, _ = certificates.Fingerprint(text)
 	return path, fingerprint
 }
 
@@ -135,13 +133,13 @@ func (p *Plan) StateDirs(contents *pybridge.Contents) (dirs []string) {
 		dirs = append(dirs, p.stateDir, filepath.Join(p.stateDir, map[string]string{"auto": "tls", "acme": acmeDir}[p.Conf.TLS]))
 	}
 	if p.LogsIn(&p.Conf, contents) {
-		dirs = append(dirs, p.stateDir, filepath.Join(p.stateDir, site.LoginDir))
+		dirs = append(dirs, p.stateDir, filepath.Join(p.stateDir, LoginDir))
 	}
 	return dirs
 }
 
 // addHost adds the certificate of a host, or its names if it has none.
-func addHost(w *certificates.Want, h *site.Host) {
+func addHost(w *certificates.Want, h *Host) {
 	if h.CertFile == "" {
 		w.Hosts = append(w.Hosts, h.Names...)
 		return
@@ -189,7 +187,7 @@ func (p *Plan) CheckCertificates(conf *settings.Config, log certificates.Log) er
 		err = new(certificates.Server).Use(w, b)
 	}
 	if err != nil {
-		return exit.NotStarted("%v", err)
+		return process.ExitNotStarted("%v", err)
 	}
 	return nil
 }

@@ -7,8 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"fapws/cmd/fapws/application"
-	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 	"fapws/runtime/system"
@@ -98,7 +97,7 @@ func (p *Plan) IsOpen(conf *settings.Config) bool {
 // Folders returns where the files of the applications are.
 func (p *Plan) Folders() (dirs []string) {
 	for _, app := range p.Site.Apps() {
-		dir := application.Folder(app.Name)
+		dir := ApplicationFolder(app.Name)
 		if dir == "." && app.Folder() != "" {
 			dir = app.Folder()
 		}
@@ -161,7 +160,7 @@ func (p *Plan) CheckOutside(conf *settings.Config, contents *pybridge.Contents) 
 	for name, dirs := range dirs {
 		for _, dir := range dirs {
 			if abs, err := filepath.Abs(dir); err == nil && system.Replaceable(abs) {
-				return exit.Usage(fmt.Errorf("%s: the application can replace the directory %s; name one that sandbox-write, logs and uploads do not allow to change", name, dir))
+				return process.ExitUsage(fmt.Errorf("%s: the application can replace the directory %s; name one that sandbox-write, logs and uploads do not allow to change", name, dir))
 			}
 		}
 	}

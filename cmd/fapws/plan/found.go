@@ -7,8 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"fapws/cmd/fapws/application"
-	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 )
@@ -28,7 +27,7 @@ func nothingNamed(cmd *settings.Command) error {
 		prefix += string(cmd.Word) + " "
 	}
 	found, apps := appsIn(".")
-	if application.IsFile("index.html") {
+	if IsFile("index.html") {
 		found, apps = append(found, "index.html"), append(apps, ".")
 	}
 	if len(found) == 0 {
@@ -42,7 +41,7 @@ func nothingNamed(cmd *settings.Command) error {
 func appsIn(folder string) (found, apps []string) {
 	for _, name := range []string{"app.py", "main.py", "wsgi.py", "asgi.py", "application.py", "manage.py"} {
 		app := filepath.Join(folder, name)
-		if !application.IsFile(app) {
+		if !IsFile(app) {
 			continue
 		}
 		if name == "manage.py" {
@@ -67,7 +66,7 @@ func (p *Plan) findVenv() (doubt string) {
 	}
 	app := p.Site.Apps()[0]
 	folders := []string{"."}
-	if place, _ := settings.SplitApp(app.Name); application.IsScript(place) {
+	if place, _ := settings.SplitApp(app.Name); IsScript(place) {
 		folders = []string{filepath.Dir(place), "."}
 	} else if folder := app.Folder(); folder != "" {
 		folders = []string{folder, "."}
@@ -75,7 +74,7 @@ func (p *Plan) findVenv() (doubt string) {
 	for _, folder := range folders {
 		for _, name := range []string{".venv", "venv"} {
 			venv := filepath.Join(folder, name)
-			if !application.IsFile(filepath.Join(venv, "pyvenv.cfg")) {
+			if !IsFile(filepath.Join(venv, "pyvenv.cfg")) {
 				continue
 			}
 			if err := pybridge.CheckVenv(venv); err != nil {
@@ -120,7 +119,7 @@ func (p *Plan) checkPaths() error {
 				err = errors.New("not a directory")
 			}
 			if err != nil {
-				wrong = append(wrong, p.Settings.Wrong(name, fmt.Errorf("%s: %w", dir, exit.Reason(err))))
+				wrong = append(wrong, p.Settings.Wrong(name, fmt.Errorf("%s: %w", dir, process.ExitReason(err))))
 			}
 		}
 	}

@@ -7,8 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"fapws/cmd/fapws/application"
-	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 )
@@ -32,7 +31,7 @@ func (p *Plan) ForeignGlobals() []string {
 	if len(apps) == 0 {
 		return nil
 	}
-	a, err := application.Find(apps[0].Name, apps[0].Folder(), p.Conf)
+	a, err := FindApplication(apps[0].Name, apps[0].Folder(), p.Conf)
 	if err != nil || !a.HasPATHS(p.Conf) {
 		return nil // Find fails again when the application is loaded
 	}
@@ -52,11 +51,11 @@ func (p *Plan) SetVariables() error {
 	for _, name := range p.Conf.EnvFiles {
 		text, err := os.ReadFile(name)
 		if err != nil {
-			return exit.Usage(fmt.Errorf("cannot read %w", err))
+			return process.ExitUsage(fmt.Errorf("cannot read %w", err))
 		}
 		list, err := parseEnvFile(name, string(text), os.LookupEnv)
 		if err != nil {
-			return exit.Usage(err)
+			return process.ExitUsage(err)
 		}
 		given := map[string]bool{}
 		for _, v := range list {
@@ -94,26 +93,26 @@ func (p *Plan) options() pybridge.Options {
 // the error that Load returns has only the code.
 func (p *Plan) Load(report func(error) int) (*pybridge.App, error) {
 	var failed error
-	code := exit.NoStart
+	code := process.NoStart
 	var closing *time.Timer
 	o := p.options()
 	o.Failed = func(err error, app *pybridge.Contents) {
 		failed = err
 		if err = p.notLoaded(err, &o.Apps[0]); len(app.Apps) > 0 {
-			err = exit.From(errors.Join(err, p.Settings.ReadScript(p.Command.ScriptName(), globalOf(app, 0))))
+			err = process.ExitFrom(errors.Join(err, p.Settings.ReadScript(p.Command.ScriptName(), globalOf(app, 0))))
 		}
 		code = report(err)
-		closing = exit.AfterClosingTime(code, func(string) {})
+		closing = process.ExitAfterClosingTime(code, func(string) {})
 	}
 	app, err := pybridge.Load(o)
 	if closing != nil {
 		closing.Stop()
 	}
 	if err != nil && failed == nil {
-		return nil, exit.NotStarted("%v", err)
+		return nil, process.ExitNotStarted("%v", err)
 	}
 	if err != nil {
-		return nil, exit.Silently(code)
+		return nil, process.ExitSilently(code)
 	}
 	return app, nil
 }
@@ -124,15 +123,15 @@ func (p *Plan) notLoaded(err error, first *pybridge.Application) error {
 	switch {
 	case !errors.As(err, &ended):
 		if err := mistypedWord(first.Module, err); err != nil {
-			return exit.Usage(err)
+			return process.ExitUsage(err)
 		}
-		return exit.NotStarted("%v", err)
+		return process.ExitNotStarted("%v", err)
 	case ended.Line == "":
-		return exit.NotStarted("%s failed to load; see the traceback above", p.Command.Script)
+		return process.ExitNotStarted("%s failed to load; see the traceback above", p.Command.Script)
 	case strings.Contains(ended.Line, "; ") || p.Command.Word == settings.WordCheck:
-		return exit.NotStarted("%s", ended.Line)
+		return process.ExitNotStarted("%s", ended.Line)
 	}
-	return exit.NotStarted("%s; correct it, then test with fapws check %s", ended.Line, p.Command.Script)
+	return process.ExitNotStarted("%s; correct it, then test with fapws check %s", ended.Line, p.Command.Script)
 }
 
 // mistypedWord is the error of a module that does not exist and was probably meant as a
@@ -153,19 +152,19 @@ func (p *Plan) ReadScript(app *pybridge.Contents) (conf settings.Config, err err
 	script, inline := p.Command.ScriptName(), p.IsInline()
 	if app.Object(0) == "" {
 		if err := p.Settings.ReadScript(script, globalOf(app, 0)); err != nil {
-			return conf, exit.Usage(err)
+			return conf, process.ExitUsage(err)
 		}
 	}
 	if conf, err = p.Settings.Config(); err != nil {
-		return conf, exit.Usage(err)
+		return conf, process.ExitUsage(err)
 	}
 	switch {
 	case conf.Fork || inline == (conf.Threads == 0):
 		return conf, nil
 	case app.Object(0) != "" && inline:
-		return conf, exit.Usage(fmt.Errorf("%s: THREADS requires PATHS, which was not found: use --threads 0, or remove THREADS", script))
+		return conf, process.ExitUsage(fmt.Errorf("%s: THREADS requires PATHS, which was not found: use --threads 0, or remove THREADS", script))
 	}
-	return conf, exit.Usage(fmt.Errorf("%s: THREADS must be a literal, because it is read before the script runs: write THREADS = %d on its own line, or use --threads %d",
+	return conf, process.ExitUsage(fmt.Errorf("%s: THREADS must be a literal, because it is read before the script runs: write THREADS = %d on its own line, or use --threads %d",
 		script, conf.Threads, conf.Threads))
 }
 
@@ -175,11 +174,11 @@ func (p *Plan) Recall(globals map[string]pybridge.Value) (settings.Config, error
 	app := &pybridge.Contents{Apps: []pybridge.Content{{Settings: globals}}}
 	err := set.ReadScript(p.Command.ScriptName(), globalOf(app, 0))
 	if err != nil {
-		return settings.Config{}, exit.Usage(err)
+		return settings.Config{}, process.ExitUsage(err)
 	}
 	conf, err := set.Config()
 	if err != nil {
-		return conf, exit.Usage(err)
+		return conf, process.ExitUsage(err)
 	}
 	return conf, nil
 }

@@ -6,9 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"fapws/cmd/fapws/exit"
-	"fapws/cmd/fapws/site"
-	"fapws/cmd/fapws/tomlfile"
+	"fapws/cmd/fapws/process"
+	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 	"fapws/runtime/logfile"
 	"fapws/runtime/sites"
@@ -35,7 +34,7 @@ type mounter struct {
 	chroot   string
 	uploads  *upload.Group
 	log      func(level logfile.Level, client, line string)
-	to       site.Mounting
+	to       Mounting
 	check    bool // for mistakes only
 }
 
@@ -47,7 +46,7 @@ func (t *mounter) table(mounts []pybridge.Mount) ([]sites.Mount, error) {
 	for i := range mounts {
 		var err error
 		if table[i], err = t.mount(&mounts[i]); err != nil {
-			wrong = append(wrong, exit.NotStarted("%s: PATHS[%d], %q: %v", t.script, i, mounts[i].Prefix, err))
+			wrong = append(wrong, process.ExitNotStarted("%s: PATHS[%d], %q: %v", t.script, i, mounts[i].Prefix, err))
 		}
 	}
 	return table, errors.Join(wrong...)
@@ -82,7 +81,7 @@ func (t *mounter) mount(m *pybridge.Mount) (mount sites.Mount, err error) {
 	}
 	if m.Login != "" {
 		l := loginOf(m.Login)
-		mount.Login = t.to.Login(&site.Login{Users: tomlfile.Path(l.Users), Title: l.Title, Logo: tomlfile.Path(l.Logo)})
+		mount.Login = t.to.Login(&Login{Users: settings.KeyPath(l.Users), Title: l.Title, Logo: settings.KeyPath(l.Logo)})
 	}
 	switch {
 	case m.Static != nil:

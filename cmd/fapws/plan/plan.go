@@ -8,30 +8,26 @@ import (
 	"slices"
 	"strings"
 
-	"fapws/cmd/fapws/application"
 	"fapws/cmd/fapws/broker"
-	"fapws/cmd/fapws/configfile"
-	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
-	"fapws/cmd/fapws/site"
-	"fapws/cmd/fapws/tomlfile"
 )
 
 // Plan is the application or site that a process serves, with its settings.
 type Plan struct {
 	Command  *settings.Command // APP and its arguments are those of the first application
 	Settings *settings.Settings
-	Conf     settings.Config // as it is before the first application sets anything
-	File     *tomlfile.File  // nil without one
-	Path     string          // absolute path of File
-	Site     *site.Config
+	Conf     settings.Config    // as it is before the first application sets anything
+	File     *settings.TOMLFile // nil without one
+	Path     string             // absolute path of File
+	Site     *SiteConfig
 	Broker   *broker.Address // nil without --channels
 	Mistakes error           // in File
 	Dir      string          // working directory of the start, before --chdir
 
-	stateDir string                    // absolute path
-	named    string                    // the application or site that the command line names, or ""
-	apps     []application.Application // of Site.Apps, in its order, once Find has found them
+	stateDir string        // absolute path
+	named    string        // the application or site that the command line names, or ""
+	apps     []Application // of Site.Apps, in its order, once Find has found them
 }
 
 // Make finds and reads the configuration file, enters the directory of --chdir, and
@@ -41,48 +37,48 @@ func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []stri
 		return nil, nil, err
 	}
 	if p.Mistakes != nil && cmd.Word != settings.WordCheck {
-		return nil, nil, exit.Usage(p.Mistakes)
+		return nil, nil, process.ExitUsage(p.Mistakes)
 	}
 	if p.Conf, err = set.Config(); err != nil {
-		return nil, nil, exit.Usage(tomlfile.Join(p.Mistakes, err))
+		return nil, nil, process.ExitUsage(settings.JoinPath(p.Mistakes, err))
 	}
 	if p.Dir, err = os.Getwd(); err != nil {
-		return nil, nil, exit.NotStarted("%v", err)
+		return nil, nil, process.ExitNotStarted("%v", err)
 	}
 	if p.Conf.Chdir != "" {
 		if err := os.Chdir(p.Conf.Chdir); err != nil {
-			return nil, nil, exit.Usage(set.Wrong("chdir", err))
+			return nil, nil, process.ExitUsage(set.Wrong("chdir", err))
 		}
 	}
 	if p.stateDir, err = stateDir(&p.Conf); err != nil {
-		return nil, nil, exit.NotStarted("%v", err)
+		return nil, nil, process.ExitNotStarted("%v", err)
 	}
 	if err := p.choose(); err != nil {
-		return nil, nil, exit.Usage(err)
+		return nil, nil, process.ExitUsage(err)
 	}
 	if err := p.checkACME(); err != nil {
-		return nil, nil, exit.Usage(err)
+		return nil, nil, process.ExitUsage(err)
 	}
 	if err := p.Site.CheckClients(&p.Conf); err != nil && cmd.Word != settings.WordCheck {
-		return nil, nil, exit.Usage(err)
+		return nil, nil, process.ExitUsage(err)
 	} else if err != nil {
-		p.Mistakes = tomlfile.Join(p.Mistakes, err)
+		p.Mistakes = settings.JoinPath(p.Mistakes, err)
 	}
 	if cmd.Word != settings.WordPrintConfig && p.Site.Empty(&p.Conf) {
-		return nil, nil, exit.Usage(p.nothing())
+		return nil, nil, process.ExitUsage(p.nothing())
 	}
 	if err := p.checkPaths(); err != nil {
-		return nil, nil, exit.Usage(err)
+		return nil, nil, process.ExitUsage(err)
 	}
 	if err := p.readBroker(); err != nil {
-		return nil, nil, exit.Usage(err)
+		return nil, nil, process.ExitUsage(err)
 	}
 	doubts = p.doubts()
 	if doubt := p.findVenv(); doubt != "" {
 		doubts = append(doubts, doubt)
 	}
 	if p.Conf, err = set.Config(); err != nil { // with the virtual environment
-		return nil, nil, exit.Usage(err)
+		return nil, nil, process.ExitUsage(err)
 	}
 	return p, doubts, nil
 }
@@ -91,22 +87,22 @@ func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []stri
 func read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
 	p := &Plan{Command: cmd, Settings: set}
 	var wrong []error
-	if name := configfile.Find(set, cmd.Script != ""); name != "" {
+	if name := settings.FindFile(set, cmd.Script != ""); name != "" {
 		var err error
-		if p.File, err = configfile.Read(name); err != nil {
-			return nil, exit.Usage(err)
+		if p.File, err = settings.ReadFile(name); err != nil {
+			return nil, process.ExitUsage(err)
 		}
 		p.Path = filepath.Join(p.File.Dir, filepath.Base(name))
-		wrong = append(wrong, set.ReadFile(p.File, site.Keys()))
+		wrong = append(wrong, set.ReadFile(p.File, FileKeys()))
 	}
-	p.Site = site.Read(p.File, func(err error) { wrong = append(wrong, err) })
-	if slices.ContainsFunc(p.Site.Hosts, func(h site.Host) bool { return h.CertFile != "" }) {
+	p.Site = ReadSites(p.File, func(err error) { wrong = append(wrong, err) })
+	if slices.ContainsFunc(p.Site.Hosts, func(h Host) bool { return h.CertFile != "" }) {
 		set.AddHostCertificates()
 	}
 	if p.Site.AsksClients() {
 		set.AddClientRules()
 	}
-	p.Mistakes = tomlfile.Join(wrong...)
+	p.Mistakes = settings.JoinPath(wrong...)
 	displaced(p.Mistakes, set)
 	return p, nil
 }
@@ -119,16 +115,16 @@ func displaced(mistakes error, set *settings.Settings) {
 		return
 	}
 	for _, err := range several.Unwrap() {
-		var m *tomlfile.Mistake
+		var m *settings.Mistake
 		if !errors.As(err, &m) || m.Key == "" {
 			continue
 		}
 		switch {
-		case m.Table != "" && (set.HasKey(m.Key) || slices.Contains(site.Keys(), m.Key)):
+		case m.Table != "" && (set.HasKey(m.Key) || slices.Contains(FileKeys(), m.Key)):
 			m.Text = fmt.Sprintf("%s is not a key of [[%s]]: move it to the top of the file, before the first [[host]]", m.Key, m.Table)
-		case m.Table == "" && slices.Contains(tomlfile.Keys(site.Host{}), m.Key):
+		case m.Table == "" && slices.Contains(settings.KeysOf(Host{}), m.Key):
 			m.Text = fmt.Sprintf("%s is a key of [[host]]: move it there", m.Key)
-		case m.Table != "host.route" && slices.Contains(tomlfile.Keys(site.Route{}), m.Key):
+		case m.Table != "host.route" && slices.Contains(settings.KeysOf(Route{}), m.Key):
 			m.Text = fmt.Sprintf("%s is a key of [[host.route]]: move it there", m.Key)
 		case m.Table == "host" || m.Table == "host.route":
 			if answer := settings.ForeignKey(m.Key); answer != "" {
@@ -147,7 +143,7 @@ func (p *Plan) choose() error {
 		if len(cmd.Args) == 0 {
 			cmd.Args = p.Site.Args
 		}
-	case site.IsFolder(cmd.Script):
+	case IsFolder(cmd.Script):
 		p.named = cmd.Script
 		p.Site.Serve(cmd.Script, "")
 	default:
@@ -179,10 +175,10 @@ func (p *Plan) nothing() error {
 // Find looks for the applications. The error is a failure, or a mistake in the file.
 func (p *Plan) Find() error {
 	for _, app := range p.Site.Apps() {
-		a, err := application.Find(app.Name, app.Folder(), p.Conf)
+		a, err := FindApplication(app.Name, app.Folder(), p.Conf)
 		if err != nil {
 			if app.At.File != nil {
-				err = exit.NotStarted("%w", app.At.Errorf("app: %v", err))
+				err = process.ExitNotStarted("%w", app.At.Errorf("app: %v", err))
 			}
 			return err
 		}
@@ -192,7 +188,7 @@ func (p *Plan) Find() error {
 }
 
 // FirstApp returns the application whose globals are settings, or nil.
-func (p *Plan) FirstApp() *application.Application {
+func (p *Plan) FirstApp() *Application {
 	if len(p.apps) == 0 {
 		return nil
 	}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"sync"
 
-	"fapws/cmd/fapws/version"
+	"fapws/cmd/fapws/process"
 	"fapws/runtime/backend"
 	"fapws/runtime/logfile"
 	"fapws/runtime/source/app"
@@ -16,7 +16,7 @@ import (
 type Programs struct {
 	Gate  *programs.Gate
 	Sends backend.Sends
-	Log   func(number int, level logfile.Level, client, line string) // to an error log, see logs.Files.Client
+	Log   func(number int, level logfile.Level, client, line string) // to an error log, see LogFiles.Client
 
 	mu  sync.Mutex
 	all map[namedProgram]*programs.CGI
@@ -39,7 +39,7 @@ func (p *Programs) open(n namedProgram) (*programs.CGI, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.Software = version.Software()
+	o.Software = process.Software()
 	o.Gate = p.Gate
 	o.Log = func(client, line string) { p.Log(n.log, logfile.Error, client, line) }
 	return programs.NewCGI(o)

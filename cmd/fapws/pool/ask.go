@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"fapws/cmd/fapws/memory"
+	"fapws/cmd/fapws/confine"
 )
 
 // Reply is a worker's answer to Ask.
@@ -127,7 +127,7 @@ func (p *Pool) Status() (st Status) {
 			st.Reloading = p.batch.why
 		}
 		for _, w := range p.workers {
-			st.Workers = append(st.Workers, WorkerStatus{Pid: w.pid, State: w.state, Since: w.started, RSS: memory.Resident(w.pid)})
+			st.Workers = append(st.Workers, WorkerStatus{Pid: w.pid, State: w.state, Since: w.started, RSS: confine.ResidentMemory(w.pid)})
 		}
 		slices.SortFunc(st.Workers, func(a, b WorkerStatus) int { return a.Pid - b.Pid })
 	})

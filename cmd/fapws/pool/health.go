@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/cmd/fapws/memory"
+	"fapws/cmd/fapws/confine"
 )
 
 // checkEvery is how often serving workers are asked whether they can answer requests.
@@ -101,7 +101,7 @@ func (p *Pool) lookAtMemory() {
 		if s.worker == nil {
 			continue
 		}
-		if rss := memory.Resident(s.worker.pid); rss > p.o.MaxRSS {
+		if rss := confine.ResidentMemory(s.worker.pid); rss > p.o.MaxRSS {
 			p.recycle(s.worker, fmt.Sprintf("%d MiB of memory exceed max-rss", rss>>20))
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"os"
 	"time"
 
-	"fapws/cmd/fapws/memory"
+	"fapws/cmd/fapws/confine"
 	"fapws/runtime/logfile"
 )
 
@@ -247,7 +247,7 @@ func (p *Pool) died(w *worker, how string, code int, killed bool) {
 	case w.why != "":
 		how = w.why + " and was killed"
 	case killed && w.reason == "":
-		w.reason = memory.Exceeded(p.o.Root, w.kills)
+		w.reason = confine.MemoryExceeded(p.o.Root, w.kills)
 	}
 	was := w.state
 	w.setState(Dead)

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/cmd/fapws/memory"
+	"fapws/cmd/fapws/confine"
 	"fapws/runtime/logfile"
 	"fapws/runtime/system"
 )
@@ -275,7 +275,7 @@ func (p *Pool) resume(h *Handover) {
 			p.o.Log(logfile.Error, fmt.Sprintf("worker %d is lost: %v %v", one.Pid, err, findErr))
 			continue
 		}
-		w := &worker{pool: p, pid: one.Pid, process: process, channel: channel, state: one.State, started: one.Started, listens: one.Listens, wants: one.Wants, kills: memory.Kills(p.o.Root)}
+		w := &worker{pool: p, pid: one.Pid, process: process, channel: channel, state: one.State, started: one.Started, listens: one.Listens, wants: one.Wants, kills: confine.MemoryKills(p.o.Root)}
 		if one.Slot >= 0 {
 			w.slot = p.slots[one.Slot]
 			w.slot.worker = w

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/cmd/fapws/memory"
+	"fapws/cmd/fapws/confine"
 	"fapws/runtime/logfile"
 )
 
@@ -70,7 +70,7 @@ type worker struct {
 	limit         *time.Timer    // kills it when a step takes too long
 	why           string         // why it was killed, if the supervisor did
 	reason        string         // why it ends, as it has reported itself, perhaps with advice behind "; "
-	kills         int            // memory.Kills before its start
+	kills         int            // confine.MemoryKills before its start
 	idle          bool           // its channel has no reader: see handOver
 	silent        chan struct{}  // closed when all its messages were handled
 	said          func()         // closes it
@@ -115,7 +115,7 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 		cmd.Stderr = pipe
 		lasting = strconv.Itoa(pass(os.Stderr))
 	}
-	kills := memory.Kills(p.o.Root)
+	kills := confine.MemoryKills(p.o.Root)
 	cmd.Dir, cmd.SysProcAttr = p.o.Dir, p.o.attributes()
 	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d,%s,%s", Variable, fd, lasting, role), EpochVariable+"="+p.relay.epoch)
 	if role == Asleep {

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"fapws/cmd/fapws/tomlfile"
 )
 
 // maxMistakes is the maximum number of reported mistakes at the top of a file.
@@ -17,9 +15,9 @@ const maxMistakes = 50
 // configuration file: its keys are the names of the flags. others are keys that
 // are not settings. The error names everything that is wrong, a line each, with
 // the line of the file, the key, its value, and the allowed values.
-func (s *Settings) ReadFile(f *tomlfile.File, others []string) error {
+func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 	var wrong []error
-	seen := map[string]tomlfile.Value{}
+	seen := map[string]TOMLValue{}
 	for _, v := range f.Top.Entries {
 		if len(wrong) >= maxMistakes {
 			break
@@ -113,7 +111,7 @@ func (s *Settings) keys() (names []string) {
 func (s *Setting) inFile() bool { return s.Name != "config" }
 
 // fromFile reads a value of the file. The error goes on after "must be ".
-func (s *Setting) fromFile(c *Config, v tomlfile.Value, prefix, fixed string) error {
+func (s *Setting) fromFile(c *Config, v TOMLValue, prefix, fixed string) error {
 	to := s.value(c)
 	if fixed != "" {
 		if on, ok := v.Any.(bool); !ok || !on {
@@ -142,7 +140,7 @@ func (s *Setting) fromFile(c *Config, v tomlfile.Value, prefix, fixed string) er
 			return allowed(to)
 		}
 		given = []string{strconv.FormatFloat(x, 'f', -1, 64)}
-	case []tomlfile.Value:
+	case []TOMLValue:
 		if !takesLists(to) {
 			return allowed(to)
 		}
@@ -244,7 +242,7 @@ func takesLists(to value) bool {
 }
 
 // resolve makes a path in text relative to the directory of the file.
-func (s *Setting) resolve(f *tomlfile.File, text string) string {
+func (s *Setting) resolve(f *TOMLFile, text string) string {
 	if path, ok := socketPath(text); ok && s.Name == "bind" && !strings.HasPrefix(path, "@") && path != "" {
 		return "unix:" + f.Resolve(path)
 	}

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"fapws/cmd/fapws/tomlfile"
 )
 
 func nowhereSet(string) (string, bool) { return "", false }
@@ -23,7 +21,7 @@ func read(t *testing.T, text string, flags ...string) (*Settings, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := tomlfile.Parse("fapws.toml", "/etc/fapws", []byte(text))
+	f, err := ParseTOML("fapws.toml", "/etc/fapws", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +160,7 @@ func TestFileLevel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := tomlfile.Parse("f", "/", []byte("threads = 2\nmax-queue = 3"))
+	f, err := ParseTOML("f", "/", []byte("threads = 2\nmax-queue = 3"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
-
-	"fapws/cmd/fapws/tomlfile"
 )
 
 // Flags holds the flags of a command line by the name of their setting.
@@ -202,7 +200,7 @@ func (p *parser) unknown(typed string) error {
 	if name, long := strings.CutPrefix(typed, "--"); long {
 		var names []string
 		p.set.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		if near := tomlfile.Nearest(name, names); near != "" {
+		if near := Nearest(name, names); near != "" {
 			return fmt.Errorf("unknown flag %s, did you mean --%s?%s", typed, near, strings.Replace(separator, "; a", " A", 1))
 		}
 	}

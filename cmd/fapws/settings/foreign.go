@@ -9,8 +9,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"fapws/cmd/fapws/tomlfile"
 )
 
 // foreign is what users of gunicorn, uvicorn, hypercorn, daphne, waitress, granian, flask, uWSGI, http.server, php -S, nginx and caddy
@@ -262,7 +260,7 @@ func UnknownWord(word, app string) string {
 	if answer := foreignAnswer(word, app); answer != "" && word == strings.ToLower(word) {
 		return answer
 	}
-	switch near := tomlfile.Nearest(word, TypedWords); Word(near) {
+	switch near := Nearest(word, TypedWords); Word(near) {
 	case "":
 	case WordRun, WordCheck, WordRoutes, WordShell:
 		return fmt.Sprintf("did you mean fapws %s %s?", near, app)

@@ -8,8 +8,6 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
-
-	"fapws/cmd/fapws/tomlfile"
 )
 
 // foreignArguments is the variable that has flags of gunicorn.
@@ -128,7 +126,7 @@ func (s *Settings) ForeignGlobals(script string, source []byte) (lines []string)
 		}
 		if answer := foreignAnswer(name, ""); answer != "" {
 			lines = append(lines, fmt.Sprintf("%s: %s is not a setting of scripts: %s", script, name, answer))
-		} else if near := tomlfile.Nearest(name, ours); near != "" {
+		} else if near := Nearest(name, ours); near != "" {
 			lines = append(lines, fmt.Sprintf("%s: %s is not a setting of scripts, did you mean %s?", script, name, near))
 		}
 	}

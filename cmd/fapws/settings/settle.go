@@ -6,8 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	"fapws/cmd/fapws/tomlfile"
 )
 
 // Level ranks the places that a value comes from.
@@ -158,7 +156,7 @@ func nearestVariable(rows []*Setting, rest string) string {
 			names = append(names, capitals(name))
 		}
 	}
-	return of[tomlfile.Nearest(rest, names)]
+	return of[Nearest(rest, names)]
 }
 
 // ReadScript settles settings that neither flag nor environment nor file gave, from the globals

@@ -2,25 +2,25 @@ package supervisor
 
 import (
 	"fapws/cmd/fapws/broker"
-	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/pool"
+	"fapws/cmd/fapws/process"
 	"fapws/runtime/metrics"
 )
 
 // connectBroker connects to the broker of channels, perhaps as the program before did.
-func (p *process) connectBroker(handover *pool.Handover) (err error) {
+func (p *supervisor) connectBroker(handover *pool.Handover) (err error) {
 	epoch := ""
 	if handover.Place(p.plan.Broker.String()).Entry != "" {
 		epoch = handover.Epoch
 	}
 	if p.broker, err = broker.Connect(p.plan.Broker, epoch, p.log.Log); err != nil {
-		return exit.NotStarted("%v", err)
+		return process.ExitNotStarted("%v", err)
 	}
 	return nil
 }
 
 // relay is pool.Options.Broker.
-func (p *process) relay() pool.Broker {
+func (p *supervisor) relay() pool.Broker {
 	if p.broker == nil {
 		return nil // and not a nil pointer in an interface
 	}
@@ -28,7 +28,7 @@ func (p *process) relay() pool.Broker {
 }
 
 // brokerMetrics are those of the broker of channels.
-func (p *process) brokerMetrics() []metrics.Family {
+func (p *supervisor) brokerMetrics() []metrics.Family {
 	if p.broker == nil {
 		return nil
 	}

@@ -8,24 +8,22 @@ import (
 	"path/filepath"
 	"slices"
 
-	"fapws/cmd/fapws/acme"
 	"fapws/cmd/fapws/certificates"
-	"fapws/cmd/fapws/exit"
-	"fapws/cmd/fapws/keyreader"
 	"fapws/cmd/fapws/pool"
+	"fapws/cmd/fapws/process"
 	"fapws/runtime/logfile"
 )
 
 // keyring reads the certificates of the workers. All but its Follower belongs to the goroutine of pool.Pool.Run.
 type keyring struct {
-	p        *process
+	p        *supervisor
 	reader   certificates.Reader
-	root     *keyreader.Reader // reads what this process may not; nil: there is no such process
+	root     *KeyReader // reads what this process may not; nil: there is no such process
 	tickets  certificates.Tickets
 	sent     map[string]*certificates.Bundle // the last one for each want
 	latest   string                          // want that was asked for last
 	follower *certificates.Follower
-	orders   *acme.Orders // nil: no worker serves yet, or there are none
+	orders   *certificates.Orders // nil: no worker serves yet, or there are none
 }
 
 // inherited is the state of a keyring for the program that takes the place of this one.
@@ -42,25 +40,25 @@ func (k *keyring) open(left []*os.File) (others []*os.File, err error) {
 	k.reader.Log, k.reader.Read = k.p.log.Log, k.read
 	if len(left) > 0 {
 		if others, err = k.inherit(left); err != nil {
-			return nil, exit.NotStarted("state of the previous program: %v", err)
+			return nil, process.ExitNotStarted("state of the previous program: %v", err)
 		}
 	} else {
 		k.tickets = certificates.NewTickets()
 	}
 	if err := k.giveStateDirs(); err != nil {
-		return nil, exit.NotStarted("%v", err)
+		return nil, process.ExitNotStarted("%v", err)
 	}
 	want := k.p.plan.Certificates(&k.p.conf)
 	if want == nil {
 		return others, nil
 	}
 	if k.root == nil && k.needsRoot(want) {
-		if k.root, err = keyreader.Start(want.Files()); err != nil {
-			return nil, exit.NotStarted("cannot start the process that reads keys as root: %v", err)
+		if k.root, err = StartKeyReader(want.Files()); err != nil {
+			return nil, process.ExitNotStarted("cannot start the process that reads keys as root: %v", err)
 		}
 	}
 	if _, err := k.reader.Bundle(want); err != nil && len(left) == 0 {
-		return nil, exit.NotStarted("%v", err)
+		return nil, process.ExitNotStarted("%v", err)
 	}
 	return others, nil
 }
@@ -151,7 +149,7 @@ func (k *keyring) serving() {
 		k.follow()
 	}
 	if w.ACME.Dir != "" && k.orders == nil {
-		k.orders = acme.New(acme.Options{Dir: w.ACME.Dir, Email: w.ACME.Email, Directory: w.ACME.Directory, Issued: k.p.pool.RenewCertificates, Log: k.p.log.Log})
+		k.orders = certificates.NewOrders(certificates.ACMEOptions{Dir: w.ACME.Dir, Email: w.ACME.Email, Directory: w.ACME.Directory, Issued: k.p.pool.RenewCertificates, Log: k.p.log.Log})
 		k.orders.Order(w.ACME.Hosts)
 	}
 }
@@ -221,7 +219,7 @@ func (k *keyring) inherit(left []*os.File) (others []*os.File, err error) {
 	if len(others) == 0 {
 		return nil, errors.New("the channel to the process that reads keys is missing")
 	}
-	k.root, err = keyreader.Take(others[0])
+	k.root, err = TakeKeyReader(others[0])
 	others[0].Close()
 	return others[1:], err
 }

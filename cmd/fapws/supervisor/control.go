@@ -10,12 +10,11 @@ import (
 
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/pool"
-	"fapws/cmd/fapws/presence"
 	"fapws/cmd/fapws/worker"
 	"fapws/runtime/source/cache"
 )
 
-type control struct{ p *process }
+type control struct{ p *supervisor }
 
 func (c control) Report() ctl.Report {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -29,7 +28,7 @@ func (c control) Report() ctl.Report {
 		}
 	}
 	conf, addrs := c.p.seen()
-	r := presence.Report(c.p.plan, &conf, addrs, st.Since)
+	r := worker.ReportPresence(c.p.plan, &conf, addrs, st.Since)
 	r.Failure = st.Failure
 	r.Cache = c.caches(ctx)
 	for _, w := range st.Workers {

@@ -8,17 +8,15 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/cmd/fapws/chroot"
-	"fapws/cmd/fapws/exit"
-	"fapws/cmd/fapws/privilege"
-	program "fapws/cmd/fapws/process"
+	"fapws/cmd/fapws/confine"
+	"fapws/cmd/fapws/process"
 )
 
 // findIdentity looks up the user and the groups that the workers, and then this process, will have.
-func (p *process) findIdentity() (err error) {
+func (p *supervisor) findIdentity() (err error) {
 	if p.conf.User != "" || p.conf.Group != "" {
-		if p.identity, err = privilege.Lookup(p.conf.User, p.conf.Group); err != nil {
-			return exit.Usage(err)
+		if p.identity, err = confine.LookupIdentity(p.conf.User, p.conf.Group); err != nil {
+			return process.ExitUsage(err)
 		}
 		if err := p.identity.SetEnviron(); err != nil {
 			return err
@@ -34,14 +32,14 @@ func (p *process) findIdentity() (err error) {
 // fapws was started, since the command line and the configuration file may name
 // paths relative to it. A user who may not enter that one starts in the directory of
 // --chdir, if nothing else is relative.
-func (p *process) workerFolder() (string, error) {
+func (p *supervisor) workerFolder() (string, error) {
 	if p.identity == nil {
 		return p.plan.Dir, nil
 	}
 	refuse := func(err error, hint string) (string, error) {
-		return "", exit.Usage(fmt.Errorf("%w; %s", err, hint))
+		return "", process.ExitUsage(fmt.Errorf("%w; %s", err, hint))
 	}
-	if file := program.File(); file != "" && len(p.plan.Site.Apps()) > 0 { // package fapws lies beside it
+	if file := process.File(); file != "" && len(p.plan.Site.Apps()) > 0 { // package fapws lies beside it
 		if err := p.identity.Enter(filepath.Dir(file)); err != nil {
 			return refuse(err, "fapws is installed there: install it for all users, for example with ./build.sh install --system")
 		}
@@ -69,25 +67,25 @@ func (p *process) workerFolder() (string, error) {
 }
 
 // prepareChroot sees to the folder of --chroot, and lets the workers know it.
-func (p *process) prepareChroot() error {
-	if !privilege.MayChroot() {
-		return exit.Usage(fmt.Errorf("--chroot %s: requires root or CAP_SYS_CHROOT", p.conf.Chroot))
+func (p *supervisor) prepareChroot() error {
+	if !confine.MayChroot() {
+		return process.ExitUsage(fmt.Errorf("--chroot %s: requires root or CAP_SYS_CHROOT", p.conf.Chroot))
 	}
 	if os.Geteuid() == 0 && (p.identity == nil || p.identity.UID == 0) {
-		return exit.Usage(fmt.Errorf("--chroot %s: root can escape a chroot; add --user NAME", p.conf.Chroot))
+		return process.ExitUsage(fmt.Errorf("--chroot %s: root can escape a chroot; add --user NAME", p.conf.Chroot))
 	}
-	folder, err := chroot.Find(p.conf.Chroot)
+	folder, err := confine.FindChroot(p.conf.Chroot)
 	if err != nil {
-		return exit.Usage(err)
+		return process.ExitUsage(err)
 	}
-	if err := chroot.Furnish(folder); err != nil {
-		return exit.NotStarted("%v", err)
+	if err := confine.FurnishChroot(folder); err != nil {
+		return process.ExitNotStarted("%v", err)
 	}
-	return os.Setenv(chroot.Variable, folder)
+	return os.Setenv(confine.ChrootVariable, folder)
 }
 
 // attributes gives a worker the user that this process will have once it has bound the addresses.
-func (p *process) attributes() *syscall.SysProcAttr {
+func (p *supervisor) attributes() *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{}
 	if p.identity != nil {
 		a.Credential = p.identity.Credential()

@@ -58,7 +58,7 @@ func (l *ledger) sum(live []int) []metrics.Family {
 const mostKnown = 50
 
 // farewell is pool.Options.Farewell.
-func (p *process) farewell(pid int, text string) {
+func (p *supervisor) farewell(pid int, text string) {
 	if p.counted.said(pid, text) > mostKnown {
 		go func() { p.counted.sum(pids(p.pool.Status())) }()
 	}

@@ -14,20 +14,13 @@ import (
 	"sync"
 	"time"
 
-	"fapws/cmd/fapws/banner"
-	"fapws/cmd/fapws/bind"
 	"fapws/cmd/fapws/broker"
+	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/ctl"
-	"fapws/cmd/fapws/exit"
-	"fapws/cmd/fapws/logs"
-	"fapws/cmd/fapws/memory"
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/pool"
-	"fapws/cmd/fapws/presence"
-	"fapws/cmd/fapws/privilege"
-	program "fapws/cmd/fapws/process"
+	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
-	"fapws/cmd/fapws/sigmask"
 	"fapws/cmd/fapws/worker"
 	"fapws/pybridge"
 	"fapws/runtime/conn"
@@ -35,58 +28,58 @@ import (
 	"fapws/runtime/system"
 )
 
-// process is the process of a supervisor. It knows the settings as flags and
+// supervisor is the process of a supervisor. It knows the settings as flags and
 // environment have them, until a worker tells those of the script.
-type process struct {
+type supervisor struct {
 	plan      *plan.Plan
 	reloading bool   // a reload is under way; of event
 	kept      string // settings that logKept has told of; of event
 	conf      settings.Config
 	stderr    io.Writer
-	log       *logs.Logger
-	errors    logs.ErrorLog
-	front     *presence.Presence
-	memory    memory.Trimmer
-	identity  *privilege.Identity // to run as; nil: as it is
+	log       *plan.Logger
+	errors    plan.ErrorLog
+	front     *worker.Presence
+	memory    confine.Trimmer
+	identity  *confine.Identity // to run as; nil: as it is
 	sockets   conn.ListenOptions
-	settled   worker.Settled           // of the first worker
-	early     bind.Early[pool.Address] // until the first worker has loaded
-	served    []pool.Address           // once they are
-	names     []string                 // that they were opened as
+	settled   worker.Settled             // of the first worker
+	early     worker.Early[pool.Address] // until the first worker has loaded
+	served    []pool.Address             // once they are
+	names     []string                   // that they were opened as
 	pool      *pool.Pool
 	keyring   keyring
 	counted   ledger // what workers have
-	tail      logs.Tail
+	tail      plan.Tail
 	broker    *broker.Client // nil: channels are those of this server
 	temporary string         // directory of --sandbox for temporary files, or ""
 
 	mu       sync.Mutex       // of the following
 	shown    settings.Config  // as far as it is known
-	addrs    []banner.Address // once something serves on them
+	addrs    []worker.Address // once something serves on them
 	reloaded time.Time        // from the status page
 }
 
 // show and seen keep the state that the control socket shows. They are safe for concurrent use.
-func (p *process) show(conf settings.Config, addrs []banner.Address) {
+func (p *supervisor) show(conf settings.Config, addrs []worker.Address) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.shown, p.addrs = conf, addrs
 }
 
-func (p *process) seen() (settings.Config, []banner.Address) {
+func (p *supervisor) seen() (settings.Config, []worker.Address) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.shown, p.addrs
 }
 
 // openControl makes the control socket, as the user that this process runs as.
-func (p *process) openControl() error {
+func (p *supervisor) openControl() error {
 	return p.front.OpenControl(&p.conf, p.plan.Settings.Source("ctl-socket"), control{p})
 }
 
 // Run supervises workers until told to stop, and returns the exit code. front has its pid file and control socket.
-func Run(what *plan.Plan, front *presence.Presence, stderr io.Writer) (code int, err error) {
-	p := &process{plan: what, conf: what.Conf, front: front, stderr: stderr}
+func Run(what *plan.Plan, front *worker.Presence, stderr io.Writer) (code int, err error) {
+	p := &supervisor{plan: what, conf: what.Conf, front: front, stderr: stderr}
 	p.early.Open, p.early.Close = openSockets, p.closeSockets
 	p.keyring.p = p
 	if err := p.findIdentity(); err != nil {
@@ -94,7 +87,7 @@ func Run(what *plan.Plan, front *presence.Presence, stderr io.Writer) (code int,
 	}
 	system.Distrust(what.Changeable(&p.conf))
 	if p.identity != nil {
-		logs.Give(p.logNames(), p.identity.Credential(), logs.New(stderr, p.conf.LogLevel, p.conf.LoopDebug))
+		plan.GiveLogs(p.logNames(), p.identity.Credential(), plan.NewLogs(stderr, p.conf.LogLevel, p.conf.LoopDebug))
 	}
 	if err := p.errors.Open(&p.conf, p.reopenWorkerLogs); err != nil {
 		return 0, err
@@ -106,7 +99,7 @@ func Run(what *plan.Plan, front *presence.Presence, stderr io.Writer) (code int,
 }
 
 // run supervises until told to stop, and returns the exit code.
-func (p *process) run() (code int, err error) {
+func (p *supervisor) run() (code int, err error) {
 	p.log = p.errors.Logger(p.stderr, &p.conf)
 	p.front.LogTo(p.log.Log)
 	if p.conf.Status != "" {
@@ -115,27 +108,27 @@ func (p *process) run() (code int, err error) {
 	p.memory.TrimHeap, p.memory.Small = pybridge.TrimHeap, true
 	handover, err := pool.Inherited()
 	if err != nil {
-		return 0, exit.NotStarted("%v", err)
+		return 0, process.ExitNotStarted("%v", err)
 	}
 	if err := p.prepareSandbox(handover != nil); err != nil {
 		return 0, err
 	}
 	defer p.leaveSandbox()
-	if p.sockets, err = bind.Options(&p.conf); err != nil {
+	if p.sockets, err = worker.ListenOptions(&p.conf); err != nil {
 		return 0, err
 	}
 	folder, err := p.workerFolder()
 	if err != nil {
 		return 0, err
 	}
-	bind.KeepFromWorkers(p.conf.Bind)
+	worker.KeepFromWorkers(p.conf.Bind)
 	if p.plan.Broker != nil {
 		if err := p.connectBroker(handover); err != nil {
 			return 0, err
 		}
 	}
 	workers := pool.New(pool.Options{
-		Again:        func(newest bool) *exec.Cmd { return program.Again(newest, os.Args[1:]...) },
+		Again:        func(newest bool) *exec.Cmd { return process.Again(newest, os.Args[1:]...) },
 		Dir:          folder,
 		Workers:      p.workers(),
 		LoadTimeout:  p.conf.LoadTimeout,
@@ -164,7 +157,7 @@ func (p *process) run() (code int, err error) {
 	var left []*os.File
 	if handover != nil && handover.Settled != nil {
 		if err := json.Unmarshal(handover.Settled.Settings, &p.settled); err != nil {
-			return 0, exit.NotStarted("state of the previous program: %v", err)
+			return 0, process.ExitNotStarted("state of the previous program: %v", err)
 		}
 		left = handover.Files()
 	}
@@ -172,7 +165,7 @@ func (p *process) run() (code int, err error) {
 		return 0, err
 	}
 	if err := p.front.TakePid(left); err != nil {
-		return 0, exit.NotStarted("%v", err)
+		return 0, process.ExitNotStarted("%v", err)
 	}
 	if p.identity == nil || handover != nil {
 		if err := p.openControl(); err != nil {
@@ -195,25 +188,25 @@ func (p *process) run() (code int, err error) {
 	if p.conf.Status != "" {
 		go p.tellViewers()
 	}
-	caught := pool.Catch(handover, sigmask.Arrived)
+	caught := pool.Catch(handover, process.SignalsArrived)
 	err = p.pool.Run(caught, handover)
 	removeSocketFiles(p.served, p.log)
 	p.front.Withdraw()
 	var start *pool.StartError
 	if errors.As(err, &start) {
-		return 0, &exit.Error{Code: start.Code, Text: start.Line}
+		return 0, &process.ExitError{Code: start.Code, Text: start.Line}
 	}
-	return exit.OK, err
+	return process.OK, err
 }
 
 // logNames are the log files that workers will write to, as far as they are known
 // before the script is.
-func (p *process) logNames() []string {
+func (p *supervisor) logNames() []string {
 	return append([]string{p.conf.AccessLog, p.conf.ErrorLog}, p.plan.Site.LogFiles()...)
 }
 
 // reopenWorkerLogs makes the workers reopen the error log.
-func (p *process) reopenWorkerLogs() {
+func (p *supervisor) reopenWorkerLogs() {
 	p.mu.Lock()
 	workers := p.pool
 	p.mu.Unlock()
@@ -224,13 +217,13 @@ func (p *process) reopenWorkerLogs() {
 
 // open is pool.Options.Open: everything that only the user who started the server may do. Of the worker's settings it takes
 // only those that a script may set: the worker may run as a user with fewer rights.
-func (p *process) open(first *pool.Settled) (addresses []pool.Address, err error) {
+func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err error) {
 	defer func() {
 		if err != nil {
 			removeSocketFiles(addresses, p.log)
 			addresses = nil
 		}
-		var f *exit.Error
+		var f *process.ExitError
 		if errors.As(err, &f) {
 			err = &pool.StartError{Code: f.Code, Line: f.Text}
 		}
@@ -259,7 +252,7 @@ func (p *process) open(first *pool.Settled) (addresses []pool.Address, err error
 			ctl.Prepare(c)
 		}
 		if err := p.identity.Assume(p.conf.Chroot != ""); err != nil {
-			return addresses, exit.NotStarted("%v", err)
+			return addresses, process.ExitNotStarted("%v", err)
 		}
 		if err := p.openControl(); err != nil {
 			return nil, err
@@ -270,7 +263,7 @@ func (p *process) open(first *pool.Settled) (addresses []pool.Address, err error
 }
 
 // failurePage is pool.Options.FailurePage for developers.
-func (p *process) failurePage() func(string, []byte) string {
+func (p *supervisor) failurePage() func(string, []byte) string {
 	if !p.conf.Dev {
 		return nil
 	}
@@ -280,30 +273,30 @@ func (p *process) failurePage() func(string, []byte) string {
 }
 
 // up is pool.Options.Up.
-func (p *process) up(addresses []pool.Address, resumed bool) {
+func (p *supervisor) up(addresses []pool.Address, resumed bool) {
 	p.memory.Started()
 	p.keyring.serving()
 	p.served = addresses
 	addrs := socketAddrs(addresses)
 	p.show(p.settled.Config, addrs)
-	p.front.LogNotifyError(p.front.Notifier.Ready("serving " + banner.URLs(addrs)))
+	p.front.LogNotifyError(p.front.Notifier.Ready("serving " + worker.URLs(addrs)))
 	go p.front.Notifier.Watch(context.Background(), p.answering)
 	if resumed {
 		return
 	}
 	if p.log.Shows(logfile.Info) {
-		fmt.Fprint(p.errors.People(p.stderr), &banner.Server{
+		fmt.Fprint(p.errors.People(p.stderr), &worker.BannerServer{
 			Addrs:  addrs,
 			Served: p.settled.Served,
-			Python: banner.InVenv(p.settled.Python, &p.settled.Config),
-			Mode:   banner.Mode(&p.settled.Config) + ", " + pool.Count(p.workers(), "worker"),
+			Python: worker.InVenv(p.settled.Python, &p.settled.Config),
+			Mode:   worker.BannerMode(&p.settled.Config) + ", " + pool.Count(p.workers(), "worker"),
 			Open:   p.plan.IsOpen(&p.settled.Config),
 		})
 	}
 }
 
 // workers is how many processes are to serve.
-func (p *process) workers() int {
+func (p *supervisor) workers() int {
 	if p.conf.Workers == 0 {
 		return worker.Processors()
 	}
@@ -311,7 +304,7 @@ func (p *process) workers() int {
 }
 
 // idleStop is pool.Options.IdleStop. With --fork, the fork server ends instead.
-func (p *process) idleStop() time.Duration {
+func (p *supervisor) idleStop() time.Duration {
 	if p.conf.Fork {
 		return 0
 	}
@@ -320,7 +313,7 @@ func (p *process) idleStop() time.Duration {
 
 // answering reports whether the watchdog may be told that all is well: a worker answers. One worker that hangs does
 // not speak for the others, and while none serves it is up to the supervisor, which looks for new ones.
-func (p *process) answering(ctx context.Context) error {
+func (p *supervisor) answering(ctx context.Context) error {
 	if err := p.pool.Ping(ctx); err != nil {
 		return err
 	}
@@ -342,7 +335,7 @@ func (p *process) answering(ctx context.Context) error {
 }
 
 // event is pool.Options.Event.
-func (p *process) event(e pool.Event) {
+func (p *supervisor) event(e pool.Event) {
 	n := p.front.Notifier
 	switch e.Kind {
 	case pool.Reloading:
@@ -360,21 +353,21 @@ func (p *process) event(e pool.Event) {
 	case pool.PlaceholderUp:
 		addrs := socketAddrs(e.Addresses)
 		p.show(p.settled.Config, addrs)
-		p.log.Log(logfile.Info, "see why in a browser: "+banner.URLs(addrs))
+		p.log.Log(logfile.Info, "see why in a browser: "+worker.URLs(addrs))
 	case pool.Stopping:
 		p.front.LogNotifyError(n.Stopping())
 	}
 }
 
 // beforeExec leaves to the next program the variables that this one has taken from the environment.
-func (p *process) beforeExec() (left []*os.File) {
+func (p *supervisor) beforeExec() (left []*os.File) {
 	var err error
 	for _, pair := range p.front.Notifier.Environ() {
 		name, value, _ := strings.Cut(pair, "=")
 		os.Setenv(name, value)
 	}
 	if p.conf.Chroot != "" {
-		if err := privilege.PassChroot(); err != nil {
+		if err := confine.PassChroot(); err != nil {
 			p.log.Log(logfile.Error, err.Error())
 		}
 	}

@@ -9,13 +9,12 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/ctl"
-	"fapws/cmd/fapws/statuspage"
 	"fapws/cmd/fapws/worker"
 )
 
 // query answers a worker about uploads, or for the status page. It is pool.Options.Query. Without the setting for the page,
 // no worker asks for what that shows, and none is answered.
-func (p *process) query(what string) string {
+func (p *supervisor) query(what string) string {
 	if about, ok := strings.CutPrefix(what, worker.QueryUploads+" "); ok {
 		return p.uploads(about)
 	}
@@ -52,7 +51,7 @@ func (p *process) query(what string) string {
 const reloadPause = 5 * time.Second
 
 // reloadFromPage answers worker.QueryReload.
-func (p *process) reloadFromPage() string {
+func (p *supervisor) reloadFromPage() string {
 	p.mu.Lock()
 	since := time.Since(p.reloaded)
 	if since >= reloadPause {
@@ -69,7 +68,7 @@ func (p *process) reloadFromPage() string {
 }
 
 // uploads answers worker.QueryUploads.
-func (p *process) uploads(about string) string {
+func (p *supervisor) uploads(about string) string {
 	asks, question, _ := strings.Cut(about, " ")
 	ctx, cancel := context.WithTimeout(context.Background(), worker.UploadsWithin)
 	defer cancel()
@@ -85,7 +84,7 @@ func (p *process) uploads(about string) string {
 
 // profile adds up what Python does in all workers.
 func (c control) profile() (all worker.Profile) {
-	ctx, cancel := context.WithTimeout(context.Background(), statuspage.ProfileTime+worker.AnswerWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), ctl.ProfileTime+worker.AnswerWithin)
 	defer cancel()
 	all.Why = "no worker answers"
 	for _, reply := range c.p.pool.Ask(ctx, worker.AskProfile) {
@@ -103,20 +102,20 @@ func (c control) profile() (all worker.Profile) {
 }
 
 // tellViewers has the viewers of the status page look again and again, as long as the supervisor lives.
-func (p *process) tellViewers() {
+func (p *supervisor) tellViewers() {
 	event := worker.ViewEvent()
-	for range time.Tick(statuspage.ViewEvery) {
-		p.pool.PublishOwn(statuspage.Channel, event)
+	for range time.Tick(ctl.ViewEvery) {
+		p.pool.PublishOwn(ctl.StatusChannel, event)
 	}
 }
 
 // log returns the last log lines of all processes.
-func (c control) log() []statuspage.Line {
+func (c control) log() []ctl.Line {
 	ctx, cancel := context.WithTimeout(context.Background(), worker.AnswerWithin)
 	defer cancel()
 	all := worker.LinesOf(&c.p.tail)
 	for _, reply := range c.p.pool.Ask(ctx, worker.AskLog) {
-		var some []statuspage.Line
+		var some []ctl.Line
 		if json.Unmarshal([]byte(reply.Text), &some) == nil {
 			all = append(all, some...)
 		}

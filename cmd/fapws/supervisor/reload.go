@@ -6,10 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"fapws/cmd/fapws/configfile"
-	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/plan"
+	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
-	"fapws/cmd/fapws/site"
 	"fapws/cmd/fapws/watch"
 	"fapws/runtime/logfile"
 	"fapws/runtime/system"
@@ -21,7 +20,7 @@ var templates = []string{"*.html", "*.htm", "*.jinja", "*.jinja2", "*.j2", "*.ma
 
 // watchFiles reloads when files of the application change, if the settings say
 // so. The Watcher is nil otherwise.
-func (p *process) watchFiles() (*watch.Watcher, error) {
+func (p *supervisor) watchFiles() (*watch.Watcher, error) {
 	if !p.conf.Reload {
 		return nil, nil
 	}
@@ -43,7 +42,7 @@ func (p *process) watchFiles() (*watch.Watcher, error) {
 		Log:     func(line string) { p.log.Log(logfile.Warning, line) },
 	})
 	if err != nil {
-		return nil, exit.Usage(err)
+		return nil, process.ExitUsage(err)
 	}
 	go func() {
 		for change := range w.Changes {
@@ -56,7 +55,7 @@ func (p *process) watchFiles() (*watch.Watcher, error) {
 // logKept tells of settings whose new value in the configuration file a reload
 // does not bring about, because the supervisor has them; again only when they
 // have changed again.
-func (p *process) logKept() {
+func (p *supervisor) logKept() {
 	if p.plan.File == nil {
 		return
 	}
@@ -64,8 +63,8 @@ func (p *process) logKept() {
 	if err != nil {
 		return // the workers, which read the same file, have reported it
 	}
-	file, err := configfile.Read(p.plan.Path)
-	if err != nil || set.ReadFile(file, site.Keys()) != nil {
+	file, err := settings.ReadFile(p.plan.Path)
+	if err != nil || set.ReadFile(file, plan.FileKeys()) != nil {
 		return // as well; or this user may not read it
 	}
 	if conf, err := set.Config(); err == nil { // the workers may change other directories from now on

@@ -4,23 +4,21 @@ import (
 	"errors"
 	"io/fs"
 
-	"fapws/cmd/fapws/application"
-	"fapws/cmd/fapws/banner"
-	"fapws/cmd/fapws/bind"
-	"fapws/cmd/fapws/logs"
+	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/worker"
 	"fapws/runtime/conn"
 	"fapws/runtime/logfile"
 )
 
-// openSockets is bind.Early.Open.
+// openSockets is worker.Early.Open.
 func openSockets(names []string, options conn.ListenOptions) (addresses []pool.Address, err error) {
 	for _, name := range names {
 		plain, _ := settings.SplitSecure(name)
 		socket, err := conn.ListeningSocket(plain, options)
 		if err != nil {
-			return addresses, bind.Failed(plain, err)
+			return addresses, worker.BindFailed(plain, err)
 		}
 		addresses = append(addresses, pool.Address{Name: name, Socket: socket})
 	}
@@ -28,10 +26,10 @@ func openSockets(names []string, options conn.ListenOptions) (addresses []pool.A
 }
 
 // bindEarly makes the sockets as far as the addresses are known before a worker has loaded.
-func (p *process) bindEarly() error {
-	var app *application.Application
+func (p *supervisor) bindEarly() error {
+	var app *plan.Application
 	if all := p.plan.Site.Apps(); len(all) > 0 {
-		found, err := application.Find(all[0].Name, all[0].Folder(), p.conf)
+		found, err := plan.FindApplication(all[0].Name, all[0].Folder(), p.conf)
 		if err != nil {
 			return nil // the worker reports it
 		}
@@ -41,8 +39,8 @@ func (p *process) bindEarly() error {
 	return p.early.Listen(names, certain, p.sockets)
 }
 
-// closeSockets is bind.Early.Close.
-func (p *process) closeSockets(addresses []pool.Address) {
+// closeSockets is worker.Early.Close.
+func (p *supervisor) closeSockets(addresses []pool.Address) {
 	for _, a := range addresses {
 		a.Socket.Close()
 	}
@@ -50,12 +48,12 @@ func (p *process) closeSockets(addresses []pool.Address) {
 }
 
 // socketAddrs returns the addresses that the kernel knows.
-func socketAddrs(addresses []pool.Address) (addrs []banner.Address) {
+func socketAddrs(addresses []pool.Address) (addrs []worker.Address) {
 	for _, a := range addresses {
 		if ln, err := conn.ListenerFromFile(a.Socket); err == nil {
 			_, secure := settings.SplitSecure(a.Name)
-			bind.SetSecure(ln, secure)
-			addrs = append(addrs, banner.Of([]*conn.Listener{ln})...)
+			worker.SetSecure(ln, secure)
+			addrs = append(addrs, worker.BannerOf([]*conn.Listener{ln})...)
 			ln.Close()
 		}
 	}
@@ -63,7 +61,7 @@ func socketAddrs(addresses []pool.Address) (addrs []banner.Address) {
 }
 
 // removeSocketFiles removes the files of unix sockets that are no longer served.
-func removeSocketFiles(addresses []pool.Address, log *logs.Logger) {
+func removeSocketFiles(addresses []pool.Address, log *plan.Logger) {
 	for _, a := range addresses {
 		switch err := conn.RemoveSocketFile(a.Name); {
 		case errors.Is(err, fs.ErrPermission): // root made it, and we are not root any more

@@ -8,11 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"fapws/cmd/fapws/banner"
-	"fapws/cmd/fapws/bind"
-	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/plan"
-	"fapws/cmd/fapws/presence"
+	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 	"fapws/runtime"
@@ -23,22 +20,22 @@ import (
 // alone is the host of a service without a supervisor, and the source of its control socket.
 type alone struct {
 	s      *service
-	bound  bind.Early[*conn.Listener]
+	bound  Early[*conn.Listener]
 	files  ownCertificates
 	opened time.Time
 
 	mu        sync.Mutex
-	accepting *runtime.Server  // may have listeners of bound; nil: none
-	shown     settings.Config  // for the control socket and the status page, as far as it is known
-	addrs     []banner.Address // where clients are answered
+	accepting *runtime.Server // may have listeners of bound; nil: none
+	shown     settings.Config // for the control socket and the status page, as far as it is known
+	addrs     []Address       // where clients are answered
 }
 
 // RunAlone serves in this process, which has no supervisor, until told to stop, and returns the exit code. front has
 // its pid file and control socket. It must be called on the main thread.
-func RunAlone(p *plan.Plan, front *presence.Presence, stderr io.Writer) (code int, err error) {
+func RunAlone(p *plan.Plan, front *Presence, stderr io.Writer) (code int, err error) {
 	s := &service{plan: p, front: front, stderr: stderr}
 	a := &alone{s: s, opened: time.Now()}
-	a.bound = bind.Early[*conn.Listener]{Open: openListeners, Close: a.close}
+	a.bound = Early[*conn.Listener]{Open: openListeners, Close: a.close}
 	a.files.s = s
 	s.host, s.relay = a, newLocalRelay(s)
 	if err := s.errors.Open(&p.Conf, s.followErrors); err != nil {
@@ -80,10 +77,10 @@ func (a *alone) begin() error {
 	}
 	if want := s.plan.Certificates(&s.conf); want != nil { // before the application is loaded
 		if _, err := a.certificates(want); err != nil {
-			return exit.NotStarted("%v", err)
+			return process.ExitNotStarted("%v", err)
 		}
 	}
-	options, err := bind.Options(&s.conf)
+	options, err := ListenOptions(&s.conf)
 	if err != nil {
 		return err
 	}
@@ -96,7 +93,7 @@ func (a *alone) answersEarly() bool { return len(a.bound.Sockets()) > 0 }
 
 func (a *alone) early() []*conn.Listener {
 	listeners := a.bound.Sockets()
-	a.show(&a.s.conf, banner.Of(listeners))
+	a.show(&a.s.conf, BannerOf(listeners))
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.accepting = a.s.server
@@ -120,13 +117,13 @@ func (a *alone) close(listeners []*conn.Listener) {
 }
 
 // show and seen keep the state that the control socket and the status page show. They are safe for concurrent use.
-func (a *alone) show(conf *settings.Config, addrs []banner.Address) {
+func (a *alone) show(conf *settings.Config, addrs []Address) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.shown, a.addrs = *conf, addrs
 }
 
-func (a *alone) seen() (conf settings.Config, addrs []banner.Address, since time.Time, state string) {
+func (a *alone) seen() (conf settings.Config, addrs []Address, since time.Time, state string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	state = "starting"
@@ -142,7 +139,7 @@ func (a *alone) open() (listeners []*conn.Listener, err error) {
 	if err := s.startAsync(); err != nil {
 		return nil, err
 	}
-	options, err := bind.Options(&s.conf)
+	options, err := ListenOptions(&s.conf)
 	if err != nil {
 		return nil, err
 	}
@@ -151,19 +148,19 @@ func (a *alone) open() (listeners []*conn.Listener, err error) {
 		return nil, err
 	}
 	listeners, err = a.bound.Take(addrs, options)
-	a.show(&s.conf, banner.Of(listeners))
+	a.show(&s.conf, BannerOf(listeners))
 	return listeners, err
 }
 
-// openListeners is bind.Early.Open.
+// openListeners is Early.Open.
 func openListeners(addrs []string, o conn.ListenOptions) ([]*conn.Listener, error) {
-	listeners, err := bind.Listen(addrs, o)
+	listeners, err := Listen(addrs, o)
 	if err != nil {
 		return nil, err
 	}
 	if err := keepFromChildren(listeners); err != nil {
 		closeAll(listeners)
-		return nil, exit.NotStarted("%v", err)
+		return nil, process.ExitNotStarted("%v", err)
 	}
 	return listeners, nil
 }
@@ -176,7 +173,7 @@ func (a *alone) control() error {
 	}
 	if socket := s.front.Control.Load(); socket != nil {
 		if err := pybridge.KeepFromChildren(socket); err != nil {
-			return exit.NotStarted("%v", err)
+			return process.ExitNotStarted("%v", err)
 		}
 	}
 	return nil
@@ -184,18 +181,18 @@ func (a *alone) control() error {
 
 // serving says where requests are answered: to the user, and to the service manager, whose
 // watchdog is told from now on for as long as they are.
-func (a *alone) serving(addrs []banner.Address) {
+func (a *alone) serving(addrs []Address) {
 	s := a.s
 	go a.watchDescriptors()
 	a.files.order()
-	s.front.LogNotifyError(s.front.Notifier.Ready("serving " + banner.URLs(addrs)))
+	s.front.LogNotifyError(s.front.Notifier.Ready("serving " + URLs(addrs)))
 	go s.front.Notifier.Watch(context.Background(), s.server.Ping)
 	if s.log.Shows(logfile.Info) {
-		fmt.Fprint(s.errors.People(s.stderr), &banner.Server{
+		fmt.Fprint(s.errors.People(s.stderr), &BannerServer{
 			Addrs:  addrs,
 			Served: s.plan.Served(s.contents, &s.conf),
-			Python: banner.InVenv(s.plan.Python(), &s.conf),
-			Mode:   banner.Mode(&s.conf),
+			Python: InVenv(s.plan.Python(), &s.conf),
+			Mode:   BannerMode(&s.conf),
 			Open:   s.plan.IsOpen(&s.conf),
 		})
 	}
@@ -216,7 +213,7 @@ func (a *alone) watchDescriptors() {
 			continue
 		}
 		s.log.Log(logfile.Error, err.Error()+"; exiting, because no request can be answered")
-		s.exit(exit.Failed)
+		s.exit(process.Failed)
 	}
 }
 

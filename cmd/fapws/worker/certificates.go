@@ -6,10 +6,9 @@ import (
 	"os"
 	"sync"
 
-	"fapws/cmd/fapws/acme"
 	"fapws/cmd/fapws/certificates"
-	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/pool"
+	"fapws/cmd/fapws/process"
 	"fapws/runtime/logfile"
 )
 
@@ -24,7 +23,7 @@ func (s *service) useCertificates() error {
 		err = s.tls.Use(want, bundle)
 	}
 	if err != nil {
-		return exit.NotStarted("%v", err)
+		return process.ExitNotStarted("%v", err)
 	}
 	s.authority = bundle.Authority
 	s.mu.Lock()
@@ -47,7 +46,7 @@ func (s *service) token() func(string) ([]byte, error) {
 	if dir == "" {
 		return nil
 	}
-	return func(token string) ([]byte, error) { return acme.Token(dir, token) }
+	return func(token string) ([]byte, error) { return certificates.TokenACME(dir, token) }
 }
 
 // renewCertificates uses other contents of the same files. It is safe for concurrent use.
@@ -72,7 +71,7 @@ type ownCertificates struct {
 	want     *certificates.Want
 	bundle   *certificates.Bundle
 	follower *certificates.Follower
-	orders   *acme.Orders // nil: the first client cannot be served yet, or there are none
+	orders   *certificates.Orders // nil: the first client cannot be served yet, or there are none
 }
 
 // read returns the contents of the files that w names, and follows them from now on.
@@ -98,7 +97,7 @@ func (c *ownCertificates) order() {
 	defer c.mu.Unlock()
 	if c.want != nil && c.want.ACME.Dir != "" {
 		a := &c.want.ACME
-		c.orders = acme.New(acme.Options{Dir: a.Dir, Email: a.Email, Directory: a.Directory, Issued: func() { c.reread() }, Log: c.s.log.Log})
+		c.orders = certificates.NewOrders(certificates.ACMEOptions{Dir: a.Dir, Email: a.Email, Directory: a.Directory, Issued: func() { c.reread() }, Log: c.s.log.Log})
 		c.orders.Order(a.Hosts)
 	}
 }

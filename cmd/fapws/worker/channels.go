@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"fapws/cmd/fapws/statuspage"
+	"fapws/cmd/fapws/ctl"
 	"fapws/pybridge"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/live"
@@ -26,7 +26,7 @@ func (s *service) useChannels(c *live.StreamConfig) {
 
 // notify tells the application that a client listens, or does not any more. On the loop.
 func (s *service) notify(name string, client *live.StreamClient, left bool) {
-	if name == statuspage.Channel {
+	if name == ctl.StatusChannel {
 		return
 	}
 	n := pybridge.PresenceEvent{Left: left, Name: name, Number: client.Number, Address: client.Address, User: client.User, LastID: client.LastEventID}
@@ -87,7 +87,7 @@ func (r *localRelay) purge(cache.Pattern) {}
 func (r *localRelay) flush(time.Duration) {}
 
 func (r *localRelay) counted(name string, n int) {
-	if name == statuspage.Channel {
+	if name == ctl.StatusChannel {
 		r.viewers.counted(n)
 	}
 	r.s.countSubscribers(name, false, int64(n))
@@ -167,8 +167,8 @@ func countedAs(name string) string {
 	return name
 }
 
-// viewEvent is the event of statuspage.Channel.
-var viewEvent = pybridge.Event{Name: statuspage.Channel, Data: "look"}
+// viewEvent is the event of ctl.StatusChannel.
+var viewEvent = pybridge.Event{Name: ctl.StatusChannel, Data: "look"}
 
 // ViewEvent returns that event as the supervisor sends it to its workers.
 func ViewEvent() []byte { return appendEvent(nil, &viewEvent) }
@@ -196,7 +196,7 @@ func (v *viewers) begin() {
 func (v *viewers) tell() {
 	for v.n.Load() > 0 && !v.s.over.Load() {
 		v.s.complain(v.s.tryPublish(0, &viewEvent))
-		time.Sleep(statuspage.ViewEvery)
+		time.Sleep(ctl.ViewEvery)
 	}
 	v.tells.Store(false)
 	v.begin() // one may have come meanwhile

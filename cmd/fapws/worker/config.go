@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"fapws/cmd/fapws/memory"
+	"fapws/cmd/fapws/confine"
 	"fapws/runtime"
 	"fapws/runtime/http1"
 	"fapws/runtime/live"
@@ -110,7 +110,7 @@ func (s *service) private() *static.Private {
 }
 
 // memoryLimit returns how many bytes of memory this process can use at most; 0: not known. It is asked several times in a start.
-var memoryLimit = sync.OnceValue(func() int64 { return memory.Limit(os.DirFS("/")) })
+var memoryLimit = sync.OnceValue(func() int64 { return confine.MemoryLimit(os.DirFS("/")) })
 
 // maxUnsent returns runtime.Config.MaxUnsent; 0: its default.
 func (s *service) maxUnsent() int64 {

@@ -6,9 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/ctl"
-	"fapws/cmd/fapws/memory"
-	"fapws/cmd/fapws/presence"
 )
 
 // stackWait is the maximum time for reading the Python stacks of the active requests.
@@ -17,13 +16,13 @@ const stackWait = 2 * time.Second
 // Report implements ctl.Server, as do the methods below.
 func (a *alone) Report() ctl.Report {
 	conf, addrs, since, state := a.seen()
-	r := presence.Report(a.s.plan, &conf, addrs, since)
+	r := ReportPresence(a.s.plan, &conf, addrs, since)
 	r.Cache = cacheOf(a.s.server)
 	counters := a.s.counters()
 	if counters.Asleep {
 		state = ctl.Asleep
 	}
-	r.Workers = []ctl.Worker{{PID: r.PID, State: state, Age: r.Uptime, RSS: memory.Resident(r.PID), Counters: counters}}
+	r.Workers = []ctl.Worker{{PID: r.PID, State: state, Age: r.Uptime, RSS: confine.ResidentMemory(r.PID), Counters: counters}}
 	return r
 }
 

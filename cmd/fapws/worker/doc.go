@@ -33,4 +33,17 @@
 //
 // A worker whose channel ends stops gracefully, because its supervisor has died. The application may have closed the
 // channel, so the kernel reports it, too (package orphan).
+//
+// The part bind knows where a server listens: the addresses of the settings, and of the text of a script before it
+// runs, and the sockets that a service manager has passed. Its errors say what to do about an address that is taken
+// or not allowed. Packages supervisor and worker call it on the main goroutine; package listen makes the sockets.
+// Start reading at listen.go.
+//
+// The part banner describes a running server in a few lines: the banner at its start, with the addresses, the
+// application, the Python and the mode, and a warning if other machines can reach a server that is open. It writes
+// nothing; package presence does.
+//
+// The part presence has the means by which other programs find a server: its pid file, the messages to the service
+// manager (package notify), and its control socket (package ctl). The process that receives the signals has one: a
+// worker without a supervisor, or the supervisor. The Presence of other workers is empty and does nothing.
 package worker

@@ -1,10 +1,9 @@
 package worker
 
 import (
-	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/plan"
+	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
-	"fapws/cmd/fapws/site"
 	"fapws/runtime/conn"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/programs"
@@ -24,16 +23,16 @@ func (s *service) buildEarly() error {
 	s.logs.Configure(&s.conf, s.log)
 	var err error
 	if s.access, err = s.logs.Access("", ""); err != nil {
-		return exit.NotStarted("cannot write the %v", err)
+		return process.ExitNotStarted("cannot write the %v", err)
 	}
 	if err := s.useCertificates(); err != nil {
 		return err
 	}
 	if asleep && confined {
-		s.early, err = site.Waiting(&s.conf, &s.stops)
+		s.early, err = plan.Waiting(&s.conf, &s.stops)
 		return err
 	}
-	programs := &plan.Programs{Gate: programs.NewGate(s.conf.MaxCGI, programs.DefaultWaiting), Log: s.logs.Client, Sends: site.Sends(&s.conf)}
+	programs := &plan.Programs{Gate: programs.NewGate(s.conf.MaxCGI, programs.DefaultWaiting), Log: s.logs.Client, Sends: plan.Sends(&s.conf)}
 	parts := plan.Parts{Pending: true, Asleep: asleep, Programs: programs, Logs: &s.logs, Log: s.log.Log, Authority: s.authority, Token: s.token(), Run: s.host.run(), Stops: &s.stops, Status: s.statusPage(), Uploads: s.newUploads()}
 	s.early, err = s.plan.Build(&s.conf, parts)
 	return err
@@ -48,7 +47,7 @@ func (s *service) serveEarly() error {
 		s.measure()
 	}
 	if err := s.server.Serve(s.host.early(), s.early.Sites, nil); err != nil {
-		return exit.NotStarted("%v", err)
+		return process.ExitNotStarted("%v", err)
 	}
 	s.host.served()
 	system.KeepDirectories()

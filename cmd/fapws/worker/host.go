@@ -3,9 +3,8 @@ package worker
 import (
 	"time"
 
-	"fapws/cmd/fapws/banner"
 	"fapws/cmd/fapws/certificates"
-	"fapws/cmd/fapws/statuspage"
+	"fapws/cmd/fapws/ctl"
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/conn"
@@ -43,7 +42,7 @@ type host interface {
 	// control lets others ask for the state of the service, which is complete now. serving
 	// tells them that it answers requests.
 	control() error
-	serving(addrs []banner.Address)
+	serving(addrs []Address)
 
 	// countsRequests reports whether requests are to be counted from the start, whatever the settings say.
 	countsRequests() bool
@@ -56,7 +55,7 @@ type host interface {
 	uploads(question string) []string
 
 	// status is what the status page shows.
-	status() statuspage.Source
+	status() ctl.StatusSource
 
 	// farewell tells what lasts of a process that is about to end. It is called on any goroutine.
 	farewell()

@@ -15,13 +15,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/cmd/fapws/exit"
-	"fapws/cmd/fapws/logs"
-	"fapws/cmd/fapws/memory"
+	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/process"
-	"fapws/cmd/fapws/sandbox"
-	"fapws/cmd/fapws/version"
 	"fapws/pybridge"
 	"fapws/runtime/logfile"
 	"fapws/runtime/source/programs"
@@ -46,7 +42,7 @@ func TakeLoader() (fd int, is bool) {
 // RunLoader is the life of a loader: it loads the application, describes it to the server, and forks. It
 // must be called on the main thread.
 func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
-	memory.UseLittle()
+	confine.UseLittleMemory()
 	s := &service{plan: p, stderr: stderr, host: &alone{}}
 	unix.CloseOnExec(fd)
 	unix.CloseOnExec(fd + 1)
@@ -54,9 +50,9 @@ func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 	// The server decides when this process ends; a signal to all of its group does not.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
 	if err := s.plan.Find(); err != nil {
-		return 0, exit.From(err)
+		return 0, process.ExitFrom(err)
 	}
-	s.log = logs.New(s.stderr, s.plan.Conf.LogLevel, s.plan.Conf.LoopDebug)
+	s.log = plan.NewLogs(s.stderr, s.plan.Conf.LogLevel, s.plan.Conf.LoopDebug)
 	app, err := s.plan.Load(s.report)
 	if err != nil {
 		return 0, err
@@ -65,14 +61,14 @@ func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 		return 0, err
 	}
 	if err := app.Forkable(); err != nil {
-		return 0, exit.NotStarted("%s: %v", s.plan.Command.ScriptName(), err)
+		return 0, process.ExitNotStarted("%s: %v", s.plan.Command.ScriptName(), err)
 	}
 	text, err := json.Marshal(&app.Contents)
 	if err == nil {
 		_, err = loaded.Write(text)
 	}
 	if err != nil {
-		return 0, exit.NotStarted("cannot inspect the loaded application: %v", err)
+		return 0, process.ExitNotStarted("cannot inspect the loaded application: %v", err)
 	}
 	loaded.Close()
 	s.app, s.contents = app, &app.Contents
@@ -82,7 +78,7 @@ func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 	run := s.runConfig()
 	run.Timeout = s.conf.Timeout
 	if err := app.ServeForks(run, control); err != nil {
-		return 0, exit.NotStarted("%v", err)
+		return 0, process.ExitNotStarted("%v", err)
 	}
 	return app.Close(), nil
 }
@@ -90,11 +86,11 @@ func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 // openLoader starts the loader, which loads the application.
 func (s *service) openLoader() error {
 	root := os.DirFS("/")
-	before := memory.Kills(root)
+	before := confine.MemoryKills(root)
 	loader, loaded, err := programs.OpenLoader(programs.LoaderOptions{
 		Command: s.loaderCommand,
 		Log:     func(line string) { s.log.Log(logfile.Error, line) },
-		Killed:  func() string { return memory.Exceeded(root, before) },
+		Killed:  func() string { return confine.MemoryExceeded(root, before) },
 		Failed:  s.loaderFailed,
 		Asleep: func() {
 			s.log.Log(logfile.Info, fmt.Sprintf("no request for %v: the application sleeps until there is one", s.conf.IdleStop))
@@ -104,14 +100,14 @@ func (s *service) openLoader() error {
 	var failed *programs.LoadError
 	switch {
 	case errors.As(err, &failed) && failed.Code >= 0:
-		return exit.Silently(failed.Code) // it has reported the reason
+		return process.ExitSilently(failed.Code) // it has reported the reason
 	case err != nil:
-		return exit.NotStarted("%v", err)
+		return process.ExitNotStarted("%v", err)
 	}
 	s.loader.Store(loader)
 	s.contents = &pybridge.Contents{}
 	if err := json.Unmarshal(loaded, s.contents); err != nil {
-		return exit.NotStarted("cannot read the result of the loader: %v", err)
+		return process.ExitNotStarted("cannot read the result of the loader: %v", err)
 	}
 	return nil
 }
@@ -119,7 +115,7 @@ func (s *service) openLoader() error {
 // loaderFailed is programs.LoaderOptions.Failed.
 func (s *service) loaderFailed(line string) {
 	s.log.Log(logfile.Error, line+": restart the server")
-	s.signals.end(shutdownRequest{how: gracefully, code: exit.Failed}, exit.Failed)
+	s.signals.end(shutdownRequest{how: gracefully, code: process.Failed}, process.Failed)
 }
 
 // secretVariable has a secret in the environment of such a process, by which each one that loads the application makes the same keys
@@ -140,7 +136,7 @@ func (s *service) loaderCommand() *exec.Cmd {
 // files are known.
 func (s *service) useLoader(loader *programs.Loader) {
 	serving := programs.Serving{
-		Site:      programs.Site{Software: version.Software()},
+		Site:      programs.Site{Software: process.Software()},
 		Gate:      programs.NewGate(s.conf.MaxForks, s.conf.MaxQueue),
 		Timeout:   s.conf.Timeout,
 		StartWait: s.conf.StartWait,
@@ -149,7 +145,7 @@ func (s *service) useLoader(loader *programs.Loader) {
 			s.logs.Client(number, logfile.Error, client, line)
 		},
 	}
-	if os.Getenv(sandbox.Variable) != "" && !s.startsApplication() {
+	if os.Getenv(confine.SandboxVariable) != "" && !s.startsApplication() {
 		serving.Replace = s.host.replacement()
 	}
 	loader.Serve(serving)

@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/certificates"
+	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/ctl"
-	"fapws/cmd/fapws/memory"
-	"fapws/cmd/fapws/site"
+	"fapws/cmd/fapws/plan"
 	"fapws/pybridge"
 	"fapws/runtime/metrics"
 )
@@ -76,8 +76,8 @@ func certificateEnds(list []certificates.Expiry) metrics.Family {
 	return f
 }
 
-// upstreams is site.Built.Upstreams. It is safe for concurrent use.
-func (s *service) upstreams() (u site.Upstreams, some bool) {
+// upstreams is plan.Built.Upstreams. It is safe for concurrent use.
+func (s *service) upstreams() (u plan.Upstreams, some bool) {
 	if !s.complete.Load() {
 		return u, false
 	}
@@ -93,7 +93,7 @@ func LostLines(n int64) metrics.Family {
 func Memory(process string) metrics.Family {
 	return metrics.Family{Name: "fapws_memory_anonymous_bytes", Kind: metrics.Gauge, Unit: "bytes",
 		Help:   "Resident memory of processes that is their own (RssAnon), all workers together.",
-		Series: []metrics.Series{{Labels: metrics.Labels("process", process), Value: float64(memory.Anonymous(os.Getpid()))}}}
+		Series: []metrics.Series{{Labels: metrics.Labels("process", process), Value: float64(confine.AnonymousMemory(os.Getpid()))}}}
 }
 
 // active returns the active requests of handlers.

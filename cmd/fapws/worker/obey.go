@@ -9,10 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"fapws/cmd/fapws/bind"
-	"fapws/cmd/fapws/exit"
-	"fapws/cmd/fapws/orphan"
 	"fapws/cmd/fapws/pool"
+	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/runtime"
 	"fapws/runtime/conn"
@@ -80,7 +78,7 @@ const (
 func (p *Parent) lost(err error) {
 	s := p.s
 	p.over.Do(func() {
-		orphan.End()
+		process.EndOrphan()
 		logged := make(chan struct{})
 		go func() { // standard error may be a pipe that is full
 			defer close(logged)
@@ -93,7 +91,7 @@ func (p *Parent) lost(err error) {
 		case <-logged:
 		case <-time.After(time.Second):
 		}
-		s.signals.end(shutdownRequest{how: gracefully}, exit.Failed)
+		s.signals.end(shutdownRequest{how: gracefully}, process.Failed)
 	})
 }
 
@@ -104,7 +102,7 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 		p.accept(m, files)
 	case pool.Retire:
 		p.inherit(files)
-		s.signals.end(shutdownRequest{how: quietly, grace: m.Grace, parent: p}, exit.OK)
+		s.signals.end(shutdownRequest{how: quietly, grace: m.Grace, parent: p}, process.OK)
 	case pool.Depart:
 		select {
 		case <-p.departs:
@@ -113,10 +111,10 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 		}
 	case pool.Stop:
 		p.giveUp()
-		s.signals.end(shutdownRequest{how: gracefully, grace: m.Grace}, exit.OK)
+		s.signals.end(shutdownRequest{how: gracefully, grace: m.Grace}, process.OK)
 	case pool.Quit:
 		p.giveUp()
-		s.signals.end(shutdownRequest{how: quickly}, exit.OK)
+		s.signals.end(shutdownRequest{how: quickly}, process.OK)
 	case pool.Reopen:
 		s.reopenLog(files...)
 	case pool.Notice:
@@ -157,12 +155,12 @@ func (p *Parent) accept(m *pool.Message, files []*os.File) {
 		ln, err := conn.ListenerFromFile(f)
 		if err == nil {
 			_, secure := settings.SplitSecure(m.Addresses[i])
-			bind.SetSecure(ln, secure)
+			SetSecure(ln, secure)
 			err = keepFromChildren([]*conn.Listener{ln})
 		}
 		if err != nil {
 			s.log.Log(logfile.Error, fmt.Sprintf("worker %d cannot listen on %s: %v", os.Getpid(), m.Addresses[i], err))
-			s.signals.end(shutdownRequest{how: gracefully, code: exit.NoStart}, exit.NoStart)
+			s.signals.end(shutdownRequest{how: gracefully, code: process.NoStart}, process.NoStart)
 			return
 		}
 		p.mu.Lock()

@@ -20,13 +20,9 @@ import (
 	"fapws/runtime/logfile"
 	"fapws/runtime/system"
 
-	"fapws/cmd/fapws/banner"
-	"fapws/cmd/fapws/chroot"
-	"fapws/cmd/fapws/exit"
-	"fapws/cmd/fapws/orphan"
+	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/pool"
-	"fapws/cmd/fapws/presence"
 	"fapws/cmd/fapws/process"
 	"fapws/pybridge"
 	"fapws/runtime"
@@ -71,7 +67,7 @@ func TakeParent() (*Parent, error) {
 	p := &Parent{stderr: -1, departs: make(chan struct{}), answers: map[string]func(string) string{}}
 	err := p.take(text)
 	if err != nil {
-		return nil, exit.Usage(fmt.Errorf("%s=%s in the environment is not from a supervisor: %w", pool.Variable, text, err))
+		return nil, process.ExitUsage(fmt.Errorf("%s=%s in the environment is not from a supervisor: %w", pool.Variable, text, err))
 	}
 	process.TakeName()
 	return p, nil
@@ -80,7 +76,7 @@ func TakeParent() (*Parent, error) {
 // Run serves as a worker until told to stop, and returns the exit code. It has to be
 // called on the main thread.
 func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
-	s := &service{plan: what, front: &presence.Presence{}, stderr: stderr, host: p, relay: p.events}
+	s := &service{plan: what, front: &Presence{}, stderr: stderr, host: p, relay: p.events}
 	p.s, p.events.s = s, s
 	system.Distrust(what.Changeable(&what.Conf))
 	if p.stderr < 0 { // else the supervisor reads the output of this process, and logs it
@@ -119,8 +115,8 @@ func (p *Parent) open() ([]*conn.Listener, error) {
 		if err := p.checkInside(); err != nil {
 			return nil, err
 		}
-		if err := chroot.Enter(p.root); err != nil {
-			return nil, exit.NotStarted("%v", err)
+		if err := confine.EnterChroot(p.root); err != nil {
+			return nil, process.ExitNotStarted("%v", err)
 		}
 	}
 	return nil, p.s.startAsync()
@@ -160,8 +156,8 @@ func (p *Parent) control() error {
 }
 
 // serving tells the supervisor, once the request of --reload-check has been answered.
-func (p *Parent) serving([]banner.Address) {
-	orphan.Limit(p.s.conf.ShutdownDelay + p.s.conf.GracefulTimeout + endMargin)
+func (p *Parent) serving([]Address) {
+	process.LimitOrphan(p.s.conf.ShutdownDelay + p.s.conf.GracefulTimeout + endMargin)
 	p.onAsk(AskAlive, func() string { return alive(p.s.server) })
 	kind := pool.Loaded
 	if p.sleeps {
@@ -181,7 +177,7 @@ func (p *Parent) stopping(grace time.Duration) string {
 func (p *Parent) checkInside() error {
 	for _, dir := range slices.Concat(p.s.built.Reads, p.s.built.Writes) {
 		if firstInside(p.root, []string{dir}) == "" {
-			return exit.NotStarted("--chroot %s: login needs the directory %s, which is outside; keep the file of users and --state-dir inside", p.root, dir)
+			return process.ExitNotStarted("--chroot %s: login needs the directory %s, which is outside; keep the file of users and --state-dir inside", p.root, dir)
 		}
 	}
 	return nil
@@ -195,7 +191,7 @@ func (p *Parent) prepareRoot() error {
 		s.onPython(func() { status = s.app.Tool("_chroot") })
 	}
 	if status != 0 {
-		return exit.Silently(status)
+		return process.ExitSilently(status)
 	}
 	return nil
 }
@@ -214,9 +210,9 @@ func (p *Parent) take(text string) error {
 		unix.CloseOnExec(p.stderr)
 	}
 	p.placeholder, p.eager, p.sleeps = parts[2] == pool.Placeholder, parts[2] == pool.Eager, parts[2] == pool.Asleep
-	if p.root = os.Getenv(chroot.Variable); p.root != "" {
-		os.Unsetenv(chroot.Variable)
-		if err := chroot.KeepZone(); err != nil {
+	if p.root = os.Getenv(confine.ChrootVariable); p.root != "" {
+		os.Unsetenv(confine.ChrootVariable)
+		if err := confine.KeepZone(); err != nil {
 			return err
 		}
 	}
@@ -228,7 +224,7 @@ func (p *Parent) take(text string) error {
 	if err = pybridge.ReportCrashTo(p.channel, pool.BeforeReason()); err != nil {
 		return err
 	}
-	if p.died, err = orphan.Watch(loadEnd); err != nil {
+	if p.died, err = process.WatchParent(loadEnd); err != nil {
 		return err
 	}
 	p.events = newChannelRelay(p.channel)
@@ -258,7 +254,7 @@ func (p *Parent) present(kind pool.Kind) {
 		ctx, cancel := context.WithTimeout(context.Background(), s.conf.LoadTimeout)
 		defer cancel()
 		if err := checkSelf(ctx, s.server, s.conf.ReloadCheck); err != nil {
-			code := s.report(exit.NotStarted("reload check: %v", err))
+			code := s.report(process.ExitNotStarted("reload check: %v", err))
 			s.signals.end(shutdownRequest{how: quickly, code: code}, code)
 			return
 		}

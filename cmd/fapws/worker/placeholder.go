@@ -6,8 +6,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/pool"
+	"fapws/cmd/fapws/process"
 	"fapws/runtime"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
@@ -21,18 +21,18 @@ func (p *Parent) servePlaceholder() (code int, err error) {
 	s.log = s.errors.Logger(s.stderr, &s.conf)
 	s.front.LogTo(s.log.Log)
 	s.signals = watchSignals(s.log.Log, s.front.Exit, func() { s.reopenLog() }, func(string) {
-		s.signals.end(shutdownRequest{how: gracefully}, exit.OK)
+		s.signals.end(shutdownRequest{how: gracefully}, process.OK)
 	}, nil)
 	go p.listen()
 	if err := s.useCertificates(); err != nil {
 		return 0, err
 	}
 	if s.server, err = runtime.New(s.config()); err != nil {
-		return 0, exit.NotStarted("%v", err)
+		return 0, process.ExitNotStarted("%v", err)
 	}
 	s.signals.serve()
 	if err := s.server.Serve(nil, []sites.Site{{Table: []sites.Mount{{Prefix: "/"}}}}, unavailableHandler{}); err != nil {
-		return 0, exit.NotStarted("%v", err)
+		return 0, process.ExitNotStarted("%v", err)
 	}
 	p.served()
 	p.loaded(pool.Loaded, "")
@@ -50,7 +50,7 @@ func (p *Parent) servePlaceholder() (code int, err error) {
 	case <-ended:
 	case <-s.signals.orders:
 	}
-	return exit.OK, nil
+	return process.OK, nil
 }
 
 // standInGrace is the maximum time that a stand-in takes to end: browsers ask it every second.

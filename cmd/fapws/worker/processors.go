@@ -4,7 +4,7 @@ import (
 	"os"
 	goruntime "runtime"
 
-	"fapws/cmd/fapws/cgroup"
+	"fapws/cmd/fapws/confine"
 )
 
 // leastProcessors is how many goroutines Go may run at once, at least. With one,
@@ -24,4 +24,4 @@ func useProcessors() {
 
 // Processors is the number of processors that this process and its workers may use, as the machine and its control groups
 // limit it: that of workers for --workers 0.
-func Processors() int { return cgroup.Processors(os.DirFS("/"), goruntime.NumCPU()) }
+func Processors() int { return confine.Processors(os.DirFS("/"), goruntime.NumCPU()) }

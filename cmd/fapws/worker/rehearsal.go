@@ -16,10 +16,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/cmd/fapws/banner"
-	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/plan"
-	"fapws/cmd/fapws/presence"
+	"fapws/cmd/fapws/process"
 	"fapws/runtime"
 	"fapws/runtime/conn"
 	"fapws/runtime/logfile"
@@ -40,7 +38,7 @@ type rehearsal struct {
 // called on the main thread.
 func Rehearse(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	p.Conf.Fork, p.Conf.IdleStop = false, 0 // here, where the denials can be seen
-	s := &service{plan: p, front: &presence.Presence{}, stderr: stderr}
+	s := &service{plan: p, front: &Presence{}, stderr: stderr}
 	r := &rehearsal{alone: alone{s: s}, out: stdout, denied: map[string]bool{}}
 	s.host, s.relay = r, newLocalRelay(s)
 	return s.run()
@@ -67,7 +65,7 @@ func (r *rehearsal) open() ([]*conn.Listener, error) {
 			}
 		})
 		if err != nil || status != 0 {
-			return nil, exit.NotStarted("cannot prepare the requests: %v", err)
+			return nil, process.ExitNotStarted("cannot prepare the requests: %v", err)
 		}
 		r.targets = append(found, r.targets...)
 	}
@@ -78,9 +76,9 @@ func (r *rehearsal) open() ([]*conn.Listener, error) {
 }
 
 // serving makes the requests, and ends the process.
-func (r *rehearsal) serving([]banner.Address) {
+func (r *rehearsal) serving([]Address) {
 	go func() {
-		code := exit.OK
+		code := process.OK
 		r.report() // of the startup
 		for _, target := range slices.Compact(r.targets) {
 			ctx, cancel := context.WithTimeout(context.Background(), rehearsalWithin)
@@ -93,7 +91,7 @@ func (r *rehearsal) serving([]banner.Address) {
 			r.report()
 		}
 		if len(r.denied) > 0 {
-			code = exit.Failed
+			code = process.Failed
 		}
 		r.s.signals.end(shutdownRequest{how: quickly, code: code}, code)
 	}()

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"fapws/cmd/fapws/exit"
-	"fapws/cmd/fapws/sandbox"
+	"fapws/cmd/fapws/confine"
+	"fapws/cmd/fapws/process"
 	"fapws/pybridge"
 	"fapws/runtime/source/upload"
 	"fapws/runtime/system"
@@ -20,21 +20,21 @@ import (
 // A server that starts its loader again when a request needs it (--fork with --idle-stop) stays outside, so that the application can
 // load from anywhere; each process of the application enters. Programs would be children of the server.
 func (s *service) enterSandbox() error {
-	if os.Getenv(sandbox.Variable) == "" {
+	if os.Getenv(confine.SandboxVariable) == "" {
 		return nil
 	}
 	if s.startsApplication() {
 		if s.plan.Site.Reach().Programs || runsPrograms(s.contents) {
-			return exit.NotStarted("with idle-stop, sandbox is for the application only, and the server runs programs (CGI, PHP or commands in pages); remove idle-stop, sandbox or the programs")
+			return process.ExitNotStarted("with idle-stop, sandbox is for the application only, and the server runs programs (CGI, PHP or commands in pages); remove idle-stop, sandbox or the programs")
 		}
 		return nil
 	}
 	rules, err := s.sandboxRules()
 	if err == nil {
-		err = sandbox.Enter(rules)
+		err = confine.EnterSandbox(rules)
 	}
 	if err != nil {
-		return exit.NotStarted("%v", err)
+		return process.ExitNotStarted("%v", err)
 	}
 	return nil
 }
@@ -43,14 +43,14 @@ func (s *service) enterSandbox() error {
 func (s *service) startsApplication() bool { return s.conf.IdleStop > 0 && s.loader.Load() != nil }
 
 // sandboxRules returns what this process needs from now on.
-func (s *service) sandboxRules() (*sandbox.Rules, error) {
+func (s *service) sandboxRules() (*confine.Rules, error) {
 	conf := &s.conf
 	reach := s.plan.Site.Reach()
 	stored := append(reach.Uploads, uploads(s.contents)...)
 	for i := range stored {
 		stored[i] = upload.Place(stored[i])
 	}
-	r := &sandbox.Rules{
+	r := &confine.Rules{
 		Read:            slices.Concat(system.Directories(), reach.Files, conf.SendfileRoots, conf.SandboxRead),
 		Write:           slices.Concat([]string{os.TempDir()}, stored, conf.SandboxWrite),
 		Exec:            conf.SandboxExec,

@@ -6,16 +6,11 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"fapws/cmd/fapws/banner"
 	"fapws/cmd/fapws/certificates"
-	"fapws/cmd/fapws/exit"
-	"fapws/cmd/fapws/logs"
-	"fapws/cmd/fapws/memory"
+	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/plan"
-	"fapws/cmd/fapws/presence"
+	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
-	"fapws/cmd/fapws/site"
-	"fapws/cmd/fapws/version"
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/logfile"
@@ -31,7 +26,7 @@ type service struct {
 	stderr io.Writer
 
 	conf     settings.Config
-	log      *logs.Logger
+	log      *plan.Logger
 	signals  *signals
 	inline   bool
 	server   *runtime.Server
@@ -41,15 +36,15 @@ type service struct {
 	sleeper  *sleeper                        // of a worker that begins asleep; else nil
 	uses     uses                            // with --idle-stop
 	contents *pybridge.Contents              // loaded here or there; nil: no application
-	built    *site.Built
-	early    *site.Built // answers while the applications load; nil: nothing does
+	built    *plan.Built
+	early    *plan.Built // answers while the applications load; nil: nothing does
 	complete atomic.Bool // built and handler are set
 	access   *logfile.AccessLog
-	logs     logs.Files
-	errors   logs.ErrorLog
-	memory   memory.Trimmer
+	logs     plan.LogFiles
+	errors   plan.ErrorLog
+	memory   confine.Trimmer
 	programs plan.Programs
-	front    *presence.Presence
+	front    *Presence
 	host     host
 	relay    relay
 	handler  *pybridge.Handler // nil: no Python, or with --fork
@@ -67,7 +62,7 @@ type service struct {
 	want     *certificates.Want // the certificates that tls has; nil: no HTTPS
 	measured sync.Mutex         // of measures
 	measures bool               // requests are counted
-	tail     logs.Tail          // for the status page
+	tail     plan.Tail          // for the status page
 }
 
 // run loads, serves until told to stop, and returns the exit code. It runs on
@@ -76,7 +71,7 @@ func (s *service) run() (code int, err error) {
 	go memoryLimit() // reads several files, and is needed soon
 	s.conf = s.plan.Conf
 	if err := s.plan.Find(); err != nil {
-		return 0, exit.From(err)
+		return 0, process.ExitFrom(err)
 	}
 	s.memory.TrimHeap, s.memory.Small = pybridge.TrimHeap, s.conf.IdleStop > 0
 	s.inline = s.plan.IsInline()
@@ -103,7 +98,7 @@ func (s *service) run() (code int, err error) {
 	// Before the script is loaded: inline, that is done on the loop, and in any case the loop's
 	// descriptors are then among those that the script cannot close.
 	if s.server, err = runtime.New(s.config()); err != nil {
-		return 0, exit.NotStarted("%v", err)
+		return 0, process.ExitNotStarted("%v", err)
 	}
 	if err := s.serveEarly(); err != nil {
 		return 0, err
@@ -128,7 +123,7 @@ func (s *service) run() (code int, err error) {
 // finish ends Python, the loader, the programs and the logs, and returns the exit code.
 func (s *service) finish(code int) int {
 	s.front.Withdraw()
-	exit.AfterClosingTime(code, func(line string) { s.log.Log(logfile.Warning, line) })
+	process.ExitAfterClosingTime(code, func(line string) { s.log.Log(logfile.Warning, line) })
 	if s.app != nil {
 		s.onPython(func() { code = max(code, s.app.Close()) })
 	}
@@ -219,10 +214,10 @@ func (s *service) start() (err error) {
 	}
 	s.logs.Configure(&s.conf, s.log)
 	if s.access, err = s.logs.Access("", ""); err != nil {
-		return exit.NotStarted("cannot write the %v", err)
+		return process.ExitNotStarted("cannot write the %v", err)
 	}
 	s.programs.Gate = programs.NewGate(s.conf.MaxCGI, programs.DefaultWaiting)
-	s.programs.Log, s.programs.Sends = s.logs.Client, site.Sends(&s.conf)
+	s.programs.Log, s.programs.Sends = s.logs.Client, plan.Sends(&s.conf)
 	if err := s.useCertificates(); err != nil {
 		return err
 	}
@@ -256,14 +251,14 @@ func (s *service) start() (err error) {
 	if s.conf.Status != "" || s.host.countsRequests() {
 		s.measure()
 	}
-	addrs := banner.Of(listeners)
+	addrs := BannerOf(listeners)
 	s.signals.serve()
 	var guest app.Handler
 	if s.handler != nil {
 		guest = s.handler
 	}
 	if err := s.use(listeners, guest); err != nil {
-		return exit.NotStarted("%v", err)
+		return process.ExitNotStarted("%v", err)
 	}
 	listeners = nil // they are the server's
 	s.host.served()
@@ -285,7 +280,7 @@ func (s *service) startAsync() (err error) {
 		err = s.app.Startup(pybridge.AsyncConfig{Loop: s.conf.Loop, Lifespan: s.conf.Lifespan})
 	})
 	if err != nil {
-		return exit.NotStarted("%v", err)
+		return process.ExitNotStarted("%v", err)
 	}
 	return nil
 }
@@ -306,7 +301,7 @@ func (s *service) startPython() (*pybridge.Handler, error) {
 	var err error
 	s.onPython(func() { handler, err = s.app.Start(run) })
 	if err != nil {
-		return nil, exit.NotStarted("%v", err)
+		return nil, process.ExitNotStarted("%v", err)
 	}
 	if line := handler.Warning(); line != "" {
 		s.warn(line)
@@ -323,7 +318,7 @@ func (s *service) runConfig() pybridge.RunConfig {
 		DebugLocal:   s.conf.Dev && !s.conf.DevAnywhere,
 		Stamped:      s.errors.Redirected(),
 		Multiprocess: severalWorkers(s.conf.Workers),
-		Software:     version.Software(),
+		Software:     process.Software(),
 		SendFile:     len(s.conf.SendfileRoots) > 0,
 		Accel:        len(s.conf.AccelRoots) > 0,
 		MaxEvent:     s.conf.ChannelMaxEvent,

@@ -7,8 +7,8 @@ import (
 	"syscall"
 	"time"
 
-	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/pool"
+	"fapws/cmd/fapws/process"
 	"fapws/runtime/logfile"
 )
 
@@ -83,7 +83,7 @@ func (s *signals) finish() {
 	stopped := s.stopped
 	s.mu.Unlock()
 	if !stopped {
-		s.end(shutdownRequest{how: gracefully}, exit.OK)
+		s.end(shutdownRequest{how: gracefully}, process.OK)
 	}
 }
 
@@ -133,7 +133,7 @@ func (s *signals) end(o shutdownRequest, code int) {
 			return
 		}
 		s.log(logfile.Warning, "received a second stop signal; exiting immediately")
-		s.exit(exit.Failed)
+		s.exit(process.Failed)
 	default:
 		if !s.stopped {
 			s.told = time.Now()

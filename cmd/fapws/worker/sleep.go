@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"fapws/cmd/fapws/orphan"
 	"fapws/cmd/fapws/pool"
+	"fapws/cmd/fapws/process"
 	"fapws/pybridge"
 )
 
@@ -71,7 +71,7 @@ func (z *sleeper) run() (code int, err error) {
 	s, p := z.p.s, z.p
 	s.signals.serve()
 	ended := s.obeyOrders()
-	orphan.Limit(s.conf.ShutdownDelay + s.conf.GracefulTimeout + endMargin)
+	process.LimitOrphan(s.conf.ShutdownDelay + s.conf.GracefulTimeout + endMargin)
 	p.onAsk(AskAlive, func() string { return alive(s.server) })
 	if err := p.control(); err != nil {
 		return 0, err

@@ -6,8 +6,7 @@ import (
 	"errors"
 
 	"fapws/cmd/fapws/ctl"
-	"fapws/cmd/fapws/logs"
-	"fapws/cmd/fapws/statuspage"
+	"fapws/cmd/fapws/plan"
 	"fapws/runtime/backend"
 	"fapws/runtime/metrics"
 )
@@ -16,7 +15,7 @@ import (
 const (
 	QueryOverview = "overview" // ctl.Overview
 	QueryMetrics  = "metrics"  // []metrics.Family
-	QueryLog      = "log"      // []statuspage.Line
+	QueryLog      = "log"      // []ctl.Line
 	QueryStack    = "stack"    // string
 	QueryReload   = "reload"   // string: why it failed, or ""
 	QueryProfile  = "profile"  // Profile
@@ -24,18 +23,18 @@ const (
 
 // Questions of the supervisor.
 const (
-	AskLog     = "log"     // []statuspage.Line in JSON
+	AskLog     = "log"     // []ctl.Line in JSON
 	AskProfile = "profile" // Profile in JSON
 )
 
-// Profile is what Python does for statuspage.ProfileTime. Why says why there are no stacks.
+// Profile is what Python does for ctl.ProfileTime. Why says why there are no stacks.
 type Profile struct {
-	Stacks []statuspage.Stack `json:"stacks"`
-	Why    string             `json:"why,omitempty"`
+	Stacks []ctl.StatusStack `json:"stacks"`
+	Why    string            `json:"why,omitempty"`
 }
 
 // profileWithin is the time for the profile of a process, with the waits for the GIL.
-const profileWithin = statuspage.ProfileTime + stackWait
+const profileWithin = ctl.ProfileTime + stackWait
 
 // profile records a profile of this process.
 func (s *service) profile() (p Profile) {
@@ -54,18 +53,18 @@ func (s *service) profile() (p Profile) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), profileWithin)
 	defer cancel()
-	stacks, err := h.Profile(ctx, statuspage.ProfileTime)
+	stacks, err := h.Profile(ctx, ctl.ProfileTime)
 	if err != nil {
 		return Profile{Why: err.Error()}
 	}
 	for _, stack := range stacks {
-		p.Stacks = append(p.Stacks, statuspage.Stack(stack))
+		p.Stacks = append(p.Stacks, ctl.StatusStack(stack))
 	}
 	return p
 }
 
 // Result returns the stacks, or Why as an error.
-func (p Profile) Result() ([]statuspage.Stack, error) {
+func (p Profile) Result() ([]ctl.StatusStack, error) {
 	if p.Why != "" {
 		return nil, errors.New(p.Why)
 	}
@@ -78,14 +77,14 @@ func (s *service) statusPage() backend.Responder {
 		return nil
 	}
 	s.log.Keep(&s.tail)
-	return statuspage.New(s.host.status(), s.log.LogClient)
+	return ctl.NewPage(s.host.status(), s.log.LogClient)
 }
 
 // LinesOf returns the last lines of a log for the status page.
-func LinesOf(t *logs.Tail) []statuspage.Line {
-	lines := []statuspage.Line{}
+func LinesOf(t *plan.Tail) []ctl.Line {
+	lines := []ctl.Line{}
 	for _, line := range t.Lines() {
-		lines = append(lines, statuspage.Line{At: line.At.UnixNano(), Text: line.Text})
+		lines = append(lines, ctl.Line{At: line.At.UnixNano(), Text: line.Text})
 	}
 	return lines
 }
@@ -93,23 +92,23 @@ func LinesOf(t *logs.Tail) []statuspage.Line {
 // single is the source of the page of a process without a supervisor.
 type single struct{ a *alone }
 
-func (a *alone) status() statuspage.Source { return single{a} }
+func (a *alone) status() ctl.StatusSource { return single{a} }
 
 func (s single) Overview(context.Context) (*ctl.Overview, error) { return ctl.Look(s.a), nil }
 
 func (s single) Metrics(context.Context) ([]metrics.Family, error) { return s.a.Metrics(), nil }
 
-func (s single) Log(context.Context) ([]statuspage.Line, error) { return LinesOf(&s.a.s.tail), nil }
-func (s single) Stack(context.Context) (string, error)          { return s.a.Stack(), nil }
-func (s single) Reload(context.Context) error                   { return s.a.Reload() }
-func (s single) Reloads() bool                                  { return false }
+func (s single) Log(context.Context) ([]ctl.Line, error) { return LinesOf(&s.a.s.tail), nil }
+func (s single) Stack(context.Context) (string, error)   { return s.a.Stack(), nil }
+func (s single) Reload(context.Context) error            { return s.a.Reload() }
+func (s single) Reloads() bool                           { return false }
 
-func (s single) Profile(context.Context) ([]statuspage.Stack, error) { return s.a.s.profile().Result() }
+func (s single) Profile(context.Context) ([]ctl.StatusStack, error) { return s.a.s.profile().Result() }
 
 // supervised is the source of the page of a worker: its supervisor.
 type supervised struct{ p *Parent }
 
-func (p *Parent) status() statuspage.Source { return supervised{p} }
+func (p *Parent) status() ctl.StatusSource { return supervised{p} }
 
 // ask asks the supervisor.
 func (s supervised) ask(ctx context.Context, what string, into any) error {
@@ -132,7 +131,7 @@ func (s supervised) Metrics(ctx context.Context) (all []metrics.Family, err erro
 	return all, s.ask(ctx, QueryMetrics, &all)
 }
 
-func (s supervised) Log(ctx context.Context) (lines []statuspage.Line, err error) {
+func (s supervised) Log(ctx context.Context) (lines []ctl.Line, err error) {
 	return lines, s.ask(ctx, QueryLog, &lines)
 }
 
@@ -153,7 +152,7 @@ func (s supervised) Reload(ctx context.Context) error {
 
 func (s supervised) Reloads() bool { return true }
 
-func (s supervised) Profile(ctx context.Context) ([]statuspage.Stack, error) {
+func (s supervised) Profile(ctx context.Context) ([]ctl.StatusStack, error) {
 	var p Profile
 	if err := s.ask(ctx, QueryProfile, &p); err != nil {
 		return nil, err

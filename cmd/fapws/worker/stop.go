@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/process"
 	"fapws/runtime/logfile"
 	"fapws/runtime/source/programs"
 )
@@ -206,7 +206,7 @@ func (s *service) sayStopping(how shutdownMode, grace time.Duration) {
 func (s *service) leave(code int) {
 	s.log.Log(logfile.Warning, "a handler did not return; exiting without it")
 	s.host.farewell()
-	exit.AfterClosingTime(code, func(line string) { s.log.Log(logfile.Warning, line) })
+	process.ExitAfterClosingTime(code, func(line string) { s.log.Log(logfile.Warning, line) })
 	s.front.Withdraw()
 	if !s.asleep() && s.app != nil {
 		s.app.RunAtexit()

@@ -46,7 +46,7 @@
 //     it.
 //   - Each worker has its own processes, so a reload has no state to hand over.
 //
-// For an index or a front controller, cmd/fapws/site mounts PHP a second time behind the files of the root, which
+// For an index or a front controller, cmd/fapws/plan mounts PHP a second time behind the files of the root, which
 // fall through for missing paths. static.Options.Programs are names that are run, and so do not exist as files.
 //
 // With two processes and 16 connections, hello in PHP reached 1.2 times nginx's requests per second with even

@@ -1,0 +1,91 @@
+package certificates
+
+import (
+	"crypto/tls"
+	"strings"
+	"testing"
+	"time"
+
+	"fapws/runtime/conn/certtest"
+	"fapws/runtime/logfile"
+)
+
+// TestToken: only tokens are found, no other file of the directory.
+func TestToken(t *testing.T) {
+	dir := t.TempDir()
+	certtest.Write(t, dir+"/a-token_1+http-01", []byte("answer"))
+	certtest.Write(t, dir+"/example.org", []byte("key"))
+	if text, err := TokenACME(dir, "a-token_1"); err != nil || string(text) != "answer" {
+		t.Errorf("%q, %v", text, err)
+	}
+	for _, token := range []string{"", "none", "example.org", "../a-token_1", "a/b", "a-token_1+http-01", "a\x00", strings.Repeat("a", 129)} {
+		if text, err := TokenACME(dir, token); err == nil {
+			t.Errorf("%q: %q", token, text)
+		}
+	}
+}
+
+// TestDue: a certificate is ordered if it is missing, unreadable, or two thirds of its time are over.
+func TestDue(t *testing.T) {
+	dir := t.TempDir()
+	ca := certtest.NewAuthority(t)
+	put := func(name string, start, end time.Duration) {
+		c := ca.Sign(certtest.Options{Names: []string{name}, Start: time.Now().Add(start), End: time.Now().Add(end)})
+		certtest.Write(t, dir+"/"+name, append(c.Key, c.Chain...))
+	}
+	put("new.test", -time.Hour, 100*time.Hour)
+	put("short.test", -24*time.Hour, 5*24*time.Hour) // of six days
+	put("old.test", -70*time.Hour, 30*time.Hour)
+	put("over.test", -70*time.Hour, -time.Hour)
+	certtest.Write(t, dir+"/damaged.test", []byte("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"))
+	certtest.Write(t, dir+"/empty.test", nil)
+	o := &Orders{o: ACMEOptions{Dir: dir}}
+	for name, want := range map[string]string{
+		"new.test": "", "short.test": "", "old.test": "two thirds of its time are over", "over.test": "two thirds of its time are over",
+		"damaged.test": "it cannot be read", "empty.test": "it cannot be read", "missing.test": "there is none",
+	} {
+		if why := o.due(name, time.Now()); why != want {
+			t.Errorf("%s: %q, want %q", name, why, want)
+		}
+	}
+}
+
+// TestAsks: only a client that asks for the protocol of authorities and nothing else is one.
+func TestAsks(t *testing.T) {
+	for protocols, want := range map[string]bool{ACMEProtocol: true, "": false, "http/1.1": false, ACMEProtocol + " http/1.1": false} {
+		if AsksACME(&tls.ClientHelloInfo{SupportedProtos: strings.Fields(protocols)}) != want {
+			t.Errorf("%q: %v", protocols, !want)
+		}
+	}
+}
+
+// TestPauses: a worker that is replaced asks for the same hosts, which does not end the pause after a failure, because
+// authorities allow few of them; a reload does.
+func TestPauses(t *testing.T) {
+	tries := 0
+	o := &Orders{wake: make(chan struct{}, 1), o: ACMEOptions{Dir: t.TempDir(), Directory: "https://127.0.0.1:1/", Log: func(level logfile.Level, line string) {
+		if level == logfile.Error {
+			tries++
+		}
+	}}}
+	now := time.Now()
+	for _, c := range []struct {
+		do   func()
+		want int
+	}{
+		{func() { o.Order([]string{"a.test"}) }, 1},
+		{func() { o.Order([]string{"a.test"}) }, 1},
+		{func() { o.Order([]string{"a.test", "b.test"}) }, 2},
+		{func() { o.Retry() }, 4},
+		{func() { now = now.Add(firstPause + time.Minute) }, 6},
+		{func() {}, 6},
+	} {
+		c.do()
+		if pause := o.round(now); pause > longestPause {
+			t.Errorf("a pause of %v", pause)
+		}
+		if tries != c.want {
+			t.Errorf("%d tries, want %d", tries, c.want)
+		}
+	}
+}

@@ -1,0 +1,386 @@
+package certificates
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The files in the directory of Maintain.
+const (
+	CAFile   = "ca.pem"     // certificate of the authority, for clients
+	caKey    = "ca-key.pem" // its key, which leaves the machine never
+	CertFile = "cert.pem"   // certificate of the server, with that of the authority
+	KeyFile  = "key.pem"
+)
+
+const (
+	caLife   = 20 * 365 * 24 * time.Hour
+	leafLife = 397 * 24 * time.Hour // the longest that browsers accept
+
+	// before is how far certificates reach back: the clocks of clients differ.
+	before = 24 * time.Hour
+)
+
+// Authority signs certificates of servers.
+type Authority struct {
+	Certificate *x509.Certificate
+	PEM         []byte
+	key         crypto.Signer
+}
+
+// Fingerprint returns the SHA-256 hash of the certificate in a PEM file, as browsers show it: "AB:CD:...".
+func Fingerprint(text []byte) (string, error) {
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return "", errors.New("no certificate in this file")
+	}
+	sum := sha256.Sum256(block.Bytes)
+	parts := make([]string, len(sum))
+	for i, b := range sum {
+		parts[i] = fmt.Sprintf("%02X", b)
+	}
+	return strings.Join(parts, ":"), nil
+}
+
+// load reads the authority in a directory, or makes one that may vouch for names.
+func load(d *directory, names []string, now time.Time) (*Authority, error) {
+	text, err := d.read(CAFile)
+	keyText, keyErr := d.read(caKey)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && errors.Is(keyErr, fs.ErrNotExist):
+		return create(d, names, now)
+	case err != nil:
+		return nil, fmt.Errorf("cannot read the authority %s: %w%s", d.path(CAFile), authorityCause(err), lost)
+	case keyErr != nil:
+		return nil, fmt.Errorf("cannot read the key of the authority %s: %w%s", d.path(caKey), authorityCause(keyErr), lost)
+	}
+	a := &Authority{PEM: text}
+	if a.Certificate, err = parseCertificate(text); err != nil {
+		return nil, fmt.Errorf("%s: %w%s", d.path(CAFile), err, lost)
+	}
+	if a.key, err = authorityParseKey(keyText); err != nil {
+		return nil, fmt.Errorf("%s: %w%s", d.path(caKey), err, lost)
+	}
+	if !matches(a.key, a.Certificate) {
+		return nil, fmt.Errorf("%s is not the key of the authority %s%s", d.path(caKey), d.path(CAFile), lost)
+	}
+	return a, nil
+}
+
+// lost is what to do about an authority that cannot be used.
+const lost = "; restore it, or remove both files to make another authority, which all clients must be told to trust again"
+
+// create makes an authority. Its key is written first: a certificate without a key would be an authority that is lost.
+func create(d *directory, names []string, now time.Time) (*Authority, error) {
+	key, keyText, err := newKey()
+	if err != nil {
+		return nil, err
+	}
+	host, _ := os.Hostname()
+	template := &x509.Certificate{
+		SerialNumber:          serial(),
+		Subject:               pkix.Name{CommonName: "fapws on " + host + ", " + now.UTC().Format("2006-01-02"), Organization: []string{"fapws local authority"}},
+		NotBefore:             now.Add(-before),
+		NotAfter:              now.Add(caLife),
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		BasicConstraintsValid: true,
+		IsCA:                  true,
+		MaxPathLenZero:        true, // it signs no other authorities
+
+		PermittedDNSDomainsCritical: true,
+		PermittedDNSDomains:         permitted(names),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return nil, err
+	}
+	a := &Authority{PEM: block("CERTIFICATE", der), key: key}
+	if a.Certificate, err = x509.ParseCertificate(der); err != nil {
+		return nil, err
+	}
+	if err := d.write(caKey, keyText, 0o600); err != nil {
+		return nil, err
+	}
+	return a, d.write(CAFile, a.PEM, 0o644)
+}
+
+// local are the domains of local networks: RFC 6761, 6762, 8375, and what routers use.
+var local = []string{"localhost", "local", "home.arpa", "internal", "lan", "home"}
+
+// permitted returns the domains that an authority may vouch for: those of local networks, and names.
+func permitted(names []string) []string {
+	domains := slices.Clone(local)
+	for _, name := range names {
+		if name = strings.TrimPrefix(name, "*."); !slices.Contains(domains, name) {
+			domains = append(domains, name)
+		}
+	}
+	return domains
+}
+
+// vouches reports whether clients accept a name from the authority.
+func (a *Authority) vouches(name string) bool {
+	name = strings.TrimPrefix(name, "*.")
+	for _, domain := range a.Certificate.PermittedDNSDomains {
+		if name == domain || strings.HasSuffix(name, "."+domain) {
+			return true
+		}
+	}
+	return len(a.Certificate.PermittedDNSDomains) == 0
+}
+
+// sign makes the certificate of a server, with its key.
+func (a *Authority) sign(s *subject, now time.Time) (cert, key []byte, err error) {
+	private, key, err := newKey()
+	if err != nil {
+		return nil, nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber:          serial(),
+		Subject:               pkix.Name{CommonName: s.names[0]},
+		NotBefore:             now.Add(-before),
+		NotAfter:              now.Add(leafLife - before),
+		KeyUsage:              x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		BasicConstraintsValid: true,
+		DNSNames:              s.names,
+		IPAddresses:           s.ips,
+	}
+	if template.NotAfter.After(a.Certificate.NotAfter) {
+		template.NotAfter = a.Certificate.NotAfter
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.Certificate, private.Public(), a.key)
+	if err != nil {
+		return nil, nil, err
+	}
+	return append(block("CERTIFICATE", der), a.PEM...), key, nil
+}
+
+func serial() *big.Int {
+	number := make([]byte, 16)
+	_, _ = rand.Read(number) // never fails
+	number[0] &= 0x7f        // positive, in 16 bytes
+	return new(big.Int).SetBytes(number)
+}
+
+func newKey() (crypto.Signer, []byte, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	return key, block("PRIVATE KEY", der), err
+}
+
+func block(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}
+
+func parseCertificate(text []byte) (*x509.Certificate, error) {
+	block, _ := pem.Decode(text)
+	if block == nil || block.Type != "CERTIFICATE" {
+		return nil, errors.New("no certificate in this file")
+	}
+	return x509.ParseCertificate(block.Bytes)
+}
+
+func authorityParseKey(text []byte) (crypto.Signer, error) {
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, errors.New("no private key in this file")
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, errors.New("the key cannot sign")
+	}
+	return signer, nil
+}
+
+func matches(key crypto.Signer, c *x509.Certificate) bool {
+	public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
+	return ok && public.Equal(c.PublicKey)
+}
+
+// authorityCause is the last part of an error of a system call.
+func authorityCause(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}
+
+// MaintainAuthority sees to it that the directory dir, which is made if it is missing, has an authority and a good certificate
+// for this machine and for hosts, more names that it is to be reached by. It returns lines for the operator about what
+// it has done and about hosts that the authority cannot vouch for. madeAfter is a time before which the clock is
+// obviously wrong. An error is one line.
+func MaintainAuthority(dir string, hosts []string, now, madeAfter time.Time) (done, doubts []string, err error) {
+	return maintain(dir, machine(hosts), hosts, now, madeAfter)
+}
+
+func maintain(dir string, s *subject, hosts []string, now, madeAfter time.Time) (done, doubts []string, err error) {
+	if now.Before(madeAfter) {
+		now = madeAfter
+	}
+	d, err := openDirectory(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer d.close()
+	_, missing := d.read(CAFile)
+	a, err := load(d, s.names, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	if missing != nil {
+		print, err := Fingerprint(a.PEM)
+		if err != nil {
+			return nil, nil, err
+		}
+		done = append(done, fmt.Sprintf("made an authority for this machine, %s; clients that trust it can be sure of this server; its SHA-256 fingerprint is %s", d.path(CAFile), print))
+	}
+	for _, name := range hosts {
+		if !a.vouches(name) {
+			doubts = append(doubts, fmt.Sprintf("the authority %s may not vouch for the host %s, which is not local and was not known when it was made; give the host a certfile, or remove the files in %s to make another authority, which all clients must be told to trust again",
+				d.path(CAFile), name, dir))
+		}
+	}
+	s.only(a)
+	why := a.stale(d, s, now)
+	if why == "" {
+		return done, doubts, nil
+	}
+	cert, key, err := a.sign(s, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := d.write(KeyFile, key, 0o600); err != nil { // a server that reads between the two keeps the old pair
+		return nil, nil, err
+	}
+	if err := d.write(CertFile, cert, 0o644); err != nil {
+		return nil, nil, err
+	}
+	return append(done, fmt.Sprintf("made the certificate %s (%s) for %s", d.path(CertFile), why, s)), doubts, nil
+}
+
+// stale returns why the certificate in d has to be made again, or "".
+func (a *Authority) stale(d *directory, s *subject, now time.Time) string {
+	text, err := d.read(CertFile)
+	if err != nil {
+		return "there was none"
+	}
+	keyText, keyErr := d.read(KeyFile)
+	leaf, err := parseCertificate(text)
+	if err != nil || keyErr != nil {
+		return "it could not be read"
+	}
+	key, err := authorityParseKey(keyText)
+	life := leaf.NotAfter.Sub(leaf.NotBefore)
+	switch {
+	case err != nil || !matches(key, leaf):
+		return "its key was another one"
+	case leaf.CheckSignatureFrom(a.Certificate) != nil || !bytes.HasSuffix(text, a.PEM):
+		return "it was of another authority"
+	case now.Before(leaf.NotBefore):
+		return "it was not valid yet"
+	case now.After(leaf.NotBefore.Add(life / 3 * 2)):
+		return "two thirds of its time were over"
+	}
+	if name := s.missing(leaf); name != "" {
+		return name + " was missing"
+	}
+	return ""
+}
+
+// subject is what a certificate is for.
+type subject struct {
+	names []string // at least one
+	ips   []net.IP
+}
+
+// machine returns the names and addresses of this machine, and hosts.
+func machine(hosts []string) *subject {
+	s := &subject{}
+	host, _ := os.Hostname()
+	s.add(host)
+	if short, _, dotted := strings.Cut(host, "."); dotted {
+		s.add(short)
+		s.add(short + ".local")
+	} else if host != "" {
+		s.add(host + ".local") // multicast DNS (RFC 6762)
+	}
+	s.add("localhost")
+	for _, name := range hosts {
+		s.add(strings.Trim(name, "[]"))
+	}
+	s.ips = append(s.ips, net.IPv4(127, 0, 0, 1).To4(), net.IPv6loopback)
+	addrs, _ := net.InterfaceAddrs() // without them, the names remain
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && (n.IP.IsGlobalUnicast() || n.IP.To4() != nil) && !n.IP.IsLoopback() {
+			s.ips = append(s.ips, n.IP)
+		}
+	}
+	return s
+}
+
+// add adds a name or address unless it is there, or no certificate can have it.
+func (s *subject) add(name string) {
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	if ip := net.ParseIP(name); ip != nil {
+		s.ips = append(s.ips, ip)
+		return
+	}
+	if name == "" || strings.HasSuffix(name, "*") || strings.ContainsAny(name, "_ ") && !strings.HasPrefix(name, "*.") || slices.Contains(s.names, name) {
+		return
+	}
+	s.names = append(s.names, name)
+}
+
+// only removes names that a may not vouch for: one of them would make the whole certificate invalid.
+func (s *subject) only(a *Authority) {
+	s.names = slices.DeleteFunc(s.names, func(name string) bool { return !a.vouches(name) })
+}
+
+// missing returns the first name or address that a certificate lacks, or "".
+func (s *subject) missing(leaf *x509.Certificate) string {
+	for _, name := range s.names {
+		if !slices.Contains(leaf.DNSNames, name) {
+			return name
+		}
+	}
+	for _, ip := range s.ips {
+		if !slices.ContainsFunc(leaf.IPAddresses, ip.Equal) {
+			return ip.String()
+		}
+	}
+	return ""
+}
+
+// String lists the names and addresses.
+func (s *subject) String() string {
+	all := slices.Clone(s.names)
+	for _, ip := range s.ips {
+		all = append(all, ip.String())
+	}
+	return strings.Join(all, ", ")
+}

@@ -1,0 +1,230 @@
+package certificates
+
+import (
+	"bytes"
+	"crypto/x509"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+var (
+	made  = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	today = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+)
+
+func of(names ...string) *subject {
+	return &subject{names: names, ips: []net.IP{net.IPv4(192, 168, 1, 5), net.IPv6loopback}}
+}
+
+// keep maintains dir and returns its files.
+func keep(t *testing.T, dir string, s *subject, now time.Time, hosts ...string) (ca, leaf *x509.Certificate, done, doubts []string) {
+	t.Helper()
+	done, doubts, err := maintain(dir, s, hosts, now, made)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func(name string) *x509.Certificate {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := parseCertificate(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	return read(CAFile), read(CertFile), done, doubts
+}
+
+// TestMaintain: the first time everything is made, and then a client that trusts the authority accepts the server by
+// each of its names and addresses, for 397 days at most. The second time nothing happens.
+func TestMaintain(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "tls")
+	ca, leaf, done, doubts := keep(t, dir, of("box", "box.local", "localhost"), today)
+	print, err := Fingerprint(block("CERTIFICATE", ca.Raw))
+	if err != nil || len(done) != 2 || !strings.Contains(done[0], print) || len(print) != 95 || len(doubts) > 0 {
+		t.Errorf("%v, %v, %q, %q", print, err, done, doubts)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(ca)
+	for _, name := range []string{"box", "box.local", "localhost", "192.168.1.5", "::1"} {
+		if _, err := leaf.Verify(x509.VerifyOptions{DNSName: name, Roots: roots, CurrentTime: today}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if life := leaf.NotAfter.Sub(leaf.NotBefore); life > 397*24*time.Hour || leaf.NotBefore.After(today.Add(-time.Hour)) {
+		t.Errorf("from %v for %v", leaf.NotBefore, life)
+	}
+	for name, mode := range map[string]os.FileMode{caKey: 0o600, KeyFile: 0o600, CAFile: 0o644, ".": 0o700} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("%s: %v, %v", name, info.Mode(), err)
+		}
+	}
+	if again, same, done, _ := keep(t, dir, of("box.local"), today.Add(24*time.Hour)); !again.Equal(ca) || !same.Equal(leaf) || len(done) > 0 {
+		t.Errorf("again: %q", done)
+	}
+}
+
+// TestRenewal: the certificate is made again, by the same authority, when an address is new, two thirds of its time are
+// over, the clock was set back, or a file is damaged.
+func TestRenewal(t *testing.T) {
+	dir := t.TempDir()
+	ca, leaf, _, _ := keep(t, dir, of("box"), today)
+	more := of("box")
+	more.ips = append(more.ips, net.IPv4(10, 0, 0, 7))
+	now := today
+	for _, c := range []struct {
+		name, why string
+		subject   *subject
+		before    func()
+	}{
+		{"an address", "10.0.0.7 was missing", more, func() {}},
+		{"a name", "box.local was missing", of("box", "box.local"), func() {}},
+		{"time", "two thirds of its time were over", of("box"), func() { now = now.Add(265 * 24 * time.Hour) }},
+		{"a clock set back", "it was not valid yet", of("box"), func() { now = today.Add(-48 * time.Hour) }},
+		{"damaged", "it could not be read", of("box"), func() { os.WriteFile(dir+"/"+CertFile, nil, 0o600) }},
+		{"half written", "its key was another one", of("box"), func() {
+			_, key, _ := newKey()
+			os.WriteFile(dir+"/"+KeyFile, key, 0o600)
+		}},
+		{"removed", "there was none", of("box"), func() { os.Remove(dir + "/" + CertFile) }},
+	} {
+		c.before()
+		sameCA, next, done, _ := keep(t, dir, c.subject, now)
+		if !sameCA.Equal(ca) || next.Equal(leaf) || len(done) != 1 || !strings.Contains(done[0], c.why) {
+			t.Errorf("%s: %q", c.name, done)
+		}
+		leaf = next
+		if _, again, done, _ := keep(t, dir, c.subject, now); !again.Equal(leaf) {
+			t.Errorf("%s: made twice, %q", c.name, done)
+		}
+	}
+}
+
+// TestConstraint: the authority cannot vouch for names that are neither local nor the machine's, and a host of such a
+// name does not make the certificate invalid.
+func TestConstraint(t *testing.T) {
+	dir := t.TempDir()
+	ca, _, _, _ := keep(t, dir, of("box.example.org"), today)
+	_, leaf, _, doubts := keep(t, dir, of("box.example.org", "www.example.com", "nas.lan"), today, "www.example.com", "nas.lan")
+	if len(doubts) != 1 || !strings.Contains(doubts[0], "host www.example.com") {
+		t.Errorf("%q", doubts)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(ca)
+	for name, good := range map[string]bool{"box.example.org": true, "nas.lan": true, "www.example.com": false} {
+		if _, err := leaf.Verify(x509.VerifyOptions{DNSName: name, Roots: roots, CurrentTime: today}); (err == nil) != good {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	d, err := openDirectory(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := load(d, nil, today)
+	d.close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stolen, _, err := a.sign(of("www.example.com"), today)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged, _ := parseCertificate(stolen)
+	if _, err := forged.Verify(x509.VerifyOptions{DNSName: "www.example.com", Roots: roots, CurrentTime: today}); err == nil {
+		t.Error("a stolen key vouches for any site")
+	}
+}
+
+// TestAuthorityWrongClock: a certificate that is made while the clock says 1970 is valid now, and is made again when the clock is right.
+func TestAuthorityWrongClock(t *testing.T) {
+	dir := t.TempDir()
+	ca, leaf, _, _ := keep(t, dir, of("box"), time.Unix(100, 0))
+	roots := x509.NewCertPool()
+	roots.AddCert(ca)
+	if _, err := leaf.Verify(x509.VerifyOptions{DNSName: "box", Roots: roots, CurrentTime: today}); err != nil {
+		t.Error(err)
+	}
+	late := made.Add(3 * 365 * 24 * time.Hour)
+	_, leaf, done, _ := keep(t, dir, of("box"), late)
+	if _, err := leaf.Verify(x509.VerifyOptions{DNSName: "box", Roots: roots, CurrentTime: late}); err != nil || len(done) != 1 {
+		t.Errorf("%v, %q", err, done)
+	}
+}
+
+// TestRace: of several servers that start at once, one makes the authority.
+func TestRace(t *testing.T) {
+	dir := t.TempDir()
+	var all sync.WaitGroup
+	lines := make(chan int, 16)
+	for range cap(lines) {
+		all.Go(func() {
+			done, _, err := maintain(dir, of("box"), nil, today, made)
+			if err != nil {
+				t.Error(err)
+			}
+			lines <- len(done)
+		})
+	}
+	all.Wait()
+	sum := 0
+	for range cap(lines) {
+		sum += <-lines
+	}
+	if sum != 2 {
+		t.Errorf("%d files were made", sum)
+	}
+}
+
+// TestAuthorityMistakes: each failure is a line that says what to do; a lost key does not make another authority by itself.
+func TestAuthorityMistakes(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(dir string) error
+		want   string
+	}{
+		"a file in its place": {func(dir string) error { os.RemoveAll(dir); return os.WriteFile(dir, nil, 0o600) }, "cannot use the directory "},
+		"key lost":            {func(dir string) error { return os.Remove(dir + "/" + caKey) }, "cannot read the key of the authority"},
+		"certificate lost":    {func(dir string) error { return os.Remove(dir + "/" + CAFile) }, "cannot read the authority"},
+		"damaged":             {func(dir string) error { return os.WriteFile(dir+"/"+CAFile, []byte("x"), 0o600) }, "no certificate in this file"},
+		"damaged key":         {func(dir string) error { return os.WriteFile(dir+"/"+caKey, []byte("x"), 0o600) }, "no private key in this file"},
+		"another key":         {func(dir string) error { _, key, _ := newKey(); return os.WriteFile(dir+"/"+caKey, key, 0o600) }, "is not the key of the authority"},
+		"link out of the way": {func(dir string) error {
+			os.Remove(dir + "/" + caKey)
+			return os.Symlink("/etc/hostname", dir+"/"+caKey)
+		}, "cannot read the key"},
+		"lock that leads away": {func(dir string) error { os.Remove(dir + "/.lock"); return os.Symlink("/tmp/x", dir+"/.lock") }, "cannot use the directory"},
+	} {
+		dir := t.TempDir() + "/tls"
+		keep(t, dir, of("box"), today)
+		before, _ := os.ReadFile(dir + "/" + CAFile)
+		if err := c.change(dir); err != nil {
+			t.Fatal(err)
+		}
+		_, _, err := maintain(dir, of("box"), nil, today, made)
+		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "; ") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if after, err := os.ReadFile(dir + "/" + CAFile); err == nil && len(after) > 1 && !bytes.Equal(before, after) {
+			t.Errorf("%s: there is another authority", name)
+		}
+	}
+}
+
+// TestMachine: this machine is reached by localhost and the loopback addresses at least, and by hosts.
+func TestMachine(t *testing.T) {
+	s := machine([]string{"Shop.example.org.", "[2001:db8::1]", "*.a.test", "blog.*"})
+	for _, want := range []string{"localhost", "127.0.0.1", "::1", "shop.example.org", "2001:db8::1", "*.a.test", ".local"} {
+		if !strings.Contains(s.String(), want) {
+			t.Errorf("no %s in %s", want, s)
+		}
+	}
+	if strings.Contains(s.String(), "blog") {
+		t.Errorf("an open pattern in %s", s)
+	}
+}

@@ -1,0 +1,136 @@
+package certificates
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"fapws/runtime/logfile"
+)
+
+// TestConversationLocates: the response to the request that finalizes an order names the order, unless the authority does so itself.
+func TestConversationLocates(t *testing.T) {
+	var s *httptest.Server
+	s = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		number := r.URL.Path[len(r.URL.Path)-1:]
+		switch {
+		case strings.HasPrefix(r.URL.Path, "/new/"):
+			w.Header().Set("Location", "/order/"+number)
+			w.WriteHeader(http.StatusCreated)
+			io.WriteString(w, `{"status": "pending", "finalize": "`+s.URL+"/finalize/"+number+`"}`)
+		case r.URL.Path == "/account/1":
+			w.Header().Set("Location", "/account/1")
+			w.WriteHeader(http.StatusCreated)
+			io.WriteString(w, `{"status": "valid"}`)
+		case r.URL.Path == "/finalize/2":
+			w.Header().Set("Location", "/order/2?named")
+		}
+	}))
+	defer s.Close()
+	c := http.Client{Transport: &conversation{RoundTripper: http.DefaultTransport}}
+	for _, step := range []struct{ path, location, body string }{
+		{"/finalize/1", "", ""},
+		{"/account/1", "/account/1", `{"status": "valid"}`},
+		{"/new/1", "/order/1", `{"status": "pending", "finalize": "` + s.URL + `/finalize/1"}`},
+		{"/new/2", "/order/2", `{"status": "pending", "finalize": "` + s.URL + `/finalize/2"}`},
+		{"/finalize/1", "/order/1", ""},
+		{"/finalize/2", "/order/2?named", ""},
+		{"/order/1", "", ""},
+	} {
+		resp, err := c.Get(s.URL + step.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if got := resp.Header.Get("Location"); err != nil || got != step.location || string(body) != step.body {
+			t.Errorf("%s: %q, %q, %v", step.path, got, body, err)
+		}
+	}
+}
+
+// startAuthority starts an authority that answers orders with a status and a text, "" for an order of one challenge, which fails with a
+// problem. It returns the URL of its directory.
+func startAuthority(t *testing.T, status int, order, problem string) string {
+	t.Helper()
+	if order == "" {
+		order = `{"status": "pending", "finalize": "URL/finalize", "authorizations": ["URL/host"]}`
+	}
+	const challenge = `{"type": "http-01", "url": "URL/challenge", "token": "t", "status": `
+	failed := challenge + `"invalid", "error": ` + problem + `}`
+	var tried atomic.Bool
+	var s *httptest.Server
+	s = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		status, text := status, ""
+		switch r.URL.Path {
+		case "/directory":
+			status, text = 200, `{"newNonce": "URL/nonce", "newAccount": "URL/account", "newOrder": "URL/order"}`
+		case "/nonce":
+			status = 200
+		case "/account":
+			status, text = 201, `{"status": "valid"}`
+		case "/order":
+			w.Header().Set("Retry-After", "7200")
+			text = order
+			tried.Store(false)
+		case "/host":
+			status, text = 200, `{"status": "pending", "challenges": [`+challenge+`"pending"}]}`
+			if tried.Load() {
+				text = `{"status": "invalid", "challenges": [` + failed + `]}`
+			}
+		case "/challenge":
+			status, text = 200, failed
+			tried.Store(true)
+		}
+		w.Header().Set("Replay-Nonce", "nonce")
+		w.Header().Set("Location", s.URL+r.URL.Path)
+		w.WriteHeader(status)
+		io.WriteString(w, strings.ReplaceAll(text, "URL", s.URL))
+	}))
+	t.Cleanup(s.Close)
+	return s.URL + "/directory"
+}
+
+// TestRefusals: the line of the log has the reason of the authority, and the next try is not before the time that it asks for.
+func TestRefusals(t *testing.T) {
+	const kind = `{"type": "urn:ietf:params:acme:error:`
+	for name, c := range map[string]struct {
+		status           int // of the order
+		order, challenge string
+		want             string
+		wait             time.Duration
+	}{
+		"rate limit": {status: 429, order: kind + `rateLimited", "detail": "too many certificates already issued for this name in the last 168h"}`,
+			want: "the certificate authority refused: too many certificates already issued for this name in the last 168h", wait: 2 * time.Hour},
+		"identifiers": {status: 400, order: kind + `rejectedIdentifier", "detail": "Cannot issue.", "subproblems": [` + kind + `malformed", "detail": "a.test: invalid\r\nsuffix"}]}`,
+			want: "the certificate authority refused: Cannot issue.; a.test: invalid suffix", wait: firstPause},
+		"no detail": {status: 403, order: kind + `caa"}`, want: "the certificate authority refused: urn:ietf:params:acme:error:caa", wait: firstPause},
+		"challenges": {status: 201, challenge: kind + `dns", "detail": "DNS problem: NXDOMAIN looking up A for a.test"}`,
+			want: "the certificate authority refused: DNS problem: NXDOMAIN looking up A for a.test; the name must lead to port 80 or 443 of this machine", wait: firstPause},
+		"no refusal": {status: 404, order: "<html>", want: "no certificate from http://.*/directory: 404 : <html>", wait: firstPause},
+	} {
+		t.Run(name, func(t *testing.T) {
+			directory := startAuthority(t, c.status, c.order, c.challenge)
+			var line string
+			o := &Orders{wake: make(chan struct{}, 1), o: ACMEOptions{Dir: t.TempDir(), Directory: directory, Log: func(level logfile.Level, text string) {
+				if level == logfile.Error {
+					line += text
+				}
+			}}}
+			o.Order([]string{"a.test"})
+			before := time.Now()
+			o.round(before)
+			if !regexp.MustCompile("^a.test: " + c.want + `; next try at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d, or at a reload$`).MatchString(line) {
+				t.Errorf("%q", line)
+			}
+			if wait := o.hosts[0].next.Sub(before).Round(time.Minute); wait != c.wait {
+				t.Errorf("waits %v, want %v", wait, c.wait)
+			}
+		})
+	}
+}

@@ -1,0 +1,115 @@
+package certificates
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// authorityMaxFile bounds the files that are read, in bytes.
+const authorityMaxFile = 1 << 20
+
+// directory is a directory of files that this process alone uses for now. Names in it that lead out of it are not followed:
+// root may use the directory of another user.
+type directory struct {
+	name     string
+	root     *os.Root
+	lock     *os.File
+	uid, gid int // owner
+}
+
+// openDirectory makes the directory if it is missing, and waits until no other process uses it.
+func openDirectory(name string) (*directory, error) {
+	if err := os.MkdirAll(name, 0o700); err != nil {
+		return nil, cannot(name, err)
+	}
+	root, err := os.OpenRoot(name)
+	if err != nil {
+		return nil, cannot(name, err)
+	}
+	d := &directory{name: name, root: root}
+	info, err := root.Stat(".")
+	if err == nil {
+		st := info.Sys().(*syscall.Stat_t)
+		d.uid, d.gid = int(st.Uid), int(st.Gid)
+		d.lock, err = d.create(".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	}
+	if err == nil {
+		err = ignoringEINTR(func() error { return unix.Flock(int(d.lock.Fd()), unix.LOCK_EX) })
+	}
+	if err != nil {
+		d.close()
+		return nil, cannot(name, err)
+	}
+	return d, nil
+}
+
+func cannot(name string, err error) error {
+	return fmt.Errorf("cannot use the directory %s: %w; make it writable, or name another one with --state-dir", name, authorityCause(err))
+}
+
+func ignoringEINTR(f func() error) (err error) {
+	for err = unix.EINTR; err == unix.EINTR; {
+		err = f()
+	}
+	return err
+}
+
+// close lets other processes use the directory.
+func (d *directory) close() {
+	if d.lock != nil {
+		d.lock.Close()
+	}
+	d.root.Close()
+}
+
+// path returns the path of a file, for messages.
+func (d *directory) path(file string) string { return filepath.Join(d.name, file) }
+
+// create opens a file for writing, which belongs to the owner of the directory.
+func (d *directory) create(file string, flags int, mode os.FileMode) (*os.File, error) {
+	f, err := d.root.OpenFile(file, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK, mode)
+	if err == nil && os.Geteuid() == 0 {
+		if err = f.Chown(d.uid, d.gid); err != nil {
+			f.Close()
+		}
+	}
+	return f, err
+}
+
+func (d *directory) read(file string) ([]byte, error) {
+	f, err := d.root.OpenFile(file, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, authorityMaxFile))
+}
+
+// write replaces a file in one step, also if the machine is switched off meanwhile.
+func (d *directory) write(file string, text []byte, mode os.FileMode) error {
+	next := file + ".new"
+	_ = d.root.Remove(next)
+	f, err := d.create(next, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
+	if err != nil {
+		return cannot(d.name, err)
+	}
+	_, err = f.Write(text)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err == nil {
+		err = d.root.Rename(next, file)
+	}
+	if err != nil {
+		return cannot(d.name, err)
+	}
+	return nil
+}

@@ -1,0 +1,150 @@
+package confine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Assume makes this process, with all of its threads, the identity for good,
+// and proves it: every thread must have the new numbers everywhere, and none
+// may become root again. After an error the process must end, since it may be
+// half of each. A process that is the identity already stays as it is.
+//
+// With chroot, the calling thread, which must be locked, keeps the capability
+// CAP_SYS_CHROOT, but not in force: the processes that it starts may be given it
+// (syscall.SysProcAttr.AmbientCaps).
+func (id *Identity) Assume(chroot bool) error {
+	wasRoot := os.Geteuid() == 0
+	if wasRoot {
+		keeper := 0
+		if chroot {
+			keeper = unix.Gettid()
+			// Of this thread alone, until the program is another.
+			if err := unix.Prctl(unix.PR_SET_KEEPCAPS, 1, 0, 0, 0); err != nil {
+				return fmt.Errorf("cannot keep the right to chroot: %w", err)
+			}
+		}
+		// Groups first: the right to change them goes with root.
+		if err := syscall.Setgroups(id.Groups); err != nil {
+			return fmt.Errorf("cannot set the groups of %s: %w", id, err)
+		}
+		if err := syscall.Setresgid(id.GID, id.GID, id.GID); err != nil {
+			return fmt.Errorf("cannot become group of %s: %w", id, err)
+		}
+		if err := syscall.Setresuid(id.UID, id.UID, id.UID); err != nil {
+			return fmt.Errorf("cannot become %s: %w", id, err)
+		}
+		if chroot {
+			if err := keepChroot(false); err != nil {
+				return err
+			}
+		}
+		if err := id.verify(true, keeper); err != nil {
+			return fmt.Errorf("giving up root for %s failed: %w", id, err)
+		}
+	} else if err := id.verify(false, 0); err != nil {
+		return fmt.Errorf("giving up root for %s failed: %w", id, err)
+	}
+	return nil
+}
+
+// keepChroot leaves the calling thread CAP_SYS_CHROOT and no other capability. If
+// inherited, it also has the next program that runs in its place.
+func keepChroot(inherited bool) error {
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	data := [2]unix.CapUserData{{Permitted: 1 << unix.CAP_SYS_CHROOT}}
+	if inherited {
+		data[0].Inheritable = data[0].Permitted
+	}
+	err := unix.Capset(&head, &data[0])
+	if err == nil && inherited {
+		err = unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, unix.CAP_SYS_CHROOT, 0, 0)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot keep the right to chroot: %w", err)
+	}
+	return nil
+}
+
+// PassChroot makes the next program that execve(2) puts into the place of this
+// one keep the capability that Assume has kept. It must be called on the same thread.
+func PassChroot() error { return keepChroot(true) }
+
+// MayChroot reports whether the calling thread may use chroot(2), or let its
+// children.
+func MayChroot() bool {
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	return unix.Capget(&head, &data[0]) == nil && data[0].Permitted&(1<<unix.CAP_SYS_CHROOT) != 0
+}
+
+// verify checks the kernel's view of every thread. The thread with the number keeper has CAP_SYS_CHROOT; 0: no thread has.
+func (id *Identity) verify(groups bool, keeper int) error {
+	const tasks = "/proc/self/task"
+	threads, err := os.ReadDir(tasks)
+	if err != nil {
+		return err
+	}
+	for _, t := range threads {
+		status, err := os.ReadFile(tasks + "/" + t.Name() + "/status")
+		if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+			continue // it has ended
+		}
+		if err != nil {
+			return err
+		}
+		permitted := uint64(0)
+		if t.Name() == strconv.Itoa(keeper) {
+			permitted = 1 << unix.CAP_SYS_CHROOT
+		}
+		if err := id.matches(string(status), groups, permitted); err != nil {
+			return fmt.Errorf("thread %s: %w", t.Name(), err)
+		}
+	}
+	if id.UID != 0 && (syscall.Setresuid(-1, 0, -1) == nil || syscall.Setuid(0) == nil) {
+		return errors.New("the process can become root again")
+	}
+	return nil
+}
+
+// matches compares /proc/PID/status of a thread (proc_pid_status(5)) with the
+// identity: real, effective, saved and file system numbers, capabilities, and
+// the groups if they were set. permitted are the capabilities that it may have.
+func (id *Identity) matches(status string, groups bool, permitted uint64) error {
+	found := map[string][]string{}
+	for line := range strings.Lines(status) {
+		name, rest, _ := strings.Cut(line, ":")
+		found[name] = strings.Fields(rest)
+	}
+	for name, want := range map[string]int{"Uid": id.UID, "Gid": id.GID} {
+		four := slices.Repeat([]string{strconv.Itoa(want)}, 4)
+		if !slices.Equal(found[name], four) {
+			return fmt.Errorf("its %s are %v, not all %d", name, found[name], want)
+		}
+	}
+	if groups {
+		want := make([]string, len(id.Groups))
+		for i, g := range id.Groups {
+			want[i] = strconv.Itoa(g)
+		}
+		if !slices.Equal(found["Groups"], want) {
+			return fmt.Errorf("its groups are %v, not %v", found["Groups"], want)
+		}
+	}
+	if id.UID == 0 || !groups {
+		return nil
+	}
+	for name, may := range map[string]uint64{"CapPrm": permitted, "CapEff": 0} {
+		if has, err := strconv.ParseUint(strings.Join(found[name], ""), 16, 64); err != nil || has&^may != 0 {
+			return fmt.Errorf("the process still has capabilities (%s %s)", name, found[name])
+		}
+	}
+	return nil
+}

@@ -1,0 +1,70 @@
+package confine
+
+// #include "chroot.h"
+import "C"
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// ChrootVariable is the variable of the environment by which a process that is started
+// as a worker, with the capability CAP_SYS_CHROOT, knows its root directory.
+const ChrootVariable = C.FAPWS_WORKER_ROOT
+
+// EnterChroot makes the folder root the root of this process. It fails, in one line, if
+// something is open that leads out of it, or that could not be opened again
+// inside. It may be called once, on any goroutine.
+func EnterChroot(root string) error {
+	if err := nothingLeadsOut(root); err != nil {
+		return err
+	}
+	if here, err := os.Getwd(); err != nil || !below(root, here) {
+		if err := os.Chdir(root); err != nil {
+			return err
+		}
+	}
+	if errno := C.fapws_chroot_enter(); errno != 0 {
+		return fmt.Errorf("--chroot %s: %w", root, syscall.Errno(errno))
+	}
+	return nil
+}
+
+// nothingLeadsOut looks at the open files of this process. By a directory outside, an attacker who takes over the
+// process could leave the root directory; and a file that is written there could not be opened again, as logs are.
+func nothingLeadsOut(root string) error {
+	const folder = "/proc/self/fd"
+	open, err := os.ReadDir(folder)
+	if err != nil {
+		return err
+	}
+	for _, entry := range open {
+		fd, _ := strconv.Atoi(entry.Name())
+		path, err := os.Readlink(filepath.Join(folder, entry.Name()))
+		if err != nil || fd <= 2 || !filepath.IsAbs(path) || below(root, path) {
+			continue // it is closed, or inherited from the process that started the server
+		}
+		var st unix.Stat_t
+		if unix.Fstat(fd, &st) != nil || st.Nlink == 0 {
+			continue
+		}
+		switch flags, _ := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); {
+		case st.Mode&unix.S_IFMT == unix.S_IFDIR:
+			return fmt.Errorf("--chroot %s: the directory %s is open and outside the chroot, which would allow an escape", root, path)
+		case st.Mode&unix.S_IFMT == unix.S_IFREG && flags&unix.O_ACCMODE != unix.O_RDONLY:
+			return fmt.Errorf("--chroot %s: the file %s is open for writing and outside the chroot, so it could not be reopened", root, path)
+		}
+	}
+	return nil
+}
+
+// below reports whether path, which is absolute, is in the folder root.
+func below(root, path string) bool {
+	return path == root || strings.HasPrefix(path, strings.TrimSuffix(root, "/")+"/")
+}

@@ -1,0 +1,93 @@
+package confine
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// makeSystem makes the files of a system under a new folder; "ns" entries are links.
+func makeSystem(t *testing.T, files, links map[string]string) (root string) {
+	t.Helper()
+	root = t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, target := range links {
+		path := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(target, path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+func TestInContainer(t *testing.T) {
+	normal := map[string]string{"proc/self/ns/pid": "pid:[4026531836]", "proc/self/ns/user": "user:[4026531837]",
+		"proc/self/ns/uts": "uts:[4026531838]", "proc/self/ns/ipc": "ipc:[4026531839]", "proc/self/ns/cgroup": "cgroup:[4026531835]"}
+	hostPIDs := maps.Clone(normal) // docker run --pid=host
+	hostPIDs["proc/self/ns/uts"] = "uts:[4026532200]"
+	for _, c := range []struct {
+		name  string
+		files map[string]string
+		links map[string]string
+		env   string // set, of this process
+		want  bool
+	}{
+		{"normal", map[string]string{"proc/1/environ": "HOME=/\x00TERM=linux\x00", "proc/1/cgroup": "0::/init.scope\n"}, normal, "", false},
+		{"without proc", nil, nil, "", false},
+		{"Docker", map[string]string{".dockerenv": ""}, hostPIDs, "", true},
+		{"Docker without proc", map[string]string{".dockerenv": ""}, nil, "", true},
+		{"a virtual machine made from an image", map[string]string{".dockerenv": ""}, normal, "", false},
+		{"a service with PrivateIPC or ProtectHostname", nil, hostPIDs, "", false},
+		{"Podman", map[string]string{"run/.containerenv": ""}, hostPIDs, "", true},
+		{"systemd-nspawn", map[string]string{"run/systemd/container": "systemd-nspawn"}, hostPIDs, "", true},
+		{"environment of process 1", map[string]string{"proc/1/environ": "HOME=/\x00container=lxc\x00"}, normal, "", true},
+		{"another name in it", map[string]string{"proc/1/environ": "nocontainer=1\x00"}, normal, "", false},
+		{"control group", map[string]string{"proc/1/cgroup": "4:memory:/kubepods/besteffort/pod1\n"}, normal, "", true},
+		{"PID namespace", nil, map[string]string{"proc/self/ns/pid": "pid:[4026532201]", "proc/self/ns/user": "user:[4026531837]"}, "", true},
+		{"user namespace", nil, map[string]string{"proc/self/ns/pid": "pid:[4026531836]", "proc/self/ns/user": "user:[4026532200]"}, "", true},
+		{"environment", nil, normal, "container", true},
+		{"Kubernetes", nil, normal, "KUBERNETES_SERVICE_HOST", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			getenv := func(name string) string {
+				if name == c.env {
+					return "set"
+				}
+				return ""
+			}
+			if got := inContainer(makeSystem(t, c.files, c.links), getenv); got != c.want {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+}
+
+func TestOnlyRoot(t *testing.T) {
+	for text, want := range map[string]bool{
+		"":                                true,
+		"root:x:0:0:root:/root:/bin/sh\n": true,
+		"root:x:0:0:root:/root:/bin/sh\ntoor:x:0:0::/root:/bin/sh\n# a comment\n":             true,
+		"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n":    false,
+		"root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33:www-data:/var/www:/usr/sbin/nologin": false,
+	} {
+		path := filepath.Join(makeSystem(t, map[string]string{"passwd": text}, nil), "passwd")
+		if got := onlyRoot(path); got != want {
+			t.Errorf("%q: got %v", text, got)
+		}
+	}
+	if !onlyRoot(filepath.Join(t.TempDir(), "none")) {
+		t.Error("without the file")
+	}
+}

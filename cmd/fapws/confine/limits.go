@@ -1,0 +1,18 @@
+package confine
+
+// #cgo library CFLAGS: -DFAPWS_FORM_LIBRARY
+// #include "groups.h"
+// #include <stdlib.h>
+import "C"
+
+import "unsafe"
+
+// groupLimit returns the lowest number of processes and threads that the control groups of this process allow, 2^64-1 if
+// they do not limit it. root is the root directory, without the slash at its end.
+func groupLimit(root string) uint64 {
+	dir, controller, file := C.CString(root), C.CString("pids"), C.CString("pids.max")
+	defer C.free(unsafe.Pointer(dir))
+	defer C.free(unsafe.Pointer(controller))
+	defer C.free(unsafe.Pointer(file))
+	return uint64(C.fapws_group_limit(dir, controller, file, file))
+}

@@ -1,0 +1,89 @@
+package confine
+
+import (
+	"bytes"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestProgramFile(t *testing.T) {
+	for _, c := range []struct {
+		line       string
+		start, end uint64
+		ok         bool
+	}{
+		{"00400000-00f00000 r-xp 00001000 fe:00 1234    /usr/bin/fapws", 0x400000, 0xf00000, true},
+		{"7f00-8000 r--p 00000000 fe:00 12   /usr/lib/libpython3.11.so.1.0", 0x7f00, 0x8000, true},
+		{"7f00-8000 r-xp 00000000 fe:00 12   /a folder/lib.so (deleted)", 0x7f00, 0x8000, true},
+		{"7f00-8000 rw-p 00000000 fe:00 12   /usr/lib/libc.so.6", 0x7f00, 0x8000, false}, // data
+		{"7f00-8000 r--s 00000000 fe:00 12   /a/shared/file", 0x7f00, 0x8000, false},     // not private
+		{"7f00-8000 r-xp 00000000 00:00 0    [vdso]", 0, 0, false},                       // no file
+		{"7f00-8000 rw-p 00000000 00:00 0", 0, 0, false},                                 // heap of Go
+		{"10000000000000000-10000000000001000 r-xp 00001000 fe:00 1234    /usr/bin/an-emulator", 0, 0, false},
+		{"zz-8000 r-xp 00000000 fe:00 12   /usr/bin/fapws", 0, 0x8000, false},
+	} {
+		start, end, ok := programFile([]byte(c.line))
+		if ok != c.ok || ok && (start != c.start || end != c.end) {
+			t.Errorf("%s: %x-%x %v", c.line, start, end, ok)
+		}
+	}
+}
+
+func TestProgramPages(t *testing.T) {
+	const smaps = `00400000-00f00000 r-xp 00001000 fe:00 1234    /usr/bin/fapws
+Size:              11264 kB
+Rss:                4096 kB
+Anonymous:             0 kB
+00f00000-01000000 r--p 00b01000 fe:00 1234    /usr/bin/fapws
+Rss:                1024 kB
+Anonymous:             8 kB
+7f00-8000 r--p 00000000 fe:00 12   /usr/lib/libemulated.so
+Rss:                   0 kB
+Anonymous:             0 kB
+8000-9000 rw-p 00000000 00:00 0    [heap]
+Rss:                   4 kB
+Anonymous:             0 kB
+`
+	var dropped []uint64
+	programPages(strings.NewReader(smaps), func(start, end uint64) { dropped = append(dropped, start, end) })
+	if want := []uint64{0x400000, 0xf00000}; !slices.Equal(dropped, want) {
+		t.Errorf("%x, want %x", dropped, want)
+	}
+}
+
+// TestDropProgramPages: a process that has lost its program pages goes on.
+func TestDropProgramPages(t *testing.T) {
+	for _, small := range []bool{false, true, true} {
+		if err := dropProgramPages(small); err != nil {
+			t.Fatal(err)
+		}
+		TestProgramFile(t)
+	}
+	if _, err := os.Stat("/sys/kernel/mm/transparent_hugepage"); err != nil {
+		return // no folio is large, and the mappings stay as they are
+	}
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range bytes.Lines(maps) {
+		if start, end, ok := programFile(line); ok && end-start > divided && bytes.Contains(line, []byte(".test")) {
+			t.Errorf("a mapping of %d bytes: %s", end-start, line)
+		}
+	}
+}
+
+func TestResident(t *testing.T) {
+	before := ResidentMemory(os.Getpid())
+	page := make([]byte, 8<<20)
+	for i := range page {
+		page[i] = 1
+	}
+	if after := ResidentMemory(os.Getpid()); before < 1<<20 || after < before+4<<20 {
+		t.Errorf("%d bytes before 8 MiB more, %d after", before, after)
+	}
+	runtime.KeepAlive(page)
+}

@@ -1,0 +1,137 @@
+package confine
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// administration are system calls that no web application needs: they are for root, for debuggers and container engines,
+// or have been ways into the kernel.
+var administration = []uintptr{
+	unix.SYS_ACCT, unix.SYS_ADD_KEY, unix.SYS_ADJTIMEX, unix.SYS_BPF, unix.SYS_CHROOT, unix.SYS_CLOCK_ADJTIME, unix.SYS_CLOCK_SETTIME,
+	unix.SYS_DELETE_MODULE, unix.SYS_FANOTIFY_INIT, unix.SYS_FINIT_MODULE, unix.SYS_FSCONFIG, unix.SYS_FSMOUNT, unix.SYS_FSOPEN,
+	unix.SYS_FSPICK, unix.SYS_INIT_MODULE, unix.SYS_IO_URING_ENTER, unix.SYS_IO_URING_REGISTER, unix.SYS_IO_URING_SETUP,
+	unix.SYS_KCMP, unix.SYS_KEXEC_LOAD, unix.SYS_KEYCTL, unix.SYS_LOOKUP_DCOOKIE, unix.SYS_MOUNT, unix.SYS_MOUNT_SETATTR,
+	unix.SYS_MOVE_MOUNT, unix.SYS_NAME_TO_HANDLE_AT, unix.SYS_NFSSERVCTL, unix.SYS_OPEN_BY_HANDLE_AT, unix.SYS_OPEN_TREE, unix.SYS_OPEN_TREE_ATTR,
+	unix.SYS_PERF_EVENT_OPEN, unix.SYS_PIDFD_GETFD, unix.SYS_PIVOT_ROOT, unix.SYS_PROCESS_VM_READV, unix.SYS_PROCESS_VM_WRITEV,
+	unix.SYS_PTRACE, unix.SYS_QUOTACTL, unix.SYS_QUOTACTL_FD, unix.SYS_REBOOT, unix.SYS_REQUEST_KEY, unix.SYS_SETDOMAINNAME,
+	unix.SYS_SETHOSTNAME, unix.SYS_SETNS, unix.SYS_SETTIMEOFDAY, unix.SYS_SWAPOFF, unix.SYS_SWAPON, unix.SYS_SYSLOG,
+	unix.SYS_UMOUNT2, unix.SYS_UNSHARE, unix.SYS_USERFAULTFD, unix.SYS_VHANGUP,
+}
+
+// shared are system calls for memory, semaphores and queues by number or name, which reach all processes of the same user, and which
+// Landlock does not see.
+var shared = []uintptr{
+	unix.SYS_MQ_OPEN, unix.SYS_MQ_UNLINK, unix.SYS_MSGCTL, unix.SYS_MSGGET, unix.SYS_MSGRCV, unix.SYS_MSGSND, unix.SYS_SEMCTL,
+	unix.SYS_SEMGET, unix.SYS_SHMAT, unix.SYS_SHMCTL, unix.SYS_SHMGET,
+}
+
+const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWUSER |
+	unix.CLONE_NEWPID | unix.CLONE_NEWNET
+
+// filterOf makes the filter for a process.
+func filterOf(r *Rules) *filter {
+	f := newFilter(architecture)
+	for _, number := range slices.Concat(administration, shared, more) {
+		f.always(number, unix.EPERM)
+	}
+	if !r.executes() { // Landlock would let a file run that exists in memory alone
+		f.always(unix.SYS_EXECVE, unix.EACCES)
+		f.always(unix.SYS_EXECVEAT, unix.EACCES)
+	}
+	f.always(unix.SYS_CLONE3, unix.ENOSYS) // its flags are in memory; the C library then calls clone
+	f.when(unix.SYS_CLONE, hasAny(0, newNamespaces))
+	for _, call := range ofProcesses {
+		for arg := range call.own {
+			f.when(call.number, differs(arg, 0))
+		}
+	}
+	f.when(unix.SYS_IOPRIO_SET, differs(1, 0))
+	f.when(unix.SYS_IOCTL, equals(1, unix.TIOCSTI))
+	f.when(unix.SYS_IOCTL, equals(1, unix.TIOCLINUX))
+	privilegedFiles(f)
+	sockets(f, r)
+	return f
+}
+
+// ofProcesses are system calls about a process, or a group of them, and the number of first arguments that are 0 if the caller means itself:
+// limits, and priorities.
+var ofProcesses = []struct {
+	number uintptr
+	own    uint32
+}{
+	{unix.SYS_PRLIMIT64, 1}, {unix.SYS_SETPRIORITY, 2}, {unix.SYS_SCHED_SETATTR, 1}, {unix.SYS_SCHED_SETPARAM, 1}, {unix.SYS_SCHED_SETSCHEDULER, 1},
+}
+
+// modeCall is a system call that gives a file its mode, which is the argument mode, counted from 0.
+type modeCall struct {
+	number uintptr
+	mode   uint32
+}
+
+// modeCalls always give a file a mode, openCalls only if the argument before it says so.
+var (
+	modeCalls = []modeCall{{unix.SYS_FCHMOD, 1}, {unix.SYS_FCHMODAT, 2}, {unix.SYS_FCHMODAT2, 2}, {unix.SYS_MKNODAT, 2}}
+	openCalls = []modeCall{{unix.SYS_OPENAT, 3}}
+)
+
+// privilegedFiles denies files that give the rights of their owner or group to every user who runs them: those users are outside
+// of the sandbox.
+func privilegedFiles(f *filter) {
+	const bits, creates = unix.S_ISUID | unix.S_ISGID, unix.O_CREAT | unix.O_TMPFILE&^unix.O_DIRECTORY
+	for _, c := range append(modeCalls, olderModeCalls...) {
+		f.when(c.number, hasAny(c.mode, bits))
+	}
+	for _, c := range append(openCalls, olderOpenCalls...) {
+		f.when(c.number, hasAny(c.mode-1, creates), hasAny(c.mode, bits))
+	}
+	f.always(unix.SYS_OPENAT2, unix.ENOSYS) // the mode is in memory; callers then use openat
+}
+
+// sockets denies kinds of sockets that no web application needs, and ways to connect over TCP that Landlock does not see.
+func sockets(f *filter, r *Rules) {
+	if !r.Unix {
+		f.when(unix.SYS_SOCKET, equals(0, unix.AF_UNIX))
+		// Each of a pair of datagrams can send to any other socket.
+		f.when(unix.SYS_SOCKETPAIR, hasAny(1, unix.SOCK_DGRAM))
+		if len(r.Bind) == 0 { // a socket without an address gets any port
+			f.always(unix.SYS_LISTEN, unix.EACCES)
+		}
+	}
+	f.when(unix.SYS_SOCKET, differs(0, unix.AF_UNIX), differs(0, unix.AF_INET), differs(0, unix.AF_INET6), differs(0, unix.AF_NETLINK))
+	for _, family := range []uint32{unix.AF_INET, unix.AF_INET6} { // Multipath TCP, SCTP and others
+		f.when(unix.SYS_SOCKET, equals(0, family), differs(2, 0), differs(2, unix.IPPROTO_TCP), differs(2, unix.IPPROTO_UDP),
+			differs(2, unix.IPPROTO_ICMP), differs(2, unix.IPPROTO_ICMPV6))
+		f.when(unix.SYS_SOCKET, equals(0, family), hasAny(1, unix.SOCK_RDM)) // which is a bit of SOCK_SEQPACKET and SOCK_DCCP: SCTP and DCCP as protocol 0
+	}
+	f.when(unix.SYS_SOCKET, equals(0, unix.AF_NETLINK), differs(2, unix.NETLINK_ROUTE), differs(2, unix.NETLINK_KOBJECT_UEVENT))
+	f.when(unix.SYS_SENDTO, hasAny(3, unix.MSG_FASTOPEN))
+	f.when(unix.SYS_SENDMSG, hasAny(2, unix.MSG_FASTOPEN))
+	f.when(unix.SYS_SENDMMSG, hasAny(3, unix.MSG_FASTOPEN))
+}
+
+// filterSyscalls denies system calls to all threads.
+func filterSyscalls(r *Rules) error {
+	if !hasFilters() {
+		return nil
+	}
+	err := filterOf(r).install()
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
+		return nil // MissingInSandbox has said so
+	}
+	if err != nil {
+		return fmt.Errorf("cannot enter the sandbox: seccomp: %w", err)
+	}
+	return nil
+}
+
+// hasFilters reports whether system calls can be denied in this kernel, on this architecture.
+func hasFilters() bool {
+	action := uint32(unix.SECCOMP_RET_ERRNO)
+	_, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_GET_ACTION_AVAIL, 0, uintptr(unsafe.Pointer(&action)))
+	return architecture != 0 && errno == 0
+}

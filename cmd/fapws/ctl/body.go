@@ -1,0 +1,244 @@
+package ctl
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"html"
+	"strings"
+	"time"
+)
+
+const style = `:root{color-scheme:light dark;--bg:#fff;--fg:#1d2330;--dim:#667;--box:#f4f5f8;--line:#dde;--red:#b3261e;--bar:#2a6fdb;--flame:#ffd8a8}
+@media(prefers-color-scheme:dark){:root{--bg:#14171c;--fg:#dfe3ea;--dim:#8b93a3;--box:#1d2129;--line:#313744;--red:#ff8a80;--bar:#7aa9f7;--flame:#6b4a1e}}
+*{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--fg);font:15px/1.5 system-ui,sans-serif}
+header,main,footer{max-width:70rem;margin:auto;padding:.6rem 1rem}h1{margin:0;font-size:1.3rem;overflow-wrap:anywhere}h2{margin:1.2rem 0 .3rem;font-size:1rem}
+p{margin:.3rem 0}.dim{color:var(--dim)}.bad{color:var(--red)}.wide{overflow-x:auto}
+dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.5rem,1fr));gap:.5rem;margin:.6rem 0}dl div{padding:.4rem .7rem;border:1px solid var(--line);border-radius:6px;background:var(--box)}
+dt{color:var(--dim);font-size:.8rem}dd{margin:0;font-size:1.15rem;font-variant-numeric:tabular-nums}
+table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th,td{padding:.2rem .6rem .2rem 0;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
+th{color:var(--dim);font-weight:normal;font-size:.8rem}.l{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:9rem}
+pre{margin:0;padding:.5rem .8rem;max-height:24rem;overflow:auto;white-space:pre-wrap;overflow-wrap:anywhere;border:1px solid var(--line);border-radius:6px;background:var(--box);font:12px/1.5 ui-monospace,Consolas,monospace}
+.flame{min-width:30rem;font-size:11px}.flame div{display:flex;align-items:flex-start}.flame div>div{display:block}.flame b{display:block;margin:0 1px 1px 0;padding:0 .3em;overflow:hidden;white-space:nowrap;text-overflow:ellipsis;font-weight:normal;border-radius:2px;background:var(--flame)}
+button{font:inherit;padding:.3rem .9rem;border:1px solid var(--line);border-radius:6px;background:var(--box);color:var(--fg);cursor:pointer}form{display:inline}svg{width:100%;height:3rem;stroke:var(--bar);fill:none}
+`
+
+// script asks for the figures again whenever an event of Channel tells it to, or after two seconds without one, and shows the answers of
+// buttons on the page. Without it the page is loaded again every few seconds, and buttons lead to pages of their own.
+const script = `(()=>{const d=document,m=d.querySelector("main"),o=d.querySelector("#out"),s=d.querySelector("#state");let busy=0,looked=0;
+const say=t=>{s.textContent=t};
+const look=async()=>{if(busy||d.hidden)return;busy=1;looked=Date.now();try{const r=await fetch("live",{cache:"no-store"});if(!r.ok)throw 0;
+const l=m.querySelector("pre.log"),end=!l||l.scrollTop+l.clientHeight>=l.scrollHeight-4,top=l?l.scrollTop:0;m.innerHTML=await r.text();
+const n=m.querySelector("pre.log");if(n)n.scrollTop=end?n.scrollHeight:top;say("live")}catch(e){say("no answer; trying again")}busy=0};
+const hear=()=>{const e=new EventSource("events");e.onmessage=look;e.onerror=()=>{say("no answer; trying again");if(e.readyState==2)setTimeout(hear,5000)}};
+d.addEventListener("visibilitychange",look);setInterval(()=>{if(Date.now()-looked>1900)look()},500);
+for(const f of d.forms)f.addEventListener("submit",async e=>{e.preventDefault();const b=f.querySelector("button");b.disabled=true;o.hidden=false;o.textContent="…";
+try{const r=await fetch(f.action,{method:"POST"}),t=await r.text();if(!r.ok)throw t;if(/html/.test(r.headers.get("Content-Type")))o.innerHTML=t;else{o.innerHTML="<pre></pre>";o.firstChild.textContent=t}}catch(e){o.textContent="failed: "+(e.message||e)}b.disabled=false});
+hear();look()})();`
+
+// scriptHash is the hash of script for the Content-Security-Policy.
+var scriptHash = func() string {
+	sum := sha256.Sum256([]byte(script))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}()
+
+// document is the whole page.
+func document(v *View, lines []Line, rates []float64, reloads bool) string {
+	var b strings.Builder
+	begin(&b, v.Report.App, `<noscript><meta http-equiv="refresh" content="5"></noscript>`)
+	fmt.Fprintf(&b, `<header><h1>%s</h1><form method="post" action="stacks"><button>Stacks</button></form> `, clip(v.Report.App, 200))
+	if v.Report.Python != "" {
+		fmt.Fprintf(&b, `<form method="post" action="profile"><button>Profile for %d s</button></form> `, int(ProfileTime.Seconds()))
+	}
+	if reloads {
+		b.WriteString(`<form method="post" action="reload"><button>Reload</button></form> `)
+	}
+	b.WriteString(`<span class="dim" id="state"></span><div id="out" hidden></div></header><main>`)
+	b.WriteString(body(v, lines, rates))
+	b.WriteString(`</main><footer class="dim"><a href="metrics">metrics</a> · <a href="status.json">JSON</a></footer><script>` + script + `</script></body></html>` + "\n")
+	return b.String()
+}
+
+// begin writes the beginning of a page.
+func begin(b *strings.Builder, title, meta string) {
+	b.WriteString(`<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">` + meta +
+		`<title>fapws: ` + clip(title, 200) + `</title><style>` + style + `</style></head><body>`)
+}
+
+// profilePage is a flame graph for a browser without JavaScript.
+func profilePage(graph string) string {
+	var b strings.Builder
+	begin(&b, "profile", "")
+	b.WriteString(`<header><h1>Profile</h1></header><main>` + graph + `</main><footer><a href="./">back</a></footer></body></html>` + "\n")
+	return b.String()
+}
+
+// body is what changes.
+func body(v *View, lines []Line, rates []float64) string {
+	var b strings.Builder
+	r := &v.Report
+	fmt.Fprintf(&b, `<p class="dim">fapws %s, %s, pid %d, up %s, %s</p>`, text(r.Version), text(python(r)), r.PID, age(r.Uptime), clip(strings.Join(r.Addresses, " "), 300))
+	if r.Failure != "" {
+		fmt.Fprintf(&b, `<p class="bad">The last reload failed: %s</p>`, clip(WithoutQueries(r.Failure), 500))
+	}
+	b.WriteString(curve(rates))
+	b.WriteString("<dl>")
+	figure := func(name, format string, args ...any) {
+		fmt.Fprintf(&b, "<div><dt>%s</dt><dd>%s</dd></div>", name, text(fmt.Sprintf(format, args...)))
+	}
+	figure("requests/s", "%.1f", v.Rate)
+	figure("active", "%.0f", v.InFlight)
+	figure("queued", "%.0f", v.Queue)
+	if limit, ok := v.Threads["limit"]; ok {
+		figure("threads busy, waiting for the GIL, idle", "%.0f, %.0f, %.0f of %.0f", v.Threads["busy"], v.Threads["gil"], v.Threads["idle"], limit)
+	}
+	if v.QueueWait.N > 0 {
+		figure("wait for a thread, p95", "%s", span(v.QueueWait.P95))
+	}
+	if v.GILWait.N > 0 {
+		figure("wait for the GIL, p95", "%s", span(v.GILWait.P95))
+	}
+	for _, kind := range [...][2]string{{"http", "HTTP"}, {"http2", "HTTP/2"}, {"sse", "SSE"}, {"websocket", "WebSocket"}, {"tunnel", "tunnels"}, {"upstream", "upstream"}, {"upstream_idle", "upstream, idle"}} {
+		if n := v.Connections[kind[0]]; n > 0 || kind[0] == "http" {
+			figure(kind[1], "%.0f", n)
+		}
+	}
+	if t := v.TLS; t != nil {
+		figure("over TLS", "%.0f", t.Connections)
+		figure("TLS handshakes/s", "%.1f", t.Rate)
+	}
+	if c := r.Cache; c != nil && c.Hits+c.Stale+c.Misses+c.Bypassed > 0 {
+		figure("from the cache", "%.1f %%", 100*float64(c.Hits+c.Stale)/float64(c.Hits+c.Stale+c.Misses+c.Bypassed))
+	}
+	if v.Restarts > 0 {
+		figure("restarts of workers", "%.0f", v.Restarts)
+	}
+	if v.LogLost > 0 {
+		figure("log lines lost", "%.0f", v.LogLost)
+	}
+	b.WriteString("</dl>")
+	routes(&b, v)
+	active(&b, v)
+	workers(&b, v)
+	if len(lines) == 0 {
+		return b.String()
+	}
+	b.WriteString(`<h2>Log</h2><pre class="log">`)
+	for _, line := range lines {
+		b.WriteString(clip(WithoutQueries(line.Text), 240) + "\n")
+	}
+	b.WriteString("</pre>")
+	return b.String()
+}
+
+func routes(b *strings.Builder, v *View) {
+	b.WriteString(`<h2>Routes</h2><div class="wide"><table><tr><th class="l">route<th>requests/s<th>5xx/s<th>p50<th>p95<th>p99<th>requests</tr>`)
+	for _, r := range v.Routes[:min(len(v.Routes), mostRoutes)] {
+		fmt.Fprintf(b, `<tr><td class="l">%s<td>%.1f<td>%.1f`, clip(r.Host+r.Route, 60), r.Rate, r.ErrRate)
+		for _, q := range [...]float64{r.P50, r.P95, r.P99} {
+			if r.N == 0 {
+				b.WriteString("<td>-")
+			} else {
+				b.WriteString("<td>" + span(q))
+			}
+		}
+		fmt.Fprintf(b, "<td>%d</tr>", r.Requests)
+	}
+	b.WriteString("</table></div>")
+	more(b, len(v.Routes)-mostRoutes)
+}
+
+// What is shown of everything, so that the page remains small: the busiest routes, the oldest requests. fapws ctl top has all.
+const (
+	mostRoutes       = 50
+	statusMostActive = 25
+	mostWorkers      = 32
+)
+
+// more says how many rows a table leaves out.
+func more(b *strings.Builder, n int) {
+	if n > 0 {
+		fmt.Fprintf(b, "<p>and %d more</p>", n)
+	}
+}
+
+func active(b *strings.Builder, v *View) {
+	if len(v.Active) == 0 {
+		return
+	}
+	b.WriteString(`<h2>Active requests</h2><div class="wide"><table><tr><th>age<th>worker<th class="l">request<th class="l">state<th class="l">where Python is</tr>`)
+	for _, a := range v.Active[:min(len(v.Active), statusMostActive)] {
+		fmt.Fprintf(b, `<tr><td>%s<td>%d<td class="l">%s<td class="l">%s<td class="l">%s</tr>`, span(a.Age), a.Worker, clip(WithoutQueries(a.Request), 80), clip(a.State, 40), clip(a.At, 80))
+	}
+	b.WriteString("</table></div>")
+	more(b, len(v.Active)-statusMostActive)
+}
+
+func workers(b *strings.Builder, v *View) {
+	b.WriteString(`<h2>Workers</h2><div class="wide"><table><tr><th class="l">process<th>state<th>age<th>memory<th>requests</tr>`)
+	for _, w := range v.Report.Workers[:min(len(v.Report.Workers), mostWorkers)] {
+		requests := "-"
+		if w.Requests >= 0 {
+			requests = fmt.Sprint(w.Requests)
+		}
+		fmt.Fprintf(b, `<tr><td class="l">%d<td>%s<td>%s<td>%.1f MB<td>%s</tr>`, w.PID, text(w.State), age(w.Age), float64(w.RSS)/1e6, requests)
+	}
+	b.WriteString("</table></div>")
+	more(b, len(v.Report.Workers)-mostWorkers)
+}
+
+// curve draws rates, the newest on the right.
+func curve(rates []float64) string {
+	if len(rates) < 2 {
+		return ""
+	}
+	most := 1.0
+	for _, r := range rates {
+		most = max(most, r)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, `<svg viewBox="0 0 %d 40" preserveAspectRatio="none" role="img" aria-label="requests per second"><polyline vector-effect="non-scaling-stroke" points="`, history-1)
+	for i, r := range rates {
+		fmt.Fprintf(&b, "%d,%.1f ", history-len(rates)+i, 38-36*r/most)
+	}
+	b.WriteString(`"/></svg>`)
+	return b.String()
+}
+
+func python(r *Report) string {
+	if r.Python == "" {
+		return "without Python"
+	}
+	return "Python " + r.Python + ", " + r.Mode
+}
+
+func text(s string) string { return html.EscapeString(strings.ToValidUTF8(s, "\uFFFD")) }
+
+// clip is text for at most n bytes of HTML.
+func clip(s string, n int) string {
+	var b strings.Builder
+	for _, r := range s {
+		one := text(string(r))
+		if b.Len()+len(one) > n {
+			return b.String() + "…"
+		}
+		b.WriteString(one)
+	}
+	return b.String()
+}
+
+// age is a time in seconds, without fractions.
+func age(seconds float64) string {
+	return (time.Duration(seconds) * time.Second).String()
+}
+
+// span is a short time in seconds with three digits.
+func span(seconds float64) string {
+	switch {
+	case seconds < 0.001:
+		return fmt.Sprintf("%.0f µs", seconds*1e6)
+	case seconds < 1:
+		return fmt.Sprintf("%.3g ms", seconds*1e3)
+	}
+	return fmt.Sprintf("%.3g s", seconds)
+}

@@ -1,0 +1,65 @@
+package ctl
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// maxPage is the largest size of a page, in bytes.
+const maxPage = 40 << 10
+
+// TestSize: no server is too large for the page, and nothing in it is HTML.
+func TestSize(t *testing.T) {
+	long := strings.Repeat(`<script>"&'`, 100)
+	v := &View{Report: Report{App: long, Python: "3", Addresses: []string{long, long}, Failure: long}}
+	var lines []Line
+	rates := make([]float64, history)
+	for i := range 1000 {
+		v.Routes = append(v.Routes, RouteView{Host: long, Route: long, Requests: 1 << 40, Quantiles: Quantiles{N: 1}})
+		v.Active = append(v.Active, Active{Worker: 1 << 20, Request: long, State: long, At: long, Age: 1e5})
+		v.Report.Workers = append(v.Report.Workers, Worker{PID: 1 << 20, State: "serving", Age: 1e7})
+		if i < logLines {
+			lines = append(lines, Line{Text: long})
+		}
+	}
+	page := document(v, lines, rates, true)
+	if n := len(page); n > maxPage || n < maxPage/2 {
+		t.Errorf("%d bytes", n)
+	}
+	if strings.Count(page, "<script>") != 1 {
+		t.Error("text has become HTML")
+	}
+}
+
+// TestFlame: functions are as wide as their share, small ones are left out, and the graph remains small.
+func TestFlame(t *testing.T) {
+	graph := flame([]StatusStack{{[]string{"a (x.py)", "b (x.py)"}, 600}, {[]string{"a (x.py)", "c (x.py)"}, 200}, {[]string{"a (x.py)"}, 195}, {[]string{"rare (x.py)"}, 5}})
+	for _, want := range []string{
+		`<b title="all, 100.0 %">all</b>`,
+		`<div style="width:99.5%"><b title="a (x.py), 99.5 %">a</b>`,
+		`<div style="width:60.3%"><b title="b (x.py), 60.0 %">b</b></div>`,
+		`<tr><td>20.0 %<td class="l">c (x.py)</tr>`,
+	} {
+		if !strings.Contains(graph, want) {
+			t.Errorf("no %s in %s", want, graph)
+		}
+	}
+	if strings.Contains(graph, `title="rare`) {
+		t.Error("a function that hardly ran is in the graph")
+	}
+	var stacks []StatusStack
+	for i := range 5000 {
+		s := StatusStack{N: 1 + i%7}
+		for k := range 60 {
+			s.Frames = append(s.Frames, fmt.Sprintf("<b>%d (%s)", i>>(k%12), strings.Repeat("/long", 30)))
+		}
+		stacks = append(stacks, s)
+	}
+	if n := len(flame(stacks)); n > maxPage/2 {
+		t.Errorf("%d bytes", n)
+	}
+	if graph := flame(nil); !strings.Contains(graph, "No Python code has run") {
+		t.Error(graph)
+	}
+}

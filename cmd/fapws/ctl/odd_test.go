@@ -1,0 +1,213 @@
+package ctl
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"encoding/pem"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// talk serves each connection with f, which gets it with its number, until f returns. It returns the address.
+func talk(t *testing.T, f func(n int, c net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for n := 0; ; n++ {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				f(n, c)
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
+// repeat writes b until that fails.
+func repeat(c net.Conn, b string) {
+	many := strings.Repeat(b, 1<<18/len(b))
+	for {
+		if _, err := io.WriteString(c, many); err != nil {
+			return
+		}
+	}
+}
+
+// frame is a frame of HTTP/2 on stream 0 without a payload longer than 255 bytes.
+func frame(kind byte, payload string) string {
+	return string([]byte{0, 0, byte(len(payload)), kind, 0, 0, 0, 0, 0}) + payload
+}
+
+var (
+	settingsFrame = frame(4, "")
+	pingFrame     = frame(6, "12345678")
+	goAwayFrame   = frame(7, "\x00\x00\x00\x00"+"\x00\x00\x00\x00") // it has looked at no stream
+)
+
+// TestEndless: servers that never end their responses do not keep the generator from ending.
+func TestEndless(t *testing.T) {
+	for _, c := range []struct{ name, head, rest, flag, reason string }{
+		{"chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "4\r\nmore\r\n", "-t=1", "timed out"},
+		{"body", "HTTP/1.0 200 OK\r\n\r\n", "more", "-t=1", "timed out"},
+		{"interim responses", "", "HTTP/1.1 100 Continue\r\n\r\n", "-t=1", "timed out"},
+		{"a head", "HTTP/1.1 200 OK\r\n", "X-More: more\r\n", "-t=1", "the head of a response is too long"},
+		{"a chunk's size", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "0", "-t=1", "the chunks of a response are malformed"},
+		{"pings", settingsFrame, pingFrame, "--http2", "the server does not read"},
+		{"settings", settingsFrame, settingsFrame, "--http2", "the server does not read"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			address := talk(t, func(_ int, conn net.Conn) {
+				_, _ = conn.Read(make([]byte, 1000))
+				_, _ = io.WriteString(conn, c.head)
+				repeat(conn, c.rest)
+			})
+			timeout := "1"
+			if c.reason != "timed out" {
+				timeout = "60"
+			}
+			r := benchRun(t, "-n", "1", c.flag, "--timeout", timeout, "http://"+address)
+			if r.failures[c.reason] != 1 || r.finished != 0 || !r.Failed() {
+				t.Errorf("%d responses, %v", r.finished, r.failures)
+			}
+		})
+	}
+}
+
+// TestNoAnswer: what a server never answers, or keeps refusing, fails, and the report says so in both forms.
+func TestNoAnswer(t *testing.T) {
+	silent := talk(t, func(_ int, c net.Conn) { _, _ = io.Copy(io.Discard, c) })
+	leaving := talk(t, func(_ int, c net.Conn) {
+		_, _ = io.WriteString(c, settingsFrame)
+		// The request comes behind the preface and the settings of the client.
+		for seen := 0; seen < 100; {
+			n, err := c.Read(make([]byte, 1000))
+			if err != nil {
+				return
+			}
+			seen += n
+		}
+		_, _ = io.WriteString(c, goAwayFrame)
+		_, _ = io.Copy(io.Discard, c)
+	})
+	gone := talk(t, func(_ int, c net.Conn) {
+		_, _ = io.WriteString(c, settingsFrame+goAwayFrame)
+		_ = c.(*net.TCPConn).CloseWrite()
+		_, _ = io.Copy(io.Discard, c) // or the rest would be a reset
+	})
+	for _, c := range []struct{ name, address, flag, reason string }{
+		{"silent", silent, "-t=1", "timed out"},
+		{"silent, HTTP/2", silent, "--http2", "timed out"},
+		{"leaving", leaving, "--http2", errRefused},
+		{"gone", gone, "--http2", "not sent: the server keeps no connection"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			timeout := "1"
+			if c.name == "leaving" {
+				timeout = "60"
+			}
+			r := benchRun(t, "-n", "2", "-c", "1", "--timeout", timeout, c.flag, "http://"+c.address)
+			failed := r.failures[c.reason]
+			if c.name == "gone" { // some may be sent before it is seen to go
+				failed += r.failures[errRefused]
+			}
+			if failed != 2 || !r.Failed() {
+				t.Errorf("%v, %v", r.failures, r.refused)
+			}
+			var text, object bytes.Buffer
+			r.WriteText(&text)
+			if !strings.Contains(text.String(), "\nFailed     ") {
+				t.Error(text.String())
+			}
+			if err := r.WriteJSON(&object); err != nil || !json.Valid(object.Bytes()) {
+				t.Error(err, object.String())
+			}
+		})
+	}
+}
+
+// TestHandshakes: a server that is slow to answer handshakes has as many of them at once as there are connections.
+func TestHandshakes(t *testing.T) {
+	const connections = 5
+	s := httptest.NewTLSServer(http.NotFoundHandler())
+	config := s.TLS.Clone()
+	s.Close()
+	var all sync.WaitGroup
+	all.Add(connections)
+	address := talk(t, func(_ int, c net.Conn) {
+		first := make([]byte, 1)
+		_, _ = io.ReadFull(c, first)
+		all.Done()
+		all.Wait()
+		secure := tls.Server(&begun{c, first}, config)
+		_, _ = secure.Read(make([]byte, 1000))
+		_, _ = io.WriteString(secure, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive, close\r\n\r\n")
+		_ = secure.Close()
+	})
+	benchAnswers(t, benchRun(t, "-k", "-t", "1", "-c", "5", "-n", "5", "--timeout", "60", "https://"+address), connections, 200)
+}
+
+// begun is a connection of which the first bytes have been read.
+type begun struct {
+	net.Conn
+	first []byte
+}
+
+func (b *begun) Read(p []byte) (int, error) {
+	if len(b.first) > 0 {
+		n := copy(p, b.first)
+		b.first = b.first[n:]
+		return n, nil
+	}
+	return b.Conn.Read(p)
+}
+
+// TestWrongCertificate: certificates for another name, and those of an unknown authority, are refused and named.
+func TestWrongCertificate(t *testing.T) {
+	s := serve(t, true, func(http.ResponseWriter, *http.Request) {})
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{s.URL}, "unknown authority; see --cacert and --insecure"},
+		{[]string{"--cacert", ca, strings.Replace(s.URL, "127.0.0.1", "localhost", 1)}, "not localhost; see --cacert and --insecure"},
+		{[]string{strings.Replace(serve(t, false, nil).URL, "http", "https", 1)}, "the server does not speak TLS; use http://"},
+	} {
+		o, err := ParseBenchArgs(append(c.args, "-n", "1"), io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := RunBench(context.Background(), o); err == nil || !strings.HasSuffix(err.Error(), c.want) {
+			t.Errorf("%v instead of %q", err, c.want)
+		}
+	}
+	benchAnswers(t, benchRun(t, "-n", "1", strings.Replace(s.URL, "https", "http", 1)), 1, 400) // net/http says so
+}
+
+// TestLocalhost: of the addresses of a name the one that accepts is used.
+func TestLocalhost(t *testing.T) {
+	s := serve(t, false, func(http.ResponseWriter, *http.Request) {})
+	benchAnswers(t, benchRun(t, "-n", "3", strings.Replace(s.URL, "127.0.0.1", "localhost", 1)), 3, 200)
+}

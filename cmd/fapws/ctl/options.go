@@ -1,0 +1,258 @@
+package ctl
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"fapws/cmd/fapws/settings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// BenchOptions are what a user has asked for.
+type BenchOptions struct {
+	URL         string
+	Method      string
+	Fields      [][2]string // names and values, as typed
+	Body        []byte
+	Connections int
+	Streams     int // requests at once on a connection of HTTP/2
+	Threads     int // event loops
+	Requests    int64
+	Duration    time.Duration // 0: Requests counts
+	Rate        float64       // requests per second; 0: as fast as responses come
+	Timeout     time.Duration // for connecting, for the handshake of TLS, and for each response
+	HTTP2       bool
+	Close       bool // a connection for each request
+	Insecure    bool
+	CAFile      string
+	JSON        bool
+}
+
+// Limits of what a user may ask for.
+const (
+	maxConnections = 60000
+	maxThreads     = 256
+	maxStreams     = 1 << 16
+	maxRate        = 1e7
+)
+
+const help = `Usage: fapws bench [FLAGS] URL
+Sends requests to a server you are allowed to test, and shows how fast it answers.
+A unix socket is written as unix:/run/app.sock, or unix:/run/app.sock:/path.
+
+  -c, --connections N   connections at once [32]
+  -d, --duration TIME   how long to send requests [10s]
+  -n, --requests N      send N requests instead
+  -r, --rate N          requests per second at fixed times; percentiles then
+                        include the waiting that a slow server causes
+  -t, --threads N       threads that generate load [1, or 2 with 4 processors]
+  -m, --method METHOD   [GET, or POST with a body]
+  -H, --header LINE     a header field, "Name: value"; may be repeated
+  -b, --body TEXT       body of each request; @FILE reads it from a file
+      --http2           HTTP/2; without https:// the server must expect it
+      --streams N       requests at once on a connection of HTTP/2 [1]
+      --close           a connection for each request
+      --timeout TIME    for a connection and for each response [10s]
+      --cacert FILE     authority (PEM) that has signed the certificate
+  -k, --insecure        accept any certificate
+      --json            results as JSON: latencies in seconds, sizes in bytes
+
+Exit status: 0 all requests got a response with a status below 400; 1 some did not;
+2 usage error.
+`
+
+// ParseBenchArgs reads the arguments of "fapws bench". Its errors are lines for the user; flag.ErrHelp: the help was written to stdout.
+func ParseBenchArgs(args []string, stdout io.Writer) (*BenchOptions, error) {
+	o := &BenchOptions{Connections: 32, Streams: 1, Threads: defaultThreads(runtime.NumCPU()), Timeout: 10 * time.Second}
+	set := o.flags()
+	var urls []string
+	for len(args) > 0 { // flags may follow the URL
+		if err := set.Parse(args); errors.Is(err, flag.ErrHelp) {
+			fmt.Fprint(stdout, help)
+			return nil, err
+		} else if err != nil {
+			return nil, fmt.Errorf("%s; see fapws bench --help", strings.NewReplacer("flag provided but not defined:", "unknown flag", "flag needs an argument:", "no value after").Replace(err.Error()))
+		}
+		if args = set.Args(); len(args) > 0 {
+			urls, args = append(urls, args[0]), args[1:]
+		}
+	}
+	switch {
+	case len(urls) == 0 || urls[0] == "":
+		return nil, errors.New("no URL given; usage: fapws bench [FLAGS] URL")
+	case len(urls) > 1:
+		return nil, fmt.Errorf("%q: one URL at a time", urls[1])
+	}
+	o.URL = urls[0]
+	if _, _, err := parseURL(o.URL); err != nil {
+		return nil, err
+	}
+	return o, o.settle()
+}
+
+func defaultThreads(processors int) int {
+	if processors >= 4 {
+		return 2
+	}
+	return 1
+}
+
+// flags declares the flags.
+func (o *BenchOptions) flags() *flag.FlagSet {
+	set := flag.NewFlagSet("bench", flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	set.Usage = func() {}
+	for _, f := range []struct {
+		names string
+		set   func(string) error
+	}{
+		{"c connections", number(&o.Connections, 1, maxConnections)},
+		{"t threads", number(&o.Threads, 1, maxThreads)},
+		{"streams", number(&o.Streams, 1, maxStreams)},
+		{"d duration", benchSpan(&o.Duration)},
+		{"timeout", benchSpan(&o.Timeout)},
+		{"n requests", o.setRequests},
+		{"r rate", o.setRate},
+		{"m method", o.setMethod},
+		{"H header", o.addField},
+		{"b body", o.setBody},
+		{"cacert", o.setCAFile},
+	} {
+		for _, name := range strings.Fields(f.names) {
+			set.Func(name, "", f.set)
+		}
+	}
+	for _, f := range []struct {
+		names string
+		value *bool
+	}{{"http2", &o.HTTP2}, {"close", &o.Close}, {"k insecure", &o.Insecure}, {"json", &o.JSON}} {
+		for _, name := range strings.Fields(f.names) {
+			set.BoolVar(f.value, name, false, "")
+		}
+	}
+	return set
+}
+
+func number(at *int, least, most int) func(string) error {
+	return func(s string) error {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < least || n > most {
+			return fmt.Errorf("must be a number from %d to %d", least, most)
+		}
+		*at = n
+		return nil
+	}
+}
+
+func benchSpan(at *time.Duration) func(string) error {
+	return func(s string) error {
+		d, ok := settings.ParseDuration(s)
+		if !ok || d <= 0 {
+			return errors.New("must be a time such as 10s or 1m")
+		}
+		*at = d
+		return nil
+	}
+}
+
+func (o *BenchOptions) setRequests(s string) error {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 1 {
+		return errors.New("must be a number of at least 1")
+	}
+	o.Requests = n
+	return nil
+}
+
+func (o *BenchOptions) setRate(s string) error {
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil || !(f > 0 && f <= maxRate) {
+		return fmt.Errorf("must be requests per second, more than 0 and up to %d", int(maxRate))
+	}
+	o.Rate = f
+	return nil
+}
+
+func (o *BenchOptions) setMethod(s string) error {
+	if !httpguts.ValidHeaderFieldName(s) { // both are tokens
+		return errors.New("must be a method such as GET")
+	}
+	o.Method = s
+	return nil
+}
+
+func (o *BenchOptions) addField(s string) error {
+	name, value, ok := strings.Cut(s, ":")
+	value = strings.Trim(value, " \t")
+	if !ok || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
+		return errors.New(`must be "Name: value"`)
+	}
+	switch http.CanonicalHeaderKey(name) {
+	case "Content-Length", "Transfer-Encoding", "Connection":
+		return errors.New("is set by bench itself: see --body and --close")
+	}
+	o.Fields = append(o.Fields, [2]string{name, value})
+	return nil
+}
+
+func (o *BenchOptions) setCAFile(s string) error {
+	o.CAFile = s
+	_, err := os.Stat(s)
+	return withoutCall(err)
+}
+
+// withoutCall is an error of package os without the name of the call.
+func withoutCall(err error) error {
+	if file := (*fs.PathError)(nil); errors.As(err, &file) {
+		return fmt.Errorf("cannot read %s: %w", file.Path, file.Err)
+	}
+	return err
+}
+
+func (o *BenchOptions) setBody(s string) error {
+	if file, ok := strings.CutPrefix(s, "@"); ok {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return withoutCall(err)
+		}
+		o.Body = b
+		return nil
+	}
+	o.Body = []byte(s)
+	return nil
+}
+
+// settle completes the options, and returns an error if they contradict each other.
+func (o *BenchOptions) settle() error {
+	if o.Method == "" {
+		o.Method = http.MethodGet
+		if o.Body != nil {
+			o.Method = http.MethodPost
+		}
+	}
+	switch {
+	case o.Requests > 0 && o.Duration > 0:
+		return errors.New("give --requests or --duration, not both")
+	case o.Streams > 1 && !o.HTTP2:
+		return errors.New("--streams needs --http2")
+	case o.Close && o.HTTP2:
+		return errors.New("--close is for HTTP/1.1, not --http2")
+	case o.Requests == 0 && o.Duration == 0:
+		o.Duration = 10 * time.Second
+	}
+	if o.Requests > 0 && o.Requests < int64(o.Connections) {
+		o.Connections = int(o.Requests)
+	}
+	o.Threads = min(o.Threads, o.Connections)
+	return nil
+}

@@ -1,0 +1,270 @@
+package ctl
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"fapws/runtime/backend"
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+	"fapws/runtime/logfile"
+	"fapws/runtime/metrics"
+)
+
+// StatusSource is the server that a page shows. Its methods are safe for concurrent use.
+type StatusSource interface {
+	// Overview returns what all workers do, Metrics what they have counted.
+	Overview(context.Context) (*Overview, error)
+	Metrics(context.Context) ([]metrics.Family, error)
+
+	// Log returns the last lines of the error log, the oldest first.
+	Log(context.Context) ([]Line, error)
+
+	// StatusStack describes the active requests with their Python stacks. Reload returns when new code serves.
+	Stack(context.Context) (string, error)
+	Reload(context.Context) error
+
+	// Profile returns the stacks of Python for ProfileTime. The error says why there are none.
+	Profile(context.Context) ([]StatusStack, error)
+
+	// Reloads reports whether there is a supervisor, without which Reload fails.
+	Reloads() bool
+}
+
+// StatusChannel is the channel whose subscribers are the viewers of the page. An event, without anything in it, has them ask for the figures:
+// so each answer is for a client that may have it, and only they know what the events mean.
+const StatusChannel = "fapws.status"
+
+const (
+	ViewEvery   = time.Second     // between two events, while there are viewers
+	ProfileTime = 5 * time.Second // of a profile
+)
+
+// Line is a line of an error log.
+type Line struct {
+	At   int64  `json:"at"` // nanoseconds since 1970
+	Text string `json:"text"`
+}
+
+const (
+	within   = 10 * time.Second       // for an answer of the source
+	slowly   = 2 * time.Minute        // for a reload
+	fresh    = 900 * time.Millisecond // how long a picture is good: many viewers cost no more than one
+	history  = 60                     // rates that are kept for the curve
+	logLines = 50                     // that are shown
+)
+
+// Page is a responder of package backend.
+type Page struct {
+	source   StatusSource
+	log      func(level logfile.Level, client, line string)
+	refusals logfile.Seldom // lines about them
+
+	mu     sync.Mutex // held while the source is asked
+	before *Overview
+	at     time.Time
+	view   *View
+	lines  []Line
+	rates  []float64
+}
+
+// NewPage returns the page of a server. log writes a line about a client to the error log.
+func NewPage(s StatusSource, log func(level logfile.Level, client, line string)) *Page {
+	return &Page{source: s, log: log}
+}
+
+// fields are those of all answers.
+const fields = "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n" +
+	"Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-%s'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'\r\n"
+
+// Respond implements backend.Responder.
+func (p *Page) Respond(w *backend.Response, r *backend.Request) {
+	if why := refused(r); why != "" {
+		p.refuse(w, r, why)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context, within)
+	defer cancel()
+	path := r.Path[r.Script:]
+	switch r.Method() {
+	case "GET", "HEAD":
+		p.get(ctx, w, r, path)
+	case "POST":
+		p.post(w, r, path)
+	default:
+		w.Start(exchange.Head{Status: 405, Length: -1, Refusal: true, Fields: []byte("Allow: GET, HEAD, POST\r\n")})
+	}
+}
+
+func (p *Page) get(ctx context.Context, w *backend.Response, r *backend.Request, path string) {
+	switch path {
+	case "":
+		if !strings.HasPrefix(r.Path, "/") || r.Script == 0 {
+			w.Refuse(404, "")
+			return
+		}
+		there := &url.URL{Path: r.Path + "/"} // not as the client wrote it: "//_fapws/" would be another host
+		w.Start(exchange.Head{Status: 308, Length: 0, Fields: []byte("Location: " + there.EscapedPath() + "\r\n")})
+	case "/metrics":
+		p.metrics(ctx, w, r)
+	case "/events":
+		w.Start(exchange.Head{Status: 200, Length: -1, Channel: []byte(StatusChannel)})
+	case "/", "/live", "/status.json":
+		view, lines, rates, err := p.look(ctx)
+		if err != nil {
+			w.Refuse(503, err.Error())
+			return
+		}
+		switch path {
+		case "/":
+			send(w, "text/html; charset=utf-8", document(view, lines, rates, p.source.Reloads()))
+		case "/live":
+			send(w, "text/html; charset=utf-8", body(view, lines, rates))
+		default:
+			text, err := json.Marshal(view)
+			if err != nil {
+				w.Refuse(500, err.Error())
+				return
+			}
+			send(w, "application/json", string(text)+"\n")
+		}
+	default:
+		w.Refuse(404, "")
+	}
+}
+
+// refuse answers a client that may not see the page.
+func (p *Page) refuse(w *backend.Response, r *backend.Request, why string) {
+	if p.refusals.Now() {
+		p.log(logfile.Warning, r.Client(), "status page refused: "+why)
+	}
+	w.Refuse(403, why)
+}
+
+// post does what buttons ask for.
+func (p *Page) post(w *backend.Response, r *backend.Request, path string) {
+	if fromElsewhere(r) {
+		p.refuse(w, r, "the request comes from a page of another site")
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), slowly)
+	defer cancel()
+	switch path {
+	case "/stacks":
+		text, err := p.source.Stack(ctx)
+		if err != nil {
+			w.Refuse(503, err.Error())
+			return
+		}
+		send(w, "text/plain; charset=utf-8", WithoutQueries(text))
+	case "/profile":
+		stacks, err := p.source.Profile(ctx)
+		if err != nil {
+			w.Refuse(503, err.Error())
+			return
+		}
+		graph := flame(stacks)
+		if strings.Contains(r.Field("Accept"), "text/html") {
+			graph = profilePage(graph)
+		}
+		send(w, "text/html; charset=utf-8", graph)
+	case "/reload":
+		p.log(logfile.Info, r.Client(), "reloading: status page")
+		if err := p.source.Reload(ctx); err != nil {
+			w.Refuse(500, WithoutQueries(err.Error()))
+			return
+		}
+		send(w, "text/plain; charset=utf-8", "reloaded\n")
+	default:
+		w.Refuse(404, "")
+	}
+}
+
+// metrics answers in the format that the client prefers.
+func (p *Page) metrics(ctx context.Context, w *backend.Response, r *backend.Request) {
+	all, err := p.source.Metrics(ctx)
+	switch {
+	case err != nil:
+		w.Refuse(503, err.Error())
+	case strings.Contains(r.Field("Accept"), "application/openmetrics-text"):
+		send(w, metrics.OpenMetricsType, metrics.OpenMetrics(all))
+	default:
+		send(w, metrics.PlainType, metrics.Plain(all))
+	}
+}
+
+func send(w *backend.Response, kind, text string) {
+	w.Start(exchange.Head{Status: 200, Length: int64(len(text)), ContentType: kind, Fields: []byte(fmt.Sprintf(fields, scriptHash))})
+	_, _ = w.Write([]byte(text)) // the error says that the client has left
+}
+
+// look returns a picture of the server that is not older than fresh.
+func (p *Page) look(ctx context.Context) (*View, []Line, []float64, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.view != nil && time.Since(p.at) < fresh {
+		return p.view, p.lines, slices.Clone(p.rates), nil
+	}
+	now, err := p.source.Overview(ctx)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	before, seconds := p.before, time.Since(p.at).Seconds()
+	if before == nil {
+		before, seconds = now, 1
+	}
+	p.view, p.before, p.at = Compare(before, now, seconds), now, time.Now()
+	p.rates = append(p.rates, p.view.Rate)
+	p.rates = p.rates[max(0, len(p.rates)-history):]
+	lines, err := p.source.Log(ctx)
+	if err == nil {
+		slices.SortStableFunc(lines, func(x, y Line) int { return int(max(-1, min(1, x.At-y.At))) })
+		p.lines = lines[max(0, len(lines)-logLines):]
+	}
+	return p.view, p.lines, slices.Clone(p.rates), nil
+}
+
+// query finds the query of a path.
+var query = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(/[^\s?"]*)\?[^\s"]+`) })
+
+// WithoutQueries returns text without the queries of paths in it, which may be secret.
+func WithoutQueries(text string) string { return query().ReplaceAllString(text, "$1?…") }
+
+// refused returns why the client of r may not see the page; "": it may.
+func refused(r *backend.Request) string {
+	if r.Peer.User != "" {
+		return ""
+	}
+	addr, err := netip.ParseAddr(r.Peer.Addr)
+	if err != nil || !addr.Unmap().IsLoopback() {
+		return "only clients on this machine, or with a password, may see this page"
+	}
+	if r.Parsed.Forwarded || r.Field("Via") != "" { // from anywhere, although the proxy is on this machine
+		return "this page is not for requests through a proxy, unless the host asks for a password"
+	}
+	if !http1.LocalHost(r.Host()) { // a page elsewhere may have its own name lead to this machine (DNS rebinding)
+		return "ask for this page at localhost or 127.0.0.1"
+	}
+	return ""
+}
+
+// fromElsewhere reports whether a browser has sent r because a page of another site told it to.
+func fromElsewhere(r *backend.Request) bool {
+	if site := r.Field("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
+		return true
+	}
+	origin := r.Field("Origin")
+	if origin == "" {
+		return false // not a browser, or an old one that sends a form of the same site
+	}
+	u, err := url.Parse(origin)
+	return err != nil || !strings.EqualFold(u.Host, r.Host())
+}

@@ -1,0 +1,288 @@
+package ctl
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// Percentiles that are reported.
+var percentiles = []float64{50, 75, 90, 95, 99, 99.9}
+
+// benchSpan returns how long requests were sent.
+func (r *BenchResult) span() time.Duration {
+	switch o := r.options; {
+	case r.stopped:
+		return r.elapsed
+	case o.Duration > 0:
+		return o.Duration
+	case r.last > 0:
+		return r.last
+	}
+	return r.elapsed
+}
+
+// perSecond returns how many responses came in a second.
+func (r *BenchResult) perSecond() float64 {
+	n := r.finished
+	if r.options.Duration > 0 {
+		n = r.inTime
+	}
+	return float64(n) / r.span().Seconds()
+}
+
+// WriteText writes r as human-readable text.
+func (r *BenchResult) WriteText(w io.Writer) {
+	o := r.options
+	fmt.Fprintf(w, "%s %s, %s, %s", o.Method, o.URL, count(int64(o.Connections), "connection"), count(int64(o.Threads), "thread"))
+	if o.HTTP2 {
+		fmt.Fprintf(w, ", %s each", count(int64(o.Streams), "stream"))
+	}
+	fmt.Fprintf(w, "\n\nRequests   %s in %.2f s: %s per second, %s/s\n", grouped(r.finished), r.span().Seconds(), decimal(r.perSecond()), size(float64(r.received)/r.span().Seconds()))
+	if r.stopped {
+		fmt.Fprint(w, "           stopped before the end\n")
+	}
+	if n := r.unsent; n > 0 {
+		fmt.Fprintf(w, "           %s more were due and not sent: the server answers no more than that\n", grouped(n))
+	}
+	r.writeCounts(w)
+	if r.latency.TotalCount() > 0 {
+		r.writeLatency(w)
+	}
+	r.writeDoubts(w)
+}
+
+// writeCounts writes the statuses, and the failures.
+func (r *BenchResult) writeCounts(w io.Writer) {
+	title := "Responses"
+	for status, n := range r.statuses {
+		if n > 0 {
+			fmt.Fprintf(w, "%-10s %s × %d %s\n", title, grouped(n), status, http.StatusText(status))
+			title = ""
+		}
+	}
+	title = "Failed"
+	for _, reason := range slices.Sorted(maps.Keys(r.failures)) {
+		fmt.Fprintf(w, "%-10s %s: %s\n", title, count(r.failures[reason], "request"), reason)
+		title = ""
+	}
+	for _, reason := range slices.Sorted(maps.Keys(r.refused)) {
+		fmt.Fprintf(w, "%-10s %s: %s\n", title, count(r.refused[reason], "connection"), reason)
+		title = ""
+	}
+}
+
+func (r *BenchResult) writeLatency(w io.Writer) {
+	h := r.latency
+	from := "since the response before"
+	if r.options.Rate > 0 {
+		from = "since the time when the request was due"
+	}
+	fmt.Fprintf(w, "\nLatency    %s\n", from)
+	for _, p := range percentiles {
+		fmt.Fprintf(w, "%6s %%   %s\n", strconv.FormatFloat(p, 'f', -1, 64), latency(h.ValueAtQuantile(p)))
+	}
+	fmt.Fprintf(w, "     max   %s\n    mean   %s, standard deviation %s\n\n", latency(h.Max()), latency(int64(h.Mean())), latency(int64(h.StdDev())))
+	for _, b := range r.bars() {
+		fmt.Fprintf(w, "%10s   %-40s %6.2f %%\n", latency(b.limit), strings.Repeat("█", int(b.share*40+0.5)), b.share*100)
+	}
+}
+
+// bar is a bar of the histogram.
+type bar struct {
+	limit int64 // nanoseconds
+	share float64
+}
+
+// bars divides the latencies into steps of 1, 2, 5, 10 …, without the empty ones at both ends.
+func (r *BenchResult) bars() (bars []bar) {
+	total := float64(r.latency.TotalCount())
+	if total == 0 {
+		return nil
+	}
+	limit, within := int64(1000), int64(0)
+	steps := []int64{1, 2, 5}
+	i := 0
+	for _, d := range r.latency.Distribution() {
+		for d.To > limit {
+			bars = append(bars, bar{limit, float64(within) / total})
+			within = 0
+			if i++; i%3 == 0 {
+				steps[0], steps[1], steps[2] = steps[0]*10, steps[1]*10, steps[2]*10
+			}
+			limit = steps[i%3] * 1000
+		}
+		within += d.Count
+	}
+	bars = append(bars, bar{limit, float64(within) / total})
+	for len(bars) > 0 && bars[0].share == 0 {
+		bars = bars[1:]
+	}
+	for len(bars) > 0 && bars[len(bars)-1].share == 0 {
+		bars = bars[:len(bars)-1]
+	}
+	return bars
+}
+
+// writeDoubts says where the generator itself may have been the limit.
+func (r *BenchResult) writeDoubts(w io.Writer) {
+	o := r.options
+	if busy := r.cpu.Seconds() / r.elapsed.Seconds(); busy > 0.9*float64(o.Threads) {
+		fmt.Fprintf(w, "\nThe generator was busy all the time (%.1f processors): with more --threads the server may answer more.\n", busy)
+	}
+	if r.late > 10*time.Millisecond {
+		fmt.Fprintf(w, "\nThe generator was up to %s late with requests; their latencies count from the time of sending.\n", latency(int64(r.late)))
+	}
+}
+
+// count writes a number of things.
+func count(n int64, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return grouped(n) + " " + thing + "s"
+}
+
+// grouped writes a number with commas.
+func grouped(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+func decimal(f float64) string {
+	if f < 1000 {
+		return strconv.FormatFloat(f, 'f', 1, 64)
+	}
+	return grouped(int64(f + 0.5))
+}
+
+// size writes a number of bytes.
+func size(bytes float64) string {
+	for _, unit := range []string{"B", "KiB", "MiB", "GiB"} {
+		if bytes < 1024 || unit == "GiB" {
+			return fmt.Sprintf("%.1f %s", bytes, unit)
+		}
+		bytes /= 1024
+	}
+	return ""
+}
+
+// latency writes nanoseconds with three digits.
+func latency(ns int64) string {
+	switch f := float64(ns); {
+	case f < 1e6:
+		return fmt.Sprintf("%.3g µs", f/1e3)
+	case f < 1e9:
+		return fmt.Sprintf("%.3g ms", f/1e6)
+	default:
+		return fmt.Sprintf("%.3g s", f/1e9)
+	}
+}
+
+// WriteJSON writes r for programs: times in seconds, sizes in bytes.
+func (r *BenchResult) WriteJSON(w io.Writer) error {
+	seconds := func(ns float64) float64 { return ns / 1e9 }
+	quantiles := map[string]float64{}
+	for _, p := range percentiles {
+		quantiles[strconv.FormatFloat(p, 'f', -1, 64)] = seconds(float64(r.latency.ValueAtQuantile(p)))
+	}
+	statuses := map[string]int64{}
+	for status, n := range r.statuses {
+		if n > 0 {
+			statuses[strconv.Itoa(status)] = n
+		}
+	}
+	type histogramBar struct {
+		Limit float64 `json:"up_to"`
+		Share float64 `json:"share"`
+	}
+	bars := []histogramBar{}
+	for _, b := range r.bars() {
+		bars = append(bars, histogramBar{seconds(float64(b.limit)), b.share})
+	}
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(map[string]any{
+		"url":                 r.options.URL,
+		"method":              r.options.Method,
+		"connections":         r.options.Connections,
+		"streams":             r.options.Streams,
+		"threads":             r.options.Threads,
+		"http2":               r.options.HTTP2,
+		"rate":                r.options.Rate,
+		"seconds":             r.span().Seconds(),
+		"cpu_seconds":         r.cpu.Seconds(),
+		"responses":           r.finished,
+		"requests_per_second": r.perSecond(),
+		"received":            r.received,
+		"statuses":            statuses,
+		"failed":              r.failures,
+		"refused":             r.refused,
+		"unsent":              r.unsent,
+		"late":                r.late.Seconds(),
+		"latency": map[string]any{
+			"mean":               seconds(r.latency.Mean()),
+			"standard_deviation": seconds(r.latency.StdDev()),
+			"min":                seconds(float64(r.latency.Min())),
+			"max":                seconds(float64(r.latency.Max())),
+			"percentiles":        quantiles,
+			"histogram":          bars,
+		},
+	})
+}
+
+// longest is the longest latency that is told from longer ones.
+const longest = int64(time.Hour)
+
+// counts are the measurements of a run. Latencies are in nanoseconds, to three digits.
+type counts struct {
+	latency  *hdrhistogram.Histogram
+	statuses [1000]int64
+	failures map[string]int64 // requests without a response, by reason
+	refused  map[string]int64 // connections that could not be opened, by reason
+	received int64            // bytes of responses, with their heads
+	finished int64            // responses
+	inTime   int64            // those before the end of the run
+	unsent   int64            // requests that were due and never sent
+	last     time.Duration    // when the last response came
+	late     time.Duration    // how late the generator was at most
+}
+
+func newCounts() counts {
+	return counts{latency: hdrhistogram.New(1, longest, 3), failures: map[string]int64{}, refused: map[string]int64{}}
+}
+
+func (c *counts) record(latency time.Duration) {
+	_ = c.latency.RecordValue(max(1, min(int64(latency), longest))) // which is in its range
+}
+
+// add adds those of another generator.
+func (c *counts) add(o *counts) {
+	c.latency.Merge(o.latency)
+	for i, n := range o.statuses {
+		c.statuses[i] += n
+	}
+	for reason, n := range o.failures {
+		c.failures[reason] += n
+	}
+	for reason, n := range o.refused {
+		c.refused[reason] += n
+	}
+	c.received += o.received
+	c.finished += o.finished
+	c.inTime += o.inTime
+	c.unsent += o.unsent
+	c.last = max(c.last, o.last)
+	c.late = max(c.late, o.late)
+}

@@ -1,0 +1,310 @@
+package ctl
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"encoding/pem"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// serve serves h with net/http, over HTTP/2 too if it is secure.
+func serve(t *testing.T, secure bool, h http.HandlerFunc) *httptest.Server {
+	s := httptest.NewUnstartedServer(h)
+	if secure {
+		s.EnableHTTP2 = true
+		s.StartTLS()
+	} else {
+		s.Start()
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+// benchRun runs a command line.
+func benchRun(t *testing.T, args ...string) *BenchResult {
+	t.Helper()
+	o, err := ParseBenchArgs(args, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := RunBench(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// benchAnswers fails if not all of n requests got a response with a status.
+func benchAnswers(t *testing.T, r *BenchResult, n int64, status int) {
+	t.Helper()
+	if r.finished != n || r.statuses[status] != n || len(r.failures)+len(r.refused) > 0 || r.latency.TotalCount() != n {
+		var text bytes.Buffer
+		r.WriteText(&text)
+		t.Errorf("not %d × %d:\n%s", n, status, &text)
+	}
+}
+
+func TestResponses(t *testing.T) {
+	big := bytes.Repeat([]byte("x"), 300000)
+	var asked, bodies atomic.Int64
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		if body, _ := io.ReadAll(r.Body); r.Host == "example.org" && r.Header.Get("X-One") == "1" && bytes.Equal(body, big) {
+			bodies.Add(1)
+		}
+		switch r.URL.Path {
+		case "/chunked":
+			for range 3 {
+				_, _ = w.Write([]byte("part"))
+				w.(http.Flusher).Flush()
+			}
+		case "/big":
+			_, _ = w.Write(big)
+		case "/interim":
+			w.WriteHeader(http.StatusEarlyHints)
+			_, _ = w.Write([]byte("end"))
+		case "/empty":
+			w.WriteHeader(http.StatusNoContent)
+		case "/close":
+			w.Header().Set("Connection", "close")
+		case "/missing":
+			http.NotFound(w, r)
+		}
+	}
+	plain, secure := serve(t, false, handler), serve(t, true, handler)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw})
+	if err := os.WriteFile(ca, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []struct {
+		name, url string
+		flags     []string
+	}{
+		{"HTTP/1.1", plain.URL, nil},
+		{"HTTP/1.0 and close", plain.URL, []string{"--close"}},
+		{"HTTPS", secure.URL, []string{"--cacert", ca}},
+		{"HTTPS and close", secure.URL, []string{"-k", "--close"}},
+		{"HTTP/2", secure.URL, []string{"-k", "--http2", "--streams", "3"}},
+	} {
+		t.Run(p.name, func(t *testing.T) {
+			flags := append(p.flags, "-t", "2", "-c", "3", "-n", "50")
+			for _, path := range []string{"/", "/chunked", "/big", "/interim", "/empty", "/close"} {
+				status := 200
+				if path == "/empty" {
+					status = 204
+				}
+				asked.Store(0)
+				r := benchRun(t, append(flags, p.url+path)...)
+				benchAnswers(t, r, 50, status)
+				if asked.Load() != 50 || r.Failed() {
+					t.Errorf("%s: the server was asked %d times", path, asked.Load())
+				}
+				if path == "/big" && r.received < 50*int64(len(big)) {
+					t.Errorf("%d bytes were received", r.received)
+				}
+			}
+			benchAnswers(t, benchRun(t, append(flags, "-m", "HEAD", p.url+"/big")...), 50, 200)
+			r := benchRun(t, append(flags, p.url+"/missing")...)
+			benchAnswers(t, r, 50, 404)
+			if !r.Failed() {
+				t.Error("404 is no failure")
+			}
+			bodies.Store(0)
+			benchAnswers(t, benchRun(t, append(flags, "-b", string(big), "-H", "X-One: 1", "-H", "Host: example.org", p.url)...), 50, 200)
+			if bodies.Load() != 50 {
+				t.Errorf("%d of 50 requests had their body, their field and their host", bodies.Load())
+			}
+		})
+	}
+}
+
+// The user of a URL logs in, unless a field says otherwise, and the report does not show the password.
+func TestUser(t *testing.T) {
+	s := serve(t, false, func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != "me" || password != "a:b" {
+			w.WriteHeader(401)
+		}
+	})
+	url := strings.Replace(s.URL, "//", "//me:a%3Ab@", 1)
+	r := benchRun(t, "-n", "2", url)
+	benchAnswers(t, r, 2, 200)
+	var text bytes.Buffer
+	if r.WriteText(&text); strings.Contains(text.String(), "a%3Ab") || !strings.Contains(text.String(), "me:xxxxx@") {
+		t.Error(text.String())
+	}
+	benchAnswers(t, benchRun(t, "-n", "2", "-H", "Authorization: Basic eA==", url), 2, 401)
+}
+
+// A unix socket has the form of the targets of proxies.
+func TestUnixSocket(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.String() != "/a?b=c:d" && r.URL.String() != "/" {
+			w.WriteHeader(404)
+		}
+		_, _ = w.Write(make([]byte, 300000))
+	}))
+	s.Listener.Close()
+	s.Listener = l
+	s.Start()
+	defer s.Close()
+	for _, path := range []string{"", ":", ":/a?b=c:d"} {
+		benchAnswers(t, benchRun(t, "-n", "20", "-c", "5", "unix:"+name+path), 20, 200)
+	}
+	o, err := ParseBenchArgs([]string{"unix:" + name + "-none"}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := RunBench(context.Background(), o); err == nil || err.Error() != "unix:"+name+"-none: no such file or directory; start the server there, or correct the address" {
+		t.Error(err)
+	}
+}
+
+// A server that stops for a while makes requests late that were due meanwhile, and all of them count.
+func TestCoordinatedOmission(t *testing.T) {
+	stopped := make(chan struct{})
+	var first sync.Once // the time of the requests has begun by then
+	s := serve(t, false, func(http.ResponseWriter, *http.Request) {
+		first.Do(func() { time.AfterFunc(400*time.Millisecond, func() { close(stopped) }) })
+		<-stopped
+	})
+	r := benchRun(t, "-c", "1", "-t", "1", "-r", "1000", "-n", "400", s.URL)
+	benchAnswers(t, r, 400, 200)
+	if median := time.Duration(r.latency.ValueAtQuantile(50)); median < 100*time.Millisecond {
+		t.Errorf("half of the requests that were due in 400 ms without a response took %v or less", median)
+	}
+}
+
+// What was due and never sent counts, too.
+func TestUnsent(t *testing.T) {
+	stopped := make(chan struct{})
+	s := serve(t, false, func(http.ResponseWriter, *http.Request) { <-stopped })
+	defer close(stopped)
+	r := benchRun(t, "-c", "1", "-t", "1", "-r", "1000", "-d", "0.2", "--timeout", "0.3", s.URL)
+	if r.unsent < 150 || r.latency.TotalCount() != r.unsent || r.failures["timed out"] == 0 || !r.Failed() {
+		t.Errorf("%d not sent, %d latencies, %v", r.unsent, r.latency.TotalCount(), r.failures)
+	}
+}
+
+func TestFixedRate(t *testing.T) {
+	s := serve(t, true, func(http.ResponseWriter, *http.Request) {})
+	for _, flags := range [][]string{{}, {"--http2", "--streams", "2"}} {
+		r := benchRun(t, append(flags, "-k", "-c", "4", "-t", "2", "-r", "200", "-n", "40", s.URL)...)
+		benchAnswers(t, r, 40, 200)
+		if r.last < 39*time.Second/200 {
+			t.Errorf("40 requests, of which 200 are due in a second, took %v", r.last)
+		}
+	}
+}
+
+// raw serves connections that get an answer, whatever they ask, and are then closed.
+func raw(t *testing.T, answer string) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = c.Read(make([]byte, 1000))
+			_, _ = io.WriteString(c, answer)
+			_ = c.(*net.TCPConn).CloseWrite()
+			_, _ = io.Copy(io.Discard, c)
+			c.Close()
+		}
+	}()
+	return "http://" + l.Addr().String()
+}
+
+func TestAnswersOfBadServers(t *testing.T) {
+	for _, c := range []struct {
+		answer, flag, reason string
+	}{
+		{"", "-n=2", "closed before the response"},
+		{"HTTP/1.1 200 OK\r\n", "-n=2", "closed before the response"},
+		{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", "-n=2", "closed before the response"},
+		{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nabc", "-n=2", "more than the response has come"},
+		{"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nabc", "-n=2", "Content-Length is wrong"},
+		{"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc", "-n=2", "Content-Length is wrong"},
+		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "-n=2", "the chunks of a response are malformed"},
+		{"SSH-2.0-OpenSSH_9.2p1\r\n\r\n", "-n=2", "the response is not HTTP/1.1"},
+		{strings.Repeat("x", maxHead+1), "-n=2", "the head of a response is too long"},
+		{"HTTP/1.1 400 Bad Request\r\n\r\n", "--http2", "the server does not speak HTTP/2"},
+		{"\x00\x00\x00\x04\x00\x00\x00\x00\x00" + "\x00\x00\x08\x07\x00\x00\x00\x00\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x0b", "--http2", "the server has ended the connection: ENHANCE_YOUR_CALM"},
+	} {
+		r := benchRun(t, "-n", "2", c.flag, raw(t, c.answer))
+		if r.failures[c.reason] != 2 || len(r.failures) != 1 {
+			t.Errorf("%q: %v", c.answer, r.failures)
+		}
+	}
+	benchAnswers(t, benchRun(t, "-n", "2", raw(t, "HTTP/1.0 200 OK\r\n\r\nuntil the end")), 2, 200)
+	benchAnswers(t, benchRun(t, "-n", "2", raw(t, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\n1")), 2, 200)
+}
+
+func TestInterrupt(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	s := serve(t, false, func(http.ResponseWriter, *http.Request) { cancel() })
+	o, err := ParseBenchArgs([]string{"-d", "1h", s.URL}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := RunBench(ctx, o)
+	if err != nil || !r.stopped {
+		t.Error(r, err)
+	}
+}
+
+func TestReports(t *testing.T) {
+	s := serve(t, false, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(503) })
+	r := benchRun(t, "-n", "1000", "-c", "2", s.URL)
+	var text bytes.Buffer
+	r.WriteText(&text)
+	for _, want := range []string{"GET " + s.URL + ", 2 connections", "Requests   1,000 in ", "Responses  1,000 × 503 Service Unavailable\n", "\n  99.9 %   ", "█"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("%q is not in\n%s", want, &text)
+		}
+	}
+	text.Reset()
+	if err := r.WriteJSON(&text); err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Responses int64
+		Statuses  map[string]int64
+		Latency   struct {
+			Max         float64
+			Percentiles map[string]float64
+			Histogram   []struct{ Share float64 }
+		}
+	}
+	if err := json.Unmarshal(text.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	shares := 0.0
+	for _, b := range got.Latency.Histogram {
+		shares += b.Share
+	}
+	if got.Responses != 1000 || got.Statuses["503"] != 1000 || got.Latency.Percentiles["99.9"] > got.Latency.Max || shares < 0.999 || shares > 1.001 {
+		t.Errorf("%+v of %s", got, &text)
+	}
+}

@@ -1,0 +1,135 @@
+package plan
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"fapws/cmd/fapws/process"
+	"fapws/cmd/fapws/settings"
+	"fapws/pybridge"
+)
+
+// Application is the meaning of APP on the command line: a script or a module, and
+// perhaps an object in it.
+type Application struct {
+	script, module string // one of them is ""
+	object         string
+	folder         string // where module is looked for first; "": the current one
+	Source         []byte // of the script; of the module where it is simple to find
+}
+
+// FindApplication reads APP; modules are looked for in folder first. What ends in .py, has a slash in it or is a file
+// is the path of a script; other names are modules.
+func FindApplication(name, folder string, conf settings.Config) (a Application, err error) {
+	place, object := settings.SplitApp(name)
+	a.object = object
+	if call := strings.IndexByte(object, '('); call >= 0 {
+		return a, process.ExitNotStarted("%s: APP must name an object, not a call; for an application factory use --factory %s:%s",
+			name, place, object[:call])
+	}
+	if what := settings.ForeignFile(place); what != "" {
+		return a, process.ExitUsage(fmt.Errorf("%s is %s", place, what))
+	}
+	if IsScript(place) {
+		a.script = place
+		a.Source, err = readScript(place)
+		return a, err
+	}
+	a.module = place
+	a.folder = folder
+	a.Source = moduleSource(place, folder, conf.PythonPath)
+	return a, nil
+}
+
+func IsScript(place string) bool {
+	if strings.HasSuffix(place, ".py") || !settings.IsDotted(place) {
+		return true
+	}
+	st, err := os.Stat(place)
+	if err != nil {
+		return false
+	}
+	// A folder is a script nowhere, but readScript says so better than Python.
+	return !st.IsDir() || len(moduleSource(place, "", nil)) == 0 && !IsFile(filepath.Join(place, "__init__.py"))
+}
+
+func IsFile(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.Mode().IsRegular()
+}
+
+// moduleSource returns the source of a module if it is a file in first ("" is
+// the current folder) or in one of the others; nil if only Python would find it.
+func moduleSource(name, first string, others []string) []byte {
+	path := strings.ReplaceAll(name, ".", "/")
+	for _, folder := range append([]string{first}, others...) {
+		for _, file := range []string{path + "/__init__.py", path + ".py"} {
+			if source, err := os.ReadFile(filepath.Join(folder, file)); err == nil {
+				return source
+			}
+		}
+	}
+	return nil
+}
+
+// namesPATHS reports whether a line of source has the name PATHS, but neither in its comment nor as an
+// attribute nor the text of a string, config["PATHS"].
+func namesPATHS(source []byte) bool {
+	name := []byte("PATHS")
+	for at := 0; ; {
+		found := bytes.Index(source[at:], name)
+		if found < 0 {
+			return false
+		}
+		begin := at + found
+		at = begin + len(name)
+		line := source[bytes.LastIndexAny(source[:begin], "\r\n")+1 : begin]
+		apart := len(line) == 0 || !inWord(line[len(line)-1]) && line[len(line)-1] != '.'
+		if apart && bytes.IndexByte(line, '#') < 0 && (at == len(source) || !inWord(source[at])) {
+			return true
+		}
+	}
+}
+
+// inWord reports whether c is a part of a name or of a string beside it.
+func inWord(c byte) bool {
+	return c == '_' || c == '"' || c == '\'' || c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'
+}
+
+// HasPATHS reports whether the script or module seems to have a PATHS, and that is what
+// is asked for.
+func (a *Application) HasPATHS(conf settings.Config) bool {
+	return a.object == "" && !conf.Factory && conf.Interface != "wsgi" && conf.Interface != "asgi" && namesPATHS(a.Source)
+}
+
+// runsAsMain reports whether the script is run, with __name__ "__main__", rather
+// than imported. To import a script with PATHS would be wrong, and to run one wrong for an
+// application whose script ends in app.run().
+func (a *Application) runsAsMain(conf settings.Config) bool {
+	return a.script != "" && a.HasPATHS(conf)
+}
+
+// Options says how Python loads it.
+func (a *Application) Options(conf settings.Config) pybridge.Application {
+	return pybridge.Application{
+		Script:    a.script,
+		Module:    a.module,
+		Folder:    a.folder,
+		Import:    !a.runsAsMain(conf),
+		Object:    a.object,
+		Interface: conf.Interface,
+		Factory:   conf.Factory,
+	}
+}
+
+// ApplicationFolder is where the files of APP are: the folder of a script, or
+// that in which modules are looked for first.
+func ApplicationFolder(app string) string {
+	if place, _ := settings.SplitApp(app); IsScript(place) {
+		return filepath.Dir(place)
+	}
+	return "."
+}

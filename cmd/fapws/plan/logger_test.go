@@ -1,0 +1,47 @@
+package plan
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"fapws/runtime/logfile"
+)
+
+func TestLogger(t *testing.T) {
+	const people, apache = "2026-01-31 15:04:05.120 ", "[Sat Jan 31 15:04:05.120456 2026] "
+	for _, tt := range []struct {
+		least  string
+		debug  int
+		level  logfile.Level
+		client string
+		text   string
+		want   string // on standard error
+		file   string // in a file
+	}{
+		{"info", 0, logfile.Info, "", "text", people + "info text\n", apache + "[info] text\n"},
+		{"info", 0, logfile.Debug, "", "text", "", ""},
+		{"error", 0, logfile.Warning, "", "text", "", ""},
+		{"error", 1, logfile.Debug, "", "text", people + "debug text\n", apache + "[debug] text\n"},
+		{"info", 0, logfile.Warning, "192.0.2.7:4711", "text",
+			people + "warning client 192.0.2.7:4711: text\n", apache + "[warning] [client 192.0.2.7:4711] text\n"},
+		{"debug", 0, logfile.Error, "", "a\nb\r\t\x00\x1b[1m\x7fé\u009b\xff\ufffd\"\\",
+			people + `error a\nb\r\t\x00\x1b[1m\x7fé\xc2\x9b\xff` + "\ufffd\"\\\n",
+			apache + `[error] a\nb\r\t\x00\x1b[1m\x7fé\xc2\x9b\xff` + "\ufffd\"\\\n"},
+	} {
+		for _, file := range []bool{false, true} {
+			var out bytes.Buffer
+			l := NewLogs(&out, tt.least, tt.debug)
+			l.file = file
+			l.now = func() time.Time { return time.Date(2026, 1, 31, 15, 4, 5, 120456e3, time.UTC) }
+			l.LogClient(tt.level, tt.client, tt.text)
+			want := tt.want
+			if file {
+				want = tt.file
+			}
+			if out.String() != want {
+				t.Errorf("%+v: got %q", tt, out.String())
+			}
+		}
+	}
+}

@@ -1,0 +1,23 @@
+package plan
+
+import (
+	"errors"
+	"testing"
+
+	"fapws/runtime/logfile"
+)
+
+type brokenWriter struct{}
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
+
+// TestLoggerLost: lines that cannot be written are counted.
+func TestLoggerLost(t *testing.T) {
+	l := NewLogs(brokenWriter{}, "info", 0)
+	l.Log(logfile.Error, "one")
+	l.Log(logfile.Debug, "not shown")
+	l.Log(logfile.Info, "two")
+	if n := l.Lost(); n != 2 {
+		t.Errorf("%d lines", n)
+	}
+}

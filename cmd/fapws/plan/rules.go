@@ -1,0 +1,179 @@
+package plan
+
+import (
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"fapws/cmd/fapws/settings"
+	"fapws/runtime/auth"
+	"fapws/runtime/exchange"
+	"fapws/runtime/logfile"
+	"fapws/runtime/route"
+	"fapws/runtime/sites"
+	"fapws/runtime/source/refusal"
+	"fapws/runtime/source/static"
+)
+
+// Rules are the keys that go with every kind of route, and with a host for all
+// of its routes that do not have the key themselves.
+type Rules struct {
+	TopRules
+	Cache       *Cache   `key:"cache"`
+	MaxBodySize Size     `key:"max-body-size"`
+	Timeout     Duration `key:"timeout"`
+}
+
+// TopRules are the rules that the top of the file may have, too, for all hosts that do not have the key themselves. The
+// others are settings there.
+type TopRules struct {
+	HSTS          HSTS     `key:"hsts"`
+	Headers       Pairs    `key:"headers"`
+	RemoveHeaders []string `key:"remove-headers"`
+	Allow         Networks `key:"allow"`
+	Deny          Networks `key:"deny"`
+	Auth          *Auth    `key:"auth"`
+	Login         *Login   `key:"login"`
+	Methods       []string `key:"methods"`
+	ClientCert    Choice   `key:"client-cert"`
+}
+
+// inherit takes the rules of from that r does not have. Of auth and login, r has one.
+func (r *Rules) inherit(from Rules) {
+	if r.Auth != nil || r.Login != nil {
+		from.Auth, from.Login = nil, nil
+	}
+	settings.InheritTable(r, &from)
+}
+
+// Restricts reports whether a rule restricts who may connect: auth, allow, deny or client-cert.
+func (c *SiteConfig) Restricts() bool {
+	restricts := func(r *TopRules) bool {
+		return r.Auth != nil || r.Login.wanted() || len(r.Allow) > 0 || len(r.Deny) > 0 || r.ClientCert == CertRequired
+	}
+	return restricts(&c.TopRules) || slices.ContainsFunc(c.Hosts, func(h Host) bool {
+		return restricts(&h.TopRules) || slices.ContainsFunc(h.Routes, func(r Route) bool { return restricts(&r.TopRules) })
+	})
+}
+
+// LogsIn reports whether users log in by a form anywhere, as far as the file says.
+func (c *SiteConfig) LogsIn() bool {
+	return c.Login.wanted() || slices.ContainsFunc(c.Hosts, func(h Host) bool {
+		return h.Login.wanted() || slices.ContainsFunc(h.Routes, func(r Route) bool { return r.Login.wanted() })
+	})
+}
+
+// Auth asks for a name and a password.
+type Auth struct {
+	At    settings.Position
+	Realm string           `key:"realm"`
+	Users settings.KeyPath `key:"users"` // in htpasswd's format
+}
+
+// rules puts the rules of a route on its mounts.
+func (b *builder) rules(r *Route, mounts []sites.Mount) []sites.Mount {
+	b.cache(r, mounts)
+	rules := b.ruled(r.At, &r.Rules)
+	for i := range mounts {
+		mounts[i].Rules = rules
+	}
+	return mounts
+}
+
+// ruled returns the effect of rules, or nil without any.
+func (b *builder) ruled(at settings.Position, r *Rules) *sites.Rules {
+	if len(settings.GivenKeys(*r)) == 0 && b.cas == "" {
+		return nil
+	}
+	o := sites.RuleOptions{
+		Remove:      r.RemoveHeaders,
+		Allow:       r.Allow,
+		Deny:        r.Deny,
+		Methods:     r.Methods,
+		MaxBodySize: int64(r.MaxBodySize),
+		Timeout:     time.Duration(r.Timeout),
+		Auth:        b.auth(r.Auth),
+		Cert:        route.ClientCert{Authorities: b.cas, Need: b.certNeed(r.ClientCert)},
+		Login:       b.login(r.Login),
+		NoLogin:     r.Login != nil && r.Login.Off,
+	}
+	if at.Set("auth") && at.Set("login") && r.Login.wanted() {
+		b.wrong(at.Errorf("login", "auth and login exclude each other; use one of them here, and the other for other paths"))
+	}
+	for _, h := range r.Headers {
+		o.Set = append(o.Set, exchange.Field{Name: h.Name, Value: h.Value})
+	}
+	if r.HSTS != "" {
+		o.SetSecure = []exchange.Field{{Name: "Strict-Transport-Security", Value: string(r.HSTS)}}
+	}
+	rules, err := sites.NewRules(o)
+	if err == nil {
+		return rules
+	}
+	for key, part := range map[string]sites.RuleOptions{"headers": {Set: o.Set}, "remove-headers": {Remove: o.Remove}, "methods": {Methods: o.Methods}} {
+		if _, err := sites.NewRules(part); err != nil {
+			b.misused(at, key, err)
+		}
+	}
+	return nil
+}
+
+// auth returns the checker of passwords, one for each table of the file.
+func (b *builder) auth(a *Auth) *auth.Basic {
+	if a == nil {
+		return nil
+	}
+	if known, ok := b.auths[a]; ok {
+		return known
+	}
+	if a.Users == "" {
+		b.wrong(a.At.Errorf("auth", `it needs users, the name of a file such as "htpasswd"`))
+		return nil
+	}
+	var basic *auth.Basic
+	users, err := auth.NewUsers(b.passwords, string(a.Users), func(line string) { b.parts.Log(logfile.Error, line) })
+	if err != nil {
+		b.wrong(a.At.Errorf("users", "%s", strings.TrimPrefix(err.Error(), "users: ")))
+	} else if basic, err = auth.NewBasic(a.Realm, users); err != nil {
+		b.wrong(a.At.Errorf("realm", "%v", err))
+	}
+	if b.auths == nil {
+		b.auths = map[*Auth]*auth.Basic{}
+	}
+	b.auths[a] = basic
+	return basic
+}
+
+// errorPages are those of a host: files of its root, or URLs.
+func (b *builder) errorPages(h *Host) *refusal.Pages {
+	if len(h.ErrorPages) == 0 {
+		return nil
+	}
+	programs := h.programs()
+	if h.SSI.Given {
+		programs = append(programs, h.SSI.names()...)
+	}
+	for _, status := range slices.Sorted(maps.Keys(h.ErrorPages)) {
+		page := h.ErrorPages[status]
+		for _, p := range programs {
+			if strings.HasPrefix(page, "/") && patternFits(Pattern(p), path.Base(page)) {
+				b.wrong(h.At.Errorf("error-page", "%d: %s is a script or SSI page and would be sent unprocessed; an error page must be a static file", status, page))
+			}
+		}
+	}
+	var files *static.Files
+	if h.Root != "" {
+		o := h.Files.options(string(h.Root))
+		o.Index, o.SPA, o.Listing, o.Compress = nil, "", false, false // a page is one file
+		if files = b.open(&Route{At: h.At}, o); files == nil {
+			return nil
+		}
+	}
+	pages, err := refusal.NewPages(files, h.ErrorPages)
+	if err != nil {
+		b.wrong(h.At.Errorf("error-page", "%v", err))
+	}
+	return pages
+}

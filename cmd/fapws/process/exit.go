@@ -1,0 +1,165 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// The exit codes of fapws itself; a script that ends by itself has its own.
+const (
+	OK       = 0
+	Failed   = 1 // failed while running, or received a second stop signal
+	BadUsage = 2 // wrong usage or setting
+	NoStart  = 3 // could not start
+)
+
+// ExitError is an error that ends fapws: lines for the user and an exit code.
+type ExitError struct {
+	Code int
+	Text string // lines with newlines between; "": the user has read the reason already
+	err  error  // with this text
+}
+
+func (f *ExitError) Error() string { return f.Text }
+func (f *ExitError) Unwrap() error { return f.err }
+
+// ExitUsage makes err one that ends fapws with BadUsage.
+func ExitUsage(err error) error { return &ExitError{BadUsage, ExitPlain(err).Error(), err} }
+
+// ExitNotStarted formats an error that ends fapws with NoStart.
+func ExitNotStarted(format string, args ...any) error {
+	for i := range args {
+		if err, ok := args[i].(error); ok {
+			args[i] = ExitPlain(err)
+		}
+	}
+	err := fmt.Errorf(format, args...)
+	return &ExitError{NoStart, err.Error(), err}
+}
+
+// ExitFrom makes err an *Error with all of its lines, and the code of the first *Error in it, or of a usage error.
+func ExitFrom(err error) error {
+	code := BadUsage
+	if f := (*ExitError)(nil); errors.As(err, &f) {
+		code = f.Code
+	}
+	return &ExitError{code, err.Error(), err}
+}
+
+// ExitSilently is an error that ends fapws with a code after the reason has been reported.
+func ExitSilently(code int) error { return &ExitError{Code: code} }
+
+// ExitLines returns the lines of err for the user, if it has any. One that ends with a reason of the system says what to do, too.
+func ExitLines(err error) []string {
+	text := ExitPlain(err).Error()
+	if text == "" {
+		return nil
+	}
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		for _, reason := range []error{syscall.ENOENT, syscall.EACCES} {
+			if !strings.Contains(line, "; ") && strings.HasSuffix(line, reason.Error()) {
+				lines[i] += nextStep(reason, false)
+			}
+		}
+	}
+	return lines
+}
+
+// ExitReport writes the lines of err to w, if it has any, and returns its exit code.
+func ExitReport(w io.Writer, err error) int {
+	for _, line := range ExitLines(err) {
+		fmt.Fprintln(w, "fapws:", line)
+	}
+	var f *ExitError
+	if errors.As(err, &f) {
+		return f.Code
+	}
+	return Failed
+}
+
+// closingTime is how long Python may run the script's atexit functions and wait for
+// its threads after serving has ended. python3 waits without a limit; a supervisor
+// does not.
+const closingTime = 5 * time.Second
+
+// ExitAfterClosingTime ends the process with code, after a warning, when Python takes
+// too long to end. Stop the timer if the process goes on after Python has ended.
+func ExitAfterClosingTime(code int, warn func(string)) *time.Timer {
+	return time.AfterFunc(closingTime, func() {
+		warn("threads or atexit functions of the script did not end; exiting without them")
+		os.Exit(code)
+	})
+}
+
+// ExitReason returns the system's error about a file, without the name of the call.
+func ExitReason(err error) error {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return err
+}
+
+// plain is an error whose text is for users.
+type plain struct {
+	error
+	text string
+}
+
+func (p plain) Error() string { return p.text }
+func (p plain) Unwrap() error { return p.error }
+
+// ExitPlain returns err with a text for users: an error of the packages os or net in it is the file or host and the reason, without the name
+// of the call ("open x: ", "dial tcp 127.0.0.1:1: connect: "), and a next step follows where the text has none.
+func ExitPlain(err error) error {
+	var file *fs.PathError
+	var name *net.DNSError
+	var op *net.OpError
+	raw, text := "", ""
+	switch {
+	case errors.As(err, &name): // before the OpError around it
+		raw, text = name.Error(), "host "+name.Name+" is not known"
+		if !name.IsNotFound {
+			text = "host " + name.Name + " cannot be looked up: " + name.Err
+		}
+		if errors.As(err, &op) {
+			raw = op.Error()
+		}
+	case errors.As(err, &op):
+		raw, text = op.Error(), ExitReason(op.Err).Error()
+		if op.Timeout() {
+			text = "no answer in time"
+		}
+	case errors.As(err, &file):
+		raw, text = file.Error(), file.Path+": "+ExitReason(file.Err).Error()
+	default:
+		return err
+	}
+	text = strings.Replace(err.Error(), raw, text, 1)
+	if !strings.Contains(text, "; ") {
+		text += nextStep(err, name != nil)
+	}
+	return plain{err, text}
+}
+
+func nextStep(err error, name bool) string {
+	switch {
+	case name:
+		return "; correct the name, or the resolver of this machine"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "; start the server there, or correct the address"
+	case errors.Is(err, fs.ErrNotExist):
+		return "; correct the name, or create it"
+	case errors.Is(err, fs.ErrPermission):
+		return "; check owner and permissions"
+	}
+	return ""
+}

@@ -1,0 +1,36 @@
+package process
+
+// #include "orphan.h"
+import "C"
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+// deathSignal is the signal that the kernel sends when the parent dies. It is a real-time signal that neither glibc
+// (32 to 34) nor Python uses, in the middle of those that are left.
+const deathSignal = syscall.Signal(50)
+
+// WatchParent makes the returned channel receive when the parent of this process has died. After
+// limit more the kernel kills the process, whatever state it is in. Watch must be
+// called once, on the main thread.
+func WatchParent(limit time.Duration) (died <-chan os.Signal, err error) {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, deathSignal)
+	if errno := C.fapws_orphan_watch(C.int(deathSignal), seconds(limit)); errno != 0 {
+		return nil, os.NewSyscallError("prctl", syscall.Errno(errno))
+	}
+	return c, nil
+}
+
+// LimitOrphan changes the time between the death of the parent and that of this process. It is
+// safe for concurrent use.
+func LimitOrphan(limit time.Duration) { C.fapws_orphan_limit(seconds(limit)) }
+
+// EndOrphan makes the kernel kill this process after the limit. It is safe for concurrent use.
+func EndOrphan() { C.fapws_orphan_end() }
+
+func seconds(d time.Duration) C.int { return C.int((d + time.Second - 1) / time.Second) }

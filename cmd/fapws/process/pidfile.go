@@ -1,0 +1,188 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// PIDFile is a pid file that this process has written. A nil File has nothing to
+// remove.
+type PIDFile struct {
+	path string // absolute: the process may change its directory
+	file *os.File
+	text string
+	once sync.Once
+}
+
+// WritePIDFile puts the number of this process into the file at path, which appears whole or not at all; a symbolic link
+// there is replaced, never followed. The number of a process that runs is left alone, with an error, unless it is
+// this one or among but (one that hands the service over); the file of a dead one is replaced. Errors are one line.
+func WritePIDFile(path string, but ...int) (*PIDFile, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	pid := os.Getpid()
+	other, err := owner(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot use the pid file %s: %w", path, err)
+	}
+	if other != pid && !slices.Contains(but, other) && runs(other) {
+		return nil, fmt.Errorf("pid file %s: process %d is running; stop it, or remove the file if that process is not fapws", path, other)
+	}
+	f, err := replace(path, strconv.Itoa(pid)+"\n")
+	if err != nil {
+		return nil, fmt.Errorf("cannot write the pid file %s: %w", path, cause(err))
+	}
+	return f, nil
+}
+
+// Left returns the file for TakeOver in a program that is to take the place of this one, in the same process; nil if
+// there is no pid file.
+func (f *PIDFile) Left() *os.File {
+	if f == nil {
+		return nil
+	}
+	return f.file
+}
+
+// TakeOverPIDFile returns the pid file that the program before has written in this process, as root perhaps, which this
+// program may not be. left is the file of Left; it belongs to the File from now on.
+func TakeOverPIDFile(path string, left *os.File) (*PIDFile, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	return &PIDFile{path: path, file: left, text: strconv.Itoa(os.Getpid()) + "\n"}, nil
+}
+
+// replace makes the file under a temporary name and renames it.
+func replace(path, text string) (*PIDFile, error) {
+	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".")
+	if err != nil {
+		return nil, err
+	}
+	f := &PIDFile{path: path, file: temporary, text: text}
+	if err := f.fill(); err != nil {
+		os.Remove(temporary.Name())
+		temporary.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// fill writes the content, and only then gives the file its name.
+func (f *PIDFile) fill() error {
+	if err := f.file.Chmod(0o644); err != nil { // others may read whom to signal
+		return err
+	}
+	if _, err := f.file.WriteString(f.text); err != nil {
+		return err
+	}
+	return os.Rename(f.file.Name(), f.path)
+}
+
+// Remove removes the file if it is still the one that Write made. A process that has given root up may not be allowed
+// to: then it empties the file, which counts as not owned. It is safe for concurrent use; further calls do nothing.
+func (f *PIDFile) Remove() (err error) {
+	if f != nil {
+		f.once.Do(func() {
+			err = f.remove()
+			f.file.Close()
+		})
+	}
+	return err
+}
+
+func (f *PIDFile) remove() error {
+	text := make([]byte, len(f.text)+1)
+	if n, err := f.file.ReadAt(text, 0); err != nil && !errors.Is(err, io.EOF) || string(text[:n]) != f.text {
+		return nil // another process wrote into it
+	}
+	err := f.unlink()
+	if errors.Is(err, fs.ErrPermission) {
+		err = f.file.Truncate(0)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot remove the pid file %s: %w", f.path, cause(err))
+	}
+	return nil
+}
+
+// unlink removes the name, unless it is another file's by now.
+func (f *PIDFile) unlink() error {
+	mine, err := f.file.Stat()
+	if err != nil {
+		return err
+	}
+	there, err := os.Lstat(f.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !os.SameFile(mine, there):
+		return nil
+	}
+	return os.Remove(f.path)
+}
+
+// owner returns the number in a pid file, 0 if the file is missing or holds none.
+func owner(path string) (int, error) {
+	// Not blocking: a FIFO would wait for a writer.
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ELOOP): // not owned; a link is replaced
+		return 0, nil
+	case err != nil:
+		return 0, err
+	}
+	f := os.NewFile(uintptr(fd), path)
+	defer f.Close()
+	if info, err := f.Stat(); err != nil {
+		return 0, err
+	} else if !info.Mode().IsRegular() {
+		return 0, errors.New("it exists and is not a file")
+	}
+	text, err := io.ReadAll(io.LimitReader(f, 64))
+	if err != nil {
+		return 0, cause(err)
+	}
+	line := strings.TrimSpace(string(text))
+	if line == "" {
+		return 0, nil
+	}
+	pid, err := strconv.Atoi(line)
+	if err != nil || pid <= 0 || pid > 1<<30 {
+		return 0, errors.New("it does not contain a process ID")
+	}
+	return pid, nil
+}
+
+// runs reports whether a process exists, of this user or another.
+func runs(pid int) bool {
+	return pid > 0 && !errors.Is(unix.Kill(pid, 0), unix.ESRCH)
+}
+
+// cause takes the path off an error that will name it.
+func cause(err error) error {
+	var path *fs.PathError
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &link):
+		return link.Err
+	case errors.As(err, &path):
+		return path.Err
+	}
+	return err
+}

@@ -1,0 +1,183 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/cmd/fapws/confine"
+)
+
+// asHelper makes the test binary write the pid file it names, give up root, and
+// remove the file.
+const asHelper = "PIDFILE_TEST_HELPER"
+
+func helpPIDFile(path string) {
+	f, err := WritePIDFile(path)
+	id, lookup := confine.LookupIdentity("daemon", "")
+	if err = errors.Join(err, lookup); err == nil {
+		err = errors.Join(id.Assume(false), f.Remove())
+	}
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// TestRemoveWithoutRoot: a server that may no longer remove the file empties it, and
+// that belongs to no process. (A user other than root sees that it cannot become another.)
+func TestRemoveWithoutRoot(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "app.pid")
+	for range 2 {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), asHelper+"="+path)
+		out, err := cmd.Output()
+		if os.Geteuid() != 0 {
+			if err == nil || !strings.Contains(string(out), "only root can") {
+				t.Errorf("%v: %s", err, out)
+			}
+			return
+		}
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		if text, err := os.ReadFile(path); err != nil || len(text) != 0 {
+			t.Errorf("it holds %q, %v", text, err)
+		}
+	}
+}
+
+// dead returns the number of a process that has ended.
+func dead(t *testing.T) int {
+	cmd := exec.Command("true")
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd.Process.Pid
+}
+
+func TestWrite(t *testing.T) {
+	mine := strconv.Itoa(os.Getpid()) + "\n"
+	parent := strconv.Itoa(os.Getppid())
+	for _, tt := range []struct {
+		name   string
+		before func(t *testing.T, path string)
+		but    []int
+		fails  string // a part of the error
+	}{
+		{"nothing there", func(*testing.T, string) {}, nil, ""},
+		{"empty", holding(""), nil, ""},
+		{"a dead process", func(t *testing.T, path string) { holding(strconv.Itoa(dead(t)))(t, path) }, nil, ""},
+		{"this process", holding(mine), nil, ""},
+		{"a running process", holding(parent), nil, "process " + parent + " is running"},
+		{"a running process that hands over", holding(parent), []int{1 << 29, os.Getppid()}, ""},
+		{"another file", holding("root:x:0:0:root:/root:/bin/bash\n"), nil, "does not contain a process ID"},
+		{"a negative number", holding("-1\n"), nil, "does not contain a process ID"},
+		{"a FIFO", func(t *testing.T, path string) { must(t, unix.Mkfifo(path, 0o600)) }, nil, "not a file"},
+		{"a folder", func(t *testing.T, path string) { must(t, os.Mkdir(path, 0o700)) }, nil, "not a file"},
+		{"no folder", func(t *testing.T, path string) { must(t, os.Remove(filepath.Dir(path))) }, nil, "no such file"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "run")
+			must(t, os.Mkdir(dir, 0o755))
+			path := filepath.Join(dir, "app.pid")
+			tt.before(t, path)
+			f, err := WritePIDFile(path, tt.but...)
+			if tt.fails != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.fails) || strings.Contains(err.Error(), "\n") {
+					t.Errorf("error %v, want %q in it", err, tt.fails)
+				}
+				if f != nil || f.Remove() != nil {
+					t.Error("a failed Write has something to remove")
+				}
+				return
+			}
+			must(t, err)
+			if text, _ := os.ReadFile(path); string(text) != mine {
+				t.Errorf("it holds %q", text)
+			}
+			if info, _ := os.Stat(path); info.Mode() != 0o644 {
+				t.Errorf("mode %v", info.Mode())
+			}
+			must(t, f.Remove())
+			must(t, f.Remove()) // nothing any more
+			if left, _ := os.ReadDir(dir); len(left) != 0 {
+				t.Errorf("left behind: %v", left)
+			}
+		})
+	}
+}
+
+// TestSymbolicLink: the target of a link at the path is neither read nor
+// written.
+func TestSymbolicLink(t *testing.T) {
+	dir := t.TempDir()
+	target, path := filepath.Join(dir, "target"), filepath.Join(dir, "app.pid")
+	holding("precious")(t, target)
+	must(t, os.Symlink(target, path))
+	f, err := WritePIDFile(path)
+	must(t, err)
+	must(t, f.Remove())
+	if text, _ := os.ReadFile(target); string(text) != "precious" {
+		t.Errorf("the target of the link holds %q", text)
+	}
+}
+
+// TestRemoveLeavesOthers: the file of another process stays.
+func TestRemoveLeavesOthers(t *testing.T) {
+	for name, change := range map[string]func(t *testing.T, path string){
+		"replaced": func(t *testing.T, path string) { must(t, os.Remove(path)); holding("1\n")(t, path) },
+		"written":  holding("1\n"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "app.pid")
+			f, err := WritePIDFile(path)
+			must(t, err)
+			change(t, path)
+			must(t, f.Remove())
+			if text, _ := os.ReadFile(path); string(text) != "1\n" {
+				t.Errorf("it holds %q", text)
+			}
+		})
+	}
+	path := filepath.Join(t.TempDir(), "app.pid")
+	f, err := WritePIDFile(path)
+	must(t, err)
+	must(t, os.Remove(path))
+	if err := f.Remove(); err != nil {
+		t.Errorf("a file that is gone already: %v", err)
+	}
+}
+
+// TestChangedDirectory: a relative path is where the process was.
+func TestChangedDirectory(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	f, err := WritePIDFile("app.pid")
+	must(t, err)
+	t.Chdir("/")
+	must(t, f.Remove())
+	if _, err := os.Stat(filepath.Join(dir, "app.pid")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is still there: %v", err)
+	}
+}
+
+func holding(text string) func(*testing.T, string) {
+	return func(t *testing.T, path string) { must(t, os.WriteFile(path, []byte(text), 0o600)) }
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

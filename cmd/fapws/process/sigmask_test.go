@@ -1,0 +1,88 @@
+//go:build cgo
+
+package process
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// before is the variable that makes the test binary a program that ends with a signal on its way to the next one.
+const before = "FAPWS_TEST_BEFORE"
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(asHelper); path != "" {
+		helpPIDFile(path)
+	}
+	if os.Getenv(before) != "" {
+		fmt.Println(execWithPending(syscall.SIGHUP, syscall.SIGTERM))
+		os.Exit(1)
+	}
+	if text := os.Getenv("FAPWS_HANDOVER"); text != "" {
+		switch text {
+		case "late":
+			late(syscall.SIGTERM, syscall.SIGQUIT)
+		case "uncaught":
+			signal.Reset(syscall.SIGTERM)
+			_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
+			select {}
+		}
+		fmt.Println(SignalsArrived())
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// late sends this process signals, and returns when they have been caught.
+func late(signals ...syscall.Signal) {
+	for i, sig := range signals {
+		if err := syscall.Kill(os.Getpid(), sig); err != nil {
+			fmt.Println(err)
+		}
+		for len(early) <= i {
+			runtime.Gosched()
+		}
+	}
+}
+
+// execWithPending replaces the program while signals wait, which Go would end it for.
+func execWithPending(signals ...syscall.Signal) error {
+	runtime.LockOSThread()
+	var set unix.Sigset_t
+	for _, sig := range signals {
+		set.Val[0] |= 1 << (sig - 1)
+	}
+	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil); err != nil {
+		return err
+	}
+	for _, sig := range signals {
+		if err := unix.Tgkill(os.Getpid(), unix.Gettid(), sig); err != nil {
+			return err
+		}
+	}
+	return syscall.Exec("/proc/self/exe", os.Args[:1], []string{"FAPWS_HANDOVER=1"})
+}
+
+// TestArrived: signals that come between two programs, or while the second starts, are known to the second, which they would end. Before Go
+// has caught TERM, it ends the second with status 0.
+func TestArrived(t *testing.T) {
+	for variable, want := range map[string]string{
+		before + "=1": "[hangup terminated]", "FAPWS_HANDOVER=late": "[terminated quit]", "FAPWS_HANDOVER=1": "[]",
+		"FAPWS_HANDOVER=uncaught": "",
+	} {
+		cmd := exec.Command("/proc/self/exe")
+		cmd.Env = []string{variable}
+		out, err := cmd.CombinedOutput()
+		if err != nil || strings.TrimSpace(string(out)) != want {
+			t.Errorf("%s: %v, %s, want %s", variable, err, out, want)
+		}
+	}
+}

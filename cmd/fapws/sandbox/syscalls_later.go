@@ -1,6 +1,0 @@
-//go:build linux && !386 && !amd64 && !arm
-
-package sandbox
-
-// These architectures have only the system calls of modeCalls and openCalls.
-var olderModeCalls, olderOpenCalls []modeCall

@@ -1,8 +1,0 @@
-//go:build linux && !386 && !amd64 && !arm && !arm64 && !riscv64
-
-package sandbox
-
-// architecture says that there is no filter.
-const architecture = 0
-
-var more []uintptr

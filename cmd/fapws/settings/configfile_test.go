@@ -1,0 +1,48 @@
+package settings
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// TestFind: the file of the service is for fapws without an application only, the others also with one.
+func TestFind(t *testing.T) {
+	home, service := t.TempDir(), t.TempDir()
+	t.Setenv("XDG_CONFIG_HOME", home)
+	t.Chdir(t.TempDir())
+	defer func(dir string) { serviceDir = dir }(serviceDir)
+	serviceDir = service
+	set, err := New(Table(Machine{}), Flags{}, func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect := func(appNamed bool, want string) {
+		t.Helper()
+		if got := FindFile(set, appNamed); got != want {
+			t.Errorf("with an application %t: %q, not %q", appNamed, got, want)
+		}
+	}
+	expect(false, "")
+	ofService := empty(t, filepath.Join(service, fileName))
+	expect(false, ofService)
+	expect(true, "")
+	ofUser := empty(t, filepath.Join(home, "fapws", fileName))
+	expect(false, ofUser)
+	expect(true, ofUser)
+	here := empty(t, fileName)
+	expect(false, here)
+	expect(true, here)
+}
+
+// empty makes an empty file and returns its name.
+func empty(t *testing.T, name string) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}

@@ -1,0 +1,284 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// TOMLFile is a file that was read.
+type TOMLFile struct {
+	Name string // as messages call it
+	Dir  string // the directory of relative paths in it
+	Top  *TOMLTable
+}
+
+// TOMLTable is a table of a file, inline or not.
+type TOMLTable struct {
+	File    *TOMLFile
+	Name    string // as it is written: "host.route"; "" at the top
+	Line    int    // where it begins; 0 at the top
+	Entries []TOMLValue
+}
+
+// TOMLValue is a key with its value, or an element of an array.
+type TOMLValue struct {
+	File *TOMLFile
+	Key  string // without those of the tables around it; of an element, that of the array
+	Line int
+	Any  any // string, int64, float64, bool, []Value, *Table or a time
+}
+
+// ParseTOML reads text, the content of the file called name. The error is one line:
+// "name:3:14: …", line and column.
+func ParseTOML(name, dir string, text []byte) (*TOMLFile, error) {
+	if err := bounded(name, string(text)); err != nil {
+		return nil, err
+	}
+	var tree map[string]any
+	if _, err := toml.Decode(string(text), &tree); err != nil {
+		return nil, syntaxError(name, string(text), err)
+	}
+	f := &TOMLFile{Name: name, Dir: dir}
+	l := &locator{text: string(text), line: 1, lines: map[string]place{}, arrays: map[string]int{}}
+	l.document()
+	f.Top = f.table("", "", 0, tree, l.lines)
+	return f, nil
+}
+
+// syntaxError makes one line of an error of the TOML library.
+func syntaxError(name, text string, err error) error {
+	var at toml.ParseError
+	if !errors.As(err, &at) {
+		return fmt.Errorf("%s:1:1: %s", name, oneLine(err.Error()))
+	}
+	message := at.Message
+	if message == "" {
+		message = at.Error()
+	}
+	message = strings.TrimSuffix(oneLine(message), ".")
+	// The line that it gives is the next one where the end of a line is wrong.
+	before := text[:min(max(at.Position.Start, 0), len(text))]
+	line := strings.Count(before, "\n") + 1
+	col := len(before) - strings.LastIndexByte(before, '\n')
+	return fmt.Errorf("%s:%d:%d: %s", name, line, col, message+syntaxHint(before, text[len(before):], message))
+}
+
+// syntaxHint is added to an error of the TOML library, which is at the end of before: about what users of other formats write.
+func syntaxHint(before, rest, message string) string {
+	begin := strings.LastIndexByte(before, '\n') + 1
+	line, _, _ := strings.Cut(before[begin:]+rest, "\n")
+	key, value, assigned := strings.Cut(line, "=")
+	key, value = oneLine(strings.TrimSpace(key)), oneLine(strings.TrimSpace(value))
+	switch {
+	case strings.Contains(message, "cannot contain newlines"):
+		return "; the quote at its end is missing"
+	case !assigned && strings.Contains(line, ":"):
+		return "; write key = value"
+	case strings.HasPrefix(value, "[") && strings.Contains(message, "expected value but found"):
+		return "; text needs quotes, in an array too"
+	case !strings.Contains(message, "expected value") && !strings.Contains(message, "Invalid") && !strings.Contains(message, "expected a top-level item"):
+		return ""
+	case !assigned || value == "" || len(value) > 80 || strings.ContainsAny(value[:1], "=\"'[{") || strings.HasPrefix(key, "["):
+		return ""
+	}
+	value, _, _ = strings.Cut(value, " #")
+	return fmt.Sprintf("; text needs quotes: %s = %q", key, strings.TrimRight(value, "; "))
+}
+
+// oneLine replaces bytes that would end a line or confuse a terminal.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// table turns the result of the TOML library into a Table. path is its name in lines.
+func (f *TOMLFile) table(name, path string, line int, tree map[string]any, lines map[string]place) *TOMLTable {
+	t := &TOMLTable{File: f, Name: name, Line: line}
+	for key, x := range tree {
+		below := path + sep + key
+		at := max(lines[below].line, line, 1)
+		t.Entries = append(t.Entries, f.value(strings.TrimPrefix(name+"."+key, "."), key, below, at, x, lines))
+	}
+	slices.SortFunc(t.Entries, func(a, b TOMLValue) int {
+		return lines[path+sep+a.Key].offset - lines[path+sep+b.Key].offset
+	})
+	return t
+}
+
+func (f *TOMLFile) value(name, key, path string, line int, x any, lines map[string]place) TOMLValue {
+	v := TOMLValue{File: f, Key: key, Line: line, Any: x}
+	switch x := x.(type) {
+	case map[string]any:
+		v.Any = f.table(name, path, line, x, lines)
+	case []map[string]any:
+		list := make([]TOMLValue, len(x))
+		for i, one := range x {
+			below := element(path, i)
+			list[i] = f.value(name, key, below, max(lines[below].line, line), one, lines)
+		}
+		v.Any = list
+	case []any:
+		list := make([]TOMLValue, len(x))
+		for i, one := range x {
+			below := element(path, i)
+			list[i] = f.value(name, key, below, max(lines[below].line, line), one, lines)
+		}
+		v.Any = list
+	}
+	return v
+}
+
+// IsTables reports whether the value is a table or an array of them.
+func (v TOMLValue) IsTables() bool {
+	list, isList := v.Any.([]TOMLValue)
+	if isList && len(list) > 0 {
+		v = list[0]
+	}
+	_, isTable := v.Any.(*TOMLTable)
+	return isTable
+}
+
+// Errorf is an error at the line of v: "file:line: …".
+func (v TOMLValue) Errorf(format string, args ...any) error {
+	return v.File.Errorf(v.Line, format, args...)
+}
+
+// Errorf is an error at a line of the file.
+func (f *TOMLFile) Errorf(line int, format string, args ...any) error {
+	return &Mistake{File: f.Name, Line: line, Text: oneLine(fmt.Sprintf(format, args...))}
+}
+
+// Mistake is something wrong in a file.
+type Mistake struct {
+	File string
+	Line int
+	Text string // of one line
+
+	Key   string // that is unknown where it stands; "" for other mistakes
+	Table string // where it stands: "host.route"
+}
+
+// Error is "FILE:LINE: TEXT".
+func (m *Mistake) Error() string { return fmt.Sprintf("%s:%d: %s", m.File, m.Line, m.Text) }
+
+// JoinPath is errors.Join with the mistakes in the order of their lines, behind what
+// is not about a file.
+func JoinPath(errs ...error) error {
+	var all []error
+	for _, err := range errs {
+		if several, ok := err.(interface{ Unwrap() []error }); ok {
+			all = append(all, several.Unwrap()...)
+		} else if err != nil {
+			all = append(all, err)
+		}
+	}
+	line := func(err error) int {
+		var m *Mistake
+		if errors.As(err, &m) {
+			return m.Line
+		}
+		return 0
+	}
+	slices.SortStableFunc(all, func(a, b error) int { return line(a) - line(b) })
+	return errors.Join(all...)
+}
+
+// Must is the error that v, shown as it is, must be something else: "file:3: key
+// = 5 is an integer: must be …".
+func (v TOMLValue) Must(be error) error {
+	return v.Errorf("%s = %s%s: must be %v", v.Key, v.Show(), v.typeNote(), be)
+}
+
+// typeNote names the type of a value that does not show it by itself.
+func (v TOMLValue) typeNote() string {
+	if _, isTable := v.Any.(*TOMLTable); isTable {
+		return ""
+	}
+	return ", " + v.Type()
+}
+
+// Type names the TOML type of the value, with its article.
+func (v TOMLValue) Type() string {
+	switch v.Any.(type) {
+	case string:
+		return "a string"
+	case int64:
+		return "an integer"
+	case float64:
+		return "a float"
+	case bool:
+		return "a boolean"
+	case []TOMLValue:
+		return "an array"
+	case *TOMLTable:
+		return "a table"
+	}
+	return "a date"
+}
+
+// Show writes the value for a message: as TOML would have it, shortened.
+func (v TOMLValue) Show() string {
+	const enough = 60
+	s := ""
+	switch x := v.Any.(type) {
+	case string:
+		s = fmt.Sprintf("%q", x)
+	case []TOMLValue:
+		items := make([]string, len(x))
+		for i := range x {
+			items[i] = x[i].Show()
+		}
+		s = "[" + strings.Join(items, ", ") + "]"
+	case *TOMLTable:
+		items := make([]string, len(x.Entries))
+		for i, one := range x.Entries {
+			items[i] = one.Key + " = " + one.Show()
+		}
+		s = "{ " + strings.Join(items, ", ") + " }"
+	default:
+		s = fmt.Sprint(x)
+	}
+	if len(s) > enough {
+		s = strings.ToValidUTF8(s[:enough], "") + "..."
+	}
+	return s
+}
+
+// InheritTable fills the fields of the struct that to points at, where they are
+// zero, from those of from, which points at one of the same type. Embedded structs are filled field by field.
+func InheritTable(to, from any) { inherit(reflect.ValueOf(to).Elem(), reflect.ValueOf(from).Elem()) }
+
+func inherit(to, from reflect.Value) {
+	for i := range to.NumField() {
+		switch field := to.Field(i); {
+		case to.Type().Field(i).Anonymous:
+			inherit(field, from.Field(i))
+		case field.IsZero():
+			field.Set(from.Field(i))
+		}
+	}
+}
+
+// GivenKeys returns the keys of a struct whose fields are not zero, those of embedded structs too.
+func GivenKeys(of any) []string { return given(reflect.ValueOf(of), nil) }
+
+func given(of reflect.Value, keys []string) []string {
+	for i := range of.NumField() {
+		field := of.Type().Field(i)
+		if key, tagged := field.Tag.Lookup("key"); tagged && !of.Field(i).IsZero() {
+			keys = append(keys, key)
+		} else if field.Anonymous {
+			keys = given(of.Field(i), keys)
+		}
+	}
+	return keys
+}

@@ -1,0 +1,181 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// flat lists the values of a table as "path@line".
+func flat(t *TOMLTable, path string) (list []string) {
+	for _, v := range t.Entries {
+		list = append(list, flatValue(v, path+v.Key)...)
+	}
+	return list
+}
+
+func flatValue(v TOMLValue, path string) []string {
+	list := []string{fmt.Sprintf("%s@%d", path, v.Line)}
+	switch x := v.Any.(type) {
+	case *TOMLTable:
+		return append(list, flat(x, path+".")...)
+	case []TOMLValue:
+		for i, one := range x {
+			list = append(list, flatValue(one, fmt.Sprintf("%s[%d]", path, i))...)
+		}
+	}
+	return list
+}
+
+func TestLines(t *testing.T) {
+	for _, tt := range []struct{ text, want string }{
+		{"a = 1\nb = 2", "a@1 b@2"},
+		{"\ufeff# x\n\na = 'b # c' # d\r\n  \"q\\u0041\" = \"\"\"1\n2\n3\"\"\"\nc = 1", "a@3 qA@4 c@7"},
+		{"a = [\n 1, # x ] \n\n 2,\n]\nb = '''\n]'''\nc = 0", "a@1 a[0]@2 a[1]@4 b@6 c@8"},
+		{"z = { y = 1, x = 2 }", "z@1 z.y@1 z.x@1"},
+		{"a = { b = 1, c.d = '}' }\n'e.f' = 1", "a@1 a.b@1 a.c@1 a.c.d@1 e.f@2"},
+		{"[[h]]\nn = 1\n[[h.r]]\np = 1\n[[h.r]]\np = 2\n[h.x]\ny = 1\n[[h]]\n[[h.r]]\n\np = 3\n[t]\nz = 1",
+			"h@1 h[0]@1 h[0].n@2 h[0].r@3 h[0].r[0]@3 h[0].r[0].p@4 h[0].r[1]@5 h[0].r[1].p@6 h[0].x@7 h[0].x.y@8 " +
+				"h[1]@9 h[1].r@10 h[1].r[0]@10 h[1].r[0].p@12 t@13 t.z@14"},
+		{"a = \"\"\"x\\\n  \"\"\"\nb = \"\"\"\"q\"\"\"\"\"\nc = 1", "a@1 b@3 c@4"},
+		{"a = [" + strings.Repeat("[1], ", 50) + "]", "a@1" + nested(50)},
+		{"a = \"" + strings.Repeat("[", 50) + "\" # " + strings.Repeat("{", 50) + "\nb = \"\"\"\n" + strings.Repeat("[", 50) + "\"\"\"", "a@1 b@2"},
+		{"d = 2020-01-01T00:00:00Z # x\na.b.c = 1", "d@1 a@2 a.b@2 a.b.c@2"},
+	} {
+		f, err := ParseTOML("f", "/", []byte(tt.text))
+		if err != nil {
+			t.Errorf("%q: %v", tt.text, err)
+			continue
+		}
+		if got := strings.Join(flat(f.Top, ""), " "); got != tt.want {
+			t.Errorf("%q:\n got %s\nwant %s", tt.text, got, tt.want)
+		}
+	}
+}
+
+// nested is the flat text of n nested lists.
+func nested(n int) (s string) {
+	for i := range n {
+		s += fmt.Sprintf(" a[%d]@1 a[%d][0]@1", i, i)
+	}
+	return s
+}
+
+func TestSyntaxErrors(t *testing.T) {
+	for _, tt := range []struct{ text, want string }{
+		{"a = 1\nb = = 2", "f.toml:2:5: "},
+		{"a = 1\na = 2", "f.toml:2:1: "},
+		{"[host\n", "f.toml:1:6: "},
+		{"a = 1\n\nb = \"x\n", "f.toml:3:7: "},
+		{"a = \"\xff\"", "f.toml:1:"},
+		{"a = 1\x00", "f.toml:1:"},
+		{"a = " + strings.Repeat("[", 100), "f.toml:1:37: more than 32 nested brackets"},
+		{"\na = \"" + strings.Repeat("[\\\"'#", 20) + "\" # [\nb = " + strings.Repeat("{a=", 33), "f.toml:3:101: more than 32"},
+		{"a = 1\n" + strings.Repeat("a.", 1<<16) + " = 1", "f.toml:2:16386: a line of more than 16384 bytes"},
+	} {
+		_, err := ParseTOML("f.toml", "/", []byte(tt.text))
+		if err == nil || !strings.HasPrefix(err.Error(), tt.want) || strings.ContainsAny(err.Error(), "\n\r\x00") {
+			t.Errorf("%q: %v, want %s…", tt.text, err, tt.want)
+		}
+	}
+}
+
+// even is a Reader.
+type even int
+
+func (e *even) FromFile(v TOMLValue) error {
+	n, ok := v.Any.(int64)
+	if !ok || n%2 != 0 {
+		return errors.New("an even number")
+	}
+	*e = even(n)
+	return nil
+}
+
+type inner struct {
+	At Position
+	P  KeyPath `key:"path"`
+}
+
+type outer struct {
+	At Position
+	inner
+	Text  string   `key:"text"`
+	On    bool     `key:"on"`
+	Maybe *bool    `key:"maybe"`
+	N     int      `key:"number"`
+	List  []string `key:"list"`
+	Even  even     `key:"even"`
+	One   *inner   `key:"one"`
+	Many  []inner  `key:"many"`
+}
+
+func TestDecode(t *testing.T) {
+	f, err := ParseTOML("f", "/etc/x", []byte("text='a'\non=true\nmaybe=false\nnumber=3\nlist='a'\neven=2\npath='../p'\none={path='/q'}\n[[many]]\npath='r'\n[[many]]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var o outer
+	DecodeTOML(f.Top, &o, func(err error) { t.Error(err) })
+	if o.Text != "a" || !o.On || o.Maybe == nil || *o.Maybe || o.N != 3 || len(o.List) != 1 || o.Even != 2 ||
+		o.P != "/etc/p" || o.One == nil || o.One.P != "/q" || len(o.Many) != 2 || o.Many[0].P != "/etc/x/r" {
+		t.Errorf("%+v", o)
+	}
+	if got := o.Many[1].At.String() + " " + o.Many[0].At.Key("path") + " " + o.Many[1].At.Key("path"); got != "f:11 f:10 " {
+		t.Errorf("positions: %s", got)
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	for _, tt := range []struct{ text, want string }{
+		{"text = 1", "f:1: text = 1, an integer: must be a string"},
+		{"\non = 'yes'", `f:2: on = "yes", a string: must be true or false`},
+		{"number = 1.5", "f:1: number = 1.5, a float: must be an integer"},
+		{"list = [\n'a',\n1]", "f:3: list = 1, an integer: must be a string, not an empty one"},
+		{"list = true", "f:1: list = true, a boolean: must be a string or an array of strings"},
+		{"even = 3", "f:1: even = 3, an integer: must be an even number"},
+		{"path = ''", `f:1: path = "", a string: must be the name of a file or directory`},
+		{"one = 'x'", `f:1: one = "x", a string: must be a table`},
+		{"[many]\npath = 'x'", "f:1: many is a table: write it as [[many]]"},
+		{"[[many]]\n[[many]]\nPath = 'x'", "f:3: unknown key Path of [many], did you mean path?"},
+		{"zzz = 2020-01-01", "f:1: unknown key zzz"},
+		{"text = 1\ntxt = 2", "f:1: text = 1, an integer: must be a string\nf:2: unknown key txt, did you mean text?"},
+	} {
+		f, err := ParseTOML("f", "/", []byte(tt.text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wrong []error
+		DecodeTOML(f.Top, &outer{}, func(err error) { wrong = append(wrong, err) })
+		if got := fmt.Sprint(JoinPath(wrong...)); got != tt.want {
+			t.Errorf("%q:\n got %s\nwant %s", tt.text, got, tt.want)
+		}
+	}
+}
+
+// FuzzParse: what the TOML reader accepts has a line for everything, and what it
+// does not is one line with its place.
+func FuzzParse(f *testing.F) {
+	f.Add("a = 1\n[[h]]\nn = ['x', \"y\"]\n[h.t]\nq = { a.b = 1 }\n")
+	f.Add("a = \"\"\"\n\"\"\"\"\n'b' = '''x'''''\n\"\\u0041\" = [[1], [{x = 1}]]")
+	f.Add("a = 1979-05-27 07:32:00\nb = [1, # ]\n]")
+	f.Fuzz(func(t *testing.T, text string) {
+		file, err := ParseTOML("f", "/", []byte(text))
+		if err != nil {
+			var line, col int
+			if n, _ := fmt.Sscanf(err.Error(), "f:%d:%d: ", &line, &col); n != 2 || strings.ContainsAny(err.Error(), "\r\n") {
+				t.Fatalf("%q: %q", text, err)
+			}
+			return
+		}
+		lines := strings.Count(text, "\n") + 1
+		last := 0
+		for _, v := range file.Top.Entries {
+			if v.Line < max(last, 1) || v.Line > lines {
+				t.Fatalf("%q: %s on line %d of %d", text, v.Key, v.Line, lines)
+			}
+			last = v.Line
+		}
+	})
+}

@@ -1,0 +1,76 @@
+package supervisor
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestMain makes the test binary the other process, too.
+func TestMain(m *testing.M) {
+	if KeyReaderWanted() {
+		if err := RunKeyReader(); err != nil {
+			panic(err)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// TestReader: another process reads the files that were named, and no others, as often as asked.
+func TestReader(t *testing.T) {
+	dir := t.TempDir()
+	key, other := filepath.Join(dir, "key.pem"), filepath.Join(dir, "other.pem")
+	put := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(name, []byte(text), 0o640); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(key, "one")
+	put(other, "secret")
+	long := make([]string, 1000) // more than a message holds
+	for i := range long {
+		long[i] = filepath.Join(dir, strings.Repeat("x", 100))
+	}
+	r, err := StartKeyReader(append(long, key, dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := func(name, text, wrong string) {
+		t.Helper()
+		data, mode, err := r.Read(name)
+		switch {
+		case wrong != "":
+			if err == nil || !strings.Contains(err.Error(), wrong) {
+				t.Errorf("%s: %q, %v, want %s", name, data, err, wrong)
+			}
+		case err != nil || string(data) != text || mode != 0o640:
+			t.Errorf("%s: %q, mode %o, %v, want %q", name, data, mode, err, text)
+		}
+	}
+	want(key, "one", "")
+	put(key, "two")
+	want(key, "two", "")
+	want(other, "", "was not named")
+	want(dir, "", "is a directory")
+	want(long[0], "", "no such file")
+	f, err := r.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err = TakeKeyReader(f); err != nil { // as the next program in this process does
+		t.Fatal(err)
+	}
+	f.Close()
+	want(key, "two", "")
+	r.channel.Close()
+	for range 2 {
+		if _, _, err := r.Read(key); !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("after its end: %v", err)
+		}
+	}
+}

@@ -1,0 +1,64 @@
+package worker
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"testing"
+
+	"fapws/cmd/fapws/process"
+	"fapws/cmd/fapws/settings"
+)
+
+func TestBanner(t *testing.T) {
+	defer func(v string) { process.Version = v }(process.Version)
+	process.Version = "1.2.3"
+	tcp := func(s string) Address { return Address{Addr: net.TCPAddrFromAddrPort(netip.MustParseAddrPort(s))} }
+	secure := func(s string) Address { return Address{tcp(s).Addr, true} }
+	local := []netip.Addr{netip.MustParseAddr("192.168.1.5"), netip.MustParseAddr("2001:db8::5")}
+	pid := fmt.Sprintf("pid %d)\n", os.Getpid())
+	served := "             PATHS, 2 entries\n"
+	for _, tt := range []struct {
+		name    string
+		addrs   []Address
+		threads int
+		open    bool // and reachable from others
+		want    string
+	}{
+		{"one address", []Address{tcp("10.0.0.1:8888")}, 8, true,
+			"fapws 1.2.3  http://10.0.0.1:8888/  (Python 3.11.2, up to 8 threads, " + pid},
+		{"inline on port 80", []Address{tcp("127.0.0.1:80")}, 0, false,
+			"fapws 1.2.3  http://127.0.0.1/  (Python 3.11.2, inline, " + pid},
+		{"every IPv4 address", []Address{tcp("0.0.0.0:1")}, 1, true,
+			"fapws 1.2.3  http://127.0.0.1:1/  (Python 3.11.2, 1 thread, " + pid +
+				"             http://192.168.1.5:1/  on the network\n"},
+		{"every address", []Address{tcp("[::]:1")}, 1, false,
+			"fapws 1.2.3  http://127.0.0.1:1/  (Python 3.11.2, 1 thread, " + pid +
+				"             http://192.168.1.5:1/  http://[2001:db8::5]:1/  on the network\n"},
+		{"HTTPS", []Address{tcp("0.0.0.0:80"), secure("0.0.0.0:443"), secure("[::1]:8443")}, 1, true,
+			"fapws 1.2.3  http://127.0.0.1/  https://127.0.0.1/  https://[::1]:8443/  (Python 3.11.2, 1 thread, " + pid +
+				"             http://192.168.1.5/  on the network\n"},
+		{"several", []Address{tcp("[::1]:1"), {Addr: &net.UnixAddr{Name: "/run/x", Net: "unix"}}, tcp("[fe80::1%eth0]:2")}, 1, true,
+			"fapws 1.2.3  http://[::1]:1/  unix:/run/x  http://[fe80::1%25eth0]:2/  (Python 3.11.2, 1 thread, " + pid},
+	} {
+		warning := ""
+		if tt.open {
+			warning = "             open to the network without a password; -b 127.0.0.1 serves this machine only\n"
+		}
+		if got := (&BannerServer{tt.addrs, "PATHS, 2 entries", "3.11.2", BannerMode(&settings.Config{Threads: tt.threads}), tt.open}).text(local); got != tt.want+served+warning {
+			t.Errorf("%s:\n got %q\nwant %q", tt.name, got, tt.want+served+warning)
+		}
+	}
+}
+
+// TestBannerOpen: the banner does not warn of addresses of this machine only.
+func TestBannerOpen(t *testing.T) {
+	for _, addr := range []Address{
+		{Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}}, {Addr: &net.TCPAddr{IP: net.IPv6loopback, Port: 1}}, {Addr: &net.UnixAddr{Name: "/run/x", Net: "unix"}},
+	} {
+		if isPublic(addr) {
+			t.Errorf("%s is public", addr)
+		}
+	}
+}

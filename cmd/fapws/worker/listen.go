@@ -1,0 +1,207 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/cmd/fapws/confine"
+	"fapws/cmd/fapws/plan"
+	"fapws/cmd/fapws/process"
+	"fapws/cmd/fapws/settings"
+	"fapws/runtime/conn"
+	"fapws/runtime/logfile"
+)
+
+// ListenOptions returns the settings of the sockets.
+func ListenOptions(conf *settings.Config) (conn.ListenOptions, error) {
+	o := conn.DefaultListenOptions
+	o.Backlog, o.Mode = conf.Backlog, conf.SocketMode
+	if conf.SocketOwner != "" {
+		var err error
+		if o.UID, o.GID, err = confine.Owner(conf.SocketOwner); err != nil {
+			return o, process.ExitUsage(fmt.Errorf("--uds-owner %s: %w", conf.SocketOwner, err))
+		}
+	}
+	return o, nil
+}
+
+// OpenListeners makes a listener at an address as settings.Config.Bind has it. One for HTTPS is Secure, unless it turns out to be
+// a unix socket, which stays plain.
+func OpenListeners(addr string, o conn.ListenOptions) (*conn.Listener, error) {
+	plain, secure := settings.SplitSecure(addr)
+	ln, err := conn.Listen(plain, o)
+	if err != nil {
+		return nil, BindFailed(plain, err)
+	}
+	SetSecure(ln, secure)
+	return ln, nil
+}
+
+// SetSecure makes ln a listener for HTTPS if that is asked for and it is TCP.
+func SetSecure(ln *conn.Listener, secure bool) {
+	_, tcp := ln.Addr().(*net.TCPAddr)
+	ln.Secure = secure && tcp
+}
+
+// Listen makes a listener for each address. When one fails none stays
+// open, and the error is one line with a hint.
+func Listen(addrs []string, o conn.ListenOptions) (listeners []*conn.Listener, err error) {
+	for _, addr := range addrs {
+		ln, err := OpenListeners(addr, o)
+		if err != nil {
+			for _, ln := range listeners {
+				ln.Close()
+			}
+			return nil, err
+		}
+		listeners = append(listeners, ln)
+	}
+	return listeners, nil
+}
+
+// BindFailed is the error of a Listen or Sockets that failed for addr, with
+// what to do about it.
+func BindFailed(addr string, err error) error {
+	return process.ExitNotStarted("%v%s", err, listenHint(addr, err))
+}
+
+// listenHint returns advice for a failed Listen, or "".
+func listenHint(addr string, err error) string {
+	isFile := strings.HasPrefix(addr, "unix:")
+	switch {
+	case errors.Is(err, unix.EADDRINUSE):
+		return "; stop the other server, or choose another address with --bind"
+	case errors.Is(err, unix.EADDRNOTAVAIL):
+		return "; this address does not belong to this machine"
+	case errors.Is(err, unix.EPERM) && isFile:
+		return "; only root can change the owner of a file"
+	case errors.Is(err, unix.EACCES) && !isFile:
+		return "; use a port above 1023, or allow low ports: " + process.LowPorts()
+	}
+	return ""
+}
+
+// Addresses puts the sockets that were passed in their places among the addresses of conf. source says where these
+// come from. log gets a line for each socket that nothing serves.
+func (a Passed) Addresses(conf *settings.Config, source settings.Source, log func(logfile.Level, string)) ([]string, error) {
+	addrs, err := a.addresses(conf.Bind, given(conf, source))
+	if err != nil {
+		return nil, err
+	}
+	if addr := firstSecure(addrs); addr != "" && !conf.HTTPS() {
+		return nil, process.ExitUsage(fmt.Errorf("socket %s from the service manager is for HTTPS (FileDescriptorName=https), which requires a certificate: add --certfile FILE --keyfile FILE", addr))
+	}
+	if unused := a.unused(addrs); len(unused) > 0 {
+		log(logfile.Warning, fmt.Sprintf("ignoring socket %s from the service manager: overridden by %s",
+			strings.Join(unused, " and "), source))
+	}
+	return addrs, nil
+}
+
+// firstSecure returns the first address for HTTPS, or "".
+func firstSecure(addrs []string) string {
+	for _, addr := range addrs {
+		if _, secure := settings.SplitSecure(addr); secure {
+			return addr
+		}
+	}
+	return ""
+}
+
+// given reports whether the user has chosen an address.
+func given(conf *settings.Config, source settings.Source) bool {
+	return source.Level > settings.FromDefault || conf.Dev && !conf.DevAnywhere // on this machine only
+}
+
+// Early returns the addresses to listen on before the application is loaded, so that clients are answered, or wait in the
+// queues of the kernel, instead of being refused. certain: nothing that the application says can change them, so
+// an error is the user's to know now. nil if they are not known yet.
+func (a Passed) Early(set *settings.Settings, conf *settings.Config, app *plan.Application) (addrs []string, certain bool) {
+	source := set.Source("bind")
+	bind, chosen := conf.Bind, given(conf, source)
+	certain = set.AddressSettled() || app == nil
+	if !certain && app.HasPATHS(*conf) {
+		server, found, err := settings.PeekServer(app.Source)
+		changed := set.Source("host").Level > settings.FromDefault || set.Source("port").Level > settings.FromDefault
+		switch {
+		case err != nil || found && (changed || conf.Dev):
+			return nil, false
+		case found:
+			bind, chosen = conf.SecureAddresses([]string{server}), true
+		}
+	}
+	addrs, err := a.addresses(bind, chosen)
+	if err != nil || firstSecure(addrs) != "" && !conf.HTTPS() {
+		return nil, false // Addresses reports it
+	}
+	return addrs, certain
+}
+
+// Early has sockets that are opened before the application is loaded: clients are answered meanwhile, or wait in the queues of
+// the kernel, instead of being refused. Its methods are safe for concurrent use, because a signal may end the process meanwhile.
+type Early[S syscall.Conn] struct {
+	Open  func(addrs []string, o conn.ListenOptions) ([]S, error) // with an error, returns the sockets opened so far
+	Close func([]S)
+
+	mu      sync.Mutex
+	addrs   []string
+	backlog int
+	sockets []S
+}
+
+// Listen opens sockets at addrs. It returns an error only if the addresses are certain, see Passed.Early.
+func (e *Early[S]) Listen(addrs []string, certain bool, o conn.ListenOptions) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	sockets, err := e.Open(addrs, o)
+	if err == nil {
+		e.addrs, e.backlog, e.sockets = addrs, o.Backlog, sockets
+		return nil
+	}
+	e.Close(sockets)
+	if certain {
+		return err
+	}
+	return nil
+}
+
+// Sockets returns those that are open. They stay with e until Take.
+func (e *Early[S]) Sockets() []S {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.sockets
+}
+
+// Take returns sockets at addrs, which belong to the caller, even with an error: those of Listen, or new ones if its
+// addresses were different.
+func (e *Early[S]) Take(addrs []string, o conn.ListenOptions) ([]S, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	early := e.sockets
+	e.sockets = nil
+	if early == nil || !slices.Equal(addrs, e.addrs) {
+		e.Close(early)
+		return e.Open(addrs, o)
+	}
+	if o.Backlog != e.backlog {
+		for _, socket := range early {
+			conn.SetBacklog(socket, o.Backlog)
+		}
+	}
+	return early, nil
+}
+
+// Drop closes the sockets that were not taken.
+func (e *Early[S]) Drop() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.Close(e.sockets)
+	e.sockets = nil
+}

@@ -1,0 +1,81 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/cmd/fapws/process"
+	"fapws/runtime/conn"
+	"fapws/runtime/system"
+)
+
+func TestListenHint(t *testing.T) {
+	for _, tt := range []struct {
+		addr string
+		err  error
+		want string // somewhere in the hint
+	}{
+		{":80", unix.EACCES, "setcap cap_net_bind_service=+ep "},
+		{"unix:/x", unix.EACCES, ""},
+		{":8888", fmt.Errorf("cannot: %w", unix.EADDRINUSE), "--bind"},
+		{"192.0.2.1:1", unix.EADDRNOTAVAIL, "does not belong to this machine"},
+		{"a.invalid:1", errors.New("no such host"), ""},
+	} {
+		got := listenHint(tt.addr, tt.err)
+		if !strings.Contains(got, tt.want) || (got == "") != (tt.want == "") {
+			t.Errorf("%s, %v: hint %q, want %q in it", tt.addr, tt.err, got, tt.want)
+		}
+	}
+}
+
+// TestBacklog fills the queue of a listener that never accepts: of a unix
+// socket the kernel lets one more wait than the backlog says.
+func TestBacklog(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.sock")
+	listeners, err := Listen([]string{"unix:" + path}, withBacklog(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listeners[0].Close()
+	for i := range 4 {
+		fd, err := system.SocketNonblock(unix.AF_UNIX)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		err = unix.Connect(fd, &unix.SockaddrUnix{Name: path})
+		if want := i < 3; (err == nil) != want {
+			t.Errorf("connection %d: %v", i, err)
+		}
+	}
+}
+
+func withBacklog(n int) conn.ListenOptions {
+	o := conn.DefaultListenOptions
+	o.Backlog = n
+	return o
+}
+
+// TestListenAllOrNothing: when one address fails, the others are free again.
+func TestListenAllOrNothing(t *testing.T) {
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "a.sock")
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	if _, err := Listen([]string{"unix:" + socket, taken.Addr().String()}, conn.DefaultListenOptions); !errors.As(err, new(*process.ExitError)) {
+		t.Errorf("error %v", err)
+	}
+	if _, err := os.Stat(socket); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s is still there: %v", socket, err)
+	}
+}
