@@ -65,7 +65,7 @@ func TestNamesOfNothing(t *testing.T) {
 		"readSources": true, "readNothing": false,
 		"http1.Request": true, "http1.NoRequest": false,
 		"Request.Parse": true, "Request.NoParse": false,
-		"fapws_mode": true, "fapws_nothing": false,
+		"core_mode": true, "core_nothing": false,
 		"--workers": true, "--no-such-flag": false,
 		"./build.sh bench": true, "./build.sh bunch": false,
 		"go test -run TestNames": true, "go test -run TestNoNames": false,

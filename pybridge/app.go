@@ -6,7 +6,6 @@ package pybridge
 // #cgo 386 arm CFLAGS: -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64
 // #include <stdlib.h>
 // #include "shim.h"
-// #include "shim_process.h"
 import "C"
 
 import (
@@ -137,7 +136,7 @@ func Load(o Options) (*App, error) {
 	system.OpenPoll()
 	watchGoCrash()
 	system.KeepDescriptors()
-	C.fapws_descriptors((*C.uint64_t)(system.DescriptorTable()), system.MaxDescriptor)
+	C.core_descriptors((*C.uint64_t)(system.DescriptorTable()), system.MaxDescriptor)
 	if err := start(o); err != nil {
 		return nil, err
 	}
@@ -146,11 +145,11 @@ func Load(o Options) (*App, error) {
 		if o.Failed != nil {
 			o.Failed(err, &a.Contents)
 		}
-		C.fapws_finish()
+		C.core_finish()
 		return nil, err
 	}
-	C.fapws_crash_watch(nil)
-	C.fapws_release_gil()
+	C.core_crash_watch(nil)
+	C.core_release_gil()
 	return a, nil
 }
 
@@ -236,7 +235,7 @@ func start(o Options) error {
 	if argv0 == "" {
 		argv0 = o.Apps[0].Module
 	}
-	args := C.fapws_start_options{
+	args := C.core_start_options{
 		script:     arena.str(argv0),
 		executable: arena.str(executable),
 		home:       arena.str(home),
@@ -247,7 +246,7 @@ func start(o Options) error {
 		path:       arena.strs(folders),
 	}
 	var why *C.char
-	if C.fapws_start(&args, &why) != 0 {
+	if C.live_start_python(&args, &why) != 0 {
 		return fmt.Errorf("cannot start Python %s: %s", Version(), C.GoString(why))
 	}
 	return nil
@@ -279,8 +278,8 @@ func (a *App) Close() int {
 		a.handler.gilCalls.Close()
 	}
 	a.mode.finish()
-	C.fapws_take_gil()
-	if C.fapws_finish() < 0 {
+	C.core_take_gil()
+	if C.core_finish() < 0 {
 		return 120
 	}
 	return 0
@@ -288,10 +287,10 @@ func (a *App) Close() int {
 
 // RunAtexit runs the atexit functions if the thread of Load is stuck in a handler. It may be called on any thread, and blocks as
 // long as they do.
-func (a *App) RunAtexit() { C.fapws_run_atexit() }
+func (a *App) RunAtexit() { C.core_run_atexit() }
 
 // Version is Python's version, such as "3.11.2", or "3.14.0t" of a free-threaded Python.
-func Version() string { return C.GoString(C.fapws_python_version()) }
+func Version() string { return C.GoString(C.core_python_version()) }
 
 // cArena has C strings for the duration of a call.
 type cArena struct{ all []unsafe.Pointer }

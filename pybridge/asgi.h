@@ -1,53 +1,244 @@
-/* ASGI 3 (https://asgi.readthedocs.io/en/stable/specs/main.html): the call of an application, its scope, and the
- * messages of HTTP and of WebSockets. On the asyncio thread, with the GIL. */
+/* asgi_: the asyncio thread, the exchanges whose coroutines it runs, and ASGI 3
+ * (https://asgi.readthedocs.io/en/stable/specs/main.html).
+ *
+ * All of it is called on the asyncio thread, with the GIL, unless a comment says otherwise. There is one such thread;
+ * asgi_the_thread lives as long as the process. The pool's mutex guards its list and the events of records; all else
+ * belongs to the asyncio thread, unless it is marked atomic. The record owns a reference to its exchange, and so does
+ * the list of live ones until the coroutine has ended; an exchange may outlive its record: rec is NULL from the last
+ * part on. */
 #ifndef FAPWS_ASGI_H
 #define FAPWS_ASGI_H
 
-#include "exchange.h"
+#include "wsgi.h"
 
-/* --- asgi.c --- */
-int fapws_asgi_init(void);
+/* =============================================================================
+ * The asyncio thread and its list of records with events: asgi_thread.c.
+ *
+ * There is one such thread; asgi_the_thread lives as long as the process. The pool's mutex guards the list and the
+ * events of its records; all else belongs to the asyncio thread, under the GIL, unless it is marked atomic. */
+
+/* Events of a record that the asyncio thread runs (bits). */
+enum {
+  ASGI_EVENT_RUN = 1,      /* the record is new */
+  ASGI_EVENT_NEXT = 2,     /* its iterator continues */
+  ASGI_EVENT_INPUT = 4,    /* inputs have arrived */
+  ASGI_EVENT_ROOM = 8,     /* the client has received enough of the response */
+  ASGI_EVENT_GONE = 16,    /* the client disconnected */
+  ASGI_EVENT_OVERDUE = 32, /* it timed out */
+};
+
+typedef struct {
+  PyObject *loop;             /* owned: asyncio's */
+  core_thread thread;         /* stands for the asyncio thread */
+  int depth;                  /* not 0: a caller further up the stack will wake the event loop for published parts */
+  struct asgi_exchange *live; /* owned: exchanges that have not ended */
+  int event;                  /* eventfd that wakes the thread; 0: there is no such thread */
+  int asleep;                 /* atomic: the thread will not check the list until event is written */
+  unsigned long turns;        /* atomic: number of calls of turn() */
+  unsigned long left_at;      /* asgi_progress() plus one when the thread was given up; 0: it was not. Guarded by the
+                                 pool's mutex */
+  int asked;                  /* atomic: argument plus one of asgi_thread_stop; 0: not called, or the thread knows */
+  void (*messages)(void);     /* atomic: called at the end of each turn; NULL: nothing waits for messages */
+  int stopping;               /* the thread knows that asgi_thread_stop was called */
+  core_record *head, *tail;   /* records with events; guarded by the pool's mutex */
+} asgi_thread;
+extern asgi_thread asgi_the_thread;
+
+/* Adds events (CORE_EVENT_...) to rec, puts it into the list, and wakes the thread. Any thread, without the GIL. */
+void asgi_post_event(core_record *rec, unsigned events);
+/* Wakes the thread if it sleeps. Any thread, without the GIL. */
+void asgi_thread_wake(void);
+/* Wakes the event loop for published parts, unless a caller further up the stack will. */
+void asgi_thread_notify(void);
+
+/* =============================================================================
+ * How exchanges run on the asyncio thread: asgi_exchange.c, asgi_task.c, asgi_task.c, asgi_waiter.c, asgi_messages.c,
+ * asgi_handler.c and asgi_stack.c. All of it is called on the asyncio thread, with the GIL, unless a comment says
+ * otherwise.
+ *
+ * An exchange is a coroutine that a Task runs. Its core_kind has the protocol: ASGI, an async handler, a WebSocket.
+ * The record owns a reference to its exchange, and so does the list async.live until the coroutine has ended. An
+ * exchange may outlive its record: rec is NULL from the last part on. */
+
+typedef struct asgi_exchange asgi_exchange;
+
+/* A kind whose handlers are coroutines: its run is asgi_exchange_run. */
+typedef struct {
+  core_kind kind;
+
+  /* A function may find that exchange->rec has become NULL after it has published the Last part. */
+
+  /* Makes the awaitable that the task runs. NULL with an exception, or, if the exchange has ended, without. */
+  PyObject *(*begin)(asgi_exchange *x);
+  /* The next message of receive(): 1 with *message, 0 if it has to wait, -1 with an exception. */
+  int (*receive)(asgi_exchange *x, PyObject **message);
+  /* send(message): returns an awaitable, or NULL with an exception. */
+  PyObject *(*send)(asgi_exchange *x, PyObject *message);
+  /* Called with the result of the awaitable. Returns the next awaitable, or NULL, as begin. */
+  PyObject *(*returned)(asgi_exchange *x, PyObject *result);
+  /* Called with the exception of the awaitable set. Clears it, and ends the exchange. */
+  void (*raised)(asgi_exchange *x);
+  /* Called once when the client disconnects, before waiters are woken. */
+  void (*gone)(asgi_exchange *x);
+  /* The client disconnected while the awaitable waited for room. 0: it continues; -1: with its exception. */
+  int (*room_is_gone)(asgi_exchange *x);
+} asgi_kind;
+
+extern const core_mode asgi_mode;
+extern const asgi_kind asgi_http, asgi_websocket, asgi_handler;
+
+/* Reasons to wait. */
+enum { ASGI_FOR_NOTHING, ASGI_FOR_MESSAGE, ASGI_FOR_ROOM, ASGI_TO_SEND };
+
+/* A coroutine that ends when its exchange has a message or room for more of the response, or at once (asgi_done). */
+typedef struct asgi_waiter {
+  PyObject_HEAD asgi_exchange *exchange; /* owned */
+  PyObject *future;                      /* owned: the task waits for it; NULL: it does not wait */
+  PyObject *message;                     /* owned: of ASGI_TO_SEND, else NULL */
+  struct asgi_waiter *next, *prev;       /* in exchange.waiters while there is a future */
+  uint8_t what, ended;
+  uint8_t woken; /* its future has a result */
+} asgi_waiter;
+
+/* States of a response (asgi_exchange.state). */
+enum {
+  ASGI_WAITS,    /* for http.response.start */
+  ASGI_HEAD,     /* the head was received, and nothing was sent */
+  ASGI_BODY,     /* the head was sent */
+  ASGI_TRAILERS, /* the body is complete, http.response.trailers follows */
+  ASGI_DISCARD,  /* the event loop answers itself; further data of the application is dropped */
+  ASGI_COMPLETE, /* the Last part was published */
+  ASGI_ACCEPTED, /* the WebSocket is open */
+};
+
+/* Whether the response has trailers (asgi_exchange.trailers). */
+enum { ASGI_NO_TRAILERS, ASGI_ANNOUNCED, ASGI_COLLECTED /* in head */ };
+
+struct asgi_exchange {
+  PyObject_HEAD core_record *rec; /* NULL: the response is complete, and the record belongs to the event loop */
+  const asgi_kind *kind;
+  core_mount *mount;
+  PyObject *task;                     /* owned, until the end */
+  PyObject *inner;                    /* owned: awaited for the application */
+  PyObject *iterator;                 /* owned: of an async handler, yields the body */
+  asgi_waiter *waiters, *last_waiter; /* borrowed: the coroutines that await them own them */
+  asgi_exchange *next, *prev;         /* in async.live */
+  uint8_t state;
+  uint8_t begun;            /* inner was made */
+  uint8_t running;          /* its coroutine is on the stack */
+  uint8_t gone;             /* the client disconnected */
+  uint8_t hung;             /* the client has shut down its side: receive() reports a disconnect, send() works */
+  uint8_t ended;            /* its coroutine has ended */
+  uint8_t overdue;          /* it was cancelled because of a timeout */
+  uint8_t waits;            /* of an async handler: inner is a asgi_waiter for room */
+  uint8_t trailers;         /* ASGI_NO_TRAILERS to ASGI_COLLECTED */
+  uint8_t received;         /* the whole body was received, or websocket.connect */
+  uint16_t code;            /* close code of a WebSocket (RFC 6455 §7.4) */
+  PyObject *reason;         /* owned: close reason, a str, or NULL */
+  uint8_t words;            /* WebSocket closed by the client: number of messages that send() may still drop */
+  uint8_t unheard;          /* its connection closed, too: messages sent since one was received */
+  int64_t taken;            /* bytes of the body in memory, or in the file, that receive() returned */
+  char line[160], addr[46]; /* beginning of the request line, and client address, once rec is NULL */
+  uint8_t line_len, addr_len;
+  uint32_t log;           /* number of its error log, once rec is NULL */
+  wsgi_start_object head; /* used without its Python object */
+};
+
+/* --- asgi_exchange.c --- */
+extern PyTypeObject asgi_Exchange_Type;
+int asgi_exchange_init(void);
+extern PyObject *asgi_cancelled_error; /* asyncio.CancelledError */
+/* core_kind.run of all coroutines: makes the exchange of rec and its task, and runs the task until it waits. */
+void asgi_exchange_run(core_thread *t, core_record *rec);
+
+/* --- asgi_task.c --- */
+int asgi_task_init(void);
+/* Makes the task of x and runs it until it waits. A new reference, or NULL; a step of the task may leave an exception
+ * in both cases. */
+PyObject *asgi_task_new(asgi_exchange *x);
+/* Cancels its task. */
+void asgi_exchange_cancel(asgi_exchange *x);
+
+/* --- asgi_task.c --- */
+int asgi_awaitable_init(void);
+/* Sends value into an iterator, as PyIter_Send does. */
+PySendResult asgi_iter_send(PyObject *iterator, PyObject *value, PyObject **result);
+/* Clears a StopIteration, or no exception, and stores its value: PYGEN_RETURN. PYGEN_ERROR with any other exception. */
+PySendResult asgi_returned_value(PyObject **result);
+/* An iterator for asgi_iter_send that drives an awaitable; NULL with TypeError. A new reference. */
+PyObject *asgi_await(PyObject *awaitable);
+
+/* --- asgi_waiter.c --- */
+extern PyTypeObject asgi_Waiter_Type;
+int asgi_waiter_init(void);
+/* A coroutine that waits for something of x. */
+PyObject *asgi_waiter_new(asgi_exchange *x, int what);
+/* A coroutine that sends message, and then waits for room: send() on a thread that is not the asyncio thread. */
+PyObject *asgi_send_when_awaited(asgi_exchange *x, PyObject *message);
+/* A waiter that does not wait. Borrowed: all share it. */
+extern PyObject *asgi_done;
+/* The result of send() and tp_iternext for how: a return becomes StopIteration. Takes the reference. */
+PyObject *asgi_send_result(PySendResult how, PyObject *result);
+/* Wakes the waiters for that reason. */
+void asgi_wake_waiters(asgi_exchange *x, int what);
+
+/* --- asgi_messages.c --- */
+/* The next input, which the caller frees, or NULL; lets the client send as many bytes again. */
+core_input *asgi_take_input(core_record *rec);
+
+/* --- asgi_thread.c, asgi_stack.c --- */
+/* core_mode.state_of of the asyncio thread. */
+int asgi_state_of(core_record *rec, int *thread);
+/* The lines of the code that x awaits, as core_snapshot has them. GIL, any thread. */
+void asgi_await_chain(asgi_exchange *x, FILE *out);
+
+/* =============================================================================
+ * ASGI 3 (https://asgi.readthedocs.io/en/stable/specs/main.html): the call of an application, its scope, and the
+ * messages of HTTP and of WebSockets. On the asyncio thread, with the GIL. */
+
+/* --- asgi_messages.c --- */
+int asgi_init(void);
 /* Calls the application; takes the reference to scope, which may be NULL. Returns as begin. */
-PyObject *fapws_asgi_call(fapws_exchange *x, PyObject *scope);
+PyObject *asgi_call(asgi_exchange *x, PyObject *scope);
 /* Sends message now. A new reference to a coroutine, which waits for room. */
-PyObject *fapws_asgi_send(fapws_exchange *x, PyObject *message);
+PyObject *asgi_send(asgi_exchange *x, PyObject *message);
 /* The type of a message to send(): its index among texts, of which text has the str objects and [0] is "type"; it has
  * to be from first to last. -1 with an exception. */
-int fapws_message_type(PyObject *message, PyObject *const *text, const char *const *texts, int first, int last);
+int asgi_message_type(PyObject *message, PyObject *const *text, const char *const *texts, int first, int last);
 /* Calls f with the values of two keys of message, NULL for those that it does not have. -1 with an exception. */
-int fapws_with_values(fapws_exchange *x, PyObject *message, PyObject *first, PyObject *second,
-                      int (*f)(fapws_exchange *, PyObject *, PyObject *));
+int asgi_with_values(asgi_exchange *x, PyObject *message, PyObject *first, PyObject *second,
+                     int (*f)(asgi_exchange *, PyObject *, PyObject *));
 /* A new message for receive(): a dict with its type. NULL with an exception. */
-PyObject *fapws_asgi_message(PyObject *type);
+PyObject *asgi_message(PyObject *type);
 /* Reports the exception of an application, and ends the exchange with 500 or by breaking it off. */
-void fapws_asgi_raised(fapws_exchange *x);
+void asgi_raised(asgi_exchange *x);
 /* Raises the OSError of send() to a disconnected client (ASGI 2.4). Always -1. */
-int fapws_asgi_left(fapws_exchange *x);
+int asgi_left(asgi_exchange *x);
 
-/* --- asgihttp.c --- */
-int fapws_asgi_http_init(void);
+/* --- asgi_http.c --- */
+int asgi_http_init(void);
 /* Sends http.response.start and http.response.body. -1 with an exception. */
-int fapws_asgi_start(fapws_exchange *x, PyObject *message);
-int fapws_asgi_body(fapws_exchange *x, PyObject *message);
+int asgi_send_start(asgi_exchange *x, PyObject *message);
+int asgi_send_body(asgi_exchange *x, PyObject *message);
 /* Publishes p of x, whose body, if it is not in owner's memory, is in its buf. */
-void fapws_exchange_publish(fapws_exchange *x, fapws_part *p);
+void asgi_exchange_publish(asgi_exchange *x, core_part *p);
 
-/* --- trailers.c --- */
+/* --- asgi_trailers.c --- */
 /* Sends http.response.trailers with these values, NULL for those that the message does not have. -1 with an exception.
  */
-int fapws_send_trailers(fapws_exchange *x, PyObject *headers, PyObject *more);
+int asgi_send_trailers(asgi_exchange *x, PyObject *headers, PyObject *more);
 
-/* --- asgiws.c --- */
+/* --- asgi_websocket.c --- */
 /* Whether send() raises because the client disconnected. */
-int fapws_has_left(fapws_exchange *x);
+int asgi_has_left(asgi_exchange *x);
 
-/* --- scope.c --- */
-int fapws_scope_init(void);
+/* --- asgi_scope.c --- */
+int asgi_scope_init(void);
 /* The scope of rec (ASGI 3, "Connection Scope"): a new dict. */
-PyObject *fapws_scope(fapws_record *rec);
+PyObject *asgi_scope(core_record *rec);
 
 /* Puts "tls", the TLS extension of ASGI, into the extensions of a scope, if the client uses TLS. -1 with an exception.
  * With the GIL. */
-int fapws_put_tls(PyObject *extensions, const fapws_record *rec);
+int asgi_put_tls(PyObject *extensions, const core_record *rec);
 
 #endif

@@ -2,7 +2,6 @@ package pybridge
 
 // #include <stdlib.h>
 // #include "shim.h"
-// #include "shim_stack.h"
 import "C"
 
 import (
@@ -50,9 +49,9 @@ func (a *App) Startup(c AsyncConfig) error {
 		}
 	}
 	list := arena.pointers(apps)
-	C.fapws_take_gil()
-	wrong := C.fapws_async_start(arena.str(c.Loop), arena.str(c.Lifespan), list, C.int(len(apps)))
-	C.fapws_release_gil()
+	C.core_take_gil()
+	wrong := C.asgi_thread_start(arena.str(c.Loop), arena.str(c.Lifespan), list, C.int(len(apps)))
+	C.core_release_gil()
 	if wrong == nil {
 		return nil
 	}
@@ -63,7 +62,7 @@ func (a *App) Startup(c AsyncConfig) error {
 // Shutdown ends the asyncio thread: after grace it cancels tasks, then it shuts down lifespans. It reports whether the thread has
 // ended. It may be called on any goroutine, after the last Submit.
 func (a *App) Shutdown(grace time.Duration) bool {
-	return C.fapws_async_stop(C.int(max(grace, 0).Milliseconds())) != 0
+	return C.asgi_thread_stop(C.int(max(grace, 0).Milliseconds())) != 0
 }
 
 func (a *cArena) pointers(list []unsafe.Pointer) *unsafe.Pointer {
@@ -80,8 +79,8 @@ func (h *Handler) interruptTask(t task, took time.Duration) {
 	var how C.int
 	began, policy := time.Now(), h.policy()
 	h.reach(&t, took, policy, func() {
-		var s C.fapws_stack_snapshot
-		if how = C.fapws_async_raise_timeout(number(t.rec), t.serial, &s); how == 0 {
+		var s C.core_snapshot
+		if how = C.asgi_raise_timeout(number(t.rec), t.serial, &s); how == 0 {
 			return // the task has ended
 		}
 		seen = snapshotOf(&s)
@@ -92,18 +91,18 @@ func (h *Handler) interruptTask(t task, took time.Duration) {
 		var stack bytes.Buffer
 		writeStack(&stack, seen.stack)
 		t.say("%s timed out after %s in handler %s%s; stack:\n%s", &t, seconds(took), t.name, where, stack.Bytes())
-	}, func() { C.fapws_async_give_up() })
+	}, func() { C.asgi_give_up() })
 	if how == 0 {
 		return
 	}
 	time.Sleep(policy.grace)
-	if C.fapws_async_is_stuck(number(t.rec), t.serial, how, seen.jobs) == 0 {
+	if C.asgi_is_stuck(number(t.rec), t.serial, how, seen.jobs) == 0 {
 		return
 	}
 	if how == 1 { // else the stack was logged already
 		h.logAsync(began)
 	}
-	C.fapws_async_give_up()
+	C.asgi_give_up()
 	h.stuck(fmt.Sprintf("%s timed out and did not end: the asyncio thread is stuck", &t))
 }
 
@@ -122,23 +121,23 @@ func (h *Handler) checkAsync() {
 		h.checksAsync = false
 		h.mu.Unlock()
 	}()
-	at, began := C.fapws_async_progress(), time.Now()
+	at, began := C.asgi_progress(), time.Now()
 	time.Sleep(p.grace)
-	if C.fapws_async_is_stalled(at) == 0 {
+	if C.asgi_is_stalled(at) == 0 {
 		return
 	}
 	if done := h.logAsync(began); done != nil && !endsWithin(done, p.forGIL) {
 		say("the asyncio thread has been blocked for %s; %v; all threads:\n%s", seconds(time.Since(began)), errNoGIL, dumpStacks())
 	}
-	C.fapws_async_give_up()
+	C.asgi_give_up()
 	h.stuck("requests wait for the asyncio thread, which is stuck")
 }
 
 // logAsync logs the stack of the asyncio thread, which has made no progress since began.
 func (h *Handler) logAsync(began time.Time) <-chan struct{} {
 	return h.withGIL(func() {
-		var s C.fapws_stack_snapshot
-		C.fapws_async_take_snapshot(&s)
+		var s C.core_snapshot
+		C.asgi_take_snapshot(&s)
 		var stack bytes.Buffer
 		writeStack(&stack, snapshotOf(&s).stack)
 		say("the asyncio thread has been blocked for %s; stack:\n%s", seconds(time.Since(began)), stack.Bytes())

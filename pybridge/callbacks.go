@@ -1,7 +1,7 @@
 package pybridge
 
 // #include <stdlib.h>
-// #include "shim_stack.h"
+// #include "shim.h"
 import "C"
 
 import (
@@ -25,7 +25,7 @@ func (h *Handler) watchSockets() {
 
 // running is the last known job of a thread.
 type running struct {
-	rec    *C.fapws_record
+	rec    *C.core_record
 	serial C.uint32_t
 	jobs   C.ulong
 	since  time.Time
@@ -34,7 +34,7 @@ type running struct {
 
 func (h *Handler) watchCallbacks() {
 	most := max(1, 2*h.config.Threads)
-	found := (*C.fapws_stack_snapshot)(C.calloc(C.size_t(most), C.sizeof_fapws_stack_snapshot))
+	found := (*C.core_snapshot)(C.calloc(C.size_t(most), C.sizeof_core_snapshot))
 	defer C.free(unsafe.Pointer(found))
 	threads := map[C.int]*running{}
 	for {
@@ -46,7 +46,7 @@ func (h *Handler) watchCallbacks() {
 			return
 		}
 		h.mu.Unlock()
-		n := int(C.fapws_running_callbacks(found, C.int(most)))
+		n := int(C.core_running_callbacks(found, C.int(most)))
 		now := map[C.int]*running{}
 		for _, s := range unsafe.Slice(found, most)[:n] {
 			r := threads[s.thread]

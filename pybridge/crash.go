@@ -1,6 +1,6 @@
 package pybridge
 
-// #include "shim_process.h"
+// #include "shim.h"
 import "C"
 
 import (
@@ -16,7 +16,7 @@ import (
 func watchLoading(name string) {
 	arena := &cArena{}
 	defer arena.free()
-	C.fapws_crash_watch(arena.str(name))
+	C.core_crash_watch(arena.str(name))
 }
 
 // ReportCrashTo has the line about a crash, without "fapws: " and line feed, also sent to c, a packet socket that stays open, in a
@@ -27,18 +27,18 @@ func ReportCrashTo(c syscall.Conn, before []byte) error {
 		return err
 	}
 	return raw.Control(func(fd uintptr) {
-		C.fapws_crash_tell(C.int(fd), unsafe.Pointer(unsafe.SliceData(before)), C.size_t(len(before)))
+		C.core_crash_tell(C.int(fd), unsafe.Pointer(unsafe.SliceData(before)), C.size_t(len(before)))
 	})
 }
 
 // crashOutput stays open as long as the process.
 var crashOutput *os.File
 
-// watchGoCrash has gocrash.c report crashes of Go's runtime that the application causes. If no descriptors are available for it,
+// watchGoCrash has core_gocrash.c report crashes of Go's runtime that the application causes. If no descriptors are available for it,
 // such a crash is a dump.
 func watchGoCrash() {
 	system.OpenHigh(func() {
-		fd := C.fapws_gocrash_watch()
+		fd := C.core_gocrash_watch()
 		if fd < 0 {
 			return
 		}
@@ -46,6 +46,6 @@ func watchGoCrash() {
 		_ = debug.SetCrashOutput(crashOutput, debug.CrashOptions{})
 	})
 	for _, poll := range system.Polls() {
-		C.fapws_gocrash_needs(C.int(poll))
+		C.core_gocrash_needs(C.int(poll))
 	}
 }

@@ -3,18 +3,22 @@
 // app.Handler by shape; it opens no socket and knows no connection. Package cmd/fapws/plan loads applications
 // with it, and the worker gives its Handler to the server.
 //
-// Start reading at handler.go and shim.h, which are both sides of the boundary, and then at run.c. Each group of .c
-// files has a header, which begins with the owners of memory and says which thread may call a function.
+// Start reading at handler.go and shim.h, which are both sides of the boundary, and then at core_run.c.
 //
-// Only .c files use Python objects, under the GIL; Go uses the flat structs of record.h and part.h. Go calls C once
+// The C has four parts, whose names are the prefixes of their files and functions: core_ (the interpreter, threads,
+// records and parts), wsgi_ (requests of synchronous handlers), asgi_ (the asyncio thread) and live_ (WebSockets with
+// callbacks, channels, module _fapws). Each has one header, which begins with the owners of memory and says which
+// thread may call a function. Calls go down only, from live_ to core_; tables and pointers of core.h lead up.
+//
+// Only .c files use Python objects, under the GIL; Go uses the flat structs of shim.h. Go calls C once
 // for each batch of requests, and takes finished parts from a list in shared memory without a call. Numbers and
 // offsets cross; a Go pointer never does. cpy3 does the work of the start, C that of each request: with one crossing
 // for each object, environ took 7 to 15 µs, now 1 to 2 without the cache.
 //
 // # Modes and kinds
 //
-// Two tables of functions hold all differences between ways to run Python. A mode (mode.h, mode.go) says where
-// records run: on threads, inline on the loop, or on the asyncio thread. A kind (kind.h, kind.go) says by which
+// Two tables of functions hold all differences between ways to run Python. A mode (core.h, mode.go) says where
+// records run: on threads, inline on the loop, or on the asyncio thread. A kind (core.h, kind.go) says by which
 // protocol a handler is called: WSGI, WebSocket callbacks, ASGI for HTTP, ASGI for WebSockets, or async def. A mount
 // has one mode, and a kind for plain requests and one for requests for a WebSocket. tables_test.go allows no other
 // place to ask for either.
@@ -25,17 +29,17 @@
 //	record                Go (calloc)         Go until Submit's Flush,  kept in a free list
 //	                                          then Python until Last
 //	record.data, .fields  Go (realloc)        read-only after Flush     recycle, if large
-//	record.spool (fd)     the loop            Python, pread             Python (fapws_drop)
+//	record.spool (fd)     the loop            Python, pread             Python (wsgi_drop)
 //	part0.buf             Python (realloc)    Go from Next to Release   recycle, if large
-//	other parts, .buf     Python (malloc)     Go from Next to Release   Release (fapws_part_free)
+//	other parts, .buf     Python (malloc)     Go from Next to Release   Release (core_part_free)
 //	part.owner (bytes)    the application     Go reads its memory       a Python thread, later
-//	                                          until Release             (fapws_collect_garbage)
+//	                                          until Release             (core_collect_garbage)
 //	part.file (fd)        Python (dup)        Go from Next to Release   Release
 //	Start_response.buf    Python              Python                    kept with a spare object
 //
 // A record belongs to the event loop again from the moment its last part is published: the Python side releases its
-// objects (fapws_drop) before that. Bodies below 16 KiB are copied, larger ones are sent from the bytes object
-// itself. The loop may not take the GIL, so it gives the reference back through a stack (garbage.c); above 1 MiB of
+// objects (wsgi_drop) before that. Bodies below 16 KiB are copied, larger ones are sent from the bytes object
+// itself. The loop may not take the GIL, so it gives the reference back through a stack (core_output.c); above 1 MiB of
 // such garbage an idle thread is woken to free it.
 //
 // # Applications
@@ -48,7 +52,7 @@
 //
 // # Threads and inline
 //
-// threads.c explains the drainer and its guesses, monitor.c corrects them, publish.c wakes the event loop. The
+// core_threads.c explains the drainer and its guesses, core_monitor.c corrects them, core_output.c wakes the event loop. The
 // measurements behind them:
 //
 //   - A wake-up costs more than a quick handler, so one thread runs quick handlers in a row.
@@ -60,7 +64,7 @@
 //   - Before close() of a result the loop is woken only where close() has been slow. All answers of frameworks have
 //     one, so this was a wake-up for each request (Flask: 83 µs, without it 66).
 //
-// Inline, queued records run in turns of 250 µs to 2 ms (inline.c). A chunk of an iterator must not wait for the next
+// Inline, queued records run in turns of 250 µs to 2 ms (core_inline.c). A chunk of an iterator must not wait for the next
 // one, and the thread that would send it is in the handler; a goroutine sends it meanwhile (app.Attended; 302 µs
 // of CPU became 37 for ./build.sh bench generator). write() is in the middle of a handler, so it calls the loop,
 // which sends finished parts and starts no handler (Waker.SendNow): the only call from C to Go. With its send(2) it
@@ -68,22 +72,22 @@
 //
 // # environ
 //
-// environ is a copy of a template with interned keys (environ.c). Sixteen slots (environcache.c) remember the last
+// environ is a copy of a template with interned keys (wsgi_environ.c). Sixteen slots (wsgi_cache.c) remember the last
 // heads, because a client on a kept-alive connection sends the same fields again: a hit is a comparison and a copy, a
 // third of the cost of building it. Values are immutable, so sharing them cannot be noticed. Heads of more than 2 KiB, with a
-// chunked body or an absolute-form target are not remembered. In the same way fields.c keeps the lines of header
+// chunked body or an absolute-form target are not remembered. In the same way wsgi_fields.c keeps the lines of header
 // fields that are constants of the application.
 //
 // # Iterators
 //
 // Each chunk is published when it is made (PEP 3333). record.unacked counts the bytes that the loop has not released;
-// above 256 KiB the iterator is parked (flow.c), and its thread is free. When half of that is released, the iterator
+// above 256 KiB the iterator is parked (core_flow.c), and its thread is free. When half of that is released, the iterator
 // continues in the inbox of the same thread, because generators keep thread-locals. Where others wait, a quick
 // iterator has 1 ms for a turn, a slow one a chunk.
 //
 // # WebSockets with callbacks
 //
-// websocket.c, deliver.c, wsstate.c and wsobject.c. Delivered inputs go to a list of the record; a record with inputs
+// live_websocket.c, core_flow.c, live_state.c and live_object.c. Delivered inputs go to a list of the record; a record with inputs
 // is in the queue once, like a request, and the thread that takes it runs callbacks until the list is empty, or others
 // have waited for a millisecond. So callbacks of a WebSocket are in order without a lock, and drainer and monitor treat
 // them like handlers. Records that wait with messages do not count for --max-queue: they are as many as connections.
@@ -105,16 +109,16 @@
 //   - Broadcasts and groups are messages to the event loop (groups.go; groups.go of runtime/live). The
 //     name of a group begins with a place that is the same in all processes. Where new code has something else in
 //     that place, a broadcast is dropped.
-//   - A hand-over to another process (wshandover.c) needs a plain ws.data, because pickling would run code of the
+//   - A hand-over to another process (live_handover.c) needs a plain ws.data, because pickling would run code of the
 //     application, and leave classes of the old code in the new one. marshal alone would turn buffers into bytes, so
 //     types are checked first.
 //
 // # asyncio
 //
-// One thread for each process, started only if a mount needs it (async.c, contrib/fapws/_async.py; exchange.h has its
+// One thread for each process, started only if a mount needs it (asgi_thread.c, contrib/fapws/_async.py; asgi.h has its
 // parts). The loop puts records with events into a list, each at most once, and writes to an eventfd only if the
 // thread sleeps. turn handles all of them in one call, and wakes the event loop at its end, and before that as a thread
-// for synchronous handlers does (fapws_notify_after). So with 64 connections the event loop of asyncio turns once for
+// for synchronous handlers does (core_notify_after). So with 64 connections the event loop of asyncio turns once for
 // many requests, and uvloop makes little difference. One wake-up for each request of FastAPI, which takes 150 µs, was a
 // fifth to a quarter of its CPU time.
 //
@@ -124,7 +128,7 @@
 //     shows cr_frame and cr_await, so asyncio's tools see the application.
 //   - send() returns one shared object that has ended already, unless the client is more than 256 KiB behind.
 //     receive() returns an object that takes a message when it is awaited, so one that is cancelled loses none
-//     (waiter.c).
+//     (asgi_waiter.c).
 //   - An Input tells of a client that shuts down its sending side: it has probably disconnected, and ASGI wants to
 //     know at once. The answer is still sent for two seconds.
 //   - With lifespan auto, an application that raises before it has called receive, or in a way that shows that it
@@ -137,7 +141,7 @@
 //   - SystemExit and KeyboardInterrupt, which asyncio lets through its event loop if a task of the application raises
 //     them, and stop(), are logged, and the loop continues. Starlette's BaseHTTPMiddleware makes such tasks.
 //   - The close frame of a WebSocket comes to the application in order, so send() works until it has received the
-//     disconnect: OSError earlier would end an application that has messages left. asgiws.c has the bounds. uvicorn
+//     disconnect: OSError earlier would end an application that has messages left. asgi_websocket.c has the bounds. uvicorn
 //     with websockets raises as soon as the frame has arrived, and Autobahn's case 7.1.1 gets no answer.
 //
 // Measured with wrk and 64 connections, on a machine with other work: an ASGI hello takes 5.6 to 7.7 µs of CPU where
@@ -148,17 +152,17 @@
 //
 // # Timeouts
 //
-// stack.c, timeout.go. The loop notices that an exchange is overdue; a goroutine takes the GIL, logs the stack, and
+// core_stack.c, timeout.go. The loop notices that an exchange is overdue; a goroutine takes the GIL, logs the stack, and
 // raises fapws.Timeout in the thread if it still runs that exchange (thread.current changes under the GIL only).
 // After five more seconds the thread counts as stuck: another one may start in its place, and the process is
 // replaced. If the GIL cannot be had within a second, the stacks are written without it, as faulthandler does
-// (dump.c). Inline the exception comes by a real-time signal (on_timeout_signal): Python calls signal handlers on its
+// (core_stack.c). Inline the exception comes by a real-time signal (on_timeout_signal): Python calls signal handlers on its
 // main thread also while it waits in Lock.acquire, sleep or recv, where PyThreadState_SetAsyncExc would have to wait
 // for the call to return.
 //
 // # Messages to the server
 //
-// messages.h. Purges, events, broadcasts and error lines wait in C, because a forked child has no Go to call. The
+// core.h. Purges, events, broadcasts and error lines wait in C, because a forked child has no Go to call. The
 // event loop takes them before it takes finished parts, so a page that a handler has purged is gone when its client
 // reads the answer.
 //
@@ -166,7 +170,7 @@
 //     workers in turn, up to three came swapped. The output of an exchange that has published is held back until the
 //     supervisor has numbered its event; other exchanges do not wait. Two workers, one connection, median: 19 µs
 //     became 118 for such a request (ASGI: 83 and 180), others still take 13.
-//   - ipc.c passes messages between the Python code of workers, as broadcasts to a place that no WebSocket has. The
+//   - live_ipc.c passes messages between the Python code of workers, as broadcasts to a place that no WebSocket has. The
 //     channel layer (contrib/channels.py) is a state machine in each worker on top of them: all changes arrive
 //     everywhere in one order, so no process asks another. A message in a channel that any process may read is kept
 //     by all until the first claim arrives.
@@ -175,42 +179,42 @@
 //
 // # Error logs
 //
-// errorlog.c. Hosts may share an application, so the request decides: Request.ErrorLog is the number of the log, and
+// core_errorlog.c. Hosts may share an application, so the request decides: Request.ErrorLog is the number of the log, and
 // 0 the server's. A line costs 6 µs, where sys.stderr takes 2; a traceback 0.5 ms instead of 0.3, because module
 // traceback makes its text. Messages that concern all hosts, such as a thread that is stuck, are in the server's log.
-// stdio.c has sys.stdout and sys.stderr, on which no write fails.
+// core_stdio.c has sys.stdout and sys.stderr, on which no write fails.
 //
 // # Children and crashes
 //
-// A child of os.fork() may run Python and exit (fork.c): Go's runtime does not live in it, so Go's signal handlers
+// A child of os.fork() may run Python and exit (core_fork.c): Go's runtime does not live in it, so Go's signal handlers
 // are removed, and when the handler returns, the child exits instead of serving. A socket that lives long has to be
 // passed to KeepFromChildren, so that children close it.
 //
-// descriptors.c keeps the application from closing descriptors of the server, crash.c and gocrash.c have the last
+// core_descriptors.c keeps the application from closing descriptors of the server, core_crash.c and core_gocrash.c have the last
 // line of a process that crashes. --fork is ServeForks and contrib/fapws/_fork.py, with package
 // runtime/source/programs on the other side.
 //
 // # Other systems
 //
 // The packages without C compile for the BSDs and macOS; this one needs Linux, and so do the C files of cmd/fapws/confine,
-// cmd/fapws/confine, cmd/fapws/process and runtime/source/programs. A port has to replace:
+// cmd/fapws/process and runtime/source/programs. A port has to replace:
 //
-//   - eventfd (async.c, and the event in the tables that Go shares with C): a pipe, or EVFILT_USER of kqueue.
-//   - SYS_close, SYS_close_range and SYS_dup3 behind the functions of libc that descriptors.c replaces: calls by
+//   - eventfd (asgi_thread.c, and the event in the tables that Go shares with C): a pipe, or EVFILT_USER of kqueue.
+//   - SYS_close, SYS_close_range and SYS_dup3 behind the functions of libc that core_descriptors.c replaces: calls by
 //     dlsym(RTLD_NEXT), because OpenBSD refuses system calls from outside of libc. It has closefrom, not close_range.
 //     cmd/fapws/confine closes its descriptor in the same way. runtime/source/programs marks descriptors by close_range, which
 //     FreeBSD also has; elsewhere fcntl for each.
-//   - /proc/self/fd (descriptors.c, fork.c): fdescfs, or F_KINFO of fcntl on FreeBSD.
-//   - memfd_create (dump.c): shm_open(SHM_ANON) on FreeBSD, an unlinked temporary file elsewhere.
-//   - Signals from SIGRTMIN to SIGRTMAX (dump.c, stack.c, gocrash.c): OpenBSD and macOS have none; SIGINFO is free there.
-//   - F_SETSIG, F_SETPIPE_SZ and pipes of packets (gocrash.c): without them Go's dump has no line before it.
-//   - SYS_clone and SYS_exit_group (crash.c): vfork and _exit.
+//   - /proc/self/fd (core_descriptors.c, core_fork.c): fdescfs, or F_KINFO of fcntl on FreeBSD.
+//   - memfd_create (core_stack.c): shm_open(SHM_ANON) on FreeBSD, an unlinked temporary file elsewhere.
+//   - Signals from SIGRTMIN to SIGRTMAX (core_stack.c, core_stack.c, core_gocrash.c): OpenBSD and macOS have none; SIGINFO is free there.
+//   - F_SETSIG, F_SETPIPE_SZ and pipes of packets (core_gocrash.c): without them Go's dump has no line before it.
+//   - SYS_clone and SYS_exit_group (core_crash.c): vfork and _exit.
 //   - PR_SET_PDEATHSIG and PR_SET_NAME (cmd/fapws/process, runtime/source/programs): procctl(PROC_PDEATHSIG_CTL) on
 //     FreeBSD, a pipe that the parent holds elsewhere; pthread_setname_np has another name or no result there.
 //   - The timer of cmd/fapws/process, made by number: timer_create on FreeBSD, setitimer on OpenBSD and macOS.
 //   - CLONE_FS and capset (cmd/fapws/confine): only root may chroot there, so --chroot is left out, or the worker loads
 //     the application inside.
-//   - CLOCK_MONOTONIC_COARSE (pool.c, stack.go): CLOCK_MONOTONIC_FAST on FreeBSD, CLOCK_MONOTONIC elsewhere.
+//   - CLOCK_MONOTONIC_COARSE (core_pool.c, stack.go): CLOCK_MONOTONIC_FAST on FreeBSD, CLOCK_MONOTONIC elsewhere.
 //   - malloc_trim and mallopt (memorytrim.go, cmd/fapws/confine): glibc's, left out. MAP_NORESERVE, too.
-//   - sem_timedwait (threads.c), pthread_condattr_setclock (pool.c): macOS does not have them.
+//   - sem_timedwait (core_threads.c), pthread_condattr_setclock (core_pool.c): macOS does not have them.
 package pybridge

@@ -1,7 +1,7 @@
 package pybridge
 
 // #include <stdlib.h>
-// #include "shim_messages.h"
+// #include "shim.h"
 import "C"
 
 import (
@@ -41,7 +41,7 @@ func AddErrorLog(l ErrorLog) (number int, err error) {
 		path = C.CString(l.Path)
 		defer C.free(unsafe.Pointer(path))
 	}
-	if number = int(C.fapws_errorlog_add(path, C.int64_t(l.MaxSize), epoch(l.Until))); number == 0 {
+	if number = int(C.core_errorlog_add(path, C.int64_t(l.MaxSize), epoch(l.Until))); number == 0 {
 		return 0, fmt.Errorf("error log %s: out of memory", l.Path)
 	}
 	errorLogs = append(errorLogs, &errorLog{ErrorLog: l})
@@ -54,7 +54,7 @@ func AddErrorLog(l ErrorLog) (number int, err error) {
 func ErrorLogWritten(number int, until time.Time, waits func() bool) {
 	passed := errorLogs[number-1].passed.Load()
 	if !waits() {
-		C.fapws_errorlog_written(C.int(number), C.uint64_t(passed), epoch(until))
+		C.core_errorlog_written(C.int(number), C.uint64_t(passed), epoch(until))
 	}
 }
 
@@ -68,18 +68,18 @@ func epoch(t time.Time) C.int64_t {
 // EndErrorLogs passes waiting messages to ErrorLog.Write after the end of the event loop; from now on messages are written
 // regardless of the size of the files. It is safe for concurrent use, and may be called more than once.
 func EndErrorLogs() {
-	C.fapws_errorlog_direct()
+	C.core_errorlog_direct()
 	var n C.size_t
-	all := C.fapws_messages(&n)
+	all := C.core_messages(&n)
 	defer C.free(unsafe.Pointer(all))
 	each(all, n, func(kind byte, texts []byte) {
-		if kind == C.FAPWS_ERROR_LINES {
+		if kind == C.CORE_ERROR_LINES {
 			writeErrorLines(texts)
 		}
 	})
 }
 
-// writeErrorLines handles a message of kind FAPWS_ERROR_LINES. It does not change the text, so that a line without its end looks
+// writeErrorLines handles a message of kind CORE_ERROR_LINES. It does not change the text, so that a line without its end looks
 // the same as when it is written directly.
 func writeErrorLines(texts []byte) {
 	number := int(nativeInt(cutText(&texts)))
@@ -126,5 +126,5 @@ func (t *task) say(format string, args ...any) {
 		os.Stderr.Write(lines)
 		return
 	}
-	C.fapws_errorlog_write(C.int(t.log), (*C.char)(unsafe.Pointer(unsafe.SliceData(lines))), C.size_t(len(lines)))
+	C.core_errorlog_write(C.int(t.log), (*C.char)(unsafe.Pointer(unsafe.SliceData(lines))), C.size_t(len(lines)))
 }

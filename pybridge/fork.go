@@ -1,6 +1,5 @@
 package pybridge
 
-// #include "shim_process.h"
 // #include "shim.h"
 import "C"
 
@@ -32,7 +31,7 @@ func KeepFromChildren(c syscall.Conn) error {
 		system.KeepDescriptor(int(fd))
 		keeping.Lock()
 		defer keeping.Unlock()
-		C.fapws_keep_from_children(C.int(fd))
+		C.core_keep_from_children(C.int(fd))
 	})
 }
 
@@ -41,8 +40,8 @@ func KeepFromChildren(c syscall.Conn) error {
 // on the thread of Load, in a process that does nothing else: a child, which never returns to Go, misses none of Go's threads. The
 // error is one line.
 func (a *App) ServeForks(c RunConfig, control *os.File) error {
-	C.fapws_take_gil()
-	defer C.fapws_release_gil()
+	C.core_take_gil()
+	defer C.core_release_gil()
 	mounts := python3.PyList_New(0)
 	for i := range a.mounts {
 		m := &a.mounts[i]

@@ -1,7 +1,6 @@
 package pybridge
 
 // #include "shim.h"
-// #include "shim_messages.h"
 import "C"
 
 import (
@@ -63,7 +62,7 @@ func (e *Event) Group() string { return groupAt(e.Place, e.Name) }
 // IsGroup reports whether name is the name of a group, not of a channel.
 func IsGroup(name string) bool { return strings.Contains(name, "\x00") }
 
-// GroupKey returns the short name by which CountSubscribers knows a group, as count_key of broadcast.c does.
+// GroupKey returns the short name by which CountSubscribers knows a group, as count_key of live_groups.c does.
 func GroupKey(group string) string {
 	key := fnv.New64a()
 	_, _ = io.WriteString(key, group)
@@ -71,17 +70,17 @@ func GroupKey(group string) string {
 }
 
 // ForPython reports whether e is for the Python code of all processes (fapws._ipc), and for no client: see TakeMessage.
-func (e *Event) ForPython() bool { return e.Place == C.FAPWS_PLACE_PYTHON }
+func (e *Event) ForPython() bool { return e.Place == C.CORE_PLACE_PYTHON }
 
 // TakeMessage gives an event for the Python code to that of this process. It is safe for concurrent use.
 func (h *Handler) TakeMessage(e *Event) {
-	C.fapws_ipc_put(bytesOf(e.Name), C.size_t(len(e.Name)), bytesOf(e.Data), C.size_t(len(e.Data)))
+	C.live_ipc_put(bytesOf(e.Name), C.size_t(len(e.Name)), bytesOf(e.Data), C.size_t(len(e.Data)))
 }
 
 // bytesOf returns the address of a text, for a call that does not keep it.
 func bytesOf(text string) *C.char { return (*C.char)(unsafe.Pointer(unsafe.StringData(text))) }
 
-// changeGroup is called for ws.join, ws.leave and fapws.groups, with fapws_socket_number of the WebSocket. It must be called on
+// changeGroup is called for ws.join, ws.leave and fapws.groups, with core_socket_number of the WebSocket. It must be called on
 // the event loop.
 func (h *Handler) changeGroup(socket uint64, name string, joins bool) {
 	ticket, serial := uint32(socket), uint32(socket>>32)
@@ -91,7 +90,7 @@ func (h *Handler) changeGroup(socket uint64, name string, joins bool) {
 		if m := &h.app.mounts[rec.mount]; m.Place != "" {
 			place = m.Place
 		} else if m.Kind.WebSockets() {
-			place = C.FAPWS_PLACE_ASGI
+			place = C.CORE_PLACE_ASGI
 		}
 	}
 	h.mu.Unlock()
@@ -126,9 +125,9 @@ const (
 type presenceQueue struct {
 	mu      sync.Mutex
 	waiting []PresenceEvent
-	lost    int             // number of events since the queue is full
-	rec     *C.fapws_record // of the request; event loop only
-	busy    bool            // the request is active
+	lost    int            // number of events since the queue is full
+	rec     *C.core_record // of the request; event loop only
+	busy    bool           // the request is active
 }
 
 // NotifyPresence queues an event, if the application has registered a callback. It returns false for the first event that is
@@ -147,7 +146,7 @@ func (h *Handler) NotifyPresence(n PresenceEvent) bool {
 	q.lost = 0
 	q.waiting = append(q.waiting, n)
 	if len(q.waiting) == 1 && !q.busy {
-		C.fapws_wake_loop() // the event loop calls step when it can run handlers
+		C.core_wake_loop() // the event loop calls step when it can run handlers
 	}
 	return true
 }
@@ -185,8 +184,8 @@ func (q *presenceQueue) step(h *Handler) {
 	q.rec.ticket, q.rec.next = ^C.uint32_t(0), nil
 	q.rec.serial++
 	q.rec.thread = nil
-	h.exitAsked(C.fapws_flush(number(q.rec)))
-	C.fapws_wake_loop() // in inline mode it has run: the event loop takes its parts, and calls step again
+	h.exitAsked(C.core_flush(number(q.rec)))
+	C.core_wake_loop() // in inline mode it has run: the event loop takes its parts, and calls step again
 }
 
 var (
@@ -216,7 +215,7 @@ func (h *Handler) Notified(limit time.Duration) {
 const noticedTick = 5 * time.Millisecond
 
 // taken removes parts of these requests from a list: they have no client.
-func (q *presenceQueue) taken(list *C.fapws_part) *C.fapws_part {
+func (q *presenceQueue) taken(list *C.core_part) *C.core_part {
 	first := list
 	for at := &first; *at != nil; {
 		p := *at
@@ -227,7 +226,7 @@ func (q *presenceQueue) taken(list *C.fapws_part) *C.fapws_part {
 		*at = p.next
 		last := p.last != 0
 		if p != &q.rec.part0 {
-			C.fapws_part_free(C.uintptr_t(uintptr(unsafe.Pointer(p))))
+			C.core_part_free(C.uintptr_t(uintptr(unsafe.Pointer(p))))
 		}
 		if last {
 			q.mu.Lock()

@@ -2,7 +2,6 @@ package pybridge
 
 // #include <stdlib.h>
 // #include "shim.h"
-// #include "shim_stack.h"
 import "C"
 
 import (
@@ -71,21 +70,21 @@ type RunConfig struct {
 type Handler struct {
 	app    *App
 	config RunConfig
-	shared *C.fapws_shared
+	shared *C.core_shared
 
 	certs serverCerts
 
-	first, last *C.fapws_record // submitted and not flushed
+	first, last *C.core_record // submitted and not flushed
 	pending     int
-	delivered   bool          // inputs wait for Flush
-	ready       *C.fapws_part // finished, in order, for Next
-	given       int64         // bytes of shared.unseen in the part that Next returned last
+	delivered   bool         // inputs wait for Flush
+	ready       *C.core_part // finished, in order, for Next
+	given       int64        // bytes of shared.unseen in the part that Next returned last
 
 	mu      sync.Mutex // Release comes from any goroutine
-	free    *C.fapws_record
-	records []*C.fapws_record // active ones, by ticket
+	free    *C.core_record
+	records []*C.core_record // active ones, by ticket
 
-	pipelines []*C.fapws_pipeline // by exchange.Request.Pipeline; on the loop
+	pipelines []*C.core_pipeline // by exchange.Request.Pipeline; on the loop
 
 	presence presenceQueue
 	order    order
@@ -122,7 +121,7 @@ func (a *App) Start(c RunConfig) (*Handler, error) {
 
 // Warning returns a line about a Python that could run handlers on several threads at the same time, and does not, or "".
 func (h *Handler) Warning() string {
-	if h.config.Threads < 2 || !strings.HasSuffix(Version(), "t") || C.fapws_pool_is_parallel() != 0 {
+	if h.config.Threads < 2 || !strings.HasSuffix(Version(), "t") || C.core_pool_is_parallel() != 0 {
 		return ""
 	}
 	return "Python's GIL is on, so threads take turns: PYTHON_GIL=1 is set, or the application imports an extension module that needs it (Python's warning names it)"
@@ -134,21 +133,21 @@ func (h *Handler) startPool() error {
 	defer arena.free()
 	n := len(h.app.mounts)
 	names := make([]string, n)
-	targets := (*C.fapws_target)(C.calloc(C.size_t(n), C.sizeof_fapws_target))
+	targets := (*C.core_target)(C.calloc(C.size_t(n), C.sizeof_core_target))
 	defer C.free(unsafe.Pointer(targets))
 	out := unsafe.Slice(targets, n)
 	for i, m := range h.app.mounts {
 		names[i] = m.Name
-		out[i] = C.fapws_target{kind: C.int(m.Kind), place: arena.str(m.Place), relative: C.int(boolByte(m.relative)), callable: unsafe.Pointer(m.callable), environ: m.environ, start: m.start}
+		out[i] = C.core_target{kind: C.int(m.Kind), place: arena.str(m.Place), relative: C.int(boolByte(m.relative)), callable: unsafe.Pointer(m.callable), environ: m.environ, start: m.start}
 	}
 	stamped.Store(h.config.Stamped)
-	C.fapws_take_gil()
-	shared, err := C.fapws_pool_start(&C.fapws_pool_options{
+	C.core_take_gil()
+	shared, err := C.live_start_pool(&C.core_options{
 		threads:      C.int(h.config.Threads),
 		cpus:         C.int(h.config.Processors),
 		debug:        C.int(h.config.Debug),
 		stamped:      C.int(boolByte(h.config.Stamped)),
-		send_fields:  C.int(boolByte(h.config.SendFile)*C.FAPWS_SENDFILE | boolByte(h.config.Accel)*C.FAPWS_ACCEL),
+		send_fields:  C.int(boolByte(h.config.SendFile)*C.CORE_SENDFILE | boolByte(h.config.Accel)*C.CORE_ACCEL),
 		multiprocess: C.int(boolByte(h.config.Multiprocess)),
 		max_event:    C.int(h.config.MaxEvent),
 		software:     arena.str(h.config.Software),
@@ -156,7 +155,7 @@ func (h *Handler) startPool() error {
 		targets:      targets,
 		names:        arena.strs(names),
 	})
-	C.fapws_release_gil()
+	C.core_release_gil()
 	if shared == nil && err == nil {
 		err = unix.ENOMEM
 	}
@@ -170,18 +169,18 @@ func (h *Handler) startPool() error {
 // Attach implements app.Handler.
 func (h *Handler) Attach(w *eventloop.Waker) {
 	h.app.mode.attach(h, w)
-	C.fapws_pool_attach(C.int(w.Signals), C.int(w.Event), (*C.int32_t)(unsafe.Pointer(w.State)))
+	C.core_pool_attach(C.int(w.Signals), C.int(w.Event), (*C.int32_t)(unsafe.Pointer(w.State)))
 }
 
 // sendNow is eventloop.Waker.SendNow of the event loop that runs handlers inline. A process has one interpreter, and one such
 // loop.
 var sendNow = func() {}
 
-// fapws_loop_send_now makes the event loop send data of write() before the handler continues. It is the only call from C to Go,
+// core_loop_send_now makes the event loop send data of write() before the handler continues. It is the only call from C to Go,
 // on the event loop, during a call from Go to C.
 //
-//export fapws_loop_send_now
-func fapws_loop_send_now() { sendNow() }
+//export core_loop_send_now
+func core_loop_send_now() { sendNow() }
 
 // Submit implements app.Handler: it copies the request into a record.
 func (h *Handler) Submit(r *exchange.Request) bool {
@@ -215,7 +214,7 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 }
 
 // add has the next Flush start rec.
-func (h *Handler) add(rec *C.fapws_record) {
+func (h *Handler) add(rec *C.core_record) {
 	rec.next = nil
 	if h.last == nil {
 		h.first = rec
@@ -227,7 +226,7 @@ func (h *Handler) add(rec *C.fapws_record) {
 }
 
 // pipeline returns the shared state of a connection's requests; nil for 0.
-func (h *Handler) pipeline(number int) *C.fapws_pipeline {
+func (h *Handler) pipeline(number int) *C.core_pipeline {
 	if number == 0 {
 		return nil
 	}
@@ -235,7 +234,7 @@ func (h *Handler) pipeline(number int) *C.fapws_pipeline {
 		h.pipelines = append(h.pipelines, nil)
 	}
 	if h.pipelines[number] == nil {
-		h.pipelines[number] = (*C.fapws_pipeline)(C.calloc(1, C.sizeof_fapws_pipeline))
+		h.pipelines[number] = (*C.core_pipeline)(C.calloc(1, C.sizeof_core_pipeline))
 	}
 	return h.pipelines[number]
 }
@@ -250,7 +249,7 @@ func (h *Handler) Resume(t exchange.Ticket) {
 }
 
 // record returns the active record of t, or nil. The mutex is held.
-func (h *Handler) record(t exchange.Ticket) *C.fapws_record {
+func (h *Handler) record(t exchange.Ticket) *C.core_record {
 	if int(t) < len(h.records) {
 		return h.records[t]
 	}
@@ -267,7 +266,7 @@ func (h *Handler) Flush() {
 	if h.pending > 0 || h.delivered || atomic.LoadUint32((*uint32)(&h.shared.turn)) != 0 {
 		first := h.first
 		h.first, h.last, h.pending, h.delivered = nil, nil, 0, false
-		h.exitAsked(C.fapws_flush(number(first)))
+		h.exitAsked(C.core_flush(number(first)))
 	}
 }
 
@@ -280,10 +279,10 @@ func (h *Handler) Deliver(in exchange.Input) {
 		return
 	}
 	n := len(in.Data)
-	made := (*C.fapws_input)(C.malloc(C.sizeof_fapws_input + C.size_t(n)))
+	made := (*C.core_input)(C.malloc(C.sizeof_core_input + C.size_t(n)))
 	made.op, made.code, made.last, made.len = C.uint8_t(in.Op), C.uint16_t(in.Code), boolByte(in.Last), C.size_t(n)
-	copy(unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(made), C.sizeof_fapws_input)), n), in.Data)
-	C.fapws_deliver(number(rec), C.uintptr_t(uintptr(unsafe.Pointer(made))))
+	copy(unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(made), C.sizeof_core_input)), n), in.Data)
+	C.core_deliver(number(rec), C.uintptr_t(uintptr(unsafe.Pointer(made))))
 	h.delivered = true
 }
 
@@ -295,19 +294,19 @@ func (h *Handler) exitAsked(code C.int) {
 }
 
 // Signalled implements app.Handler.
-func (h *Handler) Signalled() { C.fapws_signalled() }
+func (h *Handler) Signalled() { C.core_signalled() }
 
 // Cancel implements app.Handler.
 func (h *Handler) Cancel(t exchange.Ticket) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if rec := h.record(t); rec != nil {
-		C.fapws_cancel(rec)
+		C.core_cancel(rec)
 	}
 }
 
 // take returns a record for ticket t. The mutex is held.
-func (h *Handler) take(t exchange.Ticket) *C.fapws_record {
+func (h *Handler) take(t exchange.Ticket) *C.core_record {
 	rec := h.free
 	if rec != nil {
 		h.free = rec.next

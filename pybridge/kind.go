@@ -1,17 +1,17 @@
 package pybridge
 
-// #include "record.h"
+// #include "shim.h"
 import "C"
 
-// MountKind says by which protocol an application is called. kind.c has the other half of the table.
+// MountKind says by which protocol an application is called. live_module.c has the other half of the table.
 type MountKind int
 
 // The kinds.
 const (
-	WSGI         MountKind = C.FAPWS_WSGI
-	ASGI         MountKind = C.FAPWS_ASGI
-	AsyncHandler MountKind = C.FAPWS_ASYNC_HANDLER // async def, called as WSGI is
-	WebSocket    MountKind = C.FAPWS_WEBSOCKET     // an instance of fapws.WebSocket
+	WSGI         MountKind = C.CORE_WSGI
+	ASGI         MountKind = C.CORE_ASGI
+	AsyncHandler MountKind = C.CORE_ASYNC_HANDLER // async def, called as WSGI is
+	WebSocket    MountKind = C.CORE_WEBSOCKET     // an instance of fapws.WebSocket
 )
 
 // kinds is all that differs between kinds on this side. Other code asks the table, not for the kind.

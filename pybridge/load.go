@@ -134,7 +134,7 @@ func search(app *Application, script, where string, main *python3.PyObject) (*py
 	}
 	var status C.int
 	var line *C.char
-	if C.fapws_script_ended(C.int(boolByte(result != nil && raised == nil)), unsafe.Pointer(raised), arena.str(name), &status, &line) != 0 {
+	if C.core_script_ended(C.int(boolByte(result != nil && raised == nil)), unsafe.Pointer(raised), arena.str(name), &status, &line) != 0 {
 		return nil, exitError(status, line)
 	}
 	if python3.PyUnicode_Check(result) {
@@ -147,8 +147,8 @@ func search(app *Application, script, where string, main *python3.PyObject) (*py
 // Tool calls main of a module of package fapws ("_shell") with a list of the applications, each with its name, globals and
 // mounts, and returns the exit status. It must be called on the thread of Load, before Start.
 func (a *App) Tool(module string) int {
-	C.fapws_take_gil()
-	defer C.fapws_release_gil()
+	C.core_take_gil()
+	defer C.core_release_gil()
 	apps := a.entries()
 	defer apps.DecRef()
 	result, err := callPackage(module, "main", apps)
@@ -160,7 +160,7 @@ func (a *App) Tool(module string) int {
 		raised = nil
 	}
 	var status C.int
-	C.fapws_script_ended(C.int(boolByte(result != nil && raised == nil)), unsafe.Pointer(raised), nil, &status, nil)
+	C.core_script_ended(C.int(boolByte(result != nil && raised == nil)), unsafe.Pointer(raised), nil, &status, nil)
 	return int(status)
 }
 
@@ -205,7 +205,7 @@ func text(s string) *python3.PyObject {
 	if s == "" {
 		return python3.PyUnicode_FromString("")
 	}
-	return (*python3.PyObject)(C.fapws_text(arena.str(s)))
+	return (*python3.PyObject)(C.core_text(arena.str(s)))
 }
 
 func runScript(path string) error {
@@ -213,7 +213,7 @@ func runScript(path string) error {
 	defer arena.free()
 	var status C.int
 	var line *C.char
-	if C.fapws_run_script(arena.str(path), &status, &line) == 0 {
+	if C.core_run_script(arena.str(path), &status, &line) == 0 {
 		return nil
 	}
 	return exitError(status, line)

@@ -1,8 +1,7 @@
 package pybridge
 
 // #include <stdlib.h>
-// #include "part.h"
-// #include "shim_messages.h"
+// #include "shim.h"
 import "C"
 
 import (
@@ -22,7 +21,7 @@ type Event struct {
 	Data string
 }
 
-// eventCost is the cost of an event in addition to its bytes (FAPWS_EVENT_COST).
+// eventCost is the cost of an event in addition to its bytes (CORE_EVENT_COST).
 const eventCost = 64
 
 // Cost is the cost of an event for Handler.Dealt.
@@ -50,34 +49,34 @@ func (h *Handler) listen() {
 	if atomic.LoadUint32((*uint32)(&h.shared.messages)) == 0 {
 		return
 	}
-	atomic.StoreUint32((*uint32)(&h.shared.purges), 0) // before they are taken: see purge.c
+	atomic.StoreUint32((*uint32)(&h.shared.purges), 0) // before they are taken: see live_channels.c
 	var n C.size_t
-	all := C.fapws_messages(&n)
+	all := C.core_messages(&n)
 	defer C.free(unsafe.Pointer(all))
 	var events []Event
 	var cost int64
 	each(all, n, func(kind byte, texts []byte) {
 		switch kind {
-		case C.FAPWS_PURGE:
+		case C.CORE_PURGE:
 			if h.config.Purge != nil {
 				h.config.Purge(string(cutText(&texts)))
 			}
-		case C.FAPWS_EVENT:
+		case C.CORE_EVENT:
 			e := readEvent(texts)
 			events = append(events, e)
 			cost += e.Cost()
-		case C.FAPWS_BROADCAST:
+		case C.CORE_BROADCAST:
 			e := Event{Place: string(cutText(&texts)), Name: string(cutText(&texts))}
-			e.Binary = cutText(&texts)[0] == C.FAPWS_OP_BINARY
+			e.Binary = cutText(&texts)[0] == C.CORE_OP_BINARY
 			e.Data = string(cutText(&texts))
 			events = append(events, e)
 			cost += e.Cost()
-		case C.FAPWS_JOIN, C.FAPWS_LEAVE:
+		case C.CORE_JOIN, C.CORE_LEAVE:
 			socket := binary.NativeEndian.Uint64(cutText(&texts))
-			h.changeGroup(socket, string(cutText(&texts)), kind == C.FAPWS_JOIN)
-		case C.FAPWS_WARNING:
+			h.changeGroup(socket, string(cutText(&texts)), kind == C.CORE_JOIN)
+		case C.CORE_WARNING:
 			h.config.Warn(string(cutText(&texts)))
-		case C.FAPWS_ERROR_LINES:
+		case C.CORE_ERROR_LINES:
 			writeErrorLines(texts)
 		}
 	})
@@ -100,7 +99,7 @@ func each(all *C.char, n C.size_t, f func(kind byte, texts []byte)) {
 	}
 }
 
-// readEvent reads the texts of a FAPWS_EVENT.
+// readEvent reads the texts of a CORE_EVENT.
 func readEvent(texts []byte) Event {
 	return Event{Name: string(cutText(&texts)), ID: string(cutText(&texts)), Type: string(cutText(&texts)), Data: string(cutText(&texts))}
 }
@@ -123,5 +122,5 @@ func cutText(texts *[]byte) []byte {
 // CountSubscribers sets the number of subscribers of a channel in this process, or elsewhere: fapws.subscribers returns the sum.
 // It is safe for concurrent use.
 func CountSubscribers(name string, elsewhere bool, n int64) {
-	C.fapws_count_subscribers((*C.char)(unsafe.Pointer(unsafe.StringData(name))), C.size_t(len(name)), C.int(boolByte(elsewhere)), C.int64_t(n))
+	C.live_count_subscribers((*C.char)(unsafe.Pointer(unsafe.StringData(name))), C.size_t(len(name)), C.int(boolByte(elsewhere)), C.int64_t(n))
 }

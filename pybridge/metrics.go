@@ -1,7 +1,7 @@
 package pybridge
 
 // #include <stdlib.h>
-// #include "shim_metrics.h"
+// #include "shim.h"
 import "C"
 
 import (
@@ -16,14 +16,14 @@ import (
 // the clock at most. It may be called again, but not at the same time.
 func (h *Handler) Measure() {
 	bounds := metrics.Bounds
-	C.fapws_count_waits((*C.int64_t)(unsafe.Pointer(&bounds[0])), C.int(len(bounds)))
+	C.core_count_waits((*C.int64_t)(unsafe.Pointer(&bounds[0])), C.int(len(bounds)))
 }
 
 // Metrics returns what was counted, with the metrics of the application (fapws.metrics). It is safe for concurrent use and
 // needs no GIL.
 func (h *Handler) Metrics() []metrics.Family {
-	var w C.fapws_waits
-	C.fapws_read_waits(&w)
+	var w C.core_waits
+	C.core_read_waits(&w)
 	all := []metrics.Family{
 		waits("fapws_queue_wait_seconds", "Time from the arrival of a request until its handler begins.", w.queue_wait),
 	}
@@ -44,7 +44,7 @@ func (h *Handler) Metrics() []metrics.Family {
 }
 
 // waits makes a family of durations that C has counted.
-func waits(name, help string, d *C.fapws_durations) metrics.Family {
+func waits(name, help string, d *C.core_durations) metrics.Family {
 	f := metrics.Family{Name: name, Kind: metrics.Histogram, Unit: "seconds", Help: help, Bounds: metrics.Seconds()}
 	s := metrics.Series{Counts: make([]int64, len(f.Bounds)+1)}
 	for i := range s.Counts {
@@ -58,7 +58,7 @@ func waits(name, help string, d *C.fapws_durations) metrics.Family {
 // applicationMetrics returns the metrics that Python code has declared.
 func applicationMetrics() (all []metrics.Family) {
 	var n C.size_t
-	text := C.fapws_application_metrics(&n)
+	text := C.core_application_metrics(&n)
 	if text == nil {
 		return nil
 	}

@@ -1,7 +1,6 @@
 package pybridge
 
 // #include "shim.h"
-// #include "shim_stack.h"
 import "C"
 
 import (
@@ -10,7 +9,7 @@ import (
 	"fapws/runtime/eventloop"
 )
 
-// mode is how requests of a mount are run: on threads, inline or on the asyncio thread. mode.h has the other half of the
+// mode is how requests of a mount are run: on threads, inline or on the asyncio thread. core.h has the other half of the
 // table. Its methods are safe for concurrent use.
 type mode interface {
 	// place names the thread that a queued request waits for.
@@ -56,8 +55,8 @@ func (threaded) expired(*Handler)                                 {}
 func (threaded) interrupt(h *Handler, t task, took time.Duration) { h.interrupt(t, took) }
 func (threaded) start(h *Handler) error                           { return h.startPool() }
 func (threaded) attach(*Handler, *eventloop.Waker)                {}
-func (threaded) serve(*App) int                                   { return int(C.fapws_serve()) }
-func (threaded) stop(*App) int                                    { return int(C.fapws_pool_stop(1000)) }
+func (threaded) serve(*App) int                                   { return int(C.core_serve()) }
+func (threaded) stop(*App) int                                    { return int(C.core_pool_stop(1000)) }
 func (threaded) finish()                                          {}
 func (threaded) socketOpened(h *Handler)                          { h.watchSockets() }
 func (threaded) onLoop() (C.uintptr_t, C.ulong)                   { return 0, 0 }
@@ -83,12 +82,12 @@ func (inline) stop(a *App) int {
 	return 0
 }
 
-func (inline) finish() { C.fapws_inline_finish() }
+func (inline) finish() { C.core_inline_finish() }
 
 func (inline) socketOpened(*Handler) {} // Stalled sees its callbacks
 
 func (inline) onLoop() (rec C.uintptr_t, jobs C.ulong) {
-	rec = C.fapws_inline_record(&jobs)
+	rec = C.core_inline_record(&jobs)
 	return rec, jobs
 }
 

@@ -35,7 +35,7 @@ func (h *Handler) Order() { h.order.on.Store(true) }
 func (h *Handler) Numbered(cost int64) {
 	h.order.raise(cost)
 	if h.order.waits.Load() {
-		C.fapws_wake_loop()
+		C.core_wake_loop()
 	}
 }
 
@@ -46,7 +46,7 @@ func (o *order) raise(cost int64) {
 }
 
 // pass returns the parts that may be sent, of list and of those that were held back.
-func (o *order) pass(shared *C.fapws_shared, list *C.fapws_part) *C.fapws_part {
+func (o *order) pass(shared *C.core_shared, list *C.core_part) *C.core_part {
 	if o.held.first == nil && (list == nil || !o.on.Load() || o.numbered.Load() >= atomic.LoadInt64((*int64)(&shared.events))) {
 		return list
 	}
@@ -71,14 +71,14 @@ func (o *order) pass(shared *C.fapws_shared, list *C.fapws_part) *C.fapws_part {
 	} else if !o.alarm.Swap(true) {
 		time.AfterFunc(mostHeld+mostHeld/10, func() {
 			o.alarm.Store(false)
-			C.fapws_wake_loop()
+			C.core_wake_loop()
 		})
 	}
 	return out.first
 }
 
 // sort appends each part of list to out, or to the parts that are held back. Parts of an exchange stay in order.
-func (o *order) sort(list *C.fapws_part, numbered int64, out *parts) {
+func (o *order) sort(list *C.core_part, numbered int64, out *parts) {
 	for list != nil {
 		p := list
 		list = p.next
@@ -94,9 +94,9 @@ func (o *order) sort(list *C.fapws_part, numbered int64, out *parts) {
 }
 
 // parts is a list of parts.
-type parts struct{ first, last *C.fapws_part }
+type parts struct{ first, last *C.core_part }
 
-func (l *parts) append(p *C.fapws_part) {
+func (l *parts) append(p *C.core_part) {
 	if l.first == nil {
 		l.first = p
 	} else {

@@ -32,8 +32,8 @@ func (h *Handler) Next(out *exchange.Part) bool {
 // dealtWith notes that the event loop has handled the last part of Next, and starts requests that wait for that.
 func (h *Handler) dealtWith() {
 	left := atomic.AddInt64((*int64)(&h.shared.unseen), -h.given)
-	if left <= C.FAPWS_UNSEEN_MAX && left+h.given > C.FAPWS_UNSEEN_MAX {
-		C.fapws_loop_has_seen()
+	if left <= C.CORE_UNSEEN_MAX && left+h.given > C.CORE_UNSEEN_MAX {
+		C.core_loop_has_seen()
 	}
 	h.given = 0
 }
@@ -48,7 +48,7 @@ func (h *Handler) collect() bool {
 	} else if atomic.LoadPointer(done) == nil {
 		return false
 	}
-	newest := (*C.fapws_part)(atomic.SwapPointer(done, nil))
+	newest := (*C.core_part)(atomic.SwapPointer(done, nil))
 	for newest != nil { // the list is newest first
 		next := newest.next
 		newest.next = h.ready
@@ -62,7 +62,7 @@ func (h *Handler) collect() bool {
 	return h.ready != nil
 }
 
-func fill(out *exchange.Part, p *C.fapws_part) {
+func fill(out *exchange.Part, p *C.core_part) {
 	out.Ticket = exchange.Ticket(p.ticket)
 	out.First, out.Last, out.Failed = p.first != 0, p.last != 0, p.failed != 0
 	out.Body = nil
@@ -116,11 +116,11 @@ func fill(out *exchange.Part, p *C.fapws_part) {
 }
 
 // requestOf returns the head of the request that p answers.
-func requestOf(p *C.fapws_part) []byte {
+func requestOf(p *C.core_part) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(p.rec.data)), int(p.rec.head_len))
 }
 
-func within(p *C.fapws_part, off, n C.uint32_t) []byte {
+func within(p *C.core_part, off, n C.uint32_t) []byte {
 	if n == 0 {
 		return nil
 	}
@@ -129,7 +129,7 @@ func within(p *C.fapws_part, off, n C.uint32_t) []byte {
 
 // Release implements app.Handler.
 func (h *Handler) Release(part *exchange.Part) {
-	p := *(**C.fapws_part)(unsafe.Pointer(&part.Ref))
+	p := *(**C.core_part)(unsafe.Pointer(&part.Ref))
 	rec, last := p.rec, p.last != 0
 	if p.file >= 0 {
 		syscall.Close(int(p.file))
@@ -137,7 +137,7 @@ func (h *Handler) Release(part *exchange.Part) {
 	}
 	sent := int64(p.body_len) + int64(p.count)
 	if p != &rec.part0 {
-		C.fapws_part_free(C.uintptr_t(uintptr(unsafe.Pointer(p))))
+		C.core_part_free(C.uintptr_t(uintptr(unsafe.Pointer(p))))
 	}
 	if last {
 		if rec.pipeline != nil { // the rest of unacked is the size of the last part
@@ -145,12 +145,12 @@ func (h *Handler) Release(part *exchange.Part) {
 		}
 		h.recycle(rec)
 	} else if sent > 0 {
-		C.fapws_acked(C.uintptr_t(uintptr(unsafe.Pointer(rec))), C.int64_t(sent))
+		C.core_acked(C.uintptr_t(uintptr(unsafe.Pointer(rec))), C.int64_t(sent))
 	}
 }
 
 // recycle puts a record whose exchange has ended into the free list.
-func (h *Handler) recycle(rec *C.fapws_record) {
+func (h *Handler) recycle(rec *C.core_record) {
 	h.mu.Lock() // describe reads the data
 	if rec.cap > keepBytes {
 		C.free(unsafe.Pointer(rec.data))

@@ -257,11 +257,11 @@ func (f *loadResult) readSettings(names []string) {
 // from its globals. Main thread, GIL held.
 func (f *loadResult) finish(names []string, index int) {
 	f.readSettings(names)
-	environ := unsafe.Pointer(C.fapws_environ_class(unsafe.Pointer(f.globals)))
+	environ := unsafe.Pointer(C.live_environ_class(unsafe.Pointer(f.globals)))
 	if environ == nil && f.object == "" {
 		environ = f.environAskedFor()
 	}
-	start := C.fapws_start_class(unsafe.Pointer(f.globals))
+	start := C.live_start_class(unsafe.Pointer(f.globals))
 	for i := range f.mounts {
 		m := &f.mounts[i]
 		m.Index, m.start = index+i, start

@@ -1,7 +1,7 @@
 package pybridge
 
 // #include <stdlib.h>
-// #include "shim_stack.h"
+// #include "shim.h"
 import "C"
 
 import (
@@ -25,7 +25,7 @@ var errProfiles = errors.New("a profile is being recorded already")
 // ends by itself. It is safe for concurrent use, but records one profile at a time.
 func (h *Handler) Profile(ctx context.Context, d time.Duration) (stacks []ProfileStack, err error) {
 	began := -1
-	if err := h.whenFree(ctx, func() { began = int(C.fapws_profile_begin(C.double(d.Seconds()))) }); err != nil {
+	if err := h.whenFree(ctx, func() { began = int(C.core_profile_begin(C.double(d.Seconds()))) }); err != nil {
 		return nil, err
 	}
 	switch began {
@@ -42,7 +42,7 @@ func (h *Handler) Profile(ctx context.Context, d time.Duration) (stacks []Profil
 	}
 	var text string
 	err = h.whenFree(ctx, func() {
-		if all := C.fapws_profile_stacks(); all != nil {
+		if all := C.core_profile_stacks(); all != nil {
 			text = C.GoString(all)
 			C.free(unsafe.Pointer(all))
 		}

@@ -11,15 +11,15 @@ import (
 	"fapws/runtime/http1"
 )
 
-func number(rec *C.fapws_record) C.uintptr_t { return C.uintptr_t(uintptr(unsafe.Pointer(rec))) }
+func number(rec *C.core_record) C.uintptr_t { return C.uintptr_t(uintptr(unsafe.Pointer(rec))) }
 
-func newRecord() *C.fapws_record { return (*C.fapws_record)(C.calloc(1, C.sizeof_fapws_record)) }
+func newRecord() *C.core_record { return (*C.core_record)(C.calloc(1, C.sizeof_core_record)) }
 
 // peerTexts is the number of texts with a separator in copyRequest.
 const peerTexts = 8
 
 // copyRequest fills in the members of rec that the event loop owns.
-func copyRequest(rec *C.fapws_record, r *exchange.Request) {
+func copyRequest(rec *C.core_record, r *exchange.Request) {
 	p, peer := r.Parsed, r.Peer
 	head := len(r.Head)
 	need := head + len(r.Path) + len(peer.Addr) + len(peer.Port) + len(peer.ServerName) + len(peer.ServerPort) +
@@ -35,19 +35,19 @@ func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 	}
 	data := reserve(rec, need+len(variables))
 	n := copy(data, r.Head)
-	add := func(s string) C.fapws_span {
+	add := func(s string) C.core_span {
 		at := n
 		n += copy(data[n:], s)
 		data[n] = '\n' // so that adjacent texts can be compared at once
 		n++
-		return C.fapws_span{off: C.uint32_t(at), len: C.uint32_t(len(s))}
+		return C.core_span{off: C.uint32_t(at), len: C.uint32_t(len(s))}
 	}
 	rec.method, rec.target, rec.query, rec.authority = span(p.Method), span(p.Target), span(p.Query), span(p.Authority)
 	// The path is in the head unless it is written differently there, or a proxy has removed its beginning.
 	if p.Plain && p.Authority.Len == 0 && string(p.Path.In(r.Head)) == string(r.Path) {
 		rec.path = span(p.Path)
 	} else {
-		rec.path = C.fapws_span{off: C.uint32_t(n), len: C.uint32_t(len(r.Path))}
+		rec.path = C.core_span{off: C.uint32_t(n), len: C.uint32_t(len(r.Path))}
 		n += copy(data[n:], r.Path)
 	}
 	from := n
@@ -82,7 +82,7 @@ func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 	rec.open, rec.socket_object, rec.taken = 0, nil, 0
 	rec.cancelled = 0
 	rec.event, rec.behind = 0, 0
-	rec.job = C.FAPWS_RUN
+	rec.job = C.CORE_RUN
 	rec.unacked, rec.counted, rec.resumed, rec.multiplexed = 0, 0, 0, boolByte(r.Multiplexed)
 	rec.events, rec.closing, rec.inputs, rec.inputs_tail, rec.exchange = 0, 0, nil, nil, nil
 	rec.routed, rec.traced = boolByte(r.Routed), boolByte(r.Traced)
@@ -100,8 +100,8 @@ func hostOf(r *exchange.Request) string {
 	}
 }
 
-func span(s http1.Span) C.fapws_span {
-	return C.fapws_span{off: C.uint32_t(s.Off), len: C.uint32_t(s.Len)}
+func span(s http1.Span) C.core_span {
+	return C.core_span{off: C.uint32_t(s.Off), len: C.uint32_t(s.Len)}
 }
 
 func boolByte(b bool) C.uint8_t {
@@ -112,7 +112,7 @@ func boolByte(b bool) C.uint8_t {
 }
 
 // reserve returns rec.data with room for need bytes.
-func reserve(rec *C.fapws_record, need int) []byte {
+func reserve(rec *C.core_record, need int) []byte {
 	if need > int(rec.cap) {
 		size := max(1024, need)
 		C.free(unsafe.Pointer(rec.data))
@@ -122,20 +122,20 @@ func reserve(rec *C.fapws_record, need int) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(rec.data)), int(rec.cap))
 }
 
-// copyFields relies on the same layout of http1.Field and fapws_field.
-func copyFields(rec *C.fapws_record, fields []http1.Field) {
+// copyFields relies on the same layout of http1.Field and core_field.
+func copyFields(rec *C.core_record, fields []http1.Field) {
 	if len(fields) > int(rec.fields_cap) {
 		size := max(16, len(fields))
 		C.free(unsafe.Pointer(rec.fields))
-		rec.fields = (*C.fapws_field)(C.malloc(C.size_t(size) * C.sizeof_fapws_field))
+		rec.fields = (*C.core_field)(C.malloc(C.size_t(size) * C.sizeof_core_field))
 		rec.fields_cap = C.uint32_t(size)
 	}
 	copy(unsafe.Slice((*http1.Field)(unsafe.Pointer(rec.fields)), int(rec.fields_cap)), fields)
 	rec.nfields = C.uint32_t(len(fields))
 }
 
-var _ [unsafe.Sizeof(http1.Field{}) - C.sizeof_fapws_field]byte
-var _ [C.sizeof_fapws_field - unsafe.Sizeof(http1.Field{})]byte
+var _ [unsafe.Sizeof(http1.Field{}) - C.sizeof_core_field]byte
+var _ [C.sizeof_core_field - unsafe.Sizeof(http1.Field{})]byte
 
 // serverCerts are the certificates of this server as C has them, for the TLS extension of ASGI. A process has few in its life, which are
 // never freed: records of requests point to them.

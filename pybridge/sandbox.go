@@ -12,16 +12,16 @@ import (
 // Paths returns the absolute paths of directories and archives from which Python and the applications may read files after
 // loading: the search path of modules, and where modules were found. It must be called on the thread of Load.
 func (a *App) Paths() ([]string, error) {
-	C.fapws_take_gil()
-	defer C.fapws_release_gil()
+	C.core_take_gil()
+	defer C.core_release_gil()
 	return packageTexts("_sandbox", "paths")
 }
 
 // Targets returns the paths of the applications that can be requested without further knowledge. It must be called on the
 // thread of Load.
 func (a *App) Targets() ([]string, error) {
-	C.fapws_take_gil()
-	defer C.fapws_release_gil()
+	C.core_take_gil()
+	defer C.core_release_gil()
 	apps := a.entries()
 	defer apps.DecRef()
 	return packageTexts("_rehearsal", "targets", apps)

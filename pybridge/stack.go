@@ -1,8 +1,7 @@
 package pybridge
 
 // #include <stdlib.h>
-// #include "shim_stack.h"
-// #include "trace.h"
+// #include "shim.h"
 import "C"
 
 import (
@@ -44,7 +43,7 @@ func runGILCalls(looks []func()) {
 
 // task describes an active request.
 type task struct {
-	rec    *C.fapws_record
+	rec    *C.core_record
 	serial C.uint32_t
 	ticket int
 	since  uint64 // ns of CLOCK_MONOTONIC_COARSE
@@ -61,9 +60,9 @@ type task struct {
 }
 
 // describe needs h.mu.
-func (h *Handler) describe(rec *C.fapws_record) task {
+func (h *Handler) describe(rec *C.core_record) task {
 	data := unsafe.Slice((*byte)(unsafe.Pointer(rec.data)), int(rec.cap))
-	text := func(s C.fapws_span) string { return printable(data[s.off : s.off+s.len]) }
+	text := func(s C.core_span) string { return printable(data[s.off : s.off+s.len]) }
 	t := task{
 		rec:    rec,
 		serial: rec.serial,
@@ -75,7 +74,7 @@ func (h *Handler) describe(rec *C.fapws_record) task {
 		port:   text(rec.port),
 		log:    int(rec.log),
 	}
-	if id := C.fapws_trace_id(rec); id.len > 0 {
+	if id := C.core_trace_id(rec); id.len > 0 {
 		t.trace = text(id)
 	}
 	if t.addr != "" {
@@ -85,7 +84,7 @@ func (h *Handler) describe(rec *C.fapws_record) task {
 		}
 	}
 	var thread C.int
-	t.where = C.fapws_record_state(number(rec), &thread)
+	t.where = C.core_record_state(number(rec), &thread)
 	t.thread = int(thread)
 	return t
 }
@@ -184,19 +183,19 @@ func (h *Handler) Stack(w io.Writer, wait time.Duration) error {
 
 func (t *task) state() string {
 	switch t.where {
-	case C.FAPWS_QUEUED:
+	case C.CORE_QUEUED:
 		return "queued"
-	case C.FAPWS_AWAITING:
+	case C.CORE_AWAITING:
 		return "its task awaits"
-	case C.FAPWS_RUNNING:
+	case C.CORE_RUNNING:
 		return "running on " + t.threadName()
-	case C.FAPWS_WAITING:
+	case C.CORE_WAITING:
 		return "streaming, waits for " + t.threadName()
-	case C.FAPWS_PARKED:
+	case C.CORE_PARKED:
 		return "streaming, waits for the client"
-	case C.FAPWS_OPEN:
+	case C.CORE_OPEN:
 		return "WebSocket, idle"
-	case C.FAPWS_MESSAGES:
+	case C.CORE_MESSAGES:
 		return "WebSocket, messages wait for a thread"
 	}
 	return "answered, being sent"
@@ -223,7 +222,7 @@ func endsWithin(done <-chan struct{}, d time.Duration) bool {
 
 // stackSnapshot is the job of a thread or task with its stack.
 type stackSnapshot struct {
-	rec    *C.fapws_record
+	rec    *C.core_record
 	serial C.uint32_t
 	thread int
 	jobs   C.ulong
@@ -240,9 +239,9 @@ type frame struct {
 func sampleStacks(threads int) (seen []stackSnapshot) {
 	const tasks = 256 // of the asyncio thread
 	most := max(1, 2*threads) + tasks
-	found := (*C.fapws_stack_snapshot)(C.calloc(C.size_t(most), C.sizeof_fapws_stack_snapshot))
+	found := (*C.core_snapshot)(C.calloc(C.size_t(most), C.sizeof_core_snapshot))
 	defer C.free(unsafe.Pointer(found))
-	n := int(C.fapws_sample_stacks(found, C.int(most)))
+	n := int(C.asgi_sample_stacks(found, C.int(most)))
 	list := unsafe.Slice(found, most)
 	for i := range list[:n] {
 		seen = append(seen, snapshotOf(&list[i]))
@@ -251,7 +250,7 @@ func sampleStacks(threads int) (seen []stackSnapshot) {
 }
 
 // snapshotOf copies s and frees its memory.
-func snapshotOf(s *C.fapws_stack_snapshot) stackSnapshot {
+func snapshotOf(s *C.core_snapshot) stackSnapshot {
 	defer C.free(unsafe.Pointer(s.stack))
 	stack := frames(C.GoBytes(unsafe.Pointer(s.stack), C.int(s.stack_len)))
 	for i, f := range stack { // the code that runs the asyncio thread is not the application's
@@ -306,13 +305,13 @@ func sourceLine(name string, line int) string {
 	return ""
 }
 
-var dumping sync.Mutex // held while fapws_dump_stacks writes and its output is read
+var dumping sync.Mutex // held while core_dump_stacks writes and its output is read
 
 // dumpStacks returns the stacks of all threads from faulthandler. It is safe for concurrent use and does not need the GIL.
 func dumpStacks() []byte {
 	dumping.Lock()
 	defer dumping.Unlock()
-	fd := int(C.fapws_dump_stacks())
+	fd := int(C.core_dump_stacks())
 	text := make([]byte, 1<<20)
 	n, err := unix.Pread(fd, text, 0)
 	if err != nil {

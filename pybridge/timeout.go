@@ -1,6 +1,6 @@
 package pybridge
 
-// #include "shim_stack.h"
+// #include "shim.h"
 import "C"
 
 import (
@@ -31,7 +31,7 @@ func (h *Handler) Overdue(ticket exchange.Ticket, took time.Duration) {
 	h.mu.Unlock()
 	run := h.modeOf(int(t.rec.mount))
 	took = min(took, t.age()) // the loop's clock is coarse
-	if C.fapws_dequeue_expired(number(t.rec)) != 0 {
+	if C.core_dequeue_expired(number(t.rec)) != 0 {
 		run.expired(h)
 		t.say("%s timed out after waiting %s for %s; discarded\n", &t, seconds(took), run.place())
 		return
@@ -88,8 +88,8 @@ func (h *Handler) interrupt(t task, took time.Duration) {
 	runs := false
 	policy := h.policy()
 	h.reach(&t, took, policy, func() {
-		var s C.fapws_stack_snapshot
-		if C.fapws_raise_timeout(number(t.rec), t.serial, t.jobs, &s) != 0 {
+		var s C.core_snapshot
+		if C.core_raise_timeout(number(t.rec), t.serial, t.jobs, &s) != 0 {
 			seen = snapshotOf(&s)
 			runs = true
 			var stack bytes.Buffer
@@ -104,7 +104,7 @@ func (h *Handler) interrupt(t task, took time.Duration) {
 		return
 	}
 	time.Sleep(policy.grace)
-	if C.fapws_mark_thread_stuck(C.int(seen.thread), number(t.rec), seen.jobs) != 0 {
+	if C.core_mark_thread_stuck(C.int(seen.thread), number(t.rec), seen.jobs) != 0 {
 		h.stuck(fmt.Sprintf("%s timed out and did not end within %s after fapws.Timeout was raised in handler %s", &t, seconds(policy.grace), t.name))
 	}
 }

@@ -43,7 +43,7 @@ func readVenv(venv string) (folder, cfg string, err error) {
 	}
 	if theirs := venvVersion(folder, string(text)); theirs != "" && minor(theirs) != minor(Version()) {
 		return "", "", fmt.Errorf("virtual environment %s has Python %s, and this fapws Python %s (%s): create one with python%s -m venv DIR, or "+otherPython,
-			venv, theirs, Version(), C.GoString(C.fapws_library()), minor(Version()), venvPython(folder))
+			venv, theirs, Version(), C.GoString(C.core_library()), minor(Version()), venvPython(folder))
 	}
 	return folder, string(text), nil
 }

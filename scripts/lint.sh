@@ -94,7 +94,7 @@ check_c_with() {
     local all=$root/build/headers/$1/all.h status=0
     local flags=("-I$root" "-I$2" "${c_warnings[@]}")
     mkdir -p "${all%/*}"
-    printf '#include "%s"\n' pybridge/python/compat.h pybridge/cpython.h >"$all"
+    printf '#include "%s"\n' pybridge/python/compat.h pybridge/core.h >"$all"
     (cd "$root" && "${CC:-gcc}" "${flags[@]}" -x c-header "$all" -o "$all.gch" &&
         "${CC:-gcc}" "${flags[@]}" -Winvalid-pch -include "$all" -fsyntax-only pybridge/*.c) || status=1
     rm -f "$all.gch" # 12 MB

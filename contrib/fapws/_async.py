@@ -29,7 +29,7 @@ def start(loop: str, lifespan: str, applications: List[Any], functions: Function
 
     loop      -- "auto", "asyncio" or "uvloop"
     lifespan  -- "auto", "on" or "off"
-    functions -- begin, turn, tasks and end of the executable (pybridge/async.c)
+    functions -- begin, turn, tasks and end of the executable (pybridge/asgi_thread.c)
 
     Returns [(application, state)], or one line about an error. On the thread that has loaded the applications, whose
     context variables are then seen by all tasks.

@@ -213,7 +213,7 @@ func AppendChunkHeader(dst []byte, size int64) []byte {
 	return append(dst, '\r', '\n')
 }
 
-// Limits of the trailer fields behind a body (RFC 9110 §6.5), in requests and in responses. FAPWS_TRAILERS_MAX of pybridge/response.h and the
+// Limits of the trailer fields behind a body (RFC 9110 §6.5), in requests and in responses. WSGI_TRAILERS_MAX of pybridge/wsgi.h and the
 // number beside it are the same.
 const (
 	MaxTrailers     = 100      // fields

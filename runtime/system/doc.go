@@ -16,7 +16,7 @@
 // # Descriptors of the server
 //
 // This part of the package lists the descriptors of the server, so that an application in the same process cannot close
-// them: pybridge/descriptors.c has the functions of libc that Python closes descriptors with, and they look into the
+// them: pybridge/core_descriptors.c has the functions of libc that Python closes descriptors with, and they look into the
 // table of this package. Every package that opens a descriptor for long registers it here; all functions are safe for
 // concurrent use.
 //

@@ -209,7 +209,7 @@ func (v TOMLValue) into(field reflect.Value, report func(error)) error {
 	case reflect.Slice:
 		return v.tables(field, report)
 	}
-	panic("tomlfile: no way to fill a " + field.Type().String())
+	panic("settings: no way to fill a " + field.Type().String())
 }
 
 // read lets a Reader read v.

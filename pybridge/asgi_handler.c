@@ -1,0 +1,122 @@
+/* async def handler(environ, start_response), awaited on the asyncio thread. It may return whatever other handlers
+ * return, or an async iterable, and it may be an async generator; chunks are sent as they are yielded. With the GIL. */
+#include "asgi.h"
+
+#define A asgi_the_thread
+
+static PyObject *next_item(asgi_exchange *x) {
+  PyObject *awaitable = Py_TYPE(x->iterator)->tp_as_async->am_anext(x->iterator);
+  PyObject *inner = awaitable ? asgi_await(awaitable) : NULL;
+  Py_XDECREF(awaitable);
+  return inner;
+}
+
+/* An awaitable that closes the async generator; its result does not matter. NULL if there is none. */
+static PyObject *closing(asgi_exchange *x) {
+  PyObject *iterator = x->iterator;
+  x->iterator = NULL;
+  PyObject *aclose = PyObject_GetAttrString(iterator, "aclose"),
+           *awaitable = aclose ? PyObject_CallNoArgs(aclose) : NULL;
+  PyObject *inner = awaitable ? asgi_await(awaitable) : NULL;
+  if (aclose && !inner) PyErr_WriteUnraisable(aclose);
+  PyErr_Clear(); /* an iterator need not have an aclose() */
+  Py_XDECREF(awaitable);
+  Py_XDECREF(aclose);
+  Py_DECREF(iterator);
+  return inner;
+}
+
+/* Answers with a handler's result. Returns the next awaitable or NULL, like begin and returned. */
+static PyObject *answer(asgi_exchange *x, PyObject *result) {
+  core_record *rec = x->rec;
+  const PyAsyncMethods *methods = Py_TYPE(result)->tp_as_async;
+  wsgi_end_writes(rec);
+  if (methods && methods->am_aiter) {
+    PyObject *iterator = methods->am_aiter(result);
+    if (!iterator) return NULL;
+    methods = Py_TYPE(iterator)->tp_as_async;
+    if (!methods || !methods->am_anext) {
+      PyErr_Format(PyExc_TypeError, "%.100s.__aiter__() returned a %.100s, which has no __anext__",
+                   Py_TYPE(result)->tp_name, Py_TYPE(iterator)->tp_name);
+      Py_DECREF(iterator);
+      return NULL;
+    }
+    x->iterator = iterator;
+    return next_item(x);
+  }
+  if (wsgi_answer(&A.thread, rec, result) > 0) wsgi_stream(&A.thread, rec);
+  return NULL;
+}
+
+static PyObject *handler_begin(asgi_exchange *x) {
+  core_record *rec = x->rec;
+  const core_mount *m = x->mount;
+  if (rec->has_body && !(rec->input = wsgi_input_new(rec))) return NULL;
+  if (!(rec->environ = wsgi_environ(rec, m->environ, rec->input))) return NULL;
+  if (!(rec->start = wsgi_start_for(&A.thread, rec, m->start))) return NULL;
+  PyObject *args[] = {rec->environ, rec->start}, *result = PyObject_Vectorcall(m->callable, args, 2, NULL);
+  if (!result) return NULL;
+  int awaits = PyCoro_CheckExact(result) || (Py_TYPE(result)->tp_as_async && Py_TYPE(result)->tp_as_async->am_await);
+  PyObject *inner = awaits ? asgi_await(result) : answer(x, result);
+  Py_DECREF(result);
+  return inner;
+}
+
+/* Sends an item of an async iterator. Returns the next awaitable. */
+static PyObject *piece(asgi_exchange *x, PyObject *item) {
+  core_record *rec = x->rec;
+  if (wsgi_send_chunk(&A.thread, rec, item) < 0) {
+    wsgi_fail(&A.thread, rec);
+    return closing(x);
+  }
+  if (rec->whole || (rec->started && rec->bodyless)) {
+    wsgi_stream_end(&A.thread, rec, 0);
+    return closing(x);
+  }
+  return core_must_wait(rec) ? asgi_waiter_new(x, ASGI_FOR_ROOM) : next_item(x);
+}
+
+static PyObject *handler_returned(asgi_exchange *x, PyObject *result) {
+  core_record *rec = x->rec;
+  if (!rec) return NULL; /* aclose() has returned */
+  if (!x->iterator) return answer(x, result);
+  if (core_is_cancelled(rec)) {
+    wsgi_stream_end(&A.thread, rec, 1);
+    return closing(x);
+  }
+  if (x->waits) { /* there is room again */
+    x->waits = 0;
+    return next_item(x);
+  }
+  PyObject *next = piece(x, result);
+  x->waits = next && Py_TYPE(next) == &asgi_Waiter_Type;
+  return next;
+}
+
+static void handler_raised(asgi_exchange *x) {
+  if (x->rec) wsgi_end_writes(x->rec);
+  if (x->iterator && x->rec && PyErr_ExceptionMatches(PyExc_StopAsyncIteration)) {
+    PyErr_Clear();
+    wsgi_stream_end(&A.thread, x->rec, 0);
+    return;
+  }
+  asgi_raised(x);
+}
+
+/* A generator that waits for an event might never continue, so it is cancelled. Other handlers run to their end, like
+ * synchronous ones. */
+static void handler_gone(asgi_exchange *x) {
+  if (x->iterator && !x->waits) asgi_exchange_cancel(x);
+}
+
+/* handler_returned checks it. */
+static int room_is_gone(asgi_exchange *x) { return 0; }
+
+const asgi_kind asgi_handler = {
+    .kind = {.run = asgi_exchange_run, .resume = wsgi_resume},
+    .begin = handler_begin,
+    .returned = handler_returned,
+    .raised = handler_raised,
+    .gone = handler_gone,
+    .room_is_gone = room_is_gone,
+};

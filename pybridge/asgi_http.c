@@ -1,0 +1,343 @@
+/* ASGI 3 for HTTP: the messages of receive() and send() (https://asgi.readthedocs.io/en/stable/specs/www.html, "HTTP").
+ * On the asyncio thread, with the GIL.
+ *
+ * A response that is complete with its first http.response.body is published as one part. */
+#include "asgi.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define A asgi_the_thread
+#define CHUNK 65536 /* bytes of a body in a file for one message */
+
+enum {
+  T_TYPE,
+  T_STATUS,
+  T_HEADERS,
+  T_BODY,
+  T_MORE,
+  T_PATH,
+  T_TRAILERS,
+  T_MORE_TRAILERS,
+  T_REQUEST,
+  T_DISCONNECT,
+  T_START,
+  T_RESPONSE_BODY,
+  T_PATHSEND,
+  T_RESPONSE_TRAILERS,
+  T_COUNT
+};
+static const char *const texts[T_COUNT] = {"type",
+                                           "status",
+                                           "headers",
+                                           "body",
+                                           "more_body",
+                                           "path",
+                                           "trailers",
+                                           "more_trailers",
+                                           "http.request",
+                                           "http.disconnect",
+                                           "http.response.start",
+                                           "http.response.body",
+                                           "http.response.pathsend",
+                                           "http.response.trailers"};
+static PyObject *text[T_COUNT], *bytes_empty;
+
+int asgi_http_init(void) {
+  return core_intern(text, texts, T_COUNT) < 0 || !(bytes_empty = PyBytes_FromStringAndSize(NULL, 0)) ? -1 : 0;
+}
+
+/* --- the application ----------------------------------------------------------- */
+
+static PyObject *http_begin(asgi_exchange *x) { return asgi_call(x, asgi_scope(x->rec)); }
+
+static PyObject *http_returned(asgi_exchange *x, PyObject *result) {
+  core_record *rec = x->rec;
+  if (LIKELY(!rec)) return NULL;
+  if (x->gone || x->hung || core_is_cancelled(rec)) /* the application knows that the client disconnected */
+    wsgi_stream_end(&A.thread, rec, 1);
+  else if (x->state == ASGI_WAITS)
+    wsgi_fail_line(&A.thread, rec, "the application returned without a response");
+  else if (x->state == ASGI_HEAD)
+    wsgi_fail_line(&A.thread, rec,
+                   "the application returned after 'http.response.start', without 'http.response.body'");
+  else if (x->state == ASGI_TRAILERS)
+    wsgi_fail_line(&A.thread, rec,
+                   "the application returned without 'http.response.trailers', which 'http.response.start' announced");
+  else
+    wsgi_fail_line(&A.thread, rec, "the application returned before the end of its response ('more_body' was true)");
+  return NULL;
+}
+
+/* --- receive ------------------------------------------------------------------ */
+
+static int request_message(PyObject *body, int more, PyObject **message) {
+  *message = body ? asgi_message(text[T_REQUEST]) : NULL;
+  if (*message && (PyDict_SetItem(*message, text[T_BODY], body) < 0 ||
+                   PyDict_SetItem(*message, text[T_MORE], more ? Py_True : Py_False) < 0))
+    Py_CLEAR(*message);
+  Py_XDECREF(body);
+  return *message ? 1 : -1;
+}
+
+static int http_receive(asgi_exchange *x, PyObject **message) {
+  core_record *rec = x->rec;
+  if (!rec || x->gone || x->hung || core_is_cancelled(rec)) {
+    *message = asgi_message(text[T_DISCONNECT]);
+    return *message ? 1 : -1;
+  }
+  int64_t here = rec->spool >= 0 ? rec->size : (int64_t)rec->body_len, left = here - x->taken;
+  if (!x->received && (left > 0 || !rec->more)) { /* the part that arrived with the request */
+    int64_t n = rec->spool >= 0 && left > CHUNK ? CHUNK : left;
+    PyObject *body;
+    if (LIKELY(n == 0)) {
+      body = Py_NewRef(bytes_empty);
+    } else {
+      body = rec->spool >= 0 ? wsgi_read_spool(rec->spool, x->taken, n)
+                             : PyBytes_FromStringAndSize(rec->data + rec->body_off + x->taken, (Py_ssize_t)n);
+      if (!body) return -1;
+    }
+    x->taken += n;
+    x->received = !rec->more && x->taken == here;
+    return request_message(body, !x->received, message);
+  }
+  core_input *in = asgi_take_input(rec);
+  if (!in) return 0;
+  if (in->op == CORE_OP_CLOSE) { /* the client has shut down its side */
+    x->hung = 1;
+    free(in);
+    return http_receive(x, message);
+  }
+  PyObject *body = PyBytes_FromStringAndSize(in->data, (Py_ssize_t)in->len);
+  x->received = in->last;
+  free(in);
+  return request_message(body, !x->received, message);
+}
+
+/* receive() returns only http.disconnect from now on. */
+static void http_gone(asgi_exchange *x) {
+  core_record *rec = x->rec;
+  core_lock();
+  core_input *in = rec->inputs;
+  rec->inputs = rec->inputs_tail = NULL;
+  core_unlock();
+  core_free_inputs(in);
+}
+
+/* --- send --------------------------------------------------------------------- */
+
+static void publish_chain(asgi_exchange *x, const core_chain *c) {
+  core_record *rec = x->rec;
+  if (c->first->first) rec->started = 1;
+  if (c->last->last) {
+    x->state = ASGI_COMPLETE;
+    wsgi_drop(&A.thread, rec); /* x->rec is NULL from here on */
+  }
+  core_publish_chain(&A.thread, c);
+}
+
+void asgi_exchange_publish(asgi_exchange *x, core_part *p) { publish_chain(x, &(core_chain){x->rec, p, p}); }
+
+/* Whether the last part has trailers, or more of the body. */
+static int goes_on(const asgi_exchange *x, int more) { return more || (x->trailers && x->rec->trailers); }
+
+/* Notes that the rest of the response is not sent. */
+static void discard(asgi_exchange *x, int more) {
+  if (more)
+    x->state = ASGI_DISCARD;
+  else if (x->trailers)
+    x->state = ASGI_TRAILERS;
+}
+
+/* Publishes parts with the body of a message; more: other messages with the body will follow. */
+static void publish_body(asgi_exchange *x, const core_chain *c, int more) {
+  core_record *rec = x->rec;
+  int whole = !goes_on(x, more) || rec->bodyless || rec->whole;
+  x->state = more ? ASGI_BODY : ASGI_TRAILERS;
+  c->last->last = (uint8_t)whole;
+  c->last->failed = (uint8_t)(whole && core_body_is_short(rec));
+  publish_chain(x, c);
+  if (whole) discard(x, more);
+}
+
+/* The first http.response.body. */
+static int first_body(asgi_exchange *x, PyObject *owner, const char *data, Py_ssize_t len, int more) {
+  core_record *rec = x->rec;
+  core_part *head = wsgi_write_head(rec, &x->head, goes_on(x, more) ? -1 : len, CORE_TYPE_SET);
+  if (!head) return -1;
+  if (UNLIKELY(head->send_len)) {
+    head->last = 1;
+    asgi_exchange_publish(x, head);
+    discard(x, more);
+    return 0;
+  }
+  core_chain c = {rec, head, head};
+  if (core_add_body(&c, owner, data, (size_t)len) < 0) return -1;
+  publish_body(x, &c, more);
+  return 0;
+}
+
+static int next_body(asgi_exchange *x, PyObject *owner, const char *data, Py_ssize_t len, int more) {
+  core_record *rec = x->rec;
+  core_chain c = {rec, NULL, NULL};
+  if (core_add_body(&c, owner, data, (size_t)len) < 0) return -1;
+  if (!c.first && goes_on(x, more) && !rec->whole) {
+    if (!more) x->state = ASGI_TRAILERS;
+    return 0;
+  }
+  if (!c.first && !(c.first = c.last = core_part_new(rec, 0))) return -1;
+  publish_body(x, &c, more);
+  return 0;
+}
+
+static int send_body(asgi_exchange *x, PyObject *body, PyObject *more) {
+  int has_more = more ? more == Py_True || (more != Py_False && PyObject_IsTrue(more)) : 0;
+  if (UNLIKELY(has_more < 0)) return -1;
+  if (!body) body = bytes_empty;
+  if (UNLIKELY(x->state == ASGI_DISCARD)) {
+    if (!has_more) x->state = x->trailers ? ASGI_TRAILERS : ASGI_COMPLETE;
+    return 0;
+  }
+  PyObject *owner = body;
+  if (LIKELY(PyBytes_Check(body))) {
+    Py_INCREF(owner);
+  } else if (PyByteArray_Check(body) || PyMemoryView_Check(body)) {
+    if (!(owner = PyBytes_FromObject(body))) return -1; /* it may change while it is sent */
+  } else {
+    PyErr_Format(PyExc_TypeError, "send(): 'body' of 'http.response.body' must be bytes, not %.100s",
+                 Py_TYPE(body)->tp_name);
+    return -1;
+  }
+  const char *data = PyBytes_AS_STRING(owner);
+  Py_ssize_t len = PyBytes_GET_SIZE(owner);
+  int bad =
+      x->state == ASGI_HEAD ? first_body(x, owner, data, len, has_more) : next_body(x, owner, data, len, has_more);
+  Py_DECREF(owner);
+  return bad;
+}
+
+int asgi_send_body(asgi_exchange *x, PyObject *message) {
+  return asgi_with_values(x, message, text[T_BODY], text[T_MORE], send_body);
+}
+
+static int begin_head(asgi_exchange *x, PyObject *status, PyObject *headers) {
+  if (UNLIKELY(!status || !PyLong_Check(status) || PyBool_Check(status))) {
+    PyErr_Format(PyExc_TypeError,
+                 status ? "send(): 'status' of 'http.response.start' must be an int, not %.200R"
+                        : "send(): 'http.response.start' has no 'status'",
+                 status);
+    return -1;
+  }
+  long code = PyLong_AsLong(status);
+  if (UNLIKELY(code < 200 || code > 999)) {
+    PyErr_Clear();
+    PyErr_Format(PyExc_ValueError, "send(): 'status' of 'http.response.start' must be from 200 to 999, not %R", status);
+    return -1;
+  }
+  wsgi_forget_fields(&x->head);
+  if (headers && headers != Py_None && wsgi_add_byte_fields(&x->head, headers) < 0) return -1;
+  x->head.status = (int)code;
+  x->state = ASGI_HEAD;
+  return 0;
+}
+
+int asgi_send_start(asgi_exchange *x, PyObject *message) {
+  return asgi_with_values(x, message, text[T_STATUS], text[T_HEADERS], begin_head);
+}
+
+static int http_start(asgi_exchange *x, PyObject *message) {
+  PyObject *value;
+  int announced = core_get(message, text[T_TRAILERS], &value);
+  if (UNLIKELY(announced > 0)) {
+    announced = PyObject_IsTrue(value);
+    Py_DECREF(value);
+  }
+  if (announced < 0 || asgi_send_start(x, message) < 0) return -1;
+  x->trailers = announced ? ASGI_ANNOUNCED : ASGI_NO_TRAILERS;
+  return 0;
+}
+
+/* http.response.pathsend (extension of ASGI 3): the file is the whole body. */
+static int send_path(asgi_exchange *x, PyObject *path, PyObject *type) {
+  PyObject *bytes = NULL;
+  if (!path || !PyUnicode_Check(path)) {
+    PyErr_SetString(PyExc_TypeError, "send(): 'path' of 'http.response.pathsend' must be a str");
+    return -1;
+  }
+  if (!PyUnicode_FSConverter(path, &bytes)) return -1;
+  struct stat st;
+  int fd = open(PyBytes_AS_STRING(bytes), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  Py_DECREF(bytes);
+  if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+    if (fd >= 0 && errno == 0) errno = EISDIR;
+    if (fd >= 0 && !S_ISREG(st.st_mode)) errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+    PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path);
+    if (fd >= 0) close(fd);
+    return -1;
+  }
+  core_record *rec = x->rec;
+  core_part *p = wsgi_write_head(rec, &x->head, st.st_size, CORE_TYPE_SET);
+  if (!p) {
+    close(fd);
+    return -1;
+  }
+  if (!p->send_len && (p->count = core_fit_body(rec, st.st_size)) > 0)
+    p->file = fd;
+  else
+    close(fd);
+  publish_body(x, &(core_chain){rec, p, p}, 0);
+  return 0;
+}
+
+static PyObject *out_of_order(asgi_exchange *x, PyObject *type) {
+  static const char *const expected[] = {[ASGI_WAITS] = "'http.response.start' must come first",
+                                         [ASGI_HEAD] = "'http.response.body' must follow 'http.response.start'",
+                                         [ASGI_BODY] = "'http.response.body' must follow",
+                                         [ASGI_TRAILERS] = "'http.response.trailers' must follow",
+                                         [ASGI_DISCARD] = "'http.response.body' must follow",
+                                         [ASGI_COMPLETE] = "the response is complete"};
+  int unannounced = type == text[T_RESPONSE_TRAILERS] && x->state != ASGI_WAITS && !x->trailers;
+  return PyErr_Format(PyExc_RuntimeError, "send(): unexpected %R: %s", type,
+                      unannounced ? "'trailers' of 'http.response.start' was not True" : expected[x->state]);
+}
+
+static PyObject *http_send(asgi_exchange *x, PyObject *message) {
+  int which = asgi_message_type(message, text, texts, T_START, T_RESPONSE_TRAILERS), bad;
+  switch (which) {
+  case T_START:
+    if (x->state != ASGI_WAITS) return out_of_order(x, text[which]);
+    bad = http_start(x, message);
+    break;
+  case T_RESPONSE_BODY:
+    if (x->state == ASGI_WAITS || x->state == ASGI_TRAILERS || x->state == ASGI_COMPLETE)
+      return out_of_order(x, text[which]);
+    bad = asgi_send_body(x, message);
+    break;
+  case T_PATHSEND:
+    if (x->state != ASGI_HEAD) return out_of_order(x, text[which]);
+    bad = asgi_with_values(x, message, text[T_PATH], text[T_TYPE], send_path);
+    break;
+  case T_RESPONSE_TRAILERS:
+    if (x->state != ASGI_TRAILERS) return out_of_order(x, text[which]);
+    bad = asgi_with_values(x, message, text[T_HEADERS], text[T_MORE_TRAILERS], asgi_send_trailers);
+    break;
+  default: return NULL;
+  }
+  if (UNLIKELY(bad)) return NULL;
+  if (UNLIKELY(x->rec && core_must_wait(x->rec))) return asgi_waiter_new(x, ASGI_FOR_ROOM);
+  return Py_NewRef(asgi_done);
+}
+
+const asgi_kind asgi_http = {
+    .kind = {.run = asgi_exchange_run},
+    .begin = http_begin,
+    .receive = http_receive,
+    .send = http_send,
+    .returned = http_returned,
+    .raised = asgi_raised,
+    .gone = http_gone,
+    .room_is_gone = asgi_left,
+};

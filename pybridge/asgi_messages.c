@@ -1,0 +1,171 @@
+/* ASGI 3: the call of an application, the receive() and send() that it gets, and their messages
+ * (https://asgi.readthedocs.io/en/stable/specs/main.html). asgi_http.c has those of HTTP, asgi_websocket.c those of
+ * WebSockets. On the asyncio thread, with the GIL. */
+#include "asgi.h"
+
+#include <string.h>
+
+#define A asgi_the_thread
+
+/* --- receive() and send() ------------------------------------------------------ */
+
+static PyObject *receive(PyObject *self, PyObject *none) {
+  return asgi_waiter_new((asgi_exchange *)self, ASGI_FOR_MESSAGE);
+}
+
+/* Whether the whole response was sent, by its Content-Length: clients may disconnect before the application ends it. */
+static int has_all(const core_record *rec) {
+  return rec && rec->started && rec->declared >= 0 && rec->sent == rec->declared;
+}
+
+int asgi_left(asgi_exchange *x) {
+  PyErr_SetString(PyExc_BrokenPipeError, "send(): the client has disconnected");
+  return -1;
+}
+
+PyObject *asgi_send(asgi_exchange *x, PyObject *message) {
+  if (UNLIKELY(asgi_has_left(x)) && !has_all(x->rec)) { /* ASGI 2.4: send() raises OSError then */
+    asgi_left(x);
+    return NULL;
+  }
+  PyObject *waiter = x->kind->send(x, message);
+  asgi_thread_notify();
+  return waiter;
+}
+
+static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
+  asgi_exchange *x = (asgi_exchange *)self;
+  int named = names && PyTuple_GET_SIZE(names) == 1 &&
+              PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "message") == 0;
+  if (UNLIKELY(!(n == 1 && !names) && !(n == 0 && named)))
+    return PyErr_Format(PyExc_TypeError, "send(message) takes one argument");
+  if (UNLIKELY(!PyDict_Check(args[0])))
+    return PyErr_Format(PyExc_TypeError, "send(): a message must be a dict, not %.100s", Py_TYPE(args[0])->tp_name);
+  return core_this_thread == &A.thread ? asgi_send(x, args[0]) : asgi_send_when_awaited(x, args[0]);
+}
+
+static PyMethodDef receive_method = {"receive", receive, METH_NOARGS,
+                                     "receive() -> the next event of this connection, a dict (ASGI 3)."};
+static PyMethodDef send_method = {"send", (PyCFunction)(void (*)(void))send, METH_FASTCALL | METH_KEYWORDS,
+                                  "send(message): an event for this connection, a dict (ASGI 3)."};
+
+/* --- the application ----------------------------------------------------------- */
+
+PyObject *asgi_call(asgi_exchange *x, PyObject *scope) {
+  PyObject *args[3] = {scope, PyCFunction_New(&receive_method, (PyObject *)x),
+                       PyCFunction_New(&send_method, (PyObject *)x)};
+  PyObject *coroutine = args[0] && args[1] && args[2] ? PyObject_Vectorcall(x->mount->callable, args, 3, NULL) : NULL;
+  for (int i = 0; i < 3; i++) Py_XDECREF(args[i]);
+  if (!coroutine) return NULL;
+  PyObject *inner = asgi_await(coroutine);
+  if (!inner && PyErr_ExceptionMatches(PyExc_TypeError))
+    PyErr_Format(PyExc_TypeError, "the application %U returned %.200R; an ASGI application must be async def",
+                 x->mount->name, coroutine);
+  Py_DECREF(coroutine);
+  return inner;
+}
+
+/* Whether the exception, or one of its causes, reports that the client disconnected. */
+static int is_of_gone(PyObject *value) {
+  Py_XINCREF(value);
+  int found = 0;
+  for (int depth = 0; value && !found && depth < 8; depth++) {
+    found = PyErr_GivenExceptionMatches(value, PyExc_OSError) ||
+            strcmp(Py_TYPE(value)->tp_name, "ClientDisconnect") == 0 ||
+            strcmp(Py_TYPE(value)->tp_name, "WebSocketDisconnect") == 0;
+    PyObject *cause = PyException_GetCause(value);
+    if (!cause) cause = PyException_GetContext(value);
+    Py_DECREF(value);
+    value = cause;
+  }
+  Py_XDECREF(value);
+  return found;
+}
+
+void asgi_raised(asgi_exchange *x) {
+  core_record *rec = x->rec;
+  PyObject *type, *value, *tb;
+  PyErr_Fetch(&type, &value, &tb);
+  PyErr_NormalizeException(&type, &value, &tb);
+  int gone = x->gone || (rec && core_is_cancelled(rec));
+  /* Cancelled because the client disconnected, of a timeout, which has been logged, or because the server stops. */
+  int cancelled = type && (PyErr_GivenExceptionMatches(type, asgi_cancelled_error) ||
+                           PyErr_GivenExceptionMatches(type, PyExc_GeneratorExit));
+  int quiet = (cancelled && (gone || x->overdue || asgi_the_thread.stopping)) || (gone && is_of_gone(value)) ||
+              (x->overdue && cancelled);
+  PyErr_Restore(type, value, tb);
+  if (quiet) {
+    PyErr_Clear();
+    if (rec) wsgi_stream_end(&A.thread, rec, 1);
+  } else if (rec) {
+    wsgi_fail(&A.thread, rec);
+  } else {
+    core_report_after((int)x->log, x->mount->name, x->line, x->line_len, x->addr, x->addr_len);
+  }
+}
+
+/* --- messages ----------------------------------------------------------------- */
+
+static PyObject *type_key;
+
+int asgi_init(void) { return (type_key = PyUnicode_InternFromString("type")) ? 0 : -1; }
+
+PyObject *asgi_message(PyObject *type) {
+  PyObject *message = PyDict_New();
+  if (message && PyDict_SetItem(message, type_key, type) < 0) Py_CLEAR(message);
+  return message;
+}
+
+int asgi_with_values(asgi_exchange *x, PyObject *message, PyObject *first, PyObject *second,
+                     int (*f)(asgi_exchange *, PyObject *, PyObject *)) {
+  PyObject *a = NULL, *b = NULL; /* owned: another thread may change the dict */
+  int bad = core_get(message, first, &a) < 0 || core_get(message, second, &b) < 0 || f(x, a, b) < 0;
+  Py_XDECREF(a);
+  Py_XDECREF(b);
+  return -bad;
+}
+
+static int index_of(PyObject *type, PyObject *const *text, const char *const *texts, int first, int last) {
+  for (int i = first; i <= last; i++)
+    if (type == text[i]) return i;
+  for (int i = first; i <= last && PyUnicode_Check(type); i++)
+    if (PyUnicode_CompareWithASCIIString(type, texts[i]) == 0) return i;
+  PyErr_Format(PyExc_ValueError, "send(): unsupported message type %.200R", type);
+  return -1;
+}
+
+int asgi_message_type(PyObject *message, PyObject *const *text, const char *const *texts, int first, int last) {
+  PyObject *type;
+  int found = core_get(message, text[0], &type);
+  if (found == 0) PyErr_SetString(PyExc_TypeError, "send(): the message has no 'type'");
+  if (found <= 0) return -1;
+  int index = index_of(type, text, texts, first, last);
+  Py_DECREF(type);
+  return index;
+}
+
+/* --- inputs --------------------------------------------------------------
+ *
+ * Takes inputs of an exchange that has begun: more of its body, or messages of its WebSocket. The event loop delivers
+ * at most exchange.InputWindow bytes more than were taken. */
+
+core_input *asgi_take_input(core_record *rec) {
+  core_lock();
+  core_input *in = rec->inputs;
+  if (in && !(rec->inputs = in->next)) rec->inputs_tail = NULL;
+  core_unlock();
+  if (!in) return NULL;
+  rec->credit += (int64_t)in->len + CORE_INPUT_COST;
+  if (rec->credit < CORE_INPUT_WINDOW / 8) return in;
+  core_part *p = core_part_new(rec, 0);
+  if (!p) {
+    PyErr_Clear(); /* retried with the next input */
+    return in;
+  }
+  p->op = CORE_OP_CREDIT;
+  p->credit = rec->credit;
+  rec->credit = 0;
+  core_publish(rec->thread, p);
+  asgi_thread_notify();
+  return in;
+}

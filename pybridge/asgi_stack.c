@@ -1,0 +1,179 @@
+/* Stacks of the tasks of requests, and the end of overdue ones: core_stack.c for the asyncio thread. On any thread. */
+#include "asgi.h"
+
+#include <frameobject.h> /* PyFrame_Check, before Python 3.11 */
+
+#define A asgi_the_thread
+#define DEEPEST 200 /* frames that are shown */
+#define TASKS 16    /* maximum length of a chain of tasks that await each other */
+
+/* Whether an attribute of o is in C: code of the application must not run while other threads are stopped. */
+static int is_native(PyObject *o, const char *name) {
+  PyTypeObject *type = Py_TYPE(o);
+  if (Py_TYPE(type) != &PyType_Type || type->tp_getattro != PyObject_GenericGetAttr) return 0;
+  PyObject *descriptor = PyObject_GetAttrString((PyObject *)type, name);
+  int native = descriptor && (Py_TYPE(descriptor) == &PyGetSetDescr_Type || Py_TYPE(descriptor) == &PyMemberDescr_Type);
+  Py_XDECREF(descriptor);
+  PyErr_Clear();
+  return native;
+}
+
+/* An attribute, or NULL without an exception if it is missing or None. */
+static PyObject *attribute(PyObject *o, const char *name) {
+  if (CORE_PARALLEL && !is_native(o, name)) return NULL;
+  PyObject *value = PyObject_GetAttrString(o, name);
+  if (value == Py_None) Py_CLEAR(value);
+  PyErr_Clear();
+  return value;
+}
+
+static PyObject *first_of(PyObject *o, const char *const *names) {
+  for (PyObject *value; *names; names++)
+    if ((value = attribute(o, *names))) return value;
+  return NULL;
+}
+
+static const char *const frame_names[] = {"cr_frame", "gi_frame", "ag_frame", NULL};
+static const char *const await_names[] = {"cr_await", "gi_yieldfrom", "ag_await", NULL};
+
+/* Replaces *task by the future that it waits for, and returns its coroutine if that is a task. */
+static PyObject *coroutine_behind(PyObject **task) {
+  PyObject *future = attribute(*task, "_fut_waiter"), *coroutine = future ? attribute(future, "_coro") : NULL;
+  Py_DECREF(*task);
+  *task = future;
+  return coroutine;
+}
+
+void asgi_await_chain(asgi_exchange *x, FILE *out) {
+  PyObject *frames[DEEPEST], *o = x->inner, *task = x->task;
+  int n = 0;
+  Py_XINCREF(o);
+  Py_XINCREF(task);
+  for (int tasks = 0; o && tasks < TASKS; tasks++) {
+    while (o && n < DEEPEST) {
+      PyObject *frame = first_of(o, frame_names), *next = first_of(o, await_names);
+      if (frame && PyFrame_Check(frame))
+        frames[n++] = frame;
+      else
+        Py_XDECREF(frame);
+      Py_DECREF(o);
+      o = next;
+    }
+    Py_XDECREF(o);
+    o = task ? coroutine_behind(&task) : NULL;
+  }
+  Py_XDECREF(o);
+  Py_XDECREF(task);
+  while (n) {
+    core_write_frame(out, frames[--n]);
+    Py_DECREF(frames[n]);
+  }
+}
+
+static void take_snapshot(asgi_exchange *x, core_snapshot *out) {
+  out->rec = x->rec;
+  out->serial = x->rec->serial;
+  out->thread = -1;
+  out->jobs = core_jobs_of(&A.thread);
+  out->stack = NULL;
+  out->stack_len = 0;
+  FILE *f = open_memstream(&out->stack, &out->stack_len);
+  if (!f) return;
+  asgi_await_chain(x, f);
+  fclose(f);
+}
+
+static int sample_tasks(core_snapshot *out, int max) {
+  int found = 0;
+  core_record *current = A.thread.current;
+  if (current && A.thread.python && max > 0) core_take_snapshot(&A.thread, &out[found++]);
+  for (asgi_exchange *x = A.live; x && found < max; x = x->next)
+    if (x->rec && x->rec != current) take_snapshot(x, &out[found++]);
+  return found;
+}
+
+struct sample {
+  core_snapshot *out;
+  int max, found;
+};
+
+static void sample_alone(void *arg) {
+  struct sample *s = arg;
+  s->found = core_sample_threads(s->out, s->max);
+  s->found += sample_tasks(s->out + s->found, s->max - s->found);
+}
+
+int asgi_sample_stacks(core_snapshot *out, int max) {
+  struct sample s = {out, max, 0};
+  PyGILState_STATE gil = PyGILState_Ensure();
+  core_alone(sample_alone, &s);
+  PyGILState_Release(gil);
+  return s.found;
+}
+int asgi_state_of(core_record *rec, int *thread) {
+  *thread = A.thread.index;
+  if (__atomic_load_n(&A.thread.current, __ATOMIC_RELAXED) == rec) return CORE_RUNNING;
+  if (rec->closing) return CORE_ANSWERED;
+  return rec->exchange ? CORE_AWAITING : rec->parked ? CORE_PARKED : CORE_WAITING;
+}
+
+static void find_alone(void *arg) {
+  core_overdue *o = arg;
+  asgi_exchange *x = o->rec->serial == o->serial ? o->rec->exchange : NULL;
+  if (A.thread.python && o->rec->serial == o->serial && A.thread.current == o->rec) {
+    core_take_snapshot(&A.thread, o->out);
+    o->thread = &A.thread;
+  } else if (x) {
+    take_snapshot(x, o->out);
+    asgi_post_event(o->rec, ASGI_EVENT_OVERDUE);
+    o->cancelled = 1;
+  }
+}
+
+int asgi_raise_timeout(uintptr_t rec, uint32_t serial, core_snapshot *out) {
+  core_overdue o = {.rec = (core_record *)rec, .serial = serial, .out = out};
+  core_raise_in_thread(&o, find_alone);
+  return o.thread ? 2 : o.cancelled;
+}
+
+int asgi_is_stuck(uintptr_t number, uint32_t serial, int how, unsigned long jobs) {
+  core_record *rec = (core_record *)number;
+  core_lock();
+  int stuck = how == 1 ? rec->serial == serial && (rec->events & ASGI_EVENT_OVERDUE)
+                       : __atomic_load_n(&A.thread.current, __ATOMIC_RELAXED) == rec && core_jobs_of(&A.thread) == jobs;
+  core_unlock();
+  return stuck;
+}
+
+unsigned long asgi_progress(void) { return __atomic_load_n(&A.turns, __ATOMIC_RELAXED) + core_jobs_of(&A.thread); }
+
+int asgi_is_stalled(unsigned long progress) {
+  core_lock();
+  int known = A.left_at == progress + 1;
+  core_unlock();
+  return !known && asgi_progress() == progress && !__atomic_load_n(&A.asleep, __ATOMIC_SEQ_CST) &&
+         !__atomic_load_n(&A.thread.current, __ATOMIC_RELAXED);
+}
+
+void asgi_give_up(void) {
+  core_lock();
+  A.left_at = asgi_progress() + 1;
+  core_unlock();
+}
+
+static void write_alone(void *out) {
+  if (A.thread.python) core_write_stack(out, A.thread.python);
+}
+
+void asgi_take_snapshot(core_snapshot *out) {
+  PyGILState_STATE gil = PyGILState_Ensure();
+  out->rec = NULL;
+  out->stack = NULL;
+  out->stack_len = 0;
+  FILE *f = A.thread.python ? open_memstream(&out->stack, &out->stack_len) : NULL;
+  if (f) {
+    core_alone(write_alone, f);
+    fclose(f);
+  }
+  PyGILState_Release(gil);
+}

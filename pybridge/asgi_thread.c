@@ -1,0 +1,384 @@
+/* The asyncio thread: one for each process, started if a mount needs it.
+ *
+ * Python creates the thread (contrib/fapws/_async.py), and it sleeps in asyncio's event loop. The server's event loop
+ * puts records with events into a list and, if the thread sleeps, writes to an eventfd. turn(), the reader of that
+ * eventfd, handles the whole list in one call, and wakes the server's event loop once at the end for all published
+ * parts. */
+#include "asgi.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define P core_the_pool
+#define A asgi_the_thread
+#define TURN_NS 2000000u /* approximate maximum delay of asyncio's other callbacks */
+#define UNHEARD_MS 1000  /* added to the timeout for a thread that does not react to the request to stop */
+/* Added to the timeout for cancelled tasks, lifespans and asyncio's event loop; a supervisor waits 7 s. */
+#define CLOSING_MS 5000
+
+asgi_thread asgi_the_thread;
+
+static PyObject *states; /* [(application, state)] */
+static pthread_mutex_t end_mu = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t end_cond = PTHREAD_COND_INITIALIZER;
+static int running; /* guarded by end_mu */
+static void bind_states(void);
+
+/* --- the list ---------------------------------------------------------------- */
+
+static void unlink_record(core_record *rec) {
+  *(rec->event_prev ? &rec->event_prev->event_next : &A.head) = rec->event_next;
+  *(rec->event_next ? &rec->event_next->event_prev : &A.tail) = rec->event_prev;
+  rec->event_next = rec->event_prev = NULL;
+}
+
+static void add_events(core_record *rec, unsigned events) {
+  if (rec->closing) return;
+  if (!rec->events) {
+    rec->event_next = NULL;
+    rec->event_prev = A.tail;
+    *(A.tail ? &A.tail->event_next : &A.head) = rec;
+    A.tail = rec;
+  }
+  rec->events |= (uint8_t)events;
+}
+
+static void signal_eventfd(void) {
+  static const uint64_t token = 1;
+  while (write(A.event, &token, sizeof token) < 0 && errno == EINTR) {
+  }
+}
+
+void asgi_thread_wake(void) {
+  if (A.event && __atomic_exchange_n(&A.asleep, 0, __ATOMIC_SEQ_CST)) signal_eventfd();
+}
+
+void asgi_post_event(core_record *rec, unsigned events) {
+  core_lock();
+  add_events(rec, events);
+  core_unlock();
+  asgi_thread_wake();
+}
+
+static void forget(core_record *rec) {
+  core_lock();
+  rec->closing = 1;
+  rec->parked = 0; /* for the next exchange of the record, which a client may cancel before it begins */
+  if (rec->events) unlink_record(rec);
+  rec->events = 0;
+  core_input *in = rec->inputs;
+  rec->inputs = rec->inputs_tail = NULL;
+  core_unlock();
+  core_free_inputs(in);
+  asgi_exchange *x = rec->exchange;
+  rec->exchange = NULL;
+  if (!x) return;
+  /* For reports of later exceptions: frameworks raise after they have answered 500. */
+  uint32_t line = rec->target.off + rec->target.len;
+  x->log = rec->log;
+  x->line_len = (uint8_t)(line < sizeof x->line ? line : sizeof x->line);
+  memcpy(x->line, rec->data, x->line_len);
+  x->addr_len = (uint8_t)(rec->addr.len < sizeof x->addr ? rec->addr.len : sizeof x->addr);
+  memcpy(x->addr, rec->data + rec->addr.off, x->addr_len);
+  x->rec = NULL;
+  x->state = ASGI_COMPLETE; /* also after a failure: tasks that the application has started may still send */
+  asgi_wake_waiters(x, ASGI_FOR_MESSAGE);
+  asgi_wake_waiters(x, ASGI_FOR_ROOM);
+  Py_DECREF(x);
+}
+
+/* --- the mode ---------------------------------------------------------------- */
+
+static int fresh; /* event loop only: records were given events that the thread may not have seen */
+
+/* The monitor wakes the event loop for parts that the thread published before it blocked. */
+static int prepare(void) {
+  bind_states();
+  return A.event > 0 ? core_start_monitor() : 0;
+}
+
+static void enqueue(core_record *first, core_record *last, int n) {
+  fresh = 1;
+  last->next = NULL;
+  for (core_record *rec = first; rec; rec = rec->next) {
+    core_give_to(rec, NULL);
+    add_events(rec, ASGI_EVENT_RUN);
+  }
+  core_count_queued(n);
+  core_wake_monitor();
+}
+
+static int start(void) {
+  if (fresh) fresh = 0, asgi_thread_wake();
+  return -1;
+}
+
+static void resume(core_record *rec) { asgi_post_event(rec, ASGI_EVENT_NEXT); }
+
+static void cancelled(core_record *rec) { asgi_post_event(rec, ASGI_EVENT_GONE); }
+
+static int dequeue(core_record *rec) {
+  if (!(rec->events & ASGI_EVENT_RUN)) return 0;
+  unlink_record(rec);
+  rec->events = 0;
+  rec->closing = 1;
+  return 1;
+}
+
+static void deliver(core_record *rec, core_input *in) {
+  in->next = NULL;
+  fresh = 1;
+  core_lock();
+  int closing = rec->closing;
+  if (!closing) {
+    *(rec->inputs_tail ? &rec->inputs_tail->next : &rec->inputs) = in;
+    rec->inputs_tail = in;
+    if (in->op == CORE_OP_CLOSE && rec->websocket) __atomic_store_n(&rec->closed_ns, core_now_ns(), __ATOMIC_SEQ_CST);
+    core_wake_monitor();
+    add_events(rec, ASGI_EVENT_INPUT);
+  }
+  core_unlock();
+  if (closing) free(in);
+}
+
+static void written(core_thread *t, core_record *rec, const uint8_t *ends) { core_notify(t); }
+
+static int stream_yields(const core_thread *t, const core_record *rec, uint64_t ns) {
+  return rec->chunk_ns > CORE_SLOW_NS || ns > CORE_SHARE_NS;
+}
+
+const core_mode asgi_mode = {
+    .prepare = prepare,
+    .enqueue = enqueue,
+    .start = start,
+    .wake = asgi_thread_wake,
+    .resume = resume,
+    .dequeue = dequeue,
+    .deliver = deliver,
+    .cancelled = cancelled,
+    .state_of = asgi_state_of,
+    .forget = forget,
+    .wake_loop = core_wake_loop,
+    .written = written,
+    .stream_yields = stream_yields,
+};
+
+/* --- turns ------------------------------------------------------------------- */
+
+void asgi_thread_notify(void) {
+  if (A.depth == 0) core_notify(&A.thread);
+}
+
+static void cancel_overdue(asgi_exchange *x) {
+  x->overdue = 1;
+  asgi_exchange_cancel(x);
+}
+
+static void go_on(core_record *rec, unsigned events) {
+  asgi_exchange *x = rec->exchange;
+  if (!x) { /* a plain iterator that an async handler has returned */
+    if (rec->iter && (events & (ASGI_EVENT_NEXT | ASGI_EVENT_ROOM | ASGI_EVENT_GONE))) core_run(&A.thread, rec);
+    return;
+  }
+  Py_INCREF(x);
+  if (events & ASGI_EVENT_GONE) {
+    if (!x->gone &&
+        !__atomic_load_n(&rec->closed_ns, __ATOMIC_RELAXED)) { /* else earlier messages are received first */
+      x->gone = 1;
+      if (x->kind->gone) x->kind->gone(x);
+    }
+    asgi_wake_waiters(x, ASGI_FOR_ROOM);
+    asgi_wake_waiters(x, ASGI_FOR_MESSAGE);
+  }
+  if (events & ASGI_EVENT_INPUT) asgi_wake_waiters(x, ASGI_FOR_MESSAGE);
+  if (events & (ASGI_EVENT_ROOM | ASGI_EVENT_NEXT)) asgi_wake_waiters(x, ASGI_FOR_ROOM);
+  if (events & ASGI_EVENT_OVERDUE) cancel_overdue(x);
+  Py_DECREF(x);
+}
+
+static core_record *next_record(unsigned *events) {
+  core_lock();
+  core_record *rec = A.head;
+  int held = rec && (rec->events & ASGI_EVENT_RUN) && core_loop_is_behind();
+  if (!rec || held) __atomic_store_n(&A.asleep, 1, __ATOMIC_SEQ_CST);
+  if (held && core_loop_is_behind()) rec = NULL; /* else core_loop_has_seen may have been too early */
+  if (rec) {
+    unlink_record(rec);
+    *events = rec->events;
+    rec->events = 0;
+    if (*events & ASGI_EVENT_RUN) core_count_queued(-1);
+  }
+  core_unlock();
+  return rec;
+}
+
+static void ask_to_stop(void) {
+  int ms = __atomic_exchange_n(&A.asked, 0, __ATOMIC_SEQ_CST);
+  if (!ms) return;
+  A.stopping = 1;
+  PyObject *done = core_call("fapws._async", "stop", "(d)", (ms - 1) / 1000.0);
+  if (!done) core_report("stopping the asyncio thread", NULL);
+  Py_XDECREF(done);
+}
+
+/* turn(): the reader of the eventfd. */
+static PyObject *turn(PyObject *self, PyObject *none) {
+  core_exit_child();
+  uint64_t token;
+  if (read(A.event, &token, sizeof token) < 0 && errno == EINTR) Py_RETURN_NONE;
+  A.depth++;
+  __atomic_store_n(&A.turns, A.turns + 1, __ATOMIC_RELAXED);
+  uint64_t began = core_now_ns(), now = began, told = began;
+  unsigned events = 0;
+  for (core_record *rec; (rec = next_record(&events));) {
+    core_mount *m = &P.mounts[rec->mount];
+    uint64_t before = now;
+    if (LIKELY(events & ASGI_EVENT_RUN)) {
+      if (A.thread.unsignalled &&
+          (core_run_ns(m) > CORE_HEAVY_NS || now - told + core_run_ns(m) > core_notify_after(m)))
+        core_notify(&A.thread), told = now;
+      if (LIKELY(core_record_begin(&A.thread, rec))) core_kind_of(rec)->run(&A.thread, rec);
+      now = core_now_ns();
+      core_average(&m->run_ns, now - before);
+    } else {
+      go_on(rec, events);
+      now = core_now_ns();
+    }
+    if (now - began > TURN_NS) {
+      signal_eventfd();
+      break;
+    }
+  }
+  void (*messages)(void) = __atomic_load_n(&A.messages, __ATOMIC_RELAXED);
+  if (UNLIKELY(messages != NULL))
+    messages(); /* after next_record, which has set asleep: later messages wake this thread */
+  core_collect_garbage();
+  if (UNLIKELY(__atomic_load_n(&A.asked, __ATOMIC_RELAXED))) ask_to_stop();
+  A.depth--;
+  asgi_thread_notify();
+  Py_RETURN_NONE;
+}
+
+/* --- life -------------------------------------------------------------------- */
+
+/* begin(loop): the calling thread is the asyncio thread. */
+static PyObject *begin(PyObject *self, PyObject *loop) {
+  Py_XSETREF(A.loop, Py_NewRef(loop));
+  A.thread.index = -1;
+  A.thread.mode = &asgi_mode;
+  A.thread.state = CORE_THREAD_BUSY;
+  A.thread.id = pthread_self();
+  A.thread.python = PyThreadState_Get();
+  core_this_thread = &A.thread;
+  pthread_mutex_lock(&end_mu);
+  running = 1;
+  pthread_mutex_unlock(&end_mu);
+  return PyLong_FromLong(A.event);
+}
+
+/* end(): the asyncio thread ends. */
+static PyObject *end(PyObject *self, PyObject *none) {
+  A.thread.python = NULL;
+  A.thread.current = NULL;
+  Py_CLEAR(A.thread.spare_start);
+  pthread_mutex_lock(&end_mu);
+  running = 0;
+  pthread_cond_broadcast(&end_cond);
+  pthread_mutex_unlock(&end_mu);
+  Py_RETURN_NONE;
+}
+
+/* tasks(): of the exchanges that have not ended. */
+static PyObject *tasks(PyObject *self, PyObject *none) {
+  PyObject *list = PyList_New(0);
+  for (asgi_exchange *x = A.live; list && x; x = x->next)
+    if (x->task && PyList_Append(list, x->task) < 0) Py_CLEAR(list);
+  return list;
+}
+
+static PyMethodDef methods[] = {
+    {"begin", begin, METH_O,
+     "begin(loop) -> int: the calling thread is the asyncio thread from now on; the descriptor that turn() is the "
+     "reader of."},
+    {"end", end, METH_NOARGS, "end(): the asyncio thread ends."},
+    {"tasks", tasks, METH_NOARGS, "tasks() -> list: the tasks of requests that have not ended."},
+    {"turn", turn, METH_NOARGS, "turn(): runs the work that the server has for the asyncio thread."},
+    {NULL, NULL, 0, NULL}};
+
+static void bind_states(void) {
+  Py_ssize_t n = states ? PyList_GET_SIZE(states) : 0;
+  for (int i = 0; i < P.nmounts; i++) {
+    for (Py_ssize_t k = 0; k < n; k++) {
+      PyObject *pair = PyList_GET_ITEM(states, k);
+      if (PyTuple_GET_ITEM(pair, 0) != P.mounts[i].callable) continue;
+      Py_XSETREF(P.mounts[i].state, Py_NewRef(PyTuple_GET_ITEM(pair, 1)));
+    }
+  }
+}
+
+static char *text_of(PyObject *o) {
+  const char *text = PyUnicode_AsUTF8(o);
+  return strdup(text ? text : "");
+}
+
+char *asgi_thread_start(const char *loop, const char *lifespan, void *const *applications, int n) {
+  PyObject *list = PyList_New(0), *result = NULL, *functions = PyDict_New();
+  A.event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  A.asleep = 1;
+  if (A.event < 0) PyErr_SetFromErrno(PyExc_OSError);
+  int bad = !list || !functions || A.event < 0 || asgi_exchange_init() < 0 || asgi_scope_init() < 0 ||
+            asgi_init() < 0 || asgi_http_init() < 0;
+  if (A.event > 0) core_keep_from_children(A.event);
+  for (int i = 0; !bad && i < n; i++) bad = PyList_Append(list, (PyObject *)applications[i]) < 0;
+  for (PyMethodDef *m = methods; !bad && m->ml_name; m++) {
+    PyObject *f = PyCFunction_New(m, NULL);
+    bad = !f || PyDict_SetItemString(functions, m->ml_name, f) < 0;
+    Py_XDECREF(f);
+  }
+  if (!bad) result = core_call("fapws._async", "start", "(ssOO)", loop, lifespan, list, functions);
+  Py_XDECREF(list);
+  Py_XDECREF(functions);
+  char *wrong = NULL;
+  if (!result) {
+    PyErr_Print();
+    wrong = strdup("the asyncio thread cannot be started");
+  } else if (PyUnicode_Check(result)) {
+    wrong = text_of(result);
+  } else {
+    states = Py_NewRef(result);
+    bind_states();
+  }
+  Py_XDECREF(result);
+  return wrong;
+}
+
+/* Waits for the thread to end, until ms after from; end_mu is held. Returns whether it still runs. */
+static int runs_until(struct timespec from, long ms) {
+  from.tv_sec += ms / 1000;
+  from.tv_nsec += ms % 1000 * 1000000;
+  if (from.tv_nsec >= 1000000000) from.tv_sec++, from.tv_nsec -= 1000000000;
+  while (running && pthread_cond_timedwait(&end_cond, &end_mu, &from) != ETIMEDOUT) {
+  }
+  return running;
+}
+
+int asgi_thread_stop(int ms) {
+  core_lock();
+  int lost = A.left_at == asgi_progress() + 1;
+  core_unlock();
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  pthread_mutex_lock(&end_mu);
+  int runs = running;
+  if (runs) {
+    __atomic_store_n(&A.asked, ms + 1, __ATOMIC_SEQ_CST);
+    signal_eventfd();
+    runs = runs_until(now, (lost ? 0 : ms) + UNHEARD_MS);
+    if (runs && !__atomic_load_n(&A.asked, __ATOMIC_SEQ_CST)) runs = runs_until(now, ms + CLOSING_MS);
+  }
+  pthread_mutex_unlock(&end_mu);
+  return !runs;
+}

@@ -1,0 +1,361 @@
+/* ASGI 3 for WebSockets: receive() and send() (https://asgi.readthedocs.io/en/stable/specs/www.html, "WebSocket"). On
+ * the asyncio thread, with the GIL. */
+#include "asgi.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define A asgi_the_thread
+#define LAST_WORDS_NS 1000000000u /* how long the event loop delays its own close frame (lastWords) */
+/* Messages that send() drops after that time, or after the client disconnected, for each message received since. */
+#define LAST_WORDS 64
+
+enum {
+  T_TYPE,
+  T_TEXT,
+  T_BYTES,
+  T_CODE,
+  T_REASON,
+  T_SUBPROTOCOL,
+  T_SUBPROTOCOLS,
+  T_HEADERS,
+  T_SCHEME,
+  T_METHOD,
+  T_EXTENSIONS,
+  T_WEBSOCKET,
+  T_WS,
+  T_WSS,
+  T_DENIAL,
+  T_CONNECT,
+  T_RECEIVE,
+  T_DISCONNECT,
+  T_ACCEPT,
+  T_SEND,
+  T_CLOSE,
+  T_START,
+  T_BODY,
+  T_GROUPS,
+  T_SOCKET,
+  T_COUNT
+};
+static const char *const texts[T_COUNT] = {"type",
+                                           "text",
+                                           "bytes",
+                                           "code",
+                                           "reason",
+                                           "subprotocol",
+                                           "subprotocols",
+                                           "headers",
+                                           "scheme",
+                                           "method",
+                                           "extensions",
+                                           "websocket",
+                                           "ws",
+                                           "wss",
+                                           "websocket.http.response",
+                                           "websocket.connect",
+                                           "websocket.receive",
+                                           "websocket.disconnect",
+                                           "websocket.accept",
+                                           "websocket.send",
+                                           "websocket.close",
+                                           "websocket.http.response.start",
+                                           "websocket.http.response.body",
+                                           "fapws.groups",
+                                           "socket"};
+static PyObject *text[T_COUNT];
+
+/* --- the scope ---------------------------------------------------------------- */
+
+static int add_names(PyObject *list, const char *s, size_t n) {
+  while (n) {
+    const char *comma = memchr(s, ',', n), *end = comma ? comma : s + n, *from = s, *to = end;
+    while (from < to && (*from == ' ' || *from == '\t')) from++;
+    while (to > from && (to[-1] == ' ' || to[-1] == '\t')) to--;
+    if (to > from) {
+      PyObject *name = PyUnicode_DecodeLatin1(from, to - from, NULL);
+      int bad = !name || PyList_Append(list, name) < 0;
+      Py_XDECREF(name);
+      if (bad) return -1;
+    }
+    if (!comma) return 0;
+    n -= (size_t)(end + 1 - s);
+    s = end + 1;
+  }
+  return 0;
+}
+
+/* The client's offer in Sec-WebSocket-Protocol (RFC 6455 §11.3.4). */
+static PyObject *subprotocols(const core_record *rec) {
+  static const char name[] = "sec-websocket-protocol";
+  PyObject *list = PyList_New(0);
+  for (uint32_t i = 0; list && i < rec->nfields; i++) {
+    core_field f = rec->fields[i];
+    if (f.name.len != sizeof name - 1 || strncasecmp(rec->data + f.name.off, name, f.name.len) != 0) continue;
+    if (add_names(list, rec->data + f.value.off, f.value.len) < 0) Py_CLEAR(list);
+  }
+  return list;
+}
+
+static PyObject *scope_of(core_record *rec) {
+  PyObject *scope = asgi_scope(rec), *offered = scope ? subprotocols(rec) : NULL;
+  PyObject *nothing = PyDict_New(), *extensions = PyDict_New(), *groups = PyDict_New();
+  int secure = rec->scheme.len == strlen("https");
+  int bad = !offered || !nothing || !extensions || !groups || PyDict_SetItem(extensions, text[T_DENIAL], nothing) < 0 ||
+            core_put(groups, text[T_SOCKET], PyLong_FromUnsignedLongLong(core_socket_number(rec))) < 0 ||
+            PyDict_SetItem(extensions, text[T_GROUPS], groups) < 0 || asgi_put_tls(extensions, rec) < 0 ||
+            PyDict_SetItem(scope, text[T_TYPE], text[T_WEBSOCKET]) < 0 ||
+            PyDict_SetItem(scope, text[T_SCHEME], text[secure ? T_WSS : T_WS]) < 0 ||
+            PyDict_DelItem(scope, text[T_METHOD]) < 0 || PyDict_SetItem(scope, text[T_SUBPROTOCOLS], offered) < 0 ||
+            PyDict_SetItem(scope, text[T_EXTENSIONS], extensions) < 0;
+  if (bad) Py_CLEAR(scope);
+  Py_XDECREF(groups);
+  Py_XDECREF(extensions);
+  Py_XDECREF(nothing);
+  Py_XDECREF(offered);
+  return scope;
+}
+
+static PyObject *ws_begin(asgi_exchange *x) {
+  if (UNLIKELY(!text[T_COUNT - 1]) && core_intern(text, texts, T_COUNT) < 0) return NULL;
+  x->code = 1006;
+  return asgi_call(x, scope_of(x->rec));
+}
+
+/* --- receive ------------------------------------------------------------------ */
+
+static int disconnect(asgi_exchange *x, PyObject **message) {
+  PyObject *reason = x->reason ? Py_NewRef(x->reason) : PyUnicode_FromString("");
+  *message = asgi_message(text[T_DISCONNECT]);
+  if (!*message) Py_XDECREF(reason);
+  if (*message && (core_put(*message, text[T_REASON], reason) < 0 ||
+                   core_put(*message, text[T_CODE], PyLong_FromLong(x->code)) < 0))
+    Py_CLEAR(*message);
+  return *message ? 1 : -1;
+}
+
+/* After the client's close frame the application may still answer earlier messages: the event loop sends the answers
+ * before its own close frame, or drops them. The application receives the close frame in order, so send() must not
+ * raise before that, or the messages in between would be lost. But an application that only sends must end some time;
+ * and once the connection is closed, nothing makes it wait, so it would keep all other tasks from running for the whole
+ * second. */
+int asgi_has_left(asgi_exchange *x) {
+  if (x->gone || !x->rec) return x->gone;
+  uint64_t closed = __atomic_load_n(&x->rec->closed_ns, __ATOMIC_SEQ_CST);
+  if (LIKELY(!closed)) return core_is_cancelled(x->rec);
+  if (core_now_ns() - closed < LAST_WORDS_NS && (!core_is_cancelled(x->rec) || x->unheard++ < LAST_WORDS)) return 0;
+  if (x->words) {
+    x->words--;
+    return 0;
+  }
+  return x->gone = 1;
+}
+
+/* Receives the client's close frame, the last event. The server's close frame is sent at once, because the application
+ * may run on for long. */
+static int received_close(asgi_exchange *x, core_input *in, PyObject **message) {
+  x->code = in->code;
+  Py_XSETREF(x->reason, PyUnicode_DecodeUTF8(in->data, (Py_ssize_t)in->len, "replace"));
+  free(in);
+  x->gone = 1;
+  if (!x->reason) return -1;
+  wsgi_stream_end(&A.thread, x->rec, 0);
+  asgi_thread_notify();
+  return disconnect(x, message);
+}
+
+static int ws_receive(asgi_exchange *x, PyObject **message) {
+  core_record *rec = x->rec;
+  if (UNLIKELY(!x->received)) { /* the handshake is the first event */
+    *message = asgi_message(text[T_CONNECT]);
+    x->received = *message != NULL;
+    return *message ? 1 : -1;
+  }
+  core_input *in = rec && x->state == ASGI_ACCEPTED ? asgi_take_input(rec) : NULL;
+  if (!in) return !rec || x->gone || core_is_cancelled(rec) ? disconnect(x, message) : 0;
+  if (UNLIKELY(in->op == CORE_OP_CLOSE)) return received_close(x, in, message);
+  if (UNLIKELY(__atomic_load_n(&rec->closed_ns, __ATOMIC_RELAXED))) x->words = LAST_WORDS, x->unheard = 0;
+  int is_text = in->op == CORE_OP_TEXT;
+  PyObject *data = is_text ? PyUnicode_DecodeUTF8(in->data, (Py_ssize_t)in->len, NULL)
+                           : PyBytes_FromStringAndSize(in->data, (Py_ssize_t)in->len);
+  free(in);
+  *message = asgi_message(text[T_RECEIVE]);
+  if (!*message) Py_XDECREF(data);
+  if (*message && core_put(*message, text[is_text ? T_TEXT : T_BYTES], data) < 0) Py_CLEAR(*message);
+  return *message ? 1 : -1;
+}
+
+/* --- send --------------------------------------------------------------------- */
+
+/* A value of a message, NULL if it is missing or None. */
+static PyObject *given(PyObject *value) { return value == Py_None ? NULL : value; }
+
+static int wrong(const char *what, PyObject *value) {
+  PyErr_Format(PyExc_TypeError, "send(): %s, not %.200R", what, value);
+  return -1;
+}
+
+/* Refuses a field of the handshake itself (RFC 6455 §4.2.2), which the server makes. -1 with an exception. */
+static int check_fields(const wsgi_start_object *head) {
+  static const char prefix[] = "sec-websocket-";
+  for (const char *line = head->buf, *end = line + head->len; line < end;
+       line = (const char *)memchr(line, '\n', (size_t)(end - line)) + 1) {
+    const char *colon = memchr(line, ':', (size_t)(end - line));
+    if (!colon || (size_t)(colon - line) < sizeof prefix - 1 || strncasecmp(line, prefix, sizeof prefix - 1) != 0)
+      continue;
+    PyObject *name = PyUnicode_DecodeLatin1(line, colon - line, NULL);
+    if (name)
+      PyErr_Format(PyExc_ValueError,
+                   "send(): 'headers' of 'websocket.accept' must not have %R: the server makes the fields of the "
+                   "handshake; use 'subprotocol' to choose one",
+                   name);
+    Py_XDECREF(name);
+    return -1;
+  }
+  return 0;
+}
+
+/* The client fails the handshake if the server names a subprotocol that it did not offer (RFC 6455 §4.1). -1 with an
+ * exception. */
+static int check_subprotocol(const core_record *rec, PyObject *name) {
+  PyObject *offered = subprotocols(rec);
+  int found = offered ? PySequence_Contains(offered, name) : -1;
+  if (found == 0)
+    PyErr_Format(PyExc_ValueError,
+                 "send(): 'subprotocol' of 'websocket.accept' is %.200R, which the client did not offer; "
+                 "scope['subprotocols'] is %.500R",
+                 name, offered);
+  Py_XDECREF(offered);
+  return found > 0 ? 0 : -1;
+}
+
+static int accept_it(asgi_exchange *x, PyObject *name, PyObject *headers) {
+  Py_ssize_t n = 0;
+  name = given(name);
+  headers = given(headers);
+  if (name && !PyUnicode_Check(name)) return wrong("'subprotocol' of 'websocket.accept' must be a str", name);
+  const char *protocol = name ? PyUnicode_AsUTF8AndSize(name, &n) : "";
+  if (!protocol) return -1;
+  wsgi_forget_fields(&x->head);
+  if (headers && wsgi_add_byte_fields(&x->head, headers) < 0) return -1;
+  if (x->head.len && check_fields(&x->head) < 0) return -1;
+  if (n && check_subprotocol(x->rec, name) < 0) return -1;
+  core_part *p = wsgi_write_accept(x->rec, &x->head, protocol, (size_t)n);
+  if (!p) return -1;
+  x->state = ASGI_ACCEPTED;
+  asgi_exchange_publish(x, p);
+  return 0;
+}
+
+static int send_message(asgi_exchange *x, PyObject *chars, PyObject *bytes) {
+  chars = given(chars);
+  bytes = given(bytes);
+  if (UNLIKELY(!chars == !bytes)) {
+    PyErr_Format(PyExc_ValueError, "send(): 'websocket.send' has %s",
+                 chars ? "both 'text' and 'bytes'" : "neither 'text' nor 'bytes'");
+    return -1;
+  }
+  if (UNLIKELY(chars && !PyUnicode_Check(chars))) return wrong("'text' of 'websocket.send' must be a str", chars);
+  if (UNLIKELY(bytes && !PyBytes_Check(bytes) && !PyByteArray_Check(bytes) && !PyMemoryView_Check(bytes)))
+    return wrong("'bytes' of 'websocket.send' must be bytes", bytes);
+  core_part *p = core_message_part(x->rec, chars ? chars : bytes);
+  if (!p) return -1;
+  core_publish(&A.thread, p);
+  return 0;
+}
+
+/* Closes the WebSocket and gives the record up, because the application may run on for long. */
+static int close_it(asgi_exchange *x, PyObject *code, PyObject *reason) {
+  Py_ssize_t n = 0;
+  code = given(code);
+  reason = given(reason);
+  if (code && !PyLong_Check(code)) return wrong("'code' of 'websocket.close' must be an int", code);
+  if (reason && !PyUnicode_Check(reason)) return wrong("'reason' of 'websocket.close' must be a str", reason);
+  const char *why = reason ? PyUnicode_AsUTF8AndSize(reason, &n) : "";
+  if (!why) return -1;
+  int overflow = 0;
+  long number = code ? PyLong_AsLongAndOverflow(code, &overflow) : 1000;
+  if (number == 1005) number = 1000; /* frameworks pass on the code that they received */
+  if (overflow || !core_sendable_code(number)) {
+    PyErr_Format(PyExc_ValueError,
+                 "send(): 'code' of 'websocket.close' cannot be %R; use 1000 to 1003, 1007 to 1014 "
+                 "or 3000 to 4999",
+                 code);
+    return -1;
+  }
+  if (n > 123) { /* RFC 6455 §5.5: cut after a whole character */
+    for (n = 123; ((unsigned char)why[n] & 0xc0) == 0x80;) n--;
+  }
+  core_part *p = core_close_frame(x->rec, (int)number, why, (size_t)n);
+  if (!p) return PyErr_NoMemory(), -1;
+  p->last = 1;
+  x->code = (uint16_t)number;
+  Py_XSETREF(x->reason, Py_XNewRef(reason));
+  asgi_exchange_publish(x, p);
+  return 0;
+}
+
+/* websocket.close before websocket.accept: 403. */
+static int deny(asgi_exchange *x) {
+  wsgi_write_page(x->rec, 403, "", 0);
+  asgi_exchange_publish(x, &x->rec->part0);
+  return 0;
+}
+
+static PyObject *out_of_order(asgi_exchange *x, PyObject *type) {
+  const char *expected =
+      x->state == ASGI_WAITS
+          ? "'websocket.accept', 'websocket.close' or 'websocket.http.response.start' must come first"
+      : x->state == ASGI_ACCEPTED ? "the websocket is accepted"
+      : x->state == ASGI_COMPLETE ? "the WebSocket is closed"
+                                  : "'websocket.http.response.body' must follow";
+  return PyErr_Format(PyExc_RuntimeError, "send(): unexpected %R: %s", type, expected);
+}
+
+static PyObject *ws_send(asgi_exchange *x, PyObject *message) {
+  int which = asgi_message_type(message, text, texts, T_ACCEPT, T_BODY), state = x->state, bad;
+  int denies = state != ASGI_WAITS && state != ASGI_ACCEPTED && state != ASGI_COMPLETE;
+  if (which < 0) return NULL;
+  if (LIKELY(which == T_SEND && state == ASGI_ACCEPTED))
+    bad = asgi_with_values(x, message, text[T_TEXT], text[T_BYTES], send_message);
+  else if (which == T_ACCEPT && state == ASGI_WAITS)
+    bad = asgi_with_values(x, message, text[T_SUBPROTOCOL], text[T_HEADERS], accept_it);
+  else if (which == T_CLOSE && state == ASGI_ACCEPTED)
+    bad = asgi_with_values(x, message, text[T_CODE], text[T_REASON], close_it);
+  else if (which == T_CLOSE && state == ASGI_WAITS)
+    bad = deny(x);
+  else if (which == T_START && state == ASGI_WAITS)
+    bad = asgi_send_start(x, message);
+  else if (which == T_BODY && denies)
+    bad = asgi_send_body(x, message);
+  else
+    return out_of_order(x, text[which]);
+  if (UNLIKELY(bad)) return NULL;
+  if (UNLIKELY(x->rec && core_must_wait(x->rec))) return asgi_waiter_new(x, ASGI_FOR_ROOM);
+  return Py_NewRef(asgi_done);
+}
+
+/* --- the end ------------------------------------------------------------------ */
+
+static PyObject *ws_returned(asgi_exchange *x, PyObject *result) {
+  core_record *rec = x->rec;
+  if (!rec) return NULL;
+  if (x->gone || core_is_cancelled(rec) || x->state == ASGI_ACCEPTED)
+    wsgi_stream_end(&A.thread, rec, x->state != ASGI_ACCEPTED); /* an open one closes with 1000 */
+  else if (x->state == ASGI_WAITS)
+    wsgi_fail_line(&A.thread, rec, "the application returned without 'websocket.accept' or 'websocket.close'");
+  else
+    return asgi_http.returned(x, result);
+  return NULL;
+}
+
+const asgi_kind asgi_websocket = {
+    .kind = {.run = asgi_exchange_run},
+    .begin = ws_begin,
+    .receive = ws_receive,
+    .send = ws_send,
+    .returned = ws_returned,
+    .raised = asgi_raised,
+    .room_is_gone = asgi_left,
+};

@@ -1,0 +1,845 @@
+/* core_: the interpreter, the threads that run Python, records and parts on their way, and the end of what goes wrong.
+ * It knows no protocol.
+ *
+ * The C has four parts, and calls go down only: live_ > asgi_ > wsgi_ > core_. Each part has one header, which includes
+ * that of the part below. What core_ calls in the parts above is behind tables of functions (core_mode, core_kind) and
+ * pointers in core_the_pool. tables_test.go holds the code to this.
+ *
+ * Who owns what: core_the_pool owns threads, mounts and the queue, and lives as long as the process. Its mutex guards
+ * the members that say so, and is never held while a thread waits for the GIL. A record in a list belongs to the list,
+ * then to the thread that took it, until that publishes the last part. A part belongs to the thread that makes it until
+ * it is published, then to the event loop.
+ *
+ * Unless a comment says otherwise, a function needs the GIL, returns NULL or -1 with a Python exception set when it
+ * fails, and borrows the objects it is given. */
+#ifndef FAPWS_CORE_H
+#define FAPWS_CORE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "shim.h"
+
+/* =============================================================================
+ * Python.h, the functions that older Pythons lack, and the memory shared with Go: for every header of the Python side.
+ *
+ * Unless a comment says otherwise, a function of the Python side needs the GIL, returns NULL or -1 with a Python
+ * exception set when it fails, and borrows the objects it is given. */
+
+#if PY_VERSION_HEX < 0x03090000
+#define PyObject_CallNoArgs(f) PyObject_CallObject((f), NULL)
+#define PyObject_CallOneArg(f, a) PyObject_CallFunctionObjArgs((f), (a), NULL)
+#define PyObject_CallMethodNoArgs(o, n) PyObject_CallMethodObjArgs((o), (n), NULL)
+#define PyObject_Vectorcall _PyObject_Vectorcall
+#define CORE_HAVE_VECTORCALL _Py_TPFLAGS_HAVE_VECTORCALL
+#else
+#define CORE_HAVE_VECTORCALL Py_TPFLAGS_HAVE_VECTORCALL
+#endif
+
+#if PY_VERSION_HEX < 0x030a0000
+typedef enum { PYGEN_RETURN = 0, PYGEN_ERROR = -1, PYGEN_NEXT = 1 } PySendResult;
+#define CORE_AM_SEND(f)
+#define Py_NewRef(o) core_new_ref((PyObject *)(o))
+#define Py_XNewRef(o) core_new_ref((PyObject *)(o))
+static inline PyObject *core_new_ref(PyObject *o) {
+  Py_XINCREF(o);
+  return o;
+}
+#else
+#define CORE_AM_SEND(f) .am_send = (f),
+#endif
+
+/* --- core_python.c -------------------------------------------------------------- */
+
+/* An attribute of a module, which it imports. A new reference. */
+PyObject *core_import(const char *module, const char *name);
+/* Calls such an attribute. format is as of Py_BuildValue and makes a tuple: "(Oi)", "()". A new reference. */
+PyObject *core_call(const char *module, const char *name, const char *format, ...);
+/* f(*args, **kw). Takes the three references, of which kw may be NULL; if f or args is NULL, or an exception is set, it
+ * calls nothing and returns NULL. A new reference. */
+PyObject *core_call_with(PyObject *f, PyObject *args, PyObject *kw);
+/* What *slot has; if that is NULL, what make returns, which stays in *slot as long as the process. Borrowed. NULL with
+ * the exception of make. */
+PyObject *core_keep_first(PyObject **slot, PyObject *(*make)(void));
+/* Whether several threads run Python at the same time: a free-threaded Python whose GIL is off. */
+int core_is_parallel(void);
+/* Makes n interned str objects, which live as long as the process. Those that out already has stay. */
+int core_intern(PyObject **out, const char *const *texts, int n);
+/* Sets *value to dict[key], a new reference: 1. Without that key to NULL: 0. -1 with an exception. */
+#if PY_VERSION_HEX < 0x030d0000
+static inline int core_get(PyObject *dict, PyObject *key, PyObject **value) {
+  *value = Py_XNewRef(PyDict_GetItemWithError(dict, key));
+  return *value ? 1 : PyErr_Occurred() ? -1 : 0;
+}
+#else
+#define core_get PyDict_GetItemRef
+#endif
+/* Sets dict[key] to value, whose reference it takes. value NULL: -1, as if its exception had been raised here. */
+static inline int core_put(PyObject *dict, PyObject *key, PyObject *value) {
+  if (!value) return -1;
+  int bad = PyDict_SetItem(dict, key, value);
+  Py_DECREF(value);
+  return bad;
+}
+
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+/* =============================================================================
+ * Python without the GIL (PEP 703, free-threaded builds from 3.14 on): what several threads use, if each of them may
+ * run Python at the same time. With a GIL all of it is empty.
+ *
+ * "With the GIL" means in comments that the thread may use Python's objects. Where that also has to keep other threads
+ * out, the code says how:
+ *
+ * - CORE_PER_THREAD: each thread of the server has a variable of its own. Caches are such variables, because threads
+ *   that share them would wait for each other, and count the references of the same objects.
+ * - CORE_BEGIN_HOLD(o) ... CORE_END_HOLD(): other threads that hold the object o wait. As the GIL is, o is given up
+ * for a while where the thread waits for something, so values from before have to be read again.
+ * - CORE_BEGIN_ONE() ... CORE_END_ONE(): the same with something that exists once in the process.
+ * - CORE_BEGIN_ORDER() ... CORE_END_ORDER(): one thread at a time, also while it waits for something.
+ * - core_alone(f, arg): f runs while no other thread runs Python, and each is at a place where it could lose the GIL.
+ *   For what looks at other threads; it stops the whole application. f must not call what takes Python's own locks,
+ *   such as PyThreadState_SetAsyncExc. */
+
+#ifdef Py_GIL_DISABLED
+
+#if PY_VERSION_HEX < 0x030e0000
+#error "free-threaded Python is supported from 3.14 on"
+#endif
+
+#define CORE_PARALLEL 1
+#define CORE_PER_THREAD __thread
+#define CORE_BEGIN_HOLD(o) Py_BEGIN_CRITICAL_SECTION(o)
+#define CORE_END_HOLD() Py_END_CRITICAL_SECTION()
+/* The same with o of type void *, which may be NULL, and be released meanwhile by its owner. */
+#define CORE_BEGIN_HOLD_IF(o)                                                                                          \
+  {                                                                                                                    \
+    PyObject *core_held = Py_XNewRef((PyObject *)(o));                                                                 \
+    PyCriticalSection core_section;                                                                                    \
+    if (core_held) PyCriticalSection_Begin(&core_section, core_held);
+#define CORE_END_HOLD_IF()                                                                                             \
+  if (core_held) PyCriticalSection_End(&core_section);                                                                 \
+  Py_XDECREF(core_held);                                                                                               \
+  }
+extern PyMutex core_the_one;
+#define CORE_BEGIN_ONE() Py_BEGIN_CRITICAL_SECTION_MUTEX(&core_the_one)
+#define CORE_END_ONE() Py_END_CRITICAL_SECTION()
+extern PyMutex core_the_order;
+#define CORE_BEGIN_ORDER() PyMutex_Lock(&core_the_order)
+#define CORE_END_ORDER() PyMutex_Unlock(&core_the_order)
+#define core_is_only_reference(o) PyUnstable_Object_IsUniquelyReferenced((PyObject *)(o))
+
+void core_alone(void (*f)(void *), void *arg);
+
+#else
+
+#define CORE_PARALLEL 0
+#define CORE_PER_THREAD
+#define CORE_BEGIN_HOLD(o) {
+#define CORE_END_HOLD() }
+#define CORE_BEGIN_ONE() {
+#define CORE_END_ONE() }
+#define CORE_BEGIN_ORDER() ((void)0)
+#define CORE_END_ORDER() ((void)0)
+#define CORE_BEGIN_HOLD_IF(o) {
+#define CORE_END_HOLD_IF() }
+/* Whether the caller has the only reference to o. */
+#define core_is_only_reference(o) (Py_REFCNT(o) == 1)
+static inline void core_alone(void (*f)(void *), void *arg) { f(arg); }
+
+#endif
+
+/* =============================================================================
+ * The three ways to run Python: on the pool's threads (core_threads.c), on the event loop (core_inline.c, --threads 0),
+ * and on the asyncio thread (asgi_thread.c).
+ *
+ * The tables are constant. The pool owns the choice: core_the_pool.mode is &core_threads or &core_inline from
+ * live_start_pool on. A mount runs in that mode or in &asgi_mode (core_mount.mode), and a thread belongs to one
+ * mode (core_thread.mode). Other files call these functions and do not ask which mode it is. */
+
+struct core_thread;
+
+typedef struct core_mode {
+  /* Whether code on its threads may wait for a client: not if only the same thread could make room. */
+  int may_wait;
+
+  /* Called once by live_start_pool, with the GIL, on Python's main thread. 0, or -1 with errno. */
+  int (*prepare)(void);
+
+  /* --- records; without the GIL */
+
+  /* Queues the chain from first to last, of which n are requests. Any thread, with the pool's mutex. The caller has to
+   * call start or wake afterwards. */
+  void (*enqueue)(core_record *first, core_record *last, int n);
+  /* Has records that were queued on the event loop run. On the event loop, without the mutex; in inline mode it runs
+   * them, with the GIL. Returns as core_serve. */
+  int (*start)(void);
+  /* Has queued records run soon. Any thread, without the mutex. */
+  void (*wake)(void);
+  /* Has the thread of rec continue rec's iterator. Any thread, without the mutex. */
+  void (*resume)(core_record *rec);
+  /* Takes rec out of the queue, and returns whether it was there. Any thread, with the mutex. */
+  int (*dequeue)(core_record *rec);
+  /* Adds an input to rec, and takes it over. On the event loop, without the mutex. The caller has to call start
+   * afterwards. */
+  void (*deliver)(core_record *rec, core_input *in);
+  /* The client of rec has disconnected. Any thread, without the mutex. */
+  void (*cancelled)(core_record *rec);
+  /* The FAPWS_ state of rec, which its thread has taken (shim_stack.h). Any thread. */
+  int (*state_of)(core_record *rec, int *thread);
+  /* Releases the mode's members of rec before its last part is published. On its thread, with the GIL. */
+  void (*forget)(core_record *rec);
+
+  /* --- threads; called on t itself, with the GIL */
+
+  /* Wakes the event loop for parts that t has published. */
+  void (*wake_loop)(void);
+  /* The handler on t has called write(): sends the parts, and waits for the client where that is possible, until *ends,
+   * which is atomic. */
+  void (*written)(struct core_thread *t, core_record *rec, const uint8_t *ends);
+  /* Whether the iterator of rec yields its thread after a chunk. ns: time since it got the thread. */
+  int (*stream_yields)(const struct core_thread *t, const core_record *rec, uint64_t ns);
+  /* Whether a WebSocket yields its thread between two messages. ns: approximate time of its callbacks. */
+  int (*messages_yield)(const struct core_thread *t, uint64_t ns);
+
+  /* --- only in modes of the pool */
+
+  /* The event loop runs from now on, and wakes when signals is written. On the event loop, without the GIL. */
+  void (*attached)(int signals);
+  /* Has the application's signal handlers run on Python's main thread. Any thread, without the mutex. */
+  void (*signalled)(void);
+  /* Has objects of released parts freed (core_output.c). Any thread, without the mutex. */
+  void (*collect)(void);
+  /* Has another thread replace t, which does not return from its job. Any thread, with the mutex. */
+  void (*replace)(struct core_thread *t);
+} core_mode;
+
+extern const core_mode core_threads, core_inline;
+
+/* =============================================================================
+ * The threads of the pool: core_threads.c and core_monitor.c. Without the GIL.
+ *
+ * The pool owns the core_thread objects, which live as long as the process: when a thread ends, the next one uses its
+ * object again. Only the thread changes its object, except for members guarded by the pool's mutex. */
+
+#define CORE_MAX_THREADS 256
+
+struct core_mode;
+
+/* ENDING: takes no more jobs, and gives up its Python objects. GONE: the object may be used again. */
+enum core_thread_state { CORE_THREAD_NEW, CORE_THREAD_IDLE, CORE_THREAD_BUSY, CORE_THREAD_ENDING, CORE_THREAD_GONE };
+
+/* A thread that runs handlers. Allocated once, used again by the next thread of its index. */
+typedef struct core_thread {
+  int index;
+  const struct core_mode *mode;
+  enum core_thread_state state; /* guarded by pool.mu */
+  pthread_t id;
+  sem_t sleep;                     /* posted when the thread leaves the IDLE state */
+  int retire;                      /* it was idle for a while, and ends */
+  core_record *inbox, *inbox_tail; /* guarded by pool.mu: iterators of this thread (inline: all records) */
+  int streams;                     /* iterators it owns; it may not retire before they end */
+  unsigned long jobs;              /* atomic, written by the thread: how many it has taken */
+  int prefer_inbox;                /* the next job is an iterator's, not a new request */
+  int collect;                     /* woken to free released objects */
+  int unsignalled;                 /* parts published without waking the loop */
+  uint64_t unsignalled_ns;         /* approximate time that they took */
+  PyObject *spare_start;           /* owned: a Start_response to use again */
+  PyThreadState *python;           /* thread state, from start to end */
+  core_record *current;            /* the record whose code it runs; written under the GIL */
+  int raised;                      /* under the GIL: fapws.Timeout was raised for current */
+  int signalled;                   /* under the GIL: a signal was sent for that, and not handled yet */
+  int stuck;                       /* guarded by pool.mu: it does not return from its job */
+} core_thread;
+
+/* The calling thread, if it runs handlers. */
+extern __thread core_thread *core_this_thread;
+
+/* The thread that has taken rec, or NULL. Any thread. */
+static inline core_thread *core_thread_of(const core_record *rec) {
+  return __atomic_load_n(&rec->thread, __ATOMIC_RELAXED);
+}
+static inline void core_give_to(core_record *rec, core_thread *t) {
+  __atomic_store_n(&rec->thread, t, __ATOMIC_RELAXED);
+}
+
+/* How many jobs t has taken. Any thread. */
+static inline unsigned long core_jobs_of(const core_thread *t) { return __atomic_load_n(&t->jobs, __ATOMIC_RELAXED); }
+static inline void core_count_job(core_thread *t) { __atomic_store_n(&t->jobs, t->jobs + 1, __ATOMIC_RELAXED); }
+
+/* --- core_threads.c: the pool's mutex is held -------------------------------------- */
+
+/* Makes an idle thread the drainer, if there is none. The lowest index first: many objects of scripts belong to thread
+ * 0, and the others may retire. */
+void core_appoint_drainer(void);
+/* Starts one more thread, if possible. */
+void core_spawn_thread(void);
+/* The calling thread waits for its client, and then continues: between the two calls another one may run in its place,
+ * so that clients that do not read hold up no others. */
+void core_pause_thread(void);
+void core_continue_thread(void);
+
+/* --- core_monitor.c --------------------------------------------------------------- */
+
+/* Starts the monitor unless it runs. 0, or -1 with errno. */
+int core_start_monitor(void);
+/* Wakes the monitor if it sleeps. The mutex is held. */
+void core_wake_monitor(void);
+
+/* =============================================================================
+ * The pool, which runs records: core_pool.c, core_inline.c and core_run.c.
+ *
+ * The pool lives as long as the process, with its mounts and their objects. Its mutex guards the fields that say so,
+ * and is never held while a thread waits for the GIL. A record in a list belongs to the list; the thread that takes it
+ * owns it until it publishes the last part, or puts the record into a list again. */
+
+/* No request waits behind a handler that is slower than the first, if it waits for something, or than the second, if it
+ * only computes: because of the GIL such handlers gain nothing by running at the same time. Without the GIL
+ * (core_pool.parallel) they do. */
+#define CORE_SLOW_NS 100000u
+#define CORE_HEAVY_NS 1000000u
+/* A handler that is faster is timed once in 16 calls: reading the clock costs as much as it does. */
+#define CORE_QUICK_NS 20000u
+/* Work in the queue that is worth waking another thread for. */
+#define CORE_LONG_NS 100000u
+/* Approximate maximum time until the event loop is woken for finished parts, if few requests wait. */
+#define CORE_UNSIGNALLED_NS 250000
+/* Approximate maximum time that an iterator, or a WebSocket, keeps a thread that other records wait for. */
+#define CORE_SHARE_NS 1000000u
+
+/* eventloop.Waker: values of *State. */
+#define CORE_LOOP_ASLEEP 1
+#define CORE_LOOP_CALLED 2
+
+/* One entry of PATHS. Lives as long as the process; constant except for state and the averages. */
+typedef struct {
+  const struct core_kind *kinds[2]; /* of requests, and of requests for a WebSocket (kind.h) */
+  const core_mode *mode;
+  int relative;       /* ASGI: the scope's path is what follows root_path */
+  PyObject *state;    /* owned, or NULL. ASGI: its lifespan's scope['state'], a dict */
+  PyObject *callable; /* owned */
+  PyObject *name;     /* owned: its name in log lines */
+  char *place;        /* malloc. Name of a WebSocket in all processes; NULL: not a WebSocket */
+  PyObject *environ;  /* borrowed, immortal: the class of its environ, NULL a dict */
+  PyObject *start;    /* borrowed, immortal: the class of its start_response, NULL the built-in one */
+  /* Approximate, and atomic: threads change them without a lock. */
+  unsigned calls;
+  uint64_t run_ns;   /* moving average of one call */
+  uint64_t wait_ns;  /* the same, with 0 for calls in which the thread did not wait */
+  uint64_t close_ns; /* moving average of close() of its results */
+  uint64_t chunk_ns; /* moving average of one next() of its iterators */
+} core_mount;
+
+/* Moves a moving average towards sample, in ns: core_run.c. Any thread, without a lock. */
+void core_average(uint64_t *average, uint64_t sample);
+static inline uint64_t core_average_of(const uint64_t *average) { return __atomic_load_n(average, __ATOMIC_RELAXED); }
+/* The average of one call of the handler of m. */
+static inline uint64_t core_run_ns(const core_mount *m) { return core_average_of(&m->run_ns); }
+
+typedef struct {
+  core_shared shared;
+  const core_mode *mode;                  /* &core_threads or &core_inline */
+  const core_mode *coroutines;            /* of mounts whose handlers are coroutines */
+  void (*thread_ends)(void);              /* called by a thread that ends: frees its caches. With the GIL */
+  pthread_mutex_t mu;                     /* guards the following members up to pops */
+  core_record *head, *tail;               /* the queue */
+  core_thread *drainer;                   /* the thread that runs quick jobs, see core_threads.c */
+  core_thread *threads[CORE_MAX_THREADS]; /* [0]: Python's main thread */
+  int nthreads, live, idle;
+  int stuck;                    /* threads of live that do not return: others may replace them */
+  int waiting;                  /* threads of live in write(), or send() of a WebSocket, whose client does not read */
+  int stopping, monitor_parked; /* written as atomics, for threads that look without the mutex */
+  int check_signals;
+  int exit_code;          /* of sys.exit in a signal handler of the application, or -1 */
+  unsigned long pops;     /* progress of the queue, for the monitor */
+  pthread_cond_t monitor; /* of mu */
+  int serving;            /* atomic: thread 0 serves; until then the first request waits for it */
+  int signal_fd; /* of eventloop.Waker; atomic. This and the following members are constant once the event loop runs */
+  int event_fd;
+  int32_t *loop_state; /* of eventloop.Waker: CORE_LOOP_... */
+  int max;             /* maximum number of threads; 0: inline */
+  int parallel;        /* several threads may run Python at the same time: constant */
+  int cpus;            /* on which they do: constant */
+  int debug;
+  int stamped;
+  int send_fields;
+  int max_event; /* 0: not yet known */
+  core_mount *mounts;
+  int nmounts;
+  core_part *garbage; /* atomic: stack of released parts with an owner (core_output.c) */
+} core_pool;
+
+extern core_pool core_the_pool;
+
+/* --- core_pool.c: without the GIL ------------------------------------------------ */
+
+/* Makes the pool without its mounts; coroutines and thread_ends are members of it. With the GIL, on the main thread. */
+void core_pool_start(const core_options *o, const core_mode *coroutines, void (*thread_ends)(void));
+/* Releases what rec, which never ran, owns. Returns its part0 as its last part, to be published. */
+core_part *core_give_up(core_record *rec);
+uint64_t core_now_ns(void);
+/* Initializes a condition variable with deadlines of CLOCK_MONOTONIC. */
+void core_cond_init(pthread_cond_t *c);
+/* The pool's mutex. All functions that release it, also for the time of a wait, wake the thread that core_wake_thread
+ * has named. */
+void core_lock(void);
+void core_unlock(void);
+/* Waits for c, for up to ns, or until a time of CLOCK_MONOTONIC (0: it is later now). The mutex is held. */
+void core_wait(pthread_cond_t *c);
+void core_wait_ns(pthread_cond_t *c, uint64_t ns);
+int core_wait_until(pthread_cond_t *c, const struct timespec *until);
+/* Takes t out of IDLE, if it is there. The mutex is held. */
+void core_wake_thread(core_thread *t);
+/* Threads that count for max. The mutex is held. */
+static inline int core_counted_threads(void) {
+  return core_the_pool.live - core_the_pool.stuck - core_the_pool.waiting;
+}
+/* Whether another thread would shorten the time until the queue is empty. The mutex is held. */
+static inline int core_queue_is_long(void) {
+  const core_pool *p = &core_the_pool;
+  return p->parallel && p->head &&
+         __atomic_load_n(&p->shared.queued, __ATOMIC_RELAXED) * core_run_ns(&p->mounts[p->head->mount]) > CORE_LONG_NS;
+}
+/* Ends core_serve with code. */
+void core_request_exit(int code);
+/* Has the thread of rec continue rec's iterator. */
+void core_resume(core_record *rec);
+/* The mode that rec runs in. */
+static inline const core_mode *core_mode_of(const core_record *rec) { return core_the_pool.mounts[rec->mount].mode; }
+
+/* --- handler.go ------------------------------------------------------------- */
+
+/* Makes the event loop send finished parts. Inline mode, on the event loop, while it runs a handler; it does not start
+ * another. */
+void core_loop_send_now(void);
+
+/* --- core_run.c ------------------------------------------------------------------ */
+
+/* Gives rec, a request, to t, and initializes the members of the Python side. 0: it will not run, and belongs to the
+ * event loop again. */
+int core_record_begin(core_thread *t, core_record *rec);
+/* Runs rec's job on t, a thread of the pool, until t is free again; on the asyncio thread, the next turn of its
+ * iterator. */
+void core_run(core_thread *t, core_record *rec);
+/* Measures a call, for the averages of its mount. */
+typedef struct {
+  uint64_t began;
+  long waits;
+  uint8_t timed, watched;
+} core_timing;
+void core_begin_timing(core_timing *x, core_mount *m);
+void core_end_timing(const core_timing *x, core_mount *m);
+
+/* =============================================================================
+ * The protocols by which handlers are called: WSGI (all plain functions of PATHS, core_run.c), callbacks of a
+ * fapws.WebSocket (live_websocket.c), and on the asyncio thread ASGI for HTTP (asgi_http.c), ASGI for WebSockets
+ * (asgi_websocket.c) and async functions (asgi_handler.c).
+ *
+ * The tables are constant. A mount owns the choice: core_mount.kinds has the one for plain requests and the one for
+ * requests for a WebSocket (live_module.c). Other files call these functions and do not ask which kind it is. */
+
+/* All of it is called with the GIL, on the thread that runs the record. */
+typedef struct core_kind {
+  /* Answers rec, a request that has just begun on t. The response may continue in other turns. */
+  void (*run)(core_thread *t, core_record *rec);
+  /* Takes the next chunks of rec's iterator. NULL: its results have none. */
+  void (*resume)(core_thread *t, core_record *rec);
+  /* Handles the inputs of rec. NULL: core_mode.deliver does not queue such records. */
+  void (*run_inputs)(core_thread *t, core_record *rec);
+} core_kind;
+
+/* The kind of rec. */
+static inline const core_kind *core_kind_of(const core_record *rec) {
+  return core_the_pool.mounts[rec->mount].kinds[rec->websocket != 0];
+}
+
+/* =============================================================================
+ * Lists of records: the queue, and the inbox of each thread, which has its iterators and, in inline mode, all records.
+ * A list owns its records. The pool's mutex is held. */
+
+/* Without the mutex, too: inline, the event loop takes records of which it has the whole list. */
+static inline void core_count_queued(int n) {
+  __atomic_add_fetch(&core_the_pool.shared.queued, (uint32_t)n, __ATOMIC_RELAXED);
+}
+
+/* n: the number of requests among them, which count towards the maximum of the queue. */
+static inline void core_push_queue(core_record *first, core_record *last, int n) {
+  last->next = NULL;
+  *(core_the_pool.tail ? &core_the_pool.tail->next : &core_the_pool.head) = first;
+  core_the_pool.tail = last;
+  core_count_queued(n);
+}
+
+static inline core_record *core_pop_queue(void) {
+  core_record *rec = core_the_pool.head;
+  core_the_pool.head = rec->next;
+  if (!core_the_pool.head) core_the_pool.tail = NULL;
+  if (rec->job == CORE_RUN) core_count_queued(-1);
+  core_the_pool.pops++;
+  return rec;
+}
+
+/* Undoes core_pop_queue. */
+static inline void core_unpop_queue(core_record *rec) {
+  rec->next = core_the_pool.head;
+  core_the_pool.head = rec;
+  if (!core_the_pool.tail) core_the_pool.tail = rec;
+  if (rec->job == CORE_RUN) core_count_queued(1);
+  core_the_pool.pops--;
+}
+
+static inline void core_append_inbox(core_thread *t, core_record *first, core_record *last) {
+  last->next = NULL;
+  *(t->inbox_tail ? &t->inbox_tail->next : &t->inbox) = first;
+  t->inbox_tail = last;
+}
+
+static inline core_record *core_pop_inbox(core_thread *t) {
+  core_record *rec = t->inbox;
+  t->inbox = rec->next;
+  if (!t->inbox) t->inbox_tail = NULL;
+  return rec;
+}
+
+/* Takes rec out of a list, if it is in there. */
+static inline int core_unlink_from(core_record **first, core_record **last, core_record *rec) {
+  core_record *before = NULL;
+  for (core_record *r = *first; r; before = r, r = r->next) {
+    if (r != rec) continue;
+    *(before ? &before->next : first) = rec->next;
+    if (*last == rec) *last = before;
+    return 1;
+  }
+  return 0;
+}
+
+/* =============================================================================
+ * Counts how long requests and threads wait: core_metrics.c. Under the GIL. */
+
+/* Whether waits are counted. */
+extern int core_counts_waits; /* atomic */
+
+/* A handler is about to run rec. */
+void core_count_queue_wait(const core_record *rec);
+/* Takes the GIL for the calling thread, whose state it is, and counts how long that took. Not under the GIL. */
+void core_take_gil_counted(PyThreadState *state);
+
+static inline int core_waits_are_counted(void) {
+  return __builtin_expect(__atomic_load_n(&core_counts_waits, __ATOMIC_RELAXED), 0);
+}
+
+/* =============================================================================
+ * Parts to the event loop, and inputs from it: core_output.c, core_output.c, core_flow.c, core_output.c and
+ * core_flow.c.
+ *
+ * The thread that makes a part owns it until the part is published, then the event loop owns it; part0 is a member of
+ * its record. A part owns its buf, its file and a reference to owner. Go releases parts on any goroutine, without the
+ * GIL; parts with an owner are freed by a thread with the GIL (core_output.c). An input belongs to the list of its
+ * record, then to the thread that took it. */
+
+/* --- core_output.c ----------------------------------------------------------------- */
+
+/* A part for rec with room in buf; to be published, or freed by the caller. NULL with MemoryError. */
+core_part *core_part_new(core_record *rec, size_t room);
+void core_part_reset(core_part *p, core_record *rec);
+/* Room for n more bytes in p->buf; -1 and MemoryError. */
+int core_part_reserve(core_part *p, size_t n);
+/* Frees a part that is not part0, with everything it owns. */
+void core_part_delete(core_part *p);
+/* Appends n bytes to p->buf at *off. -1 and MemoryError. */
+int core_part_put(core_part *p, const char *data, size_t n, uint32_t *off, uint32_t *len);
+
+/* Smaller bodies are copied, which is cheaper than to keep their object and release it later. */
+#define CORE_COPY_BELOW 16384
+/* A part with n bytes of owner as its body: a copy, or a reference to owner. NULL with MemoryError. */
+core_part *core_body_part(core_record *rec, PyObject *owner, const char *data, size_t n);
+/* Parts of a response that are published together, linked by next; first NULL: none. The caller owns all but part0. */
+typedef struct {
+  core_record *rec;
+  core_part *first, *last;
+} core_chain;
+/* Adds n bytes of owner to the body, as far as the Content-Length allows: a copy in the last part, or a reference in a
+ * part behind it. After wsgi_write_head. -1 and MemoryError. */
+int core_add_body(core_chain *c, PyObject *owner, const char *data, size_t n);
+/* Frees all parts but part0. */
+void core_chain_abandon(core_chain *c);
+/* Counts n more bytes of rec's body, and returns how many of them may be sent: the body is cut at its Content-Length,
+ * with a line in the error log. After wsgi_write_head. */
+int64_t core_fit_body(core_record *rec, int64_t n);
+/* Whether rec's complete body is shorter than its Content-Length; writes a line to the error log if so. */
+int core_body_is_short(core_record *rec);
+/* A part that closes rec's WebSocket; copies reason. Any thread, without the GIL; NULL: no memory, without an
+ * exception. */
+core_part *core_close_frame(core_record *rec, int code, const char *reason, size_t n);
+
+/* Whether a close frame may have that code (RFC 6455 §7.4). */
+int core_sendable_code(long code);
+/* A message as bytes of owner. */
+typedef struct {
+  PyObject *owner; /* a new reference */
+  const char *data;
+  Py_ssize_t len;
+  int op;
+} core_message;
+/* Reads a str (text), bytes or a similar object (binary). -1 with an exception; owner must be released in any case. */
+int core_read_message(PyObject *o, core_message *m);
+/* A part with a message, or NULL with an exception. */
+core_part *core_part_of(core_record *rec, const core_message *message);
+core_part *core_message_part(core_record *rec, PyObject *message);
+/* The number of a WebSocket for the event loop, which differs when its record is used again. */
+static inline uint64_t core_socket_number(const core_record *rec) { return (uint64_t)rec->serial << 32 | rec->ticket; }
+
+/* --- core_output.c: without the GIL --------------------------------------------- */
+
+/* Wakes the event loop if it sleeps (eventloop.Waker). Any thread. */
+void core_signal_loop(void);
+/* Adds a part to the list of finished parts, without waking the event loop. Any thread. */
+void core_push_part(core_part *p);
+/* Publishes a part: the event loop may read and release it at once. */
+void core_publish(core_thread *t, core_part *p);
+/* The same with all parts of a chain. */
+void core_publish_chain(core_thread *t, const core_chain *c);
+/* Wakes the event loop if t has published parts since the last time. */
+void core_notify(core_thread *t);
+/* How many nanoseconds finished parts may wait before the event loop is woken, before and behind a job of m. Where
+ * requests already wait long, a quarter more saves most wake-ups. */
+uint64_t core_notify_after(const core_mount *m);
+
+/* --- core_flow.c: without the GIL --------------------------------------------- */
+
+/* core_mode.deliver of the pool. */
+void core_pool_deliver(core_record *rec, core_input *in);
+/* core_mode.forget of the pool. */
+void core_pool_forget(core_record *rec);
+/* Queues the records that core_pool_deliver has given inputs. On the event loop, without the mutex. */
+void core_enqueue_delivered(void);
+/* Queues rec unless it is queued, runs, or takes no inputs. Any thread, without the mutex. */
+void core_schedule(core_record *rec);
+/* Queues rec, which runs, behind the other records. */
+void core_give_way(core_record *rec);
+/* Frees a list of inputs. */
+void core_free_inputs(core_input *in);
+
+/* --- core_flow.c ----------------------------------------------------------------- */
+
+void core_flow_init(void);
+/* Returns rec, a request that t has taken, to the event loop if earlier responses on its connection are large, or if
+ * too many of its requests run. 1: rec belongs to the event loop until it is resumed.
+ * Without the GIL, too. */
+int core_defer(core_thread *t, core_record *rec);
+/* Whether core_defer may return 1. */
+static inline int core_may_defer(core_record *rec) { return rec->pipeline != NULL; }
+/* Whether requests must not start because the event loop has to handle published parts first. */
+static inline int core_loop_is_behind(void) {
+  return __atomic_load_n(&core_the_pool.shared.unseen, __ATOMIC_SEQ_CST) > CORE_UNSEEN_MAX;
+}
+/* Whether too much of rec's response waits for the client. */
+int core_must_wait(core_record *rec);
+/* Parks rec until the client has received more, unless it has by now. 1: parked. */
+int core_park(core_record *rec);
+/* Waits, without the GIL, until rec's client has received enough, for at most that many seconds (< 0: no limit), or
+ * until the WebSocket ends. Returns whether there is room. */
+int core_wait_for_client(core_record *rec, double seconds);
+/* Ends these waits, and returns when all of them have ended. The mutex is held. */
+void core_release_senders(core_record *rec);
+/* Waits after write() while too much waits for rec's client, until *ends. */
+void core_wait_for_room(core_record *rec, const uint8_t *ends);
+/* Ends core_wait_for_room of other threads, and waits until *writers, which is atomic, is 0. Gives up the GIL. */
+void core_wait_for_writers(const uint32_t *writers);
+/* Wakes core_wait_for_writers. */
+void core_writer_left(void);
+/* core_mode.cancelled of the pool. */
+void core_pool_cancelled(core_record *rec);
+/* Whether the client of rec has disconnected. Any thread. */
+int core_is_cancelled(core_record *rec);
+
+/* --- core_output.c -------------------------------------------------------------- */
+
+/* Frees released parts that own Python objects. With the GIL. */
+void core_collect_garbage(void);
+
+/* =============================================================================
+ * The interpreter: core_interp.c, live_module.c, core_stdio.c, core_fork.c and core_stack.c.
+ *
+ * The interpreter, its types and module _fapws live as long as the process. Go holds references to the objects of
+ * mounts only, and never releases them. With the GIL, unless a comment says otherwise. */
+
+/* --- core_interp.c --------------------------------------------------------------- */
+
+/* live_start_python; make_module makes _fapws. */
+int core_start(const core_start_options *o, PyObject *(*make_module)(void), const char **why);
+/* signals_on_stack(), a method of module _fapws: makes signal handlers of libraries run on the alternate stack. */
+PyObject *core_signals_on_stack(PyObject *module, PyObject *none);
+/* Runs the application's signal handlers; main thread only. */
+void core_check_signals(void);
+/* Makes signals of the application write to fd, which wakes the event loop. */
+void core_watch_signals(int fd);
+/* Exit status of the current exception if it is SystemExit (cleared), else -1. */
+int core_system_exit(void);
+
+/* --- core_stack.c -------------------------------------------------------------- */
+
+/* stacks(), a method of module _fapws: the stacks of all threads, without the GIL. */
+PyObject *core_stacks(PyObject *module, PyObject *none);
+
+/* --- live_module.c --------------------------------------------------------------- */
+
+/* --- core_metrics.c: methods of module _fapws --- */
+extern PyMethodDef core_metric_methods[];
+/* fapws.Timeout; immortal */
+extern PyObject *core_timeout;
+
+/* --- core_stdio.c ---------------------------------------------------------------- */
+
+/* Replaces sys.stdout or sys.stderr by a stream on which no write fails. */
+int core_stdio_init(const char *name, int fd);
+/* Flushes sys.stdout and sys.stderr. */
+void core_stdio_flush(void);
+/* Writes to standard error, or counts the lines that it loses, and reports them later. Any thread, without the GIL. */
+void core_write_stderr(const char *text, size_t n);
+
+/* --- core_fork.c ----------------------------------------------------------------- */
+
+/* Whether this process is a child of os.fork(). */
+extern volatile int core_forked;
+int core_fork_init(void);
+/* Ends a child of os.fork() whose handler has returned. */
+void core_child_exit(void) __attribute__((noreturn));
+/* Ends the process if it is such a child. Called after code of the application has run. */
+static inline void core_exit_child(void) {
+  if (UNLIKELY(core_forked)) core_child_exit();
+}
+/* 0, or -1 with RuntimeError in such a child, which cannot use the server's WebSockets. */
+int core_check_parent(void);
+
+/* --- core_stack.c ----------------------------------------------------------------- */
+
+int core_dump_init(void);
+
+/* Before Python ends, which frees what the handler of faulthandler reads. */
+void core_dump_end(void);
+
+/* =============================================================================
+ * Stacks of threads and tasks: core_stack.c and asgi_stack.c. With the GIL, which keeps core_thread.current as it is.
+ *
+ * Texts of snapshots belong to the caller (shim_stack.h). */
+
+/* environ['fapws.disconnected'] */
+extern PyMethodDef core_disconnected_method;
+/* A record that has timed out. */
+typedef struct {
+  core_record *rec;
+  uint32_t serial;
+  unsigned long jobs;  /* number of its job, 0: any */
+  core_snapshot *out;  /* borrowed */
+  core_thread *thread; /* that runs it; NULL: none */
+  int cancelled;       /* its task will be cancelled */
+} core_overdue;
+/* Calls find(o), alone (parallel.h), which fills in *o->out, and raises fapws.Timeout in o->thread. Takes the GIL. */
+void core_raise_in_thread(core_overdue *o, void (*find)(void *));
+/* Withdraws a Timeout that was raised in t for a job that has ended. */
+void core_withdraw_timeout(core_thread *t);
+/* Inline mode, main thread: takes a signal, which ends waits of overdue handlers. */
+void core_take_timeout_signal(void);
+/* Writes file, line and function of a frame, each with a NUL. */
+void core_write_frame(FILE *out, PyObject *frame);
+/* The same for all frames of a thread, the innermost first. */
+void core_write_stack(FILE *out, PyThreadState *state);
+/* Fills in the jobs of the pool's threads, at most max, and returns their number. Alone. */
+int core_sample_threads(core_snapshot *out, int max);
+/* Fills in the job of t; out->stack is the caller's. */
+void core_take_snapshot(core_thread *t, core_snapshot *out);
+/* core_mode.state_of of the pool. */
+int core_pool_state_of(core_record *rec, int *thread);
+
+/* --- core_error.c ----------------------------------------------------------- */
+
+/* PyErr_Fetch with a normalized exception that has its traceback. All NULL: no exception is set. */
+void core_fetch_exception(PyObject **type, PyObject **value, PyObject **tb);
+/* Whether value is an fapws.HTTPError, which is a response. Sets no exception. */
+int core_is_http_error(PyObject *value);
+/* "GET /x HTTP/1.1". A new reference. */
+PyObject *core_request_line(const core_record *rec);
+/* Logs the current exception of an application whose response is complete: with the number of its error log, the
+ * beginning of the request, and the client's address. */
+void core_report_after(int log, PyObject *name, const char *line, int line_len, const char *addr, int addr_len);
+/* Logs the current exception in the error log of rec (NULL: on stderr); what: where it was raised. */
+void core_report(const char *what, core_record *rec);
+/* Writes a line about rec to its error log: what, such as "error in", its handler, and detail. */
+void core_report_line(core_record *rec, const char *level, const char *what, const char *detail);
+/* Writes a warning about rec to its error log. */
+void core_log(core_record *rec, const char *format, ...);
+
+/* =============================================================================
+ * Messages of the application to the server, in addition to its responses: core_messages.c, core_errorlog.c,
+ * live_channels.c, live_channels.c and live_ipc.c. Functions with (module, args) are methods of module _fapws, see
+ * live_module.c.
+ *
+ * Messages are copied into one buffer, which belongs to core_messages.c until the event loop takes it (core_messages).
+ * Each file has a separate mutex, which is held briefly and never while a thread waits for the GIL. */
+
+/* --- core_messages.c: any thread, without the GIL -------------------------------- */
+
+/* A text, borrowed for a call. */
+typedef struct {
+  const char *text;
+  uint32_t len;
+} core_bytes;
+/* Maximum bytes of messages for error logs that wait for the event loop. */
+#define CORE_ERRORLOG_WAITS (4 << 20)
+/* Copies a message of n texts, and wakes the event loop; 0: out of memory, or the maximum is reached. */
+int core_try_enqueue(uint8_t kind, const core_bytes *texts, int n);
+/* The same under the GIL. -1 with an exception. */
+int core_enqueue_message(uint8_t kind, const core_bytes *texts, int n);
+
+/* --- core_errorlog.c ------------------------------------------------------------- */
+
+/* Writes a str, of whole lines, to an error log. Clears no exception and may set one. */
+void core_errorlog_say(int number, PyObject *text);
+PyObject *core_errorlog_method(PyObject *module, PyObject *args);
+PyObject *core_log_line(PyObject *module, PyObject *args);
+/* wsgi.errors of requests with the error log of that number. Borrowed, or NULL without an exception. */
+PyObject *core_errorlog_stream(int number);
+/* Makes these objects. -1 with an exception. */
+int core_errorlog_init(void);
+/* Called in every forked child. */
+void core_errorlog_forked(void);
+
+/* --- live_channels.c ------------------------------------------------------------- */
+
+#define CORE_EVENT_COST 64 /* added to the bytes of an event */
+
+/* Sends an event of n texts to the event loop. True: accepted; False: the queue is full, retry; None: the queue is
+ * full, and only this thread can drain it. cost: bytes that count as waiting. A new reference, or NULL with an
+ * exception. */
+PyObject *core_publish_event(uint8_t kind, const core_bytes *texts, int n, int64_t cost);
+/* =============================================================================
+ * The last line of a process that C code of the application ends: core_crash.c. Texts are borrowed for the call;
+ * nothing here allocates or takes a lock. */
+
+/* Removes the handlers in a child of fork(). Async-signal-safe. */
+void core_crash_forked(void);
+/* Writes "fapws: " and three texts as one new line, and exits with the status of a crash. Async-signal-safe. */
+void core_crash_exit(const char *text, const char *more, const char *rest) __attribute__((noreturn));
+
+/* =============================================================================
+ * Descriptors of the server, which the application cannot close: core_descriptors.c. A descriptor stays its opener's;
+ * here is only a mark. Any thread, without the GIL. */
+
+/* Protects fd, which code here has opened; does nothing if fd is -1. */
+void core_descriptor_keep(int fd);
+/* Ends the protection, before fd is closed or given to the application. */
+void core_descriptor_release(int fd);
+/* Whether this process is the server, not a child. */
+int core_is_server(void);
+/* Writes "FILE:LINE: " if caller, an address in the calling function, is a function of Python itself that Python code
+ * has called. */
+void core_write_caller(FILE *out, void *caller);
+
+#endif

@@ -1,0 +1,241 @@
+/* The last line of a process in which C code of the application crashes, or that calls os._exit(), or cannot start a
+ * thread.
+ *
+ * Go's runtime would dump all goroutines and registers: 250 lines without the cause. This file writes the stacks of the
+ * Python threads and one line instead.
+ *
+ * SIGSEGV, SIGBUS and SIGFPE are panics in Go code: on_signal passes a fault to Go's handler, which forwards it to the
+ * handler that was installed before Go's runtime started (package os/signal, "Go programs that use cgo") if the fault
+ * is in C code. SIGABRT and SIGILL are never panics. A signal sent by raise() is handled at once: faulthandler sends
+ * those.
+ *
+ * While the application loads, the process exits with status 3, like any failure to start. Later
+ * it dies by the signal, which leaves a core file where the system keeps them. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+#include "core.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGILL};
+#define FAULTS (sizeof faults / sizeof *faults)
+#define PANICS 3 /* of them are panics in Go code */
+
+static struct sigaction go_handlers[FAULTS];
+static char loading[256];              /* the name of the application that is being loaded; "": none */
+static volatile sig_atomic_t watching; /* the application has begun to load */
+
+/* The socket of the supervisor, and the bytes before a line on it. */
+static struct {
+  int fd;
+  ino_t inode;
+  char before[64];
+  size_t len;
+} told = {.fd = -1};
+
+static const char *name_of(int sig) {
+  switch (sig) {
+  case SIGSEGV: return "segmentation fault (SIGSEGV)";
+  case SIGBUS: return "bus error (SIGBUS)";
+  case SIGFPE: return "arithmetic error (SIGFPE)";
+  case SIGABRT: return "abort (SIGABRT)";
+  default: return "illegal instruction (SIGILL)";
+  }
+}
+
+/* --- async-signal-safe ------------------------------------------------------ */
+
+static void say(const char *text, size_t n) {
+  while (n > 0) {
+    ssize_t k = write(2, text, n);
+    if (k <= 0) return;
+    text += k;
+    n -= (size_t)k;
+  }
+}
+
+#define BEGIN "fapws: "
+
+/* Tells the supervisor the last line of the process: the text between BEGIN and the line feed. */
+static void tell(const char *line, size_t n) {
+  struct stat now;
+  if (told.fd < 0 || fstat(told.fd, &now) != 0 || now.st_ino != told.inode)
+    return; /* the application may have closed it */
+  struct iovec parts[] = {{told.before, told.len}, {(char *)line + sizeof BEGIN - 1, n - sizeof BEGIN}};
+  struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+  while (sendmsg(told.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EINTR) continue;
+}
+
+/* Writes and tells a line of pieces, the last of which is NULL. before is "" or "\n", in the same write: Go may write
+ * words of a dump meanwhile. */
+static void report(const char *before, const char *const *pieces) {
+  char text[1024];
+  char *line = stpcpy(text, before);
+  char *to = stpcpy(line, BEGIN), *end = text + sizeof text - 1;
+  for (; *pieces; pieces++)
+    for (const char *c = *pieces; *c && to < end; c++) *to++ = *c;
+  *to++ = '\n';
+  say(text, (size_t)(to - text));
+  tell(line, (size_t)(to - line));
+}
+
+/* Returns whether it wrote any stack. */
+static int say_stacks(void) {
+  char buf[4096];
+  int from = core_dump_stacks();
+  if (from < 0) return 0;
+  ssize_t n;
+  off_t at = 0;
+  while ((n = pread(from, buf, sizeof buf, at)) > 0) {
+    say(buf, (size_t)n);
+    at += n;
+  }
+  return at > 0;
+}
+
+static void exit_now(int status) __attribute__((noreturn));
+static void exit_now(int status) {
+  for (;;) syscall(SYS_exit_group, status);
+}
+
+static void fail(const char *before, const char *const *pieces) __attribute__((noreturn));
+static void fail(const char *before, const char *const *pieces) {
+  report(before, pieces);
+  exit_now(watching && !*loading ? 1 : 3);
+}
+
+void core_crash_exit(const char *text, const char *more, const char *rest) {
+  fail("\n", (const char *[]){text, more, rest, NULL}); /* Go has written the beginning of a line */
+}
+
+static void crash(int sig, siginfo_t *info, void *context) {
+  static volatile sig_atomic_t crashing;
+  signal(sig, SIG_DFL); /* for a crash in here, and for the end */
+  if (!crashing && watching) {
+    crashing = 1;
+    int stacks =
+        info->si_code <= 0 && sig != SIGABRT ? 1 : say_stacks(); /* faulthandler wrote them before it sent the signal */
+    report("", (const char *[]){name_of(sig), " in C code", *loading ? " while " : "", loading,
+                                *loading ? " was loading" : "",
+                                ": an extension module or a library of the application has a bug",
+                                stacks ? "; the Python stack above shows where it was called" : "", NULL});
+    if (*loading) exit_now(3);
+  }
+  sigset_t it;
+  sigemptyset(&it);
+  sigaddset(&it, sig);
+  pthread_sigmask(SIG_UNBLOCK, &it, NULL);
+  raise(sig);
+}
+
+static void on_signal(int sig, siginfo_t *info, void *context) {
+  size_t i = 0;
+  while (faults[i] != sig) i++;
+  int is_fault = i < PANICS && info->si_code > 0;
+  int from_outside = info->si_code == SI_USER; /* kill -ABRT: Go's handler dumps its goroutines */
+  if ((is_fault || from_outside) && (go_handlers[i].sa_flags & SA_SIGINFO))
+    go_handlers[i].sa_sigaction(sig, info, context);
+  else
+    crash(sig, info, context);
+}
+
+/* --- installing ------------------------------------------------------------- */
+
+static void install(int sig, void (*handler)(int, siginfo_t *, void *), struct sigaction *before) {
+  struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+  sigemptyset(&action.sa_mask);
+  sigaction(sig, &action, before);
+}
+
+/* Go's runtime, which starts later, forwards to these. Sanitizers have their own. */
+__attribute__((constructor(103))) static void before_go(void) {
+  struct sigaction now;
+  for (size_t i = 0; i < PANICS; i++)
+    if (sigaction(faults[i], NULL, &now) == 0 && now.sa_handler == SIG_DFL) install(faults[i], crash, NULL);
+}
+
+void core_crash_watch(const char *name) {
+  if (!watching)
+    for (size_t i = 0; i < FAULTS; i++) install(faults[i], on_signal, &go_handlers[i]);
+  watching = 1;
+  snprintf(loading, sizeof loading, "%s", name ? name : "");
+}
+
+void core_crash_tell(int fd, const void *before, size_t len) {
+  struct stat st;
+  if (len > sizeof told.before || fstat(fd, &st) != 0) return;
+  memcpy(told.before, before, len);
+  told.len = len;
+  told.inode = st.st_ino;
+  told.fd = fd;
+}
+
+void core_crash_forked(void) {
+  if (!watching) return;
+  watching = 0;
+  for (size_t i = 0; i < FAULTS; i++) {
+    struct sigaction now;
+    if (sigaction(faults[i], NULL, &now) == 0 && (now.sa_flags & SA_SIGINFO) && now.sa_sigaction == on_signal)
+      signal(faults[i], SIG_DFL);
+  }
+}
+
+/* --- os._exit() --------------------------------------------------------------- */
+
+/* Replaces libc's, like the functions of core_descriptors.c. Go exits by a system call. */
+void _exit(int status) {
+  if (watching && core_is_server()) {
+    char *line = NULL;
+    size_t n;
+    FILE *out = open_memstream(&line, &n);
+    if (out) {
+      fprintf(out, BEGIN);
+      core_write_caller(out, __builtin_return_address(0));
+      if (*loading)
+        fprintf(
+            out,
+            "os._exit(%d) was called while %s was loading: the application must not end the process; remove the call\n",
+            status, loading);
+      else
+        fprintf(out,
+                "os._exit(%d) was called: the application ended the server process, with every request that it was "
+                "serving; remove the call\n",
+                status);
+      fclose(out);
+      say(line, n);
+      tell(line, n);
+    }
+    if (*loading) status = 3;
+  }
+  exit_now(status);
+}
+
+/* --- no more threads ------------------------------------------------------------ */
+
+static int can_start_process(void) {
+  pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0); /* not fork(), which runs handlers */
+  if (pid == 0) exit_now(0);
+  if (pid > 0) waitpid(pid, NULL, 0);
+  return pid > 0 || errno != EAGAIN;
+}
+
+/* Replaces libc's. Go's runtime aborts when it cannot start a thread, after a line about pthread_create, and would dump
+ * all goroutines. limits.c checks the limits at start. */
+void abort(void) {
+  if (!can_start_process())
+    fail("", (const char *[]){"cannot start another thread: a limit of processes is reached",
+                              "; raise it (ulimit -u, TasksMax of systemd, pids limit of the container)", NULL});
+  void (*real)(void) = (void (*)(void))dlsym(RTLD_NEXT, "abort");
+  if (real) real();
+  for (;;) raise(SIGKILL);
+}

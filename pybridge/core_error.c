@@ -1,0 +1,176 @@
+/* Errors of handlers: one report in the error log of the host or on stderr, one response to the client. On the thread
+ * that runs the record, with the GIL. */
+#include "core.h"
+
+#include <stdarg.h>
+#include <string.h>
+#include <time.h>
+
+PyObject *core_request_line(const core_record *rec) {
+  static const char *const versions[] = {"HTTP/1.0", "HTTP/1.1", "HTTP/2.0"};
+  PyObject *line = PyUnicode_DecodeLatin1(rec->data, rec->target.off + rec->target.len, NULL);
+  PyObject *whole = line ? PyUnicode_FromFormat("%U %s", line, versions[rec->version]) : NULL;
+  Py_XDECREF(line);
+  return whole;
+}
+
+/* Appends "[client 127.0.0.1:4711] ". Returns its length. */
+static int client(char *buf, const core_record *rec) {
+  const char *addr = rec->data + rec->addr.off;
+  int six = memchr(addr, ':', rec->addr.len) && rec->port.len;
+  return snprintf(buf, 80, "[client %s%.*s%s%s%.*s] ", six ? "[" : "", (int)(rec->addr.len < 50 ? rec->addr.len : 50),
+                  addr, six ? "]" : "", rec->port.len ? ":" : "", (int)(rec->port.len < 5 ? rec->port.len : 5),
+                  rec->data + rec->port.off);
+}
+
+/* Writes the beginning of a line of the error log with a number, like cmd/fapws/plan/logger.go, whatever the locale. In
+ * a file: "[Fri Nov 20 15:01:02.123456 2026] [error] [client 127.0.0.1:4711] "; human-readable: "2026-11-20
+ * 15:01:02.123 error ". what is the text that follows; in a human-readable line, its first word may be the level. buf
+ * has room for STAMP bytes. */
+#define STAMP 256
+static void stamp(char *buf, int log, core_record *rec, const char *level, const char *what) {
+  static const char day[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+  static const char month[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  struct timespec now;
+  struct tm tm;
+  clock_gettime(CLOCK_REALTIME, &now);
+  localtime_r(&now.tv_sec, &tm);
+  if (!core_the_pool.stamped && !log) {
+    int said = strncmp(what, level, strlen(level)) == 0;
+    int n = snprintf(buf, 80, "%d-%02d-%02d %02d:%02d:%02d.%03ld %s%s", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
+                     tm.tm_hour, tm.tm_min, tm.tm_sec, (long)now.tv_nsec / 1000000, said ? "" : level, said ? "" : " ");
+    if (rec && rec->traced) snprintf(buf + n, 64, "trace %.32s: ", rec->data + core_trace_id(rec).off);
+    return;
+  }
+  int n = snprintf(buf, 80, "[%s %s %02d %02d:%02d:%02d.%06ld %d] [%s] ", day[tm.tm_wday], month[tm.tm_mon], tm.tm_mday,
+                   tm.tm_hour, tm.tm_min, tm.tm_sec, (long)now.tv_nsec / 1000, tm.tm_year + 1900, level);
+  if (rec && rec->addr.len) n += client(buf + n, rec);
+  if (rec && rec->traced) snprintf(buf + n, 64, "[trace %.32s] ", rec->data + core_trace_id(rec).off);
+}
+
+/* "error in handler app.view, GET /x HTTP/1.1 from 127.0.0.1: detail" with a stamp. A new reference, or NULL without an
+ * exception. */
+static PyObject *heading(core_record *rec, const char *level, const char *what, const char *detail) {
+  PyObject *line = core_request_line(rec), *text = NULL;
+  PyObject *addr = PyUnicode_DecodeLatin1(rec->data + rec->addr.off, rec->addr.len, NULL);
+  char start[STAMP];
+  stamp(start, (int)rec->log, rec, level, what);
+  if (line && addr)
+    text = PyUnicode_FromFormat("%s%s handler %U, %U%s%U%s%s\n", start, what, core_the_pool.mounts[rec->mount].name,
+                                line, rec->addr.len ? " from " : "", addr, *detail ? ": " : "", detail);
+  Py_XDECREF(line);
+  Py_XDECREF(addr);
+  PyErr_Clear();
+  return text;
+}
+
+/* Writes a str, whose reference it takes, to an error log. */
+static void say(int log, PyObject *text) {
+  if (text && log)
+    core_errorlog_say(log, text);
+  else if (text)
+    PySys_FormatStderr("%U", text);
+  Py_XDECREF(text);
+  PyErr_Clear();
+}
+
+/* Writes intro, a str whose reference it takes, and an exception with its traceback. In the log of a host that is one
+ * message, so that no other line comes between. */
+static void say_exception(int log, PyObject *intro, PyObject *type, PyObject *value, PyObject *tb) {
+  PyObject *lines = log && intro ? core_call("traceback", "format_exception", "(OOO)", type, value ? value : Py_None,
+                                             tb ? tb : Py_None)
+                                 : NULL;
+  PyObject *none = lines ? PyUnicode_FromString("") : NULL, *joined = none ? PyUnicode_Join(none, lines) : NULL;
+  PyObject *all = joined ? PyUnicode_Concat(intro, joined) : NULL;
+  Py_XDECREF(lines);
+  Py_XDECREF(none);
+  Py_XDECREF(joined);
+  PyErr_Clear();
+  if (all) {
+    Py_DECREF(intro);
+    say(log, all);
+    return;
+  }
+  say(log, intro);
+  /* PyErr_Print would end the process for SystemExit. */
+  PyErr_Display(type, value, tb);
+  PyErr_Clear();
+}
+
+void core_report_line(core_record *rec, const char *level, const char *what, const char *detail) {
+  say((int)rec->log, heading(rec, level, what, detail));
+}
+
+void core_log(core_record *rec, const char *format, ...) {
+  char text[256];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  PyObject *type, *value, *tb;
+  PyErr_Fetch(&type, &value, &tb);
+  core_report_line(rec, "warning", "warning in", text);
+  PyErr_Restore(type, value, tb);
+}
+
+/* Reports the current exception, of rec, or, if that is NULL, of what. */
+static void report(int log, const char *what, core_record *rec) {
+  PyObject *type, *value, *tb, *intro;
+  core_fetch_exception(&type, &value, &tb);
+  if (!type) return;
+  if (rec) {
+    char text[96];
+    snprintf(text, sizeof text, "error in %s%sof", what, *what ? " " : "");
+    intro = heading(rec, "error", *what ? text : "error in", "");
+  } else {
+    char start[STAMP];
+    stamp(start, log, NULL, "error", "error in");
+    intro = PyUnicode_FromFormat("%serror in %s\n", start, what);
+  }
+  say_exception(log, intro, type, value, tb);
+  Py_XDECREF(type);
+  Py_XDECREF(value);
+  Py_XDECREF(tb);
+}
+
+PyObject *core_log_line(PyObject *module, PyObject *args) {
+  (void)module;
+  const char *level, *text;
+  if (!PyArg_ParseTuple(args, "ss:log_line", &level, &text)) return NULL;
+  char start[STAMP];
+  stamp(start, 0, NULL, level, text);
+  return PyUnicode_FromFormat("%s%s\n", start, text);
+}
+
+void core_report(const char *what, core_record *rec) { report(rec ? (int)rec->log : 0, what, rec); }
+
+void core_report_after(int log, PyObject *name, const char *line, int line_len, const char *addr, int addr_len) {
+  PyObject *type, *value, *tb;
+  PyErr_Fetch(&type, &value, &tb);
+  char what[400];
+  const char *text = PyUnicode_AsUTF8(name);
+  PyErr_Clear();
+  snprintf(what, sizeof what, "handler %.120s, %.*s%s%.*s, after the end of its response", text ? text : "", line_len,
+           line, addr_len ? " from " : "", addr_len, addr);
+  PyErr_Restore(type, value, tb);
+  report(log, what, NULL);
+}
+
+void core_fetch_exception(PyObject **type, PyObject **value, PyObject **tb) {
+  PyErr_Fetch(type, value, tb);
+  if (!*type) return;
+  PyErr_NormalizeException(type, value, tb);
+  if (*tb && *value) PyException_SetTraceback(*value, *tb);
+}
+
+/* Does not import the module: an application that raises an HTTPError has imported it. */
+int core_is_http_error(PyObject *value) {
+  PyObject *name = PyUnicode_FromString("fapws._errors"), *module = name ? PyImport_GetModule(name) : NULL;
+  PyObject *type = module ? PyObject_GetAttrString(module, "HTTPError") : NULL;
+  int yes = type && PyObject_IsInstance(value, type) == 1;
+  Py_XDECREF(type);
+  Py_XDECREF(module);
+  Py_XDECREF(name);
+  PyErr_Clear();
+  return yes;
+}

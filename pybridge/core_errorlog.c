@@ -1,0 +1,179 @@
+/* Error logs of hosts. Any thread, without the GIL.
+ *
+ * A thread writes its messages to the file itself: so the last message before a crash is in the file, and a forked
+ * child, in which Go does not run, can write, too. It follows the protocol of package logfile: take the lock, check
+ * that the path still leads to the file, append. It does not rotate or create files. If a message requires that, if the
+ * disk is full, or if the lock is not available soon, the message goes through the event loop to the logfile.File of
+ * the log, and so do all later ones until that one has been written. */
+#include "core.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef struct {
+  pthread_mutex_t mu; /* one thread writes; never held while waiting for the GIL */
+  char *path;         /* NULL: messages are dropped */
+  int fd;             /* -1: not open */
+  int64_t max;        /* bytes of a file; 0: any */
+  int64_t until;      /* guarded by mu: when it is rotated by time, seconds since 1970 */
+  int away;           /* guarded by mu: messages go to the loop */
+  uint64_t kept;      /* guarded by mu: number of such messages */
+  PyObject *stream;   /* wsgi.errors of its requests; NULL: not made yet. Under the GIL */
+} errorlog;
+
+static errorlog *logs; /* by number less one; complete before handlers run */
+static int nlogs;
+static int direct; /* atomic: the event loop has ended */
+
+int core_errorlog_add(const char *path, int64_t max, int64_t until) {
+  errorlog *more = realloc(logs, (size_t)(nlogs + 1) * sizeof *logs);
+  if (!more) return 0;
+  logs = more;
+  errorlog *l = &logs[nlogs];
+  memset(l, 0, sizeof *l);
+  pthread_mutex_init(&l->mu, NULL);
+  l->fd = -1;
+  l->max = max;
+  l->until = until;
+  if (path && !(l->path = strdup(path))) return 0;
+  if (path) l->fd = open(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  core_descriptor_keep(l->fd);
+  return ++nlogs;
+}
+
+void core_errorlog_written(int number, uint64_t written, int64_t until) {
+  errorlog *l = &logs[number - 1];
+  pthread_mutex_lock(&l->mu);
+  l->until = until;
+  if (l->kept == written) l->away = 0; /* else earlier messages are still on their way */
+  pthread_mutex_unlock(&l->mu);
+}
+
+void core_errorlog_direct(void) { __atomic_store_n(&direct, 1, __ATOMIC_SEQ_CST); }
+
+/* A child must open the files again, because it would share locks on the old descriptors with its parent. */
+void core_errorlog_forked(void) {
+  for (int i = 0; i < nlogs; i++) {
+    pthread_mutex_init(&logs[i].mu, NULL);
+    if (logs[i].fd >= 0) close(logs[i].fd);
+    logs[i].fd = -1;
+    logs[i].away = 0;
+  }
+}
+
+static void forget(errorlog *l) {
+  core_descriptor_release(l->fd);
+  close(l->fd); /* also releases the lock */
+  l->fd = -1;
+}
+
+/* Takes the lock, unless another process holds it for too long. */
+static int lock(int fd) {
+  struct timespec pause = {0, 50000};
+  for (int i = 0; i < 100; i++) {
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) return 1;
+    if (errno != EWOULDBLOCK && errno != EINTR) return 1; /* a file system without locks: as package logfile */
+    nanosleep(&pause, NULL);
+  }
+  return 0;
+}
+
+/* Opens and locks the file that the path leads to; 0: it cannot. alone: no other process writes. */
+static int take(errorlog *l, struct stat *here, int alone) {
+  for (int i = 0; i < 10; i++) { /* another process may rotate the file meanwhile */
+    if (l->fd < 0)
+      l->fd = open(l->path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (alone ? O_CREAT : 0), 0640);
+    if (l->fd < 0) return 0;
+    core_descriptor_keep(l->fd);
+    struct stat there;
+    if (fstat(l->fd, here) != 0 || !S_ISREG(here->st_mode) || !lock(l->fd)) {
+      forget(l);
+      return 0;
+    }
+    if (stat(l->path, &there) == 0 && fstat(l->fd, here) == 0 && there.st_ino == here->st_ino &&
+        there.st_dev == here->st_dev)
+      return 1;
+    forget(l);
+  }
+  return 0;
+}
+
+/* Appends all of text or nothing. Returns whether it did. */
+static int append(int fd, const char *text, size_t n) {
+  size_t done = 0;
+  while (done < n) {
+    ssize_t k = write(fd, text + done, n - done);
+    if (k < 0 && errno == EINTR) continue;
+    if (k <= 0) break;
+    done += (size_t)k;
+  }
+  struct stat now;
+  if (done == n || done == 0) return done == n;
+  /* Another process may have emptied the file meanwhile to make room. */
+  if (fstat(fd, &now) == 0 && now.st_size >= (off_t)done && ftruncate(fd, now.st_size - (off_t)done) == 0) return 0;
+  return 1; /* writing the text twice would be worse */
+}
+
+static int write_here(errorlog *l, const char *text, size_t n, int alone) {
+  struct stat st;
+  if (!take(l, &st, alone)) return 0;
+  int fits = alone || ((!l->max || !st.st_size || st.st_size + (int64_t)n <= l->max) && time(NULL) < l->until);
+  int done = fits && append(l->fd, text, n);
+  flock(l->fd, LOCK_UN);
+  return done;
+}
+
+void core_errorlog_write(int number, const char *text, size_t n) {
+  if (number <= 0 || number > nlogs) {
+    core_write_stderr(text, n);
+    return;
+  }
+  errorlog *l = &logs[number - 1];
+  if (!l->path || !n) return;
+  int alone = core_forked || __atomic_load_n(&direct, __ATOMIC_SEQ_CST);
+  pthread_mutex_lock(&l->mu);
+  int done = (alone || !l->away) && write_here(l, text, n, alone);
+  if (!done && !alone) {
+    core_bytes texts[] = {{(const char *)&number, sizeof number}, {text, (uint32_t)n}};
+    done = n <= CORE_ERRORLOG_WAITS && core_try_enqueue(CORE_ERROR_LINES, texts, 2);
+    l->away |= done;
+    l->kept += (uint64_t)done;
+  }
+  pthread_mutex_unlock(&l->mu);
+  if (!done) core_write_stderr(text, n);
+}
+
+/* --- for Python ---------------------------------------------------------------- */
+
+void core_errorlog_say(int number, PyObject *text) {
+  PyObject *bytes = PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace");
+  if (!bytes) return;
+  Py_BEGIN_ALLOW_THREADS core_errorlog_write(number, PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes));
+  Py_END_ALLOW_THREADS Py_DECREF(bytes);
+}
+
+PyObject *core_errorlog_method(PyObject *module, PyObject *args) {
+  int number;
+  PyObject *text;
+  if (!PyArg_ParseTuple(args, "iU:error_lines", &number, &text)) return NULL;
+  core_errorlog_say(number, text);
+  if (PyErr_Occurred()) return NULL;
+  Py_RETURN_NONE;
+}
+
+PyObject *core_errorlog_stream(int number) {
+  if (number <= 0 || number > nlogs) return NULL;
+  return logs[number - 1].stream;
+}
+
+int core_errorlog_init(void) {
+  for (int i = 0; i < nlogs; i++)
+    if (!(logs[i].stream = core_call("fapws._errorlog", "ErrorLog", "(i)", i + 1))) return -1;
+  return 0;
+}

@@ -1,0 +1,210 @@
+/* Flow control. An iterator that is ahead of its client is parked and occupies no thread; only write() and send() of a
+ * WebSocket wait on their thread, because the handler continues when they return. Another thread runs in its place. */
+#include "core.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#define P core_the_pool
+#define WINDOW_BYTES (256 * 1024) /* how far an iterator may be ahead of its client */
+#define PIPELINE_RUNNING 2        /* maximum number of pipelined requests of a connection that run at the same time */
+#define STREAMS_BYTES (16 << 20)  /* how far all streams of a connection may be ahead of its client */
+enum { ITERATOR = 1, WRITER };    /* record.parked */
+
+int core_must_wait(core_record *rec) { return __atomic_load_n(&rec->unacked, __ATOMIC_RELAXED) > WINDOW_BYTES; }
+
+int core_defer(core_thread *t, core_record *rec) {
+  core_pipeline *line = rec->pipeline;
+  int running = __atomic_add_fetch(&line->running, 1, __ATOMIC_SEQ_CST);
+  int64_t unacked = __atomic_load_n(&line->unacked, __ATOMIC_SEQ_CST);
+  rec->counted = 1;
+  if (core_is_cancelled(rec) || rec->resumed) return 0;
+  if (LIKELY(rec->multiplexed ? unacked <= STREAMS_BYTES : running <= PIPELINE_RUNNING && unacked <= WINDOW_BYTES))
+    return 0;
+  __atomic_sub_fetch(&line->running, 1, __ATOMIC_SEQ_CST);
+  rec->counted = 0;
+  core_give_to(rec, NULL);
+  core_part *p = &rec->part0;
+  core_part_reset(p, rec);
+  p->op = CORE_OP_DEFERRED;
+  core_publish(t, p); /* rec is the loop's from here on */
+  return 1;
+}
+
+int core_park(core_record *rec) {
+  core_lock();
+  int must = __atomic_load_n(&rec->unacked, __ATOMIC_SEQ_CST) > WINDOW_BYTES && !core_is_cancelled(rec);
+  rec->parked = must ? ITERATOR : 0;
+  int parked = rec->parked;
+  core_unlock();
+  return parked;
+}
+
+static pthread_cond_t writers; /* signaled when a client has room, or has disconnected */
+
+void core_flow_init(void) { core_cond_init(&writers); }
+
+int core_is_cancelled(core_record *rec) { return __atomic_load_n(&rec->cancelled, __ATOMIC_SEQ_CST) != 0; }
+
+void core_wait_for_room(core_record *rec, const uint8_t *ends) {
+  if (LIKELY(!core_must_wait(rec))) return;
+  Py_BEGIN_ALLOW_THREADS core_lock();
+  core_pause_thread();
+  while (__atomic_load_n(&rec->unacked, __ATOMIC_SEQ_CST) > WINDOW_BYTES && !core_is_cancelled(rec) &&
+         !__atomic_load_n(ends, __ATOMIC_RELAXED)) {
+    rec->parked = WRITER;
+    core_wait(&writers);
+  }
+  rec->parked = 0;
+  core_continue_thread();
+  core_unlock();
+  Py_END_ALLOW_THREADS
+}
+
+void core_wait_for_writers(const uint32_t *number) {
+  Py_BEGIN_ALLOW_THREADS core_lock();
+  pthread_cond_broadcast(&writers);
+  while (__atomic_load_n(number, __ATOMIC_ACQUIRE)) core_wait(&writers);
+  core_unlock();
+  Py_END_ALLOW_THREADS
+}
+
+void core_writer_left(void) {
+  core_lock();
+  pthread_cond_broadcast(&writers);
+  core_unlock();
+}
+
+int core_wait_for_client(core_record *rec, double seconds) {
+  struct timespec until;
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  double end = (double)until.tv_sec + (double)until.tv_nsec / 1e9 + seconds;
+  if (seconds >= 0 && seconds < 1e9) {
+    until.tv_sec = (time_t)end;
+    until.tv_nsec = (long)((end - (double)until.tv_sec) * 1e9);
+  }
+  int room, late = 0;
+  Py_BEGIN_ALLOW_THREADS core_lock();
+  rec->senders++;
+  core_pause_thread();
+  for (;;) {
+    room = __atomic_load_n(&rec->unacked, __ATOMIC_SEQ_CST) <= WINDOW_BYTES;
+    if (room || late || !rec->open || core_is_cancelled(rec)) break;
+    if (seconds >= 0 && seconds < 1e9)
+      late = !core_wait_until(&writers, &until);
+    else
+      core_wait(&writers);
+  }
+  core_continue_thread();
+  if (--rec->senders == 0 && !rec->open) pthread_cond_broadcast(&writers);
+  core_unlock();
+  Py_END_ALLOW_THREADS return room;
+}
+
+void core_release_senders(core_record *rec) {
+  if (rec->senders) pthread_cond_broadcast(&writers);
+  /* They need the mutex to return, and not the GIL. */
+  while (rec->senders) core_wait(&writers);
+}
+
+static void unpark(core_record *rec) {
+  core_lock();
+  int was = rec->parked;
+  rec->parked = 0;
+  if (was == WRITER || rec->senders) pthread_cond_broadcast(&writers);
+  core_unlock();
+  if (was == ITERATOR) core_resume(rec);
+}
+
+void core_acked(uintptr_t record, int64_t n) {
+  core_record *rec = (core_record *)record;
+  if (UNLIKELY(rec->pipeline != NULL)) __atomic_sub_fetch(&rec->pipeline->unacked, n, __ATOMIC_SEQ_CST);
+  int64_t left = __atomic_sub_fetch(&rec->unacked, n, __ATOMIC_SEQ_CST);
+  if (left <= WINDOW_BYTES / 2 && left + n > WINDOW_BYTES / 2) unpark(rec);
+}
+
+void core_cancel(core_record *rec) {
+  __atomic_store_n(&rec->cancelled, 1, __ATOMIC_SEQ_CST);
+  core_mode_of(rec)->cancelled(rec);
+}
+
+void core_pool_cancelled(core_record *rec) {
+  unpark(rec);
+  if (UNLIKELY(rec->websocket)) core_schedule(rec); /* for on_close */
+}
+
+/* --- inputs; without the GIL ---------------------------------------------
+ *
+ * Passes inputs of WebSockets with callbacks from the event loop to a thread. Without the GIL. */
+
+static core_record *first, *last; /* event loop only: have inputs, and are not in the queue yet */
+
+void core_deliver(uintptr_t record, uintptr_t input) {
+  core_record *rec = (core_record *)record;
+  core_mode_of(rec)->deliver(rec, (core_input *)input);
+}
+
+void core_pool_deliver(core_record *rec, core_input *in) {
+  in->next = NULL;
+  core_lock();
+  int open = rec->open, wake = open && !rec->scheduled;
+  if (open) {
+    if (rec->inputs)
+      rec->inputs_tail->next = in;
+    else
+      rec->inputs = in;
+    rec->inputs_tail = in;
+    rec->scheduled = 1;
+  }
+  core_unlock();
+  if (!open) free(in); /* the WebSocket has ended */
+  if (!wake) return;
+  rec->job = CORE_INPUTS;
+  rec->next = NULL;
+  if (last)
+    last->next = rec;
+  else
+    first = rec;
+  last = rec;
+}
+
+void core_pool_forget(core_record *rec) { (void)rec; }
+
+void core_enqueue_delivered(void) {
+  if (!first) return;
+  core_lock();
+  P.mode->enqueue(first, last, 0);
+  core_unlock();
+  first = last = NULL;
+}
+
+static void enqueue(core_record *rec) {
+  rec->job = CORE_INPUTS;
+  P.mode->enqueue(rec, rec, 0);
+}
+
+void core_schedule(core_record *rec) {
+  core_lock();
+  int due = rec->open && !rec->scheduled;
+  if (due) {
+    rec->scheduled = 1;
+    enqueue(rec);
+  }
+  core_unlock();
+  if (due) P.mode->wake();
+}
+
+void core_give_way(core_record *rec) {
+  core_lock();
+  enqueue(rec);
+  core_unlock();
+  P.mode->wake();
+}
+
+void core_free_inputs(core_input *in) {
+  while (in) {
+    core_input *next = in->next;
+    free(in);
+    in = next;
+  }
+}

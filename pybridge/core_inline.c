@@ -1,0 +1,149 @@
+/* Inline mode (--threads 0): the event loop runs queued records in turns. A long turn ends early, so that the event
+ * loop sends finished parts and reads input before the rest runs. All on the event loop's thread, unless core.h says
+ * otherwise. */
+#include "core.h"
+
+#define P core_the_pool
+
+static int over; /* Python is ending */
+
+/* Requests a turn, without wake_pending: the event loop clears that after it has checked turn, when it takes parts, so
+ * a request in between would be lost. */
+static void request_turn(void) {
+  __atomic_store_n(&P.shared.turn, 1, __ATOMIC_SEQ_CST);
+  core_signal_loop();
+}
+
+/* Runs the queued records; those that are added meanwhile run in another turn. */
+static void run_inbox(void) {
+  core_thread *t = P.threads[0];
+  core_lock();
+  core_record *rec = t->inbox, *last = t->inbox_tail;
+  t->inbox = t->inbox_tail = NULL;
+  core_unlock();
+  /* With 250 us for each turn, their ends cost a tenth of the CPU of a page of Flask. */
+  uint64_t most = rec ? core_notify_after(&P.mounts[rec->mount]) : 0;
+  for (uint64_t spent = 0; rec && spent < most && !(rec->job == CORE_RUN && core_loop_is_behind());) {
+    core_record *next = rec->next;
+    if (rec->job == CORE_RUN) core_count_queued(-1);
+    core_count_job(t);
+    uint64_t began = rec->job == CORE_NEXT ? core_now_ns() : 0;
+    spent += began ? 0 : core_run_ns(&P.mounts[rec->mount]);
+    core_run(t, rec);
+    spent += began ? core_now_ns() - began : 0;
+    rec = next;
+  }
+  t->unsignalled = 0;
+  if (!rec) return;
+  core_lock();
+  last->next = t->inbox;
+  if (!t->inbox) t->inbox_tail = last;
+  t->inbox = rec;
+  core_unlock();
+  request_turn();
+}
+
+static void written(core_thread *t, core_record *rec, const uint8_t *ends) {
+  if (!P.shared.turning || core_this_thread != t) return; /* called on a thread of the application */
+  core_count_job(t);                                      /* progress, see core_inline_record */
+  t->unsignalled = 0;
+  core_loop_send_now();
+  core_collect_garbage();
+}
+
+static int start(void) {
+  if (over || !__atomic_load_n(&P.shared.turn, __ATOMIC_SEQ_CST)) return -1;
+  if (P.shared.turning) { /* called from written: the turn on the stack has to end first */
+    request_turn();
+    return -1;
+  }
+  __atomic_store_n(&P.shared.turning, 1, __ATOMIC_SEQ_CST);
+  __atomic_store_n(&P.shared.turn, 0, __ATOMIC_SEQ_CST);
+  core_take_gil();
+  if (P.check_signals) P.check_signals = 0, core_check_signals();
+  run_inbox();
+  core_collect_garbage();
+  core_release_gil();
+  __atomic_store_n(&P.shared.turning, 0, __ATOMIC_SEQ_CST);
+  return P.exit_code;
+}
+
+void core_inline_finish(void) {
+  const core_thread *t = P.threads[0]; /* NULL: the event loop has never run handlers */
+  unsigned long before;
+  do { /* until a turn runs nothing: requests may wait for the event loop, which takes no parts now */
+    before = t ? t->jobs : 0;
+    start();
+  } while (t && t->jobs != before);
+  over = 1;
+}
+
+/* --- the rest of the mode --------------------------------------------------- */
+
+static int prepare(void) { return 0; } /* the event loop's thread exists */
+
+static void enqueue(core_record *first, core_record *last, int n) {
+  core_append_inbox(P.threads[0], first, last);
+  core_count_queued(n);
+  __atomic_store_n(&P.shared.turn, 1, __ATOMIC_RELAXED); /* for start; wake orders it */
+}
+
+static void resume(core_record *rec) {
+  core_lock();
+  core_append_inbox(P.threads[0], rec, rec);
+  core_unlock();
+  request_turn();
+}
+
+static int dequeue(core_record *rec) {
+  return rec->job == CORE_RUN && core_unlink_from(&P.threads[0]->inbox, &P.threads[0]->inbox_tail, rec);
+}
+
+static void wake_loop(void) {} /* its thread is this one */
+
+/* A chunk must not wait for the next one (PEP 3333), and this thread sends it, unless another one sends finished parts
+ * during a turn (Handler.Attend). The chunk has been published. */
+static int stream_yields(const core_thread *t, const core_record *rec, uint64_t ns) {
+  if (rec->chunk_ns > CORE_SLOW_NS || ns > CORE_UNSIGNALLED_NS) return 1;
+  if (__atomic_load_n(&P.shared.attended, __ATOMIC_SEQ_CST)) return 0;
+  __atomic_store_n(&P.shared.unattended, 1, __ATOMIC_RELAXED);
+  return rec->started;
+}
+
+static int messages_yield(const core_thread *t, uint64_t ns) { return ns > CORE_UNSIGNALLED_NS; }
+
+static void signalled(void) {
+  P.check_signals = 1;
+  request_turn();
+}
+
+static void attached(int signals) {
+  core_take_gil();
+  core_watch_signals(signals);
+  core_take_timeout_signal();
+  signalled(); /* one may have arrived before */
+  core_release_gil();
+}
+
+static void replace(core_thread *t) {} /* inline mode has one thread */
+
+const core_mode core_inline = {
+    .prepare = prepare,
+    .enqueue = enqueue,
+    .start = start,
+    .wake = request_turn,
+    .resume = resume,
+    .dequeue = dequeue,
+    .deliver = core_pool_deliver,
+    .cancelled = core_pool_cancelled,
+    .state_of = core_pool_state_of,
+    .forget = core_pool_forget,
+    .wake_loop = wake_loop,
+    .written = written,
+    .stream_yields = stream_yields,
+    .messages_yield = messages_yield,
+    .attached = attached,
+    .signalled = signalled,
+    .collect = request_turn,
+    .replace = replace,
+};

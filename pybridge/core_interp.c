@@ -1,0 +1,275 @@
+/* Starts and ends the interpreter, and runs the script in it. On Python's main thread. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+#include "core.h"
+
+#include <dlfcn.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static PyThreadState *main_state;
+
+void core_release_gil(void) { main_state = PyEval_SaveThread(); }
+
+void core_take_gil(void) { PyEval_RestoreThread(main_state); }
+
+static int failed(PyStatus status, const char **why) {
+  if (!PyStatus_Exception(status)) return 0;
+  *why = status.err_msg ? status.err_msg : "Python cannot start";
+  return -1;
+}
+
+static int configure(PyConfig *c, const core_start_options *o, const char **why) {
+  /* Go handles the signals of the process; a script may take some with signal.signal. */
+  c->install_signal_handlers = 0;
+  c->parse_argv = 0;
+  if (o->executable && failed(PyConfig_SetBytesString(c, &c->program_name, o->executable), why)) return -1;
+  if (o->home && failed(PyConfig_SetBytesString(c, &c->home, o->home), why)) return -1;
+  char **argv = calloc((size_t)o->argc + 1, sizeof *argv);
+  if (!argv) return *why = "out of memory", -1;
+  argv[0] = (char *)o->script;
+  for (int i = 0; i < o->argc; i++) argv[i + 1] = (char *)o->argv[i];
+  int bad = failed(PyConfig_SetBytesArgv(c, o->argc + 1, argv), why);
+  free(argv);
+  if (bad) return -1;
+  return failed(Py_InitializeFromConfig(c), why);
+}
+
+/* Finds packages fapws and fapws4 of this executable, and nothing else in their directory. */
+static const char finder_source[] = "def install(folder):\n"
+                                    "    import sys\n"
+                                    "    class FapwsFinder:\n"
+                                    "        @staticmethod\n"
+                                    "        def find_spec(name, path=None, target=None):\n"
+                                    "            if name in ('fapws', 'fapws4'):\n"
+                                    "                from importlib.machinery import PathFinder\n"
+                                    "                return PathFinder.find_spec(name, [folder], target)\n"
+                                    "            if name == 'multiprocessing.spawn':\n"
+                                    "                from fapws._spawned import spec_of_spawn\n"
+                                    "                return spec_of_spawn(folder, path, target)\n"
+                                    "    sys.meta_path.insert(0, FapwsFinder)\n";
+
+static int install_finder(const char *folder) {
+  PyObject *space = PyDict_New(), *done = NULL;
+  if (space && PyDict_SetItemString(space, "__builtins__", PyEval_GetBuiltins()) == 0) {
+    done = PyRun_String(finder_source, Py_file_input, space, space);
+    Py_XDECREF(done);
+    if (done)
+      done = PyObject_CallFunction(PyDict_GetItemString(space, "install"), "N", PyUnicode_DecodeFSDefault(folder));
+  }
+  Py_XDECREF(space);
+  Py_XDECREF(done);
+  return done ? 0 : -1;
+}
+
+static int insert_folders(const core_start_options *o) {
+  PyObject *sys_path = PySys_GetObject("path");
+  for (int i = 0; i < o->folders; i++) {
+    PyObject *folder = PyUnicode_DecodeFSDefault(o->path[i]);
+    int bad = !folder || !sys_path || PyList_Insert(sys_path, i, folder) < 0;
+    Py_XDECREF(folder);
+    if (bad) return -1;
+  }
+  return 0;
+}
+
+/* Python before 3.13 takes the thread on which threading is first imported for its main thread: a handler's thread
+ * would be threading.main_thread(), and Python could not end after that thread has. */
+static int import_threading(void) {
+  PyObject *module = PY_VERSION_HEX < 0x030d0000 ? PyImport_ImportModule("threading") : Py_NewRef(Py_None);
+  Py_XDECREF(module);
+  return module ? 0 : -1;
+}
+
+int core_start(const core_start_options *o, PyObject *(*make_module)(void), const char **why) {
+  PyPreConfig pre;
+  PyPreConfig_InitPythonConfig(&pre);
+  if (failed(Py_PreInitialize(&pre), why)) return -1;
+  if (PyImport_AppendInittab("_fapws", make_module) < 0) return *why = "out of memory", -1;
+  PyConfig config;
+  PyConfig_InitPythonConfig(&config);
+  int bad = configure(&config, o, why);
+  PyConfig_Clear(&config);
+  if (bad) return -1;
+  /* Its types must be ready, whether or not the script imports it. */
+  PyObject *module = PyImport_ImportModule("_fapws");
+  Py_XDECREF(module);
+  if (!module || insert_folders(o) < 0 || (o->contrib && install_finder(o->contrib) < 0) || import_threading() < 0 ||
+      core_stdio_init("stdout", 1) < 0 || core_stdio_init("stderr", 2) < 0 || core_fork_init() < 0 ||
+      core_dump_init() < 0) {
+    PyErr_Print();
+    *why = "Python cannot be set up for fapws";
+    return -1;
+  }
+  return 0;
+}
+
+int core_system_exit(void) {
+  if (!PyErr_ExceptionMatches(PyExc_SystemExit)) return -1;
+  PyObject *type, *value, *tb, *code = NULL;
+  PyErr_Fetch(&type, &value, &tb);
+  PyErr_NormalizeException(&type, &value, &tb);
+  if (value) code = PyObject_GetAttrString(value, "code");
+  int status = 1;
+  if (!code || code == Py_None) {
+    status = 0;
+  } else if (PyLong_Check(code)) {
+    status = (int)(PyLong_AsLong(code) & 0xff);
+  } else {
+    PySys_FormatStderr("%S\n", code);
+  }
+  PyErr_Clear();
+  Py_XDECREF(code);
+  Py_XDECREF(type);
+  Py_XDECREF(value);
+  Py_XDECREF(tb);
+  return status;
+}
+
+/* Makes the directory of the script, links followed, sys.path[0], like python3. */
+static int insert_script_folder(const char *path) {
+  PyObject *flags = PySys_GetObject("flags");
+  PyObject *safe = flags ? PyObject_GetAttrString(flags, "safe_path") : NULL;
+  int is_safe = safe && PyObject_IsTrue(safe) == 1;
+  Py_XDECREF(safe);
+  PyErr_Clear();
+  if (is_safe) return 0;
+  char *real = realpath(path, NULL);
+  const char *file = real ? real : path;
+  const char *slash = strrchr(file, '/');
+  Py_ssize_t len = slash == file ? 1 : slash ? slash - file : 0;
+  PyObject *folder = PyUnicode_DecodeFSDefaultAndSize(file, len);
+  free(real);
+  PyObject *sys_path = PySys_GetObject("path");
+  int ok = folder && sys_path && PyList_Insert(sys_path, 0, folder) == 0;
+  Py_XDECREF(folder);
+  return ok ? 0 : -1;
+}
+
+/* The globals of __main__ with the names that runpy and tracebacks use. */
+static PyObject *main_globals(PyObject *path) {
+  PyObject *module = PyImport_AddModule("__main__");
+  if (!module) return NULL;
+  PyObject *globals = PyModule_GetDict(module);
+  if (PyDict_SetItemString(globals, "__file__", path) < 0 || PyDict_SetItemString(globals, "__cached__", Py_None) < 0)
+    return NULL;
+  PyObject *loader = core_call("_frozen_importlib_external", "SourceFileLoader", "(sO)", "__main__", path);
+  int ok = loader && PyDict_SetItemString(globals, "__loader__", loader) == 0;
+  Py_XDECREF(loader);
+  return ok ? globals : NULL;
+}
+
+/* Makes signal handlers run on the alternate stack, which those of Python before 3.10 do not ask for: the stack of a
+ * goroutine is too small. */
+static void signals_on_stack(void) {
+  for (int sig = 1; sig < NSIG; sig++) {
+    struct sigaction sa;
+    if (sigaction(sig, NULL, &sa) != 0 || sa.sa_handler == SIG_DFL || sa.sa_handler == SIG_IGN) continue;
+    if (sa.sa_flags & SA_ONSTACK) continue;
+    sa.sa_flags |= SA_ONSTACK;
+    sigaction(sig, &sa, NULL);
+  }
+}
+
+PyObject *core_signals_on_stack(PyObject *module, PyObject *none) {
+  signals_on_stack();
+  Py_RETURN_NONE;
+}
+
+int core_run_script(const char *path, int *code, char **line) {
+  PyObject *done = NULL, *globals = NULL;
+  PyObject *name = PyUnicode_DecodeFSDefault(path);
+  if (name && insert_script_folder(path) == 0) globals = main_globals(name);
+  if (globals) {
+    FILE *script = fopen(path, "rb");
+    if (script)
+      done = PyRun_FileEx(script, path, Py_file_input, globals, globals, 1);
+    else
+      PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, name);
+  }
+  Py_XDECREF(name);
+  Py_XDECREF(done);
+  const char *slash = strrchr(path, '/');
+  return core_script_ended(done != NULL, NULL, slash ? slash + 1 : path, code, line);
+}
+
+void *core_text(const char *bytes) { return PyUnicode_DecodeFSDefault(bytes); }
+
+/* One line about the current exception (fapws._failure), which stays set; malloc, or NULL. */
+static char *describe(const char *name) {
+  PyObject *type, *value, *tb;
+  core_fetch_exception(&type, &value, &tb);
+  PyObject *text =
+      value ? core_call("fapws._failure", "describe", "(ON)", value, PyUnicode_DecodeFSDefault(name)) : NULL;
+  PyObject *bytes = text ? PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace") : NULL;
+  char *line = bytes ? strdup(PyBytes_AsString(bytes)) : NULL;
+  Py_XDECREF(text);
+  Py_XDECREF(bytes);
+  PyErr_Restore(type, value, tb); /* replaces an exception of describe */
+  return line;
+}
+
+int core_script_ended(int ok, void *raised, const char *name, int *code, char **line) {
+  signals_on_stack();
+  core_exit_child();
+  if (ok) return 0;
+  if (raised) PyErr_SetObject((PyObject *)Py_TYPE(raised), raised);
+  if (line) *line = describe(name);
+  *code = core_system_exit();
+  if (*code < 0) {
+    *code = PyErr_ExceptionMatches(PyExc_KeyboardInterrupt) ? 130 : 1;
+    PyErr_Print();
+  }
+  return -1;
+}
+
+void core_watch_signals(int fd) {
+  PyObject *old = core_call_with(core_import("_signal", "set_wakeup_fd"), Py_BuildValue("(i)", fd),
+                                 Py_BuildValue("{s:O}", "warn_on_full_buffer", Py_False));
+  /* The script has set one: it stays. */
+  if (old && PyLong_AsLong(old) >= 0) Py_XDECREF(core_call("_signal", "set_wakeup_fd", "(O)", old));
+  Py_XDECREF(old);
+  if (PyErr_Occurred()) core_report("watching signals", NULL);
+}
+
+void core_check_signals(void) {
+  if (PyErr_CheckSignals() == 0) return;
+  int status = core_system_exit();
+  if (status < 0 && PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
+    PyErr_Clear();
+    status = 0;
+  }
+  if (status >= 0)
+    core_request_exit(status);
+  else
+    core_report("a signal handler", NULL);
+}
+
+/* That of the library, which may be a newer bugfix release than that of the headers. It needs no initialised Python. */
+const char *core_python_version(void) {
+  static char version[32];
+  const char *all = Py_GetVersion();
+  snprintf(version, sizeof version, "%.*s%s", (int)strcspn(all, " +"), all, CORE_PARALLEL ? "t" : "");
+  return version;
+}
+
+const char *core_library(void) {
+  Dl_info info;
+  void *known = dlsym(RTLD_DEFAULT, "Py_FinalizeEx");
+  return known && dladdr(known, &info) ? info.dli_fname : "libpython";
+}
+
+int core_finish(void) {
+  core_dump_end();
+  return Py_FinalizeEx();
+}
+
+void core_run_atexit(void) {
+  PyGILState_STATE gil = PyGILState_Ensure();
+  PyObject *done = core_call("atexit", "_run_exitfuncs", "()");
+  if (!done) PyErr_Print();
+  Py_XDECREF(done);
+  PyGILState_Release(gil);
+}

@@ -1,0 +1,108 @@
+/* Messages of the application to the event loop, in addition to responses. Any thread, with or without the GIL.
+ *
+ * Messages are kept in a buffer until the event loop takes them, which it does before it takes finished parts: a page
+ * that a handler purged is gone before its response is sent. Nothing here calls Go, which does not run in a child that
+ * the application has forked. */
+#include "core.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define P core_the_pool
+
+#define MOST_WAITING (8 << 20) /* maximum bytes of events that the server has not accepted yet (Handler.Dealt) */
+
+static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER; /* held briefly, with or without the GIL */
+static char *all;                                      /* malloc; the caller of core_messages frees it */
+static size_t used, room;
+static size_t lines; /* bytes of CORE_ERROR_LINES among them */
+
+/* Appends n bytes and returns where they are, or NULL without memory. mu is held. */
+static char *grow(size_t n) {
+  if (used + n > room) {
+    size_t more = 2 * room > used + n ? 2 * room : used + n + 4096;
+    char *larger = realloc(all, more);
+    if (!larger) return NULL;
+    all = larger;
+    room = more;
+  }
+  used += n;
+  return all + used - n;
+}
+
+int core_try_enqueue(uint8_t kind, const core_bytes *texts, int n) {
+  uint32_t len = 0;
+  for (int i = 0; i < n; i++) len += (uint32_t)sizeof(uint32_t) + texts[i].len;
+  pthread_mutex_lock(&mu);
+  int full = kind == CORE_ERROR_LINES && lines + len > CORE_ERRORLOG_WAITS;
+  char *to = full ? NULL : grow(1 + sizeof len + len);
+  if (to) {
+    if (kind == CORE_ERROR_LINES) lines += len;
+    *to++ = (char)kind;
+    memcpy(to, &len, sizeof len);
+    to += sizeof len;
+    for (int i = 0; i < n; i++) {
+      memcpy(to, &texts[i].len, sizeof texts[i].len);
+      to += sizeof texts[i].len;
+      memcpy(to, texts[i].text, texts[i].len);
+      to += texts[i].len;
+    }
+    __atomic_store_n(&P.shared.messages, 1, __ATOMIC_SEQ_CST);
+  }
+  pthread_mutex_unlock(&mu);
+  if (to && __atomic_load_n(&P.signal_fd, __ATOMIC_SEQ_CST) > 0)
+    core_wake_loop(); /* else the event loop checks when it starts */
+  return to != NULL;
+}
+
+int core_enqueue_message(uint8_t kind, const core_bytes *texts, int n) {
+  if (!core_try_enqueue(kind, texts, n)) return PyErr_NoMemory(), -1;
+  return 0;
+}
+
+char *core_messages(size_t *n) {
+  pthread_mutex_lock(&mu);
+  char *taken = all;
+  *n = used;
+  all = NULL;
+  used = room = lines = 0;
+  __atomic_store_n(&P.shared.messages, 0, __ATOMIC_SEQ_CST);
+  pthread_mutex_unlock(&mu);
+  return taken;
+}
+
+/* --- events, of which a limited number waits; with the GIL --------------- */
+
+/* Reserves cost bytes for events: 1. 0: too many wait, retry. -1: too many wait, only this thread can accept them. */
+static int reserve(int64_t cost) {
+  /* Added by one thread at a time, subtracted by the event loop. */
+  int64_t waiting = __atomic_load_n(&P.shared.event_bytes, __ATOMIC_RELAXED);
+  if (waiting > 0 && waiting + cost > MOST_WAITING) /* a single event may be larger */
+    return __atomic_load_n(&P.signal_fd, __ATOMIC_RELAXED) <= 0 ||
+                   (core_this_thread && !core_this_thread->mode->may_wait)
+               ? -1
+               : 0;
+  __atomic_add_fetch(&P.shared.event_bytes, cost, __ATOMIC_RELAXED);
+  return 1;
+}
+
+/* Notes that an event was sent to the event loop: the exchange that published it sends its further output after the
+ * event (order.go). A thread or task of the application belongs to no exchange: all exchanges wait for its events. */
+static void note_published(int64_t cost) {
+  int64_t events = __atomic_add_fetch(&P.shared.events, cost, __ATOMIC_SEQ_CST);
+  core_record *rec = core_this_thread ? core_this_thread->current : NULL;
+  __atomic_store_n(rec ? &rec->event : &P.shared.others_event, events, __ATOMIC_RELAXED);
+}
+
+PyObject *core_publish_event(uint8_t kind, const core_bytes *texts, int n, int64_t cost) {
+  int room, bad;
+  CORE_BEGIN_ONE(); /* events are counted in the order in which they are sent */
+  room = reserve(cost);
+  bad = room > 0 && core_enqueue_message(kind, texts, n) < 0;
+  if (room > 0 && !bad) note_published(cost);
+  if (bad) __atomic_sub_fetch(&P.shared.event_bytes, cost, __ATOMIC_RELAXED);
+  CORE_END_ONE();
+  if (bad) return NULL;
+  if (room < 0) Py_RETURN_NONE;
+  return PyBool_FromLong(room);
+}

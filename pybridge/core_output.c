@@ -1,0 +1,309 @@
+/* Makes parts: the only file that copies bodies. With the GIL. */
+#include "core.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define P core_the_pool
+
+void core_part_reset(core_part *p, core_record *rec) {
+  char *buf = p->buf;
+  uint32_t cap = p->cap;
+  memset(p, 0, sizeof *p);
+  p->buf = buf;
+  p->cap = cap;
+  p->rec = rec;
+  p->ticket = rec->ticket;
+  p->file = -1;
+  p->length = -1;
+}
+
+int core_part_reserve(core_part *p, size_t n) {
+  size_t want = (size_t)p->used + n;
+  if (LIKELY(want <= p->cap)) return 0;
+  size_t cap = p->cap ? p->cap : 512;
+  while (cap < want && cap <= UINT32_MAX / 2) cap *= 2;
+  char *buf = cap <= UINT32_MAX / 2 ? realloc(p->buf, cap) : NULL;
+  if (!buf) {
+    PyErr_NoMemory();
+    return -1;
+  }
+  p->buf = buf;
+  p->cap = (uint32_t)cap;
+  return 0;
+}
+
+core_part *core_part_new(core_record *rec, size_t room) {
+  core_part *p = calloc(1, sizeof *p);
+  if (!p) {
+    PyErr_NoMemory();
+    return NULL;
+  }
+  core_part_reset(p, rec);
+  if (room && core_part_reserve(p, room) < 0) {
+    free(p);
+    return NULL;
+  }
+  return p;
+}
+
+void core_part_delete(core_part *p) {
+  Py_XDECREF((PyObject *)p->owner);
+  free(p->buf);
+  free(p);
+}
+
+int core_part_put(core_part *p, const char *data, size_t n, uint32_t *off, uint32_t *len) {
+  if (core_part_reserve(p, n) < 0) return -1;
+  if (n) memcpy(p->buf + p->used, data, n);
+  *off = p->used;
+  *len = (uint32_t)n;
+  p->used += (uint32_t)n;
+  return 0;
+}
+
+/* Appends n bytes to the body at the end of p->buf. -1 and MemoryError. */
+static int append_body(core_part *p, const char *data, size_t n) {
+  uint32_t off, len;
+  if (core_part_put(p, data, n, &off, &len) < 0) return -1;
+  if (p->body_len == 0) p->body_off = off;
+  p->body_len += n;
+  return 0;
+}
+
+core_part *core_body_part(core_record *rec, PyObject *owner, const char *data, size_t n) {
+  int copy = n < CORE_COPY_BELOW;
+  core_part *p = malloc(sizeof *p + (copy ? n : 0));
+  if (!p) {
+    PyErr_NoMemory();
+    return NULL;
+  }
+  p->buf = NULL;
+  p->cap = 0;
+  core_part_reset(p, rec);
+  p->body = data;
+  p->body_len = n;
+  if (copy) {
+    p->body = memcpy((char *)(p + 1), data, n); /* in the same allocation */
+  } else {
+    p->owner = Py_NewRef(owner);
+  }
+  return p;
+}
+
+static inline int64_t fit_body(core_record *rec, int64_t n) {
+  if (rec->bodyless || rec->whole) return 0;
+  if (UNLIKELY(rec->declared >= 0 && rec->sent + n > rec->declared)) {
+    core_log(rec, "body exceeds its Content-Length of %lld; truncated", (long long)rec->declared);
+    n = rec->declared - rec->sent;
+    rec->whole = 1;
+  }
+  rec->sent += n;
+  return n;
+}
+
+int64_t core_fit_body(core_record *rec, int64_t n) { return fit_body(rec, n); }
+
+int core_add_body(core_chain *c, PyObject *owner, const char *data, size_t n) {
+  if ((n = (size_t)fit_body(c->rec, (int64_t)n)) == 0) return 0;
+  core_part *p = c->last;
+  int alone = !p || n >= CORE_COPY_BELOW;
+  if (alone)
+    p = core_body_part(c->rec, owner, data, n);
+  else if (p->body || p->body_len + n > 4 * CORE_COPY_BELOW)
+    p = core_part_new(c->rec, n);
+  if (!p || (!alone && append_body(p, data, n) < 0)) {
+    c->rec->sent -= (int64_t)n;
+    return -1;
+  }
+  if (p != c->last) {
+    *(c->last ? &c->last->next : &c->first) = p;
+    c->last = p;
+  }
+  return 0;
+}
+
+void core_chain_abandon(core_chain *c) {
+  for (core_part *p = c->first, *next; p; p = next) {
+    next = p->next;
+    if (p != &c->rec->part0) core_part_free((uintptr_t)p);
+  }
+  c->rec->part0.next = NULL;
+}
+
+int core_body_is_short(core_record *rec) {
+  if (LIKELY(rec->bodyless || rec->declared <= rec->sent)) return 0;
+  core_log(rec, "body has %lld bytes, but its Content-Length is %lld", (long long)rec->sent, (long long)rec->declared);
+  return 1;
+}
+
+core_part *core_close_frame(core_record *rec, int code, const char *reason, size_t n) {
+  core_part *p = malloc(sizeof *p + n);
+  if (!p) return NULL;
+  p->buf = NULL;
+  p->cap = 0;
+  core_part_reset(p, rec);
+  p->body = memcpy((char *)(p + 1), reason, n);
+  p->body_len = n;
+  p->op = CORE_OP_CLOSE;
+  p->code = (uint16_t)code;
+  return p;
+}
+
+/* --- messages of WebSockets ---------------------------------------------- */
+
+int core_read_message(PyObject *o, core_message *m) {
+  m->op = PyUnicode_Check(o) ? CORE_OP_TEXT : CORE_OP_BINARY;
+  m->owner = NULL;
+  if (PyUnicode_Check(o)) {
+    if (!(m->data = PyUnicode_AsUTF8AndSize(o, &m->len))) return -1;
+  } else if (PyBytes_Check(o) || PyByteArray_Check(o) || PyMemoryView_Check(o)) {
+    if (!PyBytes_Check(o) && !(o = m->owner = PyBytes_FromObject(o))) return -1; /* it may change while it is sent */
+    m->data = PyBytes_AS_STRING(o);
+    m->len = PyBytes_GET_SIZE(o);
+  } else {
+    PyErr_Format(PyExc_TypeError, "a message must be str or bytes, not %.100s", Py_TYPE(o)->tp_name);
+    return -1;
+  }
+  if (!m->owner) {
+    m->owner = Py_NewRef(o);
+  }
+  return 0;
+}
+
+core_part *core_part_of(core_record *rec, const core_message *m) {
+  core_part *p = core_body_part(rec, m->owner, m->data, (size_t)m->len);
+  if (p) p->op = (uint8_t)m->op;
+  return p;
+}
+
+core_part *core_message_part(core_record *rec, PyObject *o) {
+  core_message m;
+  core_part *p = core_read_message(o, &m) < 0 ? NULL : core_part_of(rec, &m);
+  Py_XDECREF(m.owner);
+  return p;
+}
+
+int core_sendable_code(long code) {
+  return (code >= 1000 && code <= 1014 && code != 1004 && code != 1005 && code != 1006) ||
+         (code >= 3000 && code <= 4999);
+}
+
+/* --- to the event loop; without the GIL ----------------------------------
+ *
+ * Publishes finished parts, and wakes the event loop for them. Without the GIL.
+ *
+ * The event loop sees parts at once unless it sleeps. Waking it costs two system calls and a thread switch, so it is
+ * woken after each slow handler, and once after several quick ones. */
+
+#define UNSIGNALLED_MAX 256 /* maximum number of parts for which the event loop was not woken */
+
+void core_signal_loop(void) {
+  if (__atomic_exchange_n(P.loop_state, CORE_LOOP_CALLED, __ATOMIC_SEQ_CST) != CORE_LOOP_ASLEEP) return;
+  static const uint64_t token = 1;
+  while (write(P.event_fd, &token, sizeof token) < 0 && errno == EINTR) {
+  }
+}
+
+void core_wake_loop(void) {
+  if (__atomic_exchange_n(&P.shared.wake_pending, 1, __ATOMIC_SEQ_CST) != 0) return;
+  core_signal_loop();
+}
+
+#ifdef __SANITIZE_THREAD__
+/* Go takes finished parts with its own atomics, which ThreadSanitizer does not see. It does see this variable of cgo,
+ * at each call from Go. */
+long long _cgo_sync __attribute__((common));
+void __tsan_release(void *);
+static void before_go(void) { __tsan_release(&_cgo_sync); }
+#else
+static void before_go(void) {}
+#endif
+
+void core_push_part(core_part *p) {
+  if (!p->body && p->body_len) p->body = p->buf + p->body_off; /* buf does not move any more */
+  int64_t event = __atomic_load_n(&p->rec->event, __ATOMIC_RELAXED),
+          others = __atomic_load_n(&P.shared.others_event, __ATOMIC_RELAXED);
+  p->behind = event > others ? event : others;
+  p->taken = p->last && p->rec->taken;
+  core_record *rec = p->rec;
+  int64_t size = (int64_t)p->body_len + p->count;
+  __atomic_add_fetch(&rec->unacked, size, __ATOMIC_RELAXED);
+  if (UNLIKELY(rec->pipeline != NULL)) {
+    __atomic_add_fetch(&rec->pipeline->unacked, size, __ATOMIC_SEQ_CST);
+    if (p->last && rec->counted) __atomic_sub_fetch(&rec->pipeline->running, 1, __ATOMIC_SEQ_CST);
+  }
+  if (UNLIKELY(p->body_len >= CORE_COPY_BELOW)) {
+    p->unseen = 1;
+    __atomic_add_fetch(&P.shared.unseen, (int64_t)p->body_len, __ATOMIC_SEQ_CST);
+  }
+  core_part *old = __atomic_load_n(&P.shared.done, __ATOMIC_RELAXED);
+  do {
+    p->next = old;
+    before_go();
+  } while (!__atomic_compare_exchange_n(&P.shared.done, &old, p, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+}
+
+void core_publish(core_thread *t, core_part *p) {
+  core_push_part(p);
+  if (++t->unsignalled >= UNSIGNALLED_MAX) core_notify(t);
+}
+
+void core_publish_chain(core_thread *t, const core_chain *c) {
+  for (core_part *p = c->first, *next; p; p = next) {
+    next = p->next;
+    core_publish(t, p);
+  }
+}
+
+void core_notify(core_thread *t) {
+  if (t->unsignalled == 0) return;
+  t->unsignalled = 0;
+  t->unsignalled_ns = 0;
+  t->mode->wake_loop();
+}
+
+uint64_t core_notify_after(const core_mount *m) {
+  uint64_t quarter = __atomic_load_n(&P.shared.queued, __ATOMIC_RELAXED) * core_run_ns(m) / 4;
+  if (quarter < CORE_UNSIGNALLED_NS) return CORE_UNSIGNALLED_NS;
+  return quarter < 8 * CORE_UNSIGNALLED_NS ? quarter : 8 * CORE_UNSIGNALLED_NS;
+}
+
+/* --- parts that own a Python object --------------------------------------
+ *
+ * Frees parts that own a Python object: the event loop releases them without the GIL, and a thread with the GIL frees
+ * them. */
+
+#define GARBAGE_BYTES (1 << 20) /* maximum size of released objects before a thread is woken to free them */
+
+static int64_t garbage_bytes;
+
+void core_part_free(uintptr_t number) {
+  core_part *part = (core_part *)number;
+  if (!part->owner) {
+    free(part->buf);
+    free(part);
+    return;
+  }
+  /* Counted first: once it is on the list, the collector may free it. */
+  int64_t held = __atomic_add_fetch(&garbage_bytes, (int64_t)part->body_len, __ATOMIC_RELAXED);
+  core_part *old = __atomic_load_n(&P.garbage, __ATOMIC_RELAXED);
+  do {
+    part->next = old;
+  } while (!__atomic_compare_exchange_n(&P.garbage, &old, part, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+  if (held < GARBAGE_BYTES) return;
+  P.mode->collect(); /* an idle server must not keep large objects */
+}
+
+void core_collect_garbage(void) {
+  if (LIKELY(!__atomic_load_n(&P.garbage, __ATOMIC_RELAXED))) return;
+  core_part *p = __atomic_exchange_n(&P.garbage, NULL, __ATOMIC_ACQUIRE);
+  while (p) {
+    core_part *next = p->next;
+    __atomic_sub_fetch(&garbage_bytes, (int64_t)p->body_len, __ATOMIC_RELAXED);
+    core_part_delete(p);
+    p = next;
+  }
+}

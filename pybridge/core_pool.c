@@ -1,0 +1,204 @@
+/* The pool: its mutex, its start and end, and the calls of the event loop in any mode. */
+#include "core.h"
+
+#include <errno.h>
+#include <semaphore.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#define P core_the_pool
+
+core_pool core_the_pool;
+
+static core_thread main_thread;
+static __thread core_thread *to_wake; /* by core_unlock() */
+
+uint64_t core_now_ns(void) {
+  struct timespec ts;
+  clock_gettime(CLOCK_MONOTONIC, &ts);
+  return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+void core_cond_init(pthread_cond_t *c) {
+  pthread_condattr_t a;
+  pthread_condattr_init(&a);
+  pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
+  pthread_cond_init(c, &a);
+  pthread_condattr_destroy(&a);
+}
+
+/* --- waking; P.mu is held --------------------------------------------------- */
+
+void core_wake_thread(core_thread *t) {
+  if (t->state != CORE_THREAD_IDLE) return;
+  t->state = CORE_THREAD_BUSY;
+  P.idle--;
+  if (to_wake) sem_post(&to_wake->sleep); /* a second one at once is rare */
+  to_wake = t;
+}
+
+static void post(void) {
+  core_thread *t = to_wake;
+  to_wake = NULL;
+  if (t) sem_post(&t->sleep);
+}
+
+/* Wakes after the mutex is free: on one CPU the woken thread may run at once, and would have to wait for the mutex. */
+void core_unlock(void) {
+  pthread_mutex_unlock(&P.mu);
+  post();
+}
+
+void core_lock(void) { pthread_mutex_lock(&P.mu); }
+
+void core_wait(pthread_cond_t *c) {
+  post();
+  pthread_cond_wait(c, &P.mu);
+}
+
+int core_wait_until(pthread_cond_t *c, const struct timespec *until) {
+  post();
+  return pthread_cond_timedwait(c, &P.mu, until) != ETIMEDOUT;
+}
+
+void core_wait_ns(pthread_cond_t *c, uint64_t ns) {
+  uint64_t until = core_now_ns() + ns;
+  core_wait_until(c, &(struct timespec){(time_t)(until / 1000000000u), (long)(until % 1000000000u)});
+}
+
+/* --- the start ---------------------------------------------------------------- */
+
+void core_pool_start(const core_options *o, const core_mode *coroutines, void (*thread_ends)(void)) {
+  pthread_mutex_init(&P.mu, NULL);
+  core_cond_init(&P.monitor);
+  core_flow_init();
+  sem_init(&main_thread.sleep, 0, 0);
+  P.max = o->threads > CORE_MAX_THREADS ? CORE_MAX_THREADS : o->threads;
+  P.mode = o->threads > 0 ? &core_threads : &core_inline;
+  P.coroutines = coroutines;
+  P.thread_ends = thread_ends;
+  P.parallel = core_is_parallel();
+  P.cpus = o->cpus;
+  P.debug = o->debug;
+  P.stamped = o->stamped;
+  P.send_fields = o->send_fields;
+  P.signal_fd = P.exit_code = -1;
+  P.max_event = o->max_event;
+  main_thread.mode = P.mode;
+  main_thread.state = CORE_THREAD_BUSY;
+  main_thread.python = PyThreadState_Get();
+  main_thread.id = pthread_self();
+  core_this_thread = &main_thread;
+  P.threads[0] = &main_thread;
+  P.nthreads = 1;
+  if (core_errorlog_init() < 0) core_report("creating wsgi.errors of hosts; using stderr", NULL);
+}
+
+/* --- calls from Go --------------------------------------------------------- */
+
+int core_pool_is_parallel(void) { return P.parallel; }
+
+void core_pool_attach(int signals, int event, int32_t *state) {
+  P.event_fd = event;
+  P.loop_state = state;
+  __atomic_store_n(&P.signal_fd, signals,
+                   __ATOMIC_SEQ_CST); /* last, because threads of the application check it first */
+  if (__atomic_load_n(&P.shared.messages, __ATOMIC_SEQ_CST)) core_wake_loop();
+  P.mode->attached(signals);
+}
+
+void core_loop_has_seen(void) {
+  P.mode->wake();
+  P.coroutines->wake();
+}
+
+/* Queues the first records of a chain, as far as they have the same mode, and returns the rest. */
+static core_record *enqueue_some(core_record *first, uint64_t now) {
+  const core_mode *mode = core_mode_of(first);
+  core_record *last = first, *next;
+  int n = 1;
+  for (first->since_ns = now; (next = last->next) && core_mode_of(next) == mode; last = next, n++) next->since_ns = now;
+  core_lock();
+  mode->enqueue(first, last, n);
+  core_unlock();
+  return next;
+}
+
+int core_flush(uintptr_t first) {
+  struct timespec now; /* the same for all: reading the clock is not free */
+  clock_gettime(core_waits_are_counted() ? CLOCK_MONOTONIC : CLOCK_MONOTONIC_COARSE, &now);
+  for (core_record *rec = (core_record *)first; rec;)
+    rec = enqueue_some(rec, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
+  core_enqueue_delivered();
+  P.coroutines->start();
+  return P.mode->start();
+}
+
+void core_request_exit(int code) {
+  core_lock();
+  P.exit_code = code;
+  __atomic_store_n(&P.stopping, 1, __ATOMIC_RELAXED);
+  core_unlock();
+}
+
+int core_pool_stop(int ms) {
+  uint64_t until = core_now_ns() + (uint64_t)ms * 1000000u;
+  core_lock();
+  __atomic_store_n(&P.stopping, 1, __ATOMIC_RELAXED);
+  for (int i = 0; i < P.nthreads; i++) core_wake_thread(P.threads[i]);
+  __atomic_store_n(&P.monitor_parked, 0, __ATOMIC_RELAXED);
+  pthread_cond_broadcast(&P.monitor);
+  while (P.live > 0) {
+    uint64_t now = core_now_ns();
+    if (now >= until) break;
+    core_wait_ns(&P.monitor, until - now);
+  }
+  int left = P.live;
+  core_unlock();
+  return left;
+}
+
+void core_resume(core_record *rec) {
+  rec->job = CORE_NEXT;
+  core_mode_of(rec)->resume(rec);
+}
+
+void core_signalled(void) { P.mode->signalled(); }
+
+/* --- requests and threads that are given up ------------------------------
+ *
+ * Gives up requests that waited too long, and threads that do not return. Any thread, without the GIL, which these
+ * threads may hold. */
+
+core_part *core_give_up(core_record *rec) {
+  if (rec->spool >= 0) close(rec->spool);
+  rec->spool = -1;
+  if (rec->socket > 0) close(rec->socket);
+  rec->socket = 0;
+  core_part *p = &rec->part0;
+  core_part_reset(p, rec);
+  p->last = p->failed = 1;
+  return p;
+}
+
+int core_dequeue_expired(uintptr_t number) {
+  core_record *rec = (core_record *)number;
+  core_lock();
+  int found = core_mode_of(rec)->dequeue(rec);
+  if (found) core_count_queued(-1);
+  core_unlock();
+  if (!found) return 0;
+  core_push_part(core_give_up(rec));
+  core_wake_loop();
+  return 1;
+}
+
+int core_mark_thread_stuck(int index, uintptr_t number, unsigned long jobs) {
+  core_lock();
+  core_thread *t = P.threads[index];
+  int same = core_jobs_of(t) == jobs && __atomic_load_n(&t->current, __ATOMIC_RELAXED) == (core_record *)number;
+  if (same && !t->stuck) t->mode->replace(t);
+  core_unlock();
+  return same;
+}

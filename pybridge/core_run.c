@@ -1,0 +1,73 @@
+/* Runs one job of a record on a thread, as its kind says: a request, the next chunks of an iterator, or inputs. With
+ * the GIL. */
+#include "core.h"
+
+#include <sys/resource.h>
+
+/* How often this thread has waited: for a lock, a disk, a socket. */
+static long waits(void) {
+  struct rusage used;
+  return getrusage(RUSAGE_THREAD, &used) == 0 ? used.ru_nvcsw : 0;
+}
+
+void core_average(uint64_t *average, uint64_t sample) {
+  uint64_t before = __atomic_load_n(average, __ATOMIC_RELAXED); /* a sample at the same time may be lost */
+  /* A single outlier (a page fault, another process) must not make a handler count as slow. */
+  uint64_t most = before * 4 + 50000;
+  if (sample > most) sample = most;
+  __atomic_store_n(average, before - before / 8 + sample / 8, __ATOMIC_RELAXED);
+}
+
+/* How often m was called, about: calls at the same time may count once. */
+static unsigned count_call(core_mount *m) {
+  unsigned n = __atomic_load_n(&m->calls, __ATOMIC_RELAXED) + 1;
+  __atomic_store_n(&m->calls, n, __ATOMIC_RELAXED);
+  return n;
+}
+
+void core_begin_timing(core_timing *x, core_mount *m) {
+  /* Reading the clock costs as much as a small handler. */
+  uint64_t usual = core_run_ns(m);
+  x->timed = usual > CORE_QUICK_NS || (count_call(m) & 15) == 0;
+  /* A handler that only computes gains nothing by another thread, because of the GIL. */
+  x->watched = usual > CORE_SLOW_NS;
+  x->waits = x->watched ? waits() : 0;
+  x->began = x->timed ? core_now_ns() : 0;
+}
+
+void core_end_timing(const core_timing *x, core_mount *m) {
+  if (!x->timed) return;
+  uint64_t took = core_now_ns() - x->began;
+  core_average(&m->run_ns, took);
+  if (x->watched) core_average(&m->wait_ns, waits() != x->waits ? took : 0);
+}
+
+int core_record_begin(core_thread *t, core_record *rec) {
+  if (UNLIKELY(core_may_defer(rec)) && core_defer(t, rec)) return 0;
+  if (core_waits_are_counted()) core_count_queue_wait(rec);
+  core_give_to(rec, t);
+  rec->iter = rec->result = rec->start = rec->input = rec->environ = rec->exchange = NULL;
+  rec->started = rec->whole = rec->bodyless = rec->single = 0;
+  rec->declared = -1;
+  rec->sent = rec->unacked = rec->credit = 0;
+  if (LIKELY(!__atomic_load_n(&rec->cancelled, __ATOMIC_RELAXED))) return 1;
+  t->mode->forget(rec); /* the client disconnected: the handler does not run */
+  core_publish(t, core_give_up(rec));
+  return 0;
+}
+
+void core_run(core_thread *t, core_record *rec) {
+  uint8_t job = rec->job;
+  if (LIKELY(job == CORE_RUN) && !core_record_begin(t, rec)) return;
+  core_give_to(rec, t);
+  __atomic_store_n(&t->current, rec, __ATOMIC_RELAXED);
+  if (LIKELY(job == CORE_RUN))
+    core_kind_of(rec)->run(t, rec);
+  else if (job == CORE_INPUTS)
+    core_kind_of(rec)->run_inputs(t, rec);
+  else
+    core_kind_of(rec)->resume(t, rec);
+  /* wsgi_drop has done so unless the record continues later. */
+  __atomic_store_n(&t->current, NULL, __ATOMIC_RELAXED);
+  if (UNLIKELY(t->raised)) core_withdraw_timeout(t);
+}

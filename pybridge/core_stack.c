@@ -1,0 +1,348 @@
+/* Stacks of Python threads, and fapws.Timeout for handlers that take too long. On any thread; it takes the GIL where it
+ * needs it.
+ *
+ * thread.current is the record whose code a thread runs. It changes under the GIL only, so with the GIL, and alone
+ * (core.h), a Timeout cannot hit another request. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+#include "core.h"
+
+#include <frameobject.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define P core_the_pool
+#define DEEPEST 200 /* maximum number of frames */
+
+PyObject *core_timeout;
+__thread core_thread *core_this_thread;
+
+/* --- stacks ---------------------------------------------------------------- */
+
+#if PY_VERSION_HEX < 0x03090000
+static PyFrameObject *top_frame(PyThreadState *state) { return (PyFrameObject *)Py_XNewRef(state->frame); }
+
+static PyFrameObject *caller(PyFrameObject *frame) { return (PyFrameObject *)Py_XNewRef(frame->f_back); }
+
+static PyObject *code_of(PyFrameObject *frame) { return Py_NewRef(frame->f_code); }
+#else
+#define top_frame PyThreadState_GetFrame
+#define caller PyFrame_GetBack
+#define code_of(frame) ((PyObject *)PyFrame_GetCode(frame))
+#endif
+
+/* Writes a str attribute in the encoding of the file system, and a NUL. */
+static void write_text(FILE *out, PyObject *o, const char *attribute) {
+  PyObject *text = PyObject_GetAttrString(o, attribute);
+  PyObject *bytes = text && PyUnicode_Check(text) ? PyUnicode_EncodeFSDefault(text) : NULL;
+  fputs(bytes ? PyBytes_AS_STRING(bytes) : "?", out);
+  fputc(0, out);
+  PyErr_Clear();
+  Py_XDECREF(bytes);
+  Py_XDECREF(text);
+}
+
+void core_write_frame(FILE *out, PyObject *o) {
+  PyFrameObject *frame = (PyFrameObject *)o;
+  PyObject *code = code_of(frame);
+  write_text(out, code, "co_filename");
+  fprintf(out, "%d", PyFrame_GetLineNumber(frame));
+  fputc(0, out);
+  write_text(out, code, PyObject_HasAttrString(code, "co_qualname") ? "co_qualname" : "co_name");
+  Py_DECREF(code);
+}
+
+void core_write_stack(FILE *out, PyThreadState *state) {
+  PyFrameObject *frame = top_frame(state);
+  for (int depth = 0; frame && depth < DEEPEST; depth++) {
+    core_write_frame(out, (PyObject *)frame);
+    PyFrameObject *next = caller(frame);
+    Py_DECREF(frame);
+    frame = next;
+  }
+  Py_XDECREF(frame);
+}
+
+void core_take_snapshot(core_thread *t, core_snapshot *out) {
+  out->rec = t->current;
+  out->serial = t->current->serial;
+  out->thread = t->index;
+  out->jobs = core_jobs_of(t);
+  out->stack = NULL;
+  out->stack_len = 0;
+  FILE *f = open_memstream(&out->stack, &out->stack_len);
+  if (!f) return;
+  core_write_stack(f, t->python);
+  fclose(f);
+}
+
+static int count_threads(void) {
+  core_lock();
+  int n = P.nthreads;
+  core_unlock();
+  return n;
+}
+
+int core_sample_threads(core_snapshot *out, int max) {
+  int n = count_threads(), found = 0;
+  for (int i = 0; i < n && found < max; i++)
+    if (P.threads[i]->current && P.threads[i]->python) core_take_snapshot(P.threads[i], &out[found++]);
+  return found;
+}
+
+/* --- the signal ------------------------------------------------------------ */
+
+/* A thread notices an exception set from outside when it executes bytecode, but not while it waits in Lock.acquire,
+ * sleep or recv. In inline mode handlers run on Python's main thread, where a signal ends such a wait: Python calls the
+ * handler of the signal, and an exception of that ends the call. */
+static int timeout_signal; /* 0: none */
+
+/* The handler, on the main thread. The job may have ended meanwhile. */
+static PyObject *on_timeout_signal(PyObject *self, PyObject *args) {
+  core_thread *t = P.threads[0];
+  if (!t->signalled || !t->current) Py_RETURN_NONE;
+  t->signalled = 0;
+  if (!t->python->async_exc) Py_RETURN_NONE; /* already raised, because the thread executed bytecode */
+  PyThreadState_SetAsyncExc(t->python->thread_id, NULL);
+  PyErr_SetNone(core_timeout);
+  return NULL;
+}
+
+void core_take_timeout_signal(void) {
+  static PyMethodDef method = {"overdue", on_timeout_signal, METH_VARARGS,
+                               "Raises fapws.Timeout in an overdue handler."};
+  PyObject *handler = PyCFunction_New(&method, NULL);
+  /* The last real-time signal that the application does not use. */
+  for (int sig = SIGRTMAX; handler && !timeout_signal && sig > SIGRTMIN; sig--) {
+    PyObject *now = core_call("_signal", "getsignal", "(i)", sig);
+    PyObject *done = now && !PyCallable_Check(now) ? core_call("_signal", "signal", "(iO)", sig, handler) : NULL;
+    if (done) timeout_signal = sig;
+    Py_XDECREF(done);
+    Py_XDECREF(now);
+    PyErr_Clear();
+  }
+  Py_XDECREF(handler);
+  Py_XDECREF(core_signals_on_stack(NULL, NULL));
+  PyErr_Clear();
+}
+
+/* --- requests -------------------------------------------------------------- */
+
+int core_record_state(uintptr_t number, int *thread) {
+  core_record *rec = (core_record *)number;
+  return core_thread_of(rec) ? core_mode_of(rec)->state_of(rec, thread) : CORE_QUEUED;
+}
+
+int core_pool_state_of(core_record *rec, int *thread) {
+  const core_thread *t = core_thread_of(rec);
+  if (!t) return CORE_QUEUED; /* the record was given back meanwhile */
+  *thread = t->index;
+  if (__atomic_load_n(&t->current, __ATOMIC_RELAXED) == rec) return CORE_RUNNING;
+  if (rec->open) return rec->scheduled ? CORE_MESSAGES : CORE_OPEN;
+  if (rec->iter == NULL) return CORE_ANSWERED;
+  return rec->parked ? CORE_PARKED : CORE_WAITING;
+}
+
+static void find_alone(void *arg) {
+  core_overdue *o = arg;
+  int n = count_threads();
+  for (int i = 0; i < n && !o->thread; i++) {
+    core_thread *t = P.threads[i];
+    if (t->current != o->rec || o->rec->serial != o->serial || !t->python || (o->jobs && core_jobs_of(t) != o->jobs))
+      continue;
+    core_take_snapshot(t, o->out);
+    o->thread = t;
+  }
+}
+
+static void raise_in(core_thread *t) {
+  if (PyThreadState_SetAsyncExc(t->python->thread_id, core_timeout) <= 0) {
+    t->raised = 0; /* the thread has ended */
+    return;
+  }
+  if (timeout_signal && t == P.threads[0]) {
+    t->signalled = 1;
+    pthread_kill(t->id, timeout_signal);
+  }
+}
+
+struct find {
+  core_overdue *o;
+  void (*find)(void *);
+};
+
+/* The thread, when its job ends, withdraws a Timeout that is being raised, for which it waits. */
+static void announce_alone(void *arg) {
+  struct find *f = arg;
+  f->find(f->o);
+  if (f->o->thread) f->o->thread->raised = 1;
+}
+
+void core_raise_in_thread(core_overdue *o, void (*find)(void *)) {
+  PyGILState_STATE gil = PyGILState_Ensure();
+  CORE_BEGIN_ORDER();
+  core_alone(announce_alone, &(struct find){o, find});
+  if (o->thread) raise_in(o->thread);
+  CORE_END_ORDER();
+  PyGILState_Release(gil);
+}
+
+void core_withdraw_timeout(core_thread *t) {
+  CORE_BEGIN_ORDER();
+  t->raised = t->signalled = 0;
+  PyThreadState_SetAsyncExc(t->python->thread_id, NULL);
+  CORE_END_ORDER();
+}
+
+int core_raise_timeout(uintptr_t rec, uint32_t serial, unsigned long jobs, core_snapshot *out) {
+  core_overdue o = {.rec = (core_record *)rec, .serial = serial, .jobs = jobs, .out = out};
+  core_raise_in_thread(&o, find_alone);
+  return o.thread != NULL;
+}
+
+int core_running_callbacks(core_snapshot *out, int max) {
+  int found = 0;
+  core_lock();
+  for (int i = 0; i < P.nthreads && found < max; i++) {
+    core_thread *t = P.threads[i];
+    core_record *rec = __atomic_load_n(&t->current, __ATOMIC_RELAXED);
+    if (!rec || !rec->started || !core_kind_of(rec)->run_inputs) continue;
+    out[found++] = (core_snapshot){.rec = rec, .serial = rec->serial, .thread = t->index, .jobs = core_jobs_of(t)};
+  }
+  core_unlock();
+  return found;
+}
+
+uintptr_t core_inline_record(unsigned long *jobs) {
+  *jobs = core_jobs_of(P.threads[0]);
+  return (uintptr_t)__atomic_load_n(&P.threads[0]->current, __ATOMIC_RELAXED);
+}
+
+/* --- for handlers ---------------------------------------------------------- */
+
+static PyObject *disconnected(PyObject *self, PyObject *none) {
+  core_record *rec = core_this_thread ? core_this_thread->current : NULL;
+  if (!rec) {
+    PyErr_SetString(PyExc_RuntimeError, "fapws.disconnected() must be called on the thread that runs a request");
+    return NULL;
+  }
+  return PyBool_FromLong((long)__atomic_load_n(&rec->cancelled, __ATOMIC_RELAXED));
+}
+
+PyMethodDef core_disconnected_method = {
+    "disconnected", disconnected, METH_NOARGS,
+    "disconnected() -> bool: whether the client of the calling thread's request has disconnected."};
+
+/* --- profiles ------------------------------------------------------------
+ *
+ * Profiles of all Python threads, which fapws.contrib.profile records for the status page. */
+
+static const char module[] = "fapws.contrib.profile";
+
+int core_profile_begin(double seconds) {
+  PyGILState_STATE gil = PyGILState_Ensure();
+  PyObject *done = core_call(module, "_begin_served", "(d)", seconds);
+  int began = done ? PyObject_IsTrue(done) : -1;
+  Py_XDECREF(done);
+  if (PyErr_Occurred()) PyErr_Print();
+  PyGILState_Release(gil);
+  return began;
+}
+
+char *core_profile_stacks(void) {
+  PyGILState_STATE gil = PyGILState_Ensure();
+  PyObject *text = core_call(module, "_served_stacks", "()");
+  const char *utf8 = text ? PyUnicode_AsUTF8(text) : NULL;
+  char *copy = utf8 ? strdup(utf8) : NULL;
+  Py_XDECREF(text);
+  if (PyErr_Occurred()) PyErr_Print();
+  PyGILState_Release(gil);
+  return copy;
+}
+
+#if CORE_PARALLEL
+#define MOST 512 /* threads */
+
+struct stacks {
+  struct {
+    unsigned long id;
+    char *text;
+    size_t len;
+  } of[MOST];
+  int n;
+};
+
+static void write_alone(void *arg) {
+  struct stacks *s = arg;
+  PyThreadState *state = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
+  for (; state && s->n < MOST; state = PyThreadState_Next(state), s->n++) {
+    FILE *out = open_memstream(&s->of[s->n].text, &s->of[s->n].len);
+    if (!out) break;
+    core_write_stack(out, state);
+    fclose(out);
+    s->of[s->n].id = state->thread_id;
+  }
+}
+
+PyObject *core_stacks(PyObject *module, PyObject *none) {
+  struct stacks s;
+  s.n = 0;
+  core_alone(write_alone, &s);
+  PyObject *list = PyList_New(0);
+  for (int i = 0; i < s.n; i++) {
+    PyObject *pair = list ? Py_BuildValue("(ky#)", s.of[i].id, s.of[i].text, (Py_ssize_t)s.of[i].len) : NULL;
+    if (!pair || PyList_Append(list, pair) < 0) Py_CLEAR(list);
+    Py_XDECREF(pair);
+    free(s.of[i].text);
+  }
+  return list;
+}
+#endif
+
+/* --- without the GIL -----------------------------------------------------
+ *
+ * Writes the stacks of all Python threads without the GIL.
+ *
+ * faulthandler can, but most builds of Python export no function for it. Its handler for a signal of the user
+ * (faulthandler.register) is such a function: it is registered at start for a signal, replaced there at once, and
+ * called like any function. */
+
+static void (*_Atomic write_stacks)(int signal); /* into the file below; NULL: not available */
+static int file = -1;
+static struct stat identity; /* of the file, which the application may have closed */
+
+/* Registers the handler for SIGRTMAX with the file; 0, or -1 with an exception. */
+static int register_handler(void) {
+  PyObject *done = core_call("faulthandler", "register", "(iiOO)", SIGRTMAX, file, Py_True, Py_False);
+  Py_XDECREF(done);
+  return done ? 0 : -1;
+}
+
+int core_dump_init(void) {
+  struct sigaction before, handler;
+  file = memfd_create("stacks", MFD_CLOEXEC);
+  /* If a sandbox refuses it, a hung handler is reported without stacks. */
+  if (file < 0 || fstat(file, &identity) < 0 || sigaction(SIGRTMAX, NULL, &before) < 0) return 0;
+  if (register_handler() < 0) return -1;
+  sigaction(SIGRTMAX, &before, &handler);
+  write_stacks = handler.sa_handler;
+  return 0;
+}
+
+void core_dump_end(void) { write_stacks = NULL; }
+
+int core_dump_stacks(void) {
+  void (*write_to_file)(int) = write_stacks;
+  struct stat now;
+  if (!write_to_file || fstat(file, &now) < 0 || now.st_dev != identity.st_dev || now.st_ino != identity.st_ino)
+    return -1;
+  if (ftruncate(file, 0) < 0 || lseek(file, 0, SEEK_SET) < 0) return -1;
+  write_to_file(SIGRTMAX);
+  return file;
+}

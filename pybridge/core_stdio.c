@@ -1,0 +1,130 @@
+/* sys.stdout and sys.stderr, on which no write fails: a full disk or a closed pipe is not the application's fault. Text
+ * that cannot be written is dropped, and the next successful write reports the number of lost lines. */
+#include "core.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ROOM_MS 100 /* maximum wait for a slow reader: a full pipe must not stop the server */
+
+/* Atomic: lines that were dropped, by descriptor. Child processes share the counts, because one that ends (--fork)
+ * cannot report its own. */
+static int64_t private_lost[3], *lost = private_lost;
+
+static int64_t count_lines(const char *text, size_t n) {
+  int64_t lines = 0;
+  for (const char *at = text, *end = text + n; (at = memchr(at, '\n', (size_t)(end - at))); at++) lines++;
+  return lines ? lines : 1;
+}
+
+/* Removes the n bytes at the end of a file that are an incomplete write. */
+static void take_back(int fd, size_t n) {
+  struct stat st;
+  if (!n || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < (off_t)n) return;
+  if (ftruncate(fd, st.st_size - (off_t)n) != 0) return;
+}
+
+/* Whether all of text was written. */
+static int put(int fd, const char *text, size_t n) {
+  for (size_t done = 0; done < n;) {
+    ssize_t k = write(fd, text + done, n - done);
+    if (k > 0) {
+      done += (size_t)k;
+      continue;
+    }
+    struct pollfd room = {.fd = fd, .events = POLLOUT};
+    if (k < 0 && (errno == EINTR || (errno == EAGAIN && poll(&room, 1, ROOM_MS) > 0))) continue;
+    take_back(fd, done);
+    return 0;
+  }
+  return 1;
+}
+
+static void write_or_count(int fd, const char *text, size_t n) {
+  char told[96];
+  int64_t before = __atomic_exchange_n(&lost[fd], 0, __ATOMIC_SEQ_CST);
+  if (UNLIKELY(before)) {
+    int k = snprintf(told, sizeof told, "fapws: lost %lld lines before this one\n", (long long)before);
+    if (!put(fd, told, (size_t)k)) {
+      __atomic_add_fetch(&lost[fd], before + count_lines(text, n), __ATOMIC_SEQ_CST);
+      return;
+    }
+  }
+  if (!put(fd, text, n)) __atomic_add_fetch(&lost[fd], count_lines(text, n), __ATOMIC_SEQ_CST);
+}
+
+void core_write_stderr(const char *text, size_t n) {
+  if (n) write_or_count(2, text, n);
+}
+
+void core_stdio_flush(void) {
+  static const char *const names[] = {"stdout", "stderr"};
+  for (int i = 0; i < 2; i++) {
+    PyObject *stream = core_import("sys", names[i]); /* other threads may replace it */
+    if (stream && stream != Py_None) Py_XDECREF(PyObject_CallMethod(stream, "flush", NULL));
+    Py_XDECREF(stream);
+    PyErr_Clear();
+  }
+}
+
+/* write() of the raw file under a stream. */
+static PyObject *raw_write(PyObject *self, PyObject *data) {
+  Py_buffer view;
+  int fd = PyObject_AsFileDescriptor(self);
+  if (fd < 0 || PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0) return NULL;
+  Py_ssize_t n = view.len;
+  Py_BEGIN_ALLOW_THREADS if (n) write_or_count(fd == 1 ? 1 : 2, view.buf, (size_t)n);
+  Py_END_ALLOW_THREADS PyBuffer_Release(&view);
+  return PyLong_FromSsize_t(n);
+}
+
+static PyMethodDef raw_methods[] = {
+    {"write", raw_write, METH_O, "write(data) -> int: len(data), whether or not it could be written."},
+    {NULL, NULL, 0, NULL}};
+static PyType_Slot raw_slots[] = {
+    {Py_tp_methods, raw_methods}, {Py_tp_doc, "A standard stream of the server."}, {0, NULL}};
+static PyType_Spec raw_spec = {.name = "_fapws.StandardStream", .flags = Py_TPFLAGS_DEFAULT, .slots = raw_slots};
+
+/* A stream like old on top of raw, buffered by line: output of print() and warnings must appear at once, also in a pipe
+ * or journal. With PYTHONUNBUFFERED old has no buffer. A new reference. */
+static PyObject *stream_on(PyObject *raw, PyObject *old) {
+  PyObject *below = PyObject_GetAttrString(old, "buffer"), *encoding = PyObject_GetAttrString(old, "encoding"),
+           *errors = PyObject_GetAttrString(old, "errors");
+  int buffered = below && PyObject_HasAttrString(below, "raw");
+  PyObject *buffer = !below ? NULL : buffered ? core_call("io", "BufferedWriter", "(O)", raw) : Py_NewRef(raw);
+  PyObject *args = buffer && encoding && errors ? Py_BuildValue("(OOOs)", buffer, encoding, errors, "\n") : NULL;
+  PyObject *kw = Py_BuildValue("{s:O,s:O}", "line_buffering", Py_True, "write_through", buffered ? Py_False : Py_True);
+  PyObject *stream = core_call_with(core_import("io", "TextIOWrapper"), args, kw), *mode = PyUnicode_FromString("w");
+  if (stream && (!mode || PyObject_SetAttrString(stream, "mode", mode) < 0)) Py_CLEAR(stream);
+  PyObject *all[] = {below, encoding, errors, buffer, mode};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) Py_XDECREF(all[i]);
+  return stream;
+}
+
+static void share_counts(void) {
+  if (lost != private_lost) return;
+  void *page = mmap(NULL, sizeof private_lost, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (page != MAP_FAILED) lost = page;
+}
+
+int core_stdio_init(const char *name, int fd) {
+  share_counts();
+  PyObject *old = PySys_GetObject(name);
+  if (!old || old == Py_None) return 0; /* the descriptor is closed */
+  PyObject *base = core_import("io", "FileIO");
+  PyObject *bases = base ? PyTuple_Pack(1, base) : NULL,
+           *type = bases ? PyType_FromSpecWithBases(&raw_spec, bases) : NULL;
+  PyObject *raw = type ? PyObject_CallFunction(type, "isO", fd, "wb", Py_False) : NULL;
+  PyObject *shown = PyUnicode_FromFormat("<%s>", name);
+  PyObject *stream = raw && shown && PyObject_SetAttrString(raw, "name", shown) == 0 ? stream_on(raw, old) : NULL;
+  char kept[16];
+  snprintf(kept, sizeof kept, "__%s__", name);
+  int bad = !stream || PySys_SetObject(name, stream) < 0 || PySys_SetObject(kept, stream) < 0;
+  PyObject *all[] = {base, bases, type, raw, shown, stream};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) Py_XDECREF(all[i]);
+  return -bad;
+}

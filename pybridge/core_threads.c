@@ -1,0 +1,333 @@
+/* Threads mode: a queue, and the threads that run its records.
+ *
+ * The GIL lets one thread run at a time, so one thread, the drainer, runs quick handlers one after the other. Moving
+ * averages tell which handlers are slow: before a thread starts a slow one, another thread becomes the drainer, so that
+ * no request waits behind it. The monitor corrects wrong guesses within two ticks. The averages also tell when to wake
+ * the event loop (core_output.c).
+ *
+ * Without the GIL each thread that is awake takes records, and one that leaves much work in the queue wakes another. */
+#include "core.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define P core_the_pool
+#define RETIRE_S 10 /* idle seconds before an extra thread ends */
+
+static __thread PyThreadState *saved_state;
+
+/* --- idle threads; the mutex is held ----------------------------------------- */
+
+/* Sleeps until wake_thread; extra threads up to RETIRE_S. P.mu is held. A condition variable of glibc would take its
+ * mutex as a contended one, whose release costs a system call. */
+static void sleep_idle(core_thread *t) {
+  struct timespec until;
+  t->state = CORE_THREAD_IDLE;
+  P.idle++;
+  core_unlock();
+  int awake;
+  if (t->index == 0) {
+    while ((awake = sem_wait(&t->sleep) == 0) == 0 && errno == EINTR) {
+    }
+  } else {
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += RETIRE_S;
+    while ((awake = sem_timedwait(&t->sleep, &until) == 0) == 0 && errno == EINTR) {
+    }
+  }
+  core_lock();
+  if (t->state == CORE_THREAD_IDLE) {
+    t->state = CORE_THREAD_BUSY;
+    P.idle--;
+    t->retire = !t->streams && !t->inbox;
+  } else if (!awake) { /* woken at the last moment: the post is on its way */
+    core_unlock();
+    while (sem_wait(&t->sleep) != 0) {
+    }
+    core_lock();
+  }
+}
+
+void core_appoint_drainer(void) {
+  if (P.drainer || P.idle == 0 || !P.head || core_loop_is_behind()) return;
+  if (core_counted_threads() - P.idle >= P.max) return; /* a thread that did not count has returned */
+  for (int i = 0; i < P.nthreads; i++) {
+    core_thread *t = P.threads[i];
+    if (t->state == CORE_THREAD_IDLE) {
+      P.drainer = t;
+      core_wake_thread(t);
+      return;
+    }
+  }
+}
+
+/* --- a thread -------------------------------------------------------------- */
+
+static int is_slow(const core_record *rec) {
+  const core_mount *m = &P.mounts[rec->mount];
+  if (rec->job == CORE_NEXT) return rec->chunk_ns > CORE_SLOW_NS;
+  uint64_t runs = core_run_ns(m);
+  return runs > CORE_HEAVY_NS || (runs > CORE_SLOW_NS && (P.parallel || core_average_of(&m->wait_ns) > CORE_SLOW_NS));
+}
+
+/* The next job for t, or NULL. P.mu is held. Iterators and new requests alternate, so neither starves the other. */
+static core_record *take(core_thread *t) {
+  int mine = P.parallel || P.drainer == NULL || P.drainer == t;
+  int may_drain = P.head && mine && core_counted_threads() - P.idle <= P.max && !core_loop_is_behind();
+  core_record *rec = NULL;
+  if (t->inbox && (!may_drain || t->prefer_inbox)) {
+    t->prefer_inbox = 0;
+    rec = core_pop_inbox(t);
+  } else if (may_drain) {
+    t->prefer_inbox = 1;
+    rec = core_pop_queue();
+    P.drainer = t;
+  }
+  if (rec == NULL) {
+    if (P.drainer == t) P.drainer = NULL;
+    return NULL;
+  }
+  if (P.drainer == t && (is_slow(rec) || core_queue_is_long())) P.drainer = NULL;
+  if (P.drainer == NULL) core_appoint_drainer();
+  core_count_job(t);
+  return rec;
+}
+
+/* Puts rec back to the head of the queue if too many answers were published since t took it, and returns whether it
+ * did. With the GIL: a handler that held it has published its answer by now. */
+static int put_back(core_record *rec) {
+  if (LIKELY(rec->job != CORE_RUN || !core_loop_is_behind())) return 0;
+  core_lock();
+  core_unpop_queue(rec);
+  core_unlock();
+  return 1;
+}
+
+static void run_job(core_thread *t, core_record *rec) {
+  if (UNLIKELY(put_back(rec))) return;
+  const core_mount *m = &P.mounts[rec->mount];
+  uint64_t most = core_notify_after(m);
+  /* Finished parts must not wait for a slow job. */
+  if (t->unsignalled && (is_slow(rec) || t->unsignalled_ns + core_run_ns(m) > most)) core_notify(t);
+  t->unsignalled_ns += core_run_ns(m);
+  core_run(t, rec);
+  if (t->unsignalled_ns > most) core_notify(t);
+}
+
+static void go_idle(core_thread *t) {
+  core_collect_garbage();
+  core_notify(t);
+  saved_state = PyEval_SaveThread();
+}
+
+static void thread_loop(core_thread *t) {
+  int have_gil = 1;
+  core_this_thread = t;
+  core_lock();
+  while (!t->retire) {
+    /* One too many, because a thread that did not count has returned. */
+    int surplus = core_counted_threads() > P.max && t->index && !t->streams && !t->inbox;
+    core_record *rec = surplus ? NULL : take(t);
+    int check = t->index == 0 && P.check_signals, collect = t->collect;
+    t->collect = 0;
+    if (check) P.check_signals = 0;
+    if (rec || check || collect) {
+      core_unlock();
+      if (!have_gil) {
+        if (core_waits_are_counted() && rec)
+          core_take_gil_counted(saved_state);
+        else
+          PyEval_RestoreThread(saved_state);
+        have_gil = 1;
+      }
+      if (check) core_check_signals();
+      if (rec) run_job(t, rec);
+      core_lock();
+      if (UNLIKELY(t->stuck)) t->stuck = 0, P.stuck--;
+    } else if (have_gil) {
+      core_unlock();
+      go_idle(t);
+      have_gil = 0;
+      core_lock(); /* there may be work by now */
+    } else if (P.stopping || surplus) {
+      break;
+    } else {
+      sleep_idle(t);
+    }
+  }
+  if (P.drainer == t) P.drainer = NULL;
+  t->state = CORE_THREAD_ENDING;
+  P.live--;
+  core_appoint_drainer();
+  if (P.stopping) pthread_cond_broadcast(&P.monitor);
+  core_unlock();
+}
+
+static void *thread_main(void *arg) {
+  core_thread *t = arg;
+  char name[16]; /* for top -H, ps -L and gdb */
+  snprintf(name, sizeof name, "fapws-py-%d", t->index);
+  pthread_setname_np(pthread_self(), name);
+  /* Making a thread state for each request would cost more than the request. */
+  PyGILState_STATE gil = PyGILState_Ensure();
+  t->python = PyThreadState_Get();
+  thread_loop(t);
+  if (__atomic_load_n(&P.stopping, __ATOMIC_RELAXED)) return NULL; /* Python may be finalized */
+  PyEval_RestoreThread(saved_state);
+  Py_CLEAR(t->spare_start);
+  if (CORE_PARALLEL) P.thread_ends();
+  t->python = NULL;
+  PyGILState_Release(gil);
+  core_lock();
+  t->state = CORE_THREAD_GONE;
+  core_unlock();
+  return NULL;
+}
+
+void core_spawn_thread(void) {
+  core_thread *t = NULL;
+  for (int i = 1; i < P.nthreads; i++) {
+    if (P.threads[i]->state == CORE_THREAD_GONE) {
+      t = P.threads[i];
+      break;
+    }
+  }
+  if (!t) {
+    if (P.nthreads >= P.max + P.stuck + P.waiting || P.nthreads >= CORE_MAX_THREADS || !(t = calloc(1, sizeof *t)))
+      return;
+    t->index = P.nthreads;
+    sem_init(&t->sleep, 0, 0);
+    P.threads[P.nthreads++] = t;
+  }
+  t->mode = &core_threads;
+  t->state = CORE_THREAD_BUSY;
+  t->retire = 0;
+  pthread_attr_t attr;
+  pthread_attr_init(&attr);
+  pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+  if (pthread_create(&t->id, &attr, thread_main, t) == 0)
+    P.live++;
+  else
+    t->state = CORE_THREAD_GONE;
+  pthread_attr_destroy(&attr);
+}
+
+void core_pause_thread(void) {
+  core_thread *t = core_this_thread;
+  if (!t || !t->mode->may_wait) return;
+  P.waiting++;
+  if (P.drainer == t) P.drainer = NULL;
+  core_appoint_drainer();
+  core_wake_monitor();
+}
+
+void core_continue_thread(void) {
+  core_thread *t = core_this_thread;
+  if (t && t->mode->may_wait) P.waiting--;
+}
+
+int core_serve(void) {
+  core_take_gil();
+  core_watch_signals(P.signal_fd);
+  __atomic_store_n(&P.serving, 1, __ATOMIC_RELAXED);
+  core_check_signals(); /* one may have arrived before */
+  thread_loop(P.threads[0]);
+  return P.exit_code;
+}
+
+/* --- the mode --------------------------------------------------------------- */
+
+static int prepare(void) {
+  P.live = 1;
+  return core_start_monitor();
+}
+
+static void enqueue(core_record *first, core_record *last, int n) {
+  core_push_queue(first, last, n);
+  core_appoint_drainer();
+  core_wake_monitor();
+}
+
+static int start(void) { return -1; } /* enqueue has woken the drainer */
+
+static void wake(void) {
+  core_lock();
+  core_appoint_drainer();
+  core_unlock();
+}
+
+static void resume(core_record *rec) {
+  core_lock();
+  core_append_inbox(rec->thread, rec, rec);
+  core_wake_thread(rec->thread);
+  core_unlock();
+}
+
+static int dequeue(core_record *rec) { return core_unlink_from(&P.head, &P.tail, rec); }
+
+static void written(core_thread *t, core_record *rec, const uint8_t *ends) {
+  core_notify(t);
+  core_wait_for_room(rec, ends);
+}
+
+static int others_wait(const core_thread *t) {
+  core_lock();
+  int wait = t->inbox || P.head;
+  core_unlock();
+  return wait;
+}
+
+static int stream_yields(const core_thread *t, const core_record *rec, uint64_t ns) {
+  return (rec->chunk_ns > CORE_SLOW_NS || ns > CORE_SHARE_NS) && others_wait(t);
+}
+
+static int messages_yield(const core_thread *t, uint64_t ns) { return ns > CORE_SHARE_NS && others_wait(t); }
+
+static void attached(int signals) {} /* core_serve watches them */
+
+static void signalled(void) {
+  core_lock();
+  P.check_signals = 1;
+  core_wake_thread(P.threads[0]);
+  core_unlock();
+}
+
+static void collect(void) {
+  core_lock();
+  if (P.threads[0]->state == CORE_THREAD_IDLE) {
+    P.threads[0]->collect = 1;
+    core_wake_thread(P.threads[0]);
+  }
+  core_unlock();
+}
+
+static void replace(core_thread *t) {
+  t->stuck = 1;
+  P.stuck++;
+  if (P.drainer == t) P.drainer = NULL;
+  core_wake_monitor();
+}
+
+const core_mode core_threads = {
+    .may_wait = 1,
+    .prepare = prepare,
+    .enqueue = enqueue,
+    .start = start,
+    .wake = wake,
+    .resume = resume,
+    .dequeue = dequeue,
+    .deliver = core_pool_deliver,
+    .cancelled = core_pool_cancelled,
+    .state_of = core_pool_state_of,
+    .forget = core_pool_forget,
+    .wake_loop = core_wake_loop,
+    .written = written,
+    .stream_yields = stream_yields,
+    .messages_yield = messages_yield,
+    .attached = attached,
+    .signalled = signalled,
+    .collect = collect,
+    .replace = replace,
+};

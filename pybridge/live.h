@@ -1,0 +1,90 @@
+/* live_: WebSockets with callbacks, broadcasts and groups, channels, messages between processes, and module _fapws,
+ * which puts all parts together.
+ *
+ * On any thread with the GIL, unless a comment says otherwise. The record owns a reference to its live_ws_object, and
+ * the application may hold others: the object's rec becomes NULL at the end. One thread at a time runs a record; any
+ * thread may send and close. */
+#ifndef FAPWS_LIVE_H
+#define FAPWS_LIVE_H
+
+#include "asgi.h"
+
+/* =============================================================================
+ * WebSockets with callbacks, and broadcasts to all WebSockets: live_websocket.c, live_state.c, live_handover.c,
+ * live_object.c and live_groups.c.
+ *
+ * The record owns a reference to its live_ws_object, and the application may hold others: the object's rec becomes
+ * NULL at the end. One thread at a time runs a record; any thread with the GIL may send and close. */
+
+/* --- live_state.c -------------------------------------------------------------- */
+
+enum { LIVE_WS_OPENING, LIVE_WS_OPEN, LIVE_WS_CLOSING, LIVE_WS_CLOSED };
+
+/* The argument of the callbacks: a fapws.WebSocketConnection. Its objects are owned; any thread with the GIL. */
+typedef struct {
+  PyObject_HEAD core_record *rec; /* borrowed; NULL when the exchange has ended */
+  PyObject *environ;              /* dict, made on demand */
+  PyObject *protocol;             /* str, or NULL */
+  PyObject *data;                 /* the application's own */
+  PyObject *refusal;              /* HTTPError that reject() has made */
+  PyObject *reason;               /* str: argument of close() */
+  PyObject *groups;               /* set of str: the groups it has joined, or NULL */
+  PyObject *weak;
+  uint16_t code; /* argument of close() */
+  uint8_t state; /* atomic; changed while the object is held (parallel.h) */
+} live_ws_object;
+
+static inline int live_ws_state(const live_ws_object *ws) { return __atomic_load_n(&ws->state, __ATOMIC_ACQUIRE); }
+static inline void live_ws_set_state(live_ws_object *ws, int state) {
+  __atomic_store_n(&ws->state, (uint8_t)state, __ATOMIC_RELEASE);
+}
+
+/* Accepts the WebSocket. -1 with an exception. */
+int live_ws_accept(live_ws_object *ws);
+/* Publishes a part on any thread with the GIL. */
+void live_ws_publish(core_part *p);
+/* Sends the end of the WebSocket, and has on_close called. reason: a str or NULL. */
+int live_ws_shut(live_ws_object *ws, int code, PyObject *reason);
+
+/* Detaches the object from its record, once no thread sends any more. */
+void live_ws_detach(live_ws_object *ws);
+
+extern const core_kind live_websockets;
+
+/* --- live_handover.c ----------------------------------------------------------- */
+
+/* Answers CORE_OP_HAND_OVER. 1: handed over, the record belongs to the event loop; 0: the WebSocket stays. */
+int live_ws_hand_over(core_thread *t, live_ws_object *ws);
+/* Takes over a WebSocket that another process has accepted. -1 with an exception. */
+int live_ws_resume(live_ws_object *ws);
+
+/* --- live_object.c ------------------------------------------------------------- */
+
+extern PyTypeObject live_WebSocketConnection_Type;
+/* A new reference. */
+live_ws_object *live_ws_new(core_record *rec);
+/* environ of the handshake. A new reference. */
+PyObject *live_ws_environ(live_ws_object *ws);
+
+/* --- live_groups.c ------------------------------------------------------------ */
+
+/* Sends a broadcast to the event loop: the result of core_publish_event, or NULL with an exception if it has more than
+ * most bytes. */
+PyObject *live_broadcast_to(const char *place, const core_message *message, const core_bytes *group, int most);
+
+/* Methods of module _fapws. */
+extern PyMethodDef live_group_methods[], live_channel_methods[], live_ipc_methods[];
+PyObject *live_ws_broadcast(PyObject *module, PyObject *args);
+/* ws.join(group), ws.leave(group). */
+PyObject *live_ws_join(PyObject *self, PyObject *group);
+PyObject *live_ws_leave(PyObject *self, PyObject *group);
+
+/* --- live_channels.c -------------------------------------------------------- */
+
+#define LIVE_LARGEST_EVENT (16 << 20) /* maximum bytes before the settings are known */
+/* The sum of the numbers of live_count_subscribers. Without the GIL, too. */
+int64_t live_subscriber_count(const char *name, size_t len);
+/* The callable of the mount for on_join and on_leave. A new reference. */
+PyObject *live_presence_handler(void);
+
+#endif

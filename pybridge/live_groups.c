@@ -1,0 +1,212 @@
+/* Broadcasts to all WebSockets of an entry of PATHS, in all processes, and groups of WebSockets. The event loop keeps
+ * the members (runtime/groups.go); this file sends it the changes. On any thread, with the GIL. */
+#include "live.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define P core_the_pool
+#define LONGEST_GROUP 128 /* characters */
+#define MOST_GROUPS 1000  /* of one WebSocket */
+
+/* --- messages to the event loop ---------------------------------------------- */
+
+/* The first mount of a fapws.WebSocket, or NULL. */
+static const core_mount *mount_of(PyObject *websocket) {
+  for (int i = 0; i < P.nmounts; i++)
+    if (P.mounts[i].callable == websocket && P.mounts[i].place) return &P.mounts[i];
+  return NULL;
+}
+
+/* The name of a group; None is the empty one, if optional. -1 with an exception. */
+static int read_group(PyObject *group, int optional, core_bytes *out) {
+  out->text = "";
+  out->len = 0;
+  if (optional && group == Py_None) return 0;
+  if (!PyUnicode_Check(group)) {
+    PyErr_Format(PyExc_TypeError, "a group must be a str, not %.100s", Py_TYPE(group)->tp_name);
+    return -1;
+  }
+  Py_ssize_t n = PyUnicode_GetLength(group);
+  if (n < 1 || n > LONGEST_GROUP) {
+    PyErr_Format(PyExc_ValueError, "a group must have 1 to %d characters, not %zd", LONGEST_GROUP, n);
+    return -1;
+  }
+  if (!(out->text = PyUnicode_AsUTF8AndSize(group, &n))) return -1;
+  out->len = (uint32_t)n;
+  return 0;
+}
+
+static PyObject *unknown(void) { return PyErr_Format(PyExc_ValueError, "broadcast: this WebSocket is not in PATHS"); }
+
+static int most_bytes(void) { return P.max_event > 0 ? P.max_event : LIVE_LARGEST_EVENT; }
+
+PyObject *live_broadcast_to(const char *place, const core_message *message, const core_bytes *group, int most) {
+  if (core_check_parent() < 0) return NULL;
+  if (message->len > most)
+    return PyErr_Format(PyExc_ValueError, "broadcast: the message has %zd bytes; --channel-max-event allows %d",
+                        message->len, most);
+  char op = (char)message->op;
+  core_bytes texts[] = {{place, (uint32_t)strlen(place)}, *group, {&op, 1}, {message->data, (uint32_t)message->len}};
+  int64_t cost = CORE_EVENT_COST;
+  for (int i = 0; i < 4; i++) cost += texts[i].len;
+  return core_publish_event(CORE_BROADCAST, texts, 4, cost);
+}
+
+static PyObject *broadcast_all(PyObject *module, PyObject *args) {
+  PyObject *websocket, *text, *group;
+  if (!PyArg_ParseTuple(args, "OOO:broadcast", &websocket, &text, &group) || core_check_parent() < 0) return NULL;
+  core_bytes name;
+  core_message message;
+  PyObject *result = NULL;
+  if (core_read_message(text, &message) == 0 && read_group(group, 1, &name) == 0) {
+    const core_mount *m = mount_of(websocket);
+    if (m)
+      result = live_broadcast_to(m->place, &message, &name, most_bytes());
+    else if (P.mounts)
+      result = unknown();
+    else /* while the script loads, no client is connected */
+      Py_INCREF(result = Py_True);
+  }
+  Py_XDECREF(message.owner);
+  return result;
+}
+
+/* The key of a group in the table of subscriber counts, as in groups.go: short, not the name of a channel. FNV-1a. */
+static void count_key(char key[20], const char *place, const core_bytes *group) {
+  uint64_t h = 14695981039346656037u;
+  for (size_t i = 0, n = strlen(place); i <= n; i++)
+    h = (h ^ (unsigned char)place[i]) * 1099511628211u; /* with its NUL */
+  for (uint32_t i = 0; i < group->len; i++) h = (h ^ (unsigned char)group->text[i]) * 1099511628211u;
+  snprintf(key, 20, "#%016llx", (unsigned long long)h);
+}
+
+static PyObject *count_of(const char *place, const core_bytes *group) {
+  char key[20];
+  count_key(key, place, group);
+  return PyLong_FromLongLong(live_subscriber_count(key, strlen(key)));
+}
+
+static PyObject *websocket_count(PyObject *module, PyObject *args) {
+  PyObject *websocket, *group;
+  core_bytes name;
+  if (!PyArg_ParseTuple(args, "OO:broadcast", &websocket, &group) || core_check_parent() < 0 ||
+      read_group(group, 1, &name) < 0)
+    return NULL;
+  const core_mount *m = mount_of(websocket);
+  if (!m) return P.mounts ? unknown() : PyLong_FromLong(0);
+  return count_of(m->place, &name);
+}
+
+/* --- groups ------------------------------------------------------------------ */
+
+static PyObject *tell_group(uint64_t socket, uint8_t kind, const core_bytes *group) {
+  core_bytes texts[] = {{(const char *)&socket, sizeof socket}, *group};
+  if (core_enqueue_message(kind, texts, 2) < 0) return NULL;
+  Py_RETURN_NONE;
+}
+
+/* The key of a group in ws->groups, which it creates: an exact str, because the hash of a subclass may run Python code,
+ * and the WebSocket may end meanwhile. NULL with an exception. A new reference. */
+static PyObject *group_key(live_ws_object *ws, PyObject *group, core_bytes *name) {
+  if (core_check_parent() < 0 || read_group(group, 0, name) < 0) return NULL;
+  if (!ws->groups) {
+    PyObject *made = PySet_New(NULL); /* may collect garbage, which is Python code as well */
+    if (!made) return NULL;
+    if (ws->groups)
+      Py_DECREF(made);
+    else
+      ws->groups = made;
+  }
+  if (!PyUnicode_CheckExact(group)) return PyUnicode_FromStringAndSize(name->text, (Py_ssize_t)name->len);
+  return Py_NewRef(group);
+}
+
+/* The event loop receives changes in the order in which the set changes, because nothing here releases the GIL. */
+static PyObject *join(live_ws_object *ws, PyObject *key, const core_bytes *name) {
+  if (live_ws_state(ws) > LIVE_WS_OPEN || !ws->rec || ws->refusal) Py_RETURN_NONE;
+  int in = PySet_Contains(ws->groups, key);
+  if (in < 0) return NULL;
+  if (in) Py_RETURN_NONE;
+  if (PySet_GET_SIZE(ws->groups) >= MOST_GROUPS)
+    return PyErr_Format(PyExc_ValueError, "join: a WebSocket can be in up to %d groups", MOST_GROUPS);
+  if (PySet_Add(ws->groups, key) < 0) return NULL;
+  return tell_group(core_socket_number(ws->rec), CORE_JOIN, name);
+}
+
+static PyObject *leave(live_ws_object *ws, PyObject *key, const core_bytes *name) {
+  if (!ws->rec) Py_RETURN_NONE;
+  int was = PySet_Discard(ws->groups, key);
+  if (was < 0) return NULL;
+  if (!was) Py_RETURN_NONE;
+  return tell_group(core_socket_number(ws->rec), CORE_LEAVE, name);
+}
+
+PyObject *live_ws_join(PyObject *self, PyObject *group) {
+  core_bytes name;
+  PyObject *key, *result;
+  CORE_BEGIN_HOLD(self);
+  key = group_key((live_ws_object *)self, group, &name);
+  result = key ? join((live_ws_object *)self, key, &name) : NULL;
+  CORE_END_HOLD();
+  Py_XDECREF(key);
+  return result;
+}
+
+PyObject *live_ws_leave(PyObject *self, PyObject *group) {
+  core_bytes name;
+  PyObject *key, *result;
+  CORE_BEGIN_HOLD(self);
+  key = group_key((live_ws_object *)self, group, &name);
+  result = key ? leave((live_ws_object *)self, key, &name) : NULL;
+  CORE_END_HOLD();
+  Py_XDECREF(key);
+  return result;
+}
+
+/* --- groups of ASGI WebSockets ----------------------------------------------- */
+
+static PyObject *change_group(PyObject *args, uint8_t kind) {
+  unsigned long long socket;
+  PyObject *group;
+  core_bytes name;
+  if (!PyArg_ParseTuple(args, "KO:groups", &socket, &group) || core_check_parent() < 0 ||
+      read_group(group, 0, &name) < 0)
+    return NULL;
+  return tell_group(socket, kind, &name);
+}
+
+static PyObject *group_join(PyObject *module, PyObject *args) { return change_group(args, CORE_JOIN); }
+
+static PyObject *group_leave(PyObject *module, PyObject *args) { return change_group(args, CORE_LEAVE); }
+
+static PyObject *group_send(PyObject *module, PyObject *args) {
+  PyObject *text, *group, *result = NULL;
+  core_bytes name;
+  core_message message = {NULL, NULL, 0, 0};
+  if (!PyArg_ParseTuple(args, "OO:send", &group, &text)) return NULL;
+  if (read_group(group, 0, &name) == 0 && core_read_message(text, &message) == 0)
+    result = live_broadcast_to(CORE_PLACE_ASGI, &message, &name, most_bytes());
+  Py_XDECREF(message.owner);
+  return result;
+}
+
+static PyObject *group_count(PyObject *module, PyObject *args) {
+  PyObject *group;
+  core_bytes name;
+  if (!PyArg_ParseTuple(args, "O:count", &group) || core_check_parent() < 0 || read_group(group, 0, &name) < 0)
+    return NULL;
+  return count_of(CORE_PLACE_ASGI, &name);
+}
+
+PyMethodDef live_group_methods[] = {
+    {"broadcast_all", broadcast_all, METH_VARARGS, "broadcast_all(websocket, message, group) -> as channel_publish."},
+    {"websocket_count", websocket_count, METH_VARARGS,
+     "websocket_count(websocket, group) -> number of connections in all processes."},
+    {"group_join", group_join, METH_VARARGS,
+     "group_join(socket, group): socket is the number in the scope of a WebSocket."},
+    {"group_leave", group_leave, METH_VARARGS, "group_leave(socket, group): the same number."},
+    {"group_send", group_send, METH_VARARGS, "group_send(group, message) -> as broadcast_all."},
+    {"group_count", group_count, METH_VARARGS,
+     "group_count(group) -> number of ASGI WebSockets in the group, in all processes."},
+    {NULL, NULL, 0, NULL}};

@@ -1,0 +1,174 @@
+/* Hands WebSockets with callbacks over to another process, and takes them over. On the thread that runs the record,
+ * with the GIL.
+ *
+ * A WebSocket can move if the application does not hold its object, and if ws.data is plain, so that a copy is equal.
+ * The event loop asks by an input, that is, between two callbacks. */
+#include "live.h"
+
+#include <marshal.h>
+#include <string.h>
+
+#define P core_the_pool
+#define MOST_STATE (32 << 10) /* bytes */
+#define MOST_DEPTH 20
+
+enum { NO_DATA, NAMESPACE, VALUE }; /* kinds of ws.data */
+
+/* --- to another process ------------------------------------------------------ */
+
+static int is_plain(PyObject *o, int depth);
+
+static int all_plain(PyObject *sequence, int depth) {
+  PyObject *all = PySequence_Fast(sequence, ""); /* a list or tuple as it is */
+  if (!all) return PyErr_Clear(), 0;
+  int plain = 1;
+  CORE_BEGIN_HOLD(all); /* other threads may change the data */
+  for (Py_ssize_t i = 0; plain && i < PySequence_Fast_GET_SIZE(all); i++) {
+    PyObject *item = Py_NewRef(PySequence_Fast_GET_ITEM(all, i)); /* is_plain may give up all for a while */
+    plain = is_plain(item, depth);
+    Py_DECREF(item);
+  }
+  CORE_END_HOLD();
+  Py_DECREF(all);
+  return plain;
+}
+
+/* Whether marshal makes an equal object of o. Marshal also accepts buffers, but turns them into bytes. */
+static int is_plain(PyObject *o, int depth) {
+  if (o == Py_None || PyBool_Check(o) || PyLong_CheckExact(o) || PyFloat_CheckExact(o) || PyUnicode_CheckExact(o) ||
+      PyBytes_CheckExact(o))
+    return 1;
+  if (depth >= MOST_DEPTH) return 0;
+  if (PyList_CheckExact(o) || PyTuple_CheckExact(o) || PyAnySet_CheckExact(o)) return all_plain(o, depth + 1);
+  if (!PyDict_CheckExact(o)) return 0;
+  PyObject *key, *value;
+  Py_ssize_t at = 0;
+  int plain = 1;
+  CORE_BEGIN_HOLD(o);
+  while (plain && PyDict_Next(o, &at, &key, &value)) {
+    Py_INCREF(key);
+    Py_INCREF(value);
+    plain = is_plain(key, depth + 1) && is_plain(value, depth + 1);
+    Py_DECREF(key);
+    Py_DECREF(value);
+  }
+  CORE_END_HOLD();
+  return plain;
+}
+
+static PyObject *namespace_type(void) { return core_import("types", "SimpleNamespace"); }
+
+/* ws.data, or the dict of a SimpleNamespace. A new reference. */
+static PyObject *data_of(live_ws_object *ws, int *kind) {
+  *kind = NO_DATA;
+  if (!ws->data) Py_RETURN_NONE;
+  PyObject *type = namespace_type();
+  if (!type) return NULL;
+  *kind = (PyObject *)Py_TYPE(ws->data) == type ? NAMESPACE : VALUE;
+  Py_DECREF(type);
+  if (*kind == NAMESPACE) return PyObject_GetAttrString(ws->data, "__dict__");
+  return Py_NewRef(ws->data);
+}
+
+/* The state to pass on, as bytes: a new reference. NULL, perhaps without an exception: the WebSocket has to stay. */
+static PyObject *pack(live_ws_object *ws) {
+  int kind;
+  PyObject *state = NULL, *data = data_of(ws, &kind);
+  PyObject *groups = ws->groups ? PySequence_Tuple(ws->groups) : PyTuple_New(0);
+  if (data && groups && is_plain(data, 0)) {
+    PyObject *all = Py_BuildValue("(iOO)", kind, data, groups);
+    if (all) state = PyMarshal_WriteObjectToString(all, Py_MARSHAL_VERSION);
+    Py_XDECREF(all);
+  }
+  Py_XDECREF(groups);
+  Py_XDECREF(data);
+  if (state && PyBytes_GET_SIZE(state) > MOST_STATE) Py_CLEAR(state);
+  return state;
+}
+
+/* Stops further inputs, unless one has arrived or the client disconnected. Whether it did. */
+static int closes_inbox(core_record *rec) {
+  core_lock();
+  int empty = !rec->inputs && !rec->batch && !rec->senders && !core_is_cancelled(rec);
+  if (empty) rec->open = 0;
+  core_unlock();
+  return empty;
+}
+
+static void refuse(core_record *rec) {
+  core_part *p = core_part_new(rec, 0);
+  if (!p) {
+    PyErr_Clear(); /* the event loop waits for a limited time */
+    return;
+  }
+  p->op = CORE_OP_HAND_OVER;
+  live_ws_publish(p);
+}
+
+struct count {
+  PyObject *o;
+  Py_ssize_t references;
+};
+
+static void count_references(void *count) {
+  ((struct count *)count)->references = Py_REFCNT(((struct count *)count)->o);
+}
+
+/* Whether no other code has the object. */
+static int is_alone(live_ws_object *ws) {
+  struct count count = {(PyObject *)ws, 0};
+  core_alone(count_references, &count); /* others must not change it meanwhile */
+  return count.references == 1;
+}
+
+int live_ws_hand_over(core_thread *t, live_ws_object *ws) {
+  core_record *rec = ws->rec;
+  PyObject *state = NULL;
+  if (live_ws_state(ws) == LIVE_WS_OPEN && is_alone(ws) && !ws->weak && !ws->refusal) state = pack(ws);
+  PyErr_Clear();
+  core_part *p = state ? core_body_part(rec, state, PyBytes_AS_STRING(state), (size_t)PyBytes_GET_SIZE(state)) : NULL;
+  PyErr_Clear();
+  Py_XDECREF(state);
+  if (p && (!is_alone(ws) || !closes_inbox(rec))) { /* garbage collection may have run code of the application */
+    core_part_free((uintptr_t)p);
+    p = NULL;
+  }
+  if (!p) {
+    refuse(rec);
+    return 0;
+  }
+  live_ws_detach(ws);
+  Py_DECREF(ws);
+  p->op = CORE_OP_HAND_OVER;
+  p->last = 1;
+  wsgi_drop(t, rec);
+  core_publish(t, p); /* rec is the loop's from here on */
+  return 1;
+}
+
+/* --- from another process ---------------------------------------------------- */
+
+static int unpack(live_ws_object *ws, PyObject *all) {
+  int kind;
+  PyObject *data, *groups;
+  if (!PyArg_ParseTuple(all, "iOO:websocket", &kind, &data, &groups)) return -1;
+  if (PyTuple_Check(groups) && PyTuple_GET_SIZE(groups) > 0 && !(ws->groups = PySet_New(groups))) return -1;
+  if (kind == VALUE) {
+    ws->data = Py_NewRef(data);
+  } else if (kind == NAMESPACE) {
+    ws->data = core_call_with(namespace_type(), PyTuple_New(0), Py_NewRef(data));
+    if (!ws->data) return -1;
+  }
+  return 0;
+}
+
+int live_ws_resume(live_ws_object *ws) {
+  const core_record *rec = ws->rec;
+  if (rec->subprotocol.len && !(ws->protocol = PyUnicode_DecodeUTF8(rec->data + rec->subprotocol.off,
+                                                                    (Py_ssize_t)rec->subprotocol.len, "replace")))
+    return -1;
+  PyObject *all = PyMarshal_ReadObjectFromString(rec->data + rec->state.off, (Py_ssize_t)rec->state.len);
+  int bad = !all || unpack(ws, all) < 0;
+  Py_XDECREF(all);
+  return bad ? -1 : live_ws_accept(ws);
+}

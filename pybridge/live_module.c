@@ -1,0 +1,118 @@
+/* Puts all parts together: the built-in module _fapws, on which package fapws builds, the kinds of handlers, and the
+ * pool with its mounts. */
+#include "live.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define P core_the_pool
+
+static PyMethodDef functions[] = {
+    {"broadcast", live_ws_broadcast, METH_VARARGS, "broadcast(websockets, message) -> int: see fapws.broadcast."},
+    {"error_lines", core_errorlog_method, METH_VARARGS,
+     "error_lines(number, text): writes text to the error log of a host."},
+    {"log_line", core_log_line, METH_VARARGS,
+     "log_line(level, text) -> str: a line as in the error log of the server."},
+    {"signals_on_stack", core_signals_on_stack, METH_NOARGS,
+     "signals_on_stack(): must be called after a library has set signal handlers."},
+#if CORE_PARALLEL
+    {"stacks", core_stacks, METH_NOARGS,
+     "stacks() -> [(ident, bytes)]: file, line and function of each frame, with a NUL behind each, innermost first."},
+#endif
+    {NULL, NULL, 0, NULL}};
+
+static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_fapws",
+                                        .m_doc = "The part of fapws that is in the executable.", .m_size = -1,
+                                        .m_methods = functions};
+
+static PyObject *make_module(void) {
+  struct {
+    const char *name;
+    PyTypeObject *type;
+  } types[] = {{"Start_response", &wsgi_Start_Type},
+               {"FileWrapper", &wsgi_FileWrapper_Type},
+               {"Input", &wsgi_Input_Type},
+               {"StaticAnswer", &wsgi_StaticAnswer_Type},
+               {"ChannelAnswer", &wsgi_ChannelAnswer_Type},
+               {"WebSocketConnection", &live_WebSocketConnection_Type}};
+  PyMethodDef *methods[] = {core_metric_methods, wsgi_answer_methods, live_channel_methods, live_group_methods,
+                            live_ipc_methods};
+  PyObject *module = PyModule_Create(&definition);
+#if CORE_PARALLEL
+  if (module) PyUnstable_Module_SetGIL(module, Py_MOD_GIL_NOT_USED);
+#endif
+  core_timeout =
+      PyErr_NewExceptionWithDoc("fapws.Timeout", "Raised in a handler that takes longer than --timeout.", NULL, NULL);
+  if (core_timeout) Py_INCREF(core_timeout);
+  for (size_t i = 0; module && i < sizeof methods / sizeof *methods; i++)
+    if (PyModule_AddFunctions(module, methods[i]) < 0) Py_CLEAR(module);
+  if (module && (!core_timeout || PyModule_AddObject(module, "Timeout", core_timeout) < 0)) Py_CLEAR(module);
+  for (size_t i = 0; module && i < sizeof types / sizeof *types; i++) {
+    Py_INCREF(types[i].type);
+    if (PyType_Ready(types[i].type) < 0 || PyModule_AddObject(module, types[i].name, (PyObject *)types[i].type) < 0)
+      Py_CLEAR(module);
+  }
+  return module;
+}
+
+/* --- kinds and the pool -------------------------------------------------------- */
+
+static const struct {
+  const core_kind *request, *websocket;
+  const core_mode *mode; /* NULL: the pool's */
+} protocols[] = {
+    [CORE_WSGI] = {&wsgi_handlers, &wsgi_handlers, NULL},
+    [CORE_ASGI] = {&asgi_http.kind, &asgi_websocket.kind, &asgi_mode},
+    [CORE_ASYNC_HANDLER] = {&asgi_handler.kind, &asgi_handler.kind, &asgi_mode},
+    [CORE_WEBSOCKET] = {&wsgi_handlers, &live_websockets, NULL},
+};
+
+static void mount_bind(core_mount *m, int protocol) {
+  m->kinds[0] = protocols[protocol].request;
+  m->kinds[1] = protocols[protocol].websocket;
+  m->mode = protocols[protocol].mode ? protocols[protocol].mode : core_the_pool.mode;
+}
+int live_start_python(const core_start_options *o, const char **why) { return core_start(o, make_module, why); }
+
+/* Makes the mounts, and behind them that of presence events. -1 with an exception. */
+static int make_mounts(const core_options *o) {
+  P.nmounts = o->mounts + 1;
+  P.mounts = calloc((size_t)P.nmounts, sizeof *P.mounts);
+  for (int i = 0; i < o->mounts; i++) {
+    core_mount *m = &P.mounts[i];
+    mount_bind(m, o->targets[i].kind);
+    m->relative = o->targets[i].relative;
+    m->callable = o->targets[i].callable;
+    Py_XINCREF(m->callable);
+    m->environ = o->targets[i].environ;
+    m->start = o->targets[i].start;
+    m->name = PyUnicode_FromString(o->names[i]);
+    m->place = o->targets[i].place ? strdup(o->targets[i].place) : NULL;
+    /* Unknown handlers count as slow. */
+    m->run_ns = m->wait_ns = m->close_ns = m->chunk_ns = 10 * CORE_SLOW_NS;
+  }
+  core_mount *presence = &P.mounts[o->mounts];
+  presence->callable = live_presence_handler();
+  presence->name = PyUnicode_FromString("on_join and on_leave");
+  presence->run_ns = presence->wait_ns = 10 * CORE_HEAVY_NS; /* no request must wait behind callbacks */
+  mount_bind(presence, CORE_WSGI);
+  return presence->callable && presence->name ? 0 : -1;
+}
+
+core_shared *live_start_pool(const core_options *o) {
+  core_pool_start(o, &asgi_mode, wsgi_forget_caches);
+  if (make_mounts(o) < 0 || wsgi_environ_init(o) < 0) return NULL;
+  return P.mode->prepare() < 0 || P.coroutines->prepare() < 0 ? NULL : &P.shared;
+}
+
+/* The class called name in globals if it is a subclass of base, but not base itself, which needs no call. A new
+ * reference. */
+static PyObject *script_class(PyObject *globals, const char *name, PyTypeObject *base) {
+  PyObject *o = PyDict_GetItemString(globals, name);
+  if (!o || o == (PyObject *)base || !PyType_Check(o) || !PyType_IsSubtype((PyTypeObject *)o, base)) return NULL;
+  return Py_NewRef(o);
+}
+
+void *live_environ_class(void *globals) { return script_class(globals, "Environ", &PyDict_Type); }
+
+void *live_start_class(void *globals) { return script_class(globals, "Start_response", &wsgi_Start_Type); }

@@ -1,0 +1,111 @@
+/* The states of a WebSocket with callbacks: accepted, closed, detached from its record. Any thread with the GIL. */
+#include "live.h"
+
+#define P core_the_pool
+
+void live_ws_publish(core_part *p) {
+  core_thread *t = core_this_thread;
+  const core_record *mine = t ? t->current : NULL;
+  if (!mine) { /* a thread of the application: nothing else would wake the event loop */
+    core_push_part(p);
+    core_wake_loop();
+    return;
+  }
+  core_publish(t, p);
+  /* A slow handler must not delay it. The monitor notices handlers that are slow for once, unless it sleeps. */
+  if (core_run_ns(&P.mounts[mine->mount]) > CORE_SLOW_NS || __atomic_load_n(&P.monitor_parked, __ATOMIC_RELAXED))
+    core_notify(t);
+}
+
+static int accept_held(live_ws_object *ws) {
+  if (live_ws_state(ws) != LIVE_WS_OPENING) return 0; /* another thread has sent the first message meanwhile */
+  wsgi_start_object no_fields = {.status = 101, .length = -1};
+  core_record *rec = ws->rec;
+  core_part *p = &rec->part0;
+  Py_ssize_t n = 0;
+  const char *name = ws->protocol ? PyUnicode_AsUTF8AndSize(ws->protocol, &n) : "";
+  if (!name || !wsgi_write_accept(rec, &no_fields, name, (size_t)n)) return -1;
+  rec->started = 1;
+  live_ws_set_state(ws, LIVE_WS_OPEN);
+  live_ws_publish(p);
+  return 0;
+}
+
+int live_ws_accept(live_ws_object *ws) {
+  int bad;
+  CORE_BEGIN_HOLD(ws);
+  bad = accept_held(ws);
+  CORE_END_HOLD();
+  return bad;
+}
+
+/* Takes code and reason from the client's close frame, if that is among the inputs. ws, which is held, and the pool's
+ * mutex guard both lists. */
+static void take_close(live_ws_object *ws) {
+  ws->code = 1006;
+  core_lock();
+  const core_input *in = ws->rec->inputs ? ws->rec->inputs_tail : ws->rec->batch;
+  while (in && in->next) in = in->next;
+  int closed = in && in->op == CORE_OP_CLOSE;
+  core_unlock();
+  if (!closed) return;
+  ws->code = in->code;
+  Py_XSETREF(ws->reason, PyUnicode_DecodeUTF8(in->data, (Py_ssize_t)in->len, "replace"));
+  if (!ws->reason) PyErr_Clear();
+}
+
+static int shut_held(live_ws_object *ws, int code, PyObject *reason) {
+  core_record *rec = ws->rec;
+  if (live_ws_state(ws) == LIVE_WS_OPENING && live_ws_accept(ws) < 0) return -1;
+  if (live_ws_state(ws) != LIVE_WS_OPEN) return 0;
+  if (core_is_cancelled(rec)) { /* the client disconnected, and on_close will be called */
+    live_ws_set_state(ws, LIVE_WS_CLOSING);
+    take_close(ws);
+    return 0;
+  }
+  Py_ssize_t n = 0;
+  const char *text = reason ? PyUnicode_AsUTF8AndSize(reason, &n) : "";
+  if (!text) return -1;
+  core_part *p = core_close_frame(rec, code, text, (size_t)n);
+  if (!p) return PyErr_NoMemory(), -1;
+  live_ws_set_state(ws, LIVE_WS_CLOSING);
+  ws->code = (uint16_t)code;
+  Py_XSETREF(ws->reason, Py_XNewRef(reason));
+  live_ws_publish(p);
+  core_schedule(rec); /* for on_close */
+  return 0;
+}
+
+int live_ws_shut(live_ws_object *ws, int code, PyObject *reason) {
+  int bad;
+  CORE_BEGIN_HOLD(ws);
+  bad = shut_held(ws, code, reason);
+  CORE_END_HOLD();
+  return bad;
+}
+
+static void detach_held(live_ws_object *ws) {
+  core_record *rec = ws->rec;
+  live_ws_set_state(ws, LIVE_WS_CLOSED);
+  if (!ws->environ && Py_REFCNT(ws) > 1) { /* for the application, which may read it later */
+    ws->environ = live_ws_environ(ws);
+    PyErr_Clear();
+  }
+  ws->rec = NULL;
+  core_lock();
+  rec->open = 0;
+  core_release_senders(rec);
+  core_input *in = rec->inputs;
+  rec->inputs = rec->inputs_tail = NULL;
+  core_unlock();
+  core_free_inputs(in);
+  core_free_inputs(rec->batch);
+  rec->batch = NULL;
+  rec->ws = NULL;
+}
+
+void live_ws_detach(live_ws_object *ws) {
+  CORE_BEGIN_HOLD(ws);
+  detach_held(ws);
+  CORE_END_HOLD();
+}

@@ -1,0 +1,310 @@
+/* WebSockets with callbacks. A WebSocket occupies a thread only while a callback runs, and runs one callback at a time,
+ * in the order of its inputs. With the GIL.
+ *
+ * A record with inputs is queued (core_flow.c); its turn lasts until no input is left, or other records have waited for
+ * a while. */
+#include "live.h"
+
+#include <stdlib.h>
+
+#define P core_the_pool
+#define CREDIT_BYTES (CORE_INPUT_WINDOW / 8)
+
+/* --- callbacks ------------------------------------------------------------- */
+
+enum { ON_OPEN, ON_MESSAGE, ON_CLOSE, ON_RESUME, CALLBACKS };
+static const char *const names[CALLBACKS] = {"on_open", "on_message", "on_close", "on_resume"};
+static PyObject *name[CALLBACKS];
+
+/* Calls a callback with ws and, unless they are NULL, two more arguments, whose references it takes. Returns its
+ * result, None if there is no such callback, or NULL with an exception. A new reference. */
+static PyObject *call(live_ws_object *ws, int which, PyObject *second, PyObject *third) {
+  PyObject *f = PyObject_GetAttr(P.mounts[ws->rec->mount].callable, name[which]),
+           *args[] = {(PyObject *)ws, second, third};
+  PyObject *result = !f || f == Py_None ? Py_XNewRef(f)
+                                        : PyObject_Vectorcall(f, args,
+                                                              third    ? 3
+                                                              : second ? 2
+                                                                       : 1,
+                                                              NULL);
+  Py_XDECREF(f);
+  Py_XDECREF(second);
+  Py_XDECREF(third);
+  core_exit_child();
+  return result;
+}
+
+/* Called between two callbacks: a Timeout for the first must not hit the second. */
+static void next_callback(core_thread *t) {
+  core_count_job(t);
+  if (UNLIKELY(t->raised)) core_withdraw_timeout(t);
+}
+
+/* Reports the exception of a callback, and closes the WebSocket. */
+static void failed(core_thread *t, live_ws_object *ws, const char *what) {
+  core_record *rec = ws->rec;
+  int late = t->raised && PyErr_ExceptionMatches(core_timeout); /* its stack was logged when Timeout was raised */
+  /* send() raised it because the client disconnected. */
+  int gone =
+      (live_ws_state(ws) > LIVE_WS_OPEN || core_is_cancelled(rec)) && PyErr_ExceptionMatches(PyExc_BrokenPipeError);
+  if (late || gone)
+    PyErr_Clear();
+  else
+    core_report(what, rec);
+  if (live_ws_shut(ws, 1011, NULL) < 0) PyErr_Clear(); /* the end of the exchange closes it, too */
+}
+
+/* --- the end --------------------------------------------------------------- */
+
+static void call_on_close(core_thread *t, live_ws_object *ws, int code, PyObject *reason) {
+  core_record *rec = ws->rec;
+  CORE_BEGIN_HOLD(ws);
+  live_ws_set_state(ws, LIVE_WS_CLOSED);
+  CORE_END_HOLD();
+  next_callback(t);
+  PyObject *number = PyLong_FromLong(code), *text = reason ? Py_NewRef(reason) : PyUnicode_FromString("");
+  PyObject *result = number && text ? call(ws, ON_CLOSE, number, text) : NULL;
+  Py_XDECREF(result);
+  if (result) return;
+  if (t->raised && PyErr_ExceptionMatches(core_timeout))
+    PyErr_Clear();
+  else
+    core_report("on_close", rec);
+}
+
+/* What close() was called with. *reason: a new reference, or NULL. */
+static int close_code(live_ws_object *ws, PyObject **reason) {
+  int code;
+  CORE_BEGIN_HOLD(ws); /* another thread may be in close() still */
+  code = ws->code;
+  *reason = Py_XNewRef(ws->reason);
+  CORE_END_HOLD();
+  return code;
+}
+
+/* Ends the WebSocket: on_close, and the last part. */
+static void end(core_thread *t, live_ws_object *ws, int code, PyObject *reason) {
+  core_record *rec = ws->rec;
+  if (t->unsignalled && core_run_ns(&P.mounts[rec->mount]) > CORE_SLOW_NS) core_notify(t);
+  call_on_close(t, ws, code, reason);
+  int failed = code == 1011;
+  live_ws_detach(ws);
+  Py_DECREF(ws);
+  core_part *p = core_part_new(rec, 0);
+  if (!p) Py_FatalError("fapws: out of memory while closing a WebSocket");
+  p->last = 1;
+  p->failed = (uint8_t)failed;
+  wsgi_drop(t, rec);
+  core_publish(t, p); /* rec is the loop's from here on */
+}
+
+/* --- turns ----------------------------------------------------------------- */
+
+/* Lets the client send as many bytes as were used. */
+static void give_credit(core_record *rec) {
+  core_part *p = core_part_new(rec, 0);
+  if (!p) {
+    PyErr_Clear(); /* retried later */
+    return;
+  }
+  p->op = CORE_OP_CREDIT;
+  p->credit = rec->credit;
+  rec->credit = 0;
+  live_ws_publish(p);
+}
+
+static void on_message(core_thread *t, live_ws_object *ws, const core_input *in) {
+  core_record *rec = ws->rec;
+  core_mount *m = &P.mounts[rec->mount];
+  core_timing timing;
+  core_begin_timing(&timing, m);
+  PyObject *message = in->op == CORE_OP_TEXT ? PyUnicode_DecodeUTF8(in->data, (Py_ssize_t)in->len, NULL)
+                                             : PyBytes_FromStringAndSize(in->data, (Py_ssize_t)in->len);
+  PyObject *result = message ? call(ws, ON_MESSAGE, message, NULL) : NULL;
+  core_end_timing(&timing, m);
+  Py_XDECREF(result);
+  if (UNLIKELY(!result)) failed(t, ws, "on_message");
+  rec->credit += (int64_t)in->len + CORE_INPUT_COST;
+  if (rec->credit >= CREDIT_BYTES) give_credit(rec);
+}
+
+/* The next input, or NULL. */
+static core_input *next_input(core_record *rec) {
+  core_input *in;
+  CORE_BEGIN_HOLD(rec->ws); /* another thread may look for the close frame */
+  if (!rec->batch) {
+    core_lock();
+    rec->batch = rec->inputs;
+    rec->inputs = rec->inputs_tail = NULL;
+    core_unlock();
+  }
+  in = rec->batch;
+  if (in) rec->batch = in->next;
+  CORE_END_HOLD();
+  return in;
+}
+
+/* No input is left: takes the record out of the queue, unless an input has arrived, or another thread has closed the
+ * WebSocket, meanwhile. Whether it did. */
+static int comes_to_rest(core_record *rec) {
+  core_lock();
+  int rests = !rec->inputs && !core_is_cancelled(rec) && live_ws_state(rec->ws) <= LIVE_WS_OPEN;
+  if (rests) rec->scheduled = 0;
+  core_unlock();
+  return rests;
+}
+
+static void run_inputs(core_thread *t, core_record *rec) {
+  live_ws_object *ws = rec->ws;
+  const core_mount *m = &P.mounts[rec->mount];
+  for (uint64_t spent = 0;; spent += core_run_ns(m)) {
+    if (live_ws_state(ws) > LIVE_WS_OPEN) { /* closed by a callback or another thread */
+      PyObject *reason;
+      int code = close_code(ws, &reason);
+      end(t, ws, code, reason);
+      Py_XDECREF(reason);
+      return;
+    }
+    if (t->mode->messages_yield(t, spent)) {
+      core_notify(t);
+      core_give_way(rec);
+      return;
+    }
+    core_input *in = next_input(rec);
+    if (!in) {
+      if (comes_to_rest(rec)) return;
+      if (!core_is_cancelled(rec) || rec->inputs || live_ws_state(ws) > LIVE_WS_OPEN) continue;
+      end(t, ws, 1006, NULL);
+      return;
+    }
+    if (UNLIKELY(in->op == CORE_OP_CLOSE)) {
+      PyObject *reason = PyUnicode_DecodeUTF8(in->data, (Py_ssize_t)in->len, "replace");
+      int code = in->code;
+      free(in);
+      if (!reason) PyErr_Clear();
+      end(t, ws, code, reason);
+      Py_XDECREF(reason);
+      return;
+    }
+    if (UNLIKELY(in->op == CORE_OP_HAND_OVER)) {
+      free(in);
+      if (live_ws_hand_over(t, ws)) return;
+      continue;
+    }
+    if (spent) { /* run_job has done so for the first */
+      t->unsignalled_ns += core_run_ns(m);
+      if (t->unsignalled && (t->unsignalled_ns > CORE_UNSIGNALLED_NS || core_run_ns(m) > CORE_SLOW_NS)) core_notify(t);
+    }
+    next_callback(t);
+    on_message(t, ws, in);
+    free(in);
+  }
+}
+
+/* --- the beginning --------------------------------------------------------- */
+
+/* What reject() has made, a new reference, or NULL. */
+static PyObject *refusal_of(live_ws_object *ws) {
+  PyObject *refusal;
+  CORE_BEGIN_HOLD(ws);
+  refusal = Py_XNewRef(ws->refusal);
+  CORE_END_HOLD();
+  return refusal;
+}
+
+/* Keeps the WebSocket closed, unless another thread has opened it by sending the first message. Whether it did. */
+static int keep_closed(live_ws_object *ws) {
+  int closed;
+  CORE_BEGIN_HOLD(ws);
+  closed = !ws->rec->started;
+  if (closed) live_ws_set_state(ws, LIVE_WS_CLOSED);
+  CORE_END_HOLD();
+  return closed;
+}
+
+/* Raises the HTTPError that refuses the WebSocket: refusal, or, if that is NULL, one without words. */
+static void refuse(PyObject *refusal) {
+  PyObject *error = refusal ? Py_NewRef(refusal) : core_call("fapws._errors", "HTTPError", "(i)", 403);
+  if (error) PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+  Py_XDECREF(error);
+}
+
+/* Calls on_open, and accepts or rejects the WebSocket: -1 with an exception. *called: on_open was called. */
+static int admit(live_ws_object *ws, int *called) {
+  core_record *rec = ws->rec;
+  PyObject *protocol = PyObject_CallMethod(P.mounts[rec->mount].callable, "_admit", "O", (PyObject *)rec->environ);
+  core_exit_child();
+  if (!protocol) return -1;
+  if (PyUnicode_Check(protocol)) ws->protocol = Py_NewRef(protocol);
+  Py_DECREF(protocol);
+  *called = 1;
+  PyObject *result = call(ws, ON_OPEN, NULL, NULL);
+  if (!result) return -1;
+  PyObject *refusal = refusal_of(ws);
+  if (result == Py_False || refusal) {
+    if (keep_closed(ws))
+      refuse(refusal);
+    else if (live_ws_shut(ws, 1008, NULL) < 0) /* its first send() has accepted it */
+      PyErr_Clear();
+  }
+  Py_XDECREF(refusal);
+  Py_DECREF(result);
+  return PyErr_Occurred() ? -1 : 0;
+}
+
+/* For one that another process has accepted: -1 with an exception. */
+static int call_on_resume(live_ws_object *ws) {
+  PyObject *result = call(ws, ON_RESUME, NULL, NULL);
+  Py_XDECREF(result);
+  return result ? 0 : -1;
+}
+
+/* Answers the handshake with an ordinary response, after an exception. */
+static void reject(core_thread *t, live_ws_object *ws, int called) {
+  core_record *rec = ws->rec;
+  PyObject *type, *value, *tb;
+  core_fetch_exception(&type, &value, &tb);
+  if (called && !core_is_http_error(value)) call_on_close(t, ws, 1011, NULL); /* undoes on_open */
+  live_ws_detach(ws);
+  Py_DECREF(ws);
+  PyErr_Restore(type, value, tb);
+  wsgi_fail(t, rec);
+}
+
+static void open_websocket(core_thread *t, core_record *rec) {
+  core_mount *m = &P.mounts[rec->mount];
+  core_timing timing;
+  rec->inputs = rec->inputs_tail = rec->batch = NULL;
+  rec->senders = 0;
+  core_lock();
+  rec->open = rec->scheduled = 1;
+  core_unlock();
+  core_begin_timing(&timing, m);
+  live_ws_object *ws = core_intern(name, names, CALLBACKS) < 0 ? NULL : live_ws_new(rec);
+  if (!ws) {
+    rec->open = 0;
+    wsgi_fail(t, rec);
+    return;
+  }
+  rec->ws = ws;
+  int called = 0, bad;
+  if (rec->handed)
+    bad = live_ws_resume(ws) < 0 || call_on_resume(ws) < 0;
+  else
+    bad = !(rec->environ = wsgi_environ(rec, m->environ, NULL)) || admit(ws, &called) < 0;
+  core_end_timing(&timing, m);
+  if (bad && keep_closed(ws)) {
+    reject(t, ws, called);
+    return;
+  }
+  if (!bad && live_ws_state(ws) == LIVE_WS_OPENING && live_ws_accept(ws) < 0) bad = 1;
+  if (bad) failed(t, ws, rec->handed ? "on_resume" : "on_open");
+  PyObject *environ = rec->environ;
+  CORE_BEGIN_HOLD(ws); /* another thread may read it */
+  rec->environ = NULL; /* ws makes a new one if the application reads it */
+  CORE_END_HOLD();
+  Py_XDECREF(environ);
+  run_inputs(t, rec);
+}
+
+const core_kind live_websockets = {.run = open_websocket, .run_inputs = run_inputs};

@@ -1,0 +1,251 @@
+/* wsgi_: requests of synchronous handlers: environ, start_response, return values, and the parts made of them. Heads
+ * and fields of responses serve the parts above, too.
+ *
+ * With the GIL, on the thread that runs the record, unless a comment says otherwise. Caches belong to their thread
+ * (CORE_PER_THREAD). The record owns its environ, input, start and iterator; wsgi_drop gives all of them up before the
+ * last part is published. A function that publishes the last part returns the record to the event loop: the caller must
+ * not use it any more. */
+#ifndef FAPWS_WSGI_H
+#define FAPWS_WSGI_H
+
+#include "core.h"
+
+/* =============================================================================
+ * Python objects of a request: wsgi_environ.c, wsgi_cache.c, wsgi_input.c and wsgi_input.c.
+ *
+ * Functions return new references, unless a comment says "borrowed". Objects that may outlive their request are
+ * detached from its record first (wsgi_drop). With the GIL, on the thread that runs the record. */
+
+/* --- wsgi_environ.c -------------------------------------------------------------- */
+
+int wsgi_environ_init(const core_options *o);
+/* environ of rec: a dict, or an instance of cls. input NULL: no body. A new reference. */
+PyObject *wsgi_environ(core_record *rec, PyObject *cls, PyObject *input);
+/* Frees all caches of the calling thread, which ends. */
+void wsgi_forget_caches(void);
+/* The method of rec, a str. A new reference. */
+PyObject *wsgi_method(const core_record *rec);
+
+/* Iterates over the variables of mod_ssl in rec->tls. at begins with 0. 0: there are no more. No GIL needed. */
+int wsgi_next_variable(const core_record *rec, uint32_t *at, core_span *name, core_span *value);
+
+/* --- wsgi_cache.c --------------------------------------------------------- */
+
+/* The slot of the caches of heads for these fields, which have n bytes. */
+#define WSGI_HEAD_SLOTS 16
+unsigned wsgi_head_slot(const char *fields, size_t n);
+
+/* --- wsgi_input.c ---------------------------------------------------------------- */
+
+extern PyTypeObject wsgi_Input_Type;
+/* wsgi.input of rec. A new reference. */
+PyObject *wsgi_input_new(core_record *rec);
+/* wsgi.input of requests without a body. A new reference. */
+PyObject *wsgi_input_empty(void);
+/* n existing bytes of a body in a file, from offset at. Releases the GIL while it reads. A new reference. */
+PyObject *wsgi_read_spool(int file, int64_t at, int64_t n);
+/* Detaches the object from its record, which will be used again. */
+void wsgi_input_detach(PyObject *input);
+
+/* --- wsgi_input.c ------------------------------------------------------- */
+
+/* Puts rec->socket into rec->environ. */
+int wsgi_expose_socket(core_record *rec);
+/* Whether the application has used it, so that there is no response. */
+int wsgi_socket_was_used(core_record *rec);
+/* Closes the socket unless the application has it, and sets rec->taken if it was used. */
+void wsgi_close_socket(core_record *rec);
+
+/* =============================================================================
+ * What makes environs: wsgi_environ.c, wsgi_cache.c and wsgi_cache.c. With the GIL. */
+
+/* --- wsgi_cache.c ------------------------------------------------------------ */
+
+/* What becomes of a field in environ. */
+enum {
+  WSGI_FIELD_HEADER, /* HTTP_... */
+  WSGI_FIELD_TYPE,   /* CONTENT_TYPE */
+  WSGI_FIELD_DROP,   /* nothing: the server has it elsewhere, or it is dangerous */
+};
+
+typedef struct {
+  const char *name; /* as in the table; fields match without regard to case */
+  PyObject *key;    /* owned */
+  uint8_t len, role, joined_by_semicolon;
+} wsgi_known_field;
+
+int wsgi_field_names_init(void);
+/* NULL: the table does not have the name, which has n bytes. Sets no exception. */
+const wsgi_known_field *wsgi_find_field(const char *name, size_t n);
+/* The key of a name of n bytes, which must be ASCII: HTTP_USER_AGENT. A new reference. */
+PyObject *wsgi_field_key(const char *name, size_t n);
+
+/* --- wsgi_environ.c ---------------------------------------------------------------- */
+
+/* Whether the calling thread has caches: not threads of the application, whose end is not noticed. */
+int wsgi_has_caches(void);
+/* An environ that lacks the request line, and the rest that differs in each request. A new reference. */
+PyObject *wsgi_environ_of_fields(core_record *rec);
+/* Puts the request line into env. */
+int wsgi_environ_put_line(PyObject *env, core_record *rec);
+
+/* --- wsgi_cache.c ----------------------------------------------------------- */
+
+/* wsgi_environ_of_fields with the request line, from the cache if the last requests had the same. A new reference. */
+PyObject *wsgi_cached_environ(core_record *rec);
+/* Frees the cache of the calling thread. */
+void wsgi_forget_environs(void);
+
+/* =============================================================================
+ * Return values of handlers, and the parts made of them: wsgi_start.c, wsgi_stream.c, wsgi_head.c, wsgi_fields.c,
+ * wsgi_result.c, wsgi_stream.c, wsgi_file.c and wsgi_run.c.
+ *
+ * With the GIL, on the thread that runs the record. Return values are borrowed; the record takes a reference to objects
+ * that must live longer (iterators, objects with close()). A function that publishes the last part returns the record
+ * to the event loop: the caller must not use it any more. */
+
+/* --- wsgi_start.c ---------------------------------------------------------------- */
+
+extern PyTypeObject wsgi_Start_Type;
+
+/* Status and fields of a response: start_response, and the head of an ASGI exchange. */
+typedef struct {
+  PyObject_HEAD vectorcallfunc vectorcall;
+  core_record *rec; /* borrowed; NULL when not in a request */
+  PyObject *sink;   /* owned: gets the arguments of write() in a process of --fork; else NULL */
+  int status;
+  PyObject *reason; /* owned: str or NULL */
+  char *buf;        /* malloc, freed with the object: fields, as on the wire */
+  size_t len, cap;
+  PyObject *list; /* owned: response_headers, once the application has read it, else NULL */
+  int64_t length; /* Content-Length, -1 none */
+  uint8_t called, sent, has_type, has_date, has_server, close_conn;
+  uint8_t sends;    /* CORE_SENDFILE and CORE_ACCEL, if those fields are in buf */
+  uint8_t joins;    /* Fapws-Channel is in buf */
+  uint8_t ends;     /* atomic: write() raises RuntimeError on threads other than that of rec */
+  uint32_t writers; /* atomic: such threads in write() */
+} wsgi_start_object;
+
+/* A fresh or recycled object for rec; cls NULL: the built-in type. A new reference. */
+PyObject *wsgi_start_for(core_thread *t, core_record *rec, PyObject *cls);
+/* Releases the reference after the exchange; t may keep the object to use it again. */
+void wsgi_start_done(core_thread *t, PyObject *start);
+/* Updates buf from response_headers. */
+int wsgi_start_settle(wsgi_start_object *s);
+
+/* --- wsgi_head.c: heads, in rec->part0; see core_output.c for bodies --------------------- */
+
+/* Whether a field of the response has a file sent; -1 with an exception. */
+int wsgi_sends_file(core_record *rec);
+/* Writes the head of a response with the status and fields of s. whole: bytes of the body, -1 unknown; type:
+ * WSGI_TYPE_ of a body whose type s does not have. NULL with an exception. */
+core_part *wsgi_write_head(core_record *rec, wsgi_start_object *s, int64_t whole, int type);
+/* Writes the head that accepts a WebSocket. NULL with an exception. */
+core_part *wsgi_write_accept(core_record *rec, wsgi_start_object *s, const char *subprotocol, size_t n);
+/* Writes a whole response: n bytes of HTML. */
+void wsgi_write_page(core_record *rec, int status, const char *page, size_t n);
+
+/* --- wsgi_stream.c ---------------------------------------------------------------- */
+
+/* write() of a wsgi_start_object: METH_O. */
+PyObject *wsgi_write(PyObject *start, PyObject *data);
+/* The handler of rec has returned: ends write() on other threads, and waits for those that are in it. May give up the
+ * GIL. */
+void wsgi_end_writes(core_record *rec);
+
+/* --- wsgi_fields.c --------------------------------------------------------------- */
+
+/* The latin-1 bytes of a str, which live as long as o; NULL with an exception, whose message begins with what. */
+const char *wsgi_latin1_text(PyObject *o, const char *what, Py_ssize_t *len);
+/* Whether s, n bytes, has no control characters but tabs (RFC 9110 §5.5). */
+int wsgi_clean_value(const char *s, Py_ssize_t n);
+/* Validates and appends a field, or all fields of an iterable of pairs. */
+int wsgi_add_field(wsgi_start_object *s, PyObject *name, PyObject *value);
+int wsgi_add_fields(wsgi_start_object *s, PyObject *headers);
+/* The same with pairs of bytes (ASGI). */
+int wsgi_add_byte_fields(wsgi_start_object *s, PyObject *headers);
+/* The same behind a body: ValueError also for a field that must not be there. */
+int wsgi_add_trailers(wsgi_start_object *s, PyObject *headers);
+void wsgi_forget_fields(wsgi_start_object *s);
+/* Frees the cache of the calling thread, which ends. */
+void wsgi_forget_lines(void);
+/* Moves the value of a field that has a file sent into p. */
+int wsgi_take_sent(wsgi_start_object *s, core_part *p);
+/* Moves all values of Fapws-Channel into p. */
+int wsgi_take_channel(wsgi_start_object *s, core_part *p);
+/* Removes Fapws-Channel. */
+void wsgi_forget_channel(wsgi_start_object *s);
+
+/* --- asgi_trailers.c ------------------------------------------------------------- */
+
+/* http1.MaxTrailers and http1.MaxTrailerBytes. */
+#define WSGI_TRAILERS_MAX 100
+#define WSGI_TRAILERS_BYTES (16 << 10)
+/* http1.ValidTrailer, of a token. Without the GIL, too. */
+int wsgi_valid_trailer(const char *name, size_t n);
+
+/* --- wsgi_result.c --------------------------------------------------------------- */
+
+/* Answers with a return value. 0: the response is published. 1: wsgi_stream has to drive rec->iter. -1 with an
+ * exception: published parts stay published, and result.close() has been or will be called. */
+int wsgi_answer(core_thread *t, core_record *rec, PyObject *result);
+
+/* --- wsgi_stream.c --------------------------------------------------------------- */
+
+/* The bytes of a chunk, and whether it is a str. A new reference to the owner of *data, or NULL with TypeError. */
+PyObject *wsgi_chunk(PyObject *item, const char **data, Py_ssize_t *len, int *is_text);
+/* Calls result.close() if it exists; logs exceptions. */
+void wsgi_close_result(core_record *rec, PyObject *result);
+/* Publishes one chunk, with the head if it is the first. */
+int wsgi_send_chunk(core_thread *t, core_record *rec, PyObject *item);
+/* Drives rec->iter until it ends, has to wait, or yields the thread. */
+void wsgi_stream(core_thread *t, core_record *rec);
+/* Publishes the last part, after wsgi_drop. */
+void wsgi_stream_end(core_thread *t, core_record *rec, int failed);
+/* Releases all objects of rec, before its last part is published. */
+void wsgi_drop(core_thread *t, core_record *rec);
+/* Whether a response to rec with that status has no body (RFC 9110 §6.4.1). */
+int wsgi_bodyless(const core_record *rec, int status);
+
+/* --- wsgi_answers.c --------------------------------------------------------- */
+
+/* A Staticfile, or a CGIApplication, that a handler returned. */
+typedef struct {
+  PyObject_HEAD PyObject *options; /* owned: str, JSON */
+  PyObject *path;                  /* owned: bytes, PATH_INFO; for a program SCRIPT_NAME comes before it */
+  int program;                     /* it is a CGIApplication */
+  uint32_t script_len;
+} wsgi_static_object;
+extern PyTypeObject wsgi_StaticAnswer_Type;
+/* A response that makes the client a subscriber. */
+typedef struct {
+  PyObject_HEAD PyObject *names; /* owned: str, as Fapws-Channel has them */
+  PyObject *start;               /* owned: bytes, the beginning of the stream */
+  PyObject *headers;             /* owned: tuple of (name, value) */
+} wsgi_channel_object;
+extern PyTypeObject wsgi_ChannelAnswer_Type;
+/* Methods of module _fapws. */
+extern PyMethodDef wsgi_answer_methods[];
+/* Adds the fields of such a response. */
+int wsgi_channel_head(wsgi_start_object *s, PyObject *answer);
+
+/* --- wsgi_file.c ----------------------------------------------------------------- */
+
+extern PyTypeObject wsgi_FileWrapper_Type;
+/* 1: result is a regular file, or wraps one, and p has it. 0: it does not. -1 with an exception. */
+int wsgi_file_part(PyObject *result, core_part *p);
+/* An iterator over blocks of a file-like object, a new reference; NULL without an exception if obj has no read(). */
+PyObject *wsgi_blocks(PyObject *obj);
+
+/* --- wsgi_run.c ---------------------------------------------------------------- */
+
+extern const core_kind wsgi_handlers;
+/* core_kind.resume of handlers that may return iterators. */
+void wsgi_resume(core_thread *t, core_record *rec);
+/* Logs the current exception with the request line, and answers 500, or aborts the response if it has begun. Clears the
+ * exception. */
+void wsgi_fail(core_thread *t, core_record *rec);
+/* The same for an error without an exception: detail is one line about it. */
+void wsgi_fail_line(core_thread *t, core_record *rec, const char *detail);
+
+#endif

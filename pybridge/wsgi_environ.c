@@ -1,0 +1,295 @@
+/* environ (PEP 3333, RFC 3875), mostly one copy of a dict. On the thread that runs the record, with the GIL.
+ *
+ * Strings are latin-1 (PEP 3333, "Unicode Issues"). Fields with an underscore in their name are dropped, because they
+ * would be taken for those with a hyphen, and so is Proxy (httpoxy). */
+#include "wsgi.h"
+
+#include <string.h>
+
+/* Keys of every request, for which the templates have values. */
+enum {
+  K_METHOD,
+  K_SCRIPT,
+  K_PATH,
+  K_QUERY,
+  K_SERVER_NAME,
+  K_SERVER_PORT,
+  K_PROTOCOL,
+  K_ADDR,
+  K_PORT,
+  K_RAW_URI,
+  K_REQUEST_URI,
+  K_INPUT,
+  K_COUNT,
+  /* Keys of some requests. */
+  K_LENGTH = K_COUNT,
+  K_TYPE,
+  K_SCHEME,
+  K_HTTPS,
+  K_USER,
+  K_AUTH,
+  K_ERRORS,
+  K_TRACEPARENT,
+  K_TRACE_ID,
+  KEYS
+};
+static const char *const key_text[KEYS] = {
+    "REQUEST_METHOD",  "SCRIPT_NAME",      "PATH_INFO",       "QUERY_STRING", "SERVER_NAME", "SERVER_PORT",
+    "SERVER_PROTOCOL", "REMOTE_ADDR",      "REMOTE_PORT",     "RAW_URI",      "REQUEST_URI", "wsgi.input",
+    "CONTENT_LENGTH",  "CONTENT_TYPE",     "wsgi.url_scheme", "HTTPS",        "REMOTE_USER", "AUTH_TYPE",
+    "wsgi.errors",     "HTTP_TRACEPARENT", "fapws.trace_id"};
+static PyObject *key[KEYS], *key_host;
+
+enum {
+  T_EMPTY,
+  T_ON,
+  T_BASIC,
+  T_FORM,
+  T_HTTP10,
+  T_HTTP11,
+  T_HTTP2,
+  T_METHODS,
+  METHODS = 8,
+  T_COUNT = T_METHODS + METHODS
+};
+static const char *const texts[T_COUNT] = {"",     "on",   "Basic", "form",   "HTTP/1.0", "HTTP/1.1", "HTTP/2.0", "GET",
+                                           "POST", "HEAD", "PUT",   "DELETE", "OPTIONS",  "PATCH",    "TRACE"};
+static PyObject *text[T_COUNT];
+
+enum { SMALL, LARGE, TEMPLATES }; /* large: room for a browser's fields without growing */
+static const Py_ssize_t room_of[TEMPLATES] = {[LARGE] = 42};
+static CORE_PER_THREAD PyObject *templates[TEMPLATES];
+
+/* Newer Pythons do not declare it, but all have it. */
+extern PyObject *_PyDict_NewPresized(Py_ssize_t) __attribute__((weak));
+
+static struct {
+  int multithread, multiprocess;
+  PyObject *software, *errors;
+} constants;
+
+static PyObject *make_template(Py_ssize_t room) {
+  PyObject *input = wsgi_input_empty();
+  if (!input) return NULL;
+  PyObject *d = _PyDict_NewPresized && room ? _PyDict_NewPresized(room) : PyDict_New();
+  int bad = !d;
+  for (int i = 0; !bad && i < K_COUNT; i++) bad = PyDict_SetItem(d, key[i], i == K_INPUT ? input : text[T_EMPTY]) < 0;
+  Py_DECREF(input);
+  if (bad) goto fail;
+  struct {
+    const char *key;
+    PyObject *value; /* new reference */
+  } constant[] = {
+      {"wsgi.version", Py_BuildValue("(ii)", 1, 0)},
+      {"wsgi.url_scheme", PyUnicode_InternFromString("http")},
+      {"wsgi.errors", Py_NewRef(constants.errors)},
+      {"wsgi.multithread", PyBool_FromLong(constants.multithread)},
+      {"wsgi.multiprocess", PyBool_FromLong(constants.multiprocess)},
+      {"wsgi.run_once", PyBool_FromLong(0)},
+      {"wsgi.input_terminated", PyBool_FromLong(1)},
+      {"fapws.disconnected", PyCFunction_New(&core_disconnected_method, NULL)},
+      {"wsgi.file_wrapper", Py_BuildValue("O", (PyObject *)&wsgi_FileWrapper_Type)},
+      {"SERVER_SOFTWARE", Py_NewRef(constants.software)},
+  };
+  for (size_t i = 0; i < sizeof constant / sizeof *constant; i++) {
+    PyObject *k = PyUnicode_InternFromString(constant[i].key);
+    bad = !k || !constant[i].value || PyDict_SetItem(d, k, constant[i].value) < 0;
+    Py_XDECREF(k);
+    Py_XDECREF(constant[i].value);
+    if (bad) goto fail;
+  }
+  return d;
+fail:
+  Py_XDECREF(d);
+  return NULL;
+}
+
+int wsgi_has_caches(void) { return !CORE_PARALLEL || core_this_thread; }
+
+/* A new dict with what all requests have. */
+static PyObject *from_template(int which) {
+  if (UNLIKELY(!wsgi_has_caches())) return make_template(room_of[which]);
+  if (UNLIKELY(!templates[which] && !(templates[which] = make_template(room_of[which])))) return NULL;
+  return PyDict_Copy(templates[which]);
+}
+
+int wsgi_environ_init(const core_options *o) {
+  if (core_intern(key, key_text, KEYS) < 0 || core_intern(text, texts, T_COUNT) < 0 || wsgi_field_names_init() < 0)
+    return -1;
+  key_host = wsgi_find_field("Host", strlen("Host"))->key;
+  constants.multithread = o->threads > 1;
+  constants.multiprocess = o->multiprocess;
+  PyObject *errors = PySys_GetObject("stderr"); /* borrowed */
+  constants.errors = Py_NewRef(errors ? errors : Py_None);
+  constants.software = PyUnicode_InternFromString(o->software ? o->software : "fapws");
+  return constants.software && (templates[SMALL] = make_template(room_of[SMALL])) &&
+                 (templates[LARGE] = make_template(room_of[LARGE]))
+             ? 0
+             : -1;
+}
+
+static PyObject *latin1(const char *s, size_t n) {
+  if (n == 0) return Py_NewRef(text[T_EMPTY]);
+  return PyUnicode_DecodeLatin1(s, (Py_ssize_t)n, NULL);
+}
+
+static PyObject *span_text(const core_record *rec, core_span s) { return latin1(rec->data + s.off, s.len); }
+
+PyObject *wsgi_method(const core_record *rec) {
+  for (int i = 0; i < METHODS; i++) {
+    PyObject *m = text[T_METHODS + i];
+    if ((size_t)PyUnicode_GET_LENGTH(m) == rec->method.len &&
+        memcmp(PyUnicode_1BYTE_DATA(m), rec->data + rec->method.off, rec->method.len) == 0) {
+      return Py_NewRef(m);
+    }
+  }
+  return span_text(rec, rec->method);
+}
+
+/* RFC 9110 §5.3: repeated fields join with a comma, Cookie with a semicolon
+ * (RFC 6265 §5.4 as servers do it). */
+static int put_field(PyObject *env, PyObject *k, PyObject *value, int semicolon) {
+  PyObject *old = PyDict_GetItem(env, k);
+  if (LIKELY(!old)) return core_put(env, k, value);
+  if (!value) return -1;
+  PyObject *joined = PyUnicode_FromFormat(semicolon ? "%U; %U" : "%U,%U", old, value);
+  Py_DECREF(value);
+  return core_put(env, k, joined);
+}
+
+static int put_fields(PyObject *env, const core_record *rec) {
+  const char *data = rec->data;
+  for (uint32_t i = 0; i < rec->nfields - rec->traced; i++) {
+    core_field f = rec->fields[i];
+    const char *name = data + f.name.off;
+    const wsgi_known_field *known = wsgi_find_field(name, f.name.len);
+    if (LIKELY(known != NULL)) {
+      if (known->role == WSGI_FIELD_DROP) continue;
+      PyObject *k = known->role == WSGI_FIELD_TYPE ? key[K_TYPE] : known->key;
+      if (put_field(env, k, span_text(rec, f.value), known->joined_by_semicolon) < 0) return -1;
+      continue;
+    }
+    if (memchr(name, '_', f.name.len)) continue;
+    PyObject *k = wsgi_field_key(name, f.name.len);
+    if (!k) return -1;
+    int bad = put_field(env, k, span_text(rec, f.value), 0);
+    Py_DECREF(k);
+    if (bad) return -1;
+  }
+  /* RFC 9112 §3.2.2: the authority of an absolute-form target wins. */
+  if (rec->authority.len && core_put(env, key_host, span_text(rec, rec->authority)) < 0) return -1;
+  return rec->has_length ? core_put(env, key[K_LENGTH], PyUnicode_FromFormat("%lld", (long long)rec->size)) : 0;
+}
+
+static int put_target(PyObject *env, const core_record *rec) {
+  const char *path = rec->data + rec->path.off;
+  size_t script = rec->script_len, info = rec->path.len - script;
+  PyObject *path_info = latin1(path + script, info);
+  if (!path_info) return -1;
+  /* Often the target is the path: one object for three keys. */
+  int same = script == 0 && rec->target.len == info && memcmp(rec->data + rec->target.off, path, info) == 0;
+  PyObject *raw = same ? path_info : span_text(rec, rec->target);
+  if (!raw) {
+    Py_DECREF(path_info);
+    return -1;
+  }
+  int bad = PyDict_SetItem(env, key[K_PATH], path_info) < 0 || PyDict_SetItem(env, key[K_RAW_URI], raw) < 0 ||
+            PyDict_SetItem(env, key[K_REQUEST_URI], raw) < 0;
+  if (!same) Py_DECREF(raw);
+  Py_DECREF(path_info);
+  if (bad) return -1;
+  if (script && core_put(env, key[K_SCRIPT], latin1(path, script)) < 0) return -1;
+  return rec->query.len ? core_put(env, key[K_QUERY], span_text(rec, rec->query)) : 0;
+}
+
+/* The next variable of rec->tls, from *at on, as the ends of its name and of its value; 0: there is none. */
+int wsgi_next_variable(const core_record *rec, uint32_t *at, core_span *name, core_span *value) {
+  const char *s = rec->data + rec->tls.off + *at;
+  size_t left = rec->tls.len - *at;
+  const char *end = memchr(s, 0, left), *equals = end ? memchr(s, '=', (size_t)(end - s)) : NULL;
+  if (!equals) return 0;
+  *name = (core_span){(uint32_t)(s - rec->data), (uint32_t)(equals - s)};
+  *value = (core_span){(uint32_t)(equals + 1 - rec->data), (uint32_t)(end - equals - 1)};
+  *at += (uint32_t)(end + 1 - s);
+  return 1;
+}
+
+/* SSL_PROTOCOL, SSL_CLIENT_S_DN ... as mod_ssl has them. */
+static int put_variables(PyObject *env, const core_record *rec) {
+  core_span name, value;
+  for (uint32_t at = 0; wsgi_next_variable(rec, &at, &name, &value);) {
+    PyObject *k = span_text(rec, name);
+    int bad = !k || core_put(env, k, span_text(rec, value)) < 0;
+    Py_XDECREF(k);
+    if (bad) return -1;
+  }
+  return 0;
+}
+
+/* The user (RFC 3875 §4.1.1, §4.1.11), and the request as a trusted proxy received it. HTTPS is not in RFC 3875, but
+ * all servers set it and libraries use it. */
+static int put_outside(PyObject *env, const core_record *rec) {
+  if (rec->host.len && core_put(env, key_host, span_text(rec, rec->host)) < 0) return -1;
+  if (rec->user.len && (core_put(env, key[K_USER], span_text(rec, rec->user)) < 0 ||
+                        PyDict_SetItem(env, key[K_AUTH], text[rec->by_form ? T_FORM : T_BASIC]) < 0))
+    return -1;
+  if (!rec->scheme.len) return 0;
+  if (core_put(env, key[K_SCHEME], span_text(rec, rec->scheme)) < 0) return -1;
+  if (rec->scheme.len == strlen("https") && PyDict_SetItem(env, key[K_HTTPS], text[T_ON]) < 0) return -1;
+  return put_variables(env, rec);
+}
+
+/* wsgi.errors of a host with a separate error log. */
+static int put_errors(PyObject *env, const core_record *rec) {
+  PyObject *stream = core_errorlog_stream((int)rec->log);
+  return stream ? PyDict_SetItem(env, key[K_ERRORS], stream) : 0;
+}
+
+PyObject *wsgi_environ_of_fields(core_record *rec) {
+  PyObject *env = from_template(rec->nfields > 2 ? LARGE : SMALL);
+  if (env && (core_put(env, key[K_SERVER_NAME], span_text(rec, rec->server_name)) < 0 ||
+              core_put(env, key[K_SERVER_PORT], span_text(rec, rec->server_port)) < 0 ||
+              core_put(env, key[K_ADDR], span_text(rec, rec->addr)) < 0 || put_fields(env, rec) < 0 ||
+              put_outside(env, rec) < 0 || (rec->log && put_errors(env, rec) < 0)))
+    Py_CLEAR(env);
+  return env;
+}
+
+int wsgi_environ_put_line(PyObject *env, core_record *rec) {
+  if (core_put(env, key[K_METHOD], wsgi_method(rec)) < 0 || put_target(env, rec) < 0) return -1;
+  return PyDict_SetItem(env, key[K_PROTOCOL], text[T_HTTP10 + rec->version]);
+}
+
+static PyObject *ascii(const core_record *rec, core_span s) {
+  PyObject *text = PyUnicode_New((Py_ssize_t)s.len, 127);
+  if (text) memcpy(PyUnicode_1BYTE_DATA(text), rec->data + s.off, s.len);
+  return text;
+}
+
+/* Not in the cache, because these differ in each request. */
+static int put_trace(PyObject *env, const core_record *rec) {
+  if (LIKELY(!rec->traced)) return 0;
+  return core_put(env, key[K_TRACEPARENT], ascii(rec, rec->fields[rec->nfields - 1].value)) < 0 ||
+         core_put(env, key[K_TRACE_ID], ascii(rec, core_trace_id(rec))) < 0;
+}
+
+PyObject *wsgi_environ(core_record *rec, PyObject *cls, PyObject *input) {
+  PyObject *env = wsgi_cached_environ(rec);
+  if (!env) return NULL;
+  int bad = core_put(env, key[K_PORT], span_text(rec, rec->port)) < 0 || put_trace(env, rec) ||
+            (input && PyDict_SetItem(env, key[K_INPUT], input) < 0);
+  if (!bad && cls) {
+    PyObject *own = PyObject_CallNoArgs(cls);
+    bad = !own || PyDict_Update(own, env) < 0;
+    Py_DECREF(env);
+    env = own;
+  }
+  if (bad) Py_CLEAR(env);
+  return env;
+}
+
+void wsgi_forget_caches(void) {
+  for (int i = 0; i < TEMPLATES; i++) Py_CLEAR(templates[i]);
+  wsgi_forget_environs();
+  wsgi_forget_lines();
+}

@@ -1,0 +1,205 @@
+/* Files as responses: the event loop sends regular files by their descriptor, other file-like objects are read in
+ * blocks. With the GIL. */
+#include "wsgi.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <structmember.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define BLOCK 65536
+
+/* --- wsgi.file_wrapper ----------------------------------------------------- */
+
+typedef struct {
+  PyObject_HEAD PyObject *filelike;
+  Py_ssize_t block_size;
+} wrapper_object;
+
+static PyObject *wrapper_new(PyTypeObject *type, PyObject *args, PyObject *kw) {
+  static char *names[] = {"filelike", "block_size", NULL};
+  PyObject *filelike;
+  Py_ssize_t block = BLOCK;
+  if (!PyArg_ParseTupleAndKeywords(args, kw, "O|n:FileWrapper", names, &filelike, &block)) return NULL;
+  wrapper_object *w = (wrapper_object *)type->tp_alloc(type, 0);
+  if (!w) return NULL;
+  w->filelike = Py_NewRef(filelike);
+  w->block_size = block > 0 ? block : BLOCK;
+  return (PyObject *)w;
+}
+
+static int wrapper_traverse(PyObject *self, visitproc visit, void *arg) {
+  Py_VISIT(((wrapper_object *)self)->filelike);
+  return 0;
+}
+
+static int wrapper_clear(PyObject *self) {
+  Py_CLEAR(((wrapper_object *)self)->filelike);
+  return 0;
+}
+
+static void wrapper_dealloc(PyObject *self) {
+  PyObject_GC_UnTrack(self);
+  wrapper_clear(self);
+  Py_TYPE(self)->tp_free(self);
+}
+
+static PyObject *wrapper_next(PyObject *self) {
+  wrapper_object *w = (wrapper_object *)self;
+  PyObject *block = PyObject_CallMethod(w->filelike, "read", "n", w->block_size);
+  if (!block) return NULL;
+  Py_ssize_t n = PyObject_Size(block);
+  if (n > 0) return block;
+  Py_DECREF(block);
+  return NULL; /* the end, or the exception of PyObject_Size */
+}
+
+static PyObject *wrapper_close(PyObject *self, PyObject *none) {
+  PyObject *close = PyObject_GetAttrString(((wrapper_object *)self)->filelike, "close");
+  if (!close) {
+    PyErr_Clear();
+    Py_RETURN_NONE;
+  }
+  PyObject *done = PyObject_CallNoArgs(close);
+  Py_DECREF(close);
+  return done;
+}
+
+static PyMethodDef wrapper_methods[] = {{"close", wrapper_close, METH_NOARGS, "close(): closes the wrapped file."},
+                                        {NULL, NULL, 0, NULL}};
+
+static PyMemberDef wrapper_members[] = {
+    {"filelike", T_OBJECT, offsetof(wrapper_object, filelike), READONLY, "The wrapped object."},
+    {"block_size", T_PYSSIZET, offsetof(wrapper_object, block_size), READONLY, "Bytes to read at a time."},
+    {NULL, 0, 0, 0, NULL}};
+
+PyTypeObject wsgi_FileWrapper_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "_fapws.FileWrapper",
+    .tp_basicsize = sizeof(wrapper_object),
+    .tp_dealloc = wrapper_dealloc,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .tp_doc = "FileWrapper(filelike, block_size=65536): wsgi.file_wrapper of PEP 3333.",
+    .tp_traverse = wrapper_traverse,
+    .tp_clear = wrapper_clear,
+    .tp_iter = PyObject_SelfIter,
+    .tp_iternext = wrapper_next,
+    .tp_methods = wrapper_methods,
+    .tp_members = wrapper_members,
+    .tp_new = wrapper_new,
+};
+
+PyObject *wsgi_blocks(PyObject *obj) {
+  PyObject *read = PyObject_GetAttrString(obj, "read");
+  if (!read) {
+    PyErr_Clear();
+    return NULL;
+  }
+  int callable = PyCallable_Check(read);
+  Py_DECREF(read);
+  return callable ? PyObject_CallOneArg((PyObject *)&wsgi_FileWrapper_Type, obj) : NULL;
+}
+
+/* --- real files ------------------------------------------------------------ */
+
+static PyObject *io_type(const char *name, PyObject **cache) {
+  PyObject *type = __atomic_load_n(cache, __ATOMIC_ACQUIRE);
+  if (!type) {
+    type = core_import("_io", name); /* another thread may store the same one */
+    PyErr_Clear();
+    __atomic_store_n(cache, type, __ATOMIC_RELEASE);
+  }
+  return type;
+}
+
+static int is_exactly(PyObject *o, const char *name, PyObject **cache) {
+  return (PyObject *)Py_TYPE(o) == io_type(name, cache);
+}
+
+/* The object of module io that reads directly from a descriptor, or NULL without an exception. Only exact types of io:
+ * the descriptor of a GzipFile, for example, has other bytes. A new reference. */
+static PyObject *real_file(PyObject *o) {
+  static PyObject *file_io, *reader, *random_, *text;
+  if (Py_TYPE(o) == &wsgi_FileWrapper_Type) o = ((wrapper_object *)o)->filelike;
+  Py_INCREF(o);
+  if (strcmp(Py_TYPE(o)->tp_name, "_TemporaryFileWrapper") == 0) { /* of tempfile */
+    PyObject *inner = PyObject_GetAttrString(o, "file");
+    Py_DECREF(o);
+    if (!inner) return PyErr_Clear(), NULL;
+    o = inner;
+  }
+  PyObject *bottom = o;
+  Py_INCREF(bottom);
+  if (is_exactly(bottom, "TextIOWrapper", &text)) {
+    PyObject *inner = PyObject_GetAttrString(bottom, "buffer");
+    Py_DECREF(bottom);
+    bottom = inner;
+  }
+  if (bottom && (is_exactly(bottom, "BufferedReader", &reader) || is_exactly(bottom, "BufferedRandom", &random_))) {
+    PyObject *inner = PyObject_GetAttrString(bottom, "raw");
+    Py_DECREF(bottom);
+    bottom = inner;
+  }
+  int real = bottom && is_exactly(bottom, "FileIO", &file_io);
+  Py_XDECREF(bottom);
+  PyErr_Clear();
+  if (real) return o;
+  Py_DECREF(o);
+  return NULL;
+}
+
+static int64_t number_from(PyObject *o, const char *method) {
+  PyObject *n = PyObject_CallMethod(o, method, NULL);
+  int64_t value = n ? PyLong_AsLongLong(n) : -1;
+  Py_XDECREF(n);
+  PyErr_Clear();
+  return value;
+}
+
+static int put_name(core_part *p, PyObject *file) {
+  PyObject *name = PyObject_GetAttrString(file, "name");
+  PyErr_Clear();
+  if (!name || !PyUnicode_Check(name)) {
+    Py_XDECREF(name);
+    return 0;
+  }
+  PyObject *bytes = PyUnicode_EncodeFSDefault(name);
+  Py_DECREF(name);
+  if (!bytes) return PyErr_Clear(), 0;
+  int bad = core_part_put(p, PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes), &p->name_off, &p->name_len);
+  Py_DECREF(bytes);
+  return bad;
+}
+
+int wsgi_file_part(PyObject *result, core_part *p) {
+  PyObject *file = real_file(result);
+  if (!file) return 0;
+  struct stat st;
+  int64_t fd = number_from(file, "fileno"), at = fd >= 0 ? number_from(file, "tell") : -1;
+  if (fd < 0 || at < 0 || fstat((int)fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+    Py_DECREF(file);
+    return 0;
+  }
+  char byte; /* files in /proc and /sys have content without a size */
+  if (st.st_size == 0 && pread((int)fd, &byte, 1, at) > 0) {
+    Py_DECREF(file);
+    return 0;
+  }
+  int copy = fcntl((int)fd, F_DUPFD_CLOEXEC, 3);
+  if (copy < 0) {
+    Py_DECREF(file);
+    PyErr_SetFromErrno(PyExc_OSError);
+    return -1;
+  }
+  int bad = put_name(p, Py_TYPE(result) == &wsgi_FileWrapper_Type ? ((wrapper_object *)result)->filelike : result);
+  Py_DECREF(file);
+  if (bad) {
+    close(copy);
+    return -1;
+  }
+  p->file = copy;
+  p->offset = at;
+  p->count = st.st_size > at ? st.st_size - at : 0;
+  return 1;
+}

@@ -1,0 +1,228 @@
+/* wsgi.input: the body of a request, in the memory of its record or in a file. With the GIL. */
+#include "wsgi.h"
+
+#include <errno.h>
+#include <structmember.h>
+#include <unistd.h>
+
+#define BLOCK 65536
+
+typedef struct {
+  PyObject_HEAD core_record *rec; /* NULL: no body, or the exchange is over */
+  int64_t pos;
+} input_object;
+
+static int64_t remaining(const input_object *in) { return in->rec ? in->rec->size - in->pos : 0; }
+
+PyObject *wsgi_read_spool(int file, int64_t at, int64_t n) {
+  if (n > PY_SSIZE_T_MAX) return PyErr_NoMemory(); /* a body above 2 GiB on a machine of 32 bits */
+  PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)n);
+  if (!bytes) return NULL;
+  char *out = PyBytes_AS_STRING(bytes);
+  int failed = 0;
+  Py_BEGIN_ALLOW_THREADS for (int64_t done = 0; done < n;) {
+    ssize_t got = pread(file, out + done, (size_t)(n - done), at + done);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) {
+      failed = got < 0 ? errno : EIO;
+      break;
+    }
+    done += got;
+  }
+  Py_END_ALLOW_THREADS if (failed) {
+    Py_DECREF(bytes);
+    errno = failed;
+    return PyErr_SetFromErrno(PyExc_OSError);
+  }
+  return bytes;
+}
+
+/* n existing bytes from offset at. */
+static PyObject *read_at(input_object *in, int64_t at, int64_t n) {
+  const core_record *rec = in->rec;
+  if (!rec) return PyBytes_FromStringAndSize(NULL, 0);
+  if (rec->spool >= 0) return wsgi_read_spool(rec->spool, at, n);
+  return PyBytes_FromStringAndSize(rec->data + rec->body_off + at, (Py_ssize_t)n);
+}
+
+static PyObject *take(input_object *in, int64_t n) {
+  if (n <= 0) return PyBytes_FromStringAndSize(NULL, 0);
+  PyObject *bytes = read_at(in, in->pos, n);
+  if (bytes) in->pos += n;
+  return bytes;
+}
+
+/* The optional size argument: None and negative numbers mean "all". */
+static int size_argument(PyObject *const *args, Py_ssize_t nargs, const char *name, int64_t *size) {
+  *size = -1;
+  if (nargs > 1) {
+    PyErr_Format(PyExc_TypeError, "%s() takes at most 1 argument (%zd given)", name, nargs);
+    return -1;
+  }
+  if (nargs == 0 || args[0] == Py_None) return 0;
+  PyObject *index = PyNumber_Index(args[0]);
+  if (!index) return -1;
+  *size = PyLong_AsLongLong(index);
+  Py_DECREF(index);
+  if (*size == -1 && PyErr_Occurred()) return -1;
+  return 0;
+}
+
+static PyObject *input_read(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
+  input_object *in = (input_object *)self;
+  PyObject *bytes;
+  int64_t size, left;
+  if (size_argument(args, nargs, "read", &size) < 0) return NULL;
+  CORE_BEGIN_HOLD(self);
+  left = remaining(in);
+  bytes = take(in, size < 0 || size > left ? left : size);
+  CORE_END_HOLD();
+  return bytes;
+}
+
+/* Bytes up to and with the next newline, at most limit. */
+static int64_t line_length(input_object *in, int64_t limit) {
+  core_record *rec = in->rec;
+  if (rec->spool < 0) {
+    const char *start = rec->data + rec->body_off + in->pos;
+    const char *nl = memchr(start, '\n', (size_t)limit);
+    return nl ? nl - start + 1 : limit;
+  }
+  for (int64_t seen = 0; seen < limit;) {
+    int64_t n = limit - seen < BLOCK ? limit - seen : BLOCK;
+    PyObject *block = read_at(in, in->pos + seen, n);
+    if (!block) return -1;
+    const char *start = PyBytes_AS_STRING(block), *nl = memchr(start, '\n', (size_t)PyBytes_GET_SIZE(block));
+    int64_t here = nl ? nl - start + 1 : 0;
+    if (!nl && PyBytes_GET_SIZE(block) == 0) limit = seen; /* the request has ended */
+    Py_DECREF(block);
+    if (nl) return seen + here;
+    seen += n;
+  }
+  return limit;
+}
+
+static PyObject *next_line(input_object *in, int64_t size) {
+  int64_t left = remaining(in), limit = size < 0 || size > left ? left : size;
+  if (limit <= 0) return PyBytes_FromStringAndSize(NULL, 0);
+  int64_t n = line_length(in, limit);
+  return n < 0 ? NULL : take(in, n);
+}
+
+static PyObject *input_readline(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
+  PyObject *line;
+  int64_t size;
+  if (size_argument(args, nargs, "readline", &size) < 0) return NULL;
+  CORE_BEGIN_HOLD(self);
+  line = next_line((input_object *)self, size);
+  CORE_END_HOLD();
+  return line;
+}
+
+static PyObject *input_readlines(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
+  input_object *in = (input_object *)self;
+  int64_t hint, total = 0;
+  if (size_argument(args, nargs, "readlines", &hint) < 0) return NULL;
+  PyObject *lines = PyList_New(0);
+  CORE_BEGIN_HOLD(self);
+  while (lines && remaining(in) > 0 && (hint <= 0 || total < hint)) {
+    PyObject *line = next_line(in, -1);
+    if (!line || PyList_Append(lines, line) < 0) Py_CLEAR(lines);
+    if (line) total += PyBytes_GET_SIZE(line);
+    Py_XDECREF(line);
+  }
+  CORE_END_HOLD();
+  return lines;
+}
+
+static PyObject *input_next(PyObject *self) {
+  input_object *in = (input_object *)self;
+  PyObject *line;
+  CORE_BEGIN_HOLD(self);
+  line = remaining(in) > 0 ? next_line(in, -1) : NULL;
+  CORE_END_HOLD();
+  return line;
+}
+
+static PyObject *input_getvalue(PyObject *self, PyObject *none) {
+  input_object *in = (input_object *)self;
+  PyObject *bytes;
+  CORE_BEGIN_HOLD(self);
+  bytes = in->rec ? read_at(in, 0, in->rec->size) : PyBytes_FromStringAndSize(NULL, 0);
+  CORE_END_HOLD();
+  return bytes;
+}
+
+static PyMethodDef input_methods[] = {
+    {"read", (PyCFunction)(void (*)(void))input_read, METH_FASTCALL,
+     "read([size]) -> bytes: at most size bytes of the body, all that is left without size; b'' at its end."},
+    {"readline", (PyCFunction)(void (*)(void))input_readline, METH_FASTCALL,
+     "readline([size]) -> bytes: up to and including the next newline, at most size bytes; b'' at the end."},
+    {"readlines", (PyCFunction)(void (*)(void))input_readlines, METH_FASTCALL,
+     "readlines([hint]) -> list of bytes: the lines that are left, about hint bytes if it is positive."},
+    {"getvalue", input_getvalue, METH_NOARGS,
+     "getvalue() -> bytes: the whole body, wherever reading stands, which does not change."},
+    {NULL, NULL, 0, NULL}};
+
+static void input_dealloc(PyObject *self) { Py_TYPE(self)->tp_free(self); }
+
+PyTypeObject wsgi_Input_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "_fapws.Input",
+    .tp_basicsize = sizeof(input_object),
+    .tp_dealloc = input_dealloc,
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_doc = "The body of a request (PEP 3333, wsgi.input). It has arrived whole before the handler runs.",
+    .tp_iter = PyObject_SelfIter,
+    .tp_iternext = input_next,
+    .tp_methods = input_methods,
+};
+
+PyObject *wsgi_input_new(core_record *rec) {
+  input_object *in = PyObject_New(input_object, &wsgi_Input_Type);
+  if (!in) return NULL;
+  in->rec = rec;
+  in->pos = 0;
+  return (PyObject *)in;
+}
+
+PyObject *wsgi_input_empty(void) { return wsgi_input_new(NULL); }
+
+void wsgi_input_detach(PyObject *input) {
+  CORE_BEGIN_HOLD(input);
+  ((input_object *)input)->rec = NULL;
+  CORE_END_HOLD();
+}
+
+/* --- the client's socket -------------------------------------------------
+ *
+ * environ['werkzeug.socket']: the client's socket, for an application that implements WebSocket itself
+ * (contrib/fapws/_detachedsocket.py). */
+
+int wsgi_expose_socket(core_record *rec) {
+  rec->socket_object = core_call("fapws._detachedsocket", "offer", "(Oi)", (PyObject *)rec->environ, (int)rec->socket);
+  if (!rec->socket_object) return -1;
+  rec->socket = 0; /* closed by the object */
+  return 0;
+}
+
+int wsgi_socket_was_used(core_record *rec) {
+  PyObject *used = rec->socket_object ? PyObject_GetAttrString(rec->socket_object, "used") : NULL;
+  int yes = used == Py_True;
+  Py_XDECREF(used);
+  PyErr_Clear();
+  return yes;
+}
+
+void wsgi_close_socket(core_record *rec) {
+  if (rec->socket > 0) close(rec->socket);
+  rec->socket = 0;
+  if (!rec->socket_object) return;
+  PyObject *type, *value, *tb;
+  PyErr_Fetch(&type, &value, &tb);
+  PyObject *used = PyObject_CallMethod(rec->socket_object, "end", NULL);
+  if (!used) PyErr_WriteUnraisable(rec->socket_object);
+  rec->taken = !used || used == Py_True;
+  Py_XDECREF(used);
+  Py_CLEAR(*(PyObject **)&rec->socket_object);
+  PyErr_Restore(type, value, tb);
+}

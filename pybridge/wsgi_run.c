@@ -1,0 +1,160 @@
+/* Runs requests of synchronous handlers, and answers for those that fail. On the thread that runs the record, with the
+ * GIL. */
+#include "wsgi.h"
+
+static PyObject *call(core_thread *t, core_record *rec) {
+  if (rec->has_body && !(rec->input = wsgi_input_new(rec))) return NULL;
+  const core_mount *m = &core_the_pool.mounts[rec->mount];
+  PyObject *environ = wsgi_environ(rec, m->environ, rec->input);
+  if (!environ) return NULL;
+  rec->environ = environ;
+  if (UNLIKELY(rec->socket) && wsgi_expose_socket(rec) < 0) return NULL;
+  PyObject *start = wsgi_start_for(t, rec, m->start);
+  if (!start) return NULL;
+  rec->start = start;
+  PyObject *args[] = {environ, start};
+  return PyObject_Vectorcall(m->callable, args, 2, NULL);
+}
+
+static void run_request(core_thread *t, core_record *rec) {
+  core_mount *m = &core_the_pool.mounts[rec->mount];
+  core_timing timing;
+  core_begin_timing(&timing, m);
+  PyObject *result = call(t, rec);
+  core_exit_child();
+  wsgi_end_writes(rec);
+  if (UNLIKELY(rec->socket_object) && result && wsgi_socket_was_used(rec)) {
+    rec->result = result; /* for its close(); nothing is sent */
+    wsgi_stream_end(t, rec, 1);
+    core_end_timing(&timing, m);
+    return;
+  }
+  CORE_BEGIN_HOLD_IF(rec->start); /* other threads may change the head */
+  int how = result ? wsgi_answer(t, rec, result) : -1;
+  core_end_timing(&timing, m);
+  if (UNLIKELY(how < 0)) {
+    wsgi_fail(t, rec);
+  } else if (how > 0) {
+    wsgi_stream(t, rec);
+  }
+  CORE_END_HOLD_IF();
+  Py_XDECREF(result);
+}
+
+void wsgi_resume(core_thread *t, core_record *rec) {
+  CORE_BEGIN_HOLD_IF(rec->start);
+  wsgi_stream(t, rec);
+  CORE_END_HOLD_IF();
+}
+
+const core_kind wsgi_handlers = {.run = run_request, .resume = wsgi_resume};
+
+/* --- errors -------------------------------------------------------------- */
+
+static const char plain_page[] =
+    "<!doctype html><title>500 Internal Server Error</title>\n<h1>Internal Server Error</h1>\n"
+    "<p>The server could not answer this request.</p>\n";
+/* With tracebacks for the browser, but not for this one (record.foreign). */
+static const char foreign_page[] =
+    "<!doctype html><title>500 Internal Server Error</title>\n<h1>Internal Server Error</h1>\n"
+    "<p>The log has the traceback. To see it here, ask for this page at localhost or 127.0.0.1.</p>\n";
+/* Inline only: in threads mode the event loop has answered before. */
+static const char late_page[] = "<!doctype html><title>504 Gateway Timeout</title>\n<h1>Gateway Timeout</h1>\n";
+
+/* The page for a developer's browser, or NULL. */
+static PyObject *debug_page(core_record *rec, PyObject *type, PyObject *value, PyObject *tb) {
+  PyObject *page = core_call("fapws._debugpage", "page", "(OOOOO)", type, value ? value : Py_None, tb ? tb : Py_None,
+                             rec->environ ? (PyObject *)rec->environ : Py_None, core_the_pool.mounts[rec->mount].name);
+  if (page && !PyBytes_Check(page)) Py_CLEAR(page);
+  /* If package fapws cannot be imported, for example, the client gets the plain page. */
+  if (PyErr_Occurred()) PyErr_WriteUnraisable(core_the_pool.mounts[rec->mount].name);
+  return page;
+}
+
+void wsgi_fail_line(core_thread *t, core_record *rec, const char *detail) {
+  core_report_line(rec, "error", "error in", detail);
+  if (rec->started) {
+    wsgi_stream_end(t, rec, 1);
+    return;
+  }
+  wsgi_write_page(rec, 500, plain_page, sizeof plain_page - 1);
+  rec->part0.failure = 1;
+  wsgi_drop(t, rec);
+  core_publish(t, &rec->part0);
+}
+
+/* Closes the result of the handler, of which nothing was sent. */
+static void give_up_result(core_thread *t, core_record *rec) {
+  if (rec->iter) t->streams--;
+  Py_CLEAR(*(PyObject **)&rec->iter);
+  if (rec->result) {
+    PyObject *result = rec->result;
+    rec->result = NULL;
+    wsgi_close_result(rec, result);
+    Py_DECREF(result);
+  }
+}
+
+/* Answers with value, an HTTPError, which is a WSGI application. -1 with an exception. */
+static int answer_with(core_thread *t, core_record *rec, PyObject *value) {
+  if (core_the_pool.debug >= 1) {
+    PyObject *line = PyObject_CallMethod(value, "_log", NULL);
+    const char *text = line ? PyUnicode_AsUTF8(line) : NULL;
+    if (text) core_report_line(rec, "info", "answer of", text);
+    Py_XDECREF(line);
+    PyErr_Clear();
+  }
+  give_up_result(t, rec);
+  /* Earlier arguments of start_response do not apply to this response. */
+  if (rec->start) wsgi_start_done(t, rec->start);
+  if (!(rec->start = wsgi_start_for(t, rec, NULL))) return -1;
+  PyObject *result =
+      PyObject_CallFunctionObjArgs(value, rec->environ ? (PyObject *)rec->environ : Py_None, rec->start, NULL);
+  int bad = result ? wsgi_answer(t, rec, result) : -1;
+  if (bad > 0) {
+    PyErr_Format(PyExc_TypeError, "%.100s.__call__() must return a list of bytes", Py_TYPE(value)->tp_name);
+    bad = -1;
+  }
+  Py_XDECREF(result);
+  return bad;
+}
+
+void wsgi_fail(core_thread *t, core_record *rec) {
+  PyObject *type, *value, *tb, *page = NULL;
+  core_fetch_exception(&type, &value, &tb);
+  if (value && !rec->started && core_is_http_error(value)) {
+    int bad = answer_with(t, rec, value);
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(tb);
+    if (!bad) return;
+    core_fetch_exception(&type, &value, &tb);
+  }
+  /* Its stack was logged when Timeout was raised. */
+  int late = t->raised && type && PyErr_GivenExceptionMatches(type, core_timeout);
+  if (!late && !rec->started && core_the_pool.debug >= 1 && !rec->foreign) page = debug_page(rec, type, value, tb);
+  int left = core_is_cancelled(rec) && type && PyErr_GivenExceptionMatches(type, PyExc_BrokenPipeError);
+  PyErr_Restore(type, value, tb);
+  if (left || late) /* write() raised it because the client disconnected, or the timeout was logged */
+    PyErr_Clear();
+  else
+    core_report("", rec);
+  if (rec->started) {
+    Py_XDECREF(page);
+    wsgi_stream_end(t, rec, 1);
+    return;
+  }
+  give_up_result(t, rec);
+  if (page)
+    wsgi_write_page(rec, 500, PyBytes_AS_STRING(page), (size_t)PyBytes_GET_SIZE(page));
+  else if (late)
+    wsgi_write_page(rec, 504, late_page, sizeof late_page - 1);
+  else if (rec->foreign)
+    wsgi_write_page(rec, 500, foreign_page, sizeof foreign_page - 1);
+  else
+    wsgi_write_page(rec, 500, plain_page, sizeof plain_page - 1);
+  rec->part0.failure = !page && !rec->foreign;
+  Py_XDECREF(page);
+  wsgi_drop(t, rec);
+  core_publish(t, &rec->part0);
+}

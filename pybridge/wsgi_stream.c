@@ -1,0 +1,238 @@
+/* Responses in several chunks: iterables, generators and write(). On the thread that runs the record, with the GIL.
+ *
+ * Each chunk is published at once, so that the event loop sends it while the next one is made (PEP 3333, "Buffering and
+ * Streaming"). If record.unacked is too large, the client is slow, and the iterator is parked (core_flow.c). */
+#include "wsgi.h"
+
+#include <unistd.h>
+
+PyObject *wsgi_chunk(PyObject *item, const char **data, Py_ssize_t *len, int *is_text) {
+  *is_text = 0;
+  if (LIKELY(PyBytes_Check(item))) {
+    *data = PyBytes_AS_STRING(item);
+    *len = PyBytes_GET_SIZE(item);
+    return Py_NewRef(item);
+  }
+  if (PyUnicode_Check(item)) {
+    *is_text = 1;
+    if (!(*data = PyUnicode_AsUTF8AndSize(item, len))) return NULL;
+    return Py_NewRef(item);
+  }
+  if (PyByteArray_Check(item) || PyMemoryView_Check(item)) {
+    PyObject *copy = PyBytes_FromObject(item); /* it may change while it is sent */
+    if (!copy) return NULL;
+    *data = PyBytes_AS_STRING(copy);
+    *len = PyBytes_GET_SIZE(copy);
+    return copy;
+  }
+  return PyErr_Format(PyExc_TypeError, "a response must consist of str or bytes, not %.100s: %.200R",
+                      Py_TYPE(item)->tp_name, item);
+}
+
+int wsgi_bodyless(const core_record *rec, int status) { return rec->head_only || status == 204 || status == 304; }
+
+/* Writes the head of a response whose first chunk has len bytes. */
+static int make_head(core_record *rec, int is_text, Py_ssize_t len) {
+  core_part *p = wsgi_write_head(rec, rec->start, -1, is_text ? CORE_TYPE_HTML : CORE_TYPE_BINARY);
+  if (!p) return -1;
+  /* PEP 3333, "Handling the Content-Length Header". */
+  if (rec->single && rec->declared < 0 && !p->send_len) rec->declared = p->length = len;
+  return 0;
+}
+
+/* Publishes len bytes of owner, with the head before the first ones (PEP 3333). */
+static int publish_chunk(core_thread *t, core_record *rec, int is_text, PyObject *owner, const char *data,
+                         Py_ssize_t len) {
+  core_chain c = {rec, NULL, NULL};
+  if (!rec->started) {
+    if (make_head(rec, is_text, len) < 0) return -1;
+    c.first = c.last = &rec->part0;
+  }
+  if (core_add_body(&c, owner, data, (size_t)len) < 0) return -1;
+  rec->started = 1;
+  core_publish_chain(t, &c);
+  return 0;
+}
+
+int wsgi_send_chunk(core_thread *t, core_record *rec, PyObject *item) {
+  const char *data;
+  Py_ssize_t len;
+  int is_text;
+  PyObject *owner = wsgi_chunk(item, &data, &len, &is_text);
+  if (!owner) return -1;
+  int bad = wsgi_sends_file(rec);
+  if (UNLIKELY(bad)) { /* a file replaces the body; the head is sent at the end */
+    rec->whole = 1;
+    Py_DECREF(owner);
+    return bad < 0 ? -1 : 0;
+  }
+  if (len) bad = publish_chunk(t, rec, is_text, owner, data, len);
+  Py_DECREF(owner);
+  return bad;
+}
+
+void wsgi_drop(core_thread *t, core_record *rec) {
+  __atomic_store_n(&t->current, NULL, __ATOMIC_RELAXED);
+  if (UNLIKELY(t->raised)) core_withdraw_timeout(t);
+  t->mode->forget(rec);
+  Py_CLEAR(*(PyObject **)&rec->iter);
+  Py_CLEAR(*(PyObject **)&rec->environ);
+  if (rec->input) {
+    wsgi_input_detach(rec->input);
+    Py_CLEAR(*(PyObject **)&rec->input);
+  }
+  if (rec->spool >= 0) {
+    close(rec->spool);
+    rec->spool = -1;
+  }
+  if (UNLIKELY(rec->socket || rec->socket_object)) wsgi_close_socket(rec);
+  if (rec->start) {
+    wsgi_start_done(t, rec->start);
+    rec->start = NULL;
+  }
+}
+
+void wsgi_close_result(core_record *rec, PyObject *result) {
+  PyObject *close = PyObject_GetAttrString(result, "close");
+  if (!close) {
+    PyErr_Clear();
+    return;
+  }
+  PyObject *done = PyObject_CallNoArgs(close);
+  Py_DECREF(close);
+  core_exit_child();
+  if (!done) core_report("close()", rec);
+  Py_XDECREF(done);
+}
+
+void wsgi_stream_end(core_thread *t, core_record *rec, int failed) {
+  int empty = !failed && !rec->started; /* all chunks were empty: only the head is sent */
+  if (empty && make_head(rec, 1, 0) < 0) {
+    wsgi_fail(t, rec);
+    return;
+  }
+  if (!failed) failed = core_body_is_short(rec);
+  /* An error after the last byte of the Content-Length does not matter to the client. */
+  if (rec->started && rec->declared >= 0 && rec->sent == rec->declared) failed = 0;
+  if (rec->iter) {
+    t->streams--;
+    __atomic_store_n(&core_the_pool.mounts[rec->mount].chunk_ns, rec->chunk_ns, __ATOMIC_RELAXED);
+  }
+  if (rec->result) {
+    PyObject *result = rec->result;
+    rec->result = NULL;
+    core_mount *m = &core_the_pool.mounts[rec->mount];
+    if (rec->started && core_average_of(&m->close_ns) > CORE_SLOW_NS) core_notify(t); /* close() may be slow */
+    uint64_t began = core_now_ns();
+    wsgi_close_result(rec, result);
+    core_average(&m->close_ns, core_now_ns() - began);
+    Py_DECREF(result);
+  }
+  core_part *p = rec->started ? core_part_new(rec, 0) : &rec->part0;
+  if (!p) {
+    PyErr_Clear();
+    Py_FatalError("fapws: out of memory while ending a response");
+  }
+  if (p == &rec->part0 && !empty) core_part_reset(p, rec);
+  p->last = 1;
+  p->failed = (uint8_t)failed;
+  wsgi_drop(t, rec);
+  core_publish(t, p); /* rec is the loop's from here on */
+}
+
+void wsgi_stream(core_thread *t, core_record *rec) {
+  uint64_t began = core_now_ns(), now = began;
+  for (;;) {
+    if (__atomic_load_n(&rec->cancelled, __ATOMIC_SEQ_CST)) {
+      wsgi_stream_end(t, rec, 1);
+      return;
+    }
+    if (core_must_wait(rec)) {
+      core_notify(t);
+      if (core_park(rec)) return; /* and rec may be running elsewhere already */
+    }
+    PyObject *item = PyIter_Next(rec->iter);
+    core_exit_child();
+    if (!item) {
+      if (PyErr_Occurred())
+        wsgi_fail(t, rec);
+      else
+        wsgi_stream_end(t, rec, 0);
+      return;
+    }
+    int bad = wsgi_send_chunk(t, rec, item);
+    Py_DECREF(item);
+    if (bad) {
+      wsgi_fail(t, rec);
+      return;
+    }
+    if (rec->whole || (rec->started && rec->bodyless)) {
+      wsgi_stream_end(t, rec, 0);
+      return;
+    }
+    uint64_t before = now;
+    now = core_now_ns();
+    core_average(&rec->chunk_ns, now - before);
+    if (rec->chunk_ns > CORE_SLOW_NS) core_notify(t);
+    if (t->mode->stream_yields(t, rec, now - began)) {
+      core_notify(t);
+      core_resume(rec);
+      return;
+    }
+  }
+}
+
+/* --- write() -------------------------------------------------------------
+ *
+ * write() of PEP 3333, which start_response returns. Any thread of the application may call it while the handler runs;
+ * wsgi_end_writes waits for calls of other threads. With the GIL. */
+
+static PyObject *write_to(core_record *rec, const wsgi_start_object *s, PyObject *data) {
+  core_thread *t = core_thread_of(rec);
+  if (wsgi_send_chunk(t, rec, data) < 0) return NULL;
+  if (core_forked) Py_RETURN_NONE;
+  t->mode->written(t, rec, &s->ends);
+  if (UNLIKELY(core_is_cancelled(rec)))
+    return PyErr_Format(PyExc_BrokenPipeError, "write(): the client has disconnected");
+  Py_RETURN_NONE;
+}
+
+static void count_writer(wsgi_start_object *s, int n) {
+  __atomic_add_fetch(&s->writers, (uint32_t)n, __ATOMIC_RELAXED);
+}
+
+static PyObject *write_held(PyObject *self, PyObject *data) {
+  wsgi_start_object *s = (wsgi_start_object *)self;
+  core_record *rec = s->rec;
+  const core_thread *t = rec ? core_thread_of(rec) : NULL;
+  int elsewhere = t != core_this_thread;
+  if (UNLIKELY(s->sink && s->called)) return PyObject_CallOneArg(s->sink, data);
+  if (!s->sink && (!t || (elsewhere && s->ends)))
+    return PyErr_Format(PyExc_RuntimeError, "write() after the handler has returned");
+  if (!s->called) return PyErr_Format(PyExc_AssertionError, "write() before start_response()");
+  if (LIKELY(!elsewhere)) return write_to(rec, s, data);
+  count_writer(s, 1);
+  PyObject *done = write_to(rec, s, data);
+  count_writer(s, -1);
+  if (s->ends) core_writer_left();
+  return done;
+}
+
+void wsgi_end_writes(core_record *rec) {
+  wsgi_start_object *s = rec->start;
+  int writers;
+  if (!s) return;
+  CORE_BEGIN_HOLD(s);
+  __atomic_store_n(&s->ends, 1, __ATOMIC_RELAXED);
+  writers = s->writers > 0;
+  CORE_END_HOLD();
+  if (UNLIKELY(writers)) core_wait_for_writers(&s->writers);
+}
+
+PyObject *wsgi_write(PyObject *self, PyObject *data) {
+  PyObject *done;
+  CORE_BEGIN_HOLD(self);
+  done = write_held(self, data);
+  CORE_END_HOLD();
+  return done;
+}
