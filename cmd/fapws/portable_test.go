@@ -6,7 +6,6 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -87,27 +86,16 @@ func dropBodies(file *ast.File) {
 	}
 }
 
-// needsC reports whether p needs code in C without a counterpart in Go: Python, or the functions of a package of fapws that it
-// imports, or runs the executable, which does. The files in Go of a package with C are checked.
+// needsC reports whether p needs code in C without a counterpart in Go: Python, or a package that imports it, or runs the
+// executable, which does. What packages with C have in Go is checked, and so are packages that use only that of them.
 func needsC(p *packages.Package) bool {
 	if strings.HasPrefix(p.PkgPath, "fapws/cmd/fapws/acceptance") {
 		return true
 	}
 	for path, imported := range p.Imports {
-		if path == "github.com/go-python/cpy3" || strings.HasPrefix(path, "fapws/") && (onlyInC(imported) || needsC(imported)) {
+		if path == "github.com/go-python/cpy3" || strings.HasPrefix(path, "fapws/") && needsC(imported) {
 			return true
 		}
 	}
 	return false
-}
-
-// onlyInC reports whether p has files in C, and nocgo.go does not stand in for them.
-func onlyInC(p *packages.Package) bool {
-	files := append(p.IgnoredFiles, p.GoFiles...)
-	if len(files) == 0 {
-		return false
-	}
-	inC, err := filepath.Glob(filepath.Join(filepath.Dir(files[0]), "*.c"))
-	inGo := func(name string) bool { return filepath.Base(name) == "nocgo.go" }
-	return err != nil || len(inC) > 0 && !slices.ContainsFunc(p.GoFiles, inGo)
 }
