@@ -34,7 +34,7 @@ type Config struct {
 
 	// Concurrency is how many requests the application answers at once, if other processes accept on the same
 	// listeners: while so many run here, or are about to, new connections are left to the others for a moment.
-	// See package accept. 0: no other process accepts.
+	// See conn.Acceptor. 0: no other process accepts.
 	Concurrency int
 
 	// Refuse answers 503 to connections beyond MaxClients, instead of letting

@@ -7,7 +7,7 @@
 // for a disk or a password hash runs on goroutines. Package cmd/fapws/worker makes the Server of a process.
 // Start reading at server.go and loop.go; a type such as siteHost or appHost is the loop as one of the packages needs it.
 //
-// The part subrequest has the server answer its own requests: the pages that SSI includes, and the local redirects of
+// A subrequester has the server answer its own requests: the pages that SSI includes, and the local redirects of
 // programs. A Client asks through a socketpair, whose other end the server serves like any connection. So a subrequest
 // passes all rules, and is bounded by the same flow control as others.
 //

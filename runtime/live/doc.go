@@ -113,7 +113,7 @@
 //
 // # Groups
 //
-// A group is a channel of package pubsub, and a message to it an event whose wire form is a frame, made once;
+// A group is a channel, and a message to it an event whose wire form is a frame, made once;
 // compressed, once for each size of window. It needs no Python and no GIL, so a worker whose threads are all busy
 // delivers as quickly as an idle one. A message never comes before the 101 (up to 1 MiB wait for it), nor behind the
 // close frame. A client that is behind gets messages to its groups in order with the messages of its handler. When

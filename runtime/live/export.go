@@ -12,7 +12,7 @@ import (
 )
 
 // A server that retires hands over WebSockets whose mounts have a group and that are between two messages, as it
-// does with subscribers (package sse): the descriptor, the request, and what the handler keeps of it. The loop stops reading, and asks
+// does with subscribers (subscribers.go): the descriptor, the request, and what the handler keeps of it. The loop stops reading, and asks
 // the handler behind all messages that it was given (exchange.OpHandOver). The handler answers behind all that it sends, so nothing
 // is on its way in either direction. One whose handler refuses, or is not asked in time, is closed with 1012.
 //

@@ -5,7 +5,7 @@
 // user of the workers is not. Its Reader turns a Want, the files that the settings name, into a Bundle, their contents.
 // A process that serves puts the Bundle into a Server, whose configuration new connections have from then on. When
 // files change, the Reader makes another Bundle; a file that has become wrong leaves the last good pair in use.
-// Package tlsfiles watches the files, and package pool brings bundles to workers.
+// Package watch notices changes of the files, and package pool brings bundles to workers.
 //
 // A Reader is used by one goroutine at a time. A Server is safe for concurrent use. Start reading at want.go.
 //
@@ -15,22 +15,25 @@
 //   - Tickets (RFC 5077, RFC 8446 §2.2) let a client resume its session at any worker, also after a reload or an
 //     upgrade: all processes derive the same keys from one secret (tickets.go).
 //
-// The part acme gets certificates from a public authority such as Let's Encrypt (RFC 8555), and renews them
+// # ACME
+//
+// This part of the package gets certificates from a public authority such as Let's Encrypt (RFC 8555), and renews them
 // (--tls acme). The protocol is that of golang.org/x/crypto/acme/autocert; its cache is a directory of the state
 // directory, in which all processes of a server find certificates, keys and tokens.
 //
 // Orders, in the process that reads certificates, orders one certificate after the other. The authority then asks
 // workers for a token, over HTTP (http-01) or in a TLS handshake (tls-alpn-01, RFC 8737), and they find it in the
-// directory: Token and Challenge. A new certificate is a file that has changed, like any other (package certificates).
+// directory: TokenACME and ChallengeACME. A new certificate is a file that has changed, like any other.
 //
 // All functions are safe for concurrent use. Start reading at orders.go.
 //
-// The part authority makes certificates for a server that no public authority can vouch for, such as a device on a
+// # The machine's own authority
+//
+// This part of the package makes certificates for a server that no public authority can vouch for, such as a device on a
 // local network (--tls auto): once an authority of the machine's own, which clients are told to trust, and with it a
 // certificate for all names and addresses of the machine, which is made again when they change or when it gets old.
 //
-// calls Maintain, in the process that reads certificates; the server serves the files that it
-// writes like any others. Maintain is safe for several processes at once. Start reading at authority.go.
+// A Reader calls MaintainAuthority, and the server serves the files that it writes like any others. It is safe for several processes at once. Start reading at authority.go.
 //
 //   - The authority can only vouch for names of local networks and for those that the machine had when it was made
 //     (name constraints, RFC 5280 §4.2.1.10): a thief of its key cannot pass for other sites.

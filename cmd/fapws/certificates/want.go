@@ -49,7 +49,7 @@ type Asking struct {
 	Auth tls.ClientAuthType
 }
 
-// ACME names the hosts and the authority for orders: see package acme.
+// ACME names the hosts and the authority for orders: see orders.go.
 type ACME struct {
 	Dir, Email, Directory string
 	Hosts                 []string

@@ -1,12 +1,19 @@
-// Package privilege turns the names of users and groups into numbers, and gives up root for good: setgroups, setgid
-// and setuid in all threads, and then a look at /proc whether each thread has lost root and cannot have it back
-// (Assume). Packages supervisor and worker call it. Start reading at assume_linux.go.
+// Package confine takes from a process what it does not need: root, the files outside a directory (chroot), and by the
+// sandbox most else; and it keeps to the limits that the system sets: processes, descriptors, memory, processors.
+// Packages supervisor and worker call it. Start reading at assume_linux.go.
+//
+// # User and group
+//
+// Names of users and groups become numbers, and root is given up for good: setgroups, setgid and setuid in all threads, and
+// then a look at /proc whether each thread has lost root and cannot have it back (Assume).
 //
 // Without --user or --allow-root, root is refused, except in a container or where no other user exists
 // (container.go): there a warning must do.
 //
-// The part chroot puts a worker into a chroot(2), after it has loaded its application outside. The supervisor, which
-// may chroot, calls Furnish and sets Variable; a worker is prepared before Go starts in it (chroot.c) and calls
+// # Chroot
+//
+// A worker enters a chroot(2) after it has loaded its application outside. The supervisor, which
+// may chroot, calls FurnishChroot and sets ChrootVariable; a worker is prepared before Go starts in it (chroot.c) and calls
 // EnterChroot, on any goroutine, once. Start reading at chroot.c.
 //
 // The application must not have the capability that chroot(2) needs. Capabilities belong to threads, and neither Go
@@ -16,25 +23,28 @@
 // supervisor, only the main thread keeps CAP_SYS_CHROOT, not in force, for later workers; it stays outside, with pid
 // file, control socket and listeners.
 //
-// Paths below the new root stay the same: Furnish makes a link in it that leads from its own name to itself, so
+// Paths below the new root stay the same: FurnishChroot makes a link in it that leads from its own name to itself, so
 // /srv/www/log is /srv/www/log inside, too, and no code translates paths. contrib/fapws/_chroot.py imports modules
 // that Python and handlers import late, and keeps the source of all modules for tracebacks; TZ gets the value of
-// /etc/localtime (zone.go). Enter fails if the process has a directory outside open, which would be a way out, or a
+// /etc/localtime (zone.go). EnterChroot fails if the process has a directory outside open, which would be a way out, or a
 // file there that it writes.
 //
-// The part sandbox takes from a process what a web application does not need: files outside a list (Landlock), TCP ports
+// # Sandbox
+//
+// The sandbox takes from a process what a web application does not need: files outside a list (Landlock), TCP ports
 // outside a list, unix sockets, signals to other processes, root's capabilities, new privileges (no_new_privs), and system calls
-// that administer the machine (seccomp). A worker, or the loader of --fork, calls Enter once, when it has loaded its application; its children inherit the
-// sandbox, and none of them can leave it. The supervisor stays outside, so that a reload can load other code. Missing
+// that administer the machine (seccomp). A worker, or the loader of --fork, calls EnterSandbox once, when it has loaded its application; its children inherit the
+// sandbox, and none of them can leave it. The supervisor stays outside, so that a reload can load other code. MissingInSandbox
 // says what the kernel cannot restrict; the supervisor reports it before it starts a worker. Start reading at rules.go.
 //
 // Landlock restricts a thread. go-landlock applies it to all threads of the process, with kernels before 7.0 by a signal
 // to each (libpsx, with signal 33, which glibc lets no program block). Seccomp has a flag for that.
 //
-// The part limits ends the process with one line if a limit of the process (ulimit, setrlimit(2), pids or memory
+// # Limits of the process
+//
+// A constructor in C (limits.c) ends the process with one line if a limit of the process (ulimit, setrlimit(2), pids or memory
 // cgroup) leaves too little for Go's runtime and Python, which would end in a dump of all threads, often before main,
-// or a traceback. A process need only import it: a C constructor (limits.c) checks the limits before Go's runtime
-// starts.
+// or a traceback. It runs before Go's runtime starts, in every process that imports this package.
 //
 // It maps the memory that a start needs (with 64 bits 1.6 GiB of address space, of which Go's allocator reserves 1.1
 // GiB for tables that it hardly touches), starts and ends as many threads where the limit of processes is low, and
@@ -43,13 +53,13 @@
 // stack of 8 KiB and a data limit below the executable's 35 MB end in the kernel, before any code of the process
 // runs. With a limit of 24 MiB of memory all modes serve a hello; two workers need 23 MiB, a single process 10.
 //
-// The part cgroup finds the control groups of this process (cgroups(7)), of version 1 and 2, and the processors that they let
-// it use. Package memory reads the limits of memory in them. Its functions are safe for concurrent use.
+// # Control groups and memory
 //
-// The part memory keeps the memory of a process small: it sets the garbage collector for small machines (trimmer.go), and a Trimmer
-// gives memory back to the kernel while no client is connected. It also reads the limits of control groups, and
-// whether the kernel has killed for want of memory. Packages worker and pool use it. Its functions are safe for
-// concurrent use.
+// cgroup.go finds the control groups of this process (cgroups(7)), of version 1 and 2, and the processors that they let
+// it use; memory.go reads their limits of memory. All these functions are safe for concurrent use.
+//
+// The memory of a process is kept small: UseLittleMemory sets the garbage collector for small machines (trimmer.go), and a Trimmer
+// gives memory back to the kernel while no client is connected.
 //
 // An idle hello server has 7 MB of private memory, one without Python 3. Resident, with the pages of files that it maps, it
 // has 11 MB instead of 21 after the start, and instead of 17 after a load. A worker that is asleep

@@ -3,26 +3,30 @@
 // enter. It knows no Python and no server: the answers come from functions of package worker or supervisor, which run
 // on a goroutine of the socket. Start reading at protocol.go.
 //
-// The part statuspage answers below the path of the setting status: a page for people, its figures as JSON, and the metrics
+// # The status page
+//
+// This part of the package answers below the path of the setting status: a page for people, its figures as JSON, and the metrics
 // for Prometheus. It is a responder written in Go, so it answers while Python hangs.
 //
 // It is for clients on this machine, and for those that have logged in where the host wants a password; see page.go. It
 // shows paths, but no query, header, cookie or environment variable.
 //
-// Viewers are subscribers of Channel, whose events only say that it is time to look again. With a broker there are none, because that
+// Viewers are subscribers of StatusChannel, whose events only say that it is time to look again. With a broker there are none, because that
 // numbers the events and may be away: the page then looks by itself, after two seconds without an event. Each picture is asked for, so a viewer
 // a user after a log-out gets none.
 //
 // Start reading at page.go. body.go makes the HTML, which works without JavaScript, and flame.go that of profiles.
 //
-// The part loadgen is "fapws bench": a load generator for HTTP/1.1, HTTP/2 and HTTPS on the event loop of the server.
+// # The load generator
 //
-// Start reading at Run. It divides the connections among generators, each with an event loop and a goroutine of its
+// "fapws bench" is a load generator for HTTP/1.1, HTTP/2 and HTTPS on the event loop of the server.
+//
+// Start reading at RunBench. It divides the connections among generators, each with an event loop and a goroutine of its
 // own, and adds up what they have counted. A connection has a session, which speaks HTTP/1.1 or HTTP/2: it starts
-// requests, and tells the generator of responses. Everything but Run and ParseArgs must be called on the loop of its
+// requests, and tells the generator of responses. Everything but RunBench and ParseBenchArgs must be called on the loop of its
 // generator.
 //
-// # What a latency is
+// What a latency is:
 //
 // Without a rate, each connection sends its next request when the response has come: a latency is the time from there
 // to the last byte of the next response. A server that stops for a second then delays one request of each connection,
@@ -32,8 +36,6 @@
 // wait for responses is sent later, but its latency counts from the time when it was due. Requests that were due and
 // never sent count at the end, with the time that they have waited. If it is the generator that wakes up too late, the
 // server is not charged: the latency counts from the time of sending, and the report says how late the generator was.
-//
-// # Cost
 //
 // The next request leaves when the response has been read: three system calls for a request (wait, receive, send), no
 // allocation. The request is the same bytes each time. wrk asks the kernel to report room before each request, which

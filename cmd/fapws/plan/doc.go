@@ -1,6 +1,6 @@
 // Package plan settles what a process serves, from the command line and the configuration file, before anything is
-// loaded; loads the applications; and builds the sites of package site from their tables of paths. Everything that
-// serves or inspects an application starts here, so packages command, inspect, worker and supervisor import it. Load
+// loaded; loads the applications; and builds the sites from the configuration file and the tables of paths. Everything that
+// serves or inspects an application starts here, so packages command, worker and supervisor import it. Load
 // and the functions before it must be called on the main thread. Start reading at plan.go; mounts.go holds
 // pybridge.Handler to app.Handler at compile time.
 //
@@ -17,20 +17,23 @@
 // text, and Plan.ReadScript compares afterwards. Workers read the file by themselves, so a bad file is a generation that
 // does not load. The supervisor reads it again only to tell which settings take a restart.
 //
-// The part application finds what APP names: a script, a module or an object in one. It reads the source of the
-// application where it can, because some decisions precede Python: whether the script has PATHS, and so whether it is
-// run as __main__ or imported. It starts no Python; contrib/fapws/_load.py resolves names later. Package plan calls
-// FindApplication. Start reading at application.go.
+// # The application
 //
-// The part site turns the hosts and routes of the configuration file, and whatever the command line names to be
-// served, into the []sites.Site of a server. It knows no Python: package plan gives it a function that loads
-// applications, and calls Build before the server serves.
+// FindApplication finds what APP names: a script, a module or an object in one. It reads the source of the
+// application where it can, because some decisions precede Python: whether the script has PATHS, and so whether it is
+// run as __main__ or imported. It starts no Python; contrib/fapws/_load.py resolves names later.
+//
+// # Sites
+//
+// ReadSites turns the hosts and routes of the configuration file, and whatever the command line names to be
+// served, into the []sites.Site of a server. This part knows no Python: it gets a function that loads
+// applications.
 //
 //   - config.go: the top of the file, in addition to settings.
 //   - host.go, route.go: the tables [[host]] and [[host.route]], one field for each key. Decoding checks types and
 //     names; an unknown key is found there.
 //   - values.go: the types of those fields.
-//   - build.go: Build makes the sites; it names all mistakes, each with file and line. Built has what they need while
+//   - site_build.go: Build makes the sites; it names all mistakes, each with file and line. Built has what they need while
 //     they serve.
 //   - A file for each kind of route (app.go, files.go, …) and for each rule that goes with any of them (rules.go,
 //     cache.go, logs.go).
@@ -39,9 +42,11 @@
 // Responders are mounted with builder.responder. A rule that goes with every kind is put on the mounts of a route in
 // builder.rules (rules.go).
 //
-// The part logs has the logs of a process: a Logger writes lines to standard error or to the ErrorLog that takes its
-// place, and Files are the access logs and the error logs of hosts. Lines of the error log look like Apache's, those
-// on standard error are shorter. Package runtime/logfile writes and rotates the files, package runtime/logfile
+// # Logs
+//
+// A Logger writes lines to standard error or to the ErrorLog that takes its
+// place, and LogFiles are the access logs and the error logs of hosts. Lines of the error log look like Apache's, those
+// on standard error are shorter. Package runtime/logfile writes and rotates the files, and
 // formats the lines of requests. Packages worker, supervisor, plan and command use it; a Logger is safe for
 // concurrent use.
 package plan

@@ -12,7 +12,7 @@
 // with JSON in datagrams and descriptors by SCM_RIGHTS.
 //
 //   - The supervisor makes the sockets before the first worker loads, as far as the addresses are known (package
-//     bind), one for each address, which all workers share. It never closes them, so connections wait in the one
+//     worker), one for each address, which all workers share. It never closes them, so connections wait in the one
 //     queue for any worker, also while one loads or dies.
 //   - While no worker serves, one gets the sockets before it has loaded, and answers what it can (share): the first of
 //     all, or one that replaces a worker that has died.

@@ -16,7 +16,7 @@ type Word string
 
 // The commands. WordRun, WordCheck, WordRoutes, WordShell, WordHelp and WordVersion
 // precede APP; help and version are flags as well. The arguments of WordCtl belong to
-// package ctl, those of WordBench to package loadgen; WordImport takes a file, WordHash a user,
+// package ctl, those of WordBench to its load generator; WordImport takes a file, WordHash a user,
 // and WordUser an action.
 const (
 	WordRun         Word = "run"

@@ -7,17 +7,19 @@
 // The package does no I/O and needs no Python; most packages of cmd/fapws use it. foreign.go answers flags and
 // commands of other servers.
 //
-// The part tomlfile reads a configuration file in TOML (toml.io) into values that know the line they stand on, and
-// those into the fields of a struct by the tag "key" (Decode). Mistakes are errors of one line that begin with
-// "file:line: ". It does no I/O, and knows no setting: packages configfile, site and webconf use it. Start reading at
-// TOMLFile and Decode.
+// # The configuration file
+//
+// TOMLFile reads a configuration file in TOML (toml.io) into values that know the line they stand on, and
+// those into the fields of a struct by the tag "key" (DecodeTOML). Mistakes are errors of one line that begin with
+// "file:line: ". It does no I/O, and knows no setting: packages plan and command use it, too. Start reading at
+// tomlfile.go and decode.go.
 //
 // The TOML library reports no line where keys repeat, as in [[host]], so locate.go walks the text once more, which
 // the library has accepted, and only finds ends of things. go-toml 2.2.4, whose parser has positions, was tried: it
 // would save 170 of 1,070 lines, but its decoder names no line for a key or table that is defined twice, and where a
 // word has no quotes it reports an "incomplete number" instead of the word.
 //
-// The part configfile finds and reads the configuration file, fapws.toml, up to 1 MiB. A file in another format, such
-// as nginx's, gets an error that names the format. Package plan calls it before anything is loaded. Package tomlfile
-// parses the text, and packages settings and site define the keys.
+// FindFile and ReadFile find and read the configuration file, fapws.toml, up to 1 MiB. A file in another format, such
+// as nginx's, gets an error that names the format. Package plan calls them before anything is loaded; it
+// defines the keys of sites, and this package those of settings.
 package settings

@@ -91,7 +91,7 @@ func (p *supervisor) attributes() *syscall.SysProcAttr {
 		a.Credential = p.identity.Credential()
 	}
 	if p.conf.Chroot != "" {
-		a.AmbientCaps = []uintptr{unix.CAP_SYS_CHROOT} // gone before it is Go, see package chroot
+		a.AmbientCaps = []uintptr{unix.CAP_SYS_CHROOT} // gone before it is Go, see chroot.c of package confine
 	}
 	return a
 }

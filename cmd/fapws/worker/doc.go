@@ -12,8 +12,8 @@
 //
 // The order is: the settings that are known; listeners; the event loop, because inline Python is loaded on its thread;
 // sites without the application; Python; the script, with its PATHS and capital globals; all settings; the access log;
-// document roots; the sandbox; threads; the banner. A failure is one line and an exit code (package exit). Listeners come first
-// (bind/listen.go), so a taken address is reported before the load. SERVER is read from the text of the script if it is a
+// document roots; the sandbox; threads; the banner. A failure is one line and an exit code (package process). Listeners come first
+// (listen.go), so a taken address is reported before the load. SERVER is read from the text of the script if it is a
 // plain string there. If it is computed, or turns out to be different, the script runs first.
 //
 // While the application loads, all that does not need it is served, and requests for it wait (early.go). If the script may
@@ -32,18 +32,21 @@
 // return cannot be stopped: the process runs atexit on another thread and exits around it (stop.go).
 //
 // A worker whose channel ends stops gracefully, because its supervisor has died. The application may have closed the
-// channel, so the kernel reports it, too (package orphan).
+// channel, so the kernel reports it, too (process.WatchParent).
 //
-// The part bind knows where a server listens: the addresses of the settings, and of the text of a script before it
+// # Where a server listens
+//
+// listen.go knows where a server listens: the addresses of the settings, and of the text of a script before it
 // runs, and the sockets that a service manager has passed. Its errors say what to do about an address that is taken
-// or not allowed. Packages supervisor and worker call it on the main goroutine; package listen makes the sockets.
-// Start reading at listen.go.
+// or not allowed. Packages supervisor and worker call it on the main goroutine; package runtime/conn makes the sockets.
 //
-// The part banner describes a running server in a few lines: the banner at its start, with the addresses, the
+// # Banner, and what other programs find
+//
+// banner.go describes a running server in a few lines: the banner at its start, with the addresses, the
 // application, the Python and the mode, and a warning if other machines can reach a server that is open. It writes
-// nothing; package presence does.
+// nothing; a Presence does.
 //
-// The part presence has the means by which other programs find a server: its pid file, the messages to the service
-// manager (package notify), and its control socket (package ctl). The process that receives the signals has one: a
+// A Presence has the means by which other programs find a server: its pid file, the messages to the service
+// manager, and its control socket (package ctl). The process that receives the signals has one: a
 // worker without a supervisor, or the supervisor. The Presence of other workers is empty and does nothing.
 package worker

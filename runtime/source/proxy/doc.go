@@ -1,6 +1,6 @@
 // Package proxy answers requests with the responses of another HTTP server, the upstream: a reverse proxy. It is a
 // responder of package backend, so each request has a goroutine; a WebSocket becomes a tunnel on the event loop
-// (package tunnel). Start reading at Proxy.Respond, connection.go and pool.go.
+// (conn.NewTunnel). Start reading at Proxy.Respond, connection.go and pool.go.
 //
 // # Connections
 //
