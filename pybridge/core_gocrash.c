@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SIGNAL 51                 /* a real-time signal that neither glibc nor Python uses; see also cmd/fapws/process */
+#define SIGNAL 51 /* a real-time signal that neither glibc nor Python uses; see also cmd/fapws/process */
 #define LEAST_MEMORY (64ul << 20) /* Go takes memory from the kernel in pieces of this size */
 
 static int ends[2] = {-1, -1}; /* the pipe */
