@@ -25,7 +25,7 @@ func TestInput(t *testing.T) {
 		}
 		return b.String()[:n/2] + strings.Repeat("y", n/4) + b.String()[:n-n/2-n/4]
 	}
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "input.py")
 		for _, size := range []int{0, 1, 17, 60_000, 256 << 10, 256<<10 + 1, 700_000} {
 			body := text(size)
@@ -51,28 +51,27 @@ func TestInput(t *testing.T) {
 }
 
 func TestMaxBodySize(t *testing.T) {
+	t.Parallel()
 	const most = 10_485_760
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		t.Run("default", func(t *testing.T) {
-			s := fapwstest.Serve(t, m, "entered.py")
-			body := strings.Repeat("b", most)
-			s.Ask(fapwstest.Request("POST", "/", body)).Is(t, "10485760 bytes")
-			s.Ask(fapwstest.Chunked("POST", "/", body, 1<<20)).Is(t, "10485760 bytes")
-			fapwstest.TooBig(t, s, fmt.Sprintf("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n", most+1), "")
-			fapwstest.TooBig(t, s, strings.TrimSuffix(fapwstest.Chunked("POST", "/", body, 1<<20), "0\r\n\r\n"), "1\r\nb\r\n0\r\n\r\n")
-			s.Get("/count", 200).Is(t, "2")
-		})
-		t.Run("flag", func(t *testing.T) {
-			s := fapwstest.Serve(t, m, "entered.py", "--max-body-size", "1K")
-			body := strings.Repeat("b", 1024)
-			s.Ask(fapwstest.Request("POST", "/", body)).Is(t, "1024 bytes")
-			s.Ask(fapwstest.Chunked("POST", "/", body, 100)).Is(t, "1024 bytes")
-			fapwstest.TooBig(t, s, fapwstest.Request("POST", "/", body+"b"), "")
-			fapwstest.TooBig(t, s, fapwstest.Chunked("POST", "/", body+"b", 100), "")
-			fapwstest.TooBig(t, s, fapwstest.Chunked("POST", "/", body+"b", 10_000), "")
-			fapwstest.TooBig(t, s, "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 99999999999999999\r\n\r\n", "")
-			s.Get("/count", 200).Is(t, "2")
-		})
+	t.Run("default", func(t *testing.T) {
+		s := fapwstest.Serve(t, fapwstest.Threads, "entered.py")
+		body := strings.Repeat("b", most)
+		s.Ask(fapwstest.Request("POST", "/", body)).Is(t, "10485760 bytes")
+		s.Ask(fapwstest.Chunked("POST", "/", body, 1<<20)).Is(t, "10485760 bytes")
+		fapwstest.TooBig(t, s, fmt.Sprintf("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n", most+1), "")
+		fapwstest.TooBig(t, s, strings.TrimSuffix(fapwstest.Chunked("POST", "/", body, 1<<20), "0\r\n\r\n"), "1\r\nb\r\n0\r\n\r\n")
+		s.Get("/count", 200).Is(t, "2")
+	})
+	t.Run("flag", func(t *testing.T) {
+		s := fapwstest.Serve(t, fapwstest.Threads, "entered.py", "--max-body-size", "1K")
+		body := strings.Repeat("b", 1024)
+		s.Ask(fapwstest.Request("POST", "/", body)).Is(t, "1024 bytes")
+		s.Ask(fapwstest.Chunked("POST", "/", body, 100)).Is(t, "1024 bytes")
+		fapwstest.TooBig(t, s, fapwstest.Request("POST", "/", body+"b"), "")
+		fapwstest.TooBig(t, s, fapwstest.Chunked("POST", "/", body+"b", 100), "")
+		fapwstest.TooBig(t, s, fapwstest.Chunked("POST", "/", body+"b", 10_000), "")
+		fapwstest.TooBig(t, s, "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 99999999999999999\r\n\r\n", "")
+		s.Get("/count", 200).Is(t, "2")
 	})
 }
 

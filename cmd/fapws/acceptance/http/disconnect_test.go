@@ -10,6 +10,7 @@ import (
 
 // close() of a result runs whatever became of the response.
 func TestClose(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, path string
 		leave      func(*fapwstest.Client)
@@ -22,7 +23,7 @@ func TestClose(t *testing.T) {
 		{"half-closed in a slow stream", "/ticks", func(w *fapwstest.Client) { _ = w.Conn.(*net.TCPConn).CloseWrite() }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+			fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 				s, folder := fapwstest.ServeSlow(t, m)
 				w := s.Dial()
 				w.Get(c.path)
@@ -37,21 +38,21 @@ func TestClose(t *testing.T) {
 		})
 	}
 	t.Run("whole", func(t *testing.T) {
-		fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 			s, folder := fapwstest.ServeSlow(t, m)
 			s.Get("/short", 200).Is(t, "ab")
 			fapwstest.FileSays(t, folder+"/short closed", "yes")
 		})
 	})
 	t.Run("HEAD", func(t *testing.T) {
-		fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 			s, folder := fapwstest.ServeSlow(t, m)
 			s.Ask(fapwstest.Request("HEAD", "/endless?10", "")).Want(t, 200)
 			fapwstest.FileSays(t, folder+"/closed", "yes")
 		})
 	})
 	t.Run("raised", func(t *testing.T) {
-		fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 			s, folder := fapwstest.ServeSlow(t, m)
 			s.Complains = true
 			s.Get("/broken", 500)
@@ -59,7 +60,7 @@ func TestClose(t *testing.T) {
 		})
 	})
 	t.Run("reset before the head", func(t *testing.T) {
-		fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 			s, folder := fapwstest.ServeSlow(t, m)
 			w := s.Dial()
 			w.Get("/wait")
@@ -74,7 +75,7 @@ func TestClose(t *testing.T) {
 
 // A client that has shut down its side gets the answers to its requests.
 func TestHalfClose(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := fapwstest.ServeSlow(t, m)
 		w := s.Dial()
 		w.Get("/")
@@ -94,7 +95,7 @@ func TestHalfClose(t *testing.T) {
 
 // Clients that vanish at any point do not harm others.
 func TestClientsVanish(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, _ := fapwstest.ServeSlow(t, m)
 		post := fapwstest.Request("POST", "/", string(make([]byte, 400_000)))
 		for _, text := range []string{"", "G", "GET / HT", fapwstest.Get("/"), fapwstest.Get("/large"), fapwstest.Get("/endless?100000"), post[:100], post[:300_000], post,

@@ -2,6 +2,7 @@ package http_test
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -98,29 +99,29 @@ func chunk(body string) string {
 }
 
 func TestHostileFraming(t *testing.T) {
+	t.Parallel()
 	smuggled := fapwstest.Get("/smuggled")
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "entered.py")
-		for _, c := range hostile {
-			for _, first := range []string{"", fapwstest.Get("/count")} { // alone, and behind a good one
-				w := s.Dial()
-				w.Send(first, c.text, smuggled)
-				if first != "" {
-					w.Answer().Is(t, "0")
-				}
-				a := w.Answer()
-				if a.StatusCode != c.status || !a.Close || a.Err != nil {
-					t.Errorf("%s: %d, close %v, %v; want %d", c.name, a.StatusCode, a.Close, a.Err, c.status)
-				}
-				w.Closed()
+	s := fapwstest.Serve(t, fapwstest.Threads, "entered.py")
+	for _, c := range hostile {
+		for _, first := range []string{"", fapwstest.Get("/count")} { // alone, and behind a good one
+			w := s.Dial()
+			w.Send(first, c.text, smuggled)
+			if first != "" {
+				w.Answer().Is(t, "0")
 			}
+			a := w.Answer()
+			if a.StatusCode != c.status || !a.Close || a.Err != nil {
+				t.Errorf("%s: %d, close %v, %v; want %d", c.name, a.StatusCode, a.Close, a.Err, c.status)
+			}
+			w.Closed()
 		}
-		s.Get("/count", 200).Is(t, "0") // no handler was entered
-	})
+	}
+	s.Get("/count", 200).Is(t, "0") // no handler was entered
 }
 
 // Requests that look odd and are right.
 func TestTolerated(t *testing.T) {
+	t.Parallel()
 	cases := []struct{ name, text string }{
 		{"empty lines before", "\r\n\r\nGET /count HTTP/1.1\r\nHost: a\r\n\r\n"},
 		{"equal Content-Lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nContent-Length: 4\r\n\r\nabcd"},
@@ -135,42 +136,47 @@ func TestTolerated(t *testing.T) {
 		{"longest request line", "GET /count?" + strings.Repeat("a", 8192-len("GET /count? HTTP/1.1\r\n")) + " HTTP/1.1\r\nHost: a\r\n\r\n"},
 		{"most fields", "GET /count HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("X-A: b\r\n", 99) + "\r\n"},
 	}
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "entered.py")
-		w := s.Dial()
-		for _, c := range cases {
-			w.Send(c.text)
-			if a := w.Answer(); a.StatusCode != 200 || a.Err != nil {
-				t.Errorf("%s: %d %q %v", c.name, a.StatusCode, a.Text, a.Err)
-				w = s.Dial()
-			}
+	s := fapwstest.Serve(t, fapwstest.Threads, "entered.py")
+	w := s.Dial()
+	for _, c := range cases {
+		w.Send(c.text)
+		if a := w.Answer(); a.StatusCode != 200 || a.Err != nil {
+			t.Errorf("%s: %d %q %v", c.name, a.StatusCode, a.Text, a.Err)
+			w = s.Dial()
 		}
-		w.Get("/count")
-		w.Answer().Want(t, 200)
-	})
+	}
+	w.Get("/count")
+	w.Answer().Want(t, 200)
 }
 
 // The limits of a head are those of the flags.
 func TestHeadLimits(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "entered.py", "--limit-request-line", "100", "--limit-request-field-size", "200",
-			"--limit-request-head", "500", "--limit-request-fields", "10")
-		line := func(n int) string {
-			return "GET /count?" + strings.Repeat("a", n-len("GET /count? HTTP/1.1\r\n")) + " HTTP/1.1\r\nHost: a\r\n"
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "entered.py", "--limit-request-line", "100", "--limit-request-field-size", "200",
+		"--limit-request-head", "500", "--limit-request-fields", "10")
+	line := func(n int) string {
+		return "GET /count?" + strings.Repeat("a", n-len("GET /count? HTTP/1.1\r\n")) + " HTTP/1.1\r\nHost: a\r\n"
+	}
+	field := func(n int) string { return "X: " + strings.Repeat("a", n-len("X: \r\n")) + "\r\n" }
+	for _, c := range []struct {
+		text   string
+		status int
+	}{
+		{line(90), 200}, {line(110), 414},
+		{line(50) + field(190), 200}, {line(50) + field(210), 431},
+		{line(50) + strings.Repeat(field(10), 9), 200}, {line(50) + strings.Repeat(field(10), 10), 431},
+		{line(50) + field(190) + field(190), 200}, {line(50) + field(190) + field(190) + field(190), 431},
+	} {
+		if a := s.Ask(c.text + "\r\n"); a.StatusCode != c.status {
+			t.Errorf("%s: %d, want %d", fmt.Sprintf("%.30q... of %d bytes", c.text, len(c.text)), a.StatusCode, c.status)
 		}
-		field := func(n int) string { return "X: " + strings.Repeat("a", n-len("X: \r\n")) + "\r\n" }
-		for _, c := range []struct {
-			text   string
-			status int
-		}{
-			{line(90), 200}, {line(110), 414},
-			{line(50) + field(190), 200}, {line(50) + field(210), 431},
-			{line(50) + strings.Repeat(field(10), 9), 200}, {line(50) + strings.Repeat(field(10), 10), 431},
-			{line(50) + field(190) + field(190), 200}, {line(50) + field(190) + field(190) + field(190), 431},
-		} {
-			if a := s.Ask(c.text + "\r\n"); a.StatusCode != c.status {
-				t.Errorf("%s: %d, want %d", fmt.Sprintf("%.30q... of %d bytes", c.text, len(c.text)), a.StatusCode, c.status)
-			}
+	}
+	w := s.Dial()
+	w.Send("GET / HTTP/1.1\r\nHost: a\r\nX-Endless: ")
+	for range 20 { // it is refused before it ends; what is sent after that may meet a closed socket
+		if _, err := io.WriteString(w.Conn, strings.Repeat("d", 1000)); err != nil {
+			break
 		}
-	})
+	}
+	w.Answer().Want(t, 431)
 }

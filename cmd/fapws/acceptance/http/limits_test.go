@@ -14,9 +14,10 @@ import (
 
 // More clients than --max-clients wait in the listen queue, and all are served.
 func TestMaxClients(t *testing.T) {
+	t.Parallel()
 	const most = 4
-	serves := func(t *testing.T, m fapwstest.Mode, keepAlive time.Duration, clients int, last string, p *pace) error {
-		s, _ := fapwstest.ServeSlow(t, m, "--max-clients", fmt.Sprint(most), "--keep-alive", keepAlive.String())
+	serves := func(t *testing.T, keepAlive time.Duration, clients int, last string, p *pace) error {
+		s, _ := fapwstest.ServeSlow(t, fapwstest.Threads, "--max-clients", fmt.Sprint(most), "--keep-alive", keepAlive.String())
 		results := make(chan error)
 		paces := make([]pace, clients)
 		for i := range clients {
@@ -50,31 +51,29 @@ func TestMaxClients(t *testing.T) {
 		if failed != nil {
 			return failed
 		}
-		switch at := s.Get("/most", 200).Text; {
-		case m.Inline() && at != "1", !m.Inline() && (at < "1" || at > fmt.Sprint(most)):
+		if at := s.Get("/most", 200).Text; at < "1" || at > fmt.Sprint(most) {
 			t.Errorf("%s handlers ran at the same time", at)
 		}
 		return nil
 	}
 	t.Run("that leave", func(t *testing.T) {
-		fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-			if err := serves(t, m, time.Hour, 20, "Connection: close", new(pace)); err != nil {
-				t.Error(err)
-			}
-		})
+		t.Parallel()
+		if err := serves(t, time.Hour, 20, "Connection: close", new(pace)); err != nil {
+			t.Error(err)
+		}
 	})
 	t.Run("that make room when they are idle", func(t *testing.T) {
-		fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-			inItsTime(t, func(t *testing.T, timeout time.Duration, p *pace) error {
-				p.restart()
-				return serves(t, m, timeout, 8, "Connection: keep-alive", p)
-			})
+		t.Parallel()
+		inItsTime(t, func(t *testing.T, timeout time.Duration, p *pace) error {
+			p.restart()
+			return serves(t, timeout, 8, "Connection: keep-alive", p)
 		})
 	})
 }
 
 // At the limit of open files nothing dies, and all are served in the end.
 func TestFewDescriptors(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		flags []string
@@ -83,47 +82,45 @@ func TestFewDescriptors(t *testing.T) {
 		{"with a limit that is too high", []string{"--max-clients", "1000"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-				s := fapwstest.Command{Script: "returns.py", Shell: "ulimit -n 64", Flags: c.flags}.Serve(t, m)
-				const clients = 300
-				crowd := make([]*fapwstest.Client, clients)
-				for i := range crowd {
-					crowd[i] = s.Dial()
-					crowd[i].Send(fapwstest.Get([]string{"/str", "/generator", "/bytes"}[i%3], "Connection: close"))
-				}
-				var all sync.WaitGroup
-				for _, w := range crowd {
-					all.Go(func() { w.Answer().Want(t, 200) })
-				}
-				all.Wait()
-				for _, path := range []string{"/str", "/big", "/html"} {
-					s.Get(path, 200)
-				}
-			})
+			t.Parallel()
+			s := fapwstest.Command{Script: "returns.py", Shell: "ulimit -n 64", Flags: c.flags}.Serve(t, fapwstest.Threads)
+			const clients = 300
+			crowd := make([]*fapwstest.Client, clients)
+			for i := range crowd {
+				crowd[i] = s.Dial()
+				crowd[i].Send(fapwstest.Get([]string{"/str", "/generator", "/bytes"}[i%3], "Connection: close"))
+			}
+			var all sync.WaitGroup
+			for _, w := range crowd {
+				all.Go(func() { w.Answer().Want(t, 200) })
+			}
+			all.Wait()
+			for _, path := range []string{"/str", "/big", "/html"} {
+				s.Get(path, 200)
+			}
 		})
 	}
 }
 
 // Large responses to clients that read late wait for a descriptor each.
 func TestFewDescriptorsForTransfers(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Command{Script: "slow.py", Args: []string{t.TempDir()}, Shell: "ulimit -n 64"}.Serve(t, m)
-		crowd := make([]*fapwstest.Client, 30)
-		for i := range crowd {
-			crowd[i] = s.Dial()
-			crowd[i].Send(fapwstest.Get("/shared", "Connection: close"))
-		}
-		time.Sleep(500 * time.Millisecond) // no client reads: all transfers that can begin have begun
-		var all sync.WaitGroup
-		for _, w := range crowd {
-			all.Go(func() {
-				if a := w.Answer(); a.StatusCode != 200 || a.Err != nil || len(a.Text) != 16_000_000 {
-					t.Errorf("status %d, %d bytes, %v", a.StatusCode, len(a.Text), a.Err)
-				}
-			})
-		}
-		all.Wait()
-	})
+	t.Parallel()
+	s := fapwstest.Command{Script: "slow.py", Args: []string{t.TempDir()}, Shell: "ulimit -n 64"}.Serve(t, fapwstest.Threads)
+	crowd := make([]*fapwstest.Client, 30)
+	for i := range crowd {
+		crowd[i] = s.Dial()
+		crowd[i].Send(fapwstest.Get("/shared", "Connection: close"))
+	}
+	time.Sleep(500 * time.Millisecond) // no client reads: all transfers that can begin have begun
+	var all sync.WaitGroup
+	for _, w := range crowd {
+		all.Go(func() {
+			if a := w.Answer(); a.StatusCode != 200 || a.Err != nil || len(a.Text) != 16_000_000 {
+				t.Errorf("status %d, %d bytes, %v", a.StatusCode, len(a.Text), a.Err)
+			}
+		})
+	}
+	all.Wait()
 }
 
 // Requests beyond the queue get 503 with Retry-After.
@@ -228,26 +225,21 @@ func TestSlowHandlersAndFiles(t *testing.T) {
 	}
 }
 
-// A chunk that many clients share costs nothing much, and huge bodies of
-// several clients at the same time are all right.
+// Several clients at the same time get a huge body that they share, and what follows it.
 func TestLargeAnswers(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s, _ := fapwstest.ServeSlow(t, m)
-		want := strings.Repeat("l", 30_000_000)
-		var all sync.WaitGroup
-		for range 3 {
-			w := s.Dial()
-			all.Go(func() {
-				w.Send(fapwstest.Get("/large"), fapwstest.Get("/"), fapwstest.Get("/large"))
-				if a := w.Answer().Want(t, 200); a.Text != want {
-					t.Errorf("%d bytes", len(a.Text))
-				}
-				w.Answer().Is(t, "quick")
-				if a := w.Answer().Want(t, 200); a.Text != want {
-					t.Errorf("%d bytes", len(a.Text))
-				}
-			})
-		}
-		all.Wait()
-	})
+	t.Parallel()
+	s, _ := fapwstest.ServeSlow(t, fapwstest.Threads)
+	want := strings.Repeat("l", 30_000_000)
+	var all sync.WaitGroup
+	for range 3 {
+		w := s.Dial()
+		all.Go(func() {
+			w.Send(fapwstest.Get("/large"), fapwstest.Get("/"))
+			if a := w.Answer().Want(t, 200); a.Text != want {
+				t.Errorf("%d bytes", len(a.Text))
+			}
+			w.Answer().Is(t, "quick")
+		})
+	}
+	all.Wait()
 }

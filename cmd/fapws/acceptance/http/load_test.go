@@ -37,146 +37,142 @@ func ticks(s *fapwstest.Server) (n int) {
 // TestLoadOpenFiles: the soft limit of open files becomes the hard one, in all
 // processes, and so more clients than it allowed are served.
 func TestLoadOpenFiles(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Command{Script: "crowd.py", Shell: "ulimit -S -n 100", Flags: []string{"--head-timeout", "120"}}.Serve(t, m)
-		for _, pid := range append(s.Handlers(), s.Cmd.Process.Pid) {
-			text, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", pid))
-			if err != nil {
-				t.Fatal(err)
-			}
-			limits := regexp.MustCompile(`(?m)^Max open files +(\d+) +(\d+)`).FindStringSubmatch(string(text))
-			if limits == nil {
-				t.Fatalf("process %d has no limit:\n%s", pid, text)
-			}
-			// Go takes one less than there is, by which it knows that it did so, and
-			// gives the processes that it starts the old limit back.
-			soft, _ := strconv.Atoi(limits[1])
-			hard, _ := strconv.Atoi(limits[2])
-			if soft < hard-1 || soft <= 100 {
-				t.Errorf("process %d may open %d files, of %d", pid, soft, hard)
-			}
+	t.Parallel()
+	s := fapwstest.Command{Script: "crowd.py", Shell: "ulimit -S -n 100", Flags: []string{"--head-timeout", "120"}}.Serve(t, fapwstest.Workers)
+	for _, pid := range append(s.Handlers(), s.Cmd.Process.Pid) {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", pid))
+		if err != nil {
+			t.Fatal(err)
 		}
-		var crowd []*fapwstest.Client
-		for range 300 {
-			crowd = append(crowd, s.Dial())
+		limits := regexp.MustCompile(`(?m)^Max open files +(\d+) +(\d+)`).FindStringSubmatch(string(text))
+		if limits == nil {
+			t.Fatalf("process %d has no limit:\n%s", pid, text)
 		}
-		for _, w := range crowd {
-			w.Get("/hello")
+		// Go takes one less than there is, by which it knows that it did so, and
+		// gives the processes that it starts the old limit back.
+		soft, _ := strconv.Atoi(limits[1])
+		hard, _ := strconv.Atoi(limits[2])
+		if soft < hard-1 || soft <= 100 {
+			t.Errorf("process %d may open %d files, of %d", pid, soft, hard)
 		}
-		for _, w := range crowd {
-			w.Answer().Is(t, "hello\n")
-		}
-	})
+	}
+	var crowd []*fapwstest.Client
+	for range 300 {
+		crowd = append(crowd, s.Dial())
+	}
+	for _, w := range crowd {
+		w.Get("/hello")
+	}
+	for _, w := range crowd {
+		w.Answer().Is(t, "hello\n")
+	}
 }
 
 // TestLoadPrograms: programs for CGI get the limit with which fapws was started: many
 // of them are not made for descriptors beyond 1024 (select(2)).
 func TestLoadPrograms(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		folder := t.TempDir()
-		fapwstest.Write(t, folder+"/cgi-bin/limit", "#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\n'\nulimit -S -n\n")
-		if err := os.Chmod(folder+"/cgi-bin/limit", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		config := fapwstest.Write(t, folder+"/fapws.toml", "[[host]]\n[[host.route]]\nprefix = \"/cgi-bin/\"\ncgi = \"cgi-bin\"\n")
-		s := fapwstest.Command{Shell: "ulimit -S -n 100", Flags: []string{"-c", config}}.Serve(t, m)
-		s.Get("/cgi-bin/limit", 200).Is(t, "100\n")
-	})
+	t.Parallel()
+	folder := t.TempDir()
+	fapwstest.Write(t, folder+"/cgi-bin/limit", "#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\n'\nulimit -S -n\n")
+	if err := os.Chmod(folder+"/cgi-bin/limit", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	config := fapwstest.Write(t, folder+"/fapws.toml", "[[host]]\n[[host.route]]\nprefix = \"/cgi-bin/\"\ncgi = \"cgi-bin\"\n")
+	s := fapwstest.Command{Shell: "ulimit -S -n 100", Flags: []string{"-c", config}}.Serve(t, fapwstest.Workers)
+	s.Get("/cgi-bin/limit", 200).Is(t, "100\n")
 }
 
 // TestLoadNoDescriptors: without descriptors for more connections, the server waits
 // without spinning, answers new clients with 503 and Retry-After, and accepts again
 // when there are some.
 func TestLoadNoDescriptors(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Command{Script: "crowd.py", Shell: "ulimit -n 64", Flags: []string{"--max-clients", "1000", "--head-timeout", "60"}}.Serve(t, m)
-		var idle []*fapwstest.Client
-		for range 160 {
-			idle = append(idle, s.Dial())
+	t.Parallel()
+	s := fapwstest.Command{Script: "crowd.py", Shell: "ulimit -n 64", Flags: []string{"--max-clients", "1000", "--head-timeout", "60"}}.Serve(t, fapwstest.Threads)
+	var idle []*fapwstest.Client
+	for range 160 {
+		idle = append(idle, s.Dial())
+	}
+	s.Says("cannot accept connections for now: too many open files")
+	fapwstest.Eventually(t, "at the limit it takes little CPU in two seconds", func() bool {
+		before := ticks(s)
+		time.Sleep(2 * time.Second)
+		return ticks(s)-before <= 40 // hundredths of a second
+	})
+	fapwstest.Eventually(t, "a client gets 503", func() bool {
+		w := s.Dial()
+		defer w.Close()
+		w.Get("/hello")
+		a := w.Answer()
+		if a.StatusCode == 503 && (a.Header.Get("Retry-After") != "1" || !a.Close || a.Text != "Service Unavailable\n") {
+			t.Errorf("%v %q", a.Header, a.Text)
 		}
-		s.Says("cannot accept connections for now: too many open files")
-		fapwstest.Eventually(t, "at the limit it takes little CPU in two seconds", func() bool {
-			before := ticks(s)
-			time.Sleep(2 * time.Second)
-			return ticks(s)-before <= 40 // hundredths of a second
-		})
-		fapwstest.Eventually(t, "a client gets 503", func() bool {
+		return a.StatusCode == 503
+	})
+	for _, w := range idle {
+		w.Close()
+	}
+	for range 4 { // of all workers
+		fapwstest.Eventually(t, "all is well again", func() bool {
 			w := s.Dial()
 			defer w.Close()
 			w.Get("/hello")
-			a := w.Answer()
-			if a.StatusCode == 503 && (a.Header.Get("Retry-After") != "1" || !a.Close || a.Text != "Service Unavailable\n") {
-				t.Errorf("%v %q", a.Header, a.Text)
-			}
-			return a.StatusCode == 503
+			return w.Answer().StatusCode == 200
 		})
-		for _, w := range idle {
-			w.Close()
-		}
-		for range 4 { // of all workers
-			fapwstest.Eventually(t, "all is well again", func() bool {
-				w := s.Dial()
-				defer w.Close()
-				w.Get("/hello")
-				return w.Answer().StatusCode == 200
-			})
-		}
-		if said := s.Stderr.String(); strings.Count(said, "\n") > 40 {
-			t.Errorf("it says so again and again:\n%s", said)
-		}
-	})
+	}
+	if said := s.Stderr.String(); strings.Count(said, "\n") > 40 {
+		t.Errorf("it says so again and again:\n%s", said)
+	}
 }
 
 // TestLoadSlowClients: 500 clients that send heads and bodies byte by byte hold up
 // no others, cost little memory, and get 408.
 func TestLoadSlowClients(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		const clients = 500
-		crowd := func(s *fapwstest.Server) []*fapwstest.Client {
-			if openFiles(s.T, s) < 1000 {
-				s.T.Fatalf("at most %d open files are allowed here; a server of a crowd needs more (ulimit -n)", openFiles(s.T, s))
-			}
-			all := make([]*fapwstest.Client, clients)
-			for i := range all {
-				all[i] = slow(s, i)
-			}
-			return all
+	t.Parallel()
+	const clients = 500
+	crowd := func(s *fapwstest.Server) []*fapwstest.Client {
+		if openFiles(s.T, s) < 1000 {
+			s.T.Fatalf("at most %d open files are allowed here; a server of a crowd needs more (ulimit -n)", openFiles(s.T, s))
 		}
-		t.Run("wait", func(t *testing.T) {
-			s := fapwstest.Serve(t, m, "crowd.py", "--head-timeout", "1h", "--body-timeout", "1h", "--body-min-rate", "0")
-			s.Get("/hello", 200)
-			memory := s.RSS()
-			crowd(s)
-			for range 50 {
-				s.Get("/hello", 200).Is(t, "hello\n")
-			}
-			if n := connections(s); n < clients {
-				t.Errorf("%d of %d connections", n, clients)
-			}
-			fapwstest.Eventually(t, "slow clients take little memory", func() bool { return s.RSS()-memory <= clients*24<<10 })
-		})
-		t.Run("end", func(t *testing.T) {
-			s := fapwstest.Serve(t, m, "crowd.py", "--head-timeout", "2", "--body-timeout", "2", "--body-min-rate", "500")
-			var all sync.WaitGroup
-			for i, w := range crowd(s) {
-				all.Go(func() {
-					a, err := w.Tries("")
-					// On a busy machine, the time may be up before the first byte is sent: then there is no answer.
-					for late := time.Now().Add(fapwstest.Patience); err != nil && time.Now().Before(late); {
-						a, err = slow(s, i).Tries("")
-					}
-					if err != nil || a.StatusCode != 408 {
-						t.Errorf("client %d got %v, %v", i, a, err)
-					}
-				})
-			}
-			all.Wait()
-			fapwstest.Eventually(t, "others are served", func() bool {
-				a, err := s.Dial().Tries(fapwstest.Get("/hello"))
-				return err == nil && a.Text == "hello\n"
+		all := make([]*fapwstest.Client, clients)
+		for i := range all {
+			all[i] = slow(s, i)
+		}
+		return all
+	}
+	t.Run("wait", func(t *testing.T) {
+		s := fapwstest.Serve(t, fapwstest.Threads, "crowd.py", "--head-timeout", "1h", "--body-timeout", "1h", "--body-min-rate", "0")
+		s.Get("/hello", 200)
+		memory := s.RSS()
+		crowd(s)
+		for range 50 {
+			s.Get("/hello", 200).Is(t, "hello\n")
+		}
+		if n := connections(s); n < clients {
+			t.Errorf("%d of %d connections", n, clients)
+		}
+		fapwstest.Eventually(t, "slow clients take little memory", func() bool { return s.RSS()-memory <= clients*24<<10 })
+	})
+	t.Run("end", func(t *testing.T) {
+		s := fapwstest.Serve(t, fapwstest.Threads, "crowd.py", "--head-timeout", "2", "--body-timeout", "2", "--body-min-rate", "500")
+		var all sync.WaitGroup
+		for i, w := range crowd(s) {
+			all.Go(func() {
+				a, err := w.Tries("")
+				// On a busy machine, the time may be up before the first byte is sent: then there is no answer.
+				for late := time.Now().Add(fapwstest.Patience); err != nil && time.Now().Before(late); {
+					a, err = slow(s, i).Tries("")
+				}
+				if err != nil || a.StatusCode != 408 {
+					t.Errorf("client %d got %v, %v", i, a, err)
+				}
 			})
-			fapwstest.Eventually(t, "their descriptors are free", func() bool { return len(s.Descriptors()) < 100 })
+		}
+		all.Wait()
+		fapwstest.Eventually(t, "others are served", func() bool {
+			a, err := s.Dial().Tries(fapwstest.Get("/hello"))
+			return err == nil && a.Text == "hello\n"
 		})
+		fapwstest.Eventually(t, "their descriptors are free", func() bool { return len(s.Descriptors()) < 100 })
 	})
 }
 

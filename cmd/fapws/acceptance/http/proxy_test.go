@@ -27,115 +27,112 @@ func dialFrom(t *testing.T, from, to string) *fapwstest.Client {
 // Fields of a trusted proxy change environ, and the same fields of other clients do not, also when only
 // the sender differs.
 func TestTrustedProxy(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		log := filepath.Join(t.TempDir(), "log")
-		s := fapwstest.Serve(t, m, "environ.py", "--forwarded-allow-ips", "127.0.0.1", "--access-logfile", log)
-		_, port, _ := strings.Cut(s.Address, ":")
-		const other = "127.0.0.2" // everything in 127/8 is us
-		fields := []string{"X-Forwarded-For: 198.51.100.9, 192.0.2.1:4711", "X-Forwarded-Proto: https", "X-Forwarded-Host: a.example:8443", "X-Forwarded-Prefix: /app"}
-		w, others := s.Dial(), dialFrom(t, other, s.Address)
-		for range 4 { // the third time it comes from a cache
-			for _, c := range []struct {
-				w      *fapwstest.Client
-				fields []string
-				want   map[string]any
-			}{
-				{w, fields, map[string]any{
-					"REMOTE_ADDR": "192.0.2.1", "REMOTE_PORT": "4711", "wsgi.url_scheme": "https", "HTTPS": "on", "HTTP_HOST": "a.example:8443",
-					"SERVER_NAME": "a.example", "SERVER_PORT": "8443", "SCRIPT_NAME": "/app/show", "PATH_INFO": "/x", "HTTP_X_FORWARDED_PREFIX": "/app",
-				}},
-				{others, fields, map[string]any{
-					"REMOTE_ADDR": other, "wsgi.url_scheme": "http", "HTTPS": nil, "HTTP_HOST": "test", "SERVER_NAME": "127.0.0.1", "SERVER_PORT": port,
-					"SCRIPT_NAME": "/show", "PATH_INFO": "/x", "HTTP_X_FORWARDED_PREFIX": nil,
-				}},
-				{w, []string{`Forwarded: for="[2001:db8::1]";proto=http;host=b.example, for=127.0.0.1`}, map[string]any{
-					"REMOTE_ADDR": "2001:db8::1", "REMOTE_PORT": "", "wsgi.url_scheme": "http", "HTTPS": nil, "HTTP_HOST": "b.example",
-					"SERVER_NAME": "b.example", "SERVER_PORT": "80", "SCRIPT_NAME": "/show",
-				}},
-				{w, []string{`Forwarded: for=127.0.0.1;proto=https;host=evil.example`, "X-Forwarded-For: 192.0.2.9"}, map[string]any{
-					"REMOTE_ADDR": "192.0.2.9", "wsgi.url_scheme": "http", "HTTP_HOST": "test", "SCRIPT_NAME": "/show",
-				}},
-				{w, []string{"X-Forwarded-For: <script>", "X-Forwarded-Proto: javascript", "X-Forwarded-Host: a b", "X-Forwarded-Prefix: /../x"}, map[string]any{
-					"REMOTE_ADDR": "127.0.0.1", "wsgi.url_scheme": "http", "HTTP_HOST": "test", "SERVER_NAME": "127.0.0.1", "SERVER_PORT": port, "SCRIPT_NAME": "/show",
-				}},
-				{w, nil, map[string]any{"REMOTE_ADDR": "127.0.0.1", "wsgi.url_scheme": "http", "HTTPS": nil, "SCRIPT_NAME": "/show", "SERVER_PORT": port}},
-			} {
-				c.w.Send(fapwstest.Get("/show/x", c.fields...))
-				got := c.w.Answer().Want(t, 200).Object(t)
-				for key, value := range c.want {
-					if got[key] != value {
-						t.Errorf("%q: %s is %q, want %q", c.fields, key, got[key], value)
-					}
+	t.Parallel()
+	log := filepath.Join(t.TempDir(), "log")
+	s := fapwstest.Serve(t, fapwstest.Threads, "environ.py", "--forwarded-allow-ips", "127.0.0.1", "--access-logfile", log)
+	_, port, _ := strings.Cut(s.Address, ":")
+	const other = "127.0.0.2" // everything in 127/8 is us
+	fields := []string{"X-Forwarded-For: 198.51.100.9, 192.0.2.1:4711", "X-Forwarded-Proto: https", "X-Forwarded-Host: a.example:8443", "X-Forwarded-Prefix: /app"}
+	w, others := s.Dial(), dialFrom(t, other, s.Address)
+	for range 4 { // the third time it comes from a cache
+		for _, c := range []struct {
+			w      *fapwstest.Client
+			fields []string
+			want   map[string]any
+		}{
+			{w, fields, map[string]any{
+				"REMOTE_ADDR": "192.0.2.1", "REMOTE_PORT": "4711", "wsgi.url_scheme": "https", "HTTPS": "on", "HTTP_HOST": "a.example:8443",
+				"SERVER_NAME": "a.example", "SERVER_PORT": "8443", "SCRIPT_NAME": "/app/show", "PATH_INFO": "/x", "HTTP_X_FORWARDED_PREFIX": "/app",
+			}},
+			{others, fields, map[string]any{
+				"REMOTE_ADDR": other, "wsgi.url_scheme": "http", "HTTPS": nil, "HTTP_HOST": "test", "SERVER_NAME": "127.0.0.1", "SERVER_PORT": port,
+				"SCRIPT_NAME": "/show", "PATH_INFO": "/x", "HTTP_X_FORWARDED_PREFIX": nil,
+			}},
+			{w, []string{`Forwarded: for="[2001:db8::1]";proto=http;host=b.example, for=127.0.0.1`}, map[string]any{
+				"REMOTE_ADDR": "2001:db8::1", "REMOTE_PORT": "", "wsgi.url_scheme": "http", "HTTPS": nil, "HTTP_HOST": "b.example",
+				"SERVER_NAME": "b.example", "SERVER_PORT": "80", "SCRIPT_NAME": "/show",
+			}},
+			{w, []string{`Forwarded: for=127.0.0.1;proto=https;host=evil.example`, "X-Forwarded-For: 192.0.2.9"}, map[string]any{
+				"REMOTE_ADDR": "192.0.2.9", "wsgi.url_scheme": "http", "HTTP_HOST": "test", "SCRIPT_NAME": "/show",
+			}},
+			{w, []string{"X-Forwarded-For: <script>", "X-Forwarded-Proto: javascript", "X-Forwarded-Host: a b", "X-Forwarded-Prefix: /../x"}, map[string]any{
+				"REMOTE_ADDR": "127.0.0.1", "wsgi.url_scheme": "http", "HTTP_HOST": "test", "SERVER_NAME": "127.0.0.1", "SERVER_PORT": port, "SCRIPT_NAME": "/show",
+			}},
+			{w, nil, map[string]any{"REMOTE_ADDR": "127.0.0.1", "wsgi.url_scheme": "http", "HTTPS": nil, "SCRIPT_NAME": "/show", "SERVER_PORT": port}},
+		} {
+			c.w.Send(fapwstest.Get("/show/x", c.fields...))
+			got := c.w.Answer().Want(t, 200).Object(t)
+			for key, value := range c.want {
+				if got[key] != value {
+					t.Errorf("%q: %s is %q, want %q", c.fields, key, got[key], value)
 				}
 			}
 		}
-		w.Send(fapwstest.Get("/show/last", fields...))
-		w.Answer()
-		s.Signal(syscall.SIGTERM)
-		s.Ended() // the log is whole then
-		text, err := os.ReadFile(log)
-		if err != nil || !strings.Contains(string(text), "192.0.2.1 - - [") || strings.Contains(string(text), "198.51.100.9") {
-			t.Errorf("access log: %s, %v", text, err)
-		}
-	})
+	}
+	w.Send(fapwstest.Get("/show/last", fields...))
+	w.Answer()
+	s.Signal(syscall.SIGTERM)
+	s.Ended() // the log is whole then
+	text, err := os.ReadFile(log)
+	if err != nil || !strings.Contains(string(text), "192.0.2.1 - - [") || strings.Contains(string(text), "198.51.100.9") {
+		t.Errorf("access log: %s, %v", text, err)
+	}
 }
 
 func TestProxyProtocol(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "environ.py", "--forwarded-allow-ips", "127.0.0.1", "--proxy-protocol")
-		w := s.Dial()
-		w.Send("PROXY TCP4 192.0.2.1 192.0.2.80 4711 443\r\n", fapwstest.Get("/show/x"))
-		for range 3 {
-			got := w.Answer().Want(t, 200).Object(t)
-			for key, value := range map[string]string{"REMOTE_ADDR": "192.0.2.1", "REMOTE_PORT": "4711", "SERVER_NAME": "192.0.2.80", "SERVER_PORT": "443"} {
-				if got[key] != value {
-					t.Errorf("%s is %q, want %q", key, got[key], value)
-				}
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "environ.py", "--forwarded-allow-ips", "127.0.0.1", "--proxy-protocol")
+	w := s.Dial()
+	w.Send("PROXY TCP4 192.0.2.1 192.0.2.80 4711 443\r\n", fapwstest.Get("/show/x"))
+	for range 3 {
+		got := w.Answer().Want(t, 200).Object(t)
+		for key, value := range map[string]string{"REMOTE_ADDR": "192.0.2.1", "REMOTE_PORT": "4711", "SERVER_NAME": "192.0.2.80", "SERVER_PORT": "443"} {
+			if got[key] != value {
+				t.Errorf("%s is %q, want %q", key, got[key], value)
 			}
-			w.Get("/show/x")
 		}
-		w = s.Dial()
 		w.Get("/show/x")
-		w.Gone()
-		s.Says(`warning client 127\.0\.0\.1:\d+: connection closed: missing PROXY protocol header: "GET .*"; let the proxy send one`)
-		w = dialFrom(t, "127.0.0.2", s.Address)
-		w.Get("/show/x")
-		w.Answer().Want(t, 200)
-		w.Send("PROXY TCP4 192.0.2.1 192.0.2.80 4711 443\r\n\r\n")
-		w.Answer().Want(t, 400)
-	})
+	}
+	w = s.Dial()
+	w.Get("/show/x")
+	w.Gone()
+	s.Says(`warning client 127\.0\.0\.1:\d+: connection closed: missing PROXY protocol header: "GET .*"; let the proxy send one`)
+	w = dialFrom(t, "127.0.0.2", s.Address)
+	w.Get("/show/x")
+	w.Answer().Want(t, 200)
+	w.Send("PROXY TCP4 192.0.2.1 192.0.2.80 4711 443\r\n\r\n")
+	w.Answer().Want(t, 400)
 }
 
 func TestRootPath(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		folder := t.TempDir()
-		s := fapwstest.Command{Script: "files.py", Args: []string{folder}, Flags: []string{"--root-path", "/outer/app"}}.Serve(t, m)
-		fapwstest.Write(t, folder+"/site/sub/index.html", "index")
-		for _, before := range []string{"/outer/app", ""} {
-			for _, mount := range []string{"/static", "/handler"} { // served by the loop, and called by a handler
-				s.Get(before+mount+"/sub/", 200).Is(t, "index")
-				s.Get(before+mount+"/sub?x", 301).Field(t, "Location", "/outer/app"+mount+"/sub/?x")
-			}
+	t.Parallel()
+	folder := t.TempDir()
+	s := fapwstest.Command{Script: "files.py", Args: []string{folder}, Flags: []string{"--root-path", "/outer/app"}}.Serve(t, fapwstest.Threads)
+	fapwstest.Write(t, folder+"/site/sub/index.html", "index")
+	for _, before := range []string{"/outer/app", ""} {
+		for _, mount := range []string{"/static", "/handler"} { // served by the loop, and called by a handler
+			s.Get(before+mount+"/sub/", 200).Is(t, "index")
+			s.Get(before+mount+"/sub?x", 301).Field(t, "Location", "/outer/app"+mount+"/sub/?x")
 		}
-		s = fapwstest.Serve(t, m, "environ.py", "--root-path", "/outer/app")
-		for target, want := range map[string][2]string{
-			"/outer/app/show/x": {"/outer/app/show", "/x"},
-			"/show/x":           {"/outer/app/show", "/x"},
-			"/outer/app/show":   {"/outer/app/show", ""},
-			"/show/%78%2F":      {"/outer/app/show", "/x/"},
-		} {
-			w := s.Dial()
-			for range 3 {
-				w.Get(target)
-				got := w.Answer().Want(t, 200).Object(t)
-				if got["SCRIPT_NAME"] != want[0] || got["PATH_INFO"] != want[1] {
-					t.Errorf("%s: %q and %q, want %q", target, got["SCRIPT_NAME"], got["PATH_INFO"], want)
-				}
-			}
-			got := s.Ask(fapwstest.Request("POST", target, strings.Repeat("x", 100000))).Want(t, 200).Object(t)
+	}
+	s = fapwstest.Serve(t, fapwstest.Threads, "environ.py", "--root-path", "/outer/app")
+	for target, want := range map[string][2]string{
+		"/outer/app/show/x": {"/outer/app/show", "/x"},
+		"/show/x":           {"/outer/app/show", "/x"},
+		"/outer/app/show":   {"/outer/app/show", ""},
+		"/show/%78%2F":      {"/outer/app/show", "/x/"},
+	} {
+		w := s.Dial()
+		for range 3 {
+			w.Get(target)
+			got := w.Answer().Want(t, 200).Object(t)
 			if got["SCRIPT_NAME"] != want[0] || got["PATH_INFO"] != want[1] {
-				t.Errorf("POST %s: %q and %q, want %q", target, got["SCRIPT_NAME"], got["PATH_INFO"], want)
+				t.Errorf("%s: %q and %q, want %q", target, got["SCRIPT_NAME"], got["PATH_INFO"], want)
 			}
 		}
-	})
+		got := s.Ask(fapwstest.Request("POST", target, strings.Repeat("x", 100000))).Want(t, 200).Object(t)
+		if got["SCRIPT_NAME"] != want[0] || got["PATH_INFO"] != want[1] {
+			t.Errorf("POST %s: %q and %q, want %q", target, got["SCRIPT_NAME"], got["PATH_INFO"], want)
+		}
+	}
 }

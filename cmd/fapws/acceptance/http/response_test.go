@@ -12,24 +12,23 @@ import (
 
 // A handler cannot be made to send a field, or a response, of the client's.
 func TestHeaderInjection(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Command{Script: "headers.py", Complains: true}.Serve(t, m)
-		for _, where := range []string{"value", "name", "status", "added", "cookie"} {
-			for _, what := range []string{"cr", "lf", "crlf", "nul"} {
-				w := s.Dial()
-				w.Send(fapwstest.Get("/"+where+"?"+what, "Connection: close"))
-				got := w.Rest()
-				if !strings.HasPrefix(got, "HTTP/1.1 500 ") || strings.Contains(got, "Injected") || strings.Contains(got, "\x00") || strings.Count(got, "HTTP/1.") != 1 {
-					t.Errorf("%s with %s: %q", where, what, got)
-				}
+	t.Parallel()
+	s := fapwstest.Command{Script: "headers.py", Complains: true}.Serve(t, fapwstest.Threads)
+	for _, where := range []string{"value", "name", "status", "added", "cookie"} {
+		for _, what := range []string{"cr", "lf", "crlf", "nul"} {
+			w := s.Dial()
+			w.Send(fapwstest.Get("/"+where+"?"+what, "Connection: close"))
+			got := w.Rest()
+			if !strings.HasPrefix(got, "HTTP/1.1 500 ") || strings.Contains(got, "Injected") || strings.Contains(got, "\x00") || strings.Count(got, "HTTP/1.") != 1 {
+				t.Errorf("%s with %s: %q", where, what, got)
 			}
 		}
-	})
+	}
 }
 
 // Content-Length is a promise: the client can tell when it was not kept.
 func TestContentLength(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "headers.py")
 		for _, how := range []string{"bytes", "list", "generator", "file"} {
 			for _, size := range []int{10, 5000, 60_000} {
@@ -62,25 +61,24 @@ func TestContentLength(t *testing.T) {
 }
 
 func TestDateAndServer(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "headers.py")
-		a := s.Get("/", 200).Field(t, "Server", "fapws")
-		date, err := http.ParseTime(a.Header.Get("Date"))
-		if off := time.Since(date).Abs(); err != nil || off > time.Minute {
-			t.Errorf("Date %q: %v, off by %v", a.Header.Get("Date"), err, off)
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "headers.py")
+	a := s.Get("/", 200).Field(t, "Server", "fapws")
+	date, err := http.ParseTime(a.Header.Get("Date"))
+	if off := time.Since(date).Abs(); err != nil || off > time.Minute {
+		t.Errorf("Date %q: %v, off by %v", a.Header.Get("Date"), err, off)
+	}
+	s.Get("/own", 200).Field(t, "Server", "mine").Field(t, "Date", "Thu, 01 Jan 1970 00:00:00 GMT")
+	for _, target := range []string{"/nothing-here", "/own?"} {
+		if a := s.Ask("GET " + target + " HTTP/1.1\r\n\r\n"); a.Header.Get("Date") == "" || a.Header.Get("Server") == "" {
+			t.Errorf("%q has no Date or Server", a.Header)
 		}
-		s.Get("/own", 200).Field(t, "Server", "mine").Field(t, "Date", "Thu, 01 Jan 1970 00:00:00 GMT")
-		for _, target := range []string{"/nothing-here", "/own?"} {
-			if a := s.Ask("GET " + target + " HTTP/1.1\r\n\r\n"); a.Header.Get("Date") == "" || a.Header.Get("Server") == "" {
-				t.Errorf("%q has no Date or Server", a.Header)
-			}
-		}
-	})
+	}
 }
 
 // HEAD is GET without the body, byte for byte.
 func TestHead(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "returns.py")
 		for _, path := range []string{"/str", "/bytes", "/list", "/dict", "/typed", "/file", "/html", "/bytesio", "/generator", "/written", "/nothing"} {
 			head := func(method string) string {
@@ -107,7 +105,7 @@ func TestHead(t *testing.T) {
 
 // These have no body whatever the handler returns, and the connection goes on.
 func TestBodyless(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "headers.py")
 		w := s.Dial()
 		for _, status := range []int{204, 304, 200, 404, 299, 500, 599} {
@@ -127,25 +125,23 @@ func TestBodyless(t *testing.T) {
 
 // A status that no client would understand is the handler's error.
 func TestStatusRefused(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Command{Script: "headers.py", Complains: true}.Serve(t, m)
-		for _, status := range []string{"abc", "99", "1000", "100", "101", "103", "", "-200", "2%300"} {
-			s.Get("/code?"+status, 500)
-		}
-	})
+	t.Parallel()
+	s := fapwstest.Command{Script: "headers.py", Complains: true}.Serve(t, fapwstest.Threads)
+	for _, status := range []string{"abc", "99", "1000", "100", "101", "103", "", "-200", "2%300"} {
+		s.Get("/code?"+status, 500)
+	}
 }
 
 // The fields of the connection are the server's (PEP 3333); Connection: close
 // of a handler is obeyed.
 func TestHopByHop(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "headers.py")
-		w := s.Dial()
-		w.Get("/hop-by-hop")
-		a := w.Answer().Is(t, "body").Field(t, "Upgrade", "").Field(t, "X-Kept", "1").Field(t, "Content-Length", "4")
-		if len(a.TransferEncoding) > 0 || !a.Close {
-			t.Errorf("%v, close %v", a.TransferEncoding, a.Close)
-		}
-		w.Closed()
-	})
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "headers.py")
+	w := s.Dial()
+	w.Get("/hop-by-hop")
+	a := w.Answer().Is(t, "body").Field(t, "Upgrade", "").Field(t, "X-Kept", "1").Field(t, "Content-Length", "4")
+	if len(a.TransferEncoding) > 0 || !a.Close {
+		t.Errorf("%v, close %v", a.TransferEncoding, a.Close)
+	}
+	w.Closed()
 }

@@ -16,10 +16,10 @@ import (
 
 // TestSoak sends mixed requests, from clients of which some leave in the
 // middle of a request or of a response, and looks whether the server keeps
-// descriptors, threads or memory of them. FAPWS_SOAK_REQUESTS (default 8000)
+// descriptors, threads or memory of them. FAPWS_SOAK_REQUESTS (default 3000)
 // is how many requests each mode gets.
 func TestSoak(t *testing.T) {
-	requests := 8000
+	requests := 3000
 	if n := os.Getenv("FAPWS_SOAK_REQUESTS"); n != "" {
 		var err error
 		if requests, err = strconv.Atoi(n); err != nil {

@@ -15,6 +15,7 @@ import (
 
 // Each wait for a client has an end.
 func TestTimeouts(t *testing.T) {
+	t.Parallel()
 	is408 := func(w *fapwstest.Client, a *fapwstest.Answer) {
 		w.T.Helper()
 		if a.StatusCode != 408 || !a.Close {
@@ -75,13 +76,12 @@ func TestTimeouts(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-				s := fapwstest.Serve(t, m, "entered.py", c.flag)
-				c.test(s)
-				fapwstest.Eventually(t, "others are served", func() bool {
-					a, err := s.Dial().Tries(fapwstest.Get("/count"))
-					return err == nil && a.StatusCode == 200
-				})
+			t.Parallel()
+			s := fapwstest.Serve(t, fapwstest.Threads, "entered.py", c.flag)
+			c.test(s)
+			fapwstest.Eventually(t, "others are served", func() bool {
+				a, err := s.Dial().Tries(fapwstest.Get("/count"))
+				return err == nil && a.StatusCode == 200
 			})
 		})
 	}
@@ -108,7 +108,7 @@ func drip(w *fapwstest.Client, text, more string) {
 
 // A handler that is slow does not make its client slow.
 func TestHandlerIsNotTimed(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		inItsTime(t, func(t *testing.T, timeout time.Duration, p *pace) error {
 			limit := timeout.String()
 			s, folder := fapwstest.ServeSlow(t, m, "--head-timeout", limit, "--keep-alive", limit, "--body-timeout", limit, "--write-timeout", limit)
@@ -144,6 +144,7 @@ func TestHandlerIsNotTimed(t *testing.T) {
 
 // A client that does not read is cut off, and costs little memory until then.
 func TestSlowReader(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, path string
 		closes     bool
@@ -151,7 +152,7 @@ func TestSlowReader(t *testing.T) {
 		{"large", "/large", false}, {"stream", "/endless?1000", true}, {"stream of blocks", "/endless?1000000", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+			fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 				s, folder := fapwstest.ServeSlow(t, m, "--write-timeout", "500ms")
 				before := s.RSS()
 				w := s.Dial()
@@ -173,33 +174,32 @@ func TestSlowReader(t *testing.T) {
 
 // A slow reader that goes on reading gets it all.
 func TestPatientWithReaders(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		inItsTime(t, func(t *testing.T, timeout time.Duration, p *pace) error {
-			s, _ := fapwstest.ServeSlow(t, m, "--write-timeout", timeout.String())
-			p.restart()
-			w := s.Dial()
-			_ = w.Conn.(*net.TCPConn).SetReadBuffer(64 << 10)
-			w.Get("/large")
-			r := w.Head("GET")
-			n := int64(0)
-			for range 15 {
-				k, err := io.CopyN(io.Discard, r.Body, 1<<20)
-				if n += k; err != nil {
-					return fmt.Errorf("after %d bytes: %v", n, err)
-				}
-				p.step()
-				time.Sleep(timeout / 12) // together longer than the timeout
-			}
-			k, err := io.Copy(io.Discard, stepping{r.Body, p})
-			if n += k; err != nil || n != 30_000_000 {
+	t.Parallel()
+	inItsTime(t, func(t *testing.T, timeout time.Duration, p *pace) error {
+		s, _ := fapwstest.ServeSlow(t, fapwstest.Threads, "--write-timeout", timeout.String())
+		p.restart()
+		w := s.Dial()
+		_ = w.Conn.(*net.TCPConn).SetReadBuffer(64 << 10)
+		w.Get("/large")
+		r := w.Head("GET")
+		n := int64(0)
+		for range 15 {
+			k, err := io.CopyN(io.Discard, r.Body, 1<<20)
+			if n += k; err != nil {
 				return fmt.Errorf("after %d bytes: %v", n, err)
 			}
-			w.Get("/")
-			w.Answer().Is(t, "quick")
-			if strings.Contains(s.Stderr.String(), "warning") {
-				t.Error("there was a warning")
-			}
-			return nil
-		})
+			p.step()
+			time.Sleep(timeout / 12) // together longer than the timeout
+		}
+		k, err := io.Copy(io.Discard, stepping{r.Body, p})
+		if n += k; err != nil || n != 30_000_000 {
+			return fmt.Errorf("after %d bytes: %v", n, err)
+		}
+		w.Get("/")
+		w.Answer().Is(t, "quick")
+		if strings.Contains(s.Stderr.String(), "warning") {
+			t.Error("there was a warning")
+		}
+		return nil
 	})
 }

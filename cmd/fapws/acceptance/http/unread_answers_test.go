@@ -43,8 +43,9 @@ func dialSmall(ctx context.Context, network, addr string) (net.Conn, error) {
 	return c, err
 }
 
-// inProtocols runs a test with both versions of HTTP, in the modes of in.
-func inProtocols(t *testing.T, in func(*testing.T, func(*testing.T, fapwstest.Mode)), test func(t *testing.T, m fapwstest.Mode, newReader readers)) {
+// inProtocols runs a test with both versions of HTTP, beside other tests.
+func inProtocols(t *testing.T, test func(t *testing.T, newReader readers)) {
+	t.Parallel()
 	for name, newReader := range map[string]readers{
 		"1.1": func(t *testing.T) *http.Client {
 			transport := &http.Transport{DialContext: dialSmall}
@@ -60,7 +61,8 @@ func inProtocols(t *testing.T, in func(*testing.T, func(*testing.T, fapwstest.Mo
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			in(t, func(t *testing.T, m fapwstest.Mode) { test(t, m, newReader) })
+			t.Parallel()
+			test(t, newReader)
 		})
 	}
 }
@@ -92,8 +94,8 @@ const (
 // A client that reads a large response slowly does not make other requests from its address wait, and the only response that waits
 // is not ended, however large it is.
 func TestSlowReaderStopsNobody(t *testing.T) {
-	inProtocols(t, fapwstest.InOneProcess, func(t *testing.T, m fapwstest.Mode, newReader readers) {
-		s := fapwstest.Serve(t, m, "ahead.py", "--h2c", "--max-unsent", "12M")
+	inProtocols(t, func(t *testing.T, newReader readers) {
+		s := fapwstest.Serve(t, fapwstest.Threads, "ahead.py", "--h2c", "--max-unsent", "12M")
 		slow := begin(t, newReader(t), s.URL+"/huge")
 		fapwstest.Eventually(t, "it waits", func() bool { n, _ := unsent(s); return n >= hugeSize })
 		all(t, begin(t, newReader(t), s.URL+"/whole"), wholeSize)
@@ -106,8 +108,8 @@ func TestSlowReaderStopsNobody(t *testing.T) {
 
 // Memory that is sent to several clients counts once.
 func TestSharedAnswersCountOnce(t *testing.T) {
-	inProtocols(t, fapwstest.InOneProcess, func(t *testing.T, m fapwstest.Mode, newReader readers) {
-		s := fapwstest.Serve(t, m, "ahead.py", "--h2c", "--max-unsent", "4M")
+	inProtocols(t, func(t *testing.T, newReader readers) {
+		s := fapwstest.Serve(t, fapwstest.Threads, "ahead.py", "--h2c", "--max-unsent", "4M")
 		var bodies []io.Reader
 		for range 6 {
 			bodies = append(bodies, begin(t, newReader(t), s.URL+"/shared"))
@@ -125,8 +127,8 @@ func TestSharedAnswersCountOnce(t *testing.T) {
 // When more waits than may, responses end that are not read. A larger one whose client reads comes to its end.
 func TestUnreadAnswersAreBounded(t *testing.T) {
 	const most = 32 << 20
-	inProtocols(t, fapwstest.InModes, func(t *testing.T, m fapwstest.Mode, newReader readers) {
-		s := fapwstest.Serve(t, m, "ahead.py", "--h2c", "--max-unsent", strconv.Itoa(most))
+	inProtocols(t, func(t *testing.T, newReader readers) {
+		s := fapwstest.Serve(t, fapwstest.Threads, "ahead.py", "--h2c", "--max-unsent", strconv.Itoa(most))
 		honest := begin(t, newReader(t), s.URL+"/huge")
 		read := int64(0)
 		for range time.NewTicker(50 * time.Millisecond).C { // for so long that the pace of the client is known
@@ -143,14 +145,9 @@ func TestUnreadAnswersAreBounded(t *testing.T) {
 			unread = append(unread, begin(t, newReader(t), s.URL+"/whole"))
 		}
 		s.Says(`warning client 127\.0\.0\.1:\d+: response ended with \d+\.\d MiB unread(, and \d+ more since the last such line)?: more than 32 MiB wait for slow clients; see --max-unsent`)
-		// Each worker has its own bound, and spares its largest response.
-		workers := 1
-		if m.Workers() {
-			workers = 2
-		}
 		fapwstest.Eventually(t, "the rest is ended", func() bool {
 			n, cut := unsent(s)
-			return n <= workers*most+(workers-1)*wholeSize+hugeSize && cut >= len(unread)-workers*most/wholeSize-(workers-1)
+			return n <= most+hugeSize && cut >= len(unread)-most/wholeSize
 		})
 		all(t, honest, hugeSize-read)
 		broken := 0
@@ -171,47 +168,47 @@ func TestUnreadAnswersAreBounded(t *testing.T) {
 // The streams of a connection of HTTP/2 whose client does not read begin a few large answers, and the others when it does. Other
 // connections do not wait.
 func TestStreamsAheadAreBounded(t *testing.T) {
-	const streams, most = 40, 16
+	t.Parallel()
+	const streams, most = 20, 16
 	for _, path := range []string{"/whole", "/items", "/asgi"} {
 		t.Run(path[1:], func(t *testing.T) {
-			fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-				s := fapwstest.Serve(t, m, "ahead.py", "--h2c")
-				where := map[bool]string{true: "/async/begun", false: "/begun"}[path == "/asgi"]
-				begun := func() int {
-					n, _ := strconv.Atoi(s.Get(where, 200).Text)
-					return n
-				}
-				transport := &http2.Transport{AllowHTTP: true, DialTLSContext: func(ctx context.Context, network, addr string, _ *tls.Config) (net.Conn, error) {
-					return dialSmall(ctx, network, addr)
-				}}
-				defer transport.CloseIdleConnections()
-				c := &http.Client{Transport: transport}
-				gate := make(chan struct{})
-				var ends sync.WaitGroup
-				for i := range streams {
-					ends.Go(func() {
-						r, err := c.Get(fmt.Sprintf("%s%s?%d", s.URL, path, i))
-						if err != nil {
-							t.Error(err)
-							return
-						}
-						<-gate
-						all(t, r.Body, wholeSize)
-					})
-				}
-				fapwstest.Eventually(t, "some have begun", func() bool { return begun() > 3 })
-				for range 20 {
-					if n := begun(); n > most {
-						t.Errorf("%d have begun, and nothing was read", n)
-						break
+			t.Parallel()
+			s := fapwstest.Serve(t, fapwstest.Threads, "ahead.py", "--h2c")
+			where := map[bool]string{true: "/async/begun", false: "/begun"}[path == "/asgi"]
+			begun := func() int {
+				n, _ := strconv.Atoi(s.Get(where, 200).Text)
+				return n
+			}
+			transport := &http2.Transport{AllowHTTP: true, DialTLSContext: func(ctx context.Context, network, addr string, _ *tls.Config) (net.Conn, error) {
+				return dialSmall(ctx, network, addr)
+			}}
+			defer transport.CloseIdleConnections()
+			c := &http.Client{Transport: transport}
+			gate := make(chan struct{})
+			var ends sync.WaitGroup
+			for i := range streams {
+				ends.Go(func() {
+					r, err := c.Get(fmt.Sprintf("%s%s?%d", s.URL, path, i))
+					if err != nil {
+						t.Error(err)
+						return
 					}
+					<-gate
+					all(t, r.Body, wholeSize)
+				})
+			}
+			fapwstest.Eventually(t, "some have begun", func() bool { return begun() > 3 })
+			for range 20 {
+				if n := begun(); n > most {
+					t.Errorf("%d have begun, and nothing was read", n)
+					break
 				}
-				close(gate)
-				ends.Wait()
-				if n := begun(); n != streams {
-					t.Errorf("%d have begun", n)
-				}
-			})
+			}
+			close(gate)
+			ends.Wait()
+			if n := begun(); n != streams {
+				t.Errorf("%d have begun", n)
+			}
 		})
 	}
 }

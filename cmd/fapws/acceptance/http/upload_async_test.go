@@ -11,7 +11,7 @@ import (
 
 // A handler of uploads may be async, or an ASGI application.
 func TestUploadAsync(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		dir := t.TempDir()
 		s := fapwstest.Command{Script: "upload_async.py", Dir: dir}.Serve(t, m)
 		text := random(300_000)

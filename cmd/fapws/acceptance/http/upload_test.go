@@ -102,7 +102,7 @@ func form(t *testing.T, parts ...string) (body, contentType string) {
 
 // A handler is called with the files of an upload, when they have their names.
 func TestUpload(t *testing.T) {
-	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		s, dir := serveUploads(t, m)
 		want := map[string]string{}
 		check := func(a *fapwstest.Answer, files ...string) map[string]any {
@@ -319,7 +319,7 @@ func TestUploadWithoutRoom(t *testing.T) {
 
 // A generator gets the pieces of an upload, and is told how it ends.
 func TestUploadInPieces(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		dir := t.TempDir()
 		s := fapwstest.Command{Script: "upload_pieces.py", Dir: dir, Complains: true}.Serve(t, m)
 		log := func(want ...string) {
@@ -403,37 +403,36 @@ deny = ["all"]
 
 // The progress of uploads is published, by any worker.
 func TestUploadProgress(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s, _ := serveUploads(t, m)
-		events := s.Dial()
-		events.Get("/progress")
-		events.Head("GET")
-		for line := ""; !strings.HasPrefix(line, "retry: "); { // the subscription exists
-			var err error
-			if line, err = events.In.ReadString('\n'); err != nil {
-				t.Fatal(err)
-			}
+	t.Parallel()
+	s, _ := serveUploads(t, fapwstest.Workers)
+	events := s.Dial()
+	events.Get("/progress")
+	events.Head("GET")
+	for line := ""; !strings.HasPrefix(line, "retry: "); { // the subscription exists
+		var err error
+		if line, err = events.In.ReadString('\n'); err != nil {
+			t.Fatal(err)
 		}
-		text := random(500_000)
-		s.Ask(fapwstest.Request("PUT", "/files/a?id=7", text)).Want(t, 202)
-		s.Ask(fapwstest.Request("PUT", "/files/.b?id=8", text)).Want(t, 400)
-		var got []string
-		for !slices.ContainsFunc(got, func(line string) bool { return strings.Contains(line, `"id":"8"`) }) {
-			line, err := events.In.ReadString('\n')
-			if err != nil {
-				t.Fatal(err)
-			}
-			if data, isData := strings.CutPrefix(line, "data: "); isData {
-				got = append(got, strings.TrimSpace(data))
-			}
+	}
+	text := random(500_000)
+	s.Ask(fapwstest.Request("PUT", "/files/a?id=7", text)).Want(t, 202)
+	s.Ask(fapwstest.Request("PUT", "/files/.b?id=8", text)).Want(t, 400)
+	var got []string
+	for !slices.ContainsFunc(got, func(line string) bool { return strings.Contains(line, `"id":"8"`) }) {
+		line, err := events.In.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
 		}
-		first, stored, failed := got[0], got[len(got)-2], got[len(got)-1]
-		if first != `{"id":"7","name":"a","received":0,"size":500000,"state":"receiving"}` ||
-			stored != `{"id":"7","name":"a","received":500000,"size":500000,"state":"stored"}` ||
-			failed != `{"id":"8","name":"","received":0,"size":500000,"state":"failed","error":"the file name must not begin with a dot"}` {
-			t.Errorf("events %q", got)
+		if data, isData := strings.CutPrefix(line, "data: "); isData {
+			got = append(got, strings.TrimSpace(data))
 		}
-	})
+	}
+	first, stored, failed := got[0], got[len(got)-2], got[len(got)-1]
+	if first != `{"id":"7","name":"a","received":0,"size":500000,"state":"receiving"}` ||
+		stored != `{"id":"7","name":"a","received":500000,"size":500000,"state":"stored"}` ||
+		failed != `{"id":"8","name":"","received":0,"size":500000,"state":"failed","error":"the file name must not begin with a dot"}` {
+		t.Errorf("events %q", got)
+	}
 }
 
 // An upload goes on in its worker while new ones take over.

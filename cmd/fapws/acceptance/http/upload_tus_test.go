@@ -75,59 +75,58 @@ func sha1Of(text string) string {
 
 // An upload goes on where it broke off, also after a restart, and the handler gets the whole file.
 func TestTus(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s, dir := serveUploads(t, m)
-		files := filepath.Join(dir, "files")
-		text := random(700_000)
-		c := &tusClient{s: s}
-		c.create("/files", int64(len(text)), "filename", "ü 1.bin", "filetype", "application/x", "note", "a note", "sha256", sum(text)).
-			Want(t, 201).Field(t, "Upload-Offset", "0")
-		if n := c.offset(len(text)); n != 0 {
-			t.Errorf("offset %d", n)
-		}
-		c.patch(0, text[:100_000], sha1Of(text[:100_000])).Want(t, 204).Field(t, "Upload-Offset", "100000")
-		c.patch(100_000, text[100_000:200_000], sha1Of("other")).Want(t, 460, "checksum")
-		c.patch(100_000, "x", "Upload-Checksum: md5 YQ==").Want(t, 400, "sha1")
-		c.patch(99_999, "x").Want(t, 409, "100000")
+	t.Parallel()
+	s, dir := serveUploads(t, fapwstest.Threads)
+	files := filepath.Join(dir, "files")
+	text := random(700_000)
+	c := &tusClient{s: s}
+	c.create("/files", int64(len(text)), "filename", "ü 1.bin", "filetype", "application/x", "note", "a note", "sha256", sum(text)).
+		Want(t, 201).Field(t, "Upload-Offset", "0")
+	if n := c.offset(len(text)); n != 0 {
+		t.Errorf("offset %d", n)
+	}
+	c.patch(0, text[:100_000], sha1Of(text[:100_000])).Want(t, 204).Field(t, "Upload-Offset", "100000")
+	c.patch(100_000, text[100_000:200_000], sha1Of("other")).Want(t, 460, "checksum")
+	c.patch(100_000, "x", "Upload-Checksum: md5 YQ==").Want(t, 400, "sha1")
+	c.patch(99_999, "x").Want(t, 409, "100000")
 
-		w := s.Dial() // breaks off
-		w.Send(fmt.Sprintf("PATCH %s HTTP/1.1\r\nHost: test\r\n%s\r\n%s\r\nUpload-Offset: 100000\r\nContent-Length: 600000\r\n\r\n", c.location, tusVersion, tusType), text[100_000:300_000])
-		partial := func() (size int64) {
-			for _, name := range contents(t, files) {
-				if st, err := os.Stat(filepath.Join(files, name)); err == nil && strings.HasSuffix(name, ".tus") {
-					size = st.Size()
-				}
+	w := s.Dial() // breaks off
+	w.Send(fmt.Sprintf("PATCH %s HTTP/1.1\r\nHost: test\r\n%s\r\n%s\r\nUpload-Offset: 100000\r\nContent-Length: 600000\r\n\r\n", c.location, tusVersion, tusType), text[100_000:300_000])
+	partial := func() (size int64) {
+		for _, name := range contents(t, files) {
+			if st, err := os.Stat(filepath.Join(files, name)); err == nil && strings.HasSuffix(name, ".tus") {
+				size = st.Size()
 			}
-			return size
 		}
-		fapwstest.Eventually(t, "the bytes are on the disk", func() bool { return partial() == 300_000 })
-		// The client comes back before the server knows that its connection is lost.
-		fapwstest.Eventually(t, "the upload can go on", func() bool {
-			w := s.Dial()
-			w.Send(fapwstest.Request("HEAD", c.location, "", tusVersion))
-			return w.AnswerTo("HEAD").StatusCode == 200
-		})
-		w.Answer().Want(t, 409, "another request")
-		w.Reset()
-		s.Signal(syscall.SIGTERM)
-		s.Ended()
-
-		c.s = fapwstest.Command{Script: "upload.py", Dir: dir}.Serve(t, m)
-		n := c.offset(len(text))
-		if n != 300_000 {
-			t.Errorf("after the restart, offset %d", n)
-		}
-		c.ask("POST", c.location, text[n:n+100_000], "X-HTTP-Method-Override: PATCH", tusType, fmt.Sprintf("Upload-Offset: %d", n)).Want(t, 204)
-		if len(contents(t, files)) != 2 {
-			t.Errorf("there are %q", contents(t, files))
-		}
-		a := c.patch(400_000, text[400_000:]).Want(t, 204).Field(t, "Upload-Offset", "700000")
-		if a.Text != "" || a.Header.Get("Content-Type") != "" {
-			t.Errorf("the answer has a body: %v %q", a.Header, a.Text)
-		}
-		stored(t, files, map[string]string{"ü 1.bin": text})
-		c.patch(700_000, "").Want(t, 404)
+		return size
+	}
+	fapwstest.Eventually(t, "the bytes are on the disk", func() bool { return partial() == 300_000 })
+	// The client comes back before the server knows that its connection is lost.
+	fapwstest.Eventually(t, "the upload can go on", func() bool {
+		w := s.Dial()
+		w.Send(fapwstest.Request("HEAD", c.location, "", tusVersion))
+		return w.AnswerTo("HEAD").StatusCode == 200
 	})
+	w.Answer().Want(t, 409, "another request")
+	w.Reset()
+	s.Signal(syscall.SIGTERM)
+	s.Ended()
+
+	c.s = fapwstest.Command{Script: "upload.py", Dir: dir}.Serve(t, fapwstest.Threads)
+	n := c.offset(len(text))
+	if n != 300_000 {
+		t.Errorf("after the restart, offset %d", n)
+	}
+	c.ask("POST", c.location, text[n:n+100_000], "X-HTTP-Method-Override: PATCH", tusType, fmt.Sprintf("Upload-Offset: %d", n)).Want(t, 204)
+	if len(contents(t, files)) != 2 {
+		t.Errorf("there are %q", contents(t, files))
+	}
+	a := c.patch(400_000, text[400_000:]).Want(t, 204).Field(t, "Upload-Offset", "700000")
+	if a.Text != "" || a.Header.Get("Content-Type") != "" {
+		t.Errorf("the answer has a body: %v %q", a.Header, a.Text)
+	}
+	stored(t, files, map[string]string{"ü 1.bin": text})
+	c.patch(700_000, "").Want(t, 404)
 }
 
 // The rest of the protocol.
