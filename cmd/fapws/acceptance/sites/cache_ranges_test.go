@@ -13,104 +13,103 @@ import (
 // TestCachedRanges: of a page that is kept a client gets the part it asks for (RFC 9110 §14.2), if what
 // it has of it is of that very page (§13.1.5), without a call of the handler.
 func TestCachedRanges(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		p := servePages(t, m)
-		const date = "Fri, 20 Nov 2026 10:00:00 GMT"
-		query := func(fields ...string) string {
-			q := url.Values{}
-			for _, f := range fields {
-				name, value, _ := strings.Cut(f, ": ")
-				q.Add(name, value)
-			}
-			return "/ttl?" + q.Encode()
+	t.Parallel()
+	p := servePages(t, fapwstest.Threads)
+	const date = "Fri, 20 Nov 2026 10:00:00 GMT"
+	query := func(fields ...string) string {
+		q := url.Values{}
+		for _, f := range fields {
+			name, value, _ := strings.Cut(f, ": ")
+			q.Add(name, value)
 		}
-		page := query(`Etag: "v1"`, "Last-Modified: "+date, "Content-Type: text/x-own")
-		p.asks("GET", page, "Range: bytes=0-1").Want(t, 200).Field(t, "Fapws-Cache", "bypass") // still the response of the handler
-		whole := p.asks("GET", page).Want(t, 200).Field(t, "Fapws-Cache", "miss")
-		n := len(whole.Text)
-		part := func(body, where string, fields ...string) {
-			t.Helper()
-			a := p.asks("GET", page, fields...).Want(t, 206).Field(t, "Fapws-Cache", "hit").Field(t, "Content-Type", "text/x-own").Field(t, "Etag", `"v1"`)
-			a.Field(t, "Content-Range", "bytes "+where+"/"+strconv.Itoa(n)).Field(t, "Content-Length", strconv.Itoa(len(body)))
-			if a.Text != body || a.Status != "206 Partial Content" || a.Header.Get("Age") == "" {
-				t.Errorf("%s: %s %q, not %q", fields, a.Status, a.Text, body)
-			}
+		return "/ttl?" + q.Encode()
+	}
+	page := query(`Etag: "v1"`, "Last-Modified: "+date, "Content-Type: text/x-own")
+	p.asks("GET", page, "Range: bytes=0-1").Want(t, 200).Field(t, "Fapws-Cache", "bypass") // still the response of the handler
+	whole := p.asks("GET", page).Want(t, 200).Field(t, "Fapws-Cache", "miss")
+	n := len(whole.Text)
+	part := func(body, where string, fields ...string) {
+		t.Helper()
+		a := p.asks("GET", page, fields...).Want(t, 206).Field(t, "Fapws-Cache", "hit").Field(t, "Content-Type", "text/x-own").Field(t, "Etag", `"v1"`)
+		a.Field(t, "Content-Range", "bytes "+where+"/"+strconv.Itoa(n)).Field(t, "Content-Length", strconv.Itoa(len(body)))
+		if a.Text != body || a.Status != "206 Partial Content" || a.Header.Get("Age") == "" {
+			t.Errorf("%s: %s %q, not %q", fields, a.Status, a.Text, body)
 		}
-		all := func(fields ...string) {
-			t.Helper()
-			p.asks("GET", page, fields...).Is(t, whole.Text).Field(t, "Fapws-Cache", "hit").Field(t, "Content-Range", "")
+	}
+	all := func(fields ...string) {
+		t.Helper()
+		p.asks("GET", page, fields...).Is(t, whole.Text).Field(t, "Fapws-Cache", "hit").Field(t, "Content-Range", "")
+	}
+	part(whole.Text[2:5], "2-4", "Range: bytes=2-4")
+	part(whole.Text, "0-"+strconv.Itoa(n-1), "Range: bytes=0-")
+	part(whole.Text[n-2:], strconv.Itoa(n-2)+"-"+strconv.Itoa(n-1), "Range: bytes=-2")
+	part(whole.Text[1:], "1-"+strconv.Itoa(n-1), "range: BYTES=1-99999999999999999999")
+	part(whole.Text[:1], "0-0", "Range: bytes=0-0", `If-Range: "v1"`)
+	part(whole.Text[:1], "0-0", "Range: bytes=0-0", "If-Range: "+date)
+	part(whole.Text[:1], "0-0", "Range: bytes=0-0", `If-None-Match: "v2"`)
+	part(whole.Text[:1], "0-0", "Range: bytes=0-0", "Accept-Encoding: gzip")
+	for _, fields := range [][]string{
+		{"Range: bytes=0-0", `If-Range: "v2"`},
+		{"Range: bytes=0-0", `If-Range: W/"v1"`},
+		{"Range: bytes=0-0", "If-Range: Fri, 20 Nov 2026 10:00:01 GMT"},
+		{"Range: bytes=0-0", "If-Range:"},
+		{"Range: bytes=0-0", `If-Range: "v1"`, `If-Range: "v1"`},
+		{"Range: bytes=0-0", "Range: bytes=1-1"},
+		{"Range: bytes=0-0", `If-Match: "v2"`},
+		{"Range: bytes=0-0", "If-Unmodified-Since: " + date},
+		{"Range: bytes=0-0,2-2"}, // several are answered with all
+		{"Range: bytes=2-1"}, {"Range: bytes="}, {"Range: bytes"}, {"Range: lines=0-1"}, {"Range: bytes=x-"}, {"Range: bytes=-"},
+	} {
+		all(fields...)
+	}
+	for _, r := range []string{"bytes=" + strconv.Itoa(n) + "-", "bytes=-0", "bytes=99999999999999999999-"} {
+		a := p.asks("GET", page, "Range: "+r)
+		a.Field(t, "Content-Range", "bytes */"+strconv.Itoa(n)).Field(t, "Etag", "")
+		if a.StatusCode != 416 {
+			t.Errorf("%s: %s", r, a.Status)
 		}
-		part(whole.Text[2:5], "2-4", "Range: bytes=2-4")
-		part(whole.Text, "0-"+strconv.Itoa(n-1), "Range: bytes=0-")
-		part(whole.Text[n-2:], strconv.Itoa(n-2)+"-"+strconv.Itoa(n-1), "Range: bytes=-2")
-		part(whole.Text[1:], "1-"+strconv.Itoa(n-1), "range: BYTES=1-99999999999999999999")
-		part(whole.Text[:1], "0-0", "Range: bytes=0-0", `If-Range: "v1"`)
-		part(whole.Text[:1], "0-0", "Range: bytes=0-0", "If-Range: "+date)
-		part(whole.Text[:1], "0-0", "Range: bytes=0-0", `If-None-Match: "v2"`)
-		part(whole.Text[:1], "0-0", "Range: bytes=0-0", "Accept-Encoding: gzip")
-		for _, fields := range [][]string{
-			{"Range: bytes=0-0", `If-Range: "v2"`},
-			{"Range: bytes=0-0", `If-Range: W/"v1"`},
-			{"Range: bytes=0-0", "If-Range: Fri, 20 Nov 2026 10:00:01 GMT"},
-			{"Range: bytes=0-0", "If-Range:"},
-			{"Range: bytes=0-0", `If-Range: "v1"`, `If-Range: "v1"`},
-			{"Range: bytes=0-0", "Range: bytes=1-1"},
-			{"Range: bytes=0-0", `If-Match: "v2"`},
-			{"Range: bytes=0-0", "If-Unmodified-Since: " + date},
-			{"Range: bytes=0-0,2-2"}, // several are answered with all
-			{"Range: bytes=2-1"}, {"Range: bytes="}, {"Range: bytes"}, {"Range: lines=0-1"}, {"Range: bytes=x-"}, {"Range: bytes=-"},
-		} {
-			all(fields...)
-		}
-		for _, r := range []string{"bytes=" + strconv.Itoa(n) + "-", "bytes=-0", "bytes=99999999999999999999-"} {
-			a := p.asks("GET", page, "Range: "+r)
-			a.Field(t, "Content-Range", "bytes */"+strconv.Itoa(n)).Field(t, "Etag", "")
-			if a.StatusCode != 416 {
-				t.Errorf("%s: %s", r, a.Status)
-			}
-		}
-		p.asks("GET", page, "Range: bytes=0-0", `If-None-Match: "v1"`).Want(t, 304).Field(t, "Content-Range", "")
-		p.asks("HEAD", page, "Range: bytes=0-0").Want(t, 200).Field(t, "Content-Length", strconv.Itoa(n))
-		if got := p.called("/ttl"); got != 2 {
-			t.Errorf("the handler was called %d times", got)
-		}
+	}
+	p.asks("GET", page, "Range: bytes=0-0", `If-None-Match: "v1"`).Want(t, 304).Field(t, "Content-Range", "")
+	p.asks("HEAD", page, "Range: bytes=0-0").Want(t, 200).Field(t, "Content-Length", strconv.Itoa(n))
+	if got := p.called("/ttl"); got != 2 {
+		t.Errorf("the handler was called %d times", got)
+	}
 
-		// An application that wants no parts of it, other statuses, and weak tags.
-		for _, fields := range [][]string{{"Accept-Ranges: none"}, {"status: 404"}} {
-			target := strings.Replace(query(fields...), "/ttl", "/anyone", 1)
-			first := p.asks("GET", target)
-			if a := p.asks("GET", target, "Range: bytes=0-0"); a.Text != first.Text || a.StatusCode != first.StatusCode || a.Header.Get("Fapws-Cache") != "hit" {
-				t.Errorf("%s: %s %q, %v", target, a.Status, a.Text, a.Header)
-			}
+	// An application that wants no parts of it, other statuses, and weak tags.
+	for _, fields := range [][]string{{"Accept-Ranges: none"}, {"status: 404"}} {
+		target := strings.Replace(query(fields...), "/ttl", "/anyone", 1)
+		first := p.asks("GET", target)
+		if a := p.asks("GET", target, "Range: bytes=0-0"); a.Text != first.Text || a.StatusCode != first.StatusCode || a.Header.Get("Fapws-Cache") != "hit" {
+			t.Errorf("%s: %s %q, %v", target, a.Status, a.Text, a.Header)
 		}
-		weak := query(`Etag: W/"v1"`)
-		body := p.asks("GET", weak).Want(t, 200).Text
-		p.asks("GET", weak, "Range: bytes=0-0", `If-Range: W/"v1"`).Is(t, body)
-		p.asks("GET", weak, "Range: bytes=0-0").Want(t, 206)
+	}
+	weak := query(`Etag: W/"v1"`)
+	body := p.asks("GET", weak).Want(t, 200).Text
+	p.asks("GET", weak, "Range: bytes=0-0", `If-Range: W/"v1"`).Is(t, body)
+	p.asks("GET", weak, "Range: bytes=0-0").Want(t, 206)
 
-		// Parts are of the page as the handler made it, whatever forms of it there are.
-		large := p.asks("GET", "/large").Want(t, 200).Text
-		for end := time.Now().Add(fapwstest.Patience); p.asks("GET", "/large", "Accept-Encoding: gzip").Header.Get("Content-Encoding") == ""; {
-			if time.Now().After(end) {
-				t.Fatal("it is not compressed")
-			}
+	// Parts are of the page as the handler made it, whatever forms of it there are.
+	large := p.asks("GET", "/large").Want(t, 200).Text
+	for end := time.Now().Add(fapwstest.Patience); p.asks("GET", "/large", "Accept-Encoding: gzip").Header.Get("Content-Encoding") == ""; {
+		if time.Now().After(end) {
+			t.Fatal("it is not compressed")
 		}
-		a := p.asks("GET", "/large", "Accept-Encoding: gzip", "Range: bytes=100-199").Want(t, 206).Field(t, "Content-Encoding", "")
-		if a.Text != large[100:200] {
-			t.Errorf("%q", a.Text)
+	}
+	a := p.asks("GET", "/large", "Accept-Encoding: gzip", "Range: bytes=100-199").Want(t, 206).Field(t, "Content-Encoding", "")
+	if a.Text != large[100:200] {
+		t.Errorf("%q", a.Text)
+	}
+	// Several at once on a connection.
+	for range 10 {
+		p.Client.Send(fapwstest.Get("/large", "Range: bytes=0-3") + fapwstest.Get("/large", "Range: bytes=5000-") + fapwstest.Get("/large"))
+	}
+	for range 10 {
+		if a := p.Client.Answer(); a.Text != "0123" || a.StatusCode != 206 {
+			t.Errorf("%s %q", a.Status, a.Text)
 		}
-		// Several at once on a connection.
-		for range 10 {
-			p.Client.Send(fapwstest.Get("/large", "Range: bytes=0-3") + fapwstest.Get("/large", "Range: bytes=5000-") + fapwstest.Get("/large"))
+		if a := p.Client.Answer(); a.StatusCode != 416 {
+			t.Errorf("%s", a.Status)
 		}
-		for range 10 {
-			if a := p.Client.Answer(); a.Text != "0123" || a.StatusCode != 206 {
-				t.Errorf("%s %q", a.Status, a.Text)
-			}
-			if a := p.Client.Answer(); a.StatusCode != 416 {
-				t.Errorf("%s", a.Status)
-			}
-			p.Client.Answer().Is(t, large)
-		}
-	})
+		p.Client.Answer().Is(t, large)
+	}
 }

@@ -79,145 +79,120 @@ func (p *pages) called(path string) int {
 
 // TestCacheKeepsWhatIsAllowed: a page is kept only where a rule and its own fields allow it.
 func TestCacheKeepsWhatIsAllowed(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		p := servePages(t, m)
-		with := func(fields ...string) string {
-			q := url.Values{}
-			for i := 0; i < len(fields); i += 2 {
-				q.Add(fields[i], fields[i+1])
-			}
-			return "?" + q.Encode()
+	t.Parallel()
+	p := servePages(t, fapwstest.Threads)
+	with := func(fields ...string) string {
+		q := url.Values{}
+		for i := 0; i < len(fields); i += 2 {
+			q.Add(fields[i], fields[i+1])
 		}
-		for _, c := range []struct{ target, said, field string }{
-			{"/plain", "- -", ""}, // no rule
-			{"/plain" + with("Cache-Control", "public, max-age=60"), "- -", ""},
-			{"/ttl", "miss hit hit", ""},
-			{"/ttl?other", "miss hit", ""},
-			{"/ttl" + with("Set-Cookie", "a=b"), "bypass bypass", ""},
-			{"/ttl" + with("Cache-Control", "private"), "bypass bypass", ""},
-			{"/ttl" + with("Cache-Control", "no-store"), "bypass bypass", ""},
-			{"/ttl" + with("Cache-Control", "no-cache"), "bypass bypass", ""},
-			{"/ttl" + with("Cache-Control", "max-age=0"), "bypass bypass", ""},
-			{"/ttl" + with("Vary", "*"), "bypass bypass", ""},
-			{"/ttl" + with("status", "404"), "bypass bypass", ""},
-			{"/ttl" + with("status", "500"), "bypass bypass", ""},
-			{"/ttl" + with("status", "301", "Location", "/"), "miss hit", ""},
-			{"/ttl?auth", "bypass bypass", "Authorization: Basic YTpi"},
-			{"/ttl?auth", "miss hit", ""},
-			{"/ttl?auth", "bypass", "Authorization: Basic YTpi"},
-			{"/ttl?cookie", "bypass bypass", "Cookie: session=1"},
-			{"/ttl?cookie", "miss hit", ""},
-			{"/ttl" + with("Cache-Control", "public, max-age=60"), "miss hit", "Authorization: Basic YTpi"},
-			{"/ttl" + with("Cache-Control", "s-maxage=60"), "miss hit", "Cookie: session=1"},
-			{"/anyone", "miss hit", "Cookie: session=1"},
-			{"/anyone" + with("status", "404"), "miss hit", ""},
-			{"/obeys", "bypass bypass", ""},
-			{"/obeys" + with("Cache-Control", "max-age=60"), "miss hit", ""},
-			{"/obeys" + with("Cache-Control", "max-age=60", "status", "404"), "miss hit", ""},
-			{"/obeys" + with("Expires", "Fri, 31 Dec 2106 23:59:59 GMT"), "miss hit", ""},
-			{"/obeys" + with("Expires", "0"), "bypass bypass", ""},
-			{"/vary?a", "miss hit", ""},
-			{"/vary?b", "hit", ""},
-			{"/vary?b", "miss hit", "X-Device: phone"},
-			{"/ttl" + with("Vary", "Accept-Language"), "miss hit", "Accept-Language: de"},
-			{"/ttl" + with("Vary", "Accept-Language"), "miss hit", "Accept-Language: en"},
-			{"/ttl?ranged", "bypass", "Range: bytes=0-1"},
-		} {
-			var fields []string
-			if c.field != "" {
-				fields = []string{c.field}
-			}
-			p.saysOf(c.target, c.said, fields...)
+		return "?" + q.Encode()
+	}
+	for _, c := range []struct{ target, said, field string }{
+		{"/plain", "- -", ""}, // no rule
+		{"/plain" + with("Cache-Control", "public, max-age=60"), "- -", ""},
+		{"/ttl", "miss hit hit", ""},
+		{"/ttl?other", "miss hit", ""},
+		{"/ttl" + with("Set-Cookie", "a=b"), "bypass bypass", ""},
+		{"/ttl" + with("Cache-Control", "private"), "bypass bypass", ""},
+		{"/ttl" + with("Cache-Control", "no-store"), "bypass bypass", ""},
+		{"/ttl" + with("Cache-Control", "no-cache"), "bypass bypass", ""},
+		{"/ttl" + with("Cache-Control", "max-age=0"), "bypass bypass", ""},
+		{"/ttl" + with("Vary", "*"), "bypass bypass", ""},
+		{"/ttl" + with("status", "404"), "bypass bypass", ""},
+		{"/ttl" + with("status", "500"), "bypass bypass", ""},
+		{"/ttl" + with("status", "301", "Location", "/"), "miss hit", ""},
+		{"/ttl?auth", "bypass bypass", "Authorization: Basic YTpi"},
+		{"/ttl?auth", "miss hit", ""},
+		{"/ttl?auth", "bypass", "Authorization: Basic YTpi"},
+		{"/ttl?cookie", "bypass bypass", "Cookie: session=1"},
+		{"/ttl?cookie", "miss hit", ""},
+		{"/ttl" + with("Cache-Control", "public, max-age=60"), "miss hit", "Authorization: Basic YTpi"},
+		{"/ttl" + with("Cache-Control", "s-maxage=60"), "miss hit", "Cookie: session=1"},
+		{"/anyone", "miss hit", "Cookie: session=1"},
+		{"/anyone" + with("status", "404"), "miss hit", ""},
+		{"/obeys", "bypass bypass", ""},
+		{"/obeys" + with("Cache-Control", "max-age=60"), "miss hit", ""},
+		{"/obeys" + with("Cache-Control", "max-age=60", "status", "404"), "miss hit", ""},
+		{"/obeys" + with("Expires", "Fri, 31 Dec 2106 23:59:59 GMT"), "miss hit", ""},
+		{"/obeys" + with("Expires", "0"), "bypass bypass", ""},
+		{"/vary?a", "miss hit", ""},
+		{"/vary?b", "hit", ""},
+		{"/vary?b", "miss hit", "X-Device: phone"},
+		{"/ttl" + with("Vary", "Accept-Language"), "miss hit", "Accept-Language: de"},
+		{"/ttl" + with("Vary", "Accept-Language"), "miss hit", "Accept-Language: en"},
+		{"/ttl?ranged", "bypass", "Range: bytes=0-1"},
+	} {
+		var fields []string
+		if c.field != "" {
+			fields = []string{c.field}
 		}
-		if a := p.asks("GET", "/ttl"+with("Vary", "Accept-Language"), "Accept-Language: de"); !strings.HasSuffix(a.Text, " de") {
-			t.Errorf("the German page is %q", a.Text)
-		}
-	})
+		p.saysOf(c.target, c.said, fields...)
+	}
+	if a := p.asks("GET", "/ttl"+with("Vary", "Accept-Language"), "Accept-Language: de"); !strings.HasSuffix(a.Text, " de") {
+		t.Errorf("the German page is %q", a.Text)
+	}
 }
 
 // TestCachedResponses: fields and body of a response from the cache.
 func TestCachedResponses(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		p := servePages(t, m)
-		const target = `/ttl?ETag="v1"&Content-Type=text/html&X-Own=1&Age=7&Fapws-Cache-Tags=t`
-		first := p.asks("GET", strings.ReplaceAll(target, `"`, "%22"))
-		hit := p.asks("GET", strings.ReplaceAll(target, `"`, "%22"))
-		hit.Is(t, first.Text).Field(t, "Fapws-Cache", "hit").Field(t, "ETag", `"v1"`).Field(t, "Content-Type", "text/html").
-			Field(t, "X-Own", "1").Field(t, "Fapws-Cache-Tags", "").Field(t, "Content-Length", fmt.Sprint(len(first.Text)))
-		if age, err := strconv.Atoi(strings.Join(hit.Header.Values("Age"), "+")); err != nil || age < 7 {
-			t.Errorf("Age %q", hit.Header.Values("Age"))
-		}
-		if hit.Status != "200 As told" {
-			t.Errorf("status %q", hit.Status)
-		}
-		same := p.asks("GET", strings.ReplaceAll(target, `"`, "%22"), `If-None-Match: "v1"`)
-		same.Want(t, 304).Field(t, "ETag", `"v1"`).Field(t, "Fapws-Cache", "hit").Field(t, "Content-Length", "")
-		p.asks("GET", strings.ReplaceAll(target, `"`, "%22"), `If-None-Match: "v2"`).Is(t, first.Text)
-		head := p.asks("HEAD", strings.ReplaceAll(target, `"`, "%22"))
-		head.Want(t, 200).Field(t, "Content-Length", fmt.Sprint(len(first.Text))).Field(t, "Fapws-Cache", "hit")
-		if head.Text != "" {
-			t.Errorf("HEAD has a body: %q", head.Text)
-		}
-		if n := p.called("/ttl"); n != 1 {
-			t.Errorf("the handler was called %d times", n)
-		}
-		// A client of HTTP/1.0, and one that sends several at once.
-		p.Client.Send(fapwstest.Get("/ttl"), fapwstest.Get("/ttl"), fapwstest.Get("/ttl"), "GET /ttl HTTP/1.0\r\nHost: test\r\n\r\n")
-		body := p.Client.Answer().Text
-		for range 3 {
-			p.Client.Answer().Is(t, body)
-		}
-		p.Client.Closed()
-		if n := p.called("/ttl"); n != 2 {
-			t.Errorf("the handler was called %d times", n)
-		}
-	})
+	t.Parallel()
+	p := servePages(t, fapwstest.Threads)
+	const target = `/ttl?ETag="v1"&Content-Type=text/html&X-Own=1&Age=7&Fapws-Cache-Tags=t`
+	first := p.asks("GET", strings.ReplaceAll(target, `"`, "%22"))
+	hit := p.asks("GET", strings.ReplaceAll(target, `"`, "%22"))
+	hit.Is(t, first.Text).Field(t, "Fapws-Cache", "hit").Field(t, "ETag", `"v1"`).Field(t, "Content-Type", "text/html").
+		Field(t, "X-Own", "1").Field(t, "Fapws-Cache-Tags", "").Field(t, "Content-Length", fmt.Sprint(len(first.Text)))
+	if age, err := strconv.Atoi(strings.Join(hit.Header.Values("Age"), "+")); err != nil || age < 7 {
+		t.Errorf("Age %q", hit.Header.Values("Age"))
+	}
+	if hit.Status != "200 As told" {
+		t.Errorf("status %q", hit.Status)
+	}
+	same := p.asks("GET", strings.ReplaceAll(target, `"`, "%22"), `If-None-Match: "v1"`)
+	same.Want(t, 304).Field(t, "ETag", `"v1"`).Field(t, "Fapws-Cache", "hit").Field(t, "Content-Length", "")
+	p.asks("GET", strings.ReplaceAll(target, `"`, "%22"), `If-None-Match: "v2"`).Is(t, first.Text)
+	head := p.asks("HEAD", strings.ReplaceAll(target, `"`, "%22"))
+	head.Want(t, 200).Field(t, "Content-Length", fmt.Sprint(len(first.Text))).Field(t, "Fapws-Cache", "hit")
+	if head.Text != "" {
+		t.Errorf("HEAD has a body: %q", head.Text)
+	}
+	if n := p.called("/ttl"); n != 1 {
+		t.Errorf("the handler was called %d times", n)
+	}
+	// A client of HTTP/1.0, and one that sends several at once.
+	p.Client.Send(fapwstest.Get("/ttl"), fapwstest.Get("/ttl"), fapwstest.Get("/ttl"), "GET /ttl HTTP/1.0\r\nHost: test\r\n\r\n")
+	body := p.Client.Answer().Text
+	for range 3 {
+		p.Client.Answer().Is(t, body)
+	}
+	p.Client.Closed()
+	if n := p.called("/ttl"); n != 2 {
+		t.Errorf("the handler was called %d times", n)
+	}
 }
 
 // TestUnsafeRequestInvalidates: a request that changes a page makes it out of date, in all
 // workers (RFC 9111 §4.4).
 func TestUnsafeRequestInvalidates(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		workers := 1
-		if m.Workers() {
-			workers = 2
-		}
-		p := servePages(t, m)
-		p.fillAll("/ttl/a", workers)
-		p.fillAll("/ttl/a?b", workers)
-		p.fillAll("/ttl/c", workers)
-		p.asks("POST", "/ttl/a?status=500").Want(t, 500)
-		p.saysOf("/ttl/a", "hit")
-		p.asks("POST", "/ttl/a").Want(t, 200)
-		fapwstest.Eventually(t, "one page is left", func() bool { return cacheReportOf(p.Server).Entries == int64(workers) })
-		p.saysOf("/ttl/a", "miss")
-		p.saysOf("/ttl/c", "hit")
-	})
-}
-
-// TestStaleWhileRevalidate: a page that is too old is sent at once while it is fetched again,
-// by one call.
-func TestStaleWhileRevalidate(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		p := servePages(t, m)
-		old := p.asks("GET", "/short").Text
-		var stale *fapwstest.Answer
-		fapwstest.Eventually(t, "it is stale", func() bool {
-			stale = p.asks("GET", "/short")
-			return stale.Header.Get("Fapws-Cache") != "hit"
-		})
-		stale.Is(t, old).Field(t, "Fapws-Cache", "stale")
-		fapwstest.Eventually(t, "it is new", func() bool {
-			a := p.asks("GET", "/short")
-			return a.Header.Get("Fapws-Cache") == "hit" && a.Text != old
-		})
-	})
+	t.Parallel()
+	const workers = 2
+	p := servePages(t, fapwstest.Workers)
+	p.fillAll("/ttl/a", workers)
+	p.fillAll("/ttl/a?b", workers)
+	p.fillAll("/ttl/c", workers)
+	p.asks("POST", "/ttl/a?status=500").Want(t, 500)
+	p.saysOf("/ttl/a", "hit")
+	p.asks("POST", "/ttl/a").Want(t, 200)
+	fapwstest.Eventually(t, "one page is left", func() bool { return cacheReportOf(p.Server).Entries == int64(workers) })
+	p.saysOf("/ttl/a", "miss")
+	p.saysOf("/ttl/c", "hit")
 }
 
 // TestCacheStaleAtOnce: a stale page does not wait for the call that makes a new one,
 // inline neither.
 func TestCacheStaleAtOnce(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		p := servePages(t, m)
 		old := p.asks("GET", "/second").Text
 		var a *fapwstest.Answer
@@ -233,43 +208,42 @@ func TestCacheStaleAtOnce(t *testing.T) {
 
 // TestOneCallForManyClients: however many wait for a page, the handler is called once.
 func TestOneCallForManyClients(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads}, func(t *testing.T, m fapwstest.Mode) { // inline there is no while
-		p := servePages(t, m)
-		const clients = 200
-		var wg sync.WaitGroup
-		answers := make([]*fapwstest.Answer, clients)
-		for i := range clients {
-			w := p.Server.Dial()
-			w.Get("/slow")
-			wg.Add(1)
-			go func() {
-				defer wg.Done()
-				answers[i] = w.Answer()
-			}()
-		}
-		fapwstest.Eventually(t, "all have asked", func() bool {
-			r := cacheReportOf(p.Server)
-			return r.Hits+r.Misses == clients
-		})
-		fapwstest.Write(t, p.calls+".go", "")
-		wg.Wait()
-		said := map[string]int{}
-		for _, a := range answers {
-			a.Is(t, answers[0].Text)
-			said[a.Header.Get("Fapws-Cache")]++
-		}
-		if said["miss"] != 1 || said["hit"] != clients-1 {
-			t.Errorf("Fapws-Cache: %v", said)
-		}
-		if n := p.called("/slow"); n != 1 {
-			t.Errorf("the handler was called %d times", n)
-		}
+	t.Parallel()
+	p := servePages(t, fapwstest.Threads) // inline no request comes meanwhile
+	const clients = 200
+	var wg sync.WaitGroup
+	answers := make([]*fapwstest.Answer, clients)
+	for i := range clients {
+		w := p.Server.Dial()
+		w.Get("/slow")
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			answers[i] = w.Answer()
+		}()
+	}
+	fapwstest.Eventually(t, "all have asked", func() bool {
+		r := cacheReportOf(p.Server)
+		return r.Hits+r.Misses == clients
 	})
+	fapwstest.Write(t, p.calls+".go", "")
+	wg.Wait()
+	said := map[string]int{}
+	for _, a := range answers {
+		a.Is(t, answers[0].Text)
+		said[a.Header.Get("Fapws-Cache")]++
+	}
+	if said["miss"] != 1 || said["hit"] != clients-1 {
+		t.Errorf("Fapws-Cache: %v", said)
+	}
+	if n := p.called("/slow"); n != 1 {
+		t.Errorf("the handler was called %d times", n)
+	}
 }
 
 // TestPurge: by ctl and by the application, in all workers.
 func TestPurge(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		workers := 1
 		if m.Workers() {
 			workers = 2
@@ -346,98 +320,94 @@ func (p *pages) fillAll(target string, n int) {
 
 // TestCacheMaxSize: cache-max-size is obeyed, and 0 keeps nothing.
 func TestCacheMaxSize(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads}, func(t *testing.T, m fapwstest.Mode) {
-		p := servePages(t, m, "--cache-max-size", "0")
-		p.saysOf("/ttl", "- -")
-		p = servePages(t, m, "--cache-max-size", "100K")
-		for i := range 100 {
-			p.saysOf(fmt.Sprintf("/large?%d", i), "miss hit")
-		}
-		if r := cacheReportOf(p.Server); r.Limit != 100<<10 || r.Bytes > r.Limit || r.Entries < 15 || r.Entries > 25 {
-			t.Errorf("%+v", r)
-		}
-		p.saysOf("/large?0", "miss")
-		p.saysOf("/large?99", "hit")
-	})
+	t.Parallel()
+	p := servePages(t, fapwstest.Threads, "--cache-max-size", "0")
+	p.saysOf("/ttl", "- -")
+	p = servePages(t, fapwstest.Threads, "--cache-max-size", "100K")
+	for i := range 100 {
+		p.saysOf(fmt.Sprintf("/large?%d", i), "miss hit")
+	}
+	if r := cacheReportOf(p.Server); r.Limit != 100<<10 || r.Bytes > r.Limit || r.Entries < 15 || r.Entries > 25 {
+		t.Errorf("%+v", r)
+	}
+	p.saysOf("/large?0", "miss")
+	p.saysOf("/large?99", "hit")
 }
 
 // TestCacheMemoryOfManyPages: memory stays within the limit with 10,000 URLs, 40 MB in all.
 func TestCacheMemoryOfManyPages(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads}, func(t *testing.T, m fapwstest.Mode) {
-		p := servePages(t, m, "--cache-max-size", "2M")
-		ask := func(from, to int) {
-			for i := from; i < to; i += 100 {
-				for k := range 100 {
-					p.Client.Get(fmt.Sprintf("/large?%d", i+k))
-				}
-				for range 100 {
-					p.Client.Answer().Want(t, 200)
-				}
-				if i%2000 > 0 {
-					continue
-				}
-				if r := cacheReportOf(p.Server); r.Bytes > r.Limit {
-					t.Fatalf("%d of %d bytes", r.Bytes, r.Limit)
-				}
+	t.Parallel()
+	p := servePages(t, fapwstest.Threads, "--cache-max-size", "2M")
+	ask := func(from, to int) {
+		for i := from; i < to; i += 100 {
+			for k := range 100 {
+				p.Client.Get(fmt.Sprintf("/large?%d", i+k))
+			}
+			for range 100 {
+				p.Client.Answer().Want(t, 200)
+			}
+			if i%2000 > 0 {
+				continue
+			}
+			if r := cacheReportOf(p.Server); r.Bytes > r.Limit {
+				t.Fatalf("%d of %d bytes", r.Bytes, r.Limit)
 			}
 		}
-		ask(0, 1000) // more than there is room for
-		before := p.Server.RSS()
-		ask(1000, 10000)
-		fapwstest.Eventually(t, "the process has grown by little", func() bool { return p.Server.RSS()-before <= 12<<20 })
-		if r := cacheReportOf(p.Server); r.Limit != 2<<20 || r.Bytes > r.Limit || r.Bytes < r.Limit*9/10 || r.Misses != 10000 {
-			t.Errorf("%+v", r)
-		}
-	})
+	}
+	ask(0, 1000) // more than there is room for
+	before := p.Server.RSS()
+	ask(1000, 10000)
+	fapwstest.Eventually(t, "the process has grown by little", func() bool { return p.Server.RSS()-before <= 12<<20 })
+	if r := cacheReportOf(p.Server); r.Limit != 2<<20 || r.Bytes > r.Limit || r.Bytes < r.Limit*9/10 || r.Misses != 10000 {
+		t.Errorf("%+v", r)
+	}
 }
 
 // TestCacheFlag: --cache is for answers that ask for it themselves.
 func TestCacheFlag(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		p := servePages(t, m, "--cache")
-		p.saysOf("/plain", "bypass bypass")
-		p.saysOf("/plain?Cache-Control=max-age%3D60", "miss hit")
-		p.saysOf("/ttl", "miss hit")
-	})
+	t.Parallel()
+	p := servePages(t, fapwstest.Threads, "--cache")
+	p.saysOf("/plain", "bypass bypass")
+	p.saysOf("/plain?Cache-Control=max-age%3D60", "miss hit")
+	p.saysOf("/ttl", "miss hit")
 }
 
 // TestCacheCompresses: clients that take it get pages compressed, from the second
 // request on or soon after.
 func TestCacheCompresses(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		p := servePages(t, m)
-		plain := p.asks("GET", "/large").Field(t, "Vary", "Accept-Encoding").Field(t, "Content-Encoding", "")
-		for _, coding := range []string{"gzip", "zstd"} {
-			var a *fapwstest.Answer
-			fapwstest.Eventually(t, coding, func() bool {
-				a = p.asks("GET", "/large", "Accept-Encoding: "+coding)
-				return a.Header.Get("Content-Encoding") == coding
-			})
-			a.Field(t, "Fapws-Cache", "hit").Field(t, "Vary", "Accept-Encoding").Field(t, "Content-Length", fmt.Sprint(len(a.Text)))
-			if len(a.Text) > len(plain.Text)/2 {
-				t.Errorf("%s has %d bytes", coding, len(a.Text))
-			}
+	t.Parallel()
+	p := servePages(t, fapwstest.Threads)
+	plain := p.asks("GET", "/large").Field(t, "Vary", "Accept-Encoding").Field(t, "Content-Encoding", "")
+	for _, coding := range []string{"gzip", "zstd"} {
+		var a *fapwstest.Answer
+		fapwstest.Eventually(t, coding, func() bool {
+			a = p.asks("GET", "/large", "Accept-Encoding: "+coding)
+			return a.Header.Get("Content-Encoding") == coding
+		})
+		a.Field(t, "Fapws-Cache", "hit").Field(t, "Vary", "Accept-Encoding").Field(t, "Content-Length", fmt.Sprint(len(a.Text)))
+		if len(a.Text) > len(plain.Text)/2 {
+			t.Errorf("%s has %d bytes", coding, len(a.Text))
 		}
-		p.asks("GET", "/large").Is(t, plain.Text).Field(t, "Content-Encoding", "")
-	})
+	}
+	p.asks("GET", "/large").Is(t, plain.Text).Field(t, "Content-Encoding", "")
 }
 
 // TestCacheOfRoutes: the rules of a configuration file, for whatever answers.
 func TestCacheOfRoutes(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		folder := t.TempDir()
-		calls := fapwstest.Write(t, folder+"/calls", "")
-		script := fapwstest.Write(t, folder+"/cgi/date", `#!/bin/sh
+	t.Parallel()
+	folder := t.TempDir()
+	calls := fapwstest.Write(t, folder+"/calls", "")
+	script := fapwstest.Write(t, folder+"/cgi/date", `#!/bin/sh
 echo "GET $SCRIPT_NAME" >> "`+calls+`"
 echo "Content-Type: text/plain"
 [ -z "$QUERY_STRING" ] || echo "$QUERY_STRING" | tr + ' '
 echo
 date +%s%N
 `)
-		if err := os.Chmod(script, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		config := fapwstest.Write(t, folder+"/fapws.toml", `
+	if err := os.Chmod(script, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	config := fapwstest.Write(t, folder+"/fapws.toml", `
 cache = true
 cache-max-size = "1M"
 access-log = "access.log"
@@ -463,23 +433,22 @@ cache = { ttl = "60s", query = false, cookies = "ignore" }
 prefix = "/app"
 app = "`+fapwstest.Testdata(t, "cached.py")+`"
 `)
-		p := &pages{calls: calls, Server: fapwstest.Command{Flags: []string{"-c", config}, Env: []string{"CALLS=" + calls}, Dir: folder}.Serve(t, m)}
-		p.Client = p.Server.Dial()
-		p.saysOf("/cgi/date", "miss hit")
-		p.saysOf("/cgi/date?Set-Cookie:+a=b", "bypass bypass")
-		p.saysOf("/obeys/date", "bypass bypass")
-		p.saysOf("/obeys/date?Cache-Control:+max-age=60", "miss hit hit")
-		p.saysOf("/never/date?Cache-Control:+max-age=60", "- -")
-		p.saysOf("/one/date?X:+1", "miss hit", "Cookie: a=b")
-		p.saysOf("/one/date?X:+2", "hit")
-		p.saysOf("/app/plain", "miss hit") // as the host says
-		p.saysOf("/app/obeys", "bypass")   // as PATHS says
-		if n := p.called("/one/date"); n != 1 {
-			t.Errorf("the program was run %d times", n)
-		}
-		fapwstest.Eventually(t, "the log", func() bool {
-			text, _ := os.ReadFile(folder + "/access.log")
-			return strings.Contains(string(text), "/cgi/date miss\n/cgi/date hit\n") && strings.Contains(string(text), "/never/date?Cache-Control:+max-age=60 -\n")
-		})
+	p := &pages{calls: calls, Server: fapwstest.Command{Flags: []string{"-c", config}, Env: []string{"CALLS=" + calls}, Dir: folder}.Serve(t, fapwstest.Threads)}
+	p.Client = p.Server.Dial()
+	p.saysOf("/cgi/date", "miss hit")
+	p.saysOf("/cgi/date?Set-Cookie:+a=b", "bypass bypass")
+	p.saysOf("/obeys/date", "bypass bypass")
+	p.saysOf("/obeys/date?Cache-Control:+max-age=60", "miss hit hit")
+	p.saysOf("/never/date?Cache-Control:+max-age=60", "- -")
+	p.saysOf("/one/date?X:+1", "miss hit", "Cookie: a=b")
+	p.saysOf("/one/date?X:+2", "hit")
+	p.saysOf("/app/plain", "miss hit") // as the host says
+	p.saysOf("/app/obeys", "bypass")   // as PATHS says
+	if n := p.called("/one/date"); n != 1 {
+		t.Errorf("the program was run %d times", n)
+	}
+	fapwstest.Eventually(t, "the log", func() bool {
+		text, _ := os.ReadFile(folder + "/access.log")
+		return strings.Contains(string(text), "/cgi/date miss\n/cgi/date hit\n") && strings.Contains(string(text), "/never/date?Cache-Control:+max-age=60 -\n")
 	})
 }

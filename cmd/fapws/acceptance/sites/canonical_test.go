@@ -12,6 +12,7 @@ import (
 // No spelling of a path gets past an entry of PATHS, whatever kind it and those behind it
 // are of.
 func TestSpellingsOfPaths(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	fapwstest.Write(t, dir+"/site/priv/x.txt", "secret")
 	fapwstest.Write(t, dir+"/site/x.txt", "public")
@@ -37,36 +38,34 @@ def echo(environ, start_response):
 
 PATHS = [("/priv", guard), ("/cgi-bin", CGIApplication("site/cgi-bin")), ("/asgi", app), ("/echo", echo), ("/", Staticfile("site"))]
 `)
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Command{Script: script, Dir: dir}.Serve(t, m)
-		for _, c := range []struct {
-			target string
-			status int
-			body   string
-		}{
-			{"/priv/x.txt", 403, "/priv /x.txt /priv/x.txt"},
-			{"//priv/x.txt", 403, "/priv /x.txt //priv/x.txt"},
-			{"/%2fpriv/x.txt", 403, "/priv /x.txt /%2fpriv/x.txt"},
-			{"/./priv/x.txt", 403, "/priv /x.txt /./priv/x.txt"},
-			{"/x/%2e%2e/priv/x.txt", 403, "/priv /x.txt /x/%2e%2e/priv/x.txt"},
-			{"/%70riv/x.txt", 403, "/priv /x.txt /%70riv/x.txt"},
-			{"/priv//x.txt", 403, "/priv //x.txt /priv//x.txt"},
-			{"/x.txt", 200, "public"}, {"//x.txt", 200, "public"}, {"/priv/../x.txt", 200, "public"},
-			{"/cgi-bin/env/x", 200, "run /x"}, {"//cgi-bin/env/x", 200, "run /x"}, {"/cgi-bin//env//x", 200, "run /x"}, {"/%2fcgi-bin/env", 200, "run "},
-			{"/asgi//x/../y%20z", 200, "/asgi /asgi//y z /asgi//x/../y%20z"},
-			{"//asgi//x", 200, "/asgi /asgi/x //asgi//x"},
-			{"/echo/http://h/%2e/x?q=//..", 200, "/echo /http://h/x /echo/http://h/%2e/x?q=//.. /echo/http://h/%2e/x?q=//.."},
-			{"http://h//echo", 200, "/echo  http://h//echo http://h//echo"},
-			{"/../priv/x.txt", 400, ""}, {"/x//../priv/x.txt", 400, ""}, {`/x\..\priv/x.txt`, 400, ""}, {"/x/..;/priv/x.txt", 400, ""},
-		} {
-			for range 2 { // the memory of the last request changes nothing
-				a := s.Ask(fapwstest.Get(c.target))
-				if a.StatusCode != c.status || c.status != 400 && a.Text != c.body {
-					t.Errorf("%s: %d %q, want %d %q", c.target, a.StatusCode, a.Text, c.status, c.body)
-				}
+	s := fapwstest.Command{Script: script, Dir: dir}.Serve(t, fapwstest.Threads)
+	for _, c := range []struct {
+		target string
+		status int
+		body   string
+	}{
+		{"/priv/x.txt", 403, "/priv /x.txt /priv/x.txt"},
+		{"//priv/x.txt", 403, "/priv /x.txt //priv/x.txt"},
+		{"/%2fpriv/x.txt", 403, "/priv /x.txt /%2fpriv/x.txt"},
+		{"/./priv/x.txt", 403, "/priv /x.txt /./priv/x.txt"},
+		{"/x/%2e%2e/priv/x.txt", 403, "/priv /x.txt /x/%2e%2e/priv/x.txt"},
+		{"/%70riv/x.txt", 403, "/priv /x.txt /%70riv/x.txt"},
+		{"/priv//x.txt", 403, "/priv //x.txt /priv//x.txt"},
+		{"/x.txt", 200, "public"}, {"//x.txt", 200, "public"}, {"/priv/../x.txt", 200, "public"},
+		{"/cgi-bin/env/x", 200, "run /x"}, {"//cgi-bin/env/x", 200, "run /x"}, {"/cgi-bin//env//x", 200, "run /x"}, {"/%2fcgi-bin/env", 200, "run "},
+		{"/asgi//x/../y%20z", 200, "/asgi /asgi//y z /asgi//x/../y%20z"},
+		{"//asgi//x", 200, "/asgi /asgi/x //asgi//x"},
+		{"/echo/http://h/%2e/x?q=//..", 200, "/echo /http://h/x /echo/http://h/%2e/x?q=//.. /echo/http://h/%2e/x?q=//.."},
+		{"http://h//echo", 200, "/echo  http://h//echo http://h//echo"},
+		{"/../priv/x.txt", 400, ""}, {"/x//../priv/x.txt", 400, ""}, {`/x\..\priv/x.txt`, 400, ""}, {"/x/..;/priv/x.txt", 400, ""},
+	} {
+		for range 2 { // the memory of the last request changes nothing
+			a := s.Ask(fapwstest.Get(c.target))
+			if a.StatusCode != c.status || c.status != 400 && a.Text != c.body {
+				t.Errorf("%s: %d %q, want %d %q", c.target, a.StatusCode, a.Text, c.status, c.body)
 			}
 		}
-	})
+	}
 }
 
 // Neither of a route, of its rules, nor of pages and programs of a root.
@@ -140,6 +139,7 @@ headers = { "X-Frame-Options" = "SAMEORIGIN" }
 // A whole application, without PATHS, decides itself about empty segments: its
 // redirects of them lead somewhere, once.
 func TestSpellingsOfFrameworks(t *testing.T) {
+	t.Parallel()
 	fapwstest.NeedModule(t, "flask")
 	dir := t.TempDir()
 	script := fapwstest.Write(t, dir+"/site.py", `
@@ -157,30 +157,29 @@ def go(url): return url + " " + request.environ["RAW_URI"]
 app.url_map.merge_slashes = True
 app.add_url_rule("/raw/<path:url>", "raw", go, merge_slashes=False)
 `)
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Command{Script: script}.Serve(t, m)
-		s.Ask(fapwstest.Get("/a/b/")).Want(t, 200).Is(t, "b")
-		for _, target := range []string{"/a//b/", "/a//b"} {
-			a := s.Ask(fapwstest.Get(target)).Want(t, 308)
-			location := a.Header.Get("Location")
-			if i := strings.Index(location, "://"); i > 0 {
-				location = location[i+3:]
-				location = location[strings.IndexByte(location, '/'):]
-			}
-			if location != "/a/b/" {
-				t.Errorf("%s leads to %s", target, location)
-			}
+	s := fapwstest.Command{Script: script}.Serve(t, fapwstest.Threads)
+	s.Ask(fapwstest.Get("/a/b/")).Want(t, 200).Is(t, "b")
+	for _, target := range []string{"/a//b/", "/a//b"} {
+		a := s.Ask(fapwstest.Get(target)).Want(t, 308)
+		location := a.Header.Get("Location")
+		if i := strings.Index(location, "://"); i > 0 {
+			location = location[i+3:]
+			location = location[strings.IndexByte(location, '/'):]
 		}
-		s.Ask(fapwstest.Get("//a/b/")).Want(t, 200).Is(t, "b")
-		s.Ask(fapwstest.Get("/x/../a/b/")).Want(t, 200).Is(t, "b")
-		s.Ask(fapwstest.Get("/raw/http://h//x")).Want(t, 200).Is(t, "http://h//x /raw/http://h//x")
-	})
+		if location != "/a/b/" {
+			t.Errorf("%s leads to %s", target, location)
+		}
+	}
+	s.Ask(fapwstest.Get("//a/b/")).Want(t, 200).Is(t, "b")
+	s.Ask(fapwstest.Get("/x/../a/b/")).Want(t, 200).Is(t, "b")
+	s.Ask(fapwstest.Get("/raw/http://h//x")).Want(t, 200).Is(t, "http://h//x /raw/http://h//x")
 }
 
 // No spelling of a path gets past a guard of it, an entry of PATHS or the rule of a route, to the view of a framework
 // behind it, whatever the framework itself makes of the path. The framework still gets the target as the client
 // has sent it.
 func TestSpellingsBeforeFrameworks(t *testing.T) {
+	t.Parallel()
 	fapwstest.NeedModule(t, "django")
 	fapwstest.NeedModule(t, "fastapi")
 	const views = `
@@ -224,21 +223,20 @@ def guard(environ, start_response):
 		{"rule, fastapi", map[string]string{"shops.py": views, "fapws.toml": guarded("fastapi")}, []string{""}},
 	} {
 		t.Run(kind.name, func(t *testing.T) {
-			fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-				c := fapwstest.Command{Dir: t.TempDir()}
-				for name, text := range kind.files {
-					fapwstest.Write(t, c.Dir+"/"+name, text)
-				}
-				if kind.files["fapws.toml"] == "" {
-					c.Script = c.Dir + "/shops.py"
-				} else {
-					c.Flags = []string{"-c", "fapws.toml"}
-				}
-				s := c.Serve(t, m)
-				for _, shop := range kind.shops {
-					spellings(s, t, shop)
-				}
-			})
+			t.Parallel()
+			c := fapwstest.Command{Dir: t.TempDir()}
+			for name, text := range kind.files {
+				fapwstest.Write(t, c.Dir+"/"+name, text)
+			}
+			if kind.files["fapws.toml"] == "" {
+				c.Script = c.Dir + "/shops.py"
+			} else {
+				c.Flags = []string{"-c", "fapws.toml"}
+			}
+			s := c.Serve(t, fapwstest.Threads)
+			for _, shop := range kind.shops {
+				spellings(s, t, shop)
+			}
 		})
 	}
 }

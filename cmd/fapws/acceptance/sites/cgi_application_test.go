@@ -11,7 +11,7 @@ import (
 
 // TestCGIApplication: contrib's CGIApplication in PATHS, and behind a handler.
 func TestCGIApplication(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()
 		for name, text := range map[string]string{
 			"env":   shell(plain, `echo "$SCRIPT_NAME,$PATH_INFO,$QUERY_STRING,$REMOTE_ADDR,$MINE"`),
@@ -57,9 +57,6 @@ func TestCGIApplication(t *testing.T) {
 			w.Answer().Is(t, "/guarded/env,,,127.0.0.1,yes\n")
 			w.Answer().Is(t, "/one,,,127.0.0.1,\n")
 			w.Answer().Is(t, "/guarded/env,,,127.0.0.1,yes\n")
-		}
-		if m.Workers() {
-			return
 		}
 		// a client that leaves ends the program
 		idle := func() bool { return len(s.Children()) == 0 }

@@ -48,140 +48,138 @@ cgi = { interpreters = { sh = "sh -e" }, env = { MINE = "yes" } }
 
 // TestCGI: CGI/1.1 (RFC 3875), GET and POST.
 func TestCGI(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s, folder := configured(t, m, cgiBin+"[[host.route]]\nprefix = \"/slow/\"\ncgi = \"slow\"\n[[host.route]]\nprefix = \"/hang/\"\ncgi = \"hang\"\ntimeout = \"2s\"\n", map[string]string{
-			"bin/dir/env":     shell(plain, "env", "pwd"),
-			"bin/cat":         shell(plain, "exec cat"),
-			"bin/status":      shell(`printf 'Status: 404 Gone Fishing\nContent-Type: text/plain\n\nno'`),
-			"bin/move":        shell(`printf 'Location: http://other.example/\n\n'`),
-			"bin/local":       shell(`printf 'Location: /page.txt\n\n'`),
-			"bin/warn":        shell(plain, "echo oh dear >&2; exit 4"),
-			"bin/nph-raw":     shell(`printf 'HTTP/1.0 203 Mine\r\nContent-Type: text/x\r\n\r\nraw'`),
-			"bin/rubbish":     shell("echo rubbish"),
-			"bin/text":        "the source",
-			"hang/hang":       shell("echo $$ >pid.new; mv pid.new pid; (trap '' TERM; sh -c 'echo $PPID >child.new; mv child.new child; exec sleep 1000') & sleep 1000"),
-			"slow/wait":       shell("touch here.$$; until [ $(ls here.* | wc -l) = 8 ]; do sleep 0.05; done", plain, "echo waited"),
-			"site/page.txt":   "the page",
-			"site/sub/run.sh": "echo 'Content-Type: text/plain'; echo; echo $MINE $PATH_INFO $-",
-		})
-		// every variable
-		a := s.Ask(fapwstest.Request("POST", "/cgi-bin/dir/env/ex%20tra?q=1", "0123456789", "Content-Type: text/x", "X-One: 1",
-			"Proxy: http://evil/", "Cookie: a=b", "X_One: no")).Want(t, 200)
-		env := map[string]string{}
-		for _, line := range strings.Split(a.Text, "\n") {
-			name, value, _ := strings.Cut(line, "=")
-			env[name] = value
-		}
-		_, port, _ := strings.Cut(s.Address, ":")
-		for name, want := range map[string]string{
-			"GATEWAY_INTERFACE": "CGI/1.1", "SERVER_PROTOCOL": "HTTP/1.1", "SERVER_NAME": "test", "SERVER_PORT": port,
-			"REQUEST_METHOD": "POST", "REQUEST_URI": "/cgi-bin/dir/env/ex%20tra?q=1", "QUERY_STRING": "q=1", "SCRIPT_NAME": "/cgi-bin/dir/env",
-			"SCRIPT_FILENAME": folder + "/bin/dir/env", "PATH_INFO": "/ex tra", "PATH_TRANSLATED": folder + "/site/ex tra", "DOCUMENT_ROOT": folder + "/site",
-			"CONTENT_LENGTH": "10", "CONTENT_TYPE": "text/x", "REMOTE_ADDR": "127.0.0.1", "REMOTE_HOST": "127.0.0.1", "REQUEST_SCHEME": "http",
-			"HTTP_X_ONE": "1", "HTTP_COOKIE": "a=b", "HTTP_HOST": "test", "PWD": folder + "/bin/dir",
-		} {
-			if env[name] != want {
-				t.Errorf("%s=%q, want %q", name, env[name], want)
-			}
-		}
-		if !strings.HasPrefix(env["SERVER_SOFTWARE"], "fapws/") || env["REMOTE_PORT"] == "" || env["PATH"] == "" {
-			t.Errorf("SERVER_SOFTWARE=%q REMOTE_PORT=%q PATH=%q", env["SERVER_SOFTWARE"], env["REMOTE_PORT"], env["PATH"])
-		}
-		for name := range env {
-			if name == "HTTP_PROXY" || strings.HasPrefix(name, "FAPWS") || strings.HasPrefix(name, "PYTHON") || name == "HOME" {
-				t.Errorf("%s is passed on", name)
-			}
-		}
-		// stdin = body, also a long and a chunked one
-		for _, size := range []int{1, 100_000, 1_000_000} {
-			body := strings.Repeat("x", size)
-			s.Ask(fapwstest.Request("POST", "/cgi-bin/cat", body)).Is(t, body)
-		}
-		s.Ask(fapwstest.Request("PUT", "/cgi-bin/cat", "", "Transfer-Encoding: chunked")+"4\r\nabcd\r\n0\r\n\r\n").Is(t, "abcd")
-		// Status and Location
-		if a := s.Get("/cgi-bin/status", 404).Want(t, 404, "no"); a.Status != "404 Gone Fishing" {
-			t.Errorf("%s", a.Status)
-		}
-		s.Get("/cgi-bin/move", 302).Field(t, "Location", "http://other.example/")
-		s.Get("/cgi-bin/local", 200).Is(t, "the page")
-		s.Get("/cgi-bin/nph-raw", 203).Want(t, 203, "raw")
-		w := s.Dial()
-		w.Send(fapwstest.Request("HEAD", "/cgi-bin/status", ""))
-		if a := w.AnswerTo("HEAD"); a.StatusCode != 404 || a.Text != "" {
-			t.Errorf("HEAD: %d %q", a.StatusCode, a.Text)
-		}
-		s.Get("/cgi-bin/rubbish", 502)
-		s.Says(`/bin/rubbish: invalid header line`)
-		// by extension, with an interpreter; and never the source
-		s.Get("/sub/run.sh/x", 200).Want(t, 200, "yes /x", "e")
-		s.Get("/cgi-bin/text", 403)
-		s.Get("/cgi-bin/", 403)
-		s.Get("/cgi-bin/../bin/text", 404)
-		// stderr and exit codes → error log
-		s.Get("/cgi-bin/warn", 200)
-		s.Says(`error client 127\.0\.0\.1:\d+: \S+/bin/warn: oh dear`)
-		s.Says(`/bin/warn: exit status 4`)
-		// several at once: each waits until all of them run
-		var all sync.WaitGroup
-		for range 8 {
-			all.Go(func() { s.Get("/slow/wait", 200).Is(t, "waited\n") })
-		}
-		s.Get("/page.txt", 200).Is(t, "the page")
-		all.Wait()
-		// a timeout ends the group
-		written := func(name string) string {
-			text, _ := os.ReadFile(folder + "/hang/" + name)
-			return strings.TrimSpace(string(text))
-		}
-		fapwstest.Eventually(t, "a program is in time to say which process it is", func() bool {
-			s.Get("/hang/hang", 504)
-			return written("pid") != "" && written("child") != ""
-		})
-		for _, name := range []string{"pid", "child"} {
-			number, _ := strconv.Atoi(written(name))
-			fapwstest.Eventually(t, name+" has ended", func() bool { return !fapwstest.Runs(number) })
-		}
+	t.Parallel()
+	s, folder := configured(t, fapwstest.Threads, cgiBin+"[[host.route]]\nprefix = \"/slow/\"\ncgi = \"slow\"\n[[host.route]]\nprefix = \"/hang/\"\ncgi = \"hang\"\ntimeout = \"2s\"\n", map[string]string{
+		"bin/dir/env":     shell(plain, "env", "pwd"),
+		"bin/cat":         shell(plain, "exec cat"),
+		"bin/status":      shell(`printf 'Status: 404 Gone Fishing\nContent-Type: text/plain\n\nno'`),
+		"bin/move":        shell(`printf 'Location: http://other.example/\n\n'`),
+		"bin/local":       shell(`printf 'Location: /page.txt\n\n'`),
+		"bin/warn":        shell(plain, "echo oh dear >&2; exit 4"),
+		"bin/nph-raw":     shell(`printf 'HTTP/1.0 203 Mine\r\nContent-Type: text/x\r\n\r\nraw'`),
+		"bin/rubbish":     shell("echo rubbish"),
+		"bin/text":        "the source",
+		"hang/hang":       shell("echo $$ >pid.new; mv pid.new pid; (trap '' TERM; sh -c 'echo $PPID >child.new; mv child.new child; exec sleep 1000') & sleep 1000"),
+		"slow/wait":       shell("touch here.$$; until [ $(ls here.* | wc -l) = 8 ]; do sleep 0.05; done", plain, "echo waited"),
+		"site/page.txt":   "the page",
+		"site/sub/run.sh": "echo 'Content-Type: text/plain'; echo; echo $MINE $PATH_INFO $-",
 	})
+	// every variable
+	a := s.Ask(fapwstest.Request("POST", "/cgi-bin/dir/env/ex%20tra?q=1", "0123456789", "Content-Type: text/x", "X-One: 1",
+		"Proxy: http://evil/", "Cookie: a=b", "X_One: no")).Want(t, 200)
+	env := map[string]string{}
+	for _, line := range strings.Split(a.Text, "\n") {
+		name, value, _ := strings.Cut(line, "=")
+		env[name] = value
+	}
+	_, port, _ := strings.Cut(s.Address, ":")
+	for name, want := range map[string]string{
+		"GATEWAY_INTERFACE": "CGI/1.1", "SERVER_PROTOCOL": "HTTP/1.1", "SERVER_NAME": "test", "SERVER_PORT": port,
+		"REQUEST_METHOD": "POST", "REQUEST_URI": "/cgi-bin/dir/env/ex%20tra?q=1", "QUERY_STRING": "q=1", "SCRIPT_NAME": "/cgi-bin/dir/env",
+		"SCRIPT_FILENAME": folder + "/bin/dir/env", "PATH_INFO": "/ex tra", "PATH_TRANSLATED": folder + "/site/ex tra", "DOCUMENT_ROOT": folder + "/site",
+		"CONTENT_LENGTH": "10", "CONTENT_TYPE": "text/x", "REMOTE_ADDR": "127.0.0.1", "REMOTE_HOST": "127.0.0.1", "REQUEST_SCHEME": "http",
+		"HTTP_X_ONE": "1", "HTTP_COOKIE": "a=b", "HTTP_HOST": "test", "PWD": folder + "/bin/dir",
+	} {
+		if env[name] != want {
+			t.Errorf("%s=%q, want %q", name, env[name], want)
+		}
+	}
+	if !strings.HasPrefix(env["SERVER_SOFTWARE"], "fapws/") || env["REMOTE_PORT"] == "" || env["PATH"] == "" {
+		t.Errorf("SERVER_SOFTWARE=%q REMOTE_PORT=%q PATH=%q", env["SERVER_SOFTWARE"], env["REMOTE_PORT"], env["PATH"])
+	}
+	for name := range env {
+		if name == "HTTP_PROXY" || strings.HasPrefix(name, "FAPWS") || strings.HasPrefix(name, "PYTHON") || name == "HOME" {
+			t.Errorf("%s is passed on", name)
+		}
+	}
+	// stdin = body, also a long and a chunked one
+	for _, size := range []int{1, 100_000, 1_000_000} {
+		body := strings.Repeat("x", size)
+		s.Ask(fapwstest.Request("POST", "/cgi-bin/cat", body)).Is(t, body)
+	}
+	s.Ask(fapwstest.Request("PUT", "/cgi-bin/cat", "", "Transfer-Encoding: chunked")+"4\r\nabcd\r\n0\r\n\r\n").Is(t, "abcd")
+	// Status and Location
+	if a := s.Get("/cgi-bin/status", 404).Want(t, 404, "no"); a.Status != "404 Gone Fishing" {
+		t.Errorf("%s", a.Status)
+	}
+	s.Get("/cgi-bin/move", 302).Field(t, "Location", "http://other.example/")
+	s.Get("/cgi-bin/local", 200).Is(t, "the page")
+	s.Get("/cgi-bin/nph-raw", 203).Want(t, 203, "raw")
+	w := s.Dial()
+	w.Send(fapwstest.Request("HEAD", "/cgi-bin/status", ""))
+	if a := w.AnswerTo("HEAD"); a.StatusCode != 404 || a.Text != "" {
+		t.Errorf("HEAD: %d %q", a.StatusCode, a.Text)
+	}
+	s.Get("/cgi-bin/rubbish", 502)
+	s.Says(`/bin/rubbish: invalid header line`)
+	// by extension, with an interpreter; and never the source
+	s.Get("/sub/run.sh/x", 200).Want(t, 200, "yes /x", "e")
+	s.Get("/cgi-bin/text", 403)
+	s.Get("/cgi-bin/", 403)
+	s.Get("/cgi-bin/../bin/text", 404)
+	// stderr and exit codes → error log
+	s.Get("/cgi-bin/warn", 200)
+	s.Says(`error client 127\.0\.0\.1:\d+: \S+/bin/warn: oh dear`)
+	s.Says(`/bin/warn: exit status 4`)
+	// several at once: each waits until all of them run
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() { s.Get("/slow/wait", 200).Is(t, "waited\n") })
+	}
+	s.Get("/page.txt", 200).Is(t, "the page")
+	all.Wait()
+	// a timeout ends the group
+	written := func(name string) string {
+		text, _ := os.ReadFile(folder + "/hang/" + name)
+		return strings.TrimSpace(string(text))
+	}
+	fapwstest.Eventually(t, "a program is in time to say which process it is", func() bool {
+		s.Get("/hang/hang", 504)
+		return written("pid") != "" && written("child") != ""
+	})
+	for _, name := range []string{"pid", "child"} {
+		number, _ := strconv.Atoi(written(name))
+		fapwstest.Eventually(t, name+" has ended", func() bool { return !fapwstest.Runs(number) })
+	}
 }
 
 // TestProgramsLeaveNothing: programs inherit no descriptor of the server, and no process and no
 // descriptor is left of 500 at once.
 func TestProgramsLeaveNothing(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s, _ := configured(t, m, cgiBin, map[string]string{
-			"bin/look": shell(plain,
-				`while read -r line; do echo "$line"; done </proc/$$/status`, // a shell that starts a program blocks signals for a moment
-				"ls -l /proc/$$/fd"),
-			"bin/one": shell(plain, "echo one"),
-			"site/x":  "x",
-		})
-		a := s.Get("/cgi-bin/look", 200).Want(t, 200, "SigBlk:\t0000000000000000", "SigIgn:\t0000000000000000")
-		for _, open := range regexp.MustCompile(`(\d+) -> (.*)`).FindAllStringSubmatch(a.Text, -1) {
-			if open[1] > "2" && !strings.HasSuffix(open[2], "/look") && !strings.HasSuffix(open[2], "/dev/null") { // the shell's own
-				t.Errorf("inherited: %s", open[0])
-			}
-		}
-		before := s.OpenFiles()
-		var all sync.WaitGroup
-		statuses := make(chan int, 500)
-		for range 25 {
-			all.Go(func() {
-				w := s.Dial()
-				defer w.Close()
-				for range 20 {
-					w.Get("/cgi-bin/one")
-					statuses <- w.Answer().StatusCode
-				}
-			})
-		}
-		all.Wait()
-		close(statuses)
-		for status := range statuses {
-			if status != 200 {
-				t.Fatalf("%d", status)
-			}
-		}
-		fapwstest.Eventually(t, "no process is left", func() bool { return len(s.Children()) == 0 })
-		fapwstest.Eventually(t, "the descriptors are closed", func() bool { return s.OpenFiles() <= before })
+	t.Parallel()
+	s, _ := configured(t, fapwstest.Threads, cgiBin, map[string]string{
+		"bin/look": shell(plain,
+			`while read -r line; do echo "$line"; done </proc/$$/status`, // a shell that starts a program blocks signals for a moment
+			"ls -l /proc/$$/fd"),
+		"bin/one": shell(plain, "echo one"),
+		"site/x":  "x",
 	})
+	a := s.Get("/cgi-bin/look", 200).Want(t, 200, "SigBlk:\t0000000000000000", "SigIgn:\t0000000000000000")
+	for _, open := range regexp.MustCompile(`(\d+) -> (.*)`).FindAllStringSubmatch(a.Text, -1) {
+		if open[1] > "2" && !strings.HasSuffix(open[2], "/look") && !strings.HasSuffix(open[2], "/dev/null") { // the shell's own
+			t.Errorf("inherited: %s", open[0])
+		}
+	}
+	before := s.OpenFiles()
+	var all sync.WaitGroup
+	statuses := make(chan int, 500)
+	for range 25 {
+		all.Go(func() {
+			w := s.Dial()
+			defer w.Close()
+			for range 20 {
+				w.Get("/cgi-bin/one")
+				statuses <- w.Answer().StatusCode
+			}
+		})
+	}
+	all.Wait()
+	close(statuses)
+	for status := range statuses {
+		if status != 200 {
+			t.Fatalf("%d", status)
+		}
+	}
+	fapwstest.Eventually(t, "no process is left", func() bool { return len(s.Children()) == 0 })
+	fapwstest.Eventually(t, "the descriptors are closed", func() bool { return s.OpenFiles() <= before })
 }

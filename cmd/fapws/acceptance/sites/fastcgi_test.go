@@ -11,15 +11,15 @@ import (
 
 // TestFastCGI: processes that others manage, here two of php-cgi.
 func TestFastCGI(t *testing.T) {
+	t.Parallel()
 	need(t, "/usr/bin/php-cgi")
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		dir, err := os.MkdirTemp("", "fapws") // the path of a socket is short
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer os.RemoveAll(dir)
-		socket := dir + "/php.sock"
-		s, _ := configured(t, m, fmt.Sprintf(`
+	dir, err := os.MkdirTemp("", "fapws") // the path of a socket is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	socket := dir + "/php.sock"
+	s, _ := configured(t, fapwstest.Threads, fmt.Sprintf(`
 [[host]]
 root = "site"
 [[host.route]]
@@ -29,29 +29,28 @@ fastcgi = { address = "unix:%s", front = "/index.php", params = { REDIRECT_STATU
 prefix = "/gone/"
 fastcgi = "127.0.0.1:1"
 `, socket), map[string]string{
-			"site/index.php":     `<?php echo "front ", $_SERVER['REQUEST_URI'], ' ', $_SERVER['MINE'];`,
-			"site/a.php":         `<?php echo "a", $_SERVER['PATH_INFO'] ?? '', md5(file_get_contents('php://input'));`,
-			"site/dir/index.php": `<?php echo "dir";`,
-			"site/plain.txt":     "plain",
-		})
-		s.Get("/a.php", 502)
-		s.Says(`site/a.php: dial unix `)
-		s.Get("/gone/x", 502)
-		program := exec.Command("/usr/bin/php-cgi", "-b", socket)
-		program.Env = append(os.Environ(), "PHP_FCGI_CHILDREN=2", "PHP_FCGI_MAX_REQUESTS=0")
-		if err := program.Start(); err != nil {
-			t.Fatal(err)
-		}
-		defer func() {
-			_ = program.Process.Signal(os.Interrupt)
-			_ = program.Wait()
-		}()
-		fapwstest.Eventually(t, "PHP answers", func() bool { return s.Ask(fapwstest.Get("/a.php")).StatusCode == 200 })
-		for range 5 {
-			s.Ask(fapwstest.Request("POST", "/a.php/x", "abc")).Is(t, "a/x900150983cd24fb0d6963f7d28e17f72")
-		}
-		s.Get("/dir/", 200).Is(t, "dir")
-		s.Get("/no/such/page?q=1", 200).Is(t, "front /no/such/page?q=1 yes")
-		s.Get("/plain.txt", 200).Is(t, "plain")
+		"site/index.php":     `<?php echo "front ", $_SERVER['REQUEST_URI'], ' ', $_SERVER['MINE'];`,
+		"site/a.php":         `<?php echo "a", $_SERVER['PATH_INFO'] ?? '', md5(file_get_contents('php://input'));`,
+		"site/dir/index.php": `<?php echo "dir";`,
+		"site/plain.txt":     "plain",
 	})
+	s.Get("/a.php", 502)
+	s.Says(`site/a.php: dial unix `)
+	s.Get("/gone/x", 502)
+	program := exec.Command("/usr/bin/php-cgi", "-b", socket)
+	program.Env = append(os.Environ(), "PHP_FCGI_CHILDREN=2", "PHP_FCGI_MAX_REQUESTS=0")
+	if err := program.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = program.Process.Signal(os.Interrupt)
+		_ = program.Wait()
+	}()
+	fapwstest.Eventually(t, "PHP answers", func() bool { return s.Ask(fapwstest.Get("/a.php")).StatusCode == 200 })
+	for range 5 {
+		s.Ask(fapwstest.Request("POST", "/a.php/x", "abc")).Is(t, "a/x900150983cd24fb0d6963f7d28e17f72")
+	}
+	s.Get("/dir/", 200).Is(t, "dir")
+	s.Get("/no/such/page?q=1", 200).Is(t, "front /no/such/page?q=1 yes")
+	s.Get("/plain.txt", 200).Is(t, "plain")
 }

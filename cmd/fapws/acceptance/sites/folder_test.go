@@ -32,167 +32,160 @@ func folder(t *testing.T, m fapwstest.Mode, options string, files map[string]str
 // TestMediaTypes: media types come from a file in Apache's format, which is read again
 // on a reload; unknown ones are application/octet-stream.
 func TestMediaTypes(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		types := filepath.Join(t.TempDir(), "mime.types")
-		fapwstest.Write(t, types, "# comment\ntext/x-own own OWN2\nimage/x-mine\tpng # other\napplication/x-none\n")
-		s, _ := folder(t, m, fmt.Sprintf(`{"mime_types": %q, "types": {"wat": "font/x"}}`, types), map[string]string{
-			"a.own": "x", "b.own2": "x", "c.PNG": "x", "d.html": "x", "e.unknown": "x", "README": "x", "f.wat": "x"})
-		for target, want := range map[string]string{
-			"/a.own": "text/x-own; charset=utf-8", "/b.own2": "text/x-own; charset=utf-8", "/c.PNG": "image/x-mine",
-			"/d.html": "text/html; charset=utf-8", "/e.unknown": "application/octet-stream", "/README": "application/octet-stream", "/f.wat": "font/x",
-		} {
-			s.Get(target, 200).Field(t, "Content-Type", want).Field(t, "X-Content-Type-Options", "nosniff")
-		}
-		if !m.Workers() {
-			return
-		}
-		fapwstest.Write(t, types, "text/x-new own\n")
-		s.Signal(syscall.SIGHUP)
-		s.Says("reloaded") // until then, an old worker may answer
-		s.Get("/a.own", 200).Field(t, "Content-Type", "text/x-new; charset=utf-8")
-		s.Get("/c.PNG", 200).Field(t, "Content-Type", "image/png")
-	})
+	t.Parallel()
+	types := filepath.Join(t.TempDir(), "mime.types")
+	fapwstest.Write(t, types, "# comment\ntext/x-own own OWN2\nimage/x-mine\tpng # other\napplication/x-none\n")
+	s, _ := folder(t, fapwstest.Workers, fmt.Sprintf(`{"mime_types": %q, "types": {"wat": "font/x"}}`, types), map[string]string{
+		"a.own": "x", "b.own2": "x", "c.PNG": "x", "d.html": "x", "e.unknown": "x", "README": "x", "f.wat": "x"})
+	for target, want := range map[string]string{
+		"/a.own": "text/x-own; charset=utf-8", "/b.own2": "text/x-own; charset=utf-8", "/c.PNG": "image/x-mine",
+		"/d.html": "text/html; charset=utf-8", "/e.unknown": "application/octet-stream", "/README": "application/octet-stream", "/f.wat": "font/x",
+	} {
+		s.Get(target, 200).Field(t, "Content-Type", want).Field(t, "X-Content-Type-Options", "nosniff")
+	}
+	fapwstest.Write(t, types, "text/x-new own\n")
+	s.Signal(syscall.SIGHUP)
+	s.Says("reloaded") // until then, an old worker may answer
+	s.Get("/a.own", 200).Field(t, "Content-Type", "text/x-new; charset=utf-8")
+	s.Get("/c.PNG", 200).Field(t, "Content-Type", "image/png")
 }
 
 var listed = regexp.MustCompile(`<tr><td><a href="([^"]*)">([^<]*)</a><td>([^<]*)<td>([^\n]*)`)
 
 // TestListing: a folder without index is listed, if that is asked for.
 func TestListing(t *testing.T) {
+	t.Parallel()
 	files := map[string]string{"dir1/sub/x": "x", "dir1/.hidden": "x", "dir1/big": strings.Repeat("x", 3000), "with/index.html": "index"}
 	names := []string{"a b", "<i>&\"'", "q?x#%41", "new\nline", "\xff\xfe"}
 	for _, name := range names {
 		files["dir1/"+name] = name
 	}
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s, root := folder(t, m, `{"listing": true}`, files)
-		if err := os.Symlink("/etc", root+"/dir1/out"); err != nil {
+	s, root := folder(t, fapwstest.Threads, `{"listing": true}`, files)
+	if err := os.Symlink("/etc", root+"/dir1/out"); err != nil {
+		t.Fatal(err)
+	}
+	s.Get("/dir1", 301).Field(t, "Location", "/dir1/")
+	s.Get("/dir1?a=b", 301).Field(t, "Location", "/dir1/?a=b")
+	page := s.Get("/dir1/", 200).Field(t, "Content-Type", "text/html; charset=utf-8").Field(t, "Cache-Control", "no-cache")
+	if strings.Contains(page.Text, "hidden") || strings.Contains(page.Text, "<script") || strings.Contains(page.Text, "<i>") || strings.Contains(page.Text, `"./out`) ||
+		strings.Contains(page.Text, "display:none") { // on phones, too, there are name, size and date
+		t.Errorf("%s", page.Text)
+	}
+	links := listed.FindAllStringSubmatch(page.Text, -1)
+	if len(links) != len(names)+3 || links[0][1] != "../" || links[1][1] != "./sub/" {
+		t.Fatalf("%q in %s", links, page.Text)
+	}
+	base, _ := url.Parse("http://x/dir1/")
+	for _, l := range links[2:] {
+		at, err := base.Parse(stdhtml.UnescapeString(l[1]))
+		if err != nil {
 			t.Fatal(err)
 		}
-		s.Get("/dir1", 301).Field(t, "Location", "/dir1/")
-		s.Get("/dir1?a=b", 301).Field(t, "Location", "/dir1/?a=b")
-		page := s.Get("/dir1/", 200).Field(t, "Content-Type", "text/html; charset=utf-8").Field(t, "Cache-Control", "no-cache")
-		if strings.Contains(page.Text, "hidden") || strings.Contains(page.Text, "<script") || strings.Contains(page.Text, "<i>") || strings.Contains(page.Text, `"./out`) ||
-			strings.Contains(page.Text, "display:none") { // on phones, too, there are name, size and date
-			t.Errorf("%s", page.Text)
+		file := s.Get(at.EscapedPath(), 200)
+		if name := stdhtml.UnescapeString(l[2]); name != "big" && strings.ToValidUTF8(file.Text, "\uFFFD") != name {
+			t.Errorf("%q leads to %q", l, file.Text)
 		}
-		links := listed.FindAllStringSubmatch(page.Text, -1)
-		if len(links) != len(names)+3 || links[0][1] != "../" || links[1][1] != "./sub/" {
-			t.Fatalf("%q in %s", links, page.Text)
+		if _, err := time.Parse("2006-01-02 15:04", l[4]); err != nil || l[3] == "" {
+			t.Errorf("size %q, date %q", l[3], l[4])
 		}
-		base, _ := url.Parse("http://x/dir1/")
-		for _, l := range links[2:] {
-			at, err := base.Parse(stdhtml.UnescapeString(l[1]))
-			if err != nil {
-				t.Fatal(err)
-			}
-			file := s.Get(at.EscapedPath(), 200)
-			if name := stdhtml.UnescapeString(l[2]); name != "big" && strings.ToValidUTF8(file.Text, "\uFFFD") != name {
-				t.Errorf("%q leads to %q", l, file.Text)
-			}
-			if _, err := time.Parse("2006-01-02 15:04", l[4]); err != nil || l[3] == "" {
-				t.Errorf("size %q, date %q", l[3], l[4])
-			}
-		}
-		if !strings.Contains(page.Text, `<a href="./big">big</a><td>2.9 KiB<td>`) || !strings.Contains(page.Text, "light dark") || !strings.Contains(page.Text, "viewport") {
-			t.Errorf("%s", page.Text)
-		}
-		sorted := listed.FindAllStringSubmatch(s.Get("/dir1/?C=S;O=D", 200).Text, -1)
-		if sorted[1][2] != "sub/" || sorted[2][2] != "big" || !strings.Contains(page.Text, `<a href="?C=S;O=A">`) {
-			t.Errorf("by size: %q", sorted)
-		}
-		head := s.Ask(fapwstest.Request("HEAD", "/dir1/", "")).Want(t, 200)
-		if head.Header.Get("Content-Length") != page.Header.Get("Content-Length") || head.Header.Get("ETag") != page.Header.Get("ETag") {
-			t.Errorf("HEAD %v, GET %v", head.Header, page.Header)
-		}
-		s.Get("/dir1/", 304, "If-None-Match: "+page.Header.Get("ETag"))
-		s.Get("/with/", 200).Is(t, "index")
+	}
+	if !strings.Contains(page.Text, `<a href="./big">big</a><td>2.9 KiB<td>`) || !strings.Contains(page.Text, "light dark") || !strings.Contains(page.Text, "viewport") {
+		t.Errorf("%s", page.Text)
+	}
+	sorted := listed.FindAllStringSubmatch(s.Get("/dir1/?C=S;O=D", 200).Text, -1)
+	if sorted[1][2] != "sub/" || sorted[2][2] != "big" || !strings.Contains(page.Text, `<a href="?C=S;O=A">`) {
+		t.Errorf("by size: %q", sorted)
+	}
+	head := s.Ask(fapwstest.Request("HEAD", "/dir1/", "")).Want(t, 200)
+	if head.Header.Get("Content-Length") != page.Header.Get("Content-Length") || head.Header.Get("ETag") != page.Header.Get("ETag") {
+		t.Errorf("HEAD %v, GET %v", head.Header, page.Header)
+	}
+	s.Get("/dir1/", 304, "If-None-Match: "+page.Header.Get("ETag"))
+	s.Get("/with/", 200).Is(t, "index")
 
-		off, _ := folder(t, m, `{}`, files)
-		off.Get("/dir1/", 404)
-	})
+	off, _ := folder(t, fapwstest.Threads, `{}`, files)
+	off.Get("/dir1/", 404)
 }
 
 // TestChangedFileIsServed: a file that is changed on disk is served with its new content within a second,
 // small or large, compressed or not.
 func TestChangedFileIsServed(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		text := strings.Repeat("some text to compress ", 200)
-		s, root := folder(t, m, `{}`, map[string]string{"small.txt": text, "large.bin": strings.Repeat("1", 300<<10)})
-		first := map[string]*fapwstest.Answer{}
-		targets := []string{"/small.txt", "/large.bin"}
-		for _, target := range targets {
-			s.Get(target, 200)
-			first[target] = s.Get(target, 200)
-		}
-		packed := s.Get("/small.txt", 200, "Accept-Encoding: gzip").Field(t, "Content-Encoding", "gzip")
-		fapwstest.Write(t, root+"/small.txt", strings.ToUpper(text))
-		replacement := root + "/new"
-		fapwstest.Write(t, replacement, strings.Repeat("2", 300<<10)) // of the same size
-		if err := os.Rename(replacement, root+"/large.bin"); err != nil {
+	t.Parallel()
+	text := strings.Repeat("some text to compress ", 200)
+	s, root := folder(t, fapwstest.Threads, `{}`, map[string]string{"small.txt": text, "large.bin": strings.Repeat("1", 300<<10)})
+	first := map[string]*fapwstest.Answer{}
+	targets := []string{"/small.txt", "/large.bin"}
+	for _, target := range targets {
+		s.Get(target, 200)
+		first[target] = s.Get(target, 200)
+	}
+	packed := s.Get("/small.txt", 200, "Accept-Encoding: gzip").Field(t, "Content-Encoding", "gzip")
+	fapwstest.Write(t, root+"/small.txt", strings.ToUpper(text))
+	replacement := root + "/new"
+	fapwstest.Write(t, replacement, strings.Repeat("2", 300<<10)) // of the same size
+	if err := os.Rename(replacement, root+"/large.bin"); err != nil {
+		t.Fatal(err)
+	}
+	for target, want := range map[string]string{"/small.txt": strings.ToUpper(text), "/large.bin": strings.Repeat("2", 300<<10)} {
+		fapwstest.Eventually(t, target+" is served with its new content", func() bool {
+			etag := first[target].Header.Get("ETag")
+			a := s.Ask(fapwstest.Get(target, "If-None-Match: "+etag))
+			return a.StatusCode == 200 && a.Text == want && a.Header.Get("ETag") != etag
+		})
+	}
+	fapwstest.Eventually(t, "the new content compressed", func() bool { // each worker looks for itself
+		again := s.Get("/small.txt", 200, "Accept-Encoding: gzip").Field(t, "Content-Encoding", "gzip")
+		z, err := gzip.NewReader(strings.NewReader(again.Text))
+		if err != nil {
 			t.Fatal(err)
 		}
-		for target, want := range map[string]string{"/small.txt": strings.ToUpper(text), "/large.bin": strings.Repeat("2", 300<<10)} {
-			fapwstest.Eventually(t, target+" is served with its new content", func() bool {
-				etag := first[target].Header.Get("ETag")
-				a := s.Ask(fapwstest.Get(target, "If-None-Match: "+etag))
-				return a.StatusCode == 200 && a.Text == want && a.Header.Get("ETag") != etag
-			})
-		}
-		fapwstest.Eventually(t, "the new content compressed", func() bool { // each worker looks for itself
-			again := s.Get("/small.txt", 200, "Accept-Encoding: gzip").Field(t, "Content-Encoding", "gzip")
-			z, err := gzip.NewReader(strings.NewReader(again.Text))
-			if err != nil {
-				t.Fatal(err)
-			}
-			body, err := io.ReadAll(z)
-			return err == nil && string(body) == strings.ToUpper(text) && again.Header.Get("ETag") != packed.Header.Get("ETag")
-		})
+		body, err := io.ReadAll(z)
+		return err == nil && string(body) == strings.ToUpper(text) && again.Header.Get("ETag") != packed.Header.Get("ETag")
 	})
 }
 
 // TestHeadAndRanges: HEAD has GET's fields byte for byte, and ranges work.
 func TestHeadAndRanges(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		content := strings.Repeat("0123456789", 20<<10) // 200 KiB
-		s, _ := folder(t, m, `{"listing": true, "max_age": 60}`, map[string]string{"a.txt": "0123456789", "big.bin": content, "c.html": strings.Repeat("<p>", 2000), "d/x": "x"})
-		date := regexp.MustCompile(`Date: [^\r]*`)
-		for _, target := range []string{"/a.txt", "/big.bin", "/c.html", "/d/", "/d", "/none"} {
-			for _, field := range []string{"X: y", "Accept-Encoding: gzip, zstd", "If-None-Match: \"other\""} {
-				for range 2 { // from disk, and from memory
-					var heads []string
-					for _, method := range []string{"GET", "HEAD"} {
-						w := s.Dial()
-						w.Send(fapwstest.Request(method, target, "", field, "Connection: close"))
-						head, body, _ := strings.Cut(w.Rest(), "\r\n\r\n")
-						heads = append(heads, date.ReplaceAllString(head, ""))
-						if method == "HEAD" && body != "" {
-							t.Errorf("HEAD %s: a body %.100q", target, body)
-						}
+	t.Parallel()
+	content := strings.Repeat("0123456789", 20<<10) // 200 KiB
+	s, _ := folder(t, fapwstest.Threads, `{"listing": true, "max_age": 60}`, map[string]string{"a.txt": "0123456789", "big.bin": content, "c.html": strings.Repeat("<p>", 2000), "d/x": "x"})
+	date := regexp.MustCompile(`Date: [^\r]*`)
+	for _, target := range []string{"/a.txt", "/big.bin", "/c.html", "/d/", "/d", "/none"} {
+		for _, field := range []string{"X: y", "Accept-Encoding: gzip, zstd", "If-None-Match: \"other\""} {
+			for range 2 { // from disk, and from memory
+				var heads []string
+				for _, method := range []string{"GET", "HEAD"} {
+					w := s.Dial()
+					w.Send(fapwstest.Request(method, target, "", field, "Connection: close"))
+					head, body, _ := strings.Cut(w.Rest(), "\r\n\r\n")
+					heads = append(heads, date.ReplaceAllString(head, ""))
+					if method == "HEAD" && body != "" {
+						t.Errorf("HEAD %s: a body %.100q", target, body)
 					}
-					if heads[0] != heads[1] {
-						t.Errorf("%s, %s\nGET:  %s\nHEAD: %s", target, field, heads[0], heads[1])
-					}
+				}
+				if heads[0] != heads[1] {
+					t.Errorf("%s, %s\nGET:  %s\nHEAD: %s", target, field, heads[0], heads[1])
 				}
 			}
 		}
-		for _, file := range []struct{ target, content string }{{"/a.txt", "0123456789"}, {"/big.bin", content}} {
-			size := len(file.content)
-			a := s.Get(file.target, 200)
-			tag, modified := a.Header.Get("ETag"), a.Header.Get("Last-Modified")
-			for _, c := range []struct{ from, to int }{{0, 0}, {2, 4}, {5, size - 1}, {size - 3, size - 1}} {
-				r := s.Get(file.target, 206, fmt.Sprintf("Range: bytes=%d-%d", c.from, c.to))
-				has(r, t, file.content[c.from:c.to+1]).Field(t, "Content-Range", fmt.Sprintf("bytes %d-%d/%d", c.from, c.to, size))
-			}
-			has(s.Get(file.target, 206, "Range: bytes=-4"), t, file.content[size-4:])
-			has(s.Get(file.target, 206, "Range: bytes=2-4", "If-Range: "+tag), t, "234")
-			has(s.Get(file.target, 206, "Range: bytes=2-4", "If-Range: "+modified), t, "234")
-			s.Get(file.target, 200, "Range: bytes=2-4", "If-Range: \"other\"").Is(t, file.content)
-			s.Get(file.target, 200, "Range: bytes=2-4", "If-Range: W/"+tag).Is(t, file.content)
-			s.Get(file.target, 416, fmt.Sprintf("Range: bytes=%d-", size)).Field(t, "Content-Range", fmt.Sprintf("bytes */%d", size))
-			s.Get(file.target, 200, "Range: bytes="+strings.Repeat("0-0,", 5000/4)+"1-1").Is(t, file.content)
-			several(t, s.Get(file.target, 206, "Range: bytes=0-1,4-6,-2"), file.content, [][2]int{{0, 1}, {4, 6}, {size - 2, size - 1}})
+	}
+	for _, file := range []struct{ target, content string }{{"/a.txt", "0123456789"}, {"/big.bin", content}} {
+		size := len(file.content)
+		a := s.Get(file.target, 200)
+		tag, modified := a.Header.Get("ETag"), a.Header.Get("Last-Modified")
+		for _, c := range []struct{ from, to int }{{0, 0}, {2, 4}, {5, size - 1}, {size - 3, size - 1}} {
+			r := s.Get(file.target, 206, fmt.Sprintf("Range: bytes=%d-%d", c.from, c.to))
+			has(r, t, file.content[c.from:c.to+1]).Field(t, "Content-Range", fmt.Sprintf("bytes %d-%d/%d", c.from, c.to, size))
 		}
-	})
+		has(s.Get(file.target, 206, "Range: bytes=-4"), t, file.content[size-4:])
+		has(s.Get(file.target, 206, "Range: bytes=2-4", "If-Range: "+tag), t, "234")
+		has(s.Get(file.target, 206, "Range: bytes=2-4", "If-Range: "+modified), t, "234")
+		s.Get(file.target, 200, "Range: bytes=2-4", "If-Range: \"other\"").Is(t, file.content)
+		s.Get(file.target, 200, "Range: bytes=2-4", "If-Range: W/"+tag).Is(t, file.content)
+		s.Get(file.target, 416, fmt.Sprintf("Range: bytes=%d-", size)).Field(t, "Content-Range", fmt.Sprintf("bytes */%d", size))
+		s.Get(file.target, 200, "Range: bytes="+strings.Repeat("0-0,", 5000/4)+"1-1").Is(t, file.content)
+		several(t, s.Get(file.target, 206, "Range: bytes=0-1,4-6,-2"), file.content, [][2]int{{0, 1}, {4, 6}, {size - 2, size - 1}})
+	}
 }
 
 // has checks the body, whatever the status.
@@ -231,54 +224,53 @@ func several(t *testing.T, a *fapwstest.Answer, content string, want [][2]int) {
 
 // TestGigabyteToSlowClients: a gigabyte to a client that reads slowly needs no memory, with one such client and with twenty.
 func TestGigabyteToSlowClients(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		const gigabyte = 1 << 30
-		s, root := folder(t, m, `{}`, map[string]string{"big.bin": ""})
-		if err := os.Truncate(root+"/big.bin", gigabyte); err != nil {
-			t.Fatal(err)
+	t.Parallel()
+	const gigabyte = 1 << 30
+	s, root := folder(t, fapwstest.Threads, `{}`, map[string]string{"big.bin": ""})
+	if err := os.Truncate(root+"/big.bin", gigabyte); err != nil {
+		t.Fatal(err)
+	}
+	slow := func() *fapwstest.Client {
+		w := s.Dial()
+		if err := w.Conn.(interface{ SetReadBuffer(int) error }).SetReadBuffer(32 << 10); err != nil {
+			t.Error(err)
 		}
-		slow := func() *fapwstest.Client {
-			w := s.Dial()
-			if err := w.Conn.(interface{ SetReadBuffer(int) error }).SetReadBuffer(32 << 10); err != nil {
-				t.Error(err)
-			}
-			w.Get("/big.bin")
-			if r := w.Head("GET"); r.StatusCode != 200 || r.ContentLength != gigabyte {
-				t.Errorf("%d, %d bytes", r.StatusCode, r.ContentLength)
-			}
-			return w
+		w.Get("/big.bin")
+		if r := w.Head("GET"); r.StatusCode != 200 || r.ContentLength != gigabyte {
+			t.Errorf("%d, %d bytes", r.StatusCode, r.ContentLength)
 		}
-		reads := func(w *fapwstest.Client, n int64) {
-			if _, err := io.CopyN(io.Discard, w.In, n); err != nil {
-				t.Error(err)
-			}
+		return w
+	}
+	reads := func(w *fapwstest.Client, n int64) {
+		if _, err := io.CopyN(io.Discard, w.In, n); err != nil {
+			t.Error(err)
 		}
-		sitting := s.Dial() // or the server, with no client connected, would give memory back in between
-		defer sitting.Close()
-		one := slow()
-		reads(one, 16<<20) // the first bytes cost more: threads start, buffers grow
-		memory := s.RSS()
-		for range 80 {
-			reads(one, 10_000)
+	}
+	sitting := s.Dial() // or the server, with no client connected, would give memory back in between
+	defer sitting.Close()
+	one := slow()
+	reads(one, 16<<20) // the first bytes cost more: threads start, buffers grow
+	memory := s.RSS()
+	for range 80 {
+		reads(one, 10_000)
+	}
+	fapwstest.Eventually(t, "as much memory as before", func() bool {
+		reads(one, 10_000)
+		return s.RSS()-memory <= 1000<<10
+	})
+	one.Close()
+	var crowd []*fapwstest.Client
+	for range 20 {
+		crowd = append(crowd, slow())
+	}
+	for range 10 {
+		for _, w := range crowd {
+			reads(w, 10_000)
 		}
-		fapwstest.Eventually(t, "as much memory as before", func() bool {
-			reads(one, 10_000)
-			return s.RSS()-memory <= 1000<<10
-		})
-		one.Close()
-		var crowd []*fapwstest.Client
-		for range 20 {
-			crowd = append(crowd, slow())
-		}
-		for range 10 {
-			for _, w := range crowd {
-				reads(w, 10_000)
-			}
-		}
-		fapwstest.Eventually(t, "hardly more memory with twenty clients", func() bool {
-			reads(crowd[0], 10_000)
-			return s.RSS()-memory <= 4000<<10 // most of it stacks, and perhaps a thread
-		})
+	}
+	fapwstest.Eventually(t, "hardly more memory with twenty clients", func() bool {
+		reads(crowd[0], 10_000)
+		return s.RSS()-memory <= 4000<<10 // most of it stacks, and perhaps a thread
 	})
 }
 
@@ -286,47 +278,45 @@ func TestGigabyteToSlowClients(t *testing.T) {
 // promised cannot be kept, and nothing else may follow in its place. Whoever
 // asks afterwards gets the file as it is.
 func TestTruncatedWhileSending(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		const size = 30 << 20
-		s, root := folder(t, m, `{}`, map[string]string{"large.bin": strings.Repeat("x", size), "a.bin": strings.Repeat("x", 200<<10)})
-		s.Get("/large.bin", 200)
-		s.Get("/a.bin", 200)
-		w := s.Dial()
-		if err := w.Conn.(interface{ SetReadBuffer(int) error }).SetReadBuffer(32 << 10); err != nil {
+	t.Parallel()
+	const size = 30 << 20
+	s, root := folder(t, fapwstest.Threads, `{}`, map[string]string{"large.bin": strings.Repeat("x", size), "a.bin": strings.Repeat("x", 200<<10)})
+	s.Get("/large.bin", 200)
+	s.Get("/a.bin", 200)
+	w := s.Dial()
+	if err := w.Conn.(interface{ SetReadBuffer(int) error }).SetReadBuffer(32 << 10); err != nil {
+		t.Fatal(err)
+	}
+	w.Get("/large.bin")
+	w.Head("GET")
+	for _, name := range []string{"/large.bin", "/a.bin"} {
+		if err := os.Truncate(root+name, 1000); err != nil {
 			t.Fatal(err)
 		}
-		w.Get("/large.bin")
-		w.Head("GET")
-		for _, name := range []string{"/large.bin", "/a.bin"} {
-			if err := os.Truncate(root+name, 1000); err != nil {
-				t.Fatal(err)
-			}
-			s.Get(name, 200).Is(t, strings.Repeat("x", 1000))
-		}
-		rest, _ := io.ReadAll(w.In)
-		// The kernel has filled the pages that it had of the file with zeros.
-		if len(rest) >= size || strings.Trim(string(rest), "x\x00") != "" {
-			t.Errorf("%d bytes of %d came", len(rest), size)
-		}
-		s.Stderr.Await(t, regexp.MustCompile("aborted: the file became shorter"))
-	})
+		s.Get(name, 200).Is(t, strings.Repeat("x", 1000))
+	}
+	rest, _ := io.ReadAll(w.In)
+	// The kernel has filled the pages that it had of the file with zeros.
+	if len(rest) >= size || strings.Trim(string(rest), "x\x00") != "" {
+		t.Errorf("%d bytes of %d came", len(rest), size)
+	}
+	s.Stderr.Await(t, regexp.MustCompile("aborted: the file became shorter"))
 }
 
 // A folder of pages for one application in the browser.
 func TestSinglePageFolder(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s, _ := folder(t, m, `{"spa": "index.html", "expires": ["*.html=no-cache", "*.js=immutable"], "headers": {"X-Frame-Options": "DENY"}}`,
-			map[string]string{"index.html": "app", "a.js": "js", "doc/index.html": "doc", "img/a.png": "png"})
-		for range 2 {
-			s.Get("/doc?a=b", 301).Field(t, "Location", "/doc/?a=b")
-			s.Get("/doc/", 200).Is(t, "doc")
-			s.Get("/img", 200).Is(t, "app") // it has no page
-			s.Get("/users/7", 200).Is(t, "app").Field(t, "Cache-Control", "no-cache").Field(t, "X-Frame-Options", "DENY")
-			s.Get("/a.js", 200).Is(t, "js").Field(t, "Cache-Control", "public, max-age=31536000, immutable")
-			s.Get("/john.doe", 200, "Accept: text/html").Is(t, "app")
-			s.Get("/missing.js", 404)
-		}
-	})
+	t.Parallel()
+	s, _ := folder(t, fapwstest.Threads, `{"spa": "index.html", "expires": ["*.html=no-cache", "*.js=immutable"], "headers": {"X-Frame-Options": "DENY"}}`,
+		map[string]string{"index.html": "app", "a.js": "js", "doc/index.html": "doc", "img/a.png": "png"})
+	for range 2 {
+		s.Get("/doc?a=b", 301).Field(t, "Location", "/doc/?a=b")
+		s.Get("/doc/", 200).Is(t, "doc")
+		s.Get("/img", 200).Is(t, "app") // it has no page
+		s.Get("/users/7", 200).Is(t, "app").Field(t, "Cache-Control", "no-cache").Field(t, "X-Frame-Options", "DENY")
+		s.Get("/a.js", 200).Is(t, "js").Field(t, "Cache-Control", "public, max-age=31536000, immutable")
+		s.Get("/john.doe", 200, "Accept: text/html").Is(t, "app")
+		s.Get("/missing.js", 404)
+	}
 }
 
 // Arguments that cannot be end the start with one line.
@@ -352,13 +342,12 @@ func TestFolderThatCannotBe(t *testing.T) {
 // The arguments of a Staticfile are also keys of a host in the configuration file,
 // as keys: media types, listing, policy for links, times, one page for all.
 func TestFolderOfTheConfiguration(t *testing.T) {
-	withoutPython := []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers} // there is nothing inline then
-	fapwstest.InEach(t, withoutPython, func(t *testing.T, m fapwstest.Mode) {
-		dir := t.TempDir()
-		for name, content := range map[string]string{
-			"one/a.own": "own", "one/dir/x.css": "css", "one/dir/.hidden": "x", "two/index.html": "app", "two/a.wat": "wat", "two/.shown": "x",
-			"mime.types": "# ours\ntext/x-own own\n",
-			"fapws.toml": `
+	t.Parallel()
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"one/a.own": "own", "one/dir/x.css": "css", "one/dir/.hidden": "x", "two/index.html": "app", "two/a.wat": "wat", "two/.shown": "x",
+		"mime.types": "# ours\ntext/x-own own\n",
+		"fapws.toml": `
 autoindex = true
 mime-types = "mime.types"
 
@@ -378,35 +367,32 @@ types = { wat = "text/x-wat" }
 dotfiles = true
 cache-files-max = "1M"
 `} {
-			fapwstest.Write(t, dir+"/"+name, content)
-		}
-		if err := os.Symlink("a.own", dir+"/one/link"); err != nil {
-			t.Fatal(err)
-		}
-		s := fapwstest.Command{Flags: []string{"-c", dir + "/fapws.toml"}}.Serve(t, m)
-		of := func(host, target string, status int) *fapwstest.Answer {
-			t.Helper()
-			return s.Ask("GET "+target+" HTTP/1.1\r\nHost: "+host+"\r\n\r\n").Want(t, status)
-		}
-		of("one.test", "/a.own", 200).Is(t, "own").Field(t, "Content-Type", "text/x-own; charset=utf-8").Field(t, "Cache-Control", "")
-		of("one.test", "/dir", 301).Field(t, "Location", "/dir/")
-		if page := of("one.test", "/dir/", 200).Text; !strings.Contains(page, "./x.css") || strings.Contains(page, "hidden") {
-			t.Errorf("%s", page)
-		}
-		of("one.test", "/dir/x.css", 200).Field(t, "Cache-Control", "public, max-age=2592000")
-		of("one.test", "/link", 404)
-		of("one.test", "/none", 404)
-		of("one.test", "/dir/.hidden", 404)
-		of("two.test", "/.shown", 200)
-		of("two.test", "/users/7", 200).Is(t, "app").Field(t, "Content-Type", "text/html")
-		of("two.test", "/a.wat", 200).Field(t, "Content-Type", "text/x-wat")
-		of("two.test", "/none.js", 404)
+		fapwstest.Write(t, dir+"/"+name, content)
+	}
+	if err := os.Symlink("a.own", dir+"/one/link"); err != nil {
+		t.Fatal(err)
+	}
+	s := fapwstest.Command{Flags: []string{"-c", dir + "/fapws.toml"}}.Serve(t, fapwstest.Workers)
+	of := func(host, target string, status int) *fapwstest.Answer {
+		t.Helper()
+		return s.Ask("GET "+target+" HTTP/1.1\r\nHost: "+host+"\r\n\r\n").Want(t, status)
+	}
+	of("one.test", "/a.own", 200).Is(t, "own").Field(t, "Content-Type", "text/x-own; charset=utf-8").Field(t, "Cache-Control", "")
+	of("one.test", "/dir", 301).Field(t, "Location", "/dir/")
+	if page := of("one.test", "/dir/", 200).Text; !strings.Contains(page, "./x.css") || strings.Contains(page, "hidden") {
+		t.Errorf("%s", page)
+	}
+	of("one.test", "/dir/x.css", 200).Field(t, "Cache-Control", "public, max-age=2592000")
+	of("one.test", "/link", 404)
+	of("one.test", "/none", 404)
+	of("one.test", "/dir/.hidden", 404)
+	of("two.test", "/.shown", 200)
+	of("two.test", "/users/7", 200).Is(t, "app").Field(t, "Content-Type", "text/html")
+	of("two.test", "/a.wat", 200).Field(t, "Content-Type", "text/x-wat")
+	of("two.test", "/none.js", 404)
 
-		if m.Workers() {
-			fapwstest.Write(t, dir+"/mime.types", "text/x-new own\n")
-			s.Signal(syscall.SIGHUP)
-			s.Says("reloaded")
-			of("one.test", "/a.own", 200).Field(t, "Content-Type", "text/x-new; charset=utf-8")
-		}
-	})
+	fapwstest.Write(t, dir+"/mime.types", "text/x-new own\n")
+	s.Signal(syscall.SIGHUP)
+	s.Says("reloaded")
+	of("one.test", "/a.own", 200).Field(t, "Content-Type", "text/x-new; charset=utf-8")
 }

@@ -261,42 +261,41 @@ PATHS.insert(0, ("/ws", fapws.WebSocket(on_message=lambda ws, message: ws.send(m
 
 // TestFirstUser: the code in the log makes the first user, and a wrong one does not. Login is for the entries of PATHS that want it.
 func TestFirstUser(t *testing.T) {
-	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
-		dir := t.TempDir()
-		s := fapwstest.Command{Script: fapwstest.Write(t, dir+"/app.py", loginScript), Dir: dir, Flags: []string{"--state-dir", dir + "/state", "--static", "/f/=" + dir}}.Serve(t, m)
-		code := s.Says(`has no user yet; .* with the code (\S+),`)[1]
-		if n := strings.Count(s.Stderr.String(), code); n != 1 {
-			t.Errorf("the code is shown %d times", n)
-		}
-		s.Says(`or type: fapws user add -f ` + dir + `/\w+\n`)
-		v := visit(t, s.URL)
-		v.get("/out").want(t, 200, "GET - - HTTP/1.1")
-		v.get("/in").want(t, 303, "Location: /_fapws/login?next=%2Fin")
-		v.get("/_fapws/login").want(t, 200, "<h1>A &amp; B</h1>").want(t, 200, `name="code"`)
-		for _, wrong := range []struct{ code, password, again, want string }{
-			{"", "correct horse", "correct horse", "Wrong code"},
-			{"AAAA-AAAA-AAAA", "correct horse", "correct horse", "Wrong code"},
-			{code, "correct horse", "other", "differ"},
-			{code, "short", "short", "at least 8 characters"},
-		} {
-			v.logIn("ann", wrong.password, "/in", "code", wrong.code, "again", wrong.again).want(t, 403, wrong.want)
-		}
-		if _, err := os.Stat(dir + "/users"); err == nil {
-			t.Error("a wrong code has made a user")
-		}
-		v.logIn("ann", "correct horse", "/in", "code", code, "again", "correct horse").want(t, 303, "Location: /in")
-		for range 4 {
-			v.get("/in").want(t, 200, "GET ann form HTTP/1.1")
-			v.get("/f/users").want(t, 404, "")
-		}
-		eve := visit(t, s.URL)
-		if form := eve.get("/_fapws/login").body; strings.Contains(form, `name="code"`) {
-			t.Error("a second user is made")
-		}
-		eve.logIn("eve", "correct horse", "/in", "code", code, "again", "correct horse").want(t, 403, "Wrong name or password")
-		text, err := os.ReadFile(dir + "/users")
-		if err != nil || bytes.Count(text, []byte("\n")) != 1 {
-			t.Errorf("%s %v", text, err)
-		}
-	})
+	t.Parallel()
+	dir := t.TempDir()
+	s := fapwstest.Command{Script: fapwstest.Write(t, dir+"/app.py", loginScript), Dir: dir, Flags: []string{"--state-dir", dir + "/state", "--static", "/f/=" + dir}}.Serve(t, fapwstest.Workers)
+	code := s.Says(`has no user yet; .* with the code (\S+),`)[1]
+	if n := strings.Count(s.Stderr.String(), code); n != 1 {
+		t.Errorf("the code is shown %d times", n)
+	}
+	s.Says(`or type: fapws user add -f ` + dir + `/\w+\n`)
+	v := visit(t, s.URL)
+	v.get("/out").want(t, 200, "GET - - HTTP/1.1")
+	v.get("/in").want(t, 303, "Location: /_fapws/login?next=%2Fin")
+	v.get("/_fapws/login").want(t, 200, "<h1>A &amp; B</h1>").want(t, 200, `name="code"`)
+	for _, wrong := range []struct{ code, password, again, want string }{
+		{"", "correct horse", "correct horse", "Wrong code"},
+		{"AAAA-AAAA-AAAA", "correct horse", "correct horse", "Wrong code"},
+		{code, "correct horse", "other", "differ"},
+		{code, "short", "short", "at least 8 characters"},
+	} {
+		v.logIn("ann", wrong.password, "/in", "code", wrong.code, "again", wrong.again).want(t, 403, wrong.want)
+	}
+	if _, err := os.Stat(dir + "/users"); err == nil {
+		t.Error("a wrong code has made a user")
+	}
+	v.logIn("ann", "correct horse", "/in", "code", code, "again", "correct horse").want(t, 303, "Location: /in")
+	for range 4 {
+		v.get("/in").want(t, 200, "GET ann form HTTP/1.1")
+		v.get("/f/users").want(t, 404, "")
+	}
+	eve := visit(t, s.URL)
+	if form := eve.get("/_fapws/login").body; strings.Contains(form, `name="code"`) {
+		t.Error("a second user is made")
+	}
+	eve.logIn("eve", "correct horse", "/in", "code", code, "again", "correct horse").want(t, 403, "Wrong name or password")
+	text, err := os.ReadFile(dir + "/users")
+	if err != nil || bytes.Count(text, []byte("\n")) != 1 {
+		t.Errorf("%s %v", text, err)
+	}
 }

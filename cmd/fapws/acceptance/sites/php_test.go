@@ -40,16 +40,15 @@ php = { mode = "%s", ini = { upload_max_filesize = "20M", post_max_size = "20M",
 
 // TestPHP: PHP by FastCGI with processes that stay, and by CGI.
 func TestPHP(t *testing.T) {
+	t.Parallel()
 	need(t, "/usr/bin/php-cgi")
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		for _, how := range []string{"fastcgi", "cgi"} {
-			t.Run(how, func(t *testing.T) { phpWorks(t, m, how) })
-		}
-	})
+	for _, how := range []string{"fastcgi", "cgi"} {
+		t.Run(how, func(t *testing.T) { phpWorks(t, how) })
+	}
 }
 
-func phpWorks(t *testing.T, m fapwstest.Mode, how string) {
-	s, folder := configured(t, m, fmt.Sprintf(phpSite, how, t.TempDir()), map[string]string{
+func phpWorks(t *testing.T, how string) {
+	s, folder := configured(t, fapwstest.Threads, fmt.Sprintf(phpSite, how, t.TempDir()), map[string]string{
 		"site/index.php":     `<?php echo "index ", $_SERVER['REQUEST_URI'];`,
 		"site/dir/index.php": `<?php echo "dir ", $_SERVER['SCRIPT_NAME'];`,
 		"site/env.php":       `<?php echo $_SERVER['PATH_INFO'] ?? '-', ' ', $_SERVER['REDIRECT_STATUS'], ' ', $_SERVER['SCRIPT_FILENAME'], ' ', $_SERVER['DOCUMENT_ROOT'], ' ', isset($_SERVER['HTTP_PROXY']) ? 'proxy' : '';`,
@@ -127,9 +126,6 @@ func phpWorks(t *testing.T, m fapwstest.Mode, how string) {
 	}
 	// a process stays, and ends with the server even if that is killed
 	pid := s.Get("/pid.php", 200).Text
-	if m.Inline() {
-		s.Get("/pid.php", 200).Is(t, pid)
-	}
 	number, err := strconv.Atoi(pid)
 	if err != nil {
 		t.Fatal(err)
@@ -138,9 +134,7 @@ func phpWorks(t *testing.T, m fapwstest.Mode, how string) {
 		syscall.Kill(pid, syscall.SIGKILL)
 	}
 	fapwstest.Eventually(t, "the process of PHP has ended", func() bool { return !fapwstest.Runs(number) })
-	if !m.Workers() {
-		<-s.Exited
-	}
+	<-s.Exited
 }
 
 // rest2 waits for a text in the rest of a response.
@@ -160,37 +154,35 @@ func rest2(w *fapwstest.Client, t *testing.T, text string) {
 // TestPHPBesideAnApplication: index.php answers for its folder before the
 // application, which answers for the rest.
 func TestPHPBesideAnApplication(t *testing.T) {
+	t.Parallel()
 	need(t, "/usr/bin/php-cgi")
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s, _ := configured(t, m, "[[host]]\nroot = \"site\"\napp = \"app.py\"\n[[host.route]]\nmatch = \"*.php\"\nphp = true\n", map[string]string{
-			"app.py":             "def application(environ, start_response):\n    start_response('200 OK', [('Content-Type', 'text/plain')])\n    return [b'app ' + environ['PATH_INFO'].encode()]\n",
-			"site/dir/index.php": `<?php echo "php ", $_SERVER['REQUEST_URI'];`,
-			"site/bare/a.txt":    "a",
-		})
-		s.Get("/dir/?x", 200).Is(t, "php /dir/?x")
-		s.Get("/dir", 301).Field(t, "Location", "/dir/")
-		s.Get("/bare/", 200).Is(t, "app /bare/")
-		s.Get("/bare/a.txt", 200).Is(t, "a")
-		s.Get("/", 200).Is(t, "app /")
+	s, _ := configured(t, fapwstest.Threads, "[[host]]\nroot = \"site\"\napp = \"app.py\"\n[[host.route]]\nmatch = \"*.php\"\nphp = true\n", map[string]string{
+		"app.py":             "def application(environ, start_response):\n    start_response('200 OK', [('Content-Type', 'text/plain')])\n    return [b'app ' + environ['PATH_INFO'].encode()]\n",
+		"site/dir/index.php": `<?php echo "php ", $_SERVER['REQUEST_URI'];`,
+		"site/bare/a.txt":    "a",
 	})
+	s.Get("/dir/?x", 200).Is(t, "php /dir/?x")
+	s.Get("/dir", 301).Field(t, "Location", "/dir/")
+	s.Get("/bare/", 200).Is(t, "app /bare/")
+	s.Get("/bare/a.txt", 200).Is(t, "a")
+	s.Get("/", 200).Is(t, "app /")
 }
 
 // TestPHPMissing: without php-cgi, pages of PHP show how to install it, and the rest works.
 func TestPHPMissing(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		folder := t.TempDir()
-		fapwstest.Write(t, folder+"/site/a.php", `<?php echo "a";`)
-		fapwstest.Write(t, folder+"/site/b.txt", "b")
-		file := fapwstest.Write(t, folder+"/fapws.toml", fmt.Sprintf(phpSite, "fastcgi", "/tmp"))
-		s := fapwstest.Command{Flags: []string{"-c", file}, Dir: folder, Env: []string{"PATH=" + folder}}.Serve(t, m)
-		s.Says(`php-cgi is not installed: apt-get install php-cgi`)
-		a := s.Get("/a.php", 502)
-		a.Want(t, 502, "php-cgi is not installed: apt-get install php-cgi")
-		if strings.Contains(a.Text, "echo") {
-			t.Error("the source is sent")
-		}
-		s.Get("/b.txt", 200).Is(t, "b")
-	})
+	t.Parallel()
+	folder := t.TempDir()
+	fapwstest.Write(t, folder+"/site/a.php", `<?php echo "a";`)
+	fapwstest.Write(t, folder+"/site/b.txt", "b")
+	file := fapwstest.Write(t, folder+"/fapws.toml", fmt.Sprintf(phpSite, "fastcgi", "/tmp"))
+	s := fapwstest.Command{Flags: []string{"-c", file}, Dir: folder, Env: []string{"PATH=" + folder}}.Serve(t, fapwstest.Threads)
+	s.Says(`php-cgi is not installed: apt-get install php-cgi`)
+	a := s.Get("/a.php", 502)
+	a.Want(t, 502, "php-cgi is not installed: apt-get install php-cgi")
+	if strings.Contains(a.Text, "echo") {
+		t.Error("the source is sent")
+	}
+	s.Get("/b.txt", 200).Is(t, "b")
 }
 
 // person is a browser with its cookies.
@@ -247,71 +239,70 @@ func hidden(page string) url.Values {
 // TestDokuWiki: DokuWiki, as Debian has it: log in, write a page, read it,
 // upload a picture.
 func TestDokuWiki(t *testing.T) {
+	t.Parallel()
 	need(t, "/usr/bin/php-cgi")
 	need(t, "/usr/share/dokuwiki/doku.php")
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		folder := t.TempDir()
-		// Debian has dangling links there, and a directory that only root may enter: of plugins' tests.
-		for _, tree := range [][2]string{{"/usr/share/dokuwiki", folder + "/wiki"}, {"/etc/dokuwiki", folder + "/conf"}} {
-			if out, err := exec.Command("cp", "-rL", tree[0]+"/.", tree[1]).CombinedOutput(); err != nil && !strings.Contains(string(out), "cannot stat") && !strings.Contains(string(out), "Permission denied") {
-				t.Fatalf("%v: %s", err, out)
-			}
+	folder := t.TempDir()
+	// Debian has dangling links there, and a directory that only root may enter: of plugins' tests.
+	for _, tree := range [][2]string{{"/usr/share/dokuwiki", folder + "/wiki"}, {"/etc/dokuwiki", folder + "/conf"}} {
+		if out, err := exec.Command("cp", "-rL", tree[0]+"/.", tree[1]).CombinedOutput(); err != nil && !strings.Contains(string(out), "cannot stat") && !strings.Contains(string(out), "Permission denied") {
+			t.Fatalf("%v: %s", err, out)
 		}
-		for _, name := range []string{"attic", "cache", "index", "locks", "log", "media", "media_attic", "media_meta", "meta", "pages", "tmp"} {
-			if err := os.MkdirAll(filepath.Join(folder, "data", name), 0o755); err != nil {
-				t.Fatal(err)
-			}
+	}
+	for _, name := range []string{"attic", "cache", "index", "locks", "log", "media", "media_attic", "media_meta", "meta", "pages", "tmp"} {
+		if err := os.MkdirAll(filepath.Join(folder, "data", name), 0o755); err != nil {
+			t.Fatal(err)
 		}
-		fapwstest.Write(t, folder+"/conf/local.php", "<?php\n$conf['useacl'] = 1; $conf['superuser'] = '@admin'; $conf['savedir'] = '"+folder+"/data'; $conf['passcrypt'] = 'smd5'; $conf['title'] = 'Our wiki'; $conf['userewrite'] = 2; $conf['send404'] = 1;\n")
-		fapwstest.Write(t, folder+"/conf/users.auth.php", fmt.Sprintf("anna:%x:Anna:anna@example.org:admin,user\n", md5.Sum([]byte("secret"))))
-		fapwstest.Write(t, folder+"/conf/acl.auth.php", "* @ALL 1\n* @admin 16\n")
-		fapwstest.Write(t, folder+"/first.php", "<?php define('DOKU_MAIN_CONF', '"+folder+"/conf/'); define('DOKU_CONF', '"+folder+"/conf/');\n")
-		file := fapwstest.Write(t, folder+"/fapws.toml", fmt.Sprintf("[[host]]\nroot = \"wiki\"\nindex = [\"index.html\", \"index.php\"]\n[[host.route]]\nmatch = \"*.php\"\ntimeout = \"10m\"\n"+
-			"php = { children = 2, ini = { auto_prepend_file = \"%s/first.php\", \"session.save_path\" = \"%s\" } }\n", folder, folder))
-		s := fapwstest.Command{Flags: []string{"-c", file}, Dir: folder}.Serve(t, m)
+	}
+	fapwstest.Write(t, folder+"/conf/local.php", "<?php\n$conf['useacl'] = 1; $conf['superuser'] = '@admin'; $conf['savedir'] = '"+folder+"/data'; $conf['passcrypt'] = 'smd5'; $conf['title'] = 'Our wiki'; $conf['userewrite'] = 2; $conf['send404'] = 1;\n")
+	fapwstest.Write(t, folder+"/conf/users.auth.php", fmt.Sprintf("anna:%x:Anna:anna@example.org:admin,user\n", md5.Sum([]byte("secret"))))
+	fapwstest.Write(t, folder+"/conf/acl.auth.php", "* @ALL 1\n* @admin 16\n")
+	fapwstest.Write(t, folder+"/first.php", "<?php define('DOKU_MAIN_CONF', '"+folder+"/conf/'); define('DOKU_CONF', '"+folder+"/conf/');\n")
+	file := fapwstest.Write(t, folder+"/fapws.toml", fmt.Sprintf("[[host]]\nroot = \"wiki\"\nindex = [\"index.html\", \"index.php\"]\n[[host.route]]\nmatch = \"*.php\"\ntimeout = \"10m\"\n"+
+		"php = { children = 2, ini = { auto_prepend_file = \"%s/first.php\", \"session.save_path\" = \"%s\" } }\n", folder, folder))
+	s := fapwstest.Command{Flags: []string{"-c", file}, Dir: folder}.Serve(t, fapwstest.Threads)
 
-		anna := newPerson(t)
-		_, page := anna.get(s.URL + "/")
-		if !strings.Contains(page, "Our wiki") {
-			t.Fatalf("start page: %.2000s", page)
+	anna := newPerson(t)
+	_, page := anna.get(s.URL + "/")
+	if !strings.Contains(page, "Our wiki") {
+		t.Fatalf("start page: %.2000s", page)
+	}
+	// styles and scripts, which PHP makes, and a picture, which is a file
+	for _, target := range regexp.MustCompile(`(?:href|src)="(/lib/[^"]+)"`).FindAllStringSubmatch(page, -1) {
+		resp, text := anna.get(s.URL + strings.ReplaceAll(target[1], "&amp;", "&"))
+		if resp.StatusCode != 200 || text == "" {
+			t.Errorf("%s: %d", target[1], resp.StatusCode)
 		}
-		// styles and scripts, which PHP makes, and a picture, which is a file
-		for _, target := range regexp.MustCompile(`(?:href|src)="(/lib/[^"]+)"`).FindAllStringSubmatch(page, -1) {
-			resp, text := anna.get(s.URL + strings.ReplaceAll(target[1], "&amp;", "&"))
-			if resp.StatusCode != 200 || text == "" {
-				t.Errorf("%s: %d", target[1], resp.StatusCode)
-			}
+	}
+	_, page = anna.get(s.URL + "/doku.php?id=start&do=login")
+	form := hidden(page)
+	form.Set("u", "anna")
+	form.Set("p", "secret")
+	form.Set("do", "login")
+	if _, page = anna.post(s.URL+"/doku.php?id=start", form); !strings.Contains(page, "do=logout") {
+		t.Fatalf("not logged in: %.3000s", page)
+	}
+	_, page = anna.get(s.URL + "/doku.php?id=notes:first&do=edit")
+	form = hidden(page)
+	form.Set("wikitext", "====== Notes ======\n\nWritten by **Anna** & others: "+strings.Repeat("long ", 100_000))
+	form.Set("do[save]", "1")
+	resp, page := anna.post(s.URL+"/doku.php?id=notes:first", form)
+	if resp.StatusCode != 200 || !strings.Contains(page, "<strong>Anna</strong> &amp; others") {
+		t.Fatalf("not saved: %d %.3000s", resp.StatusCode, page)
+	}
+	// anybody can read it, also by PATH_INFO
+	for _, target := range []string{"/doku.php?id=notes:first", "/doku.php/notes:first"} {
+		if _, page = newPerson(t).get(s.URL + target); !strings.Contains(page, "<strong>Anna</strong> &amp; others") {
+			t.Errorf("%s: %.2000s", target, page)
 		}
-		_, page = anna.get(s.URL + "/doku.php?id=start&do=login")
-		form := hidden(page)
-		form.Set("u", "anna")
-		form.Set("p", "secret")
-		form.Set("do", "login")
-		if _, page = anna.post(s.URL+"/doku.php?id=start", form); !strings.Contains(page, "do=logout") {
-			t.Fatalf("not logged in: %.3000s", page)
-		}
-		_, page = anna.get(s.URL + "/doku.php?id=notes:first&do=edit")
-		form = hidden(page)
-		form.Set("wikitext", "====== Notes ======\n\nWritten by **Anna** & others: "+strings.Repeat("long ", 100_000))
-		form.Set("do[save]", "1")
-		resp, page := anna.post(s.URL+"/doku.php?id=notes:first", form)
-		if resp.StatusCode != 200 || !strings.Contains(page, "<strong>Anna</strong> &amp; others") {
-			t.Fatalf("not saved: %d %.3000s", resp.StatusCode, page)
-		}
-		// anybody can read it, also by PATH_INFO
-		for _, target := range []string{"/doku.php?id=notes:first", "/doku.php/notes:first"} {
-			if _, page = newPerson(t).get(s.URL + target); !strings.Contains(page, "<strong>Anna</strong> &amp; others") {
-				t.Errorf("%s: %.2000s", target, page)
-			}
-		}
-		if resp, _ := newPerson(t).get(s.URL + "/doku.php?id=notes:first&do=edit"); resp.StatusCode != 403 && resp.StatusCode != 200 {
-			t.Errorf("editing by anybody: %d", resp.StatusCode)
-		}
-		if resp, _ := newPerson(t).get(s.URL + "/doku.php?id=no:such:page"); resp.StatusCode != 404 {
-			t.Errorf("a page that is not there: %d", resp.StatusCode)
-		}
-		// files for scripts only are not sent: Debian keeps them outside, and dot files are hidden
-		s.Get("/.htaccess", 404)
-		s.Get("/conf/local.php", 404)
-	})
+	}
+	if resp, _ := newPerson(t).get(s.URL + "/doku.php?id=notes:first&do=edit"); resp.StatusCode != 403 && resp.StatusCode != 200 {
+		t.Errorf("editing by anybody: %d", resp.StatusCode)
+	}
+	if resp, _ := newPerson(t).get(s.URL + "/doku.php?id=no:such:page"); resp.StatusCode != 404 {
+		t.Errorf("a page that is not there: %d", resp.StatusCode)
+	}
+	// files for scripts only are not sent: Debian keeps them outside, and dot files are hidden
+	s.Get("/.htaccess", 404)
+	s.Get("/conf/local.php", 404)
 }

@@ -49,6 +49,7 @@ proxy = "%[2]s"
 
 // TestRemoteUser: applications and upstreams learn of the user, and clients cannot make themselves one, wherever that is.
 func TestRemoteUser(t *testing.T) {
+	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		users := []string{}
 		for _, name := range []string{"Remote-User", "Remote_user"} {
@@ -63,27 +64,26 @@ func TestRemoteUser(t *testing.T) {
 	login := strings.TrimSpace(basicAuth("ann", "secret"))
 	forged := []string{"Remote-User: root", "REMOTE-USER: root", "remote_user: root", "X: y", "Remote_User: root"}
 	t.Run("users", func(t *testing.T) {
-		fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-			s, _ := configured(t, m, fmt.Sprintf(remoteUserSite, `auth = { users = "users" }`, upstream.URL), files)
-			c := s.Dial()
-			for range 2 { // heads are remembered
-				for _, prefix := range []string{"/asgi/", "/wsgi/", "/proxy/"} {
-					for _, fields := range [][]string{nil, forged} {
-						c.Send(fapwstest.Get(prefix, fields...))
-						c.Answer().Is(t, "[]")
-						c.Send(fapwstest.Get(prefix+"in", append(fields, login)...))
-						c.Answer().Is(t, "['ann']")
-						c.Send(fapwstest.Get(prefix+"?a", append(fields, login)...))
-						c.Answer().Is(t, "[]")
-					}
-				}
-			}
+		t.Parallel()
+		s, _ := configured(t, fapwstest.Threads, fmt.Sprintf(remoteUserSite, `auth = { users = "users" }`, upstream.URL), files)
+		c := s.Dial()
+		for range 2 { // heads are remembered
 			for _, prefix := range []string{"/asgi/", "/wsgi/", "/proxy/"} {
-				if out, err := exec.Command("curl", "-s", "--http2-prior-knowledge", "-H", forged[0], "-H", forged[2], s.URL+prefix).Output(); err != nil || string(out) != "[]" {
-					t.Errorf("HTTP/2: %v %s", err, out)
+				for _, fields := range [][]string{nil, forged} {
+					c.Send(fapwstest.Get(prefix, fields...))
+					c.Answer().Is(t, "[]")
+					c.Send(fapwstest.Get(prefix+"in", append(fields, login)...))
+					c.Answer().Is(t, "['ann']")
+					c.Send(fapwstest.Get(prefix+"?a", append(fields, login)...))
+					c.Answer().Is(t, "[]")
 				}
 			}
-		})
+		}
+		for _, prefix := range []string{"/asgi/", "/wsgi/", "/proxy/"} {
+			if out, err := exec.Command("curl", "-s", "--http2-prior-knowledge", "-H", forged[0], "-H", forged[2], s.URL+prefix).Output(); err != nil || string(out) != "[]" {
+				t.Errorf("HTTP/2: %v %s", err, out)
+			}
+		}
 	})
 	t.Run("none", func(t *testing.T) {
 		t.Parallel()

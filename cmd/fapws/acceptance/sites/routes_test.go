@@ -35,18 +35,18 @@ def app(environ, start_response):
 // TestPagesForStatuses: each status that the server answers by itself can be reached, and has
 // the page of the site.
 func TestPagesForStatuses(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		dir := t.TempDir()
-		fapwstest.Write(t, dir+"/app.py", routesApp)
-		fapwstest.Write(t, dir+"/site/file.txt", "content")
-		statuses := []int{400, 403, 404, 405, 408, 411, 413, 414, 416, 431, 500, 501, 503, 505}
-		conf := "body-timeout = 2\nmax-body-size = 10\n[[host]]\nroot = \"site\"\n"
-		var pages []string
-		for _, status := range statuses {
-			fapwstest.Write(t, fmt.Sprintf("%s/site/errors/%d.html", dir, status), fmt.Sprintf("<p>our own %d", status))
-			pages = append(pages, fmt.Sprintf("%d = \"/errors/%d.html\"", status, status))
-		}
-		routes := `
+	t.Parallel()
+	dir := t.TempDir()
+	fapwstest.Write(t, dir+"/app.py", routesApp)
+	fapwstest.Write(t, dir+"/site/file.txt", "content")
+	statuses := []int{400, 403, 404, 405, 408, 411, 413, 414, 416, 431, 500, 501, 503, 505}
+	conf := "body-timeout = 2\nmax-body-size = 10\n[[host]]\nroot = \"site\"\n"
+	var pages []string
+	for _, status := range statuses {
+		fapwstest.Write(t, fmt.Sprintf("%s/site/errors/%d.html", dir, status), fmt.Sprintf("<p>our own %d", status))
+		pages = append(pages, fmt.Sprintf("%d = \"/errors/%d.html\"", status, status))
+	}
+	routes := `
 [[host.route]]
 prefix = "/app"
 app = "app.py:app"
@@ -61,51 +61,50 @@ status = 411
 prefix = "/busy"
 status = 503
 `
-		requests := map[int]string{
-			400: "GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n",
-			403: "GET /secret HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-			404: "GET /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-			405: "POST /file.txt HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-			408: "POST /app HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab",
-			411: "POST /length HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-			413: "POST /app HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 11\r\n\r\n01234567890",
-			414: "GET /" + strings.Repeat("a", 9000) + " HTTP/1.1\r\nHost: x\r\n\r\n",
-			416: "GET /file.txt HTTP/1.1\r\nHost: x\r\nConnection: close\r\nRange: bytes=100-\r\n\r\n",
-			431: "GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("a", 9000) + "\r\n\r\n",
-			500: "GET /app/fails HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-			501: "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
-			503: "GET /busy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-			505: "GET / HTTP/3.0\r\nHost: x\r\n\r\n",
+	requests := map[int]string{
+		400: "GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n",
+		403: "GET /secret HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+		404: "GET /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+		405: "POST /file.txt HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+		408: "POST /app HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab",
+		411: "POST /length HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+		413: "POST /app HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 11\r\n\r\n01234567890",
+		414: "GET /" + strings.Repeat("a", 9000) + " HTTP/1.1\r\nHost: x\r\n\r\n",
+		416: "GET /file.txt HTTP/1.1\r\nHost: x\r\nConnection: close\r\nRange: bytes=100-\r\n\r\n",
+		431: "GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("a", 9000) + "\r\n\r\n",
+		500: "GET /app/fails HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+		501: "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+		503: "GET /busy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+		505: "GET / HTTP/3.0\r\nHost: x\r\n\r\n",
+	}
+	own := fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/own.toml", conf+"charset = 'iso-8859-1'\nerror-page = { "+strings.Join(pages, ", ")+" }\n"+routes)}, Complains: true}.Serve(t, fapwstest.Threads)
+	plain := fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/plain.toml", conf+routes)}, Complains: true}.Serve(t, fapwstest.Threads)
+	for _, status := range statuses {
+		for range 2 { // from disk, from memory
+			has(own.Ask(requests[status]).Want(t, status), t, fmt.Sprintf("<p>our own %d", status)).Field(t, "Content-Type", "text/html; charset=iso-8859-1").Field(t, "ETag", "")
 		}
-		own := fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/own.toml", conf+"charset = 'iso-8859-1'\nerror-page = { "+strings.Join(pages, ", ")+" }\n"+routes)}, Complains: true}.Serve(t, m)
-		plain := fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/plain.toml", conf+routes)}, Complains: true}.Serve(t, m)
-		for _, status := range statuses {
-			for range 2 { // from disk, from memory
-				has(own.Ask(requests[status]).Want(t, status), t, fmt.Sprintf("<p>our own %d", status)).Field(t, "Content-Type", "text/html; charset=iso-8859-1").Field(t, "ETag", "")
-			}
-			plain.Ask(requests[status]).Want(t, status)
-		}
-		// A page that the application has made is not replaced.
-		own.Ask("GET /app/raises HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").Want(t, 404, "<p>no such &lt;thing&gt;</p>")
-		// Without a page of the site a browser gets one of the server.
-		plain.Ask("GET /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept: text/html,*/*;q=0.8\r\n\r\n").
-			Want(t, 404, "<h1>404 Not Found</h1>").Field(t, "Content-Type", "text/html; charset=utf-8")
-		has(plain.Ask("GET /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").Want(t, 404), t, "404 Not Found\n")
-		head := own.Ask("HEAD /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-		if head.StatusCode != 404 || head.Header.Get("Content-Length") != "14" {
-			t.Errorf("HEAD: %d %v", head.StatusCode, head.Header)
-		}
-	})
+		plain.Ask(requests[status]).Want(t, status)
+	}
+	// A page that the application has made is not replaced.
+	own.Ask("GET /app/raises HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").Want(t, 404, "<p>no such &lt;thing&gt;</p>")
+	// Without a page of the site a browser gets one of the server.
+	plain.Ask("GET /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept: text/html,*/*;q=0.8\r\n\r\n").
+		Want(t, 404, "<h1>404 Not Found</h1>").Field(t, "Content-Type", "text/html; charset=utf-8")
+	has(plain.Ask("GET /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").Want(t, 404), t, "404 Not Found\n")
+	head := own.Ask("HEAD /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	if head.StatusCode != 404 || head.Header.Get("Content-Length") != "14" {
+		t.Errorf("HEAD: %d %v", head.StatusCode, head.Header)
+	}
 }
 
 // A client that may not have a file by its name does not get it as the index of its folder.
 func TestIndexHasItsRoute(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
-		dir := t.TempDir()
-		fapwstest.Write(t, dir+"/site/a/index.html", "secret")
-		fapwstest.Write(t, dir+"/site/b/index.html", "secret")
-		fapwstest.Write(t, dir+"/site/c/index.htm", "public")
-		s := fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/fapws.toml", `
+	t.Parallel()
+	dir := t.TempDir()
+	fapwstest.Write(t, dir+"/site/a/index.html", "secret")
+	fapwstest.Write(t, dir+"/site/b/index.html", "secret")
+	fapwstest.Write(t, dir+"/site/c/index.htm", "public")
+	s := fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/fapws.toml", `
 [[host]]
 root = "site"
 [[host.route]]
@@ -119,37 +118,36 @@ status = 410
 [[host.route]]
 prefix = "/c/index.htm"
 redirect = "/c/"
-`)}}.Serve(t, m)
-		for range 2 {
-			for path, status := range map[string]int{"/a/": 403, "/a/index.html": 403, "/b/": 410, "/b/index.html": 410, "/a": 301, "/c/": 200, "/c/index.htm": 302} {
-				s.Ask(fapwstest.Get(path)).Want(t, status)
-			}
-			s.Ask(fapwstest.Get("/c/")).Is(t, "public")
+`)}}.Serve(t, fapwstest.Threads)
+	for range 2 {
+		for path, status := range map[string]int{"/a/": 403, "/a/index.html": 403, "/b/": 410, "/b/index.html": 410, "/a": 301, "/c/": 200, "/c/index.htm": 302} {
+			s.Ask(fapwstest.Get(path)).Want(t, status)
 		}
-	})
+		s.Ask(fapwstest.Get("/c/")).Is(t, "public")
+	}
 }
 
 // The kinds of routes that a file can have in addition to applications and files, and
 // the rules that go with all.
 func TestRoutes(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("htpasswd"); err != nil {
 		t.Fatal("htpasswd is missing: install apache2-utils (./build.sh does)")
 	}
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			fmt.Fprintf(w, "%s %s for=%s host=%s", r.Method, r.RequestURI, r.Header.Get("X-Forwarded-For"), r.Host)
-			io.Copy(w, r.Body)
-		}))
-		defer behind.Close()
-		dir := t.TempDir()
-		fapwstest.Write(t, dir+"/app.py", routesApp)
-		fapwstest.Write(t, dir+"/site/file.txt", "content")
-		users, err := exec.Command("htpasswd", "-nbB", "ann", "secret").Output()
-		if err != nil {
-			t.Fatal(err)
-		}
-		fapwstest.Write(t, dir+"/users", string(users))
-		s := fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/fapws.toml", `
+	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%s %s for=%s host=%s", r.Method, r.RequestURI, r.Header.Get("X-Forwarded-For"), r.Host)
+		io.Copy(w, r.Body)
+	}))
+	defer behind.Close()
+	dir := t.TempDir()
+	fapwstest.Write(t, dir+"/app.py", routesApp)
+	fapwstest.Write(t, dir+"/site/file.txt", "content")
+	users, err := exec.Command("htpasswd", "-nbB", "ann", "secret").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fapwstest.Write(t, dir+"/users", string(users))
+	s := fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/fapws.toml", `
 [[host]]
 root = "site"
 app = "app.py:app"
@@ -186,34 +184,33 @@ max-body-size = 3
 [[host.route]]
 prefix = "/behind/"
 proxy = "`+behind.URL+`"
-`)}}.Serve(t, m)
-		ask := func(text string) *fapwstest.Answer {
-			return s.Ask(text + "Host: Site.example:80\r\nConnection: close\r\n\r\n")
-		}
-		post := func(target, body string) *fapwstest.Answer {
-			return s.Ask(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", target, len(body), body))
-		}
-		has(ask("GET /file.txt HTTP/1.1\r\n").Want(t, 200), t, "content").Field(t, "X-Frame-Options", "DENY")
-		has(ask("GET /page HTTP/1.1\r\n").Want(t, 200), t, "GET script= path=/page query= uri=/page user=- body=0").Field(t, "X-Frame-Options", "DENY")
-		post("/page", "hello").Want(t, 200, "POST", "body=5")
-		ask("GET /old/a%0d%0aX-Evil:1?q HTTP/1.1\r\n").Want(t, 301).Field(t, "Location", "https://site.example/new/a%0d%0aX-Evil:1?q").Field(t, "X-Evil", "")
-		has(ask("GET /written/a%20b?q HTTP/1.1\r\n").Want(t, 200), t, "GET script= path=/app/a b query=q uri=/written/a%20b?q user=- body=0")
-		has(ask("GET /gone HTTP/1.1\r\n").Want(t, 410), t, "it is gone").Field(t, "X-Gone", "yes").Field(t, "X-Frame-Options", "SAMEORIGIN")
-		ask("GET /admin/x HTTP/1.1\r\n").Want(t, 401).Field(t, "WWW-Authenticate", `Basic realm="admin", charset="UTF-8"`)
-		ask("GET /admin/x HTTP/1.1\r\nAuthorization: Basic YW5uOndyb25n\r\n").Want(t, 401)
-		for range 3 {
-			ask("GET /admin/x HTTP/1.1\r\nAuthorization: Basic YW5uOnNlY3JldA==\r\n").Want(t, 200, "script= path=/admin/x", "user=ann")
-		}
-		ask("GET /elsewhere HTTP/1.1\r\n").Want(t, 403)
-		ask("GET /read HTTP/1.1\r\n").Want(t, 200).Field(t, "X-App", "").Field(t, "Server", "")
-		ask("DELETE /read HTTP/1.1\r\n").Want(t, 405).Field(t, "Allow", "GET, HEAD")
-		post("/small", "abc").Want(t, 200)
-		post("/small", "abcd").Want(t, 413)
-		has(ask("GET /behind/x?y HTTP/1.1\r\n").Want(t, 200), t, "GET /behind/x?y for=127.0.0.1 host=Site.example:80")
-		post("/behind/z", "body").Want(t, 200, "POST /behind/z", "body")
-		behind.Close()
-		ask("GET /behind/x HTTP/1.1\r\n").Want(t, 502)
-	})
+`)}}.Serve(t, fapwstest.Threads)
+	ask := func(text string) *fapwstest.Answer {
+		return s.Ask(text + "Host: Site.example:80\r\nConnection: close\r\n\r\n")
+	}
+	post := func(target, body string) *fapwstest.Answer {
+		return s.Ask(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", target, len(body), body))
+	}
+	has(ask("GET /file.txt HTTP/1.1\r\n").Want(t, 200), t, "content").Field(t, "X-Frame-Options", "DENY")
+	has(ask("GET /page HTTP/1.1\r\n").Want(t, 200), t, "GET script= path=/page query= uri=/page user=- body=0").Field(t, "X-Frame-Options", "DENY")
+	post("/page", "hello").Want(t, 200, "POST", "body=5")
+	ask("GET /old/a%0d%0aX-Evil:1?q HTTP/1.1\r\n").Want(t, 301).Field(t, "Location", "https://site.example/new/a%0d%0aX-Evil:1?q").Field(t, "X-Evil", "")
+	has(ask("GET /written/a%20b?q HTTP/1.1\r\n").Want(t, 200), t, "GET script= path=/app/a b query=q uri=/written/a%20b?q user=- body=0")
+	has(ask("GET /gone HTTP/1.1\r\n").Want(t, 410), t, "it is gone").Field(t, "X-Gone", "yes").Field(t, "X-Frame-Options", "SAMEORIGIN")
+	ask("GET /admin/x HTTP/1.1\r\n").Want(t, 401).Field(t, "WWW-Authenticate", `Basic realm="admin", charset="UTF-8"`)
+	ask("GET /admin/x HTTP/1.1\r\nAuthorization: Basic YW5uOndyb25n\r\n").Want(t, 401)
+	for range 3 {
+		ask("GET /admin/x HTTP/1.1\r\nAuthorization: Basic YW5uOnNlY3JldA==\r\n").Want(t, 200, "script= path=/admin/x", "user=ann")
+	}
+	ask("GET /elsewhere HTTP/1.1\r\n").Want(t, 403)
+	ask("GET /read HTTP/1.1\r\n").Want(t, 200).Field(t, "X-App", "").Field(t, "Server", "")
+	ask("DELETE /read HTTP/1.1\r\n").Want(t, 405).Field(t, "Allow", "GET, HEAD")
+	post("/small", "abc").Want(t, 200)
+	post("/small", "abcd").Want(t, 413)
+	has(ask("GET /behind/x?y HTTP/1.1\r\n").Want(t, 200), t, "GET /behind/x?y for=127.0.0.1 host=Site.example:80")
+	post("/behind/z", "body").Want(t, 200, "POST /behind/z", "body")
+	behind.Close()
+	ask("GET /behind/x HTTP/1.1\r\n").Want(t, 502)
 }
 
 // Mistakes in a route are reported with file, line and key.

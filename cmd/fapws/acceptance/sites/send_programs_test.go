@@ -57,52 +57,50 @@ php = true
 
 // TestProgramsSendFiles: where a setting lets handlers of Python have files sent, programs can, too.
 func TestProgramsSendFiles(t *testing.T) {
+	t.Parallel()
 	need(t, "/usr/bin/php-cgi")
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s, folder := sendPrograms(t, m, "x-sendfile = \"files\"\nx-accel = \"/p/=files\"")
-		for _, path := range []string{"/bin/send", "/cgi/send", "/guarded/send"} {
-			a := s.Get(path+"?"+folder+"/files/one.txt", 200).Is(t, "0123456789").Field(t, "Content-Type", "text/plain; charset=utf-8")
-			a.Field(t, "X-Sendfile", "").Field(t, "X-Kept", "yes").Field(t, "Accept-Ranges", "bytes")
-			if a.Header.Get("ETag") == `"mine"` || a.Header.Get("Last-Modified") == "" {
-				t.Errorf("%s: %v", path, a.Header)
-			}
-			s.Get(path+"?one.txt", 206, "Range: bytes=2-4").Want(t, 206, "234")
-			s.Get(path+"?one.txt", 304, "If-None-Match: "+a.Header.Get("ETag"))
-			s.Get(path+"?../secret", 404)
-			s.Get(path+"?/etc/passwd", 404)
+	s, folder := sendPrograms(t, fapwstest.Threads, "x-sendfile = \"files\"\nx-accel = \"/p/=files\"")
+	for _, path := range []string{"/bin/send", "/cgi/send", "/guarded/send"} {
+		a := s.Get(path+"?"+folder+"/files/one.txt", 200).Is(t, "0123456789").Field(t, "Content-Type", "text/plain; charset=utf-8")
+		a.Field(t, "X-Sendfile", "").Field(t, "X-Kept", "yes").Field(t, "Accept-Ranges", "bytes")
+		if a.Header.Get("ETag") == `"mine"` || a.Header.Get("Last-Modified") == "" {
+			t.Errorf("%s: %v", path, a.Header)
 		}
-		s.Get("/guarded/send?one.txt", 200).Is(t, "0123456789").Field(t, "X-Guard", "seen").Field(t, "Set-Cookie", "a=b, guard=1; Path=/")
-		s.Get("/send.php?one.txt", 200).Is(t, "0123456789").Field(t, "Content-Type", "application/x-own").Field(t, "X-Sendfile", "")
-		if a := s.Get("/send.php?big.bin", 200); len(a.Text) != 16<<17 {
-			t.Errorf("%d bytes", len(a.Text))
-		}
-		s.Get("/bin/nph-x", 200).Is(t, "0123456789")
-		s.Get("/bin/accel?/p/one.txt", 200).Is(t, "0123456789").Field(t, "Content-Type", "text/x-own").Field(t, "X-Accel-Redirect", "")
-		s.Get("/bin/accel?/secret", 404)
-		a := s.Ask(fapwstest.Request("POST", "/bin/form", "x", "Range: bytes=0-1"))
-		if a.StatusCode != 403 || a.Text != "0123456789" {
-			t.Errorf("%d %q", a.StatusCode, a.Text)
-		}
-		s.Get("/bin/empty", 200).Is(t, "body").Field(t, "X-Sendfile", "")
-		s.Get("/brief/dies", 504)
-		fapwstest.FileSays(t, folder+"/errors", `X-Sendfile: "/etc/passwd" cannot be sent: not in a directory from which files may be sent`)
-	})
+		s.Get(path+"?one.txt", 206, "Range: bytes=2-4").Want(t, 206, "234")
+		s.Get(path+"?one.txt", 304, "If-None-Match: "+a.Header.Get("ETag"))
+		s.Get(path+"?../secret", 404)
+		s.Get(path+"?/etc/passwd", 404)
+	}
+	s.Get("/guarded/send?one.txt", 200).Is(t, "0123456789").Field(t, "X-Guard", "seen").Field(t, "Set-Cookie", "a=b, guard=1; Path=/")
+	s.Get("/send.php?one.txt", 200).Is(t, "0123456789").Field(t, "Content-Type", "application/x-own").Field(t, "X-Sendfile", "")
+	if a := s.Get("/send.php?big.bin", 200); len(a.Text) != 16<<17 {
+		t.Errorf("%d bytes", len(a.Text))
+	}
+	s.Get("/bin/nph-x", 200).Is(t, "0123456789")
+	s.Get("/bin/accel?/p/one.txt", 200).Is(t, "0123456789").Field(t, "Content-Type", "text/x-own").Field(t, "X-Accel-Redirect", "")
+	s.Get("/bin/accel?/secret", 404)
+	a := s.Ask(fapwstest.Request("POST", "/bin/form", "x", "Range: bytes=0-1"))
+	if a.StatusCode != 403 || a.Text != "0123456789" {
+		t.Errorf("%d %q", a.StatusCode, a.Text)
+	}
+	s.Get("/bin/empty", 200).Is(t, "body").Field(t, "X-Sendfile", "")
+	s.Get("/brief/dies", 504)
+	fapwstest.FileSays(t, folder+"/errors", `X-Sendfile: "/etc/passwd" cannot be sent: not in a directory from which files may be sent`)
 }
 
 // TestProgramsTellNoPaths: without the setting clients do not see the X-Sendfile of a program.
 func TestProgramsTellNoPaths(t *testing.T) {
+	t.Parallel()
 	need(t, "/usr/bin/php-cgi")
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s, folder := sendPrograms(t, m, "")
-		file := folder + "/files/one.txt"
-		s.Get("/bin/send?"+file, 502) // as it was: a body needs a type
-		for _, path := range []string{"/send.php?" + file, "/bin/form", "/bin/empty", "/bin/nph-x"} {
-			a := s.Ask(fapwstest.Get(path)).Field(t, "X-Sendfile", "")
-			if text := fmt.Sprint(a.Header, a.Text); strings.Contains(text, "one.txt") {
-				t.Errorf("%s: %s", path, text)
-			}
+	s, folder := sendPrograms(t, fapwstest.Threads, "")
+	file := folder + "/files/one.txt"
+	s.Get("/bin/send?"+file, 502) // as it was: a body needs a type
+	for _, path := range []string{"/send.php?" + file, "/bin/form", "/bin/empty", "/bin/nph-x"} {
+		a := s.Ask(fapwstest.Get(path)).Field(t, "X-Sendfile", "")
+		if text := fmt.Sprint(a.Header, a.Text); strings.Contains(text, "one.txt") {
+			t.Errorf("%s: %s", path, text)
 		}
-		s.Get("/send.php?"+file, 200).Is(t, "not sent")
-		s.Get("/bin/accel?/p/one.txt", 200).Is(t, "body").Field(t, "X-Accel-Redirect", "/p/one.txt") // of a proxy before us
-	})
+	}
+	s.Get("/send.php?"+file, 200).Is(t, "not sent")
+	s.Get("/bin/accel?/p/one.txt", 200).Is(t, "body").Field(t, "X-Accel-Redirect", "/p/one.txt") // of a proxy before us
 }

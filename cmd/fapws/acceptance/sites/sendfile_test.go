@@ -43,7 +43,7 @@ func sendSite(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, folder strin
 }
 
 func TestSendfileResults(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, _ := sendSite(t, m)
 		for how, want := range map[string]string{
 			"list": "", "empty": "", "str": "", "dict": "", "file": "", "write": "", "headers": "", "wrapper": "close",
@@ -69,136 +69,132 @@ func TestSendfileResults(t *testing.T) {
 }
 
 func TestSendfileFailures(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		folder := t.TempDir()
-		s := fapwstest.Command{Script: "sendfile.py", Flags: []string{"--x-sendfile", folder}, Complains: true}.Serve(t, m)
-		w := s.Dial()
-		w.Get(sendURL("failed", "", "X-Sendfile: one.txt"))
-		w.Answer().Want(t, 500, "Internal Server Error")
-		w.Get(sendURL("replaced", "", "X-Sendfile: one.txt"))
-		w.Answer().Want(t, 500, "not a file")
-		// The server does not use X-Accel-Redirect here, so it reaches the client.
-		w.Get(sendURL("list", "", "X-Accel-Redirect: /p/one.txt"))
-		w.Answer().Is(t, "droppedtoo").Field(t, "X-Accel-Redirect", "/p/one.txt")
-		w.Get(sendURL("list", "", "X-Sendfile:  "))
-		w.Answer().Is(t, "droppedtoo").Field(t, "X-Sendfile", "")
-	})
+	t.Parallel()
+	folder := t.TempDir()
+	s := fapwstest.Command{Script: "sendfile.py", Flags: []string{"--x-sendfile", folder}, Complains: true}.Serve(t, fapwstest.Threads)
+	w := s.Dial()
+	w.Get(sendURL("failed", "", "X-Sendfile: one.txt"))
+	w.Answer().Want(t, 500, "Internal Server Error")
+	w.Get(sendURL("replaced", "", "X-Sendfile: one.txt"))
+	w.Answer().Want(t, 500, "not a file")
+	// The server does not use X-Accel-Redirect here, so it reaches the client.
+	w.Get(sendURL("list", "", "X-Accel-Redirect: /p/one.txt"))
+	w.Answer().Is(t, "droppedtoo").Field(t, "X-Accel-Redirect", "/p/one.txt")
+	w.Get(sendURL("list", "", "X-Sendfile:  "))
+	w.Answer().Is(t, "droppedtoo").Field(t, "X-Sendfile", "")
 }
 
 func TestSendfileNames(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s, folder := sendSite(t, m)
-		for _, c := range []struct {
-			field, body string // no body: 404
-		}{
-			{"X-Sendfile: " + folder + "/files/one.txt", "0123456789"},
-			{"X-Sendfile: " + folder + "/linked/two.txt", "two"},
-			{"X-Sendfile: " + folder + "/more/two.txt", "two"}, // links resolved
-			{"X-Sendfile: " + folder + "/files/../files//one.txt", "0123456789"},
-			{"X-Sendfile: in", "0123456789"},
-			{"X-Sendfile: .hidden/caf\u00e9 \\ 100%.txt", "hidden"}, // its bytes, as WSGI writes them
-			{"X-Sendfile: both.txt", "plain"},
-			{"X-Sendfile: two.txt", ""},
-			{"X-Sendfile: " + folder + "/secret", ""},
-			{"X-Sendfile: " + folder + "/files/../secret", ""},
-			{"X-Sendfile: " + folder + "/files", ""},
-			{"X-Sendfile: " + folder + "/filesystem", ""},
-			{"X-Sendfile: ../secret", ""},
-			{"X-Sendfile: out", ""},
-			{"X-Sendfile: up/secret", ""},
-			{"X-Sendfile: dir", ""},
-			{"X-Sendfile: one.txt/", "0123456789"},
-			{"X-Sendfile: one%2Etxt", ""},
-			{"X-Sendfile: /etc/passwd", ""},
-			{"X-Accel-Redirect: /p/%6Fne.txt?x=%zz", "0123456789"},
-			{"X-Accel-Redirect: /p/.hidden/caf%C3%A9%20%5C%20100%25.txt", "hidden"},
-			{"X-Accel-Redirect: /p/more/two.txt", "two"},
-			{"X-Accel-Redirect: /p/moreover", ""},
-			{"X-Accel-Redirect: /p/more/../one.txt", "0123456789"},
-			{"X-Accel-Redirect: /p/../secret", ""},
-			{"X-Accel-Redirect: /p/%2e%2e/secret", ""},
-			{"X-Accel-Redirect: /p/up/secret", ""},
-			{"X-Accel-Redirect: /p/one.txt%00", ""},
-			{"X-Accel-Redirect: /p/%", ""},
-			{"X-Accel-Redirect: @named", ""},
-			{"X-Accel-Redirect: /p", ""},
-		} {
-			status := 200
-			if c.body == "" {
-				status = 404
-			}
-			a := s.Get(sendURL("list", "", c.field, "Cache-Control: public, max-age=9", "Content-Disposition: attachment"), status, "Accept-Encoding: gzip")
-			if status == 200 {
-				a.Is(t, c.body)
-			} else {
-				a.Field(t, "Cache-Control", "").Field(t, "Content-Disposition", "")
-			}
+	t.Parallel()
+	s, folder := sendSite(t, fapwstest.Threads)
+	for _, c := range []struct {
+		field, body string // no body: 404
+	}{
+		{"X-Sendfile: " + folder + "/files/one.txt", "0123456789"},
+		{"X-Sendfile: " + folder + "/linked/two.txt", "two"},
+		{"X-Sendfile: " + folder + "/more/two.txt", "two"}, // links resolved
+		{"X-Sendfile: " + folder + "/files/../files//one.txt", "0123456789"},
+		{"X-Sendfile: in", "0123456789"},
+		{"X-Sendfile: .hidden/caf\u00e9 \\ 100%.txt", "hidden"}, // its bytes, as WSGI writes them
+		{"X-Sendfile: both.txt", "plain"},
+		{"X-Sendfile: two.txt", ""},
+		{"X-Sendfile: " + folder + "/secret", ""},
+		{"X-Sendfile: " + folder + "/files/../secret", ""},
+		{"X-Sendfile: " + folder + "/files", ""},
+		{"X-Sendfile: " + folder + "/filesystem", ""},
+		{"X-Sendfile: ../secret", ""},
+		{"X-Sendfile: out", ""},
+		{"X-Sendfile: up/secret", ""},
+		{"X-Sendfile: dir", ""},
+		{"X-Sendfile: one.txt/", "0123456789"},
+		{"X-Sendfile: one%2Etxt", ""},
+		{"X-Sendfile: /etc/passwd", ""},
+		{"X-Accel-Redirect: /p/%6Fne.txt?x=%zz", "0123456789"},
+		{"X-Accel-Redirect: /p/.hidden/caf%C3%A9%20%5C%20100%25.txt", "hidden"},
+		{"X-Accel-Redirect: /p/more/two.txt", "two"},
+		{"X-Accel-Redirect: /p/moreover", ""},
+		{"X-Accel-Redirect: /p/more/../one.txt", "0123456789"},
+		{"X-Accel-Redirect: /p/../secret", ""},
+		{"X-Accel-Redirect: /p/%2e%2e/secret", ""},
+		{"X-Accel-Redirect: /p/up/secret", ""},
+		{"X-Accel-Redirect: /p/one.txt%00", ""},
+		{"X-Accel-Redirect: /p/%", ""},
+		{"X-Accel-Redirect: @named", ""},
+		{"X-Accel-Redirect: /p", ""},
+	} {
+		status := 200
+		if c.body == "" {
+			status = 404
 		}
-		s.Says(`warning client \S+: X-Sendfile: "\.\./secret" cannot be sent: `)
-		s.Says(`warning client \S+: X-Sendfile: "/etc/passwd" cannot be sent: not in a directory from which files may be sent`)
-		s.Says(`warning client \S+: X-Accel-Redirect: "/p/moreover" cannot be sent: no such file or directory`)
-	})
+		a := s.Get(sendURL("list", "", c.field, "Cache-Control: public, max-age=9", "Content-Disposition: attachment"), status, "Accept-Encoding: gzip")
+		if status == 200 {
+			a.Is(t, c.body)
+		} else {
+			a.Field(t, "Cache-Control", "").Field(t, "Content-Disposition", "")
+		}
+	}
+	s.Says(`warning client \S+: X-Sendfile: "\.\./secret" cannot be sent: `)
+	s.Says(`warning client \S+: X-Sendfile: "/etc/passwd" cannot be sent: not in a directory from which files may be sent`)
+	s.Says(`warning client \S+: X-Accel-Redirect: "/p/moreover" cannot be sent: no such file or directory`)
 }
 
 func TestSendfileConditions(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s, _ := sendSite(t, m)
-		one := s.Get(sendURL("empty", "", "X-Sendfile: one.txt"), 200)
-		etag := one.Header.Get("ETag")
-		for _, c := range []struct {
-			name   string
-			status string
-			fields []string // of the application
-			asked  []string // of the client
-			want   int
-			body   string
-			gives  map[string]string
-		}{
-			{"a range", "", nil, []string{"Range: bytes=2-4"}, 206, "234", map[string]string{"Content-Range": "bytes 2-4/10"}},
-			{"no range", "", nil, []string{"Range: bytes=10-"}, 416, "416 Range Not Satisfiable\n", nil},
-			{"known", "", []string{"Content-Disposition: attachment", "Set-Cookie: a=b"}, []string{"If-None-Match: " + etag}, 304, "",
-				map[string]string{"Content-Disposition": "", "Set-Cookie": "a=b", "ETag": etag}},
-			{"other", "", nil, []string{"If-Match: \"x\""}, 412, "412 Precondition Failed\n", nil},
-			{"the application's validators", "", []string{"ETag: \"x\"", "Last-Modified: Thu, 01 Jan 1970 00:00:00 GMT", "Accept-Ranges: none"}, []string{"If-None-Match: \"x\""}, 200, "0123456789",
-				map[string]string{"ETag": etag, "Accept-Ranges": "bytes"}},
-			{"the application's range", "206 Partial Content", []string{"Content-Range: bytes 0-1/10", "Content-Length: 2"}, nil, 200, "0123456789", map[string]string{"Content-Range": ""}},
-			{"the application's type", "", []string{"Content-Type: text/x"}, nil, 200, "0123456789", map[string]string{"Content-Type": "text/x"}},
-			{"its type in a range", "", []string{"Content-Type: text/x"}, []string{"Range: bytes=0-0"}, 206, "0", map[string]string{"Content-Type": "text/x"}},
-			{"an error page", "403 Go away", nil, []string{"Range: bytes=2-4", "If-None-Match: " + etag}, 403, "0123456789", nil},
-			{"not 200", "201 Created", nil, nil, 200, "0123456789", nil},
-			{"no content", "204 No Content", nil, nil, 200, "0123456789", nil},
-		} {
-			target := sendURL("empty", c.status, append(c.fields, "X-Sendfile: one.txt")...)
-			a := s.Get(target, c.want, c.asked...)
-			if a.Text != c.body {
-				t.Errorf("%s: %q", c.name, a.Text)
-			}
-			for name, value := range c.gives {
-				a.Field(t, name, value)
-			}
+	t.Parallel()
+	s, _ := sendSite(t, fapwstest.Threads)
+	one := s.Get(sendURL("empty", "", "X-Sendfile: one.txt"), 200)
+	etag := one.Header.Get("ETag")
+	for _, c := range []struct {
+		name   string
+		status string
+		fields []string // of the application
+		asked  []string // of the client
+		want   int
+		body   string
+		gives  map[string]string
+	}{
+		{"a range", "", nil, []string{"Range: bytes=2-4"}, 206, "234", map[string]string{"Content-Range": "bytes 2-4/10"}},
+		{"no range", "", nil, []string{"Range: bytes=10-"}, 416, "416 Range Not Satisfiable\n", nil},
+		{"known", "", []string{"Content-Disposition: attachment", "Set-Cookie: a=b"}, []string{"If-None-Match: " + etag}, 304, "",
+			map[string]string{"Content-Disposition": "", "Set-Cookie": "a=b", "ETag": etag}},
+		{"other", "", nil, []string{"If-Match: \"x\""}, 412, "412 Precondition Failed\n", nil},
+		{"the application's validators", "", []string{"ETag: \"x\"", "Last-Modified: Thu, 01 Jan 1970 00:00:00 GMT", "Accept-Ranges: none"}, []string{"If-None-Match: \"x\""}, 200, "0123456789",
+			map[string]string{"ETag": etag, "Accept-Ranges": "bytes"}},
+		{"the application's range", "206 Partial Content", []string{"Content-Range: bytes 0-1/10", "Content-Length: 2"}, nil, 200, "0123456789", map[string]string{"Content-Range": ""}},
+		{"the application's type", "", []string{"Content-Type: text/x"}, nil, 200, "0123456789", map[string]string{"Content-Type": "text/x"}},
+		{"its type in a range", "", []string{"Content-Type: text/x"}, []string{"Range: bytes=0-0"}, 206, "0", map[string]string{"Content-Type": "text/x"}},
+		{"an error page", "403 Go away", nil, []string{"Range: bytes=2-4", "If-None-Match: " + etag}, 403, "0123456789", nil},
+		{"not 200", "201 Created", nil, nil, 200, "0123456789", nil},
+		{"no content", "204 No Content", nil, nil, 200, "0123456789", nil},
+	} {
+		target := sendURL("empty", c.status, append(c.fields, "X-Sendfile: one.txt")...)
+		a := s.Get(target, c.want, c.asked...)
+		if a.Text != c.body {
+			t.Errorf("%s: %q", c.name, a.Text)
 		}
-		a := s.Get(sendURL("empty", "", "X-Sendfile: one.txt", "Content-Type: text/x"), 206, "Range: bytes=0-0,2-2")
-		if !strings.HasPrefix(a.Header.Get("Content-Type"), "multipart/byteranges;") || strings.Count(a.Text, "Content-Type: text/x\r\n") != 2 {
-			t.Errorf("%v %q", a.Header, a.Text)
+		for name, value := range c.gives {
+			a.Field(t, name, value)
 		}
-		s.Ask(fapwstest.Request("POST", sendURL("empty", "", "X-Sendfile: one.txt"), "form", "Range: bytes=2-4", "If-None-Match: "+etag)).Is(t, "0123456789")
-		big := s.Get(sendURL("empty", "", "X-Sendfile: big.bin"), 200)
-		if big.Text != strings.Repeat("0123456789abcdef", 1<<17) {
-			t.Errorf("%d bytes", len(big.Text))
-		}
-		if text := s.Ask(fapwstest.Request("GET", sendURL("empty", "403 Go away", "X-Sendfile: one.txt"), "")).Status; text != "403 Go away" {
-			t.Errorf("status %q", text)
-		}
-	})
+	}
+	a := s.Get(sendURL("empty", "", "X-Sendfile: one.txt", "Content-Type: text/x"), 206, "Range: bytes=0-0,2-2")
+	if !strings.HasPrefix(a.Header.Get("Content-Type"), "multipart/byteranges;") || strings.Count(a.Text, "Content-Type: text/x\r\n") != 2 {
+		t.Errorf("%v %q", a.Header, a.Text)
+	}
+	s.Ask(fapwstest.Request("POST", sendURL("empty", "", "X-Sendfile: one.txt"), "form", "Range: bytes=2-4", "If-None-Match: "+etag)).Is(t, "0123456789")
+	big := s.Get(sendURL("empty", "", "X-Sendfile: big.bin"), 200)
+	if big.Text != strings.Repeat("0123456789abcdef", 1<<17) {
+		t.Errorf("%d bytes", len(big.Text))
+	}
+	if text := s.Ask(fapwstest.Request("GET", sendURL("empty", "403 Go away", "X-Sendfile: one.txt"), "")).Status; text != "403 Go away" {
+		t.Errorf("status %q", text)
+	}
 }
 
 // Without the setting the fields are the application's and its client's.
 func TestSendfileIsNotOurs(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "sendfile.py")
-		a := s.Get(sendURL("list", "", "X-Sendfile: sendfile.py", "X-Accel-Redirect: /x"), 200).Is(t, "droppedtoo")
-		a.Field(t, "X-Sendfile", "sendfile.py").Field(t, "X-Accel-Redirect", "/x")
-	})
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "sendfile.py")
+	a := s.Get(sendURL("list", "", "X-Sendfile: sendfile.py", "X-Accel-Redirect: /x"), 200).Is(t, "droppedtoo")
+	a.Field(t, "X-Sendfile", "sendfile.py").Field(t, "X-Accel-Redirect", "/x")
 	code, _, stderr := fapwstest.Command{Script: "sendfile.py", Flags: []string{"--bind", "127.0.0.1:0", "--x-sendfile", "/nowhere/at/all"}}.Run(t)
 	if code != 2 || !strings.Contains(stderr, "--x-sendfile: ") || !strings.Contains(stderr, "/nowhere/at/all: no such file or directory") {
 		t.Errorf("code %d: %s", code, stderr)
@@ -206,45 +202,43 @@ func TestSendfileIsNotOurs(t *testing.T) {
 }
 
 func TestSendfileOfFlask(t *testing.T) {
+	t.Parallel()
 	fapwstest.NeedModule(t, "flask")
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		folder := t.TempDir()
-		fapwstest.Write(t, folder+"/one.txt", "0123456789")
-		s := fapwstest.Command{Script: "sendflask.py", Args: []string{folder}, Flags: []string{"--x-sendfile", folder}}.Serve(t, m)
-		a := s.Get("/file", 200).Is(t, "0123456789").Field(t, "Content-Disposition", "attachment; filename=x.dat")
-		a.Field(t, "Content-Type", "application/octet-stream").Field(t, "Cache-Control", "public, max-age=60")
-		for _, c := range []struct {
-			field  string
-			status int
-			body   string
-		}{
-			{"Range: bytes=2-4", 206, "234"},
-			{"If-None-Match: " + a.Header.Get("ETag"), 304, ""},
-			{"If-Modified-Since: " + a.Header.Get("Last-Modified"), 304, ""},
-		} {
-			if got := s.Get("/file", c.status, c.field); got.Text != c.body {
-				t.Errorf("%s: %q", c.field, got.Text)
-			}
+	folder := t.TempDir()
+	fapwstest.Write(t, folder+"/one.txt", "0123456789")
+	s := fapwstest.Command{Script: "sendflask.py", Args: []string{folder}, Flags: []string{"--x-sendfile", folder}}.Serve(t, fapwstest.Threads)
+	a := s.Get("/file", 200).Is(t, "0123456789").Field(t, "Content-Disposition", "attachment; filename=x.dat")
+	a.Field(t, "Content-Type", "application/octet-stream").Field(t, "Cache-Control", "public, max-age=60")
+	for _, c := range []struct {
+		field  string
+		status int
+		body   string
+	}{
+		{"Range: bytes=2-4", 206, "234"},
+		{"If-None-Match: " + a.Header.Get("ETag"), 304, ""},
+		{"If-Modified-Since: " + a.Header.Get("Last-Modified"), 304, ""},
+	} {
+		if got := s.Get("/file", c.status, c.field); got.Text != c.body {
+			t.Errorf("%s: %q", c.field, got.Text)
 		}
-		s.Get("/below/one.txt", 200).Is(t, "0123456789")
-	})
+	}
+	s.Get("/below/one.txt", 200).Is(t, "0123456789")
 }
 
 func TestSendfileOfDjango(t *testing.T) {
+	t.Parallel()
 	fapwstest.NeedModule(t, "django")
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		folder := t.TempDir()
-		fapwstest.Write(t, folder+"/one.txt", "0123456789")
-		fapwstest.Write(t, folder+"/caf\u00e9 1.txt", "coffee")
-		s := fapwstest.Command{Script: "senddjango.py", Flags: []string{
-			"--x-accel", "/protected/=" + folder, "--forwarded-allow-ips", "127.0.0.1", "--root-path", "/outer",
-		}}.Serve(t, m)
-		a := s.Get("/below/caf%C3%A9%201.txt", 200).Is(t, "coffee").Field(t, "Content-Type", "text/plain; charset=utf-8")
-		a.Field(t, "Content-Disposition", "attachment")
-		if len(a.Cookies()) != 1 {
-			t.Errorf("%v", a.Header)
-		}
-		s.Get("/stream", 206, "Range: bytes=0-1").Want(t, 206, "01")
-		s.Get("/where", 200, "X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https", "X-Forwarded-Host: a.example").Is(t, "https://a.example/outer/where 192.0.2.1")
-	})
+	folder := t.TempDir()
+	fapwstest.Write(t, folder+"/one.txt", "0123456789")
+	fapwstest.Write(t, folder+"/caf\u00e9 1.txt", "coffee")
+	s := fapwstest.Command{Script: "senddjango.py", Flags: []string{
+		"--x-accel", "/protected/=" + folder, "--forwarded-allow-ips", "127.0.0.1", "--root-path", "/outer",
+	}}.Serve(t, fapwstest.Threads)
+	a := s.Get("/below/caf%C3%A9%201.txt", 200).Is(t, "coffee").Field(t, "Content-Type", "text/plain; charset=utf-8")
+	a.Field(t, "Content-Disposition", "attachment")
+	if len(a.Cookies()) != 1 {
+		t.Errorf("%v", a.Header)
+	}
+	s.Get("/stream", 206, "Range: bytes=0-1").Want(t, 206, "01")
+	s.Get("/where", 200, "X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https", "X-Forwarded-Host: a.example").Is(t, "https://a.example/outer/where 192.0.2.1")
 }

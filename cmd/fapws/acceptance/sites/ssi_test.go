@@ -13,67 +13,66 @@ import (
 
 // TestSSIBesideAnApplication: the elements of pages of a folder, with an application beside it.
 func TestSSIBesideAnApplication(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		dir := t.TempDir()
-		for name, text := range map[string]string{
-			"app.py": `
+	t.Parallel()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"app.py": `
 def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain"), ("Set-Cookie", "a=b")])
     return [("python %s?%s" % (environ["PATH_INFO"], environ["QUERY_STRING"])).encode()]
 `,
-			"fapws.toml":              "[[host]]\nroot = 'site'\napp = 'app.py'\nssi = { errmsg = '[error]' }\n",
-			"site/include.shtml":      `[<!--#include virtual="/part.txt" -->] [<!--#include file="part.txt" -->] [<!--#include virtual="folder/inner.shtml" -->]`,
-			"site/part.txt":           "part & whole",
-			"site/folder/inner.shtml": `inner of <!--#echo var="DOCUMENT_NAME" -->`,
-			"site/folder/index.shtml": `index <!--#echo var="DOCUMENT_URI" -->`,
-			"site/echo.shtml":         `<!--#echo var="QUERY_STRING" --> <!--#echo encoding="none" var="QUERY_STRING" --> <!--#echo var="nothing" -->`,
-			"site/set.shtml":          `<!--#set var="a" value="b" --><!--#set var="c" value="${a}c" --><!--#echo var="c" -->`,
-			"site/if.shtml":           `<!--#if expr="v('QUERY_STRING') == 'one'" -->1<!--#elif expr="v('QUERY_STRING') =~ /t(wo)/" -->2<!--#else -->3<!--#endif -->`,
-			"site/fsize.shtml":        `<!--#config sizefmt="bytes" --><!--#fsize file="part.txt" -->|<!--#config sizefmt="abbrev" --><!--#fsize virtual="/part.txt" -->`,
-			"site/flastmod.shtml":     `<!--#config timefmt="%Y-%m-%d" --><!--#flastmod file="part.txt" -->`,
-			"site/errmsg.shtml":       `<!--#nothing --><!--#config errmsg="[mine]" --><!--#nothing -->`,
-			"site/exec.shtml":         `<!--#exec cmd="echo bad" -->`,
-			"site/self.shtml":         `.<!--#include virtual="self.shtml" -->`,
-			"site/dynamic.shtml":      `[<!--#include virtual="/hello?a=b%20c" -->]`,
-		} {
-			fapwstest.Write(t, filepath.Join(dir, name), text)
+		"fapws.toml":              "[[host]]\nroot = 'site'\napp = 'app.py'\nssi = { errmsg = '[error]' }\n",
+		"site/include.shtml":      `[<!--#include virtual="/part.txt" -->] [<!--#include file="part.txt" -->] [<!--#include virtual="folder/inner.shtml" -->]`,
+		"site/part.txt":           "part & whole",
+		"site/folder/inner.shtml": `inner of <!--#echo var="DOCUMENT_NAME" -->`,
+		"site/folder/index.shtml": `index <!--#echo var="DOCUMENT_URI" -->`,
+		"site/echo.shtml":         `<!--#echo var="QUERY_STRING" --> <!--#echo encoding="none" var="QUERY_STRING" --> <!--#echo var="nothing" -->`,
+		"site/set.shtml":          `<!--#set var="a" value="b" --><!--#set var="c" value="${a}c" --><!--#echo var="c" -->`,
+		"site/if.shtml":           `<!--#if expr="v('QUERY_STRING') == 'one'" -->1<!--#elif expr="v('QUERY_STRING') =~ /t(wo)/" -->2<!--#else -->3<!--#endif -->`,
+		"site/fsize.shtml":        `<!--#config sizefmt="bytes" --><!--#fsize file="part.txt" -->|<!--#config sizefmt="abbrev" --><!--#fsize virtual="/part.txt" -->`,
+		"site/flastmod.shtml":     `<!--#config timefmt="%Y-%m-%d" --><!--#flastmod file="part.txt" -->`,
+		"site/errmsg.shtml":       `<!--#nothing --><!--#config errmsg="[mine]" --><!--#nothing -->`,
+		"site/exec.shtml":         `<!--#exec cmd="echo bad" -->`,
+		"site/self.shtml":         `.<!--#include virtual="self.shtml" -->`,
+		"site/dynamic.shtml":      `[<!--#include virtual="/hello?a=b%20c" -->]`,
+	} {
+		fapwstest.Write(t, filepath.Join(dir, name), text)
+	}
+	at := time.Date(2020, 2, 3, 12, 0, 0, 0, time.UTC)
+	if err := os.Chtimes(filepath.Join(dir, "site/part.txt"), at, at); err != nil {
+		t.Fatal(err)
+	}
+	s := fapwstest.Command{Flags: []string{"--config", filepath.Join(dir, "fapws.toml")}, Dir: dir}.Serve(t, fapwstest.Threads)
+	for _, c := range []struct{ path, want string }{
+		{"/include.shtml", "[part & whole] [part & whole] [inner of include.shtml]"},
+		{"/echo.shtml?<b>&x", "&lt;b&gt;&amp;x <b>&x (none)"},
+		{"/set.shtml", "bc"},
+		{"/if.shtml?one", "1"},
+		{"/if.shtml?two", "2"},
+		{"/if.shtml?", "3"},
+		{"/fsize.shtml", "12| 12 "},
+		{"/flastmod.shtml", "2020-02-03"},
+		{"/errmsg.shtml", "[error][mine]"},
+		{"/exec.shtml", "[error]"},
+		{"/self.shtml", strings.Repeat(".", 11) + "[error]"},
+		{"/dynamic.shtml", "[python /hello?a=b%20c]"},
+		{"/folder/", "index /folder/index.shtml"},
+		{"/other/", "python /other/?"},
+	} {
+		r := s.Get(c.path, 200).Is(t, c.want)
+		if strings.Contains(c.path, ".shtml") {
+			r.Field(t, "Content-Type", "text/html; charset=utf-8").Field(t, "Set-Cookie", "").Field(t, "ETag", "").Field(t, "Last-Modified", "")
 		}
-		at := time.Date(2020, 2, 3, 12, 0, 0, 0, time.UTC)
-		if err := os.Chtimes(filepath.Join(dir, "site/part.txt"), at, at); err != nil {
-			t.Fatal(err)
-		}
-		s := fapwstest.Command{Flags: []string{"--config", filepath.Join(dir, "fapws.toml")}, Dir: dir}.Serve(t, m)
-		for _, c := range []struct{ path, want string }{
-			{"/include.shtml", "[part & whole] [part & whole] [inner of include.shtml]"},
-			{"/echo.shtml?<b>&x", "&lt;b&gt;&amp;x <b>&x (none)"},
-			{"/set.shtml", "bc"},
-			{"/if.shtml?one", "1"},
-			{"/if.shtml?two", "2"},
-			{"/if.shtml?", "3"},
-			{"/fsize.shtml", "12| 12 "},
-			{"/flastmod.shtml", "2020-02-03"},
-			{"/errmsg.shtml", "[error][mine]"},
-			{"/exec.shtml", "[error]"},
-			{"/self.shtml", strings.Repeat(".", 11) + "[error]"},
-			{"/dynamic.shtml", "[python /hello?a=b%20c]"},
-			{"/folder/", "index /folder/index.shtml"},
-			{"/other/", "python /other/?"},
-		} {
-			r := s.Get(c.path, 200).Is(t, c.want)
-			if strings.Contains(c.path, ".shtml") {
-				r.Field(t, "Content-Type", "text/html; charset=utf-8").Field(t, "Set-Cookie", "").Field(t, "ETag", "").Field(t, "Last-Modified", "")
-			}
-		}
-		for _, line := range []string{"self.shtml:1: cannot include", "exec.shtml:1: exec is not allowed", `errmsg.shtml:1: unknown element "nothing"`} {
-			s.Says(regexp.QuoteMeta(line))
-		}
-		changed := filepath.Join(dir, "site/set.shtml")
-		fapwstest.Write(t, changed, "changed")
-		s.Get("/set.shtml", 200).Is(t, "changed")
-		if r := s.Ask(fapwstest.Request("HEAD", "/echo.shtml?abc", "")); r.StatusCode != 200 || r.ContentLength != int64(len("abc abc (none)")) {
-			t.Errorf("%d %v", r.StatusCode, r.Header)
-		}
-	})
+	}
+	for _, line := range []string{"self.shtml:1: cannot include", "exec.shtml:1: exec is not allowed", `errmsg.shtml:1: unknown element "nothing"`} {
+		s.Says(regexp.QuoteMeta(line))
+	}
+	changed := filepath.Join(dir, "site/set.shtml")
+	fapwstest.Write(t, changed, "changed")
+	s.Get("/set.shtml", 200).Is(t, "changed")
+	if r := s.Ask(fapwstest.Request("HEAD", "/echo.shtml?abc", "")); r.StatusCode != 200 || r.ContentLength != int64(len("abc abc (none)")) {
+		t.Errorf("%d %v", r.StatusCode, r.Header)
+	}
 }
 
 // TestSSIFlag: a folder with --ssi has pages, without an application and its

@@ -38,7 +38,7 @@ func site(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, folder string) {
 }
 
 func TestStaticFiles(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := site(t, m)
 		one := s.Get("/static/one.txt", 200).Is(t, "0123456789")
 		one.Field(t, "Content-Type", "text/plain; charset=utf-8").Field(t, "Content-Length", "10").Field(t, "Accept-Ranges", "bytes")
@@ -137,56 +137,53 @@ func ranges(t *testing.T, s *fapwstest.Server) {
 }
 
 func TestStaticBig(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s, folder := site(t, m)
-		want, err := os.ReadFile(folder + "/site/big.bin")
-		if err != nil {
-			t.Fatal(err)
-		}
-		w := s.Dial()
-		for range 3 { // on one connection, with others behind
-			w.Send(fapwstest.Get("/static/big.bin"), fapwstest.Get("/handler/big.bin"), fapwstest.Get("/static/one.txt"))
-			for range 2 {
-				if a := w.Answer().Want(t, 200); a.Text != string(want) {
-					t.Errorf("other bytes, %d of %d", len(a.Text), len(want))
-				}
+	t.Parallel()
+	s, folder := site(t, fapwstest.Threads)
+	want, err := os.ReadFile(folder + "/site/big.bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := s.Dial()
+	for range 3 { // on one connection, with others behind
+		w.Send(fapwstest.Get("/static/big.bin"), fapwstest.Get("/handler/big.bin"), fapwstest.Get("/static/one.txt"))
+		for range 2 {
+			if a := w.Answer().Want(t, 200); a.Text != string(want) {
+				t.Errorf("other bytes, %d of %d", len(a.Text), len(want))
 			}
-			w.Answer().Is(t, "0123456789")
 		}
-	})
+		w.Answer().Is(t, "0123456789")
+	}
 }
 
 func TestStaticListing(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s, _ := site(t, m)
-		s.Get("/list", 301).Field(t, "Location", "/list/")
-		a := s.Get("/list/", 200).Want(t, 200, "a &lt;b&gt;.txt", `a%20%3Cb%3E.txt`)
-		if strings.Contains(a.Text, "<b>") {
-			t.Errorf("not escaped: %q", a.Text)
-		}
-		s.Get("/list/a%20%3Cb%3E.txt", 200).Is(t, "a")
-	})
+	t.Parallel()
+	s, _ := site(t, fapwstest.Threads)
+	s.Get("/list", 301).Field(t, "Location", "/list/")
+	a := s.Get("/list/", 200).Want(t, 200, "a &lt;b&gt;.txt", `a%20%3Cb%3E.txt`)
+	if strings.Contains(a.Text, "<b>") {
+		t.Errorf("not escaped: %q", a.Text)
+	}
+	s.Get("/list/a%20%3Cb%3E.txt", 200).Is(t, "a")
 }
 
 // Nothing outside the root, whatever the path or a link says.
 func TestStaticEscapes(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s, folder := site(t, m)
-		for _, path := range []string{
-			"../secret", "%2e%2e/secret", "..%2fsecret", "%2e%2e%2fsecret", ".%2e/secret", "sub/../../secret", "sub/%2e%2e/%2e%2e/secret",
-			"./../secret", "//../secret", "..//secret", "....//secret", "..\\secret", "%5c..%5csecret", "..;/secret",
-			"link", "up/secret", "up/site/../secret", "/" + folder + "/secret", "%2f" + strings.TrimPrefix(folder, "/") + "/secret",
-			"one.txt%00", "secret%00.txt", "..%c0%afsecret", "%252e%252e/secret", "../../../../../../../../etc/passwd", "../" + filepath.Base(folder) + "/secret",
-		} {
-			for _, root := range []string{"/static/", "/handler/"} {
-				for _, target := range []string{root + path, "http://test" + root + path} {
-					a := s.Ask("GET " + target + " HTTP/1.1\r\nHost: test\r\n\r\n")
-					if a.StatusCode/100 == 2 || strings.Contains(a.Text, "root:") || strings.Contains(a.Text, "secret\n") || a.Text == "secret" {
-						t.Errorf("%s: %d %q", target, a.StatusCode, a.Text)
-					}
+	t.Parallel()
+	s, folder := site(t, fapwstest.Threads)
+	for _, path := range []string{
+		"../secret", "%2e%2e/secret", "..%2fsecret", "%2e%2e%2fsecret", ".%2e/secret", "sub/../../secret", "sub/%2e%2e/%2e%2e/secret",
+		"./../secret", "//../secret", "..//secret", "....//secret", "..\\secret", "%5c..%5csecret", "..;/secret",
+		"link", "up/secret", "up/site/../secret", "/" + folder + "/secret", "%2f" + strings.TrimPrefix(folder, "/") + "/secret",
+		"one.txt%00", "secret%00.txt", "..%c0%afsecret", "%252e%252e/secret", "../../../../../../../../etc/passwd", "../" + filepath.Base(folder) + "/secret",
+	} {
+		for _, root := range []string{"/static/", "/handler/"} {
+			for _, target := range []string{root + path, "http://test" + root + path} {
+				a := s.Ask("GET " + target + " HTTP/1.1\r\nHost: test\r\n\r\n")
+				if a.StatusCode/100 == 2 || strings.Contains(a.Text, "root:") || strings.Contains(a.Text, "secret\n") || a.Text == "secret" {
+					t.Errorf("%s: %d %q", target, a.StatusCode, a.Text)
 				}
 			}
 		}
-		s.Get("/static/one.txt", 200).Is(t, "0123456789")
-	})
+	}
+	s.Get("/static/one.txt", 200).Is(t, "0123456789")
 }

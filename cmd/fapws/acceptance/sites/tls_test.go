@@ -55,66 +55,65 @@ func secure(t *testing.T) (behind *httptest.Server, ca string, connections *atom
 
 // A server behind may have TLS, and its connections are kept.
 func TestProxyTLS(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		behind, ca, connections := secure(t)
-		dir := t.TempDir()
-		route := func(host, more string) string {
-			return "[[host]]\nname = \"" + host + "\"\nerror-log = \"" + dir + "/" + host + "\"\n" +
-				"[[host.route]]\nprefix = \"/\"\nproxy = \"" + behind.URL + "\"\n" + more
-		}
-		s := fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/fapws.toml",
-			route("strict", "")+
-				route("trusting", "proxy-tls-verify = false\n")+
-				route("knowing", "proxy-tls-ca = \""+ca+"\"\n")+
-				route("named", "proxy-tls-ca = \""+ca+"\"\nproxy-tls-name = \"example.com\"\nproxy-preserve-host = false\n")+
-				route("misled", "proxy-tls-ca = \""+ca+"\"\nproxy-tls-name = \"other.test\"\n")+
-				strings.Replace(route("plain", "proxy-tls-ca = \""+ca+"\"\n"), behind.URL, "https://"+plainServer(t), 1))}, Complains: true}.Serve(t, m)
-		ask := func(host string) *fapwstest.Answer {
-			return s.Ask("POST / HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbody")
-		}
-		address := strings.TrimPrefix(behind.URL, "https://")
-		has(ask("trusting").Want(t, 200), t, "POST host=trusting name= proto=http body")
-		has(ask("knowing").Want(t, 200), t, "POST host=knowing name= proto=http body")
-		has(ask("named").Want(t, 200), t, "POST host="+address+" name=example.com proto=http body")
-		wrong := map[string]string{
-			"strict": "certificate verification failed: x509: certificate signed by unknown authority",
-			"misled": "certificate verification failed: x509: certificate is valid for example.com, *.example.com, not other.test",
-			"plain":  "the server does not speak TLS: tls: first record does not look like a TLS handshake",
-		}
-		for host := range wrong {
-			ask(host).Want(t, 502)
-		}
-		for host, want := range wrong {
-			fapwstest.Eventually(t, host+" logs "+want, func() bool {
-				text, _ := os.ReadFile(dir + "/" + host)
-				return strings.Count(string(text), "\n") == 1 && strings.Contains(string(text), want)
-			})
-		}
+	t.Parallel()
+	behind, ca, connections := secure(t)
+	dir := t.TempDir()
+	route := func(host, more string) string {
+		return "[[host]]\nname = \"" + host + "\"\nerror-log = \"" + dir + "/" + host + "\"\n" +
+			"[[host.route]]\nprefix = \"/\"\nproxy = \"" + behind.URL + "\"\n" + more
+	}
+	s := fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/fapws.toml",
+		route("strict", "")+
+			route("trusting", "proxy-tls-verify = false\n")+
+			route("knowing", "proxy-tls-ca = \""+ca+"\"\n")+
+			route("named", "proxy-tls-ca = \""+ca+"\"\nproxy-tls-name = \"example.com\"\nproxy-preserve-host = false\n")+
+			route("misled", "proxy-tls-ca = \""+ca+"\"\nproxy-tls-name = \"other.test\"\n")+
+			strings.Replace(route("plain", "proxy-tls-ca = \""+ca+"\"\n"), behind.URL, "https://"+plainServer(t), 1))}, Complains: true}.Serve(t, fapwstest.Threads)
+	ask := func(host string) *fapwstest.Answer {
+		return s.Ask("POST / HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbody")
+	}
+	address := strings.TrimPrefix(behind.URL, "https://")
+	has(ask("trusting").Want(t, 200), t, "POST host=trusting name= proto=http body")
+	has(ask("knowing").Want(t, 200), t, "POST host=knowing name= proto=http body")
+	has(ask("named").Want(t, 200), t, "POST host="+address+" name=example.com proto=http body")
+	wrong := map[string]string{
+		"strict": "certificate verification failed: x509: certificate signed by unknown authority",
+		"misled": "certificate verification failed: x509: certificate is valid for example.com, *.example.com, not other.test",
+		"plain":  "the server does not speak TLS: tls: first record does not look like a TLS handshake",
+	}
+	for host := range wrong {
+		ask(host).Want(t, 502)
+	}
+	for host, want := range wrong {
+		fapwstest.Eventually(t, host+" logs "+want, func() bool {
+			text, _ := os.ReadFile(dir + "/" + host)
+			return strings.Count(string(text), "\n") == 1 && strings.Contains(string(text), want)
+		})
+	}
 
-		before := connections.Load()
-		w := s.Dial()
-		for range 20 {
-			w.Send("GET / HTTP/1.1\r\nHost: knowing\r\n\r\n")
-			w.Answer().Want(t, 200)
-		}
-		if n := connections.Load() - before; n > 1 {
-			t.Errorf("%d more connections for 20 requests", n)
-		}
+	before := connections.Load()
+	w := s.Dial()
+	for range 20 {
+		w.Send("GET / HTTP/1.1\r\nHost: knowing\r\n\r\n")
+		w.Answer().Want(t, 200)
+	}
+	if n := connections.Load() - before; n > 1 {
+		t.Errorf("%d more connections for 20 requests", n)
+	}
 
-		w = s.Dial()
-		w.Send("GET / HTTP/1.1\r\nHost: knowing\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
-		if got := w.Head("GET"); got.StatusCode != 101 {
-			t.Fatal(got)
-		}
-		text := strings.Repeat("0123456789", 200_000)
-		go func() {
-			io.WriteString(w, text)
-			w.Conn.(*net.TCPConn).CloseWrite()
-		}()
-		if got := w.Rest(); got != "welcome"+text {
-			t.Errorf("%d bytes came, want %d", len(got), len(text))
-		}
-	})
+	w = s.Dial()
+	w.Send("GET / HTTP/1.1\r\nHost: knowing\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+	if got := w.Head("GET"); got.StatusCode != 101 {
+		t.Fatal(got)
+	}
+	text := strings.Repeat("0123456789", 200_000)
+	go func() {
+		io.WriteString(w, text)
+		w.Conn.(*net.TCPConn).CloseWrite()
+	}()
+	if got := w.Rest(); got != "welcome"+text {
+		t.Errorf("%d bytes came, want %d", len(got), len(text))
+	}
 }
 
 // plainServer is the address of one without TLS.

@@ -37,7 +37,10 @@ error-log = "error.log"
 [[host.route]]
 prefix = "/wsgi"
 app = "traced.py:app"
-%s[[host.route]]
+[[host.route]]
+prefix = "/asgi"
+app = "traced.py:asgi"
+[[host.route]]
 prefix = "/cached"
 app = "traced.py:app"
 cache = "60s"
@@ -52,8 +55,6 @@ prefix = "/cgi/"
 cgi = "bin"
 `
 
-const asgiRoute = "[[host.route]]\nprefix = \"/asgi\"\napp = \"traced.py:asgi\"\n"
-
 const (
 	theirTrace = "4bf92f3577b34da6a3ce929d0e0e4736"
 	theirs     = "traceparent: 00-" + theirTrace + "-00f067aa0ba902b7-01"
@@ -63,85 +64,80 @@ var ours = regexp.MustCompile(`^(00-([0-9a-f]{32})-([0-9a-f]{16})-01) ([0-9a-f]{
 
 // TestTrace: what answers a request gets its trace as the client has it, or a new one, and both logs have its id.
 func TestTrace(t *testing.T) {
-	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
-		upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			parent := r.Header["Traceparent"]
-			state := append(r.Header["Tracestate"], "-")[0]
-			if len(parent) != 1 {
-				parent = []string{fmt.Sprint(parent)}
-			}
-			fmt.Fprintf(w, "%s %s %s", parent[0], strings.Split(parent[0], "-")[1], state)
-		}))
-		t.Cleanup(upstream.Close)
-		paths := []string{"/wsgi", "/proxy", "/cgi/env"}
-		route := ""
-		if !m.Forks() {
-			paths, route = append(paths, "/asgi"), asgiRoute
+	t.Parallel()
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		parent := r.Header["Traceparent"]
+		state := append(r.Header["Tracestate"], "-")[0]
+		if len(parent) != 1 {
+			parent = []string{fmt.Sprint(parent)}
 		}
-		s, folder := configured(t, m, fmt.Sprintf(tracedSite, true, route, upstream.URL), map[string]string{
-			"traced.py": tracedApp,
-			"bin/env":   shell(plain, `id=${HTTP_TRACEPARENT#*-}; printf '%s %s %s' "$HTTP_TRACEPARENT" "${id%%-*}" "${HTTP_TRACESTATE--}"`),
-		})
-		c := s.Dial()
-		ask := func(path string, fields ...string) []string {
-			t.Helper()
-			c.Send(fapwstest.Get(path, fields...))
-			text := c.Answer().Want(t, 200).Text
-			found := ours.FindStringSubmatch(text)
-			if found == nil || found[2] != found[4] {
-				t.Fatalf("%s with %q gets %q", path, fields, text)
-			}
-			return found
-		}
-		spans := map[string]bool{"00f067aa0ba902b7": true}
-		for _, path := range paths {
-			var traces []string
-			for range 3 { // heads of the same connection are remembered
-				made, goesOn := ask(path), ask(path, theirs, "tracestate: a=b")
-				if goesOn[2] != theirTrace || goesOn[5] != "a=b" {
-					t.Errorf("%s: %q", path, goesOn)
-				}
-				replaced := ask(path, theirs+"!", "tracestate: a=b", "X-Behind: 1")
-				if replaced[5] != "-" {
-					t.Errorf("%s: a tracestate without its traceparent: %q", path, replaced)
-				}
-				traces = append(traces, made[2], goesOn[2], replaced[2])
-				for _, found := range [][]string{made, goesOn, replaced} {
-					if spans[found[3]] {
-						t.Errorf("%s: the parent-id %s comes again", path, found[3])
-					}
-					spans[found[3]] = true
-				}
-			}
-			lines := ""
-			for _, trace := range traces {
-				lines += "line " + trace + "\n"
-			}
-			fapwstest.Eventually(t, "the access log has the traces", func() bool {
-				text, _ := os.ReadFile(folder + "/access.log")
-				return strings.Contains(string(text), lines)
-			})
-		}
-		for path, status := range map[string]int{"/wsgi/fails": 500, "/gone": 502} {
-			c.Send(fapwstest.Get(path, theirs))
-			c.Answer().Want(t, status)
-			want := regexp.MustCompile(`\[(?:error|warning)\] \[client 127\.0\.0\.1:\d+\] \[trace ` + theirTrace + `\] .*` + map[int]string{500: "fails", 502: "nowhere"}[status])
-			fapwstest.Eventually(t, path+" is in the error log with its trace", func() bool {
-				text, _ := os.ReadFile(folder + "/error.log")
-				return want.Match(text)
-			})
-		}
-		fields := []string{"If-None-Match: x"}
-		for i := range 98 { // with Host the limit
-			fields = append(fields, fmt.Sprintf("X-%d: 1", i))
-		}
-		ask("/cached", fields...)
-		if curl, err := exec.LookPath("curl"); err != nil {
-			t.Error("no curl: sudo apt-get install curl")
-		} else if out, err := exec.Command(curl, "-s", "--http2-prior-knowledge", "-H", theirs, s.URL+"/wsgi").Output(); err != nil || !strings.Contains(string(out), theirTrace+" -") {
-			t.Errorf("HTTP/2: %v %s", err, out)
-		}
+		fmt.Fprintf(w, "%s %s %s", parent[0], strings.Split(parent[0], "-")[1], state)
+	}))
+	t.Cleanup(upstream.Close)
+	paths := []string{"/wsgi", "/proxy", "/cgi/env", "/asgi"}
+	s, folder := configured(t, fapwstest.Threads, fmt.Sprintf(tracedSite, true, upstream.URL), map[string]string{
+		"traced.py": tracedApp,
+		"bin/env":   shell(plain, `id=${HTTP_TRACEPARENT#*-}; printf '%s %s %s' "$HTTP_TRACEPARENT" "${id%%-*}" "${HTTP_TRACESTATE--}"`),
 	})
+	c := s.Dial()
+	ask := func(path string, fields ...string) []string {
+		t.Helper()
+		c.Send(fapwstest.Get(path, fields...))
+		text := c.Answer().Want(t, 200).Text
+		found := ours.FindStringSubmatch(text)
+		if found == nil || found[2] != found[4] {
+			t.Fatalf("%s with %q gets %q", path, fields, text)
+		}
+		return found
+	}
+	spans := map[string]bool{"00f067aa0ba902b7": true}
+	for _, path := range paths {
+		var traces []string
+		for range 3 { // heads of the same connection are remembered
+			made, goesOn := ask(path), ask(path, theirs, "tracestate: a=b")
+			if goesOn[2] != theirTrace || goesOn[5] != "a=b" {
+				t.Errorf("%s: %q", path, goesOn)
+			}
+			replaced := ask(path, theirs+"!", "tracestate: a=b", "X-Behind: 1")
+			if replaced[5] != "-" {
+				t.Errorf("%s: a tracestate without its traceparent: %q", path, replaced)
+			}
+			traces = append(traces, made[2], goesOn[2], replaced[2])
+			for _, found := range [][]string{made, goesOn, replaced} {
+				if spans[found[3]] {
+					t.Errorf("%s: the parent-id %s comes again", path, found[3])
+				}
+				spans[found[3]] = true
+			}
+		}
+		lines := ""
+		for _, trace := range traces {
+			lines += "line " + trace + "\n"
+		}
+		fapwstest.Eventually(t, "the access log has the traces", func() bool {
+			text, _ := os.ReadFile(folder + "/access.log")
+			return strings.Contains(string(text), lines)
+		})
+	}
+	for path, status := range map[string]int{"/wsgi/fails": 500, "/gone": 502} {
+		c.Send(fapwstest.Get(path, theirs))
+		c.Answer().Want(t, status)
+		want := regexp.MustCompile(`\[(?:error|warning)\] \[client 127\.0\.0\.1:\d+\] \[trace ` + theirTrace + `\] .*` + map[int]string{500: "fails", 502: "nowhere"}[status])
+		fapwstest.Eventually(t, path+" is in the error log with its trace", func() bool {
+			text, _ := os.ReadFile(folder + "/error.log")
+			return want.Match(text)
+		})
+	}
+	fields := []string{"If-None-Match: x"}
+	for i := range 98 { // with Host the limit
+		fields = append(fields, fmt.Sprintf("X-%d: 1", i))
+	}
+	ask("/cached", fields...)
+	if curl, err := exec.LookPath("curl"); err != nil {
+		t.Error("no curl: sudo apt-get install curl")
+	} else if out, err := exec.Command(curl, "-s", "--http2-prior-knowledge", "-H", theirs, s.URL+"/wsgi").Output(); err != nil || !strings.Contains(string(out), theirTrace+" -") {
+		t.Errorf("HTTP/2: %v %s", err, out)
+	}
 }
 
 // TestNoTrace: without the setting fields are passed on as they came, and a log shows the id of a valid one only.
@@ -151,7 +147,7 @@ func TestNoTrace(t *testing.T) {
 		io.WriteString(w, r.Header.Get("Traceparent"))
 	}))
 	t.Cleanup(upstream.Close)
-	s, folder := configured(t, fapwstest.Threads, fmt.Sprintf(tracedSite, false, "", upstream.URL), map[string]string{
+	s, folder := configured(t, fapwstest.Threads, fmt.Sprintf(tracedSite, false, upstream.URL), map[string]string{
 		"traced.py": tracedApp,
 		"bin/env":   shell(plain),
 	})

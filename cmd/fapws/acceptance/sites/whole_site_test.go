@@ -40,8 +40,8 @@ func TestWholeSite(t *testing.T) {
 
 // Rules at the top of the file are for its application and for all hosts that do not have the key themselves.
 func TestRulesAtTheTop(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s, _ := configured(t, m, `
+	t.Parallel()
+	s, _ := configured(t, fapwstest.Threads, `
 app = "app.py"
 auth = { realm = "device", users = "htpasswd" }
 headers = { X-Rule = "top" }
@@ -66,27 +66,26 @@ prefix = "/all/"
 files = "www"
 allow = ["all"]
 `, map[string]string{
-			"www/index.html": "index",
-			"htpasswd":       "anna:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n", // secret
-			"app.py":         "def handler(environ, start_response):\n    return environ['REMOTE_USER']\n\nPATHS = [('/', handler)]\n",
-		})
-		const right = "Authorization: Basic YW5uYTpzZWNyZXQ="
-		s.Get("/", 401).Field(t, "X-Rule", "top")
-		s.Ask(fapwstest.Get("/", right)).Want(t, 200).Is(t, "anna").Field(t, "X-Rule", "top")
-		s.Ask(fapwstest.Get("http://files.lan/")).Want(t, 401)
-		s.Ask(fapwstest.Get("http://files.lan/", right)).Want(t, 200).Is(t, "index").Field(t, "X-Rule", "top")
-		s.Ask(fapwstest.Get("http://open.lan/", right)).Want(t, 200).Field(t, "X-Rule", "host")
-		s.Ask(fapwstest.Get("http://closed.lan/", right)).Want(t, 403)
-		s.Ask(fapwstest.Get("http://closed.lan/all/")).Want(t, 401)
-		s.Ask(fapwstest.Get("http://closed.lan/all/", right)).Want(t, 200).Is(t, "index")
+		"www/index.html": "index",
+		"htpasswd":       "anna:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n", // secret
+		"app.py":         "def handler(environ, start_response):\n    return environ['REMOTE_USER']\n\nPATHS = [('/', handler)]\n",
 	})
+	const right = "Authorization: Basic YW5uYTpzZWNyZXQ="
+	s.Get("/", 401).Field(t, "X-Rule", "top")
+	s.Ask(fapwstest.Get("/", right)).Want(t, 200).Is(t, "anna").Field(t, "X-Rule", "top")
+	s.Ask(fapwstest.Get("http://files.lan/")).Want(t, 401)
+	s.Ask(fapwstest.Get("http://files.lan/", right)).Want(t, 200).Is(t, "index").Field(t, "X-Rule", "top")
+	s.Ask(fapwstest.Get("http://open.lan/", right)).Want(t, 200).Field(t, "X-Rule", "host")
+	s.Ask(fapwstest.Get("http://closed.lan/", right)).Want(t, 403)
+	s.Ask(fapwstest.Get("http://closed.lan/all/")).Want(t, 401)
+	s.Ask(fapwstest.Get("http://closed.lan/all/", right)).Want(t, 200).Is(t, "index")
 }
 
 // A route without a kind has rules for the sources below its prefix, or where its pattern matches: files, other
 // routes, programs and the application of the host. Each other path is as it was.
 func TestRouteOfRules(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s, _ := configured(t, m, `
+	t.Parallel()
+	s, _ := configured(t, fapwstest.Threads, `
 [[host]]
 root = "www"
 app = "app.py"
@@ -108,27 +107,26 @@ redirect = "/elsewhere"
 prefix = "/bin/"
 cgi = "bin"
 `, map[string]string{
-			"www/index.html": "index", "www/private/a.txt": "secret", "www/public.txt": "public", "www/a.key": "key", "www/dir/index.key": "key",
-			"bin/x.key": shell(plain, "printf '%s' $PATH_INFO"), "bin/y": shell(plain, "printf '%s' $PATH_INFO"),
-			"htpasswd": "anna:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n", // secret
-			"app.py":   "def handler(environ, start_response):\n    return environ['PATH_INFO']\n\nPATHS = [('/', handler)]\n",
-		})
-		const right = "Authorization: Basic YW5uYTpzZWNyZXQ="
-		for target, want := range map[string]int{"/private/a.txt": 200, "/private/b": 200, "/private/moved": 302, "//private/a.txt": 200} {
-			s.Get(target, 401).Field(t, "Www-Authenticate", `Basic realm="private", charset="UTF-8"`)
-			s.Get(target, want, right).Field(t, "X-Rule", "private")
-		}
-		for target, want := range map[string]int{"/a.key": 200, "//a.key": 200, "/a%2ekey": 200, "/none.key": 200, "/bin/x.key": 200, "/bin/x.key/more": 200,
-			"/app.key/more": 200, "/dir/index.key": 200, "/private/a.key": 200} {
-			a := s.Get(target, 401)
-			if got, private := a.Header.Get("Www-Authenticate"), strings.HasPrefix(target, "/private/"); !strings.Contains(got, map[bool]string{false: "keys", true: "private"}[private]) {
-				t.Errorf("%s: %s", target, got)
-			}
-			s.Get(target, want, right)
-		}
-		s.Get("/bin/y/more", 200).Is(t, "/more")
-		s.Get("/app.keys", 200).Is(t, "/app.keys")
-		s.Get("/public.txt", 200).Is(t, "public").Field(t, "X-Rule", "")
-		s.Get("/other", 200).Is(t, "/other")
+		"www/index.html": "index", "www/private/a.txt": "secret", "www/public.txt": "public", "www/a.key": "key", "www/dir/index.key": "key",
+		"bin/x.key": shell(plain, "printf '%s' $PATH_INFO"), "bin/y": shell(plain, "printf '%s' $PATH_INFO"),
+		"htpasswd": "anna:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n", // secret
+		"app.py":   "def handler(environ, start_response):\n    return environ['PATH_INFO']\n\nPATHS = [('/', handler)]\n",
 	})
+	const right = "Authorization: Basic YW5uYTpzZWNyZXQ="
+	for target, want := range map[string]int{"/private/a.txt": 200, "/private/b": 200, "/private/moved": 302, "//private/a.txt": 200} {
+		s.Get(target, 401).Field(t, "Www-Authenticate", `Basic realm="private", charset="UTF-8"`)
+		s.Get(target, want, right).Field(t, "X-Rule", "private")
+	}
+	for target, want := range map[string]int{"/a.key": 200, "//a.key": 200, "/a%2ekey": 200, "/none.key": 200, "/bin/x.key": 200, "/bin/x.key/more": 200,
+		"/app.key/more": 200, "/dir/index.key": 200, "/private/a.key": 200} {
+		a := s.Get(target, 401)
+		if got, private := a.Header.Get("Www-Authenticate"), strings.HasPrefix(target, "/private/"); !strings.Contains(got, map[bool]string{false: "keys", true: "private"}[private]) {
+			t.Errorf("%s: %s", target, got)
+		}
+		s.Get(target, want, right)
+	}
+	s.Get("/bin/y/more", 200).Is(t, "/more")
+	s.Get("/app.keys", 200).Is(t, "/app.keys")
+	s.Get("/public.txt", 200).Is(t, "public").Field(t, "X-Rule", "")
+	s.Get("/other", 200).Is(t, "/other")
 }
