@@ -54,49 +54,47 @@ func (e *events) next() string {
 
 // Many subscribers share a connection with other requests, and each gets each event, also those that it has missed.
 func TestChannels(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := serve(t, m, "news.py")
-		c := client(t)
-		var all []*events
-		for range 50 {
-			all = append(all, subscribe(t, c, s.URL+"/news"))
-		}
-		say := func(i int) { ask(t, c, "GET", fmt.Sprintf("%s/say?%d", s.URL, i), nil) }
+	t.Parallel()
+	s := serve(t, fapwstest.Workers, "news.py")
+	c := client(t)
+	var all []*events
+	for range 50 {
+		all = append(all, subscribe(t, c, s.URL+"/news"))
+	}
+	say := func(i int) { ask(t, c, "GET", fmt.Sprintf("%s/say?%d", s.URL, i), nil) }
+	for i := range 20 {
+		say(i)
+	}
+	for n, e := range all {
 		for i := range 20 {
-			say(i)
-		}
-		for n, e := range all {
-			for i := range 20 {
-				if got := e.next(); got != fmt.Sprint(i) {
-					t.Fatalf("subscriber %d got %s instead of event %d", n, got, i)
-				}
+			if got := e.next(); got != fmt.Sprint(i) {
+				t.Fatalf("subscriber %d got %s instead of event %d", n, got, i)
 			}
 		}
-		all[0].body.Close() // resets its stream
-		say(20)
-		if got := all[1].next(); got != "20" {
-			t.Error(got)
+	}
+	all[0].body.Close() // resets its stream
+	say(20)
+	if got := all[1].next(); got != "20" {
+		t.Error(got)
+	}
+	again := subscribe(t, c, s.URL+"/news", "Last-Event-ID", "17")
+	for _, want := range []string{"18", "19", "20"} {
+		if got := again.next(); got != want {
+			t.Errorf("%s, want %s", got, want)
 		}
-		again := subscribe(t, c, s.URL+"/news", "Last-Event-ID", "17")
-		for _, want := range []string{"18", "19", "20"} {
-			if got := again.next(); got != want {
-				t.Errorf("%s, want %s", got, want)
-			}
-		}
-	})
+	}
 }
 
 // At the end of the server the streams of subscribers end.
 func TestChannelsEnd(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := serve(t, m, "news.py")
-		e := subscribe(t, client(t), s.URL+"/news")
-		s.Signal(15)
-		if _, err := io.ReadAll(e.in); err != nil {
-			t.Error(err)
-		}
-		if code := s.Ended(); code != 0 {
-			t.Errorf("exit code %d", code)
-		}
-	})
+	t.Parallel()
+	s := serve(t, fapwstest.Threads, "news.py")
+	e := subscribe(t, client(t), s.URL+"/news")
+	s.Signal(15)
+	if _, err := io.ReadAll(e.in); err != nil {
+		t.Error(err)
+	}
+	if code := s.Ended(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
 }

@@ -54,6 +54,7 @@ func (f *frames) outcome(id uint32) (status string, code http2.ErrCode) {
 
 // What is no request for a WebSocket is refused, and other streams of the connection go on.
 func TestExtendedConnect(t *testing.T) {
+	t.Parallel()
 	s := fapwstest.Command{Script: "sockets.py", Flags: []string{"--h2c", "--lifespan", "off"}, Complains: true}.Serve(t, fapwstest.Mode{})
 	f := dialFrames(t, s)
 	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
@@ -145,6 +146,7 @@ func TestExtendedConnect(t *testing.T) {
 // A client that opens no window loses its WebSocket after --write-timeout, one that answers no ping after --ws-ping-timeout, and one that sends more
 // than the window before it was accepted at once. What waits is bounded, and others are served.
 func TestWebSocketWindows(t *testing.T) {
+	t.Parallel()
 	s := fapwstest.Command{Script: "sockets.py", Flags: []string{"--h2c", "--lifespan", "off", "--write-timeout", "1s", "--ws-ping-interval", "1s", "--ws-ping-timeout", "1s"}}.Serve(t, fapwstest.Mode{})
 	before := s.RSS()
 	f := dialFrames(t, s, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 10})
@@ -191,6 +193,7 @@ func TestWebSocketWindows(t *testing.T) {
 
 // WebSockets whose clients give no window, or do not answer the close frame, do not hold up the end of the server.
 func TestUnansweredCloses(t *testing.T) {
+	t.Parallel()
 	s := serve(t, fapwstest.Threads, "sockets.py", "--lifespan", "off", "--graceful-timeout", "1h", "--write-timeout", "1h")
 	for _, window := range []uint32{0, 64 << 10} {
 		f := dialFrames(t, s, http2.Setting{ID: http2.SettingInitialWindowSize, Val: window})

@@ -30,6 +30,7 @@ var mayFail = map[string]bool{"Sends invalid connection preface": true}
 
 // TestSpec runs h2spec, which has 145 cases of RFC 7540 and RFC 7541.
 func TestSpec(t *testing.T) {
+	t.Parallel()
 	program := filepath.Join(t.TempDir(), "h2spec")
 	// Its modules are not those of fapws.
 	build := exec.Command("go", "build", "-mod=mod", "-modfile=scripts/h2spec.mod", "-o", program, "github.com/summerwind/h2spec/cmd/h2spec")
@@ -37,10 +38,8 @@ func TestSpec(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building h2spec: %v\n%s", err, out)
 	}
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		run(t, program, serve(t, m, "app.py"), mayFail)
-		run(t, program, serveTLS(t, m, "app.py"), nil, "-t", "-k")
-	})
+	run(t, program, serve(t, fapwstest.Threads, "app.py"), mayFail)
+	run(t, program, serveTLS(t, fapwstest.Threads, "app.py"), nil, "-t", "-k")
 }
 
 func run(t *testing.T, program string, s *fapwstest.Server, mayFail map[string]bool, flags ...string) {

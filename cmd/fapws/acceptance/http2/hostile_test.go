@@ -67,6 +67,7 @@ func (f *frames) until(wanted func(http2.Frame) bool) bool {
 
 // A client that resets each request at once (CVE-2023-44487) has as many handlers at a time as others, and is disconnected.
 func TestRapidReset(t *testing.T) {
+	t.Parallel()
 	const most = 10
 	folder := t.TempDir()
 	s := fapwstest.Command{Script: "hostile.py", Args: []string{folder}, Flags: []string{"--h2c", "--http2-max-streams", fmt.Sprint(most), "--threads", "100", "--max-queue", "5000"}}.Serve(t, fapwstest.Mode{})
@@ -101,6 +102,7 @@ func TestRapidReset(t *testing.T) {
 // A client that asks for much and opens no window costs no more than the limit for all that waits for its address, keeps no other waiting,
 // and loses its streams after --write-timeout.
 func TestClosedWindows(t *testing.T) {
+	t.Parallel()
 	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()}, Flags: []string{"--h2c", "--write-timeout", "1s"}}.Serve(t, fapwstest.Mode{})
 	s.Get("/large", 200)
 	before := s.RSS()
@@ -144,6 +146,7 @@ func TestClosedWindows(t *testing.T) {
 
 // Floods of frames disconnect their clients.
 func TestFloods(t *testing.T) {
+	t.Parallel()
 	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()}, Flags: []string{"--h2c"}}.Serve(t, fapwstest.Mode{})
 	for name, flood := range map[string]func(f *frames) error{
 		"pings":      func(f *frames) error { return f.WritePing(false, [8]byte{}) },
@@ -187,6 +190,7 @@ func TestFloods(t *testing.T) {
 
 // A head of 15 KB that means 59 MB (an HPACK bomb) is refused, and costs no memory.
 func TestHeadBomb(t *testing.T) {
+	t.Parallel()
 	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()}, Flags: []string{"--h2c"}}.Serve(t, fapwstest.Mode{})
 	f := dialFrames(t, s)
 	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)

@@ -22,7 +22,7 @@ func digest(data []byte) string { return fmt.Sprintf("%d %x", len(data), sha256.
 
 // An application gets a request of HTTP/2 like any other, and can tell that it is one. Clients of HTTP/1 are served as well.
 func TestEnviron(t *testing.T) {
-	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		s := serve(t, m, "app.py")
 		r, text := ask(t, client(t), "GET", s.URL+"/show/a%20b?c=d", nil, "X-Name", "value", "Cookie", "a=b", "Cookie", "c=d")
 		var environ map[string]string
@@ -51,7 +51,7 @@ func TestEnviron(t *testing.T) {
 
 // Requests of one connection run side by side, and bodies of all sizes arrive whole in both directions.
 func TestBodies(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := serve(t, m, "app.py", "--max-body-size", "3M")
 		c := client(t)
 		var all sync.WaitGroup
@@ -80,49 +80,48 @@ func TestBodies(t *testing.T) {
 
 // A body that is too large is refused, and the connection goes on.
 func TestRefusals(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Command{Flags: []string{"--h2c", "--max-body-size", "1M"}, Script: "app.py", Complains: true}.Serve(t, m)
-		c := client(t)
-		data := make([]byte, 1<<20+1)
-		for range 3 {
-			if r, text := ask(t, c, "POST", s.URL+"/digest", bytes.NewReader(data)); r.StatusCode != 413 {
-				t.Errorf("%d %q", r.StatusCode, text)
-			}
-			if r, text := ask(t, c, "POST", s.URL+"/early", bytes.NewReader(data[:1<<20])); r.StatusCode != 403 || text != "no" {
-				t.Errorf("%d %q", r.StatusCode, text)
-			}
+	t.Parallel()
+	s := fapwstest.Command{Flags: []string{"--h2c", "--max-body-size", "1M"}, Script: "app.py", Complains: true}.Serve(t, fapwstest.Threads)
+	c := client(t)
+	data := make([]byte, 1<<20+1)
+	for range 3 {
+		if r, text := ask(t, c, "POST", s.URL+"/digest", bytes.NewReader(data)); r.StatusCode != 413 {
+			t.Errorf("%d %q", r.StatusCode, text)
 		}
-		for query, want := range map[string]int{"204+No+Content": 204, "304+Not+Modified": 304, "500+Failed": 500} {
-			if r, text := ask(t, c, "GET", s.URL+"/empty?"+query, nil); r.StatusCode != want || text != "" {
-				t.Errorf("%s: %d %q", query, r.StatusCode, text)
-			}
+		if r, text := ask(t, c, "POST", s.URL+"/early", bytes.NewReader(data[:1<<20])); r.StatusCode != 403 || text != "no" {
+			t.Errorf("%d %q", r.StatusCode, text)
 		}
-		if r, _ := ask(t, c, "GET", s.URL+"/fails", nil); r.StatusCode != 500 {
-			t.Errorf("%d", r.StatusCode)
+	}
+	for query, want := range map[string]int{"204+No+Content": 204, "304+Not+Modified": 304, "500+Failed": 500} {
+		if r, text := ask(t, c, "GET", s.URL+"/empty?"+query, nil); r.StatusCode != want || text != "" {
+			t.Errorf("%s: %d %q", query, r.StatusCode, text)
 		}
-		if r, _ := ask(t, c, "GET", s.URL+"/missing", nil, "Accept", "text/html"); r.StatusCode != 404 || !strings.HasPrefix(r.Header.Get("Content-Type"), "text/html") {
-			t.Errorf("%d %v", r.StatusCode, r.Header)
-		}
-		if r, _ := ask(t, c, "GET", s.URL+"/show", nil, "X-Long", strings.Repeat("x", 9000)); r.StatusCode != 431 {
-			t.Errorf("%d", r.StatusCode)
-		}
-		if r, _ := ask(t, c, "GET", s.URL+"/show?"+strings.Repeat("x", 9000), nil); r.StatusCode != 414 {
-			t.Errorf("%d", r.StatusCode)
-		}
-		r, err := c.Get(s.URL + "/short")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.ReadAll(r.Body); err == nil {
-			t.Error("a response that is too short looks whole")
-		}
-		r.Body.Close()
-	})
+	}
+	if r, _ := ask(t, c, "GET", s.URL+"/fails", nil); r.StatusCode != 500 {
+		t.Errorf("%d", r.StatusCode)
+	}
+	if r, _ := ask(t, c, "GET", s.URL+"/missing", nil, "Accept", "text/html"); r.StatusCode != 404 || !strings.HasPrefix(r.Header.Get("Content-Type"), "text/html") {
+		t.Errorf("%d %v", r.StatusCode, r.Header)
+	}
+	if r, _ := ask(t, c, "GET", s.URL+"/show", nil, "X-Long", strings.Repeat("x", 9000)); r.StatusCode != 431 {
+		t.Errorf("%d", r.StatusCode)
+	}
+	if r, _ := ask(t, c, "GET", s.URL+"/show?"+strings.Repeat("x", 9000), nil); r.StatusCode != 414 {
+		t.Errorf("%d", r.StatusCode)
+	}
+	r, err := c.Get(s.URL + "/short")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(r.Body); err == nil {
+		t.Error("a response that is too short looks whole")
+	}
+	r.Body.Close()
 }
 
 // An ASGI application gets a body as it arrives, and its response leaves as it is made.
 func TestStreaming(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := serve(t, m, "asgi.py:app", "--max-body-size", "64M", "--lifespan", "off")
 		c := client(t)
 		_, text := ask(t, c, "GET", s.URL+"/scope", nil, "X-Name", "value")
@@ -169,6 +168,7 @@ func TestStreaming(t *testing.T) {
 
 // Files, with ranges and conditions, many at the same time.
 func TestFiles(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	data := bytes.Repeat([]byte("0123456789abcdef"), 128<<10)
 	if err := os.WriteFile(filepath.Join(folder, "large.bin"), data, 0o644); err != nil {
@@ -208,6 +208,7 @@ func TestFiles(t *testing.T) {
 
 // A proxied request of HTTP/2 goes on as HTTP/1, and the log names the version of the client.
 func TestProxyAndLog(t *testing.T) {
+	t.Parallel()
 	upstream := fapwstest.Serve(t, fapwstest.Threads, "app.py")
 	log := filepath.Join(t.TempDir(), "log")
 	s := fapwstest.ServeProxy(t, upstream.URL, "", "--h2c", "--access-log", log, "--log-flush", "1ms")
@@ -265,6 +266,7 @@ func TestReload(t *testing.T) {
 
 // Without --h2c the preface of HTTP/2 is an unknown version of HTTP.
 func TestNotOffered(t *testing.T) {
+	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "app.py")
 	w := s.Dial()
 	w.Send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
@@ -276,6 +278,7 @@ func TestNotOffered(t *testing.T) {
 
 // With --no-http2 clients with TLS get HTTP/1.1.
 func TestTurnedOff(t *testing.T) {
+	t.Parallel()
 	s := serveTLS(t, fapwstest.Mode{}, "app.py", "--no-http2")
 	c, err := tls.Dial("tcp", s.Address, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2", "http/1.1"}})
 	if err != nil {
@@ -291,6 +294,7 @@ func TestTurnedOff(t *testing.T) {
 
 // The preface may arrive in pieces, and bytes that only begin like it are HTTP/1.
 func TestPreface(t *testing.T) {
+	t.Parallel()
 	s := serve(t, fapwstest.Threads, "app.py")
 	w := s.Dial()
 	w.Send("P")

@@ -14,30 +14,30 @@ import (
 
 // Pages of the cache, and files that an application names.
 func TestCacheAndSendfile(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		folder := t.TempDir()
-		data := bytes.Repeat([]byte("0123456789"), 50_000)
-		if err := os.WriteFile(filepath.Join(folder, "file.bin"), data, 0o644); err != nil {
-			t.Fatal(err)
+	t.Parallel()
+	folder := t.TempDir()
+	data := bytes.Repeat([]byte("0123456789"), 50_000)
+	if err := os.WriteFile(filepath.Join(folder, "file.bin"), data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s := serve(t, fapwstest.Threads, "app.py", "--cache", "--x-sendfile", folder)
+	c := client(t)
+	for range 3 {
+		if _, text := ask(t, c, "GET", s.URL+"/counted", nil, "If-None-Match", `"x"`); text != "call 1" {
+			t.Error(text)
 		}
-		s := serve(t, m, "app.py", "--cache", "--x-sendfile", folder)
-		c := client(t)
-		for range 3 {
-			if _, text := ask(t, c, "GET", s.URL+"/counted", nil, "If-None-Match", `"x"`); text != "call 1" {
-				t.Error(text)
-			}
-			if _, text := ask(t, c, "GET", s.URL+"/sends?file.bin", nil); text != string(data) {
-				t.Errorf("%d bytes", len(text))
-			}
-			if r, text := ask(t, c, "GET", s.URL+"/sends?file.bin", nil, "Range", "bytes=-5"); text != "56789" || r.StatusCode != 206 {
-				t.Errorf("%d %q", r.StatusCode, text)
-			}
+		if _, text := ask(t, c, "GET", s.URL+"/sends?file.bin", nil); text != string(data) {
+			t.Errorf("%d bytes", len(text))
 		}
-	})
+		if r, text := ask(t, c, "GET", s.URL+"/sends?file.bin", nil, "Range", "bytes=-5"); text != "56789" || r.StatusCode != 206 {
+			t.Errorf("%d %q", r.StatusCode, text)
+		}
+	}
 }
 
 // Programs, passwords and pages for errors of a site.
 func TestSite(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	program := fapwstest.Write(t, folder+"/bin/show", "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'\necho \"$SERVER_PROTOCOL $REQUEST_METHOD $CONTENT_LENGTH $HTTP_X_A\"\ncat\n")
 	if err := os.Chmod(program, 0o755); err != nil {

@@ -72,6 +72,7 @@ func (f *frames) unfinished(n int, path string, size int) (sent int) {
 
 // Unfinished bodies of a client take neither the descriptors of others nor of its next requests: there are fewer files than descriptors.
 func TestUnfinishedBodies(t *testing.T) {
+	t.Parallel()
 	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()}, Shell: "ulimit -n 256", Flags: []string{"--h2c", "--body-timeout", "2s"}}.Serve(t, fapwstest.Mode{})
 	large := strings.Repeat("b", 1<<20)
 	before, memory := len(s.Descriptors()), s.RSS()
@@ -100,6 +101,7 @@ func TestUnfinishedBodies(t *testing.T) {
 
 // Applications that do not read what clients send cost a bounded amount of memory for each client, over all its connections, also those that it has closed.
 func TestUnreadBodies(t *testing.T) {
+	t.Parallel()
 	s := serve(t, fapwstest.Threads, "asgi.py:app", "--max-queue", "10000")
 	s.Get("/", 200)
 	before := s.RSS()

@@ -66,7 +66,7 @@ func TestWebSocketCases(t *testing.T) {
 
 // Applications of all kinds accept and refuse WebSockets over HTTP/2 as they do over HTTP/1, and nothing else can be taken for one.
 func TestWebSocketKinds(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "sockets.py", Flags: []string{"--h2c", "--lifespan", "off"}, Complains: true}.Serve(t, m)
 		address := bridge(t, s)
 		c := open(t, address, "/asgi?scope", "Sec-WebSocket-Protocol: chat, other")
