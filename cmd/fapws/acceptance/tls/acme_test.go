@@ -114,7 +114,7 @@ func issued(t *testing.T, s *fapwstest.Server, name string) (c *x509.Certificate
 // Certificates are ordered when the server serves, kept for the next start, renewed when two thirds of their time are
 // over, and shared by all workers, also by those of a reload.
 func TestACME(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		p := startPebble(t)
 		state := t.TempDir()
 		s := p.serve(t, m, state, p.http, p.https)

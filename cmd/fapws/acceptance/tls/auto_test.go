@@ -19,58 +19,57 @@ import (
 // With --tls auto, a client that trusts the authority of the machine, which it has got over plain HTTP and compared, is
 // served by all names and addresses of the machine; also after a restart, with the same authority.
 func TestAuto(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		dir := t.TempDir()
-		socket := dir + "/ctl"
-		flags := []string{"--tls", "auto", "--state-dir", dir + "/state", "--bind", "127.0.0.1:0", "--https-redirect=8443", "--ctl-socket", socket}
-		var trusted *x509.Certificate
-		for _, start := range []string{"first", "second"} {
-			s := serve(t, m, fapwstest.Command{Flags: flags})
-			plain := "http://" + s.Says(`https://\S+/  http://(\S+)/`)[1]
-			r, err := http.Get(plain + "/.well-known/fapws-ca.crt")
-			if err != nil {
-				t.Fatal(err)
-			}
-			der, err := io.ReadAll(r.Body)
-			r.Body.Close()
-			if err != nil || r.StatusCode != 200 || r.Header.Get("Content-Type") != "application/x-x509-ca-cert" {
-				t.Fatalf("%s, %v, %v", r.Status, r.Header, err)
-			}
-			ca, err := x509.ParseCertificate(der)
-			if err != nil {
-				t.Fatal(err)
-			}
-			sum := sha256.Sum256(der)
-			code, stdout, stderr := fapwstest.Command{Flags: []string{"ctl", "--socket", socket, "ca"}}.Run(t)
-			lines := strings.Split(stdout, "\n")
-			if code != 0 || lines[0] != dir+"/state/tls/ca.pem" || strings.ReplaceAll(strings.TrimPrefix(lines[1], "SHA-256 "), ":", "") != strings.ToUpper(hex.EncodeToString(sum[:])) {
-				t.Errorf("ctl ca: code %d, %q, %q", code, stdout, stderr)
-			}
-			if trusted == nil {
-				trusted = ca
-			} else if !trusted.Equal(ca) {
-				t.Errorf("the %s start has another authority", start)
-			}
-			roots := x509.NewCertPool()
-			roots.AddCert(trusted)
-			for _, name := range []string{"localhost", "127.0.0.1"} {
-				w, _ := dial(t, s, &tls.Config{RootCAs: roots, ServerName: name})
-				w.Get("/.well-known/fapws-ca.crt")
-				if got := w.Answer().Want(t, 200).Text; got != string(der) {
-					t.Errorf("over HTTPS: %d bytes", len(got))
-				}
-				w.Get("/show/x")
-				w.Answer().Want(t, 200)
-			}
-			s.Signal(syscall.SIGTERM)
-			s.Ended()
+	t.Parallel()
+	dir := t.TempDir()
+	socket := dir + "/ctl"
+	flags := []string{"--tls", "auto", "--state-dir", dir + "/state", "--bind", "127.0.0.1:0", "--https-redirect=8443", "--ctl-socket", socket}
+	var trusted *x509.Certificate
+	for _, start := range []string{"first", "second"} {
+		s := serve(t, fapwstest.Threads, fapwstest.Command{Flags: flags})
+		plain := "http://" + s.Says(`https://\S+/  http://(\S+)/`)[1]
+		r, err := http.Get(plain + "/.well-known/fapws-ca.crt")
+		if err != nil {
+			t.Fatal(err)
 		}
-		for name, mode := range map[string]os.FileMode{"tls": 0o700, "tls/ca-key.pem": 0o600, "tls/key.pem": 0o600} {
-			if info, err := os.Stat(filepath.Join(dir, "state", name)); err != nil || info.Mode().Perm() != mode {
-				t.Errorf("%s: %v, %v", name, info, err)
-			}
+		der, err := io.ReadAll(r.Body)
+		r.Body.Close()
+		if err != nil || r.StatusCode != 200 || r.Header.Get("Content-Type") != "application/x-x509-ca-cert" {
+			t.Fatalf("%s, %v, %v", r.Status, r.Header, err)
 		}
-	})
+		ca, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256(der)
+		code, stdout, stderr := fapwstest.Command{Flags: []string{"ctl", "--socket", socket, "ca"}}.Run(t)
+		lines := strings.Split(stdout, "\n")
+		if code != 0 || lines[0] != dir+"/state/tls/ca.pem" || strings.ReplaceAll(strings.TrimPrefix(lines[1], "SHA-256 "), ":", "") != strings.ToUpper(hex.EncodeToString(sum[:])) {
+			t.Errorf("ctl ca: code %d, %q, %q", code, stdout, stderr)
+		}
+		if trusted == nil {
+			trusted = ca
+		} else if !trusted.Equal(ca) {
+			t.Errorf("the %s start has another authority", start)
+		}
+		roots := x509.NewCertPool()
+		roots.AddCert(trusted)
+		for _, name := range []string{"localhost", "127.0.0.1"} {
+			w, _ := dial(t, s, &tls.Config{RootCAs: roots, ServerName: name})
+			w.Get("/.well-known/fapws-ca.crt")
+			if got := w.Answer().Want(t, 200).Text; got != string(der) {
+				t.Errorf("over HTTPS: %d bytes", len(got))
+			}
+			w.Get("/show/x")
+			w.Answer().Want(t, 200)
+		}
+		s.Signal(syscall.SIGTERM)
+		s.Ended()
+	}
+	for name, mode := range map[string]os.FileMode{"tls": 0o700, "tls/ca-key.pem": 0o600, "tls/key.pem": 0o600} {
+		if info, err := os.Stat(filepath.Join(dir, "state", name)); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
+	}
 }
 
 // With --user, the files belong to that user, in a directory that the server has made for it.

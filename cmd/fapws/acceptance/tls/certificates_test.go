@@ -17,28 +17,27 @@ import (
 
 // A client that trusts the authority is served, and the application knows that it came over HTTPS.
 func TestServe(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		ca := certtest.NewAuthority(t)
-		s := serve(t, m, fapwstest.Command{Flags: flagsFor(ca.For("example.org", "127.0.0.1"), t.TempDir())})
-		w, state := dial(t, s, &tls.Config{RootCAs: ca.Pool(), NextProtos: []string{"http/1.1"}})
-		if state.Version != tls.VersionTLS13 || state.NegotiatedProtocol != "http/1.1" {
-			t.Errorf("version %x, protocol %q", state.Version, state.NegotiatedProtocol)
+	t.Parallel()
+	ca := certtest.NewAuthority(t)
+	s := serve(t, fapwstest.Threads, fapwstest.Command{Flags: flagsFor(ca.For("example.org", "127.0.0.1"), t.TempDir())})
+	w, state := dial(t, s, &tls.Config{RootCAs: ca.Pool(), NextProtos: []string{"http/1.1"}})
+	if state.Version != tls.VersionTLS13 || state.NegotiatedProtocol != "http/1.1" {
+		t.Errorf("version %x, protocol %q", state.Version, state.NegotiatedProtocol)
+	}
+	for range 3 {
+		w.Get("/show/x")
+		got := w.Answer().Want(t, 200).Object(t)
+		if got["wsgi.url_scheme"] != "https" || got["HTTPS"] != "on" {
+			t.Errorf("scheme %q, HTTPS %q", got["wsgi.url_scheme"], got["HTTPS"])
 		}
-		for range 3 {
-			w.Get("/show/x")
-			got := w.Answer().Want(t, 200).Object(t)
-			if got["wsgi.url_scheme"] != "https" || got["HTTPS"] != "on" {
-				t.Errorf("scheme %q, HTTPS %q", got["wsgi.url_scheme"], got["HTTPS"])
-			}
-		}
-		client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool()}}}
-		defer client.CloseIdleConnections()
-		r, err := client.Get(s.URL + "/show/x") // by its address, without a name
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Body.Close()
-	})
+	}
+	client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool()}}}
+	defer client.CloseIdleConnections()
+	r, err := client.Get(s.URL + "/show/x") // by its address, without a name
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Body.Close()
 }
 
 // curl checks the certificate, and takes TLS 1.2 as well.
@@ -65,7 +64,7 @@ func TestCurl(t *testing.T) {
 // New files are in use without a restart: after they were replaced, and after HUP. Wrong ones are one line, and the
 // certificate before stays in use.
 func TestRenewal(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		ca := certtest.NewAuthority(t)
 		dir := t.TempDir()
 		first := ca.For("example.org")
@@ -125,14 +124,14 @@ func TestMistakes(t *testing.T) {
 
 // Hosts of a configuration file have certificates of their own; one that does not cover its host is a mistake.
 func TestHosts(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		ca := certtest.NewAuthority(t)
-		dir := t.TempDir()
-		shop, rest := ca.For("shop.example.org"), ca.For("example.org")
-		shop.Write(dir + "/shop")
-		rest.Write(dir + "/rest")
-		file := func(name string) string {
-			return fapwstest.Write(t, dir+"/fapws.toml", fmt.Sprintf(`
+	t.Parallel()
+	ca := certtest.NewAuthority(t)
+	dir := t.TempDir()
+	shop, rest := ca.For("shop.example.org"), ca.For("example.org")
+	shop.Write(dir + "/shop")
+	rest.Write(dir + "/rest")
+	file := func(name string) string {
+		return fapwstest.Write(t, dir+"/fapws.toml", fmt.Sprintf(`
 [[host]]
 name = "example.org"
 root = "."
@@ -148,26 +147,23 @@ prefix = "/"
 status = 200
 text = "shop"
 `, name))
+	}
+	s := serve(t, fapwstest.Workers, fapwstest.Command{Script: "environ.py", Flags: []string{"--config", file("shop.example.org"), "--tls-strict-sni"}})
+	for name, want := range map[string]*certtest.Certificate{"shop.example.org": shop, "example.org": rest} {
+		if got := leaf(t, s, name); !got.Equal(want.Leaf) {
+			t.Errorf("%s gets the certificate for %v", name, got.DNSNames)
 		}
-		s := serve(t, m, fapwstest.Command{Script: "environ.py", Flags: []string{"--config", file("shop.example.org"), "--tls-strict-sni"}})
-		for name, want := range map[string]*certtest.Certificate{"shop.example.org": shop, "example.org": rest} {
-			if got := leaf(t, s, name); !got.Equal(want.Leaf) {
-				t.Errorf("%s gets the certificate for %v", name, got.DNSNames)
-			}
-		}
-		if _, err := tryDial(t, s, &tls.Config{ServerName: "unknown.test", InsecureSkipVerify: true}); err == nil || !strings.Contains(err.Error(), "unrecognized name") {
-			t.Errorf("unknown host: %v", err)
-		}
-		file("blog.example.org")
-		want := `fapws.toml:10: certfile: .*/shop/cert.pem: the certificate does not cover the host blog.example.org, only shop.example.org`
-		if m.Workers() {
-			s.Signal(syscall.SIGHUP)
-			s.Says(want)
-			if got := leaf(t, s, "shop.example.org"); !got.Equal(shop.Leaf) {
-				t.Error("the old workers have lost their certificate")
-			}
-		}
-	})
+	}
+	if _, err := tryDial(t, s, &tls.Config{ServerName: "unknown.test", InsecureSkipVerify: true}); err == nil || !strings.Contains(err.Error(), "unrecognized name") {
+		t.Errorf("unknown host: %v", err)
+	}
+	file("blog.example.org")
+	want := `fapws.toml:10: certfile: .*/shop/cert.pem: the certificate does not cover the host blog.example.org, only shop.example.org`
+	s.Signal(syscall.SIGHUP)
+	s.Says(want)
+	if got := leaf(t, s, "shop.example.org"); !got.Equal(shop.Leaf) {
+		t.Error("the old workers have lost their certificate")
+	}
 }
 
 // A session that began at one worker goes on at any, also after a reload, and after an upgrade.

@@ -14,38 +14,38 @@ import (
 // As systemd, certbot and Kubernetes leave it: sockets that the service manager has opened, of which the one called https is for HTTPS, and
 // certificates behind symbolic links, whose replacement is a renewal.
 func TestDeployment(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		ca := certtest.NewAuthority(t)
-		dir := t.TempDir()
-		link := func(to, name string) { // in one step
-			t.Helper()
-			if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Symlink(to, name+".new"); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Rename(name+".new", name); err != nil {
-				t.Fatal(err)
-			}
+	t.Parallel()
+	ca := certtest.NewAuthority(t)
+	dir := t.TempDir()
+	link := func(to, name string) { // in one step
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
 		}
-		versions := map[string][]*certtest.Certificate{}
-		for _, name := range []string{"certbot.test", "pod.test"} {
-			versions[name] = []*certtest.Certificate{ca.For(name), ca.For(name)}
+		if err := os.Symlink(to, name+".new"); err != nil {
+			t.Fatal(err)
 		}
-		for i, n := range []string{"1", "2"} {
-			versions["certbot.test"][i].Write(dir + "/archive/certbot.test/" + n)
-			versions["pod.test"][i].Write(dir + "/secret/..version" + n)
+		if err := os.Rename(name+".new", name); err != nil {
+			t.Fatal(err)
 		}
-		certbot := func(n string) { // with one file after the other
-			link("../../archive/certbot.test/"+n+"/key.pem", dir+"/live/certbot.test/privkey.pem")
-			link("../../archive/certbot.test/"+n+"/cert.pem", dir+"/live/certbot.test/fullchain.pem")
-		}
-		certbot("1")
-		link("..version1", dir+"/secret/..data")
-		link("..data/cert.pem", dir+"/secret/tls.crt")
-		link("..data/key.pem", dir+"/secret/tls.key")
-		file := fapwstest.Write(t, dir+"/fapws.toml", `
+	}
+	versions := map[string][]*certtest.Certificate{}
+	for _, name := range []string{"certbot.test", "pod.test"} {
+		versions[name] = []*certtest.Certificate{ca.For(name), ca.For(name)}
+	}
+	for i, n := range []string{"1", "2"} {
+		versions["certbot.test"][i].Write(dir + "/archive/certbot.test/" + n)
+		versions["pod.test"][i].Write(dir + "/secret/..version" + n)
+	}
+	certbot := func(n string) { // with one file after the other
+		link("../../archive/certbot.test/"+n+"/key.pem", dir+"/live/certbot.test/privkey.pem")
+		link("../../archive/certbot.test/"+n+"/cert.pem", dir+"/live/certbot.test/fullchain.pem")
+	}
+	certbot("1")
+	link("..version1", dir+"/secret/..data")
+	link("..data/cert.pem", dir+"/secret/tls.crt")
+	link("..data/key.pem", dir+"/secret/tls.key")
+	file := fapwstest.Write(t, dir+"/fapws.toml", `
 [[host]]
 name = "certbot.test"
 certfile = "live/certbot.test/fullchain.pem"
@@ -64,42 +64,41 @@ prefix = "/"
 status = 200
 text = "served"
 `)
-		var sockets []*os.File
-		var at []string
-		for range 2 {
-			ln, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			f, err := ln.(*net.TCPListener).File()
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { f.Close(); ln.Close() })
-			sockets, at = append(sockets, f), append(at, ln.Addr().String())
+	var sockets []*os.File
+	var at []string
+	for range 2 {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
 		}
-		s := fapwstest.Command{Shell: "export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=http:https", Files: sockets, Dir: dir,
-			Flags: append(append([]string{}, m.Flags...), "--config", file)}.Start(t)
-		s.Says(`(?m)^fapws \S+ +http://` + at[0] + `/  https://` + at[1] + `/`)
-		plain := fapwstest.Dial(t, "tcp", at[0])
-		plain.Get("/")
-		plain.Answer().Want(t, 200, "served")
-		s.Address = at[1]
-		serves := func(name string, version int) {
-			t.Helper()
-			want := versions[name][version]
-			fapwstest.Eventually(t, name+" has the certificate", func() bool { return leaf(t, s, name).Equal(want.Leaf) })
-			w, _ := dial(t, s, &tls.Config{ServerName: name, RootCAs: ca.Pool()})
-			w.Get("/")
-			w.Answer().Want(t, 200, "served")
-			w.Close()
+		f, err := ln.(*net.TCPListener).File()
+		if err != nil {
+			t.Fatal(err)
 		}
-		serves("certbot.test", 0)
-		serves("pod.test", 0)
-		certbot("2")
-		link("..version2", dir+"/secret/..data")
-		os.RemoveAll(dir + "/secret/..version1")
-		serves("certbot.test", 1)
-		serves("pod.test", 1)
-	})
+		t.Cleanup(func() { f.Close(); ln.Close() })
+		sockets, at = append(sockets, f), append(at, ln.Addr().String())
+	}
+	s := fapwstest.Command{Shell: "export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=http:https", Files: sockets, Dir: dir,
+		Flags: []string{"--config", file}}.Start(t)
+	s.Says(`(?m)^fapws \S+ +http://` + at[0] + `/  https://` + at[1] + `/`)
+	plain := fapwstest.Dial(t, "tcp", at[0])
+	plain.Get("/")
+	plain.Answer().Want(t, 200, "served")
+	s.Address = at[1]
+	serves := func(name string, version int) {
+		t.Helper()
+		want := versions[name][version]
+		fapwstest.Eventually(t, name+" has the certificate", func() bool { return leaf(t, s, name).Equal(want.Leaf) })
+		w, _ := dial(t, s, &tls.Config{ServerName: name, RootCAs: ca.Pool()})
+		w.Get("/")
+		w.Answer().Want(t, 200, "served")
+		w.Close()
+	}
+	serves("certbot.test", 0)
+	serves("pod.test", 0)
+	certbot("2")
+	link("..version2", dir+"/secret/..data")
+	os.RemoveAll(dir + "/secret/..version1")
+	serves("certbot.test", 1)
+	serves("pod.test", 1)
 }

@@ -10,10 +10,10 @@ import (
 // Clients of plain HTTP are sent to HTTPS before a password is asked for; those of HTTPS get the promise (HSTS). Tokens
 // of an authority stay where it looks for them.
 func TestRedirect(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		dir := t.TempDir()
-		fapwstest.Write(t, dir+"/users", "x:$2y$05$c4WoMPo3SXsafkva.HHa6uXQZWr7oboPiC2bT/r7q1BB8I2s0BRqC\n")
-		file := fapwstest.Write(t, dir+"/fapws.toml", `
+	t.Parallel()
+	dir := t.TempDir()
+	fapwstest.Write(t, dir+"/users", "x:$2y$05$c4WoMPo3SXsafkva.HHa6uXQZWr7oboPiC2bT/r7q1BB8I2s0BRqC\n")
+	file := fapwstest.Write(t, dir+"/fapws.toml", `
 forwarded-allow-ips = "127.0.0.1"
 https-redirect = 8443
 hsts = "1y"
@@ -43,35 +43,34 @@ prefix = "/"
 status = 200
 text = "b"
 `)
-		s := fapwstest.Command{Flags: []string{"--config", file}, Dir: dir}.Serve(t, m)
-		const secure = "X-Forwarded-Proto: https"
-		for _, c := range []struct {
-			request        string
-			status         int
-			location, hsts string
-		}{
-			{fapwstest.Request("GET", "/x/y?z=1", "", "Host: a.test"), 308, "https://a.test:8443/x/y?z=1", ""},
-			{fapwstest.Request("POST", "/x", "body", "Host: a.test:80"), 308, "https://a.test:8443/x", ""},
-			{fapwstest.Request("GET", "/.well-known/acme-challenge/token", "", "Host: a.test"), 401, "", ""},
-			{fapwstest.Request("GET", "/", "", "Host: a.test", secure), 401, "", "max-age=31536000"},
-			{fapwstest.Request("GET", "/", "", "Host: b.test"), 200, "", ""},
-			{fapwstest.Request("GET", "/", "", "Host: b.test", secure), 200, "", "max-age=15552000; includeSubDomains"},
-			{fapwstest.Request("GET", "/none", "", "Host: b.test", secure), 200, "", "max-age=0"},
-		} {
-			a := s.Ask(strings.Replace(c.request, "Host: test\r\n", "", 1))
-			if a.StatusCode != c.status || a.Header.Get("Location") != c.location || a.Header.Get("Strict-Transport-Security") != c.hsts {
-				t.Errorf("%.60q: status %d, Location %q, Strict-Transport-Security %q", c.request, a.StatusCode, a.Header.Get("Location"), a.Header.Get("Strict-Transport-Security"))
-			}
+	s := fapwstest.Command{Flags: []string{"--config", file}, Dir: dir}.Serve(t, fapwstest.Threads)
+	const secure = "X-Forwarded-Proto: https"
+	for _, c := range []struct {
+		request        string
+		status         int
+		location, hsts string
+	}{
+		{fapwstest.Request("GET", "/x/y?z=1", "", "Host: a.test"), 308, "https://a.test:8443/x/y?z=1", ""},
+		{fapwstest.Request("POST", "/x", "body", "Host: a.test:80"), 308, "https://a.test:8443/x", ""},
+		{fapwstest.Request("GET", "/.well-known/acme-challenge/token", "", "Host: a.test"), 401, "", ""},
+		{fapwstest.Request("GET", "/", "", "Host: a.test", secure), 401, "", "max-age=31536000"},
+		{fapwstest.Request("GET", "/", "", "Host: b.test"), 200, "", ""},
+		{fapwstest.Request("GET", "/", "", "Host: b.test", secure), 200, "", "max-age=15552000; includeSubDomains"},
+		{fapwstest.Request("GET", "/none", "", "Host: b.test", secure), 200, "", "max-age=0"},
+	} {
+		a := s.Ask(strings.Replace(c.request, "Host: test\r\n", "", 1))
+		if a.StatusCode != c.status || a.Header.Get("Location") != c.location || a.Header.Get("Strict-Transport-Security") != c.hsts {
+			t.Errorf("%.60q: status %d, Location %q, Strict-Transport-Security %q", c.request, a.StatusCode, a.Header.Get("Location"), a.Header.Get("Strict-Transport-Security"))
 		}
-		for flag, want := range map[string]string{
-			"--https-redirect":       "https-redirect (flag --https-redirect) requires HTTPS: add --certfile",
-			"--https-redirect=70000": "must be yes, no, or a port from 2 to 65535",
-		} {
-			code, _, stderr := fapwstest.Command{Flags: []string{flag}, Script: "environ.py"}.Run(t)
-			if code != 2 {
-				t.Errorf("%s: code %d", flag, code)
-			}
-			fapwstest.OneLine(t, stderr, want)
+	}
+	for flag, want := range map[string]string{
+		"--https-redirect":       "https-redirect (flag --https-redirect) requires HTTPS: add --certfile",
+		"--https-redirect=70000": "must be yes, no, or a port from 2 to 65535",
+	} {
+		code, _, stderr := fapwstest.Command{Flags: []string{flag}, Script: "environ.py"}.Run(t)
+		if code != 2 {
+			t.Errorf("%s: code %d", flag, code)
 		}
-	})
+		fapwstest.OneLine(t, stderr, want)
+	}
 }

@@ -27,29 +27,28 @@ func secured(t *testing.T, m fapwstest.Mode, flags ...string) (*fapwstest.Server
 
 // Bodies of any size go both ways, and connections are kept.
 func TestBodies(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s, config := secured(t, m)
-		w, _ := dial(t, s, config)
-		for _, n := range []int{1, 5000, 16 << 10, 3_000_000} {
-			body := bytes.Repeat([]byte{'x'}, n)
-			w.Send(fapwstest.Request("POST", "/length", string(body)))
-			w.Answer().Want(t, 200).Is(t, fmt.Sprint(n, " ", n*'x'%65536))
-			w.Send(fapwstest.Chunked("POST", "/length", string(body), 10_000))
-			w.Answer().Want(t, 200).Is(t, fmt.Sprint(n, " ", n*'x'%65536))
+	t.Parallel()
+	s, config := secured(t, fapwstest.Threads)
+	w, _ := dial(t, s, config)
+	for _, n := range []int{1, 5000, 16 << 10, 3_000_000} {
+		body := bytes.Repeat([]byte{'x'}, n)
+		w.Send(fapwstest.Request("POST", "/length", string(body)))
+		w.Answer().Want(t, 200).Is(t, fmt.Sprint(n, " ", n*'x'%65536))
+		w.Send(fapwstest.Chunked("POST", "/length", string(body), 10_000))
+		w.Answer().Want(t, 200).Is(t, fmt.Sprint(n, " ", n*'x'%65536))
+	}
+	w.Get("/large")
+	a := w.Answer().Want(t, 200)
+	for i := range 5_000_000 {
+		if a.Text[i] != byte(i/100_000%251) {
+			t.Fatalf("byte %d is %d", i, a.Text[i])
 		}
-		w.Get("/large")
-		a := w.Answer().Want(t, 200)
-		for i := range 5_000_000 {
-			if a.Text[i] != byte(i/100_000%251) {
-				t.Fatalf("byte %d is %d", i, a.Text[i])
-			}
-		}
-	})
+	}
 }
 
 // Applications are told of the certificate that a client has shown, over the variables of mod_ssl and the TLS extension of ASGI.
 func TestClientVariables(t *testing.T) {
-	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		ca := certtest.NewAuthority(t)
 		dir := t.TempDir()
 		own := ca.Sign(certtest.Options{Common: "Ann", Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
@@ -83,15 +82,14 @@ func TestClientVariables(t *testing.T) {
 
 // The TLS extension of ASGI.
 func TestExtension(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s, config := secured(t, m)
-		w, state := dial(t, s, config)
-		w.Get("/tls")
-		got := w.Answer().Want(t, 200).Object(t)
-		if got["tls_version"] != float64(state.Version) || got["cipher_suite"] != float64(state.CipherSuite) || got["client_cert_name"] != nil {
-			t.Errorf("%v", got)
-		}
-	})
+	t.Parallel()
+	s, config := secured(t, fapwstest.Threads)
+	w, state := dial(t, s, config)
+	w.Get("/tls")
+	got := w.Answer().Want(t, 200).Object(t)
+	if got["tls_version"] != float64(state.Version) || got["cipher_suite"] != float64(state.CipherSuite) || got["client_cert_name"] != nil {
+		t.Errorf("%v", got)
+	}
 }
 
 // A library that speaks for itself has a socket, whose bytes go through TLS.
@@ -189,15 +187,14 @@ func TestReload(t *testing.T) {
 
 // A request without TLS is told the right address, and TLS on a port without it is one line in the log.
 func TestWrongPort(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s, _ := secured(t, m)
-		s.Ask("GET /a?b HTTP/1.1\r\nHost: example.org:8443\r\n\r\n").Want(t, 400, "This is an HTTPS port. Use https://example.org:8443/a?b")
-		s.Says("info .*plain HTTP on an HTTPS port: answered 400")
-		plain := fapwstest.Serve(t, m, "environ.py")
-		if _, err := tryDial(t, plain, &tls.Config{}); err == nil {
-			t.Error("a handshake on a port without TLS")
-		}
-		plain.Says("info .*a TLS handshake on a port without TLS")
-		plain.Get("/show/x", 200)
-	})
+	t.Parallel()
+	s, _ := secured(t, fapwstest.Threads)
+	s.Ask("GET /a?b HTTP/1.1\r\nHost: example.org:8443\r\n\r\n").Want(t, 400, "This is an HTTPS port. Use https://example.org:8443/a?b")
+	s.Says("info .*plain HTTP on an HTTPS port: answered 400")
+	plain := fapwstest.Serve(t, fapwstest.Threads, "environ.py")
+	if _, err := tryDial(t, plain, &tls.Config{}); err == nil {
+		t.Error("a handshake on a port without TLS")
+	}
+	plain.Says("info .*a TLS handshake on a port without TLS")
+	plain.Get("/show/x", 200)
 }
