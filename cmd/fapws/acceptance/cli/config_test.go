@@ -107,12 +107,12 @@ fapws: fapws.toml:16: files: cannot serve ` + dir + `/missing: no such file or d
 // Two domains have different roots; other hosts, and clients that name none,
 // get the default host; settings left out have their documented defaults.
 func TestHostsByName(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		dir := t.TempDir()
-		fapwstest.Write(t, dir+"/a/index.html", "page of a")
-		fapwstest.Write(t, dir+"/b/index.html", "page of b")
-		fapwstest.Write(t, dir+"/c/index.html", "the default")
-		conf := `[[host]]
+	t.Parallel()
+	dir := t.TempDir()
+	fapwstest.Write(t, dir+"/a/index.html", "page of a")
+	fapwstest.Write(t, dir+"/b/index.html", "page of b")
+	fapwstest.Write(t, dir+"/c/index.html", "the default")
+	conf := `[[host]]
 name = ["a.lan", "*.a.lan"]
 root = "a"
 [[host]]
@@ -121,34 +121,33 @@ root = "b"
 [[host]]
 root = "c"
 `
-		s := fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/fapws.toml", conf)}}.Serve(t, m)
-		for host, want := range map[string]string{
-			"a.lan": "page of a", "A.LAN:80": "page of a", "x.a.lan": "page of a", "b.lan": "page of b", "b.lan.": "page of b",
-			"c.lan": "the default", "127.0.0.1": "the default",
-		} {
-			s.Ask("GET / HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n").Want(t, 200).Is(t, want)
-		}
-		s.Ask("GET / HTTP/1.0\r\n\r\n").Want(t, 200).Is(t, "the default")
+	s := fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/fapws.toml", conf)}}.Serve(t, fapwstest.Threads)
+	for host, want := range map[string]string{
+		"a.lan": "page of a", "A.LAN:80": "page of a", "x.a.lan": "page of a", "b.lan": "page of b", "b.lan.": "page of b",
+		"c.lan": "the default", "127.0.0.1": "the default",
+	} {
+		s.Ask("GET / HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n").Want(t, 200).Is(t, want)
+	}
+	s.Ask("GET / HTTP/1.0\r\n\r\n").Want(t, 200).Is(t, "the default")
 
-		s = fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/strict.toml", "unknown-host = 421\n"+conf[:strings.LastIndex(conf, "[[host]]")])}}.Serve(t, m)
-		s.Ask("GET / HTTP/1.1\r\nHost: b.lan\r\nConnection: close\r\n\r\n").Want(t, 200).Is(t, "page of b")
-		s.Ask("GET / HTTP/1.1\r\nHost: c.lan\r\nConnection: close\r\n\r\n").Want(t, 421)
-	})
+	s = fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/strict.toml", "unknown-host = 421\n"+conf[:strings.LastIndex(conf, "[[host]]")])}}.Serve(t, fapwstest.Threads)
+	s.Ask("GET / HTTP/1.1\r\nHost: b.lan\r\nConnection: close\r\n\r\n").Want(t, 200).Is(t, "page of b")
+	s.Ask("GET / HTTP/1.1\r\nHost: c.lan\r\nConnection: close\r\n\r\n").Want(t, 421)
 }
 
 // TestFileKeysOfRoutes: keys about files in a route without a source are for the files of the host, and scripts behind
 // the route still run.
 func TestFileKeysOfRoutes(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		dir := t.TempDir()
-		for _, name := range []string{"/www/a.css", "/www/img/a.png", "/www/img/a.css", "/www/files/x.txt"} {
-			fapwstest.Write(t, dir+name, name)
-		}
-		fapwstest.Write(t, dir+"/cgi/hello", "#!/bin/sh\necho Content-Type: text/plain; echo; echo program")
-		if err := os.Chmod(dir+"/cgi/hello", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		s := fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/fapws.toml", `[[host]]
+	t.Parallel()
+	dir := t.TempDir()
+	for _, name := range []string{"/www/a.css", "/www/img/a.png", "/www/img/a.css", "/www/files/x.txt"} {
+		fapwstest.Write(t, dir+name, name)
+	}
+	fapwstest.Write(t, dir+"/cgi/hello", "#!/bin/sh\necho Content-Type: text/plain; echo; echo program")
+	if err := os.Chmod(dir+"/cgi/hello", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/fapws.toml", `[[host]]
 root = "www"
 [[host.route]]
 prefix = "/img/"
@@ -163,16 +162,15 @@ autoindex = true
 [[host.route]]
 prefix = "/img/programs/"
 cgi = "cgi"
-`)}}.Serve(t, m)
-		s.Ask(fapwstest.Get("/img/a.png")).Want(t, 200).Is(t, "/www/img/a.png").Field(t, "Cache-Control", "public, max-age=31536000").Field(t, "A", "b")
-		s.Ask(fapwstest.Get("/img/a.css")).Want(t, 200).Is(t, "/www/img/a.css").Field(t, "Cache-Control", "public, max-age=31536000")
-		s.Ask(fapwstest.Get("/a.css")).Want(t, 200).Is(t, "/www/a.css").Field(t, "Cache-Control", "public, max-age=2592000").Field(t, "A", "")
-		s.Ask(fapwstest.Get("/files/")).Want(t, 200, "x.txt")
-		s.Ask(fapwstest.Get("/files/x.txt")).Want(t, 200).Is(t, "/www/files/x.txt").Field(t, "Cache-Control", "")
-		s.Ask(fapwstest.Get("/img/programs/hello")).Want(t, 200).Is(t, "program\n").Field(t, "A", "b")
-		s.Ask(fapwstest.Get("/img/none")).Want(t, 404)
-		s.Ask(fapwstest.Get("/")).Want(t, 404)
-	})
+`)}}.Serve(t, fapwstest.Threads)
+	s.Ask(fapwstest.Get("/img/a.png")).Want(t, 200).Is(t, "/www/img/a.png").Field(t, "Cache-Control", "public, max-age=31536000").Field(t, "A", "b")
+	s.Ask(fapwstest.Get("/img/a.css")).Want(t, 200).Is(t, "/www/img/a.css").Field(t, "Cache-Control", "public, max-age=31536000")
+	s.Ask(fapwstest.Get("/a.css")).Want(t, 200).Is(t, "/www/a.css").Field(t, "Cache-Control", "public, max-age=2592000").Field(t, "A", "")
+	s.Ask(fapwstest.Get("/files/")).Want(t, 200, "x.txt")
+	s.Ask(fapwstest.Get("/files/x.txt")).Want(t, 200).Is(t, "/www/files/x.txt").Field(t, "Cache-Control", "")
+	s.Ask(fapwstest.Get("/img/programs/hello")).Want(t, 200).Is(t, "program\n").Field(t, "A", "b")
+	s.Ask(fapwstest.Get("/img/none")).Want(t, 404)
+	s.Ask(fapwstest.Get("/")).Want(t, 404)
 }
 
 // The configuration file of httPyServer works after fapws import.
@@ -246,19 +244,18 @@ func TestCommandLineDecides(t *testing.T) {
 
 // A folder is a site: no Python runs for it.
 func TestFolder(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
-		dir := t.TempDir()
-		fapwstest.Write(t, dir+"/site/index.htm", "index")
-		fapwstest.Write(t, dir+"/site/sub/a.txt", "a")
-		fapwstest.Write(t, dir+"/more/b.txt", "b")
-		s := fapwstest.Command{Flags: []string{"--static", "/more=" + dir + "/more", "--spa", "index.htm", dir + "/site"}}.Serve(t, m)
-		s.Says(`without Python`)
-		s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "index").Field(t, "X-Content-Type-Options", "nosniff")
-		s.Ask(fapwstest.Get("/sub/")).Want(t, 200, "a.txt")
-		s.Ask(fapwstest.Get("/more/b.txt")).Want(t, 200).Is(t, "b")
-		s.Ask(fapwstest.Get("/a/page")).Want(t, 200).Is(t, "index")
-		s.Ask(fapwstest.Request("POST", "/", "x")).Want(t, 405)
-	})
+	t.Parallel()
+	dir := t.TempDir()
+	fapwstest.Write(t, dir+"/site/index.htm", "index")
+	fapwstest.Write(t, dir+"/site/sub/a.txt", "a")
+	fapwstest.Write(t, dir+"/more/b.txt", "b")
+	s := fapwstest.Command{Flags: []string{"--static", "/more=" + dir + "/more", "--spa", "index.htm", dir + "/site"}}.Serve(t, fapwstest.Threads)
+	s.Says(`without Python`)
+	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "index").Field(t, "X-Content-Type-Options", "nosniff")
+	s.Ask(fapwstest.Get("/sub/")).Want(t, 200, "a.txt")
+	s.Ask(fapwstest.Get("/more/b.txt")).Want(t, 200).Is(t, "b")
+	s.Ask(fapwstest.Get("/a/page")).Want(t, 200).Is(t, "index")
+	s.Ask(fapwstest.Request("POST", "/", "x")).Want(t, 405)
 }
 
 // A reload reads the file again; a mistake leaves everything as it was.

@@ -21,7 +21,7 @@ import (
 // TestCtlStack: a handler that hangs is seen with file and line, from outside,
 // while it does.
 func TestCtlStack(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		release := filepath.Join(t.TempDir(), "release")
 		s := fapwstest.Command{Script: "control.py", Env: []string{"RELEASE=" + release}}.Serve(t, m)
 		answer := make(chan string, 1)
@@ -48,7 +48,7 @@ func TestCtlStack(t *testing.T) {
 }
 
 func TestCtlStatus(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "control.py")
 		for range 3 {
 			r, err := http.Get(s.URL + "/")
@@ -104,7 +104,7 @@ func TestCtlStatus(t *testing.T) {
 
 // TestCtlStop: the command returns when the server has exited and removed its socket.
 func TestCtlStop(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		socket := filepath.Join(socketDir(t), "ctl")
 		s := fapwstest.Serve(t, m, "control.py", "--ctl-socket", socket)
 		if code, stdout, stderr := (fapwstest.Command{Flags: []string{"ctl", "--socket", socket, "stop"}}).Run(t); code != 0 || stdout != "stopped\n" {

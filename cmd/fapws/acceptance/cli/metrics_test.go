@@ -75,7 +75,7 @@ func promtool(t *testing.T, text string) {
 // TestCtlMetrics: requests are counted by route and class of status, those of the application in all workers, and Prometheus
 // understands it.
 func TestCtlMetrics(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "metrics.py")
 		metricsOf(t, s) // starts to count
 		began := time.Now()
@@ -87,7 +87,7 @@ func TestCtlMetrics(t *testing.T) {
 		const count = "fapws_request_duration_seconds_count"
 		samples(t, s, count+`{host="",route="/order",code="2xx"}`, 10)
 		took := time.Since(began).Seconds()
-		if sum := sample(t, metricsOf(t, s), `fapws_request_duration_seconds_sum{host="",route="/order",code="2xx"}`); !m.Workers() && sum > took {
+		if sum := sample(t, metricsOf(t, s), `fapws_request_duration_seconds_sum{host="",route="/order",code="2xx"}`); m.Inline() && sum > took {
 			t.Errorf("requests one after the other have lasted %v s together, of %v s", sum, took)
 		}
 		samples(t, s, count+`{host="",route="/fails",code="5xx"}`, 1)
@@ -146,7 +146,7 @@ func TestCtlMetricsLast(t *testing.T) {
 
 // TestCtlTop: an active request is shown with its age and the line where Python is, without its query.
 func TestCtlTop(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		release := filepath.Join(t.TempDir(), "release")
 		s := fapwstest.Command{Script: "metrics.py", Env: []string{"RELEASE=" + release}}.Serve(t, m)
 		metricsOf(t, s)

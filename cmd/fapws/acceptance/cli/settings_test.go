@@ -42,74 +42,72 @@ func TestPrecedence(t *testing.T) {
 
 // DEBUG shows more with each level, and nothing of requests without it.
 func TestDebug(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		shown := []*regexp.Regexp{
-			1: regexp.MustCompile(`debug 127\.0\.0\.1:\d+ connected(.*\n)+.*"GET /x HTTP/1\.1" 200, 7 bytes, [0-9.]+.?s`),
-			2: regexp.MustCompile(`debug .*goes to the application`),
-			3: regexp.MustCompile(`debug .*sent \d+ bytes: "GET /x HTTP/1\.1\\r\\n`),
+	t.Parallel()
+	shown := []*regexp.Regexp{
+		1: regexp.MustCompile(`debug 127\.0\.0\.1:\d+ connected(.*\n)+.*"GET /x HTTP/1\.1" 200, 7 bytes, [0-9.]+.?s`),
+		2: regexp.MustCompile(`debug .*goes to the application`),
+		3: regexp.MustCompile(`debug .*sent \d+ bytes: "GET /x HTTP/1\.1\\r\\n`),
+	}
+	for level := range 4 {
+		s := fapwstest.Serve(t, fapwstest.Threads, "entered.py", "--debug", string(rune('0'+level)))
+		s.Get("/x", 200, "Connection: close")
+		s.Signal(syscall.SIGTERM)
+		s.Ended()
+		said := s.Stderr.String()
+		if level == 0 && strings.Contains(said, "debug") {
+			t.Errorf("without DEBUG: %s", said)
 		}
-		for level := range 4 {
-			s := fapwstest.Serve(t, m, "entered.py", "--debug", string(rune('0'+level)))
-			s.Get("/x", 200, "Connection: close")
-			s.Signal(syscall.SIGTERM)
-			s.Ended()
-			said := s.Stderr.String()
-			if level == 0 && strings.Contains(said, "debug") {
-				t.Errorf("without DEBUG: %s", said)
-			}
-			for i, what := range shown {
-				if what != nil && what.MatchString(said) != (i <= level) {
-					t.Errorf("level %d, what level %d shows: %v\n%s", level, i, i > level, said)
-				}
+		for i, what := range shown {
+			if what != nil && what.MatchString(said) != (i <= level) {
+				t.Errorf("level %d, what level %d shows: %v\n%s", level, i, i > level, said)
 			}
 		}
-	})
+	}
 }
 
 // The access log is in Apache's combined format, a line for each
 // answer, whatever its source; nothing that a client sends breaks a line.
 func TestAccessLog(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		name := t.TempDir() + "/log"
-		s := fapwstest.Command{Script: "returns.py", Flags: []string{"--access-log", name}, Complains: true}.Serve(t, m)
-		w := s.Dial()
-		w.Send(fapwstest.Get("/str?a=\"b\"", "Referer: http://r/\"x\"", "User-Agent: agent\t\x80 1"), fapwstest.Request("HEAD", "/str", ""), fapwstest.Get("/no\\thing"),
-			fapwstest.Get("/generator"), fapwstest.Get("/big"), fapwstest.Get("/none"), fapwstest.Request("POST", "/str", "body"), "bad\x01line\r\n\r\n")
-		for _, method := range []string{"GET", "HEAD", "GET", "GET", "GET", "GET", "POST", "GET"} {
-			w.AnswerTo(method)
+	t.Parallel()
+	name := t.TempDir() + "/log"
+	s := fapwstest.Command{Script: "returns.py", Flags: []string{"--access-log", name}, Complains: true}.Serve(t, fapwstest.Threads)
+	w := s.Dial()
+	w.Send(fapwstest.Get("/str?a=\"b\"", "Referer: http://r/\"x\"", "User-Agent: agent\t\x80 1"), fapwstest.Request("HEAD", "/str", ""), fapwstest.Get("/no\\thing"),
+		fapwstest.Get("/generator"), fapwstest.Get("/big"), fapwstest.Get("/none"), fapwstest.Request("POST", "/str", "body"), "bad\x01line\r\n\r\n")
+	for _, method := range []string{"GET", "HEAD", "GET", "GET", "GET", "GET", "POST", "GET"} {
+		w.AnswerTo(method)
+	}
+	w.Closed()
+	s.Signal(syscall.SIGTERM)
+	s.Ended()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(strings.TrimSuffix(string(text), "\n"), "\n")
+	want := []string{
+		`"GET /str\?a=\\"b\\" HTTP/1\.1" 200 10 "http://r/\\"x\\"" "agent\\t\\x80 1"`,
+		`"HEAD /str HTTP/1\.1" 200 - "-" "-"`,
+		`"GET /no\\\\thing HTTP/1\.1" 404 \d+ "-" "-"`,
+		`"GET /generator HTTP/1\.1" 200 14 "-" "-"`,
+		`"GET /big HTTP/1\.1" 200 2097152 "-" "-"`,
+		`"GET /none HTTP/1\.1" 500 \d+ "-" "-"`,
+		`"POST /str HTTP/1\.1" 200 10 "-" "-"`,
+		`"[^"]*" 400 \d+ "-" "-"`,
+	}
+	if len(lines) != len(want) {
+		t.Fatalf("%d lines, want %d:\n%s", len(lines), len(want), text)
+	}
+	for i, line := range lines {
+		whole := regexp.MustCompile(`^127\.0\.0\.1 - - \[(\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] ` + want[i] + `\n?$`)
+		match := whole.FindStringSubmatch(line)
+		if match == nil {
+			t.Errorf("%q is not %s", line, whole)
+			continue
 		}
-		w.Closed()
-		s.Signal(syscall.SIGTERM)
-		s.Ended()
-		text, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
+		at, err := time.Parse("02/Jan/2006:15:04:05 -0700", match[1])
+		if off := time.Since(at).Abs(); err != nil || off > time.Minute {
+			t.Errorf("%s: %v, off by %v", match[1], err, off)
 		}
-		lines := strings.SplitAfter(strings.TrimSuffix(string(text), "\n"), "\n")
-		want := []string{
-			`"GET /str\?a=\\"b\\" HTTP/1\.1" 200 10 "http://r/\\"x\\"" "agent\\t\\x80 1"`,
-			`"HEAD /str HTTP/1\.1" 200 - "-" "-"`,
-			`"GET /no\\\\thing HTTP/1\.1" 404 \d+ "-" "-"`,
-			`"GET /generator HTTP/1\.1" 200 14 "-" "-"`,
-			`"GET /big HTTP/1\.1" 200 2097152 "-" "-"`,
-			`"GET /none HTTP/1\.1" 500 \d+ "-" "-"`,
-			`"POST /str HTTP/1\.1" 200 10 "-" "-"`,
-			`"[^"]*" 400 \d+ "-" "-"`,
-		}
-		if len(lines) != len(want) {
-			t.Fatalf("%d lines, want %d:\n%s", len(lines), len(want), text)
-		}
-		for i, line := range lines {
-			whole := regexp.MustCompile(`^127\.0\.0\.1 - - \[(\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] ` + want[i] + `\n?$`)
-			match := whole.FindStringSubmatch(line)
-			if match == nil {
-				t.Errorf("%q is not %s", line, whole)
-				continue
-			}
-			at, err := time.Parse("02/Jan/2006:15:04:05 -0700", match[1])
-			if off := time.Since(at).Abs(); err != nil || off > time.Minute {
-				t.Errorf("%s: %v, off by %v", match[1], err, off)
-			}
-		}
-	})
+	}
 }

@@ -143,29 +143,28 @@ func TestStatusBrowser(t *testing.T) {
 
 // TestStatusProfile: a browser without JavaScript gets the flame graph as a page, and one profile is recorded at a time.
 func TestStatusProfile(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline}, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "metrics.py", "--status", "/_fapws")
-		type answer struct {
-			status int
-			text   string
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Inline, "metrics.py", "--status", "/_fapws")
+	type answer struct {
+		status int
+		text   string
+	}
+	var profile, refused answer
+	answers := make(chan answer, 2)
+	fapwstest.Eventually(t, "one of two at the same time is refused", func() bool {
+		for range 2 {
+			go func() {
+				a, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/profile", fields: map[string]string{"Accept": "text/html"}})
+				answers <- answer{a.StatusCode, text}
+			}()
 		}
-		var profile, refused answer
-		answers := make(chan answer, 2)
-		fapwstest.Eventually(t, "one of two at the same time is refused", func() bool {
-			for range 2 {
-				go func() {
-					a, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/profile", fields: map[string]string{"Accept": "text/html"}})
-					answers <- answer{a.StatusCode, text}
-				}()
-			}
-			if profile, refused = <-answers, <-answers; profile.status > refused.status {
-				profile, refused = refused, profile
-			}
-			return profile.status == http.StatusOK && refused.status == http.StatusServiceUnavailable &&
-				strings.Contains(refused.text, "a profile is being recorded already") // on a busy machine both may be late for the GIL
-		})
-		if !strings.Contains(profile.text, "<!doctype html>") || len(profile.text) > 40<<10 {
-			t.Errorf("%d, %d bytes: %.300s", profile.status, len(profile.text), profile.text)
+		if profile, refused = <-answers, <-answers; profile.status > refused.status {
+			profile, refused = refused, profile
 		}
+		return profile.status == http.StatusOK && refused.status == http.StatusServiceUnavailable &&
+			strings.Contains(refused.text, "a profile is being recorded already") // on a busy machine both may be late for the GIL
 	})
+	if !strings.Contains(profile.text, "<!doctype html>") || len(profile.text) > 40<<10 {
+		t.Errorf("%d, %d bytes: %.300s", profile.status, len(profile.text), profile.text)
+	}
 }

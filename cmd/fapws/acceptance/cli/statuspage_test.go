@@ -43,88 +43,86 @@ func answerTo(t *testing.T, s *fapwstest.Server, q asked) (*http.Response, strin
 
 // TestStatusPage: it shows routes, workers and active requests without their queries, and answers while a handler runs.
 func TestStatusPage(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
-		release := filepath.Join(t.TempDir(), "release")
-		s := fapwstest.Command{Script: "metrics.py", Flags: []string{"--status", "/_fapws", "--debug", "3"}, Env: []string{"RELEASE=" + release}}.Serve(t, m)
-		answer := make(chan string, 1)
-		go func() {
-			body := ""
-			r, err := http.NewRequest("GET", s.URL+"/waits?token=zecret1", http.NoBody)
-			if err == nil {
-				r.Header.Set("Cookie", "zecret2=1")
-				r.Header.Set("X-Api-Key", "zecret3")
-				r.Header.Set("Authorization", "Bearer zecret4")
-				if a, err := http.DefaultClient.Do(r); err == nil {
-					body = readAll(a)
-				}
-			}
-			answer <- body
-		}()
-		var page string
-		fapwstest.Eventually(t, "the active request is on the page", func() bool {
-			_, page = answerTo(t, s, asked{method: "GET", path: "/_fapws/"})
-			return regexp.MustCompile(`GET /waits<.*metrics\.py:(21|22) in waits`).MatchString(page)
-		})
-		_, live := answerTo(t, s, asked{method: "GET", path: "/_fapws/live"})
-		stacks, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/stacks"})
-		if stacks.StatusCode != 200 || !strings.Contains(text, "GET /waits?… HTTP/1.1") || !strings.Contains(text, `metrics.py", line 2`) {
-			t.Errorf("%d %s", stacks.StatusCode, text)
-		}
-		_, figures := answerTo(t, s, asked{method: "GET", path: "/_fapws/status.json"})
-		_, metrics := answerTo(t, s, asked{method: "GET", path: "/_fapws/metrics"})
-		_, profile := answerTo(t, s, asked{method: "POST", path: "/_fapws/profile"})
-		for what, text := range map[string]string{"page": page, "live": live, "stacks": text, "JSON": figures, "metrics": metrics, "profile": profile} {
-			if strings.Contains(text, "zecret") || strings.Contains(text, release) {
-				t.Errorf("the %s shows a query, a cookie or the environment:\n%s", what, text)
+	t.Parallel()
+	release := filepath.Join(t.TempDir(), "release")
+	s := fapwstest.Command{Script: "metrics.py", Flags: []string{"--status", "/_fapws", "--debug", "3"}, Env: []string{"RELEASE=" + release}}.Serve(t, fapwstest.Workers)
+	answer := make(chan string, 1)
+	go func() {
+		body := ""
+		r, err := http.NewRequest("GET", s.URL+"/waits?token=zecret1", http.NoBody)
+		if err == nil {
+			r.Header.Set("Cookie", "zecret2=1")
+			r.Header.Set("X-Api-Key", "zecret3")
+			r.Header.Set("Authorization", "Bearer zecret4")
+			if a, err := http.DefaultClient.Do(r); err == nil {
+				body = readAll(a)
 			}
 		}
-		if n := len(page); n > 40<<10 {
-			t.Errorf("the page has %d bytes", n)
+		answer <- body
+	}()
+	var page string
+	fapwstest.Eventually(t, "the active request is on the page", func() bool {
+		_, page = answerTo(t, s, asked{method: "GET", path: "/_fapws/"})
+		return regexp.MustCompile(`GET /waits<.*metrics\.py:(21|22) in waits`).MatchString(page)
+	})
+	_, live := answerTo(t, s, asked{method: "GET", path: "/_fapws/live"})
+	stacks, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/stacks"})
+	if stacks.StatusCode != 200 || !strings.Contains(text, "GET /waits?… HTTP/1.1") || !strings.Contains(text, `metrics.py", line 2`) {
+		t.Errorf("%d %s", stacks.StatusCode, text)
+	}
+	_, figures := answerTo(t, s, asked{method: "GET", path: "/_fapws/status.json"})
+	_, metrics := answerTo(t, s, asked{method: "GET", path: "/_fapws/metrics"})
+	_, profile := answerTo(t, s, asked{method: "POST", path: "/_fapws/profile"})
+	for what, text := range map[string]string{"page": page, "live": live, "stacks": text, "JSON": figures, "metrics": metrics, "profile": profile} {
+		if strings.Contains(text, "zecret") || strings.Contains(text, release) {
+			t.Errorf("the %s shows a query, a cookie or the environment:\n%s", what, text)
 		}
-		if found := regexp.MustCompile(`(?i)(src|href|url\()\s*=?\s*["']?(https?:)?//`).FindString(page); found != "" {
-			t.Errorf("the page has a resource from elsewhere: %s", found)
+	}
+	if n := len(page); n > 40<<10 {
+		t.Errorf("the page has %d bytes", n)
+	}
+	if found := regexp.MustCompile(`(?i)(src|href|url\()\s*=?\s*["']?(https?:)?//`).FindString(page); found != "" {
+		t.Errorf("the page has a resource from elsewhere: %s", found)
+	}
+	fapwstest.Write(t, release, "")
+	if got := <-answer; got != "released" {
+		t.Errorf("the handler answers %q", got)
+	}
+	var view struct {
+		Routes []struct {
+			Route    string
+			Requests int64
 		}
-		fapwstest.Write(t, release, "")
-		if got := <-answer; got != "released" {
-			t.Errorf("the handler answers %q", got)
+	}
+	fapwstest.Eventually(t, "the request is counted", func() bool {
+		_, text := answerTo(t, s, asked{method: "GET", path: "/_fapws/status.json"})
+		if err := json.Unmarshal([]byte(text), &view); err != nil {
+			t.Fatal(err)
 		}
-		var view struct {
-			Routes []struct {
-				Route    string
-				Requests int64
+		for _, r := range view.Routes {
+			if r.Route == "/waits" && r.Requests == 1 {
+				return true
 			}
 		}
-		fapwstest.Eventually(t, "the request is counted", func() bool {
-			_, text := answerTo(t, s, asked{method: "GET", path: "/_fapws/status.json"})
-			if err := json.Unmarshal([]byte(text), &view); err != nil {
-				t.Fatal(err)
-			}
-			for _, r := range view.Routes {
-				if r.Route == "/waits" && r.Requests == 1 {
-					return true
-				}
-			}
-			return false
-		})
+		return false
 	})
 }
 
 // TestStatusMetrics: Prometheus gets the format that it asks for.
 func TestStatusMetrics(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "metrics.py", "--status", "/_fapws/")
-		get(t, s.URL+"/order")
-		var text string
-		fapwstest.Eventually(t, "the request is counted", func() bool {
-			_, text = answerTo(t, s, asked{method: "GET", path: "/_fapws/metrics"})
-			return strings.Contains(text, `fapws_request_duration_seconds_count{host="",route="/order",code="2xx"} 1`+"\n")
-		})
-		promtool(t, text)
-		a, text := answerTo(t, s, asked{method: "GET", path: "/_fapws/metrics", fields: map[string]string{"Accept": "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"}})
-		if kind := a.Header.Get("Content-Type"); !strings.HasPrefix(kind, "application/openmetrics-text; version=1.0.0") || !strings.HasSuffix(text, "# EOF\n") {
-			t.Errorf("%s: %.200s", kind, text)
-		}
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Workers, "metrics.py", "--status", "/_fapws/")
+	get(t, s.URL+"/order")
+	var text string
+	fapwstest.Eventually(t, "the request is counted", func() bool {
+		_, text = answerTo(t, s, asked{method: "GET", path: "/_fapws/metrics"})
+		return strings.Contains(text, `fapws_request_duration_seconds_count{host="",route="/order",code="2xx"} 1`+"\n")
 	})
+	promtool(t, text)
+	a, text := answerTo(t, s, asked{method: "GET", path: "/_fapws/metrics", fields: map[string]string{"Accept": "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"}})
+	if kind := a.Header.Get("Content-Type"); !strings.HasPrefix(kind, "application/openmetrics-text; version=1.0.0") || !strings.HasSuffix(text, "# EOF\n") {
+		t.Errorf("%s: %.200s", kind, text)
+	}
 }
 
 // TestStatusAccess: a client that cannot be told from one elsewhere is refused, and the log says so.
