@@ -129,7 +129,7 @@ func TestASGIEvents(t *testing.T) {
 // An exception that the application lets go: a page with 500 and its traceback, or,
 // when the response has begun, its end.
 func TestASGIExceptions(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "asgi/events.py:app", Complains: true}.Serve(t, m)
 		s.Ask(fapwstest.Request("POST", "/early?raise", "["+hello+"]")).Want(t, 500)
 		s.Says(`(?s)POST /early\?raise.*Traceback.*events\.py", line \d+, in app\n.*await send\(message\).*RuntimeError: send\(\): unexpected`)

@@ -12,11 +12,11 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Back-pressure both ways: 200 MB are uploaded to an application that takes its time,
+// Back-pressure both ways: 64 MB are uploaded to an application that takes its time,
 // and downloaded by a client that does, in memory that does not grow with them.
 func TestASGIBackPressure(t *testing.T) {
 	const (
-		size  = 200 << 20
+		size  = 64 << 20
 		bound = 24 << 20 // how much memory may grow
 	)
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
@@ -124,7 +124,7 @@ func TestASGIContext(t *testing.T) {
 
 // Bodies where there may be none, lengths that are not kept, fields as they are.
 func TestASGIResponses(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "asgi/files.py:app", Complains: true}.Serve(t, m)
 		for _, status := range []string{"204", "304"} {
 			w := s.Dial()
@@ -169,7 +169,7 @@ func TestASGIResponses(t *testing.T) {
 
 // http.response.pathsend: the file of a path is the body.
 func TestASGIPathsend(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/files.py:app")
 		want := s.Get("/path/files.py", 200).Field(t, "Content-Type", "text/plain")
 		if want.ContentLength != int64(len(want.Text)) || !strings.HasPrefix(want.Text, `"""http.response.pathsend`) {

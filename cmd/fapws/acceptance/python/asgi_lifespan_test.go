@@ -107,7 +107,7 @@ func TestASGILifespanHangs(t *testing.T) {
 // Active requests are answered before the lifespan ends; a request that does not end is
 // cancelled when the time is up.
 func TestASGIStops(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		c := lifespanOf("plain")
 		file := t.TempDir() + "/go on"
 		c.Env = append(c.Env, "GO_ON="+file)

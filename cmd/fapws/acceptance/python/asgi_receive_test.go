@@ -128,7 +128,7 @@ func TestASGIReceiveInSeveralTasks(t *testing.T) {
 
 // A response goes on while the request does, with one task or two.
 func TestASGIDuplex(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/receive.py:app")
 		for _, path := range []string{"/duplex", "/together"} {
 			w := s.Dial()
@@ -157,7 +157,7 @@ func TestASGIDuplex(t *testing.T) {
 
 // Bodies that the application does not read, small and large, sent or still to come.
 func TestASGIUnreadBody(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/receive.py:app")
 		w := s.Dial() // a little: the connection goes on
 		w.Send("POST /early HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n")

@@ -28,7 +28,7 @@ type (
 
 // The scope, field by field (ASGI 3, "HTTP Connection Scope").
 func TestASGIScope(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/scope.py:app")
 		host, port, _ := net.SplitHostPort(s.Address)
 		number, _ := strconv.Atoi(port)
@@ -98,61 +98,58 @@ func TestASGIState(t *testing.T) {
 
 // Behind a prefix, a root path, proxies, and over a unix socket.
 func TestASGIScopeElsewhere(t *testing.T) {
+	t.Parallel()
 	t.Run("prefix", func(t *testing.T) {
-		fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-			s := fapwstest.Serve(t, m, "asgi/mounted.py")
-			for _, test := range []struct {
-				target string
-				want   dict
-			}{
-				{"/api/v1/x%20y?q", dict{"path": "/api/v1/x y", "raw_path": "/api/v1/x%20y", "root_path": "/api/v1", "query_string": "q"}},
-				{"/api/v1", dict{"path": "/api/v1", "root_path": "/api/v1"}},
-				{"/api/v1/", dict{"path": "/api/v1/", "root_path": "/api/v1"}},
-				{"/else", dict{"path": "/else", "root_path": ""}},
-			} {
-				have(t, test.target, s.Get(test.target, 200).Object(t), test.want)
-			}
-		})
+		t.Parallel()
+		s := fapwstest.Serve(t, fapwstest.Threads, "asgi/mounted.py")
+		for _, test := range []struct {
+			target string
+			want   dict
+		}{
+			{"/api/v1/x%20y?q", dict{"path": "/api/v1/x y", "raw_path": "/api/v1/x%20y", "root_path": "/api/v1", "query_string": "q"}},
+			{"/api/v1", dict{"path": "/api/v1", "root_path": "/api/v1"}},
+			{"/api/v1/", dict{"path": "/api/v1/", "root_path": "/api/v1"}},
+			{"/else", dict{"path": "/else", "root_path": ""}},
+		} {
+			have(t, test.target, s.Get(test.target, 200).Object(t), test.want)
+		}
 	})
 	t.Run("root path", func(t *testing.T) {
-		fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-			s := fapwstest.Serve(t, m, "asgi/mounted.py", "--root-path", "/outer")
-			for target, want := range map[string]dict{
-				"/outer/api/v1/x": {"path": "/outer/api/v1/x", "raw_path": "/outer/api/v1/x", "root_path": "/outer/api/v1"},
-				"/outer/x":        {"path": "/outer/x", "root_path": "/outer"},
-				"/x":              {"path": "/outer/x", "root_path": "/outer"}, // a proxy has taken it off
-			} {
-				have(t, target, s.Get(target, 200).Object(t), want)
-			}
-		})
+		t.Parallel()
+		s := fapwstest.Serve(t, fapwstest.Threads, "asgi/mounted.py", "--root-path", "/outer")
+		for target, want := range map[string]dict{
+			"/outer/api/v1/x": {"path": "/outer/api/v1/x", "raw_path": "/outer/api/v1/x", "root_path": "/outer/api/v1"},
+			"/outer/x":        {"path": "/outer/x", "root_path": "/outer"},
+			"/x":              {"path": "/outer/x", "root_path": "/outer"}, // a proxy has taken it off
+		} {
+			have(t, target, s.Get(target, 200).Object(t), want)
+		}
 	})
 	t.Run("proxies", func(t *testing.T) {
-		fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-			s := fapwstest.Serve(t, m, "asgi/scope.py:app", "--forwarded-allow-ips", "127.0.0.1")
-			got := s.Get("/x", 200, "X-Forwarded-For: 192.0.2.7", "X-Forwarded-Proto: https", "X-Forwarded-Host: www.example").Object(t)
-			have(t, "forwarded", got, dict{"scheme": "https", "client": list{"192.0.2.7", 0.0}})
-			if host := got["headers"].(list)[0]; !reflect.DeepEqual(host, list{"host", "www.example"}) {
-				t.Errorf("host: %v", host)
-			}
-			have(t, "not forwarded", s.Get("/x", 200).Object(t), dict{"scheme": "http"})
-			got = fapwstest.Serve(t, m, "asgi/scope.py:app").Get("/x", 200, "X-Forwarded-For: 192.0.2.7", "X-Forwarded-Proto: https").Object(t)
-			have(t, "not trusted", got, dict{"scheme": "http"})
-		})
+		t.Parallel()
+		s := fapwstest.Serve(t, fapwstest.Threads, "asgi/scope.py:app", "--forwarded-allow-ips", "127.0.0.1")
+		got := s.Get("/x", 200, "X-Forwarded-For: 192.0.2.7", "X-Forwarded-Proto: https", "X-Forwarded-Host: www.example").Object(t)
+		have(t, "forwarded", got, dict{"scheme": "https", "client": list{"192.0.2.7", 0.0}})
+		if host := got["headers"].(list)[0]; !reflect.DeepEqual(host, list{"host", "www.example"}) {
+			t.Errorf("host: %v", host)
+		}
+		have(t, "not forwarded", s.Get("/x", 200).Object(t), dict{"scheme": "http"})
+		got = fapwstest.Serve(t, fapwstest.Threads, "asgi/scope.py:app").Get("/x", 200, "X-Forwarded-For: 192.0.2.7", "X-Forwarded-Proto: https").Object(t)
+		have(t, "not trusted", got, dict{"scheme": "http"})
 	})
 	t.Run("unix socket", func(t *testing.T) {
-		fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-			path := filepath.Join(t.TempDir(), "s")
-			s := fapwstest.Command{Script: "asgi/scope.py:app", Flags: append([]string{"--bind", "unix:" + path}, m.Flags...)}.Start(t)
-			s.Says(`unix:`)
-			w := fapwstest.Dial(t, "unix", path)
-			w.Get("/x")
-			got := w.Answer().Want(t, 200).Object(t)
-			if got["client"] != nil || got["path"] != "/x" {
-				t.Errorf("client %v, path %v", got["client"], got["path"])
-			}
-			if server, ok := got["server"].(list); !ok || len(server) != 2 {
-				t.Errorf("server %v", got["server"])
-			}
-		})
+		t.Parallel()
+		path := filepath.Join(t.TempDir(), "s")
+		s := fapwstest.Command{Script: "asgi/scope.py:app", Flags: []string{"--bind", "unix:" + path}}.Start(t)
+		s.Says(`unix:`)
+		w := fapwstest.Dial(t, "unix", path)
+		w.Get("/x")
+		got := w.Answer().Want(t, 200).Object(t)
+		if got["client"] != nil || got["path"] != "/x" {
+			t.Errorf("client %v, path %v", got["client"], got["path"])
+		}
+		if server, ok := got["server"].(list); !ok || len(server) != 2 {
+			t.Errorf("server %v", got["server"])
+		}
 	})
 }

@@ -12,7 +12,7 @@ import (
 // is not the application's fault.
 func TestASGITimeout(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Command{Script: "asgi/deadline.py:app", Flags: []string{"--timeout", "3s"}, Complains: true}.Serve(t, m)
+		s := fapwstest.Command{Script: "asgi/deadline.py:app", Flags: []string{"--timeout", "1s"}, Complains: true}.Serve(t, m)
 		w := s.Dial()
 		w.Send("POST /receives HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nhello")
 		s.Until504("/hangs", `cancelled /hangs`)

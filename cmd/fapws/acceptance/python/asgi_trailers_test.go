@@ -56,7 +56,7 @@ func TestASGITrailers(t *testing.T) {
 		{"too large", "trailers", []string{begins, hello, trailers(`[(b"x-a", b"b" * 16384)]`), ends}, "200:hello|X-Sum=1", []string{"", "", "ValueError: send(): more than 100 trailer fields or 16384 bytes"}},
 		{"no list", "trailers", []string{begins, hello, trailers(`7`), ends}, "200:hello|X-Sum=1", []string{"", "", "TypeError: send(): 'headers' must be"}},
 	}
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "asgi/events.py:app", Complains: true}.Serve(t, m)
 		for te, want := range map[string]string{"trailers": "http.response.pathsend http.response.trailers", "gzip": "http.response.pathsend"} {
 			s.Get("/extensions", 200, "TE: "+te).Is(t, want)

@@ -9,7 +9,7 @@ import (
 
 // TestAsyncHandlers: entries of PATHS may be async def, of any kind, beside others.
 func TestAsyncHandlers(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "async.py")
 		for target, body := range map[string]string{
 			"/text/a": "/a on fapws-asyncio", "/counts": "0,1,2,3,4,", "/plain": "plain, ", "/app/x": "/app /app/x",
@@ -22,7 +22,7 @@ func TestAsyncHandlers(t *testing.T) {
 // TestAsyncOverdue: --timeout cancels a task, and the log says where it stood; others
 // go on.
 func TestAsyncOverdue(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Flags: []string{"--timeout", "2s"}, Script: "async.py", Complains: true}.Serve(t, m)
 		said := s.Until504("/waits", `GET /waits HTTP/1\.1 from \S+ port \d+ timed out after \S+ s in handler \S*waits, which is canceled; stack:\n((?:  .*\n)+)`)[1]
 		for _, line := range []string{"in waits\n    await inner()\n", "in inner\n    await asyncio.sleep(1000)\n"} {

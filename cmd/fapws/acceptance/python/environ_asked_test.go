@@ -9,7 +9,7 @@ import (
 
 // A script with PATHS that uses keys of Environ has them, whether or not it imports it.
 func TestEnvironAskedFor(t *testing.T) {
-	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()
 		fapwstest.Write(t, filepath.Join(folder, "helper.py"), "def first(environ):\n    return environ.get('fapws.params')['a'][0]\n")
 		beside := fapwstest.Write(t, filepath.Join(folder, "beside.py"), "import helper\n\ndef handler(environ, start_response):\n    return helper.first(environ)\n\nPATHS = [('/', handler)]\n")

@@ -50,7 +50,7 @@ func TestEnvironKeys(t *testing.T) {
 			"CONTENT_TYPE": "text/x; a=\"b\"", "CONTENT_LENGTH": "3", "HTTP_CONTENT_TYPE": absent{}, "HTTP_CONTENT_LENGTH": absent{},
 			"HTTP_X_A": "1,2", "HTTP_X_EMPTY": "", "HTTP_X_ODD!#": "v", "HTTP_COOKIE": "a=1; b=2"}},
 	}
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "environ_keys.py", Args: []string{t.TempDir()}}.Serve(t, m)
 		for _, c := range cases {
 			for range 3 { // as it is built, remembered, and taken from memory
@@ -106,7 +106,7 @@ func TestThreadsAndProcesses(t *testing.T) {
 
 // Text that an application writes to wsgi.errors is on stderr before it goes on.
 func TestErrorsStream(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()
 		s := fapwstest.Command{Script: "environ_keys.py", Args: []string{folder}}.Serve(t, m)
 		w := s.Dial()

@@ -19,7 +19,7 @@ func TestHandlerRaises(t *testing.T) {
 		{"/early", "RuntimeError: before the first byte"},
 		{"/twice", "AssertionError: "},
 	}
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		for _, debug := range []string{"0", "1"} {
 			t.Run("debug "+debug, func(t *testing.T) {
 				s := fapwstest.Command{Script: "raising.py", Flags: []string{"--debug", debug}, Complains: true}.Serve(t, m)
@@ -53,7 +53,7 @@ func TestHandlerRaises(t *testing.T) {
 
 // A traceback is on stderr once, under a line with the request.
 func TestTraceback(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "raising.py", Complains: true}.Serve(t, m)
 		s.Get("/value/x?y=1", 500)
 		s.Says(`(?m)^ValueError: boom & co\n`)
@@ -69,7 +69,7 @@ func TestTraceback(t *testing.T) {
 
 // An error after the head has been sent must not look like a whole response.
 func TestRaisesInTheMiddle(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "raising.py", Complains: true}.Serve(t, m)
 		w := s.Dial()
 		w.Get("/late")

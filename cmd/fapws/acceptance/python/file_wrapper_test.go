@@ -41,12 +41,16 @@ func TestFileWrapper(t *testing.T) {
 		{"blocks with less than their length", "kind=noted&length=70000", all[:70_000], 70_000, "closed, read by [65536]\n"},
 		{"after write()", "kind=real&write=before,", "before," + all, -1, "closed\n"},
 	}
-	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()
 		s := fapwstest.Command{Script: "filewrapper.py", Args: []string{folder}, Complains: true}.Serve(t, m)
 		w := s.Dial()
+		methods := []string{"GET", "HEAD"}
+		if m.Forks() { // a process for each request
+			methods = methods[:1]
+		}
 		for i, c := range cases {
-			for _, method := range []string{"GET", "HEAD"} {
+			for _, method := range methods {
 				name := fmt.Sprint(method, i)
 				w.Send(fapwstest.Request(method, "/?"+c.query+"&name="+name, "", "Range: bytes=5-9"))
 				a := w.AnswerTo(method).Want(t, 200).Field(t, "Content-Type", "text/x-own").Field(t, "Content-Range", "")
@@ -81,9 +85,12 @@ func TestFileWrapper(t *testing.T) {
 		}
 		w.Gone()
 		fapwstest.FileSays(t, folder+"/short", "closed")
+		if m.Forks() {
+			return // files end with their process
+		}
 		before := s.OpenFiles()
 		w = s.Dial()
-		for range 50 {
+		for range 20 {
 			w.Get("/?kind=real&name=many")
 			w.Answer().Is(t, all)
 		}

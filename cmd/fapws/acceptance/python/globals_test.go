@@ -9,6 +9,7 @@ import (
 // A module for any WSGI or ASGI server may have globals of any name: a TIMEOUT, a SERVER or
 // THREADS = 0 change nothing where they are not beside PATHS.
 func TestGlobalsOfOtherApplications(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	globals := "TIMEOUT = 1\nTHREADS = 0\nSERVER = 'db.example.org'\nMAX_BODY_SIZE = 1\nDEBUG = 3\nROOT_PATH = '/x'\n"
 	wsgi := fapwstest.Write(t, dir+"/wsgi_site.py", globals+`
@@ -22,10 +23,8 @@ async def app(scope, receive, send):
     await send({"type": "http.response.start", "status": 200})
     await send({"type": "http.response.body", "body": b"%d %d" % (TIMEOUT, len(body))})
 `)
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		for _, script := range []string{wsgi, asgi} {
-			s := fapwstest.Command{Script: script, Flags: []string{"--lifespan", "off"}}.Serve(t, m)
-			s.Ask(fapwstest.Request("POST", "/", "abc")).Want(t, 200).Is(t, "1 3")
-		}
-	})
+	for _, script := range []string{wsgi, asgi} {
+		s := fapwstest.Command{Script: script, Flags: []string{"--lifespan", "off"}}.Serve(t, fapwstest.Threads)
+		s.Ask(fapwstest.Request("POST", "/", "abc")).Want(t, 200).Is(t, "1 3")
+	}
 }

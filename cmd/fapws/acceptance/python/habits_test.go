@@ -61,92 +61,87 @@ func unzipped(t *testing.T, a *fapwstest.Answer) string {
 
 // TestHabitsGzip: answers that gain from it are compressed for clients that accept gzip.
 func TestHabitsGzip(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s, _ := habits(t, m)
-		text := strings.Repeat("something to compress, ", 100)
-		const accepts = "Accept-Encoding: br, gzip;q=0.5"
-		for path, want := range map[string]string{
-			"/text": text, "/plain": text, "/json": `{"text": "` + text + `"}`, "/written": text + text, "/pieces": "0 " + text + "1 " + text + "2 " + text,
-		} {
-			if got := unzipped(t, s.Get(path, 200, accepts)); got != want {
-				t.Errorf("%s: %.100q", path, got)
-			}
-			for _, other := range []string{"Accept-Encoding: gzip;q=0, *", "Accept-Encoding: br", "X-None: 1"} {
-				a := s.Get(path, 200, other).Is(t, want)
-				if a.Header.Get("Content-Encoding") != "" || !slices.Contains(a.Header.Values("Vary"), "Accept-Encoding") {
-					t.Errorf("%s with %s: %v", path, other, a.Header)
-				}
-			}
+	t.Parallel()
+	s, _ := habits(t, fapwstest.Threads)
+	text := strings.Repeat("something to compress, ", 100)
+	const accepts = "Accept-Encoding: br, gzip;q=0.5"
+	for path, want := range map[string]string{
+		"/text": text, "/plain": text, "/json": `{"text": "` + text + `"}`, "/written": text + text, "/pieces": "0 " + text + "1 " + text + "2 " + text,
+	} {
+		if got := unzipped(t, s.Get(path, 200, accepts)); got != want {
+			t.Errorf("%s: %.100q", path, got)
 		}
-		a := s.Get("/text", 200, accepts).Field(t, "ETag", `W/"1"`).Field(t, "Set-Cookie", "a=b; Path=/")
-		if a.Status != "200 Fine" || a.ContentLength != int64(len(a.Text)) {
-			t.Errorf("%s, %d bytes", a.Status, a.ContentLength)
-		}
-		s.Get("/json", 200, accepts).Field(t, "Content-Type", "application/json")
-		late := s.Get("/generated", 200, accepts).Field(t, "X-Late", "1")
-		if got := unzipped(t, late); got != text+text || late.Status != "200 Fine" {
-			t.Errorf("%s %.100q", late.Status, got)
-		}
-		unzipped(t, s.Get("/missing", 404, accepts))
-		script := fapwstest.Source(t, "habits.py")
-		for path, want := range map[string]string{"/small": "small", "/image": text, "/whole": script} {
-			if a := s.Get(path, 200, accepts).Is(t, want); a.Header.Get("Content-Encoding") != "" {
-				t.Errorf("%s is compressed", path)
+		for _, other := range []string{"Accept-Encoding: gzip;q=0, *", "Accept-Encoding: br", "X-None: 1"} {
+			a := s.Get(path, 200, other).Is(t, want)
+			if a.Header.Get("Content-Encoding") != "" || !slices.Contains(a.Header.Values("Vary"), "Accept-Encoding") {
+				t.Errorf("%s with %s: %v", path, other, a.Header)
 			}
 		}
-		if !m.Workers() {
-			s.Get("/closed", 200).Is(t, "4") // once for each of the requests for it
+	}
+	a := s.Get("/text", 200, accepts).Field(t, "ETag", `W/"1"`).Field(t, "Set-Cookie", "a=b; Path=/")
+	if a.Status != "200 Fine" || a.ContentLength != int64(len(a.Text)) {
+		t.Errorf("%s, %d bytes", a.Status, a.ContentLength)
+	}
+	s.Get("/json", 200, accepts).Field(t, "Content-Type", "application/json")
+	late := s.Get("/generated", 200, accepts).Field(t, "X-Late", "1")
+	if got := unzipped(t, late); got != text+text || late.Status != "200 Fine" {
+		t.Errorf("%s %.100q", late.Status, got)
+	}
+	unzipped(t, s.Get("/missing", 404, accepts))
+	script := fapwstest.Source(t, "habits.py")
+	for path, want := range map[string]string{"/small": "small", "/image": text, "/whole": script} {
+		if a := s.Get(path, 200, accepts).Is(t, want); a.Header.Get("Content-Encoding") != "" {
+			t.Errorf("%s is compressed", path)
 		}
-	})
+	}
+	s.Get("/closed", 200).Is(t, "4") // once for each of the requests for it
 }
 
 // TestHabitsLog: a line in Apache's format, which a client cannot break.
 func TestHabitsLog(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s, folder := habits(t, m)
-		s.Get("/logged/x?y", 201, "User-Agent: a \"b\\", "Referer: http://r/").Want(t, 201, "12345")
-		s.Stdout.Await(t, regexp.MustCompile(`(?m)^127\.0\.0\.1 - - \[\d\d/[A-Z][a-z][a-z]/\d{4}:\d\d:\d\d:\d\d \+0000\] "GET /logged/x\?y HTTP/1\.1" 201 5 "http://r/" "a \\"b\\\\"$`))
-		s.Get("/filed", 200).Is(t, "ab")
-		fapwstest.FileSays(t, folder+"/log", `"GET /filed HTTP/1.1" 200 - "-" "-"`)
-	})
+	t.Parallel()
+	s, folder := habits(t, fapwstest.Threads)
+	s.Get("/logged/x?y", 201, "User-Agent: a \"b\\", "Referer: http://r/").Want(t, 201, "12345")
+	s.Stdout.Await(t, regexp.MustCompile(`(?m)^127\.0\.0\.1 - - \[\d\d/[A-Z][a-z][a-z]/\d{4}:\d\d:\d\d:\d\d \+0000\] "GET /logged/x\?y HTTP/1\.1" 201 5 "http://r/" "a \\"b\\\\"$`))
+	s.Get("/filed", 200).Is(t, "ab")
+	fapwstest.FileSays(t, folder+"/log", `"GET /filed HTTP/1.1" 200 - "-" "-"`)
 }
 
 // TestHabitsSessions: a browser is known again by all workers, and by nothing that it has made up.
 func TestHabitsSessions(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s, folder := habits(t, m)
-		cookie := func(a *fapwstest.Answer) string {
-			t.Helper()
-			want := regexp.MustCompile(`^(sessionid=[0-9a-f]{64}); Max-Age=864000; Path=/; HttpOnly; SameSite=Lax$`)
-			found := want.FindStringSubmatch(a.Header.Get("Set-Cookie"))
-			if found == nil {
-				t.Fatalf("Set-Cookie: %q", a.Header.Get("Set-Cookie"))
-			}
-			return "Cookie: other=1; " + found[1]
+	t.Parallel()
+	s, folder := habits(t, fapwstest.Workers)
+	cookie := func(a *fapwstest.Answer) string {
+		t.Helper()
+		want := regexp.MustCompile(`^(sessionid=[0-9a-f]{64}); Max-Age=864000; Path=/; HttpOnly; SameSite=Lax$`)
+		found := want.FindStringSubmatch(a.Header.Get("Set-Cookie"))
+		if found == nil {
+			t.Fatalf("Set-Cookie: %q", a.Header.Get("Set-Cookie"))
 		}
-		if a := s.Get("/look", 200).Is(t, "{}"); a.Header.Get("Set-Cookie") != "" {
-			t.Error("a session without data has a cookie")
-		}
-		mine := cookie(s.Get("/count", 200).Is(t, "1"))
-		for i := 2; i < 12; i++ {
-			s.Get("/count", 200, mine).Is(t, strconv.Itoa(i))
-		}
-		s.Get("/count", 200).Is(t, "1")
-		made := "Cookie: sessionid=" + strings.Repeat("0", 64)
-		if cookie(s.Get("/count", 200, made).Is(t, "1")) == made {
-			t.Error("an identifier of the client's was taken over")
-		}
-		next := cookie(s.Get("/log_in", 200, mine))
-		s.Get("/look", 200, mine).Is(t, "{}")
-		s.Get("/look", 200, next).Is(t, "{'visits': 11, 'user': 'me'}")
-		if a := s.Get("/log_out", 200, next); !strings.HasPrefix(a.Header.Get("Set-Cookie"), "sessionid=; ") {
-			t.Errorf("Set-Cookie: %q", a.Header.Get("Set-Cookie"))
-		}
-		s.Get("/look", 200, next).Is(t, "{}")
-		s.Get("/record", 200).Is(t, "[{'n': 1}, None, 64, True, ['expiration_date', 'sessionid', 'strdata']]")
-		st, err := os.Stat(folder + "/sessions.db")
-		if err != nil || st.Mode().Perm() != 0o600 {
-			t.Errorf("%v, %v", st, err)
-		}
-	})
+		return "Cookie: other=1; " + found[1]
+	}
+	if a := s.Get("/look", 200).Is(t, "{}"); a.Header.Get("Set-Cookie") != "" {
+		t.Error("a session without data has a cookie")
+	}
+	mine := cookie(s.Get("/count", 200).Is(t, "1"))
+	for i := 2; i < 12; i++ {
+		s.Get("/count", 200, mine).Is(t, strconv.Itoa(i))
+	}
+	s.Get("/count", 200).Is(t, "1")
+	made := "Cookie: sessionid=" + strings.Repeat("0", 64)
+	if cookie(s.Get("/count", 200, made).Is(t, "1")) == made {
+		t.Error("an identifier of the client's was taken over")
+	}
+	next := cookie(s.Get("/log_in", 200, mine))
+	s.Get("/look", 200, mine).Is(t, "{}")
+	s.Get("/look", 200, next).Is(t, "{'visits': 11, 'user': 'me'}")
+	if a := s.Get("/log_out", 200, next); !strings.HasPrefix(a.Header.Get("Set-Cookie"), "sessionid=; ") {
+		t.Errorf("Set-Cookie: %q", a.Header.Get("Set-Cookie"))
+	}
+	s.Get("/look", 200, next).Is(t, "{}")
+	s.Get("/record", 200).Is(t, "[{'n': 1}, None, 64, True, ['expiration_date', 'sessionid', 'strdata']]")
+	st, err := os.Stat(folder + "/sessions.db")
+	if err != nil || st.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", st, err)
+	}
 }

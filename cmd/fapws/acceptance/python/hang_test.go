@@ -95,8 +95,8 @@ func logged(t *testing.T, folder, text string) {
 
 // A handler that takes too long is shown, its client answered, and it ends.
 func TestTimeout(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s, folder := hanging(t, m, "--timeout", "3s")
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s, folder := hanging(t, m, "--timeout", "1s")
 		s.Until504("/spin", `(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} error GET /spin HTTP/1\.1 from 127\.0\.0\.1 port \d+ timed out after \d+\.\d s in handler spin \(thread \d\); stack:\n`+
 			`  File "[^"]*/hang\.py", line \d+, in spin\n    (while True:|pass)\n`)
 		logged(t, folder, `"GET /spin HTTP/1.1" 504 `)
@@ -119,7 +119,7 @@ func TestTimeout(t *testing.T) {
 
 // A handler that waits in C answers 504 as well, and inline it ends, so that others are served.
 func TestTimeoutInC(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, _ := hanging(t, m, "--timeout", "100ms")
 		for range 2 {
 			w := s.Dial()
@@ -144,7 +144,7 @@ func TestTimeoutOfStubbornHandler(t *testing.T) {
 
 // A generator's piece, and what write() is given, is sent before the next one is made (PEP 3333, "Buffering and Streaming").
 func TestPiecesAreNotDelayed(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		for _, target := range []string{"/pieces", "/written"} {
 			s, folder := hanging(t, m)
 			w := s.Dial()
@@ -174,8 +174,8 @@ func TestPiecesAreNotDelayed(t *testing.T) {
 
 // A client that gave up does not make a handler end that hangs.
 func TestTimeoutWithoutClient(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s, folder := hanging(t, m, "--timeout", "3s")
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s, folder := hanging(t, m, "--timeout", "1s")
 		starts(s, "/caught", folder+"/entered").Reset()
 		fapwstest.FileSays(t, folder+"/caught", "yes")
 	})
@@ -187,7 +187,7 @@ func TestLostThreads(t *testing.T) {
 	for _, threads := range []string{"1", "2"} {
 		t.Run(threads, func(t *testing.T) {
 			t.Parallel()
-			s, folder := hanging(t, fapwstest.Threads, "--timeout", "3s", "--threads", threads)
+			s, folder := hanging(t, fapwstest.Threads, "--timeout", "1s", "--threads", threads)
 			var all []*started
 			fapwstest.Eventually(t, "a request waits for a thread in vain", func() bool { // unless they are replaced before
 				os.Remove(folder + "/queued")
@@ -224,8 +224,8 @@ func TestLostThreads(t *testing.T) {
 
 // A handler that keeps the GIL cannot be shown by Python, but by others.
 func TestTimeoutWithGIL(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s, folder := hanging(t, m, "--timeout", "3s")
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s, folder := hanging(t, m, "--timeout", "1s")
 		s.Until504("/keeps_gil", `GET /keeps_gil .* timed out after \d+\.\d s in handler keeps_gil; a handler holds the GIL in C code, so no exception can be raised; all threads:\n`+
 			`(.*\n)*  File "[^"]*hang\.py", line \d+ in keeps_gil\n`)
 		unblock(t, folder)
@@ -235,6 +235,7 @@ func TestTimeoutWithGIL(t *testing.T) {
 
 // A client that disconnects ends its active request, and its waiting requests do not run.
 func TestClientGone(t *testing.T) {
+	t.Parallel()
 	t.Run("waiting", func(t *testing.T) {
 		t.Parallel()
 		s, folder := hanging(t, fapwstest.Threads, "--threads", "1")
@@ -268,7 +269,7 @@ func TestClientGone(t *testing.T) {
 		logged(t, folder, `"GET /until_gone HTTP/1.1" 499 `)
 	})
 	t.Run("stream", func(t *testing.T) {
-		fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 			s, folder := hanging(t, m)
 			w := s.Dial()
 			w.Get("/stream")

@@ -25,7 +25,7 @@ func TestHTTPError(t *testing.T) {
 		{"/line", 400, "", ""},
 		{"/gone", 410, "", "<!doctype html><title>410 Gone</title>\n<h1>Gone</h1>\n<p>gone</p>\n"},
 	}
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		for _, debug := range []string{"0", "1"} {
 			t.Run("debug "+debug, func(t *testing.T) {
 				s := fapwstest.Serve(t, m, "httperror.py", "--debug", debug) // which fails for a traceback
@@ -56,7 +56,7 @@ func TestHTTPError(t *testing.T) {
 
 // A value that is not an answer is an error like any other.
 func TestHTTPErrorFails(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "httperror.py", Complains: true}.Serve(t, m)
 		s.Get("/wrong", 500)
 		s.Says(`(?m)^ValueError: HTTPError: the status must be from 400 to 599, not 200$`)

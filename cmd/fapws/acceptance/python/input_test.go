@@ -25,9 +25,9 @@ func TestInputCalls(t *testing.T) {
 	}
 	bodies := []string{
 		"", "\n", "one", "one\ntwo\n\nfour", "one\r\ntwo\r\n",
-		strings.Repeat("x", 70_000) + "\n" + strings.Repeat("a line of the body\n", 20_000) + "end", // in a file
+		strings.Repeat("x", 150_000) + "\n" + strings.Repeat("a line of the body\n", 6_000) + "end", // in a file
 	}
-	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "input_calls.py")
 		w := s.Dial()
 		for _, body := range bodies {
@@ -47,7 +47,7 @@ func TestInputCalls(t *testing.T) {
 // CONTENT_LENGTH is there as RFC 3875 §4.1.2 has it: with the length after
 // decoding. So also the frameworks read it that know of nothing else.
 func TestInputAnnounced(t *testing.T) {
-	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "input_calls.py")
 		w := s.Dial()
 		for _, c := range []struct{ request, length string }{

@@ -54,7 +54,7 @@ func TestIterables(t *testing.T) {
 		{"single", "one,two", 7}, {"lying", "one,", 4},
 		{"single-empty", "", 0}, {"none", "", 0}, {"no-chunk", "", 0}, {"empty-chunks", "", 0},
 	}
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := serveIterables(t, m)
 		w := s.Dial()
 		for _, c := range cases {
@@ -125,7 +125,7 @@ func TestCloseAlways(t *testing.T) {
 		{"written, Content-Length too long", "generator", "&write=zero,&length=13", 200, "zero,one,two", true},
 		{"written, and raises", "raises-first", "&write=zero,", 200, "zero,", true},
 	}
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := serveIterables(t, m)
 		for _, c := range cases {
 			target, mark := s.target(c.kind, c.more)
@@ -148,7 +148,7 @@ func TestCloseAlways(t *testing.T) {
 
 // When the server is stopped, streams that do not end are closed too.
 func TestCloseAtShutdown(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := serveIterables(t, m, "--graceful-timeout", "200ms")
 		target, mark := s.target("endless", "")
 		w := s.Dial()

@@ -12,11 +12,10 @@ import (
 // TestMiddleware: what Apache does with modules, PATHS does with any WSGI
 // middleware.
 func TestMiddleware(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "middleware.py")
-		s.Get("/chain", 200).Is(t, "HELLO THROUGH THROUGH.INNER THROUGH.OUTER").Field(t, "X-Through", "outer inner")
-		s.Get("/checked", 200).Is(t, "hello through through.one").Field(t, "X-Through", "one")
-	})
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "middleware.py")
+	s.Get("/chain", 200).Is(t, "HELLO THROUGH THROUGH.INNER THROUGH.OUTER").Field(t, "X-Through", "outer inner")
+	s.Get("/checked", 200).Is(t, "hello through through.one").Field(t, "X-Through", "one")
 }
 
 // TestProfilePage: a page shows the profile to allowed clients.

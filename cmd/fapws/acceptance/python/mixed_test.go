@@ -8,46 +8,45 @@ import (
 
 // One table mixes functions, classes with verbs, WSGI applications and files.
 func TestMixedTable(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "mixed.py")
-		w := s.Dial()
-		w.Get("/item/5")
-		w.Answer().Want(t, 200, "item").Field(t, "X-Path", "/item|/5")
-		w.Send("HEAD /item HTTP/1.1\r\nHost: x\r\n\r\n")
-		w.AnswerTo("HEAD").Want(t, 200).Field(t, "X-Path", "/item|")
-		w.Send("DELETE /item HTTP/1.1\r\nHost: x\r\n\r\n")
-		w.Answer().Want(t, 204)
-		w.Send("POST /item HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\na\nb\n")
-		w.Answer().Want(t, 200, "<a><b>")
-		w.Send("PUT /item HTTP/1.1\r\nHost: x\r\n\r\n")
-		w.Answer().Want(t, 409, "<h1>Conflict</h1>", "<p>not now</p>")
-		w.Send("PATCH /item HTTP/1.1\r\nHost: x\r\n\r\n")
-		const allowed = "GET, HEAD, POST, PUT, DELETE, OPTIONS"
-		w.Answer().Want(t, 405, "<h1>Method Not Allowed</h1>").Field(t, "Allow", allowed)
-		w.Send("OPTIONS /item HTTP/1.1\r\nHost: x\r\n\r\n")
-		w.Answer().Want(t, 204).Field(t, "Allow", allowed)
-		for _, c := range []struct{ path, body string }{
-			{"/made", "5"},                   // one for each request to it, and none for 405 and OPTIONS
-			{"/count", "1"}, {"/count", "2"}, // an object stays
-		} {
-			w.Get(c.path) // the same connection is the same worker
-			w.Answer().Is(t, c.body)
-		}
-		s.Get("/wsgi/x", 200).Is(t, "/wsgi|/x")
-		s.Get("/lambda", 200).Is(t, "lambda")
-		s.Get("/files/page.html", 200)
-		s.Get("/files/mixed.py", 404) // the application's own source
-		s.Get("/files/nothing", 404)
-		s.Get("/error", 503)
-		s.Get("/other", 404)
-	})
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "mixed.py")
+	w := s.Dial()
+	w.Get("/item/5")
+	w.Answer().Want(t, 200, "item").Field(t, "X-Path", "/item|/5")
+	w.Send("HEAD /item HTTP/1.1\r\nHost: x\r\n\r\n")
+	w.AnswerTo("HEAD").Want(t, 200).Field(t, "X-Path", "/item|")
+	w.Send("DELETE /item HTTP/1.1\r\nHost: x\r\n\r\n")
+	w.Answer().Want(t, 204)
+	w.Send("POST /item HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\na\nb\n")
+	w.Answer().Want(t, 200, "<a><b>")
+	w.Send("PUT /item HTTP/1.1\r\nHost: x\r\n\r\n")
+	w.Answer().Want(t, 409, "<h1>Conflict</h1>", "<p>not now</p>")
+	w.Send("PATCH /item HTTP/1.1\r\nHost: x\r\n\r\n")
+	const allowed = "GET, HEAD, POST, PUT, DELETE, OPTIONS"
+	w.Answer().Want(t, 405, "<h1>Method Not Allowed</h1>").Field(t, "Allow", allowed)
+	w.Send("OPTIONS /item HTTP/1.1\r\nHost: x\r\n\r\n")
+	w.Answer().Want(t, 204).Field(t, "Allow", allowed)
+	for _, c := range []struct{ path, body string }{
+		{"/made", "5"},                   // one for each request to it, and none for 405 and OPTIONS
+		{"/count", "1"}, {"/count", "2"}, // an object stays
+	} {
+		w.Get(c.path) // the same connection is the same worker
+		w.Answer().Is(t, c.body)
+	}
+	s.Get("/wsgi/x", 200).Is(t, "/wsgi|/x")
+	s.Get("/lambda", 200).Is(t, "lambda")
+	s.Get("/files/page.html", 200)
+	s.Get("/files/mixed.py", 404) // the application's own source
+	s.Get("/files/nothing", 404)
+	s.Get("/error", 503)
+	s.Get("/other", 404)
 }
 
 // The one application of a module has every path, and no SCRIPT_NAME.
 func TestWholeApplication(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		dir := t.TempDir()
-		app := fapwstest.Write(t, dir+"/app.py", `
+	t.Parallel()
+	dir := t.TempDir()
+	app := fapwstest.Write(t, dir+"/app.py", `
 from fapws.base import Environ, Start_response
 class Start_response(Start_response):
     def hello(self): self.add_header("X-Hello", "yes")
@@ -60,23 +59,21 @@ def fails(environ, start_response):
 if __name__ == "__main__":
     raise SystemExit("not meant to run")
 `)
-		s := fapwstest.Serve(t, m, app)
-		said := map[bool]string{true: "True", false: "False"}
-		for _, path := range []string{"/", "/a/b"} {
-			s.Get(path, 200).Is(t, "['', '"+path+"', "+said[m.Workers()]+", "+said[!m.Inline()]+"]app").Field(t, "X-Hello", "yes")
-		}
-		s.Says(`(?m)^ +WSGI app:app$`)
-		s = fapwstest.Command{Dir: dir, Flags: []string{"app:fails"}, Complains: true}.Serve(t, m)
-		s.Get("/x", 500)
-		s.Says(`error in handler app:fails, GET /x HTTP/1.1`)
-	})
+	s := fapwstest.Serve(t, fapwstest.Threads, app)
+	for _, path := range []string{"/", "/a/b"} {
+		s.Get(path, 200).Is(t, "['', '"+path+"', False, True]app").Field(t, "X-Hello", "yes")
+	}
+	s.Says(`(?m)^ +WSGI app:app$`)
+	s = fapwstest.Command{Dir: dir, Flags: []string{"app:fails"}, Complains: true}.Serve(t, fapwstest.Threads)
+	s.Get("/x", 500)
+	s.Says(`error in handler app:fails, GET /x HTTP/1.1`)
 }
 
 // PEP 3333 demands a plain dict, and what insists on it gets one beside
 // handlers of the same script that get its Environ.
 func TestEnvironOfApplications(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		app := fapwstest.Write(t, t.TempDir()+"/app.py", `
+	t.Parallel()
+	app := fapwstest.Write(t, t.TempDir()+"/app.py", `
 from functools import wraps
 from wsgiref.validate import validator
 from fapws.base import Environ
@@ -101,13 +98,12 @@ class Verbs:
 PATHS = [("/strict", validator(strict)), ("/middleware", Middleware(validator(strict))), ("/function", function(validator(strict))),
     ("/own", own), ("/wrapped", wrapped), ("/verbs", Verbs), ("/object", Verbs())]
 `)
-		w := fapwstest.Serve(t, m, app).Dial()
-		for _, c := range []struct{ path, kind string }{
-			{"/strict", "dict"}, {"/own", "Environ"}, {"/strict", "dict"}, {"/middleware", "dict"}, {"/function", "dict"},
-			{"/wrapped", "Environ"}, {"/verbs", "Environ"}, {"/object", "Environ"},
-		} {
-			w.Get(c.path)
-			w.Answer().Is(t, c.kind)
-		}
-	})
+	w := fapwstest.Serve(t, fapwstest.Threads, app).Dial()
+	for _, c := range []struct{ path, kind string }{
+		{"/strict", "dict"}, {"/own", "Environ"}, {"/strict", "dict"}, {"/middleware", "dict"}, {"/function", "dict"},
+		{"/wrapped", "Environ"}, {"/verbs", "Environ"}, {"/object", "Environ"},
+	} {
+		w.Get(c.path)
+		w.Answer().Is(t, c.kind)
+	}
 }

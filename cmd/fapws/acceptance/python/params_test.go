@@ -9,6 +9,7 @@ import (
 
 // Too many or too large parameters are the client's mistake, without a traceback.
 func TestParamsLimits(t *testing.T) {
+	t.Parallel()
 	script := fapwstest.Write(t, t.TempDir()+"/form.py", `
 from fapws.base import Environ
 
@@ -17,13 +18,11 @@ def form(environ, start_response):
 
 PATHS = [("/form", form)]
 `)
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Command{Script: script, Flags: []string{"--limit-request-line", "64K", "--limit-request-head", "128K"}}.Serve(t, m)
-		form := "Content-Type: application/x-www-form-urlencoded"
-		s.Ask(fapwstest.Get("/form?"+strings.Repeat("a=b&", 999))).Want(t, 200).Is(t, "999")
-		s.Ask(fapwstest.Get("/form?"+strings.Repeat("a=b&", 3000))).Want(t, 400, "too many parameters")
-		s.Ask(fapwstest.Request("POST", "/form", strings.Repeat("a=b&", 3000), form)).Want(t, 413, "too many parameters")
-		s.Ask(fapwstest.Request("POST", "/form", "a="+strings.Repeat("%41", 3_300_000), form)).Want(t, 413, "form too large")
-		s.Ask(fapwstest.Request("POST", "/form", "a="+strings.Repeat("%41", 600_000), form)).Want(t, 200).Is(t, "1")
-	})
+	s := fapwstest.Command{Script: script, Flags: []string{"--limit-request-line", "64K", "--limit-request-head", "128K"}}.Serve(t, fapwstest.Threads)
+	form := "Content-Type: application/x-www-form-urlencoded"
+	s.Ask(fapwstest.Get("/form?"+strings.Repeat("a=b&", 999))).Want(t, 200).Is(t, "999")
+	s.Ask(fapwstest.Get("/form?"+strings.Repeat("a=b&", 3000))).Want(t, 400, "too many parameters")
+	s.Ask(fapwstest.Request("POST", "/form", strings.Repeat("a=b&", 3000), form)).Want(t, 413, "too many parameters")
+	s.Ask(fapwstest.Request("POST", "/form", "a="+strings.Repeat("%41", 3_300_000), form)).Want(t, 413, "form too large")
+	s.Ask(fapwstest.Request("POST", "/form", "a="+strings.Repeat("%41", 600_000), form)).Want(t, 200).Is(t, "1")
 }

@@ -7,6 +7,7 @@ import (
 )
 
 func TestPaths(t *testing.T) {
+	t.Parallel()
 	cases := []struct{ target, entry, script, path, query string }{
 		{"/a", "/a", "/a", "", ""},
 		{"/a/", "/a", "/a", "/", ""},
@@ -25,34 +26,32 @@ func TestPaths(t *testing.T) {
 		{"/%61/b%2Fc", "/a", "/a", "/b/c", ""},
 		{"/%64ir%2ffile?%41=%42", "/dir/", "/dir", "/file", "%41=%42"},
 	}
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "paths.py")
-		for _, c := range cases {
-			got := s.Get(c.target, 200).Object(t)
-			want := map[string]any{"entry": c.entry, "script": c.script, "path": c.path, "query": c.query, "raw": c.target}
-			for key := range want {
-				if got[key] != want[key] {
-					t.Errorf("%s: %s is %q, want %q", c.target, key, got[key], want[key])
-				}
+	s := fapwstest.Serve(t, fapwstest.Threads, "paths.py")
+	for _, c := range cases {
+		got := s.Get(c.target, 200).Object(t)
+		want := map[string]any{"entry": c.entry, "script": c.script, "path": c.path, "query": c.query, "raw": c.target}
+		for key := range want {
+			if got[key] != want[key] {
+				t.Errorf("%s: %s is %q, want %q", c.target, key, got[key], want[key])
 			}
 		}
-		for _, target := range []string{"/", "/dir", "/deep/e", "/x", "/DIR/", "/b?/a"} {
-			s.Get(target, 404)
-		}
-	})
+	}
+	for _, target := range []string{"/", "/dir", "/deep/e", "/x", "/DIR/", "/b?/a"} {
+		s.Get(target, 404)
+	}
 }
 
 func TestPathsCatchAll(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "catchall.py")
-		for target, body := range map[string]string{"/first": "first", "/": "|/", "/second/x": "|/second/x", "/firs": "|/firs"} {
-			s.Get(target, 200).Is(t, body)
-		}
-	})
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "catchall.py")
+	for target, body := range map[string]string{"/first": "first", "/": "|/", "/second/x": "|/second/x", "/firs": "|/firs"} {
+		s.Get(target, 200).Is(t, body)
+	}
 }
 
 func TestPathsRefused(t *testing.T) {
 	t.Parallel()
+	dir := t.TempDir()
 	for _, c := range []struct{ text, want string }{
 		{"", `app.py has no PATHS, application or app; `},
 		{"PATHS = []", `PATHS is empty`},
@@ -76,42 +75,35 @@ func TestPathsRefused(t *testing.T) {
 		{"class V:\n def get(self, e, s): ...\n async def post(self): ...\nPATHS = [('/', V())]", `/app.py, line 3) takes no arguments; it is called with 2: (environ, start_response)`},
 		{"import abc\nclass V(abc.ABC):\n @abc.abstractmethod\n def get(self, e, s): ...\nPATHS = [('/', V)]", `V is abstract: it lacks get`},
 	} {
-		t.Run(c.want, func(t *testing.T) {
-			for _, m := range fapwstest.Modes {
-				app := fapwstest.Write(t, t.TempDir()+"/app.py", c.text+"\n")
-				code, _, said := fapwstest.Command{Flags: m.Flags, Script: app}.Run(t)
-				fapwstest.OneLine(t, said, c.want)
-				if code != 3 {
-					t.Errorf("%s: exit code %d, want 3", m.Name, code)
-				}
-			}
-		})
+		code, _, said := fapwstest.Command{Script: fapwstest.Write(t, dir+"/app.py", c.text+"\n")}.Run(t)
+		fapwstest.OneLine(t, said, c.want)
+		if code != 3 {
+			t.Errorf("%s: exit code %d, want 3", c.text, code)
+		}
 	}
 }
 
 // Every object that can be called with two arguments is served, however it takes them.
 func TestPathsCallables(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "callables.py")
-		for _, name := range []string{"/more", "/several", "/wrapped", "/partial", "/bound", "/called", "/class", "/static", "/nested"} {
-			s.Get(name, 200).Is(t, name)
-		}
-	})
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "callables.py")
+	for _, name := range []string{"/more", "/several", "/wrapped", "/partial", "/bound", "/called", "/class", "/static", "/nested"} {
+		s.Get(name, 200).Is(t, name)
+	}
 }
 
 // TestMethodsOfAClass: a class answers by the name of the method, and lists its names in
 // the answer to any other.
 func TestMethodsOfAClass(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "ancestors.py")
-		s.Get("/item", 200).Is(t, "got")
-		s.Ask(fapwstest.Request("POST", "/item", "a form")).Is(t, "posted a form")
-		s.Ask(fapwstest.Request("PUT", "/item", "x")).Is(t, "put")
-		s.Ask(fapwstest.Request("DELETE", "/item", "")).Is(t, "deleted")
-		s.Ask(fapwstest.Request("HEAD", "/item", "")).Is(t, "").Field(t, "X-By", "head")
-		s.Ask(fapwstest.Request("OPTIONS", "/item", "")).Want(t, 204).Field(t, "X-By", "options")
-		s.Ask(fapwstest.Request("PATCH", "/item", "x")).Want(t, 405).Field(t, "Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS")
-		s.Get("/reading", 200).Is(t, "read")
-		s.Ask(fapwstest.Request("POST", "/reading", "x")).Want(t, 405).Field(t, "Allow", "GET, HEAD, OPTIONS")
-	})
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "ancestors.py")
+	s.Get("/item", 200).Is(t, "got")
+	s.Ask(fapwstest.Request("POST", "/item", "a form")).Is(t, "posted a form")
+	s.Ask(fapwstest.Request("PUT", "/item", "x")).Is(t, "put")
+	s.Ask(fapwstest.Request("DELETE", "/item", "")).Is(t, "deleted")
+	s.Ask(fapwstest.Request("HEAD", "/item", "")).Is(t, "").Field(t, "X-By", "head")
+	s.Ask(fapwstest.Request("OPTIONS", "/item", "")).Want(t, 204).Field(t, "X-By", "options")
+	s.Ask(fapwstest.Request("PATCH", "/item", "x")).Want(t, 405).Field(t, "Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS")
+	s.Get("/reading", 200).Is(t, "read")
+	s.Ask(fapwstest.Request("POST", "/reading", "x")).Want(t, 405).Field(t, "Allow", "GET, HEAD, OPTIONS")
 }

@@ -34,7 +34,7 @@ func TestPeersFailures(t *testing.T) {
 		{"close", 200, "onetwothree", true},
 		{"none", 200, "onetwothree", true},
 	}
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "peers.py", Complains: true}.Serve(t, m)
 		for _, c := range cases {
 			w := s.Dial()
@@ -66,62 +66,36 @@ func TestPeersFailures(t *testing.T) {
 // Header fields: tests/wsgi/headers.py and start_response.py of mod_wsgi,
 // headers.py, all-kinds-of-errors.py and test_exc_info_reference.py of bjoern.
 func TestPeersFields(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Command{Script: "peers.py", Complains: true}.Serve(t, m)
-		for range 3 { // the memory of earlier fields must not change them
-			a := s.Get("/fields", 200).Is(t, "ok").Field(t, "Content-Type", "text/plain").
-				Field(t, "Set-Cookie", "a=1, b=2; Path=/").Field(t, "X-Empty", "").Field(t, "X-Latin", "caf\xe9").
-				Field(t, "X-Long", strings.Repeat("l", 60000)).Field(t, "X-Tab", "a\tb")
-			for i := range 100 {
-				a.Field(t, fmt.Sprintf("X-%d", i), fmt.Sprint(i))
-			}
-			if len(a.Header["X-Empty"]) != 1 || a.Status != "200 Very Well" {
-				t.Errorf("%s %q", a.Status, a.Header["X-Empty"])
-			}
-			s.Get("/replaced", 503).Field(t, "X-First", "").Field(t, "X-Second", "2")
+	t.Parallel()
+	s := fapwstest.Command{Script: "peers.py", Complains: true}.Serve(t, fapwstest.Threads)
+	for range 3 { // the memory of earlier fields must not change them
+		a := s.Get("/fields", 200).Is(t, "ok").Field(t, "Content-Type", "text/plain").
+			Field(t, "Set-Cookie", "a=1, b=2; Path=/").Field(t, "X-Empty", "").Field(t, "X-Latin", "caf\xe9").
+			Field(t, "X-Long", strings.Repeat("l", 60000)).Field(t, "X-Tab", "a\tb")
+		for i := range 100 {
+			a.Field(t, fmt.Sprintf("X-%d", i), fmt.Sprint(i))
 		}
-		for _, bad := range []string{"none", "text", "pairs", "triple", "int", "bytes", "euro", "newline", "space", "colon", "nameless", "length", "minus"} {
-			if a := s.Ask(fapwstest.Get("/bad_fields?" + bad)); a.StatusCode != 500 || strings.Contains(a.Text, "never sent") {
-				t.Errorf("%s: %d %q", bad, a.StatusCode, a.Text)
-			}
+		if len(a.Header["X-Empty"]) != 1 || a.Status != "200 Very Well" {
+			t.Errorf("%s %q", a.Status, a.Header["X-Empty"])
 		}
-		w := s.Dial() // all to one process, which counts
-		for i := 1; i <= 40; i++ {
-			w.Get("/same_list")
-			w.Answer().Is(t, fmt.Sprint(i)).Field(t, "X-Count", fmt.Sprint(i))
+		s.Get("/replaced", 503).Field(t, "X-First", "").Field(t, "X-Second", "2")
+	}
+	for _, bad := range []string{"none", "text", "pairs", "triple", "int", "bytes", "euro", "newline", "space", "colon", "nameless", "length", "minus"} {
+		if a := s.Ask(fapwstest.Get("/bad_fields?" + bad)); a.StatusCode != 500 || strings.Contains(a.Text, "never sent") {
+			t.Errorf("%s: %d %q", bad, a.StatusCode, a.Text)
 		}
-	})
-}
-
-// An environ is the request's own: DispatcherMiddleware of Werkzeug, and
-// test_keep_alive_connection_clears_previous_request_data of Django. The
-// server remembers what requests have in common.
-func TestPeersEnviron(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "peers.py")
-		w := s.Dial()
-		for range 4 {
-			for _, path := range []string{"/spoils", "/spoils/sub"} {
-				w.Send(fapwstest.Get(path+"?q=1", "X-Twice: a", "x-twice: b,c")) // test_multiple_headers_concatenated of Werkzeug
-				got := w.Answer().Want(t, 200).Object(t)
-				want := map[string]any{
-					"REQUEST_METHOD": "GET", "SCRIPT_NAME": "/spoils", "PATH_INFO": strings.TrimPrefix(path, "/spoils"), "QUERY_STRING": "q=1",
-					"HTTP_HOST": "test", "HTTP_X_TWICE": "a,b,c", "wsgi.url_scheme": "http", "SERVER_PROTOCOL": "HTTP/1.1", "added": nil,
-				}
-				for key, value := range want {
-					if got[key] != value {
-						t.Errorf("%s: %s is %v, want %v", path, key, got[key], value)
-					}
-				}
-			}
-		}
-	})
+	}
+	w := s.Dial() // all to one process, which counts
+	for i := 1; i <= 40; i++ {
+		w.Get("/same_list")
+		w.Answer().Is(t, fmt.Sprint(i)).Field(t, "X-Count", fmt.Sprint(i))
+	}
 }
 
 // Answers of all sizes and kinds: huge.py of bjoern, one_megabyte_of_a of
 // cheroot, many-chunks of mod_wsgi, iterbody of Granian.
 func TestPeersBodies(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "peers.py")
 		w := s.Dial()
 		for _, c := range []struct{ kind, body string }{
@@ -153,7 +127,7 @@ func TestPeersAskingItself(t *testing.T) {
 // test_connection_keepalive of cheroot: many threads on a few connections, and
 // none of their requests is lost.
 func TestPeersManyClients(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "peers.py")
 		client := &http.Client{Timeout: fapwstest.Patience, Transport: &http.Transport{MaxIdleConnsPerHost: 10, MaxConnsPerHost: 10}}
 		defer client.CloseIdleConnections()
@@ -175,23 +149,5 @@ func TestPeersManyClients(t *testing.T) {
 			})
 		}
 		clients.Wait()
-	})
-}
-
-// test_wrong_protocol and test_double_slash_path of Werkzeug.
-func TestPeersOddRequests(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "peers.py")
-		w := s.Dial()
-		w.Send("\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03") // how TLS begins: no line end will come
-		w.Send(strings.Repeat("\x00", 200), "\r\n\r\n")
-		if head := w.Head("GET"); head.StatusCode != 400 {
-			t.Errorf("TLS: status %d", head.StatusCode)
-		}
-		s.Get("//evil.example/spoils", 404)
-		got := s.Get("/spoils//evil.example/x", 200).Object(t)
-		if got["PATH_INFO"] != "//evil.example/x" || got["HTTP_HOST"] != "test" {
-			t.Errorf("PATH_INFO %v, HTTP_HOST %v", got["PATH_INFO"], got["HTTP_HOST"])
-		}
 	})
 }

@@ -14,7 +14,7 @@ import (
 
 // A script sees the same of itself as under python3.
 func TestIdentity(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		link := t.TempDir() + "/link" // ".." of it is not where it is
 		if err := os.Symlink(fapwstest.Testdata(t, "asgi"), link); err != nil {
 			t.Fatal(err)
@@ -48,7 +48,7 @@ func TestIdentity(t *testing.T) {
 }
 
 func TestPythonPath(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		lead := fapwstest.Write(t, t.TempDir()+"/lead.py", "")
 		s := fapwstest.Command{Script: "imports.py", Env: []string{"PYTHONPATH=" + filepath.Dir(lead)}}.Serve(t, m)
 		s.Get("/", 200).Is(t, lead)
@@ -91,7 +91,7 @@ func TestVirtualEnv(t *testing.T) {
 		t.Fatal(err)
 	}
 	lead := fapwstest.Write(t, packages[0]+"/lead.py", "")
-	for _, m := range fapwstest.Modes {
+	for _, m := range []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers} {
 		t.Run(m.Name, func(t *testing.T) {
 			t.Parallel()
 			s := fapwstest.Command{Script: "imports.py", Env: []string{"VIRTUAL_ENV=" + venv}}.Serve(t, m)
@@ -130,7 +130,7 @@ func TestScriptEnds(t *testing.T) {
 			var stdout, stderr strings.Builder
 			cmd.Stdout, cmd.Stderr, cmd.Env = &stdout, &stderr, fapwstest.CleanEnviron()
 			_ = cmd.Run() // that it fails is the point
-			for _, m := range fapwstest.Modes {
+			for _, m := range []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers} {
 				code, out, said := fapwstest.Command{Flags: m.Flags, Script: app}.Run(t)
 				last, same := strings.CutPrefix(said, stderr.String())
 				if code != 3 || out != stdout.String() || !same {

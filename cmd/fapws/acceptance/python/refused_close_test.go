@@ -13,9 +13,10 @@ const refusal = `warning \S+refusedclose\.py:\d+: refused to close descriptor[^;
 // An application that closes descriptors of the server does no harm: the call is refused, the log says where
 // it was made, and the server goes on.
 func TestClosingIsRefused(t *testing.T) {
+	t.Parallel()
 	for _, way := range []string{"few", "all", "each", "dup2"} {
 		t.Run(way, func(t *testing.T) {
-			fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+			fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 				s := fapwstest.Serve(t, m, "refusedclose.py")
 				w := s.Dial()
 				w.Get("/hello")
@@ -43,7 +44,7 @@ func TestClosingIsRefused(t *testing.T) {
 
 // The numbers of standard output and error do not become those of connections, whose clients would get the printed text.
 func TestClosingStandardOutput(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "refusedclose.py")
 		s.Get("/close/standard", 200)
 		var clients []*fapwstest.Client
@@ -67,9 +68,10 @@ func TestClosingStandardOutput(t *testing.T) {
 
 // The same while the application loads, before anything listens.
 func TestClosingWhileLoading(t *testing.T) {
+	t.Parallel()
 	for _, way := range []string{"few", "all", "each", "dup2", "standard"} {
 		t.Run(way, func(t *testing.T) {
-			fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+			fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 				s := fapwstest.Command{Script: "refusedclose.py", Env: []string{"CLOSE=" + way}}.Serve(t, m)
 				for range 20 {
 					s.Get("/hello", 200)
@@ -86,7 +88,7 @@ func TestClosingWhileLoading(t *testing.T) {
 
 // The application can close its own descriptors, and child processes can close all.
 func TestClosingWhatIsOwn(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "refusedclose.py")
 		for range 5 {
 			if got := s.Get("/own", 200).Text; got != "own" {

@@ -35,7 +35,7 @@ func TestReturns(t *testing.T) {
 		{"/dict", `{"a":[1,null,"` + "\u00e9" + `"]}`, "application/json"},
 		{"/written", "written and returned", "text/plain"},
 	}
-	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "returns.py")
 		for _, c := range cases {
 			s.Get(c.path, 200).Is(t, c.body).Field(t, "Content-Type", c.mediaType)
@@ -57,7 +57,7 @@ func TestReturns(t *testing.T) {
 // A length that is not known beforehand: chunks on 1.1, the end of the
 // connection on 1.0.
 func TestReturnsFraming(t *testing.T) {
-	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "returns.py")
 		for _, c := range []struct {
 			path    string
@@ -89,7 +89,7 @@ func TestReturnsFraming(t *testing.T) {
 
 // A value that is not a response is a 500, and the log names the handler and the value.
 func TestReturnsRefused(t *testing.T) {
-	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "returns.py", Complains: true}.Serve(t, m)
 		s.Get("/none", 500)
 		s.Says(`handler none returned None;`)

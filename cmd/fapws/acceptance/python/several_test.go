@@ -38,6 +38,7 @@ func TestModulesOfOneName(t *testing.T) {
 // Python: each with its module, its neighbours, its classes, and its name in what is
 // said; two scripts called app.py as well.
 func TestSeveralApplications(t *testing.T) {
+	t.Parallel()
 	const app = `
 from fapws.base import Environ as Base
 import neighbour_WHO
@@ -67,66 +68,62 @@ app = "package.three:application"
 prefix = "/shop"
 app = "two/app.py"
 `
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		dir := t.TempDir()
-		for _, name := range []string{"one", "two"} {
-			// The settings of the first are for all, those of another for its own paths.
-			limit := map[string]string{"one": "MAX_BODY_SIZE = 2000\n", "two": "MAX_BODY_SIZE = '1K'\n"}[name]
-			fapwstest.Write(t, dir+"/"+name+"/app.py", limit+strings.ReplaceAll(app, "WHO", name))
-			fapwstest.Write(t, dir+"/"+name+"/neighbour_"+name+".py", "OF = '"+name+"'")
-		}
-		fapwstest.Write(t, dir+"/package/__init__.py", "")
-		fapwstest.Write(t, dir+"/package/three.py", "def application(environ, start_response):\n    start_response('200 OK', [])\n    return [type(environ).__name__.encode()]\n")
-		file := fapwstest.Write(t, dir+"/fapws.toml", conf)
-		c := fapwstest.Command{Flags: []string{"-c", file}, Complains: true}
-		s := c.Serve(t, m)
-		check := func() {
-			t.Helper()
-			for _, tt := range []struct{ host, path, want string }{
-				{"one.lan", "/", "one one __main__ ''"},
-				{"two.lan", "/", "two two app ''"},
-				{"three.lan", "/", "dict"},
-				{"three.lan", "/shop/", "two two app '/shop'"},
-			} {
-				s.Ask("GET "+tt.path+" HTTP/1.1\r\nHost: "+tt.host+"\r\nConnection: close\r\n\r\n").Want(t, 200).Is(t, tt.want)
-			}
-		}
-		check()
-		for _, tt := range []struct {
-			host, path   string
-			size, status int
-		}{
-			{"one.lan", "/size", 2000, 200}, {"one.lan", "/size", 2001, 413}, {"two.lan", "/size", 1024, 200}, {"two.lan", "/size", 1025, 413},
-			{"three.lan", "/shop/size", 1024, 200}, {"three.lan", "/shop/size", 1025, 413}, {"three.lan", "/", 1025, 200}, {"three.lan", "/", 2001, 413},
+	dir := t.TempDir()
+	for _, name := range []string{"one", "two"} {
+		// The settings of the first are for all, those of another for its own paths.
+		limit := map[string]string{"one": "MAX_BODY_SIZE = 2000\n", "two": "MAX_BODY_SIZE = '1K'\n"}[name]
+		fapwstest.Write(t, dir+"/"+name+"/app.py", limit+strings.ReplaceAll(app, "WHO", name))
+		fapwstest.Write(t, dir+"/"+name+"/neighbour_"+name+".py", "OF = '"+name+"'")
+	}
+	fapwstest.Write(t, dir+"/package/__init__.py", "")
+	fapwstest.Write(t, dir+"/package/three.py", "def application(environ, start_response):\n    start_response('200 OK', [])\n    return [type(environ).__name__.encode()]\n")
+	file := fapwstest.Write(t, dir+"/fapws.toml", conf)
+	c := fapwstest.Command{Flags: []string{"-c", file}, Complains: true}
+	s := c.Serve(t, fapwstest.Workers)
+	check := func() {
+		t.Helper()
+		for _, tt := range []struct{ host, path, want string }{
+			{"one.lan", "/", "one one __main__ ''"},
+			{"two.lan", "/", "two two app ''"},
+			{"three.lan", "/", "dict"},
+			{"three.lan", "/shop/", "two two app '/shop'"},
 		} {
-			body := strings.Repeat("x", tt.size)
-			s.Ask(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", tt.path, tt.host, len(body), body)).Want(t, tt.status)
+			s.Ask("GET "+tt.path+" HTTP/1.1\r\nHost: "+tt.host+"\r\nConnection: close\r\n\r\n").Want(t, 200).Is(t, tt.want)
 		}
-		s.Ask("GET /fails HTTP/1.1\r\nHost: two.lan\r\nConnection: close\r\n\r\n").Want(t, 500)
-		s.Says(`error in handler app\.fails, GET /fails[^\n]*\n(?s:.*)two/app\.py(?s:.*)ValueError: in two`)
-		if m.Workers() {
-			s.Signal(syscall.SIGHUP)
-			s.Says("reloaded")
-			check()
-		}
+	}
+	check()
+	for _, tt := range []struct {
+		host, path   string
+		size, status int
+	}{
+		{"one.lan", "/size", 2000, 200}, {"one.lan", "/size", 2001, 413}, {"two.lan", "/size", 1024, 200}, {"two.lan", "/size", 1025, 413},
+		{"three.lan", "/shop/size", 1024, 200}, {"three.lan", "/shop/size", 1025, 413}, {"three.lan", "/", 1025, 200}, {"three.lan", "/", 2001, 413},
+	} {
+		body := strings.Repeat("x", tt.size)
+		s.Ask(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", tt.path, tt.host, len(body), body)).Want(t, tt.status)
+	}
+	s.Ask("GET /fails HTTP/1.1\r\nHost: two.lan\r\nConnection: close\r\n\r\n").Want(t, 500)
+	s.Says(`error in handler app\.fails, GET /fails[^\n]*\n(?s:.*)two/app\.py(?s:.*)ValueError: in two`)
+	s.Signal(syscall.SIGHUP)
+	s.Says("reloaded")
+	check()
 
-		routes := fapwstest.Command{Flags: []string{"routes", "-c", file}}
-		code, stdout, stderr := routes.Run(t)
-		for _, want := range []string{"one/app.py:\nPATH", "two/app.py:\nPATH", "package.three:application:\nPATH", "app.page", "package.three:application\n"} {
-			if code != 0 || !strings.Contains(stdout, want) {
-				t.Errorf("routes lacks %q: code %d\n%s%s", want, code, stdout, stderr)
-			}
+	routes := fapwstest.Command{Flags: []string{"routes", "-c", file}}
+	code, stdout, stderr := routes.Run(t)
+	for _, want := range []string{"one/app.py:\nPATH", "two/app.py:\nPATH", "package.three:application:\nPATH", "app.page", "package.three:application\n"} {
+		if code != 0 || !strings.Contains(stdout, want) {
+			t.Errorf("routes lacks %q: code %d\n%s%s", want, code, stdout, stderr)
 		}
+	}
 
-		for text, want := range map[string]string{
-			"PATHS = [('/', 7)]\n": "two/app.py: PATHS[0]",
-			"MAX_BODY_SIZE = -1\nPATHS = [('/', lambda e, s: '')]\n": "two/app.py: MAX_BODY_SIZE is -1: must be",
-		} {
-			fapwstest.Write(t, dir+"/two/app.py", text)
-			code, _, stderr = fapwstest.Command{Flags: []string{"check", "-c", file}}.Run(t)
-			if code == 0 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, want) {
-				t.Errorf("check: code %d, %q", code, stderr)
-			}
+	for text, want := range map[string]string{
+		"PATHS = [('/', 7)]\n": "two/app.py: PATHS[0]",
+		"MAX_BODY_SIZE = -1\nPATHS = [('/', lambda e, s: '')]\n": "two/app.py: MAX_BODY_SIZE is -1: must be",
+	} {
+		fapwstest.Write(t, dir+"/two/app.py", text)
+		code, _, stderr = fapwstest.Command{Flags: []string{"check", "-c", file}}.Run(t)
+		if code == 0 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, want) {
+			t.Errorf("check: code %d, %q", code, stderr)
 		}
-	})
+	}
 }

@@ -10,7 +10,7 @@ import (
 // exc_info replaces a head that was not sent, raises once it was, and nothing
 // of the exception is kept.
 func TestExcInfo(t *testing.T) {
-	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "startresponse.py", Complains: true}.Serve(t, m)
 		freed := func() {
 			t.Helper()
@@ -48,7 +48,7 @@ func TestStartResponseCalls(t *testing.T) {
 		{"/half", 500, "error page"},
 		{"/half/status", 500, "error page"},
 	}
-	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "startresponse.py", Complains: true}.Serve(t, m)
 		for _, c := range cases {
 			a := s.Get(c.path, c.status)
@@ -101,7 +101,7 @@ func TestHeadTypes(t *testing.T) {
 		"letters": `ValueError: status 'OK' must have`, "euro": `ValueError: status '200 \x{20ac}' cannot be encoded as latin-1`,
 		"float": `TypeError: status must be str, not float`,
 	}
-	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "startresponse.py", Complains: true}.Serve(t, m)
 		w := s.Dial()
 		for query, report := range headers {
@@ -130,7 +130,7 @@ func TestHeadTypes(t *testing.T) {
 // Fields between the server and its client are the server's (PEP 3333, "Other
 // HTTP Features"): those of an application are left out.
 func TestHopByHopFields(t *testing.T) {
-	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "startresponse.py")
 		w := s.Dial()
 		for _, field := range []string{
