@@ -8,15 +8,20 @@ import (
 // Patience bounds each wait for an event, so that a test fails rather than hangs, also on a machine that is many times slower.
 const Patience = 5 * time.Minute
 
-// Eventually waits until holds does, and ends the test if that does not come; what names it in the message.
+// Eventually waits until holds does, and ends the test if that does not come; what names it in the message. After a look that took its time, such as one
+// that starts a process, it waits for twice as long: what is waited for needs the processor, too.
 func Eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	end := time.Now().Add(Patience)
-	for pause := time.Millisecond; !holds(); pause = min(2*pause, 5*time.Millisecond) {
-		if time.Now().After(end) {
+	for pause := time.Millisecond; ; pause = min(2*pause, 5*time.Millisecond) {
+		began := time.Now()
+		if holds() {
+			return
+		}
+		if began.After(end) {
 			t.Fatalf("not within %v: %s", Patience, what)
 		}
-		time.Sleep(pause)
+		time.Sleep(max(pause, min(2*time.Since(began), 100*time.Millisecond)))
 	}
 }
 
