@@ -29,7 +29,7 @@ func TestChildren(t *testing.T) {
 		{"/kill", "-15"},
 		{"/speaks", "3"},
 		{"/in-generator", "parent,0"},
-		{"/crowd?500", "500"}, // they end at the same moment
+		{"/crowd?60", "60"}, // they end at the same moment
 		{"/popens?100", "100"},
 		{"/process/fork", "[0, 1, 2, 0, 0, 0]"},
 		{"/process/spawn", "[0, 1, 2, 0, 0, 0]"},
@@ -41,7 +41,7 @@ func TestChildren(t *testing.T) {
 		{"/child-publishes/fork", "publish: a child process of the server cannot publish; send the event to its parent instead\nsubscribers: not available in a child process of the server"},
 		{"/child-publishes/spawn", "publish: not available in a process of multiprocessing\nsubscribers: not available in a process of multiprocessing"},
 	}
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, _ := serveChildren(t, m)
 		for _, c := range cases {
 			s.Get(c.path, 200).Is(t, c.body)
@@ -66,20 +66,19 @@ func TestChildren(t *testing.T) {
 
 // Libraries that the user preloads into the server are preloaded into children, too.
 func TestPreloaded(t *testing.T) {
+	t.Parallel()
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `import os, subprocess
 def show(environ, start_response):
     return [subprocess.check_output("echo $LD_PRELOAD $FAPWS_LIBRARY; grep -o libutil.so.1 /proc/$$/maps | head -1", shell=True)]
 PATHS = [("/", show)]
 `)
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Command{Script: script, Env: []string{"LD_PRELOAD=libutil.so.1 libm.so.6"}}.Serve(t, m)
-		s.Get("/", 200).Is(t, "libutil.so.1 libm.so.6\nlibutil.so.1\n")
-	})
+	s := fapwstest.Command{Script: script, Env: []string{"LD_PRELOAD=libutil.so.1 libm.so.6"}}.Serve(t, fapwstest.Workers)
+	s.Get("/", 200).Is(t, "libutil.so.1 libm.so.6\nlibutil.so.1\n")
 }
 
 // A child has nothing of the server: neither after fork, nor after exec.
 func TestChildrensDescriptors(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()
 		s := fapwstest.Command{Script: "children.py", Args: []string{folder}, Flags: []string{"--bind", "unix:" + folder + "/socket", "--bind", "[::1]:0"}}.Serve(t, m)
 		other := s.Says(`http://(\[::1\]:\d+)/`)[1]
@@ -112,7 +111,7 @@ func TestChildrensDescriptors(t *testing.T) {
 // While a forked child lives, clients see the end of their connections, and
 // when the server has ended its address is free.
 func TestLingeringChild(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := serveChildren(t, m)
 		defer fapwstest.Write(t, folder+"/go", "")
 		bystander := s.Dial() // accepted before the fork
@@ -172,7 +171,7 @@ func TestChildOfReplacedWorker(t *testing.T) {
 
 // Neither descriptors nor processes add up.
 func TestManyChildren(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, _ := serveChildren(t, m)
 		mixed := func(from, to int) {
 			w := s.Dial()
@@ -184,7 +183,7 @@ func TestManyChildren(t *testing.T) {
 		}
 		mixed(0, 200)
 		before := s.OpenFiles()
-		for i := range 20 { // a connection has 30 seconds
+		for i := range 4 { // a connection has 30 seconds
 			mixed(500*i, 500*(i+1))
 		}
 		fapwstest.Eventually(t, "as few descriptors as before", func() bool { return s.OpenFiles() <= before })

@@ -18,78 +18,77 @@ import (
 // never as root, and then there is nothing but the folder for every worker, also
 // for one that comes later. Users other than root are refused.
 func TestChroot(t *testing.T) {
+	t.Parallel()
 	daemon, err := user.Lookup("daemon")
 	if err != nil {
 		t.Fatal(err)
 	}
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		folder := fapwstest.PublicFolder(t)
-		source := fapwstest.Source(t, "chroot.py")
-		script := fapwstest.Write(t, folder+"/site/app.py", source)
-		fapwstest.Write(t, folder+"/site/beside.txt", "beside")
-		c := fapwstest.Command{Script: script, Flags: []string{"--user", "daemon", "--chroot", folder, "--access-log", folder + "/log/access", "--pid", folder + "/pid"},
-			Env: []string{"TZ=", "PYTHONNOUSERSITE=1"}}
-		if err := os.MkdirAll(folder+"/log", 0o777); err != nil {
-			t.Fatal(err)
+	folder := fapwstest.PublicFolder(t)
+	source := fapwstest.Source(t, "chroot.py")
+	script := fapwstest.Write(t, folder+"/site/app.py", source)
+	fapwstest.Write(t, folder+"/site/beside.txt", "beside")
+	c := fapwstest.Command{Script: script, Flags: []string{"--user", "daemon", "--chroot", folder, "--access-log", folder + "/log/access", "--pid", folder + "/pid"},
+		Env: []string{"TZ=", "PYTHONNOUSERSITE=1"}}
+	if err := os.MkdirAll(folder+"/log", 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() != 0 {
+		c.Flags = []string{"--chroot", folder}
+		code, _, stderr := c.Run(t)
+		if code != 2 || !strings.HasPrefix(stderr, "fapws: --chroot "+folder+": requires root or CAP_SYS_CHROOT") || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("code %d, %q", code, stderr)
 		}
-		if os.Geteuid() != 0 {
-			c.Flags = []string{"--chroot", folder}
-			code, _, stderr := c.Run(t)
-			if code != 2 || !strings.HasPrefix(stderr, "fapws: --chroot "+folder+": requires root or CAP_SYS_CHROOT") || strings.Count(stderr, "\n") != 1 {
-				t.Errorf("code %d, %q", code, stderr)
-			}
-			return
+		return
+	}
+	if err := os.Chmod(folder+"/log", 0o777); err != nil {
+		t.Fatal(err)
+	}
+	c.Complains = true
+	s := c.ForOtherUsers(t).Serve(t, fapwstest.Workers)
+	top := strings.Split(strings.Trim(folder, "/"), "/")[0]
+	names := "dev log pid site tmp"
+	if top != "tmp" {
+		names = strings.Join([]string{"dev log pid site", top}, " ")
+	}
+	want := fmt.Sprintf("%s | beside | %s | closed closed closed", names, daemon.Uid)
+	check := func() {
+		t.Helper()
+		s.Get("/seen", 200).Is(t, want)
+		s.Get("/late", 200).Is(t, "{&quot;n&quot;: &quot;1.10&quot;} 36 1 0")
+		s.Get("/forks", 200).Is(t, "7")
+	}
+	check()
+	for _, pid := range s.Family()[1:] {
+		noThreadIs(t, pid, daemon.Uid, daemon.Gid)
+		if root, err := os.Readlink(fmt.Sprintf("/proc/%d/root", pid)); err != nil || root != folder {
+			t.Errorf("process %d is in %s, %v", pid, root, err)
 		}
-		if err := os.Chmod(folder+"/log", 0o777); err != nil {
-			t.Fatal(err)
-		}
-		c.Complains = true
-		s := c.ForOtherUsers(t).Serve(t, m)
-		top := strings.Split(strings.Trim(folder, "/"), "/")[0]
-		names := "dev log pid site tmp"
-		if top != "tmp" {
-			names = strings.Join([]string{"dev log pid site", top}, " ")
-		}
-		want := fmt.Sprintf("%s | beside | %s | closed closed closed", names, daemon.Uid)
-		check := func() {
-			t.Helper()
-			s.Get("/seen", 200).Is(t, want)
-			s.Get("/late", 200).Is(t, "{&quot;n&quot;: &quot;1.10&quot;} 36 1 0")
-			s.Get("/forks", 200).Is(t, "7")
-		}
-		check()
-		for _, pid := range s.Family()[1:] {
-			noThreadIs(t, pid, daemon.Uid, daemon.Gid)
-			if root, err := os.Readlink(fmt.Sprintf("/proc/%d/root", pid)); err != nil || root != folder {
-				t.Errorf("process %d is in %s, %v", pid, root, err)
-			}
-		}
-		onlyMainMay(t, s.Cmd.Process.Pid, daemon.Uid)
+	}
+	onlyMainMay(t, s.Cmd.Process.Pid, daemon.Uid)
 
-		// A large body is stored, and a traceback shows its lines.
-		w := s.Dial()
-		body := strings.Repeat("x", 1<<20)
-		w.Send(fmt.Sprintf("POST /size HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
-		w.Answer().Is(t, fmt.Sprint(len(body)))
-		s.Get("/fails", 500)
-		s.Says(`raise ValueError\("in the root directory"\)`)
+	// A large body is stored, and a traceback shows its lines.
+	w := s.Dial()
+	body := strings.Repeat("x", 1<<20)
+	w.Send(fmt.Sprintf("POST /size HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
+	w.Answer().Is(t, fmt.Sprint(len(body)))
+	s.Get("/fails", 500)
+	s.Says(`raise ValueError\("in the root directory"\)`)
 
-		// The log is opened again by the path that it has outside.
-		rotates(s, folder+"/log/access", "/seen")
+	// The log is opened again by the path that it has outside.
+	rotates(s, folder+"/log/access", "/seen")
 
-		s.Signal(syscall.SIGHUP)
-		s.Says("reloaded")
-		check()
-		s.Signal(syscall.SIGUSR2)
-		s.Says("upgraded")
-		check()
-		s.Signal(syscall.SIGHUP)
-		s.Says("(?s)reloaded.*reloaded")
-		check()
-		if strings.Contains(s.Stderr.String(), "refused to close") {
-			t.Error("a worker has closed a descriptor that it protects")
-		}
-	})
+	s.Signal(syscall.SIGHUP)
+	s.Says("reloaded")
+	check()
+	s.Signal(syscall.SIGUSR2)
+	s.Says("upgraded")
+	check()
+	s.Signal(syscall.SIGHUP)
+	s.Says("(?s)reloaded.*reloaded")
+	check()
+	if strings.Contains(s.Stderr.String(), "refused to close") {
+		t.Error("a worker has closed a descriptor that it protects")
+	}
 }
 
 // TestChrootAsleep: an application that wakes loads outside, as at the start, and answers inside.

@@ -13,7 +13,7 @@ import (
 
 // A limit of processes of the control group is named like one of ulimit.
 func TestLimitOfProcesses(t *testing.T) {
-	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		_, enter, ok := controlGroup(t, "pids", map[string]string{"pids.max": "8"})
 		if !ok {
 			return
@@ -69,7 +69,7 @@ func TestLimitOfMemory(t *testing.T) {
 
 // With a limit of memory that is too low for the start, the process ends with one line.
 func TestTooLowLimitOfMemory(t *testing.T) {
-	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		_, enter, ok := controlGroup(t, "memory", map[string]string{"memory.max": "8M", "memory.limit_in_bytes": "8M"})
 		if !ok {
 			return
@@ -83,16 +83,15 @@ func TestTooLowLimitOfMemory(t *testing.T) {
 
 // A limit of memory with which the start may hang is named before the application is loaded.
 func TestLowLimitOfMemory(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		_, enter, ok := controlGroup(t, "memory", map[string]string{"memory.max": "19M", "memory.limit_in_bytes": "19M"})
-		if !ok {
-			return
-		}
-		s := fapwstest.Command{Script: "version.py", Flags: append([]string{"--bind", "127.0.0.1:0"}, m.Flags...), Shell: enter, Complains: true}.Start(t)
-		s.Stderr.Await(t, regexp.MustCompile(`^[^\n]* warning memory limit of 19 MiB: [^\n]*; raise the limit [^\n]*\n`))
-		_ = s.Cmd.Process.Kill() // it may serve, hang or be killed, as the warning says
-		<-s.Exited
-	})
+	t.Parallel()
+	_, enter, ok := controlGroup(t, "memory", map[string]string{"memory.max": "19M", "memory.limit_in_bytes": "19M"})
+	if !ok {
+		return
+	}
+	s := fapwstest.Command{Script: "version.py", Flags: []string{"--bind", "127.0.0.1:0"}, Shell: enter, Complains: true}.Start(t)
+	s.Stderr.Await(t, regexp.MustCompile(`^[^\n]* warning memory limit of 19 MiB: [^\n]*; raise the limit [^\n]*\n`))
+	_ = s.Cmd.Process.Kill() // it may serve, hang or be killed, as the warning says
+	<-s.Exited
 }
 
 var groups atomic.Int64

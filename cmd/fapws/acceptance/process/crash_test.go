@@ -25,9 +25,10 @@ var crashes = []struct {
 
 // A crash while the application loads is one line after the output of Python, and exit 3.
 func TestCrashWhileLoading(t *testing.T) {
+	t.Parallel()
 	for _, tt := range crashes {
 		t.Run(tt.way, func(t *testing.T) {
-			fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+			fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 				code, stdout, stderr := fapwstest.Command{Script: "crashes.py", Crashes: true, Flags: append([]string{"--bind", "127.0.0.1:0"}, m.Flags...),
 					Env: []string{"CRASH=" + tt.way}}.Run(t)
 				lines := strings.Split(strings.TrimSuffix(stderr, "\n"), "\n")
@@ -51,9 +52,10 @@ func TestCrashWhileLoading(t *testing.T) {
 
 // A crash in a handler is such a line, too. A supervisor repeats it, and replaces the worker.
 func TestCrashInHandler(t *testing.T) {
+	t.Parallel()
 	for _, tt := range crashes {
 		t.Run(tt.way, func(t *testing.T) {
-			fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+			fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 				s := fapwstest.Command{Script: "crashes.py", Complains: true, Crashes: true}.Serve(t, m)
 				w := s.Dial()
 				w.Get("/" + tt.way)

@@ -12,7 +12,7 @@ import (
 // An application that closes the descriptors of Go's runtime by a direct system call, which the server
 // cannot refuse, ends the process with one line, without a dump. A supervisor replaces the worker.
 func TestClosingBySystemCall(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "descriptors.py", Complains: true, Crashes: true}.Serve(t, m)
 		w := s.Dial()
 		w.Get("/close?range")

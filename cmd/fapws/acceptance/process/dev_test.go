@@ -14,57 +14,55 @@ import (
 // TestDev: code that does not load is seen in the browser, while other clients
 // get responses of the old code. After the code is fixed, both work again.
 func TestDev(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := edited(t, m, saying("one"), "--dev")
-		s.comes(browser, 200, "one")
-		s.Says(`\d\d:\d\d:\d\d GET / 200 3 bytes \S+s\n`)
-		for _, broken := range []struct{ text, want string }{
-			{"def <b>\n", "<h1>SyntaxError: invalid syntax</h1>"},
-			{"import nosuchmodule\n", "<h1>ModuleNotFoundError: No module named &#39;nosuchmodule&#39;</h1>"},
-			{"PATHS = 3\n", "PATHS"},
-			{"raise SystemExit('no <database>')\n", "no &lt;database&gt;"},
-		} {
-			fapwstest.Write(t, s.path, broken.text)
-			page := s.comes(browser, 500, broken.want)
-			for _, want := range []string{"app.py failed to load: ", "<meta http-equiv=refresh content=1>"} {
-				if !strings.Contains(page, want) {
-					t.Errorf("no %q in %s", want, page)
-				}
-			}
-			if strings.Contains(page, "<b>") {
-				t.Errorf("what is not escaped in %s", page)
-			}
-			if status, body := s.ask(tool); status != 200 || body != "one" {
-				t.Errorf("a tool gets %d %q from the old code", status, body)
+	t.Parallel()
+	s := edited(t, fapwstest.Threads, saying("one"), "--dev")
+	s.comes(browser, 200, "one")
+	s.Says(`\d\d:\d\d:\d\d GET / 200 3 bytes \S+s\n`)
+	for _, broken := range []struct{ text, want string }{
+		{"def <b>\n", "<h1>SyntaxError: invalid syntax</h1>"},
+		{"import nosuchmodule\n", "<h1>ModuleNotFoundError: No module named &#39;nosuchmodule&#39;</h1>"},
+		{"PATHS = 3\n", "PATHS"},
+		{"raise SystemExit('no <database>')\n", "no &lt;database&gt;"},
+	} {
+		fapwstest.Write(t, s.path, broken.text)
+		page := s.comes(browser, 500, broken.want)
+		for _, want := range []string{"app.py failed to load: ", "<meta http-equiv=refresh content=1>"} {
+			if !strings.Contains(page, want) {
+				t.Errorf("no %q in %s", want, page)
 			}
 		}
-		fapwstest.Write(t, s.path, saying("two"))
-		s.comes(browser, 200, "two")
-		s.comes(tool, 200, "two")
-	})
+		if strings.Contains(page, "<b>") {
+			t.Errorf("what is not escaped in %s", page)
+		}
+		if status, body := s.ask(tool); status != 200 || body != "one" {
+			t.Errorf("a tool gets %d %q from the old code", status, body)
+		}
+	}
+	fapwstest.Write(t, s.path, saying("two"))
+	s.comes(browser, 200, "two")
+	s.comes(tool, 200, "two")
 }
 
 // TestDevFirst: a first start that fails is seen in the browser, too, on the
 // addresses known by then.
 func TestDevFirst(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), "import nosuchmodule\n")
-		c := fapwstest.Command{Script: path, Flags: append([]string{"--dev", "--bind", "127.0.0.1:0"}, m.Flags...), Complains: true}
-		s := &workbench{Server: c.Start(t), t: t, path: path}
-		s.URL = "http://" + s.Stderr.Await(t, regexp.MustCompile(`see why in a browser: http://(\S+)/`))[1]
-		s.comes(browser, 500, "<h1>ModuleNotFoundError: No module named &#39;nosuchmodule&#39;</h1>")
-		if status, body := s.ask(tool); status != 503 {
-			t.Errorf("a tool gets %d %q, want 503", status, body)
-		}
-		fapwstest.Write(t, path, "import otherwise\n")
-		s.comes(browser, 500, "<h1>ModuleNotFoundError: No module named &#39;otherwise&#39;</h1>")
-		fapwstest.Write(t, path, saying("mended"))
-		s.comes(browser, 200, "mended")
-		s.comes(tool, 200, "mended")
-		if got := "http://" + s.Stderr.Await(t, fapwstest.BannerURL)[1]; got != s.URL {
-			t.Errorf("it serves on %s, and was on %s before", got, s.URL)
-		}
-	})
+	t.Parallel()
+	path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), "import nosuchmodule\n")
+	c := fapwstest.Command{Script: path, Flags: []string{"--dev", "--bind", "127.0.0.1:0"}, Complains: true}
+	s := &workbench{Server: c.Start(t), t: t, path: path}
+	s.URL = "http://" + s.Stderr.Await(t, regexp.MustCompile(`see why in a browser: http://(\S+)/`))[1]
+	s.comes(browser, 500, "<h1>ModuleNotFoundError: No module named &#39;nosuchmodule&#39;</h1>")
+	if status, body := s.ask(tool); status != 503 {
+		t.Errorf("a tool gets %d %q, want 503", status, body)
+	}
+	fapwstest.Write(t, path, "import otherwise\n")
+	s.comes(browser, 500, "<h1>ModuleNotFoundError: No module named &#39;otherwise&#39;</h1>")
+	fapwstest.Write(t, path, saying("mended"))
+	s.comes(browser, 200, "mended")
+	s.comes(tool, 200, "mended")
+	if got := "http://" + s.Stderr.Await(t, fapwstest.BannerURL)[1]; got != s.URL {
+		t.Errorf("it serves on %s, and was on %s before", got, s.URL)
+	}
 }
 
 // TestDevMoves: the script has the last word about where it is served.

@@ -40,7 +40,7 @@ const (
 // TestAnswersWhileLoading: files and the status page are served while the application loads; requests for it wait, of any kind, and
 // none is lost.
 func TestAnswersWhileLoading(t *testing.T) {
-	fapwstest.InEach(t, append(slices.Clone(fapwstest.Modes), fapwstest.Forks, fapwstest.Asleep), func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers, fapwstest.Forks, fapwstest.Asleep}, func(t *testing.T, m fapwstest.Mode) {
 		s, file := early(t, m, "--status", "/_fapws", "--health", "/healthz", "--h2c", "--access-log", "-", "--start-wait", "1h")
 		w := s.Dial()
 		w.Get("/files/a.txt")
@@ -144,7 +144,7 @@ func overHTTP2(t *testing.T, address, body string) string {
 // TestFailsWhileClientsWait: clients that wait for an application which fails to load are told, and the server ends as it does
 // without them.
 func TestFailsWhileClientsWait(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, file := early(t, m)
 		w := s.Dial()
 		w.Get("/")

@@ -16,7 +16,7 @@ const errorDate = `\[\w{3} \w{3} \d\d \d\d:\d\d:\d\d\.\d{6} \d{4}\] `
 // The error log is apart from the access log, its lines have Apache's form, and
 // everything that is written to standard error, by whomever, is in it.
 func TestErrorLogIsApart(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()
 		name := folder + "/error_log"
 		s := fapwstest.Command{Script: "logs.py", Flags: []string{"--access-log", folder + "/access_log", "--error-log", name}, Complains: true}.Serve(t, m)
@@ -101,9 +101,10 @@ func TestErrorLogOfSeveralMistakes(t *testing.T) {
 
 // The last words of a process that crashes are in the log.
 func TestErrorLogHasLastWords(t *testing.T) {
+	t.Parallel()
 	for path, want := range map[string]string{"/aborts": "last words\n", "/fails": "Fatal Python error: .*last words of C"} {
 		t.Run(path, func(t *testing.T) {
-			fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+			fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 				name := t.TempDir() + "/error_log"
 				flags := []string{"--error-log", name}
 				s := fapwstest.Command{Script: "logs.py", Flags: flags, Complains: true}.Serve(t, m)
@@ -129,7 +130,7 @@ func TestErrorLogHasLastWords(t *testing.T) {
 // After a rename of the error log and USR1 the new file has all later lines, from every
 // process, in a new file.
 func TestErrorLogReopen(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		name := t.TempDir() + "/error_log"
 		s := fapwstest.Command{Script: "logs.py", Flags: []string{"--error-log", name}}.Serve(t, m)
 		s.Get("/printed?before", 200)
@@ -157,7 +158,7 @@ func TestErrorLogReopen(t *testing.T) {
 // A full disk of the error log is reported on the terminal, once; handlers continue,
 // and the server's own lines wait.
 func TestErrorLogOnAFullDisk(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		name := t.TempDir() + "/error_log"
 		c := fapwstest.Command{Script: "logs.py", Flags: []string{"--error-log", name, "--log-max-size", "0"}, Complains: true,
 			Shell: "ulimit -f 20"} // blocks: files end at 10 or 20 KiB, which stands for a full disk

@@ -20,30 +20,27 @@ func failing(t *testing.T, flags ...string) (c fapwstest.Command, folder string)
 
 // While a handler sleeps, other clients are answered.
 func TestSleepingHandler(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		if m.Inline() {
-			return // all clients wait there, as the help says
-		}
-		c, folder := failing(t, "--graceful-timeout", "100ms")
-		s := c.Serve(t, m)
-		sleeper := s.Dial()
-		sleeper.Get("/sleeps")
-		fapwstest.FileSays(t, folder+"/entered", "yes")
-		for range 200 { // each may come to the process that sleeps
-			w := s.Dial()
-			w.Send(fapwstest.Get("/static/one.txt"), fapwstest.Get("/"), fapwstest.Request("POST", "/body", strings.Repeat("b", 300)), fapwstest.Get("/static/one.txt"))
-			w.Answer().Is(t, "one")
-			w.Answer().Is(t, "quick")
-			w.Answer().Is(t, "300 bytes")
-			w.Answer().Is(t, "one")
-			w.Close()
-		}
-	})
+	t.Parallel()
+	c, folder := failing(t, "--graceful-timeout", "100ms")
+	s := c.Serve(t, fapwstest.Threads) // inline all clients wait, as the help says
+	sleeper := s.Dial()
+	sleeper.Get("/sleeps")
+	fapwstest.FileSays(t, folder+"/entered", "yes")
+	for range 100 {
+		w := s.Dial()
+		w.Send(fapwstest.Get("/static/one.txt"), fapwstest.Get("/"), fapwstest.Request("POST", "/body", strings.Repeat("b", 300)), fapwstest.Get("/static/one.txt"))
+		w.Answer().Is(t, "one")
+		w.Answer().Is(t, "quick")
+		w.Answer().Is(t, "300 bytes")
+		w.Answer().Is(t, "one")
+		w.Close()
+	}
 }
 
 // A body that does not fit on the disk is refused with a reason, once in the
 // log and to its client; others are served, also from the disk.
 func TestFullDiskForBodies(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		shell func(folder string) string
@@ -53,33 +50,32 @@ func TestFullDiskForBodies(t *testing.T) {
 		{"a limit of file sizes", func(string) string { return "ulimit -f 1200" }, "file too large"}, // blocks of 512
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-				cmd, folder := failing(t)
-				tmp := folder + "/tmp"
-				if err := os.Mkdir(tmp, 0o700); err != nil {
-					t.Fatal(err)
-				}
-				cmd.Env = []string{"TMPDIR=" + tmp}
-				cmd.Shell = c.shell(tmp)
-				s := cmd.Serve(t, m)
-				fits, large := strings.Repeat("f", 400_000), strings.Repeat("l", 2_000_000)
-				for i := range 3 {
-					s.Ask(fapwstest.Request("POST", "/body", fits)).Is(t, "400000 bytes")
-					for _, text := range []string{fapwstest.Request("POST", "/body", large), fapwstest.Chunked("POST", "/body", large, 10_000)} {
-						w := s.Dial()
-						w.Send(text)
-						if a := w.Answer().Want(t, 507); !a.Close {
-							t.Errorf("507 with %q", a.Header)
-						}
-						w.Closed()
+			t.Parallel()
+			cmd, folder := failing(t)
+			tmp := folder + "/tmp"
+			if err := os.Mkdir(tmp, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			cmd.Env = []string{"TMPDIR=" + tmp}
+			cmd.Shell = c.shell(tmp)
+			s := cmd.Serve(t, fapwstest.Threads)
+			fits, large := strings.Repeat("f", 400_000), strings.Repeat("l", 2_000_000)
+			for i := range 3 {
+				s.Ask(fapwstest.Request("POST", "/body", fits)).Is(t, "400000 bytes")
+				for _, text := range []string{fapwstest.Request("POST", "/body", large), fapwstest.Chunked("POST", "/body", large, 10_000)} {
+					w := s.Dial()
+					w.Send(text)
+					if a := w.Answer().Want(t, 507); !a.Close {
+						t.Errorf("507 with %q", a.Header)
 					}
-					fapwstest.Eventually(t, "each failure is in the log, once", func() bool {
-						return strings.Count(s.Stderr.String(), "cannot store a request body in "+tmp+": "+c.why) == 2*(i+1)
-					})
-					s.Ask(fapwstest.Request("POST", "/body", "small")).Is(t, "5 bytes")
-					s.Get("/static/one.txt", 200).Is(t, "one")
+					w.Closed()
 				}
-			})
+				fapwstest.Eventually(t, "each failure is in the log, once", func() bool {
+					return strings.Count(s.Stderr.String(), "cannot store a request body in "+tmp+": "+c.why) == 2*(i+1)
+				})
+				s.Ask(fapwstest.Request("POST", "/body", "small")).Is(t, "5 bytes")
+				s.Get("/static/one.txt", 200).Is(t, "one")
+			}
 		})
 	}
 }
@@ -103,40 +99,38 @@ func smallDisk(t *testing.T, size int) func(folder string) string {
 // A limit of file sizes is an OSError for handlers, as it is with python3, and
 // no signal that ends the server.
 func TestFileSizeLimit(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		c, _ := failing(t)
-		c.Shell = "ulimit -f 100"
-		s := c.Serve(t, m)
-		s.Get("/too-large-file", 500)
-		s.Says(`OSError: \[Errno 27\] File too large`)
-		s.Get("/", 200).Is(t, "quick")
-	})
+	t.Parallel()
+	c, _ := failing(t)
+	c.Shell = "ulimit -f 100"
+	s := c.Serve(t, fapwstest.Threads)
+	s.Get("/too-large-file", 500)
+	s.Says(`OSError: \[Errno 27\] File too large`)
+	s.Get("/", 200).Is(t, "quick")
 }
 
 // An access log that cannot be written is reported once, and does not disturb requests.
 func TestFullDiskForTheLog(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		c, _ := failing(t, "--access-log", "/dev/full")
-		s := c.Serve(t, m)
-		w := s.Dial()
-		for range 500 {
-			w.Get("/")
-			w.Answer().Is(t, "quick")
-		}
-		s.Says(`access log: .*/dev/full.*no space left on device`)
-		for range 500 {
-			w.Get("/static/one.txt")
-			w.Answer().Is(t, "one")
-		}
-		if n := strings.Count(s.Stderr.String(), "no space left on device"); n > len(s.Handlers()) {
-			t.Errorf("it is said %d times:\n%s", n, s.Stderr)
-		}
-	})
+	t.Parallel()
+	c, _ := failing(t, "--access-log", "/dev/full")
+	s := c.Serve(t, fapwstest.Workers)
+	w := s.Dial()
+	for range 500 {
+		w.Get("/")
+		w.Answer().Is(t, "quick")
+	}
+	s.Says(`access log: .*/dev/full.*no space left on device`)
+	for range 500 {
+		w.Get("/static/one.txt")
+		w.Answer().Is(t, "one")
+	}
+	if n := strings.Count(s.Stderr.String(), "no space left on device"); n > len(s.Handlers()) {
+		t.Errorf("it is said %d times:\n%s", n, s.Stderr)
+	}
 }
 
 // MemoryError is an error of one request.
 func TestMemoryError(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		c, _ := failing(t)
 		s := c.Serve(t, m)
 		for range 5 {

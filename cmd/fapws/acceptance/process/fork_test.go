@@ -25,12 +25,6 @@ func forked(t *testing.T, m fapwstest.Mode, flags ...string) (s *fapwstest.Serve
 	return fapwstest.Command{Script: "fork.py", Flags: append([]string{"--fork"}, flags...), Args: []string{folder}, Complains: true}.Serve(t, m), folder
 }
 
-// inForkModes runs a test in one process and with workers.
-func inForkModes(t *testing.T, test func(t *testing.T, m fapwstest.Mode)) {
-	t.Helper()
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, test)
-}
-
 // loaders returns the process numbers of the loaders of s.
 func loaders(s *fapwstest.Server) []int {
 	s.T.Helper()
@@ -45,23 +39,22 @@ func notesIn(folder string) []string {
 
 // Each request has a separate process, forked from one that has loaded the application.
 func TestForkPerRequest(t *testing.T) {
-	inForkModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s, _ := forked(t, m)
-		seen := map[float64]bool{}
-		w := s.Dial()
-		for range 20 {
-			w.Get("/who")
-			got := w.Answer().Want(t, 200).Object(t)
-			if pid := got["pid"].(float64); seen[pid] {
-				t.Errorf("process %v has answered twice", pid)
-			} else {
-				seen[pid] = true
-			}
-			if got["parent"] != got["loaded_in"] || got["main"] != true {
-				t.Errorf("/who: %v", got)
-			}
+	t.Parallel()
+	s, _ := forked(t, fapwstest.Threads)
+	seen := map[float64]bool{}
+	w := s.Dial()
+	for range 20 {
+		w.Get("/who")
+		got := w.Answer().Want(t, 200).Object(t)
+		if pid := got["pid"].(float64); seen[pid] {
+			t.Errorf("process %v has answered twice", pid)
+		} else {
+			seen[pid] = true
 		}
-	})
+		if got["parent"] != got["loaded_in"] || got["main"] != true {
+			t.Errorf("/who: %v", got)
+		}
+	}
 }
 
 // Requests run side by side, up to --max-forks; others wait, in order, and too many get 503.
@@ -91,46 +84,45 @@ func TestForksAtATime(t *testing.T) {
 }
 
 // A child has the socket of its request and nothing else of the server: no listener, no
-// other client's connection. Nothing stays in the server of 400 requests.
+// other client's connection. Nothing stays in the server of 40 requests.
 func TestForksDescriptors(t *testing.T) {
-	inForkModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s, _ := forked(t, m)
-		idle := s.Dial()
-		idle.Get("/who")
-		idle.Answer()
-		listeners := map[string]bool{}
-		for _, pid := range append(s.Handlers(), s.Cmd.Process.Pid) {
-			for _, to := range descriptorsOf(t, pid) {
-				listeners[to] = strings.HasPrefix(to, "socket:")
+	t.Parallel()
+	s, _ := forked(t, fapwstest.Workers)
+	idle := s.Dial()
+	idle.Get("/who")
+	idle.Answer()
+	listeners := map[string]bool{}
+	for _, pid := range append(s.Handlers(), s.Cmd.Process.Pid) {
+		for _, to := range descriptorsOf(t, pid) {
+			listeners[to] = strings.HasPrefix(to, "socket:")
+		}
+	}
+	for fd, to := range s.Get("/descriptors", 200).Object(t) {
+		if listeners[to.(string)] {
+			t.Errorf("the child has descriptor %s, %s, of the server", fd, to)
+		}
+	}
+	count := func() (n int) {
+		for _, pid := range append(s.Handlers(), loaders(s)...) {
+			n += len(descriptorsOf(t, pid))
+		}
+		return n
+	}
+	before := count()
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			w := s.Dial()
+			for range 10 {
+				w.Get("/body")
+				w.Answer()
 			}
-		}
-		for fd, to := range s.Get("/descriptors", 200).Object(t) {
-			if listeners[to.(string)] {
-				t.Errorf("the child has descriptor %s, %s, of the server", fd, to)
-			}
-		}
-		count := func() (n int) {
-			for _, pid := range append(s.Handlers(), loaders(s)...) {
-				n += len(descriptorsOf(t, pid))
-			}
-			return n
-		}
-		before := count()
-		var all sync.WaitGroup
-		for range 4 {
-			all.Go(func() {
-				w := s.Dial()
-				for range 100 {
-					w.Get("/body")
-					w.Answer()
-				}
-				w.Close()
-			})
-		}
-		all.Wait()
-		fapwstest.Eventually(t, "as many descriptors as before", func() bool { return count() <= before })
-		fapwstest.Eventually(t, "no process is left", func() bool { return len(fapwstest.ChildrenOf(t, loaders(s)...)) == len(loaders(s)) }) // that of the application
-	})
+			w.Close()
+		})
+	}
+	all.Wait()
+	fapwstest.Eventually(t, "as many descriptors as before", func() bool { return count() <= before })
+	fapwstest.Eventually(t, "no process is left", func() bool { return len(fapwstest.ChildrenOf(t, loaders(s)...)) == len(loaders(s)) }) // that of the application
 }
 
 func descriptorsOf(t *testing.T, pid int) (to []string) {
@@ -180,7 +172,7 @@ func TestForksAreReaped(t *testing.T) {
 
 // TERM ends everything: the server, the loader, and its children.
 func TestForksEndWithTheServer(t *testing.T) {
-	inForkModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := forked(t, m, "--graceful-timeout", "100ms")
 		w := s.Dial()
 		w.Get("/waits?never")
@@ -223,48 +215,47 @@ func TestForksOfKilledServer(t *testing.T) {
 
 // A loader that has died or is stopped is replaced, and no later request notices.
 func TestLoaderDies(t *testing.T) {
+	t.Parallel()
 	for _, with := range []syscall.Signal{syscall.SIGKILL, syscall.SIGSTOP} {
 		t.Run(with.String(), func(t *testing.T) {
-			inForkModes(t, func(t *testing.T, m fapwstest.Mode) {
-				s, _ := forked(t, m)
-				old := loaders(s)
-				orphans := fapwstest.ChildrenOf(t, old...)
-				for _, pid := range old {
-					if err := syscall.Kill(pid, with); err != nil {
-						t.Error(err)
-					}
+			t.Parallel()
+			s, _ := forked(t, fapwstest.Workers)
+			old := loaders(s)
+			orphans := fapwstest.ChildrenOf(t, old...)
+			for _, pid := range old {
+				if err := syscall.Kill(pid, with); err != nil {
+					t.Error(err)
 				}
-				fapwstest.Eventually(t, "another process answers", func() bool {
-					a := s.Ask(fapwstest.Get("/who"))
-					return a.StatusCode == 200 && !slices.Contains(old, int(a.Object(t)["loaded_in"].(float64)))
-				})
-				s.Says(`the loader of --fork was killed by signal 9 .*; the next request starts it again`)
-				for pid := range orphans {
-					fapwstest.Eventually(t, "the process of the application has ended", func() bool { return !fapwstest.Runs(pid) || with == syscall.SIGSTOP })
-				}
+			}
+			fapwstest.Eventually(t, "another process answers", func() bool {
+				a := s.Ask(fapwstest.Get("/who"))
+				return a.StatusCode == 200 && !slices.Contains(old, int(a.Object(t)["loaded_in"].(float64)))
 			})
+			s.Says(`the loader of --fork was killed by signal 9 .*; the next request starts it again`)
+			for pid := range orphans {
+				fapwstest.Eventually(t, "the process of the application has ended", func() bool { return !fapwstest.Runs(pid) || with == syscall.SIGSTOP })
+			}
 		})
 	}
 }
 
 // A stopped loader does not hold up the end of the server.
 func TestStoppedLoaderEnds(t *testing.T) {
-	inForkModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s, _ := forked(t, m)
-		all := loaders(s)
-		for _, pid := range all {
-			if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-				t.Error(err)
-			}
+	t.Parallel()
+	s, _ := forked(t, fapwstest.Workers)
+	all := loaders(s)
+	for _, pid := range all {
+		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+			t.Error(err)
 		}
-		s.Signal(syscall.SIGTERM)
-		if code := s.Ended(); code != 0 {
-			t.Errorf("code %d", code)
-		}
-		for _, pid := range all {
-			fapwstest.Eventually(t, "the loader has ended", func() bool { return !fapwstest.Runs(pid) })
-		}
-	})
+	}
+	s.Signal(syscall.SIGTERM)
+	if code := s.Ended(); code != 0 {
+		t.Errorf("code %d", code)
+	}
+	for _, pid := range all {
+		fapwstest.Eventually(t, "the loader has ended", func() bool { return !fapwstest.Runs(pid) })
+	}
 }
 
 // A child that dies is a 500, or a response that breaks off, and a line in the log.
@@ -290,27 +281,26 @@ func TestForkedChildDies(t *testing.T) {
 // A handler that takes too long is answered 504, its stack is logged, and its process
 // ends, whatever it does.
 func TestForkTimeout(t *testing.T) {
+	t.Parallel()
 	inStuck := regexp.MustCompile(`fork\.py", line \d+ in stuck`)
-	inForkModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s, folder := forked(t, m, "--timeout", "3s", "--max-forks", "1")
-		fapwstest.Eventually(t, "the stack of a process is logged", func() bool { // one may be late before it runs the handler
-			s.Get("/stuck", 504)
-			for _, note := range notesIn(folder) {
-				var number int
-				if n, _ := fmt.Sscanf(note, "stuck_%d", &number); n == 1 {
-					fapwstest.Eventually(t, "the process exited", func() bool { return !fapwstest.Runs(number) })
-				}
+	s, folder := forked(t, fapwstest.Threads, "--timeout", "1s", "--max-forks", "1")
+	fapwstest.Eventually(t, "the stack of a process is logged", func() bool { // one may be late before it runs the handler
+		s.Get("/stuck", 504)
+		for _, note := range notesIn(folder) {
+			var number int
+			if n, _ := fmt.Sscanf(note, "stuck_%d", &number); n == 1 {
+				fapwstest.Eventually(t, "the process exited", func() bool { return !fapwstest.Runs(number) })
 			}
-			return inStuck.MatchString(s.Stderr.String())
-		})
-		s.Dial().InTime("/who").Want(t, 200) // there is a place again
+		}
+		return inStuck.MatchString(s.Stderr.String())
 	})
+	s.Dial().InTime("/who").Want(t, 200) // there is a place again
 }
 
 // A process that is stopped does not keep its place.
 func TestForkTimeoutOfStopped(t *testing.T) {
 	t.Parallel()
-	s, folder := forked(t, fapwstest.Threads, "--timeout", "3s", "--max-forks", "1")
+	s, folder := forked(t, fapwstest.Threads, "--timeout", "1s", "--max-forks", "1")
 	number := 0
 	fapwstest.Eventually(t, "a process is stopped", func() bool { // it may be late before it runs the handler
 		s.Get("/stopped", 504)

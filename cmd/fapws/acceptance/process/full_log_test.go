@@ -8,17 +8,16 @@ import (
 
 // A log that cannot be written fails no request. Lost lines are counted, and reported when there is room again.
 func TestFullLog(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Command{Script: "fulllog.py", Complains: true}.Serve(t, m)
-		for _, breaks := range []string{"/fill", "/leave"} {
-			s.Get(breaks, 200)
-			for range 3 {
-				s.Get("/say", 200).Is(t, "said")
-			}
-			s.Get("/raises", 500)
-			s.Get("/mend", 200)
+	t.Parallel()
+	s := fapwstest.Command{Script: "fulllog.py", Complains: true}.Serve(t, fapwstest.Threads)
+	for _, breaks := range []string{"/fill", "/leave"} {
+		s.Get(breaks, 200)
+		for range 3 {
 			s.Get("/say", 200).Is(t, "said")
-			s.Says(`fapws: lost [1-9]\d+ lines before this one\nby print\nby wsgi.errors\nERROR:root:by logging\n`)
 		}
-	})
+		s.Get("/raises", 500)
+		s.Get("/mend", 200)
+		s.Get("/say", 200).Is(t, "said")
+		s.Says(`fapws: lost [1-9]\d+ lines before this one\nby print\nby wsgi.errors\nERROR:root:by logging\n`)
+	}
 }

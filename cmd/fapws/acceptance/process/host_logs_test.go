@@ -77,7 +77,7 @@ func textOf(t *testing.T, name string) string {
 // TestHostsHaveWhatPythonSays: all that handlers cause about a request goes to the error log of
 // its host, also where hosts have one application; with "off" nowhere.
 func TestHostsHaveWhatPythonSays(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hostLogs(t, m, "")
 		one, all := folder+"/one", folder+"/errors"
 		const client = `\[client 127\.0\.0\.1(:\d+)?\] `
@@ -184,137 +184,133 @@ func TestHostLogHasOverdue(t *testing.T) {
 
 // Lines without room in the log of their host and in that of the server are counted, and reported later.
 func TestHostLogCountsWhatIsLost(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s, folder := hostLogs(t, m, "log-max-size = \"50K\"")
-		asks(s, "one.lan", "/raises?first") // an empty file takes anything
-		fapwstest.Eventually(t, "the log has begun", func() bool { return textOf(t, folder+"/one") != "" })
-		asks(s, "one.lan", "/fills")
-		asks(s, "two.lan", "/raises?second")
-		fapwstest.Eventually(t, "the count", func() bool {
-			return strings.Contains(textOf(t, folder+"/errors"), "fapws: lost 1000000 lines before this one\n")
-		})
-		if text := textOf(t, folder+"/errors") + textOf(t, folder+"/one"); strings.Contains(text, "lost\n") {
-			t.Error("some of it was written")
-		}
+	t.Parallel()
+	s, folder := hostLogs(t, fapwstest.Threads, "log-max-size = \"50K\"")
+	asks(s, "one.lan", "/raises?first") // an empty file takes anything
+	fapwstest.Eventually(t, "the log has begun", func() bool { return textOf(t, folder+"/one") != "" })
+	asks(s, "one.lan", "/fills")
+	asks(s, "two.lan", "/raises?second")
+	fapwstest.Eventually(t, "the count", func() bool {
+		return strings.Contains(textOf(t, folder+"/errors"), "fapws: lost 1000000 lines before this one\n")
 	})
+	if text := textOf(t, folder+"/errors") + textOf(t, folder+"/one"); strings.Contains(text, "lost\n") {
+		t.Error("some of it was written")
+	}
 }
 
 // No line of threads and processes that write at the same time is lost, mixed with another or there twice, while
 // the file is rotated all the time, by its size and by ctl; nor is a traceback torn apart
 // by others, unless a file ends in it.
 func TestHostLogIsRotated(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s, folder := hostLogs(t, m, "log-max-size = \"50K\"\nlog-keep = 10000\nctl-socket = \"ctl\"")
-		one := folder + "/one"
-		const clients, rounds, each = 4, 6, 100
-		var group sync.WaitGroup
-		for c := range clients {
-			group.Go(func() {
-				for round := range rounds {
-					asks(s, "one.lan", fmt.Sprintf("/many?%d,c%dr%d", each, c, round))
-					asks(s, "one.lan", fmt.Sprintf("/raises?c%dr%d.", c, round))
-				}
-			})
-		}
-		asks(s, "one.lan", "/threads")
-		for range 3 {
-			if code, stdout, stderr := (fapwstest.Command{Flags: []string{"ctl", "--socket", folder + "/ctl", "rotate"}}).Run(t); code != 0 {
-				t.Errorf("code %d, %q, %q", code, stdout, stderr)
+	t.Parallel()
+	s, folder := hostLogs(t, fapwstest.Workers, "log-max-size = \"50K\"\nlog-keep = 10000\nctl-socket = \"ctl\"")
+	one := folder + "/one"
+	const clients, rounds, each = 4, 6, 100
+	var group sync.WaitGroup
+	for c := range clients {
+		group.Go(func() {
+			for round := range rounds {
+				asks(s, "one.lan", fmt.Sprintf("/many?%d,c%dr%d", each, c, round))
+				asks(s, "one.lan", fmt.Sprintf("/raises?c%dr%d.", c, round))
 			}
-		}
-		group.Wait()
-		s.Signal(syscall.SIGUSR1) // all is written
-		whole := regexp.MustCompile(`^(c\dr\d \d{6} x{60}|thread \d number \d+ of two hundred|ValueError: raised for c\dr\d\.)$`)
-		part := regexp.MustCompile(`^(c\dr|thread|number)`)
-		want := clients*rounds*(each+1) + 4*200
-		var lines []string
-		fapwstest.Eventually(t, fmt.Sprintf("%d lines", want), func() bool {
-			var err error
-			if lines, err = readLog(one); err != nil {
-				return false
-			}
-			n := 0
-			for _, line := range lines {
-				if whole.MatchString(line) {
-					n++
-				} else if part.MatchString(line) {
-					t.Fatalf("%q is in pieces", line)
-				}
-			}
-			return n >= want
 		})
-		seen := map[string]int{}
+	}
+	asks(s, "one.lan", "/threads")
+	for range 3 {
+		if code, stdout, stderr := (fapwstest.Command{Flags: []string{"ctl", "--socket", folder + "/ctl", "rotate"}}).Run(t); code != 0 {
+			t.Errorf("code %d, %q, %q", code, stdout, stderr)
+		}
+	}
+	group.Wait()
+	s.Signal(syscall.SIGUSR1) // all is written
+	whole := regexp.MustCompile(`^(c\dr\d \d{6} x{60}|thread \d number \d+ of two hundred|ValueError: raised for c\dr\d\.)$`)
+	part := regexp.MustCompile(`^(c\dr|thread|number)`)
+	want := clients*rounds*(each+1) + 4*200
+	var lines []string
+	fapwstest.Eventually(t, fmt.Sprintf("%d lines", want), func() bool {
+		var err error
+		if lines, err = readLog(one); err != nil {
+			return false
+		}
+		n := 0
 		for _, line := range lines {
 			if whole.MatchString(line) {
-				if seen[line]++; seen[line] > 1 {
-					t.Errorf("%q is there twice", line)
-				}
+				n++
+			} else if part.MatchString(line) {
+				t.Fatalf("%q is in pieces", line)
 			}
 		}
-		if old, _ := filepath.Glob(one + ".*.gz"); len(old) < 2 {
-			t.Errorf("%d rotated files", len(old))
-		}
-		if text := textOf(t, folder+"/errors"); strings.Contains(text, "xxx") || strings.Contains(text, "raised for") {
-			t.Errorf("the log of the server: %.2000s", text)
-		}
+		return n >= want
 	})
+	seen := map[string]int{}
+	for _, line := range lines {
+		if whole.MatchString(line) {
+			if seen[line]++; seen[line] > 1 {
+				t.Errorf("%q is there twice", line)
+			}
+		}
+	}
+	if old, _ := filepath.Glob(one + ".*.gz"); len(old) < 2 {
+		t.Errorf("%d rotated files", len(old))
+	}
+	if text := textOf(t, folder+"/errors"); strings.Contains(text, "xxx") || strings.Contains(text, "raised for") {
+		t.Errorf("the log of the server: %.2000s", text)
+	}
 }
 
 // A rename by logrotate is noticed at once, also without USR1.
 func TestHostLogIsFollowed(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s, folder := hostLogs(t, m, "")
-		one := folder + "/one"
-		asks(s, "one.lan", "/many?1,first")
-		fapwstest.FileSays(t, one, "first 000000")
-		if err := os.Rename(one, one+".old"); err != nil {
-			t.Fatal(err)
-		}
-		asks(s, "one.lan", "/many?1,second")
-		fapwstest.FileSays(t, one, "second 000000")
-		asks(s, "one.lan", "/many?1,third")
-		fapwstest.FileSays(t, one, "third 000000")
-		if text := textOf(t, one+".old"); strings.Count(text, "\n") != 1 {
-			t.Errorf("%q", text)
-		}
-	})
+	t.Parallel()
+	s, folder := hostLogs(t, fapwstest.Threads, "")
+	one := folder + "/one"
+	asks(s, "one.lan", "/many?1,first")
+	fapwstest.FileSays(t, one, "first 000000")
+	if err := os.Rename(one, one+".old"); err != nil {
+		t.Fatal(err)
+	}
+	asks(s, "one.lan", "/many?1,second")
+	fapwstest.FileSays(t, one, "second 000000")
+	asks(s, "one.lan", "/many?1,third")
+	fapwstest.FileSays(t, one, "third 000000")
+	if text := textOf(t, one+".old"); strings.Count(text, "\n") != 1 {
+		t.Errorf("%q", text)
+	}
 }
 
 // Lines without room wait, and are in the log when there is some; no line is in pieces.
 func TestHostLogOnAFullDisk(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		c := hostLogsCommand(t, "log-max-size = 0")
-		c.Shell = "ulimit -f 20" // as in TestErrorLogOnAFullDisk
-		one := c.Dir + "/one"
-		s := c.Serve(t, m)
-		for n := range 4 {
-			asks(s, "one.lan", fmt.Sprintf("/many?100,round%d", n))
-		}
-		fapwstest.FileSays(t, c.Dir+"/errors", "; keeping lines in memory while possible\n")
-		old := 0
-		fapwstest.Eventually(t, "the kept lines are there", func() bool {
-			lines := 0
-			for n := range old + 1 {
-				lines += strings.Count(textOf(t, oldName(one, n, old)), "\n")
-			}
-			if st, err := os.Stat(one); lines < 400 && err == nil && st.Size() > 9<<10 { // it may be full again
-				if err := os.Rename(one, oldName(one, old, -1)); err != nil {
-					t.Fatal(err)
-				}
-				old++
-			}
-			return lines >= 400
-		})
-		whole, seen := regexp.MustCompile(`^round\d \d{6} x{60}$`), map[string]bool{}
+	t.Parallel()
+	c := hostLogsCommand(t, "log-max-size = 0")
+	c.Shell = "ulimit -f 20" // as in TestErrorLogOnAFullDisk
+	one := c.Dir + "/one"
+	s := c.Serve(t, fapwstest.Workers)
+	for n := range 4 {
+		asks(s, "one.lan", fmt.Sprintf("/many?100,round%d", n))
+	}
+	fapwstest.FileSays(t, c.Dir+"/errors", "; keeping lines in memory while possible\n")
+	old := 0
+	fapwstest.Eventually(t, "the kept lines are there", func() bool {
+		lines := 0
 		for n := range old + 1 {
-			for line := range strings.Lines(textOf(t, oldName(one, n, old))) {
-				if line = strings.TrimSuffix(line, "\n"); !whole.MatchString(line) || seen[line] {
-					t.Errorf("%q is not whole, or there twice", line)
-				}
-				seen[line] = true
-			}
+			lines += strings.Count(textOf(t, oldName(one, n, old)), "\n")
 		}
+		if st, err := os.Stat(one); lines < 400 && err == nil && st.Size() > 9<<10 { // it may be full again
+			if err := os.Rename(one, oldName(one, old, -1)); err != nil {
+				t.Fatal(err)
+			}
+			old++
+		}
+		return lines >= 400
 	})
+	whole, seen := regexp.MustCompile(`^round\d \d{6} x{60}$`), map[string]bool{}
+	for n := range old + 1 {
+		for line := range strings.Lines(textOf(t, oldName(one, n, old))) {
+			if line = strings.TrimSuffix(line, "\n"); !whole.MatchString(line) || seen[line] {
+				t.Errorf("%q is not whole, or there twice", line)
+			}
+			seen[line] = true
+		}
+	}
 }
 
 // oldName is the name of the file that was renamed as the n-th; the one behind the last still has its name.
@@ -327,41 +323,39 @@ func oldName(name string, n, last int) string {
 
 // A log is rotated when its time has come, if handlers alone write to it, too.
 func TestHostLogIsRotatedByTime(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s, folder := hostLogs(t, m, "log-rotate = \"1s\"\nlog-keep = 1000")
-		one, n := folder+"/one", 0
-		fapwstest.Eventually(t, "three rotated files", func() bool {
-			asks(s, "one.lan", fmt.Sprintf("/many?1,n%04d", n))
-			n++
-			old, _ := filepath.Glob(one + ".*.gz")
-			return len(old) >= 3
-		})
-		fapwstest.Eventually(t, "every line, and all is compressed", func() bool {
-			lines, err := readLog(one)
-			return err == nil && len(lines) == n
-		})
+	t.Parallel()
+	s, folder := hostLogs(t, fapwstest.Threads, "log-rotate = \"1s\"\nlog-keep = 1000")
+	one, n := folder+"/one", 0
+	fapwstest.Eventually(t, "three rotated files", func() bool {
+		asks(s, "one.lan", fmt.Sprintf("/many?1,n%04d", n))
+		n++
+		old, _ := filepath.Glob(one + ".*.gz")
+		return len(old) >= 3
+	})
+	fapwstest.Eventually(t, "every line, and all is compressed", func() bool {
+		lines, err := readLog(one)
+		return err == nil && len(lines) == n
 	})
 }
 
 // A line that was flushed without its end, just when the file may have to be rotated, holds up nothing, and is
 // continued by what follows, whether or not it was written by then.
 func TestHostLogOfLinesWithoutEnd(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s, folder := hostLogs(t, m, "log-rotate = \"weekly\"")
-		one := folder + "/one"
-		x, want := strings.Repeat("x", 9000), ""
-		for _, seconds := range []string{"0.1", "0", "0"} { // the first text has to wait, and is written within its pause
-			asks(s, "one.lan", "/begins?"+seconds)
-			want += "begun " + seconds + x
-			fapwstest.Eventually(t, "the text, unchanged", func() bool { return textOf(t, one) == want })
-			asks(s, "one.lan", "/many?1,after")
-			want += "after 000000 " + x[:60] + "\n"
-			fapwstest.Eventually(t, "the later text", func() bool { return textOf(t, one) == want })
-		}
-		if text := textOf(t, folder+"/errors"); strings.Contains(text, "no space") {
-			t.Errorf("%s", text)
-		}
-	})
+	t.Parallel()
+	s, folder := hostLogs(t, fapwstest.Threads, "log-rotate = \"weekly\"")
+	one := folder + "/one"
+	x, want := strings.Repeat("x", 9000), ""
+	for _, seconds := range []string{"0.1", "0", "0"} { // the first text has to wait, and is written within its pause
+		asks(s, "one.lan", "/begins?"+seconds)
+		want += "begun " + seconds + x
+		fapwstest.Eventually(t, "the text, unchanged", func() bool { return textOf(t, one) == want })
+		asks(s, "one.lan", "/many?1,after")
+		want += "after 000000 " + x[:60] + "\n"
+		fapwstest.Eventually(t, "the later text", func() bool { return textOf(t, one) == want })
+	}
+	if text := textOf(t, folder+"/errors"); strings.Contains(text, "no space") {
+		t.Errorf("%s", text)
+	}
 }
 
 // Messages of a handler keep their order, also if some had to wait until the file was rotated.

@@ -68,7 +68,7 @@ func TestIdleStop(t *testing.T) {
 // TestIdleStopOfEveryHandler: with handlers of all kinds, on threads and inline, Python is in no process while no request needs it. Subscribers
 // stay, a WebSocket keeps it awake, and a process that dies is replaced.
 func TestIdleStopOfEveryHandler(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "handlers.py", Complains: true, Flags: []string{"--idle-stop", "50ms", "--start-wait", "1h"}}.Serve(t, m)
 		sleeps(s)
 		news, hall := s.Dial(), s.Dial()

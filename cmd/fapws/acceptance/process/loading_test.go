@@ -26,9 +26,10 @@ func loading(t *testing.T, code string, flags ...string) (s *fapwstest.Server, f
 
 // TestListensWhileLoading: clients that come while the application loads are served when it has.
 func TestListensWhileLoading(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"tcp", "unix", "SERVER"} {
 		t.Run(kind, func(t *testing.T) {
-			fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+			fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 				network, address, code := "tcp", backendtest.Unused(t), ""
 				flags := slices.Clone(m.Flags)
 				switch kind {
@@ -59,7 +60,7 @@ func TestListensWhileLoading(t *testing.T) {
 
 // TestStopWhileLoading: a server that is stopped while it loads leaves no socket file, and closes the connections of its clients.
 func TestStopWhileLoading(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		socket := t.TempDir() + "/socket"
 		s, file := loading(t, "", append([]string{"--bind", "unix:" + socket}, m.Flags...)...)
 		fapwstest.FileSays(t, file, "")
@@ -75,7 +76,7 @@ func TestStopWhileLoading(t *testing.T) {
 
 // TestTakenAddress: an address in use is reported before a long load.
 func TestTakenAddress(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
@@ -92,7 +93,7 @@ func TestTakenAddress(t *testing.T) {
 // TestComputedServer: a SERVER that only Python knows is listened on when the script has run, and so is one that
 // is another than its text says.
 func TestComputedServer(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		for _, code := range []string{"SERVER = ''.join(['%s'])\n", "SERVER = '%o'\nglobals()['SERVER'] = '%s'\n"} {
 			address, other := backendtest.Unused(t), backendtest.Unused(t)
 			s, file := loading(t, strings.NewReplacer("%s", address, "%o", other).Replace(code), m.Flags...)

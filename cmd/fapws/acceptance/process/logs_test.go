@@ -76,54 +76,53 @@ func compressed(t *testing.T, path string) {
 // The error log is rotated as the access log is, although handlers write to it as
 // they like: nothing is lost.
 func TestErrorLogIsRotated(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		name := t.TempDir() + "/error_log"
-		c := fapwstest.Command{Script: "logs.py", Flags: []string{"--error-log", name, "--log-max-size", "50K", "--log-keep", "1000"}}
-		s := c.Serve(t, m)
-		const each = 1000
-		rotated := func() int {
-			got, _ := filepath.Glob(name + ".*[0-9z]") // without files that are half compressed
-			return len(got)
+	t.Parallel()
+	name := t.TempDir() + "/error_log"
+	c := fapwstest.Command{Script: "logs.py", Flags: []string{"--error-log", name, "--log-max-size", "50K", "--log-keep", "1000"}}
+	s := c.Serve(t, fapwstest.Workers)
+	const each = 1000
+	rotated := func() int {
+		got, _ := filepath.Glob(name + ".*[0-9z]") // without files that are half compressed
+		return len(got)
+	}
+	rounds := 0
+	for late := time.Now().Add(fapwstest.Patience); rotated() < 2; {
+		s.Get(fmt.Sprintf("/many?%d,round%d", each, rounds), 200)
+		rounds++
+		before := rotated()
+		// A worker that has not heard of the last time yet writes to the old file.
+		for end := time.Now().Add(time.Second); rotated() == before && time.Now().Before(end); {
+			time.Sleep(5 * time.Millisecond)
 		}
-		rounds := 0
-		for late := time.Now().Add(fapwstest.Patience); rotated() < 2; {
-			s.Get(fmt.Sprintf("/many?%d,round%d", each, rounds), 200)
-			rounds++
-			before := rotated()
-			// A worker that has not heard of the last time yet writes to the old file.
-			for end := time.Now().Add(time.Second); rotated() == before && time.Now().Before(end); {
-				time.Sleep(5 * time.Millisecond)
-			}
-			if time.Now().After(late) {
-				t.Fatal("it is not rotated")
-			}
+		if time.Now().After(late) {
+			t.Fatal("it is not rotated")
 		}
-		s.Signal(syscall.SIGTERM)
-		s.Ended()
-		// Where the end came first, the next start goes on: a file may be there as
-		// well as its .gz, whose comment says so.
-		s = c.Serve(t, m)
-		fapwstest.Eventually(t, "all is compressed", func() bool {
-			left, _ := filepath.Glob(name + ".rotated-*")
-			return len(left) == 0
-		})
-		s.Signal(syscall.SIGTERM)
-		s.Ended()
-		count := map[string]int{}
-		lines := logLines(t, name)
-		for _, line := range lines {
-			if match := regexp.MustCompile(`^(round\d+ \d{6}) of \d+ x{60}$`).FindStringSubmatch(line); match != nil {
-				count[match[1]]++
-			}
-		}
-		for round := range rounds {
-			for n := range each {
-				if key := fmt.Sprintf("round%d %06d", round, n); count[key] != 1 {
-					t.Fatalf("%q is there %d times of %d lines", key, count[key], len(lines))
-				}
-			}
-		}
+	}
+	s.Signal(syscall.SIGTERM)
+	s.Ended()
+	// Where the end came first, the next start goes on: a file may be there as
+	// well as its .gz, whose comment says so.
+	s = c.Serve(t, fapwstest.Workers)
+	fapwstest.Eventually(t, "all is compressed", func() bool {
+		left, _ := filepath.Glob(name + ".rotated-*")
+		return len(left) == 0
 	})
+	s.Signal(syscall.SIGTERM)
+	s.Ended()
+	count := map[string]int{}
+	lines := logLines(t, name)
+	for _, line := range lines {
+		if match := regexp.MustCompile(`^(round\d+ \d{6}) of \d+ x{60}$`).FindStringSubmatch(line); match != nil {
+			count[match[1]]++
+		}
+	}
+	for round := range rounds {
+		for n := range each {
+			if key := fmt.Sprintf("round%d %06d", round, n); count[key] != 1 {
+				t.Fatalf("%q is there %d times of %d lines", key, count[key], len(lines))
+			}
+		}
+	}
 }
 
 // Three workers, one file that is rotated all the time, and requests as fast as they
@@ -194,57 +193,56 @@ func TestRotationLosesNoLine(t *testing.T) {
 // At 1 048 576 bytes, which is the default, access_log becomes access_log.1.gz, and
 // --log-keep bounds how many there are.
 func TestRotationDefaults(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		name := t.TempDir() + "/access_log"
-		s := fapwstest.Serve(t, m, "logs.py", "--access-log", name, "--log-keep", "2")
-		long := "/" + strings.Repeat("a", 8000)
-		sent := 0
-		for files := 0; files < 4; {
-			w := s.Dial()
-			for range 30 {
-				w.Get(long)
-				w.Answer()
-				sent++
-			}
-			w.Close()
-			files = sent * 8060 >> 20
+	t.Parallel()
+	name := t.TempDir() + "/access_log"
+	s := fapwstest.Serve(t, fapwstest.Threads, "logs.py", "--access-log", name, "--log-keep", "2")
+	long := "/" + strings.Repeat("a", 8000)
+	sent := 0
+	for files := 0; files < 4; {
+		w := s.Dial()
+		for range 30 {
+			w.Get(long)
+			w.Answer()
+			sent++
 		}
-		fapwstest.Eventually(t, "all written", func() bool {
-			compressed(t, name)
-			st, err := os.Stat(name)
-			return err == nil && st.Size() > 0
-		})
-		s.Signal(syscall.SIGTERM)
-		s.Ended()
+		w.Close()
+		files = sent * 8060 >> 20
+	}
+	fapwstest.Eventually(t, "all written", func() bool {
 		compressed(t, name)
-		got, _ := filepath.Glob(name + "*")
-		if want := []string{name, name + ".1.gz", name + ".2.gz"}; !slices.Equal(got, want) {
-			t.Errorf("%q, not %q", got, want)
-		}
-		for n := 1; n <= 2; n++ {
-			size := 0
-			f, err := os.Open(fmt.Sprintf("%s.%d.gz", name, n))
-			if err != nil {
-				t.Fatal(err)
-			}
-			z, err := gzip.NewReader(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			text, err := io.ReadAll(z)
-			size = len(text)
-			if line := bytes.IndexByte(text, '\n') + 1; err != nil || size > 1048576 || size+line <= 1048576 || text[size-1] != '\n' {
-				t.Errorf("file %d had %d bytes, lines have %d: %v", n, size, line, err)
-			}
-			f.Close()
-		}
+		st, err := os.Stat(name)
+		return err == nil && st.Size() > 0
 	})
+	s.Signal(syscall.SIGTERM)
+	s.Ended()
+	compressed(t, name)
+	got, _ := filepath.Glob(name + "*")
+	if want := []string{name, name + ".1.gz", name + ".2.gz"}; !slices.Equal(got, want) {
+		t.Errorf("%q, not %q", got, want)
+	}
+	for n := 1; n <= 2; n++ {
+		size := 0
+		f, err := os.Open(fmt.Sprintf("%s.%d.gz", name, n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		z, err := gzip.NewReader(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(z)
+		size = len(text)
+		if line := bytes.IndexByte(text, '\n') + 1; err != nil || size > 1048576 || size+line <= 1048576 || text[size-1] != '\n' {
+			t.Errorf("file %d had %d bytes, lines have %d: %v", n, size, line, err)
+		}
+		f.Close()
+	}
 }
 
 // A full disk is reported once and affects nothing else; when there is room
 // again, kept lines are written and lost lines are counted.
 func TestFullDisk(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		name := t.TempDir() + "/access_log"
 		c := fapwstest.Command{Script: "logs.py", Flags: []string{"--access-log", name, "--log-max-size", "0", "--log-flush", "5ms"},
 			Shell: "ulimit -f 20"} // blocks: files end at 10 or 20 KiB, which stands for a full disk
@@ -294,34 +292,33 @@ func TestFullDisk(t *testing.T) {
 
 // logrotate's two ways: a name for the old file and USR1, and a copy of it.
 func TestLogrotate(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		name := t.TempDir() + "/access_log"
-		s := fapwstest.Serve(t, m, "logs.py", "--access-log", name, "--log-flush", "10ms")
-		s.Get("/one", 200)
-		fapwstest.FileSays(t, name, "/one")
-		if err := os.Rename(name, name+"-old"); err != nil {
-			t.Fatal(err)
-		}
-		s.Signal(syscall.SIGUSR1)
-		fapwstest.Eventually(t, "a new file", func() bool { _, err := os.Stat(name); return err == nil })
-		s.Get("/two", 200)
-		fapwstest.FileSays(t, name, "/two")
-		if err := os.Truncate(name, 0); err != nil { // copytruncate has copied it
-			t.Fatal(err)
-		}
-		s.Get("/three", 200)
-		fapwstest.FileSays(t, name, "/three")
-		text, err := os.ReadFile(name)
-		if err != nil || !bytes.HasPrefix(text, []byte("127.0.0.1 ")) || bytes.Count(text, []byte("\n")) != 1 {
-			t.Errorf("%v %q", err, text)
-		}
-	})
+	t.Parallel()
+	name := t.TempDir() + "/access_log"
+	s := fapwstest.Serve(t, fapwstest.Threads, "logs.py", "--access-log", name, "--log-flush", "10ms")
+	s.Get("/one", 200)
+	fapwstest.FileSays(t, name, "/one")
+	if err := os.Rename(name, name+"-old"); err != nil {
+		t.Fatal(err)
+	}
+	s.Signal(syscall.SIGUSR1)
+	fapwstest.Eventually(t, "a new file", func() bool { _, err := os.Stat(name); return err == nil })
+	s.Get("/two", 200)
+	fapwstest.FileSays(t, name, "/two")
+	if err := os.Truncate(name, 0); err != nil { // copytruncate has copied it
+		t.Fatal(err)
+	}
+	s.Get("/three", 200)
+	fapwstest.FileSays(t, name, "/three")
+	text, err := os.ReadFile(name)
+	if err != nil || !bytes.HasPrefix(text, []byte("127.0.0.1 ")) || bytes.Count(text, []byte("\n")) != 1 {
+		t.Errorf("%v %q", err, text)
+	}
 }
 
 // Lines wait for --log-flush, so that a flash card is written to seldom, but not
 // when the server is told to stop, or to reopen its logs.
 func TestLogsAreFlushed(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		name := t.TempDir() + "/access_log"
 		s := fapwstest.Serve(t, m, "logs.py", "--access-log", name, "--log-flush", "1h")
 		s.Get("/first", 200)
@@ -467,49 +464,48 @@ func TestLogsAreApart(t *testing.T) {
 // received with all heads and framing, fields of responses of all sources, and which
 // file it was.
 func TestLogAtomsOnTheWire(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		folder := t.TempDir()
-		fapwstest.Write(t, folder+"/files/a b.txt", "file")
-		s := fapwstest.Serve(t, m, "logs.py", "--access-log", folder+"/log", "--static", "/files/="+folder+"/files",
-			"--access-log-format", "%m %U %>s %I %O %k %X %{Content-Length}o %{X-Said}o %{Content-Type}o %{Date}o %R %f %{remote}p %{pid}P %V")
-		w := s.Dial()
-		var want []string
-		ask := func(request, method, rest string) {
-			w.Send(request)
-			head := ""
-			for !strings.HasSuffix(head, "\r\n\r\n") {
-				line, err := w.In.ReadString('\n')
-				if err != nil {
-					t.Fatal(err)
-				}
-				head += line
+	t.Parallel()
+	folder := t.TempDir()
+	fapwstest.Write(t, folder+"/files/a b.txt", "file")
+	s := fapwstest.Serve(t, fapwstest.Threads, "logs.py", "--access-log", folder+"/log", "--static", "/files/="+folder+"/files",
+		"--access-log-format", "%m %U %>s %I %O %k %X %{Content-Length}o %{X-Said}o %{Content-Type}o %{Date}o %R %f %{remote}p %{pid}P %V")
+	w := s.Dial()
+	var want []string
+	ask := func(request, method, rest string) {
+		w.Send(request)
+		head := ""
+		for !strings.HasSuffix(head, "\r\n\r\n") {
+			line, err := w.In.ReadString('\n')
+			if err != nil {
+				t.Fatal(err)
 			}
-			length, _ := strconv.Atoi(regexp.MustCompile(`Content-Length: (\d+)`).FindStringSubmatch(head)[1])
-			date := regexp.MustCompile(`Date: (.*)\r`).FindStringSubmatch(head)[1]
-			if method == "HEAD" {
-				length = 0
-			}
-			io.CopyN(io.Discard, w.In, int64(length))
-			_, path, _ := strings.Cut(strings.SplitN(request, " HTTP", 2)[0], " ")
-			path = strings.ReplaceAll(path, "%20", " ")
-			port := w.LocalAddr().(*net.TCPAddr).Port
-			rest = strings.NewReplacer("DATE", date, "PORT", strconv.Itoa(port)).Replace(rest)
-			want = append(want, fmt.Sprintf("%s %s 200 %d %d %d + %s", method, path, len(request), len(head)+length, len(want), rest))
+			head += line
 		}
-		ask(fapwstest.Get("/"), "GET", "2 - text/html; charset=utf-8 DATE application - PORT PID test")
-		ask(fapwstest.Request("POST", "/", "body"), "POST", "2 - text/html; charset=utf-8 DATE application - PORT PID test")
-		ask(fapwstest.Request("HEAD", "/", ""), "HEAD", "2 - text/html; charset=utf-8 DATE application - PORT PID test")
-		file := "4 - text/plain; charset=utf-8 DATE files " + folder + "/files/a b.txt PORT PID test"
-		ask(fapwstest.Get("/files/a%20b.txt"), "GET", file)
-		ask(fapwstest.Get("/files/a%20b.txt"), "GET", file) // from memory
-		w.Close()
-		s.Signal(syscall.SIGTERM)
-		s.Ended()
-		pid := regexp.MustCompile(` \d+ test$`)
-		for i, line := range logLines(t, folder+"/log") {
-			if line = pid.ReplaceAllString(line, " PID test"); i >= len(want) || line != want[i] {
-				t.Errorf("%q, not %q", line, want[min(i, len(want)-1)])
-			}
+		length, _ := strconv.Atoi(regexp.MustCompile(`Content-Length: (\d+)`).FindStringSubmatch(head)[1])
+		date := regexp.MustCompile(`Date: (.*)\r`).FindStringSubmatch(head)[1]
+		if method == "HEAD" {
+			length = 0
 		}
-	})
+		io.CopyN(io.Discard, w.In, int64(length))
+		_, path, _ := strings.Cut(strings.SplitN(request, " HTTP", 2)[0], " ")
+		path = strings.ReplaceAll(path, "%20", " ")
+		port := w.LocalAddr().(*net.TCPAddr).Port
+		rest = strings.NewReplacer("DATE", date, "PORT", strconv.Itoa(port)).Replace(rest)
+		want = append(want, fmt.Sprintf("%s %s 200 %d %d %d + %s", method, path, len(request), len(head)+length, len(want), rest))
+	}
+	ask(fapwstest.Get("/"), "GET", "2 - text/html; charset=utf-8 DATE application - PORT PID test")
+	ask(fapwstest.Request("POST", "/", "body"), "POST", "2 - text/html; charset=utf-8 DATE application - PORT PID test")
+	ask(fapwstest.Request("HEAD", "/", ""), "HEAD", "2 - text/html; charset=utf-8 DATE application - PORT PID test")
+	file := "4 - text/plain; charset=utf-8 DATE files " + folder + "/files/a b.txt PORT PID test"
+	ask(fapwstest.Get("/files/a%20b.txt"), "GET", file)
+	ask(fapwstest.Get("/files/a%20b.txt"), "GET", file) // from memory
+	w.Close()
+	s.Signal(syscall.SIGTERM)
+	s.Ended()
+	pid := regexp.MustCompile(` \d+ test$`)
+	for i, line := range logLines(t, folder+"/log") {
+		if line = pid.ReplaceAllString(line, " PID test"); i >= len(want) || line != want[i] {
+			t.Errorf("%q, not %q", line, want[min(i, len(want)-1)])
+		}
+	}
 }

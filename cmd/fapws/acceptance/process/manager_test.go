@@ -49,9 +49,10 @@ const asManager = "export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=http:local"
 // Sockets that a service manager has opened are served, by default or by name,
 // and nothing of that is left for the application and its children.
 func TestSocketActivation(t *testing.T) {
+	t.Parallel()
 	for name, flags := range map[string][]string{"by default": nil, "by name": {"--bind", "systemd"}} {
 		t.Run(name, func(t *testing.T) {
-			fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+			fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 				socket := filepath.Join(t.TempDir(), "s")
 				tcp, local := listenOn(t, "tcp", "127.0.0.1:0"), listenOn(t, "unix", socket)
 				s := fapwstest.Command{Script: "service.py", Shell: asManager, Files: passed(t, tcp, local),
@@ -106,7 +107,7 @@ func TestSocketActivationOfOthers(t *testing.T) {
 
 // fd://N takes one descriptor, if it is a listening socket.
 func TestInheritedDescriptor(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		ln := listenOn(t, "tcp", "127.0.0.1:0")
 		s := fapwstest.Command{Script: "service.py", Files: passed(t, ln), Flags: append(m.Flags, "--bind", "fd://3")}.Start(t)
 		s.Says(`http://` + ln.Addr().String() + `/`)
@@ -218,7 +219,7 @@ func (m *manager) silent(long time.Duration) {
 // A service manager is told when requests are answered, where, and when that
 // ends; its watchdog, as long as the loop answers.
 func TestServiceManager(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		manager := newManager(t)
 		s := fapwstest.Command{Script: "service.py", Env: []string{"NOTIFY_SOCKET=" + manager.name, "WATCHDOG_USEC=200000"}}.Serve(t, m)
 		manager.hears(`^READY=1\nSTATUS=serving http://` + s.Address + `/$`)
@@ -305,54 +306,52 @@ func TestSocketFile(t *testing.T) {
 
 // --umask is that of the application too.
 func TestUmask(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		fapwstest.Serve(t, m, "service.py", "--umask", "027").Get("/umask", 200).Is(t, "027")
-	})
+	t.Parallel()
+	fapwstest.Serve(t, fapwstest.Threads, "service.py", "--umask", "027").Get("/umask", 200).Is(t, "027")
 }
 
 // With workers it is the supervisor that talks: its workers have nothing of
 // what it was given, and a reload is told.
 func TestServiceManagerOfWorkers(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		manager := newManager(t)
-		pid := filepath.Join(t.TempDir(), "pid")
-		tcp, local := listenOn(t, "tcp", "127.0.0.1:0"), listenOn(t, "unix", filepath.Join(t.TempDir(), "s"))
-		s := fapwstest.Command{Script: "service.py", Shell: asManager, Files: passed(t, tcp, local),
-			Env:   []string{"NOTIFY_SOCKET=" + manager.name, "WATCHDOG_USEC=500000"},
-			Flags: append(m.Flags, "--workers", "2", "--pid", pid)}.Start(t)
-		s.Address = tcp.Addr().String()
-		serving := `^READY=1\nSTATUS=serving http://` + s.Address + `/ unix:` + local.Addr().String() + `$`
-		if first := manager.next(); !regexp.MustCompile(serving).Match(first) { // a start is no reload
-			t.Errorf("the first message is %q", first)
-		}
-		fapwstest.FileSays(t, pid, fmt.Sprint(s.Cmd.Process.Pid))
-		s.Get("/environment", 200).Is(t, "clean")
-		s.Get("/child", 200).Is(t, "none")
-		w := fapwstest.Dial(t, "unix", local.Addr().String())
-		w.Get("/")
-		w.Answer().Is(t, "served by localhost")
-		manager.hears(`^WATCHDOG=1$`)
+	t.Parallel()
+	manager := newManager(t)
+	pid := filepath.Join(t.TempDir(), "pid")
+	tcp, local := listenOn(t, "tcp", "127.0.0.1:0"), listenOn(t, "unix", filepath.Join(t.TempDir(), "s"))
+	s := fapwstest.Command{Script: "service.py", Shell: asManager, Files: passed(t, tcp, local),
+		Env:   []string{"NOTIFY_SOCKET=" + manager.name, "WATCHDOG_USEC=500000"},
+		Flags: []string{"--workers", "2", "--pid", pid}}.Start(t)
+	s.Address = tcp.Addr().String()
+	serving := `^READY=1\nSTATUS=serving http://` + s.Address + `/ unix:` + local.Addr().String() + `$`
+	if first := manager.next(); !regexp.MustCompile(serving).Match(first) { // a start is no reload
+		t.Errorf("the first message is %q", first)
+	}
+	fapwstest.FileSays(t, pid, fmt.Sprint(s.Cmd.Process.Pid))
+	s.Get("/environment", 200).Is(t, "clean")
+	s.Get("/child", 200).Is(t, "none")
+	w := fapwstest.Dial(t, "unix", local.Addr().String())
+	w.Get("/")
+	w.Answer().Is(t, "served by localhost")
+	manager.hears(`^WATCHDOG=1$`)
 
-		s.Signal(syscall.SIGHUP)
-		manager.hears(`^RELOADING=1\nMONOTONIC_USEC=[0-9]+$`)
-		manager.hears(`^READY=1`)
-		s.Signal(syscall.SIGUSR2) // another program in the same process
-		s.Says("upgraded")
-		manager.hears(serving)
-		manager.hears(`^WATCHDOG=1$`)
-		fapwstest.FileSays(t, pid, fmt.Sprint(s.Cmd.Process.Pid))
-		s.Get("/environment", 200).Is(t, "clean")
-		s.Get("/child", 200).Is(t, "none")
+	s.Signal(syscall.SIGHUP)
+	manager.hears(`^RELOADING=1\nMONOTONIC_USEC=[0-9]+$`)
+	manager.hears(`^READY=1`)
+	s.Signal(syscall.SIGUSR2) // another program in the same process
+	s.Says("upgraded")
+	manager.hears(serving)
+	manager.hears(`^WATCHDOG=1$`)
+	fapwstest.FileSays(t, pid, fmt.Sprint(s.Cmd.Process.Pid))
+	s.Get("/environment", 200).Is(t, "clean")
+	s.Get("/child", 200).Is(t, "none")
 
-		s.Signal(syscall.SIGTERM)
-		manager.hears(`^STOPPING=1$`)
-		if code := s.Ended(); code != 0 {
-			t.Errorf("code %d", code)
-		}
-		if _, err := os.Lstat(pid); !os.IsNotExist(err) {
-			t.Errorf("the pid file is still there: %v", err)
-		}
-	})
+	s.Signal(syscall.SIGTERM)
+	manager.hears(`^STOPPING=1$`)
+	if code := s.Ended(); code != 0 {
+		t.Errorf("code %d", code)
+	}
+	if _, err := os.Lstat(pid); !os.IsNotExist(err) {
+		t.Errorf("the pid file is still there: %v", err)
+	}
 }
 
 // The watchdog gets messages as long as one worker responds.

@@ -16,6 +16,7 @@ import (
 // With --user root binds, and from then on no thread of any process is root,
 // nor can it be again. Users other than root are refused.
 func TestUser(t *testing.T) {
+	t.Parallel()
 	daemon, err := user.Lookup("daemon")
 	if err != nil {
 		t.Fatal(err)
@@ -25,61 +26,60 @@ func TestUser(t *testing.T) {
 		{"54321", "54322", "54321", "54322", "54322", "/ - -"},
 	} {
 		t.Run(tt.user, func(t *testing.T) {
-			fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-				folder := fapwstest.PublicFolder(t) // root's
-				source := fapwstest.Source(t, "service.py")
-				script := fapwstest.Write(t, folder+"/service.py", source)
-				flags := []string{"--user", tt.user, "--workers", "2", "--pid", folder + "/pid", "--uds", folder + "/s", "--uds-permissions", "666"}
-				if tt.group != "" {
-					flags = append(flags, "--group", tt.group)
+			t.Parallel()
+			folder := fapwstest.PublicFolder(t) // root's
+			source := fapwstest.Source(t, "service.py")
+			script := fapwstest.Write(t, folder+"/service.py", source)
+			flags := []string{"--user", tt.user, "--workers", "2", "--pid", folder + "/pid", "--uds", folder + "/s", "--uds-permissions", "666"}
+			if tt.group != "" {
+				flags = append(flags, "--group", tt.group)
+			}
+			c := fapwstest.Command{Script: script, Flags: flags, Dir: folder}
+			if os.Geteuid() != 0 {
+				code, _, stderr := c.Run(t)
+				if code != 2 || !strings.Contains(stderr, "only root can") || strings.Count(stderr, "\n") != 1 {
+					t.Errorf("code %d, %q", code, stderr)
 				}
-				c := fapwstest.Command{Script: script, Flags: flags, Dir: folder}
-				if os.Geteuid() != 0 {
-					code, _, stderr := c.Run(t)
-					if code != 2 || !strings.Contains(stderr, "only root can") || strings.Count(stderr, "\n") != 1 {
-						t.Errorf("code %d, %q", code, stderr)
-					}
-					return
-				}
-				s := c.ForOtherUsers(t).Serve(t, m)
-				want := fmt.Sprintf("(%s, %s, %s) (%s, %s, %s) [%s] %s for good",
-					tt.uid, tt.uid, tt.uid, tt.gid, tt.gid, tt.gid, tt.groups, tt.names)
-				s.Get("/identity", 200).Is(t, want)
-				w := fapwstest.Dial(t, "unix", folder+"/s")
-				w.Get("/identity")
-				w.Answer().Is(t, want)
-				family := s.Family()
-				if len(family) != 3 {
-					t.Errorf("processes %v", family)
-				}
-				for _, pid := range family {
-					noThreadIs(t, pid, tt.uid, tt.gid)
-				}
+				return
+			}
+			s := c.ForOtherUsers(t).Serve(t, fapwstest.Threads)
+			want := fmt.Sprintf("(%s, %s, %s) (%s, %s, %s) [%s] %s for good",
+				tt.uid, tt.uid, tt.uid, tt.gid, tt.gid, tt.gid, tt.groups, tt.names)
+			s.Get("/identity", 200).Is(t, want)
+			w := fapwstest.Dial(t, "unix", folder+"/s")
+			w.Get("/identity")
+			w.Answer().Is(t, want)
+			family := s.Family()
+			if len(family) != 3 {
+				t.Errorf("processes %v", family)
+			}
+			for _, pid := range family {
+				noThreadIs(t, pid, tt.uid, tt.gid)
+			}
 
-				// A worker that comes later is the same, and so is one of another
-				// program in the same process, which is not started by root.
-				s.Signal(syscall.SIGHUP)
-				s.Says("reloaded")
-				s.Get("/identity", 200).Is(t, want)
-				s.Signal(syscall.SIGUSR2)
-				s.Says("upgraded")
-				s.Get("/identity", 200).Is(t, want)
-				w = fapwstest.Dial(t, "unix", folder+"/s")
-				w.Get("/identity")
-				w.Answer().Is(t, want)
+			// A worker that comes later is the same, and so is one of another
+			// program in the same process, which is not started by root.
+			s.Signal(syscall.SIGHUP)
+			s.Says("reloaded")
+			s.Get("/identity", 200).Is(t, want)
+			s.Signal(syscall.SIGUSR2)
+			s.Says("upgraded")
+			s.Get("/identity", 200).Is(t, want)
+			w = fapwstest.Dial(t, "unix", folder+"/s")
+			w.Get("/identity")
+			w.Answer().Is(t, want)
 
-				s.Signal(syscall.SIGTERM)
-				if code := s.Ended(); code != 0 {
-					t.Errorf("code %d", code)
-				}
-				// It may not remove the file from root's folder, but it can empty it.
-				if text, err := os.ReadFile(folder + "/pid"); err != nil || len(text) != 0 {
-					t.Errorf("the pid file holds %q, %v", text, err)
-				}
-				if said := s.Stderr.String(); strings.Contains(said, "warning") {
-					t.Errorf("stderr: %s", said)
-				}
-			})
+			s.Signal(syscall.SIGTERM)
+			if code := s.Ended(); code != 0 {
+				t.Errorf("code %d", code)
+			}
+			// It may not remove the file from root's folder, but it can empty it.
+			if text, err := os.ReadFile(folder + "/pid"); err != nil || len(text) != 0 {
+				t.Errorf("the pid file holds %q, %v", text, err)
+			}
+			if said := s.Stderr.String(); strings.Contains(said, "warning") {
+				t.Errorf("stderr: %s", said)
+			}
 		})
 	}
 }

@@ -76,32 +76,31 @@ func (s *workbench) comes(accept string, wantStatus int, want string) string {
 // TestReload: a changed file is loaded again; while it is broken, the old
 // code goes on.
 func TestReload(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := edited(t, m, saying("one"), "--reload")
-		s.comes(tool, 200, "one")
+	t.Parallel()
+	s := edited(t, fapwstest.Workers, saying("one"), "--reload")
+	s.comes(tool, 200, "one")
 
-		fapwstest.Write(t, s.path, saying("two"))
-		s.Says(`info reloading: app\.py changed`)
-		s.comes(tool, 200, "two")
+	fapwstest.Write(t, s.path, saying("two"))
+	s.Says(`info reloading: app\.py changed`)
+	s.comes(tool, 200, "two")
 
-		fapwstest.Write(t, s.path, "1/0\n")
-		s.Says(`ZeroDivisionError(.*\n)*.* error worker \d+ exited with status 3; reload failed; the old workers keep serving`)
-		for _, accept := range []string{tool, browser} {
-			if status, body := s.ask(accept); status != 200 || body != "two" {
-				t.Errorf("a broken file is served: %d %q", status, body)
-			}
+	fapwstest.Write(t, s.path, "1/0\n")
+	s.Says(`ZeroDivisionError(.*\n)*.* error worker \d+ exited with status 3; reload failed; the old workers keep serving`)
+	for _, accept := range []string{tool, browser} {
+		if status, body := s.ask(accept); status != 200 || body != "two" {
+			t.Errorf("a broken file is served: %d %q", status, body)
 		}
-		code, _, stderr := s.Ctl("reload")
-		if code != 1 || !strings.Contains(stderr, "reload failed: worker ") {
-			t.Errorf("ctl reload of a broken file: code %d, %s", code, stderr)
-		}
+	}
+	code, _, stderr := s.Ctl("reload")
+	if code != 1 || !strings.Contains(stderr, "reload failed: worker ") {
+		t.Errorf("ctl reload of a broken file: code %d, %s", code, stderr)
+	}
 
-		fapwstest.Write(t, s.path, saying("three"))
-		s.comes(tool, 200, "three")
-		if code, stdout, stderr := s.Ctl("reload"); code != 0 || stdout != "reloaded\n" {
-			t.Errorf("ctl reload: code %d, %q, %s", code, stdout, stderr)
-		}
-	})
+	fapwstest.Write(t, s.path, saying("three"))
+	s.comes(tool, 200, "three")
+	if code, stdout, stderr := s.Ctl("reload"); code != 0 || stdout != "reloaded\n" {
+		t.Errorf("ctl reload: code %d, %q, %s", code, stdout, stderr)
+	}
 }
 
 // TestReloadImported: modules count, too, and named files, and nothing else.
@@ -133,15 +132,14 @@ func TestReloadImported(t *testing.T) {
 
 // TestReloadFirst: a first start that fails waits for the file to be mended.
 func TestReloadFirst(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), "PATHS = [\n")
-		c := fapwstest.Command{Script: path, Flags: append([]string{"--reload", "--bind", "127.0.0.1:0"}, m.Flags...), Complains: true}
-		s := &workbench{Server: c.Start(t), t: t, path: path}
-		s.Says(`SyntaxError(.*\n)*.* exited with status 3; waiting for a change`)
-		fapwstest.Write(t, path, saying("mended"))
-		s.URL = "http://" + s.Stderr.Await(t, fapwstest.BannerURL)[1]
-		s.comes(tool, 200, "mended")
-	})
+	t.Parallel()
+	path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), "PATHS = [\n")
+	c := fapwstest.Command{Script: path, Flags: []string{"--reload", "--bind", "127.0.0.1:0", "--workers", "2"}, Complains: true}
+	s := &workbench{Server: c.Start(t), t: t, path: path}
+	s.Says(`SyntaxError(.*\n)*.* exited with status 3; waiting for a change`)
+	fapwstest.Write(t, path, saying("mended"))
+	s.URL = "http://" + s.Stderr.Await(t, fapwstest.BannerURL)[1]
+	s.comes(tool, 200, "mended")
 }
 
 func TestReloadRefuses(t *testing.T) {

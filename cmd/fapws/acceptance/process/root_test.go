@@ -64,7 +64,7 @@ func TestRootIsRefused(t *testing.T) {
 // TestRootInContainer: in a container root serves with one warning, of the process that was
 // started; another user serves without.
 func TestRootInContainer(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "service.py", Env: []string{"FAPWS_ALLOW_ROOT=", "container=test"}}.Serve(t, m)
 		s.Get("/pid", 200)
 		want := 0
@@ -82,60 +82,59 @@ func TestRootInContainer(t *testing.T) {
 // process is nobody for good, with nobody's groups. Logs rotate all the same. Who is
 // not root is told so.
 func TestRootIsGivenUp(t *testing.T) {
+	t.Parallel()
 	nobody, err := user.Lookup("nobody")
 	if err != nil {
 		t.Fatal(err)
 	}
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		folder := fapwstest.PublicFolder(t)
-		source := fapwstest.Source(t, "service.py")
-		if err := os.Mkdir(folder+"/log", 0o755); err != nil {
-			t.Fatal(err)
+	folder := fapwstest.PublicFolder(t)
+	source := fapwstest.Source(t, "service.py")
+	if err := os.Mkdir(folder+"/log", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	log := folder + "/log/access"
+	address := lowPort(t)
+	source += "PATHS.insert(0, ('/fails', lambda environ, start_response: 1 / 0))\n"
+	c := fapwstest.Command{Script: fapwstest.Write(t, folder+"/service.py", source), Dir: folder, Env: []string{"FAPWS_ALLOW_ROOT=0"},
+		Flags: []string{"--user", "nobody", "--bind", address, "--access-log", log, "--error-log", folder + "/log/error"}}
+	if os.Geteuid() != 0 {
+		c.Flags[1] = "root"
+		code, _, stderr := c.Run(t)
+		if code != 2 || !strings.Contains(stderr, "cannot become root:") || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("code %d, %q", code, stderr)
 		}
-		log := folder + "/log/access"
-		address := lowPort(t)
-		source += "PATHS.insert(0, ('/fails', lambda environ, start_response: 1 / 0))\n"
-		c := fapwstest.Command{Script: fapwstest.Write(t, folder+"/service.py", source), Dir: folder, Env: []string{"FAPWS_ALLOW_ROOT=0"},
-			Flags: []string{"--user", "nobody", "--bind", address, "--access-log", log, "--error-log", folder + "/log/error"}}
-		if os.Geteuid() != 0 {
-			c.Flags[1] = "root"
-			code, _, stderr := c.Run(t)
-			if code != 2 || !strings.Contains(stderr, "cannot become root:") || strings.Count(stderr, "\n") != 1 {
-				t.Errorf("code %d, %q", code, stderr)
-			}
-			c.Flags = []string{"--user", strconv.Itoa(os.Geteuid())} // the same user
-			c.Serve(t, m).Get("/identity", 200)
-			return
-		}
-		uid, _ := strconv.Atoi(nobody.Uid)
-		gid, _ := strconv.Atoi(nobody.Gid)
-		if err := os.Chown(folder+"/log", uid, gid); err != nil {
-			t.Fatal(err)
-		}
-		s := c.ForOtherUsers(t).Serve(t, m)
-		w := fapwstest.Dial(t, "tcp", address)
-		w.Get("/identity")
-		if got := string(w.Answer().Text); !strings.HasSuffix(got, "for good") {
-			t.Errorf("identity: %s", got)
-		}
-		rotates(s, log, "/identity")
-		if err := os.Rename(folder+"/log/error", folder+"/log/old"); err != nil {
-			t.Fatal(err)
-		}
-		s.Signal(syscall.SIGUSR1)
-		fapwstest.Eventually(t, "an error in the new log", func() bool {
-			s.Get("/fails", 500)
-			text, err := os.ReadFile(folder + "/log/error")
-			return err == nil && strings.Contains(string(text), "ZeroDivisionError")
-		})
-		family := s.Family()
-		if want := 2; len(family) != want && !(m.Workers() && len(family) == want+1) {
-			t.Errorf("processes %v", family)
-		}
-		for _, pid := range family {
-			noThreadIs(t, pid, nobody.Uid, nobody.Gid)
-		}
+		c.Flags = []string{"--user", strconv.Itoa(os.Geteuid())} // the same user
+		c.Serve(t, fapwstest.Workers).Get("/identity", 200)
+		return
+	}
+	uid, _ := strconv.Atoi(nobody.Uid)
+	gid, _ := strconv.Atoi(nobody.Gid)
+	if err := os.Chown(folder+"/log", uid, gid); err != nil {
+		t.Fatal(err)
+	}
+	s := c.ForOtherUsers(t).Serve(t, fapwstest.Workers)
+	w := fapwstest.Dial(t, "tcp", address)
+	w.Get("/identity")
+	if got := string(w.Answer().Text); !strings.HasSuffix(got, "for good") {
+		t.Errorf("identity: %s", got)
+	}
+	rotates(s, log, "/identity")
+	if err := os.Rename(folder+"/log/error", folder+"/log/old"); err != nil {
+		t.Fatal(err)
+	}
+	s.Signal(syscall.SIGUSR1)
+	fapwstest.Eventually(t, "an error in the new log", func() bool {
+		s.Get("/fails", 500)
+		text, err := os.ReadFile(folder + "/log/error")
+		return err == nil && strings.Contains(string(text), "ZeroDivisionError")
 	})
+	family := s.Family()
+	if len(family) != 3 {
+		t.Errorf("processes %v", family)
+	}
+	for _, pid := range family {
+		noThreadIs(t, pid, nobody.Uid, nobody.Gid)
+	}
 }
 
 // lowPort returns an address with port 80 that no other test gets.

@@ -195,7 +195,7 @@ func (x *sandboxed) attacks(t *testing.T, s *fapwstest.Server, m fapwstest.Mode,
 // An application in a sandbox can do its work, and nothing else; before and after a reload and an upgrade, in threads that
 // existed before and in processes that it starts.
 func TestSandbox(t *testing.T) {
-	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		x := newSandboxed(t, m)
 		s := x.c.Serve(t, m)
 		x.attacks(t, s, m, landlock())

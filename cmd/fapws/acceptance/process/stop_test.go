@@ -15,7 +15,7 @@ import (
 // SIGTERM: no new connections, idle ones close, active requests are finished,
 // whatever it is: a handler, a stream, a large body to a slow client.
 func TestStop(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := fapwstest.ServeSlow(t, m)
 		large, busy := s.Dial(), s.Dial()
 		busy.Get("/pid")
@@ -58,7 +58,7 @@ func TestStop(t *testing.T) {
 
 // A request that has begun to arrive is finished too.
 func TestStopInABody(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "entered.py")
 		w := s.Dial()
 		w.Send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
@@ -74,44 +74,31 @@ func TestStopInABody(t *testing.T) {
 
 // Everything works over a unix socket.
 func TestUnixSocket(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		folder, err := os.MkdirTemp("", "fapws") // names of sockets are short
-		if err != nil {
-			t.Fatal(err)
+	t.Parallel()
+	folder, err := os.MkdirTemp("", "fapws") // names of sockets are short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(folder) })
+	socket := folder + "/s"
+	s := fapwstest.Command{Script: "environ.py", Flags: []string{"--bind", "unix:" + socket}}.Start(t)
+	s.Says(`(?m)unix:` + socket)
+	w := fapwstest.Dial(t, "unix", socket)
+	w.Send(fapwstest.Request("POST", "/show/x", strings.Repeat("b", 300_000)))
+	got := w.Answer().Want(t, 200).Object(t)
+	for key, want := range map[string]string{"REMOTE_ADDR": "", "PATH_INFO": "/x", "CONTENT_LENGTH": "300000"} {
+		if got[key] != want {
+			t.Errorf("%s: %q, want %q", key, got[key], want)
 		}
-		t.Cleanup(func() { os.RemoveAll(folder) })
-		socket := folder + "/s"
-		s := fapwstest.Command{Script: "environ.py", Flags: append(m.Flags, "--bind", "unix:"+socket)}.Start(t)
-		s.Says(`(?m)unix:` + socket)
-		w := fapwstest.Dial(t, "unix", socket)
-		w.Send(fapwstest.Request("POST", "/show/x", strings.Repeat("b", 300_000)))
-		got := w.Answer().Want(t, 200).Object(t)
-		for key, want := range map[string]string{"REMOTE_ADDR": "", "PATH_INFO": "/x", "CONTENT_LENGTH": "300000"} {
-			if got[key] != want {
-				t.Errorf("%s: %q, want %q", key, got[key], want)
-			}
-		}
-		if got["SERVER_NAME"] == "" || got["SERVER_PORT"] == "" { // PEP 3333
-			t.Errorf("SERVER_NAME %q, SERVER_PORT %q", got["SERVER_NAME"], got["SERVER_PORT"])
-		}
-		s.Signal(syscall.SIGTERM)
-		s.Ended()
-		if _, err := os.Stat(socket); err == nil {
-			t.Error("the socket's file is left")
-		}
-	})
-}
-
-func TestPortInUse(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "entered.py")
-		code, _, said := fapwstest.Command{Script: "entered.py", Flags: append(m.Flags, "--bind", s.Address)}.Run(t)
-		fapwstest.OneLine(t, said, "cannot listen on "+s.Address+": address already in use")
-		if code != 3 {
-			t.Errorf("code %d, want 3", code)
-		}
-		s.Get("/count", 200).Is(t, "0")
-	})
+	}
+	if got["SERVER_NAME"] == "" || got["SERVER_PORT"] == "" { // PEP 3333
+		t.Errorf("SERVER_NAME %q, SERVER_PORT %q", got["SERVER_NAME"], got["SERVER_PORT"])
+	}
+	s.Signal(syscall.SIGTERM)
+	s.Ended()
+	if _, err := os.Stat(socket); err == nil {
+		t.Error("the socket's file is left")
+	}
 }
 
 // Messages of a program after its answer are in the log, although the server ends
@@ -149,7 +136,7 @@ func TestStopHearsPrograms(t *testing.T) {
 // TestShutdownDelay: for the time of --shutdown-delay a server is not ready, serves everybody, and asks clients to use other connections;
 // no request fails.
 func TestShutdownDelay(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "workers.py", "--shutdown-delay", "1h", "--health", "/healthz")
 		kept := s.Dial()
 		kept.Get("/pid")

@@ -86,7 +86,7 @@ func TestHUPFails(t *testing.T) {
 // New code that does not load in time leaves the old one serving.
 func TestHUPHangs(t *testing.T) {
 	t.Parallel()
-	for seconds := 5; ; seconds *= 2 {
+	for seconds := 3; ; seconds *= 2 {
 		script := fapwstest.Copied(t, "workers.py")
 		limit := fmt.Sprintf("%ds", seconds)
 		c := fapwstest.Command{Script: script, Complains: true, Flags: []string{"--bind", "127.0.0.1:0", "--workers", "2", "--load-timeout", limit}}
@@ -126,8 +126,8 @@ func TestReloadsUnderLoad(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s, _ := fapwstest.Supervised(t, c.flags...)
-			l := underLoad(t, s, c.path, 8, 8)
-			for range 6 {
+			l := underLoad(t, s, c.path, 4, 4)
+			for range 4 {
 				l.goesOn(20)
 				s.Reload()
 			}
@@ -225,7 +225,7 @@ func TestWorkersEnd(t *testing.T) {
 // A worker in which a handler keeps the interpreter is replaced, and killed.
 func TestStuckWorker(t *testing.T) {
 	t.Parallel()
-	s, _ := fapwstest.Supervised(t, "--timeout", "3", "--graceful-timeout", "1")
+	s, _ := fapwstest.Supervised(t, "--timeout", "1", "--graceful-timeout", "1")
 	s.Complains = true
 	old := s.Workers()
 	stuck, err := strconv.Atoi(s.Until504("/hold", `replacing worker (\d+): stuck \(GET /hold `)[1])
@@ -240,7 +240,7 @@ func TestStuckWorker(t *testing.T) {
 // cannot send.
 func TestStuckInlineWorker(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Command{Flags: []string{"--workers", "1", "--threads", "0", "--timeout", "2", "--graceful-timeout", "1"}, Script: "workers.py", Complains: true}.Serve(t, fapwstest.Mode{})
+	s := fapwstest.Command{Flags: []string{"--workers", "1", "--threads", "0", "--timeout", "1", "--graceful-timeout", "1"}, Script: "workers.py", Complains: true}.Serve(t, fapwstest.Mode{})
 	s.Get("/hold", 504)
 	s.Says(`replacing worker \d+: stuck \(GET /hold `)
 	s.Get("/pid", 200)
@@ -279,9 +279,9 @@ func TestSupervisorKeepsNothing(t *testing.T) {
 		}
 		s.HasWorkers(2)
 	}
-	reload(15) // until Go's heap and the race detector's notes have their size
+	reload(5) // until Go's heap and the race detector's notes have their size
 	fds, rss := len(s.Descriptors()), s.RSS()
-	reload(50)
+	reload(15)
 	fapwstest.Eventually(t, fmt.Sprintf("as few descriptors as before, %d", fds), func() bool { return len(s.Descriptors()) <= fds })
 	fapwstest.Eventually(t, "as much memory as before", func() bool { return s.RSS() < rss+4<<20 })
 	for pid, state := range fapwstest.ChildrenOf(t, s.Cmd.Process.Pid) {
@@ -356,13 +356,14 @@ func TestProgramIsRemoved(t *testing.T) {
 
 // Endless streams do not delay the shutdown for longer than the graceful timeout.
 func TestStopWithStreams(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		sig  syscall.Signal
 		code int
 	}{{"TERM", syscall.SIGTERM, 0}, {"INT", syscall.SIGINT, 0}, {"QUIT", syscall.SIGQUIT, 0}} {
 		t.Run(c.name, func(t *testing.T) {
-			fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+			fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 				grace := "1"
 				if c.sig == syscall.SIGQUIT {
 					grace = "1h" // which does not count
@@ -457,23 +458,22 @@ func TestSupervisorIsKilledBesideStoppedWorkers(t *testing.T) {
 
 // USR1 reopens the access log, in every process.
 func TestReopen(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		log := filepath.Join(t.TempDir(), "log")
-		s := fapwstest.Serve(t, m, "workers.py", "--access-log", log)
-		s.Get("/pid?before", 200)
-		fapwstest.FileSays(t, log, "?before")
-		if err := os.Rename(log, log+".1"); err != nil {
-			t.Fatal(err)
+	t.Parallel()
+	log := filepath.Join(t.TempDir(), "log")
+	s := fapwstest.Serve(t, fapwstest.Workers, "workers.py", "--access-log", log)
+	s.Get("/pid?before", 200)
+	fapwstest.FileSays(t, log, "?before")
+	if err := os.Rename(log, log+".1"); err != nil {
+		t.Fatal(err)
+	}
+	s.Signal(syscall.SIGUSR1)
+	s.Says("info reopening the log files")
+	fapwstest.Eventually(t, "a line in the new file", func() bool {
+		for range 10 { // to reach each worker
+			s.Get("/pid?after", 200)
 		}
-		s.Signal(syscall.SIGUSR1)
-		s.Says("info reopening the log files")
-		fapwstest.Eventually(t, "a line in the new file", func() bool {
-			for range 10 { // to reach each worker
-				s.Get("/pid?after", 200)
-			}
-			text, err := os.ReadFile(log)
-			return err == nil && strings.Contains(string(text), "?after")
-		})
+		text, err := os.ReadFile(log)
+		return err == nil && strings.Contains(string(text), "?after")
 	})
 }
 
@@ -498,7 +498,7 @@ func TestNohup(t *testing.T) {
 // Signals that make a supervisor start and end workers do not stop a worker that gets them, nor a
 // process alone: a shell sends it to all of a job.
 func TestScalingSignalsOfOthers(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "workers.py")
 		for _, pid := range s.Handlers() {
 			text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
