@@ -16,7 +16,7 @@ func TestASGIReload(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Copied(t, "version.py")
 	s := fapwstest.Command{Script: script + ":application"}.Serve(t, fapwstest.Workers)
-	const clients, reloads = 24, 6
+	const clients, reloads = 24, 4
 	open := func(want int) (*wstest.Client, error) {
 		c, err := wstest.Dial(s.Address, "/")
 		if err != nil {

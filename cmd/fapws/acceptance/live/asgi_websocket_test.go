@@ -102,25 +102,24 @@ func TestASGIWebSocket(t *testing.T) {
 
 // The server makes the handshake (RFC 6455 §4.2.2): an application that would spoil it fails before anything is sent.
 func TestASGIWebSocketHandshakeIsTheServers(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Command{Script: "asgisockets.py", Complains: true}.Serve(t, m)
-		for _, c := range []struct{ query, says string }{
-			{"subprotocol=two", `'subprotocol' of 'websocket\.accept' is 'two', which the client did not offer; scope\['subprotocols'\] is \['one', 'Two'\]`},
-			{"field=Sec-WebSocket-Accept", `'headers' of 'websocket\.accept' must not have '(?i)Sec-WebSocket-Accept'`},
-			{"field=sec-websocket-extensions", `'headers' of 'websocket\.accept' must not have '(?i)sec-websocket-extensions'`},
-			{"field=Sec-WebSocket-Protocol", `'headers' of 'websocket\.accept' must not have '(?i)Sec-WebSocket-Protocol'`},
-		} {
-			var denied *wstest.Denied
-			_, err := wstest.Dial(s.Address, "/accepts?"+c.query, "Sec-WebSocket-Protocol: one, Two")
-			if !errors.As(err, &denied) || denied.Response.StatusCode != 500 {
-				t.Errorf("%s: %v", c.query, err)
-			}
-			s.Says(`\nValueError: send\(\): ` + c.says)
+	t.Parallel()
+	s := fapwstest.Command{Script: "asgisockets.py", Complains: true}.Serve(t, fapwstest.Threads)
+	for _, c := range []struct{ query, says string }{
+		{"subprotocol=two", `'subprotocol' of 'websocket\.accept' is 'two', which the client did not offer; scope\['subprotocols'\] is \['one', 'Two'\]`},
+		{"field=Sec-WebSocket-Accept", `'headers' of 'websocket\.accept' must not have '(?i)Sec-WebSocket-Accept'`},
+		{"field=sec-websocket-extensions", `'headers' of 'websocket\.accept' must not have '(?i)sec-websocket-extensions'`},
+		{"field=Sec-WebSocket-Protocol", `'headers' of 'websocket\.accept' must not have '(?i)Sec-WebSocket-Protocol'`},
+	} {
+		var denied *wstest.Denied
+		_, err := wstest.Dial(s.Address, "/accepts?"+c.query, "Sec-WebSocket-Protocol: one, Two")
+		if !errors.As(err, &denied) || denied.Response.StatusCode != 500 {
+			t.Errorf("%s: %v", c.query, err)
 		}
-		for _, query := range []string{"subprotocol=Two", "subprotocol=", "field=x-said"} {
-			closesWith(t, room(s, "/accepts?"+query, "Sec-WebSocket-Protocol: one, Two"), 1000, "")
-		}
-	})
+		s.Says(`\nValueError: send\(\): ` + c.says)
+	}
+	for _, query := range []string{"subprotocol=Two", "subprotocol=", "field=x-said"} {
+		closesWith(t, room(s, "/accepts?"+query, "Sec-WebSocket-Protocol: one, Two"), 1000, "")
+	}
 }
 
 // A disconnect is noticed at once, by tasks that send and by tasks that wait.

@@ -65,7 +65,7 @@ func onBoth(s *fapwstest.Server, path string) (a, b *wstest.Client) {
 // TestBroadcast: a broadcast to a WebSocket of PATHS reaches all that are connected
 // to it, in whatever process.
 func TestBroadcast(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "broadcast.py")
 		var a, b *wstest.Client
 		if m.Workers() {
@@ -142,7 +142,7 @@ func TestBroadcast(t *testing.T) {
 
 // TestBroadcastOrder: all get everything, and all in the same order, whatever the sender.
 func TestBroadcastOrder(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "broadcast.py")
 		var clients []*wstest.Client
 		for range 6 {
@@ -193,29 +193,28 @@ func TestBroadcastOrder(t *testing.T) {
 // TestBroadcastWhileOpening: messages that come while on_open runs arrive when it has ended, and
 // no other client waits for it.
 func TestBroadcastWhileOpening(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) { // inline, nothing runs beside on_open
-		s := fapwstest.Serve(t, m, "broadcast.py")
-		a := room(s, "/room")
-		opened := make(chan *wstest.Client)
-		go func() {
-			c, err := wstest.Dial(s.Address, "/room?slowly")
-			if err != nil {
-				t.Error(err)
-			}
-			opened <- c
-		}()
-		fapwstest.Eventually(t, "a client is in its handshake", func() bool {
-			n := s.Get("/count?slowly", 200).Text
-			return n == "1"
-		})
-		says(t, a, "group slowly come in")
-		c := <-opened
-		if c == nil {
-			return
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Workers, "broadcast.py") // inline, nothing runs beside on_open
+	a := room(s, "/room")
+	opened := make(chan *wstest.Client)
+	go func() {
+		c, err := wstest.Dial(s.Address, "/room?slowly")
+		if err != nil {
+			t.Error(err)
 		}
-		defer c.Conn.Close()
-		gets(t, c, "come in")
+		opened <- c
+	}()
+	fapwstest.Eventually(t, "a client is in its handshake", func() bool {
+		n := s.Get("/count?slowly", 200).Text
+		return n == "1"
 	})
+	says(t, a, "group slowly come in")
+	c := <-opened
+	if c == nil {
+		return
+	}
+	defer c.Conn.Close()
+	gets(t, c, "come in")
 }
 
 // TestBroadcastAtReload: old and new workers receive each other's broadcasts while both run,
@@ -310,7 +309,7 @@ func TestRefusedAtReload(t *testing.T) {
 
 // TestBroadcastBehind: a sender of more than can be sent must wait, or gets an error.
 func TestBroadcastBehind(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "broadcast.py")
 		got := s.Get("/heavy?300x60000", 200).Text
 		const behind = "broadcast: queue full: 8 MiB of events are waiting, said "
@@ -352,7 +351,7 @@ func TestBroadcastLarge(t *testing.T) {
 // TestBroadcastSlowReader: a client that does not read is closed, with 1013, in the other worker, too, and does not
 // delay others; a sender of more than can be sent gets an error.
 func TestBroadcastSlowReader(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "broadcast.py")
 		slow := []*wstest.Client{room(s, "/room"), room(s, "/room")}
 		if m.Workers() {

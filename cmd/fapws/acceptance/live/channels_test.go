@@ -140,7 +140,7 @@ func counts(s *fapwstest.Server, name string, n int) {
 // TestChannels: a handler of any kind makes its client a subscriber, and it gets events
 // published anywhere.
 func TestChannels(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "channels.py")
 		s.Complains = true // on_join of room/bad, and a channel that cannot be
 		entry, field, generator, view := listen(s, "/entry"), listen(s, "/field/news"), listen(s, "/generator"), listen(s, "/view")
@@ -235,48 +235,46 @@ func (l *subscriber) gets2(want ...string) (got []string) {
 // TestChannelErrors: wrong arguments are reported in one line each, and so are calls in a
 // process that is not the server.
 func TestChannelErrors(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "channels.py")
-		const name = ` is not a valid channel name: use 1 to 128 of A-Z a-z 0-9 . _ ~ : / @ -, beginning with a letter or digit`
-		const word = ` must be 1 to 128characters, without control characters and surrounding spaces, not `
-		want := []string{
-			`ValueError: publish: ''` + name, `ValueError: publish: ' a'` + name, `TypeError: publish: the name of a channel must be a str, not 7`,
-			`ValueError: publish: '` + strings.Repeat("a", 129) + `'` + name,
-			`ValueError: publish: bytes must be UTF-8, but b'\xff' at 0 is not`, `ValueError: publish: '\ud800' cannot be sent as UTF-8`,
-			`TypeError: publish: data is neither str nor bytes, and no JSON either: Object of type set is not JSON serializable`,
-			`ValueError: publish: event` + word + `''`, `ValueError: publish: event` + word + `'b\nc'`, `TypeError: publish: event must be a str, not 5`,
-			`ValueError: publish: id` + word + `''`, `ValueError: publish: id` + word + `'b\x00'`, `TypeError: publish: id must be a str or an int, not 1.5`,
-			`ValueError: publish: the event takes 65582 bytes as sent; --channel-max-event allows 65536`,
-			`TypeError: channel: takes 1 to 16 names, not 0`, `TypeError: channel: takes 1 to 16 names, not 17`, `ValueError: channel: 'a b'` + name,
-			`TypeError: channel: the name of a channel must be a str, not None`, `TypeError: channel: start must be bytes or str, not 5`,
-			`TypeError: channel: headers must be a dict, or (name, value) tuples, not ['x']`, `TypeError: channel: the name and value of a header must be str, not 'x': 1`,
-			`ValueError: subscribers: '*'` + name, `TypeError: on_join: write @on_join("name") or @on_join("*"), not <built-in function print>`,
-			`ValueError: on_join: '[a]' is not a valid pattern: use a channel name, in which * matches any characters`, `TypeError: on_leave: 5 cannot be called`,
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "channels.py")
+	const name = ` is not a valid channel name: use 1 to 128 of A-Z a-z 0-9 . _ ~ : / @ -, beginning with a letter or digit`
+	const word = ` must be 1 to 128characters, without control characters and surrounding spaces, not `
+	want := []string{
+		`ValueError: publish: ''` + name, `ValueError: publish: ' a'` + name, `TypeError: publish: the name of a channel must be a str, not 7`,
+		`ValueError: publish: '` + strings.Repeat("a", 129) + `'` + name,
+		`ValueError: publish: bytes must be UTF-8, but b'\xff' at 0 is not`, `ValueError: publish: '\ud800' cannot be sent as UTF-8`,
+		`TypeError: publish: data is neither str nor bytes, and no JSON either: Object of type set is not JSON serializable`,
+		`ValueError: publish: event` + word + `''`, `ValueError: publish: event` + word + `'b\nc'`, `TypeError: publish: event must be a str, not 5`,
+		`ValueError: publish: id` + word + `''`, `ValueError: publish: id` + word + `'b\x00'`, `TypeError: publish: id must be a str or an int, not 1.5`,
+		`ValueError: publish: the event takes 65582 bytes as sent; --channel-max-event allows 65536`,
+		`TypeError: channel: takes 1 to 16 names, not 0`, `TypeError: channel: takes 1 to 16 names, not 17`, `ValueError: channel: 'a b'` + name,
+		`TypeError: channel: the name of a channel must be a str, not None`, `TypeError: channel: start must be bytes or str, not 5`,
+		`TypeError: channel: headers must be a dict, or (name, value) tuples, not ['x']`, `TypeError: channel: the name and value of a header must be str, not 'x': 1`,
+		`ValueError: subscribers: '*'` + name, `TypeError: on_join: write @on_join("name") or @on_join("*"), not <built-in function print>`,
+		`ValueError: on_join: '[a]' is not a valid pattern: use a channel name, in which * matches any characters`, `TypeError: on_leave: 5 cannot be called`,
+	}
+	got := strings.Split(s.Get("/wrong", 200).Text, "\n")
+	for i := range max(len(got), len(want)) {
+		if i >= len(got) || i >= len(want) || got[i] != want[i] {
+			t.Fatalf("line %d of\n%s\n\nshould be as of\n%s", i, strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
-		got := strings.Split(s.Get("/wrong", 200).Text, "\n")
-		for i := range max(len(got), len(want)) {
-			if i >= len(got) || i >= len(want) || got[i] != want[i] {
-				t.Fatalf("line %d of\n%s\n\nshould be as of\n%s", i, strings.Join(got, "\n"), strings.Join(want, "\n"))
-			}
-		}
-		s.Get("/child", 200).Is(t, `RuntimeError: publish: a child process of the server cannot publish; send the event to its parent instead
+	}
+	s.Get("/child", 200).Is(t, `RuntimeError: publish: a child process of the server cannot publish; send the event to its parent instead
 RuntimeError: subscribers: not available in a child process of the server
 RuntimeError publish: this process does not run under fapws: run the script with `+"`fapws script.py`"+`
 RuntimeError channel: this process does not run under fapws: run the script with `+"`fapws script.py`"+`
 RuntimeError subscribers: this process does not run under fapws: run the script with `+"`fapws script.py`"+`
 <built-in function print>
 `)
-	})
 }
 
 // A channel in PATHS is read: other methods get 405.
 func TestChannelMethods(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "channels.py")
-		for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS"} {
-			s.Ask(fapwstest.Request(method, "/entry", "")).Want(t, 405, "405 Method Not Allowed").Field(t, "Allow", "GET, HEAD")
-		}
-	})
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "channels.py")
+	for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS"} {
+		s.Ask(fapwstest.Request(method, "/entry", "")).Want(t, 405, "405 Method Not Allowed").Field(t, "Allow", "GET, HEAD")
+	}
 }
 
 // TestChannelCallbacks: Python learns which clients join and leave, in order. A client has the same number
@@ -321,93 +319,91 @@ func TestChannelCallbacks(t *testing.T) {
 
 // TestChannelCrowd: callbacks report many clients that join and leave at once correctly.
 func TestChannelCrowd(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "channels.py")
-		const n = 200
-		var all []*subscriber
-		for range n {
-			all = append(all, listen(s, "/listen/room/1"))
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "channels.py")
+	const n = 200
+	var all []*subscriber
+	for range n {
+		all = append(all, listen(s, "/listen/room/1"))
+	}
+	s.Get("/many?name=room/1&from=0&n=50", 200)
+	for _, l := range all {
+		for i := range 50 {
+			l.gets(strconv.Itoa(i))
 		}
-		s.Get("/many?name=room/1&from=0&n=50", 200)
-		for _, l := range all {
-			for i := range 50 {
-				l.gets(strconv.Itoa(i))
-			}
-			l.conn.Close()
-		}
-		counts(s, "room/1", 0)
-		fapwstest.Eventually(t, "all calls", func() bool {
-			text := s.Get("/events", 200).Text
-			return strings.Count(text, "+") == n && strings.Count(text, "-room") == n
-		})
+		l.conn.Close()
+	}
+	counts(s, "room/1", 0)
+	fapwstest.Eventually(t, "all calls", func() bool {
+		text := s.Get("/events", 200).Text
+		return strings.Count(text, "+") == n && strings.Count(text, "-room") == n
 	})
 }
 
 // TestChannelLimits: the flags about channels hold.
 func TestChannelLimits(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "channels.py", "--channel-subscribers", "2", "--channel-subscribers-per-address", "4", "--channel-history", "3",
-			"--channel-retry", "1.5s", "--channel-heartbeat", "1s", "--channel-max-event", "300")
-		s.Complains = true
-		raw := func(target string) string {
-			w := s.Dial()
-			w.Send(fapwstest.Get(target))
-			w.SetDeadline(time.Now().Add(fapwstest.Patience))
-			text := ""
-			for !strings.Contains(text, "\r\n\r\n") || strings.Contains(text, " 200 ") && !strings.Contains(text, ":\n\n") {
-				line, err := w.In.ReadString('\n')
-				if text += line; err != nil {
-					t.Fatalf("%v after %q", err, text)
-				}
-			}
-			return text
-		}
-		first := raw("/entry")
-		for _, want := range []string{"\r\nTransfer-Encoding: chunked\r\n", "retry: 1500\n\n", ":\n\n"} {
-			if !strings.Contains(first, want) {
-				t.Errorf("no %q in %q", want, first)
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "channels.py", "--channel-subscribers", "2", "--channel-subscribers-per-address", "4", "--channel-history", "3",
+		"--channel-retry", "1.5s", "--channel-heartbeat", "1s", "--channel-max-event", "300")
+	s.Complains = true
+	raw := func(target string) string {
+		w := s.Dial()
+		w.Send(fapwstest.Get(target))
+		w.SetDeadline(time.Now().Add(fapwstest.Patience))
+		text := ""
+		for !strings.Contains(text, "\r\n\r\n") || strings.Contains(text, " 200 ") && !strings.Contains(text, ":\n\n") {
+			line, err := w.In.ReadString('\n')
+			if text += line; err != nil {
+				t.Fatalf("%v after %q", err, text)
 			}
 		}
-		second := s.Dial()
-		second.Get("/entry")
-		counts(s, "news", 2)
-		if third := raw("/entry"); !strings.HasPrefix(third, "HTTP/1.1 503 ") || !strings.Contains(third, "\r\nRetry-After: ") {
-			t.Errorf("a third subscriber gets %q", third)
+		return text
+	}
+	first := raw("/entry")
+	for _, want := range []string{"\r\nTransfer-Encoding: chunked\r\n", "retry: 1500\n\n", ":\n\n"} {
+		if !strings.Contains(first, want) {
+			t.Errorf("no %q in %q", want, first)
 		}
-		for _, name := range []string{"a", "b"} {
-			s.Dial().Get("/listen/" + name)
-			counts(s, name, 1)
-		}
-		if fifth := raw("/listen/c"); !strings.HasPrefix(fifth, "HTTP/1.1 503 ") {
-			t.Errorf("a fifth subscriber of one address gets %q", fifth)
-		}
-		s.Get("/send?name=news&how=long&data=240", 200)
-		s.Get("/send?name=news&how=long&data=301", 500)
-		s.Says(`ValueError: publish: the event takes \d+ bytes as sent; --channel-max-event allows 300`)
-		second.Close()
-		counts(s, "news", 1)
-		for i := range 5 {
-			sends(s, "news", strconv.Itoa(i))
-		}
-		replay := func() (text string) {
-			w := s.Dial()
-			defer w.Close()
-			w.Send(fapwstest.Get("/entry", "Last-Event-ID: unknown"))
-			for !strings.Contains(text, "data: 4\n") {
-				line, err := w.In.ReadString('\n')
-				if text += line; err != nil {
-					t.Fatalf("%v after %q", err, text)
-				}
+	}
+	second := s.Dial()
+	second.Get("/entry")
+	counts(s, "news", 2)
+	if third := raw("/entry"); !strings.HasPrefix(third, "HTTP/1.1 503 ") || !strings.Contains(third, "\r\nRetry-After: ") {
+		t.Errorf("a third subscriber gets %q", third)
+	}
+	for _, name := range []string{"a", "b"} {
+		s.Dial().Get("/listen/" + name)
+		counts(s, name, 1)
+	}
+	if fifth := raw("/listen/c"); !strings.HasPrefix(fifth, "HTTP/1.1 503 ") {
+		t.Errorf("a fifth subscriber of one address gets %q", fifth)
+	}
+	s.Get("/send?name=news&how=long&data=240", 200)
+	s.Get("/send?name=news&how=long&data=301", 500)
+	s.Says(`ValueError: publish: the event takes \d+ bytes as sent; --channel-max-event allows 300`)
+	second.Close()
+	counts(s, "news", 1)
+	for i := range 5 {
+		sends(s, "news", strconv.Itoa(i))
+	}
+	replay := func() (text string) {
+		w := s.Dial()
+		defer w.Close()
+		w.Send(fapwstest.Get("/entry", "Last-Event-ID: unknown"))
+		for !strings.Contains(text, "data: 4\n") {
+			line, err := w.In.ReadString('\n')
+			if text += line; err != nil {
+				t.Fatalf("%v after %q", err, text)
 			}
-			return text
 		}
-		replay() // the last event has arrived when this one has it, and this one may get it as news
-		counts(s, "news", 1)
-		text := replay()
-		if n := strings.Count(text, "data: "); n != 3 {
-			t.Errorf("%d events are kept: %s", n, text)
-		}
-	})
+		return text
+	}
+	replay() // the last event has arrived when this one has it, and this one may get it as news
+	counts(s, "news", 1)
+	text := replay()
+	if n := strings.Count(text, "data: "); n != 3 {
+		t.Errorf("%d events are kept: %s", n, text)
+	}
 }
 
 // TestChannelLargeEvents: they go between workers in pieces, and arrive unchanged.
@@ -440,6 +436,7 @@ func TestChannelLargeEvents(t *testing.T) {
 
 // TestChannelsOfFrameworks: a response header does it, behind middlewares, too.
 func TestChannelsOfFrameworks(t *testing.T) {
+	t.Parallel()
 	fapwstest.NeedModule(t, "flask")
 	const script = `
 import flask
@@ -470,23 +467,21 @@ def middleware(environ, start_response):
         yield part
 app.wsgi_app = middleware
 `
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, fapwstest.Write(t, t.TempDir()+"/app.py", script))
-		l := listen(s, "/live/1")
-		l.gets("hello")
-		for _, want := range []string{"\nX-After: yes\r\n", "\nX-Middleware: yes\r\n", "\nSet-Cookie: seen=1; Path=/\r\n"} {
-			if !strings.Contains(l.head, want) {
-				t.Errorf("no %q in %s", want, l.head)
-			}
+	s := fapwstest.Serve(t, fapwstest.Threads, fapwstest.Write(t, t.TempDir()+"/app.py", script))
+	l := listen(s, "/live/1")
+	l.gets("hello")
+	for _, want := range []string{"\nX-After: yes\r\n", "\nX-Middleware: yes\r\n", "\nSet-Cookie: seen=1; Path=/\r\n"} {
+		if !strings.Contains(l.head, want) {
+			t.Errorf("no %q in %s", want, l.head)
 		}
-		if strings.Contains(l.head, "Channel") || strings.Contains(l.head, "text/html") || strings.Contains(l.head, "Content-Length") {
-			t.Errorf("the head is %s", l.head)
-		}
-		s.Ask(fapwstest.Request("POST", "/say/1", `{"a":"é"}`, "Content-Type: application/json")).Want(t, 204)
-		if e := l.gets(`{"a":"é"}`); e.kind != "said" {
-			t.Errorf("%q", e)
-		}
-	})
+	}
+	if strings.Contains(l.head, "Channel") || strings.Contains(l.head, "text/html") || strings.Contains(l.head, "Content-Length") {
+		t.Errorf("the head is %s", l.head)
+	}
+	s.Ask(fapwstest.Request("POST", "/say/1", `{"a":"é"}`, "Content-Type: application/json")).Want(t, 204)
+	if e := l.gets(`{"a":"é"}`); e.kind != "said" {
+		t.Errorf("%q", e)
+	}
 }
 
 // TestChannelBackPressure: a publisher of more than can be sent waits, or gets an error.
@@ -506,7 +501,7 @@ def flood(environ, start_response):
 
 PATHS = [("/flood", flood), ("/news", channel("news"))]
 `
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, fapwstest.Write(t, t.TempDir()+"/app.py", script), "--channel-buffer", "64M")
 		l := listen(s, "/news")
 		go func() {
@@ -576,7 +571,7 @@ PATHS = [("/handler", handler), ("/field", field), ("/generator", generator), ("
          ("/say", say), ("/room", channel("room/1")), ("/bad", channel("room/bad")),
          ("/count", lambda environ, start_response: str(subscribers(environ["PATH_INFO"].strip("/"))))]
 `
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, fapwstest.Write(t, t.TempDir()+"/app.py", script))
 		s.Complains = true
 		var all []*subscriber
@@ -589,11 +584,9 @@ PATHS = [("/handler", handler), ("/field", field), ("/generator", generator), ("
 			all = append(all, l)
 		}
 		counts(s, "news", len(all))
-		if !m.Workers() { // one worker may learn of the others' a moment later
-			s.Get("/say", 200)
-			for _, l := range all {
-				l.gets("5 listen")
-			}
+		s.Get("/say", 200)
+		for _, l := range all {
+			l.gets("5 listen")
 		}
 		listen(s, "/room").gets("127.0.0.1 is here")
 		listen(s, "/bad").gets("127.0.0.1 is here")

@@ -56,7 +56,7 @@ func hearsNext(t *testing.T, c *wstest.Client) string {
 
 // TestGroups: a message to a group reaches the ASGI WebSockets in it, whichever worker has them.
 func TestGroups(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "groups.py:application"}.Serve(t, m)
 		a, b := groupsOnBoth(s, m)
 		both := func(want string) {
@@ -126,7 +126,7 @@ func TestGroups(t *testing.T) {
 
 // TestGroupsOrder: all in a group get everything, in one order.
 func TestGroupsOrder(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "groups.py:application"}.Serve(t, m)
 		a, b := groupsOnBoth(s, m)
 		clients := []*wstest.Client{a, b, room(s, "/"), room(s, "/")}
@@ -165,7 +165,7 @@ func TestGroupsOrder(t *testing.T) {
 
 // TestGroupsSlowReader: a client that does not read is closed with 1013, and delays no other.
 func TestGroupsSlowReader(t *testing.T) {
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "groups.py:application"}.Serve(t, m)
 		slow := room(s, "/")
 		says(t, slow, "join heavy")

@@ -19,7 +19,7 @@ import (
 // once and in one order, while events are published all the time.
 func TestSubscribersStay(t *testing.T) {
 	t.Parallel()
-	const subscribers, reloads = 200, 4
+	const subscribers, reloads = 60, 3
 	program := fapwstest.CopyOfProgram(t)
 	s := fapwstest.Command{Program: program, Script: "channels.py"}.Serve(t, fapwstest.Workers)
 	var all []*subscriber

@@ -15,7 +15,7 @@ func TestOrderOfOneClient(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Workers, {Name: "workers inline", Flags: []string{"--workers", "2", "--threads", "0"}}}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "order.py")
 		events := listen(s, "/news")
-		const each = 500
+		const each = 200
 		got := make(chan error, 1)
 		kinds := []string{"/sync", "/thread", "/pieces", "/coroutine", "/asgi", "/ws"}
 		go func() {
@@ -49,13 +49,21 @@ func TestPublishWithoutSupervisor(t *testing.T) {
 	s.Get("/sync?before", 200)
 	s.Signal(syscall.SIGSTOP)
 	t.Cleanup(func() { s.Signal(syscall.SIGCONT) })
-	for _, kind := range []string{"/sync", "/thread", "/pieces", "/coroutine", "/asgi"} {
-		s.Get(kind+"?"+kind, 200)
+	kinds := []string{"/sync", "/thread", "/pieces", "/coroutine", "/asgi"}
+	var publishers []*fapwstest.Client
+	for _, kind := range kinds {
+		w := s.Dial()
+		w.Get(kind + "?" + kind)
+		publishers = append(publishers, w)
+		s.Get("/pid", 200)
+	}
+	for _, w := range publishers {
+		w.Answer().Want(t, 200)
 		s.Get("/pid", 200)
 	}
 	s.Signal(syscall.SIGCONT)
 	events.gets("before")
-	events.gets2("/sync", "/thread", "/pieces", "/coroutine", "/asgi")
+	events.gets2(kinds...)
 }
 
 // onEachWorker returns two functions that publish a text, each through another worker, and return

@@ -19,10 +19,10 @@ import (
 // TestLiveThroughReloads has clients that wait for the answer to a message, and clients that
 // only send, while workers are replaced again and again. Each message is answered, or the client
 // gets a close frame instead; and each message that was sent before the client saw a close frame
-// reaches the application. FAPWS_LIVE_RELOADS is the number of reloads (default 5).
+// reaches the application. FAPWS_LIVE_RELOADS is the number of reloads (default 3).
 func TestLiveThroughReloads(t *testing.T) {
 	t.Parallel()
-	reloads := 5
+	reloads := 3
 	if n := os.Getenv("FAPWS_LIVE_RELOADS"); n != "" {
 		var err error
 		if reloads, err = strconv.Atoi(n); err != nil {
@@ -44,7 +44,7 @@ func TestLiveThroughReloads(t *testing.T) {
 	} {
 		count := &liveCount{name: place.name}
 		counts = append(counts, count)
-		for i := range 4 {
+		for i := range 2 {
 			p := &livePeer{t: t, s: place.s, path: place.path, name: fmt.Sprintf("%s %d", place.name, i), count: count, stop: stop}
 			clients.Go(func() { p.asks(i%2 == 0) })
 		}

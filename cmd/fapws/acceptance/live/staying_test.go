@@ -154,7 +154,7 @@ func TestWebSocketsThatCannotStay(t *testing.T) {
 	closesWith(t, waits.Client, 1012, "")
 }
 
-// TestWebSocketsThroughReloads: while workers are replaced all the time, each message of 200 clients is answered, in order,
+// TestWebSocketsThroughReloads: while workers are replaced all the time, each message of 80 clients is answered, in order,
 // everything that is broadcast reaches all of them, in one order, and none is closed. Memory and descriptors stay as they are.
 func TestWebSocketsThroughReloads(t *testing.T) {
 	t.Parallel()
@@ -168,7 +168,7 @@ func TestWebSocketsThroughReloads(t *testing.T) {
 }
 
 func throughReloads(t *testing.T, m fapwstest.Mode) {
-	const clients, speakers, reloads = 200, 5, 8
+	const clients, speakers, reloads = 80, 3, 6
 	s := fapwstest.Serve(t, m, "staying.py")
 	workers := len(s.Workers())
 	files := func() (n int) { // of supervisor and workers, when the old ones have ended

@@ -18,28 +18,27 @@ import (
 
 // WebSockets of an application are the same behind a proxy.
 func TestProxiedWebSockets(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.ServeProxy(t, fapwstest.Serve(t, m, "sockets.py").URL, "headers = { X-Added = \"yes\" }\n")
-		c := room(s, "/room")
-		says(t, c, "echo hello")
-		hears(t, c, "echo hello")
-		long := "echo " + strings.Repeat("long ", 150_000)
-		for range 5 {
-			says(t, c, long)
-			hears(t, c, long)
-		}
-		says(t, c, "close 4001 enough")
-		closesWith(t, c, 4001, "enough")
-		w := s.Dial() // a refusal by the application is an answer, and the connection goes on
-		for range 2 {
-			w.Send(wstest.Handshake("/room?teapot"))
-			w.Answer().Want(t, 418, "short and stout").Field(t, "X-Added", "yes")
-		}
-		w.Send(wstest.Handshake("/room"))
-		if h := w.Head("GET").Header; h.Get("X-Added") != "yes" || h.Get("Sec-WebSocket-Accept") == "" {
-			t.Error(h)
-		}
-	})
+	t.Parallel()
+	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "headers = { X-Added = \"yes\" }\n")
+	c := room(s, "/room")
+	says(t, c, "echo hello")
+	hears(t, c, "echo hello")
+	long := "echo " + strings.Repeat("long ", 150_000)
+	for range 5 {
+		says(t, c, long)
+		hears(t, c, long)
+	}
+	says(t, c, "close 4001 enough")
+	closesWith(t, c, 4001, "enough")
+	w := s.Dial() // a refusal by the application is an answer, and the connection goes on
+	for range 2 {
+		w.Send(wstest.Handshake("/room?teapot"))
+		w.Answer().Want(t, 418, "short and stout").Field(t, "X-Added", "yes")
+	}
+	w.Send(wstest.Handshake("/room"))
+	if h := w.Head("GET").Header; h.Get("X-Added") != "yes" || h.Get("Sec-WebSocket-Accept") == "" {
+		t.Error(h)
+	}
 }
 
 // The cases of the Autobahn test suite, through the proxy.

@@ -110,13 +110,12 @@ func notes(s *fapwstest.Server, want string) {
 // A callback that only sends learns from send() that its client has closed: on_close
 // comes after it. Inline it would hold up the loop.
 func TestWebSocketCallbackThatOnlySends(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads}, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "sockets.py")
-		c := room(s, "/endless")
-		hears(t, c, "tick")
-		go c.CloseWith(4005, "enough")
-		notes(s, "BrokenPipeError\nclosed 4005 enough")
-	})
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py")
+	c := room(s, "/endless")
+	hears(t, c, "tick")
+	go c.CloseWith(4005, "enough")
+	notes(s, "BrokenPipeError\nclosed 4005 enough")
 }
 
 func TestWebSocketForSynchronousCode(t *testing.T) {
@@ -233,7 +232,7 @@ func TestWebSocketsAtReload(t *testing.T) {
 
 func TestWebSocketOverdue(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "sockets.py", "--timeout", "3")
+		s := fapwstest.Serve(t, m, "sockets.py", "--timeout", "1")
 		var c *wstest.Client
 		echoes := func() bool { // a busy machine can make even an echo late: then the client comes again
 			if c.SendText("echo hello") != nil {
@@ -271,46 +270,45 @@ func TestWebSocketsOnTheStack(t *testing.T) {
 
 // A thousand websockets need memory, but no threads; and leave nothing behind.
 func TestThousandWebSockets(t *testing.T) {
+	t.Parallel()
 	const crowd = 1000
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "sockets.py", "--max-clients", "3000", "--ws-ping-interval", "0") // opening may take longer
-		var n, threads, files, memory [3]int
-		look := func(i int) {
-			fmt.Sscan(s.Get("/state", 200).Text, &n[i], &threads[i], &files[i], &memory[i])
-		}
-		s.Get("/state", 200)
-		look(0)
-		all := make([]*wstest.Client, crowd)
-		for i := range all {
-			all[i] = room(s, "/room")
-		}
-		look(1)
-		if perOne := float64(memory[1]-memory[0]) / crowd; n[1] != crowd || perOne > float64(kib(12)) {
-			t.Errorf("%d websockets, %.1f KiB each", n[1], perOne)
-		}
-		var echoed sync.WaitGroup
-		for i, c := range all {
-			echoed.Go(func() {
-				for k := range 5 {
-					text := fmt.Sprintf("echo %d of %d", k, i)
-					says(t, c, text)
-					hears(t, c, text)
-				}
-			})
-		}
-		echoed.Wait()
-		s.Get("/shout?10", 200).Is(t, fmt.Sprint(crowd))
-		for i, c := range all {
-			hears(t, c, "!!!!!!!!!!")
-			if i%2 == 0 {
-				c.CloseWith(1000, "")
+	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py", "--max-clients", "3000", "--ws-ping-interval", "0") // opening may take longer
+	var n, threads, files, memory [3]int
+	look := func(i int) {
+		fmt.Sscan(s.Get("/state", 200).Text, &n[i], &threads[i], &files[i], &memory[i])
+	}
+	s.Get("/state", 200)
+	look(0)
+	all := make([]*wstest.Client, crowd)
+	for i := range all {
+		all[i] = room(s, "/room")
+	}
+	look(1)
+	if perOne := float64(memory[1]-memory[0]) / crowd; n[1] != crowd || perOne > float64(kib(12)) {
+		t.Errorf("%d websockets, %.1f KiB each", n[1], perOne)
+	}
+	var echoed sync.WaitGroup
+	for i, c := range all {
+		echoed.Go(func() {
+			for k := range 5 {
+				text := fmt.Sprintf("echo %d of %d", k, i)
+				says(t, c, text)
+				hears(t, c, text)
 			}
-			c.Conn.Close()
-		}
-		fapwstest.Eventually(t, "all have left", func() bool {
-			look(2)
-			return n[2] == 0 && files[2] <= files[0]+2 && threads[2] <= threads[0]+4 // idle threads end
 		})
+	}
+	echoed.Wait()
+	s.Get("/shout?10", 200).Is(t, fmt.Sprint(crowd))
+	for i, c := range all {
+		hears(t, c, "!!!!!!!!!!")
+		if i%2 == 0 {
+			c.CloseWith(1000, "")
+		}
+		c.Conn.Close()
+	}
+	fapwstest.Eventually(t, "all have left", func() bool {
+		look(2)
+		return n[2] == 0 && files[2] <= files[0]+2 && threads[2] <= threads[0]+4 // idle threads end
 	})
 }
 
@@ -463,45 +461,41 @@ func TestWebSocketGoneWhileOpening(t *testing.T) {
 
 // Messages for a callback that takes its time wait at the client.
 func TestWebSocketFlood(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		if m.Inline() {
-			return // only the loop is slow there
-		}
-		s := fapwstest.Serve(t, m, "sockets.py")
-		c := smallBuffers(room(s, "/room"))
-		var n, threads, files, before, after int
-		fmt.Sscan(s.Get("/state", 200).Text, &n, &threads, &files, &before)
-		says(t, c, "wait")
-		var total atomic.Int64
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			for range 500 {
-				if c.Send(wstest.Binary, bytes.Repeat([]byte("x"), 65536)) != nil {
-					break
-				}
-				total.Add(1)
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py") // inline only the loop is slow
+	c := smallBuffers(room(s, "/room"))
+	var n, threads, files, before, after int
+	fmt.Sscan(s.Get("/state", 200).Text, &n, &threads, &files, &before)
+	says(t, c, "wait")
+	var total atomic.Int64
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 500 {
+			if c.Send(wstest.Binary, bytes.Repeat([]byte("x"), 65536)) != nil {
+				break
 			}
-		}()
-		atRest(t, total.Load)
-		fmt.Sscan(s.Get("/state", 200).Text, &n, &threads, &files, &after)
-		if after > before+kib(4<<10) {
-			t.Errorf("memory went from %d to %d KiB", before, after)
+			total.Add(1)
 		}
-		if total.Load() == 500 {
-			t.Error("the server took all messages before the callback returned")
+	}()
+	atRest(t, total.Load)
+	fmt.Sscan(s.Get("/state", 200).Text, &n, &threads, &files, &after)
+	if after > before+kib(4<<10) {
+		t.Errorf("memory went from %d to %d KiB", before, after)
+	}
+	if total.Load() == 500 {
+		t.Error("the server took all messages before the callback returned")
+	}
+	s.Get("/open", 200)
+	hears(t, c, "waited")
+	for i := range 500 {
+		if _, got, err := c.Receive(); err != nil || len(got) != 65536 {
+			t.Fatal(i, len(got), err)
 		}
-		s.Get("/open", 200)
-		hears(t, c, "waited")
-		for i := range 500 {
-			if _, got, err := c.Receive(); err != nil || len(got) != 65536 {
-				t.Fatal(i, len(got), err)
-			}
-		}
-		if <-done; total.Load() != 500 {
-			t.Error(total.Load(), "were sent")
-		}
-	})
+	}
+	if <-done; total.Load() != 500 {
+		t.Error(total.Load(), "were sent")
+	}
 }
 
 func TestWebSocketForks(t *testing.T) {
