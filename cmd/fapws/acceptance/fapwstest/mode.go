@@ -22,7 +22,7 @@ var (
 	Asleep  = Mode{"asleep", []string{"--idle-stop", "50ms"}}
 )
 
-// Modes are those that every behaviour is tested in.
+// Modes are those of a server for handlers that may remember something.
 var Modes = []Mode{Threads, Inline, Workers}
 
 // Inline reports whether m is Inline.
@@ -34,37 +34,29 @@ func (m Mode) Forks() bool { return m.Name == Forks.Name }
 // Workers reports whether m is Workers.
 func (m Mode) Workers() bool { return m.Name == Workers.Name }
 
-// InModes runs a test in each mode, beside other tests.
-func InModes(t *testing.T, test func(t *testing.T, m Mode)) {
-	t.Helper()
-	InEach(t, Modes, test)
-}
-
-// InModesAndForks runs a test in each mode, and with a process for each request.
-func InModesAndForks(t *testing.T, test func(t *testing.T, m Mode)) {
-	t.Helper()
-	InEach(t, append(slices.Clone(Modes), Forks), test)
-}
-
-// InOneProcess runs a test in the modes with one process: a test that looks at the process, or at what the script
-// remembers there.
+// InOneProcess runs a test with threads and inline: what the bridge does with a handler, or a test that looks at the process, or at what the
+// script remembers there. What Go does alone needs one mode, in most tests Threads.
 func InOneProcess(t *testing.T, test func(t *testing.T, m Mode)) {
 	t.Helper()
 	InEach(t, Modes[:2], test)
 }
 
-// OnlyMode, from the environment, names the mode to test in, for when all of them
-// would take too long (with the race detector).
+// OnlyMode, from the environment, names the mode to test in, for when all of them would take too long (with the race detector). A test that does not
+// run in it runs in the last of its modes.
 var OnlyMode = os.Getenv("FAPWS_ONLY_MODE")
 
 // InEach runs a test in each of modes, beside other tests.
 func InEach(t *testing.T, modes []Mode, test func(t *testing.T, m Mode)) {
 	t.Helper()
 	t.Parallel()
-	for _, m := range modes {
-		if OnlyMode != "" && m.Name != OnlyMode {
-			continue
+	if OnlyMode != "" {
+		only := slices.IndexFunc(modes, func(m Mode) bool { return m.Name == OnlyMode })
+		if only < 0 {
+			only = len(modes) - 1
 		}
+		modes = modes[only : only+1]
+	}
+	for _, m := range modes {
 		t.Run(m.Name, func(t *testing.T) {
 			t.Parallel()
 			test(t, m)

@@ -207,7 +207,7 @@ func TestLoadAb(t *testing.T) {
 		t.Fatalf("%v (./build.sh test installs it)", err)
 	}
 	clients, requests, _ := strings.Cut(cmp.Or(os.Getenv("FAPWS_AB"), "200 4000"), " ")
-	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, fapwstest.Modes, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "crowd.py")
 		for _, flags := range []string{"", "-k"} {
 			before, memory := ticks(s), s.RSS()
