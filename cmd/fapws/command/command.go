@@ -7,10 +7,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	goruntime "runtime"
 	"slices"
+	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/ctl"
@@ -22,6 +26,7 @@ import (
 	"fapws/cmd/fapws/worker"
 	"fapws/pybridge"
 	"fapws/runtime/logfile"
+	"fapws/runtime/login"
 )
 
 // Run runs the command of args, the command line without the name of the program, and
@@ -155,4 +160,204 @@ func control(args []string, stdout io.Writer) error {
 		return process.ExitUsage(err)
 	}
 	return err
+}
+
+// prepareProcess sets up everything that all processes of a server have in common.
+func prepareProcess(p *plan.Plan) {
+	if p.Conf.Umask >= 0 {
+		unix.Umask(p.Conf.Umask)
+	}
+	// As python3 does, so that writing to a closed pipe, or beyond RLIMIT_FSIZE, is an error
+	// that handlers can catch.
+	signal.Ignore(syscall.SIGPIPE, syscall.SIGXFSZ)
+}
+
+// serve serves in this process, or supervises workers that do.
+func serve(p *plan.Plan, stderr io.Writer) (code int, err error) {
+	warning, err := judgeRoot(&p.Conf)
+	if err != nil {
+		return 0, err
+	}
+	front := &worker.Presence{Passed: worker.TakePassed(), Notifier: process.TakeNotifier(), PidPath: p.Conf.PidFile, Warning: warning}
+	if isSupervised(p.Settings, &p.Conf) {
+		return supervisor.Run(p, front, stderr)
+	}
+	return worker.RunAlone(p, front, stderr)
+}
+
+// isSupervised reports whether the settings ask for workers under a supervisor. Process 1 of a container has to take note of
+// the end of processes that others leave to it, which only a supervisor can tell from children of the application.
+func isSupervised(set *settings.Settings, conf *settings.Config) bool {
+	return set.Source("workers").Level > settings.FromDefault || conf.Reload || conf.Dev ||
+		conf.Channels != "" || conf.IdleStop > 0 && !conf.Fork || conf.MaxRequests > 0 || conf.MaxRSS > 0 || conf.User != "" || conf.Group != "" || conf.Chroot != "" ||
+		conf.Sandbox != settings.SandboxModes[0] || os.Getpid() == 1
+}
+
+// errRoot refuses root on a system where another user could run the application.
+var errRoot = errors.New("refusing to run as root: choose a user with --user NAME, or pass --allow-root (FAPWS_ALLOW_ROOT=1)")
+
+// judgeRoot decides about a process that was started by root. Where the process would
+// stay root and nothing allows that, the result is an error, or a warning on a system that leaves no choice.
+func judgeRoot(conf *settings.Config) (warning string, err error) {
+	if os.Geteuid() != 0 || conf.AllowRoot || !staysRoot(conf) {
+		return "", nil
+	}
+	reason := confine.RootReason()
+	if reason == "" {
+		return "", process.ExitUsage(errRoot)
+	}
+	return "running as root, because " + reason + "; choose another user with --user NAME, or silence this with --allow-root", nil
+}
+
+// staysRoot reports whether a process that was started by root would serve as root.
+func staysRoot(conf *settings.Config) bool {
+	if conf.User == "" {
+		return true
+	}
+	id, err := confine.LookupIdentity(conf.User, conf.Group)
+	return err == nil && id.UID == 0 // the supervisor reports the error
+}
+
+// rehearse is "check --sandbox", after the check: another process makes the requests, because this one has to remove the
+// directory of temporary files, which the sandbox does not allow.
+func rehearse(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
+	if os.Getenv(confine.SandboxVariable) != "" {
+		return worker.Rehearse(p, stdout, stderr)
+	}
+	if without := confine.MissingInSandbox(); without != "" {
+		fmt.Fprintln(stderr, "fapws: sandbox: this system cannot restrict", without)
+	}
+	dir, err := os.MkdirTemp("", "fapws-sandbox-")
+	if err != nil {
+		return 0, process.ExitNotStarted("cannot make a directory for temporary files: %v", err)
+	}
+	defer os.RemoveAll(dir)
+	cmd := process.Again(false, os.Args[1:]...)
+	cmd.Dir = p.Dir
+	cmd.Env = append(cmd.Env, confine.SandboxVariable+"="+dir, "TMPDIR="+dir)
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	var ended *exec.ExitError
+	if err := cmd.Run(); errors.As(err, &ended) {
+		return ended.ExitCode(), nil
+	} else if err != nil {
+		return 0, process.ExitNotStarted("cannot start a process for the sandbox: %v", err)
+	}
+	return process.OK, nil
+}
+
+// inspect carries out a command that loads an application but does not serve it, or --print-config.
+func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
+	log := func(_ logfile.Level, line string) { fmt.Fprintln(stderr, "fapws:", line) }
+	wrong := p.Mistakes
+	if wrong == nil {
+		wrong = p.Find()
+	}
+	if wrong != nil {
+		// The other mistakes are found without the applications.
+		others := p.Check(&p.Conf, nil, log)
+		var f *process.ExitError
+		if errors.As(wrong, &f) && others == nil {
+			return 0, &process.ExitError{Code: f.Code, Text: wrong.Error()}
+		}
+		return 0, process.ExitUsage(settings.JoinPath(wrong, others))
+	}
+	if p.FirstApp() == nil {
+		return process.OK, withoutPython(p, stdout, log)
+	}
+	if err := p.SetVariables(); err != nil {
+		return 0, err
+	}
+	app, err := p.Load(func(err error) int { return process.ExitReport(stderr, err) })
+	if err != nil {
+		return 0, err
+	}
+	switch p.Command.Word {
+	case settings.WordRoutes:
+		writeOwn(p, &app.Contents, stdout)
+		if len(p.Site.Hosts) > 0 {
+			if err := p.Site.Write(stdout, &p.Conf); err != nil {
+				return 0, err
+			}
+		}
+		code = app.Tool("_routes")
+	case settings.WordShell:
+		code = app.Tool("_shell")
+	default:
+		if err := judge(p, &app.Contents, stdout, log); err != nil {
+			code = process.ExitReport(stderr, err)
+		}
+	}
+	closing := process.ExitAfterClosingTime(code, func(line string) { log(logfile.Warning, line) })
+	defer closing.Stop() // "check --sandbox" goes on
+	return max(code, app.Close()), nil
+}
+
+// writeOwn shows the pages of the server itself, which come before the routes of all hosts. contents may be nil.
+func writeOwn(p *plan.Plan, contents *pybridge.Contents, stdout io.Writer) {
+	var lines []string
+	if path := p.Conf.Status; path != "" {
+		lines = append(lines, path+"/*  status page of every host")
+	}
+	if p.LogsIn(&p.Conf, contents) {
+		lines = append(lines, login.FormPath+"  form of hosts where users log in", login.OutPath+"  and where they log out")
+	}
+	if len(lines) > 0 {
+		fmt.Fprintln(stdout, strings.Join(lines, "\n")+"\n")
+	}
+}
+
+// withoutPython is for a site that has no application.
+func withoutPython(p *plan.Plan, stdout io.Writer, log func(logfile.Level, string)) error {
+	switch p.Command.Word {
+	case settings.WordShell:
+		return process.ExitUsage(errors.New("shell: no application to load"))
+	case settings.WordRoutes:
+		writeOwn(p, nil, stdout)
+		return p.Site.Write(stdout, &p.Conf)
+	case settings.WordPrintConfig:
+		return writeConfig(p, &p.Conf, stdout)
+	}
+	if err := p.Check(&p.Conf, nil, log); err != nil {
+		return process.ExitFrom(err)
+	}
+	if err := p.CheckCertificates(&p.Conf, log); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(stdout, "%s is fine: %s, for %s (without Python)\n", p.Name(&p.Conf), p.Counted(nil, &p.Conf), strings.Join(p.Conf.Bind, ", "))
+	return err
+}
+
+// judge checks the loaded applications and prints the result.
+func judge(p *plan.Plan, app *pybridge.Contents, stdout io.Writer, log func(logfile.Level, string)) error {
+	conf, err := p.ReadScript(app)
+	if err != nil {
+		conf = p.Conf // without the globals of the script
+	}
+	if err := settings.JoinPath(err, p.Check(&conf, app, log)); err != nil {
+		return process.ExitFrom(err)
+	}
+	if err := p.CheckCertificates(&conf, log); err != nil {
+		return err
+	}
+	name := p.Command.ScriptName()
+	if err := app.Forkable(); conf.Fork && err != nil {
+		return process.ExitNotStarted("%s: %v", name, err)
+	}
+	if p.Command.Word == settings.WordPrintConfig {
+		return writeConfig(p, &conf, stdout)
+	}
+	if p.File != nil {
+		name = p.Name(&conf)
+	}
+	_, err = fmt.Fprintf(stdout, "%s is fine: %s, for %s (Python %s, %s)\n",
+		name, p.Counted(app, &conf), strings.Join(conf.Bind, ", "), pybridge.Version(), worker.BannerMode(&conf))
+	return err
+}
+
+// writeConfig is --print-config.
+func writeConfig(p *plan.Plan, conf *settings.Config, stdout io.Writer) error {
+	if err := p.Settings.WriteConfig(stdout); err != nil {
+		return err
+	}
+	return p.Site.Write(stdout, conf)
 }

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"sync/atomic"
@@ -9,10 +10,12 @@ import (
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
+	"fapws/runtime/auth"
 	"fapws/runtime/backend"
 	"fapws/runtime/logfile"
 	"fapws/runtime/login"
 	"fapws/runtime/sites"
+	"fapws/runtime/source/app"
 	"fapws/runtime/source/programs"
 	"fapws/runtime/source/static"
 	"fapws/runtime/source/upload"
@@ -125,4 +128,248 @@ func (p *Plan) private(conf *settings.Config, contents *pybridge.Contents) *stat
 		more = append(more, filepath.Join(p.stateDir, LoginDir, name))
 	}
 	return p.Site.Private(conf, more...)
+}
+
+// SiteParts are the functions of the process that Build needs.
+type SiteParts struct {
+	Conf *settings.Config
+
+	// Source says where a setting comes from.
+	Source func(name string) settings.Source
+
+	// List says that folders are listed which the command line or the top of
+	// the file names, since no setting says otherwise.
+	List bool
+
+	// App returns the table of an application that was loaded, Config.Apps having
+	// named it, and the largest body in bytes that it wants where the configuration
+	// says nothing; 0: it does not care. The error is one line.
+	App func(name string, to Mounting) (table []sites.Mount, most int64, err error)
+
+	// Pending says that the applications are not loaded yet.
+	Pending bool
+
+	// Authority is the certificate of the machine's own authority, in PEM; nil without one.
+	Authority []byte
+
+	// Token returns the answer to a public authority that asks for a token; nil: none does. It may be called on any
+	// goroutine.
+	Token func(token string) ([]byte, error)
+
+	// StateDir is the directory for what lasts: the key of sessions. It is made when it is needed.
+	StateDir string
+
+	// Run is a name of this run of the server, which its processes share; "": there is one process.
+	Run string
+
+	// Stops is true when the server is about to stop; nil with Check.
+	Stops *atomic.Bool
+
+	// Programs bounds how many CGI programs run.
+	Programs *programs.Gate
+
+	// Software is the name of the server for programs: "fapws/1.0".
+	Software string
+
+	// Logs opens those that hosts have for themselves; nil with Check.
+	Logs Logs
+
+	// LogClient is Log for a line about a client, "192.0.2.7:4711".
+	LogClient func(level logfile.Level, client, line string)
+
+	// Log writes a line for the operator. It is safe for concurrent use.
+	Log func(level logfile.Level, line string)
+
+	// Private are the files that no root serves (Config.Private).
+	Private *static.Private
+
+	// Uploads has the uploads of all mounts; nil with Check.
+	Uploads *upload.Group
+
+	// Status answers below the path of the setting of that name. Optional.
+	Status backend.Responder
+
+	// Check says that nothing will be served: start and create nothing.
+	Check bool
+}
+
+// Mounting are the functions for mounts of an application.
+type Mounting struct {
+	// Add mounts a Responder: it returns Handler and Index of its mount.
+	Add func(backend.Responder) (app.Handler, int)
+
+	// Login returns what users log in to; nil: Build fails, or nothing will be served.
+	Login func(*Login) *login.Login
+}
+
+// Logs opens log files. Hosts that name the same path share a file. Errors are of one
+// line.
+type Logs interface {
+	// Access returns an access log in a format, of the settings where it is "" as
+	// with the path; nil: it is off.
+	Access(path, format string) (*logfile.AccessLog, error)
+
+	// Errors returns the function that logs lines about clients, and the number by which handlers
+	// know the same log (sites.Site.ErrorLogNumber).
+	Errors(path string) (write func(level logfile.Level, client, line string), number int, err error)
+}
+
+// Built is the result of Build.
+type Built struct {
+	Sites []sites.Site
+
+	// Private are the files that no site serves (Parts.Private).
+	Private *static.Private
+
+	// Reads and Writes are directories in which files are replaced while the sites are served: those of users and sessions.
+	Reads, Writes []string
+
+	pool    *backend.Pool
+	idle    []func() int // connections of each responder that has some
+	closers []func() error
+}
+
+// Close gives everything up, when nothing is served any more.
+func (b *Built) Close() {
+	for _, f := range b.closers {
+		_ = f() // an error would not matter any more
+	}
+}
+
+// Upstreams are figures of responders: upstreams and programs.
+type Upstreams struct {
+	Active int   // requests that they have
+	Failed int64 // requests that they have not answered, or not to the end
+	Idle   int   // connections that wait for a request
+}
+
+// Upstreams returns the figures of all responders; false: there are none. It is safe for concurrent use once Build has returned.
+func (b *Built) Upstreams() (u Upstreams, some bool) {
+	if b.pool == nil {
+		return u, false
+	}
+	u.Active, u.Failed = b.pool.Active(), b.pool.Failed()
+	for _, idle := range b.idle {
+		u.Idle += idle()
+	}
+	return u, true
+}
+
+// builder is a Build under way.
+type builder struct {
+	parts  *SiteParts
+	built  *Built
+	errs   []error
+	top    settings.Position                              // of the file
+	at     settings.Position                              // of the host that is being built
+	errors func(level logfile.Level, client, line string) // of it
+
+	cas string // of the host: authorities whose certificates its clients are asked for; "": none
+
+	auths     map[*Auth]*auth.Basic
+	passwords *auth.Checker     // of all hosts
+	state     *login.State      // of all sessions; nil: none was needed yet
+	loginHere *hostLogin        // of the host; nil: no user has to log in
+	hidden    []string          // of the host: patterns of programs, which are never sent as files
+	index     []string          // of the host: names of programs that answer for a folder
+	routed    []string          // of the host: patterns of files that have a route
+	spas      map[string]spaUse // by the name of the file
+	folders   int               // of files, that were opened
+	behind    []sites.Mount     // of the host: what answers where its root has no file
+}
+
+// wrong notes a mistake, a whole line. One that several routes have from their host is reported once.
+func (b *builder) wrong(err error) {
+	for _, other := range b.errs {
+		if other.Error() == err.Error() {
+			return
+		}
+	}
+	b.errs = append(b.errs, err)
+}
+
+// misused notes that the value of a key is wrong where it stands: in a table, else
+// in that of its host, else at the top of the file, or on the command line.
+func (b *builder) misused(at settings.Position, key string, err error) {
+	for _, one := range [...]settings.Position{at, b.at, b.top} {
+		if one.Set(key) {
+			b.wrong(one.Errorf(key, "%v", err))
+			return
+		}
+	}
+	switch from := b.parts.Source(key); from.Level {
+	case settings.FromDefault:
+		b.wrong(at.Errorf(key, "%v", err))
+	case settings.FromFile:
+		b.wrong(fmt.Errorf("%s: %s: %v", from.Name, key, err))
+	default:
+		b.wrong(fmt.Errorf("%s: %v", from.Name, err))
+	}
+}
+
+// maxBackend is how many requests all responders together answer at a time.
+const maxBackend = 1024
+
+// responder mounts a source that is written in Go.
+func (b *builder) responder(r *Route, to backend.Responder) []sites.Mount {
+	m := sites.Mount{Prefix: string(r.Prefix), Match: string(r.Match)}
+	m.Handler, m.Index = b.add(to)
+	return []sites.Mount{m}
+}
+
+// Sends says which fields have a file sent.
+func Sends(conf *settings.Config) backend.Sends {
+	return backend.Sends{File: len(conf.SendfileRoots) > 0, Accel: len(conf.AccelRoots) > 0}
+}
+
+func (b *builder) add(to backend.Responder) (app.Handler, int) {
+	if b.built.pool == nil {
+		b.built.pool = backend.New(maxBackend, func(line string) { b.parts.Log(logfile.Error, line) })
+		b.built.pool.Sends = Sends(b.parts.Conf)
+	}
+	if p, ok := to.(interface{ Idle() int }); ok {
+		b.built.idle = append(b.built.idle, p.Idle)
+	}
+	if c, ok := to.(io.Closer); ok { // a proxy, an upload
+		b.built.closers = append(b.built.closers, c.Close)
+	}
+	return b.built.pool, b.built.pool.Add(to)
+}
+
+// Build makes the sites. The error has a line for each thing that is wrong.
+func (c *SiteConfig) Build(p SiteParts) (*Built, error) {
+	b := &builder{parts: &p, built: &Built{Private: p.Private}, top: c.At, passwords: auth.NewChecker()}
+	c.inherit(p.Conf)
+	c.loginSetting(&p)
+	asked := c.Asks(p.Conf)
+	if c.ownHost(p.Conf) {
+		b.cas = asked[0].CAs
+		b.built.Sites = append(b.built.Sites, b.own(c))
+		asked = asked[1:]
+	}
+	for i := range c.Hosts {
+		h := &c.Hosts[i]
+		settings.InheritTable(&h.Files, &c.Files)
+		h.Rules.inherit(Rules{TopRules: c.TopRules})
+		b.cas = asked[i].CAs
+		s := b.host(h)
+		if h.Default || len(h.Names) == 0 {
+			if c.ownHost(p.Conf) {
+				b.wrong(h.At.Errorf("default", "%s is already the default for all other hosts; give this host a name", c.What(p.Conf)))
+			}
+			b.built.Sites = append([]sites.Site{s}, b.built.Sites...)
+		} else {
+			b.built.Sites = append(b.built.Sites, s)
+		}
+	}
+	b.statusPage()
+	if err := b.health(); err != nil {
+		b.wrong(err)
+	}
+	b.checkFallbacks()
+	if err := settings.JoinPath(b.errs...); err != nil {
+		b.built.Close()
+		return nil, err
+	}
+	return b.built, nil
 }

@@ -1,9 +1,16 @@
 package plan
 
 import (
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 
 	"fapws/cmd/fapws/settings"
+	"fapws/runtime/source/static"
 )
 
 // SiteConfig is the part of the configuration file and the command line about sites.
@@ -155,4 +162,131 @@ func (c *SiteConfig) Apps() (apps []SiteApplication) {
 // Empty says that nothing is named that could be served.
 func (c *SiteConfig) Empty(conf *settings.Config) bool {
 	return !c.ownHost(conf) && len(c.Hosts) == 0
+}
+
+// Reach is what the routes of a configuration file need outside of the process that serves them.
+type Reach struct {
+	Ports    []uint16 // TCP ports of other servers: proxies and FastCGI
+	Unix     bool     // a server has a unix socket: also PHP, which this process starts
+	Abstract bool     // a server has a unix socket with a name that begins with "@"
+	Programs bool     // programs are run: CGI, PHP, or commands in pages
+	Uploads  []string // directories, files and devices that uploads are stored in
+	Files    []string // files that are read again when they change: those of users
+}
+
+// Reach collects what all hosts and routes need.
+func (c *SiteConfig) Reach() (r Reach) {
+	r.rules(&Rules{TopRules: c.TopRules})
+	for i := range c.Hosts {
+		h := &c.Hosts[i]
+		r.rules(&h.Rules)
+		r.Programs = r.Programs || h.SSI.Exec
+		for k := range h.Routes {
+			route := &h.Routes[k]
+			r.rules(&route.Rules)
+			if to := string(route.Upload.To); to != "" {
+				r.Uploads = append(r.Uploads, to)
+			}
+			r.Programs = r.Programs || route.CGI.Given || route.PHP.Given || route.SSI.Exec
+			r.Unix = r.Unix || route.PHP.Given
+			r.server(route.Proxy)
+			r.server(route.FastCGI.Address)
+		}
+	}
+	return r
+}
+
+func (r *Reach) rules(rules *Rules) {
+	if rules.Auth != nil && rules.Auth.Users != "" {
+		r.Files = append(r.Files, string(rules.Auth.Users))
+	}
+}
+
+// server notes another server: a URL, "host:port" or "unix:/path".
+func (r *Reach) server(address string) {
+	if u, err := url.Parse(address); err == nil && u.Host != "" {
+		address = u.Host
+		if u.Port() == "" {
+			address = net.JoinHostPort(u.Hostname(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+		}
+	}
+	if _, port, err := net.SplitHostPort(address); err == nil {
+		if n, err := strconv.ParseUint(port, 10, 16); err == nil {
+			r.Ports = append(r.Ports, uint16(n))
+		}
+	}
+	r.Unix = r.Unix || strings.Contains(address, "unix:")
+	r.Abstract = r.Abstract || strings.Contains(address, "unix:@")
+}
+
+// Targets returns requests for the routes of all hosts that have no pattern: "/prefix", or "http://name/prefix" for a host
+// with a name.
+func (c *SiteConfig) Targets() (targets []string) {
+	if c.Root != "" {
+		targets = append(targets, "/")
+	}
+	for i := range c.Hosts {
+		h := &c.Hosts[i]
+		base := ""
+		if len(h.Names) > 0 && !strings.Contains(h.Names[0], "*") {
+			base = "http://" + h.Names[0]
+		}
+		if h.Root != "" || h.App.Name != "" {
+			targets = append(targets, base+"/")
+		}
+		for k := range h.Routes {
+			if r := &h.Routes[k]; r.Prefix != "" && r.Match == "" {
+				targets = append(targets, base+string(r.Prefix))
+			}
+		}
+	}
+	return targets
+}
+
+// Private are the files that are not meant to be published, wherever they are: those that the configuration names for
+// the server itself, the scripts of applications, and more.
+func (c *SiteConfig) Private(conf *settings.Config, more ...string) *static.Private {
+	files := append(more, conf.PidFile, logFile(conf.AccessLog), logFile(conf.ErrorLog))
+	files = append(files, conf.EnvFiles...)
+	files = append(append(files, conf.CertFiles...), conf.KeyFiles...)
+	for _, address := range conf.Bind {
+		if path, ok := strings.CutPrefix(address, "unix:"); ok {
+			files = append(files, path)
+		}
+	}
+	if s := conf.ControlSocket; s != "auto" && s != "off" {
+		files = append(files, s)
+	}
+	if t := c.At.Table; t != nil {
+		files = append(files, filepath.Join(t.File.Dir, filepath.Base(t.File.Name)))
+	}
+	for _, app := range c.Apps() {
+		place, _ := settings.SplitApp(app.Name)
+		module := filepath.Join(app.Folder(), strings.ReplaceAll(place, ".", "/"))
+		files = append(files, existing(place, module+".py", filepath.Join(module, "__init__.py"))...)
+	}
+	files = append(files, c.UserFiles(conf)...)
+	for i := range c.Hosts {
+		h := &c.Hosts[i]
+		files = append(files, logFile(string(h.AccessLog)), logFile(string(h.ErrorLog)), string(h.CertFile), string(h.KeyFile), string(h.ClientCAs))
+	}
+	return static.NewPrivate(files...)
+}
+
+// logFile returns the path of a log, or "".
+func logFile(name string) string {
+	if name == "-" || name == "off" {
+		return ""
+	}
+	return name
+}
+
+// existing returns those that exist.
+func existing(paths ...string) (files []string) {
+	for _, one := range paths {
+		if st, err := os.Stat(one); err == nil && st.Mode().IsRegular() {
+			files = append(files, one)
+		}
+	}
+	return files
 }

@@ -4,7 +4,7 @@
 // and the functions before it must be called on the main thread. Start reading at plan.go; mounts.go holds
 // pybridge.Handler to app.Handler at compile time.
 //
-// envfile.go reads files of environment variables, as --env-file of flask, uvicorn and docker name them: NAME=value, with export in front
+// load.go reads files of environment variables, as --env-file of flask, uvicorn and docker name them: NAME=value, with export in front
 // or not, and comments. ${NAME} stands for an earlier variable, except in single quotes; a quoted value may span lines.
 //
 // Every mistake in the file is collected, and check builds what else can be built to find more. Routes come first in
@@ -32,13 +32,13 @@
 //   - config.go: the top of the file, in addition to settings.
 //   - host.go, route.go: the tables [[host]] and [[host.route]], one field for each key. Decoding checks types and
 //     names; an unknown key is found there.
-//   - values.go: the types of those fields.
-//   - site_build.go: Build makes the sites; it names all mistakes, each with file and line. Built has what they need while
+//   - keys.go: the types of those fields.
+//   - build.go: Build makes the sites; it names all mistakes, each with file and line. Built has what they need while
 //     they serve.
-//   - A file for each kind of route (app.go, files.go, …) and for each rule that goes with any of them (rules.go,
-//     cache.go, logs.go).
+//   - Files for the kinds of routes (files.go, cgi.go, responders.go; the small ones are in route.go) and for the rules that
+//     go with any of them (rules.go, login.go, logs.go).
 //
-// To add a kind of route, write a file with a function of the type kind.build and name it in kinds (route.go).
+// To add a kind of route, write a function of the type kind.build and name it in kinds (route.go).
 // Responders are mounted with builder.responder. A rule that goes with every kind is put on the mounts of a route in
 // builder.rules (rules.go).
 //

@@ -2,11 +2,22 @@ package plan
 
 import (
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/settings"
+	"fapws/pybridge"
 	"fapws/runtime/logfile"
 	"fapws/runtime/sites"
+	"fapws/runtime/system"
 )
 
 // LogFile is the path of a log, "-" or "off".
@@ -80,4 +91,298 @@ func (b *builder) clientLog(level logfile.Level) func(client, line string) {
 		log = b.parts.LogClient
 	}
 	return func(client, line string) { log(level, client, line) }
+}
+
+// off is the name of no log file.
+const off = "off"
+
+// LogFiles are the log files of a process that serves. Settings that name the same
+// file share it.
+type LogFiles struct {
+	conf *settings.Config
+	main *Logger
+
+	writers []hostLog // of error logs of hosts, by number less one; fixed before anything is served
+
+	errors sync.Map // numbers of error logs of hosts, by path; "": logs that are off
+
+	mu    sync.Mutex
+	files map[string]*logfile.File // by their absolute paths
+}
+
+// Configure must be called before the first file is opened: with the settings, and
+// with the logger for problems of the files.
+func (l *LogFiles) Configure(conf *settings.Config, main *Logger) { l.conf, l.main = conf, main }
+
+// hostLog takes lines about clients.
+type hostLog func(level logfile.Level, client, line string)
+
+// fileOptions returns the settings of all log files.
+func fileOptions(conf *settings.Config, path, name string) logfile.Options {
+	if path != "-" {
+		if abs, err := filepath.Abs(path); err == nil {
+			path = abs
+		}
+	}
+	return logfile.Options{
+		Path:    path,
+		Name:    name,
+		MaxSize: conf.LogMaxSize,
+		Every:   conf.LogSchedule(),
+		Keep:    conf.LogKeep,
+		Plain:   slices.Contains(settings.SandboxModes[1:], conf.Sandbox), // the application may write to the directory
+		Buffer:  conf.LogBuffer,
+		Flush:   conf.LogFlush,
+	}
+}
+
+// file returns the file at path, which it opens once.
+func (l *LogFiles) file(path, name string) (*logfile.File, error) {
+	if isErrorLog(l.conf, path) { // which is written without the lock that others wait for
+		return nil, fmt.Errorf("%s: %s is the error log", name, path)
+	}
+	o := fileOptions(l.conf, path, name)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if f := l.files[o.Path]; f != nil {
+		return f, nil
+	}
+	var f *logfile.File
+	if name == "error log" {
+		o.Flush = min(o.Flush, errorFlush)
+		o.Written = func(at time.Time) { l.written(o.Path, o.Every.Next(at), f.Waits) }
+	}
+	o.Report = func(msg string) { l.main.Log(logfile.Error, msg) }
+	var err error
+	f, err = logfile.Open(o)
+	if err != nil {
+		return nil, err
+	}
+	if l.files == nil {
+		l.files = map[string]*logfile.File{}
+	}
+	l.files[o.Path] = f
+	return f, nil
+}
+
+// Access implements plan.Logs: it returns an access log at path, or nil if that is off.
+// "" stands for the path and the format of the settings.
+func (l *LogFiles) Access(path, format string) (*logfile.AccessLog, error) {
+	if path == "" {
+		path = l.conf.AccessLog
+	}
+	if format == "" {
+		format = l.conf.AccessLogFormat
+	}
+	if path == off {
+		return nil, nil
+	}
+	f, err := logfile.ParseFormat(format)
+	if err != nil {
+		return nil, err
+	}
+	file, err := l.file(path, "access log")
+	if err != nil {
+		return nil, err
+	}
+	return logfile.NewAccessLog(file, f), nil
+}
+
+// errorFlush is the maximum wait of a line of a host's error log: a person may be looking.
+const errorFlush = time.Second
+
+// Errors implements plan.Logs. A host that names the error log of the settings has
+// that.
+func (l *LogFiles) Errors(path string) (func(logfile.Level, string, string), int, error) {
+	if path == "-" || path != off && isErrorLog(l.conf, path) {
+		return l.main.LogClient, 0, nil
+	}
+	if path == off {
+		return l.number("", pybridge.ErrorLog{}, func(logfile.Level, string, string) {})
+	}
+	file, err := l.file(path, "error log")
+	if err != nil {
+		return nil, 0, err
+	}
+	o := fileOptions(l.conf, path, "")
+	known := pybridge.ErrorLog{Path: o.Path, MaxSize: o.MaxSize, Write: func(text []byte) {
+		file.Write(text)
+		file.Flush()
+	}}
+	if o.Every != (logfile.Schedule{}) {
+		known.Until = time.Unix(0, 0) // the first writer checks whether to rotate it
+	}
+	return l.number(o.Path, known, func(level logfile.Level, client, line string) {
+		if !l.main.Shows(level) {
+			return
+		}
+		if dst, ok := file.Begin(); ok {
+			file.End(appendLogLine(dst, time.Now(), level, client, line, true))
+		}
+	})
+}
+
+// number makes an error log known to Python, once.
+func (l *LogFiles) number(path string, known pybridge.ErrorLog, write hostLog) (hostLog, int, error) {
+	if n, ok := l.errors.Load(path); ok {
+		return write, n.(int), nil
+	}
+	n, err := pybridge.AddErrorLog(known)
+	if err != nil {
+		return nil, 0, err
+	}
+	l.errors.Store(path, n)
+	l.writers = append(l.writers, write)
+	return write, n, nil
+}
+
+// Client writes a line about a client to the error log with a number. It is safe for concurrent use.
+func (l *LogFiles) Client(number int, level logfile.Level, client, line string) {
+	if number == 0 {
+		l.main.LogClient(level, client, line)
+		return
+	}
+	l.writers[number-1](level, client, line)
+}
+
+// Path returns the path of the error log with a number, "" for that of the server. Any
+// goroutine.
+func (l *LogFiles) Path(number int) (path string) {
+	if number == 0 {
+		return ""
+	}
+	l.errors.Range(func(at, n any) bool {
+		if n.(int) != number {
+			return true
+		}
+		path = at.(string)
+		if path == "" {
+			path = os.DevNull // it is off
+		}
+		return false
+	})
+	return path
+}
+
+// written tells Python that its lines were written to an error log, except those that wait.
+func (l *LogFiles) written(path string, until time.Time, waits func() bool) {
+	if n, ok := l.errors.Load(path); ok {
+		pybridge.ErrorLogWritten(n.(int), until, waits)
+	}
+}
+
+// Reopen opens the files again by their names, after a rotation has renamed them. It is safe for concurrent use.
+func (l *LogFiles) Reopen() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, f := range l.files {
+		f.Reopen()
+	}
+}
+
+// Close writes the remaining lines. It is safe for concurrent use, and may be called again.
+func (l *LogFiles) Close() {
+	pybridge.EndErrorLogs()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for path, f := range l.files {
+		if err := f.Close(); err != nil {
+			l.main.Log(logfile.Error, err.Error())
+		}
+		delete(l.files, path)
+	}
+}
+
+// GiveLogs makes log files, which root can, those of the user that writes to them,
+// as nginx does. To rotate them that user must be allowed to write to their
+// folder, too.
+func GiveLogs(names []string, to *syscall.Credential, log *Logger) {
+	for _, name := range names {
+		if name == "-" || name == off {
+			continue
+		}
+		if err := giveLog(name, to); err != nil {
+			log.Log(logfile.Warning, fmt.Sprintf("cannot give the log %s to user %d: %v", name, to.Uid, err))
+		}
+	}
+}
+
+// giveLog makes a file that is missing in a folder of the user as that user. It does nothing else in a directory that
+// is not root's alone: a user that can rename files there could have root give away others. Nor does it when the file
+// is not root's.
+func giveLog(name string, to *syscall.Credential) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	name, err := filepath.Abs(name)
+	if err != nil {
+		return err
+	}
+	dir, err := system.Open(filepath.Dir(name))
+	if err != nil {
+		return nil // opening the log reports it
+	}
+	defer unix.Close(dir)
+	var st unix.Stat_t
+	if err := unix.Fstat(dir, &st); err != nil {
+		return err
+	}
+	if st.Uid == to.Uid {
+		return makeAs(dir, filepath.Base(name), to)
+	}
+	if st.Uid != 0 || st.Mode&0o022 != 0 {
+		return nil
+	}
+	const flags = unix.O_WRONLY | unix.O_APPEND | unix.O_CREAT | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
+	fd, err := unix.Openat(dir, filepath.Base(name), flags, 0o640)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(fd)
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink != 1 || st.Uid != 0 {
+		return err
+	}
+	return unix.Fchown(fd, int(to.Uid), int(to.Gid))
+}
+
+// tailLines is how many lines a Tail has.
+const tailLines = 100
+
+// Tail has the last lines of a Logger. Its zero value has none. It is safe for concurrent use.
+type Tail struct {
+	mu    sync.Mutex
+	lines []TailLine // as a ring, once there are tailLines
+	next  int
+}
+
+// TailLine is a line without its end.
+type TailLine struct {
+	At   time.Time
+	Text string
+}
+
+func (t *Tail) add(at time.Time, line []byte) {
+	one := TailLine{at, string(line[:len(line)-1])}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.lines) < tailLines {
+		t.lines = append(t.lines, one)
+		return
+	}
+	t.lines[t.next] = one
+	t.next = (t.next + 1) % tailLines
+}
+
+// Lines returns the lines, the oldest first.
+func (t *Tail) Lines() []TailLine {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return append(append([]TailLine(nil), t.lines[t.next:]...), t.lines[:t.next]...)
+}
+
+// Keep has t get the lines from now on, without those for debugging.
+func (l *Logger) Keep(t *Tail) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.tail = t
 }

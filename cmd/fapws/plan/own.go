@@ -1,11 +1,22 @@
 package plan
 
 import (
+	"encoding/pem"
+	"errors"
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"fapws/cmd/fapws/settings"
+	"fapws/runtime/backend"
+	"fapws/runtime/exchange"
+	"fapws/runtime/logfile"
+	"fapws/runtime/login"
 	"fapws/runtime/sites"
+	"fapws/runtime/source/static"
 )
 
 // own builds the host that the command line and the top of the file describe:
@@ -40,4 +51,199 @@ func (c *SiteConfig) What(conf *settings.Config) string {
 		what = slices.Clone(conf.Static)
 	}
 	return strings.Join(what, " and ")
+}
+
+// health puts the answers to health checks before everything else of each host: a load balancer has no password, asks over HTTP and by
+// the address of the machine, and gets no redirect.
+func (b *builder) health() error {
+	mounts, err := health(b.parts.Conf.Health, b.parts.Pending, b.parts.Stops)
+	for i := range b.built.Sites {
+		s := &b.built.Sites[i]
+		s.Table = append(slices.Clone(mounts), s.Table...)
+	}
+	return err
+}
+
+// health returns the mounts for health checks below prefix; "": none.
+func health(prefix string, pending bool, stops *atomic.Bool) ([]sites.Mount, error) {
+	if prefix == "" {
+		return nil, nil
+	}
+	var errs []error
+	answer := func(status int, body string) *static.Fixed {
+		f, err := static.NewFixed(static.FixedOptions{Status: status, Body: body, Fields: []exchange.Field{{Name: "Cache-Control", Value: "no-store"}}})
+		errs = append(errs, err)
+		return f
+	}
+	alive := answer(200, "alive\n")
+	ready := &readiness{serves: answer(200, "ready\n"), stopping: answer(503, "stopping\n"), stops: stops}
+	if pending {
+		ready.serves = answer(503, "starting\n")
+	}
+	return []sites.Mount{{Prefix: prefix + "/ready", Source: ready, Open: true}, {Prefix: prefix, Source: alive, Open: true}}, errors.Join(errs...)
+}
+
+// Waiting makes a site that has every request wait for others, but answers health checks: those of a process that is asleep.
+func Waiting(conf *settings.Config, stops *atomic.Bool) (*Built, error) {
+	mounts, err := health(conf.Health, false, stops)
+	return &Built{Sites: []sites.Site{{Table: append(mounts, sites.Mount{Prefix: "/", Pending: true})}}}, err
+}
+
+// readiness answers whether the server should get requests. It is an exchange.Source.
+type readiness struct {
+	exchange.Memory
+	serves, stopping *static.Fixed
+	stops            *atomic.Bool // see Parts; nil: never
+}
+
+// Start implements exchange.Source.
+func (r *readiness) Start(x *exchange.Exchange) {
+	if r.stops != nil && r.stops.Load() {
+		r.stopping.Start(x)
+		return
+	}
+	r.serves.Start(x)
+}
+
+// maxStatus is how many requests the status page answers at a time.
+const maxStatus = 64
+
+// statusPage puts the status page before everything else of each host. The rules of the host are for it, too: who has to log in, who
+// may ask. Where users log in by a form, clients on this machine need not: the page has its own rules for them, and not all can.
+func (b *builder) statusPage() {
+	if b.parts.Status == nil || b.parts.Conf.Status == "" {
+		return
+	}
+	pool := backend.New(maxStatus, func(line string) { b.parts.Log(logfile.Error, line) }) // Upstreams does not count it
+	m := sites.Mount{Prefix: b.parts.Conf.Status, Except: []string{login.FormPath, login.OutPath}, LocalWithoutLogin: true, OwnPolicy: true, Handler: pool, Index: pool.Add(b.parts.Status)}
+	for i := range b.built.Sites {
+		s, m := &b.built.Sites[i], m
+		if at := slices.IndexFunc(s.Table, func(m sites.Mount) bool { return m.Login != nil }); at >= 0 { // of an entry of PATHS
+			m.Login = s.Table[at].Login
+		}
+		s.Table = append([]sites.Mount{m}, s.Table...)
+	}
+}
+
+// challenges is the path below which an authority looks for its tokens, over plain HTTP (RFC 8555 §8.3).
+const challenges = "/.well-known/acme-challenge/"
+
+// redirectToHTTPS returns the mount that sends clients of plain HTTP to HTTPS, before any other and before a password
+// is asked for; nothing if the settings do not want it. 308 keeps the method and the body, which 301 does not (RFC 9110
+// §15.4.9); browsers remember both.
+func (b *builder) redirectToHTTPS(h *Host) []sites.Mount {
+	port := b.parts.Conf.HTTPSRedirect
+	if on := h.HTTPSRedirect; on != nil {
+		if !*on {
+			return nil
+		}
+		if port == "no" {
+			port = b.parts.Conf.HTTPSPort()
+		}
+	}
+	switch port {
+	case "", "no":
+		if h.HTTPSRedirect != nil {
+			b.wrong(h.At.Errorf("https-redirect", "there is no address for HTTPS; add bind = [\":80\", \"https://:443\"] at the top of the file, or https-redirect = PORT"))
+		}
+		return nil
+	case settings.HTTPSPort:
+		port = ""
+	default:
+		port = ":" + port
+	}
+	to, err := static.NewRedirect("https://${host}"+port+"${path}", 308)
+	if err != nil {
+		b.wrong(h.At.Errorf("https-redirect", "%v", err))
+		return nil
+	}
+	return []sites.Mount{{Prefix: "/", Except: []string{challenges}, Plain: true, Open: true, Source: to}}
+}
+
+// authorityPath is where clients get the certificate of the machine's own authority, also over plain HTTP.
+const authorityPath = "/.well-known/fapws-ca.crt"
+
+// authority returns the mount with that certificate, in the form that browsers and telephones offer to trust.
+func (b *builder) authority() []sites.Mount {
+	block, _ := pem.Decode(b.parts.Authority)
+	if block == nil {
+		return nil
+	}
+	answer, err := static.NewFixed(static.FixedOptions{Body: string(block.Bytes), Type: "application/x-x509-ca-cert"})
+	if err != nil {
+		b.wrong(err)
+		return nil
+	}
+	return []sites.Mount{{Prefix: authorityPath, Open: true, Source: answer}}
+}
+
+// tokens returns the mount where a public authority finds its tokens, before everything else of the host.
+func (b *builder) tokens() []sites.Mount {
+	find := b.parts.Token
+	if find == nil {
+		return nil
+	}
+	m := sites.Mount{Prefix: challenges, Open: true}
+	m.Handler, m.Index = b.add(backend.Func(func(w *backend.Response, r *backend.Request) {
+		text, err := find(r.Path[strings.LastIndexByte(r.Path, '/')+1:])
+		if err != nil {
+			w.Refuse(404, "")
+			return
+		}
+		w.Start(exchange.Head{Status: 200, Fields: []byte("Content-Type: application/octet-stream\r\n"), Length: int64(len(text))})
+		_, _ = w.Write(text) // the client may have left
+	}))
+	return []sites.Mount{m}
+}
+
+// HSTS is the value of Strict-Transport-Security (RFC 6797 §6.1), or "".
+type HSTS string
+
+// FromFile implements settings.TableReader.
+func (h *HSTS) FromFile(v settings.TOMLValue) error {
+	var o struct {
+		At         settings.Position
+		MaxAge     age  `key:"max-age"`
+		Subdomains bool `key:"subdomains"`
+		Preload    bool `key:"preload"`
+	}
+	if t, ok := v.Any.(*settings.TOMLTable); ok {
+		var wrong error
+		settings.DecodeTOML(t, &o, func(err error) { wrong = errors.Join(wrong, err) })
+		if wrong != nil {
+			return wrong
+		}
+		if !o.At.Set("max-age") {
+			return errors.New(`a time such as "1y", or a table with max-age`)
+		}
+	} else if err := o.MaxAge.FromFile(v); err != nil {
+		return err
+	}
+	*h = HSTS(fmt.Sprintf("max-age=%d", o.MaxAge/age(time.Second)))
+	if o.Subdomains {
+		*h += "; includeSubDomains"
+	}
+	if o.Preload {
+		*h += "; preload"
+	}
+	return nil
+}
+
+// longestAge is long enough for a promise.
+const longestAge = 100 * 365 * 24 * time.Hour
+
+// age is a time in whole seconds, or with a unit: "1y", "180d".
+type age time.Duration
+
+// FromFile implements settings.TableReader.
+func (a *age) FromFile(v settings.TOMLValue) error {
+	text, _ := v.Any.(string)
+	if n, ok := v.Any.(int64); ok {
+		text = strconv.FormatInt(n, 10)
+	}
+	if d, ok := settings.ParseDuration(text); ok && d <= longestAge && d%time.Second == 0 {
+		*a = age(d)
+		return nil
+	}
+	return errors.New(`a time such as "1y", "180d" or "1h", or a number of seconds`)
 }

@@ -172,3 +172,151 @@ func changeAddress(list []string, host *string, port int) []string {
 func digitsOnly(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
 }
+
+// Addresses for HTTPS begin with secureTCP, before "host:port", or with securePrefix, before "fd://N" and "systemd".
+const (
+	secureTCP    = "https://"
+	securePrefix = "https+"
+
+	// HTTPSPort is the port of URLs without one.
+	HTTPSPort = "443"
+)
+
+// SplitSecure returns an address of Config.Bind as conn.Listen takes it, and whether it is for HTTPS.
+func SplitSecure(addr string) (plain string, secure bool) {
+	for _, prefix := range []string{secureTCP, securePrefix} {
+		if plain, secure = strings.CutPrefix(addr, prefix); secure {
+			return plain, true
+		}
+	}
+	return addr, false
+}
+
+// Secure returns an address in the form for HTTPS. That of a unix socket stays as it is.
+func Secure(addr string) string {
+	_, secure := SplitSecure(addr)
+	switch {
+	case secure || strings.HasPrefix(addr, "unix:"):
+		return addr
+	case strings.HasPrefix(addr, "fd://") || addr == "systemd":
+		return securePrefix + addr
+	}
+	return secureTCP + addr
+}
+
+// HTTPS reports whether there are certificates, so that addresses may be for HTTPS.
+func (c *Config) HTTPS() bool {
+	return len(c.CertFiles) > 0 || c.HostCerts || c.TLS != "" && c.TLS != TLSModes[0]
+}
+
+// SecureAddresses returns addresses as Config.Bind has them: if there are certificates and none of the addresses is for
+// HTTPS, all of TCP are.
+func (c *Config) SecureAddresses(addrs []string) []string {
+	if !c.HTTPS() {
+		return addrs
+	}
+	secured := make([]string, len(addrs))
+	for i, addr := range addrs {
+		if _, secure := SplitSecure(addr); secure {
+			return addrs
+		}
+		secured[i] = Secure(addr)
+	}
+	return secured
+}
+
+// AddHostCertificates says that hosts of the configuration file have certificates.
+func (s *Settings) AddHostCertificates() { s.conf.HostCerts = true }
+
+// AddClientRules says that the configuration file has rules about the certificates of clients.
+func (s *Settings) AddClientRules() { s.conf.ClientRules = true }
+
+// settleTLS finds out which addresses are for HTTPS, and settings that do not go together.
+func (s *Settings) settleTLS(c *Config) error {
+	c.Bind = c.SecureAddresses(c.Bind)
+	if c.TLS == "acme" && c.Chroot != "" {
+		return fmt.Errorf("tls acme (%s) cannot be combined with chroot (%s): workers would not find the tokens of the authority; use certbot with certfile", s.from["tls"], s.from["chroot"])
+	}
+	if err := s.settleRedirect(c); err != nil {
+		return err
+	}
+	switch certs, keys := len(c.CertFiles), len(c.KeyFiles); {
+	case keys > 0 && certs == 0:
+		return fmt.Errorf("keyfile (%s) requires certfile, the certificate of this key", s.from["keyfile"])
+	case keys > 0 && keys != certs:
+		return fmt.Errorf("certfile (%s) names %d files and keyfile (%s) %d: give one key for each certificate, in the same order, or no keyfile if each certfile has its key",
+			s.from["certfile"], certs, s.from["keyfile"], keys)
+	case c.CertReqs != CertReqs[0] && c.CACerts == "":
+		return fmt.Errorf("cert-reqs (%s) requires ca-certs, the authorities of the client certificates", s.from["cert-reqs"])
+	case c.CertReqs == CertReqs[0] && c.CACerts != "" && !c.ClientRules:
+		return fmt.Errorf("ca-certs (%s) requires cert-reqs, optional or required, or a rule client-cert; a chain belongs into certfile, behind the certificate", s.from["ca-certs"])
+	case c.HTTPS():
+		return nil
+	case c.CertReqs != CertReqs[0]:
+		return fmt.Errorf("cert-reqs (%s) requires HTTPS, because clients show certificates only there: add --certfile FILE --keyfile FILE, or --tls auto", s.from["cert-reqs"])
+	}
+	for _, addr := range c.Bind {
+		if _, secure := SplitSecure(addr); secure {
+			return fmt.Errorf("%s (%s) requires a certificate: add --certfile FILE --keyfile FILE, or --tls auto", addr, s.Source("bind"))
+		}
+	}
+	return nil
+}
+
+// settleRedirect makes HTTPSRedirect "no" or a port.
+func (s *Settings) settleRedirect(c *Config) error {
+	if c.HTTPSRedirect != "yes" {
+		return nil
+	}
+	switch c.HTTPSRedirect = c.HTTPSPort(); c.HTTPSRedirect {
+	case "":
+		return fmt.Errorf("https-redirect (%s) requires HTTPS: add --certfile FILE --keyfile FILE --bind :80 --bind https://:443", s.from["https-redirect"])
+	case "0":
+		return fmt.Errorf("https-redirect (%s) needs a port, because that of %s is chosen later: --https-redirect=PORT", s.from["https-redirect"], s.Source("bind"))
+	}
+	return nil
+}
+
+// HTTPSPort returns the port of the first address for HTTPS, or of a trusted proxy; "" without any.
+func (c *Config) HTTPSPort() string {
+	for _, addr := range c.Bind {
+		plain, secure := SplitSecure(addr)
+		if !secure {
+			continue
+		}
+		if _, port, err := net.SplitHostPort(plain); err == nil && !strings.HasPrefix(plain, "fd://") {
+			return port
+		}
+		return HTTPSPort
+	}
+	if len(c.Proxies) > 0 { // one of them speaks HTTPS
+		return HTTPSPort
+	}
+	return ""
+}
+
+// parseSecure is parseAddress for what follows https:// or https+.
+func parseSecure(s string) (string, error) {
+	if rest, ok := strings.CutPrefix(s, securePrefix); ok {
+		addr, err := parseAddress(rest)
+		if plain := strings.HasPrefix(addr, "fd://") || addr == "systemd"; err == nil && !plain {
+			err = fmt.Errorf("https://HOST:PORT, https+fd://N or https+systemd, not %s", shorten(s))
+		}
+		return securePrefix + addr, err
+	}
+	host := strings.TrimRight(strings.TrimPrefix(s, secureTCP), "/")
+	if host == "" || strings.ContainsAny(host, "/") {
+		return "", fmt.Errorf("https://HOST:PORT or https://:PORT, not %s", shorten(s))
+	}
+	addr, err := parseAddress(host)
+	if err != nil {
+		return "", err
+	}
+	if _, _, err := net.SplitHostPort(addr); err != nil || strings.HasPrefix(addr, "unix:") {
+		return "", fmt.Errorf("https://HOST:PORT, not %s", shorten(s))
+	}
+	if !digitsOnly(host) && strings.HasSuffix(addr, ":"+defaultPort) && !strings.HasSuffix(host, ":"+defaultPort) {
+		addr = strings.TrimSuffix(addr, defaultPort) + HTTPSPort // a URL without a port
+	}
+	return secureTCP + addr, nil
+}

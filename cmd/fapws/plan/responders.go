@@ -1,0 +1,285 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"fapws/cmd/fapws/process"
+	"fapws/cmd/fapws/settings"
+	"fapws/runtime/backend"
+	"fapws/runtime/live"
+	"fapws/runtime/logfile"
+	"fapws/runtime/sites"
+	"fapws/runtime/source/app"
+	"fapws/runtime/source/programs"
+	"fapws/runtime/source/proxy"
+	"fapws/runtime/source/upload"
+)
+
+// Proxying are the keys about how other servers are asked: of a route that is a proxy,
+// or of a host for all of those that do not have the key themselves.
+type Proxying struct {
+	TunnelTimeout *Duration        `key:"proxy-tunnel-timeout"`
+	PreserveHost  *bool            `key:"proxy-preserve-host"`
+	TLSCA         settings.KeyPath `key:"proxy-tls-ca"`
+	TLSName       ServerName       `key:"proxy-tls-name"`
+	TLSVerify     *bool            `key:"proxy-tls-verify"`
+	SendCert      *bool            `key:"proxy-client-cert"`
+}
+
+// ServerName is a name that a certificate may be for, or an address.
+type ServerName string
+
+// FromFile implements settings.TableReader.
+func (n *ServerName) FromFile(v settings.TOMLValue) error {
+	s, ok := v.Any.(string)
+	if !ok || s == "" || strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c >= 0x7f || strings.ContainsRune(`/[]"@`, c) }) {
+		return errors.New(`the name that a certificate is for, such as "api.example.org"`)
+	}
+	*n = ServerName(s)
+	return nil
+}
+
+// proxy mounts another server.
+func (b *builder) proxy(h *Host, r *Route) []sites.Mount {
+	settings.InheritTable(&r.Proxying, &h.Proxying)
+	o := proxy.Options{
+		Target:      r.Proxy,
+		ReplaceHost: r.PreserveHost != nil && !*r.PreserveHost,
+		CA:          string(r.TLSCA),
+		TLSName:     string(r.TLSName),
+		NoVerify:    r.TLSVerify != nil && !*r.TLSVerify,
+		ClientCert:  r.SendCert != nil && *r.SendCert,
+		Timeout:     r.patience(),
+		Log:         b.clientLog(logfile.Warning),
+	}
+	if t := r.TunnelTimeout; t != nil {
+		if o.TunnelTimeout = time.Duration(*t); *t == 0 {
+			o.TunnelTimeout = -1
+		}
+	}
+	for _, key := range settings.GivenKeys(r.Proxying) {
+		if strings.HasPrefix(key, "proxy-tls-") && r.At.Set(key) && !strings.HasPrefix(r.Proxy, "https:") {
+			b.wrong(r.At.Errorf(key, "%s does not use TLS; this key requires an https:// URL", r.Proxy))
+		}
+	}
+	if o.NoVerify && o.CA != "" && slices.ContainsFunc([]settings.Position{r.At, h.At}, func(at settings.Position) bool {
+		return at.Set("proxy-tls-ca") && at.Set("proxy-tls-verify")
+	}) {
+		b.misused(r.At, "proxy-tls-ca", errors.New("has no effect with proxy-tls-verify = false"))
+	}
+	p, err := proxy.New(o)
+	var ca *proxy.CAError
+	switch {
+	case errors.As(err, &ca):
+		b.misused(r.At, "proxy-tls-ca", err)
+		return nil
+	case err != nil:
+		b.wrong(r.At.Errorf("proxy", "%v", err))
+		return nil
+	}
+	if folder := b.parts.Conf.Chroot; folder != "" && p.Lookup() != "" && !looksUp(folder) {
+		b.parts.Log(logfile.Warning, fmt.Sprintf("proxy %s: the address of %s cannot be looked up in the chroot, as %s has neither etc/hosts nor etc/resolv.conf (%s)",
+			r.Proxy, p.Lookup(), folder, r.At.Key("proxy")))
+	}
+	mounts := b.responder(r, p)
+	mounts[0].Tunnels, mounts[0].Resolved = true, true
+	return mounts
+}
+
+// looksUp reports whether names can be looked up in a chroot.
+func looksUp(folder string) bool {
+	for _, name := range []string{"etc/hosts", "etc/resolv.conf"} {
+		if _, err := os.Stat(filepath.Join(folder, name)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// Upload is the key upload: a path, or a table.
+type Upload struct {
+	To        settings.KeyPath `key:"to"`
+	MaxSize   Size             `key:"max-size"` // 0: defaultUpload
+	MaxActive int              `key:"max-active"`
+	Sync      Sync             `key:"sync"`
+	Replace   *bool            `key:"replace"`
+	Mode      string           `key:"mode"` // octal digits
+	Channel   string           `key:"channel"`
+	Resumable *bool            `key:"resumable"`
+	Expires   Duration         `key:"expires"`
+	Origins   []string         `key:"origins"`
+
+	mode uint32
+}
+
+// defaultUpload is the largest upload, in bytes, of a route that does not say; as in contrib/fapws/_upload.py.
+const defaultUpload = 1 << 30
+
+// FromFile implements settings.TableReader.
+func (u *Upload) FromFile(v settings.TOMLValue) error {
+	given, isTable := v.Any.(*settings.TOMLTable)
+	if !isTable {
+		if u.To.FromFile(v) != nil {
+			return errors.New("a directory, the path of a file, or a table with to, max-size, max-active, sync, replace, mode, channel, resumable, expires, origins")
+		}
+		return nil
+	}
+	if err := table(given, u); err != nil {
+		return err
+	}
+	mode, err := strconv.ParseUint(u.Mode, 8, 32)
+	switch u.mode = uint32(mode); {
+	case u.To == "":
+		return errors.New(`a table with to, such as { to = "/data/firmware.bin" }`)
+	case u.Mode != "" && (err != nil || mode == 0 || mode > 0o777):
+		return errors.New(`a table whose mode has octal digits, such as "0644"`)
+	case u.MaxActive < 0 || u.MaxActive > 1000:
+		return errors.New("a table whose max-active is 1 to 1000")
+	case u.Channel != "" && live.CheckChannelName(u.Channel) != nil:
+		return fmt.Errorf("a table whose channel is the name of one, not %q", u.Channel)
+	}
+	return nil
+}
+
+// Sync is the key sync of upload: "end", "none", or a number of bytes.
+type Sync int64
+
+// FromFile implements settings.TableReader.
+func (s *Sync) FromFile(v settings.TOMLValue) error {
+	switch text, _ := v.Any.(string); {
+	case text == "end":
+		*s = upload.SyncEnd
+		return nil
+	case text == "none":
+		*s = upload.SyncNone
+		return nil
+	}
+	var n Size
+	if n.FromFile(v) != nil {
+		return errors.New(`"end", "none", or a number of bytes such as "4M"`)
+	}
+	*s = Sync(n)
+	return nil
+}
+
+// upload mounts a place for uploads.
+func (b *builder) upload(_ *Host, r *Route) []sites.Mount {
+	given := &r.Upload
+	o := upload.Options{
+		Path:      string(given.To),
+		MaxSize:   int64(given.MaxSize),
+		MaxActive: given.MaxActive,
+		Sync:      int64(given.Sync),
+		Replace:   given.Replace == nil || *given.Replace,
+		Mode:      given.mode,
+		Channel:   given.Channel,
+		Resumable: given.Resumable == nil || *given.Resumable,
+		Expires:   time.Duration(given.Expires).Seconds(),
+		Origins:   given.Origins,
+		Root:      b.parts.Conf.Chroot,
+		Group:     b.parts.Uploads,
+		Log:       b.clientLog(logfile.Error),
+	}
+	if o.MaxSize == 0 {
+		o.MaxSize = defaultUpload
+	}
+	to, err := upload.New(o)
+	if err != nil {
+		b.wrong(r.At.Errorf("upload", "%v", err))
+		return nil
+	}
+	mounts := b.responder(r, to)
+	mounts[0].Streams, mounts[0].Asks = true, true
+	return mounts
+}
+
+// Programs are the CGI programs that Python names (CGIApplication): those of
+// PATHS, and those that a handler lets answer.
+type Programs struct {
+	Gate  *programs.Gate
+	Sends backend.Sends
+	Log   func(number int, level logfile.Level, client, line string) // to an error log, see LogFiles.Client
+
+	mu  sync.Mutex
+	all map[namedProgram]*programs.CGI
+}
+
+// namedProgram is one as handlers name it, for hosts that have the same error log.
+type namedProgram struct {
+	options string
+	log     int
+}
+
+// maxPrograms bounds how many of handlers are remembered. An application has a
+// few; one that makes up new ones all the time pays with reopening them.
+const maxPrograms = 64
+
+// open makes a program of the options of a CGIApplication. The error is one
+// line. It is safe for concurrent use.
+func (p *Programs) open(n namedProgram) (*programs.CGI, error) {
+	o, err := programs.ParseCGIOptions(n.options)
+	if err != nil {
+		return nil, err
+	}
+	o.Software = process.Software()
+	o.Gate = p.Gate
+	o.Log = func(client, line string) { p.Log(n.log, logfile.Error, client, line) }
+	return programs.NewCGI(o)
+}
+
+// mounted returns a Responder for one of PATHS. The error is one line, with check also about a program that cannot run.
+func (p *Programs) mounted(options string, check bool) (backend.Responder, error) {
+	program, err := p.open(namedProgram{options: options})
+	if err == nil && check {
+		err = program.Check()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return backend.Func(func(w *backend.Response, r *backend.Request) {
+		if r.Options = options; r.Log != 0 {
+			p.Respond(w, r)
+		} else {
+			program.Respond(w, r)
+		}
+	}), nil
+}
+
+// Respond implements backend.Responder for programs that handlers name.
+func (p *Programs) Respond(w *backend.Response, r *backend.Request) {
+	n := namedProgram{r.Options, r.Log}
+	p.mu.Lock()
+	program := p.all[n]
+	p.mu.Unlock()
+	if program == nil {
+		var err error
+		if program, err = p.open(n); err != nil {
+			p.Log(r.Log, logfile.Error, r.Client(), fmt.Sprintf("a handler returned a program that cannot run: %v", err))
+			w.Refuse(500, "")
+			return
+		}
+		p.mu.Lock()
+		if p.all == nil || len(p.all) >= maxPrograms {
+			p.all = map[namedProgram]*programs.CGI{}
+		}
+		p.all[n] = program
+		p.mu.Unlock()
+	}
+	program.Respond(w, r)
+}
+
+// Handler is runtime.Config.Programs.
+func (p *Programs) Handler() (app.Handler, int) {
+	const most = 1024 // requests at the same time, nearly all of which wait
+	pool := backend.New(most, func(line string) { p.Log(0, logfile.Error, "", line) })
+	pool.Sends = p.Sends
+	return pool, pool.Add(p)
+}
