@@ -48,7 +48,7 @@
 //
 // A busy loop yields every 4 ms. Otherwise Go's monitor would stop it with a signal every 10 ms, and look every 20 µs
 // in between whether it has to: 8 % of the CPU of a JSON handler. For the same reason GOMAXPROCS is at least 2
-// (cmd/fapws/worker/processors.go).
+// (cmd/fapws/worker/config.go).
 //
 // # Queues
 //

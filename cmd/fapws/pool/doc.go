@@ -24,7 +24,7 @@
 //     handed over and WebSockets closed with 1012, so the new code answers a client that connects again at once.
 //
 // A generation that does not load is ended, and the old one keeps serving. One that is still loading when a watched
-// file changes again is ended for the next. Under --dev its standard error is kept (stderrcapture.go) and shown to
+// file changes again is ended for the next. Under --dev its standard error is kept (placeholder.go) and shown to
 // browsers. USR2 starts a generation of the program that is now at the same path; when it has loaded, the supervisor
 // replaces itself with execve(2), and finds sockets, channels and workers again through inherited descriptors
 // (upgrade.go): the process number, which service managers know, stays.
@@ -50,7 +50,7 @@
 // events follow as they came. Up to 64 KiB of them share a message; a larger one takes several.
 //
 //   - Each worker has an outbox with a goroutine (outbox.go), so one that reads nothing delays no other. It is killed
-//     if it sleeps or computes for two seconds over 1 MiB of messages (stall.go); publishers are delayed while 4 MiB
+//     if it sleeps or computes for two seconds over 1 MiB of messages (health.go); publishers are delayed while 4 MiB
 //     wait for one that is only slow.
 //   - A worker that loads joins before it serves: from then on its outbox gets all events, and the supervisor makes a
 //     socketpair to another worker, which sends its history behind all events before. So history and events fit

@@ -16,7 +16,7 @@
 // (listen.go), so a taken address is reported before the load. SERVER is read from the text of the script if it is a
 // plain string there. If it is computed, or turns out to be different, the script runs first.
 //
-// While the application loads, all that does not need it is served, and requests for it wait (early.go). If the script may
+// While the application loads, all that does not need it is served, and requests for it wait (service.go). If the script may
 // change a setting, or other workers serve, clients wait in the queue of the kernel instead.
 //
 // # Signals and the end
@@ -42,7 +42,7 @@
 //
 // # Banner, and what other programs find
 //
-// banner.go describes a running server in a few lines: the banner at its start, with the addresses, the
+// BannerOf describes a running server in a few lines: the banner at its start, with the addresses, the
 // application, the Python and the mode, and a warning if other machines can reach a server that is open. It writes
 // nothing; a Presence does.
 //

@@ -2,7 +2,11 @@ package worker
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
 	"os"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -10,6 +14,7 @@ import (
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
+	"fapws/runtime/conn"
 	"fapws/runtime/logfile"
 )
 
@@ -121,4 +126,163 @@ func ReportPresence(p *plan.Plan, conf *settings.Config, addrs []Address, since 
 		r.Addresses = append(r.Addresses, BannerURL(addr))
 	}
 	return r
+}
+
+// BannerServer is a server as its banner shows it.
+type BannerServer struct {
+	Addrs  []Address
+	Served string // in words
+	Python string // its version, perhaps with a virtual environment; "": without Python
+	Mode   string // where handlers run
+	Open   bool   // nothing restricts the clients
+}
+
+// Address is where a server listens.
+type Address struct {
+	net.Addr
+	Secure bool // for HTTPS
+}
+
+// BannerOf returns the addresses of listeners.
+func BannerOf(listeners []*conn.Listener) []Address {
+	addrs := make([]Address, len(listeners))
+	for i, ln := range listeners {
+		addrs[i] = Address{ln.Addr(), ln.Secure}
+	}
+	return addrs
+}
+
+// text is the text that fapws prints when it serves: the addresses, the application, the Python and the mode. It
+// warns of addresses that other machines can reach if the server is open. local are the addresses of this machine.
+func (s *BannerServer) text(local []netip.Addr) string {
+	name := "fapws " + process.Version
+	var urls []string
+	network := ""
+	for _, a := range s.Addrs {
+		url, others := urlsOf(a, local)
+		urls = append(urls, url)
+		if network == "" && len(others) > 0 {
+			network = fmt.Sprintf("%*s  %s  on the network\n", len(name), "", strings.Join(others, "  "))
+		}
+	}
+	how := "without Python"
+	if s.Python != "" {
+		how = "Python " + s.Python + ", " + s.Mode
+	} else if _, workers, several := strings.Cut(s.Mode, ", "); several {
+		how += ", " + workers
+	}
+	warning := ""
+	if s.Open && slices.ContainsFunc(s.Addrs, isPublic) {
+		warning = fmt.Sprintf("%*s  open to the network without a password; -b 127.0.0.1 serves this machine only\n", len(name), "")
+	}
+	return fmt.Sprintf("%s  %s  (%s, pid %d)\n%s%*s  %s\n%s",
+		name, strings.Join(urls, "  "), how, os.Getpid(), network, len(name), "", s.Served, warning)
+}
+
+// String is the banner.
+func (s *BannerServer) String() string { return s.text(localAddresses()) }
+
+// URLs are the addresses in one line, as URLs that work on this machine.
+func URLs(addrs []Address) string {
+	urls := make([]string, len(addrs))
+	for i, a := range addrs {
+		urls[i] = BannerURL(a)
+	}
+	return strings.Join(urls, " ")
+}
+
+// BannerURL returns a URL that works on this machine for a listener on a.
+func BannerURL(a Address) string {
+	url, _ := urlsOf(a, nil)
+	return url
+}
+
+// InVenv is the version of Python with its virtual environment, "3.11.2 in .venv".
+func InVenv(python string, conf *settings.Config) string {
+	if python == "" || conf.Venv == "" || conf.Venv == "off" {
+		return python
+	}
+	return python + " in " + conf.Venv
+}
+
+// isPublic reports whether other machines can reach a listener.
+func isPublic(a Address) bool {
+	tcp, ok := a.Addr.(*net.TCPAddr)
+	return ok && !tcp.IP.IsLoopback()
+}
+
+// BannerMode describes where handlers run.
+func BannerMode(conf *settings.Config) string {
+	switch {
+	case conf.Fork:
+		return fmt.Sprintf("a process for each request, up to %d", conf.MaxForks)
+	case conf.Threads == 0:
+		return "inline"
+	case conf.Threads == 1:
+		return "1 thread"
+	}
+	return fmt.Sprintf("up to %d threads", conf.Threads)
+}
+
+// urlsOf returns a URL that works on this machine for what listens on a and,
+// when that is every address, those that work on others.
+func urlsOf(a Address, local []netip.Addr) (url string, others []string) {
+	tcp, ok := a.Addr.(*net.TCPAddr)
+	if !ok {
+		return a.Network() + ":" + a.String(), nil
+	}
+	ip, _ := netip.AddrFromSlice(tcp.IP)
+	ip = ip.Unmap()
+	if !ip.IsUnspecified() && ip.IsValid() {
+		return httpURL(a.Secure, ip.WithZone(tcp.Zone), tcp.Port), nil
+	}
+	for _, other := range local {
+		if other.Is4() || ip.Is6() {
+			others = append(others, httpURL(a.Secure, other, tcp.Port))
+		}
+	}
+	return httpURL(a.Secure, netip.AddrFrom4([4]byte{127, 0, 0, 1}), tcp.Port), others
+}
+
+func httpURL(secure bool, ip netip.Addr, port int) string {
+	scheme, usual := "http", 80
+	if secure {
+		scheme, usual = "https", 443
+	}
+	host := ip.String()
+	if ip.Is6() {
+		host = "[" + strings.Replace(host, "%", "%25", 1) + "]" // RFC 6874 §2
+	}
+	if port == usual {
+		return scheme + "://" + host + "/"
+	}
+	return fmt.Sprintf("%s://%s:%d/", scheme, host, port)
+}
+
+// localAddresses returns the addresses by which other machines may reach this
+// one, IPv4 first, and not more than a line holds.
+func localAddresses() []netip.Addr {
+	const enough = 2
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	var v4, v6 []netip.Addr
+	for _, a := range all {
+		ipnet, ok := a.(*net.IPNet)
+		if !ok {
+			continue
+		}
+		ip, _ := netip.AddrFromSlice(ipnet.IP)
+		ip = ip.Unmap()
+		switch {
+		case !ip.IsGlobalUnicast(): // loopback, link-local
+		case ip.Is4():
+			v4 = append(v4, ip)
+		default:
+			v6 = append(v6, ip)
+		}
+	}
+	found := slices.Concat(v4, v6)
+	return found[:min(len(found), enough)]
 }

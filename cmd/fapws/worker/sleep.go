@@ -12,7 +12,7 @@ import (
 	"fapws/pybridge"
 )
 
-// With --idle-stop, a worker whose role is pool.Asleep serves with the sites of early.go, and loads the application when the first request
+// With --idle-stop, a worker whose role is pool.Asleep serves with the sites of service.go, and loads the application when the first request
 // waits for that. A worker that is awake tells the supervisor for how long nothing has used the application: the supervisor replaces all
 // workers when none has been used for long enough.
 

@@ -1,0 +1,256 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/cmd/fapws/broker"
+	"fapws/cmd/fapws/confine"
+	"fapws/cmd/fapws/plan"
+	"fapws/cmd/fapws/pool"
+	"fapws/cmd/fapws/process"
+	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/worker"
+	"fapws/runtime/conn"
+	"fapws/runtime/logfile"
+	"fapws/runtime/metrics"
+)
+
+// findIdentity looks up the user and the groups that the workers, and then this process, will have.
+func (p *supervisor) findIdentity() (err error) {
+	if p.conf.User != "" || p.conf.Group != "" {
+		if p.identity, err = confine.LookupIdentity(p.conf.User, p.conf.Group); err != nil {
+			return process.ExitUsage(err)
+		}
+		if err := p.identity.SetEnviron(); err != nil {
+			return err
+		}
+	}
+	if p.conf.Chroot == "" {
+		return nil
+	}
+	return p.prepareChroot()
+}
+
+// workerFolder returns the directory in which workers start: the one in which
+// fapws was started, since the command line and the configuration file may name
+// paths relative to it. A user who may not enter that one starts in the directory of
+// --chdir, if nothing else is relative.
+func (p *supervisor) workerFolder() (string, error) {
+	if p.identity == nil {
+		return p.plan.Dir, nil
+	}
+	refuse := func(err error, hint string) (string, error) {
+		return "", process.ExitUsage(fmt.Errorf("%w; %s", err, hint))
+	}
+	if file := process.File(); file != "" && len(p.plan.Site.Apps()) > 0 { // package fapws lies beside it
+		if err := p.identity.Enter(filepath.Dir(file)); err != nil {
+			return refuse(err, "fapws is installed there: install it for all users, for example with ./build.sh install --system")
+		}
+	}
+	err := p.identity.Enter(p.plan.Dir)
+	switch {
+	case err == nil:
+		return p.plan.Dir, nil
+	case p.conf.Chdir == "":
+		return refuse(err, "start fapws in another directory, or name one with --chdir")
+	case !filepath.IsAbs(p.conf.Chdir):
+		return refuse(err, fmt.Sprintf("--chdir %s is relative to it: use an absolute path", p.conf.Chdir))
+	case p.plan.File != nil && !filepath.IsAbs(p.plan.File.Name):
+		return refuse(err, fmt.Sprintf("%s is inside: move it, or pass an absolute path to --config", p.plan.File.Name))
+	}
+	if err := p.identity.Enter(p.conf.Chdir); err != nil {
+		return refuse(err, "name another one with --chdir")
+	}
+	// Workers look for the file in another directory than this process did.
+	file := "off"
+	if p.plan.File != nil {
+		file = p.plan.Path
+	}
+	return p.conf.Chdir, os.Setenv("FAPWS_CONFIG", file)
+}
+
+// prepareChroot sees to the folder of --chroot, and lets the workers know it.
+func (p *supervisor) prepareChroot() error {
+	if !confine.MayChroot() {
+		return process.ExitUsage(fmt.Errorf("--chroot %s: requires root or CAP_SYS_CHROOT", p.conf.Chroot))
+	}
+	if os.Geteuid() == 0 && (p.identity == nil || p.identity.UID == 0) {
+		return process.ExitUsage(fmt.Errorf("--chroot %s: root can escape a chroot; add --user NAME", p.conf.Chroot))
+	}
+	folder, err := confine.FindChroot(p.conf.Chroot)
+	if err != nil {
+		return process.ExitUsage(err)
+	}
+	if err := confine.FurnishChroot(folder); err != nil {
+		return process.ExitNotStarted("%v", err)
+	}
+	return os.Setenv(confine.ChrootVariable, folder)
+}
+
+// attributes gives a worker the user that this process will have once it has bound the addresses.
+func (p *supervisor) attributes() *syscall.SysProcAttr {
+	a := &syscall.SysProcAttr{}
+	if p.identity != nil {
+		a.Credential = p.identity.Credential()
+	}
+	if p.conf.Chroot != "" {
+		a.AmbientCaps = []uintptr{unix.CAP_SYS_CHROOT} // gone before it is Go, see chroot.c of package confine
+	}
+	return a
+}
+
+// prepareSandbox says what the kernel cannot restrict, and makes the directory of temporary files, the only one that all
+// workers can write to. Workers, and a program that takes the place of this one (upgraded), find it in the environment.
+func (p *supervisor) prepareSandbox(upgraded bool) error {
+	if p.conf.Sandbox == settings.SandboxModes[0] {
+		return os.Unsetenv(confine.SandboxVariable)
+	}
+	if without := confine.MissingInSandbox(); without != "" {
+		if p.conf.Sandbox == "strict" {
+			return process.ExitNotStarted("--sandbox strict: this system cannot restrict %s; use --sandbox to restrict the rest", without)
+		}
+		p.log.Log(logfile.Warning, "sandbox: this system cannot restrict "+without)
+	}
+	for name, paths := range map[string][]string{"sandbox-read": p.conf.SandboxRead, "sandbox-write": p.conf.SandboxWrite, "sandbox-exec": p.conf.SandboxExec} {
+		for _, path := range paths {
+			if _, err := os.Stat(path); err != nil {
+				return process.ExitUsage(fmt.Errorf("%s (%s): %s: %w", name, p.plan.Settings.Source(name), path, process.ExitReason(err)))
+			}
+		}
+	}
+	if err := p.plan.CheckOutside(&p.conf, nil); err != nil {
+		return err
+	}
+	if dir := os.Getenv(confine.SandboxVariable); upgraded && dir != "" {
+		p.temporary = dir
+		return nil
+	}
+	parent := os.TempDir()
+	if p.conf.Chroot != "" {
+		parent = filepath.Join(os.Getenv(confine.ChrootVariable), "tmp")
+	}
+	dir, err := os.MkdirTemp(parent, "fapws-sandbox-")
+	if err == nil && p.identity != nil {
+		if c := p.identity.Credential(); c != nil {
+			err = os.Chown(dir, int(c.Uid), int(c.Gid))
+		}
+	}
+	if err != nil {
+		return process.ExitNotStarted("cannot make a directory for temporary files: %v", err)
+	}
+	p.temporary = dir
+	if err := os.Setenv(confine.SandboxVariable, dir); err != nil {
+		return err
+	}
+	return os.Setenv("TMPDIR", dir)
+}
+
+// leaveSandbox removes the directory of temporary files.
+func (p *supervisor) leaveSandbox() {
+	if p.temporary != "" {
+		os.RemoveAll(p.temporary)
+	}
+}
+
+// openSockets is worker.Early.Open.
+func openSockets(names []string, options conn.ListenOptions) (addresses []pool.Address, err error) {
+	for _, name := range names {
+		plain, _ := settings.SplitSecure(name)
+		socket, err := conn.ListeningSocket(plain, options)
+		if err != nil {
+			return addresses, worker.BindFailed(plain, err)
+		}
+		addresses = append(addresses, pool.Address{Name: name, Socket: socket})
+	}
+	return addresses, nil
+}
+
+// bindEarly makes the sockets as far as the addresses are known before a worker has loaded.
+func (p *supervisor) bindEarly() error {
+	var app *plan.Application
+	if all := p.plan.Site.Apps(); len(all) > 0 {
+		found, err := plan.FindApplication(all[0].Name, all[0].Folder(), p.conf)
+		if err != nil {
+			return nil // the worker reports it
+		}
+		app = &found
+	}
+	names, certain := p.front.Passed.Early(p.plan.Settings, &p.conf, app)
+	return p.early.Listen(names, certain, p.sockets)
+}
+
+// closeSockets is worker.Early.Close.
+func (p *supervisor) closeSockets(addresses []pool.Address) {
+	for _, a := range addresses {
+		a.Socket.Close()
+	}
+	removeSocketFiles(addresses, p.log)
+}
+
+// socketAddrs returns the addresses that the kernel knows.
+func socketAddrs(addresses []pool.Address) (addrs []worker.Address) {
+	for _, a := range addresses {
+		if ln, err := conn.ListenerFromFile(a.Socket); err == nil {
+			_, secure := settings.SplitSecure(a.Name)
+			worker.SetSecure(ln, secure)
+			addrs = append(addrs, worker.BannerOf([]*conn.Listener{ln})...)
+			ln.Close()
+		}
+	}
+	return addrs
+}
+
+// removeSocketFiles removes the files of unix sockets that are no longer served.
+func removeSocketFiles(addresses []pool.Address, log *plan.Logger) {
+	for _, a := range addresses {
+		switch err := conn.RemoveSocketFile(a.Name); {
+		case errors.Is(err, fs.ErrPermission): // root made it, and we are not root any more
+			log.Log(logfile.Info, err.Error()+"; the next start replaces it")
+		case err != nil:
+			log.Log(logfile.Warning, err.Error())
+		}
+	}
+}
+
+// connectBroker connects to the broker of channels, perhaps as the program before did.
+func (p *supervisor) connectBroker(handover *pool.Handover) (err error) {
+	epoch := ""
+	if handover.Place(p.plan.Broker.String()).Entry != "" {
+		epoch = handover.Epoch
+	}
+	if p.broker, err = broker.Connect(p.plan.Broker, epoch, p.log.Log); err != nil {
+		return process.ExitNotStarted("%v", err)
+	}
+	return nil
+}
+
+// relay is pool.Options.Broker.
+func (p *supervisor) relay() pool.Broker {
+	if p.broker == nil {
+		return nil // and not a nil pointer in an interface
+	}
+	return p.broker
+}
+
+// brokerMetrics are those of the broker of channels.
+func (p *supervisor) brokerMetrics() []metrics.Family {
+	if p.broker == nil {
+		return nil
+	}
+	s, up := p.broker.State(), 1.0
+	if s.Away > 0 {
+		up = 0
+	}
+	return []metrics.Family{
+		metrics.One("fapws_broker_up", metrics.Gauge, "", "Whether the broker of channels answers: 1 or 0.", up),
+		metrics.One("fapws_broker_waiting_events", metrics.Gauge, "", "Events that wait for the broker.", float64(s.Waiting)),
+		metrics.One("fapws_broker_lost_events", metrics.Counter, "", "Events that were dropped because too many waited for the broker.", float64(s.Lost)),
+	}
+}
