@@ -20,7 +20,7 @@
 // # What is read
 //
 // Other programs may write to the broker, too. An entry that is none of fapws, or has numbers above those that the broker has given, is
-// reported once and ignored (entry.go): later events would seem to be old ones. Numbers and ids that no more can follow are replaced
+// reported once and ignored (read.go): later events would seem to be old ones. Numbers and ids that no more can follow are replaced
 // (addScript). If the ids of the stream go back, the reader begins again, and skips the numbers that it knows (read.go).
 //
 // # Keys

@@ -14,8 +14,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/big"
 	"os"
+	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -181,4 +184,192 @@ func cause(err error) error {
 		return path.Err
 	}
 	return err
+}
+
+// madeAfter is a time before which this program did not exist: a clock that says less is wrong, as on a device that
+// has no battery for it and has just been switched on.
+var madeAfter = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// IsWrongClock reports whether now is a time before this program was made.
+func IsWrongClock(now time.Time) bool { return now.Before(madeAfter) }
+
+// judge returns an error if every client would refuse the certificate of p.
+func (p *Pair) judge(leaf *x509.Certificate, now time.Time) error {
+	if err := checkTimes(leaf, now); err != nil {
+		return fmt.Errorf("%s: %w", p.Cert, err)
+	}
+	if len(namesOf(leaf)) == 0 {
+		return fmt.Errorf("%s: the certificate is for no host: it has neither a subjectAltName nor a common name; get another one", p.Cert)
+	}
+	if usages := leaf.ExtKeyUsage; len(usages)+len(leaf.UnknownExtKeyUsage) > 0 &&
+		!slices.Contains(usages, x509.ExtKeyUsageServerAuth) && !slices.Contains(usages, x509.ExtKeyUsageAny) {
+		return fmt.Errorf("%s: the certificate is not for a server (extendedKeyUsage without serverAuth)", p.Cert)
+	}
+	for _, name := range p.Names {
+		if !covers(leaf, name) {
+			return fmt.Errorf("%s: the certificate does not cover the host %s, only %s; get one that does, or another for this host",
+				p.Cert, name, strings.Join(namesOf(leaf), ", "))
+		}
+	}
+	return nil
+}
+
+const day = "2006-01-02"
+
+// timeError is the error of a certificate that is good at another time.
+type timeError struct{ text string }
+
+func (e *timeError) Error() string { return e.text }
+
+// checkTimes holds now to the certificate's period, unless the clock is obviously wrong. The error is a *timeError.
+func checkTimes(leaf *x509.Certificate, now time.Time) error {
+	switch {
+	case IsWrongClock(now):
+		return nil
+	case now.After(leaf.NotAfter):
+		return &timeError{fmt.Sprintf("the certificate expired on %s; renew it", leaf.NotAfter.UTC().Format(day))}
+	case now.Before(leaf.NotBefore):
+		return &timeError{fmt.Sprintf("the certificate is not valid before %s, and the clock of this machine says %s; correct the clock, or wait",
+			leaf.NotBefore.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))}
+	}
+	return nil
+}
+
+// covers reports whether a certificate is for a name of a host in the configuration. Patterns with an open end cannot be
+// compared; they pass.
+func covers(leaf *x509.Certificate, name string) bool {
+	if strings.HasSuffix(name, ".*") {
+		return true
+	}
+	if slices.ContainsFunc(namesOf(leaf), func(n string) bool { return strings.EqualFold(n, name) }) {
+		return true
+	}
+	if hasOldName(leaf) {
+		leaf = &x509.Certificate{DNSNames: namesOf(leaf)} // VerifyHostname ignores common names
+	}
+	return !strings.HasPrefix(name, "*.") && leaf.VerifyHostname(name) == nil
+}
+
+// hasOldName reports whether a certificate has no subjectAltName, so that its common name is the name of its host.
+func hasOldName(leaf *x509.Certificate) bool { return len(leaf.DNSNames)+len(leaf.IPAddresses) == 0 }
+
+// namesOf returns the names and addresses that a certificate is for.
+func namesOf(leaf *x509.Certificate) []string {
+	if name := leaf.Subject.CommonName; hasOldName(leaf) && name != "" {
+		return []string{name}
+	}
+	names := slices.Clone(leaf.DNSNames)
+	for _, ip := range leaf.IPAddresses {
+		names = append(names, ip.String())
+	}
+	return names
+}
+
+// parseCAs reads the authorities of client certificates.
+func parseCAs(data []byte) (*x509.CertPool, error) {
+	chain, err := parseChain(data)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	some := false
+	for _, c := range chain {
+		if c.IsCA || len(c.AuthorityKeyId) == 0 { // an authority, or old and self-signed
+			some = true
+		}
+		pool.AddCert(c)
+	}
+	if !some {
+		return nil, errors.New("has no certificate of an authority (CA)")
+	}
+	return pool, nil
+}
+
+// clients are the authorities of client certificates, and what they have revoked.
+type clients struct {
+	authorities *x509.CertPool
+	lists       []*x509.RevocationList
+	revoked     map[string]bool // by issuer and serial number (keyOf)
+}
+
+// keyOf identifies a certificate: a name in DER tells its own length.
+func keyOf(issuer []byte, serial *big.Int) string { return string(issuer) + string(serial.Bytes()) }
+
+// parseClients reads a file of authorities, which may have their revocation lists, too (RFC 5280 §5).
+func parseClients(data []byte) (*clients, error) {
+	pool, err := parseCAs(data)
+	if err != nil {
+		return nil, err
+	}
+	c := &clients{authorities: pool, revoked: map[string]bool{}}
+	chain, err := parseChain(data)
+	if err != nil {
+		return nil, err
+	}
+	for rest := data; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			return c, nil
+		}
+		if block.Type != "X509 CRL" {
+			continue
+		}
+		list, err := x509.ParseRevocationList(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("revocation list %d of the file cannot be read: %s", len(c.lists)+1, strings.TrimPrefix(err.Error(), "x509: "))
+		}
+		if !signed(list, chain) {
+			return nil, fmt.Errorf("revocation list %d of the file is of %s, which is no authority of this file", len(c.lists)+1, list.Issuer)
+		}
+		for i := range list.RevokedCertificateEntries {
+			c.revoked[keyOf(list.RawIssuer, list.RevokedCertificateEntries[i].SerialNumber)] = true
+		}
+		list.RevokedCertificateEntries = nil
+		c.lists = append(c.lists, list)
+	}
+}
+
+// signed reports whether one of the certificates has signed list.
+func signed(list *x509.RevocationList, by []*x509.Certificate) bool {
+	for _, c := range by {
+		if bytes.Equal(c.RawSubject, list.RawIssuer) && list.CheckSignatureFrom(c) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// outdated returns when the first list should have been replaced, zero if none.
+func (c *clients) outdated(now time.Time) (since time.Time) {
+	for _, list := range c.lists {
+		if end := list.NextUpdate; !end.IsZero() && end.Before(now) && (since.IsZero() || end.Before(since)) {
+			since = end
+		}
+	}
+	return since
+}
+
+var errRevoked = errors.New("the certificate is revoked")
+
+// verify reports why a client that has sent chain, its own certificate first, is not one that the authorities vouch for.
+func (c *clients) verify(chain []*x509.Certificate) error {
+	between := x509.NewCertPool()
+	for _, one := range chain[1:] {
+		between.AddCert(one)
+	}
+	verified, err := chain[0].Verify(x509.VerifyOptions{Roots: c.authorities, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	if err != nil {
+		return err
+	}
+	return c.current(verified)
+}
+
+// current returns an error if each of the chains has a certificate that its issuer has revoked.
+func (c *clients) current(chains [][]*x509.Certificate) error {
+	for _, chain := range chains {
+		if !slices.ContainsFunc(chain, func(one *x509.Certificate) bool { return c.revoked[keyOf(one.RawIssuer, one.SerialNumber)] }) {
+			return nil
+		}
+	}
+	return errRevoked
 }

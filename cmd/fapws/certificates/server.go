@@ -1,10 +1,15 @@
 package certificates
 
 import (
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -150,4 +155,171 @@ func newChooser(w *Want, b *Bundle) (ch *chooser, all []*tls.Certificate, err er
 		}
 	}
 	return ch, all, nil
+}
+
+// chooser finds the certificate for a client by the host that it names.
+type chooser struct {
+	byName names[[]*tls.Certificate]
+	first  []*tls.Certificate // for clients that name no host, or an unknown one; nil: these are refused
+}
+
+// add makes c the certificate of names. Several of a name differ in the kind of their key; a name of the configuration
+// (own) goes before one that is only in another certificate.
+func (ch *chooser) add(c *tls.Certificate, names []string) {
+	if ch.byName == nil {
+		ch.byName = map[string][]*tls.Certificate{}
+	}
+	for _, name := range names {
+		key := hostKey(name)
+		ch.byName[key] = append(ch.byName[key], c)
+	}
+}
+
+// choose returns the certificate for a client, or nil if it is to be refused. It is safe for concurrent use.
+func (ch *chooser) choose(hello *tls.ClientHelloInfo) *tls.Certificate {
+	list, ok := ch.byName.find(asked(hello))
+	if !ok {
+		list = ch.first
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	if len(list) > 1 {
+		unnamed := *hello
+		unnamed.ServerName = "" // whether the name fits does not matter any more
+		for _, c := range list {
+			if unnamed.SupportsCertificate(c) == nil {
+				return c
+			}
+		}
+	}
+	return list[0] // if the client does not support it, the handshake tells why
+}
+
+// names has a value for each host: "example.org", "*.example.org", "example.*" or an IP address.
+type names[T any] map[string]T
+
+// hostKey is how a name of the configuration or of a certificate is compared.
+func hostKey(name string) string {
+	return strings.Trim(strings.ToLower(strings.TrimSuffix(name, ".")), "[]")
+}
+
+// find returns the value of a name: its own goes before that of "*.rest", the longest first, and these before
+// that of "beginning.*".
+func (n names[T]) find(name string) (value T, ok bool) {
+	if name == "" {
+		return value, false
+	}
+	if value, ok = n[name]; ok || net.ParseIP(name) != nil {
+		return value, ok
+	}
+	for rest := name; ; {
+		dot := strings.IndexByte(rest, '.')
+		if dot < 0 {
+			break
+		}
+		if value, ok = n["*"+rest[dot:]]; ok {
+			return value, true
+		}
+		rest = rest[dot+1:]
+	}
+	for begin := name; ; {
+		dot := strings.LastIndexByte(begin, '.')
+		if dot < 0 {
+			return value, false
+		}
+		begin = begin[:dot]
+		if value, ok = n[begin+".*"]; ok {
+			return value, true
+		}
+	}
+}
+
+// asked returns the host that a client wants: the name that it sends (SNI, RFC 6066 §3), or else the address at which it has connected, because
+// clients name no IP address.
+func asked(hello *tls.ClientHelloInfo) string {
+	if name := strings.ToLower(strings.TrimSuffix(hello.ServerName, ".")); name != "" {
+		return name
+	}
+	c := hello.Conn
+	if c == nil || c.LocalAddr() == nil {
+		return ""
+	}
+	tcp, ok := c.LocalAddr().(*net.TCPAddr)
+	if !ok {
+		return ""
+	}
+	return tcp.IP.String()
+}
+
+const (
+	// TicketPeriod is the time for which a key encrypts tickets.
+	TicketPeriod = 4 * time.Hour
+
+	// ticketKeys is the number of keys of the present and of earlier periods: a ticket lives for 20 to 24 hours.
+	ticketKeys = 6
+)
+
+// Tickets derives the keys of session tickets, the same in all processes that have a copy: the time since the machine was
+// started chooses the key (uptime). Each secret gives its key and the next secret, and is
+// then forgotten, so nothing that a process has in memory decrypts a session that ended a day ago.
+//
+// The zero value has no keys; NewTickets has.
+type Tickets struct {
+	Period int64    // of Secret
+	Secret []byte   // of the present period; nil: the zero value
+	Past   [][]byte // secrets for keys of the periods before, the latest first
+}
+
+// NewTickets returns Tickets with a secret of their own.
+func NewTickets() Tickets {
+	t := Tickets{Period: period(uptime()), Secret: make([]byte, sha256.Size)}
+	_, _ = rand.Read(t.Secret) // never fails
+	return t
+}
+
+func period(since time.Duration) int64 { return int64(since / TicketPeriod) }
+
+// newer reports whether t has secrets that other lacks: it is another chain, or further.
+func (t *Tickets) newer(other *Tickets) bool {
+	return t.Secret != nil && (other.Secret == nil || t.Period >= other.Period)
+}
+
+// Advance goes on to the present period.
+func (t *Tickets) Advance() { t.advance(uptime()) }
+
+// advance goes on to the period of the time since, and reports whether that is another one.
+func (t *Tickets) advance(since time.Duration) bool {
+	now := period(since)
+	if t.Secret == nil || now <= t.Period {
+		return false
+	}
+	for ; t.Period < now; t.Period++ {
+		t.Past = append([][]byte{derive(t.Secret, "key")}, t.Past...)
+		t.Secret = derive(t.Secret, "next secret")
+	}
+	t.Past = t.Past[:min(len(t.Past), ticketKeys-1)]
+	return true
+}
+
+// keys returns the keys, the one that encrypts first. Other settings for client certificates (hash) have other keys, or
+// a session could be resumed that would not be allowed now.
+func (t *Tickets) keys(hash [sha256.Size]byte) (keys [][32]byte) {
+	if t.Secret == nil {
+		*t = NewTickets()
+	}
+	next := derive(derive(t.Secret, "next secret"), "key") // another process may have gone on a moment before
+	for _, secret := range slices.Concat([][]byte{derive(t.Secret, "key"), next}, t.Past) {
+		keys = append(keys, [32]byte(derive(secret, "for "+string(hash[:]))))
+	}
+	return keys
+}
+
+// derive makes a secret for one purpose of another one (RFC 5869).
+func derive(secret []byte, purpose string) []byte {
+	out, err := hkdf.Expand(sha256.New, secret, "fapws tickets: "+purpose, sha256.Size)
+	if err != nil {
+		panic(err) // only a length beyond 255 hashes is an error
+	}
+	return out
 }

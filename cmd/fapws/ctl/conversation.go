@@ -8,8 +8,14 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -106,4 +112,163 @@ func (p *patience) Read(b []byte) (n int, err error) {
 		}
 		over = p.c.pid > 0 && ended(p.c.pid) // the next round reads its last words
 	}
+}
+
+const suffix = ".sock"
+
+// place is a folder for the sockets of a user's servers.
+type place struct {
+	parent string // must exist
+	path   string
+}
+
+// places are the folders for the sockets of a user, the best first. One user
+// may have servers with an environment of a session and without one.
+func places(uid int) (list []place) {
+	in := func(parent, name string) { list = append(list, place{parent, filepath.Join(parent, name)}) }
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) && owned(dir, uid) == nil {
+		in(dir, "fapws")
+	}
+	if dir := fmt.Sprintf("/run/user/%d", uid); len(list) == 0 || list[0].parent != dir {
+		in(dir, "fapws")
+	}
+	in("/run", fmt.Sprintf("fapws-%d", uid))
+	in("/tmp", fmt.Sprintf("fapws-%d", uid))
+	return list
+}
+
+// open makes sure that the directory exists, and that no other user can put a file into it.
+func (p place) open(uid int) error {
+	if err := os.Mkdir(p.path, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return private(p.path, uid)
+}
+
+// private returns an error unless a directory belongs to the user alone.
+func private(path string, uid int) error {
+	if err := owned(path, uid); err != nil {
+		return err
+	}
+	if st, err := os.Lstat(path); err != nil || st.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("%s is accessible to other users", path)
+	}
+	return nil
+}
+
+// owned returns an error unless path is a directory of the user that is reached without a link.
+func owned(path string, uid int) error {
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return err
+	}
+	switch {
+	case st.Mode&unix.S_IFMT != unix.S_IFDIR:
+		return fmt.Errorf("%s is not a directory", path)
+	case int(st.Uid) != uid:
+		return fmt.Errorf("%s belongs to another user", path)
+	}
+	return nil
+}
+
+// bindInFirst makes the socket of this process in the first of some folders
+// where that is possible: one may be there and on a file system that is
+// read-only, or have a path too long for a socket (unix(7)).
+func bindInFirst(list []place, uid int) (ln *net.UnixListener, path string, err error) {
+	var reasons []string
+	for _, p := range list {
+		err := p.open(uid)
+		if err == nil {
+			clean(p.path)
+			path = filepath.Join(p.path, strconv.Itoa(os.Getpid())+suffix)
+			ln, err = bind(path)
+		}
+		if err == nil {
+			return ln, path, nil
+		}
+		reasons = append(reasons, err.Error())
+	}
+	return nil, "", errors.New(strings.Join(reasons, ", "))
+}
+
+// Prepare makes a folder for the sockets of the user that this process, of
+// root, is about to become, where that user could not. Without it there is
+// still the next place.
+func Prepare(user *syscall.Credential) {
+	path := fmt.Sprintf("/run/fapws-%d", user.Uid)
+	if os.Mkdir(path, 0o700) == nil {
+		_ = os.Lchown(path, int(user.Uid), int(user.Gid))
+	}
+}
+
+// found is the socket of a server that may run.
+type found struct {
+	pid  int
+	path string
+}
+
+// search lists the sockets in the folders of a user.
+func search(uid int) (list []found) {
+	seen := map[string]bool{}
+	for _, p := range places(uid) {
+		if seen[p.path] || private(p.path, uid) != nil {
+			continue
+		}
+		seen[p.path] = true
+		entries, _ := os.ReadDir(p.path)
+		for _, e := range entries {
+			if pid, err := strconv.Atoi(strings.TrimSuffix(e.Name(), suffix)); err == nil && strings.HasSuffix(e.Name(), suffix) {
+				list = append(list, found{pid, filepath.Join(p.path, e.Name())})
+			}
+		}
+	}
+	return list
+}
+
+// users returns the users that have, or had, a server on this machine.
+func users() (uids []int) {
+	for _, pattern := range []string{"/run/user/*/fapws", "/run/fapws-*", "/tmp/fapws-*"} {
+		folders, _ := filepath.Glob(pattern)
+		for _, folder := range folders {
+			name := strings.TrimPrefix(filepath.Base(folder), "fapws-")
+			if name == "fapws" {
+				name = filepath.Base(filepath.Dir(folder))
+			}
+			if uid, err := strconv.Atoi(name); err == nil && !slices.Contains(uids, uid) {
+				uids = append(uids, uid)
+			}
+		}
+	}
+	return uids
+}
+
+// clean removes the sockets in a folder whose servers are gone.
+func clean(folder string) {
+	entries, _ := os.ReadDir(folder)
+	for _, e := range entries {
+		name := e.Name()
+		pid, err := strconv.Atoi(strings.TrimSuffix(name, suffix))
+		if err != nil || !strings.HasSuffix(name, suffix) || errors.Is(syscall.Kill(pid, 0), unix.EPERM) {
+			continue
+		}
+		// One that is there but does not listen yet is left alone.
+		path := filepath.Join(folder, name)
+		if pid != os.Getpid() && syscall.Kill(pid, 0) == nil {
+			continue
+		}
+		if !answers(path) {
+			_ = os.Remove(path)
+		}
+	}
+}
+
+// answers reports whether a server listens on a socket, and not only a process that has inherited it.
+func answers(path string) bool {
+	c, err := dialWithin(path, time.Second)
+	if err != nil {
+		return !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, os.ErrNotExist)
+	}
+	defer c.Close()
+	_, pid, _ := peerOf(c)
+	return pid == 0 || !ended(pid)
 }

@@ -1,7 +1,7 @@
 // Package ctl is the control socket of a server and its client, the command "fapws ctl": the owner of a server, and
 // root, can ask for its state on a unix socket. A server has one such socket, in a directory that only its user can
 // enter. It knows no Python and no server: the answers come from functions of package worker or supervisor, which run
-// on a goroutine of the socket. Start reading at protocol.go.
+// on a goroutine of the socket. Start reading at listen.go.
 //
 // # The status page
 //
@@ -15,7 +15,7 @@
 // numbers the events and may be away: the page then looks by itself, after two seconds without an event. Each picture is asked for, so a viewer
 // a user after a log-out gets none.
 //
-// Start reading at page.go. body.go makes the HTML, which works without JavaScript, and flame.go that of profiles.
+// Start reading at page.go. page_body.go makes the HTML, which works without JavaScript, also that of profiles.
 //
 // # The load generator
 //

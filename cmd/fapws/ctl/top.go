@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -117,4 +118,108 @@ func (s *screen) show(w io.Writer, text string, last bool) error {
 	b.WriteString("\x1b[J")
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// mostActive is how many active requests are shown.
+const mostActive = 30
+
+// String shows the view to people.
+func (v *View) String() string {
+	var b strings.Builder
+	r := &v.Report
+	fmt.Fprintf(&b, "fapws %s  %s  pid %d, up %s\n", r.Version, r.App, r.PID, period(r.Uptime))
+	if r.Failure != "" {
+		fmt.Fprintf(&b, "the last reload failed: %s\n", r.Failure)
+	}
+	fmt.Fprintf(&b, "%.1f requests/s, %.0f active, %.0f queued", v.Rate, v.InFlight, v.Queue)
+	if limit, ok := v.Threads["limit"]; ok {
+		fmt.Fprintf(&b, "; threads: %.0f busy, %.0f waiting for the GIL, %.0f idle, at most %.0f", v.Threads["busy"], v.Threads["gil"], v.Threads["idle"], limit)
+		if stuck := v.Threads["stuck"]; stuck > 0 {
+			fmt.Fprintf(&b, ", %.0f stuck", stuck)
+		}
+	}
+	b.WriteByte('\n')
+	fmt.Fprintf(&b, "wait for a thread: %s; for the GIL: %s\n", v.QueueWait, v.GILWait)
+	fmt.Fprintf(&b, "connections: %.0f HTTP, %.0f HTTP/2, %.0f SSE, %.0f WebSocket, %.0f tunnels, %.0f upstream (%.0f idle, %.0f errors)\n",
+		v.Connections["http"], v.Connections["http2"], v.Connections["sse"], v.Connections["websocket"], v.Connections["tunnel"], v.Connections["upstream"], v.Connections["upstream_idle"], v.Upstream)
+	if v.TLS != nil {
+		fmt.Fprintln(&b, v.TLS)
+	}
+	if r.Cache != nil && r.Cache.Limit > 0 {
+		fmt.Fprintln(&b, r.Cache)
+	}
+	if v.LogLost > 0 {
+		fmt.Fprintf(&b, "%.0f log lines lost\n", v.LogLost)
+	}
+	fmt.Fprintf(&b, "\n%9s %8s %8s %8s %8s %10s  %s\n", "REQ/S", "5XX/S", "P50", "P95", "P99", "REQUESTS", "ROUTE")
+	for _, one := range v.Routes {
+		fmt.Fprintf(&b, "%9.1f %8.1f %8s %8s %8s %10d  %s%s\n",
+			one.Rate, one.ErrRate, one.show(one.P50), one.show(one.P95), one.show(one.P99), one.Requests, one.Host, one.Route)
+	}
+	if len(v.Routes) == 0 {
+		b.WriteString("  no requests since counting began\n")
+	}
+	fmt.Fprintf(&b, "\n%8s  %-9s %8s %8s %10s", "WORKER", "STATE", "AGE", "MEMORY", "REQUESTS")
+	if v.Restarts > 0 {
+		fmt.Fprintf(&b, "  (%.0f restarts)", v.Restarts)
+	}
+	b.WriteByte('\n')
+	for i := range r.Workers {
+		r.Workers[i].row(&b)
+	}
+	if len(v.Active) > 0 {
+		fmt.Fprintf(&b, "\n%8s %8s  %s\n", "AGE", "WORKER", "REQUEST")
+	}
+	for i, one := range v.Active {
+		if i == mostActive {
+			fmt.Fprintf(&b, "  and %d more\n", len(v.Active)-i)
+			break
+		}
+		fmt.Fprintf(&b, "%8s %8d  %s  %s", length(one.Age), one.Worker, one.Request, one.State)
+		if one.At != "" {
+			fmt.Fprintf(&b, "  %s", one.At)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// row writes the line of a worker.
+func (w *Worker) row(b *strings.Builder) {
+	memory, requests := "-", "-"
+	if w.RSS > 0 {
+		memory = fmt.Sprintf("%.1f MB", float64(w.RSS)/1e6)
+	}
+	if w.Requests >= 0 {
+		requests = strconv.FormatInt(w.Requests, 10)
+	}
+	fmt.Fprintf(b, "%8d  %-9s %8s %8s %10s\n", w.PID, w.State, period(w.Age), memory, requests)
+}
+
+// String is the 50th and the 95th percentile, if there are values.
+func (q Quantiles) String() string {
+	if q.N == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%s, p95 %s", length(q.P50), length(q.P95))
+}
+
+func (q Quantiles) show(seconds float64) string {
+	if q.N == 0 {
+		return "-"
+	}
+	return length(seconds)
+}
+
+// length is a time in seconds with three digits: 120µs, 4.2ms, 1.25s, 61s.
+func length(seconds float64) string {
+	switch {
+	case seconds < 0.001:
+		return fmt.Sprintf("%.0fµs", seconds*1e6)
+	case seconds < 1:
+		return fmt.Sprintf("%.3gms", seconds*1e3)
+	case seconds < 60:
+		return fmt.Sprintf("%.3gs", seconds)
+	}
+	return period(seconds)
 }

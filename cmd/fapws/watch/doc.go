@@ -3,7 +3,6 @@
 // which sends on Changes; Close is safe for concurrent use. Start reading at watch.go.
 //
 // Package fsnotify beneath it reports events of the kernel for single directories. It has no recursion into
-// directories, also not into later ones; no patterns; no comparison of content, so touching a file would reload; and
-// no polling, where the kernel reports nothing (network file systems) or has no watches left. These are the files
-// tree.go, pattern.go and poll.go.
+// directories, also not into later ones; no patterns; no comparison of content, so touching a file would reload
+// (tree.go has these); and no polling, where the kernel reports nothing (network file systems) or has no watches left.
 package watch

@@ -6,9 +6,9 @@ import (
 	"net"
 	"time"
 
-	"fapws/runtime/system"
-
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/system"
 )
 
 // wire is a socket with the bytes that have not been written to it. It is the net.Conn of crypto/tls: during the handshake it waits, on a goroutine,

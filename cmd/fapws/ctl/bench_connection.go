@@ -6,10 +6,10 @@ import (
 	"io"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"fapws/runtime/eventloop"
 	"fapws/runtime/system"
-
-	"golang.org/x/sys/unix"
 )
 
 // session is what a connection speaks.

@@ -3,9 +3,9 @@ package ctl
 import (
 	"time"
 
-	"fapws/runtime/eventloop"
-
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/eventloop"
 )
 
 const (

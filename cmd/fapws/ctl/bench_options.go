@@ -13,9 +13,9 @@ import (
 	"strings"
 	"time"
 
-	"fapws/cmd/fapws/settings"
-
 	"golang.org/x/net/http/httpguts"
+
+	"fapws/cmd/fapws/settings"
 )
 
 // BenchOptions are what a user has asked for.
