@@ -1,6 +1,6 @@
 // Package confine takes from a process what it does not need: root, the files outside a directory (chroot), and by the
 // sandbox most else; and it keeps to the limits that the system sets: processes, descriptors, memory, processors.
-// Packages supervisor and worker call it. Start reading at assume_linux.go.
+// Packages supervisor and worker call it. Start reading at confine_linux.go.
 //
 // # User and group
 //
@@ -8,7 +8,7 @@
 // then a look at /proc whether each thread has lost root and cannot have it back (Assume).
 //
 // Without --user or --allow-root, root is refused, except in a container or where no other user exists
-// (container.go): there a warning must do.
+// (identity.go): there a warning must do.
 //
 // # Chroot
 //
@@ -26,7 +26,7 @@
 // Paths below the new root stay the same: FurnishChroot makes a link in it that leads from its own name to itself, so
 // /srv/www/log is /srv/www/log inside, too, and no code translates paths. contrib/fapws/_chroot.py imports modules
 // that Python and handlers import late, and keeps the source of all modules for tracebacks; TZ gets the value of
-// /etc/localtime (zone.go). EnterChroot fails if the process has a directory outside open, which would be a way out, or a
+// /etc/localtime (chroot.go). EnterChroot fails if the process has a directory outside open, which would be a way out, or a
 // file there that it writes.
 //
 // # Sandbox
@@ -58,7 +58,7 @@
 // cgroup.go finds the control groups of this process (cgroups(7)), of version 1 and 2, and the processors that they let
 // it use; memory.go reads their limits of memory. All these functions are safe for concurrent use.
 //
-// The memory of a process is kept small: UseLittleMemory sets the garbage collector for small machines (trimmer.go), and a Trimmer
+// The memory of a process is kept small: UseLittleMemory sets the garbage collector for small machines (memory.go), and a Trimmer
 // gives memory back to the kernel while no client is connected.
 //
 // An idle hello server has 7 MB of private memory, one without Python 3. Resident, with the pages of files that it maps, it

@@ -1,12 +1,20 @@
 package confine
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // UseLittleMemory sets the garbage collector for small machines, once. GOGC in the environment wins. It is for processes that have started:
@@ -72,3 +80,232 @@ func installed(root fs.FS) int64 {
 	n, _ := strconv.ParseInt(fields[0], 10, 64)
 	return n << 10
 }
+
+// dropProgramPages takes from the process the pages of program files that it has touched: most only once, while it
+// started (import machinery, initialisers, tables that were walked). Pages that are needed again are mapped from the
+// page cache, for half a microsecond a fault; the rest, about 7 MB of a hello server, is the kernel's to use. small has them mapped
+// again in small pieces. Any goroutine.
+func dropProgramPages(small bool) error {
+	f, err := os.Open("/proc/self/smaps")
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	programPages(f, func(start, end uint64) {
+		if small {
+			divide(uintptr(start), uintptr(end))
+		}
+		madvise(uintptr(start), uintptr(end-start), unix.MADV_DONTNEED)
+	})
+	return nil
+}
+
+// programPages calls drop with each mapping in smaps (proc(5)) of a program file that has pages in memory, and none of
+// them changed.
+func programPages(smaps io.Reader, drop func(start, end uint64)) {
+	var start, end uint64
+	droppable, resident := false, false
+	for lines := bufio.NewScanner(smaps); lines.Scan(); {
+		line := lines.Bytes()
+		key, value, ok := bytes.Cut(line, []byte(":"))
+		if !ok || bytes.ContainsRune(key, '-') {
+			start, end, droppable = programFile(line)
+			resident = false
+			continue
+		}
+		none := string(bytes.TrimSpace(value)) == "0 kB"
+		switch string(key) {
+		case "Rss": // emulators (qemu-user) write 0 for everything, also for mappings with changed pages
+			resident = !none
+		case "Anonymous": // a page that was written to (relocations) exists here only
+			if droppable && resident && none {
+				drop(start, end)
+			}
+		}
+	}
+}
+
+// divided is the size of the mappings that divide makes.
+const divided = 256 << 10
+
+// programFile reads the head line of a mapping, such as
+//
+//	00400000-00f00000 r-xp 00000000 fe:00 1234   /usr/bin/fapws
+//
+// and reports whether it is a file that the process only reads or executes.
+func programFile(line []byte) (start, end uint64, ok bool) {
+	f := bytes.Fields(line)
+	if len(f) < 6 || string(f[4]) == "0" {
+		return 0, 0, false
+	}
+	from, to, _ := bytes.Cut(f[0], []byte("-"))
+	start, err1 := strconv.ParseUint(string(from), 16, strconv.IntSize) // an emulator may show addresses of its own
+	end, err2 := strconv.ParseUint(string(to), 16, strconv.IntSize)
+	private := string(f[1]) == "r-xp" || string(f[1]) == "r--p"
+	return start, end, private && err1 == nil && err2 == nil
+}
+
+func madvise(start, length uintptr, advice int) {
+	unix.Syscall(unix.SYS_MADVISE, start, length, uintptr(advice))
+}
+
+// AnonymousMemory returns the resident memory of a process in bytes that is its own, and not of files that others have as well
+// (RssAnon of proc(5), status); 0 if it is not known.
+func AnonymousMemory(pid int) int64 {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := bytes.Cut(text, []byte("RssAnon:"))
+	fields := bytes.Fields(rest)
+	if len(fields) == 0 {
+		return 0
+	}
+	kib, _ := strconv.ParseInt(string(fields[0]), 10, 64)
+	return kib << 10
+}
+
+// ResidentMemory returns the resident memory of a process in bytes, 0 if it is not known
+// (proc(5), statm).
+func ResidentMemory(pid int) int64 {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
+	if err != nil {
+		return 0
+	}
+	fields := bytes.Fields(text)
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, _ := strconv.ParseInt(string(fields[1]), 10, 64)
+	return pages * int64(os.Getpagesize())
+}
+
+const (
+	// startPagesAfter is how long after the start the pages are given back
+	// that only the start needed.
+	startPagesAfter = time.Second
+
+	// memoryEvery is how often at most memory is given back, unless it has
+	// grown by memoryGrowth bytes: clients that come and go one by one are not a
+	// reason to do it each time.
+	memoryEvery  = 4 * time.Second
+	memoryGrowth = 2 << 20
+)
+
+// Trimmer gives memory back to the kernel while no client is connected.
+type Trimmer struct {
+	// TrimHeap gives the free memory of the C heap back to the kernel; nil: it stays.
+	TrimHeap func()
+
+	// Small makes mappings of the program small, for a process that does little: see divide. It is set before Started.
+	Small bool
+
+	mu    sync.Mutex
+	next  time.Time // not before
+	due   time.Time // when it will be; zero: not arranged
+	timer *time.Timer
+	left  int64 // resident bytes when it was given back last
+}
+
+// soon arranges for memory to be given back after wait, or as soon as it may
+// be. It is safe for concurrent use.
+func (t *Trimmer) soon(wait time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if rest := time.Until(t.next); rest > wait && ResidentMemory(os.Getpid()) < t.left+memoryGrowth {
+		wait = rest
+	}
+	at := time.Now().Add(wait)
+	switch {
+	case t.timer == nil:
+		t.timer = time.AfterFunc(wait, t.give)
+	case t.due.IsZero() || at.Before(t.due):
+		t.timer.Reset(wait)
+	default:
+		return
+	}
+	t.due = at
+}
+
+// Started arranges for the pages that only the start needed to be given back.
+func (t *Trimmer) Started() {
+	UseLittleMemory()
+	t.soon(startPagesAfter)
+}
+
+// Quiet is runtime.Config.OnIdle.
+func (t *Trimmer) Quiet() { t.soon(0) }
+
+func (t *Trimmer) give() {
+	t.mu.Lock()
+	t.due = time.Time{} // memory used from now on is for the next time
+	t.mu.Unlock()
+	debug.FreeOSMemory()
+	if t.TrimHeap != nil {
+		t.TrimHeap()
+	}
+	// Without smaps the memory stays, and the server runs as well.
+	_ = dropProgramPages(t.Small)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.next, t.left = time.Now().Add(memoryEvery), ResidentMemory(os.Getpid())
+}
+
+const (
+	// littlePercent keeps the heap of the Go side, which is below 1 MB and hardly grows per request, from being let to 4 MB before it is
+	// collected.
+	littlePercent = 25
+
+	// busyPercent lets it, while collections would follow each other too fast: ten TLS handshakes leave 1 MB of garbage, and collecting
+	// that took as much time as computing them.
+	busyPercent = 100
+
+	// tooFast and slow are the times between two collections below which the heap may be larger, and above which it is little again.
+	tooFast = 200 * time.Millisecond
+	slow    = 2 * time.Second
+)
+
+// pacer chooses between a little heap and few collections.
+type pacer struct {
+	set func(percent int)
+
+	mu   sync.Mutex
+	last time.Duration // when the last collection was, since the start
+	busy bool
+}
+
+// collected is called behind each collection, at a time since the start. It is safe for concurrent use.
+func (p *pacer) collected(at time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	since := at - p.last
+	p.last = at
+	switch {
+	case !p.busy && since < tooFast:
+		p.busy = true
+		p.set(busyPercent)
+	case p.busy && since > slow:
+		p.busy = false
+		p.set(littlePercent)
+	}
+}
+
+// follow has p choose from now on. The heap is little first.
+func (p *pacer) follow() {
+	p.set(littlePercent)
+	begin := time.Now()
+	p.last = -slow // the collections of the start are not too fast
+	afterCollection(func() { p.collected(time.Since(begin)) })
+}
+
+// afterCollection calls f behind each collection, on a goroutine of the runtime.
+func afterCollection(f func()) {
+	// An object without a pointer would share its memory with others.
+	runtime.AddCleanup(new(*int), func(struct{}) {
+		afterCollection(f) // first, or the next collection might come before
+		f()
+	}, struct{}{})
+}
+
+// setPercent is debug.SetGCPercent without its result.
+func setPercent(percent int) { debug.SetGCPercent(percent) }

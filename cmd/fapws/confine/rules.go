@@ -1,5 +1,7 @@
 package confine
 
+import "path/filepath"
+
 // Rules are what a process may do after Enter. A path stands for the file or directory that has it at that time, with
 // everything below; a missing one is left out.
 type Rules struct {
@@ -27,3 +29,40 @@ func (r *Rules) executes() bool { return r.Programs || len(r.Exec) > 0 }
 // SandboxVariable names the directory of temporary files in the environment of processes that are to enter the sandbox, and of the
 // program that takes the place of a supervisor.
 const SandboxVariable = "FAPWS_SANDBOX_TMP"
+
+// libraries are directories of shared libraries, of Python's standard library and of data: time zones, media types.
+var libraries = []string{
+	"/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/local/lib", "/usr/local/lib64",
+	"/usr/share", "/usr/local/share",
+}
+
+// readable are what Python and the C library read at any time. Processes outside the sandbox show little of themselves
+// in /proc: Landlock treats them as if they were of another user.
+var readable = []string{
+	"/proc",
+	"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom",
+	"/etc/ld.so.cache", "/etc/localtime", "/etc/timezone", "/etc/mime.types", "/etc/locale.alias", "/etc/os-release",
+	"/etc/passwd", "/etc/group", "/etc/hostname",
+	"/etc/hosts", "/etc/host.conf", "/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/gai.conf", "/etc/services", "/etc/protocols",
+	"/run/systemd/resolve", "/run/NetworkManager/resolv.conf", "/run/resolvconf", // where /etc/resolv.conf leads to
+	"/etc/ssl/openssl.cnf", "/etc/ssl/certs", "/etc/ca-certificates", "/etc/pki/tls", "/etc/pki/ca-trust",
+}
+
+// devices can be written to.
+var devices = []string{"/dev/null", "/dev/zero", "/dev/full"}
+
+// programs are directories of programs, and of what they run.
+var programs = []string{
+	"/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/libexec", "/usr/local/bin", "/usr/local/sbin", "/usr/local/libexec",
+	"/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/local/lib", "/usr/share", "/usr/local/share",
+	"/etc/alternatives", "/etc/php", "/etc/perl",
+}
+
+// loaders returns the dynamic loaders, which the kernel runs with each program.
+func loaders() (paths []string) {
+	for _, pattern := range []string{"/lib*/ld-*.so*", "/usr/lib*/ld-*.so*", "/lib/*/ld-*.so*"} {
+		found, _ := filepath.Glob(pattern)
+		paths = append(paths, found...)
+	}
+	return paths
+}

@@ -18,7 +18,7 @@
 //
 // # Blocked signals
 //
-// sigmask.go deals with signals that a process finds blocked when it starts. Importing it has effects, before
+// signals.go deals with signals that a process finds blocked when it starts. Importing it has effects, before
 // Go's runtime starts: a worker unblocks the control signals of a supervisor, and a supervisor that takes over at an
 // upgrade keeps those that arrive until it catches them: HUP, TTIN and TTOU must not end it, and TERM, INT and QUIT must
 // end it in order.
