@@ -87,7 +87,7 @@ static int reserve(int64_t cost) {
 }
 
 /* Notes that an event was sent to the event loop: the exchange that published it sends its further output after the
- * event (order.go). A thread or task of the application belongs to no exchange: all exchanges wait for its events. */
+ * event (messages.go). A thread or task of the application belongs to no exchange: all exchanges wait for its events. */
 static void note_published(int64_t cost) {
   int64_t events = __atomic_add_fetch(&P.shared.events, cost, __ATOMIC_SEQ_CST);
   core_record *rec = core_this_thread ? core_this_thread->current : NULL;

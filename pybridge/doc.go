@@ -99,7 +99,7 @@
 //     have arrived; a send() that fails then ends the WebSocket without a report.
 //   - Credit is given back for an eighth of the window, so a paused client does not wait indefinitely.
 //   - The loop does not know when a callback began. While such WebSockets exist and a timeout is set, a goroutine
-//     (callbacks.go) checks twice a second whether threads are still in the same job. Each callback counts as one, so
+//     (timeout.go) checks twice a second whether threads are still in the same job. Each callback counts as one, so
 //     an exception for one cannot hit the next.
 //   - environ['werkzeug.socket'] is for libraries that speak WebSocket themselves: a subclass of socket.socket that
 //     notes its first use, and only then makes the descriptor blocking, because that holds for the loop's, too.
@@ -137,7 +137,7 @@
 //     cancelled; if it blocks the thread, fapws.Timeout is raised. If the thread does not return within five seconds,
 //     its stack is logged and the process is replaced. The code that blocks it may belong to no active request, so a
 //     request that has waited in vain for the thread checks whether it makes progress (checkAsync in
-//     async.go).
+//     mode.go).
 //   - SystemExit and KeyboardInterrupt, which asyncio lets through its event loop if a task of the application raises
 //     them, and stop(), are logged, and the loop continues. Starlette's BaseHTTPMiddleware makes such tasks.
 //   - The close frame of a WebSocket comes to the application in order, so send() works until it has received the
@@ -166,7 +166,7 @@
 // event loop takes them before it takes finished parts, so a page that a handler has purged is gone when its client
 // reads the answer.
 //
-//   - order.go keeps the order of one client over several workers: of 300 events that a client published through two
+//   - messages.go keeps the order of one client over several workers: of 300 events that a client published through two
 //     workers in turn, up to three came swapped. The output of an exchange that has published is held back until the
 //     supervisor has numbered its event; other exchanges do not wait. Two workers, one connection, median: 19 µs
 //     became 118 for such a request (ASGI: 83 and 180), others still take 13.
@@ -215,6 +215,6 @@
 //   - CLONE_FS and capset (cmd/fapws/confine): only root may chroot there, so --chroot is left out, or the worker loads
 //     the application inside.
 //   - CLOCK_MONOTONIC_COARSE (core_pool.c, stack.go): CLOCK_MONOTONIC_FAST on FreeBSD, CLOCK_MONOTONIC elsewhere.
-//   - malloc_trim and mallopt (memorytrim.go, cmd/fapws/confine): glibc's, left out. MAP_NORESERVE, too.
+//   - malloc_trim and mallopt (process.go, cmd/fapws/confine): glibc's, left out. MAP_NORESERVE, too.
 //   - sem_timedwait (core_threads.c), pthread_condattr_setclock (core_pool.c): macOS does not have them.
 package pybridge

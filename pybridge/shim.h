@@ -60,7 +60,7 @@ typedef struct core_part {
   uint16_t code;                     /* of CORE_OP_CLOSE */
   uint32_t subprotocol_off, subprotocol_len; /* in buf: subprotocol of an accepted WebSocket */
   int64_t credit;                            /* of CORE_OP_CREDIT */
-  int64_t behind;    /* to be sent after the server has numbered events up to this sum of costs (order.go) */
+  int64_t behind;    /* to be sent after the server has numbered events up to this sum of costs (messages.go) */
   const char *body;  /* in buf, behind the part, or in owner's memory; freed with it */
   uint32_t body_off; /* offset in buf, while buf may still move */
   size_t body_len;

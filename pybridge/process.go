@@ -1,0 +1,192 @@
+package pybridge
+
+// #include <malloc.h>
+// #include <stdlib.h>
+// #include "shim.h"
+// #ifdef __GLIBC__
+// static void trim(void) { malloc_trim(0); }
+// #else
+// static void trim(void) {}
+// #endif
+import "C"
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+
+	python3 "github.com/go-python/cpy3"
+
+	"fapws/runtime/metrics"
+	"fapws/runtime/system"
+)
+
+var keeping sync.Mutex
+
+// KeepFromChildren makes children that the application forks (os.fork, multiprocessing) close a listener and all connections
+// accepted from it, or another descriptor that the server never closes, and keeps the application from closing it (package
+// descriptors). For other descriptors close-on-exec is enough. It is safe for concurrent use.
+func KeepFromChildren(c syscall.Conn) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return raw.Control(func(fd uintptr) {
+		system.KeepDescriptor(int(fd))
+		keeping.Lock()
+		defer keeping.Unlock()
+		C.core_keep_from_children(C.int(fd))
+	})
+}
+
+// ServeForks forks a child for each order of package scgi on control (contrib/fapws/_fork.py), and returns when the other end is
+// closed. The children serve the mounts of this App with c's Timeout, Debug, SendFile and Accel. It must be called instead of Start,
+// on the thread of Load, in a process that does nothing else: a child, which never returns to Go, misses none of Go's threads. The
+// error is one line.
+func (a *App) ServeForks(c RunConfig, control *os.File) error {
+	C.core_take_gil()
+	defer C.core_release_gil()
+	mounts := python3.PyList_New(0)
+	for i := range a.mounts {
+		m := &a.mounts[i]
+		mount := python3.PyTuple_New(4) // lives as long as the process
+		for at, part := range []*python3.PyObject{m.callable, text(m.Name), orNone(m.environ), orNone(m.start)} {
+			part.IncRef()
+			python3.PyTuple_SetItem(mount, at, part)
+		}
+		python3.PyList_Append(mounts, mount)
+	}
+	_, err := callPackage("_fork", "serve", python3.PyLong_FromLong(int(control.Fd())), mounts,
+		python3.PyFloat_FromDouble(c.Timeout.Seconds()), python3.PyLong_FromLong(c.Debug), python3.PyBool_FromLong(int(boolByte(c.SendFile || c.Accel))))
+	runtime.KeepAlive(control) // until here, or a collection, which Go makes every two minutes, closes it
+	if err == nil && python3.PyErr_Occurred() != nil {
+		python3.PyErr_Print()
+		err = errors.New("the loader of --fork has failed; see the traceback above")
+	}
+	return err
+}
+
+func orNone(class unsafe.Pointer) *python3.PyObject {
+	if class == nil {
+		return python3.Py_None
+	}
+	return (*python3.PyObject)(class)
+}
+
+// Forkable returns an error with the first mount that cannot be served by a process for each request. It is safe for concurrent
+// use.
+func (c *Contents) Forkable() error {
+	for i := range c.Apps {
+		for _, m := range c.Apps[i].Table {
+			if m.Static == nil && m.CGI == "" && !kinds[m.Kind].forks {
+				return fmt.Errorf("--fork serves synchronous handlers only, but %s is %s: remove --fork, or use --workers", m.Name, kinds[m.Kind].article)
+			}
+		}
+	}
+	return nil
+}
+
+// Paths returns the absolute paths of directories and archives from which Python and the applications may read files after
+// loading: the search path of modules, and where modules were found. It must be called on the thread of Load.
+func (a *App) Paths() ([]string, error) {
+	C.core_take_gil()
+	defer C.core_release_gil()
+	return packageTexts("_sandbox", "paths")
+}
+
+// Targets returns the paths of the applications that can be requested without further knowledge. It must be called on the
+// thread of Load.
+func (a *App) Targets() ([]string, error) {
+	C.core_take_gil()
+	defer C.core_release_gil()
+	apps := a.entries()
+	defer apps.DecRef()
+	return packageTexts("_rehearsal", "targets", apps)
+}
+
+// packageTexts calls a function of a module of package fapws that returns a list of str. GIL held.
+func packageTexts(module, function string, args ...*python3.PyObject) ([]string, error) {
+	result, err := callPackage(module, function, args...)
+	if err != nil {
+		return nil, err
+	}
+	if result == nil {
+		python3.PyErr_Print()
+		return nil, fmt.Errorf("fapws.%s.%s failed; see the traceback above", module, function)
+	}
+	defer result.DecRef()
+	var list []string
+	for _, one := range items(result) {
+		if text := python3.PyUnicode_AsUTF8(one); text != "" {
+			list = append(list, text)
+		} else {
+			python3.PyErr_Clear() // not UTF-8
+		}
+	}
+	return list, nil
+}
+
+// TrimHeap returns free memory of malloc to the kernel: half a megabyte after a
+// load. It is safe for concurrent use.
+func TrimHeap() { C.trim() }
+
+// Measure makes the interpreter count from now on how long requests and threads wait, which costs each request two looks at
+// the clock at most. It may be called again, but not at the same time.
+func (h *Handler) Measure() {
+	bounds := metrics.Bounds
+	C.core_count_waits((*C.int64_t)(unsafe.Pointer(&bounds[0])), C.int(len(bounds)))
+}
+
+// Metrics returns what was counted, with the metrics of the application (fapws.metrics). It is safe for concurrent use and
+// needs no GIL.
+func (h *Handler) Metrics() []metrics.Family {
+	var w C.core_waits
+	C.core_read_waits(&w)
+	all := []metrics.Family{
+		waits("fapws_queue_wait_seconds", "Time from the arrival of a request until its handler begins.", w.queue_wait),
+	}
+	if h.config.Threads > 0 {
+		all = append(all,
+			waits("fapws_gil_wait_seconds", "Time that a thread with a new request waits for the GIL; waits inside of handlers are not seen.", w.gil_wait),
+			metrics.Family{Name: "fapws_threads", Kind: metrics.Gauge, Help: "Python threads for handlers; gil: they wait for the GIL with a new request; stuck ones have timed out and do not return.", Series: []metrics.Series{
+				{Labels: metrics.Labels("state", "busy"), Value: float64(max(0, w.live-w.idle-w.stuck-w.waiting))},
+				{Labels: metrics.Labels("state", "gil"), Value: float64(w.waiting)},
+				{Labels: metrics.Labels("state", "idle"), Value: float64(w.idle)},
+				{Labels: metrics.Labels("state", "stuck"), Value: float64(w.stuck)},
+			}},
+			metrics.One("fapws_threads_limit", metrics.Gauge, "", "Python threads that there may be.", float64(h.config.Threads)),
+		)
+	}
+	all = append(all, metrics.One("fapws_queue_length", metrics.Gauge, "", "Requests that wait for a thread.", float64(w.queued)))
+	return append(all, applicationMetrics()...)
+}
+
+// waits makes a family of durations that C has counted.
+func waits(name, help string, d *C.core_durations) metrics.Family {
+	f := metrics.Family{Name: name, Kind: metrics.Histogram, Unit: "seconds", Help: help, Bounds: metrics.Seconds()}
+	s := metrics.Series{Counts: make([]int64, len(f.Bounds)+1)}
+	for i := range s.Counts {
+		s.Counts[i] = atomic.LoadInt64((*int64)(&d.counts[i]))
+	}
+	s.Total = float64(atomic.LoadInt64((*int64)(&d.sum_ns))) / 1e9
+	f.Series = []metrics.Series{s}
+	return f
+}
+
+// applicationMetrics returns the metrics that Python code has declared.
+func applicationMetrics() (all []metrics.Family) {
+	var n C.size_t
+	text := C.core_application_metrics(&n)
+	if text == nil {
+		return nil
+	}
+	defer C.free(unsafe.Pointer(text))
+	_ = json.Unmarshal(C.GoBytes(unsafe.Pointer(text), C.int(n)), &all) // C has made it
+	return all
+}
