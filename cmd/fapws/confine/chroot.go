@@ -4,7 +4,6 @@ package confine
 import "C"
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -68,28 +67,4 @@ func nothingLeadsOut(root string) error {
 // below reports whether path, which is absolute, is in the folder root.
 func below(root, path string) bool {
 	return path == root || strings.HasPrefix(path, strings.TrimSuffix(root, "/")+"/")
-}
-
-// KeepZone sets TZ to the rule of this machine's /etc/localtime, unless it is set, because that file is missing
-// inside. It must be called before Python starts.
-func KeepZone() error {
-	if _, set := os.LookupEnv("TZ"); set {
-		return nil
-	}
-	rule := zoneRule("/etc/localtime")
-	if rule == "" {
-		return nil // UTC, then and now
-	}
-	return os.Setenv("TZ", rule)
-}
-
-// zoneRule returns the last line of a file of time zone information (RFC 8536
-// §3.3), which says how it goes on as TZ does: "CET-1CEST,M3.5.0,M10.5.0/3".
-func zoneRule(path string) string {
-	content, err := os.ReadFile(path)
-	if err != nil || !bytes.HasPrefix(content, []byte("TZif")) || !bytes.HasSuffix(content, []byte("\n")) {
-		return ""
-	}
-	content = content[:len(content)-1]
-	return string(content[bytes.LastIndexByte(content, '\n')+1:])
 }
