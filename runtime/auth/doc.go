@@ -9,7 +9,7 @@
 //
 // A Checker bounds the cost of all checks together: half of the processors compute. It never locks an account,
 // because then any client could lock out its owner. Instead a check is due when it arrived, plus a penalty for recent
-// failures of its client's network and of its account (penalty.go), and for the checks of its network and its connection
+// failures of its client's network and of its account (checker.go), and for the checks of its network and its connection
 // that wait already. So a flood of guesses waits behind all other logins, requests that one connection has sent at once wait
 // behind other connections, and a network from which the user has logged in has no penalty for what others do to the
 // account. No first check of a connection waits more than 30 s longer than in turn. The 401 for a guess is held back by the

@@ -11,7 +11,7 @@
 //   - Parse judges whole lines only, so its answer does not depend on how the bytes were cut; a fuzz test compares
 //     every cut with the whole, and with net/http's reading of the same bytes where both accept. A Resume keeps the
 //     arrival of single bytes linear.
-//   - canonical.go has the one path by which everything decides (ResolvePath). Parse notes whether a path is already
+//   - target.go has the one path by which everything decides (ResolvePath). Parse notes whether a path is already
 //     in that form (Request.Plain), so an ordinary one costs nothing. nginx and Apache decode, resolve and merge as
 //     well; Go's ServeMux and werkzeug redirect to the canonical spelling; gunicorn and uvicorn pass every path on
 //     undecided.

@@ -1,6 +1,127 @@
 package http1
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
+
+// Span is a range of bytes in a head buffer: buf[Off : Off+Len].
+// Offsets cross the language boundary as they are, so their width is fixed.
+type Span struct {
+	Off, Len uint32
+}
+
+// In returns the bytes that s covers in buf.
+func (s Span) In(buf []byte) []byte { return buf[s.Off : s.Off+s.Len : s.Off+s.Len] }
+
+// Field is one header field: its name as received and its value without
+// surrounding whitespace.
+type Field struct {
+	Name, Value Span
+}
+
+// Framing says how the body of a message is delimited (RFC 9112 §6.3).
+type Framing uint8
+
+// The framings a message can have.
+const (
+	NoBody     Framing = iota
+	Sized              // Content-Length, in Request.Length (may be 0)
+	Chunked            // Transfer-Encoding: chunked
+	UntilClose         // responses only: the end of the connection ends the body
+)
+
+// Version is a version of HTTP.
+type Version uint8
+
+// The versions. A request of HTTP/2 is parsed from a head of the form of HTTP/1 that its fields were put into: see ParseWhole.
+const (
+	HTTP10 Version = iota
+	HTTP11
+	HTTP2
+)
+
+// String returns the version as request lines have it.
+func (v Version) String() string { return [...]string{"HTTP/1.0", "HTTP/1.1", "HTTP/2.0"}[v] }
+
+// Request is a parsed request head. Its spans are offsets into the head
+// itself, which begins with the first byte of the method: after a Parse that
+// returned n, the head is buf[n-HeadLen : n]. The zero value is ready for use
+// and a value can be reused for the next request (Fields keeps its capacity).
+type Request struct {
+	Method    Span
+	Target    Span // the request-target as received
+	Path      Span // raw path of Target: "/a%20b"; "*" for OPTIONS *; "/" if absolute-form has none
+	Query     Span // raw query of Target, without "?"
+	Authority Span // authority of an absolute-form target, else empty (then Host applies)
+	Host      Span // value of the Host field; empty if there is none (HTTP/1.0)
+	UpgradeTo Span // value of the first Upgrade field; empty if there is none
+	Fields    []Field
+	HeadLen   int   // length of the head with its empty line, without leading CRLFs consumed (see Parse)
+	Length    int64 // Content-Length when Body == Sized, else 0
+	Body      Framing
+	Version   Version
+	KeepAlive bool // as the client has asked: version and Connection field
+	Upgrade   bool // Connection lists "upgrade" (RFC 9110 §7.8)
+	Expect100 bool // Expect: 100-continue on HTTP/1.1 with a body
+	Trailers  bool // the response may end with trailer fields: HTTP/2, or HTTP/1.1 with TE: trailers (RFC 9110 §6.5.1)
+	Head      bool // method is HEAD
+	Safe      bool // method is GET, HEAD, OPTIONS or TRACE (RFC 9110 §9.2.1)
+	Forwarded bool // a field is one that IsForwarding is true for
+	Plain     bool // Path is its own canonical form (see ResolvePath): it has no "%", no backslash, no "//" and no "/."
+
+	// Resume is where Parse goes on after ErrNeedMore. A Request that serves
+	// one connection needs no care; one that is shared by connections must be
+	// given each connection's Resume before Parse and have it saved after.
+	Resume Resume
+}
+
+// Resume remembers how far an incomplete head was examined, so that a head
+// that arrives byte by byte costs O(n). The zero value is a new head.
+type Resume struct {
+	line   uint32 // start of the first line that has not ended
+	seen   uint32 // bytes known to hold no line end beyond line
+	fields uint32 // field lines before line
+}
+
+// Limits bounds a request head, in bytes unless noted. Zero means the default.
+type Limits struct {
+	RequestLine int // method, target and version without CRLF; 8192; beyond: 414
+	FieldLine   int // name, colon and value of one field without CRLF; 8192; beyond: 431
+	Head        int // the whole head with its empty line; 32768; beyond: 431
+	Fields      int // number of fields; 100; beyond: 431
+}
+
+// Defaults of Limits.
+const (
+	DefaultRequestLine = 8 << 10
+	DefaultFieldLine   = 8 << 10
+	DefaultHead        = 32 << 10
+	DefaultFields      = 100
+)
+
+// WithDefaults returns l with the default in place of every zero.
+func (l Limits) WithDefaults() Limits {
+	l.RequestLine = orDefault(l.RequestLine, DefaultRequestLine)
+	l.FieldLine = orDefault(l.FieldLine, DefaultFieldLine)
+	l.Head = orDefault(l.Head, DefaultHead)
+	l.Fields = orDefault(l.Fields, DefaultFields)
+	return l
+}
+
+// Plus returns l with room for more fields, of size bytes together, that the server has added to a head.
+func (l Limits) Plus(fields, size int) Limits {
+	l = l.WithDefaults()
+	l.Fields, l.Head, l.FieldLine = l.Fields+fields, l.Head+size, max(l.FieldLine, size)
+	return l
+}
+
+func orDefault(v, def int) int {
+	if v == 0 {
+		return def
+	}
+	return v
+}
 
 // Parse reads a request head from the start of buf. On success it returns how
 // many bytes the head takes, at most two empty lines before it included (RFC
@@ -156,6 +277,166 @@ func (r *Request) complete(head []byte, k *known) error {
 	r.Trailers = r.Version == HTTP2 || k.trailers && r.Version == HTTP11
 	if k.body {
 		return r.framing(head)
+	}
+	return nil
+}
+
+// maxMethod is longer than any registered method (RFC 9112 §3: a longer one
+// than the server knows is 501).
+const maxMethod = 32
+
+const (
+	version11 = uint64('H') | 'T'<<8 | 'T'<<16 | 'P'<<24 | '/'<<32 | '1'<<40 | '.'<<48 | '1'<<56
+	version10 = version11 - 1<<56
+	version20 = version11 + 1<<40 - 1<<56
+)
+
+// requestLine parses "method SP request-target SP HTTP-version CR" (RFC 9112
+// §3) at the start of the head; line ends before the LF.
+func (r *Request) requestLine(line []byte, http2 bool) error {
+	if line[len(line)-1] != '\r' {
+		return errBareLF
+	}
+	line = line[:len(line)-1]
+	m := 0
+	for m < len(line) && class[line[m]]&isToken != 0 {
+		m++
+	}
+	// The shortest rest is " / HTTP/1.1": target and version are found from
+	// both ends, and a third space is an invalid character of the target.
+	version := len(line) - 8
+	if m == len(line) || line[m] != ' ' || version < m+3 || line[version-1] != ' ' {
+		return errRequestLine
+	}
+	if m > maxMethod {
+		return errMethodTooLong
+	}
+	switch v := binary.LittleEndian.Uint64(line[version:]); {
+	case v == version11:
+		r.Version = HTTP11
+	case http2 && v == version20:
+		r.Version = HTTP2
+	case v == version10:
+	default:
+		if err := otherVersion(line[version:]); err != nil {
+			return err
+		}
+		r.Version = HTTP11
+	}
+	r.Method = Span{0, uint32(m)}
+	options := false
+	switch method := line[:m]; string(method) {
+	case "GET", "TRACE":
+		r.Safe = true
+	case "HEAD":
+		r.Safe, r.Head = true, true
+	case "OPTIONS":
+		r.Safe, options = true, true
+	case "CONNECT":
+		return errConnect
+	}
+	return r.target(line, m+1, version-1, options)
+}
+
+// otherVersion judges "HTTP/" DIGIT "." DIGIT but 1.0 and 1.1. A higher minor
+// version is answered as 1.1 (RFC 9110 §2.5).
+func otherVersion(v []byte) error {
+	if string(v[:5]) != "HTTP/" || v[5] < '0' || v[5] > '9' || v[6] != '.' || v[7] < '0' || v[7] > '9' {
+		return errVersionSyntax
+	}
+	if v[5] != '1' {
+		return errVersion
+	}
+	return nil
+}
+
+// target parses line[pos:end], one of the forms of RFC 9112 §3.2.
+func (r *Request) target(line []byte, pos, end int, options bool) error {
+	r.Target = Span{uint32(pos), uint32(end - pos)}
+	if line[pos] == '/' {
+		return r.pathAndQuery(line, pos, end)
+	}
+	if end-pos == 1 && line[pos] == '*' && options {
+		r.Path, r.Plain = r.Target, true
+		return nil
+	}
+	return r.absoluteForm(line, pos, end)
+}
+
+// absoluteForm parses an http or https URI (RFC 9112 §3.2.2). What else it
+// might be, authority-form or "*" without OPTIONS, is an error.
+func (r *Request) absoluteForm(line []byte, pos, end int) error {
+	t := line[pos:end]
+	var scheme int
+	switch {
+	case len(t) > 7 && equalFold(t[:4], "http") && string(t[4:7]) == "://":
+		scheme = 7
+	case len(t) > 8 && equalFold(t[:5], "https") && string(t[5:8]) == "://":
+		scheme = 8
+	default:
+		if !all(t, isTarget) {
+			return errTarget
+		}
+		return errTargetForm
+	}
+	a := scheme
+	for a < len(t) && t[a] != '/' && t[a] != '?' {
+		a++
+	}
+	// User information has no place here (RFC 9110 §4.2.4); "@" is not valid in a host.
+	if !ValidHost(t[scheme:a]) {
+		return errAuthority
+	}
+	r.Authority = Span{uint32(pos + scheme), uint32(a - scheme)}
+	if a < len(t) && t[a] == '/' {
+		return r.pathAndQuery(line, pos+a, end)
+	}
+	// An empty path means "/" (RFC 9110 §4.2.3): borrow the one before the authority.
+	if err := r.pathAndQuery(line, pos+a, end); err != nil {
+		return err
+	}
+	r.Path = Span{uint32(pos + scheme - 1), 1}
+	return nil
+}
+
+// pathAndQuery parses line[pos:end], "path [?query]". Percent-encoding is
+// checked in the path, which will be decoded. In the query it is not: browsers
+// send "?q=100%" as typed, and the query is handed on as it is.
+func (r *Request) pathAndQuery(line []byte, pos, end int) error {
+	line = line[:end]
+	r.Plain = true
+	i := pos
+scan:
+	for ; i < len(line); i++ {
+		c := line[i]
+		if class[c]&isPlain != 0 {
+			continue
+		}
+		switch c {
+		case '/':
+			if i+1 < len(line) && (line[i+1] == '/' || line[i+1] == '.') {
+				r.Plain = false
+			}
+		case '\\':
+			r.Plain = false
+		case '%':
+			if i+2 >= len(line) || class[line[i+1]]&class[line[i+2]]&isHex == 0 || line[i+1] == '0' && line[i+2] == '0' {
+				return errPercent
+			}
+			r.Plain = false
+		case '?':
+			break scan
+		default:
+			return errTarget
+		}
+	}
+	r.Path = Span{uint32(pos), uint32(i - pos)}
+	if i < len(line) {
+		i++
+		if !all(line[i:], isTarget) {
+			return errTarget
+		}
+		r.Query = Span{uint32(i), uint32(len(line) - i)}
 	}
 	return nil
 }

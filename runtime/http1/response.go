@@ -1,6 +1,12 @@
 package http1
 
-import "strconv"
+import (
+	"bytes"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+)
 
 // Continue is the interim answer to Expect: 100-continue (RFC 9110 §15.2.1).
 const Continue = "HTTP/1.1 100 Continue\r\n\r\n"
@@ -122,4 +128,277 @@ func (r *Response) appendFraming(dst []byte) []byte {
 		r.Body = NoBody // RFC 9110 §9.3.2: the same fields, no content
 	}
 	return dst
+}
+
+// StatusText returns the reason phrase of a status code, "" if it has none.
+// Source: IANA HTTP Status Code Registry.
+func StatusText(code int) string {
+	switch code {
+	case 100:
+		return "Continue"
+	case 101:
+		return "Switching Protocols"
+	case 102:
+		return "Processing"
+	case 103:
+		return "Early Hints"
+	case 200:
+		return "OK"
+	case 201:
+		return "Created"
+	case 202:
+		return "Accepted"
+	case 203:
+		return "Non-Authoritative Information"
+	case 204:
+		return "No Content"
+	case 205:
+		return "Reset Content"
+	case 206:
+		return "Partial Content"
+	case 207:
+		return "Multi-Status"
+	case 208:
+		return "Already Reported"
+	case 226:
+		return "IM Used"
+	case 300:
+		return "Multiple Choices"
+	case 301:
+		return "Moved Permanently"
+	case 302:
+		return "Found"
+	case 303:
+		return "See Other"
+	case 304:
+		return "Not Modified"
+	case 305:
+		return "Use Proxy"
+	case 307:
+		return "Temporary Redirect"
+	case 308:
+		return "Permanent Redirect"
+	case 400:
+		return "Bad Request"
+	case 401:
+		return "Unauthorized"
+	case 402:
+		return "Payment Required"
+	case 403:
+		return "Forbidden"
+	case 404:
+		return "Not Found"
+	case 405:
+		return "Method Not Allowed"
+	case 406:
+		return "Not Acceptable"
+	case 407:
+		return "Proxy Authentication Required"
+	case 408:
+		return "Request Timeout"
+	case 409:
+		return "Conflict"
+	case 410:
+		return "Gone"
+	case 411:
+		return "Length Required"
+	case 412:
+		return "Precondition Failed"
+	case 413:
+		return "Content Too Large"
+	case 414:
+		return "URI Too Long"
+	case 415:
+		return "Unsupported Media Type"
+	case 416:
+		return "Range Not Satisfiable"
+	case 417:
+		return "Expectation Failed"
+	case 418:
+		return "I'm a teapot"
+	case 421:
+		return "Misdirected Request"
+	case 422:
+		return "Unprocessable Content"
+	case 423:
+		return "Locked"
+	case 424:
+		return "Failed Dependency"
+	case 425:
+		return "Too Early"
+	case 426:
+		return "Upgrade Required"
+	case 428:
+		return "Precondition Required"
+	case 429:
+		return "Too Many Requests"
+	case 431:
+		return "Request Header Fields Too Large"
+	case 451:
+		return "Unavailable For Legal Reasons"
+	case 500:
+		return "Internal Server Error"
+	case 501:
+		return "Not Implemented"
+	case 502:
+		return "Bad Gateway"
+	case 503:
+		return "Service Unavailable"
+	case 504:
+		return "Gateway Timeout"
+	case 505:
+		return "HTTP Version Not Supported"
+	case 506:
+		return "Variant Also Negotiates"
+	case 507:
+		return "Insufficient Storage"
+	case 508:
+		return "Loop Detected"
+	case 511:
+		return "Network Authentication Required"
+	}
+	return ""
+}
+
+// AppendStatusLine appends "HTTP/1.1 code reason\r\n", with the registered
+// phrase if reason is empty. code has three digits. The version is ours, also
+// in an answer to HTTP/1.0 (RFC 9110 §2.5).
+func AppendStatusLine(dst []byte, code int, reason []byte) []byte {
+	if code == 200 && (len(reason) == 0 || string(reason) == "OK") {
+		return append(dst, "HTTP/1.1 200 OK\r\n"...)
+	}
+	dst = append(dst, "HTTP/1.1 "...)
+	dst = strconv.AppendInt(dst, int64(code), 10)
+	dst = append(dst, ' ')
+	if len(reason) == 0 {
+		dst = append(dst, StatusText(code)...)
+	} else {
+		dst = append(dst, reason...)
+	}
+	return append(dst, '\r', '\n')
+}
+
+// ErrNeedMore says that the bytes so far are the beginning of a message.
+var ErrNeedMore = errors.New("http1: need more bytes")
+
+// StatusError is why a message is refused. The connection must be closed
+// after it was answered: where the next message begins is not known. Values
+// are predeclared, so that refusing costs no allocation.
+type StatusError struct {
+	Status int    // status code of the answer
+	Text   string // short reason in plain ASCII, fit for the client
+}
+
+// Error returns the text.
+func (e *StatusError) Error() string { return e.Text }
+
+func bad(text string) *StatusError { return &StatusError{400, text} }
+
+var (
+	errNoRequest       = bad("not an HTTP request")
+	errBareLF          = bad("line ends without CR")
+	errRequestLine     = bad("malformed request line")
+	errVersionSyntax   = bad("malformed HTTP version")
+	errTarget          = bad("invalid character in request target")
+	errTargetForm      = bad("malformed request target")
+	errPercent         = bad("invalid percent-encoding in path")
+	errFieldName       = bad("malformed header name")
+	errFolded          = bad("header line starts with whitespace")
+	errFieldValue      = bad("invalid character in header value")
+	errNoHost          = bad("missing Host header")
+	errManyHosts       = bad("more than one Host header")
+	errHost            = bad("invalid Host header")
+	errAuthority       = bad("invalid host in request target")
+	errLength          = bad("invalid Content-Length")
+	errLengths         = bad("different Content-Lengths")
+	errLengthAndCoding = bad("Content-Length with Transfer-Encoding")
+	errCoding          = bad("malformed Transfer-Encoding")
+	errCodingOn10      = bad("Transfer-Encoding in HTTP/1.0")
+	errChunkSize       = bad("invalid chunk size")
+	errChunkEnd        = bad("malformed chunk")
+	errChunkOverhead   = bad("chunk extensions or trailers too large")
+	errTrailer         = bad("malformed trailer")
+
+	errLineTooLong   = &StatusError{414, "request line too long"}
+	errExpectation   = &StatusError{417, "expectation not supported"}
+	errFieldTooLong  = &StatusError{431, "header field too long"}
+	errHeadTooLarge  = &StatusError{431, "headers too large"}
+	errTooManyFields = &StatusError{431, "too many headers"}
+	errMethodTooLong = &StatusError{501, "method not supported"}
+	errConnect       = &StatusError{501, "CONNECT not supported"}
+	errUnknownCoding = &StatusError{501, "transfer coding not supported"}
+	errVersion       = &StatusError{505, "HTTP version not supported"}
+)
+
+// DateFormat is IMF-fixdate (RFC 9110 §5.6.7) for time.Time.Format in UTC.
+const DateFormat = "Mon, 02 Jan 2006 15:04:05 GMT"
+
+// AppendDate appends an IMF-fixdate for seconds since 1970, 29 bytes for the
+// years 0 to 9999.
+func AppendDate(dst []byte, unix int64) []byte {
+	return time.Unix(unix, 0).UTC().AppendFormat(dst, DateFormat)
+}
+
+// dateFormat is a format of dates: as the time package has it, and with 0 for a digit, A for a letter and _ for a digit
+// or a space.
+type dateFormat struct{ layout, mask string }
+
+var (
+	fixdate = dateFormat{DateFormat, "AAA, 00 AAA 0000 00:00:00 GMT"}
+	rfc850  = dateFormat{"02-Jan-06 15:04:05 GMT", "00-AAA-00 00:00:00 GMT"} // behind "Sunday, "
+	asctime = dateFormat{time.ANSIC, "AAA AAA _0 00:00:00 0000"}
+)
+
+// ParseDate reads the three date formats that HTTP accepts (RFC 9110 §5.6.7) and returns seconds since 1970. Digits
+// and separators have to be exactly those of the formats; the case of letters does not count.
+func ParseDate(value []byte) (unix int64, ok bool) {
+	f := &fixdate
+	if day, rest, found := bytes.Cut(value, []byte(", ")); !found {
+		f = &asctime
+	} else if isWeekday(day) {
+		f, value = &rfc850, rest
+	}
+	if !f.fits(value) {
+		return 0, false
+	}
+	text := string(value)
+	if f != &asctime {
+		text = text[:len(text)-3] + "GMT"
+	}
+	t, err := time.Parse(f.layout, text)
+	return t.Unix(), err == nil
+}
+
+func isWeekday(name []byte) bool {
+	for day := time.Sunday; day <= time.Saturday; day++ {
+		if strings.EqualFold(day.String(), string(name)) {
+			return true
+		}
+	}
+	return false
+}
+
+// fits reports whether value has the form of f.
+func (f *dateFormat) fits(value []byte) bool {
+	if len(value) != len(f.mask) {
+		return false
+	}
+	for i, b := range value {
+		digit, letter := '0' <= b && b <= '9', 'a' <= b|0x20 && b|0x20 <= 'z'
+		ok := false
+		switch m := f.mask[i]; m {
+		case '0':
+			ok = digit
+		case '_':
+			ok = digit || b == ' '
+		case 'A':
+			ok = letter
+		default:
+			ok = b == m || letter && b&^0x20 == m
+		}
+		if !ok {
+			return false
+		}
+	}
+	return true
 }

@@ -1,6 +1,6 @@
 // Package logfile writes lines to files that are rotated, and that several processes may share, without ever making
 // the caller wait for a disk. Access logs and error logs of hosts use File; the error log of a server is descriptor 2
-// itself (Errors). Its methods are safe for concurrent use. Start reading at file.go and writer.go.
+// itself (Errors). Its methods are safe for concurrent use. Start reading at file.go.
 //
 // # Files that processes share
 //

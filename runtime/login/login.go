@@ -2,12 +2,24 @@ package login
 
 import (
 	"bytes"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"html"
+	"io"
+	"io/fs"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"fapws/runtime/auth"
 	"fapws/runtime/http1"
@@ -176,3 +188,239 @@ func field(head []byte, fields []http1.Field, name string) string {
 }
 
 func escape(s string) string { return url.QueryEscape(s) }
+
+// State is a directory with what sessions need for longer than a process lives: the key that signs cookies, and the
+// list of sessions that have ended early. All processes of a server share it. Its methods are safe for concurrent use.
+type State struct {
+	dir   string
+	key   []byte
+	ended ended
+}
+
+// Names of the files. Only the user of the server may see them.
+const (
+	KeyFile   = "key"   // of all signatures, in hexadecimal digits
+	EndedFile = "ended" // see ended
+	CodeFile  = "first" // codes for first users: see first
+)
+
+// OpenState opens a directory, which is made if it is missing, with the right to use it for this user alone. age is
+// the longest time that a session lives. The error is one line.
+func OpenState(dir string, age time.Duration) (*State, error) {
+	s := &State{dir: dir, ended: ended{dir: dir, age: age, now: time.Now, limit: maxEnded}}
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		err = exclusively(dir, func() error {
+			if s.key, err = readKey(filepath.Join(dir, KeyFile)); errors.Is(err, fs.ErrNotExist) {
+				s.key, err = makeKey(filepath.Join(dir, KeyFile))
+			}
+			return err
+		})
+	}
+	if err == nil {
+		err = s.ended.open()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot keep sessions in %s: %w; make it writable, or name another directory with --state-dir", dir, reason(err))
+	}
+	return s, nil
+}
+
+// Close closes the files.
+func (s *State) Close() { s.ended.file.Close() }
+
+// reason is err without the operation and the path.
+func reason(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+func readKey(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("others may read the file key: remove it, which ends all sessions")
+	}
+	text, err := io.ReadAll(io.LimitReader(f, 4*sha256.Size))
+	if err != nil {
+		return nil, err
+	}
+	key, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil || len(key) != sha256.Size {
+		return nil, errors.New("the file key is damaged: remove it, which ends all sessions")
+	}
+	return key, nil
+}
+
+func makeKey(path string) ([]byte, error) {
+	key := make([]byte, sha256.Size)
+	rand.Read(key)
+	return key, auth.ReplaceFile(path, []byte(hex.EncodeToString(key)+"\n"))
+}
+
+// derive returns a key for one purpose (RFC 5869).
+func (s *State) derive(purpose string) []byte {
+	out, err := hkdf.Expand(sha256.New, s.key, "fapws login: "+purpose, sha256.Size)
+	if err != nil {
+		panic(err) // only a length beyond 255 hashes is an error
+	}
+	return out
+}
+
+// exclusively runs f while no other process does the same in the directory.
+func exclusively(dir string, f func() error) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	for err = unix.EINTR; err == unix.EINTR; {
+		err = unix.Flock(int(d.Fd()), unix.LOCK_EX)
+	}
+	if err != nil {
+		return err
+	}
+	return f()
+}
+
+// verifiedTokens remembers tokens that were verified, at least the last maxVerified that were used: two MACs take as long as a small
+// response. Its methods are safe for concurrent use.
+type verifiedTokens struct {
+	mu           sync.Mutex
+	newer, older map[string]*verifiedToken
+}
+
+// verifiedToken is a session that a token is for as long as its user has this hash.
+type verifiedToken struct {
+	session *Session
+	hash    string
+}
+
+// maxVerified bounds the memory: an entry has about 400 bytes.
+const maxVerified = 256
+
+// find returns the session of a token, nil if it has to be verified.
+func (v *verifiedTokens) find(token []byte, l *Login) *Session {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	one := v.newer[string(token)]
+	if one == nil {
+		if one = v.older[string(token)]; one == nil {
+			return nil
+		}
+		v.put(string(token), one)
+	}
+	if l.users.Hash(one.session.User) != one.hash {
+		return nil
+	}
+	return one.session
+}
+
+func (v *verifiedTokens) add(token string, one *verifiedToken) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.put(token, one)
+}
+
+// put remembers a token. mu is held.
+func (v *verifiedTokens) put(token string, one *verifiedToken) {
+	if v.newer == nil || len(v.newer) >= maxVerified {
+		v.older, v.newer = v.newer, map[string]*verifiedToken{}
+	}
+	v.newer[token] = one
+}
+
+// looks are what a site can choose of the form.
+type looks struct{ title, logo string }
+
+// style is small, for light and dark, and for telephones: fields of 16 px, or they would be magnified.
+const style = `:root{color-scheme:light dark;--bg:#f4f5f8;--box:#fff;--fg:#1d2330;--dim:#667;--line:#c8ccd6;--red:#b3261e;--do:#2458b8;--on:#fff}
+@media(prefers-color-scheme:dark){:root{--bg:#14171c;--box:#1d2129;--fg:#dfe3ea;--dim:#98a0b0;--line:#414856;--red:#ff8a80;--do:#7aa9f7;--on:#14171c}}
+*{box-sizing:border-box}body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1rem;background:var(--bg);color:var(--fg);font:16px/1.5 system-ui,sans-serif}
+main{width:100%;max-width:22rem;padding:1.5rem;border:1px solid var(--line);border-radius:10px;background:var(--box)}
+h1{margin:0 0 .5rem;font-size:1.3rem;overflow-wrap:anywhere}img{display:block;max-width:100%;max-height:6rem;margin:0 0 .8rem}p{margin:.5rem 0;overflow-wrap:anywhere}.dim{color:var(--dim)}.bad{color:var(--red)}
+label{display:block;margin:.8rem 0 0}input{display:block;width:100%;margin-top:.2rem;padding:.55rem;border:1px solid var(--line);border-radius:6px;background:var(--bg);color:inherit;font:inherit}
+button{width:100%;margin-top:1.2rem;padding:.6rem;border:0;border-radius:6px;background:var(--do);color:var(--on);font:inherit;cursor:pointer}:focus-visible{outline:2px solid var(--do);outline-offset:2px}
+`
+
+// policy allows the style, images in the page, and the form; no script, no frame, nothing from elsewhere.
+var policy = func() string {
+	sum := sha256.Sum256([]byte(style))
+	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; img-src data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+}()
+
+// content is what a page says.
+type content struct {
+	title   string
+	message string // why the form is there again
+	token   string // of the form
+	next    string // where the user wants to go
+	name    string // that the user has typed
+	first   bool   // the form makes the first user
+	user    string // the name of the user who may log out; "": the form is for logging in
+	out     bool   // the user has logged out
+}
+
+// page returns a document.
+func (k looks) page(c *content) string {
+	var b strings.Builder
+	title := k.title
+	if title == "" {
+		title = "Log in"
+	}
+	if c.title != "" {
+		title = c.title
+	}
+	fmt.Fprintf(&b, `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">`+
+		`<title>%s</title><style>%s</style></head><body><main>`, text(title), style)
+	if k.logo != "" {
+		fmt.Fprintf(&b, `<img src="%s" alt="">`, text(k.logo))
+	}
+	fmt.Fprintf(&b, `<h1>%s</h1>`, text(title))
+	if c.message != "" {
+		fmt.Fprintf(&b, `<p class="bad" role="alert">%s</p>`, text(c.message))
+	}
+	if c.out {
+		b.WriteString(`<p>You are logged out.</p>`)
+	}
+	if c.user != "" {
+		k.out(&b, c)
+	} else {
+		k.form(&b, c)
+	}
+	b.WriteString("</main></body></html>\n")
+	return b.String()
+}
+
+func (k looks) form(b *strings.Builder, c *content) {
+	fmt.Fprintf(b, `<form method="post"><input type="hidden" name="token" value="%s"><input type="hidden" name="next" value="%s">`, text(c.token), text(c.next))
+	button, secret := "Log in", "current-password"
+	if c.first {
+		b.WriteString(`<p class="dim">There is no user yet. This makes the first one. The code is in the log of the server.</p>` +
+			`<label>Code<input name="code" required autocomplete="off" autocapitalize="characters" spellcheck="false"></label>`)
+		button, secret = "Create the user", "new-password"
+	}
+	fmt.Fprintf(b, `<label>Name<input name="name" value="%s" required maxlength="%d" autocomplete="username" autocapitalize="none" spellcheck="false"></label>`, text(c.name), maxUser)
+	fmt.Fprintf(b, `<label>Password<input name="password" type="password" required autocomplete="%s"></label>`, secret)
+	if c.first {
+		b.WriteString(`<label>Password again<input name="again" type="password" required autocomplete="new-password"></label>`)
+	}
+	fmt.Fprintf(b, `<button>%s</button></form>`, button)
+}
+
+func (looks) out(b *strings.Builder, c *content) {
+	fmt.Fprintf(b, `<p>You are logged in as %s.</p>`, text(c.user))
+	b.WriteString(`<form method="post"><button>Log out</button></form><form method="post"><input type="hidden" name="all" value="1"><button>Log out on all devices</button></form>`)
+}
+
+func text(s string) string { return html.EscapeString(strings.ToValidUTF8(s, "\uFFFD")) }

@@ -5,5 +5,5 @@
 // read from any goroutine, so a handler that blocks the loop is seen as well. The number of series is that of the
 // mounts of the configuration, at most mostRoutes, times the classes of status: it does not depend on clients.
 //
-// Start reading at family.go. recorder.go has the counting, text.go the two text formats.
+// Start reading at family.go, which also writes the two text formats. recorder.go has the counting.
 package metrics

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -203,4 +204,173 @@ func Quantile(bounds []float64, counts []int64, q float64) float64 {
 		below += float64(n)
 	}
 	return bounds[len(bounds)-1]
+}
+
+// Bounds of what Sound returns.
+const (
+	mostFamilies = 1000
+	mostSeries   = 20_000 // of all families together
+)
+
+// Sound returns the families that Merge and the text formats can take, as another process may have sent anything: those whose names,
+// labels and buckets are well formed, up to 1,000 families and 20,000 series. It may change the slices of families.
+func Sound(families []Family) (sound []Family) {
+	left := mostSeries
+	for _, f := range families {
+		if len(sound) == mostFamilies || !f.sound() {
+			continue
+		}
+		f.Series = f.Series[:min(left, len(f.Series))]
+		left -= len(f.Series)
+		sound = append(sound, f)
+	}
+	return sound
+}
+
+func (f *Family) sound() bool {
+	switch f.Kind {
+	case Counter, Gauge, Histogram:
+	default:
+		return false
+	}
+	buckets := 0
+	if f.Kind == Histogram {
+		buckets = len(f.Bounds) + 1
+	}
+	if !isName(f.Name) || f.Unit != "" && !isName(f.Unit) || buckets > mostFamilies {
+		return false
+	}
+	for i := range f.Series {
+		if s := &f.Series[i]; len(s.Counts) != buckets || !areLabels(s.Labels) {
+			return false
+		}
+	}
+	return true
+}
+
+// isName reports whether text can be the name of a metric, or of a label.
+func isName(text string) bool {
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_' || c == ':':
+		case i > 0 && c >= '0' && c <= '9':
+		default:
+			return false
+		}
+	}
+	return text != ""
+}
+
+// areLabels reports whether text is as Labels makes it.
+func areLabels(text string) bool {
+	for more := text != ""; more; {
+		name, rest, ok := strings.Cut(text, `="`)
+		if !ok || !isName(name) {
+			return false
+		}
+		end := 0
+		for end < len(rest) && rest[end] != '"' && rest[end] != '\n' {
+			if rest[end] == '\\' && end+1 < len(rest) && rest[end+1] != '\n' {
+				end++
+			}
+			end++
+		}
+		if end >= len(rest) || rest[end] != '"' {
+			return false
+		}
+		text, more = strings.CutPrefix(rest[end+1:], ",")
+		if !more && text != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// Media types of the formats.
+const (
+	OpenMetricsType = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+	PlainType       = "text/plain; version=0.0.4; charset=utf-8"
+)
+
+// OpenMetrics returns families as text of OpenMetrics 1.0, which Prometheus asks for.
+func OpenMetrics(families []Family) string {
+	var b strings.Builder
+	for i := range families {
+		f := &families[i]
+		header(&b, f, f.Name)
+		if f.Unit != "" {
+			b.WriteString("# UNIT " + f.Name + " " + f.Unit + "\n")
+		}
+		f.write(&b)
+	}
+	b.WriteString("# EOF\n")
+	return b.String()
+}
+
+// Plain returns families in the text format of Prometheus, version 0.0.4, which older programs read.
+func Plain(families []Family) string {
+	var b strings.Builder
+	for i := range families {
+		f := &families[i]
+		header(&b, f, f.Name+f.suffix())
+		f.write(&b)
+	}
+	return b.String()
+}
+
+func header(b *strings.Builder, f *Family, name string) {
+	help := strings.NewReplacer(`\`, `\\`, "\n", `\n`).Replace(f.Help)
+	b.WriteString("# TYPE " + name + " " + string(f.Kind) + "\n# HELP " + name + " " + help + "\n")
+}
+
+// suffix is what the samples of f have behind its name.
+func (f *Family) suffix() string {
+	if f.Kind == Counter {
+		return "_total"
+	}
+	return ""
+}
+
+// write writes the samples.
+func (f *Family) write(b *strings.Builder) {
+	series := slices.Clone(f.Series)
+	slices.SortStableFunc(series, func(x, y Series) int { return strings.Compare(x.Labels, y.Labels) })
+	for i := range series {
+		s := &series[i]
+		if f.Kind != Histogram {
+			sample(b, f.Name+f.suffix(), s.Labels, "", number(s.Value))
+			continue
+		}
+		var n int64
+		for k, bound := range f.Bounds {
+			n += s.Counts[k]
+			sample(b, f.Name+"_bucket", s.Labels, `le="`+bucket(bound)+`"`, number(float64(n)))
+		}
+		all := number(float64(s.Count()))
+		sample(b, f.Name+"_bucket", s.Labels, `le="+Inf"`, all)
+		sample(b, f.Name+"_sum", s.Labels, "", number(s.Total))
+		sample(b, f.Name+"_count", s.Labels, "", all)
+	}
+}
+
+func sample(b *strings.Builder, name, labels, more, value string) {
+	b.WriteString(name)
+	if labels != "" && more != "" {
+		labels += ","
+	}
+	if labels += more; labels != "" {
+		b.WriteString("{" + labels + "}")
+	}
+	b.WriteString(" " + value + "\n")
+}
+
+func number(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
+
+// bucket is a bound as OpenMetrics wants it: a float, so that all programs write the same.
+func bucket(v float64) string {
+	text := number(v)
+	if !strings.ContainsAny(text, ".e") {
+		text += ".0"
+	}
+	return text
 }

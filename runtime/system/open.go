@@ -118,3 +118,16 @@ func OpenRoot(path string) (*os.Root, error) {
 	defer unix.Close(fd)
 	return os.OpenRoot("/proc/self/fd/" + strconv.Itoa(fd))
 }
+
+// unnamed makes a file in dir ("": the one for temporary files) and takes its name away.
+func unnamed(dir string) (fd int, err error) {
+	f, err := os.CreateTemp(dir, "fapws-")
+	if err != nil {
+		return -1, err
+	}
+	defer f.Close()
+	if err := os.Remove(f.Name()); err != nil {
+		return -1, err
+	}
+	return unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+}

@@ -1,5 +1,0 @@
-//go:build !linux
-
-package system
-
-const onDemand = 0
