@@ -3,10 +3,15 @@ package conn
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/pem"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"sync"
+	"time"
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/metrics"
@@ -141,3 +146,147 @@ func (s *TLSServer) Metrics(open int) []metrics.Family {
 		failed,
 	}
 }
+
+// protocols are the values of SSL_PROTOCOL.
+var protocols = map[uint16]string{tls.VersionTLS10: "TLSv1", tls.VersionTLS11: "TLSv1.1", tls.VersionTLS12: "TLSv1.2", tls.VersionTLS13: "TLSv1.3"}
+
+// signatures and keys are the names of algorithms in OpenSSL.
+var (
+	signatures = map[x509.SignatureAlgorithm]string{
+		x509.SHA1WithRSA: "sha1WithRSAEncryption", x509.SHA256WithRSA: "sha256WithRSAEncryption", x509.SHA384WithRSA: "sha384WithRSAEncryption",
+		x509.SHA512WithRSA: "sha512WithRSAEncryption", x509.SHA256WithRSAPSS: "rsassaPss", x509.SHA384WithRSAPSS: "rsassaPss", x509.SHA512WithRSAPSS: "rsassaPss",
+		x509.ECDSAWithSHA1: "ecdsa-with-SHA1", x509.ECDSAWithSHA256: "ecdsa-with-SHA256", x509.ECDSAWithSHA384: "ecdsa-with-SHA384",
+		x509.ECDSAWithSHA512: "ecdsa-with-SHA512", x509.PureEd25519: "ED25519",
+	}
+	keys = map[x509.PublicKeyAlgorithm]string{x509.RSA: "rsaEncryption", x509.ECDSA: "id-ecPublicKey", x509.Ed25519: "ED25519"}
+)
+
+// variablesOf returns the variables of mod_ssl about a client: https://httpd.apache.org/docs/2.4/mod/mod_ssl.html#envvars. Names of cipher suites
+// are those of IANA.
+func variablesOf(d *exchange.TLS) string {
+	var v variables
+	v.set("SSL_PROTOCOL", protocols[d.Version])
+	v.set("SSL_CIPHER", tls.CipherSuiteName(d.CipherSuite))
+	switch {
+	case len(d.Certificates) == 0:
+		v.set("SSL_CLIENT_VERIFY", "NONE")
+	case d.Verified:
+		v.set("SSL_CLIENT_VERIFY", "SUCCESS")
+	case d.Refused != "":
+		v.set("SSL_CLIENT_VERIFY", "FAILED:"+d.Refused)
+	default:
+		v.set("SSL_CLIENT_VERIFY", "GENEROUS")
+	}
+	for i, c := range d.Certificates {
+		text := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}))
+		if i == 0 {
+			v.certificate(c)
+			v.set("SSL_CLIENT_CERT", text)
+		} else {
+			v.set(fmt.Sprint("SSL_CLIENT_CERT_CHAIN_", i-1), text)
+		}
+	}
+	return v.text.String()
+}
+
+// variables collects exchange.TLS.Variables.
+type variables struct{ text strings.Builder }
+
+func (v *variables) set(name, value string) {
+	v.text.WriteString(name)
+	v.text.WriteByte('=')
+	v.text.WriteString(strings.ReplaceAll(value, "\x00", ""))
+	v.text.WriteByte(0)
+}
+
+// certificate sets what is in the certificate of a client.
+func (v *variables) certificate(c *x509.Certificate) {
+	v.set("SSL_CLIENT_M_VERSION", fmt.Sprint(c.Version))
+	v.set("SSL_CLIENT_M_SERIAL", fmt.Sprintf("%X", c.SerialNumber))
+	v.set("SSL_CLIENT_V_START", certificateTime(c.NotBefore))
+	v.set("SSL_CLIENT_V_END", certificateTime(c.NotAfter))
+	v.set("SSL_CLIENT_V_REMAIN", fmt.Sprint(max(0, int(time.Until(c.NotAfter).Hours()/24)))) // days
+	v.name("SSL_CLIENT_S_DN", c.Subject)
+	v.name("SSL_CLIENT_I_DN", c.Issuer)
+	v.set("SSL_CLIENT_A_SIG", signatures[c.SignatureAlgorithm])
+	v.set("SSL_CLIENT_A_KEY", keys[c.PublicKeyAlgorithm])
+	v.set("SSL_CLIENT_CERT_RFC4523_CEA", fmt.Sprintf(`{ serialNumber %d, issuer rdnSequence:"%s" }`, c.SerialNumber, strings.ReplaceAll(c.Issuer.String(), `"`, `""`)))
+	for i, name := range c.DNSNames {
+		v.set(fmt.Sprint("SSL_CLIENT_SAN_DNS_", i), name)
+	}
+	for i, address := range c.EmailAddresses {
+		v.set(fmt.Sprint("SSL_CLIENT_SAN_Email_", i), address)
+	}
+	for i, name := range principals(c) {
+		v.set(fmt.Sprint("SSL_CLIENT_SAN_OTHER_msUPN_", i), name)
+	}
+}
+
+// nameParts are the parts of a name that have variables, by the last arcs of their object identifiers.
+var nameParts = []struct {
+	suffix string
+	id     asn1.ObjectIdentifier
+}{
+	{"_CN", asn1.ObjectIdentifier{2, 5, 4, 3}}, {"_O", asn1.ObjectIdentifier{2, 5, 4, 10}}, {"_OU", asn1.ObjectIdentifier{2, 5, 4, 11}},
+	{"_C", asn1.ObjectIdentifier{2, 5, 4, 6}}, {"_ST", asn1.ObjectIdentifier{2, 5, 4, 8}}, {"_L", asn1.ObjectIdentifier{2, 5, 4, 7}},
+	{"_T", asn1.ObjectIdentifier{2, 5, 4, 12}}, {"_I", asn1.ObjectIdentifier{2, 5, 4, 43}}, {"_G", asn1.ObjectIdentifier{2, 5, 4, 42}},
+	{"_S", asn1.ObjectIdentifier{2, 5, 4, 4}}, {"_D", asn1.ObjectIdentifier{2, 5, 4, 13}},
+	{"_UID", asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 1}}, {"_Email", asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 1}},
+}
+
+// name sets a name (RFC 4514) and its usual parts. Of several parts of a kind, those behind the first one are numbered from 1.
+func (v *variables) name(prefix string, n pkix.Name) {
+	v.set(prefix, n.String())
+	for _, part := range nameParts {
+		number := ""
+		i := 0
+		for _, one := range n.Names {
+			if !one.Type.Equal(part.id) {
+				continue
+			}
+			if text := fmt.Sprint(one.Value); text != "" {
+				v.set(prefix+part.suffix+number, text)
+				i++
+				number = fmt.Sprint("_", i)
+			}
+		}
+	}
+}
+
+var (
+	subjectAltName    = asn1.ObjectIdentifier{2, 5, 29, 17}
+	userPrincipalName = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 20, 2, 3}
+)
+
+// principals returns the names of a user of Active Directory in a certificate: alternative names of a kind that crypto/x509 leaves out (RFC 5280
+// §4.2.1.6, otherName).
+func principals(c *x509.Certificate) (names []string) {
+	for _, e := range c.Extensions {
+		if !e.Id.Equal(subjectAltName) {
+			continue
+		}
+		var all []asn1.RawValue
+		if rest, err := asn1.Unmarshal(e.Value, &all); err != nil || len(rest) > 0 {
+			return names
+		}
+		for _, one := range all {
+			var other struct {
+				Kind asn1.ObjectIdentifier
+				Name asn1.RawValue // [0], with the name in it
+			}
+			if one.Class != asn1.ClassContextSpecific || one.Tag != 0 {
+				continue
+			}
+			if _, err := asn1.UnmarshalWithParams(one.FullBytes, &other, "tag:0"); err == nil && other.Kind.Equal(userPrincipalName) {
+				var name string
+				if _, err := asn1.UnmarshalWithParams(other.Name.Bytes, &name, "utf8"); err == nil {
+					names = append(names, name)
+				}
+			}
+		}
+	}
+	return names
+}
+
+// certificateTime writes a time as OpenSSL does.
+func certificateTime(t time.Time) string { return t.UTC().Format("Jan _2 15:04:05 2006 GMT") }

@@ -46,7 +46,7 @@
 //     moment can others connect.
 //   - Sockets that are passed on stay non-blocking, or the loop of another process could hang in accept.
 //   - Where the kernel's congestion control is BBR, which spreads packets over time, connections from the same
-//     machine get Reno (tcp.go). A listener on a loopback address has it from the start; elsewhere an accepted
+//     machine get Reno (sockets.go). A listener on a loopback address has it from the start; elsewhere an accepted
 //     connection changes, and keeps a weaker pacing.
 //
 // # Accepting
@@ -55,7 +55,7 @@
 //
 // A listener is a descriptor of the loop like any other. Acceptor takes up to 64 connections from its queue before
 // other descriptors have their turn. Connections beyond Config.MaxClients stay in the queue of the kernel, in order, or
-// are rejected with 503. A process that is busy leaves connections to others that share the listener (balance.go).
+// are rejected with 503. A process that is busy leaves connections to others that share the listener (limits.go).
 //
 // When accept fails for want of descriptors or memory (EMFILE), Acceptor tries again 20 times a second, and as soon
 // as a connection closes. After five seconds without success it answers waiting clients with 503, one at a time,
@@ -86,7 +86,7 @@
 // to Python; others wait for their turn. One that computes for long is taken to wait for something else (for a
 // certificate of an ACME server), and another one may compute in its place.
 //
-// As many connections as Configure says may be on their way to TLS (places.go). Further ones stay in the queue of their
+// As many connections as Configure says may be on their way to TLS (tls.go). Further ones stay in the queue of their
 // listener, in the kernel; for them, the handshake that waits longest for its client is cut off, and no sooner than a
 // second after it began. All of them end with the timeout.
 //

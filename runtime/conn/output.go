@@ -1,6 +1,12 @@
 package conn
 
 import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+	"unsafe"
+
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/exchange"
@@ -197,4 +203,237 @@ func (c *Conn) QueuePart(p *exchange.Part, of PartOwner, items []Item, full bool
 		left += len(items[i].Data)
 	}
 	c.Queue(Output{Items: items, Owner: &sentPart{of, *p}, Unsent: of.PartWaits(p, left)}, full)
+}
+
+// Ledger has the responses that wait in memory for their clients, and bounds that memory. Memory that several responses share
+// counts once. Its methods must be called on the loop.
+//
+// The bound holds for all responses but the largest, so that neither the only one nor a large download that others hardly
+// compare to is ended. The first response to end is the one that would wait longest: its unsent bytes divided by the pace of
+// its client. So if others hold more than a response and read less, one of them ends before it.
+// Of those whose clients have not read, the oldest ends first.
+type Ledger struct {
+	Max int64 // bytes
+
+	total   int64
+	ended   int64
+	memory  map[*byte]*memory
+	waiting []*Unsent
+	spared  *Unsent // the largest, when Bound was called last; nil: not known
+	grown   bool    // total has grown since
+}
+
+// memory is a body that waits in one or several responses.
+type memory struct {
+	size int64
+	uses int64
+}
+
+// Response is a response that can be ended before its client has read it.
+type Response interface {
+	// Cut ends the response, unless it ends already, and returns the name of its client for the log.
+	Cut() (client string)
+}
+
+// Unsent is the part of a response that waits in memory. The zero value is empty.
+type Unsent struct {
+	of    Response
+	place int       // in Ledger.waiting
+	parts []*memory // none: it does not wait
+	left  int64     // bytes of them that were not written
+	pace
+}
+
+// CountedPart is the minimum size of a waiting part that is counted, in bytes. Smaller parts are copies, and few.
+const CountedPart = CopyLimit
+
+// Add records that left bytes of body wait in u for the client of r.
+func (l *Ledger) Add(u *Unsent, r Response, body []byte, left int, now int64) {
+	if len(body) < CountedPart {
+		return
+	}
+	key := unsafe.SliceData(body)
+	m := l.memory[key]
+	if m == nil {
+		if l.memory == nil {
+			l.memory = make(map[*byte]*memory)
+		}
+		m = new(memory)
+		l.memory[key] = m
+	}
+	if more := int64(len(body)) - m.size; more > 0 {
+		m.size += more
+		l.total += more
+		l.grown = true
+	}
+	m.uses++
+	if !u.Waits() {
+		u.of, u.place, u.left = r, len(l.waiting), 0
+		l.waiting = append(l.waiting, u)
+	}
+	u.begin(left, now)
+	u.parts = append(u.parts, m)
+	u.left += int64(left)
+}
+
+// Drop records that body, of which left bytes were not written, no longer waits in u. It does nothing if body did not wait.
+func (l *Ledger) Drop(u *Unsent, body []byte, left int) {
+	key := unsafe.SliceData(body)
+	m := l.memory[key]
+	at := slices.Index(u.parts, m)
+	if at < 0 {
+		return
+	}
+	u.parts = slices.Delete(u.parts, at, at+1)
+	u.left = max(u.left-int64(left), 0)
+	if m.uses--; m.uses == 0 {
+		delete(l.memory, key)
+		l.total -= m.size
+	}
+	if u.Waits() {
+		return
+	}
+	last := l.waiting[len(l.waiting)-1]
+	l.waiting[u.place], last.place = last, u.place
+	l.waiting[len(l.waiting)-1] = nil
+	l.waiting = l.waiting[:len(l.waiting)-1]
+	if l.spared == u {
+		l.spared = nil
+	}
+}
+
+// Total returns how many bytes wait.
+func (l *Ledger) Total() int64 { return l.total }
+
+// Ended returns how many responses Bound has ended.
+func (l *Ledger) Ended() int64 { return l.ended }
+
+// Exceeded reports whether Bound may have something to do.
+func (l *Ledger) Exceeded() bool {
+	return l.grown && l.total > l.Max && (l.spared == nil || l.total-l.spared.Size() > l.Max)
+}
+
+// Bound ends responses until a sixteenth of Max is free, if more than Max bytes wait. It returns the client and the unsent bytes
+// of the first response that it ended, and the number of ended responses.
+func (l *Ledger) Bound(now int64) (client string, unsent int64, ended int) {
+	l.grown = false
+	if l.spared = l.largest(); l.spared == nil || l.total-l.spared.Size() <= l.Max {
+		return "", 0, 0
+	}
+	type candidate struct {
+		u    *Unsent
+		wait float64
+	}
+	all := make([]candidate, len(l.waiting))
+	for i, u := range l.waiting {
+		all[i] = candidate{u, u.wait(now)}
+	}
+	slices.SortFunc(all, func(a, b candidate) int { return cmp.Compare(b.wait, a.wait) })
+	for _, c := range all {
+		if l.spared == nil {
+			l.spared = l.largest()
+		}
+		if l.spared == nil || l.total-l.spared.Size() <= l.Max-l.Max/16 {
+			break
+		}
+		if !c.u.Waits() { // it has ended with another one of its connection
+			continue
+		}
+		left := c.u.left
+		name := c.u.of.Cut()
+		if ended++; ended == 1 {
+			client, unsent = name, left
+		}
+	}
+	l.ended += int64(ended)
+	return client, unsent, ended
+}
+
+// largest returns the response with the most waiting bytes, or nil.
+func (l *Ledger) largest() *Unsent {
+	var most *Unsent
+	size := int64(-1)
+	for _, u := range l.waiting {
+		if n := u.Size(); n > size {
+			most, size = u, n
+		}
+	}
+	return most
+}
+
+// Waits reports whether bytes of u wait.
+func (u *Unsent) Waits() bool { return len(u.parts) > 0 }
+
+// Size returns how many bytes of u wait in memory, 0 for nil.
+func (u *Unsent) Size() (n int64) {
+	if u != nil {
+		for _, m := range u.parts {
+			n += m.size
+		}
+	}
+	return n
+}
+
+// Took records that n bytes of u were written.
+func (u *Unsent) Took(n int, now int64) {
+	u.left = max(u.left-int64(n), 0)
+	u.took(n, now)
+}
+
+// wait estimates for how many seconds u will wait. Memory that several responses send is divided among them.
+func (u *Unsent) wait(now int64) float64 {
+	var size, share float64
+	for _, m := range u.parts {
+		size += float64(m.size)
+		share += float64(m.size) / float64(m.uses)
+	}
+	u.advance(now)
+	return float64(u.left) * share / size * u.seconds / u.bytes
+}
+
+// pace is how fast a client reads: bytes and the seconds in which it has read them, both weighted by how long ago that was.
+type pace struct {
+	bytes, seconds float64
+	began, at      int64
+}
+
+const (
+	// paceMemory is the time after which bytes count for a third, in seconds.
+	paceMemory = 16
+
+	// firstWait is the expected wait of a new response, in seconds: longer than that of a client that reads, and shorter than that
+	// of a client that has stopped reading.
+	firstWait = 3600
+
+	// kernelFills is the time in which bytes do not count, in nanoseconds: they fill the buffers of the kernel.
+	kernelFills = int64(time.Second)
+)
+
+// begin records that n more bytes must be read.
+func (p *pace) begin(n int, now int64) {
+	if p.seconds == 0 {
+		*p = pace{seconds: 1, began: now, at: now}
+	}
+	if now-p.began < kernelFills {
+		p.bytes += float64(n) / firstWait
+	}
+}
+
+// advance lets time go by.
+func (p *pace) advance(now int64) {
+	if now == p.at {
+		return
+	}
+	keep := math.Exp(-float64(now-p.at) / 1e9 / paceMemory)
+	p.bytes = max(p.bytes*keep, math.SmallestNonzeroFloat64)
+	p.seconds = p.seconds*keep + paceMemory*(1-keep)
+	p.at = now
+}
+
+func (p *pace) took(n int, now int64) {
+	if now-p.began < kernelFills {
+		return
+	}
+	p.advance(now)
+	p.bytes += float64(n)
 }

@@ -2,16 +2,18 @@ package conn
 
 import (
 	"errors"
+	"math"
 	"os"
 	"runtime/debug"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/logfile"
+	"fapws/runtime/system"
 )
 
-// transfer writes bytes that a socket does not take at once, and files that may have to be read from a disk: see
-// room.go.
+// transfer writes bytes that a socket does not take at once, and files that may have to be read from a disk.
 //
 // The connection stays in the loop for reading meanwhile: so a client that disconnects is noticed at once, and its
 // further input is bounded as always. When the connection is closed, its descriptor stays open until the transfer has
@@ -126,4 +128,215 @@ func (s *Set) try(f func()) (bug bool) {
 	}()
 	f()
 	return false
+}
+
+// The loop writes a transfer whenever the client has made room in its socket. A piece of a file that is not in memory would
+// make it wait for the disk: a goroutine writes that one, to which the descriptor is lent meanwhile.
+
+const (
+	// roomTurn is how much the loop writes to one connection before others have their turn.
+	roomTurn = 1 << 20
+
+	// cachedMost is for how much of a file the loop asks at once whether it is in memory.
+	cachedMost = 2 << 20
+
+	// coldMost is how much of a file a goroutine sends at once.
+	coldMost = 16 << 20
+)
+
+// leavesTimeout is how long a client may read nothing of a connection that Leaves.
+const leavesTimeout = 2 * time.Second
+
+// AlwaysWarm is Item.Warm of a file that was read a moment ago.
+const AlwaysWarm = math.MaxInt64
+
+// errCold is the error of writeItems where a file may have to be read from a disk.
+var errCold = errors.New("the file is not in memory")
+
+// WriteItems writes items as far as the socket takes them and their files are in memory, up to an amount after which others have
+// their turn. It takes the bytes that it writes off items. left are the items for Queue, with full. With an error the connection has to be
+// closed.
+func (c *Conn) WriteItems(items []Item) (left []Item, full bool, err error) {
+	_, next, err := c.writeItems(items, cachedMost)
+	if full = err == unix.EAGAIN; full || err == errCold {
+		err = nil
+	}
+	if full && next == len(items) { // the transport has all of it, and its socket not
+		next--
+	}
+	return items[next:], full, err
+}
+
+// awaitRoom has the loop write t when there is room.
+func (t *transfer) awaitRoom() {
+	if t.c.virtual() {
+		t.c.transport.Transport.(Virtual).AwaitRoom()
+		return
+	}
+	if err := t.c.watch.WantRoom(true); err != nil {
+		t.end(err)
+	}
+}
+
+// write writes t as far as its client has made room.
+func (t *transfer) write() {
+	if t.lent {
+		t.room = true
+		return
+	}
+	t.again = false
+	n, next, err := t.c.writeItems(t.Items[t.next:], roomTurn)
+	t.next += next
+	if n > 0 {
+		t.progress = t.c.set.now
+		if t.Unsent != nil {
+			t.Unsent.Took(n, t.progress)
+		}
+	}
+	switch {
+	case err == unix.EAGAIN:
+		t.awaitRoom()
+	case err == errCold:
+		t.lend()
+	case err != nil || t.next == len(t.Items):
+		t.end(err)
+	default:
+		t.again = true
+		t.c.watch.Again()
+	}
+}
+
+// writeItems writes up to most bytes of items. It returns how many bytes and how many whole items it has written,
+// and unix.EAGAIN if there is no room, or errCold.
+func (c *Conn) writeItems(items []Item, most int) (sent, next int, err error) {
+	sent, next, err = c.putItems(items, most)
+	if c.transport != nil && (err == nil || err == errCold) {
+		if flushed := c.transport.Flush(); flushed != nil {
+			err = flushed
+		}
+	}
+	return sent, next, err
+}
+
+// putItems is writeItems without what a transport keeps in memory.
+func (c *Conn) putItems(items []Item, most int) (sent, next int, err error) {
+	for next < len(items) && sent < most {
+		it := &items[next]
+		var n int
+		switch {
+		case len(it.Data) > 0:
+			n, err = c.send(it.Data[:min(len(it.Data), most-sent)], it.flags())
+			it.Data = it.Data[n:]
+		case it.Count > 0:
+			if !c.isWarm(it) {
+				return sent, next, errCold
+			}
+			n, err = c.sendCached(it, min(it.Count, it.Warm-it.Offset, int64(most-sent)))
+			if it.Count -= int64(n); n == 0 && err == nil {
+				err = ErrShortFile
+			}
+		default:
+			next++
+		}
+		sent += n
+		if err != nil {
+			return sent, next, err
+		}
+	}
+	for next < len(items) && len(items[next].Data) == 0 && items[next].Count == 0 {
+		next++
+	}
+	return sent, next, nil
+}
+
+// flags are those of send(2) for its bytes.
+func (it *Item) flags() uintptr {
+	if it.More {
+		return system.SendMore
+	}
+	return 0
+}
+
+// isWarm reports whether the next bytes of a file are in memory.
+func (c *Conn) isWarm(it *Item) bool {
+	if it.Warm > it.Offset {
+		return true
+	}
+	most := int64(cachedMost)
+	if c.transport != nil {
+		most = coldPiece
+	}
+	if end := it.Offset + min(it.Count, most); c.set.Cached(it.File, end-1) {
+		it.Warm = end
+	}
+	return it.Warm > it.Offset
+}
+
+// lend has a goroutine write the next bytes of t, which are those of a file.
+func (t *transfer) lend() {
+	if t.c.transport != nil {
+		t.readCold()
+		return
+	}
+	if err := t.c.watch.WantRoom(true); err != nil {
+		t.end(err)
+		return
+	}
+	t.lent, t.room = true, false
+	fd, it, events := t.c.Fd(), &t.Items[t.next], t.c.set.Events
+	go func() {
+		n, err := system.SendFile(fd, it.File, &it.Offset, min(it.Count, coldMost))
+		events.Post(func() { t.returned(n, err) })
+	}()
+}
+
+// returned goes on with t when its descriptor is back.
+func (t *transfer) returned(n int, err error) {
+	t.lent = false
+	t.Items[t.next].Count -= int64(n)
+	if n > 0 {
+		t.progress = t.c.set.now
+	}
+	switch {
+	case t.aborted:
+		t.end(errAborted)
+	case err == unix.EAGAIN && n == 0 && !t.room:
+	case err != nil && err != unix.EAGAIN:
+		t.end(err)
+	case n == 0 && err == nil:
+		t.end(ErrShortFile)
+	default:
+		t.write()
+	}
+}
+
+// due returns when the client of t has read nothing for too long.
+func (t *transfer) due() int64 {
+	s := t.c.set
+	if t.lent { // the disk is waited for
+		return s.now + int64(s.WriteTimeout)
+	}
+	return t.progress + tick + int64(t.timeout())
+}
+
+// timeout is how long the client of t may read nothing.
+func (t *transfer) timeout() time.Duration {
+	if t.c.Leaves {
+		return min(leavesTimeout, t.c.set.WriteTimeout)
+	}
+	return t.c.set.WriteTimeout
+}
+
+// roomExpired is for c, whose deadline has passed. It reports whether that was the one of its transfer: a handler that runs
+// on the loop may have kept the loop from writing.
+func (c *Conn) roomExpired() bool {
+	t := c.transfer
+	if t == nil || t.due() > c.set.now {
+		return false
+	}
+	t.write()
+	if c.transfer == t && t.due() <= c.set.now {
+		t.end(os.ErrDeadlineExceeded)
+	}
+	return true
 }

@@ -3,9 +3,11 @@ package conn
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
+	"fapws/runtime/logfile"
 	"fapws/runtime/system"
 )
 
@@ -124,3 +126,209 @@ func (t *Tunnel) Close() {
 	t.ends[Upstream].watch.Remove()
 	t.ends[Upstream].Close()
 }
+
+// TunnelHost has made a Link. Its method is called on the loop.
+type TunnelHost interface {
+	// Ended is called once. proper reports whether the client was sent all bytes of the upstream.
+	Ended(proper bool)
+}
+
+// TunnelLink is the tunnel of a connection, and its conn.Protocol. What the connection sends after the end of the tunnel is thrown
+// away.
+type TunnelLink struct {
+	tunnel   *Tunnel
+	host     TunnelHost
+	set      *Set
+	conn     *Conn
+	before   Protocol        // what the connection spoke before, which is told of its end, too
+	socket   exchange.Socket // of the upstream, until Begin
+	buffers  *TunnelBuffers
+	upstream eventloop.Watch
+	idle     int64       // nanoseconds without a byte; 0: no limit
+	head     int64       // bytes of the head of the response
+	taken    int64       // time when the client last took something
+	failed   func(error) // exchange.Tunnel.Ended
+	over     bool
+}
+
+const (
+	// halfIdle is how long a tunnel may be silent when one side has sent its last byte.
+	halfIdle = int64(30 * time.Second)
+
+	// lookAgain is how often the deadline of a tunnel without a limit is looked at.
+	lookAgain = int64(time.Minute)
+)
+
+// Open makes a tunnel of a connection of s to the upstream in t, which it takes. Begin has to follow at once. With an error nothing
+// has changed.
+func (b *TunnelBuffers) Open(h TunnelHost, s *Set, t *exchange.Tunnel) (*TunnelLink, error) {
+	l := &TunnelLink{host: h, set: s, buffers: b, socket: t.Upstream, idle: int64(t.Idle), taken: s.Now(), failed: t.Ended}
+	if err := s.Events.Add(&l.upstream, t.Upstream.Fd(), l); err != nil {
+		return nil, err
+	}
+	t.Upstream = nil
+	return l, nil
+}
+
+// Begin makes the connection c the other end of l. It sends the client first, which begins with a head of so many bytes, and the upstream
+// the pending input of the connection.
+func (l *TunnelLink) Begin(c *Conn, first []byte, head int) {
+	l.conn, l.before, l.head = c, c.Protocol(), int64(head)
+	l.tunnel = NewTunnel(c.Socket(), l.socket, c.Watch(), &l.upstream, l.buffers)
+	c.Unpause()
+	c.Upgrade(l)
+	c.Watch().Handle(client{l})
+	c.Stamp = l.set.Now()
+	l.conn.Schedule()
+	over, err := l.tunnel.Open(l.conn.Pending(), first)
+	l.conn.DropInput()
+	l.passed(over, err)
+}
+
+// Carried returns how many bytes have come from the client, and how many it was sent, without the head.
+func (l *TunnelLink) Carried() (in, out int64) {
+	return l.tunnel.Received(TunnelClient), max(0, l.tunnel.Sent(TunnelClient)-l.head)
+}
+
+// TunnelClient returns the connection of the client.
+func (l *TunnelLink) Client() *Conn { return l.conn }
+
+// Ready implements eventloop.Handler, for the upstream.
+func (l *TunnelLink) Ready(r eventloop.Readiness) { l.pass(Upstream, r) }
+
+// client is told of news of the client, in the place of its connection.
+type client struct{ *TunnelLink }
+
+// Ready implements eventloop.Handler.
+func (c client) Ready(r eventloop.Readiness) {
+	if r == eventloop.Unwatched {
+		c.conn.Ready(r)
+		return
+	}
+	c.pass(TunnelClient, r)
+}
+
+// pass passes bytes on when there is news of a side.
+func (l *TunnelLink) pass(s TunnelSide, r eventloop.Readiness) {
+	moved, taken := l.tunnel.Moved(), l.tunnel.Sent(TunnelClient)
+	over, err := l.tunnel.Ready(s, r)
+	if l.tunnel.Moved() > moved {
+		l.conn.Stamp = l.set.Now()
+	}
+	if l.tunnel.Sent(TunnelClient) > taken {
+		l.taken = l.set.Now()
+	}
+	l.passed(over, err)
+}
+
+// passed acts on the results of the tunnel.
+func (l *TunnelLink) passed(over bool, err error) {
+	switch {
+	case errors.Is(err, ErrClientGone):
+		l.conn.Close(err.Error())
+	case err != nil:
+		l.failed(err)
+		l.end(true)
+	case over:
+		l.end(true)
+	case l.tunnel.Waiting(TunnelClient) || l.half():
+		l.conn.Schedule() // this may end sooner than where it is in the wheel
+	}
+}
+
+// half reports whether one side has sent its last byte.
+func (l *TunnelLink) half() bool { return l.tunnel.Ended(TunnelClient) || l.tunnel.Ended(Upstream) }
+
+// end ends the tunnel before its connection, which lingers, because the last bytes must not be lost.
+func (l *TunnelLink) end(proper bool) {
+	c := l.conn
+	if l.tunnel.Ended(TunnelClient) {
+		c.SetHalf()
+	}
+	l.over = true
+	l.tunnel.Close()
+	c.Watch().Handle(c)
+	c.Reset, c.Linger = !proper, true
+	c.ReadAgain()
+	l.host.Ended(proper)
+	c.Finish()
+}
+
+// slow returns when the client has taken nothing for too long.
+func (l *TunnelLink) slow() int64 { return l.taken + eventloop.Tick + int64(l.set.WriteTimeout) }
+
+// Deadline implements conn.Protocol.
+func (l *TunnelLink) Deadline() int64 {
+	due := l.set.Now() + lookAgain
+	if l.over {
+		return due
+	}
+	if l.idle > 0 {
+		due = l.conn.Stamp + eventloop.Tick + l.idle
+	}
+	if l.half() {
+		due = min(due, l.conn.Stamp+eventloop.Tick+halfIdle)
+	}
+	if l.tunnel.Waiting(TunnelClient) {
+		due = min(due, l.slow())
+	}
+	return due
+}
+
+// Expired implements conn.Protocol. A handler that runs inline may have kept the loop from the tunnel.
+func (l *TunnelLink) Expired() {
+	for _, s := range []TunnelSide{TunnelClient, Upstream} {
+		if l.over {
+			return
+		}
+		l.pass(s, eventloop.Readable|eventloop.Writable)
+	}
+	switch {
+	case l.over:
+	case l.Deadline() > l.set.Now():
+		l.conn.Schedule()
+	case l.tunnel.Waiting(TunnelClient) && l.slow() <= l.set.Now():
+		l.set.Log(logfile.Info, "%s: closed after write timeout of %v", l.conn, l.set.WriteTimeout)
+		l.end(false)
+	case l.half():
+		l.end(true)
+	default:
+		l.failed(fmt.Errorf("idle timeout of %v exceeded", time.Duration(l.idle)))
+		l.end(true)
+	}
+}
+
+// Closed implements conn.Protocol.
+func (l *TunnelLink) Closed() {
+	ended := l.over
+	if !ended {
+		l.over = true
+		l.tunnel.Close()
+	}
+	l.before.Closed()
+	if !ended {
+		l.host.Ended(false)
+	}
+}
+
+// Gone implements conn.Protocol.
+func (l *TunnelLink) Gone() { l.before.Gone() }
+
+// Input implements conn.Protocol. The tunnel reads by itself.
+func (l *TunnelLink) Input([]byte) {}
+
+// EOF implements conn.Protocol.
+func (l *TunnelLink) EOF() bool { return false }
+
+// Flushed implements conn.Protocol.
+func (l *TunnelLink) Flushed() {}
+
+// Writable implements conn.Protocol: the farewell of TLS had no room.
+func (l *TunnelLink) Writable() {
+	if l.over {
+		l.conn.Finish()
+	}
+}
+
+// Drain implements conn.Protocol. A tunnel goes on until it ends, or the server closes it.
+func (l *TunnelLink) Drain(bool) {}

@@ -13,7 +13,7 @@
 //     merged with those of the site once, when the server starts; an exchange has one pointer to them, nil for most
 //     (sites/rules.go). A request that is rewritten keeps its head, because REQUEST_URI shows the original
 //     (exchange.Request.Routed).
-//   - Redirects and rewrites fill in templates (template.go). Nothing that a client sends can add a second field, or
+//   - Redirects and rewrites fill in templates (rewrite.go). Nothing that a client sends can add a second field, or
 //     change the host that a template names; a fuzz test holds them to that.
 //   - A trusted proxy's Forwarded and X-Forwarded-* fields are parsed once, as long as they stay the same.
 //     Connections without a trusted proxy or a root path pay a nil pointer. X-Forwarded-For counts if it is there,

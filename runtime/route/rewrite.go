@@ -106,3 +106,158 @@ func undecoded(raw []byte, n int) []byte {
 	}
 	return raw
 }
+
+// Template is a URL or path with places for parts of a request.
+type Template []piece
+
+// piece is a literal or, if variable, a name.
+type piece struct {
+	text     string
+	variable bool
+	inHost   bool // it follows the authority of a URL directly
+}
+
+// The names of the parts that a template may have.
+const (
+	VarPath   = "path"   // of the request, as received
+	VarRest   = "rest"   // the path behind the prefix of the mount
+	VarQuery  = "query"  // without "?"
+	VarHost   = "host"   // without port
+	VarScheme = "scheme" // http, https
+)
+
+// ParseTemplate reads text: literals and ${name}; $1 is ${rest}, $$ is "$". The
+// error is one line.
+func ParseTemplate(text string, names ...string) (Template, error) {
+	var t Template
+	add := func(p piece) {
+		if p.text != "" {
+			t = append(t, p)
+		}
+	}
+	for i := 0; i < len(text); i++ {
+		if c := text[i]; c <= ' ' || c >= 0x7f || strings.IndexByte(`"<>\^|`+"`", c) >= 0 {
+			return nil, fmt.Errorf("%q has a character that must be percent-encoded in a URL: %q", text, c)
+		}
+	}
+	for rest := text; ; {
+		literal, after, found := strings.Cut(rest, "$")
+		add(piece{text: literal})
+		if !found {
+			return t, nil
+		}
+		switch {
+		case strings.HasPrefix(after, "$"):
+			add(piece{text: "$"})
+			rest = after[1:]
+			continue
+		case strings.HasPrefix(after, "1"):
+			add(piece{text: VarRest, variable: true, inHost: endsInHost(t)})
+			rest = after[1:]
+			continue
+		}
+		name, tail, closed := strings.Cut(strings.TrimPrefix(after, "{"), "}")
+		known := false
+		for _, one := range names {
+			known = known || one == name
+		}
+		if !closed || !known || after[0] != '{' {
+			return nil, fmt.Errorf("%q: $ must be followed by one of {%s}, 1 or $", text, strings.Join(names, "}, {"))
+		}
+		add(piece{text: name, variable: true, inHost: endsInHost(t)})
+		rest = tail
+	}
+}
+
+// endsInHost reports whether text behind t would be part of the authority of a URL.
+func endsInHost(t Template) bool {
+	whole := ""
+	for _, p := range t {
+		if p.variable {
+			whole += "x"
+		} else {
+			whole += p.text
+		}
+	}
+	_, rest, ok := strings.Cut(whole, "://")
+	return ok && rest != "" && !strings.ContainsAny(rest, "/?#")
+}
+
+// Values fill in a template: see Decision.Values.
+type Values struct {
+	path, rest []byte // percent-encoded
+	query      []byte
+	host       []byte
+	scheme     string
+}
+
+// Query returns the query, percent-encoded and without "?".
+func (v *Values) Query() []byte { return v.query }
+
+// Append fills in the template. The result has no byte that a client could end
+// a header field with, nor leads it to another host than the template says.
+func (t Template) Append(dst []byte, v *Values) []byte {
+	begin := len(dst)
+	for _, p := range t {
+		if !p.variable {
+			dst = append(dst, p.text...)
+			continue
+		}
+		var value []byte
+		switch p.text {
+		case VarPath:
+			value = v.path
+		case VarRest:
+			value = v.rest
+		case VarHost:
+			dst = append(dst, v.host...)
+			continue
+		case VarScheme:
+			dst = append(dst, v.scheme...)
+			continue
+		case VarQuery:
+			if len(v.query) == 0 && len(dst) > begin && (dst[len(dst)-1] == '?' || dst[len(dst)-1] == '&') {
+				dst = dst[:len(dst)-1]
+			}
+			dst = AppendURL(dst, v.query)
+			continue
+		}
+		if p.inHost && (len(value) == 0 || value[0] != '/') {
+			dst = append(dst, '/')
+		}
+		if len(dst) > begin && dst[len(dst)-1] == '/' {
+			value = bytes.TrimLeft(value, "/")
+		}
+		dst = AppendURL(dst, value)
+	}
+	for bytes.HasPrefix(dst[begin:], []byte("//")) && !strings.HasPrefix(t[0].text, "//") {
+		dst = append(dst[:begin], dst[begin+1:]...)
+	}
+	return dst
+}
+
+// AppendURL appends a part of a URL; what may not be in one is encoded.
+func AppendURL(dst, part []byte) []byte {
+	const hex = "0123456789ABCDEF"
+	for _, c := range part {
+		if c <= ' ' || c >= 0x7f || c == '"' || c == '<' || c == '>' || c == '\\' || c == '^' || c == '`' || c == '{' || c == '|' || c == '}' || c == '#' {
+			dst = append(dst, '%', hex[c>>4], hex[c&15])
+			continue
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
+
+// AppendPath appends a decoded path, percent-encoded again.
+func AppendPath(dst, path []byte) []byte {
+	const hex = "0123456789ABCDEF"
+	for _, c := range path {
+		if c == '%' || c == '?' {
+			dst = append(dst, '%', hex[c>>4], hex[c&15])
+			continue
+		}
+		dst = AppendURL(dst, []byte{c})
+	}
+	return dst
+}

@@ -11,7 +11,7 @@
 // The fields of a request are put into a head of the form of HTTP/1 (head.go), which package runtime/http1 parses by the rules and
 // limits that hold there. So sources, environ, CGI, proxies and logs have one kind of request, and nothing that HTTP/1 refuses gets
 // past them as HTTP/2: bytes that end a line, names that are no tokens, fields of the connection, two hosts, a length that lies. The
-// head of a response takes the same way in the other direction (fields.go): the one place that makes heads makes it, and its lines
+// head of a response takes the same way in the other direction (head.go): the one place that makes heads makes it, and its lines
 // become fields.
 //
 // # Output

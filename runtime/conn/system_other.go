@@ -3,9 +3,19 @@
 package conn
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"time"
 )
+
+// GiveUpAfter does nothing: the kernel's own patience holds.
+func GiveUpAfter(fd int, d time.Duration) {}
+
+// setKeepIdle does nothing: the kernel's own setting holds.
+func setKeepIdle(fd, seconds int) {}
+
+func setCongestion(fd int, name string) error { return errors.ErrUnsupported }
 
 // dress gives a socket file its owner and mode. A file that is put in its place meanwhile gets them, too, unless it
 // is a link.
