@@ -1,15 +1,18 @@
 package programs
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"fapws/runtime/backend"
+	"fapws/runtime/exchange"
 )
 
 // Answer passes on the output of a program: first the head, then the body as it comes. It must be used on the
@@ -141,4 +144,209 @@ func ParseCGIOptions(text string) (o CGIOptions, err error) {
 		o.Env = append(o.Env, name+"="+value)
 	}
 	return o, nil
+}
+
+// Bounds of the head of an answer.
+const (
+	MaxHead   = 64 << 10 // bytes
+	maxFields = 200
+)
+
+// Head is the head of a program's answer (RFC 3875 §6.3).
+type Head struct {
+	exchange.Head
+	Location string // value of the field, which Fields has as well
+	Local    bool   // RFC 3875 §6.2.2: another path of this server answers instead
+	HasType  bool
+
+	sendfile, accel []byte // values of X-Sendfile and X-Accel-Redirect; Fields has the latter as well
+}
+
+// ErrNeedMore says that the head is not there whole.
+var ErrNeedMore = errors.New("the response ended within its header")
+
+// ParseHead reads the head at the front of data and returns its length with the
+// empty line. Lines end with LF or CRLF. raw is for programs that begin with an
+// HTTP status line (nph-). Slices in the Head are its own.
+//
+// Errors other than ErrNeedMore are one line.
+func ParseHead(data []byte, raw bool) (h Head, n int, err error) {
+	h.Length = -1
+	statusSeen, count := false, 0
+	for {
+		end := bytes.IndexByte(data[n:], '\n')
+		if end < 0 && len(data) <= MaxHead {
+			return h, 0, ErrNeedMore
+		}
+		if end < 0 || n+end > MaxHead {
+			return h, 0, fmt.Errorf("the header exceeds %d bytes", MaxHead)
+		}
+		line := bytes.TrimSuffix(data[n:n+end], []byte{'\r'})
+		n += end + 1
+		if len(line) == 0 {
+			break
+		}
+		if raw && !statusSeen {
+			statusSeen = true
+			if err := h.statusLine(line); err != nil {
+				return h, 0, err
+			}
+			continue
+		}
+		if count++; count > maxFields {
+			return h, 0, fmt.Errorf("the header has more than %d fields", maxFields)
+		}
+		if err := h.field(line, raw, &statusSeen); err != nil {
+			return h, 0, err
+		}
+	}
+	if raw && !statusSeen || count == 0 && !raw {
+		return h, 0, errors.New("the header is empty")
+	}
+	h.settle(statusSeen)
+	return h, n, nil
+}
+
+// statusLine reads "HTTP/1.1 200 OK".
+func (h *Head) statusLine(line []byte) error {
+	version, status, _ := bytes.Cut(line, []byte{' '})
+	if !bytes.HasPrefix(version, []byte("HTTP/")) {
+		return fmt.Errorf("invalid status line: %.80q", line)
+	}
+	return h.status(status)
+}
+
+// status reads "404 Not Found".
+func (h *Head) status(value []byte) error {
+	code, reason, _ := bytes.Cut(value, []byte{' '})
+	n, err := strconv.ParseUint(string(code), 10, 16)
+	if err != nil || len(code) != 3 || n < 200 {
+		return fmt.Errorf("invalid status: %.80q", value)
+	}
+	h.Status, h.Reason = int(n), bytes.Clone(bytes.TrimSpace(reason))
+	if !printable(h.Reason) {
+		return fmt.Errorf("invalid status: %.80q", value)
+	}
+	return nil
+}
+
+// field takes in a line.
+func (h *Head) field(line []byte, raw bool, statusSeen *bool) error {
+	name, value, ok := bytes.Cut(line, []byte{':'})
+	value = bytes.Trim(value, " \t")
+	if !ok || !isToken(name) || !printable(value) {
+		return fmt.Errorf("invalid header line: %.80q", line)
+	}
+	switch string(bytes.ToLower(name)) {
+	case "status":
+		if raw {
+			return nil // its status line counts
+		}
+		if *statusSeen {
+			return errors.New("the header has more than one status")
+		}
+		*statusSeen = true
+		return h.status(value)
+	case "content-length":
+		n, err := strconv.ParseInt(string(value), 10, 64)
+		if err != nil || n < 0 || value[0] == '+' || h.Length >= 0 && h.Length != n {
+			return fmt.Errorf("invalid Content-Length: %.80q", value)
+		}
+		h.Length = n
+		return nil
+	case "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade":
+		return nil // between the server and its client
+	case "location":
+		if h.Location != "" || len(value) == 0 {
+			return errors.New("the header has more than one Location, or an empty one")
+		}
+		h.Location = string(value)
+	case "content-type":
+		if h.HasType {
+			return errors.New("the header has more than one Content-Type")
+		}
+		h.HasType = true
+	case "date":
+		h.HasDate = true
+	case "server":
+		h.HasServer = true
+	case "x-sendfile": // a path of ours, and nothing for the client
+		if len(h.sendfile) == 0 {
+			h.sendfile = bytes.Clone(value)
+		}
+		return nil
+	case "x-accel-redirect":
+		if len(h.accel) == 0 {
+			h.accel = bytes.Clone(value)
+		}
+	case "fapws-channel": // its client listens from then on: not a field for it
+		if len(h.Channel) > 0 {
+			h.Channel = append(h.Channel, ',')
+		}
+		h.Channel = append(h.Channel, value...)
+		h.HasType = true
+		return nil
+	}
+	h.Fields = append(append(append(append(h.Fields, name...), ": "...), value...), "\r\n"...)
+	return nil
+}
+
+// send has a file sent, if the program has named one in a field that counts, and says so.
+func (h *Head) send(counts backend.Sends) bool {
+	switch {
+	case counts.File && len(h.sendfile) > 0:
+		h.SendFile = h.sendfile
+	case counts.Accel && len(h.accel) > 0:
+		h.SendFile, h.Accel = h.accel, true
+	default:
+		return false
+	}
+	var rest []byte
+	for line := range bytes.Lines(h.Fields) {
+		if name, _, _ := bytes.Cut(line, []byte{':'}); !bytes.EqualFold(name, []byte("X-Accel-Redirect")) {
+			rest = append(rest, line...)
+		}
+	}
+	h.Fields = rest
+	return true
+}
+
+// settle decides on the meaning of the head as a whole.
+func (h *Head) settle(statusSeen bool) {
+	if statusSeen {
+		return
+	}
+	h.Status = 200
+	if h.Location == "" {
+		return
+	}
+	h.Status = 302
+	// "The CGI script MUST NOT return any other header fields": with cookies or a
+	// type, it is meant for the client.
+	only := bytes.Count(h.Fields, []byte{'\n'}) == 1
+	h.Local = only && h.Location[0] == '/' && !bytes.HasPrefix([]byte(h.Location), []byte("//"))
+}
+
+// printable reports whether a value may be in a head: no control characters but
+// tabs (RFC 9110 §5.5).
+func printable(value []byte) bool {
+	for _, c := range value {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// isToken is for names of fields (RFC 9110 §5.6.2).
+func isToken(name []byte) bool {
+	for _, c := range name {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case bytes.IndexByte([]byte("!#$%&'*+-.^_`|~"), c) >= 0:
+		default:
+			return false
+		}
+	}
+	return len(name) > 0
 }

@@ -3,12 +3,21 @@ package proxy
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
 	"maps"
+	"net"
 	"net/http"
 	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
+	"fapws/runtime/system"
 	"fapws/runtime/websocket"
 )
 
@@ -95,4 +104,156 @@ func names(lines []string, word string) bool {
 		}
 	}
 	return false
+}
+
+// detach takes a connection out of Go's poller, for the event loop, and closes conn. The result does not block. For a moment
+// there is a descriptor more.
+func detach(conn net.Conn) (exchange.Socket, error) {
+	under := plain(conn)
+	defer under.Close()
+	raw, err := under.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var fd int
+	var failed error
+	err = raw.Control(func(old uintptr) { fd, failed = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 3) })
+	if err == nil {
+		err = failed
+	}
+	if err != nil {
+		return nil, fmt.Errorf("dup: %w", err)
+	}
+	system.HoldDescriptor(fd)
+	_, tcp := under.(*net.TCPConn)
+	socket := system.Plain{Descriptor: fd, TCP: tcp}
+	secure, ok := conn.(*tls.Conn)
+	if !ok {
+		return socket, nil
+	}
+	below := secure.NetConn().(*carrier)
+	below.detached, below.socket = true, socket
+	return &secureSocket{Plain: socket, conn: secure, below: below}, nil
+}
+
+// secureSocket is a TLS connection that does not block. crypto/tls keeps the beginning of an incomplete record when
+// its connection returns a temporary error, so reading needs no goroutine.
+type secureSocket struct {
+	system.Plain
+	conn  *tls.Conn
+	below *carrier
+}
+
+// Drains implements exchange.Socket. crypto/tls returns one record at a time.
+func (s *secureSocket) Drains() bool { return false }
+
+// Read implements exchange.Socket.
+func (s *secureSocket) Read(b []byte) (int, error) {
+	n, err := s.conn.Read(b)
+	switch {
+	case n > 0:
+		return n, nil // an error comes again
+	case err == errNotYet:
+		return 0, unix.EAGAIN
+	case err == io.ErrUnexpectedEOF:
+		return 0, io.EOF // without the farewell of TLS, which many servers do not send
+	}
+	return n, err
+}
+
+// Write implements exchange.Socket.
+func (s *secureSocket) Write(b []byte) (int, error) {
+	if err := s.Flush(); err != nil {
+		return 0, err
+	}
+	return s.conn.Write(b)
+}
+
+// Flush implements exchange.Socket.
+func (s *secureSocket) Flush() error { return s.below.flush() }
+
+// CloseWrite implements exchange.Socket.
+func (s *secureSocket) CloseWrite() error { return s.conn.CloseWrite() }
+
+// carrier is the connection below one of TLS. After the handshake it can be detached: then it does not block.
+type carrier struct {
+	net.Conn
+	detached bool         // Conn is closed
+	socket   system.Plain // if it is detached
+	out      []byte       // data that socket has not accepted
+}
+
+// notYet is the error of a detached carrier that has nothing to read now.
+type notYet struct{}
+
+var errNotYet net.Error = notYet{}
+
+func (notYet) Error() string   { return "nothing received yet" }
+func (notYet) Timeout() bool   { return true }
+func (notYet) Temporary() bool { return true }
+
+// Read implements net.Conn.
+func (c *carrier) Read(b []byte) (int, error) {
+	if !c.detached {
+		return c.Conn.Read(b)
+	}
+	n, err := c.socket.Read(b)
+	if err == unix.EAGAIN {
+		err = errNotYet
+	}
+	return n, err
+}
+
+// Write implements net.Conn. A detached carrier accepts everything, and keeps the data for which its socket has no room:
+// crypto/tls cannot write a part of a record. secureSocket.Write is refused until that is flushed, which bounds it.
+func (c *carrier) Write(b []byte) (int, error) {
+	if !c.detached {
+		return c.Conn.Write(b)
+	}
+	n := 0
+	if len(c.out) == 0 {
+		var err error
+		if n, err = c.socket.Write(b); err != nil && err != unix.EAGAIN {
+			return 0, err
+		}
+	}
+	c.out = append(c.out, b[n:]...)
+	return len(b), nil
+}
+
+// flush writes waiting bytes. It returns unix.EAGAIN if some are left.
+func (c *carrier) flush() error {
+	for len(c.out) > 0 {
+		n, err := c.socket.Write(c.out)
+		if err != nil {
+			return err
+		}
+		c.out = c.out[n:]
+	}
+	c.out = nil
+	return nil
+}
+
+// SetDeadline implements net.Conn. A detached carrier does not wait.
+func (c *carrier) SetDeadline(t time.Time) error {
+	if c.detached {
+		return nil
+	}
+	return c.Conn.SetDeadline(t)
+}
+
+// SetReadDeadline implements net.Conn.
+func (c *carrier) SetReadDeadline(t time.Time) error {
+	if c.detached {
+		return nil
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
+// SetWriteDeadline implements net.Conn.
+func (c *carrier) SetWriteDeadline(t time.Time) error {
+	if c.detached {
+		return nil
+	}
+	return c.Conn.SetWriteDeadline(t)
 }

@@ -10,6 +10,124 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
+// Coding is a content coding.
+type Coding uint8
+
+// The codings, of equals the one that is preferred last.
+const (
+	Identity Coding = iota
+	Gzip
+	Zstd
+	Brotli
+	Codings // their number
+)
+
+var names = [Codings]string{"", "gzip", "zstd", "br"}
+
+// String returns what Content-Encoding calls the coding; "" for Identity.
+func (c Coding) String() string { return names[c] }
+
+// CodingSet says which codings there are of something. Identity is always there.
+type CodingSet [Codings]bool
+
+// Made are the codings that Compress knows.
+var Made = CodingSet{Gzip: true, Zstd: true}
+
+// unset is the weight of a coding that a client does not name.
+const unset = -1
+
+// AcceptedCodings gathers the weights in the Accept-Encoding fields of a client. Start with NewAccept; a field that comes
+// several times is one list.
+type AcceptedCodings struct {
+	weights [Codings]int16 // thousandths
+	others  int16          // of "*"
+}
+
+// NewAcceptedCodings returns the Accept of a client without such a field: no coding.
+func NewAcceptedCodings() AcceptedCodings {
+	return AcceptedCodings{weights: [Codings]int16{unset, unset, unset, unset}, others: unset}
+}
+
+// Add reads the value of one field.
+func (a *AcceptedCodings) Add(value []byte) {
+	for len(value) > 0 {
+		var item []byte
+		item, value, _ = bytes.Cut(value, []byte{','})
+		name, weight := parseWeighted(item)
+		switch {
+		case equalFold(name, "br"):
+			a.weights[Brotli] = weight
+		case equalFold(name, "zstd"):
+			a.weights[Zstd] = weight
+		case equalFold(name, "gzip"), equalFold(name, "x-gzip"): // RFC 9110 §8.4.1.3
+			a.weights[Gzip] = weight
+		case equalFold(name, "identity"):
+			a.weights[Identity] = weight
+		case string(name) == "*":
+			a.others = weight
+		}
+	}
+}
+
+// ChooseCoding returns the coding with the highest weight among those there are; of equals brotli, then zstd, then gzip.
+// Identity is chosen when nothing else is acceptable, and also when the client refuses even that (RFC 9110 §12.5.3
+// leaves it to the server, and a 406 would help no client).
+func (a *AcceptedCodings) Choose(has *CodingSet) Coding {
+	best, bestWeight := Identity, max(0, a.weights[Identity]) // not named: acceptable, and the last choice
+	for c := Gzip; c < Codings; c++ {
+		weight := a.weights[c]
+		if weight == unset {
+			weight = a.others
+		}
+		if has[c] && weight > 0 && weight >= bestWeight {
+			best, bestWeight = c, weight
+		}
+	}
+	return best
+}
+
+// ChooseCoding returns the coding to send to a client with one Accept-Encoding field.
+// It does not allocate and may be called anywhere.
+func ChooseCoding(acceptEncoding []byte, has CodingSet) Coding {
+	a := NewAcceptedCodings()
+	a.Add(acceptEncoding)
+	return a.Choose(&has)
+}
+
+// parseWeighted splits "name;q=0.5" into its name and its weight in
+// thousandths (RFC 9110 §12.4.2). A weight that is not one refuses: what we
+// cannot read we do not send.
+func parseWeighted(item []byte) (name []byte, weight int16) {
+	name, params, found := bytes.Cut(item, []byte{';'})
+	name = trimSpace(name)
+	weight = 1000
+	for found {
+		var param []byte
+		param, params, found = bytes.Cut(params, []byte{';'})
+		param = trimSpace(param)
+		if len(param) >= 2 && param[0]|0x20 == 'q' && param[1] == '=' {
+			weight = parseWeight(param[2:])
+		}
+	}
+	return name, weight
+}
+
+// parseWeight reads a qvalue: 0 to 1 with up to three decimals.
+func parseWeight(s []byte) int16 {
+	if len(s) == 0 || len(s) > 5 || s[0] != '0' && s[0] != '1' || len(s) > 1 && s[1] != '.' {
+		return 0
+	}
+	weight, scale := int16(s[0]-'0')*1000, int16(100)
+	for i := 2; i < len(s); i++ {
+		if s[i] < '0' || s[i] > '9' {
+			return 0
+		}
+		weight += int16(s[i]-'0') * scale
+		scale /= 10
+	}
+	return min(weight, 1000)
+}
+
 const (
 	// least is the size, in bytes, below which a body is not worth it: with the
 	// head it fits into one packet anyway.

@@ -4,7 +4,7 @@
 // of its body, which package conn sends.
 //
 // Files.Hit answers on the event loop, from memory or with a file that is open, if the disk was looked at within the
-// last second. Everything else is answered by Files.Open, on a goroutine, which may wait for the disk. source.go
+// last second. Everything else is answered by Files.Open, on a goroutine, which may wait for the disk. static.go
 // makes a Source of both; handed.go answers requests that a handler has handed over (Staticfile, X-Sendfile). Start
 // reading at static.go and serve.go.
 //
@@ -31,7 +31,7 @@
 //
 // Access goes through os.Root, which cannot be led outside but does not follow absolute links. Only when it refuses
 // is the name resolved by hand into one without links, with absolute targets counted from the root, and that name
-// goes through os.Root again: so no race can lead outside (symlinks.go). The policies "no" and "owner" open each part
+// goes through os.Root again: so no race can lead outside (root.go). The policies "no" and "owner" open each part
 // of the name with O_NOFOLLOW themselves. ./build.sh fuzz paths tries a million paths while links are swapped.
 //
 // # Measured

@@ -1,8 +1,14 @@
 package static
 
 import (
+	"bufio"
 	"bytes"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
 	"strconv"
+	"strings"
 
 	"fapws/runtime/exchange"
 )
@@ -157,4 +163,246 @@ func (out *Response) text(status int, fields, text []byte, head bool) {
 	if !head {
 		out.Segments = append(out.Segments[:0], Segment{Data: text})
 	}
+}
+
+// expire is the Cache-Control of the files that match a pattern.
+type expire struct {
+	pattern string
+	control string // "" for no such field
+}
+
+// parseExpires reads Options.Expires.
+func parseExpires(rules []string) (expires []expire, err error) {
+	for _, rule := range rules {
+		e, err := parseExpire(rule)
+		if err != nil {
+			return nil, err
+		}
+		expires = append(expires, e)
+	}
+	return expires, nil
+}
+
+// parseExpire reads "PATTERN=VALUE". A pattern with a slash is compared with
+// the whole path below the root, "/img/*", another one with the file's name,
+// "*.css"; "*" stands for any characters, "?" for one. The value is a time as in
+// "30d" (s, m, h, d, w or y; seconds without a unit), "immutable" (a year, and it
+// never changes), a time and "immutable", "no-cache", "no-store", or "off" for
+// nothing.
+func parseExpire(rule string) (e expire, err error) {
+	at := strings.LastIndexByte(rule, '=')
+	if at < 1 {
+		return e, fmt.Errorf("%q is not of the form \"*.css=30d\"", rule)
+	}
+	e.pattern = strings.TrimSpace(rule[:at])
+	value := strings.TrimSpace(rule[at+1:])
+	switch value {
+	case "off":
+		return e, nil
+	case "no-cache", "no-store":
+		e.control = value
+		return e, nil
+	case "immutable":
+		value = "1y immutable"
+	}
+	age, immutable, more := strings.Cut(value, " ")
+	seconds, ok := parseAge(age)
+	if !ok || more && strings.TrimSpace(immutable) != "immutable" {
+		return e, fmt.Errorf("%q: %q is not a time such as 30d, or immutable, no-cache, no-store or off", rule, value)
+	}
+	e.control = maxAge(seconds)
+	if more {
+		e.control += ", immutable"
+	}
+	return e, nil
+}
+
+func maxAge(seconds int) string { return "public, max-age=" + strconv.Itoa(seconds) }
+
+// parseAge reads a number with a unit and returns seconds, at most 2³¹-1 (RFC
+// 9111 §1.2.2).
+func parseAge(s string) (seconds int, ok bool) {
+	if s == "" {
+		return 0, false
+	}
+	units := map[byte]int{'s': 1, 'm': 60, 'h': 3600, 'd': 86400, 'w': 7 * 86400, 'y': 365 * 86400}
+	unit := 1
+	if u := units[s[len(s)-1]]; u != 0 {
+		unit, s = u, s[:len(s)-1]
+	}
+	n, err := strconv.ParseUint(s, 10, 31)
+	return min(int(min(n, 1<<31-1)*uint64(unit)), 1<<31-1), err == nil
+}
+
+// cacheControl returns the value for a file below the root; "" for none.
+func (f *Files) cacheControl(name string) string {
+	for i := range f.expires {
+		e := &f.expires[i]
+		of := name[strings.LastIndexByte(name, '/')+1:]
+		if strings.ContainsRune(e.pattern, '/') {
+			of = "/" + name
+		}
+		if fits(e.pattern, of) {
+			return e.control
+		}
+	}
+	if f.opt.MaxAge >= 0 {
+		return maxAge(f.opt.MaxAge)
+	}
+	return ""
+}
+
+// fits compares a name with a pattern of "*" and "?". It takes no longer than
+// the product of their lengths.
+func fits(pattern, name string) bool {
+	p, n, star, from := 0, 0, -1, 0
+	for n < len(name) {
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, from = p, n
+			p++
+		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == name[n]):
+			p++
+			n++
+		case star >= 0: // the star takes one more
+			from++
+			p, n = star+1, from
+		default:
+			return false
+		}
+	}
+	return strings.Trim(pattern[p:], "*") == ""
+}
+
+// headerLines makes lines of fields, in the order of their names.
+func headerLines(headers map[string]string) (string, error) {
+	var lines []string
+	for name, value := range headers {
+		for i := range len(name) {
+			if !strings.ContainsRune("!#$%&'*+-.^_`|~0123456789", rune(name[i])) && (name[i]|0x20 < 'a' || name[i]|0x20 > 'z') {
+				return "", fmt.Errorf("%q is not the name of a header field", name)
+			}
+		}
+		if name == "" || strings.ContainsAny(value, "\r\n\x00") {
+			return "", fmt.Errorf("the header field %q: %q has no name or more than one line", name, value)
+		}
+		lines = append(lines, name+": "+value+"\r\n")
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, ""), nil
+}
+
+// typeTable finds the media type of a file: what Options say, else the built-in
+// table.
+type typeTable struct {
+	own     map[string]string // by extension in lower case
+	charset string            // "" for none
+}
+
+// setCharset takes Options.Charset.
+func (t *typeTable) setCharset(name string) error {
+	switch {
+	case name == "":
+		t.charset = "utf-8"
+	case name == "off":
+	case strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz0123456789-_.:+") != "":
+		return fmt.Errorf("%q is not the name of a charset", name)
+	default:
+		t.charset = name
+	}
+	return nil
+}
+
+// add takes Options.Types.
+func (t *typeTable) add(types map[string]string) error {
+	for _, extension := range slices.Sorted(maps.Keys(types)) {
+		key := strings.ToLower(strings.TrimPrefix(extension, "."))
+		if key == "" || strings.ContainsAny(key, "/\x00") {
+			return fmt.Errorf("%q is not an extension", extension)
+		}
+		if !isMediaType(types[extension]) {
+			return fmt.Errorf("%q for %q is not a media type", types[extension], extension)
+		}
+		t.own[key] = types[extension]
+	}
+	return nil
+}
+
+// read reads Apache's mime.types: on each line a media type and the extensions
+// that it is for, if any; a number sign begins a comment.
+func (t *typeTable) read(path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("cannot read %s: %w", path, reason(err))
+	}
+	defer file.Close()
+	lines := bufio.NewScanner(file)
+	for n := 1; lines.Scan(); n++ {
+		text, _, _ := strings.Cut(lines.Text(), "#")
+		words := strings.Fields(text)
+		if len(words) == 0 {
+			continue
+		}
+		if !isMediaType(words[0]) {
+			return fmt.Errorf("%s:%d: %q is not a media type", path, n, words[0])
+		}
+		for _, extension := range words[1:] {
+			t.own[strings.ToLower(strings.TrimPrefix(extension, "."))] = words[0]
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("cannot read %s: %w", path, reason(err))
+	}
+	return nil
+}
+
+// isMediaType checks for "type/subtype", with or without parameters, that a
+// line of a head can hold.
+func isMediaType(s string) bool {
+	kind, _, _ := strings.Cut(s, ";")
+	one, two, found := strings.Cut(strings.TrimSpace(kind), "/")
+	const odd = " \t\"(),/:;<=>?@[\\]{}" // RFC 9110 §5.6.2
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return found && one != "" && two != "" && !strings.ContainsAny(one, odd) && !strings.ContainsAny(two, odd)
+}
+
+// of returns the media type of a file by its name or path.
+func (t *typeTable) of(name string) string {
+	base := name[strings.LastIndexByte(name, '/')+1:]
+	key := base[strings.LastIndexByte(base, '.')+1:]
+	if own, ok := t.own[strings.ToLower(key)]; ok {
+		return t.withCharset(own)
+	}
+	return t.withCharset(exchange.MediaTypeByName(name))
+}
+
+// withCharset adds the charset to a textual type, or takes the built-in one away.
+func (t *typeTable) withCharset(mediaType string) string {
+	kind, parameters, found := strings.Cut(mediaType, "; ")
+	switch {
+	case found && parameters != "charset=utf-8":
+		return mediaType // said in so many words
+	case t.charset == "" || !textual(kind):
+		return kind
+	}
+	return kind + "; charset=" + t.charset
+}
+
+// textual reports whether a type is one of characters, of which a charset can
+// be said: text, JavaScript, JSON and XML.
+func textual(kind string) bool {
+	kind = strings.ToLower(kind)
+	if strings.HasPrefix(kind, "text/") || strings.HasSuffix(kind, "+xml") || strings.HasSuffix(kind, "+json") {
+		return true
+	}
+	switch kind {
+	case "application/javascript", "application/x-javascript", "application/json", "application/json5", "application/jsonl",
+		"application/toml", "application/x-ndjson", "application/x-subrip", "application/xml", "application/xml-dtd", "application/yaml":
+		return true
+	}
+	return false
 }

@@ -3,6 +3,11 @@ package static
 import (
 	"bytes"
 	"math"
+	"math/rand/v2"
+	"strconv"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
 )
 
 // maxRanges bounds the work that one small request can cause. With more, and when the ranges together are more than
@@ -133,3 +138,177 @@ func parseDigits(s []byte) (n int64, ok bool) {
 	}
 	return n, len(s) > 0
 }
+
+// partial is a 206 with one range or several.
+func (out *Response) partial(r *representation, parts []byteRange) {
+	if len(parts) == 1 {
+		out.onePart(r, parts[0])
+	} else {
+		out.manyParts(r, parts)
+	}
+}
+
+// onePart is a 206 with one range (RFC 9110 §15.3.7.1).
+func (out *Response) onePart(r *representation, part byteRange) {
+	b := append(out.scratch[:0], r.fields...)
+	b = appendContentRange(b, part, r.size)
+	out.scratch = b
+	out.Head = exchange.Head{Status: 206, Fields: b, Length: part.count}
+	out.add(r, part)
+}
+
+// manyParts is a 206 with several ranges, as multipart/byteranges
+// (RFC 9110 §14.6).
+func (out *Response) manyParts(r *representation, parts []byteRange) {
+	var boundary [16]byte
+	newBoundary(boundary[:])
+
+	b := append(out.scratch[:0], r.fields[:r.untyped]...)
+	b = append(b, "Content-Type: multipart/byteranges; boundary="...)
+	b = append(b, boundary[:]...)
+	b = append(b, "\r\n"...)
+	fieldsEnd := len(b)
+
+	// b moves while it grows, so the parts' heads are found again afterwards.
+	var ends [maxRanges]int
+	for i, part := range parts {
+		if i > 0 {
+			b = append(b, "\r\n"...)
+		}
+		b = append(b, "--"...)
+		b = append(b, boundary[:]...)
+		b = append(b, "\r\nContent-Type: "...)
+		b = append(b, r.mediaType...)
+		b = append(b, "\r\n"...)
+		b = appendContentRange(b, part, r.size)
+		b = append(b, "\r\n"...)
+		ends[i] = len(b)
+	}
+	lastHead := len(b)
+	b = append(b, "\r\n--"...)
+	b = append(b, boundary[:]...)
+	b = append(b, "--\r\n"...)
+	out.scratch = b
+
+	length := int64(len(b) - fieldsEnd)
+	start := fieldsEnd
+	for i, part := range parts {
+		out.Segments = append(out.Segments, Segment{Data: b[start:ends[i]]})
+		out.add(r, part)
+		start = ends[i]
+		length += part.count
+	}
+	out.Segments = append(out.Segments, Segment{Data: b[lastHead:]})
+	out.Head = exchange.Head{Status: 206, Fields: b[:fieldsEnd], Length: length}
+}
+
+// newBoundary fills b with letters and digits that cannot be foreseen, and put into a file.
+func newBoundary(b []byte) {
+	const alphabet = "abcdefghijklmnopqrstuvwxyz012345"
+	for i := range b {
+		b[i] = alphabet[rand.Uint32N(uint32(len(alphabet)))]
+	}
+}
+
+func appendContentRange(b []byte, part byteRange, size int64) []byte {
+	b = append(b, "Content-Range: bytes "...)
+	b = strconv.AppendInt(b, part.start, 10)
+	b = append(b, '-')
+	b = strconv.AppendInt(b, part.last(), 10)
+	b = append(b, '/')
+	b = strconv.AppendInt(b, size, 10)
+	return append(b, "\r\n"...)
+}
+
+// verdict is the result of the preconditions of a request.
+type verdict uint8
+
+const (
+	send               verdict = iota // 200, or 206 if a range is asked for
+	notModified                       // 304
+	preconditionFailed                // 412
+)
+
+// judge evaluates the preconditions in the order of RFC 9110 §13.2.2.
+func (r *representation) judge(req *Request, f *fields) verdict {
+	if f.ifMatch {
+		if !anyField(req, "if-match", func(value []byte) bool { return matchesTag(value, r.etag, false) }) {
+			return preconditionFailed
+		}
+	} else if f.ifUnmodifiedSince.set && r.dated {
+		if since, ok := parseDate(f.ifUnmodifiedSince.value); ok && r.modified > since {
+			return preconditionFailed
+		}
+	}
+	if f.ifNoneMatch {
+		if anyField(req, "if-none-match", func(value []byte) bool { return matchesTag(value, r.etag, true) }) {
+			return notModified
+		}
+	} else if f.ifModifiedSince.set && r.dated {
+		// Nearly always it is the date we have sent.
+		if string(f.ifModifiedSince.value) == r.lastModified {
+			return notModified
+		}
+		if since, ok := parseDate(f.ifModifiedSince.value); ok && r.modified <= since {
+			return notModified
+		}
+	}
+	return send
+}
+
+// rangeApplies evaluates If-Range (RFC 9110 §13.1.5): without it, or if the
+// client has a part of this very representation.
+func (r *representation) rangeApplies(f *fields) bool {
+	if !f.ifRange.set {
+		return true
+	}
+	value := f.ifRange.value
+	if len(value) > 0 && value[0] == '"' {
+		return len(r.etag) > 0 && string(value) == string(r.etag)
+	}
+	return r.dated && string(value) == r.lastModified // a date counts when it is exactly ours; a weak tag never
+}
+
+// matchesTag looks for our entity tag in a list of them (RFC 9110 §13.1.1 and
+// §13.1.2). "*" stands for any, which there is. Our tags are strong, so the
+// comparisons differ in whether a weak one of the client's can be equal.
+func matchesTag(list, etag []byte, weakToo bool) bool {
+	for {
+		for len(list) > 0 && (list[0] == ' ' || list[0] == '\t' || list[0] == ',') {
+			list = list[1:]
+		}
+		if len(list) == 0 {
+			return false
+		}
+		if list[0] == '*' {
+			return true
+		}
+		weak := len(list) > 2 && list[0] == 'W' && list[1] == '/'
+		if weak {
+			list = list[2:]
+		}
+		end := tagEnd(list)
+		if end == 0 {
+			return false // no tag, so the rest cannot be told apart, either
+		}
+		if (!weak || weakToo) && string(list[:end]) == string(etag) {
+			return true
+		}
+		list = list[end:]
+	}
+}
+
+// tagEnd returns the length of the quoted tag at the beginning of s, or 0.
+func tagEnd(s []byte) int {
+	if s[0] != '"' {
+		return 0
+	}
+	for i := 1; i < len(s); i++ {
+		if s[i] == '"' {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+func parseDate(value []byte) (unix int64, ok bool) { return http1.ParseDate(value) }

@@ -6,7 +6,7 @@
 // name follows from the real one, and its file is locked (flock(2)) while a process writes it: so the second of two uploads of one name
 // is refused, also if another worker has the first, and a file that a killed server has left can be told from one that is being written.
 //
-// Start reading at Upload (upload.go), which answers requests, and draft (draft.go), a file that is being received. multipart.go
+// Start reading at Upload (upload.go), which answers requests, and draft (draft.go), a file that is being received, or given to a handler. transfer.go
 // takes forms apart, tus.go speaks the protocol of uploads that go on where they broke off, partial.go keeps these, and target.go
-// decides where files go; pieces.go gives them to a handler.
+// decides where files go.
 package upload

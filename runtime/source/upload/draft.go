@@ -3,12 +3,18 @@ package upload
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"hash"
 	"io"
 	"os"
+	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/backend"
 )
 
 // draft is a file that is being received. Its methods must be called on one goroutine at a time.
@@ -188,3 +194,199 @@ func lock(f *os.File) error {
 }
 
 func newHash() hash.Hash { return sha256.New() }
+
+// device is a device or a FIFO, which is written to in place: from its beginning, where it has one.
+type device struct {
+	options *Options
+	path    string
+	block   bool // its size is known, and a file system on it may be mounted
+}
+
+func (t *device) named() bool { return false }
+
+func (t *device) begin(_ *backend.Response, _ string, file stored) (*draft, error) {
+	flags := os.O_WRONLY | unix.O_NONBLOCK | unix.O_NOFOLLOW
+	if t.block {
+		flags = os.O_WRONLY | os.O_EXCL | unix.O_NOFOLLOW // O_EXCL: not if a file system on it is mounted
+	}
+	f, err := os.OpenFile(t.path, flags, 0)
+	switch {
+	case errors.Is(err, unix.EBUSY):
+		return nil, refuse(423, "the device is in use")
+	case errors.Is(err, unix.ENXIO):
+		return nil, refuse(503, "no program reads the uploads")
+	case err != nil:
+		return nil, err
+	}
+	d := &draft{f: f, path: t.path, options: t.options, hash: newHash()}
+	if !t.block {
+		return d, nil
+	}
+	if err := t.ready(f, file); err != nil {
+		d.abort()
+		return nil, err
+	}
+	return d, nil
+}
+
+// ready locks a block device and returns an error if it has no room for a file.
+func (t *device) ready(f *os.File, file stored) error {
+	if err := lock(f); err != nil {
+		return err
+	}
+	room, err := f.Seek(0, io.SeekEnd)
+	if err == nil && file.announced() > room {
+		return errNoSpace
+	}
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	return err
+}
+
+// descriptor is one that the script has opened. All uploads share its position.
+type descriptor struct {
+	options *Options
+	f       *os.File
+	busy    atomic.Bool
+}
+
+func newDescriptor(o *Options) (target, error) {
+	fd, err := unix.FcntlInt(uintptr(o.Descriptor), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return nil, fmt.Errorf("descriptor %d: %w", o.Descriptor, err)
+	}
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	if err == nil && flags&unix.O_ACCMODE == unix.O_RDONLY {
+		unix.Close(fd)
+		return nil, fmt.Errorf("descriptor %d is not open for writing", o.Descriptor)
+	}
+	return &descriptor{options: o, f: os.NewFile(uintptr(fd), fmt.Sprintf("descriptor %d", o.Descriptor))}, nil
+}
+
+func (t *descriptor) named() bool { return false }
+
+func (t *descriptor) begin(*backend.Response, string, stored) (*draft, error) {
+	if t.busy.Swap(true) {
+		return nil, errBusy
+	}
+	return &draft{f: t.f, options: t.options, hash: newHash(), release: func() { t.busy.Store(false) }}, nil
+}
+
+// maxPiece is the largest piece of Options.Pieces, in bytes.
+const maxPiece = 1 << 20
+
+// consumer has the handler take the bytes of files, for memory that is not a file: flash that is erased and written in blocks (MTD). The
+// handler is asked with a line of JSON (inquiry) and, behind that, a piece. One upload at a time is under way.
+type consumer struct {
+	options *Options
+	busy    atomic.Bool
+}
+
+// inquiry is a question to the handler. contrib/fapws/_upload.py reads it.
+type inquiry struct {
+	Op   string  `json:"op"`
+	ID   string  `json:"id"`  // of the upload
+	Key  string  `json:"key"` // Options.Key
+	File *stored `json:"file,omitempty"`
+}
+
+// The values of inquiry.Op: a file begins, a piece of it, all pieces were taken, there will be no more.
+const (
+	opBegin = "begin"
+	opPiece = "piece"
+	opEnd   = "end"
+	opAbort = "abort"
+)
+
+func (t *consumer) named() bool { return false }
+
+func (t *consumer) begin(w *backend.Response, id string, file stored) (*draft, error) {
+	if t.busy.Swap(true) {
+		return nil, errBusy
+	}
+	p := &pieces{w: w, id: id, key: t.options.Key, size: t.options.Pieces, done: func() { t.busy.Store(false) }}
+	if err := p.ask(inquiry{Op: opBegin, File: &file}); err != nil {
+		p.done()
+		return nil, err
+	}
+	return &draft{pieces: p, options: t.options, hash: newHash()}, nil
+}
+
+// pieces gathers the bytes of a file until a piece is full, and gives that to the handler.
+type pieces struct {
+	w      *backend.Response
+	id     string
+	key    string
+	size   int    // bytes of a piece
+	head   int    // bytes of the line before it
+	buffer []byte // line and piece
+	done   func()
+}
+
+// Write implements io.Writer.
+func (p *pieces) Write(data []byte) (n int, err error) {
+	if p.buffer == nil {
+		line, _ := json.Marshal(inquiry{Op: opPiece, ID: p.id, Key: p.key})
+		p.buffer = append(append(make([]byte, 0, len(line)+1+p.size), line...), '\n')
+		p.head = len(p.buffer)
+	}
+	for n < len(data) {
+		k := min(len(data)-n, p.head+p.size-len(p.buffer))
+		p.buffer = append(p.buffer, data[n:n+k]...)
+		if n += k; len(p.buffer) == p.head+p.size {
+			if err := p.flush(); err != nil {
+				return n, err
+			}
+		}
+	}
+	return n, nil
+}
+
+// flush gives the gathered bytes to the handler.
+func (p *pieces) flush() error {
+	if len(p.buffer) == p.head {
+		return nil
+	}
+	err := answered(p.w.Ask(p.buffer))
+	p.buffer = p.buffer[:p.head]
+	return err
+}
+
+// end gives the rest to the handler, and tells it that the file is complete.
+func (p *pieces) end() error {
+	err := p.flush()
+	if err == nil {
+		err = p.ask(inquiry{Op: opEnd})
+	}
+	if err != nil {
+		p.abort()
+		return err
+	}
+	p.done()
+	return nil
+}
+
+// abort tells the handler that the rest does not come.
+func (p *pieces) abort() {
+	_ = p.ask(inquiry{Op: opAbort}) // its own errors are in the log
+	p.done()
+}
+
+func (p *pieces) ask(what inquiry) error {
+	what.ID, what.Key = p.id, p.key
+	line, _ := json.Marshal(what)
+	return answered(p.w.Ask(append(line, '\n')))
+}
+
+// answered returns the error of a handler: its client gets that.
+func answered(status int, text []byte) error {
+	if status >= 200 && status < 300 {
+		return nil
+	}
+	line, _, _ := strings.Cut(strings.ToValidUTF8(string(text), "?"), "\n")
+	if status < 400 || strings.Contains(line, "<") { // not a refusal, or a page: its status says enough
+		line = ""
+	}
+	return &refusal{status: max(status, 400), text: line}
+}
