@@ -106,7 +106,7 @@
 //     Kernel timeouts end a client that has vanished.
 //   - environ is dropped after the handshake, and made again from the record on demand: an idle WebSocket costs 9 KiB
 //     with its connection (ASGI 10 to 14, uvicorn 26).
-//   - Broadcasts and groups are messages to the event loop (groups.go; groups.go of runtime/live). The
+//   - Broadcasts and groups are messages to the event loop (messages.go; groups.go of runtime/live). The
 //     name of a group begins with a place that is the same in all processes. Where new code has something else in
 //     that place, a broadcast is dropped.
 //   - A hand-over to another process (live_handover.c) needs a plain ws.data, because pickling would run code of the
@@ -174,7 +174,7 @@
 //     channel layer (contrib/channels.py) is a state machine in each worker on top of them: all changes arrive
 //     everywhere in one order, so no process asks another. A message in a channel that any process may read is kept
 //     by all until the first claim arrives.
-//   - groups.go runs on_join and on_leave as requests without a client, up to 500 events in each, one request at a
+//   - messages.go runs on_join and on_leave as requests without a client, up to 500 events in each, one request at a
 //     time.
 //
 // # Error logs

@@ -72,7 +72,7 @@ static PyObject *broadcast_all(PyObject *module, PyObject *args) {
   return result;
 }
 
-/* The key of a group in the table of subscriber counts, as in groups.go: short, not the name of a channel. FNV-1a. */
+/* The key of a group in the table of subscriber counts, as in messages.go: short, not the name of a channel. FNV-1a. */
 static void count_key(char key[20], const char *place, const core_bytes *group) {
   uint64_t h = 14695981039346656037u;
   for (size_t i = 0, n = strlen(place); i <= n; i++)

@@ -6,9 +6,21 @@ import "C"
 
 import (
 	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
+
+	python3 "github.com/go-python/cpy3"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
 )
 
 // Event is an argument of fapws.publish, or, with a Place, of fapws.broadcast.
@@ -221,4 +233,220 @@ func (l *parts) append(p *C.core_part) {
 		l.last.next = p
 	}
 	l.last = p
+}
+
+// The event loop keeps groups of WebSockets (runtime.Server.Broadcast). The name of a group is a place and a name that the
+// application chooses. The place of a fapws.WebSocket is the same in all processes; all ASGI applications share one.
+
+// placeMounts gives each WebSocket a place that is the same in all processes, also after a reload: the name of its application
+// in the configuration, its prefix, its callbacks, and, if all of these are equal, its order, by seen. So a different WebSocket
+// in newer code has a different place. A WebSocket that is mounted twice has the place of its first mount.
+func placeMounts(mounts []Mount, application string, seen map[string]int) {
+	first := map[*python3.PyObject]string{}
+	for i := range mounts {
+		m := &mounts[i]
+		if !kinds[m.Kind].callbacks {
+			continue
+		}
+		if m.Place = first[m.callable]; m.Place != "" && m.callable != nil {
+			continue
+		}
+		name := strings.Join([]string{application, m.Prefix, m.Name}, "\n")
+		if seen[name]++; seen[name] > 1 {
+			name += "\n" + strconv.Itoa(seen[name])
+		}
+		m.Place = strings.ReplaceAll(name, "\x00", "")
+		first[m.callable] = m.Place
+	}
+}
+
+// Group returns the group of all WebSockets of m, or "".
+func (m *Mount) Group() string {
+	if m.Place == "" {
+		return ""
+	}
+	return groupAt(m.Place, "")
+}
+
+func groupAt(place, name string) string { return place + "\x00" + name }
+
+// Group returns the group that e is for, if it has a Place.
+func (e *Event) Group() string { return groupAt(e.Place, e.Name) }
+
+// IsGroup reports whether name is the name of a group, not of a channel.
+func IsGroup(name string) bool { return strings.Contains(name, "\x00") }
+
+// GroupKey returns the short name by which CountSubscribers knows a group, as count_key of live_groups.c does.
+func GroupKey(group string) string {
+	key := fnv.New64a()
+	_, _ = io.WriteString(key, group)
+	return fmt.Sprintf("#%016x", key.Sum64())
+}
+
+// ForPython reports whether e is for the Python code of all processes (fapws._ipc), and for no client: see TakeMessage.
+func (e *Event) ForPython() bool { return e.Place == C.CORE_PLACE_PYTHON }
+
+// TakeMessage gives an event for the Python code to that of this process. It is safe for concurrent use.
+func (h *Handler) TakeMessage(e *Event) {
+	C.live_ipc_put(bytesOf(e.Name), C.size_t(len(e.Name)), bytesOf(e.Data), C.size_t(len(e.Data)))
+}
+
+// bytesOf returns the address of a text, for a call that does not keep it.
+func bytesOf(text string) *C.char { return (*C.char)(unsafe.Pointer(unsafe.StringData(text))) }
+
+// changeGroup is called for ws.join, ws.leave and fapws.groups, with core_socket_number of the WebSocket. It must be called on
+// the event loop.
+func (h *Handler) changeGroup(socket uint64, name string, joins bool) {
+	ticket, serial := uint32(socket), uint32(socket>>32)
+	place := ""
+	h.mu.Lock()
+	if rec := h.record(exchange.Ticket(ticket)); rec != nil && uint32(rec.serial) == serial {
+		if m := &h.app.mounts[rec.mount]; m.Place != "" {
+			place = m.Place
+		} else if m.Kind.WebSockets() {
+			place = C.CORE_PLACE_ASGI
+		}
+	}
+	h.mu.Unlock()
+	change := h.config.Leave
+	if joins {
+		change = h.config.Join
+	}
+	if place != "" && change != nil {
+		change(exchange.Ticket(ticket), groupAt(place, name))
+	}
+}
+
+// PresenceEvent tells the application that a client has subscribed or unsubscribed.
+type PresenceEvent struct {
+	Left    bool   `json:"left"`
+	Name    string `json:"name"`   // of the channel
+	Number  uint64 `json:"number"` // of the client, the same when it leaves
+	Address string `json:"address"`
+	User    string `json:"user"` // as logged in, "": not logged in
+	LastID  string `json:"last"` // Last-Event-ID, "": none
+}
+
+const (
+	// mostNotices is the maximum number of events that wait for the application, which handles them one after the other.
+	mostNotices = 20000
+	// atOnce is the maximum number of events in a request.
+	atOnce = 500
+)
+
+// presenceQueue has events for the callbacks of fapws.on_join and on_leave. They are submitted as requests without a client, one
+// at a time, to a mount after those of the application: so callbacks run where handlers run, in order, and one at a time.
+type presenceQueue struct {
+	mu      sync.Mutex
+	waiting []PresenceEvent
+	lost    int            // number of events since the queue is full
+	rec     *C.core_record // of the request; event loop only
+	busy    bool           // the request is active
+}
+
+// NotifyPresence queues an event, if the application has registered a callback. It returns false for the first event that is
+// dropped because the queue is full. It does not block, and must be called on the event loop.
+func (h *Handler) NotifyPresence(n PresenceEvent) bool {
+	if !h.WatchesPresence() {
+		return true
+	}
+	q := &h.presence
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.waiting) >= mostNotices {
+		q.lost++
+		return q.lost > 1
+	}
+	q.lost = 0
+	q.waiting = append(q.waiting, n)
+	if len(q.waiting) == 1 && !q.busy {
+		C.core_wake_loop() // the event loop calls step when it can run handlers
+	}
+	return true
+}
+
+// WatchesPresence reports whether the application has registered a callback of fapws.on_join or on_leave. It is safe for concurrent
+// use.
+func (h *Handler) WatchesPresence() bool {
+	return h.shared != nil && atomic.LoadUint32((*uint32)(&h.shared.watched)) != 0
+}
+
+// step submits queued events, unless a request is active. It must be called on the event loop.
+func (q *presenceQueue) step(h *Handler) {
+	q.mu.Lock()
+	if q.busy || len(q.waiting) == 0 {
+		q.mu.Unlock()
+		return
+	}
+	some := q.waiting[:min(len(q.waiting), atOnce)]
+	body, err := json.Marshal(some)
+	if q.waiting = q.waiting[len(some):]; len(q.waiting) == 0 {
+		q.waiting = nil
+	}
+	q.busy = err == nil
+	q.mu.Unlock()
+	if err != nil {
+		return // impossible: strings and numbers
+	}
+	if q.rec == nil {
+		q.rec = newRecord()
+	}
+	copyRequest(q.rec, &exchange.Request{
+		Mount: len(h.app.mounts), Head: noticeHead, Parsed: &noticeParsed, Path: []byte("/"),
+		Body: body, Size: int64(len(body)), Spool: -1, Peer: &exchange.Peer{},
+	})
+	q.rec.ticket, q.rec.next = ^C.uint32_t(0), nil
+	q.rec.serial++
+	q.rec.thread = nil
+	h.exitAsked(C.core_flush(number(q.rec)))
+	C.core_wake_loop() // in inline mode it has run: the event loop takes its parts, and calls step again
+}
+
+var (
+	noticeHead   = []byte("NOTE / HTTP/1.1\r\nHost: fapws\r\n\r\n")
+	noticeParsed = parsedNotice()
+)
+
+func parsedNotice() (r http1.Request) {
+	lim := http1.Limits{}.WithDefaults()
+	_, _ = r.Parse(noticeHead, &lim) // a constant
+	return r
+}
+
+// Notified returns when all events have been handled, or after limit. It must not be called on the event loop.
+func (h *Handler) Notified(limit time.Duration) {
+	q := &h.presence
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(noticedTick) {
+		q.mu.Lock()
+		done := !q.busy && len(q.waiting) == 0
+		q.mu.Unlock()
+		if done {
+			return
+		}
+	}
+}
+
+const noticedTick = 5 * time.Millisecond
+
+// taken removes parts of these requests from a list: they have no client.
+func (q *presenceQueue) taken(list *C.core_part) *C.core_part {
+	first := list
+	for at := &first; *at != nil; {
+		p := *at
+		if p.rec != q.rec || q.rec == nil {
+			at = &p.next
+			continue
+		}
+		*at = p.next
+		last := p.last != 0
+		if p != &q.rec.part0 {
+			C.core_part_free(C.uintptr_t(uintptr(unsafe.Pointer(p))))
+		}
+		if last {
+			q.mu.Lock()
+			q.busy = false
+			q.mu.Unlock()
+		}
+	}
+	return first
 }

@@ -55,8 +55,8 @@
 //
 // # Control groups and memory
 //
-// cgroup.go finds the control groups of this process (cgroups(7)), of version 1 and 2, and the processors that they let
-// it use; memory.go reads their limits of memory. All these functions are safe for concurrent use.
+// memory.go finds the control groups of this process (cgroups(7)), of version 1 and 2, the processors that they let
+// it use, and their limits of memory. All these functions are safe for concurrent use.
 //
 // The memory of a process is kept small: UseLittleMemory sets the garbage collector for small machines (memory.go), and a Trimmer
 // gives memory back to the kernel while no client is connected.

@@ -1,7 +1,7 @@
 // Package plan settles what a process serves, from the command line and the configuration file, before anything is
 // loaded; loads the applications; and builds the sites from the configuration file and the tables of paths. Everything that
 // serves or inspects an application starts here, so packages command, worker and supervisor import it. Load
-// and the functions before it must be called on the main thread. Start reading at plan.go; mounts.go holds
+// and the functions before it must be called on the main thread. Start reading at plan.go; application.go holds
 // pybridge.Handler to app.Handler at compile time.
 //
 // load.go reads files of environment variables, as --env-file of flask, uvicorn and docker name them: NAME=value, with export in front
@@ -30,15 +30,15 @@
 // applications.
 //
 //   - config.go: the top of the file, in addition to settings.
-//   - host.go, route.go: the tables [[host]] and [[host.route]], one field for each key. Decoding checks types and
+//   - host.go: the tables [[host]] and [[host.route]], one field for each key. Decoding checks types and
 //     names; an unknown key is found there.
 //   - keys.go: the types of those fields.
 //   - build.go: Build makes the sites; it names all mistakes, each with file and line. Built has what they need while
 //     they serve.
-//   - Files for the kinds of routes (files.go, cgi.go, responders.go; the small ones are in route.go) and for the rules that
+//   - Files for the kinds of routes (files.go, cgi.go; kinds.go has the small ones) and for the rules that
 //     go with any of them (rules.go, login.go, logs.go).
 //
-// To add a kind of route, write a function of the type kind.build and name it in kinds (route.go).
+// To add a kind of route, write a function of the type kind.build and name it in kinds (host.go).
 // Responders are mounted with builder.responder. A rule that goes with every kind is put on the mounts of a route in
 // builder.rules (rules.go).
 //

@@ -31,7 +31,7 @@
 //
 // # Trust
 //
-// A worker may have been taken over by its application (certificates.go). Its messages change only the worker itself, apart from events, purges and
+// A worker may have been taken over by its application (message.go). Its messages change only the worker itself, apart from events, purges and
 // counts of subscribers; a worker that asks for keys after it has loaded, or exceeds a bound, is killed. FuzzHeard sends anything.
 //
 // # Health

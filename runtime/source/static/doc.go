@@ -54,5 +54,5 @@
 //
 // This part of the package answers requests from memory, on the event loop: with a response that is always the same, or by sending
 // clients to another URL, which is filled in from a template of package route. The configuration
-// (cmd/fapws/plan/route.go) mounts it.
+// (cmd/fapws/plan/kinds.go) mounts it.
 package static
