@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"fapws/runtime/exchange"
@@ -305,112 +305,120 @@ func (w *Response) Tunnel(head exchange.Head, t *exchange.Tunnel) {
 	w.Start(head)
 }
 
-// stream is a body that arrives while its Responder works (Mount.Streams of package sites). Its fields are guarded by Pool.mu,
-// but for spare, which is the Responder's.
-type stream struct {
-	arrived sync.Cond
-	waiting []byte // bytes that have arrived and were not taken
-	spare   []byte // memory of the piece that was taken last
-	due     int64  // credit for waiting
-	last    bool   // nothing more comes
-	asked   bool   // the client may send
-	stopped bool   // Interrupt was called
+// Answer is the whole response to a subrequest.
+type Answer struct {
+	Status int
+	Reason string
+	Fields []byte // "Name: value\r\n" ..., without Content-Length and the like, Date and Server
+	Body   []byte
 }
 
-// Next returns the next piece of the body of a request whose mount streams: it may arrive while Respond runs. The piece is valid until the next call. The first call asks
-// the client for the body if it waits for 100 Continue: a Responder that refuses before it has the connection closed
-// instead. Memory for a body is bounded, because the client is stopped while pieces wait.
-//
-// The error is io.EOF behind the last piece, ErrGone if the client disconnects before that, and ErrInterrupted after Interrupt. Next must be called on the goroutine of
-// Respond.
-func (r *Request) Next() ([]byte, error) {
-	p, ex := r.pool, r.state
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if ex.stream == nil { // it was here with its head
-		ex.stream = &stream{waiting: r.body, last: true, asked: true}
+// Field returns the value of the first field called name, in any case.
+func (a *Answer) Field(name string) string {
+	for line := range bytes.Lines(a.Fields) {
+		key, value, _ := bytes.Cut(line, []byte(":"))
+		if bytes.EqualFold(key, []byte(name)) {
+			return string(bytes.TrimSpace(value))
+		}
 	}
-	s := ex.stream
-	if !s.asked {
-		s.asked = true
-		p.credit(ex, 0)
-	}
-	for len(s.waiting) == 0 && !s.last && !s.stopped && !ex.gone {
-		s.arrived.Wait()
-	}
-	if len(s.waiting) > 0 { // also of a client that has left: a Responder may keep it
-		piece := s.waiting
-		s.waiting, s.spare = s.spare[:0], piece
-		p.credit(ex, s.due)
-		s.due = 0
-		return piece, nil
-	}
-	switch {
-	case s.last:
-		return nil, io.EOF
-	case s.stopped && !ex.gone:
-		return nil, ErrInterrupted
-	}
-	return nil, ErrGone
+	return ""
 }
 
-// ErrInterrupted is the error of Next after Interrupt.
-var ErrInterrupted = errors.New("the request was interrupted")
+// MaxAnswer is the largest body that Sub returns, in bytes.
+const MaxAnswer = 8 << 20
 
-// Interrupt has Next return when it has no piece. It may be called on any goroutine until Respond has returned.
-func (r *Request) Interrupt() {
-	r.pool.mu.Lock()
-	defer r.pool.mu.Unlock()
-	if s := r.state.stream; s != nil {
-		s.stopped = true
-		s.arrived.Signal()
+var (
+	// ErrTooDeep is what Sub and Relay return when pages ask for each other
+	// without end.
+	ErrTooDeep = exchange.ErrTooDeep
+
+	// ErrTooLarge is what Sub returns for a body of more than MaxAnswer bytes.
+	ErrTooLarge = fmt.Errorf("the answer has more than %d bytes", MaxAnswer)
+
+	errNoServer = errors.New("this pool has no server")
+)
+
+// Sub asks the server for target with GET as if r's client had: through all of
+// routing, and so of any other mount, Python too. It waits for the whole
+// answer. target is an absolute path as seen from outside, with an optional
+// query, percent-encoded. The client's fields go along but for those about r's
+// own body, ranges, conditions and codings. There is no line in the access log
+// for it. Any status is an answer; the error is ErrTooDeep, ErrTooLarge, that
+// of ctx, or says why the server gave none. For the goroutine of Respond.
+func (r *Request) Sub(ctx context.Context, target string) (*Answer, error) {
+	a, err := r.ask(ctx, target)
+	if err != nil {
+		return nil, err
 	}
+	defer a.Body.Close()
+	if a.Length > MaxAnswer {
+		return nil, ErrTooLarge
+	}
+	body, err := io.ReadAll(io.LimitReader(a.Body, MaxAnswer+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(body) > MaxAnswer {
+		return nil, ErrTooLarge
+	}
+	return &Answer{Status: a.Status, Reason: a.Reason, Fields: a.Fields, Body: body}, nil
 }
 
-// credit has the loop take n more bytes of input for ex. The mutex is held.
-func (p *Pool) credit(ex *exchangeState, n int64) {
-	if !ex.credited {
-		ex.credited = true
-		p.credits = append(p.credits, ex)
+// Share makes v the Value of requests that come of Sub. It is for before the
+// first Sub.
+func (r *Request) Share(v any) { r.share = v }
+
+// Relay answers r with the response of the server for target, like Sub, but of any size and passed on as it comes. It
+// must be called before Start, and be the last call. The error says why it has not answered at all; Respond may then
+// Refuse.
+func (w *Response) Relay(r *Request, target string) error {
+	a, err := r.ask(r.Context, target)
+	if err != nil {
+		return err
 	}
-	ex.credit += n
-	if !p.woken {
-		p.woken = true
-		p.waker.Wake()
+	defer a.Body.Close()
+	w.Start(exchange.Head{Status: a.Status, Reason: []byte(a.Reason), Fields: a.Fields, Length: a.Length})
+	if _, err := io.Copy(w, a.Body); err != nil {
+		w.Fail()
 	}
+	return nil
 }
 
-// nextCredit makes the part that gives credit for an exchange; false: none is due.
-func (p *Pool) nextCredit(out *exchange.Part) bool {
-	n := len(p.crediting)
-	if n == 0 {
-		return false
+func (r *Request) ask(ctx context.Context, target string) (*exchange.Answer, error) {
+	if r.inner == nil {
+		if r.pool == nil || r.pool.ask == nil {
+			return nil, errNoServer
+		}
+		r.inner = r.pool.ask(exchange.Origin{Peer: r.Peer, Host: r.Host(), Root: r.Path[:r.Root], Depth: r.Depth, Value: r.share})
 	}
-	ex := p.crediting[n-1]
-	p.crediting[n-1] = nil
-	p.crediting = p.crediting[:n-1]
-	p.mu.Lock()
-	*out = exchange.Part{Ticket: ex.ticket, Op: exchange.OpCredit, Credit: ex.credit, File: -1}
-	ex.credit, ex.credited = 0, false
-	p.mu.Unlock()
-	return true
+	return r.inner.Ask(ctx, target, r.inheritance())
 }
 
-// Deliver implements app.Receiver.
-func (p *Pool) Deliver(in exchange.Input) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	ex := p.open[in.Ticket]
-	if ex != nil && in.Op == exchange.OpAsk {
-		ex.asking.end(in)
-		return
+// inheritance returns the fields of r that also hold for the pages that it includes.
+func (r *Request) inheritance() []byte {
+	var out []byte
+	for _, f := range r.Parsed.Fields {
+		if name := f.Name.In(r.Head); !own(name) {
+			out = append(append(append(append(out, name...), ": "...), f.Value.In(r.Head)...), "\r\n"...)
+		}
 	}
-	if ex == nil || ex.stream == nil || in.Op != exchange.OpBody {
-		return
-	}
-	s := ex.stream
-	s.waiting = append(s.waiting, in.Data...)
-	s.due += int64(len(in.Data)) + exchange.InputCost
-	s.last = s.last || in.Last
-	s.arrived.Signal()
+	return out
 }
+
+// own says whether a field is about one request only: its framing, its
+// connection, its body, or which form of which representation it wants.
+func own(name []byte) bool {
+	switch string(bytes.ToLower(name)) {
+	case "host", "connection", "keep-alive", "proxy-connection", "transfer-encoding", "te", "trailer", "upgrade", "expect",
+		"accept-encoding", "range":
+		return true
+	}
+	return hasPrefixFold(name, "content-") || hasPrefixFold(name, "if-")
+}
+
+func hasPrefixFold(b []byte, prefix string) bool {
+	return len(b) >= len(prefix) && bytes.EqualFold(b[:len(prefix)], []byte(prefix))
+}
+
+// Serves is called by the server with what makes subrequests, before it serves.
+func (p *Pool) Serves(ask func(exchange.Origin) exchange.Subrequester) { p.ask = ask }

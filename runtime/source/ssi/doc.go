@@ -3,7 +3,7 @@
 // response of another source. It runs as a responder of package backend, on a goroutine for each request. Start
 // reading at Pages and parse.go.
 //
-// parse.go turns a page into text and elements in one pass, and expr.go turns expressions into functions. Both are kept until the file changes; each request asks the kernel whether it has. page.go and
+// parse.go turns a page into text and elements in one pass, and expr.go turns expressions into functions. Both are kept until the file changes; each request asks the kernel whether it has. ssi.go and
 // elements.go carry the elements out. A mistake in a page is shown in the page and logged; it never ends the page.
 //
 // An include is a request of the server to itself (Request.Sub), so rules, routes and limits hold for it as for
