@@ -381,24 +381,6 @@ func TestStreamQueueFull(t *testing.T) {
 	}
 }
 
-func TestStreamExpectContinue(t *testing.T) {
-	t.Parallel()
-	s := serve(t, Config{}, newApp(false, gatherBody), streams)
-	c := s.dial(t)
-	const head = "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
-	io.WriteString(c, head)
-	const interim = "HTTP/1.1 100 Continue\r\n\r\n"
-	buf := make([]byte, len(interim))
-	if _, err := io.ReadFull(c, buf); err != nil || string(buf) != interim {
-		t.Fatalf("%q, %v", buf, err)
-	}
-	io.WriteString(c, "hello")
-	rest, _ := io.ReadAll(c)
-	if got := bodies(t, string(rest)); got != "200:POST/:hello" {
-		t.Errorf("after the body: %q", got)
-	}
-}
-
 // A client that pauses or trickles is told, or cut off.
 func TestStreamTimeouts(t *testing.T) {
 	t.Parallel()

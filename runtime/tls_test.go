@@ -166,17 +166,6 @@ func (a *announcer) Write(b []byte) (int, error) {
 	return max(0, n-len(header)), err
 }
 
-// A TLS handshake on a port without TLS is a line in the log.
-func TestTLSOnPlainPort(t *testing.T) {
-	t.Parallel()
-	s := serve(t, Config{}, newApp(true, func(c *call) { c.reply(200, "") }))
-	c := tls.Client(s.dial(t), &tls.Config{InsecureSkipVerify: true})
-	if err := c.Handshake(); err == nil {
-		t.Fatal("no error")
-	}
-	eventually(t, "a line", func() bool { return strings.Contains(s.log.String(), "a TLS handshake on a port without TLS") })
-}
-
 // Clients that are not served because there are too many are closed without a handshake.
 func TestTLSReject(t *testing.T) {
 	t.Parallel()

@@ -121,7 +121,7 @@ root = "b"
 [[host]]
 root = "c"
 `
-	s := fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/fapws.toml", conf)}}.Serve(t, fapwstest.Threads)
+	s := fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/fapws.toml", conf), "--forwarded-allow-ips", "127.0.0.1"}}.Serve(t, fapwstest.Threads)
 	for host, want := range map[string]string{
 		"a.lan": "page of a", "A.LAN:80": "page of a", "x.a.lan": "page of a", "b.lan": "page of b", "b.lan.": "page of b",
 		"c.lan": "the default", "127.0.0.1": "the default",
@@ -129,10 +129,14 @@ root = "c"
 		s.Ask("GET / HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n").Want(t, 200).Is(t, want)
 	}
 	s.Ask("GET / HTTP/1.0\r\n\r\n").Want(t, 200).Is(t, "the default")
+	s.Ask("GET http://b.lan/ HTTP/1.1\r\nHost: a.lan\r\n\r\n").Want(t, 200).Is(t, "page of b")
+	s.Ask("GET / HTTP/1.1\r\nHost: a.lan\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Host: b.lan\r\n\r\n").Want(t, 200).Is(t, "page of b")
+	s.Ask("OPTIONS * HTTP/1.1\r\nHost: c.lan\r\n\r\n").Want(t, 204)
 
 	s = fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/strict.toml", "unknown-host = 421\n"+conf[:strings.LastIndex(conf, "[[host]]")])}}.Serve(t, fapwstest.Threads)
 	s.Ask("GET / HTTP/1.1\r\nHost: b.lan\r\nConnection: close\r\n\r\n").Want(t, 200).Is(t, "page of b")
 	s.Ask("GET / HTTP/1.1\r\nHost: c.lan\r\nConnection: close\r\n\r\n").Want(t, 421)
+	s.Ask("OPTIONS * HTTP/1.1\r\nHost: c.lan\r\n\r\n").Want(t, 421)
 }
 
 // TestFileKeysOfRoutes: keys about files in a route without a source are for the files of the host, and scripts behind
