@@ -154,6 +154,7 @@ func (p *livePeer) asks(stays bool) {
 			if err = p.asksFor(c, fmt.Sprintf("%s: %d", p.name, n)); !stays {
 				break
 			}
+			time.Sleep(time.Millisecond) // the reload needs the processor, too
 		}
 		if err == nil {
 			if _, err = c.CloseWith(1000, ""); err == nil {

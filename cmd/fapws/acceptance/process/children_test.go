@@ -30,7 +30,7 @@ func TestChildren(t *testing.T) {
 		{"/speaks", "3"},
 		{"/in-generator", "parent,0"},
 		{"/crowd?60", "60"}, // they end at the same moment
-		{"/popens?100", "100"},
+		{"/popens?40", "40"},
 		{"/process/fork", "[0, 1, 2, 0, 0, 0]"},
 		{"/process/spawn", "[0, 1, 2, 0, 0, 0]"},
 		{"/process/forkserver", "[0, 1, 2, 0, 0, 0]"},

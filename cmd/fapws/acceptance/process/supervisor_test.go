@@ -118,10 +118,9 @@ func TestReloadsUnderLoad(t *testing.T) {
 		name, path string
 		flags      []string
 	}{
-		{"quick", "/version", nil},
+		{"checked", "/version", []string{"--reload-check", "/health"}},
 		{"slow", "/nap", nil},
 		{"inline", "/version", []string{"--threads", "0"}},
-		{"checked", "/version", []string{"--reload-check", "/health"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

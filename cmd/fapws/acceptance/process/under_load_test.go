@@ -31,7 +31,7 @@ func answering(s *fapwstest.Server) (pids []int) {
 	return pids
 }
 
-// load is clients that ask as fast as they are answered.
+// load is clients that ask again 2 ms after each answer, which leaves the processor to the reloads that they go through.
 type load struct {
 	t        *testing.T
 	s        *fapwstest.Server
@@ -116,6 +116,7 @@ func (l *load) run(keep bool) {
 		} else {
 			l.answered.Add(1)
 		}
+		time.Sleep(2 * time.Millisecond)
 		if closes || err != nil {
 			c.Close()
 			c = nil

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
 	"fapws/runtime/backend/backendtest"
@@ -108,7 +109,7 @@ func TestBehindHAProxy(t *testing.T) {
 				select {
 				case <-stop:
 					return
-				default:
+				case <-time.After(2 * time.Millisecond): // the rest of the processor is for what they go through
 				}
 				r, err := http.Get("http://" + front + "/")
 				if err != nil {
