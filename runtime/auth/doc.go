@@ -17,5 +17,5 @@
 // check whose client disconnects is dropped; one whose client has shut down its side comes last. When 1,024 wait, the one due
 // last gets 503.
 //
-// Package sites uses it (sites/login.go). Start reading at Users and Checker.
+// Package sites uses it (sites/rules.go). Start reading at Users and Checker.
 package auth

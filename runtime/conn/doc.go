@@ -108,7 +108,7 @@
 // # Tunnels
 //
 // This part of the package passes bytes between a client and an upstream on the event loop: WebSockets behind a proxy. It knows
-// nothing of HTTP; package sites makes a tunnel when an upstream has answered 101 (sites/tunnel.go,
+// nothing of HTTP; package sites makes a tunnel when an upstream has answered 101 (sites/websocket.go,
 // source/proxy/upgrade.go). Start reading at Link, which is the protocol of a connection that has become a tunnel.
 //
 // A tunnel has a descriptor for each side and, while nothing waits, no buffer and no goroutine. It reads into memory

@@ -3,11 +3,11 @@
 //
 // Sites is the Host of package protocol/http (host.go). Exchange embeds the one of that package, and Client a connection of
 // protocol/http1, and they add what a site has to know of them. All methods must be called on the event loop, unless they say
-// otherwise. Start reading at site.go, host.go and decide.go.
+// otherwise. Start reading at sites.go, host.go and decide.go.
 //
-// The request and the decision so far are in request.go. Two results come from beside the loop, and a Decision of package route
+// The request and the decision so far are in exchange.go. Two results come from beside the loop, and a Decision of package route
 // asks for them (NeedsLookup, NeedsPassword): whether a file exists and whether a password is right. While an application loads,
-// exchanges for it wait for other sites (pending.go); a decision of former sites is made again. Other exchanges wait for
+// exchanges for it wait for other sites (decide.go); a decision of former sites is made again. Other exchanges wait for
 // their turn, for the rest of a body, or for a page that another one fetches. Each keeps a copy of head and path, and continues
 // where it was: the head is parsed once and routed once. Two heads are parsed again, because that costs less (0.4 to 1 µs, 3.6
 // for the fields of a browser) than a kilobyte for the parsed fields of each request: one that arrives while others must be

@@ -1,16 +1,23 @@
 package sites
 
 import (
+	"bytes"
+	"errors"
 	"net/netip"
+	"time"
 
+	"fapws/runtime/auth"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
-	"fapws/runtime/http1"
+	wire "fapws/runtime/http1"
 	"fapws/runtime/live"
 	"fapws/runtime/logfile"
 	"fapws/runtime/login"
 	"fapws/runtime/metrics"
 	"fapws/runtime/protocol/http"
+	"fapws/runtime/protocol/http1"
+	"fapws/runtime/route"
+	"fapws/runtime/source/refusal"
 )
 
 // Exchange is a request with its response, and everything that the server has to know of it. The protocol knows its connection. It is Sink and Server of the
@@ -19,7 +26,7 @@ type Exchange struct {
 	http.Exchange
 	s *Sites
 	routed
-	id *http1.TraceID // memory for trace, which is used again
+	id *wire.TraceID // memory for trace, which is used again
 }
 
 // routed is the decision about an exchange, and its outcome.
@@ -36,14 +43,14 @@ type routed struct {
 	socket *live.Socket     // that it is, or is to be, or nil
 	relay  *relay           // to an application that speaks for itself, of a client with TLS, or nil
 
-	waits  bool  // for what answers it: see pending.go
+	waits  bool  // for what answers it: see decide.go
 	until  int64 // Sites.now when it stops waiting; 0: it has not begun to
 	former bool  // it was begun before Sites.Use
 
 	began  int64          // of Recorder.Begin; 0: it is not counted
 	counts *metrics.Route // of its route
 
-	trace *http1.TraceID // of Config.Trace; nil: it is not traced
+	trace *wire.TraceID // of Config.Trace; nil: it is not traced
 
 	// For the access log.
 	html       bool // the client is a browser: for replies when req is nil
@@ -59,9 +66,9 @@ var (
 )
 
 // traced makes x a part of a trace, which the caller puts into the result.
-func (x *Exchange) traced() *http1.TraceID {
+func (x *Exchange) traced() *wire.TraceID {
 	if x.id == nil {
-		x.id = new(http1.TraceID)
+		x.id = new(wire.TraceID)
 	}
 	x.trace = x.id
 	return x.id
@@ -213,4 +220,150 @@ func (x *Exchange) host() string {
 		return string(q.parsed.Authority.In(q.Head))
 	}
 	return string(q.parsed.Host.In(q.Head))
+}
+
+// request is what the client of an exchange asks for, and what has been decided about it. Exchange.req is nil once a
+// source has taken over what it needs.
+//
+// All exchanges that do not wait share one, and its slices belong to the input of their connection. keep gives an exchange
+// that has to wait one that lasts: then it goes on later where it was.
+type request struct {
+	route.Decision // where it goes; Head is the head as received
+	parsed         wire.Request
+	mount          *Mount // nil: none
+	kept           bool
+
+	time    time.Time // when its head had arrived, if Sites.timed
+	earlier uint32    // requests of its connection before it, as far as they are logged
+
+	check *auth.Check  // of its password, while that is computed
+	login checkedLogin // what came of it
+
+	refreshing bool           // the file that its client is known by is read again
+	refreshed  credentialFile // that was read again for it; nil: none
+
+	missed []*Mount // whose files have nothing for it
+	index  string   // it is for a directory that has this for its index, which is not a plain file
+
+	handed exchange.Request // as a source gets it: see ask
+
+	// Memory for the sources that answer it.
+	forwarded []byte // what proxies say of it
+	traced    []byte // its head with traceparent
+}
+
+// newRequest returns memory for requests.
+func newRequest() *request {
+	q := &request{parsed: wire.Request{Fields: make([]wire.Field, 0, 16)}}
+	q.reset()
+	return q
+}
+
+// reset makes q ready for another request. Slices keep their memory.
+func (q *request) reset() {
+	q.mount, q.missed, q.index = nil, q.missed[:0], ""
+	q.check, q.login = nil, checkedLogin{}
+	q.refreshing, q.refreshed = false, nil
+	// One by one: a literal would be made elsewhere and then copied.
+	q.handed = exchange.Request{}
+	q.handed.Parsed, q.handed.Spool = &q.parsed, -1
+}
+
+// keep makes q last: it refers to the input of a connection no more.
+func (q *request) keep() {
+	if q.kept {
+		return
+	}
+	q.kept = true
+	q.Decision.Keep()
+	r := &q.handed
+	r.Head, r.Path, r.Body = q.Head, bytes.Clone(r.Path), nil
+}
+
+// trace has the head continue the trace of the client, or begin one, and puts it into id.
+func (q *request) trace(t *wire.Tracer, id *wire.TraceID) {
+	r := &q.handed
+	q.traced = t.Rewrite(q.traced[:0], r.Head, &q.parsed, id)
+	r.Head, r.Traced = q.traced, true
+}
+
+// ask puts the decision into the request that a source gets.
+func (q *request) ask() *exchange.Request {
+	r := &q.handed
+	r.Head = q.Head
+	if m := q.mount; m != nil {
+		r.Mount, r.Root, r.Prefix, r.Script = m.Index, q.Root, q.Root+len(m.Prefix), q.Script
+		r.Path, r.Routed = q.Asked(m.Resolved), q.Rewritten
+	}
+	return r
+}
+
+// hasBody reports whether a body follows the head.
+func (q *request) hasBody() bool { return q.parsed.Body == wire.Chunked || q.parsed.Length > 0 }
+
+// wantsHTML reports whether the client is a browser.
+func (q *request) wantsHTML() bool { return refusal.WantsHTML(&q.parsed, q.Head) }
+
+// credentials returns the value of the Authorization field, or nil.
+func (q *request) credentials() []byte {
+	for _, f := range q.parsed.Fields {
+		if f.Name.Len == 13 && bytes.EqualFold(f.Name.In(q.Head), []byte("authorization")) {
+			return f.Value.In(q.Head)
+		}
+	}
+	return nil
+}
+
+// admit has x, which is for an application, answered by its mount.
+func (s *Sites) admit(x *Exchange) {
+	q, m := x.req, x.req.mount
+	r := s.ask(x)
+	if (m.WebSocket || m.Tunnels) && q.parsed.UpgradeTo.Len > 0 && wantsWebSocket(x) {
+		s.handshake(x)
+		return
+	}
+	if m.DetachSocket && q.parsed.Upgrade && wantsDetachedSocket(x) {
+		if !x.InTurn() {
+			x.AwaitTurn()
+			return
+		}
+		var err error
+		detach := x.client.DetachSocket
+		if x.client.Transport() != nil || x.Version == wire.HTTP2 {
+			detach = x.newRelay
+		}
+		switch r.Socket, err = detach(); {
+		case errors.Is(err, http1.ErrAhead):
+			x.Refuse(exchange.Reply{Status: 400, Text: err.Error(), Close: true})
+			return
+		case err != nil:
+			x.Refuse(exchange.Reply{Status: 503, Fields: retryAfter})
+			return
+		}
+	}
+	x.html = m.Streams && q.hasBody() && q.wantsHTML()
+	x.Admit(m.answerer())
+}
+
+// ask puts together the request that the source of x gets.
+func (s *Sites) ask(x *Exchange) *exchange.Request {
+	r, c := x.req.ask(), x.client
+	if x.peer == nil {
+		x.peer = x.Client()
+	}
+	r.Peer = x.peer
+	if x.rules != nil {
+		r.ErrorLog = x.rules.number
+	}
+	if c.subrequest != nil {
+		r.Depth, r.Value = c.subrequest.Depth+1, c.subrequest.Value
+	}
+	return r
+}
+
+// wantsDetachedSocket reports whether x, whose Connection lists "upgrade", asks for a
+// WebSocket (RFC 6455 §4.1).
+func wantsDetachedSocket(x *Exchange) bool {
+	req := &x.req.parsed
+	return req.Version > wire.HTTP10 && !x.req.hasBody() && string(req.Method.In(x.req.Head)) == "GET" && wantsWebSocket(x)
 }

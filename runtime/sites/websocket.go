@@ -1,15 +1,22 @@
 package sites
 
 import (
+	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
+	"net/http"
 
+	"golang.org/x/sys/unix"
+
+	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	wire "fapws/runtime/http1"
 	"fapws/runtime/live"
 	"fapws/runtime/logfile"
 	"fapws/runtime/protocol/http1"
 	"fapws/runtime/route"
+	"fapws/runtime/system"
 	"fapws/runtime/websocket"
 )
 
@@ -177,3 +184,245 @@ func (s *Sites) findSocket(x *Exchange, group string) bool {
 
 // SocketOf returns the WebSocket that x is, nil if it is none.
 func SocketOf(x *exchange.Exchange) *live.Socket { return of(x).socket }
+
+// Where Mount.Tunnels, a handler may answer a request for a WebSocket with a connection to an upstream
+// (exchange.Head.Tunnel). Then a Link of package protocol/tunnel is the protocol of the connection. What the client has sent behind
+// its request, before the answer, was kept like what follows any request, and goes along. Without a tunnel it is the
+// next request.
+
+// tunnelHost is an exchange that a tunnel has answered. It implements conn.TunnelHost.
+type tunnelHost struct{ x *Exchange }
+
+func (h tunnelHost) Ended(proper bool) {
+	h.x.proper = proper
+	h.x.End()
+}
+
+// openTunnel makes the connection of x, and the upstream in p, a tunnel.
+func (s *Sites) openTunnel(x *Exchange, p *exchange.Part) {
+	if c := x.Conn(); c.Half() {
+		c.Close("the client has shut down its side before its WebSocket began")
+		x.Release(p)
+		return
+	}
+	s.set.Flush()
+	if x.Conn() == nil { // its client has left
+		x.Release(p)
+		return
+	}
+	if !x.InTurn() { // the answer before goes first
+		x.Hold(p)
+		return
+	}
+	t, err := s.tunnels.Open(tunnelHost{x}, s.set, p.Head.Tunnel)
+	if err != nil {
+		s.logClient(x, logfile.Error, "no tunnel for a WebSocket: %v", err)
+		y := ofHTTP(x.Substitute())
+		x.Release(p)
+		y.Reply(exchange.Reply{Status: 503, Fields: retryAfter})
+		return
+	}
+	c, head := x.Carrier.SwitchProtocols(&x.Exchange, &wire.Response{
+		Status: p.Head.Status, Reason: p.Head.Reason, Version: wire.HTTP11, KeepAlive: true, Length: -1,
+		Fields: p.Head.Fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer,
+	})
+	if s.cfg.Debug >= 2 {
+		s.tracef("%s: tunnel opened", c)
+	}
+	x.tunnel, x.KeepAlive = t, false
+	ahead := p.Head.Tunnel.Ahead
+	p.Owner.Release(p) // the exchange goes on until the tunnel has ended
+	x.Source = exchange.Memory{}
+	t.Begin(c, append(head[:len(head):len(head)], ahead...), len(head))
+}
+
+// maxAnswer bounds the head that an application writes.
+const maxAnswer = 16 << 10
+
+// readAnswer reads the head of the response that the application has written to its socket, and nothing behind it. It returns nil if it has
+// not arrived yet, or does not accept a WebSocket: then the client was answered.
+func (r *relay) readAnswer() *wire.Response {
+	head := make([]byte, maxAnswer)
+	n, _, err := unix.Recvfrom(r.fd, head, unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	size := bytes.Index(head[:max(n, 0)], []byte("\r\n\r\n")) + 4
+	switch {
+	case size >= 4:
+	case err == unix.EAGAIN || n > 0 && n < maxAnswer:
+		return nil
+	default:
+		r.malformed("it has no head of at most 16 KiB")
+		return nil
+	}
+	unix.Recvfrom(r.fd, head[:size], unix.MSG_DONTWAIT) // which were there
+	answer, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(head[:size])), nil)
+	switch {
+	case err != nil:
+		r.malformed(err.Error())
+		return nil
+	case answer.StatusCode >= 400:
+		r.refuse(exchange.Reply{Status: answer.StatusCode})
+		return nil
+	case answer.StatusCode != http.StatusSwitchingProtocols:
+		r.malformed("its status is " + answer.Status)
+		return nil
+	}
+	var fields bytes.Buffer
+	answer.Header.Write(&fields) // into memory
+	return &wire.Response{
+		Status: 101, Version: wire.HTTP11, KeepAlive: true, Length: -1, Fields: fields.Bytes(),
+		HasDate: answer.Header["Date"] != nil, HasServer: answer.Header["Server"] != nil,
+	}
+}
+
+// malformed refuses a WebSocket whose application has written something else than the head that accepts it.
+func (r *relay) malformed(why string) {
+	r.x.s.logClient(r.x, logfile.Error, "the application's response to a request for a WebSocket is malformed: %s", why)
+	r.refuse(exchange.Reply{Status: 502})
+}
+
+// An application that speaks the protocol of WebSockets by itself (Mount.DetachSocket) cannot have the socket of a client with TLS, nor
+// that of one with HTTP/2. It gets one end of a pair of sockets. When it writes to that, a tunnel between the other end and the connection,
+// or the stream, begins; if it answers like any other, nothing has happened. Applications speak HTTP/1: for a stream, the head of their
+// response is read first.
+
+// relay is that other end. It implements conn.TunnelHost.
+type relay struct {
+	x        *Exchange
+	fd       int
+	watch    eventloop.Watch
+	answered bool // the last part of x has come
+	ended    bool // the tunnel is over
+}
+
+// newRelay returns a descriptor for the request of x, which is being decided about and in turn, as DetachSocket of package protocol/http1 does.
+func (x *Exchange) newRelay() (int, error) {
+	s := x.s
+	c, held := x.client, false
+	if x.Version != wire.HTTP2 { // a stream keeps its input by itself
+		var err error
+		if held, err = c.HoldInput(); !held {
+			return 0, err
+		}
+	}
+	r := &relay{x: x}
+	pair, err := system.SocketpairNonblock()
+	if err == nil {
+		r.fd = pair[0]
+		if err = s.set.Events.Add(&r.watch, r.fd, r); err != nil {
+			unix.Close(pair[0])
+			unix.Close(pair[1])
+		}
+	}
+	if err != nil {
+		if held {
+			c.Continue()
+		}
+		s.logClient(x, logfile.Error, "no sockets for a WebSocket: %v", err)
+		return 0, err
+	}
+	system.HoldDescriptor(r.fd)
+	x.relay = r
+	return pair[1], nil
+}
+
+// Ready implements eventloop.Handler: the application has written something, or has closed its end.
+func (r *relay) Ready(eventloop.Readiness) {
+	var b [1]byte
+	if n, _, err := unix.Recvfrom(r.fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT); err == nil && n > 0 {
+		r.open()
+	}
+}
+
+// open begins the tunnel.
+func (r *relay) open() {
+	x, s := r.x, r.x.s
+	var head *wire.Response
+	if x.Version == wire.HTTP2 {
+		if head = r.readAnswer(); head == nil {
+			return
+		}
+	}
+	r.watch.Remove()
+	t := &exchange.Tunnel{Upstream: system.Plain{Descriptor: r.fd}, Ended: func(error) {}} // the application knows why it has closed
+	link, err := s.tunnels.Open(r, s.set, t)
+	if err != nil {
+		s.logClient(x, logfile.Error, "no tunnel for a WebSocket: %v", err)
+		if head == nil {
+			x.client.Close(err.Error())
+		} else {
+			r.refuse(exchange.Reply{Status: 503, Fields: retryAfter})
+		}
+		return
+	}
+	r.fd = -1
+	x.tunnel, x.Out.Status = link, 101
+	if head != nil {
+		on, _ := x.Carrier.SwitchProtocols(&x.Exchange, head)
+		link.Begin(on, nil, 0)
+		return
+	}
+	x.client.EndHTTP(&x.Exchange)
+	link.Begin(&x.client.Conn.Conn, nil, 0)
+}
+
+// refuse answers the client in the place of the application, which has lost it.
+func (r *relay) refuse(reply exchange.Reply) {
+	x := r.x
+	y := ofHTTP(x.Substitute())
+	x.Abandon() // closes the end of the server
+	y.Reply(reply)
+}
+
+// take takes a part of the application, and reports whether it has done so.
+func (r *relay) take(p *exchange.Part) bool {
+	x := r.x
+	if p.Last && p.Taken && x.tunnel == nil && x.Conn() != nil {
+		r.open() // it may have written just before
+		if x.tunnel == nil && x.Version == wire.HTTP2 && x.Conn() != nil {
+			r.malformed("it has no end")
+		}
+	}
+	if x.tunnel == nil {
+		if p.Last {
+			r.close()
+			x.relay = nil
+		}
+		return false
+	}
+	if p.Owner != nil {
+		p.Owner.Release(p)
+	}
+	if p.Last {
+		r.answered = true
+		r.end()
+	}
+	return true
+}
+
+// Ended implements conn.TunnelHost.
+func (r *relay) Ended(proper bool) {
+	r.x.proper = proper
+	r.ended = true
+	if !r.answered {
+		r.x.ClientGone()
+	}
+	r.end()
+}
+
+// end ends the exchange when both of its sides have ended.
+func (r *relay) end() {
+	if r.ended && r.answered {
+		r.x.relay = nil
+		r.x.End()
+	}
+}
+
+// close closes the end of the server if no tunnel has it.
+func (r *relay) close() {
+	if r.fd >= 0 {
+		r.watch.Remove()
+		system.ReleaseDescriptor(r.fd)
+		unix.Close(r.fd)
+		r.fd = -1
+	}
+}

@@ -11,12 +11,12 @@
 // (Dispatcher.state): Attend sends parts that are finished meanwhile, Stalled answers for a handler that does not
 // return.
 //
-// A handler that owes a part for too long is overdue (overdue.go): the client gets 504, or a response that breaks
+// A handler that owes a part for too long is overdue (call.go): the client gets 504, or a response that breaks
 // off. The exchange ends with that; the ticket stays taken until the handler has returned the last part.
 //
 // Serve may be called again, with other handlers: those before are asked for parts until their calls have ended.
 //
-// A handler may name files, a program or a page of the server that answers in its place (handover.go).
+// A handler may name files, a program or a page of the server that answers in its place (source.go).
 //
 // Start reading at source.go, dispatcher.go and call.go.
 package app

@@ -1,0 +1,314 @@
+package runtime
+
+import (
+	"errors"
+	"net"
+	"time"
+
+	"fapws/runtime/conn"
+	"fapws/runtime/exchange"
+	"fapws/runtime/live"
+	"fapws/runtime/logfile"
+	"fapws/runtime/protocol/http1"
+	"fapws/runtime/sites"
+	"fapws/runtime/source/app"
+	"fapws/runtime/source/cache"
+	"fapws/runtime/system"
+)
+
+// Accept starts to accept connections on ln, unless it does so already. The server owns ln from now on. Call it after Serve;
+// after Shutdown or Retire it only closes ln. It is safe for concurrent use.
+func (s *Server) Accept(ln *conn.Listener) { s.loop.accepting.Accept(ln) }
+
+// Unlisten ends accepting on ln, and closes it before it returns. It must not be called on the loop.
+func (s *Server) Unlisten(ln *conn.Listener) {
+	s.do(func() { s.loop.accepting.Unlisten(ln) })
+}
+
+// StopAccepting ends accepting at once, and closes the listeners as soon as the loop can. Shutdown and Retire begin
+// with it. It is safe for concurrent use.
+func (s *Server) StopAccepting() { s.loop.accepting.Stop() }
+
+// acceptHost is the loop, as the acceptor sees it.
+type acceptHost struct{ l *loop }
+
+// Room implements conn.AcceptHost.
+func (h acceptHost) Room(ln *conn.Listener) bool {
+	return !ln.Secure || h.l.secure.Room() || ln.Queued() && h.l.secure.MakeRoom()
+}
+
+// Accepted implements conn.AcceptHost.
+func (h acceptHost) Accepted(ln *conn.Listener, fd int, local, remote net.Addr, v conn.Verdict) {
+	l := h.l
+	c := l.sites.NewClient(fd, local, remote, true)
+	switch {
+	case v == conn.Reject && ln.Secure:
+		l.reject(c, nil) // a handshake would cost more than the answer
+		return
+	case v == conn.Reject:
+		l.reject(c, conn.ServiceUnavailable)
+		return
+	case ln.Secure:
+		c.AwaitTLS()
+	}
+	l.open(c)
+	if c.State() == http1.StateNew {
+		c.Expected = l.accepting.Expect()
+	}
+}
+
+// reject sends its last bytes, if there are any, to a client that is not served, and closes its connection when the client does, or soon.
+func (l *loop) reject(c *sites.Client, last []byte) {
+	c.Refuse()
+	l.open(c)
+	if c.State() != http1.StateClosed {
+		_, _ = system.Send(c.Fd(), last, 0) // an empty socket takes it
+		c.Dismiss()
+	}
+}
+
+// What sources that run applications, and the cache in front of them, need of the server.
+
+// appHost is the loop as package app needs it. It implements app.Host.
+type appHost struct{ l *loop }
+
+func (h appHost) Now() int64     { return h.l.now() }
+func (h appHost) Exact() int64   { return int64(time.Since(h.l.conns.Start())) }
+func (h appHost) Flush()         { h.l.sites.Turn(); h.l.conns.Flush() }
+func (h appHost) Occupied(n int) { h.l.accepting.Occupied(n) }
+func (h appHost) Recover()       { h.l.recover(recover()) }
+
+func (h appHost) HeldUp() {
+	before := h.l.now()
+	h.l.clock(time.Now())
+	h.l.heldUp(before)
+}
+
+func (h appHost) Log(level logfile.Level, line string) { h.l.s.log(level, line) }
+
+// pagesHost is the loop as the cache needs it. It implements cache.Host.
+type pagesHost struct{ l *loop }
+
+func (h pagesHost) Now() int64  { return h.l.now() }
+func (h pagesHost) Wall() int64 { return h.l.wall() }
+func (h pagesHost) Flush()      { h.l.sites.Turn(); h.l.conns.Flush() }
+
+func (h pagesHost) Beside(work func(), done func(bug bool)) {
+	h.l.conns.Beside(work, done)
+}
+
+func (h pagesHost) Log(level logfile.Level, line string) { h.l.s.log(level, line) }
+
+func (h pagesHost) Invalidated(p cache.Pattern) {
+	if h.l.cfg.Purged != nil {
+		h.l.cfg.Purged(p)
+	}
+}
+
+// wall returns the time in nanoseconds since 1970, at most tickLength late.
+func (l *loop) wall() int64 { return l.conns.Start().UnixNano() + l.now() }
+
+// appConfig returns the Config of the loop's Dispatcher.
+func (s *Server) appConfig() app.Config {
+	c := app.Config{
+		Limits:      &s.again,
+		Files:       s.handed,
+		Channels:    s.loop.subscribers,
+		Waker:       &s.loop.wake.theirs,
+		Programs:    s.cfg.Programs,
+		Subrequests: s.subrequests,
+	}
+	if s.cfg.Debug >= 2 {
+		c.Trace = s.loop.tracef
+	}
+	return c
+}
+
+// subrequests returns the client by which a request has the server answer others. They come in connections like those of clients,
+// so they pass all rules. These do not count as clients, have no line in the access log, and may still begin when the server
+// stops, because their request began before.
+func (s *Server) subrequests(o exchange.Origin) exchange.Subrequester {
+	return newSubrequester(o, func(fd int) error {
+		c := s.loop.sites.NewSubrequest(fd, &o)
+		if !s.loop.post(func() { s.loop.open(c) }) {
+			return errStopped
+		}
+		return nil
+	})
+}
+
+var errStopped = errors.New("the server has stopped")
+
+// source returns what answers at a mount with a Handler. bulky reports whether its responses may have any size before the
+// loop knows: only the handler of the application waits with one for the client of another.
+func (s *Server) source(m *sites.Mount, main app.Handler) (source exchange.Source, bulky bool) {
+	o := app.Options{Timeout: s.cfg.Timeout}
+	if own := m.Timeout(); own != 0 {
+		o.Timeout = own
+	}
+	if o.Timeout = max(o.Timeout, 0); m.Asks && m.Receives == nil {
+		o.Timeout = 0
+	}
+	if s.cfg.Concurrency > 0 {
+		o.Occupies = m.Occupies
+	}
+	source = s.loop.app.Source(m.Handler, o)
+	if r := m.Receives; r != nil {
+		return s.loop.app.Receiving(r.Handler, r.Index, source), true
+	}
+	if m.Cache != nil && s.loop.pages != nil {
+		return s.loop.pages.Source(m.Cache, source), true
+	}
+	_, paced := m.Handler.(app.Pacer)
+	return source, !paced || m.Handler != main
+}
+
+// takenMost is how many requests are worth taking before they are passed on: more
+// of them push each other out of the processor's cache, and out of the queue.
+const takenMost = 256
+
+// siteHost is the loop as its sites need it. It implements sites.Host.
+type siteHost struct{ l *loop }
+
+func (h siteHost) Open(c *sites.Client) { h.l.open(c) }
+func (h siteHost) Delivered()           { h.l.delivered() }
+
+func (h siteHost) Arrived(c *sites.Client) {
+	h.l.accepting.Arrived(c.Expected)
+	c.Expected = 0
+}
+
+func (h siteHost) Gone(c *sites.Client) {
+	if l := h.l; l.debug >= 1 {
+		l.tracef("%s disconnected, %d open", c, l.live.Load()-1)
+	}
+	h.l.makeRoom(c.Counts)
+}
+
+// delivered passes requests on at once if they are many.
+func (l *loop) delivered() {
+	if l.app.Taken() >= takenMost {
+		l.flushBatch()
+	}
+}
+
+// SetOverridePage answers every request of a browser, that is one whose Accept names
+// text/html, with page, an HTML document in UTF-8, and status; nothing is to
+// keep it. Other requests go where they always do. A page of nil ends this.
+// With local, only requests for http1.LocalHost get it.
+//
+// Any goroutine but the loop's may call it; requests that come after it has
+// been carried out get the page, which is not waited for. The page must not
+// be changed afterwards.
+func (s *Server) SetOverridePage(status int, page []byte, local bool) {
+	s.loop.post(func() { s.loop.sites.Override(status, page, local) })
+}
+
+// Subscribers returns the subscribers of the server's channels.
+func (s *Server) Subscribers() *live.Subscribers { return s.loop.subscribers }
+
+// HoldHistory lets no event and no message to a group be forgotten for a while, except what exceeds the limit
+// of all of them together. A server that is to import clients needs it from when it is told
+// of events until then. It must not be called on the loop.
+func (s *Server) HoldHistory(d time.Duration) {
+	s.do(func() {
+		s.loop.subscribers.Hold(d)
+		s.loop.sockets.Hold(d)
+	})
+}
+
+// TakePublished takes the published events and messages: for clients that subscribe from now on they are past. It must not be called on the loop.
+func (s *Server) TakePublished() { s.do(s.loop.takePublished) }
+
+func (l *loop) takePublished() {
+	l.subscribers.Take()
+	l.sockets.Take()
+}
+
+// subscriberHost is the loop as the subscribers of channels need it. It implements live.StreamHost.
+type subscriberHost struct{ l *loop }
+
+func (h subscriberHost) Now() int64  { return h.l.now() }
+func (h subscriberHost) Do(f func()) { h.l.s.do(f) }
+func (h subscriberHost) Full() bool  { return h.l.accepting.Full() }
+func (h subscriberHost) Closed()     { h.l.makeRoom(conn.Take) }
+
+func (h subscriberHost) Opened() {
+	h.l.connectionOpened()
+	h.l.accepting.Opened(conn.Take)
+}
+
+func (h subscriberHost) Account(r *logfile.Record, sent, framed int64) {
+	h.l.sites.LogSubscriber(r, sent, framed)
+}
+
+func (h subscriberHost) Resume(s *logfile.State) *logfile.Record {
+	return h.l.sites.RecordOf(s)
+}
+
+func (h subscriberHost) Log(level logfile.Level, client, line string) {
+	if client == "" {
+		h.l.s.log(level, line)
+		return
+	}
+	h.l.s.logClient(level, client, line)
+}
+
+func (h subscriberHost) Tracef(format string, args ...any) {
+	if h.l.debug >= 2 {
+		h.l.tracef(format, args...)
+	}
+}
+
+// socketHost is the loop as WebSockets need it. It implements Host of package protocol/websocket.
+type socketHost struct{ l *loop }
+
+func (h socketHost) Do(f func()) { h.l.s.do(f) }
+func (h socketHost) Busy() bool  { return h.l.busy() }
+func (h socketHost) Full() bool  { return h.l.accepting.Full() }
+
+func (h socketHost) Delivered() {
+	h.l.delivered()
+}
+
+func (h socketHost) Flush() {
+	if h.l.app.Pending() {
+		h.l.flushBatch()
+	}
+}
+
+func (h socketHost) Log(level logfile.Level, line string) { h.l.s.log(level, line) }
+
+func (h socketHost) Dismiss(fd int, last []byte) {
+	h.l.reject(h.l.sites.NewClient(fd, &net.UnixAddr{}, &net.UnixAddr{}, false), last)
+}
+
+// Resume makes a connection of d and fd, and submits its request again.
+func (h socketHost) Resume(d *live.SocketState, fd int) (*live.Socket, error) {
+	return h.l.sites.ResumeSocket(d, fd)
+}
+
+// Sockets returns the WebSockets of the server.
+func (s *Server) Sockets() *live.Sockets { return s.loop.sockets }
+
+// JoinGroup makes a WebSocket a member of a group; nothing happens if it has ended. It must be called on the loop.
+func (s *Server) JoinGroup(t exchange.Ticket, group string) {
+	if ws := s.loop.socketOf(t); ws != nil {
+		ws.Join(group)
+	}
+}
+
+// LeaveGroup ends what JoinGroup began. It must be called on the loop.
+func (s *Server) LeaveGroup(t exchange.Ticket, group string) {
+	if ws := s.loop.socketOf(t); ws != nil {
+		ws.Leave(group)
+	}
+}
+
+// socketOf returns the WebSocket of an exchange, nil if there is none.
+func (l *loop) socketOf(t exchange.Ticket) *live.Socket {
+	if x := l.app.Exchange(t); x != nil {
+		return sites.SocketOf(x)
+	}
+	return nil
+}
