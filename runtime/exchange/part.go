@@ -1,6 +1,13 @@
 package exchange
 
-import "fapws/runtime/http1"
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+
+	"fapws/runtime/http1"
+)
 
 // TypeHint says which Content-Type the loop adds when the handler set none.
 type TypeHint uint8
@@ -195,4 +202,215 @@ type Part struct {
 	// Taken, with Last, says that the application has used Request.Socket:
 	// whatever the response was, nothing of it is sent, and the connection closes.
 	Taken bool
+}
+
+// Edit is a change of the fields of responses.
+type Edit struct {
+	names  [][]byte // of fields that are removed or replaced
+	fields []byte   // that are added
+	kind   bool     // fields has Content-Type
+	date   bool     // Date is among names
+	server bool     // Server is among names
+}
+
+// NewEdit returns an Edit that removes the fields with some names, sets others, which replace those of the same name, and adds
+// others beside those of the same name. It is nil if that is nothing. The error is one line.
+func NewEdit(set, add []Field, remove []string) (*Edit, error) {
+	if len(set)+len(add)+len(remove) == 0 {
+		return nil, nil
+	}
+	e := new(Edit)
+	for _, name := range remove {
+		if err := CheckFieldName(name); err != nil {
+			return nil, err
+		}
+		e.replace(name)
+	}
+	for _, f := range set {
+		if err := f.Check(); err != nil {
+			return nil, err
+		}
+		e.replace(f.Name)
+		e.fields = f.AppendTo(e.fields)
+	}
+	for _, f := range add {
+		if err := f.Check(); err != nil {
+			return nil, err
+		}
+		e.fields = f.AppendTo(e.fields)
+	}
+	return e, nil
+}
+
+func (e *Edit) replace(name string) {
+	e.names = append(e.names, []byte(name))
+	e.kind = e.kind || strings.EqualFold(name, "Content-Type")
+	e.date = e.date || strings.EqualFold(name, "Date")
+	e.server = e.server || strings.EqualFold(name, "Server")
+}
+
+// Edits are made one after the other: those of a site before those of a mount.
+type Edits []*Edit
+
+// Apply changes the fields of a response. buf is memory for the new ones; it is returned for the next response.
+func (all Edits) Apply(buf []byte, r *http1.Response) []byte {
+	if len(all) == 0 {
+		return buf
+	}
+	buf = buf[:0]
+	for line := range bytes.Lines(r.Fields) {
+		if !all.replace(FieldName(line)) {
+			buf = append(buf, line...)
+		}
+	}
+	for i, e := range all {
+		for line := range bytes.Lines(e.fields) {
+			if !all[i+1:].replace(FieldName(line)) {
+				buf = append(buf, line...)
+			}
+		}
+		if e.kind {
+			r.Type = ""
+		}
+		r.HasDate = r.HasDate || e.date
+		r.HasServer = r.HasServer || e.server
+	}
+	r.Fields = buf[:len(buf):len(buf)]
+	return buf
+}
+
+// replace reports whether one of them removes or replaces a field.
+func (all Edits) replace(name []byte) bool {
+	for _, e := range all {
+		for _, n := range e.names {
+			if bytes.EqualFold(n, name) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// WithoutField returns edits that leave fields with these names as they are.
+func (all Edits) Without(names ...string) (out Edits) {
+	none := &Edit{}
+	for _, name := range names {
+		none.replace(name)
+	}
+	kept := Edits{none}
+	for _, e := range all {
+		o := &Edit{}
+		for _, name := range e.names {
+			if !kept.replace(name) {
+				o.replace(string(name))
+			}
+		}
+		for line := range bytes.Lines(e.fields) {
+			if !kept.replace(FieldName(line)) {
+				o.fields = append(o.fields, line...)
+			}
+		}
+		out = append(out, o)
+	}
+	return out
+}
+
+// MergeFields returns the fields of a response followed by more, the fields of the handler that has handed the request
+// over. Of a field that both have the one of the response counts, but more says which caches may keep the response, and both
+// may set cookies.
+func MergeFields(fields, more []byte) []byte {
+	out := make([]byte, 0, len(fields)+len(more))
+	for line := range bytes.Lines(fields) {
+		if name := FieldName(line); !bytes.EqualFold(name, cacheControl) || !HasField(more, name) {
+			out = append(out, line...)
+		}
+	}
+	for line := range bytes.Lines(more) {
+		name := FieldName(line)
+		if bytes.EqualFold(name, cacheControl) || bytes.EqualFold(name, vary) || bytes.EqualFold(name, setCookie) || !HasField(fields, name) {
+			out = append(out, line...)
+		}
+	}
+	return out
+}
+
+var cacheControl, vary, setCookie = []byte("Cache-Control"), []byte("Vary"), []byte("Set-Cookie")
+
+// Field is a header field of a response.
+type Field struct{ Name, Value string }
+
+// Check returns an error, of one line, if f cannot be in a response, or only the server may set it.
+func (f Field) Check() error {
+	if err := CheckFieldName(f.Name); err != nil {
+		return err
+	}
+	for _, c := range []byte(f.Value) {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return fmt.Errorf("the value of %s has a control character", f.Name)
+		}
+	}
+	return nil
+}
+
+// CheckFieldName is Check for a name alone.
+func CheckFieldName(name string) error {
+	if name == "" {
+		return errors.New("a header field needs a name")
+	}
+	for _, c := range []byte(name) {
+		if !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) && !('0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z') {
+			return fmt.Errorf("%q is not the name of a header field", name)
+		}
+	}
+	switch strings.ToLower(name) {
+	case "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "sec-websocket-accept", "sec-websocket-extensions":
+		return fmt.Errorf("only the server sets %s", name)
+	}
+	return nil
+}
+
+// line returns f as it is in a response.
+func (f Field) line() string { return f.Name + ": " + f.Value + "\r\n" }
+
+// AppendTo appends the line of f to fields.
+func (f Field) AppendTo(fields []byte) []byte { return append(fields, f.line()...) }
+
+// FieldName returns the name of the field in a line.
+func FieldName(line []byte) []byte {
+	name, _, _ := bytes.Cut(line, []byte(":"))
+	return name
+}
+
+// HasField reports whether one of the lines of fields has a name, in any case.
+func HasField(fields, name []byte) bool {
+	for line := range bytes.Lines(fields) {
+		if bytes.EqualFold(FieldName(line), name) {
+			return true
+		}
+	}
+	return false
+}
+
+// FieldValue returns the value of the last field of a name, or "".
+func FieldValue(fields, name []byte) (value string) {
+	for line := range bytes.Lines(fields) {
+		if bytes.EqualFold(FieldName(line), name) {
+			value = string(bytes.TrimSpace(line[len(name)+1:]))
+		}
+	}
+	return value
+}
+
+// WithoutField returns fields without those with a name.
+func WithoutField(fields, name []byte) []byte {
+	if !HasField(fields, name) {
+		return fields
+	}
+	out := make([]byte, 0, len(fields))
+	for line := range bytes.Lines(fields) {
+		if !bytes.EqualFold(FieldName(line), name) {
+			out = append(out, line...)
+		}
+	}
+	return out
 }

@@ -7,12 +7,12 @@
 // one, whose turn it always is.
 //
 // All methods must be called on the event loop. A Server is shared by all connections of a loop. Start reading at exchange.go
-// (Exchange), carrier.go and admit.go.
+// (Exchange) and server.go (Carrier).
 //
 // # Clients that do not read
 //
 // A Ledger of package conn has the responses that wait in memory: what transfers send, and what waits for an earlier answer, from
-// 16 KiB a part on (unsent.go). Only slow clients count: a response that its socket takes at once costs nothing. If more than
+// 16 KiB a part on (server.go). Only slow clients count: a response that its socket takes at once costs nothing. If more than
 // Config.MaxUnsent waits, responses end (Carrier.Cut). No request waits for what another connection has not read; those of
 // the same connection do (Carrier.Deferred). No request is started while the loop has yet to deal with more than 8 MiB of finished
 // parts, because the size of an answer is known only afterwards.
@@ -20,7 +20,7 @@
 // # Bodies
 //
 // A body that is not complete is collected, above 256 KiB in an unlinked file, and only whole requests go on: a slow
-// client never holds an application. Files are shared among clients (unsent.go). A body that waits for one is not read, and gets 503
+// client never holds an application. Files are shared among clients (server.go). A body that waits for one is not read, and gets 503
 // after twice Config.BodyTimeout. Where a mount streams (ASGI), the request is submitted with Request.More, and
 // the rest is delivered (exchange.Receiver) as it is read. A request that breaks a limit gets its 4xx in place of the
 // exchange, or is broken off if the response has begun.

@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
@@ -110,4 +111,245 @@ func (s *Server) Refused(err error) exchange.Reply {
 		s.Set.Log(logfile.Error, "cannot store a request body in %s: %v", s.Config.SpoolDir, err)
 	}
 	return r
+}
+
+// Heads makes the heads of all responses of an event loop.
+type Heads struct {
+	// Fields is memory for callers that put the fields of a response together. It is free again when Append returns.
+	Fields []byte
+
+	template *http1.Template
+	edited   []byte // memory for fields that rules have changed
+}
+
+// Init makes h ready. server is the value of the field Server, and unix the time in seconds since 1970.
+func (h *Heads) Init(server string, unix int64) { h.template = http1.NewTemplate(server, unix) }
+
+// SetTime sets the time of the field Date, in seconds since 1970.
+func (h *Heads) SetTime(unix int64) { h.template.SetTime(unix) }
+
+// Append appends the head of r, which edits change, to dst.
+func (h *Heads) Append(dst []byte, edits exchange.Edits, r *http1.Response) []byte {
+	if len(edits) > 0 {
+		h.edited = edits.Apply(h.edited, r)
+	}
+	return h.template.AppendHead(dst, r)
+}
+
+// AppendHead appends the head of r, the response to x, to dst as HTTP/1 has it, and notes in x how the body is sent. All heads are made
+// here.
+func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
+	s, before := x.s, len(dst)
+	dst = s.Heads.Append(dst, s.Host.Edits(x), r)
+	s.Host.HeadSent(x, dst[before:])
+	x.Out.Begin(r, len(dst)-before)
+	x.KeepAlive = x.KeepAlive && r.KeepAlive
+	return dst
+}
+
+// AppendHeadOf is AppendHead for the head of p, the first part of x. keepAlive says that the connection can stay open.
+func (x *Exchange) AppendHeadOf(dst []byte, p *exchange.Part, keepAlive bool) []byte {
+	s := x.s
+	r := http1.Response{Version: x.Version, Head: x.IsHead, KeepAlive: keepAlive}
+	fill(&r, &p.Head)
+	if r.Length < 0 && p.Last && !p.Failed {
+		if size := int64(len(p.Body)) + FileBytes(p); size > 0 || !x.IsHead {
+			r.Length = size
+		}
+	}
+	if x.Fields != nil {
+		s.Heads.Fields = append(append(s.Heads.Fields[:0], r.Fields...), x.Fields...)
+		r.Fields = s.Heads.Fields
+	}
+	return x.AppendHead(dst, &r)
+}
+
+var upgradeFields = []byte("Upgrade: websocket\r\nConnection: Upgrade\r\n")
+
+// fill completes r, in which the fields of the request are set, with those of
+// the application's head.
+func fill(r *http1.Response, h *exchange.Head) {
+	r.Status, r.Reason, r.Fields = h.Status, h.Reason, h.Fields
+	if r.Status < 100 || r.Status > 999 {
+		r.Status, r.Reason = 500, nil
+	}
+	r.Length, r.Type = h.Length, exchange.MediaTypeOf(h)
+	r.HasDate, r.HasServer = h.HasDate, h.HasServer
+	if r.Status == 426 { // RFC 9110 §15.5.22; a handler cannot say it by itself
+		r.Fields = append(r.Fields[:len(r.Fields):len(r.Fields)], upgradeFields...)
+	}
+	// No client takes a 1xx for the end of a response.
+	r.KeepAlive = r.KeepAlive && !h.Close && r.Status >= 200
+}
+
+// Trailers returns the fields that end the response to x behind p: nil where there are none, its client does not take them, or the
+// response has no body. Those of HTTP/1 need chunks.
+func (x *Exchange) Trailers(p *exchange.Part) []byte {
+	if p.Trailers == nil || !p.Last || p.First || p.Failed || !x.trailers || x.Out.Framing == http1.NoBody {
+		return nil
+	}
+	return *p.Trailers
+}
+
+// FileBytes returns how many bytes of a file p has.
+func FileBytes(p *exchange.Part) int64 {
+	if p.File < 0 {
+		return 0
+	}
+	return p.Count
+}
+
+// An Exchange has most methods of exchange.Sink and exchange.Server: parts that its source sends go to the carrier, or wait for their
+// turn there. The Host adds those that need to know its site.
+
+// Send implements exchange.Sink.
+func (x *Exchange) Send(p *exchange.Part) {
+	c := x.Carrier
+	if p.Taken {
+		x.Out.Status = 101
+	}
+	if p.Last && c != nil && c.Ending(x, p) {
+		return
+	}
+	switch {
+	case c == nil, p.Interim && !c.TakesInterim(x):
+		x.Release(p)
+	case !c.InTurn(x):
+		x.Hold(p)
+	default:
+		c.Transmit(x, p)
+		c.Advance()
+	}
+}
+
+// InTurn implements exchange.Server.
+func (x *Exchange) InTurn() bool { return x.Carrier.InTurn(x) }
+
+// AwaitTurn implements exchange.Server.
+func (x *Exchange) AwaitTurn() {
+	if x.phase == deciding {
+		x.suspend(awaitingTurn)
+	} else {
+		x.awaitsTurn = true
+	}
+}
+
+// Advance has the carrier write the next part of x, whose turn it is, that was held, or starts its source if that has waited for its
+// turn. It reports false if there is neither.
+func (x *Exchange) Advance() bool {
+	switch {
+	case len(x.held) > 0:
+		p := x.unhold()
+		if len(x.held) == 0 {
+			x.Source.OnRoom(&x.Exchange)
+		}
+		x.Carrier.Transmit(x, &p)
+	case x.awaitsTurn:
+		x.awaitsTurn = false
+		x.Source.Start(&x.Exchange)
+	default:
+		return false
+	}
+	return true
+}
+
+// HasRoom tells the source of x that all that had to wait was written, unless parts are held.
+func (x *Exchange) HasRoom() {
+	if len(x.held) == 0 && x.Source != nil {
+		x.Source.OnRoom(&x.Exchange)
+	}
+}
+
+// Keep implements exchange.Server.
+func (x *Exchange) Keep() {
+	x.s.Host.Keep(x)
+	x.lasting = true
+}
+
+// WaitsForClient implements exchange.Server. Parts may wait for the client, or for earlier responses, or the rest of a body is
+// awaited.
+func (x *Exchange) WaitsForClient() bool {
+	return x.Carrier != nil && x.Carrier.WaitsForClient(x) || len(x.held) > 0
+}
+
+// Beside implements exchange.Server.
+func (x *Exchange) Beside(work func(), done func(gone bool)) {
+	if x.phase == deciding {
+		source := x.Source
+		x.suspend(awaitingSource)
+		x.Source = source
+	}
+	x.beside = true
+	x.s.Set.Beside(work, func(bug bool) { x.besideDone(done, bug) })
+}
+
+// besideDone goes on with x, whose source has done its work beside the loop.
+func (x *Exchange) besideDone(done func(gone bool), bug bool) {
+	if c := x.Conn(); c != nil && bug {
+		c.Close("internal error")
+	}
+	x.beside = false
+	if x.Carrier == nil {
+		if !bug {
+			done(true)
+		}
+		x.End()
+		return
+	}
+	decided := x.phase == awaitingSource
+	if decided {
+		x.phase = answering
+	}
+	x.Carrier.BesideDone(x, decided)
+	done(false)
+}
+
+// Wall implements exchange.Server.
+func (x *Exchange) Wall() int64 { return x.s.Set.Start().UnixNano() + x.s.Now() }
+
+// Release gives a part of x back. With the last one x ends.
+func (x *Exchange) Release(p *exchange.Part) {
+	last := p.Last
+	if x.unsent != nil {
+		x.s.Set.Unsent.Drop(x.unsent, p.Body, 0)
+	}
+	if p.Owner != nil {
+		p.Owner.Release(p)
+	}
+	if last {
+		x.End()
+	}
+}
+
+// Abandon ends x, which its carrier has given up, without a response.
+func (x *Exchange) Abandon() {
+	x.Carrier = nil
+	x.s.Host.Canceled(x)
+	ended := x.DropHeld()
+	switch {
+	case ended || x.beside: // or it ends with that
+	case x.phase < answering:
+		x.End()
+	default:
+		x.Source.OnGone(&x.Exchange)
+	}
+}
+
+// ClientGone ends x, whose connection another protocol has, when the client has left.
+func (x *Exchange) ClientGone() {
+	x.Carrier = nil
+	x.Source.OnGone(&x.Exchange)
+}
+
+// PartSent implements conn.PartOwner.
+func (x *Exchange) PartSent(p *exchange.Part, err error) {
+	if errors.Is(err, conn.ErrShortFile) {
+		x.LogShort(err)
+	}
+	x.Release(p)
+}
+
+// LogShort tells the operator that a file has not all that the response to x was promised.
+func (x *Exchange) LogShort(err error) {
+	x.Server.Log(logfile.Warning, "response aborted: "+err.Error())
 }

@@ -121,3 +121,283 @@ func (s *Server) Draining() bool { return s.draining }
 
 // Now returns the time of the event loop in nanoseconds. It may be a tick late.
 func (s *Server) Now() int64 { return s.Set.Now() }
+
+// Carrier carries exchanges between a client and the server: a connection of HTTP/1, or a stream of HTTP/2. All methods are called on
+// the event loop, with an exchange that it carries.
+type Carrier interface {
+	// Below returns the connection.
+	Below() *conn.Conn
+
+	// Broken reports whether the client cannot be sent anything any more.
+	Broken() bool
+
+	// Internal reports whether the client is this server itself.
+	Internal() bool
+
+	// Admit has x, which is being decided about, answered by a when its body has arrived, or at once if a streams: by Exchange.Submit.
+	Admit(x *Exchange, a Answerer)
+
+	// SkipBody is called for x, which is being decided about, if nothing takes its body. GiveUpBody is called when nothing takes the rest
+	// of its body any more, if there is one.
+	SkipBody(x *Exchange)
+	GiveUpBody(x *Exchange)
+
+	// Submitting is called before a gets the request of x.
+	Submitting(x *Exchange, a Answerer)
+
+	// Ending is called before the last part of x is sent or held: nothing takes the rest of its body any more. It reports whether x has ended
+	// without that part.
+	Ending(x *Exchange, p *exchange.Part) (ended bool)
+
+	// Suspended is called when x, which is being decided about, has to wait. Wake has Exchange.GoOn called for it, soon.
+	Suspended(x *Exchange)
+	Wake(x *Exchange)
+
+	// StopInput has the client send no more input of x. Credited is called when the source of x has dealt with n bytes of input; more reports whether
+	// it should get more.
+	StopInput(x *Exchange)
+	Credited(x *Exchange, n int64, more bool)
+
+	// InTurn reports whether a part of x would be written now. If so, Transmit writes it, as far as there is room, and releases it when
+	// that is done; x may have ended then. Advance is called afterwards: another part, or another exchange, may have its turn.
+	InTurn(x *Exchange) bool
+	Transmit(x *Exchange, p *exchange.Part)
+	Advance()
+
+	// SwitchProtocols takes x from the carrier: behind r, a response with the status 101 that is not sent yet, another protocol has what
+	// carried it. It returns the connection for that, and the head that has to be sent on it first: nil if it has been sent as it should.
+	SwitchProtocols(x *Exchange, r *http1.Response) (c *conn.Conn, head []byte)
+
+	// TakeConn returns the connection that another protocol has behind the response to x, which does not end: see exchange.Upgrade.
+	TakeConn(x *Exchange) *conn.Conn
+
+	// TakesInterim reports whether the client can be sent responses of 1xx.
+	TakesInterim(x *Exchange) bool
+
+	// WaitsForClient reports whether x cannot go on before the client has read or sent something. Parts that x holds count anyway.
+	WaitsForClient(x *Exchange) bool
+
+	// Deferred is called when the source of x has put off its response, until Exchange.ResumeDeferred.
+	Deferred(x *Exchange)
+
+	// Cut ends x, whose response has begun or waits for another one, so that its client sees that something is missing.
+	Cut(x *Exchange)
+
+	// Replaced is called when the server itself answers x. closes says that nothing more can be understood of what the client sends.
+	Replaced(x *Exchange, closes bool)
+
+	// Substituted is called when y has taken the place of x.
+	Substituted(x, y *Exchange)
+
+	// BesideDone is called when the source of x has done its work beside the loop. decided says that x was being decided about before.
+	BesideDone(x *Exchange, decided bool)
+}
+
+// Answerer is a source, and its properties that count before it starts.
+type Answerer struct {
+	Source  exchange.Source
+	Streams bool // it takes requests whose body has not arrived: exchange.Request.More
+	Asks    bool // and asks for the body with its first credit: 100 Continue waits for that
+	Bulky   bool // it may answer with any size before the loop knows
+}
+
+// Admit has x, which is being decided about, answered by a, when its body has arrived.
+func (x *Exchange) Admit(a Answerer) { x.Carrier.Admit(x, a) }
+
+// Start has x, which is being decided about, answered by source, which takes no body.
+func (x *Exchange) Start(source exchange.Source) {
+	x.Source = source
+	x.Carrier.SkipBody(x)
+	source.Start(&x.Exchange)
+}
+
+// Submit hands x over to a. Size and Body of its request are set.
+func (x *Exchange) Submit(a Answerer) {
+	r := x.Req
+	x.phase = answering
+	// That of a chunked body is without its framing; of one that is streamed the rest is added as it comes.
+	if x.Received += r.Size; r.More {
+		x.Received += int64(len(r.Body)) - r.Size
+	}
+	r.Pipeline = 0
+	x.Carrier.Submitting(x, a)
+	x.Source = a.Source
+	if a.Source.Start(&x.Exchange); x.Req == r && !x.lasting {
+		x.Req = nil
+		x.s.Host.Forget(x)
+	}
+}
+
+// Suspend makes x, which is being decided about, wait until Resume. Later input of its carrier is not looked at meanwhile.
+func (x *Exchange) Suspend() { x.suspend(awaitingHost) }
+
+// Resume lets x go on, soon.
+func (x *Exchange) Resume() {
+	x.phase = deciding
+	x.Carrier.Wake(x)
+}
+
+// Again has x, whose source does not answer it, decided about again, soon.
+func (x *Exchange) Again() {
+	x.suspend(deciding)
+	x.Carrier.Wake(x)
+}
+
+// suspend makes x, which is being decided about, wait in a phase.
+func (x *Exchange) suspend(p phase) {
+	x.s.Host.Keep(x)
+	x.phase, x.Source = p, nil
+	x.Carrier.Suspended(x)
+}
+
+// Waits reports whether x, which was suspended, still has to wait.
+func (x *Exchange) Waits() bool {
+	if x.phase == awaitingTurn {
+		return !x.InTurn()
+	}
+	return x.phase != deciding
+}
+
+// GoOn has x, which was suspended and does not wait any more, decided about again.
+func (x *Exchange) GoOn() {
+	x.phase = deciding
+	x.s.Host.Resume(x)
+}
+
+// Hold keeps a part of x until its turn comes.
+func (x *Exchange) Hold(p *exchange.Part) {
+	x.held = append(x.held, *p)
+	x.PartWaits(p, len(p.Body))
+}
+
+// unhold takes the first part that Hold has kept, to be sent.
+func (x *Exchange) unhold() exchange.Part {
+	p := x.held[0]
+	x.held = x.held[:copy(x.held, x.held[1:])]
+	if x.unsent != nil {
+		x.s.Set.Unsent.Drop(x.unsent, p.Body, len(p.Body))
+	}
+	return p
+}
+
+// DropHeld releases the parts that x keeps until its turn comes. ended reports whether the last one was among them: then x
+// has ended.
+func (x *Exchange) DropHeld() (ended bool) {
+	held := x.held
+	x.held = held[:0]
+	ended = len(held) > 0 && held[len(held)-1].Last
+	for i := range held {
+		x.Release(&held[i])
+	}
+	clear(held)
+	return ended
+}
+
+// PartWaits implements conn.PartOwner. What waits for a subrequest is counted where its client waits.
+func (x *Exchange) PartWaits(p *exchange.Part, left int) *conn.Unsent {
+	if len(p.Body) < conn.CountedPart || x.Carrier == nil || x.Carrier.Internal() {
+		return x.unsent
+	}
+	if x.unsent == nil {
+		x.unsent = new(conn.Unsent)
+	}
+	x.s.Set.Unsent.Add(x.unsent, x, p.Body, left, x.s.Now())
+	return x.unsent
+}
+
+// Unsent returns how many bytes of the response wait in memory for the client.
+func (x *Exchange) Unsent() int64 { return x.unsent.Size() }
+
+// Cut implements conn.Response: the client loses the rest of the response.
+func (x *Exchange) Cut() (client string) {
+	client = x.s.Host.Client(x)
+	if x.Carrier != nil {
+		x.Carrier.Cut(x)
+	}
+	return client
+}
+
+// Deferred implements exchange.Server: the source begins when less of what its connection has asked for before waits.
+func (x *Exchange) Deferred() {
+	x.deferred = true
+	x.Carrier.Deferred(x)
+}
+
+// IsDeferred reports whether the source of x has put off its response. ResumeDeferred has it begin.
+func (x *Exchange) IsDeferred() bool { return x.deferred }
+
+func (x *Exchange) ResumeDeferred() {
+	x.deferred = false
+	x.Source.(exchange.Pacer).Resume(&x.Exchange)
+}
+
+// Shares divides what unfinished requests need among the clients: descriptors, or memory. A client may take half of the free
+// amount, so one client gets a third of Max, two get a quarter each, and some is left for the next client. Clients without a known
+// address, "", may take the whole free amount.
+type Shares struct {
+	Max int64 // of all clients
+
+	used    int64
+	clients map[string]int64
+	refused bool // a client waits for more
+	freed   bool // since then, there is more
+}
+
+// Room returns how much more a client may have. It is below 0 for a client that has too much by now.
+func (s *Shares) Room(client string) int64 {
+	free := s.Max - s.used
+	if client == "" {
+		return free
+	}
+	return (free+1)/2 - s.clients[client]
+}
+
+// Add adds n, which may be negative, to what a client has.
+func (s *Shares) Add(client string, n int64) {
+	s.used += n
+	s.freed = s.freed || n < 0 && s.refused
+	switch has := s.clients[client] + n; {
+	case has == 0:
+		delete(s.clients, client)
+	case s.clients == nil:
+		s.clients = map[string]int64{client: has}
+	default:
+		s.clients[client] = has
+	}
+}
+
+// takeFile counts a file for the body of x, or notes that x waits for one.
+func (x *Exchange) takeFile() bool {
+	files, client := &x.s.files, x.s.Host.Account(x)
+	x.awaitsFile = files.Room(client) < 1
+	if x.awaitsFile {
+		files.refused = true
+		return false
+	}
+	files.Add(client, 1)
+	x.hasFile, x.fileOf = true, client
+	return true
+}
+
+// giveFile counts it no longer, if there is one.
+func (x *Exchange) giveFile() {
+	if x.hasFile {
+		x.hasFile = false
+		x.s.files.Add(x.fileOf, -1)
+	}
+}
+
+// EaseBodies lets bodies go on that have waited for a file, if there is one now.
+func (s *Server) EaseBodies() {
+	files := &s.files
+	if !files.freed {
+		return
+	}
+	files.freed, files.refused = false, false
+	for _, x := range s.exchanges.all {
+		if x.awaitsFile && x.Carrier != nil {
+			x.Carrier.Credited(x, 0, true)
+			files.refused = files.refused || x.awaitsFile
+		}
+	}
+}

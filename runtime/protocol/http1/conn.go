@@ -1,11 +1,17 @@
 package http1
 
 import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
+	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 	"fapws/runtime/protocol/http"
+	"fapws/runtime/websocket"
 )
 
 // State is the kind of input that a connection expects next.
@@ -126,3 +132,173 @@ const tick = eventloop.Tick
 func (s *Server) Trim() { s.bulk = nil }
 
 func (s *Server) tracef(format string, args ...any) { s.Set.Log(logfile.Debug, format, args...) }
+
+// settle closes c if its last response is out.
+func (c *Conn) settle() {
+	s := c.s
+	switch {
+	case c.Busy() || c.Gathers() || c.WaitsForAgain() && !s.Draining():
+	case s.Draining() && (c.state == StateReady || c.state == StateWaiting):
+		c.setState(StateEnding) // its head, sent before, said that it stays open
+		c.Finish()
+	case s.Draining() && c.skipping():
+		c.endSkip()
+	case c.state == StateEnding:
+		c.Finish()
+	case c.Half() && c.reading():
+		c.Close("the client has shut down its side")
+	}
+}
+
+// EOF implements conn.Protocol. It keeps a connection whose client has shut down its sending side
+// (printf ... | nc host port) for active exchanges whose response has not begun. It
+// cannot be told from a client that has left altogether, so Deadline gives it a short
+// time, and a response that has begun is cancelled:
+// that is how a client ends a stream.
+func (c *Conn) EOF() (stays bool) {
+	if c.first == nil || c.first.Out.Begun || c.internal || c.body != nil || c.state == StateClosed {
+		return false
+	}
+	c.tellHalf()
+	return true
+}
+
+// tellHalf tells sources that listen for it (http.disconnect of ASGI) that the client
+// sends nothing more and has probably left. What they answer is sent all the same. To
+// one that has not answered a WebSocket's handshake yet, it broke off.
+func (c *Conn) tellHalf() {
+	for x := c.first; x != nil; x = x.Next {
+		c.s.Host.HalfClosed(x)
+		x.Tell(exchange.Input{Op: exchange.OpClose, Code: websocket.Abnormal})
+	}
+}
+
+// Closed implements conn.Protocol.
+func (c *Conn) Closed() {
+	c.setState(StateClosed)
+	if c.lent || c.first != nil && c.first.Detached {
+		unix.Shutdown(c.Fd(), unix.SHUT_RDWR)
+	}
+	if c.body != nil {
+		c.body.Drop()
+		c.body = nil
+	}
+	c.cancelAll()
+}
+
+// Drain implements conn.Protocol. Idle connections close, or stay for as long as Retire says.
+func (c *Conn) Drain(retire bool) {
+	s, idle := c.s, !c.Busy()
+	if retire {
+		defer c.Schedule() // deadlines are earlier now
+	}
+	switch {
+	case retire:
+		if idle && (c.state == StateReady || c.state == StateNew) {
+			c.Stamp = s.Now()
+		}
+	case idle && (c.state == StateReady || c.state == StateNew || c.state == StateHead):
+		c.Close("the server is shutting down")
+	case idle && c.skipping():
+		c.endSkip()
+	}
+}
+
+const (
+	// halfTimeout is how long a client that has shut down its side is waited
+	// for: long enough for most handlers, short enough that one which gave up
+	// does not keep its request in the queue.
+	halfTimeout = 2 * time.Second
+
+	// bodyLook is how often the rate of a body is looked at.
+	bodyLook = time.Second
+)
+
+// unread reports whether something has arrived that the loop has not come to,
+// because a handler that runs inline has kept it: then the client is not late.
+func (c *Conn) unread() bool {
+	return c.reading() && c.Unread()
+}
+
+// setState is where the state of a connection changes.
+func (c *Conn) setState(s State) {
+	if v := c.s; v.Set.Debug >= 2 && c.state != s {
+		v.tracef("%s: %s, was %s", c, s, c.state)
+	}
+	c.state = s
+	switch s {
+	case StateReady, StateHead, StateBody:
+		c.Schedule() // these may end sooner than where c is in the wheel
+	}
+}
+
+// Deadline implements conn.Protocol.
+func (c *Conn) Deadline() int64 {
+	s := c.s
+	switch {
+	case c.Half() && c.undecided && c.last.Patient:
+		return s.Now() + int64(halfTimeout) // the server has it wait
+	case c.Half() && !c.Writing():
+		return c.Stamp + int64(halfTimeout)
+	case c.Half():
+		return s.Now() + int64(halfTimeout) // a transfer
+	case c.state == StateNew || c.state == StateHead:
+		limit := int64(s.Config.HeadTimeout)
+		if s.Leaving() && c.state == StateNew {
+			limit = min(limit, int64(s.Config.KeepAlive))
+		}
+		return c.Stamp + tick + limit // a stamp is up to a tick old
+	case c.state == StateBody:
+		return c.bodyDeadline()
+	case c.Busy():
+		return s.Now() + int64(s.Config.KeepAlive) // no timeout; a transfer has its own
+	}
+	return c.Stamp + tick + int64(s.Config.KeepAlive)
+}
+
+// Expired implements conn.Protocol.
+func (c *Conn) Expired() {
+	if c.unread() {
+		c.Postpone()
+		return
+	}
+	switch c.state {
+	case StateHead:
+		c.timedOut("timed out waiting for the request")
+	case StateBody:
+		c.bodyLate()
+	case StateReady:
+		c.Close("idle")
+	default:
+		c.Close("time is up")
+	}
+}
+
+// bodyLate refuses a request whose body comes too slowly.
+func (c *Conn) bodyLate() {
+	switch r := c.body.TimedOut(); {
+	case c.skipping():
+		c.endSkip()
+	case c.body.Streamed:
+		c.breakOff(r)
+	default:
+		if c.Stopped() {
+			c.resumeReading()
+		}
+		c.DropInput()
+		c.refuseBody(r)
+		if c.state != StateClosed {
+			c.Schedule()
+		}
+	}
+}
+
+// timedOut answers a request that did not become whole (RFC 9110 §15.5.9).
+func (c *Conn) timedOut(text string) {
+	c.setState(StateReady)
+	c.DropInput()
+	c.newErrorExchange(nil).Sink.Reply(exchange.Reply{Status: 408, Text: text, Close: true})
+	if c.state != StateClosed {
+		c.Schedule()
+	}
+}

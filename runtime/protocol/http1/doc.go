@@ -4,7 +4,7 @@
 // writes them; package protocol/http has all that is no business of this version.
 //
 // All methods must be called on the event loop. A Server is shared by the connections of a loop. Start reading at conn.go
-// (Conn, which implements conn.Protocol and http.Carrier), input.go (bytes to exchanges), admit.go (the body, then the source) and
+// (Conn, which implements conn.Protocol and http.Carrier), input.go (bytes to exchanges; the body, then the source) and
 // respond.go (parts to bytes). Body needs no connection.
 //
 // # Requests of a connection
@@ -39,7 +39,7 @@
 // # Detached sockets
 //
 // A request for a WebSocket may come with a duplicate of the descriptor, for WSGI libraries
-// that speak that protocol themselves (detached.go). The loop does not read meanwhile, but sees a client that
+// that speak that protocol themselves (respond.go). The loop does not read meanwhile, but sees a client that
 // disconnects. A part with Taken ends the exchange without a response, and the connection lingers, because closing at
 // once may destroy the close frame that was sent last. There is no --timeout for them.
 package http1

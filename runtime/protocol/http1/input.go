@@ -223,3 +223,201 @@ func (b *Body) Decode(data []byte) (piece, rest []byte, whole bool, err error) {
 		}
 	}
 }
+
+// collectBody starts to collect the body of x, for a.
+func (c *Conn) collectBody(x *http.Exchange, a http.Answerer) {
+	s, req := c.s, x.Req.Parsed
+	if http.TooLarge(req.Length, x.MaxBody) {
+		x.Refuse(http.BodyTooBig)
+		return
+	}
+	b := new(Body)
+	b.Begin(req, x.MaxBody, s.Now())
+	b.Collect(x, a)
+	c.body = b
+	if req.Expect100 && len(s.rest) == 0 {
+		c.Use()
+		s.Set.Buf = append(s.Set.Buf, http1.Continue...)
+	}
+	c.Stamp = s.Now()
+	c.setState(StateBody)
+	s.rest = c.collect(s.rest)
+}
+
+// collect takes what belongs to the body from the front of data and returns
+// the rest. When the body is whole, or refused, c has another state.
+func (c *Conn) collect(data []byte) (rest []byte) {
+	s := c.s
+	b := c.body
+	c.Stamp = s.Now()
+	piece, rest, whole, err := b.Decode(data)
+	if err == nil {
+		err = b.Store(piece, s.Config.SpoolSize)
+	}
+	if err != nil {
+		c.refuseBody(s.Refused(err))
+		return nil
+	}
+	switch {
+	case whole:
+		c.body = nil
+		c.setState(StateReady)
+		b.Submit()
+	case b.Waits():
+		c.pauseReading()
+	}
+	return rest
+}
+
+// spill has the body of c, which has waited for a file, go on if it gets one. It reports whether it does.
+func (c *Conn) spill() bool {
+	err := c.body.Spill()
+	if err != nil {
+		c.resumeReading()
+		c.refuseBody(c.s.Refused(err))
+		return false
+	}
+	return !c.body.Waits()
+}
+
+// refuseBody answers a request whose body is being collected.
+func (c *Conn) refuseBody(r exchange.Reply) {
+	b := c.body
+	c.body = nil
+	b.Drop()
+	c.setState(StateReady)
+	b.X.Sink.Reply(r)
+}
+
+// bodyDeadline returns when to look at a body again; a time that has passed
+// means that it comes too slowly.
+func (c *Conn) bodyDeadline() int64 {
+	s := c.s
+	if c.Stopped() && c.body.Waits() {
+		return c.body.WaitsUntil(s.Config.BodyTimeout)
+	}
+	if c.Stopped() || c.body.Expects { // the delay is not the client's
+		return s.Now() + int64(bodyLook)
+	}
+	if c.body.TooSlow(s.Now(), s.Config.BodyTimeout, s.Config.BodyRate) {
+		return s.Now()
+	}
+	return min(c.Stamp+int64(s.Config.BodyTimeout), s.Now()+int64(bodyLook))
+}
+
+// Admit implements http.Carrier.
+func (c *Conn) Admit(x *http.Exchange, a http.Answerer) {
+	s, r, req := c.s, x.Req, x.Req.Parsed
+	size := int64(0)
+	if hasBody(req) {
+		if req.Body == http1.Chunked || req.Length > int64(len(s.rest)) {
+			if a.Streams {
+				c.streamBody(x, a)
+			} else {
+				c.collectBody(x, a)
+			}
+			return
+		}
+		if size = req.Length; http.TooLarge(size, x.MaxBody) {
+			x.Refuse(http.BodyTooBig)
+			return
+		}
+		r.Body = s.rest[:size]
+	}
+	r.Size = size
+	s.rest = s.rest[size:]
+	x.Submit(a)
+}
+
+// Submitting implements http.Carrier. Behind a request for a WebSocket, later input waits for the answer: it may be frames.
+func (c *Conn) Submitting(x *http.Exchange, a http.Answerer) {
+	r := x.Req
+	x.Detached = r.Socket != 0
+	switch {
+	case r.WebSocket:
+		c.setState(StateWaiting)
+	case c.body == nil && !x.KeepAlive:
+		c.setState(StateEnding)
+	}
+	if a.Bulky {
+		x.Bulky = true
+		c.bulky++
+	} else if c.active > 1 {
+		r.Pipeline = c.Fd()
+	}
+}
+
+// SkipBody implements http.Carrier. A body that is not here yet ends the connection.
+func (c *Conn) SkipBody(x *http.Exchange) {
+	s, req := c.s, x.Req.Parsed
+	switch {
+	case !hasBody(req):
+	case req.Body == http1.Sized && req.Length <= int64(len(s.rest)):
+		s.rest = s.rest[req.Length:]
+		x.Received += req.Length
+	default:
+		x.KeepAlive, c.Linger = false, true
+		c.setState(StateEnding)
+	}
+}
+
+// Suspended implements http.Carrier: x is the last exchange of c.
+func (c *Conn) Suspended(*http.Exchange) {
+	c.undecided = true
+	c.setState(StateWaiting)
+}
+
+// Wake implements http.Carrier.
+func (c *Conn) Wake(*http.Exchange) { c.queue() }
+
+// BesideDone implements http.Carrier.
+func (c *Conn) BesideDone(_ *http.Exchange, decided bool) {
+	if decided {
+		c.undecided = false
+	}
+	c.Stamp = c.s.Now()
+}
+
+// waits reports whether the input behind the active exchanges of c has to wait.
+func (c *Conn) waits() bool {
+	if !c.undecided {
+		return c.Busy()
+	}
+	return c.last.Waits()
+}
+
+// StopInput implements http.Carrier.
+func (c *Conn) StopInput(*http.Exchange) { c.pauseReading() }
+
+// Credited implements http.Carrier.
+func (c *Conn) Credited(x *http.Exchange, _ int64, more bool) {
+	if c.body != nil && c.body.X == x {
+		if c.body.Waits() && !c.spill() {
+			return
+		}
+		c.askForBody()
+	}
+	if c.Stopped() && !x.Detached && more {
+		c.resumeReading()
+	}
+}
+
+// pauseReading stops reading from c until resumeReading, whatever is pending. The time until then
+// is not the client's.
+func (c *Conn) pauseReading() {
+	if c.Stop(conn.HeedReset) && c.body != nil {
+		c.body.Pause(c.s.Now())
+	}
+}
+
+// resumeReading ends what pauseReading began, or the pause of a connection of which nothing is
+// wanted.
+func (c *Conn) resumeReading() {
+	if c.Stopped() && c.body != nil {
+		c.body.Resume(c.s.Now())
+	}
+	c.Continue()
+	if c.reading() && len(c.Pending()) > 0 {
+		c.queue()
+	}
+}

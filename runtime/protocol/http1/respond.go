@@ -1,13 +1,19 @@
 package http1
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"slices"
+
+	"golang.org/x/sys/unix"
 
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 	"fapws/runtime/protocol/http"
+	"fapws/runtime/system"
 )
 
 // InTurn implements http.Carrier.
@@ -208,4 +214,150 @@ func (c *Conn) Substituted(x, y *http.Exchange) {
 	if c.last == x {
 		c.last = y
 	}
+}
+
+// sendLarge writes the gathered bytes for c and, without copying it, a body, then releases the part.
+func (c *Conn) sendLarge(x *http.Exchange, p *exchange.Part, body, tail []byte) {
+	c.SendPart(p, x, body, tail)
+	c.settle()
+}
+
+// sendFile is sendLarge for a part with bytes of a file. Bytes in memory are sent at once, as far as the socket takes them.
+func (c *Conn) sendFile(x *http.Exchange, p *exchange.Part, body []byte, count int64, tail []byte) {
+	s := c.s
+	buf := c.TakeGathered()
+	if len(body) <= conn.CopyLimit {
+		buf, body = append(buf, body...), nil
+	}
+	file := conn.Item{File: p.File, Offset: p.Offset, Count: count, More: len(tail) > 0}
+	if p.Warm {
+		file.Warm = conn.AlwaysWarm
+	}
+	s.items = append(s.items[:0], conn.Item{Data: buf, More: true}, conn.Item{Data: body, More: true}, file, conn.Item{Data: tail})
+	defer clear(s.items)
+	left, full, err := c.WriteItems(s.items)
+	switch {
+	case err != nil:
+		if err == conn.ErrShortFile {
+			x.LogShort(err)
+		}
+		x.Release(p)
+		c.Close(err.Error())
+	case len(left) == 0:
+		x.Release(p)
+		c.settle()
+	default:
+		if len(left) == len(s.items) {
+			left[0].Data = bytes.Clone(left[0].Data) // it is in conns.Buf
+		}
+		c.QueuePart(p, x, slices.Clone(left), full)
+	}
+}
+
+// Flushed implements conn.Protocol.
+func (c *Conn) Flushed() { c.settle() }
+
+// Writable implements conn.Protocol: it sends output that had to wait for a transfer.
+func (c *Conn) Writable() {
+	c.Stamp = c.s.Now()
+	if c.first != nil {
+		c.first.HasRoom()
+	}
+	c.Advance()
+	if c.state == StateWaiting && !c.waits() {
+		c.queue()
+	}
+	if !c.Gathers() { // else Flushed settles it
+		c.settle()
+	}
+}
+
+var (
+	crlf          = []byte("\r\n")
+	lastChunk     = []byte("0\r\n\r\n")
+	crlfLastChunk = []byte("\r\n0\r\n\r\n")
+)
+
+// appendChunk appends to dst the bytes that go before size bytes of the body of r.
+func appendChunk(dst []byte, r *http.Response, size int64) []byte {
+	if r.Framing != http1.Chunked || size == 0 {
+		return dst
+	}
+	before := len(dst)
+	dst = http1.AppendChunkHeader(dst, size)
+	r.Framed += int64(len(dst) - before)
+	return dst
+}
+
+// chunkTail returns the bytes that go behind size bytes of the body of r, which end it, with trailers, if they are the last ones. They must not
+// be changed.
+func chunkTail(r *http.Response, size int64, last bool, trailers []byte) (tail []byte) {
+	switch {
+	case r.Framing != http1.Chunked:
+		return nil
+	case last && size > 0:
+		tail = crlfLastChunk
+	case last:
+		tail = lastChunk
+	case size > 0:
+		tail = crlf
+	}
+	if last && len(trailers) > 0 {
+		tail = slices.Concat(tail[:len(tail)-len(crlf)], trailers, crlf)
+	}
+	r.Framed += int64(len(tail))
+	return tail
+}
+
+// A request may come with a duplicate of the connection's descriptor (Request.Socket), for libraries that speak the protocol of
+// WebSockets by themselves. The loop does not read from the connection before the exchange ends. It
+// still sees a client that leaves: then it shuts the connection down, which the
+// application's descriptor shows, and cancels the exchange, at once after RST,
+// and after two seconds when the client has shut down its side.
+
+// ErrAhead is the error of DetachSocket when bytes behind the request have been read: the application would not see them.
+var ErrAhead = errors.New("data before the WebSocket was accepted")
+
+// DetachSocket returns a duplicate of the descriptor for the request that is being decided about and in turn. Nothing is read from
+// the connection any more. The descriptor is 0 if that cannot be. The error is ErrAhead or that of the system, which is logged.
+func (c *Conn) DetachSocket() (int, error) {
+	if held, err := c.HoldInput(); !held {
+		return 0, err
+	}
+	fd, err := unix.FcntlInt(uintptr(c.Fd()), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		c.Continue()
+		c.s.Set.Log(logfile.Error, "no descriptor for a WebSocket: %v", err)
+		return 0, err
+	}
+	system.ReleaseDescriptor(fd) // an earlier duplicate of this connection may have had the number
+	return fd, nil
+}
+
+// HoldInput stops reading from c for the request that is being decided about and in turn. It reports whether it has: not if reading is
+// paused already, nor with the error, which is ErrAhead.
+func (c *Conn) HoldInput() (held bool, err error) {
+	if len(c.s.rest) > 0 {
+		return false, ErrAhead
+	}
+	return c.Stop(conn.HeedEnd), nil
+}
+
+// reattachSocket is called with the last part of x, whose application gives up the
+// descriptor. done: it has talked to the client by itself, which ends x.
+func (c *Conn) reattachSocket(x *http.Exchange, p *exchange.Part) (done bool) {
+	x.Detached = false
+	if !p.Taken {
+		unix.SetNonblock(c.Fd(), true) // what the application has set holds for ours, too
+		c.resumeReading()
+		return false
+	}
+	x.DropHeld()
+	x.KeepAlive = false
+	c.Linger = true // the bytes sent last must not be lost: see conn.Conn.Finish
+	c.lent = true
+	c.complete(x, false)
+	x.Release(p)
+	c.settle()
+	return true
 }

@@ -1,10 +1,12 @@
 package cache
 
 import (
+	"bytes"
 	"slices"
 	"time"
 
 	"fapws/runtime/http1"
+	"fapws/runtime/source/static"
 )
 
 // Answer is the head of a handler's answer: the fields that decide whether it is kept.
@@ -139,4 +141,258 @@ func (c *Compiled) staleness(cc *control) (stale, ifError, down int64) {
 		down = max(down, downFor)
 	}
 	return stale, ifError, down
+}
+
+// control is the cache directives of a response (RFC 9111 §5.2.2, RFC 5861). Seconds are -1 for missing ones.
+type control struct {
+	maxAge, sMaxAge int64
+	stale, ifError  int64 // stale-while-revalidate, stale-if-error
+	public          bool
+	private         bool // with or without field names
+	noStore         bool
+	noCache         bool // with or without field names
+	mustRevalidate  bool // or proxy-revalidate
+	mustUnderstand  bool
+	noTransform     bool
+}
+
+func newControl() control { return control{maxAge: -1, sMaxAge: -1, stale: -1, ifError: -1} }
+
+// add reads the value of a Cache-Control field. A directive that cannot be understood shortens the lifetime, and
+// never extends it (RFC 9111 §4.2.1); so does one that is given twice.
+func (c *control) add(value []byte) {
+	for len(value) > 0 {
+		var name, arg []byte
+		name, arg, value = directive(value)
+		if flag := c.flag(name); flag != nil {
+			*flag = true
+		} else if n := c.number(name); n != nil {
+			*n = least(*n, seconds(arg))
+		}
+	}
+}
+
+// flag returns the field for a directive that stands for itself, or nil.
+func (c *control) flag(name []byte) *bool {
+	switch {
+	case equalFold(name, "no-store"):
+		return &c.noStore
+	case equalFold(name, "no-cache"):
+		return &c.noCache
+	case equalFold(name, "private"):
+		return &c.private
+	case equalFold(name, "public"):
+		return &c.public
+	case equalFold(name, "must-revalidate"), equalFold(name, "proxy-revalidate"):
+		return &c.mustRevalidate
+	case equalFold(name, "must-understand"):
+		return &c.mustUnderstand
+	case equalFold(name, "no-transform"):
+		return &c.noTransform
+	}
+	return nil
+}
+
+// number returns the field for a directive with seconds, or nil.
+func (c *control) number(name []byte) *int64 {
+	switch {
+	case equalFold(name, "max-age"):
+		return &c.maxAge
+	case equalFold(name, "s-maxage"):
+		return &c.sMaxAge
+	case equalFold(name, "stale-while-revalidate"):
+		return &c.stale
+	case equalFold(name, "stale-if-error"):
+		return &c.ifError
+	}
+	return nil
+}
+
+// least returns the smaller of before, unless it is -1, and now.
+func least(before, now int64) int64 {
+	if before >= 0 && before < now {
+		return before
+	}
+	return now
+}
+
+// directive cuts the first one off a list: "name", "name=token" or
+// "name="quoted, string"". An argument that does not end is the rest.
+func directive(list []byte) (name, arg, rest []byte) {
+	i := 0
+	for i < len(list) && list[i] != ',' && list[i] != '=' {
+		i++
+	}
+	name = bytes.TrimSpace(list[:i])
+	if i == len(list) || list[i] == ',' {
+		return name, nil, list[min(i+1, len(list)):]
+	}
+	list = bytes.TrimLeft(list[i+1:], " \t")
+	if len(list) > 0 && list[0] == '"' {
+		for i = 1; i < len(list) && list[i] != '"'; i++ {
+			if list[i] == '\\' {
+				i++
+			}
+		}
+		i = min(i, len(list))
+		arg, list = list[1:max(i, 1)], list[min(i+1, len(list)):]
+		if i = bytes.IndexByte(list, ','); i < 0 {
+			return name, arg, nil
+		}
+		return name, arg, list[i+1:]
+	}
+	if i = bytes.IndexByte(list, ','); i < 0 {
+		return name, bytes.TrimSpace(list), nil
+	}
+	return name, bytes.TrimSpace(list[:i]), list[i+1:]
+}
+
+// seconds reads delta-seconds (RFC 9111 §1.2.2). An invalid value is 0, and one that is too large is MaxTTL.
+func seconds(arg []byte) (n int64) {
+	if len(arg) == 0 {
+		return 0
+	}
+	const most = int64(MaxTTL / 1e9)
+	for _, b := range arg {
+		if b < '0' || b > '9' {
+			return 0
+		}
+		if n = n*10 + int64(b-'0'); n > most {
+			n = most
+		}
+	}
+	return n
+}
+
+// equalFold compares with a name in lower case; ASCII only.
+func equalFold(b []byte, lower string) bool {
+	if len(b) != len(lower) {
+		return false
+	}
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// Conditions returns the fields that make a request for the page conditional (RFC 9111 §4.3.1): "Name: value\r\n" ....
+// Without a validator, or for a page that is not a 200, there are none.
+func (p *Page) Conditions() (fields []byte) {
+	if p.Status != 200 {
+		return nil
+	}
+	if isTag(p.etag) {
+		fields = append(append(append(fields, "If-None-Match: "...), p.etag...), "\r\n"...)
+	}
+	if isDate(p.date) {
+		fields = append(append(append(fields, "If-Modified-Since: "...), p.date...), "\r\n"...)
+	}
+	return fields
+}
+
+// names reports whether a 304 with etag is about the page. One with another strong tag is about another
+// representation (RFC 9111 §4.3.4).
+func (p *Page) names(etag []byte) bool {
+	return len(etag) == 0 || len(p.etag) == 0 || bytes.HasPrefix(etag, []byte("W/")) || bytes.Equal(etag, bytes.TrimPrefix(p.etag, []byte("W/")))
+}
+
+// update returns the fields of a page after a 304 (RFC 9111 §3.2): those of a name that the 304 has are replaced, except
+// for those that describe the content that is kept. Date is never kept: the one of the page would make it as old as
+// before. If the 304 has none, it counts as made when it arrived (RFC 9110 §6.6.1).
+func (p *Page) update(fields []byte) []byte {
+	stored := p.Fields[:p.own]
+	merged := make([]byte, 0, len(stored)+len(fields))
+	for line := range bytes.Lines(stored) {
+		if name := fieldName(line); p.fixed(name) || !hasField(fields, name) && !equalFold(name, "date") {
+			merged = append(merged, line...)
+		}
+	}
+	for line := range bytes.Lines(fields) {
+		if !p.fixed(fieldName(line)) {
+			merged = append(merged, line...)
+		}
+	}
+	return merged
+}
+
+// fixed reports whether a 304 leaves a field of the page as it is.
+func (p *Page) fixed(name []byte) bool {
+	switch {
+	case equalFold(name, "content-type"), equalFold(name, "content-encoding"), equalFold(name, "content-range"),
+		equalFold(name, "content-length"), equalFold(name, "content-md5"), equalFold(name, "content-digest"), equalFold(name, "digest"):
+		return true
+	case equalFold(name, "etag"):
+		return len(p.etag) > 0
+	}
+	return false
+}
+
+func fieldName(line []byte) []byte {
+	name, _, _ := bytes.Cut(line, []byte{':'})
+	return name
+}
+
+func hasField(fields, name []byte) bool {
+	for line := range bytes.Lines(fields) {
+		if bytes.EqualFold(fieldName(line), name) {
+			return true
+		}
+	}
+	return false
+}
+
+// Confirm ends the Fill of a page that the handler has been asked for with its Conditions and has answered with h, which is
+// a 304. It returns the page as it is from now on, which is kept if h allows it. shared is false if
+// the requests that wait for it have to ask by themselves.
+func (f *Fill) Confirm(h *Head, now int64) (p *Page, shared bool) {
+	s, old := f.s, f.old
+	s.now = now
+	s.count.Revalidated++
+	got := readFields(h.Fields, now)
+	if !old.names(got.etag) {
+		f.end()
+		return old, false
+	}
+	read := readFields(old.update(h.Fields), now)
+	t := f.rule.judge(f.asked, old.Status, &read)
+	p = newPage(old.Status, &read, &t, now)
+	p.Reason, p.Type, p.Body = old.Reason, old.Type, old.Body
+	p.HasDate, p.HasServer = h.HasDate, old.HasServer || h.HasServer
+	if len(p.tags) == 0 {
+		p.tags = old.tags
+	}
+	if old.coded != nil && t.plain {
+		f.vary(p, &t)
+		p.coded = &coded{can: old.coded.can, asked: old.coded.asked}
+		for c, form := range old.coded.pages {
+			if p.coded.asked[c] = form != nil; form != nil {
+				p.coded.pages[c] = p.form(form.Body, static.Coding(c))
+				p.coded.size += p.coded.pages[c].size()
+			}
+		}
+	}
+	p.slim = slimmed(p.Fields)
+	f.page = p
+	if !t.keep || !f.move(t.vary) {
+		f.refused(t.personal, p.Status)
+		if old.in != nil {
+			s.drop(old.in)
+		}
+		f.end()
+		return p, false
+	}
+	s.purge() // pages that were purged meanwhile
+	f.end()
+	if in := s.nodes[string(f.key)]; !f.purged && (in == nil || in.page == nil || in.page == old) { // none that is newer
+		if old.in != nil && old.in != in {
+			s.drop(old.in)
+		}
+		f.store()
+	}
+	return p, !p.check
 }
