@@ -106,7 +106,7 @@
 //     Kernel timeouts end a client that has vanished.
 //   - environ is dropped after the handshake, and made again from the record on demand: an idle WebSocket costs 9 KiB
 //     with its connection (ASGI 10 to 14, uvicorn 26).
-//   - Broadcasts and groups are messages to the event loop (messages.go; groups.go of runtime/live). The
+//   - Broadcasts and groups are messages to the event loop (messages.go; sockets.go of runtime/live). The
 //     name of a group begins with a place that is the same in all processes. Where new code has something else in
 //     that place, a broadcast is dropped.
 //   - A hand-over to another process (live_handover.c) needs a plain ws.data, because pickling would run code of the

@@ -1,5 +1,5 @@
 /* Broadcasts to all WebSockets of an entry of PATHS, in all processes, and groups of WebSockets. The event loop keeps
- * the members (runtime/groups.go); this file sends it the changes. On any thread, with the GIL. */
+ * the members (runtime/live/sockets.go); this file sends it the changes. On any thread, with the GIL. */
 #include "live.h"
 
 #include <stdlib.h>

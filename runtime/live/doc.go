@@ -1,7 +1,7 @@
 // Package live has what stays open: channels, event streams and WebSockets.
 //
 // Channels have no sockets: names, events and how these are written, the past events that are kept for clients that come
-// back (Last-Event-ID), and the fan-out to subscribers, which are clients of server-sent events or WebSockets (groups.go).
+// back (Last-Event-ID), and the fan-out to subscribers, which are clients of server-sent events or WebSockets (sockets.go).
 //
 // A Hub and a Fanout belong to the event loop, except for the methods that say otherwise, such as Fanout.Publish. An
 // Event does not change. Start reading at Hub (hub.go) and Fanout (fanout.go).
@@ -9,7 +9,7 @@
 // # Publishing
 //
 // Fanout.Publish appends to an inbox, from any goroutine, and wakes the loop. The loop keeps the event in a ring of
-// its channel (history.go) and makes batches of at most 16 KiB. One batch is given to all its subscribers before the
+// its channel (event.go) and makes batches of at most 16 KiB. One batch is given to all its subscribers before the
 // next one begins. So a subscriber of several channels gets events in the order of their numbers, and the number of
 // the last one says exactly what it has got. A turn of the loop serves at least four subscribers, and up to 256, or
 // half a millisecond, as long as the poller has no other work: with slices of a fixed half millisecond, other clients
@@ -18,7 +18,7 @@
 // # Slow subscribers
 //
 // A burst is no reason to drop a client that reads as quickly as it can. The next batch waits for subscribers that
-// are behind (pacer.go), five pauses of 2 ms, and longer as long as waits without success have not used up an
+// are behind (fanout.go), five pauses of 2 ms, and longer as long as waits without success have not used up an
 // allowance, which grows by a tenth of the time. A pause counts the same however long it takes, because on a busy
 // machine clients get the processor as late as the server does. So clients that do not read delay others by no more
 // than that. When more than 16 MiB wait to be sent, publishing is refused.
@@ -35,12 +35,12 @@
 // This part of the package serves the subscribers of channels: clients that get server-sent events (HTML, §9.2) on the event loop.
 // It writes events, sends heartbeats, drops clients that do not read, and hands subscribers over to another process.
 // Channels decide which subscriber gets which events, and which events are kept for clients that come back.
-// Start reading at Subscribers, Subscribe and Subscriber; package runtime is the Host (channels.go).
+// Start reading at Subscribers, Subscribe and Subscriber; package runtime is the Host (runtime/hosts.go).
 //
 // A response becomes a stream of events in three steps. Subscribe makes the client a Subscriber of its channels when
 // the handler begins its response, so no event is lost; events wait. The rest of the handler's response passes through
-// a Sink (response.go), which adds the part that gives the connection away. The connection then speaks a protocol that
-// waits until everything is written (end.go), and the Subscriber gets its descriptor.
+// a Sink (stream.go), which adds the part that gives the connection away. The connection then speaks a protocol that
+// waits until everything is written (send.go), and the Subscriber gets its descriptor.
 //
 // # Cost
 //

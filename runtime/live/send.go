@@ -1,9 +1,14 @@
 package live
 
 import (
-	"fapws/runtime/system"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/conn"
+	"fapws/runtime/eventloop"
+	"fapws/runtime/logfile"
+	"fapws/runtime/system"
 )
 
 // send gives p events of a batch, or of the server's own.
@@ -169,4 +174,238 @@ func (s *Subscribers) room(p *StreamSubscriber) {
 	}
 	p.state = idle
 	_ = p.watch.WantRoom(false)
+}
+
+// dropSlow drops subscribers that took nothing for too long.
+func (s *Subscribers) dropSlow() {
+	for p := range s.fanout.Lagging {
+		if s.host.Now()-p.queue.stamp > int64(s.limits.WriteTimeout)+eventloop.Tick {
+			s.drop(p, "read nothing for "+s.limits.WriteTimeout.String())
+		}
+	}
+}
+
+// drop ends a subscriber that does not take what it gets, so that the kernel forgets
+// it, too.
+func (s *Subscribers) drop(p *StreamSubscriber, why string) {
+	if p.state == joining {
+		s.abandon(p) // its connection ends when its turn comes: see leaving
+		return
+	}
+	s.report(logfile.Info, p.String(), "a subscriber of "+p.position.Names()[0]+" "+why+" and has been dropped")
+	s.endBroken(p, why)
+}
+
+// endBroken is end for p whose client should see that it has not got everything.
+func (s *Subscribers) endBroken(p *StreamSubscriber, why string) {
+	if o := p.stream(); o != nil {
+		s.leaveStream(p)
+		o.Close(true)
+		return
+	}
+	system.ResetOnClose(p.watch.Fd())
+	s.end(p, why)
+}
+
+// leaveStream takes p, which has a stream, out of everything but that.
+func (s *Subscribers) leaveStream(p *StreamSubscriber) {
+	s.detach(p, true)
+	s.account(p)
+}
+
+// abandon ends a subscriber whose connection has ended before begin.
+func (s *Subscribers) abandon(p *StreamSubscriber) {
+	if p.state == gone {
+		return
+	}
+	p.state, p.queue = gone, nil
+	s.leave(p, false)
+}
+
+// end takes p, whose connection is broken or has been dealt with, out of everything.
+func (s *Subscribers) end(p *StreamSubscriber, why string) {
+	if p.state == gone {
+		return
+	}
+	s.host.Tracef("%s unsubscribed: %s", p, why)
+	if o := p.stream(); o != nil {
+		s.leaveStream(p)
+		o.Close(false)
+		return
+	}
+	_ = unix.Close(s.detach(p, true))
+	s.account(p)
+	s.host.Closed()
+}
+
+// account writes the line of p, which has ended, to the access log.
+func (s *Subscribers) account(p *StreamSubscriber) {
+	if p.log != nil {
+		s.host.Account(p.log, p.sent, int64(p.framed))
+		p.log = nil
+	}
+}
+
+// detach makes the loop know nothing of p, whose descriptor it returns, or -1 if it has a stream. tell: it has left.
+func (s *Subscribers) detach(p *StreamSubscriber, tell bool) (fd int) {
+	if p.queue != nil {
+		s.fanout.CaughtUp(p)
+		p.queue = nil
+	}
+	p.state = gone
+	if fd = p.watch.Fd(); fd >= 0 {
+		p.watch.Remove()
+		system.ReleaseDescriptor(fd)
+	}
+	s.heartbeats.remove(p)
+	s.live--
+	s.leave(p, tell)
+	return fd
+}
+
+// leave takes p out of its channels.
+func (s *Subscribers) leave(p *StreamSubscriber, tell bool) {
+	names := p.position.Names()
+	s.fanout.Leave(p)
+	s.joined--
+	if key := addressKey(p.addr); p.addr.IsValid() {
+		if s.addresses[key]--; s.addresses[key] <= 0 {
+			delete(s.addresses, key)
+		}
+	}
+	if tell && s.cfg.Left != nil {
+		client := p.client()
+		for _, name := range names {
+			s.cfg.Left(name, client)
+		}
+	}
+	s.counted(names)
+}
+
+var finalChunk = NewBytes("0\r\n\r\n")
+
+// finish ends p as a stream ends, so that its client comes back after a while.
+func (s *Subscribers) finish(p *StreamSubscriber) {
+	if p.state == ending {
+		return
+	}
+	idling := p.state == idle
+	if p.minor > 0 {
+		s.send(p, []*Event{finalChunk})
+	}
+	switch {
+	case p.state == gone:
+	case idling && p.queue == nil:
+		s.end(p, "the server is shutting down")
+	default:
+		p.state = ending
+	}
+}
+
+// Drain ends all subscribers, as their streams end, and those that come later. Published events are sent before.
+func (s *Subscribers) Drain() {
+	s.retiring, s.ending = true, true
+	s.fanout.Finish(s.now())
+	for p := range s.heartbeats.all {
+		s.finish(p)
+	}
+}
+
+// Retire is Drain, but with Config.HandOver subscribers that have a descriptor stay until Export has seen to them.
+func (s *Subscribers) Retire() {
+	s.retiring = true
+	if !s.stay {
+		s.Drain()
+		return
+	}
+	for p := range s.heartbeats.all {
+		if p.stream() != nil {
+			s.finish(p)
+		}
+	}
+}
+
+// Close resets the connections of the subscribers that Drain has left.
+func (s *Subscribers) Close() {
+	for p := range s.heartbeats.all {
+		s.endBroken(p, "the server has shut down")
+	}
+}
+
+// leaving is the protocol of a connection that becomes a subscriber as soon as everything before the events was written: then
+// the connection ends without its descriptor.
+type leaving struct {
+	p      *StreamSubscriber
+	conn   *conn.Conn
+	before conn.Protocol // that the connection spoke before, which accounts for it
+	left   bool          // the subscriber has the descriptor
+}
+
+// Input implements conn.Protocol: bytes from a subscriber do not count.
+func (v *leaving) Input([]byte) { v.leave() }
+
+// EOF implements conn.Protocol.
+func (v *leaving) EOF() (stays bool) { return false }
+
+// Flushed implements conn.Protocol.
+func (v *leaving) Flushed() { v.leave() }
+
+// Writable implements conn.Protocol.
+func (v *leaving) Writable() { v.leave() }
+
+// leave starts the subscriber if everything was written.
+func (v *leaving) leave() {
+	c, p, s := v.conn, v.p, v.p.s
+	switch {
+	case c.Writing() || c.Gathers():
+		return
+	case p.state == gone: // more events have come for it meanwhile than may wait
+		c.Reset = true
+		c.Close("it reads too slowly")
+		return
+	case c.Half():
+		c.Close("the client has shut down its side")
+		return
+	}
+	if c.Transport() != nil { // nobody else could write to its socket
+		s.stream(v)
+		return
+	}
+	c.Unwatch()
+	if err := s.attach(p, c.Fd()); err != nil {
+		s.host.Log(logfile.Error, p.String(), "cannot be watched as a subscriber: "+err.Error())
+		c.Close("it cannot be watched as a subscriber")
+		return
+	}
+	v.left = true
+	c.Detach()
+	s.tellJoined(p)
+	s.begin(p)
+}
+
+// lookAgain is how much later a connection without a deadline is looked at again, in nanoseconds.
+const lookAgain = int64(time.Minute)
+
+// Deadline implements conn.Protocol: a transfer has its own.
+func (v *leaving) Deadline() int64 { return v.p.s.host.Now() + lookAgain }
+
+// Expired implements conn.Protocol.
+func (v *leaving) Expired() { v.conn.Schedule() }
+
+// Drain implements conn.Protocol: the subscriber ends with all others.
+func (v *leaving) Drain(bool) {}
+
+// Closed implements conn.Protocol.
+func (v *leaving) Closed() {
+	if !v.left {
+		v.p.s.abandon(v.p)
+		v.p.s.account(v.p)
+	}
+}
+
+// Gone implements conn.Protocol.
+func (v *leaving) Gone() {
+	if !v.left { // else the subscriber has its place
+		v.before.Gone()
+	}
 }
