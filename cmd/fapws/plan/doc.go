@@ -36,7 +36,7 @@
 //   - build.go: Build makes the sites; it names all mistakes, each with file and line. Built has what they need while
 //     they serve.
 //   - Files for the kinds of routes (files.go, cgi.go; kinds.go has the small ones) and for the rules that
-//     go with any of them (rules.go, login.go, logs.go).
+//     go with any of them (rules.go, logs.go).
 //
 // To add a kind of route, write a function of the type kind.build and name it in kinds (host.go).
 // Responders are mounted with builder.responder. A rule that goes with every kind is put on the mounts of a route in
