@@ -26,7 +26,7 @@
 // Paths below the new root stay the same: FurnishChroot makes a link in it that leads from its own name to itself, so
 // /srv/www/log is /srv/www/log inside, too, and no code translates paths. contrib/fapws/_chroot.py imports modules
 // that Python and handlers import late, and keeps the source of all modules for tracebacks; TZ gets the value of
-// /etc/localtime (zone.go). EnterChroot fails if the process has a directory outside open, which would be a way out, or a
+// /etc/localtime (identity.go). EnterChroot fails if the process has a directory outside open, which would be a way out, or a
 // file there that it writes.
 //
 // # Sandbox

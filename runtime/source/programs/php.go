@@ -1,13 +1,22 @@
 package programs
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
+	"sync"
+	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"fapws/runtime/backend"
+	"fapws/runtime/system"
 )
 
 // PHPOptions describe a folder of PHP scripts.
@@ -201,5 +210,271 @@ func (p *PHP) Close(grace time.Duration) {
 	if p.fast != nil {
 		p.fast.Close()
 		p.manager.close(grace)
+	}
+}
+
+// manager starts processes of php-cgi, one for each link: a request that hangs is
+// ended with its process and holds up no other, and none is in the middle of one
+// when a process has served its number.
+type manager struct {
+	o    *PHPOptions
+	argv []string
+	env  []string
+	gate *Gate // for processes, also those that are ending
+
+	mu      sync.Mutex
+	running map[*phpProcess]bool
+	closed  bool
+	fails   int       // processes in a row that ended before they had ever answered
+	pause   time.Time // none is started before
+}
+
+// phpProcess is one php-cgi.
+type phpProcess struct {
+	m     *manager
+	child *os.Process
+
+	answered bool // guarded by manager.mu
+
+	mu     sync.Mutex
+	told   bool // to end
+	reaped bool
+	ended  chan struct{}
+}
+
+// Pauses after processes that ended at once: a request in that time is answered
+// without trying.
+const (
+	firstPause = 100 * time.Millisecond
+	lastPause  = 5 * time.Second
+)
+
+var errClosed = errors.New("the server is shutting down")
+
+// dial implements programs.FastCGIOptions.Dial.
+func (m *manager) dial(ctx context.Context) (*Link, error) {
+	program, err := m.o.find()
+	if err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	wait := time.Until(m.pause)
+	m.mu.Unlock()
+	if wait > 0 {
+		return nil, FastCGIUnavailable(m.o.Command + " exits right after its start; see the error log")
+	}
+	if err := m.gate.Enter(ctx); err != nil {
+		return nil, err
+	}
+	l, err := m.start(program)
+	if err != nil {
+		m.gate.Leave()
+		return nil, fmt.Errorf("%s cannot be started: %w", m.o.Command, err)
+	}
+	return l, nil
+}
+
+// start starts a process and connects to it.
+func (m *manager) start(program string) (*Link, error) {
+	listener, conn, err := privateSocket()
+	if err != nil {
+		return nil, err
+	}
+	defer listener.Close()
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	defer null.Close()
+	said, stderr, err := os.Pipe()
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	defer stderr.Close()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		err = errClosed
+	}
+	var child *os.Process
+	if err == nil {
+		// §2.2: descriptor 0 listens
+		child, err = StartProcess(program, append([]string{program}, m.argv...), m.env, "/", [3]*os.File{listener, null, stderr})
+	}
+	if err != nil {
+		conn.Close()
+		said.Close()
+		return nil, err
+	}
+	p := &phpProcess{m: m, child: child, ended: make(chan struct{})}
+	m.running[p] = true
+	go m.listen(said)
+	go p.await()
+	return &Link{Conn: conn, Heard: p.heard, Drop: func(hangs bool) {
+		conn.Close()
+		p.end(hangs)
+	}}, nil
+}
+
+// privateSocket returns a listening socket to which no other process can connect, and the one connection to it: its
+// name is gone before the program has it.
+func privateSocket() (listener *os.File, conn net.Conn, err error) {
+	dir, err := privateFolder()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer os.RemoveAll(dir)
+	fd, err := system.Socket(unix.AF_UNIX)
+	if err != nil {
+		return nil, nil, err
+	}
+	listener = os.NewFile(uintptr(fd), "php-cgi")
+	defer func() {
+		if err != nil {
+			listener.Close()
+		}
+	}()
+	path := filepath.Join(dir, "s")
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		return nil, nil, fmt.Errorf("bind %s: %w", path, err)
+	}
+	if err := unix.Listen(fd, 1); err != nil {
+		return nil, nil, err
+	}
+	conn, err = net.Dial("unix", path)
+	return listener, conn, err
+}
+
+// privateFolder makes a folder that only this user can enter. It need not last.
+func privateFolder() (dir string, err error) {
+	for _, parent := range []string{os.TempDir(), os.Getenv("XDG_RUNTIME_DIR"), "/dev/shm"} {
+		const room = 70 // the path of a socket has 107 bytes at most
+		if parent == "" || len(parent) > room {
+			continue
+		}
+		if dir, err = os.MkdirTemp(parent, "fapws-php-"); err == nil {
+			return dir, nil
+		}
+	}
+	if err == nil {
+		err = errors.New("found no directory with a short name for temporary files")
+	}
+	return "", err
+}
+
+// listen logs the output of a process outside of requests.
+func (m *manager) listen(said *os.File) {
+	lines := Lines{Log: func(line string) { m.o.Log("", m.o.Command+": "+line) }}
+	buf := make([]byte, 1024)
+	for {
+		n, err := said.Read(buf)
+		lines.Write(buf[:n])
+		if err != nil {
+			break
+		}
+	}
+	lines.Close()
+	said.Close()
+}
+
+// end ends the process: one that hangs at once, any other after the request
+// that it runs, if it finishes in time. Any goroutine may call it.
+func (p *phpProcess) end(hangs bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reaped {
+		return
+	}
+	p.told = true
+	if hangs {
+		p.kill()
+		return
+	}
+	_ = p.child.Signal(unix.SIGTERM) // php-cgi then ends between two requests
+	time.AfterFunc(p.m.o.Timeout, p.force)
+}
+
+func (p *phpProcess) force() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.reaped {
+		p.told = true
+		p.kill()
+	}
+}
+
+// kill ends the process and those that it has started. p.mu is held, and it is not reaped.
+func (p *phpProcess) kill() { _ = unix.Kill(-p.child.Pid, unix.SIGKILL) }
+
+// await reaps the process.
+func (p *phpProcess) await() {
+	system.AwaitExit(p.child.Pid)
+	p.mu.Lock()
+	state, err := p.child.Wait()
+	p.reaped = true
+	told := p.told
+	p.mu.Unlock()
+	close(p.ended)
+	m := p.m
+	m.mu.Lock()
+	delete(m.running, p)
+	// One that ends by itself may be told to all the same: its connection breaks first.
+	alone := !told || !p.answered && failed(state)
+	if alone && !p.answered {
+		m.fails++
+		if m.fails > 1 { // one alone may have died of its request
+			m.pause = time.Now().Add(min(firstPause<<min(m.fails-2, 10), lastPause))
+		}
+	}
+	m.mu.Unlock()
+	m.gate.Leave()
+	if alone && err == nil {
+		m.o.Log("", fmt.Sprintf("%s exited unexpectedly: %v", m.o.Command, state))
+	}
+}
+
+// failed tells whether a process ended otherwise than one that is told to: php-cgi
+// then has the status 0.
+func failed(state *os.ProcessState) bool {
+	if state == nil {
+		return false
+	}
+	status := state.Sys().(syscall.WaitStatus)
+	return status.Exited() && status.ExitStatus() != 0 ||
+		status.Signaled() && status.Signal() != unix.SIGTERM && status.Signal() != unix.SIGKILL
+}
+
+// heard is programs.Link.Heard: the program is all right.
+func (p *phpProcess) heard() {
+	p.m.mu.Lock()
+	p.answered, p.m.fails = true, 0
+	p.m.mu.Unlock()
+}
+
+// close ends all processes and waits for that; those that do not end by
+// themselves in grace are killed.
+func (m *manager) close(grace time.Duration) {
+	m.mu.Lock()
+	m.closed = true
+	var all []*phpProcess
+	for p := range m.running {
+		all = append(all, p)
+	}
+	m.mu.Unlock()
+	for _, p := range all {
+		p.end(false)
+	}
+	late := time.After(grace)
+	for _, p := range all {
+		select {
+		case <-p.ended:
+		case <-late:
+			for _, p := range all {
+				p.force()
+			}
+			<-p.ended
+		}
 	}
 }
