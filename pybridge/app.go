@@ -137,8 +137,6 @@ func Load(o Options) (*App, error) {
 	}
 	system.OpenPoll()
 	watchGoCrash()
-	system.KeepDescriptors()
-	C.core_descriptors((*C.uint64_t)(system.DescriptorTable()), system.MaxDescriptor)
 	if err := start(o); err != nil {
 		return nil, err
 	}

@@ -828,18 +828,4 @@ void core_crash_forked(void);
 /* Writes "fapws: " and three texts as one new line, and exits with the status of a crash. Async-signal-safe. */
 void core_crash_exit(const char *text, const char *more, const char *rest) __attribute__((noreturn));
 
-/* =============================================================================
- * Descriptors of the server, which the application cannot close: core_descriptors.c. A descriptor stays its opener's;
- * here is only a mark. Any thread, without the GIL. */
-
-/* Protects fd, which code here has opened; does nothing if fd is -1. */
-void core_descriptor_keep(int fd);
-/* Ends the protection, before fd is closed or given to the application. */
-void core_descriptor_release(int fd);
-/* Whether this process is the server, not a child. */
-int core_is_server(void);
-/* Writes "FILE:LINE: " if caller, an address in the calling function, is a function of Python itself that Python code
- * has called. */
-void core_write_caller(FILE *out, void *caller);
-
 #endif

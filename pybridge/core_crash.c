@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -34,6 +35,7 @@ static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGILL};
 static struct sigaction go_handlers[FAULTS];
 static char loading[256];              /* the name of the application that is being loaded; "": none */
 static volatile sig_atomic_t watching; /* the application has begun to load */
+static pid_t server;                   /* the process that loads it, and no child */
 
 /* The socket of the supervisor, and the bytes before a line on it. */
 static struct {
@@ -168,6 +170,7 @@ void core_crash_watch(const char *name) {
   if (!watching)
     for (size_t i = 0; i < FAULTS; i++) install(faults[i], on_signal, &go_handlers[i]);
   watching = 1;
+  server = getpid();
   snprintf(loading, sizeof loading, "%s", name ? name : "");
 }
 
@@ -192,15 +195,41 @@ void core_crash_forked(void) {
 
 /* --- os._exit() --------------------------------------------------------------- */
 
-/* Replaces libc's, like the functions of core_descriptors.c. Go exits by a system call. */
+/* Writes "FILE:LINE: " if caller, an address in the calling function, is a function of Python itself that Python code
+ * has called: others may hold locks that the thread with the GIL is waiting for. */
+static void write_caller(FILE *out, void *caller) {
+  Dl_info python, here;
+  if (!Py_IsInitialized() || !PyGILState_GetThisThreadState()) return;
+  void *in_python = *(void **)&PyLong_Type.tp_repr; /* the type itself may have been copied into the executable */
+  if (!dladdr(in_python, &python) || !dladdr(caller, &here) || python.dli_fbase != here.dli_fbase) return;
+  PyGILState_STATE gil = PyGILState_Ensure();
+  PyObject *type, *value, *tb, *frame = (PyObject *)PyEval_GetFrame();
+  PyErr_Fetch(&type, &value, &tb);
+  char *text = NULL;
+  size_t n;
+  FILE *f = frame ? open_memstream(&text, &n) : NULL;
+  if (f) {
+    core_write_frame(f, frame);
+    fclose(f);
+    fprintf(out, "%s:%s: ", text, text + strlen(text) + 1);
+  }
+  free(text);
+  PyErr_Restore(type, value, tb);
+  PyGILState_Release(gil);
+}
+
+/* After vfork() the memory is the parent's, but the process id is not. */
+static int is_server(void) { return !core_forked && getpid() == server; }
+
+/* Replaces libc's, because the dynamic linker finds symbols of the executable first. Go exits by a system call. */
 void _exit(int status) {
-  if (watching && core_is_server()) {
+  if (watching && is_server()) {
     char *line = NULL;
     size_t n;
     FILE *out = open_memstream(&line, &n);
     if (out) {
       fprintf(out, BEGIN);
-      core_write_caller(out, __builtin_return_address(0));
+      write_caller(out, __builtin_return_address(0));
       if (*loading)
         fprintf(
             out,

@@ -43,7 +43,6 @@ int core_errorlog_add(const char *path, int64_t max, int64_t until) {
   l->until = until;
   if (path && !(l->path = strdup(path))) return 0;
   if (path) l->fd = open(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-  core_descriptor_keep(l->fd);
   return ++nlogs;
 }
 
@@ -68,7 +67,6 @@ void core_errorlog_forked(void) {
 }
 
 static void forget(errorlog *l) {
-  core_descriptor_release(l->fd);
   close(l->fd); /* also releases the lock */
   l->fd = -1;
 }
@@ -90,7 +88,6 @@ static int take(errorlog *l, struct stat *here, int alone) {
     if (l->fd < 0)
       l->fd = open(l->path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (alone ? O_CREAT : 0), 0640);
     if (l->fd < 0) return 0;
-    core_descriptor_keep(l->fd);
     struct stat there;
     if (fstat(l->fd, here) != 0 || !S_ISREG(here->st_mode) || !lock(l->fd)) {
       forget(l);

@@ -1,5 +1,5 @@
 /* The last line of a process in which Go's runtime crashes because of the application: the application closed a
- * descriptor of Go's poller by a direct system call, which core_descriptors.c does not see, or used all memory that a
+ * descriptor of Go's poller, or used all memory that a
  * limit allows. Go's runtime would write "fatal error: ..." and a dump of all goroutines.
  *
  * debug.SetCrashOutput makes Go write a copy of the dump to a pipe with room for one write, whose reading end sends a

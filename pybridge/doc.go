@@ -166,10 +166,6 @@
 // event loop takes them before it takes finished parts, so a page that a handler has purged is gone when its client
 // reads the answer.
 //
-//   - messages.go keeps the order of one client over several workers: of 300 events that a client published through two
-//     workers in turn, up to three came swapped. The output of an exchange that has published is held back until the
-//     supervisor has numbered its event; other exchanges do not wait. Two workers, one connection, median: 19 µs
-//     became 118 for such a request (ASGI: 83 and 180), others still take 13.
 //   - live_ipc.c passes messages between the Python code of workers, as broadcasts to a place that no WebSocket has. The
 //     channel layer (contrib/channels.py) is a state machine in each worker on top of them: all changes arrive
 //     everywhere in one order, so no process asks another. A message in a channel that any process may read is kept
@@ -190,8 +186,8 @@
 // are removed, and when the handler returns, the child exits instead of serving. A socket that lives long has to be
 // passed to KeepFromChildren, so that children close it.
 //
-// core_descriptors.c keeps the application from closing descriptors of the server, core_crash.c and core_gocrash.c have the last
-// line of a process that crashes. --fork is ServeForks and contrib/fapws/_fork.py, with package
+// core_crash.c and core_gocrash.c have the last line of a process that crashes, also because the application has closed
+// descriptors of the server. --fork is ServeForks and contrib/fapws/_fork.py, with package
 // runtime/source/programs on the other side.
 //
 // # Other systems
@@ -200,11 +196,8 @@
 // cmd/fapws/process and runtime/source/programs. A port has to replace:
 //
 //   - eventfd (asgi_thread.c, and the event in the tables that Go shares with C): a pipe, or EVFILT_USER of kqueue.
-//   - SYS_close, SYS_close_range and SYS_dup3 behind the functions of libc that core_descriptors.c replaces: calls by
-//     dlsym(RTLD_NEXT), because OpenBSD refuses system calls from outside of libc. It has closefrom, not close_range.
-//     cmd/fapws/confine closes its descriptor in the same way. runtime/source/programs marks descriptors by close_range, which
-//     FreeBSD also has; elsewhere fcntl for each.
-//   - /proc/self/fd (core_descriptors.c, core_fork.c): fdescfs, or F_KINFO of fcntl on FreeBSD.
+//   - close_range of runtime/source/programs, which marks descriptors: FreeBSD has it, too; elsewhere fcntl for each.
+//   - /proc/self/fd (core_fork.c): fdescfs, or F_KINFO of fcntl on FreeBSD.
 //   - memfd_create (core_stack.c): shm_open(SHM_ANON) on FreeBSD, an unlinked temporary file elsewhere.
 //   - Signals from SIGRTMIN to SIGRTMAX (core_stack.c, core_stack.c, core_gocrash.c): OpenBSD and macOS have none; SIGINFO is free there.
 //   - F_SETSIG, F_SETPIPE_SZ and pipes of packets (core_gocrash.c): without them Go's dump has no line before it.

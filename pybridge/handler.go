@@ -47,9 +47,6 @@ type RunConfig struct {
 	// part that was finished later.
 	Purge func(pattern string)
 
-	// Warn is called on the event loop with a line for the error log.
-	Warn func(line string)
-
 	// Timeout is the maximum duration of a WebSocket callback; 0: no limit. The event loop watches other handlers itself, and
 	// calls Overdue.
 	Timeout time.Duration
@@ -87,7 +84,6 @@ type Handler struct {
 	pipelines []*C.core_pipeline // by exchange.Request.Pipeline; on the loop
 
 	presence presenceQueue
-	order    order
 	gilCalls *eventloop.Queue[func()] // see withGIL
 	held     inlineWatchdog
 

@@ -24,21 +24,18 @@ import (
 	python3 "github.com/go-python/cpy3"
 
 	"fapws/runtime/metrics"
-	"fapws/runtime/system"
 )
 
 var keeping sync.Mutex
 
 // KeepFromChildren makes children that the application forks (os.fork, multiprocessing) close a listener and all connections
-// accepted from it, or another descriptor that the server never closes, and keeps the application from closing it (package
-// descriptors). For other descriptors close-on-exec is enough. It is safe for concurrent use.
+// accepted from it, or another descriptor that the server never closes. For other descriptors close-on-exec is enough. It is safe for concurrent use.
 func KeepFromChildren(c syscall.Conn) error {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return err
 	}
 	return raw.Control(func(fd uintptr) {
-		system.KeepDescriptor(int(fd))
 		keeping.Lock()
 		defer keeping.Unlock()
 		C.core_keep_from_children(C.int(fd))

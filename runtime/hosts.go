@@ -74,7 +74,7 @@ type appHost struct{ l *loop }
 
 func (h appHost) Now() int64     { return h.l.now() }
 func (h appHost) Exact() int64   { return int64(time.Since(h.l.conns.Start())) }
-func (h appHost) Flush()         { h.l.sites.Turn(); h.l.conns.Flush() }
+func (h appHost) Flush()         { h.l.flush() }
 func (h appHost) Occupied(n int) { h.l.accepting.Occupied(n) }
 func (h appHost) Recover()       { h.l.recover(recover()) }
 
@@ -89,9 +89,10 @@ func (h appHost) Log(level logfile.Level, line string) { h.l.s.log(level, line) 
 // pagesHost is the loop as the cache needs it. It implements cache.Host.
 type pagesHost struct{ l *loop }
 
-func (h pagesHost) Now() int64  { return h.l.now() }
-func (h pagesHost) Wall() int64 { return h.l.wall() }
-func (h pagesHost) Flush()      { h.l.sites.Turn(); h.l.conns.Flush() }
+func (h pagesHost) Now() int64    { return h.l.now() }
+func (h pagesHost) Wall() int64   { return h.l.wall() }
+func (h pagesHost) Flush()        { h.l.flush() }
+func (h pagesHost) Soon(f func()) { h.l.conns.Soon(f) }
 
 func (h pagesHost) Beside(work func(), done func(bug bool)) {
 	h.l.conns.Beside(work, done)
@@ -218,11 +219,18 @@ func (s *Server) HoldHistory(d time.Duration) {
 }
 
 // TakePublished takes the published events and messages: for clients that subscribe from now on they are past. It must not be called on the loop.
-func (s *Server) TakePublished() { s.do(s.loop.takePublished) }
+func (s *Server) TakePublished() {
+	s.do(func() {
+		s.loop.subscribers.Take()
+		s.loop.sockets.Take()
+	})
+}
 
-func (l *loop) takePublished() {
-	l.subscribers.Take()
-	l.sockets.Take()
+// giveEvents sends published events, and messages to groups, now that all others have had their turn.
+func (l *loop) giveEvents() {
+	l.flushBatch()
+	l.subscribers.Turn()
+	l.sockets.Turn()
 }
 
 // subscriberHost is the loop as the subscribers of channels need it. It implements live.StreamHost.

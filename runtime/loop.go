@@ -15,6 +15,7 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/live"
 	"fapws/runtime/logfile"
+	"fapws/runtime/metrics"
 	"fapws/runtime/protocol/http"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
@@ -37,17 +38,18 @@ type loop struct {
 	conns     conn.Set // all of them, with the clock and the output that is gathered
 	wake      wake
 	accepting conn.Acceptor
-	secure    conn.TLSServer  // has the handshakes of TLS
-	sites     sites.Sites     // decide what answers
-	app       *app.Dispatcher // has the requests that handlers answer
-	pages     *cache.Pages    // nil: nothing is kept
-	idle      chan struct{}   // told when the first connection comes: see tick
-	emptied   chan struct{}   // told when the last one has gone
-	live      atomic.Int64    // open connections; written here, read by tick
-	limited   atomic.Bool     // handlers have timeouts
-	owed      atomic.Int64    // exchanges that may get overdue, at the last tick or when the last connection went
-	busyNow   bool            // flushBatch is on the stack
-	shut      bool            // closeAll was called
+	secure    conn.TLSServer    // has the handshakes of TLS
+	sites     sites.Sites       // decide what answers
+	app       *app.Dispatcher   // has the requests that handlers answer
+	pages     *cache.Pages      // nil: nothing is kept
+	counts    *metrics.Recorder // nil: requests are not counted
+	idle      chan struct{}     // told when the first connection comes: see tick
+	emptied   chan struct{}     // told when the last one has gone
+	live      atomic.Int64      // open connections; written here, read by tick
+	limited   atomic.Bool       // handlers have timeouts
+	owed      atomic.Int64      // exchanges that may get overdue, at the last tick or when the last connection went
+	busyNow   bool              // flushBatch is on the stack
+	shut      bool              // closeAll was called
 
 	warned int64 // when a line said that responses were ended because clients read too slowly, by now
 	cut    int   // responses that were ended since then
@@ -76,6 +78,7 @@ func newLoop(s *Server) *loop {
 	l.accepting.Host, l.accepting.Log = acceptHost{l}, s.logf
 	l.conns.Init()
 	l.conns.Log = s.logf
+	l.conns.Unsent.Exceeded = func() { l.conns.Soon(l.boundUnsent) }
 	l.app = app.New(appHost{l})
 	l.subscribers = live.NewSubscribers(subscriberHost{l})
 	l.sockets = live.NewSockets(socketHost{l}, &l.conns)
@@ -172,15 +175,8 @@ func (l *loop) all() (list []*sites.Client) {
 func (l *loop) busy() bool { return l.conns.Events.Busy() }
 
 // endOfBatch passes on what a batch of events has brought.
-func (l *loop) endOfBatch(woken bool) {
+func (l *loop) endOfBatch() {
 	l.flushBatch()
-	if woken { // now that all others have had their turn
-		l.subscribers.Turn()
-		l.sockets.Turn()
-		if l.conns.Gathers() || l.conns.Resumes() {
-			l.flushBatch()
-		}
-	}
 	if l.gone {
 		l.tellEnd()
 	}
@@ -194,24 +190,28 @@ func (l *loop) flushBatch() {
 	}
 	l.busyNow = true
 	for {
-		l.sites.Turn()
+		if l.counts != nil {
+			l.counts.Turn()
+		}
 		l.app.Run()
-		if l.pages != nil {
-			l.pages.Retry()
-		}
-		if l.conns.Unsent.Exceeded() {
-			l.boundUnsent()
-		}
-		l.http.EaseBodies()
-		l.sites.Turn() // clients that have their response are counted
-		l.conns.Flush()
-		if !l.conns.Resumes() && !l.app.Pending() && (l.pages == nil || !l.pages.Pending()) {
+		l.flush()
+		if !l.conns.Resumes() && !l.app.Pending() {
 			break
 		}
 		l.conns.Resume()
 	}
-	l.sites.Turn() // the next request comes after a wait
+	if l.counts != nil {
+		l.counts.Turn() // the next request comes after a wait
+	}
 	l.busyNow = false
+}
+
+// flush writes the output that is gathered. Clients that have their response are counted.
+func (l *loop) flush() {
+	if l.counts != nil {
+		l.counts.Turn()
+	}
+	l.conns.Flush()
 }
 
 func (l *loop) tracef(format string, args ...any) {
@@ -312,13 +312,11 @@ func (w *wake) close() {
 	unix.Close(w.theirs.Signals)
 }
 
-// woken takes the published events and messages, before later subscribers join, and sends the parts that the application
-// has finished, before new requests are read and before a tick looks at the time.
+// woken sends the parts that the application has finished, before new requests are read and before a tick looks at the time.
 func (l *loop) woken() {
 	if l.debug >= 2 {
 		l.tracef("woken by the application")
 	}
-	l.takePublished()
 	l.app.Wake()
 	l.flushBatch()
 }

@@ -45,7 +45,9 @@ const answersWithin = 20 * time.Millisecond
 
 // noteMetrics keeps what the loop knows, for Metrics. On the loop.
 func (s *Server) noteMetrics() {
-	s.loop.sites.Turn()
+	if r := s.loop.counts; r != nil {
+		r.Turn()
+	}
 	own := s.loop.metrics()
 	s.lastMetrics.Store(&own)
 }

@@ -75,14 +75,8 @@ func (s *Server) begin() (err error) {
 		return err
 	}
 	l.wake.theirs.SendNow = l.app.SendNow
-	waker, err := l.wake.theirs.Duplicate() // with duplicated descriptors: a publisher may outlive the loop
-	if err != nil {
-		l.wake.close()
-		l.conns.Events.Close()
-		return err
-	}
-	l.subscribers.Bind(l.conns.Events, waker.Wake)
-	l.sockets.WakeBy(waker.Wake)
+	l.subscribers.Bind(l.conns.Events, func() { l.post(l.giveEvents) })
+	l.sockets.WakeBy(func() { l.post(l.giveEvents) })
 	l.conns.SetReadSize(s.cfg.ReadBuffer)
 	l.accepting.Events = l.conns.Events
 	l.accepting.KeepReserve(l.wake.signals)

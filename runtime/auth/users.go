@@ -206,11 +206,9 @@ func stampOf(st *syscall.Stat_t) stamp {
 // Keep makes f the file, which is closed when another one takes its place. info describes it before it was read.
 func (o *OpenFile) Keep(f *os.File, info fs.FileInfo) {
 	st, ok := info.Sys().(*syscall.Stat_t)
-	system.KeepDescriptor(int(f.Fd()))
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.file != nil {
-		system.ReleaseDescriptor(int(o.file.Fd()))
 		o.file.Close()
 	}
 	o.file, o.stamp = f, stamp{}
@@ -238,7 +236,6 @@ func (o *OpenFile) Close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.file != nil {
-		system.ReleaseDescriptor(int(o.file.Fd()))
 		o.file.Close()
 		o.file = nil
 	}

@@ -92,7 +92,6 @@ func (c *Conn) Open(s *Set, p Protocol) error {
 		c.closed = true
 		return err
 	}
-	system.HoldDescriptor(c.Fd())
 	return nil
 }
 
@@ -291,7 +290,6 @@ func (c *Conn) closeSocket() {
 	if c.virtual() {
 		return
 	}
-	system.ReleaseDescriptor(fd)
 	unix.Close(fd)
 }
 
@@ -323,6 +321,7 @@ type Set struct {
 	unix  int64 // seconds since 1970
 	wheel eventloop.Wheel[Conn]
 	again []*Conn  // those that may go on with their pending input
+	soon  []func() // of Soon
 	out   *Conn    // for which output is gathered, or nil
 	input []byte   // that connections are read into
 	file  []byte   // that files are read into, for transports; nil: it was not needed yet
@@ -336,6 +335,7 @@ type Set struct {
 // Init makes s ready.
 func (s *Set) Init() {
 	s.Cached = system.Cached
+	s.Unsent.Exceeded = func() {}
 	s.spare = make([][]byte, 0, spareBuffers)
 	s.start = time.Now()
 	s.SetTime(s.start)
@@ -402,7 +402,10 @@ func (s *Set) CloseAll(why string) {
 	}
 }
 
-// Resume calls Input for connections that may go on with their pending input. Output may be gathered then.
+// Soon has Resume call f. A feature that has something to do tells the loop so, which asks none of them.
+func (s *Set) Soon(f func()) { s.soon = append(s.soon, f) }
+
+// Resume calls Input for connections that may go on with their pending input, and the functions of Soon. Output may be gathered then.
 func (s *Set) Resume() {
 	for i := 0; i < len(s.again); i++ {
 		c := s.again[i]
@@ -412,13 +415,16 @@ func (s *Set) Resume() {
 		}
 	}
 	s.again = s.again[:0]
+	for i := 0; i < len(s.soon); i++ {
+		f := s.soon[i]
+		s.soon[i] = nil
+		f()
+	}
+	s.soon = s.soon[:0]
 }
 
 // Resumes reports whether Resume has something to do.
-func (s *Set) Resumes() bool { return len(s.again) > 0 }
-
-// Gathers reports whether Flush has something to do.
-func (s *Set) Gathers() bool { return s.out != nil }
+func (s *Set) Resumes() bool { return len(s.again)+len(s.soon) > 0 }
 
 // Restamp gives connections whose stamp is not older than since the stamp at, if that is later: the clock has been late.
 func (s *Set) Restamp(since, at int64) {

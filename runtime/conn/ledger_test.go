@@ -77,13 +77,14 @@ func TestLedger(t *testing.T) {
 		}, 99 * second, "", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			l, cut := &Ledger{Max: 4 * mib}, []string{}
+			l, cut, exceeded := &Ledger{Max: 4 * mib}, []string{}, false
+			l.Exceeded = func() { exceeded = true }
 			c.do(func(name string, body []byte, at int64) *waiting {
 				w := &waiting{l: l, name: name, body: body, cut: &cut}
 				l.Add(&w.Unsent, w, body, len(body), at)
 				return w
 			})
-			if l.Exceeded() {
+			if exceeded {
 				l.Bound(c.now)
 			}
 			if got := strings.Join(cut, " "); got != c.want || l.Total() != c.left || l.Ended() != int64(len(cut)) {

@@ -135,14 +135,12 @@ func (a *Acceptor) KeepReserve(of int) {
 	}
 	if fd, err := unix.FcntlInt(uintptr(of), unix.F_DUPFD_CLOEXEC, 0); err == nil {
 		a.reserve = fd
-		system.HoldDescriptor(fd)
 	}
 }
 
 // CloseReserve gives that descriptor back.
 func (a *Acceptor) CloseReserve() {
 	if a.reserve >= 0 {
-		system.ReleaseDescriptor(a.reserve)
 		unix.Close(a.reserve)
 	}
 }

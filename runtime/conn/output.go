@@ -213,14 +213,15 @@ func (c *Conn) QueuePart(p *exchange.Part, of PartOwner, items []Item, full bool
 // its client. So if others hold more than a response and read less, one of them ends before it.
 // Of those whose clients have not read, the oldest ends first.
 type Ledger struct {
-	Max int64 // bytes
+	Max      int64  // bytes
+	Exceeded func() // is called when more waits: then Bound may have something to do
 
 	total   int64
 	ended   int64
 	memory  map[*byte]*memory
 	waiting []*Unsent
 	spared  *Unsent // the largest, when Bound was called last; nil: not known
-	grown   bool    // total has grown since
+	grown   bool    // Exceeded was called since
 }
 
 // memory is a body that waits in one or several responses.
@@ -264,7 +265,10 @@ func (l *Ledger) Add(u *Unsent, r Response, body []byte, left int, now int64) {
 	if more := int64(len(body)) - m.size; more > 0 {
 		m.size += more
 		l.total += more
-		l.grown = true
+		if l.total > l.Max && !l.grown {
+			l.grown = true
+			l.Exceeded()
+		}
 	}
 	m.uses++
 	if !u.Waits() {
@@ -308,15 +312,13 @@ func (l *Ledger) Total() int64 { return l.total }
 // Ended returns how many responses Bound has ended.
 func (l *Ledger) Ended() int64 { return l.ended }
 
-// Exceeded reports whether Bound may have something to do.
-func (l *Ledger) Exceeded() bool {
-	return l.grown && l.total > l.Max && (l.spared == nil || l.total-l.spared.Size() > l.Max)
-}
-
 // Bound ends responses until a sixteenth of Max is free, if more than Max bytes wait. It returns the client and the unsent bytes
 // of the first response that it ended, and the number of ended responses.
 func (l *Ledger) Bound(now int64) (client string, unsent int64, ended int) {
 	l.grown = false
+	if l.spared != nil && l.total-l.spared.Size() <= l.Max {
+		return "", 0, 0
+	}
 	if l.spared = l.largest(); l.spared == nil || l.total-l.spared.Size() <= l.Max {
 		return "", 0, 0
 	}

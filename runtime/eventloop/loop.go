@@ -21,10 +21,9 @@ type Loop struct {
 	posts   posts
 
 	onWake     func()
-	endOfBatch func(woken bool)
+	endOfBatch func()
 	onPanic    func(h Handler, p any, stack []byte)
 
-	woken   bool      // OnWake was called in this batch
 	stopped bool      // Stop was called
 	left    bool      // Leave was called
 	yielded time.Time // when Go last rescheduled the loop: see yield
@@ -34,7 +33,7 @@ type Loop struct {
 func New() (*Loop, error) {
 	l := &Loop{
 		onWake:     func() {},
-		endOfBatch: func(bool) {},
+		endOfBatch: func() {},
 		onPanic:    func(_ Handler, p any, _ []byte) { panic(p) },
 	}
 	if err := l.poller.open(); err != nil {
@@ -51,9 +50,8 @@ func New() (*Loop, error) {
 // handlers and posted functions, so that finished answers of threads do not wait for new requests. Call it before Run.
 func (l *Loop) OnWake(f func()) { l.onWake = f }
 
-// AtEndOfBatch makes the loop call f at the end of each batch. woken: the function of OnWake was called in
-// this batch. Call it before Run.
-func (l *Loop) AtEndOfBatch(f func(woken bool)) { l.endOfBatch = f }
+// AtEndOfBatch makes the loop call f at the end of each batch. Call it before Run.
+func (l *Loop) AtEndOfBatch(f func()) { l.endOfBatch = f }
 
 // OnPanic makes the loop call f, in place of ending the program, when a handler has panicked with p;
 // h is nil if a posted function, or one of OnWake or AtEndOfBatch, has. Call it before Run.
@@ -99,11 +97,7 @@ func (l *Loop) Intact() error { return l.poller.intact(l.wake.fd) }
 // Post makes the loop call f, soon, after all that was posted before. It returns false if the loop has
 // ended. It is safe for concurrent use.
 func (l *Loop) Post(f func()) bool {
-	if !l.posts.add(f) {
-		return false
-	}
-	l.wake.waker.Wake()
-	return true
+	return l.posts.add(f, &l.wake.waker)
 }
 
 // Waker returns what wakes the loop; its Signals is not set. It is safe for concurrent use.
@@ -122,7 +116,6 @@ func (l *Loop) event(fd int, r Readiness) {
 // begin is the beginning of a batch. From now on threads need not wake the loop.
 func (l *Loop) begin() {
 	if l.wake.called() {
-		l.woken = true
 		l.call(l.onWake)
 	}
 }
@@ -133,7 +126,7 @@ func (l *Loop) end() {
 		l.call(f)
 	}
 	l.runAgain()
-	l.finish()
+	l.call(l.endOfBatch)
 	l.register(l.settled)
 	l.settled = len(l.added)
 	l.yield()
@@ -149,14 +142,7 @@ func (l *Loop) sleep() bool {
 	return true
 }
 
-func (l *Loop) finish() {
-	defer l.recovered(nil)
-	woken := l.woken
-	l.woken = false
-	l.endOfBatch(woken)
-}
-
-// call calls a posted function, or the one of OnWake.
+// call calls a posted function, or the one of OnWake or AtEndOfBatch.
 func (l *Loop) call(f func()) {
 	defer l.recovered(nil)
 	f()

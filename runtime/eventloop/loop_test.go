@@ -1,7 +1,6 @@
 package eventloop
 
 import (
-	"fmt"
 	"runtime"
 	"slices"
 	"sync"
@@ -242,7 +241,7 @@ func TestBatches(t *testing.T) {
 				calledAt = seen
 			}
 		})
-		l.AtEndOfBatch(func(bool) {
+		l.AtEndOfBatch(func() {
 			ends++
 			pending = 0
 			if seen == n {
@@ -336,12 +335,10 @@ func TestPosts(t *testing.T) {
 	const goroutines, each = 8, 2000
 	calls := make(chan bool, 1)
 	l := start(t, func(l *Loop) {
-		l.AtEndOfBatch(func(woken bool) {
-			if woken {
-				select {
-				case calls <- true:
-				default:
-				}
+		l.OnWake(func() {
+			select {
+			case calls <- true:
+			default:
 			}
 		})
 	})
@@ -386,10 +383,10 @@ func TestWakeBeforePosts(t *testing.T) {
 				order = append(order, "wake")
 			}
 		})
-		l.AtEndOfBatch(func(woken bool) {
+		l.AtEndOfBatch(func() {
 			if recording && len(order) > 0 { // not the batch in which this begins
 				recording = false
-				orders <- append(order, fmt.Sprint("end ", woken))
+				orders <- append(order, "end")
 			}
 		})
 	})
@@ -400,7 +397,7 @@ func TestWakeBeforePosts(t *testing.T) {
 			l.Post(func() { order = append(order, "post") })
 			waker.Wake()
 		})
-		if got := receive(t, orders); !slices.Equal(got, []string{"wake", "post", "end true"}) {
+		if got := receive(t, orders); !slices.Equal(got, []string{"wake", "post", "end"}) {
 			t.Fatal(got)
 		}
 	}
@@ -417,7 +414,7 @@ func TestPanics(t *testing.T) {
 			}
 			panics <- p
 		})
-		l.AtEndOfBatch(func(bool) {
+		l.AtEndOfBatch(func() {
 			if breaks {
 				breaks = false
 				panic("end")

@@ -350,14 +350,16 @@ type posts struct {
 	closed bool
 }
 
-// add returns false if the loop has ended.
-func (q *posts) add(f func()) bool {
+// add returns false if the loop has ended: its descriptors may be closed then, so the mutex is held until it was woken.
+func (q *posts) add(f func(), w *Waker) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !q.closed {
-		q.list = append(q.list, f)
+	if q.closed {
+		return false
 	}
-	return !q.closed
+	q.list = append(q.list, f)
+	w.Wake()
+	return true
 }
 
 // take returns the waiting functions, which are valid until the next call.

@@ -75,11 +75,6 @@ func NewFanout[S Subscriber[S]](o HubOptions[S]) *Fanout[S] {
 // WakeBy sets what makes the loop call Turn soon. It is called once, before the first event is published. wake has to be safe for concurrent use.
 func (f *Fanout[S]) WakeBy(wake func()) { f.wake = wake }
 
-// Pending reports whether Turn has something to do.
-func (f *Fanout[S]) Pending() bool {
-	return f.inbox.called.Load() || f.Sending()
-}
-
 // Sending reports whether events that were taken have not been given to all subscribers.
 func (f *Fanout[S]) Sending() bool { return f.batch != nil || len(f.backlog) > 0 }
 

@@ -197,7 +197,6 @@ func (s *Socket) depart(p *exchange.Part) {
 	s.x.Save(d)
 	s.departed = true
 	c.Unwatch()
-	system.ReleaseDescriptor(c.Fd())
 	s.all.departed = append(s.all.departed, departed{d, c.Fd()})
 	c.Detach()
 	s.release(p)

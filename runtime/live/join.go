@@ -16,7 +16,6 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
-	"fapws/runtime/system"
 )
 
 var (
@@ -33,6 +32,7 @@ func (s *Subscribers) admit(names []string, r *exchange.Request) (*StreamSubscri
 	}
 	p := s.make(addr, portOf(r.Peer.Port), framing(r.Parsed.Version))
 	p.number, p.started = s.next, uint32(time.Now().Unix())
+	s.Take() // what was published before is past
 	p.position.Seq = s.fanout.Tip()
 	s.next++
 	id, resumes := lastEventID(r)
@@ -128,7 +128,6 @@ func (s *Subscribers) attach(p *StreamSubscriber, fd int) error {
 	if err := s.loop.Add(&p.watch, fd, p); err != nil {
 		return err
 	}
-	system.HoldDescriptor(fd)
 	s.limit(fd)
 	return nil
 }

@@ -255,7 +255,6 @@ func (s *Subscribers) detach(p *StreamSubscriber, tell bool) (fd int) {
 	p.state = gone
 	if fd = p.watch.Fd(); fd >= 0 {
 		p.watch.Remove()
-		system.ReleaseDescriptor(fd)
 	}
 	s.heartbeats.remove(p)
 	s.live--

@@ -221,11 +221,9 @@ func (a *Sockets) Kept() int { return len(a.fanout.Kept()) }
 
 // Turn sends messages, if there are any to send.
 func (a *Sockets) Turn() {
-	if a.fanout.Pending() {
-		a.fanout.Turn(a.in(0))
-		a.conns.Flush()
-		a.host.Flush() // handlers are to be told of WebSockets that were closed
-	}
+	a.fanout.Turn(a.in(0))
+	a.conns.Flush()
+	a.host.Flush() // handlers are to be told of WebSockets that were closed
 }
 
 // counted reports the sizes of groups.
@@ -273,6 +271,7 @@ func (s *Socket) Leave(group string) {
 
 // enter lets a new WebSocket begin with the messages that come from now on.
 func (s *Socket) enter() {
+	s.all.Take()
 	s.position.Seq = s.all.fanout.Tip()
 	if s.group != "" {
 		s.Join(s.group)

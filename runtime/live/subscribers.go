@@ -68,7 +68,7 @@ func NewSubscribers(host StreamHost) *Subscribers {
 	return s
 }
 
-// Bind sets the loop that the subscribers belong to, and what makes it call Turn soon, which has to be safe for concurrent use.
+// Bind sets the loop that the subscribers belong to, and what makes it call Turn, soon, which has to be safe for concurrent use.
 func (s *Subscribers) Bind(loop *eventloop.Loop, wake func()) {
 	s.loop = loop
 	s.fanout.WakeBy(wake)
@@ -125,12 +125,8 @@ func (f *eventFormat) event(m *Message, seq uint64) (*Event, error) {
 // Take takes the published events: subscribers that join from now on do not get it.
 func (s *Subscribers) Take() { s.fanout.Take(s.now()) }
 
-// Turn gives events to subscribers, if some wait. It does not take long, and has the loop woken if it has to be called again.
-func (s *Subscribers) Turn() {
-	if s.fanout.Pending() {
-		s.fanout.Turn(s.now())
-	}
-}
+// Turn gives events to subscribers. It does not take long, and asks for another turn if there is more.
+func (s *Subscribers) Turn() { s.fanout.Turn(s.now()) }
 
 // Live returns the number of subscribers, of any channel.
 func (s *Subscribers) Live() int { return s.live }

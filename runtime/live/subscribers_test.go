@@ -47,12 +47,9 @@ func serve(t testing.TB, cfg StreamConfig) *host {
 	}
 	h := &host{t: t, loop: loop}
 	h.s = NewSubscribers(h)
-	waker := loop.Waker()
-	h.s.Bind(loop, waker.Wake)
+	h.s.Bind(loop, func() { loop.Post(h.s.Turn) })
 	cfg.Epoch = "e"
 	h.s.Configure(cfg.WithDefaults(), StreamLimits{WriteTimeout: time.Minute})
-	loop.OnWake(func() { h.s.Take() })
-	loop.AtEndOfBatch(func(bool) { h.s.Turn() })
 	ended := make(chan error)
 	go func() { ended <- loop.Run() }()
 	t.Cleanup(func() {

@@ -57,7 +57,6 @@ func (s *sink) open(mode fs.FileMode) error {
 	}
 	s.close()
 	s.file, s.fd = file, int(file.Fd())
-	system.KeepDescriptor(s.fd)
 	s.regular = st.Mode&unix.S_IFMT == unix.S_IFREG
 	s.whole = s.regular
 	return nil
@@ -105,7 +104,6 @@ func (o *Options) notPlain() error {
 
 func (s *sink) close() {
 	if s.file != nil {
-		system.ReleaseDescriptor(s.fd)
 		s.file.Close()
 	}
 }

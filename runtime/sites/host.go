@@ -341,13 +341,6 @@ func (s *Sites) Measure(r *metrics.Recorder) {
 	s.nameRoutes()
 }
 
-// Turn is called when handlers are about to run, and when responses are about to be sent.
-func (s *Sites) Turn() {
-	if s.metrics != nil {
-		s.metrics.Turn()
-	}
-}
-
 // nameRoutes finds what counts the requests of each mount: mounts with the same name, as files and an application for the same
 // path, share it.
 func (s *Sites) nameRoutes() {

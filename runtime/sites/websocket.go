@@ -320,7 +320,6 @@ func (x *Exchange) newRelay() (int, error) {
 		s.logClient(x, logfile.Error, "no sockets for a WebSocket: %v", err)
 		return 0, err
 	}
-	system.HoldDescriptor(r.fd)
 	x.relay = r
 	return pair[1], nil
 }
@@ -421,7 +420,6 @@ func (r *relay) end() {
 func (r *relay) close() {
 	if r.fd >= 0 {
 		r.watch.Remove()
-		system.ReleaseDescriptor(r.fd)
 		unix.Close(r.fd)
 		r.fd = -1
 	}

@@ -7,84 +7,9 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
-
-// MaxDescriptor is the number of descriptors that the table has room for. Higher ones are
-// not protected.
-const MaxDescriptor = 1 << 20
-
-// held is the entry of a descriptor that Hold protects. No file has this inode.
-const held = ^uint64(0)
-
-// table has an entry for each descriptor: the inode of its file, held, or 0 if it is not protected. Element 0 is
-// the highest descriptor that has had an entry. C code reads the table, so it is not in Go's heap;
-// the kernel gives it memory page by page. It is nil if there is no memory.
-var table = makeTable()
-
-func makeTable() []uint64 {
-	const size = MaxDescriptor * unsafe.Sizeof(uint64(0))
-	b, err := unix.Mmap(-1, 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|onDemand)
-	if err != nil {
-		return nil
-	}
-	return unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(b))), MaxDescriptor)
-}
-
-// DescriptorTable returns the table for pybridge: Max elements, or nil.
-func DescriptorTable() *uint64 { return unsafe.SliceData(table) }
-
-// KeepDescriptor protects an open descriptor above 2 for as long as it is the same file.
-// It asks the kernel for the inode. It is safe for concurrent use.
-func KeepDescriptor(fd int) {
-	var st unix.Stat_t
-	if unix.Fstat(fd, &st) == nil {
-		protect(fd, st.Ino)
-	}
-}
-
-// HoldDescriptor protects an open descriptor above 2 until Release is called, which must be before
-// the descriptor is closed. It makes no system call. It is safe for concurrent use.
-func HoldDescriptor(fd int) { protect(fd, held) }
-
-func protect(fd int, entry uint64) {
-	if fd <= 2 || fd >= len(table) {
-		return
-	}
-	atomic.StoreUint64(&table[fd], entry)
-	for {
-		highest := atomic.LoadUint64(&table[0])
-		if uint64(fd) <= highest || atomic.CompareAndSwapUint64(&table[0], highest, uint64(fd)) {
-			return
-		}
-	}
-}
-
-// ReleaseDescriptor ends the protection of a descriptor, before it is closed or given to the
-// application. It is safe for concurrent use.
-func ReleaseDescriptor(fd int) {
-	if fd > 0 && fd < len(table) {
-		atomic.StoreUint64(&table[fd], 0)
-	}
-}
-
-// ControlDescriptor is Keep in the form of net.Dialer.Control. It returns nil.
-func ControlDescriptor(_, _ string, c syscall.RawConn) error {
-	return c.Control(func(fd uintptr) { KeepDescriptor(int(fd)) })
-}
-
-// KeepDescriptors protects all open descriptors that have the close-on-exec flag. The parent process passed the
-// ones without it, perhaps for the application.
-func KeepDescriptors() {
-	each(func(fd int) {
-		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC != 0 {
-			KeepDescriptor(fd)
-		}
-	})
-}
 
 // OpenPoll makes Go's runtime open the descriptors of its event poll, which it does when it first needs them.
 func OpenPoll() {
@@ -127,17 +52,6 @@ func Polls() (fds []int) {
 		}
 	})
 	return fds
-}
-
-// KeepDirectories protects open directories, for example document roots: os.Root
-// does not reveal the number of its descriptor.
-func KeepDirectories() {
-	each(func(fd int) {
-		var st unix.Stat_t
-		if unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR {
-			KeepDescriptor(fd)
-		}
-	})
 }
 
 // Directories returns names for the open directories, for example document roots, by which this process can open them

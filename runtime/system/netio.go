@@ -88,10 +88,7 @@ func (s Plain) Flush() error { return nil }
 func (s Plain) CloseWrite() error { return unix.Shutdown(s.Descriptor, unix.SHUT_WR) }
 
 // Close implements exchange.Socket.
-func (s Plain) Close() error {
-	ReleaseDescriptor(s.Descriptor)
-	return unix.Close(s.Descriptor)
-}
+func (s Plain) Close() error { return unix.Close(s.Descriptor) }
 
 // maxSend is what Linux sends at once at most, in bytes.
 const maxSend = 1<<31 - 4096

@@ -102,9 +102,6 @@ const (
 	SendMore = unix.MSG_MORE
 )
 
-// onDemand makes memory count only when it is used, also where the kernel grants no more than there is.
-const onDemand = unix.MAP_NORESERVE
-
 // SendCached is sendfile(2) of a file that is in memory.
 func SendCached(to, from int, offset *int64, count int64) (int, error) {
 	for {

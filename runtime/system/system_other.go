@@ -136,8 +136,6 @@ const (
 	SendMore = 0
 )
 
-const onDemand = 0
-
 // SendCached is sendfile(2): the package unix knows how it is called.
 func SendCached(to, from int, offset *int64, count int64) (int, error) {
 	return SendFile(to, from, offset, count)

@@ -76,7 +76,7 @@ int fapws_chroot_enter(void) {
   int err = EPERM; /* the other process is not there */
   if (keeper_fd < 0) return err;
   if (write(keeper_fd, &byte, 1) == 1 && read(keeper_fd, &err, sizeof err) != sizeof err) err = EPERM;
-  syscall(SYS_close, keeper_fd); /* close() protects it from the application */
+  close(keeper_fd);
   keeper_fd = -1;
   while (waitpid(keeper, NULL, __WCLONE) < 0 && errno == EINTR) {
   }

@@ -230,7 +230,6 @@ func (s *service) start() (err error) {
 	if s.built, err = s.plan.Build(&s.conf, parts); err != nil {
 		return err
 	}
-	system.KeepDirectories()
 	if err := s.front.WritePid(); err != nil {
 		return err
 	}
@@ -323,7 +322,6 @@ func (s *service) runConfig() pybridge.RunConfig {
 		SendFile:     len(s.conf.SendfileRoots) > 0,
 		Accel:        len(s.conf.AccelRoots) > 0,
 		MaxEvent:     s.conf.ChannelMaxEvent,
-		Warn:         s.warn,
 	}
 }
 
@@ -374,7 +372,6 @@ func (s *service) serveEarly() error {
 		return process.ExitNotStarted("%v", err)
 	}
 	s.host.served()
-	system.KeepDirectories()
 	return nil
 }
 

@@ -92,6 +92,7 @@ type Server struct {
 // Init makes s ready. name is the value of the field Server of responses.
 func (s *Server) Init(host Host, set *conn.Set, name string) {
 	s.Host, s.Set = host, set
+	s.files.eases = func() { set.Soon(s.easeBodies) }
 	s.Heads.Init(name, set.Start().Unix())
 }
 
@@ -339,8 +340,8 @@ type Shares struct {
 
 	used    int64
 	clients map[string]int64
-	refused bool // a client waits for more
-	freed   bool // since then, there is more
+	refused bool   // a client waits for more
+	eases   func() // is called when there is more since then; nil: nothing is
 }
 
 // Room returns how much more a client may have. It is below 0 for a client that has too much by now.
@@ -355,7 +356,10 @@ func (s *Shares) Room(client string) int64 {
 // Add adds n, which may be negative, to what a client has.
 func (s *Shares) Add(client string, n int64) {
 	s.used += n
-	s.freed = s.freed || n < 0 && s.refused
+	if n < 0 && s.refused && s.eases != nil {
+		s.refused = false
+		s.eases()
+	}
 	switch has := s.clients[client] + n; {
 	case has == 0:
 		delete(s.clients, client)
@@ -387,13 +391,9 @@ func (x *Exchange) giveFile() {
 	}
 }
 
-// EaseBodies lets bodies go on that have waited for a file, if there is one now.
-func (s *Server) EaseBodies() {
+// easeBodies lets bodies go on that have waited for a file.
+func (s *Server) easeBodies() {
 	files := &s.files
-	if !files.freed {
-		return
-	}
-	files.freed, files.refused = false, false
 	for _, x := range s.exchanges.all {
 		if x.awaitsFile && x.Carrier != nil {
 			x.Carrier.Credited(x, 0, true)

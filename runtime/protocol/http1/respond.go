@@ -13,7 +13,6 @@ import (
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 	"fapws/runtime/protocol/http"
-	"fapws/runtime/system"
 )
 
 // InTurn implements http.Carrier.
@@ -330,7 +329,6 @@ func (c *Conn) DetachSocket() (int, error) {
 		c.s.Set.Log(logfile.Error, "no descriptor for a WebSocket: %v", err)
 		return 0, err
 	}
-	system.ReleaseDescriptor(fd) // an earlier duplicate of this connection may have had the number
 	return fd, nil
 }
 

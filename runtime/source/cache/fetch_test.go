@@ -14,14 +14,25 @@ import (
 type server struct {
 	now         int64
 	invalidated []Pattern
+	soon        []func()
 }
 
 func (s *server) Now() int64                              { return s.now }
 func (s *server) Wall() int64                             { return s.now }
 func (s *server) Flush()                                  {}
+func (s *server) Soon(f func())                           { s.soon = append(s.soon, f) }
 func (s *server) Beside(work func(), done func(bug bool)) { work(); done(false) }
 func (s *server) Log(logfile.Level, string)               {}
 func (s *server) Invalidated(p Pattern)                   { s.invalidated = append(s.invalidated, p) }
+
+// goOn does what Soon was asked for.
+func (s *server) goOn() {
+	for len(s.soon) > 0 {
+		f := s.soon[0]
+		s.soon = s.soon[1:]
+		f()
+	}
+}
 
 // origin is a Source that answers when a test says so.
 type origin struct {
@@ -75,7 +86,7 @@ func (r *rig) answer(i int, fields string, parts ...string) {
 		}
 		r.origin.asked[i].Sink.Send(&p)
 	}
-	r.pages.Retry()
+	r.server.goOn()
 }
 
 func (r *rig) want(c *exchangetest.Client, x *exchange.Exchange, body, verdict string) {
@@ -160,7 +171,7 @@ func TestFetchOverdue(t *testing.T) {
 	a, ax := r.ask("GET /a")
 	b, bx := r.ask("GET /a")
 	r.origin.asked[0].Sink.Reply(exchange.Reply{Status: 504})
-	r.pages.Retry()
+	r.server.goOn()
 	r.want(a, ax, "Gateway Timeout", "")
 	r.want(b, bx, "Gateway Timeout", "")
 	if len(r.origin.asked) != 1 {
@@ -207,7 +218,7 @@ func TestFetchWithoutEnd(t *testing.T) {
 	r.origin.asked[0].Sink.Send(&exchange.Part{First: true, File: -1, Head: exchange.Head{Status: 200, Length: -1, Fields: []byte(kept)}})
 	r.server.now += beginWait + second
 	r.pages.Tick()
-	r.pages.Retry()
+	r.server.goOn()
 	if len(r.origin.asked) != 2 || !r.pages.Idle() {
 		t.Errorf("the origin is asked %d times", len(r.origin.asked))
 	}

@@ -368,18 +368,18 @@ func (f *fetch) take() []*waiter {
 // connection that breaks meanwhile must not be the one that is worked on.
 func (f *fetch) serve(page *Page, v Verdict) {
 	p := f.source.pages
-	for _, w := range f.take() {
+	all := f.take()
+	for _, w := range all {
 		if v == Stale || f.fill.For(w.asked()) {
 			w.page, w.verdict = page, v
 		}
-		p.retries = append(p.retries, w)
 	}
+	p.retry(all)
 }
 
 // askAgain makes all that wait for f ask by themselves, soon.
 func (f *fetch) askAgain() {
-	p := f.source.pages
-	p.retries = append(p.retries, f.take()...)
+	f.source.pages.retry(f.take())
 }
 
 // failWaiting answers 504 to all that wait for f, soon.
@@ -390,14 +390,18 @@ func (f *fetch) failWaiting() {
 	f.askAgain()
 }
 
-// Pending reports whether Retry has something to do.
-func (p *Pages) Pending() bool { return len(p.retries) > 0 }
+// retry answers exchanges that have waited, or has them ask again, soon.
+func (p *Pages) retry(all []*waiter) {
+	if len(p.retries) == 0 && len(all) > 0 {
+		p.host.Soon(p.retryAll)
+	}
+	p.retries = append(p.retries, all...)
+}
 
 // Idle reports whether no exchange waits for a page.
 func (p *Pages) Idle() bool { return len(p.waited)+len(p.retries) == 0 }
 
-// Retry answers exchanges that have waited, or has them ask again.
-func (p *Pages) Retry() {
+func (p *Pages) retryAll() {
 	for i := 0; i < len(p.retries); i++ {
 		w := p.retries[i]
 		p.retries[i] = nil

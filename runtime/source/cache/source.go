@@ -26,6 +26,9 @@ type Host interface {
 	// Flush writes the output that is gathered for connections.
 	Flush()
 
+	// Soon calls f when the exchange that is worked on was left.
+	Soon(f func())
+
 	// Beside runs work on a goroutine, and then done on the event loop. bug reports whether work has panicked.
 	Beside(work func(), done func(bug bool))
 

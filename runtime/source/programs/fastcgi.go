@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"fapws/runtime/backend"
-	"fapws/runtime/system"
 )
 
 // FastCGIOptions describe an application.
@@ -90,7 +89,7 @@ func NewFastCGI(o FastCGIOptions) (*FastCGI, error) {
 			return nil, err
 		}
 		f.pool.dial = func(ctx context.Context) (*Link, error) {
-			conn, err := (&net.Dialer{Timeout: dialTimeout, Control: system.ControlDescriptor}).DialContext(ctx, network, address)
+			conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, address)
 			if err != nil {
 				return nil, err
 			}

@@ -18,7 +18,6 @@ import (
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
-	"fapws/runtime/system"
 )
 
 // Options says where requests go. The zero value of every field but Target
@@ -350,7 +349,7 @@ func (p *Proxy) Lookup() string {
 func (t *target) dial(ctx context.Context) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.connect)
 	defer cancel()
-	dialer := net.Dialer{Control: system.ControlDescriptor} // with keep-alive of TCP
+	var dialer net.Dialer // with keep-alive of TCP
 	conn, err := dialer.DialContext(ctx, t.network, t.address)
 	if err != nil || t.tls == nil {
 		return conn, err

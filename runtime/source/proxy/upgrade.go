@@ -124,7 +124,6 @@ func detach(conn net.Conn) (exchange.Socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dup: %w", err)
 	}
-	system.HoldDescriptor(fd)
 	_, tcp := under.(*net.TCPConn)
 	socket := system.Plain{Descriptor: fd, TCP: tcp}
 	secure, ok := conn.(*tls.Conn)

@@ -18,7 +18,7 @@ func TestLimitOfProcesses(t *testing.T) {
 		if !ok {
 			return
 		}
-		code, _, stderr := fapwstest.Command{Script: "refusedclose.py", Shell: enter, Flags: m.Flags}.Run(t)
+		code, _, stderr := fapwstest.Command{Script: "hello.py", Shell: enter, Flags: m.Flags}.Run(t)
 		if want := regexp.MustCompile(`^fapws: cannot start 12 threads, only \d: [^\n]*; [^\n]+\n$`); code != 3 || !want.MatchString(stderr) {
 			t.Errorf("code %d, want %s:\n%.2000s", code, want, stderr)
 		}

@@ -44,7 +44,7 @@ func TestTightLimits(t *testing.T) {
 	} {
 		t.Run(tt.limit, func(t *testing.T) {
 			fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
-				c := fapwstest.Command{Script: "refusedclose.py", Shell: "ulimit " + tt.limit}.ForOtherUsers(t)
+				c := fapwstest.Command{Script: "hello.py", Shell: "ulimit " + tt.limit}.ForOtherUsers(t)
 				if n, is := strings.CutPrefix(tt.limit, "-u "); is {
 					c.Shell = "{ ulimit -u " + n + " 2>/dev/null || ulimit -p " + n + "; }" // bash or dash
 				}

@@ -128,7 +128,7 @@ func (h *Host) Run(t testing.TB, whole interface {
 	cfg.Limits, cfg.HeadTimeout, cfg.BodyTimeout, cfg.KeepAlive = &limits, time.Hour, time.Hour, time.Hour
 	cfg.SpoolSize, cfg.SpoolDir = 1<<20, t.TempDir()
 	h.Configure(cfg)
-	loop.AtEndOfBatch(func(bool) { h.Flush() })
+	loop.AtEndOfBatch(func() { h.Flush() })
 	ended := make(chan error)
 	go func() { ended <- loop.Run() }()
 	t.Cleanup(func() {

@@ -1,5 +1,4 @@
-"""Closes descriptors that are not its own, by a system call that the server does not see."""
-import ctypes
+"""Closes descriptors that are not its own."""
 import os
 import socket
 import stat
@@ -49,13 +48,12 @@ def of_kind(kind):
                 return {"epoll": [fd], "event": [w for w in watched(fd) if known.get(w) == "anon_inode:[eventfd]"]}[kind]
 
 
-SYS_CLOSE = 3 if os.uname().machine == "x86_64" else 57
-libc = ctypes.CDLL(None)
-
-
 def close(environ, start_response):
     for fd in of_kind(environ["QUERY_STRING"]):
-        libc.syscall(SYS_CLOSE, fd)
+        try:
+            os.close(fd)
+        except OSError:
+            pass
     return "closed"
 
 

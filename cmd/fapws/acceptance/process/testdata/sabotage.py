@@ -1,12 +1,9 @@
 """Takes away what the server needs: descriptors, flags of descriptors, limits of the process."""
-import ctypes
 import fcntl
 import os
 import resource
 import socket
 import stat
-
-libc = ctypes.CDLL("libc.so.6")  # not the functions of the executable
 
 
 def listeners():
@@ -24,13 +21,13 @@ def listeners():
 
 def close():
     for fd in list(listeners()):
-        libc.close(fd)
+        os.close(fd)
 
 
 def replace():
     null = os.open(os.devnull, os.O_RDONLY)
     for fd in list(listeners()):
-        libc.dup2(null, fd)
+        os.dup2(null, fd)
 
 
 def blocking():
@@ -50,7 +47,7 @@ def files():
 
 def standard():
     for fd in (0, 1, 2):
-        libc.close(fd)
+        os.close(fd)
 
 
 WAYS = {

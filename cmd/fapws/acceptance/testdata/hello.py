@@ -1,0 +1,8 @@
+"""Says hello."""
+
+
+def hello(environ, start_response):
+    return "hello"
+
+
+PATHS = [("/hello", hello)]
