@@ -64,14 +64,14 @@
 //
 // A new connection for each request takes accept4, recv, send and close, and with threads often epoll_ctl twice.
 //
-// Package runtime is its Host (conn.go), and counts connections. The methods must be called on the loop, unless their comments
-// say otherwise. Start reading at Host.
+// Package runtime is its AcceptHost, and counts connections. The methods must be called on the loop, unless their comments
+// say otherwise. Start reading at acceptor.go.
 //
 // # TLS
 //
 // This part of the package is TLS on the event loop: a conn.Transport over crypto/tls. Package sites begins with it where the
-// listener of a connection says so. Start reading at Handshake, which is the protocol of a connection until TLS has
-// begun, and Transport, which encrypts from then on. Methods must be called on the loop, unless they say otherwise.
+// listener of a connection says so. Start reading at handshake.go, which is the protocol of a connection until TLS has
+// begun, and tls.go, which encrypts from then on. Methods must be called on the loop, unless they say otherwise.
 //
 // crypto/tls reads from a net.Conn and writes to one. This one (wire) has two lives. During the handshake, which
 // computes for a while and cannot be interrupted, it belongs to a goroutine: the loop reads from the socket, and the
@@ -109,7 +109,7 @@
 //
 // This part of the package passes bytes between a client and an upstream on the event loop: WebSockets behind a proxy. It knows
 // nothing of HTTP; package sites makes a tunnel when an upstream has answered 101 (sites/websocket.go,
-// source/proxy/upgrade.go). Start reading at Link, which is the protocol of a connection that has become a tunnel.
+// source/proxy/upgrade.go). Start reading at TunnelLink, which is the protocol of a connection that has become a tunnel.
 //
 // A tunnel has a descriptor for each side and, while nothing waits, no buffer and no goroutine. It reads into memory
 // that all tunnels of a loop share, and writes the bytes to the other side at once. Bytes for which the other side

@@ -8,8 +8,9 @@
 //
 // # Publishing
 //
-// Fanout.Publish appends to an inbox, from any goroutine, and wakes the loop. The loop keeps the event in a ring of
-// its channel (event.go) and makes batches of at most 16 KiB. One batch is given to all its subscribers before the
+// Fanout.Publish appends to an inbox, from any goroutine, and posts a turn to the loop. That keeps the event in a ring of
+// its channel (event.go) and makes batches of at most 16 KiB. A client that joins has the inbox emptied before: what was
+// published earlier is past for it. One batch is given to all its subscribers before the
 // next one begins. So a subscriber of several channels gets events in the order of their numbers, and the number of
 // the last one says exactly what it has got. A turn of the loop serves at least four subscribers, and up to 256, or
 // half a millisecond, as long as the poller has no other work: with slices of a fixed half millisecond, other clients

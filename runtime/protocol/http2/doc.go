@@ -21,13 +21,13 @@
 // first (RFC 9218), of equal ones in turn if they are incremental, otherwise one behind the other. A request that says nothing of its
 // priority is incremental, so that a long response does not hold up others. A turn of a connection ends after 1 MiB.
 //
-// Behind a response a stream may go on as a connection of its own: server-sent events of channels (package protocol/sse).
+// Behind a response a stream may go on as a connection of its own: server-sent events of channels (package live).
 //
 // # WebSockets
 //
 // An extended CONNECT (RFC 8441) takes the form of a request of HTTP/1 that asks for a WebSocket, with a key of our own, so everything
 // that handles those handles it, programs and upstreams too. When it is accepted, the stream is the transport of a virtual connection
-// (bytestream.go), which package protocol/websocket or protocol/tunnel has: they cannot tell it from others. Its window opens as they
+// (bytestream.go), which a WebSocket (package live) or a tunnel (package conn) has: they cannot tell it from others. Its window opens as they
 // read; END_STREAM is the end of the connection, and RST_STREAM breaks it. A response of 2xx that does not accept a WebSocket would be taken for one
 // that does, and becomes a 501. With 1,000 of them on a connection, an idle WebSocket costs 1 KiB more than over HTTP/1, and no descriptor.
 //
