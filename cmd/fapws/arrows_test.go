@@ -10,11 +10,11 @@ import (
 // rooms are the packages of runtime, and pybridge, those first that need the least. A package imports from lines before its own.
 var rooms = []string{
 	"runtime/http1 runtime/metrics runtime/system",
-	"runtime/auth runtime/eventloop runtime/logfile runtime/websocket",
+	"runtime/eventloop runtime/logfile runtime/websocket",
 	"runtime/exchange",
 	"runtime/backend runtime/conn runtime/route",
-	"runtime/live runtime/login runtime/protocol/http runtime/source/proxy runtime/source/static runtime/source/upload",
-	"runtime/protocol/http1 runtime/protocol/http2 runtime/source/cache runtime/source/refusal",
+	"runtime/auth runtime/live runtime/protocol/http runtime/source/proxy runtime/source/static",
+	"runtime/protocol/http1 runtime/protocol/http2 runtime/source/cache runtime/source/refusal runtime/source/upload",
 	"runtime/source/app runtime/source/programs",
 	"runtime/sites runtime/source/ssi",
 	"runtime",

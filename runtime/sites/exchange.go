@@ -12,7 +12,6 @@ import (
 	wire "fapws/runtime/http1"
 	"fapws/runtime/live"
 	"fapws/runtime/logfile"
-	"fapws/runtime/login"
 	"fapws/runtime/metrics"
 	"fapws/runtime/protocol/http"
 	"fapws/runtime/protocol/http1"
@@ -182,7 +181,7 @@ func (s *Sites) findSession(x *Exchange) (exchange.Reply, accessResult) {
 		return q.askToLogIn(x), rejected
 	}
 	changes := !q.parsed.Safe || q.parsed.UpgradeTo.Len > 0
-	if changes && login.FromElsewhere(q.Head, q.parsed.Fields, x.host()) {
+	if changes && auth.FromElsewhere(q.Head, q.parsed.Fields, x.host()) {
 		return exchange.Reply{Status: 403, Text: "a page of another site has sent this request"}, rejected
 	}
 	x.logIn(session.User, exchange.Form)
@@ -200,14 +199,14 @@ func isLoopback(addr string) bool {
 // askToLogIn answers a client without a session: a browser that shows a page gets the form, others know what to do.
 func (q *request) askToLogIn(x *Exchange) exchange.Reply {
 	if !q.parsed.Safe || q.parsed.UpgradeTo.Len > 0 || !q.wantsHTML() {
-		return exchange.Reply{Status: 401, Fields: []byte(login.Challenge)}
+		return exchange.Reply{Status: 401, Fields: []byte(auth.LoginChallenge)}
 	}
 	root := string(q.Path[:q.Root])
 	target := string(q.parsed.Target.In(q.Head))
 	if q.Hidden {
 		target = root + target
 	}
-	return exchange.Reply{Status: 303, Whole: true, Fields: []byte("Location: " + login.Location(root, target) + "\r\nCache-Control: no-store\r\n")}
+	return exchange.Reply{Status: 303, Whole: true, Fields: []byte("Location: " + auth.LoginLocation(root, target) + "\r\nCache-Control: no-store\r\n")}
 }
 
 // host returns the host and port that the client of x has asked for.

@@ -10,7 +10,6 @@ import (
 	"fapws/runtime/auth"
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
-	"fapws/runtime/login"
 	"fapws/runtime/route"
 	"fapws/runtime/source/refusal"
 )
@@ -45,9 +44,9 @@ type RuleOptions struct {
 
 	Cert route.ClientCert // that clients have to show
 
-	Auth    *auth.Basic  // users that may log in with a password in each request; nil: no password is needed
-	Login   *login.Login // in its place: users that may log in by a form; nil: no session is needed
-	NoLogin bool         // neither is needed, whatever the site says
+	Auth    *auth.Basic // users that may log in with a password in each request; nil: no password is needed
+	Login   *auth.Login // in its place: users that may log in by a form; nil: no session is needed
+	NoLogin bool        // neither is needed, whatever the site says
 
 	MaxBodySize int64         // as in Config
 	Timeout     time.Duration // as in Config; below zero: none
@@ -83,7 +82,7 @@ type rules struct {
 	headers exchange.Edits // the site's first
 	access  *Rules         // nil: for all
 	auth    *auth.Basic    // one of these two, or none
-	login   *login.Login
+	login   *auth.Login
 	local   bool   // clients on this machine need no session
 	methods *Rules // nil: all
 	cert    route.ClientCert
@@ -142,7 +141,7 @@ func (r *rules) keepPolicy() *rules {
 }
 
 // with returns r where users log in to l; nil: as r says. r may be nil.
-func (r *rules) with(l *login.Login) *rules {
+func (r *rules) with(l *auth.Login) *rules {
 	if l == nil {
 		return r
 	}

@@ -7,12 +7,12 @@ import (
 	"slices"
 	"time"
 
+	"fapws/runtime/auth"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	wire "fapws/runtime/http1"
 	"fapws/runtime/live"
 	"fapws/runtime/logfile"
-	"fapws/runtime/login"
 	"fapws/runtime/metrics"
 	"fapws/runtime/protocol/http"
 	"fapws/runtime/protocol/http1"
@@ -329,8 +329,8 @@ type Mount struct {
 	// exchange.Head.HandsOn.
 	Receives *Receives
 
-	Rules *Rules       // in addition to those of the site; nil: none
-	Login *login.Login // in the place of that of the rules; nil: as these say
+	Rules *Rules      // in addition to those of the site; nil: none
+	Login *auth.Login // in the place of that of the rules; nil: as these say
 
 	// LocalWithoutLogin says that clients on this machine need no session, where others do.
 	LocalWithoutLogin bool

@@ -25,8 +25,8 @@ import (
 	"fapws/cmd/fapws/supervisor"
 	"fapws/cmd/fapws/worker"
 	"fapws/pybridge"
+	"fapws/runtime/auth"
 	"fapws/runtime/logfile"
-	"fapws/runtime/login"
 )
 
 // Run runs the command of args, the command line without the name of the program, and
@@ -299,7 +299,7 @@ func writeOwn(p *plan.Plan, contents *pybridge.Contents, stdout io.Writer) {
 		lines = append(lines, path+"/*  status page of every host")
 	}
 	if p.LogsIn(&p.Conf, contents) {
-		lines = append(lines, login.FormPath+"  form of hosts where users log in", login.OutPath+"  and where they log out")
+		lines = append(lines, auth.FormPath+"  form of hosts where users log in", auth.OutPath+"  and where they log out")
 	}
 	if len(lines) > 0 {
 		fmt.Fprintln(stdout, strings.Join(lines, "\n")+"\n")

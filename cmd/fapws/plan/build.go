@@ -13,7 +13,6 @@ import (
 	"fapws/runtime/auth"
 	"fapws/runtime/backend"
 	"fapws/runtime/logfile"
-	"fapws/runtime/login"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/programs"
@@ -124,7 +123,7 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*Built, error) {
 // private returns the files that no document root serves; contents may be nil.
 func (p *Plan) private(conf *settings.Config, contents *pybridge.Contents) *static.Private {
 	more := p.users(contents)
-	for _, name := range []string{login.KeyFile, login.EndedFile, login.CodeFile} {
+	for _, name := range []string{auth.KeyFile, auth.EndedFile, auth.CodeFile} {
 		more = append(more, filepath.Join(p.stateDir, LoginDir, name))
 	}
 	return p.Site.Private(conf, more...)
@@ -199,7 +198,7 @@ type Mounting struct {
 	Add func(backend.Responder) (app.Handler, int)
 
 	// Login returns what users log in to; nil: Build fails, or nothing will be served.
-	Login func(*Login) *login.Login
+	Login func(*Login) *auth.Login
 }
 
 // Logs opens log files. Hosts that name the same path share a file. Errors are of one
@@ -268,7 +267,7 @@ type builder struct {
 
 	auths     map[*Auth]*auth.Basic
 	passwords *auth.Checker     // of all hosts
-	state     *login.State      // of all sessions; nil: none was needed yet
+	state     *auth.LoginState  // of all sessions; nil: none was needed yet
 	loginHere *hostLogin        // of the host; nil: no user has to log in
 	hidden    []string          // of the host: patterns of programs, which are never sent as files
 	index     []string          // of the host: names of programs that answer for a folder

@@ -11,10 +11,10 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/settings"
+	"fapws/runtime/auth"
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
-	"fapws/runtime/login"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/static"
 )
@@ -115,7 +115,7 @@ func (b *builder) statusPage() {
 		return
 	}
 	pool := backend.New(maxStatus, func(line string) { b.parts.Log(logfile.Error, line) }) // Upstreams does not count it
-	m := sites.Mount{Prefix: b.parts.Conf.Status, Except: []string{login.FormPath, login.OutPath}, LocalWithoutLogin: true, OwnPolicy: true, Handler: pool, Index: pool.Add(b.parts.Status)}
+	m := sites.Mount{Prefix: b.parts.Conf.Status, Except: []string{auth.FormPath, auth.OutPath}, LocalWithoutLogin: true, OwnPolicy: true, Handler: pool, Index: pool.Add(b.parts.Status)}
 	for i := range b.built.Sites {
 		s, m := &b.built.Sites[i], m
 		if at := slices.IndexFunc(s.Table, func(m sites.Mount) bool { return m.Login != nil }); at >= 0 { // of an entry of PATHS

@@ -17,7 +17,6 @@ import (
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
-	"fapws/runtime/login"
 	"fapws/runtime/route"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/cache"
@@ -355,12 +354,12 @@ func (c *SiteConfig) UserFiles(conf *settings.Config) (files []string) {
 
 // hostLogin is what users of a host log in to.
 type hostLogin struct {
-	login *login.Login // nil: nothing will be served
-	users string       // absolute path of their file
+	login *auth.Login // nil: nothing will be served
+	users string      // absolute path of their file
 }
 
 // login returns what users of the host that is being built log in to. A host has one: there is one form.
-func (b *builder) login(l *Login) *login.Login {
+func (b *builder) login(l *Login) *auth.Login {
 	if !l.wanted() {
 		return nil
 	}
@@ -385,7 +384,7 @@ func (b *builder) login(l *Login) *login.Login {
 }
 
 // newLogin returns nil if nothing will be served.
-func (b *builder) newLogin(l *Login, path string) (*login.Login, error) {
+func (b *builder) newLogin(l *Login, path string) (*auth.Login, error) {
 	users, err := auth.NewOptionalUsers(b.passwords, path, func(line string) { b.parts.Log(logfile.Error, line) })
 	if err != nil {
 		return nil, errors.New(strings.TrimPrefix(err.Error(), "users: "))
@@ -396,14 +395,14 @@ func (b *builder) newLogin(l *Login, path string) (*login.Login, error) {
 	}
 	conf := b.parts.Conf
 	if b.state == nil {
-		if b.state, err = login.OpenState(filepath.Join(b.parts.StateDir, LoginDir), conf.LoginAge); err != nil {
+		if b.state, err = auth.OpenLoginState(filepath.Join(b.parts.StateDir, LoginDir), conf.LoginAge); err != nil {
 			return nil, err
 		}
 		b.built.closers = append(b.built.closers, func() error { b.state.Close(); return nil })
 		b.built.Writes = append(b.built.Writes, filepath.Join(b.parts.StateDir, LoginDir))
 	}
 	b.built.Reads = append(b.built.Reads, filepath.Dir(path))
-	made, err := login.New(login.Options{
+	made, err := auth.NewLogin(auth.LoginOptions{
 		Users: users, State: b.state, Idle: conf.LoginIdle, Age: conf.LoginAge, Title: l.Title, Logo: image, Run: b.parts.Run,
 		Log:   func(line string) { b.parts.Log(logfile.Warning, line) },
 		Event: func(client, line string) { b.parts.LogClient(logfile.Info, client, line) },
@@ -451,10 +450,10 @@ func (b *builder) loginPages() []sites.Mount {
 	if b.loginHere == nil || b.loginHere.login == nil {
 		return nil
 	}
-	body, _ := sites.NewRules(sites.RuleOptions{MaxBodySize: login.MaxBody})              // nothing in it can be wrong
+	body, _ := sites.NewRules(sites.RuleOptions{MaxBodySize: auth.MaxLoginBody})          // nothing in it can be wrong
 	pool := backend.New(maxForms, func(line string) { b.parts.Log(logfile.Error, line) }) // others are for proxies and programs
 	return []sites.Mount{
-		{Prefix: login.FormPath, ToLogIn: true, OwnPolicy: true, Rules: body, Handler: pool, Index: pool.Add(b.loginHere.login.Form())},
-		{Prefix: login.OutPath, ToLogIn: true, OwnPolicy: true, Rules: body, Handler: pool, Index: pool.Add(b.loginHere.login.Out())},
+		{Prefix: auth.FormPath, ToLogIn: true, OwnPolicy: true, Rules: body, Handler: pool, Index: pool.Add(b.loginHere.login.Form())},
+		{Prefix: auth.OutPath, ToLogIn: true, OwnPolicy: true, Rules: body, Handler: pool, Index: pool.Add(b.loginHere.login.Out())},
 	}
 }

@@ -1,4 +1,4 @@
-package login
+package auth
 
 import (
 	"crypto/hmac"
@@ -18,13 +18,12 @@ import (
 	"sync"
 	"unicode"
 
-	"fapws/runtime/auth"
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
 )
 
-// MaxBody is how many bytes the body of a form may have.
-const MaxBody = 16 << 10
+// MaxLoginBody is how many bytes the body of a form may have.
+const MaxLoginBody = 16 << 10
 
 // Form returns the responder of FormPath.
 func (l *Login) Form() backend.Responder { return backend.Func(l.respondForm) }
@@ -120,7 +119,7 @@ func (v *visit) values() url.Values {
 		v.w.Refuse(415, "send the form as application/x-www-form-urlencoded")
 		return nil
 	}
-	body, err := io.ReadAll(io.LimitReader(v.r.Body(), MaxBody))
+	body, err := io.ReadAll(io.LimitReader(v.r.Body(), MaxLoginBody))
 	if err != nil {
 		v.w.Refuse(400, "")
 		return nil
@@ -152,7 +151,7 @@ func (v *visit) enter(values url.Values) {
 		l.tell(v.r, name+" was made the first user")
 	}
 	switch v.check(name, values.Get("password")) {
-	case auth.Right:
+	case Right:
 		l.tell(v.r, name+" has logged in")
 		v.set(l.setSession(l.token(l.newSession(name)), v.secure))
 		next := again.next
@@ -160,14 +159,14 @@ func (v *visit) enter(values url.Values) {
 			next = v.r.Path[:v.r.Root] + "/"
 		}
 		v.redirect(next)
-	case auth.Wrong:
+	case Wrong:
 		if l.users.Hash(name) == "" {
 			name = "an unknown user" // it may be a password in the wrong field
 		}
 		l.tellFailure(v.r, "wrong password for "+name)
 		again.message = "Wrong name or password."
 		v.form(403, again)
-	case auth.Busy:
+	case Busy:
 		again.message = "Too many logins are waiting. Please try again."
 		v.fields = append(v.fields, "Retry-After: 2")
 		v.form(503, again)
@@ -182,8 +181,8 @@ func (l *Login) makeFirst(values url.Values, name string) (why string) {
 	case values.Get("password") != values.Get("again"):
 		return "The two passwords differ."
 	}
-	err := auth.AddFirst(l.users.Path(), name, values.Get("password"))
-	var wrong *auth.InvalidError
+	err := AddFirst(l.users.Path(), name, values.Get("password"))
+	var wrong *InvalidError
 	switch {
 	case errors.As(err, &wrong):
 		return strings.ToUpper(wrong.Error()[:1]) + wrong.Error()[1:] + "."
@@ -198,24 +197,24 @@ func (l *Login) makeFirst(values url.Values, name string) (why string) {
 
 // check returns the verdict on a password, Unknown if the client has left. A connection has one check at a time: a browser sends
 // one form, and a flood over HTTP/2 would fill all places otherwise.
-func (v *visit) check(name, password string) auth.Verdict {
+func (v *visit) check(name, password string) Verdict {
 	if len(name) > maxUser {
-		return auth.Wrong
+		return Wrong
 	}
 	if conn := v.r.Client(); v.r.Peer.Port != "" {
 		if _, busy := v.l.checking.LoadOrStore(conn, true); busy {
-			return auth.Busy
+			return Busy
 		}
 		defer v.l.checking.Delete(conn)
 	}
-	verdict := make(chan auth.Verdict, 1)
-	k := v.l.users.Check(auth.Origin{Addr: v.r.Peer.Addr, Conn: v.r.Client()}, name, password, func(found auth.Verdict) { verdict <- found })
+	verdict := make(chan Verdict, 1)
+	k := v.l.users.Check(Origin{Addr: v.r.Peer.Addr, Conn: v.r.Client()}, name, password, func(found Verdict) { verdict <- found })
 	select {
 	case found := <-verdict:
 		return found
 	case <-v.r.Context.Done():
 		k.Cancel()
-		return auth.Unknown
+		return Unknown
 	}
 }
 
@@ -306,7 +305,7 @@ func (v *visit) answer(status int, body string) {
 // in a file of the state directory, so that all processes have the same one, until there is a user.
 type first struct {
 	l   *Login
-	run string // Options.Run
+	run string // LoginOptions.Run
 
 	mu    sync.Mutex
 	shown bool
@@ -363,7 +362,7 @@ func (f *first) done() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.shown = false
-	err := f.l.state.codes(func(all map[account]code) bool {
+	err := f.l.state.codes(func(all map[loginAccount]code) bool {
 		delete(all, f.l.account(""))
 		return true
 	})
@@ -388,7 +387,7 @@ func newCode() string {
 
 // code returns the code, which is made if there is none, and whether this run of the server asks for it the first time.
 func (f *first) code() (text string, news bool, err error) {
-	err = f.l.state.codes(func(all map[account]code) bool {
+	err = f.l.state.codes(func(all map[loginAccount]code) bool {
 		c := all[f.l.account("")]
 		if c.text == "" {
 			c.text = newCode()
@@ -404,14 +403,14 @@ func (f *first) code() (text string, news bool, err error) {
 }
 
 // codes lets change look at all codes, and writes them if it reports true. Each line of the file is "ACCOUNT CODE RUN".
-func (s *State) codes(change func(map[account]code) bool) error {
+func (s *LoginState) codes(change func(map[loginAccount]code) bool) error {
 	path := filepath.Join(s.dir, CodeFile)
 	return exclusively(s.dir, func() error {
 		text, err := os.ReadFile(path)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		all := map[account]code{}
+		all := map[loginAccount]code{}
 		for line := range strings.Lines(string(text)) {
 			parts := strings.Split(strings.TrimSuffix(line, "\n"), " ")
 			if of, ok := parseAccount([]byte(parts[0])); ok && len(parts) == 3 {
@@ -425,6 +424,6 @@ func (s *State) codes(change func(map[account]code) bool) error {
 		for of, c := range all {
 			fmt.Fprintf(&out, "%x %s %s\n", of, c.text, c.run)
 		}
-		return auth.ReplaceFile(path, []byte(out.String()))
+		return ReplaceFile(path, []byte(out.String()))
 	})
 }

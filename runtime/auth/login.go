@@ -1,4 +1,4 @@
-package login
+package auth
 
 import (
 	"bytes"
@@ -21,15 +21,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/runtime/auth"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 )
 
 // Login is what users of a site log in to. Its methods are safe for concurrent use.
 type Login struct {
-	users     *auth.Users
-	state     *State
+	users     *Users
+	state     *LoginState
 	idle, age time.Duration
 	now       func() time.Time
 	log       func(line string)
@@ -46,10 +45,10 @@ type Login struct {
 	failures logfile.Seldom // lines about them
 }
 
-// Options say how users log in.
-type Options struct {
-	Users *auth.Users
-	State *State
+// LoginOptions say how users log in.
+type LoginOptions struct {
+	Users *Users
+	State *LoginState
 
 	Idle time.Duration // a session ends that was not used for so long
 	Age  time.Duration // a session ends, however much it was used
@@ -68,8 +67,8 @@ const (
 	OutPath  = "/_fapws/logout"
 )
 
-// New returns a Login. The error is one line.
-func New(o Options) (*Login, error) {
+// NewLogin returns a Login. The error is one line.
+func NewLogin(o LoginOptions) (*Login, error) {
 	if o.Idle <= 0 || o.Age <= 0 {
 		return nil, errors.New("a session has to live for some time")
 	}
@@ -124,9 +123,9 @@ func (l *Login) Renew(s *Session, secure bool) string {
 	return l.setSession(l.token(later), secure)
 }
 
-// Location returns the URL of the form, for a client that has asked for target and is sent back to it. root is the path
+// LoginLocation returns the URL of the form, for a client that has asked for target and is sent back to it. root is the path
 // below which clients see the site.
-func Location(root, target string) string {
+func LoginLocation(root, target string) string {
 	to := root + FormPath
 	if local(target) {
 		to += "?next=" + escape(target)
@@ -134,8 +133,8 @@ func Location(root, target string) string {
 	return to
 }
 
-// Challenge is the field of a 401. Browsers do not know the scheme, and ask for no password themselves.
-const Challenge = `WWW-Authenticate: Cookie realm="login"` + "\r\n"
+// LoginChallenge is the field of a 401. Browsers do not know the scheme, and ask for no password themselves.
+const LoginChallenge = `WWW-Authenticate: Cookie realm="login"` + "\r\n"
 
 // local reports whether a target is a path of this site, in every browser: they take "//host" and "/\host" for other
 // sites, and skip control characters.
@@ -189,9 +188,9 @@ func field(head []byte, fields []http1.Field, name string) string {
 
 func escape(s string) string { return url.QueryEscape(s) }
 
-// State is a directory with what sessions need for longer than a process lives: the key that signs cookies, and the
+// LoginState is a directory with what sessions need for longer than a process lives: the key that signs cookies, and the
 // list of sessions that have ended early. All processes of a server share it. Its methods are safe for concurrent use.
-type State struct {
+type LoginState struct {
 	dir   string
 	key   []byte
 	ended ended
@@ -204,10 +203,10 @@ const (
 	CodeFile  = "first" // codes for first users: see first
 )
 
-// OpenState opens a directory, which is made if it is missing, with the right to use it for this user alone. age is
+// OpenLoginState opens a directory, which is made if it is missing, with the right to use it for this user alone. age is
 // the longest time that a session lives. The error is one line.
-func OpenState(dir string, age time.Duration) (*State, error) {
-	s := &State{dir: dir, ended: ended{dir: dir, age: age, now: time.Now, limit: maxEnded}}
+func OpenLoginState(dir string, age time.Duration) (*LoginState, error) {
+	s := &LoginState{dir: dir, ended: ended{dir: dir, age: age, now: time.Now, limit: maxEnded}}
 	err := os.MkdirAll(dir, 0o700)
 	if err == nil {
 		err = exclusively(dir, func() error {
@@ -227,7 +226,7 @@ func OpenState(dir string, age time.Duration) (*State, error) {
 }
 
 // Close closes the files.
-func (s *State) Close() { s.ended.file.Close() }
+func (s *LoginState) Close() { s.ended.file.Close() }
 
 // reason is err without the operation and the path.
 func reason(err error) error {
@@ -265,11 +264,11 @@ func readKey(path string) ([]byte, error) {
 func makeKey(path string) ([]byte, error) {
 	key := make([]byte, sha256.Size)
 	rand.Read(key)
-	return key, auth.ReplaceFile(path, []byte(hex.EncodeToString(key)+"\n"))
+	return key, ReplaceFile(path, []byte(hex.EncodeToString(key)+"\n"))
 }
 
 // derive returns a key for one purpose (RFC 5869).
-func (s *State) derive(purpose string) []byte {
+func (s *LoginState) derive(purpose string) []byte {
 	out, err := hkdf.Expand(sha256.New, s.key, "fapws login: "+purpose, sha256.Size)
 	if err != nil {
 		panic(err) // only a length beyond 255 hashes is an error

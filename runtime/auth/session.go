@@ -1,4 +1,4 @@
-package login
+package auth
 
 import (
 	"bytes"
@@ -24,7 +24,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/runtime/auth"
 	"fapws/runtime/http1"
 )
 
@@ -32,7 +31,7 @@ import (
 type Session struct {
 	User string
 
-	account account
+	account loginAccount
 
 	id    sessionID
 	order int64 // microseconds since 1970 when the user has logged in, or more: later than all sessions of the user that were ended
@@ -42,11 +41,11 @@ type Session struct {
 
 type sessionID [16]byte
 
-// account is a hash of a user of a file, for the list of ended sessions.
-type account [8]byte
+// loginAccount is a hash of a user of a file, for the list of ended sessions.
+type loginAccount [8]byte
 
 // parseAccount reads an account in hexadecimal digits.
-func parseAccount(text []byte) (of account, ok bool) {
+func parseAccount(text []byte) (of loginAccount, ok bool) {
 	if len(text) != hex.EncodedLen(len(of)) {
 		return of, false
 	}
@@ -156,12 +155,12 @@ func (l *Login) renewed(s *Session) *Session {
 	return &later
 }
 
-// account returns the name of a user in the list of ended sessions.
-func (l *Login) account(user string) account { return accountOf(l.users.Path(), user) }
+// loginAccount returns the name of a user in the list of ended sessions.
+func (l *Login) account(user string) loginAccount { return accountOf(l.users.Path(), user) }
 
-func accountOf(users, user string) account {
+func accountOf(users, user string) loginAccount {
 	sum := sha256.Sum256([]byte(users + "\x00" + user))
-	return account(sum[:8])
+	return loginAccount(sum[:8])
 }
 
 // maxCookies bounds how many cookies of one name are checked: each check is a MAC. A page of another host of the same domain can have browsers
@@ -234,8 +233,8 @@ type ended struct {
 	dir   string
 	age   time.Duration // the longest that a session lives
 	now   func() time.Time
-	limit int64         // bytes of the file, before it is made smaller
-	file  auth.OpenFile // as it was read
+	limit int64    // bytes of the file, before it is made smaller
+	file  OpenFile // as it was read
 
 	mu        sync.Mutex // of reading and writing the file
 	complaint string     // the last mistake found in it; guarded by mu
@@ -245,11 +244,11 @@ type ended struct {
 // endedSet is what the file says. It does not change.
 type endedSet struct {
 	ids  map[sessionID]endedSession
-	upTo map[account]int64
+	upTo map[loginAccount]int64
 }
 
 type endedSession struct {
-	account account
+	account loginAccount
 	order   int64
 }
 
@@ -282,7 +281,7 @@ func (e *ended) has(s *Session) bool {
 }
 
 // after returns the least order of a new session of an account.
-func (e *ended) after(of account) int64 {
+func (e *ended) after(of loginAccount) int64 {
 	if upTo, some := e.set.Load().upTo[of]; some {
 		return upTo + 1
 	}
@@ -329,7 +328,7 @@ func (e *ended) read() error {
 
 // parseEnded reads the lines of the file. One that is not complete, because the machine was switched off, does not count.
 func parseEnded(text []byte) *endedSet {
-	set := &endedSet{ids: map[sessionID]endedSession{}, upTo: map[account]int64{}}
+	set := &endedSet{ids: map[sessionID]endedSession{}, upTo: map[loginAccount]int64{}}
 	for line := range bytes.Lines(text) {
 		parts := bytes.Fields(line)
 		if len(parts) != 3 || !bytes.HasSuffix(line, []byte("\n")) {
@@ -417,7 +416,7 @@ func (e *ended) compact() error {
 		id    sessionID
 		order int64
 	}
-	by := map[account][]session{}
+	by := map[loginAccount][]session{}
 	for id, s := range set.ids {
 		by[s.account] = append(by[s.account], session{id, s.order})
 	}
@@ -437,5 +436,5 @@ func (e *ended) compact() error {
 	for of, order := range set.upTo {
 		fmt.Fprintf(&out, "%x %d *\n", of, order)
 	}
-	return auth.ReplaceFile(e.path(), out.Bytes())
+	return ReplaceFile(e.path(), out.Bytes())
 }

@@ -1,4 +1,4 @@
-package login
+package auth
 
 import (
 	"errors"
@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/runtime/auth"
 	"fapws/runtime/http1"
 )
 
@@ -46,17 +45,17 @@ func (p place) write(t testing.TB, text string) {
 // open is what a process does.
 func (p place) open(t testing.TB) *Login {
 	t.Helper()
-	users, err := auth.NewOptionalUsers(auth.NewChecker(), p.users, nil)
+	users, err := NewOptionalUsers(NewChecker(), p.users, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	state, err := OpenState(p.dir, time.Hour)
+	state, err := OpenLoginState(p.dir, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(state.Close)
 	state.ended.now = p.clock.now
-	l, err := New(Options{Users: users, State: state, Idle: 8 * time.Minute, Age: time.Hour, Log: func(line string) { t.Log(line) }})
+	l, err := NewLogin(LoginOptions{Users: users, State: state, Idle: 8 * time.Minute, Age: time.Hour, Log: func(line string) { t.Log(line) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +272,7 @@ func TestLocal(t *testing.T) {
 			t.Errorf("%q: %v", target, got)
 		}
 	}
-	if got, want := Location("/root", "/root/a?b=c&d"), "/root/_fapws/login?next=%2Froot%2Fa%3Fb%3Dc%26d"; got != want {
+	if got, want := LoginLocation("/root", "/root/a?b=c&d"), "/root/_fapws/login?next=%2Froot%2Fa%3Fb%3Dc%26d"; got != want {
 		t.Error(got)
 	}
 }
@@ -401,7 +400,7 @@ func TestState(t *testing.T) {
 		if err := os.Chmod(key, test.mode); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := OpenState(p.dir, time.Hour); err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
+		if _, err := OpenLoginState(p.dir, time.Hour); err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%v", err)
 		}
 	}
@@ -411,10 +410,10 @@ func TestState(t *testing.T) {
 	if err := os.Symlink(p.users, key); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenState(p.dir, time.Hour); !errors.Is(err, unix.ELOOP) {
+	if _, err := OpenLoginState(p.dir, time.Hour); !errors.Is(err, unix.ELOOP) {
 		t.Errorf("a link in the place of the key: %v", err)
 	}
-	if _, err := OpenState(filepath.Join(p.users, "state"), time.Hour); err == nil || !strings.Contains(err.Error(), "--state-dir") {
+	if _, err := OpenLoginState(filepath.Join(p.users, "state"), time.Hour); err == nil || !strings.Contains(err.Error(), "--state-dir") {
 		t.Errorf("%v", err)
 	}
 }
