@@ -1,6 +1,5 @@
 """What applications do to other servers in the tests of these: see peers_test.go."""
 import itertools
-import json
 import sys
 import urllib.request
 
