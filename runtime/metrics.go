@@ -13,7 +13,8 @@ import (
 func (s *Server) Measure() {
 	if s.measuring.Load() == nil && s.measuring.CompareAndSwap(nil, metrics.NewRecorder()) {
 		s.loop.post(func() {
-			s.loop.sites.Measure(s.measuring.Load())
+			s.loop.counts = s.measuring.Load()
+			s.loop.sites.Measure(s.loop.counts)
 			s.noteMetrics()
 		})
 	}
