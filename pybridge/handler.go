@@ -84,6 +84,7 @@ type Handler struct {
 	pipelines []*C.core_pipeline // by exchange.Request.Pipeline; on the loop
 
 	presence presenceQueue
+	order    order
 	gilCalls *eventloop.Queue[func()] // see withGIL
 	held     inlineWatchdog
 

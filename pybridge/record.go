@@ -83,6 +83,7 @@ func copyRequest(rec *C.core_record, r *exchange.Request) {
 	rec.more, rec.websocket, rec.socket = boolByte(r.More), boolByte(r.WebSocket), C.int32_t(r.Socket)
 	rec.open, rec.socket_object, rec.taken = 0, nil, 0
 	rec.cancelled = 0
+	rec.event, rec.behind = 0, 0
 	rec.job = C.CORE_RUN
 	rec.unacked, rec.counted, rec.resumed, rec.multiplexed = 0, 0, 0, boolByte(r.Multiplexed)
 	rec.events, rec.closing, rec.inputs, rec.inputs_tail, rec.exchange = 0, 0, nil, nil, nil
@@ -218,6 +219,7 @@ func (h *Handler) collect() bool {
 	if h.presence.active {
 		h.presence.step(h)
 	}
+	h.ready = h.order.pass(h.shared, h.ready)
 	return h.ready != nil
 }
 

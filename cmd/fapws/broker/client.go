@@ -224,16 +224,31 @@ func isLogin(err error) bool {
 	return redis.HasErrorPrefix(err, "WRONGPASS") || redis.HasErrorPrefix(err, "NOAUTH") || redis.HasErrorPrefix(err, "NOPERM")
 }
 
-// failed notes that the broker is away.
+// failed notes that the broker is away, and tells the publishers that wait for it.
 func (c *Client) failed(in direction, err error) {
+	for _, one := range c.leave(in, err) {
+		c.deliver(one)
+	}
+}
+
+// leave is failed; it returns the last message of each publisher whose events were not read yet.
+func (c *Client) leave(in direction, err error) (open []pool.Batch) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.failing[in] = true
 	if !c.away.IsZero() || c.ctx.Err() != nil {
-		return
+		return nil
 	}
 	c.away = time.Now()
 	c.log(logfile.Error, fmt.Sprintf("channels: %s is away (%s); events wait for it, up to %d MB", c.shown, reason(err), mostWaiting>>20))
+	last := make(map[int]uint64)
+	for _, one := range c.own {
+		last[one.Publisher] = one.ID
+	}
+	for publisher, id := range last {
+		open = append(open, pool.Batch{ID: id, Publisher: publisher})
+	}
+	return open
 }
 
 // answered notes that the broker is there, unless the other direction fails.
@@ -285,6 +300,9 @@ func (c *Client) State() State {
 	}
 	return s
 }
+
+// Away implements pool.Broker.
+func (c *Client) Away() bool { return c.State().Away > 0 }
 
 // Close implements pool.Broker.
 func (c *Client) Close(limit time.Duration) {

@@ -152,6 +152,9 @@ func TestReadOnly(t *testing.T) {
 	set("1")
 	n.Publish(pool.Batch{N: 3, Raw: []byte("later"), ID: 5, Publisher: 7})
 	n.says(t, " is away (NOREPLICAS ")
+	if b := <-n.batches; b.N != 0 || b.ID != 5 || b.Publisher != 7 {
+		t.Errorf("the publisher is told %+v", b)
+	}
 	n.answered(reading)
 	if st := n.State(); st.Away == 0 || st.Waiting != 3 {
 		t.Errorf("%+v", st)

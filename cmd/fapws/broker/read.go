@@ -207,7 +207,7 @@ func (c *Client) published(count uint64) (id uint64, publisher int) {
 
 // History implements pool.Broker.
 func (c *Client) History() ([]pool.Batch, error) {
-	if c.State().Away > 0 {
+	if c.Away() {
 		return nil, errors.New("the broker is away")
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, answerWithin)

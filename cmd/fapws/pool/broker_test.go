@@ -30,6 +30,7 @@ func (b *fakeBroker) Start(from Place, deliver func(b Batch)) (Place, error) {
 
 func (b *fakeBroker) Publish(Batch) bool        { return !b.full }
 func (b *fakeBroker) Congested() bool           { return false }
+func (b *fakeBroker) Away() bool                { return true }
 func (b *fakeBroker) Idle() bool                { return true }
 func (b *fakeBroker) History() ([]Batch, error) { return nil, nil }
 
@@ -41,13 +42,22 @@ func (b *fakeBroker) Close(time.Duration) {
 	b.ends.Wait()
 }
 
+// A worker whose events wait for the broker is told, so that its responses need not wait, too.
+func TestBrokerAway(t *testing.T) {
+	t.Parallel()
+	h := start(t, "", func(o *Options) { o.Workers, o.Broker = 1, &fakeBroker{} })
+	h.serving(1)
+	h.tell("publish 3")
+	eventually(t, "the worker knows", func() bool { return strings.HasSuffix(h.tell("heard")[0], "waits-3 ") })
+}
+
 // A worker is told of events for which there is no room, so that it may publish others.
 func TestBrokerFull(t *testing.T) {
 	t.Parallel()
 	h := start(t, "", func(o *Options) { o.Workers, o.Broker = 1, &fakeBroker{full: true} })
 	h.serving(1)
 	h.tell("publish 3")
-	eventually(t, "the worker knows", func() bool { return strings.HasSuffix(h.tell("heard")[0], "lost-3 ") })
+	eventually(t, "the worker knows", func() bool { return strings.HasSuffix(h.tell("heard")[0], "dropped-3 ") })
 }
 
 // Events of other servers that come while this one ends do not keep it from ending.

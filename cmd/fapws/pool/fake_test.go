@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -152,7 +153,7 @@ func (f *fake) obey() {
 			}
 		case Events:
 			if m.N == 0 {
-				fmt.Fprintf(&f.heard, "lost-%d ", m.ID)
+				fmt.Fprintf(&f.heard, "%s-%d ", cmp.Or(m.Text, "waits"), m.ID)
 				continue
 			}
 			if len(m.Raw) < 1000 {

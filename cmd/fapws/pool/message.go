@@ -41,8 +41,8 @@ const (
 	// others.
 	Purge Kind = "purge"
 	// Events: N events of channels, in Raw, numbered from Seq in Epoch. With More, the next message has more of the same
-	// events. Their publisher gets its ID back. All workers receive them in the same order. With N 0, those of ID are lost:
-	// there was no room for them.
+	// events. Their publisher gets its ID back. All workers receive them in the same order. With N 0, those of ID are queued
+	// for the broker, which is away, or lost if Text is Dropped.
 	Events Kind = "events"
 	// Give: send Text (History) to another worker, through the channel that comes with it.
 	Give Kind = "give"
@@ -67,6 +67,9 @@ const (
 	History     = "history"     // past events
 	Subscribers = "subscribers" // connections; their giver gets Retire
 )
+
+// Dropped is the Text of Events for which there was no room.
+const Dropped = "dropped"
 
 // WebSocket is the Text of a Piece.
 const WebSocket = "websocket"

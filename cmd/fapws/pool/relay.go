@@ -69,7 +69,10 @@ func (p *Pool) publish(w *worker, m *Message) {
 	pieces := w.pieces
 	w.pieces, w.published = nil, 0
 	if p.o.Broker != nil {
-		if !p.o.Broker.Publish(Batch{N: m.N, Raw: bytes.Join(pieces, nil), ID: m.ID, Publisher: w.pid}) {
+		switch {
+		case !p.o.Broker.Publish(Batch{N: m.N, Raw: bytes.Join(pieces, nil), ID: m.ID, Publisher: w.pid}):
+			w.send(&Message{Kind: Events, ID: m.ID, Text: Dropped})
+		case p.o.Broker.Away(): // their order among those of this server is certain, and their numbers may take long
 			w.send(&Message{Kind: Events, ID: m.ID})
 		}
 		return
@@ -304,7 +307,8 @@ type Broker interface {
 	Epoch() string
 
 	// Start begins to call deliver, on a goroutine, with the batches of all servers behind a place; the zero Place: from now on.
-	// The events of this server come back so, too. It returns the place.
+	// The events of this server come back so, too. A Batch without events, which is no Purge either, says that those of a worker wait,
+	// because the broker is away. It returns the place.
 	Start(from Place, deliver func(Batch)) (Place, error)
 
 	// Publish takes events for all servers, or a pattern for the caches of all others, and reports whether there is room for them.
@@ -312,6 +316,9 @@ type Broker interface {
 
 	// Congested reports whether publishers should be delayed.
 	Congested() bool
+
+	// Away reports whether the broker does not answer: then events wait for it.
+	Away() bool
 
 	// Idle reports whether the broker has all that was published.
 	Idle() bool
@@ -364,6 +371,12 @@ func (p *Pool) delivered(b Batch) {
 	publisher := p.workers[b.Publisher]
 	if publisher != nil && !publisher.joined {
 		publisher = nil
+	}
+	if b.N == 0 && !b.Purge {
+		if publisher != nil {
+			publisher.send(&Message{Kind: Events, ID: b.ID})
+		}
+		return
 	}
 	p.relay.entry = b.Entry
 	if b.Purge {
