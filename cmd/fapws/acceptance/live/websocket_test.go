@@ -258,7 +258,7 @@ func TestWebSocketOverdue(t *testing.T) {
 
 func TestWebSocketsOnTheStack(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py")
+	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py", "--ws-ping-interval", "0") // looking may take long
 	room(s, "/room?idle")
 	c := room(s, "/room?busy")
 	fapwstest.Eventually(t, "the stack of a callback", func() bool {
