@@ -75,8 +75,9 @@ func (s *Server) begin() (err error) {
 		return err
 	}
 	l.wake.theirs.SendNow = l.app.SendNow
-	l.subscribers.Bind(l.conns.Events, func() { l.post(l.giveEvents) })
-	l.sockets.WakeBy(func() { l.post(l.giveEvents) })
+	turn := l.conns.Events.Once(l.giveEvents)
+	l.subscribers.Bind(l.conns.Events, turn)
+	l.sockets.WakeBy(turn)
 	l.conns.SetReadSize(s.cfg.ReadBuffer)
 	l.accepting.Events = l.conns.Events
 	l.accepting.KeepReserve(l.wake.signals)

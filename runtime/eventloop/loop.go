@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -98,6 +99,21 @@ func (l *Loop) Intact() error { return l.poller.intact(l.wake.fd) }
 // ended. It is safe for concurrent use.
 func (l *Loop) Post(f func()) bool {
 	return l.posts.add(f, &l.wake.waker)
+}
+
+// Once returns a function that makes the loop call f, soon: once for all its calls until f begins. It is safe for concurrent use, and so
+// is Once.
+func (l *Loop) Once(f func()) (ask func()) {
+	var asked atomic.Bool
+	run := func() {
+		asked.Store(false)
+		f()
+	}
+	return func() {
+		if asked.CompareAndSwap(false, true) {
+			l.Post(run)
+		}
+	}
 }
 
 // Waker returns what wakes the loop; its Signals is not set. It is safe for concurrent use.

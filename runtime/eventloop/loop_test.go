@@ -371,6 +371,39 @@ func TestPosts(t *testing.T) {
 	}
 }
 
+// Once: a function that was asked for several times before it begins runs once, and again when it is asked for later, also by itself.
+func TestOnce(t *testing.T) {
+	l := start(t, func(*Loop) {})
+	runs, again := 0, false
+	var ask func()
+	ask = l.Once(func() {
+		if runs++; again {
+			again = false
+			ask()
+			ask()
+		}
+	})
+	for _, c := range []struct {
+		again bool
+		want  int
+	}{{false, 1}, {true, 3}, {false, 4}} {
+		do(t, l, func() {
+			again = c.again
+			for range 5 {
+				ask()
+			}
+		})
+		for range 3 { // batches
+			do(t, l, func() {})
+		}
+		do(t, l, func() {
+			if runs != c.want {
+				t.Errorf("it ran %d times, want %d", runs, c.want)
+			}
+		})
+	}
+}
+
 // Finished answers of threads come before functions that were posted earlier: a tick must not take a finished
 // answer for overdue.
 func TestWakeBeforePosts(t *testing.T) {
