@@ -410,6 +410,9 @@ func (s *Set) Resume() {
 	for i := 0; i < len(s.again); i++ {
 		c := s.again[i]
 		s.again[i] = nil
+		if c == nil {
+			continue // it had its turn before a panic
+		}
 		if c.again = false; !c.closed {
 			c.proto.Input(nil)
 		}
@@ -418,7 +421,9 @@ func (s *Set) Resume() {
 	for i := 0; i < len(s.soon); i++ {
 		f := s.soon[i]
 		s.soon[i] = nil
-		f()
+		if f != nil {
+			f()
+		}
 	}
 	s.soon = s.soon[:0]
 }

@@ -458,6 +458,26 @@ func TestAgain(t *testing.T) {
 	})
 }
 
+// A panic in a turn, which the loop reports, costs others neither their turn nor a panic.
+func TestPanicInResume(t *testing.T) {
+	s := newSet(t, 1000)
+	r, _ := s.open()
+	s.do(func() {
+		runs := 0
+		r.Again()
+		s.Soon(func() { panic("a bug") })
+		s.Soon(func() { runs++ })
+		func() {
+			defer func() { _ = recover() }()
+			s.Resume()
+		}()
+		s.Resume()
+		if runs != 1 || r.inputs != 1 || s.Resumes() {
+			t.Errorf("%d runs, %d inputs, more: %v", runs, r.inputs, s.Resumes())
+		}
+	})
+}
+
 // Input that is kept stays in order, and its memory is used again.
 func TestInput(t *testing.T) {
 	s := newSet(t, 1000)
