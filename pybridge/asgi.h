@@ -223,11 +223,6 @@ int asgi_send_body(asgi_exchange *x, PyObject *message);
 /* Publishes p of x, whose body, if it is not in owner's memory, is in its buf. */
 void asgi_exchange_publish(asgi_exchange *x, core_part *p);
 
-/* --- asgi_trailers.c --- */
-/* Sends http.response.trailers with these values, NULL for those that the message does not have. -1 with an exception.
- */
-int asgi_send_trailers(asgi_exchange *x, PyObject *headers, PyObject *more);
-
 /* --- asgi_websocket.c --- */
 /* Whether send() raises because the client disconnected. */
 int asgi_has_left(asgi_exchange *x);

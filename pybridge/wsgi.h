@@ -176,7 +176,7 @@ int wsgi_take_channel(wsgi_start_object *s, core_part *p);
 /* Removes Fapws-Channel. */
 void wsgi_forget_channel(wsgi_start_object *s);
 
-/* --- asgi_trailers.c ------------------------------------------------------------- */
+/* --- trailer fields, wsgi_head.c ------------------------------------------------------------- */
 
 /* http1.MaxTrailers and http1.MaxTrailerBytes. */
 #define WSGI_TRAILERS_MAX 100

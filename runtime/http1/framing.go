@@ -368,7 +368,7 @@ const (
 )
 
 // NotTrailers are the fields that a response must not have as trailers, in lower case: those for framing,
-// routing, authentication and caches, about the content, and for the server itself (RFC 9110 §6.5.1). A name that ends with "-" stands for all names that begin with it. pybridge/asgi_trailers.c has the
+// routing, authentication and caches, about the content, and for the server itself (RFC 9110 §6.5.1). A name that ends with "-" stands for all names that begin with it. pybridge/asgi_http.c has the
 // same list.
 var NotTrailers = []string{
 	"age", "authorization", "cache-control", "connection", "content-", "cookie", "date", "expect", "expires", "fapws-channel", "host", "if-",
