@@ -186,7 +186,7 @@ word_test() {
     stage "race, the whole server" test_race_whole http live # the others with the word race: a cold run has 20 minutes
     stage wheel test_wheel_short # alone: compiling beside tests of time makes these fail
     stage "address sanitizer" test_sanitizer
-    stage soak test_soak 100000 # 4 MiB may be left: 42 bytes of a request
+    stage soak test_soak 200000
     stage "testssl, short" test_testssl
     stage "what build.sh decides" test_build
     stage install "$root/.ci/install-test"
