@@ -272,7 +272,7 @@ func TestLocal(t *testing.T) {
 			t.Errorf("%q: %v", target, got)
 		}
 	}
-	if got, want := LoginLocation("/root", "/root/a?b=c&d"), "/root/_fapws/login?next=%2Froot%2Fa%3Fb%3Dc%26d"; got != want {
+	if got, want := LoginLocation("/site", "/site/a?b=c&d"), "/site/_fapws/login?next=%2Fsite%2Fa%3Fb%3Dc%26d"; got != want {
 		t.Error(got)
 	}
 }

@@ -173,7 +173,7 @@ func TestHeadLimits(t *testing.T) {
 	}
 	w := s.Dial()
 	w.Send("GET / HTTP/1.1\r\nHost: a\r\nX-Endless: ")
-	for range 20 { // it is refused before it ends; what is sent after that may meet a closed socket
+	for range 20 { // it is refused before it ends, so the rest may meet a closed socket
 		if _, err := io.WriteString(w.Conn, strings.Repeat("d", 1000)); err != nil {
 			break
 		}
