@@ -48,9 +48,6 @@ func ReplaceClosing(to, from int) error { return unix.Dup3(from, to, unix.O_CLOE
 // openPath opens a file for its place only.
 const openPath = unix.O_PATH
 
-// Placeholder opens a descriptor that is good for nothing but Replace.
-func Placeholder() (fd int, err error) { return unix.Open("/", unix.O_PATH|unix.O_CLOEXEC, 0) }
-
 // UnnamedFile makes a file without a name in dir, for reading and writing, that no child inherits.
 func UnnamedFile(dir string) (fd int, err error) {
 	fd, err = unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)

@@ -88,11 +88,6 @@ func ReplaceClosing(to, from int) error {
 	return err
 }
 
-// Placeholder is as on Linux.
-func Placeholder() (fd int, err error) {
-	return unix.Open("/", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-}
-
 // UnnamedFile is as on Linux.
 func UnnamedFile(dir string) (fd int, err error) { return unnamed(dir) }
 
