@@ -261,11 +261,13 @@ func TestWebSocketsOnTheStack(t *testing.T) {
 	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py", "--ws-ping-interval", "0") // looking may take long
 	room(s, "/room?idle")
 	c := room(s, "/room?busy")
+	says(t, c, "wait")
 	fapwstest.Eventually(t, "the stack of a callback", func() bool {
-		says(t, c, "sleep 0.5") // one behind the other: it sleeps for longer where it takes long to look
 		_, out, _ := s.Ctl("stack")
-		return strings.Contains(out, "/room?idle") && strings.Contains(out, "WebSocket, idle") && strings.Contains(out, "time.sleep(float(rest))")
+		return strings.Contains(out, "/room?idle") && strings.Contains(out, "WebSocket, idle") && strings.Contains(out, "gate.wait()")
 	})
+	s.Get("/open", 200)
+	hears(t, c, "waited")
 }
 
 // A thousand websockets need memory, but no threads; and leave nothing behind.
