@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 )
 
@@ -239,7 +240,7 @@ func TestEnvironOfRoutedRequests(t *testing.T) {
 func tlsPeer(variables string) *exchange.Peer {
 	peer := *testPeer
 	peer.Scheme = "https"
-	peer.TLS = &exchange.TLS{Version: 0x304, CipherSuite: 0x1301, Server: "own", Variables: variables}
+	peer.TLS = &conn.TLSState{Version: 0x304, CipherSuite: 0x1301, Server: "own", Variables: variables}
 	return &peer
 }
 

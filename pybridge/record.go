@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"unsafe"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
@@ -142,13 +143,13 @@ var _ [C.sizeof_core_field - unsafe.Sizeof(http1.Field{})]byte
 // serverCerts are the certificates of this server as C has them, for the TLS extension of ASGI. A process has few in its life, which are
 // never freed: records of requests point to them.
 type serverCerts struct {
-	last   *exchange.TLS // most clients share one
-	text   *C.char       // of last
+	last   *conn.TLSState // most clients share one
+	text   *C.char        // of last
 	byText map[string]*C.char
 }
 
 // of returns the certificate in PEM that a client was shown; nil: not known. It must be called on the event loop.
-func (s *serverCerts) of(t *exchange.TLS) *C.char {
+func (s *serverCerts) of(t *conn.TLSState) *C.char {
 	if t == nil || t.Server == "" {
 		return nil
 	}

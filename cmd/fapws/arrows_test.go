@@ -11,8 +11,9 @@ import (
 var rooms = []string{
 	"runtime/http1 runtime/metrics runtime/system",
 	"runtime/eventloop runtime/logfile runtime/websocket",
+	"runtime/conn",
 	"runtime/exchange",
-	"runtime/backend runtime/conn runtime/route",
+	"runtime/backend runtime/route",
 	"runtime/auth runtime/live runtime/protocol/http runtime/source/proxy runtime/source/static",
 	"runtime/protocol/http1 runtime/protocol/http2 runtime/source/cache runtime/source/refusal runtime/source/upload",
 	"runtime/source/app runtime/source/programs",

@@ -13,9 +13,30 @@ import (
 	"sync"
 	"time"
 
-	"fapws/runtime/exchange"
 	"fapws/runtime/metrics"
 )
+
+// TLSState is what was agreed on with a client that uses TLS, and what it has shown of itself. One value does not change; clients without a certificate
+// share theirs.
+type TLSState struct {
+	Version, CipherSuite uint16 // as on the wire (RFC 8446 §4.2.1, §B.4): tls.VersionTLS13, tls.TLS_AES_128_GCM_SHA256
+
+	// Server is the certificate of the server, in PEM without its chain; "": not known.
+	Server string
+
+	// Authorities is the name of those whose certificates the client was asked for: a file. "": it was not asked.
+	Authorities string
+
+	// Certificates are those of the client, its own first. nil: it has sent none. Verified says that the authorities vouch for them, Refused
+	// says why they do not.
+	Certificates []*x509.Certificate
+	Verified     bool
+	Refused      string
+
+	// Variables are those of Apache's mod_ssl, for applications and programs: "SSL_PROTOCOL=TLSv1.3", "SSL_CLIENT_S_DN=CN=..." and
+	// so on, each with a NUL behind it.
+	Variables string
+}
 
 // choice is what the configuration has chosen for a client.
 type choice struct {
@@ -36,7 +57,7 @@ func (w *wire) Chosen(certificate, authorities string, verify func(chain []*x509
 // descriptions are those of clients without a certificate, which share them. They are safe for concurrent use.
 type descriptions struct {
 	mu   sync.Mutex
-	made map[agreed]*exchange.TLS
+	made map[agreed]*TLSState
 }
 
 // agreed is what they differ in.
@@ -49,7 +70,7 @@ type agreed struct {
 const mostDescriptions = 64
 
 // of returns the description of a connection with state, for which the configuration has made a choice.
-func (d *descriptions) of(state *tls.ConnectionState, c *choice) *exchange.TLS {
+func (d *descriptions) of(state *tls.ConnectionState, c *choice) *TLSState {
 	if len(state.PeerCertificates) > 0 {
 		return describe(state, c)
 	}
@@ -59,7 +80,7 @@ func (d *descriptions) of(state *tls.ConnectionState, c *choice) *exchange.TLS {
 	made := d.made[key]
 	if made == nil {
 		if d.made == nil || len(d.made) >= mostDescriptions {
-			d.made = map[agreed]*exchange.TLS{}
+			d.made = map[agreed]*TLSState{}
 		}
 		made = describe(state, c)
 		d.made[key] = made
@@ -68,8 +89,8 @@ func (d *descriptions) of(state *tls.ConnectionState, c *choice) *exchange.TLS {
 }
 
 // describe holds the certificate of a client to the authorities, and makes its variables.
-func describe(state *tls.ConnectionState, c *choice) *exchange.TLS {
-	d := &exchange.TLS{
+func describe(state *tls.ConnectionState, c *choice) *TLSState {
+	d := &TLSState{
 		Version: state.Version, CipherSuite: state.CipherSuite, Server: c.certificate, Authorities: c.authorities,
 		Certificates: state.PeerCertificates, Verified: len(state.VerifiedChains) > 0,
 	}
@@ -163,7 +184,7 @@ var (
 
 // variablesOf returns the variables of mod_ssl about a client: https://httpd.apache.org/docs/2.4/mod/mod_ssl.html#envvars. Names of cipher suites
 // are those of IANA.
-func variablesOf(d *exchange.TLS) string {
+func variablesOf(d *TLSState) string {
 	var v variables
 	v.set("SSL_PROTOCOL", protocols[d.Version])
 	v.set("SSL_CIPHER", tls.CipherSuiteName(d.CipherSuite))
@@ -189,7 +210,7 @@ func variablesOf(d *exchange.TLS) string {
 	return v.text.String()
 }
 
-// variables collects exchange.TLS.Variables.
+// variables collects TLSState.Variables.
 type variables struct{ text strings.Builder }
 
 func (v *variables) set(name, value string) {

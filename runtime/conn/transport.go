@@ -10,7 +10,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 	"fapws/runtime/system"
@@ -195,16 +194,16 @@ func (c *Conn) sayEnd() bool {
 // Socket returns c as a tunnel reads and writes it.
 func (c *Conn) Socket() Socket { return Socket{c} }
 
-// Socket is a connection without its protocol. It implements exchange.Socket.
+// Socket is a connection without its protocol.
 type Socket struct{ c *Conn }
 
-// Fd implements exchange.Socket.
+// Fd implements Side.
 func (s Socket) Fd() int { return s.c.Fd() }
 
-// Drains implements exchange.Socket. A read of a unix socket may end where one of the peer's writes has ended.
+// Drains implements Side. A read of a unix socket may end where one of the peer's writes has ended.
 func (s Socket) Drains() bool { return s.c.tcp && s.c.transport == nil }
 
-// Read implements exchange.Socket.
+// Read implements Side.
 func (s Socket) Read(b []byte) (int, error) {
 	c := s.c
 	if c.transport != nil {
@@ -221,13 +220,13 @@ func (s Socket) Read(b []byte) (int, error) {
 	return max(n, 0), err
 }
 
-// Write implements exchange.Socket.
+// Write implements Side.
 func (s Socket) Write(b []byte) (int, error) { return s.c.send(b, 0) }
 
-// Flush implements exchange.Socket.
+// Flush implements Side.
 func (s Socket) Flush() error { return s.c.FlushSome() }
 
-// CloseWrite implements exchange.Socket.
+// CloseWrite implements Side.
 func (s Socket) CloseWrite() error {
 	if s.c.transport != nil {
 		return s.c.transport.CloseWrite()
@@ -235,13 +234,13 @@ func (s Socket) CloseWrite() error {
 	return unix.Shutdown(s.c.Fd(), unix.SHUT_WR)
 }
 
-// Close implements exchange.Socket: the connection closes by itself.
+// Close implements Side: the connection closes by itself.
 func (s Socket) Close() error { return nil }
 
 // TLSTransport encrypts a connection. It implements conn.Transport.
 type TLSTransport struct {
 	tls     *tls.Conn
-	client  *exchange.TLS
+	client  *TLSState
 	http2   bool
 	resumed bool
 	wire    wire
@@ -253,7 +252,7 @@ var _ Transport = (*TLSTransport)(nil)
 const pieceSize = 32 << 10
 
 // Client returns what handlers are told of the client.
-func (t *TLSTransport) Client() *exchange.TLS { return t.client }
+func (t *TLSTransport) Client() *TLSState { return t.client }
 
 // HTTP2 reports whether the client speaks HTTP/2 (ALPN, RFC 9113 §3.2).
 func (t *TLSTransport) HTTP2() bool { return t.http2 }

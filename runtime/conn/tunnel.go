@@ -9,10 +9,33 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/eventloop"
-	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
 	"fapws/runtime/system"
 )
+
+// Side is a connection that does not block, as one side of a tunnel. Its methods must be called on the loop.
+type Side interface {
+	// Fd returns the descriptor that is readable or writable when a method is worth calling again.
+	Fd() int
+
+	// Drains reports whether a Read that does not fill its buffer has read everything that had come.
+	Drains() bool
+
+	// Read returns what has come: at least a byte, io.EOF after the last one, or unix.EAGAIN.
+	Read(b []byte) (int, error)
+
+	// Write writes as much of b as it can. It returns unix.EAGAIN if that is nothing.
+	Write(b []byte) (int, error)
+
+	// Flush writes what Read, Write or CloseWrite have left in memory. It returns unix.EAGAIN until all of it is
+	// written.
+	Flush() error
+
+	// CloseWrite says that nothing more is written. Flush may be needed afterwards.
+	CloseWrite() error
+
+	Close() error
+}
 
 // TunnelSide is one of the two sides of a tunnel.
 type TunnelSide uint8
@@ -31,7 +54,7 @@ type Tunnel struct {
 
 // end is the connection to one side.
 type end struct {
-	exchange.Socket
+	Side
 	watch      *eventloop.Watch
 	readable   bool // something may have come that was not read
 	untilEmpty bool // readable until Read returns EAGAIN, however short a read is
@@ -42,10 +65,10 @@ var ErrClientGone = errors.New("the client has disconnected")
 
 // NewTunnel makes a tunnel between two sockets that are already watched: the caller passes on what their handlers are told, by
 // Ready. b is for all tunnels of the loop.
-func NewTunnel(client, upstream exchange.Socket, clientWatch, upstreamWatch *eventloop.Watch, b *TunnelBuffers) *Tunnel {
+func NewTunnel(client, upstream Side, clientWatch, upstreamWatch *eventloop.Watch, b *TunnelBuffers) *Tunnel {
 	t := &Tunnel{b: b}
-	t.ends[TunnelClient] = end{Socket: client, watch: clientWatch}
-	t.ends[Upstream] = end{Socket: upstream, watch: upstreamWatch}
+	t.ends[TunnelClient] = end{Side: client, watch: clientWatch}
+	t.ends[Upstream] = end{Side: upstream, watch: upstreamWatch}
 	t.from[TunnelClient] = flow{from: &t.ends[TunnelClient], to: &t.ends[Upstream]}
 	t.from[Upstream] = flow{from: &t.ends[Upstream], to: &t.ends[TunnelClient]}
 	return t
@@ -143,14 +166,14 @@ type TunnelLink struct {
 	host     TunnelHost
 	set      *Set
 	conn     *Conn
-	before   Protocol        // what the connection spoke before, which is told of its end, too
-	socket   exchange.Socket // of the upstream, until Begin
+	before   Protocol // what the connection spoke before, which is told of its end, too
+	socket   Side     // of the upstream, until Begin
 	buffers  *TunnelBuffers
 	upstream eventloop.Watch
 	idle     int64       // nanoseconds without a byte; 0: no limit
 	head     int64       // bytes of the head of the response
 	taken    int64       // time when the client last took something
-	failed   func(error) // exchange.Tunnel.Ended
+	failed   func(error) // is told why the tunnel has ended
 	over     bool
 }
 
@@ -162,14 +185,14 @@ const (
 	lookAgain = int64(time.Minute)
 )
 
-// Open makes a tunnel of a connection of s to the upstream in t, which it takes. Begin has to follow at once. With an error nothing
-// has changed.
-func (b *TunnelBuffers) Open(h TunnelHost, s *Set, t *exchange.Tunnel) (*TunnelLink, error) {
-	l := &TunnelLink{host: h, set: s, buffers: b, socket: t.Upstream, idle: int64(t.Idle), taken: s.Now(), failed: t.Ended}
-	if err := s.Events.Add(&l.upstream, t.Upstream.Fd(), l); err != nil {
+// Open makes a tunnel of a connection of s to an upstream, which it takes. The tunnel ends after the time idle without a byte in either
+// direction; 0: never. ended is called when it has ended for a reason that an operator should see. Begin has to follow at once. With an
+// error nothing has changed.
+func (b *TunnelBuffers) Open(h TunnelHost, s *Set, upstream Side, idle time.Duration, ended func(error)) (*TunnelLink, error) {
+	l := &TunnelLink{host: h, set: s, buffers: b, socket: upstream, idle: int64(idle), taken: s.Now(), failed: ended}
+	if err := s.Events.Add(&l.upstream, upstream.Fd(), l); err != nil {
 		return nil, err
 	}
-	t.Upstream = nil
 	return l, nil
 }
 

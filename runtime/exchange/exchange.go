@@ -2,11 +2,11 @@ package exchange
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"io"
 	"time"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 )
@@ -158,7 +158,7 @@ type Upgrade interface {
 type Tunnel struct {
 	// Upstream is the connection to the upstream. The loop takes it by setting it to nil, and closes it then.
 	// Otherwise Release does.
-	Upstream Socket
+	Upstream conn.Side
 
 	Ahead []byte        // bytes from the upstream that were already read; they follow the head
 	Idle  time.Duration // maximum time without a byte in either direction; 0: no limit
@@ -166,30 +166,6 @@ type Tunnel struct {
 	// Ended is called when the tunnel has ended for a reason that an operator should see. It must not block. It is
 	// called on the loop, and not nil.
 	Ended func(error)
-}
-
-// Socket is a connection that does not block. Its methods must be called on the loop.
-type Socket interface {
-	// Fd returns the descriptor that is readable or writable when a method is worth calling again.
-	Fd() int
-
-	// Drains reports whether a Read that does not fill its buffer has read everything that had come.
-	Drains() bool
-
-	// Read returns what has come: at least a byte, io.EOF after the last one, or unix.EAGAIN.
-	Read(b []byte) (int, error)
-
-	// Write writes as much of b as it can. It returns unix.EAGAIN if that is nothing.
-	Write(b []byte) (int, error)
-
-	// Flush writes what Read, Write or CloseWrite have left in memory. It returns unix.EAGAIN until all of it is
-	// written.
-	Flush() error
-
-	// CloseWrite says that nothing more is written. Flush may be needed afterwards.
-	CloseWrite() error
-
-	Close() error
 }
 
 // Origin is the request on whose behalf a handler asks the server itself for
@@ -300,15 +276,15 @@ type Resumed struct {
 // Peer is the client, as the handler may describe it to an application. One value does not change; requests of a
 // connection share it unless a trusted proxy says otherwise for each of them.
 type Peer struct {
-	Addr       string // REMOTE_ADDR: an IP address, "" for a unix socket
-	Port       string // REMOTE_PORT: "" for a unix socket
-	ServerName string // SERVER_NAME: address that accepted the connection
-	ServerPort string // SERVER_PORT
-	Scheme     string // wsgi.url_scheme; "" is http
-	TLS        *TLS   // what is known of the client by TLS; nil: it does not use that, or a proxy has passed its request on
-	Host       string // HTTP_HOST as a trusted proxy got it; "": that of the request
-	User       string // REMOTE_USER: the logged-in user; "": none
-	Login      Login  // AUTH_TYPE: how User has logged in
+	Addr       string         // REMOTE_ADDR: an IP address, "" for a unix socket
+	Port       string         // REMOTE_PORT: "" for a unix socket
+	ServerName string         // SERVER_NAME: address that accepted the connection
+	ServerPort string         // SERVER_PORT
+	Scheme     string         // wsgi.url_scheme; "" is http
+	TLS        *conn.TLSState // what is known of the client by TLS; nil: it does not use that, or a proxy has passed its request on
+	Host       string         // HTTP_HOST as a trusted proxy got it; "": that of the request
+	User       string         // REMOTE_USER: the logged-in user; "": none
+	Login      Login          // AUTH_TYPE: how User has logged in
 }
 
 // Login is a way to log in.
@@ -322,25 +298,3 @@ const (
 
 // String returns the AUTH_TYPE (RFC 3875 §4.1.1; for forms as Apache has it).
 func (l Login) String() string { return [...]string{"Basic", "form"}[l] }
-
-// TLS is what was agreed on with a client that uses TLS, and what it has shown of itself. One value does not change; clients without a certificate
-// share theirs.
-type TLS struct {
-	Version, CipherSuite uint16 // as on the wire (RFC 8446 §4.2.1, §B.4): tls.VersionTLS13, tls.TLS_AES_128_GCM_SHA256
-
-	// Server is the certificate of the server, in PEM without its chain; "": not known.
-	Server string
-
-	// Authorities is the name of those whose certificates the client was asked for: a file. "": it was not asked.
-	Authorities string
-
-	// Certificates are those of the client, its own first. nil: it has sent none. Verified says that the authorities vouch for them, Refused
-	// says why they do not.
-	Certificates []*x509.Certificate
-	Verified     bool
-	Refused      string
-
-	// Variables are those of Apache's mod_ssl, for applications and programs: "SSL_PROTOCOL=TLSv1.3", "SSL_CLIENT_S_DN=CN=..." and
-	// so on, each with a NUL behind it.
-	Variables string
-}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/http1"
 )
 
@@ -202,6 +203,48 @@ type Part struct {
 	// Taken, with Last, says that the application has used Request.Socket:
 	// whatever the response was, nothing of it is sent, and the connection closes.
 	Taken bool
+}
+
+// PartOwner has the parts that a connection sends: the exchange of a protocol.
+type PartOwner interface {
+	// PartSent takes p back when its body is not needed any more. err is as for conn.Owner.
+	PartSent(p *Part, err error)
+
+	// PartWaits notes that p waits, of which left bytes were not written. It returns what has to hear of the bytes that are: nil if
+	// nothing has.
+	PartWaits(p *Part, left int) *conn.Unsent
+}
+
+// sentPart is a part that is being written. It implements conn.Owner.
+type sentPart struct {
+	of   PartOwner
+	part Part
+}
+
+// Sent implements conn.Owner.
+func (p *sentPart) Sent(err error) { p.of.PartSent(&p.part, err) }
+
+// SendPart writes the output that is gathered for c and, without copying them, body and tail. Bytes that the socket does not take become
+// a transfer. Then of gets p back.
+func SendPart(c *conn.Conn, p *Part, of PartOwner, body, tail []byte) {
+	rest, err := c.Write(c.TakeGathered(), body, tail)
+	if rest != nil {
+		QueuePart(c, p, of, rest, true)
+		return
+	}
+	of.PartSent(p, nil)
+	if err != nil {
+		c.Close(err.Error())
+	}
+}
+
+// QueuePart is conn.Conn.Queue for items of p.
+func QueuePart(c *conn.Conn, p *Part, of PartOwner, items []conn.Item, full bool) {
+	left := 0
+	for i := range items {
+		left += len(items[i].Data)
+	}
+	c.Queue(conn.Output{Items: items, Owner: &sentPart{of, *p}, Unsent: of.PartWaits(p, left)}, full)
 }
 
 // Edit is a change of the fields of responses.

@@ -340,7 +340,7 @@ func (s *Socket) writeEvent(e *Event) {
 	wire := s.frameOf(e)
 	s.out += int64(len(wire))
 	if len(wire) > conn.CopyLimit {
-		s.conn.SendPart(shared, s, wire, nil)
+		exchange.SendPart(s.conn, shared, s, wire, nil)
 		return
 	}
 	if conns.Buf = append(conns.Buf, wire...); len(conns.Buf) > conn.FlushLimit {

@@ -126,7 +126,7 @@ func (s *Socket) send(p *exchange.Part) {
 			conns.Flush()
 		}
 	} else {
-		c.SendPart(p, s, body, tail)
+		exchange.SendPart(c, p, s, body, tail)
 	}
 	s.session.Answered()
 }
@@ -166,10 +166,10 @@ func compresses(c *websocket.Compression, n int) bool {
 	return c.On && n >= websocket.DeflateFrom && n <= websocket.DeflateUpTo
 }
 
-// PartSent implements conn.PartOwner.
+// PartSent implements exchange.PartOwner.
 func (s *Socket) PartSent(p *exchange.Part, _ error) { s.release(p) }
 
-// PartWaits implements conn.PartOwner.
+// PartWaits implements exchange.PartOwner.
 func (s *Socket) PartWaits(p *exchange.Part, left int) *conn.Unsent {
 	if len(p.Body) >= conn.CountedPart {
 		if s.unsent == nil {

@@ -4,13 +4,14 @@ import (
 	"crypto/x509"
 	"testing"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 )
 
 // Which clients pass a rule, by what their connection knows of their certificate.
 func TestClientCert(t *testing.T) {
 	some := []*x509.Certificate{new(x509.Certificate)}
-	clients := map[string]*exchange.TLS{
+	clients := map[string]*conn.TLSState{
 		"plain":   nil,
 		"none":    {Authorities: "a"},
 		"good":    {Authorities: "a", Certificates: some, Verified: true},

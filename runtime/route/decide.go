@@ -313,7 +313,7 @@ func forwardLetter(name []byte) byte {
 
 // ClientCert says which certificate a client has to show for a request (TLS client authentication, RFC 8446 §4.3.2).
 type ClientCert struct {
-	// Authorities are those that have to vouch for it, as exchange.TLS names them; "": no certificate is asked for.
+	// Authorities are those that have to vouch for it, as conn.TLSState names them; "": no certificate is asked for.
 	Authorities string
 	Need        CertNeed
 }

@@ -214,7 +214,8 @@ func (s *Sites) openTunnel(x *Exchange, p *exchange.Part) {
 		x.Hold(p)
 		return
 	}
-	t, err := s.tunnels.Open(tunnelHost{x}, s.set, p.Head.Tunnel)
+	to := p.Head.Tunnel
+	t, err := s.tunnels.Open(tunnelHost{x}, s.set, to.Upstream, to.Idle, to.Ended)
 	if err != nil {
 		s.logClient(x, logfile.Error, "no tunnel for a WebSocket: %v", err)
 		y := ofHTTP(x.Substitute())
@@ -222,6 +223,7 @@ func (s *Sites) openTunnel(x *Exchange, p *exchange.Part) {
 		y.Reply(exchange.Reply{Status: 503, Fields: retryAfter})
 		return
 	}
+	to.Upstream = nil
 	c, head := x.Carrier.SwitchProtocols(&x.Exchange, &wire.Response{
 		Status: p.Head.Status, Reason: p.Head.Reason, Version: wire.HTTP11, KeepAlive: true, Length: -1,
 		Fields: p.Head.Fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer,
@@ -230,7 +232,7 @@ func (s *Sites) openTunnel(x *Exchange, p *exchange.Part) {
 		s.tracef("%s: tunnel opened", c)
 	}
 	x.tunnel, x.KeepAlive = t, false
-	ahead := p.Head.Tunnel.Ahead
+	ahead := to.Ahead
 	p.Owner.Release(p) // the exchange goes on until the tunnel has ended
 	x.Source = exchange.Memory{}
 	t.Begin(c, append(head[:len(head):len(head)], ahead...), len(head))
@@ -342,8 +344,8 @@ func (r *relay) open() {
 		}
 	}
 	r.watch.Remove()
-	t := &exchange.Tunnel{Upstream: system.Plain{Descriptor: r.fd}, Ended: func(error) {}} // the application knows why it has closed
-	link, err := s.tunnels.Open(r, s.set, t)
+	known := func(error) {} // the application knows why it has closed
+	link, err := s.tunnels.Open(r, s.set, system.Plain{Descriptor: r.fd}, 0, known)
 	if err != nil {
 		s.logClient(x, logfile.Error, "no tunnel for a WebSocket: %v", err)
 		if head == nil {

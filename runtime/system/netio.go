@@ -57,19 +57,19 @@ func ResetOnClose(fd int) {
 	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 }
 
-// Plain is a connection without TLS, as an exchange.Socket.
+// Plain is a connection without TLS, as an conn.Side.
 type Plain struct {
 	Descriptor int
 	TCP        bool
 }
 
-// Fd implements exchange.Socket.
+// Fd implements conn.Side.
 func (s Plain) Fd() int { return s.Descriptor }
 
-// Drains implements exchange.Socket. A read of a unix socket may end where one of the peer's writes has ended.
+// Drains implements conn.Side. A read of a unix socket may end where one of the peer's writes has ended.
 func (s Plain) Drains() bool { return s.TCP }
 
-// Read implements exchange.Socket.
+// Read implements conn.Side.
 func (s Plain) Read(b []byte) (int, error) {
 	n, err := Receive(s.Descriptor, b)
 	if n == 0 && err == nil {
@@ -78,16 +78,16 @@ func (s Plain) Read(b []byte) (int, error) {
 	return max(n, 0), err
 }
 
-// Write implements exchange.Socket.
+// Write implements conn.Side.
 func (s Plain) Write(b []byte) (int, error) { return Send(s.Descriptor, b, 0) }
 
-// Flush implements exchange.Socket. Nothing waits outside of the kernel.
+// Flush implements conn.Side. Nothing waits outside of the kernel.
 func (s Plain) Flush() error { return nil }
 
-// CloseWrite implements exchange.Socket.
+// CloseWrite implements conn.Side.
 func (s Plain) CloseWrite() error { return unix.Shutdown(s.Descriptor, unix.SHUT_WR) }
 
-// Close implements exchange.Socket.
+// Close implements conn.Side.
 func (s Plain) Close() error { return unix.Close(s.Descriptor) }
 
 // maxSend is what Linux sends at once at most, in bytes.

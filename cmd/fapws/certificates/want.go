@@ -50,7 +50,7 @@ type Asking struct {
 	From string // where the configuration names it
 
 	// Auth is tls.RequestClientCert if requests are refused instead of handshakes: their connection knows why the certificate is not good
-	// (exchange.TLS).
+	// (conn.TLSState).
 	Auth tls.ClientAuthType
 }
 

@@ -341,7 +341,7 @@ func (x *Exchange) ClientGone() {
 	x.Source.OnGone(&x.Exchange)
 }
 
-// PartSent implements conn.PartOwner.
+// PartSent implements exchange.PartOwner.
 func (x *Exchange) PartSent(p *exchange.Part, err error) {
 	if errors.Is(err, conn.ErrShortFile) {
 		x.LogShort(err)

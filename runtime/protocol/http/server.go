@@ -294,7 +294,7 @@ func (x *Exchange) DropHeld() (ended bool) {
 	return ended
 }
 
-// PartWaits implements conn.PartOwner. What waits for a subrequest is counted where its client waits.
+// PartWaits implements exchange.PartOwner. What waits for a subrequest is counted where its client waits.
 func (x *Exchange) PartWaits(p *exchange.Part, left int) *conn.Unsent {
 	if len(p.Body) < conn.CountedPart || x.Carrier == nil || x.Carrier.Internal() {
 		return x.unsent

@@ -217,7 +217,7 @@ func (c *Conn) Substituted(x, y *http.Exchange) {
 
 // sendLarge writes the gathered bytes for c and, without copying it, a body, then releases the part.
 func (c *Conn) sendLarge(x *http.Exchange, p *exchange.Part, body, tail []byte) {
-	c.SendPart(p, x, body, tail)
+	exchange.SendPart(&c.Conn, p, x, body, tail)
 	c.settle()
 }
 
@@ -249,7 +249,7 @@ func (c *Conn) sendFile(x *http.Exchange, p *exchange.Part, body []byte, count i
 		if len(left) == len(s.items) {
 			left[0].Data = bytes.Clone(left[0].Data) // it is in conns.Buf
 		}
-		c.QueuePart(p, x, slices.Clone(left), full)
+		exchange.QueuePart(&c.Conn, p, x, slices.Clone(left), full)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/backend"
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/system"
 	"fapws/runtime/websocket"
@@ -106,10 +107,10 @@ func names(lines []string, word string) bool {
 	return false
 }
 
-// detach takes a connection out of Go's poller, for the event loop, and closes conn. The result does not block. For a moment
+// detach takes a connection out of Go's poller, for the event loop, and closes c. The result does not block. For a moment
 // there is a descriptor more.
-func detach(conn net.Conn) (exchange.Socket, error) {
-	under := plain(conn)
+func detach(c net.Conn) (conn.Side, error) {
+	under := plain(c)
 	defer under.Close()
 	raw, err := under.(syscall.Conn).SyscallConn()
 	if err != nil {
@@ -126,7 +127,7 @@ func detach(conn net.Conn) (exchange.Socket, error) {
 	}
 	_, tcp := under.(*net.TCPConn)
 	socket := system.Plain{Descriptor: fd, TCP: tcp}
-	secure, ok := conn.(*tls.Conn)
+	secure, ok := c.(*tls.Conn)
 	if !ok {
 		return socket, nil
 	}
@@ -143,10 +144,10 @@ type secureSocket struct {
 	below *carrier
 }
 
-// Drains implements exchange.Socket. crypto/tls returns one record at a time.
+// Drains implements conn.Side. crypto/tls returns one record at a time.
 func (s *secureSocket) Drains() bool { return false }
 
-// Read implements exchange.Socket.
+// Read implements conn.Side.
 func (s *secureSocket) Read(b []byte) (int, error) {
 	n, err := s.conn.Read(b)
 	switch {
@@ -160,7 +161,7 @@ func (s *secureSocket) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Write implements exchange.Socket.
+// Write implements conn.Side.
 func (s *secureSocket) Write(b []byte) (int, error) {
 	if err := s.Flush(); err != nil {
 		return 0, err
@@ -168,10 +169,10 @@ func (s *secureSocket) Write(b []byte) (int, error) {
 	return s.conn.Write(b)
 }
 
-// Flush implements exchange.Socket.
+// Flush implements conn.Side.
 func (s *secureSocket) Flush() error { return s.below.flush() }
 
-// CloseWrite implements exchange.Socket.
+// CloseWrite implements conn.Side.
 func (s *secureSocket) CloseWrite() error { return s.conn.CloseWrite() }
 
 // carrier is the connection below one of TLS. After the handshake it can be detached: then it does not block.
