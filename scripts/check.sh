@@ -46,25 +46,34 @@ test_fuzz() {
 # reporting another one.
 readonly race_options="halt_on_error=1 atexit_sleep_ms=50"
 
-# test_race [PACKAGE...] tests the packages by themselves, and PACKAGE.
-test_race() {
+# What `test` leaves to the word race: tests that measure or move a lot. They take most of the time.
+readonly race_skipped="Leak|LeavesNothing|SharedObjects|DoNotAllocate|AreSmall|SlowClientsOf|AheadIsBounded|HTTP2Bodies|LargeUpload|LoginFlood|ManyConnectionsReadyAtOnce"
+
+# What `test` tries of the whole server: HTTP/1, HTTP/2, channels, WebSockets and reloads.
+readonly race_chosen="^(TestPipelining|TestExpectContinue|TestLargeAnswers|TestBodies|TestStreaming|TestChannelCrowd|TestGroups|TestWebSocketsComeAndGo|TestReload)$"
+
+# test_race FLAG|PACKAGE... tests packages by themselves.
+test_race() { GORACE=$race_options test_go -race "$@"; }
+
+# test_race_all tests all packages but those that only run the executable.
+test_race_all() {
     local packages
-    mapfile -t packages < <(cd "$root" && go list "$@" ./runtime/... ./cmd/... | grep -vxE 'fapws/cmd/fapws(/acceptance/.*)?')
-    GORACE=$race_options test_go -race "${packages[@]}"
+    mapfile -t packages < <(cd "$root" && go list ./pybridge/... ./runtime/... ./cmd/... | grep -vxE 'fapws/cmd/fapws(/acceptance/.*)?')
+    test_race "${packages[@]}"
 }
 
-# test_watched FILE TESTS [FOLDER...] tests an executable with a detector in it from outside; the tests are clients and need
-# none. One mode is enough. It leaves out frameworks, which are written in Python, tests that count threads, memory or time of the processor,
-# because detectors reserve terabytes, and TESTS. FOLDER is one of the acceptance tests; without any, all are run.
+# test_watched FILE SKIPPED [FLAG|PACKAGE...] tests an executable with a detector in it from outside; the tests are clients and
+# need none. One mode is enough. It leaves out frameworks, which are written in Python, tests that count threads, memory or time
+# of the processor, because detectors reserve terabytes, and SKIPPED. Without arguments, all acceptance tests are run.
 test_watched() {
-    local folders=("${@:3}")
-    ((${#folders[@]})) || folders=(...)
+    local tests=("${@:3}")
+    ((${#tests[@]})) || tests=(./cmd/fapws/acceptance/...)
     FAPWS_BIN=$1 FAPWS_ONLY_MODE=threads \
         test_go -skip "Flask|Django|Pyramid|Bottle|Falcon|ChunkedBodies|Routes|ManyIdleClients|SteadyThreads|SupervisorKeepsNothing|TightLimits|LowLimitOfMemory|UploadMemory${2:+|$2}" \
-        "${folders[@]/#/./cmd/fapws/acceptance/}"
+        "${tests[@]}"
 }
 
-# test_race_whole [FOLDER...] tests an executable that looks for races.
+# test_race_whole [FLAG|PACKAGE...] tests an executable that looks for races.
 test_race_whole() {
     build_to "$root/build/race/fapws" -pgo=off -race
     GORACE=$race_options test_watched "$root/build/race/fapws" '' "$@"
@@ -149,30 +158,8 @@ stage() {
     fi
 }
 
-# beside NAME COMMAND... starts a part of `test` that leaves processors idle beside the stage that follows; settle waits for it
-# and keeps its result.
-beside() {
-    beside_name=$1 beside_log=$(mktemp)
-    say "== $1, beside the next"
-    (set -e; "${@:2}") </dev/null >"$beside_log" 2>&1 &
-    beside_pid=$!
-}
-
-settle() {
-    local status=0
-    wait "$beside_pid" || status=$?
-    cat "$beside_log"
-    rm "$beside_log"
-    if ((status)); then
-        failed+=("$beside_name")
-        say "== $beside_name FAILED"
-    else
-        say "== $beside_name ok"
-    fi
-}
-
 word_test() {
-    local failed=() beside_name beside_log beside_pid
+    local failed=()
     word_build
     need_frameworks
     need_test_tools
@@ -180,11 +167,10 @@ word_test() {
     lint
     stage "Go tests" test_go ./...
     stage "Python tests" test_python
-    beside "short fuzz" test_fuzz 1000x
-    stage race test_race # its longest package mostly waits
-    settle
-    stage "race, the whole server" test_race_whole http live # the others with the word race: a cold run has 20 minutes
-    stage wheel test_wheel_short # alone: compiling beside tests of time makes these fail
+    stage "short fuzz" test_fuzz 1000x
+    stage race test_race -skip "$race_skipped" ./pybridge ./runtime/...
+    stage "race, the whole server" test_race_whole -run "$race_chosen" ./cmd/fapws/acceptance/{http,http2,live,process}
+    stage wheel test_wheel_short
     stage "address sanitizer" test_sanitizer
     stage soak test_soak 200000
     stage "testssl, short" test_testssl
@@ -206,7 +192,7 @@ word_race() {
     use_python
     need_frameworks
     need_test_tools
-    stage race test_race ./pybridge/...
+    stage race test_race_all
     stage "race, the whole server" test_race_whole
     summary
 }
