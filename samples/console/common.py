@@ -1,4 +1,4 @@
-"""What all pages share: the settings of the device, which are the first thing to change for yours, its commands, and the frame."""
+"""What all pages share: settings, which are the first thing to change for your device, commands, and the frame."""
 import os
 import shlex
 import subprocess
@@ -19,30 +19,29 @@ REBOOT = setting("REBOOT", "systemctl reboot")
 SHELL = setting("SHELL", "/bin/sh -l")             # of the terminal
 KEEP, = setting("KEEP", "600")                     # seconds that a shell waits for a browser that has disconnected
 DATA, = setting("DATA", "data")                    # the directory of settings.json and firmware.bin
-RUN, = setting("RUN", f"/dev/shm/console-{os.getuid()}")  # in memory, and lost at a reboot: the history, and sockets of shells
+RUN, = setting("RUN", f"/dev/shm/console-{os.getuid()}")  # in memory: the history, and sockets of shells
 VERSION, = setting("VERSION", "/etc/version")      # has the version of the firmware in its first line
 PROC, = setting("PROC", "/proc")
 SYS, = setting("SYS", "/sys")
 LOGS = setting("LOGS", "/var/log/syslog /var/log/messages /var/log/*.log /var/log/*/*.log")
 USERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "users")
 ENVIRONMENT = {**os.environ, "LC_ALL": "C.UTF-8", "PATH": os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"}
-PAGES = {  # path and icon, in a square of 24
-    "Overview": ("", "M4 13a8 8 0 1 1 16 0M12 13l4-4M5 19h14"), "Services": ("services", "M4 5h16v6H4zM4 13h16v6H4zM8 8h.01M8 16h.01"),
-    "Logs": ("logs", "M5 6h14M5 10h14M5 14h14M5 18h8"), "Terminal": ("terminal", "M3 5h18v14H3zM7 9l3 3-3 3M13 15h4"),
-    "Settings": ("settings", "M4 8h8M18 8h2M4 16h2M12 16h8M15 5v6M9 13v6"), "Firmware": ("firmware", "M12 4v11M7 10l5 5 5-5M5 20h14"),
-    "Password": ("password", "M6 11h12v9H6zM9 11V8a3 3 0 0 1 6 0v3"), "Reboot": ("reboot", "M12 3v8M7 6a8 8 0 1 0 10 0"),
-}
+PAGES = {"Overview": "", "Services": "services", "Logs": "logs", "Terminal": "terminal", "Settings": "settings",
+         "Firmware": "firmware", "Password": "password", "Reboot": "reboot"}  # with their paths
+ICON = '<svg class="icon" aria-hidden="true"><use href="/www/icons.svg#{}"/></svg>'
 writing = threading.Lock()
-ICON = '<svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d="{}"/></svg>'
 FRAME = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{title} – {host}</title>
-<link rel="icon" href="{root}/www/icon.svg"><link rel="stylesheet" href="{root}/www/console.css"></head>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title} – {host}</title>
+<link rel="icon" href="/www/icon.svg"><link rel="stylesheet" href="/www/console.css"></head>
 <body><a class="skip" href="#main">Skip to the content</a>
-<header><a class="brand" href="{root}/"><img src="{root}/www/icon.svg" alt="" width="28" height="28">{host}</a>
-<button class="menu" popovertarget="nav">Menu</button></header>
-<nav id="nav" popover aria-label="Pages">{links}<form method="post" action="{root}/_fapws/logout"><button>{icon}Log out</button></form></nav>
+<header><a class="brand" href="/"><img src="/www/icon.svg" alt="" width="28" height="28">{host}</a>
+<button class="menu" popovertarget="nav">Menu</button></header><nav id="nav" popover aria-label="Pages">{links}
+<form method="post" action="/_fapws/logout"><button>""" + ICON.format("Logout") + """Log out</button></form></nav>
 <main id="main" tabindex="-1"><h1>{title}</h1>{body}</main></body></html>
 """
+ERROR = """<div class="card error"><p class="code">{0.status}</p><p role="alert">{1}</p>
+<p><a class="button" href="/{2}">Back to {3}</a></p></div>"""
 
 def lines(*paths):
     """The lines of the first file that can be read; [""] if none can."""
@@ -55,10 +54,10 @@ def hostname():
     return lines(PROC + "/sys/kernel/hostname")[0]
 
 def run(command, stdin=""):
-    """Runs a command, without a shell, and returns its output. HTTPError: it has failed; the text is its error message."""
+    """Runs a command, without a shell, and returns its output. HTTPError: it has failed, and its text says why."""
     try:
-        done = subprocess.run(command, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30,
-                              text=True, errors="replace", env=ENVIRONMENT)
+        done = subprocess.run(command, input=stdin, capture_output=True, timeout=30, text=True, errors="replace",
+                              env=ENVIRONMENT)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise HTTPError(500, f"{command[0]}: {error}") from None
     if done.returncode:
@@ -71,20 +70,19 @@ def page(title):
     """Decorator for a handler that returns the body of a page. An HTTPError becomes a message in the same frame."""
     def decorate(handler):
         def answer(environ, start_response):
-            root, now, heading = environ["SCRIPT_NAME"].rpartition("/")[0] if PAGES[title][0] else environ["SCRIPT_NAME"], title, title
+            heading = title
             try:
                 if environ["PATH_INFO"].strip("/"):
-                    raise HTTPError(404, "This page does not exist. The address may be mistyped, or the page has moved.")
+                    raise HTTPError(404, "This page does not exist. The address may be wrong, or the page has moved.")
                 body = handler(environ, start_response)
             except HTTPError as error:
                 if error.status < 400:
                     raise  # a redirect
                 start_response(f"{error.status} {error.reason}", [])
-                now, heading = None if error.status == 404 else title, error.reason
-                body = f"""<div class="card error"><p class="code">{error.status}</p><p role="alert">{escape(error.text)}</p>
-<p><a class="button" href="{root}/{PAGES[title][0]}">Back to {title}</a></p></div>"""
-            links = "".join(f'<a href="{root}/{path}"{" aria-current=page" * (name == now)}>{ICON.format(icon)}{name}</a>' for name, (path, icon) in PAGES.items())
-            return FRAME.format(title=heading, host=escape(hostname()), links=links, body=body, root=root, icon=ICON.format("M10 4H5v16h5M10 12h10M16 8l4 4-4 4"))
+                heading, body = error.reason, ERROR.format(error, escape(error.text), PAGES[title], title)
+            links = "".join(f'<a href="/{path}"{" aria-current=page" * (name == heading)}>{ICON.format(name)}{name}</a>'
+                            for name, path in PAGES.items())
+            return FRAME.format(title=heading, host=escape(hostname()), links=links, body=body)
         return answer
     return decorate
 
@@ -102,7 +100,8 @@ def write(path, text):
 def field(label, attributes, name, message):
     """A field of a form; a message says what is wrong with its text."""
     mark = f' aria-invalid="true" aria-describedby="{name}-wrong"' if message else ""
-    return f'<label>{label} <input name="{name}" {attributes}{mark}></label>' + f'<p class="bad" id="{name}-wrong">{escape(message)}</p>' * bool(message)
+    wrong = f'<p class="bad" id="{name}-wrong">{escape(message)}</p>' if message else ""
+    return f'<label>{label} <input name="{name}" {attributes}{mark}></label>{wrong}'
 
 def posted(environ):
     return environ["REQUEST_METHOD"] == "POST"
@@ -113,4 +112,4 @@ def parameter(environ, name, default=""):
 os.makedirs(DATA, exist_ok=True)
 os.makedirs(RUN, 0o700, exist_ok=True)
 if os.lstat(RUN).st_uid != os.getuid() or os.lstat(RUN).st_mode & 0o170077 != 0o040000:  # anyone may write to /dev/shm
-    raise PermissionError(f"{RUN}: must be a directory that only the user of the server can open; remove it, or set CONSOLE_RUN")
+    raise PermissionError(f"{RUN}: must be open only to the user of the server; remove it, or set CONSOLE_RUN")

@@ -4,15 +4,15 @@
 """
 import os
 
-from common import DATA, INSTALL, REBOOT, ROOT, RUN, USERS, page, posted, run
-from fapws import Login, upload
+from common import DATA, INSTALL, REBOOT, ROOT, RUN, USERS, VERSION, lines, page, posted, run
+from fapws import Login, channel, upload
 from fapws.contrib.views import Staticfile
 from logs import live as log_lines, logs
 from password import password
 from services import services
 from settings import backup, restore, settings
 from terminal import shell, terminal
-from values import cards, dashboard, firmware_version, live
+from values import cards, dashboard
 
 @page("Reboot")
 def reboot(environ, start_response):
@@ -25,7 +25,7 @@ def reboot(environ, start_response):
 @page("Firmware")
 def firmware(environ, start_response):
     return f"""<form id="send" method="post" action="firmware-image" enctype="multipart/form-data" class="card fields">
-<p>Installed version: <b>{firmware_version() or "unknown"}</b></p><label>File <input type="file" name="image" required></label>
+<p>Installed version: <b>{lines(VERSION)[0] or "unknown"}</b></p><label>File <input type="file" name="image" required></label>
 <label>SHA-256, if you know it <input name="sha256" pattern="[0-9A-Fa-f]{{64}}" autocomplete="off" spellcheck="false"></label>
 <progress aria-label="Progress" hidden></progress><p class="bad" role="alert" hidden></p><button class="main">Install</button></form>
 <script type="module" src="www/firmware.js"></script>"""
@@ -39,7 +39,7 @@ def install(environ, start_response):  # the file is complete, and has the SHA-2
 <p>SHA-256 <code>{file.sha256}</code></p><p><a class="button main" href="reboot">Reboot</a></p></div>"""
 
 ENTRIES = [
-    ("/values", live),
+    ("/values", channel("values")),
     ("/services", services),
     ("/logs/live", log_lines),
     ("/logs", logs),

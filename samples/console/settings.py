@@ -23,28 +23,24 @@ def host(text):
 def zone(text):
     return text == "Etc/UTC" or re.fullmatch(r"[\w+-]+(/[\w+-]+)*", text, re.A) and os.path.isfile("/usr/share/zoneinfo/" + text)
 
-# name: label, default, check for each word, smallest and largest number of words, message
+# name: label, default, check for each word, possible numbers of words, message
 FIELDS = {
-    "hostname": ("Host name", hostname().split(".")[0], re.compile(LABEL).fullmatch, 1, 1, "Must have up to 63 letters, digits and inner hyphens."),
-    "zone": ("Time zone", "Etc/UTC", zone, 1, 1, "Must be a time zone such as Europe/Berlin."),
-    "ntp": ("Time servers (NTP)", "pool.ntp.org", host, 0, 4, "Must be up to 4 names or addresses, with spaces between them."),
-    "address": ("Network address (empty: DHCP)", "", interface, 0, 1, "Must be an address and its network, such as 192.168.1.2/24."),
-    "gateway": ("Gateway", "", ipaddress.ip_address, 0, 1, "Must be an address such as 192.168.1.1."),
-    "dns": ("Name servers (DNS)", "", ipaddress.ip_address, 0, 3, "Must be up to 3 addresses, with spaces between them."),
+    "hostname": ("Host name", hostname().split(".")[0], re.compile(LABEL).fullmatch, [1], "Must have up to 63 letters, digits and inner hyphens."),
+    "zone": ("Time zone", "Etc/UTC", zone, [1], "Must be a time zone such as Europe/Berlin."),
+    "ntp": ("Time servers (NTP)", "pool.ntp.org", host, range(5), "Must be up to 4 names or addresses, with spaces between them."),
+    "address": ("Network address (empty: DHCP)", "", interface, [0, 1], "Must be an address and its network, such as 192.168.1.2/24."),
+    "gateway": ("Gateway", "", ipaddress.ip_address, [0, 1], "Must be an address such as 192.168.1.1."),
+    "dns": ("Name servers (DNS)", "", ipaddress.ip_address, range(4), "Must be up to 3 addresses, with spaces between them."),
 }
+
+def fits(name, text):
+    with suppress(KeyError, AttributeError, ValueError):  # unknown; no text; ValueError: of ipaddress
+        _, _, check, numbers, _ = FIELDS[name]
+        return len(text.split()) in numbers and all(map(check, text.split())) and len(text) <= 300
 
 def mistakes(values):
     """The names of settings that are missing, unknown or wrong."""
-    def fits(name, text):
-        _, _, check, least, most, _ = FIELDS[name]
-        return len(text) <= 300 and least <= len(text.split()) <= most and all(map(check, text.split()))
-    wrong = []
-    for name in {**FIELDS, **values}:
-        with suppress(KeyError, TypeError, AttributeError, ValueError):  # ValueError: of ipaddress
-            if fits(name, values[name]):
-                continue
-        wrong.append(name)
-    return wrong
+    return [name for name in {**FIELDS, **values} if not fits(name, values.get(name))]
 
 def load():
     """The settings of the file; defaults for those that it does not have, or if it is damaged."""
@@ -60,18 +56,17 @@ def save(values):
 
 @page("Settings")
 def settings(environ, start_response):
-    values, wrong, form = load(), [], ""
+    values, wrong, note = load(), [], ""
     if posted(environ):
         values = {name: parameter(environ, name, values[name]) for name in FIELDS}
-        wrong = mistakes(values)
-        if wrong:
+        if wrong := mistakes(values):
             start_response("422 Unprocessable Content", [])
         else:
             save(values)
-            form = '<p class="note" role="status">Saved.</p>'
+            note = '<p class="note" role="status">Saved.</p>'
     fields = "".join(field(label, f'value="{escape(values[name])}" maxlength="300" spellcheck="false" autocomplete="off"', name, message * (name in wrong))
                      for name, (label, *_, message) in FIELDS.items())
-    return form + f"""<div class="columns"><form class="card fields" method="post"><h2>Device</h2>{fields}<button class="main">Save</button></form>
+    return note + f"""<div class="columns"><form class="card fields" method="post"><h2>Device</h2>{fields}<button class="main">Save</button></form>
 <form id="restore" class="card fields" method="post" action="restore" enctype="multipart/form-data"><h2>Backup</h2><p>One file with all settings, to keep elsewhere.</p>
 <a class="button" href="backup" download>Download</a><h2>Restore</h2><p>The file is checked as a whole before anything is replaced.</p>
 <label>File of a backup <input type="file" name="file" accept=".json" required></label><button>Restore</button></form></div>"""
