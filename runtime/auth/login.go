@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"bytes"
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
@@ -178,10 +177,8 @@ func plainHost(host, scheme string) string {
 }
 
 func field(head []byte, fields []http1.Field, name string) string {
-	for _, f := range fields {
-		if int(f.Name.Len) == len(name) && bytes.EqualFold(f.Name.In(head), []byte(name)) {
-			return string(f.Value.In(head))
-		}
+	for value := range http1.Values(head, fields, name) {
+		return string(value)
 	}
 	return ""
 }

@@ -205,11 +205,8 @@ func set(name, value, sameSite string, secure bool) string {
 func cookies(head []byte, fields []http1.Field, name string, least int) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		found := 0
-		for _, f := range fields {
-			if f.Name.Len != 6 || !bytes.EqualFold(f.Name.In(head), []byte("cookie")) {
-				continue
-			}
-			for rest := f.Value.In(head); len(rest) > 0; {
+		for rest := range http1.Values(head, fields, "cookie") {
+			for len(rest) > 0 {
 				var one []byte
 				one, rest, _ = bytes.Cut(rest, []byte(";"))
 				key, value, _ := bytes.Cut(bytes.TrimLeft(one, " "), []byte("="))

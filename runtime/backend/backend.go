@@ -89,10 +89,8 @@ func (r *Request) Client() string {
 
 // Field returns the value of the first header field called name, in any case.
 func (r *Request) Field(name string) string {
-	for _, f := range r.Parsed.Fields {
-		if int(f.Name.Len) == len(name) && strings.EqualFold(string(f.Name.In(r.Head)), name) {
-			return string(f.Value.In(r.Head))
-		}
+	for value := range http1.Values(r.Head, r.Parsed.Fields, strings.ToLower(name)) {
+		return string(value)
 	}
 	return ""
 }

@@ -1,6 +1,9 @@
 package http1
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"iter"
+)
 
 // known collects the values of fields that complete needs.
 type known struct {
@@ -45,28 +48,28 @@ func (r *Request) field(head []byte, pos, end int, k *known) error {
 	}
 	switch name := line[:n]; n {
 	case 2:
-		if equalFold(name, "te") {
+		if EqualFold(name, "te") {
 			k.te(value)
 		}
 	case 4:
-		if equalFold(name, "host") {
+		if EqualFold(name, "host") {
 			r.Host = span
 			k.hosts++
 		}
 	case 6:
-		k.body = k.body || equalFold(name, "expect")
+		k.body = k.body || EqualFold(name, "expect")
 	case 7:
-		if r.UpgradeTo.Len == 0 && equalFold(name, "upgrade") {
+		if r.UpgradeTo.Len == 0 && EqualFold(name, "upgrade") {
 			r.UpgradeTo = span
 		}
 	case 10:
-		if equalFold(name, "connection") {
+		if EqualFold(name, "connection") {
 			k.connection(value)
 		}
 	case 14:
-		k.body = k.body || equalFold(name, "content-length")
+		k.body = k.body || EqualFold(name, "content-length")
 	case 17:
-		k.body = k.body || equalFold(name, "transfer-encoding")
+		k.body = k.body || EqualFold(name, "transfer-encoding")
 	}
 	return nil
 }
@@ -97,11 +100,11 @@ func (k *known) connection(list []byte) {
 		var option []byte
 		option, list = nextMember(list)
 		switch {
-		case equalFold(option, "close"):
+		case EqualFold(option, "close"):
 			k.close = true
-		case equalFold(option, "keep-alive"):
+		case EqualFold(option, "keep-alive"):
 			k.keepAlive = true
-		case equalFold(option, "upgrade"):
+		case EqualFold(option, "upgrade"):
 			k.upgrade = true
 		}
 	}
@@ -112,7 +115,7 @@ func (k *known) te(list []byte) {
 	for len(list) > 0 {
 		var coding []byte
 		coding, list = nextMember(list)
-		k.trailers = k.trailers || equalFold(coding, "trailers")
+		k.trailers = k.trailers || EqualFold(coding, "trailers")
 	}
 }
 
@@ -227,10 +230,10 @@ func all(b []byte, bits uint8) bool {
 	return true
 }
 
-// equalFold reports whether b is lower in any case. lower has only small
-// letters, digits and "-"; b must be a token, in which no other byte becomes
+// EqualFold reports whether b is lower in any case. lower has only small
+// letters, digits, "-", "/" and "*"; b must have no control characters, as no other byte becomes
 // one of these by setting bit 5.
-func equalFold(b []byte, lower string) bool {
+func EqualFold(b []byte, lower string) bool {
 	if len(b) != len(lower) {
 		return false
 	}
@@ -240,6 +243,17 @@ func equalFold(b []byte, lower string) bool {
 		}
 	}
 	return true
+}
+
+// Values yields the values of the fields with a name, which must be in lower case.
+func Values(head []byte, fields []Field, lower string) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for _, f := range fields {
+			if int(f.Name.Len) == len(lower) && EqualFold(f.Name.In(head), lower) && !yield(f.Value.In(head)) {
+				return
+			}
+		}
+	}
 }
 
 func trim(b []byte) []byte {

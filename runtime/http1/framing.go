@@ -17,7 +17,7 @@ func (r *Request) framing(head []byte) error {
 	for _, f := range r.Fields {
 		name, value := f.Name.In(head), f.Value.In(head)
 		switch {
-		case equalFold(name, "content-length"):
+		case EqualFold(name, "content-length"):
 			first := length
 			n, err := contentLength(value, &length)
 			if err != nil {
@@ -27,12 +27,12 @@ func (r *Request) framing(head []byte) error {
 				continue
 			}
 			f.Value.Len = n
-		case equalFold(name, "transfer-encoding"):
+		case EqualFold(name, "transfer-encoding"):
 			if err := coding.add(value); err != nil {
 				return err
 			}
-		case equalFold(name, "expect") && r.Version > HTTP10: // RFC 9110 §10.1.1: ignored in HTTP/1.0
-			if !equalFold(value, "100-continue") {
+		case EqualFold(name, "expect") && r.Version > HTTP10: // RFC 9110 §10.1.1: ignored in HTTP/1.0
+			if !EqualFold(value, "100-continue") {
 				return errExpectation
 			}
 			expect = true
@@ -129,7 +129,7 @@ func (c *codings) add(list []byte) error {
 			return errCoding
 		case c.chunked: // RFC 9112 §6.1: once, and last
 			return errCoding
-		case equalFold(member, "chunked"):
+		case EqualFold(member, "chunked"):
 			c.chunked = true
 		default:
 			c.unknown = true

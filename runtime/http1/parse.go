@@ -369,9 +369,9 @@ func (r *Request) absoluteForm(line []byte, pos, end int) error {
 	t := line[pos:end]
 	var scheme int
 	switch {
-	case len(t) > 7 && equalFold(t[:4], "http") && string(t[4:7]) == "://":
+	case len(t) > 7 && EqualFold(t[:4], "http") && string(t[4:7]) == "://":
 		scheme = 7
-	case len(t) > 8 && equalFold(t[:5], "https") && string(t[5:8]) == "://":
+	case len(t) > 8 && EqualFold(t[:5], "https") && string(t[5:8]) == "://":
 		scheme = 8
 	default:
 		if !all(t, isTarget) {

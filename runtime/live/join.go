@@ -78,10 +78,8 @@ func portOf(text string) uint16 {
 
 // lastEventID returns the id of the last event that a client says it has seen, and reports whether it says so.
 func lastEventID(r *exchange.Request) (id string, there bool) {
-	for _, f := range r.Parsed.Fields {
-		if bytes.EqualFold(f.Name.In(r.Head), []byte("Last-Event-ID")) {
-			return string(f.Value.In(r.Head)), true
-		}
+	for value := range http1.Values(r.Head, r.Parsed.Fields, "last-event-id") {
+		return string(value), true
 	}
 	return "", false
 }

@@ -3,8 +3,12 @@ package websocket
 import (
 	"bytes"
 	"io"
+	"strings"
+
+	"fapws/runtime/http1"
 
 	"github.com/klauspost/compress/flate"
+	"golang.org/x/net/http/httpguts"
 )
 
 // MaxWindow is the number of bits of the largest window of deflate.
@@ -45,7 +49,7 @@ func negotiate(value []byte) (c Compression, valid bool) {
 		if name == nil {
 			return c, true
 		}
-		offer, good := Compression{On: true, Bits: MaxWindow}, equalFold(name, "permessage-deflate")
+		offer, good := Compression{On: true, Bits: MaxWindow}, http1.EqualFold(name, "permessage-deflate")
 		var seen [4]bool
 		for {
 			name, value, more, ok := s.parameter()
@@ -68,7 +72,7 @@ func negotiate(value []byte) (c Compression, valid bool) {
 func (c *Compression) set(name, value []byte, seen *[4]bool) bool {
 	which := -1
 	for i, known := range [...]string{"server_no_context_takeover", "client_no_context_takeover", "server_max_window_bits", "client_max_window_bits"} {
-		if equalFold(name, known) {
+		if strings.EqualFold(string(name), known) {
 			which = i
 		}
 	}
@@ -156,7 +160,7 @@ func (s *scanner) space() {
 // token returns the token that comes next, nil if none does.
 func (s *scanner) token() []byte {
 	n := 0
-	for n < len(s.rest) && isToken(s.rest[n]) {
+	for n < len(s.rest) && http1.IsTokenByte(s.rest[n]) {
 		n++
 	}
 	if n == 0 {
@@ -181,7 +185,7 @@ func (s *scanner) quoted() (value []byte, ok bool) {
 				return nil, false
 			}
 		}
-		if !isToken(b[i]) {
+		if !http1.IsTokenByte(b[i]) {
 			return nil, false
 		}
 		value = append(value, b[i])
@@ -189,43 +193,8 @@ func (s *scanner) quoted() (value []byte, ok bool) {
 	return nil, false
 }
 
-func isToken(c byte) bool {
-	switch {
-	case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
-		return true
-	}
-	switch c {
-	case '!', '#', '$', '%', '&', '\'', '*', '+', '-', '.', '^', '_', '`', '|', '~':
-		return true
-	}
-	return false
-}
-
-// IsToken says whether b is a token (RFC 9110 §5.6.2), as a subprotocol has to be.
-func IsToken(b []byte) bool {
-	for _, c := range b {
-		if !isToken(c) {
-			return false
-		}
-	}
-	return len(b) > 0
-}
-
-// equalFold compares with a name in lower case, without regard to case in ASCII.
-func equalFold(b []byte, lower string) bool {
-	if len(b) != len(lower) {
-		return false
-	}
-	for i, c := range b {
-		if c >= 'A' && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		if c != lower[i] {
-			return false
-		}
-	}
-	return true
-}
+// IsToken reports whether b is a token (RFC 9110 §5.6.2), as a subprotocol has to be.
+func IsToken(b []byte) bool { return httpguts.ValidHeaderFieldName(string(b)) }
 
 // tail is the bytes that a sender takes off each message (RFC 7692 §7.2.1), and behind it an empty last block, with
 // which the decompressor ends.

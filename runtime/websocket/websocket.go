@@ -157,7 +157,7 @@ var (
 // Asked says whether a request with an Upgrade field asks for a WebSocket.
 func Asked(r *http1.Request, head []byte) bool {
 	for _, f := range r.Fields {
-		if f.Name.Len == 7 && equalFold(f.Name.In(head), "upgrade") && lists(f.Value.In(head), "websocket") {
+		if f.Name.Len == 7 && http1.EqualFold(f.Name.In(head), "upgrade") && lists(f.Value.In(head), "websocket") {
 			return true
 		}
 	}
@@ -182,21 +182,21 @@ func Check(r *http1.Request, head []byte, deflate bool) (h Handshake, refusal *R
 		name, value := f.Name.In(head), f.Value.In(head)
 		switch len(name) {
 		case len("sec-websocket-key"):
-			if equalFold(name, "sec-websocket-key") {
+			if http1.EqualFold(name, "sec-websocket-key") {
 				if key != nil {
 					return h, refuseTwice
 				}
 				key = value
 			}
 		case len("sec-websocket-version"):
-			if equalFold(name, "sec-websocket-version") {
+			if http1.EqualFold(name, "sec-websocket-version") {
 				if version != nil {
 					return h, refuseTwice
 				}
 				version = value
 			}
 		case len("sec-websocket-extensions"):
-			if equalFold(name, "sec-websocket-extensions") {
+			if http1.EqualFold(name, "sec-websocket-extensions") {
 				if extensions == nil {
 					extensions = value
 				} else { // RFC 6455 §9.1: one list
@@ -238,7 +238,7 @@ func AcceptKey(key []byte) (accept [28]byte) {
 func lists(list []byte, member string) bool {
 	for len(list) > 0 {
 		one, rest, _ := bytes.Cut(list, []byte(","))
-		if equalFold(bytes.Trim(one, " \t"), member) {
+		if http1.EqualFold(bytes.Trim(one, " \t"), member) {
 			return true
 		}
 		list = rest

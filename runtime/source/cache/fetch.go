@@ -76,7 +76,7 @@ func condition(r *exchange.Request, limits *http1.Limits, conditions []byte) (ok
 	head, parsed := r.Head, r.Parsed
 	drops := false
 	for _, f := range parsed.Fields {
-		drops = drops || conditional(f, head)
+		drops = drops || conditionalName(f.Name.In(head))
 	}
 	if !drops && len(conditions) == 0 {
 		return true
@@ -100,14 +100,6 @@ func condition(r *exchange.Request, limits *http1.Limits, conditions []byte) (ok
 }
 
 var crlf = []byte("\r\n")
-
-func conditional(f http1.Field, head []byte) bool {
-	switch f.Name.Len {
-	case 8, 13, 17:
-		return conditionalName(f.Name.In(head))
-	}
-	return false
-}
 
 func conditionalName(name []byte) bool {
 	return bytes.EqualFold(name, []byte("If-None-Match")) || bytes.EqualFold(name, []byte("If-Modified-Since")) ||

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/net/http/httpguts"
+
 	"fapws/runtime/http1"
 )
 
@@ -39,46 +41,46 @@ func readFields(fields []byte, now int64) answerFields {
 		name, value, _ := bytes.Cut(line, []byte{':'})
 		value = bytes.TrimSpace(value)
 		switch {
-		case equalFold(name, "age"):
+		case http1.EqualFold(name, "age"):
 			// Of several values the first one counts (RFC 9111 §5.1).
 			if first, _, _ := bytes.Cut(value, []byte{','}); f.age < 0 {
 				f.age = seconds(bytes.TrimSpace(first))
 			}
 			continue // each answer gets its own
-		case equalFold(name, "fapws-cache"):
+		case http1.EqualFold(name, "fapws-cache"):
 			continue
-		case equalFold(name, "fapws-cache-tags"):
+		case http1.EqualFold(name, "fapws-cache-tags"):
 			f.addTags(value)
 			continue
-		case equalFold(name, "trailer"): // a page has none
+		case http1.EqualFold(name, "trailer"): // a page has none
 			continue
-		case equalFold(name, "cache-control"):
+		case http1.EqualFold(name, "cache-control"):
 			f.control.add(value)
-		case equalFold(name, "cdn-cache-control"):
+		case http1.EqualFold(name, "cdn-cache-control"):
 			targeted = append(append(targeted, ','), value...)
-		case equalFold(name, "expires"):
+		case http1.EqualFold(name, "expires"):
 			at, ok := http1.ParseDate(value)
 			if !ok || f.expires >= 0 { // twice is a mistake (RFC 9111 §4.2.1)
 				at = 0
 			}
 			f.expires = max(at, 0)
-		case equalFold(name, "date"):
+		case http1.EqualFold(name, "date"):
 			if at, ok := http1.ParseDate(value); ok {
 				f.made = at
 			}
-		case equalFold(name, "vary"):
+		case http1.EqualFold(name, "vary"):
 			names, ok := appendNames(f.vary, string(value))
 			f.vary, f.never = names, f.never || !ok
-		case equalFold(name, "set-cookie"), equalFold(name, "set-cookie2"):
+		case http1.EqualFold(name, "set-cookie"), http1.EqualFold(name, "set-cookie2"):
 			f.setCookie = true
-		case equalFold(name, "content-encoding"), equalFold(name, "content-md5"), equalFold(name, "content-digest"), equalFold(name, "digest"):
+		case http1.EqualFold(name, "content-encoding"), http1.EqualFold(name, "content-md5"), http1.EqualFold(name, "content-digest"), http1.EqualFold(name, "digest"):
 			f.coded = true
-		case equalFold(name, "content-type"):
+		case http1.EqualFold(name, "content-type"):
 			f.kind = string(value)
 			f.stream = hasPrefixFold(value, "text/event-stream") || hasPrefixFold(value, "multipart/x-mixed-replace")
-		case equalFold(name, "etag"):
+		case http1.EqualFold(name, "etag"):
 			f.etag = bytes.Clone(value)
-		case equalFold(name, "last-modified"):
+		case http1.EqualFold(name, "last-modified"):
 			f.date = bytes.Clone(value)
 		}
 		f.fields = append(f.fields, line...)
@@ -125,7 +127,7 @@ func appendNames(to []string, value string) ([]string, bool) {
 		switch {
 		case name == "":
 			continue
-		case !isToken(name), len(name) > maxVaryName, len(to) == maxVary: // "*" is no token here
+		case name == "*", !httpguts.ValidHeaderFieldName(name), len(name) > maxVaryName, len(to) == maxVary:
 			return nil, false
 		}
 		to = append(to, name)
@@ -134,7 +136,7 @@ func appendNames(to []string, value string) ([]string, bool) {
 }
 
 func hasPrefixFold(b []byte, lower string) bool {
-	return len(b) >= len(lower) && equalFold(b[:len(lower)], lower)
+	return len(b) >= len(lower) && http1.EqualFold(b[:len(lower)], lower)
 }
 
 // setTargeted reads the value of a targeted field, all lines of CDN-Cache-Control joined with commas. It is a
@@ -301,7 +303,7 @@ func (p *structured) item() (itemType, int64) {
 		}
 		return other, 0
 	case b == '*' || isAlpha(b):
-		p.while(func(b byte) bool { return b == ':' || b == '/' || isToken(string(rune(b))) || b == '*' })
+		p.while(func(b byte) bool { return b == ':' || b == '/' || http1.IsTokenByte(b) || b == '*' })
 		return other, 0
 	}
 	return invalid, 0

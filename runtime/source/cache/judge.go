@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/source/static"
 )
@@ -175,19 +176,19 @@ func (c *control) add(value []byte) {
 // flag returns the field for a directive that stands for itself, or nil.
 func (c *control) flag(name []byte) *bool {
 	switch {
-	case equalFold(name, "no-store"):
+	case http1.EqualFold(name, "no-store"):
 		return &c.noStore
-	case equalFold(name, "no-cache"):
+	case http1.EqualFold(name, "no-cache"):
 		return &c.noCache
-	case equalFold(name, "private"):
+	case http1.EqualFold(name, "private"):
 		return &c.private
-	case equalFold(name, "public"):
+	case http1.EqualFold(name, "public"):
 		return &c.public
-	case equalFold(name, "must-revalidate"), equalFold(name, "proxy-revalidate"):
+	case http1.EqualFold(name, "must-revalidate"), http1.EqualFold(name, "proxy-revalidate"):
 		return &c.mustRevalidate
-	case equalFold(name, "must-understand"):
+	case http1.EqualFold(name, "must-understand"):
 		return &c.mustUnderstand
-	case equalFold(name, "no-transform"):
+	case http1.EqualFold(name, "no-transform"):
 		return &c.noTransform
 	}
 	return nil
@@ -196,13 +197,13 @@ func (c *control) flag(name []byte) *bool {
 // number returns the field for a directive with seconds, or nil.
 func (c *control) number(name []byte) *int64 {
 	switch {
-	case equalFold(name, "max-age"):
+	case http1.EqualFold(name, "max-age"):
 		return &c.maxAge
-	case equalFold(name, "s-maxage"):
+	case http1.EqualFold(name, "s-maxage"):
 		return &c.sMaxAge
-	case equalFold(name, "stale-while-revalidate"):
+	case http1.EqualFold(name, "stale-while-revalidate"):
 		return &c.stale
-	case equalFold(name, "stale-if-error"):
+	case http1.EqualFold(name, "stale-if-error"):
 		return &c.ifError
 	}
 	return nil
@@ -264,22 +265,6 @@ func seconds(arg []byte) (n int64) {
 	return n
 }
 
-// equalFold compares with a name in lower case; ASCII only.
-func equalFold(b []byte, lower string) bool {
-	if len(b) != len(lower) {
-		return false
-	}
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		if c != lower[i] {
-			return false
-		}
-	}
-	return true
-}
-
 // Conditions returns the fields that make a request for the page conditional (RFC 9111 §4.3.1): "Name: value\r\n" ....
 // Without a validator, or for a page that is not a 200, there are none.
 func (p *Page) Conditions() (fields []byte) {
@@ -308,12 +293,12 @@ func (p *Page) update(fields []byte) []byte {
 	stored := p.Fields[:p.own]
 	merged := make([]byte, 0, len(stored)+len(fields))
 	for line := range bytes.Lines(stored) {
-		if name := fieldName(line); p.fixed(name) || !hasField(fields, name) && !equalFold(name, "date") {
+		if name := exchange.FieldName(line); p.fixed(name) || !exchange.HasField(fields, name) && !http1.EqualFold(name, "date") {
 			merged = append(merged, line...)
 		}
 	}
 	for line := range bytes.Lines(fields) {
-		if !p.fixed(fieldName(line)) {
+		if !p.fixed(exchange.FieldName(line)) {
 			merged = append(merged, line...)
 		}
 	}
@@ -323,25 +308,11 @@ func (p *Page) update(fields []byte) []byte {
 // fixed reports whether a 304 leaves a field of the page as it is.
 func (p *Page) fixed(name []byte) bool {
 	switch {
-	case equalFold(name, "content-type"), equalFold(name, "content-encoding"), equalFold(name, "content-range"),
-		equalFold(name, "content-length"), equalFold(name, "content-md5"), equalFold(name, "content-digest"), equalFold(name, "digest"):
+	case http1.EqualFold(name, "content-type"), http1.EqualFold(name, "content-encoding"), http1.EqualFold(name, "content-range"),
+		http1.EqualFold(name, "content-length"), http1.EqualFold(name, "content-md5"), http1.EqualFold(name, "content-digest"), http1.EqualFold(name, "digest"):
 		return true
-	case equalFold(name, "etag"):
+	case http1.EqualFold(name, "etag"):
 		return len(p.etag) > 0
-	}
-	return false
-}
-
-func fieldName(line []byte) []byte {
-	name, _, _ := bytes.Cut(line, []byte{':'})
-	return name
-}
-
-func hasField(fields, name []byte) bool {
-	for line := range bytes.Lines(fields) {
-		if bytes.EqualFold(fieldName(line), name) {
-			return true
-		}
 	}
 	return false
 }

@@ -21,12 +21,9 @@ type Request struct {
 func (r *Request) Asked() (a Asked) {
 	a.Authorization = r.Known
 	for _, f := range r.Parsed.Fields {
-		switch f.Name.Len {
-		case 6:
-			a.Cookie = a.Cookie || equalFold(f.Name.In(r.Head), "cookie")
-		case 13:
-			a.Authorization = a.Authorization || equalFold(f.Name.In(r.Head), "authorization")
-		}
+		name := f.Name.In(r.Head)
+		a.Cookie = a.Cookie || http1.EqualFold(name, "cookie")
+		a.Authorization = a.Authorization || http1.EqualFold(name, "authorization")
 	}
 	return a
 }
@@ -65,11 +62,9 @@ func (r *Request) appendVary(key []byte, names []string) []byte {
 			key = r.appendCodings(key)
 			continue
 		}
-		for _, f := range r.Parsed.Fields {
-			if int(f.Name.Len) == len(name) && equalFold(f.Name.In(r.Head), name) {
-				key = appendMembers(key, f.Value.In(r.Head), name == "accept-language")
-				key = append(key, ',') // RFC 9110 §5.3: two fields are one with a list
-			}
+		for value := range http1.Values(r.Head, r.Parsed.Fields, name) {
+			key = appendMembers(key, value, name == "accept-language")
+			key = append(key, ',') // RFC 9110 §5.3: two fields are one with a list
 		}
 	}
 	return key
@@ -105,11 +100,8 @@ func appendMembers(key, value []byte, fold bool) []byte {
 // have many ways to say the same (RFC 9110 §12.5.3).
 func (r *Request) appendCodings(key []byte) []byte {
 	var has [len(codings)]bool
-	for _, f := range r.Parsed.Fields {
-		if f.Name.Len != 15 || !equalFold(f.Name.In(r.Head), "accept-encoding") {
-			continue
-		}
-		for list := f.Value.In(r.Head); len(list) > 0; {
+	for list := range http1.Values(r.Head, r.Parsed.Fields, "accept-encoding") {
+		for len(list) > 0 {
 			var item []byte
 			item, list, _ = bytes.Cut(list, []byte{','})
 			name, weight, _ := bytes.Cut(item, []byte{';'})
@@ -119,7 +111,7 @@ func (r *Request) appendCodings(key []byte) []byte {
 			}
 			name = bytes.Trim(name, " \t")
 			for i, coding := range codings {
-				has[i] = has[i] || equalFold(name, coding)
+				has[i] = has[i] || http1.EqualFold(name, coding)
 			}
 		}
 	}
@@ -267,19 +259,9 @@ func (s *Store) look(c *Compiled, r *Request, now int64) Found {
 // page, or one that depends on the copy that the client has.
 func only(r *Request) bool {
 	for _, f := range r.Parsed.Fields {
-		switch f.Name.Len {
-		case 5:
-			if equalFold(f.Name.In(r.Head), "range") {
-				return true
-			}
-		case 8:
-			if equalFold(f.Name.In(r.Head), "if-match") {
-				return true
-			}
-		case 19:
-			if equalFold(f.Name.In(r.Head), "if-unmodified-since") {
-				return true
-			}
+		name := f.Name.In(r.Head)
+		if http1.EqualFold(name, "range") || http1.EqualFold(name, "if-match") || http1.EqualFold(name, "if-unmodified-since") {
+			return true
 		}
 	}
 	return false

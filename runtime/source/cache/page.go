@@ -55,16 +55,12 @@ func (p *Page) Unchanged(r *Request) bool {
 	tagged, same := false, false
 	var since []byte
 	for _, f := range r.Parsed.Fields {
-		switch f.Name.Len {
-		case 13:
-			if equalFold(f.Name.In(r.Head), "if-none-match") {
-				tagged = true
-				same = same || matches(f.Value.In(r.Head), p.etag)
-			}
-		case 17:
-			if equalFold(f.Name.In(r.Head), "if-modified-since") {
-				since = f.Value.In(r.Head)
-			}
+		switch name := f.Name.In(r.Head); {
+		case http1.EqualFold(name, "if-none-match"):
+			tagged = true
+			same = same || len(p.etag) > 0 && static.MatchesTag(f.Value.In(r.Head), bytes.TrimPrefix(p.etag, []byte("W/")), true)
+		case http1.EqualFold(name, "if-modified-since"):
+			since = f.Value.In(r.Head)
 		}
 	}
 	if tagged || len(since) == 0 || len(p.date) == 0 {
@@ -87,22 +83,19 @@ func (p *Page) Range(r *Request) (wanted []byte) {
 	}
 	var validator []byte
 	for _, f := range r.Parsed.Fields {
-		if n := f.Name.Len; n != 5 && n != 8 && n != 19 {
-			continue
-		}
 		name := f.Name.In(r.Head)
 		switch {
-		case equalFold(name, "range"):
+		case http1.EqualFold(name, "range"):
 			if wanted != nil {
 				return nil
 			}
 			wanted = f.Value.In(r.Head)
-		case equalFold(name, "if-range"):
+		case http1.EqualFold(name, "if-range"):
 			if validator != nil {
 				return nil
 			}
 			validator = f.Value.In(r.Head)
-		case equalFold(name, "if-match"), equalFold(name, "if-unmodified-since"):
+		case http1.EqualFold(name, "if-match"), http1.EqualFold(name, "if-unmodified-since"):
 			return nil
 		}
 	}
@@ -125,7 +118,7 @@ func (p *Page) Range(r *Request) (wanted []byte) {
 func (p *Page) indivisible() bool {
 	for line := range bytes.Lines(p.Fields) {
 		name, value, _ := bytes.Cut(line, []byte{':'})
-		if equalFold(name, "content-range") || equalFold(name, "accept-ranges") && !equalFold(bytes.TrimSpace(value), "bytes") {
+		if http1.EqualFold(name, "content-range") || http1.EqualFold(name, "accept-ranges") && !http1.EqualFold(bytes.TrimSpace(value), "bytes") {
 			return true
 		}
 	}
@@ -134,36 +127,6 @@ func (p *Page) indivisible() bool {
 
 // Slim returns the Fields of a 304 for it (RFC 9110 §15.4.5).
 func (p *Page) Slim() []byte { return p.slim }
-
-// matches looks for etag in a list of entity tags, by the weak comparison (RFC
-// 9110 §8.8.3.2).
-func matches(list, etag []byte) bool {
-	if len(etag) == 0 {
-		return false
-	}
-	etag = bytes.TrimPrefix(etag, []byte("W/"))
-	for {
-		list = bytes.TrimLeft(list, " \t,")
-		if len(list) == 0 {
-			return false
-		}
-		if list[0] == '*' {
-			return true
-		}
-		list = bytes.TrimPrefix(list, []byte("W/"))
-		if len(list) == 0 || list[0] != '"' {
-			return false
-		}
-		end := bytes.IndexByte(list[1:], '"') + 2
-		if end < 2 {
-			return false
-		}
-		if bytes.Equal(list[:end], etag) {
-			return true
-		}
-		list = list[end:]
-	}
-}
 
 // slimmed drops the fields that describe a body that is not sent.
 func slimmed(fields []byte) (slim []byte) {
@@ -214,10 +177,8 @@ func (p *Page) Coded(r *Request) (form *Page, wanted static.Coding) {
 		return p, static.Identity
 	}
 	accepts := static.NewAcceptedCodings()
-	for _, f := range r.Parsed.Fields {
-		if f.Name.Len == 15 && equalFold(f.Name.In(r.Head), "accept-encoding") {
-			accepts.Add(f.Value.In(r.Head))
-		}
+	for value := range http1.Values(r.Head, r.Parsed.Fields, "accept-encoding") {
+		accepts.Add(value)
 	}
 	c := accepts.Choose(&p.coded.can)
 	switch {
@@ -265,7 +226,7 @@ func (p *Page) form(body []byte, c static.Coding) *Page {
 	for line := range bytes.Lines(p.Fields) {
 		name, value, _ := bytes.Cut(line, []byte{':'})
 		value = bytes.TrimLeft(value, " \t")
-		if equalFold(name, "etag") && !bytes.HasPrefix(value, []byte("W/")) {
+		if http1.EqualFold(name, "etag") && !bytes.HasPrefix(value, []byte("W/")) {
 			// It is another representation; the weak tag is true of both (RFC 9110 §8.8.3.3).
 			form.Fields = append(append(form.Fields, "ETag: W/"...), value...)
 			continue

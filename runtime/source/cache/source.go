@@ -2,11 +2,12 @@ package cache
 
 import (
 	"fmt"
-	"net/textproto"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
@@ -321,7 +322,7 @@ func Compile(r Rule) (*Compiled, error) {
 		c.rule.Status = ttlStatus
 	}
 	for _, name := range r.Vary {
-		if !isToken(name) {
+		if name == "*" || !httpguts.ValidHeaderFieldName(name) {
 			return nil, fmt.Errorf("vary: %q is not a valid header field name", name)
 		}
 		c.vary = append(c.vary, strings.ToLower(name))
@@ -332,10 +333,4 @@ func Compile(r Rule) (*Compiled, error) {
 		return nil, fmt.Errorf("vary: more than %d names", maxVary)
 	}
 	return c, nil
-}
-
-func isToken(s string) bool {
-	return s != "" && s != "*" && textproto.TrimString(s) == s && !strings.ContainsFunc(s, func(r rune) bool {
-		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
-	})
 }

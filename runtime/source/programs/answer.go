@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
+
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
 )
@@ -224,7 +226,7 @@ func (h *Head) status(value []byte) error {
 		return fmt.Errorf("invalid status: %.80q", value)
 	}
 	h.Status, h.Reason = int(n), bytes.Clone(bytes.TrimSpace(reason))
-	if !printable(h.Reason) {
+	if !httpguts.ValidHeaderFieldValue(string(h.Reason)) {
 		return fmt.Errorf("invalid status: %.80q", value)
 	}
 	return nil
@@ -234,7 +236,7 @@ func (h *Head) status(value []byte) error {
 func (h *Head) field(line []byte, raw bool, statusSeen *bool) error {
 	name, value, ok := bytes.Cut(line, []byte{':'})
 	value = bytes.Trim(value, " \t")
-	if !ok || !isToken(name) || !printable(value) {
+	if !ok || !httpguts.ValidHeaderFieldName(string(name)) || !httpguts.ValidHeaderFieldValue(string(value)) {
 		return fmt.Errorf("invalid header line: %.80q", line)
 	}
 	switch string(bytes.ToLower(name)) {
@@ -325,28 +327,4 @@ func (h *Head) settle(statusSeen bool) {
 	// type, it is meant for the client.
 	only := bytes.Count(h.Fields, []byte{'\n'}) == 1
 	h.Local = only && h.Location[0] == '/' && !bytes.HasPrefix([]byte(h.Location), []byte("//"))
-}
-
-// printable reports whether a value may be in a head: no control characters but
-// tabs (RFC 9110 §5.5).
-func printable(value []byte) bool {
-	for _, c := range value {
-		if c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-	return true
-}
-
-// isToken is for names of fields (RFC 9110 §5.6.2).
-func isToken(name []byte) bool {
-	for _, c := range name {
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		case bytes.IndexByte([]byte("!#$%&'*+-.^_`|~"), c) >= 0:
-		default:
-			return false
-		}
-	}
-	return len(name) > 0
 }

@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/net/http/httpguts"
+
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
@@ -239,7 +241,7 @@ func connectionOptions(in *bufio.Reader) (options []string, err error) {
 func responseHead(response *http.Response) (head exchange.Head, ok bool) {
 	_, reason, _ := strings.Cut(response.Status, " ")
 	head = exchange.Head{Status: response.StatusCode, Reason: []byte(reason), Length: response.ContentLength}
-	if !clean(reason) || !trimNames(response) {
+	if !httpguts.ValidHeaderFieldValue(reason) || !trimNames(response) {
 		return head, false
 	}
 	drop(response.Header)
@@ -251,10 +253,10 @@ func responseHead(response *http.Response) (head exchange.Head, ok bool) {
 	}
 	for name, values := range response.Header {
 		for _, value := range values {
-			if !clean(value) {
+			if !httpguts.ValidHeaderFieldValue(value) {
 				return head, false
 			}
-			head.Fields = append(append(append(append(head.Fields, spelling(name)...), ": "...), value...), "\r\n"...)
+			head.Fields = exchange.Field{Name: spelling(name), Value: value}.AppendTo(head.Fields)
 		}
 		head.HasDate = head.HasDate || name == "Date"
 		head.HasServer = head.HasServer || name == "Server"
@@ -281,7 +283,7 @@ func trimNames(response *http.Response) bool {
 	for name, values := range response.Header {
 		trimmed := textproto.CanonicalMIMEHeaderKey(strings.TrimRight(name, " "))
 		if trimmed == name {
-			if !token(name) {
+			if !httpguts.ValidHeaderFieldName(name) {
 				return false
 			}
 			continue
@@ -290,23 +292,13 @@ func trimNames(response *http.Response) bool {
 		case "Content-Length", "Transfer-Encoding", "Connection":
 			return false
 		}
-		if !token(trimmed) {
+		if !httpguts.ValidHeaderFieldName(trimmed) {
 			return false
 		}
 		delete(response.Header, name)
 		response.Header[trimmed] = append(response.Header[trimmed], values...)
 	}
 	return true
-}
-
-// token reports whether s is a token (RFC 9110 §5.6.2).
-func token(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
-			return false
-		}
-	}
-	return s != ""
 }
 
 // spelling is how RFC 6455 has the names of its fields, which package http spells in
@@ -316,15 +308,6 @@ func spelling(name string) string {
 		return "Sec-WebSocket-" + rest
 	}
 	return name
-}
-
-func clean(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' && s[i] != '\t' || s[i] == 0x7f {
-			return false
-		}
-	}
-	return true
 }
 
 // wantsTrailers reports whether the upstream is told that the client takes trailers: if the client has said so itself (RFC 9110 §10.1.4). An
@@ -357,12 +340,12 @@ func trailers(response *http.Response) (fields exchange.Trailers, err error) {
 	n := 0
 	for name, values := range response.Trailer {
 		for _, value := range values {
-			if !http1.ValidTrailer(name) || !clean(value) {
+			if !http1.ValidTrailer(name) || !httpguts.ValidHeaderFieldValue(value) {
 				err = fmt.Errorf("dropped the trailer field %.80q", name)
 				continue
 			}
 			n++
-			fields = append(append(append(append(fields, spelling(name)...), ": "...), value...), "\r\n"...)
+			fields = exchange.Field{Name: spelling(name), Value: value}.AppendTo(fields)
 		}
 	}
 	if n > http1.MaxTrailers || len(fields) > http1.MaxTrailerBytes {

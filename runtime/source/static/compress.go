@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 
+	"fapws/runtime/http1"
+
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 )
@@ -55,13 +57,13 @@ func (a *AcceptedCodings) Add(value []byte) {
 		item, value, _ = bytes.Cut(value, []byte{','})
 		name, weight := parseWeighted(item)
 		switch {
-		case equalFold(name, "br"):
+		case http1.EqualFold(name, "br"):
 			a.weights[Brotli] = weight
-		case equalFold(name, "zstd"):
+		case http1.EqualFold(name, "zstd"):
 			a.weights[Zstd] = weight
-		case equalFold(name, "gzip"), equalFold(name, "x-gzip"): // RFC 9110 §8.4.1.3
+		case http1.EqualFold(name, "gzip"), http1.EqualFold(name, "x-gzip"): // RFC 9110 §8.4.1.3
 			a.weights[Gzip] = weight
-		case equalFold(name, "identity"):
+		case http1.EqualFold(name, "identity"):
 			a.weights[Identity] = weight
 		case string(name) == "*":
 			a.others = weight
@@ -69,7 +71,7 @@ func (a *AcceptedCodings) Add(value []byte) {
 	}
 }
 
-// ChooseCoding returns the coding with the highest weight among those there are; of equals brotli, then zstd, then gzip.
+// Choose returns the coding with the highest weight among those there are; of equals brotli, then zstd, then gzip.
 // Identity is chosen when nothing else is acceptable, and also when the client refuses even that (RFC 9110 §12.5.3
 // leaves it to the server, and a 406 would help no client).
 func (a *AcceptedCodings) Choose(has *CodingSet) Coding {
@@ -86,25 +88,17 @@ func (a *AcceptedCodings) Choose(has *CodingSet) Coding {
 	return best
 }
 
-// ChooseCoding returns the coding to send to a client with one Accept-Encoding field.
-// It does not allocate and may be called anywhere.
-func ChooseCoding(acceptEncoding []byte, has CodingSet) Coding {
-	a := NewAcceptedCodings()
-	a.Add(acceptEncoding)
-	return a.Choose(&has)
-}
-
 // parseWeighted splits "name;q=0.5" into its name and its weight in
 // thousandths (RFC 9110 §12.4.2). A weight that is not one refuses: what we
 // cannot read we do not send.
 func parseWeighted(item []byte) (name []byte, weight int16) {
 	name, params, found := bytes.Cut(item, []byte{';'})
-	name = trimSpace(name)
+	name = bytes.Trim(name, " \t")
 	weight = 1000
 	for found {
 		var param []byte
 		param, params, found = bytes.Cut(params, []byte{';'})
-		param = trimSpace(param)
+		param = bytes.Trim(param, " \t")
 		if len(param) >= 2 && param[0]|0x20 == 'q' && param[1] == '=' {
 			weight = parseWeight(param[2:])
 		}

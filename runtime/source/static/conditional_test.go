@@ -8,6 +8,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"fapws/runtime/http1"
 )
 
 func TestParseDate(t *testing.T) {
@@ -25,7 +27,7 @@ func TestParseDate(t *testing.T) {
 		{"Sun, 36 Nov 1994 08:49:37 GMT", -1},
 		{"784111777", -1},
 	} {
-		got, ok := parseDate([]byte(c.value))
+		got, ok := http1.ParseDate([]byte(c.value))
 		if !ok {
 			got = -1
 		}
@@ -59,10 +61,10 @@ func TestMatchesTag(t *testing.T) {
 		{`"b" "a"`, true, true},
 		{`junk, "a"`, false, false},
 	} {
-		if got := matchesTag([]byte(c.list), []byte(`"a"`), false); got != c.strong {
+		if got := MatchesTag([]byte(c.list), []byte(`"a"`), false); got != c.strong {
 			t.Errorf("%s, strong: %v", c.list, got)
 		}
-		if got := matchesTag([]byte(c.list), []byte(`"a"`), true); got != c.weak {
+		if got := MatchesTag([]byte(c.list), []byte(`"a"`), true); got != c.weak {
 			t.Errorf("%s, weak: %v", c.list, got)
 		}
 	}

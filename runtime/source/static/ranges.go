@@ -40,14 +40,14 @@ const (
 func (set *rangeSet) parse(value []byte, size int64) rangeAnswer {
 	set.n = 0
 	unit, specs, found := bytes.Cut(value, []byte{'='})
-	if !found || !equalFold(unit, "bytes") || size == 0 {
+	if !found || !http1.EqualFold(unit, "bytes") || size == 0 {
 		return wholeFile
 	}
 	seen, total := 0, int64(0)
 	for len(specs) > 0 {
 		var spec []byte
 		spec, specs, _ = bytes.Cut(specs, []byte{','})
-		if spec = trimSpace(spec); len(spec) == 0 {
+		if spec = bytes.Trim(spec, " \t"); len(spec) == 0 {
 			continue // RFC 9110 §5.6.1: empty elements of a list do not count
 		}
 		if seen++; seen > maxRanges {
@@ -232,16 +232,16 @@ const (
 // judge evaluates the preconditions in the order of RFC 9110 §13.2.2.
 func (r *representation) judge(req *Request, f *fields) verdict {
 	if f.ifMatch {
-		if !anyField(req, "if-match", func(value []byte) bool { return matchesTag(value, r.etag, false) }) {
+		if !r.named(req, "if-match", false) {
 			return preconditionFailed
 		}
 	} else if f.ifUnmodifiedSince.set && r.dated {
-		if since, ok := parseDate(f.ifUnmodifiedSince.value); ok && r.modified > since {
+		if since, ok := http1.ParseDate(f.ifUnmodifiedSince.value); ok && r.modified > since {
 			return preconditionFailed
 		}
 	}
 	if f.ifNoneMatch {
-		if anyField(req, "if-none-match", func(value []byte) bool { return matchesTag(value, r.etag, true) }) {
+		if r.named(req, "if-none-match", true) {
 			return notModified
 		}
 	} else if f.ifModifiedSince.set && r.dated {
@@ -249,11 +249,21 @@ func (r *representation) judge(req *Request, f *fields) verdict {
 		if string(f.ifModifiedSince.value) == r.lastModified {
 			return notModified
 		}
-		if since, ok := parseDate(f.ifModifiedSince.value); ok && r.modified <= since {
+		if since, ok := http1.ParseDate(f.ifModifiedSince.value); ok && r.modified <= since {
 			return notModified
 		}
 	}
 	return send
+}
+
+// named reports whether the client names r in one of the fields with a name, in lower case: see MatchesTag.
+func (r *representation) named(req *Request, field string, weakToo bool) bool {
+	for value := range http1.Values(req.Head, req.Parsed.Fields, field) {
+		if MatchesTag(value, r.etag, weakToo) {
+			return true
+		}
+	}
+	return false
 }
 
 // rangeApplies evaluates If-Range (RFC 9110 §13.1.5): without it, or if the
@@ -269,14 +279,12 @@ func (r *representation) rangeApplies(f *fields) bool {
 	return r.dated && string(value) == r.lastModified // a date counts when it is exactly ours; a weak tag never
 }
 
-// matchesTag looks for our entity tag in a list of them (RFC 9110 §13.1.1 and
+// MatchesTag looks for our entity tag in a list of them (RFC 9110 §13.1.1 and
 // §13.1.2). "*" stands for any, which there is. Our tags are strong, so the
 // comparisons differ in whether a weak one of the client's can be equal.
-func matchesTag(list, etag []byte, weakToo bool) bool {
+func MatchesTag(list, etag []byte, weakToo bool) bool {
 	for {
-		for len(list) > 0 && (list[0] == ' ' || list[0] == '\t' || list[0] == ',') {
-			list = list[1:]
-		}
+		list = bytes.TrimLeft(list, " \t,")
 		if len(list) == 0 {
 			return false
 		}
@@ -287,28 +295,13 @@ func matchesTag(list, etag []byte, weakToo bool) bool {
 		if weak {
 			list = list[2:]
 		}
-		end := tagEnd(list)
-		if end == 0 {
+		if list[0] != '"' || bytes.IndexByte(list[1:], '"') < 0 {
 			return false // no tag, so the rest cannot be told apart, either
 		}
+		end := bytes.IndexByte(list[1:], '"') + 2
 		if (!weak || weakToo) && string(list[:end]) == string(etag) {
 			return true
 		}
 		list = list[end:]
 	}
 }
-
-// tagEnd returns the length of the quoted tag at the beginning of s, or 0.
-func tagEnd(s []byte) int {
-	if s[0] != '"' {
-		return 0
-	}
-	for i := 1; i < len(s); i++ {
-		if s[i] == '"' {
-			return i + 1
-		}
-	}
-	return 0
-}
-
-func parseDate(value []byte) (unix int64, ok bool) { return http1.ParseDate(value) }

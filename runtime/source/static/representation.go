@@ -141,10 +141,9 @@ var suffixes = [Codings]string{"", ".gz", ".zst", ".br"}
 // accepted reads the client's preferences. Several fields are one list.
 func accepted(req *Request) AcceptedCodings {
 	a := NewAcceptedCodings()
-	anyField(req, "accept-encoding", func(value []byte) bool {
+	for value := range http1.Values(req.Head, req.Parsed.Fields, "accept-encoding") {
 		a.Add(value)
-		return false
-	})
+	}
 	return a
 }
 

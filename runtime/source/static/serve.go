@@ -328,9 +328,12 @@ func (res *Response) reply(req *Request) exchange.Reply {
 
 // wantsHTML reports whether the client names text/html among the types that it accepts.
 func wantsHTML(req *Request) bool {
-	return anyField(req, "accept", func(value []byte) bool {
-		return bytes.Contains(bytes.ToLower(value), []byte("text/html"))
-	})
+	for value := range http1.Values(req.Head, req.Parsed.Fields, "accept") {
+		if bytes.Contains(bytes.ToLower(value), []byte("text/html")) {
+			return true
+		}
+	}
+	return false
 }
 
 var contentType = []byte("Content-Type")
