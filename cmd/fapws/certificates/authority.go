@@ -66,15 +66,17 @@ func load(d *directory, names []string, now time.Time) (*Authority, error) {
 	case errors.Is(err, fs.ErrNotExist) && errors.Is(keyErr, fs.ErrNotExist):
 		return create(d, names, now)
 	case err != nil:
-		return nil, fmt.Errorf("cannot read the authority %s: %w%s", d.path(CAFile), authorityCause(err), lost)
+		return nil, fmt.Errorf("cannot read the authority %s: %w%s", d.path(CAFile), cause(err), lost)
 	case keyErr != nil:
-		return nil, fmt.Errorf("cannot read the key of the authority %s: %w%s", d.path(caKey), authorityCause(keyErr), lost)
+		return nil, fmt.Errorf("cannot read the key of the authority %s: %w%s", d.path(caKey), cause(keyErr), lost)
 	}
 	a := &Authority{PEM: text}
-	if a.Certificate, err = parseCertificate(text); err != nil {
+	chain, err := parseChain(text)
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w%s", d.path(CAFile), err, lost)
 	}
-	if a.key, err = authorityParseKey(keyText); err != nil {
+	a.Certificate = chain[0]
+	if a.key, err = parseKey(keyText); err != nil {
 		return nil, fmt.Errorf("%s: %w%s", d.path(caKey), err, lost)
 	}
 	if !matches(a.key, a.Certificate) {
@@ -192,52 +194,10 @@ func block(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
-func parseCertificate(text []byte) (*x509.Certificate, error) {
-	block, _ := pem.Decode(text)
-	if block == nil || block.Type != "CERTIFICATE" {
-		return nil, errors.New("no certificate in this file")
-	}
-	return x509.ParseCertificate(block.Bytes)
-}
-
-func authorityParseKey(text []byte) (crypto.Signer, error) {
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return nil, errors.New("no private key in this file")
-	}
-	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return nil, err
-	}
-	signer, ok := key.(crypto.Signer)
-	if !ok {
-		return nil, errors.New("the key cannot sign")
-	}
-	return signer, nil
-}
-
-func matches(key crypto.Signer, c *x509.Certificate) bool {
-	public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
-	return ok && public.Equal(c.PublicKey)
-}
-
-// authorityCause is the last part of an error of a system call.
-func authorityCause(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return path.Err
-	}
-	return err
-}
-
-// MaintainAuthority sees to it that the directory dir, which is made if it is missing, has an authority and a good certificate
-// for this machine and for hosts, more names that it is to be reached by. It returns lines for the operator about what
+// maintain sees to it that the directory dir, which is made if it is missing, has an authority and a good certificate
+// for s, which is this machine with hosts, more names that it is to be reached by. It returns lines for the operator about what
 // it has done and about hosts that the authority cannot vouch for. madeAfter is a time before which the clock is
 // obviously wrong. An error is one line.
-func MaintainAuthority(dir string, hosts []string, now, madeAfter time.Time) (done, doubts []string, err error) {
-	return maintain(dir, machine(hosts), hosts, now, madeAfter)
-}
-
 func maintain(dir string, s *subject, hosts []string, now, madeAfter time.Time) (done, doubts []string, err error) {
 	if now.Before(madeAfter) {
 		now = madeAfter
@@ -290,12 +250,12 @@ func (a *Authority) stale(d *directory, s *subject, now time.Time) string {
 		return "there was none"
 	}
 	keyText, keyErr := d.read(KeyFile)
-	leaf, err := parseCertificate(text)
+	chain, err := parseChain(text)
 	if err != nil || keyErr != nil {
 		return "it could not be read"
 	}
-	key, err := authorityParseKey(keyText)
-	life := leaf.NotAfter.Sub(leaf.NotBefore)
+	leaf := chain[0]
+	key, err := parseKey(keyText)
 	switch {
 	case err != nil || !matches(key, leaf):
 		return "its key was another one"
@@ -303,7 +263,7 @@ func (a *Authority) stale(d *directory, s *subject, now time.Time) string {
 		return "it was of another authority"
 	case now.Before(leaf.NotBefore):
 		return "it was not valid yet"
-	case now.After(leaf.NotBefore.Add(life / 3 * 2)):
+	case isOld(leaf, now):
 		return "two thirds of its time were over"
 	}
 	if name := s.missing(leaf); name != "" {

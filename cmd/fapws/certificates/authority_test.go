@@ -33,7 +33,7 @@ func keep(t *testing.T, dir string, s *subject, now time.Time, hosts ...string) 
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := parseCertificate(text)
+		c, err := certificateOf(text)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -136,7 +136,7 @@ func TestConstraint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	forged, _ := parseCertificate(stolen)
+	forged, _ := certificateOf(stolen)
 	if _, err := forged.Verify(x509.VerifyOptions{DNSName: "www.example.com", Roots: roots, CurrentTime: today}); err == nil {
 		t.Error("a stolen key vouches for any site")
 	}
@@ -227,4 +227,12 @@ func TestMachine(t *testing.T) {
 	if strings.Contains(s.String(), "blog") {
 		t.Errorf("an open pattern in %s", s)
 	}
+}
+
+func certificateOf(text []byte) (*x509.Certificate, error) {
+	chain, err := parseChain(text)
+	if err != nil {
+		return nil, err
+	}
+	return chain[0], nil
 }

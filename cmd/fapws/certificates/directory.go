@@ -10,9 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// authorityMaxFile bounds the files that are read, in bytes.
-const authorityMaxFile = 1 << 20
-
 // directory is a directory of files that this process alone uses for now. Names in it that lead out of it are not followed:
 // root may use the directory of another user.
 type directory struct {
@@ -39,7 +36,9 @@ func openDirectory(name string) (*directory, error) {
 		d.lock, err = d.create(".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	}
 	if err == nil {
-		err = ignoringEINTR(func() error { return unix.Flock(int(d.lock.Fd()), unix.LOCK_EX) })
+		for err = unix.EINTR; err == unix.EINTR; {
+			err = unix.Flock(int(d.lock.Fd()), unix.LOCK_EX)
+		}
 	}
 	if err != nil {
 		d.close()
@@ -49,14 +48,7 @@ func openDirectory(name string) (*directory, error) {
 }
 
 func cannot(name string, err error) error {
-	return fmt.Errorf("cannot use the directory %s: %w; make it writable, or name another one with --state-dir", name, authorityCause(err))
-}
-
-func ignoringEINTR(f func() error) (err error) {
-	for err = unix.EINTR; err == unix.EINTR; {
-		err = f()
-	}
-	return err
+	return fmt.Errorf("cannot use the directory %s: %w; make it writable, or name another one with --state-dir", name, cause(err))
 }
 
 // close lets other processes use the directory.
@@ -87,7 +79,7 @@ func (d *directory) read(file string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, authorityMaxFile))
+	return io.ReadAll(io.LimitReader(f, maxFile))
 }
 
 // write replaces a file in one step, also if the machine is switched off meanwhile.

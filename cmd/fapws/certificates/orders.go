@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -22,13 +20,9 @@ import (
 
 	"golang.org/x/crypto/acme"
 	"golang.org/x/crypto/acme/autocert"
-	"golang.org/x/sys/unix"
 
 	"fapws/runtime/logfile"
 )
-
-// LetsEncrypt is the directory URL of Let's Encrypt.
-const LetsEncrypt = autocert.DefaultACMEDirectory
 
 const (
 	// lookEvery is the time between two looks at certificates that need nothing: the clock may be set meanwhile.
@@ -112,12 +106,12 @@ func (o *Orders) rouse() {
 // run orders the certificates that are due. Of several servers with one directory, the others wait until the first one ends.
 func (o *Orders) run() {
 	<-o.wake
-	lock, err := o.lock()
+	directory, err := openDirectory(o.o.Dir)
 	if err != nil {
-		o.o.Log(logfile.Error, fmt.Sprintf("cannot use the directory %s: %v; make it writable, or name another one with --state-dir", o.o.Dir, err))
+		o.o.Log(logfile.Error, err.Error())
 		return
 	}
-	defer lock.Close()
+	defer directory.close()
 	for {
 		pause := time.NewTimer(o.round(time.Now()))
 		select {
@@ -126,20 +120,6 @@ func (o *Orders) run() {
 		}
 		pause.Stop()
 	}
-}
-
-func (o *Orders) lock() (*os.File, error) {
-	if err := os.MkdirAll(o.o.Dir, 0o700); err != nil {
-		return nil, err
-	}
-	f, err := os.OpenFile(filepath.Join(o.o.Dir, ".lock"), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	for err = unix.EINTR; err == unix.EINTR; {
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
-	}
-	return f, err
 }
 
 // round orders the certificates that are due at the time now, and returns the time until the next round.
@@ -185,23 +165,14 @@ func (o *Orders) due(name string, now time.Time) string {
 	if err != nil {
 		return "there is none"
 	}
-	for rest := text; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			return "it cannot be read"
-		}
-		if block.Type != "CERTIFICATE" {
-			continue
-		}
-		leaf, err := x509.ParseCertificate(block.Bytes)
-		switch {
-		case err != nil:
-			return "it cannot be read"
-		case now.After(leaf.NotBefore.Add(leaf.NotAfter.Sub(leaf.NotBefore) / 3 * 2)):
-			return "two thirds of its time are over"
-		}
-		return ""
+	chain, err := parseChain(text)
+	switch {
+	case err != nil:
+		return "it cannot be read"
+	case isOld(chain[0], now):
+		return "two thirds of its time are over"
 	}
+	return ""
 }
 
 // order orders a certificate, whether there is one or not. The new one is in the directory afterwards. After an error, wait is the minimum

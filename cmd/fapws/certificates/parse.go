@@ -39,10 +39,9 @@ func (p *Pair) parse(cert, key []byte) (*tls.Certificate, error) {
 		}
 		return nil, fmt.Errorf("%s: %w", p.keyFile(), err)
 	}
-	public, ok := private.Public().(interface{ Equal(crypto.PublicKey) bool })
-	if !ok || !public.Equal(chain[0].PublicKey) {
+	if !matches(private, chain[0]) {
 		for i, other := range chain[1:] {
-			if ok && public.Equal(other.PublicKey) {
+			if matches(private, other) {
 				return nil, fmt.Errorf("%s: certificate %d of the file belongs to the key, but must come first", p.Cert, i+2)
 			}
 		}
@@ -53,6 +52,12 @@ func (p *Pair) parse(cert, key []byte) (*tls.Certificate, error) {
 		c.Certificate = append(c.Certificate, one.Raw)
 	}
 	return c, nil
+}
+
+// matches reports whether key is that of c.
+func matches(key crypto.Signer, c *x509.Certificate) bool {
+	public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
+	return ok && public.Equal(c.PublicKey)
 }
 
 // parseChain reads all certificates of a PEM file, of which there must be one at least.
@@ -235,6 +240,11 @@ func checkTimes(leaf *x509.Certificate, now time.Time) error {
 	return nil
 }
 
+// isOld reports whether two thirds of the time of a certificate are over: it is replaced then.
+func isOld(leaf *x509.Certificate, now time.Time) bool {
+	return now.After(leaf.NotBefore.Add(leaf.NotAfter.Sub(leaf.NotBefore) / 3 * 2))
+}
+
 // covers reports whether a certificate is for a name of a host in the configuration. Patterns with an open end cannot be
 // compared; they pass.
 func covers(leaf *x509.Certificate, name string) bool {
@@ -265,26 +275,6 @@ func namesOf(leaf *x509.Certificate) []string {
 	return names
 }
 
-// parseCAs reads the authorities of client certificates.
-func parseCAs(data []byte) (*x509.CertPool, error) {
-	chain, err := parseChain(data)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	some := false
-	for _, c := range chain {
-		if c.IsCA || len(c.AuthorityKeyId) == 0 { // an authority, or old and self-signed
-			some = true
-		}
-		pool.AddCert(c)
-	}
-	if !some {
-		return nil, errors.New("has no certificate of an authority (CA)")
-	}
-	return pool, nil
-}
-
 // clients are the authorities of client certificates, and what they have revoked.
 type clients struct {
 	authorities *x509.CertPool
@@ -297,14 +287,18 @@ func keyOf(issuer []byte, serial *big.Int) string { return string(issuer) + stri
 
 // parseClients reads a file of authorities, which may have their revocation lists, too (RFC 5280 §5).
 func parseClients(data []byte) (*clients, error) {
-	pool, err := parseCAs(data)
-	if err != nil {
-		return nil, err
-	}
-	c := &clients{authorities: pool, revoked: map[string]bool{}}
 	chain, err := parseChain(data)
 	if err != nil {
 		return nil, err
+	}
+	c := &clients{authorities: x509.NewCertPool(), revoked: map[string]bool{}}
+	some := false
+	for _, one := range chain {
+		some = some || one.IsCA || len(one.AuthorityKeyId) == 0 // an authority, or old and self-signed
+		c.authorities.AddCert(one)
+	}
+	if !some {
+		return nil, errors.New("has no certificate of an authority (CA)")
 	}
 	for rest := data; ; {
 		var block *pem.Block

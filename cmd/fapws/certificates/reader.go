@@ -55,7 +55,7 @@ func (r *Reader) Bundle(w *Want) (*Bundle, error) {
 	}
 	if w.ACME.Dir != "" { // it is watched for certificates to come
 		if err := os.MkdirAll(w.ACME.Dir, 0o700); err != nil {
-			wrong = append(wrong, fmt.Errorf("cannot use the directory %s: %w; make it writable, or name another one with --state-dir", w.ACME.Dir, cause(err)))
+			wrong = append(wrong, cannot(w.ACME.Dir, err))
 		}
 	}
 	for i := range w.Pairs {
@@ -97,7 +97,7 @@ func (r *Reader) Bundle(w *Want) (*Bundle, error) {
 
 // maintain makes missing files in the directory w.Auto, and returns the certificate of the authority.
 func (r *Reader) maintain(w *Want) ([]byte, error) {
-	done, doubts, err := MaintainAuthority(w.Auto, w.AutoHosts, r.Now(), madeAfter)
+	done, doubts, err := maintain(w.Auto, machine(w.AutoHosts), w.AutoHosts, r.Now(), madeAfter)
 	for _, line := range done {
 		r.Log(logfile.Info, line)
 	}
@@ -339,7 +339,6 @@ type Follower struct {
 	names   []string
 	watcher *watch.Watcher
 	timer   *time.Timer
-	closed  bool
 }
 
 // Follow returns a Follower of no files yet. It calls reread, on a goroutine, when one may have changed. If it is blind,
@@ -356,23 +355,15 @@ func Follow(reread func(), blind bool, log func(line string)) *Follower {
 
 func (f *Follower) tick() {
 	f.mu.Lock()
-	closed := f.closed
-	if !closed {
-		f.timer.Reset(f.every)
-	}
+	f.timer.Reset(f.every)
 	f.mu.Unlock()
-	if !closed {
-		f.reread()
-	}
+	f.reread()
 }
 
 // Files follows other files from now on. With auto (Want.Auto), they also depend on the addresses of the machine.
 func (f *Follower) Files(names []string, auto bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.closed {
-		return
-	}
 	if auto && f.every != pollEvery {
 		f.every = pollEvery
 		f.timer.Reset(f.every)
@@ -381,7 +372,8 @@ func (f *Follower) Files(names []string, auto bool) {
 		return
 	}
 	f.names = names
-	f.stop()
+	go f.watcher.Close() // on another goroutine, because its end waits for its last report; a nil one does nothing
+	f.watcher = nil
 	w, err := watch.Start(watch.Options{Files: names, Log: f.log})
 	if err != nil {
 		f.log(err.Error())
@@ -393,19 +385,4 @@ func (f *Follower) Files(names []string, auto bool) {
 			f.reread()
 		}
 	}()
-}
-
-// stop ends the watcher on another goroutine, because its end waits for its last report.
-func (f *Follower) stop() {
-	go f.watcher.Close() // a nil one does nothing
-	f.watcher = nil
-}
-
-// Close ends the following.
-func (f *Follower) Close() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.closed = true
-	f.timer.Stop()
-	f.stop()
 }

@@ -1,6 +1,7 @@
 package certificates
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -62,10 +63,7 @@ type ACME struct {
 
 // keyFile returns the file that has the key.
 func (p *Pair) keyFile() string {
-	if p.Key == "" {
-		return p.Cert
-	}
-	return p.Key
+	return cmp.Or(p.Key, p.Cert)
 }
 
 // id identifies the files of a pair.
