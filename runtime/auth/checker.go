@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"cmp"
 	"container/heap"
 	"encoding/base64"
 	"fmt"
@@ -381,9 +382,7 @@ const maxText = 1 << 10
 // NewBasic returns a Basic for a realm, which browsers show; "" is "restricted". The error is
 // one line.
 func NewBasic(realm string, users *Users) (*Basic, error) {
-	if realm == "" {
-		realm = "restricted"
-	}
+	realm = cmp.Or(realm, "restricted")
 	for _, c := range []byte(realm) {
 		if c < ' ' || c >= 0x7f {
 			return nil, fmt.Errorf("the realm %q has a character that is not ASCII", realm)

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
@@ -370,10 +371,7 @@ type content struct {
 // page returns a document.
 func (k looks) page(c *content) string {
 	var b strings.Builder
-	title := k.title
-	if title == "" {
-		title = "Log in"
-	}
+	title := cmp.Or(k.title, "Log in")
 	if c.title != "" {
 		title = c.title
 	}

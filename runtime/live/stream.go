@@ -2,6 +2,7 @@ package live
 
 import (
 	"bytes"
+	"cmp"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -99,20 +100,14 @@ type StreamHost interface {
 
 // WithDefaults returns c with defaults in place of zeros.
 func (c StreamConfig) WithDefaults() StreamConfig {
-	setDefault(&c.Subscribers, 100000)
-	setDefault(&c.PerAddress, 256)
-	setDefault(&c.Buffer, 64<<10)
-	setDefault(&c.History, 100)
-	setDefault(&c.Heartbeat, 45*time.Second)
-	setDefault(&c.Retry, 3*time.Second)
-	setDefault(&c.MaxEvent, 64<<10)
+	c.Subscribers = cmp.Or(c.Subscribers, 100000)
+	c.PerAddress = cmp.Or(c.PerAddress, 256)
+	c.Buffer = cmp.Or(c.Buffer, 64<<10)
+	c.History = cmp.Or(c.History, 100)
+	c.Heartbeat = cmp.Or(c.Heartbeat, 45*time.Second)
+	c.Retry = cmp.Or(c.Retry, 3*time.Second)
+	c.MaxEvent = cmp.Or(c.MaxEvent, 64<<10)
 	return c
-}
-
-func setDefault[T int | time.Duration](v *T, def T) {
-	if *v == 0 {
-		*v = def
-	}
 }
 
 // stream is where the events of a subscriber go that has no descriptor of its own: the protocol of its connection, which has TLS or is a stream of

@@ -2,6 +2,7 @@ package logfile
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"strconv"
@@ -158,17 +159,11 @@ func padded(dst []byte, n int64, width int) []byte {
 }
 
 func (e *Entry) port() string {
-	if e.LocalPort == "" {
-		return "80"
-	}
-	return e.LocalPort
+	return cmp.Or(e.LocalPort, "80")
 }
 
 func (e *Entry) site() string {
-	if e.Site == "" {
-		return e.LocalAddr
-	}
-	return e.Site
+	return cmp.Or(e.Site, e.LocalAddr)
 }
 
 // requested and replied are the atoms of header fields.
@@ -309,10 +304,7 @@ func (f *Format) variable(name string) (atom, error) {
 		return plain(func(*Entry) string { return "fapws" }), nil
 	case "REQUEST_SCHEME", "wsgi.url_scheme", "WSGI.URL_SCHEME":
 		return plain(func(e *Entry) string {
-			if e.Scheme == "" {
-				return "http"
-			}
-			return e.Scheme
+			return cmp.Or(e.Scheme, "http")
 		}), nil
 	case "fapws.trace_id", "FAPWS.TRACE_ID":
 		return f.trace(), nil

@@ -2,6 +2,7 @@ package logfile
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -62,9 +63,7 @@ func (o Options) withDefaults() Options {
 			o.Path = abs
 		}
 	}
-	if o.Name == "" {
-		o.Name = "log"
-	}
+	o.Name = cmp.Or(o.Name, "log")
 	if o.Buffer <= 0 {
 		o.Buffer = 32 << 10
 	}

@@ -2,6 +2,7 @@ package confine
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -107,10 +108,7 @@ func (id *Identity) String() string {
 
 // username is the name of the user, or the number without an entry.
 func (id *Identity) username() string {
-	if id.Name == "" {
-		return strconv.Itoa(id.UID)
-	}
-	return id.Name
+	return cmp.Or(id.Name, strconv.Itoa(id.UID))
 }
 
 // Credential is the identity as os/exec takes it for a child; nil when the

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -138,9 +139,7 @@ func cacheable(r *exchange.Request) bool {
 func (p *Pages) request(r *exchange.Request) *Request {
 	a := &p.asked
 	*a = Request{Head: r.Head, Parsed: r.Parsed, Path: r.Path, Root: r.Path[:r.Root], Scheme: r.Peer.Scheme}
-	if a.Scheme == "" {
-		a.Scheme = "http"
-	}
+	a.Scheme = cmp.Or(a.Scheme, "http")
 	a.Known = r.Peer.TLS != nil && len(r.Peer.TLS.Certificates) > 0
 	switch {
 	case r.Peer.Host != "":
@@ -231,9 +230,7 @@ func (p *Pages) send(x *exchange.Exchange, page *Page, v Verdict, e excerpt) {
 // patternOf returns the pages that a request makes out of date (RFC 9111 §4.4).
 func patternOf(r *exchange.Request) Pattern {
 	p := Pattern{Exact: true, Path: string(route.AppendPath(nil, http1.MergeSlashes(nil, r.Path))), Host: r.Peer.Host}
-	if p.Host == "" {
-		p.Host = string(r.Parsed.Host.In(r.Head))
-	}
+	p.Host = cmp.Or(p.Host, string(r.Parsed.Host.In(r.Head)))
 	return p
 }
 

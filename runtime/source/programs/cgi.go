@@ -2,6 +2,7 @@ package programs
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -90,12 +91,8 @@ func NewCGI(o CGIOptions) (*CGI, error) {
 			return nil, fmt.Errorf("interpreter for %q: it must be for an extension such as .pl, and an absolute path", extension)
 		}
 	}
-	if o.DocumentRoot == "" {
-		o.DocumentRoot = scripts.folder
-	}
-	if o.Timeout == 0 {
-		o.Timeout = DefaultTimeout
-	}
+	o.DocumentRoot = cmp.Or(o.DocumentRoot, scripts.folder)
+	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 	if o.Gate == nil {
 		o.Gate = NewGate(DefaultRunning, DefaultWaiting)
 	}
@@ -155,10 +152,7 @@ func (c *CGI) interpreted(name string) error {
 // Environment returns the variables of our own environment that programs get, with a PATH in any case.
 func Environment() []string {
 	var env []string
-	search := os.Getenv("PATH")
-	if search == "" {
-		search = sanePath
-	}
+	search := cmp.Or(os.Getenv("PATH"), sanePath)
 	env = append(env, "PATH="+search)
 	for _, name := range passed {
 		if value, ok := os.LookupEnv(name); ok {

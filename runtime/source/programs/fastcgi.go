@@ -1,6 +1,7 @@
 package programs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,18 +66,10 @@ type FastCGI struct {
 
 // NewFastCGI returns a Responder; nothing is connected yet. The error is one line.
 func NewFastCGI(o FastCGIOptions) (*FastCGI, error) {
-	if o.Timeout == 0 {
-		o.Timeout = DefaultTimeout
-	}
-	if o.Connections == 0 {
-		o.Connections = DefaultRunning
-	}
-	if o.Waiting == 0 {
-		o.Waiting = DefaultWaiting
-	}
-	if o.Idle == 0 {
-		o.Idle = time.Minute
-	}
+	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
+	o.Connections = cmp.Or(o.Connections, DefaultRunning)
+	o.Waiting = cmp.Or(o.Waiting, DefaultWaiting)
+	o.Idle = cmp.Or(o.Idle, time.Minute)
 	f := &FastCGI{o: o, gate: NewGate(o.Connections, o.Waiting)}
 	for _, pair := range o.Params {
 		name, value, _ := strings.Cut(pair, "=")
@@ -128,10 +121,7 @@ func (f *FastCGI) Respond(w *backend.Response, r *backend.Request) {
 			return
 		}
 	}
-	name := script.File
-	if name == "" {
-		name = f.o.Address
-	}
+	name := cmp.Or(script.File, f.o.Address)
 	log := func(line string) { f.o.Log(r.Client(), name+": "+line) }
 	a := &Answer{W: w, R: r}
 	err := f.ask(r, &script, a, log)

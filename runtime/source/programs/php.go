@@ -1,6 +1,7 @@
 package programs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,9 +81,7 @@ func NewPHP(o PHPOptions) (*PHP, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.DocumentRoot == "" {
-		o.DocumentRoot = scripts.Root()
-	}
+	o.DocumentRoot = cmp.Or(o.DocumentRoot, scripts.Root())
 	var front *Script
 	if o.Front != "" {
 		found, err := scripts.Find(o.Front)
@@ -137,30 +136,18 @@ func defaults(o *PHPOptions) {
 	if dir := os.Getenv("TMPDIR"); dir != "" { // opcache does not look there by itself
 		o.Args = append([]string{"-d", "opcache.lockfile_path=" + dir}, o.Args...)
 	}
-	if o.Command == "" {
-		o.Command = DefaultCommand
-	}
+	o.Command = cmp.Or(o.Command, DefaultCommand)
 	if len(o.Match) == 0 {
 		o.Match = []string{"*.php"}
 	}
 	if len(o.Index) == 0 {
 		o.Index = []string{"index.php"}
 	}
-	if o.Children == 0 {
-		o.Children = DefaultChildren
-	}
-	if o.MaxRequests == 0 {
-		o.MaxRequests = DefaultMaxRequests
-	}
-	if o.Idle == 0 {
-		o.Idle = DefaultIdle
-	}
-	if o.Timeout == 0 {
-		o.Timeout = DefaultTimeout
-	}
-	if o.Waiting == 0 {
-		o.Waiting = DefaultWaiting
-	}
+	o.Children = cmp.Or(o.Children, DefaultChildren)
+	o.MaxRequests = cmp.Or(o.MaxRequests, DefaultMaxRequests)
+	o.Idle = cmp.Or(o.Idle, DefaultIdle)
+	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
+	o.Waiting = cmp.Or(o.Waiting, DefaultWaiting)
 }
 
 // find looks for the program. It may be installed at any time.

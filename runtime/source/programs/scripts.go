@@ -1,6 +1,7 @@
 package programs
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -342,9 +343,7 @@ func serverName(r *backend.Request) (name, port string) {
 		name = host
 	}
 	name = strings.Trim(name, "[]")
-	if name == "" {
-		name = r.Peer.ServerName
-	}
+	name = cmp.Or(name, r.Peer.ServerName)
 	if strings.Contains(name, ":") {
 		name = "[" + name + "]" // RFC 3875 §4.1.14
 	}

@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/x509"
 	"encoding/base64"
@@ -103,10 +104,7 @@ func (p *Proxy) request(ctx context.Context, r *backend.Request) (request *http.
 // introduce adds fields about the client. Its own fields about proxies do not count; those of trusted proxies are in
 // r.Peer.
 func (p *Proxy) introduce(h http.Header, r *backend.Request, host string) {
-	scheme := r.Peer.Scheme
-	if scheme == "" {
-		scheme = "http"
-	}
+	scheme := cmp.Or(r.Peer.Scheme, "http")
 	client, node := r.Peer.Addr, r.Peer.Addr
 	if client == "" {
 		client, node = "unknown", "unknown"

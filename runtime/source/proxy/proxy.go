@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -71,14 +72,9 @@ const (
 
 // New checks o; it connects to nothing. The error is one line, and a *CAError if it is about CA.
 func New(o Options) (*Proxy, error) {
-	for _, d := range []struct {
-		to   *time.Duration
-		zero time.Duration
-	}{{&o.Connect, connectDefault}, {&o.Timeout, timeoutDefault}, {&o.TunnelTimeout, tunnelDefault}} {
-		if *d.to == 0 {
-			*d.to = d.zero
-		}
-	}
+	o.Connect = cmp.Or(o.Connect, connectDefault)
+	o.Timeout = cmp.Or(o.Timeout, timeoutDefault)
+	o.TunnelTimeout = cmp.Or(o.TunnelTimeout, tunnelDefault)
 	target, err := newTarget(&o)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package ssi
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -69,17 +70,10 @@ func (p *page) insert(target string) error {
 		return err
 	}
 	if a.Status < 200 || a.Status >= 300 {
-		return statusError(a.Status)
+		return fmt.Errorf("the answer has the status %d", a.Status)
 	}
 	p.write(string(a.Body))
 	return nil
-}
-
-type statusError int
-
-func (e statusError) Error() string {
-	text := "the answer has the status "
-	return text + string([]byte{byte('0' + e/100%10), byte('0' + e/10%10), byte('0' + e%10)})
 }
 
 var errDepth = errors.New("includes are nested too deeply")
@@ -319,10 +313,7 @@ func (p *page) command(line string) error {
 
 // environment returns the variables for a command.
 func (p *page) environment() []string {
-	path := os.Getenv("PATH")
-	if path == "" {
-		path = "/usr/local/bin:/usr/bin:/bin"
-	}
+	path := cmp.Or(os.Getenv("PATH"), "/usr/local/bin:/usr/bin:/bin")
 	env := []string{"PATH=" + path}
 	p.vars.each(p.timefmt, func(name, value string) {
 		if !strings.ContainsAny(name, "=\x00") && !strings.Contains(value, "\x00") && name != "PATH" {

@@ -1,6 +1,7 @@
 package ssi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -113,27 +114,19 @@ func New(o Options) (*Pages, error) {
 		return nil, fmt.Errorf("SSI: %w", err)
 	}
 	o.Prefix = strings.TrimRight(o.Prefix, "/")
-	set(&o.Depth, exchange.MaxDepth)
-	set(&o.MaxOutput, 64<<20)
-	set(&o.Timeout, 30*time.Second)
-	set(&o.CacheBytes, 8<<20)
-	set(&o.Charset, "utf-8")
-	set(&o.Software, "fapws")
-	set(&o.TimeFormat, "%A, %d-%b-%Y %H:%M:%S %Z")
-	set(&o.ErrorMessage, "[an error occurred while processing this directive]")
-	set(&o.UndefinedEcho, "(none)")
+	o.Depth = cmp.Or(o.Depth, exchange.MaxDepth)
+	o.MaxOutput = cmp.Or(o.MaxOutput, 64<<20)
+	o.Timeout = cmp.Or(o.Timeout, 30*time.Second)
+	o.CacheBytes = cmp.Or(o.CacheBytes, 8<<20)
+	o.Charset = cmp.Or(o.Charset, "utf-8")
+	o.Software = cmp.Or(o.Software, "fapws")
+	o.TimeFormat = cmp.Or(o.TimeFormat, "%A, %d-%b-%Y %H:%M:%S %Z")
+	o.ErrorMessage = cmp.Or(o.ErrorMessage, "[an error occurred while processing this directive]")
+	o.UndefinedEcho = cmp.Or(o.UndefinedEcho, "(none)")
 	if o.Log == nil {
 		o.Log = func(_, _ string) {}
 	}
 	return &Pages{opt: o, cache: cache{limit: o.CacheBytes}, slots: make(chan struct{}, maxPrograms)}, nil
-}
-
-// set gives an option that is not set its value.
-func set[T comparable](option *T, value T) {
-	var unset T
-	if *option == unset {
-		*option = value
-	}
 }
 
 // IsPage says whether a file of this name has elements.

@@ -1,16 +1,22 @@
 package ssi
 
 import (
+	"cmp"
 	"encoding/base64"
+	"html"
 	"net/textproto"
 	"os/user"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
+
 	"fapws/runtime/backend"
+	"fapws/runtime/http1"
 )
 
 // maxVariables bounds the names and values of all variables together, in
@@ -47,7 +53,7 @@ func (v *variables) put(name, value string) bool {
 }
 
 func (v *variables) set(e variableEntry) bool {
-	key := lower(e.name)
+	key := strings.ToLower(e.name)
 	i, ok := v.index[key]
 	size := v.size + len(e.value)
 	if ok {
@@ -76,11 +82,11 @@ func (v *variables) set(e variableEntry) bool {
 func (v *variables) get(name, format string) (string, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	name = upper(name)
+	name = strings.ToUpper(name)
 	if field, ok := strings.CutPrefix(name, "HTTP_"); ok {
 		v.depend(strings.ReplaceAll(field, "_", "-"))
 	}
-	i, ok := v.index[lower(name)]
+	i, ok := v.index[strings.ToLower(name)]
 	if !ok {
 		return "", false
 	}
@@ -93,7 +99,7 @@ func (v *variables) depend(field string) {
 	field = textproto.CanonicalMIMEHeaderKey(field)
 	switch {
 	case field == "Host" || slices.Contains(v.vary, field) || slices.Contains(v.vary, "*"):
-	case len(v.vary) == most || !isToken(field):
+	case len(v.vary) == most || !httpguts.ValidHeaderFieldName(field):
 		v.vary = []string{"*"}
 	default:
 		v.vary = append(v.vary, field)
@@ -105,16 +111,6 @@ func (v *variables) varies() string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return strings.Join(v.vary, ", ")
-}
-
-// isToken says whether s may be the name of a field.
-func isToken(s string) bool {
-	for i := range len(s) {
-		if !isAlnum(s[i]) && s[i] != '-' && s[i] != '_' {
-			return false
-		}
-	}
-	return s != ""
 }
 
 func (v *variables) value(i int, format string) string {
@@ -171,10 +167,7 @@ func newVariables(r *backend.Request, f *file, o *Options, now time.Time) *varia
 	later := func(name string, f func(*variables, string) string) {
 		v.set(variableEntry{name: name, later: f})
 	}
-	scheme := r.Peer.Scheme
-	if scheme == "" {
-		scheme = "http"
-	}
+	scheme := cmp.Or(r.Peer.Scheme, "http")
 	add("SERVER_SOFTWARE", o.Software)
 	add("SERVER_NAME", serverName(r))
 	add("SERVER_ADDR", r.Peer.ServerName)
@@ -222,7 +215,7 @@ func (v *variables) putFields(r *backend.Request) {
 			continue
 		}
 		value := string(f.Value.In(r.Head))
-		if i, ok := v.index[lower(name)]; ok {
+		if i, ok := v.index[strings.ToLower(name)]; ok {
 			value = v.list[i].value + ", " + value
 		}
 		v.put(name, value)
@@ -231,7 +224,7 @@ func (v *variables) putFields(r *backend.Request) {
 
 // fieldVariable returns the variable of a field, if it has one.
 func fieldVariable(field string) (name string, ok bool) {
-	b := []byte(upper(field))
+	b := []byte(strings.ToUpper(field))
 	for i, c := range b {
 		switch {
 		case c == '-':
@@ -259,20 +252,6 @@ func serverName(r *backend.Request) string {
 		host = host[:i]
 	}
 	return host
-}
-
-// lower and upper change ASCII letters only, as in C.
-func lower(s string) string { return mapASCII(s, 'A', 'Z', 'a'-'A') }
-func upper(s string) string { return mapASCII(s, 'a', 'z', -('a' - 'A')) }
-
-func mapASCII(s string, low, high byte, by int) string {
-	b := []byte(s)
-	for i, c := range b {
-		if low <= c && c <= high {
-			b[i] = byte(int(c) + by)
-		}
-	}
-	return string(b)
 }
 
 // recode applies a list of codings ("url", "base64,entity") to s with the
@@ -338,21 +317,8 @@ func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 // unescapeURL decodes %XX; a "%" without two hex digits stays. A NUL ends the text, as it does for programs in C.
 func unescapeURL(s string) string {
-	b := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		if s[i] == '%' && i+2 < len(s) {
-			if v, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
-				if v == 0 {
-					break
-				}
-				b = append(b, byte(v))
-				i += 2
-				continue
-			}
-		}
-		b = append(b, s[i])
-	}
-	return string(b)
+	text, _, _ := strings.Cut(string(http1.DecodePath(nil, []byte(s))), "\x00")
+	return text
 }
 
 // decodeBase64 decodes up to the first byte that is none of it.
@@ -369,58 +335,10 @@ func decodeBase64(s string) string {
 	return text
 }
 
-// maxEntity is the length of the longest entity that is looked for, "&#1114111;".
-const maxEntity = 10
+// reference is a reference to a character in HTML. Without its ";", which browsers do not insist on, it is a part of a query.
+var reference = regexp.MustCompile(`&#?\w+;`)
 
-// unescapeHTML decodes the entities of ISO 8859-1 and numeric references, into
-// UTF-8. Unknown names stay, numbers of no character go.
-func unescapeHTML(s string) string {
-	var b strings.Builder
-	for {
-		i := strings.IndexByte(s, '&')
-		if i < 0 {
-			break
-		}
-		b.WriteString(s[:i])
-		s = s[i:]
-		end := strings.IndexByte(s[:min(len(s), maxEntity)], ';')
-		if end < 0 {
-			b.WriteByte('&')
-			s = s[1:]
-			continue
-		}
-		name := s[1:end]
-		if number, ok := strings.CutPrefix(name, "#"); ok {
-			v, err := strconv.ParseUint(number, 10, 32)
-			if err == nil && (v == '\t' || v == '\n' || 32 <= v && v < 127 || v > 160 && v <= 0x10ffff) {
-				b.WriteRune(rune(v))
-			}
-			s = s[end+1:]
-			continue
-		}
-		if c, ok := entities[name]; ok {
-			b.WriteRune(c)
-			s = s[end+1:]
-		} else {
-			b.WriteByte('&')
-			s = s[1:]
-		}
-	}
-	b.WriteString(s)
-	return b.String()
-}
-
-var entities = map[string]rune{
-	"lt": '<', "gt": '>', "amp": '&', "quot": '"',
-	"Agrave": 'À', "Aacute": 'Á', "Acirc": 'Â', "Atilde": 'Ã', "Auml": 'Ä', "Aring": 'Å', "AElig": 'Æ', "Ccedil": 'Ç',
-	"Egrave": 'È', "Eacute": 'É', "Ecirc": 'Ê', "Euml": 'Ë', "Igrave": 'Ì', "Iacute": 'Í', "Icirc": 'Î', "Iuml": 'Ï',
-	"ETH": 'Ð', "Ntilde": 'Ñ', "Ograve": 'Ò', "Oacute": 'Ó', "Ocirc": 'Ô', "Otilde": 'Õ', "Ouml": 'Ö',
-	"Oslash": 'Ø', "Ugrave": 'Ù', "Uacute": 'Ú', "Ucirc": 'Û', "Uuml": 'Ü', "Yacute": 'Ý', "THORN": 'Þ', "szlig": 'ß',
-	"agrave": 'à', "aacute": 'á', "acirc": 'â', "atilde": 'ã', "auml": 'ä', "aring": 'å', "aelig": 'æ', "ccedil": 'ç',
-	"egrave": 'è', "eacute": 'é', "ecirc": 'ê', "euml": 'ë', "igrave": 'ì', "iacute": 'í', "icirc": 'î', "iuml": 'ï',
-	"eth": 'ð', "ntilde": 'ñ', "ograve": 'ò', "oacute": 'ó', "ocirc": 'ô', "otilde": 'õ', "ouml": 'ö',
-	"oslash": 'ø', "ugrave": 'ù', "uacute": 'ú', "ucirc": 'û', "uuml": 'ü', "yacute": 'ý', "thorn": 'þ', "yuml": 'ÿ',
-}
+func unescapeHTML(s string) string { return reference.ReplaceAllStringFunc(s, html.UnescapeString) }
 
 // escapeShell puts a backslash before characters that a shell would not take literally.
 func escapeShell(s string) string {

@@ -1,6 +1,7 @@
 package static
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strings"
@@ -26,15 +27,11 @@ type FixedOptions struct {
 
 // NewFixed returns a fixed response. The error is one line.
 func NewFixed(o FixedOptions) (*Fixed, error) {
-	if o.Status == 0 {
-		o.Status = 200
-	}
+	o.Status = cmp.Or(o.Status, 200)
 	if o.Status < 200 || o.Status > 599 {
 		return nil, fmt.Errorf("%d is not the status of an answer (200 to 599)", o.Status)
 	}
-	if o.Type == "" {
-		o.Type = "text/plain; charset=utf-8"
-	}
+	o.Type = cmp.Or(o.Type, "text/plain; charset=utf-8")
 	r := exchange.Reply{Status: o.Status, Type: o.Type, Whole: o.Body != "" || o.Status < 400}
 	if o.Body != "" {
 		r.Body = []byte(o.Body)

@@ -101,10 +101,7 @@ func (t *titled) is(req *Request) bool {
 
 // list makes the page with the content of a directory, given by its clean path.
 func (f *Files) list(t *view, path string, req *Request) (v variants, err error) {
-	name := strings.Trim(path, "/")
-	if name == "" {
-		name = "."
-	}
+	name := cmp.Or(strings.Trim(path, "/"), ".")
 	order := f.order(req)
 	entries, more, err := f.readDirectory(t, name, maxListed, order)
 	if err != nil {

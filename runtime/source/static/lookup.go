@@ -2,6 +2,7 @@ package static
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io/fs"
 	"net/url"
@@ -29,10 +30,7 @@ var errListing = errors.New("is a directory without index")
 // devices does things.
 func (f *Files) look(t *view, clean string) (s sighting, err error) {
 	slash := strings.HasSuffix(clean, "/")
-	name := strings.Trim(clean, "/")
-	if name == "" {
-		name = "."
-	}
+	name := cmp.Or(strings.Trim(clean, "/"), ".")
 	info, err := t.stat(name)
 	if err != nil {
 		return s, err

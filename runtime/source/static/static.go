@@ -1,6 +1,7 @@
 package static
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"path"
@@ -193,12 +194,8 @@ func NewChecked(o Options) (f *Files, wrong []*OptionError) {
 		}
 		return nil, wrong
 	}
-	if o.CacheBytes == 0 {
-		o.CacheBytes = defaultCacheBytes
-	}
-	if o.CacheFileBytes == 0 {
-		o.CacheFileBytes = defaultCacheFileBytes
-	}
+	o.CacheBytes = cmp.Or(o.CacheBytes, defaultCacheBytes)
+	o.CacheFileBytes = cmp.Or(o.CacheFileBytes, defaultCacheFileBytes)
 	f.opt = o
 	f.cache.limit = o.CacheBytes
 	return f, nil

@@ -1,6 +1,7 @@
 package upload
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/sha1"
 	"crypto/sha256"
@@ -234,10 +235,7 @@ func (x *tus) receive(p *partial, status int, fields string) error {
 		x.w.Start(exchange.Head{Status: status, Fields: []byte(fields), Length: 0})
 		return nil
 	}
-	name := p.Name
-	if name == "" {
-		name = p.name
-	}
+	name := cmp.Or(p.Name, p.name)
 	file := stored{Name: name, Path: p.path, Size: p.size, SHA256: p.sum(), Type: p.Type}
 	x.u.handOn(x.w, result{ID: p.shown(), Files: []stored{file}, Fields: p.Fields, Status: status}, fields)
 	return nil

@@ -2,6 +2,7 @@ package upload
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -366,14 +367,8 @@ func (o *Options) check() error {
 	case o.Expires < 0 || math.IsNaN(o.Expires) || o.Expires > 10*366*86400:
 		return fmt.Errorf("expires must be up to ten years, in seconds, not %v", o.Expires)
 	}
-	if o.Expires == 0 {
-		o.Expires = DefaultExpires.Seconds()
-	}
-	if o.MaxActive == 0 {
-		o.MaxActive = DefaultMaxActive
-	}
-	if o.Mode == 0 {
-		o.Mode = DefaultMode
-	}
+	o.Expires = cmp.Or(o.Expires, DefaultExpires.Seconds())
+	o.MaxActive = cmp.Or(o.MaxActive, DefaultMaxActive)
+	o.Mode = cmp.Or(o.Mode, DefaultMode)
 	return nil
 }
