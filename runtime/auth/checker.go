@@ -26,9 +26,9 @@ type Checker struct {
 	most      int // of them
 	addresses failures[string]
 	accounts  failures[account]
-	networks  map[string]int // checks that wait, by the network of their client
-	conns     map[any]int    // and by Origin.Conn
-	friends   familiar       // networks from which users have logged in
+	networks  map[string]int       // checks that wait, by the network of their client
+	conns     map[any]int          // and by Origin.Conn
+	friends   recent[friend, bool] // networks from which users have logged in
 }
 
 // Origin is where a check comes from.
@@ -49,7 +49,7 @@ const maxWaiting = 1024
 // NewChecker returns a Checker that uses up to half of the processors.
 func NewChecker() *Checker {
 	started := time.Now()
-	return &Checker{now: func() time.Duration { return time.Since(started) }, most: max(1, runtime.GOMAXPROCS(0)/2)}
+	return &Checker{now: func() time.Duration { return time.Since(started) }, most: max(1, runtime.GOMAXPROCS(0)/2), friends: recent[friend, bool]{size: maxFriends}}
 }
 
 // Verdict is the result of a check of a name and a password.
@@ -89,7 +89,7 @@ func (u *Users) Check(from Origin, user, password string, done func(Verdict)) *C
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k.due = c.now() + c.ofClient(k) + c.ofQueue(k)
-	if !c.friends.has(friend{k.account(), k.client}) {
+	if _, known := c.friends.get(friend{k.account(), k.client}); !known {
 		k.due += c.ofAccount(k)
 	}
 	if from.Ends {
@@ -193,7 +193,7 @@ func (c *Checker) work() {
 		v, delay := k.users.verify(k.user, k.password, func(computed bool) time.Duration { return c.failed(k, computed) })
 		if v == Right {
 			c.mu.Lock()
-			c.friends.add(friend{k.account(), k.client})
+			c.friends.add(friend{k.account(), k.client}, true)
 			c.mu.Unlock()
 		}
 		if delay > 0 {
@@ -340,24 +340,8 @@ type friend struct {
 	network string
 }
 
-// familiar are at least the last maxFriends friends.
-type familiar struct{ newer, older map[friend]bool }
-
+// maxFriends bounds the friends that are remembered.
 const maxFriends = 1024
-
-func (f *familiar) has(one friend) bool {
-	if !f.newer[one] && f.older[one] {
-		f.add(one)
-	}
-	return f.newer[one]
-}
-
-func (f *familiar) add(one friend) {
-	if f.newer == nil || len(f.newer) >= maxFriends {
-		f.older, f.newer = f.newer, map[friend]bool{}
-	}
-	f.newer[one] = true
-}
 
 // Network returns the name by which a client is counted: its address, or for IPv6 the /64 network, which usually
 // belongs to one user. It is safe for concurrent use.

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,8 +12,6 @@ import (
 	"syscall"
 	"unicode"
 	"unicode/utf8"
-
-	"golang.org/x/sys/unix"
 )
 
 // InvalidError is about a name or a password that a user cannot have.
@@ -154,36 +153,27 @@ func edit(path string, create bool, change func(lines []string, t *table) ([]str
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	for err = unix.EINTR; err == unix.EINTR; {
-		err = unix.Flock(int(dir.Fd()), unix.LOCK_EX)
-	}
-	if err != nil {
-		return &fs.PathError{Op: "lock", Path: dir.Name(), Err: err}
-	}
-	text, err := os.ReadFile(path)
-	if err != nil && !(create && errors.Is(err, fs.ErrNotExist)) {
-		return err
-	}
-	t, line, err := parseTable(text)
-	if err != nil {
-		return fmt.Errorf("%s:%d: %w", path, line, err)
-	}
-	var lines []string
-	for line := range bytes.Lines(text) {
-		lines = append(lines, strings.TrimRight(string(line), "\r\n"))
-	}
-	if lines, err = change(lines, t); err != nil {
-		return err
-	}
-	if len(lines) > 0 {
-		lines = append(lines, "")
-	}
-	return ReplaceFile(path, []byte(strings.Join(lines, "\n")))
+	return exclusively(filepath.Dir(path), func() error {
+		text, err := os.ReadFile(path)
+		if err != nil && !(create && errors.Is(err, fs.ErrNotExist)) {
+			return err
+		}
+		t, line, err := parseTable(text)
+		if err != nil {
+			return fmt.Errorf("%s:%d: %w", path, line, err)
+		}
+		var lines []string
+		for line := range bytes.Lines(text) {
+			lines = append(lines, strings.TrimRight(string(line), "\r\n"))
+		}
+		if lines, err = change(lines, t); err != nil {
+			return err
+		}
+		if len(lines) > 0 {
+			lines = append(lines, "")
+		}
+		return ReplaceFile(path, []byte(strings.Join(lines, "\n")))
+	})
 }
 
 // ReplaceFile writes a file in one step, also if the machine is switched off meanwhile. It keeps owner and mode; a new
@@ -203,16 +193,8 @@ func ReplaceFile(path string, text []byte) error {
 		st := info.Sys().(*syscall.Stat_t)
 		_ = f.Chown(int(st.Uid), int(st.Gid)) // only root can; for others the file is theirs afterwards
 	}
-	if err == nil {
-		_, err = f.Write(text)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err == nil {
+	_, failed := f.Write(text)
+	if err = cmp.Or(err, failed, f.Sync(), f.Close()); err == nil {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {

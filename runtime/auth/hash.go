@@ -131,12 +131,30 @@ func splitSHACrypt(hash string) (magic string, rounds int, salt, sum string, ok 
 	return magic, rounds, salt[:min(16, len(salt))], sum, ok
 }
 
-// memory remembers pairs of name and password by a keyed hash, at least the last size ones
-// that were used: when the newer half is full, the older half is forgotten.
-type memory struct {
+// recent remembers at least the last size values that were used: when the newer half is full, the older half is forgotten.
+type recent[K comparable, V any] struct {
 	size         int
-	newer, older map[key]remembered
+	newer, older map[K]V
 }
+
+func (m *recent[K, V]) get(k K) (v V, ok bool) {
+	if v, ok = m.newer[k]; !ok {
+		if v, ok = m.older[k]; ok {
+			m.add(k, v)
+		}
+	}
+	return v, ok
+}
+
+func (m *recent[K, V]) add(k K, v V) {
+	if len(m.newer) >= m.size || m.newer == nil {
+		m.older, m.newer = m.newer, map[K]V{}
+	}
+	m.newer[k] = v
+}
+
+// memory remembers pairs of name and password by a keyed hash.
+type memory = recent[key, remembered]
 
 // remembered is of the table that a pair was compared with, and may be told from a time on.
 type remembered struct {
@@ -147,23 +165,8 @@ type remembered struct {
 // key is a keyed hash of a pair, so that a copy of the memory shows no password.
 type key [32]byte
 
-// has reports whether a pair is remembered of a table, and may be told.
-func (m *memory) has(k key, of *table, now time.Duration) bool {
-	r, ok := m.newer[k]
-	if !ok {
-		if r, ok = m.older[k]; ok {
-			m.add(k, r)
-		}
-	}
-	return ok && r.of == of && now >= r.from
-}
-
-func (m *memory) add(k key, r remembered) {
-	if len(m.newer) >= m.size || m.newer == nil {
-		m.older, m.newer = m.newer, make(map[key]remembered)
-	}
-	m.newer[k] = r
-}
+// told reports whether a pair that is remembered is of a table, and may be told.
+func (r remembered) told(of *table, now time.Duration) bool { return r.of == of && now >= r.from }
 
 // itoa64 are the digits of crypt(3).
 const itoa64 = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

@@ -40,7 +40,9 @@ type Login struct {
 	looks  looks
 	first  first
 
-	verified verifiedTokens
+	verifying sync.Mutex
+	verified  recent[string, verifiedToken] // by token, as two MACs take as long as a small response; guarded by verifying
+
 	checking sync.Map       // connections with a form whose password is being checked
 	failures logfile.Seldom // lines about them
 }
@@ -75,10 +77,11 @@ func NewLogin(o LoginOptions) (*Login, error) {
 	path := o.Users.Path()
 	l := &Login{
 		users: o.Users, state: o.State, idle: o.Idle, age: o.Age, now: time.Now, log: o.Log, event: o.Event,
-		key:    o.State.derive("sessions of " + path),
-		form:   o.State.derive("forms of " + path),
-		cookie: "fapws-" + hex.EncodeToString(o.State.derive("name of the cookie of " + path)[:4]),
-		looks:  looks{title: o.Title, logo: o.Logo},
+		key:      o.State.derive("sessions of " + path),
+		form:     o.State.derive("forms of " + path),
+		cookie:   "fapws-" + hex.EncodeToString(o.State.derive("name of the cookie of " + path)[:4]),
+		looks:    looks{title: o.Title, logo: o.Logo},
+		verified: recent[string, verifiedToken]{size: maxVerified},
 	}
 	l.first = first{l: l, run: o.Run}
 	return l, nil
@@ -285,16 +288,9 @@ func exclusively(dir string, f func() error) error {
 		err = unix.Flock(int(d.Fd()), unix.LOCK_EX)
 	}
 	if err != nil {
-		return err
+		return &fs.PathError{Op: "lock", Path: dir, Err: err}
 	}
 	return f()
-}
-
-// verifiedTokens remembers tokens that were verified, at least the last maxVerified that were used: two MACs take as long as a small
-// response. Its methods are safe for concurrent use.
-type verifiedTokens struct {
-	mu           sync.Mutex
-	newer, older map[string]*verifiedToken
 }
 
 // verifiedToken is a session that a token is for as long as its user has this hash.
@@ -305,37 +301,6 @@ type verifiedToken struct {
 
 // maxVerified bounds the memory: an entry has about 400 bytes.
 const maxVerified = 256
-
-// find returns the session of a token, nil if it has to be verified.
-func (v *verifiedTokens) find(token []byte, l *Login) *Session {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	one := v.newer[string(token)]
-	if one == nil {
-		if one = v.older[string(token)]; one == nil {
-			return nil
-		}
-		v.put(string(token), one)
-	}
-	if l.users.Hash(one.session.User) != one.hash {
-		return nil
-	}
-	return one.session
-}
-
-func (v *verifiedTokens) add(token string, one *verifiedToken) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.put(token, one)
-}
-
-// put remembers a token. mu is held.
-func (v *verifiedTokens) put(token string, one *verifiedToken) {
-	if v.newer == nil || len(v.newer) >= maxVerified {
-		v.older, v.newer = v.newer, map[string]*verifiedToken{}
-	}
-	v.newer[token] = one
-}
 
 // looks are what a site can choose of the form.
 type looks struct{ title, logo string }

@@ -101,17 +101,30 @@ func (l *Login) seal(b []byte, user string) []byte {
 
 // open returns the session of a token, nil if the token is not valid, or no longer.
 func (l *Login) open(token []byte) *Session {
-	s := l.verified.find(token, l)
+	s := l.known(token)
 	if s == nil {
 		if s = l.verify(token); s == nil {
 			return nil
 		}
-		l.verified.add(string(token), &verifiedToken{s, l.users.Hash(s.User)})
+		l.verifying.Lock()
+		l.verified.add(string(token), verifiedToken{s, l.users.Hash(s.User)})
+		l.verifying.Unlock()
 	}
 	if l.expired(s) || l.state.ended.has(s) {
 		return nil
 	}
 	return s
+}
+
+// known returns the session of a token that was verified before, or nil.
+func (l *Login) known(token []byte) *Session {
+	l.verifying.Lock()
+	defer l.verifying.Unlock()
+	one, ok := l.verified.get(string(token))
+	if !ok || l.users.Hash(one.session.User) != one.hash {
+		return nil
+	}
+	return one.session
 }
 
 // verify returns the session of a token that this server has made, nil for any other.

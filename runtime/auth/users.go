@@ -132,10 +132,10 @@ func (u *Users) Known(pair []byte) Verdict {
 func (u *Users) recall(k key, of *table, now time.Duration) Verdict {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	switch {
-	case u.right.has(k, of, now):
+	if r, ok := u.right.get(k); ok && r.told(of, now) {
 		return Right
-	case u.wrong.has(k, of, now):
+	}
+	if r, ok := u.wrong.get(k); ok && r.told(of, now) {
 		return Wrong
 	}
 	return Unknown

@@ -1,6 +1,7 @@
 package upload
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -255,10 +256,7 @@ func writeFile(dir *os.File, name string, text []byte) error {
 	}
 	f := os.NewFile(uintptr(fd), name)
 	_, err = f.Write(text)
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	return err
+	return cmp.Or(err, f.Close())
 }
 
 // isToken reports whether id may be the name of an upload: as rand.Text makes them.
