@@ -80,7 +80,7 @@
 //
 // Frames, permessage-deflate and handshakes themselves are those of fapws/runtime/websocket, which is pure. All
 // methods must be called on the event loop, unless they say otherwise. Start reading at socket.go: a Socket is the
-// protocol of a connection (conn.Protocol), and session.go its state machine, without I/O. Sockets are all of a loop.
+// protocol of a connection (conn.Protocol), and session.go its state machine. Sockets are all of a loop.
 //
 // A WebSocket is an exchange that lasts: a request, a part that accepts it, then messages as inputs and parts, until
 // the last part. A handler gets whole messages. The handshake waits for the requests before it, and what follows

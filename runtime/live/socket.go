@@ -79,7 +79,7 @@ func (a *Sockets) New(x SocketExchange, h websocket.Handshake, group string) *So
 		a.codec = new(codec)
 	}
 	s := &Socket{all: a, x: x, opening: &opening{accept: h.Accept}, compression: h.Compression, active: true}
-	s.session.link = socketLink{s}
+	s.session.socket = s
 	s.session.decoder.Max = a.cfg.MaxSize
 	if h.Compression.On {
 		s.session.decoder.Inflater = &a.codec.inflater
@@ -174,7 +174,7 @@ func (s *Socket) Input(data []byte) {
 	case s.ending:
 		c.Linger = c.Linger || len(data) > 0
 		return
-	case s.over || s.session.Broken():
+	case s.over || s.session.broken != nil:
 		return
 	case !s.open || s.handing: // at a hand-over the received bytes go along
 		c.Keep(data)
@@ -193,7 +193,7 @@ func (s *Socket) Input(data []byte) {
 	switch {
 	case s.over:
 		return
-	case s.ending || s.session.Broken():
+	case s.ending || s.session.broken != nil:
 		c.DropInput()
 		return
 	case kept:
@@ -213,7 +213,7 @@ func (s *Socket) Input(data []byte) {
 
 // EOF implements conn.Protocol. A client may end its side with its close frame, as Chromium does over HTTP/2: the answer is still to be sent.
 func (s *Socket) EOF() (stays bool) {
-	return s.session.Broken() && (!s.ending || s.conn.Writing() || s.conn.Gathers())
+	return s.session.broken != nil && (!s.ending || s.conn.Writing() || s.conn.Gathers())
 }
 
 // Flushed implements conn.Protocol.
@@ -329,37 +329,24 @@ func (s *Socket) Carried() (in, out int64) { return s.in, s.out }
 // Aborted reports whether the WebSocket was not closed as it should.
 func (s *Socket) Aborted() bool { return !s.proper && (s.gone || s.over) }
 
-// socketLink is the connection and the handler of a Socket as its session needs them.
-type socketLink struct{ *Socket }
-
-func (s socketLink) Write(frame []byte) {
+// write sends a control frame behind all that was sent before; not while the connection writes.
+func (s *Socket) write(frame []byte) {
 	s.out += int64(len(frame))
 	s.conn.Use()
 	s.all.conns.Buf = append(s.all.conns.Buf, frame...)
 }
 
-func (s socketLink) Writing() bool { return s.conn.Writing() }
-func (s socketLink) Stopped() bool { return s.conn.Stopped() }
-func (s socketLink) Continue()     { s.resumeReading() }
-func (s socketLink) Here() bool    { return s.open && !s.ending && !s.over }
+// here reports whether the connection still carries the WebSocket.
+func (s *Socket) here() bool { return s.open && !s.ending && !s.over }
 
-func (s socketLink) Linger() {
+// linger ends the WebSocket when all that was sent is out; what the client still sends is thrown away.
+func (s *Socket) linger() {
 	s.conn.Linger, s.ending = true, true
 	s.settle()
 }
 
-func (s socketLink) Close(why string) { s.conn.Close(why) }
-func (s socketLink) Now() int64       { return s.all.conns.Now() }
-func (s socketLink) Clock() int64     { return s.all.in(0) }
-func (s socketLink) Heard() int64     { return s.conn.Stamp }
-func (s socketLink) SetHeard()        { s.conn.Stamp = s.all.conns.Now() }
-func (s socketLink) Schedule()        { s.conn.Schedule() }
-
-func (s socketLink) Limits() (ping, pong int64) {
-	return int64(s.all.cfg.Ping), int64(s.all.cfg.PingTimeout)
-}
-
-func (s socketLink) Report(line string) {
+// report logs a line about the client.
+func (s *Socket) report(line string) {
 	if s.x != nil {
 		s.x.Log(logfile.Info, line)
 	}
@@ -368,14 +355,11 @@ func (s socketLink) Report(line string) {
 // in returns the time of the loop after d. Unlike that of the connections, it is not late.
 func (a *Sockets) in(d time.Duration) int64 { return int64(time.Since(a.conns.Start()) + d) }
 
-func (s socketLink) Active() bool { return s.active }
-func (s socketLink) Cancel()      { s.cancel() }
-func (s socketLink) EndsWell()    { s.proper = true }
+// lastIsHeld reports whether the last part of the handler's answer waits to be sent.
+func (s *Socket) lastIsHeld() bool { return len(s.held) > 0 && s.held[len(s.held)-1].Last }
 
-func (s socketLink) Ending() bool { return len(s.held) > 0 && s.held[len(s.held)-1].Last }
-
-// Message gives a message to the handler, and stops reading if that has enough now.
-func (s socketLink) Message(op websocket.Opcode, data []byte) {
+// deliver gives a message to the handler, which has not ended, and stops reading if that has enough now.
+func (s *Socket) deliver(op websocket.Opcode, data []byte) {
 	in := exchange.Input{Op: exchange.OpBinary, Data: data}
 	if op == websocket.Text {
 		in.Op = exchange.OpText
@@ -386,12 +370,8 @@ func (s socketLink) Message(op websocket.Opcode, data []byte) {
 	}
 }
 
-func (s socketLink) Closed(code uint16, reason []byte) {
-	s.x.Deliver(exchange.Input{Op: exchange.OpClose, Code: code, Data: reason})
-}
-
-// Detach makes exchange and connection forget each other. Parts that still come are released unseen.
-func (s socketLink) Detach() {
+// detach makes exchange and connection forget each other. Parts that still come are released unseen.
+func (s *Socket) detach() {
 	s.leave()
 	s.active, s.proper = false, true
 	s.dropHeld()

@@ -297,7 +297,7 @@ func (s *Socket) leave() {
 func (a *Sockets) give(s *Socket, events []*Event) {
 	for _, e := range events {
 		switch {
-		case s.left || s.session.Closing():
+		case s.left || s.session.closing:
 			return
 		case !s.open:
 			s.wait(e)

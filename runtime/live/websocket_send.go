@@ -102,7 +102,7 @@ func (s *Socket) send(p *exchange.Part) {
 	before := len(conns.Buf)
 	var body, tail []byte
 	switch {
-	case s.session.Closing():
+	case s.session.closing:
 	case p.Op == exchange.OpText || p.Op == exchange.OpBinary:
 		body = s.frame(opcodeOf(p.Op), p.Body)
 		if p.Last {
