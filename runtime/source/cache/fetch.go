@@ -161,7 +161,7 @@ func (f *fetch) record(p *exchange.Part) (done bool) {
 		}
 	}
 	if p.Failed || p.File >= 0 && p.Count > 0 {
-		f.fill.Abandon(f.Wall())
+		f.fill.Refuse(500, f.Wall())
 		f.pass(p.Last)
 		return false
 	}
@@ -192,23 +192,15 @@ func (f *fetch) handedOver() bool {
 
 // begin begins to keep the answer with the head of p, if it may be kept.
 func (f *fetch) begin(p *exchange.Part) bool {
-	h := &p.Head
-	status, reason := h.Status, h.Reason
-	if status < 100 || status > 999 {
-		status, reason = 500, nil
+	h := p.Head
+	if h.Status < 100 || h.Status > 999 {
+		h.Status, h.Reason = 500, nil
 	}
-	length := h.Length
-	if length < 0 && p.Last {
-		length = int64(len(p.Body))
+	if h.Length < 0 && p.Last {
+		h.Length = int64(len(p.Body))
 	}
 	f.begun = f.source.pages.host.Now()
-	return f.fill.Begin(&Head{
-		Answer:    Answer{Status: status, Fields: h.Fields, Length: length},
-		Reason:    reason,
-		Type:      exchange.MediaTypeOf(h),
-		HasDate:   h.HasDate,
-		HasServer: h.HasServer,
-	}, f.Wall())
+	return f.fill.Begin(&h, f.Wall())
 }
 
 // finish ends a fetch whose answer is whole.
@@ -241,8 +233,7 @@ func (f *fetch) giveUp() { f.origin.Source.OnGone(&f.origin) }
 // confirmed sends the page that the origin has confirmed by p, a 304.
 func (f *fetch) confirmed(p *exchange.Part) {
 	f.passes = true
-	h := &p.Head
-	page, shared := f.fill.Confirm(&Head{Answer: Answer{Fields: h.Fields}, HasDate: h.HasDate, HasServer: h.HasServer}, f.Wall())
+	page, shared := f.fill.Confirm(&p.Head, f.Wall())
 	f.drop(p)
 	f.answer(page, Revalidated, page.Unchanged(f.fill.Request()))
 	if shared {

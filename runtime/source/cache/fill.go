@@ -2,6 +2,7 @@ package cache
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,17 +36,9 @@ type Fill struct {
 	purged bool  // the page being fetched may be from before that
 }
 
-// Head is the head of an answer.
-type Head struct {
-	Answer
-	Reason             []byte
-	Type               string
-	HasDate, HasServer bool
-}
-
 // Begin takes the head of the answer. false: it is not to be kept, the Fill has ended, and waiting requests have to
 // ask by themselves. Slices in h are copied; the Fields as they are kept are those of the Page.
-func (f *Fill) Begin(h *Head, now int64) bool {
+func (f *Fill) Begin(h *exchange.Head, now int64) bool {
 	f.s.now = now
 	read := readFields(h.Fields, now)
 	t := f.rule.judge(f.asked, h.Status, &read)
@@ -55,8 +48,8 @@ func (f *Fill) Begin(h *Head, now int64) bool {
 		return false
 	}
 	p := newPage(h.Status, &read, &t, now)
-	p.Reason, p.Type, p.HasDate, p.HasServer = bytes.Clone(h.Reason), h.Type, h.HasDate, h.HasServer
-	if codable(read.kind, &t, h, f.rule.rule.Compress) {
+	p.Reason, p.Type, p.HasDate, p.HasServer = bytes.Clone(h.Reason), exchange.MediaTypeOf(h), h.HasDate, h.HasServer
+	if codable(cmp.Or(p.Type, read.kind), &t, h, f.rule.rule.Compress) {
 		p.coded = &coded{can: static.Made}
 		f.vary(p, &t)
 	}
@@ -243,14 +236,6 @@ func (f *Fill) store() {
 	if !fetched {
 		s.use(n)
 	}
-}
-
-// Abandon ends the Fill: the answer broke off, or never came. Waiting requests have to ask by themselves. Once more,
-// or after Finish, it does nothing.
-func (f *Fill) Abandon(now int64) {
-	f.s.now = now
-	f.refused(false, 500)
-	f.end()
 }
 
 // Refuse ends the Fill before Begin: the answer is of a kind that is not kept.

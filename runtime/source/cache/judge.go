@@ -10,13 +10,6 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Answer is the head of a handler's answer: the fields that decide whether it is kept.
-type Answer struct {
-	Status int
-	Fields []byte // "Name: value\r\n" ...
-	Length int64  // of the body, -1 if not known
-}
-
 // Asked are the parts of a request that matter for this.
 type Asked struct {
 	Cookie        bool // it has a Cookie field
@@ -320,7 +313,7 @@ func (p *Page) fixed(name []byte) bool {
 // Confirm ends the Fill of a page that the handler has been asked for with its Conditions and has answered with h, which is
 // a 304. It returns the page as it is from now on, which is kept if h allows it. shared is false if
 // the requests that wait for it have to ask by themselves.
-func (f *Fill) Confirm(h *Head, now int64) (p *Page, shared bool) {
+func (f *Fill) Confirm(h *exchange.Head, now int64) (p *Page, shared bool) {
 	s, old := f.s, f.old
 	s.now = now
 	s.count.Revalidated++

@@ -148,11 +148,6 @@ const (
 	Revalidated                // Page answers: the handler has just confirmed it. Look does not return this one
 )
 
-// String is the value of the field Fapws-Cache.
-func (v Verdict) String() string {
-	return [...]string{"bypass", "hit", "stale", "miss", "expired", "wait", "revalidated"}[v]
-}
-
 // field returns the field Fapws-Cache of a response.
 func (v Verdict) field() []byte { return verdictFields[v] }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 
+	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/source/static"
 )
@@ -125,9 +126,6 @@ func (p *Page) indivisible() bool {
 	return false
 }
 
-// Slim returns the Fields of a 304 for it (RFC 9110 §15.4.5).
-func (p *Page) Slim() []byte { return p.slim }
-
 // slimmed drops the fields that describe a body that is not sent.
 func slimmed(fields []byte) (slim []byte) {
 	for len(fields) > 0 {
@@ -156,12 +154,9 @@ type coded struct {
 
 // codable says whether a page may be sent compressed, and its type and length, -1
 // if not known, are worth it.
-func codable(kind string, t *terms, h *Head, on bool) bool {
+func codable(kind string, t *terms, h *exchange.Head, on bool) bool {
 	if !on || !t.plain || h.Status != 200 {
 		return false
-	}
-	if h.Type != "" {
-		kind = h.Type
 	}
 	if h.Length >= 0 {
 		return static.WorthCompressing(kind, h.Length)

@@ -207,7 +207,7 @@ func (p *Pages) send(x *exchange.Exchange, page *Page, v Verdict, e excerpt) {
 		h.Status, h.Reason, h.Length = 206, nil, e.count
 	case e.unchanged:
 		h.Status, h.Reason, h.ContentType, h.Length, part.Body = 304, nil, "", 0, nil
-		fields = page.Slim()
+		fields = page.slim
 	}
 	inTurn := x.Server.InTurn()
 	var memory []byte // for as long as the part has to wait

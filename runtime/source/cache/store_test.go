@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/source/static"
 )
@@ -64,7 +65,7 @@ func feed(f *Fill, a answer, now int64) bool {
 	if a.status == 0 {
 		a.status = 200
 	}
-	if !f.Begin(&Head{Answer: Answer{Status: a.status, Fields: []byte(fields), Length: int64(len(a.body))}}, now) {
+	if !f.Begin(&exchange.Head{Status: a.status, Fields: []byte(fields), Length: int64(len(a.body))}, now) {
 		return false
 	}
 	if _, ok := f.Write([]byte(a.body)); !ok {
@@ -161,7 +162,7 @@ func TestEverythingGoes(t *testing.T) {
 		}
 		switch i % 5 {
 		case 0:
-			f.Fill.Abandon(1)
+			f.Fill.Refuse(500, 1)
 		case 1:
 			f.Fill.Leave()
 		case 2:
@@ -326,7 +327,7 @@ func TestTooLong(t *testing.T) {
 		t.Error("kept")
 	}
 	f := look(t, s, c, get(t, "/b"), 1, Miss).Fill
-	f.Begin(&Head{Answer: Answer{Status: 200, Length: -1}}, 1)
+	f.Begin(&exchange.Head{Status: 200, Length: -1}, 1)
 	for i := range 10 {
 		if _, ok := f.Write([]byte("0123456789")); !ok {
 			t.Fatalf("piece %d is too much", i)
@@ -336,7 +337,7 @@ func TestTooLong(t *testing.T) {
 		t.Error("too long, and taken")
 	}
 	f = look(t, s, c, get(t, "/c"), 1, Miss).Fill
-	f.Begin(&Head{Answer: Answer{Status: 200, Length: 9}}, 1)
+	f.Begin(&exchange.Head{Status: 200, Length: 9}, 1)
 	f.Write([]byte("short"))
 	if f.Finish() != nil {
 		t.Error("shorter than was promised, and kept")
@@ -439,7 +440,7 @@ func TestUnchanged(t *testing.T) {
 		if got := f.Page.Unchanged(r); got != want {
 			t.Errorf("%s: %v", field, got)
 		}
-		if slim := string(f.Page.Slim()); strings.Contains(slim, "Content-Type") || !strings.Contains(slim, "Content-Location") || !strings.Contains(slim, "Cache-Control") {
+		if slim := string(f.Page.slim); strings.Contains(slim, "Content-Type") || !strings.Contains(slim, "Content-Location") || !strings.Contains(slim, "Cache-Control") {
 			t.Errorf("fields of 304: %q", slim)
 		}
 	}

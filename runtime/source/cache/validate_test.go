@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/exchange"
 	"fapws/runtime/source/static"
 )
 
@@ -14,7 +15,7 @@ func confirm(f *Fill, fields string, now int64) (*Page, bool) {
 	if fields != "" {
 		fields = strings.ReplaceAll(fields, "|", "\r\n") + "\r\n"
 	}
-	return f.Confirm(&Head{Answer: Answer{Status: 304, Fields: []byte(fields)}}, now)
+	return f.Confirm(&exchange.Head{Status: 304, Fields: []byte(fields)}, now)
 }
 
 func TestConditions(t *testing.T) {
@@ -218,7 +219,7 @@ func TestEachConfirmed(t *testing.T) {
 	if f.Page.Instead(503, true, 6) {
 		t.Error("a page that says no-cache is sent in place of an error")
 	}
-	f.Fill.Begin(&Head{Answer: Answer{Status: 200, Fields: []byte("Cache-Control: no-store\r\n")}}, 7)
+	f.Fill.Begin(&exchange.Head{Status: 200, Fields: []byte("Cache-Control: no-store\r\n")}, 7)
 	look(t, s, c, r, 8, Miss).Fill.Leave()
 	// HEAD and parts are the handler's.
 	put(t, s, c, r, answer{fields: `ETag: "1"|Cache-Control: no-cache`, body: "one"}, 9)
@@ -276,7 +277,7 @@ func TestAge(t *testing.T) {
 	s := New(1<<20, 0)
 	r := get(t, "/")
 	f := look(t, s, c, r, 0, Miss).Fill
-	f.Begin(&Head{Answer: Answer{Status: 200, Fields: []byte("Age: 30\r\nCache-Control: max-age=100\r\n"), Length: -1}}, 0)
+	f.Begin(&exchange.Head{Status: 200, Fields: []byte("Age: 30\r\nCache-Control: max-age=100\r\n"), Length: -1}, 0)
 	if got := string(f.Fields()); got != "Cache-Control: max-age=100\r\nAge: 30\r\n" {
 		t.Errorf("%q", got)
 	}
@@ -295,7 +296,7 @@ func TestApparentAgeOfPage(t *testing.T) {
 	r := get(t, "/")
 	f := look(t, s, c, r, 30*second, Miss).Fill
 	const fields = "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\nCache-Control: max-age=60\r\n"
-	f.Begin(&Head{Answer: Answer{Status: 200, Fields: []byte(fields), Length: -1}, HasDate: true}, 30*second)
+	f.Begin(&exchange.Head{Status: 200, Fields: []byte(fields), Length: -1, HasDate: true}, 30*second)
 	if got := string(f.Fields()); got != fields {
 		t.Errorf("%q", got)
 	}
