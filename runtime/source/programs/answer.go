@@ -303,13 +303,7 @@ func (h *Head) send(counts backend.Sends) bool {
 	default:
 		return false
 	}
-	var rest []byte
-	for line := range bytes.Lines(h.Fields) {
-		if name, _, _ := bytes.Cut(line, []byte{':'}); !bytes.EqualFold(name, []byte("X-Accel-Redirect")) {
-			rest = append(rest, line...)
-		}
-	}
-	h.Fields = rest
+	h.Fields = exchange.WithoutField(h.Fields, []byte("X-Accel-Redirect"))
 	return true
 }
 

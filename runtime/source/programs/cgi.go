@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"fapws/runtime/backend"
-	"fapws/runtime/exchange"
 )
 
 // CGIOptions describe a folder of programs.
@@ -190,7 +189,7 @@ func (c *CGI) Respond(w *backend.Response, r *backend.Request) {
 	}
 	client := r.Client()
 	lastWords.Go(func() { c.watch(p, client, script) })
-	lastWords.Go(func() { c.listen(p, client, script) })
+	lastWords.Go(func() { logLines(p.err, func(line string) { c.o.Log(client, script.File+": "+line) }) })
 	stop := context.AfterFunc(r.Context, p.terminate)
 	defer stop()
 	defer p.out.Close()
@@ -201,7 +200,7 @@ func (c *CGI) Respond(w *backend.Response, r *backend.Request) {
 	}
 	if err != nil {
 		p.terminate()
-		c.fail(w, r, &script, err)
+		fail(w, r, err, fmt.Sprintf("no output for %v; terminated", c.o.Timeout), func(line string) { c.log(r, &script, line) })
 	}
 }
 
@@ -211,8 +210,7 @@ func Refuse(w *backend.Response, err error) {
 	case errors.Is(err, ErrForbidden):
 		w.Refuse(403, "")
 	case errors.Is(err, ErrBusy):
-		w.Start(exchange.Head{Status: 503, Length: -1, Refusal: true, Fields: []byte("Retry-After: 1\r\n"),
-			Reason: []byte("too many programs are running")})
+		refuse(w, "too many programs are running")
 	default:
 		w.Refuse(404, "")
 	}
@@ -269,17 +267,21 @@ func (c *CGI) pass(p *process, a *Answer) error {
 	}
 }
 
-// fail ends a response that pass could not.
-func (c *CGI) fail(w *backend.Response, r *backend.Request, script *Script, err error) {
+// fail ends a response that a program has not made, or not to its end. late is what the log says of a program that gave no output for too long.
+func fail(w *backend.Response, r *backend.Request, err error, late string, log func(line string)) {
 	status, text := 502, ""
 	switch {
 	case errors.Is(err, backend.ErrGone) || r.Context.Err() != nil:
 		return
+	case errors.Is(err, ErrBusy) && !w.Started():
+		Refuse(w, err)
+		return
+	case errors.As(err, new(Unavailable)):
+		text = err.Error()
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		status = 504
-		err = fmt.Errorf("no output for %v; terminated", c.o.Timeout)
+		status, err = 504, errors.New(late)
 	}
-	c.log(r, script, err.Error())
+	log(err.Error())
 	if w.Started() {
 		w.Fail()
 	} else {
@@ -312,21 +314,6 @@ func (c *CGI) watch(p *process, client string, script Script) {
 	if how != "" {
 		c.o.Log(client, script.File+": "+how)
 	}
-}
-
-// listen logs the standard error of the program.
-func (c *CGI) listen(p *process, client string, script Script) {
-	lines := Lines{Log: func(line string) { c.o.Log(client, script.File+": "+line) }}
-	buf := make([]byte, 1024)
-	for {
-		n, err := p.err.Read(buf)
-		lines.Write(buf[:n])
-		if err != nil {
-			break
-		}
-	}
-	lines.Close()
-	p.err.Close()
 }
 
 func (c *CGI) log(r *backend.Request, script *Script, line string) {

@@ -8,8 +8,6 @@ import (
 	"net"
 	"os"
 	"strings"
-	"sync"
-	"syscall"
 	"time"
 
 	"fapws/runtime/backend"
@@ -53,15 +51,13 @@ type FastCGIOptions struct {
 	Log func(client, line string)
 }
 
-// FastCGIUnavailable is an error of Dial that clients may read.
-type FastCGIUnavailable = Unavailable
-
 // FastCGI is a backend.Responder.
 type FastCGI struct {
 	o      FastCGIOptions
 	params [][2]string
 	gate   *Gate
-	pool   pool
+	dial   func(ctx context.Context) (*Link, error)
+	links  backend.Idle[*Link]
 }
 
 // NewFastCGI returns a Responder; nothing is connected yet. The error is one line.
@@ -75,13 +71,14 @@ func NewFastCGI(o FastCGIOptions) (*FastCGI, error) {
 		name, value, _ := strings.Cut(pair, "=")
 		f.params = append(f.params, [2]string{name, value})
 	}
-	f.pool = pool{dial: o.Dial, after: o.Idle}
+	f.dial = o.Dial
+	f.links = backend.Idle[*Link]{After: o.Idle, Most: o.Connections, Quiet: (*Link).quiet, Drop: func(l *Link) { l.drop(false) }}
 	if o.Dial == nil {
 		network, address, err := parseAddress(o.Address)
 		if err != nil {
 			return nil, err
 		}
-		f.pool.dial = func(ctx context.Context) (*Link, error) {
+		f.dial = func(ctx context.Context) (*Link, error) {
 			conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, address)
 			if err != nil {
 				return nil, err
@@ -106,10 +103,10 @@ func parseAddress(text string) (network, address string, err error) {
 
 // Close drops the connections, those in use when their requests have ended. Any
 // goroutine.
-func (f *FastCGI) Close() { f.pool.close() }
+func (f *FastCGI) Close() { f.links.Close() }
 
 // Idle returns the number of connections that wait for a request. It is safe for concurrent use.
-func (f *FastCGI) Idle() int { return f.pool.idle() }
+func (f *FastCGI) Idle() int { return f.links.Len() }
 
 // Respond implements backend.Responder.
 func (f *FastCGI) Respond(w *backend.Response, r *backend.Request) {
@@ -129,7 +126,7 @@ func (f *FastCGI) Respond(w *backend.Response, r *backend.Request) {
 		err = a.Redirect()
 	}
 	if err != nil {
-		f.fail(w, r, err, log)
+		fail(w, r, err, fmt.Sprintf("no output for %v", f.o.Timeout), log)
 	}
 }
 
@@ -141,9 +138,12 @@ func (f *FastCGI) ask(r *backend.Request, script *Script, a *Answer, log func(st
 	defer f.gate.Leave()
 	params := f.paramsOf(r, script)
 	for {
-		l, err := f.pool.get(r.Context)
-		if err != nil {
-			return err
+		l, kept := f.links.Take()
+		if !kept {
+			var err error
+			if l, err = f.dial(r.Context); err != nil {
+				return err
+			}
 		}
 		used := l.served > 0
 		lines := Lines{Log: log}
@@ -151,7 +151,8 @@ func (f *FastCGI) ask(r *backend.Request, script *Script, a *Answer, log func(st
 		reusable, err := c.run(r, params)
 		lines.Close()
 		if reusable && (f.o.MaxRequests == 0 || l.served+1 < f.o.MaxRequests) {
-			f.pool.put(l)
+			l.served++
+			f.links.Put(l)
 		} else {
 			l.drop(errors.Is(err, os.ErrDeadlineExceeded))
 		}
@@ -174,130 +175,4 @@ func (f *FastCGI) paramsOf(r *backend.Request, script *Script) []byte {
 		set(pair[0], pair[1])
 	}
 	return params
-}
-
-// fail answers for an application that does not.
-func (f *FastCGI) fail(w *backend.Response, r *backend.Request, err error, log func(string)) {
-	status, text := 502, ""
-	var unavailable FastCGIUnavailable
-	switch {
-	case errors.Is(err, backend.ErrGone) || r.Context.Err() != nil:
-		return
-	case errors.Is(err, ErrBusy):
-		if !w.Started() {
-			Refuse(w, err)
-			return
-		}
-	case errors.As(err, &unavailable):
-		text = err.Error()
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		status = 504
-		err = fmt.Errorf("no output for %v", f.o.Timeout)
-	}
-	log(err.Error())
-	if w.Started() {
-		w.Fail()
-	} else {
-		w.Refuse(status, text)
-	}
-}
-
-// pool keeps links that no request uses.
-type pool struct {
-	dial  func(ctx context.Context) (*Link, error)
-	after time.Duration // an idle link is dropped
-
-	mu     sync.Mutex
-	links  []*Link // the one used last is the last
-	closed bool
-}
-
-// get returns a link; served of a new one is 0.
-func (p *pool) get(ctx context.Context) (*Link, error) {
-	for {
-		p.mu.Lock()
-		n := len(p.links) - 1
-		if n < 0 {
-			p.mu.Unlock()
-			return p.dial(ctx)
-		}
-		l := p.links[n]
-		p.links = p.links[:n]
-		p.mu.Unlock()
-		l.idle.Stop()
-		if !stale(l.Conn) {
-			return l, nil
-		}
-		l.drop(false)
-	}
-}
-
-// idle returns the number of links that no request uses.
-func (p *pool) idle() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.links)
-}
-
-// put takes a link back.
-func (p *pool) put(l *Link) {
-	l.served++
-	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
-		l.drop(false)
-		return
-	}
-	defer p.mu.Unlock()
-	p.links = append(p.links, l)
-	if l.idle == nil {
-		l.idle = time.AfterFunc(p.after, func() { p.expire(l) })
-	} else {
-		l.idle.Reset(p.after)
-	}
-}
-
-// expire drops a link that has been idle for too long.
-func (p *pool) expire(l *Link) {
-	p.mu.Lock()
-	for i, other := range p.links {
-		if other == l {
-			p.links = append(p.links[:i], p.links[i+1:]...)
-			p.mu.Unlock()
-			l.drop(false)
-			return
-		}
-	}
-	p.mu.Unlock()
-}
-
-// close drops the links, now or when their requests have ended.
-func (p *pool) close() {
-	p.mu.Lock()
-	links := p.links
-	p.links, p.closed = nil, true
-	p.mu.Unlock()
-	for _, l := range links {
-		l.idle.Stop()
-		l.drop(false)
-	}
-}
-
-// stale reports whether the other side has closed an idle connection, or has sent bytes that belong to no request.
-func stale(conn net.Conn) bool {
-	sc, ok := conn.(syscall.Conn)
-	if !ok {
-		return false
-	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
-		return true
-	}
-	quiet := false
-	err = raw.Control(func(fd uintptr) {
-		var one [1]byte
-		_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		quiet = err == syscall.EAGAIN
-	})
-	return err != nil || !quiet
 }

@@ -26,7 +26,6 @@ type Link struct {
 	Heard func()
 
 	served int
-	idle   *time.Timer
 }
 
 func (l *Link) drop(hangs bool) {
@@ -36,6 +35,8 @@ func (l *Link) drop(hangs bool) {
 	}
 	l.Conn.Close()
 }
+
+func (l *Link) quiet() bool { return backend.Quiet(l.Conn) }
 
 // buffers hold input, and requests before they are sent.
 var buffers = sync.Pool{New: func() any { return new([maxRecord]byte) }}

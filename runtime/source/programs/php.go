@@ -160,7 +160,7 @@ func (o *PHPOptions) find() (string, error) {
 	if o.Command == DefaultCommand {
 		text += ": apt-get install php-cgi"
 	}
-	return "", FastCGIUnavailable(text)
+	return "", Unavailable(text)
 }
 
 // Missing says in one line that the program is not there, "" if it is.
@@ -248,7 +248,7 @@ func (m *manager) dial(ctx context.Context) (*Link, error) {
 	wait := time.Until(m.pause)
 	m.mu.Unlock()
 	if wait > 0 {
-		return nil, FastCGIUnavailable(m.o.Command + " exits right after its start; see the error log")
+		return nil, Unavailable(m.o.Command + " exits right after its start; see the error log")
 	}
 	if err := m.gate.Enter(ctx); err != nil {
 		return nil, err
@@ -297,7 +297,7 @@ func (m *manager) start(program string) (*Link, error) {
 	}
 	p := &phpProcess{m: m, child: child, ended: make(chan struct{})}
 	m.running[p] = true
-	go m.listen(said)
+	go logLines(said, func(line string) { m.o.Log("", m.o.Command+": "+line) })
 	go p.await()
 	return &Link{Conn: conn, Heard: p.heard, Drop: func(hangs bool) {
 		conn.Close()
@@ -349,21 +349,6 @@ func privateFolder() (dir string, err error) {
 		err = errors.New("found no directory with a short name for temporary files")
 	}
 	return "", err
-}
-
-// listen logs the output of a process outside of requests.
-func (m *manager) listen(said *os.File) {
-	lines := Lines{Log: func(line string) { m.o.Log("", m.o.Command+": "+line) }}
-	buf := make([]byte, 1024)
-	for {
-		n, err := said.Read(buf)
-		lines.Write(buf[:n])
-		if err != nil {
-			break
-		}
-	}
-	lines.Close()
-	said.Close()
 }
 
 // end ends the process: one that hangs at once, any other after the request

@@ -255,6 +255,14 @@ func (l *Lines) end() {
 	l.line, l.cut = l.line[:0], false
 }
 
+// logLines logs the lines of a program's output until its end, and closes it.
+func logLines(from *os.File, log func(line string)) {
+	lines := Lines{Log: log}
+	_, _ = io.CopyBuffer(&lines, struct{ io.Reader }{from}, make([]byte, 1024)) // an error is an end, too
+	lines.Close()
+	from.Close()
+}
+
 // Gate limits the programs that run at the same time. Callers beyond the limit wait in order; when too many wait,
 // Enter returns ErrBusy. It is safe for concurrent use.
 type Gate struct {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -79,7 +78,7 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 		leave()
 		c.errors.SetReadDeadline(time.Now().Add(endedWithin)) // others may hold the pipe
 	}()
-	go c.listen(func(text string) { log(m.Name + ": " + text) })
+	go logLines(c.errors, func(text string) { log(m.Name + ": " + text) })
 	c.progress.Store(began.UnixNano())
 	late := func() bool {
 		return s.Timeout > 0 && time.Since(time.Unix(0, c.progress.Load())) >= s.Timeout
@@ -228,12 +227,4 @@ func refuse(w *backend.Response, reason string) {
 
 func requestLine(r *backend.Request) string {
 	return fmt.Sprintf("%s %s %s", r.Method(), r.Target(), r.Parsed.Version)
-}
-
-// listen logs the standard error of the child.
-func (c *child) listen(log func(line string)) {
-	lines := Lines{Log: log}
-	_, _ = io.Copy(&lines, struct{ *os.File }{c.errors}) // until its end, or some time after that of the child
-	lines.Close()
-	c.errors.Close()
 }

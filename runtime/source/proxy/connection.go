@@ -12,10 +12,9 @@ import (
 	"net/http"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"fapws/runtime/backend"
 )
 
 // connection is an HTTP/1.1 connection to the upstream. It carries one request at a time and belongs
@@ -26,7 +25,6 @@ type connection struct {
 	in      *bufio.Reader // reads from Conn; nil: the connection is idle
 	reused  bool          // it has carried a request before the current one
 	last    bool          // it cannot carry another one after the current one
-	idle    time.Time     // since when it has been idle
 	unbind  func() bool   // ends that the context of the current request closes it
 
 	written chan error // gets the result of writing the current request; nil: that was received
@@ -200,22 +198,7 @@ func delimited(request *http.Request, response *http.Response) bool {
 
 // quiet reports whether an idle connection is open and has nothing to read.
 func (c *connection) quiet() bool {
-	socket, ok := plain(c.Conn).(syscall.Conn)
-	if !ok {
-		return false
-	}
-	raw, err := socket.SyscallConn()
-	if err != nil {
-		return false
-	}
-	quiet := false
-	c.SetReadDeadline(time.Time{})
-	err = raw.Read(func(fd uintptr) bool {
-		_, _, err := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		quiet = err == unix.EAGAIN
-		return true
-	})
-	if err != nil || !quiet {
+	if !backend.Quiet(plain(c.Conn)) {
 		return false
 	}
 	secure, ok := c.Conn.(*tls.Conn)
@@ -230,16 +213,6 @@ func (c *connection) quiet() bool {
 	return n == 0 && isTimeout(err)
 }
 
-// pool keeps idle connections to the upstream. It is safe for concurrent use.
-type pool struct {
-	dial func(context.Context) (*connection, error)
-
-	mu     sync.Mutex
-	idle   []*connection // the one used last is the last
-	timer  *time.Timer   // closes those that were idle for too long; nil: none are idle
-	closed bool
-}
-
 const (
 	keepIdle = 20 * time.Second // less than most servers keep a connection
 	maxIdle  = 64
@@ -248,10 +221,12 @@ const (
 // roundTrip sends a request and returns the head of its response, and the connection that the body is
 // read from, which belongs to the caller then. It sends a request a second time only if the upstream closed a kept
 // connection before it answered, and the method is safe (RFC 9110 §9.2.2).
-func (p *pool) roundTrip(request *http.Request, interim func(*http.Response)) (*http.Response, *connection, error) {
-	c := p.take()
+func (p *Proxy) roundTrip(request *http.Request, interim func(*http.Response)) (*http.Response, *connection, error) {
+	c, kept := p.idle.Take()
 	for {
-		if c == nil {
+		if kept {
+			c.reused = true
+		} else {
 			var err error
 			if c, err = p.dial(request.Context()); err != nil {
 				return nil, nil, err
@@ -268,7 +243,7 @@ func (p *pool) roundTrip(request *http.Request, interim func(*http.Response)) (*
 		if request.Body != nil {
 			request.Body, _ = request.GetBody()
 		}
-		c = nil
+		kept = false
 	}
 }
 
@@ -281,90 +256,5 @@ func safe(method string) bool {
 	return false
 }
 
-// take returns an idle connection that can be used, or nil. Something to read, be it the end of the connection or
-// bytes that belong to no request, makes it useless.
-func (p *pool) take() *connection {
-	for {
-		p.mu.Lock()
-		last := len(p.idle) - 1
-		if last < 0 {
-			p.mu.Unlock()
-			return nil
-		}
-		c := p.idle[last]
-		p.idle[last] = nil
-		p.idle = p.idle[:last]
-		p.mu.Unlock()
-		if c.quiet() {
-			c.reused = true
-			return c
-		}
-		c.close()
-	}
-}
-
-// Idle returns the number of connections to the upstream that wait for a request. It is safe for concurrent use.
-func (p *Proxy) Idle() int {
-	p.pool.mu.Lock()
-	defer p.pool.mu.Unlock()
-	return len(p.pool.idle)
-}
-
-// put keeps a connection for another request.
-func (p *pool) put(c *connection) {
-	c.idle = time.Now()
-	p.mu.Lock()
-	var over *connection
-	switch {
-	case p.closed:
-		over = c
-	case len(p.idle) == maxIdle:
-		over = p.idle[0]
-		p.idle = append(p.idle[:copy(p.idle, p.idle[1:])], c)
-	default:
-		p.idle = append(p.idle, c)
-	}
-	if p.timer == nil && len(p.idle) > 0 {
-		p.timer = time.AfterFunc(keepIdle, p.expire)
-	}
-	p.mu.Unlock()
-	if over != nil {
-		over.close()
-	}
-}
-
-// expire closes connections that were idle for keepIdle.
-func (p *pool) expire() {
-	p.mu.Lock()
-	n := 0
-	for n < len(p.idle) && time.Since(p.idle[n].idle) >= keepIdle {
-		n++
-	}
-	old := append([]*connection(nil), p.idle[:n]...)
-	rest := copy(p.idle, p.idle[n:])
-	clear(p.idle[rest:])
-	p.idle = p.idle[:rest]
-	p.timer = nil
-	if rest > 0 {
-		p.timer = time.AfterFunc(keepIdle-time.Since(p.idle[0].idle), p.expire)
-	}
-	p.mu.Unlock()
-	for _, c := range old {
-		c.close()
-	}
-}
-
-// close closes the idle connections, and later those in use when they become idle.
-func (p *pool) close() {
-	p.mu.Lock()
-	idle := p.idle
-	p.idle, p.closed = nil, true
-	if p.timer != nil {
-		p.timer.Stop()
-		p.timer = nil
-	}
-	p.mu.Unlock()
-	for _, c := range idle {
-		c.close()
-	}
-}
+// Idle returns the number of connections that wait for a request.
+func (p *Proxy) Idle() int { return p.idle.Len() }

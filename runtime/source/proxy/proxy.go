@@ -58,7 +58,7 @@ type Options struct {
 type Proxy struct {
 	opt    Options
 	target target
-	pool   pool
+	idle   backend.Idle[*connection]
 	lines  logfile.Seldom
 }
 
@@ -80,7 +80,7 @@ func New(o Options) (*Proxy, error) {
 		return nil, err
 	}
 	p := &Proxy{opt: o, target: target}
-	p.pool.dial = p.dial
+	p.idle = backend.Idle[*connection]{After: keepIdle, Most: maxIdle, Quiet: (*connection).quiet, Drop: (*connection).close}
 	return p, nil
 }
 
@@ -95,7 +95,7 @@ func (p *Proxy) dial(ctx context.Context) (*connection, error) {
 
 // Close closes the connections that wait for requests, and later those in use.
 func (p *Proxy) Close() error {
-	p.pool.close()
+	p.idle.Close()
 	return nil
 }
 
@@ -112,7 +112,7 @@ func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
 		w.Refuse(400, badPath)
 		return
 	}
-	response, c, err := p.pool.roundTrip(request, func(response *http.Response) { p.interim(w, response) })
+	response, c, err := p.roundTrip(request, func(response *http.Response) { p.interim(w, response) })
 	if err != nil {
 		p.refuse(w, r, err)
 		return
@@ -123,7 +123,7 @@ func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
 	}
 	again, surplus := c.settle()
 	if again {
-		p.pool.put(c)
+		p.idle.Put(c)
 	} else {
 		c.close()
 	}
