@@ -136,7 +136,7 @@ func TestPacer(t *testing.T) {
 		<-gate
 		c.reply(200, c.Path)
 	})
-	s, err := New(Config{Log: func(logfile.Level, string) {}})
+	s, err := New(settled(Config{Log: func(logfile.Level, string) {}}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"net"
@@ -16,6 +17,7 @@ import (
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
+	"fapws/runtime/protocol/http2"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 	"fapws/runtime/waittest"
@@ -376,12 +378,34 @@ func serve(t testing.TB, cfg Config, a *testApp, mounts ...sites.Mount) *testSer
 
 // patient is cfg with long times where it has none: on a busy machine, clients of a test may take longer than the defaults allow.
 func patient(cfg Config) Config {
-	for _, timeout := range []*time.Duration{&cfg.HeadTimeout, &cfg.BodyTimeout, &cfg.KeepAlive, &cfg.WriteTimeout, &cfg.WebSocketPing,
-		&cfg.WebSocketPingTimeout, &cfg.Channels.Heartbeat} {
+	for _, timeout := range []*time.Duration{&cfg.HTTP.HeadTimeout, &cfg.HTTP.BodyTimeout, &cfg.HTTP.KeepAlive, &cfg.WriteTimeout, &cfg.WebSockets.Ping,
+		&cfg.WebSockets.PingTimeout, &cfg.Channels.Heartbeat} {
 		setDefault(timeout, time.Hour)
 	}
+	return settled(cfg)
+}
+
+// settled is cfg with usual limits where it has none.
+func settled(cfg Config) Config {
+	cfg.HTTP.Limits = cfg.HTTP.Limits.WithDefaults()
+	setDefault(&cfg.Sites.MaxBodySize, 10<<20)
+	setDefault(&cfg.HTTP.BodyRate, 500)
+	for _, timeout := range []*time.Duration{&cfg.HTTP.HeadTimeout, &cfg.HTTP.BodyTimeout, &cfg.HTTP.KeepAlive, &cfg.WriteTimeout, &cfg.WebSockets.Ping,
+		&cfg.WebSockets.PingTimeout, &cfg.Channels.Heartbeat} {
+		setDefault(timeout, 20*time.Second)
+	}
+	setDefault(&cfg.HTTP2, http2.Config{MaxStreams: 128, MaxResets: 1000, MaxWindow: 256 << 10, ConnectionWindow: 8 << 20})
+	setDefault(&cfg.WebSockets.MaxSize, 1<<20)
+	setDefault(&cfg.Channels.Subscribers, 100000)
+	setDefault(&cfg.Channels.PerAddress, 256)
+	setDefault(&cfg.Channels.Buffer, 64<<10)
+	setDefault(&cfg.Channels.History, 100)
+	setDefault(&cfg.Channels.Retry, 3*time.Second)
+	setDefault(&cfg.Channels.MaxEvent, 64<<10)
 	return cfg
 }
+
+func setDefault[T comparable](v *T, def T) { *v = cmp.Or(*v, def) }
 
 // listen makes the server serve h on a free port.
 func (s *testServer) listen(t testing.TB, h app.Handler, mounts ...sites.Mount) {

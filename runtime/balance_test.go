@@ -22,7 +22,7 @@ func sharing(t *testing.T, n int, moment time.Duration, behave func(*call)) (ser
 	}
 	defer f.Close()
 	for range n {
-		s := serve(t, Config{Concurrency: 1}, newApp(false, behave), sites.Mount{Prefix: "/", Occupies: app.OccupiesUntilEnd})
+		s := serve(t, Config{Accept: conn.AcceptConfig{Concurrency: 1}}, newApp(false, behave), sites.Mount{Prefix: "/", Occupies: app.OccupiesUntilEnd})
 		s.do(func() {
 			s.loop.accepting.Configure(conn.AcceptConfig{MaxClients: 1000, Concurrency: 1, Moment: moment})
 		})

@@ -145,7 +145,7 @@ func FuzzSpellings(f *testing.F) {
 func TestPathOfHandlers(t *testing.T) {
 	t.Parallel()
 	modes(t, func(t *testing.T, inline bool) {
-		s := serveSites(t, Config{RootPath: "/root"}, newApp(inline, echo), sites.Site{Table: []sites.Mount{
+		s := serveSites(t, Config{Sites: sites.Config{RootPath: "/root"}}, newApp(inline, echo), sites.Site{Table: []sites.Mount{
 			mustRewrite(t, "/to/", "/app/$1"),
 			{Prefix: "/program", Index: 1}, {Prefix: "/app", Resolved: true, Index: 2}, {Prefix: "/", Match: "*.p", Resolved: true, Index: 3}, {Prefix: "", Resolved: true, Index: 4},
 		}})

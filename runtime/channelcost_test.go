@@ -16,7 +16,7 @@ func BenchmarkEvents(b *testing.B) {
 	for _, bench := range []struct{ clients, burst int }{{1000, 1}, {1000, 20}, {9000, 1}, {9000, 5}} {
 		b.Run(fmt.Sprintf("%d subscribers, %d at once", bench.clients, bench.burst), func(b *testing.B) {
 			cfg := channelConfig()
-			cfg.Channels.PerAddress, cfg.MaxClients = bench.clients, 2*bench.clients
+			cfg.Channels.PerAddress, cfg.Accept.MaxClients = bench.clients, 2*bench.clients
 			s := serve(b, cfg, newApp(true, listening))
 			clients := many(b, s, bench.clients)
 			defer func() {

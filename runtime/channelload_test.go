@@ -174,7 +174,7 @@ func TestSubscriberLimits(t *testing.T) {
 	t.Parallel()
 	cfg := channelConfig()
 	cfg.Channels.Subscribers, cfg.Channels.PerAddress = 3, 2
-	cfg.Proxies = mustPrefixes("127.0.0.0/8")
+	cfg.Sites.Proxies = mustPrefixes("127.0.0.0/8")
 	s := serve(t, cfg, newApp(false, listening))
 	ask := func(names, client string) *stream {
 		t.Helper()
@@ -222,7 +222,7 @@ func TestSubscriberLimits(t *testing.T) {
 func TestSubscribersLeaveRoom(t *testing.T) {
 	t.Parallel()
 	cfg := channelConfig()
-	cfg.MaxClients = 20
+	cfg.Accept.MaxClients = 20
 	s := serve(t, cfg, newApp(false, listening))
 	for range 2 {
 		var all []*stream

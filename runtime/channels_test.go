@@ -405,7 +405,7 @@ func TestSubscriberLog(t *testing.T) {
 	log, close := openLog(t, path, `%r %>s %b %{X-Mine}i`)
 	defer close()
 	cfg := channelConfig()
-	cfg.AccessLog, cfg.Channels.HandOver = log, true
+	cfg.Sites.AccessLog, cfg.Channels.HandOver = log, true
 	s, next := serve(t, cfg, newApp(false, listening)), serve(t, cfg, newApp(false, listening))
 	stays, moves := s.listenTo(t, "news", "X-Mine: a\r\n"), s.listenTo(t, "news", "X-Mine: b\r\n")
 	s.awaitSubscribers(t, "news", 2)

@@ -95,7 +95,7 @@ func (c rawClient) read(buf []byte) int {
 
 func serveInstant(t testing.TB, size int, mounts ...sites.Mount) *testServer {
 	t.Helper()
-	s, err := New(Config{})
+	s, err := New(settled(Config{}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ func TestAccessLog(t *testing.T) {
 	log, closeLog := openLog(t, path, "timed")
 	mounts := tree(t, map[string]string{"a": "hello", "large": strings.Repeat("x", 1<<20)})
 	a := newApp(false, demo)
-	s := serve(t, Config{AccessLog: log, MaxBodySize: 10}, a, mounts...)
+	s := serve(t, Config{Sites: sites.Config{AccessLog: log, MaxBodySize: 10}}, a, mounts...)
 	for _, r := range []string{
 		"GET /app/x?y HTTP/1.1\r\nHost: x\r\nUser-Agent: test \"1\"\r\nReferer: http://r/\r\n\r\n" +
 			"POST /app/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello",

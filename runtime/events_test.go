@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"fapws/runtime/conn"
 	"golang.org/x/sys/unix"
 )
 
@@ -174,7 +175,7 @@ func TestManyConnectionsReadyAtOnce(t *testing.T) {
 		return
 	}
 	modes(t, func(t *testing.T, inline bool) {
-		s := serve(t, Config{MaxClients: 1 << 16}, newApp(inline, demo))
+		s := serve(t, Config{Accept: conn.AcceptConfig{MaxClients: 1 << 16}}, newApp(inline, demo))
 		cmd := exec.Command(os.Args[0], "-test.run=^TestManyConnectionsReadyAtOnce$")
 		cmd.Env = append(os.Environ(), manyClientsEnv+"="+s.addr)
 		cmd.Stderr = os.Stderr

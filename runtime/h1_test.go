@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/protocol/http"
 	"fapws/runtime/protocol/http1"
 	"fapws/runtime/sites"
 )
@@ -14,7 +15,7 @@ import (
 func TestH1ConnectionStates(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
-	s := serve(t, Config{KeepAlive: time.Hour}, newApp(true, func(c *call) {
+	s := serve(t, Config{HTTP: http.Config{KeepAlive: time.Hour}}, newApp(true, func(c *call) {
 		go func() {
 			<-release
 			c.reply(200, "done")
@@ -64,7 +65,7 @@ func TestH1ConnectionStates(t *testing.T) {
 		if idle := time.Duration(c.Deadline() - c.Stamp); idle < time.Hour || idle > time.Hour+time.Second {
 			t.Errorf("stale after %v, and it may be idle for an hour", idle)
 		}
-		s.cfg.KeepAlive = time.Millisecond
+		s.cfg.HTTP.KeepAlive = time.Millisecond
 		s.configure(s.cfg)
 		c.Schedule()
 	})

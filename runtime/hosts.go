@@ -150,7 +150,7 @@ func (s *Server) source(m *sites.Mount, main app.Handler) (source exchange.Sourc
 	if o.Timeout = max(o.Timeout, 0); m.Asks && m.Receives == nil {
 		o.Timeout = 0
 	}
-	if s.cfg.Concurrency > 0 {
+	if s.cfg.Accept.Concurrency > 0 {
 		o.Occupies = m.Occupies
 	}
 	source = s.loop.app.Source(m.Handler, o)

@@ -45,7 +45,7 @@ func TestHTTP2Bodies(t *testing.T) {
 	t.Parallel()
 	large := string(pattern(3_000_000))
 	mounts := append(tree(t, map[string]string{"small": "hello", "kept": string(pattern(50_000)), "file": large}), sites.Mount{Prefix: "/"})
-	s := serve(t, Config{MaxBodySize: -1, H2C: true}, newApp(true, func(c *call) {
+	s := serve(t, Config{Sites: sites.Config{MaxBodySize: -1, H2C: true}}, newApp(true, func(c *call) {
 		switch c.Path {
 		case "/large":
 			c.reply(200, large)
@@ -127,7 +127,7 @@ func TestHTTP2Leaves(t *testing.T) {
 		}
 		c.reply(200, "done")
 	})
-	s := serve(t, Config{H2C: true}, a)
+	s := serve(t, Config{Sites: sites.Config{H2C: true}}, a)
 	c := http2Client(t, true)
 	ctx, cancel := context.WithCancel(context.Background())
 	left := make(chan error)

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/system"
 )
 
@@ -19,7 +20,7 @@ import (
 func TestMaxClients(t *testing.T) {
 	t.Parallel()
 	const limit = 3
-	s := serve(t, Config{MaxClients: limit}, newApp(true, demo))
+	s := serve(t, Config{Accept: conn.AcceptConfig{MaxClients: limit}}, newApp(true, demo))
 	var first []*net.TCPConn
 	for range limit {
 		c := s.dial(t)
@@ -59,7 +60,7 @@ func TestOutOfDescriptors(t *testing.T) {
 		}
 		return
 	}
-	s := serve(t, Config{MaxClients: 1000}, newApp(true, demo))
+	s := serve(t, Config{Accept: conn.AcceptConfig{MaxClients: 1000}}, newApp(true, demo))
 	old := s.dial(t)
 	ask := func(c net.Conn) string {
 		io.WriteString(c, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -63,7 +63,7 @@ func TestLogin(t *testing.T) {
 		rules := mustRules(t, sites.RuleOptions{Auth: mustAuth(t, "ann:secret", "bob:other")})
 		files := tree(t, map[string]string{"x": "file"})
 		files[0].Rules, files[0].Source = rules, optional(files[0].Source)
-		s := serveSites(t, Config{AccessLog: log}, a, sites.Site{Table: []sites.Mount{
+		s := serveSites(t, Config{Sites: sites.Config{AccessLog: log}}, a, sites.Site{Table: []sites.Mount{
 			files[0], {Prefix: "/s", Rules: rules}, {Prefix: "/in", Rules: rules}, {Prefix: "/"},
 		}})
 		large := strings.Repeat("body ", 100000)
@@ -138,7 +138,7 @@ func TestLoginInterrupted(t *testing.T) {
 func TestLoginHalfClosed(t *testing.T) {
 	t.Parallel()
 	var answered atomic.Int32
-	s := serveSites(t, Config{Answered: func(*sites.RequestSummary) { answered.Add(1) }}, newApp(true, demo), sites.Site{Table: []sites.Mount{
+	s := serveSites(t, Config{Sites: sites.Config{Answered: func(*sites.RequestSummary) { answered.Add(1) }}}, newApp(true, demo), sites.Site{Table: []sites.Mount{
 		{Prefix: "/", Rules: mustRules(t, sites.RuleOptions{Auth: mustAuth(t, "ann:secret")})},
 	}})
 	for i := range 200 {

@@ -133,14 +133,14 @@ func TestLateTick(t *testing.T) {
 				return
 			}
 			l.clock(time.Now().Add(-time.Duration(2*tickLength) * 9 / 10)) // the last tick was nearly two ticks ago
-			s.cfg.HeadTimeout = limit
+			s.cfg.HTTP.HeadTimeout = limit
 			s.configure(s.cfg)
 			for _, c := range all {
 				c.Stamp = l.now()
 				c.Schedule()
 			}
 			l.ticked()
-			l.cfg.HeadTimeout = time.Hour
+			l.cfg.HTTP.HeadTimeout = time.Hour
 			for _, c := range l.all() {
 				c.Schedule()
 			}
@@ -205,7 +205,7 @@ func TestOverdueIsLogged(t *testing.T) {
 	access, closeLog := openLog(t, name, "timed")
 	end := make(chan struct{})
 	a := hanging(end)
-	s := serve(t, Config{Timeout: time.Minute, AccessLog: access}, a)
+	s := serve(t, Config{Timeout: time.Minute, Sites: sites.Config{AccessLog: access}}, a)
 	c := s.dial(t)
 	io.WriteString(c, "GET /hang HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 	eventually(t, "it hangs", func() bool { return len(a.inFlight()) == 1 })

@@ -50,7 +50,7 @@ func TestErrorPages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := serveSites(t, Config{MaxBodySize: 10}, newApp(true, demo), sites.Site{Pages: pages, Table: []sites.Mount{
+	s := serveSites(t, Config{Sites: sites.Config{MaxBodySize: 10}}, newApp(true, demo), sites.Site{Pages: pages, Table: []sites.Mount{
 		{Prefix: "/files", Source: static.NewSource(files, false)}, {Prefix: "/app"}, {Prefix: "/500", Source: fails}, {Prefix: "/503", Source: busy},
 	}})
 	for range 2 {

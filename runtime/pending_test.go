@@ -56,7 +56,7 @@ func TestPending(t *testing.T) {
 		early := []sites.Mount{
 			fixedMount(t, "/fixed", "fixed"), {Prefix: "/slow", Handler: pool, Index: slow}, {Prefix: "/secret", Pending: true, Rules: rules}, {Pending: true},
 		}
-		s := serveSites(t, Config{StartWait: time.Hour, H2C: true}, nil, sites.Site{Table: early})
+		s := serveSites(t, Config{Sites: sites.Config{StartWait: time.Hour, H2C: true}}, nil, sites.Site{Table: early})
 		former := sends(t, s, "GET /slow HTTP/1.0\r\n\r\n")
 		<-begun
 		plain := sends(t, s, "GET /a HTTP/1.1\r\nHost: x\r\n\r\nGET /fixed HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")

@@ -131,7 +131,7 @@ func TestTasksWithoutEnd(t *testing.T) {
 // Whatever a proxy says, a unix socket is not edge-triggered.
 func TestEdgeOfUnixSocket(t *testing.T) {
 	t.Parallel()
-	s := serve(t, Config{ProxyUnix: true, ProxyProtocol: true}, newApp(true, demo))
+	s := serve(t, Config{Sites: sites.Config{ProxyUnix: true, ProxyProtocol: true}}, newApp(true, demo))
 	ln, err := conn.Listen("unix:"+t.TempDir()+"/s", conn.DefaultListenOptions)
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fapws/runtime/conn"
+	"fapws/runtime/sites"
 )
 
 // retiring waits until the loop of s knows that it retires.
@@ -146,7 +147,7 @@ func TestEnrol(t *testing.T) {
 func TestWorn(t *testing.T) {
 	t.Parallel()
 	worn := make(chan struct{}, 10)
-	s := serve(t, Config{MaxRequests: 3, OnMaxRequests: func() { worn <- struct{}{} }}, newApp(true, demo))
+	s := serve(t, Config{Sites: sites.Config{MaxRequests: 3, OnMaxRequests: func() { worn <- struct{}{} }}}, newApp(true, demo))
 	ask := func(n int) {
 		for range n {
 			s.talk(t, "OPTIONS * HTTP/1.0\r\n\r\n")

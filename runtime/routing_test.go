@@ -180,7 +180,7 @@ func TestMatch(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"[", "a/b"} {
-		srv, err := New(Config{})
+		srv, err := New(settled(Config{}))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -37,7 +37,7 @@ func TestRules(t *testing.T) {
 		}
 		c.reply(200, "app "+c.Body)
 	})
-	s := serveSites(t, Config{MaxBodySize: 100, Proxies: mustPrefixes("127.0.0.0/8")}, app, sites.Site{
+	s := serveSites(t, Config{Sites: sites.Config{MaxBodySize: 100, Proxies: mustPrefixes("127.0.0.0/8")}}, app, sites.Site{
 		Rules: mustRules(t, sites.RuleOptions{Set: []exchange.Field{{Name: "X-Site", Value: "site"}}, Add: []exchange.Field{{Name: "X-More", Value: "1"}, {Name: "X-More", Value: "2"}}}),
 		Table: []sites.Mount{
 			files[0],

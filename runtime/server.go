@@ -18,9 +18,6 @@ import (
 	"fapws/runtime/live"
 	"fapws/runtime/logfile"
 	"fapws/runtime/metrics"
-	"fapws/runtime/protocol/http"
-	"fapws/runtime/protocol/http2"
-	"fapws/runtime/sites"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/static"
 )
@@ -54,7 +51,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{handed: new(static.Handed)}
 	s.loop = newLoop(s)
 	cfg = cfg.withDefaults()
-	s.log, s.logClient, s.onIdle = cfg.Log, cfg.LogClient, cfg.OnIdle
+	s.log, s.logClient, s.onIdle = cfg.Log, cfg.Sites.LogClient, cfg.OnIdle
 	s.configure(cfg)
 	if err := s.begin(); err != nil {
 		return nil, fmt.Errorf("event loop: %w", err)
@@ -103,31 +100,22 @@ func (s *Server) begin() (err error) {
 // learns it only after New (from a script that has to be loaded on the loop). Call it before Serve or Replace.
 func (s *Server) Configure(cfg Config) {
 	s.do(func() {
-		cfg.Log, cfg.LogClient, cfg.OnIdle = s.log, s.logClient, s.onIdle
+		cfg.Log, cfg.Sites.LogClient, cfg.OnIdle = s.log, s.logClient, s.onIdle
 		s.configure(cfg)
 	})
 }
 
 func (s *Server) configure(cfg Config) {
 	s.cfg = cfg.withDefaults()
-	if s.again = s.cfg.Limits; s.cfg.Trace {
+	if s.again = s.cfg.HTTP.Limits; s.cfg.Sites.Trace {
 		s.again = s.again.Plus(1, http1.TraceLineLen)
 	}
 	s.loop.debug = s.cfg.Debug
-	s.loop.accepting.Configure(conn.AcceptConfig{MaxClients: s.cfg.MaxClients, Refuse: s.cfg.Refuse, Concurrency: s.cfg.Concurrency})
-	s.loop.sites.Configure(sites.Config{
-		Limits: &s.cfg.Limits, MaxBodySize: s.cfg.MaxBodySize, StartWait: s.cfg.StartWait,
-		Proxies: s.cfg.Proxies, ProxyUnix: s.cfg.ProxyUnix, ProxyProtocol: s.cfg.ProxyProtocol,
-		RefuseUnknownHosts: s.cfg.RefuseUnknownHosts, RootPath: s.cfg.RootPath,
-		MaxRequests: s.cfg.MaxRequests, OnMaxRequests: s.cfg.OnMaxRequests, Needed: s.cfg.Needed, NoWebSocketDeflate: s.cfg.NoWebSocketDeflate,
-		Trace: s.cfg.Trace, H2C: s.cfg.H2C,
-		HTTP2: http2.Config{MaxStreams: s.cfg.HTTP2Streams, MaxResets: s.cfg.HTTP2Resets, MaxWindow: s.cfg.HTTP2Window, ConnectionWindow: s.cfg.HTTP2ConnectionWindow, MaxUnread: s.cfg.MaxUnread},
-		Debug: s.cfg.Debug, Answered: s.cfg.Answered, AccessLog: s.cfg.AccessLog, Log: s.cfg.Log, LogClient: s.cfg.LogClient,
-	})
-	s.loop.http.Configure(http.Config{
-		Limits: &s.cfg.Limits, HeadTimeout: s.cfg.HeadTimeout, BodyTimeout: s.cfg.BodyTimeout, BodyRate: s.cfg.BodyRate,
-		KeepAlive: s.cfg.KeepAlive, SpoolSize: s.cfg.SpoolSize, SpoolDir: s.cfg.SpoolDir, MaxSpools: s.cfg.MaxSpools,
-	})
+	s.loop.conns.Debug, s.loop.conns.WriteTimeout, s.loop.conns.Unsent.Max = s.cfg.Debug, s.cfg.WriteTimeout, s.cfg.MaxUnsent
+	s.loop.accepting.Configure(s.cfg.Accept)
+	s.loop.sites.Configure(s.cfg.Sites)
+	s.loop.sites.ConfigureHTTP2(s.cfg.HTTP2)
+	s.loop.http.Configure(s.cfg.HTTP)
 	if s.cfg.CacheSize > 0 && s.stored != s.cfg.CacheSize {
 		s.stored = s.cfg.CacheSize
 		s.store.Store(cache.New(s.cfg.CacheSize, 0))
@@ -138,12 +126,8 @@ func (s *Server) configure(cfg Config) {
 		s.loop.secure.SetConfig(s.cfg.TLS)
 	}
 	s.loop.app.Configure(s.appConfig())
-	s.loop.conns.Debug, s.loop.conns.WriteTimeout, s.loop.conns.Unsent.Max = s.cfg.Debug, s.cfg.WriteTimeout, s.cfg.MaxUnsent
-	s.loop.subscribers.Configure(s.cfg.Channels, live.StreamLimits{Clients: s.cfg.MaxClients, WriteTimeout: s.cfg.WriteTimeout})
-	s.loop.sockets.Configure(live.SocketConfig{
-		MaxSize: s.cfg.WebSocketMaxSize, Ping: s.cfg.WebSocketPing, PingTimeout: s.cfg.WebSocketPingTimeout,
-		MaxGroupMessage: s.cfg.Channels.MaxEvent, HandOver: s.cfg.Channels.HandOver, Counted: s.cfg.Channels.Counted,
-	})
+	s.loop.subscribers.Configure(s.cfg.Channels, live.StreamLimits{Clients: s.cfg.Accept.MaxClients, WriteTimeout: s.cfg.WriteTimeout})
+	s.loop.sockets.Configure(s.cfg.WebSockets, s.cfg.Channels)
 }
 
 // SetTLS replaces Config.TLS, for the connections that are accepted from now on. c must not be changed afterwards.

@@ -12,6 +12,7 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
 	"fapws/runtime/protocol/http1"
+	"fapws/runtime/sites"
 )
 
 func TestShutdownFinishesWhatIsInFlight(t *testing.T) {
@@ -184,13 +185,13 @@ func TestServeOnce(t *testing.T) {
 
 func TestConfigure(t *testing.T) {
 	t.Parallel()
-	s, err := New(Config{})
+	s, err := New(settled(Config{}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
 	s.Do(func() {})
-	s.Configure(Config{MaxBodySize: 3, Log: func(logfile.Level, string) {}})
+	s.Configure(settled(Config{Sites: sites.Config{MaxBodySize: 3}, Log: func(logfile.Level, string) {}}))
 	ts := &testServer{Server: s}
 	ts.listen(t, newApp(true, demo))
 	if got := bodies(t, ts.talk(t, "POST /echo HTTP/1.0\r\nContent-Length: 4\r\n\r\nabcd")); got != "413:input body too big\n" {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
+	protocol "fapws/runtime/protocol/http"
 	"fapws/runtime/protocol/http1"
 	"fapws/runtime/sites"
 )
@@ -189,7 +190,7 @@ func TestStreamCutOff10(t *testing.T) {
 			c.all()
 			c.end(true)
 		})
-		s := serve(t, Config{BodyTimeout: timeout}, a, streams)
+		s := serve(t, Config{HTTP: protocol.Config{BodyTimeout: timeout}}, a, streams)
 		c := s.dial(t)
 		io.WriteString(c, "POST / HTTP/1.0\r\nContent-Length: 10\r\n\r\nhello")
 		if all, err := io.ReadAll(c); err == nil {
@@ -245,7 +246,7 @@ func TestStreamLargeBodies(t *testing.T) {
 				}
 				c.reply(200, fmt.Sprint(len(body), " ", c.Method == "GET" || bytes.Equal(body, content)))
 			})
-			s := serve(t, Config{MaxBodySize: -1}, a, streams)
+			s := serve(t, Config{Sites: sites.Config{MaxBodySize: -1}}, a, streams)
 			c := s.dial(t)
 			var sent atomic.Int64
 			go func() {
@@ -300,7 +301,7 @@ func TestStreamBackPressure(t *testing.T) {
 					c.reply(200, fmt.Sprint(n))
 				})
 				// Of the time in which it is not read, nothing is the client's.
-				s := serve(t, Config{MaxBodySize: -1, BodyTimeout: timeout, BodyRate: 100 << 10, Timeout: time.Hour}, a, streams)
+				s := serve(t, Config{Sites: sites.Config{MaxBodySize: -1}, HTTP: protocol.Config{BodyTimeout: timeout, BodyRate: 100 << 10}, Timeout: time.Hour}, a, streams)
 				c := s.dial(t)
 				go io.WriteString(c, test.request+lastRequest)
 				eventually(t, "it is paused, or late", func() bool { return s.stopped() == 1 || s.loop.live.Load() == 0 })
@@ -395,7 +396,7 @@ func TestStreamTimeouts(t *testing.T) {
 					c.all()
 					c.end(true)
 				})
-				s := serve(t, Config{BodyTimeout: timeout}, a, streams)
+				s := serve(t, Config{HTTP: protocol.Config{BodyTimeout: timeout}}, a, streams)
 				got := s.talk(t, postSized(10)+"hello")
 				if begun && !strings.HasSuffix(got, "\r\n\r\n5\r\nbegun\r\n") || !begun && bodies(t, got) != "408:timed out waiting for the request body\n" {
 					return fmt.Sprintf("%q", got)
@@ -450,7 +451,7 @@ func TestStreamRouting(t *testing.T) {
 		gatherBody(c)
 	})
 	rewrite := mustRewrite(t, "/old/", "/new/${rest}")
-	s := serve(t, Config{RootPath: "/root", Proxies: mustPrefixes("127.0.0.0/8"), ProxyProtocol: true}, a, rewrite, sites.Mount{Prefix: "/new/", Streams: true})
+	s := serve(t, Config{Sites: sites.Config{RootPath: "/root", Proxies: mustPrefixes("127.0.0.0/8"), ProxyProtocol: true}}, a, rewrite, sites.Mount{Prefix: "/new/", Streams: true})
 	c := s.dial(t)
 	io.WriteString(c, "PROXY TCP4 192.0.2.1 192.0.2.2 1000 80\r\nPOST /root/old/%41?q HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhe")
 	one := <-got

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/protocol/http"
+	"fapws/runtime/sites"
 )
 
 // The exchange of a client that leaves in the middle of its body is cancelled.
@@ -53,7 +55,7 @@ func TestStreamCancelWhenPaused(t *testing.T) {
 		<-c.gone
 		c.end(true)
 	})
-	s := serve(t, Config{MaxBodySize: -1}, a, streams)
+	s := serve(t, Config{Sites: sites.Config{MaxBodySize: -1}}, a, streams)
 	c := s.dial(t)
 	go io.WriteString(c, postSized(64<<20)+strings.Repeat("x", 64<<20))
 	eventually(t, "it is paused", func() bool { return s.stopped() == 1 })
@@ -135,9 +137,9 @@ func TestStreamSkipEnds(t *testing.T) {
 				<-gate
 				c.reply(404, "no")
 			})
-			cfg := Config{BodyTimeout: time.Hour}
+			cfg := Config{HTTP: http.Config{BodyTimeout: time.Hour}}
 			if name == "late" {
-				cfg.BodyTimeout = time.Millisecond
+				cfg.HTTP.BodyTimeout = time.Millisecond
 			}
 			s := serve(t, cfg, a, streams)
 			c := s.dial(t)

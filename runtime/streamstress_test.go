@@ -14,7 +14,9 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
+	protocol "fapws/runtime/protocol/http"
 	"fapws/runtime/protocol/http1"
+	"fapws/runtime/sites"
 )
 
 // moody is an application that does anything with a body that comes in pieces: what,
@@ -53,7 +55,7 @@ func moody(c *call) {
 // nothing is mixed up.
 func TestStreamStress(t *testing.T) {
 	a := newApp(false, moody)
-	s := serve(t, Config{MaxBodySize: 300_000, BodyTimeout: patience, Timeout: patience}, a, streams)
+	s := serve(t, Config{Sites: sites.Config{MaxBodySize: 300_000}, HTTP: protocol.Config{BodyTimeout: patience}, Timeout: patience}, a, streams)
 	before := openFiles(t)
 	until := time.Now().Add(1500 * time.Millisecond)
 	var all sync.WaitGroup

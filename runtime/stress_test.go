@@ -1,6 +1,8 @@
 package runtime
 
 import (
+	"fapws/runtime/conn"
+	"fapws/runtime/protocol/http"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -29,7 +31,7 @@ func TestStorm(t *testing.T) {
 	modes(t, func(t *testing.T, inline bool) {
 		a := newApp(inline, demo)
 		a.limit = 50
-		s := serve(t, Config{MaxClients: 20, SpoolSize: 1000}, a)
+		s := serve(t, Config{Accept: conn.AcceptConfig{MaxClients: 20}, HTTP: http.Config{SpoolSize: 1000}}, a)
 		fds, goroutines := openFiles(t), goruntime.NumGoroutine()
 		var clients sync.WaitGroup
 		for i := range 8 {
@@ -98,7 +100,7 @@ func TestPanicOnTheLoop(t *testing.T) {
 		demo(c)
 	})
 	rec := &logRecorder{}
-	s, err := New(Config{Log: rec.add})
+	s, err := New(settled(Config{Log: rec.add}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -112,7 +112,7 @@ func TestInnerRequestsEnd(t *testing.T) {
 		close(gone)
 		c.reply(200, "too late")
 	})
-	s := serveBackend(t, Config{MaxClients: 1}, a, func(w *backend.Response, r *backend.Request) {
+	s := serveBackend(t, Config{Accept: conn.AcceptConfig{MaxClients: 1}}, a, func(w *backend.Response, r *backend.Request) {
 		ctx, cancel := context.WithCancel(r.Context)
 		defer cancel()
 		go func() {
@@ -159,7 +159,7 @@ func TestInnerRequestsAreNotLogged(t *testing.T) {
 	t.Parallel()
 	path := t.TempDir() + "/log"
 	log, closeLog := openLog(t, path, "timed")
-	s := serveBackend(t, Config{AccessLog: log}, newApp(true, demo), include)
+	s := serveBackend(t, Config{Sites: sites.Config{AccessLog: log}}, newApp(true, demo), include)
 	s.talk(t, "GET /go?/status/404,/x HTTP/1.0\r\n\r\n")
 	closeLog()
 	text, err := os.ReadFile(path)
@@ -212,7 +212,7 @@ func TestInnerRequestsBehindTheEnd(t *testing.T) {
 		ending.loop.drain()
 		ending.loop.closeAll()
 	})
-	ended, err := New(Config{})
+	ended, err := New(settled(Config{}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -102,7 +102,7 @@ func TestTLSPeer(t *testing.T) {
 // A trusted proxy that connects with TLS may say which scheme its client uses, and else it is https.
 func TestTLSBehindProxy(t *testing.T) {
 	t.Parallel()
-	s := serve(t, Config{Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, newApp(true, func(c *call) {
+	s := serve(t, Config{Sites: sites.Config{Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}, newApp(true, func(c *call) {
 		c.reply(200, c.Peer.Scheme+" "+c.Peer.Addr+" "+c.Peer.ServerPort)
 	}))
 	addr := s.listenSecure(t)
@@ -122,7 +122,7 @@ func TestTLSBehindProxy(t *testing.T) {
 // The header of the PROXY protocol comes before TLS.
 func TestTLSBehindProxyProtocol(t *testing.T) {
 	t.Parallel()
-	s := serve(t, Config{Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, ProxyProtocol: true}, newApp(true, func(c *call) {
+	s := serve(t, Config{Sites: sites.Config{Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, ProxyProtocol: true}}, newApp(true, func(c *call) {
 		c.reply(200, c.Peer.Scheme+" "+c.Peer.Addr)
 	}))
 	addr := s.listenSecure(t)
@@ -169,7 +169,7 @@ func (a *announcer) Write(b []byte) (int, error) {
 // Clients that are not served because there are too many are closed without a handshake.
 func TestTLSReject(t *testing.T) {
 	t.Parallel()
-	s := serve(t, Config{MaxClients: 1, Refuse: true}, newApp(true, func(c *call) { c.reply(200, "") }))
+	s := serve(t, Config{Accept: conn.AcceptConfig{MaxClients: 1, Refuse: true}}, newApp(true, func(c *call) { c.reply(200, "") }))
 	addr := s.listenSecure(t)
 	first := dialSecure(t, addr)
 	below, err := net.Dial("tcp", addr)
@@ -240,7 +240,7 @@ func TestTLSBodies(t *testing.T) {
 	t.Parallel()
 	large := string(pattern(10_000_000))
 	mounts := append(tree(t, map[string]string{"small": "hello", "kept": string(pattern(50_000)), "file": large}), sites.Mount{Prefix: "/"})
-	s := serve(t, Config{MaxBodySize: -1}, newApp(true, func(c *call) {
+	s := serve(t, Config{Sites: sites.Config{MaxBodySize: -1}}, newApp(true, func(c *call) {
 		switch c.Path {
 		case "/large":
 			c.reply(200, large)

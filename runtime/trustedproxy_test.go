@@ -13,6 +13,7 @@ import (
 
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
+	"fapws/runtime/protocol/http"
 	"fapws/runtime/sites"
 
 	"golang.org/x/sys/unix"
@@ -63,7 +64,7 @@ func TestFieldsOfTrustedProxies(t *testing.T) {
 		{"nobody", nil, fields, seen{Path: "/x", Peer: exchange.Peer{Addr: "127.0.0.1", Port: "P", ServerName: "127.0.0.1", ServerPort: "S"}}},
 		{"bad", loopback, "X-Forwarded-For: x\x80y\r\nX-Forwarded-Prefix: /../a\r\nX-Forwarded-Host: a b\r\n", seen{Path: "/x", Peer: exchange.Peer{Addr: "127.0.0.1", Port: "P", ServerName: "127.0.0.1", ServerPort: "S"}}},
 	} {
-		s := serve(t, Config{Proxies: c.proxies}, newApp(true, showSeen))
+		s := serve(t, Config{Sites: sites.Config{Proxies: c.proxies}}, newApp(true, showSeen))
 		conn := s.dial(t)
 		_, clientPort, _ := net.SplitHostPort(conn.LocalAddr().String())
 		_, serverPort, _ := net.SplitHostPort(s.addr)
@@ -107,7 +108,7 @@ func TestRootPath(t *testing.T) {
 		{"/app", "/..", "/x", "/app", "/x", 1},
 		{"", "", "/sub/x", "/sub", "/x", 0},
 	} {
-		s := serve(t, Config{Proxies: loopback, RootPath: c.root}, newApp(true, showSeen), sites.Mount{Prefix: "/sub"}, sites.Mount{Prefix: "/"})
+		s := serve(t, Config{Sites: sites.Config{Proxies: loopback, RootPath: c.root}}, newApp(true, showSeen), sites.Mount{Prefix: "/sub"}, sites.Mount{Prefix: "/"})
 		fields := "Host: h\r\nConnection: close\r\n"
 		if c.prefix != "" {
 			fields += "X-Forwarded-Prefix: " + c.prefix + "\r\n"
@@ -135,7 +136,7 @@ func TestRootPath(t *testing.T) {
 func TestRootPathOfFiles(t *testing.T) {
 	t.Parallel()
 	mounts := tree(t, map[string]string{"a/index.html": "index"})
-	s := serve(t, Config{RootPath: "/app", Proxies: loopback}, newApp(true, demo), mounts...)
+	s := serve(t, Config{Sites: sites.Config{RootPath: "/app", Proxies: loopback}}, newApp(true, demo), mounts...)
 	for _, c := range []struct{ target, fields, want string }{
 		{"/s/a/index.html", "", "index"},
 		{"/app/s/a/index.html", "", "index"},
@@ -182,7 +183,7 @@ func TestProxyProtocol(t *testing.T) {
 		{"malformed", "PROXY TCP4 192.0.2.1\r\n", ""},
 		{"too long", proxyVersion2(0x21, 0x11, strings.Repeat("x", 5000)), ""},
 	} {
-		s := serve(t, Config{Proxies: loopback, ProxyProtocol: true}, newApp(true, showSeen))
+		s := serve(t, Config{Sites: sites.Config{Proxies: loopback, ProxyProtocol: true}}, newApp(true, showSeen))
 		for _, pieces := range [][]string{{c.header + request}, {c.header, request}, strings.Split(c.header+request, "")} {
 			conn := s.dial(t)
 			conn.SetNoDelay(true)
@@ -219,7 +220,7 @@ func TestProxyProtocol(t *testing.T) {
 
 func TestProxyProtocolOfOthers(t *testing.T) {
 	t.Parallel()
-	s := serve(t, Config{Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, ProxyProtocol: true}, newApp(true, demo))
+	s := serve(t, Config{Sites: sites.Config{Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, ProxyProtocol: true}}, newApp(true, demo))
 	if got := s.talk(t, "PROXY TCP4 192.0.2.1 10.0.0.2 4711 80\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 400") {
 		t.Errorf("%q", got)
 	}
@@ -231,7 +232,7 @@ func TestProxyProtocolOfOthers(t *testing.T) {
 // A proxy that never says its header does not keep its connection.
 func TestProxyHeaderTimesOut(t *testing.T) {
 	t.Parallel()
-	s := serve(t, Config{Proxies: loopback, ProxyProtocol: true, HeadTimeout: 1}, newApp(true, demo))
+	s := serve(t, Config{Sites: sites.Config{Proxies: loopback, ProxyProtocol: true}, HTTP: http.Config{HeadTimeout: 1}}, newApp(true, demo))
 	conn := s.dial(t)
 	io.WriteString(conn, "PROXY TCP4 ")
 	if got, err := io.ReadAll(conn); len(got) > 0 || err != nil {
@@ -243,7 +244,7 @@ func TestAccessLogNamesTheClient(t *testing.T) {
 	t.Parallel()
 	file := t.TempDir() + "/log"
 	log, closeLog := openLog(t, file, "timed")
-	s := serve(t, Config{Proxies: loopback, AccessLog: log}, newApp(true, demo))
+	s := serve(t, Config{Sites: sites.Config{Proxies: loopback, AccessLog: log}}, newApp(true, demo))
 	s.talk(t, "GET /1 HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 192.0.2.1\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 192.0.2.2\r\n\r\nbad\r\n\r\n")
 	closeLog()
 	text, _ := os.ReadFile(file)
@@ -257,7 +258,7 @@ func TestAccessLogNamesTheClient(t *testing.T) {
 
 // A proxy that says the same again costs no allocation.
 func TestTrustedProxiesDoNotAllocate(t *testing.T) {
-	s, err := New(Config{Proxies: loopback, RootPath: "/app"})
+	s, err := New(settled(Config{Sites: sites.Config{Proxies: loopback, RootPath: "/app"}}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +282,7 @@ func TestTrustedProxiesDoNotAllocate(t *testing.T) {
 // A connection that the process makes to itself has no proxy before it.
 func TestEnrolledNeedNoProxyHeader(t *testing.T) {
 	t.Parallel()
-	s := serve(t, Config{ProxyUnix: true, ProxyProtocol: true}, newApp(true, demo))
+	s := serve(t, Config{Sites: sites.Config{ProxyUnix: true, ProxyProtocol: true}}, newApp(true, demo))
 	fds, err := system.Socketpair(unix.SOCK_STREAM)
 	if err != nil {
 		t.Fatal(err)

@@ -261,7 +261,7 @@ func serveTalks(t testing.TB, cfg Config, a *talkApp, mounts ...sites.Mount) *te
 	if cfg.Log == nil {
 		cfg.Log = rec.add
 	}
-	s, err := New(cfg)
+	s, err := New(settled(cfg))
 	if err != nil {
 		t.Fatal(err)
 	}

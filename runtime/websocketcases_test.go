@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 
+	"fapws/runtime/sites"
 	"fapws/runtime/websocket/wstest"
 )
 
@@ -34,7 +35,7 @@ func TestWebSocketCompressionCases(t *testing.T) {
 			t.Errorf("%s: %v", test.name, err)
 		}
 	}
-	off := serveTalks(t, Config{NoWebSocketDeflate: true}, newTalkApp())
+	off := serveTalks(t, Config{Sites: sites.Config{NoDeflate: true}}, newTalkApp())
 	if c := off.socket(t, wstest.Deflate); c.Deflate {
 		t.Error("compression was agreed on, and is off")
 	}

@@ -69,7 +69,7 @@ func (h *echoing) Next(p *exchange.Part) bool {
 // serveEchoing starts a server with echoing, whose messages are smaller than a transfer.
 func serveEchoing(t testing.TB) *testServer {
 	t.Helper()
-	s, err := New(Config{})
+	s, err := New(settled(Config{}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/live"
 	"fapws/runtime/sites"
 	"fapws/runtime/websocket/wstest"
 
@@ -298,7 +299,7 @@ func TestIdleWebSocketsAreSmall(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	each := func(what, request string, also []byte, most int64) int64 {
 		log, _ := openLog(t, path, "combined")
-		s, err := New(Config{AccessLog: log, WebSocketPing: time.Hour}) // these clients answer none
+		s, err := New(settled(Config{Sites: sites.Config{AccessLog: log}, WebSockets: live.SocketConfig{Ping: time.Hour}})) // these clients answer none
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -343,7 +344,7 @@ func TestWebSocketAccessLog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	log, closeLog := openLog(t, path, `%s %B %I %X "%r"`)
 	a := newTalkApp()
-	s := serveTalks(t, Config{AccessLog: log}, a)
+	s := serveTalks(t, Config{Sites: sites.Config{AccessLog: log}}, a)
 	ends := []func(c *wstest.Client){
 		func(c *wstest.Client) { c.CloseWith(1000, "") },
 		func(c *wstest.Client) { c.Conn.Close() },

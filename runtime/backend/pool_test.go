@@ -24,6 +24,7 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
 	"fapws/runtime/protocol/http1"
+	"fapws/runtime/runtimetest"
 	"fapws/runtime/sites"
 	"fapws/runtime/waittest"
 )
@@ -54,7 +55,9 @@ func serve(t *testing.T, max int, f backend.Func) *server {
 	t.Helper()
 	s := &server{t: t}
 	var err error
-	s.Server, err = runtime.New(runtime.Config{MaxBodySize: 64 << 20, Log: func(level logfile.Level, line string) { s.log(level.String() + " " + line) }})
+	cfg := runtimetest.Config()
+	cfg.Sites.MaxBodySize, cfg.Log = 64<<20, func(level logfile.Level, line string) { s.log(level.String() + " " + line) }
+	s.Server, err = runtime.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

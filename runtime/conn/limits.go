@@ -12,14 +12,15 @@ import (
 
 // AcceptConfig says how many connections are accepted.
 type AcceptConfig struct {
-	// MaxClients bounds the open connections of clients.
+	// MaxClients bounds the open connections of clients; the rest wait in the kernel's listen queue. 0: three quarters of the descriptors that
+	// the process may have open, because files that are sent and upstreams of tunnels have descriptors, too.
 	MaxClients int
 
 	// Refuse answers 503 to connections beyond MaxClients, instead of letting them wait.
 	Refuse bool
 
-	// Concurrency is how many requests the application answers at once, if other processes accept on the same listeners; see
-	// balance. 0: no other process accepts.
+	// Concurrency is how many requests the application answers at once, if other processes accept on the same listeners: while so many run
+	// here, or are about to, new connections are left to the others for a moment. See balance. 0: no other process accepts.
 	Concurrency int
 
 	// Moment is for how long connections are left to other processes. 0: 100 ms, long enough for a process that is awake or can

@@ -13,13 +13,8 @@ import (
 
 // SocketConfig says how WebSockets behave.
 type SocketConfig struct {
-	MaxSize           int           // bytes of a message
+	MaxSize           int           // bytes of a message, also when it is compressed (close code 1009 beyond)
 	Ping, PingTimeout time.Duration // how long the client may be silent, and may take to answer a ping; 0 or less: any time
-	MaxGroupMessage   int           // bytes of a message to a group
-	HandOver          bool          // WebSockets with a group stay when the server retires, for Export
-
-	// Counted is called on the loop when the number of members of a group has changed. nil: it is not.
-	Counted func(group string, members int)
 }
 
 // SocketHost is the server that the WebSockets are a part of. Its methods are called on the loop, except for Do.
@@ -55,6 +50,7 @@ type Sockets struct {
 	host   SocketHost
 	conns  *conn.Set
 	cfg    SocketConfig
+	groups StreamConfig
 	codec  *codec // nil: no client has asked for a WebSocket since the last one left
 	fanout *Fanout[*Socket]
 
@@ -79,10 +75,10 @@ func NewSockets(host SocketHost, conns *conn.Set) *Sockets {
 	return a
 }
 
-// Configure sets how WebSockets behave from now on.
-func (a *Sockets) Configure(cfg SocketConfig) {
-	a.cfg = cfg
-	a.stay = cfg.HandOver
+// Configure sets how WebSockets behave from now on. Of groups, MaxEvent, HandOver and Counted are those of channels.
+func (a *Sockets) Configure(cfg SocketConfig, groups StreamConfig) {
+	a.cfg, a.groups = cfg, groups
+	a.stay = groups.HandOver
 }
 
 // WakeBy sets what wakes the loop, which then calls Turn. It is called once. wake has to be safe for concurrent use.
@@ -228,9 +224,9 @@ func (a *Sockets) Turn() {
 
 // counted reports the sizes of groups.
 func (a *Sockets) counted(groups ...string) {
-	if a.cfg.Counted != nil {
+	if a.groups.Counted != nil {
 		for _, group := range groups {
-			a.cfg.Counted(group, a.fanout.Count(group))
+			a.groups.Counted(group, a.fanout.Count(group))
 		}
 	}
 }
@@ -310,7 +306,7 @@ func (a *Sockets) give(s *Socket, events []*Event) {
 }
 
 // mostBehind is how many bytes of messages may wait for a client.
-func (a *Sockets) mostBehind() int { return max(leastBehind, 2*a.cfg.MaxGroupMessage) }
+func (a *Sockets) mostBehind() int { return max(leastBehind, 2*a.groups.MaxEvent) }
 
 // wait keeps a message until the WebSocket is accepted.
 func (s *Socket) wait(e *Event) {

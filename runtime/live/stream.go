@@ -2,7 +2,6 @@ package live
 
 import (
 	"bytes"
-	"cmp"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -12,31 +11,30 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// StreamConfig says how channels and their subscribers behave. The zero value works: every field that is zero has the default that its
-// comment gives.
+// StreamConfig says how channels and their subscribers behave.
 type StreamConfig struct {
 	// Subscribers limits the subscribers of one channel, PerAddress those of one client's
-	// address, of IPv6 its /64. Clients beyond the limits get 503. 0: 100,000 and 256. Of all
+	// address, of IPv6 its /64. Clients beyond the limits get 503. Of all
 	// connections, Limits.Clients, a sixteenth is left to others.
 	Subscribers int
 	PerAddress  int
 
 	// Buffer limits the bytes of events that wait until a subscriber takes them;
-	// a subscriber that exceeds it is dropped. The kernel keeps about as much again. 0: 64 KiB.
+	// a subscriber that exceeds it is dropped. The kernel keeps about as much again.
 	Buffer int
 
 	// History is the number of events that each channel keeps for clients that come
-	// back, of 256 KiB at most, and 16 MiB of all channels. 0: 100. Below zero: none.
+	// back, of 256 KiB at most, and 16 MiB of all channels.
 	History int
 
 	// Heartbeat is how often a subscriber gets a comment. A client that acknowledges
-	// nothing for two heartbeats has disconnected. 0: 45 s.
+	// nothing for two heartbeats has disconnected.
 	Heartbeat time.Duration
 
-	// Retry is how long clients are told to wait before they come back. 0: 3 s.
+	// Retry is how long clients are told to wait before they come back.
 	Retry time.Duration
 
-	// MaxEvent is the size of the largest event, as it is written. 0: 64 KiB.
+	// MaxEvent is the size of the largest event, as it is written.
 	MaxEvent int
 
 	// Epoch tells this server's events from those before it was started: it is in their
@@ -44,11 +42,11 @@ type StreamConfig struct {
 	// the same. Empty: of the time.
 	Epoch string
 
-	// HandOver lets subscribers stay when the server retires, for Subscribers.Export.
+	// HandOver lets subscribers, and WebSockets with a group, stay when the server retires, for Subscribers.Export and Sockets.Export.
 	HandOver bool
 
 	// Joined and Left report a subscriber, once for each of its channels; Counted reports the
-	// number of subscribers of a channel whenever that changes. They are called on the loop, and must
+	// number of subscribers of a channel, or of members of a group, whenever that changes. They are called on the loop, and must
 	// not block. They may be nil.
 	Joined, Left func(name string, client *StreamClient)
 	Counted      func(name string, subscribers int)
@@ -96,18 +94,6 @@ type StreamHost interface {
 
 	// Tracef writes a line for debugging.
 	Tracef(format string, args ...any)
-}
-
-// WithDefaults returns c with defaults in place of zeros.
-func (c StreamConfig) WithDefaults() StreamConfig {
-	c.Subscribers = cmp.Or(c.Subscribers, 100000)
-	c.PerAddress = cmp.Or(c.PerAddress, 256)
-	c.Buffer = cmp.Or(c.Buffer, 64<<10)
-	c.History = cmp.Or(c.History, 100)
-	c.Heartbeat = cmp.Or(c.Heartbeat, 45*time.Second)
-	c.Retry = cmp.Or(c.Retry, 3*time.Second)
-	c.MaxEvent = cmp.Or(c.MaxEvent, 64<<10)
-	return c
 }
 
 // stream is where the events of a subscriber go that has no descriptor of its own: the protocol of its connection, which has TLS or is a stream of

@@ -74,11 +74,11 @@ func (s *Subscribers) Bind(loop *eventloop.Loop, wake func()) {
 	s.fanout.WakeBy(wake)
 }
 
-// Configure replaces the Config, which has its defaults, and the Limits.
+// Configure replaces the Config and the Limits.
 func (s *Subscribers) Configure(cfg StreamConfig, limits StreamLimits) {
 	s.cfg, s.limits = cfg, limits
 	s.fanout.Limit(ChannelLimits{
-		Events: max(cfg.History, 0),
+		Events: cfg.History,
 		Bytes:  historyBytes,
 		Total:  historyTotal,
 		Age:    int64(historyAge),

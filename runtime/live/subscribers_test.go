@@ -2,6 +2,7 @@ package live
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"strings"
 	"testing"
@@ -48,8 +49,12 @@ func serve(t testing.TB, cfg StreamConfig) *host {
 	h := &host{t: t, loop: loop}
 	h.s = NewSubscribers(h)
 	h.s.Bind(loop, func() { loop.Post(h.s.Turn) })
+	for field, usual := range map[*int]int{&cfg.Subscribers: 100000, &cfg.PerAddress: 256, &cfg.Buffer: 64 << 10, &cfg.History: 100, &cfg.MaxEvent: 64 << 10} {
+		*field = cmp.Or(*field, usual)
+	}
+	cfg.Heartbeat, cfg.Retry = cmp.Or(cfg.Heartbeat, 45*time.Second), cmp.Or(cfg.Retry, 3*time.Second)
 	cfg.Epoch = "e"
-	h.s.Configure(cfg.WithDefaults(), StreamLimits{WriteTimeout: time.Minute})
+	h.s.Configure(cfg, StreamLimits{WriteTimeout: time.Minute})
 	ended := make(chan error)
 	go func() { ended <- loop.Run() }()
 	t.Cleanup(func() {

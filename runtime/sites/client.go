@@ -270,7 +270,7 @@ func (s *Sites) applyProxyHeader(c *Client, h *conn.ProxyHeader) {
 	if c.proxy != nil {
 		c.proxy.awaits = false
 	}
-	if s.cfg.Debug >= 1 {
+	if s.set.Debug >= 1 {
 		s.tracef("%s is announced by its proxy", c)
 	}
 }

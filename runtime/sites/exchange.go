@@ -107,7 +107,7 @@ func (x *Exchange) Reply(r exchange.Reply) {
 		x.End()
 		return
 	}
-	if s.cfg.Debug >= 1 {
+	if s.set.Debug >= 1 {
 		s.tracef("%s gets %d: %s", c, r.Status, r.Text)
 	}
 	if s := x.socket; s != nil && s.HasConn() { // it is open for its client

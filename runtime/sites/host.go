@@ -202,7 +202,7 @@ func (s *Sites) noteMalformed(x *Exchange, came []byte) {
 	x.Received = int64(len(came))
 	x.log.Time, x.log.Earlier = time.Now(), int(c.requests)
 	c.requests++
-	x.log.Malformed(came, s.cfg.Limits.RequestLine)
+	x.log.Malformed(came, s.http.Config.Limits.RequestLine)
 }
 
 // beginEntry begins the entry of x, whose client is peer.
@@ -222,7 +222,7 @@ func (s *Sites) beginEntry(x *Exchange, peer *exchange.Peer) {
 	if x.rules != nil {
 		e.Site = x.rules.name
 	}
-	if s.cfg.Debug > 0 {
+	if s.set.Debug > 0 {
 		e.Client = c.String()
 		if peer != direct {
 			e.Client = peer.Addr + " through " + e.Client
@@ -259,7 +259,7 @@ func (s *Sites) writeLine(e *logfile.Record, overridden bool, o logfile.Outcome)
 	if o.Status == 0 {
 		o.Status = logfile.StatusGone
 	}
-	if s.cfg.Debug >= 1 {
+	if s.set.Debug >= 1 {
 		s.tracef("%s %q %d, %d bytes, %v", e.Client, e.RequestLine, o.Status, o.Sent, o.Took.Round(time.Microsecond))
 	}
 	if s.cfg.Answered != nil && !overridden {

@@ -1,7 +1,6 @@
 package sites
 
 import (
-	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -36,28 +35,61 @@ type Host interface {
 	Delivered()
 }
 
-// Config says how sites behave. The fields are those of the Config of package runtime.
+// Config says how sites behave.
 type Config struct {
-	Limits             *wire.Limits
-	MaxBodySize        int64
-	StartWait          time.Duration
-	Proxies            []netip.Prefix
-	ProxyUnix          bool
-	ProxyProtocol      bool
+	// MaxBodySize bounds the body of a request in bytes; beyond it the client
+	// gets 413 and the connection closes. Below zero: no bound.
+	MaxBodySize int64
+
+	// StartWait bounds how long a request waits for what answers it (Mount.Pending). 0: it does not wait.
+	StartWait time.Duration
+
+	// Proxies are the networks whose Forwarded and X-Forwarded-* fields are
+	// believed; ProxyUnix stands for unix sockets.
+	Proxies   []netip.Prefix
+	ProxyUnix bool
+
+	// ProxyProtocol expects connections from Proxies to begin with a header of
+	// the PROXY protocol, version 1 or 2.
+	ProxyProtocol bool
+
+	// RefuseUnknownHosts answers requests for a host that no site names with 421
+	// (RFC 9110 §15.5.20) instead of by the first site. Requests without a host
+	// (HTTP/1.0) are the first site's.
 	RefuseUnknownHosts bool
-	RootPath           string
-	MaxRequests        int
-	OnMaxRequests      func()
-	Needed             func() // is called when a request waits for other sites; nil: they come anyway
-	NoWebSocketDeflate bool
-	H2C                bool // connections without TLS may speak HTTP/2 from their first byte
-	HTTP2              http2.Config
-	Trace              bool // requests continue traces
-	Debug              int
-	Answered           func(*RequestSummary)
-	AccessLog          *logfile.AccessLog
-	Log                func(logfile.Level, string)
-	LogClient          func(level logfile.Level, client, line string)
+
+	// RootPath is put before SCRIPT_NAME: "" or "/a/b". It is taken off a path
+	// that begins with it.
+	RootPath string
+
+	// MaxRequests is after how many requests OnMaxRequests is called, once, on a
+	// separate goroutine. 0: never.
+	MaxRequests   int
+	OnMaxRequests func()
+
+	// Needed is called on the loop when a request waits at a mount that is Pending, for each of them. It must not block. nil: it is not
+	// called.
+	Needed func()
+
+	// NoDeflate agrees to no compression of messages of WebSockets (permessage-deflate).
+	NoDeflate bool
+
+	// H2C has connections without TLS speak HTTP/2 if their clients begin with it.
+	H2C bool
+
+	// Trace gives each request a field traceparent, which continues the trace of the client or begins one (W3C Trace Context).
+	Trace bool
+
+	// Answered is called on the loop for each request that has been answered,
+	// but not with an override page, for a log that is read while it is written. nil: it
+	// is not called.
+	Answered func(*RequestSummary)
+
+	// AccessLog gets a line per request. nil: none, which costs nothing.
+	AccessLog *logfile.AccessLog
+
+	// LogClient gets lines about a client, "192.0.2.7:4711".
+	LogClient func(level logfile.Level, client, line string)
 }
 
 // Sites are the sites of a server. All methods must be called on the event loop, unless they say otherwise.
@@ -111,15 +143,17 @@ func (s *Sites) Init(h Host, server *http.Server, set *conn.Set, tls *conn.TLSSe
 // Configure sets how sites behave from now on.
 func (s *Sites) Configure(cfg Config) {
 	s.cfg = cfg
-	s.http2.Configure(cfg.HTTP2)
 	if cfg.Trace && s.tracer == nil {
 		s.tracer = wire.NewTracer()
 	}
-	s.timed = cfg.AccessLog != nil || cfg.Answered != nil || cfg.Debug > 0
+	s.timed = cfg.AccessLog != nil || cfg.Answered != nil || s.set.Debug > 0
 	for i := range s.table.sites {
 		s.consider(&s.table.sites[i])
 	}
 }
+
+// ConfigureHTTP2 sets how connections of HTTP/2 behave from now on.
+func (s *Sites) ConfigureHTTP2(cfg http2.Config) { s.http2.Configure(cfg) }
 
 // Prepare copies sites, and makes the table that decides between them. In the copy, mounts without anything that answers have h, and
 // source makes the sources of handlers. bulky reports whether a source may answer with any size before the loop knows. The error is one
@@ -236,7 +270,7 @@ func (s *Sites) NewSubrequest(fd int, o *exchange.Origin) *Client {
 func (s *Sites) now() int64 { return s.set.Now() }
 
 func (s *Sites) logf(level logfile.Level, format string, args ...any) {
-	s.cfg.Log(level, fmt.Sprintf(format, args...))
+	s.set.Log(level, format, args...)
 }
 
 func (s *Sites) tracef(format string, args ...any) { s.logf(logfile.Debug, format, args...) }

@@ -34,7 +34,7 @@ func wantsWebSocket(x *Exchange) bool {
 // be frames.
 func (s *Sites) handshake(x *Exchange) {
 	q := x.req
-	h, refused := websocket.Check(&q.parsed, q.Head, !s.cfg.NoWebSocketDeflate)
+	h, refused := websocket.Check(&q.parsed, q.Head, !s.cfg.NoDeflate)
 	if refused != nil {
 		x.Refuse(exchange.Reply{Status: refused.Status, Text: refused.Text, Fields: []byte(refused.Fields)})
 		return
@@ -116,7 +116,7 @@ func (x *Exchange) Save(d *live.SocketState) {
 // ResumeSocket makes a connection of d and fd, and submits its request again: see Resume of Host of package protocol/websocket.
 func (s *Sites) ResumeSocket(d *live.SocketState, fd int) (*live.Socket, error) {
 	q := newRequest()
-	limits := s.cfg.Limits.Plus(1, wire.TraceLineLen)
+	limits := s.http.Config.Limits.Plus(1, wire.TraceLineLen)
 	if _, err := q.parsed.Parse(d.Head, &limits); err != nil {
 		return nil, fmt.Errorf("its request: %w", err)
 	}
@@ -228,7 +228,7 @@ func (s *Sites) openTunnel(x *Exchange, p *exchange.Part) {
 		Status: p.Head.Status, Reason: p.Head.Reason, Version: wire.HTTP11, KeepAlive: true, Length: -1,
 		Fields: p.Head.Fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer,
 	})
-	if s.cfg.Debug >= 2 {
+	if s.set.Debug >= 2 {
 		s.tracef("%s: tunnel opened", c)
 	}
 	x.tunnel, x.KeepAlive = t, false

@@ -318,7 +318,7 @@ func (b *builder) responder(r *Route, to backend.Responder) []sites.Mount {
 
 // Sends says which fields have a file sent.
 func Sends(conf *settings.Config) backend.Sends {
-	return backend.Sends{File: len(conf.SendfileRoots) > 0, Accel: len(conf.AccelRoots) > 0}
+	return backend.Sends{File: len(conf.Server.SendfileRoots) > 0, Accel: len(conf.Server.AccelRoots) > 0}
 }
 
 func (b *builder) add(to backend.Responder) (app.Handler, int) {

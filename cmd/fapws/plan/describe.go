@@ -212,8 +212,7 @@ func (c *SiteConfig) Write(w io.Writer, conf *settings.Config) error {
 	if c.ownHost(conf) {
 		fmt.Fprintln(&b, "\nhost default")
 		for _, one := range conf.Static {
-			prefix, folder, _ := strings.Cut(one, "=")
-			line(&b, "  "+prefix, "files "+folder, "")
+			line(&b, "  "+one.Prefix, "files "+one.Root, "")
 		}
 		rest(&b, c.Root, c.App, c.At)
 	}

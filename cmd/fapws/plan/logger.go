@@ -194,9 +194,9 @@ func (e *ErrorLog) Redirected() bool { return e.file != nil }
 // Logger returns a logger that writes there.
 func (e *ErrorLog) Logger(stderr io.Writer, conf *settings.Config) *Logger {
 	if e.file == nil {
-		return NewLogs(stderr, conf.LogLevel, conf.LoopDebug)
+		return NewLogs(stderr, conf.LogLevel, conf.Server.Debug)
 	}
-	l := NewLogs(e.file, conf.LogLevel, conf.LoopDebug)
+	l := NewLogs(e.file, conf.LogLevel, conf.Server.Debug)
 	l.file = true
 	return l
 }

@@ -31,9 +31,7 @@ func (b *builder) own(c *SiteConfig) sites.Site {
 		h.Autoindex = &b.parts.List // a folder and nothing else is named in order to see its list
 	}
 	for _, one := range b.parts.Conf.Static {
-		prefix, folder, _ := strings.Cut(one, "=")
-		files := c.Files
-		h.Routes = append(h.Routes, Route{At: c.At, Files: files, Prefix: Prefix(prefix), Folder: settings.KeyPath(folder), SSI: SSI{Given: ssi}})
+		h.Routes = append(h.Routes, Route{At: c.At, Files: c.Files, Prefix: Prefix(one.Prefix), Folder: settings.KeyPath(one.Root), SSI: SSI{Given: ssi}})
 	}
 	return b.host(h)
 }
@@ -48,7 +46,9 @@ func (c *SiteConfig) What(conf *settings.Config) string {
 		what = append(what, c.App.Name)
 	}
 	if len(what) == 0 {
-		what = slices.Clone(conf.Static)
+		for _, one := range conf.Static {
+			what = append(what, one.String())
+		}
 	}
 	return strings.Join(what, " and ")
 }

@@ -334,7 +334,7 @@ func (p *Plan) doubts() (lines []string) {
 // checkPaths finds settings that name directories which do not exist.
 func (p *Plan) checkPaths() error {
 	var wrong []error
-	for name, dirs := range map[string][]string{"reload-dir": p.Conf.ReloadDirs, "x-sendfile": p.Conf.SendfileRoots} {
+	for name, dirs := range map[string][]string{"reload-dir": p.Conf.ReloadDirs, "x-sendfile": p.Conf.Server.SendfileRoots} {
 		for _, dir := range dirs {
 			st, err := os.Stat(dir)
 			if err == nil && !st.IsDir() {

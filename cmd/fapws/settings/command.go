@@ -267,7 +267,7 @@ func (p *parser) completed(args []string) []string {
 			if arg == "--" {
 				break
 			}
-			if arg == "--"+row.Name && (i+1 == len(args) || row.value(&Config{}).fromText(args[i+1]) != nil && !looksLikeNumber(args[i+1])) {
+			if arg == "--"+row.Name && (i+1 == len(args) || row.value(&Config{}).parse(args[i+1]) != nil && !looksLikeNumber(args[i+1])) {
 				args = slices.Clone(args)
 				args[i] += "=" + row.alone
 			}
@@ -296,11 +296,8 @@ func (r *recorder) Set(text string) error {
 		return foreignValue(answer)
 	}
 	text = r.prefix + text
-	switch r.row.value(&Config{}).(type) {
-	case *addresses, *texts, *hostNames, *mappings, *networks, *expiries, *ports:
-		if old, again := r.into[r.row.Name]; again {
-			text = old.text + "," + text
-		}
+	if old, again := r.into[r.row.Name]; again && r.row.value(&Config{}).kind&isList != 0 {
+		text = old.text + "," + text
 	}
 	r.into[r.row.Name] = flag{as: "--" + r.as, text: text}
 	return nil

@@ -35,9 +35,9 @@ func TestDev(t *testing.T) {
 		if got := strings.Join(c.Bind, ","); got != tt.bind {
 			t.Errorf("%s %s: bind %s, want %s", tt.env, tt.line, got, tt.bind)
 		}
-		if c.Reload != tt.reload || c.Debug != tt.debug || c.LoopDebug != tt.loop {
+		if c.Reload != tt.reload || c.Debug != tt.debug || c.Server.Debug != tt.loop {
 			t.Errorf("%s %s: reload %v, debug %d, of the loop %d, want %v, %d, %d",
-				tt.env, tt.line, c.Reload, c.Debug, c.LoopDebug, tt.reload, tt.debug, tt.loop)
+				tt.env, tt.line, c.Reload, c.Debug, c.Server.Debug, tt.reload, tt.debug, tt.loop)
 		}
 	}
 }

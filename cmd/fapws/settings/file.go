@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"fapws/cmd/fapws/process"
@@ -167,7 +166,7 @@ var keptByReload = []string{
 // Kept returns the names of those of keptByReload that differ in later.
 func (s *Settings) Kept(later *Settings) (names []string) {
 	for _, row := range s.rows {
-		if slices.Contains(keptByReload, row.Name) && row.value(&s.conf).String() != row.value(&later.conf).String() {
+		if slices.Contains(keptByReload, row.Name) && row.value(&s.conf).show() != row.value(&later.conf).show() {
 			names = append(names, row.Name)
 		}
 	}
@@ -220,41 +219,23 @@ func (s *Setting) fromFile(c *Config, v TOMLValue, prefix, fixed string) error {
 		if on, ok := v.Any.(bool); !ok || !on {
 			return errors.New("true, or omitted")
 		}
-		return to.fromText(fixed)
+		return to.parse(fixed)
 	}
 	var given []string
-	switch x := v.Any.(type) {
-	case string:
-		given = []string{x}
-	case bool:
-		switch to.(type) {
-		case *toggle, *debugLevel, *httpsRedirect, *sandboxMode:
-		default:
-			return allowed(to)
-		}
-		given = []string{strconv.FormatBool(x)}
-	case int64:
-		if !takesNumbers(to) {
-			return allowed(to)
-		}
-		given = []string{strconv.FormatInt(x, 10)}
-	case float64:
-		if _, ok := to.(*duration); !ok {
-			return allowed(to)
-		}
-		given = []string{strconv.FormatFloat(x, 'f', -1, 64)}
-	case []TOMLValue:
-		if !takesLists(to) {
-			return allowed(to)
-		}
-		if len(x) == 0 {
-			return s.clear(to)
-		}
-		for _, one := range x {
-			text, ok := one.Any.(string)
-			if n, number := one.Any.(int64); number && takesNumbers(to) {
-				text, ok = strconv.FormatInt(n, 10), true
-			}
+	text, ok := to.single(v.Any)
+	switch list, isArray := v.Any.([]TOMLValue); {
+	case ok:
+		given = []string{text}
+	case !isArray || to.kind&isList == 0:
+		return to.wrong(to.file)
+	case len(list) == 0 && to.empty == nil:
+		return errors.New("an array with at least one string")
+	case len(list) == 0:
+		to.empty()
+		return nil
+	default:
+		for _, one := range list {
+			text, ok := to.single(one.Any)
 			if !ok {
 				return errors.New("an array of strings")
 			}
@@ -263,85 +244,11 @@ func (s *Setting) fromFile(c *Config, v TOMLValue, prefix, fixed string) error {
 			}
 			given = append(given, text)
 		}
-	default:
-		return allowed(to)
-	}
-	if _, text := v.Any.(string); text && !takesTexts(to) {
-		return allowed(to)
 	}
 	for i := range given {
 		given[i] = s.resolve(v.File, prefix+given[i])
 	}
-	return to.fromText(strings.Join(given, ","))
-}
-
-// clear is for an empty array: it takes a default away.
-func (s *Setting) clear(to value) error {
-	switch to := to.(type) {
-	case *texts:
-		*to.to = nil
-	case *hostNames:
-		*to.to = nil
-	case *ports:
-		to.put(nil, false)
-	case *mappings:
-		*to.to = nil
-	case *networks:
-		*to.to = nil
-	case *expiries:
-		*to.to = nil
-	default:
-		return errors.New("an array with at least one string")
-	}
-	return nil
-}
-
-// allowed is the error of a value of the wrong kind.
-func allowed(to value) error {
-	switch to.(type) {
-	case *toggle:
-		return errors.New("true or false")
-	case *octal:
-		return errors.New(`an octal number in quotes, such as "027"`)
-	case *texts, *hostNames, *mappings, *networks, *addresses, *expiries:
-		return errors.New("a string or an array of strings")
-	case *ports:
-		return errors.New("a port or an array of ports")
-	case *text, *httpsURL, *brokerURL, *host, *rootPath, *checkTarget:
-		return errors.New("a string")
-	}
-	if _, ok := to.(*debugLevel); ok {
-		return errors.New("true, false, or an integer from 0 to 3")
-	}
-	// The error for a value that is never valid names the allowed ones.
-	if err := to.fromText("\x00"); err != nil {
-		return err
-	}
-	return errors.New("something else")
-}
-
-func takesTexts(to value) bool {
-	switch to.(type) {
-	case *toggle, *count, *debugLevel:
-		return false
-	}
-	return true
-}
-
-func takesNumbers(to value) bool {
-	switch to.(type) {
-	case *count, *debugLevel, *size[int], *size[int64], *duration, *httpsRedirect, *certReqs, *ports:
-		return true
-	}
-	return false
-}
-
-func takesLists(to value) bool {
-	switch to.(type) {
-	case *texts, *hostNames, *mappings, *networks, *addresses, *expiries, *ports:
-		return true
-	}
-	return false
+	return to.parse(strings.Join(given, ","))
 }
 
 // resolve makes a path in text relative to the directory of the file.

@@ -28,58 +28,22 @@ func read(t *testing.T, text string, flags ...string) (*Settings, error) {
 	return s, s.ReadFile(f, []string{"app", "host"})
 }
 
+// samples are values of the file; each setting takes one of them.
+var samples = []string{"true", "5", "100000", "1.5", `"text"`, `"027"`, `["a.test", "b.test"]`, `["127.0.0.1:80", "unix:x"]`, `["10.0.0.0/8", "unix"]`,
+	`["/a=b", "/c=/d"]`, `["*.css=30d", "*=1h"]`, `"/app"`, `"::1"`, `"redis://a.test"`, `"https://a.test"`}
+
 // sample is a value that a setting takes, as TOML.
 func sample(t *testing.T, row *Setting) string {
-	switch v := row.value(&Config{}).(type) {
-	case *toggle:
-		return "true"
-	case *count:
-		return fmt.Sprint(v.max)
-	case *size[int]:
-		return fmt.Sprint(v.min)
-	case *size[int64]:
-		return `"1M"`
-	case *duration:
-		return "1.5"
-	case *octal:
-		return `"027"`
-	case *choice:
-		return fmt.Sprintf("%q", v.of[len(v.of)-1])
-	case *level:
-		return `"debug"`
-	case *addresses:
-		return `["127.0.0.1:80", "unix:x"]`
-	case *networks:
-		return `["10.0.0.0/8", "unix"]`
-	case *mappings:
-		return `["/a=b", "/c=/d"]`
-	case *expiries:
-		return `["*.css=30d", "*=1h"]`
-	case *texts:
-		return `["a", "b"]`
-	case *debugLevel, *sandboxMode:
-		return "true"
-	case *ports:
-		return "[5432, 6379]"
-	case *rootPath, *checkTarget:
-		return `"/app"`
-	case *host:
-		return `"::1"`
-	case *hostNames:
-		return `["a.test", "b.test"]`
-	case *brokerURL:
-		return `"redis://a.test"`
-	default:
-		return sampleText(row)
+	if v := row.value(&Config{}); v.kind&isText != 0 && v.words != nil {
+		return fmt.Sprintf("%q", v.words[0])
 	}
-}
-
-// sampleText is for settings that take any text.
-func sampleText(row *Setting) string {
-	if row.Default != "" {
-		return fmt.Sprintf("%q", row.Default)
+	for _, one := range samples {
+		if _, err := read(t, row.Name+" = "+one); err == nil {
+			return one
+		}
 	}
-	return `"text"`
+	t.Errorf("%s takes none of the samples", row.Name)
+	return `""`
 }
 
 // TestEveryFlagHasAKey: each flag, by any of its names, is a key of the file.
@@ -143,7 +107,7 @@ chdir = ".."
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprintln(c.Bind, c.MaxBodySize, c.MaxLine, c.KeepAlive, c.Timeout, c.Workers, c.Umask, c.AccessLog, c.AccelRoots, c.PythonPath, c.Chdir); got != fmt.Sprintln(
+	if got := fmt.Sprintln(c.Bind, c.Server.Sites.MaxBodySize, c.Server.HTTP.Limits.RequestLine, c.Server.HTTP.KeepAlive, c.Server.Timeout, c.Workers, c.Umask, c.AccessLog, c.Server.AccelRoots, c.PythonPath, c.Chdir); got != fmt.Sprintln(
 		"[127.0.0.1:80 unix:/etc/fapws/run/x.sock unix:@name]", 100<<20, 4096, 1500*time.Millisecond, 2*time.Minute, 5, 0o27,
 		"/etc/fapws/logs/a", "[/private/=/etc/fapws/files /other/=/srv]", "[]", "/etc") {
 		t.Error(got)

@@ -306,7 +306,7 @@ func (p *parser) unexpected(word Word, words []string) error {
 
 // toggleBefore returns the toggle that a word such as "true" follows, or "".
 func (p *parser) toggleBefore(word string) string {
-	if (&toggle{new(bool)}).fromText(word) != nil {
+	if _, err := onOff(word); err != nil {
 		return ""
 	}
 	at := slices.Index(p.typed, word)
@@ -425,9 +425,9 @@ func (s *Settings) takeFlags(name string, words []string) (lines []string) {
 		if !given || s.from[row.Name].Level > FromSurroundings {
 			continue
 		}
-		before := row.value(&s.conf).String()
-		if err := row.value(&s.conf).fromText(f.text); err != nil {
-			_ = row.value(&s.conf).fromText(before)
+		before := row.value(&s.conf).show()
+		if err := row.value(&s.conf).parse(f.text); err != nil {
+			_ = row.value(&s.conf).parse(before)
 			lines = append(lines, fmt.Sprintf("%s in the environment: %s %s is not taken: must be %v", name, f.as, shorten(f.text), err))
 			continue
 		}

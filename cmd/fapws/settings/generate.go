@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-
-	"fapws/runtime/logfile"
 )
 
 // WriteInternal writes one of InternalTopics: the man page (roff), the
@@ -296,23 +294,8 @@ complete -F _fapws fapws
 func valueCases(rows []*Setting) string {
 	var cases strings.Builder
 	for _, row := range rows {
-		var words []string
-		switch v := row.value(&Config{}).(type) {
-		case *choice:
-			words = v.of
-		case *sandboxMode:
-			words = v.of
-		case *level:
-			words = LogLevels
-		case *certReqs:
-			words = CertReqs
-		case *logFormat:
-			words = logfile.FormatNames
-		case *logRotate:
-			words = []string{"off", "hourly", "daily", "weekly"}
-		case *debugLevel:
-			words = []string{"0", "1", "2", "3"}
-		default:
+		words := row.value(&Config{}).words
+		if words == nil {
 			continue
 		}
 		names := "--" + strings.Join(append([]string{row.Name}, row.Aliases...), " | --")
@@ -347,7 +330,7 @@ func (s *Settings) WriteConfig(w io.Writer) error {
 		if row.sugar {
 			continue
 		}
-		shown := row.value(&conf).String()
+		shown := row.value(&conf).show()
 		if shown == "" {
 			shown = "-"
 		}

@@ -62,8 +62,8 @@ func TestTableIsWhole(t *testing.T) {
 		}
 		var c Config
 		if v := row.value(&c); row.Default != "" {
-			if err := v.fromText(row.Default); err != nil || v.String() != row.Default {
-				t.Errorf("%s: default %q reads as %q, %v", row.Name, row.Default, v, err)
+			if err := v.parse(row.Default); err != nil || v.show() != row.Default {
+				t.Errorf("%s: default %q reads as %q, %v", row.Name, row.Default, v.show(), err)
 			}
 		}
 		if row.explanation() == "" || strings.HasSuffix(row.explanation(), ".") {

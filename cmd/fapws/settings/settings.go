@@ -7,18 +7,22 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime"
+	"fapws/runtime/source/static"
 )
 
 // Config holds the settled value of every setting. Sizes are in bytes.
 type Config struct {
+	Server runtime.Config `json:"-"` // of a process that serves; the supervisor needs none of it
+
 	Bind    []string // addresses as conn.Listen takes them
 	Backlog int      // connections the kernel queues for each address; 0: the system's limit
 	Chdir   string   // directory to change to before anything else; "" stays
 
-	SocketMode    int      // permissions of unix sockets; -1: as umask leaves them
-	SocketOwner   string   // of unix sockets, "user:group"; "" keeps it
-	Proxies       []string // trusted about clients: addresses, networks, "unix", "*"
-	ProxyProtocol bool     // these send a PROXY header first
+	SocketMode  int      // permissions of unix sockets; -1: as umask leaves them
+	SocketOwner string   // of unix sockets, "user:group"; "" keeps it
+	Proxies     []string // trusted about clients: addresses, networks, "unix", "*"
 
 	TLS          string        // one of TLSModes: where certificates come from, in addition to CertFiles
 	LoginUsers   string        // file of users who have to log in by a form; "": none
@@ -33,22 +37,17 @@ type Config struct {
 	CACerts      string        // file of the authorities of client certificates
 	CertReqs     string        // one of CertReqs: what clients must show
 	TLSMin       string        // one of TLSVersions
-	TLSTimeout   time.Duration // of a handshake
-	TLSMost      int           // handshakes under way at the same time
 	TLSStrictSNI bool          // clients must name a known host
 
 	HTTPSRedirect string // "no", "yes" or the port that clients of HTTP are sent to
 
-	Interface     string   // one of Interfaces
-	Lifespan      string   // one of Lifespans
-	Loop          string   // one of Loops
-	Factory       bool     // APP names a function that makes the application
-	PythonPath    []string // folders that go before sys.path's
-	EnvFiles      []string // files of environment variables for the application
-	Venv          string   // folder of a virtual environment
-	RootPath      string   // SCRIPT_NAME: "" or "/a/b"
-	SendfileRoots []string // folders that X-Sendfile may name files of
-	AccelRoots    []string // "/prefix/=folder" for X-Accel-Redirect
+	Interface  string   // one of Interfaces
+	Lifespan   string   // one of Lifespans
+	Loop       string   // one of Loops
+	Factory    bool     // APP names a function that makes the application
+	PythonPath []string // folders that go before sys.path's
+	EnvFiles   []string // files of environment variables for the application
+	Venv       string   // folder of a virtual environment
 
 	Workers           int           // processes; 0: one per core
 	Fork              bool          // a process for each request
@@ -77,74 +76,38 @@ type Config struct {
 	Umask             int           // -1: stays
 	PidFile           string        // or ""
 	ControlSocket     string        // "auto", "off" or a path
-	Trace             bool          // requests have a trace (W3C Trace Context)
 	Health            string        // prefix of the health check, "/healthz"; "": there is none
 	Status            string        // prefix of the status page, "/_fapws"; "": there is none
 	LoadTimeout       time.Duration // of a new worker
-	StartWait         time.Duration // of requests, for the application to load; 0: they do not wait
 
-	File      string   // configuration file; "" looks for one, "off" reads none
-	Static    []string // "/prefix=folder", served in addition to the application
-	Index     []string // names of files that answer for their folder
-	Autoindex bool     // folders without index are listed
-	SPA       string   // file that answers for missing pages, or ""
-	MimeTypes string   // file of types; "": those built in
-	Charset   string   // of text; "off" names none
-	Compress  bool     // on the fly
-	SSI       bool     // *.shtml have elements
-	Expires   []string // "pattern=time", as static.Options has them
-	Symlinks  string   // one of SymlinkPolicies
-	DotFiles  bool     // files whose names begin with a dot are served, too
-	Expose    []string // patterns of names in the folder of an application that are served although they look private
+	File      string             // configuration file; "" looks for one, "off" reads none
+	Static    []static.AccelRoot // directories served in addition to the application
+	Index     []string           // names of files that answer for their folder
+	Autoindex bool               // folders without index are listed
+	SPA       string             // file that answers for missing pages, or ""
+	MimeTypes string             // file of types; "": those built in
+	Charset   string             // of text; "off" names none
+	Compress  bool               // on the fly
+	SSI       bool               // *.shtml have elements
+	Expires   []string           // "pattern=time", as static.Options has them
+	Symlinks  string             // one of SymlinkPolicies
+	DotFiles  bool               // files whose names begin with a dot are served, too
+	Expose    []string           // patterns of names in the folder of an application that are served although they look private
 
 	CacheFilesMax int64 // memory of cached files for each folder; 0: no caching
 
-	Cache        bool  // answers are kept that allow it themselves
-	CacheMaxSize int64 // memory of cached responses; 0: no caching
+	Cache bool // answers are kept that allow it themselves
 
 	Threads  int // most Python threads for handlers; 0: inline, on the loop
 	MaxQueue int // requests that may wait for a thread
 	MaxCGI   int // CGI programs that run at the same time
 
-	MaxClients       int    // connections open at the same time
-	MaxClientsAction string // one of ClientsActions: for further clients
-	MaxBodySize      int64  // body of a request
-	MaxUnsent        int64  // of responses that wait for clients, in each worker; 0: a part of the memory
-	MaxLine          int    // request line
-	MaxField         int    // one header field
-	MaxHead          int    // request line and all fields
-	MaxFields        int    // number of header fields
-
-	HeadTimeout     time.Duration // to receive a whole head
-	BodyTimeout     time.Duration // without one more byte of the body
-	BodyMinRate     int64         // minimum rate of a body in bytes per second; 0: no minimum
-	KeepAlive       time.Duration // a connection without a request
-	Timeout         time.Duration // of a handler until it begins its response, and for each further piece; 0: any
-	WriteTimeout    time.Duration // without the client taking one more byte
 	GracefulTimeout time.Duration // to finish active requests when told to stop
 	ShutdownDelay   time.Duration // to serve on before that
 
-	H2C             bool // connections without TLS may begin with HTTP/2
-	HTTP2           bool // connections with TLS may choose HTTP/2
-	HTTP2MaxStreams int  // of a connection of HTTP/2
-	HTTP2MaxResets  int  // of a connection of HTTP/2, in a row
-	HTTP2MaxWindow  int  // bytes that a request of HTTP/2 may send ahead of the application
+	HTTP2 bool // connections with TLS may choose HTTP/2
 
-	HTTP2ConnectionWindow int // bytes that all requests of a connection of HTTP/2 together may send ahead
-
-	WebSocketMaxSize     int           // bytes of a message
-	WebSocketPing        time.Duration // silence of a client before it is sent a ping; 0: any
-	WebSocketPingTimeout time.Duration // maximum time until an answer; 0: no limit
-	WebSocketDeflate     bool          // messages are compressed where clients ask for it
-
-	Channels           string        // URL of the broker that connects channels of several servers; "": none
-	ChannelSubscribers int           // of one channel
-	ChannelPerAddress  int           // of one client's address
-	ChannelBuffer      int           // bytes that wait for one of them
-	ChannelHistory     int           // number of past events kept for each channel
-	ChannelHeartbeat   time.Duration // silence until a comment
-	ChannelRetry       time.Duration // until clients come back
-	ChannelMaxEvent    int           // bytes of an event
+	Channels string // URL of the broker that connects channels of several servers; "": none
 
 	AccessLog       string        // file, "-" for standard output, "off"
 	AccessLogFormat string        // as logfile.ParseFormat takes it
@@ -155,9 +118,8 @@ type Config struct {
 	LogBuffer       int           // bytes of the access log that are written together
 	LogFlush        time.Duration // that they wait at most
 
-	LogLevel  string // one of LogLevels
-	Debug     int    // 0 to 3
-	LoopDebug int    // the same for the loop, where Dev does not raise it
+	LogLevel string // one of LogLevels
+	Debug    int    // 0 to 3
 
 	host string // sugar: replaces the host in Bind
 	port int    // sugar: replaces the port in Bind; -1: not given
@@ -177,9 +139,6 @@ var Lifespans = []string{"auto", "on", "off"}
 
 // Loops are the values of Config.Loop.
 var Loops = []string{"auto", "asyncio", "uvloop"}
-
-// ClientsActions are the values of Config.MaxClientsAction.
-var ClientsActions = []string{"wait", "503"}
 
 // Group is a heading in the help under which settings stand together.
 type Group string
@@ -215,7 +174,7 @@ type Setting struct {
 	alone string // value of the flag if none follows, as with --debug
 	path  bool   // names a file or folder: relative to a configuration file if that names it
 	sugar bool   // another way to give a setting, so --print-config leaves it out
-	value func(*Config) value
+	value func(*Config) *value
 }
 
 // EnvName returns the variable of the environment that holds the setting.

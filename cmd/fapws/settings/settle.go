@@ -77,21 +77,21 @@ func New(rows []*Setting, flags Flags, lookup func(string) (string, bool)) (*Set
 	for _, row := range rows {
 		v := row.value(&s.conf)
 		if f, ok := flags[row.Name]; ok {
-			if err := v.fromText(f.text); err != nil {
+			if err := v.parse(f.text); err != nil {
 				return nil, fmt.Errorf("%s %s: must be %w", f.as, shorten(f.text), err)
 			}
 			s.from[row.Name] = Source{FromFlag, f.as}
 			continue
 		}
 		if name, given := row.environment(lookup); given != "" {
-			if err := v.fromText(given); err != nil {
+			if err := v.parse(given); err != nil {
 				return nil, fmt.Errorf("%s=%s in the environment: must be %w", name, shorten(given), err)
 			}
 			s.from[row.Name] = Source{FromEnvironment, name}
 			continue
 		}
 		if row.Default != "" {
-			if err := v.fromText(row.Default); err != nil {
+			if err := v.parse(row.Default); err != nil {
 				return nil, fmt.Errorf("default of %s, %s: must be %w", row.Name, row.Default, err)
 			}
 		}
@@ -200,14 +200,14 @@ func (s *Settings) BodyLimit(script string, global func(name string) (any, bool)
 			return 0, fmt.Errorf("%s: %s is %s: must be %w", script, row.Global, showGiven(x), err)
 		}
 	}
-	return c.MaxBodySize, nil
+	return c.Server.Sites.MaxBodySize, nil
 }
 
 // Suppose gives a setting that is at its default the value text, which was found in
 // the place where.
 func (s *Settings) Suppose(name, text, where string) {
 	for _, row := range s.rows {
-		if row.Name == name && s.from[name].Level == FromDefault && row.value(&s.conf).fromText(text) == nil {
+		if row.Name == name && s.from[name].Level == FromDefault && row.value(&s.conf).parse(text) == nil {
 			s.from[name] = Source{FromSurroundings, where}
 		}
 	}
@@ -252,7 +252,7 @@ func (s *Settings) Config() (Config, error) {
 	if err := s.settleTLS(&c); err != nil {
 		return c, err
 	}
-	if c.ProxyProtocol && len(c.Proxies) == 0 {
+	if c.Server.Sites.ProxyProtocol && len(c.Proxies) == 0 {
 		return c, fmt.Errorf("proxy-protocol (%s) requires forwarded-allow-ips, the addresses of the proxies",
 			s.from["proxy-protocol"])
 	}
@@ -288,14 +288,14 @@ func (s *Settings) idleSandbox(c *Config) string {
 func (s *Settings) fitHead(c *Config) error {
 	const line, head = "limit-request-line", "limit-request-head"
 	switch {
-	case c.MaxLine <= c.MaxHead:
+	case c.Server.HTTP.Limits.RequestLine <= c.Server.HTTP.Limits.Head:
 	case s.from[head].Level == FromDefault:
-		c.MaxHead = c.MaxLine + 24<<10
+		c.Server.HTTP.Limits.Head = c.Server.HTTP.Limits.RequestLine + 24<<10
 	case s.from[line].Level == FromDefault:
-		c.MaxLine = c.MaxHead
+		c.Server.HTTP.Limits.RequestLine = c.Server.HTTP.Limits.Head
 	default:
-		return fmt.Errorf("%s (%s, %s) is less than %s (%s, %s)", head, showSize(int64(c.MaxHead)), s.from[head],
-			line, showSize(int64(c.MaxLine)), s.from[line])
+		return fmt.Errorf("%s (%s, %s) is less than %s (%s, %s)", head, showSize(int64(c.Server.HTTP.Limits.Head)), s.from[head],
+			line, showSize(int64(c.Server.HTTP.Limits.RequestLine)), s.from[line])
 	}
 	return nil
 }
@@ -338,7 +338,7 @@ const devBind = "127.0.0.1:" + defaultPort
 // settleDev sets the settings that Dev implies, as far as other settings do not
 // say otherwise.
 func (s *Settings) settleDev(c *Config) {
-	c.LoopDebug = c.Debug
+	c.Server.Debug = c.Debug // --dev does not raise that of the loop
 	if s.byDev("reload") {
 		c.Reload = true
 	}

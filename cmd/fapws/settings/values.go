@@ -10,13 +10,30 @@ import (
 	"time"
 )
 
-// value reads one setting into its field of a Config. The errors of its
-// methods name the allowed values; their text follows "must be ".
-type value interface {
-	fromText(string) error // of a flag, the environment, the table
-	fromScript(any) error  // int64, float64, string, bool, []any or Object
-	String() string        // as fromText reads it
+// value reads one setting into its field of a Config. The errors of parse name the allowed values; their text follows
+// "must be ".
+type value struct {
+	parse func(text string) error // of a flag, the environment, the table
+	show  func() string           // as parse reads it
+
+	kind   kind
+	file   string             // what is allowed, for something of another kind in a file; "": as parse says
+	script string             // the same for a script
+	number func(int64) string // the text that a number in a script stands for; nil: there is none, unless kind has isNumber
+	empty  func()             // for an empty array in a file, which takes a default away; nil: not allowed
+	words  []string           // to be completed
 }
+
+// kind says what a file or a script may have for a value.
+type kind int
+
+const (
+	isText kind = 1 << iota
+	isBool
+	isNumber
+	isFloat
+	isList // repeated flags are one, too
+)
 
 // Object stands for a value of the script that no setting can have: anything
 // but a number, a string, a bool or a list.
@@ -24,186 +41,158 @@ type Object struct {
 	Repr string // as repr() shows it
 }
 
-// count is an integer in a range.
-type count struct {
-	to       *int
-	min, max int
-}
-
-func (v *count) fromText(s string) error {
-	n, err := strconv.Atoi(strings.TrimSpace(s))
-	if err != nil {
-		return v.allowed()
+// of returns a value of a kind that is read into to.
+func of[T any](to *T, kind kind, read func(text string) (T, error), show func(T) string) *value {
+	parse := func(text string) error {
+		x, err := read(text)
+		if err == nil {
+			*to = x
+		}
+		return err
 	}
-	return v.put(int64(n))
+	return &value{kind: kind, parse: parse, show: func() string { return show(*to) }}
 }
 
-func (v *count) fromScript(x any) error {
-	n, ok := x.(int64) // True is an int for Python; a setting is not a truth
+func itself(s string) string { return s }
+
+// wrong is the error of something of another kind.
+func (v *value) wrong(allowed string) error {
+	if allowed != "" {
+		return errors.New(allowed)
+	}
+	return v.parse("\x00") // which is never right
+}
+
+// single returns the text that something of a file or a script stands for, unless it is a list.
+func (v *value) single(x any) (text string, ok bool) {
+	switch x := x.(type) {
+	case string:
+		return x, v.kind&isText != 0
+	case bool:
+		return strconv.FormatBool(x), v.kind&isBool != 0
+	case int64:
+		return strconv.FormatInt(x, 10), v.kind&isNumber != 0
+	case float64:
+		return strconv.FormatFloat(x, 'f', -1, 64), v.kind&isFloat != 0
+	}
+	return "", false
+}
+
+// fromScript reads x, an int64, float64, string, bool, []any or Object.
+func (v *value) fromScript(x any) error {
+	if n, is := x.(int64); is && v.number != nil {
+		return v.parse(v.number(n))
+	}
+	text, ok := v.single(x)
+	if list, is := x.([]any); is && v.kind&isList != 0 {
+		texts := make([]string, len(list))
+		ok = true
+		for i := range list {
+			one, isString := list[i].(string)
+			texts[i], ok = one, ok && isString
+		}
+		text = strings.Join(texts, ",")
+	}
 	if !ok {
-		return v.allowed()
+		return v.wrong(v.script)
 	}
-	return v.put(n)
+	return v.parse(text)
 }
 
-func (v *count) put(n int64) error {
-	if n < int64(v.min) || n > int64(v.max) {
-		return v.allowed()
-	}
-	*v.to = int(n)
-	return nil
+// count is an integer in a range.
+func count(to *int, least, most int) *value {
+	return of(to, isNumber, func(text string) (int, error) {
+		n, err := strconv.Atoi(strings.TrimSpace(text))
+		if err != nil || n < least || n > most {
+			return 0, fmt.Errorf("an integer from %d to %d", least, most)
+		}
+		return n, nil
+	}, strconv.Itoa)
 }
-
-func (v *count) allowed() error { return fmt.Errorf("an integer from %d to %d", v.min, v.max) }
-func (v *count) String() string { return strconv.Itoa(*v.to) }
 
 // debugLevel is a count from 0 to 3; on and off, as other servers have it, are 1 and 0.
-type debugLevel struct{ count }
-
-func (v *debugLevel) fromText(s string) error {
-	var on bool
-	if (&toggle{&on}).fromText(s) == nil {
-		return v.fromScript(on)
+func debugLevel(to *int) *value {
+	v := count(to, 0, 3)
+	v.kind |= isBool
+	v.file, v.words = "true, false, or an integer from 0 to 3", []string{"0", "1", "2", "3"}
+	number := v.parse
+	v.parse = func(text string) error {
+		if on, err := onOff(text); err == nil && on {
+			text = "1"
+		} else if err == nil {
+			text = "0"
+		}
+		return number(text)
 	}
-	return v.count.fromText(s)
-}
-
-func (v *debugLevel) fromScript(x any) error {
-	switch x {
-	case true:
-		x = int64(1)
-	case false:
-		x = int64(0)
-	}
-	return v.count.fromScript(x)
+	return v
 }
 
 // size is a number of bytes in a range.
-type size[T int | int64] struct {
-	to       *T
-	min, max T
+func size[T int | int64](to *T, least, most T) *value {
+	show := func(n T) string { return showSize(int64(n)) }
+	return of(to, isText|isNumber, func(text string) (T, error) {
+		n, ok := ParseSize(text)
+		if !ok || n < int64(least) || n > int64(most) {
+			return 0, fmt.Errorf("a number of bytes, or one with K, M or G, from %s to %s", show(least), show(most))
+		}
+		return T(n), nil
+	}, show)
 }
-
-func (v *size[T]) fromText(s string) error {
-	n, ok := ParseSize(s)
-	if !ok {
-		return v.allowed()
-	}
-	return v.put(n)
-}
-
-func (v *size[T]) fromScript(x any) error {
-	switch x := x.(type) {
-	case int64:
-		return v.put(x)
-	case string:
-		return v.fromText(x)
-	}
-	return v.allowed()
-}
-
-func (v *size[T]) put(n int64) error {
-	if n < int64(v.min) || n > int64(v.max) {
-		return v.allowed()
-	}
-	*v.to = T(n)
-	return nil
-}
-
-func (v *size[T]) allowed() error {
-	return fmt.Errorf("a number of bytes, or one with K, M or G, from %s to %s",
-		showSize(int64(v.min)), showSize(int64(v.max)))
-}
-
-func (v *size[T]) String() string { return showSize(int64(*v.to)) }
 
 // duration is a time of up to a year.
-type duration struct {
-	to  *time.Duration
-	min time.Duration
+func duration(to *time.Duration, least time.Duration) *value {
+	return of(to, isText|isNumber|isFloat, func(text string) (time.Duration, error) {
+		d, ok := ParseDuration(text)
+		if !ok || d < least || d > longest {
+			return 0, fmt.Errorf("seconds, or a time such as 500ms, 30s, 5m, 1h or 7d, from %s to a year", showDuration(least))
+		}
+		return d, nil
+	}, showDuration)
 }
 
 const longest = 366 * 24 * time.Hour
 
-func (v *duration) fromText(s string) error {
-	d, ok := ParseDuration(s)
-	return v.put(d, ok)
+// word is a text that check takes.
+func word(to *string, check func(string) error) *value {
+	v := of(to, isText, func(text string) (string, error) { return text, check(text) }, itself)
+	v.file, v.script = "a string", "a string"
+	return v
 }
-
-func (v *duration) fromScript(x any) error {
-	switch x := x.(type) {
-	case int64:
-		return v.put(seconds(float64(x)))
-	case float64:
-		return v.put(seconds(x))
-	case string:
-		return v.fromText(x)
-	}
-	return v.put(0, false)
-}
-
-func (v *duration) put(d time.Duration, ok bool) error {
-	if !ok || d < v.min || d > longest {
-		return fmt.Errorf("seconds, or a time such as 500ms, 30s, 5m, 1h or 7d, from %s to a year", showDuration(v.min))
-	}
-	*v.to = d
-	return nil
-}
-
-func (v *duration) String() string { return showDuration(*v.to) }
 
 // text is any string without a NUL byte.
-type text struct{ to *string }
-
-func (v *text) fromText(s string) error {
-	if s == "" || strings.ContainsRune(s, 0) {
-		return errors.New("a name, not empty")
-	}
-	*v.to = s
-	return nil
+func text(to *string) *value {
+	return word(to, func(s string) error {
+		if s == "" || strings.ContainsRune(s, 0) {
+			return errors.New("a name, not empty")
+		}
+		return nil
+	})
 }
-
-func (v *text) fromScript(x any) error {
-	s, ok := x.(string)
-	if !ok {
-		return errors.New("a string")
-	}
-	return v.fromText(s)
-}
-
-func (v *text) String() string { return *v.to }
 
 // level is one of LogLevels. A script may use the numbers of Python's logging.
-type level struct{ to *string }
-
-func (v *level) fromText(s string) error {
-	s = strings.ToLower(strings.TrimSpace(s))
-	switch s {
-	case "warn":
-		s = "warning"
-	case "critical", "fatal":
-		s = "error"
-	}
-	if !slices.Contains(LogLevels, s) {
-		return errors.New("debug, info, warning or error")
-	}
-	*v.to = s
-	return nil
-}
-
-func (v *level) fromScript(x any) error {
-	switch x := x.(type) {
-	case string:
-		return v.fromText(x)
-	case int64:
-		if x >= 0 && x <= 50 && x%10 == 0 {
-			return v.fromText([...]string{"debug", "debug", "info", "warning", "error", "error"}[x/10])
+func level(to *string) *value {
+	v := of(to, isText, func(text string) (string, error) {
+		text = strings.ToLower(strings.TrimSpace(text))
+		switch text {
+		case "warn":
+			text = "warning"
+		case "critical", "fatal":
+			text = "error"
 		}
+		if !slices.Contains(LogLevels, text) {
+			return "", errors.New("debug, info, warning or error")
+		}
+		return text, nil
+	}, itself)
+	v.words = LogLevels
+	v.number = func(n int64) string {
+		if n < 0 || n > 50 || n%10 != 0 {
+			return ""
+		}
+		return [...]string{"debug", "debug", "info", "warning", "error", "error"}[n/10]
 	}
-	return v.fromText("")
+	return v
 }
-
-func (v *level) String() string { return *v.to }
 
 // showGiven writes a value of the script as Python would, as far as a line
 // of an error message needs it.

@@ -1,9 +1,11 @@
 package settings
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,53 +14,29 @@ import (
 )
 
 // logFormat is a format of the access log.
-type logFormat struct{ to *string }
-
-func (v *logFormat) fromText(s string) error {
-	if _, err := logfile.ParseFormat(s); err != nil {
-		return fmt.Errorf("a format of the access log: %w", err)
-	}
-	*v.to = s
-	return nil
+func logFormat(to *string) *value {
+	v := of(to, isText, func(text string) (string, error) {
+		if _, err := logfile.ParseFormat(text); err != nil {
+			return "", fmt.Errorf("a format of the access log: %w", err)
+		}
+		return text, nil
+	}, itself)
+	v.script, v.words = "a string", logfile.FormatNames
+	return v
 }
-
-func (v *logFormat) fromScript(x any) error {
-	s, ok := x.(string)
-	if !ok {
-		return errors.New("a string")
-	}
-	return v.fromText(s)
-}
-
-func (v *logFormat) String() string { return *v.to }
 
 // logRotate is when logs are rotated by time.
-type logRotate struct{ to *string }
-
-func (v *logRotate) fromText(s string) error {
-	switch s {
-	case "off", "hourly", "daily", "weekly":
-		*v.to = s
-		return nil
-	}
-	if d, ok := ParseDuration(s); !ok || d < time.Second || d > longest {
-		return errors.New("off, hourly, daily, weekly, or a time such as 30m, 6h or 2d, from 1s to a year")
-	}
-	*v.to = s
-	return nil
+func logRotate(to *string) *value {
+	words := []string{"off", "hourly", "daily", "weekly"}
+	v := of(to, isText, func(text string) (string, error) {
+		if d, ok := ParseDuration(text); !slices.Contains(words, text) && (!ok || d < time.Second || d > longest) {
+			return "", errors.New("off, hourly, daily, weekly, or a time such as 30m, 6h or 2d, from 1s to a year")
+		}
+		return text, nil
+	}, itself)
+	v.words, v.number = words, func(n int64) string { return strconv.FormatInt(n, 10) }
+	return v
 }
-
-func (v *logRotate) fromScript(x any) error {
-	switch x := x.(type) {
-	case string:
-		return v.fromText(x)
-	case int64:
-		return v.fromText(fmt.Sprint(x))
-	}
-	return v.fromText("")
-}
-
-func (v *logRotate) String() string { return *v.to }
 
 // LogSchedule is LogRotate as package logfile has it.
 func (c *Config) LogSchedule() logfile.Schedule {
@@ -75,94 +53,76 @@ func (c *Config) LogSchedule() logfile.Schedule {
 }
 
 // statusPrefix is a path, or "off".
-type statusPrefix struct {
-	to      *string
-	example string
-}
-
-func (v *statusPrefix) fromText(s string) error {
-	if s == "off" || s == "" {
-		*v.to = ""
-		return nil
-	}
-	s = strings.TrimRight(s, "/")
-	plain := !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("?#%;", r) })
-	if !strings.HasPrefix(s, "/") || !plain || path.Clean(s) != s {
-		return fmt.Errorf("a path under /, such as %s, or off", v.example)
-	}
-	*v.to = s
-	return nil
-}
-
-func (v *statusPrefix) fromScript(any) error { return errors.New("given as a flag") }
-
-func (v *statusPrefix) String() string {
-	if *v.to == "" {
-		return "off"
-	}
-	return *v.to
+func statusPrefix(to *string, example string) *value {
+	return of(to, isText, func(text string) (string, error) {
+		if text == "off" || text == "" {
+			return "", nil
+		}
+		text = strings.TrimRight(text, "/")
+		plain := !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("?#%;", r) })
+		if !strings.HasPrefix(text, "/") || !plain || path.Clean(text) != text {
+			return "", fmt.Errorf("a path under /, such as %s, or off", example)
+		}
+		return text, nil
+	}, func(prefix string) string { return cmp.Or(prefix, "off") })
 }
 
 // SandboxModes are the values of Config.Sandbox.
 var SandboxModes = []string{"off", "on", "strict"}
 
 // sandboxMode is one of SandboxModes, or yes or no.
-type sandboxMode struct{ choice }
-
-func (v *sandboxMode) fromText(s string) error {
-	var on bool
-	if (&toggle{&on}).fromText(s) != nil {
-		return v.choice.fromText(s)
-	}
-	*v.to = SandboxModes[0]
-	if on {
-		*v.to = SandboxModes[1]
-	}
-	return nil
-}
-
-// ports is a list of ports, separated by commas.
-type ports struct {
-	to   *[]int
-	unix *bool // the list may have the word "unix"; nil: it may not
-}
-
-func (v *ports) fromText(s string) error {
-	var list []int
-	unix, word := false, ""
-	if v.unix != nil {
-		word = " or unix,"
-	}
-	for one := range strings.SplitSeq(s, ",") {
-		if v.unix != nil && strings.TrimSpace(one) == "unix" {
-			unix = true
-			continue
+func sandboxMode(to *string) *value {
+	v := of(to, isText|isBool, func(text string) (string, error) {
+		on, err := onOff(text)
+		switch {
+		case err != nil:
+			return oneOf(SandboxModes)(text)
+		case on:
+			return SandboxModes[1], nil
 		}
-		n, err := strconv.Atoi(strings.TrimSpace(one))
-		if err != nil || n < 1 || n > 65535 {
-			return fmt.Errorf("ports from 1 to 65535,%s separated by commas; not %s", word, shorten(one))
+		return SandboxModes[0], nil
+	}, itself)
+	v.words = SandboxModes
+	return v
+}
+
+// ports is a list of ports, separated by commas. The list may have the word "unix", unless that is nil.
+func ports(to *[]int, unix *bool) *value {
+	v := of(to, isText|isNumber|isList, func(text string) (all []int, err error) {
+		sockets, word := false, ""
+		if unix != nil {
+			word = " or unix,"
 		}
-		list = append(list, n)
+		for one := range strings.SplitSeq(text, ",") {
+			if unix != nil && strings.TrimSpace(one) == "unix" {
+				sockets = true
+				continue
+			}
+			n, err := strconv.Atoi(strings.TrimSpace(one))
+			if err != nil || n < 1 || n > 65535 {
+				return nil, fmt.Errorf("ports from 1 to 65535,%s separated by commas; not %s", word, shorten(one))
+			}
+			all = append(all, n)
+		}
+		if unix != nil {
+			*unix = sockets
+		}
+		return all, nil
+	}, func(all []int) string {
+		var texts []string
+		if unix != nil && *unix {
+			texts = append(texts, "unix")
+		}
+		for _, n := range all {
+			texts = append(texts, strconv.Itoa(n))
+		}
+		return strings.Join(texts, ",")
+	})
+	v.file = "a port or an array of ports"
+	v.empty = func() {
+		if *to = nil; unix != nil {
+			*unix = false
+		}
 	}
-	v.put(list, unix)
-	return nil
-}
-
-func (v *ports) put(list []int, unix bool) {
-	if *v.to = list; v.unix != nil {
-		*v.unix = unix
-	}
-}
-
-func (v *ports) fromScript(any) error { return errors.New("given as a flag") }
-
-func (v *ports) String() string {
-	var texts []string
-	if v.unix != nil && *v.unix {
-		texts = append(texts, "unix")
-	}
-	for _, n := range *v.to {
-		texts = append(texts, strconv.Itoa(n))
-	}
-	return strings.Join(texts, ",")
+	return v
 }

@@ -87,7 +87,7 @@ func Run(what *plan.Plan, front *worker.Presence, stderr io.Writer) (code int, e
 	}
 	system.Distrust(what.Changeable(&p.conf))
 	if p.identity != nil {
-		plan.GiveLogs(p.logNames(), p.identity.Credential(), plan.NewLogs(stderr, p.conf.LogLevel, p.conf.LoopDebug))
+		plan.GiveLogs(p.logNames(), p.identity.Credential(), plan.NewLogs(stderr, p.conf.LogLevel, p.conf.Server.Debug))
 	}
 	if err := p.errors.Open(&p.conf, p.reopenWorkerLogs); err != nil {
 		return 0, err
@@ -231,7 +231,7 @@ func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err er
 	if err := json.Unmarshal(first.Settings, &p.settled); err != nil {
 		return nil, err
 	}
-	p.log.SetLevel(p.settled.LogLevel, p.settled.LoopDebug)
+	p.log.SetLevel(p.settled.LogLevel, p.settled.Debug)
 	if err := p.front.WritePid(); err != nil {
 		return nil, err
 	}

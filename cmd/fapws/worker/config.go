@@ -2,15 +2,12 @@ package worker
 
 import (
 	"fmt"
-	"math"
-	"net/netip"
 	"os"
 	"path/filepath"
 	goruntime "runtime"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -18,91 +15,33 @@ import (
 	"fapws/cmd/fapws/process"
 	"fapws/pybridge"
 	"fapws/runtime"
-	"fapws/runtime/http1"
-	"fapws/runtime/live"
 	"fapws/runtime/source/static"
 	"fapws/runtime/source/upload"
 	"fapws/runtime/system"
 )
 
-// config returns the settings of the event loop.
+// config returns the Config of the server: the settings, and what only this process knows.
 func (s *service) config() runtime.Config {
-	rate := int(min(s.conf.BodyMinRate, math.MaxInt))
-	if rate == 0 {
-		rate = -1
-	}
-	c := runtime.Config{
-		Private: s.private(),
-		Limits: http1.Limits{
-			RequestLine: s.conf.MaxLine,
-			FieldLine:   s.conf.MaxField,
-			Head:        s.conf.MaxHead,
-			Fields:      s.conf.MaxFields,
-		},
-		MaxBodySize:   s.conf.MaxBodySize,
-		MaxClients:    s.conf.MaxClients,
-		Refuse:        s.conf.MaxClientsAction == "503",
-		HeadTimeout:   s.conf.HeadTimeout,
-		BodyTimeout:   s.conf.BodyTimeout,
-		BodyRate:      rate,
-		KeepAlive:     s.conf.KeepAlive,
-		WriteTimeout:  s.conf.WriteTimeout,
-		MaxUnsent:     s.maxUnsent(),
-		MaxUnread:     maxUnread(memoryLimit(), int64(s.conf.HTTP2ConnectionWindow)),
-		StartWait:     s.conf.StartWait,
-		Timeout:       s.conf.Timeout,
-		ProxyProtocol: s.conf.ProxyProtocol,
-		RootPath:      s.conf.RootPath,
-		SendfileRoots: s.conf.SendfileRoots,
-		AccelRoots:    accelRoots(s.conf.AccelRoots),
-		Debug:         s.conf.LoopDebug,
-		Trace:         s.conf.Trace,
-		AccessLog:     s.access,
-		Log:           s.log.Log,
-		LogClient:     s.log.LogClient,
-		OnIdle:        s.memory.Quiet,
-		CacheSize:     s.conf.CacheMaxSize,
-
-		H2C:          s.conf.H2C,
-		HTTP2Streams: s.conf.HTTP2MaxStreams,
-		HTTP2Resets:  s.conf.HTTP2MaxResets,
-		HTTP2Window:  s.conf.HTTP2MaxWindow,
-
-		HTTP2ConnectionWindow: s.conf.HTTP2ConnectionWindow,
-
-		WebSocketMaxSize:     s.conf.WebSocketMaxSize,
-		WebSocketPing:        orNever(s.conf.WebSocketPing),
-		WebSocketPingTimeout: orNever(s.conf.WebSocketPingTimeout),
-		NoWebSocketDeflate:   !s.conf.WebSocketDeflate,
-
-		Channels: live.StreamConfig{
-			Subscribers: s.conf.ChannelSubscribers,
-			PerAddress:  s.conf.ChannelPerAddress,
-			Buffer:      s.conf.ChannelBuffer,
-			History:     s.conf.ChannelHistory,
-			Heartbeat:   s.conf.ChannelHeartbeat,
-			Retry:       s.conf.ChannelRetry,
-			MaxEvent:    s.conf.ChannelMaxEvent,
-		},
+	c := s.conf.Server
+	c.Private = s.private()
+	c.MaxUnsent = s.maxUnsent()
+	c.HTTP2.MaxUnread = maxUnread(memoryLimit(), int64(c.HTTP2.ConnectionWindow))
+	c.OnIdle = s.memory.Quiet
+	c.Log, c.Sites.LogClient, c.Sites.AccessLog = s.log.Log, s.log.LogClient, s.access
+	c.Purged = s.relay.purge
+	c.Programs = s.programs.Handler
+	c.Sites.RefuseUnknownHosts = s.plan.Site.UnknownHost == "421"
+	if s.conf.Dev {
+		c.Sites.Answered = s.log.Requests()
 	}
 	if s.sleeper != nil {
-		c.Needed = s.sleeper.need
+		c.Sites.Needed = s.sleeper.need
 	}
 	if s.want != nil {
-		c.TLS, c.TLSTimeout, c.TLSHandshakes = s.tls.Config(), s.conf.TLSTimeout, s.conf.TLSMost
+		c.TLS = s.tls.Config()
 	}
-	if c.Channels.History == 0 {
-		c.Channels.History = -1
-	}
-	c.Purged = s.relay.purge
 	s.useChannels(&c.Channels)
 	s.host.configure(&c)
-	if s.conf.Dev {
-		c.Answered = s.log.Requests()
-	}
-	c.Programs = s.programs.Handler
-	c.RefuseUnknownHosts = s.plan.Site.UnknownHost == "421"
-	c.Proxies, c.ProxyUnix = proxies(s.conf.Proxies)
 	return c
 }
 
@@ -122,8 +61,8 @@ var memoryLimit = sync.OnceValue(func() int64 { return confine.MemoryLimit(os.Di
 
 // maxUnsent returns runtime.Config.MaxUnsent; 0: its default.
 func (s *service) maxUnsent() int64 {
-	if s.conf.MaxUnsent > 0 {
-		return s.conf.MaxUnsent
+	if s.conf.Server.MaxUnsent > 0 {
+		return s.conf.Server.MaxUnsent
 	}
 	workers := s.conf.Workers
 	if workers == 0 {
@@ -139,46 +78,6 @@ func (s *service) maxUnsent() int64 {
 
 // maxUnread is runtime.Config.MaxUnread where a process can use limit bytes: an eighth, up to twelve times the window of a connection. 0: the default.
 func maxUnread(limit, window int64) int64 { return min(limit/8, 12*window) }
-
-// orNever is d as the loop takes it, which has a default for 0.
-func orNever(d time.Duration) time.Duration {
-	if d == 0 {
-		return -1
-	}
-	return d
-}
-
-// proxies turns the text that settings has checked into networks. "*" is every address.
-func proxies(list []string) (networks []netip.Prefix, unix bool) {
-	for _, one := range list {
-		switch one {
-		case "unix":
-			unix = true
-		case "*":
-			unix = true
-			networks = append(networks, netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0))
-		default:
-			prefix, err := netip.ParsePrefix(one)
-			if err != nil {
-				addr := netip.MustParseAddr(one).Unmap()
-				prefix = netip.PrefixFrom(addr, addr.BitLen())
-			}
-			if a := prefix.Addr(); a.Is4In6() && prefix.Bits() >= 96 {
-				prefix = netip.PrefixFrom(a.Unmap(), prefix.Bits()-96)
-			}
-			networks = append(networks, prefix.Masked())
-		}
-	}
-	return networks, unix
-}
-
-func accelRoots(list []string) (roots []static.AccelRoot) {
-	for _, one := range list {
-		prefix, folder, _ := strings.Cut(one, "=")
-		roots = append(roots, static.AccelRoot{Prefix: prefix, Root: folder})
-	}
-	return roots
-}
 
 // leastProcessors is how many goroutines Go may run at once, at least. With one,
 // Go's monitor takes the processor from every system call, and inline from every
@@ -236,7 +135,7 @@ func (s *service) sandboxRules() (*confine.Rules, error) {
 		stored[i] = upload.Place(stored[i])
 	}
 	r := &confine.Rules{
-		Read:            slices.Concat(system.Directories(), reach.Files, conf.SendfileRoots, conf.SandboxRead),
+		Read:            slices.Concat(system.Directories(), reach.Files, conf.Server.SendfileRoots, conf.SandboxRead),
 		Write:           slices.Concat([]string{os.TempDir()}, stored, conf.SandboxWrite),
 		Exec:            conf.SandboxExec,
 		Connect:         reach.Ports,
@@ -247,9 +146,8 @@ func (s *service) sandboxRules() (*confine.Rules, error) {
 	if s.built != nil {
 		r.Read, r.Write = append(r.Read, s.built.Reads...), append(r.Write, s.built.Writes...)
 	}
-	for _, one := range conf.AccelRoots {
-		_, folder, _ := strings.Cut(one, "=")
-		r.Read = append(r.Read, folder)
+	for _, one := range conf.Server.AccelRoots {
+		r.Read = append(r.Read, one.Root)
 	}
 	if r.Programs { // those of CGI are in directories that are served
 		r.Exec = append(slices.Clone(r.Read), r.Exec...)

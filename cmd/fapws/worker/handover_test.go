@@ -9,6 +9,7 @@ import (
 	"fapws/cmd/fapws/pool"
 	"fapws/runtime"
 	"fapws/runtime/live"
+	"fapws/runtime/runtimetest"
 )
 
 // slowGiver gives pieces of history, each after a while.
@@ -78,7 +79,7 @@ func TestTakeForgedHistory(t *testing.T) {
 
 func newServer(t *testing.T) *runtime.Server {
 	t.Helper()
-	s, err := runtime.New(runtime.Config{})
+	s, err := runtime.New(runtimetest.Config())
 	if err != nil {
 		t.Fatal(err)
 	}

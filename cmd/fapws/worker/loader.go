@@ -52,7 +52,7 @@ func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 	if err := s.plan.Find(); err != nil {
 		return 0, process.ExitFrom(err)
 	}
-	s.log = plan.NewLogs(s.stderr, s.plan.Conf.LogLevel, s.plan.Conf.LoopDebug)
+	s.log = plan.NewLogs(s.stderr, s.plan.Conf.LogLevel, s.plan.Conf.Server.Debug)
 	app, err := s.plan.Load(s.report)
 	if err != nil {
 		return 0, err
@@ -76,7 +76,7 @@ func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 		return 0, err
 	}
 	run := s.runConfig()
-	run.Timeout = s.conf.Timeout
+	run.Timeout = s.conf.Server.Timeout
 	if err := app.ServeForks(run, control); err != nil {
 		return 0, process.ExitNotStarted("%v", err)
 	}
@@ -138,8 +138,8 @@ func (s *service) useLoader(loader *programs.Loader) {
 	serving := programs.Serving{
 		Site:      programs.Site{Software: process.Software()},
 		Gate:      programs.NewGate(s.conf.MaxForks, s.conf.MaxQueue),
-		Timeout:   s.conf.Timeout,
-		StartWait: s.conf.StartWait,
+		Timeout:   s.conf.Server.Timeout,
+		StartWait: s.conf.Server.Sites.StartWait,
 		IdleStop:  s.conf.IdleStop,
 		Log: func(number int, client, line string) {
 			s.logs.Client(number, logfile.Error, client, line)

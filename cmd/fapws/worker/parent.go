@@ -131,9 +131,9 @@ func (p *Parent) early() []*conn.Listener { return nil }
 
 func (p *Parent) configure(c *runtime.Config) {
 	c.Channels.Epoch, c.Channels.HandOver = p.epoch, true
-	c.MaxRequests, c.OnMaxRequests = withJitter(p.s.conf.MaxRequests, p.s.conf.MaxRequestsJitter), p.onMaxRequests
+	c.Sites.MaxRequests, c.Sites.OnMaxRequests = withJitter(p.s.conf.MaxRequests, p.s.conf.MaxRequestsJitter), p.onMaxRequests
 	if severalWorkers(p.s.conf.Workers) {
-		c.Concurrency = max(1, p.s.conf.Threads)
+		c.Accept.Concurrency = max(1, p.s.conf.Threads)
 	}
 }
 
@@ -284,6 +284,7 @@ func (p *Parent) loaded(kind pool.Kind, served string) {
 	text, err := json.Marshal(Settled{
 		Config:   s.conf,
 		BindFrom: s.plan.Settings.Source("bind"),
+		Debug:    s.conf.Server.Debug,
 		Python:   s.plan.Python(),
 		Served:   served,
 	})

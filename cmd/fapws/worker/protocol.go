@@ -26,6 +26,7 @@ import (
 type Settled struct {
 	settings.Config
 	BindFrom settings.Source
+	Debug    int    // of the loop
 	Python   string // version, or "" without an interpreter
 	Served   string // the application or site, human-readable
 }

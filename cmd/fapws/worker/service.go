@@ -208,7 +208,7 @@ func (s *service) start() (err error) {
 			return err
 		}
 	}
-	s.log.SetLevel(s.conf.LogLevel, s.conf.LoopDebug)
+	s.log.SetLevel(s.conf.LogLevel, s.conf.Server.Debug)
 	system.Distrust(s.plan.Changeable(&s.conf, uploads(s.contents)...))
 	if err := s.plan.CheckOutside(&s.conf, s.contents); err != nil { // a reload or the script may have changed settings, and only the script has PATHS
 		return err
@@ -295,7 +295,7 @@ func (s *service) startPython() (*pybridge.Handler, error) {
 	run.Threads = s.conf.Threads
 	run.Purge, run.Publish = s.purge, s.publish
 	run.Join, run.Leave = s.server.JoinGroup, s.server.LeaveGroup
-	run.Timeout = s.conf.Timeout
+	run.Timeout = s.conf.Server.Timeout
 	s.host.configurePython(&run)
 	var handler *pybridge.Handler
 	var err error
@@ -319,9 +319,9 @@ func (s *service) runConfig() pybridge.RunConfig {
 		Stamped:      s.errors.Redirected(),
 		Multiprocess: severalWorkers(s.conf.Workers),
 		Software:     process.Software(),
-		SendFile:     len(s.conf.SendfileRoots) > 0,
-		Accel:        len(s.conf.AccelRoots) > 0,
-		MaxEvent:     s.conf.ChannelMaxEvent,
+		SendFile:     len(s.conf.Server.SendfileRoots) > 0,
+		Accel:        len(s.conf.Server.AccelRoots) > 0,
+		MaxEvent:     s.conf.Server.Channels.MaxEvent,
 	}
 }
 

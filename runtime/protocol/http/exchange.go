@@ -276,7 +276,7 @@ func (b *Body) Pause(now int64) { b.paused = now }
 func (b *Body) Resume(now int64) { b.begun += now - b.paused }
 
 // TooSlow reports whether b, once the timeout has passed, has arrived at less than rate bytes per second.
-func (b *Body) TooSlow(now int64, timeout time.Duration, rate int) bool {
+func (b *Body) TooSlow(now int64, timeout time.Duration, rate int64) bool {
 	age := now - b.begun
 	return age > int64(timeout) && float64(b.size) < float64(rate)*float64(age)/1e9
 }

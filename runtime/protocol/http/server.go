@@ -64,14 +64,18 @@ type Host interface {
 
 // Config says how the connections of a Server behave.
 type Config struct {
-	Limits      *http1.Limits // of the head of a request
-	HeadTimeout time.Duration // in which it has to arrive
+	Limits      http1.Limits  // of the head of a request (414 and 431 beyond)
+	HeadTimeout time.Duration // in which it has to arrive, from its first byte or from the start of the connection
 	BodyTimeout time.Duration // how long a client may pause while it sends a body
-	BodyRate    int           // bytes per second that a body has to have after that
+	BodyRate    int64         // bytes per second that a body has to have on average after that; 0 or less: any
 	KeepAlive   time.Duration // how long a connection may be idle
-	SpoolSize   int           // bytes of a body that are kept in memory
-	SpoolDir    string        // where the others go
-	MaxSpools   int           // files with bodies, of all clients: see Shares
+
+	SpoolSize int    // bytes of a body that are kept in memory; 0: 256 KiB
+	SpoolDir  string // where the others go, as files without a name; "": os.TempDir
+
+	// MaxSpools bounds the number of these files. One client gets up to a third of them; its further bodies wait for one, and are not read
+	// meanwhile. 0: an eighth of the descriptors that the process may have open.
+	MaxSpools int
 }
 
 // Server is what connections of HTTP share. It belongs to the event loop.

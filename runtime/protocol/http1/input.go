@@ -117,7 +117,7 @@ func (c *Conn) next(buf []byte) (used int, again bool) {
 	if c.state == StateHead {
 		req.Resume = c.resume
 	}
-	n, err := req.Parse(buf, s.Config.Limits)
+	n, err := req.Parse(buf, &s.Config.Limits)
 	if err != nil {
 		if err == http1.ErrNeedMore {
 			c.resume, req.Resume = req.Resume, http1.Resume{}

@@ -170,7 +170,7 @@ func TestUnreadControlFrames(t *testing.T) {
 	}
 	h.Do(func() {
 		for range 2000 {
-			c.budget.begin(DefaultMaxResets, 0)
+			c.budget.begin(usual.MaxResets, 0)
 			c.Input(flood.Bytes())
 			h.Flush()
 		}

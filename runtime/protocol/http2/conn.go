@@ -228,14 +228,6 @@ func (c *Conn) Busy() bool { return len(c.streams) > 0 || c.conn.Writing() }
 // Preface is what a client that speaks HTTP/2 sends first (RFC 9113 §3.4).
 const Preface = http2.ClientPreface
 
-// The limits of connections unless Config says otherwise.
-const (
-	DefaultMaxStreams       = 128
-	DefaultMaxResets        = 1000
-	DefaultMaxWindow        = 256 << 10
-	DefaultConnectionWindow = DefaultMaxStreams * initialWindow
-)
-
 // Config says what is different for HTTP/2.
 type Config struct {
 	MaxStreams int // streams of a connection, and requests of it that are worked on
@@ -246,7 +238,7 @@ type Config struct {
 	ConnectionWindow int
 
 	// MaxUnread is how many bytes clients may have sent ahead on all connections together, above 64 KiB on each: see http.Shares. A client gets up
-	// to a third.
+	// to a third. 0: twelve times ConnectionWindow.
 	MaxUnread int64
 }
 
@@ -277,7 +269,6 @@ const tick = eventloop.Tick
 // Init makes s ready. of has what it shares with connections of HTTP/1.
 func (s *Server) Init(of *http.Server) {
 	s.Server = of
-	s.Configure(Config{})
 	s.framer = http2.NewFramer(nil, &s.input)
 	s.framer.SetReuseFrames()
 	s.framer.SetMaxReadFrameSize(maxFrame)
@@ -287,12 +278,7 @@ func (s *Server) Init(of *http.Server) {
 
 // Configure sets how connections behave from now on.
 func (s *Server) Configure(cfg Config) {
-	s.cfg = Config{
-		MaxStreams:       cmp.Or(cfg.MaxStreams, DefaultMaxStreams),
-		MaxResets:        cmp.Or(cfg.MaxResets, DefaultMaxResets),
-		MaxWindow:        cmp.Or(cfg.MaxWindow, DefaultMaxWindow),
-		ConnectionWindow: cmp.Or(cfg.ConnectionWindow, DefaultConnectionWindow),
-	}
+	s.cfg = cfg
 	s.memory.Max = cmp.Or(cfg.MaxUnread, 12*int64(s.cfg.ConnectionWindow))
 }
 

@@ -65,11 +65,17 @@ type client struct {
 func (c *client) Account() string { return "" }
 func (c *client) Gone()           {}
 
+// usual is the Config of a host that a test does not configure.
+var usual = Config{MaxStreams: 128, MaxResets: 1000, MaxWindow: 256 << 10, ConnectionWindow: 8 << 20}
+
 func newHost(t testing.TB) *host {
 	t.Helper()
 	h := new(host)
 	h.Run(t, h, http.Config{MaxSpools: 100})
-	h.Do(func() { h.http2.Init(&h.Server) })
+	h.Do(func() {
+		h.http2.Init(&h.Server)
+		h.http2.Configure(usual)
+	})
 	return h
 }
 

@@ -69,7 +69,9 @@ func TestBadBody(t *testing.T) {
 func TestStreamedBody(t *testing.T) {
 	h := newHost(t)
 	h.Streams, h.MaxBody = true, -1
-	h.http2.Configure(Config{MaxWindow: 2 * initialWindow})
+	cfg := usual
+	cfg.MaxWindow = 2 * initialWindow
+	h.http2.Configure(cfg)
 	c, p := h.open(t)
 	p.request(1, "/later", false)
 	u := &uploads{peer: p, window: http2InitialWindow, streams: map[uint32]int{1: initialWindow}}

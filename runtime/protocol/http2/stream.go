@@ -76,7 +76,7 @@ func (c *Conn) open(b *headerBlock) {
 	s.head = b.appendHead(s.head)
 	r := s.Host.Request()
 	req := r.Parsed
-	if err := req.ParseWhole(s.head, s.Config.Limits); err != nil {
+	if err := req.ParseWhole(s.head, &s.Config.Limits); err != nil {
 		reply := exchange.Reply{Status: 400, Close: true}
 		if e, ok := err.(*http1.StatusError); ok {
 			reply.Status, reply.Text = e.Status, e.Text

@@ -54,7 +54,9 @@ func TestMalformedTrailers(t *testing.T) {
 // More streams than there may be are refused.
 func TestMaxStreams(t *testing.T) {
 	h := newHost(t)
-	h.http2.Configure(Config{MaxStreams: 2})
+	cfg := usual
+	cfg.MaxStreams = 2
+	h.http2.Configure(cfg)
 	_, p := h.open(t)
 	p.request(1, "/later", true)
 	p.request(3, "/later", true)

@@ -79,7 +79,9 @@ func (u *uploads) send(id uint32, n int) {
 
 // openUploads returns a connection whose window grows to so many bytes.
 func (h *host) openUploads(t *testing.T, window int) (*client, *uploads) {
-	h.http2.Configure(Config{ConnectionWindow: window})
+	cfg := usual
+	cfg.ConnectionWindow = window
+	h.http2.Configure(cfg)
 	c, p := h.open(t)
 	return c, &uploads{peer: p, window: http2InitialWindow, streams: map[uint32]int{}}
 }

@@ -19,6 +19,7 @@ import (
 	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/conn"
 	"fapws/runtime/logfile"
+	"fapws/runtime/runtimetest"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/programs"
 	"fapws/runtime/waittest"
@@ -43,7 +44,9 @@ func newFastCGISite(t *testing.T, o programs.FastCGIOptions) *fastcgiSite {
 	pool := backend.New(1000, func(line string) { s.logged("", line) })
 	index := pool.Add(responder)
 	there := pool.Add(backend.Func(func(w *backend.Response, r *backend.Request) { io.WriteString(w, "there") }))
-	server, err := runtime.New(runtime.Config{Log: func(_ logfile.Level, line string) { s.logged("", line) }})
+	cfg := runtimetest.Config()
+	cfg.Log = func(_ logfile.Level, line string) { s.logged("", line) }
+	server, err := runtime.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

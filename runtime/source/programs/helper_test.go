@@ -13,6 +13,7 @@ import (
 	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/conn"
 	"fapws/runtime/logfile"
+	"fapws/runtime/runtimetest"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/programs"
 	"fapws/runtime/waittest"
@@ -45,7 +46,9 @@ func newSite(t *testing.T, scripts map[string]string, change func(*programs.CGIO
 	pool := backend.New(1000, func(line string) { s.logged("", line) })
 	index := pool.Add(responder)
 	there := pool.Add(backend.Func(func(w *backend.Response, r *backend.Request) { io.WriteString(w, "there: "+r.Query()) }))
-	server, err := runtime.New(runtime.Config{Log: func(_ logfile.Level, line string) { s.logged("", line) }})
+	cfg := runtimetest.Config()
+	cfg.Log = func(_ logfile.Level, line string) { s.logged("", line) }
+	server, err := runtime.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

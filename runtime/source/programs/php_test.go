@@ -23,6 +23,7 @@ import (
 	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/conn"
 	"fapws/runtime/logfile"
+	"fapws/runtime/runtimetest"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/programs"
 	"fapws/runtime/waittest"
@@ -54,7 +55,9 @@ func newPHPSite(t *testing.T, scripts map[string]string, change func(*programs.P
 	}
 	pool := backend.New(1000, func(line string) { s.logged("", line) })
 	index := pool.Add(s.php)
-	server, err := runtime.New(runtime.Config{Log: func(_ logfile.Level, line string) { s.logged("", line) }})
+	cfg := runtimetest.Config()
+	cfg.Log = func(_ logfile.Level, line string) { s.logged("", line) }
+	server, err := runtime.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

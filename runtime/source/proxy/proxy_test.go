@@ -22,6 +22,7 @@ import (
 	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/conn"
 	"fapws/runtime/logfile"
+	"fapws/runtime/runtimetest"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/proxy"
 	"fapws/runtime/waittest"
@@ -31,7 +32,7 @@ import (
 // logged.
 func front(t *testing.T, prefix string, o proxy.Options) (address string, logged func() string) {
 	t.Helper()
-	return frontOf(t, prefix, o, runtime.Config{})
+	return frontOf(t, prefix, o, runtimetest.Config())
 }
 
 // frontOf is front with a Config.
@@ -50,7 +51,7 @@ func frontOf(t *testing.T, prefix string, o proxy.Options, cfg runtime.Config) (
 		t.Fatal(err)
 	}
 	pool := backend.New(64, note)
-	cfg.MaxBodySize, cfg.Proxies = 100<<20, []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}
+	cfg.Sites.MaxBodySize, cfg.Sites.Proxies = 100<<20, []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}
 	cfg.Log = func(level logfile.Level, line string) { note(level.String() + " " + line) }
 	s, err := runtime.New(cfg)
 	if err != nil {

@@ -20,6 +20,7 @@ import (
 	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
+	"fapws/runtime/runtimetest"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/programs"
 	"fapws/runtime/source/static"
@@ -274,7 +275,7 @@ func startOurs(t *testing.T, root, host string) string {
 			w.File(f, 0, info.Size())
 		}
 	}))
-	server, err := runtime.New(runtime.Config{})
+	server, err := runtime.New(runtimetest.Config())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"fapws/runtime/backend"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
+	"fapws/runtime/runtimetest"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/static"
 	"fapws/runtime/waittest"
@@ -57,7 +58,7 @@ func newSite(t *testing.T, o Options, files map[string]string) *site {
 	pool := backend.New(100, s.add)
 	parsed := pool.Add(pages)
 	dynamic := pool.Add(backend.Func(answer))
-	server, err := runtime.New(runtime.Config{})
+	server, err := runtime.New(runtimetest.Config())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -275,6 +275,9 @@ func (r *Response) Close() {
 // AccelRoot maps paths that begin with Prefix to files below Root.
 type AccelRoot struct{ Prefix, Root string }
 
+// String is "/prefix/=/folder".
+func (r AccelRoot) String() string { return r.Prefix + "=" + r.Root }
+
 // sendRoot is a folder of which a handler may have files sent.
 type sendRoot struct {
 	prefix string // beginning of the names of its files, without a slash at the end

@@ -124,8 +124,8 @@ func (h *Host) Run(t testing.TB, whole interface {
 	h.Set.Events, h.Set.WriteTimeout = loop, time.Hour
 	h.Set.Log = func(level logfile.Level, format string, args ...any) { t.Logf(format, args...) }
 	h.Init(whole, &h.Set, "test")
-	limits := http1.Limits{}.WithDefaults()
-	cfg.Limits, cfg.HeadTimeout, cfg.BodyTimeout, cfg.KeepAlive = &limits, time.Hour, time.Hour, time.Hour
+	cfg.Limits = cfg.Limits.WithDefaults()
+	cfg.HeadTimeout, cfg.BodyTimeout, cfg.KeepAlive = time.Hour, time.Hour, time.Hour
 	cfg.SpoolSize, cfg.SpoolDir = 1<<20, t.TempDir()
 	h.Configure(cfg)
 	loop.AtEndOfBatch(func() { h.Flush() })
