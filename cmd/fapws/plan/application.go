@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -64,12 +63,7 @@ func IsScript(place string) bool {
 		return false
 	}
 	// A folder is a script nowhere, but readScript says so better than Python.
-	return !st.IsDir() || len(moduleSource(place, "", nil)) == 0 && !IsFile(filepath.Join(place, "__init__.py"))
-}
-
-func IsFile(path string) bool {
-	st, err := os.Stat(path)
-	return err == nil && st.Mode().IsRegular()
+	return !st.IsDir() || len(moduleSource(place, "", nil)) == 0 && !settings.IsFile(filepath.Join(place, "__init__.py"))
 }
 
 // moduleSource returns the source of a module if it is a file in first ("" is
@@ -86,34 +80,10 @@ func moduleSource(name, first string, others []string) []byte {
 	return nil
 }
 
-// namesPATHS reports whether a line of source has the name PATHS, but neither in its comment nor as an
-// attribute nor the text of a string, config["PATHS"].
-func namesPATHS(source []byte) bool {
-	name := []byte("PATHS")
-	for at := 0; ; {
-		found := bytes.Index(source[at:], name)
-		if found < 0 {
-			return false
-		}
-		begin := at + found
-		at = begin + len(name)
-		line := source[bytes.LastIndexAny(source[:begin], "\r\n")+1 : begin]
-		apart := len(line) == 0 || !inWord(line[len(line)-1]) && line[len(line)-1] != '.'
-		if apart && bytes.IndexByte(line, '#') < 0 && (at == len(source) || !inWord(source[at])) {
-			return true
-		}
-	}
-}
-
-// inWord reports whether c is a part of a name or of a string beside it.
-func inWord(c byte) bool {
-	return c == '_' || c == '"' || c == '\'' || c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'
-}
-
 // HasPATHS reports whether the script or module seems to have a PATHS, and that is what
 // is asked for.
 func (a *Application) HasPATHS(conf settings.Config) bool {
-	return a.object == "" && !conf.Factory && conf.Interface != "wsgi" && conf.Interface != "asgi" && namesPATHS(a.Source)
+	return a.object == "" && !conf.Factory && conf.Interface != "wsgi" && conf.Interface != "asgi" && settings.HasWord(a.Source, "PATHS")
 }
 
 // runsAsMain reports whether the script is run, with __name__ "__main__", rather
@@ -180,7 +150,7 @@ func readScript(name string) ([]byte, error) {
 
 // packageOf returns the arguments of fapws for the package whose directory is name: "pkg", or "-C DIR pkg".
 func packageOf(name string) (args string, ok bool) {
-	if !IsFile(filepath.Join(name, "__init__.py")) {
+	if !settings.IsFile(filepath.Join(name, "__init__.py")) {
 		return "", false
 	}
 	name = filepath.Clean(name)

@@ -3,7 +3,6 @@ package plan
 import (
 	"net"
 	"net/url"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -282,11 +281,6 @@ func logFile(name string) string {
 }
 
 // existing returns those that exist.
-func existing(paths ...string) (files []string) {
-	for _, one := range paths {
-		if st, err := os.Stat(one); err == nil && st.Mode().IsRegular() {
-			files = append(files, one)
-		}
-	}
-	return files
+func existing(paths ...string) []string {
+	return slices.DeleteFunc(paths, func(path string) bool { return !settings.IsFile(path) })
 }

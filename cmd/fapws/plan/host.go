@@ -2,8 +2,8 @@ package plan
 
 import (
 	"errors"
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"fapws/cmd/fapws/settings"
@@ -234,23 +234,26 @@ type Route struct {
 type kind struct {
 	key   string
 	given func(*Route) bool
+	what  func(*Route) string // its value in words
 	// build returns the mounts that answer. It reports mistakes to builder.wrong.
 	build func(*builder, *Host, *Route) []sites.Mount
 }
 
+func folderOf(r *Route) string { return string(r.Folder) }
+
 // kinds are looked through in this order.
 var kinds = []kind{
-	{"app", func(r *Route) bool { return r.App.Name != "" }, (*builder).app},
-	{"cgi", func(r *Route) bool { return r.CGI.Given }, (*builder).cgi},
-	{"php", func(r *Route) bool { return r.PHP.Given }, (*builder).php},
-	{"fastcgi", func(r *Route) bool { return r.FastCGI.Address != "" }, (*builder).fastcgi},
-	{"ssi", func(r *Route) bool { return r.SSI.Given }, (*builder).ssi},
-	{"redirect", func(r *Route) bool { return r.Redirect != "" }, (*builder).redirect},
-	{"rewrite", func(r *Route) bool { return r.Rewrite != "" }, (*builder).rewrite},
-	{"proxy", func(r *Route) bool { return r.Proxy != "" }, (*builder).proxy},
-	{"upload", func(r *Route) bool { return r.Upload.To != "" }, (*builder).upload},
-	{"files", func(r *Route) bool { return r.Folder != "" && !r.SSI.Given }, (*builder).files},
-	{"status", func(r *Route) bool { return r.Status != 0 && r.Redirect == "" }, (*builder).status},
+	{"app", func(r *Route) bool { return r.App.Name != "" }, func(r *Route) string { return r.App.Name }, (*builder).app},
+	{"cgi", func(r *Route) bool { return r.CGI.Given }, func(r *Route) string { return string(r.CGI.Folder) }, (*builder).cgi},
+	{"php", func(r *Route) bool { return r.PHP.Given }, func(r *Route) string { return r.PHP.Command }, (*builder).php},
+	{"fastcgi", func(r *Route) bool { return r.FastCGI.Address != "" }, func(r *Route) string { return r.FastCGI.Address }, (*builder).fastcgi},
+	{"ssi", func(r *Route) bool { return r.SSI.Given }, folderOf, (*builder).ssi},
+	{"redirect", func(r *Route) bool { return r.Redirect != "" }, func(r *Route) string { return r.Redirect }, (*builder).redirect},
+	{"rewrite", func(r *Route) bool { return r.Rewrite != "" }, func(r *Route) string { return r.Rewrite }, (*builder).rewrite},
+	{"proxy", func(r *Route) bool { return r.Proxy != "" }, func(r *Route) string { return r.Proxy }, (*builder).proxy},
+	{"upload", func(r *Route) bool { return r.Upload.To != "" }, func(r *Route) string { return string(r.Upload.To) }, (*builder).upload},
+	{"files", func(r *Route) bool { return r.Folder != "" && !r.SSI.Given }, folderOf, (*builder).files},
+	{"status", func(r *Route) bool { return r.Status != 0 && r.Redirect == "" }, func(r *Route) string { return strconv.Itoa(r.Status) }, (*builder).status},
 }
 
 // given are the kinds that the route has.
@@ -312,32 +315,11 @@ func (r *Route) check(h *Host, report func(error)) {
 
 // What describes the route in words: "files /srv/x".
 func (r *Route) What() string {
-	switch of := r.given(); {
-	case len(of) == 0:
+	of := r.given()
+	if len(of) == 0 {
 		return "rules only"
-	case of[0].key == "app":
-		return "app " + r.App.Name
-	case of[0].key == "cgi":
-		return "cgi " + string(r.CGI.Folder)
-	case of[0].key == "php":
-		return "php " + r.PHP.Command
-	case of[0].key == "fastcgi":
-		return "fastcgi " + r.FastCGI.Address
-	case of[0].key == "ssi":
-		return "ssi " + string(r.Folder)
-	case of[0].key == "redirect":
-		return "redirect " + r.Redirect
-	case of[0].key == "rewrite":
-		return "rewrite " + r.Rewrite
-	case of[0].key == "proxy":
-		return "proxy " + r.Proxy
-	case of[0].key == "upload":
-		return "upload " + string(r.Upload.To)
-	case of[0].key == "files":
-		return "files " + string(r.Folder)
-	default:
-		return fmt.Sprintf("status %d", r.Status)
 	}
+	return of[0].key + " " + of[0].what(r)
 }
 
 // route builds the source of a route.
@@ -348,9 +330,5 @@ func (b *builder) route(h *Host, r *Route) []sites.Mount {
 	}
 	settings.InheritTable(&r.Files, &h.Files)
 	r.Rules.inherit(h.Rules)
-	if of[0].build == nil {
-		b.wrong(r.At.Errorf(of[0].key, "this kind of route cannot be served yet"))
-		return nil
-	}
 	return b.rules(r, of[0].build(b, h, r))
 }

@@ -235,14 +235,11 @@ func (n *Networks) FromFile(v settings.TOMLValue) error {
 			*n = append(*n, netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0))
 			continue
 		}
-		prefix, err := netip.ParsePrefix(one)
-		if addr, bad := netip.ParseAddr(one); err != nil && bad == nil {
-			prefix, err = netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()), nil
-		}
+		network, err := settings.ParseNetwork(one)
 		if err != nil {
 			return fmt.Errorf(`addresses, networks such as "10.0.0.0/8", or "all", not %q`, one)
 		}
-		*n = append(*n, prefix.Masked())
+		*n = append(*n, network)
 	}
 	return nil
 }

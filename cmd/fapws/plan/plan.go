@@ -249,7 +249,7 @@ func nothingNamed(cmd *settings.Command) error {
 		prefix += string(cmd.Word) + " "
 	}
 	found, apps := appsIn(".")
-	if IsFile("index.html") {
+	if settings.IsFile("index.html") {
 		found, apps = append(found, "index.html"), append(apps, ".")
 	}
 	if len(found) == 0 {
@@ -263,7 +263,7 @@ func nothingNamed(cmd *settings.Command) error {
 func appsIn(folder string) (found, apps []string) {
 	for _, name := range []string{"app.py", "main.py", "wsgi.py", "asgi.py", "application.py", "manage.py"} {
 		app := filepath.Join(folder, name)
-		if !IsFile(app) {
+		if !settings.IsFile(app) {
 			continue
 		}
 		if name == "manage.py" {
@@ -296,7 +296,7 @@ func (p *Plan) findVenv() (doubt string) {
 	for _, folder := range folders {
 		for _, name := range []string{".venv", "venv"} {
 			venv := filepath.Join(folder, name)
-			if !IsFile(filepath.Join(venv, "pyvenv.cfg")) {
+			if !settings.IsFile(filepath.Join(venv, "pyvenv.cfg")) {
 				continue
 			}
 			if err := pybridge.CheckVenv(venv); err != nil {

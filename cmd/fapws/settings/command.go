@@ -231,7 +231,7 @@ func (f Flags) TookApp() (flag, value string) {
 	for _, one := range f {
 		place, object := SplitApp(one.text)
 		file := strings.ReplaceAll(place, ".", "/")
-		if strings.HasSuffix(place, ".py") || IsDotted(place) && (object != "" || isFile(file+".py") || isFile(file+"/__init__.py")) {
+		if strings.HasSuffix(place, ".py") || IsDotted(place) && (object != "" || IsFile(file+".py") || IsFile(file+"/__init__.py")) {
 			return one.as, one.text
 		}
 	}

@@ -63,25 +63,26 @@ var peeked = []string{"SERVER", "THREADS"}
 // MentionedIn reports whether the source of a script has the name of a setting that only the run script can tell. Strings and
 // attributes (logging.DEBUG) do not count.
 func (s *Settings) MentionedIn(source []byte) bool {
-	return slices.ContainsFunc(s.Globals(), func(name string) bool { return !slices.Contains(peeked, name) && hasWord(source, name) })
+	return slices.ContainsFunc(s.Globals(), func(name string) bool { return !slices.Contains(peeked, name) && HasWord(source, name) })
 }
 
-// hasWord reports whether source has a word as a name of its own.
-func hasWord(source []byte, word string) bool {
-	inName := func(c byte) bool {
-		return c == '_' || c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || c >= 0x80
+// HasWord reports whether source has a word as a name of its own: not in a comment, nor as an attribute, nor beside a quote.
+func HasWord(source []byte, word string) bool {
+	beside := func(c byte) bool {
+		return c == '_' || c == '"' || c == '\'' || c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || c >= 0x80
 	}
-	for {
-		at := bytes.Index(source, []byte(word))
-		if at < 0 {
+	for end := 0; ; {
+		found := bytes.Index(source[end:], []byte(word))
+		if found < 0 {
 			return false
 		}
-		end := at + len(word)
-		before, behind := at == 0 || !inName(source[at-1]) && !bytes.ContainsRune([]byte(`.'"`), rune(source[at-1])), end == len(source) || !inName(source[end])
-		if before && behind {
+		begin := end + found
+		end = begin + len(word)
+		before := source[bytes.LastIndexAny(source[:begin], "\r\n")+1 : begin]
+		apart := len(before) == 0 || !beside(before[len(before)-1]) && before[len(before)-1] != '.'
+		if apart && bytes.IndexByte(before, '#') < 0 && (end == len(source) || !beside(source[end])) {
 			return true
 		}
-		source = source[end:]
 	}
 }
 
@@ -208,7 +209,7 @@ func DjangoModule(folder string) string {
 	}
 	for _, kind := range []string{".wsgi", ".asgi"} {
 		module := string(m[1]) + kind
-		if isFile(filepath.Join(folder, strings.ReplaceAll(module, ".", "/")+".py")) {
+		if IsFile(filepath.Join(folder, strings.ReplaceAll(module, ".", "/")+".py")) {
 			return module
 		}
 	}
@@ -228,7 +229,8 @@ func djangoModule(manage string) string {
 	return module
 }
 
-func isFile(path string) bool {
+// IsFile reports whether path leads to a regular file.
+func IsFile(path string) bool {
 	st, err := os.Stat(path)
 	return err == nil && st.Mode().IsRegular()
 }

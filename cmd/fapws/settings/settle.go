@@ -187,20 +187,15 @@ func (s *Settings) ReadScript(script string, global func(name string) (any, bool
 // which goes for its own paths: 0 if it has none, or if flag, environment or file
 // decide. global is as for ReadScript.
 func (s *Settings) BodyLimit(script string, global func(name string) (any, bool)) (int64, error) {
-	var c Config
-	for _, row := range s.rows {
-		if row.Name != "max-body-size" || s.from[row.Name].Level > FromScript {
-			continue
+	own := s.Clone()
+	own.conf.Server.Sites.MaxBodySize = 0
+	err := own.ReadScript(script, func(name string) (any, bool) {
+		if name != "MAX_BODY_SIZE" {
+			return nil, false
 		}
-		x, ok := global(row.Global)
-		if !ok {
-			continue
-		}
-		if err := row.value(&c).fromScript(x); err != nil {
-			return 0, fmt.Errorf("%s: %s is %s: must be %w", script, row.Global, showGiven(x), err)
-		}
-	}
-	return c.Server.Sites.MaxBodySize, nil
+		return global(name)
+	})
+	return own.conf.Server.Sites.MaxBodySize, err
 }
 
 // Suppose gives a setting that is at its default the value text, which was found in

@@ -242,7 +242,7 @@ func networks(given *[]string, to *[]netip.Prefix, unix *bool) *value {
 			case "*":
 				found = append(found, netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0))
 			default:
-				network, err := parseNetwork(one)
+				network, err := ParseNetwork(one)
 				if err != nil {
 					return nil, fmt.Errorf("IP addresses, networks such as 10.0.0.0/8, unix or *, not %s", shorten(one))
 				}
@@ -257,8 +257,8 @@ func networks(given *[]string, to *[]netip.Prefix, unix *bool) *value {
 	return v
 }
 
-// parseNetwork reads an address or a network. Those of IPv4 that are written as IPv6 are of IPv4.
-func parseNetwork(text string) (netip.Prefix, error) {
+// ParseNetwork reads an address or a network. Those of IPv4 that are written as IPv6 are of IPv4.
+func ParseNetwork(text string) (netip.Prefix, error) {
 	network, err := netip.ParsePrefix(text)
 	if err != nil {
 		addr, err := netip.ParseAddr(text)
