@@ -28,15 +28,24 @@ type Parts struct {
 	Loader   *programs.Loader   // its children run their handlers; nil: this process does
 	Programs *Programs
 
-	Token     func(token string) ([]byte, error) // see SiteParts
-	Authority []byte                             // certificate of the machine's own authority, PEM; nil without one
-	Logs      *LogFiles
-	Log       func(logfile.Level, string)
-	Run       string            // see SiteParts
-	Stops     *atomic.Bool      // see SiteParts
-	Status    backend.Responder // the status page; nil: there is none
+	// Token returns the answer to a public authority that asks for a token; nil: none does. It may be called on any
+	// goroutine.
+	Token func(token string) ([]byte, error)
 
-	Uploads *upload.Group // see SiteParts
+	Authority []byte                      // certificate of the machine's own authority, PEM; nil without one
+	Logs      *LogFiles                   // nil: only mistakes are looked for, so nothing is started or created
+	Log       func(logfile.Level, string) // writes a line for the operator; it is safe for concurrent use
+	Run       string                      // a name of this run of the server, which its processes share; "": there is one process
+	Stops     *atomic.Bool                // the server is about to stop
+	Status    backend.Responder           // the status page; nil: there is none
+	Uploads   *upload.Group               // has the uploads of all mounts
+}
+
+// logClient writes a line about a client, "192.0.2.7:4711".
+func (p *Parts) logClient(level logfile.Level, client, line string) {
+	if p.Logs != nil {
+		p.Logs.Client(0, level, client, line)
+	}
 }
 
 // Build makes the sites of a process that serves with the settings conf. The error is an
@@ -64,16 +73,13 @@ func (p *Plan) Check(conf *settings.Config, contents *pybridge.Contents, log fun
 func (p *Plan) build(conf *settings.Config, parts Parts) (*Built, error) {
 	names, contents := p.Site.Apps(), parts.Contents
 	private := p.private(conf, contents)
-	logClient := func(level logfile.Level, client, line string) {
-		if files := parts.Logs; files != nil {
-			files.Client(0, level, client, line)
-		}
-	}
-	out := SiteParts{
-		Private: private,
-		Conf:    conf,
-		Source:  p.Settings.Source,
-		List:    p.Settings.Source("autoindex").Level == settings.FromDefault,
+	return p.Site.Build(SiteParts{
+		Parts:    parts,
+		Private:  private,
+		Conf:     conf,
+		Source:   p.Settings.Source,
+		List:     p.Settings.Source("autoindex").Level == settings.FromDefault,
+		StateDir: p.stateDir,
 		App: func(name string, to Mounting) (table []sites.Mount, most int64, err error) {
 			switch {
 			case parts.Pending:
@@ -94,30 +100,11 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*Built, error) {
 					return nil, 0, process.ExitUsage(err)
 				}
 			}
-			m := mounter{script: script, threads: conf.Threads, loader: parts.Loader, programs: parts.Programs, private: private, chroot: conf.Chroot, uploads: parts.Uploads, log: logClient, to: to, check: parts.Logs == nil}
+			m := mounter{script: script, threads: conf.Threads, loader: parts.Loader, programs: parts.Programs, private: private, chroot: conf.Chroot, uploads: parts.Uploads, log: parts.logClient, to: to, check: parts.Logs == nil}
 			table, err = m.table(contents.Mounts(i))
 			return table, most, err
 		},
-		Log:     parts.Log,
-		Pending: parts.Pending && !parts.Asleep,
-
-		StateDir: p.stateDir,
-		Run:      parts.Run,
-		Stops:    parts.Stops,
-
-		Authority: parts.Authority,
-		Token:     parts.Token,
-		Check:     parts.Logs == nil,
-		Software:  process.Software(),
-		Programs:  parts.Programs.Gate,
-		Status:    parts.Status,
-		Uploads:   parts.Uploads,
-	}
-	if files := parts.Logs; files != nil {
-		out.Logs = files
-		out.LogClient = logClient
-	}
-	return p.Site.Build(out)
+	})
 }
 
 // private returns the files that no document root serves; contents may be nil.
@@ -129,8 +116,9 @@ func (p *Plan) private(conf *settings.Config, contents *pybridge.Contents) *stat
 	return p.Site.Private(conf, more...)
 }
 
-// SiteParts are the functions of the process that Build needs.
+// SiteParts are the input of the sites of a configuration file and a command line.
 type SiteParts struct {
+	Parts
 	Conf *settings.Config
 
 	// Source says where a setting comes from.
@@ -145,51 +133,11 @@ type SiteParts struct {
 	// says nothing; 0: it does not care. The error is one line.
 	App func(name string, to Mounting) (table []sites.Mount, most int64, err error)
 
-	// Pending says that the applications are not loaded yet.
-	Pending bool
-
-	// Authority is the certificate of the machine's own authority, in PEM; nil without one.
-	Authority []byte
-
-	// Token returns the answer to a public authority that asks for a token; nil: none does. It may be called on any
-	// goroutine.
-	Token func(token string) ([]byte, error)
-
 	// StateDir is the directory for what lasts: the key of sessions. It is made when it is needed.
 	StateDir string
 
-	// Run is a name of this run of the server, which its processes share; "": there is one process.
-	Run string
-
-	// Stops is true when the server is about to stop; nil with Check.
-	Stops *atomic.Bool
-
-	// Programs bounds how many CGI programs run.
-	Programs *programs.Gate
-
-	// Software is the name of the server for programs: "fapws/1.0".
-	Software string
-
-	// Logs opens those that hosts have for themselves; nil with Check.
-	Logs Logs
-
-	// LogClient is Log for a line about a client, "192.0.2.7:4711".
-	LogClient func(level logfile.Level, client, line string)
-
-	// Log writes a line for the operator. It is safe for concurrent use.
-	Log func(level logfile.Level, line string)
-
 	// Private are the files that no root serves (Config.Private).
 	Private *static.Private
-
-	// Uploads has the uploads of all mounts; nil with Check.
-	Uploads *upload.Group
-
-	// Status answers below the path of the setting of that name. Optional.
-	Status backend.Responder
-
-	// Check says that nothing will be served: start and create nothing.
-	Check bool
 }
 
 // Mounting are the functions for mounts of an application.
@@ -199,18 +147,6 @@ type Mounting struct {
 
 	// Login returns what users log in to; nil: Build fails, or nothing will be served.
 	Login func(*Login) *auth.Login
-}
-
-// Logs opens log files. Hosts that name the same path share a file. Errors are of one
-// line.
-type Logs interface {
-	// Access returns an access log in a format, of the settings where it is "" as
-	// with the path; nil: it is off.
-	Access(path, format string) (*logfile.AccessLog, error)
-
-	// Errors returns the function that logs lines about clients, and the number by which handlers
-	// know the same log (sites.Site.ErrorLogNumber).
-	Errors(path string) (write func(level logfile.Level, client, line string), number int, err error)
 }
 
 // Built is the result of Build.

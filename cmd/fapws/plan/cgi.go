@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/runtime/backend"
 	"fapws/runtime/logfile"
@@ -179,7 +180,7 @@ func (b *builder) scripts(h *Host, r *Route, key string, folder settings.KeyPath
 }
 
 func (b *builder) ofSite(root string) programs.Site {
-	return programs.Site{Software: b.parts.Software, DocumentRoot: root}
+	return programs.Site{Software: process.Software(), DocumentRoot: root}
 }
 
 func (r *Route) patience() time.Duration { return max(0, time.Duration(r.Timeout)) }
@@ -214,10 +215,10 @@ func (b *builder) cgi(h *Host, r *Route) []sites.Mount {
 		Interpreters:  interpreters,
 		Env:           r.CGI.Env.env(),
 		Timeout:       r.patience(),
-		Gate:          b.parts.Programs,
+		Gate:          b.parts.Programs.Gate,
 		Log:           b.clientLog(logfile.Error),
 	})
-	if err == nil && b.parts.Check {
+	if err == nil && b.parts.Logs == nil {
 		err = program.Check()
 	}
 	if err != nil {
@@ -266,7 +267,7 @@ func (b *builder) php(h *Host, r *Route) []sites.Mount {
 	}
 	switch missing := p.Missing(); {
 	case missing == "":
-	case b.parts.Check:
+	case b.parts.Logs == nil:
 		b.wrong(r.At.Errorf("php", "%s", missing))
 	default:
 		b.parts.Log(logfile.Warning, fmt.Sprintf("%s (%s)", missing, r.At.Key("php")))

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
@@ -280,7 +281,7 @@ func (b *builder) pages(r *Route, folder, base string) []sites.Mount {
 		Prefix:        base,
 		Patterns:      r.SSI.Patterns,
 		Charset:       r.Charset,
-		Software:      b.parts.Software,
+		Software:      process.Software(),
 		AllowExec:     r.SSI.Exec,
 		TimeFormat:    r.SSI.TimeFmt,
 		ErrorMessage:  r.SSI.ErrMsg,

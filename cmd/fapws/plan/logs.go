@@ -88,7 +88,7 @@ func (b *builder) hostLogs(h *Host, s *sites.Site) {
 func (b *builder) clientLog(level logfile.Level) func(client, line string) {
 	log := b.errors
 	if log == nil {
-		log = b.parts.LogClient
+		log = b.parts.logClient
 	}
 	return func(client, line string) { log(level, client, line) }
 }
@@ -165,7 +165,7 @@ func (l *LogFiles) file(path, name string) (*logfile.File, error) {
 	return f, nil
 }
 
-// Access implements plan.Logs: it returns an access log at path, or nil if that is off.
+// Access returns an access log at path, or nil if that is off.
 // "" stands for the path and the format of the settings.
 func (l *LogFiles) Access(path, format string) (*logfile.AccessLog, error) {
 	if path == "" {
@@ -191,8 +191,8 @@ func (l *LogFiles) Access(path, format string) (*logfile.AccessLog, error) {
 // errorFlush is the maximum wait of a line of a host's error log: a person may be looking.
 const errorFlush = time.Second
 
-// Errors implements plan.Logs. A host that names the error log of the settings has
-// that.
+// Errors returns the function that logs lines about clients to path, and the number by which handlers know the same log
+// (sites.Site.ErrorLogNumber). A host that names the error log of the settings has that.
 func (l *LogFiles) Errors(path string) (func(logfile.Level, string, string), int, error) {
 	if path == "-" || path != off && isErrorLog(l.conf, path) {
 		return l.main.LogClient, 0, nil

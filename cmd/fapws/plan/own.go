@@ -56,7 +56,7 @@ func (c *SiteConfig) What(conf *settings.Config) string {
 // health puts the answers to health checks before everything else of each host: a load balancer has no password, asks over HTTP and by
 // the address of the machine, and gets no redirect.
 func (b *builder) health() error {
-	mounts, err := health(b.parts.Conf.Health, b.parts.Pending, b.parts.Stops)
+	mounts, err := health(b.parts.Conf.Health, b.parts.Pending && !b.parts.Asleep, b.parts.Stops)
 	for i := range b.built.Sites {
 		s := &b.built.Sites[i]
 		s.Table = append(slices.Clone(mounts), s.Table...)

@@ -222,11 +222,7 @@ func (c *Cache) table(t *settings.TOMLTable) (err error) {
 		Status    Statuses `key:"status"`
 		Cookies   Choice   `key:"cookies"`
 	}{}
-	settings.DecodeTOML(t, &keys, func(wrong error) {
-		if err == nil {
-			err = wrong
-		}
-	})
+	err = table(t, &keys)
 	c.Rule = cache.Rule{
 		TTL:           time.Duration(keys.TTL),
 		Stale:         time.Duration(keys.Stale),
@@ -390,7 +386,7 @@ func (b *builder) newLogin(l *Login, path string) (*auth.Login, error) {
 		return nil, errors.New(strings.TrimPrefix(err.Error(), "users: "))
 	}
 	image, err := logo(string(l.Logo))
-	if err != nil || b.parts.Check {
+	if err != nil || b.parts.Logs == nil {
 		return nil, err
 	}
 	conf := b.parts.Conf
@@ -405,7 +401,7 @@ func (b *builder) newLogin(l *Login, path string) (*auth.Login, error) {
 	made, err := auth.NewLogin(auth.LoginOptions{
 		Users: users, State: b.state, Idle: conf.LoginIdle, Age: conf.LoginAge, Title: l.Title, Logo: image, Run: b.parts.Run,
 		Log:   func(line string) { b.parts.Log(logfile.Warning, line) },
-		Event: func(client, line string) { b.parts.LogClient(logfile.Info, client, line) },
+		Event: func(client, line string) { b.parts.logClient(logfile.Info, client, line) },
 	})
 	if err == nil {
 		made.Announce()

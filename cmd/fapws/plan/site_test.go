@@ -41,11 +41,10 @@ func build(t testing.TB, dir, text string) (*Built, error) {
 	built, more := c.Build(SiteParts{
 		Conf:   &conf,
 		Source: set.Source,
-		Check:  true,
 		App: func(string, Mounting) ([]sites.Mount, int64, error) {
 			return []sites.Mount{{Prefix: "/x"}, {Prefix: ""}}, 0, nil
 		},
-		Log: func(logfile.Level, string) {},
+		Parts: Parts{Programs: &Programs{}, Log: func(logfile.Level, string) {}},
 	})
 	return built, settings.JoinPath(err, more)
 }
@@ -238,7 +237,7 @@ func TestLoginOrAuth(t *testing.T) {
 		c, set, err := settled(t, dir, test.top+"[[host]]\n"+test.host+"[[host.route]]\nprefix = \"/\"\nstatus = 204\n"+test.route)
 		if c != nil {
 			conf, _ := set.Config()
-			_, more := c.Build(SiteParts{Conf: &conf, Source: set.Source, Check: true, Log: func(logfile.Level, string) {}})
+			_, more := c.Build(SiteParts{Conf: &conf, Source: set.Source, Parts: Parts{Programs: &Programs{}, Log: func(logfile.Level, string) {}}})
 			err = settings.JoinPath(err, more)
 		}
 		if len(test.want) > 5 {
