@@ -110,7 +110,7 @@ func formatHint(name string, text []byte) string {
 	return fmt.Sprintf("; a configuration file is TOML, and this looks like a %s file: write settings as threads = 4", kind)
 }
 
-// maxMistakes is the maximum number of reported mistakes at the top of a file.
+// maxMistakes is the maximum number of reported mistakes of one table: more are not read.
 const maxMistakes = 50
 
 // ReadFile settles settings that neither flag nor environment gave, from the top of a
@@ -156,17 +156,10 @@ func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 	return errors.Join(wrong...)
 }
 
-// keptByReload are the settings that a supervisor has for as long as it runs.
-var keptByReload = []string{
-	"bind", "host", "port", "backlog", "uds-permissions", "uds-owner", "workers", "max-rss", "load-timeout", "start-wait",
-	"reload", "reload-dir", "reload-include", "reload-exclude", "dev", "dev-anywhere",
-	"user", "group", "chroot", "allow-root", "sandbox", "umask", "pid", "ctl-socket", "channels",
-}
-
-// Kept returns the names of those of keptByReload that differ in later.
+// Kept returns the names of settings that a reload keeps and that differ in later.
 func (s *Settings) Kept(later *Settings) (names []string) {
 	for _, row := range s.rows {
-		if slices.Contains(keptByReload, row.Name) && row.value(&s.conf).show() != row.value(&later.conf).show() {
+		if row.kept && row.value(&s.conf).show() != row.value(&later.conf).show() {
 			names = append(names, row.Name)
 		}
 	}

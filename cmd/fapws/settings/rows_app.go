@@ -193,7 +193,7 @@ func loginRows() []*Setting {
 func processRows() []*Setting {
 	return []*Setting{
 		{
-			Name: "workers", Short: "w", Group: GroupProcesses, Arg: "N", Default: "1", Env: "WEB_CONCURRENCY",
+			Name: "workers", Short: "w", Group: GroupProcesses, kept: true, Arg: "N", Default: "1", Env: "WEB_CONCURRENCY",
 			Brief: "processes under a supervisor; 0: one per core",
 			Help:  "worker processes under a supervisor that restarts crashed workers, reloads on HUP and upgrades on USR2; 0: one per core that the machine and its control group (container) allow; omitted: a single process without a supervisor, except as process 1",
 			value: func(c *Config) *value { return count(&c.Workers, 0, 512) },
@@ -224,28 +224,28 @@ func processRows() []*Setting {
 			value: func(c *Config) *value { return count(&c.MaxRequestsJitter, 0, 1<<30) },
 		},
 		{
-			Name: "max-rss", Group: GroupProcesses, Arg: "SIZE", Default: "0",
+			Name: "max-rss", Group: GroupProcesses, kept: true, Arg: "SIZE", Default: "0",
 			Help:  "replace a worker whose resident memory exceeds this; 0 disables",
 			value: func(c *Config) *value { return size(&c.MaxRSS, 0, 1<<50) },
 		},
 		{
-			Name: "reload", Group: GroupProcesses,
+			Name: "reload", Group: GroupProcesses, kept: true,
 			Brief: "reload the application when its files change",
 			Help:  "reload when a file of the application changes; if the new code fails to load, the old code keeps serving",
 			value: func(c *Config) *value { return toggle(&c.Reload) },
 		},
 		{
-			Name: "reload-dir", Aliases: []string{"reload-paths"}, Group: GroupProcesses, Arg: "DIRS", path: true,
+			Name: "reload-dir", Aliases: []string{"reload-paths"}, Group: GroupProcesses, kept: true, Arg: "DIRS", path: true,
 			Help:  "directories to watch for --reload, including subdirectories; default: the directory of the script, or the working directory for a module; repeatable, or separated by commas",
 			value: func(c *Config) *value { return texts(&c.ReloadDirs) },
 		},
 		{
-			Name: "reload-include", Aliases: []string{"reload-extra-file", "extra-files"}, Group: GroupProcesses, Arg: "PATTERNS",
+			Name: "reload-include", Aliases: []string{"reload-extra-file", "extra-files"}, Group: GroupProcesses, kept: true, Arg: "PATTERNS",
 			Help:  "files to watch for --reload in addition to *.py: patterns such as *.html or templates/*.txt, or paths; repeatable, or separated by commas",
 			value: func(c *Config) *value { return texts(&c.ReloadInclude) },
 		},
 		{
-			Name: "reload-exclude", Aliases: []string{"reload-ignore-patterns", "reload-ignore-dirs", "reload-ignore-paths", "exclude-patterns"}, Group: GroupProcesses, Arg: "PATTERNS",
+			Name: "reload-exclude", Aliases: []string{"reload-ignore-patterns", "reload-ignore-dirs", "reload-ignore-paths", "exclude-patterns"}, Group: GroupProcesses, kept: true, Arg: "PATTERNS",
 			Help:  "files and directories not to watch for --reload, in addition to .*, *~, __pycache__, node_modules and virtual environments; repeatable, or separated by commas",
 			value: func(c *Config) *value { return texts(&c.ReloadExclude) },
 		},
@@ -255,39 +255,39 @@ func processRows() []*Setting {
 			value: func(c *Config) *value { return checkTarget(&c.ReloadCheck) },
 		},
 		{
-			Name: "dev", Group: GroupProcesses,
+			Name: "dev", Group: GroupProcesses, kept: true,
 			Brief: "reload, tracebacks in the browser; on 127.0.0.1 only",
 			Help:  "development mode: --reload, also when a template such as *.html or *.jinja2 changes; tracebacks in the browser, also when code fails to load; requests in the log; listens on 127.0.0.1:8888 by default, and only on addresses of this machine",
 			value: func(c *Config) *value { return toggle(&c.Dev) },
 		},
 		{
-			Name: "dev-anywhere", Group: GroupProcesses,
+			Name: "dev-anywhere", Group: GroupProcesses, kept: true,
 			Help:  "allow --dev on any address; anyone who can connect can see your source code",
 			value: func(c *Config) *value { return toggle(&c.DevAnywhere) },
 		},
 		{
-			Name: "user", Short: "u", Group: GroupProcesses, Arg: "USER",
+			Name: "user", Short: "u", Group: GroupProcesses, kept: true, Arg: "USER",
 			Brief: "run as this user after binding as root",
 			Help:  "run as this user, by name or number, after binding the addresses as root; the application never runs as root",
 			value: func(c *Config) *value { return text(&c.User) },
 		},
 		{
-			Name: "group", Short: "g", Group: GroupProcesses, Arg: "GROUP",
+			Name: "group", Short: "g", Group: GroupProcesses, kept: true, Arg: "GROUP",
 			Help:  "run with this group; default: the groups of the user, or 65534 for an unknown user number",
 			value: func(c *Config) *value { return text(&c.Group) },
 		},
 		{
-			Name: "chroot", Group: GroupProcesses, Arg: "DIR", path: true,
+			Name: "chroot", Group: GroupProcesses, kept: true, Arg: "DIR", path: true,
 			Help:  "make this directory the root directory of each worker after it has loaded the application; requires root and --user; files opened and modules imported later must be inside it, at the same path",
 			value: func(c *Config) *value { return text(&c.Chroot) },
 		},
 		{
-			Name: "allow-root", Group: GroupProcesses,
+			Name: "allow-root", Group: GroupProcesses, kept: true,
 			Help:  "serve as root; without it, root must pass --user, except in a container and where no other user exists",
 			value: func(c *Config) *value { return toggle(&c.AllowRoot) },
 		},
 		{
-			Name: "sandbox", Group: GroupProcesses, Arg: "MODE", Default: "off", alone: "on",
+			Name: "sandbox", Group: GroupProcesses, kept: true, Arg: "MODE", Default: "off", alone: "on",
 			Help:  "restrict each worker, after it has loaded the application, to the files, TCP ports and system calls that it needs: on (what the kernel cannot restrict is one warning), strict (then the server does not start), or off; without a value, on; with check, request each path in the sandbox and print denials",
 			value: func(c *Config) *value { return sandboxMode(&c.Sandbox) },
 		},
@@ -317,17 +317,17 @@ func processRows() []*Setting {
 			value: func(c *Config) *value { return ports(&c.SandboxBind, nil) },
 		},
 		{
-			Name: "umask", Short: "m", Group: GroupProcesses, Arg: "MODE", Default: "none", Note: "unchanged",
+			Name: "umask", Short: "m", Group: GroupProcesses, kept: true, Arg: "MODE", Default: "none", Note: "unchanged",
 			Help:  "file mode mask, in octal: 027",
 			value: func(c *Config) *value { return octal(&c.Umask) },
 		},
 		{
-			Name: "pid", Aliases: []string{"pidfile", "pid-file"}, Group: GroupProcesses, Arg: "FILE", path: true,
+			Name: "pid", Aliases: []string{"pidfile", "pid-file"}, Group: GroupProcesses, kept: true, Arg: "FILE", path: true,
 			Help:  "write the process ID of the process that receives signals to this file; removed on exit",
 			value: func(c *Config) *value { return text(&c.PidFile) },
 		},
 		{
-			Name: "ctl-socket", Group: GroupProcesses, Arg: "FILE", Default: "auto", path: true,
+			Name: "ctl-socket", Group: GroupProcesses, kept: true, Arg: "FILE", Default: "auto", path: true,
 			Help:  "control socket for fapws ctl: auto (one per server, in a private directory of the user), off, or a path",
 			value: func(c *Config) *value { return text(&c.ControlSocket) },
 		},
@@ -342,12 +342,12 @@ func processRows() []*Setting {
 			value: func(c *Config) *value { return statusPrefix(&c.Health, "/healthz") },
 		},
 		{
-			Name: "load-timeout", Group: GroupProcesses, Arg: "TIME", Default: "60s",
+			Name: "load-timeout", Group: GroupProcesses, kept: true, Arg: "TIME", Default: "60s",
 			Help:  "maximum time for a new worker to load the application",
 			value: func(c *Config) *value { return duration(&c.LoadTimeout, time.Millisecond) },
 		},
 		{
-			Name: "start-wait", Group: GroupProcesses, Arg: "TIME", Default: "30s",
+			Name: "start-wait", Group: GroupProcesses, kept: true, Arg: "TIME", Default: "30s",
 			Help:  "while the application loads, maximum time that requests for it wait; then they get 503 with Retry-After; a browser that opens a page waits 1 second at most, and then shows a page that refreshes itself; 0: nothing waits",
 			value: func(c *Config) *value { return duration(&c.Server.Sites.StartWait, 0) },
 		},

@@ -172,6 +172,7 @@ type Setting struct {
 	Global  string // name in the script; "" if a script cannot set it
 
 	alone string // value of the flag if none follows, as with --debug
+	kept  bool   // a supervisor has it for as long as it runs
 	path  bool   // names a file or folder: relative to a configuration file if that names it
 	sugar bool   // another way to give a setting, so --print-config leaves it out
 	value func(*Config) *value
