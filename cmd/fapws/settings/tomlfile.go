@@ -36,9 +36,6 @@ type TOMLValue struct {
 // ParseTOML reads text, the content of the file called name. The error is one line:
 // "name:3:14: …", line and column.
 func ParseTOML(name, dir string, text []byte) (*TOMLFile, error) {
-	if err := bounded(name, string(text)); err != nil {
-		return nil, err
-	}
 	var tree map[string]any
 	if _, err := toml.Decode(string(text), &tree); err != nil {
 		return nil, syntaxError(name, string(text), err)

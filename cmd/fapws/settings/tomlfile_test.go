@@ -70,9 +70,6 @@ func TestSyntaxErrors(t *testing.T) {
 		{"a = 1\n\nb = \"x\n", "f.toml:3:7: "},
 		{"a = \"\xff\"", "f.toml:1:"},
 		{"a = 1\x00", "f.toml:1:"},
-		{"a = " + strings.Repeat("[", 100), "f.toml:1:37: more than 32 nested brackets"},
-		{"\na = \"" + strings.Repeat("[\\\"'#", 20) + "\" # [\nb = " + strings.Repeat("{a=", 33), "f.toml:3:101: more than 32"},
-		{"a = 1\n" + strings.Repeat("a.", 1<<16) + " = 1", "f.toml:2:16386: a line of more than 16384 bytes"},
 	} {
 		_, err := ParseTOML("f.toml", "/", []byte(tt.text))
 		if err == nil || !strings.HasPrefix(err.Error(), tt.want) || strings.ContainsAny(err.Error(), "\n\r\x00") {
