@@ -63,11 +63,9 @@ while (client or time.monotonic() < until) and not os.waitpid(child, os.WNOHANG)
     with suppress(socket.timeout):
         threading.Thread(target=obey, args=listener.accept()[:1], daemon=True).start()
 os.unlink(path)
-with suppress(ProcessLookupError, ChildProcessError):
-    for number in (signal.SIGHUP, signal.SIGKILL):
-        os.kill(child, number)
-        for _ in range(40):
-            if os.waitpid(child, os.WNOHANG)[0]:
-                break
-            time.sleep(0.05)
+with suppress(ProcessLookupError, ChildProcessError):  # it has ended already
+    os.kill(child, signal.SIGHUP)
+    signal.signal(signal.SIGALRM, lambda *_: os.kill(child, signal.SIGKILL))
+    signal.alarm(2)
+    os.waitpid(child, 0)
 output.join(1)  # the last words of the shell
