@@ -23,6 +23,7 @@ import (
 
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
+	"fapws/runtime/system"
 )
 
 // Login is what users of a site log in to. Its methods are safe for concurrent use.
@@ -221,22 +222,13 @@ func OpenLoginState(dir string, age time.Duration) (*LoginState, error) {
 		err = s.ended.open()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot keep sessions in %s: %w; make it writable, or name another directory with --state-dir", dir, reason(err))
+		return nil, fmt.Errorf("cannot keep sessions in %s: %w; make it writable, or name another directory with --state-dir", dir, system.Cause(err))
 	}
 	return s, nil
 }
 
 // Close closes the files.
 func (s *LoginState) Close() { s.ended.file.Close() }
-
-// reason is err without the operation and the path.
-func reason(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	return err
-}
 
 func readKey(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)

@@ -2,6 +2,7 @@ package live
 
 import (
 	"bufio"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -41,7 +42,7 @@ func FuzzJoin(f *testing.F) {
 		after := h.Position(names, id, "e")
 		last := after
 		for _, e := range h.Since(names, after) {
-			if e.Seq <= last || !contains(names, e.Name) {
+			if e.Seq <= last || !slices.Contains(names, e.Name) {
 				t.Fatalf("%q: %d of %s after %d", id, e.Seq, e.Name, last)
 			}
 			last = e.Seq

@@ -298,7 +298,7 @@ func ParseNames(list string) (names []string, err error) {
 		if err := CheckChannelName(one); err != nil {
 			return nil, err
 		}
-		if !contains(names, one) {
+		if !slices.Contains(names, one) {
 			if len(names) == MaxNames {
 				return nil, fmt.Errorf("more than %d channels for one subscriber", MaxNames)
 			}
@@ -306,13 +306,4 @@ func ParseNames(list string) (names []string, err error) {
 		}
 	}
 	return names, nil
-}
-
-func contains(names []string, name string) bool {
-	for _, one := range names {
-		if one == name {
-			return true
-		}
-	}
-	return false
 }

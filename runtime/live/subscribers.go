@@ -104,15 +104,6 @@ func (s *Subscribers) Publish(seq uint64, m *Message) (uint64, error) {
 	return s.fanout.Publish(seq, func(seq uint64) (*Event, error) { return s.format.Load().event(m, seq) })
 }
 
-// Check returns the error that Publish would return for a message, but not live.ErrBacklog. It is safe for concurrent use.
-func (s *Subscribers) Check(m *Message) error {
-	if err := m.Check(); err != nil {
-		return err
-	}
-	_, err := s.format.Load().event(m, 1<<63)
-	return err
-}
-
 // event makes the event of a message that was checked.
 func (f *eventFormat) event(m *Message, seq uint64) (*Event, error) {
 	e := NewEvent(m, seq, f.epoch)

@@ -277,11 +277,7 @@ func (r *Record) NoteRequest(head []byte, fields []http1.Field) {
 		return
 	}
 	for _, f := range fields {
-		for i, name := range wanted {
-			if int(f.Name.Len) == len(name) && bytes.EqualFold(f.Name.In(head), []byte(name)) {
-				r.Request[i].Add(f.Value.In(head))
-			}
-		}
+		collect(r.Request, wanted, f.Name.In(head), f.Value.In(head))
 	}
 }
 
@@ -293,10 +289,8 @@ func (r *Record) NoteResponse(head []byte) {
 	}
 	for line := range bytes.Lines(head) {
 		name, value, found := bytes.Cut(line, []byte(":"))
-		for i := range wanted {
-			if found && len(name) == len(wanted[i]) && bytes.EqualFold(name, []byte(wanted[i])) {
-				r.Response[i].Add(bytes.TrimSpace(value))
-			}
+		if found {
+			collect(r.Response, wanted, name, bytes.TrimSpace(value))
 		}
 	}
 }
@@ -317,10 +311,15 @@ func (r *Record) Malformed(received []byte, limit int) {
 		if !ok || len(name) == 0 || bytes.ContainsAny(name, " \t\r") {
 			return
 		}
-		for i := range wanted {
-			if bytes.EqualFold(name, []byte(wanted[i])) {
-				r.Request[i].Add(bytes.TrimSpace(value))
-			}
+		collect(r.Request, wanted, name, bytes.TrimSpace(value))
+	}
+}
+
+// collect adds the value of a field to that of the wanted one with its name, if there is one.
+func collect(values []Value, wanted []string, name, value []byte) {
+	for i := range wanted {
+		if len(name) == len(wanted[i]) && bytes.EqualFold(name, []byte(wanted[i])) {
+			values[i].Add(value)
 		}
 	}
 }

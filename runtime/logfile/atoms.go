@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"fapws/runtime/http1"
 )
@@ -321,40 +320,18 @@ func (f *Format) variable(name string) (atom, error) {
 // (https://docs.gunicorn.org/en/stable/settings.html#access-log-format).
 func (f *Format) gunicornAtom(name string) atom {
 	switch name {
-	case "h":
-		return plain(func(e *Entry) string { return e.Addr })
-	case "l":
-		return plain(func(*Entry) string { return "" })
+	case "h", "l", "t", "r", "m", "U", "H", "s", "B", "b", "T", "D":
+		return apacheAtoms[name[0]]
 	case "u":
 		return f.userOf()
-	case "t":
-		return apacheTime
-	case "r":
-		return part(func(e *Entry) []byte { return e.RequestLine })
-	case "m":
-		return part((*Entry).method)
-	case "U":
-		return urlPath
 	case "q":
 		return gunicornQuery
-	case "H":
-		return part((*Entry).version)
-	case "s":
-		return accessNumber(func(e *Entry) int64 { return int64(e.Status) })
-	case "B":
-		return accessNumber(func(e *Entry) int64 { return e.BytesSent })
-	case "b":
-		return bytesOrDash(func(e *Entry) int64 { return e.BytesSent })
 	case "f":
 		return f.requested("referer")
 	case "a":
 		return f.requested("user-agent")
-	case "T":
-		return accessNumber(func(e *Entry) int64 { return int64(e.Duration / time.Second) })
 	case "M":
 		return accessNumber(func(e *Entry) int64 { return e.Duration.Milliseconds() })
-	case "D":
-		return accessNumber(micros)
 	case "L":
 		return decimalSeconds
 	case "p":

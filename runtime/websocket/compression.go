@@ -115,9 +115,7 @@ func (s *scanner) member() (name []byte, ok bool) {
 	if s.some && len(s.rest) > 0 && s.rest[0] != ',' {
 		return nil, false
 	}
-	for len(s.rest) > 0 && (s.rest[0] == ',' || s.rest[0] == ' ' || s.rest[0] == '\t') {
-		s.rest = s.rest[1:] // empty members are allowed (RFC 9110 §5.6.1.2)
-	}
+	s.rest = bytes.TrimLeft(s.rest, ", \t") // empty members are allowed (RFC 9110 §5.6.1.2)
 	if len(s.rest) == 0 {
 		return nil, true
 	}
@@ -151,11 +149,7 @@ func (s *scanner) parameter() (name, value []byte, more, ok bool) {
 	return name, value, true, value != nil
 }
 
-func (s *scanner) space() {
-	for len(s.rest) > 0 && (s.rest[0] == ' ' || s.rest[0] == '\t') {
-		s.rest = s.rest[1:]
-	}
-}
+func (s *scanner) space() { s.rest = bytes.TrimLeft(s.rest, " \t") }
 
 // token returns the token that comes next, nil if none does.
 func (s *scanner) token() []byte {

@@ -19,6 +19,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"fapws/runtime/system"
 )
 
 // The files in the directory of Maintain.
@@ -66,9 +68,9 @@ func load(d *directory, names []string, now time.Time) (*Authority, error) {
 	case errors.Is(err, fs.ErrNotExist) && errors.Is(keyErr, fs.ErrNotExist):
 		return create(d, names, now)
 	case err != nil:
-		return nil, fmt.Errorf("cannot read the authority %s: %w%s", d.path(CAFile), cause(err), lost)
+		return nil, fmt.Errorf("cannot read the authority %s: %w%s", d.path(CAFile), system.Cause(err), lost)
 	case keyErr != nil:
-		return nil, fmt.Errorf("cannot read the key of the authority %s: %w%s", d.path(caKey), cause(keyErr), lost)
+		return nil, fmt.Errorf("cannot read the key of the authority %s: %w%s", d.path(caKey), system.Cause(keyErr), lost)
 	}
 	a := &Authority{PEM: text}
 	chain, err := parseChain(text)

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"fapws/runtime/system"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -49,7 +51,7 @@ func openDirectory(name string) (*directory, error) {
 }
 
 func cannot(name string, err error) error {
-	return fmt.Errorf("cannot use the directory %s: %w; make it writable, or name another one with --state-dir", name, cause(err))
+	return fmt.Errorf("cannot use the directory %s: %w; make it writable, or name another one with --state-dir", name, system.Cause(err))
 }
 
 // close lets other processes use the directory.

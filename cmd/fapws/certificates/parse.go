@@ -20,6 +20,8 @@ import (
 	"strings"
 	"time"
 
+	"fapws/runtime/system"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -158,13 +160,13 @@ var errTooLarge = fmt.Errorf("larger than %d MiB, so not a file of certificates 
 func ReadFile(name string) ([]byte, fs.FileMode, error) {
 	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, 0, cause(err)
+		return nil, 0, system.Cause(err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	switch {
 	case err != nil:
-		return nil, 0, cause(err)
+		return nil, 0, system.Cause(err)
 	case info.IsDir():
 		return nil, 0, errors.New("is a directory; name the file in it")
 	case !info.Mode().IsRegular():
@@ -174,21 +176,12 @@ func ReadFile(name string) ([]byte, fs.FileMode, error) {
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
-		return nil, 0, cause(err)
+		return nil, 0, system.Cause(err)
 	}
 	if len(data) > maxFile {
 		return nil, 0, errTooLarge
 	}
 	return data, info.Mode().Perm(), nil
-}
-
-// cause is the last part of an error of a system call: "permission denied".
-func cause(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return path.Err
-	}
-	return err
 }
 
 // madeAfter is a time before which this program did not exist: a clock that says less is wrong, as on a device that

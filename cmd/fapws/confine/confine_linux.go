@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 
+	"fapws/runtime/system"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -228,13 +230,9 @@ func FindChroot(dir string) (string, error) {
 			err = unix.ENOTDIR
 		}
 	}
-	var wrong *fs.PathError
-	if errors.As(err, &wrong) {
-		err = wrong.Err
-	}
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("--chroot %s: %w", dir, err)
+		return "", fmt.Errorf("--chroot %s: %w", dir, system.Cause(err))
 	case path == "/":
 		return "", fmt.Errorf("--chroot %s: this is already the root directory", dir)
 	}

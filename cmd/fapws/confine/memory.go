@@ -133,12 +133,17 @@ func MemoryExceeded(root fs.FS, before int) string {
 // installed returns the memory of the machine in bytes, 0 if it is not known (proc(5), meminfo).
 func installed(root fs.FS) int64 {
 	text, _ := fs.ReadFile(root, "proc/meminfo")
-	_, rest, _ := strings.Cut(string(text), "MemTotal:")
-	fields := strings.Fields(rest)
+	return kibibytes(text, "MemTotal:")
+}
+
+// kibibytes returns the value, in bytes, of the line of a file of /proc that begins with key; 0 without one.
+func kibibytes(text []byte, key string) int64 {
+	_, rest, _ := bytes.Cut(text, []byte(key))
+	fields := bytes.Fields(rest)
 	if len(fields) == 0 {
 		return 0
 	}
-	n, _ := strconv.ParseInt(fields[0], 10, 64)
+	n, _ := strconv.ParseInt(string(fields[0]), 10, 64)
 	return n << 10
 }
 
@@ -213,17 +218,8 @@ func madvise(start, length uintptr, advice int) {
 // AnonymousMemory returns the resident memory of a process in bytes that is its own, and not of files that others have as well
 // (RssAnon of proc(5), status); 0 if it is not known.
 func AnonymousMemory(pid int) int64 {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-	if err != nil {
-		return 0
-	}
-	_, rest, _ := bytes.Cut(text, []byte("RssAnon:"))
-	fields := bytes.Fields(rest)
-	if len(fields) == 0 {
-		return 0
-	}
-	kib, _ := strconv.ParseInt(string(fields[0]), 10, 64)
-	return kib << 10
+	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	return kibibytes(text, "RssAnon:")
 }
 
 // ResidentMemory returns the resident memory of a process in bytes, 0 if it is not known

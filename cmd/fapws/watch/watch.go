@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"fapws/runtime/system"
+
 	"github.com/fsnotify/fsnotify"
 )
 
@@ -125,7 +127,7 @@ func Start(o Options) (*Watcher, error) {
 	for _, dir := range o.Dirs {
 		info, err := os.Stat(dir)
 		if err != nil {
-			return nil, fmt.Errorf("cannot watch %s: %w", dir, errno(err))
+			return nil, fmt.Errorf("cannot watch %s: %w", dir, system.Cause(err))
 		}
 		if !info.IsDir() {
 			return nil, fmt.Errorf("cannot watch %s: it is not a directory", dir)
@@ -418,13 +420,4 @@ func explain(err error) string {
 		return "the limit of watchers is reached (sysctl fs.inotify.max_user_instances)"
 	}
 	return err.Error()
-}
-
-// errno returns the part of an error that does not repeat the path.
-func errno(err error) error {
-	var path *os.PathError
-	if errors.As(err, &path) {
-		return path.Err
-	}
-	return err
 }

@@ -202,16 +202,7 @@ func (p *structured) next(b byte) bool {
 	return true
 }
 
-func (p *structured) skip(set string) {
-	p.while(func(b byte) bool {
-		for i := range len(set) {
-			if set[i] == b {
-				return true
-			}
-		}
-		return false
-	})
-}
+func (p *structured) skip(set string) { *p = bytes.TrimLeft(*p, set) }
 
 func (p *structured) while(holds func(byte) bool) []byte {
 	n := 0

@@ -128,13 +128,7 @@ func (p *Page) indivisible() bool {
 
 // slimmed drops the fields that describe a body that is not sent.
 func slimmed(fields []byte) (slim []byte) {
-	for len(fields) > 0 {
-		end := bytes.IndexByte(fields, '\n') + 1
-		if end == 0 {
-			end = len(fields)
-		}
-		line := fields[:end]
-		fields = fields[end:]
+	for line := range bytes.Lines(fields) {
 		if hasPrefixFold(line, "content-") && !hasPrefixFold(line, "content-location:") && !hasPrefixFold(line, "content-security-policy") {
 			continue
 		}

@@ -85,10 +85,7 @@ func NewScripts(o ScriptOptions) (*Scripts, error) {
 	}
 	root, err := system.OpenRoot(folder)
 	if err != nil {
-		if file := (*fs.PathError)(nil); errors.As(err, &file) {
-			err = file.Err
-		}
-		return nil, fmt.Errorf("cannot run programs of %s: %w", folder, err)
+		return nil, fmt.Errorf("cannot run programs of %s: %w", folder, system.Cause(err))
 	}
 	return &Scripts{root: root, only: o.Only, folder: folder, patterns: o.Match, index: o.Index, links: o.Links, base: o.Base}, nil
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -98,8 +97,8 @@ func (o *handedOver) openSent() {
 	if o.head.Accel {
 		field = "X-Accel-Redirect"
 	}
-	o.failed, o.level, o.line = 404, logfile.Warning, fmt.Sprintf("%s: %.512q cannot be sent: %v", field, o.head.SendFile, unwrapped(err))
-	if cause := unwrapped(err); cause == unix.EMFILE || cause == unix.ENFILE {
+	o.failed, o.level, o.line = 404, logfile.Warning, fmt.Sprintf("%s: %.512q cannot be sent: %v", field, o.head.SendFile, reason(err))
+	if cause := reason(err); cause == unix.EMFILE || cause == unix.ENFILE {
 		o.failed = 503
 	}
 }
@@ -161,19 +160,6 @@ func (o *handedOver) addTo(file []byte, status int) []byte {
 		}
 	}
 	return out
-}
-
-// unwrapped removes the operation and the path from an error.
-func unwrapped(err error) error {
-	var at *fs.PathError
-	if errors.As(err, &at) {
-		err = at.Err
-	}
-	var errno unix.Errno
-	if errors.As(err, &errno) {
-		return errno
-	}
-	return err
 }
 
 // maxRoots bounds the document roots that handlers have named. An application

@@ -10,6 +10,8 @@ import (
 	"path"
 	"strings"
 	"syscall"
+
+	"fapws/runtime/system"
 )
 
 // sighting is a file and its variants as they were seen on disk.
@@ -193,7 +195,7 @@ func reason(err error) error {
 	if reason := unwrap(err); reason != 0 {
 		return reason
 	}
-	return err
+	return system.Cause(err)
 }
 
 // cleanPath checks a decoded PATH_INFO and turns it into a name below the

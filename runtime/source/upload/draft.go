@@ -193,8 +193,6 @@ func lock(f *os.File) error {
 	}
 }
 
-func newHash() hash.Hash { return sha256.New() }
-
 // device is a device or a FIFO, which is written to in place: from its beginning, where it has one.
 type device struct {
 	options *Options
@@ -218,7 +216,7 @@ func (t *device) begin(_ *backend.Response, _ string, file stored) (*draft, erro
 	case err != nil:
 		return nil, err
 	}
-	d := &draft{f: f, path: t.path, options: t.options, hash: newHash()}
+	d := &draft{f: f, path: t.path, options: t.options, hash: sha256.New()}
 	if !t.block {
 		return d, nil
 	}
@@ -270,7 +268,7 @@ func (t *descriptor) begin(*backend.Response, string, stored) (*draft, error) {
 	if t.busy.Swap(true) {
 		return nil, errBusy
 	}
-	return &draft{f: t.f, options: t.options, hash: newHash(), release: func() { t.busy.Store(false) }}, nil
+	return &draft{f: t.f, options: t.options, hash: sha256.New(), release: func() { t.busy.Store(false) }}, nil
 }
 
 // maxPiece is the largest piece of Options.Pieces, in bytes.
@@ -310,7 +308,7 @@ func (t *consumer) begin(w *backend.Response, id string, file stored) (*draft, e
 		p.done()
 		return nil, err
 	}
-	return &draft{pieces: p, options: t.options, hash: newHash()}, nil
+	return &draft{pieces: p, options: t.options, hash: sha256.New()}, nil
 }
 
 // pieces gathers the bytes of a file until a piece is full, and gives that to the handler.

@@ -184,7 +184,7 @@ func (t *folder) draft(dir *os.File, name, temp string, flags int) (*draft, erro
 	if err != nil {
 		return nil, err
 	}
-	return &draft{f: f, dir: dir, temp: temp, name: name, path: filepath.Join(t.path, name), options: t.options, hash: newHash()}, nil
+	return &draft{f: f, dir: dir, temp: temp, name: name, path: filepath.Join(t.path, name), options: t.options, hash: sha256.New()}, nil
 }
 
 // vacant returns an error if an upload cannot have a name.

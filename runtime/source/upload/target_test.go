@@ -1,6 +1,7 @@
 package upload
 
 import (
+	"crypto/sha256"
 	"errors"
 	"os"
 	"path/filepath"
@@ -294,7 +295,7 @@ func TestDigests(t *testing.T) {
 			t.Errorf("%q: %q, %v", value, got, err)
 		}
 	}
-	d := &draft{hash: newHash()}
+	d := &draft{hash: sha256.New()}
 	if err := errors.Join(d.checkSum(""), d.checkSum(digits), d.checkSum(" "+strings.ToUpper(digits))); err != nil {
 		t.Error(err)
 	}
