@@ -1,4 +1,3 @@
-// Package runtimetest helps tests of packages that need a whole server.
 package runtimetest
 
 import (
