@@ -183,7 +183,7 @@ func ListeningSocket(addr string, o ListenOptions) (*os.File, error) {
 // would make the socket blocking, in all processes that share it: a loop that loses the race for a connection would be stuck.
 func hold(fd int, name string) (*os.File, error) {
 	defer unix.Close(fd)
-	place, err := system.Socket(unix.AF_UNIX) // not a folder: EnterChroot finds no way out by it
+	place, err := system.Socket(unix.AF_INET) // not a folder: EnterChroot finds no way out by it; nor a unix socket, which a sandbox denies
 	if err != nil {
 		return nil, err
 	}
