@@ -1,7 +1,8 @@
 // Package settings knows every setting of fapws: its flag, its variable in the environment, its name as a global of
 // the script, its default, its limits and its help. Each is one row of rows_*.go; the command line, --help,
-// --print-config, the man page, the completion of bash and docs/settings.md are read off these rows. Start reading at
-// settings.go.
+// --print-config, the man page, the completion of bash and docs/settings.md are read off these rows. A row points at the
+// field that its value is for: of the Config of the package that reads it, where that is a part of the server. So a new
+// setting is a row, a field and the code that reads the field. Start reading at settings.go.
 //
 // A setting takes its value from the first of these places that has one: flag, environment, file, script, default.
 // The package does no I/O and needs no Python; most packages of cmd/fapws use it. foreign.go answers flags and
