@@ -38,7 +38,7 @@ func (c control) Report() ctl.Report {
 	conf, addrs := c.p.seen()
 	r := worker.ReportPresence(c.p.plan, &conf, addrs, st.Since)
 	r.Failure = st.Failure
-	r.Cache = c.caches(ctx)
+	r.Cache = c.caches()
 	for _, w := range st.Workers {
 		counters, ok := counted[w.Pid]
 		if !ok {
@@ -133,11 +133,23 @@ func (c control) Purge(p ctl.Pattern) (n int, err error) {
 // serves reports whether new clients may get to a worker.
 func serves(w pool.WorkerStatus) bool { return w.State == pool.Ready || w.State == pool.Serving }
 
+// answers returns what all workers answer in JSON to a question, within a time.
+func answers[T any](c control, within time.Duration, question string) (all []T) {
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	for _, reply := range c.p.pool.Ask(ctx, question) {
+		var one T
+		if json.Unmarshal([]byte(reply.Text), &one) == nil {
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
 // caches adds up the figures of the caches of all workers; nil without a cache.
-func (c control) caches(ctx context.Context) (sum *ctl.Cache) {
-	for _, reply := range c.p.pool.Ask(ctx, worker.AskCache) {
-		var one *ctl.Cache
-		if json.Unmarshal([]byte(reply.Text), &one) != nil || one == nil {
+func (c control) caches() (sum *ctl.Cache) {
+	for _, one := range answers[*ctl.Cache](c, time.Second, worker.AskCache) {
+		if one == nil {
 			continue
 		}
 		if sum == nil {
@@ -220,14 +232,8 @@ func (p *supervisor) uploads(about string) string {
 
 // profile adds up what Python does in all workers.
 func (c control) profile() (all worker.Profile) {
-	ctx, cancel := context.WithTimeout(context.Background(), ctl.ProfileTime+worker.AnswerWithin)
-	defer cancel()
 	all.Why = "no worker answers"
-	for _, reply := range c.p.pool.Ask(ctx, worker.AskProfile) {
-		var one worker.Profile
-		if json.Unmarshal([]byte(reply.Text), &one) != nil {
-			continue
-		}
+	for _, one := range answers[worker.Profile](c, ctl.ProfileTime+worker.AnswerWithin, worker.AskProfile) {
 		if one.Why == "" {
 			all.Stacks, all.Why = append(all.Stacks, one.Stacks...), ""
 		} else if len(all.Stacks) == 0 {
@@ -247,14 +253,9 @@ func (p *supervisor) tellViewers() {
 
 // log returns the last log lines of all processes.
 func (c control) log() []ctl.Line {
-	ctx, cancel := context.WithTimeout(context.Background(), worker.AnswerWithin)
-	defer cancel()
 	all := worker.LinesOf(&c.p.tail)
-	for _, reply := range c.p.pool.Ask(ctx, worker.AskLog) {
-		var some []ctl.Line
-		if json.Unmarshal([]byte(reply.Text), &some) == nil {
-			all = append(all, some...)
-		}
+	for _, some := range answers[[]ctl.Line](c, worker.AnswerWithin, worker.AskLog) {
+		all = append(all, some...)
 	}
 	return all
 }
@@ -346,13 +347,8 @@ func (c control) Metrics() []metrics.Family {
 
 // Active implements ctl.Server.
 func (c control) Active() (all []ctl.Active) {
-	ctx, cancel := context.WithTimeout(context.Background(), worker.AnswerWithin)
-	defer cancel()
-	for _, reply := range c.p.pool.Ask(ctx, worker.AskActive) {
-		var some []ctl.Active
-		if json.Unmarshal([]byte(reply.Text), &some) == nil {
-			all = append(all, some...)
-		}
+	for _, some := range answers[[]ctl.Active](c, worker.AnswerWithin, worker.AskActive) {
+		all = append(all, some...)
 	}
 	slices.SortFunc(all, func(x, y ctl.Active) int { return cmp.Compare(y.Age, x.Age) })
 	return all
