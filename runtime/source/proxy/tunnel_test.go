@@ -19,6 +19,7 @@ import (
 	"time"
 
 	fapws "fapws/runtime"
+	"fapws/runtime/runtimetest"
 	"fapws/runtime/source/proxy"
 	"fapws/runtime/waittest"
 )
@@ -26,7 +27,7 @@ import (
 // tunnel opens one to a server that is given its end of it, and returns the client's.
 func tunnel(t *testing.T, o proxy.Options, serve func(c *net.TCPConn, r *bufio.Reader)) (c *net.TCPConn, r *bufio.Reader, logged func() string) {
 	t.Helper()
-	return tunnelOf(t, o, fapws.Config{}, serve)
+	return tunnelOf(t, o, runtimetest.Config(), serve)
 }
 
 // tunnelOf is tunnel with a Config of the server.
@@ -282,7 +283,9 @@ func TestTunnelTimeouts(t *testing.T) {
 		t.Parallel()
 		waittest.InItsTime(t, func(timeout time.Duration) (wrong string) {
 			ended := make(chan bool)
-			c, r, _ := tunnelOf(t, proxy.Options{}, fapws.Config{WriteTimeout: timeout}, func(c *net.TCPConn, r *bufio.Reader) {
+			cfg := runtimetest.Config()
+			cfg.WriteTimeout = timeout
+			c, r, _ := tunnelOf(t, proxy.Options{}, cfg, func(c *net.TCPConn, r *bufio.Reader) {
 				for block := make([]byte, 1<<20); ; {
 					if _, err := c.Write(block); err != nil {
 						close(ended)

@@ -137,7 +137,7 @@ func chunkTo(path, body string) string {
 func TestRoomForInput(t *testing.T) {
 	t.Parallel()
 	const most, more = 40 << 20, 64 << 20
-	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py", "--body-timeout", "3s", "--max-body-size", "100M")
+	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py", "--body-timeout", "8s", "--max-body-size", "100M")
 	before := s.RSS()
 	block := make([]byte, 1<<20)
 	fill := func(w *fapwstest.Client, text func() []byte) (sent int) {
@@ -152,7 +152,7 @@ func TestRoomForInput(t *testing.T) {
 		return sent
 	}
 	w := s.Dial()
-	w.Send(fmt.Sprintf("POST /patient?5 HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", more))
+	w.Send(fmt.Sprintf("POST /patient?11 HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", more))
 	sent := fill(w, func() []byte { return block })
 	if sent > most {
 		t.Errorf("the server read %d bytes of a body that no handler reads", sent)
