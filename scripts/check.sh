@@ -66,11 +66,11 @@ test_race_all() {
 # need none. One mode is enough. It leaves out frameworks, which are written in Python, tests that count threads, memory or time
 # of the processor, because detectors reserve terabytes, and SKIPPED. Without arguments, all acceptance tests are run.
 test_watched() {
-    local tests=("${@:3}")
-    ((${#tests[@]})) || tests=(./cmd/fapws/acceptance/...)
+    local what=("${@:3}")
+    ((${#what[@]})) || what=(./cmd/fapws/acceptance/...)
     FAPWS_BIN=$1 FAPWS_ONLY_MODE=threads \
         test_go -skip "Flask|Django|Pyramid|Bottle|Falcon|ChunkedBodies|Routes|ManyIdleClients|SteadyThreads|SupervisorKeepsNothing|TightLimits|LowLimitOfMemory|UploadMemory${2:+|$2}" \
-        "${tests[@]}"
+        "${what[@]}"
 }
 
 # test_race_whole [FLAG|PACKAGE...] tests an executable that looks for races.
