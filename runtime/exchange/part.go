@@ -210,8 +210,8 @@ type PartOwner interface {
 	// PartSent takes p back when its body is not needed any more. err is as for conn.Owner.
 	PartSent(p *Part, err error)
 
-	// PartWaits notes that p waits, of which left bytes were not written. It returns what has to hear of the bytes that are: nil if
-	// nothing has.
+	// PartWaits notes that p waits, of which left bytes were not written. It returns the Unsent that counts the bytes written later; nil:
+	// they are not counted.
 	PartWaits(p *Part, left int) *conn.Unsent
 }
 
@@ -412,11 +412,10 @@ func CheckFieldName(name string) error {
 	return nil
 }
 
-// line returns f as it is in a response.
-func (f Field) line() string { return f.Name + ": " + f.Value + "\r\n" }
-
 // AppendTo appends the line of f to fields.
-func (f Field) AppendTo(fields []byte) []byte { return append(fields, f.line()...) }
+func (f Field) AppendTo(fields []byte) []byte {
+	return append(append(append(append(fields, f.Name...), ": "...), f.Value...), "\r\n"...)
+}
 
 // FieldName returns the name of the field in a line.
 func FieldName(line []byte) []byte {
