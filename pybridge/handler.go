@@ -197,7 +197,7 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 	rec := h.take(r.Ticket)
 	copyRequest(rec, r)
 	rec.foreign = boolByte(h.config.DebugLocal && !http1.LocalHost(hostOf(r)))
-	rec.tls_server = h.certs.of(r.Peer.TLS)
+	rec.tls_server = h.certs.of(r.Peer)
 	if r.WebSocket {
 		if kinds[h.app.mounts[r.Mount].Kind].callbacks {
 			h.sockets++

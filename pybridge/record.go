@@ -9,7 +9,6 @@ import (
 	"syscall"
 	"unsafe"
 
-	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
@@ -143,28 +142,29 @@ var _ [C.sizeof_core_field - unsafe.Sizeof(http1.Field{})]byte
 // serverCerts are the certificates of this server as C has them, for the TLS extension of ASGI. A process has few in its life, which are
 // never freed: records of requests point to them.
 type serverCerts struct {
-	last   *conn.TLSState // most clients share one
-	text   *C.char        // of last
+	last   string  // most clients share one
+	text   *C.char // of last
 	byText map[string]*C.char
 }
 
 // of returns the certificate in PEM that a client was shown; nil: not known. It must be called on the event loop.
-func (s *serverCerts) of(t *conn.TLSState) *C.char {
-	if t == nil || t.Server == "" {
+func (s *serverCerts) of(p *exchange.Peer) *C.char {
+	if p.TLS == nil || p.TLS.Server == "" {
 		return nil
 	}
-	if t == s.last {
+	pem := p.TLS.Server
+	if pem == s.last {
 		return s.text
 	}
-	text := s.byText[t.Server]
+	text := s.byText[pem]
 	if text == nil {
 		if s.byText == nil {
 			s.byText = map[string]*C.char{}
 		}
-		text = C.CString(t.Server)
-		s.byText[t.Server] = text
+		text = C.CString(pem)
+		s.byText[pem] = text
 	}
-	s.last, s.text = t, text
+	s.last, s.text = pem, text
 	return text
 }
 

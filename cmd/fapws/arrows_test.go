@@ -47,6 +47,9 @@ func TestRooms(t *testing.T) {
 			if strings.HasPrefix(name, "fapws/") && (level[name] == 0 || level[name] >= level[from]) {
 				t.Errorf("%s imports %s, which is not below it", from, name)
 			}
+			if from == "fapws/pybridge" && name == "fapws/runtime/conn" {
+				t.Errorf("%s imports %s", from, name)
+			}
 			if from == "fapws/runtime/http1" && strings.Contains(name, ".") {
 				t.Errorf("%s imports %s, which is not std", from, name)
 			}
