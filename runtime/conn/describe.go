@@ -16,8 +16,8 @@ import (
 	"fapws/runtime/metrics"
 )
 
-// TLSState is what was agreed on with a client that uses TLS, and what it has shown of itself. One value does not change; clients without a certificate
-// share theirs.
+// TLSState has the version and the cipher suite of a client that uses TLS, and its certificates. A value does not change; clients without
+// a certificate share one.
 type TLSState struct {
 	Version, CipherSuite uint16 // as on the wire (RFC 8446 §4.2.1, §B.4): tls.VersionTLS13, tls.TLS_AES_128_GCM_SHA256
 

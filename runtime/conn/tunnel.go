@@ -21,7 +21,7 @@ type Side interface {
 	// Drains reports whether a Read that does not fill its buffer has read everything that had come.
 	Drains() bool
 
-	// Read returns what has come: at least a byte, io.EOF after the last one, or unix.EAGAIN.
+	// Read reads at least a byte. It returns io.EOF behind the last one, and unix.EAGAIN while nothing has come.
 	Read(b []byte) (int, error)
 
 	// Write writes as much of b as it can. It returns unix.EAGAIN if that is nothing.

@@ -281,7 +281,7 @@ type Peer struct {
 	ServerName string         // SERVER_NAME: address that accepted the connection
 	ServerPort string         // SERVER_PORT
 	Scheme     string         // wsgi.url_scheme; "" is http
-	TLS        *conn.TLSState // what is known of the client by TLS; nil: it does not use that, or a proxy has passed its request on
+	TLS        *conn.TLSState // its version, cipher suite and certificates; nil: the client does not use TLS, or a proxy has passed its request on
 	Host       string         // HTTP_HOST as a trusted proxy got it; "": that of the request
 	User       string         // REMOTE_USER: the logged-in user; "": none
 	Login      Login          // AUTH_TYPE: how User has logged in

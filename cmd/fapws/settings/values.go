@@ -17,7 +17,7 @@ type value struct {
 	show  func() string           // as parse reads it
 
 	kind   kind
-	file   string             // what is allowed, for something of another kind in a file; "": as parse says
+	file   string             // allowed values, for the message about a value of another kind in a file; "": as parse says
 	script string             // the same for a script
 	number func(int64) string // the text that a number in a script stands for; nil: there is none, unless kind has isNumber
 	empty  func()             // for an empty array in a file, which takes a default away; nil: not allowed
