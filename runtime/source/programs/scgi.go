@@ -8,6 +8,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"fapws/runtime/backend"
@@ -83,9 +84,13 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 	late := func() bool {
 		return s.Timeout > 0 && time.Since(time.Unix(0, c.progress.Load())) >= s.Timeout
 	}
-	r.OnOverdue(func(took time.Duration) {
-		log(fmt.Sprintf("%s timed out after %v in handler %s; ending process %d; stack:", line, took.Round(100*time.Millisecond), m.Name, c.pid))
-	})
+	var overdue sync.Once // a child has a timer of its own, and may end before the server's is noticed
+	timedOut := func(took time.Duration) {
+		overdue.Do(func() {
+			log(fmt.Sprintf("%s timed out after %v in handler %s; ending process %d; stack:", line, took.Round(100*time.Millisecond), m.Name, c.pid))
+		})
+	}
+	r.OnOverdue(timedOut)
 	stop := context.AfterFunc(r.Context, func() {
 		if late() {
 			select {
@@ -112,7 +117,9 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 	case <-time.After(endedWithin):
 	}
 	how := c.ending()
-	if !late() && how.status != reported {
+	if late() {
+		timedOut(time.Since(began))
+	} else if how.status != reported {
 		log(fmt.Sprintf("process %d %s in handler %s, %s: %v", c.pid, how.text, m.Name, line, err))
 	}
 	switch {
