@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"bufio"
+	"fapws/runtime/sites"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,7 +13,6 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
-	"fapws/runtime/protocol/http1"
 	"fapws/runtime/source/cache"
 )
 
@@ -115,14 +115,14 @@ func TestAheadIsBounded(t *testing.T) {
 				s = serve(t, Config{}, a)
 			}
 			c := s.dial(t)
-			io.WriteString(c, ahead(http1.MaxActive))
-			eventually(t, "three have begun", func() bool { return len(strings.Fields(begun.String())) >= http1.MaxAhead+1 })
+			io.WriteString(c, ahead(sites.MaxActive))
+			eventually(t, "three have begun", func() bool { return len(strings.Fields(begun.String())) >= sites.MaxAhead+1 })
 			s.do(func() {})
-			if got := strings.Fields(begun.String()); len(got) != http1.MaxAhead+1 {
+			if got := strings.Fields(begun.String()); len(got) != sites.MaxAhead+1 {
 				t.Errorf("%d have begun: %v", len(got), got)
 			}
 			close(gate)
-			readAhead(t, c, http1.MaxActive)
+			readAhead(t, c, sites.MaxActive)
 			eventually(t, "all released", a.idle)
 		})
 	}
@@ -131,7 +131,7 @@ func TestAheadIsBounded(t *testing.T) {
 // Exchanges that a Pacer has deferred are resumed in order, at most two ahead of the answer whose turn it is.
 func TestPacer(t *testing.T) {
 	t.Parallel()
-	gate := make(chan struct{}, http1.MaxActive)
+	gate := make(chan struct{}, sites.MaxActive)
 	a := newPacer(func(c *call) {
 		<-gate
 		c.reply(200, c.Path)

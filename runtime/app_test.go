@@ -16,8 +16,8 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
+	"fapws/runtime/http2"
 	"fapws/runtime/logfile"
-	"fapws/runtime/protocol/http2"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 	"fapws/runtime/waittest"
@@ -378,7 +378,7 @@ func serve(t testing.TB, cfg Config, a *testApp, mounts ...sites.Mount) *testSer
 
 // patient is cfg with long times where it has none: on a busy machine, clients of a test may take longer than the defaults allow.
 func patient(cfg Config) Config {
-	for _, timeout := range []*time.Duration{&cfg.HTTP.HeadTimeout, &cfg.HTTP.BodyTimeout, &cfg.HTTP.KeepAlive, &cfg.WriteTimeout, &cfg.WebSockets.Ping,
+	for _, timeout := range []*time.Duration{&cfg.Sites.HeadTimeout, &cfg.Sites.BodyTimeout, &cfg.Sites.KeepAlive, &cfg.WriteTimeout, &cfg.WebSockets.Ping,
 		&cfg.WebSockets.PingTimeout, &cfg.Channels.Heartbeat} {
 		setDefault(timeout, time.Hour)
 	}
@@ -387,10 +387,10 @@ func patient(cfg Config) Config {
 
 // settled is cfg with usual limits where it has none.
 func settled(cfg Config) Config {
-	cfg.HTTP.Limits = cfg.HTTP.Limits.WithDefaults()
+	cfg.Sites.Limits = cfg.Sites.Limits.WithDefaults()
 	setDefault(&cfg.Sites.MaxBodySize, 10<<20)
-	setDefault(&cfg.HTTP.BodyRate, 500)
-	for _, timeout := range []*time.Duration{&cfg.HTTP.HeadTimeout, &cfg.HTTP.BodyTimeout, &cfg.HTTP.KeepAlive, &cfg.WriteTimeout, &cfg.WebSockets.Ping,
+	setDefault(&cfg.Sites.BodyRate, 500)
+	for _, timeout := range []*time.Duration{&cfg.Sites.HeadTimeout, &cfg.Sites.BodyTimeout, &cfg.Sites.KeepAlive, &cfg.WriteTimeout, &cfg.WebSockets.Ping,
 		&cfg.WebSockets.PingTimeout, &cfg.Channels.Heartbeat} {
 		setDefault(timeout, 20*time.Second)
 	}

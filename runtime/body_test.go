@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"fapws/runtime/sites"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,7 +10,6 @@ import (
 	"testing"
 
 	"fapws/runtime/exchange"
-	protocol "fapws/runtime/protocol/http"
 )
 
 // sum is an application that answers with the size of the body, where it was
@@ -37,7 +37,7 @@ func TestLargeUpload(t *testing.T) {
 	const size = 8 << 20
 	modes(t, func(t *testing.T, inline bool) {
 		a := newApp(inline, sum)
-		s := serve(t, Config{HTTP: protocol.Config{SpoolDir: t.TempDir()}}, a)
+		s := serve(t, Config{Sites: sites.Config{SpoolDir: t.TempDir()}}, a)
 		for range 3 {
 			resp, err := http.Post("http://"+s.addr+"/", "text/plain", strings.NewReader(strings.Repeat("01234567", size/8)))
 			if err != nil {
@@ -54,7 +54,7 @@ func TestLargeUpload(t *testing.T) {
 
 func TestSpoolDirectoryMissing(t *testing.T) {
 	t.Parallel()
-	s := serve(t, Config{HTTP: protocol.Config{SpoolSize: 10, SpoolDir: "/nonexistent"}}, newApp(true, sum))
+	s := serve(t, Config{Sites: sites.Config{SpoolSize: 10, SpoolDir: "/nonexistent"}}, newApp(true, sum))
 	got := bodies(t, s.talk(t, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"+chunked("hello, world", 12)))
 	if got != "500:Internal Server Error\n" {
 		t.Errorf("got %q", got)
@@ -67,7 +67,7 @@ func TestSpoolDirectoryMissing(t *testing.T) {
 // Descriptors of spooled bodies do not leak, whichever side ends the request.
 func TestSpoolIsClosed(t *testing.T) {
 	a := newApp(true, func(c *call) { c.part(exchange.Part{Last: true, File: -1, Head: exchange.Head{Status: 200}}) })
-	s := serve(t, Config{HTTP: protocol.Config{SpoolSize: 10}}, a)
+	s := serve(t, Config{Sites: sites.Config{SpoolSize: 10}}, a)
 	before := openFiles(t)
 	for range 10 {
 		c := s.dial(t)

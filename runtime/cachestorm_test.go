@@ -110,7 +110,7 @@ func TestCacheStorm(t *testing.T) {
 		eventually(t, "nothing is under way", func() bool { return s.loop.owed.Load() == 0 })
 		eventually(t, "all exchanges are free", func() bool {
 			used := 0
-			s.do(func() { used = s.loop.http.Active() })
+			s.do(func() { used = s.loop.sites.Active() })
 			return used == 0
 		})
 		s.do(func() {

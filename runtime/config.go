@@ -10,10 +10,9 @@ import (
 
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
+	"fapws/runtime/http2"
 	"fapws/runtime/live"
 	"fapws/runtime/logfile"
-	"fapws/runtime/protocol/http"
-	"fapws/runtime/protocol/http2"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
@@ -22,7 +21,6 @@ import (
 
 // Config says how a Server behaves: it has the Config of each package that the server consists of.
 type Config struct {
-	HTTP       http.Config
 	HTTP2      http2.Config
 	Sites      sites.Config
 	Accept     conn.AcceptConfig
@@ -100,9 +98,9 @@ func (c Config) withDefaults() Config {
 		c.Accept.MaxClients = max(1, maxOpenFiles()/4*3)
 	}
 	c.MaxUnsent = cmp.Or(c.MaxUnsent, 64<<20)
-	c.HTTP.SpoolSize = cmp.Or(c.HTTP.SpoolSize, 256<<10)
-	c.HTTP.SpoolDir = cmp.Or(c.HTTP.SpoolDir, os.TempDir())
-	c.HTTP.MaxSpools = cmp.Or(c.HTTP.MaxSpools, maxOpenFiles()/8)
+	c.Sites.SpoolSize = cmp.Or(c.Sites.SpoolSize, 256<<10)
+	c.Sites.SpoolDir = cmp.Or(c.Sites.SpoolDir, os.TempDir())
+	c.Sites.MaxSpools = cmp.Or(c.Sites.MaxSpools, maxOpenFiles()/8)
 	c.ReadBuffer = cmp.Or(c.ReadBuffer, 64<<10)
 	if c.Log == nil {
 		c.Log = logToStderr
@@ -197,7 +195,7 @@ func (l *loop) now() int64 { return l.conns.Now() }
 // clock sets the loop's time.
 func (l *loop) clock(t time.Time) {
 	l.conns.SetTime(t)
-	l.http.Heads.SetTime(l.conns.Unix())
+	l.sites.Heads.SetTime(l.conns.Unix())
 }
 
 // ticked looks at the connections whose time may have come.

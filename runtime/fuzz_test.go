@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	protocol "fapws/runtime/protocol/http"
 	"fapws/runtime/sites"
 	"golang.org/x/sys/unix"
 )
@@ -26,7 +25,7 @@ func FuzzConnection(f *testing.F) {
 	f.Add([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n\r\n\r\nGET * HTTP/1.1\r\n"), uint16(3))
 	f.Add([]byte("POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc"), uint16(70))
 	a := newApp(true, demo)
-	s := serve(f, Config{Sites: sites.Config{MaxBodySize: 10000}, HTTP: protocol.Config{SpoolSize: 1000, HeadTimeout: time.Second, BodyTimeout: time.Second}}, a)
+	s := serve(f, Config{Sites: sites.Config{MaxBodySize: 10000, SpoolSize: 1000, HeadTimeout: time.Second, BodyTimeout: time.Second}}, a)
 	f.Fuzz(func(t *testing.T, data []byte, cut uint16) {
 		if bytes.Contains(data, []byte("/big/")) {
 			return // megabytes of answers prove nothing more

@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/protocol/http"
-	"fapws/runtime/protocol/http1"
 	"fapws/runtime/sites"
 )
 
@@ -15,13 +13,13 @@ import (
 func TestH1ConnectionStates(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
-	s := serve(t, Config{HTTP: http.Config{KeepAlive: time.Hour}}, newApp(true, func(c *call) {
+	s := serve(t, Config{Sites: sites.Config{KeepAlive: time.Hour}}, newApp(true, func(c *call) {
 		go func() {
 			<-release
 			c.reply(200, "done")
 		}()
 	}))
-	only := func() (c *sites.Client) {
+	only := func() (c *sites.Conn) {
 		s.do(func() {
 			for _, one := range s.loop.all() {
 				c = one
@@ -29,9 +27,9 @@ func TestH1ConnectionStates(t *testing.T) {
 		})
 		return c
 	}
-	await := func(c *sites.Client, want http1.State) {
+	await := func(c *sites.Conn, want sites.State) {
 		t.Helper()
-		var now http1.State
+		var now sites.State
 		for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
 			s.do(func() { now = c.State() })
 			if now == want {
@@ -41,35 +39,35 @@ func TestH1ConnectionStates(t *testing.T) {
 		t.Fatalf("the connection is %s, not %s", now, want)
 	}
 	remote := s.dial(t)
-	var c *sites.Client
+	var c *sites.Conn
 	for c == nil {
 		c = only()
 	}
-	await(c, http1.StateNew)
+	await(c, sites.StateNew)
 	io.WriteString(remote, "POST / HTTP/1.1\r\nHost: a\r\n")
-	await(c, http1.StateHead)
+	await(c, sites.StateHead)
 	io.WriteString(remote, "Content-Length: 4\r\n\r\nab")
-	await(c, http1.StateBody)
+	await(c, sites.StateBody)
 	io.WriteString(remote, "cd")
-	await(c, http1.StateReady) // for the next request; this one is active
+	await(c, sites.StateReady) // for the next request; this one is active
 	s.do(func() {
 		if !c.Busy() {
 			t.Error("no response is under way")
 		}
 	})
 	io.WriteString(remote, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
-	await(c, http1.StateWaiting)
+	await(c, sites.StateWaiting)
 	close(release)
-	await(c, http1.StateReady)
+	await(c, sites.StateReady)
 	s.do(func() {
 		if idle := time.Duration(c.Deadline() - c.Stamp); idle < time.Hour || idle > time.Hour+time.Second {
 			t.Errorf("stale after %v, and it may be idle for an hour", idle)
 		}
-		s.cfg.HTTP.KeepAlive = time.Millisecond
+		s.cfg.Sites.KeepAlive = time.Millisecond
 		s.configure(s.cfg)
 		c.Schedule()
 	})
-	await(c, http1.StateClosed) // no request came
+	await(c, sites.StateClosed) // no request came
 	if left := only(); left != nil {
 		t.Errorf("%s is still looked after", left)
 	}

@@ -9,7 +9,6 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/live"
 	"fapws/runtime/logfile"
-	"fapws/runtime/protocol/http1"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
@@ -52,16 +51,16 @@ func (h acceptHost) Accepted(ln *conn.Listener, fd int, local, remote net.Addr, 
 		c.AwaitTLS()
 	}
 	l.open(c)
-	if c.State() == http1.StateNew {
+	if c.State() == sites.StateNew {
 		c.Expected = l.accepting.Expect()
 	}
 }
 
 // reject sends its last bytes, if there are any, to a client that is not served, and closes its connection when the client does, or soon.
-func (l *loop) reject(c *sites.Client, last []byte) {
+func (l *loop) reject(c *sites.Conn, last []byte) {
 	c.Refuse()
 	l.open(c)
-	if c.State() != http1.StateClosed {
+	if c.State() != sites.StateClosed {
 		_, _ = system.Send(c.Fd(), last, 0) // an empty socket takes it
 		c.Dismiss()
 	}
@@ -171,15 +170,15 @@ const takenMost = 256
 // siteHost is the loop as its sites need it. It implements sites.Host.
 type siteHost struct{ l *loop }
 
-func (h siteHost) Open(c *sites.Client) { h.l.open(c) }
-func (h siteHost) Delivered()           { h.l.delivered() }
+func (h siteHost) Open(c *sites.Conn) { h.l.open(c) }
+func (h siteHost) Delivered()         { h.l.delivered() }
 
-func (h siteHost) Arrived(c *sites.Client) {
+func (h siteHost) Arrived(c *sites.Conn) {
 	h.l.accepting.Arrived(c.Expected)
 	c.Expected = 0
 }
 
-func (h siteHost) Gone(c *sites.Client) {
+func (h siteHost) Gone(c *sites.Conn) {
 	if l := h.l; l.debug >= 1 {
 		l.tracef("%s disconnected, %d open", c, l.live.Load()-1)
 	}
@@ -268,7 +267,7 @@ func (h subscriberHost) Tracef(format string, args ...any) {
 	}
 }
 
-// socketHost is the loop as WebSockets need it. It implements Host of package protocol/websocket.
+// socketHost is the loop as WebSockets need it. It implements live.SocketHost.
 type socketHost struct{ l *loop }
 
 func (h socketHost) Do(f func()) { h.l.s.do(f) }

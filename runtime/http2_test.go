@@ -15,7 +15,6 @@ import (
 
 	"fapws/runtime/conn/certtest"
 	"fapws/runtime/exchange"
-	wire "fapws/runtime/protocol/http2"
 	"fapws/runtime/sites"
 )
 
@@ -160,7 +159,7 @@ func TestHTTP2OverTLSWithoutPreface(t *testing.T) {
 	addr := s.listenSecure(t)
 	s.SetTLS(securedHTTP2())
 	_, pool := certtest.Localhost()
-	for _, text := range []string{lastRequest, wire.Preface[:20] + "XXXX"} {
+	for _, text := range []string{lastRequest, http2.ClientPreface[:20] + "XXXX"} {
 		c, err := tls.Dial("tcp", addr, &tls.Config{ServerName: "localhost", RootCAs: pool, NextProtos: []string{"h2"}})
 		if err != nil {
 			t.Fatal(err)

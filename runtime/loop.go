@@ -13,10 +13,10 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
+	"fapws/runtime/http2"
 	"fapws/runtime/live"
 	"fapws/runtime/logfile"
 	"fapws/runtime/metrics"
-	"fapws/runtime/protocol/http"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
@@ -34,12 +34,12 @@ type loop struct {
 	debug int
 	paced bool // TCP connections are, unless we say otherwise: see conn.Paces
 
-	http      http.Server
 	conns     conn.Set // all of them, with the clock and the output that is gathered
 	wake      wake
 	accepting conn.Acceptor
-	secure    conn.TLSServer    // has the handshakes of TLS
-	sites     sites.Sites       // decide what answers
+	secure    conn.TLSServer // has the handshakes of TLS
+	sites     sites.Server   // has connections and exchanges, and decides what answers
+	http2     http2.Server
 	app       *app.Dispatcher   // has the requests that handlers answer
 	pages     *cache.Pages      // nil: nothing is kept
 	counts    *metrics.Recorder // nil: requests are not counted
@@ -85,7 +85,8 @@ func newLoop(s *Server) *loop {
 	l.secure.Init(&l.conns)
 	l.secure.Freed = l.accepting.Resume
 	l.secure.LogClient = func(level logfile.Level, client, line string) { l.s.logClient(level, client, line) }
-	l.sites.Init(siteHost{l}, &l.http, &l.conns, &l.secure, l.sockets, serverName)
+	l.http2.Init(&l.sites)
+	l.sites.Init(siteHost{l}, &l.conns, &l.secure, l.sockets, l.http2.Begin, serverName)
 	l.clock(l.conns.Start())
 	return l
 }
@@ -123,14 +124,14 @@ func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
 		return
 	}
 	for _, c := range l.conns.All() {
-		if own, ok := c.Protocol().(*sites.Client); !ok || own.Busy() || c.Gathers() {
+		if own, ok := c.Protocol().(*sites.Conn); !ok || own.Busy() || c.Gathers() {
 			c.Close("internal error")
 		}
 	}
 }
 
 // open makes c, whose descriptor it owns from now on, a connection of the loop.
-func (l *loop) open(c *sites.Client) {
+func (l *loop) open(c *sites.Conn) {
 	if err := c.Open(c.Speaks()); err != nil {
 		l.s.logf(logfile.Error, "cannot watch %s: %v", c, err)
 		return
@@ -145,7 +146,7 @@ func (l *loop) open(c *sites.Client) {
 	if l.debug >= 1 {
 		l.tracef("%s connected, %d open", c, l.live.Load())
 	}
-	if l.http.Draining() && (!c.Subrequest() || l.shut) {
+	if l.sites.Draining() && (!c.Subrequest() || l.shut) {
 		c.Close("the server is shutting down")
 	}
 }
@@ -162,9 +163,9 @@ func (l *loop) connectionOpened() {
 }
 
 // all returns the connections that speak HTTP/1, in no particular order.
-func (l *loop) all() (list []*sites.Client) {
+func (l *loop) all() (list []*sites.Conn) {
 	for _, c := range l.conns.All() {
-		if own, ok := c.Protocol().(*sites.Client); ok {
+		if own, ok := c.Protocol().(*sites.Conn); ok {
 			list = append(list, own)
 		}
 	}

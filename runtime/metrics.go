@@ -1,10 +1,12 @@
 package runtime
 
 import (
+	"fapws/runtime/conn"
+	"fapws/runtime/http2"
+	"fapws/runtime/live"
 	"time"
 
 	"fapws/runtime/metrics"
-	"fapws/runtime/sites"
 	"fapws/runtime/source/cache"
 )
 
@@ -58,7 +60,7 @@ func (l *loop) metrics() []metrics.Family {
 	open := map[string]float64{"sse": float64(l.subscribers.Live())}
 	encrypted := 0
 	for _, c := range l.conns.All() {
-		open[sites.KindOf(c.Protocol())]++
+		open[kindOf(c.Protocol())]++
 		if c.Transport() != nil {
 			encrypted++
 		}
@@ -132,4 +134,22 @@ func (s *Server) CacheStats() (st cache.Stats, ok bool) {
 	case <-time.After(countedWithin):
 		return st, false
 	}
+}
+
+// kindOf returns what a connection of a client is: "http", "http2", "websocket" or "tunnel"; "" for subrequests, and for
+// connections that other packages count.
+func kindOf(p conn.Protocol) string {
+	switch p := p.(type) {
+	case *http2.Conn:
+		return "http2"
+	case *live.Socket:
+		return "websocket"
+	case *conn.TunnelLink:
+		return "tunnel"
+	case interface{ Subrequest() bool }: // a sites.Conn, also before the preface of HTTP/2 has come
+		if !p.Subrequest() {
+			return "http"
+		}
+	}
+	return ""
 }

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
-	"fapws/runtime/protocol/http1"
 	"fapws/runtime/sites"
 	"fapws/runtime/waittest"
 )
@@ -128,19 +127,19 @@ func TestLateTick(t *testing.T) {
 		s.do(func() {
 			l := s.loop
 			all := l.all()
-			begun = l.now() > 2*tickLength && slices.ContainsFunc(all, func(c *sites.Client) bool { return c.State() == http1.StateHead })
+			begun = l.now() > 2*tickLength && slices.ContainsFunc(all, func(c *sites.Conn) bool { return c.State() == sites.StateHead })
 			if !begun {
 				return
 			}
 			l.clock(time.Now().Add(-time.Duration(2*tickLength) * 9 / 10)) // the last tick was nearly two ticks ago
-			s.cfg.HTTP.HeadTimeout = limit
+			s.cfg.Sites.HeadTimeout = limit
 			s.configure(s.cfg)
 			for _, c := range all {
 				c.Stamp = l.now()
 				c.Schedule()
 			}
 			l.ticked()
-			l.cfg.HTTP.HeadTimeout = time.Hour
+			l.cfg.Sites.HeadTimeout = time.Hour
 			for _, c := range l.all() {
 				c.Schedule()
 			}

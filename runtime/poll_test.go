@@ -157,7 +157,7 @@ func TestEventOfPaused(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{}, newApp(true, demo))
 	c := s.kept(t)
-	var own *sites.Client
+	var own *sites.Conn
 	s.do(func() {
 		own = s.loop.all()[0]
 		own.Pause(conn.HeedReset)

@@ -18,7 +18,7 @@ import (
 func retiring(t *testing.T, s *testServer) {
 	t.Helper()
 	eventually(t, "retiring", func() (leaving bool) {
-		s.do(func() { leaving = s.loop.http.Leaving() })
+		s.do(func() { leaving = s.loop.sites.Leaving() })
 		return leaving
 	})
 }

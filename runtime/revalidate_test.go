@@ -303,7 +303,7 @@ func TestConditionsThatDoNotFit(t *testing.T) {
 	t.Parallel()
 	v := &versioned{control: "no-cache"}
 	cfg := Config{}
-	cfg.HTTP.Limits.Fields = 3
+	cfg.Sites.Limits.Fields = 3
 	s, _ := cachedServer(t, cfg, cache.Rule{}, false, v.answer)
 	for i, tt := range []struct{ field, want string }{{"", "miss"}, {"", "revalidated"}, {"X: 1", "expired"}} {
 		if said, res, body := s.answers(t, "GET", "/", tt.field); said != tt.want || res.StatusCode != 200 || body != "version 0" {

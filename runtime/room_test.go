@@ -10,12 +10,11 @@ import (
 	"time"
 
 	"fapws/runtime/eventloop"
-	"fapws/runtime/protocol/http1"
 	"fapws/runtime/sites"
 )
 
 // waiting returns the connections with transfers that wait for room.
-func (s *testServer) waiting() (list []*sites.Client) {
+func (s *testServer) waiting() (list []*sites.Conn) {
 	s.do(func() {
 		for _, c := range s.loop.all() {
 			if c.AwaitsRoom() {
@@ -27,7 +26,7 @@ func (s *testServer) waiting() (list []*sites.Client) {
 }
 
 // transfers returns the connections with transfers. It must be called on the loop.
-func (s *testServer) transfers() (list []*sites.Client) {
+func (s *testServer) transfers() (list []*sites.Conn) {
 	for _, c := range s.loop.all() {
 		if c.Writing() {
 			list = append(list, c)
@@ -154,7 +153,7 @@ func TestHalfClosedWhileWaitingForRoom(t *testing.T) {
 	eventually(t, "the loop has seen it", func() (seen bool) {
 		s.do(func() {
 			list := s.transfers()
-			seen = len(list) == 1 && list[0].State() == http1.StateClosed
+			seen = len(list) == 1 && list[0].State() == sites.StateClosed
 		})
 		return seen
 	})

@@ -107,15 +107,14 @@ func (s *Server) Configure(cfg Config) {
 
 func (s *Server) configure(cfg Config) {
 	s.cfg = cfg.withDefaults()
-	if s.again = s.cfg.HTTP.Limits; s.cfg.Sites.Trace {
+	if s.again = s.cfg.Sites.Limits; s.cfg.Sites.Trace {
 		s.again = s.again.Plus(1, http1.TraceLineLen)
 	}
 	s.loop.debug = s.cfg.Debug
 	s.loop.conns.Debug, s.loop.conns.WriteTimeout, s.loop.conns.Unsent.Max = s.cfg.Debug, s.cfg.WriteTimeout, s.cfg.MaxUnsent
 	s.loop.accepting.Configure(s.cfg.Accept)
 	s.loop.sites.Configure(s.cfg.Sites)
-	s.loop.sites.ConfigureHTTP2(s.cfg.HTTP2)
-	s.loop.http.Configure(s.cfg.HTTP)
+	s.loop.http2.Configure(s.cfg.HTTP2)
 	if s.cfg.CacheSize > 0 && s.stored != s.cfg.CacheSize {
 		s.stored = s.cfg.CacheSize
 		s.store.Store(cache.New(s.cfg.CacheSize, 0))
@@ -198,7 +197,7 @@ func (s *Server) enrol(nc net.Conn, own bool) error {
 
 // Discourage makes responses say that their connection closes ("Connection: close", or GOAWAY), so that clients change to other servers
 // before Shutdown. The server serves as before. It is safe for concurrent use.
-func (s *Server) Discourage() { s.loop.post(s.loop.http.Discourage) }
+func (s *Server) Discourage() { s.loop.post(s.loop.sites.Discourage) }
 
 // Shutdown stops accepting, lets the requests that have arrived be answered
 // until ctx ends, then closes what is left and returns ctx's error. The loop
@@ -296,7 +295,7 @@ func (s *Server) Unused() time.Duration {
 	s.loop.post(func() {
 		l := s.loop
 		at, used := l.app.LastUse()
-		if used || l.http.Active() > 0 {
+		if used || l.sites.Active() > 0 {
 			said <- 0
 			return
 		}
@@ -331,7 +330,7 @@ func (l *loop) makeRoom(v conn.Verdict) {
 	case l.emptied <- struct{}{}:
 	default:
 	}
-	if l.http.Leaving() {
+	if l.sites.Leaving() {
 		l.allGone()
 	}
 }
@@ -339,10 +338,10 @@ func (l *loop) makeRoom(v conn.Verdict) {
 // drain begins the end: idle connections close, the others after their
 // response.
 func (l *loop) drain() {
-	if l.http.Draining() {
+	if l.sites.Draining() {
 		return
 	}
-	l.http.Drain()
+	l.sites.Drain()
 	l.sockets.Drain(false)
 	l.conns.Drain(false)
 	l.subscribers.Drain()
@@ -355,10 +354,10 @@ func (l *loop) drain() {
 // until its next request is answered, or until it was idle for so long. A
 // client that sends a request just now must not find the connection closed.
 func (l *loop) retire(idle time.Duration) {
-	if l.http.Leaving() {
+	if l.sites.Leaving() {
 		return
 	}
-	l.http.Retire(idle)
+	l.sites.Retire(idle)
 	l.sockets.Drain(true)
 	l.conns.Drain(true)
 	l.subscribers.Retire()

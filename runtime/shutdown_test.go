@@ -11,7 +11,6 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
-	"fapws/runtime/protocol/http1"
 	"fapws/runtime/sites"
 )
 
@@ -33,13 +32,13 @@ func TestShutdownFinishesWhatIsInFlight(t *testing.T) {
 	idle.Read(make([]byte, 1000))
 	eventually(t, "in flight", func() bool { a.mu.Lock(); defer a.mu.Unlock(); return len(a.calls) == 3 })
 	eventually(t, "open", func() bool {
-		states := map[http1.State]int{}
+		states := map[sites.State]int{}
 		s.do(func() {
 			for _, c := range s.loop.all() {
 				states[c.State()]++
 			}
 		})
-		return states[http1.StateNew] == 1 && states[http1.StateHead] == 1 && states[http1.StateBody] == 1 && states[http1.StateReady] == 3
+		return states[sites.StateNew] == 1 && states[sites.StateHead] == 1 && states[sites.StateBody] == 1 && states[sites.StateReady] == 3
 	})
 
 	ended := make(chan error, 1)
@@ -139,7 +138,7 @@ func TestShutdownDuringResponses(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- s.Shutdown(context.Background()) }()
 	eventually(t, "draining", func() (draining bool) {
-		s.do(func() { draining = s.loop.http.Draining() })
+		s.do(func() { draining = s.loop.sites.Draining() })
 		return draining
 	})
 	close(more)

@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
-	protocol "fapws/runtime/protocol/http"
-	"fapws/runtime/protocol/http1"
 	"fapws/runtime/sites"
 )
 
@@ -190,7 +188,7 @@ func TestStreamCutOff10(t *testing.T) {
 			c.all()
 			c.end(true)
 		})
-		s := serve(t, Config{HTTP: protocol.Config{BodyTimeout: timeout}}, a, streams)
+		s := serve(t, Config{Sites: sites.Config{BodyTimeout: timeout}}, a, streams)
 		c := s.dial(t)
 		io.WriteString(c, "POST / HTTP/1.0\r\nContent-Length: 10\r\n\r\nhello")
 		if all, err := io.ReadAll(c); err == nil {
@@ -301,7 +299,7 @@ func TestStreamBackPressure(t *testing.T) {
 					c.reply(200, fmt.Sprint(n))
 				})
 				// Of the time in which it is not read, nothing is the client's.
-				s := serve(t, Config{Sites: sites.Config{MaxBodySize: -1}, HTTP: protocol.Config{BodyTimeout: timeout, BodyRate: 100 << 10}, Timeout: time.Hour}, a, streams)
+				s := serve(t, Config{Sites: sites.Config{MaxBodySize: -1, BodyTimeout: timeout, BodyRate: 100 << 10}, Timeout: time.Hour}, a, streams)
 				c := s.dial(t)
 				go io.WriteString(c, test.request+lastRequest)
 				eventually(t, "it is paused, or late", func() bool { return s.stopped() == 1 || s.loop.live.Load() == 0 })
@@ -313,7 +311,7 @@ func TestStreamBackPressure(t *testing.T) {
 				}
 				a.mu.Lock()
 				defer a.mu.Unlock()
-				if most := a.maxInput; most > http1.MaxPiece+2*exchange.InputCost {
+				if most := a.maxInput; most > sites.MaxPiece+2*exchange.InputCost {
 					t.Errorf("%d bytes were delivered ahead", most)
 				}
 				return ""
@@ -396,7 +394,7 @@ func TestStreamTimeouts(t *testing.T) {
 					c.all()
 					c.end(true)
 				})
-				s := serve(t, Config{HTTP: protocol.Config{BodyTimeout: timeout}}, a, streams)
+				s := serve(t, Config{Sites: sites.Config{BodyTimeout: timeout}}, a, streams)
 				got := s.talk(t, postSized(10)+"hello")
 				if begun && !strings.HasSuffix(got, "\r\n\r\n5\r\nbegun\r\n") || !begun && bodies(t, got) != "408:timed out waiting for the request body\n" {
 					return fmt.Sprintf("%q", got)

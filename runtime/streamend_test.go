@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
-	"fapws/runtime/protocol/http"
 	"fapws/runtime/sites"
 )
 
@@ -137,9 +136,9 @@ func TestStreamSkipEnds(t *testing.T) {
 				<-gate
 				c.reply(404, "no")
 			})
-			cfg := Config{HTTP: http.Config{BodyTimeout: time.Hour}}
+			cfg := Config{Sites: sites.Config{BodyTimeout: time.Hour}}
 			if name == "late" {
-				cfg.HTTP.BodyTimeout = time.Millisecond
+				cfg.Sites.BodyTimeout = time.Millisecond
 			}
 			s := serve(t, cfg, a, streams)
 			c := s.dial(t)

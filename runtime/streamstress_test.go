@@ -3,6 +3,7 @@ package runtime
 import (
 	"bufio"
 	"context"
+	"fapws/runtime/sites"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -14,9 +15,6 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
-	protocol "fapws/runtime/protocol/http"
-	"fapws/runtime/protocol/http1"
-	"fapws/runtime/sites"
 )
 
 // moody is an application that does anything with a body that comes in pieces: what,
@@ -55,7 +53,7 @@ func moody(c *call) {
 // nothing is mixed up.
 func TestStreamStress(t *testing.T) {
 	a := newApp(false, moody)
-	s := serve(t, Config{Sites: sites.Config{MaxBodySize: 300_000}, HTTP: protocol.Config{BodyTimeout: patience}, Timeout: patience}, a, streams)
+	s := serve(t, Config{Sites: sites.Config{MaxBodySize: 300_000, BodyTimeout: patience}, Timeout: patience}, a, streams)
 	before := openFiles(t)
 	until := time.Now().Add(1500 * time.Millisecond)
 	var all sync.WaitGroup
@@ -80,7 +78,7 @@ func TestStreamStress(t *testing.T) {
 	eventually(t, "as many descriptors as before", func() bool { return openFiles(t) <= before })
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if most := int64(24 * (http1.MaxPiece + 2*exchange.InputCost)); a.maxInput > most {
+	if most := int64(24 * (sites.MaxPiece + 2*exchange.InputCost)); a.maxInput > most {
 		t.Errorf("%d bytes of input at once", a.maxInput)
 	}
 }
@@ -155,7 +153,7 @@ func TestStreamShutdown(t *testing.T) {
 	}()
 	eventually(t, "it stops", func() bool {
 		var leaving bool
-		s.do(func() { leaving = s.loop.http.Draining() })
+		s.do(func() { leaving = s.loop.sites.Draining() })
 		return leaving
 	})
 	io.WriteString(c, "world")

@@ -2,7 +2,7 @@ package runtime
 
 import (
 	"fapws/runtime/conn"
-	"fapws/runtime/protocol/http"
+	"fapws/runtime/sites"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -31,7 +31,7 @@ func TestStorm(t *testing.T) {
 	modes(t, func(t *testing.T, inline bool) {
 		a := newApp(inline, demo)
 		a.limit = 50
-		s := serve(t, Config{Accept: conn.AcceptConfig{MaxClients: 20}, HTTP: http.Config{SpoolSize: 1000}}, a)
+		s := serve(t, Config{Accept: conn.AcceptConfig{MaxClients: 20}, Sites: sites.Config{SpoolSize: 1000}}, a)
 		fds, goroutines := openFiles(t), goruntime.NumGoroutine()
 		var clients sync.WaitGroup
 		for i := range 8 {
@@ -74,7 +74,7 @@ func TestStorm(t *testing.T) {
 		eventually(t, "as many descriptors as before", func() bool { return openFiles(t) <= fds })
 		eventually(t, "as many goroutines as before", func() bool { return goruntime.NumGoroutine() <= goroutines })
 		s.do(func() {
-			if n := s.loop.http.Active(); n != 0 {
+			if n := s.loop.sites.Active(); n != 0 {
 				t.Errorf("%d exchanges have not ended", n)
 			}
 			if !s.loop.app.Idle() {

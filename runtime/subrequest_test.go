@@ -192,7 +192,7 @@ func TestInnerRequestsWhileStopping(t *testing.T) {
 	}()
 	eventually(t, "stopping", func() bool {
 		draining := make(chan bool)
-		s.loop.post(func() { draining <- s.loop.http.Draining() })
+		s.loop.post(func() { draining <- s.loop.sites.Draining() })
 		return <-draining
 	})
 	close(goOn)

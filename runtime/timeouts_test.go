@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"fapws/runtime/protocol/http"
 	"fapws/runtime/sites"
 	"io"
 	"os"
@@ -16,7 +15,7 @@ func TestBodyTimeoutLogged(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "access.log")
 	log, closeLog := openLog(t, path, "common")
-	s := serve(t, Config{Sites: sites.Config{AccessLog: log}, HTTP: http.Config{BodyTimeout: ample}}, newApp(true, demo))
+	s := serve(t, Config{Sites: sites.Config{AccessLog: log, BodyTimeout: ample}}, newApp(true, demo))
 	s.talk(t, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc")
 	eventually(t, "it is gone", func() bool { return s.loop.live.Load() == 0 })
 	closeLog()
@@ -33,7 +32,7 @@ func TestTimeoutsSpareWhoWorks(t *testing.T) {
 		<-gate
 		c.reply(200, "done")
 	})
-	s := serve(t, Config{HTTP: http.Config{KeepAlive: time.Millisecond, HeadTimeout: time.Hour}}, a)
+	s := serve(t, Config{Sites: sites.Config{KeepAlive: time.Millisecond, HeadTimeout: time.Hour}}, a)
 	c := s.dial(t)
 	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	time.AfterFunc(1500*time.Millisecond, func() { close(gate) }) // three looks of the loop

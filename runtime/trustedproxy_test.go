@@ -13,7 +13,6 @@ import (
 
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
-	"fapws/runtime/protocol/http"
 	"fapws/runtime/sites"
 
 	"golang.org/x/sys/unix"
@@ -232,7 +231,7 @@ func TestProxyProtocolOfOthers(t *testing.T) {
 // A proxy that never says its header does not keep its connection.
 func TestProxyHeaderTimesOut(t *testing.T) {
 	t.Parallel()
-	s := serve(t, Config{Sites: sites.Config{Proxies: loopback, ProxyProtocol: true}, HTTP: http.Config{HeadTimeout: 1}}, newApp(true, demo))
+	s := serve(t, Config{Sites: sites.Config{Proxies: loopback, ProxyProtocol: true, HeadTimeout: 1}}, newApp(true, demo))
 	conn := s.dial(t)
 	io.WriteString(conn, "PROXY TCP4 ")
 	if got, err := io.ReadAll(conn); len(got) > 0 || err != nil {

@@ -360,7 +360,7 @@ func TestWebSocketOpensWhileServerStops(t *testing.T) {
 	one := <-opened
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.Shutdown(context.Background()) }()
-	eventually(t, "draining", func() (d bool) { s.do(func() { d = s.loop.http.Draining() }); return d })
+	eventually(t, "draining", func() (d bool) { s.do(func() { d = s.loop.sites.Draining() }); return d })
 	one.accept("")
 	c, err := wstest.Answered(conn)
 	if err != nil {

@@ -14,10 +14,11 @@ var rooms = []string{
 	"runtime/conn",
 	"runtime/exchange",
 	"runtime/backend runtime/route",
-	"runtime/auth runtime/live runtime/protocol/http runtime/source/proxy runtime/source/static",
-	"runtime/protocol/http1 runtime/protocol/http2 runtime/source/cache runtime/source/refusal runtime/source/upload",
+	"runtime/auth runtime/live runtime/source/proxy runtime/source/static",
+	"runtime/source/cache runtime/source/refusal runtime/source/upload",
 	"runtime/source/app runtime/source/programs",
 	"runtime/sites runtime/source/ssi",
+	"runtime/http2",
 	"runtime",
 }
 

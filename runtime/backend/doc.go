@@ -3,7 +3,7 @@
 // app.Handler, by shape.
 //
 // The Pool makes parts of a response just as the interpreter does. So framing, pipelining, back-pressure, HEAD
-// requests, clients that disconnect and files sent by the kernel are dealt with once, in package protocol/http1, and no
+// requests, clients that disconnect and files sent by the kernel are dealt with once, in package sites, and no
 // responder touches a connection.
 //
 // A responder may ask the server itself for another page (Request.Sub). The subrequest runs over a socketpair that

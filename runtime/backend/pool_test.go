@@ -23,7 +23,6 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
-	"fapws/runtime/protocol/http1"
 	"fapws/runtime/runtimetest"
 	"fapws/runtime/sites"
 	"fapws/runtime/waittest"
@@ -238,7 +237,7 @@ func holds(name string) bool {
 
 // Pipelined requests of a connection run side by side, three at most, and their responses keep their order.
 func TestPipelining(t *testing.T) {
-	const most = http1.MaxAhead + 1
+	const most = sites.MaxAhead + 1
 	var running atomic.Int32
 	release := make(chan struct{})
 	s := serve(t, 32, func(w *backend.Response, r *backend.Request) {

@@ -3,7 +3,7 @@
 // ends. It knows nothing of HTTP: a Protocol gets the bytes that have arrived.
 //
 // A Set is the connections of an event loop, with the memory that they share. Everything here must be called on that
-// loop. Start reading at Conn and Protocol; package protocol/http1 implements Protocol for HTTP/1.
+// loop. Start reading at Conn and Protocol; package sites implements Protocol for HTTP/1.
 //
 //   - Input is given to the Protocol as it arrives; Keep keeps the rest that it cannot use now. A paused connection
 //     is not read: further input stays in the kernel, whose window then stops the client. Pausing needs no system

@@ -1,5 +1,5 @@
 // Package http1 reads and writes HTTP/1.0 and HTTP/1.1 messages (RFC 9112) over byte slices. It does no I/O, starts
-// no goroutine, knows no connection, and imports only the standard library. Package protocol/http1 calls it on the event
+// no goroutine, knows no connection, and imports only the standard library. Package sites calls it on the event
 // loop; sources use its fields and dates.
 //
 // Reading: Request.Parse for a head, ChunkedReader for a chunked body. Writing: Template.AppendHead and

@@ -12,39 +12,10 @@ import (
 	"fapws/runtime/auth"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
-	wire "fapws/runtime/http1"
+	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
-	"fapws/runtime/protocol/http1"
-	"fapws/runtime/protocol/http2"
 	"fapws/runtime/route"
 )
-
-// Client is a connection with what the server has to know of its client. It is the conn.Protocol of the connection as long as that
-// speaks HTTP/1. There may be many thousand idle ones.
-type Client struct {
-	http1.Conn
-	s *Sites
-
-	subrequest *exchange.Origin // of requests of the server to itself; nil: it is a client
-	proxy      *trustedProxy    // a proxy or a path that is before it, or nil
-	peer       *exchange.Peer
-
-	Expected conn.Expected // of the acceptor
-	requests uint32        // there have been, as far as they are logged
-	Counts   conn.Verdict  // as what the acceptor counts it
-	awaits   bool          // it begins with TLS
-	own      bool          // it is the server, which tries its application: no password is asked for
-}
-
-var _ conn.Protocol = (*Client)(nil)
-
-// clientOf returns the client whose connection c is.
-func clientOf(c *conn.Conn) *Client {
-	if m, ok := c.Protocol().(*multiplexed); ok {
-		return m.client
-	}
-	return c.Protocol().(*Client)
-}
 
 // accountOf returns the name under which limits count a client, "" if it has no known address.
 func accountOf(p *exchange.Peer) string {
@@ -54,27 +25,28 @@ func accountOf(p *exchange.Peer) string {
 	return auth.Network(p.Addr)
 }
 
-// Closed implements conn.Protocol.
-func (c *Client) Closed() {
-	c.s.host.Arrived(c)
-	c.Conn.Closed()
-}
+// Arrived says that a request has come, and Delivered that input was used: requests may have been started.
+func (c *Conn) Arrived()   { c.s.host.Arrived(c) }
+func (c *Conn) Delivered() { c.s.host.Delivered() }
 
 // Gone implements conn.Protocol.
-func (c *Client) Gone() { c.s.host.Gone(c) }
+func (c *Conn) Gone() { c.s.host.Gone(c) }
+
+// Account returns the name under which limits count the client; "": they do not.
+func (c *Conn) Account() string { return accountOf(c.Client()) }
 
 // Subrequest reports whether c is a connection of the server to itself.
-func (c *Client) Subrequest() bool { return c.subrequest != nil }
+func (c *Conn) Subrequest() bool { return c.subrequest != nil }
 
 // Own makes c a connection of the server that tries its application: it needs neither a password nor a session.
-func (c *Client) Own() { c.own = true }
+func (c *Conn) Own() { c.own = true }
 
 // Refuse makes c a connection that is told why it is not served.
-func (c *Client) Refuse() { c.proxy, c.Counts = nil, conn.Reject }
+func (c *Conn) Refuse() { c.proxy, c.Counts = nil, conn.Reject }
 
 // Client returns what applications are told of the client of the request that
 // applyForwarded was last called for.
-func (c *Client) Client() *exchange.Peer {
+func (c *Conn) Client() *exchange.Peer {
 	if c.proxy != nil && c.proxy.trusted {
 		return c.proxy.peer
 	}
@@ -82,7 +54,7 @@ func (c *Client) Client() *exchange.Peer {
 }
 
 // direct returns the peer of the connection itself, whatever a proxy says.
-func (c *Client) direct() *exchange.Peer {
+func (c *Conn) direct() *exchange.Peer {
 	if c.peer == nil {
 		c.peer = newPeer(c.Local, c.Remote)
 		if t, ok := c.Transport().(*conn.TLSTransport); ok {
@@ -93,10 +65,10 @@ func (c *Client) direct() *exchange.Peer {
 }
 
 // AwaitTLS has c, which is not open yet, begin with TLS, behind a header of the PROXY protocol.
-func (c *Client) AwaitTLS() { c.awaits = true }
+func (c *Conn) AwaitTLS() { c.awaits = true }
 
 // Speaks returns the protocol that c begins with.
-func (c *Client) Speaks() conn.Protocol {
+func (c *Conn) Speaks() conn.Protocol {
 	if c.proxy != nil && c.proxy.awaits {
 		return proxyHeader{c}
 	}
@@ -104,18 +76,18 @@ func (c *Client) Speaks() conn.Protocol {
 }
 
 // behindProxy returns the protocol that c begins with behind a header of the PROXY protocol.
-func (c *Client) behindProxy() conn.Protocol {
+func (c *Conn) behindProxy() conn.Protocol {
 	if c.awaits {
-		return c.s.secure.Handshake(&c.Conn.Conn, c, c.secured)
+		return c.s.secure.Handshake(&c.Conn, c, c.secured)
 	}
-	if c.s.cfg.H2C && c.subrequest == nil {
+	if c.s.Config.H2C && c.subrequest == nil {
 		return prefaceReader{c}
 	}
 	return c
 }
 
 // secured is called when TLS has begun.
-func (c *Client) secured(t *conn.TLSTransport) {
+func (c *Conn) secured(t *conn.TLSTransport) {
 	c.awaits = false
 	c.peer = nil // it said http
 	if t.HTTP2() {
@@ -143,49 +115,30 @@ func ipText(a *net.TCPAddr) string {
 	return a.IP.String()
 }
 
+// preface is what a client that speaks HTTP/2 sends first (RFC 9113 §3.4).
+const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
 // prefaceReader is the protocol of a connection that may begin with HTTP/2: its first bytes say so. Otherwise it goes on with HTTP/1 or,
 // if its client has chosen HTTP/2 by ALPN, closes (RFC 9113 §3.4).
-type prefaceReader struct{ *Client }
+type prefaceReader struct{ *Conn }
 
 // Input implements conn.Protocol.
 func (p prefaceReader) Input(data []byte) {
-	c := p.Client
+	c := p.Conn
 	c.Keep(data)
 	got := c.Pending()
-	n := min(len(got), len(http2.Preface))
+	n := min(len(got), len(preface))
 	switch {
-	case !bytes.Equal(got[:n], []byte(http2.Preface)[:n]) && c.Transport() != nil:
+	case !bytes.Equal(got[:n], []byte(preface)[:n]) && c.Transport() != nil:
 		c.Close("no preface of HTTP/2")
-	case !bytes.Equal(got[:n], []byte(http2.Preface)[:n]):
+	case !bytes.Equal(got[:n], []byte(preface)[:n]):
 		c.Upgrade(c)
 		c.Input(nil)
-	case n == len(http2.Preface):
+	case n == len(preface):
 		c.Consume(n)
-		m := &multiplexed{client: c}
-		m.Begin(&c.s.http2, &c.Conn.Conn, m)
-		m.Input(nil)
+		c.s.http2(c)
 	}
 }
-
-// multiplexed is the protocol of a connection that speaks HTTP/2, and accounts for its client.
-type multiplexed struct {
-	http2.Conn
-	client *Client
-}
-
-var _ conn.Protocol = (*multiplexed)(nil)
-
-// Account implements Self of package http2.
-func (m *multiplexed) Account() string { return accountOf(m.client.Client()) }
-
-// Closed implements conn.Protocol.
-func (m *multiplexed) Closed() {
-	m.client.Closed()
-	m.Conn.Closed()
-}
-
-// Gone implements conn.Protocol.
-func (m *multiplexed) Gone() { m.client.Gone() }
 
 // trustedProxy is what stands between a connection's client and us: a proxy that is
 // trusted, a path below which the application is seen. Most connections have
@@ -226,19 +179,19 @@ func (cfg *Config) proxy(remote net.Addr) *trustedProxy {
 }
 
 // proxyHeader is the protocol of a connection before the header of the PROXY protocol has come.
-type proxyHeader struct{ *Client }
+type proxyHeader struct{ *Conn }
 
 // Input implements conn.Protocol. TLS or HTTP begins behind the header.
 func (h proxyHeader) Input(data []byte) {
-	c, s := h.Client, h.s
+	c, s := h.Conn, h.s
 	c.Keep(data)
 	buf := c.Pending()
 	header, n, err := conn.ParseProxyHeader(buf)
 	switch {
-	case err == wire.ErrNeedMore:
+	case err == http1.ErrNeedMore:
 	case err != nil:
 		if s.unannounced.Now() {
-			s.cfg.LogClient(logfile.Warning, c.String(), fmt.Sprintf("connection closed: %v: %s; let the proxy send one (send-proxy), or remove --proxy-protocol",
+			s.Config.LogClient(logfile.Warning, c.String(), fmt.Sprintf("connection closed: %v: %s; let the proxy send one (send-proxy), or remove --proxy-protocol",
 				err, conn.Excerpt(buf[:min(len(buf), conn.MaxProxyLine)])))
 		}
 		c.Close("no PROXY header")
@@ -254,13 +207,13 @@ func (h proxyHeader) Input(data []byte) {
 // applyProxyHeader makes c the connection of whom its proxy has announced. Fields
 // that come with it are then that client's own, and believed if it is a
 // trusted proxy itself.
-func (s *Sites) applyProxyHeader(c *Client, h *conn.ProxyHeader) {
+func (s *Server) applyProxyHeader(c *Conn, h *conn.ProxyHeader) {
 	switch h.Kind {
 	case conn.ProxyLocal:
 		return
 	case conn.ProxyAddresses:
 		c.Remote, c.Local = net.TCPAddrFromAddrPort(h.From), net.TCPAddrFromAddrPort(h.To)
-		c.proxy = s.cfg.proxy(c.Remote)
+		c.proxy = s.Config.proxy(c.Remote)
 	case conn.ProxyUnix:
 		c.Remote = &net.UnixAddr{Net: "unix"}
 		c.proxy.trusted = false
@@ -270,14 +223,14 @@ func (s *Sites) applyProxyHeader(c *Client, h *conn.ProxyHeader) {
 	if c.proxy != nil {
 		c.proxy.awaits = false
 	}
-	if s.set.Debug >= 1 {
+	if s.Set.Debug >= 1 {
 		s.tracef("%s is announced by its proxy", c)
 	}
 }
 
 // applyForwarded finds the client of a request of a trusted proxy. A proxy mostly
 // says the same again on a connection, and that costs a comparison.
-func (s *Sites) applyForwarded(x *Exchange) {
+func (s *Server) applyForwarded(x *Exchange) {
 	q, c := x.req, x.client
 	f := c.proxy
 	if !f.trusted {
@@ -291,12 +244,12 @@ func (s *Sites) applyForwarded(x *Exchange) {
 	if len(f.key) > maxForwardKey {
 		f.key = nil
 	}
-	o, host := route.Believe(q.forwarded, s.cfg.trusts)
+	o, host := route.Believe(q.forwarded, s.Config.trusts)
 	if o.BadField != "" {
 		s.logf(logfile.Debug, "%s: %s is ignored: %s", c, o.BadField, conn.Excerpt([]byte(o.BadValue)))
 	}
 	f.peer = o.Peer(c.direct(), host)
-	f.root = s.cfg.RootPath
+	f.root = s.Config.RootPath
 	if o.Prefix != "" {
 		f.root = o.Prefix
 	}
@@ -309,15 +262,15 @@ const remoteUser = "remote-user"
 // dropForged removes the fields that only the server, or a trusted proxy, may set: that of the user, and forwarding fields. They are
 // removed from the head itself, which others parse again: another process, the next worker of a WebSocket. A subrequest has what is left
 // of those of its client.
-func (s *Sites) dropForged(x *Exchange) {
+func (s *Server) dropForged(x *Exchange) {
 	q, c := x.req, x.client
 	forwarded := q.parsed.Forwarded && c.subrequest == nil && (c.proxy == nil || !c.proxy.trusted)
 	if !forwarded && !s.table.users {
 		return
 	}
-	forged := func(f wire.Field) bool {
+	forged := func(f http1.Field) bool {
 		name := f.Name.In(q.Head)
-		return s.table.users && wire.IsSpelled(name, remoteUser) || forwarded && wire.IsForwarding(name)
+		return s.table.users && http1.IsSpelled(name, remoteUser) || forwarded && http1.IsForwarding(name)
 	}
 	if !slices.ContainsFunc(q.parsed.Fields, forged) {
 		return
@@ -330,11 +283,11 @@ func (s *Sites) dropForged(x *Exchange) {
 }
 
 // warnUndeclared tells the operator what to do if c is a proxy.
-func (s *Sites) warnUndeclared(c *Client) {
+func (s *Server) warnUndeclared(c *Conn) {
 	addr := c.direct().Addr
 	if addr == "" {
 		addr = "unix"
 	}
-	s.cfg.LogClient(logfile.Info, c.String(), fmt.Sprintf("its fields Forwarded, X-Forwarded-* and X-Real-IP are removed, because %s is not a trusted proxy; "+
+	s.Config.LogClient(logfile.Info, c.String(), fmt.Sprintf("its fields Forwarded, X-Forwarded-* and X-Real-IP are removed, because %s is not a trusted proxy; "+
 		"if your proxy has this address, add --forwarded-allow-ips %[1]s", addr))
 }

@@ -15,7 +15,7 @@ import (
 
 // decide finds out what answers x, and has it answered. A decision that needs the disk, a password or its turn is left, and
 // goes on here.
-func (s *Sites) decide(x *Exchange) {
+func (s *Server) decide(x *Exchange) {
 	q := x.req
 	if !q.Of(s.table.route) { // made before Use
 		q.missed = nil
@@ -72,7 +72,7 @@ func (s *Sites) decide(x *Exchange) {
 }
 
 // refuseRouted answers x, which routing has refused.
-func (s *Sites) refuseRouted(x *Exchange) {
+func (s *Server) refuseRouted(x *Exchange) {
 	q := x.req
 	if q.Fault != "" {
 		s.logClient(x, logfile.Error, "%s", q.Fault)
@@ -84,7 +84,7 @@ func (s *Sites) refuseRouted(x *Exchange) {
 }
 
 // startWith has x, which was decided about, answered by source.
-func (s *Sites) startWith(source exchange.Source, x *Exchange) {
+func (s *Server) startWith(source exchange.Source, x *Exchange) {
 	s.note(x)
 	x.req.ask()
 	if x.Req.Peer = x.peer; x.peer == nil {
@@ -94,7 +94,7 @@ func (s *Sites) startWith(source exchange.Source, x *Exchange) {
 }
 
 // dispatch begins to decide about x, whose head has arrived.
-func (s *Sites) dispatch(x *Exchange) {
+func (s *Server) dispatch(x *Exchange) {
 	q := x.req
 	if s.override != nil && q.wantsHTML() && (!s.override.local || http1.LocalHost(string(q.parsed.Host.In(q.Head))) && q.parsed.Authority.Len == 0) {
 		s.startWith(s.override, x)
@@ -105,7 +105,7 @@ func (s *Sites) dispatch(x *Exchange) {
 }
 
 // route asks the table where x goes.
-func (s *Sites) route(x *Exchange) {
+func (s *Server) route(x *Exchange) {
 	q, c := x.req, x.client
 	s.dropForged(x)
 	r := route.Request{Parsed: &q.parsed, Head: q.Head, From: x, Index: q.index}
@@ -124,7 +124,7 @@ func (s *Sites) route(x *Exchange) {
 }
 
 // settleRules finds the mount and the rules of a decision.
-func (s *Sites) settleRules(x *Exchange) {
+func (s *Server) settleRules(x *Exchange) {
 	q := x.req
 	if q.Site < 0 {
 		return
@@ -142,7 +142,7 @@ func (s *Sites) settleRules(x *Exchange) {
 		x.MaxBody = -1
 		return
 	}
-	if x.MaxBody = s.cfg.MaxBodySize; x.rules != nil && x.rules.maxBody != 0 {
+	if x.MaxBody = s.Config.MaxBodySize; x.rules != nil && x.rules.maxBody != 0 {
 		x.MaxBody = x.rules.maxBody
 	}
 }
@@ -158,7 +158,7 @@ type overridePage struct {
 // Override answers every request of a browser, that is one whose Accept names text/html, with page, an HTML document in UTF-8, and
 // status; nothing is to keep it. Other requests go where they always do. A page of nil ends this.
 // With local, only requests for http1.LocalHost get it.
-func (s *Sites) Override(status int, page []byte, local bool) {
+func (s *Server) Override(status int, page []byte, local bool) {
 	s.override = nil
 	if page != nil {
 		s.override = &overridePage{status: status, page: page, local: local}
@@ -175,7 +175,7 @@ func (p *overridePage) Start(x *exchange.Exchange) {
 // notFoundCache remembers which paths the files of a mount have nothing for, so that
 // not each request for a page of an application looks at the disk.
 type notFoundCache struct {
-	since map[string]int64 // Sites.now by path
+	since map[string]int64 // Server.Now by path
 }
 
 const (
@@ -200,12 +200,12 @@ func (s *notFoundCache) add(path []byte, now int64) {
 }
 
 // skipsFileMount reports whether the files of its mount are known to have nothing for x.
-func (s *Sites) skipsFileMount(x *Exchange) bool {
+func (s *Server) skipsFileMount(x *Exchange) bool {
 	q := x.req
 	if q.hasBody() || string(q.parsed.Method.In(q.Head)) != "GET" && !q.parsed.Head {
 		return true
 	}
-	return slices.Contains(q.missed, q.mount) || q.mount.missing.has(q.Path[q.Script:], s.now())
+	return slices.Contains(q.missed, q.mount) || q.mount.missing.has(q.Path[q.Script:], s.Now())
 }
 
 // While an application loads, its mounts are Pending: what the configuration says of them holds already (who may ask, passwords,
@@ -213,10 +213,10 @@ func (s *Sites) skipsFileMount(x *Exchange) bool {
 // load a page soon get one that says so, and asks again.
 
 // await has x, whose mount is Pending, wait.
-func (s *Sites) await(x *Exchange) {
-	now := s.now()
+func (s *Server) await(x *Exchange) {
+	now := s.Now()
 	if x.until == 0 {
-		wait := s.cfg.StartWait
+		wait := s.Config.StartWait
 		if x.req.loadsPage() {
 			wait = min(wait, refusal.PageWait)
 		}
@@ -229,20 +229,20 @@ func (s *Sites) await(x *Exchange) {
 		x.Refuse(s.unready(x))
 		return
 	}
-	x.waits, x.Patient = true, true
+	x.Patient = true
 	x.Suspend()
-	if s.cfg.Needed != nil {
-		s.cfg.Needed()
+	if s.Config.Needed != nil {
+		s.Config.Needed()
 	}
 }
 
 // unready is the answer to x, which does not wait any longer.
-func (s *Sites) unready(x *Exchange) exchange.Reply {
+func (s *Server) unready(x *Exchange) exchange.Reply {
 	switch {
 	case s.gaveUp:
 		return exchange.Reply{Status: 503, Fields: retryAfter, Text: "the application failed to start"}
 	case x.req.loadsPage():
-		return refusal.Starting(time.Duration(s.now()))
+		return refusal.Starting(time.Duration(s.Now()))
 	}
 	return exchange.Reply{Status: 503, Fields: retryAfter, Text: "the application is starting"}
 }
@@ -253,9 +253,9 @@ func (q *request) loadsPage() bool {
 }
 
 // replaced lets everything go on that waits for other sites, and counts what the former ones have begun.
-func (s *Sites) replaced() {
-	for x := range s.exchanges() {
-		if x.waits {
+func (s *Server) replaced() {
+	for x := range s.begun() {
+		if x.Patient {
 			x.goOn()
 		} else if !x.former {
 			x.former = true
@@ -265,9 +265,9 @@ func (s *Sites) replaced() {
 }
 
 // Waiting returns how many requests wait for other sites.
-func (s *Sites) Waiting() (n int) {
-	for x := range s.exchanges() {
-		if x.waits {
+func (s *Server) Waiting() (n int) {
+	for x := range s.begun() {
+		if x.Patient {
 			n++
 		}
 	}
@@ -275,26 +275,26 @@ func (s *Sites) Waiting() (n int) {
 }
 
 // HasFormer reports whether something is not finished that was begun before the last Use.
-func (s *Sites) HasFormer() bool { return s.former > 0 }
+func (s *Server) HasFormer() bool { return s.former > 0 }
 
 // GiveUp answers everything that waits, or would: the next Use does not come.
-func (s *Sites) GiveUp() {
+func (s *Server) GiveUp() {
 	s.gaveUp = true
-	for x := range s.exchanges() {
-		if x.waits {
+	for x := range s.begun() {
+		if x.Patient {
 			x.goOn()
 		}
 	}
 }
 
 // Tick answers the requests that have waited for long enough.
-func (s *Sites) Tick() {
+func (s *Server) Tick() {
 	if !s.table.pending {
 		return
 	}
-	now := s.now()
-	for x := range s.exchanges() {
-		if x.waits && now >= x.until {
+	now := s.Now()
+	for x := range s.begun() {
+		if x.Patient && now >= x.until {
 			x.goOn()
 		}
 	}
@@ -302,17 +302,6 @@ func (s *Sites) Tick() {
 
 // goOn has x, which waits, decided about again.
 func (x *Exchange) goOn() {
-	x.waits, x.Patient = false, false
+	x.Patient = false
 	x.Resume()
-}
-
-// exchanges returns the exchanges that have begun and not ended.
-func (s *Sites) exchanges() func(yield func(*Exchange) bool) {
-	return func(yield func(*Exchange) bool) {
-		for inner := range s.http.Exchanges() {
-			if x := ofHTTP(inner); x.client != nil && !yield(x) {
-				return
-			}
-		}
-	}
 }

@@ -1,61 +1,93 @@
 package sites
 
 import (
-	"bytes"
 	"errors"
-	"net/netip"
-	"time"
+	"iter"
 
-	"fapws/runtime/auth"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
-	wire "fapws/runtime/http1"
+	"fapws/runtime/http1"
 	"fapws/runtime/live"
 	"fapws/runtime/logfile"
 	"fapws/runtime/metrics"
-	"fapws/runtime/protocol/http"
-	"fapws/runtime/protocol/http1"
-	"fapws/runtime/route"
-	"fapws/runtime/source/refusal"
 )
 
-// Exchange is a request with its response, and everything that the server has to know of it. The protocol knows its connection. It is Sink and Server of the
-// exchange.Exchange in it.
+// phase is how far an exchange has come.
+type phase uint8
+
+const (
+	deciding       phase = iota // where it goes
+	awaitingTurn                // what answers has to be the first of its connection
+	awaitingHost                // Resume
+	awaitingBody                // the rest of a body that is handed over as a whole
+	awaitingSource              // whether its source answers it
+	answering                   // a source has it
+)
+
+// Exchange is a request with its response, and everything that the server has to know of it. It is made when the head of the request has
+// arrived and may be worked on; it ends when its last part has come back from the source, also if the client is gone by then. It is Sink and
+// Server of the exchange.Exchange in it.
 type Exchange struct {
-	http.Exchange
-	s *Sites
-	routed
-	id *wire.TraceID // memory for trace, which is used again
-}
+	exchange.Exchange
+	s       *Server
+	client  *Conn     // that has sent the request; it may have left
+	Carrier Carrier   // nil: no client waits for the response any more
+	Next    *Exchange // in a list of the carrier, or in the table's free list
+	Count   *int      // is one less when the exchange has ended; nil: nothing counts it
 
-// routed is the decision about an exchange, and its outcome.
-type routed struct {
-	client *Client        // that has sent the request; it may have left
-	req    *request       // nil: a source has taken over all that it needs
-	rules  *rules         // of the mount, or of the site; nil: none
-	from   *exchange.Peer // the client, as a trusted proxy has named it; nil: that of its connection
-	peer   *exchange.Peer // the client, if it has logged in or a handler is asked
+	phase  phase // answering, when a source has it
+	beside bool  // its source does something beside the loop
+	former bool  // it was begun before Server.Use
 
-	renewal *exchange.Edit // of the cookie of its session; nil: it stays
+	// Patient says that what answers the exchange does not exist yet: a client that has shut down its side is waited for meanwhile, until the
+	// time until (Server.Now); 0: it has not begun to wait.
+	Patient bool
+	until   int64
 
-	tunnel *conn.TunnelLink // that its connection is, or nil
-	socket *live.Socket     // that it is, or is to be, or nil
-	relay  *relay           // to an application that speaks for itself, of a client with TLS, or nil
+	// Of its request.
+	req      *request // nil: a source has taken over all that it needs
+	Version  http1.Version
+	IsHead   bool           // its method is HEAD
+	trailers bool           // http1.Request.Trailers
+	Received int64          // bytes of it
+	MaxBody  int64          // how many bytes the body may have; below 0: any number
+	rules    *rules         // of the mount, or of the site; nil: none
+	from     *exchange.Peer // the client, as a trusted proxy has named it; nil: that of its connection
+	peer     *exchange.Peer // the client, if it has logged in or a handler is asked
+	renewal  *exchange.Edit // of the cookie of its session; nil: it stays
 
-	waits  bool  // for what answers it: see decide.go
-	until  int64 // Sites.now when it stops waiting; 0: it has not begun to
-	former bool  // it was begun before Sites.Use
+	// Of its source.
+	awaitsTurn bool           // Source is to be started when its turn has come
+	lasting    bool           // Req stays as it is
+	deferred   bool           // the source has not begun to make the response
+	given      exchange.Given // input that the source has
+	hasFile    bool           // its body is, or was, in a file that is counted for fileOf
+	awaitsFile bool           // its body waits for one
+	fileOf     string         // the client: see Shares
 
-	began  int64          // of Recorder.Begin; 0: it is not counted
-	counts *metrics.Route // of its route
+	// Of its response.
+	KeepAlive bool            // the connection stays open behind it
+	held      []exchange.Part // parts that arrived before their turn
+	unsent    *conn.Unsent    // what of it waits for the client; nil: nothing has
+	Out       Response
 
-	trace *wire.TraceID // of Config.Trace; nil: it is not traced
+	// Of HTTP/1, where exchanges of a connection have an order, and may leave it to another protocol.
+	Safe     bool             // Request.Safe
+	Bulky    bool             // the response may have any size
+	Detached bool             // the source has a duplicate of the descriptor
+	tunnel   *conn.TunnelLink // that its connection is, or nil
+	socket   *live.Socket     // that it is, or is to be, or nil
+	relay    *relay           // to an application that speaks for itself, of a client with TLS, or nil
 
-	// For the access log.
-	html       bool // the client is a browser: for replies when req is nil
-	quiet      bool // it has no line there
-	overridden bool // it gets the override page, and its browser asks again and again
-	proper     bool // a WebSocket or a tunnel that has ended as it should
+	// For counters and the access log.
+	began      int64          // of Recorder.Begin; 0: it is not counted
+	counts     *metrics.Route // of its route
+	trace      *http1.TraceID // of Config.Trace; nil: it is not traced
+	id         *http1.TraceID // memory for trace, which is used again
+	html       bool           // the client is a browser: for replies when req is nil
+	quiet      bool           // it has no line there
+	overridden bool           // it gets the override page, and its browser asks again and again
+	proper     bool           // a WebSocket or a tunnel that has ended as it should
 	log        *logfile.Record
 }
 
@@ -64,20 +96,446 @@ var (
 	_ exchange.Server = (*Exchange)(nil)
 )
 
+// of returns the Exchange that x is part of.
+func of(x *exchange.Exchange) *Exchange { return x.Server.(*Exchange) }
+
+// Conn returns the connection of the client; nil: no client waits for the response any more.
+func (x *Exchange) Conn() *conn.Conn {
+	if x.Carrier == nil {
+		return nil
+	}
+	return &x.client.Conn
+}
+
+// Broken reports whether the client has left before the exchange has ended.
+func (x *Exchange) Broken() bool { return x.Carrier == nil || x.client.state == StateClosed }
+
+// exchangeTable has all exchanges. They are used again, so that a request costs no allocation.
+type exchangeTable struct {
+	all  []*Exchange
+	free *Exchange
+}
+
+// New returns an exchange without a request of a client, which c carries.
+func (s *Server) New(client *Conn, c Carrier) *Exchange {
+	t := &s.exchanges
+	x := t.free
+	if x == nil {
+		x = &Exchange{s: s}
+		x.Sink, x.Server = x, x
+		t.all = append(t.all, x)
+	} else {
+		t.free = x.Next
+		x.Next = nil
+	}
+	x.client, x.Carrier, x.quiet = client, c, client.subrequest != nil
+	return x
+}
+
+// Begin makes x, which is new, the exchange of r, of which there is the head.
+func (x *Exchange) Begin(r *exchange.Request) {
+	x.Req = r
+	x.Version = r.Parsed.Version
+	x.IsHead = r.Parsed.Head
+	x.trailers = r.Parsed.Trailers
+	x.KeepAlive = r.Parsed.KeepAlive
+	x.Safe = r.Parsed.Safe
+	x.Received = int64(len(r.Head))
+}
+
+// End ends an exchange for good.
+func (x *Exchange) End() {
+	s := x.s
+	x.giveFile()
+	if s.timed {
+		s.account(x)
+	}
+	if x.began != 0 {
+		s.metrics.End(x.began, x.counts, x.Out.Status)
+	}
+	x.leaveSocket()
+	if x.former {
+		s.former--
+	}
+	if x.log != nil {
+		s.records = append(s.records, x.log)
+	}
+	if x.Count != nil {
+		*x.Count--
+	}
+	held := x.held[:0]
+	if cap(held) > 16 {
+		held = nil
+	}
+	t, id := &s.exchanges, x.id
+	*x = Exchange{} // a literal with these in it would be made elsewhere and then copied
+	x.Sink, x.Server = x, x
+	x.s, x.id, x.held, x.Next = s, id, held, t.free
+	t.free = x
+}
+
+// begun returns the exchanges that have begun and not ended.
+func (s *Server) begun() iter.Seq[*Exchange] {
+	return func(yield func(*Exchange) bool) {
+		for _, x := range s.exchanges.all {
+			if x.client != nil && !yield(x) {
+				return
+			}
+		}
+	}
+}
+
+// Active returns the number of exchanges that have begun and not ended.
+func (s *Server) Active() int {
+	n := len(s.exchanges.all)
+	for x := s.exchanges.free; x != nil; x = x.Next {
+		n--
+	}
+	return n
+}
+
+// Admit has x, which is being decided about, answered by a, when its body has arrived.
+func (x *Exchange) Admit(a Answerer) { x.Carrier.Admit(x, a) }
+
+// Start has x, which is being decided about, answered by source, which takes no body.
+func (x *Exchange) Start(source exchange.Source) {
+	x.Source = source
+	x.Carrier.SkipBody(x)
+	source.Start(&x.Exchange)
+}
+
+// Submit hands x over to a. Size and Body of its request are set.
+func (x *Exchange) Submit(a Answerer) {
+	r := x.Req
+	x.phase = answering
+	// That of a chunked body is without its framing; of one that is streamed the rest is added as it comes.
+	if x.Received += r.Size; r.More {
+		x.Received += int64(len(r.Body)) - r.Size
+	}
+	r.Pipeline = 0
+	x.Carrier.Submitting(x, a)
+	x.Source = a.Source
+	if a.Source.Start(&x.Exchange); x.Req == r && !x.lasting {
+		x.Req, x.req = nil, nil
+	}
+}
+
+// Suspend makes x, which is being decided about, wait until Resume. Later input of its carrier is not looked at meanwhile.
+func (x *Exchange) Suspend() { x.suspend(awaitingHost) }
+
+// Resume lets x go on, soon.
+func (x *Exchange) Resume() {
+	x.phase = deciding
+	x.Carrier.Wake(x)
+}
+
+// Again has x, whose source does not answer it, decided about again, soon.
+func (x *Exchange) Again() {
+	x.suspend(deciding)
+	x.Carrier.Wake(x)
+}
+
+// suspend makes x, which is being decided about, wait in a phase.
+func (x *Exchange) suspend(p phase) {
+	x.req.keep()
+	x.phase, x.Source = p, nil
+	x.Carrier.Suspended(x)
+}
+
+// Waits reports whether x, which was suspended, still has to wait.
+func (x *Exchange) Waits() bool {
+	if x.phase == awaitingTurn {
+		return !x.InTurn()
+	}
+	return x.phase != deciding
+}
+
+// GoOn has x, which was suspended and does not wait any more, decided about again.
+func (x *Exchange) GoOn() {
+	x.phase = deciding
+	x.s.decide(x)
+}
+
+// Hold keeps a part of x until its turn comes.
+func (x *Exchange) Hold(p *exchange.Part) {
+	x.held = append(x.held, *p)
+	x.PartWaits(p, len(p.Body))
+}
+
+// unhold takes the first part that Hold has kept, to be sent.
+func (x *Exchange) unhold() exchange.Part {
+	p := x.held[0]
+	x.held = x.held[:copy(x.held, x.held[1:])]
+	if x.unsent != nil {
+		x.s.Set.Unsent.Drop(x.unsent, p.Body, len(p.Body))
+	}
+	return p
+}
+
+// DropHeld releases the parts that x keeps until its turn comes. ended reports whether the last one was among them: then x
+// has ended.
+func (x *Exchange) DropHeld() (ended bool) {
+	held := x.held
+	x.held = held[:0]
+	ended = len(held) > 0 && held[len(held)-1].Last
+	for i := range held {
+		x.Release(&held[i])
+	}
+	clear(held)
+	return ended
+}
+
+// PartWaits implements exchange.PartOwner. What waits for a subrequest is counted where its client waits.
+func (x *Exchange) PartWaits(p *exchange.Part, left int) *conn.Unsent {
+	if len(p.Body) < conn.CountedPart || x.Carrier == nil || x.client.Subrequest() {
+		return x.unsent
+	}
+	if x.unsent == nil {
+		x.unsent = new(conn.Unsent)
+	}
+	x.s.Set.Unsent.Add(x.unsent, x, p.Body, left, x.s.Now())
+	return x.unsent
+}
+
+// Unsent returns how many bytes of the response wait in memory for the client.
+func (x *Exchange) Unsent() int64 { return x.unsent.Size() }
+
+// Cut implements conn.Response: the client loses the rest of the response.
+func (x *Exchange) Cut() (client string) {
+	client = x.clientText()
+	if x.Carrier != nil {
+		x.Carrier.Cut(x)
+	}
+	return client
+}
+
+// Deferred implements exchange.Server: the source begins when less of what its connection has asked for before waits.
+func (x *Exchange) Deferred() {
+	x.deferred = true
+	x.Carrier.Deferred(x)
+}
+
+// IsDeferred reports whether the source of x has put off its response. ResumeDeferred has it begin.
+func (x *Exchange) IsDeferred() bool { return x.deferred }
+
+func (x *Exchange) ResumeDeferred() {
+	x.deferred = false
+	x.Source.(exchange.Pacer).Resume(&x.Exchange)
+}
+
+// Refuse answers x, which is being decided about, without a source.
+func (x *Exchange) Refuse(r exchange.Reply) {
+	if !r.Close {
+		x.Carrier.SkipBody(x)
+	}
+	x.Sink.Reply(r)
+}
+
+// Replace makes x, which has not begun, a response of the server itself, which Send has to follow. Its source has nothing to do with it
+// any more. closes says that nothing more can be understood of what the client sends. Exchanges without a client cannot be answered.
+func (x *Exchange) Replace(closes bool) {
+	c := x.Carrier
+	c.GiveUpBody(x)
+	x.phase, x.Req, x.Source, x.Fields = answering, nil, exchange.Memory{}, nil
+	c.Replaced(x, closes)
+}
+
+// Substitute puts a new exchange, which the server itself is to answer, in the place of x.
+func (x *Exchange) Substitute() *Exchange {
+	s, c := x.s, x.Carrier
+	c.GiveUpBody(x)
+	y := s.New(x.client, c)
+	y.Next = x.Next
+	y.Version, y.IsHead, y.KeepAlive, y.Safe = x.Version, x.IsHead, x.KeepAlive, x.Safe
+	y.Received = x.Received
+	y.Bulky = x.Bulky
+	c.Substituted(x, y)
+	x.deferred = false
+	x.leaveSocket()
+	y.from, y.log, y.quiet, y.rules, y.html = x.from, x.log, x.quiet, x.rules, x.html
+	if x.trace != nil {
+		*y.traced() = *x.trace
+	}
+	y.began, y.counts, x.began = x.began, x.counts, 0
+	x.Carrier, x.Next, x.log = nil, nil, nil
+	return y
+}
+
+// Send implements exchange.Sink: the part goes to the carrier, or waits for its turn there.
+func (x *Exchange) Send(p *exchange.Part) {
+	if s := x.socket; s != nil && s.HasConn() {
+		s.Send(p)
+		return
+	}
+	if r := x.relay; r != nil && r.take(p) {
+		return
+	}
+	c := x.Carrier
+	if p.Taken {
+		x.Out.Status = 101
+	}
+	if p.Last && c != nil && c.Ending(x, p) {
+		return
+	}
+	switch {
+	case c == nil, p.Interim && !c.TakesInterim(x):
+		x.Release(p)
+	case !c.InTurn(x):
+		x.Hold(p)
+	default:
+		c.Transmit(x, p)
+		c.Advance()
+	}
+}
+
+// InTurn implements exchange.Server.
+func (x *Exchange) InTurn() bool { return x.Carrier.InTurn(x) }
+
+// AwaitTurn implements exchange.Server.
+func (x *Exchange) AwaitTurn() {
+	if x.phase == deciding {
+		x.suspend(awaitingTurn)
+	} else {
+		x.awaitsTurn = true
+	}
+}
+
+// Advance has the carrier write the next part of x, whose turn it is, that was held, or starts its source if that has waited for its
+// turn. It reports false if there is neither.
+func (x *Exchange) Advance() bool {
+	switch {
+	case len(x.held) > 0:
+		p := x.unhold()
+		if len(x.held) == 0 {
+			x.Source.OnRoom(&x.Exchange)
+		}
+		x.Carrier.Transmit(x, &p)
+	case x.awaitsTurn:
+		x.awaitsTurn = false
+		x.Source.Start(&x.Exchange)
+	default:
+		return false
+	}
+	return true
+}
+
+// HasRoom tells the source of x that all that had to wait was written, unless parts are held.
+func (x *Exchange) HasRoom() {
+	if len(x.held) == 0 && x.Source != nil {
+		x.Source.OnRoom(&x.Exchange)
+	}
+}
+
+// Keep implements exchange.Server.
+func (x *Exchange) Keep() {
+	x.req.keep()
+	x.lasting = true
+}
+
+// WaitsForClient implements exchange.Server. Parts may wait for the client, or for earlier responses, or the rest of a body is
+// awaited.
+func (x *Exchange) WaitsForClient() bool {
+	return x.Carrier != nil && x.Carrier.WaitsForClient(x) || len(x.held) > 0
+}
+
+// Beside implements exchange.Server.
+func (x *Exchange) Beside(work func(), done func(gone bool)) {
+	if x.phase == deciding {
+		source := x.Source
+		x.suspend(awaitingSource)
+		x.Source = source
+	}
+	x.beside = true
+	x.s.Set.Beside(work, func(bug bool) { x.besideDone(done, bug) })
+}
+
+// besideDone goes on with x, whose source has done its work beside the loop.
+func (x *Exchange) besideDone(done func(gone bool), bug bool) {
+	if c := x.Conn(); c != nil && bug {
+		c.Close("internal error")
+	}
+	x.beside = false
+	if x.Carrier == nil {
+		if !bug {
+			done(true)
+		}
+		x.End()
+		return
+	}
+	decided := x.phase == awaitingSource
+	if decided {
+		x.phase = answering
+	}
+	x.Carrier.BesideDone(x, decided)
+	done(false)
+}
+
+// Wall implements exchange.Server.
+func (x *Exchange) Wall() int64 { return x.s.Set.Start().UnixNano() + x.s.Now() }
+
+// Release gives a part of x back. With the last one x ends.
+func (x *Exchange) Release(p *exchange.Part) {
+	last := p.Last
+	if x.unsent != nil {
+		x.s.Set.Unsent.Drop(x.unsent, p.Body, 0)
+	}
+	if p.Owner != nil {
+		p.Owner.Release(p)
+	}
+	if last {
+		x.End()
+	}
+}
+
+// Abandon ends x, which its carrier has given up, without a response.
+func (x *Exchange) Abandon() {
+	x.Carrier = nil
+	x.leaveSocket()
+	if x.relay != nil {
+		x.relay.close()
+	}
+	if q := x.req; q != nil {
+		if q.refreshing = false; q.check != nil {
+			q.check.Cancel()
+		}
+	}
+	ended := x.DropHeld()
+	switch {
+	case ended || x.beside: // or it ends with that
+	case x.phase < answering:
+		x.End()
+	default:
+		x.Source.OnGone(&x.Exchange)
+	}
+}
+
+// ClientGone ends x, whose connection another protocol has, when the client has left.
+func (x *Exchange) ClientGone() {
+	x.Carrier = nil
+	x.Source.OnGone(&x.Exchange)
+}
+
+// PartSent implements exchange.PartOwner.
+func (x *Exchange) PartSent(p *exchange.Part, err error) {
+	if errors.Is(err, conn.ErrShortFile) {
+		x.LogShort(err)
+	}
+	x.Release(p)
+}
+
+// LogShort tells the operator that a file has not all that the response to x was promised.
+func (x *Exchange) LogShort(err error) {
+	x.Server.Log(logfile.Warning, "response aborted: "+err.Error())
+}
+
 // traced makes x a part of a trace, which the caller puts into the result.
-func (x *Exchange) traced() *wire.TraceID {
+func (x *Exchange) traced() *http1.TraceID {
 	if x.id == nil {
-		x.id = new(wire.TraceID)
+		x.id = new(http1.TraceID)
 	}
 	x.trace = x.id
 	return x.id
 }
-
-// of returns the Exchange that x is part of.
-func of(x *exchange.Exchange) *Exchange { return x.Server.(*Exchange) }
-
-// ofHTTP is of for an exchange of package protocol/http.
-func ofHTTP(x *http.Exchange) *Exchange { return x.Server.(*Exchange) }
 
 // Client returns what applications are told of the client of x, unless it has logged in. Other requests of its connection may have
 // another one, if a proxy has sent them.
@@ -88,18 +546,6 @@ func (x *Exchange) Client() *exchange.Peer {
 	return x.client.Client()
 }
 
-// Send implements exchange.Sink.
-func (x *Exchange) Send(p *exchange.Part) {
-	if s := x.socket; s != nil && s.HasConn() {
-		s.Send(p)
-		return
-	}
-	if r := x.relay; r != nil && r.take(p) {
-		return
-	}
-	x.Exchange.Send(p)
-}
-
 // Reply implements exchange.Sink.
 func (x *Exchange) Reply(r exchange.Reply) {
 	s, c := x.s, x.Conn()
@@ -107,11 +553,11 @@ func (x *Exchange) Reply(r exchange.Reply) {
 		x.End()
 		return
 	}
-	if s.set.Debug >= 1 {
+	if s.Set.Debug >= 1 {
 		s.tracef("%s gets %d: %s", c, r.Status, r.Text)
 	}
 	if s := x.socket; s != nil && s.HasConn() { // it is open for its client
-		x.client.Leave(&x.Exchange)
+		x.client.Leave(x)
 		x.End()
 		s.NotResumed()
 		return
@@ -124,7 +570,7 @@ func (x *Exchange) Reply(r exchange.Reply) {
 	}
 	x.req, x.overridden = nil, r.Override
 	x.Replace(r.Close)
-	x.rules.errorPages().Answer(&x.Exchange.Exchange, r)
+	x.rules.errorPages().Answer(&x.Exchange, r)
 }
 
 // Credit implements exchange.Server.
@@ -133,7 +579,10 @@ func (x *Exchange) Credit(n int64) {
 		s.Credit(n)
 		return
 	}
-	x.Exchange.Credit(n)
+	more := x.given.Credit(n)
+	if x.Carrier != nil {
+		x.Carrier.Credited(x, n, more)
+	}
 }
 
 // HasPage implements exchange.Server.
@@ -144,7 +593,7 @@ func (x *Exchange) Decline(index string) bool {
 	s, q := x.s, x.req
 	switch {
 	case index == "":
-		q.mount.missing.add(q.Path[q.Script:], s.now())
+		q.mount.missing.add(q.Path[q.Script:], s.Now())
 		q.missed = append(q.missed, q.mount)
 		q.Skip()
 	case q.index != "":
@@ -167,202 +616,4 @@ func (x *Exchange) NoteFile(root string, path []byte) {
 	if x.log != nil {
 		x.log.File = append(append(x.log.File[:0], root...), path...)
 	}
-}
-
-// findSession decides by the session of the request: its cookie.
-func (s *Sites) findSession(x *Exchange) (exchange.Reply, accessResult) {
-	l, q := x.rules.login, x.req
-	secure := x.Client().Scheme == "https"
-	session := l.Session(q.Head, q.parsed.Fields, secure)
-	if session == nil && x.rules.local && isLoopback(x.Client().Addr) {
-		return exchange.Reply{}, admitted
-	}
-	if session == nil {
-		return q.askToLogIn(x), rejected
-	}
-	changes := !q.parsed.Safe || q.parsed.UpgradeTo.Len > 0
-	if changes && auth.FromElsewhere(q.Head, q.parsed.Fields, x.host()) {
-		return exchange.Reply{Status: 403, Text: "a page of another site has sent this request"}, rejected
-	}
-	x.logIn(session.User, exchange.Form)
-	if cookie := l.Renew(session, secure); cookie != "" {
-		x.renewal, _ = exchange.NewEdit(nil, []exchange.Field{{Name: "Set-Cookie", Value: cookie}}, nil) // no cookie of ours is wrong
-	}
-	return exchange.Reply{}, admitted
-}
-
-func isLoopback(addr string) bool {
-	a, err := netip.ParseAddr(addr)
-	return err == nil && a.Unmap().IsLoopback()
-}
-
-// askToLogIn answers a client without a session: a browser that shows a page gets the form, others know what to do.
-func (q *request) askToLogIn(x *Exchange) exchange.Reply {
-	if !q.parsed.Safe || q.parsed.UpgradeTo.Len > 0 || !q.wantsHTML() {
-		return exchange.Reply{Status: 401, Fields: []byte(auth.LoginChallenge)}
-	}
-	root := string(q.Path[:q.Root])
-	target := string(q.parsed.Target.In(q.Head))
-	if q.Hidden {
-		target = root + target
-	}
-	return exchange.Reply{Status: 303, Whole: true, Fields: []byte("Location: " + auth.LoginLocation(root, target) + "\r\nCache-Control: no-store\r\n")}
-}
-
-// host returns the host and port that the client of x has asked for.
-func (x *Exchange) host() string {
-	p, q := x.Client(), x.req
-	switch {
-	case p.Host != "":
-		return p.Host
-	case q.parsed.Authority.Len > 0: // RFC 9112 §3.2.2: it wins
-		return string(q.parsed.Authority.In(q.Head))
-	}
-	return string(q.parsed.Host.In(q.Head))
-}
-
-// request is what the client of an exchange asks for, and what has been decided about it. Exchange.req is nil once a
-// source has taken over what it needs.
-//
-// All exchanges that do not wait share one, and its slices belong to the input of their connection. keep gives an exchange
-// that has to wait one that lasts: then it goes on later where it was.
-type request struct {
-	route.Decision // where it goes; Head is the head as received
-	parsed         wire.Request
-	mount          *Mount // nil: none
-	kept           bool
-
-	time    time.Time // when its head had arrived, if Sites.timed
-	earlier uint32    // requests of its connection before it, as far as they are logged
-
-	check *auth.Check  // of its password, while that is computed
-	login checkedLogin // what came of it
-
-	refreshing bool           // the file that its client is known by is read again
-	refreshed  credentialFile // that was read again for it; nil: none
-
-	missed []*Mount // whose files have nothing for it
-	index  string   // it is for a directory that has this for its index, which is not a plain file
-
-	handed exchange.Request // as a source gets it: see ask
-
-	// Memory for the sources that answer it.
-	forwarded []byte // what proxies say of it
-	traced    []byte // its head with traceparent
-}
-
-// newRequest returns memory for requests.
-func newRequest() *request {
-	q := &request{parsed: wire.Request{Fields: make([]wire.Field, 0, 16)}}
-	q.reset()
-	return q
-}
-
-// reset makes q ready for another request. Slices keep their memory.
-func (q *request) reset() {
-	q.mount, q.missed, q.index = nil, q.missed[:0], ""
-	q.check, q.login = nil, checkedLogin{}
-	q.refreshing, q.refreshed = false, nil
-	// One by one: a literal would be made elsewhere and then copied.
-	q.handed = exchange.Request{}
-	q.handed.Parsed, q.handed.Spool = &q.parsed, -1
-}
-
-// keep makes q last: it refers to the input of a connection no more.
-func (q *request) keep() {
-	if q.kept {
-		return
-	}
-	q.kept = true
-	q.Decision.Keep()
-	r := &q.handed
-	r.Head, r.Path, r.Body = q.Head, bytes.Clone(r.Path), nil
-}
-
-// trace has the head continue the trace of the client, or begin one, and puts it into id.
-func (q *request) trace(t *wire.Tracer, id *wire.TraceID) {
-	r := &q.handed
-	q.traced = t.Rewrite(q.traced[:0], r.Head, &q.parsed, id)
-	r.Head, r.Traced = q.traced, true
-}
-
-// ask puts the decision into the request that a source gets.
-func (q *request) ask() *exchange.Request {
-	r := &q.handed
-	r.Head = q.Head
-	if m := q.mount; m != nil {
-		r.Mount, r.Root, r.Prefix, r.Script = m.Index, q.Root, q.Root+len(m.Prefix), q.Script
-		r.Path, r.Routed = q.Asked(m.Resolved), q.Rewritten
-	}
-	return r
-}
-
-// hasBody reports whether a body follows the head.
-func (q *request) hasBody() bool { return q.parsed.Body == wire.Chunked || q.parsed.Length > 0 }
-
-// wantsHTML reports whether the client is a browser.
-func (q *request) wantsHTML() bool { return refusal.WantsHTML(&q.parsed, q.Head) }
-
-// credentials returns the value of the Authorization field, or nil.
-func (q *request) credentials() []byte {
-	for _, f := range q.parsed.Fields {
-		if f.Name.Len == 13 && bytes.EqualFold(f.Name.In(q.Head), []byte("authorization")) {
-			return f.Value.In(q.Head)
-		}
-	}
-	return nil
-}
-
-// admit has x, which is for an application, answered by its mount.
-func (s *Sites) admit(x *Exchange) {
-	q, m := x.req, x.req.mount
-	r := s.ask(x)
-	if (m.WebSocket || m.Tunnels) && q.parsed.UpgradeTo.Len > 0 && wantsWebSocket(x) {
-		s.handshake(x)
-		return
-	}
-	if m.DetachSocket && q.parsed.Upgrade && wantsDetachedSocket(x) {
-		if !x.InTurn() {
-			x.AwaitTurn()
-			return
-		}
-		var err error
-		detach := x.client.DetachSocket
-		if x.client.Transport() != nil || x.Version == wire.HTTP2 {
-			detach = x.newRelay
-		}
-		switch r.Socket, err = detach(); {
-		case errors.Is(err, http1.ErrAhead):
-			x.Refuse(exchange.Reply{Status: 400, Text: err.Error(), Close: true})
-			return
-		case err != nil:
-			x.Refuse(exchange.Reply{Status: 503, Fields: retryAfter})
-			return
-		}
-	}
-	x.html = m.Streams && q.hasBody() && q.wantsHTML()
-	x.Admit(m.answerer())
-}
-
-// ask puts together the request that the source of x gets.
-func (s *Sites) ask(x *Exchange) *exchange.Request {
-	r, c := x.req.ask(), x.client
-	if x.peer == nil {
-		x.peer = x.Client()
-	}
-	r.Peer = x.peer
-	if x.rules != nil {
-		r.ErrorLog = x.rules.number
-	}
-	if c.subrequest != nil {
-		r.Depth, r.Value = c.subrequest.Depth+1, c.subrequest.Value
-	}
-	return r
-}
-
-// wantsDetachedSocket reports whether x, whose Connection lists "upgrade", asks for a
-// WebSocket (RFC 6455 §4.1).
-func wantsDetachedSocket(x *Exchange) bool {
-	req := &x.req.parsed
-	return req.Version > wire.HTTP10 && !x.req.hasBody() && string(req.Method.In(x.req.Head)) == "GET" && wantsWebSocket(x)
 }

@@ -285,7 +285,7 @@ type credentialFile interface {
 
 // authenticate checks whether the client of x may go where its decision leads. What takes long, to read a file or to check a
 // password, is done beside the loop, which resumes x.
-func (s *Sites) authenticate(x *Exchange) (exchange.Reply, accessResult) {
+func (s *Server) authenticate(x *Exchange) (exchange.Reply, accessResult) {
 	q := x.req
 	var file credentialFile = x.rules.login
 	if x.rules.login == nil {
@@ -295,7 +295,7 @@ func (s *Sites) authenticate(x *Exchange) (exchange.Reply, accessResult) {
 		q.refreshing = true
 		go func() {
 			file.Refresh()
-			s.set.Events.Post(func() { s.refreshed(x, q, file) })
+			s.Set.Events.Post(func() { s.refreshed(x, q, file) })
 		}()
 		return exchange.Reply{}, unknown
 	}
@@ -306,7 +306,7 @@ func (s *Sites) authenticate(x *Exchange) (exchange.Reply, accessResult) {
 }
 
 // refreshed lets x go on, whose request was q, unless its client has left.
-func (s *Sites) refreshed(x *Exchange, q *request, file credentialFile) {
+func (s *Server) refreshed(x *Exchange, q *request, file credentialFile) {
 	if x.req != q || !q.refreshing {
 		return
 	}
@@ -314,8 +314,48 @@ func (s *Sites) refreshed(x *Exchange, q *request, file credentialFile) {
 	x.Resume()
 }
 
+// findSession decides by the session of the request: its cookie.
+func (s *Server) findSession(x *Exchange) (exchange.Reply, accessResult) {
+	l, q := x.rules.login, x.req
+	secure := x.Client().Scheme == "https"
+	session := l.Session(q.Head, q.parsed.Fields, secure)
+	if session == nil && x.rules.local && isLoopback(x.Client().Addr) {
+		return exchange.Reply{}, admitted
+	}
+	if session == nil {
+		return q.askToLogIn(x), rejected
+	}
+	changes := !q.parsed.Safe || q.parsed.UpgradeTo.Len > 0
+	if changes && auth.FromElsewhere(q.Head, q.parsed.Fields, x.host()) {
+		return exchange.Reply{Status: 403, Text: "a page of another site has sent this request"}, rejected
+	}
+	x.logIn(session.User, exchange.Form)
+	if cookie := l.Renew(session, secure); cookie != "" {
+		x.renewal, _ = exchange.NewEdit(nil, []exchange.Field{{Name: "Set-Cookie", Value: cookie}}, nil) // no cookie of ours is wrong
+	}
+	return exchange.Reply{}, admitted
+}
+
+func isLoopback(addr string) bool {
+	a, err := netip.ParseAddr(addr)
+	return err == nil && a.Unmap().IsLoopback()
+}
+
+// askToLogIn answers a client without a session: a browser that shows a page gets the form, others know what to do.
+func (q *request) askToLogIn(x *Exchange) exchange.Reply {
+	if !q.parsed.Safe || q.parsed.UpgradeTo.Len > 0 || !q.wantsHTML() {
+		return exchange.Reply{Status: 401, Fields: []byte(auth.LoginChallenge)}
+	}
+	root := string(q.Path[:q.Root])
+	target := string(q.parsed.Target.In(q.Head))
+	if q.Hidden {
+		target = root + target
+	}
+	return exchange.Reply{Status: 303, Whole: true, Fields: []byte("Location: " + auth.LoginLocation(root, target) + "\r\nCache-Control: no-store\r\n")}
+}
+
 // checkPassword decides by the password of the request (Basic authentication).
-func (s *Sites) checkPassword(x *Exchange) (exchange.Reply, accessResult) {
+func (s *Server) checkPassword(x *Exchange) (exchange.Reply, accessResult) {
 	a, q := x.rules.auth, x.req
 	no := exchange.Reply{Status: 401, Fields: a.Challenge()}
 	credentials := q.credentials()
@@ -338,13 +378,13 @@ func (s *Sites) checkPassword(x *Exchange) (exchange.Reply, accessResult) {
 	// While many requests arrive at once, the ends of their connections are not read yet, and would take the places of others.
 	c := x.Conn()
 	q.check = a.Check(auth.Origin{Addr: x.Client().Addr, Conn: x.client, Ends: c != nil && c.Ends()}, credentials, func(user string, v auth.Verdict) {
-		s.set.Events.Post(func() { s.checked(x, q, checkedLogin{a, user, v}) })
+		s.Set.Events.Post(func() { s.checked(x, q, checkedLogin{a, user, v}) })
 	})
 	return exchange.Reply{}, unknown
 }
 
 // checked lets x go on, whose request was q, unless its client has left.
-func (s *Sites) checked(x *Exchange, q *request, found checkedLogin) {
+func (s *Server) checked(x *Exchange, q *request, found checkedLogin) {
 	if x.req != q || q.check == nil {
 		return
 	}

@@ -1,7 +1,6 @@
 package sites
 
 import (
-	"net"
 	"net/netip"
 	"slices"
 	"time"
@@ -9,34 +8,44 @@ import (
 	"fapws/runtime/auth"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
-	wire "fapws/runtime/http1"
+	"fapws/runtime/http1"
 	"fapws/runtime/live"
 	"fapws/runtime/logfile"
 	"fapws/runtime/metrics"
-	"fapws/runtime/protocol/http"
-	"fapws/runtime/protocol/http1"
-	"fapws/runtime/protocol/http2"
 	"fapws/runtime/route"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/refusal"
 )
 
-// Host is the server whose sites they are. Its methods are called on the event loop.
+// Host is what surrounds a Server. Its methods are called on the event loop.
 type Host interface {
 	// Open has the event loop serve c, or closes it.
-	Open(c *Client)
+	Open(c *Conn)
 
 	// Arrived is called when c has sent its first request, or was closed before. Gone is called when c needs no room any more.
-	Arrived(c *Client)
-	Gone(c *Client)
+	Arrived(c *Conn)
+	Gone(c *Conn)
 
 	// Delivered is called when input of a connection was used: requests may have been started.
 	Delivered()
 }
 
-// Config says how sites behave.
+// Config says how a Server behaves.
 type Config struct {
+	Limits      http1.Limits  // of the head of a request (414 and 431 beyond)
+	HeadTimeout time.Duration // in which it has to arrive, from its first byte or from the start of the connection
+	BodyTimeout time.Duration // how long a client may pause while it sends a body
+	BodyRate    int64         // bytes per second that a body has to have on average after that; 0 or less: any
+	KeepAlive   time.Duration // how long a connection may be idle
+
+	SpoolSize int    // bytes of a body that are kept in memory; 0: 256 KiB
+	SpoolDir  string // where the others go, as files without a name; "": os.TempDir
+
+	// MaxSpools bounds the number of these files. One client gets up to a third of them; its further bodies wait for one, and are not read
+	// meanwhile. 0: an eighth of the descriptors that the process may have open.
+	MaxSpools int
+
 	// MaxBodySize bounds the body of a request in bytes; beyond it the client
 	// gets 413 and the connection closes. Below zero: no bound.
 	MaxBodySize int64
@@ -92,28 +101,40 @@ type Config struct {
 	LogClient func(level logfile.Level, client, line string)
 }
 
-// Sites are the sites of a server. All methods must be called on the event loop, unless they say otherwise.
-type Sites struct {
+// Server serves sites to connections of HTTP. All methods must be called on the event loop, unless they say otherwise.
+type Server struct {
+	Heads  Heads
+	Set    *conn.Set
+	Config Config
+
 	host     Host
-	http     *http.Server
-	http1    http1.Server
-	http2    http2.Server
-	set      *conn.Set
 	sockets  *live.Sockets
-	cfg      Config
 	table    *Table
 	override *overridePage // nil: none
 	tunnels  conn.TunnelBuffers
 	secure   *conn.TLSServer
-	deciding httpHost
+	http2    func(*Conn) // has a connection, whose client has sent the preface, speak HTTP/2
+
+	exchanges exchangeTable
+	next      *request          // memory for the next request
+	records   []*logfile.Record // spare ones
+	rest      []byte            // input behind the head of the exchange of HTTP/1 that is being decided about
+	bulk      []byte            // memory of readOn; nil: it was not needed yet
+	items     []conn.Item       // memory of sendFile
+	files     Shares            // with bodies
+
 	former   int  // exchanges that have begun before the last Use
 	gaveUp   bool // GiveUp was called
+	closes   bool // responses say that their connection closes
+	leaving  bool // closes, and no connection comes any more
+	draining bool // leaving, and connections close that wait for nothing
 
-	unannounced logfile.Seldom // lines about proxies that send no header of the PROXY protocol
-	undeclared  logfile.Seldom // lines about clients that send forwarding fields
+	spoolWarnings logfile.Seldom
+	unannounced   logfile.Seldom // lines about proxies that send no header of the PROXY protocol
+	undeclared    logfile.Seldom // lines about clients that send forwarding fields
 
 	metrics *metrics.Recorder // nil: requests are not counted
-	tracer  *wire.Tracer      // nil: they are not traced
+	tracer  *http1.Tracer     // nil: they are not traced
 	timed   bool              // requests are timed, for the access log or Debug
 	served  int64             // requests there have been
 }
@@ -129,36 +150,63 @@ type Table struct {
 	users    bool          // some site or mount has users: see dropForged
 }
 
-// Init makes s ready: it becomes the Host of server, whose connections are in set. Those with TLS begin with a handshake of tls. name is
-// the value of the field Server of responses.
-func (s *Sites) Init(h Host, server *http.Server, set *conn.Set, tls *conn.TLSServer, sockets *live.Sockets, name string) {
-	s.host, s.http, s.set, s.secure, s.sockets = h, server, set, tls, sockets
-	s.http1.Server = server
-	s.http2.Init(server)
-	s.table = new(Table)
-	s.deciding = httpHost{s: s, next: newRequest()}
-	server.Init(&s.deciding, set, name)
+// Init makes s ready, whose connections are in set. Those with TLS begin with a handshake of tls, and those with the preface of HTTP/2 go on
+// with http2. name is the value of the field Server of responses.
+func (s *Server) Init(h Host, set *conn.Set, tls *conn.TLSServer, sockets *live.Sockets, http2 func(*Conn), name string) {
+	s.host, s.Set, s.secure, s.sockets, s.http2 = h, set, tls, sockets, http2
+	s.table, s.next = new(Table), newRequest()
+	s.files.eases = func() { set.Soon(s.easeBodies) }
+	s.Heads.Init(name, set.Start().Unix())
 }
 
-// Configure sets how sites behave from now on.
-func (s *Sites) Configure(cfg Config) {
-	s.cfg = cfg
+// Configure sets how s behaves from now on.
+func (s *Server) Configure(cfg Config) {
+	s.Config, s.files.Max = cfg, int64(cfg.MaxSpools)
 	if cfg.Trace && s.tracer == nil {
-		s.tracer = wire.NewTracer()
+		s.tracer = http1.NewTracer()
 	}
-	s.timed = cfg.AccessLog != nil || cfg.Answered != nil || s.set.Debug > 0
+	s.timed = cfg.AccessLog != nil || cfg.Answered != nil || s.Set.Debug > 0
 	for i := range s.table.sites {
 		s.consider(&s.table.sites[i])
 	}
 }
 
-// ConfigureHTTP2 sets how connections of HTTP/2 behave from now on.
-func (s *Sites) ConfigureHTTP2(cfg http2.Config) { s.http2.Configure(cfg) }
+// Discourage is called when clients should change to other servers. Connections still come.
+func (s *Server) Discourage() { s.closes = true }
+
+// Retire is called when no connection comes any more: each one stays until its next request is answered, or until it was idle for so
+// long. conn.Set.Drain has to follow.
+func (s *Server) Retire(idle time.Duration) {
+	s.closes, s.leaving = true, true
+	s.Config.KeepAlive = min(s.Config.KeepAlive, idle)
+}
+
+// Drain is called when the server stops: connections close when they have answered the requests that have arrived. conn.Set.Drain has
+// to follow.
+func (s *Server) Drain() { s.closes, s.leaving, s.draining = true, true, true }
+
+// Closes reports whether Discourage, Retire or Drain was called: responses say that their connection closes.
+func (s *Server) Closes() bool { return s.closes }
+
+// Leaving reports whether Retire or Drain was called, Draining whether Drain was.
+func (s *Server) Leaving() bool  { return s.leaving }
+func (s *Server) Draining() bool { return s.draining }
+
+// Now returns the time of the event loop in nanoseconds. It may be a tick late.
+func (s *Server) Now() int64 { return s.Set.Now() }
+
+// Request returns memory for the next request, with Parsed. It is the same again until that was kept.
+func (s *Server) Request() *exchange.Request {
+	if s.next.kept {
+		s.next = newRequest()
+	}
+	return &s.next.handed
+}
 
 // Prepare copies sites, and makes the table that decides between them. In the copy, mounts without anything that answers have h, and
 // source makes the sources of handlers. bulky reports whether a source may answer with any size before the loop knows. The error is one
 // line. Prepare may be called anywhere, after Configure.
-func (s *Sites) Prepare(given []Site, h app.Handler, source func(*Mount) (_ exchange.Source, bulky bool)) (*Table, error) {
+func (s *Server) Prepare(given []Site, h app.Handler, source func(*Mount) (_ exchange.Source, bulky bool)) (*Table, error) {
 	t := &Table{sites: slices.Clone(given)}
 	if h != nil {
 		t.Handlers = append(t.Handlers, h)
@@ -210,20 +258,20 @@ func (s *Sites) Prepare(given []Site, h app.Handler, source func(*Mount) (_ exch
 		}
 	}
 	var err error
-	t.route, err = route.New(routes, s.cfg.RefuseUnknownHosts)
+	t.route, err = route.New(routes, s.Config.RefuseUnknownHosts)
 	return t, err
 }
 
 // Use has t answer from now on, also the requests that wait. What was begun before is finished as it was begun.
-func (s *Sites) Use(t *Table) {
+func (s *Server) Use(t *Table) {
 	s.table = t
-	s.Configure(s.cfg)
+	s.Configure(s.Config)
 	s.nameRoutes()
 	s.replaced()
 }
 
 // consider does what all requests need for the rules of a site.
-func (s *Sites) consider(site *Site) {
+func (s *Server) consider(site *Site) {
 	s.timed = s.timed || site.rules != nil && site.rules.log != nil
 	for k := range site.Table {
 		r := site.Table[k].rules
@@ -232,48 +280,19 @@ func (s *Sites) consider(site *Site) {
 }
 
 // Served returns the number of requests there have been.
-func (s *Sites) Served() int64 { return s.served }
+func (s *Server) Served() int64 { return s.served }
 
 // Trim gives memory back when no client is connected.
-func (s *Sites) Trim() {
-	s.http1.Trim()
+func (s *Server) Trim() {
+	s.bulk = nil
 	s.tunnels = conn.TunnelBuffers{} // they are large
 }
 
-// NewClient makes a connection of a socket, which it owns. behind says that a header of the PROXY protocol comes first if the
-// client is a proxy that has to send one.
-func (s *Sites) NewClient(fd int, local, remote net.Addr, behind bool) *Client {
-	c := &Client{s: s, proxy: s.cfg.proxy(remote), Counts: conn.Take}
-	if c.proxy != nil && !behind {
-		c.proxy.awaits = false
-	}
-	c.Attach(&s.http1)
-	c.Init(fd, local, remote)
-	return c
+func (s *Server) logf(level logfile.Level, format string, args ...any) {
+	s.Set.Log(level, format, args...)
 }
 
-// NewSubrequest makes a connection of the server to itself of a socket, which it owns, for requests on behalf of o. It may be called
-// anywhere.
-func (s *Sites) NewSubrequest(fd int, o *exchange.Origin) *Client {
-	peer := o.Peer
-	c := &Client{s: s, peer: &peer, subrequest: o}
-	c.SetInternal()
-	if o.Root != "" {
-		c.proxy = &trustedProxy{root: o.Root}
-	}
-	c.Attach(&s.http1)
-	c.Init(fd, &net.UnixAddr{Net: "unix"}, &net.UnixAddr{Net: "unix"})
-	return c
-}
-
-// now returns the time of the event loop in nanoseconds. It may be a tick late.
-func (s *Sites) now() int64 { return s.set.Now() }
-
-func (s *Sites) logf(level logfile.Level, format string, args ...any) {
-	s.set.Log(level, format, args...)
-}
-
-func (s *Sites) tracef(format string, args ...any) { s.logf(logfile.Debug, format, args...) }
+func (s *Server) tracef(format string, args ...any) { s.Set.Log(logfile.Debug, format, args...) }
 
 // Site is what answers for some host names.
 type Site struct {
@@ -311,7 +330,7 @@ type Site struct {
 
 // Mount binds paths to what answers them: the first of Source, Rewrite and Handler that is not nil.
 type Mount struct {
-	// Pending says that nothing can answer yet: requests wait for other sites (Sites.Use), see decide.go.
+	// Pending says that nothing can answer yet: requests wait for other sites (Server.Use), see decide.go.
 	Pending bool
 
 	Prefix string // compared with the canonical path (http1.ResolvePath), so in this form itself
@@ -420,6 +439,6 @@ func (m *Mount) Timeout() time.Duration {
 }
 
 // answerer returns what answers at a mount.
-func (m *Mount) answerer() http.Answerer {
-	return http.Answerer{Source: m.Source, Streams: m.Streams, Asks: m.Asks, Bulky: m.bulky}
+func (m *Mount) answerer() Answerer {
+	return Answerer{Source: m.Source, Streams: m.Streams, Asks: m.Asks, Bulky: m.bulky}
 }

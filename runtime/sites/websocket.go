@@ -11,17 +11,16 @@ import (
 
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
-	wire "fapws/runtime/http1"
+	"fapws/runtime/http1"
 	"fapws/runtime/live"
 	"fapws/runtime/logfile"
-	"fapws/runtime/protocol/http1"
 	"fapws/runtime/route"
 	"fapws/runtime/system"
 	"fapws/runtime/websocket"
 )
 
 // A WebSocket is an exchange like others: a request, and parts until the last one. HTTP/1 has its handshake; when the handler has accepted
-// that, a Socket of package protocol/websocket is the protocol of the connection, and takes the parts.
+// that, a Socket of package live is the protocol of the connection, and takes the parts.
 
 // wantsWebSocket reports whether a request asks for one where it may. Not one of the
 // server to itself, which has no client that could talk.
@@ -32,9 +31,9 @@ func wantsWebSocket(x *Exchange) bool {
 // handshake submits x, which asks for a WebSocket of its mount, or refuses
 // it. It waits for those before it, and later input waits for its answer: it may
 // be frames.
-func (s *Sites) handshake(x *Exchange) {
+func (s *Server) handshake(x *Exchange) {
 	q := x.req
-	h, refused := websocket.Check(&q.parsed, q.Head, !s.cfg.NoDeflate)
+	h, refused := websocket.Check(&q.parsed, q.Head, !s.Config.NoDeflate)
 	if refused != nil {
 		x.Refuse(exchange.Reply{Status: refused.Status, Text: refused.Text, Fields: []byte(refused.Fields)})
 		return
@@ -44,7 +43,7 @@ func (s *Sites) handshake(x *Exchange) {
 		return
 	}
 	if q.mount.WebSocket { // of a tunnel we know nothing more
-		x.socket, x.MayUpgrade = s.sockets.New(x, h, q.mount.Group), true
+		x.socket = s.sockets.New(x, h, q.mount.Group)
 	}
 	socket := x.socket
 	x.Req.WebSocket = true
@@ -65,9 +64,9 @@ func (x *Exchange) acceptSocket(p *exchange.Part) bool {
 	if n := p.Head.Subprotocol; len(n) > 0 && !websocket.IsToken(n) {
 		sites.logClient(x, logfile.Error, "ignoring the invalid WebSocket subprotocol %q", n)
 	}
-	heads := &sites.http.Heads
+	heads := &sites.Heads
 	heads.Fields = append(s.AppendFields(heads.Fields[:0], p.Head.Subprotocol), p.Head.Fields...)
-	on, head := x.Carrier.SwitchProtocols(&x.Exchange, &wire.Response{Status: 101, Version: wire.HTTP11, KeepAlive: true, Length: -1, Fields: heads.Fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer})
+	on, head := x.Carrier.SwitchProtocols(x, &http1.Response{Status: 101, Version: http1.HTTP11, KeepAlive: true, Length: -1, Fields: heads.Fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer})
 	if x.peer == c.peer { // an idle WebSocket does not keep it: Client makes it again for Account
 		x.peer, c.peer = nil, nil
 	}
@@ -84,17 +83,17 @@ func (x *Exchange) leaveSocket() {
 	}
 }
 
-// Deliver implements Exchange of package protocol/websocket.
+// Deliver implements live.SocketExchange.
 func (x *Exchange) Deliver(in exchange.Input) {
 	x.Tell(in)
 }
 
-// Cancel implements Exchange of package protocol/websocket.
+// Cancel implements live.SocketExchange.
 func (x *Exchange) Cancel() {
 	x.ClientGone()
 }
 
-// User implements Exchange of package protocol/websocket.
+// User implements live.SocketExchange.
 func (x *Exchange) User() string {
 	if x.peer == nil {
 		return ""
@@ -102,7 +101,7 @@ func (x *Exchange) User() string {
 	return x.peer.User
 }
 
-// Save implements Exchange of package protocol/websocket.
+// Save implements live.SocketExchange.
 func (x *Exchange) Save(d *live.SocketState) {
 	in, out := x.socket.Carried()
 	d.Sent, d.Framed = x.Out.Sent+out, x.Out.Framed
@@ -113,26 +112,26 @@ func (x *Exchange) Save(d *live.SocketState) {
 	}
 }
 
-// ResumeSocket makes a connection of d and fd, and submits its request again: see Resume of Host of package protocol/websocket.
-func (s *Sites) ResumeSocket(d *live.SocketState, fd int) (*live.Socket, error) {
+// ResumeSocket makes a connection of d and fd, and submits its request again: see live.SocketHost.
+func (s *Server) ResumeSocket(d *live.SocketState, fd int) (*live.Socket, error) {
 	q := newRequest()
-	limits := s.http.Config.Limits.Plus(1, wire.TraceLineLen)
+	limits := s.Config.Limits.Plus(1, http1.TraceLineLen)
 	if _, err := q.parsed.Parse(d.Head, &limits); err != nil {
 		return nil, fmt.Errorf("its request: %w", err)
 	}
 	q.handed.Head = d.Head
 	local, remote := d.Addresses()
 	c := s.NewClient(fd, local, remote, false)
-	x := ofHTTP(c.NewExchange(&q.handed))
-	s.begins(x, c, q)
+	x := c.NewExchange(&q.handed)
+	s.begins(x, q)
 	if !s.findSocket(x, string(d.Group)) {
-		c.Leave(&x.Exchange)
+		c.Leave(x)
 		x.End()
 		return nil, errOtherMount
 	}
 	s.host.Open(c)
-	if c.State() == http1.StateClosed { // it could not be watched, or the server stops
-		c.Leave(&x.Exchange)
+	if c.State() == StateClosed { // it could not be watched, or the server stops
+		c.Leave(x)
 		x.End()
 		return nil, nil
 	}
@@ -150,13 +149,13 @@ func (s *Sites) ResumeSocket(d *live.SocketState, fd int) (*live.Socket, error) 
 	}
 	x.Out.Status, x.Out.Begun = 101, true
 	x.Out.Sent, x.Out.Framed = d.Sent, d.Framed
-	socket := s.sockets.Resumed(x, d, &c.Conn.Conn)
+	socket := s.sockets.Resumed(x, d, &c.Conn)
 	x.socket = socket
 	r := s.ask(x)
 	r.WebSocket, r.Resumed = true, &exchange.Resumed{Subprotocol: d.Subprotocol, Data: d.Data}
 	x.Submit(q.mount.answerer())
 	if x.socket == socket { // else the handler takes no more
-		c.Leave(&x.Exchange)
+		c.Leave(x)
 	}
 	return socket, nil
 }
@@ -164,7 +163,7 @@ func (s *Sites) ResumeSocket(d *live.SocketState, fd int) (*live.Socket, error) 
 var errOtherMount = errors.New("its request leads to something else now")
 
 // findSocket decides about the request of x, whose password was checked before.
-func (s *Sites) findSocket(x *Exchange, group string) bool {
+func (s *Server) findSocket(x *Exchange, group string) bool {
 	q := x.req
 	s.route(x)
 	for {
@@ -186,7 +185,7 @@ func (s *Sites) findSocket(x *Exchange, group string) bool {
 func SocketOf(x *exchange.Exchange) *live.Socket { return of(x).socket }
 
 // Where Mount.Tunnels, a handler may answer a request for a WebSocket with a connection to an upstream
-// (exchange.Head.Tunnel). Then a Link of package protocol/tunnel is the protocol of the connection. What the client has sent behind
+// (exchange.Head.Tunnel). Then a TunnelLink of package conn is the protocol of the connection. What the client has sent behind
 // its request, before the answer, was kept like what follows any request, and goes along. Without a tunnel it is the
 // next request.
 
@@ -199,13 +198,13 @@ func (h tunnelHost) Ended(proper bool) {
 }
 
 // openTunnel makes the connection of x, and the upstream in p, a tunnel.
-func (s *Sites) openTunnel(x *Exchange, p *exchange.Part) {
+func (s *Server) openTunnel(x *Exchange, p *exchange.Part) {
 	if c := x.Conn(); c.Half() {
 		c.Close("the client has shut down its side before its WebSocket began")
 		x.Release(p)
 		return
 	}
-	s.set.Flush()
+	s.Set.Flush()
 	if x.Conn() == nil { // its client has left
 		x.Release(p)
 		return
@@ -215,20 +214,20 @@ func (s *Sites) openTunnel(x *Exchange, p *exchange.Part) {
 		return
 	}
 	to := p.Head.Tunnel
-	t, err := s.tunnels.Open(tunnelHost{x}, s.set, to.Upstream, to.Idle, to.Ended)
+	t, err := s.tunnels.Open(tunnelHost{x}, s.Set, to.Upstream, to.Idle, to.Ended)
 	if err != nil {
 		s.logClient(x, logfile.Error, "no tunnel for a WebSocket: %v", err)
-		y := ofHTTP(x.Substitute())
+		y := x.Substitute()
 		x.Release(p)
 		y.Reply(exchange.Reply{Status: 503, Fields: retryAfter})
 		return
 	}
 	to.Upstream = nil
-	c, head := x.Carrier.SwitchProtocols(&x.Exchange, &wire.Response{
-		Status: p.Head.Status, Reason: p.Head.Reason, Version: wire.HTTP11, KeepAlive: true, Length: -1,
+	c, head := x.Carrier.SwitchProtocols(x, &http1.Response{
+		Status: p.Head.Status, Reason: p.Head.Reason, Version: http1.HTTP11, KeepAlive: true, Length: -1,
 		Fields: p.Head.Fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer,
 	})
-	if s.set.Debug >= 2 {
+	if s.Set.Debug >= 2 {
 		s.tracef("%s: tunnel opened", c)
 	}
 	x.tunnel, x.KeepAlive = t, false
@@ -243,7 +242,7 @@ const maxAnswer = 16 << 10
 
 // readAnswer reads the head of the response that the application has written to its socket, and nothing behind it. It returns nil if it has
 // not arrived yet, or does not accept a WebSocket: then the client was answered.
-func (r *relay) readAnswer() *wire.Response {
+func (r *relay) readAnswer() *http1.Response {
 	head := make([]byte, maxAnswer)
 	n, _, err := unix.Recvfrom(r.fd, head, unix.MSG_PEEK|unix.MSG_DONTWAIT)
 	size := bytes.Index(head[:max(n, 0)], []byte("\r\n\r\n")) + 4
@@ -270,8 +269,8 @@ func (r *relay) readAnswer() *wire.Response {
 	}
 	var fields bytes.Buffer
 	answer.Header.Write(&fields) // into memory
-	return &wire.Response{
-		Status: 101, Version: wire.HTTP11, KeepAlive: true, Length: -1, Fields: fields.Bytes(),
+	return &http1.Response{
+		Status: 101, Version: http1.HTTP11, KeepAlive: true, Length: -1, Fields: fields.Bytes(),
 		HasDate: answer.Header["Date"] != nil, HasServer: answer.Header["Server"] != nil,
 	}
 }
@@ -296,11 +295,11 @@ type relay struct {
 	ended    bool // the tunnel is over
 }
 
-// newRelay returns a descriptor for the request of x, which is being decided about and in turn, as DetachSocket of package protocol/http1 does.
+// newRelay returns a descriptor for the request of x, which is being decided about and in turn, as Conn.DetachSocket does.
 func (x *Exchange) newRelay() (int, error) {
 	s := x.s
 	c, held := x.client, false
-	if x.Version != wire.HTTP2 { // a stream keeps its input by itself
+	if x.Version != http1.HTTP2 { // a stream keeps its input by itself
 		var err error
 		if held, err = c.HoldInput(); !held {
 			return 0, err
@@ -310,7 +309,7 @@ func (x *Exchange) newRelay() (int, error) {
 	pair, err := system.SocketpairNonblock()
 	if err == nil {
 		r.fd = pair[0]
-		if err = s.set.Events.Add(&r.watch, r.fd, r); err != nil {
+		if err = s.Set.Events.Add(&r.watch, r.fd, r); err != nil {
 			unix.Close(pair[0])
 			unix.Close(pair[1])
 		}
@@ -337,15 +336,15 @@ func (r *relay) Ready(eventloop.Readiness) {
 // open begins the tunnel.
 func (r *relay) open() {
 	x, s := r.x, r.x.s
-	var head *wire.Response
-	if x.Version == wire.HTTP2 {
+	var head *http1.Response
+	if x.Version == http1.HTTP2 {
 		if head = r.readAnswer(); head == nil {
 			return
 		}
 	}
 	r.watch.Remove()
 	known := func(error) {} // the application knows why it has closed
-	link, err := s.tunnels.Open(r, s.set, system.Plain{Descriptor: r.fd}, 0, known)
+	link, err := s.tunnels.Open(r, s.Set, system.Plain{Descriptor: r.fd}, 0, known)
 	if err != nil {
 		s.logClient(x, logfile.Error, "no tunnel for a WebSocket: %v", err)
 		if head == nil {
@@ -358,18 +357,18 @@ func (r *relay) open() {
 	r.fd = -1
 	x.tunnel, x.Out.Status = link, 101
 	if head != nil {
-		on, _ := x.Carrier.SwitchProtocols(&x.Exchange, head)
+		on, _ := x.Carrier.SwitchProtocols(x, head)
 		link.Begin(on, nil, 0)
 		return
 	}
-	x.client.EndHTTP(&x.Exchange)
-	link.Begin(&x.client.Conn.Conn, nil, 0)
+	x.client.EndHTTP(x)
+	link.Begin(&x.client.Conn, nil, 0)
 }
 
 // refuse answers the client in the place of the application, which has lost it.
 func (r *relay) refuse(reply exchange.Reply) {
 	x := r.x
-	y := ofHTTP(x.Substitute())
+	y := x.Substitute()
 	x.Abandon() // closes the end of the server
 	y.Reply(reply)
 }
@@ -379,7 +378,7 @@ func (r *relay) take(p *exchange.Part) bool {
 	x := r.x
 	if p.Last && p.Taken && x.tunnel == nil && x.Conn() != nil {
 		r.open() // it may have written just before
-		if x.tunnel == nil && x.Version == wire.HTTP2 && x.Conn() != nil {
+		if x.tunnel == nil && x.Version == http1.HTTP2 && x.Conn() != nil {
 			r.malformed("it has no end")
 		}
 	}

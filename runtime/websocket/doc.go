@@ -1,5 +1,5 @@
 // Package websocket reads and writes the WebSocket protocol (RFC 6455, with permessage-deflate, RFC 7692) over byte
-// slices, from the side of the server. It does no I/O and starts no goroutine. Package protocol/websocket has the
+// slices, from the side of the server. It does no I/O and starts no goroutine. Package live has the
 // behavior of a connection; package source/proxy uses the handshake.
 //
 // Handshake: Check and AcceptKey. Reading: a Decoder for each connection, and an Inflater that many of them share.

@@ -211,43 +211,43 @@ func limitRows(m Machine) []*Setting {
 		{
 			Name: "limit-request-line", Group: GroupLimits, Arg: "SIZE", Default: "8K", Global: "LIMIT_REQUEST_LINE",
 			Help:  "maximum length of the request line, otherwise 414",
-			value: func(c *Config) *value { return size(&c.Server.HTTP.Limits.RequestLine, 64, 1<<20) },
+			value: func(c *Config) *value { return size(&c.Server.Sites.Limits.RequestLine, 64, 1<<20) },
 		},
 		{
 			Name: "limit-request-field-size", Group: GroupLimits, Arg: "SIZE", Default: "8K", Global: "LIMIT_REQUEST_FIELD_SIZE",
 			Help:  "maximum length of a header field, otherwise 431",
-			value: func(c *Config) *value { return size(&c.Server.HTTP.Limits.FieldLine, 64, 1<<20) },
+			value: func(c *Config) *value { return size(&c.Server.Sites.Limits.FieldLine, 64, 1<<20) },
 		},
 		{
 			Name: "limit-request-head", Aliases: []string{"max-request-header-size"}, Group: GroupLimits, Arg: "SIZE", Default: "32K", Global: "LIMIT_REQUEST_HEAD",
 			Help:  "maximum length of the request line and all header fields, otherwise 431",
-			value: func(c *Config) *value { return size(&c.Server.HTTP.Limits.Head, 256, 4<<20) },
+			value: func(c *Config) *value { return size(&c.Server.Sites.Limits.Head, 256, 4<<20) },
 		},
 		{
 			Name: "limit-request-fields", Group: GroupLimits, Arg: "N", Default: "100", Global: "LIMIT_REQUEST_FIELDS",
 			Help:  "maximum number of header fields, otherwise 431",
-			value: func(c *Config) *value { return count(&c.Server.HTTP.Limits.Fields, 1, 10000) },
+			value: func(c *Config) *value { return count(&c.Server.Sites.Limits.Fields, 1, 10000) },
 		},
 		{
 			Name: "head-timeout", Group: GroupTimeouts, Arg: "TIME", Default: "10s", Global: "HEAD_TIMEOUT",
 			Help:  "maximum time to receive the request line and header fields, otherwise 408",
-			value: func(c *Config) *value { return duration(&c.Server.HTTP.HeadTimeout, time.Millisecond) },
+			value: func(c *Config) *value { return duration(&c.Server.Sites.HeadTimeout, time.Millisecond) },
 		},
 		{
 			Name: "body-timeout", Group: GroupTimeouts, Arg: "TIME", Default: "20s", Global: "BODY_TIMEOUT",
 			Help:  "maximum time without receiving request body data, otherwise 408",
-			value: func(c *Config) *value { return duration(&c.Server.HTTP.BodyTimeout, time.Millisecond) },
+			value: func(c *Config) *value { return duration(&c.Server.Sites.BodyTimeout, time.Millisecond) },
 		},
 		{
 			Name: "body-min-rate", Group: GroupTimeouts, Arg: "SIZE", Default: "500", Global: "BODY_MIN_RATE",
 			Help:  "minimum average rate of a request body in bytes per second, otherwise 408; 0 disables",
-			value: func(c *Config) *value { return size(&c.Server.HTTP.BodyRate, 0, 1<<40) },
+			value: func(c *Config) *value { return size(&c.Server.Sites.BodyRate, 0, 1<<40) },
 		},
 		{
 			Name: "keep-alive", Aliases: []string{"timeout-keep-alive"}, Group: GroupTimeouts,
 			Arg: "TIME", Default: "75s", Global: "KEEP_ALIVE",
 			Brief: "close a connection after this much idle time",
-			value: func(c *Config) *value { return duration(&c.Server.HTTP.KeepAlive, time.Millisecond) },
+			value: func(c *Config) *value { return duration(&c.Server.Sites.KeepAlive, time.Millisecond) },
 		},
 		{
 			Name: "write-timeout", Group: GroupTimeouts, Arg: "TIME", Default: "60s", Global: "WRITE_TIMEOUT",

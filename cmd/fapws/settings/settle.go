@@ -283,14 +283,14 @@ func (s *Settings) idleSandbox(c *Config) string {
 func (s *Settings) fitHead(c *Config) error {
 	const line, head = "limit-request-line", "limit-request-head"
 	switch {
-	case c.Server.HTTP.Limits.RequestLine <= c.Server.HTTP.Limits.Head:
+	case c.Server.Sites.Limits.RequestLine <= c.Server.Sites.Limits.Head:
 	case s.from[head].Level == FromDefault:
-		c.Server.HTTP.Limits.Head = c.Server.HTTP.Limits.RequestLine + 24<<10
+		c.Server.Sites.Limits.Head = c.Server.Sites.Limits.RequestLine + 24<<10
 	case s.from[line].Level == FromDefault:
-		c.Server.HTTP.Limits.RequestLine = c.Server.HTTP.Limits.Head
+		c.Server.Sites.Limits.RequestLine = c.Server.Sites.Limits.Head
 	default:
-		return fmt.Errorf("%s (%s, %s) is less than %s (%s, %s)", head, showSize(int64(c.Server.HTTP.Limits.Head)), s.from[head],
-			line, showSize(int64(c.Server.HTTP.Limits.RequestLine)), s.from[line])
+		return fmt.Errorf("%s (%s, %s) is less than %s (%s, %s)", head, showSize(int64(c.Server.Sites.Limits.Head)), s.from[head],
+			line, showSize(int64(c.Server.Sites.Limits.RequestLine)), s.from[line])
 	}
 	return nil
 }

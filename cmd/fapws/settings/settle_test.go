@@ -185,7 +185,7 @@ func TestScriptValues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := []any{c.Bind, c.Threads, c.Server.Sites.MaxBodySize, c.Server.HTTP.KeepAlive, c.GracefulTimeout, c.Server.HTTP.HeadTimeout, c.LogLevel, c.AccessLog, c.Chdir}
+	got := []any{c.Bind, c.Threads, c.Server.Sites.MaxBodySize, c.Server.Sites.KeepAlive, c.GracefulTimeout, c.Server.Sites.HeadTimeout, c.LogLevel, c.AccessLog, c.Chdir}
 	want := []any{[]string{":1", "[::1]:2"}, 0, int64(100 << 20), 1500 * time.Millisecond, time.Duration(0), 2 * time.Minute, "warning", "-", ""}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("\n got %v\nwant %v", got, want)
@@ -202,8 +202,8 @@ func TestHeadHasRoomForLine(t *testing.T) {
 		{"--limit-request-head 4K --limit-request-line 1K", 1 << 10, 4 << 10},
 	} {
 		_, c, err := places{flags: tt.flags}.settle(t)
-		if err != nil || c.Server.HTTP.Limits.RequestLine != tt.line || c.Server.HTTP.Limits.Head != tt.head {
-			t.Errorf("%s: line %d, head %d, %v; want %d, %d", tt.flags, c.Server.HTTP.Limits.RequestLine, c.Server.HTTP.Limits.Head, err, tt.line, tt.head)
+		if err != nil || c.Server.Sites.Limits.RequestLine != tt.line || c.Server.Sites.Limits.Head != tt.head {
+			t.Errorf("%s: line %d, head %d, %v; want %d, %d", tt.flags, c.Server.Sites.Limits.RequestLine, c.Server.Sites.Limits.Head, err, tt.line, tt.head)
 		}
 	}
 }

@@ -1,0 +1,225 @@
+package http2
+
+import (
+	"io"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/sys/unix"
+
+	"fapws/runtime/conn"
+	"fapws/runtime/eventloop"
+	"fapws/runtime/http1"
+	"fapws/runtime/sites"
+)
+
+// byteStream is a stream whose data is the bytes of another protocol, which has it as a virtual connection: in both directions behind an extended
+// CONNECT that was accepted (RFC 8441), to the client behind a response that does not end (exchange.Upgrade). It implements conn.Virtual, and is
+// the protocol of that connection until the other one takes over.
+type byteStream struct {
+	conn   conn.Conn
+	st     *stream // nil: it has ended
+	in     []byte  // bytes that have arrived and were not read
+	said   bool    // END_STREAM was sent
+	awaits bool    // the connection is to be told of room
+}
+
+var (
+	_ conn.Virtual  = (*byteStream)(nil)
+	_ conn.Protocol = (*byteStream)(nil)
+)
+
+// maxSpareInput is the capacity up to which memory for input is used again.
+const maxSpareInput = 64 << 10
+
+// SwitchProtocols implements sites.Carrier.
+func (st *stream) SwitchProtocols(x *sites.Exchange, r *http1.Response) (on *conn.Conn, head []byte) {
+	s := st.c.s
+	s.text = x.AppendHead(s.text[:0], r)
+	st.sendHead(x, s.text, false)
+	return st.TakeConn(x), nil
+}
+
+// TakeConn implements sites.Carrier.
+func (st *stream) TakeConn(*sites.Exchange) *conn.Conn {
+	c := st.c
+	s := c.s
+	b := &byteStream{st: st, in: st.early}
+	st.x, st.early, st.bytes, st.target = nil, nil, b, initialWindow
+	b.conn.OpenVirtual(s.Set, b, b, c.conn.Local, c.conn.Remote)
+	if len(b.in) > 0 || st.ended {
+		b.conn.ReadAgain()
+	}
+	return &b.conn
+}
+
+// receive takes bytes of the client, behind which the stream may have ended.
+func (b *byteStream) receive(piece []byte) {
+	s := b.st.c.s
+	if len(b.in) == 0 && cap(s.spareInput) > 0 {
+		b.in, s.spareInput = s.spareInput, nil
+	}
+	b.in = append(b.in, piece...)
+	b.st.holds(int64(len(b.in)))
+	b.conn.ReadAgain()
+}
+
+// Read implements conn.Transport.
+func (b *byteStream) Read(p []byte) (n int, err error) {
+	st := b.st
+	switch {
+	case st == nil:
+		return 0, unix.ECONNRESET
+	case len(b.in) > 0:
+		n = copy(p, b.in)
+		b.drop(n)
+		st.holds(int64(len(b.in)))
+		b.openWindow()
+		return n, nil
+	case st.ended && st.extended:
+		return 0, io.EOF
+	}
+	return 0, unix.EAGAIN
+}
+
+// drop takes n bytes off the front of b.in.
+func (b *byteStream) drop(n int) {
+	s := b.st.c.s
+	if left := copy(b.in, b.in[n:]); left > 0 {
+		b.in = b.in[:left]
+		return
+	}
+	if cap(b.in) > cap(s.spareInput) && cap(b.in) <= maxSpareInput {
+		s.spareInput = b.in[:0]
+	}
+	b.in = nil
+}
+
+// openWindow lets the client send as many bytes as were read, if that is worth a frame. The window grows while everything is read.
+func (b *byteStream) openWindow() {
+	st := b.st
+	if len(b.in) == 0 && st.window < st.target/2 {
+		st.target = min(2*st.target, int64(st.c.s.cfg.MaxWindow))
+	}
+	st.growWindow(st.target - st.window - int64(len(b.in)))
+}
+
+// Write implements conn.Transport. While other streams have something to send, it takes a frame at a time.
+func (b *byteStream) Write(p []byte) (n int, err error) {
+	st := b.st
+	if st == nil || b.said {
+		return 0, unix.EPIPE
+	}
+	c := st.c
+	for n < len(p) && st.credit > 0 && c.credit > 0 && !c.conn.Writing() {
+		if other := c.turn(); n > 0 && other != nil && other != st {
+			break
+		}
+		n += st.appendData(p[n:])
+		if len(c.s.Set.Buf) > conn.FlushLimit && c.conn.Gathers() {
+			c.s.Set.Flush()
+		}
+		if b.st == nil { // the connection is broken
+			return n, unix.EPIPE
+		}
+	}
+	if n == 0 && len(p) > 0 {
+		b.AwaitRoom()
+		return 0, unix.EAGAIN
+	}
+	return n, nil
+}
+
+// AwaitRoom implements conn.Virtual.
+func (b *byteStream) AwaitRoom() {
+	st := b.st
+	if st == nil {
+		return
+	}
+	b.awaits = true
+	c := st.c
+	c.enqueue(st)
+	if st.queued && c.credit > 0 && !c.conn.Writing() && !c.pumping {
+		c.conn.Again() // nothing else tells it
+	}
+}
+
+// appendData appends a frame with the first bytes of b, as many as the windows allow: at least one. It returns how many.
+func (st *stream) appendData(b []byte) (n int) {
+	c := st.c
+	n = min(len(b), int(min(st.credit, c.credit, int64(c.frame))))
+	out := c.output()
+	*out = appendFrameHeader(*out, n, http2.FrameData, 0, st.id)
+	*out = append(*out, b[:n]...)
+	st.credit -= int64(n)
+	c.credit -= int64(n)
+	c.sent = c.s.Now()
+	if n >= smallPiece || n == len(b) { // else the client opens its window little by little
+		c.budget.sent()
+	}
+	return n
+}
+
+// room tells the connection that there is room.
+func (b *byteStream) room() {
+	b.st.c.dequeue(b.st)
+	b.awaits = false
+	b.conn.Watch().Notify(eventloop.Writable)
+}
+
+// Flush implements conn.Transport: nothing is kept.
+func (b *byteStream) Flush() error { return nil }
+
+// CloseWrite implements conn.Transport (RFC 8441 §5: as the end of a connection of TCP).
+func (b *byteStream) CloseWrite() error {
+	st := b.st
+	if st == nil || b.said {
+		return nil
+	}
+	b.said = true
+	out := st.c.output() // may find the connection broken
+	*out = appendFrameHeader(*out, 0, http2.FrameData, http2.FlagDataEndStream, st.id)
+	return nil
+}
+
+// abandon closes the connection of b, whose stream has ended.
+func (b *byteStream) abandon() {
+	b.st.bytes = nil
+	b.st = nil
+	b.conn.Close("its stream has ended")
+	b.conn.Abort()
+}
+
+// Gone implements conn.Protocol: the stream ends with its connection.
+func (b *byteStream) Gone() {
+	st := b.st
+	if st == nil {
+		return
+	}
+	b.st, st.bytes = nil, nil
+	c := st.c
+	c.forget(st)
+	switch {
+	case !b.said:
+		c.writeReset(st.id, http2.ErrCodeCancel)
+	case !st.ended:
+		c.writeReset(st.id, http2.ErrCodeNo)
+	}
+	c.settle()
+}
+
+// lookAgain is how much later a connection that waits for nothing asks for its deadline again.
+const lookAgain = int64(time.Minute)
+
+// Deadline implements conn.Protocol.
+func (b *byteStream) Deadline() int64 { return b.conn.Stamp + lookAgain }
+
+// The other methods of conn.Protocol have nothing to do before another protocol takes over, and are not called behind it.
+
+func (b *byteStream) Input([]byte) {}
+func (b *byteStream) EOF() bool    { return false }
+func (b *byteStream) Flushed()     {}
+func (b *byteStream) Writable()    {}
+func (b *byteStream) Expired()     {}
+func (b *byteStream) Drain(bool)   {}
+func (b *byteStream) Closed()      {}

@@ -1,0 +1,419 @@
+package http2
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/base64"
+	"hash/maphash"
+	"strings"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+	"fapws/runtime/sites"
+)
+
+// headerBlock is a header block that is arriving: the head of a request, or trailers. Its fields are put into the form of HTTP/1.
+type headerBlock struct {
+	id     uint32
+	use    blockUse
+	end    bool  // nothing follows on the stream
+	since  int64 // time when it began
+	frames int   // that it has come in
+	coded  int   // bytes of these
+	max    int   // bytes that fields may have, and what RFC 9113 §6.5.2 adds for each
+
+	size     int    // that they have
+	fault    string // why the request is malformed (RFC 9113 §8.1.1); "" if it is not
+	tooLarge bool   // size is above max: fields are left out
+
+	method, scheme, authority, path string
+	protocol                        string // of an extended CONNECT (RFC 8441)
+	pseudo                          uint8  // which of them there are
+	regular                         bool   // a field that is none of them has come
+	fields                          []byte // "name: value\r\n" ...
+	hosts                           int    // fields called host
+	host                            string // the first one
+	cookie                          []byte // the values of all fields of that name
+	expects                         bool   // 100-continue
+	priority                        priority
+}
+
+// blockUse is what a header block is for.
+type blockUse uint8
+
+const (
+	ofRequest blockUse = iota
+	ofTrailers
+	ofNothing // its stream is gone, but its fields count for the compression of others
+)
+
+// begin makes b the block of a stream.
+func (b *headerBlock) begin(id uint32, use blockUse, end bool, max int) {
+	fields, cookie := b.fields[:0], b.cookie[:0]
+	*b = headerBlock{}
+	b.id, b.use, b.end, b.max, b.fields, b.cookie, b.priority = id, use, end, max, fields, cookie, defaultPriority
+}
+
+// The pseudo-header fields of requests, as bits.
+const (
+	hasMethod = 1 << iota
+	hasScheme
+	hasAuthority
+	hasPath
+	hasProtocol
+)
+
+// add takes a field.
+func (b *headerBlock) add(f hpack.HeaderField) {
+	b.size += len(f.Name) + len(f.Value) + 32
+	switch {
+	case b.use == ofNothing || b.fault != "" || b.tooLarge:
+	case b.size > b.max:
+		b.tooLarge = true
+	case strings.HasPrefix(f.Name, ":"):
+		b.addPseudo(f.Name, f.Value)
+	case b.use == ofTrailers: // dropped, as in HTTP/1
+		if !validName(f.Name) || !validValue(f.Value) {
+			b.fault = "malformed trailer"
+		}
+	default:
+		b.regular = true
+		b.addField(f.Name, f.Value)
+	}
+}
+
+// addPseudo takes a pseudo-header field (RFC 9113 §8.3.1).
+func (b *headerBlock) addPseudo(name, value string) {
+	var is uint8
+	var to *string
+	switch name {
+	case ":method":
+		is, to = hasMethod, &b.method
+	case ":scheme":
+		is, to = hasScheme, &b.scheme
+	case ":authority":
+		is, to = hasAuthority, &b.authority
+	case ":path":
+		is, to = hasPath, &b.path
+	case ":protocol":
+		is, to = hasProtocol, &b.protocol
+	}
+	switch {
+	case is == 0 || b.use == ofTrailers:
+		b.fault = "unexpected pseudo-header field"
+	case b.regular:
+		b.fault = "pseudo-header field behind another field"
+	case b.pseudo&is != 0:
+		b.fault = "repeated pseudo-header field"
+	case !validPseudo(value):
+		b.fault = "invalid character in a pseudo-header field"
+	}
+	if b.fault == "" {
+		b.pseudo |= is
+		*to = value
+	}
+}
+
+// addField takes a field that is none of those.
+func (b *headerBlock) addField(name, value string) {
+	switch {
+	case !validName(name):
+		b.fault = "malformed header name"
+		return
+	case !validValue(value):
+		b.fault = "invalid character in header value"
+		return
+	}
+	switch name {
+	case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade": // RFC 9113 §8.2.2
+		b.fault = "header field of a connection"
+		return
+	case "te":
+		if value != "trailers" {
+			b.fault = "TE other than trailers"
+			return
+		}
+	case "host":
+		if b.hosts++; b.hosts == 1 {
+			b.host = value
+		}
+		return
+	case "cookie": // RFC 9113 §8.2.3
+		if len(b.cookie) > 0 {
+			b.cookie = append(b.cookie, "; "...)
+		}
+		b.cookie = append(b.cookie, value...)
+		return
+	case "sec-websocket-key":
+		if b.pseudo&hasProtocol != 0 { // see appendUpgrade
+			return
+		}
+	case "expect":
+		b.expects = b.expects || strings.EqualFold(value, "100-continue")
+	case "priority":
+		b.priority.parse(value)
+	}
+	b.fields = appendField(b.fields, name, value)
+}
+
+func appendField(dst []byte, name, value string) []byte {
+	dst = append(dst, name...)
+	dst = append(dst, ": "...)
+	dst = append(dst, value...)
+	return append(dst, "\r\n"...)
+}
+
+// check looks at what concerns the fields of a request as a whole.
+func (b *headerBlock) check() {
+	switch {
+	case b.fault != "" || b.use != ofRequest || b.tooLarge:
+	case b.pseudo&hasMethod == 0 || b.method == "":
+		b.fault = "no :method"
+	case b.pseudo&hasProtocol != 0 && b.method != "CONNECT":
+		b.fault = ":protocol without CONNECT"
+	case b.pseudo&hasProtocol != 0 && b.end:
+		b.fault = "the end of a stream that is to carry another protocol"
+	case b.method == "CONNECT" && b.pseudo&hasProtocol == 0: // has neither scheme nor path; refused by package runtime/http1
+		b.path = "/"
+	case b.pseudo&hasScheme == 0 || b.scheme == "":
+		b.fault = "no :scheme"
+	case b.pseudo&hasPath == 0 || b.path == "":
+		b.fault = "no :path"
+	case b.path[0] != '/' && !(b.path == "*" && b.method == "OPTIONS"):
+		b.fault = "malformed :path"
+	}
+	switch {
+	case b.fault != "" || b.use != ofRequest || b.tooLarge:
+	case b.hosts > 1:
+		b.fault = "more than one Host header"
+	case b.pseudo&hasAuthority != 0 && b.authority == "", b.hosts > 0 && b.host == "": // RFC 9113 §8.3.1
+		b.fault = "empty host"
+	case b.pseudo&hasAuthority != 0 && b.hosts > 0 && !strings.EqualFold(b.authority, b.host):
+		b.fault = "Host differs from :authority"
+	}
+}
+
+// appendHead appends the head of the request, in the form of HTTP/1.
+func (b *headerBlock) appendHead(dst []byte) []byte {
+	method := b.method
+	if b.pseudo&hasProtocol != 0 {
+		method = "GET"
+	}
+	dst = append(dst, method...)
+	dst = append(dst, ' ')
+	dst = append(dst, b.path...)
+	dst = append(dst, " HTTP/2.0\r\n"...)
+	if host := b.authority; host != "" {
+		dst = appendField(dst, "host", host)
+	} else if b.hosts > 0 {
+		dst = appendField(dst, "host", b.host)
+	}
+	if b.pseudo&hasProtocol != 0 {
+		dst = appendUpgrade(dst, b.protocol)
+	}
+	dst = append(dst, b.fields...)
+	if len(b.cookie) > 0 {
+		dst = append(dst, "cookie: "...)
+		dst = append(dst, b.cookie...)
+		dst = append(dst, "\r\n"...)
+	}
+	return append(dst, "\r\n"...)
+}
+
+// appendUpgrade appends the fields with which HTTP/1 asks for another protocol. A key is made up: HTTP/2 needs none, and the upstream of a proxy
+// does (RFC 8441 §5).
+func appendUpgrade(dst []byte, protocol string) []byte {
+	var key [16]byte
+	rand.Read(key[:])
+	dst = appendField(dst, "connection", "Upgrade")
+	dst = appendField(dst, "upgrade", protocol)
+	return appendField(dst, "sec-websocket-key", base64.StdEncoding.EncodeToString(key[:]))
+}
+
+// validName reports whether a name consists of the characters of tokens, without upper case (RFC 9113 §8.2.1).
+func validName(name string) bool {
+	for i := 0; i < len(name); i++ {
+		if c := name[i]; c >= 'A' && c <= 'Z' || !http1.IsTokenByte(c) {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// validValue reports whether a value has nothing that ends a line or a string, and no white space around it (RFC 9113 §8.2.1).
+func validValue(value string) bool {
+	if value == "" {
+		return true
+	}
+	if first, last := value[0], value[len(value)-1]; first == ' ' || first == '\t' || last == ' ' || last == '\t' {
+		return false
+	}
+	return !strings.ContainsAny(value, "\r\n\x00")
+}
+
+// validPseudo reports whether a value can be a part of a request line.
+func validPseudo(value string) bool {
+	for i := 0; i < len(value); i++ {
+		if c := value[i]; c <= ' ' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// maxList is SETTINGS_MAX_HEADER_LIST_SIZE.
+func (s *Server) maxList() int {
+	l := s.Config.Limits.WithDefaults()
+	return l.Head + 32*l.Fields
+}
+
+// maxString is how many bytes a name or a value may have before a connection is given up; longer ones than a field may have get 431.
+func (s *Server) maxString() int { return 4 * s.Config.Limits.WithDefaults().Head }
+
+// maxBlock is how many bytes a header block may have before a connection is given up.
+func (s *Server) maxBlock() int { return 4 * s.Config.Limits.WithDefaults().Head }
+
+// knownField is a field of responses that was sent lately: most are the same in many, and cost no allocation then.
+type knownField struct {
+	line  string // as HTTP/1 has it, without the end of line
+	field hpack.HeaderField
+	none  bool // HTTP/2 does not have it
+}
+
+var seed = maphash.MakeSeed()
+
+// maxKnown is how many bytes a line may have that is kept.
+const maxKnown = 200
+
+// fieldOf returns the field of a line of a head. It is valid until the next call.
+func (s *Server) fieldOf(line []byte) *knownField {
+	known := &s.other
+	if len(line) <= maxKnown {
+		known = &s.known[maphash.Bytes(seed, line)%uint64(len(s.known))]
+	}
+	if known.line != string(line) {
+		known.set(string(line))
+	}
+	return known
+}
+
+// set makes known the field of a line.
+func (known *knownField) set(line string) {
+	name, value, _ := strings.Cut(line, ":")
+	known.line, known.field = line, hpack.HeaderField{Name: strings.ToLower(name), Value: strings.Trim(value, " \t")}
+	switch known.field.Name {
+	case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade", // RFC 9113 §8.2.2
+		"sec-websocket-accept": // RFC 8441 §5
+		known.none = true
+	default:
+		known.none = !validName(known.field.Name) // a client would give up the connection
+	}
+	known.field.Sensitive = known.field.Name == "set-cookie" // not in a table, where it could be guessed
+}
+
+var code200 = []byte("200")
+
+// statuses are the status codes that are common.
+var statuses = map[string]hpack.HeaderField{}
+
+func init() {
+	for _, code := range []string{"100", "200", "201", "204", "206", "301", "302", "303", "304", "307", "308", "400", "401", "403", "404", "405", "413", "416", "429", "500", "502", "503", "504"} {
+		statuses[code] = hpack.HeaderField{Name: ":status", Value: code}
+	}
+}
+
+// sendHead sends the head of a response to x, or one of 1xx: head is what HTTP/1 would send. ends says that nothing follows.
+func (st *stream) sendHead(x *sites.Exchange, head []byte, ends bool) {
+	c := st.c
+	s := c.s
+	s.block.Reset()
+	line, rest, _ := bytes.Cut(head, []byte("\r\n"))
+	code := line[len("HTTP/1.1 "):][:3]
+	if string(code) == "101" { // RFC 8441 §5
+		code = code200
+	}
+	status, common := statuses[string(code)]
+	if !common {
+		status = hpack.HeaderField{Name: ":status", Value: string(code)}
+	}
+	c.encoder.WriteField(status) // into memory
+	c.encode(rest)
+	x.Out.Framed += int64(st.sendBlock(ends)) - int64(len(head)) // that of HTTP/1 was counted
+}
+
+// sendTrailers sends the fields behind the body of a response to x, which end the stream (RFC 9113 §8.1).
+func (st *stream) sendTrailers(x *sites.Exchange, trailers []byte) {
+	st.c.s.block.Reset()
+	st.c.encode(trailers)
+	x.Out.Framed += int64(st.sendBlock(true))
+}
+
+// encode adds lines of HTTP/1 to the header block of the Server.
+func (c *Conn) encode(lines []byte) {
+	for len(lines) > 2 {
+		var line []byte
+		line, lines, _ = bytes.Cut(lines, []byte("\r\n"))
+		if f := c.s.fieldOf(line); !f.none {
+			c.encoder.WriteField(f.field)
+		}
+	}
+}
+
+// sendBlock sends the header block of the Server, and returns the size of its frames. ends says that nothing follows.
+func (st *stream) sendBlock(ends bool) (size int) {
+	c := st.c
+	out := c.output()
+	before := len(*out)
+	kind, flags := http2.FrameHeaders, http2.Flags(0)
+	if ends {
+		flags = http2.FlagHeadersEndStream
+	}
+	for block := c.s.block.Bytes(); ; {
+		n := min(len(block), c.frame)
+		if n == len(block) {
+			flags |= http2.FlagHeadersEndHeaders
+		}
+		*out = appendFrameHeader(*out, n, kind, flags, st.id)
+		*out = append(*out, block[:n]...)
+		if block = block[n:]; len(block) == 0 {
+			break
+		}
+		kind, flags = http2.FrameContinuation, 0
+	}
+	return len(*out) - before
+}
+
+// appendInterim appends the head of a response of 1xx.
+func appendInterim(dst []byte, p *exchange.Part) []byte {
+	dst = http1.AppendStatusLine(dst, p.Head.Status, p.Head.Reason)
+	return append(append(dst, p.Head.Fields...), "\r\n"...)
+}
+
+// appendFrameHeader appends what comes before a payload (RFC 9113 §4.1).
+func appendFrameHeader(dst []byte, size int, kind http2.FrameType, flags http2.Flags, id uint32) []byte {
+	return append(dst, byte(size>>16), byte(size>>8), byte(size), byte(kind), byte(flags), byte(id>>24), byte(id>>16), byte(id>>8), byte(id))
+}
+
+// appendUint32 appends a frame with a number: RST_STREAM or WINDOW_UPDATE.
+func appendUint32(dst []byte, kind http2.FrameType, id, value uint32) []byte {
+	dst = appendFrameHeader(dst, 4, kind, 0, id)
+	return append(dst, byte(value>>24), byte(value>>16), byte(value>>8), byte(value))
+}
+
+// appendSettings appends the settings of the server.
+func appendSettings(dst []byte, settings []http2.Setting) []byte {
+	dst = appendFrameHeader(dst, 6*len(settings), http2.FrameSettings, 0, 0)
+	for _, set := range settings {
+		dst = append(dst, byte(set.ID>>8), byte(set.ID), byte(set.Val>>24), byte(set.Val>>16), byte(set.Val>>8), byte(set.Val))
+	}
+	return dst
+}
+
+// appendGoAway appends a GOAWAY frame (RFC 9113 §6.8).
+func appendGoAway(dst []byte, last uint32, code http2.ErrCode) []byte {
+	dst = appendFrameHeader(dst, 8, http2.FrameGoAway, 0, 0)
+	return append(dst, byte(last>>24), byte(last>>16), byte(last>>8), byte(last), byte(code>>24), byte(code>>16), byte(code>>8), byte(code))
+}

@@ -1,0 +1,169 @@
+package http2
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+	"golang.org/x/sys/unix"
+
+	"fapws/runtime/conn"
+	"fapws/runtime/exchange"
+	"fapws/runtime/sites"
+	"fapws/runtime/sites/sitestest"
+)
+
+// host answers with the request. It holds the exchanges back whose path begins with /later, and gives streams whose path begins
+// with /bytes to an echo.
+type host struct {
+	sitestest.Host
+	http2  Server
+	input  bytes.Buffer // that was streamed
+	ended  bool         // and its end
+	room   int          // calls of OnRoom
+	echoes []*echo
+}
+
+func (h *host) OnRoom(*exchange.Exchange) { h.room++ }
+
+func (h *host) Start(x *exchange.Exchange) {
+	r := x.Req
+	text := sitestest.Path(r) + ":" + string(r.Body)
+	if h.Streams {
+		h.input.Write(r.Body)
+	}
+	if r.Spool >= 0 {
+		unix.Close(r.Spool)
+		text += fmt.Sprint("a file with ", r.Size)
+	}
+	if strings.HasPrefix(text, "/later") {
+		h.Held = append(h.Held, x)
+		return
+	}
+	if strings.HasPrefix(text, "/bytes") {
+		h.echo(x.Server.(*sites.Exchange))
+		return
+	}
+	sitestest.Answer(x, text)
+}
+
+func (h *host) Input(x *exchange.Exchange, in exchange.Input) {
+	h.input.Write(in.Data)
+	h.ended = in.Last
+}
+
+// client is a connection that speaks HTTP/2.
+type client struct {
+	*Conn
+	on *conn.Conn
+}
+
+// usual is the Config of a host that a test does not configure.
+var usual = Config{MaxStreams: 128, MaxResets: 1000, MaxWindow: 256 << 10, ConnectionWindow: 8 << 20}
+
+func newHost(t testing.TB) *host {
+	t.Helper()
+	h := new(host)
+	h.Run(t, h, sites.Config{MaxSpools: 100})
+	h.Do(func() {
+		h.http2.Init(&h.Server)
+		h.http2.Configure(usual)
+	})
+	return h
+}
+
+// peer is the client's side of a connection.
+type peer struct {
+	t      testing.TB
+	conn   net.Conn
+	framer *http2.Framer
+	block  bytes.Buffer
+	coder  *hpack.Encoder
+}
+
+// open returns a connection behind its preface, and its client. The settings of the server have been read.
+func (h *host) open(t testing.TB, settings ...http2.Setting) (*client, *peer) {
+	t.Helper()
+	fd, remote := sitestest.Sockets(t)
+	c := new(client)
+	h.Do(func() {
+		below := h.NewClient(fd, &net.UnixAddr{}, &net.UnixAddr{}, false)
+		if err := below.Open(below); err != nil {
+			t.Error(err)
+		}
+		h.http2.Begin(below)
+		c.Conn, c.on = below.Protocol().(*Conn), &below.Conn
+	})
+	p := &peer{t: t, conn: remote, framer: http2.NewFramer(remote, remote)}
+	p.framer.ReadMetaHeaders = hpack.NewDecoder(tableSize, nil)
+	p.coder = hpack.NewEncoder(&p.block)
+	p.framer.WriteSettings(settings...)
+	for acked := false; !acked; {
+		if set, ok := p.next().(*http2.SettingsFrame); ok {
+			acked = set.IsAck()
+		}
+	}
+	return c, p
+}
+
+// next returns the next frame.
+func (p *peer) next() http2.Frame {
+	p.t.Helper()
+	f, err := p.framer.ReadFrame()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return f
+}
+
+// request sends the head of a request. Fields are "name value".
+func (p *peer) request(id uint32, path string, ends bool, fields ...string) {
+	p.block.Reset()
+	method := "POST"
+	if ends {
+		method = "GET"
+	}
+	for _, field := range append([]string{":method " + method, ":scheme http", ":authority h", ":path " + path}, fields...) {
+		name, value, _ := strings.Cut(field, " ")
+		p.coder.WriteField(hpack.HeaderField{Name: name, Value: value})
+	}
+	p.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: p.block.Bytes(), EndHeaders: true, EndStream: ends})
+}
+
+// response reads the rest of a response: its status, a space and its body. If it is reset, that follows.
+func (p *peer) response(id uint32) (text string) {
+	p.t.Helper()
+	for {
+		switch f := p.next().(type) {
+		case *http2.MetaHeadersFrame:
+			if f.StreamID != id {
+				p.t.Fatalf("%v, want stream %d", f, id)
+			}
+			text += f.PseudoValue("status") + " "
+			if f.StreamEnded() {
+				return text
+			}
+		case *http2.DataFrame:
+			text += string(f.Data())
+			if f.StreamEnded() {
+				return text
+			}
+		case *http2.RSTStreamFrame:
+			return text + "!" + f.ErrCode.String()
+		case *http2.GoAwayFrame:
+			return text + "!!" + f.ErrCode.String()
+		}
+	}
+}
+
+// is wants a response.
+func (p *peer) is(id uint32, want string) {
+	p.t.Helper()
+	if got := p.response(id); got != want {
+		p.t.Errorf("stream %d: %.200q, want %.200q", id, got, want)
+	}
+}

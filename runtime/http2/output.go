@@ -1,0 +1,426 @@
+package http2
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http2"
+
+	"fapws/runtime/conn"
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+	"fapws/runtime/logfile"
+	"fapws/runtime/sites"
+)
+
+// turnBytes is how much a connection sends before others have their turn.
+const turnBytes = 1 << 20
+
+// outgoing is what a stream sends.
+type outgoing struct {
+	credit  int64           // bytes of data that the client takes
+	part    exchange.Part   // that is being written
+	data    []byte          // what is left of its body, or of a piece of its file that was read
+	offset  int64           // in its file
+	unsent  *conn.Unsent    // is told what was written of the part; nil: nothing is
+	count   int64           // bytes of its file that are left, beyond data
+	warm    int64           // its file is in memory up to this offset
+	stamp   int64           // time when the last bytes were written, or the part began
+	writing bool            // there is a part
+	broken  bool            // the part is the last one, and not all that was promised
+	loading bool            // a goroutine reads from its file, which must not be closed
+	cold    bool            // it is in Conn.cold
+	orphan  *sites.Exchange // whose last part it is then, if the stream has ended meanwhile
+}
+
+// sends reports whether st has something to send, and a window for it.
+func (st *stream) sends() bool {
+	return (st.writing && !st.loading || st.bytes != nil && st.bytes.awaits) && st.credit > 0
+}
+
+// InTurn implements sites.Carrier.
+func (st *stream) InTurn(x *sites.Exchange) bool { return st.x == x && !st.writing }
+
+// TakesInterim implements sites.Carrier.
+func (st *stream) TakesInterim(*sites.Exchange) bool { return true }
+
+// WaitsForClient implements sites.Carrier.
+func (st *stream) WaitsForClient(*sites.Exchange) bool {
+	return st.writing && !st.loading || st.arriving && !st.paused
+}
+
+// Advance implements sites.Carrier.
+func (st *stream) Advance() {
+	for st.x != nil && !st.writing && st.x.Advance() {
+	}
+}
+
+// sendContinue asks for the body of x.
+func (st *stream) sendContinue(x *sites.Exchange) {
+	x.Out.Framed += int64(len(http1.Continue))
+	st.sendHead(x, append(st.c.s.text[:0], http1.Continue...), false)
+}
+
+// Transmit implements sites.Carrier.
+func (st *stream) Transmit(x *sites.Exchange, p *exchange.Part) {
+	c := st.c
+	s := c.s
+	if p.Interim {
+		s.text = appendInterim(s.text[:0], p)
+		x.Out.Framed += int64(len(s.text))
+		st.sendHead(x, s.text, false)
+		x.Release(p)
+		return
+	}
+	if p.First && x.Upgrade(p) {
+		return
+	}
+	if p.First && st.extended && p.Head.Status/100 == 2 {
+		st.refuseAnswer(x, p)
+		return
+	}
+	if p.First {
+		s.text = x.AppendHeadOf(s.text[:0], p, true)
+	}
+	body, count, cut := x.Out.Take(p.Body, sites.FileBytes(p))
+	if cut {
+		x.Server.Log(logfile.Warning, "a response was longer than its Content-Length and has been cut")
+	}
+	broken := p.Last && p.Failed
+	if short := x.Out.Short(); p.Last && p.Upgrade == nil && !broken && short > 0 {
+		x.Server.Log(logfile.Warning, fmt.Sprintf("a response was %d bytes shorter than its Content-Length", short))
+		broken = true
+	}
+	ends := p.Last && p.Upgrade == nil && !broken && len(body) == 0 && count == 0
+	if p.First {
+		st.sendHead(x, s.text, ends)
+		if s.Closes() {
+			c.Drain(true) // as "Connection: close" of HTTP/1
+		}
+	} else if ends {
+		st.sendEnd(x, x.Trailers(p))
+	}
+	if len(body) == 0 && count == 0 {
+		st.partWritten(x, p, broken)
+		return
+	}
+	st.part, st.data, st.offset, st.count, st.broken = *p, body, p.Offset, count, broken
+	st.writing, st.stamp = true, s.Now()
+	c.enqueue(st)
+	c.pump()
+	if st.writing && st.x == x {
+		st.unsent = x.PartWaits(&st.part, len(st.data))
+	}
+	if len(c.deferred) > 0 {
+		c.resumeDeferred()
+	}
+}
+
+// refuseAnswer answers an extended CONNECT in the place of p, the first part of x: as the response of something that knows nothing of
+// WebSockets, its status would accept one.
+func (st *stream) refuseAnswer(x *sites.Exchange, p *exchange.Part) {
+	y := x.Substitute()
+	if !p.Last { // what follows is not wanted
+		x.Abandon()
+	}
+	x.Release(p)
+	y.Sink.Reply(exchange.Reply{Status: 501, Text: "no WebSocket at this path"})
+}
+
+// sendEnd sends the end of the stream, which nothing else has carried, with trailers if there are any.
+func (st *stream) sendEnd(x *sites.Exchange, trailers []byte) {
+	if len(trailers) > 0 {
+		st.sendTrailers(x, trailers)
+		return
+	}
+	out := st.c.output()
+	*out = appendFrameHeader(*out, 0, http2.FrameData, http2.FlagDataEndStream, st.id)
+	x.Out.Framed += frameHeader
+}
+
+// partWritten is called when p, a part of x, was written. broken: it is the last one, and not all that was promised.
+func (st *stream) partWritten(x *sites.Exchange, p *exchange.Part, broken bool) {
+	c := st.c
+	if p.Upgrade != nil && !broken {
+		p.Upgrade.Begin(x.Server)
+	} else if p.Last {
+		st.x = nil
+		switch {
+		case broken:
+			c.forget(st)
+			c.writeReset(st.id, http2.ErrCodeInternal)
+		case st.ends != 0:
+			c.forget(st)
+			c.writeReset(st.id, st.ends)
+		case !st.ended:
+			st.stamp = c.s.Now() // see expireStreams
+		default:
+			c.forget(st)
+		}
+	}
+	x.Release(p)
+}
+
+// pump writes what streams have to send, as far as the client takes it.
+func (c *Conn) pump() {
+	if c.pumping || c.dead {
+		return
+	}
+	c.pumping = true
+	for turn := 0; c.credit > 0 && !c.conn.Writing() && !c.dead; {
+		st := c.turn()
+		if st == nil {
+			break
+		}
+		if turn >= turnBytes {
+			c.conn.Again()
+			break
+		}
+		before := c.credit
+		if st.bytes != nil {
+			st.bytes.room()
+		} else {
+			st.write()
+		}
+		turn += int(before - c.credit)
+		if len(c.s.Set.Buf) > conn.FlushLimit && c.conn.Gathers() {
+			c.s.Set.Flush()
+		}
+	}
+	c.pumping = false
+}
+
+// write writes a frame of st, whose turn it is.
+func (st *stream) write() {
+	c := st.c
+	s := c.s
+	limit := int(min(st.credit, c.credit, int64(c.frame)))
+	out := c.output()
+	at := len(*out)
+	n := 0
+	if len(st.data) > 0 {
+		n = min(len(st.data), limit)
+		*out = appendFrameHeader(*out, n, http2.FrameData, 0, st.id)
+		*out = append(*out, st.data[:n]...)
+		st.data = st.data[n:]
+	} else {
+		*out = appendFrameHeader(*out, 0, http2.FrameData, 0, st.id)
+		var err error
+		*out, n, err = st.appendFile(*out, limit)
+		if n <= 0 {
+			*out = (*out)[:at]
+			if err == nil {
+				st.load()
+			} else {
+				st.fileFailed(err)
+			}
+			return
+		}
+		binary.BigEndian.PutUint32((*out)[at:], uint32(n)<<8|uint32(http2.FrameData))
+		st.offset += int64(n)
+		st.count -= int64(n)
+	}
+	done := len(st.data) == 0 && st.count == 0
+	if done && st.part.Last && st.part.Upgrade == nil && !st.broken {
+		if trailers := st.x.Trailers(&st.part); len(trailers) > 0 {
+			st.sendTrailers(st.x, trailers)
+		} else {
+			(*out)[at+4] |= byte(http2.FlagDataEndStream)
+		}
+	}
+	st.x.Out.Framed += frameHeader
+	st.credit -= int64(n)
+	c.credit -= int64(n)
+	st.stamp, c.sent = s.Now(), s.Now()
+	if st.unsent != nil {
+		st.unsent.Took(n, st.stamp)
+	}
+	if n >= smallPiece || done {
+		c.budget.sent()
+	}
+	switch {
+	case done:
+		st.written()
+	case st.credit <= 0:
+		c.dequeue(st)
+	default:
+		c.turned(st)
+	}
+}
+
+// written ends the part that st has written.
+func (st *stream) written() {
+	x, part := st.x, st.part
+	st.c.dequeue(st)
+	st.endPart()
+	st.partWritten(x, &part, st.broken)
+	if st.x == x {
+		x.HasRoom()
+		st.Advance()
+	}
+}
+
+// endPart forgets the part that st has.
+func (st *stream) endPart() {
+	st.writing, st.part, st.data, st.unsent, st.count, st.warm = false, exchange.Part{}, nil, nil, 0, 0
+}
+
+// giveUp releases the part of x that st has, which is not sent. ended reports whether x has ended with it.
+func (st *stream) giveUp(x *sites.Exchange) (ended bool) {
+	if !st.writing {
+		return false
+	}
+	part := st.part
+	st.endPart()
+	ended = part.Last
+	if ended {
+		x.Carrier = nil
+	}
+	if st.loading { // the file must stay open
+		st.part = part
+		st.orphan = x
+		return ended
+	}
+	x.Release(&part)
+	return ended
+}
+
+// urgencies is the number of urgencies (RFC 9218 §4.1).
+const urgencies = 8
+
+// priority says when a stream has its turn among others (RFC 9218).
+type priority struct {
+	urgency     uint8 // 0 to 7; lower ones first
+	incremental bool  // it takes turns with others of its urgency
+}
+
+// defaultPriority is that of a request that says nothing. RFC 9218 would have it wait for earlier ones: a long response would hold up
+// all that clients without priorities want.
+var defaultPriority = priority{urgency: 3, incremental: true}
+
+// parse reads a Priority field: a dictionary (RFC 8941) whose members u and i count. A member that is malformed, or not known, is left out.
+func (p *priority) parse(value string) {
+	*p = priority{urgency: 3}
+	for member := range strings.SplitSeq(value, ",") {
+		member, _, _ = strings.Cut(member, ";")
+		switch member = strings.Trim(member, " \t"); {
+		case len(member) == 3 && member[:2] == "u=" && member[2] >= '0' && member[2] < '0'+urgencies:
+			p.urgency = member[2] - '0'
+		case member == "i" || member == "i=?1":
+			p.incremental = true
+		case member == "i=?0":
+			p.incremental = false
+		}
+	}
+}
+
+// queue has streams that have something to send, in the order of their turns. They are linked by stream.next.
+type queue struct{ first, last *stream }
+
+func (q *queue) push(st *stream) {
+	st.next = nil
+	if q.first == nil {
+		q.first = st
+	} else {
+		q.last.next = st
+	}
+	q.last = st
+}
+
+// remove takes st out of q.
+func (q *queue) remove(st *stream) {
+	var before *stream
+	for at := q.first; at != nil; before, at = at, at.next {
+		if at != st {
+			continue
+		}
+		if before == nil {
+			q.first = st.next
+		} else {
+			before.next = st.next
+		}
+		if q.last == st {
+			q.last = before
+		}
+		st.next = nil
+		return
+	}
+}
+
+// enqueue gives st turns, if it has something to send and a window for it.
+func (c *Conn) enqueue(st *stream) {
+	if !st.queued && st.sends() {
+		st.queued = true
+		c.ready[st.priority.urgency].push(st)
+	}
+}
+
+// dequeue takes its turns from st.
+func (c *Conn) dequeue(st *stream) {
+	if st.queued {
+		st.queued = false
+		c.ready[st.priority.urgency].remove(st)
+	}
+}
+
+// turn returns the stream whose turn it is, or nil.
+func (c *Conn) turn() *stream {
+	for i := range c.ready {
+		if st := c.ready[i].first; st != nil {
+			return st
+		}
+	}
+	return nil
+}
+
+// turned ends a turn of st, which has more to send.
+func (c *Conn) turned(st *stream) {
+	if q := &c.ready[st.priority.urgency]; st.queued && st.priority.incremental && q.last != st {
+		q.remove(st)
+		q.push(st)
+	}
+}
+
+// maxExpected is how many streams that are not open yet may have a priority. Browsers send it just before the request.
+const maxExpected = 16
+
+// expectedStream is a stream that is not open yet, and its priority.
+type expectedStream struct {
+	id       uint32
+	priority priority
+}
+
+// expect keeps the priority of a stream that is not open yet: of too many, the one that came first is dropped.
+func (c *Conn) expect(id uint32, p priority) {
+	c.expected = slices.DeleteFunc(c.expected, func(e expectedStream) bool { return e.id == id })
+	if len(c.expected) >= maxExpected {
+		c.expected = slices.Delete(c.expected, 0, 1)
+	}
+	c.expected = append(c.expected, expectedStream{id, p})
+}
+
+// priorityOf returns the priority of a stream that is being opened, whose request says p. What was expected counts more (RFC 9218 §7).
+func (c *Conn) priorityOf(id uint32, p priority) priority {
+	left := c.expected[:0]
+	for _, e := range c.expected {
+		switch {
+		case e.id == id:
+			p = e.priority
+		case e.id > id:
+			left = append(left, e)
+		}
+	}
+	if c.expected = left; len(left) == 0 {
+		c.expected = nil
+	}
+	return p
+}
+
+// reprioritize gives st another priority.
+func (c *Conn) reprioritize(st *stream, p priority) {
+	c.dequeue(st)
+	st.priority = p
+	c.enqueue(st)
+}

@@ -1,0 +1,420 @@
+package http2
+
+import (
+	"io"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/sys/unix"
+
+	"fapws/runtime/conn"
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+	"fapws/runtime/sites"
+	"fapws/runtime/system"
+)
+
+const (
+	// fewStreams is how many streams may each have a response of any size.
+	fewStreams = 4
+
+	// maxUnsent is how much of all responses but the largest may wait for a client until no further response begins.
+	maxUnsent = 16 << 20
+)
+
+// stream is a stream of a connection, from the head of its request to the end of its response. It carries one exchange, and implements
+// sites.Carrier.
+type stream struct {
+	c  *Conn
+	id uint32
+	x  *sites.Exchange // nil: it has ended
+
+	incoming
+	outgoing
+	bytes *byteStream // it carries another protocol; nil: it does not
+
+	extended bool // its request is an extended CONNECT (RFC 8441): a response of 2xx would accept it
+
+	priority priority
+	queued   bool // it has turns
+	next     *stream
+	woken    bool          // it is in Conn.woken
+	ends     http2.ErrCode // with what it is reset behind its response, if its request has not ended
+}
+
+// open opens a stream for a request.
+func (c *Conn) open(b *headerBlock) {
+	s := c.s
+	if len(c.streams) >= s.cfg.MaxStreams || c.working >= s.cfg.MaxStreams {
+		c.writeReset(b.id, http2.ErrCodeRefusedStream)
+		c.spend(costReset)
+		return
+	}
+	st := s.stream()
+	st.c, st.id, st.priority = c, b.id, c.priorityOf(b.id, b.priority)
+	st.credit, st.window, st.target = c.initial, initialWindow, initialWindow
+	st.missing, st.ended, st.extended = -1, b.end, b.pseudo&hasProtocol != 0
+	c.streams[b.id] = st
+	c.conn.Stamp = s.Now()
+	c.client.Arrived()
+	s.head = s.head[:0]
+	b.check()
+	if b.tooLarge {
+		st.refuse(exchange.Reply{Status: 431, Text: "headers too large", Close: true})
+		return
+	}
+	if b.fault != "" {
+		st.ends = http2.ErrCodeProtocol
+		st.refuse(exchange.Reply{Status: 400, Text: b.fault, Close: true})
+		return
+	}
+	if st.extended && !strings.EqualFold(b.protocol, "websocket") { // RFC 9220 §3
+		st.refuse(exchange.Reply{Status: 501, Text: "unknown :protocol", Close: true})
+		return
+	}
+	s.head = b.appendHead(s.head)
+	r := s.Request()
+	req := r.Parsed
+	if err := req.ParseWhole(s.head, &s.Config.Limits); err != nil {
+		reply := exchange.Reply{Status: 400, Close: true}
+		if e, ok := err.(*http1.StatusError); ok {
+			reply.Status, reply.Text = e.Status, e.Text
+		}
+		st.refuse(reply)
+		return
+	}
+	switch {
+	case (b.end || st.extended) && req.Length > 0: // RFC 9113 §8.1.1; the data of an extended CONNECT is no content (RFC 9110 §9.3.6)
+		st.ends = http2.ErrCodeProtocol
+		st.refuse(exchange.Reply{Status: 400, Text: "Content-Length without a body", Close: true})
+		return
+	case b.end, st.extended:
+	case req.Body == http1.Sized:
+		st.missing = req.Length
+	default:
+		req.Body, req.Expect100 = http1.Chunked, b.expects // as far as the rest is concerned: the length is not known
+	}
+	r.Head = s.head
+	st.x = s.New(c.client, st)
+	st.x.Begin(r)
+	c.counts(st.x)
+	st.x.Decide()
+}
+
+// maxSpare is how many streams are kept to be used again: each has a kilobyte.
+const maxSpare = 64
+
+// stream returns memory for a stream. That of streams that have ended is used again, unless a list or a goroutine still has it.
+func (s *Server) stream() *stream {
+	for n := len(s.ended); n > 0; n = len(s.ended) {
+		st := s.ended[n-1]
+		s.ended[n-1] = nil
+		s.ended = s.ended[:n-1]
+		if st.x == nil && st.bytes == nil && !st.woken && !st.loading && !st.cold {
+			*st = stream{}
+			return st
+		}
+	}
+	return new(stream)
+}
+
+// counts has x, which is new, count as long as it has not ended.
+func (c *Conn) counts(x *sites.Exchange) {
+	c.working++
+	x.Count = &c.working
+}
+
+// refuse answers a request that cannot be understood. HTTP/1 would close the connection.
+func (st *stream) refuse(r exchange.Reply) {
+	c := st.c
+	x := c.s.New(c.client, st)
+	x.Version = http1.HTTP2
+	st.x, st.unwanted = x, true
+	c.counts(x)
+	x.Malformed(c.s.head)
+	x.Sink.Reply(r)
+	c.spend(costReset)
+}
+
+// forget takes st, which has ended, out of its connection.
+func (c *Conn) forget(st *stream) {
+	c.dequeue(st)
+	if len(c.deferred) > 0 {
+		c.deferred = slices.DeleteFunc(c.deferred, func(id uint32) bool { return id == st.id })
+	}
+	st.holds(0)
+	if c.streams[st.id] == st {
+		delete(c.streams, st.id)
+		if len(c.s.ended) < maxSpare {
+			c.s.ended = append(c.s.ended, st)
+		}
+	}
+	if c.gather == st {
+		c.gather, c.gathered = nil, c.gathered[:0]
+	}
+	if len(c.streams) == 0 {
+		c.conn.Stamp = c.s.Now()
+	}
+}
+
+// abandon ends the exchange of st without a response. Its stream was forgotten, or its connection is closed.
+func (st *stream) abandon() {
+	st.c.dequeue(st)
+	st.drop()
+	if st.bytes != nil {
+		st.bytes.abandon()
+	}
+	x := st.x
+	st.x = nil
+	if x == nil {
+		return
+	}
+	if ended := st.giveUp(x); !ended {
+		x.Abandon()
+	}
+}
+
+// resetStream ends st with an error.
+func (c *Conn) resetStream(st *stream, code http2.ErrCode) {
+	c.forget(st)
+	c.writeReset(st.id, code)
+	st.abandon()
+}
+
+// breach resets a stream, which may have ended, because its client does what it may not. That costs as much as if the client had reset it: its
+// request has made as much work (CVE-2025-8671).
+func (c *Conn) breach(id uint32, code http2.ErrCode) {
+	if st := c.streams[id]; st != nil {
+		c.resetStream(st, code)
+		c.spend(costReset)
+		return
+	}
+	c.writeReset(id, code)
+	c.spend(costEmpty)
+}
+
+// writeReset tells the client that a stream has ended.
+func (c *Conn) writeReset(id uint32, code http2.ErrCode) {
+	if c.dead {
+		return
+	}
+	if len(c.reset) >= c.s.cfg.MaxStreams {
+		c.reset = c.reset[:copy(c.reset, c.reset[1:])]
+	}
+	c.reset = append(c.reset, id)
+	out := c.output()
+	*out = appendUint32(*out, http2.FrameRSTStream, id, uint32(code))
+}
+
+// wasReset reports whether the server has reset a stream lately.
+func (c *Conn) wasReset(id uint32) bool {
+	for _, at := range c.reset {
+		if at == id {
+			return true
+		}
+	}
+	return false
+}
+
+// Below, Broken and Internal implement sites.Carrier.
+func (st *stream) Below() *conn.Conn { return st.c.conn }
+func (st *stream) Broken() bool      { return st.c.closed }
+func (st *stream) Internal() bool    { return false }
+
+// Submitting implements sites.Carrier.
+func (st *stream) Submitting(x *sites.Exchange, a sites.Answerer) {
+	if len(st.c.streams) > fewStreams && !a.Bulky {
+		x.Req.Pipeline, x.Req.Multiplexed = st.c.conn.Fd(), true
+	}
+}
+
+// Ending implements sites.Carrier.
+func (st *stream) Ending(x *sites.Exchange, p *exchange.Part) (ended bool) {
+	if p.Head.Tunnel == nil {
+		st.GiveUpBody(x)
+	}
+	return false
+}
+
+// Suspended implements sites.Carrier.
+func (st *stream) Suspended(x *sites.Exchange) {
+	if !x.Waits() {
+		st.Wake(x)
+	}
+}
+
+// Wake implements sites.Carrier.
+func (st *stream) Wake(*sites.Exchange) {
+	if c := st.c; !st.woken {
+		st.woken = true
+		c.woken = append(c.woken, st)
+		c.conn.Again()
+	}
+}
+
+// BesideDone implements sites.Carrier.
+func (st *stream) BesideDone(*sites.Exchange, bool) { st.c.conn.Stamp = st.c.s.Now() }
+
+// Deferred implements sites.Carrier.
+func (st *stream) Deferred(x *sites.Exchange) {
+	c := st.c
+	c.deferred = append(c.deferred, st.id)
+	c.resumeDeferred()
+}
+
+// resumeDeferred has sources begin with deferred responses in their order, one at a time, while what waits for the client beside its largest
+// response is less than a client may have.
+func (c *Conn) resumeDeferred() {
+	for len(c.deferred) > 0 && !c.closed {
+		if st := c.streams[c.resumed]; st != nil && st.x != nil && !st.x.Out.Begun {
+			return
+		}
+		var sum, most int64
+		for _, st := range c.streams {
+			if st.x != nil {
+				n := st.x.Unsent()
+				sum, most = sum+n, max(most, n)
+			}
+		}
+		if sum-most > maxUnsent {
+			return
+		}
+		st := c.streams[c.deferred[0]]
+		c.deferred = c.deferred[1:]
+		if st != nil && st.x != nil && st.x.IsDeferred() {
+			c.resumed = st.id
+			st.x.ResumeDeferred()
+		}
+	}
+}
+
+// Cut implements sites.Carrier.
+func (st *stream) Cut(*sites.Exchange) {
+	st.c.resetStream(st, http2.ErrCodeEnhanceYourCalm)
+	st.c.settle()
+}
+
+// Replaced implements sites.Carrier.
+func (st *stream) Replaced(*sites.Exchange, bool) {}
+
+// Substituted implements sites.Carrier.
+func (st *stream) Substituted(_, y *sites.Exchange) {
+	st.x = y
+	st.c.counts(y)
+}
+
+const (
+	// loadMost is how much of a file a goroutine reads at once.
+	loadMost = 256 << 10
+
+	// warmMost is for how much of a file the loop asks at once whether it is in memory.
+	warmMost = 2 << 20
+
+	// maxLoads is how many goroutines read files for a connection.
+	maxLoads = 4
+)
+
+// appendFile appends up to limit bytes of the file of st to dst, if they are in memory. n is 0, without an error, if they are not.
+func (st *stream) appendFile(dst []byte, limit int) (_ []byte, n int, err error) {
+	most := int(min(int64(limit), st.count))
+	dst = slices.Grow(dst, most)
+	into := dst[len(dst) : len(dst)+most]
+	if st.isWarm() {
+		n, err = system.ReadCached(st.part.File, into, st.offset)
+	} else {
+		err = unix.EAGAIN
+	}
+	switch {
+	case err == unix.EAGAIN:
+		return dst, 0, nil
+	case err == nil && n == 0:
+		err = conn.ErrShortFile
+	}
+	return dst[:len(dst)+max(n, 0)], n, err
+}
+
+// isWarm reports whether the next bytes of the file of st should be in memory.
+func (st *stream) isWarm() bool {
+	if st.part.Warm || st.warm > st.offset {
+		return true
+	}
+	if end := st.offset + min(st.count, warmMost); st.c.s.Set.Cached(st.part.File, end-1) {
+		st.warm = end
+	}
+	return st.warm > st.offset
+}
+
+// load has a goroutine read the next bytes of the file of st.
+func (st *stream) load() {
+	c := st.c
+	c.dequeue(st)
+	if c.loading >= maxLoads {
+		st.cold = true
+		c.cold = append(c.cold, st)
+		return
+	}
+	c.loading++
+	st.loading = true
+	fd, offset := st.part.File, st.offset
+	piece := make([]byte, min(st.count, max(st.credit, int64(c.frame)), loadMost))
+	var n int
+	var err error
+	c.s.Set.Beside(func() {
+		n, err = unix.Pread(fd, piece, offset)
+		for err == unix.EINTR {
+			n, err = unix.Pread(fd, piece, offset)
+		}
+		if n == 0 && err == nil {
+			err = conn.ErrShortFile
+		}
+	}, func(bug bool) {
+		if bug {
+			err = io.ErrUnexpectedEOF
+		}
+		st.loaded(piece[:max(n, 0)], err)
+	})
+}
+
+// loaded goes on with st, of whose file a piece was read.
+func (st *stream) loaded(piece []byte, err error) {
+	c := st.c
+	st.loading = false
+	c.loading--
+	c.loadNext()
+	switch {
+	case !st.writing: // it was abandoned
+		part, x := st.part, st.orphan
+		st.endPart()
+		st.orphan = nil
+		x.Release(&part)
+		return
+	case err != nil:
+		st.fileFailed(err)
+	default:
+		st.data = piece
+		st.offset += int64(len(piece))
+		st.count -= int64(len(piece))
+		st.stamp = c.s.Now()
+		c.enqueue(st)
+	}
+	c.pump()
+	c.settle()
+}
+
+// loadNext has the next stream that waits for a goroutine go on.
+func (c *Conn) loadNext() {
+	for len(c.cold) > 0 && c.loading < maxLoads {
+		st := c.cold[0]
+		c.cold = c.cold[1:]
+		if st.cold = false; st.sends() && c.streams[st.id] == st {
+			st.load()
+		}
+	}
+}
+
+// fileFailed ends st, whose file has not all that the response was promised.
+func (st *stream) fileFailed(err error) {
+	st.x.LogShort(err)
+	st.c.resetStream(st, http2.ErrCodeInternal)
+}

@@ -1,0 +1,167 @@
+package http2
+
+import (
+	"fmt"
+	"testing"
+
+	"golang.org/x/net/http2"
+
+	"fapws/runtime/sites/sitestest"
+)
+
+// uploads sends pieces of bodies within the windows that the server gives.
+type uploads struct {
+	*peer
+	window   int // of the connection
+	streams  map[uint32]int
+	answered bool // the last ping
+}
+
+// frame takes a frame of the server: a window that opens, or a response that counts as ended.
+func (u *uploads) frame() {
+	u.t.Helper()
+	switch f := u.next().(type) {
+	case *http2.WindowUpdateFrame:
+		if f.StreamID == 0 {
+			u.window += int(f.Increment)
+		} else {
+			u.streams[f.StreamID] += int(f.Increment)
+		}
+	case *http2.PingFrame:
+		u.answered = f.IsAck()
+	case *http2.GoAwayFrame, *http2.RSTStreamFrame:
+		u.t.Fatal(f)
+	}
+}
+
+// fill sends on a stream until the window of the connection stays closed.
+func (u *uploads) fill(id uint32) {
+	u.t.Helper()
+	for u.window > 0 {
+		u.send(id, u.window)
+		u.answered = false
+		if err := u.framer.WritePing(false, [8]byte{}); err != nil {
+			u.t.Fatal(err)
+		}
+		for !u.answered {
+			u.frame()
+		}
+	}
+}
+
+// begin opens streams with these numbers, and sends n bytes on each. It waits for windows only if there is none.
+func (u *uploads) begin(path string, n, first, last int) {
+	u.t.Helper()
+	for id := uint32(first); id <= uint32(last); id += 2 {
+		u.request(id, path, false)
+		u.streams[id] = http2InitialWindow
+		u.send(id, n)
+	}
+}
+
+// send sends n bytes of a body.
+func (u *uploads) send(id uint32, n int) {
+	u.t.Helper()
+	for n > 0 {
+		k := min(n, maxFrame, u.window, u.streams[id])
+		if k <= 0 {
+			u.frame()
+			continue
+		}
+		if err := u.framer.WriteData(id, false, make([]byte, k)); err != nil {
+			u.t.Fatal(err)
+		}
+		n -= k
+		u.window -= k
+		u.streams[id] -= k
+	}
+}
+
+// openUploads returns a connection whose window grows to so many bytes.
+func (h *host) openUploads(t *testing.T, window int) (*client, *uploads) {
+	cfg := usual
+	cfg.ConnectionWindow = window
+	h.http2.Configure(cfg)
+	c, p := h.open(t)
+	return c, &uploads{peer: p, window: http2InitialWindow, streams: map[uint32]int{}}
+}
+
+// Bodies that are collected and never end take an eighth of the window of the connection in memory, all of them together; the others are in files, and
+// do not keep more from coming.
+func TestStoredBodiesOfConnectionAreBounded(t *testing.T) {
+	const window, each, streams = 1 << 20, 50 << 10, 40
+	h := newHost(t)
+	c, u := h.openUploads(t, window)
+	u.begin("/upload", each, 1, 2*streams-1)
+	for whole := false; !whole; {
+		h.Do(func() {
+			memory, all := 0, int64(0)
+			for _, st := range c.streams {
+				memory += st.body.InMemory()
+				all += st.body.Size()
+			}
+			if whole = all == each*streams; memory > window/8 {
+				t.Errorf("%d bytes are in memory", memory)
+			}
+		})
+	}
+	u.framer.WriteData(1, true, nil)
+	u.is(1, fmt.Sprintf("200 /upload:%s", make([]byte, each)))
+}
+
+// Bodies that are streamed to handlers which take nothing get as much of the window as there is, and as much again when one of them takes its bytes.
+func TestStreamedBodiesOfConnectionAreBounded(t *testing.T) {
+	const window, each = 128 << 10, 32 << 10
+	h := newHost(t)
+	h.Stream(t)
+	c, u := h.openUploads(t, window)
+	u.begin("/later", each*7/8, 1, 2*window/each-1)
+	u.fill(1)
+	given := int64(0)
+	h.Do(func() {
+		for _, st := range c.streams {
+			given += st.x.Given()
+		}
+	})
+	if given < window-minUpdate || given > window+1<<10 { // pieces count a little more than they have
+		t.Errorf("handlers have %d bytes", given)
+	}
+	h.Do(func() {
+		for _, st := range c.streams {
+			at := c.inflow.since + int64(h.Config.BodyTimeout)
+			if st.received -= int64(h.Config.BodyTimeout); st.late(at) {
+				t.Error("a client that must not send is late")
+			}
+			if !st.late(at + 2*tick) {
+				t.Error("a client may wait indefinitely")
+			}
+		}
+		x := h.Held[1]
+		x.Server.Credit(c.streams[3].x.Given())
+	})
+	for u.window == 0 {
+		u.frame()
+	}
+	if u.window > each {
+		t.Errorf("the client may send %d bytes", u.window)
+	}
+	u.send(3, u.window)
+	h.Do(func() { sitestest.Answer(h.Held[0], "end") }) // its input is not needed any more
+	for u.window == 0 {
+		u.frame()
+	}
+	u.window = 1 << 20 // which is not so
+	u.begin("/later", 60<<10, 2*window/each+1, 2*window/each+5)
+	for {
+		f, err := u.framer.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if end, ok := f.(*http2.GoAwayFrame); ok {
+			if end.ErrCode != http2.ErrCodeFlowControl {
+				t.Error(end.ErrCode)
+			}
+			return
+		}
+	}
+}

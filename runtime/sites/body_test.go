@@ -1,0 +1,121 @@
+package sites
+
+import (
+	"io"
+	"os"
+	"testing"
+	"time"
+)
+
+// A body is kept in memory as long as it is small, and then in a file, whole.
+func TestStore(t *testing.T) {
+	for _, c := range []struct {
+		pieces []string
+		file   bool
+	}{
+		{nil, false},
+		{[]string{"", "12345"}, false},
+		{[]string{"12345", "6"}, true},
+		{[]string{"1234567", "89", "0"}, true},
+	} {
+		want := ""
+		for _, piece := range c.pieces {
+			want += piece
+		}
+		b := new(Body)
+		b.Begin(-1, 0)
+		b.X = &Exchange{s: &Server{Config: Config{SpoolDir: t.TempDir()}, files: Shares{Max: 1}}}
+		for _, piece := range c.pieces {
+			if err := b.Count(len(piece), 0); err != nil {
+				t.Error(err)
+			}
+			if err := b.Store([]byte(piece), 5); err != nil {
+				t.Error(err)
+			}
+		}
+		data, spool := b.Stored()
+		got := string(data)
+		if spool >= 0 {
+			f := os.NewFile(uintptr(spool), "spool")
+			content, err := io.ReadAll(io.NewSectionReader(f, 0, 1<<20))
+			f.Close()
+			if got += string(content); err != nil {
+				t.Error(err)
+			}
+		}
+		if got != want || c.file != (spool >= 0) || b.Size() != int64(len(want)) {
+			t.Errorf("%q: %q, in a file: %v", c.pieces, got, spool >= 0)
+		}
+		b.Drop() // it has nothing any more
+	}
+}
+
+func TestTooLarge(t *testing.T) {
+	for _, c := range []struct {
+		size, max int64
+		want      bool
+	}{{0, 0, false}, {1, 0, true}, {5, 5, false}, {6, 5, true}, {6, -1, false}} {
+		if got := TooLarge(c.size, c.max); got != c.want {
+			t.Errorf("%d of %d: %v", c.size, c.max, got)
+		}
+	}
+	b := new(Body)
+	b.Begin(5, 0)
+	if err := b.Count(5, 0); err != nil {
+		t.Error(err)
+	}
+	if err := b.Count(0, 1); err != ErrTooLarge { // before its bytes have come
+		t.Error(err)
+	}
+}
+
+// The time in which a body is not read does not count.
+func TestTooSlow(t *testing.T) {
+	const second = int64(time.Second)
+	for _, c := range []struct {
+		size   int
+		now    int64
+		pauses bool // for 60 s
+		want   bool
+	}{
+		{0, 10, false, false}, // the timeout has not passed
+		{0, 21, false, true},
+		{2099, 21, false, true},
+		{2100, 21, false, false},
+		{2099, 21 + 60, true, true},
+		{2100, 21 + 60, true, false},
+	} {
+		b := new(Body)
+		b.Begin(-1, 0)
+		b.Count(c.size, 0)
+		if c.pauses {
+			b.Pause(5 * second)
+			b.Resume(65 * second)
+		}
+		if got := b.TooSlow(c.now*second, 20*time.Second, 100); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
+// A client may take half of the free amount: one client gets a third, and the next one gets something.
+func TestShares(t *testing.T) {
+	s := Shares{Max: 30}
+	fill := func(client string) (n int64) {
+		for s.Room(client) > 0 {
+			s.Add(client, 1)
+			n++
+		}
+		return n
+	}
+	if a, b, c := fill("a"), fill("b"), fill("c"); a != 10 || b != 7 || c < 4 {
+		t.Error(a, b, c)
+	}
+	if rest := fill(""); s.used != s.Max || rest == 0 || s.Room("d") > 0 {
+		t.Error(rest, s.used)
+	}
+	s.Add("a", -10)
+	if len(s.clients) != 3 || s.Room("d") != 5 || s.Room("b") > 0 {
+		t.Errorf("%+v", s)
+	}
+}

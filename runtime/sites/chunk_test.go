@@ -1,0 +1,75 @@
+package sites
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"fapws/runtime/http1"
+)
+
+// A response is framed as its head says, whatever pieces it comes in.
+func TestFraming(t *testing.T) {
+	for _, c := range []struct {
+		framing http1.Framing
+		length  int64
+		pieces  string // with spaces between them, a number is that many bytes of a file; behind "|" trailers
+		want    string // the sent bytes; a byte of a file is a dot
+		cuts    int    // how often a cut is reported
+		short   int64
+	}{
+		{http1.Chunked, -1, "", "0\r\n\r\n", 0, 0},
+		{http1.Chunked, -1, "abc", "3\r\nabc\r\n0\r\n\r\n", 0, 0},
+		{http1.Chunked, -1, "abc de", "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", 0, 0},
+		{http1.Chunked, -1, "abc 12", "3\r\nabc\r\nc\r\n............\r\n0\r\n\r\n", 0, 0},
+		{http1.Chunked, -1, "abc|A: b\r\n", "3\r\nabc\r\n0\r\nA: b\r\n\r\n", 0, 0},
+		{http1.Chunked, -1, "abc 4 |A: b\r\nC:\r\n", "3\r\nabc\r\n4\r\n....\r\n0\r\nA: b\r\nC:\r\n\r\n", 0, 0},
+		{http1.Sized, 3, "abc|A: b\r\n", "abc", 0, 0},
+		{http1.UntilClose, -1, "abc|A: b\r\n", "abc", 0, 0},
+		{http1.Sized, 5, "abc de", "abcde", 0, 0},
+		{http1.Sized, 5, "abc 2", "abc..", 0, 0},
+		{http1.Sized, 5, "abc def ghi", "abcde", 1, 0},
+		{http1.Sized, 5, "abc 9", "abc..", 1, 0},
+		{http1.Sized, 5, "abcdefg", "abcde", 1, 0},
+		{http1.Sized, 5, "abc", "abc", 0, 2},
+		{http1.UntilClose, -1, "abc 3 de", "abc...de", 0, 0},
+		{http1.NoBody, 5, "abc 3", "", 0, 0},
+	} {
+		const head = 100
+		var r Response
+		r.Begin(&http1.Response{Status: 200, Body: c.framing, Length: c.length}, head)
+		got, size, cuts := "", int64(0), 0
+		body, trailers, _ := strings.Cut(c.pieces, "|")
+		pieces := strings.Split(body, " ")
+		for i, piece := range pieces {
+			count := int64(0)
+			if n, err := fmt.Sscan(piece, &count); n == 1 && err == nil {
+				piece = ""
+			}
+			body, file, cut := r.Take([]byte(piece), count)
+			if cut {
+				cuts++
+			}
+			n := int64(len(body)) + file
+			size += n
+			got = string(appendChunk([]byte(got), &r, n)) + string(body) + strings.Repeat(".", int(file))
+			got += string(chunkTail(&r, n, i == len(pieces)-1, []byte(trailers)))
+		}
+		if got != c.want || cuts != c.cuts || r.Short() != c.short {
+			t.Errorf("%v %q: %q, %d cuts, %d bytes short", c.framing, c.pieces, got, cuts, r.Short())
+		}
+		if r.Sent != size || r.Framed != head+int64(len(got))-size || !r.Begun || r.Status != 200 {
+			t.Errorf("%v %q: %+v", c.framing, c.pieces, r)
+		}
+	}
+}
+
+// Only the end of the connection ends a body without any framing.
+func TestNeedsReset(t *testing.T) {
+	for framing, want := range map[http1.Framing]bool{http1.UntilClose: true, http1.Chunked: false, http1.Sized: false, http1.NoBody: false} {
+		r := Response{Framing: framing}
+		if r.NeedsReset() != want {
+			t.Errorf("%v: %v", framing, !want)
+		}
+	}
+}

@@ -1,0 +1,313 @@
+package sites
+
+import (
+	"net"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/runtime/conn"
+	"fapws/runtime/eventloop"
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+	"fapws/runtime/websocket"
+)
+
+// State is the kind of input that a connection expects next.
+type State uint8
+
+const (
+	StateNew      State = iota // nothing has arrived yet
+	StateHead                  // the beginning of a head has arrived
+	StateBody                  // the beginning of a body has arrived
+	StateReady                 // the next request; those before it may be active
+	StateWaiting               // a request has arrived that must wait for the active ones
+	StateEnding                // no request any more: it closes when the last response is out
+	StateUpgraded              // another protocol has the connection
+	StateClosed
+)
+
+func (s State) String() string {
+	return [...]string{"new", "head", "body", "ready", "waiting", "ending", "upgraded", "closed"}[s]
+}
+
+// Conn is a connection, with what the server has to know of its client. It is the conn.Protocol of the connection as long as that speaks
+// HTTP/1. It belongs to the event loop. There may be many thousand idle ones, so what only a busy one needs is behind pointers.
+type Conn struct {
+	conn.Conn
+	s *Server
+
+	first, last *Exchange   // active exchanges in the order of their responses
+	body        *framedBody // the body that is arriving; if it is streamed, that of the only exchange
+
+	resume http1.Resume // how far the head in the pending input was examined
+
+	subrequest *exchange.Origin // of requests of the server to itself; nil: it is a client
+	proxy      *trustedProxy    // a proxy or a path that is before it, or nil
+	peer       *exchange.Peer
+
+	Expected conn.Expected // of the acceptor
+	requests uint32        // there have been, as far as they are logged
+	Counts   conn.Verdict  // as what the acceptor counts it
+
+	state     State
+	bulky     uint8  // how many of the active exchanges may have an answer of any size before the loop knows
+	deferred  uint8  // how many of them a Pacer holds back
+	active    uint16 // length of the list first..last
+	undecided bool   // the last one has to wait before its source is known or may begin
+	lent      bool   // a library may still have a descriptor of it, and wait for what its client says
+	awaits    bool   // it begins with TLS
+	own       bool   // it is the server, which tries its application: no password is asked for
+}
+
+var _ conn.Protocol = (*Conn)(nil)
+
+// NewClient makes a connection of a socket, which it owns. behind says that a header of the PROXY protocol comes first if the
+// client is a proxy that has to send one.
+func (s *Server) NewClient(fd int, local, remote net.Addr, behind bool) *Conn {
+	c := &Conn{s: s, proxy: s.Config.proxy(remote), Counts: conn.Take}
+	if c.proxy != nil && !behind {
+		c.proxy.awaits = false
+	}
+	c.Init(fd, local, remote)
+	return c
+}
+
+// NewSubrequest makes a connection of the server to itself of a socket, which it owns, for requests on behalf of o. It may be called
+// anywhere.
+func (s *Server) NewSubrequest(fd int, o *exchange.Origin) *Conn {
+	peer := o.Peer
+	c := &Conn{s: s, peer: &peer, subrequest: o}
+	if o.Root != "" {
+		c.proxy = &trustedProxy{root: o.Root}
+	}
+	c.Init(fd, &net.UnixAddr{Net: "unix"}, &net.UnixAddr{Net: "unix"})
+	return c
+}
+
+// Open has the event loop watch c. p is its protocol: c, or one before it. The caller then sets Stamp, and calls Schedule.
+func (c *Conn) Open(p conn.Protocol) error {
+	if err := c.Conn.Open(c.s.Set, p); err != nil {
+		c.state = StateClosed
+		return err
+	}
+	return nil
+}
+
+// State returns the kind of input that c expects next.
+func (c *Conn) State() State { return c.state }
+
+// Busy reports whether a response is under way, or waits for another one.
+func (c *Conn) Busy() bool { return c.first != nil || c.Writing() }
+
+// Dismiss ends a connection of which no request is wanted: it closes when everything is sent that was sent before, and the client
+// has read it.
+func (c *Conn) Dismiss() {
+	c.Linger = true
+	c.setState(StateEnding)
+	c.Finish()
+}
+
+// append puts x behind the exchanges of c.
+func (c *Conn) append(x *Exchange) {
+	if c.first == nil {
+		c.first = x
+	} else {
+		c.last.Next = x
+	}
+	c.last = x
+	c.active++
+}
+
+// shift takes the first exchange of c out of its list.
+func (c *Conn) shift() {
+	x := c.first
+	if x.Bulky {
+		c.bulky--
+	}
+	if x.IsDeferred() {
+		c.deferred--
+	}
+	c.first = x.Next
+	x.Next = nil
+	c.active--
+	if c.first == nil {
+		c.last = nil
+	}
+}
+
+// tick is how exact deadlines are, in nanoseconds.
+const tick = eventloop.Tick
+
+// settle closes c if its last response is out.
+func (c *Conn) settle() {
+	s := c.s
+	switch {
+	case c.Busy() || c.Gathers() || c.WaitsForAgain() && !s.Draining():
+	case s.Draining() && (c.state == StateReady || c.state == StateWaiting):
+		c.setState(StateEnding) // its head, sent before, said that it stays open
+		c.Finish()
+	case s.Draining() && c.skipping():
+		c.endSkip()
+	case c.state == StateEnding:
+		c.Finish()
+	case c.Half() && c.reading():
+		c.Close("the client has shut down its side")
+	}
+}
+
+// EOF implements conn.Protocol. It keeps a connection whose client has shut down its sending side
+// (printf ... | nc host port) for active exchanges whose response has not begun. It
+// cannot be told from a client that has left altogether, so Deadline gives it a short
+// time, and a response that has begun is cancelled:
+// that is how a client ends a stream.
+func (c *Conn) EOF() (stays bool) {
+	if c.first == nil || c.first.Out.Begun || c.Subrequest() || c.body != nil || c.state == StateClosed {
+		return false
+	}
+	c.tellHalf()
+	return true
+}
+
+// tellHalf tells sources that listen for it (http.disconnect of ASGI) that the client
+// sends nothing more and has probably left. What they answer is sent all the same. To
+// one that has not answered a WebSocket's handshake yet, it broke off.
+func (c *Conn) tellHalf() {
+	for x := c.first; x != nil; x = x.Next {
+		if q := x.req; q != nil && q.check != nil {
+			q.check.Defer()
+		}
+		x.Tell(exchange.Input{Op: exchange.OpClose, Code: websocket.Abnormal})
+	}
+}
+
+// Closed implements conn.Protocol.
+func (c *Conn) Closed() {
+	c.s.host.Arrived(c)
+	c.setState(StateClosed)
+	if c.lent || c.first != nil && c.first.Detached {
+		unix.Shutdown(c.Fd(), unix.SHUT_RDWR)
+	}
+	if c.body != nil {
+		c.body.Drop()
+		c.body = nil
+	}
+	c.cancelAll()
+}
+
+// Drain implements conn.Protocol. Idle connections close, or stay for as long as Retire says.
+func (c *Conn) Drain(retire bool) {
+	s, idle := c.s, !c.Busy()
+	if retire {
+		defer c.Schedule() // deadlines are earlier now
+	}
+	switch {
+	case retire:
+		if idle && (c.state == StateReady || c.state == StateNew) {
+			c.Stamp = s.Now()
+		}
+	case idle && (c.state == StateReady || c.state == StateNew || c.state == StateHead):
+		c.Close("the server is shutting down")
+	case idle && c.skipping():
+		c.endSkip()
+	}
+}
+
+const (
+	// halfTimeout is how long a client that has shut down its side is waited
+	// for: long enough for most handlers, short enough that one which gave up
+	// does not keep its request in the queue.
+	halfTimeout = 2 * time.Second
+
+	// bodyLook is how often the rate of a body is looked at.
+	bodyLook = time.Second
+)
+
+// unread reports whether something has arrived that the loop has not come to,
+// because a handler that runs inline has kept it: then the client is not late.
+func (c *Conn) unread() bool {
+	return c.reading() && c.Unread()
+}
+
+// setState is where the state of a connection changes.
+func (c *Conn) setState(s State) {
+	if v := c.s; v.Set.Debug >= 2 && c.state != s {
+		v.tracef("%s: %s, was %s", c, s, c.state)
+	}
+	c.state = s
+	switch s {
+	case StateReady, StateHead, StateBody:
+		c.Schedule() // these may end sooner than where c is in the wheel
+	}
+}
+
+// Deadline implements conn.Protocol.
+func (c *Conn) Deadline() int64 {
+	s := c.s
+	switch {
+	case c.Half() && c.undecided && c.last.Patient:
+		return s.Now() + int64(halfTimeout) // the server has it wait
+	case c.Half() && !c.Writing():
+		return c.Stamp + int64(halfTimeout)
+	case c.Half():
+		return s.Now() + int64(halfTimeout) // a transfer
+	case c.state == StateNew || c.state == StateHead:
+		limit := int64(s.Config.HeadTimeout)
+		if s.Leaving() && c.state == StateNew {
+			limit = min(limit, int64(s.Config.KeepAlive))
+		}
+		return c.Stamp + tick + limit // a stamp is up to a tick old
+	case c.state == StateBody:
+		return c.bodyDeadline()
+	case c.Busy():
+		return s.Now() + int64(s.Config.KeepAlive) // no timeout; a transfer has its own
+	}
+	return c.Stamp + tick + int64(s.Config.KeepAlive)
+}
+
+// Expired implements conn.Protocol.
+func (c *Conn) Expired() {
+	if c.unread() {
+		c.Postpone()
+		return
+	}
+	switch c.state {
+	case StateHead:
+		c.timedOut("timed out waiting for the request")
+	case StateBody:
+		c.bodyLate()
+	case StateReady:
+		c.Close("idle")
+	default:
+		c.Close("time is up")
+	}
+}
+
+// bodyLate refuses a request whose body comes too slowly.
+func (c *Conn) bodyLate() {
+	switch r := c.body.TimedOut(); {
+	case c.skipping():
+		c.endSkip()
+	case c.body.Streamed:
+		c.breakOff(r)
+	default:
+		if c.Stopped() {
+			c.resumeReading()
+		}
+		c.DropInput()
+		c.refuseBody(r)
+		if c.state != StateClosed {
+			c.Schedule()
+		}
+	}
+}
+
+// timedOut answers a request that did not become whole (RFC 9110 §15.5.9).
+func (c *Conn) timedOut(text string) {
+	c.setState(StateReady)
+	c.DropInput()
+	c.newErrorExchange(nil).Sink.Reply(exchange.Reply{Status: 408, Text: text, Close: true})
+	if c.state != StateClosed {
+		c.Schedule()
+	}
+}

@@ -1,0 +1,76 @@
+package sites
+
+import (
+	"testing"
+
+	"fapws/runtime/http1"
+)
+
+// FuzzDecode holds a chunked body that is cut anywhere to the same bytes at once: the same content, or the same refusal.
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte("5\r\nhello\r\n5\r\n, wor\r\n2\r\nld\r\n0\r\n\r\n"), uint16(3), uint16(9))
+	f.Add([]byte("5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\nGET"), uint16(1), uint16(1))
+	f.Add([]byte("5\r\nhelloX"), uint16(4), uint16(2))
+	f.Add([]byte("fffffffff\r\nhello"), uint16(9), uint16(9))
+	f.Add([]byte("ffffffffffffffff1\r\n"), uint16(2), uint16(3))
+	f.Fuzz(func(t *testing.T, data []byte, first, second uint16) {
+		decode := func(cuts ...int) (content, rest string, whole bool, err error) {
+			b := new(framedBody)
+			b.Begin(&http1.Request{Body: http1.Chunked}, 100, 0)
+			at := 0
+			for _, cut := range append(cuts, len(data)) {
+				cut = min(max(cut, at), len(data))
+				buf := append([]byte(nil), data[at:cut]...)
+				piece, left, done, err := b.Decode(buf)
+				at = cut
+				if err != nil {
+					return "", "", false, err
+				}
+				content += string(piece)
+				if done {
+					return content, string(left) + string(data[at:]), true, nil
+				}
+				if len(left) > 0 {
+					t.Fatalf("%q is left of a body that goes on", left)
+				}
+			}
+			return content, "", false, nil
+		}
+		content, rest, whole, err := decode()
+		content2, rest2, whole2, err2 := decode(int(first), int(first)+int(second))
+		if err != err2 || whole != whole2 || content != content2 || rest != rest2 {
+			t.Errorf("at once: %q, %q, %v, %v; cut: %q, %q, %v, %v", content, rest, whole, err, content2, rest2, whole2, err2)
+		}
+		var want []byte
+		var d http1.ChunkedReader
+		for left := data; err == nil; {
+			piece, n, e := d.Next(left)
+			want, left = append(want, piece...), left[n:]
+			if d.Done() || e != nil {
+				break
+			}
+		}
+		if err == nil && string(want) != content {
+			t.Errorf("%q, want %q", content, want)
+		}
+	})
+}
+
+// Bytes behind a body with a length are not of it.
+func TestRest(t *testing.T) {
+	b := new(framedBody)
+	b.Begin(&http1.Request{Length: 3}, -1, 0)
+	piece, rest, whole, err := b.Decode([]byte("abcdef"))
+	if string(piece) != "abc" || string(rest) != "def" || !whole || err != nil {
+		t.Errorf("%q, %q, %v, %v", piece, rest, whole, err)
+	}
+}
+
+// A chunk that is too large is refused before its bytes have come.
+func TestChunksTooLarge(t *testing.T) {
+	b := new(framedBody)
+	b.Begin(&http1.Request{Body: http1.Chunked}, 5, 0)
+	if _, _, _, err := b.Decode([]byte("6\r\n")); err != ErrTooLarge {
+		t.Error(err)
+	}
+}

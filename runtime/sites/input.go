@@ -1,0 +1,422 @@
+package sites
+
+import (
+	"fapws/runtime/conn"
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+)
+
+const (
+	// MaxActive is how many requests of one connection may be active.
+	MaxActive = 32
+
+	// MaxAhead bounds how many answers may be made before their turn without a bound
+	// on their size.
+	MaxAhead = 2
+
+	// MaxPending bounds the bytes that are kept of what a client sends ahead
+	// of the responses; beyond it the connection is not read from.
+	MaxPending = 64 << 10
+)
+
+// Input implements conn.Protocol.
+func (c *Conn) Input(data []byte) {
+	c.received(data)
+	c.s.host.Delivered()
+}
+
+// received takes new input, or nil to go on with the pending input.
+func (c *Conn) received(data []byte) {
+	switch c.state {
+	case StateBody:
+		switch {
+		case c.skipping():
+			data = c.skipRest(data)
+		case c.body.Streamed:
+			data = c.feed(c.readOn(data))
+		default:
+			data = c.collect(data)
+		}
+		if c.state != StateReady {
+			return
+		}
+	case StateEnding:
+		c.Linger = c.Linger || len(data) > 0
+		return
+	case StateUpgraded, StateClosed:
+		return
+	case StateWaiting:
+		if c.waits() {
+			c.keep(data)
+			return
+		}
+		c.setState(StateReady)
+	}
+	if len(c.Pending()) == 0 {
+		n := c.consume(data)
+		if n < len(data) {
+			c.keep(data[n:])
+		}
+	} else {
+		c.keep(data)
+		c.Consume(c.consume(c.Pending()))
+		if !c.reading() {
+			c.DropInput()
+		}
+		if c.Paused() && !c.Stopped() && len(c.Pending()) < MaxPending {
+			c.Unpause()
+		}
+	}
+	c.settle()
+}
+
+// reading reports whether more requests are wanted from c.
+func (c *Conn) reading() bool { return c.state <= StateWaiting }
+
+// keep stores input that cannot be used now.
+func (c *Conn) keep(data []byte) {
+	if !c.reading() {
+		return
+	}
+	c.Keep(data)
+	if c.state == StateWaiting && len(c.Pending()) > MaxPending && !c.Paused() {
+		c.Pause(conn.HeedReset)
+	}
+}
+
+// consume goes through the requests at the front of buf, behind one that has waited, and returns how many
+// bytes it used.
+func (c *Conn) consume(buf []byte) (n int) {
+	s := c.s
+	if c.undecided {
+		c.undecided = false
+		c.Stamp = s.Now()
+		s.rest = buf
+		c.last.GoOn()
+		if n = len(buf) - c.leftOver(); c.state != StateReady {
+			return n
+		}
+	}
+	for n < len(buf) {
+		used, again := c.next(buf[n:])
+		n += used
+		if !again {
+			break
+		}
+	}
+	return n
+}
+
+// next takes one request from the front of buf. again is false when there is
+// no use in going on now: c.state says why.
+func (c *Conn) next(buf []byte) (used int, again bool) {
+	s := c.s
+	r := s.Request()
+	req := r.Parsed
+	if c.state == StateHead {
+		req.Resume = c.resume
+	}
+	n, err := req.Parse(buf, &s.Config.Limits)
+	if err != nil {
+		if err == http1.ErrNeedMore {
+			c.resume, req.Resume = req.Resume, http1.Resume{}
+			if c.state != StateHead {
+				c.Stamp = s.Now()
+				c.setState(StateHead)
+			}
+			return 0, false
+		}
+		c.malformed(buf, err)
+		return len(buf), false
+	}
+	c.Stamp = s.Now()
+	if c.state != StateReady {
+		c.setState(StateReady)
+		s.host.Arrived(c)
+	}
+	if !c.canPipeline(req) {
+		c.setState(StateWaiting)
+		return 0, false
+	}
+	r.Head = buf[n-req.HeadLen : n]
+	x := c.NewExchange(r)
+	s.rest = buf[n:]
+	x.Decide()
+	return len(buf) - c.leftOver(), c.state == StateReady
+}
+
+// leftOver returns how many bytes of rest the last exchange of c, which has begun, has left over. A connection that ends leaves none.
+func (c *Conn) leftOver() (n int) {
+	s := c.s
+	if c.state != StateEnding {
+		n = len(s.rest)
+	}
+	s.rest = nil
+	return n
+}
+
+// canPipeline reports whether a request may be worked on while those before
+// it are: RFC 9112 §9.3.2 allows that if all of them are safe.
+func (c *Conn) canPipeline(req *http1.Request) bool {
+	if !c.Busy() {
+		return true
+	}
+	return req.Safe && !c.Writing() && c.last.Safe && c.active < MaxActive && c.bulky <= MaxAhead && !hasBody(req)
+}
+
+func hasBody(req *http1.Request) bool { return req.Body == http1.Chunked || req.Length > 0 }
+
+// NewExchange puts an exchange for r, of which there is the head, behind those of c, which is attached.
+func (c *Conn) NewExchange(r *exchange.Request) *Exchange {
+	x := c.s.New(c, c)
+	x.Begin(r)
+	c.append(x)
+	return x
+}
+
+// framedBody is the body of a request that is arriving, decoded from its framing.
+type framedBody struct {
+	Body
+	chunked bool
+	chunks  http1.ChunkedReader
+	missing int64 // bytes, if not chunked
+}
+
+// Begin makes b the body of a request, which may have up to max bytes (below 0: any number) and begins at the time now.
+func (b *framedBody) Begin(r *http1.Request, max, now int64) {
+	*b = framedBody{chunked: r.Body == http1.Chunked, missing: r.Length}
+	b.Body.Begin(max, now)
+}
+
+// Chunked reports whether the length of b is not known before its end.
+func (b *framedBody) Chunked() bool { return b.chunked }
+
+// Missing returns how many bytes are missing. It is 0 if b is chunked.
+func (b *framedBody) Missing() int64 { return b.missing }
+
+// Decode takes what belongs to b from the front of data and returns the content, which is part of data: the pieces of a chunked
+// body are moved together. rest is what follows when b is whole. The error is ErrTooLarge or a *http1.StatusError.
+func (b *framedBody) Decode(data []byte) (piece, rest []byte, whole bool, err error) {
+	if !b.chunked {
+		k := min(b.missing, int64(len(data)))
+		b.missing -= k
+		return data[:k], data[k:], b.missing == 0, b.Count(int(k), 0)
+	}
+	from, to, at := 0, 0, 0 // the piece is data[from:to], data[:at] has been taken
+	for {
+		next, n, err := b.chunks.Next(data[at:])
+		at += n
+		if err != nil && err != http1.ErrNeedMore {
+			return nil, nil, false, err
+		}
+		if err := b.Count(len(next), b.chunks.Left()); err != nil {
+			return nil, nil, false, err
+		}
+		if from == to {
+			from, to = at-len(next), at
+		} else {
+			to += copy(data[to:], next)
+		}
+		if err != nil || b.chunks.Done() {
+			return data[from:to], data[at:], err == nil, nil
+		}
+	}
+}
+
+// collectBody starts to collect the body of x, for a.
+func (c *Conn) collectBody(x *Exchange, a Answerer) {
+	s, req := c.s, x.Req.Parsed
+	if TooLarge(req.Length, x.MaxBody) {
+		x.Refuse(BodyTooBig)
+		return
+	}
+	b := new(framedBody)
+	b.Begin(req, x.MaxBody, s.Now())
+	b.Collect(x, a)
+	c.body = b
+	if req.Expect100 && len(s.rest) == 0 {
+		c.Use()
+		s.Set.Buf = append(s.Set.Buf, http1.Continue...)
+	}
+	c.Stamp = s.Now()
+	c.setState(StateBody)
+	s.rest = c.collect(s.rest)
+}
+
+// collect takes what belongs to the body from the front of data and returns
+// the rest. When the body is whole, or refused, c has another state.
+func (c *Conn) collect(data []byte) (rest []byte) {
+	s := c.s
+	b := c.body
+	c.Stamp = s.Now()
+	piece, rest, whole, err := b.Decode(data)
+	if err == nil {
+		err = b.Store(piece, s.Config.SpoolSize)
+	}
+	if err != nil {
+		c.refuseBody(s.Refused(err))
+		return nil
+	}
+	switch {
+	case whole:
+		c.body = nil
+		c.setState(StateReady)
+		b.Submit()
+	case b.Waits():
+		c.pauseReading()
+	}
+	return rest
+}
+
+// spill has the body of c, which has waited for a file, go on if it gets one. It reports whether it does.
+func (c *Conn) spill() bool {
+	err := c.body.Spill()
+	if err != nil {
+		c.resumeReading()
+		c.refuseBody(c.s.Refused(err))
+		return false
+	}
+	return !c.body.Waits()
+}
+
+// refuseBody answers a request whose body is being collected.
+func (c *Conn) refuseBody(r exchange.Reply) {
+	b := c.body
+	c.body = nil
+	b.Drop()
+	c.setState(StateReady)
+	b.X.Sink.Reply(r)
+}
+
+// bodyDeadline returns when to look at a body again; a time that has passed
+// means that it comes too slowly.
+func (c *Conn) bodyDeadline() int64 {
+	s := c.s
+	if c.Stopped() && c.body.Waits() {
+		return c.body.WaitsUntil(s.Config.BodyTimeout)
+	}
+	if c.Stopped() || c.body.Expects { // the delay is not the client's
+		return s.Now() + int64(bodyLook)
+	}
+	if c.body.TooSlow(s.Now(), s.Config.BodyTimeout, s.Config.BodyRate) {
+		return s.Now()
+	}
+	return min(c.Stamp+int64(s.Config.BodyTimeout), s.Now()+int64(bodyLook))
+}
+
+// Admit implements Carrier.
+func (c *Conn) Admit(x *Exchange, a Answerer) {
+	s, r, req := c.s, x.Req, x.Req.Parsed
+	size := int64(0)
+	if hasBody(req) {
+		if req.Body == http1.Chunked || req.Length > int64(len(s.rest)) {
+			if a.Streams {
+				c.streamBody(x, a)
+			} else {
+				c.collectBody(x, a)
+			}
+			return
+		}
+		if size = req.Length; TooLarge(size, x.MaxBody) {
+			x.Refuse(BodyTooBig)
+			return
+		}
+		r.Body = s.rest[:size]
+	}
+	r.Size = size
+	s.rest = s.rest[size:]
+	x.Submit(a)
+}
+
+// Submitting implements Carrier. Behind a request for a WebSocket, later input waits for the answer: it may be frames.
+func (c *Conn) Submitting(x *Exchange, a Answerer) {
+	r := x.Req
+	x.Detached = r.Socket != 0
+	switch {
+	case r.WebSocket:
+		c.setState(StateWaiting)
+	case c.body == nil && !x.KeepAlive:
+		c.setState(StateEnding)
+	}
+	if a.Bulky {
+		x.Bulky = true
+		c.bulky++
+	} else if c.active > 1 {
+		r.Pipeline = c.Fd()
+	}
+}
+
+// SkipBody implements Carrier. A body that is not here yet ends the connection.
+func (c *Conn) SkipBody(x *Exchange) {
+	s, req := c.s, x.Req.Parsed
+	switch {
+	case !hasBody(req):
+	case req.Body == http1.Sized && req.Length <= int64(len(s.rest)):
+		s.rest = s.rest[req.Length:]
+		x.Received += req.Length
+	default:
+		x.KeepAlive, c.Linger = false, true
+		c.setState(StateEnding)
+	}
+}
+
+// Suspended implements Carrier: x is the last exchange of c.
+func (c *Conn) Suspended(*Exchange) {
+	c.undecided = true
+	c.setState(StateWaiting)
+}
+
+// Wake implements Carrier.
+func (c *Conn) Wake(*Exchange) { c.queue() }
+
+// BesideDone implements Carrier.
+func (c *Conn) BesideDone(_ *Exchange, decided bool) {
+	if decided {
+		c.undecided = false
+	}
+	c.Stamp = c.s.Now()
+}
+
+// waits reports whether the input behind the active exchanges of c has to wait.
+func (c *Conn) waits() bool {
+	if !c.undecided {
+		return c.Busy()
+	}
+	return c.last.Waits()
+}
+
+// StopInput implements Carrier.
+func (c *Conn) StopInput(*Exchange) { c.pauseReading() }
+
+// Credited implements Carrier.
+func (c *Conn) Credited(x *Exchange, _ int64, more bool) {
+	if c.body != nil && c.body.X == x {
+		if c.body.Waits() && !c.spill() {
+			return
+		}
+		c.askForBody()
+	}
+	if c.Stopped() && !x.Detached && more {
+		c.resumeReading()
+	}
+}
+
+// pauseReading stops reading from c until resumeReading, whatever is pending. The time until then
+// is not the client's.
+func (c *Conn) pauseReading() {
+	if c.Stop(conn.HeedReset) && c.body != nil {
+		c.body.Pause(c.s.Now())
+	}
+}
+
+// resumeReading ends what pauseReading began, or the pause of a connection of which nothing is
+// wanted.
+func (c *Conn) resumeReading() {
+	if c.Stopped() && c.body != nil {
+		c.body.Resume(c.s.Now())
+	}
+	c.Continue()
+	if c.reading() && len(c.Pending()) > 0 {
+		c.queue()
+	}
+}

@@ -1,0 +1,290 @@
+package sites
+
+import (
+	"fmt"
+	"net"
+	"time"
+
+	"fapws/runtime/auth"
+	"fapws/runtime/conn"
+	"fapws/runtime/exchange"
+	"fapws/runtime/live"
+	"fapws/runtime/logfile"
+	"fapws/runtime/metrics"
+)
+
+// Decide finds out what answers x, whose Req has a head, and begins that: it ends with one of Admit, Start, Refuse, Suspend and AwaitTurn.
+func (x *Exchange) Decide() {
+	s, q := x.s, x.s.next
+	s.begins(x, q)
+	s.dispatch(x)
+	if !q.kept {
+		if q.reset(); x.req == q {
+			x.req, x.Req = nil, nil
+		}
+	}
+}
+
+// Malformed prepares x, which has no request, to be refused by the first site. received is what the client has sent instead.
+func (x *Exchange) Malformed(received []byte) {
+	s := x.s
+	if len(s.table.sites) > 0 {
+		x.rules = s.table.sites[0].rules
+	}
+	s.noteMalformed(x, received)
+	if conn.IsHandshake(received) && x.client.Transport() == nil {
+		s.secure.Report(logfile.Info, x.clientText(), "a TLS handshake on a port without TLS: its URL has to begin with http://, or the port has to be bound with https://")
+	}
+}
+
+// record returns a record for the access log, with memory that was used before.
+func (s *Server) record() *logfile.Record {
+	n := len(s.records)
+	if n == 0 {
+		return new(logfile.Record)
+	}
+	e := s.records[n-1]
+	s.records = s.records[:n-1]
+	return e
+}
+
+// edits returns changes of the head of the response to x.
+func (x *Exchange) edits() exchange.Edits {
+	edits := x.rules.edits()
+	if x.renewal != nil {
+		edits = append(edits[:len(edits):len(edits)], x.renewal)
+	}
+	return edits
+}
+
+// Upgrade is called before the first part of x is sent. It reports whether it has taken the part, which gives the connection to another
+// protocol.
+func (x *Exchange) Upgrade(p *exchange.Part) (taken bool) {
+	if p.Head.Tunnel != nil {
+		x.s.openTunnel(x, p)
+		return true
+	}
+	return x.socket != nil && x.acceptSocket(p)
+}
+
+// begins notes that the request q of x has arrived.
+func (s *Server) begins(x *Exchange, q *request) {
+	c := x.client
+	if s.served++; s.served == int64(s.Config.MaxRequests) && s.Config.OnMaxRequests != nil {
+		go s.Config.OnMaxRequests()
+	}
+	if s.metrics != nil && !x.quiet {
+		x.began = s.metrics.Begin()
+	}
+	if s.Config.Trace {
+		q.trace(s.tracer, x.traced())
+	}
+	q.Head, x.req = x.Req.Head, q
+	if s.timed {
+		q.time, q.earlier = time.Now(), c.requests
+		c.requests++
+	}
+}
+
+// note remembers of x, whose mount is known, what its log line needs.
+func (s *Server) note(x *Exchange) {
+	if !s.timed {
+		return
+	}
+	q := x.req
+	s.beginEntry(x, x.Client())
+	e := x.log
+	switch {
+	case x.peer != nil:
+		e.User = x.peer.User
+	case x.rules != nil && x.rules.auth != nil:
+		e.User = auth.User(q.credentials()) // with a wrong password, which Apache logs, too
+	}
+	e.Time, e.Earlier = q.time, int(q.earlier)
+	e.NoteRequest(q.Head[:q.parsed.HeadLen], q.parsed.Fields)
+}
+
+// noteMalformed is note for an exchange without a request: came is what the client has sent instead.
+func (s *Server) noteMalformed(x *Exchange, came []byte) {
+	if !s.timed {
+		return
+	}
+	c := x.client
+	s.beginEntry(x, c.direct())
+	x.Received = int64(len(came))
+	x.log.Time, x.log.Earlier = time.Now(), int(c.requests)
+	c.requests++
+	x.log.Malformed(came, s.Config.Limits.RequestLine)
+}
+
+// beginEntry begins the entry of x, whose client is peer.
+func (s *Server) beginEntry(x *Exchange, peer *exchange.Peer) {
+	if x.log == nil {
+		x.log = s.record()
+	}
+	e, c := x.log, x.client
+	e.Log = s.Config.AccessLog
+	if x.rules != nil && (x.rules.log != nil || x.rules.unlog) {
+		e.Log = x.rules.log
+	}
+	e.Begin(e.Format())
+	direct := c.direct()
+	e.PeerAddr, e.LocalAddr, e.LocalPort = direct.Addr, direct.ServerName, direct.ServerPort
+	e.Addr, e.Port, e.Scheme = peer.Addr, peer.Port, peer.Scheme
+	if x.rules != nil {
+		e.Site = x.rules.name
+	}
+	if s.Set.Debug > 0 {
+		e.Client = c.String()
+		if peer != direct {
+			e.Client = peer.Addr + " through " + e.Client
+		}
+	}
+}
+
+// account writes the log lines of an exchange that has ended.
+func (s *Server) account(x *Exchange) {
+	e := x.log
+	if e == nil || x.quiet {
+		return
+	}
+	if x.tunnel != nil {
+		in, out := x.tunnel.Carried()
+		x.Received += in
+		x.Out.Sent += out
+	}
+	if s := x.socket; s != nil && s.HasConn() {
+		in, out := s.Carried()
+		x.Received += in
+		x.Out.Sent += out
+		x.proper = !s.Aborted()
+	}
+	s.writeLine(e, x.overridden, logfile.Outcome{
+		Status: x.Out.Status, Sent: x.Out.Sent, Framed: x.Out.Framed, Received: x.Received, Handler: x.By, KeepAlive: x.KeepAlive,
+		Aborted: !x.proper && (x.Out.Status == 0 || x.Broken()),
+	})
+}
+
+// writeLine writes the log lines of a request that has ended. overridden: Config.Answered is not told.
+func (s *Server) writeLine(e *logfile.Record, overridden bool, o logfile.Outcome) {
+	o.Took = time.Since(e.Time)
+	if o.Status == 0 {
+		o.Status = logfile.StatusGone
+	}
+	if s.Set.Debug >= 1 {
+		s.tracef("%s %q %d, %d bytes, %v", e.Client, e.RequestLine, o.Status, o.Sent, o.Took.Round(time.Microsecond))
+	}
+	if s.Config.Answered != nil && !overridden {
+		s.Config.Answered(&RequestSummary{Line: e.RequestLine, Status: o.Status, Bytes: o.Sent, Took: o.Took})
+	}
+	e.End(&o)
+}
+
+// logClient logs a line about the client of x and what answers it.
+func (s *Server) logClient(x *Exchange, level logfile.Level, format string, args ...any) {
+	log := s.Config.LogClient
+	if r := x.rules; r != nil && r.errors != nil {
+		log = r.errors
+	}
+	client := x.clientText()
+	if x.trace != nil {
+		client = x.trace.Name(client)
+	}
+	log(level, client, fmt.Sprintf(format, args...))
+}
+
+// clientText is how the error log calls the client.
+func (x *Exchange) clientText() string {
+	peer := x.Client()
+	switch {
+	case peer.Addr == "":
+		return x.client.String()
+	case peer.Port == "": // a proxy has not said it
+		return peer.Addr
+	}
+	return net.JoinHostPort(peer.Addr, peer.Port)
+}
+
+// RequestSummary is a request with what became of it. It lives until the function
+// that gets it returns.
+type RequestSummary struct {
+	Line   []byte // request line as received; empty if that was none
+	Status int    // 499: the client left before
+	Bytes  int64  // of the body
+	Took   time.Duration
+}
+
+// RecordOf returns the record of a request from another process, for the log of its site; nil if nothing is logged.
+func (s *Server) RecordOf(state *logfile.State) *logfile.Record {
+	if !s.timed {
+		return nil
+	}
+	log := s.Config.AccessLog
+	for i := range s.table.sites {
+		if r := s.table.sites[i].rules; r != nil && r.name == state.Entry.Site && (r.log != nil || r.unlog) {
+			log = r.log
+		}
+	}
+	return state.Record(log)
+}
+
+// LogSubscriber writes the log lines of a subscriber that has ended: sent is the number of bytes of the body, framed of the rest.
+func (s *Server) LogSubscriber(r *logfile.Record, sent, framed int64) {
+	s.writeLine(r, false, logfile.Outcome{Status: 200, Sent: sent, Framed: framed, Received: r.WireIn, Handler: "application"})
+}
+
+var _ live.StreamExchange = (*Exchange)(nil)
+
+// TakeConn implements live.StreamExchange.
+func (x *Exchange) TakeConn() *conn.Conn { return x.Carrier.TakeConn(x) }
+
+// TakeRecord implements live.StreamExchange: another protocol writes the line of x to the access log.
+func (x *Exchange) TakeRecord() (log *logfile.Record, sent, framed int64) {
+	if log = x.log; log != nil {
+		log.WireIn = x.Received
+		x.log = nil
+	}
+	return log, x.Out.Sent, x.Out.Framed
+}
+
+// Measure counts requests with r from now on. Requests that have begun before are not counted.
+func (s *Server) Measure(r *metrics.Recorder) {
+	s.metrics = r
+	s.nameRoutes()
+}
+
+// nameRoutes finds what counts the requests of each mount: mounts with the same name, as files and an application for the same
+// path, share it.
+func (s *Server) nameRoutes() {
+	if s.metrics == nil {
+		return
+	}
+	for i := range s.table.sites {
+		site := &s.table.sites[i]
+		host := site.canonical()
+		if host == "" && len(site.Names) > 0 {
+			host = site.Names[0]
+		}
+		site.counts = s.metrics.Route(host, "none")
+		for k := range site.Table {
+			site.Table[k].counts = s.metrics.Route(host, site.Table[k].label())
+		}
+	}
+}
+
+// label is how the operator knows the mount: the paths it answers, as the configuration has them.
+func (m *Mount) label() string {
+	name := m.Prefix
+	if m.Within != "" {
+		name = m.Within
+	}
+	if name == "" {
+		name = "/"
+	}
+	for _, pattern := range [...]string{m.Having, m.Match} {
+		if pattern != "" {
+			name += " " + pattern
+		}
+	}
+	return name
+}

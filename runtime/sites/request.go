@@ -1,0 +1,171 @@
+package sites
+
+import (
+	"bytes"
+	"errors"
+	"time"
+
+	"fapws/runtime/auth"
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+	"fapws/runtime/route"
+	"fapws/runtime/source/refusal"
+)
+
+// host returns the host and port that the client of x has asked for.
+func (x *Exchange) host() string {
+	p, q := x.Client(), x.req
+	switch {
+	case p.Host != "":
+		return p.Host
+	case q.parsed.Authority.Len > 0: // RFC 9112 §3.2.2: it wins
+		return string(q.parsed.Authority.In(q.Head))
+	}
+	return string(q.parsed.Host.In(q.Head))
+}
+
+// request is what the client of an exchange asks for, and what has been decided about it. Exchange.req is nil once a
+// source has taken over what it needs.
+//
+// All exchanges that do not wait share one, and its slices belong to the input of their connection. keep gives an exchange
+// that has to wait one that lasts: then it goes on later where it was.
+type request struct {
+	route.Decision // where it goes; Head is the head as received
+	parsed         http1.Request
+	mount          *Mount // nil: none
+	kept           bool
+
+	time    time.Time // when its head had arrived, if Server.timed
+	earlier uint32    // requests of its connection before it, as far as they are logged
+
+	check *auth.Check  // of its password, while that is computed
+	login checkedLogin // what came of it
+
+	refreshing bool           // the file that its client is known by is read again
+	refreshed  credentialFile // that was read again for it; nil: none
+
+	missed []*Mount // whose files have nothing for it
+	index  string   // it is for a directory that has this for its index, which is not a plain file
+
+	handed exchange.Request // as a source gets it: see ask
+
+	// Memory for the sources that answer it.
+	forwarded []byte // what proxies say of it
+	traced    []byte // its head with traceparent
+}
+
+// newRequest returns memory for requests.
+func newRequest() *request {
+	q := &request{parsed: http1.Request{Fields: make([]http1.Field, 0, 16)}}
+	q.reset()
+	return q
+}
+
+// reset makes q ready for another request. Slices keep their memory.
+func (q *request) reset() {
+	q.mount, q.missed, q.index = nil, q.missed[:0], ""
+	q.check, q.login = nil, checkedLogin{}
+	q.refreshing, q.refreshed = false, nil
+	// One by one: a literal would be made elsewhere and then copied.
+	q.handed = exchange.Request{}
+	q.handed.Parsed, q.handed.Spool = &q.parsed, -1
+}
+
+// keep makes q last: it refers to the input of a connection no more.
+func (q *request) keep() {
+	if q.kept {
+		return
+	}
+	q.kept = true
+	q.Decision.Keep()
+	r := &q.handed
+	r.Head, r.Path, r.Body = q.Head, bytes.Clone(r.Path), nil
+}
+
+// trace has the head continue the trace of the client, or begin one, and puts it into id.
+func (q *request) trace(t *http1.Tracer, id *http1.TraceID) {
+	r := &q.handed
+	q.traced = t.Rewrite(q.traced[:0], r.Head, &q.parsed, id)
+	r.Head, r.Traced = q.traced, true
+}
+
+// ask puts the decision into the request that a source gets.
+func (q *request) ask() *exchange.Request {
+	r := &q.handed
+	r.Head = q.Head
+	if m := q.mount; m != nil {
+		r.Mount, r.Root, r.Prefix, r.Script = m.Index, q.Root, q.Root+len(m.Prefix), q.Script
+		r.Path, r.Routed = q.Asked(m.Resolved), q.Rewritten
+	}
+	return r
+}
+
+// hasBody reports whether a body follows the head.
+func (q *request) hasBody() bool { return q.parsed.Body == http1.Chunked || q.parsed.Length > 0 }
+
+// wantsHTML reports whether the client is a browser.
+func (q *request) wantsHTML() bool { return refusal.WantsHTML(&q.parsed, q.Head) }
+
+// credentials returns the value of the Authorization field, or nil.
+func (q *request) credentials() []byte {
+	for _, f := range q.parsed.Fields {
+		if f.Name.Len == 13 && bytes.EqualFold(f.Name.In(q.Head), []byte("authorization")) {
+			return f.Value.In(q.Head)
+		}
+	}
+	return nil
+}
+
+// admit has x, which is for an application, answered by its mount.
+func (s *Server) admit(x *Exchange) {
+	q, m := x.req, x.req.mount
+	r := s.ask(x)
+	if (m.WebSocket || m.Tunnels) && q.parsed.UpgradeTo.Len > 0 && wantsWebSocket(x) {
+		s.handshake(x)
+		return
+	}
+	if m.DetachSocket && q.parsed.Upgrade && wantsDetachedSocket(x) {
+		if !x.InTurn() {
+			x.AwaitTurn()
+			return
+		}
+		var err error
+		detach := x.client.DetachSocket
+		if x.client.Transport() != nil || x.Version == http1.HTTP2 {
+			detach = x.newRelay
+		}
+		switch r.Socket, err = detach(); {
+		case errors.Is(err, ErrAhead):
+			x.Refuse(exchange.Reply{Status: 400, Text: err.Error(), Close: true})
+			return
+		case err != nil:
+			x.Refuse(exchange.Reply{Status: 503, Fields: retryAfter})
+			return
+		}
+	}
+	x.html = m.Streams && q.hasBody() && q.wantsHTML()
+	x.Admit(m.answerer())
+}
+
+// ask puts together the request that the source of x gets.
+func (s *Server) ask(x *Exchange) *exchange.Request {
+	r, c := x.req.ask(), x.client
+	if x.peer == nil {
+		x.peer = x.Client()
+	}
+	r.Peer = x.peer
+	if x.rules != nil {
+		r.ErrorLog = x.rules.number
+	}
+	if c.subrequest != nil {
+		r.Depth, r.Value = c.subrequest.Depth+1, c.subrequest.Value
+	}
+	return r
+}
+
+// wantsDetachedSocket reports whether x, whose Connection lists "upgrade", asks for a
+// WebSocket (RFC 6455 §4.1).
+func wantsDetachedSocket(x *Exchange) bool {
+	req := &x.req.parsed
+	return req.Version > http1.HTTP10 && !x.req.hasBody() && string(req.Method.In(x.req.Head)) == "GET" && wantsWebSocket(x)
+}

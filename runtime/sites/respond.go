@@ -1,0 +1,360 @@
+package sites
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/runtime/conn"
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+	"fapws/runtime/logfile"
+)
+
+// InTurn implements Carrier.
+func (c *Conn) InTurn(x *Exchange) bool { return c.first == x && !c.Writing() }
+
+// WaitsForClient implements Carrier. An application with a descriptor of its own (Detached) may wait for the client at any time.
+func (c *Conn) WaitsForClient(x *Exchange) bool {
+	return x.Detached || x.Out.Begun && c.Writing() || c.body != nil && !c.Stopped()
+}
+
+// TakesInterim implements Carrier: HTTP/1.0 does not have responses of 1xx, and this server as its own client has no use for them.
+func (c *Conn) TakesInterim(x *Exchange) bool { return x.Version > http1.HTTP10 && !c.Subrequest() }
+
+// Advance implements Carrier: it sends the parts of the first exchange of c, and of those behind it, until a part is missing or a
+// transfer has to end first.
+func (c *Conn) Advance() {
+	for c.first != nil && !c.Writing() && c.first.Advance() {
+	}
+	if c.deferred > 0 {
+		c.resumeDeferred()
+	}
+}
+
+// Ending implements Carrier.
+func (c *Conn) Ending(x *Exchange, p *exchange.Part) (ended bool) {
+	if x.Detached && c.reattachSocket(x, p) {
+		return true
+	}
+	c.GiveUpBody(x)
+	return false
+}
+
+// Transmit implements Carrier. x may be gone afterwards, the connection too.
+func (c *Conn) Transmit(x *Exchange, p *exchange.Part) {
+	s := c.s
+	if p.Interim {
+		c.sendInterim(x, p)
+		return
+	}
+	if p.First && x.Upgrade(p) {
+		return
+	}
+	c.Use()
+	if p.First {
+		s.Set.Buf = x.AppendHeadOf(s.Set.Buf, p, x.KeepAlive && !(s.Closes() && x.Next == nil))
+	}
+	body, count, cut := x.Out.Take(p.Body, FileBytes(p))
+	if cut {
+		x.Server.Log(logfile.Warning, "truncated a response that exceeds its Content-Length")
+	}
+	size := int64(len(body)) + count
+	s.Set.Buf = appendChunk(s.Set.Buf, &x.Out, size)
+	tail := chunkTail(&x.Out, size, p.Last && !p.Failed && p.Upgrade == nil, x.Trailers(p))
+	if p.Upgrade != nil {
+		c.upgrade(x, p.Upgrade)
+	} else if p.Last {
+		short := x.Out.Short()
+		if short > 0 && !p.Failed {
+			x.Server.Log(logfile.Warning, fmt.Sprintf("a response was %d bytes shorter than its Content-Length", short))
+		}
+		c.complete(x, p.Failed || short > 0)
+	}
+	if count > 0 {
+		c.sendFile(x, p, body, count, tail)
+		return
+	}
+	if len(body) <= conn.CopyLimit {
+		s.Set.Buf = append(s.Set.Buf, body...)
+		s.Set.Buf = append(s.Set.Buf, tail...)
+		x.Release(p)
+		if len(s.Set.Buf) > conn.FlushLimit {
+			s.Set.Flush()
+		}
+		return
+	}
+	c.sendLarge(x, p, body, tail)
+}
+
+// upgrade gives the connection of x, whose response is written or gathered, to another protocol. x is released afterwards.
+func (c *Conn) upgrade(x *Exchange, to exchange.Upgrade) {
+	c.shift()
+	c.cancelAll()
+	c.setState(StateUpgraded)
+	to.Begin(x.Server)
+}
+
+// sendInterim writes a response of 1xx, which is not the answer of x.
+func (c *Conn) sendInterim(x *Exchange, p *exchange.Part) {
+	s := c.s
+	c.Use()
+	before := len(s.Set.Buf)
+	s.Set.Buf = http1.AppendStatusLine(s.Set.Buf, p.Head.Status, p.Head.Reason)
+	s.Set.Buf = append(append(s.Set.Buf, p.Head.Fields...), crlf...)
+	x.Out.Framed += int64(len(s.Set.Buf) - before)
+	x.Release(p)
+}
+
+// SwitchProtocols implements Carrier. What has come behind the request is kept for the other protocol.
+func (c *Conn) SwitchProtocols(x *Exchange, r *http1.Response) (on *conn.Conn, head []byte) {
+	head = x.AppendHead(nil, r)
+	c.shift()
+	return &c.Conn, head
+}
+
+// TakeConn implements Carrier.
+func (c *Conn) TakeConn(*Exchange) *conn.Conn { return &c.Conn }
+
+// complete takes an exchange, whose last bytes are on their way, from its
+// connection. broken: not all of the promised bytes, so that the connection
+// has to show it. The exchange ends when its last part is released.
+func (c *Conn) complete(x *Exchange, broken bool) {
+	c.shift()
+	if broken {
+		x.KeepAlive = false
+		c.Reset = x.Out.NeedsReset() // its end would look like the body's
+	}
+	if !x.KeepAlive {
+		if c.body != nil {
+			c.body, c.Linger = nil, true
+		}
+		c.cancelAll()
+		c.setState(StateEnding)
+	}
+	c.Stamp = c.s.Now()
+	if c.state == StateWaiting && !c.waits() {
+		c.queue()
+	}
+}
+
+// EndHTTP completes x, after whose response another protocol has the connection. x ends with its last part.
+func (c *Conn) EndHTTP(x *Exchange) {
+	x.KeepAlive = false
+	c.complete(x, false)
+}
+
+// queue makes flushBatch go on with the pending input of c.
+func (c *Conn) queue() {
+	if !c.Writing() {
+		c.Again()
+	}
+}
+
+// cancelAll ends every exchange of c without a response.
+func (c *Conn) cancelAll() {
+	c.undecided = false
+	for c.first != nil {
+		x := c.first
+		c.shift()
+		x.Abandon()
+	}
+}
+
+// malformed answers bytes that are no request.
+func (c *Conn) malformed(buf []byte, err error) {
+	r := exchange.Reply{Status: 400, Close: true}
+	if e, ok := err.(*http1.StatusError); ok {
+		r.Status, r.Text = e.Status, e.Text
+	}
+	c.newErrorExchange(buf).Sink.Reply(r)
+}
+
+// newErrorExchange puts an exchange without a request behind those of c; buf is the input that came instead.
+func (c *Conn) newErrorExchange(buf []byte) *Exchange {
+	x := c.s.New(c, c)
+	x.Version = http1.HTTP11
+	c.append(x)
+	x.Malformed(buf)
+	return x
+}
+
+// Replaced implements Carrier.
+func (c *Conn) Replaced(x *Exchange, closes bool) {
+	x.KeepAlive = x.KeepAlive && !closes && !c.s.Leaving()
+	if !x.KeepAlive {
+		// The client may be sending bytes that are not read: see conn.Conn.Finish.
+		c.Linger = c.Linger || closes
+		c.setState(StateEnding)
+	}
+}
+
+// Leave takes x, which its client is not answered by HTTP/1 any more, from its connection.
+func (c *Conn) Leave(x *Exchange) {
+	if c.first == x {
+		c.shift()
+	}
+}
+
+// Substituted implements Carrier.
+func (c *Conn) Substituted(x, y *Exchange) {
+	if x.IsDeferred() {
+		c.deferred--
+	}
+	at := &c.first
+	for *at != x {
+		at = &(*at).Next
+	}
+	*at = y
+	if c.last == x {
+		c.last = y
+	}
+}
+
+// sendLarge writes the gathered bytes for c and, without copying it, a body, then releases the part.
+func (c *Conn) sendLarge(x *Exchange, p *exchange.Part, body, tail []byte) {
+	exchange.SendPart(&c.Conn, p, x, body, tail)
+	c.settle()
+}
+
+// sendFile is sendLarge for a part with bytes of a file. Bytes in memory are sent at once, as far as the socket takes them.
+func (c *Conn) sendFile(x *Exchange, p *exchange.Part, body []byte, count int64, tail []byte) {
+	s := c.s
+	buf := c.TakeGathered()
+	if len(body) <= conn.CopyLimit {
+		buf, body = append(buf, body...), nil
+	}
+	file := conn.Item{File: p.File, Offset: p.Offset, Count: count, More: len(tail) > 0}
+	if p.Warm {
+		file.Warm = conn.AlwaysWarm
+	}
+	s.items = append(s.items[:0], conn.Item{Data: buf, More: true}, conn.Item{Data: body, More: true}, file, conn.Item{Data: tail})
+	defer clear(s.items)
+	left, full, err := c.WriteItems(s.items)
+	switch {
+	case err != nil:
+		if err == conn.ErrShortFile {
+			x.LogShort(err)
+		}
+		x.Release(p)
+		c.Close(err.Error())
+	case len(left) == 0:
+		x.Release(p)
+		c.settle()
+	default:
+		if len(left) == len(s.items) {
+			left[0].Data = bytes.Clone(left[0].Data) // it is in conns.Buf
+		}
+		exchange.QueuePart(&c.Conn, p, x, slices.Clone(left), full)
+	}
+}
+
+// Flushed implements conn.Protocol.
+func (c *Conn) Flushed() { c.settle() }
+
+// Writable implements conn.Protocol: it sends output that had to wait for a transfer.
+func (c *Conn) Writable() {
+	c.Stamp = c.s.Now()
+	if c.first != nil {
+		c.first.HasRoom()
+	}
+	c.Advance()
+	if c.state == StateWaiting && !c.waits() {
+		c.queue()
+	}
+	if !c.Gathers() { // else Flushed settles it
+		c.settle()
+	}
+}
+
+var (
+	crlf          = []byte("\r\n")
+	lastChunk     = []byte("0\r\n\r\n")
+	crlfLastChunk = []byte("\r\n0\r\n\r\n")
+)
+
+// appendChunk appends to dst the bytes that go before size bytes of the body of r.
+func appendChunk(dst []byte, r *Response, size int64) []byte {
+	if r.Framing != http1.Chunked || size == 0 {
+		return dst
+	}
+	before := len(dst)
+	dst = http1.AppendChunkHeader(dst, size)
+	r.Framed += int64(len(dst) - before)
+	return dst
+}
+
+// chunkTail returns the bytes that go behind size bytes of the body of r, which end it, with trailers, if they are the last ones. They must not
+// be changed.
+func chunkTail(r *Response, size int64, last bool, trailers []byte) (tail []byte) {
+	switch {
+	case r.Framing != http1.Chunked:
+		return nil
+	case last && size > 0:
+		tail = crlfLastChunk
+	case last:
+		tail = lastChunk
+	case size > 0:
+		tail = crlf
+	}
+	if last && len(trailers) > 0 {
+		tail = slices.Concat(tail[:len(tail)-len(crlf)], trailers, crlf)
+	}
+	r.Framed += int64(len(tail))
+	return tail
+}
+
+// A request may come with a duplicate of the connection's descriptor (Request.Socket), for libraries that speak the protocol of
+// WebSockets by themselves. The loop does not read from the connection before the exchange ends. It
+// still sees a client that leaves: then it shuts the connection down, which the
+// application's descriptor shows, and cancels the exchange, at once after RST,
+// and after two seconds when the client has shut down its side.
+
+// ErrAhead is the error of DetachSocket when bytes behind the request have been read: the application would not see them.
+var ErrAhead = errors.New("data before the WebSocket was accepted")
+
+// DetachSocket returns a duplicate of the descriptor for the request that is being decided about and in turn. Nothing is read from
+// the connection any more. The descriptor is 0 if that cannot be. The error is ErrAhead or that of the system, which is logged.
+func (c *Conn) DetachSocket() (int, error) {
+	if held, err := c.HoldInput(); !held {
+		return 0, err
+	}
+	fd, err := unix.FcntlInt(uintptr(c.Fd()), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		c.Continue()
+		c.s.Set.Log(logfile.Error, "no descriptor for a WebSocket: %v", err)
+		return 0, err
+	}
+	return fd, nil
+}
+
+// HoldInput stops reading from c for the request that is being decided about and in turn. It reports whether it has: not if reading is
+// paused already, nor with the error, which is ErrAhead.
+func (c *Conn) HoldInput() (held bool, err error) {
+	if len(c.s.rest) > 0 {
+		return false, ErrAhead
+	}
+	return c.Stop(conn.HeedEnd), nil
+}
+
+// reattachSocket is called with the last part of x, whose application gives up the
+// descriptor. done: it has talked to the client by itself, which ends x.
+func (c *Conn) reattachSocket(x *Exchange, p *exchange.Part) (done bool) {
+	x.Detached = false
+	if !p.Taken {
+		unix.SetNonblock(c.Fd(), true) // what the application has set holds for ours, too
+		c.resumeReading()
+		return false
+	}
+	x.DropHeld()
+	x.KeepAlive = false
+	c.Linger = true // the bytes sent last must not be lost: see conn.Conn.Finish
+	c.lent = true
+	c.complete(x, false)
+	x.Release(p)
+	c.settle()
+	return true
+}

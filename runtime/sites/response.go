@@ -1,0 +1,168 @@
+package sites
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+	"fapws/runtime/logfile"
+)
+
+// Response counts the sent bytes of a response, and knows how the rest is framed. Its zero value is one that has not begun.
+type Response struct {
+	Status int   // 0 before it has begun
+	Sent   int64 // bytes of the body
+	Framed int64 // bytes that are not of the body
+	left   int64 // bytes still promised when Sized
+
+	Framing http1.Framing // of the body
+	Begun   bool          // the head was sent
+	cut     bool          // it was longer than promised
+}
+
+// Begin notes that a head of n bytes, which http1.Template has made of h, is sent.
+func (r *Response) Begin(h *http1.Response, n int) {
+	r.Begun, r.Status, r.Framing, r.left = true, h.Status, h.Body, h.Length
+	r.Framed += int64(n)
+}
+
+// Take returns how much may be sent of a piece that is bytes in memory and then count bytes of a file: nothing where a response
+// has no body, and no more than its Content-Length has promised. cut reports that this is less than the piece, the first time.
+func (r *Response) Take(data []byte, count int64) (body []byte, file int64, cut bool) {
+	switch r.Framing {
+	case http1.NoBody:
+		return nil, 0, false
+	case http1.Sized:
+		if int64(len(data))+count > r.left {
+			cut, r.cut = !r.cut, true
+			data = data[:min(int64(len(data)), r.left)]
+			count = r.left - int64(len(data))
+		}
+		r.left -= int64(len(data)) + count
+	}
+	r.Sent += int64(len(data)) + count
+	return data, count, cut
+}
+
+// Short returns how many bytes of the promised Content-Length have not been sent.
+func (r *Response) Short() int64 {
+	if r.Framing != http1.Sized {
+		return 0
+	}
+	return r.left
+}
+
+// NeedsReset reports whether a client cannot tell the end of a response that has broken off from the end of its body, unless the
+// connection is reset.
+func (r *Response) NeedsReset() bool { return r.Framing == http1.UntilClose }
+
+// BodyTooBig is what a client gets whose body is larger than Exchange.MaxBody.
+var BodyTooBig = exchange.Reply{Status: 413, Text: "input body too big", Close: true}
+
+// Refused returns what a client gets whose body could not be taken because of err.
+func (s *Server) Refused(err error) exchange.Reply {
+	r := exchange.Reply{Status: 500, Close: true}
+	var malformed *http1.StatusError
+	switch {
+	case errors.Is(err, ErrTooLarge):
+		r = BodyTooBig
+	case errors.As(err, &malformed):
+		r.Status, r.Text = malformed.Status, malformed.Text
+	default:
+		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG) {
+			r.Status = 507
+		}
+		s.Set.Log(logfile.Error, "cannot store a request body in %s: %v", s.Config.SpoolDir, err)
+	}
+	return r
+}
+
+// Heads makes the heads of all responses of an event loop.
+type Heads struct {
+	// Fields is memory for callers that put the fields of a response together. It is free again when Append returns.
+	Fields []byte
+
+	template *http1.Template
+	edited   []byte // memory for fields that rules have changed
+}
+
+// Init makes h ready. server is the value of the field Server, and unix the time in seconds since 1970.
+func (h *Heads) Init(server string, unix int64) { h.template = http1.NewTemplate(server, unix) }
+
+// SetTime sets the time of the field Date, in seconds since 1970.
+func (h *Heads) SetTime(unix int64) { h.template.SetTime(unix) }
+
+// Append appends the head of r, which edits change, to dst.
+func (h *Heads) Append(dst []byte, edits exchange.Edits, r *http1.Response) []byte {
+	if len(edits) > 0 {
+		h.edited = edits.Apply(h.edited, r)
+	}
+	return h.template.AppendHead(dst, r)
+}
+
+// AppendHead appends the head of r, the response to x, to dst as HTTP/1 has it, and notes in x how the body is sent. All heads are made
+// here.
+func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
+	s, before := x.s, len(dst)
+	dst = s.Heads.Append(dst, x.edits(), r)
+	if x.log != nil {
+		x.log.NoteResponse(dst[before:])
+	}
+	x.Out.Begin(r, len(dst)-before)
+	x.KeepAlive = x.KeepAlive && r.KeepAlive
+	return dst
+}
+
+// AppendHeadOf is AppendHead for the head of p, the first part of x. keepAlive says that the connection can stay open.
+func (x *Exchange) AppendHeadOf(dst []byte, p *exchange.Part, keepAlive bool) []byte {
+	s := x.s
+	r := http1.Response{Version: x.Version, Head: x.IsHead, KeepAlive: keepAlive}
+	fill(&r, &p.Head)
+	if r.Length < 0 && p.Last && !p.Failed {
+		if size := int64(len(p.Body)) + FileBytes(p); size > 0 || !x.IsHead {
+			r.Length = size
+		}
+	}
+	if x.Fields != nil {
+		s.Heads.Fields = append(append(s.Heads.Fields[:0], r.Fields...), x.Fields...)
+		r.Fields = s.Heads.Fields
+	}
+	return x.AppendHead(dst, &r)
+}
+
+var upgradeFields = []byte("Upgrade: websocket\r\nConnection: Upgrade\r\n")
+
+// fill completes r, in which the fields of the request are set, with those of
+// the application's head.
+func fill(r *http1.Response, h *exchange.Head) {
+	r.Status, r.Reason, r.Fields = h.Status, h.Reason, h.Fields
+	if r.Status < 100 || r.Status > 999 {
+		r.Status, r.Reason = 500, nil
+	}
+	r.Length, r.Type = h.Length, exchange.MediaTypeOf(h)
+	r.HasDate, r.HasServer = h.HasDate, h.HasServer
+	if r.Status == 426 { // RFC 9110 §15.5.22; a handler cannot say it by itself
+		r.Fields = append(r.Fields[:len(r.Fields):len(r.Fields)], upgradeFields...)
+	}
+	// No client takes a 1xx for the end of a response.
+	r.KeepAlive = r.KeepAlive && !h.Close && r.Status >= 200
+}
+
+// Trailers returns the fields that end the response to x behind p: nil where there are none, its client does not take them, or the
+// response has no body. Those of HTTP/1 need chunks.
+func (x *Exchange) Trailers(p *exchange.Part) []byte {
+	if p.Trailers == nil || !p.Last || p.First || p.Failed || !x.trailers || x.Out.Framing == http1.NoBody {
+		return nil
+	}
+	return *p.Trailers
+}
+
+// FileBytes returns how many bytes of a file p has.
+func FileBytes(p *exchange.Part) int64 {
+	if p.File < 0 {
+		return 0
+	}
+	return p.Count
+}

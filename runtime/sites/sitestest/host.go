@@ -1,0 +1,155 @@
+package sitestest
+
+import (
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"fapws/runtime/conn"
+	"fapws/runtime/eventloop"
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+	"fapws/runtime/logfile"
+	"fapws/runtime/sites"
+	"fapws/runtime/source/app"
+	"fapws/runtime/system"
+)
+
+// patience ends a test that hangs, also on a machine that is many times slower.
+const patience = 2 * time.Minute
+
+// Host is a server with one site, which has one mount. It is the exchange.Source of that but for Start, which a test adds.
+type Host struct {
+	sites.Server
+	Held    []*exchange.Exchange // which the test answers
+	Gone    int                  // exchanges whose clients have left
+	Streams bool                 // bodies are streamed: see Stream
+
+	conns  conn.Set
+	source exchange.Source
+}
+
+// Answer sends a whole response with the status 200.
+func Answer(x *exchange.Exchange, text string) {
+	x.Sink.Send(&exchange.Part{First: true, Last: true, Head: exchange.Head{Status: 200, Length: -1}, Body: []byte(text), File: -1})
+}
+
+// Path returns the canonical path of a request.
+func Path(r *exchange.Request) string { return string(r.Parsed.Path.In(r.Head)) }
+
+// OnRoom implements exchange.Source.
+func (h *Host) OnRoom(*exchange.Exchange) {}
+
+// OnGone implements exchange.Source.
+func (h *Host) OnGone(x *exchange.Exchange) {
+	h.Gone++
+	Answer(x, "")
+}
+
+// around is what surrounds the server. It implements sites.Host.
+type around struct{}
+
+func (around) Open(c *sites.Conn)  { _ = c.Open(c.Speaks()) }
+func (around) Arrived(*sites.Conn) {}
+func (around) Gone(*sites.Conn)    {}
+func (around) Delivered()          {}
+
+// application marks the mount as one that takes bodies.
+type application struct{ app.Receiver }
+
+// Run runs a loop for h, whose requests source answers, until the test has ended. It sets limits and times of cfg.
+func (h *Host) Run(t testing.TB, source exchange.Source, cfg sites.Config) {
+	t.Helper()
+	loop, err := eventloop.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.source = source
+	h.conns.Init()
+	h.conns.SetReadSize(64 << 10)
+	h.conns.Events, h.conns.WriteTimeout = loop, time.Hour
+	h.conns.Log = func(level logfile.Level, format string, args ...any) { t.Logf(format, args...) }
+	h.Init(around{}, &h.conns, new(conn.TLSServer), nil, nil, "test")
+
+	cfg.Limits, cfg.HeadTimeout, cfg.BodyTimeout, cfg.KeepAlive = http1.Limits{}.WithDefaults(), time.Hour, time.Hour, time.Hour
+	cfg.SpoolSize, cfg.SpoolDir, cfg.MaxBodySize = 1<<20, t.TempDir(), 1<<20
+	cfg.LogClient = func(_ logfile.Level, client, line string) { t.Log(client, line) }
+	h.Configure(cfg)
+	h.use(t)
+	loop.AtEndOfBatch(func() { h.Flush() })
+	ended := make(chan error)
+	go func() { ended <- loop.Run() }()
+	t.Cleanup(func() {
+		h.Do(func() { h.Set.CloseAll("the test has ended") })
+		h.Do(func() {
+			if n := h.Active(); n != len(h.Held)-h.Gone && n != 0 {
+				t.Errorf("%d exchanges have not ended", n)
+			}
+		})
+		loop.Stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		loop.Close()
+	})
+}
+
+// use has the source answer.
+func (h *Host) use(t testing.TB) {
+	t.Helper()
+	all := []sites.Site{{Table: []sites.Mount{{Prefix: "/", Handler: application{}, Streams: h.Streams}}}}
+	table, err := h.Prepare(all, nil, func(*sites.Mount) (exchange.Source, bool) { return h.source, false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Use(table)
+}
+
+// Stream has bodies of any size streamed from now on.
+func (h *Host) Stream(t testing.TB) {
+	h.Do(func() {
+		h.Streams, h.Config.MaxBodySize = true, -1
+		h.use(t)
+	})
+}
+
+// Flush writes, and goes on with input that had to wait. It is for the loop.
+func (h *Host) Flush() {
+	for {
+		h.Set.Flush()
+		if !h.Set.Resumes() {
+			return
+		}
+		h.Set.Resume()
+	}
+}
+
+// Do runs a function on the loop.
+func (h *Host) Do(run func()) {
+	done := make(chan bool)
+	h.Set.Events.Post(func() {
+		defer close(done)
+		run()
+		h.Flush()
+	})
+	<-done
+}
+
+// Sockets returns the server's side of a connection, a descriptor that does not block, and the client's.
+func Sockets(t testing.TB) (fd int, client net.Conn) {
+	t.Helper()
+	fds, err := system.SocketpairNonblock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := os.NewFile(uintptr(fds[0]), "client")
+	defer f.Close()
+	client, err = net.FileConn(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	client.SetDeadline(time.Now().Add(patience))
+	return fds[1], client
+}

@@ -1,0 +1,209 @@
+package sites
+
+import (
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+)
+
+// A body that is streamed (Answerer.Streams) goes to the handler as it arrives, in
+// pieces of the read buffer. Its exchange is the only one of the connection until
+// it is whole: requests with a body wait for those before them, and what follows
+// is not looked at. The response may begin, and end, before that.
+
+// streamBody submits x to a. The body of x may be here after all: chunks have to be looked at for that.
+func (c *Conn) streamBody(x *Exchange, a Answerer) {
+	s, r, req := c.s, x.Req, x.Req.Parsed
+	if TooLarge(req.Length, x.MaxBody) {
+		x.Refuse(BodyTooBig)
+		return
+	}
+	b := new(framedBody)
+	b.Begin(req, x.MaxBody, s.Now())
+	b.X, b.Streamed = x, true
+	piece, left, whole, err := b.Decode(s.rest)
+	if err != nil {
+		x.Refuse(s.Refused(err))
+		return
+	}
+	r.Body, r.Size, r.More = piece, b.Size(), !whole
+	if whole {
+		s.rest = left
+		x.Submit(a)
+		return
+	}
+	if r.Size = req.Length; b.Chunked() {
+		r.Size = -1
+	}
+	b.Expects = req.Expect100 && len(s.rest) == 0
+	c.body, c.Stamp = b, s.Now()
+	c.setState(StateBody)
+	s.rest = nil
+	if x.Submit(a); c.body == b && !a.Asks {
+		c.askForBody()
+	}
+}
+
+// askForBody sends 100 Continue to a client that waits for it. The time of the body begins then.
+func (c *Conn) askForBody() {
+	b, s := c.body, c.s
+	if !b.Expects {
+		return
+	}
+	b.Asked(s.Now())
+	c.Stamp = s.Now()
+	c.Use()
+	s.Set.Buf = append(s.Set.Buf, http1.Continue...)
+}
+
+// feed delivers what belongs to the body from the front of data and returns the
+// rest. When the body is whole, or the exchange is broken off, c has another state.
+func (c *Conn) feed(data []byte) (rest []byte) {
+	s := c.s
+	b := c.body
+	x := b.X
+	c.Stamp = s.Now()
+	piece, rest, whole, err := b.Decode(data)
+	if err != nil {
+		c.breakOff(s.Refused(err))
+		return nil
+	}
+	if len(piece) == 0 && !whole {
+		return nil
+	}
+	b.Expects = false
+	if whole {
+		c.body = nil
+		if x.KeepAlive {
+			c.setState(StateReady)
+		} else {
+			c.Linger = c.Linger || len(rest) > 0
+			c.setState(StateEnding)
+		}
+	}
+	x.Feed(piece, whole)
+	return rest
+}
+
+// MaxPiece is how many bytes of a body are given to a handler at once, and at most.
+const MaxPiece = 256 << 10
+
+// readOn returns data, if it has filled the loop's buffer, with what has come of the body
+// behind it (what it leaves is reported again, see blunt): to wake the handler and to wait for its credit costs more than to read.
+// Never so much that the handler would have more than MaxPiece. Chunks gain nothing:
+// they have to be moved together.
+func (c *Conn) readOn(data []byte) []byte {
+	s := c.s
+	b := c.body
+	most := int(min(MaxPiece-b.X.Given(), b.Missing()))
+	if b.Chunked() || c.Half() || len(data) < s.Set.ReadSize() || len(data) >= most {
+		return data
+	}
+	if s.bulk == nil {
+		s.bulk = make([]byte, MaxPiece)
+	}
+	n := copy(s.bulk, data)
+	return s.bulk[:n+c.ReadMore(s.bulk[n:most])]
+}
+
+// MaxSkip is how many bytes of an unwanted body are awaited so that the
+// connection can be kept: clients that send it behind the head, in another packet,
+// have sent it by now.
+const MaxSkip = 64 << 10
+
+// GiveUpBody implements Carrier.
+func (c *Conn) GiveUpBody(x *Exchange) {
+	if c.body == nil || c.body.X != x {
+		return
+	}
+	if b := c.body; b.Chunked() || b.Expects || b.Missing() > MaxSkip || !x.KeepAlive || c.s.Leaving() {
+		c.cutBody(x)
+	} else {
+		b.X = nil
+		c.resumeReading()
+	}
+}
+
+// cutBody makes the connection close after the response to x, because its body will
+// not be whole. What the client sends until then is thrown away.
+func (c *Conn) cutBody(x *Exchange) {
+	c.body = nil
+	x.KeepAlive = false
+	c.Linger = true
+	c.setState(StateEnding)
+	c.resumeReading()
+}
+
+// skipRest throws away what belongs to an unwanted body from the front of data.
+func (c *Conn) skipRest(data []byte) (rest []byte) {
+	s := c.s
+	c.Stamp = s.Now()
+	_, rest, whole, _ := c.body.Decode(data) // it is not chunked
+	if whole {
+		c.body = nil
+		c.setState(StateReady)
+	}
+	return rest
+}
+
+// skipping reports whether c waits for the rest of a body that is not wanted.
+func (c *Conn) skipping() bool { return c.body != nil && c.body.X == nil }
+
+// endSkip waits for it no longer: the connection closes.
+func (c *Conn) endSkip() {
+	c.body, c.Linger = nil, true
+	c.setState(StateEnding)
+	c.settle()
+}
+
+// breakOff ends the exchange to which the body of c is delivered, as the client
+// has done something wrong. It is told with r, or, if the response has begun,
+// by cutting that off.
+func (c *Conn) breakOff(r exchange.Reply) {
+	x := c.body.X
+	c.cutBody(x)
+	if x.Out.Begun {
+		c.Reset = x.Out.NeedsReset() // its end would look like the body's
+		c.cancelAll()
+		c.settle()
+		return
+	}
+	y := x.Substitute()
+	x.Abandon()
+	y.Sink.Reply(r)
+}
+
+// What is made for a client that does not read is bounded over all the requests that it has
+// sent ahead (RFC 9112 §9.3.2). Sources that may give an answer of any size have no more
+// than MaxAhead+1 requests of a connection at once (canPipeline). The application gets more in one batch,
+// as most answers are small, and starts them only while the sum of those that wait is small (exchange.Pacer).
+
+// resumeDeferred has sources begin with deferred exchanges of c in their order, the one whose turn it is, and others while no more than
+// MaxAhead have been started.
+func (c *Conn) resumeDeferred() {
+	if c.Writing() {
+		return
+	}
+	for x := c.first; x != nil; x = x.Next {
+		if !x.IsDeferred() {
+			continue
+		}
+		if x != c.first && int(c.active)-int(c.deferred) > MaxAhead {
+			return
+		}
+		c.deferred--
+		x.ResumeDeferred()
+	}
+}
+
+// Deferred implements Carrier.
+func (c *Conn) Deferred(*Exchange) {
+	c.deferred++
+	c.Advance()
+}
+
+// Cut implements Carrier. What the client has asked for behind x is lost, too.
+func (c *Conn) Cut(*Exchange) {
+	c.Reset = true
+	c.Close("too much waits for its client")
+	c.Abort()
+}
