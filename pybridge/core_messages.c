@@ -86,21 +86,11 @@ static int reserve(int64_t cost) {
   return 1;
 }
 
-/* Notes that an event was sent to the event loop: the exchange that published it sends its further output after the
- * event (messages.go). A thread or task of the application belongs to no exchange: all exchanges wait for its events.
- */
-static void note_published(int64_t cost) {
-  int64_t events = __atomic_add_fetch(&P.shared.events, cost, __ATOMIC_SEQ_CST);
-  core_record *rec = core_this_thread ? core_this_thread->current : NULL;
-  __atomic_store_n(rec ? &rec->event : &P.shared.others_event, events, __ATOMIC_RELAXED);
-}
-
 PyObject *core_publish_event(uint8_t kind, const core_bytes *texts, int n, int64_t cost) {
   int room, bad;
-  CORE_BEGIN_ONE(); /* events are counted in the order in which they are sent */
+  CORE_BEGIN_ONE();
   room = reserve(cost);
   bad = room > 0 && core_enqueue_message(kind, texts, n) < 0;
-  if (room > 0 && !bad) note_published(cost);
   if (bad) __atomic_sub_fetch(&P.shared.event_bytes, cost, __ATOMIC_RELAXED);
   CORE_END_ONE();
   if (bad) return NULL;

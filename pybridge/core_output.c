@@ -224,9 +224,6 @@ static void before_go(void) {}
 
 void core_push_part(core_part *p) {
   if (!p->body && p->body_len) p->body = p->buf + p->body_off; /* buf does not move any more */
-  int64_t event = __atomic_load_n(&p->rec->event, __ATOMIC_RELAXED),
-          others = __atomic_load_n(&P.shared.others_event, __ATOMIC_RELAXED);
-  p->behind = event > others ? event : others;
   p->taken = p->last && p->rec->taken;
   core_record *rec = p->rec;
   int64_t size = (int64_t)p->body_len + p->count;

@@ -166,10 +166,8 @@
 // event loop takes them before it takes finished parts, so a page that a handler has purged is gone when its client
 // reads the answer.
 //
-//   - messages.go keeps the order of one client over several workers: of 300 events that a client published through two
-//     workers in turn, up to three came swapped. The output of an exchange that has published is held back until the
-//     supervisor has numbered its event; other exchanges do not wait. Two workers, one connection, median: 19 µs
-//     became 118 for such a request (ASGI: 83 and 180), others still take 13.
+//   - Events that a client publishes through two workers in turn may come in another order: of 300 up to three. Nothing
+//     waits for the supervisor's numbers: that made 118 µs of the 19 of such a request.
 //   - live_ipc.c passes messages between the Python code of workers, as broadcasts to a place that no WebSocket has. The
 //     channel layer (contrib/channels.py) is a state machine in each worker on top of them: all changes arrive
 //     everywhere in one order, so no process asks another. A message in a channel that any process may read is kept

@@ -84,7 +84,6 @@ type Handler struct {
 	pipelines []*C.core_pipeline // by exchange.Request.Pipeline; on the loop
 
 	presence presenceQueue
-	order    order
 	gilCalls *eventloop.Queue[func()] // see withGIL
 	held     inlineWatchdog
 
@@ -197,7 +196,10 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 	rec := h.take(r.Ticket)
 	copyRequest(rec, r)
 	rec.foreign = boolByte(h.config.DebugLocal && !http1.LocalHost(hostOf(r)))
-	rec.tls_server = h.certs.of(r.Peer)
+	rec.tls_server = nil
+	if r.Peer.TLS != nil {
+		rec.tls_server = h.certs.of(r.Peer)
+	}
 	if r.WebSocket {
 		if kinds[h.app.mounts[r.Mount].Kind].callbacks {
 			h.sockets++
@@ -205,7 +207,9 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 		}
 	}
 	h.mu.Unlock()
-	rec.pipeline = h.pipeline(r.Pipeline)
+	if rec.pipeline = nil; r.Pipeline != 0 {
+		rec.pipeline = h.pipeline(r.Pipeline)
+	}
 	h.add(rec)
 	return true
 }
@@ -222,11 +226,8 @@ func (h *Handler) add(rec *C.core_record) {
 	h.pending++
 }
 
-// pipeline returns the shared state of a connection's requests; nil for 0.
+// pipeline returns the shared state of a connection's requests.
 func (h *Handler) pipeline(number int) *C.core_pipeline {
-	if number == 0 {
-		return nil
-	}
 	for number >= len(h.pipelines) {
 		h.pipelines = append(h.pipelines, nil)
 	}
@@ -263,7 +264,9 @@ func (h *Handler) Flush() {
 	if h.pending > 0 || h.delivered || atomic.LoadUint32((*uint32)(&h.shared.turn)) != 0 {
 		first := h.first
 		h.first, h.last, h.pending, h.delivered = nil, nil, 0, false
-		h.exitAsked(C.core_flush(number(first)))
+		if code := C.core_flush(number(first)); code >= 0 { // a signal handler of the script has called sys.exit
+			h.app.exit(int(code))
+		}
 	}
 }
 
@@ -281,13 +284,6 @@ func (h *Handler) Deliver(in exchange.Input) {
 	copy(unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(made), C.sizeof_core_input)), n), in.Data)
 	C.core_deliver(number(rec), C.uintptr_t(uintptr(unsafe.Pointer(made))))
 	h.delivered = true
-}
-
-// exitAsked ends the server if a signal handler of the script has called sys.exit.
-func (h *Handler) exitAsked(code C.int) {
-	if code >= 0 {
-		h.app.exit(int(code))
-	}
 }
 
 // Signalled implements app.Handler.

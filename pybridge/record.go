@@ -66,7 +66,14 @@ func copyRequest(rec *C.core_record, r *exchange.Request) {
 	}
 	rec.body_off, rec.body_len = C.size_t(n), C.size_t(len(r.Body))
 	copy(data[n:], r.Body)
-	copyFields(rec, p.Fields)
+	if n := len(p.Fields); n > int(rec.fields_cap) {
+		size := max(16, n)
+		C.free(unsafe.Pointer(rec.fields))
+		rec.fields = (*C.core_field)(C.malloc(C.size_t(size) * C.sizeof_core_field))
+		rec.fields_cap = C.uint32_t(size)
+	}
+	copy(unsafe.Slice((*http1.Field)(unsafe.Pointer(rec.fields)), int(rec.fields_cap)), p.Fields) // their layout is that of core_field
+	rec.nfields = C.uint32_t(len(p.Fields))
 	rec.mount = C.uint32_t(r.Mount)
 	rec.log = C.uint32_t(r.ErrorLog)
 	rec.script_len = C.uint32_t(r.Script)
@@ -83,7 +90,6 @@ func copyRequest(rec *C.core_record, r *exchange.Request) {
 	rec.more, rec.websocket, rec.socket = boolByte(r.More), boolByte(r.WebSocket), C.int32_t(r.Socket)
 	rec.open, rec.socket_object, rec.taken = 0, nil, 0
 	rec.cancelled = 0
-	rec.event, rec.behind = 0, 0
 	rec.job = C.CORE_RUN
 	rec.unacked, rec.counted, rec.resumed, rec.multiplexed = 0, 0, 0, boolByte(r.Multiplexed)
 	rec.events, rec.closing, rec.inputs, rec.inputs_tail, rec.exchange = 0, 0, nil, nil, nil
@@ -124,18 +130,6 @@ func reserve(rec *C.core_record, need int) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(rec.data)), int(rec.cap))
 }
 
-// copyFields relies on the same layout of http1.Field and core_field.
-func copyFields(rec *C.core_record, fields []http1.Field) {
-	if len(fields) > int(rec.fields_cap) {
-		size := max(16, len(fields))
-		C.free(unsafe.Pointer(rec.fields))
-		rec.fields = (*C.core_field)(C.malloc(C.size_t(size) * C.sizeof_core_field))
-		rec.fields_cap = C.uint32_t(size)
-	}
-	copy(unsafe.Slice((*http1.Field)(unsafe.Pointer(rec.fields)), int(rec.fields_cap)), fields)
-	rec.nfields = C.uint32_t(len(fields))
-}
-
 var _ [unsafe.Sizeof(http1.Field{}) - C.sizeof_core_field]byte
 var _ [C.sizeof_core_field - unsafe.Sizeof(http1.Field{})]byte
 
@@ -147,12 +141,12 @@ type serverCerts struct {
 	byText map[string]*C.char
 }
 
-// of returns the certificate in PEM that a client was shown; nil: not known. It must be called on the event loop.
+// of returns the certificate in PEM that a client with TLS was shown; nil: not known. It must be called on the event loop.
 func (s *serverCerts) of(p *exchange.Peer) *C.char {
-	if p.TLS == nil || p.TLS.Server == "" {
+	pem := p.TLS.Server
+	if pem == "" {
 		return nil
 	}
-	pem := p.TLS.Server
 	if pem == s.last {
 		return s.text
 	}
@@ -220,7 +214,6 @@ func (h *Handler) collect() bool {
 	if h.presence.active {
 		h.presence.step(h)
 	}
-	h.ready = h.order.pass(h.shared, h.ready)
 	return h.ready != nil
 }
 

@@ -60,7 +60,6 @@ typedef struct core_part {
   uint16_t code;                     /* of CORE_OP_CLOSE */
   uint32_t subprotocol_off, subprotocol_len; /* in buf: subprotocol of an accepted WebSocket */
   int64_t credit;                            /* of CORE_OP_CREDIT */
-  int64_t behind;    /* to be sent after the server has numbered events up to this sum of costs (messages.go) */
   const char *body;  /* in buf, behind the part, or in owner's memory; freed with it */
   uint32_t body_off; /* offset in buf, while buf may still move */
   size_t body_len;
@@ -159,8 +158,6 @@ typedef struct core_record {
   int64_t sent;            /* body bytes published */
   uint64_t chunk_ns;       /* moving average of one next() */
   int64_t unacked;         /* atomic: published and not yet released bytes */
-  int64_t event;           /* atomic: core_shared.events when its code published the last event; 0: none */
-  int64_t behind;          /* event loop only: behind of the last part that was held back */
   core_pipeline *pipeline; /* of its connection; NULL: the request was not pipelined */
   uint8_t counted;         /* in pipeline->running */
   uint8_t resumed;         /* the event loop has decided that it runs */
@@ -213,8 +210,6 @@ typedef struct {
   uint32_t watched;      /* the application has registered on_join or on_leave */
   int64_t unseen;        /* bytes of large parts that the event loop has not handled */
   int64_t event_bytes;   /* bytes of published events that the server has not handled (Handler.Dealt) */
-  int64_t events;        /* sum of the costs of all events since the start */
-  int64_t others_event;  /* events when code that belongs to no record published its last event */
 } core_shared;
 
 /* =============================================================================

@@ -283,12 +283,7 @@ func (r *channelRelay) flush(limit time.Duration) { r.up.Wait(limit) }
 
 // arrived takes Events. On listen's goroutine.
 func (r *channelRelay) arrived(m *pool.Message) {
-	if m.ID > 0 {
-		if h := r.s.python(); h != nil {
-			h.Numbered(int64(m.ID))
-		}
-	}
-	if m.N == 0 { // they wait for the broker: responses need not
+	if m.N == 0 { // they wait for the broker
 		if m.Text == pool.Dropped {
 			r.down.Add(relayItem{events: m}) // as many more may be published
 		}
@@ -384,9 +379,6 @@ func (r *channelRelay) join() {
 		return // listen sees the end of the channel
 	}
 	r.up.Hold(false)
-	if h := r.s.python(); h != nil {
-		h.Order()
-	}
 	select {
 	case other := <-r.history:
 		if other.from == nil {

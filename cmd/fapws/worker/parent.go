@@ -268,13 +268,11 @@ func (p *Parent) present(kind pool.Kind) {
 	p.loaded(kind, s.plan.Served(s.contents, &s.conf))
 }
 
-// join takes part in the channels of all workers, once. It is called again when a worker that was asleep has Python.
+// join takes part in the channels of all workers, once.
 func (p *Parent) join() {
 	if !p.joined {
 		p.joined = true
 		p.events.join()
-	} else if h := p.s.python(); h != nil {
-		h.Order()
 	}
 }
 

@@ -126,8 +126,10 @@ func TestReplayIsBounded(t *testing.T) {
 	s := fapwstest.Serve(t, fapwstest.Workers, "channels.py", "--channel-history", strconv.Itoa(kept))
 	first := listen(s, "/listen/news")
 	counts(s, "news", 1)
+	w := s.Dial() // one connection, so one worker: its order is theirs
 	for n := range published {
-		sends(s, "news", strconv.Itoa(n))
+		w.Get("/send?name=news&data=" + strconv.Itoa(n))
+		w.Answer().Want(t, 200)
 	}
 	first.gets("0")
 	for range 8 { // from both workers

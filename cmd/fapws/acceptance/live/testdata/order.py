@@ -1,9 +1,9 @@
-"""Events that one client publishes through several workers, from every kind of code."""
+"""Events from every kind of code."""
 import asyncio
 import os
 import threading
 
-from fapws import WebSocket, channel, publish
+from fapws import channel, publish
 
 
 def sync(environ, start_response):
@@ -37,19 +37,11 @@ async def asgi(scope, receive, send):
     await send({"type": "http.response.body", "body": str(os.getpid()).encode()})
 
 
-def hear(ws, message):
-    if message != "pid":
-        publish("news", message)
-    ws.send(str(os.getpid()))
-
-
 PATHS = [
-    ("/pid", lambda environ, start_response: str(os.getpid())),
     ("/news", channel("news")),
     ("/sync", sync),
     ("/thread", in_thread),
     ("/pieces", pieces),
     ("/coroutine", coroutine),
     ("/asgi", asgi),
-    ("/ws", WebSocket(on_message=hear)),
 ]
