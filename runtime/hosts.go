@@ -71,7 +71,6 @@ func (l *loop) reject(c *sites.Conn, last []byte) {
 // appHost is the loop as package app needs it. It implements app.Host.
 type appHost struct{ l *loop }
 
-func (h appHost) Now() int64     { return h.l.now() }
 func (h appHost) Exact() int64   { return int64(time.Since(h.l.conns.Start())) }
 func (h appHost) Flush()         { h.l.flush() }
 func (h appHost) Occupied(n int) { h.l.accepting.Occupied(n) }
@@ -82,8 +81,6 @@ func (h appHost) HeldUp() {
 	h.l.clock(time.Now())
 	h.l.heldUp(before)
 }
-
-func (h appHost) Log(level logfile.Level, line string) { h.l.s.log(level, line) }
 
 // pagesHost is the loop as the cache needs it. It implements cache.Host.
 type pagesHost struct{ l *loop }
@@ -163,15 +160,10 @@ func (s *Server) source(m *sites.Mount, main app.Handler) (source exchange.Sourc
 	return source, !paced || m.Handler != main
 }
 
-// takenMost is how many requests are worth taking before they are passed on: more
-// of them push each other out of the processor's cache, and out of the queue.
-const takenMost = 256
-
 // siteHost is the loop as its sites need it. It implements sites.Host.
 type siteHost struct{ l *loop }
 
 func (h siteHost) Open(c *sites.Conn) { h.l.open(c) }
-func (h siteHost) Delivered()         { h.l.delivered() }
 
 func (h siteHost) Arrived(c *sites.Conn) {
 	h.l.accepting.Arrived(c.Expected)
@@ -183,13 +175,6 @@ func (h siteHost) Gone(c *sites.Conn) {
 		l.tracef("%s disconnected, %d open", c, l.live.Load()-1)
 	}
 	h.l.makeRoom(c.Counts)
-}
-
-// delivered passes requests on at once if they are many.
-func (l *loop) delivered() {
-	if l.app.Taken() >= takenMost {
-		l.flushBatch()
-	}
 }
 
 // SetOverridePage answers every request of a browser, that is one whose Accept names
@@ -273,10 +258,6 @@ type socketHost struct{ l *loop }
 func (h socketHost) Do(f func()) { h.l.s.do(f) }
 func (h socketHost) Busy() bool  { return h.l.busy() }
 func (h socketHost) Full() bool  { return h.l.accepting.Full() }
-
-func (h socketHost) Delivered() {
-	h.l.delivered()
-}
 
 func (h socketHost) Flush() {
 	if h.l.app.Pending() {

@@ -79,7 +79,7 @@ func newLoop(s *Server) *loop {
 	l.conns.Init()
 	l.conns.Log = s.logf
 	l.conns.Unsent.Exceeded = func() { l.conns.Soon(l.boundUnsent) }
-	l.app = app.New(appHost{l})
+	l.app = app.New(appHost{l}, &l.conns)
 	l.subscribers = live.NewSubscribers(subscriberHost{l})
 	l.sockets = live.NewSockets(socketHost{l}, &l.conns)
 	l.secure.Init(&l.conns)
@@ -175,15 +175,7 @@ func (l *loop) all() (list []*sites.Conn) {
 // busy reports whether other work waits for the loop.
 func (l *loop) busy() bool { return l.conns.Events.Busy() }
 
-// endOfBatch passes on what a batch of events has brought.
-func (l *loop) endOfBatch() {
-	l.flushBatch()
-	if l.gone {
-		l.tellEnd()
-	}
-}
-
-// flushBatch moves everything that can move: it starts what was submitted, delivers
+// flushBatch passes on what a batch of events has brought, and moves everything that can move: it starts what was submitted, delivers
 // what came back, writes, and goes on with input that had to wait.
 func (l *loop) flushBatch() {
 	if l.busyNow {
@@ -196,15 +188,17 @@ func (l *loop) flushBatch() {
 		}
 		l.app.Run()
 		l.flush()
-		if !l.conns.Resumes() && !l.app.Pending() {
+		if !l.conns.Resume() && !l.app.Pending() {
 			break
 		}
-		l.conns.Resume()
 	}
 	if l.counts != nil {
 		l.counts.Turn() // the next request comes after a wait
 	}
 	l.busyNow = false
+	if l.gone {
+		l.tellEnd()
+	}
 }
 
 // flush writes the output that is gathered. Clients that have their response are counted.

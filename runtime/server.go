@@ -79,7 +79,7 @@ func (s *Server) begin() (err error) {
 	l.accepting.Events = l.conns.Events
 	l.accepting.KeepReserve(l.wake.signals)
 	l.conns.Events.OnWake(l.woken)
-	l.conns.Events.AtEndOfBatch(l.endOfBatch)
+	l.conns.Events.AtEndOfBatch(l.flushBatch)
 	l.conns.Events.OnPanic(l.recovered)
 	l.post(func() {
 		if err := l.conns.Events.Add(&l.wake.watch, l.wake.signals, &l.wake); err != nil {

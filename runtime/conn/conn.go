@@ -347,7 +347,7 @@ func (s *Set) SetTime(t time.Time) {
 	s.unix = t.Unix()
 }
 
-// Now returns the time in nanoseconds since Init, as SetTime has set it.
+// Now returns the time in nanoseconds since Init, as SetTime has set it: it may be a tick late.
 func (s *Set) Now() int64 { return s.now }
 
 // Unix returns the time in seconds since 1970, as SetTime has set it.
@@ -405,8 +405,10 @@ func (s *Set) CloseAll(why string) {
 // Soon has Resume call f. A feature that has something to do tells the loop so, which asks none of them.
 func (s *Set) Soon(f func()) { s.soon = append(s.soon, f) }
 
-// Resume calls Input for connections that may go on with their pending input, and the functions of Soon. Output may be gathered then.
-func (s *Set) Resume() {
+// Resume calls Input for connections that may go on with their pending input, and the functions of Soon. It reports whether there were any: output
+// may be gathered then.
+func (s *Set) Resume() (any bool) {
+	any = len(s.again)+len(s.soon) > 0
 	for i := 0; i < len(s.again); i++ {
 		c := s.again[i]
 		s.again[i] = nil
@@ -426,10 +428,8 @@ func (s *Set) Resume() {
 		}
 	}
 	s.soon = s.soon[:0]
+	return any
 }
-
-// Resumes reports whether Resume has something to do.
-func (s *Set) Resumes() bool { return len(s.again)+len(s.soon) > 0 }
 
 // Restamp gives connections whose stamp is not older than since the stamp at, if that is later: the clock has been late.
 func (s *Set) Restamp(since, at int64) {

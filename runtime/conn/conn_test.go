@@ -442,16 +442,18 @@ func TestAgain(t *testing.T) {
 		for _, c := range []*recorder{first, first, closed} {
 			c.Again()
 		}
-		if !s.Resumes() || !first.WaitsForAgain() {
+		if !first.WaitsForAgain() {
 			t.Error("it is not waited for")
 		}
 		first.Upgrade(second)
 		closed.Close("the test")
-		s.Resume()
+		if !s.Resume() {
+			t.Error("there was nothing to do")
+		}
 		if first.inputs != 0 || second.inputs != 1 || closed.inputs != 0 {
 			t.Errorf("called %d, %d and %d times", first.inputs, second.inputs, closed.inputs)
 		}
-		if s.Resumes() || first.WaitsForAgain() {
+		if first.WaitsForAgain() || s.Resume() {
 			t.Error("it is still waited for")
 		}
 		first.Upgrade(first)
@@ -472,8 +474,8 @@ func TestPanicInResume(t *testing.T) {
 			s.Resume()
 		}()
 		s.Resume()
-		if runs != 1 || r.inputs != 1 || s.Resumes() {
-			t.Errorf("%d runs, %d inputs, more: %v", runs, r.inputs, s.Resumes())
+		if more := s.Resume(); runs != 1 || r.inputs != 1 || more {
+			t.Errorf("%d runs, %d inputs, more: %v", runs, r.inputs, more)
 		}
 	})
 }

@@ -48,17 +48,18 @@ type gathered struct {
 // output of the one that carries it. So streams that take turns cost one system call.
 func (c *Conn) Use() {
 	s := c.set
-	if s.out == c {
-		return
+	if s.out != nil && s.out != c {
+		s.pass()
 	}
-	s.pass()
 	switch {
-	case s.out == c: // it has carried that
+	case s.out == c: // also where it has carried that
 	case c.virtual():
 		s.below = gathered{s.out, s.Buf}
 		s.out, s.Buf, s.spareBuf = c, s.spareBuf[:0], nil
 	default:
-		s.Flush()
+		if s.out != nil {
+			s.Flush()
+		}
 		s.out = c
 	}
 }
@@ -126,7 +127,7 @@ func (c *Conn) Write(first, body, tail []byte) (rest []Item, err error) {
 	case c.transport != nil:
 		n, err = c.encode(first, body, tail)
 	case len(body) == 0 && len(tail) == 0:
-		n, err = system.Send(c.Fd(), first, 0)
+		n, err = system.Send(int(c.fd), first, 0)
 	default:
 		n, err = c.set.iov.Send(c.Fd(), first, body, tail)
 	}

@@ -62,7 +62,7 @@ func (c *Conn) Transport() Transport {
 // receive reads from c. It returns 0 and no error, or io.EOF, at the end.
 func (c *Conn) receive(b []byte) (n int, err error) {
 	if c.transport == nil || c.lingering && !c.virtual() {
-		return system.Receive(c.Fd(), b)
+		return system.Receive(int(c.fd), b)
 	}
 	n, err = c.transport.Read(b)
 	if c.transfer == nil && !c.Gathers() && c.transport.Flush() == unix.EAGAIN { // it has answered something

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/panjf2000/gnet/v2/pkg/queue"
 )
 
 // Loop calls handlers when there is news of their descriptors. Its methods must be called on the loop, that is in
@@ -14,11 +16,14 @@ import (
 type Loop struct {
 	poller  poller
 	wake    wake
-	watches []*Watch // by descriptor
-	again   []*Watch // those that want another turn
-	added   []*Watch // those of AddNew that the poller does not know yet
-	settled int      // how many of them were there when the last batch ended
-	turns   []*Watch // scratch of runAgain
+	end     queue.Func // endOfEvents, for the poller; nil: Run was not called yet
+	events  uint       // reported so far
+	begun   bool       // a batch has begun, and its end is on its way
+	watches []*Watch   // by descriptor
+	again   []*Watch   // those that want another turn
+	added   []*Watch   // those of AddNew that the poller does not know yet
+	settled int        // how many of them were there when the last batch ended
+	turns   []*Watch   // scratch of runAgain
 	posts   posts
 
 	onWake     func()
@@ -64,7 +69,7 @@ var ErrLeft = errors.New("another goroutine runs the event loop")
 // Run is the loop. It returns nil after Stop, ErrLeft after Leave, or else why it cannot go on. Functions that were posted
 // before it returns have run; later ones are refused, but not after Leave.
 func (l *Loop) Run() error {
-	err := l.poller.run(l)
+	err := l.poll()
 	if l.left && err == nil && !l.stopped {
 		l.left = false
 		return ErrLeft
@@ -122,40 +127,30 @@ func (l *Loop) Waker() Waker { return l.wake.waker }
 // Busy reports whether functions were posted, threads have called or events have come since the last batch.
 func (l *Loop) Busy() bool { return l.wake.isCalled() || l.poller.hasEvents() }
 
-// event calls the handler of a descriptor.
-func (l *Loop) event(fd int, r Readiness) {
-	if fd < len(l.watches) && l.watches[fd] != nil { // else it was removed in this batch, or wakes the loop
-		l.ready(l.watches[fd].handler, r)
-	}
-}
-
 // begin is the beginning of a batch. From now on threads need not wake the loop.
 func (l *Loop) begin() {
-	if l.wake.called() {
+	if atomic.SwapInt32(l.wake.waker.State, Awake) == Called {
 		l.call(l.onWake)
 	}
 }
 
-// end is the end of a batch.
-func (l *Loop) end() {
-	for _, f := range l.posts.take() {
-		l.call(f)
+// turn does what comes behind the events of a batch, or of a part of it.
+func (l *Loop) turn() {
+	l.begin()
+	if l.posts.waits.Load() {
+		for _, f := range l.posts.take() {
+			l.call(f)
+		}
 	}
-	l.runAgain()
+	if len(l.again) > 0 {
+		l.runAgain()
+	}
 	l.call(l.endOfBatch)
-	l.register(l.settled)
-	l.settled = len(l.added)
-	l.yield()
-}
-
-// sleep reports whether the loop may wait until something happens. Then threads have to wake it.
-func (l *Loop) sleep() bool {
-	if len(l.again) > 0 || !l.wake.sleep() {
-		return false
+	if len(l.added) > 0 {
+		l.register(l.settled)
+		l.settled = len(l.added)
 	}
-	l.register(len(l.added))
-	l.settled = 0
-	return true
+	l.yield()
 }
 
 // call calls a posted function, or the one of OnWake or AtEndOfBatch.

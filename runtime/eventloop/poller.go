@@ -12,20 +12,14 @@ import (
 	gneterrors "github.com/panjf2000/gnet/v2/pkg/errors"
 	"github.com/panjf2000/gnet/v2/pkg/logging"
 	"github.com/panjf2000/gnet/v2/pkg/netpoll"
-	"github.com/panjf2000/gnet/v2/pkg/queue"
 	"golang.org/x/sys/unix"
 )
 
-// poller waits with gnet's, which does not tell where a batch ends: with the first event of one, endBehind has end called behind those
-// that are ready.
+// poller waits with gnet's, which does not tell where a batch ends: with the first event of one, endBehind has a function called behind
+// those that are ready.
 type poller struct {
 	gnet *netpoll.Poller
-	loop *Loop
 	own  descriptors // of gnet
-
-	task   queue.Func // end, for endBehind
-	events uint       // reported so far
-	begun  bool       // a batch has begun, and its end is on its way
 }
 
 // lookEvery is after how many events of a batch the loop looks whether threads have called: what they have finished does not
@@ -57,12 +51,14 @@ func (p *poller) wantRoom(fd int, want bool) error {
 // Failing, it is not watched.
 func (p *poller) remove(fd int) { _ = p.gnet.Delete(fd) }
 
-func (p *poller) run(l *Loop) error {
-	if p.loop == l {
-		p.goOn()
+// poll runs the poller. It returns nil after Stop and Leave.
+func (l *Loop) poll() error {
+	if l.end == nil {
+		l.end = l.endOfEvents
+	} else {
+		l.goOn()
 	}
-	p.loop, p.task = l, p.end
-	err := p.gnet.Polling(p.event)
+	err := l.poller.gnet.Polling(l.event)
 	if (l.stopped || l.left) && errors.Is(err, gneterrors.ErrEngineShutdown) {
 		return nil
 	}
@@ -71,54 +67,54 @@ func (p *poller) run(l *Loop) error {
 
 // goOn makes up for the events that Polling has dropped when it returned. Where a descriptor is modified, even to what it is, its
 // events are reported again (epoll_ctl(2)).
-func (p *poller) goOn() {
-	for _, w := range p.loop.watches {
+func (l *Loop) goOn() {
+	for _, w := range l.watches {
 		if w != nil && !w.waits {
-			_ = p.wantRoom(int(w.fd), w.room) // failing, it is not watched
+			_ = l.poller.wantRoom(int(w.fd), w.room) // failing, it is not watched
 		}
 	}
-	p.loop.wake.ring()
+	l.wake.ring()
 }
 
-// event is called by gnet's poller. Its error ends run.
-func (p *poller) event(fd int, e netpoll.IOEvent, flags netpoll.IOFlags) error {
-	l := p.loop
+// event is called by gnet's poller. Its error ends poll.
+func (l *Loop) event(fd int, e netpoll.IOEvent, flags netpoll.IOFlags) error {
 	wakes := fd == l.wake.fd
-	if wakes {
+	if wakes && endsByWake {
 		l.wake.drain()
 	}
-	if !p.begun && (l.stopped || l.left) {
+	if !l.begun && (l.stopped || l.left) {
 		return gneterrors.ErrEngineShutdown
 	}
 	if wakes && endsByWake {
-		return p.end(nil)
+		return l.endOfEvents(nil)
 	}
-	if !p.begun {
-		p.begun = true
-		p.endBehind()
+	if !l.begun {
+		l.begun = true
+		l.poller.endBehind(l.end, &l.wake)
 		l.begin()
 	}
-	if !wakes {
-		l.event(fd, readiness(e, flags))
+	if fd < len(l.watches) && l.watches[fd] != nil { // else it was removed in this batch, or wakes the loop
+		l.ready(l.watches[fd].handler, readiness(e, flags))
 	}
-	if p.events++; p.events%lookEvery == 0 && l.wake.isCalled() {
-		l.begin()
-		l.end()
+	if l.events++; l.events%lookEvery == 0 && l.wake.isCalled() {
+		l.turn()
 	}
 	return nil
 }
 
-// end is called at the end of a batch, as a task of gnet.
-func (p *poller) end(any) error {
-	l := p.loop
-	p.begun = false
-	l.begin()
-	l.end()
-	if l.stopped || l.left || !l.sleep() {
-		l.wake.ring() // for another batch
-	} else {
-		p.wait()
+// endOfEvents is called at the end of a batch, as a task of gnet.
+func (l *Loop) endOfEvents(any) error {
+	l.begun = false
+	l.turn()
+	if l.stopped || l.left || len(l.again) > 0 || !atomic.CompareAndSwapInt32(l.wake.waker.State, Awake, Asleep) {
+		l.wake.ring() // for another batch: threads that have called meanwhile have not woken the loop
+		return nil
 	}
+	if len(l.added) > 0 {
+		l.register(len(l.added))
+	}
+	l.settled = 0
+	l.poller.wait()
 	return nil
 }
 
@@ -284,9 +280,6 @@ func (w *Watch) Remove() {
 // runAgain gives handlers the turns that they have asked for. Handlers that ask once more have it after
 // the next batch.
 func (l *Loop) runAgain() {
-	if len(l.again) == 0 {
-		return
-	}
 	l.turns, l.again = l.again, l.turns[:0]
 	for i, w := range l.turns {
 		l.turns[i] = nil
@@ -330,20 +323,11 @@ func (w *wake) close() { closeEvent(w.fd, w.waker.Event) }
 // ring makes the descriptor an event.
 func (w *wake) ring() { writeEvent(w.waker.Event) }
 
-// sleep says that threads have to wake the loop from now on, or returns false if one has called.
-func (w *wake) sleep() bool {
-	return atomic.CompareAndSwapInt32(w.waker.State, Awake, Asleep)
-}
-
-// called says that threads need not wake the loop, and reports whether one has called.
-func (w *wake) called() bool {
-	return atomic.SwapInt32(w.waker.State, Awake) == Called
-}
-
 func (w *wake) isCalled() bool { return atomic.LoadInt32(w.waker.State) == Called }
 
 // posts are functions that other goroutines want to be called on the loop, in order.
 type posts struct {
+	waits  atomic.Bool // list has some
 	mu     sync.Mutex
 	list   []func()
 	spare  []func() // what take returned last
@@ -358,6 +342,7 @@ func (q *posts) add(f func(), w *Waker) bool {
 		return false
 	}
 	q.list = append(q.list, f)
+	q.waits.Store(true)
 	w.Wake()
 	return true
 }
@@ -366,9 +351,7 @@ func (q *posts) add(f func(), w *Waker) bool {
 func (q *posts) take() []func() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.list) == 0 {
-		return nil
-	}
+	q.waits.Store(false)
 	clear(q.spare) // functions hold memory
 	q.list, q.spare = q.spare[:0], q.list
 	return q.spare

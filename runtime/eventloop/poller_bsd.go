@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/panjf2000/gnet/v2/pkg/netpoll"
+	"github.com/panjf2000/gnet/v2/pkg/queue"
 	"golang.org/x/sys/unix"
 )
 
@@ -50,8 +51,8 @@ const endsByWake = true
 // BatchAllocations is how many objects the poller itself allocates for a batch.
 const BatchAllocations = 0
 
-// endBehind has end called behind the events that are ready.
-func (p *poller) endBehind() { p.loop.wake.ring() }
+// endBehind has the end of the batch come behind the events that are ready, as one of w.
+func (p *poller) endBehind(_ queue.Func, w *wake) { w.ring() }
 
 // wait does nothing: gnet waits.
 func (p *poller) wait() {}

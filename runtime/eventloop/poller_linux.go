@@ -105,7 +105,9 @@ const endsByWake = false
 const BatchAllocations = 1
 
 // endBehind has end called behind the events that gnet has taken and those that are ready now: there it runs tasks.
-func (p *poller) endBehind() { _ = p.gnet.Trigger(queue.HighPriority, p.task, nil) } // failing, the descriptor was closed: see intact
+func (p *poller) endBehind(end queue.Func, _ *wake) {
+	_ = p.gnet.Trigger(queue.HighPriority, end, nil) // failing, the descriptor was closed: see intact
+}
 
 // wait waits until there are events, so that gnet finds some, whenever it looks. Otherwise it would call Gosched before it waits by
 // itself, which has another thread take the loop over, or, if that is tied to its thread, give it back.

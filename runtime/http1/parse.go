@@ -123,6 +123,9 @@ func orDefault(v, def int) int {
 	return v
 }
 
+// HasBody reports whether a body follows the head.
+func (r *Request) HasBody() bool { return r.Body == Chunked || r.Length > 0 }
+
 // Parse reads a request head from the start of buf. On success it returns how
 // many bytes the head takes, at most two empty lines before it included (RFC
 // 9112 §2.2), and fills in r; spans count from the first byte of the method,

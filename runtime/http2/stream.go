@@ -56,7 +56,7 @@ func (c *Conn) open(b *headerBlock) {
 	st.credit, st.window, st.target = c.initial, initialWindow, initialWindow
 	st.missing, st.ended, st.extended = -1, b.end, b.pseudo&hasProtocol != 0
 	c.streams[b.id] = st
-	c.conn.Stamp = s.Now()
+	c.conn.Stamp = s.Set.Now()
 	c.client.Arrived()
 	s.head = s.head[:0]
 	b.check()
@@ -97,7 +97,6 @@ func (c *Conn) open(b *headerBlock) {
 	}
 	r.Head = s.head
 	st.x = s.New(c.client, st)
-	st.x.Begin(r)
 	c.counts(st.x)
 	st.x.Decide()
 }
@@ -154,7 +153,7 @@ func (c *Conn) forget(st *stream) {
 		c.gather, c.gathered = nil, c.gathered[:0]
 	}
 	if len(c.streams) == 0 {
-		c.conn.Stamp = c.s.Now()
+		c.conn.Stamp = c.s.Set.Now()
 	}
 }
 
@@ -217,11 +216,6 @@ func (c *Conn) wasReset(id uint32) bool {
 	return false
 }
 
-// Below, Broken and Internal implement sites.Carrier.
-func (st *stream) Below() *conn.Conn { return st.c.conn }
-func (st *stream) Broken() bool      { return st.c.closed }
-func (st *stream) Internal() bool    { return false }
-
 // Submitting implements sites.Carrier.
 func (st *stream) Submitting(x *sites.Exchange, a sites.Answerer) {
 	if len(st.c.streams) > fewStreams && !a.Bulky {
@@ -254,7 +248,7 @@ func (st *stream) Wake(*sites.Exchange) {
 }
 
 // BesideDone implements sites.Carrier.
-func (st *stream) BesideDone(*sites.Exchange, bool) { st.c.conn.Stamp = st.c.s.Now() }
+func (st *stream) BesideDone(*sites.Exchange, bool) { st.c.conn.Stamp = st.c.s.Set.Now() }
 
 // Deferred implements sites.Carrier.
 func (st *stream) Deferred(x *sites.Exchange) {
@@ -282,7 +276,7 @@ func (c *Conn) resumeDeferred() {
 		}
 		st := c.streams[c.deferred[0]]
 		c.deferred = c.deferred[1:]
-		if st != nil && st.x != nil && st.x.IsDeferred() {
+		if st != nil && st.x != nil {
 			c.resumed = st.id
 			st.x.ResumeDeferred()
 		}
@@ -395,7 +389,7 @@ func (st *stream) loaded(piece []byte, err error) {
 		st.data = piece
 		st.offset += int64(len(piece))
 		st.count -= int64(len(piece))
-		st.stamp = c.s.Now()
+		st.stamp = c.s.Set.Now()
 		c.enqueue(st)
 	}
 	c.pump()

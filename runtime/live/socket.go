@@ -208,7 +208,6 @@ func (s *Socket) Input(data []byte) {
 	case c.Paused() && !c.Stopped():
 		c.Unpause()
 	}
-	s.all.host.Delivered()
 }
 
 // EOF implements conn.Protocol. A client may end its side with its close frame, as Chromium does over HTTP/2: the answer is still to be sent.

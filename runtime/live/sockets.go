@@ -28,9 +28,6 @@ type SocketHost interface {
 	// Full reports whether there are as many clients as there may be.
 	Full() bool
 
-	// Delivered is called when input was given to handlers, which the server passes on at once if it is much.
-	Delivered()
-
 	// Flush passes on at once what handlers were given.
 	Flush()
 

@@ -83,7 +83,9 @@ func (t *Table) Decide(d *Decision, r Request) {
 	d.Outcome, d.Status, d.Fields, d.Text, d.Fault, d.Cert = Found, 0, nil, "", "", ""
 	d.Mount, d.Script, d.rounds, d.Rewritten = -1, 0, 0, false
 	ok := d.canonical()
-	d.below(r.Root)
+	if d.Root, d.Hidden = len(r.Root), false; r.Root != "" {
+		d.below(r.Root)
+	}
 	if r.Index != "" {
 		d.Path, d.Resolved = append(bytes.Clone(d.Path), r.Index...), nil
 	}
@@ -151,8 +153,7 @@ func (d *Decision) canonical() bool {
 
 // below puts root before the path, if a proxy has taken it off.
 func (d *Decision) below(root string) {
-	d.Root, d.Hidden = len(root), false
-	if root == "" || http1.IsBelow(d.Path, root) {
+	if http1.IsBelow(d.Path, root) {
 		return
 	}
 	d.Hidden = true
@@ -162,14 +163,6 @@ func (d *Decision) below(root string) {
 		d.scratch.outerResolved = append(append(d.scratch.outerResolved[:0], root...), d.Resolved...)
 		d.Resolved = d.scratch.outerResolved
 	}
-}
-
-// own is the path without Root; the root itself is asked for with or without a slash.
-func (d *Decision) own() []byte {
-	if d.Root > 0 && len(d.Path) == d.Root {
-		return slash
-	}
-	return d.Path[d.Root:]
 }
 
 // host returns the host and port that the client asked for, or nothing.
@@ -189,12 +182,16 @@ func (d *Decision) follow() {
 	site := &d.table.sites[d.Site]
 	for d.Mount++; d.Mount < len(site.mounts); d.Mount++ {
 		m := &site.mounts[d.Mount]
-		script, ok := m.fits(d.own())
+		own := d.Path[d.Root:] // the root itself is asked for with or without a slash
+		if d.Root > 0 && len(own) == 0 {
+			own = slash
+		}
+		script, ok := m.fits(own)
 		if !ok || m.Plain && d.request.From.Client().Scheme == "https" {
 			continue
 		}
 		d.Script = d.Root + script
-		if !d.pass(&m.Guard) || !d.enter() {
+		if m.guarded && !d.pass(&m.Guard) || !d.enter() {
 			return
 		}
 	}
@@ -233,10 +230,10 @@ func (d *Decision) enter() bool {
 	return false
 }
 
-// Asked returns the path for an application: if resolved, with the empty segments that the client has
+// Asked returns the path for an application with the empty segments that the client has
 // sent, unless what the mount stands at would read differently with them.
-func (d *Decision) Asked(resolved bool) []byte {
-	if resolved && d.Resolved != nil && bytes.HasPrefix(d.Resolved, d.Path[:d.Script]) {
+func (d *Decision) Asked() []byte {
+	if d.Resolved != nil && bytes.HasPrefix(d.Resolved, d.Path[:d.Script]) {
 		return d.Resolved
 	}
 	return d.Path

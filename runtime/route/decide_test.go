@@ -135,7 +135,7 @@ func TestKeep(t *testing.T) {
 			table.Decide(&d, r)
 			for {
 				if d.Outcome != kept.Outcome || d.Mount != kept.Mount || d.Status != kept.Status || d.Script != kept.Script ||
-					string(d.Path) != string(kept.Path) || string(d.Asked(true)) != string(kept.Asked(true)) || string(d.Head) != string(kept.Head) {
+					string(d.Path) != string(kept.Path) || string(d.Asked()) != string(kept.Asked()) || string(d.Head) != string(kept.Head) {
 					t.Errorf("%q below %q: outcome %d, mount %d, path %q, head %q, but kept %d, %d, %q, %q", head, root,
 						d.Outcome, d.Mount, d.Path, d.Head, kept.Outcome, kept.Mount, kept.Path, kept.Head)
 				}

@@ -63,6 +63,11 @@ type Guard struct {
 	Password bool // the client has to log in
 }
 
+// restricts reports whether g does not admit all.
+func (g *Guard) restricts() bool {
+	return len(g.Allow)+len(g.Deny)+len(g.Methods) > 0 || g.Cert.Authorities != "" || g.Password
+}
+
 // Table is what Decide looks requests up in. It belongs to one goroutine.
 type Table struct {
 	sites []site
@@ -79,6 +84,7 @@ type compiled struct {
 	Mount
 	pattern namePattern
 	having  namePattern
+	guarded bool // its Guard does not admit all
 }
 
 // New returns the table of sites, at least one. strict refuses hosts that no site names. The error
@@ -96,7 +102,7 @@ func New(sites []Site, strict bool) (*Table, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%q is not a file name pattern: %w", m.Having, err)
 			}
-			t.sites[i].mounts[k] = compiled{m, pattern, having}
+			t.sites[i].mounts[k] = compiled{m, pattern, having, m.Guard.restricts()}
 		}
 	}
 	var err error
@@ -140,21 +146,17 @@ func (m *compiled) fits(path []byte) (script int, ok bool) {
 			return end, true
 		}
 	}
-	return scriptLen(m.Prefix, path), true
-}
-
-// scriptLen returns the length of SCRIPT_NAME: prefix, back to the end of a segment of path and
-// without a slash at its end, because PATH_INFO is empty or begins with a slash (PEP 3333).
-func scriptLen(prefix string, path []byte) int {
-	n := len(prefix)
-	if n > 0 && prefix[n-1] != '/' && (len(path) == n || path[n] == '/') {
-		return n
+	// SCRIPT_NAME is the prefix, back to the end of a segment of path and without a slash at its end, because PATH_INFO is empty or begins
+	// with a slash (PEP 3333).
+	n := len(m.Prefix)
+	if n > 0 && m.Prefix[n-1] != '/' && (len(path) == n || path[n] == '/') {
+		return n, true
 	}
-	n = max(0, strings.LastIndexByte(prefix, '/'))
-	for n > 0 && prefix[n-1] == '/' {
+	n = max(0, strings.LastIndexByte(m.Prefix, '/'))
+	for n > 0 && m.Prefix[n-1] == '/' {
 		n--
 	}
-	return n
+	return n, true
 }
 
 // check returns the status that a client is refused with, and the text of a refusal because of its certificate. 0: it may ask, as far

@@ -25,9 +25,8 @@ func accountOf(p *exchange.Peer) string {
 	return auth.Network(p.Addr)
 }
 
-// Arrived says that a request has come, and Delivered that input was used: requests may have been started.
-func (c *Conn) Arrived()   { c.s.host.Arrived(c) }
-func (c *Conn) Delivered() { c.s.host.Delivered() }
+// Arrived says that a request has come.
+func (c *Conn) Arrived() { c.s.host.Arrived(c) }
 
 // Gone implements conn.Protocol.
 func (c *Conn) Gone() { c.s.host.Gone(c) }
@@ -49,6 +48,9 @@ func (c *Conn) Refuse() { c.proxy, c.Counts = nil, conn.Reject }
 func (c *Conn) Client() *exchange.Peer {
 	if c.proxy != nil && c.proxy.trusted {
 		return c.proxy.peer
+	}
+	if c.peer != nil {
+		return c.peer
 	}
 	return c.direct()
 }

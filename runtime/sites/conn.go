@@ -108,24 +108,13 @@ func (c *Conn) Dismiss() {
 	c.Finish()
 }
 
-// append puts x behind the exchanges of c.
-func (c *Conn) append(x *Exchange) {
-	if c.first == nil {
-		c.first = x
-	} else {
-		c.last.Next = x
-	}
-	c.last = x
-	c.active++
-}
-
 // shift takes the first exchange of c out of its list.
 func (c *Conn) shift() {
 	x := c.first
 	if x.Bulky {
 		c.bulky--
 	}
-	if x.IsDeferred() {
+	if x.deferred {
 		c.deferred--
 	}
 	c.first = x.Next
@@ -139,15 +128,16 @@ func (c *Conn) shift() {
 // tick is how exact deadlines are, in nanoseconds.
 const tick = eventloop.Tick
 
-// settle closes c if its last response is out.
-func (c *Conn) settle() {
+// Flushed implements conn.Protocol: it closes c if its last response is out.
+func (c *Conn) Flushed() {
 	s := c.s
 	switch {
-	case c.Busy() || c.Gathers() || c.WaitsForAgain() && !s.Draining():
-	case s.Draining() && (c.state == StateReady || c.state == StateWaiting):
+	case c.state == StateReady && !s.draining && !c.Half(): // the usual case
+	case c.Busy() || c.Gathers() || c.WaitsForAgain() && !s.draining:
+	case s.draining && (c.state == StateReady || c.state == StateWaiting):
 		c.setState(StateEnding) // its head, sent before, said that it stays open
 		c.Finish()
-	case s.Draining() && c.skipping():
+	case s.draining && c.skipping():
 		c.endSkip()
 	case c.state == StateEnding:
 		c.Finish()
@@ -204,7 +194,7 @@ func (c *Conn) Drain(retire bool) {
 	switch {
 	case retire:
 		if idle && (c.state == StateReady || c.state == StateNew) {
-			c.Stamp = s.Now()
+			c.Stamp = s.Set.Now()
 		}
 	case idle && (c.state == StateReady || c.state == StateNew || c.state == StateHead):
 		c.Close("the server is shutting down")
@@ -246,21 +236,21 @@ func (c *Conn) Deadline() int64 {
 	s := c.s
 	switch {
 	case c.Half() && c.undecided && c.last.Patient:
-		return s.Now() + int64(halfTimeout) // the server has it wait
+		return s.Set.Now() + int64(halfTimeout) // the server has it wait
 	case c.Half() && !c.Writing():
 		return c.Stamp + int64(halfTimeout)
 	case c.Half():
-		return s.Now() + int64(halfTimeout) // a transfer
+		return s.Set.Now() + int64(halfTimeout) // a transfer
 	case c.state == StateNew || c.state == StateHead:
 		limit := int64(s.Config.HeadTimeout)
-		if s.Leaving() && c.state == StateNew {
+		if s.leaving && c.state == StateNew {
 			limit = min(limit, int64(s.Config.KeepAlive))
 		}
 		return c.Stamp + tick + limit // a stamp is up to a tick old
 	case c.state == StateBody:
 		return c.bodyDeadline()
 	case c.Busy():
-		return s.Now() + int64(s.Config.KeepAlive) // no timeout; a transfer has its own
+		return s.Set.Now() + int64(s.Config.KeepAlive) // no timeout; a transfer has its own
 	}
 	return c.Stamp + tick + int64(s.Config.KeepAlive)
 }

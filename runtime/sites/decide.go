@@ -17,10 +17,6 @@ import (
 // goes on here.
 func (s *Server) decide(x *Exchange) {
 	q := x.req
-	if !q.Of(s.table.route) { // made before Use
-		q.missed = nil
-		s.route(x)
-	}
 	for {
 		s.settleRules(x)
 		switch q.Outcome {
@@ -35,7 +31,9 @@ func (s *Server) decide(x *Exchange) {
 				return
 			}
 			if q.mount.Handler != nil {
-				s.note(x)
+				if s.timed {
+					s.note(x)
+				}
 				s.admit(x)
 				return
 			}
@@ -85,29 +83,21 @@ func (s *Server) refuseRouted(x *Exchange) {
 
 // startWith has x, which was decided about, answered by source.
 func (s *Server) startWith(source exchange.Source, x *Exchange) {
-	s.note(x)
-	x.req.ask()
-	if x.Req.Peer = x.peer; x.peer == nil {
-		x.Req.Peer = x.Client()
+	if s.timed {
+		s.note(x)
 	}
-	x.Start(source)
-}
-
-// dispatch begins to decide about x, whose head has arrived.
-func (s *Server) dispatch(x *Exchange) {
-	q := x.req
-	if s.override != nil && q.wantsHTML() && (!s.override.local || http1.LocalHost(string(q.parsed.Host.In(q.Head))) && q.parsed.Authority.Len == 0) {
-		s.startWith(s.override, x)
-		return
-	}
-	s.route(x)
-	s.decide(x)
+	x.ask()
+	x.Source = source
+	x.Carrier.SkipBody(x)
+	source.Start(&x.Exchange)
 }
 
 // route asks the table where x goes.
 func (s *Server) route(x *Exchange) {
 	q, c := x.req, x.client
-	s.dropForged(x)
+	if q.parsed.Forwarded || s.table.users {
+		s.dropForged(x)
+	}
 	r := route.Request{Parsed: &q.parsed, Head: q.Head, From: x, Index: q.index}
 	if p := c.proxy; p != nil {
 		if s.applyForwarded(x); p.trusted {
@@ -165,6 +155,11 @@ func (s *Server) Override(status int, page []byte, local bool) {
 	}
 }
 
+// stands reports whether p answers q.
+func (p *overridePage) stands(q *request) bool {
+	return q.wantsHTML() && (!p.local || http1.LocalHost(string(q.parsed.Host.In(q.Head))) && q.parsed.Authority.Len == 0)
+}
+
 var noStore = []byte("Cache-Control: no-store\r\n")
 
 // Start implements exchange.Source.
@@ -202,10 +197,10 @@ func (s *notFoundCache) add(path []byte, now int64) {
 // skipsFileMount reports whether the files of its mount are known to have nothing for x.
 func (s *Server) skipsFileMount(x *Exchange) bool {
 	q := x.req
-	if q.hasBody() || string(q.parsed.Method.In(q.Head)) != "GET" && !q.parsed.Head {
+	if q.parsed.HasBody() || string(q.parsed.Method.In(q.Head)) != "GET" && !q.parsed.Head {
 		return true
 	}
-	return slices.Contains(q.missed, q.mount) || q.mount.missing.has(q.Path[q.Script:], s.Now())
+	return slices.Contains(q.missed, q.mount) || q.mount.missing.has(q.Path[q.Script:], s.Set.Now())
 }
 
 // While an application loads, its mounts are Pending: what the configuration says of them holds already (who may ask, passwords,
@@ -214,7 +209,7 @@ func (s *Server) skipsFileMount(x *Exchange) bool {
 
 // await has x, whose mount is Pending, wait.
 func (s *Server) await(x *Exchange) {
-	now := s.Now()
+	now := s.Set.Now()
 	if x.until == 0 {
 		wait := s.Config.StartWait
 		if x.req.loadsPage() {
@@ -242,14 +237,14 @@ func (s *Server) unready(x *Exchange) exchange.Reply {
 	case s.gaveUp:
 		return exchange.Reply{Status: 503, Fields: retryAfter, Text: "the application failed to start"}
 	case x.req.loadsPage():
-		return refusal.Starting(time.Duration(s.Now()))
+		return refusal.Starting(time.Duration(s.Set.Now()))
 	}
 	return exchange.Reply{Status: 503, Fields: retryAfter, Text: "the application is starting"}
 }
 
 // loadsPage reports whether a browser asks for a page, which it can ask for again.
 func (q *request) loadsPage() bool {
-	return string(q.parsed.Method.In(q.Head)) == "GET" && !q.hasBody() && !q.parsed.Upgrade && q.wantsHTML()
+	return string(q.parsed.Method.In(q.Head)) == "GET" && !q.parsed.HasBody() && !q.parsed.Upgrade && q.wantsHTML()
 }
 
 // replaced lets everything go on that waits for other sites, and counts what the former ones have begun.
@@ -292,7 +287,7 @@ func (s *Server) Tick() {
 	if !s.table.pending {
 		return
 	}
-	now := s.Now()
+	now := s.Set.Now()
 	for x := range s.begun() {
 		if x.Patient && now >= x.until {
 			x.goOn()

@@ -132,28 +132,21 @@ func (s *Server) New(client *Conn, c Carrier) *Exchange {
 	return x
 }
 
-// Begin makes x, which is new, the exchange of r, of which there is the head.
-func (x *Exchange) Begin(r *exchange.Request) {
-	x.Req = r
-	x.Version = r.Parsed.Version
-	x.IsHead = r.Parsed.Head
-	x.trailers = r.Parsed.Trailers
-	x.KeepAlive = r.Parsed.KeepAlive
-	x.Safe = r.Parsed.Safe
-	x.Received = int64(len(r.Head))
-}
-
 // End ends an exchange for good.
 func (x *Exchange) End() {
 	s := x.s
-	x.giveFile()
+	if x.hasFile {
+		x.giveFile()
+	}
 	if s.timed {
 		s.account(x)
 	}
 	if x.began != 0 {
 		s.metrics.End(x.began, x.counts, x.Out.Status)
 	}
-	x.leaveSocket()
+	if x.socket != nil {
+		x.leaveSocket()
+	}
 	if x.former {
 		s.former--
 	}
@@ -192,16 +185,6 @@ func (s *Server) Active() int {
 		n--
 	}
 	return n
-}
-
-// Admit has x, which is being decided about, answered by a, when its body has arrived.
-func (x *Exchange) Admit(a Answerer) { x.Carrier.Admit(x, a) }
-
-// Start has x, which is being decided about, answered by source, which takes no body.
-func (x *Exchange) Start(source exchange.Source) {
-	x.Source = source
-	x.Carrier.SkipBody(x)
-	source.Start(&x.Exchange)
 }
 
 // Submit hands x over to a. Size and Body of its request are set.
@@ -252,8 +235,13 @@ func (x *Exchange) Waits() bool {
 
 // GoOn has x, which was suspended and does not wait any more, decided about again.
 func (x *Exchange) GoOn() {
+	s, q := x.s, x.req
 	x.phase = deciding
-	x.s.decide(x)
+	if !q.Of(s.table.route) { // it was made before Use
+		q.missed = nil
+		s.route(x)
+	}
+	s.decide(x)
 }
 
 // Hold keeps a part of x until its turn comes.
@@ -293,7 +281,7 @@ func (x *Exchange) PartWaits(p *exchange.Part, left int) *conn.Unsent {
 	if x.unsent == nil {
 		x.unsent = new(conn.Unsent)
 	}
-	x.s.Set.Unsent.Add(x.unsent, x, p.Body, left, x.s.Now())
+	x.s.Set.Unsent.Add(x.unsent, x, p.Body, left, x.s.Set.Now())
 	return x.unsent
 }
 
@@ -315,12 +303,12 @@ func (x *Exchange) Deferred() {
 	x.Carrier.Deferred(x)
 }
 
-// IsDeferred reports whether the source of x has put off its response. ResumeDeferred has it begin.
-func (x *Exchange) IsDeferred() bool { return x.deferred }
-
+// ResumeDeferred has the source of x begin, if it has put off its response.
 func (x *Exchange) ResumeDeferred() {
-	x.deferred = false
-	x.Source.(exchange.Pacer).Resume(&x.Exchange)
+	if x.deferred {
+		x.deferred = false
+		x.Source.(exchange.Pacer).Resume(&x.Exchange)
+	}
 }
 
 // Refuse answers x, which is being decided about, without a source.
@@ -471,7 +459,7 @@ func (x *Exchange) besideDone(done func(gone bool), bug bool) {
 }
 
 // Wall implements exchange.Server.
-func (x *Exchange) Wall() int64 { return x.s.Set.Start().UnixNano() + x.s.Now() }
+func (x *Exchange) Wall() int64 { return x.s.Set.Start().UnixNano() + x.s.Set.Now() }
 
 // Release gives a part of x back. With the last one x ends.
 func (x *Exchange) Release(p *exchange.Part) {
@@ -593,7 +581,7 @@ func (x *Exchange) Decline(index string) bool {
 	s, q := x.s, x.req
 	switch {
 	case index == "":
-		q.mount.missing.add(q.Path[q.Script:], s.Now())
+		q.mount.missing.add(q.Path[q.Script:], s.Set.Now())
 		q.missed = append(q.missed, q.mount)
 		q.Skip()
 	case q.index != "":

@@ -19,14 +19,8 @@ const (
 	MaxPending = 64 << 10
 )
 
-// Input implements conn.Protocol.
+// Input implements conn.Protocol: it takes new input, or nil to go on with the pending input.
 func (c *Conn) Input(data []byte) {
-	c.received(data)
-	c.s.host.Delivered()
-}
-
-// received takes new input, or nil to go on with the pending input.
-func (c *Conn) received(data []byte) {
 	switch c.state {
 	case StateBody:
 		switch {
@@ -67,7 +61,7 @@ func (c *Conn) received(data []byte) {
 			c.Unpause()
 		}
 	}
-	c.settle()
+	c.Flushed()
 }
 
 // reading reports whether more requests are wanted from c.
@@ -90,7 +84,7 @@ func (c *Conn) consume(buf []byte) (n int) {
 	s := c.s
 	if c.undecided {
 		c.undecided = false
-		c.Stamp = s.Now()
+		c.Stamp = s.Set.Now()
 		s.rest = buf
 		c.last.GoOn()
 		if n = len(buf) - c.leftOver(); c.state != StateReady {
@@ -121,7 +115,7 @@ func (c *Conn) next(buf []byte) (used int, again bool) {
 		if err == http1.ErrNeedMore {
 			c.resume, req.Resume = req.Resume, http1.Resume{}
 			if c.state != StateHead {
-				c.Stamp = s.Now()
+				c.Stamp = s.Set.Now()
 				c.setState(StateHead)
 			}
 			return 0, false
@@ -129,17 +123,17 @@ func (c *Conn) next(buf []byte) (used int, again bool) {
 		c.malformed(buf, err)
 		return len(buf), false
 	}
-	c.Stamp = s.Now()
+	c.Stamp = s.Set.Now()
 	if c.state != StateReady {
 		c.setState(StateReady)
 		s.host.Arrived(c)
 	}
-	if !c.canPipeline(req) {
+	if c.Busy() && !c.canPipeline(req) {
 		c.setState(StateWaiting)
 		return 0, false
 	}
 	r.Head = buf[n-req.HeadLen : n]
-	x := c.NewExchange(r)
+	x := c.NewExchange()
 	s.rest = buf[n:]
 	x.Decide()
 	return len(buf) - c.leftOver(), c.state == StateReady
@@ -156,21 +150,21 @@ func (c *Conn) leftOver() (n int) {
 }
 
 // canPipeline reports whether a request may be worked on while those before
-// it are: RFC 9112 §9.3.2 allows that if all of them are safe.
+// it, of which there is one at least, are: RFC 9112 §9.3.2 allows that if all of them are safe.
 func (c *Conn) canPipeline(req *http1.Request) bool {
-	if !c.Busy() {
-		return true
-	}
-	return req.Safe && !c.Writing() && c.last.Safe && c.active < MaxActive && c.bulky <= MaxAhead && !hasBody(req)
+	return req.Safe && !c.Writing() && c.last.Safe && c.active < MaxActive && c.bulky <= MaxAhead && !req.HasBody()
 }
 
-func hasBody(req *http1.Request) bool { return req.Body == http1.Chunked || req.Length > 0 }
-
-// NewExchange puts an exchange for r, of which there is the head, behind those of c, which is attached.
-func (c *Conn) NewExchange(r *exchange.Request) *Exchange {
+// NewExchange puts an exchange behind those of c, which is attached.
+func (c *Conn) NewExchange() *Exchange {
 	x := c.s.New(c, c)
-	x.Begin(r)
-	c.append(x)
+	if c.first == nil {
+		c.first = x
+	} else {
+		c.last.Next = x
+	}
+	c.last = x
+	c.active++
 	return x
 }
 
@@ -231,14 +225,14 @@ func (c *Conn) collectBody(x *Exchange, a Answerer) {
 		return
 	}
 	b := new(framedBody)
-	b.Begin(req, x.MaxBody, s.Now())
+	b.Begin(req, x.MaxBody, s.Set.Now())
 	b.Collect(x, a)
 	c.body = b
 	if req.Expect100 && len(s.rest) == 0 {
 		c.Use()
 		s.Set.Buf = append(s.Set.Buf, http1.Continue...)
 	}
-	c.Stamp = s.Now()
+	c.Stamp = s.Set.Now()
 	c.setState(StateBody)
 	s.rest = c.collect(s.rest)
 }
@@ -248,7 +242,7 @@ func (c *Conn) collectBody(x *Exchange, a Answerer) {
 func (c *Conn) collect(data []byte) (rest []byte) {
 	s := c.s
 	b := c.body
-	c.Stamp = s.Now()
+	c.Stamp = s.Set.Now()
 	piece, rest, whole, err := b.Decode(data)
 	if err == nil {
 		err = b.Store(piece, s.Config.SpoolSize)
@@ -296,19 +290,19 @@ func (c *Conn) bodyDeadline() int64 {
 		return c.body.WaitsUntil(s.Config.BodyTimeout)
 	}
 	if c.Stopped() || c.body.Expects { // the delay is not the client's
-		return s.Now() + int64(bodyLook)
+		return s.Set.Now() + int64(bodyLook)
 	}
-	if c.body.TooSlow(s.Now(), s.Config.BodyTimeout, s.Config.BodyRate) {
-		return s.Now()
+	if c.body.TooSlow(s.Set.Now(), s.Config.BodyTimeout, s.Config.BodyRate) {
+		return s.Set.Now()
 	}
-	return min(c.Stamp+int64(s.Config.BodyTimeout), s.Now()+int64(bodyLook))
+	return min(c.Stamp+int64(s.Config.BodyTimeout), s.Set.Now()+int64(bodyLook))
 }
 
 // Admit implements Carrier.
 func (c *Conn) Admit(x *Exchange, a Answerer) {
 	s, r, req := c.s, x.Req, x.Req.Parsed
 	size := int64(0)
-	if hasBody(req) {
+	if req.HasBody() {
 		if req.Body == http1.Chunked || req.Length > int64(len(s.rest)) {
 			if a.Streams {
 				c.streamBody(x, a)
@@ -350,7 +344,7 @@ func (c *Conn) Submitting(x *Exchange, a Answerer) {
 func (c *Conn) SkipBody(x *Exchange) {
 	s, req := c.s, x.Req.Parsed
 	switch {
-	case !hasBody(req):
+	case !req.HasBody():
 	case req.Body == http1.Sized && req.Length <= int64(len(s.rest)):
 		s.rest = s.rest[req.Length:]
 		x.Received += req.Length
@@ -374,7 +368,7 @@ func (c *Conn) BesideDone(_ *Exchange, decided bool) {
 	if decided {
 		c.undecided = false
 	}
-	c.Stamp = c.s.Now()
+	c.Stamp = c.s.Set.Now()
 }
 
 // waits reports whether the input behind the active exchanges of c has to wait.
@@ -405,7 +399,7 @@ func (c *Conn) Credited(x *Exchange, _ int64, more bool) {
 // is not the client's.
 func (c *Conn) pauseReading() {
 	if c.Stop(conn.HeedReset) && c.body != nil {
-		c.body.Pause(c.s.Now())
+		c.body.Pause(c.s.Set.Now())
 	}
 }
 
@@ -413,7 +407,7 @@ func (c *Conn) pauseReading() {
 // wanted.
 func (c *Conn) resumeReading() {
 	if c.Stopped() && c.body != nil {
-		c.body.Resume(c.s.Now())
+		c.body.Resume(c.s.Set.Now())
 	}
 	c.Continue()
 	if c.reading() && len(c.Pending()) > 0 {

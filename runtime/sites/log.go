@@ -13,11 +13,17 @@ import (
 	"fapws/runtime/metrics"
 )
 
-// Decide finds out what answers x, whose Req has a head, and begins that: it ends with one of Admit, Start, Refuse, Suspend and AwaitTurn.
+// Decide makes x, which is new, the exchange of the request of Server.Request, of which there is the head, finds out what answers it, and begins that: it ends with one of Carrier.Admit, Start,
+// Refuse, Suspend and AwaitTurn.
 func (x *Exchange) Decide() {
 	s, q := x.s, x.s.next
 	s.begins(x, q)
-	s.dispatch(x)
+	if s.override != nil && s.override.stands(q) {
+		s.startWith(s.override, x)
+	} else {
+		s.route(x)
+		s.decide(x)
+	}
 	if !q.kept {
 		if q.reset(); x.req == q {
 			x.req, x.Req = nil, nil
@@ -48,9 +54,11 @@ func (s *Server) record() *logfile.Record {
 	return e
 }
 
-// edits returns changes of the head of the response to x.
-func (x *Exchange) edits() exchange.Edits {
-	edits := x.rules.edits()
+// edits returns changes of the head of the response to x, which has rules or a renewal.
+func (x *Exchange) edits() (edits exchange.Edits) {
+	if x.rules != nil {
+		edits = x.rules.headers
+	}
 	if x.renewal != nil {
 		edits = append(edits[:len(edits):len(edits)], x.renewal)
 	}
@@ -67,9 +75,12 @@ func (x *Exchange) Upgrade(p *exchange.Part) (taken bool) {
 	return x.socket != nil && x.acceptSocket(p)
 }
 
-// begins notes that the request q of x has arrived.
+// begins makes x, which is new, the exchange of q, of which there is the head.
 func (s *Server) begins(x *Exchange, q *request) {
-	c := x.client
+	r, parsed := &q.handed, &q.parsed
+	x.Req, x.req, q.Head = r, q, r.Head
+	x.Version, x.IsHead, x.trailers, x.KeepAlive, x.Safe = parsed.Version, parsed.Head, parsed.Trailers, parsed.KeepAlive, parsed.Safe
+	x.Received = int64(len(r.Head))
 	if s.served++; s.served == int64(s.Config.MaxRequests) && s.Config.OnMaxRequests != nil {
 		go s.Config.OnMaxRequests()
 	}
@@ -78,11 +89,11 @@ func (s *Server) begins(x *Exchange, q *request) {
 	}
 	if s.Config.Trace {
 		q.trace(s.tracer, x.traced())
+		q.Head = r.Head
 	}
-	q.Head, x.req = x.Req.Head, q
 	if s.timed {
-		q.time, q.earlier = time.Now(), c.requests
-		c.requests++
+		q.time, q.earlier = time.Now(), x.client.requests
+		x.client.requests++
 	}
 }
 

@@ -89,20 +89,6 @@ func (q *request) trace(t *http1.Tracer, id *http1.TraceID) {
 	r.Head, r.Traced = q.traced, true
 }
 
-// ask puts the decision into the request that a source gets.
-func (q *request) ask() *exchange.Request {
-	r := &q.handed
-	r.Head = q.Head
-	if m := q.mount; m != nil {
-		r.Mount, r.Root, r.Prefix, r.Script = m.Index, q.Root, q.Root+len(m.Prefix), q.Script
-		r.Path, r.Routed = q.Asked(m.Resolved), q.Rewritten
-	}
-	return r
-}
-
-// hasBody reports whether a body follows the head.
-func (q *request) hasBody() bool { return q.parsed.Body == http1.Chunked || q.parsed.Length > 0 }
-
 // wantsHTML reports whether the client is a browser.
 func (q *request) wantsHTML() bool { return refusal.WantsHTML(&q.parsed, q.Head) }
 
@@ -119,7 +105,8 @@ func (q *request) credentials() []byte {
 // admit has x, which is for an application, answered by its mount.
 func (s *Server) admit(x *Exchange) {
 	q, m := x.req, x.req.mount
-	r := s.ask(x)
+	r := x.ask()
+	x.peer = r.Peer
 	if (m.WebSocket || m.Tunnels) && q.parsed.UpgradeTo.Len > 0 && wantsWebSocket(x) {
 		s.handshake(x)
 		return
@@ -143,17 +130,25 @@ func (s *Server) admit(x *Exchange) {
 			return
 		}
 	}
-	x.html = m.Streams && q.hasBody() && q.wantsHTML()
-	x.Admit(m.answerer())
+	x.html = m.Streams && q.parsed.HasBody() && q.wantsHTML()
+	x.Carrier.Admit(x, m.answerer)
 }
 
 // ask puts together the request that the source of x gets.
-func (s *Server) ask(x *Exchange) *exchange.Request {
-	r, c := x.req.ask(), x.client
-	if x.peer == nil {
-		x.peer = x.Client()
+func (x *Exchange) ask() *exchange.Request {
+	q, c := x.req, x.client
+	r := &q.handed
+	r.Head = q.Head
+	if m := q.mount; m != nil {
+		r.Mount, r.Root, r.Prefix, r.Script = m.Index, q.Root, q.Root+len(m.Prefix), q.Script
+		r.Path, r.Routed = q.Path, q.Rewritten
+		if m.Resolved && q.Resolved != nil {
+			r.Path = q.Asked()
+		}
 	}
-	r.Peer = x.peer
+	if r.Peer = x.peer; r.Peer == nil {
+		r.Peer = x.Client()
+	}
 	if x.rules != nil {
 		r.ErrorLog = x.rules.number
 	}
@@ -167,5 +162,5 @@ func (s *Server) ask(x *Exchange) *exchange.Request {
 // WebSocket (RFC 6455 §4.1).
 func wantsDetachedSocket(x *Exchange) bool {
 	req := &x.req.parsed
-	return req.Version > http1.HTTP10 && !x.req.hasBody() && string(req.Method.In(x.req.Head)) == "GET" && wantsWebSocket(x)
+	return req.Version > http1.HTTP10 && !x.req.parsed.HasBody() && string(req.Method.In(x.req.Head)) == "GET" && wantsWebSocket(x)
 }

@@ -40,7 +40,9 @@ func (c *Conn) Ending(x *Exchange, p *exchange.Part) (ended bool) {
 	if x.Detached && c.reattachSocket(x, p) {
 		return true
 	}
-	c.GiveUpBody(x)
+	if c.body != nil {
+		c.GiveUpBody(x)
+	}
 	return false
 }
 
@@ -51,20 +53,23 @@ func (c *Conn) Transmit(x *Exchange, p *exchange.Part) {
 		c.sendInterim(x, p)
 		return
 	}
-	if p.First && x.Upgrade(p) {
+	if p.First && (p.Head.Tunnel != nil || x.socket != nil) && x.Upgrade(p) {
 		return
 	}
 	c.Use()
 	if p.First {
-		s.Set.Buf = x.AppendHeadOf(s.Set.Buf, p, x.KeepAlive && !(s.Closes() && x.Next == nil))
+		s.Set.Buf = x.AppendHeadOf(s.Set.Buf, p, x.KeepAlive && !(s.closes && x.Next == nil))
 	}
 	body, count, cut := x.Out.Take(p.Body, FileBytes(p))
 	if cut {
 		x.Server.Log(logfile.Warning, "truncated a response that exceeds its Content-Length")
 	}
-	size := int64(len(body)) + count
-	s.Set.Buf = appendChunk(s.Set.Buf, &x.Out, size)
-	tail := chunkTail(&x.Out, size, p.Last && !p.Failed && p.Upgrade == nil, x.Trailers(p))
+	var tail []byte
+	if x.Out.Framing == http1.Chunked {
+		size := int64(len(body)) + count
+		s.Set.Buf = appendChunk(s.Set.Buf, &x.Out, size)
+		tail = chunkTail(&x.Out, size, p.Last && !p.Failed && p.Upgrade == nil, x.Trailers(p))
+	}
 	if p.Upgrade != nil {
 		c.upgrade(x, p.Upgrade)
 	} else if p.Last {
@@ -135,7 +140,7 @@ func (c *Conn) complete(x *Exchange, broken bool) {
 		c.cancelAll()
 		c.setState(StateEnding)
 	}
-	c.Stamp = c.s.Now()
+	c.Stamp = c.s.Set.Now()
 	if c.state == StateWaiting && !c.waits() {
 		c.queue()
 	}
@@ -175,16 +180,15 @@ func (c *Conn) malformed(buf []byte, err error) {
 
 // newErrorExchange puts an exchange without a request behind those of c; buf is the input that came instead.
 func (c *Conn) newErrorExchange(buf []byte) *Exchange {
-	x := c.s.New(c, c)
+	x := c.NewExchange()
 	x.Version = http1.HTTP11
-	c.append(x)
 	x.Malformed(buf)
 	return x
 }
 
 // Replaced implements Carrier.
 func (c *Conn) Replaced(x *Exchange, closes bool) {
-	x.KeepAlive = x.KeepAlive && !closes && !c.s.Leaving()
+	x.KeepAlive = x.KeepAlive && !closes && !c.s.leaving
 	if !x.KeepAlive {
 		// The client may be sending bytes that are not read: see conn.Conn.Finish.
 		c.Linger = c.Linger || closes
@@ -201,7 +205,7 @@ func (c *Conn) Leave(x *Exchange) {
 
 // Substituted implements Carrier.
 func (c *Conn) Substituted(x, y *Exchange) {
-	if x.IsDeferred() {
+	if x.deferred {
 		c.deferred--
 	}
 	at := &c.first
@@ -217,7 +221,7 @@ func (c *Conn) Substituted(x, y *Exchange) {
 // sendLarge writes the gathered bytes for c and, without copying it, a body, then releases the part.
 func (c *Conn) sendLarge(x *Exchange, p *exchange.Part, body, tail []byte) {
 	exchange.SendPart(&c.Conn, p, x, body, tail)
-	c.settle()
+	c.Flushed()
 }
 
 // sendFile is sendLarge for a part with bytes of a file. Bytes in memory are sent at once, as far as the socket takes them.
@@ -243,7 +247,7 @@ func (c *Conn) sendFile(x *Exchange, p *exchange.Part, body []byte, count int64,
 		c.Close(err.Error())
 	case len(left) == 0:
 		x.Release(p)
-		c.settle()
+		c.Flushed()
 	default:
 		if len(left) == len(s.items) {
 			left[0].Data = bytes.Clone(left[0].Data) // it is in conns.Buf
@@ -252,12 +256,9 @@ func (c *Conn) sendFile(x *Exchange, p *exchange.Part, body []byte, count int64,
 	}
 }
 
-// Flushed implements conn.Protocol.
-func (c *Conn) Flushed() { c.settle() }
-
 // Writable implements conn.Protocol: it sends output that had to wait for a transfer.
 func (c *Conn) Writable() {
-	c.Stamp = c.s.Now()
+	c.Stamp = c.s.Set.Now()
 	if c.first != nil {
 		c.first.HasRoom()
 	}
@@ -265,8 +266,8 @@ func (c *Conn) Writable() {
 	if c.state == StateWaiting && !c.waits() {
 		c.queue()
 	}
-	if !c.Gathers() { // else Flushed settles it
-		c.settle()
+	if !c.Gathers() { // else it is called later
+		c.Flushed()
 	}
 }
 
@@ -276,9 +277,9 @@ var (
 	crlfLastChunk = []byte("\r\n0\r\n\r\n")
 )
 
-// appendChunk appends to dst the bytes that go before size bytes of the body of r.
+// appendChunk appends to dst the bytes that go before size bytes of the body of r, which is sent in chunks.
 func appendChunk(dst []byte, r *Response, size int64) []byte {
-	if r.Framing != http1.Chunked || size == 0 {
+	if size == 0 {
 		return dst
 	}
 	before := len(dst)
@@ -291,8 +292,6 @@ func appendChunk(dst []byte, r *Response, size int64) []byte {
 // be changed.
 func chunkTail(r *Response, size int64, last bool, trailers []byte) (tail []byte) {
 	switch {
-	case r.Framing != http1.Chunked:
-		return nil
 	case last && size > 0:
 		tail = crlfLastChunk
 	case last:
@@ -355,6 +354,6 @@ func (c *Conn) reattachSocket(x *Exchange, p *exchange.Part) (done bool) {
 	c.lent = true
 	c.complete(x, false)
 	x.Release(p)
-	c.settle()
+	c.Flushed()
 	return true
 }

@@ -22,12 +22,6 @@ type Response struct {
 	cut     bool          // it was longer than promised
 }
 
-// Begin notes that a head of n bytes, which http1.Template has made of h, is sent.
-func (r *Response) Begin(h *http1.Response, n int) {
-	r.Begun, r.Status, r.Framing, r.left = true, h.Status, h.Body, h.Length
-	r.Framed += int64(n)
-}
-
 // Take returns how much may be sent of a piece that is bytes in memory and then count bytes of a file: nothing where a response
 // has no body, and no more than its Content-Length has promised. cut reports that this is less than the piece, the first time.
 func (r *Response) Take(data []byte, count int64) (body []byte, file int64, cut bool) {
@@ -81,7 +75,7 @@ func (s *Server) Refused(err error) exchange.Reply {
 
 // Heads makes the heads of all responses of an event loop.
 type Heads struct {
-	// Fields is memory for callers that put the fields of a response together. It is free again when Append returns.
+	// Fields is memory for callers that put the fields of a response together. It is free again when AppendHead returns.
 	Fields []byte
 
 	template *http1.Template
@@ -94,32 +88,39 @@ func (h *Heads) Init(server string, unix int64) { h.template = http1.NewTemplate
 // SetTime sets the time of the field Date, in seconds since 1970.
 func (h *Heads) SetTime(unix int64) { h.template.SetTime(unix) }
 
-// Append appends the head of r, which edits change, to dst.
-func (h *Heads) Append(dst []byte, edits exchange.Edits, r *http1.Response) []byte {
-	if len(edits) > 0 {
-		h.edited = edits.Apply(h.edited, r)
-	}
-	return h.template.AppendHead(dst, r)
-}
-
 // AppendHead appends the head of r, the response to x, to dst as HTTP/1 has it, and notes in x how the body is sent. All heads are made
 // here.
 func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
-	s, before := x.s, len(dst)
-	dst = s.Heads.Append(dst, x.edits(), r)
+	h, before := &x.s.Heads, len(dst)
+	if x.rules != nil || x.renewal != nil {
+		if edits := x.edits(); len(edits) > 0 {
+			h.edited = edits.Apply(h.edited, r)
+		}
+	}
+	dst = h.template.AppendHead(dst, r)
 	if x.log != nil {
 		x.log.NoteResponse(dst[before:])
 	}
-	x.Out.Begin(r, len(dst)-before)
+	x.Out.Begun, x.Out.Status, x.Out.Framing, x.Out.left = true, r.Status, r.Body, r.Length
+	x.Out.Framed += int64(len(dst) - before)
 	x.KeepAlive = x.KeepAlive && r.KeepAlive
 	return dst
 }
 
+var upgradeFields = []byte("Upgrade: websocket\r\nConnection: Upgrade\r\n")
+
 // AppendHeadOf is AppendHead for the head of p, the first part of x. keepAlive says that the connection can stay open.
 func (x *Exchange) AppendHeadOf(dst []byte, p *exchange.Part, keepAlive bool) []byte {
-	s := x.s
-	r := http1.Response{Version: x.Version, Head: x.IsHead, KeepAlive: keepAlive}
-	fill(&r, &p.Head)
+	s, h := x.s, &p.Head
+	r := http1.Response{Version: x.Version, Head: x.IsHead, Status: h.Status, Reason: h.Reason, Fields: h.Fields, Length: h.Length,
+		Type: exchange.MediaTypeOf(h), HasDate: h.HasDate, HasServer: h.HasServer}
+	if r.Status < 100 || r.Status > 999 {
+		r.Status, r.Reason = 500, nil
+	}
+	if r.Status == 426 { // RFC 9110 §15.5.22; a handler cannot say it by itself
+		r.Fields = append(r.Fields[:len(r.Fields):len(r.Fields)], upgradeFields...)
+	}
+	r.KeepAlive = keepAlive && !h.Close && r.Status >= 200 // no client takes a 1xx for the end of a response
 	if r.Length < 0 && p.Last && !p.Failed {
 		if size := int64(len(p.Body)) + FileBytes(p); size > 0 || !x.IsHead {
 			r.Length = size
@@ -130,24 +131,6 @@ func (x *Exchange) AppendHeadOf(dst []byte, p *exchange.Part, keepAlive bool) []
 		r.Fields = s.Heads.Fields
 	}
 	return x.AppendHead(dst, &r)
-}
-
-var upgradeFields = []byte("Upgrade: websocket\r\nConnection: Upgrade\r\n")
-
-// fill completes r, in which the fields of the request are set, with those of
-// the application's head.
-func fill(r *http1.Response, h *exchange.Head) {
-	r.Status, r.Reason, r.Fields = h.Status, h.Reason, h.Fields
-	if r.Status < 100 || r.Status > 999 {
-		r.Status, r.Reason = 500, nil
-	}
-	r.Length, r.Type = h.Length, exchange.MediaTypeOf(h)
-	r.HasDate, r.HasServer = h.HasDate, h.HasServer
-	if r.Status == 426 { // RFC 9110 §15.5.22; a handler cannot say it by itself
-		r.Fields = append(r.Fields[:len(r.Fields):len(r.Fields)], upgradeFields...)
-	}
-	// No client takes a 1xx for the end of a response.
-	r.KeepAlive = r.KeepAlive && !h.Close && r.Status >= 200
 }
 
 // Trailers returns the fields that end the response to x behind p: nil where there are none, its client does not take them, or the

@@ -235,14 +235,6 @@ func (r *rules) errorPages() *refusal.Pages {
 	return r.pages
 }
 
-// edits returns what r changes of the heads of responses. r may be nil.
-func (r *rules) edits() exchange.Edits {
-	if r == nil {
-		return nil
-	}
-	return r.headers
-}
-
 // guard returns what package route has to know of r, which may be nil.
 func (r *rules) guard() (g route.Guard) {
 	if r == nil {

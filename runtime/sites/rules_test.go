@@ -37,7 +37,7 @@ func TestKeepPolicy(t *testing.T) {
 		"content-security-policy: rule\r\nX-A: rule\r\nReferrer-Policy: rule\r\n":                                    r,
 	} {
 		response := http1.Response{Fields: []byte("Content-Security-Policy: page\r\nReferrer-Policy: page\r\nX-B: page\r\n")}
-		r.edits().Apply(nil, &response)
+		r.headers.Apply(nil, &response)
 		if string(response.Fields) != want {
 			t.Errorf("%q, want %q", response.Fields, want)
 		}

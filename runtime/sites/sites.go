@@ -26,9 +26,6 @@ type Host interface {
 	// Arrived is called when c has sent its first request, or was closed before. Gone is called when c needs no room any more.
 	Arrived(c *Conn)
 	Gone(c *Conn)
-
-	// Delivered is called when input of a connection was used: requests may have been started.
-	Delivered()
 }
 
 // Config says how a Server behaves.
@@ -192,9 +189,6 @@ func (s *Server) Closes() bool { return s.closes }
 func (s *Server) Leaving() bool  { return s.leaving }
 func (s *Server) Draining() bool { return s.draining }
 
-// Now returns the time of the event loop in nanoseconds. It may be a tick late.
-func (s *Server) Now() int64 { return s.Set.Now() }
-
 // Request returns memory for the next request, with Parsed. It is the same again until that was kept.
 func (s *Server) Request() *exchange.Request {
 	if s.next.kept {
@@ -245,8 +239,9 @@ func (s *Server) Prepare(given []Site, h app.Handler, source func(*Mount) (_ exc
 				m.Streams, m.Asks = true, true
 			}
 			if m.Source == nil && m.Rewrite == nil && !m.Pending {
-				m.Source, m.bulky = source(m)
+				m.Source, m.answerer.Bulky = source(m)
 			}
+			m.answerer.Source, m.answerer.Streams, m.answerer.Asks = m.Source, m.Streams, m.Asks
 			t.pending = t.pending || m.Pending
 			if m.Handler != nil && !slices.Contains(t.Handlers, m.Handler) {
 				t.Handlers = append(t.Handlers, m.Handler)
@@ -388,10 +383,10 @@ type Mount struct {
 	// LocalWithoutLogin says that clients on this machine need no session, where others do.
 	LocalWithoutLogin bool
 
-	rules   *rules
-	counts  *metrics.Route // of its requests; nil: they are not counted
-	missing notFoundCache
-	bulky   bool // the Source may answer with any size before the loop knows
+	rules    *rules
+	counts   *metrics.Route // of its requests; nil: they are not counted
+	missing  notFoundCache
+	answerer Answerer
 }
 
 // Receives is a handler that receives bodies for another one.
@@ -436,9 +431,4 @@ func (m *Mount) Timeout() time.Duration {
 		return 0
 	}
 	return m.rules.timeout
-}
-
-// answerer returns what answers at a mount.
-func (m *Mount) answerer() Answerer {
-	return Answerer{Source: m.Source, Streams: m.Streams, Asks: m.Asks, Bulky: m.bulky}
 }

@@ -18,7 +18,7 @@ func (c *Conn) streamBody(x *Exchange, a Answerer) {
 		return
 	}
 	b := new(framedBody)
-	b.Begin(req, x.MaxBody, s.Now())
+	b.Begin(req, x.MaxBody, s.Set.Now())
 	b.X, b.Streamed = x, true
 	piece, left, whole, err := b.Decode(s.rest)
 	if err != nil {
@@ -35,7 +35,7 @@ func (c *Conn) streamBody(x *Exchange, a Answerer) {
 		r.Size = -1
 	}
 	b.Expects = req.Expect100 && len(s.rest) == 0
-	c.body, c.Stamp = b, s.Now()
+	c.body, c.Stamp = b, s.Set.Now()
 	c.setState(StateBody)
 	s.rest = nil
 	if x.Submit(a); c.body == b && !a.Asks {
@@ -49,8 +49,8 @@ func (c *Conn) askForBody() {
 	if !b.Expects {
 		return
 	}
-	b.Asked(s.Now())
-	c.Stamp = s.Now()
+	b.Asked(s.Set.Now())
+	c.Stamp = s.Set.Now()
 	c.Use()
 	s.Set.Buf = append(s.Set.Buf, http1.Continue...)
 }
@@ -61,7 +61,7 @@ func (c *Conn) feed(data []byte) (rest []byte) {
 	s := c.s
 	b := c.body
 	x := b.X
-	c.Stamp = s.Now()
+	c.Stamp = s.Set.Now()
 	piece, rest, whole, err := b.Decode(data)
 	if err != nil {
 		c.breakOff(s.Refused(err))
@@ -115,7 +115,7 @@ func (c *Conn) GiveUpBody(x *Exchange) {
 	if c.body == nil || c.body.X != x {
 		return
 	}
-	if b := c.body; b.Chunked() || b.Expects || b.Missing() > MaxSkip || !x.KeepAlive || c.s.Leaving() {
+	if b := c.body; b.Chunked() || b.Expects || b.Missing() > MaxSkip || !x.KeepAlive || c.s.leaving {
 		c.cutBody(x)
 	} else {
 		b.X = nil
@@ -136,7 +136,7 @@ func (c *Conn) cutBody(x *Exchange) {
 // skipRest throws away what belongs to an unwanted body from the front of data.
 func (c *Conn) skipRest(data []byte) (rest []byte) {
 	s := c.s
-	c.Stamp = s.Now()
+	c.Stamp = s.Set.Now()
 	_, rest, whole, _ := c.body.Decode(data) // it is not chunked
 	if whole {
 		c.body = nil
@@ -152,7 +152,7 @@ func (c *Conn) skipping() bool { return c.body != nil && c.body.X == nil }
 func (c *Conn) endSkip() {
 	c.body, c.Linger = nil, true
 	c.setState(StateEnding)
-	c.settle()
+	c.Flushed()
 }
 
 // breakOff ends the exchange to which the body of c is delivered, as the client
@@ -164,7 +164,7 @@ func (c *Conn) breakOff(r exchange.Reply) {
 	if x.Out.Begun {
 		c.Reset = x.Out.NeedsReset() // its end would look like the body's
 		c.cancelAll()
-		c.settle()
+		c.Flushed()
 		return
 	}
 	y := x.Substitute()
@@ -184,7 +184,7 @@ func (c *Conn) resumeDeferred() {
 		return
 	}
 	for x := c.first; x != nil; x = x.Next {
-		if !x.IsDeferred() {
+		if !x.deferred {
 			continue
 		}
 		if x != c.first && int(c.active)-int(c.deferred) > MaxAhead {

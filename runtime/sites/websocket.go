@@ -47,7 +47,7 @@ func (s *Server) handshake(x *Exchange) {
 	}
 	socket := x.socket
 	x.Req.WebSocket = true
-	x.Submit(q.mount.answerer())
+	x.Submit(q.mount.answerer)
 	if socket != nil && x.socket == socket {
 		socket.Await()
 	}
@@ -122,7 +122,7 @@ func (s *Server) ResumeSocket(d *live.SocketState, fd int) (*live.Socket, error)
 	q.handed.Head = d.Head
 	local, remote := d.Addresses()
 	c := s.NewClient(fd, local, remote, false)
-	x := c.NewExchange(&q.handed)
+	x := c.NewExchange()
 	s.begins(x, q)
 	if !s.findSocket(x, string(d.Group)) {
 		c.Leave(x)
@@ -151,9 +151,10 @@ func (s *Server) ResumeSocket(d *live.SocketState, fd int) (*live.Socket, error)
 	x.Out.Sent, x.Out.Framed = d.Sent, d.Framed
 	socket := s.sockets.Resumed(x, d, &c.Conn)
 	x.socket = socket
-	r := s.ask(x)
+	r := x.ask()
+	x.peer = r.Peer
 	r.WebSocket, r.Resumed = true, &exchange.Resumed{Subprotocol: d.Subprotocol, Data: d.Data}
-	x.Submit(q.mount.answerer())
+	x.Submit(q.mount.answerer)
 	if x.socket == socket { // else the handler takes no more
 		c.Leave(x)
 	}

@@ -53,7 +53,6 @@ type around struct{}
 func (around) Open(c *sites.Conn)  { _ = c.Open(c.Speaks()) }
 func (around) Arrived(*sites.Conn) {}
 func (around) Gone(*sites.Conn)    {}
-func (around) Delivered()          {}
 
 // application marks the mount as one that takes bodies.
 type application struct{ app.Receiver }
@@ -118,10 +117,9 @@ func (h *Host) Stream(t testing.TB) {
 func (h *Host) Flush() {
 	for {
 		h.Set.Flush()
-		if !h.Set.Resumes() {
+		if !h.Set.Resume() {
 			return
 		}
-		h.Set.Resume()
 	}
 }
 

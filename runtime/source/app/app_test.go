@@ -1,11 +1,13 @@
 package app
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/exchange/exchangetest"
@@ -15,21 +17,23 @@ import (
 
 // server is a Host whose time is set by hand.
 type server struct {
-	now      int64
-	late     int64 // of now
+	set      conn.Set
+	late     int64 // of its time
 	flushed  int
 	occupied int
 	heldUp   int
 	logged   []string
 }
 
-func (s *server) Now() int64                           { return s.now }
-func (s *server) Exact() int64                         { return s.now + s.late }
-func (s *server) Flush()                               { s.flushed++ }
-func (s *server) Occupied(n int)                       { s.occupied += n }
-func (s *server) HeldUp()                              { s.heldUp++ }
-func (s *server) Recover()                             {}
-func (s *server) Log(level logfile.Level, line string) { s.logged = append(s.logged, line) }
+func (s *server) Exact() int64   { return s.set.Now() + s.late }
+func (s *server) Flush()         { s.flushed++ }
+func (s *server) Occupied(n int) { s.occupied += n }
+func (s *server) HeldUp()        { s.heldUp++ }
+func (s *server) Recover()       {}
+
+// after lets time go by.
+func (s *server) after(d int64) { s.set.SetTime(s.set.Start().Add(time.Duration(s.set.Now() + d))) }
+
 func (s *server) Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Request) {
 	x.Source = exchange.Memory{}
 	x.Sink.Send(&exchange.Part{First: true, Last: true, File: -1, Body: []byte("file " + string(p.Head.Static)), Head: exchange.Head{Status: 200, Fields: p.Head.Fields}})
@@ -86,10 +90,15 @@ type rig struct {
 }
 
 func newRig(t *testing.T, o Options, c Config) *rig {
-	r := &rig{t: t, server: &server{now: 10 * second}, h: &handler{}, client: &exchangetest.Client{}}
+	r := &rig{t: t, server: &server{}, h: &handler{}, client: &exchangetest.Client{}}
+	r.server.set.Init()
+	r.server.set.Log = func(_ logfile.Level, format string, args ...any) {
+		r.server.logged = append(r.server.logged, fmt.Sprintf(format, args...))
+	}
+	r.server.after(10 * second)
 	limits := http1.Limits{}.WithDefaults()
 	c.Limits, c.Files = &limits, r.server
-	r.Dispatcher = New(r.server)
+	r.Dispatcher = New(r.server, &r.server.set)
 	r.Configure(c)
 	r.Serve(r.h, []Handler{r.h}, o.Timeout > 0)
 	r.x = r.client.Exchange("GET /a HTTP/1.1\r\nHost: x\r\n\r\n", "")
@@ -216,7 +225,7 @@ func TestOverdue(t *testing.T) {
 			r.start()
 			c.before(r)
 			for range 20 {
-				r.server.now += second / 2
+				r.server.after(second / 2)
 				r.Tick()
 			}
 			r.want("sent", r.got(), c.sent)
@@ -245,7 +254,7 @@ func TestExactTimeout(t *testing.T) {
 		r.server.late = 0
 		for n := 1; n <= ticks; n++ {
 			r.want("told", r.told(), "")
-			r.server.now += eventloop.Tick
+			r.server.after(eventloop.Tick)
 			r.Tick()
 		}
 		r.want("told", r.told(), "cancel overdue")
@@ -256,7 +265,7 @@ func TestExactTimeout(t *testing.T) {
 func TestExcludeBlockedTime(t *testing.T) {
 	r := newRig(t, Options{Timeout: time.Second}, Config{})
 	r.start()
-	r.server.now += 60 * second
+	r.server.after(60 * second)
 	r.ExcludeBlockedTime(60 * second)
 	r.Tick()
 	r.want("told", r.told(), "")

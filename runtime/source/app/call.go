@@ -24,7 +24,7 @@ type call struct {
 	waiting  *exchange.Part // names files or a program, and waits for its turn
 	last     *exchange.Part // released before others
 	limit    int64          // Options.Timeout
-	since    int64          // Host.Now when the handler began to owe the next part
+	since    int64          // conn.Set.Now when the handler began to owe the next part, where there are timeouts
 	errorLog int            // exchange.Request.ErrorLog
 	traced   bool           // exchange.Request.Traced
 
@@ -40,18 +40,16 @@ type call struct {
 
 // owes notes that the handler has to make the next part from now on.
 func (c *call) owes() {
-	c.since = c.d.moment()
-	if !c.owed {
-		c.owed = true
-		c.d.owed++
+	c.owed = true
+	if c.d.limited {
+		c.since = c.d.host.Exact()
 	}
 }
 
-// settles ends that.
-func (c *call) settles() {
-	if c.owed {
-		c.owed = false
-		c.d.owed--
+// restart has the time of the part that the handler owes begin now.
+func (c *call) restart() {
+	if c.d.limited {
+		c.since = c.d.host.Exact()
 	}
 }
 
@@ -60,7 +58,9 @@ func (d *Dispatcher) deliver(p *exchange.Part) {
 	c := d.calls[p.Ticket]
 	p.Owner = c
 	c.parts++
-	c.since = d.moment()
+	if d.limited {
+		c.since = d.host.Exact()
+	}
 	switch p.Op {
 	case exchange.OpCredit:
 		if c.x != nil {
@@ -76,11 +76,11 @@ func (d *Dispatcher) deliver(p *exchange.Part) {
 		c.ask(p)
 		return
 	}
-	if c.occupies.endsWith(p) {
+	if c.occupies != OccupiesNothing && c.occupies.endsWith(p) {
 		c.frees()
 	}
 	if p.Last {
-		c.settles()
+		c.owed = false
 		c.ended = true
 	}
 	switch {
@@ -93,7 +93,7 @@ func (d *Dispatcher) deliver(p *exchange.Part) {
 		}
 		c.begun = true
 		if p.Head.WebSocket {
-			c.settles() // messages come when they come: no timeout
+			c.owed = false // messages come when they come: no timeout
 		}
 		if c.extra != nil {
 			p.Head.Fields = exchange.MergeFields(p.Head.Fields, c.extra)
@@ -135,7 +135,7 @@ func (c *call) Start(*exchange.Exchange) {
 }
 
 // OnRoom implements exchange.Source: the time of the next part begins.
-func (c *call) OnRoom(*exchange.Exchange) { c.since = c.d.moment() }
+func (c *call) OnRoom(*exchange.Exchange) { c.restart() }
 
 // OnGone implements exchange.Source: it cancels the call.
 func (c *call) OnGone(x *exchange.Exchange) {
@@ -150,7 +150,7 @@ func (c *call) OnGone(x *exchange.Exchange) {
 		c.resume()
 	}
 	if c.detached {
-		c.since = c.d.moment() // the descriptor tells the application from now on
+		c.restart() // the descriptor tells the application from now on
 	}
 	c.cancel()
 }
@@ -185,16 +185,16 @@ func (c *call) Input(x *exchange.Exchange, in exchange.Input) {
 	d.flushes = true
 	switch in.Op {
 	case exchange.OpBody:
-		c.since = d.moment()
+		c.restart()
 	case exchange.OpText, exchange.OpBinary:
-		c.since = d.moment()
-		d.taken++
+		c.restart()
+		d.took()
 	}
 }
 
 // putBack is called when the handler does not start the call before it is told to.
 func (c *call) putBack() {
-	c.settles()
+	c.owed = false
 	c.deferred = true
 	if c.x == nil || c.gone { // the last part has to come
 		c.resume()
@@ -232,13 +232,6 @@ type attendant struct {
 	handler Attended // nil: none
 	awake   atomic.Bool
 	call    chan struct{}
-}
-
-// look calls the attendant if the handler wants it. On the loop.
-func (a *attendant) look() {
-	if a.handler != nil && a.handler.WantsAttendance() && a.awake.CompareAndSwap(false, true) {
-		a.call <- struct{}{} // there is room: it is not awake
-	}
 }
 
 // Attend sends finished parts of a handler that runs on the event loop, while the handler makes more. It returns when
@@ -294,7 +287,7 @@ func (d *Dispatcher) Tick() {
 	if !d.limited {
 		return
 	}
-	now := d.host.Now()
+	now := d.set.Now()
 	for _, c := range d.calls {
 		if c.owed && c.late(now) && !c.waitsForClient() {
 			c.overdue(time.Duration(now - c.since))
@@ -302,20 +295,16 @@ func (d *Dispatcher) Tick() {
 	}
 }
 
-// moment returns the time for call.since: exactly, where a timeout counts.
-func (d *Dispatcher) moment() int64 {
-	if d.limited {
-		return d.host.Exact()
-	}
-	return d.host.Now()
-}
-
 // Owed returns the number of exchanges that may become overdue, also those without a client.
-func (d *Dispatcher) Owed() int {
-	if !d.limited {
-		return 0
+func (d *Dispatcher) Owed() (n int) {
+	if d.limited {
+		for _, c := range d.calls {
+			if c.owed {
+				n++
+			}
+		}
 	}
-	return d.owed
+	return n
 }
 
 // Stalled answers for a handler that runs inline and does not return in time: it keeps the event loop from answering. The next
@@ -355,7 +344,7 @@ func (c *call) waitsForClient() bool {
 // overdue answers for the handler, as far as that goes: with 504, or by breaking off the response when it has begun. Parts that
 // still come are released unseen.
 func (c *call) overdue(took time.Duration) {
-	c.settles()
+	c.owed = false
 	if c.occupies != OccupiesNothing { // its thread does not count any more, either
 		c.frees()
 	}
@@ -378,7 +367,7 @@ func (c *call) overdue(took time.Duration) {
 // ExcludeBlockedTime does not count the time, in nanoseconds, for which the event loop itself was held up, by a handler that runs
 // inline.
 func (d *Dispatcher) ExcludeBlockedTime(gap int64) {
-	now := d.host.Now()
+	now := d.set.Now()
 	for _, c := range d.calls {
 		c.since = min(c.since+gap, now)
 	}

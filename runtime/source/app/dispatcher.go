@@ -5,10 +5,10 @@ import (
 	"sync"
 	"time"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/logfile"
 )
 
 // SubrequestHandler is a Handler that asks the server itself for pages. Serves is called
@@ -104,10 +104,7 @@ type Handler interface {
 // Host is the server of a Dispatcher. Its methods are called on the event loop or, while a handler holds that up, by a goroutine
 // that stands in for it.
 type Host interface {
-	// Now returns the time of the event loop in nanoseconds. It may be a tick late.
-	Now() int64
-
-	// Exact returns it as it is now.
+	// Exact returns conn.Set.Now as it is now.
 	Exact() int64
 
 	// Flush writes the output that is gathered for connections.
@@ -121,9 +118,6 @@ type Host interface {
 
 	// Recover is deferred where the event loop would not see a panic: it recovers, logs, and ends the interrupted work.
 	Recover()
-
-	// Log writes a line to the error log.
-	Log(level logfile.Level, line string)
 }
 
 // Files answers exchanges with files that handlers name. *static.Handed implements it.
@@ -162,17 +156,17 @@ type Config struct {
 // those that say otherwise.
 type Dispatcher struct {
 	host      Host
+	set       *conn.Set // with the clock
 	cfg       Config
 	handlers  []Handler // all of them
 	former    []Handler // among them: those of an earlier Serve that still have calls
 	main      Handler   // the one that may run on the event loop; nil: none
-	used      int64     // Host.Now when a call of main has ended last
+	used      int64     // conn.Set.Now when a call of main has ended last
 	programs  programs
 	attendant attendant
 
 	calls []*call // by ticket
 	free  *call
-	owed  int           // how many of them owe a part
 	part  exchange.Part // the one that is being delivered
 
 	limited bool // some Source has a timeout
@@ -186,9 +180,9 @@ type Dispatcher struct {
 	running bool // flush is on the stack
 }
 
-// New returns a Dispatcher without handlers. The caller is the event loop from now on, or hands over to it.
-func New(h Host) *Dispatcher {
-	d := &Dispatcher{host: h}
+// New returns a Dispatcher without handlers, whose clients are in set. The caller is the event loop from now on, or hands over to it.
+func New(h Host, set *conn.Set) *Dispatcher {
+	d := &Dispatcher{host: h, set: set}
 	d.attendant.call = make(chan struct{}, 1)
 	d.state.Lock()
 	return d
@@ -201,7 +195,12 @@ func (d *Dispatcher) Configure(c Config) { d.cfg = c }
 // timeout. It may be called again, with handlers that were not attached before; the former ones finish what they have.
 func (d *Dispatcher) Serve(main Handler, all []Handler, limited bool) {
 	d.former, d.programs = d.handlers, programs{}
-	d.main, d.limited = main, limited || d.limited
+	if d.main = main; limited && !d.limited {
+		d.limited = true
+		for _, c := range d.calls {
+			c.since = d.host.Exact()
+		}
+	}
 	d.attendant.handler, _ = main.(Attended)
 	d.handlers = slices.Concat(all, d.former)
 	for _, h := range all {
@@ -249,8 +248,17 @@ func (d *Dispatcher) Wake() { d.flushes = true }
 // Pending reports whether Run has something to start.
 func (d *Dispatcher) Pending() bool { return d.flushes }
 
-// Taken returns how many requests and messages were submitted since the last Run.
-func (d *Dispatcher) Taken() int { return d.taken }
+// takenMost is how many requests and messages are worth taking before they are passed on: more
+// of them push each other out of the processor's cache, and out of the queue.
+const takenMost = 256
+
+// took counts a request or message that was submitted. When they are many, the event loop passes them on soon, as for a thread that calls.
+func (d *Dispatcher) took() {
+	d.flushes = true
+	if d.taken++; d.taken == takenMost {
+		d.cfg.Waker.Wake()
+	}
+}
 
 // Signalled tells the application that a signal for it has arrived.
 func (d *Dispatcher) Signalled() {
@@ -285,7 +293,9 @@ func (d *Dispatcher) flush() {
 	defer func() {
 		d.state.Lock()
 		d.running = false
-		d.attendant.look()
+		if a := &d.attendant; a.handler != nil && a.handler.WantsAttendance() && a.awake.CompareAndSwap(false, true) {
+			a.call <- struct{}{} // there is room: it is not awake
+		}
 		if d.overran {
 			d.overran = false
 			d.host.HeldUp()
@@ -317,22 +327,10 @@ func (d *Dispatcher) Exchange(t exchange.Ticket) *exchange.Exchange {
 	return d.calls[t].x
 }
 
-// get returns an unused call.
-func (d *Dispatcher) get() *call {
-	c := d.free
-	if c == nil {
-		c = &call{d: d, ticket: exchange.Ticket(len(d.calls))}
-		d.calls = append(d.calls, c)
-		return c
-	}
-	d.free, c.next = c.next, nil
-	return c
-}
-
 // put ends a call.
 func (d *Dispatcher) put(c *call) {
 	if c.handler == d.main {
-		d.used = d.host.Now()
+		d.used = d.set.Now()
 	}
 	ticket := c.ticket
 	*c = call{} // a literal with the fields below would be made elsewhere and then copied
@@ -340,7 +338,7 @@ func (d *Dispatcher) put(c *call) {
 	d.free = c
 }
 
-// LastUse returns when the last call of the application has ended, by Host.Now. used reports whether it has one, such as a WebSocket.
+// LastUse returns when the last call of the application has ended, by conn.Set.Now. used reports whether it has one, such as a WebSocket.
 func (d *Dispatcher) LastUse() (at int64, used bool) {
 	return d.used, slices.ContainsFunc(d.calls, func(c *call) bool { return c.handler != nil && c.handler == d.main })
 }

@@ -42,7 +42,13 @@ var retryAfter = []byte("Retry-After: 1\r\n")
 // Start implements exchange.Source: it submits the request of x.
 func (s *Source) Start(x *exchange.Exchange) {
 	d, r := s.d, x.Req
-	c := d.get()
+	c := d.free
+	if c == nil {
+		c = &call{d: d, ticket: exchange.Ticket(len(d.calls))}
+		d.calls = append(d.calls, c)
+	} else {
+		d.free, c.next = c.next, nil
+	}
 	c.x, c.handler, c.pacer, c.limit = x, s.handler, s.pacer, int64(s.options.Timeout)
 	c.peer, c.errorLog, c.traced, c.depth, c.detached = r.Peer, r.ErrorLog, r.Traced, uint8(r.Depth), r.Socket != 0
 	r.Ticket = c.ticket
@@ -63,8 +69,7 @@ func (s *Source) Start(x *exchange.Exchange) {
 	if r.Resumed == nil { // that is open for its client, and no 504 can be written
 		c.owes()
 	}
-	d.flushes = true
-	d.taken++
+	d.took()
 }
 
 // OnRoom implements exchange.Source.
@@ -214,7 +219,7 @@ func (c *call) handOver(p *exchange.Part) {
 // fail answers 500 because of a bug of the server.
 func (c *call) fail(p *exchange.Part, line string) {
 	x := c.x
-	c.d.host.Log(logfile.Error, "bug: "+line)
+	c.d.set.Log(logfile.Error, "bug: %s", line)
 	c.end(p)
 	x.Source = exchange.Memory{}
 	x.Sink.Reply(exchange.Reply{Status: 500})
@@ -357,7 +362,7 @@ func (*inquiry) Decline(string) bool                { return false }
 func (i *inquiry) Deferred()                        { i.Source.(exchange.Pacer).Resume(&i.Exchange) }
 func (*inquiry) Wall() int64                        { return time.Now().UnixNano() }
 func (*inquiry) NoteFile(string, []byte)            {}
-func (i *inquiry) Log(l logfile.Level, line string) { i.c.d.host.Log(l, line) }
+func (i *inquiry) Log(l logfile.Level, line string) { i.c.d.set.Log(l, "%s", line) }
 
 // Beside implements exchange.Server. Files have no use in the response to an inquiry.
 func (i *inquiry) Beside(_ func(), done func(gone bool)) {
