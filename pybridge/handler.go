@@ -83,6 +83,7 @@ type Handler struct {
 
 	pipelines []*C.core_pipeline // by exchange.Request.Pipeline; on the loop
 
+	attend   func() // eventloop.Waker.Attend; nil: handlers run on threads
 	presence presenceQueue
 	gilCalls *eventloop.Queue[func()] // see withGIL
 	held     inlineWatchdog
@@ -193,7 +194,19 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 		}
 	}
 	h.mu.Lock() // until the record can be read
-	rec := h.take(r.Ticket)
+	rec := h.free
+	if rec != nil {
+		h.free = rec.next
+	} else {
+		rec = newRecord()
+	}
+	for int(r.Ticket) >= len(h.records) {
+		h.records = append(h.records, nil)
+	}
+	h.records[r.Ticket] = rec
+	rec.ticket = C.uint32_t(r.Ticket)
+	rec.serial++
+	rec.thread = nil
 	copyRequest(rec, r)
 	rec.foreign = boolByte(h.config.DebugLocal && !http1.LocalHost(hostOf(r)))
 	rec.tls_server = nil
@@ -264,8 +277,11 @@ func (h *Handler) Flush() {
 	if h.pending > 0 || h.delivered || atomic.LoadUint32((*uint32)(&h.shared.turn)) != 0 {
 		first := h.first
 		h.first, h.last, h.pending, h.delivered = nil, nil, 0, false
-		if code := C.core_flush(number(first)); code >= 0 { // a signal handler of the script has called sys.exit
+		if code := C.core_flush(C.uintptr_t(uintptr(unsafe.Pointer(first)))); code >= 0 { // a signal handler of the script has called sys.exit
 			h.app.exit(int(code))
+		}
+		if h.attend != nil && atomic.SwapUint32((*uint32)(&h.shared.unattended), 0) != 0 {
+			h.attend()
 		}
 	}
 }
@@ -298,37 +314,12 @@ func (h *Handler) Cancel(t exchange.Ticket) {
 	}
 }
 
-// take returns a record for ticket t. The mutex is held.
-func (h *Handler) take(t exchange.Ticket) *C.core_record {
-	rec := h.free
-	if rec != nil {
-		h.free = rec.next
-	}
-	for int(t) >= len(h.records) {
-		h.records = append(h.records, nil)
-	}
-	if rec == nil {
-		rec = newRecord()
-	}
-	h.records[t] = rec
-	rec.ticket = C.uint32_t(t)
-	rec.serial++
-	rec.thread = nil
-	return rec
-}
-
 // In inline mode an iterator makes several chunks in a turn only if they are sent meanwhile: a chunk must not wait for the next one
 // (PEP 3333).
 
 // Attend implements app.Attended.
 func (h *Handler) Attend(on bool) {
 	atomic.StoreUint32((*uint32)(&h.shared.attended), uint32(boolByte(on)))
-}
-
-// WantsAttendance implements app.Attended.
-func (h *Handler) WantsAttendance() bool {
-	wants := (*uint32)(&h.shared.unattended)
-	return atomic.LoadUint32(wants) != 0 && atomic.SwapUint32(wants, 0) != 0
 }
 
 // InTurn implements app.Attended.

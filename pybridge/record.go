@@ -294,18 +294,15 @@ func (h *Handler) Release(part *exchange.Part) {
 	if p != &rec.part0 {
 		C.core_part_free(C.uintptr_t(uintptr(unsafe.Pointer(p))))
 	}
-	if last {
-		if rec.pipeline != nil { // the rest of unacked is the size of the last part
-			atomic.AddInt64((*int64)(&rec.pipeline.unacked), -int64(rec.unacked))
+	if !last {
+		if sent > 0 {
+			C.core_acked(C.uintptr_t(uintptr(unsafe.Pointer(rec))), C.int64_t(sent))
 		}
-		h.recycle(rec)
-	} else if sent > 0 {
-		C.core_acked(C.uintptr_t(uintptr(unsafe.Pointer(rec))), C.int64_t(sent))
+		return
 	}
-}
-
-// recycle puts a record whose exchange has ended into the free list.
-func (h *Handler) recycle(rec *C.core_record) {
+	if rec.pipeline != nil { // the rest of unacked is the size of the last part
+		atomic.AddInt64((*int64)(&rec.pipeline.unacked), -int64(rec.unacked))
+	}
 	h.mu.Lock() // describe reads the data
 	if rec.cap > keepBytes {
 		C.free(unsafe.Pointer(rec.data))

@@ -190,7 +190,7 @@ func (l *loop) sleep(d time.Duration) bool {
 }
 
 // now returns the loop's time: nanoseconds since it was made, at most tickLength late.
-func (l *loop) now() int64 { return l.conns.Now() }
+func (l *loop) now() int64 { return l.conns.Now }
 
 // clock sets the loop's time.
 func (l *loop) clock(t time.Time) {

@@ -71,8 +71,8 @@ func (l *loop) reject(c *sites.Conn, last []byte) {
 // appHost is the loop as package app needs it. It implements app.Host.
 type appHost struct{ l *loop }
 
-func (h appHost) Exact() int64   { return int64(time.Since(h.l.conns.Start())) }
 func (h appHost) Flush()         { h.l.flush() }
+func (h appHost) Exact() int64   { return int64(time.Since(h.l.conns.Start())) }
 func (h appHost) Occupied(n int) { h.l.accepting.Occupied(n) }
 func (h appHost) Recover()       { h.l.recover(recover()) }
 

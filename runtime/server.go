@@ -71,7 +71,7 @@ func (s *Server) begin() (err error) {
 		l.conns.Events.Close()
 		return err
 	}
-	l.wake.theirs.SendNow = l.app.SendNow
+	l.wake.theirs.SendNow, l.wake.theirs.Attend = l.app.SendNow, l.app.CallAttendant
 	turn := l.conns.Events.Once(l.giveEvents)
 	l.subscribers.Bind(l.conns.Events, turn)
 	l.sockets.WakeBy(turn)

@@ -62,6 +62,7 @@ type Conn struct {
 	off       int32
 	lingerEnd int32 // in ticks: when lingering ends at the latest
 
+	Half   bool // its client has shut down its side: it is not read from any more
 	Reset  bool // close so that the client sees an error
 	Linger bool // the client may be sending bytes that are thrown away: see Finish
 	Leaves bool // it is about to close: a client that reads nothing for leavesTimeout is disconnected
@@ -69,7 +70,6 @@ type Conn struct {
 	again      bool // it is in Set.again
 	closed     bool
 	lingering  bool // it is shut down for writing, and input is thrown away
-	half       bool // its client has shut down its side: it is not read from any more
 	paused     bool // it is not read from
 	stopped    bool // by Stop, too
 	heed       Heed // what counts while it is paused
@@ -126,7 +126,7 @@ func (c *Conn) Schedule() {
 }
 
 // Postpone lets the deadline of c, which has passed, come up again with the next tick.
-func (c *Conn) Postpone() { c.scheduleAt(c.set.now + tick) }
+func (c *Conn) Postpone() { c.scheduleAt(c.set.Now + tick) }
 
 func (c *Conn) scheduleAt(at int64) {
 	c.set.wheel.Remove(&c.timer)
@@ -166,7 +166,7 @@ type Virtual interface {
 // OpenVirtual makes c, which is empty, a virtual connection of s that speaks p. Addresses are those of the connection that carries it.
 func (c *Conn) OpenVirtual(s *Set, t Virtual, p Protocol, local, remote net.Addr) {
 	c.set, c.proto, c.transport, c.fd = s, p, &secured{t}, -1
-	c.Local, c.Remote, c.Stamp = local, remote, s.now
+	c.Local, c.Remote, c.Stamp = local, remote, s.Now
 	s.Events.AddVirtual(&c.watch, c)
 	c.Schedule()
 }
@@ -176,7 +176,7 @@ func (c *Conn) virtual() bool { return c.fd < 0 }
 // Stop stops reading from c until Continue, because its handler has enough input. h selects the events that count
 // meanwhile. It returns false if c is stopped already, or if nothing more comes.
 func (c *Conn) Stop(h Heed) bool {
-	if c.stopped || c.half {
+	if c.stopped || c.Half {
 		return false
 	}
 	if !c.paused {
@@ -193,7 +193,7 @@ func (c *Conn) Stopped() bool { return c.stopped }
 // Protocol.Input for the pending input: see Again.
 func (c *Conn) Continue() {
 	c.stopped = false
-	c.Stamp = c.set.now
+	c.Stamp = c.set.Now
 	if c.paused {
 		c.Unpause()
 	}
@@ -215,7 +215,7 @@ func (c *Conn) Finish() {
 	if c.lingering || !c.sayEnd() {
 		return
 	}
-	if c.half || c.Reset || !c.Linger && len(c.Pending()) == 0 {
+	if c.Half || c.Reset || !c.Linger && len(c.Pending()) == 0 {
 		c.Close("the last response is out")
 		return
 	}
@@ -227,7 +227,7 @@ func (c *Conn) Finish() {
 		unix.Shutdown(c.Fd(), unix.SHUT_WR)
 	}
 	c.lingering = true
-	c.Stamp, c.lingerEnd = c.set.now, int32((c.set.now+maxLinger)/tick)
+	c.Stamp, c.lingerEnd = c.set.Now, int32((c.set.Now+maxLinger)/tick)
 	c.Schedule()
 }
 
@@ -313,11 +313,11 @@ type Set struct {
 	WriteTimeout time.Duration // a client that reads nothing for this long is disconnected
 	Cached       func(file int, offset int64) bool
 
+	Now    int64  // the time in nanoseconds since Init, as SetTime has set it: it may be a tick late
 	Unsent Ledger // responses that wait for clients
 	Buf    []byte // output that is gathered, for the connection of the last Use
 
 	start time.Time
-	now   int64 // nanoseconds since start
 	unix  int64 // seconds since 1970
 	wheel eventloop.Wheel[Conn]
 	again []*Conn  // those that may go on with their pending input
@@ -343,12 +343,9 @@ func (s *Set) Init() {
 
 // SetTime sets the clock.
 func (s *Set) SetTime(t time.Time) {
-	s.now = int64(t.Sub(s.start))
+	s.Now = int64(t.Sub(s.start))
 	s.unix = t.Unix()
 }
-
-// Now returns the time in nanoseconds since Init, as SetTime has set it: it may be a tick late.
-func (s *Set) Now() int64 { return s.now }
 
 // Unix returns the time in seconds since 1970, as SetTime has set it.
 func (s *Set) Unix() int64 { return s.unix }
@@ -368,12 +365,12 @@ func (s *Set) All() []*Conn { return s.wheel.All() }
 // Tick looks at the connections whose deadlines have passed. Call it when the clock was set, at least every eventloop.Tick.
 func (s *Set) Tick() {
 	for {
-		c := s.wheel.Next(s.now)
+		c := s.wheel.Next(s.Now)
 		if c == nil {
 			return
 		}
 		switch {
-		case c.deadline() > s.now:
+		case c.deadline() > s.Now:
 			c.Schedule()
 		case c.roomExpired():
 			c.Schedule()

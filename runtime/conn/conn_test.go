@@ -91,7 +91,7 @@ func (r *recorder) EOF() bool      { r.ends++; return r.stays }
 func (r *recorder) Flushed()       { r.flushed++ }
 func (r *recorder) Writable()      { r.writable++ }
 func (r *recorder) Deadline() int64 {
-	return r.set.now + int64(time.Hour)
+	return r.set.Now + int64(time.Hour)
 }
 func (r *recorder) Expired() { r.expired++ }
 func (r *recorder) Drain(retire bool) {
@@ -362,10 +362,10 @@ func TestRoomExpires(t *testing.T) {
 			t.Error(err)
 		}
 		r.transfer.progress -= int64(2 * time.Hour)
-		if !r.roomExpired() || !r.Writing() || r.transfer.progress != s.now {
+		if !r.roomExpired() || !r.Writing() || r.transfer.progress != s.Now {
 			t.Error("the room was not used")
 		}
-		for r.Writing() && r.transfer.progress == s.now { // until the socket is full
+		for r.Writing() && r.transfer.progress == s.Now { // until the socket is full
 			r.transfer.progress -= int64(2 * time.Hour)
 			r.transfer.write()
 		}
@@ -403,7 +403,7 @@ func TestLinger(t *testing.T) {
 	s.do(func() {
 		late.Linger = true
 		late.Finish()
-		s.now += maxLinger + tick
+		s.Now += maxLinger + tick
 		s.Tick()
 		if late.gone != 1 {
 			t.Error("a client that does nothing is waited for")
@@ -417,7 +417,7 @@ func TestDeadlines(t *testing.T) {
 	r, _ := s.open()
 	s.do(func() {
 		for range 3 {
-			s.now += int64(time.Hour) // and Deadline, too
+			s.Now += int64(time.Hour) // and Deadline, too
 			s.Tick()
 		}
 		if r.expired > 0 {
@@ -518,7 +518,7 @@ func TestStop(t *testing.T) {
 			t.Error("the protocol behind it finds it stopped, or not paused")
 		}
 		r.Continue()
-		r.SetHalf()
+		r.Half = true
 		if r.Stop(HeedReset) || r.Paused() {
 			t.Error("it was stopped although nothing comes")
 		}

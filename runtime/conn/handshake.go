@@ -74,7 +74,7 @@ func IsHandshake(b []byte) bool { return len(b) > 1 && b[0] == isHandshake && b[
 // and Account are called before that, too. done is called in between. The handshake begins with the stamp of c, which is corrected where the clock
 // has been late.
 func (s *TLSServer) Handshake(c *Conn, next Protocol, done func(*TLSTransport)) *Handshake {
-	c.Stamp = s.set.Now()
+	c.Stamp = s.set.Now
 	h := &Handshake{s: s, c: c, next: next, done: done}
 	h.place()
 	return h
@@ -140,7 +140,7 @@ func (h *Handshake) EOF() (stays bool) {
 // Deadline implements conn.Protocol.
 func (h *Handshake) Deadline() int64 {
 	if h.stage == failed {
-		return h.s.set.Now() + int64(h.s.timeout)
+		return h.s.set.Now + int64(h.s.timeout)
 	}
 	return h.c.Stamp + eventloop.Tick + int64(h.s.timeout)
 }
@@ -413,7 +413,7 @@ func (h *Handshake) conclude() {
 	if c.Paused() {
 		c.Unpause()
 	}
-	c.Stamp = h.s.set.Now()
+	c.Stamp = h.s.set.Now
 	c.Upgrade(h.next)
 	c.SetTransport(t)
 	h.done(t)

@@ -26,7 +26,7 @@ const (
 	HeedNothing             // nothing: the connection is going to another process
 )
 
-// Ready implements eventloop.Handler.
+// Ready implements eventloop.Handler: it writes what has waited, and reads input, a buffer at a time.
 func (c *Conn) Ready(r eventloop.Readiness) {
 	if r == eventloop.Unwatched {
 		c.set.Log(logfile.Error, "cannot watch %s: the kernel is out of memory, or fs.epoll.max_user_watches is reached", c)
@@ -37,16 +37,12 @@ func (c *Conn) Ready(r eventloop.Readiness) {
 	if t := c.transfer; t != nil && (t.again || r&eventloop.Writable != 0) {
 		t.write()
 	}
-	if r != eventloop.Writable && !c.closed {
-		c.take(r)
+	if r == eventloop.Writable || c.closed {
+		return
 	}
-}
-
-// take reads the input of a client, a buffer at a time.
-func (c *Conn) take(r eventloop.Readiness) {
 	c.readable = c.readable || r&eventloop.Readable != 0
 	c.untilEmpty = c.untilEmpty || r&(eventloop.Urgent|eventloop.MaybeGone) != 0
-	if c.half || c.paused { // the bytes stay in the kernel
+	if c.Half || c.paused { // the bytes stay in the kernel
 		if c.paused && c.heed == HeedNothing {
 			c.readable = true
 		} else if r&eventloop.MaybeGone != 0 && c.hungUp() {
@@ -73,11 +69,11 @@ func (c *Conn) take(r eventloop.Readiness) {
 			c.set.tracef("%s sent %d bytes: %s", c, n, Excerpt(buffer[:n]))
 		}
 		if c.lingering {
-			c.Stamp = c.set.now
+			c.Stamp = c.set.Now
 		} else {
 			c.proto.Input(buffer[:n])
 		}
-		if !c.readable || c.closed || c.half || c.paused {
+		if !c.readable || c.closed || c.Half || c.paused {
 			return
 		}
 		if n == len(buffer) {
@@ -111,7 +107,7 @@ func (c *Conn) hungUp() bool {
 		state[0].Events = system.PollEnd
 	}
 	n, err := unix.Poll(state[:], 0)
-	return n > 0 && err == nil && (!c.half || state[0].Revents&unix.POLLERR != 0)
+	return n > 0 && err == nil && (!c.Half || state[0].Revents&unix.POLLERR != 0)
 }
 
 // Pause stops reading from c: further input stays in the kernel, whose window then stops the client.
@@ -125,7 +121,7 @@ func (c *Conn) Pause(h Heed) {
 // Unpause reads on.
 func (c *Conn) Unpause() {
 	c.paused = false
-	if c.readable && !c.half {
+	if c.readable && !c.Half {
 		c.watch.Again()
 	}
 }
@@ -133,19 +129,13 @@ func (c *Conn) Unpause() {
 // Paused reports whether c is not read from because of Pause.
 func (c *Conn) Paused() bool { return c.paused }
 
-// Half reports whether the client has shut down its side.
-func (c *Conn) Half() bool { return c.half }
-
 // Ends is Half, also if the end has not been read yet. It makes a system call.
-func (c *Conn) Ends() bool { return c.half || system.Ended(c.Fd()) }
-
-// SetHalf notes that the client has shut down its side, which something else has seen.
-func (c *Conn) SetHalf() { c.half = true }
+func (c *Conn) Ends() bool { return c.Half || system.Ended(c.Fd()) }
 
 // Unread reports whether something has arrived that the loop has not come to, because a handler that runs on it has kept it:
 // then it is not the client that is late.
 func (c *Conn) Unread() bool {
-	if c.half || c.paused {
+	if c.Half || c.paused {
 		return false
 	}
 	switch {
@@ -161,9 +151,9 @@ func (c *Conn) Unread() bool {
 
 // gone is called when the client of c has left, or only shut down its side.
 func (c *Conn) gone(err error) {
-	if err == io.EOF && !c.half && !c.lingering && c.proto.EOF() {
-		c.half = true
-		c.Stamp = c.set.now
+	if err == io.EOF && !c.Half && !c.lingering && c.proto.EOF() {
+		c.Half = true
+		c.Stamp = c.set.Now
 		c.Schedule()
 		if c.set.Debug >= 2 {
 			c.set.tracef("%s has shut down its side", c)

@@ -209,7 +209,7 @@ func (p *peer) push() {
 
 func (p *peer) EOF() bool       { p.ends++; return p.stays }
 func (p *peer) Flushed()        {}
-func (p *peer) Deadline() int64 { return p.s.conns.Now() + int64(time.Hour) }
+func (p *peer) Deadline() int64 { return p.s.conns.Now + int64(time.Hour) }
 func (p *peer) Expired()        {}
 func (p *peer) Drain(bool)      {}
 func (p *peer) Closed()         { p.closed = true }

@@ -125,7 +125,7 @@ func (s *TLSServer) MakeRoom() bool {
 
 // cutOff ends the handshake that has waited longest for its client.
 func (s *TLSServer) cutOff() {
-	for h := s.handshakes.first; h != nil && s.set.Now()-h.c.Stamp >= leastTime; h = h.behind {
+	for h := s.handshakes.first; h != nil && s.set.Now-h.c.Stamp >= leastTime; h = h.behind {
 		if h.isIdle() {
 			h.count(displaced)
 			h.c.Close("another TLS handshake needs its place")
@@ -262,7 +262,7 @@ const (
 
 // Report writes a line about TLS and a client to the error log, unless there are too many.
 func (s *TLSServer) Report(level logfile.Level, client, line string) {
-	l, now := &s.lines, s.set.Now()
+	l, now := &s.lines, s.set.Now
 	if now-l.since >= linesPeriod {
 		if l.omitted > 0 {
 			s.set.Log(logfile.Info, "%d more lines about TLS were left out", l.omitted)

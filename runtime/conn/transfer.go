@@ -39,7 +39,7 @@ var (
 
 // Queue makes o a transfer. c must not have another one. full: there is no room now.
 func (c *Conn) Queue(o Output, full bool) {
-	t := &transfer{Output: o, c: c, progress: c.set.now}
+	t := &transfer{Output: o, c: c, progress: c.set.Now}
 	c.transfer = t
 	if c.set.Debug >= 2 {
 		c.set.tracef("%s: transfer started", c)
@@ -188,7 +188,7 @@ func (t *transfer) write() {
 	n, next, err := t.c.writeItems(t.Items[t.next:], roomTurn)
 	t.next += next
 	if n > 0 {
-		t.progress = t.c.set.now
+		t.progress = t.c.set.Now
 		if t.Unsent != nil {
 			t.Unsent.Took(n, t.progress)
 		}
@@ -295,7 +295,7 @@ func (t *transfer) returned(n int, err error) {
 	t.lent = false
 	t.Items[t.next].Count -= int64(n)
 	if n > 0 {
-		t.progress = t.c.set.now
+		t.progress = t.c.set.Now
 	}
 	switch {
 	case t.aborted:
@@ -314,7 +314,7 @@ func (t *transfer) returned(n int, err error) {
 func (t *transfer) due() int64 {
 	s := t.c.set
 	if t.lent { // the disk is waited for
-		return s.now + int64(s.WriteTimeout)
+		return s.Now + int64(s.WriteTimeout)
 	}
 	return t.progress + tick + int64(t.timeout())
 }
@@ -331,11 +331,11 @@ func (t *transfer) timeout() time.Duration {
 // on the loop may have kept the loop from writing.
 func (c *Conn) roomExpired() bool {
 	t := c.transfer
-	if t == nil || t.due() > c.set.now {
+	if t == nil || t.due() > c.set.Now {
 		return false
 	}
 	t.write()
-	if c.transfer == t && t.due() <= c.set.now {
+	if c.transfer == t && t.due() <= c.set.Now {
 		t.end(os.ErrDeadlineExceeded)
 	}
 	return true

@@ -47,7 +47,7 @@ const (
 // SetTransport has the bytes of c go through t from now on. What has arrived already is t's: nothing may be pending.
 func (c *Conn) SetTransport(t Transport) {
 	c.transport = &secured{t}
-	c.half = false // t has to come to the end, too
+	c.Half = false // t has to come to the end, too
 	c.ReadAgain()
 }
 
@@ -153,7 +153,7 @@ func (t *transfer) readCold() {
 // wasRead goes on with t, of whose file the next bytes were read.
 func (t *transfer) wasRead(b []byte, err error) {
 	t.lent = false
-	t.progress = t.c.set.now
+	t.progress = t.c.set.Now
 	switch {
 	case t.aborted:
 		t.end(errAborted)

@@ -189,7 +189,7 @@ const (
 // direction; 0: never. ended is called when it has ended for a reason that an operator should see. Begin has to follow at once. With an
 // error nothing has changed.
 func (b *TunnelBuffers) Open(h TunnelHost, s *Set, upstream Side, idle time.Duration, ended func(error)) (*TunnelLink, error) {
-	l := &TunnelLink{host: h, set: s, buffers: b, socket: upstream, idle: int64(idle), taken: s.Now(), failed: ended}
+	l := &TunnelLink{host: h, set: s, buffers: b, socket: upstream, idle: int64(idle), taken: s.Now, failed: ended}
 	if err := s.Events.Add(&l.upstream, upstream.Fd(), l); err != nil {
 		return nil, err
 	}
@@ -204,7 +204,7 @@ func (l *TunnelLink) Begin(c *Conn, first []byte, head int) {
 	c.Unpause()
 	c.Upgrade(l)
 	c.Watch().Handle(client{l})
-	c.Stamp = l.set.Now()
+	c.Stamp = l.set.Now
 	l.conn.Schedule()
 	over, err := l.tunnel.Open(l.conn.Pending(), first)
 	l.conn.DropInput()
@@ -239,10 +239,10 @@ func (l *TunnelLink) pass(s TunnelSide, r eventloop.Readiness) {
 	moved, taken := l.tunnel.Moved(), l.tunnel.Sent(TunnelClient)
 	over, err := l.tunnel.Ready(s, r)
 	if l.tunnel.Moved() > moved {
-		l.conn.Stamp = l.set.Now()
+		l.conn.Stamp = l.set.Now
 	}
 	if l.tunnel.Sent(TunnelClient) > taken {
-		l.taken = l.set.Now()
+		l.taken = l.set.Now
 	}
 	l.passed(over, err)
 }
@@ -269,7 +269,7 @@ func (l *TunnelLink) half() bool { return l.tunnel.Ended(TunnelClient) || l.tunn
 func (l *TunnelLink) end(proper bool) {
 	c := l.conn
 	if l.tunnel.Ended(TunnelClient) {
-		c.SetHalf()
+		c.Half = true
 	}
 	l.over = true
 	l.tunnel.Close()
@@ -285,7 +285,7 @@ func (l *TunnelLink) slow() int64 { return l.taken + eventloop.Tick + int64(l.se
 
 // Deadline implements conn.Protocol.
 func (l *TunnelLink) Deadline() int64 {
-	due := l.set.Now() + lookAgain
+	due := l.set.Now + lookAgain
 	if l.over {
 		return due
 	}
@@ -311,9 +311,9 @@ func (l *TunnelLink) Expired() {
 	}
 	switch {
 	case l.over:
-	case l.Deadline() > l.set.Now():
+	case l.Deadline() > l.set.Now:
 		l.conn.Schedule()
-	case l.tunnel.Waiting(TunnelClient) && l.slow() <= l.set.Now():
+	case l.tunnel.Waiting(TunnelClient) && l.slow() <= l.set.Now:
 		l.set.Log(logfile.Info, "%s: closed after write timeout of %v", l.conn, l.set.WriteTimeout)
 		l.end(false)
 	case l.half():

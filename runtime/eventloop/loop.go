@@ -32,7 +32,7 @@ type Loop struct {
 
 	stopped bool      // Stop was called
 	left    bool      // Leave was called
-	yielded time.Time // when Go last rescheduled the loop: see yield
+	yielded time.Time // when Go last rescheduled the loop: see yieldEvery
 }
 
 // New makes a loop that nothing is watched by. The error is one line. It is safe for concurrent use.
@@ -150,7 +150,10 @@ func (l *Loop) turn() {
 		l.register(l.settled)
 		l.settled = len(l.added)
 	}
-	l.yield()
+	if now := time.Now(); now.Sub(l.yielded) > yieldEvery {
+		l.yielded = now
+		runtime.Gosched()
+	}
 }
 
 // call calls a posted function, or the one of OnWake or AtEndOfBatch.
@@ -172,19 +175,10 @@ func (l *Loop) recovered(h Handler) {
 	}
 }
 
-// yieldEvery is well below the 10 ms after which Go takes the processor from a goroutine that was
-// never rescheduled.
-const yieldEvery = 4 * time.Millisecond
-
-// yield lets Go reschedule a busy loop now and then. It hardly ever does so by itself, and when the loop
-// calls C, Go's monitor then takes its processor away every 10 ms, and looks every 20 µs for a while
+// yieldEvery is how often Go may reschedule a busy loop. It hardly ever does so by itself, and when the loop
+// calls C, Go's monitor takes its processor away 10 ms after it was rescheduled last, and looks every 20 µs for a while
 // whether it must again: thousands of thread switches a second, 8 % of the CPU of a JSON handler.
-func (l *Loop) yield() {
-	if now := time.Now(); now.Sub(l.yielded) > yieldEvery {
-		l.yielded = now
-		runtime.Gosched()
-	}
-}
+const yieldEvery = 4 * time.Millisecond
 
 // Tick is how exact a wheel is, in nanoseconds.
 const Tick = int64(500e6)

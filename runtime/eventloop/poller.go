@@ -377,6 +377,10 @@ type Waker struct {
 	// SendNow, if not nil, sends finished parts. An inline handler calls it within Handler.Flush, on the loop, where
 	// a part must not wait for the rest of the handler.
 	SendNow func()
+
+	// Attend, if not nil, has another goroutine send finished parts during the next calls of Handler.Flush. An inline handler calls it behind
+	// one in which a response would have gone on with that. On the loop.
+	Attend func()
 }
 
 // What *Waker.State says of the loop. pool.h of pybridge has the same.

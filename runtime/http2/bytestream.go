@@ -153,7 +153,7 @@ func (st *stream) appendData(b []byte) (n int) {
 	*out = append(*out, b[:n]...)
 	st.credit -= int64(n)
 	c.credit -= int64(n)
-	c.sent = c.s.Set.Now()
+	c.sent = c.s.Set.Now
 	if n >= smallPiece || n == len(b) { // else the client opens its window little by little
 		c.budget.sent()
 	}

@@ -59,7 +59,7 @@ func (e *echo) EOF() (stays bool) {
 }
 
 func (e *echo) Flushed()        {}
-func (e *echo) Deadline() int64 { return e.set.Now() + lookAgain }
+func (e *echo) Deadline() int64 { return e.set.Now + lookAgain }
 func (e *echo) Expired()        {}
 func (e *echo) Drain(bool)      {}
 func (e *echo) Closed()         { e.closed = true }

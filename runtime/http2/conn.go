@@ -88,9 +88,9 @@ func (s *Server) Begin(client *sites.Conn) {
 	c.encoder.SetMaxDynamicTableSizeLimit(tableSize)
 	c.credit, c.initial, c.frame = http2InitialWindow, http2InitialWindow, maxFrame
 	c.inflow = inflow{window: http2InitialWindow, opened: http2InitialWindow, client: client.Account()}
-	c.budget.begin(s.cfg.MaxResets, s.Set.Now())
+	c.budget.begin(s.cfg.MaxResets, s.Set.Now)
 	on.Upgrade(c)
-	on.Stamp = s.Set.Now()
+	on.Stamp = s.Set.Now
 	out := c.output()
 	*out = appendSettings(*out, []http2.Setting{
 		{ID: http2.SettingMaxConcurrentStreams, Val: uint32(s.cfg.MaxStreams)},
@@ -320,7 +320,7 @@ func (c *Conn) Drain(retire bool) {
 		*out = appendGoAway(*out, maxWindow, http2.ErrCodeNo)
 		*out = appendFrameHeader(*out, len(leavingPing), http2.FramePing, 0, 0)
 		*out = append(*out, leavingPing[:]...)
-		c.conn.Stamp = c.s.Set.Now()
+		c.conn.Stamp = c.s.Set.Now
 	}
 	c.conn.Schedule()
 	c.settle()
@@ -358,7 +358,7 @@ func (c *Conn) Deadline() int64 {
 	cfg := &s.Config
 	switch {
 	case c.dead:
-		return s.Set.Now() + look
+		return s.Set.Now + look
 	case !c.settled:
 		return c.conn.Stamp + tick + int64(cfg.HeadTimeout)
 	case c.arrives != nil:
@@ -366,17 +366,17 @@ func (c *Conn) Deadline() int64 {
 	}
 	at := c.conn.Stamp + tick + int64(cfg.KeepAlive)
 	if len(c.streams) > 0 {
-		at = s.Set.Now() + max(look, int64(cfg.KeepAlive))
+		at = s.Set.Now + max(look, int64(cfg.KeepAlive))
 	}
 	if c.leaving == notified {
 		at = min(at, c.conn.Stamp+tick+look)
 	}
 	for _, st := range c.streams {
 		switch {
-		case st.overdue(s.Set.Now()):
-			return s.Set.Now()
+		case st.overdue(s.Set.Now):
+			return s.Set.Now
 		case st.bytes == nil: // else it has a deadline of its own
-			at = min(at, s.Set.Now()+look)
+			at = min(at, s.Set.Now+look)
 		}
 	}
 	return at
@@ -392,7 +392,7 @@ func (c *Conn) Expired() {
 		c.conn.Postpone()
 		return
 	}
-	now := s.Set.Now()
+	now := s.Set.Now
 	switch {
 	case c.dead: // what is left to do has a deadline of its own
 	case !c.settled:

@@ -98,7 +98,7 @@ func (c *Conn) unopened(id uint32) bool { return id > c.last && c.leaving != ref
 
 // spend takes points from the budget of c, which ends with it.
 func (c *Conn) spend(points int64) {
-	if !c.budget.spend(points, c.s.Set.Now()) {
+	if !c.budget.spend(points, c.s.Set.Now) {
 		c.calm()
 	}
 }
@@ -203,7 +203,7 @@ func (c *Conn) onReset(f *http2.RSTStreamFrame) {
 
 // onWindowUpdate takes more (RFC 9113 §6.9).
 func (c *Conn) onWindowUpdate(f *http2.WindowUpdateFrame) {
-	if !c.budget.updated(c.s.Set.Now()) {
+	if !c.budget.updated(c.s.Set.Now) {
 		c.calm()
 		return
 	}
@@ -212,7 +212,7 @@ func (c *Conn) onWindowUpdate(f *http2.WindowUpdateFrame) {
 			c.fail(http2.ErrCodeFlowControl, "the window of the connection is too large")
 			return
 		}
-		c.sent = c.s.Set.Now()
+		c.sent = c.s.Set.Now
 		c.pump()
 		return
 	}
@@ -304,7 +304,7 @@ func (c *Conn) onHeaders(f *http2.HeadersFrame) {
 func (c *Conn) onFragment(fragment []byte, last bool) {
 	s, b := c.s, c.arrives
 	if b.frames++; b.frames == 1 {
-		b.since = s.Set.Now()
+		b.since = s.Set.Now
 		if !last {
 			c.conn.Schedule()
 		}

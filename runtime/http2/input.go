@@ -57,8 +57,8 @@ func (st *stream) Admit(x *sites.Exchange, a sites.Answerer) {
 		x.Submit(a)
 		return
 	}
-	st.arriving, st.received = true, s.Set.Now()
-	st.body.Begin(x.MaxBody, s.Set.Now())
+	st.arriving, st.received = true, s.Set.Now
+	st.body.Begin(x.MaxBody, s.Set.Now)
 	expects := r.Parsed.Expect100 && len(early) == 0
 	if a.Streams {
 		st.body.X, st.body.Streamed, st.body.Expects = x, true, expects
@@ -93,7 +93,7 @@ func (st *stream) Admit(x *sites.Exchange, a sites.Answerer) {
 // askForBody sends 100 Continue to a client that waits for it. The time of the body begins then.
 func (st *stream) askForBody(x *sites.Exchange) {
 	if st.body.Expects {
-		st.received = st.c.s.Set.Now()
+		st.received = st.c.s.Set.Now
 		st.body.Asked(st.received)
 		st.sendContinue(x)
 	}
@@ -181,13 +181,13 @@ func (st *stream) growWindow(grow int64) {
 func (st *stream) pause() {
 	if st.window <= 0 && !st.paused {
 		st.paused = true
-		st.body.Pause(st.c.s.Set.Now())
+		st.body.Pause(st.c.s.Set.Now)
 	}
 }
 
 // resume ends what pause, or Body.Pause, has begun.
 func (st *stream) resume() {
-	now := st.c.s.Set.Now()
+	now := st.c.s.Set.Now
 	st.paused = false
 	st.body.Resume(now)
 	st.received = now
@@ -270,7 +270,7 @@ func (c *Conn) feedGathered() {
 // receive takes the next piece of the body, and its end.
 func (st *stream) receive(piece []byte, last bool) {
 	c := st.c
-	st.received = c.s.Set.Now()
+	st.received = c.s.Set.Now
 	if last {
 		st.ended = true
 		if st.missing > 0 { // RFC 9113 §8.1.1

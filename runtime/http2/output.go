@@ -89,8 +89,8 @@ func (st *stream) Transmit(x *sites.Exchange, p *exchange.Part) {
 		x.Server.Log(logfile.Warning, "a response was longer than its Content-Length and has been cut")
 	}
 	broken := p.Last && p.Failed
-	if short := x.Out.Short(); p.Last && p.Upgrade == nil && !broken && short > 0 {
-		x.Server.Log(logfile.Warning, fmt.Sprintf("a response was %d bytes shorter than its Content-Length", short))
+	if p.Last && p.Upgrade == nil && !broken && x.Out.Left > 0 {
+		x.Server.Log(logfile.Warning, fmt.Sprintf("a response was %d bytes shorter than its Content-Length", x.Out.Left))
 		broken = true
 	}
 	ends := p.Last && p.Upgrade == nil && !broken && len(body) == 0 && count == 0
@@ -107,7 +107,7 @@ func (st *stream) Transmit(x *sites.Exchange, p *exchange.Part) {
 		return
 	}
 	st.part, st.data, st.offset, st.count, st.broken = *p, body, p.Offset, count, broken
-	st.writing, st.stamp = true, s.Set.Now()
+	st.writing, st.stamp = true, s.Set.Now
 	c.enqueue(st)
 	c.pump()
 	if st.writing && st.x == x {
@@ -155,7 +155,7 @@ func (st *stream) partWritten(x *sites.Exchange, p *exchange.Part, broken bool) 
 			c.forget(st)
 			c.writeReset(st.id, st.ends)
 		case !st.ended:
-			st.stamp = c.s.Set.Now() // see expireStreams
+			st.stamp = c.s.Set.Now // see expireStreams
 		default:
 			c.forget(st)
 		}
@@ -233,7 +233,7 @@ func (st *stream) write() {
 	st.x.Out.Framed += frameHeader
 	st.credit -= int64(n)
 	c.credit -= int64(n)
-	st.stamp, c.sent = s.Set.Now(), s.Set.Now()
+	st.stamp, c.sent = s.Set.Now, s.Set.Now
 	if st.unsent != nil {
 		st.unsent.Took(n, st.stamp)
 	}

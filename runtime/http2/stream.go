@@ -56,7 +56,7 @@ func (c *Conn) open(b *headerBlock) {
 	st.credit, st.window, st.target = c.initial, initialWindow, initialWindow
 	st.missing, st.ended, st.extended = -1, b.end, b.pseudo&hasProtocol != 0
 	c.streams[b.id] = st
-	c.conn.Stamp = s.Set.Now()
+	c.conn.Stamp = s.Set.Now
 	c.client.Arrived()
 	s.head = s.head[:0]
 	b.check()
@@ -153,7 +153,7 @@ func (c *Conn) forget(st *stream) {
 		c.gather, c.gathered = nil, c.gathered[:0]
 	}
 	if len(c.streams) == 0 {
-		c.conn.Stamp = c.s.Set.Now()
+		c.conn.Stamp = c.s.Set.Now
 	}
 }
 
@@ -248,7 +248,7 @@ func (st *stream) Wake(*sites.Exchange) {
 }
 
 // BesideDone implements sites.Carrier.
-func (st *stream) BesideDone(*sites.Exchange, bool) { st.c.conn.Stamp = st.c.s.Set.Now() }
+func (st *stream) BesideDone(*sites.Exchange, bool) { st.c.conn.Stamp = st.c.s.Set.Now }
 
 // Deferred implements sites.Carrier.
 func (st *stream) Deferred(x *sites.Exchange) {
@@ -389,7 +389,7 @@ func (st *stream) loaded(piece []byte, err error) {
 		st.data = piece
 		st.offset += int64(len(piece))
 		st.count -= int64(len(piece))
-		st.stamp = c.s.Set.Now()
+		st.stamp = c.s.Set.Now
 		c.enqueue(st)
 	}
 	c.pump()

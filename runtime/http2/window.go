@@ -97,7 +97,7 @@ func (c *Conn) openWindow() {
 		return
 	case grow == 0:
 		if !in.closed {
-			in.closed, in.since = true, c.s.Set.Now()
+			in.closed, in.since = true, c.s.Set.Now
 		}
 		return
 	}

@@ -96,7 +96,7 @@ func (a *Sockets) sweep(late bool) (list []departed, more bool) {
 		case !s.movable() || s.session.Ends():
 		case !late && (!s.open || s.handing):
 			more = true
-		case !late && !s.conn.Half() && s.active:
+		case !late && !s.conn.Half && s.active:
 			more = true
 			s.ask()
 		case s.open:

@@ -362,7 +362,7 @@ func (v *leaving) leave() {
 		c.Reset = true
 		c.Close("it reads too slowly")
 		return
-	case c.Half():
+	case c.Half:
 		c.Close("the client has shut down its side")
 		return
 	}

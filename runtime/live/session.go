@@ -54,7 +54,7 @@ func (s *session) Input(data []byte) (used int) {
 		s.message(&m)
 	}
 	if used > 0 {
-		s.socket.conn.Stamp = s.socket.all.conns.Now()
+		s.socket.conn.Stamp = s.socket.all.conns.Now
 		s.pinged = false // whatever came, the client is alive
 	}
 	return used
@@ -120,13 +120,13 @@ func (s *session) Deadline() int64 {
 	ping := int64(s.socket.all.cfg.Ping)
 	switch {
 	case s.socket.conn.Writing(): // which has its own deadline
-		return s.socket.all.conns.Now() + websocketLookAgain
+		return s.socket.all.conns.Now + websocketLookAgain
 	case s.Ends() || s.pinged && !s.socket.conn.Stopped():
 		return s.due
 	case ping <= 0:
-		return s.socket.all.conns.Now() + websocketLookAgain
+		return s.socket.all.conns.Now + websocketLookAgain
 	case s.socket.conn.Stopped(): // the handler is what the client waits for
-		return s.socket.all.conns.Now() + ping
+		return s.socket.all.conns.Now + ping
 	}
 	return s.socket.conn.Stamp + eventloop.Tick + ping
 }
@@ -153,7 +153,7 @@ func (s *session) Expired() {
 		return
 	}
 	s.control(websocket.AppendFrame(nil, websocket.Ping, nil))
-	s.socket.conn.Stamp = s.socket.all.conns.Now()
+	s.socket.conn.Stamp = s.socket.all.conns.Now
 	if pong > 0 {
 		s.pinged, s.due = true, s.socket.all.in(pong)
 	}

@@ -155,10 +155,10 @@ func (s *Socket) opened() {
 	c := s.conn
 	s.settled()
 	s.open = true
-	c.Stamp = s.all.conns.Now()
+	c.Stamp = s.all.conns.Now
 	c.Schedule()
 	s.accepted()
-	if len(c.Pending()) > 0 || c.Half() {
+	if len(c.Pending()) > 0 || c.Half {
 		c.Again()
 	}
 	if s.all.leaving != 0 && !s.over && !s.stays() {
@@ -202,7 +202,7 @@ func (s *Socket) Input(data []byte) {
 		c.Keep(data[n:])
 	}
 	switch {
-	case c.Half(): // it had shut down its side before it got its 101
+	case c.Half: // it had shut down its side before it got its 101
 		s.all.conns.Flush()
 		c.Close("the client has shut down its side")
 	case c.Paused() && !c.Stopped():
@@ -221,7 +221,7 @@ func (s *Socket) Flushed() { s.settle() }
 // Writable implements conn.Protocol: it sends the output that waited for a transfer.
 func (s *Socket) Writable() {
 	c := s.conn
-	c.Stamp = s.all.conns.Now()
+	c.Stamp = s.all.conns.Now
 	s.session.Free()
 	s.advance()
 	if !c.Gathers() { // else Flushed settles it
@@ -232,7 +232,7 @@ func (s *Socket) Writable() {
 // Deadline implements conn.Protocol.
 func (s *Socket) Deadline() int64 {
 	if !s.open || s.ending {
-		return s.all.conns.Now() + websocketLookAgain
+		return s.all.conns.Now + websocketLookAgain
 	}
 	return s.session.Deadline()
 }

@@ -175,7 +175,7 @@ func (s *Socket) PartWaits(p *exchange.Part, left int) *conn.Unsent {
 		if s.unsent == nil {
 			s.unsent = new(conn.Unsent)
 		}
-		s.all.conns.Unsent.Add(s.unsent, s, p.Body, left, s.all.conns.Now())
+		s.all.conns.Unsent.Add(s.unsent, s, p.Body, left, s.all.conns.Now)
 	}
 	return s.unsent
 }

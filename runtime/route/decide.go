@@ -89,7 +89,13 @@ func (t *Table) Decide(d *Decision, r Request) {
 	if r.Index != "" {
 		d.Path, d.Resolved = append(bytes.Clone(d.Path), r.Index...), nil
 	}
-	if d.Site = t.site(d.host()); d.Site < 0 {
+	host := r.Host
+	if len(host) == 0 {
+		if host = r.Parsed.Host.In(d.Head); r.Parsed.Authority.Len > 0 { // RFC 9112 §3.2.2: it wins
+			host = r.Parsed.Authority.In(d.Head)
+		}
+	}
+	if d.Site = t.site(host); d.Site < 0 {
 		d.refuse(421)
 		return
 	}
@@ -162,18 +168,6 @@ func (d *Decision) below(root string) {
 	if d.Resolved != nil {
 		d.scratch.outerResolved = append(append(d.scratch.outerResolved[:0], root...), d.Resolved...)
 		d.Resolved = d.scratch.outerResolved
-	}
-}
-
-// host returns the host and port that the client asked for, or nothing.
-func (d *Decision) host() []byte {
-	switch r := &d.request; {
-	case len(r.Host) > 0:
-		return r.Host
-	case r.Parsed.Authority.Len > 0: // RFC 9112 §3.2.2: it wins
-		return r.Parsed.Authority.In(d.Head)
-	default:
-		return r.Parsed.Host.In(d.Head)
 	}
 }
 

@@ -132,7 +132,7 @@ const tick = eventloop.Tick
 func (c *Conn) Flushed() {
 	s := c.s
 	switch {
-	case c.state == StateReady && !s.draining && !c.Half(): // the usual case
+	case c.state == StateReady && !s.draining && !c.Half: // the usual case
 	case c.Busy() || c.Gathers() || c.WaitsForAgain() && !s.draining:
 	case s.draining && (c.state == StateReady || c.state == StateWaiting):
 		c.setState(StateEnding) // its head, sent before, said that it stays open
@@ -141,7 +141,7 @@ func (c *Conn) Flushed() {
 		c.endSkip()
 	case c.state == StateEnding:
 		c.Finish()
-	case c.Half() && c.reading():
+	case c.Half && c.reading():
 		c.Close("the client has shut down its side")
 	}
 }
@@ -194,7 +194,7 @@ func (c *Conn) Drain(retire bool) {
 	switch {
 	case retire:
 		if idle && (c.state == StateReady || c.state == StateNew) {
-			c.Stamp = s.Set.Now()
+			c.Stamp = s.Set.Now
 		}
 	case idle && (c.state == StateReady || c.state == StateNew || c.state == StateHead):
 		c.Close("the server is shutting down")
@@ -235,12 +235,12 @@ func (c *Conn) setState(s State) {
 func (c *Conn) Deadline() int64 {
 	s := c.s
 	switch {
-	case c.Half() && c.undecided && c.last.Patient:
-		return s.Set.Now() + int64(halfTimeout) // the server has it wait
-	case c.Half() && !c.Writing():
+	case c.Half && c.undecided && c.last.Patient:
+		return s.Set.Now + int64(halfTimeout) // the server has it wait
+	case c.Half && !c.Writing():
 		return c.Stamp + int64(halfTimeout)
-	case c.Half():
-		return s.Set.Now() + int64(halfTimeout) // a transfer
+	case c.Half:
+		return s.Set.Now + int64(halfTimeout) // a transfer
 	case c.state == StateNew || c.state == StateHead:
 		limit := int64(s.Config.HeadTimeout)
 		if s.leaving && c.state == StateNew {
@@ -250,7 +250,7 @@ func (c *Conn) Deadline() int64 {
 	case c.state == StateBody:
 		return c.bodyDeadline()
 	case c.Busy():
-		return s.Set.Now() + int64(s.Config.KeepAlive) // no timeout; a transfer has its own
+		return s.Set.Now + int64(s.Config.KeepAlive) // no timeout; a transfer has its own
 	}
 	return c.Stamp + tick + int64(s.Config.KeepAlive)
 }

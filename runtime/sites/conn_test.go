@@ -44,7 +44,7 @@ func (h *host) open(t *testing.T) (*sites.Conn, net.Conn) {
 		if err := c.Open(c); err != nil {
 			t.Error(err)
 		}
-		c.Stamp = h.Set.Now()
+		c.Stamp = h.Set.Now
 		c.Schedule()
 	})
 	return c, remote

@@ -200,7 +200,7 @@ func (s *Server) skipsFileMount(x *Exchange) bool {
 	if q.parsed.HasBody() || string(q.parsed.Method.In(q.Head)) != "GET" && !q.parsed.Head {
 		return true
 	}
-	return slices.Contains(q.missed, q.mount) || q.mount.missing.has(q.Path[q.Script:], s.Set.Now())
+	return slices.Contains(q.missed, q.mount) || q.mount.missing.has(q.Path[q.Script:], s.Set.Now)
 }
 
 // While an application loads, its mounts are Pending: what the configuration says of them holds already (who may ask, passwords,
@@ -209,7 +209,7 @@ func (s *Server) skipsFileMount(x *Exchange) bool {
 
 // await has x, whose mount is Pending, wait.
 func (s *Server) await(x *Exchange) {
-	now := s.Set.Now()
+	now := s.Set.Now
 	if x.until == 0 {
 		wait := s.Config.StartWait
 		if x.req.loadsPage() {
@@ -237,7 +237,7 @@ func (s *Server) unready(x *Exchange) exchange.Reply {
 	case s.gaveUp:
 		return exchange.Reply{Status: 503, Fields: retryAfter, Text: "the application failed to start"}
 	case x.req.loadsPage():
-		return refusal.Starting(time.Duration(s.Set.Now()))
+		return refusal.Starting(time.Duration(s.Set.Now))
 	}
 	return exchange.Reply{Status: 503, Fields: retryAfter, Text: "the application is starting"}
 }
@@ -287,7 +287,7 @@ func (s *Server) Tick() {
 	if !s.table.pending {
 		return
 	}
-	now := s.Set.Now()
+	now := s.Set.Now
 	for x := range s.begun() {
 		if x.Patient && now >= x.until {
 			x.goOn()

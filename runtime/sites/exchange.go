@@ -281,7 +281,7 @@ func (x *Exchange) PartWaits(p *exchange.Part, left int) *conn.Unsent {
 	if x.unsent == nil {
 		x.unsent = new(conn.Unsent)
 	}
-	x.s.Set.Unsent.Add(x.unsent, x, p.Body, left, x.s.Set.Now())
+	x.s.Set.Unsent.Add(x.unsent, x, p.Body, left, x.s.Set.Now)
 	return x.unsent
 }
 
@@ -459,7 +459,7 @@ func (x *Exchange) besideDone(done func(gone bool), bug bool) {
 }
 
 // Wall implements exchange.Server.
-func (x *Exchange) Wall() int64 { return x.s.Set.Start().UnixNano() + x.s.Set.Now() }
+func (x *Exchange) Wall() int64 { return x.s.Set.Start().UnixNano() + x.s.Set.Now }
 
 // Release gives a part of x back. With the last one x ends.
 func (x *Exchange) Release(p *exchange.Part) {
@@ -581,7 +581,7 @@ func (x *Exchange) Decline(index string) bool {
 	s, q := x.s, x.req
 	switch {
 	case index == "":
-		q.mount.missing.add(q.Path[q.Script:], s.Set.Now())
+		q.mount.missing.add(q.Path[q.Script:], s.Set.Now)
 		q.missed = append(q.missed, q.mount)
 		q.Skip()
 	case q.index != "":

@@ -84,7 +84,7 @@ func (c *Conn) consume(buf []byte) (n int) {
 	s := c.s
 	if c.undecided {
 		c.undecided = false
-		c.Stamp = s.Set.Now()
+		c.Stamp = s.Set.Now
 		s.rest = buf
 		c.last.GoOn()
 		if n = len(buf) - c.leftOver(); c.state != StateReady {
@@ -115,7 +115,7 @@ func (c *Conn) next(buf []byte) (used int, again bool) {
 		if err == http1.ErrNeedMore {
 			c.resume, req.Resume = req.Resume, http1.Resume{}
 			if c.state != StateHead {
-				c.Stamp = s.Set.Now()
+				c.Stamp = s.Set.Now
 				c.setState(StateHead)
 			}
 			return 0, false
@@ -123,12 +123,12 @@ func (c *Conn) next(buf []byte) (used int, again bool) {
 		c.malformed(buf, err)
 		return len(buf), false
 	}
-	c.Stamp = s.Set.Now()
+	c.Stamp = s.Set.Now
 	if c.state != StateReady {
 		c.setState(StateReady)
 		s.host.Arrived(c)
 	}
-	if c.Busy() && !c.canPipeline(req) {
+	if (c.first != nil || c.Writing()) && !c.canPipeline(req) {
 		c.setState(StateWaiting)
 		return 0, false
 	}
@@ -225,14 +225,14 @@ func (c *Conn) collectBody(x *Exchange, a Answerer) {
 		return
 	}
 	b := new(framedBody)
-	b.Begin(req, x.MaxBody, s.Set.Now())
+	b.Begin(req, x.MaxBody, s.Set.Now)
 	b.Collect(x, a)
 	c.body = b
 	if req.Expect100 && len(s.rest) == 0 {
 		c.Use()
 		s.Set.Buf = append(s.Set.Buf, http1.Continue...)
 	}
-	c.Stamp = s.Set.Now()
+	c.Stamp = s.Set.Now
 	c.setState(StateBody)
 	s.rest = c.collect(s.rest)
 }
@@ -242,7 +242,7 @@ func (c *Conn) collectBody(x *Exchange, a Answerer) {
 func (c *Conn) collect(data []byte) (rest []byte) {
 	s := c.s
 	b := c.body
-	c.Stamp = s.Set.Now()
+	c.Stamp = s.Set.Now
 	piece, rest, whole, err := b.Decode(data)
 	if err == nil {
 		err = b.Store(piece, s.Config.SpoolSize)
@@ -290,12 +290,12 @@ func (c *Conn) bodyDeadline() int64 {
 		return c.body.WaitsUntil(s.Config.BodyTimeout)
 	}
 	if c.Stopped() || c.body.Expects { // the delay is not the client's
-		return s.Set.Now() + int64(bodyLook)
+		return s.Set.Now + int64(bodyLook)
 	}
-	if c.body.TooSlow(s.Set.Now(), s.Config.BodyTimeout, s.Config.BodyRate) {
-		return s.Set.Now()
+	if c.body.TooSlow(s.Set.Now, s.Config.BodyTimeout, s.Config.BodyRate) {
+		return s.Set.Now
 	}
-	return min(c.Stamp+int64(s.Config.BodyTimeout), s.Set.Now()+int64(bodyLook))
+	return min(c.Stamp+int64(s.Config.BodyTimeout), s.Set.Now+int64(bodyLook))
 }
 
 // Admit implements Carrier.
@@ -368,7 +368,7 @@ func (c *Conn) BesideDone(_ *Exchange, decided bool) {
 	if decided {
 		c.undecided = false
 	}
-	c.Stamp = c.s.Set.Now()
+	c.Stamp = c.s.Set.Now
 }
 
 // waits reports whether the input behind the active exchanges of c has to wait.
@@ -399,7 +399,7 @@ func (c *Conn) Credited(x *Exchange, _ int64, more bool) {
 // is not the client's.
 func (c *Conn) pauseReading() {
 	if c.Stop(conn.HeedReset) && c.body != nil {
-		c.body.Pause(c.s.Set.Now())
+		c.body.Pause(c.s.Set.Now)
 	}
 }
 
@@ -407,7 +407,7 @@ func (c *Conn) pauseReading() {
 // wanted.
 func (c *Conn) resumeReading() {
 	if c.Stopped() && c.body != nil {
-		c.body.Resume(c.s.Set.Now())
+		c.body.Resume(c.s.Set.Now)
 	}
 	c.Continue()
 	if c.reading() && len(c.Pending()) > 0 {

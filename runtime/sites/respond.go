@@ -73,11 +73,10 @@ func (c *Conn) Transmit(x *Exchange, p *exchange.Part) {
 	if p.Upgrade != nil {
 		c.upgrade(x, p.Upgrade)
 	} else if p.Last {
-		short := x.Out.Short()
-		if short > 0 && !p.Failed {
-			x.Server.Log(logfile.Warning, fmt.Sprintf("a response was %d bytes shorter than its Content-Length", short))
+		if x.Out.Left > 0 && !p.Failed {
+			x.Server.Log(logfile.Warning, fmt.Sprintf("a response was %d bytes shorter than its Content-Length", x.Out.Left))
 		}
-		c.complete(x, p.Failed || short > 0)
+		c.complete(x, p.Failed || x.Out.Left > 0)
 	}
 	if count > 0 {
 		c.sendFile(x, p, body, count, tail)
@@ -140,7 +139,7 @@ func (c *Conn) complete(x *Exchange, broken bool) {
 		c.cancelAll()
 		c.setState(StateEnding)
 	}
-	c.Stamp = c.s.Set.Now()
+	c.Stamp = c.s.Set.Now
 	if c.state == StateWaiting && !c.waits() {
 		c.queue()
 	}
@@ -258,7 +257,7 @@ func (c *Conn) sendFile(x *Exchange, p *exchange.Part, body []byte, count int64,
 
 // Writable implements conn.Protocol: it sends output that had to wait for a transfer.
 func (c *Conn) Writable() {
-	c.Stamp = c.s.Set.Now()
+	c.Stamp = c.s.Set.Now
 	if c.first != nil {
 		c.first.HasRoom()
 	}

@@ -15,7 +15,7 @@ type Response struct {
 	Status int   // 0 before it has begun
 	Sent   int64 // bytes of the body
 	Framed int64 // bytes that are not of the body
-	left   int64 // bytes still promised when Sized
+	Left   int64 // bytes of the promised Content-Length that have not been sent; 0: none was promised
 
 	Framing http1.Framing // of the body
 	Begun   bool          // the head was sent
@@ -29,23 +29,15 @@ func (r *Response) Take(data []byte, count int64) (body []byte, file int64, cut 
 	case http1.NoBody:
 		return nil, 0, false
 	case http1.Sized:
-		if int64(len(data))+count > r.left {
+		if int64(len(data))+count > r.Left {
 			cut, r.cut = !r.cut, true
-			data = data[:min(int64(len(data)), r.left)]
-			count = r.left - int64(len(data))
+			data = data[:min(int64(len(data)), r.Left)]
+			count = r.Left - int64(len(data))
 		}
-		r.left -= int64(len(data)) + count
+		r.Left -= int64(len(data)) + count
 	}
 	r.Sent += int64(len(data)) + count
 	return data, count, cut
-}
-
-// Short returns how many bytes of the promised Content-Length have not been sent.
-func (r *Response) Short() int64 {
-	if r.Framing != http1.Sized {
-		return 0
-	}
-	return r.left
 }
 
 // NeedsReset reports whether a client cannot tell the end of a response that has broken off from the end of its body, unless the
@@ -101,7 +93,9 @@ func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
 	if x.log != nil {
 		x.log.NoteResponse(dst[before:])
 	}
-	x.Out.Begun, x.Out.Status, x.Out.Framing, x.Out.left = true, r.Status, r.Body, r.Length
+	if x.Out.Begun, x.Out.Status, x.Out.Framing = true, r.Status, r.Body; r.Body == http1.Sized {
+		x.Out.Left = r.Length
+	}
 	x.Out.Framed += int64(len(dst) - before)
 	x.KeepAlive = x.KeepAlive && r.KeepAlive
 	return dst

@@ -18,7 +18,7 @@ func (c *Conn) streamBody(x *Exchange, a Answerer) {
 		return
 	}
 	b := new(framedBody)
-	b.Begin(req, x.MaxBody, s.Set.Now())
+	b.Begin(req, x.MaxBody, s.Set.Now)
 	b.X, b.Streamed = x, true
 	piece, left, whole, err := b.Decode(s.rest)
 	if err != nil {
@@ -35,7 +35,7 @@ func (c *Conn) streamBody(x *Exchange, a Answerer) {
 		r.Size = -1
 	}
 	b.Expects = req.Expect100 && len(s.rest) == 0
-	c.body, c.Stamp = b, s.Set.Now()
+	c.body, c.Stamp = b, s.Set.Now
 	c.setState(StateBody)
 	s.rest = nil
 	if x.Submit(a); c.body == b && !a.Asks {
@@ -49,8 +49,8 @@ func (c *Conn) askForBody() {
 	if !b.Expects {
 		return
 	}
-	b.Asked(s.Set.Now())
-	c.Stamp = s.Set.Now()
+	b.Asked(s.Set.Now)
+	c.Stamp = s.Set.Now
 	c.Use()
 	s.Set.Buf = append(s.Set.Buf, http1.Continue...)
 }
@@ -61,7 +61,7 @@ func (c *Conn) feed(data []byte) (rest []byte) {
 	s := c.s
 	b := c.body
 	x := b.X
-	c.Stamp = s.Set.Now()
+	c.Stamp = s.Set.Now
 	piece, rest, whole, err := b.Decode(data)
 	if err != nil {
 		c.breakOff(s.Refused(err))
@@ -95,7 +95,7 @@ func (c *Conn) readOn(data []byte) []byte {
 	s := c.s
 	b := c.body
 	most := int(min(MaxPiece-b.X.Given(), b.Missing()))
-	if b.Chunked() || c.Half() || len(data) < s.Set.ReadSize() || len(data) >= most {
+	if b.Chunked() || c.Half || len(data) < s.Set.ReadSize() || len(data) >= most {
 		return data
 	}
 	if s.bulk == nil {
@@ -136,7 +136,7 @@ func (c *Conn) cutBody(x *Exchange) {
 // skipRest throws away what belongs to an unwanted body from the front of data.
 func (c *Conn) skipRest(data []byte) (rest []byte) {
 	s := c.s
-	c.Stamp = s.Set.Now()
+	c.Stamp = s.Set.Now
 	_, rest, whole, _ := c.body.Decode(data) // it is not chunked
 	if whole {
 		c.body = nil

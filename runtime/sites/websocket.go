@@ -200,7 +200,7 @@ func (h tunnelHost) Ended(proper bool) {
 
 // openTunnel makes the connection of x, and the upstream in p, a tunnel.
 func (s *Server) openTunnel(x *Exchange, p *exchange.Part) {
-	if c := x.Conn(); c.Half() {
+	if c := x.Conn(); c.Half {
 		c.Close("the client has shut down its side before its WebSocket began")
 		x.Release(p)
 		return

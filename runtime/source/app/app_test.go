@@ -25,14 +25,14 @@ type server struct {
 	logged   []string
 }
 
-func (s *server) Exact() int64   { return s.set.Now() + s.late }
+func (s *server) Exact() int64   { return s.set.Now + s.late }
 func (s *server) Flush()         { s.flushed++ }
 func (s *server) Occupied(n int) { s.occupied += n }
 func (s *server) HeldUp()        { s.heldUp++ }
 func (s *server) Recover()       {}
 
 // after lets time go by.
-func (s *server) after(d int64) { s.set.SetTime(s.set.Start().Add(time.Duration(s.set.Now() + d))) }
+func (s *server) after(d int64) { s.set.SetTime(s.set.Start().Add(time.Duration(s.set.Now + d))) }
 
 func (s *server) Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Request) {
 	x.Source = exchange.Memory{}

@@ -287,7 +287,7 @@ func (d *Dispatcher) Tick() {
 	if !d.limited {
 		return
 	}
-	now := d.set.Now()
+	now := d.set.Now
 	for _, c := range d.calls {
 		if c.owed && c.late(now) && !c.waitsForClient() {
 			c.overdue(time.Duration(now - c.since))
@@ -367,7 +367,7 @@ func (c *call) overdue(took time.Duration) {
 // ExcludeBlockedTime does not count the time, in nanoseconds, for which the event loop itself was held up, by a handler that runs
 // inline.
 func (d *Dispatcher) ExcludeBlockedTime(gap int64) {
-	now := d.set.Now()
+	now := d.set.Now
 	for _, c := range d.calls {
 		c.since = min(c.since+gap, now)
 	}

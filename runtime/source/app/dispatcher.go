@@ -48,10 +48,6 @@ type Attended interface {
 	// is still to be sent then. Any goroutine.
 	Attend(bool)
 
-	// WantsAttendance reports whether a response would have gone on in Flush if it had been attended, since it was called
-	// last. On the loop.
-	WantsAttendance() bool
-
 	// InTurn reports whether Flush has got to where Next may be called beside it, by the holder of Dispatcher.state. It is
 	// safe for concurrent use.
 	InTurn() bool
@@ -104,11 +100,11 @@ type Handler interface {
 // Host is the server of a Dispatcher. Its methods are called on the event loop or, while a handler holds that up, by a goroutine
 // that stands in for it.
 type Host interface {
-	// Exact returns conn.Set.Now as it is now.
-	Exact() int64
-
 	// Flush writes the output that is gathered for connections.
 	Flush()
+
+	// Exact returns conn.Set.Now as it is now.
+	Exact() int64
 
 	// Occupied counts n more exchanges that occupy the application.
 	Occupied(n int)
@@ -293,9 +289,6 @@ func (d *Dispatcher) flush() {
 	defer func() {
 		d.state.Lock()
 		d.running = false
-		if a := &d.attendant; a.handler != nil && a.handler.WantsAttendance() && a.awake.CompareAndSwap(false, true) {
-			a.call <- struct{}{} // there is room: it is not awake
-		}
 		if d.overran {
 			d.overran = false
 			d.host.HeldUp()
@@ -304,6 +297,13 @@ func (d *Dispatcher) flush() {
 	// The application's comes last, as parts may be sent while it runs on the loop: see Attend.
 	for i := len(handlers) - 1; i >= 0; i-- {
 		handlers[i].Flush()
+	}
+}
+
+// CallAttendant is eventloop.Waker.Attend.
+func (d *Dispatcher) CallAttendant() {
+	if a := &d.attendant; a.handler != nil && a.awake.CompareAndSwap(false, true) {
+		a.call <- struct{}{} // there is room: it is not awake
 	}
 }
 
@@ -330,7 +330,7 @@ func (d *Dispatcher) Exchange(t exchange.Ticket) *exchange.Exchange {
 // put ends a call.
 func (d *Dispatcher) put(c *call) {
 	if c.handler == d.main {
-		d.used = d.set.Now()
+		d.used = d.set.Now
 	}
 	ticket := c.ticket
 	*c = call{} // a literal with the fields below would be made elsewhere and then copied

@@ -104,8 +104,10 @@ func (f *Files) serve(t *view, path []byte, now int64, req *Request, out *Respon
 // key returns the key of a clean path in the cache: itself, but for a listing in another order. buf is used for that
 // one.
 func (f *Files) key(buf, path []byte, req *Request) []byte {
-	if o := f.order(req); o != byName && (len(path) == 0 || path[len(path)-1] == '/') {
-		return append(append(buf[:0], path...), 0, o.column, o.direction) // no clean path has a zero
+	if f.opt.Listing && (len(path) == 0 || path[len(path)-1] == '/') {
+		if o := f.order(req); o != byName {
+			return append(append(buf[:0], path...), 0, o.column, o.direction) // no clean path has a zero
+		}
 	}
 	return path
 }
