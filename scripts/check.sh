@@ -10,19 +10,6 @@ test_go() { (cd "$root" && go test -timeout "$test_limit" -parallel 8 -ldflags "
 
 test_python() { (cd "$root/contrib" && "$python" -m unittest discover -q -s tests -t .); }
 
-# fuzz_one TARGET TIME PACKAGE. TIME is as for -fuzztime: "60s", or "1000x" for so many inputs. Where an input takes long, Go
-# may call it a failure that time was up while one was being tried, and names none; one that was found it always names.
-fuzz_one() {
-    local said status=0
-    said=$(go test -timeout "$test_limit" -run '^$' -fuzz "^$1\$" -fuzztime "$2" "$3" 2>&1) || status=$?
-    if [[ $status != 0 && $said == *"context deadline exceeded"* && $said != *"Failing input"* && $said != *panic* ]]; then
-        say "time was up while an input was being tried"
-        return
-    fi
-    printf '%s\n' "$said"
-    return "$status"
-}
-
 # test_build tests build.sh itself. `roots` tries it on fresh systems, which `test` does not
 # do: it downloads half a gigabyte for each.
 test_build() {
@@ -30,14 +17,31 @@ test_build() {
     (cd "$root/scripts" && "$python" -m unittest -q sbom_test wheel_test)
 }
 
-# test_fuzz TIME gives every fuzz target so much time, or so many inputs.
+# test_fuzz TIME gives every fuzz target so much time, or so many inputs. TIME is as for -fuzztime: "60s", or "1000x".
 test_fuzz() {
-    local file target
+    local folder target inputs program=$root/build/fuzz.test
     cd "$root"
-    while IFS=: read -r file target; do
-        say "fuzz $(dirname "$file") $target"
-        fuzz_one "$target" "$1" "./$(dirname "$file")" || return 1
-    done < <(grep -roP --include='*_test.go' '^func \KFuzz\w+' bench cmd pybridge runtime)
+    inputs=$(go env GOCACHE)/fuzz/fapws # where `go test -fuzz` keeps them
+    while read -r folder; do
+        go test -c -fuzz . -o "$program" "./$folder"
+        while read -r target; do
+            say "fuzz $folder $target"
+            fuzz_one "$folder" -test.run '^$' -test.fuzz "^$target\$" -test.fuzztime "$1" -test.fuzzcachedir "$inputs/$folder" || return 1
+        done < <(grep -ohP '^func \KFuzz\w+' "$folder"/*_test.go)
+    done < <(grep -rlP --include='*_test.go' '^func Fuzz\w+' bench cmd pybridge runtime | xargs -n 1 dirname | sort -u)
+}
+
+# fuzz_one FOLDER FLAGS... runs a program of test_fuzz. Where an input takes long, Go may call it a failure that time was up while one
+# was being tried, and names none; one that was found it always names.
+fuzz_one() {
+    local said status=0
+    said=$(cd "$1" && "$program" "${@:2}" 2>&1) || status=$?
+    if [[ $status != 0 && $said == *"context deadline exceeded"* && $said != *"Failing input"* && $said != *panic* ]]; then
+        say "time was up while an input was being tried"
+        return
+    fi
+    printf '%s\n' "$said"
+    return "$status"
 }
 
 # Both kinds of race tests end at the first race found. A program with the detector
@@ -178,7 +182,7 @@ word_test() {
     stage "race, the whole server" test_race_whole -run "$race_chosen" ./cmd/fapws/acceptance/{http,http2,live,process}
     stage wheel test_wheel_short
     stage "address sanitizer" test_sanitizer
-    stage soak test_soak 200000
+    stage soak test_soak 60000
     stage "testssl, short" test_testssl
     stage "what build.sh decides" test_build
     stage install "$root/.ci/install-test"
