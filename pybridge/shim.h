@@ -60,8 +60,8 @@ typedef struct core_part {
   uint16_t code;                     /* of CORE_OP_CLOSE */
   uint32_t subprotocol_off, subprotocol_len; /* in buf: subprotocol of an accepted WebSocket */
   int64_t credit;                            /* of CORE_OP_CREDIT */
-  const char *body;  /* in buf, behind the part, or in owner's memory; freed with it */
-  uint32_t body_off; /* offset in buf, while buf may still move */
+  const char *body;                          /* in buf, behind the part, or in owner's memory; freed with it */
+  uint32_t body_off;                         /* offset in buf, while buf may still move */
   size_t body_len;
   void *owner;  /* PyObject * that keeps body alive, or NULL; released by core_collect_garbage, under the GIL */
   int32_t file; /* descriptor, or -1; closed by Release */
