@@ -30,16 +30,17 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
                    Debian sid, in build/roots/bench-sid, and write docs/performance.md
   profile [SECONDS]  record cmd/fapws/default.pgo, which builds are optimized with, under loads of
                    SECONDS each (default 3)
+  pictures         docs/images: the console of samples/console in Chromium, and a film of --dev
   testssl [FLAGS]  try HTTPS with testssl.sh: no finding above LOW, grade A; takes some minutes
   lint             gofmt, vet, staticcheck, shellcheck, actionlint, clang-format, C with all warnings,
-                   flake8, codespell
+                   pyflakes, codespell, hunspell
   cross ARCH       build/cross/ARCH/fapws for arm64 or armhf, with Debian's cross compiler and Python
                    of this Debian or of SUITE=trixie; --test [TESTS]: then try it in qemu
   tarball [ARCH]   build/dist/fapws-….tar.gz, to unpack into ~/.local
   deb [ARCH]       build/dist/fapws_….deb for Debian and Ubuntu, with the service of systemd;
                    --test [SUITE]: then install, upgrade and remove it in a fresh system
   wheel [ARCH]     build/dist/fapws-….whl, for pip install with the Python of --python, or --all that are found;
-                   --test [TESTS]: install it and run these acceptance tests, or all
+                   --into FOLDER: there; --test [TESTS]: then install it and run these acceptance tests, or all
   release          build/dist with the tarball, the .deb, an SBOM (CycloneDX) and SHA256SUMS
   container        the image of bin/run.sh, with podman, buildah or docker; --test: build it on a
                    Debian of debootstrap, not of a registry, and try each mode
@@ -63,14 +64,19 @@ die() { say "$@"; exit 1; }
 # patiently WHAT COMMAND... runs COMMAND and says WHAT if it takes longer than a
 # moment, and again every 30 seconds. WHAT goes to stderr.
 patiently() {
-    local what=$1 start=$SECONDS status=0 pause=3 ticker
-    # A sleep that outlives this shell holds none of its descriptors.
-    while sleep $pause &>/dev/null && kill -0 $$; do
-        say "$what ($((SECONDS - start)) s)"
-        pause=30
-    done </dev/null >/dev/null &
+    local what=$1 start=$SECONDS status=0 never ticker
+    shift
+    {
+        # Waits without a process of its own, which could outlive this one.
+        exec {never}<> <(:)
+        read -r -t 3 -u "$never" _ || true
+        while kill -0 $$ 2>/dev/null; do
+            say "$what ($((SECONDS - start)) s)"
+            read -r -t 30 -u "$never" _ || true
+        done
+    } </dev/null >/dev/null &
     ticker=$!
-    "${@:2}" || status=$?
+    "$@" || status=$?
     kill "$ticker" 2>/dev/null || true
     wait "$ticker" 2>/dev/null || true
     return "$status"
@@ -79,20 +85,40 @@ patiently() {
 # logged FILE COMMAND... runs COMMAND with what it writes going to FILE.
 logged() { "${@:2}" >"$1" 2>&1 </dev/null; }
 
-# await_url SERVER LOG [SCHEME] prints the URL that a server writes into its log.
-await_url() {
-    local url
-    until url=$(sed -n "s|.* \(${3:-http}://127\.0\.0\.1:[0-9]*/\).*|\1|p" "$2" 2>/dev/null | head -1) && [[ $url ]]; do
-        kill -0 "$1" 2>/dev/null || die "the server has ended: $(<"$2")"
-        sleep 0.1
-    done
-    printf '%s\n' "$url"
-}
-
-for part in "$root"/scripts/*.sh; do
-    # shellcheck source=/dev/null
-    source "$part"
-done
+# shellcheck source=scripts/packages.sh
+source "$root/scripts/packages.sh"
+# shellcheck source=scripts/go.sh
+source "$root/scripts/go.sh"
+# shellcheck source=scripts/hacl.sh
+source "$root/scripts/hacl.sh"
+# shellcheck source=scripts/python.sh
+source "$root/scripts/python.sh"
+# shellcheck source=scripts/cross.sh
+source "$root/scripts/cross.sh"
+# shellcheck source=scripts/install.sh
+source "$root/scripts/install.sh"
+# shellcheck source=scripts/package.sh
+source "$root/scripts/package.sh"
+# shellcheck source=scripts/wheel.sh
+source "$root/scripts/wheel.sh"
+# shellcheck source=scripts/systemd.sh
+source "$root/scripts/systemd.sh"
+# shellcheck source=scripts/container.sh
+source "$root/scripts/container.sh"
+# shellcheck source=scripts/lint.sh
+source "$root/scripts/lint.sh"
+# shellcheck source=scripts/check.sh
+source "$root/scripts/check.sh"
+# shellcheck source=scripts/bench.sh
+source "$root/scripts/bench.sh"
+# shellcheck source=scripts/profile.sh
+source "$root/scripts/profile.sh"
+# shellcheck source=scripts/pictures.sh
+source "$root/scripts/pictures.sh"
+# shellcheck source=scripts/testssl.sh
+source "$root/scripts/testssl.sh"
+# shellcheck source=scripts/roots.sh
+source "$root/scripts/roots.sh"
 
 word_env() {
     use_python
@@ -190,7 +216,7 @@ word_run() {
 # --- the words --------------------------------------------------------------
 
 # words_alone take no arguments.
-readonly words_alone="asan build cgocheck env lint matrix race release systemd test tsan"
+readonly words_alone="asan build cgocheck env lint matrix pictures race release systemd test tsan"
 
 main() {
     local word='' python_option=''

@@ -1,4 +1,5 @@
 # Sourced by build.sh: test, race, asan, tsan, cgocheck, fuzz, load and matrix.
+# shellcheck shell=bash
 
 # Ends tests that hang, and nothing else: a package may take many times longer on a slow
 # machine, and its tests have limits of their own.
@@ -14,7 +15,7 @@ test_python() { (cd "$root/contrib" && "$python" -m unittest discover -q -s test
 # do: it downloads half a gigabyte for each.
 test_build() {
     "$root/.ci/build-test"
-    (cd "$root/scripts" && "$python" -m unittest -q sbom_test wheel_test)
+    (cd "$root/scripts" && "$python" -m unittest -q prose_test sbom_test wheel_test)
 }
 
 # test_fuzz TIME gives every fuzz target so much time, or so many inputs. TIME is as for -fuzztime: "60s", or "1000x".
@@ -161,13 +162,6 @@ stage() {
     fi
 }
 
-# prepare_tests sees to what tests need beside a build.
-prepare_tests() {
-    use_python
-    need_frameworks
-    need_test_tools
-}
-
 word_test() {
     local failed=()
     word_build
@@ -199,7 +193,9 @@ summary() {
 
 word_race() {
     local failed=()
-    prepare_tests
+    use_python
+    need_frameworks
+    need_test_tools
     stage race test_race_all
     stage "race, the whole server" test_race_whole
     summary
@@ -207,7 +203,9 @@ word_race() {
 
 word_asan() {
     local failed=()
-    prepare_tests
+    use_python
+    need_frameworks
+    need_test_tools
     stage "address sanitizer" test_sanitizer
     stage "address sanitizer, the whole server" test_sanitizer_whole
     summary
@@ -224,7 +222,9 @@ word_tsan() {
 
 word_cgocheck() {
     local failed=()
-    prepare_tests
+    use_python
+    need_frameworks
+    need_test_tools
     stage cgocheck test_cgocheck
     summary
 }
@@ -247,18 +247,29 @@ word_fuzz() {
 
 # try_python builds and tests with the Python of --python; it runs in a subshell.
 try_python() {
-    prepare_tests
-    export FAPWS_BIN=$root/build/matrix/$py_version/fapws
-    build_to "$FAPWS_BIN"
+    local bin=$root/build/matrix/$1/fapws
+    use_python
+    need_frameworks
+    need_test_tools
+    build_to "$bin"
+    export FAPWS_BIN=$bin
     test_go -count=1 ./pybridge/... ./cmd/... ./samples/...
     test_python
 }
 
 word_matrix() {
-    local failed=() candidate
+    local failed=() rows=() candidate version log
     [[ -z $python_option ]] || die "matrix takes every Python that it finds: leave out --python, or test with that one: ./build.sh --python $python_option test"
     while read -r candidate; do
-        python_option=$candidate stage "$candidate" try_python
+        version=$("$candidate" -S -c 'import sys; print("%d.%d.%d" % sys.version_info[:3] + sys.abiflags)')
+        log=$root/build/matrix/$version/log
+        mkdir -p "$(dirname "$log")"
+        python_option=$candidate stage "$version" try_python "$version" > >(tee "$log") 2>&1
+        case " ${failed[*]-} " in
+        *" $version "*) rows+=("$version|FAILED|$candidate|$log") ;;
+        *) rows+=("$version|ok|$candidate|") ;;
+        esac
     done < <(list_pythons)
+    printf '%s\n' "${rows[@]}" | column -t -s '|' -N PYTHON,RESULT,WHERE,LOG
     summary
 }

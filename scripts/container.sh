@@ -1,53 +1,67 @@
 # Sourced by build.sh: container builds the image of bin/run.sh.
+# shellcheck shell=bash
 
-# word_container builds the image IMAGE on the image BASE. With --test it tries an image instead.
+# container_engine prints the program that builds images.
+container_engine() {
+    local engine
+    for engine in ${CONTAINER_ENGINE:-podman buildah docker}; do
+        command -v "$engine" && return
+    done
+    die "container needs podman, buildah or docker; on Debian and Ubuntu: sudo apt-get install --no-install-recommends podman"
+}
+
+# build_image IMAGE TARGET [FLAGS] builds a target of the Containerfile.
+build_image() {
+    local engine name flags=(--file "$root/contrib/container/Containerfile" --tag "$1" --target "$2"
+        --build-arg "SOURCE_VERSION=$(version_text)" "${@:3}") word=build
+    engine=$(container_engine)
+    [[ $engine != */buildah ]] || word=bud
+    [[ $engine == */docker ]] || flags+=(--ignorefile "$root/contrib/container/Containerfile.dockerignore")
+    [[ -z ${BASE-} ]] || flags+=(--build-arg "BASE=$BASE")
+    for name in GOPROXY GOSUMDB GONOSUMDB http_proxy https_proxy no_proxy; do
+        [[ -z ${!name-} ]] || flags+=(--build-arg "$name=${!name}")
+    done
+    mkdir -p "$root/build"
+    patiently "building the image $1; the first time takes some minutes" logged "$root/build/container.log" \
+        "$engine" "$word" "${flags[@]}" "$root" || {
+        tail -n 5 "$root/build/container.log" >&2
+        die "building the image failed; all messages are in build/container.log"
+    }
+    say "built the image $1"
+}
+
+# word_container [--test] builds the image of bin/run.sh, IMAGE, on the image BASE.
+# shellcheck disable=SC2120
 word_container() {
     case ${1-} in
-    '') build_image ;;
+    '') build_image "${IMAGE:-fapws-samples}" samples ;;
     --test) test_container ;;
     *) die "unknown argument: $1" ;;
     esac
 }
 
-# build_image [FLAGS] builds it.
-build_image() {
-    local engine name flags=(--file "$root/contrib/container/Containerfile" --tag "${IMAGE:-fapws-samples}"
-        --build-arg "SOURCE_VERSION=$(version_text)" "$@")
-    engine=${CONTAINER_ENGINE:-$(type -P podman || type -P buildah || type -P docker)} ||
-        die "container needs podman, buildah or docker; on Debian and Ubuntu: sudo apt-get install --no-install-recommends podman"
-    [[ $engine == *docker ]] || flags+=(--ignorefile "$root/contrib/container/Containerfile.dockerignore")
-    for name in BASE GOPROXY GOSUMDB GONOSUMDB http_proxy https_proxy no_proxy; do
-        [[ -z ${!name-} ]] || flags+=(--build-arg "$name=${!name}")
-    done
-    mkdir -p "$root/build"
-    patiently "building the image; the first time takes some minutes" logged "$root/build/container.log" "$engine" build "${flags[@]}" "$root" || {
-        tail -n 5 "$root/build/container.log" >&2
-        die "building the image failed; all messages are in build/container.log"
-    }
-    say "built the image ${IMAGE:-fapws-samples}"
-}
-
 # test_container builds the image on a Debian of debootstrap, without a registry, and tries each mode of bin/run.sh.
 test_container() {
-    local suite mode failed=() folder=$roots_folder/container
-    export IMAGE=localhost/fapws-test BASE=localhost/fapws-test-base CONTAINER_ENGINE=podman \
-        CONTAINERS_CONF=$root/build/containers.conf CONTAINER_FLAGS="--network host --name fapws-test"
+    local suite base=localhost/fapws-test-base mode failed=() folder
     suite=$(debian_suite) || die "container --test makes a system of this machine's Debian, and this is not Debian"
     need_debootstrap "container --test" "buildah=buildah podman=podman runc=runc curl=curl"
-    # Settings that also work in a container, and with control groups of both versions side by side.
-    printf '%s\n' '[containers]' 'default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]' \
-        '[engine]' 'runtime = "runc"' 'cgroup_manager = "cgroupfs"' >"$CONTAINERS_CONF"
-    if ! podman image exists "$BASE"; then
+    folder=$roots_folder/container-$suite
+    if ! buildah inspect "$base" >/dev/null 2>&1; then
         make_root "$suite" "$folder"
         tar -C "$folder" -cf "$folder.tar" .
-        patiently "importing $suite" logged "$folder.log" podman import "$folder.tar" "$BASE" || die "podman import failed: $folder.log"
+        patiently "importing $suite" logged "$folder.log" podman import "$folder.tar" "$base" || die "podman import failed: $folder.log"
         rm -rf "$folder" "$folder.tar"
     fi
-    CONTAINER_ENGINE=buildah build_image --network host --isolation chroot
+    # Settings that also work in a container, and with control groups of both versions side by side.
+    printf '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\n[engine]\nruntime = "runc"\ncgroup_manager = "cgroupfs"\n' \
+        >"$root/build/containers.conf"
+    export CONTAINERS_CONF=$root/build/containers.conf IMAGE=localhost/fapws-test BASE=$base CONTAINER_ENGINE=podman \
+        CONTAINER_FLAGS="--network host --name fapws-test"
+    CONTAINER_ENGINE=buildah build_image "$IMAGE" samples --network host --isolation chroot
     for mode in http wsgi_example flask pyramid django; do
         stage "mode $mode" try_mode "$mode"
     done
-    stage "mode shell" grep -qx True <("$root/bin/run.sh" shell <<<'print(callable(app))')
+    stage "mode shell" try_shell
     stage "limits of a control group" try_limits
     stage "nothing to write to, any user" try_restricted
     summary
@@ -59,12 +73,16 @@ serve_mode() {
     : >"$log"
     "$root/bin/run.sh" "$1" --bind 127.0.0.1:0 "${@:2}" >"$log" 2>&1 </dev/null &
     runner=$!
-    url=$(await_url "$runner" "$log")
+    url=
+    until url=$(sed -n 's|.* \(http://127\.0\.0\.1:[0-9]*/\).*|\1|p' "$log" | head -1) && [[ $url ]]; do
+        kill -0 "$runner" 2>/dev/null || { cat "$log" >&2; return 1; }
+        sleep 0.1
+    done
 }
 
 # try_mode MODE asks for a page of a mode, sends it many requests, looks at the identity of the server, and stops it.
 try_mode() {
-    local url log runner path=''
+    local url log runner path='' status=0
     [[ $1 != http ]] || path=hello
     serve_mode "$1"
     curl -fsSL -o /dev/null "$url$path"
@@ -74,7 +92,13 @@ import os
 assert os.getuid() == 990, os.getuid()
 assert os.readlink("/proc/1/exe") == "/usr/bin/fapws", os.readlink("/proc/1/exe")'
     podman kill --signal "$([[ $1 == http ]] && echo INT || echo TERM)" fapws-test >/dev/null
-    wait "$runner" || { cat "$log" >&2; die "mode $1 ended with another code than 0"; }
+    wait "$runner" || status=$?
+    [[ $status == 0 ]] || { cat "$log" >&2; say "mode $1 ended with code $status"; return 1; }
+}
+
+# try_shell types a line into the mode shell.
+try_shell() {
+    [[ $("$root/bin/run.sh" shell <<<'print(callable(app))') == True ]]
 }
 
 # try_limits looks whether a limit of processors is that of the number of workers.

@@ -1,4 +1,5 @@
 # Sourced by build.sh: cross builds for another architecture.
+# shellcheck shell=bash
 #
 # The compiler is Debian's cross compiler. Headers and libraries, Python's too, are
 # Debian's packages for the other architecture, unpacked into a sysroot below
@@ -26,6 +27,24 @@ go_architecture() {
     i386) echo 386 ;;
     ppc64el) echo ppc64le ;;
     *) echo "$1" ;;
+    esac
+}
+
+# refuse_other_machines ends a word that builds for this machine while the environment
+# asks Go for another one: without this, the C compiler would complain, of Go's assembly.
+refuse_other_machines() {
+    local own word
+    [[ -z ${GOOS-} || $GOOS == linux ]] || die "GOOS=$GOOS: fapws needs Linux; unset GOOS"
+    [[ -n ${GOARCH-} && -z ${cross-} ]] || return 0
+    own=$(machine_architecture)
+    [[ $GOARCH != "$(go_architecture "$own")" ]] || return 0
+    case $GOARCH in
+    arm) word=armhf ;;
+    *) word=$GOARCH ;;
+    esac
+    case $word in
+    arm64 | armhf) die "GOARCH=$GOARCH: this machine is $own; unset GOARCH, and for $word type: ./build.sh cross $word (or deb, tarball)" ;;
+    *) die "GOARCH=$GOARCH: this machine is $own, and ./build.sh cross builds for $cross_architectures; unset GOARCH" ;;
     esac
 }
 
@@ -195,19 +214,14 @@ emulated() {
     unshare --user --map-root-user --mount bash -euc '
         mount -t overlay overlay -o "lowerdir=/usr/lib:$1/usr/lib" /usr/lib
         [[ -z $2 ]] || {
-            mount -t binfmt_misc none /proc/sys/fs/binfmt_misc # Linux 6.7
+            mount -t binfmt_misc none /proc/sys/fs/binfmt_misc 2>/dev/null || {
+                echo "build.sh: this kernel has no binfmt_misc for namespaces, which need Linux 6.7; install qemu-user-static" >&2
+                exit 1
+            }
             printf "%s\n" "$2" >/proc/sys/fs/binfmt_misc/register
         }
         shift 2
         exec "$@"' - "$cross_root" "$magic" "$@"
-}
-
-# build_cross builds build/cross/ARCH/fapws for the architecture of choose_cross.
-build_cross() {
-    use_cross
-    say "Python $py_version of Debian $cross_suite for $cross, $py_linked"
-    build_to "$cross_folder/$cross/fapws"
-    say "built build/cross/$cross/fapws"
 }
 
 # word_cross ARCH [--test [TESTS]]
@@ -216,6 +230,9 @@ word_cross() {
     (($# <= 1)) || [[ $2 == --test ]] || die "unknown argument: $2"
     choose_cross "${1-}"
     [[ ${2-} != --test ]] || want_programs "for cross --test" "$cross_emulator=qemu-user curl=curl"
-    build_cross
+    use_cross
+    say "Python $py_version of Debian $cross_suite for $cross, $py_linked"
+    build_to "$cross_folder/$cross/fapws"
+    say "built build/cross/$cross/fapws"
     [[ ${2-} != --test ]] || test_cross "${@:3}"
 }

@@ -1,4 +1,5 @@
 # Sourced by build.sh: finds Go, or fetches it.
+# shellcheck shell=bash
 
 # Go of this version is fetched where no Go is new enough. The checksums are
 # those of the module zips; without one for an architecture nothing is fetched.
@@ -11,12 +12,17 @@ declare -A go_checksums=(
 
 go_minimum=$(sed -n 's/^go 1\.\([0-9]*\).*/\1/p' "$root/go.mod") # of Go 1.x
 readonly go_minimum
+readonly go_switches=21 # from Go 1.21 on, go downloads other versions of itself
 
-# need_go puts a Go of at least 1.$go_minimum first on PATH: one that is installed, or one that is fetched into build/go.
+# need_go puts a Go of at least 1.$go_minimum first on PATH: one that is
+# installed, one that an installed Go downloads, Debian's as root if it is new
+# enough, or one that is fetched into build/go.
 need_go() {
     local go
-    go=$(find_go) || go=$(fetch_go) ||
-        die "Go 1.$go_minimum or later is required: install it from https://go.dev/dl/ and put its bin directory on PATH"
+    go=$(find_go "$go_minimum") || go=$(switch_go) || {
+        install_golang
+        go=$(find_go "$go_minimum") || go=$(switch_go) || go=$(fetch_go)
+    } || die "Go 1.$go_minimum or later is required: install it from https://go.dev/dl/ and put its bin directory on PATH"
     [[ $(command -v go) == "$go" ]] || PATH=${go%/*}:$PATH
     # go is new enough; a GOTOOLCHAIN of the user's must not switch to an older one.
     GOTOOLCHAIN=local
@@ -28,25 +34,57 @@ go_candidates() {
     printf '%s\n' /usr/local/go/bin/go /usr/lib/go-1.*/bin/go "$root/build/go/$go_fetched/bin/go"
 }
 
-# find_go prints the path of the first Go that is new enough. It asks from / and with "local", because inside the module an
-# old Go would download a newer one.
+# find_go MINOR prints the path of the first Go of at least 1.MINOR.
 find_go() {
     local go minor
     while read -r go; do
-        minor=$(cd / && GOTOOLCHAIN=local "$go" env GOVERSION 2>/dev/null | sed -n 's/.*go1\.\([0-9]*\).*/\1/p')
-        ((${minor:-0} < go_minimum)) || { printf '%s\n' "$go"; return 0; }
+        minor=$(go_minor "$go")
+        ((${minor:-0} < $1)) || { printf '%s\n' "$go"; return 0; }
     done < <(go_candidates)
     return 1
 }
 
-# fetch_go fetches Go from GOPROXY and prints the new path.
+# go_minor GO prints x of Go 1.x. It asks from / and with "local", because
+# inside the module an old Go would download a newer one.
+go_minor() { (cd / && GOTOOLCHAIN=local "$1" env GOVERSION 2>/dev/null | sed -n 's/.*go1\.\([0-9]*\).*/\1/p'); }
+
+# switch_go lets an installed Go download Go $go_fetched and prints the new path.
+switch_go() {
+    local go goroot
+    go=$(find_go "$go_switches") || return 1
+    goroot=$(cd / && GOTOOLCHAIN=go$go_fetched patiently "$go is older than Go 1.$go_minimum and is downloading Go $go_fetched" \
+        "$go" env GOROOT) || return 1
+    printf '%s\n' "$goroot/bin/go"
+}
+
+# install_golang installs Debian's Go, as root, if that is new enough, or if it can
+# download newer ones and fetch_go cannot.
+install_golang() {
+    local minor least=$go_minimum
+    can_install || return 0
+    [[ -n ${go_checksums[$(go_architecture "$(machine_architecture)")]-} ]] || least=$go_switches
+    minor=$(golang_candidate)
+    # The package lists of a fresh machine are empty.
+    [[ -n $minor ]] || { apt_get update && minor=$(golang_candidate); } || return 0
+    ((${minor:-0} >= least)) || return 0
+    say "installing Go: golang-go"
+    apt_install golang-go || true
+}
+
+# golang_candidate prints x of the Go 1.x that Debian's golang-go installs.
+golang_candidate() { apt-cache policy golang-go 2>/dev/null | sed -n 's/^ *Candidate:.*[:^ ]1\.\([0-9]*\).*/\1/p'; }
+
+# fetch_go fetches Go from the configured GOPROXY and prints the new path.
 fetch_go() {
-    local log=$root/build/go.log arch
+    local log=$root/build/go.log proxy=${GOPROXY-} arch go
     arch=$(go_architecture "$(machine_architecture)")
     [[ -n ${go_checksums[$arch]-} ]] || { say "no checksum is known for the Go of this processor ($arch)"; return 1; }
+    if [[ -z $proxy ]] && go=$(find_go 1); then
+        proxy=$(cd / && GOTOOLCHAIN=local "$go" env GOPROXY)
+    fi
     say "fetching Go $go_fetched (70 MB) into build/go"
     mkdir -p "$root/build"
-    patiently "fetching Go $go_fetched" logged "$log" unpack_go "$arch" "${GOPROXY:-https://proxy.golang.org,direct}" ||
+    patiently "fetching Go $go_fetched" logged "$log" unpack_go "$arch" "${proxy:-https://proxy.golang.org,direct}" ||
         { say "fetching Go failed: $(tail -n 1 "$log")"; return 1; }
     printf '%s\n' "$root/build/go/$go_fetched/bin/go"
 }

@@ -1,4 +1,5 @@
 # Sourced by build.sh: the objects that Debian's and Ubuntu's archives of Python lack.
+# shellcheck shell=bash
 #
 # Python's hash functions are those of HACL* since 3.12, and libpython.a does not have their objects:
 # https://github.com/python/cpython/issues/131298. They are compiled here from the source package of the same version,
@@ -26,7 +27,7 @@ fetch_hacl() {
     # shellcheck disable=SC2016 # dpkg's own syntax
     package=$(dpkg-query -W -f '${source:Package}=${source:Version}' "${package%%: *}") || return 1
     mkdir -p "$apt"/{lists,cache/archives}/partial
-    keys=/usr/share/keyrings/$(system_value ID)-archive-keyring.gpg
+    keys=/usr/share/keyrings/$(system_id)-archive-keyring.gpg
     # shellcheck disable=SC2016 # apt's own syntax
     apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' 'Component: main' |
         sort -u | sed "s|^|deb-src [signed-by=$keys] |" >"$apt/sources.list"

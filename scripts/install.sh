@@ -1,4 +1,5 @@
 # Sourced by build.sh: install and uninstall.
+# shellcheck shell=bash
 
 # The manifest lists what was made, one per line, as "file PATH" and "dir PATH"
 # without DESTDIR; uninstall reads it backwards.
@@ -32,6 +33,14 @@ existing() {
     printf '%s\n' "$path"
 }
 
+# need_writable PATH ends a word that could not make PATH.
+need_writable() {
+    local path
+    path=$(existing "$1")
+    [[ -d $path && -w $path ]] ||
+        die "$path is not a directory that this user can write to: choose another one with PREFIX=DIR, or install as its owner"
+}
+
 # fill_tree TREE PREFIX LIBRARY FILE fills the directory TREE with what a user needs, each file where it is to be below /: the
 # executable FILE, package fapws below LIBRARY, man page and completion. The latter come from build/fapws, which runs here.
 fill_tree() {
@@ -62,6 +71,7 @@ fill_units() {
 
 word_install() {
     choose_prefix "$@"
+    need_writable "$dest$prefix"
     word_build
     local tree=$root/build/stage/install site=$prefix/lib/python$py_minor/site-packages config=/etc/fapws/fapws.toml
     local earlier='' made path new said package
@@ -75,8 +85,8 @@ word_install() {
     # The configuration is the administrator's: one that is there stays, also when fapws is removed.
     [[ ! -e $dest$config ]] || rm -f "$tree$config"
     # On a full disk, an earlier version stays whole.
-    new=$(existing "$dest$prefix")/.fapws-$$
-    said=$(mkdir "$new" 2>&1 && cp -dr "$tree/." "$new" 2>&1) || {
+    new=$(mktemp -d "$(existing "$dest$prefix")/.fapws-XXXXXX")
+    said=$(cp -dr "$tree/." "$new" 2>&1) || {
         rm -rf "$new"
         die "cannot write $dest$prefix: ${said##*: }; it is as it was before"
     }
@@ -113,6 +123,7 @@ list_made() {
 word_uninstall() {
     choose_prefix "$@"
     [[ -e $dest$manifest ]] || die "nothing is installed in $dest$prefix"
+    need_writable "$(dirname "$dest$manifest")"
     remove_listed < <(tac "$dest$manifest")
     say "removed fapws from $dest$prefix"
 }

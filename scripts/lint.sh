@@ -1,6 +1,18 @@
 # Sourced by build.sh: lint, which is the first part of test.
+# shellcheck shell=bash
 
-check_gofmt() { ! (cd "$root" && gofmt -l bench cmd docs pybridge runtime samples) | grep .; }
+# source_files PATTERN... prints the names of the project's files, each with a NUL behind it.
+source_files() {
+    local pattern names=()
+    for pattern; do names+=(-o -name "$pattern"); done
+    find "$root" \( -path "$root/build" -o -path "$root/.git" \) -prune -o -type f \( "${names[@]:1}" \) -print0
+}
+
+check_gofmt() {
+    local files
+    files=$(cd "$root" && gofmt -l bench cmd docs pybridge runtime samples)
+    [[ -z $files ]] || die "not gofmt clean: $files"
+}
 
 check_vet() { (cd "$root" && go vet ./... && go vet -tags library ./cmd/fapws/process ./cmd/fapws); }
 
@@ -11,50 +23,68 @@ check_static() {
     (cd "$root" && go run "honnef.co/go/tools/cmd/staticcheck@$version" ./...)
 }
 
-# check_shell checks build.sh and what it sources as one program: each part uses names of the others. The words get their
-# arguments from main.
-check_shell() {
-    (
-        cd "$root"
-        cat build.sh scripts/*.sh | shellcheck -s bash -e SC2119,SC2120 -
-        shellcheck -x bin/*.sh .ci/run .ci/*-test
-    )
-}
+check_shell() { (cd "$root" && shellcheck -x -a build.sh bin/*.sh .ci/run .ci/*-test); }
 
 # check_workflows checks the definitions of a forge's checks, and the commands in them with shellcheck.
 check_workflows() { (cd "$root" && go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.7 .github/workflows/*.yml); }
 
 # check_c_format compares the C with .clang-format.
-check_c_format() { (cd "$root" && find cmd pybridge runtime -name '*.[ch]' -exec clang-format --dry-run -Werror {} +); }
+check_c_format() { source_files '*.c' '*.h' | xargs -0 clang-format --dry-run -Werror; }
 
-# check_python looks for the mistakes that pyflakes knows. Scripts of tests import Environ and Start_response as their users
-# do, and contrib/fapws/__init__.py exports what it imports.
+# check_python has pyflakes look at all Python but for lines with a `# noqa`. It does not know that Environ and
+# Start_response matter to a script that does not use them, nor that `import X as X` exports X.
 check_python() {
-    (cd "$root" && flake8 --isolated --select F --exclude build,.git --per-file-ignores 'contrib/fapws/__init__.py:F401 */testdata/*:F401')
+    local found file line message status=0
+    found=$(source_files '*.py' | xargs -0 pyflakes3) || true
+    while IFS=: read -r file line message; do
+        [[ -n $file ]] || continue
+        [[ $message != *"base.Environ' imported but unused" && $message != *"base.Start_response' imported but unused" ]] || continue
+        [[ $file != */contrib/fapws/__init__.py || $message != *"imported but unused" ]] || continue
+        [[ $(sed -n "${line}p" "$file") != *"# noqa"* ]] || continue
+        printf '%s:%s:%s\n' "$file" "$line" "$message"
+        status=1
+    done <<<"$found"
+    return "$status"
 }
 
 # check_spelling looks for common misspellings; .codespellrc has the deliberate ones.
 check_spelling() { (cd "$root" && codespell); }
 
+# check_prose checks the spelling and grammar of all that users read.
+check_prose() { "$python" "$root/scripts/prose.py" "$root"; }
+
 # Warnings that cpy3's wrappers cannot pass. Unused parameters are the rule in functions
 # that Python calls.
 readonly c_warnings=(-Wall -Wextra -Werror -Wdeprecated-declarations -Wno-unused-parameter)
 
-# check_c compiles the C of pybridge with them, with the headers of each Python of this machine.
+# check_c compiles our C with them.
 check_c() {
-    local candidate version include job jobs=() status=0
-    (cd "$root" && "${CC:-gcc}" "${c_warnings[@]}" -fsyntax-only cmd/fapws/*/*.c) || status=1
+    local flags
+    eval "flags=($CGO_CFLAGS $(pkg-config --cflags python3))"
+    (cd "$root" && "${CC:-gcc}" "${flags[@]}" "${c_warnings[@]}" -fsyntax-only pybridge/*.c cmd/fapws/*/*.c)
+}
+
+# check_c_others does so with the headers of every other Python of this machine: only
+# `matrix` builds with them.
+check_c_others() {
+    local candidate version include checked=() without=() jobs=() job status=0
     while read -r candidate; do
         { read -r version && read -r include; } < <("$candidate" -S -c '
 import sys, sysconfig
 print("%d.%d.%d" % sys.version_info[:3] + sys.abiflags, sysconfig.get_config_var("INCLUDEPY"), sep="\n")')
-        [[ -e $include/Python.h ]] || continue
-        check_c_with "$version" "$include" &
-        jobs+=($!)
+        if [[ $include == "$py_include" ]]; then
+            continue
+        elif [[ -e $include/Python.h ]]; then
+            check_c_with "$version" "$include" &
+            jobs+=($!) checked+=("$version")
+        else
+            without+=("$version")
+        fi
     done < <(list_pythons)
     for job in "${jobs[@]}"; do
         wait "$job" || status=1
     done
+    say "C checked with the headers of Python ${checked[*]:-(there is no other)}${without[*]:+; without headers: ${without[*]}}"
     return "$status"
 }
 
@@ -81,8 +111,10 @@ lint() {
     stage workflows check_workflows
     stage "C format" check_c_format
     stage "C warnings" check_c
+    stage "C, other Pythons" check_c_others
     stage Python check_python
     stage spelling check_spelling
+    stage prose check_prose
 }
 
 word_lint() {

@@ -1,4 +1,5 @@
 # Sourced by build.sh: tarball, deb and release.
+# shellcheck shell=bash
 #
 # Both hold what install makes, with times from SOURCE_DATE_EPOCH, so that the same
 # source and packages give the same bytes in every folder.
@@ -18,17 +19,20 @@ fix_circumstances() {
 # to the executable and arch to the architecture.
 build_for() {
     arch=${1:-$(machine_architecture)}
+    [[ $arch == "$(machine_architecture)" ]] || (choose_cross "$arch" && use_cross) || exit # names missing programs before it compiles
     mkdir -p "$dist_folder"
     if [[ $arch == "$(machine_architecture)" ]]; then
         word_build
         built=$root/build/fapws
-        return
+    else
+        word_build # says what its man page is
+        cross=''
+        choose_cross "$arch"
+        use_cross
+        built=$cross_folder/$arch/fapws
+        say "Python $py_version of Debian $cross_suite for $arch, $py_linked"
+        build_to "$built"
     fi
-    (choose_cross "$arch" && use_cross) || exit # names missing programs before it compiles
-    word_build # says what its man page is
-    choose_cross "$arch"
-    build_cross
-    built=$cross_folder/$arch/fapws
 }
 
 # stage_docs FOLDER puts the pages as text and the sample that users copy into FOLDER. SECURITY.md gets the address that a release has.
@@ -56,6 +60,7 @@ libpython_text() {
 }
 
 # word_tarball [ARCH] makes an archive to unpack into ~/.local, or another prefix.
+# shellcheck disable=SC2120
 word_tarball() {
     local arch built cross='' name folder
     (($# <= 1)) || die "unknown argument: $2"
@@ -92,17 +97,22 @@ deb_version() {
     printf '%s+py%s\n' "$text" "$py_minor"
 }
 
-# word_deb [ARCH | --test [SUITE]] makes a package for Debian and Ubuntu. With --test it is then tested in a fresh system.
+# word_deb [ARCH] makes a package for Debian and Ubuntu. With --test [SUITE] it is then tested in a fresh system.
+# shellcheck disable=SC2120
 word_deb() {
-    local arch=${1-} built cross='' folder version file suite=''
-    if [[ $arch == --test ]]; then
-        arch='' suite=${2:-$(release_name)}
-        need_debootstrap "deb --test" "lintian=lintian" # before it compiles
-        set -- '' "${@:3}"
-    fi
-    (($# <= 1)) || die "unknown argument: $2"
-    [[ $(type -P dpkg-deb) ]] || die "dpkg-deb is missing: packages are made on Debian and Ubuntu"
-    [[ $(type -P readelf) ]] || want readelf binutils
+    local arch='' built cross='' folder version file suite=''
+    [[ ${1---test} == --test ]] || { arch=$1; shift; }
+    (($# == 0)) || [[ $1 == --test ]] || die "unknown argument: $1"
+    (($# <= 2)) || die "unknown argument: $3"
+    [[ ${1-} != --test || ${arch:=$(machine_architecture)} == "$(machine_architecture)" ]] ||
+        die "deb --test installs the package on this machine, which is $(machine_architecture): try $arch with ./build.sh cross $arch --test"
+    [[ ${1-} != --test ]] || suite=${2:-$(debian_suite)} ||
+        die "deb --test tries the package in a fresh system like this one: name it, for example: ./build.sh deb --test noble"
+    [[ -z $suite ]] || is_release "$suite" ||
+        die "deb --test $suite: a package is for the release that builds it, whose Python it needs: leave out $suite, or run this on $suite"
+    [[ -z $suite ]] || need_debootstrap "deb --test" "lintian=lintian" # before it compiles
+    command -v dpkg-deb >/dev/null || die "dpkg-deb is missing: packages are made on Debian and Ubuntu"
+    command -v readelf >/dev/null || want readelf binutils
     install_wanted
     fix_circumstances
     build_for "$arch"
@@ -226,9 +236,11 @@ word_release() {
     refuse_other_tag
     ! is_modified || die "the source has uncommitted changes: a release is made of a commit"
     rm -rf "$dist_folder"
+    # shellcheck disable=SC2119 # of this machine
     word_tarball
     write_sbom "$root/build/fapws" "$dist_folder/fapws-$(version_text)-linux-$(machine_architecture)-python$py_minor.cdx.json"
     if [[ $(type -P dpkg-deb) ]]; then
+        # shellcheck disable=SC2119
         word_deb
         write_sbom "$root/build/fapws" "$dist_folder/fapws_$(deb_version)_$(machine_architecture).cdx.json"
     fi

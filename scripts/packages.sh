@@ -1,4 +1,5 @@
 # Sourced by build.sh: the Debian packages that building and testing need.
+# shellcheck shell=bash
 
 # want THING PACKAGE... notes that THING is missing; install_wanted installs
 # the packages of all of them at once, so that a user types one command.
@@ -35,15 +36,18 @@ apt_get() {
 }
 
 # debian_suite prints the suite of this Debian, and fails elsewhere.
-debian_suite() { [[ $(system_value ID) == debian ]] && release_name; }
-
-# release_name prints the name of this Debian or Ubuntu. Testing and sid may have none.
-release_name() { system_value VERSION_CODENAME | grep . || echo sid; }
-
-# system_value NAME prints what /etc/os-release says, such as debian for ID.
-system_value() {
+debian_suite() {
+    local ID='' VERSION_CODENAME=''
     # shellcheck source=/dev/null
-    (source /etc/os-release && printf '%s\n' "${!1-}")
+    source /etc/os-release && [[ $ID == debian ]] && printf '%s\n' "${VERSION_CODENAME:-sid}"
+}
+
+# is_release SUITE reports whether this machine has that release of Debian or Ubuntu. Testing and sid have no number.
+is_release() {
+    local VERSION_CODENAME='' UBUNTU_CODENAME='' VERSION_ID=''
+    # shellcheck source=/dev/null
+    source /etc/os-release
+    [[ $1 == "$VERSION_CODENAME" || $1 == "$UBUNTU_CODENAME" || ($1 == sid && -z $VERSION_ID) ]]
 }
 
 # debian_mirror [LABEL] prints the mirror from which this machine installs the packages of that label.
@@ -54,10 +58,12 @@ debian_mirror() {
     printf '%s\n' "${mirror:-http://deb.debian.org/${label,,}}"
 }
 
-# need_downloads sees to curl, which fetches Go, and to the certificates without which neither Go nor its modules can be downloaded.
+# need_downloads sees to curl, for Go where no Go can download another one, and to the certificates without which neither Go nor its
+# modules can be downloaded by https.
 need_downloads() {
-    find_go >/dev/null || command -v curl >/dev/null || want curl curl
-    [[ -e /etc/ssl/certs/ca-certificates.crt || -n ${SSL_CERT_FILE-} || ! $(type -P apt-get) ]] || want "certificate authorities" ca-certificates
+    find_go "$go_switches" >/dev/null || command -v curl >/dev/null || want curl curl
+    [[ -e /etc/ssl/certs/ca-certificates.crt || -n ${SSL_CERT_FILE-} || ${GOPROXY-} == file:* || ${GOPROXY-} == off ]] ||
+        ! command -v apt-get >/dev/null || want "certificate authorities" ca-certificates
 }
 
 # What samples/ shows and the tests need, each as "module=Debian package".
@@ -89,20 +95,51 @@ readonly test_tools="git=git apache2=apache2-bin php-cgi=php-cgi /usr/share/doku
     ab=apache2-utils openssl=openssl wrk=wrk curl=curl h2load=nghttp2-client strace=strace systemd-analyze=systemd chromium=chromium promtool=prometheus pebble=pebble redis-server=redis-server haproxy=haproxy testssl=testssl.sh npm=npm"
 
 # What lint runs.
-readonly lint_tools="clang-format=clang-format shellcheck=shellcheck flake8=flake8 codespell=codespell"
+readonly lint_tools="clang-format=clang-format shellcheck=shellcheck pyflakes3=pyflakes3 codespell=codespell
+    hunspell=hunspell /usr/share/hunspell/en_US.dic=hunspell-en-us"
 
 need_lint_tools() {
     want_programs "for lint" "$lint_tools"
     install_wanted
 }
 
-# need_test_tools sees to those of lint, too, which is a part of test, and to axe-core, with which TestConsole checks pages.
+# need_test_tools sees to those of lint, too, which is a part of test.
 need_test_tools() {
+    refuse_snap
     want_programs "for the tests" "$test_tools"
     need_lint_tools
-    [[ -e $root/build/axe/node_modules/axe-core ]] || patiently "fetching axe-core" logged "$root/build/axe.log" npm install --prefix "$root/build/axe" axe-core@4.14.1 ||
-        say "npm could not fetch axe-core, without which TestConsole fails; see build/axe.log"
+    fetch_axe
 }
+
+# TestConsole checks pages with axe-core, from the registry that npm is configured for.
+readonly axe=axe-core-4.14.1 axe_sha512=1477dafa598d8d065f273d6af302aa203c02e83131707b7fa648cd41bd3d6b734f8c22a0dab86ee6a6f64b8afbe804b214d36db85a2826965edfb3a0b9d546b5
+
+# fetch_axe writes build/axe-core-VERSION.js. Without it, TestConsole fails, and the other tests run.
+fetch_axe() {
+    local folder
+    [[ ! -e $root/build/$axe.js ]] || return 0
+    mkdir -p "$root/build"
+    folder=$(mktemp -d "$root/build/axe-XXXXXX")
+    if (cd "$folder" && patiently "fetching $axe" logged ../axe.log npm pack "${axe%-*}@${axe##*-}") &&
+        (cd "$folder" && sha512sum -c <<<"$axe_sha512  $axe.tgz" && tar -xzf "$axe.tgz" package/axe.min.js) >>"$root/build/axe.log" 2>&1; then
+        mv "$folder/package/axe.min.js" "$root/build/$axe.js"
+    else
+        say "$axe: npm could not fetch it, or its SHA-512 differs; see build/axe.log"
+    fi
+    rm -r "$folder"
+}
+
+# refuse_snap ends test on Ubuntu if Chromium would be the snap that Ubuntu has in place of a package: it does not run in a
+# container, and sees neither the profiles of the tests nor their /tmp.
+refuse_snap() {
+    [[ $(system_id) == ubuntu ]] || return 0
+    local program
+    program=$(type -P chromium) && [[ $(realpath "$program") != */snap ]] && return
+    die "the tests need Chromium, which Ubuntu has only as a snap: install another build, such as google-chrome-stable, and link it: sudo ln -s /usr/bin/google-chrome-stable /usr/local/bin/chromium"
+}
+
+# system_id prints the ID of this system in /etc/os-release, such as debian.
+system_id() { sed -n 's/^ID="\{0,1\}\([a-z0-9._-]*\).*/\1/p' /etc/os-release 2>/dev/null || true; }
 
 # want_programs WHY PAIRS notes the packages of missing commands and files.
 want_programs() {

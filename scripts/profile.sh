@@ -1,4 +1,5 @@
 # Sourced by build.sh: profile.
+# shellcheck shell=bash
 #
 # cmd/fapws/default.pgo says which calls are hot. `go build` takes it by itself, for every architecture: it copies
 # such functions into their callers, and calls methods of interfaces directly. The file belongs to the sources, so builds
@@ -6,7 +7,7 @@
 
 # word_profile [SECONDS] records cmd/fapws/default.pgo with a server under load, SECONDS (default 3) for each kind of it.
 word_profile() {
-    local folder seconds=${1:-3}
+    local folder seconds=${1:-3} mode
     command -v openssl >/dev/null || want openssl openssl
     install_wanted
     use_python
@@ -30,14 +31,16 @@ profile_server() {
         "app = \"$root/bench/apps/$2\"" "$3" >"$folder/$1.toml"
     CPUPROFILE=$folder/$1.prof FAPWS_ALLOW_ROOT=1 "$folder/bin/fapws" --config "$folder/$1.toml" >"$log" 2>&1 &
     server=$!
-    plain=$(await_url "$server" "$log")
-    secure=$(await_url "$server" "$log" https)
-    profile_load "${plain}hello" -c 64
-    profile_load "${plain}json" -c 64
-    profile_load "${secure}hello" -c 64
-    profile_load "${secure}json" -c 64
-    profile_load "${secure}hello" -c 64 --http2
-    profile_load "${secure}hello" -c 4 --http2 --streams 16
+    until plain=$(sed -n 's|.* \(http://127.0.0.1:[0-9]*\)/.*|\1|p' "$log") secure=$(sed -n 's|.* \(https://127.0.0.1:[0-9]*\)/.*|\1|p' "$log") && [[ $plain && $secure ]]; do
+        kill -0 "$server" 2>/dev/null || die "the server has ended: $(<"$log")"
+        sleep 0.1
+    done
+    profile_load "$plain/hello" -c 64
+    profile_load "$plain/json" -c 64
+    profile_load "$secure/hello" -c 64
+    profile_load "$secure/json" -c 64
+    profile_load "$secure/hello" -c 64 --http2
+    profile_load "$secure/hello" -c 4 --http2 --streams 16
     kill -IO "$server"
     until grep -q '^profile written' "$log"; do sleep 0.1; done
     kill "$server"

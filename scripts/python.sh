@@ -1,4 +1,5 @@
 # Sourced by build.sh: finds Python and tells cgo how to compile and link with it.
+# shellcheck shell=bash
 
 # The Pythons that fapws supports, as x of 3.x, and the first one without the GIL. README.md
 # says the same, and .ci/build-test compares.
@@ -169,7 +170,7 @@ write_pc() {
 
 # use_python makes this shell ready for `go build` with the chosen Python.
 use_python() {
-    [[ -z ${GOOS-}${GOARCH-} ]] || die "GOOS and GOARCH do not choose a machine here: unset them; ./build.sh cross ARCH builds for $cross_architectures"
+    refuse_other_machines
     choose_python
     need_compiler
     need_downloads

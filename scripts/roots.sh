@@ -1,4 +1,5 @@
 # Sourced by build.sh: roots tries the first commands of README.md on fresh systems.
+# shellcheck shell=bash
 #
 # `test` does not run it: it downloads half a gigabyte and compiles twice for each
 # suite. .ci/build-test tests the same decisions without a network.
@@ -42,24 +43,24 @@ word_roots() {
 # try_wheels SUITE... makes a wheel for each Python of this machine, and tries them as their users do: in each of these Pythons, and
 # in fresh systems that have Python and pip, but no compiler.
 try_wheels() {
-    local suite candidate
-    rm -f "$dist_folder"/*.whl
-    word_wheel --all
+    local dist=$roots_folder/wheels suite candidate
+    rm -rf "$dist"
+    word_wheel --all --into "$dist"
     while read -r candidate; do
-        stage "$candidate" "$candidate" "$root/.ci/wheel-test.py" "$dist_folder"
+        stage "$candidate" "$candidate" "$root/.ci/wheel-test.py" "$dist"
     done < <(list_pythons)
     for suite in "$@"; do
-        stage "wheel in $suite" try_wheel_in "$suite"
+        stage "wheel in $suite" try_wheel_in "$suite" "$dist"
     done
     summary
 }
 
-# try_wheel_in SUITE installs the wheel that fits the Python of a fresh system there, as a plain user.
+# try_wheel_in SUITE WHEELS installs the wheel that fits the Python of a fresh system there, as a plain user.
 try_wheel_in() {
     local folder=$roots_folder/wheel-$1
     make_root "$1" "$folder" --include=python3,python3-venv
     chroot "$folder" useradd -m user
-    cp -r "$dist_folder" "$folder/wheels"
+    cp -r "$2" "$folder/wheels"
     cp "$root/.ci/wheel-test.py" "$folder"
     in_root "$folder" user python3 /wheel-test.py /wheels
     rm -rf "$folder"
@@ -90,8 +91,8 @@ need_debootstrap() {
 make_root() {
     local flags=(--variant=minbase "${@:3}") from=("$(debian_mirror)")
     if [[ $1 == noble ]]; then
-        [[ -e /usr/share/keyrings/ubuntu-archive-keyring.gpg ]] || want "the keys of Ubuntu" ubuntu-keyring
-        install_wanted
+        [[ -e /usr/share/keyrings/ubuntu-archive-keyring.gpg ]] ||
+            die "the keys of Ubuntu are missing: install them with: sudo apt-get install ubuntu-keyring (Debian 13 or later, Ubuntu)"
         # Debian 12's debootstrap knows no name of Ubuntu this new, but "gutsy", whose steps are the same.
         flags+=("--components=main,universe") from=("${UBUNTU_MIRROR:-http://archive.ubuntu.com/ubuntu}" gutsy)
     fi
@@ -160,26 +161,48 @@ apt_in() {
 
 # serve_in FOLDER USER types the first command of README.md and asks the server.
 serve_in() {
-    local server url log=$1.server.log
     install_as_told "$1" "$2" run samples/hello/hello.py
-    : >"$log"
-    build_in "$1" "$2" run samples/hello/hello.py >"$log" 2>&1 &
-    server=$!
+    local line server port=
+    exec {server}< <(build_in "$1" "$2" run samples/hello/hello.py 2>&1)
     # Ends unshare, and with it the server, however this function ends.
+    local server_pid=$!
     # shellcheck disable=SC2064 # of this server
-    trap "pkill -P $server || true" EXIT
-    url=$(await_url "$server" "$log")
-    curl -fsS "${url}hello" | grep -q '^Hello world' || die "it does not answer"
-    pkill -P "$server" || true
+    trap "pkill -P $server_pid || true" EXIT
+    while read -r -u "$server" line; do
+        printf '%s\n' "$line"
+        [[ $line =~ http://127\.0\.0\.1:([0-9]+)/ ]] && port=${BASH_REMATCH[1]} && break
+    done
+    [[ -n $port ]] || die "it does not serve"
+    exec {connection}<>"/dev/tcp/127.0.0.1/$port"
+    printf 'GET /hello HTTP/1.0\r\n\r\n' >&"$connection"
+    grep -q '^Hello world' <&"$connection" || die "it does not answer"
+    pkill -P "$server_pid" || true
     trap - EXIT
-    say "$2: $url"
+    # Commands that follow inherit no descriptor.
+    exec {connection}>&- {server}<&-
+    say "$2: $line"
 }
 
 # test_in FOLDER USER runs all checks.
 test_in() {
     serve_in "$1" "$2"
+    ! grep -qx 'ID=ubuntu' "$1/etc/os-release" || lend_chromium "$1"
     install_as_told "$1" "$2" test
     build_in "$1" "$2" test
+}
+
+# lend_chromium FOLDER gives an Ubuntu the Chromium of a Debian in FOLDER/opt, because its own is a snap. The Debian sees the
+# same processes and temporary files.
+lend_chromium() {
+    make_root trixie "$1/opt/debian"
+    apt_in "$1/opt/debian" install chromium
+    cat >"$1/usr/local/bin/chromium" <<'SCRIPT'
+#!/bin/sh
+exec unshare --user --map-root-user --mount sh -ec '
+for name in dev proc sys tmp home root; do mount --rbind "/$name" "/opt/debian/$name"; done
+exec chroot /opt/debian chromium "$@"' - "$@"
+SCRIPT
+    chmod 755 "$1/usr/local/bin/chromium"
 }
 
 # install_as_told FOLDER USER WORD... lets a plain user run the word, which ends

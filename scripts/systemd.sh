@@ -1,4 +1,5 @@
 # Sourced by build.sh: systemd tries the package in a virtual machine.
+# shellcheck shell=bash
 
 # word_systemd makes the package, boots a fresh Debian of this release with its kernel and systemd in qemu, and tries the service
 # there (.ci/systemd-test). Without /dev/kvm the machine is emulated, which takes some minutes.
@@ -9,6 +10,7 @@ word_systemd() {
     need_debootstrap systemd "qemu-system-x86_64=qemu-system-x86 mkfs.ext4=e2fsprogs"
     suite=$(debian_suite)
     folder=$roots_folder/systemd-$suite
+    # shellcheck disable=SC2119 # of this machine
     word_deb
     file=$dist_folder/fapws_$(deb_version)_amd64.deb
 

@@ -6,17 +6,19 @@ of the same files, and prints its name. The platform follows from the library: s
 """
 
 import base64
+import calendar
+import gzip
 import hashlib
+import io
 import os
-import pathlib
 import re
-import shutil
 import subprocess
 import sys
+import tarfile
 import time
 import zipfile
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # What every glibc has: the policy of manylinux, as far as the library goes. Python brings the others.
 LIBRARIES = {"libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "libresolv.so.2"}
@@ -53,7 +55,8 @@ def project():
         import tomllib
     except ImportError:  # before Python 3.11; pip brings it
         from pip._vendor import tomli as tomllib
-    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    with open(os.path.join(ROOT, "pyproject.toml"), "rb") as f:
+        return tomllib.load(f)["project"]
 
 
 def home(version):
@@ -78,8 +81,13 @@ def project_urls(version):
     return [(name, url + page) for name, page in pages if url]
 
 
+# What follows these begins with the path of a file: neither a scheme, nor a fragment, nor a path of a server.
+FILE = r"(?![a-z]+:|[#/])"
+IMAGE = r"<img\b[^>]*>|!\[[^\]]*\]\([^)]*\)"
+
+
 def description(text, version):
-    """README.md as it reads elsewhere: links to files lead to the project's page."""
+    """README.md as it reads elsewhere: links to files lead to the project's page, and are only their text without one."""
     url, revision = home(version)
 
     def absolute(match):
@@ -88,25 +96,26 @@ def description(text, version):
 
     def prose(part):
         part = re.sub(r"</?picture>|<source\b[^>]*>", "", part)  # PyPI shows these tags as text
-        # A path of a file has neither a scheme nor a fragment.
-        return re.sub(r"(\]\(|\b(?:href|src)=\")(?![a-z]+:|[#/])([^)\"\s]+)", absolute, part)
+        if url:
+            return re.sub(r"(\]\(|\b(?:href|src)=\")%s([^)\"\s]+)" % FILE, absolute, part)
+        part = re.sub(IMAGE, lambda m: "" if re.search(r"(\]\(|\bsrc=\")" + FILE, m.group()) else m.group(), part)
+        part = re.sub(r"\[([^\[\]]*)\]\(%s[^)]*\)" % FILE, r"\1", part)
+        return re.sub(r"<a href=\"%s[^>]*>(.*?)</a>" % FILE, r"\1", part, flags=re.S)
 
     parts = re.split(r"(^```.*?^```$)", text, flags=re.M | re.S)
     return "".join(part if part.startswith("```") else prose(part) for part in parts)
 
 
 def metadata(version):
-    """METADATA (core metadata 2.1), with README.md as description if its links have somewhere to lead."""
+    """METADATA (core metadata 2.1), with README.md as description."""
     p = project()
     fields = [("Metadata-Version", "2.1"), ("Name", p["name"]), ("Version", version), ("Summary", p["description"])]
     fields += [("License", p["license"]["text"]), ("Requires-Python", p["requires-python"]), ("Keywords", ",".join(p["keywords"]))]
     fields += [("Classifier", c) for c in p["classifiers"]]
     fields += [("Project-URL", "%s, %s" % pair) for pair in project_urls(version)]
     fields += [("Description-Content-Type", "text/markdown")]
-    text = "".join("%s: %s\n" % field for field in fields)
-    if home(version)[0]:
-        text += "\n" + description((ROOT / "README.md").read_text(encoding="utf-8"), version)
-    return text
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as f:
+        return "".join("%s: %s\n" % field for field in fields) + "\n" + description(f.read(), version)
 
 
 def entry_points():
@@ -118,64 +127,117 @@ def entry_points():
 
 def package_files():
     """Pairs of the name in the wheel and the path of all files of the packages."""
-    contrib = ROOT / "contrib"
-    for path in sorted([*contrib.glob("fapws/**/*"), *contrib.glob("fapws4/**/*")]):
-        if path.is_file() and path.suffix != ".pyc":
-            yield str(path.relative_to(contrib)), path
+    for package in ("fapws", "fapws4"):
+        top = os.path.join(ROOT, "contrib", package)
+        for folder, folders, names in os.walk(top):
+            folders[:] = sorted(name for name in folders if name != "__pycache__")
+            for name in sorted(names):
+                if not name.endswith(".pyc"):
+                    path = os.path.join(folder, name)
+                    yield os.path.relpath(path, os.path.dirname(top)), path
+
+
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def now():
+    """The time of all files, a date that a zip archive can hold."""
+    seconds = int(os.environ.get("SOURCE_DATE_EPOCH") or os.stat(os.path.join(ROOT, "CHANGELOG.md")).st_mtime)
+    return time.gmtime(max(seconds, 315532800))  # 1980
 
 
 def write_wheel(library, folder, version, tag):
     tag = "%s-%s" % (tag, platform_tag(library))
     info = "fapws-%s.dist-info/" % version
-    library = pathlib.Path(library)
-    files = [(name, path.read_bytes()) for name, path in package_files()]
-    files += [("fapws/libfapws.so", library.read_bytes())]
+    files = [(name, read(path)) for name, path in package_files()]
+    files += [("fapws/libfapws.so", read(library))]
     files += [(info + "METADATA", metadata(version).encode()), (info + "entry_points.txt", entry_points().encode())]
     files += [(info + "WHEEL", ("Wheel-Version: 1.0\nGenerator: fapws\nRoot-Is-Purelib: false\nTag: %s\n" % tag).encode())]
-    files += [(info + "licenses/LICENSE", (ROOT / "LICENSE").read_bytes())]
-    files += [(info + "sboms/fapws.cdx.json", library.with_suffix(".cdx.json").read_bytes())]  # PEP 770
+    files += [(info + "licenses/LICENSE", read(os.path.join(ROOT, "LICENSE")))]
+    files += [(info + "sboms/fapws.cdx.json", read(os.path.splitext(library)[0] + ".cdx.json"))]  # PEP 770
     record = ""
     for name, data in files:
         digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
         record += "%s,sha256=%s,%d\n" % (name, digest, len(data))
     files += [(info + "RECORD", (record + info + "RECORD,,\n").encode())]
     name = "fapws-%s-%s.whl" % (version, tag)
-    made = time.gmtime(max(int(os.environ["SOURCE_DATE_EPOCH"]), 315532800))  # a zip archive holds no date before 1980
-    with zipfile.ZipFile(os.path.join(folder, name), "w") as wheel:
+    path = os.path.join(folder, name)
+    with zipfile.ZipFile(path + ".new", "w", zipfile.ZIP_DEFLATED) as wheel:
         for file, data in files:
-            entry = zipfile.ZipInfo(file, made[:6])
+            entry = zipfile.ZipInfo(file, now()[:6])
             entry.external_attr = (0o100755 if file.endswith(".so") else 0o100644) << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
             wheel.writestr(entry, data, compresslevel=9)
+    os.rename(path + ".new", path)
     return name
 
 
 # --- the build backend ------------------------------------------------------
 
 
+def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
+    """PEP 517: the metadata of build_wheel, for which nothing is compiled."""
+    script = 'source "$1" && version_text'
+    told = subprocess.run(["bash", "-c", script, "-", os.path.join(ROOT, "build.sh")], check=True, stdout=subprocess.PIPE, universal_newlines=True)
+    version = told.stdout.strip()
+    info = "fapws-%s.dist-info" % version
+    os.mkdir(os.path.join(metadata_directory, info))
+    for name, text in ("METADATA", metadata(version)), ("entry_points.txt", entry_points()):
+        with open(os.path.join(metadata_directory, info, name), "w", encoding="utf-8") as f:
+            f.write(text)
+    return info
+
+
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     """PEP 517. It needs a C compiler, and Go, which build.sh downloads unless it is there."""
-    made = subprocess.run([ROOT / "build.sh", "--python", sys.executable, "wheel"], stdout=subprocess.PIPE, universal_newlines=True)
+    made = subprocess.run(
+        [os.path.join(ROOT, "build.sh"), "--python", sys.executable, "wheel", "--into", os.path.abspath(wheel_directory)],
+        stdout=subprocess.PIPE, universal_newlines=True,
+    )
     if made.returncode:
         sys.exit("fapws: build.sh wheel has failed; its messages are above")
-    name = made.stdout.split()[-1]
-    shutil.copy(ROOT / "build" / "dist" / name, wheel_directory)
-    return name
+    return made.stdout.split()[-1]
+
+
+def source_files():
+    """The files of the source: as the repository has them, or all of an unpacked sdist, which has no repository."""
+    if os.path.exists(os.path.join(ROOT, ".git")):
+        listed = subprocess.run(["git", "-c", "safe.directory=*", "-C", ROOT, "ls-files", "-z"], check=True, stdout=subprocess.PIPE).stdout
+        return sorted(listed.decode().split("\0")[:-1])
+    files = []
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [name for name in folders if name != "__pycache__" and os.path.join(folder, name) != os.path.join(ROOT, "build")]
+        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+        files += [os.path.relpath(os.path.join(folder, name), ROOT) for name in names + links]
+    return sorted(name for name in files if name != "PKG-INFO")
 
 
 def build_sdist(sdist_directory, config_settings=None):
-    """PEP 517. It needs Git, and the same commit gives the same bytes."""
+    """PEP 517. The same bytes whenever the source is the same."""
     version = project_version()
-    top = "fapws-" + version
-    archive = os.path.join(sdist_directory, top + ".tar.gz")
-    subprocess.run(["git", "-c", "safe.directory=*", "-C", ROOT, "archive", "--output", os.path.abspath(archive), "--prefix", top + "/",
-                    "--add-virtual-file", "%s/PKG-INFO:%s" % (top, metadata(version)), "HEAD"], check=True)
-    return os.path.basename(archive)
+    name, mtime = "fapws-" + version, calendar.timegm(now())
+
+    def neutral(entry):
+        entry.mtime, entry.uid, entry.gid, entry.uname, entry.gname = mtime, 0, 0, "", ""
+        entry.mode = 0o755 if entry.mode & 0o100 else 0o644
+        return entry
+
+    path = os.path.join(sdist_directory, name + ".tar.gz")
+    with open(path, "wb") as f, gzip.GzipFile("", "wb", fileobj=f, mtime=mtime) as packed, tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for file in source_files():
+            archive.add(os.path.join(ROOT, file), name + "/" + file, recursive=False, filter=neutral)
+        info, data = tarfile.TarInfo(name + "/PKG-INFO"), metadata(version).encode()
+        info.size = len(data)
+        archive.addfile(neutral(info), io.BytesIO(data))
+    return os.path.basename(path)
 
 
 def project_version():
     """The newest version of CHANGELOG.md."""
-    return re.search(r"^## *\[?v?([0-9][0-9A-Za-z.-]*)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M).group(1)
+    with open(os.path.join(ROOT, "CHANGELOG.md"), encoding="utf-8") as f:
+        return re.search(r"^## *\[?v?([0-9][0-9A-Za-z.-]*)", f.read(), re.M).group(1)
 
 
 if __name__ == "__main__":

@@ -1,28 +1,46 @@
 # Sourced by build.sh: wheel.
+# shellcheck shell=bash
 #
 # A wheel has the server as a library (package process), which is linked with no Python: it finds one in its process.
 
-# word_wheel [ARCH | --all] makes wheels in build/dist, and prints their names. With --test [FOLDER...] it tests one.
+# word_wheel [ARCH | --all] [--into FOLDER] [--test [FOLDER...]]
 word_wheel() {
-    local cross='' candidate
-    [[ ${1-} != --test ]] || { test_wheel "${@:2}"; return; }
-    (($# <= 1)) || die "unknown argument: $2"
-    [[ $(type -P readelf) ]] || want readelf binutils
+    local into=$dist_folder all='' arch='' cross='' candidate
+    while (($#)); do
+        case $1 in
+        --all) all=1 ;;
+        --test)
+            shift
+            test_wheel "$@"
+            return
+            ;;
+        --into)
+            (($# > 1)) || die "--into needs a folder"
+            into=$2 && shift
+            ;;
+        -*) die "unknown argument of wheel: $1" ;;
+        *) arch=$1 ;;
+        esac
+        shift
+    done
+    command -v readelf >/dev/null || want readelf binutils
     fix_circumstances
-    mkdir -p "$dist_folder"
-    if [[ ${1-} == --all ]]; then
-        while read -r candidate; do
-            (python_option=$candidate make_wheel) || die "no wheel for $candidate"
-        done < <(list_pythons)
+    mkdir -p "$into"
+    if [[ -z $all ]]; then
+        [[ -z $arch || $arch == "$(machine_architecture)" ]] || choose_cross "$arch"
+        make_wheel
         return
     fi
-    [[ ${1:-$(machine_architecture)} == "$(machine_architecture)" ]] || choose_cross "$1"
-    make_wheel
+    [[ -z $arch ]] || die "wheel --all is for the Pythons of this machine: leave out $arch"
+    [[ -z $python_option ]] || die "wheel --all takes every Python that it finds: leave out --python"
+    while read -r candidate; do
+        (python_option=$candidate make_wheel) || die "no wheel for $candidate"
+    done < <(list_pythons)
 }
 
 # make_wheel makes the wheel for the chosen Python, or for Debian's of cross, and prints its name.
 make_wheel() {
-    local library number glibc=$root/cmd/fapws/process/glibc.h
+    local library glibc=$root/cmd/fapws/process/glibc.h
     if [[ $cross ]]; then
         LIBPYTHON=none use_cross
         say "Python $py_version of Debian $cross_suite for $cross"
@@ -35,34 +53,46 @@ make_wheel() {
     CGO_CFLAGS+=" -include \"$glibc\" -DFAPWS_GLIBC=$(cksum <"$glibc" | cut -d' ' -f1)"
     build_to "$library" -buildmode=c-shared -tags library
     write_sbom "$library" "${library%.so}.cdx.json"
-    number=${py_minor#3.}
-    "$python" "$root/scripts/wheel.py" "$library" "$dist_folder" "$(version_text)" "cp3${number%t}-cp3$number"
+    "$python" "$root/scripts/wheel.py" "$library" "$into" "$(version_text)" "$(wheel_tag)"
 }
 
-# install_wheel installs the wheel as users do, and sets FAPWS_BIN to the command that it has there.
+# wheel_tag prints the tag of the Python and of its binary interface.
+wheel_tag() {
+    local number=${py_minor#3.}
+    printf 'cp3%s-cp3%s\n' "${number%t}" "$number"
+}
+
+# install_wheel installs the wheel as users do, and sets venv to the virtual environment that has it.
 install_wheel() {
-    local wheel venv=$root/build/wheel/venv
-    prepare_tests
+    local dist wheels
+    venv=$root/build/wheel/venv
+    use_python
+    need_frameworks
+    need_test_tools
     "$python" -c 'import ensurepip' 2>/dev/null || want "virtual environments" "python$py_minor-venv"
     install_wanted
-    wheel=$(word_wheel) || die "no wheel"
+    dist=$(mktemp -d)
+    (word_wheel --into "$dist") || die "no wheel"
+    wheels=("$dist"/*.whl)
     rm -rf "$venv"
     "$python" -m venv --system-site-packages "$venv"
-    "$venv/bin/python" -m pip install -q --no-index "$dist_folder/$wheel"
-    export FAPWS_BIN=$venv/bin/fapws
+    "$venv/bin/python" -m pip install -q --no-index "${wheels[@]}"
+    rm -rf "$dist"
 }
 
 # test_wheel [FOLDER...] tests the installed wheel from outside. FOLDER is one of the acceptance tests; without any,
 # all are run. Tests of frameworks need those of the system.
 test_wheel() {
-    local folders=("${@:-...}")
+    local venv folders=("$@")
+    ((${#folders[@]})) || folders=(...)
     install_wheel
-    test_go "${folders[@]/#/./cmd/fapws/acceptance/}"
+    FAPWS_BIN=$venv/bin/fapws test_go "${folders[@]/#/./cmd/fapws/acceptance/}"
 }
 
 # test_wheel_short tests what differs between a wheel and an executable: how processes start, and what they inherit.
 test_wheel_short() {
+    local venv
     install_wheel
-    test_go -run '^Test(Chroot|ForkPerRequest|Identity|IdleStop|Preloaded|ProgramIsRemoved|Upgrade|UserMayNotEnter|VirtualEnv)$' \
+    FAPWS_BIN=$venv/bin/fapws test_go -run '^Test(Chroot|ForkPerRequest|Identity|IdleStop|Preloaded|ProgramIsRemoved|Upgrade|UserMayNotEnter|VirtualEnv)$' \
         ./cmd/fapws/acceptance/process ./cmd/fapws/acceptance/python
 }
