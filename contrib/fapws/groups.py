@@ -60,8 +60,7 @@ def send(group: str, message: Any) -> None:
 
     message -- str, sent as text, bytes, sent as binary, or any object, sent as JSON
 
-    All clients get the messages of a group in one order, and messages caused by successive requests of one client in the order of the requests,
-    whichever workers answer them. A client that is more than 1 MiB behind is closed with 1013. TypeError, ValueError: wrong argument, or a
+    All clients get the messages of a group in one order, whichever workers have sent them. A client that is more than 1 MiB behind is closed with 1013. TypeError, ValueError: wrong argument, or a
     message longer than --channel-max-event. RuntimeError: messages of 8 MiB wait, and the server has not caught up within a second
     (in a task: at once).
     """
