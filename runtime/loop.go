@@ -175,7 +175,7 @@ func (l *loop) all() (list []*sites.Conn) {
 // busy reports whether other work waits for the loop.
 func (l *loop) busy() bool { return l.conns.Events.Busy() }
 
-// flushBatch passes on what a batch of events has brought, and moves everything that can move: it starts what was submitted, delivers
+// flushBatch is the end of a batch of events. It moves everything that can move: it starts requests that were submitted, delivers
 // what came back, writes, and goes on with input that had to wait.
 func (l *loop) flushBatch() {
 	if l.busyNow {

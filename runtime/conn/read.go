@@ -26,7 +26,7 @@ const (
 	HeedNothing             // nothing: the connection is going to another process
 )
 
-// Ready implements eventloop.Handler: it writes what has waited, and reads input, a buffer at a time.
+// Ready implements eventloop.Handler: it writes output that has waited, and reads input, a buffer at a time.
 func (c *Conn) Ready(r eventloop.Readiness) {
 	if r == eventloop.Unwatched {
 		c.set.Log(logfile.Error, "cannot watch %s: the kernel is out of memory, or fs.epoll.max_user_watches is reached", c)

@@ -134,7 +134,7 @@ func (l *Loop) begin() {
 	}
 }
 
-// turn does what comes behind the events of a batch, or of a part of it.
+// turn does the work behind the events of a batch, or of a part of it: calls of threads, posted functions, second turns of handlers.
 func (l *Loop) turn() {
 	l.begin()
 	if l.posts.waits.Load() {

@@ -99,7 +99,7 @@ func (st *stream) askForBody(x *sites.Exchange) {
 	}
 }
 
-// SkipBody and GiveUpBody implement sites.Carrier: what comes of the body is thrown away. The stream is reset behind its response if the body has
+// SkipBody and GiveUpBody implement sites.Carrier: bytes of the body that still come are thrown away. The stream is reset behind its response if the body has
 // not ended then.
 func (st *stream) SkipBody(*sites.Exchange) { st.drop() }
 

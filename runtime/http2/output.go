@@ -22,9 +22,9 @@ const turnBytes = 1 << 20
 type outgoing struct {
 	credit  int64           // bytes of data that the client takes
 	part    exchange.Part   // that is being written
-	data    []byte          // what is left of its body, or of a piece of its file that was read
+	data    []byte          // the unsent bytes of its body, or of a piece of its file that was read
 	offset  int64           // in its file
-	unsent  *conn.Unsent    // is told what was written of the part; nil: nothing is
+	unsent  *conn.Unsent    // counts the written bytes of the part; nil: nothing does
 	count   int64           // bytes of its file that are left, beyond data
 	warm    int64           // its file is in memory up to this offset
 	stamp   int64           // time when the last bytes were written, or the part began

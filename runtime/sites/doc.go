@@ -19,9 +19,9 @@
 //
 // # Clients that do not read
 //
-// A Ledger of package conn has the responses that wait in memory: what transfers send, and what waits for an earlier answer, from
-// 16 KiB a part on (body.go). Only slow clients count: a response that its socket takes at once costs nothing. If more than
-// Config.MaxUnsent waits, responses end (Carrier.Cut). No request waits for what another connection has not read; those of
+// A Ledger of package conn has the responses that wait in memory: parts of 16 KiB and more, of transfers and behind an
+// earlier answer (exchange.go). Only slow clients count: a response that its socket takes at once costs nothing. If more than
+// Config.MaxUnsent waits, responses end (Carrier.Cut). No request waits for bytes that another connection has not read; those of
 // the same connection do (Carrier.Deferred). No request is started while the loop has yet to deal with more than 8 MiB of finished
 // parts, because the size of an answer is known only afterwards.
 //

@@ -24,7 +24,7 @@ func (x *Exchange) host() string {
 	return string(q.parsed.Host.In(q.Head))
 }
 
-// request is what the client of an exchange asks for, and what has been decided about it. Exchange.req is nil once a
+// request is the request of an exchange, with the decision about it. Exchange.req is nil once a
 // source has taken over what it needs.
 //
 // All exchanges that do not wait share one, and its slices belong to the input of their connection. keep gives an exchange
@@ -39,7 +39,7 @@ type request struct {
 	earlier uint32    // requests of its connection before it, as far as they are logged
 
 	check *auth.Check  // of its password, while that is computed
-	login checkedLogin // what came of it
+	login checkedLogin // the result of check
 
 	refreshing bool           // the file that its client is known by is read again
 	refreshed  credentialFile // that was read again for it; nil: none
