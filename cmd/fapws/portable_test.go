@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/tools/go/packages"
@@ -18,11 +19,12 @@ import (
 // standard library for each system before, which takes 50 seconds of CPU where this takes two.
 func TestOtherSystems(t *testing.T) {
 	t.Parallel()
+	sources := parsed{Fset: token.NewFileSet()}
 	for _, system := range []string{"linux/arm64", "linux/arm", "linux/386", // linux/amd64 is what all other tests compile
 		"freebsd/amd64", "openbsd/amd64", "netbsd/amd64", "dragonfly/amd64", "darwin/arm64"} {
 		t.Run(system, func(t *testing.T) {
 			goos, arch, _ := strings.Cut(system, "/")
-			wrong := typeCheck(t, goos, arch)
+			wrong := typeCheck(t, &sources, goos, arch)
 			for _, name := range []string{"runtime", "runtime/eventloop", "runtime/source/programs", "cmd/fapws/pool", "cmd/fapws/confine"} {
 				if _, ok := wrong[name]; !ok {
 					t.Errorf("%s is not looked at", name)
@@ -37,8 +39,30 @@ func TestOtherSystems(t *testing.T) {
 	}
 }
 
+// parsed holds source files, most of which all systems share.
+type parsed struct {
+	Fset  *token.FileSet
+	files sync.Map // of *ast.File, by name
+}
+
+// parse returns the declarations of a file, with the bodies of functions only below root.
+func (p *parsed) parse(root, name string, src []byte) (*ast.File, error) {
+	if file, ok := p.files.Load(name); ok {
+		return file.(*ast.File), nil
+	}
+	file, err := parser.ParseFile(p.Fset, name, src, parser.SkipObjectResolution)
+	if err != nil {
+		return file, err
+	}
+	if !strings.HasPrefix(name, root+"/") {
+		dropBodies(file)
+	}
+	p.files.Store(name, file)
+	return file, nil
+}
+
 // typeCheck returns the errors of each package that needs no C, on a system.
-func typeCheck(t *testing.T, goos, arch string) map[string][]string {
+func typeCheck(t *testing.T, sources *parsed, goos, arch string) map[string][]string {
 	t.Helper()
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -50,12 +74,9 @@ func typeCheck(t *testing.T, goos, arch string) map[string][]string {
 		Dir:   root,
 		Tests: true,
 		Env:   append(os.Environ(), "CGO_ENABLED=0", "GOARM=7", "GOOS="+goos, "GOARCH="+arch),
-		ParseFile: func(fset *token.FileSet, name string, src []byte) (*ast.File, error) {
-			file, err := parser.ParseFile(fset, name, src, parser.SkipObjectResolution)
-			if file != nil && !strings.HasPrefix(name, root+"/") {
-				dropBodies(file)
-			}
-			return file, err
+		Fset:  sources.Fset,
+		ParseFile: func(_ *token.FileSet, name string, src []byte) (*ast.File, error) {
+			return sources.parse(root, name, src)
 		},
 	}
 	loaded, err := packages.Load(config, "./runtime/...", "./cmd/...")
