@@ -4,7 +4,6 @@ import (
 	"fapws/runtime/sites"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -30,26 +29,6 @@ func chunked(body string, size int) string {
 		body = body[n:]
 	}
 	return b.String() + "0\r\n\r\n"
-}
-
-func TestLargeUpload(t *testing.T) {
-	t.Parallel()
-	const size = 8 << 20
-	modes(t, func(t *testing.T, inline bool) {
-		a := newApp(inline, sum)
-		s := serve(t, Config{Sites: sites.Config{SpoolDir: t.TempDir()}}, a)
-		for range 3 {
-			resp, err := http.Post("http://"+s.addr+"/", "text/plain", strings.NewReader(strings.Repeat("01234567", size/8)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			got, _ := io.ReadAll(resp.Body)
-			resp.Body.Close()
-			if want := fmt.Sprintf("%d true 01234567", size); string(got) != want {
-				t.Errorf("%q, want %q", got, want)
-			}
-		}
-	})
 }
 
 func TestSpoolDirectoryMissing(t *testing.T) {

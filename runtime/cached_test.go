@@ -69,74 +69,6 @@ func (c *call) say(status int, body string, fields ...string) {
 		Status: status, Length: int64(len(body)), Type: exchange.TypeHTML, Fields: []byte(strings.Join(append(fields, ""), "\r\n"))}})
 }
 
-func TestCached(t *testing.T) {
-	t.Parallel()
-	modes(t, func(t *testing.T, inline bool) {
-		var calls atomic.Int32
-		s, a := cachedServer(t, Config{}, cache.Rule{TTL: time.Minute}, inline, func(c *call) {
-			n := strconv.Itoa(int(calls.Add(1)))
-			switch c.Path {
-			case "/cookie":
-				c.say(200, n, "Set-Cookie: a=b")
-			case "/pieces":
-				c.stream(5, func(i int) string { return strings.Repeat(strconv.Itoa(i), 10000) })
-			case "/big":
-				c.reply(200, strings.Repeat("x", 2<<20))
-			default:
-				c.say(200, n+c.Method, `ETag: "v1"`, "X-Own: 1")
-			}
-		})
-		for _, tt := range []struct {
-			method, target, field string
-			said, body            string
-			status                int
-		}{
-			{"GET", "/a", "", "miss", "1GET", 200},
-			{"GET", "/a", "", "hit", "1GET", 200},
-			{"HEAD", "/a", "", "hit", "", 200},
-			{"GET", "/a?q", "", "miss", "2GET", 200},
-			{"GET", "/a", `If-None-Match: "v1"`, "hit", "", 304},
-			{"GET", "/a", `Range: bytes=0-1`, "hit", "1G", 206},
-			{"HEAD", "/a", `Range: bytes=0-1`, "hit", "", 200},
-			{"GET", "/a", `Range: bytes=4-`, "", "Range Not Satisfiable\n", 416},
-			{"GET", "/a", "If-None-Match: \"v1\"\r\nRange: bytes=4-", "hit", "", 304},
-			{"GET", "/b", `If-None-Match: "v1"`, "miss", "3GET", 200},
-			{"GET", "/b", "", "hit", "3GET", 200},
-			{"GET", "/b", "Cookie: a=b", "bypass", "4GET", 200},
-			{"GET", "/b", "Authorization: x", "bypass", "5GET", 200},
-			{"POST", "/b", "", "", "6POST", 200},
-			{"GET", "/b", "", "miss", "7GET", 200}, // RFC 9111 §4.4
-			{"GET", "/cookie", "", "bypass", "8", 200},
-			{"GET", "/cookie", "", "bypass", "9", 200},
-			{"HEAD", "/c", "", "bypass", "", 200},
-			{"GET", "/d", "Range: bytes=0-1", "bypass", "11GET", 200},
-		} {
-			said, res, body := s.answers(t, tt.method, tt.target, tt.field)
-			if said != tt.said || body != tt.body || res.StatusCode != tt.status {
-				t.Errorf("%s %s %s: %s %d %q, want %s %d %q", tt.method, tt.target, tt.field, said, res.StatusCode, body, tt.said, tt.status, tt.body)
-			}
-			if age := res.Header["Age"]; (len(age) == 1) != (tt.said == "hit") {
-				t.Errorf("%s %s: Age %v", tt.method, tt.target, age)
-			}
-		}
-		if _, res, _ := s.answers(t, "GET", "/a"); res.Header.Get("X-Own") != "1" || res.Header.Get("Content-Type") != "text/html; charset=utf-8" || res.ContentLength != 4 {
-			t.Errorf("%+v", res)
-		}
-		for _, said := range []string{"miss", "hit"} {
-			got, _, body := s.answers(t, "GET", "/pieces")
-			if got != said || len(body) != 50000 || body[40000] != '4' {
-				t.Errorf("pieces: %s, %d bytes", got, len(body))
-			}
-		}
-		for range 2 {
-			if said, _, body := s.answers(t, "GET", "/big"); said != "bypass" || len(body) != 2<<20 {
-				t.Errorf("big: %s, %d bytes", said, len(body))
-			}
-		}
-		eventually(t, "all is given back", a.idle)
-	})
-}
-
 // TestPipelinedHits: pages among other answers keep their order, and one request
 // may wait for another of the same connection.
 func TestPipelinedHits(t *testing.T) {
@@ -224,26 +156,6 @@ func (g *gated) wait(c *call) int32 {
 	return n
 }
 
-// TestHerd: one call of the handler for all requests that arrive meanwhile.
-func TestHerd(t *testing.T) {
-	t.Parallel()
-	g := newGated()
-	s, a := cachedServer(t, Config{}, cache.Rule{TTL: time.Minute}, false, func(c *call) {
-		g.wait(c)
-		c.reply(200, strings.Repeat("page", 20000))
-	})
-	h := s.herd(t, 100, "/")
-	eventually(t, "all wait", func() bool { return s.counters(t).Waited == 99 })
-	close(g.open)
-	if got, want := h.got(), fmt.Sprint(map[string]int{"hit": 99, "miss": 1}, map[string]int{"200 " + strings.Repeat("page", 20000): 100}); got != want {
-		t.Errorf("got %.300s", got)
-	}
-	if n := g.calls.Load(); n != 1 {
-		t.Errorf("%d calls", n)
-	}
-	eventually(t, "all is given back", a.idle)
-}
-
 // TestHerdInVain: each request asks for a page that cannot be kept.
 func TestHerdInVain(t *testing.T) {
 	t.Parallel()
@@ -262,33 +174,6 @@ func TestHerdInVain(t *testing.T) {
 		}
 		eventually(t, "all is given back", a.idle)
 	}
-}
-
-// TestHerdOfLanguages: waiting requests get the page that matches them.
-func TestHerdOfLanguages(t *testing.T) {
-	t.Parallel()
-	g := newGated()
-	var mu sync.Mutex
-	var asked []string
-	s, a := cachedServer(t, Config{}, cache.Rule{TTL: time.Minute}, false, func(c *call) {
-		g.wait(c)
-		mu.Lock()
-		asked = append(asked, c.Fields["accept-language"])
-		mu.Unlock()
-		c.say(200, c.Fields["accept-language"], "Vary: Accept-Language")
-	})
-	de, en := s.herd(t, 10, "/", "Accept-Language: de"), s.herd(t, 10, "/", "Accept-Language: en")
-	eventually(t, "all wait", func() bool { return s.counters(t).Waited == 19 })
-	close(g.open)
-	if got := de.got() + en.got(); strings.Count(got, "200 de:10]") != 1 || strings.Count(got, "200 en:10]") != 1 {
-		t.Errorf("got %s", got)
-	}
-	mu.Lock()
-	defer mu.Unlock()
-	if len(asked) != 2 {
-		t.Errorf("asked for %v", asked)
-	}
-	eventually(t, "all is given back", a.idle)
 }
 
 // TestFirstLeaves: waiting requests get the page that was asked for by a client that
@@ -402,54 +287,6 @@ func TestFailures(t *testing.T) {
 	eventually(t, "all is given back", a.idle)
 }
 
-// TestStaleAnswers: a stale page is sent at once while one call fetches a new
-// one; instead of an error, too.
-func TestStaleAnswers(t *testing.T) {
-	t.Parallel()
-	var status, calls atomic.Int32
-	status.Store(200)
-	s, a := cachedServer(t, Config{}, cache.Rule{}, false, func(c *call) {
-		n := calls.Add(1)
-		control := "Cache-Control: max-age=1, stale-while-revalidate=60"
-		if c.Path == "/error" {
-			control = "Cache-Control: max-age=1, stale-if-error=60"
-		}
-		c.say(int(status.Load()), "page "+strconv.Itoa(int(n)), control)
-	})
-	keep := s.dial(t) // so that the clock goes on
-	defer keep.Close()
-	said, _, body := s.answers(t, "GET", "/")
-	if said != "miss" || body != "page 1" {
-		t.Errorf("%s %s", said, body)
-	}
-	if said, _, body = s.answers(t, "GET", "/error"); said != "miss" || body != "page 2" {
-		t.Errorf("%s %s", said, body)
-	}
-	eventually(t, "it is stale", func() bool {
-		said, _, body = s.answers(t, "GET", "/")
-		return said != "hit"
-	})
-	if said != "stale" || body != "page 1" {
-		t.Errorf("%s %s", said, body)
-	}
-	eventually(t, "it is new", func() bool {
-		said, _, body = s.answers(t, "GET", "/")
-		return said == "hit"
-	})
-	if body != "page 3" {
-		t.Errorf("%s %s", said, body)
-	}
-	status.Store(503)
-	eventually(t, "it has expired", func() bool {
-		said, _, body = s.answers(t, "GET", "/error")
-		return said != "hit"
-	})
-	if said != "stale" || body != "page 2" {
-		t.Errorf("%s %s", said, body)
-	}
-	eventually(t, "all is given back", a.idle)
-}
-
 // TestRefused: a handler that accepts no more requests leaves no request waiting.
 func TestRefused(t *testing.T) {
 	t.Parallel()
@@ -472,37 +309,6 @@ func TestRefused(t *testing.T) {
 		t.Errorf("got %s", body)
 	}
 	eventually(t, "all is given back", a.idle)
-}
-
-// TestPurges: a page that a handler purges is removed before its response arrives.
-func TestPurges(t *testing.T) {
-	t.Parallel()
-	modes(t, func(t *testing.T, inline bool) {
-		var self atomic.Pointer[testServer]
-		var told atomic.Int32
-		s, _ := cachedServer(t, Config{Purged: func(p cache.Pattern) { told.Add(1) }}, cache.Rule{TTL: time.Minute}, inline, func(c *call) {
-			if c.Path == "/purge" {
-				self.Load().Purge(cache.Pattern{Path: "/p*"})
-			}
-			c.say(200, c.Path)
-		})
-		self.Store(s)
-		for _, want := range []string{"miss", "hit"} {
-			if said, _, _ := s.answers(t, "GET", "/page"); said != want {
-				t.Errorf("got %s, want %s", said, want)
-			}
-		}
-		s.answers(t, "POST", "/purge")
-		if said, _, _ := s.answers(t, "GET", "/page"); said != "miss" {
-			t.Errorf("got %s after a purge", said)
-		}
-		if n := s.PurgeNow(cache.Pattern{Path: "*"}); n != 1 {
-			t.Errorf("%d went", n)
-		}
-		if st, ok := s.CacheStats(); !ok || st.Entries != 0 || st.Hits != 1 || st.Misses != 2 || told.Load() != 1 {
-			t.Errorf("%+v, told %d", st, told.Load())
-		}
-	})
 }
 
 // TestHitAllocatesNothing: a page costs the loop no garbage.

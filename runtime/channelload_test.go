@@ -8,8 +8,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"fapws/runtime/live"
 )
 
 // All subscribers get all events in the order of their numbers, however many publish
@@ -245,48 +243,5 @@ func TestSubscribersLeaveRoom(t *testing.T) {
 			l.conn.Close()
 		}
 		s.awaitSubscribers(t, "news", 0)
-	}
-}
-
-func TestPublishRefuses(t *testing.T) {
-	t.Parallel()
-	s := serve(t, channelConfig(), newApp(false, listening))
-	for _, m := range []live.Message{
-		{}, {Name: "a b"}, {Name: "a", ID: "1\n2"}, {Name: "a", Event: "x\ry"}, {Name: "a", ID: "\x00"}, {Name: "a", Data: "\xff"},
-		{Name: "a", Data: strings.Repeat("x", 64<<10)}, {Name: "a", Data: strings.Repeat("\n", 10<<10)},
-	} {
-		if _, err := s.Subscribers().Publish(0, &m); err == nil {
-			t.Errorf("%.50q was published", m)
-		} else if strings.Contains(err.Error(), "\n") {
-			t.Errorf("an error of several lines: %v", err)
-		}
-	}
-	if seq, err := s.Subscribers().Publish(0, &live.Message{Name: "a"}); seq != 1 || err != nil {
-		t.Error(seq, err)
-	}
-}
-
-// Joined, Left and Counted tell of each subscriber once.
-func TestSubscriberHooks(t *testing.T) {
-	t.Parallel()
-	var mu sync.Mutex
-	var told []string
-	note := func(format string, args ...any) {
-		mu.Lock()
-		told = append(told, fmt.Sprintf(format, args...))
-		mu.Unlock()
-	}
-	cfg := channelConfig()
-	cfg.Channels.Joined = func(name string, c *live.StreamClient) { note("+%s %s %s", name, c.Address, c.LastEventID) }
-	cfg.Channels.Left = func(name string, c *live.StreamClient) { note("-%s %s %s", name, c.Address, c.LastEventID) }
-	cfg.Channels.Counted = func(name string, n int) { note("%s=%d", name, n) }
-	s := serve(t, cfg, newApp(false, listening))
-	l := s.listenTo(t, "a,b", "Last-Event-ID: x\r\n")
-	s.awaitSubscribers(t, "b", 1)
-	l.conn.Close()
-	s.awaitSubscribers(t, "b", 0)
-	want := "a=1 b=1 +a 127.0.0.1 x +b 127.0.0.1 x -a 127.0.0.1 x -b 127.0.0.1 x a=0 b=0"
-	if got := strings.Join(told, " "); got != want {
-		t.Errorf("got %s, want %s", got, want)
 	}
 }

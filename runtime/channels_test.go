@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -149,53 +148,6 @@ func (s *testServer) awaitSubscribers(t testing.TB, name string, n int) {
 
 func channelConfig() Config { return Config{Channels: live.StreamConfig{Epoch: "e"}} }
 
-func TestSubscriber(t *testing.T) {
-	t.Parallel()
-	modes(t, func(t *testing.T, inline bool) {
-		a := newApp(inline, listening)
-		s := serve(t, channelConfig(), a)
-		l := s.listenAs(t, "POST /listen/news HTTP/1.1\r\nHost: x\r\nContent-Length: 13\r\n\r\ndata: first\n\n")
-		for _, want := range []string{
-			"HTTP/1.1 200 OK\r\n", "Content-Type: text/event-stream\r\n", "Cache-Control: no-store\r\n", "X-Accel-Buffering: no\r\n",
-			"Transfer-Encoding: chunked\r\n", "X-Mine: yes\r\n",
-		} {
-			if !strings.Contains(l.head, want) {
-				t.Errorf("no %q in %q", want, l.head)
-			}
-		}
-		if strings.Contains(l.head, "text/plain") || strings.Contains(strings.ToLower(l.head), "fapws-channel") {
-			t.Errorf("%q", l.head)
-		}
-		l.expect("retry: 3000\n")
-		l.expect("data: first\n")
-		s.awaitSubscribers(t, "news", 1)
-		old := s.listenAs(t, "GET /listen/news HTTP/1.0\r\n\r\n")
-		if strings.Contains(old.head, "chunked") {
-			t.Errorf("HTTP/1.0 gets %q", old.head)
-		}
-		old.expect("retry: 3000\n")
-		s.awaitSubscribers(t, "news", 2)
-		id := s.publish(t, "news", "hello")
-		s.publish(t, "other", "not for them")
-		for _, l := range []*stream{l, old} {
-			l.expect("id: " + id + "\ndata: hello\n")
-		}
-		if !a.idle() {
-			t.Error("the handler still has something")
-		}
-		if err := old.conn.Close(); err != nil {
-			t.Error(err)
-		}
-		s.awaitSubscribers(t, "news", 1)
-		l.conn.(*net.TCPConn).CloseWrite()
-		s.awaitSubscribers(t, "news", 0)
-		if rest, err := io.ReadAll(l.conn); len(rest) > 0 || err != nil {
-			t.Errorf("%q, %v", rest, err)
-		}
-		eventually(t, "all connections are gone", func() bool { return s.loop.live.Load() == 0 })
-	})
-}
-
 // TestReplay: a client that comes back gets the events that it has missed.
 func TestReplay(t *testing.T) {
 	t.Parallel()
@@ -263,24 +215,6 @@ func TestSubscriberBehindABody(t *testing.T) {
 			l.conn.Close()
 			s.awaitSubscribers(t, "news", 0)
 		}
-	}
-}
-
-func TestSubscribersEndWithTheServer(t *testing.T) {
-	t.Parallel()
-	s := serve(t, channelConfig(), newApp(false, listening))
-	l := s.listenTo(t, "news", "")
-	l.expect("retry: 3000\n")
-	s.awaitSubscribers(t, "news", 1)
-	s.publish(t, "news", "last")
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if err := s.Shutdown(ctx); err != nil {
-		t.Error(err)
-	}
-	l.expect("id: e-1\ndata: last\n")
-	if rest, err := io.ReadAll(l.r); err != nil || len(rest) > 0 {
-		t.Errorf("%q, %v, not the last chunk", rest, err)
 	}
 }
 

@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"bufio"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -49,45 +48,6 @@ func shout(c *call) {
 	}
 	io.WriteString(conn, "bye\n")
 	c.part(exchange.Part{Last: true, Taken: true, File: -1, Head: exchange.Head{Status: 200, Length: 4}, Body: []byte("text")})
-}
-
-func TestRawSocket(t *testing.T) {
-	a := newApp(false, shout)
-	s := serve(t, Config{}, a, detaching)
-	shoutThrice(t, a, func() net.Conn { return s.dial(t) })
-}
-
-// shoutThrice uses shout over three connections, and looks whether something of them is left.
-func shoutThrice(t *testing.T, a *testApp, dial func() net.Conn) {
-	t.Helper()
-	before := openFiles(t)
-	for range 3 {
-		c := dial()
-		r := bufio.NewReader(c)
-		io.WriteString(c, "GET /before HTTP/1.1\r\nHost: x\r\n\r\n")
-		resp, err := http.ReadResponse(r, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		io.Copy(io.Discard, resp.Body)
-		io.WriteString(c, upgrade)
-		if resp, err = http.ReadResponse(r, nil); err != nil || resp.StatusCode != 101 {
-			t.Fatal(resp, err)
-		}
-		for i := range 100 {
-			fmt.Fprintf(c, "line %d\n", i)
-			if line, err := r.ReadString('\n'); err != nil || line != fmt.Sprintf("LINE %d\n", i) {
-				t.Fatalf("%q, %v", line, err)
-			}
-		}
-		io.WriteString(c, "quit\n"+strings.Repeat("this is not read by anybody\n", 100))
-		if rest, err := io.ReadAll(r); err != nil || string(rest) != "bye\n" {
-			t.Errorf("%q, %v", rest, err)
-		}
-		c.Close()
-	}
-	eventually(t, "all released", a.idle)
-	eventually(t, "as many descriptors as before", func() bool { return openFiles(t) <= before })
 }
 
 // Only requests for a WebSocket are asked about it.

@@ -8,43 +8,12 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/conn"
 	"fapws/runtime/system"
 )
-
-// Beyond the limit connections wait in the kernel and are served later.
-func TestMaxClients(t *testing.T) {
-	t.Parallel()
-	const limit = 3
-	s := serve(t, Config{Accept: conn.AcceptConfig{MaxClients: limit}}, newApp(true, demo))
-	var first []*net.TCPConn
-	for range limit {
-		c := s.dial(t)
-		io.WriteString(c, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
-		if got := readBody(t, c); string(got) != "GET /a?" {
-			t.Fatalf("got %q", got)
-		}
-		first = append(first, c)
-	}
-	waiting := s.dial(t)
-	io.WriteString(waiting, "GET /w HTTP/1.1\r\nHost: x\r\n\r\n")
-	waiting.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
-	if n, err := waiting.Read(make([]byte, 1)); err == nil {
-		t.Fatalf("%d bytes beyond the limit", n)
-	}
-	eventually(t, "the log names the limit", func() bool {
-		return strings.Contains(s.log.String(), "max-clients reached: 3 connections are open, further clients wait; raise --max-clients")
-	})
-	waiting.SetReadDeadline(time.Now().Add(patience))
-	first[1].Close()
-	if got := readBody(t, waiting); string(got) != "GET /w?" {
-		t.Errorf("got %q", got)
-	}
-}
 
 const emfileEnv = "FAPWS_TEST_EMFILE"
 

@@ -1,20 +1,15 @@
 package runtime
 
 import (
-	"bufio"
-	"context"
 	"encoding/base64"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"fapws/runtime/auth"
 	"fapws/runtime/sites"
@@ -151,60 +146,6 @@ func TestLoginHalfClosed(t *testing.T) {
 	if n := answered.Load(); n > 100 {
 		t.Errorf("%d were answered", n)
 	}
-}
-
-// A right password is answered while 80 clients try wrong ones, from the same address and
-// for the same account, and whether they keep their connections or not.
-func TestLoginFlood(t *testing.T) {
-	t.Parallel()
-	var users []string
-	for i := range 24 {
-		users = append(users, fmt.Sprintf("user%d:right%d", i, i))
-	}
-	s := serveSites(t, Config{}, newApp(true, demo), sites.Site{Table: []sites.Mount{{Prefix: "/", Rules: mustRules(t, sites.RuleOptions{Auth: mustAuth(t, users...)})}}})
-	ctx, stop := context.WithCancel(context.Background())
-	var flood sync.WaitGroup
-	var tried atomic.Int32
-	for i := range 80 {
-		flood.Go(func() {
-			var c net.Conn
-			for n := 0; ctx.Err() == nil; n++ {
-				if c == nil {
-					var err error
-					if c, err = net.Dial("tcp", s.addr); err != nil {
-						t.Error(err)
-						return
-					}
-					mine := c
-					context.AfterFunc(ctx, func() { mine.Close() })
-				}
-				fmt.Fprintf(c, "HEAD / HTTP/1.1\r\nHost: x\r\n%s\r\n", basic("user0", fmt.Sprint("wrong", i, ".", n)))
-				if i%4 == 0 && ctx.Err() == nil { // does not wait for long
-					c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
-				}
-				answer, err := http.ReadResponse(bufio.NewReader(c), nil)
-				if err == nil && answer.StatusCode != 401 {
-					t.Errorf("a wrong password: %d", answer.StatusCode)
-				} else if err == nil {
-					tried.Add(1)
-				}
-				if err != nil || i%2 == 0 {
-					c.Close()
-					c = nil
-				}
-			}
-		})
-	}
-	eventually(t, "the flood has begun", func() bool { return tried.Load() > 0 })
-	for i := range 24 {
-		got := s.talk(t, "GET / HTTP/1.0\r\n"+basic(fmt.Sprint("user", i), fmt.Sprint("right", i))+"\r\n")
-		if !strings.HasPrefix(got, "HTTP/1.1 200") {
-			t.Errorf("user %d: %.100q", i, got)
-		}
-	}
-	stop()
-	flood.Wait()
-	eventually(t, "all clients have gone", func() bool { return s.loop.live.Load() == 0 })
 }
 
 // The server tries its application without a password, where clients need one.

@@ -2,8 +2,6 @@ package runtime
 
 import (
 	"bufio"
-	"bytes"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -60,51 +58,6 @@ func (s *testServer) lookLater() {
 		s.loop.app.Tick()
 		s.loop.clock(time.Now())
 	})
-}
-
-// A request that a handler does not answer in time gets 504, in its turn.
-func TestOverdue(t *testing.T) {
-	t.Parallel()
-	get := func(path, fields string) string { return "GET " + path + " HTTP/1.1\r\nHost: x\r\n" + fields + "\r\n" }
-	const closes = "Connection: close\r\n"
-	for _, test := range []struct {
-		name, sent, want, told string
-	}{
-		{"alone", get("/hang", closes), "504:Gateway Timeout\n", "/hang "},
-		{"HTTP/1.0", "GET /hang HTTP/1.0\r\n\r\n", "504:Gateway Timeout\n", "/hang "},
-		{"before others", get("/hang", "") + get("/2", "") + get("/3", closes), "504:Gateway Timeout\n 200:/2 200:/3", "/hang "},
-		{"behind others", get("/1", "") + get("/2", "") + get("/hang", closes), "200:/1 200:/2 504:Gateway Timeout\n", "/hang "},
-		{"between others", get("/1", "") + get("/hang", "") + get("/3", closes), "200:/1 504:Gateway Timeout\n 200:/3", "/hang "},
-		{"two", get("/hang", "") + get("/hang", closes), "504:Gateway Timeout\n 504:Gateway Timeout\n", "/hang /hang "},
-		{"with a body", "POST /hang HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc" + get("/2", closes), "504:Gateway Timeout\n 200:/2", "/hang "},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			inItsTime(t, func(timeout time.Duration) (wrong string) {
-				end := make(chan struct{})
-				a := hanging(end)
-				s := serve(t, Config{Timeout: timeout}, a)
-				if got := bodies(t, s.talk(t, test.sent)); got != test.want {
-					close(end)
-					return fmt.Sprintf("got %q, want %q", got, test.want)
-				}
-				eventually(t, "the handler is told", func() bool { return a.told() == test.told })
-				a.mu.Lock()
-				for _, o := range a.overdue {
-					if o.took < timeout {
-						t.Errorf("overdue after %v", o.took)
-					}
-				}
-				a.mu.Unlock()
-				for _, c := range a.inFlight() {
-					<-c.gone // cancelled too
-				}
-				close(end)
-				eventually(t, "all released", a.idle)
-				return ""
-			})
-		})
-	}
 }
 
 func (a *testApp) inFlight() (list []*call) {
@@ -171,30 +124,6 @@ func TestOverdueKeepsConnection(t *testing.T) {
 	}
 	close(end)
 	eventually(t, "all released", a.idle)
-}
-
-// A handler that waits for a slow client is not overdue.
-func TestOverdueSparesSlowClients(t *testing.T) {
-	t.Parallel()
-	ended := make(chan struct{})
-	a := newApp(false, func(c *call) {
-		defer close(ended)
-		c.stream(40, func(int) string { return strings.Repeat("y", 256<<10) }) // waits for each piece
-	})
-	s := serve(t, Config{Timeout: time.Minute}, a)
-	c := s.dial(t)
-	c.SetReadBuffer(64 << 10)
-	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-	eventually(t, "the client is behind", func() (behind bool) {
-		s.do(func() { behind = len(s.transfers()) == 1 })
-		return behind
-	})
-	s.lookLater()
-	all, err := io.ReadAll(c)
-	<-ended
-	if err != nil || !bytes.HasSuffix(all, []byte("0\r\n\r\n")) || a.told() != "" {
-		t.Errorf("%d bytes, %v, told %q", len(all), err, a.told())
-	}
 }
 
 // The access log has the 504 at once, with how long it took.

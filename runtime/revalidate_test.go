@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -10,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/exchange"
 	"fapws/runtime/source/cache"
 )
 
@@ -33,45 +31,6 @@ func (v *versioned) answer(c *call) {
 	}
 	v.whole.Add(1)
 	c.say(200, "version "+n, fields...)
-}
-
-// TestRevalidated: a page that has to be confirmed is sent as long as the handler says that it is the same, and the
-// client's own conditions are about what it gets.
-func TestRevalidated(t *testing.T) {
-	t.Parallel()
-	modes(t, func(t *testing.T, inline bool) {
-		v := &versioned{control: "no-cache"}
-		s, a := cachedServer(t, Config{}, cache.Rule{}, inline, v.answer)
-		for _, tt := range []struct {
-			version int32
-			field   string
-			said    string
-			status  int
-			body    string
-		}{
-			{1, "", "miss", 200, "version 1"},
-			{1, "", "revalidated", 200, "version 1"},
-			{1, `If-None-Match: "1"`, "revalidated", 304, ""},
-			{1, `If-None-Match: "0"`, "revalidated", 200, "version 1"},
-			{1, "If-Modified-Since: Sun, 06 Nov 2094 08:49:37 GMT", "revalidated", 200, "version 1"},
-			{2, `If-None-Match: "1"`, "expired", 200, "version 2"},
-			{2, "", "revalidated", 200, "version 2"},
-			{2, "Cookie: a=b", "bypass", 200, "version 2"},
-		} {
-			v.version.Store(tt.version)
-			said, res, body := s.answers(t, "GET", "/", tt.field)
-			if said != tt.said || res.StatusCode != tt.status || body != tt.body || res.Header.Get("X-Version") != strconv.Itoa(int(tt.version)) {
-				t.Errorf("version %d, %s: %s %d %q %v", tt.version, tt.field, said, res.StatusCode, body, res.Header)
-			}
-		}
-		if v.whole.Load() != 3 || v.same.Load() != 5 {
-			t.Errorf("%d whole answers and %d of 304", v.whole.Load(), v.same.Load())
-		}
-		if n := s.counters(t).Revalidated; n != 5 {
-			t.Errorf("%d are counted", n)
-		}
-		eventually(t, "all is given back", a.idle)
-	})
 }
 
 // stalePage serves a page that is good for a second, and returns when it is so no more.
@@ -99,39 +58,6 @@ func (s *testServer) loopTime(t testing.TB) int64 {
 	now := make(chan int64, 1)
 	s.loop.post(func() { now <- s.loop.now() })
 	return <-now
-}
-
-// TestHerdRevalidates: one request confirms a stale page for all requests that arrive meanwhile.
-func TestHerdRevalidates(t *testing.T) {
-	t.Parallel()
-	for _, last := range []bool{true, false} { // the 304 is one part, or has others behind it
-		g := newGated()
-		s, a := stalePage(t, func(c *call) {
-			g.wait(c)
-			if c.Fields["if-none-match"] != `"1"` {
-				t.Errorf("asked with %v", c.Fields)
-			}
-			if last {
-				c.say(304, "", "Cache-Control: max-age=60", "X: new")
-				return
-			}
-			c.part(exchange.Part{File: -1, Head: exchange.Head{Status: 304, Length: -1, Fields: []byte("Cache-Control: max-age=60\r\nX: new\r\n")}})
-			c.part(exchange.Part{File: -1, Last: true})
-		})
-		h := s.herd(t, 50, "/", "Accept: x")
-		eventually(t, "all wait", func() bool { return s.counters(t).Waited == 49 })
-		close(g.open)
-		if got, want := h.got(), fmt.Sprint(map[string]int{"hit": 49, "revalidated": 1}, map[string]int{"200 page": 50}); got != want {
-			t.Errorf("got %.300s", got)
-		}
-		if said, res, body := s.answers(t, "GET", "/"); said != "hit" || body != "page" || res.Header.Get("X") != "new" {
-			t.Errorf("then %s %q %v", said, body, res.Header)
-		}
-		if n := g.calls.Load(); n != 1 {
-			t.Errorf("%d calls", n)
-		}
-		eventually(t, "all is given back", a.idle)
-	}
 }
 
 // TestHerdRevalidatesInVain: what a 304 makes one client's, or is to be confirmed each time, the others ask for by
@@ -228,39 +154,6 @@ func TestPurgedWhileRevalidated(t *testing.T) {
 	eventually(t, "all is given back", a.idle)
 }
 
-// TestUnreachable: a stale page answers where there would be none, unless it says that it may not.
-func TestUnreachable(t *testing.T) {
-	t.Parallel()
-	for control, want := range map[string]string{
-		"max-age=10":                  "stale 200 page",
-		"max-age=10, must-revalidate": " 502 Bad Gateway\n",
-		"s-maxage=10":                 " 502 Bad Gateway\n",
-		"no-cache":                    " 502 Bad Gateway\n",
-	} {
-		var calls atomic.Int32
-		s, a := cachedServer(t, Config{}, cache.Rule{}, false, func(c *call) {
-			if calls.Add(1) == 1 {
-				c.say(200, "page", "Cache-Control: "+control, "Age: 9", `ETag: "1"`)
-				return
-			}
-			c.part(exchange.Part{Last: true, File: -1, Head: exchange.Head{Status: 502, Length: -1, Refusal: true}})
-		})
-		keep := s.dial(t) // so that the clock goes on
-		s.answers(t, "GET", "/")
-		got := ""
-		eventually(t, "it is stale", func() bool {
-			said, res, body := s.answers(t, "GET", "/")
-			got = fmt.Sprint(said, " ", res.StatusCode, " ", body)
-			return said != "hit"
-		})
-		if got != want {
-			t.Errorf("%s: %q, want %q", control, got, want)
-		}
-		keep.Close()
-		eventually(t, "all is given back", a.idle)
-	}
-}
-
 // TestRevalidationIsNeverOld: no client gets a version of a page that says no-cache that was out of date before it
 // asked, however many ask and whatever leaves meanwhile.
 func TestRevalidationIsNeverOld(t *testing.T) {
@@ -310,30 +203,4 @@ func TestConditionsThatDoNotFit(t *testing.T) {
 			t.Errorf("%d: %s %d %q", i, said, res.StatusCode, body)
 		}
 	}
-}
-
-// TestInterimParts: responses of 1xx reach clients of HTTP/1.1 in their turn, also of a page that is kept.
-func TestInterimParts(t *testing.T) {
-	t.Parallel()
-	modes(t, func(t *testing.T, inline bool) {
-		s, a := cachedServer(t, Config{}, cache.Rule{TTL: time.Minute}, inline, func(c *call) {
-			c.part(exchange.Part{File: -1, Interim: true, Head: exchange.Head{Status: 103, Fields: []byte("Link: </a>; rel=preload\r\n")}})
-			c.say(200, c.Path, "X: 1")
-		})
-		const hint = "HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\nHTTP/1.1 200 OK\r\n"
-		c := s.dial(t)
-		io.WriteString(c, "GET /a HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\nGET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-		got, _ := io.ReadAll(c)
-		first, rest, _ := strings.Cut(string(got), "\r\n\r\n/a")
-		second, third, _ := strings.Cut(rest, "\r\n\r\n/b")
-		if !strings.HasPrefix(first, hint) || !strings.HasPrefix(second, hint) || strings.Contains(third, "103") || !strings.HasSuffix(third, "\r\n\r\n/a") {
-			t.Errorf("%q", got)
-		}
-		c = s.dial(t)
-		io.WriteString(c, "GET /c HTTP/1.0\r\nHost: a\r\n\r\n")
-		if got, _ := io.ReadAll(c); strings.Contains(string(got), "103") || !strings.HasSuffix(string(got), "\r\n\r\n/c") {
-			t.Errorf("HTTP/1.0: %q", got)
-		}
-		eventually(t, "all is given back", a.idle)
-	})
 }

@@ -37,7 +37,7 @@ func (s *testServer) transfers() (list []*sites.Conn) {
 
 // Answers in memory that wait for slow clients need no descriptors, and arrive whole.
 func TestSlowClientsOfMemory(t *testing.T) {
-	const n, size = 20, 8 << 20
+	const n, size = 8, 6 << 20
 	body := string(pattern(size))
 	modes(t, func(t *testing.T, inline bool) {
 		s := serve(t, Config{MaxUnsent: n * size}, newApp(inline, func(c *call) { c.reply(200, body) }))
@@ -65,7 +65,7 @@ func TestSlowClientsOfMemory(t *testing.T) {
 
 // Slow clients of files need no descriptors but those of the files, and no goroutines.
 func TestSlowClientsOfFiles(t *testing.T) {
-	const n, size = 20, 8 << 20
+	const n, size = 8, 6 << 20
 	body := pattern(size)
 	a := newApp(false, func(c *call) { c.reply(200, "not a file") })
 	s := serve(t, Config{}, a, tree(t, map[string]string{"large": string(body)})...)

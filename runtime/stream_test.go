@@ -1,18 +1,12 @@
 package runtime
 
 import (
-	"bufio"
-	"bytes"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net/http"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"fapws/runtime/exchange"
 	"fapws/runtime/sites"
 )
 
@@ -140,45 +134,6 @@ func TestStreamedAtOnce(t *testing.T) {
 	eventually(t, "all released", a.idle)
 }
 
-// A response that goes on while the request does.
-func TestStreamDuplex(t *testing.T) {
-	t.Parallel()
-	a := newApp(false, func(c *call) {
-		c.send("begin\n")
-		for {
-			piece, err := c.receive()
-			if err != nil {
-				c.end(err != io.EOF)
-				return
-			}
-			c.send(piece)
-		}
-	})
-	s := serve(t, Config{}, a, streams)
-	c := s.dial(t)
-	r := bufio.NewReader(c)
-	for range 2 { // the connection is kept
-		io.WriteString(c, postChunked)
-		resp, err := http.ReadResponse(r, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		lines := bufio.NewReader(resp.Body)
-		for i := range 50 {
-			if line, err := lines.ReadString('\n'); err != nil || i == 0 && line != "begin\n" || i > 0 && line != fmt.Sprintf("line %d\n", i) {
-				t.Fatalf("%d: %q, %v", i, line, err)
-			}
-			line := fmt.Sprintf("line %d\n", i+1)
-			fmt.Fprintf(c, "%x\r\n%s\r\n", len(line), line)
-		}
-		io.WriteString(c, "0\r\n\r\n")
-		if rest, err := io.ReadAll(lines); err != nil || string(rest) != "line 50\n" {
-			t.Fatalf("%q, %v", rest, err)
-		}
-	}
-	eventually(t, "all released", a.idle)
-}
-
 // A response of HTTP/1.0, which ends with the connection, is seen to be cut off.
 func TestStreamCutOff10(t *testing.T) {
 	t.Parallel()
@@ -213,113 +168,6 @@ func TestStream10(t *testing.T) {
 	}
 }
 
-// Large bodies come as they were sent, in pieces as large as a handler may have, and what
-// follows them is found.
-func TestStreamLargeBodies(t *testing.T) {
-	t.Parallel()
-	r := rand.New(rand.NewPCG(1, 2))
-	content := make([]byte, 5<<20+12345)
-	for i := range content {
-		content[i] = byte('!' + r.IntN(90))
-	}
-	for name, request := range map[string]string{
-		"sized":        postSized(len(content)) + string(content),
-		"chunked":      postChunked + chunked(string(content), 300_000),
-		"small chunks": postChunked + chunked(string(content), 501),
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			begin := make(chan struct{})
-			var largest atomic.Int64
-			a := newApp(false, func(c *call) {
-				<-begin
-				body := []byte(c.Body)
-				for {
-					piece, err := c.receive()
-					if err != nil {
-						break
-					}
-					largest.Store(max(largest.Load(), int64(len(piece))))
-					body = append(body, piece...)
-				}
-				c.reply(200, fmt.Sprint(len(body), " ", c.Method == "GET" || bytes.Equal(body, content)))
-			})
-			s := serve(t, Config{Sites: sites.Config{MaxBodySize: -1}}, a, streams)
-			c := s.dial(t)
-			var sent atomic.Int64
-			go func() {
-				for text := request + request + lastRequest; text != ""; {
-					n, err := io.WriteString(c, text[:min(16<<10, len(text))])
-					if sent.Add(int64(n)); err != nil {
-						return
-					}
-					text = text[n:]
-				}
-			}()
-			eventually(t, "it is paused", func() bool { return s.stopped() == 1 })
-			eventually(t, "the kernel has more than one buffer", func() bool { return sent.Load() >= int64(256<<10+3*s.cfg.ReadBuffer) })
-			close(begin)
-			all, err := io.ReadAll(c)
-			want := fmt.Sprintf("200:%d true ", len(content))
-			if got := bodies(t, string(all)); err != nil || got != want+want+"200:0 true" {
-				t.Fatalf("%q, %v", got, err)
-			}
-			if n := largest.Load(); name == "sized" && n <= int64(s.cfg.ReadBuffer) {
-				t.Errorf("the largest piece had %d bytes", n)
-			}
-		})
-	}
-}
-
-// A client that sends without end to an application that takes nothing is not read
-// from; when the application takes all, all comes.
-func TestStreamBackPressure(t *testing.T) {
-	t.Parallel()
-	const size = 16 << 20
-	for _, test := range []struct {
-		name, request string
-	}{
-		{"sized", postSized(size) + strings.Repeat("x", size)},
-		{"chunked", postChunked + chunked(strings.Repeat("x", size), 1000)},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			inItsTime(t, func(timeout time.Duration) (wrong string) {
-				begin := make(chan struct{})
-				a := newApp(false, func(c *call) {
-					<-begin
-					n := len(c.Body)
-					for {
-						piece, err := c.receive()
-						if err != nil {
-							break
-						}
-						n += len(piece)
-					}
-					c.reply(200, fmt.Sprint(n))
-				})
-				// Of the time in which it is not read, nothing is the client's.
-				s := serve(t, Config{Sites: sites.Config{MaxBodySize: -1, BodyTimeout: timeout, BodyRate: 100 << 10}, Timeout: time.Hour}, a, streams)
-				c := s.dial(t)
-				go io.WriteString(c, test.request+lastRequest)
-				eventually(t, "it is paused, or late", func() bool { return s.stopped() == 1 || s.loop.live.Load() == 0 })
-				time.Sleep(timeout + time.Duration(3*tickLength))
-				close(begin)
-				all, err := io.ReadAll(c)
-				if want := fmt.Sprintf("200:%d 200:0", size); err != nil || !strings.HasPrefix(string(all), "HTTP/1.1 200") || bodies(t, string(all)) != want {
-					return fmt.Sprintf("%.200q, %v", all, err)
-				}
-				a.mu.Lock()
-				defer a.mu.Unlock()
-				if most := a.maxInput; most > sites.MaxPiece+2*exchange.InputCost {
-					t.Errorf("%d bytes were delivered ahead", most)
-				}
-				return ""
-			})
-		})
-	}
-}
-
 // stopped returns how many connections wait for credit.
 func (s *testServer) stopped() (n int) {
 	s.do(func() {
@@ -330,33 +178,6 @@ func (s *testServer) stopped() (n int) {
 		}
 	})
 	return n
-}
-
-// Other requests wait for one that is streamed, and for its response.
-func TestStreamPipelined(t *testing.T) {
-	t.Parallel()
-	order := make(chan string, 3)
-	a := newApp(false, func(c *call) {
-		order <- "begin " + c.Method
-		body, _ := c.all()
-		order <- "end " + c.Method
-		c.reply(200, body)
-	})
-	s := serve(t, Config{}, a, streams)
-	c := s.dial(t)
-	c.SetNoDelay(true)
-	io.WriteString(c, postSized(10)+"hello")
-	if got := <-order; got != "begin POST" {
-		t.Fatal(got)
-	}
-	io.WriteString(c, "world"+lastRequest)
-	all, _ := io.ReadAll(c)
-	if got := bodies(t, string(all)); got != "200:helloworld 200:" {
-		t.Errorf("%q", got)
-	}
-	if got := [...]string{<-order, <-order}; got != [...]string{"end POST", "begin GET"} {
-		t.Errorf("%q", got)
-	}
 }
 
 // A request that the handler does not take is answered, and its body not wanted.

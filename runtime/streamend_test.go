@@ -2,9 +2,7 @@ package runtime
 
 import (
 	"bufio"
-	"fmt"
 	"io"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -12,40 +10,6 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/sites"
 )
-
-// The exchange of a client that leaves in the middle of its body is cancelled.
-func TestStreamCancel(t *testing.T) {
-	t.Parallel()
-	ways := map[string]func(*net.TCPConn){
-		"FIN": func(c *net.TCPConn) { c.CloseWrite() },
-		"RST": func(c *net.TCPConn) { c.SetLinger(0); c.Close() },
-	}
-	for name, leave := range ways {
-		for _, begun := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, begun %v", name, begun), func(t *testing.T) {
-				ready, result := make(chan bool), make(chan error)
-				a := newApp(false, func(c *call) {
-					if begun {
-						c.send("begun")
-					}
-					ready <- true
-					_, err := c.all()
-					result <- err
-					c.end(true)
-				})
-				s := serve(t, Config{}, a, streams)
-				c := s.dial(t)
-				io.WriteString(c, postSized(1000)+"some of it")
-				<-ready
-				leave(c)
-				if err := <-result; err != io.ErrUnexpectedEOF {
-					t.Errorf("the application got %v", err)
-				}
-				eventually(t, "all released", a.idle)
-			})
-		}
-	}
-}
 
 // One that resets the connection is noticed although it is not read from.
 func TestStreamCancelWhenPaused(t *testing.T) {

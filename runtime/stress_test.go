@@ -3,7 +3,6 @@ package runtime
 import (
 	"fapws/runtime/conn"
 	"fapws/runtime/sites"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	goruntime "runtime"
@@ -118,19 +117,4 @@ func TestPanicOnTheLoop(t *testing.T) {
 	if n := strings.Count(rec.String(), "bug: oops"); n != 3 {
 		t.Errorf("%d log lines: %s", n, rec)
 	}
-}
-
-func TestManyConnectionsAtOnce(t *testing.T) {
-	t.Parallel()
-	s := serve(t, Config{}, newApp(false, demo))
-	var clients sync.WaitGroup
-	for i := range 300 {
-		clients.Go(func() {
-			want := fmt.Sprintf("GET /%d?", i)
-			if got := s.talk(t, fmt.Sprintf("GET /%d HTTP/1.0\r\n\r\n", i)); !strings.HasSuffix(got, want) {
-				t.Errorf("got %q, want %q", got, want)
-			}
-		})
-	}
-	clients.Wait()
 }

@@ -3,13 +3,9 @@ package runtime
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"math"
-	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"fapws/runtime/live"
 
@@ -43,96 +39,6 @@ func pass(t *testing.T, s, to *testServer) (n int) {
 		t.Error(err)
 	}
 	return n
-}
-
-// Subscribers get every event once, in order, while they go from one server to the
-// next and back, under events of two publishers.
-func TestHandOver(t *testing.T) {
-	t.Parallel()
-	cfg := channelConfig()
-	cfg.Channels.HandOver = true
-	const subscribers, events, moves = 30, 1500, 4
-	servers := []*testServer{serve(t, cfg, newApp(false, listening))}
-	var streams []*stream
-	for i := range subscribers {
-		names := [...]string{"a", "b", "a,b"}[i%3]
-		l := servers[0].listenTo(t, names, "")
-		l.expect("retry: 3000\n")
-		streams = append(streams, l)
-	}
-	servers[0].awaitSubscribers(t, "a", subscribers*2/3)
-
-	var mu sync.Mutex // a supervisor
-	told := servers
-	seq := uint64(0)
-	publish := func(name string) {
-		mu.Lock()
-		defer mu.Unlock()
-		seq++
-		for _, s := range told {
-			if _, err := s.Subscribers().Publish(seq, &live.Message{Name: name, Data: name + fmt.Sprint(seq)}); err != nil {
-				t.Error(err)
-			}
-		}
-	}
-	var publishers, readers sync.WaitGroup
-	for _, name := range []string{"a", "b"} {
-		publishers.Go(func() {
-			for range events {
-				publish(name)
-				time.Sleep(100 * time.Microsecond)
-			}
-		})
-	}
-	for i, l := range streams {
-		names := [...]string{"a", "b", "ab"}[i%3]
-		readers.Go(func() {
-			last, n := 0, 0
-			for want := events * len(names); n < want; n++ {
-				text, err := l.block()
-				if err != nil {
-					t.Errorf("%s: %v after %d events", names, err, n)
-					return
-				}
-				var number, again int
-				var name string
-				_, err = fmt.Sscanf(text, "id: e-%d\ndata: %1s%d\n", &number, &name, &again)
-				if err != nil || number != again || number <= last || !strings.Contains(names, name) {
-					t.Errorf("%s: got %q after %d: %v", names, text, last, err)
-					return
-				}
-				last = number
-			}
-		})
-	}
-	for range moves {
-		time.Sleep(50 * time.Millisecond)
-		old, next := servers[len(servers)-1], serve(t, cfg, newApp(false, listening))
-		next.HoldHistory(time.Hour)
-		mu.Lock()
-		told = []*testServer{old, next}
-		mu.Unlock()
-		retired := make(chan error, 1)
-		go func() { retired <- old.Retire(context.Background(), time.Millisecond) }()
-		if n := pass(t, old, next); n != subscribers {
-			t.Errorf("%d were handed over", n)
-		}
-		if err := <-retired; err != nil {
-			t.Error(err)
-		}
-		mu.Lock()
-		told = []*testServer{next}
-		mu.Unlock()
-		servers = append(servers, next)
-	}
-	publishers.Wait()
-	readers.Wait()
-	last := servers[len(servers)-1]
-	back := last.listenTo(t, "a", "Last-Event-ID: e-1\r\n")
-	back.expect("retry: 3000\n")
-	if text, err := back.block(); err != nil || !strings.HasPrefix(text, "id: e-") {
-		t.Errorf("%q, %v: no history came along", text, err)
-	}
 }
 
 // TestHandOverIncomplete: a server that has forgotten events which a subscriber has not got ends its stream, and no other one's.

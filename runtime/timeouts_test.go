@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"fapws/runtime/sites"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,24 +20,6 @@ func TestBodyTimeoutLogged(t *testing.T) {
 	closeLog()
 	if text, _ := os.ReadFile(path); !strings.Contains(string(text), `"POST /echo HTTP/1.1" 408 `) {
 		t.Errorf("access log: %q", text)
-	}
-}
-
-// A connection that works is not idle, however short the timeout.
-func TestTimeoutsSpareWhoWorks(t *testing.T) {
-	t.Parallel()
-	gate := make(chan struct{})
-	a := newApp(false, func(c *call) {
-		<-gate
-		c.reply(200, "done")
-	})
-	s := serve(t, Config{Sites: sites.Config{KeepAlive: time.Millisecond, HeadTimeout: time.Hour}}, a)
-	c := s.dial(t)
-	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-	time.AfterFunc(1500*time.Millisecond, func() { close(gate) }) // three looks of the loop
-	all, err := io.ReadAll(c)
-	if got := bodies(t, string(all)); err != nil || got != "200:done" {
-		t.Errorf("%q, %v", got, err)
 	}
 }
 

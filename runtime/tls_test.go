@@ -3,7 +3,6 @@ package runtime
 import (
 	"bufio"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -16,9 +15,7 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/conn/certtest"
 	"fapws/runtime/exchange"
-	"fapws/runtime/live"
 	"fapws/runtime/sites"
-	"fapws/runtime/websocket/wstest"
 
 	"golang.org/x/sys/unix"
 )
@@ -77,26 +74,6 @@ func talkSecure(t testing.TB, addr, request string) string {
 	}
 	c.Close()
 	return string(got)
-}
-
-// Handlers are told that the client uses HTTPS, and plain clients of the same server are served as before.
-func TestTLSPeer(t *testing.T) {
-	t.Parallel()
-	s := serve(t, Config{}, newApp(true, func(c *call) {
-		version := ""
-		if c.Peer.TLS != nil {
-			version = tls.VersionName(c.Peer.TLS.Version)
-		}
-		c.reply(200, fmt.Sprintf("%q %q", c.Peer.Scheme, version))
-	}))
-	addr := s.listenSecure(t)
-	const request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-	if got := bodies(t, talkSecure(t, addr, request)); got != `200:"https" "TLS 1.3"` {
-		t.Error(got)
-	}
-	if got := bodies(t, s.talk(t, request)); got != `200:"" ""` {
-		t.Error(got)
-	}
 }
 
 // A trusted proxy that connects with TLS may say which scheme its client uses, and else it is https.
@@ -184,138 +161,6 @@ func TestTLSReject(t *testing.T) {
 	first.Close()
 }
 
-// serveOneHandshake returns a server that makes one TLS handshake at a time, and the client whose handshake it is.
-func serveOneHandshake(t *testing.T) (*testServer, *conn.Listener, net.Conn) {
-	t.Helper()
-	s := serve(t, Config{TLSHandshakes: 1}, newApp(true, func(c *call) { c.reply(200, "served") }))
-	ln := secureListener(t)
-	s.SetTLS(serverTLS())
-	s.Accept(ln)
-	silent, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { silent.Close() })
-	eventually(t, "a handshake has begun", func() bool { return s.loop.live.Load() == 1 })
-	return s, ln, silent
-}
-
-// A handshake that takes longer than a second loses its place to another connection, but not while none waits.
-func TestTLSHandshakeKeepsPlace(t *testing.T) {
-	t.Parallel()
-	s, ln, slow := serveOneHandshake(t)
-	secondsLater := func() {
-		s.do(func() {
-			s.loop.conns.SetTime(time.Now().Add(2 * time.Second))
-			s.loop.accepting.Resume()
-		})
-	}
-	secondsLater()
-	s.do(func() {}) // the loop has had its turn
-	if s.loop.live.Load() != 1 {
-		t.Error("the handshake was cut off for nothing")
-	}
-	other, cut := make(chan string, 1), make(chan error, 1)
-	go func() {
-		other <- talkSecure(t, ln.Addr().String(), "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-	}()
-	go func() {
-		_, err := slow.Read(make([]byte, 1))
-		cut <- err
-	}()
-	eventually(t, "the handshake is cut off", func() bool {
-		secondsLater()
-		return len(cut) > 0
-	})
-	if err := <-cut; err != io.EOF {
-		t.Error(err)
-	}
-	if got := bodies(t, <-other); got != "200:served" {
-		t.Error(got)
-	}
-}
-
-// Bodies arrive as over plain connections: from memory, from files, in pieces, uploaded.
-func TestTLSBodies(t *testing.T) {
-	t.Parallel()
-	large := string(pattern(10_000_000))
-	mounts := append(tree(t, map[string]string{"small": "hello", "kept": string(pattern(50_000)), "file": large}), sites.Mount{Prefix: "/"})
-	s := serve(t, Config{Sites: sites.Config{MaxBodySize: -1}}, newApp(true, func(c *call) {
-		switch c.Path {
-		case "/large":
-			c.reply(200, large)
-		case "/pieces":
-			c.part(exchange.Part{First: true, File: -1, Head: exchange.Head{Status: 200, Length: -1}, Body: []byte(large[:100])})
-			for i := 100; i < 2_000_100; i += 20_000 {
-				c.part(exchange.Part{File: -1, Body: []byte(large[i : i+20_000])})
-			}
-			c.part(exchange.Part{Last: true, File: -1})
-		default:
-			c.reply(200, fmt.Sprint(c.Size))
-		}
-	}), mounts...)
-	addr := s.listenSecure(t)
-	_, pool := certtest.Localhost()
-	secure := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{ServerName: "localhost", RootCAs: pool}}}
-	defer secure.CloseIdleConnections()
-	get := func(c *http.Client, url, body string) string {
-		t.Helper()
-		method := "GET"
-		if body != "" {
-			method = "POST"
-		}
-		req, err := http.NewRequest(method, url, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		res, err := c.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer res.Body.Close()
-		got, err := io.ReadAll(res.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return fmt.Sprint(res.StatusCode, res.ContentLength, " ", string(got))
-	}
-	for _, path := range []string{"/large", "/pieces", "/s/small", "/s/kept", "/s/file", "/s/none"} {
-		for range 2 {
-			if plain, over := get(http.DefaultClient, "http://"+s.addr+path, ""), get(secure, "https://"+addr+path, ""); plain != over {
-				t.Errorf("%s: %.100q, not %.100q", path, over, plain)
-			}
-		}
-	}
-	if got := get(secure, "https://"+addr+"/upload", large); got != fmt.Sprintf("200 8 %d", len(large)) {
-		t.Error(got)
-	}
-}
-
-// WebSockets work over TLS. When the server is replaced, they are closed with 1012, also if others move, as nobody else could go on with their
-// connections.
-func TestTLSWebSocket(t *testing.T) {
-	t.Parallel()
-	s, _ := mover(t, "all")
-	addr := s.listenSecure(t)
-	c, err := wstest.Open(dialSecure(t, addr), "/")
-	if err != nil {
-		t.Fatal(err)
-	}
-	saysBack(t, c, "hello")
-	saysBack(t, c, strings.Repeat("x", 1<<20))
-	young, _ := mover(t, "all")
-	done := make(chan int)
-	go func() { done <- moves(t, s, young) }()
-	var closed *wstest.Closed
-	if _, _, err := c.Receive(); !errors.As(err, &closed) || closed.Code != 1012 {
-		t.Errorf("%v", err)
-	}
-	c.Conn.Close()
-	if n := <-done; n != 0 {
-		t.Errorf("%d were handed over", n)
-	}
-}
-
 // An idle connection with TLS costs at most 12 KiB of Go's memory, all in all. One that has received large records keeps room for one more in
 // crypto/tls.
 func TestIdleTLSConnectionsAreSmall(t *testing.T) {
@@ -368,14 +213,6 @@ func (r rawConn) RemoteAddr() net.Addr             { return nil }
 func (r rawConn) SetDeadline(time.Time) error      { return nil }
 func (r rawConn) SetReadDeadline(time.Time) error  { return nil }
 func (r rawConn) SetWriteDeadline(time.Time) error { return nil }
-
-// An application that speaks for itself gets a socket of a pair, and what it writes and reads goes through TLS.
-func TestTLSDetachedSocket(t *testing.T) {
-	a := newApp(false, shout)
-	s := serve(t, Config{}, a, detaching)
-	addr := s.listenSecure(t)
-	shoutThrice(t, a, func() net.Conn { return dialSecure(t, addr) })
-}
 
 // An application that does not want the socket answers as always, and the connection goes on.
 func TestTLSDetachedSocketDeclined(t *testing.T) {
@@ -436,48 +273,6 @@ func TestTLSDetachedSocketLeaves(t *testing.T) {
 		}
 		eventually(t, "all released", a.idle)
 	}
-}
-
-// Subscribers of channels get the same events over TLS. A stream ends properly when the server is replaced, though others move, and goes on where it
-// was when the client comes back.
-func TestTLSSubscriber(t *testing.T) {
-	t.Parallel()
-	cfg := channelConfig()
-	cfg.Channels.HandOver = true
-	s := serve(t, cfg, newApp(false, listening))
-	addr := s.listenSecure(t)
-	l := listenOver(t, dialSecure(t, addr), "GET /listen/news HTTP/1.1\r\nHost: x\r\n\r\n")
-	l.expect("retry: 3000\n")
-	s.awaitSubscribers(t, "news", 1)
-	const n = 100
-	go func() {
-		for i := range n {
-			s.Subscribers().Publish(0, &live.Message{Name: "news", Data: strings.Repeat("x", i*100)})
-		}
-	}()
-	for i := range n {
-		l.expect(fmt.Sprintf("id: e-%d\ndata: %s\n", i+1, strings.Repeat("x", i*100)))
-	}
-	retired := make(chan error, 1)
-	go func() { retired <- s.Retire(t.Context(), time.Millisecond) }()
-	if rest, err := l.block(); rest != "" || err != io.EOF {
-		t.Errorf("%q, %v", rest, err)
-	}
-	l.conn.Close()
-	if moved, err := s.Subscribers().Export(t.Context(), func(*live.StreamState, int) error { return nil }); moved != 0 || err != nil {
-		t.Errorf("%d have moved, %v", moved, err)
-	}
-	if err := <-retired; err != nil {
-		t.Error(err)
-	}
-	next := serve(t, cfg, newApp(false, listening))
-	nextAddr := next.listenSecure(t)
-	for seq := range uint64(n + 1) {
-		next.Subscribers().Publish(seq+1, &live.Message{Name: "news", Data: "again"})
-	}
-	back := listenOver(t, dialSecure(t, nextAddr), fmt.Sprintf("GET /listen/news HTTP/1.1\r\nHost: x\r\nLast-Event-ID: e-%d\r\n\r\n", n))
-	back.expect("retry: 3000\n")
-	back.expect(fmt.Sprintf("id: e-%d\ndata: again\n", n+1))
 }
 
 // A subscriber that does not read is dropped, and one that leaves is forgotten.

@@ -47,39 +47,6 @@ func answered(t *testing.T, response string) (s seen) {
 	return s
 }
 
-func TestFieldsOfTrustedProxies(t *testing.T) {
-	t.Parallel()
-	const fields = "X-Forwarded-For: 198.51.100.9, 192.0.2.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: a.example\r\nX-Forwarded-Prefix: /app\r\n"
-	for _, c := range []struct {
-		name    string
-		proxies []netip.Prefix
-		fields  string
-		want    seen
-	}{
-		{"trusted", loopback, fields, seen{Script: "/app", Path: "/x",
-			Peer: exchange.Peer{Addr: "192.0.2.1", ServerName: "a.example", ServerPort: "443", Scheme: "https", Host: "a.example"}}},
-		{"nothing said", loopback, "", seen{Path: "/x", Peer: exchange.Peer{Addr: "127.0.0.1", Port: "P", ServerName: "127.0.0.1", ServerPort: "S"}}},
-		{"others", []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, fields, seen{Path: "/x", Peer: exchange.Peer{Addr: "127.0.0.1", Port: "P", ServerName: "127.0.0.1", ServerPort: "S"}}},
-		{"nobody", nil, fields, seen{Path: "/x", Peer: exchange.Peer{Addr: "127.0.0.1", Port: "P", ServerName: "127.0.0.1", ServerPort: "S"}}},
-		{"bad", loopback, "X-Forwarded-For: x\x80y\r\nX-Forwarded-Prefix: /../a\r\nX-Forwarded-Host: a b\r\n", seen{Path: "/x", Peer: exchange.Peer{Addr: "127.0.0.1", Port: "P", ServerName: "127.0.0.1", ServerPort: "S"}}},
-	} {
-		s := serve(t, Config{Sites: sites.Config{Proxies: c.proxies}}, newApp(true, showSeen))
-		conn := s.dial(t)
-		_, clientPort, _ := net.SplitHostPort(conn.LocalAddr().String())
-		_, serverPort, _ := net.SplitHostPort(s.addr)
-		c.want.Peer.Port = strings.Replace(c.want.Peer.Port, "P", clientPort, 1)
-		c.want.Peer.ServerPort = strings.Replace(c.want.Peer.ServerPort, "S", serverPort, 1)
-		io.WriteString(conn, "GET /x HTTP/1.1\r\nHost: h\r\n"+c.fields+"Connection: close\r\n\r\n")
-		got, _ := io.ReadAll(conn)
-		if got := answered(t, string(got)); got != c.want {
-			t.Errorf("%s:\n got %+v\nwant %+v", c.name, got, c.want)
-		}
-		if said := strings.Count(s.log.String(), "is ignored"); said != 0 && c.name != "bad" || said != 1 && c.name == "bad" {
-			t.Errorf("%s: %s", c.name, s.log)
-		}
-	}
-}
-
 func TestRootPath(t *testing.T) {
 	t.Parallel()
 	cut := func(s string) []string { return strings.Split(s, "") }
@@ -127,30 +94,6 @@ func TestRootPath(t *testing.T) {
 				t.Errorf("root %q, prefix %q, %s: %+v", c.root, c.prefix, c.target, got)
 			}
 		}
-	}
-}
-
-// Files are found below the path, and the redirect to a folder's slash leads
-// to where the client sees it.
-func TestRootPathOfFiles(t *testing.T) {
-	t.Parallel()
-	mounts := tree(t, map[string]string{"a/index.html": "index"})
-	s := serve(t, Config{Sites: sites.Config{RootPath: "/app", Proxies: loopback}}, newApp(true, demo), mounts...)
-	for _, c := range []struct{ target, fields, want string }{
-		{"/s/a/index.html", "", "index"},
-		{"/app/s/a/index.html", "", "index"},
-		{"/s/a?q", "", "\r\nLocation: /app/s/a/?q\r\n"},
-		{"/app/s/a", "", "\r\nLocation: /app/s/a/\r\n"},
-		{"/s/a", "X-Forwarded-Prefix: /caf%C3%A9%25\r\n", "\r\nLocation: /caf%C3%A9%25/s/a/\r\n"},
-		{"/app/s/none", "", "404"},
-	} {
-		got := s.talk(t, "GET "+c.target+" HTTP/1.1\r\nHost: h\r\n"+c.fields+"Connection: close\r\n\r\n")
-		if !strings.Contains(got, c.want) {
-			t.Errorf("%s: %q", c.target, got)
-		}
-	}
-	if got := s.talk(t, "OPTIONS * HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 204") {
-		t.Errorf("OPTIONS *: %q", got)
 	}
 }
 
@@ -236,22 +179,6 @@ func TestProxyHeaderTimesOut(t *testing.T) {
 	io.WriteString(conn, "PROXY TCP4 ")
 	if got, err := io.ReadAll(conn); len(got) > 0 || err != nil {
 		t.Errorf("%q, %v", got, err)
-	}
-}
-
-func TestAccessLogNamesTheClient(t *testing.T) {
-	t.Parallel()
-	file := t.TempDir() + "/log"
-	log, closeLog := openLog(t, file, "timed")
-	s := serve(t, Config{Sites: sites.Config{Proxies: loopback, AccessLog: log}}, newApp(true, demo))
-	s.talk(t, "GET /1 HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 192.0.2.1\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 192.0.2.2\r\n\r\nbad\r\n\r\n")
-	closeLog()
-	text, _ := os.ReadFile(file)
-	lines := strings.Split(string(text), "\n")
-	for i, want := range []string{"192.0.2.1 ", "192.0.2.2 ", "127.0.0.1 "} {
-		if i >= len(lines) || !strings.HasPrefix(lines[i], want) {
-			t.Errorf("line %d of %q does not begin with %q", i, text, want)
-		}
 	}
 }
 

@@ -1,14 +1,11 @@
 package runtime
 
 import (
-	"bufio"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -49,72 +46,6 @@ func (c *call) tunnels(ahead string, f func(*os.File)) {
 	file.Close()
 }
 
-// shouts is an upstream that ends when it reads quit.
-func shouts(f *os.File) {
-	for lines := bufio.NewScanner(f); lines.Scan() && lines.Text() != "quit"; {
-		io.WriteString(f, strings.ToUpper(lines.Text())+"\n")
-	}
-}
-
-func TestTunnel(t *testing.T) {
-	a := newApp(false, func(c *call) {
-		if c.Path == "/ws" {
-			c.tunnels("ahead\n", shouts)
-		} else {
-			c.reply(200, "plain")
-		}
-	})
-	s := serve(t, Config{}, a, sites.Mount{Prefix: "/", Tunnels: true})
-	before := openFiles(t)
-	for _, end := range []string{"quit", "leave", "half"} {
-		c := s.dial(t)
-		r := bufio.NewReader(c)
-		io.WriteString(c, "GET /before HTTP/1.1\r\nHost: x\r\n\r\n"+wsUpgrade+"early\n")
-		for _, want := range []int{200, 101} {
-			resp, err := http.ReadResponse(r, nil)
-			if err != nil || resp.StatusCode != want {
-				t.Fatal(resp, err)
-			}
-			if want == 200 {
-				io.Copy(io.Discard, resp.Body)
-			} else if resp.Header.Get("Upgrade") != "websocket" || resp.Header.Get("Content-Length") != "" {
-				t.Error(resp.Header)
-			}
-		}
-		for _, want := range []string{"ahead\n", "EARLY\n"} {
-			if line, _ := r.ReadString('\n'); line != want {
-				t.Errorf("%q", line)
-			}
-		}
-		for i := range 100 {
-			fmt.Fprintf(c, "line %d\n", i)
-			if line, err := r.ReadString('\n'); err != nil || line != fmt.Sprintf("LINE %d\n", i) {
-				t.Fatalf("%q, %v", line, err)
-			}
-		}
-		switch end {
-		case "leave":
-			c.SetLinger(0)
-			c.Close()
-		case "half":
-			io.WriteString(c, "last\n")
-			c.CloseWrite()
-			if rest, err := io.ReadAll(r); string(rest) != "LAST\n" || err != nil {
-				t.Errorf("%q, %v", rest, err)
-			}
-		default:
-			io.WriteString(c, end+"\n")
-			if rest, err := io.ReadAll(r); len(rest) > 0 || err != nil {
-				t.Errorf("%s: %q, %v", end, rest, err)
-			}
-		}
-		c.Close()
-	}
-	eventually(t, "all released", a.idle)
-	eventually(t, "no connections", func() bool { return s.loop.live.Load() == 0 })
-	eventually(t, "as many descriptors as before", func() bool { return openFiles(t) <= before })
-}
-
 // An upstream reads the rest of a conversation that it has ended before.
 func TestTunnelReadsTheRest(t *testing.T) {
 	t.Parallel()
@@ -140,36 +71,6 @@ func TestTunnelReadsTheRest(t *testing.T) {
 	if text := <-got; text != "the rest<nil>" {
 		t.Errorf("the upstream read %s", text)
 	}
-	eventually(t, "all released", a.idle)
-}
-
-// The end of the server cuts a tunnel off, in which the timeout of its request has no meaning.
-func TestTunnelEnds(t *testing.T) {
-	t.Parallel()
-	over := make(chan bool)
-	a := newApp(false, func(c *call) {
-		c.tunnels("", func(f *os.File) {
-			shouts(f)
-			close(over)
-		})
-	})
-	s := serve(t, Config{Timeout: time.Minute}, a, sites.Mount{Prefix: "/", Tunnels: true})
-	c := s.dial(t)
-	r := bufio.NewReader(c)
-	io.WriteString(c, wsUpgrade)
-	if resp, err := http.ReadResponse(r, nil); err != nil || resp.StatusCode != 101 {
-		t.Fatal(resp, err)
-	}
-	s.lookLater()
-	io.WriteString(c, "there\n")
-	if line, _ := r.ReadString('\n'); line != "THERE\n" {
-		t.Errorf("%q", line)
-	}
-	s.do(s.loop.closeAll)
-	if rest, err := io.ReadAll(r); len(rest) > 0 || err != nil {
-		t.Errorf("%q, %v", rest, err)
-	}
-	<-over
 	eventually(t, "all released", a.idle)
 }
 

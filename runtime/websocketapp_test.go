@@ -182,9 +182,6 @@ func (a *talkApp) Cancel(ticket exchange.Ticket) {
 	t.end(false)
 }
 
-// made is how many parts there have been.
-func (a *talkApp) made() int { return int(a.next) }
-
 func (a *talkApp) Overdue(exchange.Ticket, time.Duration)    {}
 func (a *talkApp) Stalled() (exchange.Ticket, time.Duration) { return 0, 0 }
 func (a *talkApp) Signalled()                                {}

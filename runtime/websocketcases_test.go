@@ -8,18 +8,10 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// TestWebSocketCompressionCases are 12 and 13, and what cannot be decompressed.
+// TestWebSocketCompressionCases has messages that cannot be decompressed, and a server without compression.
 func TestWebSocketCompressionCases(t *testing.T) {
 	t.Parallel()
 	s := serveTalks(t, Config{}, newTalkApp())
-	for _, offer := range wstest.Offers {
-		t.Run(offer, func(t *testing.T) {
-			t.Parallel()
-			if err := wstest.Compression(s.addr, "/", offer); err != nil {
-				t.Error(err)
-			}
-		})
-	}
 	for _, test := range []struct {
 		name, payload string
 		code          int

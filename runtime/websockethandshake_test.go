@@ -244,48 +244,6 @@ func TestWebSocketHandlerEnds(t *testing.T) {
 	}
 }
 
-// TestWebSocketServerStops: clients are told, and which of stop and reload it is.
-func TestWebSocketServerStops(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct {
-		code int
-		stop func(*testServer) error
-	}{
-		{1001, func(s *testServer) error { return s.Shutdown(context.Background()) }},
-		{1012, func(s *testServer) error { return s.Retire(context.Background(), time.Minute) }},
-	} {
-		a := newTalkApp()
-		a.ends = func(one *talk, code uint16, _ string) {
-			a.note(fmt.Sprint("closed ", code))
-			one.end(false)
-		}
-		s := serveTalks(t, Config{}, a)
-		var clients []*wstest.Client
-		for range 5 {
-			clients = append(clients, s.socket(t))
-		}
-		clients[0].WriteFrame(wstest.Text, []byte("begun"))
-		stopped := make(chan error, 1)
-		go func() { stopped <- test.stop(s) }()
-		for _, c := range clients {
-			if _, _, err := c.Receive(); !isClosed(err, test.code, "") {
-				t.Error(err)
-			}
-			if _, err := c.ReadFrame(); !errors.Is(err, io.EOF) {
-				t.Error(err)
-			}
-			c.Conn.Close()
-		}
-		if err := <-stopped; err != nil {
-			t.Error(err)
-		}
-		one := fmt.Sprint("closed ", test.code)
-		if got := a.notes(); got != strings.Join([]string{one, one, one, one, one}, "; ") {
-			t.Error(got)
-		}
-	}
-}
-
 // TestWebSocketMessagesCrossCloseFrame: what a client sent before it saw that the server stops or
 // reloads reaches the handler, which hears of the end behind it.
 func TestWebSocketMessagesCrossCloseFrame(t *testing.T) {

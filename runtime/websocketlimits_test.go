@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,131 +20,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestManyWebSockets: a thousand of them echo, at the same time.
-func TestManyWebSockets(t *testing.T) {
-	t.Parallel()
-	n := 1000
-	if raceEnabled {
-		n = 100
-	}
-	s := serveTalks(t, Config{}, newTalkApp())
-	var wg sync.WaitGroup
-	opened := make(chan struct{})
-	var ready sync.WaitGroup
-	ready.Add(n)
-	for i := range n {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			var fields []string
-			if i%4 == 0 {
-				fields = append(fields, wstest.Deflate)
-			}
-			c, err := wstest.Dial(s.addr, "/", fields...)
-			ready.Done()
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer c.Conn.Close()
-			<-opened // all are open before the first one speaks
-			for k := range 20 {
-				want := strings.Repeat(string(rune('a'+k)), i%500+k)
-				if err := c.SendText(want); err != nil {
-					t.Error(err)
-					return
-				}
-				if _, got, err := c.Receive(); err != nil || string(got) != want {
-					t.Errorf("socket %d: %q, %v", i, got, err)
-					return
-				}
-			}
-			if closed, err := c.CloseWith(1000, ""); err != nil || closed.Code != 1000 {
-				t.Error(closed, err)
-			}
-		}()
-	}
-	ready.Wait()
-	close(opened)
-	wg.Wait()
-}
-
 func isClosed(err error, code int, reason string) bool {
 	var closed *wstest.Closed
 	return errors.As(err, &closed) && closed.Code == code && closed.Reason == reason
-}
-
-// TestWebSocketSlowReader: what is sent to a client that does not read waits, in parts that
-// are not released; it gets all of it in its order, with pongs between.
-func TestWebSocketSlowReader(t *testing.T) {
-	t.Parallel()
-	const messages, size = 400, 50000
-	a := newTalkApp()
-	a.message = func(one *talk, _ exchange.Op, b []byte) {
-		for i := range messages {
-			one.send(exchange.OpBinary, bytes.Repeat([]byte{byte(i)}, size))
-		}
-	}
-	s := serveTalks(t, Config{}, a)
-	c := s.socket(t)
-	c.SendText("go")
-	eventually(t, "messages", func() bool { a.mu.Lock(); defer a.mu.Unlock(); return a.made() > messages })
-	for range 10 {
-		c.WriteFrame(wstest.Fin|wstest.Ping, []byte("are you there?"))
-	}
-	time.Sleep(100 * time.Millisecond)
-	a.mu.Lock()
-	waiting := a.queued
-	a.mu.Unlock()
-	if waiting < messages*size/4 {
-		t.Errorf("only %d bytes wait for a client that does not read", waiting)
-	}
-	pongs := 0
-	for i := 0; i < messages; {
-		f, err := c.ReadFrame()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if f.Op() == wstest.Pong {
-			pongs++
-			continue
-		}
-		if len(f.Payload) != size || f.Payload[0] != byte(i) || f.Payload[size-1] != byte(i) {
-			t.Fatalf("message %d: %d bytes of %d", i, len(f.Payload), f.Payload[0])
-		}
-		i++
-	}
-	c.WriteFrame(wstest.Fin|wstest.Ping, []byte("last"))
-	for last := ""; last != "last"; pongs++ {
-		f, err := c.ReadFrame()
-		if err != nil || f.Op() != wstest.Pong {
-			t.Fatal(f, err)
-		}
-		last = string(f.Payload)
-	}
-	if pongs < 2 || pongs > 11 {
-		t.Errorf("%d pongs", pongs)
-	}
-	if closed, err := c.CloseWith(1000, ""); err != nil || closed.Code != 1000 {
-		t.Error(closed, err)
-	}
-}
-
-// TestWebSocketSlowWriter: a message that comes byte by byte.
-func TestWebSocketSlowWriter(t *testing.T) {
-	t.Parallel()
-	s := serveTalks(t, Config{}, newTalkApp())
-	c := s.socket(t)
-	frame := c.AppendFrame(nil, wstest.Fin|wstest.Text, []byte("byte by byte"))
-	for i := range frame {
-		if _, err := c.Conn.Write(frame[i : i+1]); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Millisecond)
-	}
-	if _, got, err := c.Receive(); err != nil || string(got) != "byte by byte" {
-		t.Errorf("%q, %v", got, err)
-	}
 }
 
 // TestWebSocketFlood: a client that sends and never reads is held up, and costs a bounded amount
@@ -186,51 +63,6 @@ func TestWebSocketFlood(t *testing.T) {
 		})
 		c.Conn.Close()
 		eventually(t, "the end", a.idle)
-	}
-}
-
-// TestWebSocketClientsThatLeave: their handler is told, by Cancel.
-func TestWebSocketClientsThatLeave(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct {
-		name  string
-		leave func(*wstest.Client)
-	}{
-		{"half-close", func(c *wstest.Client) { c.Conn.(interface{ CloseWrite() error }).CloseWrite() }},
-		{"reset", func(c *wstest.Client) {
-			c.Conn.(interface{ SetLinger(int) error }).SetLinger(0)
-			c.Conn.Close()
-		}},
-		{"close", func(c *wstest.Client) { c.Conn.Close() }},
-		{"in the middle of a frame", func(c *wstest.Client) {
-			c.Conn.Write([]byte{0x81, 0xff, 0, 0})
-			c.Conn.Close()
-		}},
-		{"in the middle of a message", func(c *wstest.Client) {
-			c.WriteFrame(wstest.Text, []byte("begun"))
-			c.Conn.Close()
-		}},
-		{"while it is written to", func(c *wstest.Client) {
-			c.SendText("flood")
-			time.Sleep(50 * time.Millisecond)
-			c.Conn.Close()
-		}},
-	} {
-		a := newTalkApp()
-		a.message = func(one *talk, op exchange.Op, b []byte) {
-			if string(b) == "flood" {
-				for range 100 {
-					one.send(exchange.OpBinary, make([]byte, 100000))
-				}
-			}
-		}
-		a.ends = func(*talk, uint16, string) { a.note("closed") }
-		a.cancelled = func(*talk) { a.note("gone") }
-		s := serveTalks(t, Config{}, a)
-		c := s.socket(t)
-		test.leave(c)
-		eventually(t, test.name, func() bool { return a.notes() == "gone" && a.idle() })
-		c.Conn.Close()
 	}
 }
 
