@@ -13,164 +13,154 @@ const asJSON = "application/json"
 func TestStarlette(t *testing.T) {
 	t.Parallel()
 	needModule(t, "starlette")
-	inModes(t, func(t *testing.T, start starter) {
-		var s *server
-		served := t.Run("serves", func(t *testing.T) { // its own subtest: the server ends with it
-			s = start(t, "starlette/app.py")
-			s.stdout.await(t, regexp.MustCompile(`lifespan: started`))
-			resp, body := s.get("/")
-			s.want(resp, body, 200, "<h1>Starlette")
+	var s *server
+	served := t.Run("serves", func(t *testing.T) { // its own subtest: the server ends with it
+		s = start(t, "starlette/app.py")
+		s.stdout.await(t, regexp.MustCompile(`lifespan: started`))
+		resp, body := s.get("/")
+		s.want(resp, body, 200, "<h1>Starlette")
 
-			resp, body = s.post("/notes", asJSON, strings.NewReader(`{"text": "Buy milk ☕"}`))
-			s.want(resp, body, 201, `"number":1`)
-			// As it comes, without a length.
-			resp, body = s.post("/notes", asJSON, unknownLength{strings.NewReader(`{"text": "` + strings.Repeat("x", 300_000) + `"}`)})
-			s.want(resp, body, 201, `"number":2`)
-			resp, body = s.get("/notes")
-			s.want(resp, body, 200)
-			var got struct{ Notes []string }
-			if err := json.Unmarshal([]byte(body), &got); err != nil || len(got.Notes) != 2 || got.Notes[0] != "Buy milk ☕" || len(got.Notes[1]) != 1000 {
-				t.Errorf("%v %.200s", err, body)
-			}
-			for _, wrong := range []string{"", "{", "[]", "3", `{"txt": "x"}`, strings.Repeat("[", 100_000)} {
-				resp, body = s.post("/notes", asJSON, strings.NewReader(wrong))
-				s.want(resp, body, 400, `a "text" is needed`)
-			}
-			resp, body = s.do(s.request("DELETE", "/notes", nil))
-			s.want(resp, body, 405)
-			resp, body = s.get("/nothing")
-			s.want(resp, body, 404)
-			resp, body = s.do(s.request("HEAD", "/notes", nil))
-			s.want(resp, body, 200)
-
-			resp, body = s.get("/countdown?from=0")
-			s.want(resp, body, 200, "Lift-off\n")
-			s.stdout.await(t, regexp.MustCompile(`countdown: over`))
-			resp, body = s.get("/countdown?from=x")
-			s.want(resp, body, 400)
-			s.fails("/fails", "RuntimeError: this view always fails")
-		})
-		if served {
-			s.stdout.await(t, regexp.MustCompile(`lifespan: over`))
+		resp, body = s.post("/notes", asJSON, strings.NewReader(`{"text": "Buy milk ☕"}`))
+		s.want(resp, body, 201, `"number":1`)
+		// As it comes, without a length.
+		resp, body = s.post("/notes", asJSON, unknownLength{strings.NewReader(`{"text": "` + strings.Repeat("x", 300_000) + `"}`)})
+		s.want(resp, body, 201, `"number":2`)
+		resp, body = s.get("/notes")
+		s.want(resp, body, 200)
+		var got struct{ Notes []string }
+		if err := json.Unmarshal([]byte(body), &got); err != nil || len(got.Notes) != 2 || got.Notes[0] != "Buy milk ☕" || len(got.Notes[1]) != 1000 {
+			t.Errorf("%v %.200s", err, body)
 		}
+		for _, wrong := range []string{"", "{", "[]", "3", `{"txt": "x"}`, strings.Repeat("[", 100_000)} {
+			resp, body = s.post("/notes", asJSON, strings.NewReader(wrong))
+			s.want(resp, body, 400, `a "text" is needed`)
+		}
+		resp, body = s.do(s.request("DELETE", "/notes", nil))
+		s.want(resp, body, 405)
+		resp, body = s.get("/nothing")
+		s.want(resp, body, 404)
+		resp, body = s.do(s.request("HEAD", "/notes", nil))
+		s.want(resp, body, 200)
+
+		resp, body = s.get("/countdown?from=0")
+		s.want(resp, body, 200, "Lift-off\n")
+		s.stdout.await(t, regexp.MustCompile(`countdown: over`))
+		resp, body = s.get("/countdown?from=x")
+		s.want(resp, body, 400)
+		s.fails("/fails", "RuntimeError: this view always fails")
 	})
+	if served {
+		s.stdout.await(t, regexp.MustCompile(`lifespan: over`))
+	}
 }
 
 // TestStarletteClientLeaves: the generator and the WebSocket hear of it at once.
 func TestStarletteClientLeaves(t *testing.T) {
 	t.Parallel()
 	needModule(t, "starlette")
-	inModes(t, func(t *testing.T, start starter) {
-		s := start(t, "starlette/app.py")
-		s.firstLines("/countdown?from=3600", "3600").Body.Close()
-		s.stdout.await(t, regexp.MustCompile(`countdown: over`))
-	})
+	s := start(t, "starlette/app.py")
+	s.firstLines("/countdown?from=3600", "3600").Body.Close()
+	s.stdout.await(t, regexp.MustCompile(`countdown: over`))
 }
 
 func TestStarletteWebSocket(t *testing.T) {
 	t.Parallel()
 	needModule(t, "starlette")
-	inModes(t, func(t *testing.T, start starter) {
-		s := start(t, "starlette/app.py")
-		w := s.talk("/echo")
-		for _, text := range []string{"", "x", "ü☕", strings.Repeat("long ", 50_000)} {
-			w.send(text)
-			if got := w.next(); got != text {
-				t.Errorf("%d bytes came back as %d: %.40q", len(text), len(got), got)
-			}
+	s := start(t, "starlette/app.py")
+	w := s.talk("/echo")
+	for _, text := range []string{"", "x", "ü☕", strings.Repeat("long ", 50_000)} {
+		w.send(text)
+		if got := w.next(); got != text {
+			t.Errorf("%d bytes came back as %d: %.40q", len(text), len(got), got)
 		}
-		w.leave(4321)
-		s.stdout.await(t, regexp.MustCompile(`echo: over, 4321`))
+	}
+	w.leave(4321)
+	s.stdout.await(t, regexp.MustCompile(`echo: over, 4321`))
 
-		w = s.talk("/echo")
-		w.conn.Close() // without a word
-		s.stdout.await(t, regexp.MustCompile(`echo: over, 100[0-9]`))
-		if w, _, status := s.dial("/nothing"); w != nil || status != 403 {
-			t.Errorf("a WebSocket that has no route: status %d", status)
-		}
-	})
+	w = s.talk("/echo")
+	w.conn.Close() // without a word
+	s.stdout.await(t, regexp.MustCompile(`echo: over, 100[0-9]`))
+	if w, _, status := s.dial("/nothing"); w != nil || status != 403 {
+		t.Errorf("a WebSocket that has no route: status %d", status)
+	}
 }
 
 func TestFastAPI(t *testing.T) {
 	t.Parallel()
 	needModule(t, "fastapi")
-	inModes(t, func(t *testing.T, start starter) {
-		s := start(t, "fastapi/app.py")
-		for _, c := range []struct {
-			method, path, body string
-			status             int
-			texts              []string
-		}{
-			{"GET", "/docs", "", 200, []string{"Made of <a href=openapi.json>"}},
-			{"GET", "/openapi.json", "", 200, []string{`"title":"Tasks"`, `"/tasks/{number}/done"`, `"HTTPValidationError"`}},
-			{"GET", "/tasks", "", 200, []string{"[]"}},
-			{"POST", "/tasks", `{"title": "Learn FastAPI ☕", "due": "2030-01-31"}`, 201,
-				[]string{`{"title":"Learn FastAPI ☕","due":"2030-01-31","tags":[],"id":1,"done":false}`}},
-			{"POST", "/tasks", `{"title": "Rest", "tags": ["a", "b"]}`, 201, []string{`"due":null,"tags":["a","b"],"id":2`}},
-			{"POST", "/tasks", `{"title": "", "due": "soon"}`, 422, []string{`"loc":["body","title"]`, `"loc":["body","due"]`}},
-			{"POST", "/tasks", `{"title": `, 422, []string{`"loc":["body",10]`}},
-			{"POST", "/tasks", ``, 422, []string{`ield required`}}, // pydantic 2 begins it with a capital
-			{"GET", "/tasks?limit=1", "", 200, []string{`"id":1`}},
-			{"GET", "/tasks?limit=0", "", 422, []string{`"loc":["query","limit"]`}},
-			{"GET", "/tasks/x", "", 422, []string{`"loc":["path","number"]`}},
-			{"GET", "/tasks/3", "", 404, []string{`{"detail":"there is no task 3"}`}},
-			{"POST", "/tasks/1/done", "", 200, []string{`"id":1,"done":true`}},
-			{"GET", "/tasks?done=true", "", 200, []string{`Learn FastAPI`}},
-			{"GET", "/tasks?done=false", "", 200, []string{`[{"title":"Rest"`}},
-			{"DELETE", "/tasks/1", "", 204, nil},
-			{"DELETE", "/tasks/1", "", 404, nil},
-			{"PUT", "/tasks", "", 405, nil},
-		} {
-			req := s.request(c.method, c.path, strings.NewReader(c.body))
-			if c.body != "" {
-				req.Header.Set("Content-Type", asJSON)
-			}
-			resp, body := s.do(req)
-			s.want(resp, body, c.status, c.texts...)
+	s := start(t, "fastapi/app.py")
+	for _, c := range []struct {
+		method, path, body string
+		status             int
+		texts              []string
+	}{
+		{"GET", "/docs", "", 200, []string{"Made of <a href=openapi.json>"}},
+		{"GET", "/openapi.json", "", 200, []string{`"title":"Tasks"`, `"/tasks/{number}/done"`, `"HTTPValidationError"`}},
+		{"GET", "/tasks", "", 200, []string{"[]"}},
+		{"POST", "/tasks", `{"title": "Learn FastAPI ☕", "due": "2030-01-31"}`, 201,
+			[]string{`{"title":"Learn FastAPI ☕","due":"2030-01-31","tags":[],"id":1,"done":false}`}},
+		{"POST", "/tasks", `{"title": "Rest", "tags": ["a", "b"]}`, 201, []string{`"due":null,"tags":["a","b"],"id":2`}},
+		{"POST", "/tasks", `{"title": "", "due": "soon"}`, 422, []string{`"loc":["body","title"]`, `"loc":["body","due"]`}},
+		{"POST", "/tasks", `{"title": `, 422, []string{`"loc":["body",10]`}},
+		{"POST", "/tasks", ``, 422, []string{`ield required`}}, // pydantic 2 begins it with a capital
+		{"GET", "/tasks?limit=1", "", 200, []string{`"id":1`}},
+		{"GET", "/tasks?limit=0", "", 422, []string{`"loc":["query","limit"]`}},
+		{"GET", "/tasks/x", "", 422, []string{`"loc":["path","number"]`}},
+		{"GET", "/tasks/3", "", 404, []string{`{"detail":"there is no task 3"}`}},
+		{"POST", "/tasks/1/done", "", 200, []string{`"id":1,"done":true`}},
+		{"GET", "/tasks?done=true", "", 200, []string{`Learn FastAPI`}},
+		{"GET", "/tasks?done=false", "", 200, []string{`[{"title":"Rest"`}},
+		{"DELETE", "/tasks/1", "", 204, nil},
+		{"DELETE", "/tasks/1", "", 404, nil},
+		{"PUT", "/tasks", "", 405, nil},
+	} {
+		req := s.request(c.method, c.path, strings.NewReader(c.body))
+		if c.body != "" {
+			req.Header.Set("Content-Type", asJSON)
 		}
-		s.stdout.await(t, regexp.MustCompile(`done: Learn FastAPI ☕`)) // in the background
-		s.fails("/fails", "RuntimeError: this operation always fails")
-	})
+		resp, body := s.do(req)
+		s.want(resp, body, c.status, c.texts...)
+	}
+	s.stdout.await(t, regexp.MustCompile(`done: Learn FastAPI ☕`)) // in the background
+	s.fails("/fails", "RuntimeError: this operation always fails")
 }
 
 // TestFastAPIMany sends concurrent requests: every task gets a different number.
 func TestFastAPIMany(t *testing.T) {
 	t.Parallel()
 	needModule(t, "fastapi")
-	inModes(t, func(t *testing.T, start starter) {
-		s := start(t, "fastapi/app.py")
-		const clients, each = 16, 10
-		seen := make(chan string, clients*each)
-		for i := range clients {
-			go func() {
-				for n := range each {
-					resp, err := s.client.Post(s.url+"/tasks", asJSON, strings.NewReader(fmt.Sprintf(`{"title": "%d-%d"}`, i, n)))
-					if err != nil {
-						seen <- err.Error()
-						continue
-					}
-					var task struct {
-						ID    int
-						Title string
-					}
-					err = json.NewDecoder(resp.Body).Decode(&task)
-					resp.Body.Close()
-					if err != nil || resp.StatusCode != 201 || task.Title != fmt.Sprintf("%d-%d", i, n) {
-						seen <- fmt.Sprint(resp.Status, err, task)
-						continue
-					}
-					seen <- fmt.Sprint(task.ID)
+	s := start(t, "fastapi/app.py")
+	const clients, each = 16, 10
+	seen := make(chan string, clients*each)
+	for i := range clients {
+		go func() {
+			for n := range each {
+				resp, err := s.client.Post(s.url+"/tasks", asJSON, strings.NewReader(fmt.Sprintf(`{"title": "%d-%d"}`, i, n)))
+				if err != nil {
+					seen <- err.Error()
+					continue
 				}
-			}()
-		}
-		numbers := map[string]bool{}
-		for range clients * each {
-			numbers[<-seen] = true
-		}
-		for id := range clients * each {
-			if !numbers[fmt.Sprint(id+1)] {
-				t.Fatalf("no task has number %d: %v", id+1, numbers)
+				var task struct {
+					ID    int
+					Title string
+				}
+				err = json.NewDecoder(resp.Body).Decode(&task)
+				resp.Body.Close()
+				if err != nil || resp.StatusCode != 201 || task.Title != fmt.Sprintf("%d-%d", i, n) {
+					seen <- fmt.Sprint(resp.Status, err, task)
+					continue
+				}
+				seen <- fmt.Sprint(task.ID)
 			}
+		}()
+	}
+	numbers := map[string]bool{}
+	for range clients * each {
+		numbers[<-seen] = true
+	}
+	for id := range clients * each {
+		if !numbers[fmt.Sprint(id+1)] {
+			t.Fatalf("no task has number %d: %v", id+1, numbers)
 		}
-	})
+	}
 }

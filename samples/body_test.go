@@ -12,6 +12,7 @@ import (
 // Every framework reads a body in chunks as it reads one with a length, short
 // or so long that it was put into a file.
 func TestChunkedBodies(t *testing.T) {
+	t.Parallel()
 	for _, module := range []string{"flask", "django", "pyramid", "bottle", "falcon"} {
 		t.Run(module, func(t *testing.T) {
 			withFramework(t, module, "testdata/echo/echo_"+module+".py", func(t *testing.T, s *server) {

@@ -6,6 +6,7 @@ import (
 )
 
 func TestBottle(t *testing.T) {
+	t.Parallel()
 	withFramework(t, "bottle", "bottle/app.py", func(t *testing.T, s *server) {
 		resp, body := s.get("/")
 		s.want(resp, body, 200, "Nothing is here yet.")

@@ -63,58 +63,56 @@ func TestChat(t *testing.T) {
 	t.Parallel()
 	for _, script := range chats {
 		t.Run(script, func(t *testing.T) {
-			inModes(t, func(t *testing.T, start starter) {
-				s := start(t, script, chatArgs(t, script)...)
-				resp, body := s.get("/")
-				s.want(resp, body, 200, "<title>Chat</title>")
-				if got := resp.Header.Get("Content-Type"); got != "text/html; charset=utf-8" {
-					t.Errorf("Content-Type %q", got)
+			s := start(t, script, chatArgs(t, script)...)
+			resp, body := s.get("/")
+			s.want(resp, body, 200, "<title>Chat</title>")
+			if got := resp.Header.Get("Content-Type"); got != "text/html; charset=utf-8" {
+				t.Errorf("Content-Type %q", got)
+			}
+
+			ann := s.enter("den", "Ann", "Ann")
+			bob := s.enter("den", "Bob ☕", "Ann", "Bob ☕")
+			ann.people("Ann", "Bob ☕")
+			eve := s.enter("elsewhere", "Eve", "Eve")
+
+			// As it was said, to both, in order; markup is the page's matter.
+			var last float64
+			for _, line := range []string{"Hello", "<b>ü\n\u2028</b> \U0001F600", strings.Repeat("x", 2000)} {
+				ann.send(line)
+				number := bob.hears("Ann", line)
+				if number <= last || ann.hears("Ann", line) != number {
+					t.Errorf("%.20q has number %v after %v", line, number, last)
 				}
+				last = number
+			}
+			bob.send(" \n ") // nothing
+			bob.send(strings.Repeat("é", 3000) + "!")
+			ann.hears("Bob ☕", strings.Repeat("é", 2000))
+			bob.hears("Bob ☕", strings.Repeat("é", 2000))
 
-				ann := s.enter("den", "Ann", "Ann")
-				bob := s.enter("den", "Bob ☕", "Ann", "Bob ☕")
-				ann.people("Ann", "Bob ☕")
-				eve := s.enter("elsewhere", "Eve", "Eve")
+			// A later member gets the stored messages, and one of another room does not.
+			kim := s.talk(chatPath("den", "Kim"))
+			kim.hears("Ann", "Hello")
+			kim.people("Ann", "Bob ☕", "Kim")
+			eve.send("Nobody here?")
+			eve.hears("Eve", "Nobody here?")
 
-				// As it was said, to both, in order; markup is the page's matter.
-				var last float64
-				for _, line := range []string{"Hello", "<b>ü\n\u2028</b> \U0001F600", strings.Repeat("x", 2000)} {
-					ann.send(line)
-					number := bob.hears("Ann", line)
-					if number <= last || ann.hears("Ann", line) != number {
-						t.Errorf("%.20q has number %v after %v", line, number, last)
-					}
-					last = number
-				}
-				bob.send(" \n ") // nothing
-				bob.send(strings.Repeat("é", 3000) + "!")
-				ann.hears("Bob ☕", strings.Repeat("é", 2000))
-				bob.hears("Bob ☕", strings.Repeat("é", 2000))
+			// A member that leaves is removed, with or without a close frame.
+			kim.leave(ws.StatusNormalClosure)
+			ann.people("Ann", "Bob ☕")
+			bob.conn.Close()
+			ann.people("Ann")
 
-				// A later member gets the stored messages, and one of another room does not.
-				kim := s.talk(chatPath("den", "Kim"))
-				kim.hears("Ann", "Hello")
-				kim.people("Ann", "Bob ☕", "Kim")
-				eve.send("Nobody here?")
-				eve.hears("Eve", "Nobody here?")
-
-				// A member that leaves is removed, with or without a close frame.
-				kim.leave(ws.StatusNormalClosure)
-				ann.people("Ann", "Bob ☕")
-				bob.conn.Close()
-				ann.people("Ann")
-
-				// Other things than text are none of the chat's.
-				if err := wsutil.WriteClientBinary(ann.conn, []byte("bytes")); err != nil {
-					t.Fatal(err)
-				}
-				if code := ann.closed(); code != ws.StatusUnsupportedData {
-					t.Errorf("closed with %d after bytes", code)
-				}
-				// The room keeps its messages, even if it had no members for a while.
-				ann = s.talk(chatPath("den", "Ann"), "chat")
-				ann.hears("Ann", "Hello")
-			})
+			// Other things than text are none of the chat's.
+			if err := wsutil.WriteClientBinary(ann.conn, []byte("bytes")); err != nil {
+				t.Fatal(err)
+			}
+			if code := ann.closed(); code != ws.StatusUnsupportedData {
+				t.Errorf("closed with %d after bytes", code)
+			}
+			// The room keeps its messages, even if it had no members for a while.
+			ann = s.talk(chatPath("den", "Ann"), "chat")
+			ann.hears("Ann", "Hello")
 		})
 	}
 }

@@ -21,6 +21,7 @@ var (
 )
 
 func TestDjango(t *testing.T) {
+	t.Parallel()
 	withFramework(t, "django", "django/wsgi.py", func(t *testing.T, s *server) {
 		s.run("form", s.djangoForm)
 		s.run("admin", s.djangoAdmin)

@@ -8,6 +8,7 @@ import (
 )
 
 func TestFalcon(t *testing.T) {
+	t.Parallel()
 	withFramework(t, "falcon", "falcon/app.py", func(t *testing.T, s *server) {
 		resp, body := s.post("/todo", asJSON, strings.NewReader(`{"text": "Learn Falcon ☕"}`))
 		s.want(resp, body, 201)

@@ -9,6 +9,7 @@ import (
 )
 
 func TestFlask(t *testing.T) {
+	t.Parallel()
 	withFramework(t, "flask", "flask/app.py", func(t *testing.T, s *server) {
 		s.run("session", s.flaskSession)
 		s.run("upload", s.flaskUpload)

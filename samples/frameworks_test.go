@@ -17,27 +17,20 @@ import (
 	"testing"
 )
 
-// frameworkModes are those that the frameworks' samples work in: they keep
-// what they know in files, so that several processes may serve them.
-var frameworkModes = append(slices.Clone(modes), mode{"workers", []string{"--workers", "2"}, 2})
-
-// withFramework serves a copy of the folder that script is in, which the
-// application may write to, and tests it in each mode.
+// withFramework serves a copy of the folder that script is in, which the application may write to, and tests it with two
+// processes: frameworks' samples keep what they know in files, so that any process may answer.
 func withFramework(t *testing.T, module, script string, test func(t *testing.T, s *server), flags ...string) {
+	t.Helper()
 	needModule(t, module)
-	for _, m := range frameworkModes {
-		t.Run(m.name, func(t *testing.T) {
-			folder := copySample(t, filepath.Dir(script))
-			flags := slices.Clone(flags)
-			for i := range flags {
-				flags[i] = strings.ReplaceAll(flags[i], "FOLDER", folder)
-			}
-			s := startServer(t, slices.Concat(m.flags, flags), filepath.Join(folder, filepath.Base(script)), nil)
-			s.folder = folder
-			s.browse(m)
-			test(t, s)
-		})
+	folder := copySample(t, filepath.Dir(script))
+	flags = slices.Clone(flags)
+	for i := range flags {
+		flags[i] = strings.ReplaceAll(flags[i], "FOLDER", folder)
 	}
+	s := startServer(t, slices.Concat([]string{"--workers", "2"}, flags), filepath.Join(folder, filepath.Base(script)), nil)
+	s.folder = folder
+	s.browse()
+	test(t, s)
 }
 
 // copySample returns a copy of a sample as it is after a clone: without what
@@ -71,17 +64,16 @@ func copySample(t *testing.T, sample string) (folder string) {
 	return folder
 }
 
-// browse makes the client one with cookies. With several processes each
-// request has a new connection, so any process may answer it.
-func (s *server) browse(m mode) {
+// browse makes the client one with cookies. Each request has a new connection, so any process may answer it.
+func (s *server) browse() {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.client.Jar = jar
-	s.client.Transport.(*http.Transport).DisableKeepAlives = m.workers > 0
-	if got := s.children(); got != m.workers {
-		s.t.Fatalf("%d processes serve, want %d", got, m.workers)
+	s.client.Transport.(*http.Transport).DisableKeepAlives = true
+	if got := s.children(); got != 2 {
+		s.t.Fatalf("%d processes serve, want 2", got)
 	}
 }
 

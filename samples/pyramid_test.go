@@ -7,6 +7,7 @@ import (
 )
 
 func TestPyramid(t *testing.T) {
+	t.Parallel()
 	withFramework(t, "pyramid", "pyramid/app.py", func(t *testing.T, s *server) {
 		resp, body := s.get("/")
 		s.want(resp, body, 303)

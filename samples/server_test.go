@@ -19,32 +19,10 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// mode is a way to serve a script.
-type mode struct {
-	name    string
-	flags   []string
-	workers int // processes that serve, below a supervisor; 0: the one that was started
-}
-
-// modes are those that every sample works in.
-var modes = []mode{
-	{"threads", nil, 0},
-	{"inline", []string{"--threads", "0"}, 0},
-}
-
-// starter starts a server for a script and its arguments; the server ends with t.
-type starter func(t *testing.T, script string, args ...string) *server
-
-// inModes runs a test once per mode.
-func inModes(t *testing.T, test func(t *testing.T, start starter)) {
-	for _, mode := range modes {
-		t.Run(mode.name, func(t *testing.T) {
-			test(t, func(t *testing.T, script string, args ...string) *server {
-				t.Helper()
-				return startServer(t, mode.flags, script, args)
-			})
-		})
-	}
+// start starts a server for a script and its arguments; it ends with t.
+func start(t *testing.T, script string, args ...string) *server {
+	t.Helper()
+	return startServer(t, nil, script, args)
 }
 
 // server is a running fapws.

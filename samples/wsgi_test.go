@@ -11,6 +11,7 @@ import (
 )
 
 func TestWSGI(t *testing.T) {
+	t.Parallel()
 	withFramework(t, "wsgiref", "wsgi/app.py", func(t *testing.T, s *server) {
 		resp, body := s.get("/")
 		s.want(resp, body, 200, "wsgi.input", "REQUEST_METHOD")
