@@ -260,9 +260,10 @@ func (f *Fill) Hurry(now int64) {
 }
 
 // For says whether the page is the right one for another request that was told
-// to wait, too. After Finish.
+// to wait, too. After Finish. A page that says no-cache is right for none: it may have been out of date before that
+// request came.
 func (f *Fill) For(r *Request) bool {
-	if !f.page.public && f.rule.personal(r.Asked()) {
+	if f.page.check || !f.page.public && f.rule.personal(r.Asked()) {
 		return false
 	}
 	s := f.s
