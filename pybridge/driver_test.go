@@ -316,7 +316,7 @@ func parseHead(t testing.TB, line string, size int64, fields ...string) ([]byte,
 	}
 	head += "\r\n"
 	parsed := new(http1.Request)
-	n, err := parsed.Parse([]byte(head), &http1.Limits{})
+	n, err := parsed.Parse([]byte(head), &http1.DefaultLimits)
 	if err != nil || n != len(head) {
 		t.Fatalf("parse %q: %v", head, err)
 	}

@@ -307,8 +307,7 @@ var (
 )
 
 func parsedNotice() (r http1.Request) {
-	lim := http1.Limits{}.WithDefaults()
-	_, _ = r.Parse(noticeHead, &lim) // a constant
+	_, _ = r.Parse(noticeHead, &http1.DefaultLimits) // a constant
 	return r
 }
 

@@ -16,6 +16,7 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
 	"fapws/runtime/http2"
 	"fapws/runtime/logfile"
 	"fapws/runtime/sites"
@@ -387,7 +388,7 @@ func patient(cfg Config) Config {
 
 // settled is cfg with usual limits where it has none.
 func settled(cfg Config) Config {
-	cfg.Sites.Limits = cfg.Sites.Limits.WithDefaults()
+	setDefault(&cfg.Sites.Limits, http1.DefaultLimits)
 	setDefault(&cfg.Sites.MaxBodySize, 10<<20)
 	setDefault(&cfg.Sites.BodyRate, 500)
 	for _, timeout := range []*time.Duration{&cfg.Sites.HeadTimeout, &cfg.Sites.BodyTimeout, &cfg.Sites.KeepAlive, &cfg.WriteTimeout, &cfg.WebSockets.Ping,

@@ -10,6 +10,7 @@ import (
 
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
+	"fapws/runtime/http1"
 	"fapws/runtime/http2"
 	"fapws/runtime/live"
 	"fapws/runtime/logfile"
@@ -98,6 +99,7 @@ func (c Config) withDefaults() Config {
 		c.Accept.MaxClients = max(1, maxOpenFiles()/4*3)
 	}
 	c.MaxUnsent = cmp.Or(c.MaxUnsent, 64<<20)
+	c.Sites.Limits = cmp.Or(c.Sites.Limits, http1.DefaultLimits)
 	c.Sites.SpoolSize = cmp.Or(c.Sites.SpoolSize, 256<<10)
 	c.Sites.SpoolDir = cmp.Or(c.Sites.SpoolDir, os.TempDir())
 	c.Sites.MaxSpools = cmp.Or(c.Sites.MaxSpools, maxOpenFiles()/8)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/http1"
 	"fapws/runtime/source/cache"
 )
 
@@ -196,6 +197,7 @@ func TestConditionsThatDoNotFit(t *testing.T) {
 	t.Parallel()
 	v := &versioned{control: "no-cache"}
 	cfg := Config{}
+	cfg.Sites.Limits = http1.DefaultLimits
 	cfg.Sites.Limits.Fields = 3
 	s, _ := cachedServer(t, cfg, cache.Rule{}, false, v.answer)
 	for i, tt := range []struct{ field, want string }{{"", "miss"}, {"", "revalidated"}, {"X: 1", "expired"}} {

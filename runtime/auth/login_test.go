@@ -281,7 +281,7 @@ func TestLocal(t *testing.T) {
 func request(t testing.TB, fields string) (head []byte, r http1.Request) {
 	t.Helper()
 	head = []byte("GET / HTTP/1.1\r\nHost: nas:8080\r\n" + fields + "\r\n")
-	if _, err := r.Parse(head, new(http1.Limits)); err != nil {
+	if _, err := r.Parse(head, &http1.DefaultLimits); err != nil {
 		t.Fatal(err)
 	}
 	return head, r

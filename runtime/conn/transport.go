@@ -325,8 +325,7 @@ const maxPlain = 8 << 10
 // answerPlain answers b, which begins like a request of HTTP, when its head is whole or cannot become that.
 func (h *Handshake) answerPlain(b []byte) {
 	r := http1.Request{Resume: h.resume}
-	limits := http1.Limits{}.WithDefaults()
-	n, err := r.Parse(b, &limits)
+	n, err := r.Parse(b, &http1.DefaultLimits)
 	if err == http1.ErrNeedMore && len(b) < maxPlain {
 		h.resume = r.Resume
 		return

@@ -28,7 +28,7 @@ func BenchmarkParse(b *testing.B) {
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			var r Request
-			lim := new(Limits)
+			lim := &DefaultLimits
 			buf := []byte(c.head)
 			b.ReportAllocs()
 			b.SetBytes(int64(len(buf)))
@@ -50,7 +50,7 @@ func BenchmarkParseByteWise(b *testing.B) {
 	}{{"4K", 4 << 10}, {"32K", 32 << 10}} {
 		b.Run(c.name, func(b *testing.B) {
 			head := largeHead(c.size)
-			lim := new(Limits)
+			lim := &DefaultLimits
 			for b.Loop() {
 				var r Request
 				for n := 1; n <= len(head); n++ {

@@ -113,7 +113,7 @@ func FuzzResolvePath(f *testing.F) {
 			t.Errorf("%q: %q becomes %q", raw, resolved, again)
 		}
 		var r Request
-		if _, err := r.Parse([]byte("GET "+raw+" HTTP/1.1\r\nHost: h\r\n\r\n"), &Limits{}); err == nil && r.Plain && raw != canonical && !strings.Contains(raw, "?") {
+		if _, err := r.Parse([]byte("GET "+raw+" HTTP/1.1\r\nHost: h\r\n\r\n"), &DefaultLimits); err == nil && r.Plain && raw != canonical && !strings.Contains(raw, "?") {
 			t.Errorf("%q is called plain, and is %q", raw, canonical)
 		}
 	})
@@ -127,7 +127,7 @@ func BenchmarkParsePath(b *testing.B) {
 			var r Request
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := r.Parse(head, &Limits{}); err != nil {
+				if _, err := r.Parse(head, &DefaultLimits); err != nil {
 					b.Fatal(err)
 				}
 				if !r.Plain {

@@ -30,7 +30,7 @@ func FuzzAgainstNetHTTP(f *testing.F) {
 	f.Fuzz(func(t *testing.T, line, fields, body string) {
 		in := []byte(line + "\r\n" + fields + "\r\n\r\n" + body)
 		var r Request
-		n, err := r.Parse(in, new(Limits))
+		n, err := r.Parse(in, &DefaultLimits)
 		if err != nil {
 			return
 		}

@@ -84,43 +84,21 @@ type Resume struct {
 	fields uint32 // field lines before line
 }
 
-// Limits bounds a request head, in bytes unless noted. Zero means the default.
+// Limits bounds a request head, in bytes unless noted.
 type Limits struct {
-	RequestLine int // method, target and version without CRLF; 8192; beyond: 414
-	FieldLine   int // name, colon and value of one field without CRLF; 8192; beyond: 431
-	Head        int // the whole head with its empty line; 32768; beyond: 431
-	Fields      int // number of fields; 100; beyond: 431
+	RequestLine int // method, target and version without CRLF; beyond: 414
+	FieldLine   int // name, colon and value of one field without CRLF; beyond: 431
+	Head        int // the whole head with its empty line; beyond: 431
+	Fields      int // number of fields; beyond: 431
 }
 
-// Defaults of Limits.
-const (
-	DefaultRequestLine = 8 << 10
-	DefaultFieldLine   = 8 << 10
-	DefaultHead        = 32 << 10
-	DefaultFields      = 100
-)
-
-// WithDefaults returns l with the default in place of every zero.
-func (l Limits) WithDefaults() Limits {
-	l.RequestLine = orDefault(l.RequestLine, DefaultRequestLine)
-	l.FieldLine = orDefault(l.FieldLine, DefaultFieldLine)
-	l.Head = orDefault(l.Head, DefaultHead)
-	l.Fields = orDefault(l.Fields, DefaultFields)
-	return l
-}
+// DefaultLimits are those of a server that is told no others. It must not be changed.
+var DefaultLimits = Limits{RequestLine: 8 << 10, FieldLine: 8 << 10, Head: 32 << 10, Fields: 100}
 
 // Plus returns l with room for more fields, of size bytes together, that the server has added to a head.
 func (l Limits) Plus(fields, size int) Limits {
-	l = l.WithDefaults()
 	l.Fields, l.Head, l.FieldLine = l.Fields+fields, l.Head+size, max(l.FieldLine, size)
 	return l
-}
-
-func orDefault(v, def int) int {
-	if v == 0 {
-		return def
-	}
-	return v
 }
 
 // HasBody reports whether a body follows the head.
@@ -185,11 +163,6 @@ func (r *Request) ParseWhole(head []byte, lim *Limits) error {
 // lines goes over the lines of head from r.Resume on. At the empty line it
 // sets r.HeadLen and, if it began with the first line, completes r. http2 says that its version may be HTTP/2.0.
 func (r *Request) lines(head []byte, lim *Limits, http2 bool) error {
-	maxLine := orDefault(lim.RequestLine, DefaultRequestLine)
-	maxField := orDefault(lim.FieldLine, DefaultFieldLine)
-	maxHead := orDefault(lim.Head, DefaultHead)
-	maxFields := orDefault(lim.Fields, DefaultFields)
-
 	at := r.Resume
 	*r = Request{Fields: r.Fields[:0], Resume: at}
 	pos, seen := int(at.line), int(at.seen)
@@ -198,13 +171,13 @@ func (r *Request) lines(head []byte, lim *Limits, http2 bool) error {
 		i := bytes.IndexByte(head[seen:], '\n')
 		if i < 0 {
 			r.Resume.seen = uint32(len(head))
-			if len(head)-1 > min(maxLine, maxHead) { // -1: the last byte may be CR
+			if len(head)-1 > min(lim.RequestLine, lim.Head) { // -1: the last byte may be CR
 				return errLineTooLong
 			}
 			return ErrNeedMore
 		}
 		eol := seen + i
-		if eol-1 > min(maxLine, maxHead) {
+		if eol-1 > min(lim.RequestLine, lim.Head) {
 			return errLineTooLong
 		}
 		if err := r.requestLine(head[:eol], http2); err != nil {
@@ -219,13 +192,13 @@ func (r *Request) lines(head []byte, lim *Limits, http2 bool) error {
 		i := bytes.IndexByte(head[seen:], '\n')
 		if i < 0 {
 			r.Resume = Resume{uint32(pos), uint32(len(head)), at.fields + uint32(len(r.Fields))}
-			if err := tooLong(pos, len(head), maxField, maxHead); err != nil {
+			if err := tooLong(pos, len(head), lim); err != nil {
 				return err
 			}
 			return ErrNeedMore
 		}
 		eol := seen + i
-		if err := tooLong(pos, eol, maxField, maxHead); err != nil {
+		if err := tooLong(pos, eol, lim); err != nil {
 			return err
 		}
 		if head[eol-1] != '\r' { // eol-1 is LF of the line before if this one is only LF
@@ -238,7 +211,7 @@ func (r *Request) lines(head []byte, lim *Limits, http2 bool) error {
 			}
 			return r.complete(head, &k)
 		}
-		if int(at.fields)+len(r.Fields) >= maxFields {
+		if int(at.fields)+len(r.Fields) >= lim.Fields {
 			return errTooManyFields
 		}
 		if err := r.field(head, pos, eol-1, &k); err != nil {
@@ -251,12 +224,12 @@ func (r *Request) lines(head []byte, lim *Limits, http2 bool) error {
 
 // tooLong checks a field line that begins at pos and whose LF is at end, or
 // that has not ended within the end bytes that are there.
-func tooLong(pos, end, maxField, maxHead int) error {
+func tooLong(pos, end int, lim *Limits) error {
 	// Of the two limits the one that the line meets first, however it arrives.
-	if end-1-pos > maxField && pos+maxField+2 <= maxHead {
+	if end-1-pos > lim.FieldLine && pos+lim.FieldLine+2 <= lim.Head {
 		return errFieldTooLong
 	}
-	if end >= maxHead {
+	if end >= lim.Head {
 		return errHeadTooLarge
 	}
 	return nil
@@ -295,7 +268,7 @@ const (
 )
 
 // requestLine parses "method SP request-target SP HTTP-version CR" (RFC 9112
-// §3) at the start of the head; line ends before the LF.
+// §3, §3.2) at the start of the head; line ends before the LF.
 func (r *Request) requestLine(line []byte, http2 bool) error {
 	if line[len(line)-1] != '\r' {
 		return errBareLF
@@ -338,7 +311,16 @@ func (r *Request) requestLine(line []byte, http2 bool) error {
 	case "CONNECT":
 		return errConnect
 	}
-	return r.target(line, m+1, version-1, options)
+	pos, end := m+1, version-1
+	r.Target = Span{uint32(pos), uint32(end - pos)}
+	switch {
+	case line[pos] == '/':
+		return r.pathAndQuery(line, pos, end)
+	case end-pos == 1 && line[pos] == '*' && options:
+		r.Path, r.Plain = r.Target, true
+		return nil
+	}
+	return r.absoluteForm(line, pos, end)
 }
 
 // otherVersion judges "HTTP/" DIGIT "." DIGIT but 1.0 and 1.1. A higher minor
@@ -351,19 +333,6 @@ func otherVersion(v []byte) error {
 		return errVersion
 	}
 	return nil
-}
-
-// target parses line[pos:end], one of the forms of RFC 9112 §3.2.
-func (r *Request) target(line []byte, pos, end int, options bool) error {
-	r.Target = Span{uint32(pos), uint32(end - pos)}
-	if line[pos] == '/' {
-		return r.pathAndQuery(line, pos, end)
-	}
-	if end-pos == 1 && line[pos] == '*' && options {
-		r.Path, r.Plain = r.Target, true
-		return nil
-	}
-	return r.absoluteForm(line, pos, end)
 }
 
 // absoluteForm parses an http or https URI (RFC 9112 §3.2.2). What else it

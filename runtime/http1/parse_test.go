@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"testing"
@@ -129,7 +130,7 @@ func TestParseAccepts(t *testing.T) {
 			const body = "GET / body or next request"
 			buf := []byte(c.in + body)
 			var r Request
-			n, err := r.Parse(buf, new(Limits))
+			n, err := r.Parse(buf, &DefaultLimits)
 			if err != nil {
 				t.Fatalf("%q: %v", c.in, err)
 			}
@@ -324,15 +325,15 @@ func TestParseRefuses(t *testing.T) {
 		{"empty expectation", on11("POST /", "Expect:\r\n"), 417},
 
 		// Limits, RFC 9110 §5.4, RFC 9112 §3; 6585 §5.
-		{"long target", on11("GET /"+strings.Repeat("a", DefaultRequestLine), ""), 414},
-		{"long target, not ended", "GET /" + strings.Repeat("a", DefaultRequestLine), 414},
-		{"long method, not ended", strings.Repeat("A", DefaultRequestLine+2), 414},
-		{"long name", on11("GET /", strings.Repeat("X", DefaultFieldLine)+": y\r\n"), 431},
-		{"long value", on11("GET /", "X: "+strings.Repeat("y", DefaultFieldLine)+"\r\n"), 431},
-		{"long value, not ended", "GET / HTTP/1.1\r\nX: " + strings.Repeat("y", DefaultFieldLine), 431},
-		{"many fields", on11("GET /", many(DefaultFields)), 431},
-		{"large head", string(largeHead(DefaultHead + 1)), 431},
-		{"large head, not ended", string(largeHead(DefaultHead + 20)[:DefaultHead]), 431},
+		{"long target", on11("GET /"+strings.Repeat("a", DefaultLimits.RequestLine), ""), 414},
+		{"long target, not ended", "GET /" + strings.Repeat("a", DefaultLimits.RequestLine), 414},
+		{"long method, not ended", strings.Repeat("A", DefaultLimits.RequestLine+2), 414},
+		{"long name", on11("GET /", strings.Repeat("X", DefaultLimits.FieldLine)+": y\r\n"), 431},
+		{"long value", on11("GET /", "X: "+strings.Repeat("y", DefaultLimits.FieldLine)+"\r\n"), 431},
+		{"long value, not ended", "GET / HTTP/1.1\r\nX: " + strings.Repeat("y", DefaultLimits.FieldLine), 431},
+		{"many fields", on11("GET /", many(DefaultLimits.Fields)), 431},
+		{"large head", string(largeHead(DefaultLimits.Head + 1)), 431},
+		{"large head, not ended", string(largeHead(DefaultLimits.Head + 20)[:DefaultLimits.Head]), 431},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, feed := range []struct {
@@ -340,7 +341,7 @@ func TestParseRefuses(t *testing.T) {
 				parse func(*Request, []byte, *Limits) (int, error)
 			}{{"whole", (*Request).Parse}, {"bytewise", parseBytewise}} {
 				var r Request
-				n, err := feed.parse(&r, []byte(c.in), new(Limits))
+				n, err := feed.parse(&r, []byte(c.in), &DefaultLimits)
 				se, ok := err.(*StatusError)
 				if !ok {
 					t.Fatalf("%s: took %d bytes, error %v, want %d", feed.name, n, err, c.code)
@@ -373,7 +374,7 @@ func TestRefusalNamesTheCause(t *testing.T) {
 		{on11("POST /", "Content-Length: x\r\n"), errLength},
 	} {
 		var r Request
-		if _, err := r.Parse([]byte(c.in), new(Limits)); err != c.want {
+		if _, err := r.Parse([]byte(c.in), &DefaultLimits); err != c.want {
 			t.Errorf("%q: %v, want %v", c.in, err, c.want)
 		}
 	}
@@ -392,16 +393,22 @@ func TestParseNeedsMore(t *testing.T) {
 		{"request line", "GET / HTTP/1.1\r\n"},
 		{"field not ended", "GET / HTTP/1.1\r\n bad\x00"},
 		{"CR of the last line", "GET / HTTP/1.1\r\nHost: h\r\n\r"},
-		{"longest request line", "GET /" + strings.Repeat("a", DefaultRequestLine-5) + "\r"},
-		{"longest field", "GET / HTTP/1.1\r\nX: " + strings.Repeat("a", DefaultFieldLine-3) + "\r"},
+		{"longest request line", "GET /" + strings.Repeat("a", DefaultLimits.RequestLine-5) + "\r"},
+		{"longest field", "GET / HTTP/1.1\r\nX: " + strings.Repeat("a", DefaultLimits.FieldLine-3) + "\r"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var r Request
-			if n, err := r.Parse([]byte(c.in), new(Limits)); n != 0 || err != ErrNeedMore {
+			if n, err := r.Parse([]byte(c.in), &DefaultLimits); n != 0 || err != ErrNeedMore {
 				t.Errorf("Parse(%q) = %d, %v", c.in, n, err)
 			}
 		})
 	}
+}
+
+// limits returns Limits with the defaults in place of 0.
+func limits(line, field, head, fields int) Limits {
+	d := DefaultLimits
+	return Limits{cmp.Or(line, d.RequestLine), cmp.Or(field, d.FieldLine), cmp.Or(head, d.Head), cmp.Or(fields, d.Fields)}
 }
 
 func TestLimitsAreExact(t *testing.T) {
@@ -412,13 +419,13 @@ func TestLimitsAreExact(t *testing.T) {
 		tooFew  Limits
 		refusal int
 	}{
-		{"request line", on11("GET /abc", ""), Limits{RequestLine: 17}, Limits{RequestLine: 16}, 414},
-		{"request line against head", on11("GET /abc", ""), Limits{Head: 30}, Limits{Head: 16}, 414},
-		{"field line", on11("GET /", "X: 1234\r\n"), Limits{FieldLine: 7}, Limits{FieldLine: 6}, 431},
-		{"head", on11("GET /", ""), Limits{Head: 27}, Limits{Head: 26}, 431},
-		{"fields", on11("GET /", "A: b\r\nC: d\r\n"), Limits{Fields: 3}, Limits{Fields: 2}, 431},
-		{"default head", string(largeHead(DefaultHead)), Limits{}, Limits{Head: DefaultHead - 1}, 431},
-		{"default fields", on11("GET /", strings.Repeat("X: y\r\n", DefaultFields-1)), Limits{}, Limits{Fields: DefaultFields - 1}, 431},
+		{"request line", on11("GET /abc", ""), limits(17, 0, 0, 0), limits(16, 0, 0, 0), 414},
+		{"request line against head", on11("GET /abc", ""), limits(0, 0, 30, 0), limits(0, 0, 16, 0), 414},
+		{"field line", on11("GET /", "X: 1234\r\n"), limits(0, 7, 0, 0), limits(0, 6, 0, 0), 431},
+		{"head", on11("GET /", ""), limits(0, 0, 27, 0), limits(0, 0, 26, 0), 431},
+		{"fields", on11("GET /", "A: b\r\nC: d\r\n"), limits(0, 0, 0, 3), limits(0, 0, 0, 2), 431},
+		{"default head", string(largeHead(DefaultLimits.Head)), DefaultLimits, limits(0, 0, DefaultLimits.Head-1, 0), 431},
+		{"default fields", on11("GET /", strings.Repeat("X: y\r\n", DefaultLimits.Fields-1)), DefaultLimits, limits(0, 0, 0, DefaultLimits.Fields-1), 431},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var r Request
@@ -439,7 +446,7 @@ func TestFieldsInOrder(t *testing.T) {
 	// A repeated Content-Length becomes a single one (RFC 9112 §6.3).
 	want := "Host=h|X-A=1|x_b=two words|Empty=|X-A=\xe4\tb|Content-Length=5|Last=!"
 	var r Request
-	n, err := r.Parse(in, new(Limits))
+	n, err := r.Parse(in, &DefaultLimits)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -457,11 +464,11 @@ func TestFieldsInOrder(t *testing.T) {
 func TestReuse(t *testing.T) {
 	var r Request
 	first := on11("OPTIONS http://a/%41?q", "Connection: close, upgrade\r\nExpect: 100-continue\r\nContent-Length: 5\r\n")
-	if _, err := r.Parse([]byte(first), new(Limits)); err != nil {
+	if _, err := r.Parse([]byte(first), &DefaultLimits); err != nil {
 		t.Fatal(err)
 	}
 	buf := []byte("GET /x HTTP/1.0\r\n\r\n")
-	if _, err := r.Parse(buf, new(Limits)); err != nil {
+	if _, err := r.Parse(buf, &DefaultLimits); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := describe(&r, buf), "GET /x 1.0 safe"; got != want || len(r.Fields) != 0 {
@@ -471,7 +478,7 @@ func TestReuse(t *testing.T) {
 
 func TestParseDoesNotAllocate(t *testing.T) {
 	var r Request
-	lim := new(Limits)
+	lim := &DefaultLimits
 	r.Parse([]byte(browserRequest), lim) // Fields grows once
 	for _, in := range []string{helloRequest, browserRequest, postRequest,
 		on11("POST /", "Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n"),
@@ -487,20 +494,9 @@ func TestParseDoesNotAllocate(t *testing.T) {
 	}
 }
 
-func TestWithDefaults(t *testing.T) {
-	want := Limits{DefaultRequestLine, DefaultFieldLine, DefaultHead, DefaultFields}
-	if got := (Limits{}).WithDefaults(); got != want {
-		t.Errorf("zero value: %+v", got)
-	}
-	own := Limits{1, 2, 3, 4}
-	if got := own.WithDefaults(); got != own {
-		t.Errorf("own values: %+v", got)
-	}
-}
-
 // Only a complete head may have the version HTTP/2.0.
 func TestParseWhole(t *testing.T) {
-	limits := Limits{}.WithDefaults()
+	limits := DefaultLimits
 	for head, want := range map[string]string{
 		"GET /a HTTP/2.0\r\nhost: h\r\n\r\n": "HTTP/2.0",
 		"GET /a HTTP/1.1\r\nHost: h\r\n\r\n": "HTTP/1.1",

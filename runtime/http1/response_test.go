@@ -91,7 +91,7 @@ func TestRefusalsAreResponses(t *testing.T) {
 	for _, in := range []string{"GET /\r\n", "CONNECT a:1 HTTP/1.1\r\n", "GET / HTTP/2.0\r\n",
 		on11("GET /", "Expect: x\r\n"), strings.Repeat("A", 9000)} {
 		var q Request
-		_, err := q.Parse([]byte(in), new(Limits))
+		_, err := q.Parse([]byte(in), &DefaultLimits)
 		se := err.(*StatusError)
 		out := tm.AppendHead(nil, &Response{Status: se.Status, Version: HTTP11, Length: int64(len(se.Error())) + 1})
 		out = append(append(out, se.Error()...), '\n')

@@ -33,7 +33,7 @@ func parseInSteps(r *Request, buf []byte, lim *Limits, steps []byte) (n int, err
 // TestResumeSkipsWhatWasSeen is why a head that arrives byte by byte costs
 // O(n): no byte before the last line, and no byte twice for its line end.
 func TestResumeSkipsWhatWasSeen(t *testing.T) {
-	head := largeHead(DefaultHead / 4)
+	head := largeHead(DefaultLimits.Head / 4)
 	var r Request
 	for n := 1; n < len(head); n++ {
 		// To judge the lines before again would be an error, and to search
@@ -47,7 +47,7 @@ func TestResumeSkipsWhatWasSeen(t *testing.T) {
 				before[i] = '\n'
 			}
 		}
-		if _, err := r.Parse(before, new(Limits)); err != ErrNeedMore {
+		if _, err := r.Parse(before, &DefaultLimits); err != ErrNeedMore {
 			t.Fatalf("after %d bytes: %v", n, err)
 		}
 		if int(r.Resume.seen) != n {
@@ -66,7 +66,7 @@ func TestLimitsDoNotDependOnCuts(t *testing.T) {
 	for field := 1; field < 20; field++ {
 		for head := 14; head <= len(in); head++ {
 			for line := 13; line < 18; line++ {
-				lim := Limits{RequestLine: line, FieldLine: field, Head: head}
+				lim := limits(line, field, head, 0)
 				var whole, parts Request
 				_, want := whole.Parse(in, &lim)
 				if _, got := parseBytewise(&parts, in, &lim); got != want {
@@ -85,11 +85,11 @@ func TestSharedRequest(t *testing.T) {
 	var ra, rb Resume
 	for n := 1; n < len(b); n++ {
 		r.Resume = ra
-		if _, err := r.Parse(a[:n], new(Limits)); err != ErrNeedMore {
+		if _, err := r.Parse(a[:n], &DefaultLimits); err != ErrNeedMore {
 			t.Fatal(err)
 		}
 		ra, r.Resume = r.Resume, rb
-		if _, err := r.Parse(b[:n], new(Limits)); err != ErrNeedMore {
+		if _, err := r.Parse(b[:n], &DefaultLimits); err != ErrNeedMore {
 			t.Fatal(err)
 		}
 		rb = r.Resume
@@ -99,9 +99,9 @@ func TestSharedRequest(t *testing.T) {
 		resume Resume
 	}{{a, ra}, {b, rb}} {
 		var want Request
-		want.Parse(c.buf, new(Limits))
+		want.Parse(c.buf, &DefaultLimits)
 		r.Resume = c.resume
-		if n, err := r.Parse(c.buf, new(Limits)); n != len(c.buf) || err != nil {
+		if n, err := r.Parse(c.buf, &DefaultLimits); n != len(c.buf) || err != nil {
 			t.Fatalf("%d, %v", n, err)
 		}
 		if !reflect.DeepEqual(r, want) {
@@ -142,7 +142,7 @@ func FuzzParseSplit(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, in, steps []byte, small uint8) {
 		// Small limits bring the many ways to exceed them within reach.
-		var lim Limits
+		lim := DefaultLimits
 		if small != 0 {
 			lim = Limits{RequestLine: 10 + int(small), FieldLine: 5 + int(small)/2, Head: 20 + 2*int(small), Fields: 1 + int(small)%8}
 		}

@@ -22,7 +22,7 @@ var made = regexp.MustCompile(`^00-([0-9a-f]{32})-([0-9a-f]{16})-(0[01])$`)
 func rewrite(t *testing.T, fields string) (string, string) {
 	t.Helper()
 	head := "GET /a?b HTTP/1.1\r\nHost: h\r\n" + fields + "Upgrade: websocket\r\n\r\n"
-	var limits http1.Limits
+	limits := http1.DefaultLimits
 	var r, again http1.Request
 	if _, err := r.Parse([]byte(head), &limits); err != nil {
 		t.Fatal(err)
@@ -168,7 +168,7 @@ func FuzzRewrite(f *testing.F) {
 	f.Fuzz(func(t *testing.T, fields string) {
 		head := []byte("GET / HTTP/1.1\r\nHost: h\r\n" + fields + "\r\n")
 		var r, before, again http1.Request
-		var limits http1.Limits
+		limits := http1.DefaultLimits
 		if before.ParseWhole(head, &limits) != nil || r.ParseWhole(head, &limits) != nil {
 			return
 		}
@@ -198,7 +198,7 @@ func FuzzRewrite(f *testing.F) {
 func BenchmarkRewrite(b *testing.B) {
 	head := []byte("GET / HTTP/1.1\r\nHost: localhost:8888\r\nUser-Agent: Mozilla/5.0\r\nAccept: */*\r\n\r\n")
 	var r http1.Request
-	var limits http1.Limits
+	limits := http1.DefaultLimits
 	var out []byte
 	var trace http1.TraceID
 	if err := r.ParseWhole(head, &limits); err != nil {

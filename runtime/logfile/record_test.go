@@ -61,7 +61,7 @@ func TestNote(t *testing.T) {
 	r.Begin(r.Format())
 	head := []byte("GET /a HTTP/1.1\r\nHost: x\r\nX-A: 1\r\nX-AB: 2\r\nx-a:\t3\r\n\r\n")
 	var parsed http1.Request
-	limits := http1.Limits{}.WithDefaults()
+	limits := http1.DefaultLimits
 	if _, err := parsed.Parse(head, &limits); err != nil {
 		t.Fatal(err)
 	}

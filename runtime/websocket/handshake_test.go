@@ -12,7 +12,7 @@ func ask(t *testing.T, lines ...string) (Handshake, *Refusal) {
 	t.Helper()
 	head := []byte(strings.Join(lines, "\r\n") + "\r\n\r\n")
 	var r http1.Request
-	if _, err := r.Parse(head, &http1.Limits{}); err != nil {
+	if _, err := r.Parse(head, &http1.DefaultLimits); err != nil {
 		t.Fatalf("%q: %v", head, err)
 	}
 	if !Asked(&r, head) {

@@ -30,7 +30,7 @@ type Client struct {
 // Exchange returns an exchange of c for a request, whose mount is at prefix. It panics if the request is none.
 func (c *Client) Exchange(request, prefix string) *exchange.Exchange {
 	head, parsed := []byte(request), new(http1.Request)
-	limits := http1.Limits{}.WithDefaults()
+	limits := http1.DefaultLimits
 	if _, err := parsed.Parse(head, &limits); err != nil {
 		panic(err)
 	}

@@ -71,7 +71,7 @@ func (h *Host) Run(t testing.TB, source exchange.Source, cfg sites.Config) {
 	h.conns.Log = func(level logfile.Level, format string, args ...any) { t.Logf(format, args...) }
 	h.Init(around{}, &h.conns, new(conn.TLSServer), nil, nil, "test")
 
-	cfg.Limits, cfg.HeadTimeout, cfg.BodyTimeout, cfg.KeepAlive = http1.Limits{}.WithDefaults(), time.Hour, time.Hour, time.Hour
+	cfg.Limits, cfg.HeadTimeout, cfg.BodyTimeout, cfg.KeepAlive = http1.DefaultLimits, time.Hour, time.Hour, time.Hour
 	cfg.SpoolSize, cfg.SpoolDir, cfg.MaxBodySize = 1<<20, t.TempDir(), 1<<20
 	cfg.LogClient = func(_ logfile.Level, client, line string) { t.Log(client, line) }
 	h.Configure(cfg)

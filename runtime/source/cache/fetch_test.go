@@ -61,7 +61,7 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	limits := http1.Limits{}.WithDefaults()
+	limits := http1.DefaultLimits
 	r := &rig{t: t, server: &server{now: 1000 * second}, origin: &origin{}}
 	r.pages = NewPages(New(1<<20, 0), r.server, &limits)
 	r.source = r.pages.Source(compile(t, Rule{}), r.origin)

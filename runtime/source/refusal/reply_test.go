@@ -42,7 +42,7 @@ func TestWantsHTML(t *testing.T) {
 	} {
 		head := []byte("GET / HTTP/1.0\r\n" + accept + "\r\n\r\n")
 		var r http1.Request
-		if _, err := r.Parse(head, &http1.Limits{}); err != nil {
+		if _, err := r.Parse(head, &http1.DefaultLimits); err != nil {
 			t.Fatal(err)
 		}
 		if got := WantsHTML(&r, head); got != want {

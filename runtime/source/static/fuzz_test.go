@@ -32,9 +32,9 @@ func FuzzNothingFromOutside(f *testing.F) {
 	f.Fuzz(func(t *testing.T, path []byte, field string) {
 		head := []byte("GET / HTTP/1.1\r\nHost: x\r\n" + field + "\r\n\r\n")
 		parsed := new(http1.Request)
-		if _, err := parsed.Parse(head, &http1.Limits{}); err != nil {
+		if _, err := parsed.Parse(head, &http1.DefaultLimits); err != nil {
 			head = []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-			if _, err := parsed.Parse(head, &http1.Limits{}); err != nil {
+			if _, err := parsed.Parse(head, &http1.DefaultLimits); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -87,7 +87,7 @@ func request(t testing.TB, mount, method, target string, fields ...string) *Requ
 		head = []byte(method + " " + target + " HTTP/1.1\r\nHost: x\r\n\r\n")
 	}
 	parsed := new(http1.Request)
-	n, err := parsed.Parse(head, &http1.Limits{})
+	n, err := parsed.Parse(head, &http1.DefaultLimits)
 	if err != nil {
 		t.Fatalf("%q: %v", head, err)
 	}

@@ -115,7 +115,7 @@ func askAnything(t *testing.T, f *Files, seed uint64, n int) (found int) {
 		}
 		head := []byte(pick("GET", "GET", "GET", "HEAD") + " /" + pick("", "?C=S;O=D") + " HTTP/1.1\r\nHost: x\r\n" + pick(fields...) + "\r\n\r\n")
 		parsed := new(http1.Request)
-		if _, err := parsed.Parse(head, &http1.Limits{}); err != nil {
+		if _, err := parsed.Parse(head, &http1.DefaultLimits); err != nil {
 			t.Errorf("%q: %v", head, err)
 			return found
 		}
@@ -177,7 +177,7 @@ func FuzzByteranges(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value string) {
 		head := []byte("GET /a.txt HTTP/1.1\r\nHost: x\r\nRange: " + value + "\r\n\r\n")
 		parsed := new(http1.Request)
-		if _, err := parsed.Parse(head, &http1.Limits{}); err != nil {
+		if _, err := parsed.Parse(head, &http1.DefaultLimits); err != nil {
 			return // no request, so there is no response to read
 		}
 		a := get(t, files, &Request{Path: []byte("/a.txt"), Head: head, Parsed: parsed})
