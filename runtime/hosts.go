@@ -260,7 +260,7 @@ func (h socketHost) Busy() bool  { return h.l.busy() }
 func (h socketHost) Full() bool  { return h.l.accepting.Full() }
 
 func (h socketHost) Flush() {
-	if h.l.app.Pending() {
+	if h.l.app.Due {
 		h.l.flushBatch()
 	}
 }

@@ -188,7 +188,7 @@ func (l *loop) flushBatch() {
 		}
 		l.app.Run()
 		l.flush()
-		if !l.conns.Resume() && !l.app.Pending() {
+		if !l.conns.Resume() && !l.app.Due {
 			break
 		}
 	}
@@ -312,7 +312,7 @@ func (l *loop) woken() {
 	if l.debug >= 2 {
 		l.tracef("woken by the application")
 	}
-	l.app.Wake()
+	l.app.Due = true
 	l.flushBatch()
 }
 
@@ -335,7 +335,7 @@ func (w *wake) Ready(eventloop.Readiness) {
 			break
 		}
 	}
-	l.app.Wake()
+	l.app.Due = true
 }
 
 // Intact returns an error, of one line, if the server can answer no more requests because of the application: a descriptor

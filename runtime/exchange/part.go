@@ -185,7 +185,7 @@ type Part struct {
 	Body   []byte  // unframed bytes, may be empty
 	File   int     // a descriptor whose bytes follow Body, or -1; Release closes it
 	Offset int64   // first byte of File to send
-	Count  int64   // bytes of File to send
+	Count  int64   // bytes of File to send; 0 if there is none
 	Warm   bool    // File was read lately and is not large: sending it does not wait for a disk
 	Ref    uintptr // the handler's own
 

@@ -84,7 +84,7 @@ func (st *stream) Transmit(x *sites.Exchange, p *exchange.Part) {
 	if p.First {
 		s.text = x.AppendHeadOf(s.text[:0], p, true)
 	}
-	body, count, cut := x.Out.Take(p.Body, sites.FileBytes(p))
+	body, count, cut := x.Out.Take(p.Body, p.Count)
 	if cut {
 		x.Server.Log(logfile.Warning, "a response was longer than its Content-Length and has been cut")
 	}

@@ -220,7 +220,7 @@ func (r *response) Send(p *exchange.Part) {
 	if n := len(p.Body); n > 0 {
 		r.text, r.closed = true, bytes.HasSuffix(p.Body, emptyLine)
 	}
-	if p.File >= 0 && p.Count > 0 {
+	if p.Count > 0 {
 		r.text, r.closed = true, false
 	}
 	switch {

@@ -11,18 +11,12 @@ import (
 // Request is the input of a decision. Its slices have to live as long as the Decision.
 type Request struct {
 	Parsed *http1.Request
-	Head   []byte // spans of Parsed point into it
-	From   Connection
+	Head   []byte         // spans of Parsed point into it
+	Client *exchange.Peer // as far as trusted proxies have named it
 
 	Host  []byte // that the client asked for, where a trusted proxy has said so; nil: that of Parsed
 	Root  string // decoded path below which clients see the server: "" or "/a/b"; a proxy may have taken it off
 	Index string // appended to the path: the index of a folder that has been asked for
-}
-
-// Connection is the connection of a request.
-type Connection interface {
-	// Client returns the client of the request, as far as trusted proxies have named it.
-	Client() *exchange.Peer
 }
 
 // Outcome is the result of a Decision.
@@ -82,7 +76,8 @@ func (t *Table) Decide(d *Decision, r Request) {
 	d.table, d.request, d.Head = t, r, r.Head
 	d.Outcome, d.Status, d.Fields, d.Text, d.Fault, d.Cert = Found, 0, nil, "", "", ""
 	d.Mount, d.Script, d.rounds, d.Rewritten = -1, 0, 0, false
-	ok := d.canonical()
+	d.Path, d.Resolved = r.Parsed.Path.In(d.Head), nil
+	ok := r.Parsed.Plain || d.canonical()
 	if d.Root, d.Hidden = len(r.Root), false; r.Root != "" {
 		d.below(r.Root)
 	}
@@ -139,14 +134,9 @@ func (d *Decision) refuse(status int) bool {
 	return false
 }
 
-// canonical sets Path and Resolved; false: the path has no canonical form, and Path is as received.
+// canonical gives Path, which is as received, its canonical form, and sets Resolved; false: it has none.
 func (d *Decision) canonical() bool {
-	raw := d.request.Parsed.Path.In(d.Head)
-	d.Path, d.Resolved = raw, nil
-	if d.request.Parsed.Plain {
-		return true
-	}
-	resolved, ok := http1.ResolvePath(d.scratch.resolved[:0], raw)
+	resolved, ok := http1.ResolvePath(d.scratch.resolved[:0], d.Path)
 	if !ok {
 		return false
 	}
@@ -181,7 +171,7 @@ func (d *Decision) follow() {
 			own = slash
 		}
 		script, ok := m.fits(own)
-		if !ok || m.Plain && d.request.From.Client().Scheme == "https" {
+		if !ok || m.Plain && d.request.Client.Scheme == "https" {
 			continue
 		}
 		d.Script = d.Root + script

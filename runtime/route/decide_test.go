@@ -9,10 +9,6 @@ import (
 	"fapws/runtime/http1"
 )
 
-type from exchange.Peer
-
-func (f *from) Client() *exchange.Peer { return (*exchange.Peer)(f) }
-
 var limits = http1.Limits{RequestLine: 8 << 10, FieldLine: 8 << 10, Head: 64 << 10, Fields: 100}
 
 // parse makes a request of a head without its last empty line. ok is false if it is none.
@@ -23,7 +19,7 @@ func parse(text string) (r Request, ok bool) {
 	if err != nil {
 		return r, false
 	}
-	return Request{Parsed: parsed, Head: buf[n-parsed.HeadLen : n], From: &from{Addr: "192.0.2.1", ServerName: "192.0.2.2"}}, true
+	return Request{Parsed: parsed, Head: buf[n-parsed.HeadLen : n], Client: &exchange.Peer{Addr: "192.0.2.1", ServerName: "192.0.2.2"}}, true
 }
 
 // guarded is a table with a mount of every kind before one for everything.

@@ -7,11 +7,6 @@ import (
 	"fapws/runtime/http1"
 )
 
-// schemed is a connection whose client has used a scheme.
-type schemed string
-
-func (s schemed) Client() *exchange.Peer { return &exchange.Peer{Scheme: string(s)} }
-
 // TestPlain: a mount for plain HTTP is not for requests over HTTPS, nor for the paths that it excepts.
 func TestPlain(t *testing.T) {
 	table, err := New([]Site{{Mounts: []Mount{{Prefix: "/", Plain: true, Except: []string{"/.well-known/a/"}}, {Prefix: "/"}}}}, false)
@@ -26,13 +21,13 @@ func TestPlain(t *testing.T) {
 		{"", "/.well-known/a/b", 1}, {"", "/.well-known/a/", 1}, {"", "/.well-known/a", 0}, {"", "/.well-known/a/../b", 0}, {"", "//.well-known/a/b", 1},
 	} {
 		head := []byte("GET " + c.path + " HTTP/1.1\r\nHost: a\r\n\r\n")
-		limits := http1.Limits{}.WithDefaults()
+		limits := http1.DefaultLimits
 		var r http1.Request
 		if _, err := r.Parse(head, &limits); err != nil {
 			t.Fatal(err)
 		}
 		var d Decision
-		table.Decide(&d, Request{Parsed: &r, Head: head, From: schemed(c.scheme)})
+		table.Decide(&d, Request{Parsed: &r, Head: head, Client: &exchange.Peer{Scheme: c.scheme}})
 		if d.Mount != c.mount {
 			t.Errorf("%q %s: mount %d, want %d", c.scheme, c.path, d.Mount, c.mount)
 		}

@@ -65,7 +65,7 @@ func (d *Decision) rewrite(m *compiled) bool {
 func (d *Decision) Values() Values {
 	prefix := d.Root + len(d.table.sites[d.Site].mounts[d.Mount].Prefix)
 	return ValuesOf(&exchange.Request{
-		Head: d.Head, Parsed: d.request.Parsed, Path: d.Path, Root: d.Root, Prefix: prefix, Peer: d.request.From.Client(),
+		Head: d.Head, Parsed: d.request.Parsed, Path: d.Path, Root: d.Root, Prefix: prefix, Peer: d.request.Client,
 	})
 }
 

@@ -162,11 +162,11 @@ func (m *compiled) fits(path []byte) (script int, ok bool) {
 // check returns the status that a client is refused with, and the text of a refusal because of its certificate. 0: it may ask, as far
 // as that can be told without its password.
 func (g *Guard) check(d *Decision) (status int, text string) {
-	if len(g.Allow)+len(g.Deny) > 0 && !g.admits(d.request.From.Client().Addr) {
+	if len(g.Allow)+len(g.Deny) > 0 && !g.admits(d.request.Client.Addr) {
 		return 403, ""
 	}
 	if g.Cert.Authorities != "" {
-		if status, text = g.Cert.check(d.request.From.Client()); status != 0 {
+		if status, text = g.Cert.check(d.request.Client); status != 0 {
 			return status, text
 		}
 	}

@@ -98,10 +98,10 @@ func (s *Server) route(x *Exchange) {
 	if q.parsed.Forwarded || s.table.users {
 		s.dropForged(x)
 	}
-	r := route.Request{Parsed: &q.parsed, Head: q.Head, From: x, Index: q.index}
+	r := route.Request{Parsed: &q.parsed, Head: q.Head, Client: x.from, Index: q.index}
 	if p := c.proxy; p != nil {
 		if s.applyForwarded(x); p.trusted {
-			x.from = p.peer
+			x.from, r.Client = p.peer, p.peer
 			q.forwarded = append(q.forwarded[:0], p.peer.Host...)
 			r.Host = q.forwarded
 		}
@@ -125,7 +125,7 @@ func (s *Server) settleRules(x *Exchange) {
 		q.mount = &site.Table[q.Mount]
 		x.rules, x.counts = q.mount.rules, q.mount.counts
 	}
-	if x.rules != nil && x.rules.secure != nil && x.client.Client().Scheme == "https" {
+	if x.rules != nil && x.rules.secure != nil && x.from.Scheme == "https" {
 		x.rules = x.rules.secure
 	}
 	if q.mount != nil && q.mount.Asks {

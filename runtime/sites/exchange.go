@@ -52,7 +52,7 @@ type Exchange struct {
 	Received int64          // bytes of it
 	MaxBody  int64          // how many bytes the body may have; below 0: any number
 	rules    *rules         // of the mount, or of the site; nil: none
-	from     *exchange.Peer // the client, as a trusted proxy has named it; nil: that of its connection
+	from     *exchange.Peer // the client of its connection, or the one that a trusted proxy has named; an open WebSocket does not keep the former
 	peer     *exchange.Peer // the client, if it has logged in or a handler is asked
 	renewal  *exchange.Edit // of the cookie of its session; nil: it stays
 
@@ -128,7 +128,7 @@ func (s *Server) New(client *Conn, c Carrier) *Exchange {
 		t.free = x.Next
 		x.Next = nil
 	}
-	x.client, x.Carrier, x.quiet = client, c, client.subrequest != nil
+	x.client, x.from, x.Carrier, x.quiet = client, client.direct(), c, client.subrequest != nil
 	return x
 }
 
@@ -523,15 +523,6 @@ func (x *Exchange) traced() *http1.TraceID {
 	}
 	x.trace = x.id
 	return x.id
-}
-
-// Client returns what applications are told of the client of x, unless it has logged in. Other requests of its connection may have
-// another one, if a proxy has sent them.
-func (x *Exchange) Client() *exchange.Peer {
-	if x.from != nil {
-		return x.from
-	}
-	return x.client.Client()
 }
 
 // Reply implements exchange.Sink.

@@ -80,30 +80,30 @@ func (c *Conn) keep(data []byte) {
 
 // consume goes through the requests at the front of buf, behind one that has waited, and returns how many
 // bytes it used.
-func (c *Conn) consume(buf []byte) (n int) {
+func (c *Conn) consume(buf []byte) int {
 	s := c.s
+	s.rest = buf
+	goOn := true
 	if c.undecided {
 		c.undecided = false
 		c.Stamp = s.Set.Now
-		s.rest = buf
 		c.last.GoOn()
-		if n = len(buf) - c.leftOver(); c.state != StateReady {
-			return n
-		}
+		goOn = c.state == StateReady
 	}
-	for n < len(buf) {
-		used, again := c.next(buf[n:])
-		n += used
-		if !again {
-			break
-		}
+	for goOn && len(s.rest) > 0 {
+		goOn = c.next(s.rest)
 	}
-	return n
+	used := len(buf)
+	if c.state != StateEnding { // a connection that ends leaves nothing
+		used -= len(s.rest)
+	}
+	s.rest = nil
+	return used
 }
 
-// next takes one request from the front of buf. again is false when there is
+// next takes one request from the front of buf, which is rest. It returns false when there is
 // no use in going on now: c.state says why.
-func (c *Conn) next(buf []byte) (used int, again bool) {
+func (c *Conn) next(buf []byte) bool {
 	s := c.s
 	r := s.Request()
 	req := r.Parsed
@@ -118,10 +118,11 @@ func (c *Conn) next(buf []byte) (used int, again bool) {
 				c.Stamp = s.Set.Now
 				c.setState(StateHead)
 			}
-			return 0, false
+			return false
 		}
+		s.rest = nil
 		c.malformed(buf, err)
-		return len(buf), false
+		return false
 	}
 	c.Stamp = s.Set.Now
 	if c.state != StateReady {
@@ -130,23 +131,11 @@ func (c *Conn) next(buf []byte) (used int, again bool) {
 	}
 	if (c.first != nil || c.Writing()) && !c.canPipeline(req) {
 		c.setState(StateWaiting)
-		return 0, false
+		return false
 	}
-	r.Head = buf[n-req.HeadLen : n]
-	x := c.NewExchange()
-	s.rest = buf[n:]
-	x.Decide()
-	return len(buf) - c.leftOver(), c.state == StateReady
-}
-
-// leftOver returns how many bytes of rest the last exchange of c, which has begun, has left over. A connection that ends leaves none.
-func (c *Conn) leftOver() (n int) {
-	s := c.s
-	if c.state != StateEnding {
-		n = len(s.rest)
-	}
-	s.rest = nil
-	return n
+	r.Head, s.rest = buf[n-req.HeadLen:n], buf[n:]
+	c.NewExchange().Decide()
+	return c.state == StateReady
 }
 
 // canPipeline reports whether a request may be worked on while those before

@@ -1,6 +1,7 @@
 package sites
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"time"
@@ -103,7 +104,7 @@ func (s *Server) note(x *Exchange) {
 		return
 	}
 	q := x.req
-	s.beginEntry(x, x.Client())
+	s.beginEntry(x, x.from)
 	e := x.log
 	switch {
 	case x.peer != nil:
@@ -206,7 +207,7 @@ func (s *Server) logClient(x *Exchange, level logfile.Level, format string, args
 
 // clientText is how the error log calls the client.
 func (x *Exchange) clientText() string {
-	peer := x.Client()
+	peer := cmp.Or(x.from, x.client.direct())
 	switch {
 	case peer.Addr == "":
 		return x.client.String()

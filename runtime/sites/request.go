@@ -14,7 +14,7 @@ import (
 
 // host returns the host and port that the client of x has asked for.
 func (x *Exchange) host() string {
-	p, q := x.Client(), x.req
+	p, q := x.from, x.req
 	switch {
 	case p.Host != "":
 		return p.Host
@@ -147,7 +147,7 @@ func (x *Exchange) ask() *exchange.Request {
 		}
 	}
 	if r.Peer = x.peer; r.Peer == nil {
-		r.Peer = x.Client()
+		r.Peer = x.from
 	}
 	if x.rules != nil {
 		r.ErrorLog = x.rules.number

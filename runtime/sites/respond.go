@@ -60,7 +60,7 @@ func (c *Conn) Transmit(x *Exchange, p *exchange.Part) {
 	if p.First {
 		s.Set.Buf = x.AppendHeadOf(s.Set.Buf, p, x.KeepAlive && !(s.closes && x.Next == nil))
 	}
-	body, count, cut := x.Out.Take(p.Body, FileBytes(p))
+	body, count, cut := x.Out.Take(p.Body, p.Count)
 	if cut {
 		x.Server.Log(logfile.Warning, "truncated a response that exceeds its Content-Length")
 	}

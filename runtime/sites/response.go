@@ -116,7 +116,7 @@ func (x *Exchange) AppendHeadOf(dst []byte, p *exchange.Part, keepAlive bool) []
 	}
 	r.KeepAlive = keepAlive && !h.Close && r.Status >= 200 // no client takes a 1xx for the end of a response
 	if r.Length < 0 && p.Last && !p.Failed {
-		if size := int64(len(p.Body)) + FileBytes(p); size > 0 || !x.IsHead {
+		if size := int64(len(p.Body)) + p.Count; size > 0 || !x.IsHead {
 			r.Length = size
 		}
 	}
@@ -134,12 +134,4 @@ func (x *Exchange) Trailers(p *exchange.Part) []byte {
 		return nil
 	}
 	return *p.Trailers
-}
-
-// FileBytes returns how many bytes of a file p has.
-func FileBytes(p *exchange.Part) int64 {
-	if p.File < 0 {
-		return 0
-	}
-	return p.Count
 }

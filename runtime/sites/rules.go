@@ -309,9 +309,9 @@ func (s *Server) refreshed(x *Exchange, q *request, file credentialFile) {
 // findSession decides by the session of the request: its cookie.
 func (s *Server) findSession(x *Exchange) (exchange.Reply, accessResult) {
 	l, q := x.rules.login, x.req
-	secure := x.Client().Scheme == "https"
+	secure := x.from.Scheme == "https"
 	session := l.Session(q.Head, q.parsed.Fields, secure)
-	if session == nil && x.rules.local && isLoopback(x.Client().Addr) {
+	if session == nil && x.rules.local && isLoopback(x.from.Addr) {
 		return exchange.Reply{}, admitted
 	}
 	if session == nil {
@@ -369,7 +369,7 @@ func (s *Server) checkPassword(x *Exchange) (exchange.Reply, accessResult) {
 	}
 	// While many requests arrive at once, the ends of their connections are not read yet, and would take the places of others.
 	c := x.Conn()
-	q.check = a.Check(auth.Origin{Addr: x.Client().Addr, Conn: x.client, Ends: c != nil && c.Ends()}, credentials, func(user string, v auth.Verdict) {
+	q.check = a.Check(auth.Origin{Addr: x.from.Addr, Conn: x.client, Ends: c != nil && c.Ends()}, credentials, func(user string, v auth.Verdict) {
 		s.Set.Events.Post(func() { s.checked(x, q, checkedLogin{a, user, v}) })
 	})
 	return exchange.Reply{}, unknown
@@ -386,7 +386,7 @@ func (s *Server) checked(x *Exchange, q *request, found checkedLogin) {
 
 // logIn notes the user of x.
 func (x *Exchange) logIn(user string, by exchange.Login) {
-	peer := *x.Client()
+	peer := *x.from
 	peer.User, peer.Login = user, by
 	x.peer = &peer
 }

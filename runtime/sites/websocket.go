@@ -67,8 +67,8 @@ func (x *Exchange) acceptSocket(p *exchange.Part) bool {
 	heads := &sites.Heads
 	heads.Fields = append(s.AppendFields(heads.Fields[:0], p.Head.Subprotocol), p.Head.Fields...)
 	on, head := x.Carrier.SwitchProtocols(x, &http1.Response{Status: 101, Version: http1.HTTP11, KeepAlive: true, Length: -1, Fields: heads.Fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer})
-	if x.peer == c.peer { // an idle WebSocket does not keep it: Client makes it again for Account
-		x.peer, c.peer = nil, nil
+	if x.peer == c.peer { // an idle WebSocket does not keep it: direct makes it again
+		x.peer, x.from, c.peer = nil, nil, nil
 	}
 	s.Open(on, head)
 	s.Send(p)

@@ -96,7 +96,7 @@ func newRig(t *testing.T, o Options, c Config) *rig {
 		r.server.logged = append(r.server.logged, fmt.Sprintf(format, args...))
 	}
 	r.server.after(10 * second)
-	limits := http1.Limits{}.WithDefaults()
+	limits := http1.DefaultLimits
 	c.Limits, c.Files = &limits, r.server
 	r.Dispatcher = New(r.server, &r.server.set)
 	r.Configure(c)
@@ -282,7 +282,7 @@ func TestStalled(t *testing.T) {
 	r.state.Lock()
 	r.want("sent", r.got(), "Gateway Timeout")
 	r.want("told", r.told(), "cancel overdue")
-	r.Wake()
+	r.Due = true
 	r.Run()
 	if r.server.heldUp != 1 || r.server.flushed != 1 {
 		t.Errorf("held up %d times, flushed %d", r.server.heldUp, r.server.flushed)

@@ -161,7 +161,7 @@ func (c *call) cancel() {
 		c.d.cfg.Trace("exchange %d is cancelled", c.ticket)
 	}
 	c.handler.Cancel(c.ticket)
-	c.d.flushes = true // an inline handler closes its iterators in Flush
+	c.d.Due = true // an inline handler closes its iterators in Flush
 }
 
 // end makes the call end with p, although the exchange goes on without it.
@@ -182,7 +182,7 @@ func (c *call) Input(x *exchange.Exchange, in exchange.Input) {
 	in.Ticket = c.ticket
 	h.Deliver(in)
 	d := c.d
-	d.flushes = true
+	d.Due = true
 	switch in.Op {
 	case exchange.OpBody:
 		c.restart()
@@ -215,7 +215,7 @@ func (c *call) resume() {
 	c.deferred = false
 	c.owes()
 	c.pacer.Resume(c.ticket)
-	c.d.flushes = true
+	c.d.Due = true
 }
 
 const (

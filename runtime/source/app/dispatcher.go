@@ -165,8 +165,10 @@ type Dispatcher struct {
 	free  *call
 	part  exchange.Part // the one that is being delivered
 
+	// Due says that Handler.Flush is to be called, by the next Run: handlers have something to do.
+	Due bool
+
 	limited bool // some Source has a timeout
-	flushes bool // Handler.Flush is due
 	taken   int  // requests submitted since the last Flush
 
 	// state is held by the event loop except during Handler.Flush, when a handler may run there and not return. Its holder may
@@ -238,19 +240,13 @@ func (d *Dispatcher) add(h Handler) {
 	d.attach(h)
 }
 
-// Wake makes the next Run call Handler.Flush: handlers have something to do.
-func (d *Dispatcher) Wake() { d.flushes = true }
-
-// Pending reports whether Run has something to start.
-func (d *Dispatcher) Pending() bool { return d.flushes }
-
 // takenMost is how many requests and messages are worth taking before they are passed on: more
 // of them push each other out of the processor's cache, and out of the queue.
 const takenMost = 256
 
 // took counts a request or message that was submitted. When they are many, the event loop passes them on soon, as for a thread that calls.
 func (d *Dispatcher) took() {
-	d.flushes = true
+	d.Due = true
 	if d.taken++; d.taken == takenMost {
 		d.cfg.Waker.Wake()
 	}
@@ -261,13 +257,13 @@ func (d *Dispatcher) Signalled() {
 	if d.main != nil {
 		d.main.Signalled()
 	}
-	d.flushes = true
+	d.Due = true
 }
 
 // Run starts submitted requests, and delivers finished parts.
 func (d *Dispatcher) Run() {
-	if d.flushes {
-		d.flushes, d.taken = false, 0
+	if d.Due {
+		d.Due, d.taken = false, 0
 		d.flush()
 	}
 	d.deliverAll()

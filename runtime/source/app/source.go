@@ -286,7 +286,7 @@ func (c *call) handToProgram(p *exchange.Part, parsed *http1.Request) {
 	c.pacer, _ = c.handler.(Pacer)
 	c.ended = false
 	c.owes()
-	d.flushes = true
+	d.Due = true
 }
 
 // inquiry is an exchange that a handler has with the one behind it (Receiving) before that answers the client: a piece of an
@@ -321,7 +321,7 @@ func (c *call) ask(p *exchange.Part) {
 func (i *inquiry) answer() {
 	c := i.c
 	c.handler.(Receiver).Deliver(exchange.Input{Ticket: c.ticket, Op: exchange.OpAsk, Data: i.body, Code: uint16(i.status)})
-	c.d.flushes = true
+	c.d.Due = true
 }
 
 // Send implements exchange.Sink.

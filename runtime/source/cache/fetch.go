@@ -151,7 +151,7 @@ func (f *fetch) record(p *exchange.Part) (done bool) {
 		case f.instead(h.Status, false):
 			f.sendInstead(p)
 			return true
-		case p.Failed || len(h.Channel) > 0 || p.File >= 0 && p.Count > 0 || f.handedOver():
+		case p.Failed || len(h.Channel) > 0 || p.Count > 0 || f.handedOver():
 			f.fill.Refuse(h.Status, f.Wall())
 			f.pass(p.Last)
 			return false
@@ -160,7 +160,7 @@ func (f *fetch) record(p *exchange.Part) (done bool) {
 			return false
 		}
 	}
-	if p.Failed || p.File >= 0 && p.Count > 0 {
+	if p.Failed || p.Count > 0 {
 		f.fill.Refuse(500, f.Wall())
 		f.pass(p.Last)
 		return false

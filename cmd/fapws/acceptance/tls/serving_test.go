@@ -191,10 +191,12 @@ func TestWrongPort(t *testing.T) {
 	s, _ := secured(t, fapwstest.Threads)
 	s.Ask("GET /a?b HTTP/1.1\r\nHost: example.org:8443\r\n\r\n").Want(t, 400, "This is an HTTPS port. Use https://example.org:8443/a?b")
 	s.Says("info .*plain HTTP on an HTTPS port: answered 400")
-	plain := fapwstest.Serve(t, fapwstest.Threads, "environ.py")
-	if _, err := tryDial(t, plain, &tls.Config{}); err == nil {
-		t.Error("a handshake on a port without TLS")
+	for _, flags := range [][]string{nil, {"--trusted-proxy", "127.0.0.1"}} { // who the client is, no proxy has said
+		plain := fapwstest.Serve(t, fapwstest.Threads, "environ.py", flags...)
+		if _, err := tryDial(t, plain, &tls.Config{}); err == nil {
+			t.Error("a handshake on a port without TLS")
+		}
+		plain.Says("info .*a TLS handshake on a port without TLS")
+		plain.Get("/show/x", 200)
 	}
-	plain.Says("info .*a TLS handshake on a port without TLS")
-	plain.Get("/show/x", 200)
 }
