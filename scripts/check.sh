@@ -53,6 +53,9 @@ readonly race_options="halt_on_error=1 atexit_sleep_ms=50"
 # What `test` leaves to the word race: tests that measure or move a lot. They take most of the time.
 readonly race_skipped="Leak|LeavesNothing|SharedObjects|DoNotAllocate|AreSmall|SlowClientsOf|AheadIsBounded|HTTP2Bodies|LargeUpload|LoginFlood|ManyConnectionsReadyAtOnce"
 
+# What `test` leaves out also are packages that work on one goroutine, or that start programs and wait for them.
+readonly race_packages=(./pybridge ./runtime ./runtime/{backend,conn,eventloop,http2,live,logfile,source/app})
+
 # What `test` tries of the whole server: HTTP/1, HTTP/2, channels, WebSockets and reloads.
 readonly race_chosen="^(TestPipelining|TestExpectContinue|TestLargeAnswers|TestBodies|TestStreaming|TestChannelCrowd|TestGroups|TestWebSocketsComeAndGo|TestReload)$"
 
@@ -172,7 +175,7 @@ word_test() {
     stage "Go tests" test_go ./...
     stage "Python tests" test_python
     stage "short fuzz" test_fuzz 1000x
-    stage race test_race -skip "$race_skipped" ./pybridge ./runtime/...
+    stage race test_race -skip "$race_skipped" "${race_packages[@]}"
     stage "race, the whole server" test_race_whole -run "$race_chosen" ./cmd/fapws/acceptance/{http,http2,live,process}
     stage wheel test_wheel_short
     stage "address sanitizer" test_sanitizer
