@@ -214,7 +214,6 @@ func (d *driver) drain() {
 		}
 		if p.First {
 			r.head, r.fields, r.reason = p.Head, string(p.Head.Fields), string(p.Head.Reason)
-			r.head.Name = bytes.Clone(p.Head.Name)
 		}
 		r.body.Write(p.Body)
 		if p.File >= 0 {

@@ -217,6 +217,15 @@ func (h *Handler) collect() bool {
 	return h.ready != nil
 }
 
+// mediaTypes are those of responses whose handler has set none, by core_type.
+var mediaTypes = [...]string{
+	C.CORE_TYPE_SET:     "", // it has, or the response must not have one
+	C.CORE_TYPE_HTML:    "text/html; charset=utf-8",
+	C.CORE_TYPE_BINARY:  "application/octet-stream",
+	C.CORE_TYPE_JSON:    "application/json",
+	C.CORE_TYPE_BY_NAME: "",
+}
+
 func fill(out *exchange.Part, p *C.core_part) {
 	out.Ticket = exchange.Ticket(p.ticket)
 	out.First, out.Last, out.Failed = p.first != 0, p.last != 0, p.failed != 0
@@ -242,10 +251,12 @@ func fill(out *exchange.Part, p *C.core_part) {
 	// A literal would be made elsewhere and copied.
 	head := &out.Head
 	*head = exchange.Head{}
-	head.Status, head.Length, head.Type = int(p.status), int64(p.length), exchange.TypeHint(p._type)
+	head.Status, head.Length, head.Type = int(p.status), int64(p.length), mediaTypes[p._type]
+	if p._type == C.CORE_TYPE_BY_NAME {
+		head.Type = http1.MediaTypeByName(within(p, p.name_off, p.name_len))
+	}
 	head.Reason = within(p, p.reason_off, p.reason_len)
 	head.Fields = within(p, p.fields_off, p.fields_len)
-	head.Name = within(p, p.name_off, p.name_len)
 	head.HasDate, head.HasServer, head.Close = p.has_date != 0, p.has_server != 0, p.close_conn != 0
 	if p.channel_len > 0 {
 		out.Head.Channel, out.Head.Length = within(p, p.channel_off, p.channel_len), -1

@@ -268,7 +268,7 @@ func (c *call) part(p exchange.Part) chan struct{} {
 // reply answers at once.
 func (c *call) reply(status int, body string) {
 	c.part(exchange.Part{Last: true, File: -1, Body: []byte(body),
-		Head: exchange.Head{Status: status, Length: int64(len(body)), Type: exchange.TypeHTML}})
+		Head: exchange.Head{Status: status, Length: int64(len(body)), Type: "text/html; charset=utf-8"}})
 }
 
 // stream answers with pieces of unknown total length, each when the one before
@@ -295,7 +295,7 @@ func (c *call) file(path string, offset, count int64) {
 		panic(err)
 	}
 	c.part(exchange.Part{Last: true, File: fd, Offset: offset, Count: count,
-		Head: exchange.Head{Status: 200, Length: count, Type: exchange.TypeByName, Name: []byte(path)}})
+		Head: exchange.Head{Status: 200, Length: count, Type: http1.MediaTypeByName(path)}})
 }
 
 // demo is an application that most tests share.

@@ -66,7 +66,7 @@ func ask(t testing.TB, c io.ReadWriter, method, target string, fields ...string)
 // say answers with fields.
 func (c *call) say(status int, body string, fields ...string) {
 	c.part(exchange.Part{Last: true, File: -1, Body: []byte(body), Head: exchange.Head{
-		Status: status, Length: int64(len(body)), Type: exchange.TypeHTML, Fields: []byte(strings.Join(append(fields, ""), "\r\n"))}})
+		Status: status, Length: int64(len(body)), Type: "text/html; charset=utf-8", Fields: []byte(strings.Join(append(fields, ""), "\r\n"))}})
 }
 
 // TestPipelinedHits: pages among other answers keep their order, and one request
@@ -348,7 +348,7 @@ func TestPagesThatNeedEachOther(t *testing.T) {
 			if a, err := r.Sub(r.Context, needs); err == nil {
 				text = string(a.Body)
 			}
-			w.Start(exchange.Head{Status: 200, Length: -1, Type: exchange.TypeHTML})
+			w.Start(exchange.Head{Status: 200, Length: -1, Type: "text/html; charset=utf-8"})
 			w.Write([]byte("(" + text + ")"))
 		})
 		return sites.Mount{Prefix: path, Handler: pool, Index: pool.Add(f), Cache: rule}

@@ -46,7 +46,7 @@ func (h *instant) Next(p *exchange.Part) bool {
 		Last:   true,
 		File:   -1,
 		Body:   h.body,
-		Head:   exchange.Head{Status: 200, Length: int64(len(h.body)), Type: exchange.TypeHTML},
+		Head:   exchange.Head{Status: 200, Length: int64(len(h.body)), Type: "text/html; charset=utf-8"},
 	}
 	h.next++
 	return true

@@ -65,7 +65,7 @@ func TestFraming(t *testing.T) {
 		{"204", send(last(head(exchange.Head{Status: 204}, body("0123456789")))), get11, "204 No Content||", false},
 		{"no final status", send(last(head(exchange.Head{Status: 101}, body("")))), get11, "101 Switching Protocols|Connection: close|", true},
 		{"impossible status", send(last(head(exchange.Head{Status: 7}, body("x")))), get11, "500 Internal Server Error|Content-Length: 0|", false},
-		{"reason and fields", send(last(head(exchange.Head{Status: 299, Reason: []byte("Fine"), Fields: []byte("A: b\r\n"), Type: exchange.TypeJSON, Length: 2}, body("{}")))), get11,
+		{"reason and fields", send(last(head(exchange.Head{Status: 299, Reason: []byte("Fine"), Fields: []byte("A: b\r\n"), Type: "application/json", Length: 2}, body("{}")))), get11,
 			"299 Fine|A: b|Content-Type: application/json|Content-Length: 2|{}", false},
 		{"asked to close", send(last(head(exchange.Head{Status: 200, Close: true}, body("")))), get11, "200 OK|Content-Length: 0|Connection: close|", true},
 		{"too short", send(last(head(ten, body("01234")))), get11, "200 OK|Content-Length: 10|01234", true},

@@ -50,7 +50,7 @@ func serveBackend(t testing.TB, cfg Config, a *testApp, f backend.Func, mounts .
 
 // include answers with what the targets in the query give, each in brackets.
 func include(w *backend.Response, r *backend.Request) {
-	w.Start(exchange.Head{Status: 200, Length: -1, Type: exchange.TypeHTML})
+	w.Start(exchange.Head{Status: 200, Length: -1, Type: "text/html; charset=utf-8"})
 	for _, target := range strings.Split(r.Query(), ",") {
 		a, err := r.Sub(r.Context, target)
 		if err != nil {

@@ -231,7 +231,7 @@ func (t *talk) accept(subprotocol string) {
 }
 
 func (t *talk) reply(status int, body string) {
-	t.part(exchange.Part{Last: true, Body: []byte(body), Head: exchange.Head{Status: status, Length: int64(len(body)), Type: exchange.TypeHTML}})
+	t.part(exchange.Part{Last: true, Body: []byte(body), Head: exchange.Head{Status: status, Length: int64(len(body)), Type: "text/html; charset=utf-8"}})
 }
 
 func (t *talk) send(op exchange.Op, data []byte) {

@@ -137,7 +137,7 @@ func TestResponse(t *testing.T) {
 	}
 	large := strings.Repeat("0123456789abcdef", 1<<17) // 2 MiB
 	head := func(length int64) exchange.Head {
-		return exchange.Head{Status: 200, Length: length, Type: exchange.TypeHTML, Fields: []byte("X-A: b\r\n")}
+		return exchange.Head{Status: 200, Length: length, Type: "text/html; charset=utf-8", Fields: []byte("X-A: b\r\n")}
 	}
 	s := serve(t, 8, func(w *backend.Response, r *backend.Request) {
 		switch r.Path {

@@ -10,18 +10,6 @@ import (
 	"fapws/runtime/http1"
 )
 
-// TypeHint says which Content-Type the loop adds when the handler set none.
-type TypeHint uint8
-
-// The hints; TypeSet means: the handler has set one, or the response must not have one.
-const (
-	TypeSet    TypeHint = iota
-	TypeHTML            // text/html; charset=utf-8
-	TypeBinary          // application/octet-stream
-	TypeJSON            // application/json
-	TypeByName          // by the extension of Head.Name
-)
-
 // Head is the head of a response as the handler made it. The loop frames it:
 // it adds the status line's version, Date, Server, Content-Length or
 // Transfer-Encoding, Connection.
@@ -30,8 +18,7 @@ type Head struct {
 	Reason []byte // may be empty
 	Fields []byte // "Name: value\r\n" ..., free of CR, LF and NUL inside, without Content-Length, Transfer-Encoding, Connection and Keep-Alive
 	Length int64  // bytes the body will have, -1 if not known
-	Type   TypeHint
-	Name   []byte // file name for TypeByName
+	Type   string // of the field Content-Type that the loop adds; "": Fields has one, or the response must not have one
 	// Static, when not empty, says that files answer instead: the options of a
 	// Staticfile (JSON). StaticPath is the percent-decoded path below its root,
 	// Request the head of the request as it was submitted. Fields are added to
@@ -86,9 +73,6 @@ type Head struct {
 	// set as with Static. With another Status than 200, as of an error page, Channel does
 	// not count.
 	Channel []byte
-
-	// ContentType, if not empty, is added as that field. Type does not count then.
-	ContentType string
 
 	HasDate   bool // Fields has Date
 	HasServer bool // Fields has Server

@@ -1,4 +1,4 @@
-package exchange
+package http1
 
 // defaultType is the type of what is not known (RFC 9110 §8.3: a recipient is
 // not to guess, and with nosniff does not).
@@ -43,24 +43,6 @@ func typeByExtension(extension []byte) string {
 		}
 	}
 	return defaultType
-}
-
-// MediaTypeOf returns the Content-Type of a response whose handler has set none, "" if it must not have one.
-func MediaTypeOf(h *Head) string {
-	if h.ContentType != "" {
-		return h.ContentType
-	}
-	switch h.Type {
-	case TypeHTML:
-		return "text/html; charset=utf-8"
-	case TypeBinary:
-		return "application/octet-stream"
-	case TypeJSON:
-		return "application/json"
-	case TypeByName:
-		return MediaTypeByName(string(h.Name))
-	}
-	return ""
 }
 
 // maxExtension is the length of the longest extension in the table.

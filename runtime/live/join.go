@@ -295,7 +295,7 @@ func streamHead(h *exchange.Head) exchange.Head {
 		fields = append(fields, notBuffered...)
 	}
 	return exchange.Head{
-		Status: 200, Fields: fields, Length: -1, Type: exchange.TypeSet, Close: true,
+		Status: 200, Fields: fields, Length: -1, Close: true,
 		Channel: bytes.Clone(h.Channel), HasDate: h.HasDate, HasServer: h.HasServer,
 	}
 }

@@ -107,7 +107,7 @@ var upgradeFields = []byte("Upgrade: websocket\r\nConnection: Upgrade\r\n")
 func (x *Exchange) AppendHeadOf(dst []byte, p *exchange.Part, keepAlive bool) []byte {
 	s, h := x.s, &p.Head
 	r := http1.Response{Version: x.Version, Head: x.IsHead, Status: h.Status, Reason: h.Reason, Fields: h.Fields, Length: h.Length,
-		Type: exchange.MediaTypeOf(h), HasDate: h.HasDate, HasServer: h.HasServer}
+		Type: h.Type, HasDate: h.HasDate, HasServer: h.HasServer}
 	if r.Status < 100 || r.Status > 999 {
 		r.Status, r.Reason = 500, nil
 	}

@@ -202,7 +202,7 @@ func (p *Page) metrics(ctx context.Context, w *backend.Response, r *backend.Requ
 }
 
 func send(w *backend.Response, kind, text string) {
-	w.Start(exchange.Head{Status: 200, Length: int64(len(text)), ContentType: kind, Fields: []byte(fmt.Sprintf(fields, scriptHash))})
+	w.Start(exchange.Head{Status: 200, Length: int64(len(text)), Type: kind, Fields: []byte(fmt.Sprintf(fields, scriptHash))})
 	_, _ = w.Write([]byte(text)) // the error says that the client has left
 }
 

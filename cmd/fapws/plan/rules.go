@@ -16,6 +16,7 @@ import (
 	"fapws/runtime/auth"
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 	"fapws/runtime/route"
 	"fapws/runtime/sites"
@@ -431,7 +432,7 @@ func logo(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	kind := exchange.MediaTypeByName(filepath.Base(path))
+	kind := http1.MediaTypeByName(filepath.Base(path))
 	if !strings.HasPrefix(kind, "image/") || len(image) > maxLogo {
 		return "", fmt.Errorf("logo: %s is not an image of up to %d KiB", path, maxLogo>>10)
 	}

@@ -173,7 +173,7 @@ func (f *fetch) record(p *exchange.Part) (done bool) {
 	kept := *p
 	kept.Owner, kept.Body, kept.Trailers = nil, body, nil // a page has no trailers
 	if p.First {
-		kept.Head.Fields, kept.Head.Reason, kept.Head.Name = f.fill.Fields(), bytes.Clone(h.Reason), bytes.Clone(h.Name)
+		kept.Head.Fields, kept.Head.Reason = f.fill.Fields(), bytes.Clone(h.Reason)
 		kept.Head.Request, kept.Head.Parsed = nil, nil
 	}
 	release(p)

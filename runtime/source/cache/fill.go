@@ -48,7 +48,7 @@ func (f *Fill) Begin(h *exchange.Head, now int64) bool {
 		return false
 	}
 	p := newPage(h.Status, &read, &t, now)
-	p.Reason, p.Type, p.HasDate, p.HasServer = bytes.Clone(h.Reason), exchange.MediaTypeOf(h), h.HasDate, h.HasServer
+	p.Reason, p.Type, p.HasDate, p.HasServer = bytes.Clone(h.Reason), h.Type, h.HasDate, h.HasServer
 	if codable(cmp.Or(p.Type, read.kind), &t, h, f.rule.rule.Compress) {
 		p.coded = &coded{can: static.Made}
 		f.vary(p, &t)

@@ -198,7 +198,7 @@ func (p *Pages) send(x *exchange.Exchange, page *Page, v Verdict, e excerpt) {
 	part := &p.part
 	*part = exchange.Part{First: true, Last: true, File: -1, Body: page.Body}
 	h := &part.Head
-	h.Status, h.Reason, h.ContentType, h.Length = page.Status, page.Reason, page.Type, int64(len(page.Body))
+	h.Status, h.Reason, h.Type, h.Length = page.Status, page.Reason, page.Type, int64(len(page.Body))
 	h.HasDate, h.HasServer = page.HasDate, page.HasServer
 	fields := page.Fields
 	switch {
@@ -206,7 +206,7 @@ func (p *Pages) send(x *exchange.Exchange, page *Page, v Verdict, e excerpt) {
 		part.Body = page.Body[e.from : e.from+e.count]
 		h.Status, h.Reason, h.Length = 206, nil, e.count
 	case e.unchanged:
-		h.Status, h.Reason, h.ContentType, h.Length, part.Body = 304, nil, "", 0, nil
+		h.Status, h.Reason, h.Type, h.Length, part.Body = 304, nil, "", 0, nil
 		fields = page.slim
 	}
 	inTurn := x.Server.InTurn()

@@ -223,7 +223,7 @@ func (l *Loader) refuseEarly(w *backend.Response, r *backend.Request) {
 		return
 	}
 	page := refusal.Starting(time.Since(l.loadingSince()))
-	w.Start(exchange.Head{Status: page.Status, Length: int64(len(page.Body)), ContentType: page.Type, Fields: page.Fields})
+	w.Start(exchange.Head{Status: page.Status, Length: int64(len(page.Body)), Type: page.Type, Fields: page.Fields})
 	w.Write(page.Body)
 }
 

@@ -50,15 +50,15 @@ func fill(h *exchange.Head, r *exchange.Reply) (body []byte) {
 	h.Close = r.Close
 	switch {
 	case r.Body != nil || r.Whole:
-		body, h.ContentType = r.Body, r.Type
+		body, h.Type = r.Body, r.Type
 	case r.HTML:
-		body, h.ContentType = appendPage(nil, r.Status, r.Text), htmlType
+		body, h.Type = appendPage(nil, r.Status, r.Text), htmlType
 	default:
 		text := r.Text
 		if text == "" {
 			text = http1.StatusText(r.Status)
 		}
-		body, h.ContentType = append([]byte(text), '\n'), textType
+		body, h.Type = append([]byte(text), '\n'), textType
 	}
 	h.Length = int64(len(body))
 	return body

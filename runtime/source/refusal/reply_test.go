@@ -30,7 +30,7 @@ func TestFill(t *testing.T) {
 		if body != test.body && (test.kind != htmlType || !strings.Contains(body, test.body)) {
 			t.Errorf("%s: %q, want %q", test.name, body, test.body)
 		}
-		if head.Status != test.r.Status || head.ContentType != test.kind || head.Length != int64(len(body)) {
+		if head.Status != test.r.Status || head.Type != test.kind || head.Length != int64(len(body)) {
 			t.Errorf("%s: %+v", test.name, head)
 		}
 	}

@@ -331,7 +331,7 @@ func (t *typeTable) of(name string) string {
 	if own, ok := t.own[strings.ToLower(key)]; ok {
 		return t.withCharset(own)
 	}
-	return t.withCharset(exchange.MediaTypeByName(name))
+	return t.withCharset(http1.MediaTypeByName(name))
 }
 
 // withCharset adds the charset to a textual type, or takes the built-in one away.

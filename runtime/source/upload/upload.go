@@ -114,7 +114,7 @@ func (u *Upload) show(w *backend.Response) {
 }
 
 func respondJSON(w *backend.Response, status int, fields string, data []byte) {
-	w.Start(exchange.Head{Status: status, Fields: []byte(fields), Length: int64(len(data)), ContentType: "application/json"})
+	w.Start(exchange.Head{Status: status, Fields: []byte(fields), Length: int64(len(data)), Type: "application/json"})
 	_, _ = w.Write(data) // a client that has left needs nothing
 }
 
