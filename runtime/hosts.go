@@ -12,7 +12,6 @@ import (
 	"fapws/runtime/sites"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
-	"fapws/runtime/system"
 )
 
 // Accept starts to accept connections on ln, unless it does so already. The server owns ln from now on. Call it after Serve;
@@ -61,7 +60,7 @@ func (l *loop) reject(c *sites.Conn, last []byte) {
 	c.Refuse()
 	l.open(c)
 	if c.State() != sites.StateClosed {
-		_, _ = system.Send(c.Fd(), last, 0) // an empty socket takes it
+		_, _ = conn.Send(c.Fd(), last, 0) // an empty socket takes it
 		c.Dismiss()
 	}
 }

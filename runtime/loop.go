@@ -320,7 +320,7 @@ func (l *loop) woken() {
 func (w *wake) Ready(eventloop.Readiness) {
 	l := w.l
 	var b [64]byte
-	n, err := system.Receive(w.signals, b[:])
+	n, err := conn.Receive(w.signals, b[:])
 	if n == 0 || err != nil && err != unix.EAGAIN { // the script has closed a descriptor of the server
 		w.watch.Remove()
 		l.s.logf(logfile.Error, "signal handlers of the application will not run: their socket was closed")

@@ -9,15 +9,15 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/sites"
-	"fapws/runtime/system"
 )
 
 const wsUpgrade = "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 
 // upstream returns the two ends of a connection: one for a tunnel, and one that behaves like an upstream.
-func upstream() (system.Plain, *os.File) {
+func upstream() (conn.Plain, *os.File) {
 	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	if err != nil {
 		panic(err)
@@ -25,7 +25,7 @@ func upstream() (system.Plain, *os.File) {
 	for _, fd := range ends {
 		unix.SetNonblock(fd, true)
 	}
-	return system.Plain{Descriptor: ends[0]}, os.NewFile(uintptr(ends[1]), "upstream")
+	return conn.Plain{Descriptor: ends[0]}, os.NewFile(uintptr(ends[1]), "upstream")
 }
 
 // closeWrite makes the other end of f read the end of the stream.

@@ -15,7 +15,6 @@ import (
 
 	"fapws/runtime/eventloop"
 	"fapws/runtime/logfile"
-	"fapws/runtime/system"
 )
 
 const (
@@ -207,7 +206,7 @@ func (s *socket) accept() {
 		if v == Wait {
 			return
 		}
-		fd, remote, err := system.Accept(s.fd)
+		fd, remote, err := acceptNonblock(s.fd)
 		switch err {
 		case nil:
 			a.starved = time.Time{}

@@ -9,7 +9,6 @@ import (
 
 	"fapws/runtime/eventloop"
 	"fapws/runtime/logfile"
-	"fapws/runtime/system"
 )
 
 // Protocol is the protocol of a connection. Its methods are called on the loop.
@@ -280,7 +279,7 @@ func (c *Conn) end() {
 func (c *Conn) closeSocket() {
 	fd := c.Fd()
 	if c.Reset && !c.virtual() {
-		system.ResetOnClose(fd)
+		ResetOnClose(fd)
 	} else if c.transport != nil && !c.Reset {
 		_ = c.transport.CloseWrite() // unless it was said
 		_ = c.transport.Flush()
@@ -329,12 +328,12 @@ type Set struct {
 
 	below    gathered // output that waits while Buf is that of a virtual connection
 	spareBuf []byte   // memory of Buf, for a virtual connection
-	iov      system.Vector
+	iov      vector
 }
 
 // Init makes s ready.
 func (s *Set) Init() {
-	s.Cached = system.Cached
+	s.Cached = cached
 	s.Unsent.Exceeded = func() {}
 	s.spare = make([][]byte, 0, spareBuffers)
 	s.start = time.Now()

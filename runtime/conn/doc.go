@@ -14,6 +14,10 @@
 //   - A transfer is written by the loop when the socket has room, up to 1 MiB in a turn: bytes with send, files with
 //     sendfile. So a slow client needs neither another descriptor nor a goroutine.
 //
+// The system calls of sockets (socket.go) are raw ones with MSG_DONTWAIT, because they do not wait: Go's scheduler need not
+// know about them, which saves a twentieth of their cost. For files it matters more: with ordinary calls each piece woke
+// the thread that watches over system calls.
+//
 // # Virtual connections
 //
 // A stream of HTTP/2 may become a connection of another protocol (RFC 8441). For that protocol it is a Conn like others, with a transport

@@ -16,7 +16,6 @@ import (
 	"fapws/runtime/eventloop"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
-	"fapws/runtime/system"
 )
 
 // Handshake is the protocol of a connection until TLS has begun, or has failed.
@@ -343,7 +342,7 @@ func (h *Handshake) write(b []byte) (n int, err error) {
 		return 0, net.ErrClosed
 	}
 	if !h.sending {
-		if n, err = system.Send(h.c.Fd(), b, 0); err != nil && err != unix.EAGAIN {
+		if n, err = Send(h.c.Fd(), b, 0); err != nil && err != unix.EAGAIN {
 			return n, err
 		}
 	}
@@ -407,7 +406,7 @@ func (h *Handshake) conclude() {
 		// The client has spoken last, in TLS 1.3, and may wait for the acknowledgment before it sends its request. Servers that send session tickets
 		// behind its last message acknowledge it with those; crypto/tls sends them before.
 		if c.TCP() {
-			system.Acknowledge(c.Fd())
+			acknowledge(c.Fd())
 		}
 	}
 	if c.Paused() {

@@ -151,14 +151,14 @@ func (a *Acceptor) refuseQueued(listener int) {
 	a.CloseReserve()
 	var request [4 << 10]byte
 	for range refusedInARow {
-		fd, _, err := system.Accept(listener)
+		fd, _, err := acceptNonblock(listener)
 		if err != nil {
 			break
 		}
 		// Closing a socket with unread input would reset the connection, and with it the answer (RFC 9112 §9.6).
-		for n := 1; n > 0; n, _ = system.Receive(fd, request[:]) {
+		for n := 1; n > 0; n, _ = Receive(fd, request[:]) {
 		}
-		_, _ = system.Send(fd, ServiceUnavailable, 0)
+		_, _ = Send(fd, ServiceUnavailable, 0)
 		unix.Close(fd)
 	}
 	a.KeepReserve(a.reserveOf)

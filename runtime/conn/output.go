@@ -8,8 +8,6 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"fapws/runtime/system"
 )
 
 // Output waits to be written: bytes that a socket did not take at once, and ranges of files.
@@ -127,7 +125,7 @@ func (c *Conn) Write(first, body, tail []byte) (rest []Item, err error) {
 	case c.transport != nil:
 		n, err = c.encode(first, body, tail)
 	case len(body) == 0 && len(tail) == 0:
-		n, err = system.Send(int(c.fd), first, 0)
+		n, err = Send(int(c.fd), first, 0)
 	default:
 		n, err = c.set.iov.Send(c.Fd(), first, body, tail)
 	}

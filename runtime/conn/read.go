@@ -14,7 +14,6 @@ import (
 	"fapws/runtime/eventloop"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
-	"fapws/runtime/system"
 )
 
 // Heed says what counts of a client that is not read from.
@@ -104,7 +103,7 @@ func (c *Conn) ReadAgain() {
 func (c *Conn) hungUp() bool {
 	state := [1]unix.PollFd{{Fd: c.fd}}
 	if c.paused && c.heed == HeedEnd {
-		state[0].Events = system.PollEnd
+		state[0].Events = pollEnd
 	}
 	n, err := unix.Poll(state[:], 0)
 	return n > 0 && err == nil && (!c.Half || state[0].Revents&unix.POLLERR != 0)
@@ -130,7 +129,7 @@ func (c *Conn) Unpause() {
 func (c *Conn) Paused() bool { return c.paused }
 
 // Ends is Half, also if the end has not been read yet. It makes a system call.
-func (c *Conn) Ends() bool { return c.Half || system.Ended(c.Fd()) }
+func (c *Conn) Ends() bool { return c.Half || ended(c.Fd()) }
 
 // Unread reports whether something has arrived that the loop has not come to, because a handler that runs on it has kept it:
 // then it is not the client that is late.

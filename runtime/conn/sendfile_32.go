@@ -1,6 +1,6 @@
 //go:build linux && (386 || arm || mips || mipsle)
 
-package system
+package conn
 
 import "golang.org/x/sys/unix"
 

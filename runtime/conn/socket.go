@@ -1,4 +1,4 @@
-package system
+package conn
 
 import (
 	"io"
@@ -36,20 +36,20 @@ func Send(fd int, b []byte, flags uintptr) (int, error) {
 	}
 }
 
-// Broken reports whether the kernel knows that a connection is broken, not only shut down. A later system call still
+// broken reports whether the kernel knows that a connection is broken, not only shut down. A later system call still
 // returns the error.
-func Broken(fd int) bool {
+func broken(fd int) bool {
 	state := [1]unix.PollFd{{Fd: int32(fd)}}
 	n, err := unix.Poll(state[:], 0)
 	return err == nil && n > 0 && state[0].Revents&unix.POLLERR != 0
 }
 
-// Ended reports whether the peer has shut down its side, also if the end has not been read yet. On systems other than Linux it is
+// ended reports whether the peer has shut down its side, also if the end has not been read yet. On systems other than Linux it is
 // false until then.
-func Ended(fd int) bool {
-	state := [1]unix.PollFd{{Fd: int32(fd), Events: PollEnd}}
+func ended(fd int) bool {
+	state := [1]unix.PollFd{{Fd: int32(fd), Events: pollEnd}}
 	n, err := unix.Poll(state[:], 0)
-	return err == nil && n > 0 && state[0].Revents&PollEnd != 0
+	return err == nil && n > 0 && state[0].Revents&pollEnd != 0
 }
 
 // ResetOnClose makes close send RST: the client sees a broken connection, and the kernel drops the bytes that it still holds for it.
@@ -57,19 +57,19 @@ func ResetOnClose(fd int) {
 	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 }
 
-// Plain is a connection without TLS, as an conn.Side.
+// Plain is a connection without TLS, as a Side.
 type Plain struct {
 	Descriptor int
 	TCP        bool
 }
 
-// Fd implements conn.Side.
+// Fd implements Side.
 func (s Plain) Fd() int { return s.Descriptor }
 
-// Drains implements conn.Side. A read of a unix socket may end where one of the peer's writes has ended.
+// Drains implements Side. A read of a unix socket may end where one of the peer's writes has ended.
 func (s Plain) Drains() bool { return s.TCP }
 
-// Read implements conn.Side.
+// Read implements Side.
 func (s Plain) Read(b []byte) (int, error) {
 	n, err := Receive(s.Descriptor, b)
 	if n == 0 && err == nil {
@@ -78,23 +78,23 @@ func (s Plain) Read(b []byte) (int, error) {
 	return max(n, 0), err
 }
 
-// Write implements conn.Side.
+// Write implements Side.
 func (s Plain) Write(b []byte) (int, error) { return Send(s.Descriptor, b, 0) }
 
-// Flush implements conn.Side. Nothing waits outside of the kernel.
+// Flush implements Side. Nothing waits outside of the kernel.
 func (s Plain) Flush() error { return nil }
 
-// CloseWrite implements conn.Side.
+// CloseWrite implements Side.
 func (s Plain) CloseWrite() error { return unix.Shutdown(s.Descriptor, unix.SHUT_WR) }
 
-// Close implements conn.Side.
+// Close implements Side.
 func (s Plain) Close() error { return unix.Close(s.Descriptor) }
 
 // maxSend is what Linux sends at once at most, in bytes.
 const maxSend = 1<<31 - 4096
 
-// ReadFile is pread(2). It may wait for the disk. It returns 0 and no error at the end of the file.
-func ReadFile(from int, b []byte, offset int64) (int, error) {
+// readFile is pread(2). It may wait for the disk. It returns 0 and no error at the end of the file.
+func readFile(from int, b []byte, offset int64) (int, error) {
 	for {
 		n, err := unix.Pread(from, b, offset)
 		if err != unix.EINTR {
@@ -103,8 +103,8 @@ func ReadFile(from int, b []byte, offset int64) (int, error) {
 	}
 }
 
-// SendFile is sendfile(2) of at most maxSend bytes. It may wait for the disk. It returns unix.EAGAIN if there is no room.
-func SendFile(to, from int, offset *int64, count int64) (int, error) {
+// sendFile is sendfile(2) of at most maxSend bytes. It may wait for the disk. It returns unix.EAGAIN if there is no room.
+func sendFile(to, from int, offset *int64, count int64) (int, error) {
 	for {
 		n, err := unix.Sendfile(to, from, offset, int(min(count, maxSend)))
 		if err != unix.EINTR {
@@ -113,14 +113,14 @@ func SendFile(to, from int, offset *int64, count int64) (int, error) {
 	}
 }
 
-// Vector is the memory for a sendmsg(2) of up to three pieces. Its zero value is ready.
-type Vector struct {
+// vector is the memory for a sendmsg(2) of up to three pieces. Its zero value is ready.
+type vector struct {
 	msg unix.Msghdr
 	iov [3]unix.Iovec
 }
 
 // Send is sendmsg(2). It returns unix.EAGAIN if there is no room.
-func (v *Vector) Send(fd int, pieces ...[]byte) (int, error) {
+func (v *vector) Send(fd int, pieces ...[]byte) (int, error) {
 	k := 0
 	for _, b := range pieces {
 		if len(b) > 0 {

@@ -1,4 +1,4 @@
-package system
+package conn
 
 import (
 	"bytes"
@@ -46,7 +46,7 @@ func TestBytes(t *testing.T) {
 	if n, err := Receive(b, make([]byte, 1)); err != unix.EAGAIN {
 		t.Errorf("%d bytes, %v", n, err)
 	}
-	var v Vector
+	var v vector
 	for range 2 { // its memory is used again
 		n, err := v.Send(a, []byte("one "), nil, []byte("two"))
 		if got := all(t, b); string(got) != "one two" || n != 7 || err != nil {
@@ -61,12 +61,12 @@ func TestBytes(t *testing.T) {
 		}
 	}
 	all(t, b)
-	if n, err := Send(a, []byte("room"), SendMore); n != 4 || err != nil {
+	if n, err := Send(a, []byte("room"), sendMore); n != 4 || err != nil {
 		t.Errorf("%d bytes, %v", n, err)
 	}
 }
 
-func TestFiles(t *testing.T) {
+func TestSendFile(t *testing.T) {
 	text := bytes.Repeat([]byte("0123456789"), 1000)
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, text, 0o600); err != nil {
@@ -77,10 +77,10 @@ func TestFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if Cached(int(f.Fd()), int64(len(text))) {
+	if cached(int(f.Fd()), int64(len(text))) {
 		t.Error("a byte behind the end is in memory")
 	}
-	for _, send := range []func(int, int, *int64, int64) (int, error){SendFile, SendCached} {
+	for _, send := range []func(int, int, *int64, int64) (int, error){sendFile, sendCached} {
 		a, b := pair(t)
 		from := int64(10)
 		n, err := send(a, int(f.Fd()), &from, 5000)
@@ -107,16 +107,16 @@ func TestLargeFiles(t *testing.T) {
 	}
 	fd := int(f.Fd())
 	buf := make([]byte, 10)
-	if n, err := ReadFile(fd, buf, at); string(buf[:n]) != "the end" || err != nil {
+	if n, err := readFile(fd, buf, at); string(buf[:n]) != "the end" || err != nil {
 		t.Errorf("%q, %v", buf[:n], err)
 	}
 	if n, err := ReadCached(fd, buf, at); err == nil && string(buf[:n]) != "the end" {
 		t.Errorf("from memory: %q", buf[:n])
 	}
-	if Cached(fd, at+7) {
+	if cached(fd, at+7) {
 		t.Error("a byte behind the end is in memory")
 	}
-	for _, send := range []func(int, int, *int64, int64) (int, error){SendFile, SendCached} {
+	for _, send := range []func(int, int, *int64, int64) (int, error){sendFile, sendCached} {
 		a, b := pair(t)
 		from := int64(at)
 		n, err := send(a, fd, &from, 4<<30+3)
@@ -143,7 +143,7 @@ func TestPlain(t *testing.T) {
 	if n, err := peer.Read(buf); n != 0 || err != io.EOF {
 		t.Error(n, err)
 	}
-	if Broken(a) || Broken(b) {
+	if broken(a) || broken(b) {
 		t.Error("a connection that is shut down counts as broken")
 	}
 }

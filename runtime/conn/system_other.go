@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // GiveUpAfter does nothing: the kernel's own patience holds.
@@ -35,3 +38,35 @@ func dress(path string, o ListenOptions) error {
 	}
 	return nil
 }
+
+// acceptNonblock is as on Linux.
+func acceptNonblock(fd int) (int, syscall.Sockaddr, error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	connection, peer, err := syscall.Accept(fd)
+	if err == nil {
+		unix.CloseOnExec(connection)
+		err = unix.SetNonblock(connection, true)
+	}
+	return connection, peer, err
+}
+
+// acknowledge does nothing: only Linux lets a server say when it acknowledges.
+func acknowledge(int) {}
+
+const (
+	pollEnd  = 0 // a peer that has shut down its side is not told from one that is silent
+	sendMore = 0
+)
+
+// sendCached is sendfile(2): the package unix knows how it is called.
+func sendCached(to, from int, offset *int64, count int64) (int, error) {
+	return sendFile(to, from, offset, count)
+}
+
+// ReadCached is pread(2).
+func ReadCached(from int, b []byte, offset int64) (int, error) { return readFile(from, b, offset) }
+
+// cached reports whether a byte of a file can be read without waiting for the
+// disk: that is not asked here.
+func cached(from int, offset int64) bool { return false }

@@ -15,7 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/logfile"
-	"fapws/runtime/system"
 )
 
 // TLSServer is what the connections with TLS of a loop share.
@@ -325,7 +324,7 @@ func (w *wire) receive() error {
 		return errNotYet
 	}
 	b := w.s.inputBuffer(w.room)
-	n, err := system.Receive(int(w.fd), b)
+	n, err := Receive(int(w.fd), b)
 	switch {
 	case err == unix.EAGAIN:
 		w.drained, w.empty = true, true
@@ -372,7 +371,7 @@ func (w *wire) flush() error {
 		return nil
 	}
 	for w.waiting() > 0 {
-		n, err := system.Send(int(w.fd), w.out[w.sent:], 0)
+		n, err := Send(int(w.fd), w.out[w.sent:], 0)
 		if err == unix.EAGAIN {
 			w.shrink()
 			return err

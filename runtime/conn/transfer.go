@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/logfile"
-	"fapws/runtime/system"
 )
 
 // transfer writes bytes that a socket does not take at once, and files that may have to be read from a disk.
@@ -252,7 +251,7 @@ func (c *Conn) putItems(items []Item, most int) (sent, next int, err error) {
 // flags are those of send(2) for its bytes.
 func (it *Item) flags() uintptr {
 	if it.More {
-		return system.SendMore
+		return sendMore
 	}
 	return 0
 }
@@ -285,7 +284,7 @@ func (t *transfer) lend() {
 	t.lent, t.room = true, false
 	fd, it, events := t.c.Fd(), &t.Items[t.next], t.c.set.Events
 	go func() {
-		n, err := system.SendFile(fd, it.File, &it.Offset, min(it.Count, coldMost))
+		n, err := sendFile(fd, it.File, &it.Offset, min(it.Count, coldMost))
 		events.Post(func() { t.returned(n, err) })
 	}()
 }

@@ -12,7 +12,6 @@ import (
 
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
-	"fapws/runtime/system"
 )
 
 // Transport changes the bytes between a connection and its socket: TLS. Its methods are called on the loop, and do not block.
@@ -62,7 +61,7 @@ func (c *Conn) Transport() Transport {
 // receive reads from c. It returns 0 and no error, or io.EOF, at the end.
 func (c *Conn) receive(b []byte) (n int, err error) {
 	if c.transport == nil || c.lingering && !c.virtual() {
-		return system.Receive(int(c.fd), b)
+		return Receive(int(c.fd), b)
 	}
 	n, err = c.transport.Read(b)
 	if c.transfer == nil && !c.Gathers() && c.transport.Flush() == unix.EAGAIN { // it has answered something
@@ -74,7 +73,7 @@ func (c *Conn) receive(b []byte) (n int, err error) {
 // send writes bytes as far as there is room.
 func (c *Conn) send(b []byte, flags uintptr) (int, error) {
 	if c.transport == nil {
-		return system.Send(c.Fd(), b, flags)
+		return Send(c.Fd(), b, flags)
 	}
 	return c.transport.Write(b)
 }
@@ -120,13 +119,13 @@ func (c *Conn) FlushSome() error {
 // sendCached writes up to most bytes of a file that is in memory. errCold says that it is not.
 func (c *Conn) sendCached(it *Item, most int64) (n int, err error) {
 	if c.transport == nil {
-		return system.SendCached(c.Fd(), it.File, &it.Offset, most)
+		return sendCached(c.Fd(), it.File, &it.Offset, most)
 	}
 	s := c.set
 	if s.file == nil {
 		s.file = make([]byte, filePiece)
 	}
-	n, err = system.ReadCached(it.File, s.file[:min(most, filePiece)], it.Offset)
+	n, err = ReadCached(it.File, s.file[:min(most, filePiece)], it.Offset)
 	switch {
 	case err != nil:
 		it.Warm = 0
@@ -145,7 +144,7 @@ func (t *transfer) readCold() {
 	it, events := t.Items[t.next], t.c.set.Events
 	go func() {
 		b := make([]byte, min(it.Count, coldPiece))
-		n, err := system.ReadFile(it.File, b, it.Offset)
+		n, err := readFile(it.File, b, it.Offset)
 		events.Post(func() { t.wasRead(b[:n], err) })
 	}()
 }
@@ -213,7 +212,7 @@ func (s Socket) Read(b []byte) (int, error) {
 		}
 		return n, err
 	}
-	n, err := system.Receive(c.Fd(), b)
+	n, err := Receive(c.Fd(), b)
 	if n == 0 && err == nil {
 		return 0, io.EOF
 	}

@@ -10,7 +10,6 @@ import (
 
 	"fapws/runtime/eventloop"
 	"fapws/runtime/logfile"
-	"fapws/runtime/system"
 )
 
 // Side is a connection that does not block, as one side of a tunnel. Its methods must be called on the loop.
@@ -101,7 +100,7 @@ func (t *Tunnel) Ready(s TunnelSide, r eventloop.Readiness) (over bool, err erro
 	if err := t.move(other); err != nil { // there may be room for it, or e was read from as far as it could be
 		return true, err
 	}
-	if s == TunnelClient && r&eventloop.MaybeGone != 0 && system.Broken(e.Fd()) {
+	if s == TunnelClient && r&eventloop.MaybeGone != 0 && broken(e.Fd()) {
 		return true, ErrClientGone // it may not be read from now
 	}
 	return t.from[TunnelClient].over && t.from[Upstream].over, nil

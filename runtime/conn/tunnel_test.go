@@ -12,7 +12,6 @@ import (
 
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
-	"fapws/runtime/system"
 	"fapws/runtime/waittest"
 
 	"golang.org/x/sys/unix"
@@ -117,8 +116,8 @@ func open(t *testing.T, fromClient, fromUpstream string) *fixture {
 	return f
 }
 
-func (f *fixture) socket(s conn.TunnelSide) system.Plain {
-	return system.Plain{Descriptor: f.fds[s], TCP: true}
+func (f *fixture) socket(s conn.TunnelSide) conn.Plain {
+	return conn.Plain{Descriptor: f.fds[s], TCP: true}
 }
 
 // do runs a function on the loop.

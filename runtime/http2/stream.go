@@ -12,7 +12,6 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/sites"
-	"fapws/runtime/system"
 )
 
 const (
@@ -315,7 +314,7 @@ func (st *stream) appendFile(dst []byte, limit int) (_ []byte, n int, err error)
 	dst = slices.Grow(dst, most)
 	into := dst[len(dst) : len(dst)+most]
 	if st.isWarm() {
-		n, err = system.ReadCached(st.part.File, into, st.offset)
+		n, err = conn.ReadCached(st.part.File, into, st.offset)
 	} else {
 		err = unix.EAGAIN
 	}

@@ -8,7 +8,6 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/logfile"
-	"fapws/runtime/system"
 )
 
 // send gives p events of a batch, or of the server's own.
@@ -50,7 +49,7 @@ func (s *Subscribers) write(p *StreamSubscriber, events []*Event) []*Event {
 		if p.queue != nil {
 			off = p.queue.off
 		}
-		n, total, err := s.put(p, events[:min(len(events), system.MaxPieces)], off)
+		n, total, err := s.put(p, events[:min(len(events), conn.MaxPieces)], off)
 		if err != nil && err != unix.EAGAIN {
 			s.end(p, err.Error())
 			return nil
@@ -203,7 +202,7 @@ func (s *Subscribers) endBroken(p *StreamSubscriber, why string) {
 		o.Close(true)
 		return
 	}
-	system.ResetOnClose(p.watch.Fd())
+	conn.ResetOnClose(p.watch.Fd())
 	s.end(p, why)
 }
 

@@ -8,8 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/logfile"
-	"fapws/runtime/system"
 
 	"golang.org/x/sys/unix"
 )
@@ -159,7 +159,7 @@ func (p *StreamSubscriber) describe() *StreamState {
 // once.
 func endStream(fd int, minor uint8) {
 	if minor > 0 {
-		_, _ = system.Send(fd, finalChunk.Wire(minor), 0)
+		_, _ = conn.Send(fd, finalChunk.Wire(minor), 0)
 	}
 	_ = unix.Shutdown(fd, unix.SHUT_WR)
 }

@@ -11,9 +11,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/logfile"
-	"fapws/runtime/system"
 )
 
 const (
@@ -44,14 +44,14 @@ type Subscribers struct {
 	addresses  map[netip.Addr]int32
 	next       uint64 // the number of the next subscriber
 	heartbeats heartbeatSchedule
-	retry      *Event        // what a stream begins with: how long clients wait before they reconnect
-	reported   int           // lines in the log since the last tick
-	stay       bool          // retiring leaves subscribers alone
-	retiring   bool          // the server takes no new clients
-	ending     bool          // new subscribers are ended, as all others were
-	restored   Decoder       // of ImportHistory
-	pieces     system.Pieces // scratch of put
-	parts      [][]byte      // scratch of put, for streams
+	retry      *Event      // what a stream begins with: how long clients wait before they reconnect
+	reported   int         // lines in the log since the last tick
+	stay       bool        // retiring leaves subscribers alone
+	retiring   bool        // the server takes no new clients
+	ending     bool        // new subscribers are ended, as all others were
+	restored   Decoder     // of ImportHistory
+	pieces     conn.Pieces // scratch of put
+	parts      [][]byte    // scratch of put, for streams
 }
 
 // eventFormat is what makes an event of a message. It does not change.
@@ -288,7 +288,7 @@ const maxInput = 16 << 10
 func (s *Subscribers) read(p *StreamSubscriber) {
 	var buf [4 << 10]byte
 	for {
-		n, err := system.Receive(p.watch.Fd(), buf[:])
+		n, err := conn.Receive(p.watch.Fd(), buf[:])
 		switch {
 		case err == unix.EAGAIN:
 			return

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
@@ -109,7 +110,7 @@ func TestDrop(t *testing.T) {
 	text, buf := strings.Repeat("x", 4<<10), make([]byte, 64<<10)
 	for slow.state != gone {
 		h.publish("news", text)
-		if n, err := system.Receive(quick, buf); err != nil || !bytes.Contains(buf[:n], []byte(text)) {
+		if n, err := conn.Receive(quick, buf); err != nil || !bytes.Contains(buf[:n], []byte(text)) {
 			t.Fatal(n, err)
 		}
 	}

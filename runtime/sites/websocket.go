@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
@@ -345,7 +346,7 @@ func (r *relay) open() {
 	}
 	r.watch.Remove()
 	known := func(error) {} // the application knows why it has closed
-	link, err := s.tunnels.Open(r, s.Set, system.Plain{Descriptor: r.fd}, 0, known)
+	link, err := s.tunnels.Open(r, s.Set, conn.Plain{Descriptor: r.fd}, 0, known)
 	if err != nil {
 		s.logClient(x, logfile.Error, "no tunnel for a WebSocket: %v", err)
 		if head == nil {

@@ -62,18 +62,6 @@ func Pipe() (fds [2]int, err error) {
 	return fds, err
 }
 
-// Accept is as on Linux.
-func Accept(fd int) (int, syscall.Sockaddr, error) {
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	connection, peer, err := syscall.Accept(fd)
-	if err == nil {
-		unix.CloseOnExec(connection)
-		err = unix.SetNonblock(connection, true)
-	}
-	return connection, peer, err
-}
-
 // Replace is as on Linux.
 func Replace(to, from int) error { return unix.Dup2(from, to) }
 
@@ -122,23 +110,3 @@ func AwaitExit(pid int) {
 
 // ThreadID returns the number of the process: there is none of threads that all systems have.
 func ThreadID() int { return os.Getpid() }
-
-// Acknowledge does nothing: only Linux lets a server say when it acknowledges.
-func Acknowledge(int) {}
-
-const (
-	PollEnd  = 0 // a peer that has shut down its side is not told from one that is silent
-	SendMore = 0
-)
-
-// SendCached is sendfile(2): the package unix knows how it is called.
-func SendCached(to, from int, offset *int64, count int64) (int, error) {
-	return SendFile(to, from, offset, count)
-}
-
-// ReadCached is pread(2).
-func ReadCached(from int, b []byte, offset int64) (int, error) { return ReadFile(from, b, offset) }
-
-// Cached reports whether a byte of a file can be read without waiting for the
-// disk: that is not asked here.
-func Cached(from int, offset int64) bool { return false }

@@ -9,8 +9,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
-	"fapws/runtime/system"
 )
 
 // session is what a connection speaks.
@@ -217,7 +217,7 @@ func (c *connection) read(r eventloop.Readiness) error {
 
 func (c *connection) receive(b []byte) (int, error) {
 	if c.tls == nil {
-		n, err := system.Receive(c.fd, b)
+		n, err := conn.Receive(c.fd, b)
 		if n == 0 && err == nil {
 			err = io.EOF
 		}
@@ -380,7 +380,7 @@ func (notYet) Temporary() bool { return true }
 // Read implements net.Conn.
 func (w *wire) Read(b []byte) (int, error) {
 	for {
-		n, err := system.Receive(w.fd, b)
+		n, err := conn.Receive(w.fd, b)
 		switch {
 		case err == unix.EAGAIN && w.onLoop:
 			return 0, errNotYet
@@ -433,7 +433,7 @@ func (w *waiter) wait() error {
 // flush writes as far as there is room. It returns unix.EAGAIN if something is left.
 func (w *wire) flush() error {
 	for w.sent < len(w.out) {
-		n, err := system.Send(w.fd, w.out[w.sent:], 0)
+		n, err := conn.Send(w.fd, w.out[w.sent:], 0)
 		if err != nil {
 			return err
 		}

@@ -18,7 +18,6 @@ import (
 	"fapws/runtime/backend"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
-	"fapws/runtime/system"
 	"fapws/runtime/websocket"
 )
 
@@ -126,7 +125,7 @@ func detach(c net.Conn) (conn.Side, error) {
 		return nil, fmt.Errorf("dup: %w", err)
 	}
 	_, tcp := under.(*net.TCPConn)
-	socket := system.Plain{Descriptor: fd, TCP: tcp}
+	socket := conn.Plain{Descriptor: fd, TCP: tcp}
 	secure, ok := c.(*tls.Conn)
 	if !ok {
 		return socket, nil
@@ -139,7 +138,7 @@ func detach(c net.Conn) (conn.Side, error) {
 // secureSocket is a TLS connection that does not block. crypto/tls keeps the beginning of an incomplete record when
 // its connection returns a temporary error, so reading needs no goroutine.
 type secureSocket struct {
-	system.Plain
+	conn.Plain
 	conn  *tls.Conn
 	below *carrier
 }
@@ -178,9 +177,9 @@ func (s *secureSocket) CloseWrite() error { return s.conn.CloseWrite() }
 // carrier is the connection below one of TLS. After the handshake it can be detached: then it does not block.
 type carrier struct {
 	net.Conn
-	detached bool         // Conn is closed
-	socket   system.Plain // if it is detached
-	out      []byte       // data that socket has not accepted
+	detached bool       // Conn is closed
+	socket   conn.Plain // if it is detached
+	out      []byte     // data that socket has not accepted
 }
 
 // notYet is the error of a detached carrier that has nothing to read now.
