@@ -71,7 +71,7 @@ func (l *loop) reject(c *sites.Conn, last []byte) {
 type appHost struct{ l *loop }
 
 func (h appHost) Flush()         { h.l.flush() }
-func (h appHost) Exact() int64   { return int64(time.Since(h.l.conns.Start())) }
+func (h appHost) Exact() int64   { return int64(time.Since(h.l.conns.Start)) }
 func (h appHost) Occupied(n int) { h.l.accepting.Occupied(n) }
 func (h appHost) Recover()       { h.l.recover(recover()) }
 
@@ -102,7 +102,7 @@ func (h pagesHost) Invalidated(p cache.Pattern) {
 }
 
 // wall returns the time in nanoseconds since 1970, at most tickLength late.
-func (l *loop) wall() int64 { return l.conns.Start().UnixNano() + l.now() }
+func (l *loop) wall() int64 { return l.conns.Start.UnixNano() + l.now() }
 
 // appConfig returns the Config of the loop's Dispatcher.
 func (s *Server) appConfig() app.Config {

@@ -87,7 +87,7 @@ func newLoop(s *Server) *loop {
 	l.secure.LogClient = func(level logfile.Level, client, line string) { l.s.logClient(level, client, line) }
 	l.http2.Init(&l.sites)
 	l.sites.Init(siteHost{l}, &l.conns, &l.secure, l.sockets, l.http2.Begin, serverName)
-	l.clock(l.conns.Start())
+	l.clock(l.conns.Start)
 	return l
 }
 

@@ -47,8 +47,8 @@ func stalePage(t *testing.T, f func(*call)) (*testServer, *testApp) {
 	})
 	keep := s.dial(t) // so that the clock goes on
 	s.answers(t, "GET", "/")
-	stale := s.loop.conns.Start().Add(time.Duration(s.loopTime(t))).Add(time.Second)
-	eventually(t, "it is stale", func() bool { return s.loop.conns.Start().Add(time.Duration(s.loopTime(t))).After(stale) })
+	stale := s.loop.conns.Start.Add(time.Duration(s.loopTime(t))).Add(time.Second)
+	eventually(t, "it is stale", func() bool { return s.loop.conns.Start.Add(time.Duration(s.loopTime(t))).After(stale) })
 	keep.Close()
 	return s, a
 }

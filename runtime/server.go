@@ -299,7 +299,7 @@ func (s *Server) Unused() time.Duration {
 			said <- 0
 			return
 		}
-		said <- time.Since(l.conns.Start()) - time.Duration(at)
+		said <- time.Since(l.conns.Start) - time.Duration(at)
 	})
 	select {
 	case d := <-said:

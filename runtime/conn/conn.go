@@ -312,11 +312,11 @@ type Set struct {
 	WriteTimeout time.Duration // a client that reads nothing for this long is disconnected
 	Cached       func(file int, offset int64) bool
 
-	Now    int64  // the time in nanoseconds since Init, as SetTime has set it: it may be a tick late
-	Unsent Ledger // responses that wait for clients
-	Buf    []byte // output that is gathered, for the connection of the last Use
+	Start  time.Time // of Init
+	Now    int64     // the time in nanoseconds since Start, as SetTime has set it: it may be a tick late
+	Unsent Ledger    // responses that wait for clients
+	Buf    []byte    // output that is gathered, for the connection of the last Use
 
-	start time.Time
 	unix  int64 // seconds since 1970
 	wheel eventloop.Wheel[Conn]
 	again []*Conn  // those that may go on with their pending input
@@ -336,21 +336,18 @@ func (s *Set) Init() {
 	s.Cached = cached
 	s.Unsent.Exceeded = func() {}
 	s.spare = make([][]byte, 0, spareBuffers)
-	s.start = time.Now()
-	s.SetTime(s.start)
+	s.Start = time.Now()
+	s.SetTime(s.Start)
 }
 
 // SetTime sets the clock.
 func (s *Set) SetTime(t time.Time) {
-	s.Now = int64(t.Sub(s.start))
+	s.Now = int64(t.Sub(s.Start))
 	s.unix = t.Unix()
 }
 
 // Unix returns the time in seconds since 1970, as SetTime has set it.
 func (s *Set) Unix() int64 { return s.unix }
-
-// Start returns the time of Init.
-func (s *Set) Start() time.Time { return s.start }
 
 // SetReadSize sets how many bytes of a connection are read at a time.
 func (s *Set) SetReadSize(n int) { s.input = make([]byte, n) }

@@ -58,12 +58,12 @@ func TestHalfHandshakes(t *testing.T) {
 		}
 		// The clock had stopped, as it does without clients: they have begun later than it says.
 		s.conns.Restamp(0, int64(time.Minute))
-		s.conns.SetTime(s.conns.Start().Add(time.Minute + defaultTimeout - time.Second))
+		s.conns.SetTime(s.conns.Start.Add(time.Minute + defaultTimeout - time.Second))
 		s.conns.Tick()
 		if got := len(s.conns.All()); got != n+1 {
 			t.Errorf("%d clients are cut off too early", n+1-got)
 		}
-		s.conns.SetTime(s.conns.Start().Add(time.Minute + defaultTimeout + time.Second))
+		s.conns.SetTime(s.conns.Start.Add(time.Minute + defaultTimeout + time.Second))
 		s.conns.Tick()
 	})
 	for _, c := range clients {
@@ -99,7 +99,7 @@ func TestSilentClients(t *testing.T) {
 		if s.MakeRoom() || len(s.conns.All()) != most {
 			t.Error("a handshake was cut off too early")
 		}
-		s.conns.SetTime(s.conns.Start().Add(2 * time.Second))
+		s.conns.SetTime(s.conns.Start.Add(2 * time.Second))
 		if s.Room() || len(s.conns.All()) != most {
 			t.Error("a handshake was cut off for nothing")
 		}
@@ -121,7 +121,7 @@ func TestSilentClients(t *testing.T) {
 	c := s.dial(nil, nil)
 	echoes(t, c, []byte("hello"))
 	s.do(func() {
-		s.conns.SetTime(s.conns.Start().Add(defaultTimeout + 4*time.Second))
+		s.conns.SetTime(s.conns.Start.Add(defaultTimeout + 4*time.Second))
 		s.conns.Tick()
 	})
 	s.until("the others are closed", func() bool { return s.handshakes.n == 0 && len(s.conns.All()) == 1 })

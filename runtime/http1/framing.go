@@ -62,7 +62,8 @@ func (r *Request) framing(head []byte) error {
 		}
 		r.Body, r.Length = Sized, n
 	}
-	r.Expect100 = expect && (r.Body == Chunked || r.Length > 0)
+	r.HasBody = r.Body == Chunked || r.Length > 0
+	r.Expect100 = expect && r.HasBody
 	return nil
 }
 

@@ -63,8 +63,10 @@ type Request struct {
 	Version   Version
 	KeepAlive bool // as the client has asked: version and Connection field
 	Upgrade   bool // Connection lists "upgrade" (RFC 9110 §7.8)
+	HasBody   bool // a body follows the head
 	Expect100 bool // Expect: 100-continue on HTTP/1.1 with a body
 	Trailers  bool // the response may end with trailer fields: HTTP/2, or HTTP/1.1 with TE: trailers (RFC 9110 §6.5.1)
+	Get       bool // method is GET
 	Head      bool // method is HEAD
 	Safe      bool // method is GET, HEAD, OPTIONS or TRACE (RFC 9110 §9.2.1)
 	Forwarded bool // a field is one that IsForwarding is true for
@@ -100,9 +102,6 @@ func (l Limits) Plus(fields, size int) Limits {
 	l.Fields, l.Head, l.FieldLine = l.Fields+fields, l.Head+size, max(l.FieldLine, size)
 	return l
 }
-
-// HasBody reports whether a body follows the head.
-func (r *Request) HasBody() bool { return r.Body == Chunked || r.Length > 0 }
 
 // Parse reads a request head from the start of buf. On success it returns how
 // many bytes the head takes, at most two empty lines before it included (RFC
@@ -302,7 +301,9 @@ func (r *Request) requestLine(line []byte, http2 bool) error {
 	r.Method = Span{0, uint32(m)}
 	options := false
 	switch method := line[:m]; string(method) {
-	case "GET", "TRACE":
+	case "GET":
+		r.Safe, r.Get = true, true
+	case "TRACE":
 		r.Safe = true
 	case "HEAD":
 		r.Safe, r.Head = true, true

@@ -27,7 +27,7 @@ func TestTimeouts(t *testing.T) {
 	}
 	later := func(by time.Duration) {
 		h.Do(func() {
-			h.Set.SetTime(h.Set.Start().Add(time.Duration(h.Set.Now) + by))
+			h.Set.SetTime(h.Set.Start.Add(time.Duration(h.Set.Now) + by))
 			h.Set.Tick()
 		})
 	}

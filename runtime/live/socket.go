@@ -352,7 +352,7 @@ func (s *Socket) report(line string) {
 }
 
 // in returns the time of the loop after d. Unlike that of the connections, it is not late.
-func (a *Sockets) in(d time.Duration) int64 { return int64(time.Since(a.conns.Start()) + d) }
+func (a *Sockets) in(d time.Duration) int64 { return int64(time.Since(a.conns.Start) + d) }
 
 // lastIsHeld reports whether the last part of the handler's answer waits to be sent.
 func (s *Socket) lastIsHeld() bool { return len(s.held) > 0 && s.held[len(s.held)-1].Last }

@@ -197,7 +197,7 @@ func (s *notFoundCache) add(path []byte, now int64) {
 // skipsFileMount reports whether the files of its mount are known to have nothing for x.
 func (s *Server) skipsFileMount(x *Exchange) bool {
 	q := x.req
-	if q.parsed.HasBody() || string(q.parsed.Method.In(q.Head)) != "GET" && !q.parsed.Head {
+	if q.parsed.HasBody || !q.parsed.Get && !q.parsed.Head {
 		return true
 	}
 	return slices.Contains(q.missed, q.mount) || q.mount.missing.has(q.Path[q.Script:], s.Set.Now)
@@ -244,7 +244,7 @@ func (s *Server) unready(x *Exchange) exchange.Reply {
 
 // loadsPage reports whether a browser asks for a page, which it can ask for again.
 func (q *request) loadsPage() bool {
-	return string(q.parsed.Method.In(q.Head)) == "GET" && !q.parsed.HasBody() && !q.parsed.Upgrade && q.wantsHTML()
+	return q.parsed.Get && !q.parsed.HasBody && !q.parsed.Upgrade && q.wantsHTML()
 }
 
 // replaced lets everything go on that waits for other sites, and counts what the former ones have begun.

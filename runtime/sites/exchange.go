@@ -459,7 +459,7 @@ func (x *Exchange) besideDone(done func(gone bool), bug bool) {
 }
 
 // Wall implements exchange.Server.
-func (x *Exchange) Wall() int64 { return x.s.Set.Start().UnixNano() + x.s.Set.Now }
+func (x *Exchange) Wall() int64 { return x.s.Set.Start.UnixNano() + x.s.Set.Now }
 
 // Release gives a part of x back. With the last one x ends.
 func (x *Exchange) Release(p *exchange.Part) {

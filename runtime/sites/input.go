@@ -141,7 +141,7 @@ func (c *Conn) next(buf []byte) bool {
 // canPipeline reports whether a request may be worked on while those before
 // it, of which there is one at least, are: RFC 9112 §9.3.2 allows that if all of them are safe.
 func (c *Conn) canPipeline(req *http1.Request) bool {
-	return req.Safe && !c.Writing() && c.last.Safe && c.active < MaxActive && c.bulky <= MaxAhead && !req.HasBody()
+	return req.Safe && !c.Writing() && c.last.Safe && c.active < MaxActive && c.bulky <= MaxAhead && !req.HasBody
 }
 
 // NewExchange puts an exchange behind those of c, which is attached.
@@ -291,7 +291,7 @@ func (c *Conn) bodyDeadline() int64 {
 func (c *Conn) Admit(x *Exchange, a Answerer) {
 	s, r, req := c.s, x.Req, x.Req.Parsed
 	size := int64(0)
-	if req.HasBody() {
+	if req.HasBody {
 		if req.Body == http1.Chunked || req.Length > int64(len(s.rest)) {
 			if a.Streams {
 				c.streamBody(x, a)
@@ -333,7 +333,7 @@ func (c *Conn) Submitting(x *Exchange, a Answerer) {
 func (c *Conn) SkipBody(x *Exchange) {
 	s, req := c.s, x.Req.Parsed
 	switch {
-	case !req.HasBody():
+	case !req.HasBody:
 	case req.Body == http1.Sized && req.Length <= int64(len(s.rest)):
 		s.rest = s.rest[req.Length:]
 		x.Received += req.Length

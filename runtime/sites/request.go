@@ -130,7 +130,7 @@ func (s *Server) admit(x *Exchange) {
 			return
 		}
 	}
-	x.html = m.Streams && q.parsed.HasBody() && q.wantsHTML()
+	x.html = m.Streams && q.parsed.HasBody && q.wantsHTML()
 	x.Carrier.Admit(x, m.answerer)
 }
 
@@ -162,5 +162,5 @@ func (x *Exchange) ask() *exchange.Request {
 // WebSocket (RFC 6455 §4.1).
 func wantsDetachedSocket(x *Exchange) bool {
 	req := &x.req.parsed
-	return req.Version > http1.HTTP10 && !x.req.parsed.HasBody() && string(req.Method.In(x.req.Head)) == "GET" && wantsWebSocket(x)
+	return req.Version > http1.HTTP10 && !req.HasBody && req.Get && wantsWebSocket(x)
 }

@@ -153,7 +153,7 @@ func (s *Server) Init(h Host, set *conn.Set, tls *conn.TLSServer, sockets *live.
 	s.host, s.Set, s.secure, s.sockets, s.http2 = h, set, tls, sockets, http2
 	s.table, s.next = new(Table), newRequest()
 	s.files.eases = func() { set.Soon(s.easeBodies) }
-	s.Heads.Init(name, set.Start().Unix())
+	s.Heads.Init(name, set.Start.Unix())
 }
 
 // Configure sets how s behaves from now on.

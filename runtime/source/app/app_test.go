@@ -32,7 +32,7 @@ func (s *server) HeldUp()        { s.heldUp++ }
 func (s *server) Recover()       {}
 
 // after lets time go by.
-func (s *server) after(d int64) { s.set.SetTime(s.set.Start().Add(time.Duration(s.set.Now + d))) }
+func (s *server) after(d int64) { s.set.SetTime(s.set.Start.Add(time.Duration(s.set.Now + d))) }
 
 func (s *server) Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Request) {
 	x.Source = exchange.Memory{}

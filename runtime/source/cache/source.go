@@ -132,7 +132,7 @@ func (s *Source) bypass(x *exchange.Exchange) {
 // cacheable reports whether a request is one that pages are kept for.
 func cacheable(r *exchange.Request) bool {
 	q := r.Parsed
-	return q.Safe && (q.Head || q.Method.Len == 3) && r.Size == 0 && !q.Upgrade && !r.WebSocket && r.Value == nil && (q.Host.Len > 0 || q.Authority.Len > 0)
+	return (q.Head || q.Get) && r.Size == 0 && !q.Upgrade && !r.WebSocket && r.Value == nil && (q.Host.Len > 0 || q.Authority.Len > 0)
 }
 
 // request returns the lookup request for r, which is valid until the next call.

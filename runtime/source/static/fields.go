@@ -61,8 +61,6 @@ func readFields(req *Request) (f fields) {
 	return f
 }
 
-func isGet(req *Request) bool { return string(req.Parsed.Method.In(req.Head)) == "GET" }
-
 const plainText = "Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n"
 
 // failure is a ready-made answer.

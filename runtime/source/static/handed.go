@@ -81,7 +81,7 @@ func (o *handedOver) openSent() {
 	a := o.answer
 	// RFC 9110 §13.1 and §14.2: conditions and ranges refer to the response that a GET of the
 	// resource gives; an error page or the answer to a form is something else.
-	if o.isError() || !o.request.Parsed.Head && !isGet(&o.request) {
+	if o.isError() || !o.request.Parsed.Head && !o.request.Parsed.Get {
 		bare := *o.request.Parsed
 		bare.Fields = nil
 		o.request.Parsed = &bare

@@ -20,7 +20,7 @@ import (
 // monotonic time since then; it may be up to a second late. Any goroutine may
 // call it; it never waits for the disk.
 func (f *Files) Hit(now int64, req *Request, out *Response) bool {
-	if !req.Parsed.Head && !isGet(req) {
+	if !req.Parsed.Head && !req.Parsed.Get {
 		out.fail(405, false)
 		return true
 	}
@@ -46,7 +46,7 @@ func (f *Files) Hit(now int64, req *Request, out *Response) bool {
 // at the same time.
 func (f *Files) Open(req *Request, out *Response) {
 	head := req.Parsed.Head
-	if !head && !isGet(req) {
+	if !head && !req.Parsed.Get {
 		out.fail(405, false)
 		return
 	}

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
-	"fapws/runtime/http1"
 )
 
 // Options says what to serve and how. The zero value of every field but Root
@@ -254,7 +253,7 @@ var allowRead = []byte("Allow: GET, HEAD\r\n")
 // Start implements exchange.Source. A file that is not in memory is opened beside the loop.
 func (s *Source) Start(x *exchange.Exchange) {
 	switch r := x.Req.Parsed; {
-	case r.Body != http1.Chunked && r.Length <= 0:
+	case !r.HasBody:
 	case r.Safe:
 		x.Sink.Reply(exchange.Reply{Status: 413, Text: "a file does not accept a request body"})
 		return
