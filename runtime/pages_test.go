@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"fapws/runtime/sites"
-	"fapws/runtime/source/refusal"
 	"fapws/runtime/source/static"
 )
 
@@ -36,7 +35,7 @@ func TestErrorPages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pages, err := refusal.NewPages(files, map[int]string{
+	pages, err := static.NewPages(files, map[int]string{
 		404: "/404.html", 413: "/413.txt", 400: "/400.html", 500: "/500.html", 503: "/missing.html", 405: "https://x.example/405",
 	})
 	if err != nil {
@@ -103,7 +102,7 @@ func TestPageErrors(t *testing.T) {
 		"neither an absolute path nor a URL":        {404: "a.html"},
 		"the value of Location has a control chara": {404: "http://x/\r\n"},
 	} {
-		if _, err := refusal.NewPages(nil, page); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := static.NewPages(nil, page); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %s", page, err, want)
 		}
 	}

@@ -15,7 +15,7 @@ var rooms = []string{
 	"runtime/exchange",
 	"runtime/backend runtime/route",
 	"runtime/auth runtime/live runtime/source/proxy runtime/source/static",
-	"runtime/source/cache runtime/source/refusal runtime/source/upload",
+	"runtime/source/cache runtime/source/upload",
 	"runtime/source/app runtime/source/programs",
 	"runtime/sites runtime/source/ssi",
 	"runtime/http2",

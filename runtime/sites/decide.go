@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 	"fapws/runtime/route"
-	"fapws/runtime/source/refusal"
+	"fapws/runtime/source/static"
 )
 
 // decide finds out what answers x, and has it answered. A decision that needs the disk, a password or its turn is left, and
@@ -213,7 +213,7 @@ func (s *Server) await(x *Exchange) {
 	if x.until == 0 {
 		wait := s.Config.StartWait
 		if x.req.loadsPage() {
-			wait = min(wait, refusal.PageWait)
+			wait = min(wait, static.PageWait)
 		}
 		x.until = now + int64(wait)
 		if x.req.time.IsZero() {
@@ -237,7 +237,7 @@ func (s *Server) unready(x *Exchange) exchange.Reply {
 	case s.gaveUp:
 		return exchange.Reply{Status: 503, Fields: retryAfter, Text: "the application failed to start"}
 	case x.req.loadsPage():
-		return refusal.Starting(time.Duration(s.Set.Now))
+		return static.Starting(time.Duration(s.Set.Now))
 	}
 	return exchange.Reply{Status: 503, Fields: retryAfter, Text: "the application is starting"}
 }

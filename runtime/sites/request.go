@@ -9,7 +9,7 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/route"
-	"fapws/runtime/source/refusal"
+	"fapws/runtime/source/static"
 )
 
 // host returns the host and port that the client of x has asked for.
@@ -90,7 +90,7 @@ func (q *request) trace(t *http1.Tracer, id *http1.TraceID) {
 }
 
 // wantsHTML reports whether the client is a browser.
-func (q *request) wantsHTML() bool { return refusal.WantsHTML(&q.parsed, q.Head) }
+func (q *request) wantsHTML() bool { return static.WantsHTML(&q.parsed, q.Head) }
 
 // credentials returns the value of the Authorization field, or nil.
 func (q *request) credentials() []byte {

@@ -11,7 +11,7 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
 	"fapws/runtime/route"
-	"fapws/runtime/source/refusal"
+	"fapws/runtime/source/static"
 )
 
 // Rules say what holds for requests whatever answers them. What a mount says
@@ -86,7 +86,7 @@ type rules struct {
 	local   bool   // clients on this machine need no session
 	methods *Rules // nil: all
 	cert    route.ClientCert
-	pages   *refusal.Pages // nil: the server's own
+	pages   *static.Pages // nil: the server's own
 	log     *logfile.AccessLog
 	unlog   bool
 	errors  func(logfile.Level, string, string) // nil: Config.LogClient
@@ -228,7 +228,7 @@ func (s *Site) canonical() string {
 }
 
 // errorPages returns the pages for errors where r holds, or nil.
-func (r *rules) errorPages() *refusal.Pages {
+func (r *rules) errorPages() *static.Pages {
 	if r == nil {
 		return nil
 	}

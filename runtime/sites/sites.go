@@ -15,7 +15,7 @@ import (
 	"fapws/runtime/route"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
-	"fapws/runtime/source/refusal"
+	"fapws/runtime/source/static"
 )
 
 // Host is what surrounds a Server. Its methods are called on the event loop.
@@ -300,8 +300,8 @@ type Site struct {
 	// Table is gone through in its order.
 	Table []Mount
 
-	Rules *Rules         // of all its responses; nil: none
-	Pages *refusal.Pages // for its errors; nil: the server's own
+	Rules *Rules        // of all its responses; nil: none
+	Pages *static.Pages // for its errors; nil: the server's own
 
 	// AccessLog gets its requests. nil: Config.AccessLog.
 	AccessLog   *logfile.AccessLog

@@ -21,7 +21,6 @@ import (
 	"fapws/runtime/route"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/cache"
-	"fapws/runtime/source/refusal"
 	"fapws/runtime/source/static"
 	"fapws/runtime/system"
 )
@@ -156,7 +155,7 @@ func (b *builder) auth(a *Auth) *auth.Basic {
 }
 
 // errorPages are those of a host: files of its root, or URLs.
-func (b *builder) errorPages(h *Host) *refusal.Pages {
+func (b *builder) errorPages(h *Host) *static.Pages {
 	if len(h.ErrorPages) == 0 {
 		return nil
 	}
@@ -180,7 +179,7 @@ func (b *builder) errorPages(h *Host) *refusal.Pages {
 			return nil
 		}
 	}
-	pages, err := refusal.NewPages(files, h.ErrorPages)
+	pages, err := static.NewPages(files, h.ErrorPages)
 	if err != nil {
 		b.wrong(h.At.Errorf("error-page", "%v", err))
 	}

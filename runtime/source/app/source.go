@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
-	"fapws/runtime/source/refusal"
+	"fapws/runtime/source/static"
 )
 
 // Source has exchanges answered by one Handler.
@@ -169,7 +169,7 @@ func (c *call) refuse(p *exchange.Part) {
 	r := exchange.Reply{Status: h.Status, Text: string(h.Reason), Fields: bytes.Clone(h.Fields)}
 	if len(h.Request) > 0 {
 		if parsed, err := c.d.parsed(h); err == nil {
-			r.HTML = refusal.WantsHTML(parsed, h.Request)
+			r.HTML = static.WantsHTML(parsed, h.Request)
 		}
 	}
 	c.end(p)

@@ -115,7 +115,7 @@ func (o *handedOver) send(x *exchange.Exchange) {
 	case o.failed != 0:
 		a.Drop()
 		x.Server.Log(o.level, o.line)
-		r := exchange.Reply{Status: o.failed, HTML: wantsHTML(&o.request)}
+		r := exchange.Reply{Status: o.failed, HTML: WantsHTML(o.request.Parsed, o.request.Head)}
 		if o.failed == 503 {
 			r.Fields = retryAfter
 		}

@@ -81,7 +81,7 @@ func (f *Files) Open(req *Request, out *Response) {
 // something in a page: no extension, or text/html is accepted by name.
 func isPage(req *Request) bool {
 	name := req.Path[bytes.LastIndexByte(req.Path, '/')+1:]
-	return bytes.IndexByte(name, '.') < 0 || wantsHTML(req)
+	return bytes.IndexByte(name, '.') < 0 || WantsHTML(req.Parsed, req.Head)
 }
 
 // serve sends the file or directory at a clean path.
@@ -313,7 +313,7 @@ func (out *Response) add(r *representation, part byteRange) {
 
 // reply returns the error that res is, as an answer to req.
 func (res *Response) reply(req *Request) exchange.Reply {
-	r := exchange.Reply{Status: res.Head.Status, HTML: wantsHTML(req)}
+	r := exchange.Reply{Status: res.Head.Status, HTML: WantsHTML(req.Parsed, req.Head)}
 	if !r.HTML {
 		r.Text = strconv.Itoa(r.Status) + " " + http1.StatusText(r.Status)
 		if len(res.Segments) == 1 {
@@ -326,16 +326,6 @@ func (res *Response) reply(req *Request) exchange.Reply {
 		}
 	}
 	return r
-}
-
-// wantsHTML reports whether the client names text/html among the types that it accepts.
-func wantsHTML(req *Request) bool {
-	for value := range http1.Values(req.Head, req.Parsed.Fields, "accept") {
-		if bytes.Contains(bytes.ToLower(value), []byte("text/html")) {
-			return true
-		}
-	}
-	return false
 }
 
 var contentType = []byte("Content-Type")

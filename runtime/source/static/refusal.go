@@ -1,4 +1,4 @@
-package refusal
+package static
 
 import (
 	"bytes"
@@ -8,7 +8,6 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/source/static"
 )
 
 const (
@@ -20,11 +19,11 @@ const (
 func (p *Pages) Answer(x *exchange.Exchange, r exchange.Reply) {
 	r, missing := p.replace(x.Server.Wall(), r)
 	if !missing {
-		send(x, &r)
+		sendReply(x, &r)
 		return
 	}
 	r.Fields = bytes.Clone(r.Fields)
-	a, found := static.NewAnswer(), false
+	a, found := NewAnswer(), false
 	x.Server.Beside(func() { found = p.open(&r, &a.Response) }, func(gone bool) {
 		if found && !gone {
 			a.SendWhole(x)
@@ -32,20 +31,20 @@ func (p *Pages) Answer(x *exchange.Exchange, r exchange.Reply) {
 		}
 		a.Drop()
 		if !gone {
-			send(x, &r)
+			sendReply(x, &r)
 		}
 	})
 }
 
-// send sends r as it is.
-func send(x *exchange.Exchange, r *exchange.Reply) {
+// sendReply sends r as it is.
+func sendReply(x *exchange.Exchange, r *exchange.Reply) {
 	p := exchange.Part{First: true, Last: true, File: -1}
-	p.Body = fill(&p.Head, r)
+	p.Body = fillHead(&p.Head, r)
 	x.Sink.Send(&p)
 }
 
-// fill makes h the head of the response that r describes, and returns the body.
-func fill(h *exchange.Head, r *exchange.Reply) (body []byte) {
+// fillHead makes h the head of the response that r describes, and returns the body.
+func fillHead(h *exchange.Head, r *exchange.Reply) (body []byte) {
 	h.Status, h.Fields, h.HasDate, h.HasServer = r.Status, r.Fields, r.Date, r.Server
 	h.Close = r.Close
 	switch {
@@ -98,7 +97,7 @@ var startingFields = []byte("Retry-After: 1\r\nCache-Control: no-store\r\n")
 
 // Pages are the pages of a site for errors that the server itself answers.
 type Pages struct {
-	files   *static.Files
+	files   *Files
 	paths   map[int]string // of files
 	targets map[int][]byte // Location fields, of redirects
 }
@@ -107,7 +106,7 @@ type Pages struct {
 // (decoded) names a file of files, which is sent with that status; a URL is
 // where clients are sent (302). A file that is missing is replaced by the
 // server's own page. The error is one line.
-func NewPages(files *static.Files, pages map[int]string) (*Pages, error) {
+func NewPages(files *Files, pages map[int]string) (*Pages, error) {
 	p := &Pages{files: files, paths: map[int]string{}, targets: map[int][]byte{}}
 	for status, page := range pages {
 		switch {
@@ -135,8 +134,8 @@ func (p *Pages) Has(status int) bool {
 }
 
 // pageRequest asks for an error page, whatever the client has asked for.
-func pageRequest(path string) static.Request {
-	return static.Request{Path: []byte(path), Head: plainGet.head, Parsed: &plainGet.req}
+func pageRequest(path string) Request {
+	return Request{Path: []byte(path), Head: plainGet.head, Parsed: &plainGet.req}
 }
 
 // plainGet is a request without conditions, ranges and codings. It is not
@@ -184,7 +183,7 @@ func (p *Pages) replace(now int64, r exchange.Reply) (_ exchange.Reply, missing 
 	if path == "" {
 		return r, false
 	}
-	req, res := pageRequest(path), static.Response{}
+	req, res := pageRequest(path), Response{}
 	if !p.files.Hit(now, &req, &res) {
 		return r, true
 	}
@@ -196,7 +195,7 @@ func (p *Pages) replace(now int64, r exchange.Reply) (_ exchange.Reply, missing 
 }
 
 // open makes the page for the status of r the response res, and reports whether there is one. It may wait for the disk.
-func (p *Pages) open(r *exchange.Reply, res *static.Response) bool {
+func (p *Pages) open(r *exchange.Reply, res *Response) bool {
 	req := pageRequest(p.paths[r.Status])
 	if p.files.Open(&req, res); res.Head.Status != 200 {
 		return false
@@ -208,7 +207,7 @@ func (p *Pages) open(r *exchange.Reply, res *static.Response) bool {
 }
 
 // withPage puts the content of a file in the place of r's text.
-func withPage(r exchange.Reply, res *static.Response) exchange.Reply {
+func withPage(r exchange.Reply, res *Response) exchange.Reply {
 	if res.Head.Status != 200 {
 		return r
 	}
@@ -219,8 +218,6 @@ func withPage(r exchange.Reply, res *static.Response) exchange.Reply {
 	r.Fields = pageFields(r.Fields, res.Head.Fields)
 	return r
 }
-
-var contentType = []byte("Content-Type")
 
 // pageStyle is that of all pages of the server.
 const pageStyle = `:root{color-scheme:light dark}body{font:1.1em/1.5 system-ui,sans-serif;` +

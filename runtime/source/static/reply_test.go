@@ -1,4 +1,4 @@
-package refusal
+package static
 
 import (
 	"os"
@@ -9,7 +9,6 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/exchange/exchangetest"
 	"fapws/runtime/http1"
-	"fapws/runtime/source/static"
 )
 
 func TestFill(t *testing.T) {
@@ -26,7 +25,7 @@ func TestFill(t *testing.T) {
 		{"nothing", exchange.Reply{Status: 204, Whole: true}, "", ""},
 	} {
 		var head exchange.Head
-		body := string(fill(&head, &test.r))
+		body := string(fillHead(&head, &test.r))
 		if body != test.body && (test.kind != htmlType || !strings.Contains(body, test.body)) {
 			t.Errorf("%s: %q, want %q", test.name, body, test.body)
 		}
@@ -59,7 +58,7 @@ func TestAnswer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	files, err := static.New(static.Options{Root: root})
+	files, err := New(Options{Root: root})
 	if err != nil {
 		t.Fatal(err)
 	}
