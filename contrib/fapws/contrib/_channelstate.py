@@ -67,7 +67,7 @@ class Shared:
         self.receivers: Dict[str, Deque[Waiter]] = {}
         self.groups: Dict[str, Dict[str, float]] = {}  # channels, and when they leave
         self.member_of: Dict[str, Set[str]] = {}
-        self.flushed: Dict[int, Waiter] = {}
+        self.settling: Dict[int, Waiter] = {}
         if _ipc is None:
             import warnings
 
@@ -109,15 +109,20 @@ class Shared:
                     self.arrives(channel)
             raise
 
-    async def flush(self) -> None:
+    async def settle(self, kind: str, *event: Any, patience: Optional[float] = _PATIENCE) -> None:
+        """Posts an event, and returns when it has arrived here: then it has its place before whatever follows from it, through
+        whichever process. patience: seconds of waiting for that; None: any number."""
         number, done = next(self.numbers), self.waiter()
-        self.flushed[number] = done
+        self.settling[number] = done
         try:
-            await self.post("flush", self.id, number)
+            await self.post(kind, self.id, number, *event)
             if _arrives():
-                await done[1]
+                await asyncio.wait((done[1],), timeout=patience)
         finally:
-            self.flushed.pop(number, None)
+            self.settling.pop(number, None)
+
+    async def flush(self) -> None:
+        await self.settle("flush", patience=None)
 
     @staticmethod
     def waiter() -> Waiter:
@@ -297,11 +302,13 @@ class Shared:
             self.put(channel, found[1], found[0])
         return self.claims(channel)
 
-    def on_add(self, group: str, channel: str, seconds: float) -> None:
+    def on_add(self, sender: str, number: int, group: str, channel: str, seconds: float) -> None:
+        self.settled(sender, number)
         if self.is_mine(channel) is not False:
             self.join(group, channel, seconds)
 
-    def on_discard(self, group: str, channel: str) -> None:
+    def on_discard(self, sender: str, number: int, group: str, channel: str) -> None:
+        self.settled(sender, number)
         self.leave(group, channel)
 
     def on_group(self, sender: str, group: str, data: bytes, expiry: float) -> Any:
@@ -319,8 +326,11 @@ class Shared:
     def on_flush(self, sender: str, number: int) -> None:
         for table in (self.waiting, self.unclaimed, self.claimed, self.groups, self.member_of):
             table.clear()  # type: ignore[attr-defined]
-        if sender == self.id and number in self.flushed:
-            _wake(self.flushed[number])
+        self.settled(sender, number)
+
+    def settled(self, sender: str, number: int) -> None:
+        if sender == self.id and number in self.settling:
+            _wake(self.settling[number])
 
 
 def _arrives() -> bool:

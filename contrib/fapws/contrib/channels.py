@@ -91,13 +91,13 @@ class Layer(BaseChannelLayer):  # type: ignore[misc]
         """Add channel to group: it gets messages to the group from now on."""
         _check(_GROUP, "group", group)
         _check(_CHANNEL, "channel", channel)
-        await self._shared.post("add", group, channel, self.group_expiry)
+        await self._shared.settle("add", group, channel, self.group_expiry)
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Take channel out of group."""
         _check(_GROUP, "group", group)
         _check(_CHANNEL, "channel", channel)
-        await self._shared.post("discard", group, channel)
+        await self._shared.settle("discard", group, channel)
 
     async def group_send(self, group: str, message: Dict[str, Any]) -> None:
         """Send message to all channels in group; those that are full do not get it. MessageTooLarge."""
