@@ -61,10 +61,11 @@ func TestRooms(t *testing.T) {
 // layers are the packages of cmd/fapws, those first that need the least. A package imports
 // from layers before its own.
 var layers = []string{
-	"broker/redistest confine watch",
+	"confine pool/redistest watch",
 	"process",
-	"certificates pool settings",
-	"broker ctl",
+	"certificates settings",
+	"pool",
+	"ctl",
 	"plan",
 	"worker",
 	"supervisor",

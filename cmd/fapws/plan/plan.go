@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"fapws/cmd/fapws/broker"
+	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
@@ -22,9 +22,9 @@ type Plan struct {
 	File     *settings.TOMLFile // nil without one
 	Path     string             // absolute path of File
 	Site     *SiteConfig
-	Broker   *broker.Address // nil without --channels
-	Mistakes error           // in File
-	Dir      string          // working directory of the start, before --chdir
+	Broker   *pool.BrokerAddress // nil without --channels
+	Mistakes error               // in File
+	Dir      string              // working directory of the start, before --chdir
 
 	stateDir string        // absolute path
 	named    string        // the application or site that the command line names, or ""
@@ -228,7 +228,7 @@ func (p *Plan) readBroker() (err error) {
 	if p.Conf.Channels == "" {
 		return nil
 	}
-	if p.Broker, err = broker.Parse(p.Conf.Channels); err != nil {
+	if p.Broker, err = pool.ParseBroker(p.Conf.Channels); err != nil {
 		return p.Settings.Wrong("channels", fmt.Errorf("must be %w", err))
 	}
 	return nil

@@ -1,70 +1,44 @@
 package pool
 
 import (
+	"context"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"fapws/cmd/fapws/pool/redistest"
 )
-
-// fakeBroker is a Broker that does not answer, but for entries of other servers.
-type fakeBroker struct {
-	from    Place      // argument and result of Start
-	full    bool       // Publish finds no room
-	entries chan Batch // of other servers; nil: none
-	ends    sync.WaitGroup
-}
-
-func (b *fakeBroker) String() string { return "fake://" }
-func (b *fakeBroker) Epoch() string  { return "epoch" }
-
-func (b *fakeBroker) Start(from Place, deliver func(b Batch)) (Place, error) {
-	b.ends.Go(func() {
-		for one := range b.entries {
-			deliver(one)
-		}
-	})
-	return b.from, nil
-}
-
-func (b *fakeBroker) Publish(Batch) bool        { return !b.full }
-func (b *fakeBroker) Congested() bool           { return false }
-func (b *fakeBroker) Away() bool                { return true }
-func (b *fakeBroker) Idle() bool                { return true }
-func (b *fakeBroker) History() ([]Batch, error) { return nil, nil }
-
-func (b *fakeBroker) Close(time.Duration) {
-	if b.entries != nil {
-		b.entries <- Batch{Seq: 1, N: 1, Raw: []byte("late")}
-		close(b.entries)
-	}
-	b.ends.Wait()
-}
-
-// A worker whose events wait for the broker is told, so that its responses need not wait, too.
-func TestBrokerAway(t *testing.T) {
-	t.Parallel()
-	h := start(t, "", func(o *Options) { o.Workers, o.Broker = 1, &fakeBroker{} })
-	h.serving(1)
-	h.tell("publish 3")
-	eventually(t, "the worker knows", func() bool { return strings.HasSuffix(h.tell("heard")[0], "waits-3 ") })
-}
 
 // A worker is told of events for which there is no room, so that it may publish others.
 func TestBrokerFull(t *testing.T) {
 	t.Parallel()
-	h := start(t, "", func(o *Options) { o.Workers, o.Broker = 1, &fakeBroker{full: true} })
+	s := redistest.Start(t)
+	n := dial(t, s)
+	h := start(t, "", func(o *Options) { o.Workers, o.Broker = 1, n.Broker })
 	h.serving(1)
+	s.Kill()
+	n.says(t, " is away ")
+	for n.Publish(Batch{N: 1, Raw: make([]byte, 1<<20)}) {
+	}
 	h.tell("publish 3")
 	eventually(t, "the worker knows", func() bool { return strings.HasSuffix(h.tell("heard")[0], "dropped-3 ") })
+	s.Restart() // else the end waits for it
 }
 
 // Events of other servers that come while this one ends do not keep it from ending.
 func TestBrokerDeliversAtTheEnd(t *testing.T) {
 	t.Parallel()
-	h := start(t, "", func(o *Options) { o.Workers, o.Broker = 1, &fakeBroker{entries: make(chan Batch)} })
+	s := redistest.Start(t)
+	other, n := dial(t, s), dial(t, s)
+	h := start(t, "", func(o *Options) { o.Workers, o.Broker = 1, n.Broker })
 	h.serving(1)
+	for range 20 * together {
+		other.Publish(Batch{N: 1, Raw: []byte("late")})
+	}
+	if _, err := other.Start(Place{}, func(Batch) {}); err != nil { // it sends them now
+		t.Fatal(err)
+	}
 	h.Stop()
 	if err := h.result(); err != nil {
 		t.Error(err)
@@ -74,7 +48,14 @@ func TestBrokerDeliversAtTheEnd(t *testing.T) {
 // A worker gets the past events of another one also if none has come since the broker told their last number.
 func TestBrokerHistory(t *testing.T) {
 	t.Parallel()
-	h := start(t, "", func(o *Options) { o.Broker = &fakeBroker{from: Place{Entry: "1-0", Seq: 500}} })
+	s := redistest.Start(t)
+	n := connect(t, s)
+	n.Publish(Batch{N: 500, Raw: []byte("past")})
+	n.gets(t, "past")
+	if err := n.redis.XTrimMaxLen(context.Background(), n.keys[1], 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	h := start(t, "", func(o *Options) { o.Broker = dial(t, s).Broker })
 	h.serving(2)
 	seqs := h.tell("history")
 	slices.Sort(seqs)
@@ -85,15 +66,17 @@ func TestBrokerHistory(t *testing.T) {
 
 // The broker is not read faster than the workers take its events.
 func TestBrokerFasterThanWorkers(t *testing.T) {
-	b := &fakeBroker{entries: make(chan Batch, 1)}
-	p := New(Options{Broker: b})
+	s := redistest.Start(t)
+	p := New(Options{Broker: dial(t, s).Broker})
 	p.relay.congested.Store(1)
 	if err := p.startBroker(nil); err != nil {
 		t.Fatal(err)
 	}
-	defer b.Close(0)
+	defer p.o.Broker.Close(0)
 	defer close(p.over)
-	b.entries <- Batch{Seq: 1, N: 1, Raw: []byte("early")}
+	other := connect(t, s)
+	other.Publish(Batch{N: 1, Raw: []byte("early")})
+	other.gets(t, "early")
 	for end := time.Now().Add(stuckAfter / 10); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		select {
 		case <-p.events:

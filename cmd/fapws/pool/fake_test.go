@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -153,7 +152,7 @@ func (f *fake) obey() {
 			}
 		case Events:
 			if m.N == 0 {
-				fmt.Fprintf(&f.heard, "%s-%d ", cmp.Or(m.Text, "waits"), m.ID)
+				fmt.Fprintf(&f.heard, "%s-%d ", m.Text, m.ID)
 				continue
 			}
 			if len(m.Raw) < 1000 {

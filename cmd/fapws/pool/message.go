@@ -41,8 +41,8 @@ const (
 	// others.
 	Purge Kind = "purge"
 	// Events: N events of channels, in Raw, numbered from Seq in Epoch. With More, the next message has more of the same
-	// events. Their publisher gets its ID back. All workers receive them in the same order. With N 0, those of ID are queued
-	// for the broker, which is away, or lost if Text is Dropped.
+	// events. Their publisher gets its ID back. All workers receive them in the same order. With N 0 and the Text
+	// Dropped, there was no room for those of ID.
 	Events Kind = "events"
 	// Give: send Text (History) to another worker, through the channel that comes with it.
 	Give Kind = "give"

@@ -363,7 +363,7 @@ type Options struct {
 	Query func(what string) string
 
 	// Broker connects the channels of the workers with those of other servers. Optional.
-	Broker Broker
+	Broker *Broker
 
 	// Farewell gets what a worker tells before it ends. It is called on Run's goroutine. Optional.
 	Farewell func(pid int, text string)

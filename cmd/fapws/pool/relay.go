@@ -69,11 +69,8 @@ func (p *Pool) publish(w *worker, m *Message) {
 	pieces := w.pieces
 	w.pieces, w.published = nil, 0
 	if p.o.Broker != nil {
-		switch {
-		case !p.o.Broker.Publish(Batch{N: m.N, Raw: bytes.Join(pieces, nil), ID: m.ID, Publisher: w.pid}):
+		if !p.o.Broker.Publish(Batch{N: m.N, Raw: bytes.Join(pieces, nil), ID: m.ID, Publisher: w.pid}) {
 			w.send(&Message{Kind: Events, ID: m.ID, Text: Dropped})
-		case p.o.Broker.Away(): // their order among those of this server is certain, and their numbers may take long
-			w.send(&Message{Kind: Events, ID: m.ID})
 		}
 		return
 	}
@@ -297,56 +294,6 @@ func (c *Channel) SendCounts(counts map[string]int64) (err error) {
 	return err
 }
 
-// Broker connects the channels of several servers. It numbers the events in place of the supervisor. Its methods are safe for
-// concurrent use. Only Start, History and Close wait, for some seconds at most.
-type Broker interface {
-	// String returns its URL, without a password.
-	String() string
-
-	// Epoch tells numbers from those of another broker.
-	Epoch() string
-
-	// Start begins to call deliver, on a goroutine, with the batches of all servers behind a place; the zero Place: from now on.
-	// The events of this server come back so, too. A Batch without events, which is no Purge either, says that those of a worker wait,
-	// because the broker is away. It returns the place.
-	Start(from Place, deliver func(Batch)) (Place, error)
-
-	// Publish takes events for all servers, or a pattern for the caches of all others, and reports whether there is room for them.
-	Publish(b Batch) bool
-
-	// Congested reports whether publishers should be delayed.
-	Congested() bool
-
-	// Away reports whether the broker does not answer: then events wait for it.
-	Away() bool
-
-	// Idle reports whether the broker has all that was published.
-	Idle() bool
-
-	// History returns the latest events that the broker keeps, the oldest first.
-	History() ([]Batch, error)
-
-	// Close waits until Idle, but not beyond limit, and ends the connection.
-	Close(limit time.Duration)
-}
-
-// Place is a place in the events of a broker, behind one of them.
-type Place struct {
-	Entry string // where the broker has it
-	Seq   uint64 // its number
-}
-
-// Batch is what a worker has published at once.
-type Batch struct {
-	Seq       uint64 // the number of the first event, from the broker
-	N         int    // events
-	Raw       []byte // the events, or with Purge the pattern
-	ID        uint64 // of the message of a worker of this server
-	Publisher int    // its process; 0: it was another server
-	Entry     string // where the broker has it
-	Purge     bool
-}
-
 // closingBroker is how long events may take to reach the broker when the server ends.
 const closingBroker = 5 * time.Second
 
@@ -357,9 +304,7 @@ func (p *Pool) startBroker(before *Handover) error {
 	}
 	p.relay.epoch = p.o.Broker.Epoch()
 	from, err := p.o.Broker.Start(before.Place(p.o.Broker.String()), func(b Batch) {
-		if b.N > 0 {
-			p.throttle(func() bool { return false }) // this server's workers may be slower than the others
-		}
+		p.throttle(func() bool { return false }) // this server's workers may be slower than the others
 		p.post(func() { p.delivered(b) })
 	})
 	p.relay.entry, p.relay.seq = from.Entry, from.Seq
@@ -371,12 +316,6 @@ func (p *Pool) delivered(b Batch) {
 	publisher := p.workers[b.Publisher]
 	if publisher != nil && !publisher.joined {
 		publisher = nil
-	}
-	if b.N == 0 && !b.Purge {
-		if publisher != nil {
-			publisher.send(&Message{Kind: Events, ID: b.ID})
-		}
-		return
 	}
 	p.relay.entry = b.Entry
 	if b.Purge {

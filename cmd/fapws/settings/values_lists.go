@@ -164,7 +164,7 @@ var brokerScheme = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^((redis|valkey)s?(\+sentinel)?|unix)://[^\s\x00]+$`)
 })
 
-// brokerURL is the URL of a broker, which package broker reads. It is shown without passwords.
+// brokerURL is the URL of a broker, which package pool reads. It is shown without passwords.
 func brokerURL(to *string) *value {
 	v := word(to, func(s string) error {
 		if !brokerScheme().MatchString(s) {

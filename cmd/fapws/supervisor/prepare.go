@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/cmd/fapws/broker"
 	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/pool"
@@ -229,18 +228,10 @@ func (p *supervisor) connectBroker(handover *pool.Handover) (err error) {
 	if handover.Place(p.plan.Broker.String()).Entry != "" {
 		epoch = handover.Epoch
 	}
-	if p.broker, err = broker.Connect(p.plan.Broker, epoch, p.log.Log); err != nil {
+	if p.broker, err = pool.ConnectBroker(p.plan.Broker, epoch, p.log.Log); err != nil {
 		return process.ExitNotStarted("%v", err)
 	}
 	return nil
-}
-
-// relay is pool.Options.Broker.
-func (p *supervisor) relay() pool.Broker {
-	if p.broker == nil {
-		return nil // and not a nil pointer in an interface
-	}
-	return p.broker
 }
 
 // brokerMetrics are those of the broker of channels.

@@ -14,7 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"fapws/cmd/fapws/broker"
 	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/plan"
@@ -50,8 +49,8 @@ type supervisor struct {
 	keyring   keyring
 	counted   ledger // what workers have
 	tail      plan.Tail
-	broker    *broker.Client // nil: channels are those of this server
-	temporary string         // directory of --sandbox for temporary files, or ""
+	broker    *pool.Broker // nil: channels are those of this server
+	temporary string       // directory of --sandbox for temporary files, or ""
 
 	mu       sync.Mutex       // of the following
 	shown    settings.Config  // as far as it is known
@@ -145,7 +144,7 @@ func (p *supervisor) run() (code int, err error) {
 		Certificates: p.keyring.bundle,
 		Farewell:     p.farewell,
 		Query:        p.query,
-		Broker:       p.relay(),
+		Broker:       p.broker,
 		Reopen:       func() { p.errors.Follow() },
 		PassStderr:   p.errors.Redirected() && p.conf.Chroot != "",
 		Log:          p.log.Log,

@@ -283,10 +283,8 @@ func (r *channelRelay) flush(limit time.Duration) { r.up.Wait(limit) }
 
 // arrived takes Events. On listen's goroutine.
 func (r *channelRelay) arrived(m *pool.Message) {
-	if m.N == 0 { // they wait for the broker
-		if m.Text == pool.Dropped {
-			r.down.Add(relayItem{events: m}) // as many more may be published
-		}
+	if m.Text == pool.Dropped {
+		r.down.Add(relayItem{events: m}) // as many more may be published
 		return
 	}
 	if r.waiting.Load() > mostDown && len(r.begun) == 0 {

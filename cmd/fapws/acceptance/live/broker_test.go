@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
-	"fapws/cmd/fapws/broker/redistest"
+	"fapws/cmd/fapws/pool/redistest"
 	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/conn/certtest"
 )

@@ -1,4 +1,4 @@
-package broker
+package pool
 
 import (
 	"bytes"
@@ -7,8 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"fapws/cmd/fapws/broker/redistest"
-	"fapws/cmd/fapws/pool"
+	"fapws/cmd/fapws/pool/redistest"
 	"fapws/runtime/logfile"
 	"fapws/runtime/waittest"
 )
@@ -28,7 +27,7 @@ func TestParse(t *testing.T) {
 		{"http://a", "", "", ""},
 		{"redis", "", "", ""},
 	} {
-		a, err := Parse(c.text)
+		a, err := ParseBroker(c.text)
 		if c.address == "" {
 			if err == nil {
 				t.Errorf("%s is %+v", c.text, a.options)
@@ -44,27 +43,34 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// node is a Client with what it was told.
+// node is a Broker with what it was told.
 type node struct {
-	*Client
-	batches chan pool.Batch
+	*Broker
+	batches chan Batch
 	lines   chan string
+}
+
+// dial makes a node that does not read yet.
+func dial(t *testing.T, s *redistest.Server) *node {
+	t.Helper()
+	a, err := ParseBroker("redis://" + s.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &node{batches: make(chan Batch, 1000), lines: make(chan string, 100)}
+	if n.Broker, err = ConnectBroker(a, "", func(_ logfile.Level, line string) { n.lines <- line }); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { n.Close(0) })
+	return n
 }
 
 func connect(t *testing.T, s *redistest.Server) *node {
 	t.Helper()
-	a, err := Parse("redis://" + s.Address)
-	if err != nil {
+	n := dial(t, s)
+	if _, err := n.Start(Place{}, func(b Batch) { n.batches <- b }); err != nil {
 		t.Fatal(err)
 	}
-	n := &node{batches: make(chan pool.Batch, 1000), lines: make(chan string, 100)}
-	if n.Client, err = Connect(a, "", func(_ logfile.Level, line string) { n.lines <- line }); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := n.Start(pool.Place{}, func(b pool.Batch) { n.batches <- b }); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { n.Close(0) })
 	return n
 }
 
@@ -85,8 +91,8 @@ func TestOrder(t *testing.T) {
 	s := redistest.Start(t)
 	a, b := connect(t, s), connect(t, s)
 	for i := range 100 {
-		a.Publish(pool.Batch{N: 2, Raw: []byte("a"), ID: uint64(i + 1), Publisher: 7})
-		b.Publish(pool.Batch{N: 1, Raw: []byte("b")})
+		a.Publish(Batch{N: 2, Raw: []byte("a"), ID: uint64(i + 1), Publisher: 7})
+		b.Publish(Batch{N: 1, Raw: []byte("b")})
 	}
 	next, id := uint64(1), uint64(0)
 	for range 200 {
@@ -105,7 +111,7 @@ func TestOrder(t *testing.T) {
 	if err != nil || len(kept) != 200 || kept[0].Seq != 1 {
 		t.Errorf("%d kept, %v", len(kept), err)
 	}
-	a.Publish(pool.Batch{Raw: []byte("p"), Purge: true})
+	a.Publish(Batch{Raw: []byte("p"), Purge: true})
 	if x := <-b.batches; !x.Purge || string(x.Raw) != "p" {
 		t.Errorf("%+v", x)
 	}
@@ -115,7 +121,7 @@ func TestOrder(t *testing.T) {
 func TestRepeated(t *testing.T) {
 	s := redistest.Start(t)
 	n := connect(t, s)
-	one := []batch{{pool.Batch{N: 1, Raw: []byte("once")}, 1}}
+	one := []pendingBatch{{Batch{N: 1, Raw: []byte("once")}, 1}}
 	for range 3 {
 		if err := n.add(one, 0); err != nil {
 			t.Fatal(err)
@@ -129,8 +135,8 @@ func TestRepeated(t *testing.T) {
 // A batch does not overtake one that has failed, which would be lost.
 func TestFailedBatch(t *testing.T) {
 	n := connect(t, redistest.Start(t))
-	some := []batch{{pool.Batch{N: 1}, 1}, {pool.Batch{N: 1}, 2}, {pool.Batch{N: 1}, 3}}
-	if err := n.add([]batch{some[0], some[2]}, 0); err == nil {
+	some := []pendingBatch{{Batch{N: 1}, 1}, {Batch{N: 1}, 2}, {Batch{N: 1}, 3}}
+	if err := n.add([]pendingBatch{some[0], some[2]}, 0); err == nil {
 		t.Error("the second batch is missing, and the third one was added")
 	}
 	if err := n.add(some, 0); err != nil {
@@ -150,11 +156,8 @@ func TestReadOnly(t *testing.T) {
 		}
 	}
 	set("1")
-	n.Publish(pool.Batch{N: 3, Raw: []byte("later"), ID: 5, Publisher: 7})
+	n.Publish(Batch{N: 3, Raw: []byte("later")})
 	n.says(t, " is away (NOREPLICAS ")
-	if b := <-n.batches; b.N != 0 || b.ID != 5 || b.Publisher != 7 {
-		t.Errorf("the publisher is told %+v", b)
-	}
 	n.answered(reading)
 	if st := n.State(); st.Away == 0 || st.Waiting != 3 {
 		t.Errorf("%+v", st)
@@ -171,7 +174,7 @@ func TestReadOnly(t *testing.T) {
 func TestLostData(t *testing.T) {
 	s := redistest.Start(t)
 	a := connect(t, s)
-	a.Publish(pool.Batch{N: 50, Raw: []byte("a")})
+	a.Publish(Batch{N: 50, Raw: []byte("a")})
 	<-a.batches
 	waittest.Eventually(t, "the broker has answered", a.Idle) // else it comes again
 	s.Kill()
@@ -181,7 +184,7 @@ func TestLostData(t *testing.T) {
 	b := connect(t, s)
 	last := uint64(50)
 	for _, n := range []*node{b, a} {
-		n.Publish(pool.Batch{N: 1, Raw: []byte("next")})
+		n.Publish(Batch{N: 1, Raw: []byte("next")})
 		x := <-a.batches
 		if string(x.Raw) != "next" || x.Seq <= last {
 			t.Errorf("%+v, want a number above %d", x, last)
@@ -197,13 +200,13 @@ func TestOverflow(t *testing.T) {
 	s.Kill()
 	a.says(t, " is away ")
 	large := make([]byte, 1<<20)
-	for i := range mostWaiting>>20 + 3 {
-		if taken := a.Publish(pool.Batch{N: 2, Raw: large}); taken != (i < mostWaiting>>20) {
+	for i := range mostPending>>20 + 3 {
+		if taken := a.Publish(Batch{N: 2, Raw: large}); taken != (i < mostPending>>20) {
 			t.Errorf("batch %d: taken %v", i, taken)
 		}
 	}
 	a.says(t, "64 MB of events wait for redis://"+s.Address+"; dropping further ones")
-	if st := a.State(); st.Lost != 6 || st.Waiting != 2*(mostWaiting>>20) || st.Away == 0 || !a.Congested() || a.Idle() {
+	if st := a.State(); st.Lost != 6 || st.Waiting != 2*(mostPending>>20) || st.Away == 0 || !a.Congested() || a.Idle() {
 		t.Errorf("%+v", st)
 	}
 	if some, _ := a.next(); len(some) != 1 {
@@ -211,7 +214,7 @@ func TestOverflow(t *testing.T) {
 	}
 	s.Restart()
 	a.says(t, "6 events found no room and are lost")
-	for range mostWaiting >> 20 {
+	for range mostPending >> 20 {
 		<-a.batches
 	}
 	if kept, err := a.History(); err != nil || len(kept) != historyBytes>>20-1 {

@@ -1,4 +1,4 @@
-package broker
+package pool
 
 import (
 	"context"
@@ -8,8 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"fapws/cmd/fapws/broker/redistest"
-	"fapws/cmd/fapws/pool"
+	"fapws/cmd/fapws/pool/redistest"
 	"fapws/runtime/logfile"
 	"fapws/runtime/waittest"
 
@@ -44,7 +43,7 @@ func TestForeignEntries(t *testing.T) {
 	n := connect(t, redistest.Start(t))
 	publish := func(text string) uint64 {
 		t.Helper()
-		n.Publish(pool.Batch{N: 1, Raw: []byte(text)})
+		n.Publish(Batch{N: 1, Raw: []byte(text)})
 		return n.gets(t, text)
 	}
 	last := publish("first")
@@ -87,13 +86,13 @@ func TestForeignEntries(t *testing.T) {
 func TestClockBehind(t *testing.T) {
 	s := redistest.Start(t)
 	a := connect(t, s)
-	a.Publish(pool.Batch{N: 1, Raw: []byte("early")})
+	a.Publish(Batch{N: 1, Raw: []byte("early")})
 	a.gets(t, "early")
 	tomorrow := time.Now().Add(24 * time.Hour).UnixMilli()
 	if err := a.redis.Do(context.Background(), "XSETID", a.keys[1], fmt.Sprintf("%d-0", tomorrow)).Err(); err != nil {
 		t.Fatal(err)
 	}
-	a.Publish(pool.Batch{N: 1, Raw: []byte("of tomorrow")})
+	a.Publish(Batch{N: 1, Raw: []byte("of tomorrow")})
 	last := a.gets(t, "of tomorrow")
 	waittest.Eventually(t, "the broker has answered", a.Idle) // else it comes again
 	s.Kill()
@@ -101,7 +100,7 @@ func TestClockBehind(t *testing.T) {
 	s.Restart()
 	a.says(t, " is back ")
 	b := connect(t, s)
-	b.Publish(pool.Batch{N: 1, Raw: []byte("of another server")})
+	b.Publish(Batch{N: 1, Raw: []byte("of another server")})
 	if got := a.gets(t, "of another server"); got <= last {
 		t.Errorf("number %d after %d", got, last)
 	}
@@ -111,12 +110,12 @@ func TestClockBehind(t *testing.T) {
 func TestRewind(t *testing.T) {
 	n := connect(t, redistest.Start(t))
 	for _, text := range []string{"one", "two", "three"} {
-		n.Publish(pool.Batch{N: 1, Raw: []byte(text)})
+		n.Publish(Batch{N: 1, Raw: []byte(text)})
 		n.gets(t, text)
 	}
 	var got []string
-	late := &Client{redis: n.redis, keys: n.keys, epoch: n.epoch, ctx: n.ctx, last: "99999999999999-0", seq: 2, unsure: true,
-		deliver: func(b pool.Batch) { got = append(got, string(b.Raw)) }}
+	late := &Broker{redis: n.redis, keys: n.keys, epoch: n.epoch, ctx: n.ctx, last: "99999999999999-0", seq: 2, unsure: true,
+		deliver: func(b Batch) { got = append(got, string(b.Raw)) }}
 	if err := late.readSome(); err != nil || !slices.Equal(got, []string{"three"}) {
 		t.Errorf("%q, %v", got, err)
 	}
@@ -127,7 +126,7 @@ func TestFull(t *testing.T) {
 	n := connect(t, redistest.Start(t, "--maxmemory", "10mb", "--maxmemory-policy", "noeviction"))
 	large := strings.Repeat("x", 64<<10)
 	for range 3 * leastEntries {
-		n.Publish(pool.Batch{N: 1, Raw: []byte(large)})
+		n.Publish(Batch{N: 1, Raw: []byte(large)})
 		n.gets(t, large)
 	}
 	n.says(t, "has reached its maxmemory")
@@ -136,7 +135,7 @@ func TestFull(t *testing.T) {
 // A state of which the ids of events cannot be made is not accepted.
 func TestForeignEpoch(t *testing.T) {
 	n := connect(t, redistest.Start(t))
-	a, err := Parse("redis://" + n.redis.(*redis.Client).Options().Addr)
+	a, err := ParseBroker("redis://" + n.redis.(*redis.Client).Options().Addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +143,7 @@ func TestForeignEpoch(t *testing.T) {
 		if err := n.redis.HSet(context.Background(), n.keys[0], "epoch", epoch).Err(); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Connect(a, "", func(logfile.Level, string) {}); err == nil || !strings.Contains(err.Error(), "the epoch in {fapws}:state is not one of fapws") {
+		if _, err := ConnectBroker(a, "", func(logfile.Level, string) {}); err == nil || !strings.Contains(err.Error(), "the epoch in {fapws}:state is not one of fapws") {
 			t.Errorf("epoch %q: %v", epoch, err)
 		}
 	}

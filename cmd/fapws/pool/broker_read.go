@@ -1,4 +1,4 @@
-package broker
+package pool
 
 import (
 	"cmp"
@@ -14,17 +14,11 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"fapws/cmd/fapws/pool"
 	"fapws/runtime/logfile"
 )
 
-const (
-	// maxRaw bounds the events of an entry, in bytes. Workers publish no more at once.
-	maxRaw = 65 << 20
-
-	// noEntry is the id before the first entry.
-	noEntry = "0-0"
-)
+// noEntry is the id before the first entry.
+const noEntry = "0-0"
 
 var (
 	errEntry  = errors.New("it was not written by fapws")
@@ -32,11 +26,11 @@ var (
 )
 
 // record is a batch as an entry of the stream has it.
-type record struct{ pool.Batch }
+type record struct{ Batch }
 
-// parse reads an entry of the stream, which anyone may have written who may write to the broker: the server that has published it, and
+// parseRecord reads an entry of the stream, which anyone may have written who may write to the broker: the server that has published it, and
 // how many batches that had published.
-func parse(entry redis.XMessage) (b record, from string, count uint64, err error) {
+func parseRecord(entry redis.XMessage) (b record, from string, count uint64, err error) {
 	text := func(name string) string {
 		s, _ := entry.Values[name].(string)
 		return s
@@ -48,9 +42,9 @@ func parse(entry redis.XMessage) (b record, from string, count uint64, err error
 		}
 		return n
 	}
-	b = record{pool.Batch{Seq: number("seq"), N: int(number("n")), Raw: []byte(text("raw")), Purge: text("kind") == "purge"}}
+	b = record{Batch{Seq: number("seq"), N: int(number("n")), Raw: []byte(text("raw")), Purge: text("kind") == "purge"}}
 	count = number("count")
-	if b.Seq == 0 || b.Seq > 2*maxSeq || b.Purge != (b.N == 0) || b.N < 0 || b.N > 1<<20 || len(b.Raw) == 0 || len(b.Raw) > maxRaw {
+	if b.Seq == 0 || b.Seq > 2*maxSeq || b.Purge != (b.N == 0) || b.N < 0 || b.N > 1<<20 || len(b.Raw) == 0 || len(b.Raw) > maxEvents {
 		err = errEntry
 	}
 	return b, text("from"), count, err
@@ -101,7 +95,7 @@ const (
 )
 
 // read hands over the entries of the stream, on a goroutine of its own.
-func (c *Client) read() {
+func (c *Broker) read() {
 	defer c.ends.Done()
 	var pause time.Duration
 	for c.ctx.Err() == nil {
@@ -118,7 +112,7 @@ func (c *Client) read() {
 }
 
 // readSome waits for entries and hands them over.
-func (c *Client) readSome() error {
+func (c *Broker) readSome() error {
 	wait := readFor
 	if c.unsure {
 		if err := c.rewind(); err != nil {
@@ -145,8 +139,8 @@ func (c *Client) readSome() error {
 }
 
 // take hands over an entry. After an error it can be taken again.
-func (c *Client) take(entry redis.XMessage) error {
-	b, from, count, wrong := parse(entry)
+func (c *Broker) take(entry redis.XMessage) error {
+	b, from, count, wrong := parseRecord(entry)
 	if wrong == nil && b.Seq > c.seq+1 {
 		last, err := c.lastNumber(c.ctx)
 		if err != nil {
@@ -182,14 +176,14 @@ func (c *Client) take(entry redis.XMessage) error {
 }
 
 // reportGap logs that entries did not come before the one with the number seq.
-func (c *Client) reportGap(seq uint64) {
+func (c *Broker) reportGap(seq uint64) {
 	if c.seq > 0 {
 		c.log(logfile.Warning, fmt.Sprintf("channels: events %d to %d may be missing: %s has lost its data, or dropped old entries while this server was away", c.seq+1, seq-1, c.shown))
 	}
 }
 
 // reportForeign logs, once, that there are entries of others.
-func (c *Client) reportForeign(id string, why error) {
+func (c *Broker) reportForeign(id string, why error) {
 	if !c.warned {
 		c.log(logfile.Error, fmt.Sprintf("channels: ignoring entry %s of %s in %s: %v; further ones are ignored without a message", id, c.keys[1], c.shown, why))
 		c.warned = true
@@ -197,7 +191,7 @@ func (c *Client) reportForeign(id string, why error) {
 }
 
 // published returns from whom a batch of this server came. The mutex is held.
-func (c *Client) published(count uint64) (id uint64, publisher int) {
+func (c *Broker) published(count uint64) (id uint64, publisher int) {
 	for len(c.own) > 0 && c.own[0].count <= count {
 		id, publisher = c.own[0].ID, c.own[0].Publisher
 		c.own = c.own[1:]
@@ -205,9 +199,9 @@ func (c *Client) published(count uint64) (id uint64, publisher int) {
 	return id, publisher
 }
 
-// History implements pool.Broker.
-func (c *Client) History() ([]pool.Batch, error) {
-	if c.Away() {
+// History returns the latest events that the broker keeps, the oldest first.
+func (c *Broker) History() ([]Batch, error) {
+	if c.State().Away > 0 {
 		return nil, errors.New("the broker is away")
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, answerWithin)
@@ -234,9 +228,9 @@ func (c *Client) History() ([]pool.Batch, error) {
 		return nil, errors.New(reason(err))
 	}
 	slices.Reverse(entries)
-	var all []pool.Batch
+	var all []Batch
 	for _, entry := range entries {
-		if b, _, _, err := parse(entry); err == nil && !b.Purge && b.check(last) == nil {
+		if b, _, _, err := parseRecord(entry); err == nil && !b.Purge && b.check(last) == nil {
 			all = append(all, b.Batch)
 		}
 	}
@@ -257,7 +251,7 @@ return {last[1] and last[1][1] or '0-0', redis.call('HGET', KEYS[1], 'epoch') or
 
 // rewind makes the reader begin at the first entry if the broker does not have the last one that was read, nor later ones. It skips those
 // that it knows by their numbers, unless a server that knows no number has published first.
-func (c *Client) rewind() error {
+func (c *Broker) rewind() error {
 	ctx, cancel := context.WithTimeout(c.ctx, answerWithin)
 	defer cancel()
 	tip, err := tipScript().Eval(ctx, c.redis, c.keys[:2]).StringSlice()

@@ -1,4 +1,4 @@
-package broker
+package pool
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"fapws/cmd/fapws/pool"
 	"fapws/runtime/logfile"
 
 	"github.com/redis/go-redis/v9"
@@ -71,24 +70,24 @@ return 1
 `, maxSeq, afterLoss, keptEntries, leastEntries, nodeLives))
 })
 
-// Publish implements pool.Broker.
-func (c *Client) Publish(b pool.Batch) bool {
+// Publish takes events for all servers, or a pattern for the caches of all others, and reports whether there is room for them.
+func (c *Broker) Publish(b Batch) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.bytes+len(b.Raw) > mostWaiting {
+	if c.bytes+len(b.Raw) > mostPending {
 		if c.lost == 0 {
-			c.log(logfile.Error, fmt.Sprintf("channels: %d MB of events wait for %s; dropping further ones", mostWaiting>>20, c.shown))
+			c.log(logfile.Error, fmt.Sprintf("channels: %d MB of events wait for %s; dropping further ones", mostPending>>20, c.shown))
 		}
 		c.lost += b.N
 		c.losses += b.N
 		return false
 	}
 	c.sent++
-	c.waiting = append(c.waiting, batch{b, c.sent})
+	c.waiting = append(c.waiting, pendingBatch{b, c.sent})
 	c.bytes += len(b.Raw)
 	c.events += b.N
 	b.Raw = nil
-	if c.own = append(c.own, batch{b, c.sent}); len(c.own) > mostOwn {
+	if c.own = append(c.own, pendingBatch{b, c.sent}); len(c.own) > mostOwn {
 		c.own = c.own[1:]
 	}
 	select {
@@ -98,22 +97,22 @@ func (c *Client) Publish(b pool.Batch) bool {
 	return true
 }
 
-// Congested implements pool.Broker.
-func (c *Client) Congested() bool {
+// Congested reports whether publishers should be delayed.
+func (c *Broker) Congested() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.bytes > muchWaiting
+	return c.bytes > muchPending
 }
 
-// Idle implements pool.Broker.
-func (c *Client) Idle() bool {
+// Idle reports whether the broker has all that was published.
+func (c *Broker) Idle() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.waiting) == 0
 }
 
 // write sends batches to the broker, on a goroutine of its own.
-func (c *Client) write() {
+func (c *Broker) write() {
 	defer c.ends.Done()
 	var pause time.Duration
 	for {
@@ -145,7 +144,7 @@ func (c *Client) write() {
 }
 
 // reportFull logs, once, that the broker has dropped past events.
-func (c *Client) reportFull() {
+func (c *Broker) reportFull() {
 	if !c.full {
 		c.log(logfile.Warning, fmt.Sprintf("channels: %s has reached its maxmemory; dropping past events to make room for new ones", c.shown))
 		c.full = true
@@ -153,7 +152,7 @@ func (c *Client) reportFull() {
 }
 
 // next returns the batches to be sent, which stay in the queue, and the highest number that was read.
-func (c *Client) next() ([]batch, uint64) {
+func (c *Broker) next() ([]pendingBatch, uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n, bytes := 0, 0
@@ -165,7 +164,7 @@ func (c *Client) next() ([]batch, uint64) {
 }
 
 // add appends batches to the stream.
-func (c *Client) add(some []batch, seq uint64) error {
+func (c *Broker) add(some []pendingBatch, seq uint64) error {
 	ctx, cancel := context.WithTimeout(c.ctx, answerWithin)
 	defer cancel()
 	commands, err := c.redis.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -190,7 +189,7 @@ func (c *Client) add(some []batch, seq uint64) error {
 }
 
 // added takes the first n batches out of the queue.
-func (c *Client) added(n int) {
+func (c *Broker) added(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, b := range c.waiting[:n] {

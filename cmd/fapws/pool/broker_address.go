@@ -1,0 +1,132 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+
+	"fapws/cmd/fapws/settings"
+)
+
+// BrokerAddress is where a broker is, and the prefix of its keys.
+type BrokerAddress struct {
+	options *redis.UniversalOptions
+	prefix  string
+	shown   string // without a password
+}
+
+// String returns the URL without a password.
+func (a *BrokerAddress) String() string { return a.shown }
+
+var (
+	errURL    = errors.New("redis://HOST:PORT/DB, rediss:// for TLS, unix:///SOCKET, or redis+sentinel://HOST:PORT,HOST:PORT/NAME, with ?prefix=NAME")
+	prefixIs  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`) })
+	sentinels = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(redis|rediss|valkey|valkeys)\+sentinel$`) })
+)
+
+// ParseBroker reads the URL of a broker. Its error says how URLs look; its text follows "must be ".
+func ParseBroker(text string) (*BrokerAddress, error) {
+	scheme, rest, ok := strings.Cut(text, "://")
+	if !ok || strings.ContainsAny(text, " \r\n\x00") {
+		return nil, errURL
+	}
+	a := &BrokerAddress{prefix: "fapws", shown: settings.HidePassword(text)}
+	rest, query, _ := strings.Cut(rest, "?")
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return nil, errURL
+	}
+	if values.Has("prefix") {
+		a.prefix = values.Get("prefix")
+		values.Del("prefix")
+	}
+	if !prefixIs().MatchString(a.prefix) {
+		return nil, errURL
+	}
+	if sentinels().MatchString(scheme) {
+		err = a.parseSentinels(scheme, rest, values)
+	} else {
+		err = a.parseSingle(scheme, rest, values)
+	}
+	if err != nil {
+		return nil, errURL
+	}
+	return a, nil
+}
+
+// parseSingle reads the URL of one server. Its query may have the options of go-redis.
+func (a *BrokerAddress) parseSingle(scheme, rest string, values url.Values) error {
+	text := strings.Replace(scheme, "valkey", "redis", 1) + "://" + rest
+	if len(values) > 0 {
+		text += "?" + values.Encode()
+	}
+	o, err := redis.ParseURL(text)
+	if err != nil {
+		return err
+	}
+	a.options = &redis.UniversalOptions{Addrs: []string{o.Addr}, Username: o.Username, Password: o.Password, DB: o.DB, TLSConfig: o.TLSConfig}
+	return nil
+}
+
+// parseSentinels reads the URL of sentinels: redis+sentinel://[user:password@]host:port,host:port/name[/db]. The password is that of
+// the server; ?sentinel_password= is theirs.
+func (a *BrokerAddress) parseSentinels(scheme, rest string, values url.Values) error {
+	login, hosts := "", rest
+	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
+		login, hosts = rest[:at+1], rest[at+1:]
+	}
+	hosts, name, _ := strings.Cut(hosts, "/")
+	name, db, _ := strings.Cut(name, "/")
+	addresses := strings.Split(hosts, ",")
+	for i, host := range addresses {
+		if host == "" {
+			return errURL
+		}
+		if _, _, err := net.SplitHostPort(host); err != nil {
+			addresses[i] = net.JoinHostPort(strings.Trim(host, "[]"), "26379")
+		}
+	}
+	if name == "" {
+		return errURL
+	}
+	secret := values.Get("sentinel_password")
+	values.Del("sentinel_password")
+	scheme, _, _ = strings.Cut(scheme, "+")
+	if err := a.parseSingle(scheme, login+"sentinel/"+db, values); err != nil {
+		return err
+	}
+	a.options.Addrs, a.options.MasterName, a.options.SentinelPassword = addresses, name, secret
+	return nil
+}
+
+// askSentinels returns why sentinels do not tell where the master is, or "" if one of them does: go-redis keeps that to itself.
+func askSentinels(ctx context.Context, o *redis.UniversalOptions) string {
+	var reasons []string
+	for _, address := range o.Addrs {
+		err := askSentinel(ctx, o, address)
+		switch {
+		case err == nil:
+			return ""
+		case errors.Is(err, redis.Nil):
+			err = fmt.Errorf("unknown master %q", o.MasterName)
+		case isLogin(err):
+			err = fmt.Errorf("%w (give ?sentinel_password=)", err)
+		}
+		reasons = append(reasons, fmt.Sprintf("sentinel %s: %s", address, err))
+	}
+	return strings.Join(reasons, "; ")
+}
+
+func askSentinel(ctx context.Context, o *redis.UniversalOptions, address string) error {
+	s := redis.NewSentinelClient(&redis.Options{Addr: address, Password: o.SentinelPassword, TLSConfig: o.TLSConfig, MaxRetries: -1,
+		DialTimeout: answerWithin, ReadTimeout: answerWithin, WriteTimeout: answerWithin})
+	defer s.Close()
+	return s.GetMasterAddrByName(ctx, o.MasterName).Err()
+}
