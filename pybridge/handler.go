@@ -181,17 +181,18 @@ func core_loop_send_now() { sendNow() }
 
 // Submit implements app.Handler: it copies the request into a record.
 func (h *Handler) Submit(r *exchange.Request) bool {
-	if h.full() {
-		h.Flush() // threads may take the gathered requests
-		if h.full() {
-			if r.Spool >= 0 {
-				syscall.Close(r.Spool)
-			}
-			if r.Socket > 0 {
-				syscall.Close(r.Socket)
-			}
-			return false
+	for tries := 0; h.pending+int(atomic.LoadUint32((*uint32)(&h.shared.queued))) >= h.config.Queue; tries++ {
+		if tries == 0 {
+			h.Flush() // threads may take the gathered requests
+			continue
 		}
+		if r.Spool >= 0 {
+			syscall.Close(r.Spool)
+		}
+		if r.Socket > 0 {
+			syscall.Close(r.Socket)
+		}
+		return false
 	}
 	h.mu.Lock() // until the record can be read
 	rec := h.free
@@ -265,11 +266,6 @@ func (h *Handler) record(t exchange.Ticket) *C.core_record {
 		return h.records[t]
 	}
 	return nil
-}
-
-// full reports whether the queue is full.
-func (h *Handler) full() bool {
-	return h.pending+int(atomic.LoadUint32((*uint32)(&h.shared.queued))) >= h.config.Queue
 }
 
 // Flush implements app.Handler.

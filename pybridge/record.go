@@ -266,17 +266,22 @@ func fill(out *exchange.Part, p *C.core_part) {
 		out.Head.WebSocket, out.Head.Subprotocol = true, within(p, p.subprotocol_off, p.subprotocol_len)
 	}
 	if p.failure != 0 {
-		out.Head.Failure = true
+		out.Head.Instead = exchange.Failure
 		out.Head.Request = requestOf(p)
 	}
 	if p.send_len > 0 {
+		out.Head.Instead = exchange.NamedFile
 		out.Head.SendFile, out.Head.Accel = within(p, p.send_off, p.send_len), p.accel != 0
 		out.Head.Request = requestOf(p)
 	}
 	if p.static_len > 0 {
+		out.Head.Instead = exchange.StaticFiles
+		if p.program != 0 {
+			out.Head.Instead = exchange.Program
+		}
 		out.Head.Static = within(p, p.static_off, p.static_len)
 		out.Head.StaticPath = within(p, p.path_off, p.path_len)
-		out.Head.Program, out.Head.StaticScript = p.program != 0, int(p.script_len)
+		out.Head.StaticScript = int(p.script_len)
 		out.Head.Request = requestOf(p)
 	}
 }

@@ -23,7 +23,7 @@ typedef struct {
   uint32_t off, len;
 } core_span;
 
-/* Same values as exchange.TypeHint. */
+/* Media types that the event loop adds (record.go). */
 enum { CORE_TYPE_SET, CORE_TYPE_HTML, CORE_TYPE_BINARY, CORE_TYPE_JSON, CORE_TYPE_BY_NAME };
 
 /* Response fields that have a file sent (bits). */

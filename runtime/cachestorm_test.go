@@ -42,7 +42,7 @@ func TestCacheStorm(t *testing.T) {
 				c.part(exchange.Part{File: -1, Body: []byte(body), Head: exchange.Head{Status: 200, Length: int64(len(body)) + 5}})
 				c.part(exchange.Part{File: -1, Last: true, Failed: true})
 			case 4:
-				c.part(exchange.Part{File: -1, Last: true, Head: exchange.Head{Status: 503, Length: -1, Refusal: true}})
+				c.part(exchange.Part{File: -1, Last: true, Head: exchange.Head{Status: 503, Length: -1, Instead: exchange.Refusal}})
 			case 5:
 				c.say(200, body, "Cache-Control: max-age=0, stale-while-revalidate=5")
 			default:

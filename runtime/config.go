@@ -64,7 +64,7 @@ type Config struct {
 	AccelRoots    []static.AccelRoot
 
 	// Programs returns the Handler, and what it calls the mount, that runs the
-	// programs which other handlers name (exchange.Head.Program). It is called on the
+	// programs which other handlers name (exchange.Program). It is called on the
 	// loop, once, when that first happens. nil: such requests are answered 500.
 	Programs func() (app.Handler, int)
 

@@ -47,7 +47,7 @@ func TestHandedOver(t *testing.T) {
 						return
 					}
 					c.part(exchange.Part{Last: true, File: -1, Head: exchange.Head{Status: 200, Length: -1, Fields: []byte(own),
-						Static: []byte(test.options), StaticPath: []byte(test.path), Request: []byte(test.request)}})
+						Instead: exchange.StaticFiles, Static: []byte(test.options), StaticPath: []byte(test.path), Request: []byte(test.request)}})
 				})
 				s := serve(t, Config{}, a)
 				// Twice: the second time the root is open. The last one shows that the connection goes on.

@@ -47,7 +47,7 @@ func TestStreamEarlyResponse(t *testing.T) {
 			c.reply(403, "no")
 		}, "403:no"},
 		{"the server's page", func(c *call) {
-			c.part(exchange.Part{File: -1, Head: exchange.Head{Status: 403, Refusal: true}})
+			c.part(exchange.Part{File: -1, Head: exchange.Head{Status: 403, Instead: exchange.Refusal}})
 			<-c.gone
 			c.end(true)
 		}, "403:Forbidden\n"},

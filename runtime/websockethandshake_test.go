@@ -134,7 +134,7 @@ func TestWebSocketAnswers(t *testing.T) {
 		case "/bad":
 			one.accept("no token\r\nX: y")
 		case "/refusal":
-			one.part(exchange.Part{Last: true, Head: exchange.Head{Refusal: true, Status: 401, Reason: []byte("who?")}})
+			one.part(exchange.Part{Last: true, Head: exchange.Head{Instead: exchange.Refusal, Status: 401, Reason: []byte("who?")}})
 		case "/fails":
 			one.part(exchange.Part{Last: true, Failed: true, Head: exchange.Head{Status: 500, Length: 0}})
 		case "/nothing": // a part that belongs to no request of this kind

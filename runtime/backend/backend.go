@@ -157,13 +157,13 @@ func (w *Response) Refuse(status int, text string) {
 	if !w.started && (status == 502 || status == 504) {
 		w.pool.failed.Add(1)
 	}
-	w.Start(exchange.Head{Status: status, Length: -1, Refusal: true, Reason: []byte(text)})
+	w.Start(exchange.Head{Status: status, Length: -1, Instead: exchange.Refusal, Reason: []byte(text)})
 }
 
 // HandOn ends the response before it has begun: the handler behind the pool (Receives of package sites) answers, and gets body as
 // the body of the request. fields, "Name: value\r\n" ..., are added to its response. Nothing may be written.
 func (w *Response) HandOn(body, fields []byte) {
-	w.Start(exchange.Head{Status: 200, Fields: fields, HandsOn: true})
+	w.Start(exchange.Head{Status: 200, Fields: fields, Instead: exchange.Behind})
 	w.buf = body
 }
 

@@ -264,7 +264,7 @@ type Request struct {
 	// Multiplexed says that answers to requests with the same Pipeline do not wait for each other (RFC 9113 §5).
 	Multiplexed bool
 
-	Options string // of a program, from the handler that has handed the request over (Head.Program); else ""
+	Options string // of a program, from the handler that has handed the request over (Program); else ""
 }
 
 // Resumed is the state of a WebSocket that another process has had. It lives until Submit returns.

@@ -10,6 +10,35 @@ import (
 	"fapws/runtime/http1"
 )
 
+// Instead is what answers in the place of a handler.
+type Instead uint8
+
+const (
+	// Itself is the usual case: nothing else answers.
+	Itself Instead = iota
+
+	// StaticFiles is a Staticfile: Head.Static. Fields are added to what the file gets; of a status the file's counts.
+	StaticFiles
+
+	// NamedFile is the file that Head.SendFile names. Head.Request is set.
+	NamedFile
+
+	// Program is the program of Head.Static (of package programs). The part's Body, or its File from 0 on, is the body of the request.
+	Program
+
+	// Behind is the handler behind this one, which has received the body of the request: app.Receiving. That gets the request with Body of
+	// the part as its body. Fields are added to its response.
+	Behind
+
+	// Refusal is the server's own page for Head.Status. Head.Reason is its text in addition to the status, and may be empty.
+	// The rest of the exchange is not sent.
+	Refusal
+
+	// Failure is the page of the site for Head.Status, if there is one: the handler has failed, and the part is a page for want of a better
+	// one.
+	Failure
+)
+
 // Head is the head of a response as the handler made it. The loop frames it:
 // it adds the status line's version, Date, Server, Content-Length or
 // Transfer-Encoding, Connection.
@@ -19,41 +48,21 @@ type Head struct {
 	Fields []byte // "Name: value\r\n" ..., free of CR, LF and NUL inside, without Content-Length, Transfer-Encoding, Connection and Keep-Alive
 	Length int64  // bytes the body will have, -1 if not known
 	Type   string // of the field Content-Type that the loop adds; "": Fields has one, or the response must not have one
-	// Static, when not empty, says that files answer instead: the options of a
-	// Staticfile (JSON). StaticPath is the percent-decoded path below its root,
-	// Request the head of the request as it was submitted. Fields are added to
-	// what the file gets; of a status the file's counts. The part is the Last.
+
+	// Instead says that something else answers. The part is the Last, but before a Refusal.
+	Instead Instead
+
+	// Static are the options of a Staticfile (JSON), or those of a program. StaticPath is the percent-decoded path below its root; for a program
+	// SCRIPT_NAME and PATH_INFO, the former StaticScript bytes long. Request is the head of the request as it was submitted.
 	Static, StaticPath, Request []byte
+	StaticScript                int
 
 	// Parsed, if not nil, is what Request was parsed to. It must not change.
 	Parsed *http1.Request
 
-	// Program says that Static are the options of a program (of package cgi) that
-	// answers. StaticPath is then SCRIPT_NAME and PATH_INFO, the former StaticScript
-	// bytes long, and the part's Body, or its File from 0 on, the body of the
-	// request.
-	Program      bool
-	StaticScript int
-
-	// HandsOn says that the handler has received the body of the request, and that the one behind it answers: app.Receiving.
-	// That gets the request with Body of the part, which is the Last, as its body. Fields are added to its response.
-	HandsOn bool
-
-	// SendFile, when not empty, says that a file answers instead: the value of
-	// X-Sendfile, or of X-Accel-Redirect if Accel. The part is the Last; Request
-	// is set as with Static. Config.SendfileRoots and AccelRoots say what may be
-	// sent.
+	// SendFile is the value of X-Sendfile, or of X-Accel-Redirect if Accel. Config.SendfileRoots and AccelRoots say what may be sent.
 	SendFile []byte
 	Accel    bool
-
-	// Refusal says that the loop's own page for Status answers instead; Reason is
-	// its text in addition to the status, and may be empty. The rest of the exchange
-	// is not sent.
-	Refusal bool
-
-	// Failure says that the handler has failed, and this part, the Last, is a page
-	// for want of a better one: that of the site for Status takes its place.
-	Failure bool
 
 	// WebSocket accepts what Request.WebSocket asked for: the loop answers 101 with
 	// Fields and, unless it is empty, Subprotocol. What follows are messages:

@@ -100,7 +100,7 @@ func (p *Page) Respond(w *backend.Response, r *backend.Request) {
 	case "POST":
 		p.post(w, r, path)
 	default:
-		w.Start(exchange.Head{Status: 405, Length: -1, Refusal: true, Fields: []byte("Allow: GET, HEAD, POST\r\n")})
+		w.Start(exchange.Head{Status: 405, Length: -1, Instead: exchange.Refusal, Fields: []byte("Allow: GET, HEAD, POST\r\n")})
 	}
 }
 

@@ -334,10 +334,10 @@ func TestRefusal(t *testing.T) {
 		pages      []int
 		sent, told string
 	}{
-		{"refusal", exchange.Part{Last: true, Head: exchange.Head{Status: 502, Refusal: true, Reason: []byte("why")}}, nil, "Bad Gatewaywhy", ""},
-		{"refusal in the middle", exchange.Part{Head: exchange.Head{Status: 502, Refusal: true}}, nil, "Bad Gateway", "cancel"},
-		{"failure", exchange.Part{Last: true, Body: []byte("a"), Head: exchange.Head{Status: 500, Failure: true}}, nil, "[a]", ""},
-		{"failure with a page", exchange.Part{Last: true, Body: []byte("a"), Head: exchange.Head{Status: 500, Failure: true}}, []int{500}, "Internal Server Error", ""},
+		{"refusal", exchange.Part{Last: true, Head: exchange.Head{Status: 502, Instead: exchange.Refusal, Reason: []byte("why")}}, nil, "Bad Gatewaywhy", ""},
+		{"refusal in the middle", exchange.Part{Head: exchange.Head{Status: 502, Instead: exchange.Refusal}}, nil, "Bad Gateway", "cancel"},
+		{"failure", exchange.Part{Last: true, Body: []byte("a"), Head: exchange.Head{Status: 500, Instead: exchange.Failure}}, nil, "[a]", ""},
+		{"failure with a page", exchange.Part{Last: true, Body: []byte("a"), Head: exchange.Head{Status: 500, Instead: exchange.Failure}}, []int{500}, "Internal Server Error", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t, Options{}, Config{})
@@ -357,7 +357,7 @@ func TestRefusal(t *testing.T) {
 	}
 }
 
-var file = exchange.Part{First: true, Last: true, Head: exchange.Head{Status: 200, Static: []byte("{}"), Request: []byte("GET /a HTTP/1.1\r\nHost: x\r\n\r\n")}}
+var file = exchange.Part{First: true, Last: true, Head: exchange.Head{Status: 200, Instead: exchange.StaticFiles, Static: []byte("{}"), Request: []byte("GET /a HTTP/1.1\r\nHost: x\r\n\r\n")}}
 
 func TestHandOver(t *testing.T) {
 	r := newRig(t, Options{}, Config{})
@@ -398,7 +398,7 @@ func TestProgram(t *testing.T) {
 	r := newRig(t, Options{Timeout: time.Second}, Config{Programs: func() (Handler, int) { return program, 7 }})
 	r.start()
 	p := file
-	p.Head.Program, p.Head.StaticPath, p.Head.StaticScript, p.Head.Fields = true, []byte("/cgi/a"), 4, []byte("X-A: 1\r\n")
+	p.Head.Instead, p.Head.StaticPath, p.Head.StaticScript, p.Head.Fields = exchange.Program, []byte("/cgi/a"), 4, []byte("X-A: 1\r\n")
 	r.make(p)
 	if len(program.submitted) != 1 || program.submitted[0].Mount != 7 || string(program.submitted[0].Path) != "/cgi/a" || program.submitted[0].Options != "{}" {
 		t.Fatalf("submitted %+v", program.submitted)
@@ -419,7 +419,7 @@ func TestProgram(t *testing.T) {
 func TestHandOverBugs(t *testing.T) {
 	broken, program := file, file
 	broken.Head.Request = []byte("GET\r\n\r\n")
-	program.Head.Program = true
+	program.Head.Instead = exchange.Program
 	for _, p := range []exchange.Part{broken, program} {
 		r := newRig(t, Options{}, Config{})
 		r.start()

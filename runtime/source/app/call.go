@@ -38,14 +38,6 @@ type call struct {
 	gone     bool  // OnGone was called
 }
 
-// owes notes that the handler has to make the next part from now on.
-func (c *call) owes() {
-	c.owed = true
-	if c.d.limited {
-		c.since = c.d.host.Exact()
-	}
-}
-
 // restart has the time of the part that the handler owes begin now.
 func (c *call) restart() {
 	if c.d.limited {
@@ -88,7 +80,7 @@ func (d *Dispatcher) deliver(p *exchange.Part) {
 		c.Release(p)
 		return
 	case p.First:
-		if c.redirects(p) {
+		if p.Head.Instead != exchange.Itself && c.redirect(p) {
 			return
 		}
 		c.begun = true
@@ -212,8 +204,8 @@ func (c *call) Resume(*exchange.Exchange) {
 
 // resume has the handler start a deferred call.
 func (c *call) resume() {
-	c.deferred = false
-	c.owes()
+	c.deferred, c.owed = false, true
+	c.restart()
 	c.pacer.Resume(c.ticket)
 	c.d.Due = true
 }

@@ -66,8 +66,9 @@ func (s *Source) Start(x *exchange.Exchange) {
 		c.occupies = s.options.Occupies
 		d.host.Occupied(1)
 	}
-	if r.Resumed == nil { // that is open for its client, and no 504 can be written
-		c.owes()
+	c.owed = r.Resumed == nil // that is open for its client, and no 504 can be written
+	if d.limited {
+		c.since = d.host.Exact()
 	}
 	d.took()
 }
@@ -78,7 +79,7 @@ func (s *Source) OnRoom(*exchange.Exchange) {}
 // OnGone implements exchange.Source.
 func (s *Source) OnGone(*exchange.Exchange) {}
 
-// Receiving has one handler receive the body of a request as it arrives, and, when that hands the request on (exchange.Head.HandsOn),
+// Receiving has one handler receive the body of a request as it arrives, and, when that hands the request on (exchange.Behind),
 // another source answer it, which gets a body of the first one's making. It is for uploads: an application
 // gets a description of the stored files.
 type Receiving struct {
@@ -141,25 +142,28 @@ type programs struct {
 	index   int
 }
 
-// redirects reports whether p, the first part, names something else that answers, and has that answer.
-func (c *call) redirects(p *exchange.Part) bool {
-	h := &p.Head
-	switch {
-	case len(h.Static)+len(h.SendFile) > 0:
-		if !c.x.Server.InTurn() {
-			kept := *p
-			c.waiting = &kept
-			c.x.Server.AwaitTurn()
-			return true
-		}
-		c.handOver(p)
-	case h.HandsOn:
+// redirect has what p, the first part, names answer. It reports false if nothing does: then p is the response.
+func (c *call) redirect(p *exchange.Part) bool {
+	switch p.Head.Instead {
+	case exchange.Behind:
 		c.handOn(p)
-	case h.Refusal || h.Failure && c.x.Server.HasPage(h.Status):
+		return true
+	case exchange.Failure:
+		if !c.x.Server.HasPage(p.Head.Status) {
+			return false
+		}
+		fallthrough
+	case exchange.Refusal:
 		c.refuse(p)
-	default:
-		return false
+		return true
 	}
+	if c.x.Server.InTurn() {
+		c.handOver(p)
+		return true
+	}
+	kept := *p
+	c.waiting = &kept
+	c.x.Server.AwaitTurn()
 	return true
 }
 
@@ -205,7 +209,7 @@ func (c *call) handOver(p *exchange.Part) {
 	switch {
 	case err != nil:
 		c.fail(p, fmt.Sprintf("a handler gave back another request: %v", err))
-	case p.Head.Program:
+	case p.Head.Instead == exchange.Program:
 		c.handToProgram(p, parsed)
 	default:
 		if c.extra != nil {
@@ -243,7 +247,7 @@ func (p *programs) start(d *Dispatcher) bool {
 	return p.handler != nil
 }
 
-// handToProgram submits the request, for which the handler has named a program (exchange.Head.Program), a second time: the call
+// handToProgram submits the request, for which the handler has named a program (exchange.Program), a second time: the call
 // goes on with the parts of that.
 func (c *call) handToProgram(p *exchange.Part, parsed *http1.Request) {
 	x, d := c.x, c.d
@@ -284,8 +288,8 @@ func (c *call) handToProgram(p *exchange.Part, parsed *http1.Request) {
 	c.handler.Release(p) // the ticket stays taken
 	c.handler = d.programs.handler
 	c.pacer, _ = c.handler.(Pacer)
-	c.ended = false
-	c.owes()
+	c.ended, c.owed = false, true
+	c.restart()
 	d.Due = true
 }
 

@@ -297,9 +297,9 @@ func (h *Head) field(line []byte, raw bool, statusSeen *bool) error {
 func (h *Head) send(counts backend.Sends) bool {
 	switch {
 	case counts.File && len(h.sendfile) > 0:
-		h.SendFile = h.sendfile
+		h.Instead, h.SendFile = exchange.NamedFile, h.sendfile
 	case counts.Accel && len(h.accel) > 0:
-		h.SendFile, h.Accel = h.accel, true
+		h.Instead, h.SendFile, h.Accel = exchange.NamedFile, h.accel, true
 	default:
 		return false
 	}

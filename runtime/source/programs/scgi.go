@@ -229,7 +229,7 @@ func (l *Loader) refuseEarly(w *backend.Response, r *backend.Request) {
 
 // refuse answers a client that may try again soon.
 func refuse(w *backend.Response, reason string) {
-	w.Start(exchange.Head{Status: 503, Length: -1, Refusal: true, Reason: []byte(reason), Fields: []byte("Retry-After: 1\r\n")})
+	w.Start(exchange.Head{Status: 503, Length: -1, Instead: exchange.Refusal, Reason: []byte(reason), Fields: []byte("Retry-After: 1\r\n")})
 }
 
 func requestLine(r *backend.Request) string {

@@ -142,7 +142,7 @@ func (u *Upload) fail(w *backend.Response, r *backend.Request, err error) {
 	case 503:
 		fields += "Retry-After: 5\r\n"
 	}
-	w.Start(exchange.Head{Status: f.status, Reason: []byte(f.text), Fields: []byte(fields), Length: -1, Refusal: true})
+	w.Start(exchange.Head{Status: f.status, Reason: []byte(f.text), Fields: []byte(fields), Length: -1, Instead: exchange.Refusal})
 }
 
 // resumable returns the directory of uploads that go on; ok is false if they cannot.
