@@ -445,3 +445,6 @@ func Excerpt(b []byte) string {
 	}
 	return strconv.Quote(string(b))
 }
+
+// Writing reports whether c has a transfer.
+func (c *Conn) Writing() bool { return c.transfer != nil }

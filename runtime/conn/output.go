@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -394,4 +395,18 @@ func (p *pace) took(n int, now int64) {
 	}
 	p.advance(now)
 	p.bytes += float64(n)
+}
+
+// Send is send(2) with flags (unix.MSG_MORE or 0). It returns unix.EAGAIN if there is no room.
+func Send(fd int, b []byte, flags uintptr) (int, error) {
+	for {
+		n, _, e := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
+			uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT|flags, 0, 0)
+		if e == 0 {
+			return int(n), nil
+		}
+		if e != unix.EINTR {
+			return 0, e
+		}
+	}
 }

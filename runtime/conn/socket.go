@@ -8,34 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Receive is recv(2). It returns 0 and no error at the end of the stream, and unix.EAGAIN if nothing has come.
-func Receive(fd int, b []byte) (int, error) {
-	for {
-		n, _, e := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
-			uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0)
-		if e == 0 {
-			return int(n), nil
-		}
-		if e != unix.EINTR {
-			return -1, e
-		}
-	}
-}
-
-// Send is send(2) with flags (unix.MSG_MORE or 0). It returns unix.EAGAIN if there is no room.
-func Send(fd int, b []byte, flags uintptr) (int, error) {
-	for {
-		n, _, e := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
-			uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT|flags, 0, 0)
-		if e == 0 {
-			return int(n), nil
-		}
-		if e != unix.EINTR {
-			return 0, e
-		}
-	}
-}
-
 // broken reports whether the kernel knows that a connection is broken, not only shut down. A later system call still
 // returns the error.
 func broken(fd int) bool {

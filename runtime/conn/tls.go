@@ -75,14 +75,6 @@ func (s *TLSServer) SetConfig(c *tls.Config) { s.config.Store(c) }
 // Trim gives memory back when no client is connected.
 func (s *TLSServer) Trim() { s.input, s.spare = nil, nil }
 
-// inputBuffer returns memory for what comes next, of which room bytes can be passed on.
-func (s *TLSServer) inputBuffer(room int) []byte {
-	if s.input == nil {
-		s.input = make([]byte, inputSize)
-	}
-	return s.input[:min(max(room, minInput), inputSize)]
-}
-
 // takeBuffer returns an empty buffer for records.
 func (s *TLSServer) takeBuffer() []byte {
 	if n := len(s.spare); n > 0 {
@@ -323,7 +315,10 @@ func (w *wire) receive() error {
 	if w.drained {
 		return errNotYet
 	}
-	b := w.s.inputBuffer(w.room)
+	if w.s.input == nil {
+		w.s.input = make([]byte, inputSize)
+	}
+	b := w.s.input[:min(max(w.room, minInput), inputSize)]
 	n, err := Receive(int(w.fd), b)
 	switch {
 	case err == unix.EAGAIN:
@@ -364,27 +359,6 @@ func (w *wire) Write(b []byte) (int, error) {
 
 // waiting returns how many bytes wait for room in the socket.
 func (w *wire) waiting() int { return len(w.out) - w.sent }
-
-// flush writes the records that wait. It returns unix.EAGAIN if some are left.
-func (w *wire) flush() error {
-	if w.out == nil {
-		return nil
-	}
-	for w.waiting() > 0 {
-		n, err := Send(int(w.fd), w.out[w.sent:], 0)
-		if err == unix.EAGAIN {
-			w.shrink()
-			return err
-		}
-		if err != nil {
-			return err
-		}
-		w.sent += n
-	}
-	w.s.giveBuffer(w.out)
-	w.out, w.sent = nil, 0
-	return nil
-}
 
 // shrink gives memory back that the records which wait, perhaps for long, do not need.
 func (w *wire) shrink() {

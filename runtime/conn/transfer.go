@@ -52,9 +52,6 @@ func (c *Conn) Queue(o Output, full bool) {
 	c.Schedule()
 }
 
-// Writing reports whether c has a transfer.
-func (c *Conn) Writing() bool { return c.transfer != nil }
-
 // AwaitsRoom reports whether a transfer waits for its client.
 func (c *Conn) AwaitsRoom() bool {
 	t := c.transfer

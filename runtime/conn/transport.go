@@ -2,6 +2,7 @@ package conn
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"html"
 	"io"
@@ -84,7 +85,7 @@ func (c *Conn) encode(pieces ...[]byte) (n int, err error) {
 	for _, b := range pieces {
 		for len(b) > 0 {
 			if n >= roomTurn {
-				return n, c.flushed(unix.EAGAIN)
+				return n, cmp.Or(c.transport.Flush(), error(unix.EAGAIN))
 			}
 			k, err := c.transport.Write(b[:min(len(b), roomTurn-n)])
 			if n += k; err != nil {
@@ -93,15 +94,7 @@ func (c *Conn) encode(pieces ...[]byte) (n int, err error) {
 			b = b[k:]
 		}
 	}
-	return n, c.flushed(nil)
-}
-
-// flushed writes what the transport keeps. It returns why that is not possible, or else err.
-func (c *Conn) flushed(err error) error {
-	if flushed := c.transport.Flush(); flushed != nil {
-		return flushed
-	}
-	return err
+	return n, c.transport.Flush()
 }
 
 // WriteSome writes as much of b as there is room for now, without a transfer. It returns unix.EAGAIN if that is nothing. What has to wait for room
@@ -256,16 +249,11 @@ func (t *TLSTransport) Client() *TLSState { return t.client }
 // HTTP2 reports whether the client speaks HTTP/2 (ALPN, RFC 9113 §3.2).
 func (t *TLSTransport) HTTP2() bool { return t.http2 }
 
-// Read implements conn.Transport.
+// Read implements conn.Transport. Records of which all is used end it without asking crypto/tls for more, which costs a tenth of reading a
+// small record.
 func (t *TLSTransport) Read(b []byte) (n int, err error) {
 	t.wire.drained, t.wire.empty = false, false
-	n, err = t.read(b)
-	t.wire.keep()
-	return n, err
-}
-
-// read is Read. Records of which all is used end it without asking crypto/tls for more, which costs a tenth of reading a small record.
-func (t *TLSTransport) read(b []byte) (n int, err error) {
+	defer t.wire.keep()
 	for n < len(b) {
 		t.wire.room = len(b) - n
 		if t.wire.waiting() > pieceSize && t.Flush() == unix.EAGAIN { // what is read may have to be answered: KeyUpdate
@@ -313,7 +301,26 @@ func (t *TLSTransport) Write(b []byte) (n int, err error) {
 }
 
 // Flush implements conn.Transport.
-func (t *TLSTransport) Flush() error { return t.wire.flush() }
+func (t *TLSTransport) Flush() error {
+	w := &t.wire
+	if w.out == nil {
+		return nil
+	}
+	for w.waiting() > 0 {
+		n, err := Send(int(w.fd), w.out[w.sent:], 0)
+		if err == unix.EAGAIN {
+			w.shrink()
+			return err
+		}
+		if err != nil {
+			return err
+		}
+		w.sent += n
+	}
+	w.s.giveBuffer(w.out)
+	w.out, w.sent = nil, 0
+	return nil
+}
 
 // CloseWrite implements conn.Transport: it sends close_notify.
 func (t *TLSTransport) CloseWrite() error { return t.tls.CloseWrite() }

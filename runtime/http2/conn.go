@@ -83,7 +83,7 @@ func (s *Server) Begin(client *sites.Conn) {
 	c := &Conn{s: s, client: client, conn: on}
 	c.streams = make(map[uint32]*stream)
 	c.decoder = hpack.NewDecoder(tableSize, s.emit)
-	c.decoder.SetMaxStringLength(s.maxString())
+	c.decoder.SetMaxStringLength(s.maxBlock)
 	c.encoder = hpack.NewEncoder(&s.block)
 	c.encoder.SetMaxDynamicTableSizeLimit(tableSize)
 	c.credit, c.initial, c.frame = http2InitialWindow, http2InitialWindow, maxFrame
@@ -95,7 +95,7 @@ func (s *Server) Begin(client *sites.Conn) {
 	*out = appendSettings(*out, []http2.Setting{
 		{ID: http2.SettingMaxConcurrentStreams, Val: uint32(s.cfg.MaxStreams)},
 		{ID: http2.SettingInitialWindowSize, Val: initialWindow},
-		{ID: http2.SettingMaxHeaderListSize, Val: uint32(s.maxList())},
+		{ID: http2.SettingMaxHeaderListSize, Val: uint32(s.maxList)},
 		{ID: settingNoPriorities, Val: 1},
 		{ID: http2.SettingEnableConnectProtocol, Val: 1},
 	})
@@ -111,7 +111,9 @@ const settingNoPriorities http2.SettingID = 9
 
 // Input implements conn.Protocol.
 func (c *Conn) Input(data []byte) {
-	c.goOn()
+	if len(c.woken) > 0 {
+		c.goOn()
+	}
 	switch {
 	case c.dead:
 		c.conn.Linger = c.conn.Linger || len(data) > 0
@@ -128,8 +130,12 @@ func (c *Conn) Input(data []byte) {
 			c.conn.Consume(n)
 		}
 	}
-	c.feedGathered()
-	c.openWindow()
+	if c.gather != nil {
+		c.feedGathered()
+	}
+	if in := &c.inflow; in.moved || in.window <= in.opened/2 {
+		c.openWindow()
+	}
 	c.pump()
 	c.settle()
 }
@@ -241,6 +247,9 @@ type Server struct {
 	cfg    Config
 	memory sites.Shares // Config.MaxUnread
 
+	maxList  int // SETTINGS_MAX_HEADER_LIST_SIZE
+	maxBlock int // bytes of a header block, and of a name or value in it, before a connection is given up; longer ones than a head may have get 431
+
 	input  bytes.Reader // the frame that is being read
 	framer *http2.Framer
 
@@ -273,6 +282,8 @@ func (s *Server) Init(of *sites.Server) {
 func (s *Server) Configure(cfg Config) {
 	s.cfg = cfg
 	s.memory.Max = cmp.Or(cfg.MaxUnread, 12*int64(s.cfg.ConnectionWindow))
+	l := &s.Config.Limits
+	s.maxList, s.maxBlock = l.Head+32*l.Fields, 4*l.Head
 }
 
 func (s *Server) tracef(format string, args ...any) { s.Set.Log(logfile.Debug, format, args...) }

@@ -295,7 +295,7 @@ func (c *Conn) onHeaders(f *http2.HeadersFrame) {
 	if c.s.spare = nil; b == nil {
 		b = new(headerBlock)
 	}
-	b.begin(id, use, f.StreamEnded(), c.s.maxList())
+	b.begin(id, use, f.StreamEnded(), c.s.maxList)
 	c.arrives = b
 	c.onFragment(f.HeaderBlockFragment(), f.HeadersEnded())
 }
@@ -311,7 +311,7 @@ func (c *Conn) onFragment(fragment []byte, last bool) {
 	} else if len(fragment) < maxFrame/2 {
 		c.spend(costEmpty)
 	}
-	if b.coded += len(fragment); b.coded > s.maxBlock() {
+	if b.coded += len(fragment); b.coded > s.maxBlock {
 		c.fail(http2.ErrCodeEnhanceYourCalm, "a header block is too large")
 	}
 	if c.dead {
@@ -327,26 +327,18 @@ func (c *Conn) onFragment(fragment []byte, last bool) {
 		c.fail(http2.ErrCodeCompression, "a malformed header block")
 		return
 	}
-	if last {
-		c.arrives = nil
-		c.headEnded(b)
-		s.spare = b
+	if !last {
+		return
 	}
-}
-
-// headEnded deals with a header block that is whole.
-func (c *Conn) headEnded(b *headerBlock) {
-	switch b.use {
-	case ofRequest:
+	c.arrives = nil
+	switch st := c.streams[b.id]; {
+	case b.use == ofRequest:
 		c.open(b)
-	case ofTrailers:
-		st := c.streams[b.id]
-		switch {
-		case st == nil:
-		case b.fault != "" || !b.end: // RFC 9113 §8.1
-			c.breach(st.id, http2.ErrCodeProtocol)
-		default:
-			st.receive(nil, true)
-		}
+	case b.use == ofNothing || st == nil:
+	case b.fault != "" || !b.end: // trailers: RFC 9113 §8.1
+		c.breach(st.id, http2.ErrCodeProtocol)
+	default:
+		st.receive(nil, true)
 	}
+	s.spare = b
 }

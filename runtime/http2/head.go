@@ -264,18 +264,6 @@ func validPseudo(value string) bool {
 	return true
 }
 
-// maxList is SETTINGS_MAX_HEADER_LIST_SIZE.
-func (s *Server) maxList() int {
-	l := &s.Config.Limits
-	return l.Head + 32*l.Fields
-}
-
-// maxString is how many bytes a name or a value may have before a connection is given up; longer ones than a field may have get 431.
-func (s *Server) maxString() int { return 4 * s.Config.Limits.Head }
-
-// maxBlock is how many bytes a header block may have before a connection is given up.
-func (s *Server) maxBlock() int { return 4 * s.Config.Limits.Head }
-
 // knownField is a field of responses that was sent lately: most are the same in many, and cost no allocation then.
 type knownField struct {
 	line  string // as HTTP/1 has it, without the end of line

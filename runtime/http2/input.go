@@ -49,6 +49,9 @@ func (st *stream) Admit(x *sites.Exchange, a sites.Answerer) {
 	early := st.early
 	st.early = nil
 	switch {
+	case st.ended && len(early) == 0:
+		x.Submit(a)
+		return
 	case st.missing > 0 && sites.TooLarge(st.missing+int64(len(early)), x.MaxBody) || sites.TooLarge(int64(len(early)), x.MaxBody):
 		x.Refuse(sites.BodyTooBig)
 		return
@@ -196,6 +199,7 @@ func (st *stream) resume() {
 // onData takes a piece of a body (RFC 9113 §6.1).
 func (c *Conn) onData(f *http2.DataFrame) {
 	size := int64(f.Length)
+	c.inflow.moved = true
 	if c.inflow.window -= size; c.inflow.window < 0 {
 		c.fail(http2.ErrCodeFlowControl, "more data than the window has")
 		return

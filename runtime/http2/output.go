@@ -74,7 +74,7 @@ func (st *stream) Transmit(x *sites.Exchange, p *exchange.Part) {
 		x.Release(p)
 		return
 	}
-	if p.First && x.Upgrade(p) {
+	if p.First && (p.Head.Tunnel != nil || st.extended) && x.Upgrade(p) {
 		return
 	}
 	if p.First && st.extended && p.Head.Status/100 == 2 {
@@ -224,7 +224,11 @@ func (st *stream) write() {
 	}
 	done := len(st.data) == 0 && st.count == 0
 	if done && st.part.Last && st.part.Upgrade == nil && !st.broken {
-		if trailers := st.x.Trailers(&st.part); len(trailers) > 0 {
+		var trailers []byte
+		if st.part.Trailers != nil {
+			trailers = st.x.Trailers(&st.part)
+		}
+		if len(trailers) > 0 {
 			st.sendTrailers(st.x, trailers)
 		} else {
 			(*out)[at+4] |= byte(http2.FlagDataEndStream)

@@ -51,12 +51,17 @@ func (c *Conn) open(b *headerBlock) {
 		return
 	}
 	st := s.stream()
-	st.c, st.id, st.priority = c, b.id, c.priorityOf(b.id, b.priority)
+	st.c, st.id, st.priority = c, b.id, b.priority
+	if len(c.expected) > 0 {
+		st.priority = c.priorityOf(b.id, b.priority)
+	}
 	st.credit, st.window, st.target = c.initial, initialWindow, initialWindow
 	st.missing, st.ended, st.extended = -1, b.end, b.pseudo&hasProtocol != 0
 	c.streams[b.id] = st
 	c.conn.Stamp = s.Set.Now
-	c.client.Arrived()
+	if c.client.Expected != 0 {
+		c.client.Arrived()
+	}
 	s.head = s.head[:0]
 	b.check()
 	if b.tooLarge {
@@ -95,8 +100,8 @@ func (c *Conn) open(b *headerBlock) {
 		req.Body, req.Expect100 = http1.Chunked, b.expects // as far as the rest is concerned: the length is not known
 	}
 	r.Head = s.head
-	st.x = s.New(c.client, st)
-	c.counts(st.x)
+	st.x = s.New(c.client, st, &c.working)
+	st.x.Arriving = !b.end
 	st.x.Decide()
 }
 
@@ -117,19 +122,12 @@ func (s *Server) stream() *stream {
 	return new(stream)
 }
 
-// counts has x, which is new, count as long as it has not ended.
-func (c *Conn) counts(x *sites.Exchange) {
-	c.working++
-	x.Count = &c.working
-}
-
 // refuse answers a request that cannot be understood. HTTP/1 would close the connection.
 func (st *stream) refuse(r exchange.Reply) {
 	c := st.c
-	x := c.s.New(c.client, st)
+	x := c.s.New(c.client, st, &c.working)
 	x.Version = http1.HTTP2
 	st.x, st.unwanted = x, true
-	c.counts(x)
 	x.Malformed(c.s.head)
 	x.Sink.Reply(r)
 	c.spend(costReset)
@@ -141,7 +139,9 @@ func (c *Conn) forget(st *stream) {
 	if len(c.deferred) > 0 {
 		c.deferred = slices.DeleteFunc(c.deferred, func(id uint32) bool { return id == st.id })
 	}
-	st.holds(0)
+	if st.held > 0 {
+		st.holds(0)
+	}
 	if c.streams[st.id] == st {
 		delete(c.streams, st.id)
 		if len(c.s.ended) < maxSpare {
@@ -222,14 +222,6 @@ func (st *stream) Submitting(x *sites.Exchange, a sites.Answerer) {
 	}
 }
 
-// Ending implements sites.Carrier.
-func (st *stream) Ending(x *sites.Exchange, p *exchange.Part) (ended bool) {
-	if p.Head.Tunnel == nil {
-		st.GiveUpBody(x)
-	}
-	return false
-}
-
 // Suspended implements sites.Carrier.
 func (st *stream) Suspended(x *sites.Exchange) {
 	if !x.Waits() {
@@ -292,10 +284,7 @@ func (st *stream) Cut(*sites.Exchange) {
 func (st *stream) Replaced(*sites.Exchange, bool) {}
 
 // Substituted implements sites.Carrier.
-func (st *stream) Substituted(_, y *sites.Exchange) {
-	st.x = y
-	st.c.counts(y)
-}
+func (st *stream) Substituted(_, y *sites.Exchange) { st.x = y }
 
 const (
 	// loadMost is how much of a file a goroutine reads at once.

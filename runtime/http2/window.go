@@ -16,6 +16,7 @@ type inflow struct {
 	held   int64  // bytes of input that streams have in memory
 	opened int64  // both, when the window was opened last
 	client string // whose connection it is
+	moved  bool   // one of these has changed since openWindow
 	shared int64  // what it has of Server.memory: both, above initialWindow
 	closed bool   // the window was found closed
 	since  int64  // at this time
@@ -26,6 +27,7 @@ func (st *stream) holds(n int64) {
 	c := st.c
 	less := n < st.held
 	c.inflow.held += n - st.held
+	c.inflow.moved = true
 	if st.held = n; less && c.room() > 0 {
 		c.conn.Again()
 	}
@@ -92,6 +94,7 @@ func (c *Conn) share() {
 func (c *Conn) openWindow() {
 	c.share()
 	in, grow := &c.inflow, c.room()
+	in.moved = false
 	switch {
 	case c.dead || grow == 0 && in.window > 0:
 		return
@@ -143,12 +146,9 @@ func (b *budget) begin(resets int, now int64) {
 	b.points, b.since = b.full, now
 }
 
-// earn adds points.
-func (b *budget) earn(points int64) { b.points = min(b.full, b.points+points) }
-
 // sent notes that a frame of data was sent.
 func (b *budget) sent() {
-	b.earn(budgetFrame)
+	b.points = min(b.full, b.points+budgetFrame)
 	b.updates += budgetFrame
 }
 
@@ -168,7 +168,7 @@ func (b *budget) spend(points, now int64) bool {
 		return true
 	}
 	if earned := (now - b.since) / 1e6 * b.full * 3 / 100_000; earned > 0 {
-		b.earn(earned)
+		b.points = min(b.full, b.points+earned)
 		b.since = now
 	}
 	return b.points >= 0

@@ -20,10 +20,6 @@ type Carrier interface {
 	// Submitting is called before a gets the request of x.
 	Submitting(x *Exchange, a Answerer)
 
-	// Ending is called before the last part of x is sent or held: nothing takes the rest of its body any more. It reports whether x has ended
-	// without that part.
-	Ending(x *Exchange, p *exchange.Part) (ended bool)
-
 	// Suspended is called when x, which is being decided about, has to wait. Wake has Exchange.GoOn called for it, soon.
 	Suspended(x *Exchange)
 	Wake(x *Exchange)

@@ -300,3 +300,43 @@ func (x *Exchange) goOn() {
 	x.Patient = false
 	x.Resume()
 }
+
+// Decide makes x, which is new, the exchange of the request of Server.Request, of which there is the head, finds out what answers it, and
+// begins that: it ends with one of Carrier.Admit, Start, Refuse, Suspend and AwaitTurn.
+func (x *Exchange) Decide() {
+	s, q := x.s, x.s.next
+	s.begins(x, q)
+	if s.override != nil && s.override.stands(q) {
+		s.startWith(s.override, x)
+	} else {
+		s.route(x)
+		s.decide(x)
+	}
+	if !q.kept {
+		if q.reset(); x.req == q {
+			x.req, x.Req = nil, nil
+		}
+	}
+}
+
+// begins makes x, which is new, the exchange of q, of which there is the head.
+func (s *Server) begins(x *Exchange, q *request) {
+	r, parsed := &q.handed, &q.parsed
+	x.Req, x.req, q.Head = r, q, r.Head
+	x.Version, x.IsHead, x.trailers, x.KeepAlive, x.Safe = parsed.Version, parsed.Head, parsed.Trailers, parsed.KeepAlive, parsed.Safe
+	x.Received = int64(len(r.Head))
+	if s.served++; s.served == int64(s.Config.MaxRequests) && s.Config.OnMaxRequests != nil {
+		go s.Config.OnMaxRequests()
+	}
+	if s.metrics != nil && !x.quiet {
+		x.began = s.metrics.Begin()
+	}
+	if s.Config.Trace {
+		q.trace(s.tracer, x.traced())
+		q.Head = r.Head
+	}
+	if s.timed {
+		q.time, q.earlier = time.Now(), x.client.requests
+		x.client.requests++
+	}
+}

@@ -33,7 +33,7 @@ type Exchange struct {
 	client  *Conn     // that has sent the request; it may have left
 	Carrier Carrier   // nil: no client waits for the response any more
 	Next    *Exchange // in a list of the carrier, or in the table's free list
-	Count   *int      // is one less when the exchange has ended; nil: nothing counts it
+	count   *int      // of New
 
 	phase  phase // answering, when a source has it
 	beside bool  // its source does something beside the loop
@@ -50,6 +50,7 @@ type Exchange struct {
 	IsHead   bool           // its method is HEAD
 	trailers bool           // http1.Request.Trailers
 	Received int64          // bytes of it
+	Arriving bool           // its body was not here with its head
 	MaxBody  int64          // how many bytes the body may have; below 0: any number
 	rules    *rules         // of the mount, or of the site; nil: none
 	from     *exchange.Peer // the client of its connection, or the one that a trusted proxy has named; an open WebSocket does not keep the former
@@ -116,8 +117,8 @@ type exchangeTable struct {
 	free *Exchange
 }
 
-// New returns an exchange without a request of a client, which c carries.
-func (s *Server) New(client *Conn, c Carrier) *Exchange {
+// New returns an exchange without a request of a client, which c carries. count is one more until it has ended; nil: nothing counts it.
+func (s *Server) New(client *Conn, c Carrier, count *int) *Exchange {
 	t := &s.exchanges
 	x := t.free
 	if x == nil {
@@ -128,7 +129,13 @@ func (s *Server) New(client *Conn, c Carrier) *Exchange {
 		t.free = x.Next
 		x.Next = nil
 	}
-	x.client, x.from, x.Carrier, x.quiet = client, client.direct(), c, client.subrequest != nil
+	if x.from = client.peer; x.from == nil {
+		x.from = client.direct()
+	}
+	x.client, x.Carrier, x.quiet = client, c, client.subrequest != nil
+	if x.count = count; count != nil {
+		*count++
+	}
 	return x
 }
 
@@ -153,8 +160,8 @@ func (x *Exchange) End() {
 	if x.log != nil {
 		s.records = append(s.records, x.log)
 	}
-	if x.Count != nil {
-		*x.Count--
+	if x.count != nil {
+		*x.count--
 	}
 	held := x.held[:0]
 	if cap(held) > 16 {
@@ -332,7 +339,7 @@ func (x *Exchange) Replace(closes bool) {
 func (x *Exchange) Substitute() *Exchange {
 	s, c := x.s, x.Carrier
 	c.GiveUpBody(x)
-	y := s.New(x.client, c)
+	y := s.New(x.client, c, x.count)
 	y.Next = x.Next
 	y.Version, y.IsHead, y.KeepAlive, y.Safe = x.Version, x.IsHead, x.KeepAlive, x.Safe
 	y.Received = x.Received
@@ -362,8 +369,13 @@ func (x *Exchange) Send(p *exchange.Part) {
 	if p.Taken {
 		x.Out.Status = 101
 	}
-	if p.Last && c != nil && c.Ending(x, p) {
-		return
+	if p.Last && c != nil {
+		if x.Detached && x.client.reattachSocket(x, p) {
+			return
+		}
+		if x.Arriving && p.Head.Tunnel == nil {
+			c.GiveUpBody(x)
+		}
 	}
 	switch {
 	case c == nil, p.Interim && !c.TakesInterim(x):

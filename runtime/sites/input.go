@@ -146,7 +146,7 @@ func (c *Conn) canPipeline(req *http1.Request) bool {
 
 // NewExchange puts an exchange behind those of c, which is attached.
 func (c *Conn) NewExchange() *Exchange {
-	x := c.s.New(c, c)
+	x := c.s.New(c, c, nil)
 	if c.first == nil {
 		c.first = x
 	} else {
@@ -293,6 +293,7 @@ func (c *Conn) Admit(x *Exchange, a Answerer) {
 	size := int64(0)
 	if req.HasBody {
 		if req.Body == http1.Chunked || req.Length > int64(len(s.rest)) {
+			x.Arriving = true
 			if a.Streams {
 				c.streamBody(x, a)
 			} else {

@@ -164,3 +164,11 @@ func wantsDetachedSocket(x *Exchange) bool {
 	req := &x.req.parsed
 	return req.Version > http1.HTTP10 && !req.HasBody && req.Get && wantsWebSocket(x)
 }
+
+// Request returns memory for the next request, with Parsed. It is the same again until that was kept.
+func (s *Server) Request() *exchange.Request {
+	if s.next.kept {
+		s.next = newRequest()
+	}
+	return &s.next.handed
+}

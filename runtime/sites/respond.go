@@ -35,17 +35,6 @@ func (c *Conn) Advance() {
 	}
 }
 
-// Ending implements Carrier.
-func (c *Conn) Ending(x *Exchange, p *exchange.Part) (ended bool) {
-	if x.Detached && c.reattachSocket(x, p) {
-		return true
-	}
-	if c.body != nil {
-		c.GiveUpBody(x)
-	}
-	return false
-}
-
 // Transmit implements Carrier. x may be gone afterwards, the connection too.
 func (c *Conn) Transmit(x *Exchange, p *exchange.Part) {
 	s := c.s

@@ -189,14 +189,6 @@ func (s *Server) Closes() bool { return s.closes }
 func (s *Server) Leaving() bool  { return s.leaving }
 func (s *Server) Draining() bool { return s.draining }
 
-// Request returns memory for the next request, with Parsed. It is the same again until that was kept.
-func (s *Server) Request() *exchange.Request {
-	if s.next.kept {
-		s.next = newRequest()
-	}
-	return &s.next.handed
-}
-
 // Prepare copies sites, and makes the table that decides between them. In the copy, mounts without anything that answers have h, and
 // source makes the sources of handlers. bulky reports whether a source may answer with any size before the loop knows. The error is one
 // line. Prepare may be called anywhere, after Configure.
@@ -374,7 +366,7 @@ type Mount struct {
 	Resolved bool
 
 	// Receives, if not nil, gets requests before the Handler, and their bodies as they arrive. The Handler gets the requests that it hands on:
-	// exchange.Head.HandsOn.
+	// exchange.Behind.
 	Receives *Receives
 
 	Rules *Rules      // in addition to those of the site; nil: none

@@ -1,7 +1,9 @@
 package static
 
 import (
+	"errors"
 	"io"
+	"os"
 	"sync"
 	"time"
 )
@@ -266,4 +268,79 @@ func (f *Files) original(t *view, r *representation) (body []byte, settled bool)
 		return nil, false
 	}
 	return body, r.stamp.settled(before)
+}
+
+// find returns the representations of the file at a clean path, from memory if the disk was looked at within the last
+// second.
+func (f *Files) find(t *view, path []byte, now int64, req *Request) (v variants, err error) {
+	key := f.key(nil, path, req)
+	v, fresh, ok := f.cache.known(key, now)
+	if fresh && (v[Identity].listing == nil || v[Identity].listing.is(req)) {
+		return v, nil
+	}
+	s, err := f.look(t, string(path))
+	if errors.Is(err, errListing) {
+		return f.findListing(t, path, key, now, req)
+	}
+	if err != nil {
+		f.cache.forget(key)
+		return v, err
+	}
+	if ok && s.matches(&v) {
+		f.warm(&v)
+		f.cache.seen(key, &v, now)
+		return v, nil
+	}
+	if err := t.shows(s.name); err != nil { // some answers open no file
+		f.cache.forget(key)
+		return v, err
+	}
+	v = f.describe(&s, f.wall())
+	f.cache.put(string(key), v, now)
+	return v, nil
+}
+
+// findListing makes the page for a directory, one at a time: for a large one it takes long, and a caller that has
+// waited for its turn finds it made.
+func (f *Files) findListing(t *view, path, key []byte, now int64, req *Request) (v variants, err error) {
+	f.listing.Lock()
+	defer f.listing.Unlock()
+	v, fresh, _ := f.cache.known(key, now)
+	if fresh && v[Identity].listing != nil && v[Identity].listing.is(req) {
+		return v, nil
+	}
+	v, err = f.list(t, string(path), req)
+	if err == nil {
+		f.cache.put(string(key), v, now)
+	}
+	return v, err
+}
+
+// warmMost is the size of the largest file that is Warm.
+const warmMost = 1 << 20
+
+// warm reads the files that are kept open and sent without a look at them.
+func (f *Files) warm(v *variants) {
+	for _, r := range v {
+		if r != nil && r.open != nil && r.size <= warmMost && r.open.hold() {
+			r.open.read(r.size)
+			r.open.release()
+		}
+	}
+}
+
+// load reads a small file. nil: it is not small, or is being written to, and then the bytes that were read may be
+// neither the old content nor the new.
+func (f *Files) load(file *os.File, r *representation) *representation {
+	if r.stamp.size > int64(f.opt.CacheFileBytes) {
+		return nil
+	}
+	body := make([]byte, r.stamp.size)
+	if _, err := io.ReadFull(file, body); err != nil {
+		return nil
+	}
+	if info, err := file.Stat(); err != nil || stampOf(info) != r.stamp {
+		return nil
+	}
+	return r.withBody(body)
 }

@@ -305,3 +305,49 @@ func MatchesTag(list, etag []byte, weakToo bool) bool {
 		list = list[end:]
 	}
 }
+
+// fields are the request's fields that choose the response.
+type fields struct {
+	// Lists: several fields of one name are one list, so only their presence
+	// is noted and they are searched when it comes to it.
+	acceptEncoding, ifMatch, ifNoneMatch bool
+
+	// Fields that must come once. A second one makes it unreadable: the value
+	// is empty then, which no reader of it accepts.
+	ifModifiedSince, ifUnmodifiedSince, ifRange, byteRange single
+}
+
+type single struct {
+	set   bool
+	value []byte
+}
+
+func (s *single) add(value []byte) {
+	if s.set {
+		value = nil
+	}
+	s.set, s.value = true, value
+}
+
+func readFields(req *Request) (f fields) {
+	for _, field := range req.Parsed.Fields {
+		name, value := field.Name.In(req.Head), field.Value.In(req.Head)
+		switch {
+		case http1.EqualFold(name, "range"):
+			f.byteRange.add(value)
+		case http1.EqualFold(name, "if-match"):
+			f.ifMatch = true
+		case http1.EqualFold(name, "if-range"):
+			f.ifRange.add(value)
+		case http1.EqualFold(name, "if-none-match"):
+			f.ifNoneMatch = true
+		case http1.EqualFold(name, "accept-encoding"):
+			f.acceptEncoding = true
+		case http1.EqualFold(name, "if-modified-since"):
+			f.ifModifiedSince.add(value)
+		case http1.EqualFold(name, "if-unmodified-since"):
+			f.ifUnmodifiedSince.add(value)
+		}
+	}
+	return f
+}

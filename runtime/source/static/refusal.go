@@ -26,7 +26,7 @@ func (p *Pages) Answer(x *exchange.Exchange, r exchange.Reply) {
 	a, found := NewAnswer(), false
 	x.Server.Beside(func() { found = p.open(&r, &a.Response) }, func(gone bool) {
 		if found && !gone {
-			a.SendWhole(x)
+			a.Send(x, false)
 			return
 		}
 		a.Drop()

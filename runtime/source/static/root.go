@@ -106,7 +106,7 @@ func (r *root) close() error {
 
 // Root is the document root as it was given, without a slash at its end. Any
 // goroutine.
-func (f *Files) Root() string { return strings.TrimRight(f.opt.Root, "/") }
+func (f *Files) Root() string { return f.name }
 
 // Send answers with the file that a name below the root means to the file
 // system: hidden names and ".." are names like others (os.Root keeps them

@@ -3,11 +3,11 @@ package static
 import (
 	"bytes"
 	"errors"
-	"io"
 	"io/fs"
-	"os"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
@@ -25,7 +25,11 @@ func (f *Files) Hit(now int64, req *Request, out *Response) bool {
 		return true
 	}
 	var buf [256]byte
-	v, ok := f.cache.get(f.key(buf[:], req.Path, req), now)
+	key := req.Path
+	if f.opt.Listing {
+		key = f.key(buf[:], key, req)
+	}
+	v, ok := f.cache.get(key, now)
 	if !ok || v[Identity].listing != nil && !v[Identity].listing.is(req) {
 		return false
 	}
@@ -112,65 +116,6 @@ func (f *Files) key(buf, path []byte, req *Request) []byte {
 	return path
 }
 
-// find returns the representations of the file at a clean path, from memory if the disk was looked at within the last
-// second.
-func (f *Files) find(t *view, path []byte, now int64, req *Request) (v variants, err error) {
-	key := f.key(nil, path, req)
-	v, fresh, ok := f.cache.known(key, now)
-	if fresh && (v[Identity].listing == nil || v[Identity].listing.is(req)) {
-		return v, nil
-	}
-	s, err := f.look(t, string(path))
-	if errors.Is(err, errListing) {
-		return f.findListing(t, path, key, now, req)
-	}
-	if err != nil {
-		f.cache.forget(key)
-		return v, err
-	}
-	if ok && s.matches(&v) {
-		f.warm(&v)
-		f.cache.seen(key, &v, now)
-		return v, nil
-	}
-	if err := t.shows(s.name); err != nil { // some answers open no file
-		f.cache.forget(key)
-		return v, err
-	}
-	v = f.describe(&s, f.wall())
-	f.cache.put(string(key), v, now)
-	return v, nil
-}
-
-// findListing makes the page for a directory, one at a time: for a large one it takes long, and a caller that has
-// waited for its turn finds it made.
-func (f *Files) findListing(t *view, path, key []byte, now int64, req *Request) (v variants, err error) {
-	f.listing.Lock()
-	defer f.listing.Unlock()
-	v, fresh, _ := f.cache.known(key, now)
-	if fresh && v[Identity].listing != nil && v[Identity].listing.is(req) {
-		return v, nil
-	}
-	v, err = f.list(t, string(path), req)
-	if err == nil {
-		f.cache.put(string(key), v, now)
-	}
-	return v, err
-}
-
-// warmMost is the size of the largest file that is Warm.
-const warmMost = 1 << 20
-
-// warm reads the files that are kept open and sent without a look at them.
-func (f *Files) warm(v *variants) {
-	for _, r := range v {
-		if r != nil && r.open != nil && r.size <= warmMost && r.open.hold() {
-			r.open.read(r.size)
-			r.open.release()
-		}
-	}
-}
-
 // answer sends the representation that the client prefers; it opens, reads or
 // makes it when its bytes are needed and not in memory.
 func (f *Files) answer(t *view, path []byte, v *variants, req *Request, fields *fields, out *Response) error {
@@ -233,22 +178,6 @@ func (f *Files) answer(t *view, path []byte, v *variants, req *Request, fields *
 	}
 	current.answer(req, fields, out, open)
 	return nil
-}
-
-// load reads a small file. nil: it is not small, or is being written to, and then the bytes that were read may be
-// neither the old content nor the new.
-func (f *Files) load(file *os.File, r *representation) *representation {
-	if r.stamp.size > int64(f.opt.CacheFileBytes) {
-		return nil
-	}
-	body := make([]byte, r.stamp.size)
-	if _, err := io.ReadFull(file, body); err != nil {
-		return nil
-	}
-	if info, err := file.Stat(); err != nil || stampOf(info) != r.stamp {
-		return nil
-	}
-	return r.withBody(body)
 }
 
 // answer fills in out. It returns false, with out unchanged, when the bytes
@@ -329,3 +258,197 @@ func (res *Response) reply(req *Request) exchange.Reply {
 }
 
 var contentType = []byte("Content-Type")
+
+// Response is filled by Hit or Open. Its zero value is ready; Close makes it
+// ready again and keeps its buffers, so that a loop which uses one Response
+// over and over allocates nothing.
+type Response struct {
+	// Head is complete but for Date, Server and framing. Length is that of the body of a GET, also for HEAD, and -1
+	// for 304, which has none.
+	Head exchange.Head
+
+	// Segments are the body, in order; none for HEAD and 304. When the file
+	// turns out to be shorter than promised (it was truncated meanwhile), the
+	// connection has to be closed: Length cannot be kept any more.
+	Segments []Segment
+
+	// Index, when not empty, says of a 404 that the folder asked for has a
+	// program for its index, and is its name.
+	Index string
+
+	// Warm says that the file was read within the last two seconds and is not
+	// large: sendfile(2) finds it in memory and does not wait for the disk.
+	Warm bool
+
+	file    *openFile
+	scratch []byte // memory of this response: fields, error text, part heads
+}
+
+// Fd returns the descriptor of the response's file, whose position is to be
+// left alone as others use it too, or -1 when the body is in memory. It stays open until
+// Close.
+func (r *Response) Fd() int {
+	if r.file == nil {
+		return -1
+	}
+	return r.file.fd
+}
+
+// Close lets go of the file, if there is one. The bytes of Head and Segments must
+// not be used any more.
+func (r *Response) Close() {
+	if r.file != nil {
+		r.file.release()
+	}
+	clear(r.Segments)
+	*r = Response{Segments: r.Segments[:0], scratch: r.scratch[:0]}
+}
+
+// Source answers exchanges with files. It is an exchange.Source.
+type Source struct {
+	exchange.Memory
+	files    *Files
+	declines bool
+
+	mu    sync.Mutex
+	spare []*Answer // to be used again, so that a file in memory costs no allocation
+}
+
+// mostSpare bounds the spare answers of a source.
+const mostSpare = 64
+
+// NewSource returns a Source of files. If it declines, routing continues for missing files.
+func NewSource(files *Files, declines bool) *Source { return &Source{files: files, declines: declines} }
+
+// Files returns the files that the source serves.
+func (s *Source) Files() *Files { return s.files }
+
+// Declines implements exchange.Optional.
+func (s *Source) Declines() bool { return s.declines }
+
+var allowRead = []byte("Allow: GET, HEAD\r\n")
+
+// Start implements exchange.Source. A file that is not in memory is opened beside the loop.
+func (s *Source) Start(x *exchange.Exchange) {
+	switch r := x.Req.Parsed; {
+	case !r.HasBody:
+	case r.Safe:
+		x.Sink.Reply(exchange.Reply{Status: 413, Text: "a file does not accept a request body"})
+		return
+	default: // a form, say: the method is wrong first of all
+		x.Sink.Reply(exchange.Reply{Status: 405, Fields: allowRead})
+		return
+	}
+	if !x.Server.InTurn() {
+		x.Server.AwaitTurn()
+		return
+	}
+	a := s.newAnswer()
+	a.request = requestOf(x)
+	x.Server.NoteFile(s.files.name, a.request.Path)
+	if s.files.Hit(x.Server.Wall(), &a.request, &a.Response) {
+		a.Send(x, true)
+		return
+	}
+	x.Server.Beside(func() {
+		a.request = requestOf(x)
+		s.files.Open(&a.request, &a.Response)
+	}, func(gone bool) {
+		switch {
+		case gone:
+			a.release()
+		case a.Index != "" && x.Server.Decline(a.Index), s.declines && a.Head.Status == 404 && x.Server.Decline(""):
+			a.release()
+		default:
+			a.Send(x, true)
+		}
+	})
+}
+
+// requestOf returns the file request of x.
+func requestOf(x *exchange.Exchange) Request {
+	r := x.Req
+	return Request{Path: r.Path[r.Script:], Prefix: x.Prefix, Head: r.Head, Parsed: r.Parsed}
+}
+
+// Answer is a Response that an exchange is sent. It is the owner of the parts.
+type Answer struct {
+	Response
+	request Request
+	part    exchange.Part // scratch of Send
+	home    *Source       // where it is spare afterwards; nil: nowhere
+	users   atomic.Int32  // Send, and the last part
+}
+
+// NewAnswer returns an Answer whose Response is empty. Send must be called, or Drop.
+func NewAnswer() *Answer {
+	a := new(Answer)
+	a.users.Store(1)
+	return a
+}
+
+// newAnswer is NewAnswer with memory that was used before.
+func (s *Source) newAnswer() (a *Answer) {
+	s.mu.Lock()
+	if n := len(s.spare); n > 0 {
+		a, s.spare = s.spare[n-1], s.spare[:n-1]
+	}
+	s.mu.Unlock()
+	if a == nil {
+		a = &Answer{home: s}
+	}
+	a.users.Store(1)
+	return a
+}
+
+// Drop gives up an Answer that is not sent.
+func (a *Answer) Drop() { a.release() }
+
+// release ends one use of a.
+func (a *Answer) release() {
+	if a.users.Add(-1) > 0 {
+		return
+	}
+	a.Close()
+	a.request = Request{}
+	if s := a.home; s != nil {
+		s.mu.Lock()
+		if len(s.spare) < mostSpare {
+			s.spare = append(s.spare, a)
+		}
+		s.mu.Unlock()
+	}
+}
+
+// Release implements exchange.Owner.
+func (a *Answer) Release(p *exchange.Part) {
+	if p.Last {
+		a.release()
+	}
+}
+
+// Send answers x, whose turn it is, with the response. pages says that the page of its site takes the place of an error.
+func (a *Answer) Send(x *exchange.Exchange, pages bool) {
+	if pages && a.Head.Status >= 400 {
+		r := a.reply(&a.request)
+		a.release()
+		x.Sink.Reply(r)
+		return
+	}
+	x.By = "files"
+	a.users.Add(1)
+	p, n := &a.part, max(1, len(a.Segments))
+	p.Owner, p.Head = a, a.Head
+	for i := range n {
+		p.First, p.Last = i == 0, i == n-1
+		p.Body, p.File, p.Offset, p.Count, p.Warm = nil, -1, 0, 0, a.Warm
+		if i < len(a.Segments) {
+			s := &a.Segments[i]
+			if p.Body = s.Data; s.Data == nil {
+				p.File, p.Offset, p.Count = a.Fd(), s.Offset, s.Count
+			}
+		}
+		x.Sink.Send(p)
+	}
+	a.release()
+}
