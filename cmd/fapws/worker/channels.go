@@ -225,8 +225,8 @@ type channelRelay struct {
 	up         *eventloop.Queue[pybridge.Event] // to the supervisor
 	down       *eventloop.Queue[relayItem]      // from it
 	purges     *eventloop.Queue[string]         // patterns in JSON, for sendPurges
-	said       int64                            // cost of the messages sent up; of up
-	dealt      int64                            // cost of the answers to them; of down
+	said       atomic.Int64                     // cost of the messages sent up
+	dealt      atomic.Int64                     // cost of the answers to them
 	begun      []byte                           // of events whose last message has not come; of listen
 	waiting    atomic.Int64                     // bytes in down
 	overflowed atomic.Bool                      // the loss of some is reported
@@ -260,11 +260,11 @@ func (r *channelRelay) sendUp(events []pybridge.Event) {
 		m := &pool.Message{Kind: pool.Publish}
 		for len(events) > 0 && (m.N == 0 || len(m.Raw)+len(events[0].Data) < batchBytes) {
 			m.Raw = appendEvent(m.Raw, &events[0])
-			r.said += events[0].Cost()
+			r.said.Add(events[0].Cost())
 			m.N++
 			events = events[1:]
 		}
-		m.ID = uint64(r.said)
+		m.ID = uint64(r.said.Load())
 		for raw := m.Raw; len(raw) > 0; { // one event may take several messages
 			n := min(len(raw), pool.MaxRaw)
 			m.Raw, raw = raw[:n], raw[n:]
@@ -280,6 +280,14 @@ func (r *channelRelay) sendUp(events []pybridge.Event) {
 func (r *channelRelay) publish(events []pybridge.Event) { r.up.Add(events...) }
 
 func (r *channelRelay) flush(limit time.Duration) { r.up.Wait(limit) }
+
+// awaitOwn waits until all that was published here has its numbers and has come back, up to the time end.
+func (r *channelRelay) awaitOwn(end time.Time) {
+	r.up.Wait(time.Until(end))
+	for said := r.said.Load(); r.dealt.Load() < said && time.Now().Before(end); {
+		time.Sleep(100 * time.Microsecond)
+	}
+}
 
 // arrived takes Events. On listen's goroutine.
 func (r *channelRelay) arrived(m *pool.Message) {
@@ -312,9 +320,8 @@ func (r *channelRelay) takeDown(items []relayItem) {
 			r.s.log.Log(logfile.Error, err.Error())
 		}
 		r.waiting.Add(-int64(len(a.events.Raw)))
-		if own := int64(a.events.ID); own > r.dealt {
-			r.s.dealt(own - r.dealt)
-			r.dealt = own
+		if own := int64(a.events.ID); own > r.dealt.Load() {
+			r.s.dealt(own - r.dealt.Swap(own))
 		}
 	}
 }

@@ -26,6 +26,9 @@ const (
 	// not got which are handed over to it.
 	holdFor = time.Minute
 
+	// ownWithin is how long events of this worker may take to come back before WebSockets are handed over all the same.
+	ownWithin = 2 * time.Second
+
 	// pieceWithin is how long another worker is waited for.
 	pieceWithin = 20 * time.Second
 )
@@ -255,7 +258,11 @@ func (p *Parent) handClientsOver(ctx context.Context) {
 		defer close(returned)
 		p.takeBack(to)
 	}()
-	sockets, failed := s.server.Sockets().Export(ctx, func(d *live.SocketState, fd int) error { return give(pool.WebSocket, d, fd) })
+	ordered := time.Now().Add(ownWithin)
+	sockets, failed := s.server.Sockets().Export(ctx, func(d *live.SocketState, fd int) error {
+		p.events.awaitOwn(ordered) // what the client has had published here comes before what it has published there
+		return give(pool.WebSocket, d, fd)
+	})
 	if err == nil {
 		err = failed
 	}
