@@ -178,11 +178,11 @@ build_to() {
     die "compiling failed; all messages are in ${log#"$root/"}"
 }
 
-# compile FILE [FLAGS]. Go's build ID depends on directories, which the flags of C name. Without it the C linker makes one
-# from the content.
+# compile FILE [FLAGS]. By its build ID, Go knows a file that need not be linked again. In packages there is none, because it depends on
+# directories, which the flags of C name.
 compile() {
     (cd "$root" && go build -trimpath -buildvcs=false -pgo=auto "${@:2}" \
-        -ldflags "-s -w -buildid= -X fapws/cmd/fapws/process.Version=$(version_text) $(interpreter_flag)" -o "$1" ./cmd/fapws)
+        -ldflags "-s -w ${SOURCE_DATE_EPOCH:+-buildid=} -X fapws/cmd/fapws/process.Version=$(version_text) $(interpreter_flag)" -o "$1" ./cmd/fapws)
 }
 
 # compile_errors LOG prints the lines of a compiler or linker that matter: those
