@@ -288,16 +288,6 @@ func (c *call) stream(n int, piece func(int) string) {
 	c.part(exchange.Part{Last: true, File: -1})
 }
 
-// file answers with the content of a file.
-func (c *call) file(path string, offset, count int64) {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		panic(err)
-	}
-	c.part(exchange.Part{Last: true, File: fd, Offset: offset, Count: count,
-		Head: exchange.Head{Status: 200, Length: count, Type: http1.MediaTypeByName(path)}})
-}
-
 // demo is an application that most tests share.
 func demo(c *call) {
 	switch word, arg, _ := strings.Cut(strings.TrimPrefix(c.Path, "/"), "/"); word {

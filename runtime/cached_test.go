@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
@@ -12,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/backend"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/sites"
@@ -69,248 +69,6 @@ func (c *call) say(status int, body string, fields ...string) {
 		Status: status, Length: int64(len(body)), Type: "text/html; charset=utf-8", Fields: []byte(strings.Join(append(fields, ""), "\r\n"))}})
 }
 
-// TestPipelinedHits: pages among other answers keep their order, and one request
-// may wait for another of the same connection.
-func TestPipelinedHits(t *testing.T) {
-	t.Parallel()
-	modes(t, func(t *testing.T, inline bool) {
-		s, a := cachedServer(t, Config{}, cache.Rule{}, inline, func(c *call) {
-			if c.Path == "/later" && !inline {
-				time.Sleep(20 * time.Millisecond)
-			}
-			c.say(200, c.Path+" ", "Cache-Control: max-age=9")
-		})
-		get := func(path string) string { return "GET " + path + " HTTP/1.1\r\nHost: a\r\n\r\n" }
-		for range 2 {
-			got := s.talk(t, get("/a")+get("/later")+get("/later")+get("/a")+get("/b")+get("/a")+"GET /later HTTP/1.0\r\nHost: a\r\n\r\n")
-			var bodies string
-			r := bufio.NewReader(strings.NewReader(got))
-			for {
-				res, err := http.ReadResponse(r, nil)
-				if err != nil {
-					break
-				}
-				body, _ := io.ReadAll(res.Body)
-				bodies += string(body)
-			}
-			if bodies != "/a /later /later /a /b /a /later " {
-				t.Errorf("got %q", bodies)
-			}
-		}
-		eventually(t, "all is given back", a.idle)
-	})
-}
-
-// herd is a number of clients that ask at the same time.
-type herd struct {
-	wg     sync.WaitGroup
-	mu     sync.Mutex
-	said   map[string]int
-	bodies map[string]int
-}
-
-func (s *testServer) herd(t *testing.T, n int, path string, fields ...string) *herd {
-	h := &herd{said: map[string]int{}, bodies: map[string]int{}}
-	for range n {
-		h.wg.Add(1)
-		go func() {
-			defer h.wg.Done()
-			how, res, body := s.answers(t, "GET", path, fields...)
-			h.mu.Lock()
-			h.said[how]++
-			h.bodies[strconv.Itoa(res.StatusCode)+" "+body]++
-			h.mu.Unlock()
-		}()
-	}
-	return h
-}
-
-func (h *herd) got() string {
-	h.wg.Wait()
-	return fmt.Sprint(h.said, h.bodies)
-}
-
-func (s *testServer) counters(t testing.TB) cache.Counters {
-	var st cache.Stats
-	eventually(t, "the event loop counts", func() (ok bool) { // a busy machine is late for the time that CacheStats has
-		st, ok = s.CacheStats()
-		return ok
-	})
-	return st.Counters
-}
-
-// gated is an application whose answers wait until a gate opens.
-type gated struct {
-	calls atomic.Int32
-	open  chan struct{}
-}
-
-func newGated() *gated { return &gated{open: make(chan struct{})} }
-
-func (g *gated) wait(c *call) int32 {
-	n := g.calls.Add(1)
-	select {
-	case <-g.open:
-	case <-c.gone:
-	}
-	return n
-}
-
-// TestHerdInVain: each request asks for a page that cannot be kept.
-func TestHerdInVain(t *testing.T) {
-	t.Parallel()
-	for _, fields := range []string{"Cache-Control: private", "Set-Cookie: a=b"} {
-		g := newGated()
-		s, a := cachedServer(t, Config{}, cache.Rule{TTL: time.Minute}, false, func(c *call) {
-			n := g.wait(c)
-			c.say(200, strconv.Itoa(int(n)), fields)
-		})
-		h := s.herd(t, 20, "/")
-		eventually(t, "all wait", func() bool { return s.counters(t).Waited == 19 })
-		close(g.open)
-		h.wg.Wait()
-		if len(h.bodies) != 20 || h.said["bypass"] != 20 {
-			t.Errorf("%s: %v", fields, h.got())
-		}
-		eventually(t, "all is given back", a.idle)
-	}
-}
-
-// TestFirstLeaves: waiting requests get the page that was asked for by a client that
-// has left. When all leave, the handler hears of it.
-func TestFirstLeaves(t *testing.T) {
-	t.Parallel()
-	for _, all := range []bool{false, true} {
-		g := newGated()
-		cancelled := make(chan struct{})
-		s, a := cachedServer(t, Config{}, cache.Rule{TTL: time.Minute}, false, func(c *call) {
-			g.calls.Add(1)
-			select {
-			case <-g.open:
-			case <-c.gone:
-				close(cancelled)
-			}
-			c.reply(200, "page")
-		})
-		first, second := s.dial(t), s.dial(t)
-		io.WriteString(first, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-		eventually(t, "the handler is called", func() bool { return g.calls.Load() == 1 })
-		io.WriteString(second, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-		third := s.dial(t)
-		io.WriteString(third, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-		eventually(t, "two wait", func() bool { return s.counters(t).Waited == 2 })
-		first.SetLinger(0)
-		first.Close()
-		second.SetLinger(0)
-		second.Close()
-		if all {
-			third.SetLinger(0)
-			third.Close()
-			<-cancelled
-		} else {
-			close(g.open)
-			third.CloseWrite()
-			got, err := io.ReadAll(third)
-			if err != nil || !strings.HasSuffix(string(got), "\r\n\r\npage") || g.calls.Load() != 1 {
-				t.Errorf("got %q, %v after %d calls", got, err, g.calls.Load())
-			}
-		}
-		eventually(t, "all is given back", a.idle)
-	}
-}
-
-// TestSlowFirst: a client that reads slowly does not delay waiting requests.
-func TestSlowFirst(t *testing.T) {
-	t.Parallel()
-	g := newGated()
-	s, a := cachedServer(t, Config{CacheSize: 64 << 20}, cache.Rule{TTL: time.Minute}, false, func(c *call) {
-		g.wait(c)
-		c.stream(100, func(int) string { return strings.Repeat("x", 10000) })
-	})
-	first := s.dial(t)
-	first.SetReadBuffer(32 << 10)
-	io.WriteString(first, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-	eventually(t, "the handler is called", func() bool { return g.calls.Load() == 1 })
-	h := s.herd(t, 3, "/")
-	eventually(t, "all wait", func() bool { return s.counters(t).Waited == 3 })
-	close(g.open)
-	h.wg.Wait()
-	if h.bodies["200 "+strings.Repeat("x", 1000000)] != 3 {
-		t.Errorf("got %.200s", h.got())
-	}
-	first.CloseWrite()
-	if got, err := io.ReadAll(first); err != nil || strings.Count(string(got), "x") != 1000000 {
-		t.Errorf("the slow one got %d bytes, %v", len(got), err)
-	}
-	eventually(t, "all is given back", a.idle)
-}
-
-// TestFailures: an answer that breaks off, and one that is overdue, are no pages,
-// and waiting requests learn of it.
-func TestFailures(t *testing.T) {
-	t.Parallel()
-	g := newGated()
-	s, a := cachedServer(t, Config{}, cache.Rule{TTL: time.Minute}, false, func(c *call) {
-		if g.wait(c) == 1 {
-			c.part(exchange.Part{File: -1, Body: []byte("half"), Head: exchange.Head{Status: 200, Length: 8}})
-			c.part(exchange.Part{File: -1, Last: true, Failed: true})
-			return
-		}
-		c.reply(200, "whole")
-	})
-	first := s.dial(t)
-	io.WriteString(first, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-	eventually(t, "the handler is called", func() bool { return g.calls.Load() == 1 })
-	h := s.herd(t, 5, "/")
-	eventually(t, "all wait", func() bool { return s.counters(t).Waited == 5 })
-	close(g.open)
-	if got, _ := io.ReadAll(first); !strings.HasSuffix(string(got), "half") {
-		t.Errorf("got %q", got)
-	}
-	h.wg.Wait()
-	if h.bodies["200 whole"] != 5 {
-		t.Errorf("got %s", h.got())
-	}
-	eventually(t, "all is given back", a.idle)
-
-	end := make(chan struct{})
-	s, a = cachedServer(t, Config{Timeout: time.Second}, cache.Rule{TTL: time.Minute}, false, func(c *call) {
-		<-end
-		c.reply(200, "late")
-	})
-	h = s.herd(t, 5, "/")
-	h.wg.Wait()
-	close(end)
-	if h.bodies["504 Gateway Timeout\n"] != 5 {
-		t.Errorf("got %s", h.got())
-	}
-	eventually(t, "all is given back", a.idle)
-}
-
-// TestRefused: a handler that accepts no more requests leaves no request waiting.
-func TestRefused(t *testing.T) {
-	t.Parallel()
-	g := newGated()
-	s, a := cachedServer(t, Config{}, cache.Rule{TTL: time.Minute}, false, func(c *call) {
-		g.wait(c)
-		c.reply(200, c.Path)
-	})
-	a.mu.Lock()
-	a.limit = 1
-	a.mu.Unlock()
-	h := s.herd(t, 1, "/one")
-	eventually(t, "the handler is called", func() bool { return g.calls.Load() == 1 })
-	if _, res, _ := s.answers(t, "GET", "/two"); res.StatusCode != 503 {
-		t.Errorf("got %d", res.StatusCode)
-	}
-	close(g.open)
-	h.wg.Wait()
-	if _, _, body := s.answers(t, "GET", "/two"); body != "/two" {
-		t.Errorf("got %s", body)
-	}
-	eventually(t, "all is given back", a.idle)
-}
-
 // TestHitAllocatesNothing: a page costs the loop no garbage.
 func TestHitAllocatesNothing(t *testing.T) {
 	s, _ := cachedServer(t, Config{}, cache.Rule{TTL: time.Hour}, true, func(c *call) { c.reply(200, "page") })
@@ -333,54 +91,169 @@ func TestHitAllocatesNothing(t *testing.T) {
 	}
 }
 
-// Pages that need themselves, or each other, end by themselves: an inner request
-// never waits for a page that waits for it. One that several need is made once.
-func TestPagesThatNeedEachOther(t *testing.T) {
+// versioned is an application whose page has a version, and that answers 304 to clients that have it.
+type versioned struct {
+	version atomic.Int32
+	whole   atomic.Int32 // answers with a body
+	same    atomic.Int32 // answers 304
+	control string
+}
+
+func (v *versioned) answer(c *call) {
+	n := strconv.Itoa(int(v.version.Load()))
+	tag := `"` + n + `"`
+	fields := []string{"ETag: " + tag, "X-Version: " + n, "Cache-Control: " + v.control}
+	if c.Fields["if-none-match"] == tag {
+		v.same.Add(1)
+		c.say(304, "", fields...)
+		return
+	}
+	v.whole.Add(1)
+	c.say(200, "version "+n, fields...)
+}
+
+// TestRevalidationIsNeverOld: no client gets a version of a page that says no-cache that was out of date before it
+// asked, however many ask and whatever leaves meanwhile.
+func TestRevalidationIsNeverOld(t *testing.T) {
 	t.Parallel()
-	rule, err := cache.Compile(cache.Rule{TTL: time.Hour})
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := backend.New(100, func(line string) { t.Error(line) })
-	page := func(path, needs string) sites.Mount {
-		f := backend.Func(func(w *backend.Response, r *backend.Request) {
-			text := "too deep"
-			if a, err := r.Sub(r.Context, needs); err == nil {
-				text = string(a.Body)
-			}
-			w.Start(exchange.Head{Status: 200, Length: -1, Type: "text/html; charset=utf-8"})
-			w.Write([]byte("(" + text + ")"))
-		})
-		return sites.Mount{Prefix: path, Handler: pool, Index: pool.Add(f), Cache: rule}
-	}
-	g := newGated()
-	var made atomic.Int32
-	parts := newApp(false, func(c *call) {
-		made.Add(1)
-		g.wait(c)
-		c.say(200, "part")
+	modes(t, func(t *testing.T, inline bool) {
+		v := &versioned{control: "no-cache"}
+		s, a := cachedServer(t, Config{CacheSize: 64 << 10}, cache.Rule{}, inline, v.answer)
+		var wg sync.WaitGroup
+		for client := range 8 {
+			wg.Go(func() {
+				for i := range 60 {
+					switch {
+					case client == 0:
+						v.version.Add(1)
+					case client == 1 && i%3 == 0:
+						s.Purge(cache.Pattern{Path: "*"})
+					case client == 2:
+						c := s.dial(t)
+						io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+						c.SetLinger(0)
+						c.Close()
+						continue
+					}
+					before := v.version.Load()
+					said, res, body := s.answers(t, "GET", "/")
+					n, err := strconv.Atoi(strings.TrimPrefix(body, "version "))
+					if err != nil || int32(n) < before || res.Header.Get("X-Version") != strconv.Itoa(n) {
+						t.Errorf("%s %d %q %v, when it was version %d", said, res.StatusCode, body, res.Header, before)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		eventually(t, "all is given back", a.idle)
 	})
-	s := serveBackend(t, Config{CacheSize: 1 << 20}, parts, include, page("/self", "/self"), page("/one", "/two"), page("/two", "/one"),
-		page("/a", "/part"), page("/b", "/part"), sites.Mount{Prefix: "/part", Cache: rule})
-	var all sync.WaitGroup
-	for _, path := range []string{"/self", "/one", "/two", "/self"} {
-		all.Go(func() {
-			if _, _, body := s.answers(t, "GET", path); !strings.Contains(body, "too deep") {
-				t.Errorf("%s: %q", path, body)
+}
+
+// TestCacheStorm: clients that come, wait, leave and purge in every way get
+// their own pages whole, and nothing is left afterwards.
+func TestCacheStorm(t *testing.T) {
+	t.Parallel()
+	modes(t, func(t *testing.T, inline bool) {
+		rule := cache.Rule{TTL: time.Second, Stale: time.Second, Compress: true}
+		a := newApp(inline, func(c *call) {
+			n, _ := strconv.Atoi(c.Query)
+			if !inline && n%3 == 0 {
+				select {
+				case <-c.gone:
+				case <-time.After(time.Duration(n) * 100 * time.Microsecond):
+				}
+			}
+			body := fmt.Sprintf("%s?%s %s|", c.Path, c.Query, c.Fields["accept-language"]) + strings.Repeat("x", n*300)
+			switch n % 10 {
+			case 0:
+				c.say(200, body, "Vary: Accept-Language")
+			case 1:
+				c.say(200, body, "Set-Cookie: a=b")
+			case 2:
+				c.say(500, body, "Cache-Control: max-age=1")
+			case 3: // breaks off
+				c.part(exchange.Part{File: -1, Body: []byte(body), Head: exchange.Head{Status: 200, Length: int64(len(body)) + 5}})
+				c.part(exchange.Part{File: -1, Last: true, Failed: true})
+			case 4:
+				c.part(exchange.Part{File: -1, Last: true, Head: exchange.Head{Status: 503, Length: -1, Instead: exchange.Refusal}})
+			case 5:
+				c.say(200, body, "Cache-Control: max-age=0, stale-while-revalidate=5")
+			default:
+				half := len(body) / 2
+				c.part(exchange.Part{File: -1, Body: []byte(body[:half]), Head: exchange.Head{Status: 200, Length: -1}})
+				c.part(exchange.Part{File: -1, Last: true, Body: []byte(body[half:])})
 			}
 		})
-	}
-	for _, path := range []string{"/a", "/b", "/a", "/b"} {
-		all.Go(func() {
-			if _, _, body := s.answers(t, "GET", path); body != "(part)" {
-				t.Errorf("%s: %q", path, body)
+		a.limit = 30
+		s, _ := cachedOn(t, Config{CacheSize: 200 << 10, Timeout: patience}, rule, a)
+		var clients sync.WaitGroup
+		for i := range 10 {
+			clients.Go(func() {
+				rnd := rand.New(rand.NewPCG(uint64(i), 2))
+				for range 150 {
+					c := s.dial(t)
+					var asked []string
+					for range 1 + rnd.IntN(5) {
+						target := fmt.Sprintf("/%d?%d", rnd.IntN(3), rnd.IntN(40))
+						language := []string{"de", "en"}[rnd.IntN(2)]
+						fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: a\r\nAccept-Language: %s\r\n\r\n", target, language)
+						asked = append(asked, target+" "+language)
+					}
+					switch rnd.IntN(6) {
+					case 0:
+						c.SetLinger(0)
+					case 1:
+						io.ReadAtLeast(c, make([]byte, 2000), 1)
+					case 2:
+						s.Purge(cache.Pattern{Path: fmt.Sprintf("/%d*", rnd.IntN(3))})
+					default:
+						r := bufio.NewReader(c)
+						for _, want := range asked {
+							res, err := http.ReadResponse(r, nil)
+							if err != nil {
+								break // an answer before has broken off
+							}
+							body, err := io.ReadAll(res.Body)
+							if err != nil {
+								break
+							}
+							page, _, _ := strings.Cut(string(body), "|")
+							path, language, _ := strings.Cut(want, " ")
+							query, _ := strconv.Atoi(path[strings.IndexByte(path, '?')+1:])
+							if res.StatusCode == 503 {
+								continue
+							}
+							// Only a page that says so depends on the language.
+							if !strings.HasPrefix(page, path+" ") || query%10 == 0 && page != path+" "+language {
+								t.Errorf("asked for %s, got %q", want, page)
+							}
+							if said := res.Header.Get("Fapws-Cache"); query%10 == 1 && said != "bypass" {
+								t.Errorf("Set-Cookie is %s", said)
+							}
+						}
+					}
+					c.Close()
+				}
+			})
+		}
+		clients.Wait()
+		s.talk(t, "GET /0?5 HTTP/1.0\r\nHost: a\r\n\r\n") // those that were not accepted yet come before this one
+		eventually(t, "connections gone", func() bool { return s.loop.live.Load() == 0 })
+		eventually(t, "all released", a.idle)
+		eventually(t, "nothing is under way", func() bool { return s.loop.owed.Load() == 0 })
+		eventually(t, "all exchanges are free", func() bool {
+			used := 0
+			s.do(func() { used = s.loop.sites.Active() })
+			return used == 0
+		})
+		s.do(func() {
+			if !s.loop.pages.Idle() || !s.loop.app.Idle() {
+				t.Error("something still waits")
+			}
+			s.loop.pages.Store.PurgeNow(cache.Pattern{Path: "*"})
+			if st := s.loop.pages.Store.Stats(); st.Bytes != 0 || st.Entries != 0 {
+				t.Errorf("left in the cache: %+v", st)
 			}
 		})
-	}
-	eventually(t, "all of them wait", func() bool { return s.counters(t).Waited >= 3 })
-	close(g.open)
-	all.Wait()
-	if n := made.Load(); n != 1 {
-		t.Errorf("the part was made %d times", n)
-	}
+	})
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"fapws/runtime/conn"
+
 	"golang.org/x/sys/unix"
 )
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"fapws/runtime/sites"
+
 	"golang.org/x/sys/unix"
 )
 

@@ -49,68 +49,6 @@ func mustAuth(t testing.TB, users ...string) *auth.Basic {
 	return a
 }
 
-func TestLogin(t *testing.T) {
-	t.Parallel()
-	modes(t, func(t *testing.T, inline bool) {
-		logFile := filepath.Join(t.TempDir(), "log")
-		log, closeLog := openLog(t, logFile, "combined")
-		a := newApp(inline, func(c *call) { c.reply(200, "user="+c.Peer.User+" "+c.Path+" "+c.Body) })
-		rules := mustRules(t, sites.RuleOptions{Auth: mustAuth(t, "ann:secret", "bob:other")})
-		files := tree(t, map[string]string{"x": "file"})
-		files[0].Rules, files[0].Source = rules, optional(files[0].Source)
-		s := serveSites(t, Config{Sites: sites.Config{AccessLog: log}}, a, sites.Site{Table: []sites.Mount{
-			files[0], {Prefix: "/s", Rules: rules}, {Prefix: "/in", Rules: rules}, {Prefix: "/"},
-		}})
-		large := strings.Repeat("body ", 100000)
-		post := "POST /in/post HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n" + basic("bob", "other") + "\r\n" + large
-		for range 2 {
-			for _, test := range []struct{ request, want string }{
-				{"GET /in HTTP/1.0\r\n\r\n", "HTTP/1.1 401 Unauthorized"},
-				{"GET /in HTTP/1.0\r\n" + basic("ann", "wrong") + "\r\n", "HTTP/1.1 401 Unauthorized"},
-				{"GET /in HTTP/1.0\r\n" + basic("eve", "secret") + "\r\n", "HTTP/1.1 401 Unauthorized"},
-				{"GET /in/a HTTP/1.0\r\n" + basic("ann", "secret") + "\r\n", "user=ann /a "},
-				{"GET /s/x HTTP/1.0\r\n" + basic("ann", "secret") + "\r\n", "\r\n\r\nfile"},
-				{"GET /s/page HTTP/1.0\r\n" + basic("ann", "secret") + "\r\n", "user=ann /page"},
-				{"GET /out HTTP/1.0\r\n" + basic("ann", "secret") + "\r\n", "user= /out "},
-				{post + "GET /in/last HTTP/1.0\r\n\r\n", "user=bob /post body body"},
-				{post + "GET /in/last HTTP/1.0\r\n\r\n", "HTTP/1.1 401"},
-			} {
-				got := s.talk(t, test.request)
-				if !strings.Contains(got, test.want) {
-					t.Errorf("%.100q: %.200q, want %q", test.request, got, test.want)
-				}
-				if strings.HasPrefix(test.want, "HTTP/1.1 401") && strings.Count(got, `WWW-Authenticate: Basic realm="test", charset="UTF-8"`) != 1 {
-					t.Errorf("%.100q: no challenge in %q", test.request, got)
-				}
-			}
-		}
-		// Pipelined requests with passwords that are not known keep their order.
-		var many, want string
-		for i, user := range []string{"ann:secret", "bob:other", "ann:bad", "ann:secret"} {
-			name, password, _ := strings.Cut(user, ":")
-			many += "GET /in/" + string(rune('a'+i)) + " HTTP/1.1\r\nHost: x\r\n" + basic(name, password) + "\r\n"
-			want += string(rune('a' + i))
-		}
-		got := s.talk(t, many+"GET /z HTTP/1.0\r\n\r\n")
-		if a, b, c := strings.Index(got, "user=ann /a"), strings.Index(got, "user=bob /b"), strings.Index(got, "HTTP/1.1 401"); a < 0 || b < a || c < b || !strings.HasSuffix(got, "user= /z ") {
-			t.Errorf("pipelined: %q", got)
-		}
-		// A client that has shut down its side is answered, too.
-		c := s.dial(t)
-		io.WriteString(c, "GET /in/half HTTP/1.0\r\n"+basic("bob", "  ")+"\r\n")
-		c.CloseWrite()
-		if got, _ := io.ReadAll(c); !strings.HasPrefix(string(got), "HTTP/1.1 401") {
-			t.Errorf("half closed: %q", got)
-		}
-		closeLog()
-		text, _ := os.ReadFile(logFile)
-		if !strings.Contains(string(text), ` - ann [`) || !strings.Contains(string(text), ` - bob [`) || !strings.Contains(string(text), ` - - [`) {
-			t.Errorf("access log: %s", text)
-		}
-		eventually(t, "all clients have gone", func() bool { return s.loop.live.Load() == 0 })
-	})
-}
-
 // A client may leave, and the server may stop, while a password is checked.
 func TestLoginInterrupted(t *testing.T) {
 	t.Parallel()

@@ -4,38 +4,13 @@ import (
 	"bufio"
 	"io"
 	"net/http"
-	"os"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/sites"
-	"fapws/runtime/waittest"
 )
-
-// hanging is an application whose /hang answers after end is closed; "/begun"
-// has sent its head and a byte before.
-func hanging(end chan struct{}) *testApp {
-	return newApp(false, func(c *call) {
-		switch c.Path {
-		case "/hang":
-			<-end
-			c.reply(200, "too late")
-		case "/begun", "/begun/sized":
-			length := int64(-1)
-			if c.Path == "/begun/sized" {
-				length = 9
-			}
-			c.part(exchange.Part{File: -1, Body: []byte("x"), Head: exchange.Head{Status: 200, Length: length}})
-			<-end
-			c.part(exchange.Part{Last: true, File: -1, Body: []byte("too late")})
-		default:
-			c.reply(200, c.Path)
-		}
-	})
-}
 
 func (a *testApp) told() (paths string) {
 	a.mu.Lock()
@@ -44,29 +19,6 @@ func (a *testApp) told() (paths string) {
 		paths += o.path + " "
 	}
 	return paths
-}
-
-// ample is a timeout that tests wait for.
-const ample = 2 * time.Second
-
-var inItsTime = waittest.InItsTime
-
-// lookLater makes the loop look for overdue handlers as if an hour had passed.
-func (s *testServer) lookLater() {
-	s.do(func() {
-		s.loop.clock(time.Now().Add(time.Hour))
-		s.loop.app.Tick()
-		s.loop.clock(time.Now())
-	})
-}
-
-func (a *testApp) inFlight() (list []*call) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, c := range a.calls {
-		list = append(list, c)
-	}
-	return list
 }
 
 // A head that has just begun is not late because the clock of the loop is.
@@ -103,54 +55,6 @@ func TestLateTick(t *testing.T) {
 	text, err := io.ReadAll(half)
 	if got := bodies(t, string(text)); got != "200:GET /half?" || err != nil {
 		t.Errorf("got %q, %v", got, err)
-	}
-}
-
-// A connection serves on after a 504.
-func TestOverdueKeepsConnection(t *testing.T) {
-	t.Parallel()
-	end := make(chan struct{})
-	a := hanging(end)
-	s := serve(t, Config{Timeout: time.Minute}, a)
-	c := s.dial(t)
-	io.WriteString(c, "GET /hang HTTP/1.1\r\nHost: x\r\n\r\n")
-	eventually(t, "it hangs", func() bool { return len(a.inFlight()) == 1 })
-	s.lookLater()
-	eventually(t, "overdue", func() bool { return a.told() != "" })
-	io.WriteString(c, "GET /next HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-	all, err := io.ReadAll(c)
-	if got := bodies(t, string(all)); err != nil || got != "504:Gateway Timeout\n 200:/next" {
-		t.Errorf("%q, %v", got, err)
-	}
-	close(end)
-	eventually(t, "all released", a.idle)
-}
-
-// The access log has the 504 at once, with how long it took.
-func TestOverdueIsLogged(t *testing.T) {
-	t.Parallel()
-	name := t.TempDir() + "/access"
-	access, closeLog := openLog(t, name, "timed")
-	end := make(chan struct{})
-	a := hanging(end)
-	s := serve(t, Config{Timeout: time.Minute, Sites: sites.Config{AccessLog: access}}, a)
-	c := s.dial(t)
-	io.WriteString(c, "GET /hang HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-	eventually(t, "it hangs", func() bool { return len(a.inFlight()) == 1 })
-	s.lookLater()
-	io.ReadAll(c)
-	lines := func() string {
-		text, _ := os.ReadFile(name)
-		return string(text)
-	}
-	eventually(t, "the line", func() bool { return strings.Contains(lines(), "\n") })
-	close(end)
-	eventually(t, "all released", a.idle)
-	s.talk(t, "GET /ok HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-	closeLog()
-	got := lines()
-	if strings.Count(got, "\n") != 2 || !strings.Contains(got, `"GET /hang HTTP/1.1" 504 16`) || !strings.Contains(got, `"GET /ok HTTP/1.1" 200`) {
-		t.Errorf("got %q", got)
 	}
 }
 

@@ -1,10 +1,12 @@
 package runtime
 
 import (
+	"fmt"
 	"io"
 	"strings"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/sites"
 )
 
 // Deliver implements Receiver.
@@ -107,4 +109,26 @@ func (c *call) send(piece string) bool {
 // end ends an answer, whether or not it has begun.
 func (c *call) end(failed bool) {
 	c.part(exchange.Part{Last: true, Failed: failed, File: -1, Head: exchange.Head{Status: 500, Length: -1}})
+}
+
+// streams is a mount that takes bodies in pieces.
+var streams = sites.Mount{Prefix: "/", Streams: true}
+
+const (
+	postChunked = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+	lastRequest = "GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+)
+
+func postSized(n int) string {
+	return fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", n)
+}
+
+// gatherBody is an application that answers with the body it was given in pieces.
+func gatherBody(c *call) {
+	body, err := c.all()
+	if err != nil {
+		c.end(true)
+		return
+	}
+	c.reply(200, c.Method+c.Path+":"+body)
 }

@@ -3,8 +3,6 @@ package runtime
 import (
 	"bytes"
 	"io"
-	"net"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -33,63 +31,6 @@ func (s *testServer) transfers() (list []*sites.Conn) {
 		}
 	}
 	return list
-}
-
-// Answers in memory that wait for slow clients need no descriptors, and arrive whole.
-func TestSlowClientsOfMemory(t *testing.T) {
-	const n, size = 8, 6 << 20
-	body := string(pattern(size))
-	modes(t, func(t *testing.T, inline bool) {
-		s := serve(t, Config{MaxUnsent: n * size}, newApp(inline, func(c *call) { c.reply(200, body) }))
-		var clients []*net.TCPConn
-		for range n {
-			clients = append(clients, slowly(t, s))
-		}
-		eventually(t, "all are connected", func() bool { return s.loop.live.Load() == n })
-		before := openFiles(t)
-		for _, c := range clients {
-			io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-		}
-		eventually(t, "all wait for room", func() bool { return len(s.waiting()) == n })
-		if now := openFiles(t); now > before {
-			t.Errorf("%d descriptors for %d clients", now-before, n)
-		}
-		for _, c := range clients {
-			all, err := io.ReadAll(c)
-			if _, got, _ := strings.Cut(string(all), "\r\n\r\n"); err != nil || got != body {
-				t.Errorf("%d bytes, %v", len(got), err)
-			}
-		}
-	})
-}
-
-// Slow clients of files need no descriptors but those of the files, and no goroutines.
-func TestSlowClientsOfFiles(t *testing.T) {
-	const n, size = 8, 6 << 20
-	body := pattern(size)
-	a := newApp(false, func(c *call) { c.reply(200, "not a file") })
-	s := serve(t, Config{}, a, tree(t, map[string]string{"large": string(body)})...)
-	s.talk(t, "GET /s/large HTTP/1.0\r\n\r\n") // then it stays open for a while
-	var clients []*net.TCPConn
-	for range n {
-		clients = append(clients, slowly(t, s))
-	}
-	eventually(t, "all are connected", func() bool { return s.loop.live.Load() == n })
-	files, goroutines := openFiles(t), runtime.NumGoroutine()
-	for _, c := range clients {
-		io.WriteString(c, "GET /s/large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-	}
-	eventually(t, "all wait for room", func() bool { return len(s.waiting()) == n })
-	if now := openFiles(t); now > files {
-		t.Errorf("%d descriptors for %d clients", now-files, n)
-	}
-	eventually(t, "no goroutines", func() bool { return runtime.NumGoroutine() <= goroutines })
-	for _, c := range clients {
-		all, err := io.ReadAll(c)
-		if _, got, _ := bytes.Cut(all, []byte("\r\n\r\n")); err != nil || !bytes.Equal(got, body) {
-			t.Errorf("%d bytes, %v", len(got), err)
-		}
-	}
 }
 
 // The pieces of a file that is not in memory are written beside the loop, and arrive in order, also to clients that shut down

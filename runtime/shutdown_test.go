@@ -4,50 +4,14 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
-	"fapws/runtime/logfile"
-	"fapws/runtime/sites"
+	"fapws/runtime/conn"
 )
-
-func TestShutdownHasAnEnd(t *testing.T) {
-	t.Parallel()
-	cancelled := make(chan struct{})
-	a := newApp(false, func(c *call) {
-		if c.Path == "/big" {
-			c.reply(200, string(make([]byte, 20<<20)))
-			return
-		}
-		<-c.gone
-		close(cancelled)
-		c.reply(200, "too late")
-	})
-	s := serve(t, Config{}, a)
-	stuck, slow := s.dial(t), slowly(t, s)
-	io.WriteString(stuck, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-	io.WriteString(slow, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
-	eventually(t, "a transfer", func() bool {
-		var n int
-		s.do(func() { n = len(s.transfers()) })
-		return n == 1
-	})
-	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-	defer cancel()
-	if err := s.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Shutdown: %v", err)
-	}
-	<-cancelled
-	if all, _ := io.ReadAll(stuck); len(all) > 0 {
-		t.Errorf("stuck: %q", all)
-	}
-	if all, err := io.ReadAll(slow); err == nil && len(all) >= 20<<20 {
-		t.Error("the slow one got everything")
-	}
-	if n := s.loop.live.Load(); n != 0 {
-		t.Errorf("%d connections open", n)
-	}
-}
 
 // A handler that holds up the loop cannot hold up the end.
 func TestShutdownOfAStuckLoop(t *testing.T) {
@@ -70,64 +34,108 @@ func TestShutdownOfAStuckLoop(t *testing.T) {
 	}
 }
 
-func TestServeOnce(t *testing.T) {
+func TestAccept(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{}, newApp(true, demo))
-	if err := s.Serve(nil, nil, newApp(true, demo)); err == nil {
-		t.Error("a second Serve is accepted")
-	}
-}
-
-func TestConfigure(t *testing.T) {
-	t.Parallel()
-	s, err := New(settled(Config{}))
+	ln, err := conn.Listen("127.0.0.1:0", conn.DefaultListenOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
-	s.Do(func() {})
-	s.Configure(settled(Config{Sites: sites.Config{MaxBodySize: 3}, Log: func(logfile.Level, string) {}}))
-	ts := &testServer{Server: s}
-	ts.listen(t, newApp(true, demo))
-	if got := bodies(t, ts.talk(t, "POST /echo HTTP/1.0\r\nContent-Length: 4\r\n\r\nabcd")); got != "413:input body too big\n" {
-		t.Errorf("got %q", got)
+	s.Accept(ln)
+	c, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n")
+	if n, err := c.Read(make([]byte, 1000)); err != nil || n == 0 {
+		t.Error(err)
+	}
+	s.dial(t) // the first listener is still there
+	s.StopAccepting()
+	s.do(func() {}) // it closes on the loop
+	if c, err := net.Dial("tcp", ln.Addr().String()); err == nil {
+		c.Close()
+		t.Error("still accepts")
+	}
+	late, err := conn.Listen("127.0.0.1:0", conn.DefaultListenOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Accept(late)
+	if err := late.Close(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("a listener that comes too late is not closed: %v", err)
 	}
 }
 
-// TestShutdownAfterLastInput: the end of the last WebSocket reaches its handler, for which a batch has to end, before the server has ended.
-func TestShutdownAfterLastInput(t *testing.T) {
+func TestEnrol(t *testing.T) {
 	t.Parallel()
-	a := newTalkApp()
-	told, passedOn := false, make(chan bool, 1)
-	a.ends = func(one *talk, _ uint16, _ string) {
-		told = true
-		one.end(false)
+	s := serve(t, Config{}, newApp(true, demo))
+	path := t.TempDir() + "/s"
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
 	}
-	var s *testServer
-	a.flushed = func() {
-		if !told {
-			return
-		}
-		told = false
-		select {
-		case <-s.loop.drained:
-			passedOn <- false
-		default:
-			passedOn <- true
-		}
+	defer ln.Close()
+	ours, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
 	}
-	s = serveTalks(t, Config{}, a)
-	c := s.socket(t)
-	ended := make(chan error, 1)
-	go func() { ended <- s.Shutdown(context.Background()) }()
-	if _, _, err := c.Receive(); err == nil {
-		t.Error("a message instead of the end")
+	defer ours.Close()
+	theirs, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
 	}
-	c.Conn.Close()
-	if !<-passedOn {
-		t.Error("the server had ended when its application was told of the last input")
+	if err := s.Enrol(theirs); err != nil {
+		t.Fatal(err)
 	}
-	if err := <-ended; err != nil {
+	io.WriteString(ours, "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	if all, err := io.ReadAll(ours); err != nil || !strings.HasPrefix(string(all), "HTTP/1.1 204 ") {
+		t.Errorf("%q, %v", all, err)
+	}
+}
+
+// Without connections nothing ticks.
+func TestNoTicksWhenIdle(t *testing.T) {
+	t.Parallel()
+	s := serve(t, Config{}, newApp(true, demo))
+	s.talk(t, "GET / HTTP/1.0\r\n\r\n")
+	eventually(t, "no connections", func() bool { return s.loop.live.Load() == 0 })
+	eventually(t, "the clock stops", func() bool { // a tick may have been on its way
+		var before, after int64
+		s.do(func() { before = s.loop.now() })
+		time.Sleep(time.Duration(3 * tickLength))
+		s.do(func() { after = s.loop.now() })
+		return after == before
+	})
+}
+
+// TestPing: the loop answers unless an inline handler holds it up.
+func TestPing(t *testing.T) {
+	t.Parallel()
+	inside, release := make(chan bool), make(chan bool)
+	a := newApp(true, func(c *call) {
+		inside <- true
+		<-release
+		c.reply(200, "done")
+	})
+	s := serve(t, Config{}, a)
+	if err := s.Ping(context.Background()); err != nil {
+		t.Error(err)
+	}
+	c := s.dial(t)
+	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	<-inside
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := s.Ping(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("a loop that is held up answers: %v", err)
+	}
+	release <- true
+	if _, err := io.ReadAll(c); err != nil {
+		t.Error(err)
+	}
+	if err := s.Ping(context.Background()); err != nil {
 		t.Error(err)
 	}
 }

@@ -1,10 +1,7 @@
 package runtime
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"net"
 	"strings"
 	"sync"
@@ -15,8 +12,6 @@ import (
 	"fapws/runtime/live"
 	"fapws/runtime/sites"
 	"fapws/runtime/websocket/wstest"
-
-	"golang.org/x/sys/unix"
 )
 
 // mover is a handler of WebSockets that can be handed over; those that were told to stay cannot.
@@ -33,69 +28,6 @@ func mover(t *testing.T, group string) (*testServer, *talkApp) {
 	s := serveTalks(t, cfg, a, sites.Mount{Prefix: "/", WebSocket: true, Group: group})
 	s.HoldHistory(time.Hour)
 	return s, a
-}
-
-// moves retires a server and hands its WebSockets over to another one, through JSON.
-func moves(t *testing.T, from, to *testServer) (n int) {
-	t.Helper()
-	var retired sync.WaitGroup
-	retired.Go(func() { from.Retire(t.Context(), time.Second) })
-	n, err := from.Sockets().Export(t.Context(), func(d *live.SocketState, fd int) error {
-		text, err := json.Marshal(d)
-		if err != nil {
-			return err
-		}
-		got := new(live.SocketState)
-		if err := json.Unmarshal(text, got); err != nil {
-			return err
-		}
-		own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
-		if err != nil {
-			return err
-		}
-		if to.Sockets().Import(got, own) != nil { // this is the client's
-			to.Sockets().Dismiss(own)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Error(err)
-	}
-	retired.Wait()
-	return n
-}
-
-// TestSocketsStay: what cannot be handed over is closed with 1012, and its handler is told.
-func TestSocketsStay(t *testing.T) {
-	t.Parallel()
-	old, a := mover(t, "all")
-	young, _ := mover(t, "another")
-	old.do(func() {
-		a.ends = func(k *talk, code uint16, reason string) {
-			a.note(fmt.Sprint(k.data, " ended with ", code))
-			k.end(false)
-		}
-	})
-	stays, moves1 := old.socket(t), old.socket(t)
-	saysBack(t, stays, "stays")
-	saysBack(t, moves1, "moves")
-	closed := make(chan error, 2)
-	for _, c := range []*wstest.Client{stays, moves1} {
-		go func() {
-			_, _, err := c.Receive() // it answers the close frame
-			closed <- err
-		}()
-	}
-	if n := moves(t, old, young); n != 1 {
-		t.Errorf("%d WebSockets were handed over", n)
-	}
-	for range 2 {
-		var frame *wstest.Closed
-		if err := <-closed; !errors.As(err, &frame) || frame.Code != 1012 {
-			t.Error(err)
-		}
-	}
-	eventually(t, "the handler was told", func() bool { return a.notes() == "stays ended with 1012" })
 }
 
 // TestSocketsTakenBack: a handler that has let go of a WebSocket is told of its end, if it is not handed over: because its client has
@@ -171,41 +103,6 @@ func TestSocketsTakenBack(t *testing.T) {
 				t.Errorf("%.100q", notes)
 			}
 		})
-	}
-}
-
-// TestSocketRefused: a client whose WebSocket no server takes over gets its close frame, which no RST may destroy: what the client has sent is
-// read until it closes.
-func TestSocketRefused(t *testing.T) {
-	t.Parallel()
-	old, _ := mover(t, "all")
-	young, _ := mover(t, "another")
-	c := old.socket(t)
-	saysBack(t, c, "hello")
-	moved := make(chan int)
-	go func() {
-		n, _ := old.Sockets().Export(t.Context(), func(d *live.SocketState, fd int) error {
-			if _, err := c.Conn.Write(c.AppendFrame(nil, wstest.Fin|wstest.Text, []byte("unread"))); err != nil {
-				t.Error(err)
-			}
-			own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
-			if err != nil {
-				return err
-			}
-			if young.Sockets().Import(d, own) == nil {
-				t.Error("it was taken")
-			}
-			young.Sockets().Dismiss(own)
-			return nil
-		})
-		moved <- n
-	}()
-	// Not by Receive, which answers: an error of that would hide the RST.
-	if got, err := io.ReadAll(c.Conn); string(got) != "\x88\x02\x03\xf4" || err != nil {
-		t.Errorf("%x, %v instead of a close frame with 1012 and the end", got, err)
-	}
-	if n := <-moved; n != 1 {
-		t.Errorf("%d were given away", n)
 	}
 }
 

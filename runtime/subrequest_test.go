@@ -2,12 +2,9 @@ package runtime
 
 import (
 	"context"
-	"errors"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"fapws/runtime/backend"
 	"fapws/runtime/conn"
@@ -61,80 +58,6 @@ func include(w *backend.Response, r *backend.Request) {
 	}
 }
 
-func TestInnerRequests(t *testing.T) {
-	t.Parallel()
-	modes(t, func(t *testing.T, inline bool) {
-		a := newApp(inline, func(c *call) {
-			switch {
-			case c.Path == "/peer" || c.Path == "peer":
-				c.reply(200, c.Peer.Addr+" "+c.Method+" "+c.Query)
-			default:
-				demo(c)
-			}
-		})
-		mounts := tree(t, map[string]string{"hello.txt": "hello", "big": string(pattern(300000))})
-		s := serveBackend(t, Config{}, a, include, mounts...)
-		get := func(query string) string {
-			got := s.talk(t, "GET /go?"+query+" HTTP/1.0\r\nHost: a.example\r\nRange: bytes=0-1\r\n\r\n")
-			_, body, _ := strings.Cut(got, "\r\n\r\n")
-			return body
-		}
-		for _, test := range []struct{ query, want string }{
-			{"/s/hello.txt", "[200 text/plain; charset=utf-8 hello]"},
-			{"/peer?x=1", "[200 text/html; charset=utf-8 127.0.0.1 GET x=1]"},
-			{"/s/none,/s/hello.txt", "[404 text/plain; charset=utf-8 404 Not Found\n][200 text/plain; charset=utf-8 hello]"},
-			{"/stream/3,/status/500,/status/204,/status/999", "[200  0\n1\n2\n][500 text/html; charset=utf-8 ][204  ][999 text/html; charset=utf-8 ]"},
-			{"relative", "[not an absolute path of a URL]"},
-		} {
-			if got := get(test.query); got != test.want {
-				t.Errorf("%s: %q, want %q", test.query, got, test.want)
-			}
-		}
-		if got := get("/s/big"); !strings.HasSuffix(got, string(pattern(300000))+"]") {
-			t.Errorf("a large file has %d bytes", len(got))
-		}
-		// A page that includes itself ends by itself.
-		if got := get("/go?" + strings.Repeat("/go?", 20)); !strings.Contains(got, "too deep") {
-			t.Errorf("endless inclusion: %q", got)
-		}
-		eventually(t, "the inner connections have gone", func() bool { return s.loop.live.Load() == 0 })
-	})
-}
-
-// A subrequest that is not waited for any more is cancelled, and those of a
-// server that is full of connections are served all the same.
-func TestInnerRequestsEnd(t *testing.T) {
-	t.Parallel()
-	begun, gone := make(chan struct{}), make(chan struct{})
-	a := newApp(false, func(c *call) {
-		close(begun)
-		<-c.gone
-		close(gone)
-		c.reply(200, "too late")
-	})
-	s := serveBackend(t, Config{Accept: conn.AcceptConfig{MaxClients: 1}}, a, func(w *backend.Response, r *backend.Request) {
-		ctx, cancel := context.WithCancel(r.Context)
-		defer cancel()
-		go func() {
-			<-begun
-			cancel()
-		}()
-		_, err := r.Sub(ctx, "/never")
-		w.Start(exchange.Head{Status: 200, Length: -1})
-		if errors.Is(err, context.Canceled) {
-			w.Write([]byte("in time"))
-		}
-	})
-	if got := s.talk(t, "GET /go HTTP/1.0\r\n\r\n"); !strings.HasSuffix(got, "in time") {
-		t.Errorf("%q", got)
-	}
-	select {
-	case <-gone:
-	case <-time.After(patience):
-		t.Error("the application was not told")
-	}
-}
-
 // Relay passes on a response of any size, and its status.
 func TestRelay(t *testing.T) {
 	t.Parallel()
@@ -151,23 +74,6 @@ func TestRelay(t *testing.T) {
 	}
 	if got := s.talk(t, "GET /go?/status/418 HTTP/1.0\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 418") || strings.Count(got, "Date:") != 1 {
 		t.Errorf("%q", got)
-	}
-}
-
-// Subrequests do not count as clients: they have no line in the access log.
-func TestInnerRequestsAreNotLogged(t *testing.T) {
-	t.Parallel()
-	path := t.TempDir() + "/log"
-	log, closeLog := openLog(t, path, "timed")
-	s := serveBackend(t, Config{Sites: sites.Config{AccessLog: log}}, newApp(true, demo), include)
-	s.talk(t, "GET /go?/status/404,/x HTTP/1.0\r\n\r\n")
-	closeLog()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if text := string(text); strings.Count(text, "\n") != 1 || !strings.Contains(text, "/go?") {
-		t.Errorf("%q", text)
 	}
 }
 

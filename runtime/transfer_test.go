@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -59,19 +58,4 @@ func readBody(t *testing.T, r io.Reader) []byte {
 		t.Fatalf("%d of %d bytes: %v", k, n, err)
 	}
 	return body
-}
-
-func TestWriteTimeout(t *testing.T) {
-	a := newApp(true, demo)
-	s := serve(t, Config{WriteTimeout: 100 * time.Millisecond}, a)
-	before := openFiles(t)
-	c := slowly(t, s)
-	io.WriteString(c, "GET /big/20000000 HTTP/1.1\r\nHost: x\r\n\r\n")
-	eventually(t, "the response is given up", a.idle)
-	eventually(t, "logged", func() bool { return strings.Contains(s.log.String(), "closed after write timeout of 100ms") })
-	if all, err := io.ReadAll(c); err == nil {
-		t.Errorf("%d bytes look whole", len(all))
-	}
-	c.Close()
-	eventually(t, "descriptors closed", func() bool { return openFiles(t) <= before })
 }
