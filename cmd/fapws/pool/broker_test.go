@@ -1,8 +1,6 @@
 package pool
 
 import (
-	"context"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,25 +40,6 @@ func TestBrokerDeliversAtTheEnd(t *testing.T) {
 	h.Stop()
 	if err := h.result(); err != nil {
 		t.Error(err)
-	}
-}
-
-// A worker gets the past events of another one also if none has come since the broker told their last number.
-func TestBrokerHistory(t *testing.T) {
-	t.Parallel()
-	s := redistest.Start(t)
-	n := connect(t, s)
-	n.Publish(Batch{N: 500, Raw: []byte("past")})
-	n.gets(t, "past")
-	if err := n.redis.XTrimMaxLen(context.Background(), n.keys[1], 0).Err(); err != nil {
-		t.Fatal(err)
-	}
-	h := start(t, "", func(o *Options) { o.Broker = dial(t, s).Broker })
-	h.serving(2)
-	seqs := h.tell("history")
-	slices.Sort(seqs)
-	if !slices.Equal(seqs, []string{"0", "500"}) { // the first worker has it from the broker
-		t.Errorf("workers take history up to %q", seqs)
 	}
 }
 

@@ -1,9 +1,7 @@
 package pool
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -372,29 +370,6 @@ func (h *house) serving(n int) (pids []int) {
 	return pids
 }
 
-// ask connects and returns the process number of the worker that answers.
-func (h *house) ask() int {
-	h.t.Helper()
-	h.mu.Lock()
-	address := h.address
-	h.mu.Unlock()
-	c, err := net.Dial("tcp", address)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(patience))
-	text, err := io.ReadAll(c)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	pid, err := strconv.Atoi(string(text))
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return pid
-}
-
 // result waits for the end of Run.
 func (h *house) result() error {
 	h.t.Helper()
@@ -405,16 +380,6 @@ func (h *house) result() error {
 		h.t.Fatal("Run does not end")
 		return nil
 	}
-}
-
-// startError waits for the end of Run, which must be a *StartError.
-func (h *house) startError() *StartError {
-	h.t.Helper()
-	var start *StartError
-	if err := h.result(); !errors.As(err, &start) {
-		h.t.Fatalf("Run ended with %v", err)
-	}
-	return start
 }
 
 func (h *house) kill(pid int, sig syscall.Signal) {
