@@ -104,7 +104,7 @@ func (a *App) Targets() ([]string, error) {
 	defer C.core_release_gil()
 	apps := a.entries()
 	defer apps.DecRef()
-	return packageTexts("_rehearsal", "targets", apps)
+	return packageTexts("_sandbox_check", "targets", apps)
 }
 
 // packageTexts calls a function of a module of package fapws that returns a list of str. GIL held.

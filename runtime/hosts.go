@@ -27,16 +27,16 @@ func (s *Server) Unlisten(ln *conn.Listener) {
 // with it. It is safe for concurrent use.
 func (s *Server) StopAccepting() { s.loop.accepting.Stop() }
 
-// acceptHost is the loop, as the acceptor sees it.
-type acceptHost struct{ l *loop }
+// acceptLoop is the loop, as the acceptor sees it.
+type acceptLoop struct{ l *loop }
 
-// Room implements conn.AcceptHost.
-func (h acceptHost) Room(ln *conn.Listener) bool {
+// Room implements conn.AcceptLoop.
+func (h acceptLoop) Room(ln *conn.Listener) bool {
 	return !ln.Secure || h.l.secure.Room() || ln.Queued() && h.l.secure.MakeRoom()
 }
 
-// Accepted implements conn.AcceptHost.
-func (h acceptHost) Accepted(ln *conn.Listener, fd int, local, remote net.Addr, v conn.Verdict) {
+// Accepted implements conn.AcceptLoop.
+func (h acceptLoop) Accepted(ln *conn.Listener, fd int, local, remote net.Addr, v conn.Verdict) {
 	l := h.l
 	c := l.sites.NewClient(fd, local, remote, true)
 	switch {
@@ -67,35 +67,35 @@ func (l *loop) reject(c *sites.Conn, last []byte) {
 
 // What sources that run applications, and the cache in front of them, need of the server.
 
-// appHost is the loop as package app needs it. It implements app.Host.
-type appHost struct{ l *loop }
+// appLoop is the loop as package app needs it. It implements app.Loop.
+type appLoop struct{ l *loop }
 
-func (h appHost) Flush()         { h.l.flush() }
-func (h appHost) Exact() int64   { return int64(time.Since(h.l.conns.Start)) }
-func (h appHost) Occupied(n int) { h.l.accepting.Occupied(n) }
-func (h appHost) Recover()       { h.l.recover(recover()) }
+func (h appLoop) Flush()         { h.l.flush() }
+func (h appLoop) Exact() int64   { return int64(time.Since(h.l.conns.Start)) }
+func (h appLoop) Occupied(n int) { h.l.accepting.Occupied(n) }
+func (h appLoop) Recover()       { h.l.recover(recover()) }
 
-func (h appHost) HeldUp() {
+func (h appLoop) HeldUp() {
 	before := h.l.now()
 	h.l.clock(time.Now())
 	h.l.heldUp(before)
 }
 
-// pagesHost is the loop as the cache needs it. It implements cache.Host.
-type pagesHost struct{ l *loop }
+// pagesLoop is the loop as the cache needs it. It implements cache.Loop.
+type pagesLoop struct{ l *loop }
 
-func (h pagesHost) Now() int64    { return h.l.now() }
-func (h pagesHost) Wall() int64   { return h.l.wall() }
-func (h pagesHost) Flush()        { h.l.flush() }
-func (h pagesHost) Soon(f func()) { h.l.conns.Soon(f) }
+func (h pagesLoop) Now() int64    { return h.l.now() }
+func (h pagesLoop) Wall() int64   { return h.l.wall() }
+func (h pagesLoop) Flush()        { h.l.flush() }
+func (h pagesLoop) Soon(f func()) { h.l.conns.Soon(f) }
 
-func (h pagesHost) Beside(work func(), done func(bug bool)) {
+func (h pagesLoop) Beside(work func(), done func(bug bool)) {
 	h.l.conns.Beside(work, done)
 }
 
-func (h pagesHost) Log(level logfile.Level, line string) { h.l.s.log(level, line) }
+func (h pagesLoop) Log(level logfile.Level, line string) { h.l.s.log(level, line) }
 
-func (h pagesHost) Invalidated(p cache.Pattern) {
+func (h pagesLoop) Invalidated(p cache.Pattern) {
 	if h.l.cfg.Purged != nil {
 		h.l.cfg.Purged(p)
 	}
@@ -135,9 +135,9 @@ func (s *Server) subrequests(o exchange.Origin) exchange.Subrequester {
 
 var errStopped = errors.New("the server has stopped")
 
-// source returns what answers at a mount with a Handler. bulky reports whether its responses may have any size before the
+// source returns what answers at a mount with a Handler. unbounded reports whether its responses may have any size before the
 // loop knows: only the handler of the application waits with one for the client of another.
-func (s *Server) source(m *sites.Mount, main app.Handler) (source exchange.Source, bulky bool) {
+func (s *Server) source(m *sites.Mount, main app.Handler) (source exchange.Source, unbounded bool) {
 	o := app.Options{Timeout: s.cfg.Timeout}
 	if own := m.Timeout(); own != 0 {
 		o.Timeout = own
@@ -159,17 +159,17 @@ func (s *Server) source(m *sites.Mount, main app.Handler) (source exchange.Sourc
 	return source, !paced || m.Handler != main
 }
 
-// siteHost is the loop as its sites need it. It implements sites.Host.
-type siteHost struct{ l *loop }
+// siteLoop is the loop as its sites need it. It implements sites.Loop.
+type siteLoop struct{ l *loop }
 
-func (h siteHost) Open(c *sites.Conn) { h.l.open(c) }
+func (h siteLoop) Open(c *sites.Conn) { h.l.open(c) }
 
-func (h siteHost) Arrived(c *sites.Conn) {
+func (h siteLoop) Arrived(c *sites.Conn) {
 	h.l.accepting.Arrived(c.Expected)
 	c.Expected = 0
 }
 
-func (h siteHost) Gone(c *sites.Conn) {
+func (h siteLoop) Gone(c *sites.Conn) {
 	if l := h.l; l.debug >= 1 {
 		l.tracef("%s disconnected, %d open", c, l.live.Load()-1)
 	}
@@ -216,28 +216,28 @@ func (l *loop) giveEvents() {
 	l.sockets.Turn()
 }
 
-// subscriberHost is the loop as the subscribers of channels need it. It implements live.StreamHost.
-type subscriberHost struct{ l *loop }
+// subscriberLoop is the loop as the subscribers of channels need it. It implements live.StreamLoop.
+type subscriberLoop struct{ l *loop }
 
-func (h subscriberHost) Now() int64  { return h.l.now() }
-func (h subscriberHost) Do(f func()) { h.l.s.do(f) }
-func (h subscriberHost) Full() bool  { return h.l.accepting.Full() }
-func (h subscriberHost) Closed()     { h.l.makeRoom(conn.Take) }
+func (h subscriberLoop) Now() int64  { return h.l.now() }
+func (h subscriberLoop) Do(f func()) { h.l.s.do(f) }
+func (h subscriberLoop) Full() bool  { return h.l.accepting.Full() }
+func (h subscriberLoop) Closed()     { h.l.makeRoom(conn.Take) }
 
-func (h subscriberHost) Opened() {
+func (h subscriberLoop) Opened() {
 	h.l.connectionOpened()
 	h.l.accepting.Opened(conn.Take)
 }
 
-func (h subscriberHost) Account(r *logfile.Record, sent, framed int64) {
+func (h subscriberLoop) Account(r *logfile.Record, sent, framed int64) {
 	h.l.sites.LogSubscriber(r, sent, framed)
 }
 
-func (h subscriberHost) Resume(s *logfile.State) *logfile.Record {
+func (h subscriberLoop) Resume(s *logfile.State) *logfile.Record {
 	return h.l.sites.RecordOf(s)
 }
 
-func (h subscriberHost) Log(level logfile.Level, client, line string) {
+func (h subscriberLoop) Log(level logfile.Level, client, line string) {
 	if client == "" {
 		h.l.s.log(level, line)
 		return
@@ -245,33 +245,33 @@ func (h subscriberHost) Log(level logfile.Level, client, line string) {
 	h.l.s.logClient(level, client, line)
 }
 
-func (h subscriberHost) Tracef(format string, args ...any) {
+func (h subscriberLoop) Tracef(format string, args ...any) {
 	if h.l.debug >= 2 {
 		h.l.tracef(format, args...)
 	}
 }
 
-// socketHost is the loop as WebSockets need it. It implements live.SocketHost.
-type socketHost struct{ l *loop }
+// socketLoop is the loop as WebSockets need it. It implements live.SocketLoop.
+type socketLoop struct{ l *loop }
 
-func (h socketHost) Do(f func()) { h.l.s.do(f) }
-func (h socketHost) Busy() bool  { return h.l.busy() }
-func (h socketHost) Full() bool  { return h.l.accepting.Full() }
+func (h socketLoop) Do(f func()) { h.l.s.do(f) }
+func (h socketLoop) Busy() bool  { return h.l.busy() }
+func (h socketLoop) Full() bool  { return h.l.accepting.Full() }
 
-func (h socketHost) Flush() {
+func (h socketLoop) Flush() {
 	if h.l.app.Due {
 		h.l.flushBatch()
 	}
 }
 
-func (h socketHost) Log(level logfile.Level, line string) { h.l.s.log(level, line) }
+func (h socketLoop) Log(level logfile.Level, line string) { h.l.s.log(level, line) }
 
-func (h socketHost) Dismiss(fd int, last []byte) {
+func (h socketLoop) Dismiss(fd int, last []byte) {
 	h.l.reject(h.l.sites.NewClient(fd, &net.UnixAddr{}, &net.UnixAddr{}, false), last)
 }
 
 // Resume makes a connection of d and fd, and submits its request again.
-func (h socketHost) Resume(d *live.SocketState, fd int) (*live.Socket, error) {
+func (h socketLoop) Resume(d *live.SocketState, fd int) (*live.Socket, error) {
 	return h.l.sites.ResumeSocket(d, fd)
 }
 

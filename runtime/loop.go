@@ -75,18 +75,18 @@ func newLoop(s *Server) *loop {
 		ended:   make(chan struct{}),
 		paced:   conn.Paces(),
 	}
-	l.accepting.Host, l.accepting.Log = acceptHost{l}, s.logf
+	l.accepting.Host, l.accepting.Log = acceptLoop{l}, s.logf
 	l.conns.Init()
 	l.conns.Log = s.logf
 	l.conns.Unsent.Exceeded = func() { l.conns.Soon(l.boundUnsent) }
-	l.app = app.New(appHost{l}, &l.conns)
-	l.subscribers = live.NewSubscribers(subscriberHost{l})
-	l.sockets = live.NewSockets(socketHost{l}, &l.conns)
+	l.app = app.New(appLoop{l}, &l.conns)
+	l.subscribers = live.NewSubscribers(subscriberLoop{l})
+	l.sockets = live.NewSockets(socketLoop{l}, &l.conns)
 	l.secure.Init(&l.conns)
 	l.secure.Freed = l.accepting.Resume
 	l.secure.LogClient = func(level logfile.Level, client, line string) { l.s.logClient(level, client, line) }
 	l.http2.Init(&l.sites)
-	l.sites.Init(siteHost{l}, &l.conns, &l.secure, l.sockets, l.http2.Begin, serverName)
+	l.sites.Init(siteLoop{l}, &l.conns, &l.secure, l.sockets, l.http2.Begin, serverName)
 	l.clock(l.conns.Start)
 	return l
 }
@@ -348,13 +348,13 @@ func (s *Server) Intact() error {
 	return s.loop.accepting.Intact()
 }
 
-// errand is work for the thread of the loop that would hold the loop up. Another goroutine runs the loop meanwhile.
-type errand struct {
+// besideJob is work for the thread of the loop that would hold the loop up. Another goroutine runs the loop meanwhile.
+type besideJob struct {
 	do   func() // nil: there is none
 	done chan struct{}
 }
 
-// run runs the loop, and errands between. It returns nil when the loop has stopped, or else why it cannot go on.
+// run runs the loop, and the work of DoBeside between. It returns nil when the loop has stopped, or else why it cannot go on.
 func (s *Server) run() error {
 	events := s.loop.conns.Events
 	for {
@@ -362,8 +362,8 @@ func (s *Server) run() error {
 		if err != eventloop.ErrLeft {
 			return err
 		}
-		e := s.errand
-		s.errand = errand{}
+		e := s.besideJob
+		s.besideJob = besideJob{}
 		s.lock.Do(goruntime.LockOSThread)
 		left := make(chan error, 1)
 		go func() { left <- events.Run() }()
@@ -382,7 +382,7 @@ func (s *Server) run() error {
 func (s *Server) DoBeside(f func()) {
 	done := make(chan struct{})
 	if s.loop.post(func() {
-		s.errand = errand{do: f, done: done}
+		s.besideJob = besideJob{do: f, done: done}
 		s.loop.conns.Events.Leave()
 	}) {
 		<-done

@@ -30,12 +30,12 @@ type Server struct {
 	loop  *loop
 	over  chan struct{} // closed when the loop has ended
 
-	serving atomic.Bool
-	lock    sync.Once
-	errand  errand
-	handed  *static.Handed              // of Config.SendfileRoots and AccelRoots
-	store   atomic.Pointer[cache.Store] // as the loop's
-	stored  int64                       // Config.CacheSize of store
+	serving   atomic.Bool
+	lock      sync.Once
+	besideJob besideJob
+	handed    *static.Handed              // of Config.SendfileRoots and AccelRoots
+	store     atomic.Pointer[cache.Store] // as the loop's
+	stored    int64                       // Config.CacheSize of store
 
 	// Those of the first Config: other goroutines call them, too.
 	log       func(logfile.Level, string)
@@ -71,7 +71,7 @@ func (s *Server) begin() (err error) {
 		l.conns.Events.Close()
 		return err
 	}
-	l.wake.theirs.SendNow, l.wake.theirs.Attend = l.app.SendNow, l.app.CallAttendant
+	l.wake.theirs.SendNow, l.wake.theirs.Attend = l.app.SendNow, l.app.CallTurnSender
 	turn := l.conns.Events.Once(l.giveEvents)
 	l.subscribers.Bind(l.conns.Events, turn)
 	l.sockets.WakeBy(turn)
@@ -118,7 +118,7 @@ func (s *Server) configure(cfg Config) {
 	if s.cfg.CacheSize > 0 && s.stored != s.cfg.CacheSize {
 		s.stored = s.cfg.CacheSize
 		s.store.Store(cache.New(s.cfg.CacheSize, 0))
-		s.loop.pages = cache.NewPages(s.store.Load(), pagesHost{s.loop}, &s.again)
+		s.loop.pages = cache.NewPages(s.store.Load(), pagesLoop{s.loop}, &s.again)
 	}
 	s.loop.secure.Configure(s.cfg.TLSTimeout, s.cfg.TLSHandshakes)
 	if s.cfg.TLS != nil {

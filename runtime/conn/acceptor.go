@@ -41,8 +41,8 @@ const (
 	Reject                // it is accepted, to be told that there is no room
 )
 
-// AcceptHost takes connections, on the loop.
-type AcceptHost interface {
+// AcceptLoop takes connections, on the loop.
+type AcceptLoop interface {
 	// Room reports whether a connection of ln may be accepted as far as the host is concerned. Otherwise it waits until Acceptor.Resume.
 	Room(ln *Listener) bool
 
@@ -54,7 +54,7 @@ type AcceptHost interface {
 // Acceptor accepts connections from any number of listeners. The exported fields are set before it is used.
 type Acceptor struct {
 	Events *eventloop.Loop
-	Host   AcceptHost
+	Host   AcceptLoop
 	Log    func(level logfile.Level, format string, args ...any)
 
 	// These belong to the loop.

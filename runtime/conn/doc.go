@@ -68,7 +68,7 @@
 //
 // A new connection for each request takes accept4, recv, send and close, and with threads often epoll_ctl twice.
 //
-// Package runtime is its AcceptHost, and counts connections. The methods must be called on the loop, unless their comments
+// Package runtime is its AcceptLoop, and counts connections. The methods must be called on the loop, unless their comments
 // say otherwise. Start reading at acceptor.go.
 //
 // # TLS

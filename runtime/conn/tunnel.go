@@ -152,8 +152,8 @@ func (t *Tunnel) Close() {
 	t.ends[Upstream].Close()
 }
 
-// TunnelHost has made a Link. Its method is called on the loop.
-type TunnelHost interface {
+// TunnelOwner has made a Link. Its method is called on the loop.
+type TunnelOwner interface {
 	// Ended is called once. proper reports whether the client was sent all bytes of the upstream.
 	Ended(proper bool)
 }
@@ -162,7 +162,7 @@ type TunnelHost interface {
 // away.
 type TunnelLink struct {
 	tunnel   *Tunnel
-	host     TunnelHost
+	owner    TunnelOwner
 	set      *Set
 	conn     *Conn
 	before   Protocol // what the connection spoke before, which is told of its end, too
@@ -187,8 +187,8 @@ const (
 // Open makes a tunnel of a connection of s to an upstream, which it takes. The tunnel ends after the time idle without a byte in either
 // direction; 0: never. ended is called when it has ended for a reason that an operator should see. Begin has to follow at once. With an
 // error nothing has changed.
-func (b *TunnelBuffers) Open(h TunnelHost, s *Set, upstream Side, idle time.Duration, ended func(error)) (*TunnelLink, error) {
-	l := &TunnelLink{host: h, set: s, buffers: b, socket: upstream, idle: int64(idle), taken: s.Now, failed: ended}
+func (b *TunnelBuffers) Open(h TunnelOwner, s *Set, upstream Side, idle time.Duration, ended func(error)) (*TunnelLink, error) {
+	l := &TunnelLink{owner: h, set: s, buffers: b, socket: upstream, idle: int64(idle), taken: s.Now, failed: ended}
 	if err := s.Events.Add(&l.upstream, upstream.Fd(), l); err != nil {
 		return nil, err
 	}
@@ -275,7 +275,7 @@ func (l *TunnelLink) end(proper bool) {
 	c.Watch().Handle(c)
 	c.Reset, c.Linger = !proper, true
 	c.ReadAgain()
-	l.host.Ended(proper)
+	l.owner.Ended(proper)
 	c.Finish()
 }
 
@@ -332,7 +332,7 @@ func (l *TunnelLink) Closed() {
 	}
 	l.before.Closed()
 	if !ended {
-		l.host.Ended(false)
+		l.owner.Ended(false)
 	}
 }
 

@@ -32,7 +32,7 @@ var (
 // maxSpareInput is the capacity up to which memory for input is used again.
 const maxSpareInput = 64 << 10
 
-// SwitchProtocols implements sites.Carrier.
+// SwitchProtocols implements sites.Stream.
 func (st *stream) SwitchProtocols(x *sites.Exchange, r *http1.Response) (on *conn.Conn, head []byte) {
 	s := st.c.s
 	s.text = x.AppendHead(s.text[:0], r)
@@ -40,7 +40,7 @@ func (st *stream) SwitchProtocols(x *sites.Exchange, r *http1.Response) (on *con
 	return st.TakeConn(x), nil
 }
 
-// TakeConn implements sites.Carrier.
+// TakeConn implements sites.Stream.
 func (st *stream) TakeConn(*sites.Exchange) *conn.Conn {
 	c := st.c
 	s := c.s

@@ -24,7 +24,7 @@ type echo struct {
 
 // echo gives the stream of an exchange to an echo.
 func (h *host) echo(x *sites.Exchange) {
-	c, _ := x.Carrier.SwitchProtocols(x, &http1.Response{Status: 101, Version: http1.HTTP11, KeepAlive: true, Length: -1})
+	c, _ := x.Stream.SwitchProtocols(x, &http1.Response{Status: 101, Version: http1.HTTP11, KeepAlive: true, Length: -1})
 	e := &echo{conn: c, set: h.Set, before: c.Protocol()}
 	h.echoes = append(h.echoes, e)
 	c.Upgrade(e)

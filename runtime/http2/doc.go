@@ -3,7 +3,7 @@
 // golang.org/x/net/http2, and fields coded by its package hpack.
 //
 // All methods must be called on the event loop. A Server is shared by the connections of a loop. Start reading at conn.go (Conn, which
-// implements conn.Protocol), frames.go (frames to streams), stream.go (stream, which implements sites.Carrier) and output.go (parts to
+// implements conn.Protocol), frames.go (frames to streams), stream.go (stream, which implements sites.Stream) and output.go (parts to
 // frames).
 //
 // # One form of a request

@@ -37,8 +37,8 @@ type incoming struct {
 	paused   bool   // the client is stopped, which is not its fault
 }
 
-// Admit implements sites.Carrier.
-func (st *stream) Admit(x *sites.Exchange, a sites.Answerer) {
+// Admit implements sites.Stream.
+func (st *stream) Admit(x *sites.Exchange, a sites.Choice) {
 	c, r := st.c, x.Req
 	s := c.s
 	if st.extended { // the input is of the other protocol
@@ -102,7 +102,7 @@ func (st *stream) askForBody(x *sites.Exchange) {
 	}
 }
 
-// SkipBody and GiveUpBody implement sites.Carrier: bytes of the body that still come are thrown away. The stream is reset behind its response if the body has
+// SkipBody and GiveUpBody implement sites.Stream: bytes of the body that still come are thrown away. The stream is reset behind its response if the body has
 // not ended then.
 func (st *stream) SkipBody(*sites.Exchange) { st.drop() }
 
@@ -119,10 +119,10 @@ func (st *stream) drop() {
 	}
 }
 
-// StopInput implements sites.Carrier: the window is not opened before Credited.
+// StopInput implements sites.Stream: the window is not opened before Credited.
 func (st *stream) StopInput(*sites.Exchange) {}
 
-// Credited implements sites.Carrier.
+// Credited implements sites.Stream.
 func (st *stream) Credited(x *sites.Exchange, _ int64, more bool) {
 	if st.body.X == x && st.body.Streamed {
 		st.holdsGiven(x)

@@ -40,18 +40,18 @@ func (st *stream) sends() bool {
 	return (st.writing && !st.loading || st.bytes != nil && st.bytes.awaits) && st.credit > 0
 }
 
-// InTurn implements sites.Carrier.
+// InTurn implements sites.Stream.
 func (st *stream) InTurn(x *sites.Exchange) bool { return st.x == x && !st.writing }
 
-// TakesInterim implements sites.Carrier.
+// TakesInterim implements sites.Stream.
 func (st *stream) TakesInterim(*sites.Exchange) bool { return true }
 
-// WaitsForClient implements sites.Carrier.
+// WaitsForClient implements sites.Stream.
 func (st *stream) WaitsForClient(*sites.Exchange) bool {
 	return st.writing && !st.loading || st.arriving && !st.paused
 }
 
-// Advance implements sites.Carrier.
+// Advance implements sites.Stream.
 func (st *stream) Advance() {
 	for st.x != nil && !st.writing && st.x.Advance() {
 	}
@@ -63,7 +63,7 @@ func (st *stream) sendContinue(x *sites.Exchange) {
 	st.sendHead(x, append(st.c.s.text[:0], http1.Continue...), false)
 }
 
-// Transmit implements sites.Carrier.
+// Transmit implements sites.Stream.
 func (st *stream) Transmit(x *sites.Exchange, p *exchange.Part) {
 	c := st.c
 	s := c.s
@@ -280,7 +280,7 @@ func (st *stream) giveUp(x *sites.Exchange) (ended bool) {
 	st.endPart()
 	ended = part.Last
 	if ended {
-		x.Carrier = nil
+		x.Stream = nil
 	}
 	if st.loading { // the file must stay open
 		st.part = part

@@ -23,7 +23,7 @@ const (
 )
 
 // stream is a stream of a connection, from the head of its request to the end of its response. It carries one exchange, and implements
-// sites.Carrier.
+// sites.Stream.
 type stream struct {
 	c  *Conn
 	id uint32
@@ -215,21 +215,21 @@ func (c *Conn) wasReset(id uint32) bool {
 	return false
 }
 
-// Submitting implements sites.Carrier.
-func (st *stream) Submitting(x *sites.Exchange, a sites.Answerer) {
-	if len(st.c.streams) > fewStreams && !a.Bulky {
+// Submitting implements sites.Stream.
+func (st *stream) Submitting(x *sites.Exchange, a sites.Choice) {
+	if len(st.c.streams) > fewStreams && !a.Unbounded {
 		x.Req.Pipeline, x.Req.Multiplexed = st.c.conn.Fd(), true
 	}
 }
 
-// Suspended implements sites.Carrier.
+// Suspended implements sites.Stream.
 func (st *stream) Suspended(x *sites.Exchange) {
 	if !x.Waits() {
 		st.Wake(x)
 	}
 }
 
-// Wake implements sites.Carrier.
+// Wake implements sites.Stream.
 func (st *stream) Wake(*sites.Exchange) {
 	if c := st.c; !st.woken {
 		st.woken = true
@@ -238,10 +238,10 @@ func (st *stream) Wake(*sites.Exchange) {
 	}
 }
 
-// BesideDone implements sites.Carrier.
+// BesideDone implements sites.Stream.
 func (st *stream) BesideDone(*sites.Exchange, bool) { st.c.conn.Stamp = st.c.s.Set.Now }
 
-// Deferred implements sites.Carrier.
+// Deferred implements sites.Stream.
 func (st *stream) Deferred(x *sites.Exchange) {
 	c := st.c
 	c.deferred = append(c.deferred, st.id)
@@ -274,16 +274,16 @@ func (c *Conn) resumeDeferred() {
 	}
 }
 
-// Cut implements sites.Carrier.
+// Cut implements sites.Stream.
 func (st *stream) Cut(*sites.Exchange) {
 	st.c.resetStream(st, http2.ErrCodeEnhanceYourCalm)
 	st.c.settle()
 }
 
-// Replaced implements sites.Carrier.
+// Replaced implements sites.Stream.
 func (st *stream) Replaced(*sites.Exchange, bool) {}
 
-// Substituted implements sites.Carrier.
+// Substituted implements sites.Stream.
 func (st *stream) Substituted(_, y *sites.Exchange) { st.x = y }
 
 const (

@@ -55,14 +55,14 @@ type departed struct {
 // It must not be called on the loop; give runs on the caller's goroutine.
 func (a *Sockets) Export(ctx context.Context, give func(d *SocketState, fd int) error) (n int, err error) {
 	if give == nil {
-		a.host.Do(a.release)
+		a.loop.Do(a.release)
 		return 0, nil
 	}
 	var list []departed
 	for p := (patience{}); ; {
 		more := false
 		late := p.over(time.Now(), len(list)) || err != nil || ctx.Err() != nil
-		a.host.Do(func() { list, more = a.sweep(late) })
+		a.loop.Do(func() { list, more = a.sweep(late) })
 		for _, one := range list {
 			if err == nil {
 				err = give(one.d, one.fd)
@@ -75,7 +75,7 @@ func (a *Sockets) Export(ctx context.Context, give func(d *SocketState, fd int) 
 			unix.Close(one.fd)
 		}
 		if !more {
-			a.host.Do(a.release)
+			a.loop.Do(a.release)
 			if err == nil {
 				err = ctx.Err()
 			}
@@ -221,7 +221,7 @@ func (a *Sockets) Import(d *SocketState, fd int) error {
 	err := errEnded
 	for busy := true; busy; {
 		busy = false
-		a.host.Do(func() {
+		a.loop.Do(func() {
 			if busy = a.resuming >= mostResuming; !busy {
 				err = a.resume(d, fd)
 			}
@@ -236,14 +236,14 @@ func (a *Sockets) Import(d *SocketState, fd int) error {
 // resume serves a WebSocket of another server. It owns fd unless there is an error.
 func (a *Sockets) resume(d *SocketState, fd int) error {
 	switch {
-	case a.host.Full():
+	case a.loop.Full():
 		return errNoPlace
 	case a.leaving != 0 && !a.stay:
 		return errSocketStopped
 	case len(d.Groups) > 0 && !a.fanout.Complete(d.Seq):
 		return errMessagesLost
 	}
-	_, err := a.host.Resume(d, fd)
+	_, err := a.loop.Resume(d, fd)
 	return err
 }
 
@@ -290,18 +290,18 @@ func (s *Socket) notResumed() {
 // TakeBack serves a WebSocket that has departed, or could not, again, in order to close it with 1012 and tell the handler.
 // It owns fd. It must not be called on the loop.
 func (a *Sockets) TakeBack(d *SocketState, fd int) {
-	a.host.Do(func() { a.serveAgain(d, fd) })
+	a.loop.Do(func() { a.serveAgain(d, fd) })
 }
 
 func (a *Sockets) serveAgain(d *SocketState, fd int) {
 	d.Groups = nil // their messages are the other server's
-	s, err := a.host.Resume(d, fd)
+	s, err := a.loop.Resume(d, fd)
 	if s != nil {
 		s.group = "" // it does not depart again
 	}
 	if err != nil {
 		a.dismiss(fd)
-		a.host.Log(logfile.Error, fmt.Sprintf("cannot tell a handler that its WebSocket closed: %v", err))
+		a.loop.Log(logfile.Error, fmt.Sprintf("cannot tell a handler that its WebSocket closed: %v", err))
 	}
 }
 
@@ -315,7 +315,7 @@ func (s *Socket) takeBack(p *exchange.Part) {
 	d.keep(p)
 	ends, err := system.SocketpairNonblock()
 	if err != nil {
-		a.host.Log(logfile.Error, fmt.Sprintf("cannot tell a handler that its client disconnected: %v", err))
+		a.loop.Log(logfile.Error, fmt.Sprintf("cannot tell a handler that its client disconnected: %v", err))
 		return
 	}
 	unix.Close(ends[1])
@@ -325,7 +325,7 @@ func (s *Socket) takeBack(p *exchange.Part) {
 // Dismiss closes a WebSocket that no handler has, with 1012. It owns fd. It must not be called on the loop.
 func (a *Sockets) Dismiss(fd int) {
 	err := errEnded
-	a.host.Do(func() {
+	a.loop.Do(func() {
 		a.dismiss(fd)
 		err = nil
 	})
@@ -335,5 +335,5 @@ func (a *Sockets) Dismiss(fd int) {
 }
 
 func (a *Sockets) dismiss(fd int) {
-	a.host.Dismiss(fd, websocket.AppendClose(nil, websocket.ServiceRestart, nil))
+	a.loop.Dismiss(fd, websocket.AppendClose(nil, websocket.ServiceRestart, nil))
 }

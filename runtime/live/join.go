@@ -60,7 +60,7 @@ func framing(v http1.Version) uint8 {
 
 // make returns a subscriber that has joined nothing yet.
 func (s *Subscribers) make(addr netip.Addr, port uint16, minor uint8) *StreamSubscriber {
-	return &StreamSubscriber{s: s, minor: minor, addr: addr, port: port, active: ticks(s.host.Now())}
+	return &StreamSubscriber{s: s, minor: minor, addr: addr, port: port, active: ticks(s.server.Now())}
 }
 
 // know notes the user, and the last event of a client that has come back.
@@ -105,7 +105,7 @@ func (s *Subscribers) full(names []string, addr netip.Addr) error {
 func (s *Subscribers) replay(p *StreamSubscriber, seq uint64, events []*Event) {
 	p.position.Seq = max(p.position.Seq, seq)
 	if len(events) > 0 {
-		p.queue = &queue{events: events, free: len(events), stamp: s.host.Now()}
+		p.queue = &queue{events: events, free: len(events), stamp: s.server.Now()}
 		p.position.Seq = max(p.position.Seq, events[len(events)-1].Seq)
 	}
 }
@@ -168,7 +168,7 @@ func (s *Subscribers) begin(p *StreamSubscriber) {
 	p.state = idle
 	if p.queue != nil { // what came meanwhile, or before
 		p.state = behind
-		p.queue.stamp = s.host.Now()
+		p.queue.stamp = s.server.Now()
 		s.lag(p)
 		s.room(p)
 	}
@@ -185,7 +185,7 @@ const historyPiece = 64 << 10
 // ImportHistory. It must not be called on the loop; the pieces may be taken later, on any goroutine.
 func (s *Subscribers) ExportHistory() (pieces iter.Seq[[]byte]) {
 	var events []*Event
-	s.host.Do(func() {
+	s.server.Do(func() {
 		s.Take()
 		events = s.fanout.Kept()
 	})
@@ -209,7 +209,7 @@ func (s *Subscribers) ExportHistory() (pieces iter.Seq[[]byte]) {
 // ImportHistory keeps past events for clients that come back. Pieces come in the order in which ExportHistory gives them. Events behind
 // the number last are left out: what another server invents must not hide events to come. It must not be called on the loop.
 func (s *Subscribers) ImportHistory(piece []byte, last uint64) (err error) {
-	s.host.Do(func() {
+	s.server.Do(func() {
 		var events []*Event
 		events, err = s.restored.Decode(piece)
 		for _, e := range events {

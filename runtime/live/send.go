@@ -22,7 +22,7 @@ func (s *Subscribers) send(p *StreamSubscriber, events []*Event) {
 		}
 	}
 	if p.queue == nil {
-		p.queue = &queue{stamp: s.host.Now()}
+		p.queue = &queue{stamp: s.server.Now()}
 	}
 	q := p.queue
 	first := len(q.events) == 0
@@ -55,7 +55,7 @@ func (s *Subscribers) write(p *StreamSubscriber, events []*Event) []*Event {
 			return nil
 		}
 		if n > 0 {
-			p.active = ticks(s.host.Now())
+			p.active = ticks(s.server.Now())
 		}
 		full := n < total
 		events = s.taken(p, events, n)
@@ -95,7 +95,7 @@ func (s *Subscribers) taken(p *StreamSubscriber, events []*Event, n int) []*Even
 	off := 0
 	if q != nil {
 		if n > 0 {
-			q.stamp = s.host.Now()
+			q.stamp = s.server.Now()
 		}
 		off, q.off = q.off, 0
 	}
@@ -105,7 +105,7 @@ func (s *Subscribers) taken(p *StreamSubscriber, events []*Event, n int) []*Even
 		if n < size-off {
 			if n += off; n > 0 {
 				if q == nil {
-					q = &queue{stamp: s.host.Now()}
+					q = &queue{stamp: s.server.Now()}
 					p.queue = q
 				}
 				q.off = n
@@ -178,7 +178,7 @@ func (s *Subscribers) room(p *StreamSubscriber) {
 // dropSlow drops subscribers that took nothing for too long.
 func (s *Subscribers) dropSlow() {
 	for p := range s.fanout.Lagging {
-		if s.host.Now()-p.queue.stamp > int64(s.limits.WriteTimeout)+eventloop.Tick {
+		if s.server.Now()-p.queue.stamp > int64(s.limits.WriteTimeout)+eventloop.Tick {
 			s.drop(p, "read nothing for "+s.limits.WriteTimeout.String())
 		}
 	}
@@ -226,7 +226,7 @@ func (s *Subscribers) end(p *StreamSubscriber, why string) {
 	if p.state == gone {
 		return
 	}
-	s.host.Tracef("%s unsubscribed: %s", p, why)
+	s.server.Tracef("%s unsubscribed: %s", p, why)
 	if o := p.stream(); o != nil {
 		s.leaveStream(p)
 		o.Close(false)
@@ -234,13 +234,13 @@ func (s *Subscribers) end(p *StreamSubscriber, why string) {
 	}
 	_ = unix.Close(s.detach(p, true))
 	s.account(p)
-	s.host.Closed()
+	s.server.Closed()
 }
 
 // account writes the line of p, which has ended, to the access log.
 func (s *Subscribers) account(p *StreamSubscriber) {
 	if p.log != nil {
-		s.host.Account(p.log, p.sent, int64(p.framed))
+		s.server.Account(p.log, p.sent, int64(p.framed))
 		p.log = nil
 	}
 }
@@ -371,7 +371,7 @@ func (v *leaving) leave() {
 	}
 	c.Unwatch()
 	if err := s.attach(p, c.Fd()); err != nil {
-		s.host.Log(logfile.Error, p.String(), "cannot be watched as a subscriber: "+err.Error())
+		s.server.Log(logfile.Error, p.String(), "cannot be watched as a subscriber: "+err.Error())
 		c.Close("it cannot be watched as a subscriber")
 		return
 	}
@@ -385,7 +385,7 @@ func (v *leaving) leave() {
 const lookAgain = int64(time.Minute)
 
 // Deadline implements conn.Protocol: a transfer has its own.
-func (v *leaving) Deadline() int64 { return v.p.s.host.Now() + lookAgain }
+func (v *leaving) Deadline() int64 { return v.p.s.server.Now() + lookAgain }
 
 // Expired implements conn.Protocol.
 func (v *leaving) Expired() { v.conn.Schedule() }

@@ -17,8 +17,8 @@ type SocketConfig struct {
 	Ping, PingTimeout time.Duration // how long the client may be silent, and may take to answer a ping; 0 or less: any time
 }
 
-// SocketHost is the server that the WebSockets are a part of. Its methods are called on the loop, except for Do.
-type SocketHost interface {
+// SocketLoop is the server that the WebSockets are a part of. Its methods are called on the loop, except for Do.
+type SocketLoop interface {
 	// Do runs f on the loop, and returns when it has ended. It must not be called on the loop.
 	Do(f func())
 
@@ -44,7 +44,7 @@ type SocketHost interface {
 
 // Sockets are the WebSockets of an event loop, and what they share. Methods must be called on the loop, unless they say otherwise.
 type Sockets struct {
-	host   SocketHost
+	loop   SocketLoop
 	conns  *conn.Set
 	cfg    SocketConfig
 	groups StreamConfig
@@ -65,8 +65,8 @@ type codec struct {
 }
 
 // NewSockets returns the WebSockets of a loop, whose connections are conns.
-func NewSockets(host SocketHost, conns *conn.Set) *Sockets {
-	a := &Sockets{host: host, conns: conns}
+func NewSockets(host SocketLoop, conns *conn.Set) *Sockets {
+	a := &Sockets{loop: host, conns: conns}
 	a.fanout = NewFanout(HubOptions[*Socket]{Give: a.give, Busy: host.Busy, BatchBytes: groupBatch})
 	a.fanout.Limit(ChannelLimits{Total: groupHistory, Age: int64(groupHistoryAge)})
 	return a
@@ -216,7 +216,7 @@ func (a *Sockets) Kept() int { return len(a.fanout.Kept()) }
 func (a *Sockets) Turn() {
 	a.fanout.Turn(a.in(0))
 	a.conns.Flush()
-	a.host.Flush() // handlers are to be told of WebSockets that were closed
+	a.loop.Flush() // handlers are to be told of WebSockets that were closed
 }
 
 // counted reports the sizes of groups.

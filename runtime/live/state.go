@@ -75,7 +75,7 @@ func (s *Subscribers) Export(ctx context.Context, give func(d *StreamState, fd i
 	for end := time.Now().Add(exportPatience); ; {
 		var list []detached
 		more, late := false, time.Now().After(end)
-		s.host.Do(func() { list, more = s.export(late) })
+		s.server.Do(func() { list, more = s.export(late) })
 		for i, e := range list {
 			if err == nil {
 				err = give(e.d, e.fd)
@@ -88,12 +88,12 @@ func (s *Subscribers) Export(ctx context.Context, give func(d *StreamState, fd i
 			}
 			unix.Close(e.fd)
 		}
-		s.host.Do(func() {
+		s.server.Do(func() {
 			for _, e := range list {
 				if e.ended {
 					s.account(e.p)
 				}
-				s.host.Closed()
+				s.server.Closed()
 			}
 			if err != nil || !more {
 				s.release()
@@ -177,7 +177,7 @@ func (s *Subscribers) Import(d *StreamState, fd int) error {
 	err := d.check()
 	if err == nil {
 		err = errStopped
-		s.host.Do(func() { err = s.resume(d, fd) })
+		s.server.Do(func() { err = s.resume(d, fd) })
 	}
 	if err != nil {
 		endStream(fd, d.Minor)
@@ -204,7 +204,7 @@ func (d *StreamState) check() error {
 // resume begins to serve the subscriber that d and fd are.
 func (s *Subscribers) resume(d *StreamState, fd int) error {
 	switch {
-	case s.host.Full():
+	case s.server.Full():
 		return errFull
 	case !s.fanout.Complete(d.Seq):
 		return errLost
@@ -217,9 +217,9 @@ func (s *Subscribers) resume(d *StreamState, fd int) error {
 		return err
 	}
 	if d.Log != nil {
-		p.log = s.host.Resume(d.Log)
+		p.log = s.server.Resume(d.Log)
 	}
-	s.host.Opened()
+	s.server.Opened()
 	s.replay(p, d.Seq, s.fanout.Since(d.Names, d.Seq))
 	s.join(p, d.Names)
 	s.begin(p)

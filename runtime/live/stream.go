@@ -67,8 +67,8 @@ type StreamLimits struct {
 	WriteTimeout time.Duration // how long a client may take nothing of what it was sent
 }
 
-// StreamHost is the server that the subscribers are a part of. Its methods are called on the loop, except for Do.
-type StreamHost interface {
+// StreamLoop is the server that the subscribers are a part of. Its methods are called on the loop, except for Do.
+type StreamLoop interface {
 	// Now returns the time of the loop: nanoseconds since its start, up to a tick late.
 	Now() int64
 
@@ -189,7 +189,7 @@ func (o *stream) Writable() {
 }
 
 // Deadline implements conn.Protocol: a transfer has its own.
-func (o *stream) Deadline() int64 { return o.p.s.host.Now() + lookAgain }
+func (o *stream) Deadline() int64 { return o.p.s.server.Now() + lookAgain }
 
 // Expired implements conn.Protocol.
 func (o *stream) Expired() { o.conn.Schedule() }

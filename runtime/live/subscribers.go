@@ -31,7 +31,7 @@ const (
 // Subscribers serves the subscribers of all channels of a server. Its methods must be called on the loop unless their comments say
 // otherwise.
 type Subscribers struct {
-	host   StreamHost
+	server StreamLoop
 	loop   *eventloop.Loop
 	cfg    StreamConfig
 	limits StreamLimits
@@ -61,8 +61,8 @@ type eventFormat struct {
 }
 
 // NewSubscribers returns Subscribers of a server. Configure and Bind follow before anything else is called.
-func NewSubscribers(host StreamHost) *Subscribers {
-	s := &Subscribers{host: host, start: time.Now(), addresses: map[netip.Addr]int32{}, next: firstNumber()}
+func NewSubscribers(server StreamLoop) *Subscribers {
+	s := &Subscribers{server: server, start: time.Now(), addresses: map[netip.Addr]int32{}, next: firstNumber()}
 	s.fanout = NewFanout(HubOptions[*StreamSubscriber]{Give: s.send, Busy: func() bool { return s.loop.Busy() }, BatchBytes: batchBytes})
 	s.format.Store(&eventFormat{epoch: MakeEpoch(s.start.UnixMilli())})
 	return s
@@ -128,7 +128,7 @@ func (s *Subscribers) Waiting() int64 { return s.fanout.Waiting() }
 // Counts returns the number of subscribers of each channel. It must not be called on the loop.
 func (s *Subscribers) Counts() map[string]int {
 	counts := map[string]int{}
-	s.host.Do(func() {
+	s.server.Do(func() {
 		s.fanout.Channels(func(c *Channel[*StreamSubscriber]) { counts[c.Name] = len(c.Subscribers) })
 	})
 	return counts
@@ -152,7 +152,7 @@ func (s *Subscribers) Tick() {
 	s.beat()
 	s.dropSlow()
 	if s.reported > mostNamed {
-		s.host.Log(logfile.Warning, "", fmt.Sprintf("%d more subscribers were dropped or refused", s.reported-mostNamed))
+		s.server.Log(logfile.Warning, "", fmt.Sprintf("%d more subscribers were dropped or refused", s.reported-mostNamed))
 	}
 	s.reported = 0
 }
@@ -160,14 +160,14 @@ func (s *Subscribers) Tick() {
 // ExcludeBlockedTime lets subscribers not be slow for the time in which the loop did not write to them.
 func (s *Subscribers) ExcludeBlockedTime() {
 	for p := range s.fanout.Lagging {
-		p.queue.stamp = s.host.Now()
+		p.queue.stamp = s.server.Now()
 	}
 }
 
 // report logs a line about a client, unless there are too many.
 func (s *Subscribers) report(level logfile.Level, client, line string) {
 	if s.mayReport() {
-		s.host.Log(level, client, line)
+		s.server.Log(level, client, line)
 	}
 }
 
@@ -239,7 +239,7 @@ func (p *StreamSubscriber) onRoom() {
 // onGone is called when the stream of p has ended by itself.
 func (p *StreamSubscriber) onGone(why string) {
 	if p.state != gone {
-		p.s.host.Tracef("%s unsubscribed: %s", p, why)
+		p.s.server.Tracef("%s unsubscribed: %s", p, why)
 		p.s.leaveStream(p)
 	}
 }
@@ -260,7 +260,7 @@ type queue struct {
 	off    int   // bytes of events[0] that were taken
 	bytes  int   // of events of a batch, which are bounded
 	free   int   // how many in front are not: what it joined with
-	stamp  int64 // StreamHost.Now when it took something last
+	stamp  int64 // StreamLoop.Now when it took something last
 }
 
 // Position implements live.Subscriber.
@@ -404,13 +404,13 @@ func ticks(now int64) int32 { return int32(now / eventloop.Tick) }
 // sent lately.
 func (s *Subscribers) beat() {
 	b := &s.heartbeats
-	now := s.host.Now() / eventloop.Tick
+	now := s.server.Now() / eventloop.Tick
 	if s.live == 0 {
 		b.tick = now
 		return
 	}
 	b.tick = max(b.tick, now-int64(len(b.slots)))
-	recent := ticks(s.host.Now() - int64(s.cfg.Heartbeat)/2)
+	recent := ticks(s.server.Now() - int64(s.cfg.Heartbeat)/2)
 	for b.tick < now {
 		b.tick++
 		slot := &b.slots[b.tick%int64(len(b.slots))]

@@ -13,10 +13,10 @@ import (
 )
 
 // Body is the body of a request that is arriving. The handler hears of the request when it is whole, so that a slow client never holds
-// an application, or, where Answerer.Streams, at once.
+// an application, or, where Choice.Streams, at once.
 type Body struct {
 	X        *Exchange // whose body it is; nil: nothing takes the rest any more
-	answerer Answerer  // that gets it
+	choice   Choice    // that gets it
 	Streamed bool      // it is delivered to X as it arrives; else it is collected
 	Expects  bool      // the client waits for 100 Continue before it sends it, if streamed
 
@@ -39,10 +39,10 @@ func TooLarge(size, max int64) bool { return size > max && max >= 0 }
 func (b *Body) Begin(max, now int64) { *b = Body{max: max, begun: now, spool: -1} }
 
 // Collect has b, which has begun, collected for x, which is being decided about, and which a gets with all of it.
-func (b *Body) Collect(x *Exchange, a Answerer) {
+func (b *Body) Collect(x *Exchange, a Choice) {
 	x.req.keep()
 	x.phase = awaitingBody
-	b.X, b.answerer = x, a
+	b.X, b.choice = x, a
 }
 
 // Submit submits the request of a body that is whole, and was collected.
@@ -51,7 +51,7 @@ func (b *Body) Submit() {
 	b.X.awaitsFile = false
 	r.Size = b.size
 	r.Body, r.Spool = b.Stored()
-	b.X.Submit(b.answerer)
+	b.X.Submit(b.choice)
 }
 
 // Size returns how many bytes have arrived.
@@ -95,7 +95,7 @@ func (b *Body) Spill() (err error) {
 	return writeAll(b.spool, data)
 }
 
-// Waits reports whether b waits for a file. Then Carrier.Credited is called when there may be one.
+// Waits reports whether b waits for a file. Then Stream.Credited is called when there may be one.
 func (b *Body) Waits() bool { return b.X != nil && b.X.awaitsFile }
 
 // InFile reports whether b is in a file.
@@ -180,11 +180,11 @@ func (x *Exchange) Tell(in exchange.Input) {
 	}
 }
 
-// Feed is Tell for a piece of a body, which the handler has to give credit for. The carrier stops the client if the handler has enough
+// Feed is Tell for a piece of a body, which the handler has to give credit for. The stream stops the client if the handler has enough
 // now.
 func (x *Exchange) Feed(piece []byte, last bool) {
 	x.Received += int64(len(piece))
-	c := x.Carrier
+	c := x.Stream
 	x.Tell(exchange.Input{Data: piece, Last: last})
 	if x.given.Add(piece) && !last {
 		c.StopInput(x)
@@ -257,8 +257,8 @@ func (x *Exchange) giveFile() {
 func (s *Server) easeBodies() {
 	files := &s.files
 	for _, x := range s.exchanges.all {
-		if x.awaitsFile && x.Carrier != nil {
-			x.Carrier.Credited(x, 0, true)
+		if x.awaitsFile && x.Stream != nil {
+			x.Stream.Credited(x, 0, true)
 			files.refused = files.refused || x.awaitsFile
 		}
 	}

@@ -26,10 +26,10 @@ func accountOf(p *exchange.Peer) string {
 }
 
 // Arrived says that a request has come.
-func (c *Conn) Arrived() { c.s.host.Arrived(c) }
+func (c *Conn) Arrived() { c.s.loop.Arrived(c) }
 
 // Gone implements conn.Protocol.
-func (c *Conn) Gone() { c.s.host.Gone(c) }
+func (c *Conn) Gone() { c.s.loop.Gone(c) }
 
 // Account returns the name under which limits count the client; "": they do not.
 func (c *Conn) Account() string { return accountOf(c.Client()) }

@@ -51,7 +51,7 @@ type Conn struct {
 	Counts   conn.Verdict  // as what the acceptor counts it
 
 	state     State
-	bulky     uint8  // how many of the active exchanges may have an answer of any size before the loop knows
+	unbounded uint8  // how many of the active exchanges may have an answer of any size before the loop knows
 	deferred  uint8  // how many of them a Pacer holds back
 	active    uint16 // length of the list first..last
 	undecided bool   // the last one has to wait before its source is known or may begin
@@ -111,8 +111,8 @@ func (c *Conn) Dismiss() {
 // shift takes the first exchange of c out of its list.
 func (c *Conn) shift() {
 	x := c.first
-	if x.Bulky {
-		c.bulky--
+	if x.Unbounded {
+		c.unbounded--
 	}
 	if x.deferred {
 		c.deferred--
@@ -173,7 +173,7 @@ func (c *Conn) tellHalf() {
 
 // Closed implements conn.Protocol.
 func (c *Conn) Closed() {
-	c.s.host.Arrived(c)
+	c.s.loop.Arrived(c)
 	c.setState(StateClosed)
 	if c.lent || c.first != nil && c.first.Detached {
 		unix.Shutdown(c.Fd(), unix.SHUT_RDWR)
@@ -235,7 +235,7 @@ func (c *Conn) setState(s State) {
 func (c *Conn) Deadline() int64 {
 	s := c.s
 	switch {
-	case c.Half && c.undecided && c.last.Patient:
+	case c.Half && c.undecided && c.last.Unloaded:
 		return s.Set.Now + int64(halfTimeout) // the server has it wait
 	case c.Half && !c.Writing():
 		return c.Stamp + int64(halfTimeout)

@@ -88,7 +88,7 @@ func (s *Server) startWith(source exchange.Source, x *Exchange) {
 	}
 	x.ask()
 	x.Source = source
-	x.Carrier.SkipBody(x)
+	x.Stream.SkipBody(x)
 	source.Start(&x.Exchange)
 }
 
@@ -224,7 +224,7 @@ func (s *Server) await(x *Exchange) {
 		x.Refuse(s.unready(x))
 		return
 	}
-	x.Patient = true
+	x.Unloaded = true
 	x.Suspend()
 	if s.Config.Needed != nil {
 		s.Config.Needed()
@@ -250,7 +250,7 @@ func (q *request) loadsPage() bool {
 // replaced lets everything go on that waits for other sites, and counts what the former ones have begun.
 func (s *Server) replaced() {
 	for x := range s.begun() {
-		if x.Patient {
+		if x.Unloaded {
 			x.goOn()
 		} else if !x.former {
 			x.former = true
@@ -262,7 +262,7 @@ func (s *Server) replaced() {
 // Waiting returns how many requests wait for other sites.
 func (s *Server) Waiting() (n int) {
 	for x := range s.begun() {
-		if x.Patient {
+		if x.Unloaded {
 			n++
 		}
 	}
@@ -276,7 +276,7 @@ func (s *Server) HasFormer() bool { return s.former > 0 }
 func (s *Server) GiveUp() {
 	s.gaveUp = true
 	for x := range s.begun() {
-		if x.Patient {
+		if x.Unloaded {
 			x.goOn()
 		}
 	}
@@ -289,7 +289,7 @@ func (s *Server) Tick() {
 	}
 	now := s.Set.Now
 	for x := range s.begun() {
-		if x.Patient && now >= x.until {
+		if x.Unloaded && now >= x.until {
 			x.goOn()
 		}
 	}
@@ -297,12 +297,12 @@ func (s *Server) Tick() {
 
 // goOn has x, which waits, decided about again.
 func (x *Exchange) goOn() {
-	x.Patient = false
+	x.Unloaded = false
 	x.Resume()
 }
 
 // Decide makes x, which is new, the exchange of the request of Server.Request, of which there is the head, finds out what answers it, and
-// begins that: it ends with one of Carrier.Admit, Start, Refuse, Suspend and AwaitTurn.
+// begins that: it ends with one of Stream.Admit, Start, Refuse, Suspend and AwaitTurn.
 func (x *Exchange) Decide() {
 	s, q := x.s, x.s.next
 	s.begins(x, q)

@@ -1,7 +1,7 @@
 // Package sites answers requests: a connection of a client (Conn, which speaks HTTP/1) or a stream of HTTP/2 (package http2) makes an
 // Exchange of each, the sites decide which mount answers it, its source sends parts, and these become bytes again. Its way is conn.go and
 // input.go (bytes to a request), exchange.go (the steps of an exchange), decide.go (what answers), response.go and respond.go (parts to
-// bytes), log.go (its line in the access log). What differs between HTTP/1 and HTTP/2 is behind Carrier (carrier.go).
+// bytes), log.go (its line in the access log). What differs between HTTP/1 and HTTP/2 is behind Stream (stream.go).
 //
 // All methods must be called on the event loop, unless they say otherwise. A Server has everything that connections share. Start reading at
 // exchange.go, then sites.go for hosts, mounts and rules.
@@ -21,8 +21,8 @@
 //
 // A Ledger of package conn has the responses that wait in memory: parts of 16 KiB and more, of transfers and behind an
 // earlier answer (exchange.go). Only slow clients count: a response that its socket takes at once costs nothing. If more than
-// Config.MaxUnsent waits, responses end (Carrier.Cut). No request waits for bytes that another connection has not read; those of
-// the same connection do (Carrier.Deferred). No request is started while the loop has yet to deal with more than 8 MiB of finished
+// Config.MaxUnsent waits, responses end (Stream.Cut). No request waits for bytes that another connection has not read; those of
+// the same connection do (Stream.Deferred). No request is started while the loop has yet to deal with more than 8 MiB of finished
 // parts, because the size of an answer is known only afterwards.
 //
 // # Bodies

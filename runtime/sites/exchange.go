@@ -18,7 +18,7 @@ type phase uint8
 const (
 	deciding       phase = iota // where it goes
 	awaitingTurn                // what answers has to be the first of its connection
-	awaitingHost                // Resume
+	awaitingResume              // Resume
 	awaitingBody                // the rest of a body that is handed over as a whole
 	awaitingSource              // whether its source answers it
 	answering                   // a source has it
@@ -29,20 +29,20 @@ const (
 // Server of the exchange.Exchange in it.
 type Exchange struct {
 	exchange.Exchange
-	s       *Server
-	client  *Conn     // that has sent the request; it may have left
-	Carrier Carrier   // nil: no client waits for the response any more
-	Next    *Exchange // in a list of the carrier, or in the table's free list
-	count   *int      // of New
+	s      *Server
+	client *Conn     // that has sent the request; it may have left
+	Stream Stream    // nil: no client waits for the response any more
+	Next   *Exchange // in a list of the stream, or in the table's free list
+	count  *int      // of New
 
 	phase  phase // answering, when a source has it
 	beside bool  // its source does something beside the loop
 	former bool  // it was begun before Server.Use
 
-	// Patient says that what answers the exchange does not exist yet: a client that has shut down its side is waited for meanwhile, until the
+	// Unloaded says that what answers the exchange does not exist yet: a client that has shut down its side is waited for meanwhile, until the
 	// time until (Server.Now); 0: it has not begun to wait.
-	Patient bool
-	until   int64
+	Unloaded bool
+	until    int64
 
 	// Of its request.
 	req      *request // nil: a source has taken over all that it needs
@@ -73,12 +73,12 @@ type Exchange struct {
 	Out       Response
 
 	// Of HTTP/1, where exchanges of a connection have an order, and may leave it to another protocol.
-	Safe     bool             // Request.Safe
-	Bulky    bool             // the response may have any size
-	Detached bool             // the source has a duplicate of the descriptor
-	tunnel   *conn.TunnelLink // that its connection is, or nil
-	socket   *live.Socket     // that it is, or is to be, or nil
-	relay    *relay           // to an application that speaks for itself, of a client with TLS, or nil
+	Safe      bool             // Request.Safe
+	Unbounded bool             // the response may have any size
+	Detached  bool             // the source has a duplicate of the descriptor
+	tunnel    *conn.TunnelLink // that its connection is, or nil
+	socket    *live.Socket     // that it is, or is to be, or nil
+	relay     *relay           // to an application that speaks for itself, of a client with TLS, or nil
 
 	// For counters and the access log.
 	began      int64          // of Recorder.Begin; 0: it is not counted
@@ -102,14 +102,14 @@ func of(x *exchange.Exchange) *Exchange { return x.Server.(*Exchange) }
 
 // Conn returns the connection of the client; nil: no client waits for the response any more.
 func (x *Exchange) Conn() *conn.Conn {
-	if x.Carrier == nil {
+	if x.Stream == nil {
 		return nil
 	}
 	return &x.client.Conn
 }
 
 // Broken reports whether the client has left before the exchange has ended.
-func (x *Exchange) Broken() bool { return x.Carrier == nil || x.client.state == StateClosed }
+func (x *Exchange) Broken() bool { return x.Stream == nil || x.client.state == StateClosed }
 
 // exchangeTable has all exchanges. They are used again, so that a request costs no allocation.
 type exchangeTable struct {
@@ -118,7 +118,7 @@ type exchangeTable struct {
 }
 
 // New returns an exchange without a request of a client, which c carries. count is one more until it has ended; nil: nothing counts it.
-func (s *Server) New(client *Conn, c Carrier, count *int) *Exchange {
+func (s *Server) New(client *Conn, c Stream, count *int) *Exchange {
 	t := &s.exchanges
 	x := t.free
 	if x == nil {
@@ -132,7 +132,7 @@ func (s *Server) New(client *Conn, c Carrier, count *int) *Exchange {
 	if x.from = client.peer; x.from == nil {
 		x.from = client.direct()
 	}
-	x.client, x.Carrier, x.quiet = client, c, client.subrequest != nil
+	x.client, x.Stream, x.quiet = client, c, client.subrequest != nil
 	if x.count = count; count != nil {
 		*count++
 	}
@@ -195,7 +195,7 @@ func (s *Server) Active() int {
 }
 
 // Submit hands x over to a. Size and Body of its request are set.
-func (x *Exchange) Submit(a Answerer) {
+func (x *Exchange) Submit(a Choice) {
 	r := x.Req
 	x.phase = answering
 	// That of a chunked body is without its framing; of one that is streamed the rest is added as it comes.
@@ -203,33 +203,33 @@ func (x *Exchange) Submit(a Answerer) {
 		x.Received += int64(len(r.Body)) - r.Size
 	}
 	r.Pipeline = 0
-	x.Carrier.Submitting(x, a)
+	x.Stream.Submitting(x, a)
 	x.Source = a.Source
 	if a.Source.Start(&x.Exchange); x.Req == r && !x.lasting {
 		x.Req, x.req = nil, nil
 	}
 }
 
-// Suspend makes x, which is being decided about, wait until Resume. Later input of its carrier is not looked at meanwhile.
-func (x *Exchange) Suspend() { x.suspend(awaitingHost) }
+// Suspend makes x, which is being decided about, wait until Resume. Later input of its stream is not looked at meanwhile.
+func (x *Exchange) Suspend() { x.suspend(awaitingResume) }
 
 // Resume lets x go on, soon.
 func (x *Exchange) Resume() {
 	x.phase = deciding
-	x.Carrier.Wake(x)
+	x.Stream.Wake(x)
 }
 
 // Again has x, whose source does not answer it, decided about again, soon.
 func (x *Exchange) Again() {
 	x.suspend(deciding)
-	x.Carrier.Wake(x)
+	x.Stream.Wake(x)
 }
 
 // suspend makes x, which is being decided about, wait in a phase.
 func (x *Exchange) suspend(p phase) {
 	x.req.keep()
 	x.phase, x.Source = p, nil
-	x.Carrier.Suspended(x)
+	x.Stream.Suspended(x)
 }
 
 // Waits reports whether x, which was suspended, still has to wait.
@@ -282,7 +282,7 @@ func (x *Exchange) DropHeld() (ended bool) {
 
 // PartWaits implements exchange.PartOwner. What waits for a subrequest is counted where its client waits.
 func (x *Exchange) PartWaits(p *exchange.Part, left int) *conn.Unsent {
-	if len(p.Body) < conn.CountedPart || x.Carrier == nil || x.client.Subrequest() {
+	if len(p.Body) < conn.CountedPart || x.Stream == nil || x.client.Subrequest() {
 		return x.unsent
 	}
 	if x.unsent == nil {
@@ -298,8 +298,8 @@ func (x *Exchange) Unsent() int64 { return x.unsent.Size() }
 // Cut implements conn.Response: the client loses the rest of the response.
 func (x *Exchange) Cut() (client string) {
 	client = x.clientText()
-	if x.Carrier != nil {
-		x.Carrier.Cut(x)
+	if x.Stream != nil {
+		x.Stream.Cut(x)
 	}
 	return client
 }
@@ -307,7 +307,7 @@ func (x *Exchange) Cut() (client string) {
 // Deferred implements exchange.Server: the source begins when less of what its connection has asked for before waits.
 func (x *Exchange) Deferred() {
 	x.deferred = true
-	x.Carrier.Deferred(x)
+	x.Stream.Deferred(x)
 }
 
 // ResumeDeferred has the source of x begin, if it has put off its response.
@@ -321,7 +321,7 @@ func (x *Exchange) ResumeDeferred() {
 // Refuse answers x, which is being decided about, without a source.
 func (x *Exchange) Refuse(r exchange.Reply) {
 	if !r.Close {
-		x.Carrier.SkipBody(x)
+		x.Stream.SkipBody(x)
 	}
 	x.Sink.Reply(r)
 }
@@ -329,7 +329,7 @@ func (x *Exchange) Refuse(r exchange.Reply) {
 // Replace makes x, which has not begun, a response of the server itself, which Send has to follow. Its source has nothing to do with it
 // any more. closes says that nothing more can be understood of what the client sends. Exchanges without a client cannot be answered.
 func (x *Exchange) Replace(closes bool) {
-	c := x.Carrier
+	c := x.Stream
 	c.GiveUpBody(x)
 	x.phase, x.Req, x.Source, x.Fields = answering, nil, exchange.Memory{}, nil
 	c.Replaced(x, closes)
@@ -337,13 +337,13 @@ func (x *Exchange) Replace(closes bool) {
 
 // Substitute puts a new exchange, which the server itself is to answer, in the place of x.
 func (x *Exchange) Substitute() *Exchange {
-	s, c := x.s, x.Carrier
+	s, c := x.s, x.Stream
 	c.GiveUpBody(x)
 	y := s.New(x.client, c, x.count)
 	y.Next = x.Next
 	y.Version, y.IsHead, y.KeepAlive, y.Safe = x.Version, x.IsHead, x.KeepAlive, x.Safe
 	y.Received = x.Received
-	y.Bulky = x.Bulky
+	y.Unbounded = x.Unbounded
 	c.Substituted(x, y)
 	x.deferred = false
 	x.leaveSocket()
@@ -352,11 +352,11 @@ func (x *Exchange) Substitute() *Exchange {
 		*y.traced() = *x.trace
 	}
 	y.began, y.counts, x.began = x.began, x.counts, 0
-	x.Carrier, x.Next, x.log = nil, nil, nil
+	x.Stream, x.Next, x.log = nil, nil, nil
 	return y
 }
 
-// Send implements exchange.Sink: the part goes to the carrier, or waits for its turn there.
+// Send implements exchange.Sink: the part goes to the stream, or waits for its turn there.
 func (x *Exchange) Send(p *exchange.Part) {
 	if s := x.socket; s != nil && s.HasConn() {
 		s.Send(p)
@@ -365,7 +365,7 @@ func (x *Exchange) Send(p *exchange.Part) {
 	if r := x.relay; r != nil && r.take(p) {
 		return
 	}
-	c := x.Carrier
+	c := x.Stream
 	if p.Taken {
 		x.Out.Status = 101
 	}
@@ -389,7 +389,7 @@ func (x *Exchange) Send(p *exchange.Part) {
 }
 
 // InTurn implements exchange.Server.
-func (x *Exchange) InTurn() bool { return x.Carrier.InTurn(x) }
+func (x *Exchange) InTurn() bool { return x.Stream.InTurn(x) }
 
 // AwaitTurn implements exchange.Server.
 func (x *Exchange) AwaitTurn() {
@@ -400,7 +400,7 @@ func (x *Exchange) AwaitTurn() {
 	}
 }
 
-// Advance has the carrier write the next part of x, whose turn it is, that was held, or starts its source if that has waited for its
+// Advance has the stream write the next part of x, whose turn it is, that was held, or starts its source if that has waited for its
 // turn. It reports false if there is neither.
 func (x *Exchange) Advance() bool {
 	switch {
@@ -409,7 +409,7 @@ func (x *Exchange) Advance() bool {
 		if len(x.held) == 0 {
 			x.Source.OnRoom(&x.Exchange)
 		}
-		x.Carrier.Transmit(x, &p)
+		x.Stream.Transmit(x, &p)
 	case x.awaitsTurn:
 		x.awaitsTurn = false
 		x.Source.Start(&x.Exchange)
@@ -435,7 +435,7 @@ func (x *Exchange) Keep() {
 // WaitsForClient implements exchange.Server. Parts may wait for the client, or for earlier responses, or the rest of a body is
 // awaited.
 func (x *Exchange) WaitsForClient() bool {
-	return x.Carrier != nil && x.Carrier.WaitsForClient(x) || len(x.held) > 0
+	return x.Stream != nil && x.Stream.WaitsForClient(x) || len(x.held) > 0
 }
 
 // Beside implements exchange.Server.
@@ -455,7 +455,7 @@ func (x *Exchange) besideDone(done func(gone bool), bug bool) {
 		c.Close("internal error")
 	}
 	x.beside = false
-	if x.Carrier == nil {
+	if x.Stream == nil {
 		if !bug {
 			done(true)
 		}
@@ -466,7 +466,7 @@ func (x *Exchange) besideDone(done func(gone bool), bug bool) {
 	if decided {
 		x.phase = answering
 	}
-	x.Carrier.BesideDone(x, decided)
+	x.Stream.BesideDone(x, decided)
 	done(false)
 }
 
@@ -487,9 +487,9 @@ func (x *Exchange) Release(p *exchange.Part) {
 	}
 }
 
-// Abandon ends x, which its carrier has given up, without a response.
+// Abandon ends x, which its stream has given up, without a response.
 func (x *Exchange) Abandon() {
-	x.Carrier = nil
+	x.Stream = nil
 	x.leaveSocket()
 	if x.relay != nil {
 		x.relay.close()
@@ -511,7 +511,7 @@ func (x *Exchange) Abandon() {
 
 // ClientGone ends x, whose connection another protocol has, when the client has left.
 func (x *Exchange) ClientGone() {
-	x.Carrier = nil
+	x.Stream = nil
 	x.Source.OnGone(&x.Exchange)
 }
 
@@ -571,8 +571,8 @@ func (x *Exchange) Credit(n int64) {
 		return
 	}
 	more := x.given.Credit(n)
-	if x.Carrier != nil {
-		x.Carrier.Credited(x, n, more)
+	if x.Stream != nil {
+		x.Stream.Credited(x, n, more)
 	}
 }
 

@@ -127,7 +127,7 @@ func (c *Conn) next(buf []byte) bool {
 	c.Stamp = s.Set.Now
 	if c.state != StateReady {
 		c.setState(StateReady)
-		s.host.Arrived(c)
+		s.loop.Arrived(c)
 	}
 	if (c.first != nil || c.Writing()) && !c.canPipeline(req) {
 		c.setState(StateWaiting)
@@ -141,7 +141,7 @@ func (c *Conn) next(buf []byte) bool {
 // canPipeline reports whether a request may be worked on while those before
 // it, of which there is one at least, are: RFC 9112 §9.3.2 allows that if all of them are safe.
 func (c *Conn) canPipeline(req *http1.Request) bool {
-	return req.Safe && !c.Writing() && c.last.Safe && c.active < MaxActive && c.bulky <= MaxAhead && !req.HasBody
+	return req.Safe && !c.Writing() && c.last.Safe && c.active < MaxActive && c.unbounded <= MaxAhead && !req.HasBody
 }
 
 // NewExchange puts an exchange behind those of c, which is attached.
@@ -207,7 +207,7 @@ func (b *framedBody) Decode(data []byte) (piece, rest []byte, whole bool, err er
 }
 
 // collectBody starts to collect the body of x, for a.
-func (c *Conn) collectBody(x *Exchange, a Answerer) {
+func (c *Conn) collectBody(x *Exchange, a Choice) {
 	s, req := c.s, x.Req.Parsed
 	if TooLarge(req.Length, x.MaxBody) {
 		x.Refuse(BodyTooBig)
@@ -287,8 +287,8 @@ func (c *Conn) bodyDeadline() int64 {
 	return min(c.Stamp+int64(s.Config.BodyTimeout), s.Set.Now+int64(bodyLook))
 }
 
-// Admit implements Carrier.
-func (c *Conn) Admit(x *Exchange, a Answerer) {
+// Admit implements Stream.
+func (c *Conn) Admit(x *Exchange, a Choice) {
 	s, r, req := c.s, x.Req, x.Req.Parsed
 	size := int64(0)
 	if req.HasBody {
@@ -312,8 +312,8 @@ func (c *Conn) Admit(x *Exchange, a Answerer) {
 	x.Submit(a)
 }
 
-// Submitting implements Carrier. Behind a request for a WebSocket, later input waits for the answer: it may be frames.
-func (c *Conn) Submitting(x *Exchange, a Answerer) {
+// Submitting implements Stream. Behind a request for a WebSocket, later input waits for the answer: it may be frames.
+func (c *Conn) Submitting(x *Exchange, a Choice) {
 	r := x.Req
 	x.Detached = r.Socket != 0
 	switch {
@@ -322,15 +322,15 @@ func (c *Conn) Submitting(x *Exchange, a Answerer) {
 	case c.body == nil && !x.KeepAlive:
 		c.setState(StateEnding)
 	}
-	if a.Bulky {
-		x.Bulky = true
-		c.bulky++
+	if a.Unbounded {
+		x.Unbounded = true
+		c.unbounded++
 	} else if c.active > 1 {
 		r.Pipeline = c.Fd()
 	}
 }
 
-// SkipBody implements Carrier. A body that is not here yet ends the connection.
+// SkipBody implements Stream. A body that is not here yet ends the connection.
 func (c *Conn) SkipBody(x *Exchange) {
 	s, req := c.s, x.Req.Parsed
 	switch {
@@ -344,16 +344,16 @@ func (c *Conn) SkipBody(x *Exchange) {
 	}
 }
 
-// Suspended implements Carrier: x is the last exchange of c.
+// Suspended implements Stream: x is the last exchange of c.
 func (c *Conn) Suspended(*Exchange) {
 	c.undecided = true
 	c.setState(StateWaiting)
 }
 
-// Wake implements Carrier.
+// Wake implements Stream.
 func (c *Conn) Wake(*Exchange) { c.queue() }
 
-// BesideDone implements Carrier.
+// BesideDone implements Stream.
 func (c *Conn) BesideDone(_ *Exchange, decided bool) {
 	if decided {
 		c.undecided = false
@@ -369,10 +369,10 @@ func (c *Conn) waits() bool {
 	return c.last.Waits()
 }
 
-// StopInput implements Carrier.
+// StopInput implements Stream.
 func (c *Conn) StopInput(*Exchange) { c.pauseReading() }
 
-// Credited implements Carrier.
+// Credited implements Stream.
 func (c *Conn) Credited(x *Exchange, _ int64, more bool) {
 	if c.body != nil && c.body.X == x {
 		if c.body.Waits() && !c.spill() {

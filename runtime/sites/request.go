@@ -131,7 +131,7 @@ func (s *Server) admit(x *Exchange) {
 		}
 	}
 	x.html = m.Streams && q.parsed.HasBody && q.wantsHTML()
-	x.Carrier.Admit(x, m.answerer)
+	x.Stream.Admit(x, m.choice)
 }
 
 // ask puts together the request that the source of x gets.

@@ -14,18 +14,18 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// InTurn implements Carrier.
+// InTurn implements Stream.
 func (c *Conn) InTurn(x *Exchange) bool { return c.first == x && !c.Writing() }
 
-// WaitsForClient implements Carrier. An application with a descriptor of its own (Detached) may wait for the client at any time.
+// WaitsForClient implements Stream. An application with a descriptor of its own (Detached) may wait for the client at any time.
 func (c *Conn) WaitsForClient(x *Exchange) bool {
 	return x.Detached || x.Out.Begun && c.Writing() || c.body != nil && !c.Stopped()
 }
 
-// TakesInterim implements Carrier: HTTP/1.0 does not have responses of 1xx, and this server as its own client has no use for them.
+// TakesInterim implements Stream: HTTP/1.0 does not have responses of 1xx, and this server as its own client has no use for them.
 func (c *Conn) TakesInterim(x *Exchange) bool { return x.Version > http1.HTTP10 && !c.Subrequest() }
 
-// Advance implements Carrier: it sends the parts of the first exchange of c, and of those behind it, until a part is missing or a
+// Advance implements Stream: it sends the parts of the first exchange of c, and of those behind it, until a part is missing or a
 // transfer has to end first.
 func (c *Conn) Advance() {
 	for c.first != nil && !c.Writing() && c.first.Advance() {
@@ -35,7 +35,7 @@ func (c *Conn) Advance() {
 	}
 }
 
-// Transmit implements Carrier. x may be gone afterwards, the connection too.
+// Transmit implements Stream. x may be gone afterwards, the connection too.
 func (c *Conn) Transmit(x *Exchange, p *exchange.Part) {
 	s := c.s
 	if p.Interim {
@@ -102,14 +102,14 @@ func (c *Conn) sendInterim(x *Exchange, p *exchange.Part) {
 	x.Release(p)
 }
 
-// SwitchProtocols implements Carrier. What has come behind the request is kept for the other protocol.
+// SwitchProtocols implements Stream. What has come behind the request is kept for the other protocol.
 func (c *Conn) SwitchProtocols(x *Exchange, r *http1.Response) (on *conn.Conn, head []byte) {
 	head = x.AppendHead(nil, r)
 	c.shift()
 	return &c.Conn, head
 }
 
-// TakeConn implements Carrier.
+// TakeConn implements Stream.
 func (c *Conn) TakeConn(*Exchange) *conn.Conn { return &c.Conn }
 
 // complete takes an exchange, whose last bytes are on their way, from its
@@ -174,7 +174,7 @@ func (c *Conn) newErrorExchange(buf []byte) *Exchange {
 	return x
 }
 
-// Replaced implements Carrier.
+// Replaced implements Stream.
 func (c *Conn) Replaced(x *Exchange, closes bool) {
 	x.KeepAlive = x.KeepAlive && !closes && !c.s.leaving
 	if !x.KeepAlive {
@@ -191,7 +191,7 @@ func (c *Conn) Leave(x *Exchange) {
 	}
 }
 
-// Substituted implements Carrier.
+// Substituted implements Stream.
 func (c *Conn) Substituted(x, y *Exchange) {
 	if x.deferred {
 		c.deferred--

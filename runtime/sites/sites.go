@@ -18,8 +18,8 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Host is what surrounds a Server. Its methods are called on the event loop.
-type Host interface {
+// Loop is what surrounds a Server. Its methods are called on the event loop.
+type Loop interface {
 	// Open has the event loop serve c, or closes it.
 	Open(c *Conn)
 
@@ -104,7 +104,7 @@ type Server struct {
 	Set    *conn.Set
 	Config Config
 
-	host     Host
+	loop     Loop
 	sockets  *live.Sockets
 	table    *Table
 	override *overridePage // nil: none
@@ -149,8 +149,8 @@ type Table struct {
 
 // Init makes s ready, whose connections are in set. Those with TLS begin with a handshake of tls, and those with the preface of HTTP/2 go on
 // with http2. name is the value of the field Server of responses.
-func (s *Server) Init(h Host, set *conn.Set, tls *conn.TLSServer, sockets *live.Sockets, http2 func(*Conn), name string) {
-	s.host, s.Set, s.secure, s.sockets, s.http2 = h, set, tls, sockets, http2
+func (s *Server) Init(h Loop, set *conn.Set, tls *conn.TLSServer, sockets *live.Sockets, http2 func(*Conn), name string) {
+	s.loop, s.Set, s.secure, s.sockets, s.http2 = h, set, tls, sockets, http2
 	s.table, s.next = new(Table), newRequest()
 	s.files.eases = func() { set.Soon(s.easeBodies) }
 	s.Heads.Init(name, set.Start.Unix())
@@ -190,9 +190,9 @@ func (s *Server) Leaving() bool  { return s.leaving }
 func (s *Server) Draining() bool { return s.draining }
 
 // Prepare copies sites, and makes the table that decides between them. In the copy, mounts without anything that answers have h, and
-// source makes the sources of handlers. bulky reports whether a source may answer with any size before the loop knows. The error is one
+// source makes the sources of handlers. unbounded reports whether a source may answer with any size before the loop knows. The error is one
 // line. Prepare may be called anywhere, after Configure.
-func (s *Server) Prepare(given []Site, h app.Handler, source func(*Mount) (_ exchange.Source, bulky bool)) (*Table, error) {
+func (s *Server) Prepare(given []Site, h app.Handler, source func(*Mount) (_ exchange.Source, unbounded bool)) (*Table, error) {
 	t := &Table{sites: slices.Clone(given)}
 	if h != nil {
 		t.Handlers = append(t.Handlers, h)
@@ -231,9 +231,9 @@ func (s *Server) Prepare(given []Site, h app.Handler, source func(*Mount) (_ exc
 				m.Streams, m.Asks = true, true
 			}
 			if m.Source == nil && m.Rewrite == nil && !m.Pending {
-				m.Source, m.answerer.Bulky = source(m)
+				m.Source, m.choice.Unbounded = source(m)
 			}
-			m.answerer.Source, m.answerer.Streams, m.answerer.Asks = m.Source, m.Streams, m.Asks
+			m.choice.Source, m.choice.Streams, m.choice.Asks = m.Source, m.Streams, m.Asks
 			t.pending = t.pending || m.Pending
 			if m.Handler != nil && !slices.Contains(t.Handlers, m.Handler) {
 				t.Handlers = append(t.Handlers, m.Handler)
@@ -375,10 +375,10 @@ type Mount struct {
 	// LocalWithoutLogin says that clients on this machine need no session, where others do.
 	LocalWithoutLogin bool
 
-	rules    *rules
-	counts   *metrics.Route // of its requests; nil: they are not counted
-	missing  notFoundCache
-	answerer Answerer
+	rules   *rules
+	counts  *metrics.Route // of its requests; nil: they are not counted
+	missing notFoundCache
+	choice  Choice
 }
 
 // Receives is a handler that receives bodies for another one.

@@ -5,13 +5,13 @@ import (
 	"fapws/runtime/http1"
 )
 
-// A body that is streamed (Answerer.Streams) goes to the handler as it arrives, in
+// A body that is streamed (Choice.Streams) goes to the handler as it arrives, in
 // pieces of the read buffer. Its exchange is the only one of the connection until
 // it is whole: requests with a body wait for those before them, and what follows
 // is not looked at. The response may begin, and end, before that.
 
 // streamBody submits x to a. The body of x may be here after all: chunks have to be looked at for that.
-func (c *Conn) streamBody(x *Exchange, a Answerer) {
+func (c *Conn) streamBody(x *Exchange, a Choice) {
 	s, r, req := c.s, x.Req, x.Req.Parsed
 	if TooLarge(req.Length, x.MaxBody) {
 		x.Refuse(BodyTooBig)
@@ -110,7 +110,7 @@ func (c *Conn) readOn(data []byte) []byte {
 // have sent it by now.
 const MaxSkip = 64 << 10
 
-// GiveUpBody implements Carrier.
+// GiveUpBody implements Stream.
 func (c *Conn) GiveUpBody(x *Exchange) {
 	if c.body == nil || c.body.X != x {
 		return
@@ -195,13 +195,13 @@ func (c *Conn) resumeDeferred() {
 	}
 }
 
-// Deferred implements Carrier.
+// Deferred implements Stream.
 func (c *Conn) Deferred(*Exchange) {
 	c.deferred++
 	c.Advance()
 }
 
-// Cut implements Carrier. What the client has asked for behind x is lost, too.
+// Cut implements Stream. What the client has asked for behind x is lost, too.
 func (c *Conn) Cut(*Exchange) {
 	c.Reset = true
 	c.Close("too much waits for its client")

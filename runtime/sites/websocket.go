@@ -48,7 +48,7 @@ func (s *Server) handshake(x *Exchange) {
 	}
 	socket := x.socket
 	x.Req.WebSocket = true
-	x.Submit(q.mount.answerer)
+	x.Submit(q.mount.choice)
 	if socket != nil && x.socket == socket {
 		socket.Await()
 	}
@@ -67,7 +67,7 @@ func (x *Exchange) acceptSocket(p *exchange.Part) bool {
 	}
 	heads := &sites.Heads
 	heads.Fields = append(s.AppendFields(heads.Fields[:0], p.Head.Subprotocol), p.Head.Fields...)
-	on, head := x.Carrier.SwitchProtocols(x, &http1.Response{Status: 101, Version: http1.HTTP11, KeepAlive: true, Length: -1, Fields: heads.Fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer})
+	on, head := x.Stream.SwitchProtocols(x, &http1.Response{Status: 101, Version: http1.HTTP11, KeepAlive: true, Length: -1, Fields: heads.Fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer})
 	if x.peer == c.peer { // an idle WebSocket does not keep it: direct makes it again
 		x.peer, x.from, c.peer = nil, nil, nil
 	}
@@ -113,7 +113,7 @@ func (x *Exchange) Save(d *live.SocketState) {
 	}
 }
 
-// ResumeSocket makes a connection of d and fd, and submits its request again: see live.SocketHost.
+// ResumeSocket makes a connection of d and fd, and submits its request again: see live.SocketLoop.
 func (s *Server) ResumeSocket(d *live.SocketState, fd int) (*live.Socket, error) {
 	q := newRequest()
 	limits := s.Config.Limits.Plus(1, http1.TraceLineLen)
@@ -130,7 +130,7 @@ func (s *Server) ResumeSocket(d *live.SocketState, fd int) (*live.Socket, error)
 		x.End()
 		return nil, errOtherMount
 	}
-	s.host.Open(c)
+	s.loop.Open(c)
 	if c.State() == StateClosed { // it could not be watched, or the server stops
 		c.Leave(x)
 		x.End()
@@ -155,7 +155,7 @@ func (s *Server) ResumeSocket(d *live.SocketState, fd int) (*live.Socket, error)
 	r := x.ask()
 	x.peer = r.Peer
 	r.WebSocket, r.Resumed = true, &exchange.Resumed{Subprotocol: d.Subprotocol, Data: d.Data}
-	x.Submit(q.mount.answerer)
+	x.Submit(q.mount.choice)
 	if x.socket == socket { // else the handler takes no more
 		c.Leave(x)
 	}
@@ -191,10 +191,10 @@ func SocketOf(x *exchange.Exchange) *live.Socket { return of(x).socket }
 // its request, before the answer, was kept like what follows any request, and goes along. Without a tunnel it is the
 // next request.
 
-// tunnelHost is an exchange that a tunnel has answered. It implements conn.TunnelHost.
-type tunnelHost struct{ x *Exchange }
+// tunnelOwner is an exchange that a tunnel has answered. It implements conn.TunnelOwner.
+type tunnelOwner struct{ x *Exchange }
 
-func (h tunnelHost) Ended(proper bool) {
+func (h tunnelOwner) Ended(proper bool) {
 	h.x.proper = proper
 	h.x.End()
 }
@@ -216,7 +216,7 @@ func (s *Server) openTunnel(x *Exchange, p *exchange.Part) {
 		return
 	}
 	to := p.Head.Tunnel
-	t, err := s.tunnels.Open(tunnelHost{x}, s.Set, to.Upstream, to.Idle, to.Ended)
+	t, err := s.tunnels.Open(tunnelOwner{x}, s.Set, to.Upstream, to.Idle, to.Ended)
 	if err != nil {
 		s.logClient(x, logfile.Error, "no tunnel for a WebSocket: %v", err)
 		y := x.Substitute()
@@ -225,7 +225,7 @@ func (s *Server) openTunnel(x *Exchange, p *exchange.Part) {
 		return
 	}
 	to.Upstream = nil
-	c, head := x.Carrier.SwitchProtocols(x, &http1.Response{
+	c, head := x.Stream.SwitchProtocols(x, &http1.Response{
 		Status: p.Head.Status, Reason: p.Head.Reason, Version: http1.HTTP11, KeepAlive: true, Length: -1,
 		Fields: p.Head.Fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer,
 	})
@@ -288,7 +288,7 @@ func (r *relay) malformed(why string) {
 // or the stream, begins; if it answers like any other, nothing has happened. Applications speak HTTP/1: for a stream, the head of their
 // response is read first.
 
-// relay is that other end. It implements conn.TunnelHost.
+// relay is that other end. It implements conn.TunnelOwner.
 type relay struct {
 	x        *Exchange
 	fd       int
@@ -359,7 +359,7 @@ func (r *relay) open() {
 	r.fd = -1
 	x.tunnel, x.Out.Status = link, 101
 	if head != nil {
-		on, _ := x.Carrier.SwitchProtocols(x, head)
+		on, _ := x.Stream.SwitchProtocols(x, head)
 		link.Begin(on, nil, 0)
 		return
 	}
@@ -401,7 +401,7 @@ func (r *relay) take(p *exchange.Part) bool {
 	return true
 }
 
-// Ended implements conn.TunnelHost.
+// Ended implements conn.TunnelOwner.
 func (r *relay) Ended(proper bool) {
 	r.x.proper = proper
 	r.ended = true

@@ -83,12 +83,12 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 		warn(append(settings.UnknownVariables(rows, os.Environ(), append(pool.Variables, confine.SandboxVariable)...), doubts...), p, stderr)
 	}
 	if cmd.Word == settings.WordCheck && os.Getenv(confine.SandboxVariable) != "" {
-		return rehearse(p, stdout, stderr)
+		return checkSandbox(p, stdout, stderr)
 	}
 	if cmd.Word != settings.WordRun {
 		code, err := inspect(p, stdout, stderr)
 		if cmd.Word == settings.WordCheck && code == process.OK && err == nil && p.Conf.Sandbox != settings.SandboxModes[0] {
-			return rehearse(p, stdout, stderr)
+			return checkSandbox(p, stdout, stderr)
 		}
 		return code, err
 	}
@@ -178,11 +178,11 @@ func serve(p *plan.Plan, stderr io.Writer) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	front := &worker.Presence{Passed: worker.TakePassed(), Notifier: process.TakeNotifier(), PidPath: p.Conf.PidFile, Warning: warning}
+	instance := &worker.Instance{Passed: worker.TakePassed(), Notifier: process.TakeNotifier(), PidPath: p.Conf.PidFile, Warning: warning}
 	if isSupervised(p.Settings, &p.Conf) {
-		return supervisor.Run(p, front, stderr)
+		return supervisor.Run(p, instance, stderr)
 	}
-	return worker.RunAlone(p, front, stderr)
+	return worker.RunAlone(p, instance, stderr)
 }
 
 // isSupervised reports whether the settings ask for workers under a supervisor. Process 1 of a container has to take note of
@@ -218,11 +218,11 @@ func staysRoot(conf *settings.Config) bool {
 	return err == nil && id.UID == 0 // the supervisor reports the error
 }
 
-// rehearse is "check --sandbox", after the check: another process makes the requests, because this one has to remove the
+// checkSandbox is "check --sandbox", after the check: another process makes the requests, because this one has to remove the
 // directory of temporary files, which the sandbox does not allow.
-func rehearse(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
+func checkSandbox(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	if os.Getenv(confine.SandboxVariable) != "" {
-		return worker.Rehearse(p, stdout, stderr)
+		return worker.CheckSandbox(p, stdout, stderr)
 	}
 	if without := confine.MissingInSandbox(); without != "" {
 		fmt.Fprintln(stderr, "fapws: sandbox: this system cannot restrict", without)

@@ -192,8 +192,8 @@ func (c *Channel) SendDescriptor(m *Message, fd int) error {
 // again.
 func (c *Channel) SendAnswer(id uint64, text string) error { return c.SendPieces(Answer, id, text) }
 
-// SendFarewell sends what lasts of a worker.
-func (c *Channel) SendFarewell(text string) error { return c.SendPieces(Farewell, 0, text) }
+// SendLastWords sends what lasts of a worker.
+func (c *Channel) SendLastWords(text string) error { return c.SendPieces(LastWords, 0, text) }
 
 // SendPieces sends text in as many messages of a kind as it takes; all but the last have More.
 func (c *Channel) SendPieces(kind Kind, id uint64, text string) error {

@@ -24,7 +24,7 @@
 //     handed over and WebSockets closed with 1012, so the new code answers a client that connects again at once.
 //
 // A generation that does not load is ended, and the old one keeps serving. One that is still loading when a watched
-// file changes again is ended for the next. Under --dev its standard error is kept (placeholder.go) and shown to
+// file changes again is ended for the next. Under --dev its standard error is kept (failure_page.go) and shown to
 // browsers. USR2 starts a generation of the program that is now at the same path; when it has loaded, the supervisor
 // replaces itself with execve(2), and finds sockets, channels and workers again through inherited descriptors
 // (upgrade.go): the process number, which service managers know, stays.

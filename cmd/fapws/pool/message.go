@@ -109,8 +109,8 @@ const (
 	Answer Kind = "answer"
 	// Query: answer the question Text with Replied, which has the same ID.
 	Query Kind = "query"
-	// Farewell: Text is a piece of what lasts of the worker that is about to end; the last piece has no More.
-	Farewell Kind = "farewell"
+	// LastWords: Text is a piece of what lasts of the worker that is about to end; the last piece has no More.
+	LastWords Kind = "last words"
 )
 
 // Message is one datagram of a Channel.
@@ -298,19 +298,19 @@ func (w *worker) sendReply(id uint64, text string) {
 	w.send(&Message{Kind: Replied, ID: id, Text: text})
 }
 
-// farewell takes a piece of what w has to tell before it ends.
-func (p *Pool) farewell(w *worker, m *Message) {
-	if !w.believes("last words", w.farewell, m.Text, maxText) {
+// takeLastWords takes a piece of what w has to tell before it ends.
+func (p *Pool) takeLastWords(w *worker, m *Message) {
+	if !w.believes("last words", w.lastWords, m.Text, maxText) {
 		return
 	}
-	w.farewell += m.Text
+	w.lastWords += m.Text
 	if m.More {
 		return
 	}
-	if p.o.Farewell != nil {
-		p.o.Farewell(w.pid, w.farewell)
+	if p.o.LastWords != nil {
+		p.o.LastWords(w.pid, w.lastWords)
 	}
-	w.farewell = ""
+	w.lastWords = ""
 }
 
 // A worker asks the supervisor for certificates with their keys, which it may not be allowed to read itself. It gets a

@@ -27,27 +27,27 @@ type Pool struct {
 	since   time.Time
 
 	// The following fields belong to the goroutine of Run.
-	addresses   []Address
-	settled     *Settled // of the first worker
-	slots       []*slot
-	want        int // number of slots
-	workers     map[int]*worker
-	batch       *generation // that is being loaded
-	next        *request    // for another one after it
-	adopted     int         // generations that have served
-	stopping    bool
-	told        time.Time // when a TERM or INT made it stop
-	result      error     // of Run; nil is a clean end
-	ended       bool
-	queries     map[uint64]*pendingQuery
-	lastID      uint64
-	handing     bool   // another program takes over as soon as the channels have no reader
-	failure     string // why the last generation does not serve, or ""
-	deaths      int    // of workers that should serve
-	recycled    int    // workers that were replaced one by one
-	page        string // about it, or ""
-	placeholder *worker
-	relay       relay
+	addresses  []Address
+	settled    *Settled // of the first worker
+	slots      []*slot
+	want       int // number of slots
+	workers    map[int]*worker
+	batch      *generation // that is being loaded
+	next       *request    // for another one after it
+	adopted    int         // generations that have served
+	stopping   bool
+	told       time.Time // when a TERM or INT made it stop
+	result     error     // of Run; nil is a clean end
+	ended      bool
+	queries    map[uint64]*pendingQuery
+	lastID     uint64
+	handing    bool   // another program takes over as soon as the channels have no reader
+	failure    string // why the last generation does not serve, or ""
+	deaths     int    // of workers that should serve
+	recycled   int    // workers that were replaced one by one
+	page       string // about it, or ""
+	pageWorker *worker
+	relay      relay
 }
 
 // New makes a pool that does nothing before Run.
@@ -203,8 +203,8 @@ func (p *Pool) heard(w *worker, m *Message) {
 		w.confined = true
 	case Query:
 		p.query(w, m)
-	case Farewell:
-		p.farewell(w, m)
+	case LastWords:
+		p.takeLastWords(w, m)
 	case Join:
 		p.join(w)
 	case Publish:
@@ -225,8 +225,8 @@ func (p *Pool) loaded(w *worker, settled *Settled) {
 	w.setState(Ready)
 	w.limit.Stop()
 	switch {
-	case w == p.placeholder:
-		p.servePlaceholder(w)
+	case w == p.pageWorker:
+		p.servePage(w)
 	case w.batch != nil && w.batch == p.batch:
 		p.progress()
 	case w.slot != nil && w.slot.next == w:
@@ -266,8 +266,8 @@ func (p *Pool) died(w *worker, how string, code int, killed bool) {
 	}
 	p.dropQueries(w)
 	p.closed(w)
-	if w == p.placeholder {
-		p.placeholderDied(w, how)
+	if w == p.pageWorker {
+		p.pageWorkerDied(w, how)
 		w.slot = nil
 	}
 	switch {
@@ -330,7 +330,7 @@ type Options struct {
 	// goroutine. Optional.
 	Early func() []Address
 
-	// Open makes the listening sockets when the first worker has loaded. If that was the placeholder, Open is called
+	// Open makes the listening sockets when the first worker has loaded. If that was the worker with the page, Open is called
 	// again with the settings of the first worker with an application, and may return the same sockets. An error ends
 	// the supervisor; see Run.
 	Open func(*Settled) ([]Address, error)
@@ -365,8 +365,8 @@ type Options struct {
 	// Broker connects the channels of the workers with those of other servers. Optional.
 	Broker *Broker
 
-	// Farewell gets what a worker tells before it ends. It is called on Run's goroutine. Optional.
-	Farewell func(pid int, text string)
+	// LastWords gets what a worker tells before it ends. It is called on Run's goroutine. Optional.
+	LastWords func(pid int, text string)
 
 	// Reopen is called when the log files are to be reopened, before the workers are told. Optional.
 	Reopen func()
@@ -400,11 +400,11 @@ type EventKind uint8
 
 // Events of a Pool.
 const (
-	Reloading     EventKind = iota // new workers are being loaded
-	Reloaded                       // they serve
-	Failed                         // they failed to load; the old ones, if any, keep serving
-	Stopping                       // the server is shutting down
-	PlaceholderUp                  // the page about a failed first start is served
+	Reloading EventKind = iota // new workers are being loaded
+	Reloaded                   // they serve
+	Failed                     // they failed to load; the old ones, if any, keep serving
+	Stopping                   // the server is shutting down
+	PageUp                     // the page about a failed first start is served
 )
 
 // Address is where workers accept: its name as the user gave it, and the socket that they share.

@@ -28,7 +28,7 @@ func suspects(t testing.TB, process *os.Process) (p *Pool, attacker, victim *wor
 		Log:          func(logfile.Level, string) {},
 		Query:        func(string) string { return "answer" },
 		Certificates: func(string, bool) (*os.File, error) { return nil, os.ErrNotExist },
-		Farewell:     func(int, string) {},
+		LastWords:    func(int, string) {},
 	})
 	add := func(pid int) *worker {
 		w := &worker{pool: p, pid: pid, process: process, state: Serving, started: time.Now(), joined: true}
@@ -77,7 +77,7 @@ func TestTakenOver(t *testing.T) {
 		{"asked for certificates", func(int) *Message { return &Message{Kind: Certificates, Text: "{}"} }, 2, Starting},
 		{"sent more than 1 MiB of a question", func(int) *Message { return &Message{Kind: Certificates, Text: text, More: true} }, 9, Starting},
 		{"sent more than 8 MiB of an answer", func(int) *Message { return &Message{Kind: Answer, ID: 7, Text: text, More: true} }, 65, Serving},
-		{"sent more than 8 MiB of last words", func(int) *Message { return &Message{Kind: Farewell, Text: text, More: true} }, 65, Serving},
+		{"sent more than 8 MiB of last words", func(int) *Message { return &Message{Kind: LastWords, Text: text, More: true} }, 65, Serving},
 		{"published more than 65 MiB", func(i int) *Message {
 			return &Message{Kind: Publish, N: 1, Seq: uint64(i), Raw: []byte(text), More: true}
 		}, 521, Serving},
@@ -162,7 +162,7 @@ func FuzzHeard(f *testing.F) {
 	add(&Message{Kind: Certificates, Text: "{", More: true}, &Message{Kind: Certificates, Text: "}"}, &Message{Kind: Confined})
 	add(&Message{Kind: Publish, N: 2, Raw: []byte("\x04news\x00\x00\x01x\x04news\x00\x00\x01x"), ID: 8, More: true}, &Message{Kind: Publish, Seq: 1, N: 2, Raw: []byte("xxxx")})
 	add(&Message{Kind: Counts, Counts: map[string]int64{"news": 1, "a": 2}}, &Message{Kind: Counts, Counts: map[string]int64{"a": 0}}, &Message{Kind: Purge, Text: "/"})
-	add(&Message{Kind: Query, ID: 1, Text: "uploads 1 x"}, &Message{Kind: Answer, ID: 7, Text: "x"}, &Message{Kind: Farewell, Text: "[]"})
+	add(&Message{Kind: Query, ID: 1, Text: "uploads 1 x"}, &Message{Kind: Answer, ID: 7, Text: "x"}, &Message{Kind: LastWords, Text: "[]"})
 	add(&Message{Kind: Checked, Text: "x"}, &Message{Kind: Failing, Raw: []byte("x")}, &Message{Kind: Checked})
 	process := ended(f)
 	f.Fuzz(func(t *testing.T, all []byte) {

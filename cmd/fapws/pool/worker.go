@@ -19,7 +19,7 @@ import (
 
 // Variable is the variable of the environment by which a process knows that it
 // is a worker. Its value has three parts, separated by commas: the descriptor of the control channel, the descriptor
-// to use as standard error once the worker has loaded (may be empty), and its role: Placeholder, Eager, Asleep or nothing.
+// to use as standard error once the worker has loaded (may be empty), and its role: PageOnly, Eager, Asleep or nothing.
 const Variable = "FAPWS_WORKER"
 
 // EpochVariable is the variable of the environment that tells workers the epoch of
@@ -36,8 +36,8 @@ const ScriptVariable = "FAPWS_SCRIPT"
 // and for the program that takes its place.
 var Variables = []string{Variable, EpochVariable, CountVariable, ScriptVariable, handoverVariable}
 
-// Placeholder is the role of a worker that has no application and serves the page of a Notice.
-const Placeholder = "placeholder"
+// PageOnly is the role of a worker that has no application and serves the page of a Notice.
+const PageOnly = "page"
 
 // Eager is the role of a worker that may get the sockets before it has loaded, because no other one serves: it answers
 // what it can meanwhile.
@@ -85,7 +85,7 @@ type worker struct {
 	distrusted    bool           // it has sent what no worker sends, and is being killed
 	pieces        [][]byte       // of an event that it publishes, as far as they have come
 	published     int            // bytes of them
-	farewell      string         // the same of Farewell
+	lastWords     string         // the same of LastWords
 	counted       int            // countCost of its counts
 	querying      int            // questions that are being answered
 }
@@ -105,7 +105,7 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 	}
 	fd, lasting := pass(theirs), "" // lasting is standard error once it has loaded
 	var heard *stderrCapture
-	if p.o.FailurePage != nil && role != Placeholder {
+	if p.o.FailurePage != nil && role != PageOnly {
 		var pipe *os.File
 		if heard, pipe, err = captureStderr(); err != nil {
 			channel.Close()

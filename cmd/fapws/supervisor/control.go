@@ -303,8 +303,8 @@ func (l *ledger) sum(live []int) []metrics.Family {
 // mostKnown is the number of workers after which those that have ended are added up, also if no one asks for metrics.
 const mostKnown = 50
 
-// farewell is pool.Options.Farewell.
-func (p *supervisor) farewell(pid int, text string) {
+// lastWords is pool.Options.LastWords.
+func (p *supervisor) lastWords(pid int, text string) {
 	if p.counted.said(pid, text) > mostKnown {
 		go func() { p.counted.sum(pids(p.pool.Status())) }()
 	}

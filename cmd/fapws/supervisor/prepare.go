@@ -185,7 +185,7 @@ func (p *supervisor) bindEarly() error {
 		}
 		app = &found
 	}
-	names, certain := p.front.Passed.Early(p.plan.Settings, &p.conf, app)
+	names, certain := p.instance.Passed.Early(p.plan.Settings, &p.conf, app)
 	return p.early.Listen(names, certain, p.sockets)
 }
 

@@ -37,7 +37,7 @@ type supervisor struct {
 	stderr    io.Writer
 	log       *plan.Logger
 	errors    plan.ErrorLog
-	front     *worker.Presence
+	instance  *worker.Instance
 	memory    confine.Trimmer
 	identity  *confine.Identity // to run as; nil: as it is
 	sockets   conn.ListenOptions
@@ -73,12 +73,12 @@ func (p *supervisor) seen() (settings.Config, []worker.Address) {
 
 // openControl makes the control socket, as the user that this process runs as.
 func (p *supervisor) openControl() error {
-	return p.front.OpenControl(&p.conf, p.plan.Settings.Source("ctl-socket"), control{p})
+	return p.instance.OpenControl(&p.conf, p.plan.Settings.Source("ctl-socket"), control{p})
 }
 
-// Run supervises workers until told to stop, and returns the exit code. front has its pid file and control socket.
-func Run(what *plan.Plan, front *worker.Presence, stderr io.Writer) (code int, err error) {
-	p := &supervisor{plan: what, conf: what.Conf, front: front, stderr: stderr}
+// Run supervises workers until told to stop, and returns the exit code. instance has its pid file and control socket.
+func Run(what *plan.Plan, instance *worker.Instance, stderr io.Writer) (code int, err error) {
+	p := &supervisor{plan: what, conf: what.Conf, instance: instance, stderr: stderr}
 	p.early.Open, p.early.Close = openSockets, p.closeSockets
 	p.keyring.p = p
 	if err := p.findIdentity(); err != nil {
@@ -100,7 +100,7 @@ func Run(what *plan.Plan, front *worker.Presence, stderr io.Writer) (code int, e
 // run supervises until told to stop, and returns the exit code.
 func (p *supervisor) run() (code int, err error) {
 	p.log = p.errors.Logger(p.stderr, &p.conf)
-	p.front.LogTo(p.log.Log)
+	p.instance.LogTo(p.log.Log)
 	if p.conf.Status != "" {
 		p.log.Keep(&p.tail)
 	}
@@ -142,7 +142,7 @@ func (p *supervisor) run() (code int, err error) {
 		BeforeExec:   p.beforeExec,
 		FailurePage:  p.failurePage(),
 		Certificates: p.keyring.bundle,
-		Farewell:     p.farewell,
+		LastWords:    p.lastWords,
 		Query:        p.query,
 		Broker:       p.broker,
 		Reopen:       func() { p.errors.Follow() },
@@ -163,7 +163,7 @@ func (p *supervisor) run() (code int, err error) {
 	if left, err = p.keyring.open(left); err != nil {
 		return 0, err
 	}
-	if err := p.front.TakePid(left); err != nil {
+	if err := p.instance.TakePid(left); err != nil {
 		return 0, process.ExitNotStarted("%v", err)
 	}
 	if p.identity == nil || handover != nil {
@@ -173,13 +173,13 @@ func (p *supervisor) run() (code int, err error) {
 	}
 	watcher, err := p.watchFiles()
 	if err != nil {
-		p.front.Withdraw()
+		p.instance.Withdraw()
 		return 0, err
 	}
 	defer watcher.Close()
 	if handover == nil {
 		if err := p.bindEarly(); err != nil {
-			p.front.Withdraw()
+			p.instance.Withdraw()
 			return 0, err
 		}
 		defer p.early.Drop()
@@ -190,7 +190,7 @@ func (p *supervisor) run() (code int, err error) {
 	caught := pool.Catch(handover, process.SignalsArrived)
 	err = p.pool.Run(caught, handover)
 	removeSocketFiles(p.served, p.log)
-	p.front.Withdraw()
+	p.instance.Withdraw()
 	var start *pool.StartError
 	if errors.As(err, &start) {
 		return 0, &process.ExitError{Code: start.Code, Text: start.Line}
@@ -231,17 +231,17 @@ func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err er
 		return nil, err
 	}
 	p.log.SetLevel(p.settled.LogLevel, p.settled.Debug)
-	if err := p.front.WritePid(); err != nil {
+	if err := p.instance.WritePid(); err != nil {
 		return nil, err
 	}
 	options := p.sockets
 	options.Backlog = p.settled.Backlog
-	names, err := p.front.Passed.Addresses(&p.settled.Config, p.settled.BindFrom, p.log.Log)
+	names, err := p.instance.Passed.Addresses(&p.settled.Config, p.settled.BindFrom, p.log.Log)
 	if err != nil {
 		return nil, err
 	}
 	if p.served != nil && slices.Equal(names, p.names) {
-		return p.served, nil // the placeholder has them
+		return p.served, nil // the worker with the page has them
 	}
 	if addresses, err = p.early.Take(names, options); err != nil {
 		return addresses, err
@@ -278,8 +278,8 @@ func (p *supervisor) up(addresses []pool.Address, resumed bool) {
 	p.served = addresses
 	addrs := socketAddrs(addresses)
 	p.show(p.settled.Config, addrs)
-	p.front.LogNotifyError(p.front.Notifier.Ready("serving " + worker.URLs(addrs)))
-	go p.front.Notifier.Watch(context.Background(), p.answering)
+	p.instance.LogNotifyError(p.instance.Notifier.Ready("serving " + worker.URLs(addrs)))
+	go p.instance.Notifier.Watch(context.Background(), p.answering)
 	if resumed {
 		return
 	}
@@ -335,33 +335,33 @@ func (p *supervisor) answering(ctx context.Context) error {
 
 // event is pool.Options.Event.
 func (p *supervisor) event(e pool.Event) {
-	n := p.front.Notifier
+	n := p.instance.Notifier
 	switch e.Kind {
 	case pool.Reloading:
 		p.reloading = true
-		p.front.LogNotifyError(n.Reloading())
+		p.instance.LogNotifyError(n.Reloading())
 	case pool.Reloaded:
 		p.keyring.reloaded()
 		p.memory.Quiet()
 		if p.reloading {
 			p.logKept()
 		}
-		p.front.LogNotifyError(n.Ready(""))
+		p.instance.LogNotifyError(n.Ready(""))
 	case pool.Failed:
-		p.front.LogNotifyError(n.Ready(e.Text))
-	case pool.PlaceholderUp:
+		p.instance.LogNotifyError(n.Ready(e.Text))
+	case pool.PageUp:
 		addrs := socketAddrs(e.Addresses)
 		p.show(p.settled.Config, addrs)
 		p.log.Log(logfile.Info, "see why in a browser: "+worker.URLs(addrs))
 	case pool.Stopping:
-		p.front.LogNotifyError(n.Stopping())
+		p.instance.LogNotifyError(n.Stopping())
 	}
 }
 
 // beforeExec leaves to the next program the variables that this one has taken from the environment.
 func (p *supervisor) beforeExec() (left []*os.File) {
 	var err error
-	for _, pair := range p.front.Notifier.Environ() {
+	for _, pair := range p.instance.Notifier.Environ() {
 		name, value, _ := strings.Cut(pair, "=")
 		os.Setenv(name, value)
 	}
@@ -373,7 +373,7 @@ func (p *supervisor) beforeExec() (left []*os.File) {
 	if left, err = p.keyring.leave(); err != nil {
 		p.log.Log(logfile.Error, "certificates for the next program: "+err.Error())
 	}
-	if pid := p.front.Pid.Load().Left(); pid != nil {
+	if pid := p.instance.Pid.Load().Left(); pid != nil {
 		left = append(left, pid)
 	}
 	return left

@@ -18,7 +18,7 @@ func (s *service) useCertificates() error {
 	if want == nil || s.want != nil {
 		return nil
 	}
-	bundle, err := s.host.certificates(want)
+	bundle, err := s.around.certificates(want)
 	if err == nil {
 		err = s.tls.Use(want, bundle)
 	}

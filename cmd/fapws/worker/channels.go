@@ -34,8 +34,8 @@ func (s *service) notify(name string, client *live.StreamClient, left bool) {
 	}
 	n := pybridge.PresenceEvent{Left: left, Name: name, Number: client.Number, Address: client.Address, User: client.User, LastID: client.LastEventID}
 	switch h := s.python(); {
-	case h == nil && s.sleeper != nil:
-		s.sleeper.keepPresence(n)
+	case h == nil && s.lateLoad != nil:
+		s.lateLoad.keepPresence(n)
 	case h != nil && !h.NotifyPresence(n):
 		s.warn(slowPresence)
 	}

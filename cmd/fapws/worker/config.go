@@ -34,14 +34,14 @@ func (s *service) config() runtime.Config {
 	if s.conf.Dev {
 		c.Sites.Answered = s.log.Requests()
 	}
-	if s.sleeper != nil {
-		c.Sites.Needed = s.sleeper.need
+	if s.lateLoad != nil {
+		c.Sites.Needed = s.lateLoad.need
 	}
 	if s.want != nil {
 		c.TLS = s.tls.Config()
 	}
 	s.useChannels(&c.Channels)
-	s.host.configure(&c)
+	s.around.configure(&c)
 	return c
 }
 

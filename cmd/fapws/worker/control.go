@@ -153,7 +153,7 @@ func (s *service) statusPage() backend.Responder {
 		return nil
 	}
 	s.log.Keep(&s.tail)
-	return ctl.NewPage(s.host.status(), s.log.LogClient)
+	return ctl.NewPage(s.around.status(), s.log.LogClient)
 }
 
 // LinesOf returns the last lines of a log for the status page.
@@ -351,8 +351,8 @@ func Started(since time.Time) metrics.Family {
 
 func (p *Parent) countsRequests() bool { return p.counts }
 
-// farewell tells the supervisor what lasts of this process.
-func (p *Parent) farewell() {
+// sayLastWords tells the supervisor what lasts of this process.
+func (p *Parent) sayLastWords() {
 	s := p.s
 	s.measured.Lock()
 	counted := s.measures
@@ -361,7 +361,7 @@ func (p *Parent) farewell() {
 		return
 	}
 	if text, err := json.Marshal(metrics.Lasting(s.metrics())); err == nil {
-		_ = p.channel.SendFarewell(string(text)) // listen sees the end of the channel
+		_ = p.channel.SendLastWords(string(text)) // listen sees the end of the channel
 	}
 }
 

@@ -159,7 +159,7 @@ func (r *channelRelay) takeClient(m *pool.Message, files []*os.File, from *pool.
 		return err
 	case m.Text == pool.WebSocket:
 		if r.s.asleep() {
-			r.s.sleeper.wake()
+			r.s.lateLoad.wake()
 		}
 		sockets := r.s.server.Sockets()
 		if err = sockets.Import(&socket, fd); err == nil {

@@ -20,9 +20,9 @@ import (
 	"fapws/runtime/source/cache"
 )
 
-// host is what surrounds a service: alone, or the Parent of a worker. Its methods are called
+// surroundings is what surrounds a service: alone, or the Parent of a worker. Its methods are called
 // on the main thread, in this order, unless stated otherwise.
-type host interface {
+type surroundings interface {
 	// replacement asks for another process in the place of this one; nil where that is impossible. why is for the log.
 	replacement() func(why string)
 
@@ -65,8 +65,8 @@ type host interface {
 	// status is what the status page shows.
 	status() ctl.StatusSource
 
-	// farewell tells what lasts of a process that is about to end. It is called on any goroutine.
-	farewell()
+	// sayLastWords tells what lasts of a process that is about to end. It is called on any goroutine.
+	sayLastWords()
 
 	// Failing tells why the process ends.
 	Failing(err error)
@@ -109,14 +109,14 @@ type alone struct {
 	addrs     []Address       // where clients are answered
 }
 
-// RunAlone serves in this process, which has no supervisor, until told to stop, and returns the exit code. front has
+// RunAlone serves in this process, which has no supervisor, until told to stop, and returns the exit code. instance has
 // its pid file and control socket. It must be called on the main thread.
-func RunAlone(p *plan.Plan, front *Presence, stderr io.Writer) (code int, err error) {
-	s := &service{plan: p, front: front, stderr: stderr}
+func RunAlone(p *plan.Plan, instance *Instance, stderr io.Writer) (code int, err error) {
+	s := &service{plan: p, instance: instance, stderr: stderr}
 	a := &alone{s: s, opened: time.Now()}
 	a.bound = Early[*conn.Listener]{Open: openListeners, Close: a.close}
 	a.files.s = s
-	s.host, s.relay = a, newLocalRelay(s)
+	s.around, s.relay = a, newLocalRelay(s)
 	if err := s.errors.Open(&p.Conf, s.followErrors); err != nil {
 		return 0, err
 	}
@@ -134,7 +134,7 @@ func (a *alone) rereading() func() bool              { return a.files.reread }
 func (a *alone) configure(*runtime.Config)           {}
 func (a *alone) configurePython(*pybridge.RunConfig) {}
 func (a *alone) Failing(error)                       {}
-func (a *alone) farewell()                           {}
+func (a *alone) sayLastWords()                       {}
 func (a *alone) countsRequests() bool                { return false }
 func (a *alone) abandon()                            { a.bound.Drop() }
 func (a *alone) level() logfile.Level                { return logfile.Info }
@@ -163,7 +163,7 @@ func (a *alone) begin() error {
 	if err != nil {
 		return err
 	}
-	addrs, certain := s.front.Passed.Early(s.plan.Settings, &s.conf, s.plan.FirstApp())
+	addrs, certain := s.instance.Passed.Early(s.plan.Settings, &s.conf, s.plan.FirstApp())
 	return a.bound.Listen(addrs, certain, options)
 }
 
@@ -222,7 +222,7 @@ func (a *alone) open() (listeners []*conn.Listener, err error) {
 	if err != nil {
 		return nil, err
 	}
-	addrs, err := s.front.Passed.Addresses(&s.conf, s.plan.Settings.Source("bind"), s.log.Log)
+	addrs, err := s.instance.Passed.Addresses(&s.conf, s.plan.Settings.Source("bind"), s.log.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -247,10 +247,10 @@ func openListeners(addrs []string, o conn.ListenOptions) ([]*conn.Listener, erro
 // control opens the control socket.
 func (a *alone) control() error {
 	s := a.s
-	if err := s.front.OpenControl(&s.conf, s.plan.Settings.Source("ctl-socket"), a); err != nil {
+	if err := s.instance.OpenControl(&s.conf, s.plan.Settings.Source("ctl-socket"), a); err != nil {
 		return err
 	}
-	if socket := s.front.Control.Load(); socket != nil {
+	if socket := s.instance.Control.Load(); socket != nil {
 		if err := pybridge.KeepFromChildren(socket); err != nil {
 			return process.ExitNotStarted("%v", err)
 		}
@@ -264,8 +264,8 @@ func (a *alone) serving(addrs []Address) {
 	s := a.s
 	go a.watchDescriptors()
 	a.files.order()
-	s.front.LogNotifyError(s.front.Notifier.Ready("serving " + URLs(addrs)))
-	go s.front.Notifier.Watch(context.Background(), s.server.Ping)
+	s.instance.LogNotifyError(s.instance.Notifier.Ready("serving " + URLs(addrs)))
+	go s.instance.Notifier.Watch(context.Background(), s.server.Ping)
 	if s.log.Shows(logfile.Info) {
 		fmt.Fprint(s.errors.People(s.stderr), &BannerServer{
 			Addrs:  addrs,

@@ -43,7 +43,7 @@ func TakeLoader() (fd int, is bool) {
 // must be called on the main thread.
 func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 	confine.UseLittleMemory()
-	s := &service{plan: p, stderr: stderr, host: &alone{}}
+	s := &service{plan: p, stderr: stderr, around: &alone{}}
 	unix.CloseOnExec(fd)
 	unix.CloseOnExec(fd + 1)
 	control, loaded := os.NewFile(uintptr(fd), "control"), os.NewFile(uintptr(fd+1), "loaded")
@@ -146,7 +146,7 @@ func (s *service) useLoader(loader *programs.Loader) {
 		},
 	}
 	if os.Getenv(confine.SandboxVariable) != "" && !s.startsApplication() {
-		serving.Replace = s.host.replacement()
+		serving.Replace = s.around.replacement()
 	}
 	loader.Serve(serving)
 }

@@ -119,7 +119,7 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 		s.reopenLog(files...)
 	case pool.Notice:
 		s.server.SetOverridePage(500, []byte(m.Text), s.conf.Dev && !s.conf.DevAnywhere)
-		if s.sleeper != nil && s.sleeper.failed.Load() {
+		if s.lateLoad != nil && s.lateLoad.failed.Load() {
 			s.server.GiveUp()
 		}
 	case pool.Events:

@@ -33,17 +33,17 @@ import (
 
 // Parent is the supervisor as its worker sees it.
 type Parent struct {
-	s           *service
-	channel     *pool.Channel
-	died        <-chan os.Signal // of the supervisor, as the kernel tells
-	over        sync.Once        // of lost
-	stderr      int              // becomes standard error when the application has loaded; -1: no change
-	placeholder bool             // no application to load
-	eager       bool             // clients may be answered while this worker loads
-	sleeps      bool             // it loads when a request needs the application
-	script      string           // what another worker has said of the script: see remembered; "": nothing
-	joined      bool             // it has got past events; of the main thread
-	root        string           // of --chroot, to enter when it has loaded, or ""
+	s        *service
+	channel  *pool.Channel
+	died     <-chan os.Signal // of the supervisor, as the kernel tells
+	over     sync.Once        // of lost
+	stderr   int              // becomes standard error when the application has loaded; -1: no change
+	pageOnly bool             // no application to load
+	eager    bool             // clients may be answered while this worker loads
+	sleeps   bool             // it loads when a request needs the application
+	script   string           // what another worker has said of the script: see remembered; "": nothing
+	joined   bool             // it has got past events; of the main thread
+	root     string           // of --chroot, to enter when it has loaded, or ""
 
 	mu        sync.Mutex
 	listeners []*conn.Listener // to accept on
@@ -78,14 +78,14 @@ func TakeParent() (*Parent, error) {
 // Run serves as a worker until told to stop, and returns the exit code. It has to be
 // called on the main thread.
 func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
-	s := &service{plan: what, front: &Presence{}, stderr: stderr, host: p, relay: p.events}
+	s := &service{plan: what, instance: &Instance{}, stderr: stderr, around: p, relay: p.events}
 	p.s, p.events.s = s, s
 	system.Distrust(what.Changeable(&what.Conf))
 	if p.stderr < 0 { // else the supervisor reads the output of this process, and logs it
 		s.errors.OpenAsWorker(&what.Conf)
 	}
-	if p.placeholder {
-		return p.servePlaceholder()
+	if p.pageOnly {
+		return p.servePage()
 	}
 	code, err = s.run()
 	p.Failing(err)
@@ -211,7 +211,7 @@ func (p *Parent) take(text string) error {
 		}
 		unix.CloseOnExec(p.stderr)
 	}
-	p.placeholder, p.eager, p.sleeps = parts[2] == pool.Placeholder, parts[2] == pool.Eager, parts[2] == pool.Asleep
+	p.pageOnly, p.eager, p.sleeps = parts[2] == pool.PageOnly, parts[2] == pool.Eager, parts[2] == pool.Asleep
 	if p.root = os.Getenv(confine.ChrootVariable); p.root != "" {
 		os.Unsetenv(confine.ChrootVariable)
 		if err := confine.KeepZone(); err != nil {
@@ -309,12 +309,12 @@ func withJitter(n, jitter int) int {
 }
 
 // serveStandIn serves the page that the supervisor sends, until an application has loaded. No Python is started.
-func (p *Parent) servePlaceholder() (code int, err error) {
+func (p *Parent) servePage() (code int, err error) {
 	s := p.s
 	s.conf = s.plan.Conf
 	s.log = s.errors.Logger(s.stderr, &s.conf)
-	s.front.LogTo(s.log.Log)
-	s.signals = watchSignals(s.log.Log, s.front.Exit, func() { s.reopenLog() }, func(string) {
+	s.instance.LogTo(s.log.Log)
+	s.signals = watchSignals(s.log.Log, s.instance.Exit, func() { s.reopenLog() }, func(string) {
 		s.signals.end(shutdownRequest{how: gracefully}, process.OK)
 	}, nil)
 	go p.listen()
@@ -333,7 +333,7 @@ func (p *Parent) servePlaceholder() (code int, err error) {
 	o := <-s.signals.orders
 	s.server.StopAccepting()
 	p.closed()
-	ctx, cancel := context.WithTimeout(context.Background(), min(s.graceOf(o), placeholderGrace))
+	ctx, cancel := context.WithTimeout(context.Background(), min(s.graceOf(o), pageGrace))
 	defer cancel()
 	ended := make(chan struct{})
 	go func() {
@@ -348,7 +348,7 @@ func (p *Parent) servePlaceholder() (code int, err error) {
 }
 
 // standInGrace is the maximum time that a stand-in takes to end: browsers ask it every second.
-const placeholderGrace = 2 * retiredIdle
+const pageGrace = 2 * retiredIdle
 
 // unavailableHandler is the app.Handler of a process that has no application: all is
 // answered 503.

@@ -250,7 +250,7 @@ const UploadsWithin = time.Second
 
 // newUploads returns the group of the uploads of new sites.
 func (s *service) newUploads() *upload.Group {
-	g := &upload.Group{Publish: s.announce, Others: s.host.uploads}
+	g := &upload.Group{Publish: s.announce, Others: s.around.uploads}
 	s.uploads.Store(g)
 	return g
 }

@@ -34,7 +34,7 @@ type service struct {
 	app      *pybridge.App                   // nil: no Python in this process
 	loader   atomic.Pointer[programs.Loader] // with --fork, where Python is; else nil
 	uploads  atomic.Pointer[upload.Group]    // of the sites; nil: there are none yet
-	sleeper  *sleeper                        // of a worker that begins asleep; else nil
+	lateLoad *lateLoad                       // of a worker that begins asleep; else nil
 	uses     uses                            // with --idle-stop
 	contents *pybridge.Contents              // loaded here or there; nil: no application
 	built    *plan.Built
@@ -45,8 +45,8 @@ type service struct {
 	errors   plan.ErrorLog
 	memory   confine.Trimmer
 	programs plan.Programs
-	front    *Presence
-	host     host
+	instance *Instance
+	around   surroundings
 	relay    relay
 	handler  *pybridge.Handler // nil: no Python, or with --fork
 	stops    atomic.Bool       // the readiness of --health is over
@@ -78,9 +78,9 @@ func (s *service) run() (code int, err error) {
 	s.inline = s.plan.IsInline()
 	s.log = s.errors.Logger(s.stderr, &s.conf)
 	s.log.TakeLibraries()
-	s.front.LogTo(s.log.Log)
-	s.signals = watchSignals(s.log.Log, s.exit, func() { s.reopenLog() }, s.host.replacement(), s.host.rereading())
-	if p, is := s.host.(*Parent); is && p.sleeps {
+	s.instance.LogTo(s.log.Log)
+	s.signals = watchSignals(s.log.Log, s.exit, func() { s.reopenLog() }, s.around.replacement(), s.around.rereading())
+	if p, is := s.around.(*Parent); is && p.sleeps {
 		if err := p.recall(); err != nil {
 			return 0, err
 		}
@@ -89,10 +89,10 @@ func (s *service) run() (code int, err error) {
 		return 0, err
 	}
 	useProcessors()
-	if err := s.host.begin(); err != nil {
+	if err := s.around.begin(); err != nil {
 		return 0, err
 	}
-	defer s.host.abandon()
+	defer s.around.abandon()
 	if err := s.buildEarly(); err != nil {
 		return 0, err
 	}
@@ -105,8 +105,8 @@ func (s *service) run() (code int, err error) {
 		return 0, err
 	}
 	s.signals.begun()
-	if s.sleeper != nil {
-		return s.sleeper.run()
+	if s.lateLoad != nil {
+		return s.lateLoad.run()
 	}
 	if err := s.load(); err != nil {
 		s.giveUp()
@@ -123,7 +123,7 @@ func (s *service) run() (code int, err error) {
 
 // finish ends Python, the loader, the programs and the logs, and returns the exit code.
 func (s *service) finish(code int) int {
-	s.front.Withdraw()
+	s.instance.Withdraw()
 	process.ExitAfterClosingTime(code, func(line string) { s.log.Log(logfile.Warning, line) })
 	if s.app != nil {
 		s.onPython(func() { code = max(code, s.app.Close()) })
@@ -148,8 +148,8 @@ func (s *service) load() (err error) {
 	}
 	s.whileServing(func() {
 		s.app, err = s.plan.Load(func(err error) int {
-			if s.sleeper != nil {
-				return s.sleeper.fail(err)
+			if s.lateLoad != nil {
+				return s.lateLoad.fail(err)
 			}
 			s.giveUp()
 			return s.report(err)
@@ -163,14 +163,14 @@ func (s *service) load() (err error) {
 
 // exit ends the process at once, after writing the remaining lines of the logs.
 func (s *service) exit(code int) {
-	s.host.abandon()
+	s.around.abandon()
 	s.logs.Close()
-	s.front.Exit(code)
+	s.instance.Exit(code)
 }
 
 // reopenLog is for log files that were renamed. files may have the error log, open already.
 func (s *service) reopenLog(files ...*os.File) {
-	s.log.Log(s.host.level(), "reopening the log files")
+	s.log.Log(s.around.level(), "reopening the log files")
 	s.errors.Follow(files...)
 	s.followErrors()
 	s.logs.Reopen()
@@ -178,7 +178,7 @@ func (s *service) reopenLog(files ...*os.File) {
 
 // report writes why the process ends.
 func (s *service) report(err error) (code int) {
-	s.host.Failing(err)
+	s.around.Failing(err)
 	return s.errors.Report(s.stderr, err)
 }
 
@@ -226,15 +226,15 @@ func (s *service) start() (err error) {
 	if loader != nil {
 		s.useLoader(loader)
 	}
-	parts := plan.Parts{Contents: s.contents, Loader: loader, Programs: &s.programs, Logs: &s.logs, Log: s.log.Log, Authority: s.authority, Token: s.token(), Run: s.host.run(), Stops: &s.stops, Status: s.statusPage(), Uploads: s.newUploads()}
+	parts := plan.Parts{Contents: s.contents, Loader: loader, Programs: &s.programs, Logs: &s.logs, Log: s.log.Log, Authority: s.authority, Token: s.token(), Run: s.around.run(), Stops: &s.stops, Status: s.statusPage(), Uploads: s.newUploads()}
 	if s.built, err = s.plan.Build(&s.conf, parts); err != nil {
 		return err
 	}
-	if err := s.front.WritePid(); err != nil {
+	if err := s.instance.WritePid(); err != nil {
 		return err
 	}
 	s.server.Configure(s.config())
-	listeners, err := s.host.open()
+	listeners, err := s.around.open()
 	if err != nil {
 		return err
 	}
@@ -248,7 +248,7 @@ func (s *service) start() (err error) {
 	}
 	s.uses.begin()
 	s.complete.Store(true)
-	if s.conf.Status != "" || s.host.countsRequests() {
+	if s.conf.Status != "" || s.around.countsRequests() {
 		s.measure()
 	}
 	addrs := BannerOf(listeners)
@@ -261,12 +261,12 @@ func (s *service) start() (err error) {
 		return process.ExitNotStarted("%v", err)
 	}
 	listeners = nil // they are the server's
-	s.host.served()
-	if err := s.host.control(); err != nil {
+	s.around.served()
+	if err := s.around.control(); err != nil {
 		return err
 	}
 	s.memory.Started()
-	s.host.serving(addrs)
+	s.around.serving(addrs)
 	return nil
 }
 
@@ -296,7 +296,7 @@ func (s *service) startPython() (*pybridge.Handler, error) {
 	run.Purge, run.Publish = s.purge, s.publish
 	run.Join, run.Leave = s.server.JoinGroup, s.server.LeaveGroup
 	run.Timeout = s.conf.Server.Timeout
-	s.host.configurePython(&run)
+	s.around.configurePython(&run)
 	var handler *pybridge.Handler
 	var err error
 	s.onPython(func() { handler, err = s.app.Start(run) })
@@ -337,8 +337,8 @@ func severalWorkers(n int) bool { return n > 1 || n == 0 && Processors() > 1 }
 // the queue of the kernel instead. A worker that is asleep knows the settings; before a sandbox or the directory of --chroot is entered it
 // answers health checks only: another program may have changed files for clients to get that it could not read itself.
 func (s *service) buildEarly() error {
-	confined := s.conf.Sandbox != settings.SandboxModes[0] || !s.host.answersEarly()
-	asleep := s.sleeper != nil
+	confined := s.conf.Sandbox != settings.SandboxModes[0] || !s.around.answersEarly()
+	asleep := s.lateLoad != nil
 	if s.plan.FirstApp() == nil || !asleep && (confined || !s.plan.IsSettled()) {
 		return nil
 	}
@@ -355,7 +355,7 @@ func (s *service) buildEarly() error {
 		return err
 	}
 	programs := &plan.Programs{Gate: programs.NewGate(s.conf.MaxCGI, programs.DefaultWaiting), Log: s.logs.Client, Sends: plan.Sends(&s.conf)}
-	parts := plan.Parts{Pending: true, Asleep: asleep, Programs: programs, Logs: &s.logs, Log: s.log.Log, Authority: s.authority, Token: s.token(), Run: s.host.run(), Stops: &s.stops, Status: s.statusPage(), Uploads: s.newUploads()}
+	parts := plan.Parts{Pending: true, Asleep: asleep, Programs: programs, Logs: &s.logs, Log: s.log.Log, Authority: s.authority, Token: s.token(), Run: s.around.run(), Stops: &s.stops, Status: s.statusPage(), Uploads: s.newUploads()}
 	s.early, err = s.plan.Build(&s.conf, parts)
 	return err
 }
@@ -365,13 +365,13 @@ func (s *service) serveEarly() error {
 	if s.early == nil {
 		return nil
 	}
-	if s.conf.Status != "" || s.host.countsRequests() {
+	if s.conf.Status != "" || s.around.countsRequests() {
 		s.measure()
 	}
-	if err := s.server.Serve(s.host.early(), s.early.Sites, nil); err != nil {
+	if err := s.server.Serve(s.around.early(), s.early.Sites, nil); err != nil {
 		return process.ExitNotStarted("%v", err)
 	}
-	s.host.served()
+	s.around.served()
 	return nil
 }
 

@@ -16,8 +16,8 @@ import (
 // waits for that. A worker that is awake tells the supervisor for how long nothing has used the application: the supervisor replaces all
 // workers when none has been used for long enough.
 
-// sleeper is what such a worker has in addition.
-type sleeper struct {
+// lateLoad is what such a worker has in addition.
+type lateLoad struct {
 	p        *Parent
 	needed   chan struct{}            // closed when a request needs the application
 	need     func()                   // closes it
@@ -31,7 +31,7 @@ type sleeper struct {
 // remembered is what a worker that is awake knows of the script, for one that is asleep: pool.Settled.Script.
 type remembered struct {
 	Globals map[string]pybridge.Value `json:",omitempty"` // settings of a script with PATHS
-	Watches bool                      `json:",omitempty"` // sleeper.watches
+	Watches bool                      `json:",omitempty"` // lateLoad.watches
 }
 
 // mostPresence limits the events that wait for an application that is asleep.
@@ -55,9 +55,9 @@ func (s *service) remembered() string {
 // recall takes what another worker has said of the script, before the sites are built.
 func (p *Parent) recall() error {
 	s := p.s
-	z := &sleeper{p: p, needed: make(chan struct{}), settled: make(chan struct{})}
+	z := &lateLoad{p: p, needed: make(chan struct{}), settled: make(chan struct{})}
 	z.need = sync.OnceFunc(func() { close(z.needed) })
-	s.sleeper = z
+	s.lateLoad = z
 	var r remembered
 	_ = json.Unmarshal([]byte(p.script), &r) // a worker of this program has made it
 	z.watches = r.Watches
@@ -67,7 +67,7 @@ func (p *Parent) recall() error {
 }
 
 // run serves without the application until a request needs it, and with it from then on. It returns the exit code.
-func (z *sleeper) run() (code int, err error) {
+func (z *lateLoad) run() (code int, err error) {
 	s, p := z.p.s, z.p
 	s.signals.serve()
 	ended := s.obeyOrders()
@@ -96,14 +96,14 @@ func (z *sleeper) run() (code int, err error) {
 }
 
 // wake has the application loaded, and waits for that. It is safe for concurrent use.
-func (z *sleeper) wake() {
+func (z *lateLoad) wake() {
 	z.need()
 	<-z.settled
 }
 
 // fail reports why the application has not loaded, once, and asks for a worker in the place of this one, which serves until then. Requests
 // for the application get 503, or with --dev the page that the supervisor sends.
-func (z *sleeper) fail(err error) (code int) {
+func (z *lateLoad) fail(err error) (code int) {
 	s := z.p.s
 	z.fails.Do(func() {
 		code = s.report(err)
@@ -123,7 +123,7 @@ func (z *sleeper) fail(err error) (code int) {
 const noticeWithin = 2 * time.Second
 
 // keepPresence keeps an event for the application, which that wakes. On the loop.
-func (z *sleeper) keepPresence(e pybridge.PresenceEvent) {
+func (z *lateLoad) keepPresence(e pybridge.PresenceEvent) {
 	if z.watches && len(z.presence) < mostPresence {
 		z.presence = append(z.presence, e)
 		z.need()
@@ -131,7 +131,7 @@ func (z *sleeper) keepPresence(e pybridge.PresenceEvent) {
 }
 
 // tellPresence tells the application of the events that were kept. On the loop.
-func (z *sleeper) tellPresence() {
+func (z *lateLoad) tellPresence() {
 	for _, e := range z.presence {
 		z.p.s.handler.NotifyPresence(e)
 	}
@@ -139,7 +139,7 @@ func (z *sleeper) tellPresence() {
 }
 
 // asleep reports whether the application is to be loaded when a request needs it. It is safe for concurrent use.
-func (s *service) asleep() bool { return s.sleeper != nil && !s.complete.Load() }
+func (s *service) asleep() bool { return s.lateLoad != nil && !s.complete.Load() }
 
 // uses knows when the application was last used other than by requests. The zero value is ready. It is safe for concurrent use.
 type uses struct {

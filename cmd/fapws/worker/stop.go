@@ -224,7 +224,7 @@ func (s *service) delayed(o shutdownRequest) shutdownRequest {
 	}
 	s.stops.Store(true)
 	s.server.Discourage()
-	s.log.Log(s.host.level(), fmt.Sprintf("stopping in %v; serving until then (signal again to exit now)", delay))
+	s.log.Log(s.around.level(), fmt.Sprintf("stopping in %v; serving until then (signal again to exit now)", delay))
 	select {
 	case o = <-s.signals.orders:
 	case <-time.After(delay):
@@ -295,7 +295,7 @@ func (s *service) stop(o shutdownRequest) {
 		}
 	}
 	s.over.Store(true)
-	s.host.farewell()
+	s.around.sayLastWords()
 	if o.how != quickly {
 		programs.Settle(stderrWithin)
 	}
@@ -333,18 +333,18 @@ func (s *service) endConnections(ctx context.Context, how shutdownMode) error {
 func (s *service) sayStopping(how shutdownMode, grace time.Duration) {
 	text := "stopping immediately"
 	if how != quickly {
-		text = s.host.stopping(grace)
+		text = s.around.stopping(grace)
 	}
-	s.log.Log(s.host.level(), text)
-	s.front.LogNotifyError(s.front.Notifier.Stopping())
+	s.log.Log(s.around.level(), text)
+	s.instance.LogNotifyError(s.instance.Notifier.Stopping())
 }
 
 // leave ends the process around a handler that does not return.
 func (s *service) leave(code int) {
 	s.log.Log(logfile.Warning, "a handler did not return; exiting without it")
-	s.host.farewell()
+	s.around.sayLastWords()
 	process.ExitAfterClosingTime(code, func(line string) { s.log.Log(logfile.Warning, line) })
-	s.front.Withdraw()
+	s.instance.Withdraw()
 	if !s.asleep() && s.app != nil {
 		s.app.RunAtexit()
 	}

@@ -47,7 +47,7 @@ func (h *Host) OnGone(x *exchange.Exchange) {
 	Answer(x, "")
 }
 
-// around is what surrounds the server. It implements sites.Host.
+// around is what surrounds the server. It implements sites.Loop.
 type around struct{}
 
 func (around) Open(c *sites.Conn)  { _ = c.Open(c.Speaks()) }

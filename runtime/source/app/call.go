@@ -41,7 +41,7 @@ type call struct {
 // restart has the time of the part that the handler owes begin now.
 func (c *call) restart() {
 	if c.d.limited {
-		c.since = c.d.host.Exact()
+		c.since = c.d.loop.Exact()
 	}
 }
 
@@ -51,7 +51,7 @@ func (d *Dispatcher) deliver(p *exchange.Part) {
 	p.Owner = c
 	c.parts++
 	if d.limited {
-		c.since = d.host.Exact()
+		c.since = d.loop.Exact()
 	}
 	switch p.Op {
 	case exchange.OpCredit:
@@ -218,9 +218,9 @@ const (
 	attendFor = 50
 )
 
-// attendant sends the finished chunks of a handler that runs on the loop, while the handler makes more. A hundred quick chunks leave
+// turnSender sends the finished chunks of a handler that runs on the loop, while the handler makes more. A hundred quick chunks leave
 // together then, and a chunk before a slow one does not wait for it (PEP 3333).
-type attendant struct {
+type turnSender struct {
 	handler Attended // nil: none
 	awake   atomic.Bool
 	call    chan struct{}
@@ -229,7 +229,7 @@ type attendant struct {
 // Attend sends finished parts of a handler that runs on the event loop, while the handler makes more. It returns when
 // ended is closed, and must be called on a separate goroutine.
 func (d *Dispatcher) Attend(ended <-chan struct{}) {
-	a := &d.attendant
+	a := &d.turnSender
 	for {
 		select {
 		case <-a.call:
@@ -256,17 +256,17 @@ func (d *Dispatcher) sendMeanwhile() (sent bool) {
 		return false // the loop does its own work, and sends by itself
 	}
 	defer d.state.Unlock()
-	h := d.attendant.handler
+	h := d.turnSender.handler
 	if !h.InTurn() {
 		return false // the loop is about to
 	}
-	defer d.host.Recover()
+	defer d.loop.Recover()
 	var p exchange.Part
 	for h.Next(&p) {
 		d.deliver(&p)
 		sent = true
 	}
-	d.host.Flush()
+	d.loop.Flush()
 	return sent
 }
 
@@ -314,12 +314,12 @@ func (d *Dispatcher) Stalled() {
 	if took == 0 {
 		return
 	}
-	defer d.host.Recover()
+	defer d.loop.Recover()
 	c := d.calls[t]
 	if c.owed && !c.detached && c.limit > 0 && int64(took) > c.limit {
 		d.overran = true
 		c.overdue(took)
-		d.host.Flush()
+		d.loop.Flush()
 	}
 }
 

@@ -97,9 +97,9 @@ type Handler interface {
 	Signalled()
 }
 
-// Host is the server of a Dispatcher. Its methods are called on the event loop or, while a handler holds that up, by a goroutine
+// Loop is the server of a Dispatcher. Its methods are called on the event loop or, while a handler holds that up, by a goroutine
 // that stands in for it.
-type Host interface {
+type Loop interface {
 	// Flush writes the output that is gathered for connections.
 	Flush()
 
@@ -151,15 +151,15 @@ type Config struct {
 // Dispatcher gives requests to handlers, and their parts to the exchanges. Its methods must be called on the event loop, but for
 // those that say otherwise.
 type Dispatcher struct {
-	host      Host
-	set       *conn.Set // with the clock
-	cfg       Config
-	handlers  []Handler // all of them
-	former    []Handler // among them: those of an earlier Serve that still have calls
-	main      Handler   // the one that may run on the event loop; nil: none
-	used      int64     // conn.Set.Now when a call of main has ended last
-	programs  programs
-	attendant attendant
+	loop       Loop
+	set        *conn.Set // with the clock
+	cfg        Config
+	handlers   []Handler // all of them
+	former     []Handler // among them: those of an earlier Serve that still have calls
+	main       Handler   // the one that may run on the event loop; nil: none
+	used       int64     // conn.Set.Now when a call of main has ended last
+	programs   programs
+	turnSender turnSender
 
 	calls []*call // by ticket
 	free  *call
@@ -179,9 +179,9 @@ type Dispatcher struct {
 }
 
 // New returns a Dispatcher without handlers, whose clients are in set. The caller is the event loop from now on, or hands over to it.
-func New(h Host, set *conn.Set) *Dispatcher {
-	d := &Dispatcher{host: h, set: set}
-	d.attendant.call = make(chan struct{}, 1)
+func New(h Loop, set *conn.Set) *Dispatcher {
+	d := &Dispatcher{loop: h, set: set}
+	d.turnSender.call = make(chan struct{}, 1)
 	d.state.Lock()
 	return d
 }
@@ -196,10 +196,10 @@ func (d *Dispatcher) Serve(main Handler, all []Handler, limited bool) {
 	if d.main = main; limited && !d.limited {
 		d.limited = true
 		for _, c := range d.calls {
-			c.since = d.host.Exact()
+			c.since = d.loop.Exact()
 		}
 	}
-	d.attendant.handler, _ = main.(Attended)
+	d.turnSender.handler, _ = main.(Attended)
 	d.handlers = slices.Concat(all, d.former)
 	for _, h := range all {
 		d.attach(h)
@@ -287,7 +287,7 @@ func (d *Dispatcher) flush() {
 		d.running = false
 		if d.overran {
 			d.overran = false
-			d.host.HeldUp()
+			d.loop.HeldUp()
 		}
 	}()
 	// The application's comes last, as parts may be sent while it runs on the loop: see Attend.
@@ -296,9 +296,9 @@ func (d *Dispatcher) flush() {
 	}
 }
 
-// CallAttendant is eventloop.Waker.Attend.
-func (d *Dispatcher) CallAttendant() {
-	if a := &d.attendant; a.handler != nil && a.awake.CompareAndSwap(false, true) {
+// CallTurnSender is eventloop.Waker.Attend.
+func (d *Dispatcher) CallTurnSender() {
+	if a := &d.turnSender; a.handler != nil && a.awake.CompareAndSwap(false, true) {
 		a.call <- struct{}{} // there is room: it is not awake
 	}
 }
@@ -310,9 +310,9 @@ func (d *Dispatcher) SendNow() {
 	}
 	d.state.Lock()
 	defer d.state.Unlock()
-	defer d.host.Recover()
+	defer d.loop.Recover()
 	d.deliverAll()
-	d.host.Flush()
+	d.loop.Flush()
 }
 
 // Exchange returns the exchange of a ticket, nil if it has ended.
@@ -378,5 +378,5 @@ func (o Occupancy) endsWith(p *exchange.Part) bool {
 // frees is for a call that no longer occupies the application.
 func (c *call) frees() {
 	c.occupies = OccupiesNothing
-	c.d.host.Occupied(-1)
+	c.d.loop.Occupied(-1)
 }

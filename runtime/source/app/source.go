@@ -64,11 +64,11 @@ func (s *Source) Start(x *exchange.Exchange) {
 	x.Source, x.By = c, "application"
 	if s.options.Occupies != OccupiesNothing {
 		c.occupies = s.options.Occupies
-		d.host.Occupied(1)
+		d.loop.Occupied(1)
 	}
 	c.owed = r.Resumed == nil // that is open for its client, and no 504 can be written
 	if d.limited {
-		c.since = d.host.Exact()
+		c.since = d.loop.Exact()
 	}
 	d.took()
 }

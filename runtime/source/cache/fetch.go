@@ -199,7 +199,7 @@ func (f *fetch) begin(p *exchange.Part) bool {
 	if h.Length < 0 && p.Last {
 		h.Length = int64(len(p.Body))
 	}
-	f.begun = f.source.pages.host.Now()
+	f.begun = f.source.pages.loop.Now()
 	return f.fill.Begin(&h, f.Wall())
 }
 
@@ -344,8 +344,8 @@ const beginWait = int64(5 * time.Second)
 // Tick has the origin answer exchanges that have waited for too long.
 func (p *Pages) Tick() {
 	for f := range p.waited {
-		if f.begun > 0 && p.host.Now()-f.begun > beginWait {
-			f.fill.Hurry(p.host.Wall())
+		if f.begun > 0 && p.loop.Now()-f.begun > beginWait {
+			f.fill.Hurry(p.loop.Wall())
 			f.askAgain()
 		}
 	}
@@ -385,7 +385,7 @@ func (f *fetch) HasPage(status int) bool { return f.client != nil && f.client.Se
 
 // Beside implements exchange.Server.
 func (f *fetch) Beside(work func(), done func(gone bool)) {
-	f.source.pages.host.Beside(work, func(bug bool) {
+	f.source.pages.loop.Beside(work, func(bug bool) {
 		if bug {
 			f.Reply(exchange.Reply{Status: 500})
 			return
@@ -398,12 +398,12 @@ func (f *fetch) Beside(work func(), done func(gone bool)) {
 func (f *fetch) Decline(string) bool { return false }
 
 // Wall implements exchange.Server.
-func (f *fetch) Wall() int64 { return f.source.pages.host.Wall() }
+func (f *fetch) Wall() int64 { return f.source.pages.loop.Wall() }
 
 // Log implements exchange.Server.
 func (f *fetch) Log(level logfile.Level, line string) {
 	if f.client == nil {
-		f.source.pages.host.Log(level, line)
+		f.source.pages.loop.Log(level, line)
 		return
 	}
 	f.client.Server.Log(level, line)

@@ -17,8 +17,8 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Host is the server of Pages. Its methods are called on the event loop.
-type Host interface {
+// Loop is the server of Pages. Its methods are called on the event loop.
+type Loop interface {
 	// Now returns the time of the event loop in nanoseconds.
 	Now() int64
 
@@ -45,7 +45,7 @@ type Host interface {
 // event loop.
 type Pages struct {
 	Store  *Store
-	host   Host
+	loop   Loop
 	limits *http1.Limits
 
 	waited  map[*fetch]struct{} // those that exchanges wait for
@@ -59,8 +59,8 @@ type Pages struct {
 }
 
 // NewPages returns Pages without any. limits are those of requests.
-func NewPages(s *Store, h Host, limits *http1.Limits) *Pages {
-	return &Pages{Store: s, host: h, limits: limits, waited: make(map[*fetch]struct{})}
+func NewPages(s *Store, h Loop, limits *http1.Limits) *Pages {
+	return &Pages{Store: s, loop: h, limits: limits, waited: make(map[*fetch]struct{})}
 }
 
 // Source answers the exchanges of a mount from the cache, or has another source answer them.
@@ -95,7 +95,7 @@ func (s *Source) lookup(x *exchange.Exchange, turns int) {
 		return
 	}
 	asked := p.request(r)
-	found := p.Store.Look(s.rule, asked, p.host.Wall())
+	found := p.Store.Look(s.rule, asked, p.loop.Wall())
 	switch found.Verdict {
 	case Hit, Stale:
 		if found.Fill == nil {
@@ -105,7 +105,7 @@ func (s *Source) lookup(x *exchange.Exchange, turns int) {
 		x.Server.Keep()
 		prefix := x.Prefix
 		p.sendFound(x, asked, found.Page, found.Verdict)
-		p.host.Flush() // before anything else, as the handler may run on the loop
+		p.loop.Flush() // before anything else, as the handler may run on the loop
 		s.refresh(r, prefix, found)
 	case Miss, Expired:
 		s.fetch(x, found)
@@ -183,7 +183,7 @@ func (p *Pages) sendFound(x *exchange.Exchange, asked *Request, page *Page, v Ve
 func (p *Pages) compress(page *Page, c static.Coding) {
 	var body []byte
 	made := false
-	p.host.Beside(func() { body, made = static.Compress(c, page.Body) }, func(bool) { p.Store.SetCoded(page, c, body, made) })
+	p.loop.Beside(func() { body, made = static.Compress(c, page.Body) }, func(bool) { p.Store.SetCoded(page, c, body, made) })
 }
 
 // excerpt is the part of a page that is sent. The zero value is all of it.
@@ -215,7 +215,7 @@ func (p *Pages) send(x *exchange.Exchange, page *Page, v Verdict, e excerpt) {
 		memory = p.fields[:0]
 	}
 	memory = append(append(memory, fields...), "Age: "...)
-	memory = strconv.AppendInt(memory, page.Age(p.host.Wall()), 10)
+	memory = strconv.AppendInt(memory, page.Age(p.loop.Wall()), 10)
 	memory = append(memory, '\r', '\n')
 	if e.count > 0 {
 		memory = static.AppendContentRange(memory, e.from, e.count, int64(len(page.Body)))
@@ -245,7 +245,7 @@ type invalidation struct {
 func (i *invalidation) Send(p *exchange.Part) {
 	if p.First && p.Head.Status >= 200 && p.Head.Status < 400 {
 		i.pages.Store.PurgeNow(i.pattern)
-		i.pages.host.Invalidated(i.pattern)
+		i.pages.loop.Invalidated(i.pattern)
 	}
 	i.next.Send(p)
 }

@@ -24,35 +24,35 @@ import (
 	"fapws/runtime/system"
 )
 
-// rehearsal is the host of a service for "check --sandbox": it has no listeners, and requests the paths of the
+// sandboxCheck is the host of a service for "check --sandbox": it has no listeners, and requests the paths of the
 // applications and the configuration file itself.
-type rehearsal struct {
+type sandboxCheck struct {
 	alone
 	out     io.Writer
 	targets []string
 	denied  map[string]bool // lines about denials
 }
 
-// Rehearse makes a GET request for each path of p that is known, in a sandbox, prints the status of the answers and what
+// CheckSandbox makes a GET request for each path of p that is known, in a sandbox, prints the status of the answers and what
 // was denied, and returns the exit code: 1 if something was. os.TempDir() must be the directory of the sandbox. It must be
 // called on the main thread.
-func Rehearse(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
+func CheckSandbox(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	p.Conf.Fork, p.Conf.IdleStop = false, 0 // here, where the denials can be seen
-	s := &service{plan: p, front: &Presence{}, stderr: stderr}
-	r := &rehearsal{alone: alone{s: s}, out: stdout, denied: map[string]bool{}}
-	s.host, s.relay = r, newLocalRelay(s)
+	s := &service{plan: p, instance: &Instance{}, stderr: stderr}
+	r := &sandboxCheck{alone: alone{s: s}, out: stdout, denied: map[string]bool{}}
+	s.around, s.relay = r, newLocalRelay(s)
 	return s.run()
 }
 
-func (r *rehearsal) begin() error              { return nil }
-func (r *rehearsal) abandon()                  {}
-func (r *rehearsal) control() error            { return nil }
-func (r *rehearsal) configure(*runtime.Config) {}
-func (r *rehearsal) rereading() func() bool    { return nil }
-func (r *rehearsal) level() logfile.Level      { return logfile.Debug }
+func (r *sandboxCheck) begin() error              { return nil }
+func (r *sandboxCheck) abandon()                  {}
+func (r *sandboxCheck) control() error            { return nil }
+func (r *sandboxCheck) configure(*runtime.Config) {}
+func (r *sandboxCheck) rereading() func() bool    { return nil }
+func (r *sandboxCheck) level() logfile.Level      { return logfile.Debug }
 
 // open enters the sandbox, as a worker does.
-func (r *rehearsal) open() ([]*conn.Listener, error) {
+func (r *sandboxCheck) open() ([]*conn.Listener, error) {
 	s := r.s
 	r.targets = s.plan.Site.Targets()
 	if s.app != nil {
@@ -61,7 +61,7 @@ func (r *rehearsal) open() ([]*conn.Listener, error) {
 		var err error
 		s.onPython(func() {
 			if found, err = s.app.Targets(); err == nil {
-				status = s.app.Tool("_rehearsal")
+				status = s.app.Tool("_sandbox_check")
 			}
 		})
 		if err != nil || status != 0 {
@@ -76,12 +76,12 @@ func (r *rehearsal) open() ([]*conn.Listener, error) {
 }
 
 // serving makes the requests, and ends the process.
-func (r *rehearsal) serving([]Address) {
+func (r *sandboxCheck) serving([]Address) {
 	go func() {
 		code := process.OK
 		r.report() // of the startup
 		for _, target := range slices.Compact(r.targets) {
-			ctx, cancel := context.WithTimeout(context.Background(), rehearsalWithin)
+			ctx, cancel := context.WithTimeout(context.Background(), checkWithin)
 			said := fmt.Sprintf("GET %s was answered", target)
 			if err := checkSelf(ctx, r.s.server, target); err != nil {
 				said = err.Error()
@@ -97,11 +97,11 @@ func (r *rehearsal) serving([]Address) {
 	}()
 }
 
-// rehearsalWithin is how long a request may take.
-const rehearsalWithin = 10 * time.Second
+// checkWithin is how long a request may take.
+const checkWithin = 10 * time.Second
 
 // report prints the denials since the last call.
-func (r *rehearsal) report() {
+func (r *sandboxCheck) report() {
 	text, _ := os.ReadFile(filepath.Join(os.TempDir(), "denied")) // missing: Python does not run here
 	for line := range strings.Lines(string(text)) {
 		if !r.denied[line] {

@@ -11,7 +11,7 @@ import (
 )
 
 // With Options.FailurePage, browsers get a page about code that does not load. Workers that serve receive it as a
-// Notice. Before the first successful load, a placeholder serves it: a worker without an application.
+// Notice. Before the first successful load, a worker without an application serves it.
 
 // showFailure makes the page about the failure of w, and has it served.
 func (p *Pool) showFailure(w *worker) {
@@ -28,8 +28,8 @@ func (p *Pool) showFailure(w *worker) {
 			p.sendPage(s.worker)
 		}
 	}
-	if p.first() && p.placeholder == nil {
-		p.startPlaceholder()
+	if p.first() && p.pageWorker == nil {
+		p.startPageWorker()
 	}
 }
 
@@ -40,17 +40,17 @@ func (p *Pool) sendPage(w *worker) {
 	}
 }
 
-func (p *Pool) startPlaceholder() {
-	w, err := p.start(false, Placeholder)
+func (p *Pool) startPageWorker() {
+	w, err := p.start(false, PageOnly)
 	if err != nil {
 		p.o.Log(logfile.Error, fmt.Sprintf("cannot start a worker that shows it: %v", err))
 		return
 	}
-	p.placeholder = w
+	p.pageWorker = w
 }
 
-// servePlaceholder lets the placeholder serve once it has started.
-func (p *Pool) servePlaceholder(w *worker) {
+// servePage lets the worker with the page serve once it has started.
+func (p *Pool) servePage(w *worker) {
 	if !p.first() || p.stopping {
 		w.end(Quit)
 		return
@@ -64,12 +64,12 @@ func (p *Pool) servePlaceholder(w *worker) {
 	w.setState(Serving)
 	p.sendPage(w)
 	p.share()
-	p.tellEvent(Event{Kind: PlaceholderUp, Addresses: p.addresses})
+	p.tellEvent(Event{Kind: PageUp, Addresses: p.addresses})
 }
 
-// placeholderDied is called when the process of the placeholder has ended.
-func (p *Pool) placeholderDied(w *worker, how string) {
-	p.placeholder = nil
+// pageWorkerDied is called when its process has ended.
+func (p *Pool) pageWorkerDied(w *worker, how string) {
+	p.pageWorker = nil
 	if w.slot != nil && p.first() {
 		p.slots = nil
 	}
@@ -78,7 +78,7 @@ func (p *Pool) placeholderDied(w *worker, how string) {
 	}
 }
 
-// open opens the addresses of settled, and closes sockets of the placeholder at other addresses.
+// open opens the addresses of settled, and closes its sockets at other addresses.
 func (p *Pool) open(settled *Settled) error {
 	addresses, err := p.o.Open(settled)
 	if err != nil {

@@ -6,11 +6,11 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Carrier carries exchanges between a client and the server: a connection of HTTP/1, or a stream of HTTP/2. All methods are called on
+// Stream carries exchanges between a client and the server: a connection of HTTP/1, or a stream of HTTP/2. All methods are called on
 // the event loop, with an exchange that it carries.
-type Carrier interface {
+type Stream interface {
 	// Admit has x, which is being decided about, answered by a when its body has arrived, or at once if a streams: by Exchange.Submit.
-	Admit(x *Exchange, a Answerer)
+	Admit(x *Exchange, a Choice)
 
 	// SkipBody is called for x, which is being decided about, if nothing takes its body. GiveUpBody is called when nothing takes the rest
 	// of its body any more, if there is one.
@@ -18,7 +18,7 @@ type Carrier interface {
 	GiveUpBody(x *Exchange)
 
 	// Submitting is called before a gets the request of x.
-	Submitting(x *Exchange, a Answerer)
+	Submitting(x *Exchange, a Choice)
 
 	// Suspended is called when x, which is being decided about, has to wait. Wake has Exchange.GoOn called for it, soon.
 	Suspended(x *Exchange)
@@ -35,7 +35,7 @@ type Carrier interface {
 	Transmit(x *Exchange, p *exchange.Part)
 	Advance()
 
-	// SwitchProtocols takes x from the carrier: behind r, a response with the status 101 that is not sent yet, another protocol has what
+	// SwitchProtocols takes x from the stream: behind r, a response with the status 101 that is not sent yet, another protocol has what
 	// carried it. It returns the connection for that, and the head that has to be sent on it first: nil if it has been sent as it should.
 	SwitchProtocols(x *Exchange, r *http1.Response) (c *conn.Conn, head []byte)
 
@@ -64,10 +64,10 @@ type Carrier interface {
 	BesideDone(x *Exchange, decided bool)
 }
 
-// Answerer is a source, and its properties that count before it starts.
-type Answerer struct {
-	Source  exchange.Source
-	Streams bool // it takes requests whose body has not arrived: exchange.Request.More
-	Asks    bool // and asks for the body with its first credit: 100 Continue waits for that
-	Bulky   bool // it may answer with any size before the loop knows
+// Choice is a source, and its properties that count before it starts.
+type Choice struct {
+	Source    exchange.Source
+	Streams   bool // it takes requests whose body has not arrived: exchange.Request.More
+	Asks      bool // and asks for the body with its first credit: 100 Continue waits for that
+	Unbounded bool // it may answer with any size before the loop knows
 }

@@ -18,9 +18,9 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Presence is the pid file, the service manager and the control socket of a server. The process that takes the
-// signals has them; the Presence of a worker is empty, so it does nothing.
-type Presence struct {
+// Instance is the pid file, the service manager and the control socket of a server. The process that takes the
+// signals has them; the Instance of a worker is empty, so it does nothing.
+type Instance struct {
 	Passed   Passed
 	Notifier *process.Notifier
 	PidPath  string
@@ -31,7 +31,7 @@ type Presence struct {
 }
 
 // LogTo sets where the process logs, and logs the warning that waited for this.
-func (f *Presence) LogTo(log func(logfile.Level, string)) {
+func (f *Instance) LogTo(log func(logfile.Level, string)) {
 	f.log = log
 	if f.Warning != "" {
 		log(logfile.Warning, f.Warning)
@@ -39,7 +39,7 @@ func (f *Presence) LogTo(log func(logfile.Level, string)) {
 }
 
 // WritePid writes the pid file, if there is to be one.
-func (f *Presence) WritePid() error {
+func (f *Instance) WritePid() error {
 	if f.PidPath == "" {
 		return nil
 	}
@@ -52,7 +52,7 @@ func (f *Presence) WritePid() error {
 }
 
 // TakePid goes on with the pid file of the program before in this process.
-func (f *Presence) TakePid(left []*os.File) error {
+func (f *Instance) TakePid(left []*os.File) error {
 	if len(left) == 0 {
 		return nil
 	}
@@ -67,7 +67,7 @@ func (f *Presence) TakePid(left []*os.File) error {
 
 // Withdraw removes pid file and control socket, and tells the service manager. It is safe for concurrent use, and may
 // be called more than once.
-func (f *Presence) Withdraw() {
+func (f *Instance) Withdraw() {
 	if err := f.Pid.Load().Remove(); err != nil {
 		f.log(logfile.Warning, err.Error())
 	}
@@ -77,13 +77,13 @@ func (f *Presence) Withdraw() {
 }
 
 // Exit ends the process at once.
-func (f *Presence) Exit(code int) {
+func (f *Instance) Exit(code int) {
 	f.Withdraw()
 	os.Exit(code)
 }
 
 // LogNotifyError logs why the service manager could not be notified.
-func (f *Presence) LogNotifyError(err error) {
+func (f *Instance) LogNotifyError(err error) {
 	if err != nil {
 		f.log(logfile.Warning, "cannot tell the service manager: "+err.Error())
 	}
@@ -91,7 +91,7 @@ func (f *Presence) LogNotifyError(err error) {
 
 // OpenControl opens the control socket that the settings ask for, if it can. Without one
 // a server serves as well, so failing is an error only if the settings name it.
-func (f *Presence) OpenControl(conf *settings.Config, from settings.Source, server ctl.Server) error {
+func (f *Instance) OpenControl(conf *settings.Config, from settings.Source, server ctl.Server) error {
 	if conf.ControlSocket == ctl.Off {
 		return nil
 	}
