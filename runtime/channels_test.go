@@ -1,7 +1,9 @@
 package runtime
 
 import (
+	"bufio"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"syscall"
@@ -203,4 +205,36 @@ func BenchmarkBroadcast(b *testing.B) {
 			}
 		})
 	}
+}
+
+// A burst that is much larger than what a subscriber may leave waiting is no reason to
+// drop those that read.
+func TestBurst(t *testing.T) {
+	t.Parallel()
+	cfg := channelConfig()
+	cfg.Channels.Buffer = 16 << 10
+	s := serve(t, cfg, newApp(false, listening))
+	const events, size = 300, 4 << 10
+	var readers sync.WaitGroup
+	for range 4 {
+		c := s.dial(t)
+		io.WriteString(c, "GET /listen/news HTTP/1.0\r\nHost: x\r\n\r\n")
+		readers.Go(func() {
+			got, lines := 0, bufio.NewScanner(c)
+			for got < events && lines.Scan() {
+				if strings.HasPrefix(lines.Text(), "data: x") {
+					got++
+				}
+			}
+			if got < events {
+				t.Errorf("%d events of %d: %v", got, events, lines.Err())
+			}
+		})
+	}
+	s.awaitSubscribers(t, "news", 4)
+	for range events {
+		s.publish(t, "news", strings.Repeat("x", size))
+	}
+	readers.Wait()
+	eventually(t, "nothing is counted any more", func() bool { return s.loop.subscribers.Waiting() == 0 })
 }
