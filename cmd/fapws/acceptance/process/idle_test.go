@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -210,6 +211,7 @@ func TestIdleStopWhileWaking(t *testing.T) {
 			replace()
 			goOn(t, file, "")
 			w.Answer().Is(t, "hello")
+			w.Conn.Close() // else its worker retires for some seconds
 		}
 		w := wakes()
 		s.Signal(syscall.SIGTERM)
@@ -274,15 +276,28 @@ func TestIdleStopWithTimer(t *testing.T) {
 func sleeps(s *fapwstest.Server) {
 	s.T.Helper()
 	fapwstest.Eventually(s.T, "the application is asleep", func() bool {
-		return countStates(s, "asleep") > 0 && countStates(s, "serving", "starting", "loaded", "retiring") == 0
+		now := states(s)
+		return slices.Contains(now, "asleep") && !slices.ContainsFunc(now, func(state string) bool {
+			return slices.Contains([]string{"serving", "starting", "loaded", "retiring"}, state)
+		})
 	})
 }
 
-// countStates returns how many workers are in these states.
-func countStates(s *fapwstest.Server, states ...string) (n int) {
+// states returns those of all workers.
+func states(s *fapwstest.Server) (all []string) {
 	_, said, _ := s.Ctl("status")
-	for _, state := range states {
-		n += len(regexp.MustCompile(`(?m)^ +\d+ +`+state+` `).FindAllString(said, -1))
+	for _, line := range regexp.MustCompile(`(?m)^ +\d+ +(\w+) `).FindAllStringSubmatch(said, -1) {
+		all = append(all, line[1])
+	}
+	return all
+}
+
+// countStates returns how many workers are in these states.
+func countStates(s *fapwstest.Server, those ...string) (n int) {
+	for _, state := range states(s) {
+		if slices.Contains(those, state) {
+			n++
+		}
 	}
 	return n
 }
