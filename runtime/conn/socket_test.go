@@ -2,7 +2,6 @@ package conn
 
 import (
 	"bytes"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,31 +37,6 @@ func all(t *testing.T, b int) []byte {
 			t.Fatal(err)
 		}
 		got = append(got, buf[:n]...)
-	}
-}
-
-func TestBytes(t *testing.T) {
-	a, b := pair(t)
-	if n, err := Receive(b, make([]byte, 1)); err != unix.EAGAIN {
-		t.Errorf("%d bytes, %v", n, err)
-	}
-	var v vector
-	for range 2 { // its memory is used again
-		n, err := v.Send(a, []byte("one "), nil, []byte("two"))
-		if got := all(t, b); string(got) != "one two" || n != 7 || err != nil {
-			t.Errorf("%q, %d, %v", got, n, err)
-		}
-	}
-	for {
-		if _, err := Send(a, make([]byte, 64<<10), 0); err == unix.EAGAIN {
-			break
-		} else if err != nil {
-			t.Fatal(err)
-		}
-	}
-	all(t, b)
-	if n, err := Send(a, []byte("room"), sendMore); n != 4 || err != nil {
-		t.Errorf("%d bytes, %v", n, err)
 	}
 }
 
@@ -123,28 +97,6 @@ func TestLargeFiles(t *testing.T) {
 		if got := all(t, b); string(got) != "the end" || n != 7 || err != nil || from != at+7 {
 			t.Errorf("%q, %d bytes, %v, now at %d", got, n, err, from)
 		}
-	}
-}
-
-// A Plain socket ends with io.EOF, can be shut down, and takes no more when its peer has left.
-func TestPlain(t *testing.T) {
-	a, b := pair(t)
-	s, peer := Plain{Descriptor: a}, Plain{Descriptor: b}
-	if n, err := s.Write([]byte("last")); n != 4 || err != nil || s.Flush() != nil || s.Drains() || s.Fd() != a {
-		t.Error(n, err)
-	}
-	if err := s.CloseWrite(); err != nil {
-		t.Error(err)
-	}
-	buf := make([]byte, 10)
-	if n, err := peer.Read(buf); string(buf[:n]) != "last" || err != nil {
-		t.Errorf("%q, %v", buf[:n], err)
-	}
-	if n, err := peer.Read(buf); n != 0 || err != io.EOF {
-		t.Error(n, err)
-	}
-	if broken(a) || broken(b) {
-		t.Error("a connection that is shut down counts as broken")
 	}
 }
 

@@ -1,16 +1,11 @@
 package programs_test
 
 import (
-	"bufio"
-	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -18,78 +13,12 @@ import (
 	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/source/programs"
 	"fapws/runtime/waittest"
-
-	"golang.org/x/sys/unix"
 )
 
 // shell is a script that answers with text.
 func shell(lines ...string) string { return "#!/bin/sh\n" + strings.Join(lines, "\n") + "\n" }
 
 const plain = `printf 'Content-Type: text/plain\n\n'`
-
-func TestVariables(t *testing.T) {
-	t.Setenv("SECRET_OF_OURS", "x")
-	s := newSite(t, map[string]string{"dir/env.cgi": shell(plain, "env", "pwd", "echo $#")}, nil)
-	a := s.ask("POST", "/cgi/dir/env.cgi/extra/a%20b?x=1&y+z", "0123456789", "Content-Type: text/x", "X-One: 1", "X-Two: a", "x-two: b",
-		"Cookie: a=1", "Cookie: b=2", "Proxy: http://evil/", "X_One: false", "Authorization: Basic eA==")
-	if a.StatusCode != 200 {
-		t.Fatalf("%d %s", a.StatusCode, a.Text)
-	}
-	env := map[string]string{}
-	for _, line := range strings.Split(a.Text, "\n") {
-		name, value, _ := strings.Cut(line, "=")
-		env[name] = value
-	}
-	host, port, _ := net.SplitHostPort(s.addr)
-	for name, want := range map[string]string{
-		"CONTENT_LENGTH": "10", "CONTENT_TYPE": "text/x", "GATEWAY_INTERFACE": "CGI/1.1",
-		"PATH_INFO": "/extra/a b", "PATH_TRANSLATED": s.folder + "/extra/a b", "QUERY_STRING": "x=1&y+z",
-		"REMOTE_ADDR": "127.0.0.1", "REMOTE_HOST": "127.0.0.1", "REQUEST_METHOD": "POST",
-		"REQUEST_URI": "/cgi/dir/env.cgi/extra/a%20b?x=1&y+z", "SCRIPT_NAME": "/cgi/dir/env.cgi",
-		"SCRIPT_FILENAME": s.folder + "/dir/env.cgi", "DOCUMENT_ROOT": s.folder,
-		"SERVER_NAME": "site.example", "SERVER_PORT": port, "SERVER_PROTOCOL": "HTTP/1.1", "SERVER_SOFTWARE": "fapws/test",
-		"REQUEST_SCHEME": "http", "HTTP_HOST": "site.example:8080", "HTTP_X_ONE": "1", "HTTP_X_TWO": "a, b",
-		"HTTP_COOKIE": "a=1; b=2", "HTTP_AUTHORIZATION": "Basic eA==", "PWD": s.folder + "/dir", "PATH": os.Getenv("PATH"),
-	} {
-		if env[name] != want {
-			t.Errorf("%s=%q, want %q", name, env[name], want)
-		}
-	}
-	if _, err := strconv.Atoi(env["REMOTE_PORT"]); err != nil || host != "127.0.0.1" {
-		t.Errorf("REMOTE_PORT=%q", env["REMOTE_PORT"])
-	}
-	for _, name := range []string{"HTTP_PROXY", "HTTPS", "SECRET_OF_OURS", "HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH"} {
-		if value, ok := env[name]; ok {
-			t.Errorf("%s=%q is set", name, value)
-		}
-	}
-	if !strings.Contains(a.Text, "\n"+s.folder+"/dir\n0\n") {
-		t.Errorf("not in its folder, or with arguments: %q", a.Text)
-	}
-	if a := s.get("/cgi/dir/env.cgi", 200); strings.Contains(a.Text, "CONTENT_LENGTH") || strings.Contains(a.Text, "PATH_INFO") ||
-		!strings.Contains(a.Text, "QUERY_STRING=\n") {
-		t.Errorf("without body and path info: %s", a.Text)
-	}
-}
-
-func TestBody(t *testing.T) {
-	s := newSite(t, map[string]string{
-		"cat.cgi":  shell(plain, "exec cat"),
-		"deaf.cgi": shell(plain, "echo deaf"),
-	}, nil)
-	for _, size := range []int{1, 100, 70_000, 200_000, 1_000_000} {
-		body := strings.Repeat("x", size-1) + "."
-		if a := s.ask("POST", "/cgi/cat.cgi", body); a.Text != body {
-			t.Errorf("%d bytes: %d came back, %v", size, len(a.Text), a.Err)
-		}
-		if a := s.ask("POST", "/cgi/deaf.cgi", body); a.Text != "deaf\n" {
-			t.Errorf("%d bytes to who does not listen: %q, %v", size, a.Text, a.Err)
-		}
-	}
-	if a := s.ask("PUT", "/cgi/cat.cgi", "", "Transfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n0"); a.Text != "abcd" {
-		t.Errorf("chunked: %q", a.Text)
-	}
-}
 
 func TestAnswers(t *testing.T) {
 	scripts := map[string]string{
@@ -191,81 +120,6 @@ func TestFind(t *testing.T) {
 	none.get("/cgi/a.cgi", 200)
 }
 
-func TestInterpreter(t *testing.T) {
-	s := newSite(t, map[string]string{"a.cgi": shell(plain, "echo a"), "other": "x"}, func(o *programs.CGIOptions) {
-		o.Match = []string{"*.cgi", "*.sh"}
-		o.Index = []string{"index.sh"}
-		o.Interpreters = map[string][]string{".sh": {"/bin/sh", "-e"}}
-	})
-	s.write("b.sh", plain+"; echo $0 $-", 0o644)
-	s.write("index.sh", plain+"; echo index $SCRIPT_NAME", 0o644)
-	s.write("c.cgi", shell("echo c"), 0o644)
-	if a := s.get("/cgi/b.sh", 200); !strings.Contains(a.Text, s.folder+"/b.sh e") {
-		t.Errorf("%q", a.Text)
-	}
-	if a := s.get("/cgi/", 200); a.Text != "index /cgi/index.sh\n" {
-		t.Errorf("%q", a.Text)
-	}
-	s.get("/cgi/a.cgi", 200)
-	s.get("/cgi/c.cgi", 403)
-	s.get("/cgi/other", 403)
-}
-
-// stillRuns says whether a process of a number in a file is there.
-func stillRuns(t *testing.T, file string) bool {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return syscall.Kill(pid, 0) == nil
-}
-
-func TestTimeoutEndsTheGroup(t *testing.T) {
-	const background = `(trap '' TERM; echo $$ >leader; sh -c 'echo $PPID >child; exec sleep 1000') & sleep 1000`
-	waittest.InItsTime(t, func(timeout time.Duration) (wrong string) {
-		s := newSite(t, map[string]string{
-			"slow.cgi":  shell(background),
-			"begun.cgi": shell(plain, "echo begun", background),
-		}, func(o *programs.CGIOptions) { o.Timeout = timeout })
-		s.get("/cgi/slow.cgi", 504)
-		s.says(fmt.Sprintf("slow.cgi: no output for %v", timeout))
-		for _, name := range []string{"leader", "child"} {
-			if _, err := os.Stat(filepath.Join(s.folder, name)); err != nil {
-				return err.Error()
-			}
-			waittest.Eventually(t, name+" has ended", func() bool { return !stillRuns(t, filepath.Join(s.folder, name)) })
-		}
-		a := s.ask("GET", "/cgi/begun.cgi", "")
-		if a.StatusCode != 200 {
-			return a.Status
-		}
-		if a.Text != "begun\n" || a.Err == nil {
-			t.Errorf("a broken response looks whole: %q %v", a.Text, a.Err)
-		}
-		return ""
-	})
-}
-
-// A program that runs on after its response does not keep its place indefinitely.
-func TestGoesOnBehindItsAnswer(t *testing.T) {
-	waittest.InItsTime(t, func(timeout time.Duration) (wrong string) {
-		s := newSite(t, map[string]string{"on.cgi": shell(`echo $$ >number`, plain, "echo done", "exec >&- 2>&-", "exec sleep 1000")},
-			func(o *programs.CGIOptions) { o.Timeout, o.Gate = timeout, programs.NewGate(1, 10) })
-		for range 2 { // the second one needs the place of the first
-			if a := s.ask("GET", "/cgi/on.cgi", ""); a.StatusCode != 200 || a.Text != "done\n" {
-				return fmt.Sprint(a.Status, a.Text)
-			}
-		}
-		waittest.Eventually(t, "it has ended", func() bool { return !stillRuns(t, filepath.Join(s.folder, "number")) })
-		return ""
-	})
-}
-
 // A program makes its client a listener, and ends.
 func TestChannel(t *testing.T) {
 	s := newSite(t, map[string]string{"listen.cgi": shell(`printf 'Fapws-Channel: news\nX-Mine: 1\n\n: hello\n\n'`)}, nil)
@@ -289,27 +143,6 @@ func TestChannel(t *testing.T) {
 	}
 }
 
-func TestClientLeaves(t *testing.T) {
-	s := newSite(t, map[string]string{"slow.cgi": shell(`echo $$ >number.new; mv number.new number`, plain, "echo begun", "exec sleep 1000")}, nil)
-	c, err := net.Dial("tcp", s.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fmt.Fprintf(c, "GET /cgi/slow.cgi HTTP/1.1\r\nHost: x\r\n\r\n")
-	c.SetDeadline(time.Now().Add(waittest.Patience))
-	in := bufio.NewReader(c)
-	for line := ""; line != "begun\n"; { // at once, not with the end
-		if line, err = in.ReadString('\n'); err != nil {
-			t.Fatal(err)
-		}
-	}
-	c.Close()
-	waittest.Eventually(t, "the program has ended", func() bool { return !stillRuns(t, filepath.Join(s.folder, "number")) })
-	if s.said("slow.cgi") > 0 {
-		t.Errorf("a client that leaves is no news: %q", s.log)
-	}
-}
-
 func TestStderr(t *testing.T) {
 	s := newSite(t, map[string]string{
 		"warns.cgi": shell(plain, `printf 'one\ntwo\r\nthree' >&2`, "echo done"),
@@ -327,64 +160,6 @@ func TestStderr(t *testing.T) {
 	if n := s.said("much.cgi"); n != 201 {
 		t.Errorf("%d lines", n)
 	}
-}
-
-// Programs inherit nothing but their standard descriptors and no blocked signals,
-// and leave nothing behind.
-func TestInheritance(t *testing.T) {
-	s := newSite(t, map[string]string{"look.cgi": shell(plain,
-		`while read -r line; do echo "$line"; done </proc/$$/status`, // a shell that starts a program blocks signals for a moment
-		`ls -l /proc/$$/fd`, `ps -o sid= -p $$; echo $$`)}, nil)
-	before := descriptors(t)
-	var a backendtest.Answer
-	for range 5 {
-		a = s.get("/cgi/look.cgi", 200)
-	}
-	if !strings.Contains(a.Text, "SigBlk:\t0000000000000000") || !strings.Contains(a.Text, "SigIgn:\t0000000000000000") {
-		t.Errorf("%s", a.Text)
-	}
-	for _, open := range regexp.MustCompile(`(\d+) -> (.*)`).FindAllStringSubmatch(a.Text, -1) {
-		fd, _ := strconv.Atoi(open[1])
-		own := fd <= 2 || strings.HasSuffix(open[2], "/look.cgi") // the shell reads it
-		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); !own && (err != nil || flags&unix.FD_CLOEXEC != 0) {
-			t.Errorf("descriptor %d is inherited:\n%s", fd, a.Text)
-		}
-	}
-	waittest.Eventually(t, "all descriptors are closed", func() bool { return descriptors(t) <= before })
-}
-
-func descriptors(t *testing.T) int {
-	t.Helper()
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(entries)
-}
-
-// Five hundred at once: a bounded number runs, all are answered in time, and no
-// process stays.
-func TestManyAtOnce(t *testing.T) {
-	const many = 500
-	gate := programs.NewGate(8, many)
-	s := newSite(t, map[string]string{"count.cgi": shell(`mkdir run.$$; set -- run.*; rmdir run.$$`, plain, "echo $#")}, func(o *programs.CGIOptions) { o.Gate = gate })
-	var all sync.WaitGroup
-	most := make(chan int, many)
-	for range many {
-		all.Go(func() {
-			a := s.get("/cgi/count.cgi", 200)
-			n, _ := strconv.Atoi(strings.TrimSpace(a.Text))
-			most <- n
-		})
-	}
-	all.Wait()
-	close(most)
-	for n := range most {
-		if n < 1 || n > 8 {
-			t.Fatalf("%d at once", n)
-		}
-	}
-	waittest.Eventually(t, "no child is left", childless)
 }
 
 func TestBusy(t *testing.T) {

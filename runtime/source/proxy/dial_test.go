@@ -126,27 +126,3 @@ func TestTLSOptions(t *testing.T) {
 		}
 	}
 }
-
-// A tunnel leads to a unix socket, too.
-func TestTunnelToUnixSocket(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s")
-	ln, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	serveOn(t, ln, func(c net.Conn) {
-		r := bufio.NewReader(c)
-		http.ReadRequest(r)
-		io.WriteString(c, accepted(key)+"\r\n")
-		all, _ := io.ReadAll(r)
-		c.Write(all)
-	})
-	address, _ := front(t, "/", proxy.Options{Target: "unix:" + path})
-	c, r := client(t, address, handshake+"\r\n")
-	status(t, r, 101)
-	io.WriteString(c, "there and back")
-	c.CloseWrite()
-	if all, err := io.ReadAll(r); string(all) != "there and back" || err != nil {
-		t.Errorf("%q, %v", all, err)
-	}
-}

@@ -2,7 +2,6 @@ package proxy_test
 
 import (
 	"bufio"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -90,53 +89,6 @@ func reads(t *testing.T, r io.Reader, want string) {
 	}
 }
 
-// The upstream sees the client as in any request, in addition to what the
-// handshake needs; the client sees the response, and then messages pass in both directions.
-func TestUpgrade(t *testing.T) {
-	seen := make(chan *http.Request, 1)
-	url, _ := server(t, func(c *net.TCPConn, r *bufio.Reader, request *http.Request) {
-		seen <- request
-		io.WriteString(c, "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"+accepted(key)+
-			"Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Extensions: x\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nKeep-Alive: 5\r\nFapws-Channel: news\r\n\r\nfirst")
-		io.Copy(c, r)
-	})
-	address, _ := front(t, "/", proxy.Options{Target: url})
-	c, r := client(t, address, handshake+"Sec-WebSocket-Protocol: chat, other\r\nSec-WebSocket-Extensions: permessage-deflate\r\n"+
-		"X-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nX-Hop: 1\r\nTE: trailers\r\nOrigin: http://outside.example\r\nConnection: x-hop\r\nCookie: c\r\n\r\n")
-	response := status(t, r, 101)
-	for name, want := range map[string]string{
-		"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "Sec-WebSocket-Protocol": "chat",
-		"Sec-WebSocket-Extensions": "x", "Keep-Alive": "", "Fapws-Channel": "", "Link": "", "Content-Length": "", "Set-Cookie": "a=1,b=2",
-	} {
-		if got := strings.Join(response.Header.Values(name), ","); got != want {
-			t.Errorf("%s: %q, want %q", name, got, want)
-		}
-	}
-	reads(t, r, "first")
-	request := <-seen
-	if request.RequestURI != "/ws?a=%zz" || request.Host != "outside.example" {
-		t.Errorf("%s %s", request.RequestURI, request.Host)
-	}
-	for name, want := range map[string]string{
-		"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Key": key, "Sec-WebSocket-Version": "13", "Sec-WebSocket-Protocol": "chat, other",
-		"Sec-WebSocket-Extensions": "permessage-deflate", "X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "http", "X-Forwarded-Host": "outside.example",
-		"Forwarded": `for=127.0.0.1;proto=http;host="outside.example"`, "X-Hop": "", "Te": "", "Origin": "http://outside.example", "Cookie": "c",
-	} {
-		if got := strings.Join(request.Header.Values(name), ","); got != want {
-			t.Errorf("the server sees %s: %q, want %q", name, got, want)
-		}
-	}
-	for i := range 100 {
-		text := strings.Repeat(fmt.Sprintf("%d ", i), 1+i*i)
-		go io.WriteString(c, text)
-		reads(t, r, text)
-	}
-	c.CloseWrite()
-	if rest, err := io.ReadAll(r); len(rest) > 0 || err != nil {
-		t.Errorf("%q, %v", rest, err)
-	}
-}
-
 // A request that is not a valid handshake is refused here and never reaches the upstream.
 func TestUpgradeRefused(t *testing.T) {
 	url, connections := server(t, func(c *net.TCPConn, _ *bufio.Reader, _ *http.Request) { io.WriteString(c, accepted(key)+"\r\n") })
@@ -156,93 +108,6 @@ func TestUpgradeRefused(t *testing.T) {
 	}
 	if n := connections.Load(); n != 0 {
 		t.Errorf("the server was asked %d times", n)
-	}
-}
-
-// Bytes behind the handshake are for the server once it has said 101. With any other
-// answer they are the next request, as the client asked for one thing or the other.
-func TestUpgradeNothingAhead(t *testing.T) {
-	const frames = "GET /smuggled HTTP/1.1\r\nHost: evil\r\n\r\n"
-	answer := make(chan string)
-	url, connections := server(t, func(c *net.TCPConn, r *bufio.Reader, request *http.Request) {
-		if request.URL.Path != "/ws" {
-			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nplain")
-			return
-		}
-		c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
-		if early, err := r.ReadByte(); err == nil {
-			t.Errorf("%q came before the answer", early)
-		}
-		c.SetReadDeadline(time.Now().Add(patience))
-		text := <-answer
-		io.WriteString(c, text)
-		if strings.Contains(text, " 101 ") {
-			reads(t, r, frames)
-			io.WriteString(c, "got it")
-		} else if more, err := io.ReadAll(r); len(more) > 0 {
-			t.Errorf("%q came behind another answer, %v", more, err)
-		}
-	})
-	address, _ := front(t, "/", proxy.Options{Target: url})
-
-	_, r := client(t, address, handshake+"\r\n"+frames)
-	answer <- accepted(key) + "\r\n"
-	status(t, r, 101)
-	reads(t, r, "got it")
-
-	before := connections.Load()
-	_, r = client(t, address, handshake+"\r\n"+frames)
-	answer <- "HTTP/1.1 426 Upgrade Required\r\nContent-Length: 2\r\nX-Why: version\r\n\r\nno"
-	if response := status(t, r, 426); response.Header.Get("X-Why") != "version" {
-		t.Errorf("%v", response.Header)
-	} else {
-		reads(t, response.Body, "no")
-	}
-	reads(t, status(t, r, 200).Body, "plain")
-	if n := connections.Load() - before; n != 2 {
-		t.Errorf("%d connections, want one for each", n)
-	}
-}
-
-// What comes before the answer is bounded: the client is not read meanwhile. All of it
-// arrives, and a client that has shut down its side by then has left.
-func TestUpgradeMuchAhead(t *testing.T) {
-	ahead := strings.Repeat("0123456789abcdef", 256<<10)
-	answer := make(chan bool) // true: when the client has left
-	url, _ := server(t, func(c *net.TCPConn, r *bufio.Reader, _ *http.Request) {
-		if <-answer {
-			io.Copy(io.Discard, r)
-		}
-		io.WriteString(c, accepted(key)+"\r\n")
-		got := make([]byte, len(ahead))
-		if n, err := io.ReadFull(r, got); err == nil && string(got) == ahead {
-			io.WriteString(c, "all of it")
-		} else if n > 0 {
-			t.Errorf("%d bytes of %d came, %v", n, len(ahead), err)
-		}
-	})
-	address, _ := front(t, "/", proxy.Options{Target: url})
-	c, r := client(t, address, handshake+"\r\n")
-	sent := make(chan bool)
-	go func() {
-		io.WriteString(c, ahead)
-		close(sent)
-	}()
-	select {
-	case <-sent:
-		t.Log("the kernel holds all of it")
-	case <-time.After(100 * time.Millisecond):
-	}
-	answer <- false
-	status(t, r, 101)
-	reads(t, r, "all of it")
-	<-sent
-
-	c, r = client(t, address, handshake+"\r\n")
-	c.CloseWrite()
-	answer <- true
-	if all, err := io.ReadAll(r); len(all) > 0 || err != nil {
-		t.Errorf("%q, %v", all, err)
 	}
 }
 
@@ -310,43 +175,6 @@ func TestUpgradeHostile(t *testing.T) {
 				t.Errorf("%.300q", all)
 			}
 			waittest.Eventually(t, test.log+" in the log: "+logged(), func() bool { return strings.Contains(logged(), test.log) })
-		})
-	}
-}
-
-// An answer that is none of WebSockets is passed on as others are, also one without an
-// end, of which the client takes as much as it likes.
-func TestUpgradeOtherAnswers(t *testing.T) {
-	for name, test := range map[string]struct{ answer, want string }{
-		"chunked":        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", "hello"},
-		"to the end":     {"HTTP/1.0 403 Forbidden\r\n\r\nnot you", "not you"},
-		"redirect":       {"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n", "Location: /x"},
-		"no content":     {"HTTP/1.1 204 No Content\r\n\r\n", "204 No Content"},
-		"an Upgrade":     {"HTTP/1.1 200 OK\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nContent-Length: 2\r\n\r\nok", "\r\n\r\nok"},
-		"without an end": {"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n" + strings.Repeat("begin", 20_000), "begin"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			over := make(chan bool)
-			url, _ := server(t, func(c *net.TCPConn, r *bufio.Reader, _ *http.Request) {
-				io.WriteString(c, test.answer)
-				if strings.Contains(test.answer, "1000000000") {
-					io.Copy(io.Discard, r) // until it is closed, though not all was sent
-				}
-				close(over)
-			})
-			address, _ := front(t, "/", proxy.Options{Target: url})
-			c, r := client(t, address, strings.Replace(handshake, "keep-alive", "close", 1)+"\r\n")
-			var all strings.Builder
-			for line := ""; !strings.Contains(all.String(), test.want); all.WriteString(line) {
-				b, err := r.ReadByte()
-				if line = string(b); err != nil {
-					t.Fatalf("%q, %v", all.String(), err)
-				}
-			}
-			c.SetLinger(0)
-			c.Close()
-			<-over
 		})
 	}
 }
