@@ -26,7 +26,7 @@ func (f *Files) Hit(now int64, req *Request, out *Response) bool {
 	}
 	var buf [256]byte
 	key := req.Path
-	if f.opt.Listing {
+	if f.opt.Listing && (len(key) == 0 || key[len(key)-1] == '/') { // else it is itself, which is most of the time
 		key = f.key(buf[:], key, req)
 	}
 	v, ok := f.cache.get(key, now)
