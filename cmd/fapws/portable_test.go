@@ -14,14 +14,14 @@ import (
 )
 
 // TestOtherSystems: all packages that need no C compile, with their tests, and what packages with C have in Go, for Linux on
-// 32-bit ARM, for the BSDs and for macOS. They are
+// 32-bit and 64-bit x86 and ARM, for the BSDs and for macOS. They are
 // type-checked from source, and only their own functions are: `go vet` would compile the
 // standard library for each system before, which takes 50 seconds of CPU where this takes two.
 func TestOtherSystems(t *testing.T) {
 	t.Parallel()
 	sources := parsed{Fset: token.NewFileSet()}
-	for _, system := range []string{"linux/arm", // linux/amd64 is what all other tests compile
-		"freebsd/amd64", "openbsd/amd64", "netbsd/amd64", "darwin/arm64"} {
+	for _, system := range []string{"linux/arm64", "linux/arm", "linux/386", // linux/amd64 is what all other tests compile
+		"freebsd/amd64", "openbsd/amd64", "netbsd/amd64", "dragonfly/amd64", "darwin/arm64"} {
 		t.Run(system, func(t *testing.T) {
 			goos, arch, _ := strings.Cut(system, "/")
 			wrong := typeCheck(t, &sources, goos, arch)
