@@ -34,23 +34,19 @@ const maxSpareInput = 64 << 10
 
 // SwitchProtocols implements sites.Stream.
 func (st *stream) SwitchProtocols(x *sites.Exchange, r *http1.Response) (on *conn.Conn, head []byte) {
-	s := st.c.s
-	s.text = x.AppendHead(s.text[:0], r)
-	st.sendHead(x, s.text, false)
-	return st.TakeConn(x), nil
-}
-
-// TakeConn implements sites.Stream.
-func (st *stream) TakeConn(*sites.Exchange) *conn.Conn {
 	c := st.c
 	s := c.s
+	if r != nil {
+		s.text = x.AppendHead(s.text[:0], r)
+		st.sendHead(x, s.text, false)
+	}
 	b := &byteStream{st: st, in: st.early}
 	st.x, st.early, st.bytes, st.target = nil, nil, b, initialWindow
 	b.conn.OpenVirtual(s.Set, b, b, c.conn.Local, c.conn.Remote)
 	if len(b.in) > 0 || st.ended {
 		b.conn.ReadAgain()
 	}
-	return &b.conn
+	return &b.conn, nil
 }
 
 // receive takes bytes of the client, behind which the stream may have ended.

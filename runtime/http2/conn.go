@@ -56,7 +56,7 @@ type Conn struct {
 	gather   *stream          // small pieces of its body are in gathered
 	gathered []byte
 	loading  int       // goroutines that read files
-	deferred []uint32  // streams whose responses wait until less waits for the client
+	delayed  []uint32  // streams whose responses wait until less waits for the client
 	resumed  uint32    // the stream among them that has begun last
 	cold     []*stream // streams that wait for one
 	budget   budget
@@ -350,8 +350,8 @@ func (c *Conn) refuse() {
 
 // settle closes c if nothing more is to be sent.
 func (c *Conn) settle() {
-	if len(c.deferred) > 0 {
-		c.resumeDeferred()
+	if len(c.delayed) > 0 {
+		c.beginDelayed()
 	}
 	switch {
 	case c.closed || c.conn.Writing() || c.conn.Gathers() || len(c.late) > 0:

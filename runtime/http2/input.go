@@ -34,37 +34,47 @@ type incoming struct {
 	arriving bool   // it is collected or streamed, and not whole
 	unwanted bool   // nothing takes the rest
 	ended    bool   // nothing more comes
-	paused   bool   // the client is stopped, which is not its fault
 }
 
-// Admit implements sites.Stream.
-func (st *stream) Admit(x *sites.Exchange, a sites.Choice) {
+// Read implements sites.Stream.
+func (st *stream) Read(x *sites.Exchange) {
+	switch {
+	case !x.Deciding():
+		st.readMore(x)
+	case x.Choice.Source == nil:
+		st.drop()
+	case st.extended: // the input is of the other protocol
+		st.submit(x)
+	default:
+		st.admit(x)
+	}
+}
+
+// admit has the body of x go to its Choice.
+func (st *stream) admit(x *sites.Exchange) {
 	c, r := st.c, x.Req
 	s := c.s
-	if st.extended { // the input is of the other protocol
-		x.Submit(a)
-		return
-	}
 	st.admitted = true
 	early := st.early
 	st.early = nil
 	switch {
 	case st.ended && len(early) == 0:
-		x.Submit(a)
+		st.submit(x)
 		return
 	case st.missing > 0 && sites.TooLarge(st.missing+int64(len(early)), x.MaxBody) || sites.TooLarge(int64(len(early)), x.MaxBody):
 		x.Refuse(sites.BodyTooBig)
 		return
 	case st.ended:
 		r.Body, r.Size = early, int64(len(early))
-		x.Submit(a)
+		st.submit(x)
 		return
 	}
 	st.arriving, st.received = true, s.Set.Now
 	st.body.Begin(x.MaxBody, s.Set.Now)
 	expects := r.Parsed.Expect100 && len(early) == 0
-	if a.Streams {
-		st.body.X, st.body.Streamed, st.body.Expects = x, true, expects
+	if a := x.Choice; a.Streams {
+		st.body.Stream(x)
+		st.body.Expects = expects
 		r.Body, r.More, r.Size = early, true, st.missing
 		if r.Size >= 0 {
 			r.Size += int64(len(early))
@@ -74,7 +84,7 @@ func (st *stream) Admit(x *sites.Exchange, a sites.Choice) {
 			return
 		}
 		c.conn.Schedule()
-		x.Submit(a)
+		st.submit(x)
 		if st.x != x {
 			return
 		}
@@ -84,7 +94,7 @@ func (st *stream) Admit(x *sites.Exchange, a sites.Choice) {
 		}
 		return
 	}
-	st.body.Collect(x, a)
+	st.body.Collect(x)
 	if expects {
 		st.sendContinue(x)
 	}
@@ -102,15 +112,10 @@ func (st *stream) askForBody(x *sites.Exchange) {
 	}
 }
 
-// SkipBody and GiveUpBody implement sites.Stream: bytes of the body that still come are thrown away. The stream is reset behind its response if the body has
-// not ended then.
-func (st *stream) SkipBody(*sites.Exchange) { st.drop() }
-
-func (st *stream) GiveUpBody(*sites.Exchange) { st.drop() }
-
-// drop has the rest of the body thrown away.
+// drop has the rest of the body thrown away. The stream is reset behind its response if the body has not ended then.
 func (st *stream) drop() {
 	st.unwanted, st.arriving, st.early = true, false, nil
+	st.body.Arrived()
 	st.body.Expects = false
 	st.holds(0)
 	if st.body.X != nil && !st.body.Streamed {
@@ -119,11 +124,8 @@ func (st *stream) drop() {
 	}
 }
 
-// StopInput implements sites.Stream: the window is not opened before Credited.
-func (st *stream) StopInput(*sites.Exchange) {}
-
-// Credited implements sites.Stream.
-func (st *stream) Credited(x *sites.Exchange, _ int64, more bool) {
+// readMore has the client send more of the body of x.
+func (st *stream) readMore(x *sites.Exchange) {
 	if st.body.X == x && st.body.Streamed {
 		st.holdsGiven(x)
 	}
@@ -141,7 +143,7 @@ func (st *stream) Credited(x *sites.Exchange, _ int64, more bool) {
 	default:
 		st.askForBody(x)
 	}
-	if more {
+	if x.Takes() {
 		st.openWindow()
 	}
 }
@@ -156,7 +158,7 @@ func (st *stream) openWindow() {
 	case st.body.InFile():
 		st.target = storeWindow
 	case st.body.Streamed:
-		if st.x == nil || st.x.Given() >= exchange.InputWindow/2 {
+		if st.x == nil || !st.x.Takes() {
 			st.pause()
 			return
 		}
@@ -164,7 +166,7 @@ func (st *stream) openWindow() {
 			st.target = min(2*st.target, int64(c.s.cfg.MaxWindow))
 		}
 	}
-	if st.paused {
+	if st.body.Paused {
 		st.resume()
 	}
 	st.growWindow(st.target - st.window)
@@ -182,8 +184,7 @@ func (st *stream) growWindow(grow int64) {
 
 // pause notes that the client cannot send what it has to, if that is so.
 func (st *stream) pause() {
-	if st.window <= 0 && !st.paused {
-		st.paused = true
+	if st.window <= 0 && !st.body.Paused {
 		st.body.Pause(st.c.s.Set.Now)
 	}
 }
@@ -191,7 +192,6 @@ func (st *stream) pause() {
 // resume ends what pause, or Body.Pause, has begun.
 func (st *stream) resume() {
 	now := st.c.s.Set.Now
-	st.paused = false
 	st.body.Resume(now)
 	st.received = now
 }
@@ -317,9 +317,10 @@ func (st *stream) take(piece []byte, last bool) {
 		st.refuseBody(s.Refused(err))
 	case last:
 		st.arriving = false
-		b := st.body
+		x := st.x
+		st.body.End()
 		st.body.X = nil
-		b.Submit()
+		st.submit(x)
 	default:
 		st.openWindow()
 	}
@@ -336,7 +337,10 @@ func (st *stream) feed(piece []byte, last bool) {
 		return
 	}
 	st.arriving, st.body.Expects = !last, false
-	x.Feed(piece, last)
+	if last {
+		st.body.Arrived()
+	}
+	x.Feed(piece, last) // its window is not opened before it takes more
 	if st.x != x {
 		return
 	}
@@ -367,10 +371,10 @@ func (st *stream) refuseBody(r exchange.Reply) {
 // late reports whether the body of st comes too slowly.
 func (st *stream) late(now int64) bool {
 	cfg := &st.c.s.Config
-	if st.paused && st.body.Waits() {
+	if st.body.Paused && st.body.Waits() {
 		return now > st.body.WaitsUntil(cfg.BodyTimeout)
 	}
-	if !st.arriving || st.paused || st.window <= 0 || st.body.Expects {
+	if !st.arriving || st.body.Paused || st.window <= 0 || st.body.Expects {
 		return false
 	}
 	if st.c.inflow.blocks(now, int64(cfg.BodyTimeout)) {

@@ -43,17 +43,17 @@ func (st *stream) sends() bool {
 // InTurn implements sites.Stream.
 func (st *stream) InTurn(x *sites.Exchange) bool { return st.x == x && !st.writing }
 
-// TakesInterim implements sites.Stream.
-func (st *stream) TakesInterim(*sites.Exchange) bool { return true }
-
-// WaitsForClient implements sites.Stream.
-func (st *stream) WaitsForClient(*sites.Exchange) bool {
-	return st.writing && !st.loading || st.arriving && !st.paused
-}
-
-// Advance implements sites.Stream.
-func (st *stream) Advance() {
-	for st.x != nil && !st.writing && st.x.Advance() {
+// advance writes parts that were held.
+func (st *stream) advance() {
+	for st.x != nil && !st.writing {
+		x := st.x
+		p, ok := x.TakeTurn()
+		if p != nil {
+			st.transmit(x, p)
+		}
+		if !ok {
+			break
+		}
 	}
 }
 
@@ -63,8 +63,21 @@ func (st *stream) sendContinue(x *sites.Exchange) {
 	st.sendHead(x, append(st.c.s.text[:0], http1.Continue...), false)
 }
 
-// Transmit implements sites.Stream.
-func (st *stream) Transmit(x *sites.Exchange, p *exchange.Part) {
+// Write implements sites.Stream.
+func (st *stream) Write(x *sites.Exchange, p *exchange.Part) {
+	if p.Last && !st.ended && p.Head.Tunnel == nil {
+		st.drop()
+	}
+	if st.x != x || st.writing {
+		x.Hold(p)
+		return
+	}
+	st.transmit(x, p)
+	st.advance()
+}
+
+// transmit writes a part of x, whose turn it is.
+func (st *stream) transmit(x *sites.Exchange, p *exchange.Part) {
 	c := st.c
 	s := c.s
 	if p.Interim {
@@ -113,8 +126,8 @@ func (st *stream) Transmit(x *sites.Exchange, p *exchange.Part) {
 	if st.writing && st.x == x {
 		st.unsent = x.PartWaits(&st.part, len(st.data))
 	}
-	if len(c.deferred) > 0 {
-		c.resumeDeferred()
+	if len(c.delayed) > 0 {
+		c.beginDelayed()
 	}
 }
 
@@ -262,7 +275,7 @@ func (st *stream) written() {
 	st.partWritten(x, &part, st.broken)
 	if st.x == x {
 		x.HasRoom()
-		st.Advance()
+		st.advance()
 	}
 }
 

@@ -101,7 +101,6 @@ func (c *Conn) open(b *headerBlock) {
 	}
 	r.Head = s.head
 	st.x = s.New(c.client, st, &c.working)
-	st.x.Arriving = !b.end
 	st.x.Decide()
 }
 
@@ -136,8 +135,8 @@ func (st *stream) refuse(r exchange.Reply) {
 // forget takes st, which has ended, out of its connection.
 func (c *Conn) forget(st *stream) {
 	c.dequeue(st)
-	if len(c.deferred) > 0 {
-		c.deferred = slices.DeleteFunc(c.deferred, func(id uint32) bool { return id == st.id })
+	if len(c.delayed) > 0 {
+		c.delayed = slices.DeleteFunc(c.delayed, func(id uint32) bool { return id == st.id })
 	}
 	if st.held > 0 {
 		st.holds(0)
@@ -215,43 +214,34 @@ func (c *Conn) wasReset(id uint32) bool {
 	return false
 }
 
-// Submitting implements sites.Stream.
-func (st *stream) Submitting(x *sites.Exchange, a sites.Choice) {
-	if len(st.c.streams) > fewStreams && !a.Unbounded {
-		x.Req.Pipeline, x.Req.Multiplexed = st.c.conn.Fd(), true
+// submit submits x.
+func (st *stream) submit(x *sites.Exchange) {
+	r := x.Req
+	r.Pipeline = 0
+	if len(st.c.streams) > fewStreams && !x.Choice.Unbounded {
+		r.Pipeline, r.Multiplexed = st.c.conn.Fd(), true
 	}
+	x.Submit()
 }
 
-// Suspended implements sites.Stream.
-func (st *stream) Suspended(x *sites.Exchange) {
-	if !x.Waits() {
-		st.Wake(x)
-	}
-}
-
-// Wake implements sites.Stream.
-func (st *stream) Wake(*sites.Exchange) {
-	if c := st.c; !st.woken {
+// Wait implements sites.Stream.
+func (st *stream) Wait(x *sites.Exchange) {
+	c := st.c
+	switch {
+	case x.Delayed:
+		c.delayed = append(c.delayed, st.id)
+		c.beginDelayed()
+	case !x.Waits() && !st.woken:
 		st.woken = true
 		c.woken = append(c.woken, st)
 		c.conn.Again()
 	}
 }
 
-// BesideDone implements sites.Stream.
-func (st *stream) BesideDone(*sites.Exchange, bool) { st.c.conn.Stamp = st.c.s.Set.Now }
-
-// Deferred implements sites.Stream.
-func (st *stream) Deferred(x *sites.Exchange) {
-	c := st.c
-	c.deferred = append(c.deferred, st.id)
-	c.resumeDeferred()
-}
-
-// resumeDeferred has sources begin with deferred responses in their order, one at a time, while what waits for the client beside its largest
+// beginDelayed has sources begin with delayed responses in their order, one at a time, while what waits for the client beside its largest
 // response is less than a client may have.
-func (c *Conn) resumeDeferred() {
-	for len(c.deferred) > 0 && !c.closed {
+func (c *Conn) beginDelayed() {
+	for len(c.delayed) > 0 && !c.closed {
 		if st := c.streams[c.resumed]; st != nil && st.x != nil && !st.x.Out.Begun {
 			return
 		}
@@ -265,26 +255,25 @@ func (c *Conn) resumeDeferred() {
 		if sum-most > maxUnsent {
 			return
 		}
-		st := c.streams[c.deferred[0]]
-		c.deferred = c.deferred[1:]
+		st := c.streams[c.delayed[0]]
+		c.delayed = c.delayed[1:]
 		if st != nil && st.x != nil {
 			c.resumed = st.id
-			st.x.ResumeDeferred()
+			st.x.Begin()
 		}
 	}
 }
 
-// Cut implements sites.Stream.
-func (st *stream) Cut(*sites.Exchange) {
-	st.c.resetStream(st, http2.ErrCodeEnhanceYourCalm)
-	st.c.settle()
+// Replace implements sites.Stream.
+func (st *stream) Replace(_, y *sites.Exchange, _ bool) {
+	if y == nil {
+		st.c.resetStream(st, http2.ErrCodeEnhanceYourCalm)
+		st.c.settle()
+		return
+	}
+	st.drop()
+	st.x = y
 }
-
-// Replaced implements sites.Stream.
-func (st *stream) Replaced(*sites.Exchange, bool) {}
-
-// Substituted implements sites.Stream.
-func (st *stream) Substituted(_, y *sites.Exchange) { st.x = y }
 
 const (
 	// loadMost is how much of a file a goroutine reads at once.

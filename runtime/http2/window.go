@@ -113,7 +113,7 @@ func (c *Conn) openWindow() {
 		return
 	}
 	for _, st := range c.streams {
-		if st.arriving && !st.paused {
+		if st.arriving && !st.body.Paused {
 			st.body.Pause(in.since)
 			st.resume()
 		}

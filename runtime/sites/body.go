@@ -16,14 +16,14 @@ import (
 // an application, or, where Choice.Streams, at once.
 type Body struct {
 	X        *Exchange // whose body it is; nil: nothing takes the rest any more
-	choice   Choice    // that gets it
 	Streamed bool      // it is delivered to X as it arrives; else it is collected
 	Expects  bool      // the client waits for 100 Continue before it sends it, if streamed
 
 	max    int64 // bytes that it may have; below 0: any number
 	size   int64 // bytes that have arrived
 	begun  int64 // time of its first byte; later by as long as it was not read
-	paused int64 // time since when it is not read
+	Paused bool  // it is not read, which is not the fault of its client
+	paused int64 // time of the last Pause
 
 	data  []byte // the stored bytes, until they are too long for memory
 	spool int    // descriptor of the file with all of it, or -1
@@ -38,20 +38,30 @@ func TooLarge(size, max int64) bool { return size > max && max >= 0 }
 // Begin makes b the body of x, which may have up to max bytes (below 0: any number) and begins at the time now.
 func (b *Body) Begin(max, now int64) { *b = Body{max: max, begun: now, spool: -1} }
 
-// Collect has b, which has begun, collected for x, which is being decided about, and which a gets with all of it.
-func (b *Body) Collect(x *Exchange, a Choice) {
+// Collect has b, which has begun, collected for x, which is being decided about.
+func (b *Body) Collect(x *Exchange) {
 	x.req.keep()
 	x.phase = awaitingBody
-	b.X, b.choice = x, a
+	b.X, x.body = x, b
 }
 
-// Submit submits the request of a body that is whole, and was collected.
-func (b *Body) Submit() {
+// Stream has b, which has begun, delivered to x as it arrives.
+func (b *Body) Stream(x *Exchange) { b.X, b.Streamed, x.body = x, true, b }
+
+// Arrived says that nothing waits for more of b.
+func (b *Body) Arrived() {
+	if x := b.X; x != nil && x.body == b {
+		x.body = nil
+	}
+}
+
+// End puts b, which is whole and was collected, into the request of its exchange, which is to be submitted.
+func (b *Body) End() {
+	b.Arrived()
 	r := b.X.Req
 	b.X.awaitsFile = false
 	r.Size = b.size
 	r.Body, r.Spool = b.Stored()
-	b.X.Submit(b.choice)
 }
 
 // Size returns how many bytes have arrived.
@@ -95,7 +105,7 @@ func (b *Body) Spill() (err error) {
 	return writeAll(b.spool, data)
 }
 
-// Waits reports whether b waits for a file. Then Stream.Credited is called when there may be one.
+// Waits reports whether b waits for a file. Then Stream.Read is called when there may be one.
 func (b *Body) Waits() bool { return b.X != nil && b.X.awaitsFile }
 
 // InFile reports whether b is in a file.
@@ -119,17 +129,21 @@ func (b *Body) Drop() {
 	}
 	if b.X != nil {
 		b.X.awaitsFile = false
+		b.Arrived()
 	}
 }
 
 // Asked says that the client, which waits for 100 Continue, gets that at the time now.
 func (b *Body) Asked(now int64) { b.Expects, b.begun = false, now }
 
-// Pause says that b is not read from the time now on, which is not the fault of its client.
-func (b *Body) Pause(now int64) { b.paused = now }
+// Pause says that b is not read from the time now on.
+func (b *Body) Pause(now int64) { b.Paused, b.paused = true, now }
 
 // Resume ends what Pause began.
-func (b *Body) Resume(now int64) { b.begun += now - b.paused }
+func (b *Body) Resume(now int64) {
+	b.begun += now - b.paused
+	b.Paused = false
+}
 
 // TooSlow reports whether b, once the timeout has passed, has arrived at less than rate bytes per second.
 func (b *Body) TooSlow(now int64, timeout time.Duration, rate int64) bool {
@@ -180,19 +194,18 @@ func (x *Exchange) Tell(in exchange.Input) {
 	}
 }
 
-// Feed is Tell for a piece of a body, which the handler has to give credit for. The stream stops the client if the handler has enough
-// now.
-func (x *Exchange) Feed(piece []byte, last bool) {
+// Feed is Tell for a piece of a body, which the handler has to give credit for. enough reports whether it should get no more before that.
+func (x *Exchange) Feed(piece []byte, last bool) (enough bool) {
 	x.Received += int64(len(piece))
-	c := x.Stream
 	x.Tell(exchange.Input{Data: piece, Last: last})
-	if x.given.Add(piece) && !last {
-		c.StopInput(x)
-	}
+	return x.given.Add(piece) && !last
 }
 
 // Given returns how many bytes of input the source of x has, and has not given back.
 func (x *Exchange) Given() int64 { return int64(x.given) }
+
+// Takes reports whether the source of x should get more input.
+func (x *Exchange) Takes() bool { return x.given < exchange.InputWindow/2 }
 
 // Shares divides what unfinished requests need among the clients: descriptors, or memory. A client may take half of the free
 // amount, so one client gets a third of Max, two get a quarter each, and some is left for the next client. Clients without a known
@@ -258,7 +271,7 @@ func (s *Server) easeBodies() {
 	files := &s.files
 	for _, x := range s.exchanges.all {
 		if x.awaitsFile && x.Stream != nil {
-			x.Stream.Credited(x, 0, true)
+			x.Stream.Read(x)
 			files.refused = files.refused || x.awaitsFile
 		}
 	}

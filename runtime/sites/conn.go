@@ -52,7 +52,7 @@ type Conn struct {
 
 	state     State
 	unbounded uint8  // how many of the active exchanges may have an answer of any size before the loop knows
-	deferred  uint8  // how many of them a Pacer holds back
+	delayed   uint8  // how many of them are Delayed
 	active    uint16 // length of the list first..last
 	undecided bool   // the last one has to wait before its source is known or may begin
 	lent      bool   // a library may still have a descriptor of it, and wait for what its client says
@@ -114,8 +114,8 @@ func (c *Conn) shift() {
 	if x.Unbounded {
 		c.unbounded--
 	}
-	if x.deferred {
-		c.deferred--
+	if x.Delayed {
+		c.delayed--
 	}
 	c.first = x.Next
 	x.Next = nil

@@ -88,7 +88,7 @@ func (s *Server) startWith(source exchange.Source, x *Exchange) {
 	}
 	x.ask()
 	x.Source = source
-	x.Stream.SkipBody(x)
+	x.Stream.Read(x)
 	source.Start(&x.Exchange)
 }
 
@@ -302,7 +302,7 @@ func (x *Exchange) goOn() {
 }
 
 // Decide makes x, which is new, the exchange of the request of Server.Request, of which there is the head, finds out what answers it, and
-// begins that: it ends with one of Stream.Admit, Start, Refuse, Suspend and AwaitTurn.
+// begins that: it ends with one of Submit, Start, Refuse, Suspend and AwaitTurn.
 func (x *Exchange) Decide() {
 	s, q := x.s, x.s.next
 	s.begins(x, q)

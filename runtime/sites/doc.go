@@ -21,8 +21,8 @@
 //
 // A Ledger of package conn has the responses that wait in memory: parts of 16 KiB and more, of transfers and behind an
 // earlier answer (exchange.go). Only slow clients count: a response that its socket takes at once costs nothing. If more than
-// Config.MaxUnsent waits, responses end (Stream.Cut). No request waits for bytes that another connection has not read; those of
-// the same connection do (Stream.Deferred). No request is started while the loop has yet to deal with more than 8 MiB of finished
+// Config.MaxUnsent waits, responses end (Exchange.Cut). No request waits for bytes that another connection has not read; those of
+// the same connection do (Exchange.Delayed). No request is started while the loop has yet to deal with more than 8 MiB of finished
 // parts, because the size of an answer is known only afterwards.
 //
 // # Bodies

@@ -50,7 +50,6 @@ type Exchange struct {
 	IsHead   bool           // its method is HEAD
 	trailers bool           // http1.Request.Trailers
 	Received int64          // bytes of it
-	Arriving bool           // its body was not here with its head
 	MaxBody  int64          // how many bytes the body may have; below 0: any number
 	rules    *rules         // of the mount, or of the site; nil: none
 	from     *exchange.Peer // the client of its connection, or the one that a trusted proxy has named; an open WebSocket does not keep the former
@@ -60,7 +59,9 @@ type Exchange struct {
 	// Of its source.
 	awaitsTurn bool           // Source is to be started when its turn has come
 	lasting    bool           // Req stays as it is
-	deferred   bool           // the source has not begun to make the response
+	Choice     Choice         // the source that is to get the request
+	Delayed    bool           // the source waits with the response: see Begin
+	body       *Body          // that is arriving, and that the source waits for
 	given      exchange.Given // input that the source has
 	hasFile    bool           // its body is, or was, in a file that is counted for fileOf
 	awaitsFile bool           // its body waits for one
@@ -194,18 +195,19 @@ func (s *Server) Active() int {
 	return n
 }
 
-// Submit hands x over to a. Size and Body of its request are set.
-func (x *Exchange) Submit(a Choice) {
+// Deciding reports whether x is being decided about.
+func (x *Exchange) Deciding() bool { return x.phase == deciding }
+
+// Submit hands x over to its Choice. Size, Body and Pipeline of its request are set.
+func (x *Exchange) Submit() {
 	r := x.Req
 	x.phase = answering
 	// That of a chunked body is without its framing; of one that is streamed the rest is added as it comes.
 	if x.Received += r.Size; r.More {
 		x.Received += int64(len(r.Body)) - r.Size
 	}
-	r.Pipeline = 0
-	x.Stream.Submitting(x, a)
-	x.Source = a.Source
-	if a.Source.Start(&x.Exchange); x.Req == r && !x.lasting {
+	x.Source = x.Choice.Source
+	if x.Source.Start(&x.Exchange); x.Req == r && !x.lasting {
 		x.Req, x.req = nil, nil
 	}
 }
@@ -216,20 +218,14 @@ func (x *Exchange) Suspend() { x.suspend(awaitingResume) }
 // Resume lets x go on, soon.
 func (x *Exchange) Resume() {
 	x.phase = deciding
-	x.Stream.Wake(x)
-}
-
-// Again has x, whose source does not answer it, decided about again, soon.
-func (x *Exchange) Again() {
-	x.suspend(deciding)
-	x.Stream.Wake(x)
+	x.Stream.Wait(x)
 }
 
 // suspend makes x, which is being decided about, wait in a phase.
 func (x *Exchange) suspend(p phase) {
 	x.req.keep()
-	x.phase, x.Source = p, nil
-	x.Stream.Suspended(x)
+	x.phase, x.Source, x.Choice = p, nil, Choice{}
+	x.Stream.Wait(x)
 }
 
 // Waits reports whether x, which was suspended, still has to wait.
@@ -299,21 +295,21 @@ func (x *Exchange) Unsent() int64 { return x.unsent.Size() }
 func (x *Exchange) Cut() (client string) {
 	client = x.clientText()
 	if x.Stream != nil {
-		x.Stream.Cut(x)
+		x.Stream.Replace(x, nil, true)
 	}
 	return client
 }
 
 // Deferred implements exchange.Server: the source begins when less of what its connection has asked for before waits.
 func (x *Exchange) Deferred() {
-	x.deferred = true
-	x.Stream.Deferred(x)
+	x.Delayed = true
+	x.Stream.Wait(x)
 }
 
-// ResumeDeferred has the source of x begin, if it has put off its response.
-func (x *Exchange) ResumeDeferred() {
-	if x.deferred {
-		x.deferred = false
+// Begin has the source of x begin with its response, if it waits with that.
+func (x *Exchange) Begin() {
+	if x.Delayed {
+		x.Delayed = false
 		x.Source.(exchange.Pacer).Resume(&x.Exchange)
 	}
 }
@@ -321,7 +317,7 @@ func (x *Exchange) ResumeDeferred() {
 // Refuse answers x, which is being decided about, without a source.
 func (x *Exchange) Refuse(r exchange.Reply) {
 	if !r.Close {
-		x.Stream.SkipBody(x)
+		x.Stream.Read(x)
 	}
 	x.Sink.Reply(r)
 }
@@ -329,23 +325,18 @@ func (x *Exchange) Refuse(r exchange.Reply) {
 // Replace makes x, which has not begun, a response of the server itself, which Send has to follow. Its source has nothing to do with it
 // any more. closes says that nothing more can be understood of what the client sends. Exchanges without a client cannot be answered.
 func (x *Exchange) Replace(closes bool) {
-	c := x.Stream
-	c.GiveUpBody(x)
+	x.Stream.Replace(x, x, closes)
 	x.phase, x.Req, x.Source, x.Fields = answering, nil, exchange.Memory{}, nil
-	c.Replaced(x, closes)
 }
 
 // Substitute puts a new exchange, which the server itself is to answer, in the place of x.
 func (x *Exchange) Substitute() *Exchange {
-	s, c := x.s, x.Stream
-	c.GiveUpBody(x)
-	y := s.New(x.client, c, x.count)
-	y.Next = x.Next
+	y := x.s.New(x.client, x.Stream, x.count)
+	x.Stream.Replace(x, y, false)
 	y.Version, y.IsHead, y.KeepAlive, y.Safe = x.Version, x.IsHead, x.KeepAlive, x.Safe
 	y.Received = x.Received
 	y.Unbounded = x.Unbounded
-	c.Substituted(x, y)
-	x.deferred = false
+	x.Delayed = false
 	x.leaveSocket()
 	y.from, y.log, y.quiet, y.rules, y.html = x.from, x.log, x.quiet, x.rules, x.html
 	if x.trace != nil {
@@ -369,24 +360,18 @@ func (x *Exchange) Send(p *exchange.Part) {
 	if p.Taken {
 		x.Out.Status = 101
 	}
-	if p.Last && c != nil {
-		if x.Detached && x.client.reattachSocket(x, p) {
-			return
-		}
-		if x.Arriving && p.Head.Tunnel == nil {
-			c.GiveUpBody(x)
-		}
-	}
 	switch {
-	case c == nil, p.Interim && !c.TakesInterim(x):
+	case c == nil, p.Interim && !x.takesInterim():
 		x.Release(p)
-	case !c.InTurn(x):
-		x.Hold(p)
+	case p.Last && x.Detached && x.client.reattachSocket(x, p):
 	default:
-		c.Transmit(x, p)
-		c.Advance()
+		c.Write(x, p)
 	}
 }
+
+// takesInterim reports whether the client can be sent responses of 1xx: HTTP/1.0 does not have them, and the server as its own client
+// has no use for them.
+func (x *Exchange) takesInterim() bool { return x.Version > http1.HTTP10 && !x.client.Subrequest() }
 
 // InTurn implements exchange.Server.
 func (x *Exchange) InTurn() bool { return x.Stream.InTurn(x) }
@@ -400,23 +385,22 @@ func (x *Exchange) AwaitTurn() {
 	}
 }
 
-// Advance has the stream write the next part of x, whose turn it is, that was held, or starts its source if that has waited for its
-// turn. It reports false if there is neither.
-func (x *Exchange) Advance() bool {
+// TakeTurn returns the next part of x, whose turn it is, that was held, or nil. If its source has waited for its turn, it is started.
+// ok reports whether there was either.
+func (x *Exchange) TakeTurn() (p *exchange.Part, ok bool) {
 	switch {
 	case len(x.held) > 0:
 		p := x.unhold()
 		if len(x.held) == 0 {
 			x.Source.OnRoom(&x.Exchange)
 		}
-		x.Stream.Transmit(x, &p)
+		return &p, true
 	case x.awaitsTurn:
 		x.awaitsTurn = false
 		x.Source.Start(&x.Exchange)
-	default:
-		return false
+		return nil, true
 	}
-	return true
+	return nil, false
 }
 
 // HasRoom tells the source of x that all that had to wait was written, unless parts are held.
@@ -433,9 +417,9 @@ func (x *Exchange) Keep() {
 }
 
 // WaitsForClient implements exchange.Server. Parts may wait for the client, or for earlier responses, or the rest of a body is
-// awaited.
+// awaited. An application with a descriptor of its own (Detached) may wait for the client at any time.
 func (x *Exchange) WaitsForClient() bool {
-	return x.Stream != nil && x.Stream.WaitsForClient(x) || len(x.held) > 0
+	return len(x.held) > 0 || x.Stream != nil && (x.Detached || x.Out.Begun && !x.InTurn() || x.body != nil && !x.body.Paused)
 }
 
 // Beside implements exchange.Server.
@@ -462,11 +446,11 @@ func (x *Exchange) besideDone(done func(gone bool), bug bool) {
 		x.End()
 		return
 	}
-	decided := x.phase == awaitingSource
-	if decided {
+	if x.phase == awaitingSource {
 		x.phase = answering
+		x.client.undecided = false
 	}
-	x.Stream.BesideDone(x, decided)
+	x.client.Stamp = x.s.Set.Now
 	done(false)
 }
 
@@ -570,9 +554,9 @@ func (x *Exchange) Credit(n int64) {
 		s.Credit(n)
 		return
 	}
-	more := x.given.Credit(n)
+	x.given.Credit(n)
 	if x.Stream != nil {
-		x.Stream.Credited(x, n, more)
+		x.Stream.Read(x)
 	}
 }
 
@@ -593,7 +577,7 @@ func (x *Exchange) Decline(index string) bool {
 		q.index = index
 		s.route(x)
 	}
-	x.Again()
+	x.suspend(deciding)
 	return true
 }
 

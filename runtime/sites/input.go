@@ -206,8 +206,8 @@ func (b *framedBody) Decode(data []byte) (piece, rest []byte, whole bool, err er
 	}
 }
 
-// collectBody starts to collect the body of x, for a.
-func (c *Conn) collectBody(x *Exchange, a Choice) {
+// collectBody starts to collect the body of x.
+func (c *Conn) collectBody(x *Exchange) {
 	s, req := c.s, x.Req.Parsed
 	if TooLarge(req.Length, x.MaxBody) {
 		x.Refuse(BodyTooBig)
@@ -215,7 +215,7 @@ func (c *Conn) collectBody(x *Exchange, a Choice) {
 	}
 	b := new(framedBody)
 	b.Begin(req, x.MaxBody, s.Set.Now)
-	b.Collect(x, a)
+	b.Collect(x)
 	c.body = b
 	if req.Expect100 && len(s.rest) == 0 {
 		c.Use()
@@ -244,7 +244,8 @@ func (c *Conn) collect(data []byte) (rest []byte) {
 	case whole:
 		c.body = nil
 		c.setState(StateReady)
-		b.Submit()
+		b.End()
+		c.submit(b.X)
 	case b.Waits():
 		c.pauseReading()
 	}
@@ -287,17 +288,24 @@ func (c *Conn) bodyDeadline() int64 {
 	return min(c.Stamp+int64(s.Config.BodyTimeout), s.Set.Now+int64(bodyLook))
 }
 
-// Admit implements Stream.
-func (c *Conn) Admit(x *Exchange, a Choice) {
+// Read implements Stream.
+func (c *Conn) Read(x *Exchange) {
+	if !x.Deciding() {
+		c.readMore(x)
+		return
+	}
+	if x.Choice.Source == nil {
+		c.skipBody(x)
+		return
+	}
 	s, r, req := c.s, x.Req, x.Req.Parsed
 	size := int64(0)
 	if req.HasBody {
 		if req.Body == http1.Chunked || req.Length > int64(len(s.rest)) {
-			x.Arriving = true
-			if a.Streams {
-				c.streamBody(x, a)
+			if x.Choice.Streams {
+				c.streamBody(x)
 			} else {
-				c.collectBody(x, a)
+				c.collectBody(x)
 			}
 			return
 		}
@@ -309,11 +317,11 @@ func (c *Conn) Admit(x *Exchange, a Choice) {
 	}
 	r.Size = size
 	s.rest = s.rest[size:]
-	x.Submit(a)
+	c.submit(x)
 }
 
-// Submitting implements Stream. Behind a request for a WebSocket, later input waits for the answer: it may be frames.
-func (c *Conn) Submitting(x *Exchange, a Choice) {
+// submit submits x. Behind a request for a WebSocket, later input waits for the answer: it may be frames.
+func (c *Conn) submit(x *Exchange) {
 	r := x.Req
 	x.Detached = r.Socket != 0
 	switch {
@@ -322,16 +330,18 @@ func (c *Conn) Submitting(x *Exchange, a Choice) {
 	case c.body == nil && !x.KeepAlive:
 		c.setState(StateEnding)
 	}
-	if a.Unbounded {
+	r.Pipeline = 0
+	if x.Choice.Unbounded {
 		x.Unbounded = true
 		c.unbounded++
 	} else if c.active > 1 {
 		r.Pipeline = c.Fd()
 	}
+	x.Submit()
 }
 
-// SkipBody implements Stream. A body that is not here yet ends the connection.
-func (c *Conn) SkipBody(x *Exchange) {
+// skipBody throws the body of x away. One that is not here yet ends the connection.
+func (c *Conn) skipBody(x *Exchange) {
 	s, req := c.s, x.Req.Parsed
 	switch {
 	case !req.HasBody:
@@ -344,21 +354,18 @@ func (c *Conn) SkipBody(x *Exchange) {
 	}
 }
 
-// Suspended implements Stream: x is the last exchange of c.
-func (c *Conn) Suspended(*Exchange) {
+// Wait implements Stream. An exchange that is being decided about is the last one of c.
+func (c *Conn) Wait(x *Exchange) {
+	if x.Delayed {
+		c.delayed++
+		c.advance()
+		return
+	}
 	c.undecided = true
 	c.setState(StateWaiting)
-}
-
-// Wake implements Stream.
-func (c *Conn) Wake(*Exchange) { c.queue() }
-
-// BesideDone implements Stream.
-func (c *Conn) BesideDone(_ *Exchange, decided bool) {
-	if decided {
-		c.undecided = false
+	if !x.Waits() {
+		c.queue()
 	}
-	c.Stamp = c.s.Set.Now
 }
 
 // waits reports whether the input behind the active exchanges of c has to wait.
@@ -369,18 +376,15 @@ func (c *Conn) waits() bool {
 	return c.last.Waits()
 }
 
-// StopInput implements Stream.
-func (c *Conn) StopInput(*Exchange) { c.pauseReading() }
-
-// Credited implements Stream.
-func (c *Conn) Credited(x *Exchange, _ int64, more bool) {
+// readMore has the client send more of the body of x.
+func (c *Conn) readMore(x *Exchange) {
 	if c.body != nil && c.body.X == x {
 		if c.body.Waits() && !c.spill() {
 			return
 		}
 		c.askForBody()
 	}
-	if c.Stopped() && !x.Detached && more {
+	if c.Stopped() && !x.Detached && x.Takes() {
 		c.resumeReading()
 	}
 }

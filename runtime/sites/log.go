@@ -208,7 +208,10 @@ func (s *Server) LogSubscriber(r *logfile.Record, sent, framed int64) {
 var _ live.StreamExchange = (*Exchange)(nil)
 
 // TakeConn implements live.StreamExchange.
-func (x *Exchange) TakeConn() *conn.Conn { return x.Stream.TakeConn(x) }
+func (x *Exchange) TakeConn() *conn.Conn {
+	c, _ := x.Stream.SwitchProtocols(x, nil)
+	return c
+}
 
 // TakeRecord implements live.StreamExchange: another protocol writes the line of x to the access log.
 func (x *Exchange) TakeRecord() (log *logfile.Record, sent, framed int64) {

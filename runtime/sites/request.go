@@ -131,7 +131,8 @@ func (s *Server) admit(x *Exchange) {
 		}
 	}
 	x.html = m.Streams && q.parsed.HasBody && q.wantsHTML()
-	x.Stream.Admit(x, m.choice)
+	x.Choice = m.choice
+	x.Stream.Read(x)
 }
 
 // ask puts together the request that the source of x gets.

@@ -17,26 +17,38 @@ import (
 // InTurn implements Stream.
 func (c *Conn) InTurn(x *Exchange) bool { return c.first == x && !c.Writing() }
 
-// WaitsForClient implements Stream. An application with a descriptor of its own (Detached) may wait for the client at any time.
-func (c *Conn) WaitsForClient(x *Exchange) bool {
-	return x.Detached || x.Out.Begun && c.Writing() || c.body != nil && !c.Stopped()
+// Write implements Stream. The connection may be gone afterwards, too.
+func (c *Conn) Write(x *Exchange, p *exchange.Part) {
+	if p.Last && c.body != nil && p.Head.Tunnel == nil {
+		c.giveUpBody(x)
+	}
+	if c.first != x || c.Writing() {
+		x.Hold(p)
+		return
+	}
+	c.transmit(x, p)
+	c.advance()
 }
 
-// TakesInterim implements Stream: HTTP/1.0 does not have responses of 1xx, and this server as its own client has no use for them.
-func (c *Conn) TakesInterim(x *Exchange) bool { return x.Version > http1.HTTP10 && !c.Subrequest() }
-
-// Advance implements Stream: it sends the parts of the first exchange of c, and of those behind it, until a part is missing or a
-// transfer has to end first.
-func (c *Conn) Advance() {
-	for c.first != nil && !c.Writing() && c.first.Advance() {
+// advance sends the parts of the first exchange of c, and of those behind it, until a part is missing or a transfer has to end first.
+func (c *Conn) advance() {
+	for c.first != nil && !c.Writing() {
+		x := c.first
+		p, ok := x.TakeTurn()
+		if p != nil {
+			c.transmit(x, p)
+		}
+		if !ok {
+			break
+		}
 	}
-	if c.deferred > 0 {
-		c.resumeDeferred()
+	if c.delayed > 0 {
+		c.beginDelayed()
 	}
 }
 
-// Transmit implements Stream. x may be gone afterwards, the connection too.
-func (c *Conn) Transmit(x *Exchange, p *exchange.Part) {
+// transmit sends a part of x, whose turn it is. x may be gone afterwards, the connection too.
+func (c *Conn) transmit(x *Exchange, p *exchange.Part) {
 	s := c.s
 	if p.Interim {
 		c.sendInterim(x, p)
@@ -104,13 +116,12 @@ func (c *Conn) sendInterim(x *Exchange, p *exchange.Part) {
 
 // SwitchProtocols implements Stream. What has come behind the request is kept for the other protocol.
 func (c *Conn) SwitchProtocols(x *Exchange, r *http1.Response) (on *conn.Conn, head []byte) {
-	head = x.AppendHead(nil, r)
-	c.shift()
+	if r != nil {
+		head = x.AppendHead(nil, r)
+		c.shift()
+	}
 	return &c.Conn, head
 }
-
-// TakeConn implements Stream.
-func (c *Conn) TakeConn(*Exchange) *conn.Conn { return &c.Conn }
 
 // complete takes an exchange, whose last bytes are on their way, from its
 // connection. broken: not all of the promised bytes, so that the connection
@@ -174,8 +185,19 @@ func (c *Conn) newErrorExchange(buf []byte) *Exchange {
 	return x
 }
 
-// Replaced implements Stream.
-func (c *Conn) Replaced(x *Exchange, closes bool) {
+// Replace implements Stream. If nothing answers, what the client has asked for behind x is lost, too.
+func (c *Conn) Replace(x, y *Exchange, closes bool) {
+	if y == nil {
+		c.Reset = true
+		c.Close("too much waits for its client")
+		c.Abort()
+		return
+	}
+	c.giveUpBody(x)
+	if y != x {
+		c.swap(x, y)
+		return
+	}
 	x.KeepAlive = x.KeepAlive && !closes && !c.s.leaving
 	if !x.KeepAlive {
 		// The client may be sending bytes that are not read: see conn.Conn.Finish.
@@ -191,16 +213,16 @@ func (c *Conn) Leave(x *Exchange) {
 	}
 }
 
-// Substituted implements Stream.
-func (c *Conn) Substituted(x, y *Exchange) {
-	if x.deferred {
-		c.deferred--
+// swap puts y in the place of x.
+func (c *Conn) swap(x, y *Exchange) {
+	if x.Delayed {
+		c.delayed--
 	}
 	at := &c.first
 	for *at != x {
 		at = &(*at).Next
 	}
-	*at = y
+	*at, y.Next = y, x.Next
 	if c.last == x {
 		c.last = y
 	}
@@ -250,7 +272,7 @@ func (c *Conn) Writable() {
 	if c.first != nil {
 		c.first.HasRoom()
 	}
-	c.Advance()
+	c.advance()
 	if c.state == StateWaiting && !c.waits() {
 		c.queue()
 	}

@@ -9,59 +9,31 @@ import (
 // Stream carries exchanges between a client and the server: a connection of HTTP/1, or a stream of HTTP/2. All methods are called on
 // the event loop, with an exchange that it carries.
 type Stream interface {
-	// Admit has x, which is being decided about, answered by a when its body has arrived, or at once if a streams: by Exchange.Submit.
-	Admit(x *Exchange, a Choice)
+	// Read is called for x, which is being decided about, when it is known what takes its body: Exchange.Choice, which gets the request by
+	// Exchange.Submit when the body has arrived, or at once if it streams; without a Source there, the body is thrown away. Later calls say
+	// that the source has dealt with input, or that there is a file for the body: the client may send more.
+	Read(x *Exchange)
 
-	// SkipBody is called for x, which is being decided about, if nothing takes its body. GiveUpBody is called when nothing takes the rest
-	// of its body any more, if there is one.
-	SkipBody(x *Exchange)
-	GiveUpBody(x *Exchange)
+	// Wait is called when x has to wait, and again when it does not wait any more: the stream has it go on, soon, by Exchange.GoOn or, if
+	// x is Delayed, by Exchange.Begin.
+	Wait(x *Exchange)
 
-	// Submitting is called before a gets the request of x.
-	Submitting(x *Exchange, a Choice)
-
-	// Suspended is called when x, which is being decided about, has to wait. Wake has Exchange.GoOn called for it, soon.
-	Suspended(x *Exchange)
-	Wake(x *Exchange)
-
-	// StopInput has the client send no more input of x. Credited is called when the source of x has dealt with n bytes of input; more reports whether
-	// it should get more.
-	StopInput(x *Exchange)
-	Credited(x *Exchange, n int64, more bool)
-
-	// InTurn reports whether a part of x would be written now. If so, Transmit writes it, as far as there is room, and releases it when
-	// that is done; x may have ended then. Advance is called afterwards: another part, or another exchange, may have its turn.
+	// InTurn reports whether a part of x would be written now.
 	InTurn(x *Exchange) bool
-	Transmit(x *Exchange, p *exchange.Part)
-	Advance()
 
-	// SwitchProtocols takes x from the stream: behind r, a response with the status 101 that is not sent yet, another protocol has what
-	// carried it. It returns the connection for that, and the head that has to be sent on it first: nil if it has been sent as it should.
+	// Write writes a part of x as far as there is room, and releases it when that is done; x may have ended then. A part whose turn has not
+	// come is kept by Exchange.Hold.
+	Write(x *Exchange, p *exchange.Part)
+
+	// Replace is called when the server itself answers, with y, which may be x: nothing takes the rest of the body of x. closes says that
+	// nothing more can be understood of what the client sends. y is nil if nothing answers: the client of x, whose response has begun or
+	// waits for another one, has to see that something is missing.
+	Replace(x, y *Exchange, closes bool)
+
+	// SwitchProtocols takes what carries x for another protocol. It returns the connection for that, and the head that has to be sent on it
+	// first: nil if it has been sent as it should. r is the response with the status 101; nil: another response went before, and x goes on
+	// (exchange.Upgrade).
 	SwitchProtocols(x *Exchange, r *http1.Response) (c *conn.Conn, head []byte)
-
-	// TakeConn returns the connection that another protocol has behind the response to x, which does not end: see exchange.Upgrade.
-	TakeConn(x *Exchange) *conn.Conn
-
-	// TakesInterim reports whether the client can be sent responses of 1xx.
-	TakesInterim(x *Exchange) bool
-
-	// WaitsForClient reports whether x cannot go on before the client has read or sent something. Parts that x holds count anyway.
-	WaitsForClient(x *Exchange) bool
-
-	// Deferred is called when the source of x has put off its response, until Exchange.ResumeDeferred.
-	Deferred(x *Exchange)
-
-	// Cut ends x, whose response has begun or waits for another one, so that its client sees that something is missing.
-	Cut(x *Exchange)
-
-	// Replaced is called when the server itself answers x. closes says that nothing more can be understood of what the client sends.
-	Replaced(x *Exchange, closes bool)
-
-	// Substituted is called when y has taken the place of x.
-	Substituted(x, y *Exchange)
-
-	// BesideDone is called when the source of x has done its work beside the loop. decided says that x was being decided about before.
-	BesideDone(x *Exchange, decided bool)
 }
 
 // Choice is a source, and its properties that count before it starts.

@@ -10,8 +10,8 @@ import (
 // it is whole: requests with a body wait for those before them, and what follows
 // is not looked at. The response may begin, and end, before that.
 
-// streamBody submits x to a. The body of x may be here after all: chunks have to be looked at for that.
-func (c *Conn) streamBody(x *Exchange, a Choice) {
+// streamBody submits x, whose body is delivered as it arrives. The body may be here after all: chunks have to be looked at for that.
+func (c *Conn) streamBody(x *Exchange) {
 	s, r, req := c.s, x.Req, x.Req.Parsed
 	if TooLarge(req.Length, x.MaxBody) {
 		x.Refuse(BodyTooBig)
@@ -19,7 +19,6 @@ func (c *Conn) streamBody(x *Exchange, a Choice) {
 	}
 	b := new(framedBody)
 	b.Begin(req, x.MaxBody, s.Set.Now)
-	b.X, b.Streamed = x, true
 	piece, left, whole, err := b.Decode(s.rest)
 	if err != nil {
 		x.Refuse(s.Refused(err))
@@ -28,9 +27,10 @@ func (c *Conn) streamBody(x *Exchange, a Choice) {
 	r.Body, r.Size, r.More = piece, b.Size(), !whole
 	if whole {
 		s.rest = left
-		x.Submit(a)
+		c.submit(x)
 		return
 	}
+	b.Stream(x)
 	if r.Size = req.Length; b.Chunked() {
 		r.Size = -1
 	}
@@ -38,7 +38,8 @@ func (c *Conn) streamBody(x *Exchange, a Choice) {
 	c.body, c.Stamp = b, s.Set.Now
 	c.setState(StateBody)
 	s.rest = nil
-	if x.Submit(a); c.body == b && !a.Asks {
+	asks := x.Choice.Asks
+	if c.submit(x); c.body == b && !asks {
 		c.askForBody()
 	}
 }
@@ -72,7 +73,7 @@ func (c *Conn) feed(data []byte) (rest []byte) {
 	}
 	b.Expects = false
 	if whole {
-		c.body = nil
+		c.body, x.body = nil, nil
 		if x.KeepAlive {
 			c.setState(StateReady)
 		} else {
@@ -80,7 +81,9 @@ func (c *Conn) feed(data []byte) (rest []byte) {
 			c.setState(StateEnding)
 		}
 	}
-	x.Feed(piece, whole)
+	if enough := x.Feed(piece, whole); enough {
+		c.pauseReading()
+	}
 	return rest
 }
 
@@ -110,15 +113,15 @@ func (c *Conn) readOn(data []byte) []byte {
 // have sent it by now.
 const MaxSkip = 64 << 10
 
-// GiveUpBody implements Stream.
-func (c *Conn) GiveUpBody(x *Exchange) {
+// giveUpBody is called when nothing takes the rest of the body of x any more, if there is one.
+func (c *Conn) giveUpBody(x *Exchange) {
 	if c.body == nil || c.body.X != x {
 		return
 	}
 	if b := c.body; b.Chunked() || b.Expects || b.Missing() > MaxSkip || !x.KeepAlive || c.s.leaving {
 		c.cutBody(x)
 	} else {
-		b.X = nil
+		b.X, x.body = nil, nil
 		c.resumeReading()
 	}
 }
@@ -126,7 +129,7 @@ func (c *Conn) GiveUpBody(x *Exchange) {
 // cutBody makes the connection close after the response to x, because its body will
 // not be whole. What the client sends until then is thrown away.
 func (c *Conn) cutBody(x *Exchange) {
-	c.body = nil
+	c.body, x.body = nil, nil
 	x.KeepAlive = false
 	c.Linger = true
 	c.setState(StateEnding)
@@ -177,33 +180,20 @@ func (c *Conn) breakOff(r exchange.Reply) {
 // than MaxAhead+1 requests of a connection at once (canPipeline). The application gets more in one batch,
 // as most answers are small, and starts them only while the sum of those that wait is small (exchange.Pacer).
 
-// resumeDeferred has sources begin with deferred exchanges of c in their order, the one whose turn it is, and others while no more than
-// MaxAhead have been started.
-func (c *Conn) resumeDeferred() {
+// beginDelayed has delayed exchanges of c begin in their order, the one whose turn it is, and others while no more than MaxAhead have been
+// started.
+func (c *Conn) beginDelayed() {
 	if c.Writing() {
 		return
 	}
 	for x := c.first; x != nil; x = x.Next {
-		if !x.deferred {
+		if !x.Delayed {
 			continue
 		}
-		if x != c.first && int(c.active)-int(c.deferred) > MaxAhead {
+		if x != c.first && int(c.active)-int(c.delayed) > MaxAhead {
 			return
 		}
-		c.deferred--
-		x.ResumeDeferred()
+		c.delayed--
+		x.Begin()
 	}
-}
-
-// Deferred implements Stream.
-func (c *Conn) Deferred(*Exchange) {
-	c.deferred++
-	c.Advance()
-}
-
-// Cut implements Stream. What the client has asked for behind x is lost, too.
-func (c *Conn) Cut(*Exchange) {
-	c.Reset = true
-	c.Close("too much waits for its client")
-	c.Abort()
 }

@@ -48,7 +48,8 @@ func (s *Server) handshake(x *Exchange) {
 	}
 	socket := x.socket
 	x.Req.WebSocket = true
-	x.Submit(q.mount.choice)
+	x.Choice = q.mount.choice
+	x.Stream.Read(x)
 	if socket != nil && x.socket == socket {
 		socket.Await()
 	}
@@ -155,7 +156,8 @@ func (s *Server) ResumeSocket(d *live.SocketState, fd int) (*live.Socket, error)
 	r := x.ask()
 	x.peer = r.Peer
 	r.WebSocket, r.Resumed = true, &exchange.Resumed{Subprotocol: d.Subprotocol, Data: d.Data}
-	x.Submit(q.mount.choice)
+	x.Choice = q.mount.choice
+	c.submit(x)
 	if x.socket == socket { // else the handler takes no more
 		c.Leave(x)
 	}
