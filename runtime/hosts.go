@@ -280,22 +280,14 @@ func (s *Server) Sockets() *live.Sockets { return s.loop.sockets }
 
 // JoinGroup makes a WebSocket a member of a group; nothing happens if it has ended. It must be called on the loop.
 func (s *Server) JoinGroup(t exchange.Ticket, group string) {
-	if ws := s.loop.socketOf(t); ws != nil {
-		ws.Join(group)
+	if x := s.loop.app.Exchange(t); x != nil && x.Member != nil {
+		x.Member.Join(group)
 	}
 }
 
 // LeaveGroup ends what JoinGroup began. It must be called on the loop.
 func (s *Server) LeaveGroup(t exchange.Ticket, group string) {
-	if ws := s.loop.socketOf(t); ws != nil {
-		ws.Leave(group)
+	if x := s.loop.app.Exchange(t); x != nil && x.Member != nil {
+		x.Member.Leave(group)
 	}
-}
-
-// socketOf returns the WebSocket of an exchange, nil if there is none.
-func (l *loop) socketOf(t exchange.Ticket) *live.Socket {
-	if x := l.app.Exchange(t); x != nil {
-		return sites.SocketOf(x)
-	}
-	return nil
 }

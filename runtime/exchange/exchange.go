@@ -18,6 +18,8 @@ type Exchange struct {
 	Prefix string   // what a proxy has taken off the path of the client, which the request does not have: "" or "/a/b"
 	Sink   Sink
 	Server Server
+	Logger Logger
+	Member Member // its WebSocket; nil: there is none
 	By     string // what answers, as access logs call it: "application", "files" or ""
 	Source Source // answers the exchange; another one may take over until the head of the response is sent
 	Fields []byte // "Name: value\r\n" ... that the head of the response has behind its own; not if it is made by Sink.Reply
@@ -42,15 +44,15 @@ type Receiver interface {
 	Source
 
 	// Input hands over the next input of x: the next piece of its body, or a message of its WebSocket. It cannot fail; data
-	// beyond InputWindow that the source has not given back by Server.Credit is not read from the client.
+	// beyond InputWindow that the source has not given back by OpCredit is not read from the client.
 	Input(x *Exchange, in Input)
 }
 
-// Pacer is a Source that need not begin to make a response while too much waits on its connection: see Server.Deferred.
+// Pacer is a Source that need not begin to make a response while too much waits on its connection: see Server.AwaitTurn.
 type Pacer interface {
 	Source
 
-	// Resume has the source begin to make the response of x, for which it has called Server.Deferred.
+	// Resume has the source begin to make the response of x, for which it has called Server.AwaitTurn.
 	Resume(x *Exchange)
 }
 
@@ -94,23 +96,15 @@ type Server interface {
 	// client. Then Sink.Send uses no memory of a part without an Owner after it has returned, but for its Body.
 	InTurn() bool
 
-	// AwaitTurn has Source.Start called again as soon as InTurn.
-	AwaitTurn()
+	// AwaitTurn has Source.Start called again as soon as InTurn. early has Pacer.Resume called instead, perhaps before that, when less of
+	// what the connection was asked for waits for the client: the source, a Pacer, does not begin to make the response until then.
+	AwaitTurn(early bool)
 
 	// Keep has Req stay as it is until the exchange ends.
 	Keep()
 
 	// WaitsForClient reports whether the response cannot go on before the client has read or sent something.
 	WaitsForClient() bool
-
-	// Deferred says that the source, a Pacer, does not begin to make the response until it is told to.
-	Deferred()
-
-	// Credit says that the source, a Receiver, has dealt with n bytes of input, counted as InputCost says.
-	Credit(n int64)
-
-	// HasPage reports whether the site has a page of its own for the status of an error.
-	HasPage(status int) bool
 
 	// Beside runs work on a goroutine, and then done on the loop. Until then Req stays as it is, and what follows the exchange
 	// on its connection is not looked at. gone reports whether its client has left: then the exchange ends with done.
@@ -119,10 +113,10 @@ type Server interface {
 	// Decline has routing go on, before the first part: behind the mount, or, if index is not empty, with that name appended to
 	// the path, which is that of a directory. It reports false, and does nothing, if the path has got an index before.
 	Decline(index string) bool
+}
 
-	// Wall returns the time in nanoseconds since 1970, up to half a second late.
-	Wall() int64
-
+// Logger writes what is to be known of an exchange. All methods must be called on the event loop.
+type Logger interface {
 	// Log writes a line about the client to the error log of its site.
 	Log(level logfile.Level, line string)
 
@@ -135,6 +129,7 @@ type Reply struct {
 	Status   int
 	Text     string // empty: the status's phrase
 	Body     []byte // instead of a page with text
+	Length   int64  // of the body, if Body is left out because the method is HEAD
 	Type     string // Content-Type of Body
 	Fields   []byte // "Name: value\r\n" ...
 	Date     bool   // Fields has Date
@@ -147,10 +142,25 @@ type Reply struct {
 
 // Upgrade is another protocol, which a connection speaks behind the response of an exchange: see Part.Upgrade.
 type Upgrade interface {
-	// Begin gives the connection to the other protocol. The response has been written, or is about to be. s is the server of the
-	// exchange, which ends when Begin has returned. If the response cannot be sent, Begin is not called before the Owner
-	// of the part gets it back.
-	Begin(s Server)
+	// Begin gives the connection of x to the other protocol. The response has been written, or is about to be. The exchange ends when Begin
+	// has returned. If the response cannot be sent, Begin is not called before the Owner of the part gets it back.
+	Begin(x Upgraded)
+}
+
+// Upgraded is an exchange behind whose response another protocol has the connection.
+type Upgraded interface {
+	// TakeConn returns the connection.
+	TakeConn() *conn.Conn
+
+	// TakeRecord returns the record for the access log, whose line the caller writes, or nil, and how many bytes of the body and of
+	// the rest of the response were sent.
+	TakeRecord() (log *logfile.Record, sent, framed int64)
+}
+
+// Member can be a member of groups, whose members get messages together.
+type Member interface {
+	Join(group string)
+	Leave(group string)
 }
 
 // Tunnel is the answer to a Request.WebSocket where Mount.Tunnels: the loop passes bytes between the client and an

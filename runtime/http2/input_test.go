@@ -7,6 +7,7 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
+	"fapws/runtime/exchange"
 	"fapws/runtime/sites/sitestest"
 )
 
@@ -96,7 +97,7 @@ func TestStreamedBody(t *testing.T) {
 	for range 3 {
 		h.Do(func() {
 			x := h.Held[0]
-			x.Server.Credit(c.streams[1].x.Given())
+			x.Sink.Send(&exchange.Part{Op: exchange.OpCredit, Credit: c.streams[1].x.Given(), File: -1})
 		})
 		for u.streams[1] == 0 {
 			u.frame()

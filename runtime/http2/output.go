@@ -99,11 +99,11 @@ func (st *stream) transmit(x *sites.Exchange, p *exchange.Part) {
 	}
 	body, count, cut := x.Out.Take(p.Body, p.Count)
 	if cut {
-		x.Server.Log(logfile.Warning, "a response was longer than its Content-Length and has been cut")
+		x.Logger.Log(logfile.Warning, "a response was longer than its Content-Length and has been cut")
 	}
 	broken := p.Last && p.Failed
 	if p.Last && p.Upgrade == nil && !broken && x.Out.Left > 0 {
-		x.Server.Log(logfile.Warning, fmt.Sprintf("a response was %d bytes shorter than its Content-Length", x.Out.Left))
+		x.Logger.Log(logfile.Warning, fmt.Sprintf("a response was %d bytes shorter than its Content-Length", x.Out.Left))
 		broken = true
 	}
 	ends := p.Last && p.Upgrade == nil && !broken && len(body) == 0 && count == 0
@@ -157,7 +157,7 @@ func (st *stream) sendEnd(x *sites.Exchange, trailers []byte) {
 func (st *stream) partWritten(x *sites.Exchange, p *exchange.Part, broken bool) {
 	c := st.c
 	if p.Upgrade != nil && !broken {
-		p.Upgrade.Begin(x.Server)
+		p.Upgrade.Begin(x)
 	} else if p.Last {
 		st.x = nil
 		switch {

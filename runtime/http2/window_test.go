@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/net/http2"
 
+	"fapws/runtime/exchange"
 	"fapws/runtime/sites/sitestest"
 )
 
@@ -137,7 +138,7 @@ func TestStreamedBodiesOfConnectionAreBounded(t *testing.T) {
 			}
 		}
 		x := h.Held[1]
-		x.Server.Credit(c.streams[3].x.Given())
+		x.Sink.Send(&exchange.Part{Op: exchange.OpCredit, Credit: c.streams[3].x.Given(), File: -1})
 	})
 	for u.window == 0 {
 		u.frame()

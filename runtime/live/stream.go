@@ -289,21 +289,9 @@ func (r *response) OnGone(x *exchange.Exchange) {
 	r.Source.OnGone(x)
 }
 
-// StreamExchange is the server of an exchange whose client is a subscriber.
-type StreamExchange interface {
-	exchange.Server
-
-	// TakeConn returns the connection for the events behind the response.
-	TakeConn() *conn.Conn
-
-	// TakeRecord returns the record for the access log, whose line the caller writes, or nil, and how many bytes of the body and of
-	// the rest of the response were sent.
-	TakeRecord() (log *logfile.Record, sent, framed int64)
-}
-
-// Begin implements exchange.Upgrade. The exchange is an Exchange.
-func (r *response) Begin(of exchange.Server) {
-	x, p := of.(StreamExchange), r.p
+// Begin implements exchange.Upgrade.
+func (r *response) Begin(x exchange.Upgraded) {
+	p := r.p
 	r.begun = true
 	log, sent, framed := x.TakeRecord()
 	p.sent, p.framed, p.log = sent, uint32(framed), log

@@ -96,10 +96,8 @@ type Exchange struct {
 var (
 	_ exchange.Sink   = (*Exchange)(nil)
 	_ exchange.Server = (*Exchange)(nil)
+	_ exchange.Logger = (*Exchange)(nil)
 )
-
-// of returns the Exchange that x is part of.
-func of(x *exchange.Exchange) *Exchange { return x.Server.(*Exchange) }
 
 // Conn returns the connection of the client; nil: no client waits for the response any more.
 func (x *Exchange) Conn() *conn.Conn {
@@ -124,7 +122,7 @@ func (s *Server) New(client *Conn, c Stream, count *int) *Exchange {
 	x := t.free
 	if x == nil {
 		x = &Exchange{s: s}
-		x.Sink, x.Server = x, x
+		x.Sink, x.Server, x.Logger = x, x, x
 		t.all = append(t.all, x)
 	} else {
 		t.free = x.Next
@@ -170,7 +168,7 @@ func (x *Exchange) End() {
 	}
 	t, id := &s.exchanges, x.id
 	*x = Exchange{} // a literal with these in it would be made elsewhere and then copied
-	x.Sink, x.Server = x, x
+	x.Sink, x.Server, x.Logger = x, x, x
 	x.s, x.id, x.held, x.Next = s, id, held, t.free
 	t.free = x
 }
@@ -300,12 +298,6 @@ func (x *Exchange) Cut() (client string) {
 	return client
 }
 
-// Deferred implements exchange.Server: the source begins when less of what its connection has asked for before waits.
-func (x *Exchange) Deferred() {
-	x.Delayed = true
-	x.Stream.Wait(x)
-}
-
 // Begin has the source of x begin with its response, if it waits with that.
 func (x *Exchange) Begin() {
 	if x.Delayed {
@@ -349,6 +341,11 @@ func (x *Exchange) Substitute() *Exchange {
 
 // Send implements exchange.Sink: the part goes to the stream, or waits for its turn there.
 func (x *Exchange) Send(p *exchange.Part) {
+	if p.Op == exchange.OpCredit {
+		x.credit(p.Credit)
+		x.Release(p)
+		return
+	}
 	if s := x.socket; s != nil && s.HasConn() {
 		s.Send(p)
 		return
@@ -377,10 +374,14 @@ func (x *Exchange) takesInterim() bool { return x.Version > http1.HTTP10 && !x.c
 func (x *Exchange) InTurn() bool { return x.Stream.InTurn(x) }
 
 // AwaitTurn implements exchange.Server.
-func (x *Exchange) AwaitTurn() {
-	if x.phase == deciding {
+func (x *Exchange) AwaitTurn(early bool) {
+	switch {
+	case early:
+		x.Delayed = true
+		x.Stream.Wait(x)
+	case x.phase == deciding:
 		x.suspend(awaitingTurn)
-	} else {
+	default:
 		x.awaitsTurn = true
 	}
 }
@@ -454,9 +455,6 @@ func (x *Exchange) besideDone(done func(gone bool), bug bool) {
 	done(false)
 }
 
-// Wall implements exchange.Server.
-func (x *Exchange) Wall() int64 { return x.s.Set.Start.UnixNano() + x.s.Set.Now }
-
 // Release gives a part of x back. With the last one x ends.
 func (x *Exchange) Release(p *exchange.Part) {
 	last := p.Last
@@ -509,7 +507,7 @@ func (x *Exchange) PartSent(p *exchange.Part, err error) {
 
 // LogShort tells the operator that a file has not all that the response to x was promised.
 func (x *Exchange) LogShort(err error) {
-	x.Server.Log(logfile.Warning, "response aborted: "+err.Error())
+	x.Logger.Log(logfile.Warning, "response aborted: "+err.Error())
 }
 
 // traced makes x a part of a trace, which the caller puts into the result.
@@ -548,8 +546,8 @@ func (x *Exchange) Reply(r exchange.Reply) {
 	x.rules.errorPages().Answer(&x.Exchange, r)
 }
 
-// Credit implements exchange.Server.
-func (x *Exchange) Credit(n int64) {
+// credit says that the source has dealt with n bytes of input.
+func (x *Exchange) credit(n int64) {
 	if s := x.socket; s != nil && s.HasConn() {
 		s.Credit(n)
 		return
@@ -559,9 +557,6 @@ func (x *Exchange) Credit(n int64) {
 		x.Stream.Read(x)
 	}
 }
-
-// HasPage implements exchange.Server.
-func (x *Exchange) HasPage(status int) bool { return x.rules.errorPages().Has(status) }
 
 // Decline implements exchange.Server.
 func (x *Exchange) Decline(index string) bool {
@@ -581,12 +576,12 @@ func (x *Exchange) Decline(index string) bool {
 	return true
 }
 
-// Log implements exchange.Server.
+// Log implements exchange.Logger.
 func (x *Exchange) Log(level logfile.Level, line string) {
 	x.s.logClient(x, level, "%s", line)
 }
 
-// NoteFile implements exchange.Server.
+// NoteFile implements exchange.Logger.
 func (x *Exchange) NoteFile(root string, path []byte) {
 	if x.log != nil {
 		x.log.File = append(append(x.log.File[:0], root...), path...)

@@ -9,7 +9,6 @@ import (
 	"fapws/runtime/auth"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
-	"fapws/runtime/live"
 	"fapws/runtime/logfile"
 	"fapws/runtime/metrics"
 )
@@ -205,15 +204,15 @@ func (s *Server) LogSubscriber(r *logfile.Record, sent, framed int64) {
 	s.writeLine(r, false, logfile.Outcome{Status: 200, Sent: sent, Framed: framed, Received: r.WireIn, Handler: "application"})
 }
 
-var _ live.StreamExchange = (*Exchange)(nil)
+var _ exchange.Upgraded = (*Exchange)(nil)
 
-// TakeConn implements live.StreamExchange.
+// TakeConn implements exchange.Upgraded.
 func (x *Exchange) TakeConn() *conn.Conn {
 	c, _ := x.Stream.SwitchProtocols(x, nil)
 	return c
 }
 
-// TakeRecord implements live.StreamExchange: another protocol writes the line of x to the access log.
+// TakeRecord implements exchange.Upgraded: another protocol writes the line of x to the access log.
 func (x *Exchange) TakeRecord() (log *logfile.Record, sent, framed int64) {
 	if log = x.log; log != nil {
 		log.WireIn = x.Received

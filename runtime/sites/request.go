@@ -113,7 +113,7 @@ func (s *Server) admit(x *Exchange) {
 	}
 	if m.DetachSocket && q.parsed.Upgrade && wantsDetachedSocket(x) {
 		if !x.InTurn() {
-			x.AwaitTurn()
+			x.AwaitTurn(false)
 			return
 		}
 		var err error

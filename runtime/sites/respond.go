@@ -63,7 +63,7 @@ func (c *Conn) transmit(x *Exchange, p *exchange.Part) {
 	}
 	body, count, cut := x.Out.Take(p.Body, p.Count)
 	if cut {
-		x.Server.Log(logfile.Warning, "truncated a response that exceeds its Content-Length")
+		x.Logger.Log(logfile.Warning, "truncated a response that exceeds its Content-Length")
 	}
 	var tail []byte
 	if x.Out.Framing == http1.Chunked {
@@ -75,7 +75,7 @@ func (c *Conn) transmit(x *Exchange, p *exchange.Part) {
 		c.upgrade(x, p.Upgrade)
 	} else if p.Last {
 		if x.Out.Left > 0 && !p.Failed {
-			x.Server.Log(logfile.Warning, fmt.Sprintf("a response was %d bytes shorter than its Content-Length", x.Out.Left))
+			x.Logger.Log(logfile.Warning, fmt.Sprintf("a response was %d bytes shorter than its Content-Length", x.Out.Left))
 		}
 		c.complete(x, p.Failed || x.Out.Left > 0)
 	}
@@ -100,7 +100,7 @@ func (c *Conn) upgrade(x *Exchange, to exchange.Upgrade) {
 	c.shift()
 	c.cancelAll()
 	c.setState(StateUpgraded)
-	to.Begin(x.Server)
+	to.Begin(x)
 }
 
 // sendInterim writes a response of 1xx, which is not the answer of x.

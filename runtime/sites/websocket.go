@@ -40,11 +40,12 @@ func (s *Server) handshake(x *Exchange) {
 		return
 	}
 	if !x.InTurn() {
-		x.AwaitTurn()
+		x.AwaitTurn(false)
 		return
 	}
 	if q.mount.WebSocket { // of a tunnel we know nothing more
 		x.socket = s.sockets.New(x, h, q.mount.Group)
+		x.Member = x.socket
 	}
 	socket := x.socket
 	x.Req.WebSocket = true
@@ -81,7 +82,7 @@ func (x *Exchange) acceptSocket(p *exchange.Part) bool {
 func (x *Exchange) leaveSocket() {
 	if s := x.socket; s != nil && !s.HasConn() {
 		s.Refused()
-		x.socket = nil
+		x.socket, x.Member = nil, nil
 	}
 }
 
@@ -152,7 +153,7 @@ func (s *Server) ResumeSocket(d *live.SocketState, fd int) (*live.Socket, error)
 	x.Out.Status, x.Out.Begun = 101, true
 	x.Out.Sent, x.Out.Framed = d.Sent, d.Framed
 	socket := s.sockets.Resumed(x, d, &c.Conn)
-	x.socket = socket
+	x.socket, x.Member = socket, socket
 	r := x.ask()
 	x.peer = r.Peer
 	r.WebSocket, r.Resumed = true, &exchange.Resumed{Subprotocol: d.Subprotocol, Data: d.Data}
@@ -184,9 +185,6 @@ func (s *Server) findSocket(x *Exchange, group string) bool {
 		}
 	}
 }
-
-// SocketOf returns the WebSocket that x is, nil if it is none.
-func SocketOf(x *exchange.Exchange) *live.Socket { return of(x).socket }
 
 // Where Mount.Tunnels, a handler may answer a request for a WebSocket with a connection to an upstream
 // (exchange.Head.Tunnel). Then a TunnelLink of package conn is the protocol of the connection. What the client has sent behind

@@ -1,9 +1,6 @@
 package exchangetest
 
 import (
-	"slices"
-	"time"
-
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
@@ -19,12 +16,11 @@ type Client struct {
 	Waits    bool   // another response comes first
 	Left     bool   // what is done beside the loop ends after the client has left
 
-	Awaits    bool  // AwaitTurn was called
-	Kept      bool  // Keep was called
-	Slow      bool  // WaitsForClient
-	Deferrals int   // calls of Deferred
-	Credited  int64 // sum of Credit
-	Pages     []int // statuses with a page
+	Awaits   bool  // AwaitTurn was called
+	Delayed  int   // calls of AwaitTurn with early
+	Kept     bool  // Keep was called
+	Slow     bool  // WaitsForClient
+	Credited int64 // sum of Part.Credit
 }
 
 // Exchange returns an exchange of c for a request, whose mount is at prefix. It panics if the request is none.
@@ -34,7 +30,7 @@ func (c *Client) Exchange(request, prefix string) *exchange.Exchange {
 	if _, err := parsed.Parse(head, &limits); err != nil {
 		panic(err)
 	}
-	return &exchange.Exchange{Sink: c, Server: c, Req: &exchange.Request{
+	return &exchange.Exchange{Sink: c, Server: c, Logger: c, Req: &exchange.Request{
 		Head: head, Parsed: parsed, Path: http1.DecodePath(nil, parsed.Path.In(head)), Spool: -1,
 		Prefix: len(prefix), Script: len(prefix), Peer: &exchange.Peer{},
 	}}
@@ -42,6 +38,11 @@ func (c *Client) Exchange(request, prefix string) *exchange.Exchange {
 
 // Send implements exchange.Sink.
 func (c *Client) Send(p *exchange.Part) {
+	if p.Op == exchange.OpCredit {
+		c.Credited += p.Credit
+		p.Owner.Release(p)
+		return
+	}
 	kept := *p
 	kept.Body = append([]byte(nil), p.Body...)
 	kept.Head.Fields = append([]byte(nil), p.Head.Fields...)
@@ -58,22 +59,19 @@ func (c *Client) Reply(r exchange.Reply) { c.Replies = append(c.Replies, r) }
 func (c *Client) InTurn() bool { return !c.Waits }
 
 // AwaitTurn implements exchange.Server.
-func (c *Client) AwaitTurn() { c.Awaits = true }
+func (c *Client) AwaitTurn(early bool) {
+	if early {
+		c.Delayed++
+	} else {
+		c.Awaits = true
+	}
+}
 
 // Keep implements exchange.Server.
 func (c *Client) Keep() { c.Kept = true }
 
 // WaitsForClient implements exchange.Server.
 func (c *Client) WaitsForClient() bool { return c.Slow }
-
-// Deferred implements exchange.Server.
-func (c *Client) Deferred() { c.Deferrals++ }
-
-// Credit implements exchange.Server.
-func (c *Client) Credit(n int64) { c.Credited += n }
-
-// HasPage implements exchange.Server.
-func (c *Client) HasPage(status int) bool { return slices.Contains(c.Pages, status) }
 
 // Beside implements exchange.Server: it does the work at once.
 func (c *Client) Beside(work func(), done func(gone bool)) {
@@ -87,13 +85,10 @@ func (c *Client) Decline(index string) bool {
 	return true
 }
 
-// Wall implements exchange.Server.
-func (c *Client) Wall() int64 { return time.Now().UnixNano() }
-
-// Log implements exchange.Server.
+// Log implements exchange.Logger.
 func (c *Client) Log(level logfile.Level, line string) {
 	c.Logged = append(c.Logged, level.String()+": "+line)
 }
 
-// NoteFile implements exchange.Server.
+// NoteFile implements exchange.Logger.
 func (c *Client) NoteFile(root string, path []byte) { c.File = root + string(path) }

@@ -139,7 +139,7 @@ func (r *rig) got() string {
 		all = append(all, s)
 	}
 	for _, p := range r.client.Replies {
-		all = append(all, http1.StatusText(p.Status)+p.Text)
+		all = append(all, http1.StatusText(p.Status)+p.Text+string(p.Body))
 	}
 	return strings.Join(all, " ")
 }
@@ -293,8 +293,8 @@ func TestDeferred(t *testing.T) {
 	r := newRig(t, Options{Timeout: time.Second}, Config{})
 	r.start()
 	r.make(exchange.Part{Op: exchange.OpDeferred})
-	if r.client.Deferrals != 1 || r.Owed() != 0 {
-		t.Errorf("%d times deferred, %d owed", r.client.Deferrals, r.Owed())
+	if r.client.Delayed != 1 || r.Owed() != 0 {
+		t.Errorf("%d times deferred, %d owed", r.client.Delayed, r.Owed())
 	}
 	pace := r.x.Source.(exchange.Pacer)
 	pace.Resume(r.x)
@@ -331,17 +331,14 @@ func TestRefusal(t *testing.T) {
 	for _, c := range []struct {
 		name       string
 		part       exchange.Part
-		pages      []int
 		sent, told string
 	}{
-		{"refusal", exchange.Part{Last: true, Head: exchange.Head{Status: 502, Instead: exchange.Refusal, Reason: []byte("why")}}, nil, "Bad Gatewaywhy", ""},
-		{"refusal in the middle", exchange.Part{Head: exchange.Head{Status: 502, Instead: exchange.Refusal}}, nil, "Bad Gateway", "cancel"},
-		{"failure", exchange.Part{Last: true, Body: []byte("a"), Head: exchange.Head{Status: 500, Instead: exchange.Failure}}, nil, "[a]", ""},
-		{"failure with a page", exchange.Part{Last: true, Body: []byte("a"), Head: exchange.Head{Status: 500, Instead: exchange.Failure}}, []int{500}, "Internal Server Error", ""},
+		{"refusal", exchange.Part{Last: true, Head: exchange.Head{Status: 502, Instead: exchange.Refusal, Reason: []byte("why")}}, "Bad Gatewaywhy", ""},
+		{"refusal in the middle", exchange.Part{Head: exchange.Head{Status: 502, Instead: exchange.Refusal}}, "Bad Gateway", "cancel"},
+		{"failure", exchange.Part{Last: true, Body: []byte("a"), Head: exchange.Head{Status: 500, Instead: exchange.Failure}}, "Internal Server Errora", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t, Options{}, Config{})
-			r.client.Pages = c.pages
 			r.start()
 			c.part.First = true
 			r.make(c.part)

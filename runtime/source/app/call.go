@@ -56,9 +56,10 @@ func (d *Dispatcher) deliver(p *exchange.Part) {
 	switch p.Op {
 	case exchange.OpCredit:
 		if c.x != nil {
-			c.x.Server.Credit(p.Credit)
+			c.x.Sink.Send(p)
+		} else {
+			c.Release(p)
 		}
-		c.Release(p)
 		return
 	case exchange.OpDeferred:
 		c.Release(p)
@@ -192,7 +193,7 @@ func (c *call) putBack() {
 		c.resume()
 		return
 	}
-	c.x.Server.Deferred()
+	c.x.Server.AwaitTurn(true)
 }
 
 // Resume implements exchange.Pacer.

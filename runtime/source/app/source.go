@@ -148,12 +148,7 @@ func (c *call) redirect(p *exchange.Part) bool {
 	case exchange.Behind:
 		c.handOn(p)
 		return true
-	case exchange.Failure:
-		if !c.x.Server.HasPage(p.Head.Status) {
-			return false
-		}
-		fallthrough
-	case exchange.Refusal:
+	case exchange.Failure, exchange.Refusal:
 		c.refuse(p)
 		return true
 	}
@@ -163,7 +158,7 @@ func (c *call) redirect(p *exchange.Part) bool {
 	}
 	kept := *p
 	c.waiting = &kept
-	c.x.Server.AwaitTurn()
+	c.x.Server.AwaitTurn(false)
 	return true
 }
 
@@ -171,6 +166,9 @@ func (c *call) redirect(p *exchange.Part) bool {
 func (c *call) refuse(p *exchange.Part) {
 	x, h := c.x, &p.Head
 	r := exchange.Reply{Status: h.Status, Text: string(h.Reason), Fields: bytes.Clone(h.Fields)}
+	if h.Instead == exchange.Failure {
+		r.Text, r.Body, r.Length, r.Type = "", bytes.Clone(p.Body), h.Length, h.Type
+	}
 	if len(h.Request) > 0 {
 		if parsed, err := c.d.parsed(h); err == nil {
 			r.HTML = static.WantsHTML(parsed, h.Request)
@@ -315,7 +313,7 @@ func (c *call) ask(p *exchange.Part) {
 	}
 	r := *c.x.Req
 	r.Body, r.More, r.Size, r.Pipeline = p.Body, false, int64(len(p.Body)), 0
-	i.Req, i.Prefix, i.Sink, i.Server = &r, c.x.Prefix, i, i
+	i.Req, i.Prefix, i.Sink, i.Server, i.Logger = &r, c.x.Prefix, i, i, i
 	c.receiver.then.Start(&i.Exchange)
 	i.Req = nil
 	c.Release(p)
@@ -350,23 +348,25 @@ func (i *inquiry) Send(p *exchange.Part) {
 
 // Reply implements exchange.Sink.
 func (i *inquiry) Reply(r exchange.Reply) {
-	i.status, i.body = r.Status, append(i.body[:0], r.Text...)
+	i.status, i.body = r.Status, append(append(i.body[:0], r.Text...), r.Body...)
 	i.answer()
 }
 
 // The inquiry waits for no client.
 
 func (*inquiry) InTurn() bool                       { return true }
-func (*inquiry) AwaitTurn()                         {}
 func (*inquiry) Keep()                              {}
 func (*inquiry) WaitsForClient() bool               { return false }
-func (*inquiry) Credit(int64)                       {}
-func (*inquiry) HasPage(int) bool                   { return false }
 func (*inquiry) Decline(string) bool                { return false }
-func (i *inquiry) Deferred()                        { i.Source.(exchange.Pacer).Resume(&i.Exchange) }
-func (*inquiry) Wall() int64                        { return time.Now().UnixNano() }
 func (*inquiry) NoteFile(string, []byte)            {}
 func (i *inquiry) Log(l logfile.Level, line string) { i.c.d.set.Log(l, "%s", line) }
+
+// AwaitTurn implements exchange.Server.
+func (i *inquiry) AwaitTurn(early bool) {
+	if early {
+		i.Source.(exchange.Pacer).Resume(&i.Exchange)
+	}
+}
 
 // Beside implements exchange.Server. Files have no use in the response to an inquiry.
 func (i *inquiry) Beside(_ func(), done func(gone bool)) {

@@ -51,7 +51,7 @@ func (s *Source) refresh(r *exchange.Request, prefix string, found Found) {
 func (s *Source) newFetch(r *exchange.Request, prefix string, found Found) *fetch {
 	f := &fetch{source: s, fill: found.Fill, page: found.Page, depth: r.Depth}
 	f.fill.Owner = f
-	f.origin = exchange.Exchange{Req: r, Prefix: prefix, Sink: f, Server: f, Source: s.origin}
+	f.origin = exchange.Exchange{Req: r, Prefix: prefix, Sink: f, Server: f, Logger: f, Source: s.origin}
 	var conditions []byte
 	if f.page != nil {
 		conditions = f.page.Conditions()
@@ -109,12 +109,16 @@ func conditionalName(name []byte) bool {
 // instead reports whether the older page is to be sent in place of an answer with that status. unreachable says that there is
 // none.
 func (f *fetch) instead(status int, unreachable bool) bool {
-	return f.page != nil && f.page.Instead(status, unreachable, f.Wall())
+	return f.page != nil && f.page.Instead(status, unreachable, f.source.pages.loop.Wall())
 }
 
 // Send implements exchange.Sink, for the origin.
 func (f *fetch) Send(p *exchange.Part) {
 	last := p.Last
+	if p.Op == exchange.OpCredit { // the request has no body
+		release(p)
+		return
+	}
 	if !f.passes && !p.Interim && f.record(p) {
 		return
 	}
@@ -152,7 +156,7 @@ func (f *fetch) record(p *exchange.Part) (done bool) {
 			f.sendInstead(p)
 			return true
 		case p.Failed || len(h.Channel) > 0 || p.Count > 0 || f.handedOver():
-			f.fill.Refuse(h.Status, f.Wall())
+			f.fill.Refuse(h.Status, f.source.pages.loop.Wall())
 			f.pass(p.Last)
 			return false
 		case !f.begin(p):
@@ -161,7 +165,7 @@ func (f *fetch) record(p *exchange.Part) (done bool) {
 		}
 	}
 	if p.Failed || p.Count > 0 {
-		f.fill.Refuse(500, f.Wall())
+		f.fill.Refuse(500, f.source.pages.loop.Wall())
 		f.pass(p.Last)
 		return false
 	}
@@ -200,7 +204,7 @@ func (f *fetch) begin(p *exchange.Part) bool {
 		h.Length = int64(len(p.Body))
 	}
 	f.begun = f.source.pages.loop.Now()
-	return f.fill.Begin(&h, f.Wall())
+	return f.fill.Begin(&h, f.source.pages.loop.Wall())
 }
 
 // finish ends a fetch whose answer is whole.
@@ -233,7 +237,7 @@ func (f *fetch) giveUp() { f.origin.Source.OnGone(&f.origin) }
 // confirmed sends the page that the origin has confirmed by p, a 304.
 func (f *fetch) confirmed(p *exchange.Part) {
 	f.passes = true
-	page, shared := f.fill.Confirm(&p.Head, f.Wall())
+	page, shared := f.fill.Confirm(&p.Head, f.source.pages.loop.Wall())
 	f.drop(p)
 	f.answer(page, Revalidated, page.Unchanged(f.fill.Request()))
 	if shared {
@@ -252,7 +256,7 @@ func (f *fetch) sendInstead(p *exchange.Part) {
 // fail answers with the older page, as there is no other.
 func (f *fetch) fail() {
 	f.passes = true
-	f.fill.Failed(f.Wall())
+	f.fill.Failed(f.source.pages.loop.Wall())
 	f.answer(f.page, Stale, f.page.Unchanged(f.fill.Request()))
 	f.serve(f.page, Stale)
 }
@@ -283,7 +287,7 @@ func (f *fetch) Reply(r exchange.Reply) {
 			f.fail()
 			return
 		}
-		f.fill.Refuse(r.Status, f.Wall())
+		f.fill.Refuse(r.Status, f.source.pages.loop.Wall())
 		if r.Status == 504 { // all have waited as long
 			f.failWaiting()
 		}
@@ -356,10 +360,14 @@ func (p *Pages) Tick() {
 // InTurn implements exchange.Server.
 func (f *fetch) InTurn() bool { return f.client == nil || f.client.Server.InTurn() }
 
-// AwaitTurn implements exchange.Server.
-func (f *fetch) AwaitTurn() {
+// AwaitTurn implements exchange.Server. Other clients want the page, however slow its own one is.
+func (f *fetch) AwaitTurn(early bool) {
+	if early {
+		f.origin.Source.(exchange.Pacer).Resume(&f.origin)
+		return
+	}
 	f.awaits = true
-	f.client.Server.AwaitTurn()
+	f.client.Server.AwaitTurn(false)
 }
 
 // Keep implements exchange.Server.
@@ -373,15 +381,6 @@ func (f *fetch) Keep() {
 func (f *fetch) WaitsForClient() bool {
 	return f.passes && f.client != nil && f.client.Server.WaitsForClient()
 }
-
-// Deferred implements exchange.Server. Other clients want the page, however slow its own one is.
-func (f *fetch) Deferred() { f.origin.Source.(exchange.Pacer).Resume(&f.origin) }
-
-// Credit implements exchange.Server: the request has no body.
-func (f *fetch) Credit(int64) {}
-
-// HasPage implements exchange.Server.
-func (f *fetch) HasPage(status int) bool { return f.client != nil && f.client.Server.HasPage(status) }
 
 // Beside implements exchange.Server.
 func (f *fetch) Beside(work func(), done func(gone bool)) {
@@ -397,21 +396,18 @@ func (f *fetch) Beside(work func(), done func(gone bool)) {
 // Decline implements exchange.Server: routing has ended.
 func (f *fetch) Decline(string) bool { return false }
 
-// Wall implements exchange.Server.
-func (f *fetch) Wall() int64 { return f.source.pages.loop.Wall() }
-
-// Log implements exchange.Server.
+// Log implements exchange.Logger.
 func (f *fetch) Log(level logfile.Level, line string) {
 	if f.client == nil {
 		f.source.pages.loop.Log(level, line)
 		return
 	}
-	f.client.Server.Log(level, line)
+	f.client.Logger.Log(level, line)
 }
 
-// NoteFile implements exchange.Server.
+// NoteFile implements exchange.Logger.
 func (f *fetch) NoteFile(root string, path []byte) {
 	if f.client != nil {
-		f.client.Server.NoteFile(root, path)
+		f.client.Logger.NoteFile(root, path)
 	}
 }

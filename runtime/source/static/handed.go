@@ -114,7 +114,7 @@ func (o *handedOver) send(x *exchange.Exchange) {
 	switch sent := len(o.head.SendFile) > 0; {
 	case o.failed != 0:
 		a.Drop()
-		x.Server.Log(o.level, o.line)
+		x.Logger.Log(o.level, o.line)
 		r := exchange.Reply{Status: o.failed, HTML: WantsHTML(o.request.Parsed, o.request.Head)}
 		if o.failed == 503 {
 			r.Fields = retryAfter

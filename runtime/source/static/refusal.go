@@ -17,7 +17,7 @@ const (
 
 // Answer answers x with r, or with the page for its status. p may be nil: there are no pages. It must be called on the loop.
 func (p *Pages) Answer(x *exchange.Exchange, r exchange.Reply) {
-	r, missing := p.replace(x.Server.Wall(), r)
+	r, missing := p.replace(time.Now().UnixNano(), r)
 	if !missing {
 		sendReply(x, &r)
 		return
@@ -48,7 +48,7 @@ func fillHead(h *exchange.Head, r *exchange.Reply) (body []byte) {
 	h.Status, h.Fields, h.HasDate, h.HasServer = r.Status, r.Fields, r.Date, r.Server
 	h.Close = r.Close
 	switch {
-	case r.Body != nil || r.Whole:
+	case r.Body != nil || r.Whole || r.Length > 0:
 		body, h.Type = r.Body, r.Type
 	case r.HTML:
 		body, h.Type = appendPage(nil, r.Status, r.Text), htmlType
@@ -59,7 +59,7 @@ func fillHead(h *exchange.Head, r *exchange.Reply) (body []byte) {
 		}
 		body, h.Type = append([]byte(text), '\n'), textType
 	}
-	h.Length = int64(len(body))
+	h.Length = max(int64(len(body)), r.Length)
 	return body
 }
 
@@ -126,11 +126,6 @@ func NewPages(files *Files, pages map[int]string) (*Pages, error) {
 		}
 	}
 	return p, nil
-}
-
-// Has reports whether there is a page for a status. p may be nil: it has none.
-func (p *Pages) Has(status int) bool {
-	return p != nil && (p.paths[status] != "" || p.targets[status] != nil)
 }
 
 // pageRequest asks for an error page, whatever the client has asked for.
@@ -211,7 +206,7 @@ func withPage(r exchange.Reply, res *Response) exchange.Reply {
 	if res.Head.Status != 200 {
 		return r
 	}
-	r.Body, r.Whole, r.Type = []byte{}, true, ""
+	r.Body, r.Length, r.Whole, r.Type = []byte{}, 0, true, ""
 	for i := range res.Segments {
 		r.Body = append(r.Body, res.Segments[i].Data...)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
@@ -340,13 +341,13 @@ func (s *Source) Start(x *exchange.Exchange) {
 		return
 	}
 	if !x.Server.InTurn() {
-		x.Server.AwaitTurn()
+		x.Server.AwaitTurn(false)
 		return
 	}
 	a := s.newAnswer()
 	a.request = requestOf(x)
-	x.Server.NoteFile(s.files.name, a.request.Path)
-	if s.files.Hit(x.Server.Wall(), &a.request, &a.Response) {
+	x.Logger.NoteFile(s.files.name, a.request.Path)
+	if s.files.Hit(time.Now().UnixNano(), &a.request, &a.Response) {
 		a.Send(x, true)
 		return
 	}

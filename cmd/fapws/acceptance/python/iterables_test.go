@@ -136,6 +136,14 @@ func TestCloseAlways(t *testing.T) {
 				t.Errorf("%s: %d, %q, %v", c.name, a.StatusCode, a.Text, a.Err)
 			}
 			s.once(c.name, mark)
+			if c.status == 500 { // a page: its length is known
+				target, mark = s.target(c.kind, c.more)
+				w.Send(fapwstest.Request("HEAD", target, ""))
+				if head := w.AnswerTo("HEAD").Want(t, 500); head.ContentLength != a.ContentLength || head.Header.Get("Content-Type") != a.Header.Get("Content-Type") {
+					t.Errorf("HEAD, %s: %v", c.name, head.Header)
+				}
+				s.once("HEAD, "+c.name, mark)
+			}
 			if c.broken {
 				w.Gone()
 			} else {
