@@ -282,7 +282,7 @@ func TestASGIDisconnect(t *testing.T) {
 				if half {
 					loop.h.Deliver(exchange.Input{Ticket: r.ticket, Op: exchange.OpClose})
 				} else {
-					loop.h.Cancel(r.ticket)
+					loop.h.Cancel(r.ticket, 0)
 				}
 				loop.h.Flush()
 				loop.drain()
@@ -332,7 +332,7 @@ func TestASGIBackPressure(t *testing.T) {
 		for size() < 3<<20 {
 			release()
 		}
-		loop.do(func() { loop.h.Cancel(r.ticket) })
+		loop.do(func() { loop.h.Cancel(r.ticket, 0) })
 		for ended := false; !ended; {
 			release()
 			select {
@@ -404,7 +404,7 @@ func TestAsyncGeneratorOfNobody(t *testing.T) {
 			loop.do(func() { got = r.body.Len() })
 		}
 		loop.do(func() {
-			loop.h.Cancel(r.ticket)
+			loop.h.Cancel(r.ticket, 0)
 			loop.h.Flush()
 			loop.drain()
 		})
@@ -431,8 +431,7 @@ func TestTaskOverdue(t *testing.T) {
 			}
 		}
 		loop.do(func() {
-			loop.h.Cancel(r.ticket)
-			loop.h.Overdue(r.ticket, time.Second)
+			loop.h.Cancel(r.ticket, time.Second)
 		})
 		<-r.done
 		<-loop.h.withGIL(func() {}) // it has spoken
@@ -462,8 +461,7 @@ func TestAsyncThreadStuck(t *testing.T) {
 	late := func() {
 		r := submitASGI(t, &response{}, "GET /hello", "")
 		loop.do(func() {
-			loop.h.Cancel(r.ticket)
-			loop.h.Overdue(r.ticket, time.Second)
+			loop.h.Cancel(r.ticket, time.Second)
 		})
 		<-r.done
 	}
@@ -498,7 +496,7 @@ func TestAsyncLeavesNothing(t *testing.T) {
 	entries := []string{"text", "fields", "json", "file", "plain_generator", "generator", "bad_piece", "fails", "bad_result", "body", "http_error", "verbs", "double"}
 	leave := func(r *response, meanwhile ...string) {
 		loop.do(func() {
-			loop.h.Cancel(r.ticket)
+			loop.h.Cancel(r.ticket, 0)
 			loop.h.Flush()
 			loop.drain()
 		})

@@ -82,12 +82,12 @@ func TestMain(m *testing.M) {
 		result <- code
 	}()
 	if inline {
-		handler.Attach(loop.far)
+		handler.Attach(loop.far, nil)
 		for f := range loop.calls { // this thread is the loop and Python's main one
 			f()
 		}
 	} else {
-		handler.Attach(loop.far)
+		handler.Attach(loop.far, nil)
 		app.Serve()
 		for range loop.calls {
 		}

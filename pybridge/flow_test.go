@@ -58,7 +58,7 @@ func TestBackPressure(t *testing.T) {
 // comes all the same.
 func TestCancel(t *testing.T) {
 	r := loop.submit(t, "GET /thread_of", nil, -1, true)
-	loop.do(func() { loop.h.Cancel(r.ticket) })
+	loop.do(func() { loop.h.Cancel(r.ticket, 0) })
 	<-r.done
 	loop.do(func() {
 		for i := range r.held {
@@ -122,7 +122,7 @@ func TestWriterWakesItsReplacement(t *testing.T) {
 	})
 	<-behind.done
 	done(blocked())
-	loop.do(func() { loop.h.Cancel(writer.ticket) })
+	loop.do(func() { loop.h.Cancel(writer.ticket, 0) })
 	<-writer.done
 	loop.do(func() {
 		for i := range writer.held {
@@ -151,7 +151,7 @@ func TestQueueIsBounded(t *testing.T) {
 	}
 	loop.do(func() { // what has not begun is dropped
 		for _, r := range all {
-			loop.h.Cancel(r.ticket)
+			loop.h.Cancel(r.ticket, 0)
 		}
 	})
 	for _, r := range all {

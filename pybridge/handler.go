@@ -164,7 +164,7 @@ func (h *Handler) startPool() error {
 }
 
 // Attach implements app.Handler.
-func (h *Handler) Attach(w *eventloop.Waker) {
+func (h *Handler) Attach(w *eventloop.Waker, _ func(exchange.Origin) exchange.Subrequester) {
 	h.app.mode.attach(h, w)
 	C.core_pool_attach(C.int(w.Signals), C.int(w.Event), (*C.int32_t)(unsafe.Pointer(w.State)))
 }
@@ -298,15 +298,18 @@ func (h *Handler) Deliver(in exchange.Input) {
 	h.delivered = true
 }
 
-// Signalled implements app.Handler.
+// Signalled implements app.Application.
 func (h *Handler) Signalled() { C.core_signalled() }
 
 // Cancel implements app.Handler.
-func (h *Handler) Cancel(t exchange.Ticket) {
+func (h *Handler) Cancel(t exchange.Ticket, took time.Duration) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if rec := h.record(t); rec != nil {
+	if rec := h.record(t); rec != nil && (took == 0 || rec.cancelled == 0) {
 		C.core_cancel(rec)
+	}
+	h.mu.Unlock()
+	if took > 0 {
+		h.overdue(t, took)
 	}
 }
 

@@ -119,7 +119,7 @@ func TestStackIsPrintable(t *testing.T) {
 func TestStackOfStreams(t *testing.T) {
 	r := loop.submit(t, "GET /watches", nil, -1, true)
 	shows(t, `exchange \d+, GET /watches .*, handler watches, streaming, waits for the client\n$`)
-	loop.do(func() { loop.h.Cancel(r.ticket) })
+	loop.do(func() { loop.h.Cancel(r.ticket, 0) })
 	<-r.done
 	loop.release(r)
 	if got := loop.get(t, "/was_gone").body.String(); got != "[True]" {

@@ -21,8 +21,8 @@ type timeoutPolicy struct {
 
 var defaultTimeoutPolicy = timeoutPolicy{time.Second, 5 * time.Second}
 
-// Overdue implements app.Handler.
-func (h *Handler) Overdue(ticket exchange.Ticket, took time.Duration) {
+// overdue ends the handler of an exchange that has taken too long.
+func (h *Handler) overdue(ticket exchange.Ticket, took time.Duration) {
 	h.mu.Lock()
 	rec := h.record(ticket)
 	if rec == nil || rec.open != 0 && rec.started != 0 { // a WebSocket that was accepted at the last moment
@@ -58,7 +58,7 @@ type inlineWatchdog struct {
 	told  bool
 }
 
-// Stalled implements app.Handler. It also ends callbacks of WebSockets that take longer than RunConfig.Timeout.
+// Stalled implements app.Application. It also ends callbacks of WebSockets that take longer than RunConfig.Timeout.
 func (h *Handler) Stalled() (exchange.Ticket, time.Duration) {
 	s := &h.held
 	rec, jobs := h.app.mode.onLoop()

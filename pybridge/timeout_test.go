@@ -13,13 +13,11 @@ func timesUp(r *response) {
 		t, took := loop.h.Stalled()
 		for ; took == 0; t, took = loop.h.Stalled() {
 		}
-		loop.h.Cancel(t)
-		loop.h.Overdue(t, took)
+		loop.h.Cancel(t, took)
 		return
 	}
 	loop.do(func() {
-		loop.h.Cancel(r.ticket)
-		loop.h.Overdue(r.ticket, time.Second)
+		loop.h.Cancel(r.ticket, time.Second)
 	})
 }
 

@@ -253,7 +253,7 @@ func TestWebSocketVanishes(t *testing.T) {
 	r := openSocket(t, "/talk")
 	said := captured(t, func() {
 		texts(r, "sleep", "echo", "sleep")
-		loop.do(func() { loop.h.Cancel(r.ticket); loop.h.Flush(); loop.drain() })
+		loop.do(func() { loop.h.Cancel(r.ticket, 0); loop.h.Flush(); loop.drain() })
 		<-r.done
 	})
 	if said != "" {
@@ -264,7 +264,7 @@ func TestWebSocketVanishes(t *testing.T) {
 	}
 	for range 20 { // also before on_open
 		r = dialSocket(t, "/talk")
-		loop.do(func() { loop.h.Cancel(r.ticket); loop.h.Flush(); loop.drain() })
+		loop.do(func() { loop.h.Cancel(r.ticket, 0); loop.h.Flush(); loop.drain() })
 		<-r.done
 	}
 	got := noted(t)
@@ -351,7 +351,7 @@ func TestWebSocketLeavesNothing(t *testing.T) {
 			if i%2 == 0 {
 				leaveSocket(t, r, 1000, "")
 			} else {
-				loop.do(func() { loop.h.Cancel(r.ticket); loop.h.Flush(); loop.drain() })
+				loop.do(func() { loop.h.Cancel(r.ticket, 0); loop.h.Flush(); loop.drain() })
 				<-r.done
 			}
 		}

@@ -99,7 +99,9 @@ func newApp(inline bool, f func(*call)) *testApp {
 	return &testApp{f: f, inline: inline, calls: map[exchange.Ticket]*call{}, tokens: map[uintptr]chan struct{}{}}
 }
 
-func (a *testApp) Attach(w *eventloop.Waker) { a.waker = w }
+func (a *testApp) Attach(w *eventloop.Waker, _ func(exchange.Origin) exchange.Subrequester) {
+	a.waker = w
+}
 
 func (a *testApp) Submit(r *exchange.Request) bool {
 	a.mu.Lock()
@@ -203,17 +205,24 @@ func (a *testApp) Release(p *exchange.Part) {
 	close(done)
 }
 
-func (a *testApp) Cancel(t exchange.Ticket) {
+func (a *testApp) Cancel(t exchange.Ticket, took time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	close(a.calls[t].gone)
+	c := a.calls[t]
+	if took > 0 && c != nil {
+		a.overdue = append(a.overdue, overdueCall{c.Path, took})
+	}
+	if took == 0 || c != nil && !isClosed(c.gone) {
+		close(c.gone)
+	}
 }
 
-func (a *testApp) Overdue(t exchange.Ticket, took time.Duration) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if c := a.calls[t]; c != nil {
-		a.overdue = append(a.overdue, overdueCall{c.Path, took})
+func isClosed(c chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -24,16 +24,15 @@ type instant struct {
 	next    int
 }
 
-func (h *instant) Attach(*eventloop.Waker) {}
+func (h *instant) Attach(_ *eventloop.Waker, _ func(exchange.Origin) exchange.Subrequester) {}
 func (h *instant) Submit(r *exchange.Request) bool {
 	h.tickets = append(h.tickets, r.Ticket)
 	return true
 }
 func (h *instant) Flush()                                    {}
 func (h *instant) Release(*exchange.Part)                    {}
-func (h *instant) Cancel(t exchange.Ticket)                  {}
+func (h *instant) Cancel(exchange.Ticket, time.Duration)     {}
 func (h *instant) Signalled()                                {}
-func (h *instant) Overdue(exchange.Ticket, time.Duration)    {}
 func (h *instant) Stalled() (exchange.Ticket, time.Duration) { return 0, 0 }
 func (h *instant) Next(p *exchange.Part) bool {
 	if h.next == len(h.tickets) {

@@ -61,7 +61,9 @@ func newTalkApp() *talkApp {
 	return &talkApp{talks: map[exchange.Ticket]*talk{}, out: map[uintptr]int{}}
 }
 
-func (a *talkApp) Attach(w *eventloop.Waker) { a.waker = w }
+func (a *talkApp) Attach(w *eventloop.Waker, _ func(exchange.Origin) exchange.Subrequester) {
+	a.waker = w
+}
 
 func (a *talkApp) Submit(r *exchange.Request) bool {
 	if r.Spool >= 0 {
@@ -167,9 +169,13 @@ func (a *talkApp) Release(p *exchange.Part) {
 	}
 }
 
-func (a *talkApp) Cancel(ticket exchange.Ticket) {
+func (a *talkApp) Cancel(ticket exchange.Ticket, took time.Duration) {
 	a.mu.Lock()
 	t := a.talks[ticket]
+	if took > 0 && (t == nil || t.gone) {
+		a.mu.Unlock()
+		return
+	}
 	if t == nil || t.gone {
 		a.mu.Unlock()
 		panic("cancelled twice, or after the end")
@@ -182,7 +188,6 @@ func (a *talkApp) Cancel(ticket exchange.Ticket) {
 	t.end(false)
 }
 
-func (a *talkApp) Overdue(exchange.Ticket, time.Duration)    {}
 func (a *talkApp) Stalled() (exchange.Ticket, time.Duration) { return 0, 0 }
 func (a *talkApp) Signalled()                                {}
 

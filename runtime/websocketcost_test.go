@@ -28,7 +28,7 @@ type echoing struct {
 	buf   []byte
 }
 
-func (h *echoing) Attach(*eventloop.Waker) {}
+func (h *echoing) Attach(_ *eventloop.Waker, _ func(exchange.Origin) exchange.Subrequester) {}
 func (h *echoing) Submit(r *exchange.Request) bool {
 	h.add(exchange.Part{Ticket: r.Ticket, First: true, Head: exchange.Head{WebSocket: true}})
 	return true
@@ -50,11 +50,12 @@ func (h *echoing) add(p exchange.Part) {
 	h.parts = append(h.parts, p)
 }
 
-func (h *echoing) Flush()                                    {}
-func (h *echoing) Release(*exchange.Part)                    {}
-func (h *echoing) Cancel(t exchange.Ticket)                  { h.add(exchange.Part{Ticket: t, Last: true}) }
+func (h *echoing) Flush()                 {}
+func (h *echoing) Release(*exchange.Part) {}
+func (h *echoing) Cancel(t exchange.Ticket, _ time.Duration) {
+	h.add(exchange.Part{Ticket: t, Last: true})
+}
 func (h *echoing) Signalled()                                {}
-func (h *echoing) Overdue(exchange.Ticket, time.Duration)    {}
 func (h *echoing) Stalled() (exchange.Ticket, time.Duration) { return 0, 0 }
 func (h *echoing) Next(p *exchange.Part) bool {
 	if h.next == len(h.parts) {

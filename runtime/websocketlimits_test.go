@@ -84,7 +84,7 @@ func (h *silent) Deliver(in exchange.Input) {
 	h.parts = append(h.parts, p)
 }
 
-func (h *silent) Cancel(t exchange.Ticket) {
+func (h *silent) Cancel(t exchange.Ticket, _ time.Duration) {
 	h.parts = append(h.parts, exchange.Part{Ticket: t, File: -1, Last: true})
 }
 

@@ -417,6 +417,3 @@ func own(name []byte) bool {
 func hasPrefixFold(b []byte, prefix string) bool {
 	return len(b) >= len(prefix) && bytes.EqualFold(b[:len(prefix)], []byte(prefix))
 }
-
-// Serves is called by the server with what makes subrequests, before it serves.
-func (p *Pool) Serves(ask func(exchange.Origin) exchange.Subrequester) { p.ask = ask }

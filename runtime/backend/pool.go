@@ -120,7 +120,8 @@ func (p *Pool) Failed() int64 { return p.failed.Load() }
 //
 // The Pool takes duplicates of the descriptors: responders may outlive the server, and
 // the numbers of its descriptors be other files' then.
-func (p *Pool) Attach(w *eventloop.Waker) {
+func (p *Pool) Attach(w *eventloop.Waker, ask func(exchange.Origin) exchange.Subrequester) {
+	p.ask = ask
 	own, err := w.Duplicate()
 	if err != nil {
 		p.log(fmt.Sprintf("responders have no descriptors of their own: %v", err))
@@ -324,7 +325,7 @@ func (p *Pool) Release(one *exchange.Part) {
 }
 
 // Cancel implements app.Handler.
-func (p *Pool) Cancel(t exchange.Ticket) {
+func (p *Pool) Cancel(t exchange.Ticket, took time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if ex := p.open[t]; ex != nil {
@@ -334,23 +335,11 @@ func (p *Pool) Cancel(t exchange.Ticket) {
 			ex.stream.arrived.Signal()
 		}
 		ex.cancel()
+		if took > 0 && ex.overdue != nil {
+			go ex.overdue(took)
+		}
 	}
 }
-
-// Overdue implements app.Handler. Cancel has done the rest, except for a responder that asked to be told.
-func (p *Pool) Overdue(t exchange.Ticket, took time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if ex := p.open[t]; ex != nil && ex.overdue != nil {
-		go ex.overdue(took)
-	}
-}
-
-// Stalled implements app.Handler: nothing runs on the loop.
-func (p *Pool) Stalled() (exchange.Ticket, time.Duration) { return 0, 0 }
-
-// Signalled implements app.Handler.
-func (p *Pool) Signalled() {}
 
 // stream is a body that arrives while its Responder works (Mount.Streams of package sites). Its fields are guarded by Pool.mu,
 // but for spare, which is the Responder's.

@@ -354,7 +354,7 @@ const pageGrace = 2 * retiredIdle
 // answered 503.
 type unavailableHandler struct{}
 
-func (unavailableHandler) Attach(*eventloop.Waker) {}
+func (unavailableHandler) Attach(*eventloop.Waker, func(exchange.Origin) exchange.Subrequester) {}
 
 func (unavailableHandler) Submit(r *exchange.Request) bool {
 	if r.Spool >= 0 {
@@ -363,10 +363,7 @@ func (unavailableHandler) Submit(r *exchange.Request) bool {
 	return false
 }
 
-func (unavailableHandler) Flush()                                    {}
-func (unavailableHandler) Next(*exchange.Part) bool                  { return false }
-func (unavailableHandler) Release(*exchange.Part)                    {}
-func (unavailableHandler) Cancel(exchange.Ticket)                    {}
-func (unavailableHandler) Overdue(exchange.Ticket, time.Duration)    {}
-func (unavailableHandler) Signalled()                                {}
-func (unavailableHandler) Stalled() (exchange.Ticket, time.Duration) { return 0, 0 }
+func (unavailableHandler) Flush()                                {}
+func (unavailableHandler) Next(*exchange.Part) bool              { return false }
+func (unavailableHandler) Release(*exchange.Part)                {}
+func (unavailableHandler) Cancel(exchange.Ticket, time.Duration) {}

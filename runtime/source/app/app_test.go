@@ -51,7 +51,7 @@ type handler struct {
 	stalled   time.Duration
 }
 
-func (h *handler) Attach(*eventloop.Waker) {}
+func (h *handler) Attach(_ *eventloop.Waker, _ func(exchange.Origin) exchange.Subrequester) {}
 func (h *handler) Submit(r *exchange.Request) bool {
 	if !h.full {
 		h.submitted = append(h.submitted, *r)
@@ -60,11 +60,14 @@ func (h *handler) Submit(r *exchange.Request) bool {
 }
 func (h *handler) Flush()                   {}
 func (h *handler) Release(p *exchange.Part) { h.released = append(h.released, string(p.Body)) }
-func (h *handler) Cancel(t exchange.Ticket) { h.told = append(h.told, "cancel") }
 func (h *handler) Resume(exchange.Ticket)   { h.told = append(h.told, "resume") }
 func (h *handler) Signalled()               {}
-func (h *handler) Overdue(_ exchange.Ticket, took time.Duration) {
-	h.told = append(h.told, "overdue")
+func (h *handler) Cancel(_ exchange.Ticket, took time.Duration) {
+	if took > 0 {
+		h.told = append(h.told, "overdue")
+	} else {
+		h.told = append(h.told, "cancel")
+	}
 }
 func (h *handler) Stalled() (exchange.Ticket, time.Duration) { return h.stalls, h.stalled }
 func (h *handler) Deliver(in exchange.Input)                 { h.inputs = append(h.inputs, string(in.Data)) }
@@ -213,8 +216,8 @@ func TestOverdue(t *testing.T) {
 		before           func(*rig)
 		sent, told, late string
 	}{
-		{"nothing", func(*rig) {}, "Gateway Timeout", "cancel overdue", ""},
-		{"begun", func(r *rig) { r.make(exchange.Part{First: true, Head: head, Body: []byte("a")}) }, "[a /", "cancel overdue", ""},
+		{"nothing", func(*rig) {}, "Gateway Timeout", "overdue", ""},
+		{"begun", func(r *rig) { r.make(exchange.Part{First: true, Head: head, Body: []byte("a")}) }, "[a /", "overdue", ""},
 		{"gone", func(r *rig) { r.x.Source.OnGone(r.x) }, "/", "cancel overdue", ""},
 		{"waits for its client", func(r *rig) { r.client.Slow = true }, "", "", "[late]"},
 		{"WebSocket", func(r *rig) { r.make(exchange.Part{First: true, Head: exchange.Head{Status: 101, WebSocket: true}}) }, "[", "", "[ [late]"},
@@ -257,7 +260,7 @@ func TestExactTimeout(t *testing.T) {
 			r.server.after(eventloop.Tick)
 			r.Tick()
 		}
-		r.want("told", r.told(), "cancel overdue")
+		r.want("told", r.told(), "overdue")
 	}
 }
 
@@ -281,7 +284,7 @@ func TestStalled(t *testing.T) {
 	r.Stalled()
 	r.state.Lock()
 	r.want("sent", r.got(), "Gateway Timeout")
-	r.want("told", r.told(), "cancel overdue")
+	r.want("told", r.told(), "overdue")
 	r.Due = true
 	r.Run()
 	if r.server.heldUp != 1 || r.server.flushed != 1 {

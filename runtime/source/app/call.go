@@ -145,15 +145,15 @@ func (c *call) OnGone(x *exchange.Exchange) {
 	if c.detached {
 		c.restart() // the descriptor tells the application from now on
 	}
-	c.cancel()
+	c.cancel(0)
 }
 
-// cancel tells the handler that its response is not wanted.
-func (c *call) cancel() {
+// cancel tells the handler that its response is not wanted. took is as for Handler.Cancel.
+func (c *call) cancel(took time.Duration) {
 	if c.d.cfg.Trace != nil {
 		c.d.cfg.Trace("exchange %d is cancelled", c.ticket)
 	}
-	c.handler.Cancel(c.ticket)
+	c.handler.Cancel(c.ticket, took)
 	c.d.Due = true // an inline handler closes its iterators in Flush
 }
 
@@ -161,7 +161,7 @@ func (c *call) cancel() {
 func (c *call) end(p *exchange.Part) {
 	c.x = nil
 	if !p.Last {
-		c.cancel()
+		c.cancel(0)
 	}
 	c.Release(p)
 }
@@ -308,10 +308,10 @@ func (d *Dispatcher) Stalled() {
 		return // the loop does its own work
 	}
 	defer d.state.Unlock()
-	if !d.limited || d.main == nil {
+	if !d.limited || d.app == nil {
 		return
 	}
-	t, took := d.main.Stalled()
+	t, took := d.app.Stalled()
 	if took == 0 {
 		return
 	}
@@ -350,11 +350,8 @@ func (c *call) overdue(took time.Duration) {
 		} else {
 			x.Sink.Reply(exchange.Reply{Status: 504})
 		}
-		if !c.gone {
-			c.cancel()
-		}
 	}
-	c.handler.Overdue(c.ticket, took)
+	c.cancel(took)
 }
 
 // ExcludeBlockedTime does not count the time, in nanoseconds, for which the event loop itself was held up, by a handler that runs

@@ -11,13 +11,6 @@ import (
 	"fapws/runtime/http1"
 )
 
-// SubrequestHandler is a Handler that asks the server itself for pages. Serves is called
-// once, before Attach, with the function that makes this possible for a request.
-type SubrequestHandler interface {
-	Handler
-	Serves(ask func(exchange.Origin) exchange.Subrequester)
-}
-
 // Receiver is a Handler that takes bodies in pieces (Mount.Streams of package sites) and messages
 // of WebSockets (Mount.WebSocket).
 type Receiver interface {
@@ -53,14 +46,27 @@ type Attended interface {
 	InTurn() bool
 }
 
+// Application is a Handler that may run on the loop, and is told of signals.
+type Application interface {
+	Handler
+
+	// Stalled is called on every tick during which the loop is in Flush, on another goroutine, if
+	// something has a timeout. It returns the exchange that runs inline, on the loop, and how long it has been
+	// seen there by earlier calls; 0 if nothing does. It must not block.
+	Stalled() (exchange.Ticket, time.Duration)
+
+	// Signalled says that a signal for the application arrived. On the loop.
+	Signalled()
+}
+
 // Handler runs an application. The loop gives it requests, whole ones unless it is
 // a Receiver, and takes parts of responses; neither side ever waits for the other.
 //
-// All methods but Release and Stalled are called on the loop only.
+// All methods but Release are called on the loop only.
 type Handler interface {
-	// Attach is called once before the first Submit. w is for when parts wait
-	// and the loop may be asleep.
-	Attach(w *eventloop.Waker)
+	// Attach is called once before the first Submit. w is for when parts wait and the loop may be asleep. ask makes requests to the server
+	// itself possible, on behalf of a request.
+	Attach(w *eventloop.Waker, ask func(exchange.Origin) exchange.Subrequester)
 
 	// Submit hands over a request. It returns false when too many wait: the
 	// loop then answers 503. Nothing runs before Flush.
@@ -79,22 +85,10 @@ type Handler interface {
 	// uses for back-pressure; releasing the Last part ends the exchange.
 	Release(*exchange.Part)
 
-	// Cancel says that no client waits for this exchange any more. Work not yet
-	// started is dropped, iterators are closed. The Last part still comes.
-	Cancel(exchange.Ticket)
-
-	// Overdue says that an exchange has taken longer than its Source allows. Its
-	// client has been answered, as far as that goes; Cancel was called before.
-	// It must not block.
-	Overdue(exchange.Ticket, time.Duration)
-
-	// Stalled is called on every tick during which the loop is in Flush, on another goroutine, if
-	// something has a timeout. It returns the exchange that runs inline, on the loop, and how long it has been
-	// seen there by earlier calls; 0 if nothing does. It must not block.
-	Stalled() (exchange.Ticket, time.Duration)
-
-	// Signalled says that a signal for the application arrived.
-	Signalled()
+	// Cancel says that no client waits for this exchange any more. Work not yet started is dropped, iterators are closed. The Last part still
+	// comes. If the reason is that the exchange has taken longer than its Source allows, took is how long; its client has been answered
+	// then, as far as that goes, and Cancel may have been called before. Otherwise it is 0. It must not block.
+	Cancel(t exchange.Ticket, took time.Duration)
 }
 
 // Loop is the server of a Dispatcher. Its methods are called on the event loop or, while a handler holds that up, by a goroutine
@@ -154,10 +148,11 @@ type Dispatcher struct {
 	loop       Loop
 	set        *conn.Set // with the clock
 	cfg        Config
-	handlers   []Handler // all of them
-	former     []Handler // among them: those of an earlier Serve that still have calls
-	main       Handler   // the one that may run on the event loop; nil: none
-	used       int64     // conn.Set.Now when a call of main has ended last
+	handlers   []Handler   // all of them
+	former     []Handler   // among them: those of an earlier Serve that still have calls
+	main       Handler     // the one of Serve; nil: none
+	app        Application // main, if it is one
+	used       int64       // conn.Set.Now when a call of main has ended last
 	programs   programs
 	turnSender turnSender
 
@@ -199,10 +194,11 @@ func (d *Dispatcher) Serve(main Handler, all []Handler, limited bool) {
 			c.since = d.loop.Exact()
 		}
 	}
+	d.app, _ = main.(Application)
 	d.turnSender.handler, _ = main.(Attended)
 	d.handlers = slices.Concat(all, d.former)
 	for _, h := range all {
-		d.attach(h)
+		h.Attach(d.cfg.Waker, d.cfg.Subrequests)
 	}
 	d.dropFormer()
 }
@@ -226,18 +222,11 @@ func (d *Dispatcher) Attached() int { return len(d.handlers) }
 // HasFormer reports whether handlers of an earlier Serve have calls.
 func (d *Dispatcher) HasFormer() bool { return len(d.former) > 0 }
 
-func (d *Dispatcher) attach(h Handler) {
-	if a, ok := h.(SubrequestHandler); ok {
-		a.Serves(d.cfg.Subrequests)
-	}
-	h.Attach(d.cfg.Waker)
-}
-
 // add attaches one more handler.
 func (d *Dispatcher) add(h Handler) {
 	at := len(d.handlers) - len(d.former)
 	d.handlers = slices.Concat(d.handlers[:at], []Handler{h}, d.former) // Run may be going through them
-	d.attach(h)
+	h.Attach(d.cfg.Waker, d.cfg.Subrequests)
 }
 
 // takenMost is how many requests and messages are worth taking before they are passed on: more
@@ -254,8 +243,8 @@ func (d *Dispatcher) took() {
 
 // Signalled tells the application that a signal for it has arrived.
 func (d *Dispatcher) Signalled() {
-	if d.main != nil {
-		d.main.Signalled()
+	if d.app != nil {
+		d.app.Signalled()
 	}
 	d.Due = true
 }
