@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"math"
 	"net"
 	"strconv"
 	"time"
@@ -20,16 +21,13 @@ type Protocol interface {
 	// connection stays open for the output that is still to come.
 	EOF() (stays bool)
 
-	// Flushed is called when gathered output has been written, or has become a transfer.
-	Flushed()
+	// Room is called when gathered output has been written, or has become a transfer; and, with ended, when a transfer has ended and the
+	// connection is still open.
+	Room(ended bool)
 
-	// Writable is called when a transfer has ended and the connection is still open.
-	Writable()
-
-	// Deadline returns when Expired is to be called, by the clock of the Set. It is asked again when that time comes, and by
-	// Schedule.
-	Deadline() int64
-	Expired()
+	// Due does what is due by the clock of the Set, and returns when it is to be called again. It is called earlier, too: with the next tick
+	// after Schedule.
+	Due() (next int64)
 
 	// Drain is called when the server takes no more connections. Requests that have begun are still answered. If
 	// another server goes on with the listeners (retire), an idle connection stays until it has answered one more
@@ -39,10 +37,10 @@ type Protocol interface {
 	// Closed is called once, when the connection is closed: nothing is read from it any more, and nothing can be queued. A
 	// transfer goes on.
 	Closed()
-
-	// Gone is called once, behind Closed, when no transfer needs the connection any more.
-	Gone()
 }
+
+// Holder has a place for a connection. Gone is called once, behind Protocol.Closed, when no transfer needs the connection any more.
+type Holder interface{ Gone() }
 
 // Conn is a connection. It is embedded in what uses it. There may be many thousand idle ones, so it is small.
 type Conn struct {
@@ -51,6 +49,7 @@ type Conn struct {
 	watch eventloop.Watch
 	timer eventloop.Entry[Conn]
 
+	Holder        Holder // nil: nothing is told
 	Local, Remote net.Addr
 	Stamp         int64 // time of the last event that counts for the deadline; see Protocol
 
@@ -117,37 +116,38 @@ func (c *Conn) String() string {
 	return "unix client " + strconv.Itoa(c.Fd())
 }
 
-// Schedule notes when c has to be looked at. Call it when that may be earlier than before.
+// Schedule has c looked at with the next tick. Call it when something may be due earlier than before.
 func (c *Conn) Schedule() {
 	if !c.closed || c.transfer != nil {
-		c.scheduleAt(c.deadline())
+		c.scheduleAt(c.set.Now)
 	}
 }
-
-// Postpone lets the deadline of c, which has passed, come up again with the next tick.
-func (c *Conn) Postpone() { c.scheduleAt(c.set.Now + tick) }
 
 func (c *Conn) scheduleAt(at int64) {
 	c.set.wheel.Remove(&c.timer)
 	c.set.wheel.Add(&c.timer, c, at)
 }
 
-// deadline returns when c has to be looked at.
-func (c *Conn) deadline() int64 {
-	t := c.transfer
-	if t != nil && c.closed {
-		return t.due()
+// due does what is due for c, and notes when it has to be looked at again.
+func (c *Conn) due() {
+	if c.roomExpired() {
+		c.Schedule()
+		return
 	}
-	at := int64(0)
-	if c.lingering {
-		at = min(c.Stamp+lingerTimeout, int64(c.lingerEnd)*tick)
-	} else {
-		at = c.proto.Deadline()
+	next := int64(math.MaxInt64)
+	if !c.closed && !c.lingering {
+		next = c.proto.Due()
 	}
-	if t != nil {
-		at = min(at, t.due())
+	if c.lingering && !c.closed {
+		if next = min(c.Stamp+lingerTimeout, int64(c.lingerEnd)*tick); next <= c.set.Now {
+			c.Close("time is up")
+		}
 	}
-	return at
+	if t := c.transfer; t != nil {
+		c.scheduleAt(min(next, t.due()))
+	} else if !c.closed {
+		c.scheduleAt(next)
+	}
 }
 
 // Virtual is the transport of a virtual connection, which has no socket: another connection carries its bytes, as a stream. It has to
@@ -251,7 +251,7 @@ func (c *Conn) Unwatch() { c.watch.Remove() }
 func (c *Conn) Detach() {
 	c.watch.Remove()
 	c.end()
-	c.proto.Gone()
+	c.gone()
 }
 
 func (c *Conn) shut() {
@@ -261,7 +261,14 @@ func (c *Conn) shut() {
 		return
 	}
 	c.closeSocket()
-	c.proto.Gone()
+	c.gone()
+}
+
+// gone tells that nothing needs c any more.
+func (c *Conn) gone() {
+	if c.Holder != nil {
+		c.Holder.Gone()
+	}
 }
 
 // end takes c out of everything but its transfer.
@@ -360,21 +367,8 @@ func (s *Set) All() []*Conn { return s.wheel.All() }
 
 // Tick looks at the connections whose deadlines have passed. Call it when the clock was set, at least every eventloop.Tick.
 func (s *Set) Tick() {
-	for {
-		c := s.wheel.Next(s.Now)
-		if c == nil {
-			return
-		}
-		switch {
-		case c.deadline() > s.Now:
-			c.Schedule()
-		case c.roomExpired():
-			c.Schedule()
-		case c.lingering:
-			c.Close("time is up")
-		default:
-			c.proto.Expired()
-		}
+	for c := s.wheel.Next(s.Now); c != nil; c = s.wheel.Next(s.Now) {
+		c.due()
 	}
 }
 

@@ -81,19 +81,21 @@ type recorder struct {
 	got                             []byte
 	stays                           bool // EOF returns it
 	ends, flushed, writable, closed int
-	gone, expired, inputs           int
+	gone, looks, inputs             int
 	sent                            []error
 	drained                         []bool
 }
 
 func (r *recorder) Input(b []byte) { r.got, r.inputs = append(r.got, b...), r.inputs+1 }
 func (r *recorder) EOF() bool      { r.ends++; return r.stays }
-func (r *recorder) Flushed()       { r.flushed++ }
-func (r *recorder) Writable()      { r.writable++ }
-func (r *recorder) Deadline() int64 {
-	return r.set.Now + int64(time.Hour)
+func (r *recorder) Room(ended bool) {
+	if ended {
+		r.writable++
+	} else {
+		r.flushed++
+	}
 }
-func (r *recorder) Expired() { r.expired++ }
+func (r *recorder) Due() (next int64) { r.looks++; return r.set.Now + int64(time.Hour) }
 func (r *recorder) Drain(retire bool) {
 	r.drained = append(r.drained, retire)
 }
@@ -131,6 +133,7 @@ func (s *set) open() (*recorder, *net.TCPConn) {
 	}
 	unix.SetNonblock(fd, true)
 	r := &recorder{}
+	r.Holder = r
 	r.Init(fd, accepted.LocalAddr(), accepted.RemoteAddr())
 	s.do(func() {
 		if err := r.Open(&s.Set, r); err != nil {
@@ -411,21 +414,26 @@ func TestLinger(t *testing.T) {
 	})
 }
 
-// A deadline that is later than it was comes up again, and one that has passed is the protocol's.
-func TestDeadlines(t *testing.T) {
+// A connection is looked at when its protocol says so, and with the next tick after Schedule.
+func TestDue(t *testing.T) {
 	s := newSet(t, 1000)
 	r, _ := s.open()
 	s.do(func() {
-		for range 3 {
-			s.Now += int64(time.Hour) // and Deadline, too
+		s.Now += int64(time.Hour)
+		s.Tick()
+		if r.looks == 0 {
+			t.Error("nobody has looked for an hour")
+		}
+		r.looks = 0
+		for want := range 2 {
+			s.Now += tick
 			s.Tick()
+			if r.looks != want {
+				t.Errorf("looked at %d times, want %d", r.looks, want)
+			}
+			r.Schedule()
+			r.Schedule()
 		}
-		if r.expired > 0 {
-			t.Error("it has expired")
-		}
-		r.Postpone()
-		s.wheel.Remove(&r.timer)
-		r.Schedule()
 		if len(s.All()) != 1 || s.All()[0] != &r.Conn {
 			t.Error("it is not in the wheel once")
 		}

@@ -111,15 +111,16 @@ func (h *Handshake) look() {
 	}
 }
 
-// Writable implements conn.Protocol.
-func (h *Handshake) Writable() {
-	switch h.stage {
-	case running, finished:
+// Room implements conn.Protocol.
+func (h *Handshake) Room(ended bool) {
+	switch {
+	case !ended:
+	case h.stage == running || h.stage == finished:
 		h.send()
 		if h.stage == finished {
 			h.conclude()
 		}
-	case failed:
+	case h.stage == failed:
 		h.c.Finish()
 	}
 }
@@ -136,26 +137,22 @@ func (h *Handshake) EOF() (stays bool) {
 	return true
 }
 
-// Deadline implements conn.Protocol.
-func (h *Handshake) Deadline() int64 {
-	if h.stage == failed {
-		return h.s.set.Now + int64(h.s.timeout)
-	}
-	return h.c.Stamp + eventloop.Tick + int64(h.s.timeout)
-}
-
-// Expired implements conn.Protocol.
-func (h *Handshake) Expired() {
+// Due implements conn.Protocol.
+func (h *Handshake) Due() (next int64) {
+	now := h.s.set.Now
+	end := h.c.Stamp + eventloop.Tick + int64(h.s.timeout)
 	switch {
-	case h.stage == failed:
-		h.c.Close("time is up")
+	case h.stage == failed: // it lingers, or waits for its transfer
+		return now + int64(h.s.timeout)
+	case end > now:
+		return end
 	case h.c.Unread(): // a handler on the loop has kept it from what the client has sent
-		h.c.Postpone()
-	default:
-		h.count(timedOut)
-		h.s.Report(logfile.Debug, h.c.String(), "TLS handshake failed: timeout of "+h.s.timeout.String()+" exceeded")
-		h.c.Close("the TLS handshake takes too long")
+		return now + eventloop.Tick
 	}
+	h.count(timedOut)
+	h.s.Report(logfile.Debug, h.c.String(), "TLS handshake failed: timeout of "+h.s.timeout.String()+" exceeded")
+	h.c.Close("the TLS handshake takes too long")
+	return now
 }
 
 // Drain implements conn.Protocol. A client that was accepted is served if another server goes on with the listeners.
@@ -165,9 +162,6 @@ func (h *Handshake) Drain(retire bool) {
 		h.c.Close("the server is shutting down")
 	}
 }
-
-// Flushed implements conn.Protocol.
-func (h *Handshake) Flushed() {}
 
 // Closed implements conn.Protocol.
 func (h *Handshake) Closed() {
@@ -185,9 +179,6 @@ func (h *Handshake) Closed() {
 	h.stage = failed
 	h.next.Closed()
 }
-
-// Gone implements conn.Protocol.
-func (h *Handshake) Gone() { h.next.Gone() }
 
 // turns lets a few handshakes compute at the same time.
 type turns struct{ held chan struct{} }

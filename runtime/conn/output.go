@@ -89,7 +89,7 @@ func (s *Set) pass() {
 	for s.out != nil && s.out.virtual() {
 		c := s.out
 		c.sendGathered()
-		c.proto.Flushed()
+		c.proto.Room(false)
 	}
 }
 
@@ -101,7 +101,7 @@ func (s *Set) Flush() {
 		if cap(s.Buf) > maxGather {
 			s.Buf = nil
 		}
-		c.proto.Flushed()
+		c.proto.Room(false)
 	}
 }
 

@@ -47,7 +47,7 @@ func (c *Conn) Ready(r eventloop.Readiness) {
 		if c.paused && c.heed == HeedNothing {
 			c.readable = true
 		} else if r&eventloop.MaybeGone != 0 && c.hungUp() {
-			c.gone(io.EOF)
+			c.leaves(io.EOF)
 		}
 		return
 	}
@@ -62,7 +62,7 @@ func (c *Conn) Ready(r eventloop.Readiness) {
 			if err == nil {
 				err = io.EOF
 			}
-			c.gone(err)
+			c.leaves(err)
 			return
 		}
 		c.readable = n == len(buffer) || err != nil || c.untilEmpty || !c.tcp
@@ -150,8 +150,8 @@ func (c *Conn) Unread() bool {
 	return err == nil && n > 0
 }
 
-// gone is called when the client of c has left, or only shut down its side.
-func (c *Conn) gone(err error) {
+// leaves is called when the client of c has left, or only shut down its side.
+func (c *Conn) leaves(err error) {
 	if err == io.EOF && !c.Half && !c.lingering && c.proto.EOF() {
 		c.Half = true
 		c.Stamp = c.set.Now

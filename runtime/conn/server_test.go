@@ -107,7 +107,7 @@ func (s *server) accept(ln net.Listener) {
 		file.Close()
 		accepted.Close()
 		p := s.new()
-		p.s = s
+		p.s, p.Holder = s, p
 		p.Init(fd, accepted.LocalAddr(), accepted.RemoteAddr())
 		s.mu.Lock()
 		s.made = append(s.made, p)
@@ -207,16 +207,17 @@ func (p *peer) push() {
 	}
 }
 
-func (p *peer) EOF() bool       { p.ends++; return p.stays }
-func (p *peer) Flushed()        {}
-func (p *peer) Deadline() int64 { return p.s.conns.Now + int64(time.Hour) }
-func (p *peer) Expired()        {}
-func (p *peer) Drain(bool)      {}
-func (p *peer) Closed()         { p.closed = true }
-func (p *peer) Gone()           { p.gone = true }
-func (p *peer) Sent(err error)  { p.sent = append(p.sent, err) }
+func (p *peer) EOF() bool      { p.ends++; return p.stays }
+func (p *peer) Due() int64     { return p.s.conns.Now + int64(time.Hour) }
+func (p *peer) Drain(bool)     {}
+func (p *peer) Closed()        { p.closed = true }
+func (p *peer) Gone()          { p.gone = true }
+func (p *peer) Sent(err error) { p.sent = append(p.sent, err) }
 
-func (p *peer) Writable() {
+func (p *peer) Room(ended bool) {
+	if !ended {
+		return
+	}
 	p.writable++
 	p.push()
 	if p.finish && !p.Writing() {

@@ -93,7 +93,7 @@ func (t *transfer) end(err error) {
 	switch {
 	case closed:
 		c.closeSocket()
-		c.proto.Gone()
+		c.gone()
 	case c.closed: // by the owner
 	case err != nil:
 		c.Close(err.Error())
@@ -101,7 +101,7 @@ func (t *transfer) end(err error) {
 		if c.transport != nil { // it does not read while it has much to write
 			c.ReadAgain()
 		}
-		c.proto.Writable()
+		c.proto.Room(true)
 	}
 }
 

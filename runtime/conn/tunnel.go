@@ -282,8 +282,8 @@ func (l *TunnelLink) end(proper bool) {
 // slow returns when the client has taken nothing for too long.
 func (l *TunnelLink) slow() int64 { return l.taken + eventloop.Tick + int64(l.set.WriteTimeout) }
 
-// Deadline implements conn.Protocol.
-func (l *TunnelLink) Deadline() int64 {
+// deadline returns when Due has something to do.
+func (l *TunnelLink) deadline() int64 {
 	due := l.set.Now + lookAgain
 	if l.over {
 		return due
@@ -300,18 +300,18 @@ func (l *TunnelLink) Deadline() int64 {
 	return due
 }
 
-// Expired implements conn.Protocol. A handler that runs inline may have kept the loop from the tunnel.
-func (l *TunnelLink) Expired() {
+// Due implements conn.Protocol. A handler that runs inline may have kept the loop from the tunnel.
+func (l *TunnelLink) Due() (next int64) {
+	if at := l.deadline(); at > l.set.Now {
+		return at
+	}
 	for _, s := range []TunnelSide{TunnelClient, Upstream} {
-		if l.over {
-			return
+		if !l.over {
+			l.pass(s, eventloop.Readable|eventloop.Writable)
 		}
-		l.pass(s, eventloop.Readable|eventloop.Writable)
 	}
 	switch {
-	case l.over:
-	case l.Deadline() > l.set.Now:
-		l.conn.Schedule()
+	case l.over || l.deadline() > l.set.Now:
 	case l.tunnel.Waiting(TunnelClient) && l.slow() <= l.set.Now:
 		l.set.Log(logfile.Info, "%s: closed after write timeout of %v", l.conn, l.set.WriteTimeout)
 		l.end(false)
@@ -321,6 +321,7 @@ func (l *TunnelLink) Expired() {
 		l.failed(fmt.Errorf("idle timeout of %v exceeded", time.Duration(l.idle)))
 		l.end(true)
 	}
+	return l.deadline()
 }
 
 // Closed implements conn.Protocol.
@@ -336,21 +337,15 @@ func (l *TunnelLink) Closed() {
 	}
 }
 
-// Gone implements conn.Protocol.
-func (l *TunnelLink) Gone() { l.before.Gone() }
-
 // Input implements conn.Protocol. The tunnel reads by itself.
 func (l *TunnelLink) Input([]byte) {}
 
 // EOF implements conn.Protocol.
 func (l *TunnelLink) EOF() bool { return false }
 
-// Flushed implements conn.Protocol.
-func (l *TunnelLink) Flushed() {}
-
-// Writable implements conn.Protocol: the farewell of TLS had no room.
-func (l *TunnelLink) Writable() {
-	if l.over {
+// Room implements conn.Protocol: the farewell of TLS had no room.
+func (l *TunnelLink) Room(ended bool) {
+	if ended && l.over {
 		l.conn.Finish()
 	}
 }

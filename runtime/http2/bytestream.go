@@ -42,6 +42,7 @@ func (st *stream) SwitchProtocols(x *sites.Exchange, r *http1.Response) (on *con
 	}
 	b := &byteStream{st: st, in: st.early}
 	st.x, st.early, st.bytes, st.target = nil, nil, b, initialWindow
+	b.conn.Holder = b
 	b.conn.OpenVirtual(s.Set, b, b, c.conn.Local, c.conn.Remote)
 	if len(b.in) > 0 || st.ended {
 		b.conn.ReadAgain()
@@ -186,7 +187,7 @@ func (b *byteStream) abandon() {
 	b.conn.Abort()
 }
 
-// Gone implements conn.Protocol: the stream ends with its connection.
+// Gone implements conn.Holder: the stream ends with its connection.
 func (b *byteStream) Gone() {
 	st := b.st
 	if st == nil {
@@ -207,15 +208,13 @@ func (b *byteStream) Gone() {
 // lookAgain is how much later a connection that waits for nothing asks for its deadline again.
 const lookAgain = int64(time.Minute)
 
-// Deadline implements conn.Protocol.
-func (b *byteStream) Deadline() int64 { return b.conn.Stamp + lookAgain }
+// Due implements conn.Protocol.
+func (b *byteStream) Due() (next int64) { return b.st.c.s.Set.Now + lookAgain }
 
 // The other methods of conn.Protocol have nothing to do before another protocol takes over, and are not called behind it.
 
 func (b *byteStream) Input([]byte) {}
 func (b *byteStream) EOF() bool    { return false }
-func (b *byteStream) Flushed()     {}
-func (b *byteStream) Writable()    {}
-func (b *byteStream) Expired()     {}
+func (b *byteStream) Room(bool)    {}
 func (b *byteStream) Drain(bool)   {}
 func (b *byteStream) Closed()      {}

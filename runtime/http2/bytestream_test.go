@@ -17,7 +17,7 @@ import (
 type echo struct {
 	conn   *conn.Conn
 	set    *conn.Set
-	before conn.Protocol
+	before conn.Holder
 	closed bool
 	gone   bool
 }
@@ -25,7 +25,8 @@ type echo struct {
 // echo gives the stream of an exchange to an echo.
 func (h *host) echo(x *sites.Exchange) {
 	c, _ := x.Stream.SwitchProtocols(x, &http1.Response{Status: 101, Version: http1.HTTP11, KeepAlive: true, Length: -1})
-	e := &echo{conn: c, set: h.Set, before: c.Protocol()}
+	e := &echo{conn: c, set: h.Set, before: c.Holder}
+	c.Holder = e
 	h.echoes = append(h.echoes, e)
 	c.Upgrade(e)
 	x.Release(&exchange.Part{Last: true, File: -1})
@@ -47,7 +48,10 @@ func (e *echo) send() {
 	c.DropInput()
 }
 
-func (e *echo) Writable() {
+func (e *echo) Room(ended bool) {
+	if !ended {
+		return
+	}
 	e.conn.Unpause()
 	e.send()
 }
@@ -58,11 +62,9 @@ func (e *echo) EOF() (stays bool) {
 	return true
 }
 
-func (e *echo) Flushed()        {}
-func (e *echo) Deadline() int64 { return e.set.Now + lookAgain }
-func (e *echo) Expired()        {}
-func (e *echo) Drain(bool)      {}
-func (e *echo) Closed()         { e.closed = true }
+func (e *echo) Due() int64 { return e.set.Now + lookAgain }
+func (e *echo) Drain(bool) {}
+func (e *echo) Closed()    { e.closed = true }
 
 func (e *echo) Gone() {
 	e.gone = true

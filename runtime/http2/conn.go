@@ -187,11 +187,12 @@ func (c *Conn) output() *[]byte {
 	return &c.s.Set.Buf
 }
 
-// Flushed implements conn.Protocol.
-func (c *Conn) Flushed() { c.settle() }
-
-// Writable implements conn.Protocol.
-func (c *Conn) Writable() {
+// Room implements conn.Protocol.
+func (c *Conn) Room(ended bool) {
+	if !ended {
+		c.settle()
+		return
+	}
 	if len(c.late) > 0 {
 		c.conn.Use()
 		c.s.Set.Buf = append(c.s.Set.Buf, c.late...)
@@ -202,7 +203,7 @@ func (c *Conn) Writable() {
 		c.conn.Again()
 	}
 	c.pump()
-	if !c.conn.Gathers() { // else Flushed settles it
+	if !c.conn.Gathers() { // else it is settled later
 		c.settle()
 	}
 }
@@ -220,9 +221,6 @@ func (c *Conn) Closed() {
 	}
 	c.late, c.arrives = nil, nil
 }
-
-// Gone implements conn.Protocol.
-func (c *Conn) Gone() { c.client.Gone() }
 
 // Busy reports whether a response is under way.
 func (c *Conn) Busy() bool { return len(c.streams) > 0 || c.conn.Writing() }
@@ -363,8 +361,8 @@ func (c *Conn) settle() {
 	}
 }
 
-// Deadline implements conn.Protocol.
-func (c *Conn) Deadline() int64 {
+// deadline returns when Due has something to do.
+func (c *Conn) deadline() int64 {
 	s := c.s
 	cfg := &s.Config
 	switch {
@@ -396,20 +394,22 @@ func (c *Conn) Deadline() int64 {
 // overdue reports whether the client of st has kept it waiting for too long.
 func (st *stream) overdue(now int64) bool { return st.lingers(now) || st.late(now) || st.stalled(now) }
 
-// Expired implements conn.Protocol.
-func (c *Conn) Expired() {
+// Due implements conn.Protocol.
+func (c *Conn) Due() (next int64) {
 	s := c.s
-	if c.conn.Unread() {
-		c.conn.Postpone()
-		return
-	}
 	now := s.Set.Now
+	if at := c.deadline(); at > now {
+		return at
+	}
+	if c.conn.Unread() {
+		return now + tick
+	}
 	switch {
 	case c.dead: // what is left to do has a deadline of its own
 	case !c.settled:
 		c.fail(http2.ErrCodeSettingsTimeout, "no settings")
 	case c.arrives != nil:
-		if now >= c.Deadline() {
+		if now >= c.deadline() {
 			c.fail(http2.ErrCodeEnhanceYourCalm, "timed out waiting for the request")
 		}
 	case len(c.streams) == 0 && now >= c.conn.Stamp+tick+int64(s.Config.KeepAlive):
@@ -422,8 +422,8 @@ func (c *Conn) Expired() {
 	}
 	if !c.closed {
 		c.openWindow() // other connections of the client may have less
-		c.conn.Schedule()
 	}
+	return c.deadline()
 }
 
 // expireStreams ends streams whose clients have kept them waiting for too long.

@@ -333,10 +333,9 @@ func (s *Subscribers) Close() {
 // leaving is the protocol of a connection that becomes a subscriber as soon as everything before the events was written: then
 // the connection ends without its descriptor.
 type leaving struct {
-	p      *StreamSubscriber
-	conn   *conn.Conn
-	before conn.Protocol // that the connection spoke before, which accounts for it
-	left   bool          // the subscriber has the descriptor
+	p    *StreamSubscriber
+	conn *conn.Conn
+	left bool // the subscriber has the descriptor, and its place
 }
 
 // Input implements conn.Protocol: bytes from a subscriber do not count.
@@ -345,11 +344,8 @@ func (v *leaving) Input([]byte) { v.leave() }
 // EOF implements conn.Protocol.
 func (v *leaving) EOF() (stays bool) { return false }
 
-// Flushed implements conn.Protocol.
-func (v *leaving) Flushed() { v.leave() }
-
-// Writable implements conn.Protocol.
-func (v *leaving) Writable() { v.leave() }
+// Room implements conn.Protocol.
+func (v *leaving) Room(bool) { v.leave() }
 
 // leave starts the subscriber if everything was written.
 func (v *leaving) leave() {
@@ -375,7 +371,7 @@ func (v *leaving) leave() {
 		c.Close("it cannot be watched as a subscriber")
 		return
 	}
-	v.left = true
+	v.left, c.Holder = true, nil
 	c.Detach()
 	s.tellJoined(p)
 	s.begin(p)
@@ -384,11 +380,8 @@ func (v *leaving) leave() {
 // lookAgain is how much later a connection without a deadline is looked at again, in nanoseconds.
 const lookAgain = int64(time.Minute)
 
-// Deadline implements conn.Protocol: a transfer has its own.
-func (v *leaving) Deadline() int64 { return v.p.s.server.Now() + lookAgain }
-
-// Expired implements conn.Protocol.
-func (v *leaving) Expired() { v.conn.Schedule() }
+// Due implements conn.Protocol: a transfer has a deadline of its own.
+func (v *leaving) Due() (next int64) { return v.p.s.server.Now() + lookAgain }
 
 // Drain implements conn.Protocol: the subscriber ends with all others.
 func (v *leaving) Drain(bool) {}
@@ -398,12 +391,5 @@ func (v *leaving) Closed() {
 	if !v.left {
 		v.p.s.abandon(v.p)
 		v.p.s.account(v.p)
-	}
-}
-
-// Gone implements conn.Protocol.
-func (v *leaving) Gone() {
-	if !v.left { // else the subscriber has its place
-		v.before.Gone()
 	}
 }

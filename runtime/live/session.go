@@ -157,7 +157,6 @@ func (s *session) Expired() {
 	if pong > 0 {
 		s.pinged, s.due = true, s.socket.all.in(pong)
 	}
-	s.socket.conn.Schedule()
 }
 
 // Close returns the close frame to send behind what the handler has sent, and notes that it is sent.

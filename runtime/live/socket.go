@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"fapws/runtime/conn"
+	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
 	"fapws/runtime/websocket"
@@ -37,7 +38,6 @@ type Socket struct {
 	all     *Sockets
 	x       SocketExchange // nil: its last part was released
 	conn    *conn.Conn
-	before  conn.Protocol // what the connection spoke before, which accounts for it
 
 	opening     *opening // nil: its handshake was answered
 	subprotocol string
@@ -146,7 +146,7 @@ func (s *Socket) Open(c *conn.Conn, head []byte) {
 
 // take makes s the protocol of c.
 func (s *Socket) take(c *conn.Conn) {
-	s.conn, s.before = c, c.Protocol()
+	s.conn = c
 	c.Upgrade(s)
 }
 
@@ -215,38 +215,35 @@ func (s *Socket) EOF() (stays bool) {
 	return s.session.broken != nil && (!s.ending || s.conn.Writing() || s.conn.Gathers())
 }
 
-// Flushed implements conn.Protocol.
-func (s *Socket) Flushed() { s.settle() }
-
-// Writable implements conn.Protocol: it sends the output that waited for a transfer.
-func (s *Socket) Writable() {
+// Room implements conn.Protocol: it sends the output that waited for a transfer.
+func (s *Socket) Room(ended bool) {
 	c := s.conn
+	if !ended {
+		s.settle()
+		return
+	}
 	c.Stamp = s.all.conns.Now
 	s.session.Free()
 	s.advance()
-	if !c.Gathers() { // else Flushed settles it
+	if !c.Gathers() { // else it is settled later
 		s.settle()
 	}
 }
 
-// Deadline implements conn.Protocol.
-func (s *Socket) Deadline() int64 {
+// Due implements conn.Protocol.
+func (s *Socket) Due() (next int64) {
+	now := s.all.conns.Now
 	if !s.open || s.ending {
-		return s.all.conns.Now + websocketLookAgain
+		return now + websocketLookAgain
 	}
+	if at := s.session.Deadline(); at > now {
+		return at
+	}
+	if !s.session.Ends() && s.conn.Unread() { // a handler on the loop has kept it from the client's input
+		return now + eventloop.Tick
+	}
+	s.session.Expired()
 	return s.session.Deadline()
-}
-
-// Expired implements conn.Protocol.
-func (s *Socket) Expired() {
-	switch {
-	case !s.open || s.ending:
-		s.conn.Schedule()
-	case !s.session.Ends() && s.conn.Unread(): // a handler on the loop has kept it from the client's input
-		s.conn.Postpone()
-	default:
-		s.session.Expired()
-	}
 }
 
 // Closed implements conn.Protocol.
@@ -255,9 +252,6 @@ func (s *Socket) Closed() {
 	s.session.TellAway()
 	s.cancel()
 }
-
-// Gone implements conn.Protocol.
-func (s *Socket) Gone() { s.before.Gone() }
 
 // Drain closes a WebSocket because the server stops or, if retire, is replaced: see Sockets.Drain.
 func (s *Socket) Drain(retire bool) {

@@ -99,14 +99,13 @@ type StreamLoop interface {
 // stream is where the events of a subscriber go that has no descriptor of its own: the protocol of its connection, which has TLS or is a stream of
 // HTTP/2.
 type stream struct {
-	p      *StreamSubscriber
-	conn   *conn.Conn
-	before conn.Protocol // that the connection spoke before, which accounts for it
+	p    *StreamSubscriber
+	conn *conn.Conn
 }
 
 // stream makes the connection of v, to which everything before the events was written, that of its subscriber.
 func (s *Subscribers) stream(v *leaving) {
-	o := &stream{p: v.p, conn: v.conn, before: v.before}
+	o := &stream{p: v.p, conn: v.conn}
 	v.conn.Upgrade(o)
 	if fd := v.conn.Fd(); fd >= 0 {
 		s.limit(fd)
@@ -176,32 +175,25 @@ func (o *stream) Input(b []byte) {
 // EOF implements conn.Protocol.
 func (o *stream) EOF() (stays bool) { return false }
 
-// Flushed implements conn.Protocol.
-func (o *stream) Flushed() {}
-
-// Writable implements conn.Protocol.
-func (o *stream) Writable() {
-	if o.p.state == gone {
+// Room implements conn.Protocol.
+func (o *stream) Room(ended bool) {
+	switch {
+	case !ended:
+	case o.p.state == gone:
 		o.conn.Finish()
-		return
+	default:
+		o.p.onRoom()
 	}
-	o.p.onRoom()
 }
 
-// Deadline implements conn.Protocol: a transfer has its own.
-func (o *stream) Deadline() int64 { return o.p.s.server.Now() + lookAgain }
-
-// Expired implements conn.Protocol.
-func (o *stream) Expired() { o.conn.Schedule() }
+// Due implements conn.Protocol: a transfer has a deadline of its own.
+func (o *stream) Due() (next int64) { return o.p.s.server.Now() + lookAgain }
 
 // Drain implements conn.Protocol: the subscriber ends with all others.
 func (o *stream) Drain(bool) {}
 
 // Closed implements conn.Protocol.
 func (o *stream) Closed() { o.p.onGone("the client has disconnected") }
-
-// Gone implements conn.Protocol.
-func (o *stream) Gone() { o.before.Gone() }
 
 // response is a handler's response to a client that is a subscriber already, from its head to its last part. It stands between the
 // handler, whose Sink it is, and the connection, whose Source it is, and gives the connection to the subscriber at the end.
@@ -296,7 +288,7 @@ func (r *response) Begin(x exchange.Upgraded) {
 	log, sent, framed := x.TakeRecord()
 	p.sent, p.framed, p.log = sent, uint32(framed), log
 	c := x.TakeConn()
-	c.Upgrade(&leaving{p: p, conn: c, before: c.Protocol()})
+	c.Upgrade(&leaving{p: p, conn: c})
 	if !c.Gathers() && !c.Writing() { // what carries it does
 		c.Again()
 	}

@@ -28,7 +28,7 @@ func accountOf(p *exchange.Peer) string {
 // Arrived says that a request has come.
 func (c *Conn) Arrived() { c.s.loop.Arrived(c) }
 
-// Gone implements conn.Protocol.
+// Gone implements conn.Holder.
 func (c *Conn) Gone() { c.s.loop.Gone(c) }
 
 // Account returns the name under which limits count the client; "": they do not.

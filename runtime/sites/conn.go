@@ -69,6 +69,7 @@ func (s *Server) NewClient(fd int, local, remote net.Addr, behind bool) *Conn {
 	if c.proxy != nil && !behind {
 		c.proxy.awaits = false
 	}
+	c.Holder = c
 	c.Init(fd, local, remote)
 	return c
 }
@@ -81,6 +82,7 @@ func (s *Server) NewSubrequest(fd int, o *exchange.Origin) *Conn {
 	if o.Root != "" {
 		c.proxy = &trustedProxy{root: o.Root}
 	}
+	c.Holder = c
 	c.Init(fd, &net.UnixAddr{Net: "unix"}, &net.UnixAddr{Net: "unix"})
 	return c
 }
@@ -128,8 +130,8 @@ func (c *Conn) shift() {
 // tick is how exact deadlines are, in nanoseconds.
 const tick = eventloop.Tick
 
-// Flushed implements conn.Protocol: it closes c if its last response is out.
-func (c *Conn) Flushed() {
+// flushed closes c if its last response is out.
+func (c *Conn) flushed() {
 	s := c.s
 	switch {
 	case c.state == StateReady && !s.draining && !c.Half: // the usual case
@@ -231,8 +233,8 @@ func (c *Conn) setState(s State) {
 	}
 }
 
-// Deadline implements conn.Protocol.
-func (c *Conn) Deadline() int64 {
+// deadline returns when something is due.
+func (c *Conn) deadline() int64 {
 	s := c.s
 	switch {
 	case c.Half && c.undecided && c.last.Unloaded:
@@ -255,11 +257,14 @@ func (c *Conn) Deadline() int64 {
 	return c.Stamp + tick + int64(s.Config.KeepAlive)
 }
 
-// Expired implements conn.Protocol.
-func (c *Conn) Expired() {
+// Due implements conn.Protocol.
+func (c *Conn) Due() (next int64) {
+	now := c.s.Set.Now
+	if at := c.deadline(); at > now {
+		return at
+	}
 	if c.unread() {
-		c.Postpone()
-		return
+		return now + tick
 	}
 	switch c.state {
 	case StateHead:
@@ -271,6 +276,7 @@ func (c *Conn) Expired() {
 	default:
 		c.Close("time is up")
 	}
+	return c.deadline()
 }
 
 // bodyLate refuses a request whose body comes too slowly.
@@ -286,9 +292,6 @@ func (c *Conn) bodyLate() {
 		}
 		c.DropInput()
 		c.refuseBody(r)
-		if c.state != StateClosed {
-			c.Schedule()
-		}
 	}
 }
 
@@ -297,7 +300,4 @@ func (c *Conn) timedOut(text string) {
 	c.setState(StateReady)
 	c.DropInput()
 	c.newErrorExchange(nil).Sink.Reply(exchange.Reply{Status: 408, Text: text, Close: true})
-	if c.state != StateClosed {
-		c.Schedule()
-	}
 }

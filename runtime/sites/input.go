@@ -61,7 +61,7 @@ func (c *Conn) Input(data []byte) {
 			c.Unpause()
 		}
 	}
-	c.Flushed()
+	c.flushed()
 }
 
 // reading reports whether more requests are wanted from c.

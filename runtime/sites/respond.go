@@ -231,7 +231,7 @@ func (c *Conn) swap(x, y *Exchange) {
 // sendLarge writes the gathered bytes for c and, without copying it, a body, then releases the part.
 func (c *Conn) sendLarge(x *Exchange, p *exchange.Part, body, tail []byte) {
 	exchange.SendPart(&c.Conn, p, x, body, tail)
-	c.Flushed()
+	c.flushed()
 }
 
 // sendFile is sendLarge for a part with bytes of a file. Bytes in memory are sent at once, as far as the socket takes them.
@@ -257,7 +257,7 @@ func (c *Conn) sendFile(x *Exchange, p *exchange.Part, body []byte, count int64,
 		c.Close(err.Error())
 	case len(left) == 0:
 		x.Release(p)
-		c.Flushed()
+		c.flushed()
 	default:
 		if len(left) == len(s.items) {
 			left[0].Data = bytes.Clone(left[0].Data) // it is in conns.Buf
@@ -266,8 +266,12 @@ func (c *Conn) sendFile(x *Exchange, p *exchange.Part, body []byte, count int64,
 	}
 }
 
-// Writable implements conn.Protocol: it sends output that had to wait for a transfer.
-func (c *Conn) Writable() {
+// Room implements conn.Protocol: it sends output that had to wait for a transfer.
+func (c *Conn) Room(ended bool) {
+	if !ended {
+		c.flushed()
+		return
+	}
 	c.Stamp = c.s.Set.Now
 	if c.first != nil {
 		c.first.HasRoom()
@@ -277,7 +281,7 @@ func (c *Conn) Writable() {
 		c.queue()
 	}
 	if !c.Gathers() { // else it is called later
-		c.Flushed()
+		c.flushed()
 	}
 }
 
@@ -364,6 +368,6 @@ func (c *Conn) reattachSocket(x *Exchange, p *exchange.Part) (done bool) {
 	c.lent = true
 	c.complete(x, false)
 	x.Release(p)
-	c.Flushed()
+	c.flushed()
 	return true
 }
