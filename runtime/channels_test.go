@@ -6,15 +6,12 @@ import (
 	"io"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/live"
-	"fapws/runtime/sites"
 	"fapws/runtime/websocket/wstest"
 )
 
@@ -93,73 +90,6 @@ func TestSubscribersAreSmall(t *testing.T) {
 	s.awaitSubscribers(t, "news", 0)
 }
 
-// BenchmarkEvents measures the CPU of the server's loop, which has a separate thread, for an event to one of many
-// subscribers, which read between the bursts.
-func BenchmarkEvents(b *testing.B) {
-	for _, bench := range []struct{ clients, burst int }{{1000, 1}, {1000, 20}, {9000, 1}, {9000, 5}} {
-		b.Run(fmt.Sprintf("%d subscribers, %d at once", bench.clients, bench.burst), func(b *testing.B) {
-			cfg := channelConfig()
-			cfg.Channels.PerAddress, cfg.Accept.MaxClients = bench.clients, 2*bench.clients
-			s := serve(b, cfg, newApp(true, listening))
-			clients := many(b, s, bench.clients)
-			defer func() {
-				for _, c := range clients {
-					unix.Close(c.fd)
-				}
-			}()
-			buf := make([]byte, 16<<10)
-			text := strings.Repeat("x", 100)
-			usage := func() (u syscall.Rusage) {
-				s.Do(func() { syscall.Getrusage(1, &u) }) // RUSAGE_THREAD
-				return u
-			}
-			var spent int64
-			for b.Loop() {
-				before := usage()
-				for range bench.burst {
-					s.publish(b, "news", text)
-				}
-				for s.loop.subscribers.Waiting() > 0 {
-					time.Sleep(time.Millisecond)
-				}
-				after := usage()
-				spent += cpu(&after) - cpu(&before)
-				for _, c := range clients {
-					for got := 0; got < bench.burst*len(text); {
-						got += c.read(buf)
-					}
-				}
-			}
-			b.ReportMetric(float64(spent)/float64(b.N*bench.burst*bench.clients), "cpu-ns/event")
-		})
-	}
-}
-
-// crowd is an application whose WebSockets all join the group "all", and those that a message names.
-func crowd(t testing.TB, cfg Config) (*testServer, *talkApp) {
-	a := newTalkApp()
-	s := serveTalks(t, cfg, a, sites.Mount{Prefix: "/", WebSocket: true, Group: "all"})
-	message := func(k *talk, op exchange.Op, data []byte) {
-		verb, group, _ := strings.Cut(string(data), " ")
-		switch verb {
-		case "join":
-			s.JoinGroup(k.ticket, group)
-		case "leave":
-			s.LeaveGroup(k.ticket, group)
-		}
-		k.send(op, data)
-	}
-	s.do(func() { a.message = message })
-	return s, a
-}
-
-func (s *testServer) broadcast(t testing.TB, group, text string) {
-	t.Helper()
-	if err := s.Sockets().Broadcast(0, &live.GroupMessage{Group: group, Data: text}); err != nil {
-		t.Error(err)
-	}
-}
-
 // hears fails unless these are the next messages.
 func hears(t testing.TB, c *wstest.Client, want ...string) {
 	t.Helper()
@@ -177,34 +107,6 @@ func saysBack(t testing.TB, c *wstest.Client, text string) {
 		t.Fatal(err)
 	}
 	hears(t, c, text)
-}
-
-// BenchmarkBroadcast sends a message of 100 bytes to many WebSockets.
-func BenchmarkBroadcast(b *testing.B) {
-	for _, n := range []int{100, 2000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			s, _ := crowd(b, Config{})
-			var readers sync.WaitGroup
-			for range n {
-				c := s.socket(b)
-				saysBack(b, c, "hello")
-				go func() {
-					for {
-						if _, _, err := c.Receive(); err != nil {
-							return
-						}
-						readers.Done()
-					}
-				}()
-			}
-			text := strings.Repeat("x", 100)
-			for b.Loop() {
-				readers.Add(n)
-				s.broadcast(b, "all", text)
-				readers.Wait()
-			}
-		})
-	}
 }
 
 // A burst that is much larger than what a subscriber may leave waiting is no reason to

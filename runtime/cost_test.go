@@ -198,29 +198,3 @@ func eachCosts(t *testing.T, what string, before, n, most int64) (each int64) {
 	t.Logf("%d bytes for %s", each, what)
 	return each
 }
-
-func BenchmarkRequest(b *testing.B) {
-	for _, bench := range []struct {
-		name    string
-		request []byte
-		times   int
-	}{
-		{"hello", plain, 1},
-		{"4 KiB body", form, 1},
-		{"16 pipelined", pipelined, 16},
-	} {
-		b.Run(bench.name, func(b *testing.B) {
-			s := serveInstant(b, 13)
-			c := dialRaw(b, s.addr)
-			defer unix.Close(c.fd)
-			buf := make([]byte, 64<<10)
-			unix.Write(c.fd, plain)
-			size := c.read(buf)
-			b.ReportAllocs()
-			for b.Loop() {
-				c.ask(bench.request, buf, size*bench.times)
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*bench.times), "ns/request")
-		})
-	}
-}

@@ -118,23 +118,3 @@ func FuzzResolvePath(f *testing.F) {
 		}
 	})
 }
-
-func BenchmarkParsePath(b *testing.B) {
-	for _, target := range []string{"/", "/static/app/main.css", "/a%20b//c/../d"} {
-		head := []byte("GET " + target + " HTTP/1.1\r\nHost: h\r\n\r\n")
-		var resolved, merged [256]byte
-		b.Run(target, func(b *testing.B) {
-			var r Request
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := r.Parse(head, &DefaultLimits); err != nil {
-					b.Fatal(err)
-				}
-				if !r.Plain {
-					p, _ := ResolvePath(resolved[:0], r.Path.In(head))
-					MergeSlashes(merged[:0], p)
-				}
-			}
-		})
-	}
-}

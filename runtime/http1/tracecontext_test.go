@@ -194,19 +194,3 @@ func FuzzRewrite(f *testing.F) {
 		}
 	})
 }
-
-func BenchmarkRewrite(b *testing.B) {
-	head := []byte("GET / HTTP/1.1\r\nHost: localhost:8888\r\nUser-Agent: Mozilla/5.0\r\nAccept: */*\r\n\r\n")
-	var r http1.Request
-	limits := http1.DefaultLimits
-	var out []byte
-	var trace http1.TraceID
-	if err := r.ParseWhole(head, &limits); err != nil {
-		b.Fatal(err)
-	}
-	n, size := len(r.Fields), r.HeadLen
-	for b.Loop() {
-		r.Fields, r.HeadLen = r.Fields[:n], size
-		out = tracer.Rewrite(out[:0], head, &r, &trace)
-	}
-}

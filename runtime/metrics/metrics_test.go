@@ -185,14 +185,3 @@ func TestNoAllocation(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
-
-func BenchmarkRequest(b *testing.B) {
-	r := NewRecorder()
-	route := r.Route("", "/")
-	for i := 0; b.Loop(); i++ {
-		if i%16 == 0 {
-			r.Turn()
-		}
-		r.End(r.Begin(), route, 200)
-	}
-}

@@ -73,20 +73,3 @@ func TestStart(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkStart(b *testing.B) {
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer null.Close()
-	for b.Loop() {
-		p, err := programs.StartProcess("/bin/true", []string{"true"}, nil, "", [3]*os.File{null, null, null})
-		if err != nil {
-			b.Fatal(err)
-		}
-		if _, err := p.Wait(); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

@@ -427,37 +427,3 @@ func TestHitDoesNotAllocate(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkHit(b *testing.B) {
-	f := serve(b, Options{Root: tree(b, map[string]string{"a.html": strings.Repeat("x", 5000), "a.html.gz": "zip"})})
-	for name, fields := range map[string][]string{
-		"plain":   {"User-Agent: x"},
-		"browser": {"User-Agent: x", "Accept: text/html", "Accept-Language: en", "Accept-Encoding: gzip, deflate, br", "Sec-Fetch-Dest: document", "Sec-Fetch-Mode: navigate", "If-Modified-Since: " + oldDate},
-		"range":   {"Range: bytes=1-2"},
-	} {
-		b.Run(name, func(b *testing.B) {
-			req := request(b, "", "GET", "/a.html", fields...)
-			open(b, f, req)
-			now := f.clock()
-			var out Response
-			b.ReportAllocs()
-			for b.Loop() {
-				if !f.Hit(now, req, &out) {
-					b.Fatal("not in memory")
-				}
-				out.Close()
-			}
-		})
-	}
-}
-
-func BenchmarkOpenLarge(b *testing.B) {
-	f := serve(b, Options{Root: tree(b, map[string]string{"sub/big": strings.Repeat("x", 1<<20)})})
-	req := request(b, "", "GET", "/sub/big")
-	var out Response
-	b.ReportAllocs()
-	for b.Loop() {
-		f.Open(req, &out)
-		out.Close()
-	}
-}
