@@ -77,19 +77,6 @@ func TestHit(t *testing.T) {
 	}
 }
 
-func TestVariantsAreCachedSideBySide(t *testing.T) {
-	f := serve(t, Options{Root: tree(t, map[string]string{"v": "v", "v.gz": "g", "v.br": "b"})})
-	bodies := map[string]string{"": "v", "gzip": "g", "br": "b"}
-	for accept := range bodies {
-		open(t, f, request(t, "", "GET", "/v", "Accept-Encoding: "+accept))
-	}
-	for accept, want := range bodies {
-		if a := mustHit(t, f, request(t, "", "GET", "/v", "Accept-Encoding: "+accept)); a.body != want {
-			t.Errorf("%q: %+v", accept, a)
-		}
-	}
-}
-
 func TestChangesOnDiskAreNoticed(t *testing.T) {
 	replace := func(t *testing.T, path, content string, at time.Time) {
 		write(t, path+".new", content)
@@ -320,20 +307,6 @@ func (c *cache) audit() (size int, ok bool) {
 		size += r.cost
 	}
 	return size, n == len(c.records) && size == c.size
-}
-
-func TestBodyOutlivesItsEviction(t *testing.T) {
-	f := serve(t, Options{Root: tree(t, map[string]string{"a": "hello"})})
-	req := request(t, "", "GET", "/a")
-	open(t, f, req)
-	var out Response
-	if !f.Hit(f.clock(), req, &out) {
-		t.Fatal("not in memory")
-	}
-	f.cache.forget(req.Path)
-	if a := read(t, req, &out); a.body != "hello" {
-		t.Errorf("%+v", a)
-	}
 }
 
 func TestHitAndOpenAtTheSameTime(t *testing.T) {

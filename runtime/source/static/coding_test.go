@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -110,26 +109,6 @@ func noise(n int) string {
 		b[i] = byte(x >> 24)
 	}
 	return string(b)
-}
-
-func TestCompressedAnewWhenTheFileChanges(t *testing.T) {
-	root := tree(t, map[string]string{"a.html": text})
-	f := serve(t, Options{Root: root, Compress: true})
-	req := request(t, "", "GET", "/a.html", "Accept-Encoding: gzip")
-	first := get(t, f, req)
-	write(t, root+"/a.html", strings.ToUpper(text))
-	touch(t, root+"/a.html", old.Add(time.Second))
-	later(f, time.Second)
-	if a := get(t, f, req); unpack(t, a) != strings.ToUpper(text) || a.get("ETag") == first.get("ETag") {
-		t.Errorf("%.200v", a)
-	}
-	if err := os.Remove(root + "/a.html"); err != nil {
-		t.Fatal(err)
-	}
-	later(f, time.Second)
-	if a := open(t, f, req); a.status != 404 {
-		t.Errorf("%.200v", a)
-	}
 }
 
 // However many ask at the same time, a file is compressed once.

@@ -1,15 +1,8 @@
 package static
 
 import (
-	"bytes"
-	"io"
 	"math/rand/v2"
-	"strings"
-	"sync"
 	"testing"
-
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 )
 
 func TestChoose(t *testing.T) {
@@ -72,49 +65,6 @@ func TestWorth(t *testing.T) {
 		if got := WorthCompressing("text/css", size); got != want {
 			t.Errorf("%d: %v", size, got)
 		}
-	}
-}
-
-func compressUnpack(t testing.TB, coding Coding, packed []byte) []byte {
-	t.Helper()
-	var r io.Reader
-	if coding == Gzip {
-		z, err := gzip.NewReader(bytes.NewReader(packed))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r = z
-	} else {
-		z, err := zstd.NewReader(bytes.NewReader(packed), zstd.WithDecoderMaxWindow(8<<20)) // RFC 9659
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer z.Close()
-		r = z
-	}
-	body, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return body
-}
-
-func TestCompress(t *testing.T) {
-	text := []byte(strings.Repeat("to be compressed, ", 200000))
-	for _, coding := range []Coding{Gzip, Zstd} {
-		var group sync.WaitGroup
-		for range 8 {
-			group.Go(func() {
-				packed, ok := Compress(coding, text)
-				again, _ := Compress(coding, text)
-				if !ok || len(packed) > len(text)/10 || !bytes.Equal(packed, again) {
-					t.Errorf("%v: %d bytes, %v", coding, len(packed), ok)
-				} else if !bytes.Equal(compressUnpack(t, coding, packed), text) {
-					t.Errorf("%v: another text", coding)
-				}
-			})
-		}
-		group.Wait()
 	}
 }
 

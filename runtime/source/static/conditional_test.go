@@ -1,41 +1,11 @@
 package static
 
 import (
-	"io"
-	"mime"
-	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
-
-	"fapws/runtime/http1"
 )
-
-func TestParseDate(t *testing.T) {
-	for _, c := range []struct {
-		value string
-		want  int64
-	}{
-		{"Sun, 06 Nov 1994 08:49:37 GMT", 784111777},
-		{"Sunday, 06-Nov-94 08:49:37 GMT", 784111777},
-		{"Sun Nov  6 08:49:37 1994", 784111777},
-		{"", -1},
-		{"yesterday", -1},
-		{"Sun, 06 Nov 1994 08:49:37", -1},
-		{"Sun, 06 Nov 1994 08:49:37 CET", -1},
-		{"Sun, 36 Nov 1994 08:49:37 GMT", -1},
-		{"784111777", -1},
-	} {
-		got, ok := http1.ParseDate([]byte(c.value))
-		if !ok {
-			got = -1
-		}
-		if got != c.want {
-			t.Errorf("%q: %d", c.value, got)
-		}
-	}
-}
 
 func TestMatchesTag(t *testing.T) {
 	for _, c := range []struct {
@@ -201,52 +171,6 @@ func TestConditionsOnHead(t *testing.T) {
 		if a.status != status || b.status != status || a.length != b.length {
 			t.Errorf("%s: %+v %+v", field, a, b)
 		}
-	}
-}
-
-func TestSeveralRanges(t *testing.T) {
-	content := strings.Repeat("0123456789", 20000)
-	f := serve(t, Options{Root: tree(t, map[string]string{"small.txt": content[:1000], "big.txt": content})})
-	for _, c := range []struct {
-		path, ranges string
-		want         map[string]string
-	}{
-		{"/small.txt", "bytes=0-4,10-11,-3", map[string]string{"bytes 0-4/1000": "01234", "bytes 10-11/1000": "01", "bytes 997-999/1000": "789"}},
-		{"/big.txt", "bytes=199999-,0-0", map[string]string{"bytes 199999-199999/200000": "9", "bytes 0-0/200000": "0"}},
-	} {
-		a := get(t, f, request(t, "", "GET", c.path, "Range: "+c.ranges))
-		mediaType, params, err := mime.ParseMediaType(a.get("Content-Type"))
-		if a.status != 206 || err != nil || mediaType != "multipart/byteranges" || len(a.fields["Content-Type"]) != 1 || a.get("Content-Range") != "" {
-			t.Fatalf("%+v", a)
-		}
-		if a.get("Etag") == "" || a.get("Last-Modified") != oldDate || a.get("Accept-Ranges") != "bytes" {
-			t.Errorf("%v", a.fields)
-		}
-		parts := multipart.NewReader(strings.NewReader(a.body), params["boundary"])
-		for range c.want {
-			part, err := parts.NextPart()
-			if err != nil {
-				t.Fatalf("%v in %q", err, a.body)
-			}
-			b, err := io.ReadAll(part)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if want, ok := c.want[part.Header.Get("Content-Range")]; !ok || string(b) != want {
-				t.Errorf("%v %q", part.Header, b)
-			}
-			if got := part.Header.Get("Content-Type"); got != "text/plain; charset=utf-8" {
-				t.Errorf("type of a part: %s", got)
-			}
-		}
-		if _, err := parts.NextPart(); err == nil {
-			t.Error("one part too many")
-		}
-	}
-	a := get(t, f, request(t, "", "GET", "/small.txt", "Range: bytes=0-0,2-2"))
-	b := get(t, f, request(t, "", "GET", "/small.txt", "Range: bytes=0-0,2-2"))
-	if a.get("Content-Type") == b.get("Content-Type") {
-		t.Errorf("the same boundary twice: %s", a.get("Content-Type"))
 	}
 }
 

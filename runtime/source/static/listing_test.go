@@ -1,9 +1,6 @@
 package static
 
 import (
-	"fmt"
-	"html"
-	"net/url"
 	"os"
 	"regexp"
 	"strings"
@@ -12,64 +9,6 @@ import (
 )
 
 var link = regexp.MustCompile(`<td><a href="([^"]*)">([^<]*)</a>`)
-
-func TestListing(t *testing.T) {
-	names := []string{"plain.txt", "a b.txt", "q?x#y%41.txt", "a:b", "<script>alert(1)<", `"quoted" & 'more'`, "\xff\xfe", "é.txt", "line\nbreak"}
-	files := map[string]string{".hidden": "x", "sub/x": "x", "sub/sub/x": "x"}
-	for _, name := range names {
-		files["sub/"+name] = name
-	}
-	root := tree(t, files)
-	symlink(t, "../../secret.txt", root+"/sub/out")
-	f := serve(t, Options{Root: root, Listing: true, MaxAge: 60})
-
-	a := get(t, f, request(t, "/m", "GET", "/m/sub/"))
-	if a.status != 200 || a.get("Content-Type") != "text/html; charset=utf-8" || a.get("Cache-Control") != "no-cache" {
-		t.Fatalf("%+v", a)
-	}
-	if h := get(t, f, request(t, "/m", "HEAD", "/m/sub/")); h.length != a.length || fmt.Sprint(h.fields) != fmt.Sprint(a.fields) {
-		t.Errorf("HEAD: %+v", h)
-	}
-	links := link.FindAllStringSubmatch(a.body, -1)
-	if len(links) != len(names)+3 { // and "..", "sub/", "x"
-		t.Errorf("%d links in %s", len(links), a.body)
-	}
-	if links[0][1] != "../" || links[1][1] != "./sub/" {
-		t.Errorf("order: %v", links)
-	}
-	// Every link leads to the file it names.
-	base, _ := url.Parse("http://h/m/sub/")
-	for _, l := range links[2:] {
-		at, err := base.Parse(html.UnescapeString(l[1]))
-		if err != nil {
-			t.Errorf("%q: %v", l[1], err)
-			continue
-		}
-		file := get(t, f, request(t, "/m", "GET", at.EscapedPath()))
-		shown := html.UnescapeString(l[2])
-		if file.status != 200 || shown != "x" && strings.ToValidUTF8(file.body, "\uFFFD") != shown {
-			t.Errorf("%q: %+v", l[0], file)
-		}
-	}
-	if strings.Contains(a.body, "<script") || strings.Contains(a.body, "hidden") || strings.Contains(a.body, "out") {
-		t.Errorf("%s", a.body)
-	}
-	for _, want := range []string{"2024-02-29 12:00", "9 B", "viewport", "light dark", "<title>/m/sub/</title>"} {
-		if !strings.Contains(a.body, want) {
-			t.Errorf("%q is missing in %s", want, a.body)
-		}
-	}
-
-	top := get(t, f, request(t, "/m", "GET", "/m/"))
-	if strings.Contains(top.body, "../") || strings.Contains(top.body, "hidden") || !strings.Contains(top.body, "./sub/") {
-		t.Errorf("%s", top.body)
-	}
-	f.opt.DotFiles = true
-	later(f, time.Second)
-	if top = get(t, f, request(t, "/m", "GET", "/m/")); !strings.Contains(top.body, "./.hidden") {
-		t.Errorf("%s", top.body)
-	}
-}
 
 func TestListingEscapesItsTitle(t *testing.T) {
 	root := tree(t, nil)
@@ -92,31 +31,6 @@ func TestListingIsBounded(t *testing.T) {
 		}
 		if page := string(appendListing(nil, "/", false, entries, more, byName)); strings.Contains(page, "Listing truncated.") != more {
 			t.Errorf("%s", page)
-		}
-	}
-}
-
-func TestIndexWinsOverListing(t *testing.T) {
-	f := serve(t, Options{Root: tree(t, map[string]string{"index.html": "index"}), Listing: true, Index: []string{"index.html"}})
-	if a := get(t, f, request(t, "", "GET", "/")); a.body != "index" {
-		t.Errorf("%+v", a)
-	}
-	if err := os.Remove(f.root.path + "/index.html"); err != nil {
-		t.Fatal(err)
-	}
-	later(f, time.Duration(freshFor))
-	if a := get(t, f, request(t, "", "GET", "/")); !strings.Contains(a.body, "<table>") {
-		t.Errorf("%+v", a)
-	}
-}
-
-func TestAppendSize(t *testing.T) {
-	for size, want := range map[int64]string{
-		0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 1536: "1.5 KiB", 10 << 10: "10 KiB", 1 << 20: "1.0 MiB", 1<<20 - 1: "1.0 MiB", 1023 << 10: "1023 KiB",
-		5 << 30: "5.0 GiB", 1<<63 - 1: "8.0 EiB",
-	} {
-		if got := string(appendSize(nil, size)); got != want {
-			t.Errorf("%d: %s", size, got)
 		}
 	}
 }

@@ -2,42 +2,10 @@ package static
 
 import (
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 )
-
-func TestSinglePage(t *testing.T) {
-	f := serve(t, Options{Root: tree(t, map[string]string{"app.html": "app", "a.js": "js", "d/x": "x"}), SPA: "/app.html"})
-	const browser = "Accept: text/html,application/xhtml+xml,*/*;q=0.8"
-	for _, c := range []struct {
-		method, target, accept string
-		status                 int
-		body                   string
-	}{
-		{"GET", "/a.js", "", 200, "js"},
-		{"GET", "/users/7", "", 200, "app"},
-		{"GET", "/users/7/", "", 200, "app"},
-		{"GET", "/", "", 200, "app"},
-		{"GET", "/d/", "", 200, "app"},
-		{"HEAD", "/users/7", "", 200, ""},
-		{"GET", "/john.doe", browser, 200, "app"},
-		{"GET", "/missing.js", "Accept: */*", 404, "404 Not Found\n"},
-		{"GET", "/missing.js", "", 404, "404 Not Found\n"},
-		{"GET", "/v1.2/users", "Accept: */*", 200, "app"},
-		{"POST", "/users/7", browser, 405, "405 Method Not Allowed\n"},
-	} {
-		fields := []string{"X: y"}
-		if c.accept != "" {
-			fields = append(fields, c.accept)
-		}
-		a := get(t, f, request(t, "", c.method, c.target, fields...))
-		if a.status != c.status || a.body != c.body || c.body == "app" && a.get("Content-Type") != "text/html; charset=utf-8" {
-			t.Errorf("%s %s: %+v", c.method, c.target, a)
-		}
-	}
-}
 
 func TestExpires(t *testing.T) {
 	f := serve(t, Options{
@@ -74,44 +42,6 @@ func TestFits(t *testing.T) {
 	} {
 		if got := fits(c.pattern, c.name); got != c.want {
 			t.Errorf("%q with %q: %v", c.pattern, c.name, got)
-		}
-	}
-}
-
-func TestMimeTypes(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "mime.types")
-	write(t, file, "# a comment\n\ntext/x-own\town OWN2   .own3\napplication/x-none\nText/HTML page # another\nimage/x-mine png\napplication/json data\ntext/plain; charset=koi8-r cyr\n")
-	files := map[string]string{}
-	for _, name := range []string{"a.own", "b.OWN2", "c.own3", "d.page", "e.png", "f.PNG", "g.data", "h.html", "i.zzz", "README", "j.cyr", "k.wat", "x.tar.gz", ".dot/l"} {
-		files[name] = "x"
-	}
-	root := tree(t, files)
-	f := serve(t, Options{Root: root, MimeTypes: file, Types: map[string]string{".WAT": "font/x", "gz": "application/x-other", "readme": "text/plain"}, Charset: "iso-8859-1"})
-	for target, want := range map[string]string{
-		"/a.own": "text/x-own; charset=iso-8859-1", "/b.OWN2": "text/x-own; charset=iso-8859-1", "/c.own3": "text/x-own; charset=iso-8859-1",
-		"/d.page": "Text/HTML; charset=iso-8859-1", "/e.png": "image/x-mine", "/f.PNG": "image/x-mine",
-		"/g.data": "application/json; charset=iso-8859-1", "/h.html": "text/html; charset=iso-8859-1",
-		"/i.zzz": "application/octet-stream", "/README": "text/plain; charset=iso-8859-1",
-		"/k.wat": "font/x", "/x.tar.gz": "application/x-other",
-	} {
-		if a := get(t, f, request(t, "", "GET", target)); a.get("Content-Type") != want {
-			t.Errorf("%s: %q, want %q", target, a.get("Content-Type"), want)
-		}
-	}
-	f = serve(t, Options{Root: root, Charset: "off"})
-	for target, want := range map[string]string{"/h.html": "text/html", "/e.png": "image/png", "/README": "application/octet-stream", "/i.zzz": "application/octet-stream"} {
-		if a := get(t, f, request(t, "", "GET", target)); a.get("Content-Type") != want {
-			t.Errorf("%s: %q, want %q", target, a.get("Content-Type"), want)
-		}
-	}
-}
-
-func TestHeaders(t *testing.T) {
-	f := serve(t, Options{Root: tree(t, map[string]string{"a": "x", "d/b": "x"}), Listing: true, Headers: map[string]string{"X-Frame-Options": "DENY", "X-A": "b"}})
-	for _, target := range []string{"/a", "/d/"} {
-		a := get(t, f, request(t, "", "GET", target))
-		if a.get("X-Frame-Options") != "DENY" || a.get("X-A") != "b" {
-			t.Errorf("%s: %v", target, a.fields)
 		}
 	}
 }
@@ -207,39 +137,6 @@ func TestLinksByPolicy(t *testing.T) {
 			if strings.Contains(page, "out-") || strings.Contains(page, "loop") || strings.Contains(page, "./in\"") != (policy != "no") ||
 				foreign && strings.Contains(page, "foreign") != (policy == "inside") || !strings.Contains(page, "./a.txt") {
 				t.Errorf("%s: %s", policy, page)
-			}
-		}
-	}
-}
-
-func TestSlash(t *testing.T) {
-	root := tree(t, map[string]string{"i/index.html": "x", "d/x": "x"})
-	index := []string{"index.html"}
-	for _, c := range []struct {
-		o    Options
-		i, d int
-	}{
-		{Options{Index: index}, 301, 301},
-		{Options{Listing: true}, 301, 301},
-		{Options{}, 404, 404},
-		{Options{Fall: true, Index: index}, 301, 404},
-		{Options{Fall: true, Index: index, Listing: true}, 301, 301},
-		{Options{Fall: true}, 404, 404},
-		{Options{SPA: "d/x", Index: index}, 301, 200},
-		{Options{SPA: "d/x", Listing: true}, 301, 301},
-		{Options{SPA: "d/x"}, 200, 200},
-		{Options{SPA: "d/x", Fall: true, Index: index}, 301, 200},
-	} {
-		c.o.Root = root
-		f := serve(t, c.o)
-		statuses := map[string]int{"/i": c.i, "/d": c.d}
-		if c.o.SPA != "" && !c.o.Fall {
-			statuses[""] = 301 // or what the page refers to would be looked for beside the mount
-		}
-		for name, status := range statuses {
-			a := get(t, f, request(t, "/m", "GET", "/m"+name+"?a=b&c"))
-			if a.status != status || status == 301 && a.get("Location") != "/m"+name+"/?a=b&c" {
-				t.Errorf("%+v: %s: %+v", c.o, name, a)
 			}
 		}
 	}

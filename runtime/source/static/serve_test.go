@@ -9,61 +9,6 @@ import (
 
 const oldDate = "Thu, 29 Feb 2024 12:00:00 GMT"
 
-func TestFile(t *testing.T) {
-	root := tree(t, map[string]string{"a/hello.txt": "hello", "empty.css": "", "big.bin": strings.Repeat("x", 100000)})
-	f := serve(t, Options{Root: root, MaxAge: 3600})
-	for _, c := range []struct {
-		path, mediaType string
-		size            int64
-	}{
-		{"/a/hello.txt", "text/plain; charset=utf-8", 5},
-		{"/a//hello.txt", "text/plain; charset=utf-8", 5},
-		{"/a/hell%6F.txt", "text/plain; charset=utf-8", 5},
-		{"/a%2Fhello.txt", "text/plain; charset=utf-8", 5},
-		{"/empty.css", "text/css; charset=utf-8", 0},
-		{"/big.bin", "application/octet-stream", 100000},
-	} {
-		t.Run(c.path, func(t *testing.T) {
-			a := get(t, f, request(t, "", "GET", c.path))
-			if a.status != 200 || a.length != c.size {
-				t.Errorf("%+v", a)
-			}
-			for name, want := range map[string]string{
-				"Content-Type":           c.mediaType,
-				"Last-Modified":          oldDate,
-				"Accept-Ranges":          "bytes",
-				"Cache-Control":          "public, max-age=3600",
-				"X-Content-Type-Options": "nosniff",
-				"Content-Encoding":       "",
-				"Vary":                   "",
-			} {
-				if got := a.get(name); got != want {
-					t.Errorf("%s: %q, not %q", name, got, want)
-				}
-			}
-			if tag := a.get("Etag"); len(tag) < 5 || tag[0] != '"' {
-				t.Errorf("ETag: %s", tag)
-			}
-			h := get(t, f, request(t, "", "HEAD", c.path))
-			if h.status != 200 || h.length != c.size || h.body != "" {
-				t.Errorf("HEAD: %+v", h)
-			}
-			a.body, h.body, a.file = "", "", false
-			if x, y := withoutBoundary(a), withoutBoundary(h); x != y {
-				t.Errorf("GET: %s\nHEAD: %s", x, y)
-			}
-		})
-	}
-}
-
-func TestHeadIgnoresRange(t *testing.T) {
-	f := serve(t, Options{Root: tree(t, map[string]string{"a": "hello"})})
-	a := get(t, f, request(t, "", "HEAD", "/a", "Range: bytes=0-1"))
-	if a.status != 200 || a.length != 5 || a.get("Content-Range") != "" {
-		t.Errorf("%+v", a)
-	}
-}
-
 func TestMaxAge(t *testing.T) {
 	root := tree(t, map[string]string{"a": "hello"})
 	for maxAge, want := range map[int]string{-1: "", 0: "public, max-age=0", 60: "public, max-age=60"} {
@@ -83,53 +28,6 @@ func TestMethods(t *testing.T) {
 				t.Errorf("%s %s: %+v", method, path, a)
 			}
 		}
-	}
-}
-
-func TestDirectories(t *testing.T) {
-	files := map[string]string{"index.html": "top", "sub/index.html": "sub", "htm/index.htm": "htm", "none/a.txt": "a", "index.d/index.html/x": "x"}
-	for _, c := range []struct {
-		name                  string
-		options               Options
-		mount, target         string
-		status                int
-		body, field, location string
-	}{
-		{name: "index", options: Options{Index: []string{"index.html"}}, target: "/", status: 200, body: "top"},
-		{name: "index below", options: Options{Index: []string{"index.html"}}, target: "/sub/", status: 200, body: "sub"},
-		{name: "second index", options: Options{Index: []string{"index.html", "index.htm"}}, target: "/htm/", status: 200, body: "htm"},
-		{name: "first index", options: Options{Index: []string{"index.htm", "index.html"}}, target: "/sub/", status: 200, body: "sub"},
-		{name: "no index there", options: Options{Index: []string{"index.html"}}, target: "/none/", status: 404},
-		{name: "index is a directory", options: Options{Index: []string{"index.html"}}, target: "/index.d/", status: 404},
-		{name: "no index wanted", target: "/", status: 404},
-		{name: "no index wanted, no slash", target: "/sub", status: 404},
-		{name: "no slash", options: Options{Index: []string{"index.html"}}, target: "/sub", status: 301, location: "/sub/"},
-		{name: "no slash, query", options: Options{Index: []string{"index.html"}}, target: "/sub?a=b%20c&d", status: 301, location: "/sub/?a=b%20c&d"},
-		{name: "no slash, raw path", options: Options{Index: []string{"index.html"}}, target: "/%73ub", status: 301, location: "/%73ub/"},
-		{name: "no slash, other host's", options: Options{Index: []string{"index.html"}}, target: "//sub", status: 301, location: "/sub/"},
-		{name: "no slash, absolute form", options: Options{Index: []string{"index.html"}}, target: "http://h/sub", status: 301, location: "/sub/"},
-		{name: "no slash, mounted", options: Options{Index: []string{"index.html"}}, mount: "/static", target: "/static/sub", status: 301, location: "/static/sub/"},
-		{name: "mount itself", options: Options{Index: []string{"index.html"}}, mount: "/static", target: "/static", status: 301, location: "/static/"},
-		{name: "mount with slash", options: Options{Index: []string{"index.html"}}, mount: "/static", target: "/static/", status: 200, body: "top"},
-		{name: "slash behind a file", options: Options{Index: []string{"index.html"}}, target: "/index.html/", status: 404},
-		{name: "below a file", target: "/index.html/x", status: 404},
-		{name: "missing", target: "/nothing", status: 404},
-		{name: "too long", target: "/" + strings.Repeat("n", 300), status: 404},
-		{name: "longer still", target: "/" + strings.Repeat("n/", 3000), status: 404},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			c.options.Root = tree(t, files)
-			f := serve(t, c.options)
-			for _, method := range []string{"GET", "HEAD"} {
-				a := get(t, f, request(t, c.mount, method, c.target))
-				if a.status != c.status || a.get("Location") != c.location {
-					t.Errorf("%s: %+v", method, a)
-				}
-				if method == "GET" && c.status == 200 && a.body != c.body {
-					t.Errorf("body: %q", a.body)
-				}
-			}
-		})
 	}
 }
 
@@ -239,26 +137,6 @@ func TestRelativeRootStaysWhenTheWorkingDirectoryChanges(t *testing.T) {
 	later(f, 5e9)
 	if a := get(t, f, request(t, "", "GET", "/a")); a.body != "hello" {
 		t.Errorf("%+v", a)
-	}
-}
-
-func TestResponseIsReusable(t *testing.T) {
-	f := serve(t, Options{Root: tree(t, map[string]string{"small": "hello", "big": strings.Repeat("x", 100000)})})
-	var out Response
-	for range 3 {
-		for _, target := range []string{"/small", "/big", "/missing"} {
-			for _, field := range []string{"A: b", "Range: bytes=0-1,3-4", "Range: bytes=1-1", "Range: bytes=200000-"} {
-				req := request(t, "", "GET", target, field)
-				f.Open(req, &out)
-				a := read(t, req, &out) // closes
-				if strings.HasPrefix(field, "Range: bytes=2000") && target != "/missing" && a.status != 416 {
-					t.Errorf("%s %s: %+v", target, field, a)
-				}
-			}
-		}
-	}
-	if out.Fd() != -1 || len(out.Segments) != 0 || out.Head.Status != 0 {
-		t.Errorf("%+v", out)
 	}
 }
 

@@ -315,6 +315,7 @@ func TestSinglePageFolder(t *testing.T) {
 		s.Get("/users/7", 200).Is(t, "app").Field(t, "Cache-Control", "no-cache").Field(t, "X-Frame-Options", "DENY")
 		s.Get("/a.js", 200).Is(t, "js").Field(t, "Cache-Control", "public, max-age=31536000, immutable")
 		s.Get("/john.doe", 200, "Accept: text/html").Is(t, "app")
+		s.Get("/v1.2/users", 200, "Accept: */*").Is(t, "app")
 		s.Get("/missing.js", 404)
 	}
 }
