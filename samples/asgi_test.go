@@ -6,17 +6,19 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
 const asJSON = "application/json"
 
 func TestStarlette(t *testing.T) {
 	t.Parallel()
-	needModule(t, "starlette")
+	fapwstest.NeedModule(t, "starlette")
 	var s *server
 	served := t.Run("serves", func(t *testing.T) { // its own subtest: the server ends with it
 		s = start(t, "starlette/app.py")
-		s.stdout.await(t, regexp.MustCompile(`lifespan: started`))
+		s.Stdout.Await(t, regexp.MustCompile(`lifespan: started`))
 		resp, body := s.get("/")
 		s.want(resp, body, 200, "<h1>Starlette")
 
@@ -44,28 +46,28 @@ func TestStarlette(t *testing.T) {
 
 		resp, body = s.get("/countdown?from=0")
 		s.want(resp, body, 200, "Lift-off\n")
-		s.stdout.await(t, regexp.MustCompile(`countdown: over`))
+		s.Stdout.Await(t, regexp.MustCompile(`countdown: over`))
 		resp, body = s.get("/countdown?from=x")
 		s.want(resp, body, 400)
 		s.fails("/fails", "RuntimeError: this view always fails")
 	})
 	if served {
-		s.stdout.await(t, regexp.MustCompile(`lifespan: over`))
+		s.Stdout.Await(t, regexp.MustCompile(`lifespan: over`))
 	}
 }
 
 // TestStarletteClientLeaves: the generator and the WebSocket hear of it at once.
 func TestStarletteClientLeaves(t *testing.T) {
 	t.Parallel()
-	needModule(t, "starlette")
+	fapwstest.NeedModule(t, "starlette")
 	s := start(t, "starlette/app.py")
 	s.firstLines("/countdown?from=3600", "3600").Body.Close()
-	s.stdout.await(t, regexp.MustCompile(`countdown: over`))
+	s.Stdout.Await(t, regexp.MustCompile(`countdown: over`))
 }
 
 func TestStarletteWebSocket(t *testing.T) {
 	t.Parallel()
-	needModule(t, "starlette")
+	fapwstest.NeedModule(t, "starlette")
 	s := start(t, "starlette/app.py")
 	w := s.talk("/echo")
 	for _, text := range []string{"", "x", "ü☕", strings.Repeat("long ", 50_000)} {
@@ -75,11 +77,11 @@ func TestStarletteWebSocket(t *testing.T) {
 		}
 	}
 	w.leave(4321)
-	s.stdout.await(t, regexp.MustCompile(`echo: over, 4321`))
+	s.Stdout.Await(t, regexp.MustCompile(`echo: over, 4321`))
 
 	w = s.talk("/echo")
 	w.conn.Close() // without a word
-	s.stdout.await(t, regexp.MustCompile(`echo: over, 100[0-9]`))
+	s.Stdout.Await(t, regexp.MustCompile(`echo: over, 100[0-9]`))
 	if w, _, status := s.dial("/nothing"); w != nil || status != 403 {
 		t.Errorf("a WebSocket that has no route: status %d", status)
 	}
@@ -87,7 +89,7 @@ func TestStarletteWebSocket(t *testing.T) {
 
 func TestFastAPI(t *testing.T) {
 	t.Parallel()
-	needModule(t, "fastapi")
+	fapwstest.NeedModule(t, "fastapi")
 	s := start(t, "fastapi/app.py")
 	for _, c := range []struct {
 		method, path, body string
@@ -121,21 +123,21 @@ func TestFastAPI(t *testing.T) {
 		resp, body := s.do(req)
 		s.want(resp, body, c.status, c.texts...)
 	}
-	s.stdout.await(t, regexp.MustCompile(`done: Learn FastAPI ☕`)) // in the background
+	s.Stdout.Await(t, regexp.MustCompile(`done: Learn FastAPI ☕`)) // in the background
 	s.fails("/fails", "RuntimeError: this operation always fails")
 }
 
 // TestFastAPIMany sends concurrent requests: every task gets a different number.
 func TestFastAPIMany(t *testing.T) {
 	t.Parallel()
-	needModule(t, "fastapi")
+	fapwstest.NeedModule(t, "fastapi")
 	s := start(t, "fastapi/app.py")
 	const clients, each = 16, 10
 	seen := make(chan string, clients*each)
 	for i := range clients {
 		go func() {
 			for n := range each {
-				resp, err := s.client.Post(s.url+"/tasks", asJSON, strings.NewReader(fmt.Sprintf(`{"title": "%d-%d"}`, i, n)))
+				resp, err := s.client.Post(s.URL+"/tasks", asJSON, strings.NewReader(fmt.Sprintf(`{"title": "%d-%d"}`, i, n)))
 				if err != nil {
 					seen <- err.Error()
 					continue

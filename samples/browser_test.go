@@ -7,10 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -18,6 +16,8 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
 // browser is a running Chromium.
@@ -53,7 +53,7 @@ func startBrowser(t *testing.T) *browser {
 		chromedp.Flag("disable-background-timer-throttling", true),
 		chromedp.Flag("disable-backgrounding-occluded-windows", true),
 		chromedp.Flag("disable-renderer-backgrounding", true),
-		chromedp.WSURLReadTimeout(patience), // to start, on a busy machine
+		chromedp.WSURLReadTimeout(fapwstest.Patience), // to start, on a busy machine
 	)
 	ctx, end := chromedp.NewContext(ctx)
 	t.Cleanup(func() {
@@ -96,7 +96,7 @@ window.EventSource = class extends EventSource {
 func (b *browser) open(t *testing.T, address string, before ...chromedp.Action) *tab {
 	t.Helper()
 	ctx, end := chromedp.NewContext(b.ctx)
-	ctx, late := context.WithTimeout(ctx, 5*patience)
+	ctx, late := context.WithTimeout(ctx, 5*fapwstest.Patience)
 	p := &tab{t: t, ctx: ctx, lastIDs: map[network.RequestID]string{}}
 	t.Cleanup(func() {
 		late()
@@ -168,9 +168,9 @@ func value[T any](p *tab, expression string) (result T) {
 // await waits until an expression is true in the page.
 func (p *tab) await(condition string) {
 	p.t.Helper()
-	poll := chromedp.Poll(condition, nil, chromedp.WithPollingInterval(30*time.Millisecond), chromedp.WithPollingTimeout(patience))
+	poll := chromedp.Poll(condition, nil, chromedp.WithPollingInterval(30*time.Millisecond), chromedp.WithPollingTimeout(fapwstest.Patience))
 	err := chromedp.Run(p.ctx, poll)
-	for end := time.Now().Add(patience); err != nil && strings.Contains(err.Error(), "Cannot find context") && time.Now().Before(end); {
+	for end := time.Now().Add(fapwstest.Patience); err != nil && strings.Contains(err.Error(), "Cannot find context") && time.Now().Before(end); {
 		err = chromedp.Run(p.ctx, poll) // the page before has just gone
 	}
 	if err != nil {
@@ -202,7 +202,7 @@ func (b *browser) clockAndReload(t *testing.T) {
 	folder := copySample(t, "clock")
 	script := filepath.Join(folder, "clock.py")
 	s := startServer(t, []string{"--workers", "2"}, script, nil)
-	p := b.open(t, s.url)
+	p := b.open(t, s.URL)
 	p.await("ticks >= 1")
 	before := value[[2]int64](p, "[last, ticks]")
 
@@ -210,18 +210,15 @@ func (b *browser) clockAndReload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, format := range []string{"%H_%M_%S", "%H-%M-%S"} { // the new code writes the time in another way
+	for _, format := range []string{"%H_%M_%S", "%H-%M-%S"} { // the new code writes the time in another way
 		changed := strings.Replace(string(text), "%H:%M:%S", format, 1)
 		if err := os.WriteFile(script, []byte(changed), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
-			t.Fatal(err)
-		}
-		s.stderr.await(t, regexp.MustCompile(fmt.Sprintf(`(?s)(reloaded.*){%d}`, i+1)))
+		s.Reload()
 		p.await(fmt.Sprintf(`/"time": ?"\d\d%c/.test(streams.ticks)`, format[2]))
 	}
-	eventually(t, "two processes serve", func() bool { return s.children() == 2 }) // until then the old workers publish, too
+	eventually(t, "two processes serve", func() bool { return len(s.Workers()) == 2 }) // until then the old workers publish, too
 	now := value[int64](p, "last")
 	p.await(fmt.Sprintf("last > %d && at('viewers').textContent == '1'", now))
 	after := value[[2]int64](p, "[last, ticks]")
@@ -243,8 +240,8 @@ func (b *browser) clockAndRestart(t *testing.T) {
 	flags := []string{"--channel-retry", "0.2s"}
 	served := t.Run("first", func(first *testing.T) { // its own subtest: the server ends with it
 		s := startServer(first, flags, "clock/clock.py", nil)
-		address, _ = url.Parse(s.url)
-		p = b.open(t, s.url)
+		address, _ = url.Parse(s.URL)
+		p = b.open(t, s.URL)
 		p.t = first
 		p.await("ticks >= 1")
 		p.t = t
@@ -266,7 +263,7 @@ func (b *browser) clockAndRestart(t *testing.T) {
 func (b *browser) chat(t *testing.T, script string) {
 	s := startServer(t, nil, script, chatArgs(t, script))
 	enter := func(name string) *tab {
-		p := b.open(t, s.url)
+		p := b.open(t, s.URL)
 		p.enter("#name", name)
 		p.await(fmt.Sprintf("at('state').textContent.includes(%q)", name))
 		return p
@@ -309,7 +306,7 @@ func (b *browser) chat(t *testing.T, script string) {
 // chatOfTheDocs opens the page of the chat in docs/live.md twice, and sends a message from each.
 func (b *browser) chatOfTheDocs(t *testing.T) {
 	s := startServer(t, []string{"--workers", "2"}, scriptOnPage(t, "chat = WebSocket(enter, receive)"), nil)
-	pages := []*tab{b.open(t, s.url), b.open(t, s.url)}
+	pages := []*tab{b.open(t, s.URL), b.open(t, s.URL)}
 	for _, p := range pages {
 		p.await("socket.readyState == WebSocket.OPEN")
 	}
@@ -322,9 +319,9 @@ func (b *browser) chatOfTheDocs(t *testing.T) {
 }
 
 func (b *browser) starlette(t *testing.T) {
-	needModule(t, "starlette")
+	fapwstest.NeedModule(t, "starlette")
 	s := startServer(t, nil, "starlette/app.py", nil)
-	p := b.open(t, s.url)
+	p := b.open(t, s.URL)
 	p.await("socket.readyState == WebSocket.OPEN")
 	p.run(chromedp.SendKeys("#text", "Hello ☕", chromedp.ByQuery))
 	p.await("document.getElementById('echo').textContent == 'Hello ☕'")
@@ -332,9 +329,9 @@ func (b *browser) starlette(t *testing.T) {
 
 // fastapi tries what the page of documentation is for, without a network.
 func (b *browser) fastapi(t *testing.T) {
-	needModule(t, "fastapi")
+	fapwstest.NeedModule(t, "fastapi")
 	s := startServer(t, nil, "fastapi/app.py", nil)
-	p := b.open(t, s.url+"/docs")
+	p := b.open(t, s.URL+"/docs")
 	p.await("document.title == 'Tasks 1.0' && document.querySelectorAll('details').length == 5")
 	p.run(chromedp.Evaluate(`
 const post = [...document.querySelectorAll("details")].find(it => it.innerText.startsWith("POST/tasks –") || it.textContent.startsWith("POST/tasks –"))

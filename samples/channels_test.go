@@ -4,20 +4,20 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
 // TestChannelsChat: with two workers, each of eight people in a room hears all of them, through a
 // channel layer that is fapws itself.
 func TestChannelsChat(t *testing.T) {
 	t.Parallel()
-	needModule(t, "channels")
+	fapwstest.NeedModule(t, "channels")
 	s := startServer(t, []string{"--workers", "2"}, "channels/chat.py", nil)
 	resp, body := s.get("/")
 	s.want(resp, body, 200, "<title>Chat</title>")
@@ -54,22 +54,22 @@ func (s *server) layerClient() *layerClient {
 }
 
 func (c *layerClient) ask(path string) (answer any) {
-	c.s.t.Helper()
-	resp, err := c.client.Get(c.s.url + "/" + path)
+	c.s.T.Helper()
+	resp, err := c.client.Get(c.s.URL + "/" + path)
 	if err != nil {
-		c.s.t.Error(err)
+		c.s.T.Error(err)
 		return nil
 	}
 	defer resp.Body.Close()
 	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || resp.StatusCode != 200 {
-		c.s.t.Errorf("%s: %s, %v", path, resp.Status, err)
+		c.s.T.Errorf("%s: %s, %v", path, resp.Status, err)
 	}
 	return answer
 }
 
 // onBothLayers returns clients of both workers.
 func (s *server) onBothLayers() (a, b *layerClient) {
-	s.t.Helper()
+	s.T.Helper()
 	a = s.layerClient()
 	first := a.ask("pid")
 	for range 200 {
@@ -79,14 +79,14 @@ func (s *server) onBothLayers() (a, b *layerClient) {
 		}
 		b.client.CloseIdleConnections()
 	}
-	s.t.Fatal("all connections are those of one worker")
+	s.T.Fatal("all connections are those of one worker")
 	return nil, nil
 }
 
 // TestChannelLayer: what the specification of channel layers demands, in each worker.
 func TestChannelLayer(t *testing.T) {
 	t.Parallel()
-	needModule(t, "channels")
+	fapwstest.NeedModule(t, "channels")
 	for _, flags := range [][]string{nil, {"--threads", "0"}, {"--workers", "2"}} {
 		t.Run(strings.Join(flags, " "), func(t *testing.T) {
 			t.Parallel()
@@ -114,7 +114,7 @@ func TestChannelLayer(t *testing.T) {
 // TestChannelLayerOfWorkers: channels and groups are one in all workers, and each message comes once.
 func TestChannelLayerOfWorkers(t *testing.T) {
 	t.Parallel()
-	needModule(t, "channels")
+	fapwstest.NeedModule(t, "channels")
 	s := startServer(t, []string{"--workers", "2", "--lifespan", "off"}, "testdata/layer.py", nil)
 	a, b := s.onBothLayers()
 	receives := func(c *layerClient, channel, want string) {
@@ -162,10 +162,7 @@ func TestChannelLayerOfWorkers(t *testing.T) {
 	// New workers are one as well.
 	a.client.CloseIdleConnections()
 	b.client.CloseIdleConnections()
-	if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
-		t.Fatal(err)
-	}
-	s.stderr.await(t, regexp.MustCompile("reloaded: 2 workers"))
+	s.Reload()
 	a, b = s.onBothLayers()
 	mine = b.ask("new").(string)
 	b.ask("add/everybody?channel=" + mine)

@@ -4,16 +4,15 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
 // chats are the two that must not differ for a browser.
@@ -33,10 +32,10 @@ func chatPath(room, name string) string {
 
 // enter joins a room and waits until the server lists its members.
 func (s *server) enter(room, name string, people ...string) *webSocket {
-	s.t.Helper()
+	s.T.Helper()
 	w, protocol, status := s.dial(chatPath(room, name), "chat")
 	if w == nil || protocol != "chat" {
-		s.t.Fatalf("%s cannot enter %s: status %d, subprotocol %q", name, room, status, protocol)
+		s.T.Fatalf("%s cannot enter %s: status %d, subprotocol %q", name, room, status, protocol)
 	}
 	w.people(people...)
 	return w
@@ -135,10 +134,7 @@ func TestChatWorkers(t *testing.T) {
 			w.hears(fmt.Sprint("c", i), line)
 		}
 	}
-	if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
-		t.Fatal(err)
-	}
-	s.stderr.await(t, regexp.MustCompile("reloaded: 2 workers"))
+	s.Reload()
 	for i, speaker := range all { // none of them has noticed
 		line := fmt.Sprint("again ", i)
 		speaker.send(line)
@@ -186,11 +182,9 @@ func TestChatFile(t *testing.T) {
 	if slices.Sort(names); fmt.Sprint(names) != "[Ann c0 c1 c2 c3]" {
 		t.Error(names)
 	}
-	cmd := exec.Command(binary(t), "--bind", "127.0.0.1:0", "chat/chat.py", "--", filepath.Join(t.TempDir(), "none", "chat.db"))
-	cmd.Env = cleanEnviron()
-	said, err := cmd.CombinedOutput()
-	if err == nil || strings.Count(string(said), "\n") != 2 || !strings.Contains(string(said), "chat.db: unable to open database file") {
-		t.Errorf("%v, %s", err, said)
+	code, _, said := fapwstest.Command{Flags: []string{"--bind", "127.0.0.1:0", "chat/chat.py"}, Args: []string{t.TempDir() + "/none/chat.db"}}.Run(t)
+	if code == 0 || strings.Count(said, "\n") != 2 || !strings.Contains(said, "chat.db: unable to open database file") {
+		t.Errorf("%d, %s", code, said)
 	}
 }
 

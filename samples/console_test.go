@@ -18,7 +18,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -204,7 +203,7 @@ func (d *device) zombies(t *testing.T) (n int) {
 		}
 	}
 	for _, parent := range ended {
-		if parents[parent] == fmt.Sprint(d.cmd.Process.Pid) {
+		if parents[parent] == fmt.Sprint(d.Cmd.Process.Pid) {
 			n++
 		}
 	}
@@ -357,7 +356,7 @@ func (p *tab) pair(name string) {
 func TestConsole(t *testing.T) {
 	d := startConsole(t)
 	b := startBrowser(t)
-	p := b.open(t, d.url, emulation.SetDeviceMetricsOverride(390, 844, 1, true), chromedp.ActionFunc(watchPolicy))
+	p := b.open(t, d.URL, emulation.SetDeviceMetricsOverride(390, 844, 1, true), chromedp.ActionFunc(watchPolicy))
 	for _, part := range []struct {
 		name string
 		use  func(*tab)
@@ -384,7 +383,7 @@ document.addEventListener("securitypolicyviolation", event => refused.push(event
 // logIn makes the first user, with the code in the log.
 func (d *device) logIn(p *tab) {
 	p.picture("login")
-	code := strings.TrimPrefix(d.stderr.await(p.t, regexp.MustCompile(`log in with the code [0-9A-Z-]+`)), "log in with the code ")
+	code := d.Stderr.Await(p.t, regexp.MustCompile(`log in with the code ([0-9A-Z-]+)\b.*\n`))[1]
 	p.fill("[name=code]", code)
 	p.fill("[name=name]", "admin")
 	p.fill("[name=password]", "correct horse")
@@ -465,7 +464,7 @@ func (d *device) services(p *tab) {
 
 func (d *device) logs(p *tab) {
 	log := filepath.Join(d.dir, "log/system.log")
-	p.run(chromedp.Navigate(d.url + "/logs?" + url.Values{"log": {log}}.Encode()))
+	p.run(chromedp.Navigate(d.URL + "/logs?" + url.Values{"log": {log}}.Encode()))
 	p.await(`document.getElementById("lines").innerText == "kernel: started\ncron: <b>job</b> 1 failed\ncron: job 2 done"`)
 	p.picture("logs")
 	p.run(chromedp.SendKeys(`[name=search]`, "FAILED", chromedp.ByQuery))
@@ -489,7 +488,7 @@ func (d *device) logs(p *tab) {
 }
 
 func (d *device) settings(p *tab) {
-	p.run(chromedp.Navigate(d.url + "/settings"))
+	p.run(chromedp.Navigate(d.URL + "/settings"))
 	p.fill("[name=hostname]", "-router")
 	p.fill("[name=address]", "192.168.1.0/24")
 	p.fill("[name=zone]", "../../../etc/passwd")
@@ -533,7 +532,7 @@ func (d *device) backup(p *tab) {
 	p.shows("Saved.")
 	before := d.text(p.t, "data/settings.json")
 	restore := func(name, text string) {
-		p.run(chromedp.Navigate(d.url + "/settings"))
+		p.run(chromedp.Navigate(d.URL + "/settings"))
 		d.write(p.t, name, text, 0o644)
 		p.run(chromedp.SetUploadFiles("#restore [type=file]", []string{filepath.Join(d.dir, name)}, chromedp.ByQuery))
 		p.follow("#restore button")
@@ -621,10 +620,7 @@ func (d *device) terminal(p *tab) {
 	p.await(screen + `.includes("ready")`)
 	for i, again := range []func(){ // the shell outlives a reload of the server, and one of the page
 		func() {
-			if err := d.cmd.Process.Signal(syscall.SIGHUP); err != nil {
-				p.t.Fatal(err)
-			}
-			d.stderr.await(p.t, regexp.MustCompile("reloaded"))
+			d.Reload()
 		},
 		func() { p.run(chromedp.Reload()) },
 	} {
@@ -645,7 +641,7 @@ func (d *device) terminal(p *tab) {
 }
 
 func (d *device) reboot(p *tab) {
-	p.run(chromedp.Navigate(d.url + "/reboot"))
+	p.run(chromedp.Navigate(d.URL + "/reboot"))
 	p.picture("reboot")
 	if d.text(p.t, "restarted") != "" {
 		p.t.Fatal("restarted without a question")
@@ -715,7 +711,7 @@ func (d *device) refusals(p *tab) {
 	if err := os.Mkdir(filepath.Join(d.dir, "data/settings.json.new"), 0o700); err != nil { // it cannot be written, as on a full disk
 		t.Fatal(err)
 	}
-	p.run(chromedp.Navigate(d.url + "/deep/nothing"))
+	p.run(chromedp.Navigate(d.URL + "/deep/nothing"))
 	p.shows("This page does not exist.")
 	p.dressed("404")
 	const same, other = "same-origin", "cross-site"

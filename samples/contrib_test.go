@@ -103,7 +103,7 @@ func TestHandlerThatRaises(t *testing.T) {
 	} {
 		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
 			s := start(t, "testdata/raises.py", c.args...)
-			s.complains = true
+			s.Complains = true
 			resp, body := s.get("/x?<i>")
 			s.want(resp, body, 500, c.with...)
 			for _, text := range c.not {
@@ -113,6 +113,7 @@ func TestHandlerThatRaises(t *testing.T) {
 			}
 			resp, body = s.get("/")
 			s.want(resp, body, 500)
+			s.Says("Traceback")
 		})
 	}
 }

@@ -5,12 +5,13 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
 var (
@@ -43,18 +44,18 @@ func TestDjango(t *testing.T) {
 
 // form asks for a page with a form and sends that with its token (CSRF).
 func (s *server) form(path string, values url.Values) (*http.Response, string) {
-	s.t.Helper()
+	s.T.Helper()
 	return s.formOf(path, path, values)
 }
 
 // formOf sends values to path with the CSRF token of page.
 func (s *server) formOf(page, path string, values url.Values) (*http.Response, string) {
-	s.t.Helper()
+	s.T.Helper()
 	resp, body := s.get(page)
 	s.want(resp, body, 200)
 	token := csrfToken.FindStringSubmatch(body)
 	if token == nil {
-		s.t.Fatalf("%s: no token in %s", page, body)
+		s.T.Fatalf("%s: no token in %s", page, body)
 	}
 	values.Set("csrfmiddlewaretoken", token[1])
 	return s.post(path, urlencoded, strings.NewReader(values.Encode()))
@@ -101,7 +102,7 @@ func (s *server) djangoAdmin(t *testing.T) {
 
 	resp, body = s.form(login, url.Values{"username": {"admin"}, "password": {"wrong"}})
 	s.want(resp, body, 200, "Please enter the correct username and password")
-	password := adminPassword.FindStringSubmatch(s.stderr.String())
+	password := adminPassword.FindStringSubmatch(s.Stderr.String())
 	if password == nil {
 		t.Fatal("no password was told")
 	}
@@ -134,7 +135,7 @@ func (s *server) djangoAdmin(t *testing.T) {
 // Django imports views at the first request. Here they belong to loading, or a
 // reload would put views that cannot be imported in place of those that work.
 func TestDjangoViewsAreLoaded(t *testing.T) {
-	needModule(t, "django")
+	fapwstest.NeedModule(t, "django")
 	folder := t.TempDir()
 	for name, text := range map[string]string{
 		"site.py": "from django.conf import settings\nsettings.configure(ROOT_URLCONF='urls', SECRET_KEY='x')\n" +
@@ -163,12 +164,9 @@ func TestDjangoViewsAreLoaded(t *testing.T) {
 		if err := os.Symlink(tt.views, views); err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.Command(binary(t), "check", tt.app)
-		cmd.Dir = folder
-		cmd.Env = append(cleanEnviron(), "PYTHONDONTWRITEBYTECODE=1")
-		said, err := cmd.CombinedOutput()
-		if !strings.Contains(string(said), tt.want) || (err == nil) != strings.Contains(tt.want, "fine") {
-			t.Errorf("%s with %s: %v\n%s", tt.app, tt.views, err, said)
+		code, stdout, stderr := fapwstest.Command{Flags: []string{"check", tt.app}, Dir: folder}.Run(t)
+		if !strings.Contains(stdout+stderr, tt.want) || (code == 0) != strings.Contains(tt.want, "fine") {
+			t.Errorf("%s with %s: %d\n%s%s", tt.app, tt.views, code, stdout, stderr)
 		}
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/gobwas/ws"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
 // gets reads messages until one is want.
@@ -23,7 +25,7 @@ func (w *webSocket) gets(want string) {
 // TestFastAPIChat: with two workers, each of eight people in a room hears all of them.
 func TestFastAPIChat(t *testing.T) {
 	t.Parallel()
-	needModule(t, "fastapi")
+	fapwstest.NeedModule(t, "fastapi")
 	s := startServer(t, []string{"--workers", "2"}, "fastapi/chat.py", nil)
 	resp, body := s.get("/")
 	s.want(resp, body, 200, "<title>Chat</title>")
@@ -113,7 +115,7 @@ func TestChatOfTheDocs(t *testing.T) {
 // TestGroupsOfTheDocs: the groups of docs/live.md reach the clients of all workers as they stand.
 func TestGroupsOfTheDocs(t *testing.T) {
 	t.Parallel()
-	needModule(t, "fastapi")
+	fapwstest.NeedModule(t, "fastapi")
 	s := startServer(t, []string{"--workers", "2"}, scriptOnPage(t, "groups.join(websocket, room)"), nil)
 	var all []*webSocket
 	for i := range 8 {

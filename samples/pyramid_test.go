@@ -16,7 +16,7 @@ func TestPyramid(t *testing.T) {
 			t.Errorf("sent to %s", start)
 		}
 		resp, body = s.get(start)
-		s.want(resp, body, 200, "This wiki is a folder", s.url+"/static/style.css")
+		s.want(resp, body, 200, "This wiki is a folder", s.URL+"/static/style.css")
 
 		resp, body = s.get("/static/style.css")
 		s.want(resp, body, 200, "color-scheme")

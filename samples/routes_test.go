@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
 // tool runs "fapws WORD APP" in a copy of the sample's folder, with text as its
@@ -13,9 +15,9 @@ import (
 func tool(t *testing.T, word, sample, app, text string) string {
 	t.Helper()
 	folder := copySample(t, sample)
-	cmd := exec.Command(binary(t), word, app)
+	cmd := exec.Command(fapwstest.Binary(t), word, app)
 	cmd.Dir = folder
-	cmd.Env = append(cleanEnviron(), "PYTHONDONTWRITEBYTECODE=1")
+	cmd.Env = fapwstest.CleanEnviron()
 	cmd.Stdin = strings.NewReader(text)
 	var said strings.Builder
 	cmd.Stderr = &said
@@ -41,7 +43,7 @@ func TestRoutes(t *testing.T) {
 		{"fastapi", "app.py", []string{`/tasks POST app\.new_task`, `/tasks/\{number\}/done POST app\.do_task`}},
 	} {
 		t.Run(tt.module, func(t *testing.T) {
-			needModule(t, tt.module)
+			fapwstest.NeedModule(t, tt.module)
 			out := tool(t, "routes", filepath.Join(".", tt.module), tt.app, "")
 			lines := regexp.MustCompile(` +`).ReplaceAllString(out, " ")
 			for _, row := range tt.rows {
@@ -60,7 +62,7 @@ func TestShell(t *testing.T) {
 		{"django", "wsgi:application", "from guestbook.models import Entry; Entry.objects.create(name='x', text='y'); print(Entry.objects.count())", "1\n"},
 	} {
 		t.Run(tt.module, func(t *testing.T) {
-			needModule(t, tt.module)
+			fapwstest.NeedModule(t, tt.module)
 			out := tool(t, "shell", filepath.Join(".", tt.module), tt.app, tt.text)
 			if !strings.HasSuffix(out, tt.want) {
 				t.Errorf("says %q, want %q", out, tt.want)

@@ -19,6 +19,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
 const urlencoded = "application/x-www-form-urlencoded"
@@ -159,7 +161,7 @@ func TestStreamingRows(t *testing.T) {
 	if got := strings.Count(body, "\r\n"); got != 1002 || !strings.HasSuffix(body, "\r\n1000,1000000\r\n") {
 		t.Errorf("%d lines, end %q", got, body[len(body)-40:])
 	}
-	s.stdout.await(t, regexp.MustCompile(`rows\.csv: 1001 of 1001 rows taken`))
+	s.Stdout.Await(t, regexp.MustCompile(`rows\.csv: 1001 of 1001 rows taken`))
 
 	// A billion rows: taken a little, the generator must be closed when the client leaves.
 	resp = s.open(s.request("GET", "/rows.csv?rows=1000000000", nil))
@@ -167,7 +169,7 @@ func TestStreamingRows(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	s.stdout.await(t, regexp.MustCompile(`rows\.csv: \d+ of 1000000000 rows taken`))
+	s.Stdout.Await(t, regexp.MustCompile(`rows\.csv: \d+ of 1000000000 rows taken`))
 	resp, body = s.get("/")
 	s.want(resp, body, 200, "Streaming")
 }
@@ -227,7 +229,7 @@ func TestServerSentEvents(t *testing.T) {
 
 func waitForSubscribers(t *testing.T, in *lines, want int) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(fapwstest.Patience)
 	for {
 		_, tick := nextTick(t, in)
 		if tick.Subscribers == want {
@@ -355,7 +357,7 @@ func TestSQLite(t *testing.T) {
 		for i := range guests {
 			go func() {
 				form := url.Values{"name": {fmt.Sprint("guest ", i)}, "text": {"hi"}}
-				resp, err := s.client.Post(s.url+"/sign", urlencoded, strings.NewReader(form.Encode()))
+				resp, err := s.client.Post(s.URL+"/sign", urlencoded, strings.NewReader(form.Encode()))
 				if err == nil {
 					resp.Body.Close()
 					if resp.StatusCode != 303 {

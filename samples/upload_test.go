@@ -21,7 +21,7 @@ func (b *browser) upload(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p := b.open(t, s.url)
+	p := b.open(t, s.URL)
 	p.await("streams.open == 1")
 	p.run(chromedp.SetUploadFiles("input[type=file]", []string{small, large}, chromedp.ByQuery, chromedp.NodeReady))
 	value[bool](p, `document.forms[0].note.value = "from the browser", document.forms[0].requestSubmit(), true`)

@@ -12,6 +12,8 @@ import (
 
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
 // webSocket is a client's end of a WebSocket.
@@ -22,32 +24,32 @@ type webSocket struct {
 
 // dial opens a WebSocket at a path of the server. A refusal is the status.
 func (s *server) dial(path string, protocols ...string) (_ *webSocket, chosen string, status int) {
-	s.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	s.T.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), fapwstest.Patience)
 	defer cancel()
 	dialer := ws.Dialer{Protocols: protocols}
-	conn, early, shake, err := dialer.Dial(ctx, "ws"+strings.TrimPrefix(s.url, "http")+path)
+	conn, early, shake, err := dialer.Dial(ctx, "ws"+strings.TrimPrefix(s.URL, "http")+path)
 	var refused ws.StatusError
 	if errors.As(err, &refused) {
 		return nil, "", int(refused)
 	}
 	if err != nil {
-		s.t.Fatalf("WebSocket %s: %v", path, err)
+		s.T.Fatalf("WebSocket %s: %v", path, err)
 	}
 	if early != nil { // it came with the answer
 		conn = &behind{conn, early.Read}
 	}
-	_ = conn.SetDeadline(time.Now().Add(patience))
-	s.t.Cleanup(func() { conn.Close() })
-	return &webSocket{t: s.t, conn: conn}, shake.Protocol, http.StatusSwitchingProtocols
+	_ = conn.SetDeadline(time.Now().Add(fapwstest.Patience))
+	s.T.Cleanup(func() { conn.Close() })
+	return &webSocket{t: s.T, conn: conn}, shake.Protocol, http.StatusSwitchingProtocols
 }
 
 // talk opens a WebSocket, which the server must accept.
 func (s *server) talk(path string, protocols ...string) *webSocket {
-	s.t.Helper()
+	s.T.Helper()
 	w, _, status := s.dial(path, protocols...)
 	if w == nil {
-		s.t.Fatalf("WebSocket %s: status %d", path, status)
+		s.T.Fatalf("WebSocket %s: status %d", path, status)
 	}
 	return w
 }

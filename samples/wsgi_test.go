@@ -39,7 +39,7 @@ func TestWSGI(t *testing.T) {
 
 		in := s.firstLines("/count", "1", "2")
 		in.Body.Close()
-		s.stdout.await(t, regexp.MustCompile(`counted to \d+`))
+		s.Stdout.Await(t, regexp.MustCompile(`counted to \d+`))
 
 		s.fails("/fails", "RuntimeError: this handler always fails")
 	})

@@ -19,7 +19,19 @@ func FileSays(t *testing.T, name, want string) {
 }
 
 // Repository is the root of the repository, seen from the directory of a package of tests.
-const Repository = "../../../.."
+var Repository = repository()
+
+// repository returns the nearest directory above with a go.mod.
+func repository() string {
+	root := "."
+	for range 6 {
+		if _, err := os.Stat(root + "/go.mod"); err == nil {
+			return root
+		}
+		root += "/.."
+	}
+	return "."
+}
 
 // Testdata returns the absolute path of a script: from testdata beside the test, or from the scripts that several
 // packages of tests serve. A script may end with ":NAME", the name of an object in it.

@@ -15,7 +15,9 @@ var Python = cmp.Or(os.Getenv("PYTHON"), "/usr/bin/python3")
 // is not Debian's, which has all frameworks as packages.
 func NeedModule(t *testing.T, module string) {
 	t.Helper()
-	said, err := exec.Command(Python, "-c", "import "+module).CombinedOutput()
+	ask := exec.Command(Python, "-c", "import "+module)
+	ask.Dir = "/" // a directory of the tests may have the name of a module
+	said, err := ask.CombinedOutput()
 	if err == nil {
 		return
 	}
