@@ -354,26 +354,49 @@ func (r *logRecorder) String() string {
 	return strings.Join(r.lines, "\n")
 }
 
-// serve starts a server. Mounts: none means that everything goes to the app.
+// serve starts a server that waits for its clients. Without mounts, all requests go to a.
 func serve(t testing.TB, cfg Config, a *testApp, mounts ...sites.Mount) *testServer {
 	t.Helper()
-	rec := &logRecorder{}
+	return start(t, patient(cfg), a, mounted(mounts...))
+}
+
+// start starts a server of sites on a free port. At the end of the test it closes, and must not have logged a bug.
+func start(t testing.TB, cfg Config, h app.Handler, served ...sites.Site) *testServer {
+	t.Helper()
+	ts := &testServer{log: &logRecorder{}}
 	if cfg.Log == nil {
-		cfg.Log = rec.add
+		cfg.Log = ts.log.add
 	}
-	s, err := New(patient(cfg))
+	var err error
+	if ts.Server, err = New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := conn.Listen("127.0.0.1:0", conn.DefaultListenOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ts := &testServer{Server: s, log: rec}
-	ts.listen(t, a, mounts...)
+	ts.addr = ln.Addr().String()
+	if err := ts.Serve([]*conn.Listener{ln}, served, h); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
-		s.Close()
-		if text := rec.String(); strings.Contains(text, "bug:") {
+		ts.Close()
+		if text := ts.log.String(); strings.Contains(text, "bug:") {
 			t.Error(text)
 		}
 	})
 	return ts
+}
+
+// mounted returns a site with mounts of an application, in their order, or one for all paths.
+func mounted(mounts ...sites.Mount) sites.Site {
+	if mounts == nil {
+		mounts = []sites.Mount{{Prefix: "/"}}
+	}
+	for i := range mounts {
+		mounts[i].Index = i
+	}
+	return sites.Site{Table: mounts}
 }
 
 // patient is cfg with long times where it has none: on a busy machine, clients of a test may take longer than the defaults allow.
@@ -406,25 +429,6 @@ func settled(cfg Config) Config {
 }
 
 func setDefault[T comparable](v *T, def T) { *v = cmp.Or(*v, def) }
-
-// listen makes the server serve h on a free port.
-func (s *testServer) listen(t testing.TB, h app.Handler, mounts ...sites.Mount) {
-	t.Helper()
-	ln, err := conn.Listen("127.0.0.1:0", conn.DefaultListenOptions)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if mounts == nil {
-		mounts = []sites.Mount{{Prefix: "/"}}
-	}
-	for i := range mounts {
-		mounts[i].Index = i
-	}
-	if err := s.Serve([]*conn.Listener{ln}, []sites.Site{{Table: mounts}}, h); err != nil {
-		t.Fatal(err)
-	}
-	s.addr = ln.Addr().String()
-}
 
 // patience ends a test that hangs, and nothing else: a machine may be many times slower
 // than this one.

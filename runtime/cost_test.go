@@ -94,14 +94,7 @@ func (c rawClient) read(buf []byte) int {
 
 func serveInstant(t testing.TB, size int, mounts ...sites.Mount) *testServer {
 	t.Helper()
-	s, err := New(settled(Config{}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ts := &testServer{Server: s}
-	ts.listen(t, &instant{body: bytes.Repeat([]byte("x"), size)}, mounts...)
-	t.Cleanup(func() { s.Close() })
-	return ts
+	return start(t, settled(Config{}), &instant{body: bytes.Repeat([]byte("x"), size)}, mounted(mounts...))
 }
 
 var (

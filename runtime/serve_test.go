@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
 	"fapws/runtime/route"
@@ -44,32 +43,10 @@ func bodies(t *testing.T, text string) string {
 	return strings.Join(out, " ")
 }
 
-// serveSites starts a server with sites; a answers where they name nothing else.
+// serveSites is serve for several sites.
 func serveSites(t testing.TB, cfg Config, a app.Handler, sites ...sites.Site) *testServer {
 	t.Helper()
-	ts := &testServer{log: &logRecorder{}}
-	if cfg.Log == nil {
-		cfg.Log = ts.log.add
-	}
-	var err error
-	if ts.Server, err = New(patient(cfg)); err != nil {
-		t.Fatal(err)
-	}
-	ln, err := conn.Listen("127.0.0.1:0", conn.DefaultListenOptions)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := ts.Serve([]*conn.Listener{ln}, sites, a); err != nil {
-		t.Fatal(err)
-	}
-	ts.addr = ln.Addr().String()
-	t.Cleanup(func() {
-		ts.Close()
-		if text := ts.log.String(); strings.Contains(text, "bug:") {
-			t.Error(text)
-		}
-	})
-	return ts
+	return start(t, patient(cfg), a, sites...)
 }
 
 // fixedMount is a mount that says a word.

@@ -99,13 +99,7 @@ func TestPanicOnTheLoop(t *testing.T) {
 		demo(c)
 	})
 	rec := &logRecorder{}
-	s, err := New(settled(Config{Log: rec.add}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	ts := &testServer{Server: s, log: rec}
-	ts.listen(t, a)
+	ts := start(t, settled(Config{Log: rec.add}), a, mounted())
 	for range 3 {
 		if got := ts.talk(t, "GET /panic HTTP/1.1\r\nHost: x\r\n\r\n"); got != "" {
 			t.Errorf("got %q", got)

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"fapws/runtime/backend"
-	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
 	"fapws/runtime/sites"
@@ -17,31 +16,15 @@ import (
 // below /go, in a pool of at most 32.
 func serveBackend(t testing.TB, cfg Config, a *testApp, f backend.Func, mounts ...sites.Mount) *testServer {
 	t.Helper()
-	ts := &testServer{log: &logRecorder{}}
-	pool := backend.New(32, func(line string) { ts.log.add(logfile.Error, line) })
+	log := &logRecorder{}
+	pool := backend.New(32, func(line string) { log.add(logfile.Error, line) })
 	all := append([]sites.Mount{{Prefix: "/go", Handler: pool, Index: pool.Add(f)}}, mounts...)
 	all = append(all, sites.Mount{Prefix: "/"})
 	if cfg.Log == nil {
-		cfg.Log = ts.log.add
+		cfg.Log = log.add
 	}
-	var err error
-	if ts.Server, err = New(patient(cfg)); err != nil {
-		t.Fatal(err)
-	}
-	ln, err := conn.Listen("127.0.0.1:0", conn.DefaultListenOptions)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := ts.Serve([]*conn.Listener{ln}, []sites.Site{{Table: all}}, a); err != nil {
-		t.Fatal(err)
-	}
-	ts.addr = ln.Addr().String()
-	t.Cleanup(func() {
-		ts.Close()
-		if text := ts.log.String(); strings.Contains(text, "bug:") {
-			t.Error(text)
-		}
-	})
+	ts := start(t, patient(cfg), a, sites.Site{Table: all})
+	ts.log = log
 	return ts
 }
 

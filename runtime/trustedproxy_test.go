@@ -21,13 +21,7 @@ var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 
 // A proxy that says the same again costs no allocation.
 func TestTrustedProxiesDoNotAllocate(t *testing.T) {
-	s, err := New(settled(Config{Sites: sites.Config{Proxies: loopback, RootPath: "/app"}}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ts := &testServer{Server: s}
-	ts.listen(t, &instant{body: []byte("x")})
-	t.Cleanup(func() { s.Close() })
+	ts := start(t, settled(Config{Sites: sites.Config{Proxies: loopback, RootPath: "/app"}}), &instant{body: []byte("x")}, mounted())
 	c := dialRaw(t, ts.addr)
 	defer unix.Close(c.fd)
 	request := bytes.Replace(plain, []byte("\r\n\r\n"), []byte("\r\nX-Forwarded-For: 192.0.2.1, 127.0.0.2\r\nX-Forwarded-Proto: https\r\n\r\n"), 1)

@@ -259,29 +259,15 @@ func (t *talk) credit(n int64) {
 // serveTalks starts a server with a mount for WebSockets.
 func serveTalks(t testing.TB, cfg Config, a *talkApp, mounts ...sites.Mount) *testServer {
 	t.Helper()
-	rec := &logRecorder{}
-	if cfg.Log == nil {
-		cfg.Log = rec.add
-	}
-	s, err := New(settled(cfg))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ts := &testServer{Server: s, log: rec}
 	if mounts == nil {
 		mounts = []sites.Mount{{Prefix: "/", WebSocket: true}}
 	}
-	ts.listen(t, a, mounts...)
-	t.Cleanup(func() {
-		s.Close()
-		if text := rec.String(); strings.Contains(text, "bug:") {
-			t.Error(text)
-		}
+	t.Cleanup(func() { // when the server has closed
 		if !a.idle() {
 			t.Error("an exchange has not ended")
 		}
 	})
-	return ts
+	return start(t, settled(cfg), a, mounted(mounts...))
 }
 
 // socket opens a WebSocket.

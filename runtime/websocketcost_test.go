@@ -70,14 +70,7 @@ func (h *echoing) Next(p *exchange.Part) bool {
 // serveEchoing starts a server with echoing, whose messages are smaller than a transfer.
 func serveEchoing(t testing.TB) *testServer {
 	t.Helper()
-	s, err := New(settled(Config{}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ts := &testServer{Server: s}
-	ts.listen(t, &echoing{}, sites.Mount{Prefix: "/", WebSocket: true})
-	t.Cleanup(func() { s.Close() })
-	return ts
+	return start(t, settled(Config{}), &echoing{}, mounted(sites.Mount{Prefix: "/", WebSocket: true}))
 }
 
 // A message, once the buffers have their size, is echoed without allocating.

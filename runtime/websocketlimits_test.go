@@ -21,38 +21,35 @@ func TestIdleWebSocketsAreSmall(t *testing.T) {
 	}
 	const n = 1000
 	path := filepath.Join(t.TempDir(), "log")
-	each := func(what, request string, also []byte, most int64) int64 {
-		log, _ := openLog(t, path, "combined")
-		s, err := New(settled(Config{Sites: sites.Config{AccessLog: log}, WebSockets: live.SocketConfig{Ping: time.Hour}})) // these clients answer none
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer s.Close()
-		ts := &testServer{Server: s}
-		h := &silent{}
-		ts.listen(t, h, sites.Mount{Prefix: "/", WebSocket: true})
-		buf := make([]byte, 4096)
-		var clients []rawClient
-		open := func() {
-			c := dialRaw(t, ts.addr)
-			unix.Write(c.fd, []byte(request))
-			c.read(buf)
-			if also != nil { // a message was there
-				unix.Write(c.fd, also[:7])
-				unix.Write(c.fd, also[7:])
+	each := func(what, request string, also []byte, most int64) (cost int64) {
+		t.Run(what, func(t *testing.T) {
+			log, _ := openLog(t, path, "combined")
+			h := &silent{}
+			cfg := Config{Sites: sites.Config{AccessLog: log}, WebSockets: live.SocketConfig{Ping: time.Hour}} // these clients answer none
+			ts := start(t, settled(cfg), h, mounted(sites.Mount{Prefix: "/", WebSocket: true}))
+			buf := make([]byte, 4096)
+			var clients []rawClient
+			open := func() {
+				c := dialRaw(t, ts.addr)
+				unix.Write(c.fd, []byte(request))
+				c.read(buf)
+				if also != nil { // a message was there
+					unix.Write(c.fd, also[:7])
+					unix.Write(c.fd, also[7:])
+				}
+				clients = append(clients, c)
 			}
-			clients = append(clients, c)
-		}
-		open()
-		before := memory()
-		for range n {
 			open()
-		}
-		ts.do(func() {})
-		cost := eachCosts(t, what, before, n, most)
-		for _, c := range clients {
-			unix.Close(c.fd)
-		}
+			before := memory()
+			for range n {
+				open()
+			}
+			ts.do(func() {})
+			cost = eachCosts(t, what, before, n, most)
+			for _, c := range clients {
+				unix.Close(c.fd)
+			}
+		})
 		return cost
 	}
 	const fields = "Host: localhost:8080\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n"

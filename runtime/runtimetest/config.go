@@ -1,8 +1,13 @@
 package runtimetest
 
 import (
+	"testing"
+
 	"fapws/cmd/fapws/settings"
 	"fapws/runtime"
+	"fapws/runtime/conn"
+	"fapws/runtime/sites"
+	"fapws/runtime/source/app"
 )
 
 // Config returns the Config of a server whose user has set nothing.
@@ -16,4 +21,22 @@ func Config() runtime.Config {
 		panic(err)
 	}
 	return conf.Server
+}
+
+// Serve starts a server of mounts on a free port, and returns it and its address. It closes at the end of the test.
+func Serve(t testing.TB, cfg runtime.Config, h app.Handler, mounts ...sites.Mount) (s *runtime.Server, address string) {
+	t.Helper()
+	s, err := runtime.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := conn.Listen("127.0.0.1:0", conn.DefaultListenOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Serve([]*conn.Listener{ln}, []sites.Site{{Table: mounts}}, h); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s, ln.Addr().String()
 }

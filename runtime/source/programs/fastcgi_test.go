@@ -14,10 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime"
 	"fapws/runtime/backend"
 	"fapws/runtime/backend/backendtest"
-	"fapws/runtime/conn"
 	"fapws/runtime/logfile"
 	"fapws/runtime/runtimetest"
 	"fapws/runtime/sites"
@@ -46,23 +44,8 @@ func newFastCGISite(t *testing.T, o programs.FastCGIOptions) *fastcgiSite {
 	there := pool.Add(backend.Func(func(w *backend.Response, r *backend.Request) { io.WriteString(w, "there") }))
 	cfg := runtimetest.Config()
 	cfg.Log = func(_ logfile.Level, line string) { s.logged("", line) }
-	server, err := runtime.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := conn.Listen("127.0.0.1:0", conn.DefaultListenOptions)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		server.Close()
-		responder.Close()
-	})
-	s.addr = ln.Addr().String()
-	table := []sites.Mount{{Prefix: "/app/", Handler: pool, Index: index}, {Prefix: "/there", Handler: pool, Index: there}}
-	if err := server.Serve([]*conn.Listener{ln}, []sites.Site{{Table: table}}, nil); err != nil {
-		t.Fatal(err)
-	}
+	t.Cleanup(func() { responder.Close() }) // behind the server
+	_, s.addr = runtimetest.Serve(t, cfg, nil, sites.Mount{Prefix: "/app/", Handler: pool, Index: index}, sites.Mount{Prefix: "/there", Handler: pool, Index: there})
 	return s
 }
 

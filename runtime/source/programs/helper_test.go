@@ -8,10 +8,8 @@ import (
 	"sync"
 	"testing"
 
-	"fapws/runtime"
 	"fapws/runtime/backend"
 	"fapws/runtime/backend/backendtest"
-	"fapws/runtime/conn"
 	"fapws/runtime/logfile"
 	"fapws/runtime/runtimetest"
 	"fapws/runtime/sites"
@@ -48,20 +46,7 @@ func newSite(t *testing.T, scripts map[string]string, change func(*programs.CGIO
 	there := pool.Add(backend.Func(func(w *backend.Response, r *backend.Request) { io.WriteString(w, "there: "+r.Query()) }))
 	cfg := runtimetest.Config()
 	cfg.Log = func(_ logfile.Level, line string) { s.logged("", line) }
-	server, err := runtime.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { server.Close() })
-	ln, err := conn.Listen("127.0.0.1:0", conn.DefaultListenOptions)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.addr = ln.Addr().String()
-	table := []sites.Mount{{Prefix: "/cgi/", Handler: pool, Index: index}, {Prefix: "/there", Handler: pool, Index: there}}
-	if err := server.Serve([]*conn.Listener{ln}, []sites.Site{{Table: table}}, nil); err != nil {
-		t.Fatal(err)
-	}
+	_, s.addr = runtimetest.Serve(t, cfg, nil, sites.Mount{Prefix: "/cgi/", Handler: pool, Index: index}, sites.Mount{Prefix: "/there", Handler: pool, Index: there})
 	return s
 }
 

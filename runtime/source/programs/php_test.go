@@ -11,10 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime"
 	"fapws/runtime/backend"
 	"fapws/runtime/backend/backendtest"
-	"fapws/runtime/conn"
 	"fapws/runtime/logfile"
 	"fapws/runtime/runtimetest"
 	"fapws/runtime/sites"
@@ -50,22 +48,8 @@ func newPHPSite(t *testing.T, scripts map[string]string, change func(*programs.P
 	index := pool.Add(s.php)
 	cfg := runtimetest.Config()
 	cfg.Log = func(_ logfile.Level, line string) { s.logged("", line) }
-	server, err := runtime.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := conn.Listen("127.0.0.1:0", conn.DefaultListenOptions)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		server.Close()
-		s.php.Close(time.Second)
-	})
-	s.addr = ln.Addr().String()
-	if err := server.Serve([]*conn.Listener{ln}, []sites.Site{{Table: []sites.Mount{{Handler: pool, Index: index}}}}, nil); err != nil {
-		t.Fatal(err)
-	}
+	t.Cleanup(func() { s.php.Close(time.Second) }) // behind the server
+	_, s.addr = runtimetest.Serve(t, cfg, nil, sites.Mount{Handler: pool, Index: index})
 	return s
 }
 

@@ -20,7 +20,6 @@ import (
 	"fapws/runtime"
 	"fapws/runtime/backend"
 	"fapws/runtime/backend/backendtest"
-	"fapws/runtime/conn"
 	"fapws/runtime/logfile"
 	"fapws/runtime/runtimetest"
 	"fapws/runtime/sites"
@@ -53,30 +52,18 @@ func frontOf(t *testing.T, prefix string, o proxy.Options, cfg runtime.Config) (
 	pool := backend.New(64, note)
 	cfg.Sites.MaxBodySize, cfg.Sites.Proxies = 100<<20, []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}
 	cfg.Log = func(level logfile.Level, line string) { note(level.String() + " " + line) }
-	s, err := runtime.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := conn.Listen("127.0.0.1:0", conn.DefaultListenOptions)
-	if err != nil {
-		t.Fatal(err)
-	}
-	address = ln.Addr().String()
-	if err := s.Serve([]*conn.Listener{ln}, []sites.Site{{Table: []sites.Mount{{Prefix: prefix, Handler: pool, Index: pool.Add(p), Tunnels: true, Resolved: true}}}}, nil); err != nil {
-		t.Fatal(err)
-	}
 	logged = func() string {
 		mu.Lock()
 		defer mu.Unlock()
 		return strings.Join(lines, "\n")
 	}
 	t.Cleanup(func() {
-		p.Close()
-		s.Close()
 		if text := logged(); strings.Contains(text, "bug:") {
 			t.Error(text)
 		}
 	})
+	_, address = runtimetest.Serve(t, cfg, nil, sites.Mount{Prefix: prefix, Handler: pool, Index: pool.Add(p), Tunnels: true, Resolved: true})
+	t.Cleanup(func() { p.Close() }) // before the server
 	return address, logged
 }
 

@@ -10,9 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime"
 	"fapws/runtime/backend"
-	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/runtimetest"
 	"fapws/runtime/sites"
@@ -58,24 +56,11 @@ func newSite(t *testing.T, o Options, files map[string]string) *site {
 	pool := backend.New(100, s.add)
 	parsed := pool.Add(pages)
 	dynamic := pool.Add(backend.Func(answer))
-	server, err := runtime.New(runtimetest.Config())
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := conn.Listen("127.0.0.1:0", conn.DefaultListenOptions)
-	if err != nil {
-		t.Fatal(err)
-	}
-	table := []sites.Mount{
-		{Prefix: "/p/f/", Source: static.NewSource(below, false)},
-		{Prefix: "/p/", Handler: pool, Index: parsed},
-		{Prefix: "/dynamic/", Handler: pool, Index: dynamic},
-	}
-	if err := server.Serve([]*conn.Listener{listener}, []sites.Site{{Table: table}}, pool); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { server.Close() })
-	s.url = "http://" + listener.Addr().String()
+	_, address := runtimetest.Serve(t, runtimetest.Config(), pool,
+		sites.Mount{Prefix: "/p/f/", Source: static.NewSource(below, false)},
+		sites.Mount{Prefix: "/p/", Handler: pool, Index: parsed},
+		sites.Mount{Prefix: "/dynamic/", Handler: pool, Index: dynamic})
+	s.url = "http://" + address
 	return s
 }
 

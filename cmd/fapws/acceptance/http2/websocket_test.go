@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
@@ -42,25 +41,7 @@ func TestWebSocketCases(t *testing.T) {
 		} else { // a tunnel
 			s = fapwstest.ServeProxy(t, s.URL, "", "--h2c")
 		}
-		address := bridge(t, s)
-		var all sync.WaitGroup
-		at := make(chan struct{}, 20)
-		try := func(id string, run func() error) {
-			at <- struct{}{}
-			all.Go(func() {
-				if err := run(); err != nil {
-					t.Errorf("%s, %s: %v", path, id, err)
-				}
-				<-at
-			})
-		}
-		for _, tc := range wstest.Cases() {
-			try(tc.ID, func() error { return tc.Run(address, path) })
-		}
-		for _, offer := range wstest.Offers {
-			try(offer, func() error { return wstest.Compression(address, path, offer) })
-		}
-		all.Wait()
+		fapwstest.WebSocketCases(t, bridge(t, s), path)
 	})
 }
 

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -45,24 +44,7 @@ func TestProxiedWebSockets(t *testing.T) {
 func TestProxiedWebSocketCases(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "echo.py").URL, "")
-	var all sync.WaitGroup
-	at := make(chan struct{}, 20)
-	try := func(id string, run func() error) {
-		at <- struct{}{}
-		all.Go(func() {
-			if err := run(); err != nil {
-				t.Errorf("%s: %v", id, err)
-			}
-			<-at
-		})
-	}
-	for _, tc := range wstest.Cases() {
-		try(tc.ID, func() error { return tc.Run(s.Address, "/callbacks") })
-	}
-	for _, offer := range wstest.Offers {
-		try(offer, func() error { return wstest.Compression(s.Address, "/callbacks", offer) })
-	}
-	all.Wait()
+	fapwstest.WebSocketCases(t, s.Address, "/callbacks")
 }
 
 // A tunnel has its line in the access log when it ends, with what went through, also

@@ -1,9 +1,6 @@
 package sites_test
 
 import (
-	"io"
-	"mime"
-	"mime/multipart"
 	"os"
 	"path/filepath"
 	"strings"
@@ -100,7 +97,7 @@ func TestStaticFiles(t *testing.T) {
 		s.Get("/static/sub", 301).Field(t, "Location", "/static/sub/")
 		s.Get("/static/app.js", 200, "Accept-Encoding: gzip").Field(t, "Content-Encoding", "gzip").Field(t, "Vary", "Accept-Encoding")
 		s.Ask(fapwstest.Request("POST", "/static/one.txt", "body")).Want(t, 405).Field(t, "Allow", "GET, HEAD")
-		ranges(t, s)
+		several(t, s.Get("/static/one.txt", 206, "Range: bytes=0-1,8-"), "0123456789", [][2]int{{0, 1}, {8, 9}})
 
 		// a file that changes on disk is served with its new content
 		fapwstest.Write(t, folder+"/site/one.txt", "changed")
@@ -110,30 +107,6 @@ func TestStaticFiles(t *testing.T) {
 		}
 		fapwstest.Eventually(t, "the removed file is gone", func() bool { return s.Ask(fapwstest.Get("/static/one.txt")).StatusCode == 404 })
 	})
-}
-
-// ranges asks for several ranges at once.
-func ranges(t *testing.T, s *fapwstest.Server) {
-	t.Helper()
-	a := s.Get("/static/one.txt", 206, "Range: bytes=0-1,8-")
-	kind, params, err := mime.ParseMediaType(a.Header.Get("Content-Type"))
-	if err != nil || kind != "multipart/byteranges" {
-		t.Fatalf("Content-Type %q: %v", a.Header.Get("Content-Type"), err)
-	}
-	parts := multipart.NewReader(strings.NewReader(a.Text), params["boundary"])
-	for _, want := range []struct{ text, span string }{{"01", "bytes 0-1/10"}, {"89", "bytes 8-9/10"}} {
-		part, err := parts.NextPart()
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := io.ReadAll(part)
-		if err != nil || string(text) != want.text || part.Header.Get("Content-Range") != want.span {
-			t.Errorf("%q of %q, %v; want %q of %q", text, part.Header.Get("Content-Range"), err, want.text, want.span)
-		}
-	}
-	if _, err := parts.NextPart(); err != io.EOF {
-		t.Errorf("after the last part: %v", err)
-	}
 }
 
 func TestStaticBig(t *testing.T) {
