@@ -1,7 +1,6 @@
 package http2
 
 import (
-	"bytes"
 	"testing"
 
 	"golang.org/x/net/http2"
@@ -93,56 +92,6 @@ func (p *peer) connectBytes(id uint32) {
 			return
 		}
 	}
-}
-
-// Bytes of any number go in both directions, through small windows.
-func TestBytes(t *testing.T) {
-	h := newHost(t)
-	c, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1000})
-	p.connectBytes(1)
-	p.connectBytes(3)
-	var sent, got bytes.Buffer
-	window, all := initialWindow, http2InitialWindow
-	for got.Len() < 300_000 {
-		for window > 0 && all > 0 && sent.Len() < 300_000 {
-			piece := bytes.Repeat([]byte{byte(sent.Len())}, min(window, all, 16000, 300_000-sent.Len()))
-			sent.Write(piece)
-			window -= len(piece)
-			all -= len(piece)
-			p.framer.WriteDataPadded(1, false, piece, nil)
-		}
-		switch f := p.next().(type) {
-		case *http2.WindowUpdateFrame:
-			if f.StreamID == 1 {
-				window += int(f.Increment)
-			} else {
-				all += int(f.Increment)
-			}
-		case *http2.DataFrame:
-			got.Write(f.Data())
-			p.framer.WriteWindowUpdate(1, uint32(len(f.Data())))
-			p.framer.WriteWindowUpdate(0, uint32(len(f.Data())))
-		}
-	}
-	if !bytes.Equal(got.Bytes(), sent.Bytes()) {
-		t.Error("other bytes than were sent")
-	}
-	p.framer.WriteData(3, true, []byte("end")) // the window of the connection has room
-	p.is(3, "end")
-	h.Do(func() {
-		if len(c.streams) != 1 || !h.echoes[1].gone || h.echoes[0].closed {
-			t.Errorf("%d streams, %+v", len(c.streams), h.echoes)
-		}
-		h.echoes[0].conn.Close("enough")
-	})
-	if text := p.response(1); text != "" { // its end
-		t.Errorf("%q", text)
-	}
-	h.Do(func() {
-		if len(c.streams) != 0 || h.Active() != 0 || c.dead {
-			t.Errorf("%d streams, %d exchanges", len(c.streams), h.Active())
-		}
-	})
 }
 
 // A stream that is reset closes its connection, and so does the end of the connection that carries it, also while bytes wait for room.

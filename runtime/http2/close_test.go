@@ -118,45 +118,6 @@ func TestLeaving(t *testing.T) {
 	}
 }
 
-// While clients are to change to other servers, the first response on a connection tells its client to leave it, and no request is lost.
-func TestDiscouraged(t *testing.T) {
-	h := newHost(t)
-	_, p := h.open(t)
-	h.Do(h.Discourage)
-	p.framer.WritePing(false, [8]byte{})
-	if f, ok := p.next().(*http2.PingFrame); !ok || !f.IsAck() {
-		t.Fatalf("%v before a response", f)
-	}
-	p.request(1, "/1", true)
-	if f, ok := p.next().(*http2.MetaHeadersFrame); !ok || f.StreamID != 1 {
-		t.Fatalf("%v", f)
-	}
-	if f, ok := p.next().(*http2.GoAwayFrame); !ok || f.LastStreamID != maxWindow || f.ErrCode != http2.ErrCodeNo {
-		t.Fatalf("%v", f)
-	}
-	ping, ok := p.next().(*http2.PingFrame)
-	if !ok {
-		t.Fatal("no ping")
-	}
-	if f, ok := p.next().(*http2.DataFrame); !ok || string(f.Data()) != "/1:" {
-		t.Fatalf("%v", f)
-	}
-	p.request(3, "/3", true) // sent before the client has heard of it
-	p.is(3, "200 /3:")
-	p.framer.WritePing(true, ping.Data)
-	if f, ok := p.next().(*http2.GoAwayFrame); !ok || f.LastStreamID != 3 {
-		t.Fatalf("%v", f)
-	}
-	if f, err := p.framer.ReadFrame(); err != io.EOF {
-		t.Error(f, err)
-	}
-	_, q := h.open(t) // others come
-	q.request(1, "/again", true)
-	if f, ok := q.next().(*http2.MetaHeadersFrame); !ok || f.PseudoValue("status") != "200" {
-		t.Errorf("%v", f)
-	}
-}
-
 // A shutdown answers requests that have come, and closes.
 func TestDrain(t *testing.T) {
 	h := newHost(t)

@@ -4,93 +4,12 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"strings"
 	"testing"
 
 	"golang.org/x/net/http2"
 
 	"fapws/runtime/exchange"
-	"fapws/runtime/sites/sitestest"
 )
-
-// A response waits for the windows of the client.
-func TestWindows(t *testing.T) {
-	const size = 200 << 10
-	h := newHost(t)
-	_, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 10})
-	p.request(1, "/later", true)
-	p.request(3, "/3", true)
-	p.is(3, "200 /3:")
-	body := strings.Repeat("0123456789", size/10)
-	h.Do(func() { sitestest.Answer(h.Held[0], body) })
-	got := ""
-	read := func() {
-		t.Helper()
-		f, ok := p.next().(*http2.DataFrame)
-		if !ok {
-			t.Fatalf("%v", f)
-		}
-		got += string(f.Data())
-	}
-	p.next() // its head
-	read()
-	if got != body[:10] {
-		t.Errorf("%q", got)
-	}
-	p.framer.WriteWindowUpdate(1, 5)
-	read()
-	if got != body[:15] {
-		t.Errorf("%q", got)
-	}
-	p.framer.WriteWindowUpdate(1, size)
-	for len(got) < http2InitialWindow-3 { // "/3:" took three
-		read()
-	}
-	p.framer.WritePing(false, [8]byte{1})
-	if f, ok := p.next().(*http2.PingFrame); !ok {
-		t.Errorf("%v", f) // the window of the connection is closed
-	}
-	p.framer.WriteWindowUpdate(0, size)
-	for len(got) < size {
-		read()
-	}
-	if got != body {
-		t.Error("another body")
-	}
-}
-
-// Equal streams send in turn.
-func TestFair(t *testing.T) {
-	h := newHost(t)
-	_, p := h.open(t)
-	p.request(1, "/later/1", true)
-	p.request(3, "/later/3", true)
-	p.request(5, "/5", true)
-	p.is(5, "200 /5:")
-	body := strings.Repeat("x", 100<<10)
-	h.Do(func() {
-		sitestest.Answer(h.Held[0], body) // fills the window of the connection
-		sitestest.Answer(h.Held[1], body)
-	})
-	p.framer.WriteWindowUpdate(1, 1<<20)
-	p.framer.WriteWindowUpdate(3, 1<<20)
-	p.framer.WriteWindowUpdate(0, 1<<20)
-	got, turns, last := map[uint32]int{}, 0, uint32(0)
-	for ended := 0; ended < 2; {
-		if f, ok := p.next().(*http2.DataFrame); ok {
-			if got[f.StreamID] += len(f.Data()); f.StreamEnded() {
-				ended++
-			}
-			if f.StreamID != last {
-				turns++
-			}
-			last = f.StreamID
-		}
-	}
-	if got[1] != len(body) || got[3] != len(body) || turns < 4 {
-		t.Errorf("%v, %d turns", got, turns)
-	}
-}
 
 // Files are sent from memory, or read by a goroutine, and one that is too short resets its stream.
 func TestFiles(t *testing.T) {
