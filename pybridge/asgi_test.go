@@ -1,7 +1,6 @@
 package pybridge
 
 import (
-	"bytes"
 	"encoding/json"
 	"os"
 	"strconv"
@@ -69,49 +68,6 @@ func same(t testing.TB, got, want string) {
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-}
-
-func TestASGI(t *testing.T) {
-	r := asgi(t, "GET /hello", "")
-	same(t, r.body.String()+"|"+r.fields, "hello|content-type: text/plain\r\n")
-	if r.parts != 1 || r.head.Length != 5 {
-		t.Error(r.parts, "parts, length", r.head.Length)
-	}
-	asgi(t, "GET /context", "")
-	same(t, asgi(t, "GET /context", "").body.String(), "seen 1 fapws-asyncio asgi:app True")
-	same(t, asgi(t, "GET /stream", "").body.String(), "0,1,2,3,4,")
-	same(t, strconv.Itoa(asgi(t, "GET /flood", "").body.Len()), "4000000")
-	same(t, strconv.Itoa(asgi(t, "GET /large", "").body.Len()), "300000")
-	same(t, asgi(t, "POST /echo", "a body").body.String(), "a body")
-	same(t, asgi(t, "GET /tasks", "").body.String(), "{'type': 'http.request', 'body': b'', 'more_body': False, 'timed': 'out'} True")
-	r = asgi(t, "HEAD /hello", "")
-	if r.body.Len() != 0 || r.head.Length != 5 {
-		t.Error("HEAD:", r.body.Len(), r.head.Length)
-	}
-	if r = asgi(t, "HEAD /flood", ""); r.body.Len() != 0 || r.failed {
-		t.Error("HEAD of a stream:", r.body.Len(), r.failed)
-	}
-	if r = asgi(t, "GET /empty", ""); r.head.Status != 204 || r.body.Len() != 0 || r.head.Length != -1 {
-		t.Error(r.head.Status, r.body.Len(), r.head.Length)
-	}
-	source, _ := os.ReadFile("testdata/asgi.py")
-	if !bytes.Equal(asgi(t, "GET /file", "").body.Bytes(), source) {
-		t.Error("pathsend sends another file")
-	}
-}
-
-func TestASGIScope(t *testing.T) {
-	const common = `"asgi": 3, "client": ["192.0.2.1", 4711], "extensions": 2, "headers": [["host", "example.org"], ["x-a", "B"]%s], "http_version": "1.1", "made": "at startup", "method": "GET", `
-	for range 3 { // made, remembered, and from memory
-		same(t, asgi(t, "GET /scope?a=%20", "", "X-A: B").body.String(), "{"+strings.ReplaceAll(common, "%s", "")+
-			`"path": "/scope", "query_string": "a=%20", "raw_path": "/scope", "root_path": "", "scheme": "http", "server": ["127.0.0.1", 8888], "state": 2, "type": "http"}`)
-	}
-	loop.change = func(r *exchange.Request) {
-		r.Peer = &exchange.Peer{Addr: "", ServerName: "/run/app.sock", Scheme: "https", Host: "shop.example"}
-	}
-	defer func() { loop.change = nil }()
-	same(t, asgi(t, "GET http://other/scope", "", "X-A: B").body.String(), `{"asgi": 3, "client": null, "extensions": 2, "headers": [["host", "shop.example"], ["x-a", "B"]], "http_version": "1.1", "made": "at startup", "method": "GET", `+
-		`"path": "/scope", "query_string": "", "raw_path": "/scope", "root_path": "", "scheme": "https", "server": ["/run/app.sock", null], "state": 2, "type": "http"}`)
 }
 
 // The TLS extension has what was agreed on, and the client's certificates.
@@ -210,29 +166,6 @@ func TestASGIFailures(t *testing.T) {
 		t.Error(said)
 	}
 	same(t, strings.Join(noted, ", "), "http.disconnect, send(): unexpected 'http.response.start': the response is complete")
-}
-
-func TestASGIChecksMessages(t *testing.T) {
-	same(t, asgi(t, "GET /wrong", "").body.String(), `TypeError: send(): a message must be a dict, not NoneType
-TypeError: send(): the message has no 'type'
-RuntimeError: send(): unexpected 'http.response.body': 'http.response.start' must come first
-RuntimeError: send(): unexpected 'http.response.trailers': 'http.response.start' must come first
-ValueError: send(): unsupported message type 7
-TypeError: send(): 'http.response.start' has no 'status'
-TypeError: send(): 'status' of 'http.response.start' must be an int, not '200'
-TypeError: send(): 'status' of 'http.response.start' must be an int, not True
-ValueError: send(): 'status' of 'http.response.start' must be from 200 to 999, not 100
-ValueError: send(): 'status' of 'http.response.start' must be from 200 to 999, not 1208925819614629174706176
-TypeError: send(): 'headers' must be an iterable of pairs [name, value]
-TypeError: header name must be bytes, not int: 97
-TypeError: send(): 'headers'[0] must be a pair of bytes [name, value], not (b'a',)
-TypeError: header name must be bytes, not str: 'a'
-ValueError: header b'a': value b'b\r\nc: d' has a control character
-ValueError: header name b'a b' is not a token
-ValueError: Content-Length b'x' is not a number of bytes
-RuntimeError: send(): unexpected 'http.response.start': 'http.response.body' must follow 'http.response.start'
-TypeError: send(): 'body' of 'http.response.body' must be bytes, not str
-TypeError: send(): 'path' of 'http.response.pathsend' must be a str`)
 }
 
 // TestASGITrailers: those that http1 does not allow behind a body are errors, also in another case, and nothing of their message is sent.
@@ -412,36 +345,6 @@ func TestAsyncGeneratorOfNobody(t *testing.T) {
 		same(t, strings.Join(events(t, 1), " "), "sleeper closed")
 	})
 	same(t, said, "")
-}
-
-// TestTaskOverdue: a task that times out is cancelled where it awaits, and this is logged.
-func TestTaskOverdue(t *testing.T) {
-	var r *response
-	said := captured(t, func() {
-		r = submitASGI(t, &response{}, "GET /gated", "")
-		for asgi(t, "GET /hello", "").body.Len() == 0 {
-		}
-		var out strings.Builder
-		if err := loop.h.Stack(&out, generous); err != nil {
-			t.Error(err)
-		}
-		for _, want := range []string{"GET /gated HTTP/1.1", "its task awaits\n", "in do_gated\n    await inside(gate)\n", "in inside\n    await future\n"} {
-			if !strings.Contains(out.String(), want) {
-				t.Errorf("%q is not in\n%s", want, out.String())
-			}
-		}
-		loop.do(func() {
-			loop.h.Cancel(r.ticket, time.Second)
-		})
-		<-r.done
-		<-loop.h.withGIL(func() {}) // it has spoken
-	})
-	if !strings.Contains(said, "timed out after") || !strings.Contains(said, "which is canceled; stack:\n") || !strings.Contains(said, "in inside\n    await future\n") {
-		t.Error(said)
-	}
-	if strings.Contains(said, "Traceback") {
-		t.Error(said)
-	}
 }
 
 // TestAsyncThreadShown: the stack of a request that keeps the asyncio thread names that thread.

@@ -2,7 +2,6 @@ package pybridge
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -63,44 +62,6 @@ func (s *saying) take(t *testing.T, n int) (all []string) {
 	return all
 }
 
-// TestListens: what makes a client a subscriber, and what does not.
-func TestListens(t *testing.T) {
-	for target, want := range map[string][3]string{
-		"/listens":          {"one, two", "X-A: b\r\nX-B: c\r\n", "data: hello\n\n"},
-		"/listens_by_field": {"one, two,three", "X-A: b\r\n", "data: hello\n\n"},
-		"/listens_not":      {"", "Content-Type: text/plain\r\n", "nothing"},
-	} {
-		r := loop.get(t, target)
-		got := [3]string{string(r.head.Channel), r.fields, r.body.String()}
-		if got != want {
-			t.Errorf("%s: %q, want %q", target, got, want)
-		}
-		if joins := want[0] != ""; joins && (r.head.Status != 200 || r.head.Length != -1 || !strings.HasPrefix(string(r.head.Request), "GET "+target)) {
-			t.Errorf("%s: %+v", target, r.head)
-		}
-	}
-}
-
-// TestSays: messages arrive in order, and before the response of the handler that sent them.
-func TestSays(t *testing.T) {
-	said.mu.Lock()
-	said.all = nil
-	said.mu.Unlock()
-	const purge = `{"path": "/page"}`
-	want := []string{"one|id|kind|text", `two|||{"a":"é"}`}
-	for range 3 {
-		r := loop.get(t, "/publishes")
-		if r.body.String() != "published" {
-			t.Errorf("%q", r.body.String())
-		}
-		got := said.take(t, 1)
-		at := slices.Index(got, purge) // anywhere between the events
-		if at < 0 || !slices.Equal(slices.Delete(got, at, at+1), want) {
-			t.Errorf("%q, want %q", got, want)
-		}
-	}
-}
-
 // TestNotices: callbacks are told in order, however many come at once, and what is
 // beyond the bound is refused and forgotten.
 func TestNotices(t *testing.T) {
@@ -138,29 +99,5 @@ func TestNotices(t *testing.T) {
 	loop.h.Notified(generous)
 	if refused != 1 {
 		t.Errorf("it was said %d times that there are too many", refused)
-	}
-}
-
-// TestSubscriberCounts: the table grows and shrinks, and keeps names apart.
-func TestSubscriberCounts(t *testing.T) {
-	name := func(i int) string { return fmt.Sprintf("count/%d", i) }
-	for i := range 3000 {
-		CountSubscribers(name(i), i%2 == 0, int64(i))
-	}
-	CountSubscribers("one", false, 7)
-	if text := loop.get(t, "/tells").body.String(); !strings.HasSuffix(text, " 7") {
-		t.Error(text)
-	}
-	for i := range 3000 {
-		CountSubscribers(name(i), i%2 == 0, 0)
-	}
-	CountSubscribers("one", true, 1)
-	CountSubscribers("one", false, 0)
-	if text := loop.get(t, "/tells").body.String(); !strings.HasSuffix(text, " 1") {
-		t.Error(text)
-	}
-	CountSubscribers("one", true, 0)
-	if text := loop.get(t, "/tells").body.String(); !strings.HasSuffix(text, " 0") {
-		t.Error(text)
 	}
 }

@@ -54,41 +54,6 @@ func TestBackPressure(t *testing.T) {
 	}
 }
 
-// TestCancel: the iterator of a client that left is closed, and the Last part
-// comes all the same.
-func TestCancel(t *testing.T) {
-	r := loop.submit(t, "GET /thread_of", nil, -1, true)
-	loop.do(func() { loop.h.Cancel(r.ticket, 0) })
-	<-r.done
-	loop.do(func() {
-		for i := range r.held {
-			loop.h.Release(&r.held[i])
-		}
-		loop.spare = append(loop.spare, r.ticket)
-	})
-	if r.body.Len() > 1<<20 {
-		t.Errorf("%d bytes were made for nobody", r.body.Len())
-	}
-}
-
-// TestSlowHandlersRunSideBySide: waiting ones do not keep others waiting.
-func TestSlowHandlersRunSideBySide(t *testing.T) {
-	if loop.inline() {
-		return // one after the other, by definition
-	}
-	const threads = 4
-	g := newGate(t)
-	var all []*response
-	for range threads {
-		all = append(all, <-loop.begin(t, g.target()))
-	}
-	shows(t, "(?s)(in blocked.*){4}")
-	g.open(threads)
-	for _, r := range all {
-		<-r.done
-	}
-}
-
 // TestWriterWakesItsReplacement: the drainer, when it has to wait in write() for its client, passes the queue on to a thread that
 // runs at once, and counts as one of the threads later.
 func TestWriterWakesItsReplacement(t *testing.T) {
@@ -131,69 +96,10 @@ func TestWriterWakesItsReplacement(t *testing.T) {
 	})
 }
 
-func TestQueueIsBounded(t *testing.T) {
-	if loop.inline() {
-		return // nothing waits
-	}
-	var all []*response
-	refused := 0
-	for range 200 {
-		r := &response{done: make(chan struct{})}
-		loop.do(func() {
-			ok := loop.submitRaw(t, r, "/slow")
-			if !ok {
-				refused++
-				return
-			}
-			all = append(all, r)
-			loop.h.Flush()
-		})
-	}
-	loop.do(func() { // what has not begun is dropped
-		for _, r := range all {
-			loop.h.Cancel(r.ticket, 0)
-		}
-	})
-	for _, r := range all {
-		<-r.done
-	}
-	if refused == 0 || refused > 200-64 {
-		t.Errorf("%d of 200 were refused by a queue of 64", refused)
-	}
-}
-
 func TestForkedChildNeverServes(t *testing.T) {
 	for _, c := range []struct{ how, status string }{{"exit", "7"}, {"return", "0"}} {
 		if got := loop.get(t, "/forks?"+c.how).body.String(); got != c.status {
 			t.Errorf("%s: the parent saw %q, want %s", c.how, got, c.status)
-		}
-	}
-}
-
-func TestEnviron(t *testing.T) {
-	r := loop.send(t, "POST /dumped/a%20b%C3%A9/c?x=%20y", "body", "Content-Type: text/plain", "Cookie: a=1", "cookie: b=2",
-		"X-Two: 1", "x-two: 2", "Under_Score: x", "Proxy: evil", "Accept: */*")
-	<-r.done
-	var env map[string]any
-	if err := json.Unmarshal(r.body.Bytes(), &env); err != nil {
-		t.Fatalf("%v in %q", err, &r.body)
-	}
-	for key, want := range map[string]any{
-		"REQUEST_METHOD": "POST", "SCRIPT_NAME": "/dumped", "PATH_INFO": "/a b\u00c3\u00a9/c", "QUERY_STRING": "x=%20y",
-		"RAW_URI": "/dumped/a%20b%C3%A9/c?x=%20y", "REQUEST_URI": "/dumped/a%20b%C3%A9/c?x=%20y",
-		"SERVER_NAME": "127.0.0.1", "SERVER_PORT": "8888", "SERVER_PROTOCOL": "HTTP/1.1", "REMOTE_ADDR": "192.0.2.1",
-		"REMOTE_PORT": "4711", "CONTENT_TYPE": "text/plain", "CONTENT_LENGTH": "4", "HTTP_HOST": "example.org",
-		"HTTP_COOKIE": "a=1; b=2", "HTTP_X_TWO": "1,2", "HTTP_ACCEPT": "*/*", "wsgi.url_scheme": "http",
-		"wsgi.multithread": !loop.inline(), "wsgi.multiprocess": false, "wsgi.run_once": false,
-		"wsgi.input_terminated": true, "type": "dict",
-	} {
-		if env[key] != want {
-			t.Errorf("%s is %#v, want %#v", key, env[key], want)
-		}
-	}
-	for _, key := range []string{"HTTP_UNDER_SCORE", "HTTP_PROXY", "HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH"} {
-		if v, ok := env[key]; ok {
-			t.Errorf("%s is %q, must not be there", key, v)
 		}
 	}
 }

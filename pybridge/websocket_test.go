@@ -144,22 +144,6 @@ func expect(t *testing.T, got, want string) {
 	}
 }
 
-func TestWebSocketEchoes(t *testing.T) {
-	noted(t)
-	r := openSocket(t, "/talk/room?x", "Sec-WebSocket-Protocol: chat.v1, chat.v2")
-	expect(t, r.talk.protocol, "chat.v2")
-	large := strings.Repeat("é", 50000)
-	texts(r, "héllo", "attributes", large)
-	tell(r, exchange.OpBinary, 0, "\x00\xff", "")
-	texts(r, "")
-	for _, want := range []string{"text héllo", "text chat.v2 False /room namespace() True", "text " + large, "binary \x00\xff", "binary ", "text "} {
-		expect(t, r.talk.next(t), want)
-	}
-	leaveSocket(t, r, 1001, "bye")
-	expect(t, noted(t), "open x; close 1001 bye")
-	expect(t, fmt.Sprint(r.failed), "false")
-}
-
 func TestWebSocketIsRefused(t *testing.T) {
 	noted(t)
 	for _, c := range []struct {
@@ -195,13 +179,6 @@ func TestWebSocketIsRefused(t *testing.T) {
 	for _, origin := range []string{"http://example.org", "https://example.org", "HTTPS://EXAMPLE.ORG:443", "https://a.b.example.net"} {
 		r := openSocket(t, "/talk?x", "Origin: "+origin)
 		leaveSocket(t, r, 1000, "")
-	}
-}
-
-func TestWebSocketNeedsOne(t *testing.T) {
-	r := loop.ask(t, loop.app.Mounts(socketApp)[0].Index, "/talk")
-	if r.head.Status != 426 {
-		t.Error("an ordinary GET got", r.head.Status)
 	}
 }
 
@@ -248,31 +225,6 @@ func TestWebSocketEndsHere(t *testing.T) {
 	expect(t, noted(t), "open ; close 1011 ; open ; close 1000 raise")
 }
 
-func TestWebSocketVanishes(t *testing.T) {
-	noted(t)
-	r := openSocket(t, "/talk")
-	said := captured(t, func() {
-		texts(r, "sleep", "echo", "sleep")
-		loop.do(func() { loop.h.Cancel(r.ticket, 0); loop.h.Flush(); loop.drain() })
-		<-r.done
-	})
-	if said != "" {
-		t.Error("the log has", said)
-	}
-	if got := noted(t); !strings.HasSuffix(got, "close 1006 ") || strings.Count(got, "close") != 1 {
-		t.Error(got)
-	}
-	for range 20 { // also before on_open
-		r = dialSocket(t, "/talk")
-		loop.do(func() { loop.h.Cancel(r.ticket, 0); loop.h.Flush(); loop.drain() })
-		<-r.done
-	}
-	got := noted(t)
-	if strings.Count(got, "open") != strings.Count(got, "close 1006") {
-		t.Error(got)
-	}
-}
-
 func TestWebSocketChecksArguments(t *testing.T) {
 	noted(t)
 	r := openSocket(t, "/talk")
@@ -281,17 +233,6 @@ func TestWebSocketChecksArguments(t *testing.T) {
 	leaveSocket(t, r, 1000, "")
 	expect(t, noted(t), "open ; TypeError; TypeError; TypeError; UnicodeEncodeError; ValueError 999; ValueError 1005; ValueError 1006; ValueError 1015; "+
 		"ValueError 2000; ValueError 5000; ValueError 1000; RuntimeError; close 1000 ")
-}
-
-func TestWebSocketSendsFromElsewhere(t *testing.T) {
-	r := openSocket(t, "/talk")
-	texts(r, "elsewhere")
-	expect(t, r.talk.next(t), "text from a thread")
-	leaveSocket(t, r, 1000, "")
-	r = openSocket(t, "/methods")
-	texts(r, "this")
-	expect(t, r.talk.next(t), "text Methods heard this")
-	leaveSocket(t, r, 1000, "")
 }
 
 // TestWebSocketOrder: one callback at a time for each WebSocket, others meanwhile.
