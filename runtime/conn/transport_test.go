@@ -30,21 +30,6 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-// A session is resumed with a ticket.
-func TestResumption(t *testing.T) {
-	s := newServer(t, nil)
-	config := clientConfig()
-	config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
-	for i := range 3 {
-		c := s.dial(config, nil)
-		echoes(t, c, []byte("hello"))
-		if c.ConnectionState().DidResume != (i > 0) {
-			t.Errorf("connection %d: resumed: %v", i, i == 0)
-		}
-		c.Close()
-	}
-}
-
 // cutter writes what it is given in other pieces, each of which is sent before the next one.
 type cutter struct {
 	net.Conn
@@ -60,19 +45,6 @@ func (c cutter) Write(b []byte) (n int, err error) {
 		}
 	}
 	return n, nil
-}
-
-// Records may arrive in any pieces, byte by byte as well.
-func TestByteByByte(t *testing.T) {
-	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		s := newServer(t, nil)
-		config := clientConfig()
-		config.MinVersion, config.MaxVersion = version, version
-		c := s.dial(config, func(c net.Conn) net.Conn { return cutter{c, func(int) int { return 1 }} })
-		for _, n := range []int{1, 3, 1000} {
-			echoes(t, c, tlsPattern(n))
-		}
-	}
 }
 
 // Cuts at random places, of several records at once as well, make no difference, however much is read at once.

@@ -114,34 +114,6 @@ func TestResponsesLeaveInOrder(t *testing.T) {
 	}
 }
 
-// A request that cannot be understood, or taken, is refused, and the connection closes.
-func TestRefusals(t *testing.T) {
-	h := newHost(t, sites.Config{})
-	h.Do(func() { h.Config.MaxBodySize = 3 })
-	for input, want := range map[string]string{
-		"GET\r\n\r\n": "400",
-		"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: what\r\n\r\n":                              "400",
-		"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n":                                   "413",
-		"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n1234":                               "413",
-		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n":                     "413",
-		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n":                     "400",
-		"GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1x\r\n\r\n": "400",
-	} {
-		c, remote := h.open(t)
-		h.Do(func() { c.Input([]byte(input)) })
-		r := bufio.NewReader(remote)
-		if strings.HasPrefix(input, "GET /1") {
-			read(t, r)
-		}
-		if got := read(t, r); got[:3] != want {
-			t.Errorf("%q: %q, want %s", input, got, want)
-		}
-		if _, err := r.ReadByte(); err != io.EOF {
-			t.Errorf("%q: %v", input, err)
-		}
-	}
-}
-
 // The source learns of a client that disconnects, and its later data is discarded.
 func TestClientLeaves(t *testing.T) {
 	h := newHost(t, sites.Config{})

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -257,32 +256,6 @@ func TestBodies(t *testing.T) {
 		if line == "second\n" {
 			break
 		}
-	}
-}
-
-// Connections to the server are kept, and one that it has closed meanwhile
-// costs no client its answer.
-func TestConnections(t *testing.T) {
-	var opened atomic.Int32
-	behind := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok") }))
-	behind.Config.ConnState = func(_ net.Conn, s http.ConnState) {
-		if s == http.StateNew {
-			opened.Add(1)
-		}
-	}
-	behind.Start()
-	defer behind.Close()
-	address, _ := front(t, "/", proxy.Options{Target: behind.URL})
-	for i := range 20 {
-		if i == 10 {
-			behind.CloseClientConnections()
-		}
-		if got := talk(t, address, "GET / HTTP/1.0\r\n\r\n"); !strings.HasSuffix(got, "ok") {
-			t.Fatalf("request %d: %q", i, got)
-		}
-	}
-	if n := opened.Load(); n > 4 {
-		t.Errorf("20 requests took %d connections", n)
 	}
 }
 
