@@ -80,7 +80,7 @@ func TestStarletteWebSocket(t *testing.T) {
 	s.Stdout.Await(t, regexp.MustCompile(`echo: over, 4321`))
 
 	w = s.talk("/echo")
-	w.conn.Close() // without a word
+	w.Conn.Close() // without a word
 	s.Stdout.Await(t, regexp.MustCompile(`echo: over, 100[0-9]`))
 	if w, _, status := s.dial("/nothing"); w != nil || status != 403 {
 		t.Errorf("a WebSocket that has no route: status %d", status)

@@ -9,10 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gobwas/ws"
-	"github.com/gobwas/ws/wsutil"
-
 	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/websocket/wstest"
 )
 
 // chats are the two that must not differ for a browser.
@@ -97,16 +95,16 @@ func TestChat(t *testing.T) {
 			eve.hears("Eve", "Nobody here?")
 
 			// A member that leaves is removed, with or without a close frame.
-			kim.leave(ws.StatusNormalClosure)
+			kim.leave(1000)
 			ann.people("Ann", "Bob ☕")
-			bob.conn.Close()
+			bob.Conn.Close()
 			ann.people("Ann")
 
 			// Other things than text are none of the chat's.
-			if err := wsutil.WriteClientBinary(ann.conn, []byte("bytes")); err != nil {
+			if err := ann.Send(wstest.Binary, []byte("bytes")); err != nil {
 				t.Fatal(err)
 			}
-			if code := ann.closed(); code != ws.StatusUnsupportedData {
+			if code := ann.closed(); code != 1003 {
 				t.Errorf("closed with %d after bytes", code)
 			}
 			// The room keeps its messages, even if it had no members for a while.
@@ -142,7 +140,7 @@ func TestChatWorkers(t *testing.T) {
 			w.hears(fmt.Sprint("c", i), line)
 		}
 	}
-	all[0].leave(ws.StatusNormalClosure)
+	all[0].leave(1000)
 	late := s.talk(chatPath("den", "late"), "chat")
 	for _, said := range []string{"line ", "again "} {
 		for i := range 10 {
@@ -230,7 +228,7 @@ func TestChatLines(t *testing.T) {
 			for i, w := range all {
 				go func() {
 					for n := range lines {
-						_ = wsutil.WriteClientText(w.conn, fmt.Appendf(nil, "%d-%d", i, n))
+						_ = w.SendText(fmt.Sprintf("%d-%d", i, n))
 					}
 				}()
 			}

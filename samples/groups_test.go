@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gobwas/ws"
-
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
@@ -54,7 +52,7 @@ func TestFastAPIChat(t *testing.T) {
 		eventually(t, want, func() bool { _, body := s.get("/rooms/den"); return body == want })
 	}
 	count(`{"people":8}`)
-	all[0].leave(ws.StatusNormalClosure)
+	all[0].leave(1000)
 	for _, w := range all[1:] {
 		w.gets(`{"name":"c0","text":"has left"}`)
 	}

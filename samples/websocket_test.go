@@ -1,47 +1,38 @@
 package samples
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/gobwas/ws"
-	"github.com/gobwas/ws/wsutil"
-
-	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/websocket/wstest"
 )
 
 // webSocket is a client's end of a WebSocket.
 type webSocket struct {
-	t    *testing.T
-	conn net.Conn
+	t *testing.T
+	*wstest.Client
 }
 
 // dial opens a WebSocket at a path of the server. A refusal is the status.
 func (s *server) dial(path string, protocols ...string) (_ *webSocket, chosen string, status int) {
 	s.T.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), fapwstest.Patience)
-	defer cancel()
-	dialer := ws.Dialer{Protocols: protocols}
-	conn, early, shake, err := dialer.Dial(ctx, "ws"+strings.TrimPrefix(s.URL, "http")+path)
-	var refused ws.StatusError
+	var fields []string
+	if len(protocols) > 0 {
+		fields = []string{"Sec-WebSocket-Protocol: " + strings.Join(protocols, ", ")}
+	}
+	c, err := wstest.Dial(strings.TrimPrefix(s.URL, "http://"), path, fields...)
+	var refused *wstest.Denied
 	if errors.As(err, &refused) {
-		return nil, "", int(refused)
+		return nil, "", refused.Response.StatusCode
 	}
 	if err != nil {
 		s.T.Fatalf("WebSocket %s: %v", path, err)
 	}
-	if early != nil { // it came with the answer
-		conn = &behind{conn, early.Read}
-	}
-	_ = conn.SetDeadline(time.Now().Add(fapwstest.Patience))
-	s.T.Cleanup(func() { conn.Close() })
-	return &webSocket{t: s.T, conn: conn}, shake.Protocol, http.StatusSwitchingProtocols
+	s.T.Cleanup(func() { c.Close() })
+	return &webSocket{s.T, c}, c.Response.Header.Get("Sec-WebSocket-Protocol"), http.StatusSwitchingProtocols
 }
 
 // talk opens a WebSocket, which the server must accept.
@@ -54,27 +45,19 @@ func (s *server) talk(path string, protocols ...string) *webSocket {
 	return w
 }
 
-// behind is a connection that reads through a buffer.
-type behind struct {
-	net.Conn
-	read func([]byte) (int, error)
-}
-
-func (b *behind) Read(p []byte) (int, error) { return b.read(p) }
-
 func (w *webSocket) send(text string) {
 	w.t.Helper()
-	if err := wsutil.WriteClientText(w.conn, []byte(text)); err != nil {
+	if err := w.SendText(text); err != nil {
 		w.t.Fatal(err)
 	}
 }
 
-// next returns the next message. Pings are answered meanwhile.
+// next returns the next message, which must be text.
 func (w *webSocket) next() string {
 	w.t.Helper()
-	text, err := wsutil.ReadServerText(w.conn)
-	if err != nil {
-		w.t.Fatalf("no message: %v", err)
+	op, text, err := w.Receive()
+	if err != nil || op != wstest.Text {
+		w.t.Fatalf("no message: %v, kind %d", err, op)
 	}
 	return string(text)
 }
@@ -95,11 +78,11 @@ func (w *webSocket) await(what string, wanted func(message map[string]any) bool)
 }
 
 // closed reads until the server closes, and returns its code.
-func (w *webSocket) closed() ws.StatusCode {
+func (w *webSocket) closed() int {
 	w.t.Helper()
 	for {
-		_, err := wsutil.ReadServerText(w.conn)
-		var end wsutil.ClosedError
+		_, _, err := w.Receive()
+		var end *wstest.Closed
 		if errors.As(err, &end) {
 			return end.Code
 		}
@@ -110,14 +93,9 @@ func (w *webSocket) closed() ws.StatusCode {
 }
 
 // leave closes with a code, and waits until the server has closed, too.
-func (w *webSocket) leave(code ws.StatusCode) {
+func (w *webSocket) leave(code int) {
 	w.t.Helper()
-	frame := ws.MaskFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(code, "")))
-	if err := ws.WriteFrame(w.conn, frame); err != nil {
-		w.t.Fatal(err)
+	if end, err := w.CloseWith(code, ""); err != nil || end.Code != code {
+		w.t.Errorf("closed with %v, %v, want %d", end, err, code)
 	}
-	if got := w.closed(); got != code {
-		w.t.Errorf("closed with %d, want %d", got, code)
-	}
-	w.conn.Close()
 }
