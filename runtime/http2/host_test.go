@@ -22,20 +22,12 @@ import (
 type host struct {
 	sitestest.Host
 	http2  Server
-	input  bytes.Buffer // that was streamed
-	ended  bool         // and its end
-	room   int          // calls of OnRoom
 	echoes []*echo
 }
-
-func (h *host) OnRoom(*exchange.Exchange) { h.room++ }
 
 func (h *host) Start(x *exchange.Exchange) {
 	r := x.Req
 	text := sitestest.Path(r) + ":" + string(r.Body)
-	if h.Streams {
-		h.input.Write(r.Body)
-	}
 	if r.Spool >= 0 {
 		unix.Close(r.Spool)
 		text += fmt.Sprint("a file with ", r.Size)
@@ -51,10 +43,7 @@ func (h *host) Start(x *exchange.Exchange) {
 	sitestest.Answer(x, text)
 }
 
-func (h *host) Input(x *exchange.Exchange, in exchange.Input) {
-	h.input.Write(in.Data)
-	h.ended = in.Last
-}
+func (h *host) Input(*exchange.Exchange, exchange.Input) {}
 
 // client is a connection that speaks HTTP/2.
 type client struct {
