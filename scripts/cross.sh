@@ -73,7 +73,7 @@ use_cross() {
     command -v "$cross_triplet-gcc" >/dev/null || want "a C compiler for $cross" "gcc-$cross_triplet"
     command -v pkg-config >/dev/null || want pkg-config pkg-config
     [[ -e /usr/share/keyrings/debian-archive-keyring.gpg ]] || want "Debian's keys" debian-archive-keyring
-    need_downloads
+    want_go
     install_wanted
     need_go
     make_sysroot

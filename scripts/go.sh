@@ -14,15 +14,27 @@ go_minimum=$(sed -n 's/^go 1\.\([0-9]*\).*/\1/p' "$root/go.mod") # of Go 1.x
 readonly go_minimum
 readonly go_switches=21 # from Go 1.21 on, go downloads other versions of itself
 
+# want_go wants what Go and modules are downloaded with: a Go that can download another one, or curl, and certificate authorities.
+want_go() {
+    local arch
+    arch=$(machine_architecture)
+    if find_go "$go_switches" >/dev/null; then
+        :
+    elif [[ -n ${go_checksums[$arch]-} ]]; then
+        command -v curl >/dev/null || want curl curl
+    elif command -v apt-get >/dev/null; then
+        want Go golang-go
+    fi
+    [[ -e /etc/ssl/certs/ca-certificates.crt || -n ${SSL_CERT_FILE-} || ${GOPROXY-} == file:* || ${GOPROXY-} == off ]] ||
+        ! command -v apt-get >/dev/null || want "certificate authorities" ca-certificates
+}
+
 # need_go puts a Go of at least 1.$go_minimum first on PATH: one that is
-# installed, one that an installed Go downloads, Debian's as root if it is new
-# enough, or one that is fetched into build/go.
+# installed, one that an installed Go downloads, or one that is fetched into build/go.
 need_go() {
     local go
-    go=$(find_go "$go_minimum") || go=$(switch_go) || {
-        install_golang
-        go=$(find_go "$go_minimum") || go=$(switch_go) || go=$(fetch_go)
-    } || die "Go 1.$go_minimum or later is required: install it from https://go.dev/dl/ and put its bin directory on PATH"
+    go=$(find_go "$go_minimum") || go=$(switch_go) || go=$(fetch_go) ||
+        die "Go 1.$go_minimum or later is required: install it from https://go.dev/dl/ and put its bin directory on PATH"
     [[ $(command -v go) == "$go" ]] || PATH=${go%/*}:$PATH
     # go is new enough; a GOTOOLCHAIN of the user's must not switch to an older one.
     GOTOOLCHAIN=local
@@ -34,19 +46,19 @@ go_candidates() {
     printf '%s\n' /usr/local/go/bin/go /usr/lib/go-1.*/bin/go "$root/build/go/$go_fetched/bin/go"
 }
 
+# local_go GO VARIABLE prints a setting of GO. It asks from / and with "local", because inside the module an old Go would
+# download a newer one.
+local_go() { (cd / && GOTOOLCHAIN=local "$1" env "$2" 2>/dev/null); }
+
 # find_go MINOR prints the path of the first Go of at least 1.MINOR.
 find_go() {
     local go minor
     while read -r go; do
-        minor=$(go_minor "$go")
+        minor=$(local_go "$go" GOVERSION | sed -n 's/.*go1\.\([0-9]*\).*/\1/p')
         ((${minor:-0} < $1)) || { printf '%s\n' "$go"; return 0; }
     done < <(go_candidates)
     return 1
 }
-
-# go_minor GO prints x of Go 1.x. It asks from / and with "local", because
-# inside the module an old Go would download a newer one.
-go_minor() { (cd / && GOTOOLCHAIN=local "$1" env GOVERSION 2>/dev/null | sed -n 's/.*go1\.\([0-9]*\).*/\1/p'); }
 
 # switch_go lets an installed Go download Go $go_fetched and prints the new path.
 switch_go() {
@@ -57,31 +69,12 @@ switch_go() {
     printf '%s\n' "$goroot/bin/go"
 }
 
-# install_golang installs Debian's Go, as root, if that is new enough, or if it can
-# download newer ones and fetch_go cannot.
-install_golang() {
-    local minor least=$go_minimum
-    can_install || return 0
-    [[ -n ${go_checksums[$(go_architecture "$(machine_architecture)")]-} ]] || least=$go_switches
-    minor=$(golang_candidate)
-    # The package lists of a fresh machine are empty.
-    [[ -n $minor ]] || { apt_get update && minor=$(golang_candidate); } || return 0
-    ((${minor:-0} >= least)) || return 0
-    say "installing Go: golang-go"
-    apt_install golang-go || true
-}
-
-# golang_candidate prints x of the Go 1.x that Debian's golang-go installs.
-golang_candidate() { apt-cache policy golang-go 2>/dev/null | sed -n 's/^ *Candidate:.*[:^ ]1\.\([0-9]*\).*/\1/p'; }
-
 # fetch_go fetches Go from the configured GOPROXY and prints the new path.
 fetch_go() {
     local log=$root/build/go.log proxy=${GOPROXY-} arch go
-    arch=$(go_architecture "$(machine_architecture)")
+    arch=$(machine_architecture)
     [[ -n ${go_checksums[$arch]-} ]] || { say "no checksum is known for the Go of this processor ($arch)"; return 1; }
-    if [[ -z $proxy ]] && go=$(find_go 1); then
-        proxy=$(cd / && GOTOOLCHAIN=local "$go" env GOPROXY)
-    fi
+    [[ -n $proxy ]] || ! go=$(find_go 1) || proxy=$(local_go "$go" GOPROXY)
     say "fetching Go $go_fetched (70 MB) into build/go"
     mkdir -p "$root/build"
     patiently "fetching Go $go_fetched" logged "$log" unpack_go "$arch" "${proxy:-https://proxy.golang.org,direct}" ||

@@ -58,14 +58,6 @@ debian_mirror() {
     printf '%s\n' "${mirror:-http://deb.debian.org/${label,,}}"
 }
 
-# need_downloads sees to curl, for Go where no Go can download another one, and to the certificates without which neither Go nor its
-# modules can be downloaded by https.
-need_downloads() {
-    find_go "$go_switches" >/dev/null || command -v curl >/dev/null || want curl curl
-    [[ -e /etc/ssl/certs/ca-certificates.crt || -n ${SSL_CERT_FILE-} || ${GOPROXY-} == file:* || ${GOPROXY-} == off ]] ||
-        ! command -v apt-get >/dev/null || want "certificate authorities" ca-certificates
-}
-
 # What samples/ shows and the tests need, each as "module=Debian package".
 readonly frameworks="flask=python3-flask django=python3-django pyramid=python3-pyramid
     bottle=python3-bottle falcon=python3-falcon starlette=python3-starlette fastapi=python3-fastapi

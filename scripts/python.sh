@@ -173,7 +173,7 @@ use_python() {
     refuse_other_machines
     choose_python
     need_compiler
-    need_downloads
+    want_go
     install_wanted
     [[ -n ${py_version-} ]] || choose_python # Python was just installed
     install_wanted
