@@ -262,6 +262,6 @@ refuse_other_tag() {
 
 # write_sbom FILE SBOM writes into SBOM what an executable or a library is made of.
 write_sbom() {
-    go version -m "$1" |
+    go version -m -json "$1" |
         "$python" -I "$root/scripts/sbom.py" "$(version_text)" "$py_version" "$py_linked" "$SOURCE_DATE_EPOCH" >"$2"
 }

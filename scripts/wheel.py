@@ -6,19 +6,16 @@ of the same files, and prints its name. The platform follows from the library: s
 """
 
 import base64
-import calendar
-import gzip
 import hashlib
-import io
 import os
+import pathlib
 import re
 import subprocess
 import sys
-import tarfile
 import time
 import zipfile
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 # What every glibc has: the policy of manylinux, as far as the library goes. Python brings the others.
 LIBRARIES = {"libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "libresolv.so.2"}
@@ -55,8 +52,7 @@ def project():
         import tomllib
     except ImportError:  # before Python 3.11; pip brings it
         from pip._vendor import tomli as tomllib
-    with open(os.path.join(ROOT, "pyproject.toml"), "rb") as f:
-        return tomllib.load(f)["project"]
+    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 
 def home(version):
@@ -71,39 +67,32 @@ def home(version):
 def project_urls(version):
     """Pairs of a name, as PyPI knows it, and an address."""
     url, revision = home(version)
-    pages = [
-        ("Homepage", ""),
-        ("Documentation", "/tree/%s/docs" % revision),
-        ("Changelog", "/blob/%s/CHANGELOG.md" % revision),
-        ("Source", "/tree/" + revision),
-        ("Security", "/security/advisories/new"),
-    ]
-    return [(name, url + page) for name, page in pages if url]
-
-
-# What follows these begins with the path of a file: neither a scheme, nor a fragment, nor a path of a server.
-FILE = r"(?![a-z]+:|[#/])"
-IMAGE = r"<img\b[^>]*>|!\[[^\]]*\]\([^)]*\)"
+    pages = {
+        "Homepage": "",
+        "Documentation": "/tree/%s/docs" % revision,
+        "Changelog": "/blob/%s/CHANGELOG.md" % revision,
+        "Source": "/tree/" + revision,
+        "Security": "/security/advisories/new",
+    }
+    return [(name, url + page) for name, page in pages.items() if url]
 
 
 def description(text, version):
-    """README.md as it reads elsewhere: links to files lead to the project's page, and are only their text without one."""
+    """README.md as PyPI shows it: links to files lead to the project's page, if that is known."""
     url, revision = home(version)
+    if not url:
+        return text
 
     def absolute(match):
         kind = "raw" if re.search(r"\.(gif|jpg|png|svg|webp)$", match.group(2)) else "blob"
         return "%s%s/%s/%s/%s" % (match.group(1), url, kind, revision, match.group(2))
 
-    def prose(part):
-        part = re.sub(r"</?picture>|<source\b[^>]*>", "", part)  # PyPI shows these tags as text
-        if url:
-            return re.sub(r"(\]\(|\b(?:href|src)=\")%s([^)\"\s]+)" % FILE, absolute, part)
-        part = re.sub(IMAGE, lambda m: "" if re.search(r"(\]\(|\bsrc=\")" + FILE, m.group()) else m.group(), part)
-        part = re.sub(r"\[([^\[\]]*)\]\(%s[^)]*\)" % FILE, r"\1", part)
-        return re.sub(r"<a href=\"%s[^>]*>(.*?)</a>" % FILE, r"\1", part, flags=re.S)
-
     parts = re.split(r"(^```.*?^```$)", text, flags=re.M | re.S)
-    return "".join(part if part.startswith("```") else prose(part) for part in parts)
+    for at, part in enumerate(parts[::2]):
+        part = re.sub(r"</?picture>|<source\b[^>]*>", "", part)  # PyPI shows these tags as text
+        # Paths of files: neither a scheme, nor a fragment, nor a path of a server.
+        parts[2 * at] = re.sub(r"(\]\(|\b(?:href|src)=\")(?![a-z]+:|[#/])([^)\"\s]+)", absolute, part)
+    return "".join(parts)
 
 
 def metadata(version):
@@ -114,62 +103,45 @@ def metadata(version):
     fields += [("Classifier", c) for c in p["classifiers"]]
     fields += [("Project-URL", "%s, %s" % pair) for pair in project_urls(version)]
     fields += [("Description-Content-Type", "text/markdown")]
-    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as f:
-        return "".join("%s: %s\n" % field for field in fields) + "\n" + description(f.read(), version)
-
-
-def entry_points():
-    return "[console_scripts]\n" + "".join("%s = %s\n" % pair for pair in project()["scripts"].items())
+    text = description((ROOT / "README.md").read_text("utf-8"), version)
+    return "".join("%s: %s\n" % field for field in fields) + "\n" + text
 
 
 # --- files ------------------------------------------------------------------
 
 
 def package_files():
-    """Pairs of the name in the wheel and the path of all files of the packages."""
-    for package in ("fapws", "fapws4"):
-        top = os.path.join(ROOT, "contrib", package)
-        for folder, folders, names in os.walk(top):
-            folders[:] = sorted(name for name in folders if name != "__pycache__")
-            for name in sorted(names):
-                if not name.endswith(".pyc"):
-                    path = os.path.join(folder, name)
-                    yield os.path.relpath(path, os.path.dirname(top)), path
-
-
-def read(path):
-    with open(path, "rb") as f:
-        return f.read()
-
-
-def now():
-    """The time of all files, a date that a zip archive can hold."""
-    seconds = int(os.environ.get("SOURCE_DATE_EPOCH") or os.stat(os.path.join(ROOT, "CHANGELOG.md")).st_mtime)
-    return time.gmtime(max(seconds, 315532800))  # 1980
+    """Returns the content of all files of the packages by their name in the wheel."""
+    contrib = ROOT / "contrib"
+    paths = sorted(path for package in ("fapws", "fapws4") for path in contrib.glob(package + "/**/*"))
+    return {str(path.relative_to(contrib)): path.read_bytes() for path in paths if path.is_file() and path.suffix != ".pyc"}
 
 
 def write_wheel(library, folder, version, tag):
     tag = "%s-%s" % (tag, platform_tag(library))
     info = "fapws-%s.dist-info/" % version
-    files = [(name, read(path)) for name, path in package_files()]
-    files += [("fapws/libfapws.so", read(library))]
-    files += [(info + "METADATA", metadata(version).encode()), (info + "entry_points.txt", entry_points().encode())]
-    files += [(info + "WHEEL", ("Wheel-Version: 1.0\nGenerator: fapws\nRoot-Is-Purelib: false\nTag: %s\n" % tag).encode())]
-    files += [(info + "licenses/LICENSE", read(os.path.join(ROOT, "LICENSE")))]
-    files += [(info + "sboms/fapws.cdx.json", read(os.path.splitext(library)[0] + ".cdx.json"))]  # PEP 770
+    commands = "".join("%s = %s\n" % pair for pair in project()["scripts"].items())
+    library = pathlib.Path(library)
+    files = package_files()
+    files["fapws/libfapws.so"] = library.read_bytes()
+    files[info + "METADATA"] = metadata(version).encode()
+    files[info + "entry_points.txt"] = ("[console_scripts]\n" + commands).encode()
+    files[info + "WHEEL"] = ("Wheel-Version: 1.0\nGenerator: fapws\nRoot-Is-Purelib: false\nTag: %s\n" % tag).encode()
+    files[info + "licenses/LICENSE"] = (ROOT / "LICENSE").read_bytes()
+    files[info + "sboms/fapws.cdx.json"] = library.with_suffix(".cdx.json").read_bytes()  # PEP 770
     record = ""
-    for name, data in files:
+    for name, data in files.items():
         digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
         record += "%s,sha256=%s,%d\n" % (name, digest, len(data))
-    files += [(info + "RECORD", (record + info + "RECORD,,\n").encode())]
+    files[info + "RECORD"] = (record + info + "RECORD,,\n").encode()
+    made = time.gmtime(max(int(os.environ["SOURCE_DATE_EPOCH"]), 315532800))  # 1980, the first year of a zip archive
     name = "fapws-%s-%s.whl" % (version, tag)
     path = os.path.join(folder, name)
-    with zipfile.ZipFile(path + ".new", "w", zipfile.ZIP_DEFLATED) as wheel:
-        for file, data in files:
-            entry = zipfile.ZipInfo(file, now()[:6])
+    with zipfile.ZipFile(path + ".new", "w") as wheel:
+        for file, data in files.items():
+            entry = zipfile.ZipInfo(file, made[:6])
             entry.external_attr = (0o100755 if file.endswith(".so") else 0o100644) << 16
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            wheel.writestr(entry, data, compresslevel=9)
+            wheel.writestr(entry, data, zipfile.ZIP_DEFLATED, 9)
     os.rename(path + ".new", path)
     return name
 
@@ -177,23 +149,10 @@ def write_wheel(library, folder, version, tag):
 # --- the build backend ------------------------------------------------------
 
 
-def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
-    """PEP 517: the metadata of build_wheel, for which nothing is compiled."""
-    script = 'source "$1" && version_text'
-    told = subprocess.run(["bash", "-c", script, "-", os.path.join(ROOT, "build.sh")], check=True, stdout=subprocess.PIPE, universal_newlines=True)
-    version = told.stdout.strip()
-    info = "fapws-%s.dist-info" % version
-    os.mkdir(os.path.join(metadata_directory, info))
-    for name, text in ("METADATA", metadata(version)), ("entry_points.txt", entry_points()):
-        with open(os.path.join(metadata_directory, info, name), "w", encoding="utf-8") as f:
-            f.write(text)
-    return info
-
-
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     """PEP 517. It needs a C compiler, and Go, which build.sh downloads unless it is there."""
     made = subprocess.run(
-        [os.path.join(ROOT, "build.sh"), "--python", sys.executable, "wheel", "--into", os.path.abspath(wheel_directory)],
+        [str(ROOT / "build.sh"), "--python", sys.executable, "wheel", "--into", os.path.abspath(wheel_directory)],
         stdout=subprocess.PIPE, universal_newlines=True,
     )
     if made.returncode:
@@ -201,43 +160,16 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     return made.stdout.split()[-1]
 
 
-def source_files():
-    """The files of the source: as the repository has them, or all of an unpacked sdist, which has no repository."""
-    if os.path.exists(os.path.join(ROOT, ".git")):
-        listed = subprocess.run(["git", "-c", "safe.directory=*", "-C", ROOT, "ls-files", "-z"], check=True, stdout=subprocess.PIPE).stdout
-        return sorted(listed.decode().split("\0")[:-1])
-    files = []
-    for folder, folders, names in os.walk(ROOT):
-        folders[:] = [name for name in folders if name != "__pycache__" and os.path.join(folder, name) != os.path.join(ROOT, "build")]
-        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
-        files += [os.path.relpath(os.path.join(folder, name), ROOT) for name in names + links]
-    return sorted(name for name in files if name != "PKG-INFO")
-
-
 def build_sdist(sdist_directory, config_settings=None):
-    """PEP 517. The same bytes whenever the source is the same."""
-    version = project_version()
-    name, mtime = "fapws-" + version, calendar.timegm(now())
-
-    def neutral(entry):
-        entry.mtime, entry.uid, entry.gid, entry.uname, entry.gname = mtime, 0, 0, "", ""
-        entry.mode = 0o755 if entry.mode & 0o100 else 0o644
-        return entry
-
-    path = os.path.join(sdist_directory, name + ".tar.gz")
-    with open(path, "wb") as f, gzip.GzipFile("", "wb", fileobj=f, mtime=mtime) as packed, tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for file in source_files():
-            archive.add(os.path.join(ROOT, file), name + "/" + file, recursive=False, filter=neutral)
-        info, data = tarfile.TarInfo(name + "/PKG-INFO"), metadata(version).encode()
-        info.size = len(data)
-        archive.addfile(neutral(info), io.BytesIO(data))
+    """PEP 517. The files of the last commit, in the same bytes whenever it is the same."""
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    version = re.search(r"^## *\[?v?([0-9][0-9A-Za-z.-]*)", changelog, re.M).group(1)
+    name = "fapws-" + version
+    path = os.path.abspath(os.path.join(sdist_directory, name + ".tar.gz"))
+    info = "%s/PKG-INFO:%s" % (name, metadata(version))
+    subprocess.run(["git", "-c", "safe.directory=*", "-C", str(ROOT), "archive", "-9", "-o", path, "--prefix", name + "/",
+                    "--add-virtual-file", info, "HEAD"], check=True)
     return os.path.basename(path)
-
-
-def project_version():
-    """The newest version of CHANGELOG.md."""
-    with open(os.path.join(ROOT, "CHANGELOG.md"), encoding="utf-8") as f:
-        return re.search(r"^## *\[?v?([0-9][0-9A-Za-z.-]*)", f.read(), re.M).group(1)
 
 
 if __name__ == "__main__":
