@@ -85,39 +85,22 @@ patiently() {
 # logged FILE COMMAND... runs COMMAND with what it writes going to FILE.
 logged() { "${@:2}" >"$1" 2>&1 </dev/null; }
 
-# shellcheck source=scripts/packages.sh
 source "$root/scripts/packages.sh"
-# shellcheck source=scripts/go.sh
 source "$root/scripts/go.sh"
-# shellcheck source=scripts/hacl.sh
 source "$root/scripts/hacl.sh"
-# shellcheck source=scripts/python.sh
 source "$root/scripts/python.sh"
-# shellcheck source=scripts/cross.sh
 source "$root/scripts/cross.sh"
-# shellcheck source=scripts/install.sh
 source "$root/scripts/install.sh"
-# shellcheck source=scripts/package.sh
 source "$root/scripts/package.sh"
-# shellcheck source=scripts/wheel.sh
 source "$root/scripts/wheel.sh"
-# shellcheck source=scripts/systemd.sh
 source "$root/scripts/systemd.sh"
-# shellcheck source=scripts/container.sh
 source "$root/scripts/container.sh"
-# shellcheck source=scripts/lint.sh
 source "$root/scripts/lint.sh"
-# shellcheck source=scripts/check.sh
 source "$root/scripts/check.sh"
-# shellcheck source=scripts/bench.sh
 source "$root/scripts/bench.sh"
-# shellcheck source=scripts/profile.sh
 source "$root/scripts/profile.sh"
-# shellcheck source=scripts/pictures.sh
 source "$root/scripts/pictures.sh"
-# shellcheck source=scripts/testssl.sh
 source "$root/scripts/testssl.sh"
-# shellcheck source=scripts/roots.sh
 source "$root/scripts/roots.sh"
 
 word_env() {

@@ -11,8 +11,7 @@ test_go() { (cd "$root" && go test -timeout "$test_limit" -p "$(($(nproc) + 1))"
 
 test_python() { (cd "$root/contrib" && "$python" -m unittest discover -q -s tests -t .); }
 
-# test_build tests build.sh itself. `roots` tries it on fresh systems, which `test` does not
-# do: it downloads half a gigabyte for each.
+# test_build tests build.sh itself. `roots` tries it on fresh systems.
 test_build() {
     "$root/.ci/build-test"
     (cd "$root/scripts" && "$python" -m unittest -q prose_test wheel_test)
@@ -21,16 +20,16 @@ test_build() {
 # test_fuzz TIME [FLAGS] gives every fuzz target so much time, or so many inputs. TIME is as for -fuzztime: "60s", or "1000x". Built with the
 # FLAGS -fuzz ., new inputs follow what the code does with those before: worth the time to build all of it again if there are many.
 test_fuzz() {
-    local folder target inputs program=$root/build/fuzz.test
+    local folder target inputs built='' program=$root/build/fuzz.test
     cd "$root"
     inputs=$(go env GOCACHE)/fuzz/fapws # where `go test -fuzz` keeps them
-    while read -r folder; do
-        go test -c "${@:2}" -o "$program" "./$folder"
-        while read -r target; do
-            say "fuzz $folder $target"
-            fuzz_one "$folder" -test.run '^$' -test.fuzz "^$target\$" -test.fuzztime "$1" -test.fuzzcachedir "$inputs/$folder" || return 1
-        done < <(grep -ohP '^func \KFuzz\w+' "$folder"/*_test.go)
-    done < <(grep -rlP --include='*_test.go' '^func Fuzz\w+' bench cmd pybridge runtime | xargs -n 1 dirname | sort -u)
+    while IFS=: read -r folder target; do
+        folder=${folder%/*}
+        say "fuzz $folder $target"
+        [[ $folder == "$built" ]] || go test -c "${@:2}" -o "$program" "./$folder"
+        built=$folder
+        fuzz_one "$folder" -test.run '^$' -test.fuzz "^$target\$" -test.fuzztime "$1" -test.fuzzcachedir "$inputs/$folder" || return 1
+    done < <(grep -roP --include='*_test.go' '^func \KFuzz\w+' bench cmd pybridge runtime | sort)
 }
 
 # fuzz_one FOLDER FLAGS... runs a program of test_fuzz. Where an input takes long, Go may call it a failure that time was up while one
@@ -38,12 +37,8 @@ test_fuzz() {
 fuzz_one() {
     local said status=0
     said=$(cd "$1" && "$program" "${@:2}" 2>&1) || status=$?
-    if [[ $status != 0 && $said == *"context deadline exceeded"* && $said != *"Failing input"* && $said != *panic* ]]; then
-        say "time was up while an input was being tried"
-        return
-    fi
-    grep -v '^warning: the test binary was not built with coverage' <<<"$said"
-    return "$status"
+    grep -v '^warning: the test binary was not built with coverage' <<<"$said" || true
+    [[ $status == 0 || ($said == *"context deadline exceeded"* && $said != *"Failing input"* && $said != *panic*) ]]
 }
 
 # Both kinds of race tests end at the first race found. A program with the detector
@@ -140,36 +135,25 @@ test_soak() {
     FAPWS_SOAK_REQUESTS=$1 FAPWS_UPLOAD_MIB=200 test_go -count=1 -run '^(TestSoak|TestUploadMemory)$' -v ./cmd/fapws/acceptance/http
 }
 
-# cpu_seconds prints how many seconds of CPU the ended children of this shell have used.
-cpu_seconds() {
-    local fields
-    read -ra fields <"/proc/$$/stat"
-    echo $(((fields[15] + fields[16]) / $(getconf CLK_TCK)))
-}
-
 # stage NAME COMMAND... runs one part of `test` and keeps its result.
 stage() {
-    local name=$1 start=$SECONDS cpu status=0 took
-    cpu=$(cpu_seconds)
-    shift
+    local name=$1 start=$SECONDS status
     say "== $name"
     set +e # inside `if` or `||` the shell would ignore set -e in the command
-    (set -e; "$@") </dev/null
+    (set -e; "${@:2}") </dev/null
     status=$?
     set -e
-    took="$((SECONDS - start)) s, $(($(cpu_seconds) - cpu)) s of CPU"
     if ((status)); then
         failed+=("$name")
-        say "== $name FAILED ($took)"
+        say "== $name FAILED ($((SECONDS - start)) s)"
     else
-        say "== $name ok ($took)"
+        say "== $name ok ($((SECONDS - start)) s)"
     fi
 }
 
 word_test() {
     local failed=()
     word_build
-    need_frameworks
     need_test_tools
     export FAPWS_BIN=$root/build/fapws
     lint
@@ -198,7 +182,6 @@ summary() {
 word_race() {
     local failed=()
     use_python
-    need_frameworks
     need_test_tools
     stage race test_race_all
     stage "race, the whole server" test_race_whole
@@ -208,7 +191,6 @@ word_race() {
 word_asan() {
     local failed=()
     use_python
-    need_frameworks
     need_test_tools
     stage "address sanitizer" test_sanitizer
     stage "address sanitizer, the whole server" test_sanitizer_whole
@@ -227,7 +209,6 @@ word_tsan() {
 word_cgocheck() {
     local failed=()
     use_python
-    need_frameworks
     need_test_tools
     stage cgocheck test_cgocheck
     summary
@@ -253,7 +234,6 @@ word_fuzz() {
 try_python() {
     local bin=$root/build/matrix/$1/fapws
     use_python
-    need_frameworks
     need_test_tools
     build_to "$bin"
     export FAPWS_BIN=$bin
@@ -262,18 +242,14 @@ try_python() {
 }
 
 word_matrix() {
-    local failed=() rows=() candidate version log
+    local failed=() candidate version log
     [[ -z $python_option ]] || die "matrix takes every Python that it finds: leave out --python, or test with that one: ./build.sh --python $python_option test"
     while read -r candidate; do
         version=$("$candidate" -S -c 'import sys; print("%d.%d.%d" % sys.version_info[:3] + sys.abiflags)')
         log=$root/build/matrix/$version/log
-        mkdir -p "$(dirname "$log")"
+        mkdir -p "${log%/*}"
         python_option=$candidate stage "$version" try_python "$version" > >(tee "$log") 2>&1
-        case " ${failed[*]-} " in
-        *" $version "*) rows+=("$version|FAILED|$candidate|$log") ;;
-        *) rows+=("$version|ok|$candidate|") ;;
-        esac
     done < <(list_pythons)
-    printf '%s\n' "${rows[@]}" | column -t -s '|' -N PYTHON,RESULT,WHERE,LOG
+    say "the logs are build/matrix/*/log"
     summary
 }

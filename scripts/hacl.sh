@@ -27,7 +27,7 @@ fetch_hacl() {
     # shellcheck disable=SC2016 # dpkg's own syntax
     package=$(dpkg-query -W -f '${source:Package}=${source:Version}' "${package%%: *}") || return 1
     mkdir -p "$apt"/{lists,cache/archives}/partial
-    keys=/usr/share/keyrings/$(system_id)-archive-keyring.gpg
+    keys=/usr/share/keyrings/$(os_release ID)-archive-keyring.gpg
     # shellcheck disable=SC2016 # apt's own syntax
     apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' 'Component: main' |
         sort -u | sed "s|^|deb-src [signed-by=$keys] |" >"$apt/sources.list"

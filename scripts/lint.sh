@@ -31,20 +31,9 @@ check_workflows() { (cd "$root" && go run github.com/rhysd/actionlint/cmd/action
 # check_c_format compares the C with .clang-format.
 check_c_format() { source_files '*.c' '*.h' | xargs -0 clang-format --dry-run -Werror; }
 
-# check_python has pyflakes look at all Python but for lines with a `# noqa`. It does not know that Environ and
-# Start_response matter to a script that does not use them, nor that `import X as X` exports X.
+# check_python has pyflakes look at all Python; flake8 adds "# noqa". The package exports what __init__.py imports.
 check_python() {
-    local found file line message status=0
-    found=$(source_files '*.py' | xargs -0 pyflakes3) || true
-    while IFS=: read -r file line message; do
-        [[ -n $file ]] || continue
-        [[ $message != *"base.Environ' imported but unused" && $message != *"base.Start_response' imported but unused" ]] || continue
-        [[ $file != */contrib/fapws/__init__.py || $message != *"imported but unused" ]] || continue
-        [[ $(sed -n "${line}p" "$file") != *"# noqa"* ]] || continue
-        printf '%s:%s:%s\n' "$file" "$line" "$message"
-        status=1
-    done <<<"$found"
-    return "$status"
+    source_files '*.py' | xargs -0 flake8 --isolated --select F --per-file-ignores "$root/contrib/fapws/__init__.py:F401"
 }
 
 # check_spelling looks for common misspellings; .codespellrc has the deliberate ones.
@@ -53,52 +42,32 @@ check_spelling() { (cd "$root" && codespell); }
 # check_prose checks the spelling and grammar of all that users read.
 check_prose() { "$python" "$root/scripts/prose.py" "$root"; }
 
-# Warnings that cpy3's wrappers cannot pass. Unused parameters are the rule in functions
-# that Python calls.
-readonly c_warnings=(-Wall -Wextra -Werror -Wdeprecated-declarations -Wno-unused-parameter)
+# compile_c FLAG|FILE... compiles our C with all warnings but those that cpy3's wrappers cannot pass. Unused parameters are
+# the rule in functions that Python calls.
+compile_c() {
+    (cd "$root" && "${CC:-gcc}" -Wall -Wextra -Werror -Wdeprecated-declarations -Wno-unused-parameter -fsyntax-only "$@")
+}
 
-# check_c compiles our C with them.
 check_c() {
     local flags
     eval "flags=($CGO_CFLAGS $(pkg-config --cflags python3))"
-    (cd "$root" && "${CC:-gcc}" "${flags[@]}" "${c_warnings[@]}" -fsyntax-only pybridge/*.c cmd/fapws/*/*.c)
+    compile_c "${flags[@]}" "$root"/pybridge/*.c "$root"/cmd/fapws/*/*.c
 }
 
 # check_c_others does so with the headers of every other Python of this machine: only
 # `matrix` builds with them.
 check_c_others() {
-    local candidate version include checked=() without=() jobs=() job status=0
+    local candidate include checked=() without=() status=0
     while read -r candidate; do
-        { read -r version && read -r include; } < <("$candidate" -S -c '
-import sys, sysconfig
-print("%d.%d.%d" % sys.version_info[:3] + sys.abiflags, sysconfig.get_config_var("INCLUDEPY"), sep="\n")')
-        if [[ $include == "$py_include" ]]; then
-            continue
-        elif [[ -e $include/Python.h ]]; then
-            check_c_with "$version" "$include" &
-            jobs+=($!) checked+=("$version")
-        else
-            without+=("$version")
+        include=$("$candidate" -S -c 'import sysconfig; print(sysconfig.get_config_var("INCLUDEPY"))')
+        if [[ ! -e $include/Python.h ]]; then
+            without+=("$candidate")
+        elif [[ $include != "$py_include" ]]; then
+            checked+=("${include##*/}")
+            compile_c "-I$root" "-I$include" -include pybridge/python/compat.h "$root"/pybridge/*.c || status=1
         fi
     done < <(list_pythons)
-    for job in "${jobs[@]}"; do
-        wait "$job" || status=1
-    done
-    say "C checked with the headers of Python ${checked[*]:-(there is no other)}${without[*]:+; without headers: ${without[*]}}"
-    return "$status"
-}
-
-# check_c_with VERSION FOLDER checks with the headers in FOLDER. They are parsed once, which
-# takes most of the time otherwise.
-check_c_with() {
-    local all=$root/build/headers/$1/all.h status=0
-    local flags=("-I$root" "-I$2" "${c_warnings[@]}")
-    mkdir -p "${all%/*}"
-    printf '#include "%s"\n' pybridge/python/compat.h pybridge/core.h >"$all"
-    (cd "$root" && "${CC:-gcc}" "${flags[@]}" -x c-header "$all" -o "$all.gch" &&
-        "${CC:-gcc}" "${flags[@]}" -Winvalid-pch -include "$all" -fsyntax-only pybridge/*.c) || status=1
-    rm -f "$all.gch" # 12 MB
-    ((status == 0)) || say "the C of pybridge does not compile with Python $1"
+    say "C checked with the headers of ${checked[*]:-no other Python}${without[*]:+; without headers: ${without[*]}}"
     return "$status"
 }
 

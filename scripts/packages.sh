@@ -35,19 +35,23 @@ apt_get() {
     patiently "apt-get $1" logged "$root/build/apt.log" env DEBIAN_FRONTEND=noninteractive apt-get -qq "$@"
 }
 
+# os_release NAME prints a value of /etc/os-release, such as ID, or nothing.
+os_release() {
+    # shellcheck source=/dev/null
+    (unset "$1" && source /etc/os-release && printf '%s\n' "${!1-}") 2>/dev/null || true
+}
+
 # debian_suite prints the suite of this Debian, and fails elsewhere.
 debian_suite() {
-    local ID='' VERSION_CODENAME=''
-    # shellcheck source=/dev/null
-    source /etc/os-release && [[ $ID == debian ]] && printf '%s\n' "${VERSION_CODENAME:-sid}"
+    local suite
+    suite=$(os_release VERSION_CODENAME)
+    [[ $(os_release ID) == debian ]] && printf '%s\n' "${suite:-sid}"
 }
 
 # is_release SUITE reports whether this machine has that release of Debian or Ubuntu. Testing and sid have no number.
 is_release() {
-    local VERSION_CODENAME='' UBUNTU_CODENAME='' VERSION_ID=''
-    # shellcheck source=/dev/null
-    source /etc/os-release
-    [[ $1 == "$VERSION_CODENAME" || $1 == "$UBUNTU_CODENAME" || ($1 == sid && -z $VERSION_ID) ]]
+    [[ $1 == "$(os_release VERSION_CODENAME)" || $1 == "$(os_release UBUNTU_CODENAME)" ]] ||
+        [[ $1 == sid && -z $(os_release VERSION_ID) ]]
 }
 
 # debian_mirror [LABEL] prints the mirror from which this machine installs the packages of that label.
@@ -87,7 +91,7 @@ readonly test_tools="git=git apache2=apache2-bin php-cgi=php-cgi /usr/share/doku
     ab=apache2-utils openssl=openssl wrk=wrk curl=curl h2load=nghttp2-client strace=strace systemd-analyze=systemd chromium=chromium promtool=prometheus pebble=pebble redis-server=redis-server haproxy=haproxy testssl=testssl.sh npm=npm"
 
 # What lint runs.
-readonly lint_tools="clang-format=clang-format shellcheck=shellcheck pyflakes3=pyflakes3 codespell=codespell
+readonly lint_tools="clang-format=clang-format shellcheck=shellcheck flake8=flake8 codespell=codespell
     hunspell=hunspell /usr/share/hunspell/en_US.dic=hunspell-en-us"
 
 need_lint_tools() {
@@ -95,8 +99,9 @@ need_lint_tools() {
     install_wanted
 }
 
-# need_test_tools sees to those of lint, too, which is a part of test.
+# need_test_tools sees to frameworks and to the tools of lint, too, which is a part of test.
 need_test_tools() {
+    need_frameworks
     refuse_snap
     want_programs "for the tests" "$test_tools"
     need_lint_tools
@@ -107,31 +112,26 @@ need_test_tools() {
 readonly axe=axe-core-4.14.1 axe_sha512=1477dafa598d8d065f273d6af302aa203c02e83131707b7fa648cd41bd3d6b734f8c22a0dab86ee6a6f64b8afbe804b214d36db85a2826965edfb3a0b9d546b5
 
 # fetch_axe writes build/axe-core-VERSION.js. Without it, TestConsole fails, and the other tests run.
-fetch_axe() {
-    local folder
+fetch_axe() (
     [[ ! -e $root/build/$axe.js ]] || return 0
-    mkdir -p "$root/build"
-    folder=$(mktemp -d "$root/build/axe-XXXXXX")
-    if (cd "$folder" && patiently "fetching $axe" logged ../axe.log npm pack "${axe%-*}@${axe##*-}") &&
-        (cd "$folder" && sha512sum -c <<<"$axe_sha512  $axe.tgz" && tar -xzf "$axe.tgz" package/axe.min.js) >>"$root/build/axe.log" 2>&1; then
-        mv "$folder/package/axe.min.js" "$root/build/$axe.js"
-    else
-        say "$axe: npm could not fetch it, or its SHA-512 differs; see build/axe.log"
+    mkdir -p "$root/build/axe"
+    cd "$root/build/axe" || return
+    if ! patiently "fetching $axe" logged log npm pack "${axe%-*}@${axe##*-}" || ! sha512sum --status -c <<<"$axe_sha512  $axe.tgz"; then
+        say "$axe: npm could not fetch it, or its SHA-512 differs; see build/axe/log"
+        return
     fi
-    rm -r "$folder"
-}
+    tar -xzf "$axe.tgz" package/axe.min.js
+    mv package/axe.min.js "../$axe.js"
+)
 
 # refuse_snap ends test on Ubuntu if Chromium would be the snap that Ubuntu has in place of a package: it does not run in a
 # container, and sees neither the profiles of the tests nor their /tmp.
 refuse_snap() {
-    [[ $(system_id) == ubuntu ]] || return 0
     local program
+    [[ $(os_release ID) == ubuntu ]] || return 0
     program=$(type -P chromium) && [[ $(realpath "$program") != */snap ]] && return
     die "the tests need Chromium, which Ubuntu has only as a snap: install another build, such as google-chrome-stable, and link it: sudo ln -s /usr/bin/google-chrome-stable /usr/local/bin/chromium"
 }
-
-# system_id prints the ID of this system in /etc/os-release, such as debian.
-system_id() { sed -n 's/^ID="\{0,1\}\([a-z0-9._-]*\).*/\1/p' /etc/os-release 2>/dev/null || true; }
 
 # want_programs WHY PAIRS notes the packages of missing commands and files.
 want_programs() {

@@ -67,7 +67,6 @@ install_wheel() {
     local dist wheels
     venv=$root/build/wheel/venv
     use_python
-    need_frameworks
     need_test_tools
     "$python" -c 'import ensurepip' 2>/dev/null || want "virtual environments" "python$py_minor-venv"
     install_wanted

@@ -2,7 +2,7 @@
 import io
 import os
 
-from fapws.base import Environ, Start_response
+from fapws.base import Environ, Start_response  # noqa: F401
 from fapws.contrib.views import Staticfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))

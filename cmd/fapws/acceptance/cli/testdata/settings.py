@@ -1,5 +1,5 @@
 """Has settings."""
-from fapws.base import Environ
+from fapws.base import Environ  # noqa: F401
 
 SERVER = "127.0.0.1:0"
 THREADS = 3

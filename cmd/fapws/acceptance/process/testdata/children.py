@@ -12,7 +12,7 @@ import threading
 import time
 
 from fapws import channel, subscribers, publish
-from fapws.base import Environ, Start_response  # which a spawned child has to import, too
+from fapws.base import Environ, Start_response  # noqa: F401 - a spawned child must import them, too
 
 publish("news", "once")  # again in a child that imports this, where it does nothing
 

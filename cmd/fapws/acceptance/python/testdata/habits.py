@@ -2,7 +2,7 @@
 import sys
 
 import fapws
-from fapws.base import Start_response
+from fapws.base import Start_response  # noqa: F401
 from fapws.contrib.headers import rfc1123_date
 from fapws.contrib.log import Log
 from fapws.contrib.sessions import Session, Sessions
