@@ -1,4 +1,4 @@
-# Sourced by build.sh: bench.
+# Sourced by build.sh: bench, profile and pictures.
 # shellcheck shell=bash
 
 # word_bench [--root SUITE] [WORDS...] measures here, or in a Debian system for that.
@@ -31,39 +31,86 @@ install_peers() {
     say "left out, could not be installed: ${without[*]}"
 }
 
-# bench_in_root SUITE [WORDS...] measures in a system of that Debian under build/, which is kept. Without WORDS it measures
+# bench_in_root SUITE [WORDS...] measures in a fresh system of that Debian under build/. Without WORDS it measures
 # what docs/performance.md shows, stores the results, and makes that page from those of sid.
 bench_in_root() {
-    local suite=${1-} folder=$roots_folder/bench-${1-} home=/root/fapws results=build/bench/results.json words=("${@:2}")
+    local suite=${1-} results=build/bench/results.json words=("${@:2}")
     [[ $suite =~ ^[a-z]+$ ]] || die "bench --root needs the name of a Debian: ./build.sh bench --root sid"
     need_debootstrap "bench --root" "git=git"
     (($# > 1)) || { words=(--rounds 3 --seconds 1 page) results=bench/results/$suite.json; }
-    keep_root "$suite" "$folder"
-    refresh_clone "$folder$home"
-    build_in "$folder" root bench --json "$home/$results" --typed "./build.sh bench --root $*" "${words[@]}" || die "bench failed in $folder"
-    [[ $results == bench/* ]] || return 0
-    cp "$folder$home/$results" "$root/$results"
-    say "wrote $results"
-    [[ $suite == sid ]] || return 0
+    in_fresh_root "$suite" root bench_in "./build.sh bench --root $*"
+    [[ $results == bench/*/sid.json ]] || return 0
     use_python
     (cd "$root" && go test -count=1 -run '^TestPerformance$' ./docs -update)
     say "wrote docs/performance.md"
 }
 
-# keep_root SUITE FOLDER makes the system, or brings an old one up to date once a day.
-keep_root() {
-    local stamp=$2.made
-    if [[ ! -e $stamp ]]; then
-        make_root "$1" "$2"
-    elif [[ -n $(find "$stamp" -mmin +1440) ]]; then
-        apt_in "$2" dist-upgrade
-    fi
-    touch "$stamp"
+# bench_in TYPED FOLDER USER measures in that system, and takes the results.
+bench_in() {
+    build_in "$2" "$3" bench --json "/root/fapws/$results" --typed "$1" "${words[@]}" || die "bench failed in $2"
+    mkdir -p "$root/build/bench"
+    cp "$2/root/fapws/$results" "$root/$results"
+    say "wrote $results"
 }
 
-# refresh_clone FOLDER has this commit in FOLDER, and keeps what was built there.
-refresh_clone() {
-    [[ -e $1/.git ]] || git clone -q "$root" "$1"
-    git -C "$1" fetch -q "$root" HEAD
-    git -C "$1" reset -q --hard FETCH_HEAD
+# --- profile ----------------------------------------------------------------
+#
+# cmd/fapws/default.pgo says which calls are hot. `go build` takes it by itself, for every architecture: it copies
+# such functions into their callers, and calls methods of interfaces directly. The file belongs to the sources, so builds
+# of a commit stay the same; a profile that is old costs only speed.
+
+# word_profile [SECONDS] records cmd/fapws/default.pgo with a server under load, SECONDS (default 3) for each kind of it.
+word_profile() {
+    local folder seconds=${1:-3} mode
+    command -v openssl >/dev/null || want openssl openssl
+    install_wanted
+    use_python
+    folder=$(mktemp -d) # the profile names its executable: this path says nothing
+    # shellcheck disable=SC2064 # of this directory
+    trap "rm -rf '$folder'" EXIT
+    ln -s "$root/contrib" "$folder/contrib" # where the executable looks for it
+    build_to "$folder/bin/fapws" -tags profile -pgo=off
+    issue_certificate "$folder"
+    profile_server threads app.py ''
+    profile_server inline app.py 'threads = 0'
+    profile_server asgi asgi.py ''
+    (cd "$root" && go tool pprof -symbolize=none -proto "$folder"/*.prof >cmd/fapws/default.pgo 2>"$folder/log") || die "$(<"$folder/log")"
+    say "wrote cmd/fapws/default.pgo, $(stat -c %s "$root/cmd/fapws/default.pgo") bytes"
+}
+
+# profile_server NAME APP SETTING profiles a server of bench/apps/APP, with and without TLS.
+profile_server() {
+    local server plain secure log=$folder/$1.log
+    printf '%s\n' 'bind = ["127.0.0.1:0", "https://127.0.0.1:0"]' "certfile = \"$folder/chain.pem\"" "keyfile = \"$folder/key.pem\"" \
+        "app = \"$root/bench/apps/$2\"" "$3" >"$folder/$1.toml"
+    start_server "$log" env "CPUPROFILE=$folder/$1.prof" FAPWS_ALLOW_ROOT=1 "$folder/bin/fapws" --config "$folder/$1.toml"
+    plain=$(address_of "$log" http) secure=$(address_of "$log" https)
+    profile_load "$plain/hello" -c 64
+    profile_load "$plain/json" -c 64
+    profile_load "$secure/hello" -c 64
+    profile_load "$secure/json" -c 64
+    profile_load "$secure/hello" -c 64 --http2
+    profile_load "$secure/hello" -c 4 --http2 --streams 16
+    kill -IO "$server"
+    until grep -q '^profile written' "$log"; do sleep 0.1; done
+    kill "$server"
+    wait "$server" || true
+}
+
+# profile_load URL FLAGS... loads a server.
+profile_load() {
+    "$folder/bin/fapws" bench -k -t 1 -d "${seconds}s" "${@:2}" "$1" >"$folder/log" 2>&1 || die "$(<"$folder/log")"
+}
+
+# --- pictures ---------------------------------------------------------------
+
+# word_pictures makes docs/images from running samples, by the test that uses them in Chromium, and a film. This has a network without other servers, where port 8888 is free.
+word_pictures() {
+    word_build
+    need_test_tools
+    mkdir -p "$root/docs/images"
+    FAPWS_BIN=$root/build/fapws FAPWS_PICTURES=$root/docs/images test_go -count=1 -run '^TestConsole$' ./samples
+    # shellcheck disable=SC2016 # of the inner shell
+    unshare --user --map-root-user --net sh -c 'ip link set lo up; exec "$@"' - \
+        "$python" "$root/scripts/film.py" "$root/build/fapws" "$root/docs/images/dev.svg"
 }

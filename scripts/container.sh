@@ -43,8 +43,7 @@ word_container() {
 # test_container builds the image on a Debian of debootstrap, without a registry, and tries each mode of bin/run.sh.
 test_container() {
     local suite base=localhost/fapws-test-base mode failed=() folder
-    suite=$(debian_suite) || die "container --test makes a system of this machine's Debian, and this is not Debian"
-    need_debootstrap "container --test" "buildah=buildah podman=podman runc=runc curl=curl"
+    need_own_debian "container --test" "buildah=buildah podman=podman runc=runc curl=curl"
     folder=$roots_folder/container-$suite
     if ! buildah inspect "$base" >/dev/null 2>&1; then
         make_root "$suite" "$folder"
@@ -67,23 +66,17 @@ test_container() {
     summary
 }
 
-# serve_mode MODE [FLAGS] serves a mode of bin/run.sh in the background, and sets url, log and runner.
+# serve_mode MODE [FLAGS] serves a mode of bin/run.sh in the background, and sets url, log and server.
 serve_mode() {
     log=$root/build/container-$1.log
-    : >"$log"
-    "$root/bin/run.sh" "$1" --bind 127.0.0.1:0 "${@:2}" >"$log" 2>&1 </dev/null &
-    runner=$!
-    url=
-    until url=$(sed -n 's|.* \(http://127\.0\.0\.1:[0-9]*/\).*|\1|p' "$log" | head -1) && [[ $url ]]; do
-        kill -0 "$runner" 2>/dev/null || { cat "$log" >&2; return 1; }
-        sleep 0.1
-    done
+    start_server "$log" "$root/bin/run.sh" "$1" --bind 127.0.0.1:0 "${@:2}"
+    url=$(address_of "$log" http)/
 }
 
 # try_mode MODE asks for a page of a mode, sends it many requests, looks at the identity of the server, and stops it.
 try_mode() {
-    local url log runner path='' status=0
-    [[ $1 != http ]] || path=hello
+    local url log server path='' signal=TERM status=0
+    [[ $1 != http ]] || path=hello signal=INT
     serve_mode "$1"
     curl -fsSL -o /dev/null "$url$path"
     "$root/bin/request.sh" "$url$path" -n 200 -c 4
@@ -91,9 +84,9 @@ try_mode() {
 import os
 assert os.getuid() == 990, os.getuid()
 assert os.readlink("/proc/1/exe") == "/usr/bin/fapws", os.readlink("/proc/1/exe")'
-    podman kill --signal "$([[ $1 == http ]] && echo INT || echo TERM)" fapws-test >/dev/null
-    wait "$runner" || status=$?
-    [[ $status == 0 ]] || { cat "$log" >&2; say "mode $1 ended with code $status"; return 1; }
+    podman kill --signal "$signal" fapws-test >/dev/null
+    wait "$server" || status=$?
+    [[ $status == 0 ]] || die "mode $1 ended with code $status: $(<"$log")"
 }
 
 # try_shell types a line into the mode shell.
@@ -103,19 +96,19 @@ try_shell() {
 
 # try_limits looks whether a limit of processors is that of the number of workers.
 try_limits() {
-    local url log runner
+    local url log server
     CONTAINER_FLAGS+=" --cpus 1 --memory 128m" serve_mode http --workers 0
     podman stop fapws-test >/dev/null
-    wait "$runner"
-    grep -q ', 1 worker,' "$log" || { cat "$log" >&2; return 1; }
+    wait "$server"
+    grep -q ', 1 worker,' "$log" || die "not one worker: $(<"$log")"
 }
 
 # try_restricted serves in a container of which nothing can be written, as a user without a name and without capabilities.
 try_restricted() {
-    local url log runner
+    local url log server
     CONTAINER_FLAGS+=" --read-only --read-only-tmpfs=false --user 123456:0 --cap-drop all --security-opt no-new-privileges" \
         serve_mode http --workers 2
     curl -fsS -o /dev/null "${url}hello"
     podman stop -t 20 fapws-test >/dev/null
-    wait "$runner" # it fails if the server had to be killed
+    wait "$server" # it fails if the server had to be killed
 }

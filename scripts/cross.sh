@@ -3,10 +3,10 @@
 #
 # The compiler is Debian's cross compiler. Headers and libraries, Python's too, are
 # Debian's packages for the other architecture, unpacked into a sysroot below
-# build/cross/ARCH: apt gets lists and a state of its own there, so this machine
-# does not learn of another architecture.
+# build/cross/ARCH.
 
 readonly cross_folder=$root/build/cross cross_architectures="arm64 and armhf"
+cross='' # the architecture to build for, if it is another one
 
 # machine_architecture prints this machine's architecture as Debian calls it.
 machine_architecture() {
@@ -33,19 +33,11 @@ go_architecture() {
 # refuse_other_machines ends a word that builds for this machine while the environment
 # asks Go for another one: without this, the C compiler would complain, of Go's assembly.
 refuse_other_machines() {
-    local own word
+    local own
     [[ -z ${GOOS-} || $GOOS == linux ]] || die "GOOS=$GOOS: fapws needs Linux; unset GOOS"
-    [[ -n ${GOARCH-} && -z ${cross-} ]] || return 0
     own=$(machine_architecture)
-    [[ $GOARCH != "$(go_architecture "$own")" ]] || return 0
-    case $GOARCH in
-    arm) word=armhf ;;
-    *) word=$GOARCH ;;
-    esac
-    case $word in
-    arm64 | armhf) die "GOARCH=$GOARCH: this machine is $own; unset GOARCH, and for $word type: ./build.sh cross $word (or deb, tarball)" ;;
-    *) die "GOARCH=$GOARCH: this machine is $own, and ./build.sh cross builds for $cross_architectures; unset GOARCH" ;;
-    esac
+    [[ -z ${GOARCH-} || $cross || $GOARCH == "$(go_architecture "$own")" ]] ||
+        die "GOARCH=$GOARCH: this machine is $own; unset GOARCH: ./build.sh cross (or deb, tarball) builds for $cross_architectures"
 }
 
 # choose_cross ARCH sets cross, the architecture to build for, and what belongs to it. cross_elf are two numbers of its
@@ -118,29 +110,20 @@ make_sysroot() {
 # fetch_packages PACKAGE... downloads packages of cross, and those on which they depend, into
 # cross_root.apt.
 fetch_packages() {
-    local folder=$cross_root.apt log=$cross_root.log mirror cause
-    local options=(-o "APT::Architecture=$cross" -o "APT::Architectures=$cross"
-        -o "Dir::State=$folder/state" -o "Dir::State::status=$folder/status" -o "Dir::Cache=$folder/cache"
-        -o "Dir::Etc::sourcelist=$folder/sources.list" -o Dir::Etc::sourceparts=/dev/null
-        -o "APT::Sandbox::User=$(id -un)" -o APT::Install-Recommends=no
-        -o Acquire::Languages=none -o Acquire::Retries=3)
+    local folder=$cross_root.apt log=$cross_root.log mirror cause signed='deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]'
+    local apt=(apt_apart "$folder" -y -o "APT::Architecture=$cross" -o "APT::Architectures=$cross" -o "Dir::State::status=$folder/status")
     rm -rf "$folder"
-    mkdir -p "$folder"/{state/lists,cache/archives}/partial
+    mkdir -p "$folder"
     : >"$folder/status"
     mirror=$(debian_mirror)
-    {
-        printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' "$mirror" "$cross_suite"
-        # Static libraries are of no use without their security updates.
-        case $cross_suite in
-        sid | unstable | testing) ;;
-        *) printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s-security main\n' \
-            "$(debian_mirror Debian-Security)" "$cross_suite" ;;
-        esac
-    } >"$folder/sources.list"
+    printf '%s\n' "$signed $mirror $cross_suite main" >"$folder/sources.list"
+    # Static libraries are of no use without their security updates.
+    [[ $cross_suite =~ ^(sid|unstable|testing)$ ]] ||
+        printf '%s\n' "$signed $(debian_mirror Debian-Security) $cross_suite-security main" >>"$folder/sources.list"
     # For apt-get, too, a list that it cannot fetch may be a warning: without that of the suite itself the next step fails.
-    patiently "fetching the package lists of Debian $cross_suite, $cross" logged "$log" apt-get -q "${options[@]}" update || true
+    patiently "fetching the package lists of Debian $cross_suite, $cross" logged "$log" "${apt[@]}" update || true
     cause=$(grep -m3 '^[EW]:' "$log") && say "warning: $cause"
-    patiently "fetching Python and libc for $cross" logged "$log" apt-get -q -y "${options[@]}" --download-only install "$@" && return
+    patiently "fetching Python and libc for $cross" logged "$log" "${apt[@]}" --no-install-recommends --download-only install "$@" && return
     rm -rf "$folder"
     grep -h '^[EW]:' "$log" | head -3 >&2 || true
     die "cannot fetch Debian $cross_suite for $cross: is the suite right, and is $mirror reachable? All messages are in ${log#"$root/"}"
@@ -224,15 +207,21 @@ emulated() {
         exec "$@"' - "$cross_root" "$magic" "$@"
 }
 
+# build_cross builds for the architecture of choose_cross, into built.
+build_cross() {
+    use_cross
+    say "Python $py_version of Debian $cross_suite for $cross, $py_linked"
+    built=$cross_folder/$cross/fapws
+    build_to "$built"
+    say "built ${built#"$root/"}"
+}
+
 # word_cross ARCH [--test [TESTS]]
 word_cross() {
-    local cross=
+    local built
     (($# <= 1)) || [[ $2 == --test ]] || die "unknown argument: $2"
     choose_cross "${1-}"
     [[ ${2-} != --test ]] || want_programs "for cross --test" "$cross_emulator=qemu-user curl=curl"
-    use_cross
-    say "Python $py_version of Debian $cross_suite for $cross, $py_linked"
-    build_to "$cross_folder/$cross/fapws"
-    say "built build/cross/$cross/fapws"
+    build_cross
     [[ ${2-} != --test ]] || test_cross "${@:3}"
 }

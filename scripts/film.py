@@ -1,6 +1,6 @@
 """Records docs/images/dev.svg: film.py FAPWS FILE runs the executable on terminals, edits its script, asks for pages, and draws what they show.
 
-Times, output and pages are those of the run; the version is shown without the commit of the build. pictures.sh calls it.
+Times, output and pages are those of the run; the version is shown without the commit of the build.
 """
 import collections
 import os

@@ -1,7 +1,7 @@
-# Sourced by build.sh: tarball, deb and release.
+# Sourced by build.sh: tarball, deb, release and wheel.
 # shellcheck shell=bash
 #
-# Both hold what install makes, with times from SOURCE_DATE_EPOCH, so that the same
+# Tarball and package hold what install makes, with times from SOURCE_DATE_EPOCH, so that the same
 # source and packages give the same bytes in every folder.
 
 readonly dist_folder=$root/build/dist
@@ -18,21 +18,13 @@ fix_circumstances() {
 # build_for ARCH builds for this machine or, with cross, for another one, and sets built
 # to the executable and arch to the architecture.
 build_for() {
-    arch=${1:-$(machine_architecture)}
-    [[ $arch == "$(machine_architecture)" ]] || (choose_cross "$arch" && use_cross) || exit # names missing programs before it compiles
+    arch=${1:-$(machine_architecture)} built=$root/build/fapws
     mkdir -p "$dist_folder"
-    if [[ $arch == "$(machine_architecture)" ]]; then
-        word_build
-        built=$root/build/fapws
-    else
-        word_build # says what its man page is
-        cross=''
-        choose_cross "$arch"
-        use_cross
-        built=$cross_folder/$arch/fapws
-        say "Python $py_version of Debian $cross_suite for $arch, $py_linked"
-        build_to "$built"
-    fi
+    [[ $arch == "$(machine_architecture)" ]] || (choose_cross "$arch" && use_cross) || exit # names missing programs before it compiles
+    word_build # also says what its man page is
+    [[ $arch != "$(machine_architecture)" ]] || return 0
+    choose_cross "$arch"
+    build_cross
 }
 
 # stage_docs FOLDER puts the pages as text and the sample that users copy into FOLDER. SECURITY.md gets the address that a release has.
@@ -81,8 +73,10 @@ word_tarball() {
 }
 
 # say_made FILE COMMAND says how a file of build/dist is installed on the machine that it is for, where it is %s in COMMAND.
+# made_file is that file.
 say_made() {
     local place=build/dist/$1 how="to install it"
+    made_file=$dist_folder/$1
     [[ -z $cross ]] || place=$1 how="copy it to the machine, and type there"
     say "made build/dist/$1; $how: ${2/"%s"/"$place"}"
 }
@@ -104,24 +98,21 @@ word_deb() {
     [[ ${1---test} == --test ]] || { arch=$1; shift; }
     (($# == 0)) || [[ $1 == --test ]] || die "unknown argument: $1"
     (($# <= 2)) || die "unknown argument: $3"
-    [[ ${1-} != --test || ${arch:=$(machine_architecture)} == "$(machine_architecture)" ]] ||
-        die "deb --test installs the package on this machine, which is $(machine_architecture): try $arch with ./build.sh cross $arch --test"
-    [[ ${1-} != --test ]] || suite=${2:-$(debian_suite)} ||
-        die "deb --test tries the package in a fresh system like this one: name it, for example: ./build.sh deb --test noble"
-    [[ -z $suite ]] || is_release "$suite" ||
-        die "deb --test $suite: a package is for the release that builds it, whose Python it needs: leave out $suite, or run this on $suite"
-    [[ -z $suite ]] || need_debootstrap "deb --test" "lintian=lintian" # before it compiles
+    if (($#)); then
+        [[ ${arch:=$(machine_architecture)} == "$(machine_architecture)" ]] ||
+            die "deb --test installs the package on this machine, which is $(machine_architecture): try $arch with ./build.sh cross $arch --test"
+        suite=${2:-$(debian_suite)} ||
+            die "deb --test tries the package in a fresh system like this one: name it, for example: ./build.sh deb --test noble"
+        is_release "$suite" ||
+            die "deb --test $suite: a package is for the release that builds it, whose Python it needs: leave out $suite, or run this on $suite"
+        need_debootstrap "deb --test" "lintian=lintian" # before it compiles
+    fi
     command -v dpkg-deb >/dev/null || die "dpkg-deb is missing: packages are made on Debian and Ubuntu"
-    command -v readelf >/dev/null || want readelf binutils
+    want_programs "for packages" readelf=binutils
     install_wanted
     fix_circumstances
+    local -x LIBPYTHON=${LIBPYTHON:-shared} # so security updates of Python reach the package
     build_for "$arch"
-    # So security updates of Python reach the package.
-    if [[ -z ${LIBPYTHON-} && $py_linked == static && $py_shared == 1 ]]; then
-        LIBPYTHON=shared link_with_python
-        built=$root/build/deb/$arch/fapws
-        build_to "$built"
-    fi
     version=$(deb_version)
     folder=$root/build/stage/deb-$arch
     fill_tree "$folder" /usr /usr/lib/fapws "$built"
@@ -131,12 +122,7 @@ word_deb() {
     install -D -m 644 "$root/contrib/debian/lintian-overrides" "$folder/usr/share/lintian/overrides/fapws"
     [[ $py_linked != static ]] || cat "$root/contrib/debian/lintian-overrides.static" >>"$folder/usr/share/lintian/overrides/fapws"
     install -d -m 755 "$folder/usr/share/doc/fapws" "$folder/DEBIAN"
-    {
-        printf 'Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\nFiles: *\n'
-        sed -n 's/^Copyright (c) /Copyright: /p' "$root/LICENSE"
-        printf 'License: BSD-3-clause\n'
-        sed -n '/^Redistribution/,$s/^$/./; /^Redistribution/,$s/^/ /p' "$root/LICENSE"
-    } >"$folder/usr/share/doc/fapws/copyright"
+    install -m 644 "$root/LICENSE" "$folder/usr/share/doc/fapws/copyright"
     printf 'fapws (%s) unstable; urgency=medium\n\n  * Changes are in CHANGELOG.md.\n\n -- %s  %s\n' \
         "$version" "$(maintainer)" "$(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")" | gzip -9n >"$folder/usr/share/doc/fapws/changelog.gz"
     stage_docs "$folder/usr/share/doc/fapws"
@@ -181,25 +167,21 @@ two_versions() {
 # maintainer prints the person who makes the package, as Debian's tools do.
 maintainer() { printf '%s <%s>\n' "${DEBFULLNAME:-the fapws authors}" "${DEBEMAIL:-fapws@localhost}"; }
 
-# write_control FOLDER VERSION ARCH writes the package's description.
+# write_control FOLDER VERSION ARCH writes the package's description. The installed size is counted as dpkg-gencontrol does.
 write_control() {
-    local text sentence
+    local text sentence size
     text=$(<"$root/contrib/debian/control.in")
     sentence=$(libpython_text | fold -s -w 77 | sed 's/ *$//; 2,$s/^/ /')
+    size=$(find "$1" -mindepth 1 -name DEBIAN -prune -o -type f -printf '%s\n' -o -printf '1\n' |
+        awk '{ size += int(($1 + 1023) / 1024) } END { print size }')
     text=${text//@VERSION@/"$2"}
     text=${text//@ARCHITECTURE@/"$3"}
     [[ -z ${FAPWS_HOME_URL-} ]] || text=${text/$'\nSection:'/$'\nHomepage: '"$FAPWS_HOME_URL"$'\nSection:'}
     text=${text//@MAINTAINER@/"$(maintainer)"}
-    text=${text//@SIZE@/$(installed_size "$1")}
+    text=${text//@SIZE@/"$size"}
     text=${text//@DEPENDS@/"$(dependencies "$1/usr/bin/fapws")"}
     text=${text//@LIBPYTHON@/"$sentence"}
     printf '%s\n' "$text" >"$1/DEBIAN/control"
-}
-
-# installed_size FOLDER prints the size in KiB as dpkg-gencontrol counts it, which does not depend on the file system.
-installed_size() {
-    find "$1" -mindepth 1 -name DEBIAN -prune -o -type f -printf '%s\n' -o -printf '1\n' |
-        awk '{ size += int(($1 + 1023) / 1024) } END { print size }'
 }
 
 # dependencies FILE prints the packages that FILE needs: those of its shared libraries, and Python's
@@ -231,19 +213,19 @@ package_of() {
     printf '%s\n' "${found%%:*}"
 }
 
-# word_release makes all files of a release: tarball, package, what their executables are made of, and checksums.
+# word_release makes all files of a release: package, tarball, what their executables are made of, and checksums.
 word_release() {
     refuse_other_tag
     ! is_modified || die "the source has uncommitted changes: a release is made of a commit"
     rm -rf "$dist_folder"
-    # shellcheck disable=SC2119 # of this machine
-    word_tarball
-    write_sbom "$root/build/fapws" "$dist_folder/fapws-$(version_text)-linux-$(machine_architecture)-python$py_minor.cdx.json"
     if [[ $(type -P dpkg-deb) ]]; then
-        # shellcheck disable=SC2119
+        # shellcheck disable=SC2119 # of this machine
         word_deb
-        write_sbom "$root/build/fapws" "$dist_folder/fapws_$(deb_version)_$(machine_architecture).cdx.json"
+        write_sbom "$root/build/fapws" "${made_file%.deb}.cdx.json"
     fi
+    # shellcheck disable=SC2119
+    word_tarball
+    write_sbom "$root/build/fapws" "${made_file%.tar.gz}.cdx.json"
     (cd "$dist_folder" && sha256sum -- * >../SHA256SUMS && mv ../SHA256SUMS .)
     say "made build/dist: $(cd "$dist_folder" && printf '%s ' *)"
 }
@@ -253,10 +235,11 @@ word_release() {
 refuse_other_tag() {
     local version tags
     version=$(changelog_version)
-    tags=$(ask_git tag --points-at HEAD --list 'v[0-9]*' | paste -sd ' ') || tags=
-    [[ -z $tags || " $tags " == *" v$version "* ]] ||
+    tags=$(ask_git tag --points-at HEAD --list 'v[0-9]*' | paste -sd ' ') || true
+    [[ -n $tags ]] || return 0
+    [[ " $tags " == *" v$version "* ]] ||
         die "the commit is tagged $tags, but the newest version in CHANGELOG.md is $version: change one of them"
-    [[ -z $tags ]] || ! grep -m 1 '^## ' "$root/CHANGELOG.md" | grep -qi unreleased ||
+    ! grep -m 1 '^## ' "$root/CHANGELOG.md" | grep -qi unreleased ||
         die "the commit is tagged $tags, but CHANGELOG.md calls it unreleased: write the date there"
 }
 
@@ -264,4 +247,94 @@ refuse_other_tag() {
 write_sbom() {
     go version -m -json "$1" |
         "$python" -I "$root/scripts/sbom.py" "$(version_text)" "$py_version" "$py_linked" "$SOURCE_DATE_EPOCH" >"$2"
+}
+
+# --- wheel ------------------------------------------------------------------
+#
+# A wheel has the server as a library (package process), which is linked with no Python: it finds one in its process.
+
+# word_wheel [ARCH | --all] [--into FOLDER] [--test [FOLDER...]]
+word_wheel() {
+    local into=$dist_folder all='' arch='' cross='' candidate
+    while (($#)); do
+        case $1 in
+        --all) all=1 ;;
+        --test)
+            test_wheel "${@:2}"
+            return
+            ;;
+        --into)
+            (($# > 1)) || die "--into needs a folder"
+            into=$2 && shift
+            ;;
+        -*) die "unknown argument of wheel: $1" ;;
+        *) arch=$1 ;;
+        esac
+        shift
+    done
+    want_programs "for packages" readelf=binutils
+    fix_circumstances
+    mkdir -p "$into"
+    if [[ $all ]]; then
+        [[ -z $arch$python_option ]] || die "wheel --all takes every Python that this machine has: leave out $arch$python_option"
+        while read -r candidate; do
+            (python_option=$candidate make_wheel) || die "no wheel for $candidate"
+        done < <(list_pythons)
+    else
+        [[ -z $arch || $arch == "$(machine_architecture)" ]] || choose_cross "$arch"
+        make_wheel
+    fi
+}
+
+# make_wheel makes the wheel for the chosen Python, or for Debian's of cross, and prints its name.
+make_wheel() {
+    local library number glibc=$root/cmd/fapws/process/glibc.h LIBPYTHON=none
+    if [[ $cross ]]; then
+        use_cross
+        say "Python $py_version of Debian $cross_suite for $cross"
+    else
+        use_python
+        say "Python $py_version ($python)"
+    fi
+    library=$root/build/wheel/${cross:+$cross-}$py_version/libfapws.so
+    # Go's build cache does not look at an included file: a macro makes the flags differ.
+    CGO_CFLAGS+=" -include \"$glibc\" -DFAPWS_GLIBC=$(cksum <"$glibc" | cut -d' ' -f1)"
+    build_to "$library" -buildmode=c-shared -tags library
+    write_sbom "$library" "${library%.so}.cdx.json"
+    number=${py_minor#3.} # the tag has the Python, and its binary interface
+    "$python" "$root/scripts/wheel.py" "$library" "$into" "$(version_text)" "cp3${number%t}-cp3$number"
+}
+
+# install_wheel installs the wheel as users do, and sets venv to the virtual environment that has it.
+install_wheel() {
+    local dist wheels
+    venv=$root/build/wheel/venv
+    use_python
+    need_test_tools
+    "$python" -c 'import ensurepip' 2>/dev/null || want "virtual environments" "python$py_minor-venv"
+    install_wanted
+    dist=$(mktemp -d)
+    (word_wheel --into "$dist") || die "no wheel"
+    wheels=("$dist"/*.whl)
+    rm -rf "$venv"
+    "$python" -m venv --system-site-packages "$venv"
+    "$venv/bin/python" -m pip install -q --no-index "${wheels[@]}"
+    rm -rf "$dist"
+}
+
+# test_wheel [FOLDER...] tests the installed wheel from outside. FOLDER is one of the acceptance tests; without any,
+# all are run. Tests of frameworks need those of the system.
+test_wheel() {
+    local venv folders=("$@")
+    ((${#folders[@]})) || folders=(...)
+    install_wheel
+    FAPWS_BIN=$venv/bin/fapws test_go "${folders[@]/#/./cmd/fapws/acceptance/}"
+}
+
+# test_wheel_short tests what differs between a wheel and an executable: how processes start, and what they inherit.
+test_wheel_short() {
+    local venv
+    install_wheel
+    FAPWS_BIN=$venv/bin/fapws test_go -run '^Test(Chroot|ForkPerRequest|Identity|IdleStop|Preloaded|ProgramIsRemoved|Upgrade|UserMayNotEnter|VirtualEnv)$' \
+        ./cmd/fapws/acceptance/process ./cmd/fapws/acceptance/python
 }

@@ -35,6 +35,14 @@ apt_get() {
     patiently "apt-get $1" logged "$root/build/apt.log" env DEBIAN_FRONTEND=noninteractive apt-get -qq "$@"
 }
 
+# apt_apart FOLDER COMMAND... runs apt-get with a list of sources, lists of packages and a cache in FOLDER: this machine
+# does not learn of them.
+apt_apart() {
+    mkdir -p "$1"/{state/lists,cache/archives}/partial
+    apt-get -q -o "Dir::State=$1/state" -o "Dir::Cache=$1/cache" -o "Dir::Etc::sourcelist=$1/sources.list" -o Dir::Etc::sourceparts=/dev/null \
+        -o "APT::Sandbox::User=$(id -un)" -o Acquire::Languages=none -o Acquire::Retries=3 "${@:2}"
+}
+
 # os_release NAME prints a value of /etc/os-release, such as ID, or nothing.
 os_release() {
     # shellcheck source=/dev/null

@@ -87,7 +87,7 @@ if sys.version_info[0] == 3 and first <= sys.version_info[1] <= int(newest) and 
 # optimized with a profile. Its shared library is not: Python code takes a fifth
 # to a quarter more time there. Debian's archives of 3.13 and 3.14 lack objects, so
 # a probe finds out whether the archive links. LIBPYTHON=static fetches and compiles
-# them (hacl.sh): not the first build, which is to start soon. LIBPYTHON=shared uses
+# them: not the first build, which is to start soon. LIBPYTHON=shared uses
 # the library in any case: packagers may want Python's updates without a rebuild.
 link_python() {
     case ${LIBPYTHON-} in
@@ -105,7 +105,7 @@ link_python() {
         if [[ ${py_libdir#"$py_root"} == /usr/lib* && -e $py_archive ]]; then
             link_archive && return
             # For another architecture that is the rule (install.md), and nothing that a user could mend.
-            [[ -n ${cross-} ]] || say "$py_archive cannot be linked (${probe_log#"$root/"}); using the shared library; LIBPYTHON=static fetches Python's source (35 MB) and runs Python code faster by a fifth"
+            [[ -n $cross ]] || say "$py_archive cannot be linked (${probe_log#"$root/"}); using the shared library; LIBPYTHON=static fetches Python's source (35 MB) and runs Python code faster by a fifth"
         fi
         ;;
     *) die "LIBPYTHON=$LIBPYTHON: expected static or shared" ;;
@@ -130,25 +130,15 @@ link_archive() {
     probe_archive
 }
 
-# probe_archive reports whether a program links with py_link. The result is kept
-# until the archive changes; probe_log names the linker's messages.
+# probe_archive reports whether a program links with py_link; probe_log names the linker's messages.
 probe_archive() {
-    local folder command flags
-    folder=$root/build/probe/$py_version-$(printf '%s\n' "$py_include" "$py_link" "${CC-}" | cksum | cut -d' ' -f1)
+    local folder=$root/build/probe/$py_version command flags
     probe_log=$folder/log
-    if [[ ! -e $folder/result || $py_archive -nt $folder/result ]]; then
-        mkdir -p "$folder"
-        eval "command=(${CC:-gcc}) flags=(${CFLAGS-} ${LDFLAGS-} $py_link)" # quoted as for Go and pkg-config
-        printf '#include <Python.h>\nint main(void) { Py_Initialize(); return Py_FinalizeEx(); }\n' >"$folder/probe.c"
-        # Go links executables without -pie, too.
-        if "${command[@]}" -no-pie -I"$py_include" "$folder/probe.c" "${flags[@]}" -o "$folder/probe" >"$probe_log" 2>&1; then
-            echo links >"$folder/result"
-        else
-            echo fails >"$folder/result"
-        fi
-        rm -f "$folder/probe"
-    fi
-    [[ $(<"$folder/result") == links ]]
+    mkdir -p "$folder"
+    eval "command=(${CC:-gcc}) flags=(${CFLAGS-} ${LDFLAGS-} $py_link)" # quoted as for Go and pkg-config
+    printf '#include <Python.h>\nint main(void) { Py_Initialize(); return Py_FinalizeEx(); }\n' >"$folder/probe.c"
+    # Go links executables without -pie, too.
+    "${command[@]}" -no-pie -I"$py_include" "$folder/probe.c" "${flags[@]}" -o "$folder/probe" >"$probe_log" 2>&1
 }
 
 # write_pc fills in python3.pc, which cpy3 and pybridge ask pkg-config for.
@@ -197,3 +187,60 @@ link_with_python() {
     GOFLAGS="${GOFLAGS+$GOFLAGS }-pgo=off"
     export PATH GOTOOLCHAIN GOFLAGS PKG_CONFIG_PATH CGO_CFLAGS CGO_LDFLAGS CGO_ENABLED PYTHON
 }
+
+# --- the objects that Debian's and Ubuntu's archives of Python lack ---------
+#
+# Python's hash functions are those of HACL* since 3.12, and libpython.a does not have their objects:
+# https://github.com/python/cpython/issues/131298. They are compiled here from the source package of the same version,
+# which apt verifies.
+
+# make_hacl sets hacl_archive to the objects that py_archive lacks, or fails: unless LIBPYTHON=static asks for it, without a network, or
+# with a Python that is not a package.
+make_hacl() {
+    local folder=$root/build/hacl/$py_version
+    hacl_archive=$folder/libhacl.a
+    [[ ! $hacl_archive -nt $py_archive ]] || return 0
+    [[ -z $cross && ${LIBPYTHON-} == static ]] || return 1
+    command -v xz >/dev/null || want xz xz-utils
+    install_wanted
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    patiently "fetching the source of Python $py_version (35 MB) for objects that $py_archive lacks" \
+        logged "$folder/log" fetch_hacl "$folder" || return 1
+    patiently "compiling these objects" logged "$folder/log" compile_hacl "$folder" || return 1
+    rm -rf "$folder/apt" "$folder/Modules"
+}
+
+# fetch_hacl FOLDER unpacks Modules/_hacl of the source package of py_archive into FOLDER.
+fetch_hacl() {
+    local apt=$1/apt keys package
+    package=$(dpkg-query -S "$py_archive") || return 1
+    # shellcheck disable=SC2016 # dpkg's own syntax
+    package=$(dpkg-query -W -f '${source:Package}=${source:Version}' "${package%%: *}") || return 1
+    mkdir -p "$apt"
+    keys=/usr/share/keyrings/$(os_release ID)-archive-keyring.gpg
+    # shellcheck disable=SC2016 # apt's own syntax
+    apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' 'Component: main' |
+        sort -u | sed "s|^|deb-src [signed-by=$keys] |" >"$apt/sources.list"
+    apt_apart "$apt" update && (cd "$apt" && apt_apart "$apt" --download-only source "$package") &&
+        tar -xf "$apt"/*.orig.tar.[gx]z -C "$1" --strip-components=1 --wildcards '*/Modules/_hacl/*'
+}
+
+# compile_hacl FOLDER makes hacl_archive of what fetch_hacl has put there, with the options that Python was built with.
+compile_hacl() (
+    cd "$1/Modules/_hacl" || return 1
+    for file in *.c; do
+        options=
+        case $file in
+        *HMAC.c | *_universal2.c) continue ;; # of an extension module, of macOS
+        *_Simd*.c) # empty if not on this processor
+            options=$("$python" -S -c 'import sys, sysconfig
+print(sysconfig.get_config_var(f"LIBHACL_BLAKE2_SIMD{sys.argv[1]}_CFLAGS") or "")' "$(basename "${file##*_Simd}" .c)")
+            [[ -n $options ]] || continue
+            ;;
+        esac
+        # shellcheck disable=SC2086 # several words
+        "${CC:-gcc}" -O2 -DNDEBUG -D_DEFAULT_SOURCE -I. -Iinclude -w $options -c "$file" || return 1
+    done
+    ar rc "$hacl_archive" ./*.o
+)

@@ -24,19 +24,17 @@ word_roots() {
         shift
     done
     (($# == 0)) || suites=("$@")
-    for suite in "${suites[@]}"; do
-        [[ $suite =~ ^[a-z]+$ ]] || die "roots needs names of Debian, or noble: ./build.sh roots bookworm"
-    done
+    [[ ${suites[*]} =~ ^[a-z\ ]+$ ]] || die "roots needs names of Debian, or noble: ./build.sh roots bookworm"
     need_debootstrap roots "git=git"
     if [[ $word == try_wheels ]]; then
         try_wheels "${suites[@]}"
-        return
-    fi
-    for suite in "${suites[@]}"; do
-        for user in "${users[@]}"; do
-            stage "$suite, $user" in_fresh_root "$suite" "$user" "$word"
+    else
+        for suite in "${suites[@]}"; do
+            for user in "${users[@]}"; do
+                stage "$suite, $user" in_fresh_root "$suite" "$user" "$word"
+            done
         done
-    done
+    fi
     summary
 }
 
@@ -52,7 +50,6 @@ try_wheels() {
     for suite in "$@"; do
         stage "wheel in $suite" try_wheel_in "$suite" "$dist"
     done
-    summary
 }
 
 # try_wheel_in SUITE WHEELS installs the wheel that fits the Python of a fresh system there, as a plain user.
@@ -66,16 +63,15 @@ try_wheel_in() {
     rm -rf "$folder"
 }
 
-# in_fresh_root SUITE USER FUNCTION makes the system and calls FUNCTION FOLDER USER.
+# in_fresh_root SUITE USER COMMAND... makes the system, with a clone, and calls COMMAND FOLDER USER.
 in_fresh_root() {
-    local folder=$roots_folder/$1-$2
+    local folder=$roots_folder/$1-$2 home=/home/user
     make_root "$1" "$folder"
     chroot "$folder" useradd -m user
-    local home=/home/user
     [[ $2 == user ]] || home=/root
     clone_source "$folder$home/fapws" # its files get another owner
     chroot "$folder" chown -R "$2:" "$home/fapws"
-    "$3" "$folder" "$2"
+    "${@:3}" "$folder" "$2"
     rm -rf "$folder"
 }
 
@@ -84,6 +80,12 @@ need_debootstrap() {
     [[ $EUID -eq 0 ]] || die "$1 needs root, for debootstrap and chroot"
     want_programs "for $1" "debootstrap=debootstrap ${2-}"
     install_wanted
+}
+
+# need_own_debian WORD [PROGRAMS] does so for a system like this one, and sets suite.
+need_own_debian() {
+    suite=$(debian_suite) || die "$1 makes a system of this machine's Debian, and this is not Debian"
+    need_debootstrap "$@"
 }
 
 # make_root SUITE FOLDER [FLAGS] makes the system in FOLDER, in place of its old contents: a Debian, or noble, which is
@@ -160,14 +162,13 @@ apt_in() {
 }
 
 # serve_in FOLDER USER types the first command of README.md and asks the server.
-serve_in() {
+serve_in() (
     install_as_told "$1" "$2" run samples/hello/hello.py
-    local line server port=
+    port=
     exec {server}< <(build_in "$1" "$2" run samples/hello/hello.py 2>&1)
     # Ends unshare, and with it the server, however this function ends.
-    local server_pid=$!
     # shellcheck disable=SC2064 # of this server
-    trap "pkill -P $server_pid || true" EXIT
+    trap "pkill -P $! || true" EXIT
     while read -r -u "$server" line; do
         printf '%s\n' "$line"
         [[ $line =~ http://127\.0\.0\.1:([0-9]+)/ ]] && port=${BASH_REMATCH[1]} && break
@@ -176,12 +177,8 @@ serve_in() {
     exec {connection}<>"/dev/tcp/127.0.0.1/$port"
     printf 'GET /hello HTTP/1.0\r\n\r\n' >&"$connection"
     grep -q '^Hello world' <&"$connection" || die "it does not answer"
-    pkill -P "$server_pid" || true
-    trap - EXIT
-    # Commands that follow inherit no descriptor.
-    exec {connection}>&- {server}<&-
     say "$2: $line"
-}
+)
 
 # test_in FOLDER USER runs all checks.
 test_in() {

@@ -4,19 +4,15 @@
 # word_systemd makes the package, boots a fresh Debian of this release with its kernel and systemd in qemu, and tries the service
 # there (.ci/systemd-test). Without /dev/kvm the machine is emulated, which takes some minutes.
 word_systemd() {
-    local suite folder file failure kernel='' flags=(-m 1G -nographic -no-user-config -nodefaults -serial stdio -nic none)
+    local suite folder failure kernel='' flags=(-m 1G -nographic -no-user-config -nodefaults -serial stdio -nic none)
     [[ $(machine_architecture) == amd64 ]] || die "systemd runs on amd64: the machine of qemu is an x86"
-    grep -qx 'ID=debian' /etc/os-release || die "systemd boots the release of Debian of this machine, which is not Debian"
-    need_debootstrap systemd "qemu-system-x86_64=qemu-system-x86 mkfs.ext4=e2fsprogs"
-    suite=$(debian_suite)
+    need_own_debian systemd "qemu-system-x86_64=qemu-system-x86 mkfs.ext4=e2fsprogs"
     folder=$roots_folder/systemd-$suite
     # shellcheck disable=SC2119 # of this machine
     word_deb
-    file=$dist_folder/fapws_$(deb_version)_amd64.deb
-
     make_root "$suite" "$folder" --include=systemd-sysv,udev,dbus,linux-image-cloud-amd64,initramfs-tools,python3,curl,procps
-    apt_in "$folder" satisfy "$(dpkg-deb -f "$file" Depends)"
-    two_versions "$file" "$folder"
+    apt_in "$folder" satisfy "$(dpkg-deb -f "$made_file" Depends)"
+    two_versions "$made_file" "$folder"
     cp "$root/.ci/systemd-test" "$folder/systemd-test"
     echo systemd-test >"$folder/etc/hostname"
     printf '/dev/vda / ext4 defaults 0 1\n' >"$folder/etc/fstab"

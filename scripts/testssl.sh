@@ -9,9 +9,9 @@ readonly testssl_folder=$root/build/testssl
 # finding above LOW or a grade below A. FLAGS go to testssl. Versions before 3.2 give no grade: where the system has
 # such a one, root runs that of a fresh Debian trixie instead.
 word_testssl() {
-    local run=(run_testssl) flags=("$@")
+    local run=() flags=("$@") program
     command -v openssl >/dev/null || want openssl openssl
-    if [[ $EUID -eq 0 ]] && ! gives_grades; then
+    if [[ $EUID -eq 0 ]] && ! { program=$(command -v testssl) && grep -q overall_grade "$program"; }; then
         run=(testssl_in_root)
         need_debootstrap testssl
     else
@@ -25,57 +25,60 @@ word_testssl() {
 # test_testssl tries versions, ciphers with forward secrecy and the certificate, with the testssl of this system.
 test_testssl() {
     local flags=(--protocols --fs --server-defaults)
-    try_testssl run_testssl
+    try_testssl
 }
 
-# try_testssl RUN... starts the server, has RUN try it, and judges the report.
+# start_server LOG COMMAND... starts a server, sets server to its process, and waits until LOG has its addresses.
+start_server() {
+    "${@:2}" >"$1" 2>&1 </dev/null &
+    server=$!
+    until grep -q '^fapws .*://.*:[0-9]*/' "$1"; do
+        kill -0 "$server" 2>/dev/null || die "the server has ended: $(<"$1")"
+        sleep 0.1
+    done
+}
+
+# address_of LOG SCHEME prints the address with that scheme.
+address_of() { grep -om 1 "$2://127\.0\.0\.1:[0-9]*" "$1" | head -1; }
+
+# try_testssl [RUN] starts the server, has testssl try it, as the function RUN runs it, and judges the report.
 try_testssl() {
     local folder=$testssl_folder server address
     unset "${!FAPWS_@}" # settings of the caller, and FAPWS_BIN, which is not one
     rm -rf "$folder"
     mkdir -p "$folder"
     issue_certificate "$folder"
-    printf '%s\n' 'def application(environ, start_response):' '    start_response("200 OK", [])' '    return [b"hello\n"]' >"$folder/app.py"
-    printf '%s\n' 'bind = "https://127.0.0.1:0"' 'certfile = "chain.pem"' 'keyfile = "key.pem"' 'hsts = "1y"' 'app = "app.py"' \
-        'headers = { X-Content-Type-Options = "nosniff", X-Frame-Options = "DENY", Content-Security-Policy = "default-src '"'self'"'" }' \
-        >"$folder/fapws.toml"
-    FAPWS_ALLOW_ROOT=1 "$root/build/fapws" --config "$folder/fapws.toml" >"$folder/server.log" 2>&1 &
-    server=$!
+    cat >"$folder/app.py" <<'APP'
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [b"hello\n"]
+APP
+    cat >"$folder/fapws.toml" <<'SETTINGS'
+bind = "https://127.0.0.1:0"
+certfile = "chain.pem"
+keyfile = "key.pem"
+hsts = "1y"
+app = "app.py"
+headers = { X-Content-Type-Options = "nosniff", X-Frame-Options = "DENY", Content-Security-Policy = "default-src 'self'" }
+SETTINGS
+    start_server "$folder/server.log" env FAPWS_ALLOW_ROOT=1 "$root/build/fapws" --config "$folder/fapws.toml"
     # shellcheck disable=SC2064 # of this server
     trap "kill $server" EXIT
-    until address=$(sed -n 's|^fapws .* https://127.0.0.1:\([0-9]*\)/.*|\1|p' "$folder/server.log") && [[ -n $address ]]; do
-        kill -0 "$server" 2>/dev/null || die "the server has ended: $folder/server.log"
-        sleep 0.1
-    done
-    "$@"
+    address=$(address_of "$folder/server.log" https)
+    (cd "$folder" && "$@" testssl --quiet --color 0 --warnings off --add-ca ca.pem --jsonfile report.json \
+        "${flags[@]}" "https://localhost:${address##*:}/") | tee "$folder/report.txt" || say "testssl ended with ${PIPESTATUS[0]}"
     say "the whole report is build/testssl/report.txt"
-    judge_testssl "$folder"
+    judge_testssl "$folder/report.json"
 }
 
-# gives_grades reports whether this system has a testssl that rates a server.
-gives_grades() {
-    local program
-    program=$(command -v testssl) && grep -q overall_grade "$program"
-}
-
-# run_testssl [COMMAND...] tries the server of word_testssl with testssl, as COMMAND runs it in its directory.
-run_testssl() {
-    local status=0
-    (
-        cd "$testssl_folder"
-        "$@" testssl --quiet --color 0 --warnings off --add-ca ca.pem --jsonfile report.json "${flags[@]}" "https://localhost:$address/"
-    ) | tee "$testssl_folder/report.txt" || status=$?
-    say "testssl ended with $status"
-}
-
-# testssl_in_root does that with the testssl of a fresh system.
+# testssl_in_root COMMAND... runs COMMAND in a fresh system.
 testssl_in_root() {
     local system=$roots_folder/testssl
     make_root trixie "$system"
     apt_in "$system" install testssl.sh
-    cp "$testssl_folder/ca.pem" "$system/root"
-    run_testssl in_root "$system" root env --chdir=/root
-    cp "$system/root/report.json" "$testssl_folder"
+    cp ca.pem "$system/root"
+    in_root "$system" root env --chdir=/root "$@" || say "testssl ended with $?"
+    cp "$system/root/report.json" .
     rm -rf "$system"
 }
 
@@ -94,15 +97,13 @@ issue_certificate() {
     ) 2>/dev/null
 }
 
-# judge_testssl FOLDER looks at the findings.
+# judge_testssl REPORT looks at the findings.
 judge_testssl() {
-    python3 - "$1/report.json" <<'PYTHON'
+    python3 - "$1" <<'PYTHON'
 import json
 import sys
 
 findings = json.load(open(sys.argv[1]))
-if isinstance(findings, dict):
-    findings = [f for result in findings["scanResult"] for part in result.values() if isinstance(part, list) for f in part]
 bad = [f for f in findings if f["severity"] in ("MEDIUM", "HIGH", "CRITICAL", "FATAL")]
 grade = [f["finding"] for f in findings if f["id"] == "overall_grade"]
 for f in bad:

@@ -1,6 +1,6 @@
 /* Has the linker of a wheel's library take the oldest versions of libc's functions, which every glibc since 2.17 has
  * (manylinux_2_17, PEP 600). Most moved to libc.so with 2.34, which gave them a new version without another behaviour.
- * scripts/wheel.sh puts this file before every C file; stat and memfd_create, which are new, are in preload.c. */
+ * scripts/package.sh puts this file before every C file; stat and memfd_create, which are new, are in preload.c. */
 #if !defined(FAPWS_GLIBC_H) && !defined(__ASSEMBLER__)
 #define FAPWS_GLIBC_H
 
