@@ -64,19 +64,16 @@ die() { say "$@"; exit 1; }
 # patiently WHAT COMMAND... runs COMMAND and says WHAT if it takes longer than a
 # moment, and again every 30 seconds. WHAT goes to stderr.
 patiently() {
-    local what=$1 start=$SECONDS status=0 never ticker
-    shift
+    local what=$1 start=$SECONDS status=0 pause=3 ticker
     {
         # Waits without a process of its own, which could outlive this one.
-        exec {never}<> <(:)
-        read -r -t 3 -u "$never" _ || true
-        while kill -0 $$ 2>/dev/null; do
+        while ! read -r -t "$pause" _ <> <(:) && kill -0 $$ 2>/dev/null; do
             say "$what ($((SECONDS - start)) s)"
-            read -r -t 30 -u "$never" _ || true
+            pause=30
         done
     } </dev/null >/dev/null &
     ticker=$!
-    "$@" || status=$?
+    "${@:2}" || status=$?
     kill "$ticker" 2>/dev/null || true
     wait "$ticker" 2>/dev/null || true
     return "$status"
@@ -91,13 +88,12 @@ source "$root/scripts/python.sh"
 source "$root/scripts/cross.sh"
 source "$root/scripts/install.sh"
 source "$root/scripts/package.sh"
-source "$root/scripts/systemd.sh"
+source "$root/scripts/roots.sh"
 source "$root/scripts/container.sh"
 source "$root/scripts/lint.sh"
 source "$root/scripts/check.sh"
-source "$root/scripts/bench.sh"
 source "$root/scripts/testssl.sh"
-source "$root/scripts/roots.sh"
+source "$root/scripts/bench.sh"
 
 word_env() {
     use_python
@@ -110,11 +106,7 @@ word_env() {
 # --- building ---------------------------------------------------------------
 
 # changelog_version prints the changelog's newest version.
-changelog_version() {
-    local version
-    version=$(sed -n 's/^## *\[\{0,1\}v\{0,1\}\([0-9][0-9A-Za-z.-]*\).*/\1/p' "$root/CHANGELOG.md" 2>/dev/null | head -1) || true
-    printf '%s\n' "${version:-0.1.0}"
-}
+changelog_version() { sed -n '/^## /{ s/^## \([^ ]*\).*/\1/p; q }' "$root/CHANGELOG.md"; }
 
 # ask_git COMMAND... asks the repository of this source, also if it belongs to another user: root builds it, too. It fails
 # if there is none.
@@ -136,7 +128,7 @@ version_text() {
     version=$(changelog_version)
     # Git's own choice of a length depends on the history in the clone, and the version is a part of the built files.
     commit=$(ask_git rev-parse --short=10 HEAD) || commit=
-    if [[ -n $commit ]] && is_modified; then
+    if is_modified; then
         version+=+$commit.dirty
     elif [[ -n $commit ]] && ! ask_git tag --points-at HEAD | grep -qFx "v$version"; then
         version+=+$commit
@@ -214,13 +206,11 @@ main() {
         shift
     done
     case $word in
-    '' | help | -h | --help) usage ;;
-    *)
-        declare -F "word_$word" >/dev/null || { say "unknown word \"$word\": ./build.sh help lists the words"; exit 2; }
-        (($# == 0)) || [[ " $words_alone " != *" $word "* ]] || die "unknown argument of $word: $1"
-        "word_$word" "$@"
-        ;;
+    '' | help | -h | --help) usage && return ;;
     esac
+    declare -F "word_$word" >/dev/null || { say "unknown word \"$word\": ./build.sh help lists the words"; exit 2; }
+    (($# == 0)) || [[ " $words_alone " != *" $word "* ]] || die "unknown argument of $word: $1"
+    "word_$word" "$@"
 }
 
 # Tests source this file for its functions.

@@ -179,23 +179,21 @@ summary() {
     say "all good after $SECONDS s"
 }
 
-word_race() {
+# longer_checks [NAME COMMAND]... runs each COMMAND as a stage called NAME.
+longer_checks() {
     local failed=()
     use_python
     need_test_tools
-    stage race test_race_all
-    stage "race, the whole server" test_race_whole
+    while (($#)); do
+        stage "$1" "$2"
+        shift 2
+    done
     summary
 }
 
-word_asan() {
-    local failed=()
-    use_python
-    need_test_tools
-    stage "address sanitizer" test_sanitizer
-    stage "address sanitizer, the whole server" test_sanitizer_whole
-    summary
-}
+word_race() { longer_checks race test_race_all "race, the whole server" test_race_whole; }
+word_asan() { longer_checks "address sanitizer" test_sanitizer "address sanitizer, the whole server" test_sanitizer_whole; }
+word_cgocheck() { longer_checks cgocheck test_cgocheck; }
 
 word_tsan() {
     local failed=() CFLAGS="-fsanitize=thread -O1 -g" LDFLAGS="-fsanitize=thread -g"
@@ -203,14 +201,6 @@ word_tsan() {
     "$python" -S -c 'import sys, sysconfig; sys.exit("--with-thread-sanitizer" not in sysconfig.get_config_var("CONFIG_ARGS"))' ||
         die "$python was not built --with-thread-sanitizer: build one as docs/free-threading.md says, and name it with --python PATH"
     stage "thread sanitizer" test_thread_sanitizer
-    summary
-}
-
-word_cgocheck() {
-    local failed=()
-    use_python
-    need_test_tools
-    stage cgocheck test_cgocheck
     summary
 }
 

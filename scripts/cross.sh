@@ -20,24 +20,11 @@ machine_architecture() {
     esac
 }
 
-# go_architecture ARCH prints what Go calls an architecture of Debian's.
-go_architecture() {
-    case $1 in
-    armhf | armel) echo arm ;;
-    i386) echo 386 ;;
-    ppc64el) echo ppc64le ;;
-    *) echo "$1" ;;
-    esac
-}
-
 # refuse_other_machines ends a word that builds for this machine while the environment
 # asks Go for another one: without this, the C compiler would complain, of Go's assembly.
 refuse_other_machines() {
-    local own
-    [[ -z ${GOOS-} || $GOOS == linux ]] || die "GOOS=$GOOS: fapws needs Linux; unset GOOS"
-    own=$(machine_architecture)
-    [[ -z ${GOARCH-} || $cross || $GOARCH == "$(go_architecture "$own")" ]] ||
-        die "GOARCH=$GOARCH: this machine is $own; unset GOARCH: ./build.sh cross (or deb, tarball) builds for $cross_architectures"
+    [[ -z ${GOOS-}${GOARCH-} || $cross ]] ||
+        die "fapws needs Linux, and this word builds for this machine: unset GOOS and GOARCH; ./build.sh cross (or deb, tarball) builds for $cross_architectures"
 }
 
 # choose_cross ARCH sets cross, the architecture to build for, and what belongs to it. cross_elf are two numbers of its
@@ -45,8 +32,8 @@ refuse_other_machines() {
 choose_cross() {
     [[ $1 != "$(machine_architecture)" ]] || die "this machine is $1 itself: ./build.sh build"
     case $1 in
-    arm64) cross_triplet=aarch64-linux-gnu cross_emulator=qemu-aarch64 cross_elf=(02 b7) ;;
-    armhf) cross_triplet=arm-linux-gnueabihf cross_emulator=qemu-arm cross_elf=(01 28) ;;
+    arm64) cross_triplet=aarch64-linux-gnu cross_go=arm64 cross_emulator=qemu-aarch64 cross_elf=(02 b7) ;;
+    armhf) cross_triplet=arm-linux-gnueabihf cross_go=arm cross_emulator=qemu-arm cross_elf=(01 28) ;;
     '') die "cross needs an architecture: ./build.sh cross builds for $cross_architectures" ;;
     *) die "unknown architecture \"$1\": ./build.sh cross builds for $cross_architectures" ;;
     esac
@@ -70,7 +57,7 @@ use_cross() {
     need_go
     make_sysroot
     ask_sysroot
-    GOARCH=$(go_architecture "$cross")
+    GOARCH=$cross_go
     [[ $cross != armhf ]] || GOARM=7 # what Debian's armhf is built for
     # shellcheck disable=SC2089 # Go divides it into words
     CC="'$cross_root.cc'"

@@ -41,16 +41,21 @@ need_writable() {
         die "$path is not a directory that this user can write to: choose another one with PREFIX=DIR, or install as its owner"
 }
 
+# install_files FOLDER TARGET NAME... puts the files of the directories NAME in FOLDER into TARGET.
+install_files() {
+    local file
+    while read -r file; do
+        install -D -m 644 "$1/$file" "$2/$file"
+    done < <(cd "$1" && find "${@:3}" -type f ! -name '*.pyc' ! -name '.*')
+}
+
 # fill_tree TREE PREFIX LIBRARY FILE fills the directory TREE with what a user needs, each file where it is to be below /: the
 # executable FILE, package fapws below LIBRARY, man page and completion. The latter come from build/fapws, which runs here.
 fill_tree() {
-    local file
     rm -rf "$1"
     install -D "$4" "$1$2/bin/fapws"
     ln -s fapws "$1$2/bin/fapws4"
-    while read -r file; do
-        install -D -m 644 "$root/contrib/$file" "$1$3/$file"
-    done < <(cd "$root/contrib" && find fapws fapws4 -type f -not -name '*.pyc')
+    install_files "$root/contrib" "$1$3" fapws fapws4
     mkdir -p "$1$2/share/man/man1" "$1$2/share/bash-completion/completions"
     "$root/build/fapws" internal man >"$1$2/share/man/man1/fapws.1"
     "$root/build/fapws" internal completion >"$1$2/share/bash-completion/completions/fapws"

@@ -29,12 +29,10 @@ build_for() {
 
 # stage_docs FOLDER puts the pages as text and the sample that users copy into FOLDER. SECURITY.md gets the address that a release has.
 stage_docs() {
-    local file
     install -d "$1/docs"
     install -m 644 "$root"/{README,CHANGELOG,SECURITY}.md "$1"
     install -m 644 "$root"/docs/*.md "$1/docs"
-    (cd "$root/samples" && find console -type f ! -name '*.pyc' ! -name '.*' -print0) |
-        while IFS= read -r -d '' file; do install -D -m 644 "$root/samples/$file" "$1/examples/$file"; done
+    install_files "$root/samples" "$1/examples" console
     [[ -z ${FAPWS_HOME_URL-} ]] || printf '\nThis copy is from %s; its form for reports is %s.\n' \
         "$FAPWS_HOME_URL" "${FAPWS_HOME_URL%/}/security/advisories/new" >>"$1/SECURITY.md"
 }
