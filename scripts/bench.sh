@@ -19,10 +19,7 @@ word_bench() {
 install_peers() {
     local package without=()
     (($#)) || return 0
-    if ! can_install; then
-        say "left out, not installed: $*"
-        return
-    fi
+    can_install || { say "left out, not installed: $*"; return; }
     say "installing what to compare with: $*"
     apt_install "$@" && return
     for package; do

@@ -10,10 +10,11 @@ container_engine() {
     die "container needs podman, buildah or docker; on Debian and Ubuntu: sudo apt-get install --no-install-recommends podman"
 }
 
-# build_image IMAGE TARGET [FLAGS] builds a target of the Containerfile.
+# build_image [FLAGS] builds IMAGE, which has the samples.
 build_image() {
-    local engine name flags=(--file "$root/contrib/container/Containerfile" --tag "$1" --target "$2"
-        --build-arg "SOURCE_VERSION=$(version_text)" "${@:3}") word=build
+    local engine name image=${IMAGE:-fapws-samples} word=build
+    local flags=(--file "$root/contrib/container/Containerfile" --tag "$image" --target samples
+        --build-arg "SOURCE_VERSION=$(version_text)" "$@")
     engine=$(container_engine)
     [[ $engine != */buildah ]] || word=bud
     [[ $engine == */docker ]] || flags+=(--ignorefile "$root/contrib/container/Containerfile.dockerignore")
@@ -22,19 +23,19 @@ build_image() {
         [[ -z ${!name-} ]] || flags+=(--build-arg "$name=${!name}")
     done
     mkdir -p "$root/build"
-    patiently "building the image $1; the first time takes some minutes" logged "$root/build/container.log" \
+    patiently "building the image $image; the first time takes some minutes" logged "$root/build/container.log" \
         "$engine" "$word" "${flags[@]}" "$root" || {
         tail -n 5 "$root/build/container.log" >&2
         die "building the image failed; all messages are in build/container.log"
     }
-    say "built the image $1"
+    say "built the image $image"
 }
 
 # word_container [--test] builds the image of bin/run.sh, IMAGE, on the image BASE.
 # shellcheck disable=SC2120
 word_container() {
     case ${1-} in
-    '') build_image "${IMAGE:-fapws-samples}" samples ;;
+    '') build_image ;;
     --test) test_container ;;
     *) die "unknown argument: $1" ;;
     esac
@@ -56,7 +57,7 @@ test_container() {
         >"$root/build/containers.conf"
     export CONTAINERS_CONF=$root/build/containers.conf IMAGE=localhost/fapws-test BASE=$base CONTAINER_ENGINE=podman \
         CONTAINER_FLAGS="--network host --name fapws-test"
-    CONTAINER_ENGINE=buildah build_image "$IMAGE" samples --network host --isolation chroot
+    CONTAINER_ENGINE=buildah build_image --network host --isolation chroot
     for mode in http wsgi_example flask pyramid django; do
         stage "mode $mode" try_mode "$mode"
     done

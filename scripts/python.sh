@@ -149,12 +149,10 @@ write_pc() {
     text=${text//@VERSION@/"$py_minor"}
     text=${text//@LINK@/"$py_link"}
     text=${text//@FOLDER@/"$root/pybridge/python"}
-    if [[ ! -e $dir/python3.pc || $text != "$(<"$dir/python3.pc")" ]]; then
-        mkdir -p "$dir"
-        # Renamed into place: another build may be reading it.
-        printf '%s\n' "$text" >"$dir/.python3.pc.$$"
-        mv "$dir/.python3.pc.$$" "$dir/python3.pc"
-    fi
+    mkdir -p "$dir"
+    # Renamed into place: another build may be reading it.
+    printf '%s\n' "$text" >"$dir/.python3.pc.$$"
+    mv "$dir/.python3.pc.$$" "$dir/python3.pc"
     PKG_CONFIG_PATH=$dir:$py_pc
 }
 

@@ -22,28 +22,19 @@ LIBRARIES = {"libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.s
 OLDEST_GLIBC = (2, 17)
 MACHINES = {"Advanced Micro Devices X86-64": "x86_64", "AArch64": "aarch64", "ARM": "armv7l", "Intel 80386": "i686"}
 
-# --- the platform -----------------------------------------------------------
-
-
-def read_elf(library, *options):
-    return subprocess.run(["readelf", "-W", *options, library], check=True, stdout=subprocess.PIPE, universal_newlines=True).stdout
-
-
 def platform_tag(library):
     """The platform of a wheel with that library: manylinux with the newest glibc that one of its symbols needs (PEP 600)."""
-    needed = set(re.findall(r"\(NEEDED\).*\[(.*)\]", read_elf(library, "-d")))
-    strange = sorted(name for name in needed - LIBRARIES if not name.startswith("ld-linux"))
+    command = ["readelf", "-W", "--file-header", "--dynamic", "--dyn-syms", str(library)]
+    elf = subprocess.run(command, check=True, stdout=subprocess.PIPE, universal_newlines=True).stdout
+    strange = sorted(name for name in set(re.findall(r"\(NEEDED\).*\[(.*)\]", elf)) - LIBRARIES if not name.startswith("ld-linux"))
     if strange:
         sys.exit("%s needs %s, which not every system has" % (library, ", ".join(strange)))
-    versions = {tuple(map(int, v.split("."))) for v in re.findall(r"@GLIBC_([0-9.]+)", read_elf(library, "--dyn-syms"))}
+    versions = {tuple(map(int, v.split("."))) for v in re.findall(r"@GLIBC_([0-9.]+)", elf)}
     newest = max(versions | {OLDEST_GLIBC})[:2]
-    machine = re.search(r"Machine:\s+(.*)", read_elf(library, "-h")).group(1).strip()
+    machine = re.search(r"Machine:\s+(.*)", elf).group(1).strip()
     if machine not in MACHINES:
         sys.exit("%s is for %s, for which no wheel has a name" % (library, machine))
     return "manylinux_%d_%d_%s" % (*newest, MACHINES[machine])
-
-
-# --- what a wheel says of itself --------------------------------------------
 
 
 def project():
@@ -107,9 +98,6 @@ def metadata(version):
     return "".join("%s: %s\n" % field for field in fields) + "\n" + text
 
 
-# --- files ------------------------------------------------------------------
-
-
 def package_files():
     """Returns the content of all files of the packages by their name in the wheel."""
     contrib = ROOT / "contrib"
@@ -144,9 +132,6 @@ def write_wheel(library, folder, version, tag):
             wheel.writestr(entry, data, zipfile.ZIP_DEFLATED, 9)
     os.rename(path + ".new", path)
     return name
-
-
-# --- the build backend ------------------------------------------------------
 
 
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
