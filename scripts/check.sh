@@ -135,7 +135,8 @@ test_soak() {
     FAPWS_SOAK_REQUESTS=$1 FAPWS_UPLOAD_MIB=200 test_go -count=1 -run '^(TestSoak|TestUploadMemory)$' -v ./cmd/fapws/acceptance/http
 }
 
-# stage NAME COMMAND... runs one part of `test` and keeps its result.
+# stage NAME COMMAND... runs one part of a word and keeps its result.
+failed=()
 stage() {
     local name=$1 start=$SECONDS status
     say "== $name"
@@ -152,7 +153,6 @@ stage() {
 }
 
 word_test() {
-    local failed=()
     word_build
     need_test_tools
     export FAPWS_BIN=$root/build/fapws
@@ -181,7 +181,6 @@ summary() {
 
 # longer_checks [NAME COMMAND]... runs each COMMAND as a stage called NAME.
 longer_checks() {
-    local failed=()
     use_python
     need_test_tools
     while (($#)); do
@@ -196,7 +195,7 @@ word_asan() { longer_checks "address sanitizer" test_sanitizer "address sanitize
 word_cgocheck() { longer_checks cgocheck test_cgocheck; }
 
 word_tsan() {
-    local failed=() CFLAGS="-fsanitize=thread -O1 -g" LDFLAGS="-fsanitize=thread -g"
+    local CFLAGS="-fsanitize=thread -O1 -g" LDFLAGS="-fsanitize=thread -g"
     use_python
     "$python" -S -c 'import sys, sysconfig; sys.exit("--with-thread-sanitizer" not in sysconfig.get_config_var("CONFIG_ARGS"))' ||
         die "$python was not built --with-thread-sanitizer: build one as docs/free-threading.md says, and name it with --python PATH"
@@ -232,7 +231,7 @@ try_python() {
 }
 
 word_matrix() {
-    local failed=() candidate version log
+    local candidate version log
     [[ -z $python_option ]] || die "matrix takes every Python that it finds: leave out --python, or test with that one: ./build.sh --python $python_option test"
     while read -r candidate; do
         version=$("$candidate" -S -c 'import sys; print("%d.%d.%d" % sys.version_info[:3] + sys.abiflags)')

@@ -43,7 +43,7 @@ word_container() {
 
 # test_container builds the image on a Debian of debootstrap, without a registry, and tries each mode of bin/run.sh.
 test_container() {
-    local suite base=localhost/fapws-test-base mode failed=() folder
+    local suite base=localhost/fapws-test-base mode folder
     need_own_debian "container --test" "buildah=buildah podman=podman runc=runc curl=curl"
     folder=$roots_folder/container-$suite
     if ! buildah inspect "$base" >/dev/null 2>&1; then

@@ -150,7 +150,6 @@ readonly cross_tests='^Test(Paths|PathsCatchAll|Environ|EnvironKeys|Validator|Re
 # test_cross [TESTS] tests build/cross/ARCH/fapws in an emulator: that it serves, then the
 # acceptance tests with names that match.
 test_cross() {
-    local failed=()
     export FAPWS_BIN=$cross_folder/$cross/fapws QEMU_LD_PREFIX=$cross_root
     # Before version 8.2, qemu shows a program the addresses of this machine in /proc/self/smaps. fapws, which gives pages
     # back by them, leaves alone those above 4 GiB.

@@ -87,7 +87,6 @@ lint() {
 }
 
 word_lint() {
-    local failed=()
     use_python
     need_lint_tools
     lint

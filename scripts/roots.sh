@@ -9,7 +9,7 @@ readonly roots_folder=$root/build/roots
 # word_roots [--test] [--as root|user] [SUITE...] makes a fresh system of each suite for root and for a plain user, or for
 # that one only, and serves samples/hello there from a clean clone. With --wheel [SUITE...], see try_wheels.
 word_roots() {
-    local suite user failed=() suites=(bookworm trixie sid) users=(root user) word=serve_in
+    local suite user suites=(bookworm trixie sid) users=(root user) word=serve_in
     while [[ ${1-} == -* ]]; do
         case $1 in
         --test) word=test_in ;;
