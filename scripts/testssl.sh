@@ -30,6 +30,7 @@ test_testssl() {
 
 # start_server LOG COMMAND... starts a server, sets server to its process, and waits until LOG has its addresses.
 start_server() {
+    : >"$1"
     "${@:2}" >"$1" 2>&1 </dev/null &
     server=$!
     until grep -q '^fapws .*://.*:[0-9]*/' "$1"; do
