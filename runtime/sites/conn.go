@@ -130,24 +130,6 @@ func (c *Conn) shift() {
 // tick is how exact deadlines are, in nanoseconds.
 const tick = eventloop.Tick
 
-// flushed closes c if its last response is out.
-func (c *Conn) flushed() {
-	s := c.s
-	switch {
-	case c.state == StateReady && !s.draining && !c.Half: // the usual case
-	case c.Busy() || c.Gathers() || c.WaitsForAgain() && !s.draining:
-	case s.draining && (c.state == StateReady || c.state == StateWaiting):
-		c.setState(StateEnding) // its head, sent before, said that it stays open
-		c.Finish()
-	case s.draining && c.skipping():
-		c.endSkip()
-	case c.state == StateEnding:
-		c.Finish()
-	case c.Half && c.reading():
-		c.Close("the client has shut down its side")
-	}
-}
-
 // EOF implements conn.Protocol. It keeps a connection whose client has shut down its sending side
 // (printf ... | nc host port) for active exchanges whose response has not begun. It
 // cannot be told from a client that has left altogether, so Deadline gives it a short

@@ -61,7 +61,7 @@ func (c *Conn) Input(data []byte) {
 			c.Unpause()
 		}
 	}
-	c.flushed()
+	c.Room(false)
 }
 
 // reading reports whether more requests are wanted from c.
@@ -290,15 +290,17 @@ func (c *Conn) bodyDeadline() int64 {
 
 // Read implements Stream.
 func (c *Conn) Read(x *Exchange) {
-	if !x.Deciding() {
+	if x.phase != deciding {
 		c.readMore(x)
 		return
 	}
+	s, r, req := c.s, x.Req, x.Req.Parsed
 	if x.Choice.Source == nil {
-		c.skipBody(x)
+		if req.HasBody {
+			c.skipBody(x)
+		}
 		return
 	}
-	s, r, req := c.s, x.Req, x.Req.Parsed
 	size := int64(0)
 	if req.HasBody {
 		if req.Body == http1.Chunked || req.Length > int64(len(s.rest)) {
@@ -344,7 +346,6 @@ func (c *Conn) submit(x *Exchange) {
 func (c *Conn) skipBody(x *Exchange) {
 	s, req := c.s, x.Req.Parsed
 	switch {
-	case !req.HasBody:
 	case req.Body == http1.Sized && req.Length <= int64(len(s.rest)):
 		s.rest = s.rest[req.Length:]
 		x.Received += req.Length

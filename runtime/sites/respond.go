@@ -27,7 +27,9 @@ func (c *Conn) Write(x *Exchange, p *exchange.Part) {
 		return
 	}
 	c.transmit(x, p)
-	c.advance()
+	if c.first != nil {
+		c.advance()
+	}
 }
 
 // advance sends the parts of the first exchange of c, and of those behind it, until a part is missing or a transfer has to end first.
@@ -231,7 +233,7 @@ func (c *Conn) swap(x, y *Exchange) {
 // sendLarge writes the gathered bytes for c and, without copying it, a body, then releases the part.
 func (c *Conn) sendLarge(x *Exchange, p *exchange.Part, body, tail []byte) {
 	exchange.SendPart(&c.Conn, p, x, body, tail)
-	c.flushed()
+	c.Room(false)
 }
 
 // sendFile is sendLarge for a part with bytes of a file. Bytes in memory are sent at once, as far as the socket takes them.
@@ -257,7 +259,7 @@ func (c *Conn) sendFile(x *Exchange, p *exchange.Part, body []byte, count int64,
 		c.Close(err.Error())
 	case len(left) == 0:
 		x.Release(p)
-		c.flushed()
+		c.Room(false)
 	default:
 		if len(left) == len(s.items) {
 			left[0].Data = bytes.Clone(left[0].Data) // it is in conns.Buf
@@ -266,12 +268,29 @@ func (c *Conn) sendFile(x *Exchange, p *exchange.Part, body []byte, count int64,
 	}
 }
 
-// Room implements conn.Protocol: it sends output that had to wait for a transfer.
+// Room implements conn.Protocol: it sends output that had to wait for a transfer, and closes c if its last response is out.
 func (c *Conn) Room(ended bool) {
-	if !ended {
-		c.flushed()
-		return
+	if ended {
+		c.afterTransfer()
 	}
+	s := c.s
+	switch {
+	case c.state == StateReady && !s.draining && !c.Half: // the usual case
+	case c.Busy() || c.Gathers() || c.WaitsForAgain() && !s.draining:
+	case s.draining && (c.state == StateReady || c.state == StateWaiting):
+		c.setState(StateEnding) // its head, sent before, said that it stays open
+		c.Finish()
+	case s.draining && c.skipping():
+		c.endSkip()
+	case c.state == StateEnding:
+		c.Finish()
+	case c.Half && c.reading():
+		c.Close("the client has shut down its side")
+	}
+}
+
+// afterTransfer sends output that had to wait for a transfer.
+func (c *Conn) afterTransfer() {
 	c.Stamp = c.s.Set.Now
 	if c.first != nil {
 		c.first.HasRoom()
@@ -279,9 +298,6 @@ func (c *Conn) Room(ended bool) {
 	c.advance()
 	if c.state == StateWaiting && !c.waits() {
 		c.queue()
-	}
-	if !c.Gathers() { // else it is called later
-		c.flushed()
 	}
 }
 
@@ -368,6 +384,6 @@ func (c *Conn) reattachSocket(x *Exchange, p *exchange.Part) (done bool) {
 	c.lent = true
 	c.complete(x, false)
 	x.Release(p)
-	c.flushed()
+	c.Room(false)
 	return true
 }

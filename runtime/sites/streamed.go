@@ -155,7 +155,7 @@ func (c *Conn) skipping() bool { return c.body != nil && c.body.X == nil }
 func (c *Conn) endSkip() {
 	c.body, c.Linger = nil, true
 	c.setState(StateEnding)
-	c.flushed()
+	c.Room(false)
 }
 
 // breakOff ends the exchange to which the body of c is delivered, as the client
@@ -167,7 +167,7 @@ func (c *Conn) breakOff(r exchange.Reply) {
 	if x.Out.Begun {
 		c.Reset = x.Out.NeedsReset() // its end would look like the body's
 		c.cancelAll()
-		c.flushed()
+		c.Room(false)
 		return
 	}
 	y := x.Substitute()
