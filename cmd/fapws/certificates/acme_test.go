@@ -39,7 +39,7 @@ func TestDue(t *testing.T) {
 	put("over.test", -70*time.Hour, -time.Hour)
 	certtest.Write(t, dir+"/damaged.test", []byte("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"))
 	certtest.Write(t, dir+"/empty.test", nil)
-	o := &Orders{o: ACMEOptions{Dir: dir}}
+	o := &Orders{acme: ACME{Dir: dir}}
 	for name, want := range map[string]string{
 		"new.test": "", "short.test": "", "old.test": "two thirds of its time are over", "over.test": "two thirds of its time are over",
 		"damaged.test": "it cannot be read", "empty.test": "it cannot be read", "missing.test": "there is none",
@@ -63,11 +63,11 @@ func TestAsks(t *testing.T) {
 // authorities allow few of them; a reload does.
 func TestPauses(t *testing.T) {
 	tries := 0
-	o := &Orders{wake: make(chan struct{}, 1), o: ACMEOptions{Dir: t.TempDir(), Directory: "https://127.0.0.1:1/", Log: func(level logfile.Level, line string) {
+	o := &Orders{wake: make(chan struct{}, 1), acme: ACME{Dir: t.TempDir(), Directory: "https://127.0.0.1:1/"}, log: func(level logfile.Level, line string) {
 		if level == logfile.Error {
 			tries++
 		}
-	}}}
+	}}
 	now := time.Now()
 	for _, c := range []struct {
 		do   func()

@@ -117,11 +117,11 @@ func TestRefusals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			directory := startAuthority(t, c.status, c.order, c.challenge)
 			var line string
-			o := &Orders{wake: make(chan struct{}, 1), o: ACMEOptions{Dir: t.TempDir(), Directory: directory, Log: func(level logfile.Level, text string) {
+			o := &Orders{wake: make(chan struct{}, 1), acme: ACME{Dir: t.TempDir(), Directory: directory}, log: func(level logfile.Level, text string) {
 				if level == logfile.Error {
 					line += text
 				}
-			}}}
+			}}
 			o.Order([]string{"a.test"})
 			before := time.Now()
 			o.round(before)

@@ -39,19 +39,12 @@ const (
 	managersMargin = time.Hour + time.Second
 )
 
-// ACMEOptions say where certificates come from.
-type ACMEOptions struct {
-	Dir       string // of certificates, keys, tokens and the account
-	Email     string // that the authority may write to; "": none
-	Directory string // URL of the authority
-	Issued    func() // called on a goroutine when there is another certificate in Dir
-	Log       func(level logfile.Level, line string)
-}
-
 // Orders orders certificates for hosts until the process ends.
 type Orders struct {
-	o    ACMEOptions
-	wake chan struct{} // there is something to do; holds one
+	acme   ACME
+	issued func() // called on a goroutine when there is another certificate in the directory
+	log    Log
+	wake   chan struct{} // there is something to do; holds one
 
 	mu    sync.Mutex
 	hosts []*host
@@ -65,10 +58,11 @@ type host struct {
 	next  time.Time     // no try before
 }
 
-// NewOrders returns Orders that order nothing yet.
-func NewOrders(o ACMEOptions) *Orders {
-	orders := &Orders{o: o, wake: make(chan struct{}, 1)}
+// NewOrders orders certificates for the hosts of a. issued is called on a goroutine when there is another one in its directory.
+func NewOrders(a *ACME, issued func(), log Log) *Orders {
+	orders := &Orders{acme: *a, issued: issued, log: log, wake: make(chan struct{}, 1)}
 	go orders.run()
+	orders.Order(a.Hosts)
 	return orders
 }
 
@@ -106,9 +100,9 @@ func (o *Orders) rouse() {
 // run orders the certificates that are due. Of several servers with one directory, the others wait until the first one ends.
 func (o *Orders) run() {
 	<-o.wake
-	directory, err := openDirectory(o.o.Dir)
+	directory, err := openDirectory(o.acme.Dir)
 	if err != nil {
-		o.o.Log(logfile.Error, err.Error())
+		o.log(logfile.Error, err.Error())
 		return
 	}
 	defer directory.close()
@@ -141,17 +135,17 @@ func (o *Orders) round(now time.Time) (pause time.Duration) {
 		if why == "" {
 			continue
 		}
-		o.o.Log(logfile.Info, fmt.Sprintf("ordering a certificate for %s from %s, because %s", h.name, o.o.Directory, why))
+		o.log(logfile.Info, fmt.Sprintf("ordering a certificate for %s from %s, because %s", h.name, o.acme.Directory, why))
 		if wait, err := o.order(h.name); err != nil {
 			h.pause = min(max(2*h.pause, firstPause), longestPause)
 			wait = max(wait, h.pause)
 			h.next = time.Now().Add(wait)
 			pause = min(pause, wait)
-			o.o.Log(logfile.Error, fmt.Sprintf("%s: %v; next try at %s, or at a reload", h.name, err, h.next.Format(time.DateTime)))
+			o.log(logfile.Error, fmt.Sprintf("%s: %v; next try at %s, or at a reload", h.name, err, h.next.Format(time.DateTime)))
 			continue
 		}
 		h.pause, h.next = 0, time.Time{}
-		o.o.Issued()
+		o.issued()
 	}
 	return pause
 }
@@ -161,7 +155,7 @@ func oneLine(text string) string { return strings.Join(strings.Fields(text), " "
 
 // due returns why a certificate has to be ordered, or "".
 func (o *Orders) due(name string, now time.Time) string {
-	text, err := os.ReadFile(filepath.Join(o.o.Dir, name))
+	text, err := os.ReadFile(filepath.Join(o.acme.Dir, name))
 	if err != nil {
 		return "there is none"
 	}
@@ -181,11 +175,11 @@ func (o *Orders) order(name string) (wait time.Duration, err error) {
 	talk := &conversation{RoundTripper: http.DefaultTransport}
 	m := &autocert.Manager{
 		Prompt:      autocert.AcceptTOS,
-		Cache:       &without{Cache: autocert.DirCache(o.o.Dir), name: name},
+		Cache:       &without{Cache: autocert.DirCache(o.acme.Dir), name: name},
 		HostPolicy:  autocert.HostWhitelist(name),
 		RenewBefore: managersMargin, // by then it has been renewed here, which autocert sees
-		Client:      &acme.Client{DirectoryURL: o.o.Directory, UserAgent: "fapws", HTTPClient: &http.Client{Transport: talk}, RetryBackoff: retryAfter},
-		Email:       o.o.Email,
+		Client:      &acme.Client{DirectoryURL: o.acme.Directory, UserAgent: "fapws", HTTPClient: &http.Client{Transport: talk}, RetryBackoff: retryAfter},
+		Email:       o.acme.Email,
 	}
 	m.HTTPHandler(nil) // allows http-01; its tokens are in the cache
 	done := make(chan error, 1)
@@ -199,9 +193,9 @@ func (o *Orders) order(name string) (wait time.Duration, err error) {
 			return 0, nil
 		}
 		wait, _ = acme.RateLimit(err)
-		return wait, talk.explain(err, o.o.Directory)
+		return wait, talk.explain(err, o.acme.Directory)
 	case <-time.After(orderWithin):
-		return 0, fmt.Errorf("the certificate authority %s did not answer within %v", o.o.Directory, orderWithin)
+		return 0, fmt.Errorf("the certificate authority %s did not answer within %v", o.acme.Directory, orderWithin)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"fapws/runtime/metrics"
+	"fapws/runtime/source/cache"
 )
 
 // UsageError is a command line that cannot be understood: one line.
@@ -39,11 +40,6 @@ func Run(args []string, stdout io.Writer, nearest func(string, []string) string)
 	if o.command == Top {
 		return o.top(path, stdout)
 	}
-	c, err := connect(path)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
 	command := o.command
 	if command == CA {
 		command = Status
@@ -52,13 +48,11 @@ func Run(args []string, stdout io.Writer, nearest func(string, []string) string)
 	if command == Reload { // as long as the application loads
 		within = 0
 	}
-	a, err := c.ask(&request{Command: command, Purge: o.purge}, within)
-	switch {
-	case err != nil:
-		return fmt.Errorf("the server on %s did not respond: %w", path, err)
-	case a.Error != "":
-		return errors.New(visible(a.Error))
+	c, a, err := converse(path, &request{Command: command, Purge: o.purge}, within)
+	if err != nil {
+		return err
 	}
+	defer c.Close()
 	switch o.command {
 	case Status:
 		if a.Status == nil {
@@ -113,7 +107,7 @@ Exit status: 0 done; 1 the server does not answer, or refuses; 2 usage error.
 
 type options struct {
 	command    Command
-	purge      *Pattern // with Purge
+	purge      *cache.Pattern // with Purge
 	pid        int
 	socket     string
 	json, help bool
@@ -131,7 +125,7 @@ func (o *options) format(families []metrics.Family) string {
 
 // parse reads flags and the command, in any order.
 func parse(args []string, nearest func(string, []string) string) (o options, err error) {
-	var p Pattern
+	var p cache.Pattern
 	all := false
 	wrong := func(format string, a ...any) (options, error) { return o, &UsageError{fmt.Sprintf(format, a...)} }
 	for i := 0; i < len(args); i++ {
@@ -194,7 +188,7 @@ func parse(args []string, nearest func(string, []string) string) (o options, err
 		return wrong("use --pid or --socket, not both")
 	case o.command == Purge && (p.Path == "") == (p.Tag == ""):
 		return wrong("purge needs a path, a prefix with *, --tag TAG or --all")
-	case o.command != Purge && (p != Pattern{} || all):
+	case o.command != Purge && (p != cache.Pattern{} || all):
 		return wrong("--host, --tag and --all require purge")
 	case o.plain && o.command != Metrics:
 		return wrong("--plain requires metrics")
@@ -277,13 +271,12 @@ func living(list []found, pid int) (running []found) {
 
 // describe returns the application of a server, if it answers soon.
 func describe(path string) string {
-	c, err := connect(path)
+	c, a, err := converse(path, &request{Command: Status}, connectWithin)
 	if err != nil {
 		return ""
 	}
 	defer c.Close()
-	a, err := c.ask(&request{Command: Status}, connectWithin)
-	if err != nil || a.Status == nil {
+	if a.Status == nil {
 		return ""
 	}
 	return visible("  " + a.Status.App + "  " + strings.Join(a.Status.Addresses, "  "))
@@ -305,13 +298,6 @@ func visible(text string) string {
 		}
 		return r
 	}, text)
-}
-
-// Pattern says which pages of the cache are to go.
-type Pattern struct {
-	Path string `json:",omitempty"` // "/page", "/page?a=1", "/blog/*", "*"
-	Host string `json:",omitempty"` // "": of all hosts
-	Tag  string `json:",omitempty"` // instead of Path
 }
 
 // Cache is the state of the caches of all workers together.

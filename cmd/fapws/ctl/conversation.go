@@ -67,8 +67,27 @@ func connect(path string) (*conversation, error) {
 	return &conversation{c, pid}, nil
 }
 
+// converse asks the server on a socket. The conversation stays open, unless there is an error: one that the server answers, too.
+func converse(path string, r *request, within time.Duration) (*conversation, Answer, error) {
+	c, err := connect(path)
+	if err != nil {
+		return nil, Answer{}, err
+	}
+	a, err := c.ask(r, within)
+	switch {
+	case err != nil:
+		err = fmt.Errorf("the server on %s did not respond: %w", path, err)
+	case a.Error != "":
+		err = errors.New(visible(a.Error))
+	default:
+		return c, a, nil
+	}
+	c.Close()
+	return nil, a, err
+}
+
 // ask sends a request and returns the answer, which has to come within a time; 0: as long as the server lives.
-func (c *conversation) ask(r *request, within time.Duration) (a answer, err error) {
+func (c *conversation) ask(r *request, within time.Duration) (a Answer, err error) {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return a, err

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/metrics"
+	"fapws/runtime/source/cache"
 )
 
 // fake is a server for tests.
@@ -25,21 +26,32 @@ type fake struct {
 
 func newFake() *fake { return &fake{stop: func() {}} }
 
-func (f *fake) Report() Report {
-	return Report{PID: 7, App: "app.py", Version: "1", Python: "3.11.2", Mode: "inline", Addresses: []string{"http://127.0.0.1:8888/", "unix:/x"},
+// command is a Server.
+func (f *fake) command(c Command, p cache.Pattern) (any, error) {
+	switch c {
+	case Status:
+		return f.report(), nil
+	case Top:
+		return &Overview{Report: *f.report(), Metrics: f.metrics(), Active: []Active{{Worker: 8, Request: "GET /\x1b", Age: 2, State: "running on thread 0", At: "app.py:3 in view"}}}, nil
+	case Metrics:
+		return f.metrics(), nil
+	case Stack:
+		return "GET /\x1b[31m\n", nil
+	case Purge:
+		return len(p.Path + p.Host + p.Tag), nil
+	case Stop:
+		f.stop()
+		return nil, nil
+	}
+	return nil, f.fails
+}
+
+func (f *fake) report() *Report {
+	return &Report{PID: 7, App: "app.py", Version: "1", Python: "3.11.2", Mode: "inline", Addresses: []string{"http://127.0.0.1:8888/", "unix:/x"},
 		Uptime: 3700, Workers: []Worker{{PID: 8, State: "serving", Age: 61, RSS: 20e6, Counters: Counters{Requests: 5, Unsent: 70e6, Cut: 3}}, {PID: 9, State: "retiring", Counters: Counters{Requests: -1}}}}
 }
-func (f *fake) Stack() string { return "GET /\x1b[31m\n" }
-func (f *fake) Reload() error { return f.fails }
-func (f *fake) Rotate() error { return f.fails }
-func (f *fake) Purge(p Pattern) (int, error) {
-	if p.Path == "bad" {
-		return 0, errors.New("it is no path")
-	}
-	return len(p.Path + p.Host + p.Tag), nil
-}
-func (f *fake) Stop() { f.stop() }
-func (f *fake) Metrics() []metrics.Family {
+
+func (f *fake) metrics() []metrics.Family {
 	f.looks++
 	n := int64(f.looks)
 	return []metrics.Family{
@@ -49,9 +61,6 @@ func (f *fake) Metrics() []metrics.Family {
 		}},
 		metrics.One("fapws_reloads", metrics.Counter, "", "Reloads.", 2),
 	}
-}
-func (f *fake) Active() []Active {
-	return []Active{{Worker: 8, Request: "GET /\x1b", Age: 2, State: "running on thread 0", At: "app.py:3 in view"}}
 }
 
 // use makes a new directory the place for sockets.
@@ -86,7 +95,7 @@ func run(line string) (string, error) {
 func TestCommands(t *testing.T) {
 	use(t)
 	server := newFake()
-	s := listen(t, Auto, server)
+	s := listen(t, Auto, server.command)
 	pid := fmt.Sprintf("--pid %d ", os.Getpid()) // others may run on this machine
 	for _, tt := range []struct{ line, want string }{
 		{pid + "status", "fapws 1, Python 3.11.2, inline, pid 7, up 1h1m\n" +
@@ -133,7 +142,7 @@ func TestCommands(t *testing.T) {
 func TestStop(t *testing.T) {
 	use(t)
 	server := newFake()
-	s := listen(t, Auto, server)
+	s := listen(t, Auto, server.command)
 	c, err := dialWithin(s.Path(), connectWithin)
 	if err != nil {
 		t.Fatal(err)
@@ -213,8 +222,8 @@ func TestNobody(t *testing.T) {
 
 func TestSeveral(t *testing.T) {
 	folder := use(t)
-	listen(t, Auto, newFake())
-	listen(t, filepath.Join(folder, "3.sock"), newFake())
+	listen(t, Auto, newFake().command)
+	listen(t, filepath.Join(folder, "3.sock"), newFake().command)
 	_, err := run("status")
 	want := regexp.MustCompile(`^\d+ servers are running; choose one:\n(.*\n)*  --pid 3  app.py  http://127.0.0.1:8888/  unix:/x(\n|$)`)
 	if err == nil || !want.MatchString(err.Error()) {
@@ -272,7 +281,7 @@ func TestLeftBehind(t *testing.T) {
 	left(t, mine)
 	left(t, gone)
 	left(t, starting) // process 1 lives
-	s := listen(t, Auto, newFake())
+	s := listen(t, Auto, newFake().command)
 	if exists(gone) {
 		t.Error("the socket of a dead server is still there")
 	}
@@ -288,11 +297,11 @@ func TestLeftBehind(t *testing.T) {
 	}
 
 	// A successor's socket is its own.
-	s = listen(t, mine, newFake())
+	s = listen(t, mine, newFake().command)
 	if err := os.Remove(mine); err != nil {
 		t.Fatal(err)
 	}
-	next := listen(t, mine, newFake())
+	next := listen(t, mine, newFake().command)
 	s.Close()
 	if !exists(mine) {
 		t.Error("Close has removed the socket of another server")
@@ -302,7 +311,7 @@ func TestLeftBehind(t *testing.T) {
 
 func TestListenRefuses(t *testing.T) {
 	folder := use(t)
-	taken := listen(t, Auto, newFake())
+	taken := listen(t, Auto, newFake().command)
 	file := filepath.Join(folder, "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -312,7 +321,7 @@ func TestListenRefuses(t *testing.T) {
 		{file, file + " is not a socket"},
 		{filepath.Join(folder, "none", "x"), filepath.Join(folder, "none", "x") + ": no such file or directory"},
 	} {
-		s, err := Listen(tt.path, newFake())
+		s, err := Listen(tt.path, newFake().command)
 		if err == nil {
 			s.Close()
 		}
@@ -384,7 +393,7 @@ func TestBindInFirst(t *testing.T) {
 
 func TestAllowed(t *testing.T) {
 	use(t)
-	s := listen(t, Auto, newFake())
+	s := listen(t, Auto, newFake().command)
 	c, err := dialWithin(s.Path(), connectWithin)
 	if err != nil {
 		t.Fatal(err)

@@ -17,12 +17,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/metrics"
+	"fapws/runtime/source/cache"
 )
 
 // request is the one line that a client sends: JSON.
 type request struct {
 	Command Command
-	Purge   *Pattern `json:",omitempty"`
+	Purge   *cache.Pattern `json:",omitempty"`
 }
 
 // Command is a request to a server.
@@ -40,19 +41,27 @@ const (
 
 	Metrics Command = "metrics" // what the server counts
 	Top     Command = "top"     // what it does, again and again
+
+	Log     Command = "log"     // the last lines of the error log; of the status page
+	Profile Command = "profile" // the stacks of Python for ProfileTime; of the status page
 )
 
-// Commands are all of them.
+// Commands are those of users.
 var Commands = []Command{Stack, Status, Top, Metrics, Reload, Purge, Rotate, Stop, CA}
 
-// answer is the one line that comes back: JSON. After Stop the connection
+// pageCommands are those of the status page.
+var pageCommands = []Command{Top, Metrics, Log, Stack, Reload, Profile}
+
+// Answer is the one line that comes back: JSON. After Stop the connection
 // lasts as long as the server.
-type answer struct {
+type Answer struct {
 	Error    string           `json:",omitempty"` // why it did not work, one line
 	Text     string           `json:",omitempty"`
 	Status   *Report          `json:",omitempty"`
 	Top      *Overview        `json:",omitempty"`
 	Families []metrics.Family `json:",omitempty"`
+	Lines    []Line           `json:",omitempty"`
+	Stacks   []StatusStack    `json:",omitempty"`
 }
 
 // Report describes the running server.
@@ -100,25 +109,43 @@ const Asleep = "asleep"
 // NotCounted are the Counters of a process that does not say them.
 var NotCounted = Counters{Requests: -1}
 
-// Server is the server behind a socket. Its methods must be safe for concurrent use.
-type Server interface {
-	// Report describes the running server.
-	Report() Report
-	// Stack describes the active requests.
-	Stack() string
-	// Metrics returns what all workers have counted.
-	Metrics() []metrics.Family
-	// Active returns the active requests of all workers, the oldest first.
-	Active() []Active
-	// Rotate rotates the log files; the error is one line.
-	Rotate() error
-	// Reload returns when new code serves, or with the reason why not: one line.
-	Reload() error
-	// Purge throws pages out of the cache of each worker, and returns how many
-	// went. The error is one line.
-	Purge(Pattern) (int, error)
-	// Stop begins a graceful end.
-	Stop()
+// Server carries out a command, with a pattern that is checked for Purge. The result is a part of an Answer, or the number of pages that
+// were purged; Reload returns when new code serves. The error is one line. A Server is safe for concurrent use.
+type Server func(Command, cache.Pattern) (any, error)
+
+// answer carries out one of the commands that are allowed.
+func (s Server) answer(c Command, p cache.Pattern, allowed []Command) Answer {
+	if !slices.Contains(allowed, c) {
+		return Answer{Error: fmt.Sprintf("this server does not support %q", string(c))}
+	}
+	return AnswerOf(s(c, p))
+}
+
+// AnswerPage carries out a command of the status page. It refuses others, because the page may be in a worker.
+func (s Server) AnswerPage(c Command) Answer { return s.answer(c, cache.Pattern{}, pageCommands) }
+
+// AnswerOf returns what a Server has returned as an Answer.
+func AnswerOf(result any, err error) (a Answer) {
+	if err != nil {
+		a.Error = err.Error()
+	}
+	switch result := result.(type) {
+	case string:
+		a.Text = result
+	case int:
+		a.Text = pages(result)
+	case *Report:
+		a.Status = result
+	case *Overview:
+		a.Top = result
+	case []metrics.Family:
+		a.Families = result
+	case []Line:
+		a.Lines = result
+	case []StatusStack:
+		a.Stacks = result
+	}
+	return a
 }
 
 const (
@@ -285,7 +312,7 @@ func (s *Socket) talk(c *client) {
 	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(askWithin))
 	if err := allowed(c.UnixConn, os.Geteuid(), 0); err != nil {
-		reply(c, answer{Error: err.Error()})
+		reply(c, Answer{Error: err.Error()})
 		return
 	}
 	var r request
@@ -301,49 +328,26 @@ func (s *Socket) talk(c *client) {
 	s.mu.Unlock()
 	_ = c.SetReadDeadline(time.Time{})
 	if r.Command == Stop {
-		reply(c, answer{}) // first, because the process may end before it could answer
-		s.server.Stop()
+		reply(c, Answer{}) // first, because the process may end before it could answer
+		_, _ = s.server(Stop, cache.Pattern{})
 		_, _ = c.Read(line[:1]) // until the client leaves, or this process ends
 		return
 	}
 	reply(c, s.do(&r))
 }
 
-func (s *Socket) do(r *request) (a answer) {
-	switch r.Command {
-	case Stack:
-		a.Text = s.server.Stack()
-	case Status:
-		report := s.server.Report()
-		a.Status = &report
-	case Metrics:
-		a.Families = s.server.Metrics()
-	case Top:
-		a.Top = Look(s.server)
-	case Reload:
-		if err := s.server.Reload(); err != nil {
-			a.Error = err.Error()
-		}
-	case Rotate:
-		if err := s.server.Rotate(); err != nil {
-			a.Error = err.Error()
-		}
-	case Purge:
-		if r.Purge == nil {
-			r.Purge = &Pattern{}
-		}
-		n, err := s.server.Purge(*r.Purge)
-		if err != nil {
-			a.Error = err.Error()
-		}
-		a.Text = pages(n)
-	default:
-		a.Error = fmt.Sprintf("this server does not support %q", string(r.Command))
+func (s *Socket) do(r *request) Answer {
+	pattern := cache.Pattern{}
+	if r.Purge != nil {
+		pattern = *r.Purge
 	}
-	return a
+	if err := pattern.Check(); r.Command == Purge && err != nil {
+		return Answer{Error: err.Error()}
+	}
+	return s.server.answer(r.Command, pattern, Commands)
 }
 
-func reply(c net.Conn, a answer) {
+func reply(c net.Conn, a Answer) {
 	text, err := json.Marshal(a)
 	if err == nil {
 		_ = c.SetWriteDeadline(time.Now().Add(askWithin))

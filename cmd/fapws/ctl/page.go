@@ -1,8 +1,10 @@
 package ctl
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -18,26 +20,6 @@ import (
 	"fapws/runtime/logfile"
 	"fapws/runtime/metrics"
 )
-
-// StatusSource is the server that a page shows. Its methods are safe for concurrent use.
-type StatusSource interface {
-	// Overview returns what all workers do, Metrics what they have counted.
-	Overview(context.Context) (*Overview, error)
-	Metrics(context.Context) ([]metrics.Family, error)
-
-	// Log returns the last lines of the error log, the oldest first.
-	Log(context.Context) ([]Line, error)
-
-	// StatusStack describes the active requests with their Python stacks. Reload returns when new code serves.
-	Stack(context.Context) (string, error)
-	Reload(context.Context) error
-
-	// Profile returns the stacks of Python for ProfileTime. The error says why there are none.
-	Profile(context.Context) ([]StatusStack, error)
-
-	// Reloads reports whether there is a supervisor, without which Reload fails.
-	Reloads() bool
-}
 
 // StatusChannel is the channel whose subscribers are the viewers of the page. An event, without anything in it, has them ask for the figures:
 // so each answer is for a client that may have it, and only they know what the events mean.
@@ -64,11 +46,12 @@ const (
 
 // Page is a responder of package backend.
 type Page struct {
-	source   StatusSource
+	source   func(context.Context, Command) (Answer, error)
+	reloads  bool
 	log      func(level logfile.Level, client, line string)
 	refusals logfile.Seldom // lines about them
 
-	mu     sync.Mutex // held while the source is asked
+	mu     sync.Mutex // held while look asks the source
 	before *Overview
 	at     time.Time
 	view   *View
@@ -76,9 +59,19 @@ type Page struct {
 	rates  []float64
 }
 
-// NewPage returns the page of a server. log writes a line about a client to the error log.
-func NewPage(s StatusSource, log func(level logfile.Level, client, line string)) *Page {
-	return &Page{source: s, log: log}
+// NewPage returns the page of a server. source asks it, and is safe for concurrent use; the error says why there is no answer. reloads: it
+// has a supervisor, without which Reload fails. log writes a line about a client to the error log.
+func NewPage(source func(context.Context, Command) (Answer, error), reloads bool, log func(level logfile.Level, client, line string)) *Page {
+	return &Page{source: source, reloads: reloads, log: log}
+}
+
+// ask asks the server. An answer with an error is an error.
+func (p *Page) ask(ctx context.Context, c Command) (Answer, error) {
+	a, err := p.source(ctx, c)
+	if err == nil && a.Error != "" {
+		err = errors.New(a.Error)
+	}
+	return a, err
 }
 
 // fields are those of all answers.
@@ -125,7 +118,7 @@ func (p *Page) get(ctx context.Context, w *backend.Response, r *backend.Request,
 		}
 		switch path {
 		case "/":
-			send(w, "text/html; charset=utf-8", document(view, lines, rates, p.source.Reloads()))
+			send(w, "text/html; charset=utf-8", document(view, lines, rates, p.reloads))
 		case "/live":
 			send(w, "text/html; charset=utf-8", body(view, lines, rates))
 		default:
@@ -159,26 +152,26 @@ func (p *Page) post(w *backend.Response, r *backend.Request, path string) {
 	defer cancel()
 	switch path {
 	case "/stacks":
-		text, err := p.source.Stack(ctx)
+		a, err := p.ask(ctx, Stack)
 		if err != nil {
 			w.Refuse(503, err.Error())
 			return
 		}
-		send(w, "text/plain; charset=utf-8", WithoutQueries(text))
+		send(w, "text/plain; charset=utf-8", WithoutQueries(a.Text))
 	case "/profile":
-		stacks, err := p.source.Profile(ctx)
+		a, err := p.ask(ctx, Profile)
 		if err != nil {
 			w.Refuse(503, err.Error())
 			return
 		}
-		graph := flame(stacks)
+		graph := flame(a.Stacks)
 		if strings.Contains(r.Field("Accept"), "text/html") {
 			graph = profilePage(graph)
 		}
 		send(w, "text/html; charset=utf-8", graph)
 	case "/reload":
 		p.log(logfile.Info, r.Client(), "reloading: status page")
-		if err := p.source.Reload(ctx); err != nil {
+		if _, err := p.ask(ctx, Reload); err != nil {
 			w.Refuse(500, WithoutQueries(err.Error()))
 			return
 		}
@@ -190,14 +183,14 @@ func (p *Page) post(w *backend.Response, r *backend.Request, path string) {
 
 // metrics answers in the format that the client prefers.
 func (p *Page) metrics(ctx context.Context, w *backend.Response, r *backend.Request) {
-	all, err := p.source.Metrics(ctx)
+	a, err := p.ask(ctx, Metrics)
 	switch {
 	case err != nil:
 		w.Refuse(503, err.Error())
 	case strings.Contains(r.Field("Accept"), "application/openmetrics-text"):
-		send(w, metrics.OpenMetricsType, metrics.OpenMetrics(all))
+		send(w, metrics.OpenMetricsType, metrics.OpenMetrics(a.Families))
 	default:
-		send(w, metrics.PlainType, metrics.Plain(all))
+		send(w, metrics.PlainType, metrics.Plain(a.Families))
 	}
 }
 
@@ -213,10 +206,11 @@ func (p *Page) look(ctx context.Context) (*View, []Line, []float64, error) {
 	if p.view != nil && time.Since(p.at) < fresh {
 		return p.view, p.lines, slices.Clone(p.rates), nil
 	}
-	now, err := p.source.Overview(ctx)
+	a, err := p.ask(ctx, Top)
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	now := a.Top
 	before, seconds := p.before, time.Since(p.at).Seconds()
 	if before == nil {
 		before, seconds = now, 1
@@ -224,10 +218,9 @@ func (p *Page) look(ctx context.Context) (*View, []Line, []float64, error) {
 	p.view, p.before, p.at = Compare(before, now, seconds), now, time.Now()
 	p.rates = append(p.rates, p.view.Rate)
 	p.rates = p.rates[max(0, len(p.rates)-history):]
-	lines, err := p.source.Log(ctx)
-	if err == nil {
-		slices.SortStableFunc(lines, func(x, y Line) int { return int(max(-1, min(1, x.At-y.At))) })
-		p.lines = lines[max(0, len(lines)-logLines):]
+	if a, err = p.ask(ctx, Log); err == nil {
+		slices.SortStableFunc(a.Lines, func(x, y Line) int { return cmp.Compare(x.At, y.At) })
+		p.lines = a.Lines[max(0, len(a.Lines)-logLines):]
 	}
 	return p.view, p.lines, slices.Clone(p.rates), nil
 }

@@ -2,7 +2,6 @@ package ctl
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -50,18 +49,12 @@ func (o *options) top(path string, w io.Writer) error {
 
 // look returns the Overview of the server on a socket.
 func look(path string) (*Overview, error) {
-	c, err := connect(path)
+	c, a, err := converse(path, &request{Command: Top}, answerWithin)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
-	a, err := c.ask(&request{Command: Top}, answerWithin)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("the server on %s did not respond: %w", path, err)
-	case a.Error != "":
-		return nil, errors.New(visible(a.Error))
-	case a.Top == nil:
+	if a.Top == nil {
 		return nil, fmt.Errorf("the server on %s did not respond", path)
 	}
 	return a.Top, nil

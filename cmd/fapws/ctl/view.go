@@ -198,11 +198,6 @@ type Active struct {
 	At      string  `json:"at,omitempty"` // where Python is, or ""
 }
 
-// Look returns the present Overview of a server.
-func Look(s Server) *Overview {
-	return &Overview{Report: s.Report(), Metrics: s.Metrics(), Active: s.Active()}
-}
-
 // write shows a report to people or, as JSON, to programs.
 func (r *Report) write(w io.Writer, asJSON bool) error {
 	if asJSON {

@@ -157,8 +157,7 @@ func (k *keyring) serving() {
 		k.follow()
 	}
 	if w.ACME.Dir != "" && k.orders == nil {
-		k.orders = certificates.NewOrders(certificates.ACMEOptions{Dir: w.ACME.Dir, Email: w.ACME.Email, Directory: w.ACME.Directory, Issued: k.p.pool.RenewCertificates, Log: k.p.log.Log})
-		k.orders.Order(w.ACME.Hosts)
+		k.orders = certificates.NewOrders(&w.ACME, k.p.pool.RenewCertificates, k.p.log.Log)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html"
 	"os"
@@ -22,23 +23,50 @@ import (
 	"fapws/runtime/source/cache"
 )
 
-type control struct{ p *supervisor }
+// command is the ctl.Server of a supervisor.
+func (p *supervisor) command(c ctl.Command, pattern cache.Pattern) (any, error) {
+	switch c {
+	case ctl.Status:
+		return p.report(), nil
+	case ctl.Top:
+		return &ctl.Overview{Report: *p.report(), Metrics: p.metrics(), Active: p.active()}, nil
+	case ctl.Metrics:
+		return p.metrics(), nil
+	case ctl.Stack:
+		return p.stack(), nil
+	case ctl.Log: // of all processes
+		return slices.Concat(worker.LinesOf(&p.tail), slices.Concat(answers[[]ctl.Line](p, worker.AnswerWithin, worker.AskLog)...)), nil
+	case ctl.Profile:
+		return p.profile()
+	case ctl.Reload:
+		return nil, p.reload("fapws ctl")
+	case ctl.Rotate:
+		conf, _ := p.seen()
+		err := p.errors.RotateAll(&conf, p.plan.Site.LogFiles(), p.log)
+		p.pool.Reopen()
+		return nil, err
+	case ctl.Purge:
+		return p.purge(pattern)
+	}
+	p.pool.Stop()
+	return nil, nil
+}
 
-func (c control) Report() ctl.Report {
+func (p *supervisor) report() *ctl.Report {
+	st := p.pool.Status()
+	counted := map[int]ctl.Counters{}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	st := c.p.pool.Status()
-	counted := map[int]ctl.Counters{}
-	for _, reply := range c.p.pool.Ask(ctx, worker.AskCounters) {
+	for _, reply := range p.pool.Ask(ctx, worker.AskCounters) {
 		var counters ctl.Counters
 		if json.Unmarshal([]byte(reply.Text), &counters) == nil {
 			counted[reply.Pid] = counters
 		}
 	}
-	conf, addrs := c.p.seen()
-	r := worker.ReportPresence(c.p.plan, &conf, addrs, st.Since)
+	conf, addrs := p.seen()
+	r := worker.ReportPresence(p.plan, &conf, addrs, st.Since)
 	r.Failure = st.Failure
-	r.Cache = c.caches()
+	r.Cache = p.caches()
 	for _, w := range st.Workers {
 		counters, ok := counted[w.Pid]
 		if !ok {
@@ -50,13 +78,13 @@ func (c control) Report() ctl.Report {
 		}
 		r.Workers = append(r.Workers, ctl.Worker{PID: w.Pid, State: state, Age: time.Since(w.Since).Seconds(), RSS: w.RSS, Counters: counters})
 	}
-	return r
+	return &r
 }
 
-func (c control) Stack() string {
+func (p *supervisor) stack() string {
 	ctx, cancel := context.WithTimeout(context.Background(), worker.AnswerWithin)
 	defer cancel()
-	replies := c.p.pool.Ask(ctx, worker.AskStack)
+	replies := p.pool.Ask(ctx, worker.AskStack)
 	var b strings.Builder
 	for _, reply := range replies {
 		if b.Len() > 0 {
@@ -64,7 +92,7 @@ func (c control) Stack() string {
 		}
 		fmt.Fprintf(&b, "worker %d\n%s", reply.Pid, reply.Text)
 	}
-	for _, w := range c.p.pool.Status().Workers {
+	for _, w := range p.pool.Status().Workers {
 		if w.State >= pool.Ready && !slices.ContainsFunc(replies, func(r pool.Reply) bool { return r.Pid == w.Pid }) {
 			fmt.Fprintf(&b, "\nworker %d (%s) does not answer\n", w.Pid, w.State)
 		}
@@ -72,59 +100,43 @@ func (c control) Stack() string {
 	return b.String()
 }
 
-func (c control) Reload() error { return c.reload("fapws ctl") }
-
 // reload reloads because of why.
-func (c control) reload(why string) error {
-	if err := c.p.pool.ReloadAndWait(why); err != nil {
+func (p *supervisor) reload(why string) error {
+	if err := p.pool.ReloadAndWait(why); err != nil {
 		return fmt.Errorf("reload failed: %w; the old workers keep serving", err)
 	}
 	return nil
 }
 
-func (c control) Rotate() error {
-	conf, _ := c.p.seen()
-	err := c.p.errors.RotateAll(&conf, c.p.plan.Site.LogFiles(), c.p.log)
-	c.p.pool.Reopen()
-	return err
-}
-
-func (c control) Stop() { c.p.pool.Stop() }
-
-// Purge implements ctl.Server: in all workers.
-func (c control) Purge(p ctl.Pattern) (n int, err error) {
-	pattern := cache.Pattern{Host: p.Host, Path: p.Path, Tag: p.Tag}
-	if err := pattern.Check(); err != nil {
-		return 0, err
-	}
+// purge throws pages out of the caches of all workers, and returns how many went.
+func (p *supervisor) purge(pattern cache.Pattern) (any, error) {
 	text, err := json.Marshal(pattern)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	if c.p.broker != nil {
-		c.p.broker.Publish(pool.Batch{Raw: text, Purge: true})
+	if p.broker != nil {
+		p.broker.Publish(pool.Batch{Raw: text, Purge: true})
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), worker.AnswerWithin)
 	defer cancel()
-	asked := c.p.pool.Status().Workers
-	replies := c.p.pool.Ask(ctx, worker.AskPurge+" "+string(text))
-	removed := map[int]int{} // by process; below 0: not yet
-	for _, reply := range replies {
-		one := -1
-		if json.Unmarshal([]byte(reply.Text), &one) != nil || one < 0 {
+	asked := p.pool.Status().Workers
+	n, removed := 0, map[int]int{} // by process; below 0: not yet
+	for _, reply := range p.pool.Ask(ctx, worker.AskPurge+" "+string(text)) {
+		one, err := strconv.Atoi(reply.Text)
+		if err != nil {
 			one = -1
 		}
 		removed[reply.Pid] = one
 		n += max(one, 0)
 	}
-	for _, w := range c.p.pool.Status().Workers { // one that is being replaced may end before it has answered
+	for _, w := range p.pool.Status().Workers { // one that is being replaced may end before it has answered
 		if !serves(w) || !slices.ContainsFunc(asked, func(a pool.WorkerStatus) bool { return a.Pid == w.Pid && serves(a) }) {
 			continue
 		}
 		if one, answered := removed[w.Pid]; !answered {
-			return 0, fmt.Errorf("worker %d does not answer", w.Pid)
+			return nil, fmt.Errorf("worker %d does not answer", w.Pid)
 		} else if one < 0 {
-			return 0, fmt.Errorf("a handler blocks worker %d; its pages are purged when the handler returns", w.Pid)
+			return nil, fmt.Errorf("a handler blocks worker %d; its pages are purged when the handler returns", w.Pid)
 		}
 	}
 	return n, nil
@@ -134,10 +146,10 @@ func (c control) Purge(p ctl.Pattern) (n int, err error) {
 func serves(w pool.WorkerStatus) bool { return w.State == pool.Ready || w.State == pool.Serving }
 
 // answers returns what all workers answer in JSON to a question, within a time.
-func answers[T any](c control, within time.Duration, question string) (all []T) {
+func answers[T any](p *supervisor, within time.Duration, question string) (all []T) {
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
-	for _, reply := range c.p.pool.Ask(ctx, question) {
+	for _, reply := range p.pool.Ask(ctx, question) {
 		var one T
 		if json.Unmarshal([]byte(reply.Text), &one) == nil {
 			all = append(all, one)
@@ -147,8 +159,8 @@ func answers[T any](c control, within time.Duration, question string) (all []T) 
 }
 
 // caches adds up the figures of the caches of all workers; nil without a cache.
-func (c control) caches() (sum *ctl.Cache) {
-	for _, one := range answers[*ctl.Cache](c, time.Second, worker.AskCache) {
+func (p *supervisor) caches() (sum *ctl.Cache) {
+	for _, one := range answers[*ctl.Cache](p, time.Second, worker.AskCache) {
 		if one == nil {
 			continue
 		}
@@ -170,36 +182,23 @@ func (p *supervisor) query(what string) string {
 	if conf.Status == "" {
 		return ""
 	}
-	c := control{p}
-	var answer any
-	switch what {
-	case worker.QueryOverview:
-		answer = ctl.Look(c)
-	case worker.QueryMetrics:
-		answer = c.Metrics()
-	case worker.QueryLog:
-		answer = c.log()
-	case worker.QueryStack:
-		answer = c.Stack()
-	case worker.QueryProfile:
-		answer = c.profile()
-	case worker.QueryReload:
-		answer = p.reloadFromPage()
-	default:
-		return ""
-	}
-	text, err := json.Marshal(answer)
-	if err != nil {
-		return ""
-	}
+	answer := ctl.Server(p.pageCommand).AnswerPage(ctl.Command(what))
+	text, _ := json.Marshal(answer) // an Answer is always JSON
 	return string(text)
+}
+
+// pageCommand is command for the status page. It does not reload again and again.
+func (p *supervisor) pageCommand(c ctl.Command, pattern cache.Pattern) (any, error) {
+	if c == ctl.Reload {
+		return nil, p.reloadFromPage()
+	}
+	return p.command(c, pattern)
 }
 
 // reloadPause is the minimum time between reloads from the status page: a worker, which orders them, must not keep all others loading.
 const reloadPause = 5 * time.Second
 
-// reloadFromPage answers worker.QueryReload.
-func (p *supervisor) reloadFromPage() string {
+func (p *supervisor) reloadFromPage() error {
 	p.mu.Lock()
 	since := time.Since(p.reloaded)
 	if since >= reloadPause {
@@ -207,12 +206,9 @@ func (p *supervisor) reloadFromPage() string {
 	}
 	p.mu.Unlock()
 	if since < reloadPause {
-		return fmt.Sprintf("the last reload from the status page was less than %v ago; try again", reloadPause)
+		return fmt.Errorf("the last reload from the status page was less than %v ago; try again", reloadPause)
 	}
-	if err := (control{p}).reload("status page"); err != nil {
-		return err.Error()
-	}
-	return ""
+	return p.reload("status page")
 }
 
 // uploads answers worker.QueryUploads.
@@ -231,16 +227,16 @@ func (p *supervisor) uploads(about string) string {
 }
 
 // profile adds up what Python does in all workers.
-func (c control) profile() (all worker.Profile) {
-	all.Why = "no worker answers"
-	for _, one := range answers[worker.Profile](c, ctl.ProfileTime+worker.AnswerWithin, worker.AskProfile) {
-		if one.Why == "" {
-			all.Stacks, all.Why = append(all.Stacks, one.Stacks...), ""
-		} else if len(all.Stacks) == 0 {
-			all.Why = one.Why
+func (p *supervisor) profile() (all []ctl.StatusStack, err error) {
+	err = errors.New("no worker answers")
+	for _, one := range answers[ctl.Answer](p, ctl.ProfileTime+worker.AnswerWithin, worker.AskProfile) {
+		if one.Error == "" {
+			all, err = append(all, one.Stacks...), nil
+		} else if len(all) == 0 {
+			err = errors.New(one.Error)
 		}
 	}
-	return all
+	return all, err
 }
 
 // tellViewers has the viewers of the status page look again and again, as long as the supervisor lives.
@@ -249,15 +245,6 @@ func (p *supervisor) tellViewers() {
 	for range time.Tick(ctl.ViewEvery) {
 		p.pool.PublishOwn(ctl.StatusChannel, event)
 	}
-}
-
-// log returns the last log lines of all processes.
-func (c control) log() []ctl.Line {
-	all := worker.LinesOf(&c.p.tail)
-	for _, some := range answers[[]ctl.Line](c, worker.AnswerWithin, worker.AskLog) {
-		all = append(all, some...)
-	}
-	return all
 }
 
 // ledger adds up what workers have counted, so that a counter does not fall when a worker ends. The zero value is empty. It is
@@ -319,20 +306,20 @@ func pids(st pool.Status) []int {
 	return all
 }
 
-// Metrics implements ctl.Server. A worker that does not answer in time counts with what it has said before.
-func (c control) Metrics() []metrics.Family {
+// metrics returns what all workers have counted. A worker that does not answer in time counts with what it has said before.
+func (p *supervisor) metrics() []metrics.Family {
 	os.Setenv(pool.CountVariable, "1") // the next workers need not be asked
 	ctx, cancel := context.WithTimeout(context.Background(), worker.AnswerWithin)
 	defer cancel()
-	for _, reply := range c.p.pool.Ask(ctx, worker.AskMetrics) {
-		c.p.counted.said(reply.Pid, reply.Text)
+	for _, reply := range p.pool.Ask(ctx, worker.AskMetrics) {
+		p.counted.said(reply.Pid, reply.Text)
 	}
-	st := c.p.pool.Status()
-	all := c.p.counted.sum(pids(st))
+	st := p.pool.Status()
+	all := p.counted.sum(pids(st))
 	slices.SortFunc(all, func(x, y metrics.Family) int { return cmp.Compare(x.Name, y.Name) })
 	own := []metrics.Family{
 		worker.Memory("supervisor"),
-		worker.LostLines(c.p.log.Lost()),
+		worker.LostLines(p.log.Lost()),
 		worker.Started(st.Since),
 		metrics.One("fapws_workers", metrics.Gauge, "", "Processes that serve, or are about to begin or to end.", float64(len(st.Workers))),
 		metrics.One("fapws_reloads", metrics.Counter, "", "Reloads that have succeeded.", float64(st.Reloads)),
@@ -342,14 +329,12 @@ func (c control) Metrics() []metrics.Family {
 				{Labels: metrics.Labels("reason", "recycled"), Value: float64(st.Recycled)},
 			}},
 	}
-	return metrics.Merge(all, own, c.p.brokerMetrics())
+	return metrics.Merge(all, own, p.brokerMetrics())
 }
 
-// Active implements ctl.Server.
-func (c control) Active() (all []ctl.Active) {
-	for _, some := range answers[[]ctl.Active](c, worker.AnswerWithin, worker.AskActive) {
-		all = append(all, some...)
-	}
+// active returns the active requests of all workers, the oldest first.
+func (p *supervisor) active() []ctl.Active {
+	all := slices.Concat(answers[[]ctl.Active](p, worker.AnswerWithin, worker.AskActive)...)
 	slices.SortFunc(all, func(x, y ctl.Active) int { return cmp.Compare(y.Age, x.Age) })
 	return all
 }

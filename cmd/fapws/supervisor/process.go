@@ -73,7 +73,7 @@ func (p *supervisor) seen() (settings.Config, []worker.Address) {
 
 // openControl makes the control socket, as the user that this process runs as.
 func (p *supervisor) openControl() error {
-	return p.instance.OpenControl(&p.conf, p.plan.Settings.Source("ctl-socket"), control{p})
+	return p.instance.OpenControl(&p.conf, p.plan.Settings.Source("ctl-socket"), p.command)
 }
 
 // Run supervises workers until told to stop, and returns the exit code. instance has its pid file and control socket.

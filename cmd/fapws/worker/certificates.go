@@ -18,7 +18,13 @@ func (s *service) useCertificates() error {
 	if want == nil || s.want != nil {
 		return nil
 	}
-	bundle, err := s.around.certificates(want)
+	var bundle *certificates.Bundle
+	var err error
+	if s.parent != nil {
+		bundle, err = s.parent.certificates(want)
+	} else {
+		bundle, err = s.readCertificates(want)
+	}
 	if err == nil {
 		err = s.tls.Use(want, bundle)
 	}
@@ -62,10 +68,8 @@ func (s *service) renewCertificates(b *certificates.Bundle) {
 	}
 }
 
-// ownCertificates reads certificates for a process without a supervisor.
+// ownCertificates are the certificates that a process without a supervisor reads.
 type ownCertificates struct {
-	s *service
-
 	mu       sync.Mutex
 	reader   certificates.Reader
 	want     *certificates.Want
@@ -74,36 +78,37 @@ type ownCertificates struct {
 	orders   *certificates.Orders // nil: the first client cannot be served yet, or there are none
 }
 
-// read returns the contents of the files that w names, and follows them from now on.
-func (c *ownCertificates) read(w *certificates.Want) (*certificates.Bundle, error) {
+// readCertificates returns the contents of the files that w names, and follows them from now on.
+func (s *service) readCertificates(w *certificates.Want) (*certificates.Bundle, error) {
+	c := &s.alone.files
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.reader.Log = c.s.log.Log
+	c.reader.Log = s.log.Log
 	b, err := c.reader.Bundle(w)
 	if err != nil {
 		return nil, err
 	}
 	c.want, c.bundle = w, b
 	if c.follower == nil {
-		c.follower = certificates.Follow(func() { c.reread() }, false, c.s.warn)
+		c.follower = certificates.Follow(func() { s.rereadCertificates() }, false, s.warn)
 	}
 	c.follower.Files(w.Files(), w.Auto != "")
 	return b, nil
 }
 
-// order begins to order certificates, when the tokens for them can be found.
-func (c *ownCertificates) order() {
+// orderCertificates begins to order certificates, when the tokens for them can be found.
+func (s *service) orderCertificates() {
+	c := &s.alone.files
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.want != nil && c.want.ACME.Dir != "" {
-		a := &c.want.ACME
-		c.orders = certificates.NewOrders(certificates.ACMEOptions{Dir: a.Dir, Email: a.Email, Directory: a.Directory, Issued: func() { c.reread() }, Log: c.s.log.Log})
-		c.orders.Order(a.Hosts)
+		c.orders = certificates.NewOrders(&c.want.ACME, func() { s.rereadCertificates() }, s.log.Log)
 	}
 }
 
-// reread uses what the files have now. It reports whether there are any.
-func (c *ownCertificates) reread() bool {
+// rereadCertificates uses what the files have now. It reports whether there are any.
+func (s *service) rereadCertificates() bool {
+	c := &s.alone.files
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.want == nil {
@@ -112,20 +117,15 @@ func (c *ownCertificates) reread() bool {
 	b, err := c.reader.Bundle(c.want)
 	if err == nil && !b.Equal(c.bundle) { // an error is impossible: all files were good before, and are kept
 		c.bundle = b
-		c.s.renewCertificates(b)
+		s.renewCertificates(b)
 	}
 	return true
-}
-
-// certificates implements host.
-func (a *alone) certificates(w *certificates.Want) (*certificates.Bundle, error) {
-	return a.files.read(w)
 }
 
 // errNoSupervisor ends a worker whose supervisor ends while it starts.
 var errNoSupervisor = errors.New("the supervisor has ended")
 
-// certificates implements host: the supervisor reads, because it may be allowed to read keys that this process may not.
+// certificates asks the supervisor, which reads them, because it may be allowed to read keys that this process may not.
 func (p *Parent) certificates(w *certificates.Want) (*certificates.Bundle, error) {
 	text, err := w.Encode()
 	if err != nil {

@@ -41,7 +41,9 @@ func (s *service) config() runtime.Config {
 		c.TLS = s.tls.Config()
 	}
 	s.useChannels(&c.Channels)
-	s.around.configure(&c)
+	if s.parent != nil {
+		s.parent.configure(&c)
+	}
 	return c
 }
 

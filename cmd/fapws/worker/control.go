@@ -16,22 +16,63 @@ import (
 	"fapws/pybridge"
 	"fapws/runtime/backend"
 	"fapws/runtime/metrics"
+	"fapws/runtime/source/cache"
 )
 
 // stackWait is the maximum time for reading the Python stacks of the active requests.
 const stackWait = 2 * time.Second
 
-// Report implements ctl.Server, as do the methods below.
-func (a *alone) Report() ctl.Report {
-	conf, addrs, since, state := a.seen()
-	r := ReportPresence(a.s.plan, &conf, addrs, since)
-	r.Cache = cacheOf(a.s.server)
-	counters := a.s.counters()
-	if counters.Asleep {
-		state = ctl.Asleep
+// command is the ctl.Server of a process without a supervisor.
+func (s *service) command(c ctl.Command, p cache.Pattern) (any, error) {
+	switch c {
+	case ctl.Status:
+		return s.report(), nil
+	case ctl.Top:
+		return &ctl.Overview{Report: *s.report(), Metrics: s.allMetrics(), Active: s.active()}, nil
+	case ctl.Metrics:
+		return s.allMetrics(), nil
+	case ctl.Stack:
+		return s.stack(), nil
+	case ctl.Log:
+		return LinesOf(&s.tail), nil
+	case ctl.Profile:
+		return s.profile()
+	case ctl.Rotate:
+		err := s.errors.RotateAll(&s.conf, s.plan.Site.LogFiles(), s.log)
+		s.logs.Reopen()
+		return nil, err
+	case ctl.Purge:
+		n := s.server.PurgeNow(p)
+		if n < 0 {
+			return nil, errors.New("a handler blocks the server; the pages are purged when it returns")
+		}
+		return n, nil
+	case ctl.Stop:
+		s.signals.finish()
+		return nil, nil
 	}
-	r.Workers = []ctl.Worker{{PID: r.PID, State: state, Age: r.Uptime, RSS: confine.ResidentMemory(r.PID), Counters: counters}}
-	return r
+	return nil, errors.New("reloading requires a supervisor: start the server with --workers 1 or --reload")
+}
+
+// report describes this process, which has no supervisor.
+func (s *service) report() *ctl.Report {
+	conf, addrs := s.alone.seen()
+	r := ReportPresence(s.plan, &conf, addrs, s.alone.opened)
+	r.Cache = cacheOf(s.server)
+	w := ctl.Worker{PID: r.PID, State: "starting", Age: r.Uptime, RSS: confine.ResidentMemory(r.PID), Counters: s.counters()}
+	switch {
+	case w.Counters.Asleep:
+		w.State = ctl.Asleep
+	case s.complete.Load():
+		w.State = "serving"
+	}
+	r.Workers = []ctl.Worker{w}
+	return &r
+}
+
+// allMetrics are those of a server without a supervisor.
+func (s *service) allMetrics() []metrics.Family {
+	return append(s.metrics(), Started(s.alone.opened))
 }
 
 // counters returns the counters of this process for a report.
@@ -50,20 +91,6 @@ func (s *service) sleeps() bool {
 	}
 	return s.asleep()
 }
-
-func (a *alone) Stack() string { return a.s.stack() }
-
-func (a *alone) Reload() error {
-	return errors.New("reloading requires a supervisor: start the server with --workers 1 or --reload")
-}
-
-func (a *alone) Rotate() error {
-	err := a.s.errors.RotateAll(&a.s.conf, a.s.plan.Site.LogFiles(), a.s.log)
-	a.s.logs.Reopen()
-	return err
-}
-
-func (a *alone) Stop() { a.s.signals.finish() }
 
 // stack shows the Python stacks of the active requests, or the processes that answer them.
 func (s *service) stack() string {
@@ -87,64 +114,35 @@ func (s *service) stack() string {
 	return b.String()
 }
 
-// Queries of a worker to its supervisor, see pool.Options.Query. The answers are JSON.
-const (
-	QueryOverview = "overview" // ctl.Overview
-	QueryMetrics  = "metrics"  // []metrics.Family
-	QueryLog      = "log"      // []ctl.Line
-	QueryStack    = "stack"    // string
-	QueryReload   = "reload"   // string: why it failed, or ""
-	QueryProfile  = "profile"  // Profile
-)
-
 // Questions of the supervisor.
 const (
 	AskLog     = "log"     // []ctl.Line in JSON
-	AskProfile = "profile" // Profile in JSON
+	AskProfile = "profile" // ctl.Answer in JSON, with stacks
 )
-
-// Profile is what Python does for ctl.ProfileTime. Why says why there are no stacks.
-type Profile struct {
-	Stacks []ctl.StatusStack `json:"stacks"`
-	Why    string            `json:"why,omitempty"`
-}
 
 // profileWithin is the time for the profile of a process, with the waits for the GIL.
 const profileWithin = ctl.ProfileTime + stackWait
 
-// profile records a profile of this process.
-func (s *service) profile() (p Profile) {
+// profile returns what Python does in this process for ctl.ProfileTime. The error says why there are no stacks.
+func (s *service) profile() (all []ctl.StatusStack, err error) {
 	h := s.python()
-	if s.asleep() {
-		return Profile{Why: "the application is asleep"}
-	}
-	if !s.complete.Load() {
-		return Profile{Why: "the applications are still loading"}
-	}
-	if s.loader.Load() != nil {
-		return Profile{Why: "the processes of --fork are not profiled"}
-	}
-	if h == nil {
-		return Profile{Why: "this server runs no Python"}
+	switch {
+	case s.asleep():
+		return nil, errors.New("the application is asleep")
+	case !s.complete.Load():
+		return nil, errors.New("the applications are still loading")
+	case s.loader.Load() != nil:
+		return nil, errors.New("the processes of --fork are not profiled")
+	case h == nil:
+		return nil, errors.New("this server runs no Python")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), profileWithin)
 	defer cancel()
 	stacks, err := h.Profile(ctx, ctl.ProfileTime)
-	if err != nil {
-		return Profile{Why: err.Error()}
-	}
 	for _, stack := range stacks {
-		p.Stacks = append(p.Stacks, ctl.StatusStack(stack))
+		all = append(all, ctl.StatusStack(stack))
 	}
-	return p
-}
-
-// Result returns the stacks, or Why as an error.
-func (p Profile) Result() ([]ctl.StatusStack, error) {
-	if p.Why != "" {
-		return nil, errors.New(p.Why)
-	}
-	return p.Stacks, nil
+	return all, err
 }
 
 // statusPage returns what answers below the path of the setting status, or nil.
@@ -153,7 +151,13 @@ func (s *service) statusPage() backend.Responder {
 		return nil
 	}
 	s.log.Keep(&s.tail)
-	return ctl.NewPage(s.around.status(), s.log.LogClient)
+	ask := func(_ context.Context, c ctl.Command) (ctl.Answer, error) {
+		return ctl.Server(s.command).AnswerPage(c), nil
+	}
+	if s.parent != nil {
+		ask = s.parent.ask
+	}
+	return ctl.NewPage(ask, s.parent != nil, s.log.LogClient)
 }
 
 // LinesOf returns the last lines of a log for the status page.
@@ -165,79 +169,24 @@ func LinesOf(t *plan.Tail) []ctl.Line {
 	return lines
 }
 
-// single is the source of the page of a process without a supervisor.
-type single struct{ a *alone }
-
-func (a *alone) status() ctl.StatusSource { return single{a} }
-
-func (s single) Overview(context.Context) (*ctl.Overview, error) { return ctl.Look(s.a), nil }
-
-func (s single) Metrics(context.Context) ([]metrics.Family, error) { return s.a.Metrics(), nil }
-
-func (s single) Log(context.Context) ([]ctl.Line, error) { return LinesOf(&s.a.s.tail), nil }
-func (s single) Stack(context.Context) (string, error)   { return s.a.Stack(), nil }
-func (s single) Reload(context.Context) error            { return s.a.Reload() }
-func (s single) Reloads() bool                           { return false }
-
-func (s single) Profile(context.Context) ([]ctl.StatusStack, error) { return s.a.s.profile().Result() }
-
-// supervised is the source of the page of a worker: its supervisor.
-type supervised struct{ p *Parent }
-
-func (p *Parent) status() ctl.StatusSource { return supervised{p} }
-
-// ask asks the supervisor.
-func (s supervised) ask(ctx context.Context, what string, into any) error {
-	text, err := s.p.query(ctx, what)
-	if err != nil {
-		return err
+// ask asks the supervisor for what the status page shows.
+func (p *Parent) ask(ctx context.Context, c ctl.Command) (a ctl.Answer, err error) {
+	text, err := p.query(ctx, string(c))
+	if err == nil && json.Unmarshal([]byte(text), &a) != nil {
+		err = errors.New("the supervisor does not know the status page: stop the server and start the new version")
 	}
-	if json.Unmarshal([]byte(text), into) != nil {
-		return errors.New("the supervisor does not know the status page: stop the server and start the new version")
-	}
-	return nil
-}
-
-func (s supervised) Overview(ctx context.Context) (*ctl.Overview, error) {
-	o := new(ctl.Overview)
-	return o, s.ask(ctx, QueryOverview, o)
-}
-
-func (s supervised) Metrics(ctx context.Context) (all []metrics.Family, err error) {
-	return all, s.ask(ctx, QueryMetrics, &all)
-}
-
-func (s supervised) Log(ctx context.Context) (lines []ctl.Line, err error) {
-	return lines, s.ask(ctx, QueryLog, &lines)
-}
-
-func (s supervised) Stack(ctx context.Context) (text string, err error) {
-	return text, s.ask(ctx, QueryStack, &text)
-}
-
-func (s supervised) Reload(ctx context.Context) error {
-	why := ""
-	if err := s.ask(ctx, QueryReload, &why); err != nil {
-		return err
-	}
-	if why != "" {
-		return errors.New(why)
-	}
-	return nil
-}
-
-func (s supervised) Reloads() bool { return true }
-
-func (s supervised) Profile(ctx context.Context) ([]ctl.StatusStack, error) {
-	var p Profile
-	if err := s.ask(ctx, QueryProfile, &p); err != nil {
-		return nil, err
-	}
-	return p.Result()
+	return a, err
 }
 
 // activeWait is how long the GIL is waited for to see where Python is.
 const activeWait = 300 * time.Millisecond
+
+// measureIfShown is measure if the settings ask for it, or if the supervisor has counted before.
+func (s *service) measureIfShown() {
+	if s.conf.Status != "" || s.parent != nil && s.parent.counts {
+		s.measure()
+	}
+}
 
 // measure counts requests from now on. It must not be called on the loop.
 func (s *service) measure() {
@@ -336,24 +285,16 @@ func (s *service) active() (list []ctl.Active) {
 	return list
 }
 
-// Metrics and Active implement ctl.Server.
-func (a *alone) Metrics() []metrics.Family {
-	_, _, since, _ := a.seen()
-	return append(a.s.metrics(), Started(since))
-}
-
-func (a *alone) Active() []ctl.Active { return a.s.active() }
-
 // Started returns the family that says when the server started.
 func Started(since time.Time) metrics.Family {
 	return metrics.One("fapws_start_time_seconds", metrics.Gauge, "seconds", "When the server started, in seconds since 1970.", float64(since.UnixMilli())/1e3)
 }
 
-func (p *Parent) countsRequests() bool { return p.counts }
-
-// sayLastWords tells the supervisor what lasts of this process.
-func (p *Parent) sayLastWords() {
-	s := p.s
+// sayLastWords tells the supervisor what lasts of a process that is about to end. It is safe for concurrent use.
+func (s *service) sayLastWords() {
+	if s.parent == nil {
+		return
+	}
 	s.measured.Lock()
 	counted := s.measures
 	s.measured.Unlock()
@@ -361,7 +302,7 @@ func (p *Parent) sayLastWords() {
 		return
 	}
 	if text, err := json.Marshal(metrics.Lasting(s.metrics())); err == nil {
-		_ = p.channel.SendLastWords(string(text)) // listen sees the end of the channel
+		_ = s.parent.channel.SendLastWords(string(text)) // listen sees the end of the channel
 	}
 }
 

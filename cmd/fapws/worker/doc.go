@@ -5,8 +5,8 @@
 // package supervisor imports the messages that both exchange (Settled, the Ask constants).
 //
 // RunAlone, Parent.Run and RunLoader must be called on the main thread, because Python's main thread is the one
-// that starts it. They return the exit code. Start reading at service.go; what differs with a supervisor is the
-// interface host.
+// that starts it. They return the exit code. Start reading at service.go; what a
+// service without a supervisor has in addition is in alone.go.
 //
 // # Start
 //

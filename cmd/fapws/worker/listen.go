@@ -205,8 +205,10 @@ func (e *Early[S]) Take(addrs []string, o conn.ListenOptions) ([]S, error) {
 func (e *Early[S]) Drop() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.Close(e.sockets)
-	e.sockets = nil
+	if e.sockets != nil {
+		e.Close(e.sockets)
+		e.sockets = nil
+	}
 }
 
 // Passed is the listening sockets that a service manager has opened for

@@ -43,7 +43,7 @@ func TakeLoader() (fd int, is bool) {
 // must be called on the main thread.
 func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 	confine.UseLittleMemory()
-	s := &service{plan: p, stderr: stderr, around: &alone{}}
+	s := &service{plan: p, stderr: stderr}
 	unix.CloseOnExec(fd)
 	unix.CloseOnExec(fd + 1)
 	control, loaded := os.NewFile(uintptr(fd), "control"), os.NewFile(uintptr(fd+1), "loaded")
@@ -53,7 +53,7 @@ func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 		return 0, process.ExitFrom(err)
 	}
 	s.log = plan.NewLogs(s.stderr, s.plan.Conf.LogLevel, s.plan.Conf.Server.Debug)
-	app, err := s.plan.Load(s.report)
+	app, err := s.plan.Load(s.reportError)
 	if err != nil {
 		return 0, err
 	}
@@ -146,7 +146,7 @@ func (s *service) useLoader(loader *programs.Loader) {
 		},
 	}
 	if os.Getenv(confine.SandboxVariable) != "" && !s.startsApplication() {
-		serving.Replace = s.around.replacement()
+		serving.Replace = s.replacement()
 	}
 	loader.Serve(serving)
 }

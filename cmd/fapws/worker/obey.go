@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
+	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
@@ -172,7 +174,7 @@ func (p *Parent) accept(m *pool.Message, files []*os.File) {
 	}
 }
 
-// served implements host.
+// served accepts on the listeners, now that the server has sites.
 func (p *Parent) served() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -219,26 +221,36 @@ func alive(server *runtime.Server) string {
 	return Alive
 }
 
-// onAsk sets the function that answers a question of the supervisor. It is safe for concurrent use.
-func (p *Parent) onAsk(pendingQuery string, answer func() string) {
-	p.onAskAbout(pendingQuery, func(string) string { return answer() })
-}
-
-// onAskAbout is onAsk for a question that says more behind a space.
-func (p *Parent) onAskAbout(pendingQuery string, answer func(about string) string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.answers[pendingQuery] = answer
-}
-
+// answer answers a question of the supervisor, which may say more behind a space. It asks workers that have loaded.
 func (p *Parent) answer(m *pool.Message) {
-	p.mu.Lock()
-	pendingQuery, about, _ := strings.Cut(m.Text, " ")
-	answer := p.answers[pendingQuery]
-	p.mu.Unlock()
-	text := ""
-	if answer != nil {
-		text = answer(about)
+	s, text := p.s, ""
+	question, about, _ := strings.Cut(m.Text, " ")
+	if p.pageOnly {
+		question = "" // there is no application
+	}
+	switch question {
+	case AskAlive:
+		text = alive(s.server)
+	case AskStack:
+		text = s.stack()
+	case AskUploads:
+		if g := s.uploads.Load(); g != nil {
+			text = g.Answer(about)
+		}
+	case AskPurge:
+		text = strconv.Itoa(purgeNow(s.server, about))
+	case AskMetrics:
+		text = asJSON(s.metrics())
+	case AskLog:
+		text = asJSON(LinesOf(&s.tail))
+	case AskProfile:
+		text = asJSON(ctl.AnswerOf(s.profile()))
+	case AskActive:
+		text = asJSON(s.active())
+	case AskCache:
+		text = asJSON(cacheOf(s.server))
+	case AskCounters:
+		text = asJSON(s.counters())
 	}
 	_ = p.channel.SendAnswer(m.ID, text) // listen sees the end of the channel
 }
@@ -261,9 +273,6 @@ func (p *Parent) Failing(err error) {
 		_ = p.channel.Send(&pool.Message{Kind: pool.Failing, Text: line}) // listen sees the end of the channel
 	}
 }
-
-// onMaxRequests is runtime.Config.OnMaxRequests.
-func (p *Parent) onMaxRequests() { p.recycle("max-requests reached") }
 
 // hungWithin is how long an event loop that runs may need to answer.
 const hungWithin = 2 * time.Second

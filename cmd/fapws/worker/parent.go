@@ -48,8 +48,7 @@ type Parent struct {
 	mu        sync.Mutex
 	listeners []*conn.Listener // to accept on
 	serves    bool             // the server has sites, so it accepts on them
-	answers   map[string]func(about string) string
-	epoch     string // of the numbers of events
+	epoch     string           // of the numbers of events
 	events    *channelRelay
 	departs   chan struct{}                // closed by pool.Depart
 	bundles   atomic.Pointer[chan bundled] // gets the answer of certificates, which waits for it; nil: it does not
@@ -66,7 +65,7 @@ func TakeParent() (*Parent, error) {
 		return nil, nil
 	}
 	os.Unsetenv(pool.Variable)
-	p := &Parent{stderr: -1, departs: make(chan struct{}), answers: map[string]func(string) string{}}
+	p := &Parent{stderr: -1, departs: make(chan struct{})}
 	err := p.take(text)
 	if err != nil {
 		return nil, process.ExitUsage(fmt.Errorf("%s=%s in the environment is not from a supervisor: %w", pool.Variable, text, err))
@@ -78,7 +77,7 @@ func TakeParent() (*Parent, error) {
 // Run serves as a worker until told to stop, and returns the exit code. It has to be
 // called on the main thread.
 func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
-	s := &service{plan: what, instance: &Instance{}, stderr: stderr, around: p, relay: p.events}
+	s := &service{plan: what, instance: &Instance{}, stderr: stderr, parent: p, relay: p.events}
 	p.s, p.events.s = s, s
 	system.Distrust(what.Changeable(&what.Conf))
 	if p.stderr < 0 { // else the supervisor reads the output of this process, and logs it
@@ -92,87 +91,52 @@ func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 	return code, err
 }
 
-func (p *Parent) run() string                   { return p.epoch }
-func (p *Parent) replacement() func(why string) { return p.recycle }
-func (p *Parent) rereading() func() bool        { return nil }
-
-// begin starts to carry out the messages of the supervisor.
-func (p *Parent) begin() error {
-	go p.listen()
-	return nil
-}
-
-// open enters the sandbox and the directory of --chroot. The listeners come when the service is complete.
-func (p *Parent) open() ([]*conn.Listener, error) {
+// confine enters the sandbox and the directory of --chroot. The listeners come when the service is complete.
+func (p *Parent) confine() error {
 	if err := p.prepareRoot(); err != nil {
-		return nil, err
+		return err
 	}
 	if err := p.channel.Send(&pool.Message{Kind: pool.Confined}); err != nil {
-		return nil, errNoSupervisor // listen sees the end of the channel
+		return errNoSupervisor // listen sees the end of the channel
 	}
 	if err := p.s.enterSandbox(); err != nil { // before /proc is out of reach
-		return nil, err
+		return err
 	}
 	if p.root != "" {
 		if err := p.checkInside(); err != nil {
-			return nil, err
+			return err
 		}
 		if err := confine.EnterChroot(p.root); err != nil {
-			return nil, process.ExitNotStarted("%v", err)
+			return process.ExitNotStarted("%v", err)
 		}
 	}
-	return nil, p.s.startAsync()
+	return p.s.startAsync()
 }
 
-func (p *Parent) answersEarly() bool { return (p.eager || p.sleeps) && p.root == "" }
-
-// early implements host: the listeners come from the supervisor.
-func (p *Parent) early() []*conn.Listener { return nil }
-
+// configure adds to the settings of the loop.
 func (p *Parent) configure(c *runtime.Config) {
 	c.Channels.Epoch, c.Channels.HandOver = p.epoch, true
-	c.Sites.MaxRequests, c.Sites.OnMaxRequests = withJitter(p.s.conf.MaxRequests, p.s.conf.MaxRequestsJitter), p.onMaxRequests
+	c.Sites.MaxRequests, c.Sites.OnMaxRequests = withJitter(p.s.conf.MaxRequests, p.s.conf.MaxRequestsJitter), func() { p.recycle("max-requests reached") }
 	if severalWorkers(p.s.conf.Workers) {
 		c.Accept.Concurrency = max(1, p.s.conf.Threads)
 	}
 }
 
-func (p *Parent) configurePython(c *pybridge.RunConfig) { c.Stuck = p.onStuck }
-
-// control answers questions of the supervisor.
-func (p *Parent) control() error {
-	server := p.s.server
-	p.onAsk(AskStack, p.s.stack)
-	p.onAskAbout(AskUploads, p.answerUploads)
-	p.onAsk(AskMetrics, func() string { return asJSON(p.s.metrics()) })
-	p.onAsk(AskLog, func() string { return asJSON(LinesOf(&p.s.tail)) })
-	p.onAsk(AskProfile, func() string { return asJSON(p.s.profile()) })
-	p.onAsk(AskActive, func() string { return asJSON(p.s.active()) })
-	p.onAskAbout(AskPurge, func(text string) string { return strconv.Itoa(purgeNow(server, text)) })
-	p.onAsk(AskCache, func() string { text, _ := json.Marshal(cacheOf(server)); return string(text) })
-	p.onAsk(AskCounters, func() string { text, _ := json.Marshal(p.s.counters()); return string(text) })
-	if p.s.early != nil { // before the clients that wait become subscribers, for whom past events are no news
+// joinEarly is join before the clients that wait become subscribers, for whom past events are no news.
+func (p *Parent) joinEarly() {
+	if p.s.early != nil {
 		p.join()
 	}
-	return nil
 }
 
 // serving tells the supervisor, once the request of --reload-check has been answered.
-func (p *Parent) serving([]Address) {
+func (p *Parent) serving() {
 	process.LimitOrphan(p.s.conf.ShutdownDelay + p.s.conf.GracefulTimeout + endMargin)
-	p.onAsk(AskAlive, func() string { return alive(p.s.server) })
 	kind := pool.Loaded
 	if p.sleeps {
 		kind = pool.Awake
 	}
 	go p.present(kind)
-}
-
-func (p *Parent) abandon()             {}
-func (p *Parent) level() logfile.Level { return logfile.Debug } // the supervisor logs the same
-
-func (p *Parent) stopping(grace time.Duration) string {
-	return fmt.Sprintf("worker %d is stopping: up to %v for active requests", os.Getpid(), grace)
 }
 
 // checkInside sees that what login needs is in the directory of --chroot.
@@ -256,7 +220,7 @@ func (p *Parent) present(kind pool.Kind) {
 		ctx, cancel := context.WithTimeout(context.Background(), s.conf.LoadTimeout)
 		defer cancel()
 		if err := checkSelf(ctx, s.server, s.conf.ReloadCheck); err != nil {
-			code := s.report(process.ExitNotStarted("reload check: %v", err))
+			code := s.reportError(process.ExitNotStarted("reload check: %v", err))
 			s.signals.end(shutdownRequest{how: quickly, code: code}, code)
 			return
 		}

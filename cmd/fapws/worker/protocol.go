@@ -218,19 +218,6 @@ func cacheOf(server *runtime.Server) *ctl.Cache {
 	}
 }
 
-// Purge implements ctl.Server.
-func (a *alone) Purge(p ctl.Pattern) (int, error) {
-	pattern := cache.Pattern{Host: p.Host, Path: p.Path, Tag: p.Tag}
-	if err := pattern.Check(); err != nil {
-		return 0, err
-	}
-	n := a.s.server.PurgeNow(pattern)
-	if n < 0 {
-		return 0, errors.New("a handler blocks the server; the pages are purged when it returns")
-	}
-	return n, nil
-}
-
 // purgeSoon carries out a pattern in JSON, from another worker, which has checked it.
 func purgeSoon(s *service, text string) {
 	if p, err := cache.ParsePattern(text); err == nil {
@@ -250,13 +237,15 @@ const UploadsWithin = time.Second
 
 // newUploads returns the group of the uploads of new sites.
 func (s *service) newUploads() *upload.Group {
-	g := &upload.Group{Publish: s.announce, Others: s.around.uploads}
+	g := &upload.Group{Publish: s.announce}
+	if s.parent != nil {
+		g.Others = s.parent.uploads
+	}
 	s.uploads.Store(g)
 	return g
 }
 
-func (a *alone) uploads(string) []string { return nil }
-
+// uploads returns the answers of the other workers to a question about uploads: upload.Group.Others.
 func (p *Parent) uploads(question string) (answers []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), UploadsWithin+time.Second)
 	defer cancel()
@@ -265,12 +254,4 @@ func (p *Parent) uploads(question string) (answers []string) {
 		_ = json.Unmarshal([]byte(text), &answers) // a supervisor of another version knows none
 	}
 	return answers
-}
-
-// answerUploads answers AskUploads.
-func (p *Parent) answerUploads(question string) string {
-	if g := p.s.uploads.Load(); g != nil {
-		return g.Answer(question)
-	}
-	return ""
 }

@@ -19,15 +19,13 @@ import (
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/process"
 	"fapws/runtime"
-	"fapws/runtime/conn"
-	"fapws/runtime/logfile"
 	"fapws/runtime/system"
 )
 
-// sandboxCheck is the host of a service for "check --sandbox": it has no listeners, and requests the paths of the
-// applications and the configuration file itself.
+// sandboxCheck is "check --sandbox": its service has no listeners, and requests the paths of the applications and the configuration file
+// itself.
 type sandboxCheck struct {
-	alone
+	s       *service
 	out     io.Writer
 	targets []string
 	denied  map[string]bool // lines about denials
@@ -39,20 +37,13 @@ type sandboxCheck struct {
 func CheckSandbox(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	p.Conf.Fork, p.Conf.IdleStop = false, 0 // here, where the denials can be seen
 	s := &service{plan: p, instance: &Instance{}, stderr: stderr}
-	r := &sandboxCheck{alone: alone{s: s}, out: stdout, denied: map[string]bool{}}
-	s.around, s.relay = r, newLocalRelay(s)
+	s.check = &sandboxCheck{s: s, out: stdout, denied: map[string]bool{}}
+	s.relay = newLocalRelay(s)
 	return s.run()
 }
 
-func (r *sandboxCheck) begin() error              { return nil }
-func (r *sandboxCheck) abandon()                  {}
-func (r *sandboxCheck) control() error            { return nil }
-func (r *sandboxCheck) configure(*runtime.Config) {}
-func (r *sandboxCheck) rereading() func() bool    { return nil }
-func (r *sandboxCheck) level() logfile.Level      { return logfile.Debug }
-
-// open enters the sandbox, as a worker does.
-func (r *sandboxCheck) open() ([]*conn.Listener, error) {
+// confine enters the sandbox, as a worker does.
+func (r *sandboxCheck) confine() error {
 	s := r.s
 	r.targets = s.plan.Site.Targets()
 	if s.app != nil {
@@ -65,36 +56,34 @@ func (r *sandboxCheck) open() ([]*conn.Listener, error) {
 			}
 		})
 		if err != nil || status != 0 {
-			return nil, process.ExitNotStarted("cannot prepare the requests: %v", err)
+			return process.ExitNotStarted("cannot prepare the requests: %v", err)
 		}
 		r.targets = append(found, r.targets...)
 	}
 	if err := s.enterSandbox(); err != nil {
-		return nil, err
+		return err
 	}
-	return nil, s.startAsync()
+	return s.startAsync()
 }
 
-// serving makes the requests, and ends the process.
-func (r *sandboxCheck) serving([]Address) {
-	go func() {
-		code := process.OK
-		r.report() // of the startup
-		for _, target := range slices.Compact(r.targets) {
-			ctx, cancel := context.WithTimeout(context.Background(), checkWithin)
-			said := fmt.Sprintf("GET %s was answered", target)
-			if err := checkSelf(ctx, r.s.server, target); err != nil {
-				said = err.Error()
-			}
-			cancel()
-			fmt.Fprintln(r.out, said)
-			r.report()
+// run makes the requests, and ends the process.
+func (r *sandboxCheck) run() {
+	code := process.OK
+	r.report() // of the startup
+	for _, target := range slices.Compact(r.targets) {
+		ctx, cancel := context.WithTimeout(context.Background(), checkWithin)
+		said := fmt.Sprintf("GET %s was answered", target)
+		if err := checkSelf(ctx, r.s.server, target); err != nil {
+			said = err.Error()
 		}
-		if len(r.denied) > 0 {
-			code = process.Failed
-		}
-		r.s.signals.end(shutdownRequest{how: quickly, code: code}, code)
-	}()
+		cancel()
+		fmt.Fprintln(r.out, said)
+		r.report()
+	}
+	if len(r.denied) > 0 {
+		code = process.Failed
+	}
+	r.s.signals.end(shutdownRequest{how: quickly, code: code}, code)
 }
 
 // checkWithin is how long a request may take.

@@ -3,6 +3,7 @@ package worker
 import (
 	"io"
 	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -46,7 +47,9 @@ type service struct {
 	memory   confine.Trimmer
 	programs plan.Programs
 	instance *Instance
-	around   surroundings
+	parent   *Parent       // nil: there is no supervisor
+	check    *sandboxCheck // nil: this is not "check --sandbox"
+	alone    alone
 	relay    relay
 	handler  *pybridge.Handler // nil: no Python, or with --fork
 	stops    atomic.Bool       // the readiness of --health is over
@@ -79,8 +82,12 @@ func (s *service) run() (code int, err error) {
 	s.log = s.errors.Logger(s.stderr, &s.conf)
 	s.log.TakeLibraries()
 	s.instance.LogTo(s.log.Log)
-	s.signals = watchSignals(s.log.Log, s.exit, func() { s.reopenLog() }, s.around.replacement(), s.around.rereading())
-	if p, is := s.around.(*Parent); is && p.sleeps {
+	var reread func() bool
+	if s.parent == nil && s.check == nil {
+		reread = s.rereadCertificates
+	}
+	s.signals = watchSignals(s.log.Log, s.exit, func() { s.reopenLog() }, s.replacement(), reread)
+	if p := s.parent; p != nil && p.sleeps {
 		if err := p.recall(); err != nil {
 			return 0, err
 		}
@@ -89,10 +96,15 @@ func (s *service) run() (code int, err error) {
 		return 0, err
 	}
 	useProcessors()
-	if err := s.around.begin(); err != nil {
-		return 0, err
+	switch {
+	case s.parent != nil:
+		go s.parent.listen()
+	case s.check == nil:
+		if err := s.listenEarly(); err != nil {
+			return 0, err
+		}
+		defer s.alone.bound.Drop()
 	}
-	defer s.around.abandon()
 	if err := s.buildEarly(); err != nil {
 		return 0, err
 	}
@@ -116,7 +128,7 @@ func (s *service) run() (code int, err error) {
 		code = s.serve(s.obeyOrders())
 	} else {
 		s.giveUp()
-		code = s.report(err) // now, because closing may take its time
+		code = s.reportError(err) // now, because closing may take its time
 	}
 	return s.finish(code), nil
 }
@@ -152,7 +164,7 @@ func (s *service) load() (err error) {
 				return s.lateLoad.fail(err)
 			}
 			s.giveUp()
-			return s.report(err)
+			return s.reportError(err)
 		})
 	})
 	if err == nil {
@@ -163,22 +175,38 @@ func (s *service) load() (err error) {
 
 // exit ends the process at once, after writing the remaining lines of the logs.
 func (s *service) exit(code int) {
-	s.around.abandon()
+	s.alone.bound.Drop()
 	s.logs.Close()
 	s.instance.Exit(code)
 }
 
+// replacement returns the function that asks for another process in the place of this one; nil: that is impossible. why is for the log.
+func (s *service) replacement() func(why string) {
+	if s.parent == nil {
+		return nil
+	}
+	return s.parent.recycle
+}
+
+// level is that of log lines about an order. The supervisor logs the same.
+func (s *service) level() logfile.Level {
+	if s.parent != nil || s.check != nil {
+		return logfile.Debug
+	}
+	return logfile.Info
+}
+
 // reopenLog is for log files that were renamed. files may have the error log, open already.
 func (s *service) reopenLog(files ...*os.File) {
-	s.log.Log(s.around.level(), "reopening the log files")
+	s.log.Log(s.level(), "reopening the log files")
 	s.errors.Follow(files...)
 	s.followErrors()
 	s.logs.Reopen()
 }
 
-// report writes why the process ends.
-func (s *service) report(err error) (code int) {
-	s.around.Failing(err)
+// reportError writes why the process ends.
+func (s *service) reportError(err error) (code int) {
+	s.parent.Failing(err)
 	return s.errors.Report(s.stderr, err)
 }
 
@@ -213,20 +241,15 @@ func (s *service) start() (err error) {
 	if err := s.plan.CheckOutside(&s.conf, s.contents); err != nil { // a reload or the script may have changed settings, and only the script has PATHS
 		return err
 	}
-	s.logs.Configure(&s.conf, s.log)
-	if s.access, err = s.logs.Access("", ""); err != nil {
-		return process.ExitNotStarted("cannot write the %v", err)
-	}
-	s.programs.Gate = programs.NewGate(s.conf.MaxCGI, programs.DefaultWaiting)
-	s.programs.Log, s.programs.Sends = s.logs.Client, plan.Sends(&s.conf)
-	if err := s.useCertificates(); err != nil {
+	if err := s.openLogs(&s.programs); err != nil {
 		return err
 	}
 	loader := s.loader.Load()
 	if loader != nil {
 		s.useLoader(loader)
 	}
-	parts := plan.Parts{Contents: s.contents, Loader: loader, Programs: &s.programs, Logs: &s.logs, Log: s.log.Log, Authority: s.authority, Token: s.token(), Run: s.around.run(), Stops: &s.stops, Status: s.statusPage(), Uploads: s.newUploads()}
+	parts := s.parts(&s.programs)
+	parts.Contents, parts.Loader = s.contents, loader
 	if s.built, err = s.plan.Build(&s.conf, parts); err != nil {
 		return err
 	}
@@ -234,7 +257,15 @@ func (s *service) start() (err error) {
 		return err
 	}
 	s.server.Configure(s.config())
-	listeners, err := s.around.open()
+	var listeners []*conn.Listener
+	switch {
+	case s.parent != nil:
+		err = s.parent.confine()
+	case s.check != nil:
+		err = s.check.confine()
+	default:
+		listeners, err = s.listen()
+	}
 	if err != nil {
 		return err
 	}
@@ -248,9 +279,7 @@ func (s *service) start() (err error) {
 	}
 	s.uses.begin()
 	s.complete.Store(true)
-	if s.conf.Status != "" || s.around.countsRequests() {
-		s.measure()
-	}
+	s.measureIfShown()
 	addrs := BannerOf(listeners)
 	s.signals.serve()
 	var guest app.Handler
@@ -261,13 +290,52 @@ func (s *service) start() (err error) {
 		return process.ExitNotStarted("%v", err)
 	}
 	listeners = nil // they are the server's
-	s.around.served()
-	if err := s.around.control(); err != nil {
-		return err
+	switch {
+	case s.parent != nil:
+		s.parent.served()
+		s.parent.joinEarly()
+		s.memory.Started()
+		s.parent.serving()
+	case s.check != nil:
+		go s.check.run()
+	default:
+		if err := s.openControl(); err != nil {
+			return err
+		}
+		s.memory.Started()
+		s.serving(addrs)
 	}
-	s.memory.Started()
-	s.around.serving(addrs)
 	return nil
+}
+
+// openLogs opens the access log, makes programs ready, and reads the certificates.
+func (s *service) openLogs(p *plan.Programs) (err error) {
+	s.logs.Configure(&s.conf, s.log)
+	if s.access, err = s.logs.Access("", ""); err != nil {
+		return process.ExitNotStarted("cannot write the %v", err)
+	}
+	p.Gate = programs.NewGate(s.conf.MaxCGI, programs.DefaultWaiting)
+	p.Log, p.Sends = s.logs.Client, plan.Sends(&s.conf)
+	return s.useCertificates()
+}
+
+// parts returns the input of sites, without the applications.
+func (s *service) parts(p *plan.Programs) plan.Parts {
+	run := strconv.FormatInt(s.alone.opened.UnixNano(), 36) // while the applications load there are other sites than afterwards, which share what depends on the run
+	if s.parent != nil {
+		run = s.parent.epoch
+	}
+	return plan.Parts{
+		Programs:  p,
+		Logs:      &s.logs,
+		Log:       s.log.Log,
+		Authority: s.authority,
+		Token:     s.token(),
+		Run:       run,
+		Stops:     &s.stops,
+		Status:    s.statusPage(),
+		Uploads:   s.newUploads(),
+	}
 }
 
 // startAsync starts what ASGI applications and async handlers need, if there are
@@ -296,7 +364,9 @@ func (s *service) startPython() (*pybridge.Handler, error) {
 	run.Purge, run.Publish = s.purge, s.publish
 	run.Join, run.Leave = s.server.JoinGroup, s.server.LeaveGroup
 	run.Timeout = s.conf.Server.Timeout
-	s.around.configurePython(&run)
+	if s.parent != nil {
+		run.Stuck = s.parent.onStuck
+	}
 	var handler *pybridge.Handler
 	var err error
 	s.onPython(func() { handler, err = s.app.Start(run) })
@@ -337,25 +407,26 @@ func severalWorkers(n int) bool { return n > 1 || n == 0 && Processors() > 1 }
 // the queue of the kernel instead. A worker that is asleep knows the settings; before a sandbox or the directory of --chroot is entered it
 // answers health checks only: another program may have changed files for clients to get that it could not read itself.
 func (s *service) buildEarly() error {
-	confined := s.conf.Sandbox != settings.SandboxModes[0] || !s.around.answersEarly()
+	answers := len(s.alone.bound.Sockets()) > 0 // the application is not needed to know where clients connect
+	if p := s.parent; p != nil {
+		answers = (p.eager || p.sleeps) && p.root == ""
+	}
+	confined := s.conf.Sandbox != settings.SandboxModes[0] || !answers
 	asleep := s.lateLoad != nil
 	if s.plan.FirstApp() == nil || !asleep && (confined || !s.plan.IsSettled()) {
 		return nil
 	}
-	s.logs.Configure(&s.conf, s.log)
-	var err error
-	if s.access, err = s.logs.Access("", ""); err != nil {
-		return process.ExitNotStarted("cannot write the %v", err)
-	}
-	if err := s.useCertificates(); err != nil {
+	early := &plan.Programs{}
+	err := s.openLogs(early)
+	switch {
+	case err != nil:
 		return err
-	}
-	if asleep && confined {
+	case asleep && confined:
 		s.early, err = plan.Waiting(&s.conf, &s.stops)
 		return err
 	}
-	programs := &plan.Programs{Gate: programs.NewGate(s.conf.MaxCGI, programs.DefaultWaiting), Log: s.logs.Client, Sends: plan.Sends(&s.conf)}
-	parts := plan.Parts{Pending: true, Asleep: asleep, Programs: programs, Logs: &s.logs, Log: s.log.Log, Authority: s.authority, Token: s.token(), Run: s.around.run(), Stops: &s.stops, Status: s.statusPage(), Uploads: s.newUploads()}
+	parts := s.parts(early)
+	parts.Pending, parts.Asleep = true, asleep
 	s.early, err = s.plan.Build(&s.conf, parts)
 	return err
 }
@@ -365,13 +436,17 @@ func (s *service) serveEarly() error {
 	if s.early == nil {
 		return nil
 	}
-	if s.conf.Status != "" || s.around.countsRequests() {
-		s.measure()
+	s.measureIfShown()
+	var listeners []*conn.Listener
+	if s.parent == nil {
+		listeners = s.earlyListeners()
 	}
-	if err := s.server.Serve(s.around.early(), s.early.Sites, nil); err != nil {
+	if err := s.server.Serve(listeners, s.early.Sites, nil); err != nil {
 		return process.ExitNotStarted("%v", err)
 	}
-	s.around.served()
+	if s.parent != nil {
+		s.parent.served()
+	}
 	return nil
 }
 

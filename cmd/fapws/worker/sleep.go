@@ -72,10 +72,7 @@ func (z *lateLoad) run() (code int, err error) {
 	s.signals.serve()
 	ended := s.obeyOrders()
 	process.LimitOrphan(s.conf.ShutdownDelay + s.conf.GracefulTimeout + endMargin)
-	p.onAsk(AskAlive, func() string { return alive(s.server) })
-	if err := p.control(); err != nil {
-		return 0, err
-	}
+	p.joinEarly()
 	s.memory.Started()
 	p.loaded(pool.Loaded, "")
 	<-z.needed                                           // or the process ends: see obeyOrders
@@ -106,7 +103,7 @@ func (z *lateLoad) wake() {
 func (z *lateLoad) fail(err error) (code int) {
 	s := z.p.s
 	z.fails.Do(func() {
-		code = s.report(err)
+		code = s.reportError(err)
 		z.failed.Store(true)
 		close(z.settled)
 		z.p.recycle("the application failed to load")

@@ -224,7 +224,7 @@ func (s *service) delayed(o shutdownRequest) shutdownRequest {
 	}
 	s.stops.Store(true)
 	s.server.Discourage()
-	s.log.Log(s.around.level(), fmt.Sprintf("stopping in %v; serving until then (signal again to exit now)", delay))
+	s.log.Log(s.level(), fmt.Sprintf("stopping in %v; serving until then (signal again to exit now)", delay))
 	select {
 	case o = <-s.signals.orders:
 	case <-time.After(delay):
@@ -295,7 +295,7 @@ func (s *service) stop(o shutdownRequest) {
 		}
 	}
 	s.over.Store(true)
-	s.around.sayLastWords()
+	s.sayLastWords()
 	if o.how != quickly {
 		programs.Settle(stderrWithin)
 	}
@@ -331,18 +331,21 @@ func (s *service) endConnections(ctx context.Context, how shutdownMode) error {
 
 // sayStopping tells the user and the service manager.
 func (s *service) sayStopping(how shutdownMode, grace time.Duration) {
-	text := "stopping immediately"
-	if how != quickly {
-		text = s.around.stopping(grace)
+	text := fmt.Sprintf("stopping; waiting up to %v for active requests (signal again to exit now)", grace)
+	switch {
+	case how == quickly:
+		text = "stopping immediately"
+	case s.parent != nil:
+		text = fmt.Sprintf("worker %d is stopping: up to %v for active requests", os.Getpid(), grace)
 	}
-	s.log.Log(s.around.level(), text)
+	s.log.Log(s.level(), text)
 	s.instance.LogNotifyError(s.instance.Notifier.Stopping())
 }
 
 // leave ends the process around a handler that does not return.
 func (s *service) leave(code int) {
 	s.log.Log(logfile.Warning, "a handler did not return; exiting without it")
-	s.around.sayLastWords()
+	s.sayLastWords()
 	process.ExitAfterClosingTime(code, func(line string) { s.log.Log(logfile.Warning, line) })
 	s.instance.Withdraw()
 	if !s.asleep() && s.app != nil {

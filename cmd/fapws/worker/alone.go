@@ -1,0 +1,208 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"fapws/cmd/fapws/plan"
+	"fapws/cmd/fapws/process"
+	"fapws/cmd/fapws/settings"
+	"fapws/pybridge"
+	"fapws/runtime"
+	"fapws/runtime/conn"
+	"fapws/runtime/logfile"
+	"fapws/runtime/source/cache"
+)
+
+// relay carries what handlers publish and purge to the clients of all processes of the
+// server: a localRelay, or the channelRelay of a worker. It is safe for concurrent use.
+type relay interface {
+	// publish may be called on the event loop.
+	publish([]pybridge.Event)
+
+	// counted takes the number of subscribers of a channel, or sockets of a group, here.
+	counted(name string, n int)
+
+	// purge purges cached responses of the other processes.
+	purge(cache.Pattern)
+
+	// flush returns when all events have been sent to other processes, or after limit.
+	flush(limit time.Duration)
+}
+
+// alone is what a service without a supervisor has in addition.
+type alone struct {
+	bound  Early[*conn.Listener]
+	files  ownCertificates
+	opened time.Time
+
+	mu        sync.Mutex
+	accepting *runtime.Server // may have listeners of bound; nil: none
+	shown     settings.Config // for the control socket and the status page, as far as it is known
+	addrs     []Address       // where clients are answered
+}
+
+// RunAlone serves in this process, which has no supervisor, until told to stop, and returns the exit code. instance has
+// its pid file and control socket. It must be called on the main thread.
+func RunAlone(p *plan.Plan, instance *Instance, stderr io.Writer) (code int, err error) {
+	s := &service{plan: p, instance: instance, stderr: stderr}
+	s.alone.opened = time.Now()
+	s.alone.bound = Early[*conn.Listener]{Open: openListeners, Close: s.alone.close}
+	s.relay = newLocalRelay(s)
+	if err := s.errors.Open(&p.Conf, s.followErrors); err != nil {
+		return 0, err
+	}
+	if code, err = s.run(); err != nil {
+		return s.errors.Report(stderr, err), nil
+	}
+	return code, nil
+}
+
+// startMemory is the memory that Python and a small application use during a start, if none of their files is in the page cache.
+// With less, the process reads the same pages of them again and again, or is killed.
+const startMemory = 20 << 20
+
+// listenEarly listens as far as the addresses are known before the application is loaded.
+func (s *service) listenEarly() error {
+	if limit := memoryLimit(); s.plan.FirstApp() != nil && limit > 0 && limit < startMemory {
+		s.warn(fmt.Sprintf("memory limit of %d MiB: a start with Python uses %d MiB, and may hang or be killed with less; raise the limit (MemoryMax of systemd, memory limit of the container)",
+			limit>>20, startMemory>>20))
+	}
+	if want := s.plan.Certificates(&s.conf); want != nil { // before the application is loaded
+		if _, err := s.readCertificates(want); err != nil {
+			return process.ExitNotStarted("%v", err)
+		}
+	}
+	options, err := ListenOptions(&s.conf)
+	if err != nil {
+		return err
+	}
+	addrs, certain := s.instance.Passed.Early(s.plan.Settings, &s.conf, s.plan.FirstApp())
+	return s.alone.bound.Listen(addrs, certain, options)
+}
+
+// earlyListeners returns the listeners of listenEarly, for the server to take.
+func (s *service) earlyListeners() []*conn.Listener {
+	listeners := s.alone.bound.Sockets()
+	s.alone.show(&s.conf, BannerOf(listeners))
+	s.alone.mu.Lock()
+	defer s.alone.mu.Unlock()
+	s.alone.accepting = s.server
+	return listeners
+}
+
+// close closes listeners, of which the server may have taken some.
+func (a *alone) close(listeners []*conn.Listener) {
+	a.mu.Lock()
+	server := a.accepting
+	a.mu.Unlock()
+	for _, ln := range listeners {
+		if server != nil {
+			server.Unlisten(ln)
+		} else {
+			ln.Close()
+		}
+	}
+}
+
+// show and seen keep the state that the control socket and the status page show. They are safe for concurrent use.
+func (a *alone) show(conf *settings.Config, addrs []Address) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.shown, a.addrs = *conf, addrs
+}
+
+func (a *alone) seen() (conf settings.Config, addrs []Address) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.shown, a.addrs
+}
+
+// listen binds the addresses of the settings.
+func (s *service) listen() (listeners []*conn.Listener, err error) {
+	if err := s.startAsync(); err != nil {
+		return nil, err
+	}
+	options, err := ListenOptions(&s.conf)
+	if err != nil {
+		return nil, err
+	}
+	addrs, err := s.instance.Passed.Addresses(&s.conf, s.plan.Settings.Source("bind"), s.log.Log)
+	if err != nil {
+		return nil, err
+	}
+	listeners, err = s.alone.bound.Take(addrs, options)
+	s.alone.show(&s.conf, BannerOf(listeners))
+	return listeners, err
+}
+
+// openListeners is Early.Open.
+func openListeners(addrs []string, o conn.ListenOptions) ([]*conn.Listener, error) {
+	listeners, err := Listen(addrs, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := keepFromChildren(listeners); err != nil {
+		closeAll(listeners)
+		return nil, process.ExitNotStarted("%v", err)
+	}
+	return listeners, nil
+}
+
+// openControl opens the control socket.
+func (s *service) openControl() error {
+	if err := s.instance.OpenControl(&s.conf, s.plan.Settings.Source("ctl-socket"), s.command); err != nil {
+		return err
+	}
+	if socket := s.instance.Control.Load(); socket != nil {
+		if err := pybridge.KeepFromChildren(socket); err != nil {
+			return process.ExitNotStarted("%v", err)
+		}
+	}
+	return nil
+}
+
+// serving says where requests are answered: to the user, and to the service manager, whose
+// watchdog is told from now on for as long as they are.
+func (s *service) serving(addrs []Address) {
+	go s.watchDescriptors()
+	s.orderCertificates()
+	s.instance.LogNotifyError(s.instance.Notifier.Ready("serving " + URLs(addrs)))
+	go s.instance.Notifier.Watch(context.Background(), s.server.Ping)
+	if s.log.Shows(logfile.Info) {
+		fmt.Fprint(s.errors.People(s.stderr), &BannerServer{
+			Addrs:  addrs,
+			Served: s.plan.Served(s.contents, &s.conf),
+			Python: InVenv(s.plan.Python(), &s.conf),
+			Mode:   BannerMode(&s.conf),
+			Open:   s.plan.IsOpen(&s.conf),
+		})
+	}
+}
+
+// descriptorsEvery is the time between two looks at the descriptors of the server.
+const descriptorsEvery = 2 * time.Second
+
+// watchDescriptors ends the process when the application has closed a descriptor without
+// which no request can be answered: it would live on and be of no use. Supervisors ask
+// their workers instead.
+func (s *service) watchDescriptors() {
+	for !s.over.Load() {
+		time.Sleep(descriptorsEvery)
+		err := s.server.Intact()
+		if err == nil || s.over.Load() {
+			continue
+		}
+		s.log.Log(logfile.Error, err.Error()+"; exiting, because no request can be answered")
+		s.exit(process.Failed)
+	}
+}
+
+func closeAll(listeners []*conn.Listener) {
+	for _, ln := range listeners {
+		ln.Close()
+	}
+}
