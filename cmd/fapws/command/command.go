@@ -64,7 +64,7 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 	case settings.WordImport:
 		return process.OK, importConf(cmd.Args, stdout, stderr)
 	case settings.WordCtl:
-		return process.OK, control(cmd.Args, stdout)
+		return process.OK, ctl.Run(cmd.Args, stdout, settings.Nearest)
 	case settings.WordBench:
 		return bench(cmd.Args, stdout)
 	}
@@ -150,16 +150,6 @@ func bench(args []string, stdout io.Writer) (code int, err error) {
 		return process.Failed, err
 	}
 	return process.OK, err
-}
-
-// control is "fapws ctl".
-func control(args []string, stdout io.Writer) error {
-	err := ctl.Run(args, stdout, settings.Nearest)
-	var wrong *ctl.UsageError
-	if errors.As(err, &wrong) {
-		return process.ExitUsage(err)
-	}
-	return err
 }
 
 // prepareProcess sets up everything that all processes of a server have in common.

@@ -40,7 +40,7 @@ func RunBench(ctx context.Context, o *BenchOptions) (*BenchResult, error) {
 	}
 	runtime.GOMAXPROCS(processors(o.Threads, t.tls != nil))
 	turns := make(chan struct{}, o.Threads)
-	told := make(chan news, 2*o.Threads)
+	told := make(chan int, 2*o.Threads)
 	var generators []*generator
 	for i := range o.Threads {
 		g, err := newGenerator(t, o.share(i), part(o.Connections, o.Threads, i), turns, told)
@@ -120,12 +120,12 @@ func (o *BenchOptions) share(i int) schedule {
 }
 
 // phases lets the generators connect, then send, and waits for them.
-func (r *BenchResult) phases(ctx context.Context, generators []*generator, told <-chan news) error {
+func (r *BenchResult) phases(ctx context.Context, generators []*generator, told <-chan int) error {
 	open := 0
 	for range generators {
 		select {
 		case n := <-told:
-			open += n.open
+			open += n
 		case <-ctx.Done():
 			return errors.New("stopped while connecting")
 		}
@@ -234,8 +234,6 @@ type ring struct {
 	first, used int
 }
 
-func newRing(size int) ring { return ring{conns: make([]*connection, size)} }
-
 func (r *ring) put(c *connection) {
 	if !c.idle {
 		c.idle = true
@@ -314,19 +312,13 @@ func parseURL(typed string) (socket string, u *url.URL, err error) {
 // onSocket divides "unix:/path/of/socket:/path", the form that targets of proxies have, into the socket and a URL. Any other URL is of no socket.
 func onSocket(s string) (socket, url string) {
 	rest, ok := strings.CutPrefix(s, "unix:")
-	if !ok || rest == "" {
-		return "", withScheme(s)
+	if (!ok || rest == "") && !strings.Contains(s, "://") {
+		return "", "http://" + s // as browsers complete "localhost:8888/"
+	} else if !ok || rest == "" {
+		return "", s
 	}
 	socket, path, _ := strings.Cut(rest, ":")
 	return socket, "http://localhost/" + strings.TrimPrefix(path, "/")
-}
-
-// withScheme completes "localhost:8888/" as browsers do.
-func withScheme(s string) string {
-	if strings.Contains(s, "://") {
-		return s
-	}
-	return "http://" + s
 }
 
 func (t *target) resolve(u *url.URL, timeout time.Duration) error {

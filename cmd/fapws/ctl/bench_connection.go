@@ -127,7 +127,7 @@ func (c *connection) connected(r eventloop.Readiness) {
 // server let others compute.
 func (c *connection) shakeHands() {
 	c.locked = true
-	c.wire.waiter = newWaiter(c.g.turns, c.g.target.timeout)
+	c.wire.waiter = &waiter{make(chan struct{}, 1), c.g.turns, time.NewTimer(c.g.target.timeout)}
 	client := tls.Client(&c.wire, c.g.target.tls)
 	c.tls = client
 	go func() {
@@ -339,6 +339,8 @@ func reason(err error) string {
 // wire is a socket with the bytes that have not been written to it. It is the net.Conn of crypto/tls: during the handshake it waits, on a goroutine,
 // and from then on it is the loop's, and does not wait.
 type wire struct {
+	net.Conn // nil: crypto/tls calls no other methods than those below
+
 	fd     int
 	onLoop bool
 	waiter *waiter // in the handshake
@@ -351,10 +353,6 @@ type waiter struct {
 	news  chan struct{} // holds one
 	turns chan struct{} // see generator
 	late  *time.Timer   // of the whole handshake
-}
-
-func newWaiter(turns chan struct{}, timeout time.Duration) *waiter {
-	return &waiter{make(chan struct{}, 1), turns, time.NewTimer(timeout)}
 }
 
 // tell tells the goroutine of news. It must be called on the loop, and does not wait.
@@ -445,18 +443,3 @@ func (w *wire) flush() error {
 
 // Close implements net.Conn. The connection closes the socket.
 func (w *wire) Close() error { return nil }
-
-// LocalAddr implements net.Conn.
-func (w *wire) LocalAddr() net.Addr { return nil }
-
-// RemoteAddr implements net.Conn.
-func (w *wire) RemoteAddr() net.Addr { return nil }
-
-// SetDeadline implements net.Conn.
-func (w *wire) SetDeadline(time.Time) error { return nil }
-
-// SetReadDeadline implements net.Conn.
-func (w *wire) SetReadDeadline(time.Time) error { return nil }
-
-// SetWriteDeadline implements net.Conn.
-func (w *wire) SetWriteDeadline(time.Time) error { return nil }

@@ -35,11 +35,8 @@ type generator struct {
 	active   int            // requests that wait for their responses
 	refused  []benchRequest // those of active that have to be sent once more
 	lastOpen time.Duration  // when there was an open connection
-	news     chan<- news
+	news     chan<- int     // gets the number of open connections twice: when it is ready to send, and when it has ended
 }
-
-// news is what a generator tells Run, twice: that it is ready to send, and that it has ended.
-type news struct{ open int } // connections
 
 type phase uint8
 
@@ -50,12 +47,12 @@ const (
 	over
 )
 
-func newGenerator(t *target, s schedule, connections int, turns chan struct{}, news chan<- news) (*generator, error) {
+func newGenerator(t *target, s schedule, connections int, turns chan struct{}, news chan<- int) (*generator, error) {
 	loop, err := eventloop.New()
 	if err != nil {
 		return nil, err
 	}
-	g := &generator{loop: loop, target: t, schedule: s, idle: newRing(connections), in: make([]byte, readSize), counts: newCounts(), turns: turns,
+	g := &generator{loop: loop, target: t, schedule: s, idle: ring{conns: make([]*connection, connections)}, in: make([]byte, readSize), counts: newCounts(), turns: turns,
 		news: news, epoch: time.Now()}
 	g.address, g.family = t.sockaddr()
 	if err := g.timer.open(g); err != nil {
@@ -89,7 +86,7 @@ func (g *generator) wasTried(c *connection) {
 func (g *generator) become(p phase) {
 	g.phase = p
 	if p != sending {
-		g.news <- news{g.open}
+		g.news <- g.open
 	}
 }
 

@@ -10,18 +10,13 @@ import (
 	"strconv"
 	"strings"
 
+	"fapws/cmd/fapws/process"
 	"fapws/runtime/metrics"
 	"fapws/runtime/source/cache"
 )
 
-// UsageError is a command line that cannot be understood: one line.
-type UsageError struct{ line string }
-
-// Error implements error.
-func (e *UsageError) Error() string { return e.line }
-
 // Run carries out "fapws ctl ARGS"; nearest finds the name that a misspelt one probably means. An error is one
-// line, and a *UsageError if nothing was tried.
+// line, and a process.ExitError if nothing was tried.
 func Run(args []string, stdout io.Writer, nearest func(string, []string) string) error {
 	o, err := parse(args, nearest)
 	if err != nil {
@@ -127,7 +122,7 @@ func (o *options) format(families []metrics.Family) string {
 func parse(args []string, nearest func(string, []string) string) (o options, err error) {
 	var p cache.Pattern
 	all := false
-	wrong := func(format string, a ...any) (options, error) { return o, &UsageError{fmt.Sprintf(format, a...)} }
+	wrong := func(format string, a ...any) (options, error) { return o, process.ExitUsage(fmt.Errorf(format, a...)) }
 	for i := 0; i < len(args); i++ {
 		name, value, given := strings.Cut(args[i], "=")
 		switch name {
@@ -246,11 +241,7 @@ func pick(running []found, pid, uid int) (path string, err error) {
 	case len(running) == 0 && pid > 0:
 		return "", fmt.Errorf("process %d: control socket of user %s not found; name the socket with --socket FILE", pid, userName(uid))
 	case len(running) == 0:
-		var looked []string
-		for _, p := range places(uid) {
-			looked = append(looked, p.path)
-		}
-		return "", fmt.Errorf("no server of user %s found: no control socket in %s", userName(uid), strings.Join(looked, ", "))
+		return "", fmt.Errorf("no server of user %s found: no control socket in %s", userName(uid), strings.Join(places(uid), ", "))
 	}
 	var lines []string
 	for _, f := range running {

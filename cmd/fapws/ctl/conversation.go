@@ -135,33 +135,24 @@ func (p *patience) Read(b []byte) (n int, err error) {
 
 const suffix = ".sock"
 
-// place is a folder for the sockets of a user's servers.
-type place struct {
-	parent string // must exist
-	path   string
-}
-
 // places are the folders for the sockets of a user, the best first. One user
 // may have servers with an environment of a session and without one.
-func places(uid int) (list []place) {
-	in := func(parent, name string) { list = append(list, place{parent, filepath.Join(parent, name)}) }
+func places(uid int) (list []string) {
 	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) && owned(dir, uid) == nil {
-		in(dir, "fapws")
+		list = append(list, filepath.Join(dir, "fapws"))
 	}
-	if dir := fmt.Sprintf("/run/user/%d", uid); len(list) == 0 || list[0].parent != dir {
-		in(dir, "fapws")
+	if dir := fmt.Sprintf("/run/user/%d/fapws", uid); !slices.Contains(list, dir) {
+		list = append(list, dir)
 	}
-	in("/run", fmt.Sprintf("fapws-%d", uid))
-	in("/tmp", fmt.Sprintf("fapws-%d", uid))
-	return list
+	return append(list, fmt.Sprintf("/run/fapws-%d", uid), fmt.Sprintf("/tmp/fapws-%d", uid))
 }
 
-// open makes sure that the directory exists, and that no other user can put a file into it.
-func (p place) open(uid int) error {
-	if err := os.Mkdir(p.path, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+// openPlace makes sure that the directory exists, and that no other user can put a file into it.
+func openPlace(path string, uid int) error {
+	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	return private(p.path, uid)
+	return private(path, uid)
 }
 
 // private returns an error unless a directory belongs to the user alone.
@@ -193,13 +184,13 @@ func owned(path string, uid int) error {
 // bindInFirst makes the socket of this process in the first of some folders
 // where that is possible: one may be there and on a file system that is
 // read-only, or have a path too long for a socket (unix(7)).
-func bindInFirst(list []place, uid int) (ln *net.UnixListener, path string, err error) {
+func bindInFirst(list []string, uid int) (ln *net.UnixListener, path string, err error) {
 	var reasons []string
 	for _, p := range list {
-		err := p.open(uid)
+		err := openPlace(p, uid)
 		if err == nil {
-			clean(p.path)
-			path = filepath.Join(p.path, strconv.Itoa(os.Getpid())+suffix)
+			clean(p)
+			path = filepath.Join(p, strconv.Itoa(os.Getpid())+suffix)
 			ln, err = bind(path)
 		}
 		if err == nil {
@@ -228,17 +219,21 @@ type found struct {
 
 // search lists the sockets in the folders of a user.
 func search(uid int) (list []found) {
-	seen := map[string]bool{}
 	for _, p := range places(uid) {
-		if seen[p.path] || private(p.path, uid) != nil {
-			continue
+		if private(p, uid) == nil {
+			list = append(list, socketsIn(p)...)
 		}
-		seen[p.path] = true
-		entries, _ := os.ReadDir(p.path)
-		for _, e := range entries {
-			if pid, err := strconv.Atoi(strings.TrimSuffix(e.Name(), suffix)); err == nil && strings.HasSuffix(e.Name(), suffix) {
-				list = append(list, found{pid, filepath.Join(p.path, e.Name())})
-			}
+	}
+	return list
+}
+
+// socketsIn lists the sockets in a folder.
+func socketsIn(folder string) (list []found) {
+	entries, _ := os.ReadDir(folder)
+	for _, e := range entries {
+		name, is := strings.CutSuffix(e.Name(), suffix)
+		if pid, err := strconv.Atoi(name); is && err == nil {
+			list = append(list, found{pid, filepath.Join(folder, e.Name())})
 		}
 	}
 	return list
@@ -261,22 +256,13 @@ func users() (uids []int) {
 	return uids
 }
 
-// clean removes the sockets in a folder whose servers are gone.
+// clean removes the sockets in a folder whose servers are gone. One that is there but does not listen yet is left alone.
 func clean(folder string) {
-	entries, _ := os.ReadDir(folder)
-	for _, e := range entries {
-		name := e.Name()
-		pid, err := strconv.Atoi(strings.TrimSuffix(name, suffix))
-		if err != nil || !strings.HasSuffix(name, suffix) || errors.Is(syscall.Kill(pid, 0), unix.EPERM) {
-			continue
-		}
-		// One that is there but does not listen yet is left alone.
-		path := filepath.Join(folder, name)
-		if pid != os.Getpid() && syscall.Kill(pid, 0) == nil {
-			continue
-		}
-		if !answers(path) {
-			_ = os.Remove(path)
+	for _, f := range socketsIn(folder) {
+		err := syscall.Kill(f.pid, 0)
+		gone := err != nil && !errors.Is(err, unix.EPERM)
+		if (gone || f.pid == os.Getpid()) && !answers(f.path) {
+			_ = os.Remove(f.path)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/cmd/fapws/process"
 	"fapws/runtime/metrics"
 	"fapws/runtime/source/cache"
 )
@@ -104,7 +105,7 @@ func TestCommands(t *testing.T) {
 			"       8  serving       1m1s  20.0 MB          5\n" +
 			"       9  retiring        0s        -          -\n" +
 			"worker 8: 3 responses ended because more than max-unsent waited for slow clients; 70.0 MB wait now\n"},
-		{"status --json --socket " + s.Path(), `{"pid":7,"app":"app.py","version":"1","python":"3.11.2","mode":"inline","addresses":["http://127.0.0.1:8888/","unix:/x"],"uptime":3700,` +
+		{"status --json --socket " + s.path, `{"pid":7,"app":"app.py","version":"1","python":"3.11.2","mode":"inline","addresses":["http://127.0.0.1:8888/","unix:/x"],"uptime":3700,` +
 			`"workers":[{"pid":8,"state":"serving","age":61,"rss":20000000,"requests":5,"unsent":70000000,"cut":3},{"pid":9,"state":"retiring","age":0,"rss":0,"requests":-1,"unsent":0,"cut":0}]}` + "\n"},
 		{pid + "stack", "GET /?[31m\n"},
 		{pid + "purge /page", "purged 5 pages\n"},
@@ -112,7 +113,7 @@ func TestCommands(t *testing.T) {
 		{pid + "--tag=news purge", "purged 4 pages\n"},
 		{pid + "purge --all", "purged 1 page\n"},
 		{pid + "reload", "reloaded\n"},
-		{"--socket " + s.Path() + " reload", "reloaded\n"},
+		{"--socket " + s.path + " reload", "reloaded\n"},
 		{fmt.Sprintf("reload --pid=%d", os.Getpid()), "reloaded\n"},
 		{"--help", Help},
 	} {
@@ -120,7 +121,7 @@ func TestCommands(t *testing.T) {
 			t.Errorf("%s: %v\n got %q\nwant %q", tt.line, err, got, tt.want)
 		}
 	}
-	t.Setenv("FAPWS_CTL_SOCKET", s.Path())
+	t.Setenv("FAPWS_CTL_SOCKET", s.path)
 	if got, err := run("reload"); err != nil || got != "reloaded\n" {
 		t.Errorf("the server of FAPWS_CTL_SOCKET: %q, %v", got, err)
 	}
@@ -143,7 +144,7 @@ func TestStop(t *testing.T) {
 	use(t)
 	server := newFake()
 	s := listen(t, Auto, server.command)
-	c, err := dialWithin(s.Path(), connectWithin)
+	c, err := dialWithin(s.path, connectWithin)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +198,7 @@ func TestUsage(t *testing.T) {
 		{"status --host a", "--host, --tag and --all require purge"},
 	} {
 		_, err := run(tt.line)
-		var wrong *UsageError
+		var wrong *process.ExitError
 		if !errors.As(err, &wrong) || err.Error() != tt.want {
 			t.Errorf("%s:\n got %v\nwant %s", tt.line, err, tt.want)
 		}
@@ -317,7 +318,7 @@ func TestListenRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct{ path, want string }{
-		{taken.Path(), "another server listens on " + taken.Path()},
+		{taken.path, "another server listens on " + taken.path},
 		{file, file + " is not a socket"},
 		{filepath.Join(folder, "none", "x"), filepath.Join(folder, "none", "x") + ": no such file or directory"},
 	} {
@@ -360,7 +361,7 @@ func TestPrivate(t *testing.T) {
 		{"file", uid, "file is not a directory"},
 		{"good", uid + 1, "good belongs to another user"},
 	} {
-		err := place{dir, in(tt.name)}.open(tt.uid)
+		err := openPlace(in(tt.name), tt.uid)
 		if (err == nil) != (tt.want == "") || err != nil && !strings.HasSuffix(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
 		}
@@ -373,17 +374,13 @@ func TestPrivate(t *testing.T) {
 // TestBindInFirst: a folder that looks right may still take no socket.
 func TestBindInFirst(t *testing.T) {
 	dir := t.TempDir()
-	list := []place{
-		{dir, filepath.Join(dir, "none", "x")},
-		{dir, filepath.Join(dir, strings.Repeat("long", 40))},
-		{dir, filepath.Join(dir, "good")},
-	}
+	list := []string{filepath.Join(dir, "none", "x"), filepath.Join(dir, strings.Repeat("long", 40)), filepath.Join(dir, "good")}
 	ln, path, err := bindInFirst(list, os.Geteuid())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	if filepath.Dir(path) != list[2].path || !answers(path) {
+	if filepath.Dir(path) != list[2] || !answers(path) {
 		t.Errorf("the socket is %s", path)
 	}
 	if _, _, err := bindInFirst(list[:2], os.Geteuid()); err == nil || strings.Count(err.Error(), ", ") != 1 {
@@ -394,7 +391,7 @@ func TestBindInFirst(t *testing.T) {
 func TestAllowed(t *testing.T) {
 	use(t)
 	s := listen(t, Auto, newFake().command)
-	c, err := dialWithin(s.Path(), connectWithin)
+	c, err := dialWithin(s.path, connectWithin)
 	if err != nil {
 		t.Fatal(err)
 	}

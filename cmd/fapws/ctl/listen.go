@@ -231,9 +231,6 @@ func bind(path string) (*net.UnixListener, error) {
 // SyscallConn implements syscall.Conn: it is the listener's.
 func (s *Socket) SyscallConn() (syscall.RawConn, error) { return s.ln.SyscallConn() }
 
-// Path is where the socket is.
-func (s *Socket) Path() string { return s.path }
-
 // Close removes the socket. Clients that wait for the end of the server do so
 // on.
 func (s *Socket) Close() {

@@ -209,11 +209,7 @@ func (r *Report) write(w io.Writer, asJSON bool) error {
 		return err
 	}
 	var b strings.Builder
-	how := "Python " + r.Python + ", " + r.Mode
-	if r.Python == "" {
-		how = "without Python"
-	}
-	fmt.Fprintf(&b, "fapws %s, %s, pid %d, up %s\n", r.Version, how, r.PID, period(r.Uptime))
+	fmt.Fprintf(&b, "fapws %s, %s, pid %d, up %s\n", r.Version, python(r), r.PID, period(r.Uptime))
 	where := "not served yet"
 	if len(r.Addresses) > 0 {
 		where = "on " + strings.Join(r.Addresses, "  ")

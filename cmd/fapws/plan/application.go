@@ -1,11 +1,13 @@
 package plan
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -180,54 +182,64 @@ var _ interface {
 	app.Pacer
 } = (*pybridge.Handler)(nil)
 
-// mounter makes mounts of the entries of PATHS.
-type mounter struct {
-	script   string // for messages
-	threads  int
-	loader   *programs.Loader // its children run the handlers; nil: this process does
-	programs *Programs
-	private  *static.Private
-	chroot   string
-	uploads  *upload.Group
-	log      func(level logfile.Level, client, line string)
-	to       Mounting
-	check    bool // for mistakes only
-}
-
-// table opens the document roots of mounts, so that the loop can serve them without
-// Python, and the directories of programs.
-func (t *mounter) table(mounts []pybridge.Mount) ([]sites.Mount, error) {
-	table := make([]sites.Mount, len(mounts))
+// appMounts returns the mounts of the application of a route, the entries of its PATHS. It opens their document roots, so that the loop can
+// serve them without Python, and the directories of programs. The route takes the largest body of the application, unless it has one.
+func (b *builder) appMounts(r *Route) ([]sites.Mount, error) {
+	contents := b.parts.Contents
+	switch {
+	case b.parts.Pending:
+		return []sites.Mount{{Pending: true}}, nil
+	case contents == nil:
+		return nil, nil // only mistakes are looked for
+	}
+	names := b.plan.Site.Apps()
+	i := slices.IndexFunc(names, func(a SiteApplication) bool { return a.Name == r.App.Name })
+	if i < 0 {
+		return nil, fmt.Errorf("%s was not loaded", r.App.Name)
+	}
+	script := r.App.Name
+	if len(names) == 1 {
+		script = b.plan.Command.ScriptName()
+	}
+	if i > 0 && contents.Object(i) == "" { // of the first one it is a setting, for all
+		most, err := b.plan.Settings.BodyLimit(script, globalOf(contents, i))
+		if err != nil {
+			return nil, process.ExitUsage(err)
+		}
+		r.MaxBodySize = cmp.Or(r.MaxBodySize, Size(most))
+	}
 	var wrong []error
-	for i := range mounts {
+	mounts := contents.Mounts(i)
+	table := make([]sites.Mount, len(mounts))
+	for k := range mounts {
 		var err error
-		if table[i], err = t.mount(&mounts[i]); err != nil {
-			wrong = append(wrong, process.ExitNotStarted("%s: PATHS[%d], %q: %v", t.script, i, mounts[i].Prefix, err))
+		if table[k], err = b.mount(&mounts[k]); err != nil {
+			wrong = append(wrong, process.ExitNotStarted("%s: PATHS[%d], %q: %v", script, k, mounts[k].Prefix, err))
 		}
 	}
 	return table, errors.Join(wrong...)
 }
 
 // occupies returns how long a request for m keeps others from running.
-func (t *mounter) occupies(m *pybridge.Mount) app.Occupancy {
+func (b *builder) occupies(m *pybridge.Mount) app.Occupancy {
 	switch {
-	case !m.Kind.OnThreads() || t.loader != nil:
+	case !m.Kind.OnThreads() || b.parts.Loader != nil:
 		return app.OccupiesNothing
-	case t.threads == 0:
+	case b.conf.Threads == 0:
 		return app.OccupiesUntilHead
 	}
 	return app.OccupiesUntilEnd
 }
 
-func (t *mounter) mount(m *pybridge.Mount) (mount sites.Mount, err error) {
+func (b *builder) mount(m *pybridge.Mount) (mount sites.Mount, err error) {
 	mount = sites.Mount{
 		Prefix:       m.Prefix,
 		Index:        m.Index,
 		Resolved:     m.CGI == "",
 		WebSocket:    m.Kind.WebSockets(),
 		Group:        m.Group(),
-		DetachSocket: t.threads > 0 && m.Kind.Detaches() && t.loader == nil, // inline, it would hold up the loop
-		Occupies:     t.occupies(m),
+		DetachSocket: b.conf.Threads > 0 && m.Kind.Detaches() && b.parts.Loader == nil, // inline, it would hold up the loop
+		Occupies:     b.occupies(m),
 		Streams:      m.Kind.Streams(),
 	}
 	if m.Cache != "" {
@@ -237,7 +249,7 @@ func (t *mounter) mount(m *pybridge.Mount) (mount sites.Mount, err error) {
 	}
 	if m.Login != "" {
 		l := loginOf(m.Login)
-		mount.Login = t.to.Login(&Login{Users: settings.KeyPath(l.Users), Title: l.Title, Logo: settings.KeyPath(l.Logo)})
+		mount.Login = b.login(&l)
 	}
 	switch {
 	case m.Static != nil:
@@ -245,44 +257,44 @@ func (t *mounter) mount(m *pybridge.Mount) (mount sites.Mount, err error) {
 		if err != nil {
 			return mount, err
 		}
-		options.Private = t.private
+		options.Private = b.built.Private
 		files, err := static.New(options)
 		if err == nil {
 			mount.Source = static.NewSource(files, false)
 		}
 		return mount, err
 	case m.CGI != "":
-		program, err := t.programs.mounted(m.CGI, t.check)
+		program, err := b.parts.Programs.mounted(m.CGI, b.parts.Logs == nil)
 		if err != nil {
 			return mount, err
 		}
-		mount.Handler, mount.Index = t.to.Add(program)
-	case t.loader != nil:
-		mount.Handler, mount.Index = t.to.Add(&programs.LoaderMount{Loader: t.loader, Index: m.Index, Name: m.Name})
+		mount.Handler, mount.Index = b.add(program)
+	case b.parts.Loader != nil:
+		mount.Handler, mount.Index = b.add(&programs.LoaderMount{Loader: b.parts.Loader, Index: m.Index, Name: m.Name})
 	}
 	if m.Upload != "" {
-		return mount, t.upload(&mount, m.Upload)
+		return mount, b.storeUploads(&mount, m.Upload)
 	}
 	return mount, nil
 }
 
-// upload has what clients send to a mount stored before its handler, if it has one, is called.
-func (t *mounter) upload(mount *sites.Mount, text string) error {
+// storeUploads has what clients send to a mount stored before its handler, if it has one, is called.
+func (b *builder) storeUploads(mount *sites.Mount, text string) error {
 	options, err := upload.ParseOptions(text)
 	if err != nil {
 		return err
 	}
-	if options.Pieces > 0 && t.loader != nil {
+	if options.Pieces > 0 && b.parts.Loader != nil {
 		return errors.New("upload: a generator function needs a process that stays, and --fork has one for each request")
 	}
-	options.Root, options.Group = t.chroot, t.uploads
-	options.Log = func(client, line string) { t.log(logfile.Error, client, line) }
+	options.Root, options.Group = b.conf.Chroot, b.parts.Uploads
+	options.Log = func(client, line string) { b.parts.logClient(logfile.Error, client, line) }
 	to, err := upload.New(options)
 	if err != nil {
 		return fmt.Errorf("upload: %w", err)
 	}
 	mount.Streams, mount.Asks = true, true
-	handler, index := t.to.Add(to)
+	handler, index := b.add(to)
 	if !options.HandsOn {
 		mount.Handler, mount.Index = handler, index
 		return nil
@@ -291,15 +303,8 @@ func (t *mounter) upload(mount *sites.Mount, text string) error {
 	return nil
 }
 
-// loginArguments are the arguments of fapws.Login.
-type loginArguments struct {
-	Users string `json:"users"`
-	Title string `json:"title"`
-	Logo  string `json:"logo"`
-}
-
 // loginOf reads what pybridge.Mount.Login has; the zero value for "".
-func loginOf(text string) (l loginArguments) {
+func loginOf(text string) (l Login) {
 	_ = json.Unmarshal([]byte(text), &l) // contrib/fapws/_login.py has made it
 	return l
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"slices"
 	"sync/atomic"
 
 	"fapws/cmd/fapws/process"
@@ -71,40 +70,43 @@ func (p *Plan) Check(conf *settings.Config, contents *pybridge.Contents, log fun
 
 // build is Build, and without parts.Logs Check.
 func (p *Plan) build(conf *settings.Config, parts Parts) (*Built, error) {
-	names, contents := p.Site.Apps(), parts.Contents
-	private := p.private(conf, contents)
-	return p.Site.Build(SiteParts{
-		Parts:    parts,
-		Private:  private,
-		Conf:     conf,
-		Source:   p.Settings.Source,
-		List:     p.Settings.Source("autoindex").Level == settings.FromDefault,
-		StateDir: p.stateDir,
-		App: func(name string, to Mounting) (table []sites.Mount, most int64, err error) {
-			switch {
-			case parts.Pending:
-				return []sites.Mount{{Pending: true}}, 0, nil
-			case contents == nil:
-				return nil, 0, nil // only mistakes are looked for
+	c := p.Site
+	b := &builder{plan: p, conf: conf, parts: &parts, built: &Built{Private: p.private(conf, parts.Contents)}, passwords: auth.NewChecker()}
+	c.inherit(conf)
+	if users := conf.LoginUsers; users != "" && (c.Login == nil || p.Settings.Source("login").Level != settings.FromFile) {
+		c.Login = &Login{At: c.At, Users: settings.KeyPath(users)} // it goes before the key of that name, unless it stands in the same file
+	}
+	asked := c.Asks(conf)
+	if c.ownHost(conf) {
+		b.cas = asked[0].CAs
+		b.built.Sites = append(b.built.Sites, b.own(c))
+		asked = asked[1:]
+	}
+	for i := range c.Hosts {
+		h := &c.Hosts[i]
+		settings.InheritTable(&h.Files, &c.Files)
+		h.Rules.inherit(Rules{TopRules: c.TopRules})
+		b.cas = asked[i].CAs
+		s := b.host(h)
+		if h.Default || len(h.Names) == 0 {
+			if c.ownHost(conf) {
+				b.wrong(h.At.Errorf("default", "%s is already the default for all other hosts; give this host a name", c.What(conf)))
 			}
-			i := slices.IndexFunc(names, func(a SiteApplication) bool { return a.Name == name })
-			if i < 0 {
-				return nil, 0, fmt.Errorf("%s was not loaded", name)
-			}
-			script := name
-			if len(names) == 1 {
-				script = p.Command.ScriptName()
-			}
-			if i > 0 && contents.Object(i) == "" { // of the first one it is a setting, for all
-				if most, err = p.Settings.BodyLimit(script, globalOf(contents, i)); err != nil {
-					return nil, 0, process.ExitUsage(err)
-				}
-			}
-			m := mounter{script: script, threads: conf.Threads, loader: parts.Loader, programs: parts.Programs, private: private, chroot: conf.Chroot, uploads: parts.Uploads, log: parts.logClient, to: to, check: parts.Logs == nil}
-			table, err = m.table(contents.Mounts(i))
-			return table, most, err
-		},
-	})
+			b.built.Sites = append([]sites.Site{s}, b.built.Sites...)
+		} else {
+			b.built.Sites = append(b.built.Sites, s)
+		}
+	}
+	b.statusPage()
+	if err := b.health(); err != nil {
+		b.wrong(err)
+	}
+	b.checkFallbacks()
+	if err := settings.JoinPath(b.errs...); err != nil {
+		b.built.Close()
+		return nil, err
+	}
+	return b.built, nil
 }
 
 // private returns the files that no document root serves; contents may be nil.
@@ -114,39 +116,6 @@ func (p *Plan) private(conf *settings.Config, contents *pybridge.Contents) *stat
 		more = append(more, filepath.Join(p.stateDir, LoginDir, name))
 	}
 	return p.Site.Private(conf, more...)
-}
-
-// SiteParts are the input of the sites of a configuration file and a command line.
-type SiteParts struct {
-	Parts
-	Conf *settings.Config
-
-	// Source says where a setting comes from.
-	Source func(name string) settings.Source
-
-	// List says that folders are listed which the command line or the top of
-	// the file names, since no setting says otherwise.
-	List bool
-
-	// App returns the table of an application that was loaded, Config.Apps having
-	// named it, and the largest body in bytes that it wants where the configuration
-	// says nothing; 0: it does not care. The error is one line.
-	App func(name string, to Mounting) (table []sites.Mount, most int64, err error)
-
-	// StateDir is the directory for what lasts: the key of sessions. It is made when it is needed.
-	StateDir string
-
-	// Private are the files that no root serves (Config.Private).
-	Private *static.Private
-}
-
-// Mounting are the functions for mounts of an application.
-type Mounting struct {
-	// Add mounts a Responder: it returns Handler and Index of its mount.
-	Add func(backend.Responder) (app.Handler, int)
-
-	// Login returns what users log in to; nil: Build fails, or nothing will be served.
-	Login func(*Login) *auth.Login
 }
 
 // Built is the result of Build.
@@ -192,10 +161,11 @@ func (b *Built) Upstreams() (u Upstreams, some bool) {
 
 // builder is a Build under way.
 type builder struct {
-	parts  *SiteParts
+	plan   *Plan
+	conf   *settings.Config
+	parts  *Parts
 	built  *Built
 	errs   []error
-	top    settings.Position                              // of the file
 	at     settings.Position                              // of the host that is being built
 	errors func(level logfile.Level, client, line string) // of it
 
@@ -226,13 +196,13 @@ func (b *builder) wrong(err error) {
 // misused notes that the value of a key is wrong where it stands: in a table, else
 // in that of its host, else at the top of the file, or on the command line.
 func (b *builder) misused(at settings.Position, key string, err error) {
-	for _, one := range [...]settings.Position{at, b.at, b.top} {
+	for _, one := range [...]settings.Position{at, b.at, b.plan.Site.At} {
 		if one.Set(key) {
 			b.wrong(one.Errorf(key, "%v", err))
 			return
 		}
 	}
-	switch from := b.parts.Source(key); from.Level {
+	switch from := b.plan.Settings.Source(key); from.Level {
 	case settings.FromDefault:
 		b.wrong(at.Errorf(key, "%v", err))
 	case settings.FromFile:
@@ -260,7 +230,7 @@ func Sends(conf *settings.Config) backend.Sends {
 func (b *builder) add(to backend.Responder) (app.Handler, int) {
 	if b.built.pool == nil {
 		b.built.pool = backend.New(maxBackend, func(line string) { b.parts.Log(logfile.Error, line) })
-		b.built.pool.Sends = Sends(b.parts.Conf)
+		b.built.pool.Sends = Sends(b.conf)
 	}
 	if p, ok := to.(interface{ Idle() int }); ok {
 		b.built.idle = append(b.built.idle, p.Idle)
@@ -269,42 +239,4 @@ func (b *builder) add(to backend.Responder) (app.Handler, int) {
 		b.built.closers = append(b.built.closers, c.Close)
 	}
 	return b.built.pool, b.built.pool.Add(to)
-}
-
-// Build makes the sites. The error has a line for each thing that is wrong.
-func (c *SiteConfig) Build(p SiteParts) (*Built, error) {
-	b := &builder{parts: &p, built: &Built{Private: p.Private}, top: c.At, passwords: auth.NewChecker()}
-	c.inherit(p.Conf)
-	c.loginSetting(&p)
-	asked := c.Asks(p.Conf)
-	if c.ownHost(p.Conf) {
-		b.cas = asked[0].CAs
-		b.built.Sites = append(b.built.Sites, b.own(c))
-		asked = asked[1:]
-	}
-	for i := range c.Hosts {
-		h := &c.Hosts[i]
-		settings.InheritTable(&h.Files, &c.Files)
-		h.Rules.inherit(Rules{TopRules: c.TopRules})
-		b.cas = asked[i].CAs
-		s := b.host(h)
-		if h.Default || len(h.Names) == 0 {
-			if c.ownHost(p.Conf) {
-				b.wrong(h.At.Errorf("default", "%s is already the default for all other hosts; give this host a name", c.What(p.Conf)))
-			}
-			b.built.Sites = append([]sites.Site{s}, b.built.Sites...)
-		} else {
-			b.built.Sites = append(b.built.Sites, s)
-		}
-	}
-	b.statusPage()
-	if err := b.health(); err != nil {
-		b.wrong(err)
-	}
-	b.checkFallbacks()
-	if err := settings.JoinPath(b.errs...); err != nil {
-		b.built.Close()
-		return nil, err
-	}
-	return b.built, nil
 }

@@ -203,7 +203,7 @@ const (
 // those of plain HTTP and of unix sockets here.
 func (b *builder) certNeed(rule Choice) route.CertNeed {
 	if rule == "" {
-		rule = Choice(b.parts.Conf.CertReqs)
+		rule = Choice(b.conf.CertReqs)
 	}
 	switch rule {
 	case CertRequired:
@@ -257,12 +257,7 @@ func (c *SiteConfig) Asks(conf *settings.Config) (all []Asked) {
 
 // AsksClients reports whether a rule is about the certificates of clients.
 func (c *SiteConfig) AsksClients() bool {
-	if c.ClientCert != "" {
-		return true
-	}
-	return slices.ContainsFunc(c.Hosts, func(h Host) bool {
-		return h.ClientCert != "" || h.ClientCAs != "" || slices.ContainsFunc(h.Routes, func(r Route) bool { return r.ClientCert != "" })
-	})
+	return c.anyRules(func(r *TopRules) bool { return r.ClientCert != "" }) || slices.ContainsFunc(c.Hosts, func(h Host) bool { return h.ClientCAs != "" })
 }
 
 // CheckClients finds rules about the certificates of clients that cannot hold, and authorities without a rule.
@@ -280,7 +275,11 @@ func (c *SiteConfig) CheckClients(conf *settings.Config) error {
 		}
 	}
 	check(c.At, c.ClientCert, conf.CACerts)
-	for i, a := range c.Asks(conf)[c.ownHosts(conf):] {
+	asked := c.Asks(conf)
+	if c.ownHost(conf) {
+		asked = asked[1:]
+	}
+	for i, a := range asked {
 		h := &c.Hosts[i]
 		cas := string(h.ClientCAs)
 		if cas == "" {
@@ -300,12 +299,4 @@ func (c *SiteConfig) CheckClients(conf *settings.Config) error {
 // certReqs reports whether handshakes ask for certificates, and refuse bad ones.
 func certReqs(conf *settings.Config) bool {
 	return conf.CertReqs != "" && conf.CertReqs != settings.CertReqs[0]
-}
-
-// ownHosts is 1 if the top of the file or the command line makes a host, else 0.
-func (c *SiteConfig) ownHosts(conf *settings.Config) int {
-	if c.ownHost(conf) {
-		return 1
-	}
-	return 0
 }

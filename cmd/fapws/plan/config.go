@@ -158,11 +158,6 @@ func (c *SiteConfig) Apps() (apps []SiteApplication) {
 	return apps
 }
 
-// Empty says that nothing is named that could be served.
-func (c *SiteConfig) Empty(conf *settings.Config) bool {
-	return !c.ownHost(conf) && len(c.Hosts) == 0
-}
-
 // Reach is what the routes of a configuration file need outside of the process that serves them.
 type Reach struct {
 	Ports    []uint16 // TCP ports of other servers: proxies and FastCGI
@@ -175,14 +170,17 @@ type Reach struct {
 
 // Reach collects what all hosts and routes need.
 func (c *SiteConfig) Reach() (r Reach) {
-	r.rules(&Rules{TopRules: c.TopRules})
+	c.anyRules(func(rules *TopRules) bool {
+		if rules.Auth != nil && rules.Auth.Users != "" {
+			r.Files = append(r.Files, string(rules.Auth.Users))
+		}
+		return false // all of them
+	})
 	for i := range c.Hosts {
 		h := &c.Hosts[i]
-		r.rules(&h.Rules)
 		r.Programs = r.Programs || h.SSI.Exec
 		for k := range h.Routes {
 			route := &h.Routes[k]
-			r.rules(&route.Rules)
 			if to := string(route.Upload.To); to != "" {
 				r.Uploads = append(r.Uploads, to)
 			}
@@ -193,12 +191,6 @@ func (c *SiteConfig) Reach() (r Reach) {
 		}
 	}
 	return r
-}
-
-func (r *Reach) rules(rules *Rules) {
-	if rules.Auth != nil && rules.Auth.Users != "" {
-		r.Files = append(r.Files, string(rules.Auth.Users))
-	}
 }
 
 // server notes another server: a URL, "host:port" or "unix:/path".

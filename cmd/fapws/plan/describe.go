@@ -176,7 +176,7 @@ func (p *Plan) users(contents *pybridge.Contents) (files []string) {
 	for i := range contents.Apps {
 		for _, m := range contents.Mounts(i) {
 			if m.Login != "" {
-				files = append(files, loginOf(m.Login).Users)
+				files = append(files, string(loginOf(m.Login).Users))
 			}
 		}
 	}

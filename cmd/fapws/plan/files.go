@@ -70,7 +70,7 @@ func (b *builder) folder(r *Route, fall bool, programs ...string) []sites.Mount 
 
 // open opens the folder of a route. nil: something is wrong, and noted.
 func (b *builder) open(r *Route, o static.Options) *static.Files {
-	o.Private = b.parts.Private
+	o.Private = b.built.Private
 	f, wrong := static.NewChecked(o)
 	for _, one := range wrong {
 		key := strings.ReplaceAll(one.Option, "_", "-")
@@ -78,7 +78,7 @@ func (b *builder) open(r *Route, o static.Options) *static.Files {
 		case key != "root" || r.At.Set(key):
 		case r.At.Set("files"):
 			key = "files"
-		case r.At == b.top && r.Prefix != "":
+		case r.At == b.plan.Site.At && r.Prefix != "":
 			key = "static"
 		}
 		b.misused(r.At, key, one.Err)
@@ -127,12 +127,12 @@ func (b *builder) checkFallbacks() {
 	if b.folders > 0 {
 		return
 	}
-	if spa := b.parts.Conf.SPA; spa != "" {
-		b.misused(b.top, "spa", errors.New("no directory is served; name one as APP, or with --static PREFIX=DIR"))
+	if spa := b.conf.SPA; spa != "" {
+		b.misused(b.plan.Site.At, "spa", errors.New("no directory is served; name one as APP, or with --static PREFIX=DIR"))
 	}
-	if name := b.parts.Conf.MimeTypes; name != "" {
+	if name := b.conf.MimeTypes; name != "" {
 		if _, err := os.Stat(name); err != nil {
-			b.misused(b.top, "mime-types", fmt.Errorf("cannot read %s: %w", name, errors.Unwrap(err)))
+			b.misused(b.plan.Site.At, "mime-types", fmt.Errorf("cannot read %s: %w", name, errors.Unwrap(err)))
 		}
 	}
 }

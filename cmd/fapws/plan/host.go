@@ -75,7 +75,7 @@ func (n *Names) FromFile(v settings.TOMLValue) error {
 // host builds the site of a host: its routes, then its files, then its
 // application.
 func (b *builder) host(h *Host) sites.Site {
-	if b.parts.Conf.SSI && h.Root != "" && !h.At.Set("ssi") {
+	if b.conf.SSI && h.Root != "" && !h.At.Set("ssi") {
 		h.SSI.Given = true
 	}
 	b.at, b.loginHere = h.At, nil

@@ -187,16 +187,6 @@ func (p *Pairs) FromFile(v settings.TOMLValue) error {
 	return nil
 }
 
-// Get returns the value of a name, or "".
-func (p Pairs) Get(name string) string {
-	for _, one := range p {
-		if one.Name == name {
-			return one.Value
-		}
-	}
-	return ""
-}
-
 // ErrorPages are pages by the status that they are for: a path below the root,
 // or a URL.
 type ErrorPages map[int]string

@@ -61,13 +61,10 @@ func (a *SiteApplication) Folder() string {
 // leaves it where it is, so that its rules are for a part of it; the paths of
 // another one are below that of the route.
 func (b *builder) app(h *Host, r *Route) []sites.Mount {
-	mounts, most, err := b.parts.App(r.App.Name, Mounting{b.add, b.login})
+	mounts, err := b.appMounts(r)
 	if err != nil {
 		b.wrong(err)
 		return nil
-	}
-	if r.MaxBodySize == 0 {
-		r.MaxBodySize = Size(most)
 	}
 	table := make([]sites.Mount, len(mounts))
 	for i, m := range mounts {
@@ -196,7 +193,7 @@ func (b *builder) proxy(h *Host, r *Route) []sites.Mount {
 		b.wrong(r.At.Errorf("proxy", "%v", err))
 		return nil
 	}
-	if folder := b.parts.Conf.Chroot; folder != "" && p.Lookup() != "" && !looksUp(folder) {
+	if folder := b.conf.Chroot; folder != "" && p.Lookup() != "" && !looksUp(folder) {
 		b.parts.Log(logfile.Warning, fmt.Sprintf("proxy %s: the address of %s cannot be looked up in the chroot, as %s has neither etc/hosts nor etc/resolv.conf (%s)",
 			r.Proxy, p.Lookup(), folder, r.At.Key("proxy")))
 	}
@@ -295,7 +292,7 @@ func (b *builder) upload(_ *Host, r *Route) []sites.Mount {
 		Resumable: given.Resumable == nil || *given.Resumable,
 		Expires:   time.Duration(given.Expires).Seconds(),
 		Origins:   given.Origins,
-		Root:      b.parts.Conf.Chroot,
+		Root:      b.conf.Chroot,
 		Group:     b.parts.Uploads,
 		Log:       b.clientLog(logfile.Error),
 	}

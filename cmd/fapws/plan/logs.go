@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 	"fapws/runtime/logfile"
@@ -245,25 +246,6 @@ func (l *LogFiles) Client(number int, level logfile.Level, client, line string) 
 	l.writers[number-1](level, client, line)
 }
 
-// Path returns the path of the error log with a number, "" for that of the server. Any
-// goroutine.
-func (l *LogFiles) Path(number int) (path string) {
-	if number == 0 {
-		return ""
-	}
-	l.errors.Range(func(at, n any) bool {
-		if n.(int) != number {
-			return true
-		}
-		path = at.(string)
-		if path == "" {
-			path = os.DevNull // it is off
-		}
-		return false
-	})
-	return path
-}
-
 // written tells Python that its lines were written to an error log, except those that wait.
 func (l *LogFiles) written(path string, until time.Time, waits func() bool) {
 	if n, ok := l.errors.Load(path); ok {
@@ -351,18 +333,12 @@ const tailLines = 100
 // Tail has the last lines of a Logger. Its zero value has none. It is safe for concurrent use.
 type Tail struct {
 	mu    sync.Mutex
-	lines []TailLine // as a ring, once there are tailLines
+	lines []ctl.Line // as a ring, once there are tailLines
 	next  int
 }
 
-// TailLine is a line without its end.
-type TailLine struct {
-	At   time.Time
-	Text string
-}
-
 func (t *Tail) add(at time.Time, line []byte) {
-	one := TailLine{at, string(line[:len(line)-1])}
+	one := ctl.Line{At: at.UnixNano(), Text: string(line[:len(line)-1])}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.lines) < tailLines {
@@ -374,10 +350,10 @@ func (t *Tail) add(at time.Time, line []byte) {
 }
 
 // Lines returns the lines, the oldest first.
-func (t *Tail) Lines() []TailLine {
+func (t *Tail) Lines() []ctl.Line {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return append(append([]TailLine(nil), t.lines[t.next:]...), t.lines[:t.next]...)
+	return slices.Concat(t.lines[t.next:], t.lines[:t.next])
 }
 
 // Keep has t get the lines from now on, without those for debugging.

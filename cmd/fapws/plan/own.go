@@ -23,14 +23,14 @@ import (
 // the folders of --static, then a folder or an application.
 func (b *builder) own(c *SiteConfig) sites.Site {
 	h := &Host{At: c.At, Files: c.Files, Rules: Rules{TopRules: c.TopRules}, Root: c.Root, App: c.App}
-	ssi := b.parts.Conf.SSI
-	if ssi && c.Root == "" && len(b.parts.Conf.Static) == 0 && len(c.Hosts) == 0 {
+	ssi := b.conf.SSI
+	if ssi && c.Root == "" && len(b.conf.Static) == 0 && len(c.Hosts) == 0 {
 		b.wrong(c.At.Errorf("ssi", "no directory with pages; name one as APP, or use --static PREFIX=DIR"))
 	}
-	if c.Root != "" && b.parts.List {
-		h.Autoindex = &b.parts.List // a folder and nothing else is named in order to see its list
+	if list := b.plan.Settings.Source("autoindex").Level == settings.FromDefault; list && c.Root != "" {
+		h.Autoindex = &list // a folder and nothing else is named in order to see its list
 	}
-	for _, one := range b.parts.Conf.Static {
+	for _, one := range b.conf.Static {
 		h.Routes = append(h.Routes, Route{At: c.At, Files: c.Files, Prefix: Prefix(one.Prefix), Folder: settings.KeyPath(one.Root), SSI: SSI{Given: ssi}})
 	}
 	return b.host(h)
@@ -56,7 +56,7 @@ func (c *SiteConfig) What(conf *settings.Config) string {
 // health puts the answers to health checks before everything else of each host: a load balancer has no password, asks over HTTP and by
 // the address of the machine, and gets no redirect.
 func (b *builder) health() error {
-	mounts, err := health(b.parts.Conf.Health, b.parts.Pending && !b.parts.Asleep, b.parts.Stops)
+	mounts, err := health(b.conf.Health, b.parts.Pending && !b.parts.Asleep, b.parts.Stops)
 	for i := range b.built.Sites {
 		s := &b.built.Sites[i]
 		s.Table = append(slices.Clone(mounts), s.Table...)
@@ -111,11 +111,11 @@ const maxStatus = 64
 // statusPage puts the status page before everything else of each host. The rules of the host are for it, too: who has to log in, who
 // may ask. Where users log in by a form, clients on this machine need not: the page has its own rules for them, and not all can.
 func (b *builder) statusPage() {
-	if b.parts.Status == nil || b.parts.Conf.Status == "" {
+	if b.parts.Status == nil || b.conf.Status == "" {
 		return
 	}
 	pool := backend.New(maxStatus, func(line string) { b.parts.Log(logfile.Error, line) }) // Upstreams does not count it
-	m := sites.Mount{Prefix: b.parts.Conf.Status, Except: []string{auth.FormPath, auth.OutPath}, LocalWithoutLogin: true, OwnPolicy: true, Handler: pool, Index: pool.Add(b.parts.Status)}
+	m := sites.Mount{Prefix: b.conf.Status, Except: []string{auth.FormPath, auth.OutPath}, LocalWithoutLogin: true, OwnPolicy: true, Handler: pool, Index: pool.Add(b.parts.Status)}
 	for i := range b.built.Sites {
 		s, m := &b.built.Sites[i], m
 		if at := slices.IndexFunc(s.Table, func(m sites.Mount) bool { return m.Login != nil }); at >= 0 { // of an entry of PATHS
@@ -132,13 +132,13 @@ const challenges = "/.well-known/acme-challenge/"
 // is asked for; nothing if the settings do not want it. 308 keeps the method and the body, which 301 does not (RFC 9110
 // §15.4.9); browsers remember both.
 func (b *builder) redirectToHTTPS(h *Host) []sites.Mount {
-	port := b.parts.Conf.HTTPSRedirect
+	port := b.conf.HTTPSRedirect
 	if on := h.HTTPSRedirect; on != nil {
 		if !*on {
 			return nil
 		}
 		if port == "no" {
-			port = b.parts.Conf.HTTPSPort()
+			port = b.conf.HTTPSPort()
 		}
 	}
 	switch port {

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -51,7 +52,7 @@ func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []stri
 			return nil, nil, process.ExitUsage(set.Wrong("chdir", err))
 		}
 	}
-	if p.stateDir, err = stateDir(&p.Conf); err != nil {
+	if p.stateDir, err = filepath.Abs(cmp.Or(p.Conf.StateDir, usualStateDir())); err != nil {
 		return nil, nil, process.ExitNotStarted("%v", err)
 	}
 	if err := p.choose(); err != nil {
@@ -65,7 +66,7 @@ func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []stri
 	} else if err != nil {
 		p.Mistakes = settings.JoinPath(p.Mistakes, err)
 	}
-	if cmd.Word != settings.WordPrintConfig && p.Site.Empty(&p.Conf) {
+	if cmd.Word != settings.WordPrintConfig && len(p.Site.Hosts) == 0 && !p.Site.ownHost(&p.Conf) {
 		return nil, nil, process.ExitUsage(p.nothing())
 	}
 	if err := p.checkPaths(); err != nil {
@@ -194,15 +195,6 @@ func (p *Plan) FirstApp() *Application {
 		return nil
 	}
 	return &p.apps[0]
-}
-
-// stateDir returns the absolute path of the directory for files that fapws makes for itself.
-func stateDir(conf *settings.Config) (string, error) {
-	dir := conf.StateDir
-	if dir == "" {
-		dir = usualStateDir()
-	}
-	return filepath.Abs(dir)
 }
 
 // usualStateDir is that of the service manager (systemd.exec(5)), of root, or of the user (XDG Base Directory

@@ -56,21 +56,23 @@ func (r *Rules) inherit(from Rules) {
 	settings.InheritTable(r, &from)
 }
 
+// anyRules reports whether f holds for rules of the top, of a host or of a route.
+func (c *SiteConfig) anyRules(f func(*TopRules) bool) bool {
+	return f(&c.TopRules) || slices.ContainsFunc(c.Hosts, func(h Host) bool {
+		return f(&h.TopRules) || slices.ContainsFunc(h.Routes, func(r Route) bool { return f(&r.TopRules) })
+	})
+}
+
 // Restricts reports whether a rule restricts who may connect: auth, allow, deny or client-cert.
 func (c *SiteConfig) Restricts() bool {
-	restricts := func(r *TopRules) bool {
+	return c.anyRules(func(r *TopRules) bool {
 		return r.Auth != nil || r.Login.wanted() || len(r.Allow) > 0 || len(r.Deny) > 0 || r.ClientCert == CertRequired
-	}
-	return restricts(&c.TopRules) || slices.ContainsFunc(c.Hosts, func(h Host) bool {
-		return restricts(&h.TopRules) || slices.ContainsFunc(h.Routes, func(r Route) bool { return restricts(&r.TopRules) })
 	})
 }
 
 // LogsIn reports whether users log in by a form anywhere, as far as the file says.
 func (c *SiteConfig) LogsIn() bool {
-	return c.Login.wanted() || slices.ContainsFunc(c.Hosts, func(h Host) bool {
-		return h.Login.wanted() || slices.ContainsFunc(h.Routes, func(r Route) bool { return r.Login.wanted() })
-	})
+	return c.anyRules(func(r *TopRules) bool { return r.Login.wanted() })
 }
 
 // Auth asks for a name and a password.
@@ -263,12 +265,12 @@ func (s *Statuses) FromFile(v settings.TOMLValue) error {
 func (b *builder) cache(r *Route, mounts []sites.Mount) {
 	rule := cache.Rule{}
 	switch {
-	case r.Cache != nil && !r.Cache.On, r.Cache == nil && !b.parts.Conf.Cache:
+	case r.Cache != nil && !r.Cache.On, r.Cache == nil && !b.conf.Cache:
 		return
 	case r.Cache != nil:
 		rule = r.Cache.Rule
 	}
-	rule.Compress = r.Compress == nil && b.parts.Conf.Compress || r.Compress != nil && *r.Compress
+	rule.Compress = r.Compress == nil && b.conf.Compress || r.Compress != nil && *r.Compress
 	compiled, err := cache.Compile(rule)
 	if err != nil {
 		b.wrong(r.At.Errorf("cache", "%v", err))
@@ -315,13 +317,6 @@ func (l *Login) FromFile(v settings.TOMLValue) error {
 	return errors.New(`a file of users such as "users", false, or a table with users, title and logo`)
 }
 
-// loginSetting takes the setting login, which goes before the key of that name unless it stands in the same file.
-func (c *SiteConfig) loginSetting(p *SiteParts) {
-	if users := p.Conf.LoginUsers; users != "" && (c.Login == nil || p.Source("login").Level != settings.FromFile) {
-		c.Login = &Login{At: c.At, Users: settings.KeyPath(users)}
-	}
-}
-
 // UserFiles returns the files of users that the configuration names, each once.
 func (c *SiteConfig) UserFiles(conf *settings.Config) (files []string) {
 	note := func(file string) {
@@ -329,22 +324,16 @@ func (c *SiteConfig) UserFiles(conf *settings.Config) (files []string) {
 			files = append(files, file)
 		}
 	}
-	rules := func(r *TopRules) {
+	note(conf.LoginUsers)
+	c.anyRules(func(r *TopRules) bool {
 		if r.Login.wanted() {
 			note(string(r.Login.Users))
 		}
 		if r.Auth != nil {
 			note(string(r.Auth.Users))
 		}
-	}
-	note(conf.LoginUsers)
-	rules(&c.TopRules)
-	for i := range c.Hosts {
-		rules(&c.Hosts[i].TopRules)
-		for k := range c.Hosts[i].Routes {
-			rules(&c.Hosts[i].Routes[k].TopRules)
-		}
-	}
+		return false // all of them
+	})
 	return files
 }
 
@@ -389,13 +378,13 @@ func (b *builder) newLogin(l *Login, path string) (*auth.Login, error) {
 	if err != nil || b.parts.Logs == nil {
 		return nil, err
 	}
-	conf := b.parts.Conf
+	conf := b.conf
 	if b.state == nil {
-		if b.state, err = auth.OpenLoginState(filepath.Join(b.parts.StateDir, LoginDir), conf.LoginAge); err != nil {
+		if b.state, err = auth.OpenLoginState(filepath.Join(b.plan.stateDir, LoginDir), conf.LoginAge); err != nil {
 			return nil, err
 		}
 		b.built.closers = append(b.built.closers, func() error { b.state.Close(); return nil })
-		b.built.Writes = append(b.built.Writes, filepath.Join(b.parts.StateDir, LoginDir))
+		b.built.Writes = append(b.built.Writes, filepath.Join(b.plan.stateDir, LoginDir))
 	}
 	b.built.Reads = append(b.built.Reads, filepath.Dir(path))
 	made, err := auth.NewLogin(auth.LoginOptions{

@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"fapws/cmd/fapws/settings"
+	"fapws/pybridge"
 	"fapws/runtime/logfile"
-	"fapws/runtime/sites"
 	"fapws/runtime/source/static"
 )
 
@@ -38,14 +38,12 @@ func build(t testing.TB, dir, text string) (*Built, error) {
 		return nil, err
 	}
 	conf, _ := set.Config() // that settings go together is for package settings to test
-	built, more := c.Build(SiteParts{
-		Conf:   &conf,
-		Source: set.Source,
-		App: func(string, Mounting) ([]sites.Mount, int64, error) {
-			return []sites.Mount{{Prefix: "/x"}, {Prefix: ""}}, 0, nil
-		},
-		Parts: Parts{Programs: &Programs{}, Log: func(logfile.Level, string) {}},
-	})
+	contents := &pybridge.Contents{}
+	for range c.Apps() {
+		contents.Apps = append(contents.Apps, pybridge.Content{Table: []pybridge.Mount{{Prefix: "/x"}, {Prefix: ""}}, Class: "an application"})
+	}
+	p := &Plan{Command: &settings.Command{}, Site: c, Settings: set}
+	built, more := p.build(&conf, Parts{Contents: contents, Programs: &Programs{}, Log: func(logfile.Level, string) {}})
 	return built, settings.JoinPath(err, more)
 }
 
@@ -237,7 +235,7 @@ func TestLoginOrAuth(t *testing.T) {
 		c, set, err := settled(t, dir, test.top+"[[host]]\n"+test.host+"[[host.route]]\nprefix = \"/\"\nstatus = 204\n"+test.route)
 		if c != nil {
 			conf, _ := set.Config()
-			_, more := c.Build(SiteParts{Conf: &conf, Source: set.Source, Parts: Parts{Programs: &Programs{}, Log: func(logfile.Level, string) {}}})
+			_, more := (&Plan{Site: c, Settings: set}).build(&conf, Parts{Programs: &Programs{}, Log: func(logfile.Level, string) {}})
 			err = settings.JoinPath(err, more)
 		}
 		if len(test.want) > 5 {

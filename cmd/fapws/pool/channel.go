@@ -140,16 +140,22 @@ func (m *Message) encode(files []*os.File) (text, rights []byte, err error) {
 	if len(text) > maxMessage {
 		return nil, nil, fmt.Errorf("message %s is too long: %d bytes", m.Kind, len(text))
 	}
-	if len(files) > 0 {
-		fds := make([]int, len(files))
-		for i, f := range files {
-			if fds[i], err = descriptor(f); err != nil {
-				return nil, nil, err
-			}
+	rights, err = rightsOf(files)
+	return text, rights, err
+}
+
+// rightsOf returns the control message that passes files; nil without any.
+func rightsOf(files []*os.File) (rights []byte, err error) {
+	fds := make([]int, len(files))
+	for i, f := range files {
+		if fds[i], err = descriptor(f); err != nil {
+			return nil, err
 		}
-		rights = unix.UnixRights(fds...)
 	}
-	return text, rights, nil
+	if len(fds) == 0 {
+		return nil, nil
+	}
+	return unix.UnixRights(fds...), nil
 }
 
 // BeforeReason returns the first bytes of the datagram by which a process that crashes names the reason: it
@@ -197,13 +203,17 @@ func (c *Channel) SendLastWords(text string) error { return c.SendPieces(LastWor
 
 // SendPieces sends text in as many messages of a kind as it takes; all but the last have More.
 func (c *Channel) SendPieces(kind Kind, id uint64, text string) error {
+	return sendPieces(kind, id, text, func(m *Message) error { return c.Send(m) })
+}
+
+func sendPieces(kind Kind, id uint64, text string, send func(*Message) error) error {
 	for len(text) > maxPiece {
-		if err := c.Send(&Message{Kind: kind, ID: id, Text: text[:maxPiece], More: true}); err != nil {
+		if err := send(&Message{Kind: kind, ID: id, Text: text[:maxPiece], More: true}); err != nil {
 			return err
 		}
 		text = text[maxPiece:]
 	}
-	return c.Send(&Message{Kind: kind, ID: id, Text: text})
+	return send(&Message{Kind: kind, ID: id, Text: text})
 }
 
 // buffers are for messages while they are read, and not while one is waited

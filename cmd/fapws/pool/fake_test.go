@@ -271,6 +271,22 @@ type house struct {
 const patience = waittest.Patience
 
 // start makes a supervisor and runs it. It has to have ended when the test
+// idle are Options whose functions do nothing.
+func idle() Options {
+	return Options{
+		Early:        func() []Address { return nil },
+		Up:           func([]Address, bool) {},
+		Attributes:   func() *syscall.SysProcAttr { return nil },
+		Event:        func(Event) {},
+		BeforeExec:   func() []*os.File { return nil },
+		Certificates: func(string, bool) (*os.File, error) { return nil, os.ErrNotExist },
+		Query:        func(string) string { return "answer" },
+		LastWords:    func(int, string) {},
+		Reopen:       func() {},
+		Log:          func(logfile.Level, string) {},
+	}
+}
+
 // ends.
 func start(t *testing.T, behaviour string, change func(*Options)) *house {
 	t.Helper()
@@ -280,14 +296,9 @@ func start(t *testing.T, behaviour string, change func(*Options)) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := Options{
-		Again:       func(bool) *exec.Cmd { return exec.Command(program, h.folder) },
-		Dir:         h.folder,
-		Workers:     2,
-		LoadTimeout: patience,
-		Open:        h.open,
-		Log:         h.logged,
-	}
+	o := idle()
+	o.Again = func(bool) *exec.Cmd { return exec.Command(program, h.folder) }
+	o.Dir, o.Workers, o.LoadTimeout, o.Open, o.Log = h.folder, 2, patience, h.open, h.logged
 	if change != nil {
 		change(&o)
 	}

@@ -61,17 +61,14 @@ func (p *Pool) begin(r request) {
 	}
 	p.batch = &generation{request: r}
 	if !r.sleep && (!p.first() || p.failure != "") {
-		p.o.Log(logfile.Info, p.batch.beginning())
-		p.event(Reloading, "")
+		what := "reloading: "
+		if r.upgrade {
+			what = "upgrading: "
+		}
+		p.o.Log(logfile.Info, what+r.why)
+		p.o.Event(Event{Kind: Reloading})
 	}
 	p.startInBatch()
-}
-
-func (g *generation) beginning() string {
-	if g.upgrade {
-		return "upgrading: " + g.why
-	}
-	return "reloading: " + g.why
 }
 
 // first reports whether no generation has served yet.
@@ -133,7 +130,7 @@ func (p *Pool) startInBatch() {
 // early returns the sockets on which the next worker may answer clients while it loads: no other one does, and if it fails the
 // server ends.
 func (p *Pool) early() []Address {
-	if p.o.Early == nil || p.o.Stay || !p.first() || len(p.batch.workers) > 0 {
+	if p.o.Stay || !p.first() || len(p.batch.workers) > 0 {
 		return nil
 	}
 	return p.o.Early()
@@ -244,14 +241,12 @@ func (p *Pool) complete(g *generation) {
 	case g.sleep:
 		p.o.Log(logfile.Info, g.why)
 	case p.adopted == 1:
-		if p.o.Up != nil {
-			p.o.Up(p.addresses, false)
-		}
+		p.o.Up(p.addresses, false)
 	case g.upgrade: // the new program reports it
 	default:
 		p.o.Log(logfile.Info, "reloaded: "+Count(len(p.slots), "worker"))
 	}
-	p.event(Reloaded, "")
+	p.o.Event(Event{Kind: Reloaded})
 	g.finished(nil)
 	if g.upgrade && p.adopted > 1 {
 		p.beginHandOver()
@@ -310,7 +305,7 @@ func (p *Pool) batchFailed(w *worker, how string, code int, said bool) {
 	default:
 		p.o.Log(logfile.Error, ended("reload failed; the old workers keep serving"))
 	}
-	p.event(Failed, p.failure)
+	p.o.Event(Event{Kind: Failed, Text: p.failure})
 	p.showFailure(w)
 	g.finished(errors.New(p.failure))
 	p.level()

@@ -52,7 +52,7 @@ func (w *worker) check() {
 		w.health.asked = true
 		w.hasRead()
 		w.send(&Message{Kind: Check})
-	case !w.hasRead() && asleep(w.pid):
+	case !w.hasRead() && inStates(w.pid, "S"):
 		if w.health.silent++; w.health.silent == silentChecks {
 			w.kill("does not read its control channel")
 		}
@@ -146,14 +146,8 @@ func (s *stall) isStuck(pid int, now time.Time) bool {
 	return s.idle >= stallChecks || used-s.used >= stuckAfter
 }
 
-// asleep reports whether all threads of a process sleep. Threads that are stopped or traced, and those that
-// want the processor or wait for a disk, do not.
-func asleep(pid int) bool { return inStates(pid, "S") }
-
-// isStopped reports whether all threads of a process are stopped, by a signal or a debugger.
-func isStopped(pid int) bool { return inStates(pid, "Tt") }
-
-// inStates reports whether all threads of a process are in one of the states, which are letters of proc(5).
+// inStates reports whether all threads of a process are in one of the states, which are letters of proc(5). Threads that are stopped (T) or
+// traced (t), and those that want the processor or wait for a disk, do not sleep (S).
 func inStates(pid int, states string) bool {
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
 	if err != nil || len(threads) == 0 {

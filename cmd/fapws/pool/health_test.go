@@ -6,8 +6,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"fapws/runtime/logfile"
 )
 
 // TestCheck: a worker counts as broken only if it sleeps while messages wait for it, several times in a row. One
@@ -32,7 +30,7 @@ func TestCheck(t *testing.T) {
 			defer channel.Close()
 			defer theirs.Close()
 			process := inState(t, c.state, c.command...)
-			s := New(Options{Log: func(logfile.Level, string) {}})
+			s := New(idle())
 			w := &worker{pool: s, pid: process.Pid, process: process, channel: channel, state: Serving}
 			w.check()
 			eventually(t, "the worker is asked", func() bool { return channel.unread() > 0 })
@@ -63,7 +61,7 @@ func TestCheckReader(t *testing.T) {
 	}
 	defer other.Close()
 	process := inState(t, "S", sleeping...)
-	w := &worker{pool: New(Options{Log: func(logfile.Level, string) {}}), pid: process.Pid, process: process, channel: channel, state: Serving}
+	w := &worker{pool: New(idle()), pid: process.Pid, process: process, channel: channel, state: Serving}
 	w.check()
 	for i := range 2 * silentChecks {
 		if i > 0 {

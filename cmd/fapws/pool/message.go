@@ -232,15 +232,12 @@ func (p *Pool) dropQueries(w *worker) {
 
 // Status describes a Pool.
 type Status struct {
-	Pid       int
-	Since     time.Time
-	Want      int    // number of workers
-	Reloads   int    // that succeeded
-	Reloading string // why, or ""
-	Failure   string // why the last reload did not succeed, or ""
-	Lost      int    // workers that have died although they should serve
-	Recycled  int    // workers that were replaced one by one: max-requests, max-rss, stuck
-	Workers   []WorkerStatus
+	Since    time.Time
+	Reloads  int    // that succeeded
+	Failure  string // why the last reload did not succeed, or ""
+	Lost     int    // workers that have died although they should serve
+	Recycled int    // workers that were replaced one by one: max-requests, max-rss, stuck
+	Workers  []WorkerStatus
 }
 
 // WorkerStatus describes a worker.
@@ -256,10 +253,7 @@ func (p *Pool) Status() (st Status) {
 	done := make(chan struct{})
 	asked := p.post(func() {
 		defer close(done)
-		st = Status{Pid: os.Getpid(), Since: p.since, Want: p.want, Reloads: max(0, p.adopted-1), Failure: p.failure, Lost: p.deaths, Recycled: p.recycled}
-		if p.batch != nil {
-			st.Reloading = p.batch.why
-		}
+		st = Status{Since: p.since, Reloads: max(0, p.adopted-1), Failure: p.failure, Lost: p.deaths, Recycled: p.recycled}
 		for _, w := range p.workers {
 			st.Workers = append(st.Workers, WorkerStatus{Pid: w.pid, State: w.state, Since: w.started, RSS: confine.ResidentMemory(w.pid)})
 		}
@@ -275,7 +269,7 @@ func (p *Pool) Status() (st Status) {
 
 // query answers a worker, on a goroutine of its own: the answer may take questions to all workers.
 func (p *Pool) query(w *worker, m *Message) {
-	if p.o.Query == nil || w.querying == maxQueries {
+	if w.querying == maxQueries {
 		w.sendReply(m.ID, "")
 		return
 	}
@@ -291,11 +285,10 @@ func (p *Pool) query(w *worker, m *Message) {
 
 // sendReply sends an answer in as many pieces as it takes.
 func (w *worker) sendReply(id uint64, text string) {
-	for len(text) > maxPiece {
-		w.send(&Message{Kind: Replied, ID: id, Text: text[:maxPiece], More: true})
-		text = text[maxPiece:]
-	}
-	w.send(&Message{Kind: Replied, ID: id, Text: text})
+	_ = sendPieces(Replied, id, text, func(m *Message) error {
+		w.send(m)
+		return nil
+	})
 }
 
 // takeLastWords takes a piece of what w has to tell before it ends.
@@ -307,9 +300,7 @@ func (p *Pool) takeLastWords(w *worker, m *Message) {
 	if m.More {
 		return
 	}
-	if p.o.LastWords != nil {
-		p.o.LastWords(w.pid, w.lastWords)
-	}
+	p.o.LastWords(w.pid, w.lastWords)
 	w.lastWords = ""
 }
 
@@ -334,10 +325,6 @@ func (p *Pool) wanted(w *worker, m *Message) {
 
 // certificates answers w, whose question is complete.
 func (p *Pool) certificates(w *worker) {
-	if p.o.Certificates == nil {
-		w.send(&Message{Kind: Certificates, Text: "the supervisor has no certificates: stop it and start the new version"})
-		return
-	}
 	f, err := p.o.Certificates(w.wants, false)
 	if err != nil {
 		w.send(&Message{Kind: Certificates, Text: err.Error()})
@@ -351,9 +338,6 @@ func (p *Pool) certificates(w *worker) {
 func (p *Pool) RenewCertificates() { p.post(p.renewCertificates) }
 
 func (p *Pool) renewCertificates() {
-	if p.o.Certificates == nil {
-		return
-	}
 	renewed := map[string]*os.File{}
 	for _, w := range p.workers {
 		if w.wants == "" || w.asking || w.state == Dead {

@@ -182,16 +182,9 @@ func (o *outbox) whenEmpty(f func()) bool {
 }
 
 func (d *datagram) offer(c *Channel) error {
-	var rights []byte
-	if len(d.files) > 0 {
-		fds := make([]int, len(d.files))
-		for i, f := range d.files {
-			var err error
-			if fds[i], err = descriptor(f); err != nil {
-				return err
-			}
-		}
-		rights = unix.UnixRights(fds...)
+	rights, err := rightsOf(d.files)
+	if err != nil {
+		return err
 	}
 	return c.offer(d.text, rights)
 }

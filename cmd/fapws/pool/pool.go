@@ -141,17 +141,15 @@ func (p *Pool) reopen() {
 // Reopen makes the workers reopen their log files. It is safe for concurrent use.
 func (p *Pool) Reopen() { p.post(p.reopen) }
 
-// Reload starts new workers, which replace the old ones when all of them have loaded. why is for the log: "app.py has
-// changed". During a reload, further calls together cause one more.
-func (p *Pool) Reload(why string) { p.post(func() { p.begin(request{why: why}) }) }
-
-// ReloadChanged is Reload for changed files: workers that are loading the old files are ended first, because they may
+// ReloadChanged is ReloadAndWait for changed files, without the wait: workers that are loading the old files are ended first, because they may
 // never finish (an endless loop that was just corrected).
 func (p *Pool) ReloadChanged(why string) {
 	p.post(func() { p.begin(request{why: why, newer: true}) })
 }
 
-// ReloadAndWait is Reload; it returns when the new workers serve, or with the reason of the failure.
+// ReloadAndWait starts new workers, which replace the old ones when all of them have loaded. why is for the log: "app.py has
+// changed". It returns when the new workers serve, or with the reason of the failure. During a reload, further calls together cause
+// one more.
 func (p *Pool) ReloadAndWait(why string) error {
 	asked := make(chan error, 1)
 	if !p.post(func() { p.begin(request{why: why, asked: []chan<- error{asked}}) }) {
@@ -301,14 +299,6 @@ func (p *Pool) Ping(ctx context.Context) error {
 	}
 }
 
-func (p *Pool) event(kind EventKind, text string) { p.tellEvent(Event{Kind: kind, Text: text}) }
-
-func (p *Pool) tellEvent(e Event) {
-	if p.o.Event != nil {
-		p.o.Event(e)
-	}
-}
-
 // Options configure a Pool. Every field must be set unless it is marked optional.
 type Options struct {
 	// Again returns a command that starts a worker, or the supervisor: process.Again with their arguments.
@@ -327,7 +317,7 @@ type Options struct {
 	Stay bool
 
 	// Early returns the listening sockets that are open before a worker has loaded; Open may return them. It is called on Run's
-	// goroutine. Optional.
+	// goroutine.
 	Early func() []Address
 
 	// Open makes the listening sockets when the first worker has loaded. If that was the worker with the page, Open is called
@@ -336,39 +326,39 @@ type Options struct {
 	Open func(*Settled) ([]Address, error)
 
 	// Up is called on Run's goroutine when the workers begin to serve under this program. resumed: they served under
-	// the program before it. Optional.
+	// the program before it.
 	Up func(addresses []Address, resumed bool)
 
 	// FailurePage returns a page for browsers after new code has failed to load. how is the reason, said the end of its
 	// standard error. With Stay, a failed first start serves this page. It is called on Run's goroutine. Optional.
 	FailurePage func(how string, said []byte) string
 
-	// Attributes returns the attributes of a new worker's process, such as a credential. Optional.
+	// Attributes returns the attributes of a new worker's process, such as a credential.
 	Attributes func() *syscall.SysProcAttr
 
 	// Event is called on Run's goroutine after changes of state, for the service manager and browsers, for example. It
-	// must not block. Optional.
+	// must not block.
 	Event func(Event)
 
 	// BeforeExec is called before another program takes the place of this one, to close and write files. That
-	// program gets the result from Handover.Files. Optional.
+	// program gets the result from Handover.Files.
 	BeforeExec func() []*os.File
 
 	// Certificates returns a file of SharedFile with the certificates that a worker wants, a text of their own between
 	// worker and supervisor; again: it has got one before, and needs another only if that has changed since, else nil. It
-	// is called on Run's goroutine. Optional.
+	// is called on Run's goroutine.
 	Certificates func(want string, again bool) (*os.File, error)
 
-	// Query answers a question of a worker. It is called on a goroutine of its own, and may Ask workers. Optional.
+	// Query answers a question of a worker. It is called on a goroutine of its own, and may Ask workers.
 	Query func(what string) string
 
 	// Broker connects the channels of the workers with those of other servers. Optional.
 	Broker *Broker
 
-	// LastWords gets what a worker tells before it ends. It is called on Run's goroutine. Optional.
+	// LastWords gets what a worker tells before it ends. It is called on Run's goroutine.
 	LastWords func(pid int, text string)
 
-	// Reopen is called when the log files are to be reopened, before the workers are told. Optional.
+	// Reopen is called when the log files are to be reopened, before the workers are told.
 	Reopen func()
 
 	// PassStderr says that workers cannot open the standard error of this process: it comes with the message to
@@ -379,13 +369,6 @@ type Options struct {
 	Root fs.FS
 
 	Log func(logfile.Level, string)
-}
-
-func (o *Options) attributes() *syscall.SysProcAttr {
-	if o.Attributes == nil {
-		return nil
-	}
-	return o.Attributes()
 }
 
 // Event is the argument of Options.Event.

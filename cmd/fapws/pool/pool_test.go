@@ -13,7 +13,7 @@ func TestReloadsCoalesce(t *testing.T) {
 	h := start(t, "", nil)
 	h.serving(2)
 	h.behave("hang")
-	h.Reload("first")
+	h.post(func() { h.begin(request{why: "first"}) })
 	var waiting []chan error
 	for range 10 {
 		done := make(chan error, 1)

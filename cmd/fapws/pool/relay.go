@@ -131,7 +131,7 @@ func (p *Pool) join(w *worker) {
 	for _, other := range p.workers {
 		switch {
 		case other == w || !other.joined || other.hung || other.state < Ready || other.state >= Ending:
-		case isStopped(other.pid): // w would wait for it in vain
+		case inStates(other.pid, "Tt"): // w would wait for it in vain
 			stopped = other
 		case giver == nil || other.state == Serving:
 			giver = other

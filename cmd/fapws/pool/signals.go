@@ -88,9 +88,7 @@ func (p *Pool) signal(sig os.Signal) {
 	case syscall.SIGHUP:
 		p.begin(request{why: "HUP"})
 	case syscall.SIGUSR1:
-		if p.o.Reopen != nil {
-			p.o.Reopen()
-		}
+		p.o.Reopen()
 		p.o.Log(logfile.Info, "reopening the log files")
 		p.reopen()
 	case syscall.SIGUSR2:
@@ -109,7 +107,7 @@ func (p *Pool) Stop() { p.post(func() { p.stop(Stop) }) }
 func (p *Pool) stop(kind Kind) {
 	if !p.stopping {
 		p.stopping = true
-		p.event(Stopping, "")
+		p.o.Event(Event{Kind: Stopping})
 		text := "stopping immediately"
 		if kind == Stop {
 			text = fmt.Sprintf("stopping; waiting up to %v for active requests (signal again to exit now)", p.grace())

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"fapws/runtime/logfile"
 )
 
 // ended returns a process that has ended, which may be killed once more.
@@ -24,12 +22,7 @@ func ended(t testing.TB) *os.Process {
 // suspects returns a Pool that does not run, with two workers that serve. Messages to them stay in their outboxes.
 func suspects(t testing.TB, process *os.Process) (p *Pool, attacker, victim *worker) {
 	t.Helper()
-	p = New(Options{
-		Log:          func(logfile.Level, string) {},
-		Query:        func(string) string { return "answer" },
-		Certificates: func(string, bool) (*os.File, error) { return nil, os.ErrNotExist },
-		LastWords:    func(int, string) {},
-	})
+	p = New(idle())
 	add := func(pid int) *worker {
 		w := &worker{pool: p, pid: pid, process: process, state: Serving, started: time.Now(), joined: true}
 		w.out.draining = true // by no goroutine

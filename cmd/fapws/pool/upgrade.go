@@ -116,12 +116,6 @@ func (p *Pool) beginHandOver() {
 	p.maybeHandOver()
 }
 
-// interrupted is called when nothing reads the channel of w any more.
-func (p *Pool) interrupted(w *worker) {
-	w.idle = true
-	p.maybeHandOver()
-}
-
 // maybeHandOver replaces this program by the next one, as soon as all channels are idle.
 func (p *Pool) maybeHandOver() {
 	if !p.handing || p.stopping {
@@ -147,14 +141,6 @@ func (p *Pool) maybeHandOver() {
 	}
 	p.level()
 	p.maybeBegin()
-}
-
-// handoverFile makes the file of a Handover, which the next program inherits.
-func handoverFile() (fd int, err error) {
-	if fd, err = system.MemoryFile("fapws handover"); err == nil {
-		_, err = unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
-	}
-	return fd, err
 }
 
 func (p *Pool) handOver() error {
@@ -202,7 +188,10 @@ func (p *Pool) handOver() error {
 		}
 		h.Workers = append(h.Workers, out)
 	}
-	note, err := handoverFile()
+	note, err := system.MemoryFile("fapws handover")
+	if err == nil {
+		_, err = unix.FcntlInt(uintptr(note), unix.F_SETFD, 0) // the next program inherits it
+	}
 	if err != nil {
 		return err
 	}
@@ -210,14 +199,12 @@ func (p *Pool) handOver() error {
 	if err := os.Chdir(p.o.Dir); err != nil {
 		return err
 	}
-	if p.o.BeforeExec != nil {
-		for _, f := range p.o.BeforeExec() {
-			fd, err := keep(f.SyscallConn())
-			if err != nil {
-				return err
-			}
-			h.Left = append(h.Left, fd)
+	for _, f := range p.o.BeforeExec() {
+		fd, err := keep(f.SyscallConn())
+		if err != nil {
+			return err
 		}
+		h.Left = append(h.Left, fd)
 	}
 	defer holdSignals()()
 	h.Signals = p.signals.pending()
@@ -301,9 +288,7 @@ func (p *Pool) resume(h *Handover) {
 		}
 	}
 	p.o.Log(logfile.Info, "upgraded: "+Count(len(p.slots), "worker"))
-	if p.o.Up != nil {
-		p.o.Up(p.addresses, true)
-	}
+	p.o.Up(p.addresses, true)
 	p.level()
 	p.share()
 	for _, sig := range h.Signals {

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"testing"
 	"time"
-
-	"fapws/runtime/logfile"
 )
 
 // A question to a worker that is asked while the program is being replaced does not keep it from being replaced.
@@ -27,8 +25,7 @@ func TestHandOverAfterAQuestion(t *testing.T) {
 // An event of which some pieces have come when the next program takes over is not lost.
 func TestHandoverWithinEvent(t *testing.T) {
 	ours, theirs := channels(t)
-	quiet := Options{Log: func(logfile.Level, string) {}}
-	w := &worker{pool: New(quiet), pid: inState(t, "S", sleeping...).Pid, channel: ours, state: Serving, joined: true}
+	w := &worker{pool: New(idle()), pid: inState(t, "S", sleeping...).Pid, channel: ours, state: Serving, joined: true}
 	w.pool.publish(w, &Message{Kind: Publish, N: 1, Raw: []byte("one "), More: true})
 
 	inherited, err := ours.File()
@@ -48,7 +45,7 @@ func TestHandoverWithinEvent(t *testing.T) {
 	if err := json.Unmarshal(text, &h); err != nil {
 		t.Fatal(err)
 	}
-	next := New(quiet)
+	next := New(idle())
 	defer close(next.over)
 	next.resume(&h)
 	next.publish(next.workers[w.pid], &Message{Kind: Publish, Seq: 1, N: 1, Raw: []byte("two"), ID: 7})

@@ -116,7 +116,7 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 		lasting = strconv.Itoa(pass(os.Stderr))
 	}
 	kills := confine.MemoryKills(p.o.Root)
-	cmd.Dir, cmd.SysProcAttr = p.o.Dir, p.o.attributes()
+	cmd.Dir, cmd.SysProcAttr = p.o.Dir, p.o.Attributes()
 	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d,%s,%s", Variable, fd, lasting, role), EpochVariable+"="+p.relay.epoch)
 	if role == Asleep {
 		cmd.Env = append(cmd.Env, ScriptVariable+"="+p.settled.Script)
@@ -146,7 +146,7 @@ func (p *Pool) watch(w *worker) {
 		case <-w.silent:
 		case <-time.After(lastMessages):
 		}
-		p.post(func() { p.died(w, howEnded(state, err), exitCode(state), signalOf(state) == syscall.SIGKILL) })
+		p.post(func() { p.died(w, howEnded(state, err), state.ExitCode(), signalOf(state) == syscall.SIGKILL) })
 	}()
 }
 
@@ -157,7 +157,10 @@ func (w *worker) receive() {
 		closeFiles(files) // a worker has nothing to give
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			w.pool.post(func() { w.pool.interrupted(w) })
+			w.pool.post(func() {
+				w.idle = true
+				w.pool.maybeHandOver()
+			})
 			return
 		case err != nil:
 			w.pool.post(func() { w.pool.channelClosed(w, err) })
@@ -288,13 +291,6 @@ func (w *worker) ended(how, next string) string {
 		return fmt.Sprintf("worker %d %s: %s; %s", w.pid, how, cause, next)
 	}
 	return fmt.Sprintf("worker %d %s; %s", w.pid, how, next)
-}
-
-func exitCode(state *os.ProcessState) int {
-	if state == nil {
-		return -1
-	}
-	return state.ExitCode()
 }
 
 // State says where a worker is in its life.

@@ -34,9 +34,6 @@ func File() string {
 	return path
 }
 
-// Installed returns the file that Again(true) starts.
-func Installed() string { return started }
-
 // Interpreter returns the Python in whose process this program runs; "" for an executable, which has its own.
 func Interpreter() string { return "" }
 

@@ -27,9 +27,6 @@ var file = os.NewFile(uintptr(C.fapws_preload.fd), "libfapws.so")
 // File is as for an executable.
 func File() string { return C.GoString(C.fapws_preload.path) }
 
-// Installed is as for an executable.
-func Installed() string { return File() }
-
 // Interpreter is as for an executable.
 func Interpreter() string { return C.GoString(C.fapws_preload.interpreter) }
 

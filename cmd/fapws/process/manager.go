@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,8 +34,8 @@ type PIDFile struct {
 
 // WritePIDFile puts the number of this process into the file at path, which appears whole or not at all; a symbolic link
 // there is replaced, never followed. The number of a process that runs is left alone, with an error, unless it is
-// this one or among but (one that hands the service over); the file of a dead one is replaced. Errors are one line.
-func WritePIDFile(path string, but ...int) (*PIDFile, error) {
+// this one; the file of a dead one is replaced. Errors are one line.
+func WritePIDFile(path string) (*PIDFile, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -46,12 +45,12 @@ func WritePIDFile(path string, but ...int) (*PIDFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the pid file %s: %w", path, err)
 	}
-	if other != pid && !slices.Contains(but, other) && runs(other) {
+	if other != pid && runs(other) {
 		return nil, fmt.Errorf("pid file %s: process %d is running; stop it, or remove the file if that process is not fapws", path, other)
 	}
 	f, err := replace(path, strconv.Itoa(pid)+"\n")
 	if err != nil {
-		return nil, fmt.Errorf("cannot write the pid file %s: %w", path, cause(err))
+		return nil, fmt.Errorf("cannot write the pid file %s: %w", path, ExitReason(err))
 	}
 	return f, nil
 }
@@ -123,7 +122,7 @@ func (f *PIDFile) remove() error {
 		err = f.file.Truncate(0)
 	}
 	if err != nil {
-		return fmt.Errorf("cannot remove the pid file %s: %w", f.path, cause(err))
+		return fmt.Errorf("cannot remove the pid file %s: %w", f.path, ExitReason(err))
 	}
 	return nil
 }
@@ -165,7 +164,7 @@ func owner(path string) (int, error) {
 	}
 	text, err := io.ReadAll(io.LimitReader(f, 64))
 	if err != nil {
-		return 0, cause(err)
+		return 0, ExitReason(err)
 	}
 	line := strings.TrimSpace(string(text))
 	if line == "" {
@@ -181,19 +180,6 @@ func owner(path string) (int, error) {
 // runs reports whether a process exists, of this user or another.
 func runs(pid int) bool {
 	return pid > 0 && !errors.Is(unix.Kill(pid, 0), unix.ESRCH)
-}
-
-// cause takes the path off an error that will name it.
-func cause(err error) error {
-	var path *fs.PathError
-	var link *os.LinkError
-	switch {
-	case errors.As(err, &link):
-		return link.Err
-	case errors.As(err, &path):
-		return path.Err
-	}
-	return err
 }
 
 // The variables of the protocol.
@@ -273,9 +259,6 @@ func (n *Notifier) Reloading() error {
 
 // Stopping says that the service is about to end.
 func (n *Notifier) Stopping() error { return n.send("STOPPING=1") }
-
-// Status sets the line that systemctl status shows.
-func (n *Notifier) Status(text string) error { return n.send(statusLine(text)) }
 
 // Alive tells the watchdog that the service answers.
 func (n *Notifier) Alive() error { return n.send("WATCHDOG=1") }

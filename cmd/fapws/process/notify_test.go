@@ -60,7 +60,6 @@ func TestMessages(t *testing.T) {
 			{func() error { return n.Ready("serving\non 2") }, `READY=1\nSTATUS=serving on 2`},
 			{n.Reloading, `RELOADING=1\nMONOTONIC_USEC=[1-9][0-9]*`},
 			{n.Stopping, `STOPPING=1`},
-			{func() error { return n.Status("busy") }, `STATUS=busy`},
 			{n.Alive, `WATCHDOG=1`},
 		} {
 			if err := tt.send(); err != nil {
@@ -81,7 +80,7 @@ func TestNoManager(t *testing.T) {
 		}
 	}
 	var n *Notifier
-	if err := errors.Join(n.Ready("x"), n.Reloading(), n.Stopping(), n.Status("x"), n.Alive()); err != nil {
+	if err := errors.Join(n.Ready("x"), n.Reloading(), n.Stopping(), n.Alive()); err != nil {
 		t.Errorf("nil: %v", err)
 	}
 	if n.Watchdog() != 0 || n.Environ() != nil {

@@ -3,6 +3,7 @@ package settings
 import (
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -199,7 +200,7 @@ type flag struct {
 func (p *parser) register() {
 	set := pflag.NewFlagSet("fapws", pflag.ContinueOnError)
 	p.set = set
-	set.SetOutput(discardOutput{})
+	set.SetOutput(io.Discard)
 	set.Usage = func() {}
 	set.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		return pflag.NormalizedName(strings.ReplaceAll(name, "_", "-")) // gunicorn writes --limit-request-field_size
@@ -384,8 +385,3 @@ func (p *parser) unknown(typed string) error {
 	}
 	return fmt.Errorf("unknown flag %s; fapws --help all lists the flags", typed)
 }
-
-// discardOutput keeps pflag from printing.
-type discardOutput struct{}
-
-func (discardOutput) Write(p []byte) (int, error) { return len(p), nil }

@@ -190,17 +190,13 @@ func JoinPath(errs ...error) error {
 }
 
 // Must is the error that v, shown as it is, must be something else: "file:3: key
-// = 5 is an integer: must be …".
+// = 5, an integer: must be …". A table shows its type by itself.
 func (v TOMLValue) Must(be error) error {
-	return v.Errorf("%s = %s%s: must be %v", v.Key, v.Show(), v.typeNote(), be)
-}
-
-// typeNote names the type of a value that does not show it by itself.
-func (v TOMLValue) typeNote() string {
-	if _, isTable := v.Any.(*TOMLTable); isTable {
-		return ""
+	note := ""
+	if _, isTable := v.Any.(*TOMLTable); !isTable {
+		note = ", " + v.Type()
 	}
-	return ", " + v.Type()
+	return v.Errorf("%s = %s%s: must be %v", v.Key, v.Show(), note, be)
 }
 
 // Type names the TOML type of the value, with its article.

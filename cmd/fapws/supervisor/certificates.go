@@ -294,7 +294,12 @@ func (r *KeyReader) Read(name string) ([]byte, fs.FileMode, error) {
 	if r.channel == nil {
 		return nil, 0, errEnded
 	}
-	m, files, err := r.ask(name)
+	var m *pool.Message
+	var files []*os.File
+	err := r.channel.Send(&pool.Message{Kind: read, Text: name})
+	if err == nil {
+		m, files, err = r.channel.ReceiveWithin(answerWithin)
+	}
 	if err != nil {
 		r.channel.Close()
 		r.channel = nil
@@ -306,13 +311,6 @@ func (r *KeyReader) Read(name string) ([]byte, fs.FileMode, error) {
 	}
 	data, err := pool.ReadShared(files[0])
 	return data, fs.FileMode(m.ID), err
-}
-
-func (r *KeyReader) ask(name string) (*pool.Message, []*os.File, error) {
-	if err := r.channel.Send(&pool.Message{Kind: read, Text: name}); err != nil {
-		return nil, nil, err
-	}
-	return r.channel.ReceiveWithin(answerWithin)
 }
 
 // KeyReaderWanted reports whether this process was started to read keys.

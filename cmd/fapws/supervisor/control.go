@@ -35,7 +35,7 @@ func (p *supervisor) command(c ctl.Command, pattern cache.Pattern) (any, error) 
 	case ctl.Stack:
 		return p.stack(), nil
 	case ctl.Log: // of all processes
-		return slices.Concat(worker.LinesOf(&p.tail), slices.Concat(answers[[]ctl.Line](p, worker.AnswerWithin, worker.AskLog)...)), nil
+		return slices.Concat(append(answers[[]ctl.Line](p, worker.AnswerWithin, worker.AskLog), p.tail.Lines())...), nil
 	case ctl.Profile:
 		return p.profile()
 	case ctl.Reload:
@@ -388,7 +388,7 @@ var escapes = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("
 // of fapws.
 func lastError(text string) string {
 	lines := strings.Split(text, "\n")
-	for _, fits := range []func(string) bool{errorLine().MatchString, ownLine} {
+	for _, fits := range []func(string) bool{errorLine().MatchString, func(line string) bool { return strings.HasPrefix(line, "fapws: ") }} {
 		for i := len(lines) - 1; i >= 0; i-- {
 			if fits(lines[i]) {
 				return lines[i]
@@ -397,8 +397,6 @@ func lastError(text string) string {
 	}
 	return ""
 }
-
-func ownLine(line string) bool { return strings.HasPrefix(line, "fapws: ") }
 
 var errorLine = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^([A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit|Warning|Group)\b|[a-z_][\w.]*\.[A-Z]\w*: )`)

@@ -22,7 +22,12 @@ const backlogPause = 2 * time.Millisecond
 
 // useChannels wires channels: between the loop, the application and the relay.
 func (s *service) useChannels(c *live.StreamConfig) {
-	c.Counted = func(name string, n int) { s.relay.counted(countedAs(name), n) }
+	c.Counted = func(name string, n int) {
+		if pybridge.IsGroup(name) {
+			name = pybridge.GroupKey(name)
+		}
+		s.relay.counted(name, n)
+	}
 	c.Joined = func(name string, client *live.StreamClient) { s.notify(name, client, false) }
 	c.Left = func(name string, client *live.StreamClient) { s.notify(name, client, true) }
 }
@@ -49,11 +54,12 @@ type localRelay struct {
 	s       *service
 	late    *eventloop.Queue[pybridge.Event]
 	waiting atomic.Int64 // events in late
-	viewers viewers
+	viewers atomic.Int64 // of the status page
+	tells   atomic.Bool  // tellViewers runs
 }
 
 func newLocalRelay(s *service) *localRelay {
-	r := &localRelay{s: s, viewers: viewers{s: s}}
+	r := &localRelay{s: s}
 	r.late = eventloop.NewQueue(r.publishLate)
 	return r
 }
@@ -91,7 +97,8 @@ func (r *localRelay) flush(time.Duration) {}
 
 func (r *localRelay) counted(name string, n int) {
 	if name == ctl.StatusChannel {
-		r.viewers.counted(n)
+		r.viewers.Store(int64(n))
+		r.beginViewers()
 	}
 	r.s.countSubscribers(name, false, int64(n))
 }
@@ -153,21 +160,9 @@ func (s *service) tryPublish(seq uint64, e *pybridge.Event) (err error) {
 	case e.Place != "":
 		err = s.server.Sockets().Broadcast(seq, &live.GroupMessage{Group: e.Group(), Binary: e.Binary, Data: e.Data})
 	default:
-		_, err = s.server.Subscribers().Publish(seq, messageOf(e))
+		_, err = s.server.Subscribers().Publish(seq, &live.Message{Name: e.Name, ID: e.ID, Event: e.Type, Data: e.Data})
 	}
 	return err
-}
-
-func messageOf(e *pybridge.Event) *live.Message {
-	return &live.Message{Name: e.Name, ID: e.ID, Event: e.Type, Data: e.Data}
-}
-
-// countedAs is the name under which workers report the subscribers of a channel, or the WebSockets in a group.
-func countedAs(name string) string {
-	if pybridge.IsGroup(name) {
-		return pybridge.GroupKey(name)
-	}
-	return name
 }
 
 // viewEvent is the event of ctl.StatusChannel.
@@ -176,33 +171,21 @@ var viewEvent = pybridge.Event{Name: ctl.StatusChannel, Data: "look"}
 // ViewEvent returns that event as the supervisor sends it to its workers.
 func ViewEvent() []byte { return appendEvent(nil, &viewEvent) }
 
-// viewers tells the viewers of the status page of a process that is alone to look again, as long as there are any. Of several
-// workers the supervisor does that, which numbers the events.
-type viewers struct {
-	s     *service
-	n     atomic.Int64
-	tells atomic.Bool // tell runs
-}
-
-// counted notes how many viewers there are. It must be called on the loop.
-func (v *viewers) counted(n int) {
-	v.n.Store(int64(n))
-	v.begin()
-}
-
-func (v *viewers) begin() {
-	if v.n.Load() > 0 && !v.s.over.Load() && v.tells.CompareAndSwap(false, true) {
-		go v.tell()
+// beginViewers tells the viewers of the status page to look again, as long as there are any. Of several workers the supervisor does that,
+// which numbers the events.
+func (r *localRelay) beginViewers() {
+	if r.viewers.Load() > 0 && !r.s.over.Load() && r.tells.CompareAndSwap(false, true) {
+		go r.tellViewers()
 	}
 }
 
-func (v *viewers) tell() {
-	for v.n.Load() > 0 && !v.s.over.Load() {
-		v.s.complain(v.s.tryPublish(0, &viewEvent))
+func (r *localRelay) tellViewers() {
+	for r.viewers.Load() > 0 && !r.s.over.Load() {
+		r.s.complain(r.s.tryPublish(0, &viewEvent))
 		time.Sleep(ctl.ViewEvery)
 	}
-	v.tells.Store(false)
-	v.begin() // one may have come meanwhile
+	r.tells.Store(false)
+	r.beginViewers() // one may have come meanwhile
 }
 
 const (

@@ -34,7 +34,7 @@ func (s *service) command(c ctl.Command, p cache.Pattern) (any, error) {
 	case ctl.Stack:
 		return s.stack(), nil
 	case ctl.Log:
-		return LinesOf(&s.tail), nil
+		return s.tail.Lines(), nil
 	case ctl.Profile:
 		return s.profile()
 	case ctl.Rotate:
@@ -160,15 +160,6 @@ func (s *service) statusPage() backend.Responder {
 	return ctl.NewPage(ask, s.parent != nil, s.log.LogClient)
 }
 
-// LinesOf returns the last lines of a log for the status page.
-func LinesOf(t *plan.Tail) []ctl.Line {
-	lines := []ctl.Line{}
-	for _, line := range t.Lines() {
-		lines = append(lines, ctl.Line{At: line.At.UnixNano(), Text: line.Text})
-	}
-	return lines
-}
-
 // ask asks the supervisor for what the status page shows.
 func (p *Parent) ask(ctx context.Context, c ctl.Command) (a ctl.Answer, err error) {
 	text, err := p.query(ctx, string(c))
@@ -221,7 +212,11 @@ func (s *service) metrics() []metrics.Family {
 		}
 		all = append(all, metrics.One("fapws_application_awake", metrics.Gauge, "", "Workers that have the application in memory, with idle-stop.", awake))
 	}
-	if u, some := s.upstreams(); some {
+	u, some := plan.Upstreams{}, false
+	if s.complete.Load() {
+		u, some = s.built.Upstreams()
+	}
+	if some {
 		all = append(all,
 			metrics.One("fapws_upstream_requests", metrics.Gauge, "", "Requests at upstreams and programs: proxies, FastCGI, PHP, CGI, server-side includes.", float64(u.Active)),
 			metrics.One("fapws_upstream_errors", metrics.Counter, "", "Requests that an upstream or a program has not answered, or not to the end.", float64(u.Failed)),
@@ -245,14 +240,6 @@ func certificateEnds(list []certificates.Expiry) metrics.Family {
 		f.Series = append(f.Series, metrics.Series{Labels: metrics.Labels("name", e.Name), Value: float64(e.At.Unix())})
 	}
 	return f
-}
-
-// upstreams is plan.Built.Upstreams. It is safe for concurrent use.
-func (s *service) upstreams() (u plan.Upstreams, some bool) {
-	if !s.complete.Load() {
-		return u, false
-	}
-	return s.built.Upstreams()
 }
 
 // LostLines returns the family of log lines that a process has lost.

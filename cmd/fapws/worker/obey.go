@@ -18,6 +18,7 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/logfile"
+	"fapws/runtime/source/cache"
 )
 
 // message is a message of the supervisor with its descriptors.
@@ -137,7 +138,9 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 	case pool.Take:
 		p.events.take(m, files)
 	case pool.Purge:
-		purgeSoon(s, m.Text)
+		if pattern, err := cache.ParsePattern(m.Text); err == nil { // another worker has checked it
+			s.server.Purge(pattern)
+		}
 	case pool.Certificates, pool.Renewed:
 		p.takeCertificates(m, files)
 	case pool.Ask:
@@ -238,11 +241,13 @@ func (p *Parent) answer(m *pool.Message) {
 			text = g.Answer(about)
 		}
 	case AskPurge:
-		text = strconv.Itoa(purgeNow(s.server, about))
+		if pattern, err := cache.ParsePattern(about); err == nil {
+			text = strconv.Itoa(s.server.PurgeNow(pattern))
+		}
 	case AskMetrics:
 		text = asJSON(s.metrics())
 	case AskLog:
-		text = asJSON(LinesOf(&s.tail))
+		text = asJSON(s.tail.Lines())
 	case AskProfile:
 		text = asJSON(ctl.AnswerOf(s.profile()))
 	case AskActive:

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -24,10 +23,10 @@ import (
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/conn"
-	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
 	"fapws/runtime/sites"
+	"fapws/runtime/source/static"
 	"fapws/runtime/system"
 )
 
@@ -60,11 +59,10 @@ type Parent struct {
 // TakeParent returns the supervisor that has started this process, or nil. It
 // removes from the environment what says so: it is not meant for the children.
 func TakeParent() (*Parent, error) {
-	text := os.Getenv(pool.Variable)
+	text := takeVariable(pool.Variable)
 	if text == "" {
 		return nil, nil
 	}
-	os.Unsetenv(pool.Variable)
 	p := &Parent{stderr: -1, departs: make(chan struct{})}
 	err := p.take(text)
 	if err != nil {
@@ -176,8 +174,7 @@ func (p *Parent) take(text string) error {
 		unix.CloseOnExec(p.stderr)
 	}
 	p.pageOnly, p.eager, p.sleeps = parts[2] == pool.PageOnly, parts[2] == pool.Eager, parts[2] == pool.Asleep
-	if p.root = os.Getenv(confine.ChrootVariable); p.root != "" {
-		os.Unsetenv(confine.ChrootVariable)
+	if p.root = takeVariable(confine.ChrootVariable); p.root != "" {
 		if err := confine.KeepZone(); err != nil {
 			return err
 		}
@@ -194,13 +191,16 @@ func (p *Parent) take(text string) error {
 		return err
 	}
 	p.events = newChannelRelay(p.channel)
-	p.epoch = os.Getenv(pool.EpochVariable)
-	os.Unsetenv(pool.EpochVariable)
-	p.counts = os.Getenv(pool.CountVariable) != ""
-	os.Unsetenv(pool.CountVariable)
-	p.script = os.Getenv(pool.ScriptVariable)
-	os.Unsetenv(pool.ScriptVariable)
+	p.epoch = takeVariable(pool.EpochVariable)
+	p.counts = takeVariable(pool.CountVariable) != ""
+	p.script = takeVariable(pool.ScriptVariable)
 	return pybridge.KeepFromChildren(p.channel)
+}
+
+// takeVariable takes a variable out of the environment.
+func takeVariable(name string) string {
+	defer os.Unsetenv(name)
+	return os.Getenv(name)
 }
 
 // restoreStderr writes to standard error again, not to the supervisor.
@@ -289,7 +289,11 @@ func (p *Parent) servePage() (code int, err error) {
 		return 0, process.ExitNotStarted("%v", err)
 	}
 	s.signals.serve()
-	if err := s.server.Serve(nil, []sites.Site{{Table: []sites.Mount{{Prefix: "/"}}}}, unavailableHandler{}); err != nil {
+	none, err := static.NewFixed(static.FixedOptions{Status: 503, Fields: []exchange.Field{{Name: "Retry-After", Value: "1"}}})
+	if err == nil {
+		err = s.server.Serve(nil, []sites.Site{{Table: []sites.Mount{{Prefix: "/", Source: none}}}}, nil)
+	}
+	if err != nil {
 		return 0, process.ExitNotStarted("%v", err)
 	}
 	p.served()
@@ -313,21 +317,3 @@ func (p *Parent) servePage() (code int, err error) {
 
 // standInGrace is the maximum time that a stand-in takes to end: browsers ask it every second.
 const pageGrace = 2 * retiredIdle
-
-// unavailableHandler is the app.Handler of a process that has no application: all is
-// answered 503.
-type unavailableHandler struct{}
-
-func (unavailableHandler) Attach(*eventloop.Waker, func(exchange.Origin) exchange.Subrequester) {}
-
-func (unavailableHandler) Submit(r *exchange.Request) bool {
-	if r.Spool >= 0 {
-		unix.Close(r.Spool)
-	}
-	return false
-}
-
-func (unavailableHandler) Flush()                                {}
-func (unavailableHandler) Next(*exchange.Part) bool              { return false }
-func (unavailableHandler) Release(*exchange.Part)                {}
-func (unavailableHandler) Cancel(exchange.Ticket, time.Duration) {}

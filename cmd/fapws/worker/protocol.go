@@ -197,15 +197,6 @@ func (r *channelRelay) sendPurges(patterns []string) {
 	}
 }
 
-// purgeNow carries out a pattern in JSON and returns how many pages it removed.
-func purgeNow(server *runtime.Server, text string) int {
-	p, err := cache.ParsePattern(text)
-	if err != nil {
-		return 0
-	}
-	return server.PurgeNow(p)
-}
-
 // cacheOf returns the state of the cache of this process for a report.
 func cacheOf(server *runtime.Server) *ctl.Cache {
 	st, ok := server.CacheStats()
@@ -215,13 +206,6 @@ func cacheOf(server *runtime.Server) *ctl.Cache {
 	return &ctl.Cache{
 		Entries: st.Entries, Bytes: st.Bytes, Limit: st.Most,
 		Hits: st.Hits + st.Waited, Stale: st.Stale, Misses: st.Misses, Revalidated: st.Revalidated, Bypassed: st.Bypassed,
-	}
-}
-
-// purgeSoon carries out a pattern in JSON, from another worker, which has checked it.
-func purgeSoon(s *service, text string) {
-	if p, err := cache.ParsePattern(text); err == nil {
-		s.server.Purge(p)
 	}
 }
 
