@@ -227,7 +227,7 @@ func maintain(dir string, s *subject, hosts []string, now, madeAfter time.Time) 
 				d.path(CAFile), name, dir))
 		}
 	}
-	s.only(a)
+	s.names = slices.DeleteFunc(s.names, func(name string) bool { return !a.vouches(name) }) // one would make the whole certificate invalid
 	why := a.stale(d, s, now)
 	if why == "" {
 		return done, doubts, nil
@@ -316,11 +316,6 @@ func (s *subject) add(name string) {
 		return
 	}
 	s.names = append(s.names, name)
-}
-
-// only removes names that a may not vouch for: one of them would make the whole certificate invalid.
-func (s *subject) only(a *Authority) {
-	s.names = slices.DeleteFunc(s.names, func(name string) bool { return !a.vouches(name) })
 }
 
 // missing returns the first name or address that a certificate lacks, or "".

@@ -86,7 +86,13 @@ func (s *Server) Use(w *Want, b *Bundle) error {
 		s.challenge.Store(&tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{ACMEProtocol}, GetCertificate: ChallengeACME(w.ACME.Dir)})
 	}
 	s.present.Store(c)
-	s.rotating.Do(func() { go s.rotate() })
+	s.rotating.Do(func() {
+		go func() {
+			for range time.Tick(TicketPeriod / 16) { // for as long as the process lives
+				s.rotateTickets(uptime())
+			}
+		}()
+	})
 	return nil
 }
 
@@ -96,13 +102,6 @@ func (s *Server) Expiries() []Expiry {
 		return c.expiry
 	}
 	return nil
-}
-
-// rotate looks at the time for as long as the process lives.
-func (s *Server) rotate() {
-	for range time.Tick(TicketPeriod / 16) {
-		s.rotateTickets(uptime())
-	}
 }
 
 // rotateTickets uses the keys of the time since the machine was started.

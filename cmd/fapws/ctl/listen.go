@@ -113,6 +113,9 @@ var NotCounted = Counters{Requests: -1}
 // were purged; Reload returns when new code serves. The error is one line. A Server is safe for concurrent use.
 type Server func(Command, cache.Pattern) (any, error)
 
+// ErrUnknown is the error of a Server for another command.
+var ErrUnknown = errors.New("unknown command")
+
 // answer carries out one of the commands that are allowed.
 func (s Server) answer(c Command, p cache.Pattern, allowed []Command) Answer {
 	if !slices.Contains(allowed, c) {

@@ -130,13 +130,13 @@ type Built struct {
 
 	pool    *backend.Pool
 	idle    []func() int // connections of each responder that has some
-	closers []func() error
+	closers []func()
 }
 
 // Close gives everything up, when nothing is served any more.
 func (b *Built) Close() {
 	for _, f := range b.closers {
-		_ = f() // an error would not matter any more
+		f()
 	}
 }
 
@@ -236,7 +236,7 @@ func (b *builder) add(to backend.Responder) (app.Handler, int) {
 		b.built.idle = append(b.built.idle, p.Idle)
 	}
 	if c, ok := to.(io.Closer); ok { // a proxy, an upload
-		b.built.closers = append(b.built.closers, c.Close)
+		b.built.closers = append(b.built.closers, func() { _ = c.Close() }) // an error would not matter any more
 	}
 	return b.built.pool, b.built.pool.Add(to)
 }

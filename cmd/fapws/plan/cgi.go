@@ -272,10 +272,7 @@ func (b *builder) php(h *Host, r *Route) []sites.Mount {
 	default:
 		b.parts.Log(logfile.Warning, fmt.Sprintf("%s (%s)", missing, r.At.Key("php")))
 	}
-	b.built.closers = append(b.built.closers, func() error {
-		p.Close(phpGrace)
-		return nil
-	})
+	b.built.closers = append(b.built.closers, func() { p.Close(phpGrace) })
 	return b.behindFiles(r, p, scripts.Index)
 }
 
@@ -326,10 +323,7 @@ func (b *builder) fastcgi(h *Host, r *Route) []sites.Mount {
 		b.wrong(r.At.Errorf("fastcgi", "%v", err))
 		return nil
 	}
-	b.built.closers = append(b.built.closers, func() error {
-		f.Close()
-		return nil
-	})
+	b.built.closers = append(b.built.closers, f.Close)
 	if r.Match == "" {
 		return b.responder(r, f)
 	}

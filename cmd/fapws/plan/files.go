@@ -85,7 +85,7 @@ func (b *builder) open(r *Route, o static.Options) *static.Files {
 	}
 	b.noteFallback(r, &o)
 	if f != nil {
-		b.built.closers = append(b.built.closers, f.Close)
+		b.built.closers = append(b.built.closers, func() { _ = f.Close() })
 	}
 	return f
 }

@@ -55,25 +55,10 @@ func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []stri
 	if p.stateDir, err = filepath.Abs(cmp.Or(p.Conf.StateDir, usualStateDir())); err != nil {
 		return nil, nil, process.ExitNotStarted("%v", err)
 	}
-	if err := p.choose(); err != nil {
-		return nil, nil, process.ExitUsage(err)
-	}
-	if err := p.checkACME(); err != nil {
-		return nil, nil, process.ExitUsage(err)
-	}
-	if err := p.Site.CheckClients(&p.Conf); err != nil && cmd.Word != settings.WordCheck {
-		return nil, nil, process.ExitUsage(err)
-	} else if err != nil {
-		p.Mistakes = settings.JoinPath(p.Mistakes, err)
-	}
-	if cmd.Word != settings.WordPrintConfig && len(p.Site.Hosts) == 0 && !p.Site.ownHost(&p.Conf) {
-		return nil, nil, process.ExitUsage(p.nothing())
-	}
-	if err := p.checkPaths(); err != nil {
-		return nil, nil, process.ExitUsage(err)
-	}
-	if err := p.readBroker(); err != nil {
-		return nil, nil, process.ExitUsage(err)
+	for _, step := range []func() error{p.choose, p.checkACME, p.checkClients, p.checkSomething, p.checkPaths, p.readBroker} {
+		if err := step(); err != nil {
+			return nil, nil, process.ExitUsage(err)
+		}
 	}
 	doubts = p.doubts()
 	if doubt := p.findVenv(); doubt != "" {
@@ -163,9 +148,21 @@ func (p *Plan) choose() error {
 	return nil
 }
 
-// nothing is the error that there is nothing to be served.
-func (p *Plan) nothing() error {
+// checkClients is SiteConfig.CheckClients. check reports its mistakes with the others.
+func (p *Plan) checkClients() error {
+	err := p.Site.CheckClients(&p.Conf)
+	if err == nil || p.Command.Word != settings.WordCheck {
+		return err
+	}
+	p.Mistakes = settings.JoinPath(p.Mistakes, err)
+	return nil
+}
+
+// checkSomething sees that there is something to be served.
+func (p *Plan) checkSomething() error {
 	switch {
+	case p.Command.Word == settings.WordPrintConfig || len(p.Site.Hosts) > 0 || p.Site.ownHost(&p.Conf):
+		return nil
 	case p.Mistakes != nil:
 		return p.Mistakes // perhaps it is a key that was spelled wrong
 	case p.File != nil:

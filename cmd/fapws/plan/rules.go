@@ -383,7 +383,7 @@ func (b *builder) newLogin(l *Login, path string) (*auth.Login, error) {
 		if b.state, err = auth.OpenLoginState(filepath.Join(b.plan.stateDir, LoginDir), conf.LoginAge); err != nil {
 			return nil, err
 		}
-		b.built.closers = append(b.built.closers, func() error { b.state.Close(); return nil })
+		b.built.closers = append(b.built.closers, b.state.Close)
 		b.built.Writes = append(b.built.Writes, filepath.Join(b.plan.stateDir, LoginDir))
 	}
 	b.built.Reads = append(b.built.Reads, filepath.Dir(path))

@@ -194,13 +194,6 @@ func (c *Channel) SendDescriptor(m *Message, fd int) error {
 	return c.write(time.Now().Add(passWithin), text, unix.UnixRights(fd))
 }
 
-// SendAnswer sends text in as many pieces as it takes, and as Send does: a lost one would not be asked for
-// again.
-func (c *Channel) SendAnswer(id uint64, text string) error { return c.SendPieces(Answer, id, text) }
-
-// SendLastWords sends what lasts of a worker.
-func (c *Channel) SendLastWords(text string) error { return c.SendPieces(LastWords, 0, text) }
-
 // SendPieces sends text in as many messages of a kind as it takes; all but the last have More.
 func (c *Channel) SendPieces(kind Kind, id uint64, text string) error {
 	return sendPieces(kind, id, text, func(m *Message) error { return c.Send(m) })
@@ -263,7 +256,7 @@ func receive(fd int) (*Message, []*os.File, error) {
 		m, err = decode(b.in[:n])
 	}
 	if err != nil {
-		closeFiles(files)
+		CloseFiles(files)
 		return nil, nil, fmt.Errorf("control channel: %w", err)
 	}
 	return m, files, nil
@@ -313,7 +306,8 @@ func filesIn(oob []byte) (files []*os.File, err error) {
 	return files, nil
 }
 
-func closeFiles(files []*os.File) {
+// CloseFiles closes files, such as those of a message.
+func CloseFiles(files []*os.File) {
 	for _, f := range files {
 		f.Close()
 	}

@@ -167,7 +167,7 @@ func (f *fake) obey() {
 				shared, _ := ReadShared(files[0])
 				text = string(shared)
 			}
-			closeFiles(files)
+			CloseFiles(files)
 			fmt.Fprintf(&f.got, "%s=%s ", m.Kind, text)
 		case Take, Give:
 			f.pass(m, files)
@@ -176,7 +176,7 @@ func (f *fake) obey() {
 }
 
 func (f *fake) answer(m *Message, text string) {
-	f.answers.Add(func() { _ = f.channel.SendAnswer(m.ID, text) })
+	f.answers.Add(func() { _ = f.channel.SendPieces(Answer, m.ID, text) })
 }
 
 // answerLong answers with more than a socket takes.
@@ -193,7 +193,7 @@ func (f *fake) publish(id uint64, what, about string) {
 		}
 		_ = f.channel.Send(m)
 	}
-	_ = f.channel.SendAnswer(id, strings.Repeat(what+" "+about, 50_000))
+	_ = f.channel.SendPieces(Answer, id, strings.Repeat(what+" "+about, 50_000))
 }
 
 // pass hands over the received events, as if they were history.
@@ -206,7 +206,7 @@ func (f *fake) pass(m *Message, files []*os.File) {
 		return
 	}
 	c, err := ChannelOf(files[0])
-	closeFiles(files)
+	CloseFiles(files)
 	if err != nil {
 		os.Exit(94)
 	}

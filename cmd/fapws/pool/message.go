@@ -222,14 +222,6 @@ func (p *Pool) answered(w *worker, m *Message) {
 	}
 }
 
-// dropQueries expects no answers of w, which has died.
-func (p *Pool) dropQueries(w *worker) {
-	for id, q := range p.queries {
-		delete(q.open, w)
-		p.close(id, q)
-	}
-}
-
 // Status describes a Pool.
 type Status struct {
 	Since    time.Time

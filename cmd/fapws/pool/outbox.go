@@ -47,7 +47,7 @@ func (w *worker) send(m *Message, files ...*os.File) {
 	for _, f := range files {
 		fd, err := Duplicate(f)
 		if err != nil {
-			closeFiles(own)
+			CloseFiles(own)
 			w.kill(fmt.Sprintf("cannot receive a descriptor (%v)", err))
 			return
 		}
@@ -60,7 +60,7 @@ func (w *worker) send(m *Message, files ...*os.File) {
 func (w *worker) sendOwn(m *Message, files ...*os.File) {
 	text, _, err := m.encode(nil)
 	if err != nil {
-		closeFiles(files)
+		CloseFiles(files)
 		w.pool.o.Log(logfile.Error, err.Error())
 		return
 	}
@@ -189,4 +189,4 @@ func (d *datagram) offer(c *Channel) error {
 	return c.offer(d.text, rights)
 }
 
-func (d *datagram) drop() { closeFiles(d.files) }
+func (d *datagram) drop() { CloseFiles(d.files) }

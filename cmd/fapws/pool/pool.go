@@ -262,7 +262,10 @@ func (p *Pool) died(w *worker, how string, code int, killed bool) {
 	if p.signals.ended != nil {
 		p.reapOrphans()
 	}
-	p.dropQueries(w)
+	for id, q := range p.queries { // it will not answer
+		delete(q.open, w)
+		p.close(id, q)
+	}
 	p.closed(w)
 	if w == p.pageWorker {
 		p.pageWorkerDied(w, how)

@@ -126,7 +126,7 @@ func (p *Pool) join(w *worker) {
 		return
 	}
 	w.joined = true
-	p.relay.tellAll(w)
+	eachCounts(p.relay.sums, func(m *Message) { w.send(m) }) // it has no subscribers yet
 	var giver, stopped *worker
 	for _, other := range p.workers {
 		switch {
@@ -267,9 +267,6 @@ func (r *relay) tell(p *Pool) {
 	}
 	clear(r.news)
 }
-
-// tellAll sends all numbers to w, which has no subscribers yet.
-func (r *relay) tellAll(w *worker) { eachCounts(r.sums, func(m *Message) { w.send(m) }) }
 
 func eachCounts(counts map[string]int64, tell func(*Message)) {
 	some := make(map[string]int64)

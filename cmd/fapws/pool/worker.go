@@ -154,7 +154,7 @@ func (p *Pool) watch(w *worker) {
 func (w *worker) receive() {
 	for {
 		m, files, err := w.channel.Receive()
-		closeFiles(files) // a worker has nothing to give
+		CloseFiles(files) // a worker has nothing to give
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			w.pool.post(func() {
@@ -250,7 +250,7 @@ func (w *worker) end(kind Kind) {
 }
 
 func (w *worker) leave(state State, kind Kind, grace time.Duration, files ...*os.File) {
-	defer closeFiles(files)
+	defer CloseFiles(files)
 	if w.state >= Ending {
 		return
 	}

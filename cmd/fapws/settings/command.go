@@ -268,7 +268,7 @@ func (p *parser) completed(args []string) []string {
 			if arg == "--" {
 				break
 			}
-			if arg == "--"+row.Name && (i+1 == len(args) || row.value(&Config{}).parse(args[i+1]) != nil && !looksLikeNumber(args[i+1])) {
+			if arg == "--"+row.Name && (i+1 == len(args) || row.value(&Config{}).parse(args[i+1]) != nil && !digitsOnly(strings.TrimPrefix(args[i+1], "-"))) {
 				args = slices.Clone(args)
 				args[i] += "=" + row.alone
 			}
@@ -276,9 +276,6 @@ func (p *parser) completed(args []string) []string {
 	}
 	return args
 }
-
-// looksLikeNumber reports whether a word was meant as a value: "7" or "-1".
-func looksLikeNumber(s string) bool { return digitsOnly(strings.TrimPrefix(s, "-")) }
 
 // recorder notes a flag as typed. New reads the value.
 type recorder struct {

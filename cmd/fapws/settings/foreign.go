@@ -464,7 +464,7 @@ func (s *Settings) ForeignGlobals(script string, source []byte) (lines []string)
 			continue
 		}
 		name := statements.text[:end]
-		if _, set := assignment(statements.text, name); !set || slices.Contains(ours, name) || name == "PATHS" || mentions(source, name) > 1 {
+		if _, set := assignment(statements.text, name); !set || slices.Contains(ours, name) || name == "PATHS" || len(regexp.MustCompile(`\b`+name+`\b`).FindAll(source, -1)) > 1 {
 			continue
 		}
 		if answer := foreignAnswer(name, ""); answer != "" {
@@ -474,9 +474,4 @@ func (s *Settings) ForeignGlobals(script string, source []byte) (lines []string)
 		}
 	}
 	return lines
-}
-
-// mentions counts how often source has a name as a word.
-func mentions(source []byte, name string) int {
-	return len(regexp.MustCompile(`\b`+name+`\b`).FindAll(source, -1))
 }

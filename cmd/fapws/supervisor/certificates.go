@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -234,12 +233,9 @@ func (k *keyring) inherit(left []*os.File) (others []*os.File, err error) {
 // variable is set in the environment of a process that is to read keys: the descriptor of its channel.
 const variable = "FAPWS_KEYREADER"
 
-// Messages on the channel. The supervisor sends names once, the files separated by NUL in pieces, and then read, with
-// one of them. The answer to that has a file (pool.SharedFile) and the permissions as its ID, or the error as its text.
-const (
-	names pool.Kind = "names"
-	read  pool.Kind = "read"
-)
+// read is the message on the channel: the supervisor sends it with the name of a file. The answer to that has a file (pool.SharedFile) and
+// the permissions as its ID, or the error as its text.
+const read pool.Kind = "read"
 
 // answerWithin is how long reading a file may take.
 const answerWithin = 5 * time.Second
@@ -252,14 +248,15 @@ type KeyReader struct {
 	channel *pool.Channel
 }
 
-// StartKeyReader starts a process with the rights of this one, to read files. Names may be relative to the working directory.
+// StartKeyReader starts a process with the rights of this one, to read files, which are its arguments. Names may be relative to the working
+// directory.
 func StartKeyReader(files []string) (*KeyReader, error) {
 	channel, theirs, err := pool.Pair()
 	if err != nil {
 		return nil, err
 	}
 	defer theirs.Close()
-	cmd := process.Again(false, "reads private keys as root")
+	cmd := process.Again(false, append([]string{"reads private keys as root"}, files...)...)
 	cmd.Stderr = os.Stderr
 	cmd.ExtraFiles = append(cmd.ExtraFiles, theirs)
 	cmd.Env = append(cmd.Env, variable+"="+strconv.Itoa(len(cmd.ExtraFiles)+2)) // behind standard input, output and error
@@ -268,20 +265,13 @@ func StartKeyReader(files []string) (*KeyReader, error) {
 		return nil, err
 	}
 	go cmd.Wait()
-	if err := channel.SendPieces(names, 0, strings.Join(files, "\x00")); err != nil {
-		channel.Close()
-		return nil, err
-	}
 	return &KeyReader{channel}, nil
 }
 
 // TakeKeyReader goes on with the process that the program before in this process has started. f is that of File.
 func TakeKeyReader(f *os.File) (*KeyReader, error) {
 	channel, err := pool.ChannelOf(f)
-	if err != nil {
-		return nil, err
-	}
-	return &KeyReader{channel}, nil
+	return &KeyReader{channel}, err
 }
 
 // File returns a copy of the channel to the other process, for Take.
@@ -305,7 +295,7 @@ func (r *KeyReader) Read(name string) ([]byte, fs.FileMode, error) {
 		r.channel = nil
 		return nil, 0, errEnded
 	}
-	defer closeAll(files)
+	defer pool.CloseFiles(files)
 	if m.Text != "" || len(files) != 1 {
 		return nil, 0, errors.New(m.Text)
 	}
@@ -329,26 +319,14 @@ func RunKeyReader() error {
 	if err != nil {
 		return fmt.Errorf("%s=%d is not from a supervisor: %w", variable, fd, err)
 	}
-	serve(channel)
-	return nil
-}
-
-// serve reads the files of the first message for others, until the channel ends.
-func serve(channel *pool.Channel) {
-	var allowed strings.Builder
 	for {
 		m, files, err := channel.Receive()
 		if err != nil {
-			return
+			return nil
 		}
-		closeAll(files)
-		switch m.Kind {
-		case names:
-			allowed.WriteString(m.Text)
-		case read:
-			if err := answer(channel, m.Text, slices.Contains(strings.Split(allowed.String(), "\x00"), m.Text)); err != nil {
-				return
-			}
+		pool.CloseFiles(files)
+		if err := answer(channel, m.Text, slices.Contains(os.Args[2:], m.Text)); err != nil {
+			return nil
 		}
 	}
 }
@@ -368,10 +346,4 @@ func answer(channel *pool.Channel, name string, allowed bool) error {
 	}
 	defer f.Close()
 	return channel.Send(&pool.Message{Kind: read, ID: uint64(mode)}, f)
-}
-
-func closeAll(files []*os.File) {
-	for _, f := range files {
-		f.Close()
-	}
 }

@@ -26,7 +26,7 @@ import (
 // command is the ctl.Server of a supervisor.
 func (p *supervisor) command(c ctl.Command, pattern cache.Pattern) (any, error) {
 	switch c {
-	case ctl.Status:
+	case ctl.Status, ctl.CA:
 		return p.report(), nil
 	case ctl.Top:
 		return &ctl.Overview{Report: *p.report(), Metrics: p.metrics(), Active: p.active()}, nil
@@ -47,9 +47,11 @@ func (p *supervisor) command(c ctl.Command, pattern cache.Pattern) (any, error) 
 		return nil, err
 	case ctl.Purge:
 		return p.purge(pattern)
+	case ctl.Stop:
+		p.pool.Stop()
+		return nil, nil
 	}
-	p.pool.Stop()
-	return nil, nil
+	return nil, ctl.ErrUnknown
 }
 
 func (p *supervisor) report() *ctl.Report {

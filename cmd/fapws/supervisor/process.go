@@ -86,7 +86,8 @@ func Run(what *plan.Plan, instance *worker.Instance, stderr io.Writer) (code int
 	}
 	system.Distrust(what.Changeable(&p.conf))
 	if p.identity != nil {
-		plan.GiveLogs(p.logNames(), p.identity.Credential(), plan.NewLogs(stderr, p.conf.LogLevel, p.conf.Server.Debug))
+		names := append(p.plan.Site.LogFiles(), p.conf.AccessLog, p.conf.ErrorLog) // as far as they are known before the script is
+		plan.GiveLogs(names, p.identity.Credential(), plan.NewLogs(stderr, p.conf.LogLevel, p.conf.Server.Debug))
 	}
 	if err := p.errors.Open(&p.conf, p.reopenWorkerLogs); err != nil {
 		return 0, err
@@ -126,13 +127,17 @@ func (p *supervisor) run() (code int, err error) {
 			return 0, err
 		}
 	}
+	idleStop := p.conf.IdleStop
+	if p.conf.Fork {
+		idleStop = 0 // the fork server ends instead
+	}
 	workers := pool.New(pool.Options{
 		Again:        func(newest bool) *exec.Cmd { return process.Again(newest, os.Args[1:]...) },
 		Dir:          folder,
 		Workers:      p.workers(),
 		LoadTimeout:  p.conf.LoadTimeout,
 		MaxRSS:       p.conf.MaxRSS,
-		IdleStop:     p.idleStop(),
+		IdleStop:     idleStop,
 		Stay:         p.conf.Reload || p.conf.Dev,
 		Early:        p.early.Sockets,
 		Open:         p.open,
@@ -196,12 +201,6 @@ func (p *supervisor) run() (code int, err error) {
 		return 0, &process.ExitError{Code: start.Code, Text: start.Line}
 	}
 	return process.OK, err
-}
-
-// logNames are the log files that workers will write to, as far as they are known
-// before the script is.
-func (p *supervisor) logNames() []string {
-	return append([]string{p.conf.AccessLog, p.conf.ErrorLog}, p.plan.Site.LogFiles()...)
 }
 
 // reopenWorkerLogs makes the workers reopen the error log.
@@ -300,14 +299,6 @@ func (p *supervisor) workers() int {
 		return worker.Processors()
 	}
 	return p.conf.Workers
-}
-
-// idleStop is pool.Options.IdleStop. With --fork, the fork server ends instead.
-func (p *supervisor) idleStop() time.Duration {
-	if p.conf.Fork {
-		return 0
-	}
-	return p.conf.IdleStop
 }
 
 // answering reports whether the watchdog may be told that all is well: a worker answers. One worker that hangs does

@@ -50,7 +50,7 @@ type alone struct {
 func RunAlone(p *plan.Plan, instance *Instance, stderr io.Writer) (code int, err error) {
 	s := &service{plan: p, instance: instance, stderr: stderr}
 	s.alone.opened = time.Now()
-	s.alone.bound = Early[*conn.Listener]{Open: openListeners, Close: s.alone.close}
+	s.alone.bound = Early[*conn.Listener]{Open: Listen, Close: s.alone.close}
 	s.relay = newLocalRelay(s)
 	if err := s.errors.Open(&p.Conf, s.followErrors); err != nil {
 		return 0, err
@@ -137,19 +137,6 @@ func (s *service) listen() (listeners []*conn.Listener, err error) {
 	listeners, err = s.alone.bound.Take(addrs, options)
 	s.alone.show(&s.conf, BannerOf(listeners))
 	return listeners, err
-}
-
-// openListeners is Early.Open.
-func openListeners(addrs []string, o conn.ListenOptions) ([]*conn.Listener, error) {
-	listeners, err := Listen(addrs, o)
-	if err != nil {
-		return nil, err
-	}
-	if err := keepFromChildren(listeners); err != nil {
-		closeAll(listeners)
-		return nil, process.ExitNotStarted("%v", err)
-	}
-	return listeners, nil
 }
 
 // openControl opens the control socket.

@@ -13,6 +13,7 @@ import (
 	"fapws/cmd/fapws/confine"
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/plan"
+	"fapws/cmd/fapws/pool"
 	"fapws/pybridge"
 	"fapws/runtime/backend"
 	"fapws/runtime/metrics"
@@ -25,7 +26,7 @@ const stackWait = 2 * time.Second
 // command is the ctl.Server of a process without a supervisor.
 func (s *service) command(c ctl.Command, p cache.Pattern) (any, error) {
 	switch c {
-	case ctl.Status:
+	case ctl.Status, ctl.CA:
 		return s.report(), nil
 	case ctl.Top:
 		return &ctl.Overview{Report: *s.report(), Metrics: s.allMetrics(), Active: s.active()}, nil
@@ -50,8 +51,10 @@ func (s *service) command(c ctl.Command, p cache.Pattern) (any, error) {
 	case ctl.Stop:
 		s.signals.finish()
 		return nil, nil
+	case ctl.Reload:
+		return nil, errors.New("reloading requires a supervisor: start the server with --workers 1 or --reload")
 	}
-	return nil, errors.New("reloading requires a supervisor: start the server with --workers 1 or --reload")
+	return nil, ctl.ErrUnknown
 }
 
 // report describes this process, which has no supervisor.
@@ -289,7 +292,7 @@ func (s *service) sayLastWords() {
 		return
 	}
 	if text, err := json.Marshal(metrics.Lasting(s.metrics())); err == nil {
-		_ = s.parent.channel.SendLastWords(string(text)) // listen sees the end of the channel
+		_ = s.parent.channel.SendPieces(pool.LastWords, 0, string(text)) // listen sees the end of the channel
 	}
 }
 

@@ -122,9 +122,7 @@ func (r *channelRelay) takeSubscribers(from *pool.Channel) {
 			break
 		}
 		err = r.takeClient(m, files, from)
-		for _, f := range files {
-			f.Close()
-		}
+		pool.CloseFiles(files)
 		if err == nil {
 			n++
 		} else {
@@ -218,9 +216,7 @@ func (p *Parent) takeBack(to *pool.Channel) {
 				p.s.server.Sockets().TakeBack(&d, fd)
 			}
 		}
-		for _, f := range files {
-			f.Close()
-		}
+		pool.CloseFiles(files)
 		if err != nil {
 			p.s.log.Log(logfile.Error, fmt.Sprintf("worker %d cannot take a WebSocket back: %v", os.Getpid(), err))
 		}

@@ -35,36 +35,29 @@ func ListenOptions(conf *settings.Config) (conn.ListenOptions, error) {
 	return o, nil
 }
 
-// OpenListeners makes a listener at an address as settings.Config.Bind has it. One for HTTPS is Secure, unless it turns out to be
-// a unix socket, which stays plain.
-func OpenListeners(addr string, o conn.ListenOptions) (*conn.Listener, error) {
-	plain, secure := settings.SplitSecure(addr)
-	ln, err := conn.Listen(plain, o)
-	if err != nil {
-		return nil, BindFailed(plain, err)
-	}
-	SetSecure(ln, secure)
-	return ln, nil
-}
-
 // SetSecure makes ln a listener for HTTPS if that is asked for and it is TCP.
 func SetSecure(ln *conn.Listener, secure bool) {
 	_, tcp := ln.Addr().(*net.TCPAddr)
 	ln.Secure = secure && tcp
 }
 
-// Listen makes a listener for each address. When one fails none stays
-// open, and the error is one line with a hint.
-func Listen(addrs []string, o conn.ListenOptions) (listeners []*conn.Listener, err error) {
+// Listen makes a listener for each address, as settings.Config.Bind has it. One for HTTPS is Secure, unless it turns out to be
+// a unix socket, which stays plain. When one fails none stays open, and the error is one line with a hint.
+func Listen(addrs []string, o conn.ListenOptions) ([]*conn.Listener, error) {
+	var listeners []*conn.Listener
 	for _, addr := range addrs {
-		ln, err := OpenListeners(addr, o)
+		plain, secure := settings.SplitSecure(addr)
+		ln, err := conn.Listen(plain, o)
 		if err != nil {
-			for _, ln := range listeners {
-				ln.Close()
-			}
-			return nil, err
+			closeAll(listeners)
+			return nil, BindFailed(plain, err)
 		}
+		SetSecure(ln, secure)
 		listeners = append(listeners, ln)
+	}
+	if err := keepFromChildren(listeners); err != nil {
+		closeAll(listeners)
+		return nil, process.ExitNotStarted("%v", err)
 	}
 	return listeners, nil
 }

@@ -91,7 +91,10 @@ func (s *service) openLoader() error {
 		Command: s.loaderCommand,
 		Log:     func(line string) { s.log.Log(logfile.Error, line) },
 		Killed:  func() string { return confine.MemoryExceeded(root, before) },
-		Failed:  s.loaderFailed,
+		Failed: func(line string) {
+			s.log.Log(logfile.Error, line+": restart the server")
+			s.signals.end(shutdownRequest{how: gracefully, code: process.Failed}, process.Failed)
+		},
 		Asleep: func() {
 			s.log.Log(logfile.Info, fmt.Sprintf("no request for %v: the application sleeps until there is one", s.conf.IdleStop))
 			s.memory.Quiet()
@@ -110,12 +113,6 @@ func (s *service) openLoader() error {
 		return process.ExitNotStarted("cannot read the result of the loader: %v", err)
 	}
 	return nil
-}
-
-// loaderFailed is programs.LoaderOptions.Failed.
-func (s *service) loaderFailed(line string) {
-	s.log.Log(logfile.Error, line+": restart the server")
-	s.signals.end(shutdownRequest{how: gracefully, code: process.Failed}, process.Failed)
 }
 
 // secretVariable has a secret in the environment of such a process, by which each one that loads the application makes the same keys

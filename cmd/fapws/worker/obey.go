@@ -37,9 +37,7 @@ func (p *Parent) listen() {
 	todo := eventloop.NewQueue(func(all []message) {
 		for _, h := range all {
 			p.obey(h.Message, h.files)
-			for _, f := range h.files {
-				f.Close()
-			}
+			pool.CloseFiles(h.files)
 		}
 	})
 	for {
@@ -257,7 +255,7 @@ func (p *Parent) answer(m *pool.Message) {
 	case AskCounters:
 		text = asJSON(s.counters())
 	}
-	_ = p.channel.SendAnswer(m.ID, text) // listen sees the end of the channel
+	_ = p.channel.SendPieces(pool.Answer, m.ID, text) // listen sees the end of the channel
 }
 
 // recycle asks for another process in the place of this one. why follows

@@ -91,24 +91,31 @@ func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 
 // confine enters the sandbox and the directory of --chroot. The listeners come when the service is complete.
 func (p *Parent) confine() error {
-	if err := p.prepareRoot(); err != nil {
-		return err
+	s := p.s
+	if p.root != "" && s.app != nil { // Python loads what it cannot find inside
+		status := 0
+		s.onPython(func() { status = s.app.Tool("_chroot") })
+		if status != 0 {
+			return process.ExitSilently(status)
+		}
 	}
 	if err := p.channel.Send(&pool.Message{Kind: pool.Confined}); err != nil {
 		return errNoSupervisor // listen sees the end of the channel
 	}
-	if err := p.s.enterSandbox(); err != nil { // before /proc is out of reach
+	if err := s.enterSandbox(); err != nil { // before /proc is out of reach
 		return err
 	}
 	if p.root != "" {
-		if err := p.checkInside(); err != nil {
-			return err
+		for _, dir := range slices.Concat(s.built.Reads, s.built.Writes) {
+			if firstInside(p.root, []string{dir}) == "" {
+				return process.ExitNotStarted("--chroot %s: login needs the directory %s, which is outside; keep the file of users and --state-dir inside", p.root, dir)
+			}
 		}
 		if err := confine.EnterChroot(p.root); err != nil {
 			return process.ExitNotStarted("%v", err)
 		}
 	}
-	return p.s.startAsync()
+	return s.startAsync()
 }
 
 // configure adds to the settings of the loop.
@@ -135,29 +142,6 @@ func (p *Parent) serving() {
 		kind = pool.Awake
 	}
 	go p.present(kind)
-}
-
-// checkInside sees that what login needs is in the directory of --chroot.
-func (p *Parent) checkInside() error {
-	for _, dir := range slices.Concat(p.s.built.Reads, p.s.built.Writes) {
-		if firstInside(p.root, []string{dir}) == "" {
-			return process.ExitNotStarted("--chroot %s: login needs the directory %s, which is outside; keep the file of users and --state-dir inside", p.root, dir)
-		}
-	}
-	return nil
-}
-
-// prepareRoot has Python load what it cannot find in the directory of --chroot.
-func (p *Parent) prepareRoot() error {
-	s := p.s
-	status := 0
-	if p.root != "" && s.app != nil {
-		s.onPython(func() { status = s.app.Tool("_chroot") })
-	}
-	if status != 0 {
-		return process.ExitSilently(status)
-	}
-	return nil
 }
 
 // take reads the value of pool.Variable.
