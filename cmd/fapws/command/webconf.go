@@ -148,12 +148,12 @@ func (c *conf) put(list *[]pair, word string, p pair) {
 // write makes the file.
 func (c *conf) write() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# From %s, by fapws import. Relative folders are relative to this file.\n\n", clean(c.name))
+	fmt.Fprintf(&b, "# From %s, by fapws import. Relative folders are relative to this file.\n\n", settings.OneLine(c.name))
 	b.WriteString("# bind = \"0.0.0.0:8888\"\n")
 	for _, p := range c.parameters {
 		if err := parameter(&b, p); err != nil {
 			c.note(p.line, "parameter %.40q: %v: skipped", p.name, err)
-			fmt.Fprintf(&b, "# line %d, skipped: parameter %s %s\n", p.line, clean(p.name), clean(p.value))
+			fmt.Fprintf(&b, "# line %d, skipped: parameter %s %s\n", p.line, settings.OneLine(p.name), settings.OneLine(p.value))
 		}
 	}
 	if len(c.media) > 0 {
@@ -226,16 +226,6 @@ func quote(s string) string {
 	}
 	b.WriteByte('"')
 	return b.String()
-}
-
-// clean makes s fit for a comment.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, s)
 }
 
 const importHelp = `Usage: fapws import web.conf > fapws.toml

@@ -206,13 +206,8 @@ func (q Quantiles) show(seconds float64) string {
 
 // length is a time in seconds with three digits: 120µs, 4.2ms, 1.25s, 61s.
 func length(seconds float64) string {
-	switch {
-	case seconds < 0.001:
-		return fmt.Sprintf("%.0fµs", seconds*1e6)
-	case seconds < 1:
-		return fmt.Sprintf("%.3gms", seconds*1e3)
-	case seconds < 60:
-		return fmt.Sprintf("%.3gs", seconds)
+	if seconds < 60 {
+		return strings.Replace(span(seconds), " ", "", 1)
 	}
 	return period(seconds)
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
@@ -43,13 +44,10 @@ func (p *Plan) Counted(app *pybridge.Contents, conf *settings.Config) string {
 		what = append(what, p.Site.What(conf))
 	}
 	for i := range p.apps {
-		switch n := len(app.Mounts(i)); {
-		case app.Object(i) != "":
+		if app.Object(i) != "" {
 			what = append(what, fmt.Sprintf("%s, which is %s", app.Served(i), app.Object(i)))
-		case n == 1:
-			what = append(what, "1 path")
-		default:
-			what = append(what, fmt.Sprintf("%d paths", n))
+		} else {
+			what = append(what, pool.Count(len(app.Mounts(i)), "path"))
 		}
 	}
 	if len(p.Site.Hosts) > 0 {
@@ -194,14 +192,7 @@ func (c *SiteConfig) Count() string {
 	for i := range c.Hosts {
 		routes += len(c.Hosts[i].Routes)
 	}
-	return plural(len(c.Hosts), "host") + ", " + plural(routes, "route")
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return pool.Count(len(c.Hosts), "host") + ", " + pool.Count(routes, "route")
 }
 
 // Write shows the rest of the file but settings, and the hosts with their routes, for --print-config: a line each,

@@ -6,11 +6,9 @@ import (
 	"slices"
 	"time"
 
+	"fapws/cmd/fapws/process"
 	"fapws/runtime/logfile"
 )
-
-// wrongUsage is the exit code of a worker that a changed file cannot help.
-const wrongUsage = 2
 
 // generation is a set of workers that load together and begin to serve together, or not at all. The first one is
 // started alone, so that an application that fails to load is reported once.
@@ -117,7 +115,7 @@ func (p *Pool) startInBatch() {
 	}
 	w, err := p.start(p.batch.upgrade, role)
 	if err != nil {
-		p.batchFailed(nil, fmt.Sprintf("cannot be started: %v", err), startFailed, false)
+		p.batchFailed(nil, fmt.Sprintf("cannot be started: %v", err), process.NoStart, false)
 		return
 	}
 	w.batch = p.batch
@@ -162,7 +160,7 @@ func (p *Pool) progress() {
 // returns false if the generation cannot go on.
 func (p *Pool) prepared(w *worker) bool {
 	if w.settled.Protocol != Protocol {
-		p.batchFailed(w, fmt.Sprintf("speaks protocol %d, this program %d: stop it and start the new one", w.settled.Protocol, Protocol), startFailed, false)
+		p.batchFailed(w, fmt.Sprintf("speaks protocol %d, this program %d: stop it and start the new one", w.settled.Protocol, Protocol), process.NoStart, false)
 		return false
 	}
 	if p.settled == nil {
@@ -289,10 +287,10 @@ func (p *Pool) batchFailed(w *worker, how string, code int, said bool) {
 		return name + " " + how + "; " + next // the log has the reason already
 	}
 	switch {
-	case p.first() && (!p.o.Stay || said && code == wrongUsage):
-		err := &StartError{Code: code}
+	case p.first() && (!p.o.Stay || said && code == process.BadUsage):
+		err := &process.ExitError{Code: code}
 		if !said {
-			err.Code, err.Line = startFailed, p.failure
+			err.Code, err.Text = process.NoStart, p.failure
 		}
 		p.fail(err)
 		return

@@ -11,11 +11,9 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/confine"
+	"fapws/cmd/fapws/process"
 	"fapws/runtime/logfile"
 )
-
-// startFailed is the exit code when workers cannot be started at all.
-const startFailed = 3
 
 // Pool keeps workers. Its exported methods may be called from any
 // goroutine.
@@ -68,7 +66,7 @@ func New(o Options) *Pool {
 }
 
 // Run starts the workers, or goes on with those of handover, and returns when the last one has ended: nil after Stop,
-// a *StartError when the first start failed. signals are those that the process gets.
+// a *process.ExitError when the first start failed. signals are those that the process gets.
 func (p *Pool) Run(signals *Signals, handover *Handover) error {
 	if p.o.Broker != nil {
 		defer p.o.Broker.Close(closingBroker) // after over is closed: its last deliveries must not wait for this goroutine
@@ -80,7 +78,7 @@ func (p *Pool) Run(signals *Signals, handover *Handover) error {
 	}
 	defer p.every(checkEvery, p.checkWorkers).Stop()
 	if err := p.startBroker(handover); err != nil {
-		return &StartError{Code: startFailed, Line: err.Error()}
+		return &process.ExitError{Code: process.NoStart, Text: err.Error()}
 	}
 	if handover != nil {
 		p.resume(handover)
@@ -278,7 +276,7 @@ func (p *Pool) died(w *worker, how string, code int, killed bool) {
 		}
 		p.maybeEnd()
 	case w.batch != nil && w.batch == p.batch:
-		p.batchFailed(w, how, code, w.why == "" && code >= 1 && code <= startFailed)
+		p.batchFailed(w, how, code, w.why == "" && code >= 1 && code <= process.NoStart)
 	case w.slot != nil:
 		p.lost(w, was, how)
 	case w.why != "":
@@ -401,12 +399,3 @@ type Address struct {
 
 // SyscallConn implements syscall.Conn.
 func (a Address) SyscallConn() (syscall.RawConn, error) { return a.Socket.SyscallConn() }
-
-// StartError ends Run with Code; its text is for the user.
-type StartError struct {
-	Code int
-	Line string // "" after everything was reported
-}
-
-// Error implements error.
-func (e *StartError) Error() string { return e.Line }

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/cmd/fapws/process"
 	"fapws/runtime/logfile"
 )
 
@@ -136,7 +137,7 @@ func (p *Pool) stop(kind Kind) {
 // killAll kills all workers, after a second signal to stop.
 func (p *Pool) killAll() {
 	p.o.Log(logfile.Warning, "received a second stop signal; exiting immediately")
-	p.result = &StartError{Code: 1}
+	p.result = &process.ExitError{Code: process.Failed}
 	for _, w := range p.workers {
 		w.process.Kill()
 	}

@@ -51,13 +51,13 @@ func ParseTOML(name, dir string, text []byte) (*TOMLFile, error) {
 func syntaxError(name, text string, err error) error {
 	var at toml.ParseError
 	if !errors.As(err, &at) {
-		return fmt.Errorf("%s:1:1: %s", name, oneLine(err.Error()))
+		return fmt.Errorf("%s:1:1: %s", name, OneLine(err.Error()))
 	}
 	message := at.Message
 	if message == "" {
 		message = at.Error()
 	}
-	message = strings.TrimSuffix(oneLine(message), ".")
+	message = strings.TrimSuffix(OneLine(message), ".")
 	// The line that it gives is the next one where the end of a line is wrong.
 	before := text[:min(max(at.Position.Start, 0), len(text))]
 	line := strings.Count(before, "\n") + 1
@@ -70,7 +70,7 @@ func syntaxHint(before, rest, message string) string {
 	begin := strings.LastIndexByte(before, '\n') + 1
 	line, _, _ := strings.Cut(before[begin:]+rest, "\n")
 	key, value, assigned := strings.Cut(line, "=")
-	key, value = oneLine(strings.TrimSpace(key)), oneLine(strings.TrimSpace(value))
+	key, value = OneLine(strings.TrimSpace(key)), OneLine(strings.TrimSpace(value))
 	switch {
 	case strings.Contains(message, "cannot contain newlines"):
 		return "; the quote at its end is missing"
@@ -87,8 +87,8 @@ func syntaxHint(before, rest, message string) string {
 	return fmt.Sprintf("; text needs quotes: %s = %q", key, strings.TrimRight(value, "; "))
 }
 
-// oneLine replaces bytes that would end a line or confuse a terminal.
-func oneLine(s string) string {
+// OneLine replaces bytes that would end a line or confuse a terminal.
+func OneLine(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
 			return ' '
@@ -117,12 +117,11 @@ func (f *TOMLFile) value(name, key, path string, line int, x any, lines map[stri
 	case map[string]any:
 		v.Any = f.table(name, path, line, x, lines)
 	case []map[string]any:
-		list := make([]TOMLValue, len(x))
+		tables := make([]any, len(x))
 		for i, one := range x {
-			below := element(path, i)
-			list[i] = f.value(name, key, below, max(lines[below].line, line), one, lines)
+			tables[i] = one
 		}
-		v.Any = list
+		return f.value(name, key, path, line, tables, lines)
 	case []any:
 		list := make([]TOMLValue, len(x))
 		for i, one := range x {
@@ -151,7 +150,7 @@ func (v TOMLValue) Errorf(format string, args ...any) error {
 
 // Errorf is an error at a line of the file.
 func (f *TOMLFile) Errorf(line int, format string, args ...any) error {
-	return &Mistake{File: f.Name, Line: line, Text: oneLine(fmt.Sprintf(format, args...))}
+	return &Mistake{File: f.Name, Line: line, Text: OneLine(fmt.Sprintf(format, args...))}
 }
 
 // Mistake is something wrong in a file.

@@ -196,10 +196,6 @@ func (p *supervisor) run() (code int, err error) {
 	err = p.pool.Run(caught, handover)
 	removeSocketFiles(p.served, p.log)
 	p.instance.Withdraw()
-	var start *pool.StartError
-	if errors.As(err, &start) {
-		return 0, &process.ExitError{Code: start.Code, Text: start.Line}
-	}
 	return process.OK, err
 }
 
@@ -220,10 +216,6 @@ func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err er
 		if err != nil {
 			removeSocketFiles(addresses, p.log)
 			addresses = nil
-		}
-		var f *process.ExitError
-		if errors.As(err, &f) {
-			err = &pool.StartError{Code: f.Code, Line: f.Text}
 		}
 	}()
 	if err := json.Unmarshal(first.Settings, &p.settled); err != nil {
