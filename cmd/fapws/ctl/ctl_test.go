@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -308,6 +309,32 @@ func TestLeftBehind(t *testing.T) {
 		t.Error("Close has removed the socket of another server")
 	}
 	next.Close()
+}
+
+// Close does not wait for another client where an application has made the socket blocking.
+func TestBlockingSocket(t *testing.T) {
+	use(t)
+	s := listen(t, Auto, newFake().command)
+	raw, err := s.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := raw.Control(func(fd uintptr) { _ = unix.SetNonblock(int(fd), false) }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run("--socket " + s.path + " status"); err != nil { // from now on accept blocks
+		t.Fatal(err)
+	}
+	closed := make(chan struct{})
+	go func() {
+		s.Close()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(10 * time.Second):
+		t.Fatal("Close waits")
+	}
 }
 
 func TestListenRefuses(t *testing.T) {

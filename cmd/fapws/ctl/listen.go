@@ -237,6 +237,10 @@ func (s *Socket) SyscallConn() (syscall.RawConn, error) { return s.ln.SyscallCon
 // Close removes the socket. Clients that wait for the end of the server do so
 // on.
 func (s *Socket) Close() {
+	if c, err := s.ln.SyscallConn(); err == nil {
+		// An application may have made the socket blocking: Close would wait until the next client ends accept.
+		_ = c.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
+	}
 	s.ln.Close()
 	if inodeOf(s.path) == s.inode { // else it is a successor's
 		_ = os.Remove(s.path)
