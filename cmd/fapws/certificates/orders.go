@@ -58,7 +58,8 @@ type host struct {
 	next  time.Time     // no try before
 }
 
-// NewOrders orders certificates for the hosts of a. issued is called on a goroutine when there is another one in its directory.
+// NewOrders orders certificates for the hosts of a. issued is called on a goroutine when there is another one in its
+// directory.
 func NewOrders(a *ACME, issued func(), log Log) *Orders {
 	orders := &Orders{acme: *a, issued: issued, log: log, wake: make(chan struct{}, 1)}
 	go orders.run()

@@ -67,7 +67,8 @@ func connect(path string) (*conversation, error) {
 	return &conversation{c, pid}, nil
 }
 
-// converse asks the server on a socket. The conversation stays open, unless there is an error: one that the server answers, too.
+// converse asks the server on a socket. The conversation stays open, unless there is an error: one that the server
+// answers, too.
 func converse(path string, r *request, within time.Duration) (*conversation, Answer, error) {
 	c, err := connect(path)
 	if err != nil {

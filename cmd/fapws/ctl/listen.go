@@ -109,8 +109,9 @@ const Asleep = "asleep"
 // NotCounted are the Counters of a process that does not say them.
 var NotCounted = Counters{Requests: -1}
 
-// Server carries out a command, with a pattern that is checked for Purge. The result is a part of an Answer, or the number of pages that
-// were purged; Reload returns when new code serves. The error is one line. A Server is safe for concurrent use.
+// Server carries out a command, with a pattern that is checked for Purge. The result is a part of an Answer, or the
+// number of pages that were purged; Reload returns when new code serves. The error is one line. A Server is safe for
+// concurrent use.
 type Server func(Command, cache.Pattern) (any, error)
 
 // ErrUnknown is the error of a Server for another command.

@@ -22,8 +22,8 @@ import (
 	"fapws/runtime/system"
 )
 
-// sandboxCheck is "check --sandbox": its service has no listeners, and requests the paths of the applications and the configuration file
-// itself.
+// sandboxCheck is "check --sandbox": its service has no listeners, and requests the paths of the applications and the
+// configuration file itself.
 type sandboxCheck struct {
 	s       *service
 	out     io.Writer

@@ -180,7 +180,8 @@ func (s *service) exit(code int) {
 	s.instance.Exit(code)
 }
 
-// replacement returns the function that asks for another process in the place of this one; nil: that is impossible. why is for the log.
+// replacement returns the function that asks for another process in the place of this one; nil: that is impossible.
+// why is for the log.
 func (s *service) replacement() func(why string) {
 	if s.parent == nil {
 		return nil
