@@ -84,7 +84,6 @@ func (h appLoop) HeldUp() {
 // pagesLoop is the loop as the cache needs it. It implements cache.Loop.
 type pagesLoop struct{ l *loop }
 
-func (h pagesLoop) Now() int64    { return h.l.now() }
 func (h pagesLoop) Wall() int64   { return h.l.wall() }
 func (h pagesLoop) Flush()        { h.l.flush() }
 func (h pagesLoop) Soon(f func()) { h.l.conns.Soon(f) }
@@ -219,12 +218,14 @@ func (l *loop) giveEvents() {
 // subscriberLoop is the loop as the subscribers of channels need it. It implements live.StreamLoop.
 type subscriberLoop struct{ l *loop }
 
-func (h subscriberLoop) Now() int64  { return h.l.now() }
 func (h subscriberLoop) Do(f func()) { h.l.s.do(f) }
 func (h subscriberLoop) Full() bool  { return h.l.accepting.Full() }
-func (h subscriberLoop) Closed()     { h.l.makeRoom(conn.Take) }
 
-func (h subscriberLoop) Opened() {
+func (h subscriberLoop) Count(n int) {
+	if n < 0 {
+		h.l.makeRoom(conn.Take)
+		return
+	}
 	h.l.connectionOpened()
 	h.l.accepting.Opened(conn.Take)
 }
@@ -245,12 +246,6 @@ func (h subscriberLoop) Log(level logfile.Level, client, line string) {
 	h.l.s.logClient(level, client, line)
 }
 
-func (h subscriberLoop) Tracef(format string, args ...any) {
-	if h.l.debug >= 2 {
-		h.l.tracef(format, args...)
-	}
-}
-
 // socketLoop is the loop as WebSockets need it. It implements live.SocketLoop.
 type socketLoop struct{ l *loop }
 
@@ -263,8 +258,6 @@ func (h socketLoop) Flush() {
 		h.l.flushBatch()
 	}
 }
-
-func (h socketLoop) Log(level logfile.Level, line string) { h.l.s.log(level, line) }
 
 func (h socketLoop) Dismiss(fd int, last []byte) {
 	h.l.reject(h.l.sites.NewClient(fd, &net.UnixAddr{}, &net.UnixAddr{}, false), last)

@@ -80,7 +80,7 @@ func newLoop(s *Server) *loop {
 	l.conns.Log = s.logf
 	l.conns.Unsent.Exceeded = func() { l.conns.Soon(l.boundUnsent) }
 	l.app = app.New(appLoop{l}, &l.conns)
-	l.subscribers = live.NewSubscribers(subscriberLoop{l})
+	l.subscribers = live.NewSubscribers(subscriberLoop{l}, &l.conns)
 	l.sockets = live.NewSockets(socketLoop{l}, &l.conns)
 	l.secure.Init(&l.conns)
 	l.secure.Freed = l.accepting.Resume

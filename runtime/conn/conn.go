@@ -429,6 +429,13 @@ func (s *Set) Restamp(since, at int64) {
 
 func (s *Set) tracef(format string, args ...any) { s.Log(logfile.Debug, format, args...) }
 
+// Tracef logs a line for debugging, if lines of that kind are wanted.
+func (s *Set) Tracef(format string, args ...any) {
+	if s.Debug >= 2 {
+		s.tracef(format, args...)
+	}
+}
+
 // maxExcerpt is how many bytes Excerpt quotes.
 const maxExcerpt = 512
 

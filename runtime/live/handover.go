@@ -3,7 +3,6 @@ package live
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -301,7 +300,7 @@ func (a *Sockets) serveAgain(d *SocketState, fd int) {
 	}
 	if err != nil {
 		a.dismiss(fd)
-		a.loop.Log(logfile.Error, fmt.Sprintf("cannot tell a handler that its WebSocket closed: %v", err))
+		a.conns.Log(logfile.Error, "cannot tell a handler that its WebSocket closed: %v", err)
 	}
 }
 
@@ -315,7 +314,7 @@ func (s *Socket) takeBack(p *exchange.Part) {
 	d.keep(p)
 	ends, err := system.SocketpairNonblock()
 	if err != nil {
-		a.loop.Log(logfile.Error, fmt.Sprintf("cannot tell a handler that its client disconnected: %v", err))
+		a.conns.Log(logfile.Error, "cannot tell a handler that its client disconnected: %v", err)
 		return
 	}
 	unix.Close(ends[1])

@@ -60,7 +60,7 @@ func framing(v http1.Version) uint8 {
 
 // make returns a subscriber that has joined nothing yet.
 func (s *Subscribers) make(addr netip.Addr, port uint16, minor uint8) *StreamSubscriber {
-	return &StreamSubscriber{s: s, minor: minor, addr: addr, port: port, active: ticks(s.server.Now())}
+	return &StreamSubscriber{s: s, minor: minor, addr: addr, port: port, active: ticks(s.conns.Now)}
 }
 
 // know notes the user, and the last event of a client that has come back.
@@ -105,7 +105,7 @@ func (s *Subscribers) full(names []string, addr netip.Addr) error {
 func (s *Subscribers) replay(p *StreamSubscriber, seq uint64, events []*Event) {
 	p.position.Seq = max(p.position.Seq, seq)
 	if len(events) > 0 {
-		p.queue = &queue{events: events, free: len(events), stamp: s.server.Now()}
+		p.queue = &queue{events: events, free: len(events), stamp: s.conns.Now}
 		p.position.Seq = max(p.position.Seq, events[len(events)-1].Seq)
 	}
 }
@@ -168,7 +168,7 @@ func (s *Subscribers) begin(p *StreamSubscriber) {
 	p.state = idle
 	if p.queue != nil { // what came meanwhile, or before
 		p.state = behind
-		p.queue.stamp = s.server.Now()
+		p.queue.stamp = s.conns.Now
 		s.lag(p)
 		s.room(p)
 	}

@@ -22,7 +22,7 @@ func (s *Subscribers) send(p *StreamSubscriber, events []*Event) {
 		}
 	}
 	if p.queue == nil {
-		p.queue = &queue{stamp: s.server.Now()}
+		p.queue = &queue{stamp: s.conns.Now}
 	}
 	q := p.queue
 	first := len(q.events) == 0
@@ -55,7 +55,7 @@ func (s *Subscribers) write(p *StreamSubscriber, events []*Event) []*Event {
 			return nil
 		}
 		if n > 0 {
-			p.active = ticks(s.server.Now())
+			p.active = ticks(s.conns.Now)
 		}
 		full := n < total
 		events = s.taken(p, events, n)
@@ -95,7 +95,7 @@ func (s *Subscribers) taken(p *StreamSubscriber, events []*Event, n int) []*Even
 	off := 0
 	if q != nil {
 		if n > 0 {
-			q.stamp = s.server.Now()
+			q.stamp = s.conns.Now
 		}
 		off, q.off = q.off, 0
 	}
@@ -105,7 +105,7 @@ func (s *Subscribers) taken(p *StreamSubscriber, events []*Event, n int) []*Even
 		if n < size-off {
 			if n += off; n > 0 {
 				if q == nil {
-					q = &queue{stamp: s.server.Now()}
+					q = &queue{stamp: s.conns.Now}
 					p.queue = q
 				}
 				q.off = n
@@ -178,7 +178,7 @@ func (s *Subscribers) room(p *StreamSubscriber) {
 // dropSlow drops subscribers that took nothing for too long.
 func (s *Subscribers) dropSlow() {
 	for p := range s.fanout.Lagging {
-		if s.server.Now()-p.queue.stamp > int64(s.limits.WriteTimeout)+eventloop.Tick {
+		if s.conns.Now-p.queue.stamp > int64(s.limits.WriteTimeout)+eventloop.Tick {
 			s.drop(p, "read nothing for "+s.limits.WriteTimeout.String())
 		}
 	}
@@ -226,7 +226,7 @@ func (s *Subscribers) end(p *StreamSubscriber, why string) {
 	if p.state == gone {
 		return
 	}
-	s.server.Tracef("%s unsubscribed: %s", p, why)
+	s.conns.Tracef("%s unsubscribed: %s", p, why)
 	if o := p.stream(); o != nil {
 		s.leaveStream(p)
 		o.Close(false)
@@ -234,7 +234,7 @@ func (s *Subscribers) end(p *StreamSubscriber, why string) {
 	}
 	_ = unix.Close(s.detach(p, true))
 	s.account(p)
-	s.server.Closed()
+	s.server.Count(-1)
 }
 
 // account writes the line of p, which has ended, to the access log.
@@ -381,7 +381,7 @@ func (v *leaving) leave() {
 const lookAgain = int64(time.Minute)
 
 // Due implements conn.Protocol: a transfer has a deadline of its own.
-func (v *leaving) Due() (next int64) { return v.p.s.server.Now() + lookAgain }
+func (v *leaving) Due() (next int64) { return v.p.s.conns.Now + lookAgain }
 
 // Drain implements conn.Protocol: the subscriber ends with all others.
 func (v *leaving) Drain(bool) {}

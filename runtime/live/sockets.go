@@ -37,9 +37,6 @@ type SocketLoop interface {
 
 	// Dismiss sends the last bytes to a client that no handler has, and closes fd when the client has read them.
 	Dismiss(fd int, last []byte)
-
-	// Log writes a line to the error log.
-	Log(level logfile.Level, line string)
 }
 
 // Sockets are the WebSockets of an event loop, and what they share. Methods must be called on the loop, unless they say otherwise.

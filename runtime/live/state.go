@@ -93,7 +93,7 @@ func (s *Subscribers) Export(ctx context.Context, give func(d *StreamState, fd i
 				if e.ended {
 					s.account(e.p)
 				}
-				s.server.Closed()
+				s.server.Count(-1)
 			}
 			if err != nil || !more {
 				s.release()
@@ -219,7 +219,7 @@ func (s *Subscribers) resume(d *StreamState, fd int) error {
 	if d.Log != nil {
 		p.log = s.server.Resume(d.Log)
 	}
-	s.server.Opened()
+	s.server.Count(1)
 	s.replay(p, d.Seq, s.fanout.Since(d.Names, d.Seq))
 	s.join(p, d.Names)
 	s.begin(p)

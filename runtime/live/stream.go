@@ -69,18 +69,14 @@ type StreamLimits struct {
 
 // StreamLoop is the server that the subscribers are a part of. Its methods are called on the loop, except for Do.
 type StreamLoop interface {
-	// Now returns the time of the loop: nanoseconds since its start, up to a tick late.
-	Now() int64
-
 	// Do runs f on the loop, and returns when it has ended. It must not be called on the loop.
 	Do(f func())
 
 	// Full reports whether there are as many clients as Limits.Clients allows.
 	Full() bool
 
-	// Opened notes one more client, whose descriptor did not come from a connection of the server. Closed notes that a client has gone.
-	Opened()
-	Closed()
+	// Count notes one more client, whose descriptor did not come from a connection of the server, or, if n is -1, that a client has gone.
+	Count(n int)
 
 	// Account writes the line of a subscriber that has ended to the access log. sent is the number of bytes of the body, framed
 	// of the rest of the response.
@@ -91,9 +87,6 @@ type StreamLoop interface {
 
 	// Log writes a line about a client, or about none (""), to the error log.
 	Log(level logfile.Level, client, line string)
-
-	// Tracef writes a line for debugging.
-	Tracef(format string, args ...any)
 }
 
 // stream is where the events of a subscriber go that has no descriptor of its own: the protocol of its connection, which has TLS or is a stream of
@@ -187,7 +180,7 @@ func (o *stream) Room(ended bool) {
 }
 
 // Due implements conn.Protocol: a transfer has a deadline of its own.
-func (o *stream) Due() (next int64) { return o.p.s.server.Now() + lookAgain }
+func (o *stream) Due() (next int64) { return o.p.s.conns.Now + lookAgain }
 
 // Drain implements conn.Protocol: the subscriber ends with all others.
 func (o *stream) Drain(bool) {}

@@ -32,6 +32,7 @@ const (
 // otherwise.
 type Subscribers struct {
 	server StreamLoop
+	conns  *conn.Set
 	loop   *eventloop.Loop
 	cfg    StreamConfig
 	limits StreamLimits
@@ -60,9 +61,9 @@ type eventFormat struct {
 	limit int // bytes of the largest event
 }
 
-// NewSubscribers returns Subscribers of a server. Configure and Bind follow before anything else is called.
-func NewSubscribers(server StreamLoop) *Subscribers {
-	s := &Subscribers{server: server, start: time.Now(), addresses: map[netip.Addr]int32{}, next: firstNumber()}
+// NewSubscribers returns Subscribers of a server, whose connections are conns. Configure and Bind follow before anything else is called.
+func NewSubscribers(server StreamLoop, conns *conn.Set) *Subscribers {
+	s := &Subscribers{server: server, conns: conns, start: time.Now(), addresses: map[netip.Addr]int32{}, next: firstNumber()}
 	s.fanout = NewFanout(HubOptions[*StreamSubscriber]{Give: s.send, Busy: func() bool { return s.loop.Busy() }, BatchBytes: batchBytes})
 	s.format.Store(&eventFormat{epoch: MakeEpoch(s.start.UnixMilli())})
 	return s
@@ -160,7 +161,7 @@ func (s *Subscribers) Tick() {
 // ExcludeBlockedTime lets subscribers not be slow for the time in which the loop did not write to them.
 func (s *Subscribers) ExcludeBlockedTime() {
 	for p := range s.fanout.Lagging {
-		p.queue.stamp = s.server.Now()
+		p.queue.stamp = s.conns.Now
 	}
 }
 
@@ -239,7 +240,7 @@ func (p *StreamSubscriber) onRoom() {
 // onGone is called when the stream of p has ended by itself.
 func (p *StreamSubscriber) onGone(why string) {
 	if p.state != gone {
-		p.s.server.Tracef("%s unsubscribed: %s", p, why)
+		p.s.conns.Tracef("%s unsubscribed: %s", p, why)
 		p.s.leaveStream(p)
 	}
 }
@@ -260,7 +261,7 @@ type queue struct {
 	off    int   // bytes of events[0] that were taken
 	bytes  int   // of events of a batch, which are bounded
 	free   int   // how many in front are not: what it joined with
-	stamp  int64 // StreamLoop.Now when it took something last
+	stamp  int64 // conn.Set.Now when it took something last
 }
 
 // Position implements live.Subscriber.
@@ -404,13 +405,13 @@ func ticks(now int64) int32 { return int32(now / eventloop.Tick) }
 // sent lately.
 func (s *Subscribers) beat() {
 	b := &s.heartbeats
-	now := s.server.Now() / eventloop.Tick
+	now := s.conns.Now / eventloop.Tick
 	if s.live == 0 {
 		b.tick = now
 		return
 	}
 	b.tick = max(b.tick, now-int64(len(b.slots)))
-	recent := ticks(s.server.Now() - int64(s.cfg.Heartbeat)/2)
+	recent := ticks(s.conns.Now - int64(s.cfg.Heartbeat)/2)
 	for b.tick < now {
 		b.tick++
 		slot := &b.slots[b.tick%int64(len(b.slots))]

@@ -20,21 +20,19 @@ import (
 
 // host is a server that has nothing but subscribers.
 type host struct {
-	t    testing.TB
-	loop *eventloop.Loop
-	s    *Subscribers
-	open int
-	log  []string
+	t     testing.TB
+	loop  *eventloop.Loop
+	s     *Subscribers
+	conns conn.Set
+	open  int
+	log   []string
 }
 
-func (h *host) Now() int64                               { return int64(time.Second) }
 func (h *host) Full() bool                               { return false }
-func (h *host) Opened()                                  { h.open++ }
-func (h *host) Closed()                                  { h.open-- }
+func (h *host) Count(n int)                              { h.open += n }
 func (h *host) Account(*logfile.Record, int64, int64)    {}
 func (h *host) Resume(*logfile.State) *logfile.Record    { return nil }
 func (h *host) Log(_ logfile.Level, client, line string) { h.log = append(h.log, client+": "+line) }
-func (h *host) Tracef(format string, args ...any)        { h.t.Logf(format, args...) }
 func (h *host) Do(f func()) {
 	done := make(chan struct{})
 	h.loop.Post(func() { defer close(done); f() })
@@ -48,7 +46,8 @@ func serve(t testing.TB, cfg StreamConfig) *host {
 		t.Fatal(err)
 	}
 	h := &host{t: t, loop: loop}
-	h.s = NewSubscribers(h)
+	h.conns.Now = int64(time.Second)
+	h.s = NewSubscribers(h, &h.conns)
 	h.s.Bind(loop, func() { loop.Post(h.s.Turn) })
 	for field, usual := range map[*int]int{&cfg.Subscribers: 100000, &cfg.PerAddress: 256, &cfg.Buffer: 64 << 10, &cfg.History: 100, &cfg.MaxEvent: 64 << 10} {
 		*field = cmp.Or(*field, usual)

@@ -22,7 +22,7 @@ type fetch struct {
 	page        *Page              // an older one, or nil
 	conditional bool               // the origin is asked to confirm it
 	waiting     []*waiter
-	begun       int64 // Host.Now when the head came
+	begun       int64 // Loop.Wall when the head came
 	depth       int   // of its request
 
 	alone  bool // no client has asked for it: a stale page is replaced
@@ -203,7 +203,7 @@ func (f *fetch) begin(p *exchange.Part) bool {
 	if h.Length < 0 && p.Last {
 		h.Length = int64(len(p.Body))
 	}
-	f.begun = f.source.pages.loop.Now()
+	f.begun = f.source.pages.loop.Wall()
 	return f.fill.Begin(&h, f.source.pages.loop.Wall())
 }
 
@@ -348,7 +348,7 @@ const beginWait = int64(5 * time.Second)
 // Tick has the origin answer exchanges that have waited for too long.
 func (p *Pages) Tick() {
 	for f := range p.waited {
-		if f.begun > 0 && p.loop.Now()-f.begun > beginWait {
+		if f.begun > 0 && p.loop.Wall()-f.begun > beginWait {
 			f.fill.Hurry(p.loop.Wall())
 			f.askAgain()
 		}

@@ -17,7 +17,6 @@ type server struct {
 	soon        []func()
 }
 
-func (s *server) Now() int64                              { return s.now }
 func (s *server) Wall() int64                             { return s.now }
 func (s *server) Flush()                                  {}
 func (s *server) Soon(f func())                           { s.soon = append(s.soon, f) }

@@ -19,9 +19,6 @@ import (
 
 // Loop is the server of Pages. Its methods are called on the event loop.
 type Loop interface {
-	// Now returns the time of the event loop in nanoseconds.
-	Now() int64
-
 	// Wall returns the time in nanoseconds since 1970. It may be a tick late.
 	Wall() int64
 
