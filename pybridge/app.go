@@ -30,14 +30,16 @@ var interpreter = ""
 // otherPython tells users how to have fapws for another Python, %s.
 var otherPython = "build fapws with ./build.sh --python %s build"
 
-// program returns the file of this program, beside which package fapws lies.
-var program = os.Executable
+// program is the file of this program, beside which package fapws lies.
+var program string
 
-// RunIn is for a program that is not an executable of its own: file is a library in the process of the Python with the path python. It
-// must be called first.
-func RunIn(python, file string) {
-	interpreter, program = python, func() (string, error) { return file, nil }
-	otherPython = "install fapws there: %s -m pip install fapws"
+// RunFrom says what file the program is. If that is a library in the process of a Python, python is the path of that, else "". It must be
+// called first.
+func RunFrom(file, python string) {
+	program = file
+	if python != "" {
+		interpreter, otherPython = python, "install fapws there: %s -m pip install fapws"
+	}
 }
 
 // Options are the arguments of Load.

@@ -231,8 +231,8 @@ func exitError(status C.int, line *C.char) *ExitError {
 // packagePlaces returns the directories where package fapws of this executable may be: where install puts it, or in the
 // source tree.
 func packagePlaces() []string {
-	exe, err := program()
-	if err != nil {
+	exe := program
+	if exe == "" {
 		return nil
 	}
 	if real, err := filepath.EvalSymlinks(exe); err == nil {

@@ -11,7 +11,7 @@ import (
 )
 
 func main() {
-	code, err := command.Run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	code, err := command.Run(process.Arguments(), os.Stdin, os.Stdout, os.Stderr)
 	if err != nil {
 		code = process.ExitReport(os.Stderr, err)
 	}

@@ -32,9 +32,7 @@ import (
 // Run runs the command of args, the command line without the name of the program, and
 // returns the exit code. An error has its own, see process.ExitReport.
 func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err error) {
-	if python := process.Interpreter(); python != "" {
-		pybridge.RunIn(python, process.File())
-	}
+	pybridge.RunFrom(process.File(), process.Interpreter())
 	if supervisor.KeyReaderWanted() {
 		return process.OK, supervisor.RunKeyReader()
 	}
@@ -222,7 +220,7 @@ func checkSandbox(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) 
 		return 0, process.ExitNotStarted("cannot make a directory for temporary files: %v", err)
 	}
 	defer os.RemoveAll(dir)
-	cmd := process.Again(false, os.Args[1:]...)
+	cmd := process.Again(false, process.Arguments()...)
 	cmd.Dir = p.Dir
 	cmd.Env = append(cmd.Env, confine.SandboxVariable+"="+dir, "TMPDIR="+dir)
 	cmd.Stdout, cmd.Stderr = stdout, stderr

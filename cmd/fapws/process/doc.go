@@ -1,5 +1,5 @@
 // Package process knows in which of two forms the program runs, and how the program starts itself again: no other package looks at
-// os.Args[0], os.Executable or /proc/self/exe.
+// os.Args, os.Executable or /proc/self/exe.
 //
 // As an executable (executable.go), which build.sh makes, the program has Python linked into it. As a library (library.go, build tag
 // library), which the wheel of pip has, the program runs in the Python that has installed it: `python -m fapws` (contrib/fapws/__main__.py)

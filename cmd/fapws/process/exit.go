@@ -12,6 +12,9 @@ import (
 	"time"
 )
 
+// Arguments returns what the program was started with, without its name.
+func Arguments() []string { return os.Args[1:] }
+
 // The exit codes of fapws itself; a script that ends by itself has its own.
 const (
 	OK       = 0

@@ -325,7 +325,7 @@ func RunKeyReader() error {
 			return nil
 		}
 		pool.CloseFiles(files)
-		if err := answer(channel, m.Text, slices.Contains(os.Args[2:], m.Text)); err != nil {
+		if err := answer(channel, m.Text, slices.Contains(process.Arguments()[1:], m.Text)); err != nil {
 			return nil
 		}
 	}

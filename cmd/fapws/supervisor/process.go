@@ -132,7 +132,7 @@ func (p *supervisor) run() (code int, err error) {
 		idleStop = 0 // the fork server ends instead
 	}
 	workers := pool.New(pool.Options{
-		Again:        func(newest bool) *exec.Cmd { return process.Again(newest, os.Args[1:]...) },
+		Again:        func(newest bool) *exec.Cmd { return process.Again(newest, process.Arguments()...) },
 		Dir:          folder,
 		Workers:      p.workers(),
 		LoadTimeout:  p.conf.LoadTimeout,

@@ -122,7 +122,7 @@ const secretVariable = "_FAPWS_SECRET"
 // loaderCommand starts this program with the same arguments in the same directory.
 func (s *service) loaderCommand() *exec.Cmd {
 	s.secret.once.Do(func() { s.secret.text = rand.Text() })
-	cmd := process.Again(false, os.Args[1:]...)
+	cmd := process.Again(false, process.Arguments()...)
 	cmd.Dir = s.plan.Dir
 	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", loaderVariable, len(cmd.ExtraFiles)+3), secretVariable+"="+s.secret.text)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
