@@ -75,18 +75,18 @@ func newLoop(s *Server) *loop {
 		ended:   make(chan struct{}),
 		paced:   conn.Paces(),
 	}
-	l.accepting.Host, l.accepting.Log = acceptLoop{l}, s.logf
+	l.accepting.Loop, l.accepting.Log = l, s.logf
 	l.conns.Init()
 	l.conns.Log = s.logf
 	l.conns.Unsent.Exceeded = func() { l.conns.Soon(l.boundUnsent) }
-	l.app = app.New(appLoop{l}, &l.conns)
-	l.subscribers = live.NewSubscribers(subscriberLoop{l}, &l.conns)
-	l.sockets = live.NewSockets(socketLoop{l}, &l.conns)
+	l.app = app.New(l, &l.conns)
+	l.subscribers = live.NewSubscribers(l, &l.conns)
+	l.sockets = live.NewSockets(l, &l.conns)
 	l.secure.Init(&l.conns)
 	l.secure.Freed = l.accepting.Resume
 	l.secure.LogClient = func(level logfile.Level, client, line string) { l.s.logClient(level, client, line) }
 	l.http2.Init(&l.sites)
-	l.sites.Init(siteLoop{l}, &l.conns, &l.secure, l.sockets, l.http2.Begin, serverName)
+	l.sites.Init(l, &l.conns, &l.secure, l.sockets, l.http2.Begin, serverName)
 	l.clock(l.conns.Start)
 	return l
 }
@@ -131,7 +131,7 @@ func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
 }
 
 // open makes c, whose descriptor it owns from now on, a connection of the loop.
-func (l *loop) open(c *sites.Conn) {
+func (l *loop) Open(c *sites.Conn) {
 	if err := c.Open(c.Speaks()); err != nil {
 		l.s.logf(logfile.Error, "cannot watch %s: %v", c, err)
 		return
@@ -173,7 +173,7 @@ func (l *loop) all() (list []*sites.Conn) {
 }
 
 // busy reports whether other work waits for the loop.
-func (l *loop) busy() bool { return l.conns.Events.Busy() }
+func (l *loop) Busy() bool { return l.conns.Events.Busy() }
 
 // flushBatch is the end of a batch of events. It moves everything that can move: it starts requests that were submitted, delivers
 // what came back, writes, and goes on with input that had to wait.
@@ -187,7 +187,7 @@ func (l *loop) flushBatch() {
 			l.counts.Turn()
 		}
 		l.app.Run()
-		l.flush()
+		l.Flush()
 		if !l.conns.Resume() && !l.app.Due {
 			break
 		}
@@ -202,7 +202,7 @@ func (l *loop) flushBatch() {
 }
 
 // flush writes the output that is gathered. Clients that have their response are counted.
-func (l *loop) flush() {
+func (l *loop) Flush() {
 	if l.counts != nil {
 		l.counts.Turn()
 	}

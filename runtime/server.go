@@ -118,7 +118,7 @@ func (s *Server) configure(cfg Config) {
 	if s.cfg.CacheSize > 0 && s.stored != s.cfg.CacheSize {
 		s.stored = s.cfg.CacheSize
 		s.store.Store(cache.New(s.cfg.CacheSize, 0))
-		s.loop.pages = cache.NewPages(s.store.Load(), pagesLoop{s.loop}, &s.again)
+		s.loop.pages = cache.NewPages(s.store.Load(), s.loop, &s.again)
 	}
 	s.loop.secure.Configure(s.cfg.TLSTimeout, s.cfg.TLSHandshakes)
 	if s.cfg.TLS != nil {
@@ -188,7 +188,7 @@ func (s *Server) enrol(nc net.Conn, own bool) error {
 	if own {
 		c.Own()
 	}
-	if !s.loop.post(func() { s.loop.open(c) }) {
+	if !s.loop.post(func() { s.loop.Open(c) }) {
 		unix.Close(fd)
 		return errStopped
 	}

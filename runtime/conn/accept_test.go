@@ -43,7 +43,7 @@ func newFixture(t *testing.T) *fixture {
 	ended := make(chan error)
 	go func() { ended <- loop.Run() }()
 	f := &fixture{t: t}
-	f.Events, f.Host, f.Log = loop, host{&f.full}, func(level logfile.Level, format string, args ...any) { t.Logf(format, args...) }
+	f.Events, f.Loop, f.Log = loop, host{&f.full}, func(level logfile.Level, format string, args ...any) { t.Logf(format, args...) }
 	f.do(func() { f.Configure(AcceptConfig{MaxClients: 2}) })
 	t.Cleanup(func() {
 		loop.Stop()

@@ -54,7 +54,7 @@ type AcceptLoop interface {
 // Acceptor accepts connections from any number of listeners. The exported fields are set before it is used.
 type Acceptor struct {
 	Events *eventloop.Loop
-	Host   AcceptLoop
+	Loop   AcceptLoop
 	Log    func(level logfile.Level, format string, args ...any)
 
 	// These belong to the loop.
@@ -196,7 +196,7 @@ func (s *socket) Ready(eventloop.Readiness) {
 func (s *socket) accept() {
 	a := s.a
 	for range acceptsAtOnce {
-		if a.stopped.Load() || !a.Host.Room(s.ln) {
+		if a.stopped.Load() || !a.Loop.Room(s.ln) {
 			return
 		}
 		v := a.admit()
@@ -217,7 +217,7 @@ func (s *socket) accept() {
 					return
 				}
 			}
-			a.Host.Accepted(s.ln, fd, s.localOf(fd), AddrOf(remote), v)
+			a.Loop.Accepted(s.ln, fd, s.localOf(fd), AddrOf(remote), v)
 		case unix.EAGAIN:
 			s.pending = false
 			a.balance.queueEmpty()

@@ -28,8 +28,8 @@ type SocketLoop interface {
 	// Full reports whether there are as many clients as there may be.
 	Full() bool
 
-	// Flush passes on at once what handlers were given.
-	Flush()
+	// PassOn passes on at once what handlers were given.
+	PassOn()
 
 	// Resume makes a connection of fd and d, and has its request answered again, by a handler that gets exchange.Resumed.
 	// The Socket, which the server makes with Resumed, is nil if the connection has ended already. fd stays the caller's if there is an error.
@@ -213,7 +213,7 @@ func (a *Sockets) Kept() int { return len(a.fanout.Kept()) }
 func (a *Sockets) Turn() {
 	a.fanout.Turn(a.in(0))
 	a.conns.Flush()
-	a.loop.Flush() // handlers are to be told of WebSockets that were closed
+	a.loop.PassOn() // handlers are to be told of WebSockets that were closed
 }
 
 // counted reports the sizes of groups.

@@ -217,7 +217,7 @@ func (s *Subscribers) resume(d *StreamState, fd int) error {
 		return err
 	}
 	if d.Log != nil {
-		p.log = s.server.Resume(d.Log)
+		p.log = s.server.RecordOf(d.Log)
 	}
 	s.server.Count(1)
 	s.replay(p, d.Seq, s.fanout.Since(d.Names, d.Seq))

@@ -82,8 +82,8 @@ type StreamLoop interface {
 	// of the rest of the response.
 	Account(r *logfile.Record, sent, framed int64)
 
-	// Resume returns the record for the line of a request that another process handed over, or nil if there is no line.
-	Resume(s *logfile.State) *logfile.Record
+	// RecordOf returns the record for the line of a request that another process handed over, or nil if there is no line.
+	RecordOf(s *logfile.State) *logfile.Record
 
 	// Log writes a line about a client, or about none (""), to the error log.
 	Log(level logfile.Level, client, line string)

@@ -31,7 +31,7 @@ type host struct {
 func (h *host) Full() bool                               { return false }
 func (h *host) Count(n int)                              { h.open += n }
 func (h *host) Account(*logfile.Record, int64, int64)    {}
-func (h *host) Resume(*logfile.State) *logfile.Record    { return nil }
+func (h *host) RecordOf(*logfile.State) *logfile.Record  { return nil }
 func (h *host) Log(_ logfile.Level, client, line string) { h.log = append(h.log, client+": "+line) }
 func (h *host) Do(f func()) {
 	done := make(chan struct{})

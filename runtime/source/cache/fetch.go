@@ -399,7 +399,7 @@ func (f *fetch) Decline(string) bool { return false }
 // Log implements exchange.Logger.
 func (f *fetch) Log(level logfile.Level, line string) {
 	if f.client == nil {
-		f.source.pages.loop.Log(level, line)
+		f.source.pages.loop.Log(level, "", line)
 		return
 	}
 	f.client.Logger.Log(level, line)

@@ -21,7 +21,7 @@ func (s *server) Wall() int64                             { return s.now }
 func (s *server) Flush()                                  {}
 func (s *server) Soon(f func())                           { s.soon = append(s.soon, f) }
 func (s *server) Beside(work func(), done func(bug bool)) { work(); done(false) }
-func (s *server) Log(logfile.Level, string)               {}
+func (s *server) Log(logfile.Level, string, string)       {}
 func (s *server) Invalidated(p Pattern)                   { s.invalidated = append(s.invalidated, p) }
 
 // goOn does what Soon was asked for.

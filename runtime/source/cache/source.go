@@ -31,8 +31,8 @@ type Loop interface {
 	// Beside runs work on a goroutine, and then done on the event loop. bug reports whether work has panicked.
 	Beside(work func(), done func(bug bool))
 
-	// Log writes a line to the error log.
-	Log(level logfile.Level, line string)
+	// Log writes a line about a client, or about none (""), to the error log.
+	Log(level logfile.Level, client, line string)
 
 	// Invalidated is called when a request has made pages out of date, for other processes that have them, too.
 	Invalidated(Pattern)

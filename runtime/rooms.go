@@ -27,17 +27,13 @@ func (s *Server) Unlisten(ln *conn.Listener) {
 // with it. It is safe for concurrent use.
 func (s *Server) StopAccepting() { s.loop.accepting.Stop() }
 
-// acceptLoop is the loop, as the acceptor sees it.
-type acceptLoop struct{ l *loop }
-
 // Room implements conn.AcceptLoop.
-func (h acceptLoop) Room(ln *conn.Listener) bool {
-	return !ln.Secure || h.l.secure.Room() || ln.Queued() && h.l.secure.MakeRoom()
+func (l *loop) Room(ln *conn.Listener) bool {
+	return !ln.Secure || l.secure.Room() || ln.Queued() && l.secure.MakeRoom()
 }
 
 // Accepted implements conn.AcceptLoop.
-func (h acceptLoop) Accepted(ln *conn.Listener, fd int, local, remote net.Addr, v conn.Verdict) {
-	l := h.l
+func (l *loop) Accepted(ln *conn.Listener, fd int, local, remote net.Addr, v conn.Verdict) {
 	c := l.sites.NewClient(fd, local, remote, true)
 	switch {
 	case v == conn.Reject && ln.Secure:
@@ -49,7 +45,7 @@ func (h acceptLoop) Accepted(ln *conn.Listener, fd int, local, remote net.Addr, 
 	case ln.Secure:
 		c.AwaitTLS()
 	}
-	l.open(c)
+	l.Open(c)
 	if c.State() == sites.StateNew {
 		c.Expected = l.accepting.Expect()
 	}
@@ -58,7 +54,7 @@ func (h acceptLoop) Accepted(ln *conn.Listener, fd int, local, remote net.Addr, 
 // reject sends its last bytes, if there are any, to a client that is not served, and closes its connection when the client does, or soon.
 func (l *loop) reject(c *sites.Conn, last []byte) {
 	c.Refuse()
-	l.open(c)
+	l.Open(c)
 	if c.State() != sites.StateClosed {
 		_, _ = conn.Send(c.Fd(), last, 0) // an empty socket takes it
 		c.Dismiss()
@@ -67,41 +63,30 @@ func (l *loop) reject(c *sites.Conn, last []byte) {
 
 // What sources that run applications, and the cache in front of them, need of the server.
 
-// appLoop is the loop as package app needs it. It implements app.Loop.
-type appLoop struct{ l *loop }
+func (l *loop) Exact() int64   { return int64(time.Since(l.conns.Start)) }
+func (l *loop) Occupied(n int) { l.accepting.Occupied(n) }
+func (l *loop) Recover()       { l.recover(recover()) }
 
-func (h appLoop) Flush()         { h.l.flush() }
-func (h appLoop) Exact() int64   { return int64(time.Since(h.l.conns.Start)) }
-func (h appLoop) Occupied(n int) { h.l.accepting.Occupied(n) }
-func (h appLoop) Recover()       { h.l.recover(recover()) }
-
-func (h appLoop) HeldUp() {
-	before := h.l.now()
-	h.l.clock(time.Now())
-	h.l.heldUp(before)
+func (l *loop) HeldUp() {
+	before := l.now()
+	l.clock(time.Now())
+	l.heldUp(before)
 }
 
-// pagesLoop is the loop as the cache needs it. It implements cache.Loop.
-type pagesLoop struct{ l *loop }
+func (l *loop) Soon(f func()) { l.conns.Soon(f) }
 
-func (h pagesLoop) Wall() int64   { return h.l.wall() }
-func (h pagesLoop) Flush()        { h.l.flush() }
-func (h pagesLoop) Soon(f func()) { h.l.conns.Soon(f) }
-
-func (h pagesLoop) Beside(work func(), done func(bug bool)) {
-	h.l.conns.Beside(work, done)
+func (l *loop) Beside(work func(), done func(bug bool)) {
+	l.conns.Beside(work, done)
 }
 
-func (h pagesLoop) Log(level logfile.Level, line string) { h.l.s.log(level, line) }
-
-func (h pagesLoop) Invalidated(p cache.Pattern) {
-	if h.l.cfg.Purged != nil {
-		h.l.cfg.Purged(p)
+func (l *loop) Invalidated(p cache.Pattern) {
+	if l.cfg.Purged != nil {
+		l.cfg.Purged(p)
 	}
 }
 
-// wall returns the time in nanoseconds since 1970, at most tickLength late.
-func (l *loop) wall() int64 { return l.conns.Start.UnixNano() + l.now() }
+// Wall returns the time in nanoseconds since 1970, at most tickLength late.
+func (l *loop) Wall() int64 { return l.conns.Start.UnixNano() + l.now() }
 
 // appConfig returns the Config of the loop's Dispatcher.
 func (s *Server) appConfig() app.Config {
@@ -125,7 +110,7 @@ func (s *Server) appConfig() app.Config {
 func (s *Server) subrequests(o exchange.Origin) exchange.Subrequester {
 	return newSubrequester(o, func(fd int) error {
 		c := s.loop.sites.NewSubrequest(fd, &o)
-		if !s.loop.post(func() { s.loop.open(c) }) {
+		if !s.loop.post(func() { s.loop.Open(c) }) {
 			return errStopped
 		}
 		return nil
@@ -158,21 +143,16 @@ func (s *Server) source(m *sites.Mount, main app.Handler) (source exchange.Sourc
 	return source, !paced || m.Handler != main
 }
 
-// siteLoop is the loop as its sites need it. It implements sites.Loop.
-type siteLoop struct{ l *loop }
-
-func (h siteLoop) Open(c *sites.Conn) { h.l.open(c) }
-
-func (h siteLoop) Arrived(c *sites.Conn) {
-	h.l.accepting.Arrived(c.Expected)
+func (l *loop) Arrived(c *sites.Conn) {
+	l.accepting.Arrived(c.Expected)
 	c.Expected = 0
 }
 
-func (h siteLoop) Gone(c *sites.Conn) {
-	if l := h.l; l.debug >= 1 {
+func (l *loop) Gone(c *sites.Conn) {
+	if l.debug >= 1 {
 		l.tracef("%s disconnected, %d open", c, l.live.Load()-1)
 	}
-	h.l.makeRoom(c.Counts)
+	l.makeRoom(c.Counts)
 }
 
 // SetOverridePage answers every request of a browser, that is one whose Accept names
@@ -215,57 +195,48 @@ func (l *loop) giveEvents() {
 	l.sockets.Turn()
 }
 
-// subscriberLoop is the loop as the subscribers of channels need it. It implements live.StreamLoop.
-type subscriberLoop struct{ l *loop }
+func (l *loop) Do(f func()) { l.s.do(f) }
+func (l *loop) Full() bool  { return l.accepting.Full() }
 
-func (h subscriberLoop) Do(f func()) { h.l.s.do(f) }
-func (h subscriberLoop) Full() bool  { return h.l.accepting.Full() }
-
-func (h subscriberLoop) Count(n int) {
+func (l *loop) Count(n int) {
 	if n < 0 {
-		h.l.makeRoom(conn.Take)
+		l.makeRoom(conn.Take)
 		return
 	}
-	h.l.connectionOpened()
-	h.l.accepting.Opened(conn.Take)
+	l.connectionOpened()
+	l.accepting.Opened(conn.Take)
 }
 
-func (h subscriberLoop) Account(r *logfile.Record, sent, framed int64) {
-	h.l.sites.LogSubscriber(r, sent, framed)
+func (l *loop) Account(r *logfile.Record, sent, framed int64) {
+	l.sites.LogSubscriber(r, sent, framed)
 }
 
-func (h subscriberLoop) Resume(s *logfile.State) *logfile.Record {
-	return h.l.sites.RecordOf(s)
+func (l *loop) RecordOf(s *logfile.State) *logfile.Record {
+	return l.sites.RecordOf(s)
 }
 
-func (h subscriberLoop) Log(level logfile.Level, client, line string) {
+func (l *loop) Log(level logfile.Level, client, line string) {
 	if client == "" {
-		h.l.s.log(level, line)
+		l.s.log(level, line)
 		return
 	}
-	h.l.s.logClient(level, client, line)
+	l.s.logClient(level, client, line)
 }
 
-// socketLoop is the loop as WebSockets need it. It implements live.SocketLoop.
-type socketLoop struct{ l *loop }
-
-func (h socketLoop) Do(f func()) { h.l.s.do(f) }
-func (h socketLoop) Busy() bool  { return h.l.busy() }
-func (h socketLoop) Full() bool  { return h.l.accepting.Full() }
-
-func (h socketLoop) Flush() {
-	if h.l.app.Due {
-		h.l.flushBatch()
+// PassOn implements live.SocketLoop.
+func (l *loop) PassOn() {
+	if l.app.Due {
+		l.flushBatch()
 	}
 }
 
-func (h socketLoop) Dismiss(fd int, last []byte) {
-	h.l.reject(h.l.sites.NewClient(fd, &net.UnixAddr{}, &net.UnixAddr{}, false), last)
+func (l *loop) Dismiss(fd int, last []byte) {
+	l.reject(l.sites.NewClient(fd, &net.UnixAddr{}, &net.UnixAddr{}, false), last)
 }
 
 // Resume makes a connection of d and fd, and submits its request again.
-func (h socketLoop) Resume(d *live.SocketState, fd int) (*live.Socket, error) {
-	return h.l.sites.ResumeSocket(d, fd)
+func (l *loop) Resume(d *live.SocketState, fd int) (*live.Socket, error) {
+	return l.sites.ResumeSocket(d, fd)
 }
 
 // Sockets returns the WebSockets of the server.
