@@ -390,12 +390,12 @@ func (w *wire) SetWriteDeadline(time.Time) error { return nil }
 // framing follows the records that crypto/tls is given (RFC 8446 §5.1), so that it is given one at a time: its buffer for input, which a connection
 // keeps, grows to several records otherwise.
 type framing struct {
-	head [recordHeader]byte // of the next record, as far as it was given: head[:have]
+	head [recordHeader]byte // of the next record; head[:have] are the bytes received so far
 	have uint8
 	left uint16 // bytes of the last record that are missing
 }
 
-// limit returns how many bytes may be given, of which next are there: no more than the rest of a record.
+// limit returns how many bytes may be given: no more than the rest of a record. next are the bytes available.
 func (f *framing) limit(next []byte) int {
 	switch {
 	case f.left > 0:

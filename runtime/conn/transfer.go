@@ -21,7 +21,7 @@ type transfer struct {
 	Output
 	c        *Conn
 	next     int   // items before it were written
-	progress int64 // time when the client last took something
+	progress int64 // time when the client last read data
 
 	again   bool // it has asked for another turn
 	lent    bool // a goroutine writes from a file to the descriptor, which must not be closed
@@ -30,7 +30,7 @@ type transfer struct {
 }
 
 var (
-	// ErrShortFile is why an output ends before its time.
+	// ErrShortFile reports that a file became shorter while it was sent.
 	ErrShortFile = errors.New("the file became shorter than announced")
 
 	errAborted = errors.New("the server is shutting down")

@@ -171,7 +171,7 @@ type TunnelLink struct {
 	upstream eventloop.Watch
 	idle     int64       // nanoseconds without a byte; 0: no limit
 	head     int64       // bytes of the head of the response
-	taken    int64       // time when the client last took something
+	taken    int64       // time when the client last read data
 	failed   func(error) // is told why the tunnel has ended
 	over     bool
 }

@@ -385,7 +385,7 @@ func ValidTrailer(name string) bool {
 		}
 	}
 	name = strings.ToLower(name)
-	if name == "content-digest" { // RFC 9530 §2 means it for trailers
+	if name == "content-digest" { // RFC 9530 §2 allows it as a trailer
 		return true
 	}
 	for _, not := range NotTrailers {

@@ -367,7 +367,7 @@ func (r *relay) open() {
 	link.Begin(&x.client.Conn, nil, 0)
 }
 
-// refuse answers the client in the place of the application, which has lost it.
+// refuse answers the client on behalf of the application, whose socket is closed.
 func (r *relay) refuse(reply exchange.Reply) {
 	x := r.x
 	y := x.Substitute()

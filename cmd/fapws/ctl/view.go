@@ -198,7 +198,7 @@ type Active struct {
 	At      string  `json:"at,omitempty"` // where Python is, or ""
 }
 
-// write shows a report to people or, as JSON, to programs.
+// write prints a report as text or as JSON.
 func (r *Report) write(w io.Writer, asJSON bool) error {
 	if asJSON {
 		text, err := json.Marshal(r)

@@ -9,7 +9,7 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// FuzzParse: any bytes are a page, and the text of it stays what it was.
+// FuzzParse: Parse accepts any input, and does not change its text.
 func FuzzParse(f *testing.F) {
 	for _, page := range []string{
 		"a<!--#echo var=\"x\" -->b", "<!--#if expr=\"v('a') =~ /(.)/ && !($1 == 'x')\" --><!--#elif expr='-n %{HTTP_HOST}' --><!--#endif-->",

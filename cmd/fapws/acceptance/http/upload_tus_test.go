@@ -18,7 +18,7 @@ import (
 
 const tusVersion = "Tus-Resumable: 1.0.0"
 
-// tusClient does what the specification of tus 1.0.0 has clients do.
+// tusClient is a tus 1.0.0 client.
 type tusClient struct {
 	s        *fapwstest.Server
 	location string // path of the upload

@@ -21,8 +21,8 @@ func serveChildren(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, folder 
 	return fapwstest.Command{Script: "children.py", Args: []string{folder}}.Serve(t, m), folder
 }
 
-// Handlers start processes in every way that Python has; how these end is the
-// application's to see, and nothing of them stays.
+// Handlers start processes in every way that Python has. The application reaps
+// them, and nothing of them stays.
 func TestChildren(t *testing.T) {
 	cases := []struct{ path, body string }{
 		{"/at-import", "[0, 2, 4, 6, 8]"},
@@ -75,7 +75,7 @@ PATHS = [("/", show)]
 	s.Get("/", 200).Is(t, "libutil.so.1 libm.so.6\nlibutil.so.1\n")
 }
 
-// A child has nothing of the server: neither after fork, nor after exec.
+// A child inherits no descriptor of the server: neither after fork, nor after exec.
 func TestChildrensDescriptors(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()

@@ -1,4 +1,4 @@
-"""Loads as soon as there is a file of the name of its argument with .go behind it, and fails with the text of that, if there is any."""
+"""Waits for the file ARG.go; fails with its text if that is not empty."""
 import os
 import sys
 import time
