@@ -126,10 +126,7 @@ static void leave(asgi_exchange *x, core_record *before) {
 
 static PySendResult exchange_send(PyObject *self, PyObject *value, PyObject **result) {
   asgi_exchange *x = (asgi_exchange *)self;
-  if (x->ended) {
-    PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
-    return PYGEN_ERROR;
-  }
+  if (x->ended) return PyErr_Format(PyExc_RuntimeError, "cannot reuse already awaited coroutine"), PYGEN_ERROR;
   if (UNLIKELY(reentered(x))) return PYGEN_ERROR;
   core_record *before = enter(x);
   PySendResult how =
@@ -289,10 +286,7 @@ static void exchange_dealloc(PyObject *self) {
 
 /* An attribute of the awaited coroutine. */
 static PyObject *get_of_inner(PyObject *self, void *name) {
-  PyObject *inner;
-  CORE_BEGIN_HOLD(self);
-  inner = Py_XNewRef(((asgi_exchange *)self)->inner);
-  CORE_END_HOLD();
+  PyObject *inner = CORE_HELD(self, Py_XNewRef(((asgi_exchange *)self)->inner));
   PyObject *value = inner ? PyObject_GetAttrString(inner, name) : NULL;
   Py_XDECREF(inner);
   if (value) return value;
@@ -347,11 +341,8 @@ static int register_coroutines(void) {
   PyTypeObject *types[] = {&asgi_Exchange_Type, &asgi_Waiter_Type};
   PyObject *coroutine = core_import("collections.abc", "Coroutine");
   int bad = !coroutine;
-  for (size_t i = 0; !bad && i < sizeof types / sizeof *types; i++) {
-    PyObject *done = PyObject_CallMethod(coroutine, "register", "O", types[i]);
-    bad = !done;
-    Py_XDECREF(done);
-  }
+  for (size_t i = 0; !bad && i < sizeof types / sizeof *types; i++)
+    bad = core_done(PyObject_CallMethod(coroutine, "register", "O", types[i])) < 0;
   Py_XDECREF(coroutine);
   return -bad;
 }

@@ -207,9 +207,8 @@ static int send_body(asgi_exchange *x, PyObject *body, PyObject *more) {
   } else if (PyByteArray_Check(body) || PyMemoryView_Check(body)) {
     if (!(owner = PyBytes_FromObject(body))) return -1; /* it may change while it is sent */
   } else {
-    PyErr_Format(PyExc_TypeError, "send(): 'body' of 'http.response.body' must be bytes, not %.100s",
-                 Py_TYPE(body)->tp_name);
-    return -1;
+    return core_raise(PyExc_TypeError, "send(): 'body' of 'http.response.body' must be bytes, not %.100s",
+                      Py_TYPE(body)->tp_name);
   }
   const char *data = PyBytes_AS_STRING(owner);
   Py_ssize_t len = PyBytes_GET_SIZE(owner);
@@ -224,18 +223,16 @@ int asgi_send_body(asgi_exchange *x, PyObject *message) {
 }
 
 static int begin_head(asgi_exchange *x, PyObject *status, PyObject *headers) {
-  if (UNLIKELY(!status || !PyLong_Check(status) || PyBool_Check(status))) {
-    PyErr_Format(PyExc_TypeError,
-                 status ? "send(): 'status' of 'http.response.start' must be an int, not %.200R"
-                        : "send(): 'http.response.start' has no 'status'",
-                 status);
-    return -1;
-  }
+  if (UNLIKELY(!status || !PyLong_Check(status) || PyBool_Check(status)))
+    return core_raise(PyExc_TypeError,
+                      status ? "send(): 'status' of 'http.response.start' must be an int, not %.200R"
+                             : "send(): 'http.response.start' has no 'status'",
+                      status);
   long code = PyLong_AsLong(status);
   if (UNLIKELY(code < 200 || code > 999)) {
     PyErr_Clear();
-    PyErr_Format(PyExc_ValueError, "send(): 'status' of 'http.response.start' must be from 200 to 999, not %R", status);
-    return -1;
+    return core_raise(PyExc_ValueError, "send(): 'status' of 'http.response.start' must be from 200 to 999, not %R",
+                      status);
   }
   wsgi_forget_fields(&x->head);
   if (headers && headers != Py_None && wsgi_add_byte_fields(&x->head, headers) < 0) return -1;
@@ -263,10 +260,8 @@ static int http_start(asgi_exchange *x, PyObject *message) {
 /* http.response.pathsend (extension of ASGI 3): the file is the whole body. */
 static int send_path(asgi_exchange *x, PyObject *path, PyObject *type) {
   PyObject *bytes = NULL;
-  if (!path || !PyUnicode_Check(path)) {
-    PyErr_SetString(PyExc_TypeError, "send(): 'path' of 'http.response.pathsend' must be a str");
-    return -1;
-  }
+  if (!path || !PyUnicode_Check(path))
+    return core_raise(PyExc_TypeError, "send(): 'path' of 'http.response.pathsend' must be a str");
   if (!PyUnicode_FSConverter(path, &bytes)) return -1;
   struct stat st;
   int fd = open(PyBytes_AS_STRING(bytes), O_RDONLY | O_CLOEXEC | O_NONBLOCK);

@@ -18,10 +18,7 @@ static int has_all(const core_record *rec) {
   return rec && rec->started && rec->declared >= 0 && rec->sent == rec->declared;
 }
 
-int asgi_left(asgi_exchange *x) {
-  PyErr_SetString(PyExc_BrokenPipeError, "send(): the client has disconnected");
-  return -1;
-}
+int asgi_left(asgi_exchange *x) { return core_raise(PyExc_BrokenPipeError, "send(): the client has disconnected"); }
 
 PyObject *asgi_send(asgi_exchange *x, PyObject *message) {
   if (UNLIKELY(asgi_has_left(x)) && !has_all(x->rec)) { /* ASGI 2.4: send() raises OSError then */
@@ -130,8 +127,7 @@ static int index_of(PyObject *type, PyObject *const *text, const char *const *te
     if (type == text[i]) return i;
   for (int i = first; i <= last && PyUnicode_Check(type); i++)
     if (PyUnicode_CompareWithASCIIString(type, texts[i]) == 0) return i;
-  PyErr_Format(PyExc_ValueError, "send(): unsupported message type %.200R", type);
-  return -1;
+  return core_raise(PyExc_ValueError, "send(): unsupported message type %.200R", type);
 }
 
 int asgi_message_type(PyObject *message, PyObject *const *text, const char *const *texts, int first, int last) {

@@ -310,10 +310,7 @@ static int client_of(const core_record *rec, PyObject *chain, PyObject **name, P
       Py_XSETREF(*error, utf8(rec, (core_span){value.off + n, value.len - n}));
       if (!*error) return -1;
     } else if (is_named(rec, variable, "SSL_CLIENT_CERT", 1) || is_named(rec, variable, "SSL_CLIENT_CERT_CHAIN_", 0)) {
-      PyObject *text = utf8(rec, value);
-      int bad = !text || PyList_Append(chain, text) < 0;
-      Py_XDECREF(text);
-      if (bad) return -1;
+      if (core_append(chain, utf8(rec, value)) < 0) return -1;
     }
   }
   return 0;
@@ -350,10 +347,8 @@ static int put_trace(PyObject *scope, PyObject *headers, const core_record *rec)
   core_span id = core_trace_id(rec);
   PyObject *pair =
       Py_BuildValue("(y#y#)", at(rec, f.name), (Py_ssize_t)f.name.len, at(rec, f.value), (Py_ssize_t)f.value.len);
-  int bad = !pair || PyList_Append(headers, pair) < 0 ||
-            core_put(scope, key[K_TRACE_ID], PyUnicode_DecodeLatin1(at(rec, id), id.len, NULL)) < 0;
-  Py_XDECREF(pair);
-  return bad;
+  return core_append(headers, pair) < 0 ||
+         core_put(scope, key[K_TRACE_ID], PyUnicode_DecodeLatin1(at(rec, id), id.len, NULL)) < 0;
 }
 
 PyObject *asgi_scope(core_record *rec) {

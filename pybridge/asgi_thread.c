@@ -219,9 +219,8 @@ static void ask_to_stop(void) {
   int ms = __atomic_exchange_n(&A.asked, 0, __ATOMIC_SEQ_CST);
   if (!ms) return;
   A.stopping = 1;
-  PyObject *done = core_call("fapws._async", "stop", "(d)", (ms - 1) / 1000.0);
-  if (!done) core_report("stopping the asyncio thread", NULL);
-  Py_XDECREF(done);
+  if (core_done(core_call("fapws._async", "stop", "(d)", (ms - 1) / 1000.0)) < 0)
+    core_report("stopping the asyncio thread", NULL);
 }
 
 /* turn(): the reader of the eventfd. */

@@ -122,10 +122,7 @@ static PySendResult waiter_send(PyObject *self, PyObject *value, PyObject **resu
     *result = Py_NewRef(Py_None);
     return PYGEN_RETURN;
   }
-  if (w->ended) {
-    PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
-    return PYGEN_ERROR;
-  }
+  if (w->ended) return PyErr_Format(PyExc_RuntimeError, "cannot reuse already awaited coroutine"), PYGEN_ERROR;
   if (UNLIKELY(core_this_thread != &A.thread)) {
     PyErr_SetString(PyExc_RuntimeError, "receive() and send() must be awaited on the thread that runs the application; "
                                         "use asyncio.run_coroutine_threadsafe");

@@ -73,12 +73,7 @@ static int add_names(PyObject *list, const char *s, size_t n) {
     const char *comma = memchr(s, ',', n), *end = comma ? comma : s + n, *from = s, *to = end;
     while (from < to && (*from == ' ' || *from == '\t')) from++;
     while (to > from && (to[-1] == ' ' || to[-1] == '\t')) to--;
-    if (to > from) {
-      PyObject *name = PyUnicode_DecodeLatin1(from, to - from, NULL);
-      int bad = !name || PyList_Append(list, name) < 0;
-      Py_XDECREF(name);
-      if (bad) return -1;
-    }
+    if (to > from && core_append(list, PyUnicode_DecodeLatin1(from, to - from, NULL)) < 0) return -1;
     if (!comma) return 0;
     n -= (size_t)(end + 1 - s);
     s = end + 1;
@@ -192,8 +187,7 @@ static int ws_receive(asgi_exchange *x, PyObject **message) {
 static PyObject *given(PyObject *value) { return value == Py_None ? NULL : value; }
 
 static int wrong(const char *what, PyObject *value) {
-  PyErr_Format(PyExc_TypeError, "send(): %s, not %.200R", what, value);
-  return -1;
+  return core_raise(PyExc_TypeError, "send(): %s, not %.200R", what, value);
 }
 
 /* Refuses a field of the handshake itself (RFC 6455 §4.2.2), which the server makes. -1 with an exception. */
@@ -251,11 +245,9 @@ static int accept_it(asgi_exchange *x, PyObject *name, PyObject *headers) {
 static int send_message(asgi_exchange *x, PyObject *chars, PyObject *bytes) {
   chars = given(chars);
   bytes = given(bytes);
-  if (UNLIKELY(!chars == !bytes)) {
-    PyErr_Format(PyExc_ValueError, "send(): 'websocket.send' has %s",
-                 chars ? "both 'text' and 'bytes'" : "neither 'text' nor 'bytes'");
-    return -1;
-  }
+  if (UNLIKELY(!chars == !bytes))
+    return core_raise(PyExc_ValueError, "send(): 'websocket.send' has %s",
+                      chars ? "both 'text' and 'bytes'" : "neither 'text' nor 'bytes'");
   if (UNLIKELY(chars && !PyUnicode_Check(chars))) return wrong("'text' of 'websocket.send' must be a str", chars);
   if (UNLIKELY(bytes && !PyBytes_Check(bytes) && !PyByteArray_Check(bytes) && !PyMemoryView_Check(bytes)))
     return wrong("'bytes' of 'websocket.send' must be bytes", bytes);
@@ -277,13 +269,11 @@ static int close_it(asgi_exchange *x, PyObject *code, PyObject *reason) {
   int overflow = 0;
   long number = code ? PyLong_AsLongAndOverflow(code, &overflow) : 1000;
   if (number == 1005) number = 1000; /* frameworks pass on the code that they received */
-  if (overflow || !core_sendable_code(number)) {
-    PyErr_Format(PyExc_ValueError,
-                 "send(): 'code' of 'websocket.close' cannot be %R; use 1000 to 1003, 1007 to 1014 "
-                 "or 3000 to 4999",
-                 code);
-    return -1;
-  }
+  if (overflow || !core_sendable_code(number))
+    return core_raise(PyExc_ValueError,
+                      "send(): 'code' of 'websocket.close' cannot be %R; use 1000 to 1003, 1007 to 1014 "
+                      "or 3000 to 4999",
+                      code);
   if (n > 123) { /* RFC 6455 §5.5: cut after a whole character */
     for (n = 123; ((unsigned char)why[n] & 0xc0) == 0x80;) n--;
   }

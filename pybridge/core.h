@@ -60,6 +60,20 @@ static inline PyObject *core_new_ref(PyObject *o) {
 PyObject *core_import(const char *module, const char *name);
 /* Calls such an attribute. format is as of Py_BuildValue and makes a tuple: "(Oi)", "()". A new reference. */
 PyObject *core_call(const char *module, const char *name, const char *format, ...);
+/* Raises an exception with a text as of PyErr_Format. Always -1. */
+int core_raise(PyObject *type, const char *format, ...);
+/* Releases the result of a call, of which only the success matters. 0, or -1 if it is NULL. */
+static inline int core_done(PyObject *result) {
+  Py_XDECREF(result);
+  return result ? 0 : -1;
+}
+/* Appends item, whose reference it takes. -1 with an exception, also if list or item is NULL, as if that had been
+ * raised here. */
+static inline int core_append(PyObject *list, PyObject *item) {
+  int bad = list && item ? PyList_Append(list, item) : -1;
+  Py_XDECREF(item);
+  return bad;
+}
 /* f(*args, **kw). Takes the three references, of which kw may be NULL; if f or args is NULL, or an exception is set, it
  * calls nothing and returns NULL. A new reference. */
 PyObject *core_call_with(PyObject *f, PyObject *args, PyObject *kw);
@@ -101,6 +115,7 @@ static inline int core_put(PyObject *dict, PyObject *key, PyObject *value) {
  *   that share them would wait for each other, and count the references of the same objects.
  * - CORE_BEGIN_HOLD(o) ... CORE_END_HOLD(): other threads that hold the object o wait. As the GIL is, o is given up
  * for a while where the thread waits for something, so values from before have to be read again.
+ * - CORE_HELD(o, value): value, which is computed while the thread holds o.
  * - CORE_BEGIN_ONE() ... CORE_END_ONE(): the same with something that exists once in the process.
  * - CORE_BEGIN_ORDER() ... CORE_END_ORDER(): one thread at a time, also while it waits for something.
  * - core_alone(f, arg): f runs while no other thread runs Python, and each is at a place where it could lose the GIL.
@@ -154,6 +169,15 @@ void core_alone(void (*f)(void *), void *arg);
 static inline void core_alone(void (*f)(void *), void *arg) { f(arg); }
 
 #endif
+
+#define CORE_HELD(o, value)                                                                                            \
+  ({                                                                                                                   \
+    __typeof__(value) core_value;                                                                                      \
+    CORE_BEGIN_HOLD(o);                                                                                                \
+    core_value = (value);                                                                                              \
+    CORE_END_HOLD();                                                                                                   \
+    core_value;                                                                                                        \
+  })
 
 /* =============================================================================
  * The three ways to run Python: on the pool's threads (core_threads.c), on the event loop (core_inline.c, --threads 0),

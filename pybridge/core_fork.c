@@ -139,15 +139,12 @@ int core_fork_init(void) {
   sigaction(SIGURG, NULL, &go_action);
   pthread_atfork(before_fork, after_fork, in_child);
   PyObject *kw = Py_BuildValue("{s:N}", "after_in_child", PyCFunction_New(&close_kept_method, NULL));
-  PyObject *done = core_call_with(core_import("os", "register_at_fork"), PyTuple_New(0), kw);
-  Py_XDECREF(done);
-  return done ? 0 : -1;
+  return core_done(core_call_with(core_import("os", "register_at_fork"), PyTuple_New(0), kw));
 }
 
 int core_check_parent(void) {
   if (LIKELY(!core_forked)) return 0;
-  PyErr_SetString(PyExc_RuntimeError, "WebSockets are not available in a child process of the server");
-  return -1;
+  return core_raise(PyExc_RuntimeError, "WebSockets are not available in a child process of the server");
 }
 
 void core_child_exit(void) {

@@ -53,34 +53,31 @@ static const char finder_source[] = "def install(folder):\n"
 
 static int install_finder(const char *folder) {
   PyObject *space = PyDict_New(), *done = NULL;
-  if (space && PyDict_SetItemString(space, "__builtins__", PyEval_GetBuiltins()) == 0) {
-    done = PyRun_String(finder_source, Py_file_input, space, space);
-    Py_XDECREF(done);
-    if (done)
-      done = PyObject_CallFunction(PyDict_GetItemString(space, "install"), "N", PyUnicode_DecodeFSDefault(folder));
-  }
+  if (space && PyDict_SetItemString(space, "__builtins__", PyEval_GetBuiltins()) == 0 &&
+      core_done(PyRun_String(finder_source, Py_file_input, space, space)) == 0)
+    done = PyObject_CallFunction(PyDict_GetItemString(space, "install"), "N", PyUnicode_DecodeFSDefault(folder));
   Py_XDECREF(space);
-  Py_XDECREF(done);
-  return done ? 0 : -1;
+  return core_done(done);
+}
+
+/* Puts folder, whose reference it takes, into sys.path. */
+static int insert_folder(int at, PyObject *folder) {
+  PyObject *sys_path = PySys_GetObject("path");
+  int bad = !folder || !sys_path || PyList_Insert(sys_path, at, folder) < 0;
+  Py_XDECREF(folder);
+  return -bad;
 }
 
 static int insert_folders(const core_start_options *o) {
-  PyObject *sys_path = PySys_GetObject("path");
-  for (int i = 0; i < o->folders; i++) {
-    PyObject *folder = PyUnicode_DecodeFSDefault(o->path[i]);
-    int bad = !folder || !sys_path || PyList_Insert(sys_path, i, folder) < 0;
-    Py_XDECREF(folder);
-    if (bad) return -1;
-  }
+  for (int i = 0; i < o->folders; i++)
+    if (insert_folder(i, PyUnicode_DecodeFSDefault(o->path[i])) < 0) return -1;
   return 0;
 }
 
 /* Python before 3.13 takes the thread on which threading is first imported for its main thread: a handler's thread
  * would be threading.main_thread(), and Python could not end after that thread has. */
 static int import_threading(void) {
-  PyObject *module = PY_VERSION_HEX < 0x030d0000 ? PyImport_ImportModule("threading") : Py_NewRef(Py_None);
-  Py_XDECREF(module);
-  return module ? 0 : -1;
+  return PY_VERSION_HEX < 0x030d0000 ? core_done(PyImport_ImportModule("threading")) : 0;
 }
 
 int core_start(const core_start_options *o, PyObject *(*make_module)(void), const char **why) {
@@ -94,11 +91,9 @@ int core_start(const core_start_options *o, PyObject *(*make_module)(void), cons
   PyConfig_Clear(&config);
   if (bad) return -1;
   /* Its types must be ready, whether or not the script imports it. */
-  PyObject *module = PyImport_ImportModule("_fapws");
-  Py_XDECREF(module);
-  if (!module || insert_folders(o) < 0 || (o->contrib && install_finder(o->contrib) < 0) || import_threading() < 0 ||
-      core_stdio_init("stdout", 1) < 0 || core_stdio_init("stderr", 2) < 0 || core_fork_init() < 0 ||
-      core_dump_init() < 0) {
+  if (core_done(PyImport_ImportModule("_fapws")) < 0 || insert_folders(o) < 0 ||
+      (o->contrib && install_finder(o->contrib) < 0) || import_threading() < 0 || core_stdio_init("stdout", 1) < 0 ||
+      core_stdio_init("stderr", 2) < 0 || core_fork_init() < 0 || core_dump_init() < 0) {
     PyErr_Print();
     *why = "Python cannot be set up for fapws";
     return -1;
@@ -142,10 +137,7 @@ static int insert_script_folder(const char *path) {
   Py_ssize_t len = slash == file ? 1 : slash ? slash - file : 0;
   PyObject *folder = PyUnicode_DecodeFSDefaultAndSize(file, len);
   free(real);
-  PyObject *sys_path = PySys_GetObject("path");
-  int ok = folder && sys_path && PyList_Insert(sys_path, 0, folder) == 0;
-  Py_XDECREF(folder);
-  return ok ? 0 : -1;
+  return insert_folder(0, folder);
 }
 
 /* The globals of __main__ with the names that runpy and tracebacks use. */
@@ -268,8 +260,6 @@ int core_finish(void) {
 
 void core_run_atexit(void) {
   PyGILState_STATE gil = PyGILState_Ensure();
-  PyObject *done = core_call("atexit", "_run_exitfuncs", "()");
-  if (!done) PyErr_Print();
-  Py_XDECREF(done);
+  if (core_done(core_call("atexit", "_run_exitfuncs", "()")) < 0) PyErr_Print();
   PyGILState_Release(gil);
 }

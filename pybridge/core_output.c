@@ -26,10 +26,7 @@ int core_part_reserve(core_part *p, size_t n) {
   size_t cap = p->cap ? p->cap : 512;
   while (cap < want && cap <= UINT32_MAX / 2) cap *= 2;
   char *buf = cap <= UINT32_MAX / 2 ? realloc(p->buf, cap) : NULL;
-  if (!buf) {
-    PyErr_NoMemory();
-    return -1;
-  }
+  if (!buf) return PyErr_NoMemory(), -1;
   p->buf = buf;
   p->cap = (uint32_t)cap;
   return 0;
@@ -37,10 +34,7 @@ int core_part_reserve(core_part *p, size_t n) {
 
 core_part *core_part_new(core_record *rec, size_t room) {
   core_part *p = calloc(1, sizeof *p);
-  if (!p) {
-    PyErr_NoMemory();
-    return NULL;
-  }
+  if (!p) return PyErr_NoMemory(), NULL;
   core_part_reset(p, rec);
   if (room && core_part_reserve(p, room) < 0) {
     free(p);
@@ -76,10 +70,7 @@ static int append_body(core_part *p, const char *data, size_t n) {
 core_part *core_body_part(core_record *rec, PyObject *owner, const char *data, size_t n) {
   int copy = n < CORE_COPY_BELOW;
   core_part *p = malloc(sizeof *p + (copy ? n : 0));
-  if (!p) {
-    PyErr_NoMemory();
-    return NULL;
-  }
+  if (!p) return PyErr_NoMemory(), NULL;
   p->buf = NULL;
   p->cap = 0;
   core_part_reset(p, rec);
@@ -164,8 +155,7 @@ int core_read_message(PyObject *o, core_message *m) {
     m->data = PyBytes_AS_STRING(o);
     m->len = PyBytes_GET_SIZE(o);
   } else {
-    PyErr_Format(PyExc_TypeError, "a message must be str or bytes, not %.100s", Py_TYPE(o)->tp_name);
-    return -1;
+    return core_raise(PyExc_TypeError, "a message must be str or bytes, not %.100s", Py_TYPE(o)->tp_name);
   }
   if (!m->owner) {
     m->owner = Py_NewRef(o);

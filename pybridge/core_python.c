@@ -20,6 +20,14 @@ static int run_alone(PyObject *any, void *call) {
 void core_alone(void (*f)(void *), void *arg) { PyUnstable_GC_VisitObjects(run_alone, &(alone_call){f, arg}); }
 #endif
 
+int core_raise(PyObject *type, const char *format, ...) {
+  va_list list;
+  va_start(list, format);
+  PyErr_FormatV(type, format, list);
+  va_end(list);
+  return -1;
+}
+
 PyObject *core_import(const char *module, const char *name) {
   PyObject *m = PyImport_ImportModule(module), *value = m ? PyObject_GetAttrString(m, name) : NULL;
   Py_XDECREF(m);

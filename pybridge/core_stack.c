@@ -121,9 +121,8 @@ void core_take_timeout_signal(void) {
   /* The last real-time signal that the application does not use. */
   for (int sig = SIGRTMAX; handler && !timeout_signal && sig > SIGRTMIN; sig--) {
     PyObject *now = core_call("_signal", "getsignal", "(i)", sig);
-    PyObject *done = now && !PyCallable_Check(now) ? core_call("_signal", "signal", "(iO)", sig, handler) : NULL;
-    if (done) timeout_signal = sig;
-    Py_XDECREF(done);
+    int is_free = now && !PyCallable_Check(now);
+    if (is_free && core_done(core_call("_signal", "signal", "(iO)", sig, handler)) == 0) timeout_signal = sig;
     Py_XDECREF(now);
     PyErr_Clear();
   }
@@ -228,10 +227,8 @@ uintptr_t core_inline_record(unsigned long *jobs) {
 
 static PyObject *disconnected(PyObject *self, PyObject *none) {
   core_record *rec = core_this_thread ? core_this_thread->current : NULL;
-  if (!rec) {
-    PyErr_SetString(PyExc_RuntimeError, "fapws.disconnected() must be called on the thread that runs a request");
-    return NULL;
-  }
+  if (!rec)
+    return PyErr_Format(PyExc_RuntimeError, "fapws.disconnected() must be called on the thread that runs a request");
   return PyBool_FromLong((long)__atomic_load_n(&rec->cancelled, __ATOMIC_RELAXED));
 }
 
@@ -297,8 +294,7 @@ PyObject *core_stacks(PyObject *module, PyObject *none) {
   PyObject *list = PyList_New(0);
   for (int i = 0; i < s.n; i++) {
     PyObject *pair = list ? Py_BuildValue("(ky#)", s.of[i].id, s.of[i].text, (Py_ssize_t)s.of[i].len) : NULL;
-    if (!pair || PyList_Append(list, pair) < 0) Py_CLEAR(list);
-    Py_XDECREF(pair);
+    if (core_append(list, pair) < 0) Py_CLEAR(list);
     free(s.of[i].text);
   }
   return list;
@@ -317,19 +313,12 @@ static void (*_Atomic write_stacks)(int signal); /* into the file below; NULL: n
 static int file = -1;
 static struct stat identity; /* of the file, which the application may have closed */
 
-/* Registers the handler for SIGRTMAX with the file; 0, or -1 with an exception. */
-static int register_handler(void) {
-  PyObject *done = core_call("faulthandler", "register", "(iiOO)", SIGRTMAX, file, Py_True, Py_False);
-  Py_XDECREF(done);
-  return done ? 0 : -1;
-}
-
 int core_dump_init(void) {
   struct sigaction before, handler;
   file = memfd_create("stacks", MFD_CLOEXEC);
   /* If a sandbox refuses it, a hung handler is reported without stacks. */
   if (file < 0 || fstat(file, &identity) < 0 || sigaction(SIGRTMAX, NULL, &before) < 0) return 0;
-  if (register_handler() < 0) return -1;
+  if (core_done(core_call("faulthandler", "register", "(iiOO)", SIGRTMAX, file, Py_True, Py_False)) < 0) return -1;
   sigaction(SIGRTMAX, &before, &handler);
   write_stacks = handler.sa_handler;
   return 0;

@@ -14,7 +14,7 @@ static int text_of(PyObject *o, core_bytes *out) {
   Py_ssize_t n;
   out->text = PyUnicode_AsUTF8AndSize(o, &n);
   if (!out->text) return -1;
-  if (n > INT32_MAX / 2) return PyErr_SetString(PyExc_ValueError, "text too long"), -1;
+  if (n > INT32_MAX / 2) return core_raise(PyExc_ValueError, "text too long");
   out->len = (uint32_t)n;
   return 0;
 }
@@ -154,10 +154,7 @@ static PyObject *noticed(PyObject *self, PyObject *args) {
   if (!PyArg_ParseTuple(args, "O!O", &PyDict_Type, &environ, &start)) return NULL;
   PyObject *input = PyDict_GetItemString(environ, "wsgi.input"); /* borrowed */
   PyObject *text = input ? PyObject_CallMethod(input, "read", NULL) : NULL;
-  PyObject *done = text ? core_call("fapws._channels", "_noticed", "(O)", text) : NULL;
-  Py_XDECREF(text);
-  if (!done) return NULL;
-  Py_DECREF(done);
+  if (!text || core_done(core_call("fapws._channels", "_noticed", "(N)", text)) < 0) return NULL;
   return PyBytes_FromString("");
 }
 

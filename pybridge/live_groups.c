@@ -23,15 +23,11 @@ static int read_group(PyObject *group, int optional, core_bytes *out) {
   out->text = "";
   out->len = 0;
   if (optional && group == Py_None) return 0;
-  if (!PyUnicode_Check(group)) {
-    PyErr_Format(PyExc_TypeError, "a group must be a str, not %.100s", Py_TYPE(group)->tp_name);
-    return -1;
-  }
+  if (!PyUnicode_Check(group))
+    return core_raise(PyExc_TypeError, "a group must be a str, not %.100s", Py_TYPE(group)->tp_name);
   Py_ssize_t n = PyUnicode_GetLength(group);
-  if (n < 1 || n > LONGEST_GROUP) {
-    PyErr_Format(PyExc_ValueError, "a group must have 1 to %d characters, not %zd", LONGEST_GROUP, n);
-    return -1;
-  }
+  if (n < 1 || n > LONGEST_GROUP)
+    return core_raise(PyExc_ValueError, "a group must have 1 to %d characters, not %zd", LONGEST_GROUP, n);
   if (!(out->text = PyUnicode_AsUTF8AndSize(group, &n))) return -1;
   out->len = (uint32_t)n;
   return 0;

@@ -45,8 +45,7 @@ static PyObject *as_list(message *l) {
     next = l->next;
     PyObject *pair =
         list ? Py_BuildValue("(s#y#)", l->text, (Py_ssize_t)l->topic, l->text + l->topic, (Py_ssize_t)l->len) : NULL;
-    if (!pair || PyList_Append(list, pair) < 0) Py_CLEAR(list);
-    Py_XDECREF(pair);
+    if (core_append(list, pair) < 0) Py_CLEAR(list);
     free(l);
   }
   return list;
@@ -60,10 +59,8 @@ static void deliver(void) {
   waiting = 0;
   pthread_mutex_unlock(&mu);
   if (!all) return;
-  PyObject *list = as_list(all), *done = list ? core_call("fapws._ipc", "_arrived", "(O)", list) : NULL;
-  if (!done) core_report("receiving messages of other processes", NULL);
-  Py_XDECREF(done);
-  Py_XDECREF(list);
+  if (core_done(core_call("fapws._ipc", "_arrived", "(N)", as_list(all))) < 0)
+    core_report("receiving messages of other processes", NULL);
 }
 
 static PyObject *ipc_post(PyObject *module, PyObject *args) {

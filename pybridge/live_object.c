@@ -23,13 +23,7 @@ static PyObject *environ_held(live_ws_object *ws) {
   return Py_XNewRef(ws->environ);
 }
 
-PyObject *live_ws_environ(live_ws_object *ws) {
-  PyObject *environ;
-  CORE_BEGIN_HOLD(ws);
-  environ = environ_held(ws);
-  CORE_END_HOLD();
-  return environ;
-}
+PyObject *live_ws_environ(live_ws_object *ws) { return CORE_HELD(ws, environ_held(ws)); }
 
 /* --- sending --------------------------------------------------------------- */
 
@@ -48,10 +42,9 @@ static int is_closed(const live_ws_object *ws) {
 static int check_open(live_ws_object *ws) {
   if (core_check_parent() < 0) return -1;
   if (LIKELY(!is_closed(ws))) return 0;
-  PyErr_SetString(PyExc_BrokenPipeError, ws->refusal                        ? "the WebSocket was refused"
-                                         : live_ws_state(ws) > LIVE_WS_OPEN ? "the WebSocket is closed"
-                                                                            : "the client has disconnected");
-  return -1;
+  return core_raise(PyExc_BrokenPipeError, ws->refusal                        ? "the WebSocket was refused"
+                                           : live_ws_state(ws) > LIVE_WS_OPEN ? "the WebSocket is closed"
+                                                                              : "the client has disconnected");
 }
 
 /* Waits for a slow client. -1 with an exception if there is still no room after seconds. */
@@ -66,8 +59,7 @@ static int wait_for_client(live_ws_object *ws, double seconds) {
     if (check_open(ws) < 0) return -1;
   }
   if (room) return 0;
-  PyErr_SetString(PyExc_TimeoutError, "send: timed out because the client does not read");
-  return -1;
+  return core_raise(PyExc_TimeoutError, "send: timed out because the client does not read");
 }
 
 static PyObject *ws_send(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
@@ -111,13 +103,7 @@ static int send_held(live_ws_object *ws, const core_message *m) {
 }
 
 /* 1: m will be sent to ws. 0: it will not. -1 with an exception. */
-static int send_one(live_ws_object *ws, const core_message *m) {
-  int how;
-  CORE_BEGIN_HOLD(ws);
-  how = send_held(ws, m);
-  CORE_END_HOLD();
-  return how;
-}
+static int send_one(live_ws_object *ws, const core_message *m) { return CORE_HELD(ws, send_held(ws, m)); }
 
 PyObject *live_ws_broadcast(PyObject *module, PyObject *args) {
   PyObject *given, *text;
@@ -162,11 +148,7 @@ static PyObject *ws_close(PyObject *self, PyObject *args, PyObject *kw) {
                         "close: code %d cannot be sent; use 1000 to 1003, 1007 to 1014, or 3000 to 4999", code);
   if (reason && !PyUnicode_AsUTF8AndSize(reason, &n)) return NULL;
   if (n > 123) return PyErr_Format(PyExc_ValueError, "close: the reason has %zd bytes of UTF-8; the maximum is 123", n);
-  int bad;
-  CORE_BEGIN_HOLD(self);
-  bad = !is_closed(ws) && (check_open(ws) < 0 || live_ws_shut(ws, code, reason) < 0);
-  CORE_END_HOLD();
-  if (bad) return NULL;
+  if (CORE_HELD(self, !is_closed(ws) && (check_open(ws) < 0 || live_ws_shut(ws, code, reason) < 0))) return NULL;
   Py_RETURN_NONE;
 }
 
@@ -192,11 +174,7 @@ static PyObject *get_subprotocol(PyObject *self, void *closure) {
 }
 
 static PyObject *get_closed(PyObject *self, void *closure) {
-  int closed;
-  CORE_BEGIN_HOLD(self);
-  closed = is_closed((live_ws_object *)self);
-  CORE_END_HOLD();
-  return PyBool_FromLong(closed);
+  return PyBool_FromLong(CORE_HELD(self, is_closed((live_ws_object *)self)));
 }
 
 static PyObject *data_held(live_ws_object *ws) {
@@ -211,13 +189,7 @@ static PyObject *data_held(live_ws_object *ws) {
   return Py_NewRef(ws->data);
 }
 
-static PyObject *get_data(PyObject *self, void *closure) {
-  PyObject *data;
-  CORE_BEGIN_HOLD(self);
-  data = data_held((live_ws_object *)self);
-  CORE_END_HOLD();
-  return data;
-}
+static PyObject *get_data(PyObject *self, void *closure) { return CORE_HELD(self, data_held((live_ws_object *)self)); }
 
 static int set_data(PyObject *self, PyObject *value, void *closure) {
   CORE_BEGIN_HOLD(self);

@@ -31,13 +31,7 @@ static int accept_held(live_ws_object *ws) {
   return 0;
 }
 
-int live_ws_accept(live_ws_object *ws) {
-  int bad;
-  CORE_BEGIN_HOLD(ws);
-  bad = accept_held(ws);
-  CORE_END_HOLD();
-  return bad;
-}
+int live_ws_accept(live_ws_object *ws) { return CORE_HELD(ws, accept_held(ws)); }
 
 /* Takes code and reason from the client's close frame, if that is among the inputs. ws, which is held, and the pool's
  * mutex guard both lists. */
@@ -76,13 +70,7 @@ static int shut_held(live_ws_object *ws, int code, PyObject *reason) {
   return 0;
 }
 
-int live_ws_shut(live_ws_object *ws, int code, PyObject *reason) {
-  int bad;
-  CORE_BEGIN_HOLD(ws);
-  bad = shut_held(ws, code, reason);
-  CORE_END_HOLD();
-  return bad;
-}
+int live_ws_shut(live_ws_object *ws, int code, PyObject *reason) { return CORE_HELD(ws, shut_held(ws, code, reason)); }
 
 static void detach_held(live_ws_object *ws) {
   core_record *rec = ws->rec;

@@ -63,9 +63,7 @@ static void call_on_close(core_thread *t, live_ws_object *ws, int code, PyObject
   CORE_END_HOLD();
   next_callback(t);
   PyObject *number = PyLong_FromLong(code), *text = reason ? Py_NewRef(reason) : PyUnicode_FromString("");
-  PyObject *result = number && text ? call(ws, ON_CLOSE, number, text) : NULL;
-  Py_XDECREF(result);
-  if (result) return;
+  if (number && text && core_done(call(ws, ON_CLOSE, number, text)) == 0) return;
   if (t->raised && PyErr_ExceptionMatches(core_timeout))
     PyErr_Clear();
   else
@@ -204,13 +202,7 @@ static void run_inputs(core_thread *t, core_record *rec) {
 /* --- the beginning --------------------------------------------------------- */
 
 /* What reject() has made, a new reference, or NULL. */
-static PyObject *refusal_of(live_ws_object *ws) {
-  PyObject *refusal;
-  CORE_BEGIN_HOLD(ws);
-  refusal = Py_XNewRef(ws->refusal);
-  CORE_END_HOLD();
-  return refusal;
-}
+static PyObject *refusal_of(live_ws_object *ws) { return CORE_HELD(ws, Py_XNewRef(ws->refusal)); }
 
 /* Keeps the WebSocket closed, unless another thread has opened it by sending the first message. Whether it did. */
 static int keep_closed(live_ws_object *ws) {
@@ -252,13 +244,6 @@ static int admit(live_ws_object *ws, int *called) {
   return PyErr_Occurred() ? -1 : 0;
 }
 
-/* For one that another process has accepted: -1 with an exception. */
-static int call_on_resume(live_ws_object *ws) {
-  PyObject *result = call(ws, ON_RESUME, NULL, NULL);
-  Py_XDECREF(result);
-  return result ? 0 : -1;
-}
-
 /* Answers the handshake with an ordinary response, after an exception. */
 static void reject(core_thread *t, live_ws_object *ws, int called) {
   core_record *rec = ws->rec;
@@ -289,7 +274,7 @@ static void open_websocket(core_thread *t, core_record *rec) {
   rec->ws = ws;
   int called = 0, bad;
   if (rec->handed)
-    bad = live_ws_resume(ws) < 0 || call_on_resume(ws) < 0;
+    bad = live_ws_resume(ws) < 0 || core_done(call(ws, ON_RESUME, NULL, NULL)) < 0;
   else
     bad = !(rec->environ = wsgi_environ(rec, m->environ, NULL)) || admit(ws, &called) < 0;
   core_end_timing(&timing, m);

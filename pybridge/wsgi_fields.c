@@ -36,10 +36,7 @@ static int reserve(wsgi_start_object *s, size_t n) {
   size_t cap = s->cap ? s->cap : 512;
   while (cap < want && cap <= SIZE_MAX / 2) cap *= 2;
   char *buf = cap >= want ? realloc(s->buf, cap) : NULL;
-  if (!buf) {
-    PyErr_NoMemory();
-    return -1;
-  }
+  if (!buf) return PyErr_NoMemory(), -1;
   s->buf = buf;
   s->cap = cap;
   return 0;
@@ -128,15 +125,10 @@ static int set_length(wsgi_start_object *s, PyObject *value, const char *text, P
     bad = text[i] < '0' || text[i] > '9';
     length = length * 10 + (text[i] - '0');
   }
-  if (bad) {
-    PyErr_Format(PyExc_ValueError, "Content-Length %R is not a number of bytes", value);
-    return -1;
-  }
-  if (s->length >= 0 && s->length != length) {
-    PyErr_Format(PyExc_ValueError, "conflicting Content-Lengths %lld and %lld", (long long)s->length,
-                 (long long)length);
-    return -1;
-  }
+  if (bad) return core_raise(PyExc_ValueError, "Content-Length %R is not a number of bytes", value);
+  if (s->length >= 0 && s->length != length)
+    return core_raise(PyExc_ValueError, "conflicting Content-Lengths %lld and %lld", (long long)s->length,
+                      (long long)length);
   s->length = length;
   return 0;
 }
@@ -276,8 +268,7 @@ static text_of trailer_text;
 static int put_trailer(wsgi_start_object *s, PyObject *name_object, const char *name, size_t n, const char *value,
                        size_t len) {
   if (wsgi_valid_trailer(name, n)) return put_line(s, name, n, value, len);
-  PyErr_Format(PyExc_ValueError, "header %S must not be a trailer field", name_object);
-  return -1;
+  return core_raise(PyExc_ValueError, "header %S must not be a trailer field", name_object);
 }
 
 static inline int add_field(wsgi_start_object *s, PyObject *name_object, PyObject *value_object, text_of *text) {
@@ -290,14 +281,9 @@ static inline int add_field(wsgi_start_object *s, PyObject *name_object, PyObjec
   if (UNLIKELY(!value)) return -1;
   int ok = n > 0;
   for (Py_ssize_t i = 0; i < n; i++) ok &= token_char[(unsigned char)name[i]];
-  if (UNLIKELY(!ok)) {
-    PyErr_Format(PyExc_ValueError, "header name %.200R is not a token", name_object);
-    return -1;
-  }
-  if (UNLIKELY(!wsgi_clean_value(value, len))) {
-    PyErr_Format(PyExc_ValueError, "header %S: value %.200R has a control character", name_object, value_object);
-    return -1;
-  }
+  if (UNLIKELY(!ok)) return core_raise(PyExc_ValueError, "header name %.200R is not a token", name_object);
+  if (UNLIKELY(!wsgi_clean_value(value, len)))
+    return core_raise(PyExc_ValueError, "header %S: value %.200R has a control character", name_object, value_object);
   if (text == trailer_text) return put_trailer(s, name_object, name, (size_t)n, value, (size_t)len);
   int kind = special_field(s, name, (size_t)n, value_object, value, len);
   if (kind == OURS) return 0;

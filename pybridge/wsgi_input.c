@@ -14,6 +14,12 @@ typedef struct {
 
 static int64_t remaining(const input_object *in) { return in->rec ? in->rec->size - in->pos : 0; }
 
+/* How many bytes a call with that size may return. */
+static int64_t limit_of(const input_object *in, int64_t size) {
+  int64_t left = remaining(in);
+  return size < 0 || size > left ? left : size;
+}
+
 PyObject *wsgi_read_spool(int file, int64_t at, int64_t n) {
   if (n > PY_SSIZE_T_MAX) return PyErr_NoMemory(); /* a body above 2 GiB on a machine of 32 bits */
   PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)n);
@@ -55,10 +61,7 @@ static PyObject *take(input_object *in, int64_t n) {
 /* The optional size argument: None and negative numbers mean "all". */
 static int size_argument(PyObject *const *args, Py_ssize_t nargs, const char *name, int64_t *size) {
   *size = -1;
-  if (nargs > 1) {
-    PyErr_Format(PyExc_TypeError, "%s() takes at most 1 argument (%zd given)", name, nargs);
-    return -1;
-  }
+  if (nargs > 1) return core_raise(PyExc_TypeError, "%s() takes at most 1 argument (%zd given)", name, nargs);
   if (nargs == 0 || args[0] == Py_None) return 0;
   PyObject *index = PyNumber_Index(args[0]);
   if (!index) return -1;
@@ -70,14 +73,9 @@ static int size_argument(PyObject *const *args, Py_ssize_t nargs, const char *na
 
 static PyObject *input_read(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
   input_object *in = (input_object *)self;
-  PyObject *bytes;
-  int64_t size, left;
+  int64_t size;
   if (size_argument(args, nargs, "read", &size) < 0) return NULL;
-  CORE_BEGIN_HOLD(self);
-  left = remaining(in);
-  bytes = take(in, size < 0 || size > left ? left : size);
-  CORE_END_HOLD();
-  return bytes;
+  return CORE_HELD(self, take(in, limit_of(in, size)));
 }
 
 /* Bytes up to and with the next newline, at most limit. */
@@ -103,20 +101,16 @@ static int64_t line_length(input_object *in, int64_t limit) {
 }
 
 static PyObject *next_line(input_object *in, int64_t size) {
-  int64_t left = remaining(in), limit = size < 0 || size > left ? left : size;
+  int64_t limit = limit_of(in, size);
   if (limit <= 0) return PyBytes_FromStringAndSize(NULL, 0);
   int64_t n = line_length(in, limit);
   return n < 0 ? NULL : take(in, n);
 }
 
 static PyObject *input_readline(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
-  PyObject *line;
   int64_t size;
   if (size_argument(args, nargs, "readline", &size) < 0) return NULL;
-  CORE_BEGIN_HOLD(self);
-  line = next_line((input_object *)self, size);
-  CORE_END_HOLD();
-  return line;
+  return CORE_HELD(self, next_line((input_object *)self, size));
 }
 
 static PyObject *input_readlines(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
@@ -137,20 +131,12 @@ static PyObject *input_readlines(PyObject *self, PyObject *const *args, Py_ssize
 
 static PyObject *input_next(PyObject *self) {
   input_object *in = (input_object *)self;
-  PyObject *line;
-  CORE_BEGIN_HOLD(self);
-  line = remaining(in) > 0 ? next_line(in, -1) : NULL;
-  CORE_END_HOLD();
-  return line;
+  return CORE_HELD(self, remaining(in) > 0 ? next_line(in, -1) : NULL);
 }
 
 static PyObject *input_getvalue(PyObject *self, PyObject *none) {
   input_object *in = (input_object *)self;
-  PyObject *bytes;
-  CORE_BEGIN_HOLD(self);
-  bytes = in->rec ? read_at(in, 0, in->rec->size) : PyBytes_FromStringAndSize(NULL, 0);
-  CORE_END_HOLD();
-  return bytes;
+  return CORE_HELD(self, read_at(in, 0, in->rec ? in->rec->size : 0));
 }
 
 static PyMethodDef input_methods[] = {
@@ -164,12 +150,9 @@ static PyMethodDef input_methods[] = {
      "getvalue() -> bytes: the whole body, wherever reading stands, which does not change."},
     {NULL, NULL, 0, NULL}};
 
-static void input_dealloc(PyObject *self) { Py_TYPE(self)->tp_free(self); }
-
 PyTypeObject wsgi_Input_Type = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "_fapws.Input",
     .tp_basicsize = sizeof(input_object),
-    .tp_dealloc = input_dealloc,
     .tp_flags = Py_TPFLAGS_DEFAULT,
     .tp_doc = "The body of a request (PEP 3333, wsgi.input). It has arrived whole before the handler runs.",
     .tp_iter = PyObject_SelfIter,

@@ -151,14 +151,12 @@ static int answer_iterable(core_thread *t, core_record *rec, PyObject *result) {
   int in_blocks = iter != NULL;
   if (!iter && !PyErr_Occurred() && (Py_TYPE(result)->tp_iter || PySequence_Check(result)))
     iter = PyObject_GetIter(result);
-  if (!iter) {
-    if (!PyErr_Occurred())
-      PyErr_Format(PyExc_TypeError,
-                   "handler %U returned %.200R; it must return str, bytes, a list or tuple of them, an iterable, a "
-                   "file or a dict",
-                   core_the_pool.mounts[rec->mount].name, result);
-    return -1;
-  }
+  if (!iter && PyErr_Occurred()) return -1;
+  if (!iter)
+    return core_raise(PyExc_TypeError,
+                      "handler %U returned %.200R; it must return str, bytes, a list or tuple of them, an iterable, a "
+                      "file or a dict",
+                      core_the_pool.mounts[rec->mount].name, result);
   rec->result = Py_NewRef(result);
   rec->iter = iter;
   rec->single = !in_blocks && is_single(result);

@@ -21,8 +21,7 @@ static int set_status(wsgi_start_object *s, PyObject *status) {
     long code = PyLong_AsLong(status);
     if (code < 200 || code > 999) {
       PyErr_Clear();
-      PyErr_Format(PyExc_ValueError, "status %R is not a number from 200 to 999", status);
-      return -1;
+      return core_raise(PyExc_ValueError, "status %R is not a number from 200 to 999", status);
     }
     s->status = (int)code;
     Py_CLEAR(s->reason);
@@ -33,10 +32,8 @@ static int set_status(wsgi_start_object *s, PyObject *status) {
   if (!text) return -1;
   int digits = n >= 3 && text[0] >= '2' && text[0] <= '9' && text[1] >= '0' && text[1] <= '9' && text[2] >= '0' &&
                text[2] <= '9';
-  if (UNLIKELY(!digits || (n > 3 && text[3] != ' ') || !wsgi_clean_value(text, n))) {
-    PyErr_Format(PyExc_ValueError, "status %.200R must have the form '200 OK'", status);
-    return -1;
-  }
+  if (UNLIKELY(!digits || (n > 3 && text[3] != ' ') || !wsgi_clean_value(text, n)))
+    return core_raise(PyExc_ValueError, "status %.200R must have the form '200 OK'", status);
   s->status = (text[0] - '0') * 100 + (text[1] - '0') * 10 + (text[2] - '0');
   Py_XSETREF(s->reason, Py_NewRef(status));
   return 0;
@@ -52,11 +49,9 @@ static PyMethodDef write_method = {
 static int raise_exc_info(PyObject *exc_info) {
   int shaped = PyTuple_Check(exc_info) && PyTuple_GET_SIZE(exc_info) == 3;
   PyObject *type = shaped ? PyTuple_GET_ITEM(exc_info, 0) : NULL, *tb = shaped ? PyTuple_GET_ITEM(exc_info, 2) : NULL;
-  if (!shaped || !PyExceptionClass_Check(type) || (tb != Py_None && !PyTraceBack_Check(tb))) {
-    PyErr_Format(PyExc_TypeError, "exc_info must be a tuple (type, value, traceback) as of sys.exc_info(), not %.200R",
-                 exc_info);
-    return -1;
-  }
+  if (!shaped || !PyExceptionClass_Check(type) || (tb != Py_None && !PyTraceBack_Check(tb)))
+    return core_raise(PyExc_TypeError,
+                      "exc_info must be a tuple (type, value, traceback) as of sys.exc_info(), not %.200R", exc_info);
   PyObject *value = PyTuple_GET_ITEM(exc_info, 1);
   Py_INCREF(type);
   Py_INCREF(value);
@@ -75,15 +70,11 @@ static int apply_exc_info(wsgi_start_object *s, PyObject *exc_info) {
     }
     return 0;
   }
-  if (UNLIKELY(s->called)) {
-    PyErr_SetString(PyExc_AssertionError, "start_response() was already called; a second call needs exc_info");
-    return -1;
-  }
-  if (UNLIKELY(s->sent)) {
-    PyErr_SetString(PyExc_AssertionError,
-                    "start_response() must be called before the first byte of the body is returned");
-    return -1;
-  }
+  if (UNLIKELY(s->called))
+    return core_raise(PyExc_AssertionError, "start_response() was already called; a second call needs exc_info");
+  if (UNLIKELY(s->sent))
+    return core_raise(PyExc_AssertionError,
+                      "start_response() must be called before the first byte of the body is returned");
   return 0;
 }
 
@@ -121,11 +112,7 @@ static PyObject *begin_held(wsgi_start_object *s, PyObject *status, PyObject *he
 }
 
 static PyObject *begin_response(wsgi_start_object *s, PyObject *status, PyObject *headers, PyObject *exc_info) {
-  PyObject *write;
-  CORE_BEGIN_HOLD(s);
-  write = begin_held(s, status, headers, exc_info);
-  CORE_END_HOLD();
-  return write;
+  return CORE_HELD(s, begin_held(s, status, headers, exc_info));
 }
 
 static PyObject *start_call(PyObject *self, PyObject *args, PyObject *kw) {
@@ -230,15 +217,8 @@ static PyObject *get_status_code(PyObject *self, void *closure) {
 }
 
 static int set_status_code(PyObject *self, PyObject *value, void *closure) {
-  if (!value) {
-    PyErr_SetString(PyExc_TypeError, "status_code cannot be deleted");
-    return -1;
-  }
-  int bad;
-  CORE_BEGIN_HOLD(self);
-  bad = set_status((wsgi_start_object *)self, value);
-  CORE_END_HOLD();
-  return bad;
+  if (!value) return core_raise(PyExc_TypeError, "status_code cannot be deleted");
+  return CORE_HELD(self, set_status((wsgi_start_object *)self, value));
 }
 
 static PyObject *headers_held(wsgi_start_object *s) {
@@ -248,14 +228,12 @@ static PyObject *headers_held(wsgi_start_object *s) {
       const char *next = memchr(line, '\n', (size_t)(end - line)), *colon = memchr(line, ':', (size_t)(next - line));
       PyObject *pair = Py_BuildValue("NN", PyUnicode_DecodeLatin1(line, colon - line, NULL),
                                      PyUnicode_DecodeLatin1(colon + 2, next - 1 - (colon + 2), NULL));
-      if (!pair || PyList_Append(list, pair) < 0) Py_CLEAR(list);
-      Py_XDECREF(pair);
+      if (core_append(list, pair) < 0) Py_CLEAR(list);
       line = next + 1;
     }
     if (list && s->length >= 0) {
       PyObject *pair = Py_BuildValue("sN", "Content-Length", PyUnicode_FromFormat("%lld", (long long)s->length));
-      if (!pair || PyList_Append(list, pair) < 0) Py_CLEAR(list);
-      Py_XDECREF(pair);
+      if (core_append(list, pair) < 0) Py_CLEAR(list);
     }
     s->list = list;
   }
@@ -263,11 +241,7 @@ static PyObject *headers_held(wsgi_start_object *s) {
 }
 
 static PyObject *get_response_headers(PyObject *self, void *closure) {
-  PyObject *list;
-  CORE_BEGIN_HOLD(self);
-  list = headers_held((wsgi_start_object *)self);
-  CORE_END_HOLD();
-  return list;
+  return CORE_HELD(self, headers_held((wsgi_start_object *)self));
 }
 
 static int set_response_headers(PyObject *self, PyObject *value, void *closure) {

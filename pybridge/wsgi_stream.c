@@ -229,10 +229,4 @@ void wsgi_end_writes(core_record *rec) {
   if (UNLIKELY(writers)) core_wait_for_writers(&s->writers);
 }
 
-PyObject *wsgi_write(PyObject *self, PyObject *data) {
-  PyObject *done;
-  CORE_BEGIN_HOLD(self);
-  done = write_held(self, data);
-  CORE_END_HOLD();
-  return done;
-}
+PyObject *wsgi_write(PyObject *self, PyObject *data) { return CORE_HELD(self, write_held(self, data)); }
