@@ -13,37 +13,24 @@
 #define A asgi_the_thread
 #define CHUNK 65536 /* bytes of a body in a file for one message */
 
-enum {
-  T_TYPE,
-  T_STATUS,
-  T_HEADERS,
-  T_BODY,
-  T_MORE,
-  T_PATH,
-  T_TRAILERS,
-  T_MORE_TRAILERS,
-  T_REQUEST,
-  T_DISCONNECT,
-  T_START,
-  T_RESPONSE_BODY,
-  T_PATHSEND,
-  T_RESPONSE_TRAILERS,
-  T_COUNT
-};
-static const char *const texts[T_COUNT] = {"type",
-                                           "status",
-                                           "headers",
-                                           "body",
-                                           "more_body",
-                                           "path",
-                                           "trailers",
-                                           "more_trailers",
-                                           "http.request",
-                                           "http.disconnect",
-                                           "http.response.start",
-                                           "http.response.body",
-                                           "http.response.pathsend",
-                                           "http.response.trailers"};
+#define TEXTS(X)                                                                                                       \
+  X(T_TYPE, "type")                                                                                                    \
+  X(T_STATUS, "status")                                                                                                \
+  X(T_HEADERS, "headers")                                                                                              \
+  X(T_BODY, "body")                                                                                                    \
+  X(T_MORE, "more_body")                                                                                               \
+  X(T_PATH, "path")                                                                                                    \
+  X(T_TRAILERS, "trailers")                                                                                            \
+  X(T_MORE_TRAILERS, "more_trailers")                                                                                  \
+  X(T_REQUEST, "http.request")                                                                                         \
+  X(T_DISCONNECT, "http.disconnect")                                                                                   \
+  X(T_START, "http.response.start")                                                                                    \
+  X(T_RESPONSE_BODY, "http.response.body")                                                                             \
+  X(T_PATHSEND, "http.response.pathsend")                                                                              \
+  X(T_RESPONSE_TRAILERS, "http.response.trailers")
+enum { TEXTS(CORE_NAME) T_COUNT };
+static const char *const texts[T_COUNT] = {TEXTS(CORE_TEXT)};
+
 static PyObject *text[T_COUNT], *bytes_empty;
 
 int asgi_http_init(void) {

@@ -6,50 +6,47 @@
 #include <string.h>
 #include <strings.h>
 
-enum {
-  K_TYPE,
-  K_ASGI,
-  K_HTTP_VERSION,
-  K_METHOD,
-  K_SCHEME,
-  K_PATH,
-  K_RAW_PATH,
-  K_QUERY,
-  K_ROOT,
-  K_HEADERS,
-  K_CLIENT,
-  K_SERVER,
-  K_STATE,
-  K_EXTENSIONS,
-  K_SUBPROTOCOLS,
-  K_TRACE_ID,
-  K_COUNT
-};
-static const char *const key_text[K_COUNT] = {
-    "type",      "asgi",    "http_version", "method", "scheme", "path",       "raw_path",     "query_string",
-    "root_path", "headers", "client",       "server", "state",  "extensions", "subprotocols", "fapws.trace_id"};
-static PyObject *key[K_COUNT];
-static PyObject *versions[3], *text_http, *text_get, *text_empty, *bytes_empty, *the_asgi, *the_extensions,
-    *name_pathsend, *name_trailers;
+/* The keys of every scope, in their order, up to K_EXTENSIONS, and other texts. */
+#define TEXTS(X)                                                                                                       \
+  X(K_TYPE, "type")                                                                                                    \
+  X(K_ASGI, "asgi")                                                                                                    \
+  X(K_HTTP_VERSION, "http_version")                                                                                    \
+  X(K_SERVER, "server")                                                                                                \
+  X(K_CLIENT, "client")                                                                                                \
+  X(K_SCHEME, "scheme")                                                                                                \
+  X(K_METHOD, "method")                                                                                                \
+  X(K_ROOT, "root_path")                                                                                               \
+  X(K_PATH, "path")                                                                                                    \
+  X(K_RAW_PATH, "raw_path")                                                                                            \
+  X(K_QUERY, "query_string")                                                                                           \
+  X(K_HEADERS, "headers")                                                                                              \
+  X(K_STATE, "state")                                                                                                  \
+  X(K_EXTENSIONS, "extensions")                                                                                        \
+  X(K_TRACE_ID, "fapws.trace_id")                                                                                      \
+  X(T_HTTP10, "1.0")                                                                                                   \
+  X(T_HTTP11, "1.1")                                                                                                   \
+  X(T_HTTP2, "2")                                                                                                      \
+  X(T_HTTP, "http")                                                                                                    \
+  X(T_EMPTY, "")                                                                                                       \
+  X(T_PATHSEND, "http.response.pathsend")                                                                              \
+  X(T_TRAILERS, "http.response.trailers")
+enum { TEXTS(CORE_NAME) T_COUNT };
+static const char *const texts[T_COUNT] = {TEXTS(CORE_TEXT)};
+static PyObject *text[T_COUNT], *the_asgi;
+static PyObject *the_scope; /* has the values of most requests, or None */
 
 int asgi_scope_init(void) {
-  if (the_asgi) return 0;
-  if (core_intern(key, key_text, K_COUNT) < 0) return -1;
-  text_get = PyUnicode_InternFromString("GET");
-  versions[0] = PyUnicode_InternFromString("1.0");
-  versions[1] = PyUnicode_InternFromString("1.1");
-  versions[2] = PyUnicode_InternFromString("2");
-  text_http = PyUnicode_InternFromString("http");
-  text_empty = PyUnicode_InternFromString("");
-  bytes_empty = PyBytes_FromStringAndSize(NULL, 0);
-  name_pathsend = PyUnicode_InternFromString("http.response.pathsend");
-  name_trailers = PyUnicode_InternFromString("http.response.trailers");
-  the_extensions = PyDict_New();
+  if (the_scope) return 0;
+  PyObject *scope = PyDict_New();
+  if (!scope || core_intern(text, texts, T_COUNT) < 0) return -1;
+  for (int i = 0; i <= K_EXTENSIONS; i++)
+    if (PyDict_SetItem(scope, text[i], Py_None) < 0) return -1;
+  if (PyDict_SetItem(scope, text[K_TYPE], text[T_HTTP]) < 0 || PyDict_SetItem(scope, text[K_ROOT], text[T_EMPTY]) < 0 ||
+      core_put(scope, text[K_QUERY], PyBytes_FromStringAndSize(NULL, 0)) < 0)
+    return -1;
   the_asgi = Py_BuildValue("{s:s,s:s}", "version", "3.0", "spec_version", "2.5");
-  return versions[0] && versions[1] && versions[2] && text_get && text_http && text_empty && bytes_empty &&
-                 name_pathsend && name_trailers && the_extensions && the_asgi
-             ? 0
-             : -1;
+  if (the_asgi) the_scope = scope;
+  return the_asgi ? 0 : -1;
 }
 
 static const char *at(const core_record *rec, core_span s) { return rec->data + s.off; }
@@ -189,101 +186,25 @@ static PyObject *raw_path(const core_record *rec) {
 static int put_line(PyObject *scope, const core_record *rec) {
   const char *path = at(rec, rec->path);
   size_t n = rec->path.len, root = rec->script_len, skip = core_the_pool.mounts[rec->mount].relative ? root : 0;
-  if (core_put(scope, key[K_METHOD], wsgi_method(rec)) < 0 ||
-      PyDict_SetItem(scope, key[K_HTTP_VERSION], versions[rec->version]) < 0)
+  if (core_put(scope, text[K_METHOD], wsgi_method(rec)) < 0 ||
+      PyDict_SetItem(scope, text[K_HTTP_VERSION], text[T_HTTP10 + rec->version]) < 0)
     return -1;
-  PyObject *text = PyUnicode_DecodeUTF8(path + skip, (Py_ssize_t)(n - skip), "replace");
-  if (text && skip && n == skip) Py_SETREF(text, PyUnicode_FromString("/"));
-  if (core_put(scope, key[K_PATH], text) < 0 || core_put(scope, key[K_RAW_PATH], raw_path(rec)) < 0) return -1;
-  if (root && core_put(scope, key[K_ROOT], PyUnicode_DecodeUTF8(path, (Py_ssize_t)root, "replace")) < 0) return -1;
-  return rec->query.len ? core_put(scope, key[K_QUERY], bytes_of(rec, rec->query)) : 0;
+  PyObject *below = PyUnicode_DecodeUTF8(path + skip, (Py_ssize_t)(n - skip), "replace");
+  if (below && skip && n == skip) Py_SETREF(below, PyUnicode_FromString("/"));
+  if (core_put(scope, text[K_PATH], below) < 0 || core_put(scope, text[K_RAW_PATH], raw_path(rec)) < 0) return -1;
+  if (root && core_put(scope, text[K_ROOT], PyUnicode_DecodeUTF8(path, (Py_ssize_t)root, "replace")) < 0) return -1;
+  return rec->query.len ? core_put(scope, text[K_QUERY], bytes_of(rec, rec->query)) : 0;
 }
 
 /* The part of a scope that does not change between requests of a client. */
-static PyObject *scope_of_fields(const core_record *rec) {
-  PyObject *scope = PyDict_New();
-  if (!scope) return NULL;
-  if (PyDict_SetItem(scope, key[K_TYPE], text_http) < 0 || PyDict_SetItem(scope, key[K_ASGI], Py_None) < 0 ||
-      PyDict_SetItem(scope, key[K_HTTP_VERSION], versions[1]) < 0 ||
-      core_put(scope, key[K_SERVER], address(rec, rec->server_name, rec->server_port, 0)) < 0 ||
-      PyDict_SetItem(scope, key[K_CLIENT], Py_None) < 0 ||
-      core_put(scope, key[K_SCHEME],
-               rec->scheme.len ? PyUnicode_DecodeLatin1(at(rec, rec->scheme), rec->scheme.len, NULL)
-                               : PyUnicode_FromString("http")) < 0 ||
-      PyDict_SetItem(scope, key[K_METHOD], text_get) < 0 || PyDict_SetItem(scope, key[K_ROOT], text_empty) < 0 ||
-      PyDict_SetItem(scope, key[K_PATH], text_empty) < 0 || PyDict_SetItem(scope, key[K_RAW_PATH], bytes_empty) < 0 ||
-      PyDict_SetItem(scope, key[K_QUERY], bytes_empty) < 0 || PyDict_SetItem(scope, key[K_HEADERS], Py_None) < 0 ||
-      PyDict_SetItem(scope, key[K_STATE], Py_None) < 0 || PyDict_SetItem(scope, key[K_EXTENSIONS], Py_None) < 0)
+static PyObject *scope_of_fields(core_record *rec) {
+  PyObject *scope = PyDict_Copy(the_scope);
+  if (scope && (core_put(scope, text[K_SERVER], address(rec, rec->server_name, rec->server_port, 0)) < 0 ||
+                core_put(scope, text[K_SCHEME],
+                         rec->scheme.len ? PyUnicode_DecodeLatin1(at(rec, rec->scheme), rec->scheme.len, NULL)
+                                         : Py_NewRef(text[T_HTTP])) < 0 ||
+                core_put(scope, text[K_HEADERS], headers_of(rec)) < 0))
     Py_CLEAR(scope);
-  return scope;
-}
-
-/* --- the cache ----------------------------------------------------------------- */
-
-#define TEXT 2048 /* maximum size of a head in the cache */
-
-typedef struct {
-  char text[TEXT]; /* fields, peer, line */
-  size_t fields, peer, line;
-  uint32_t mount, script;
-  PyObject *headers;    /* list */
-  PyObject *of_fields;  /* dict: all but headers and line */
-  PyObject *of_request; /* dict: of_fields with the last line */
-} cache_slot;
-static cache_slot *cache[WSGI_HEAD_SLOTS];
-
-/* The slot for a head with these fields, NULL if it is not for the cache, or with an exception. */
-static cache_slot *find_slot(const core_record *rec, size_t line) {
-  const char *fields = rec->data + line, *peer = at(rec, rec->addr);
-  size_t n = rec->head_len - line - core_trace_len(rec);
-  if (rec->head_len + rec->peer_len > TEXT || rec->authority.len || rec->routed) return NULL;
-  cache_slot **slot = &cache[wsgi_head_slot(fields, n)], *m = *slot;
-  if (!m && !(m = *slot = calloc(1, sizeof *m))) return NULL;
-  if (m->of_fields && m->fields == n && m->peer == rec->peer_len && memcmp(m->text, fields, n) == 0 &&
-      memcmp(m->text + n, peer, m->peer) == 0)
-    return m;
-  Py_XSETREF(m->headers, headers_of(rec));
-  Py_XSETREF(m->of_fields, m->headers ? scope_of_fields(rec) : NULL);
-  Py_CLEAR(m->of_request);
-  if (!m->of_fields) return NULL;
-  m->fields = n;
-  m->peer = rec->peer_len;
-  memcpy(m->text, fields, n);
-  memcpy(m->text + n, peer, m->peer);
-  return m;
-}
-
-/* A new scope without the parts that differ in each request, and in *headers a new list. */
-static PyObject *plain_scope(const core_record *rec, PyObject **headers) {
-  size_t line = rec->target.off + rec->target.len;
-  cache_slot *m = find_slot(rec, line);
-  PyObject *scope;
-  if (UNLIKELY(!m)) {
-    if (PyErr_Occurred()) return NULL;
-    *headers = headers_of(rec);
-    scope = *headers ? scope_of_fields(rec) : NULL;
-    if (scope && put_line(scope, rec) < 0) Py_CLEAR(scope);
-    return scope;
-  }
-  *headers = PyList_GetSlice(m->headers, 0, PyList_GET_SIZE(m->headers));
-  if (!*headers) return NULL;
-  char *text = m->text + m->fields + m->peer;
-  if (m->of_request && m->line == line && m->mount == rec->mount && m->script == rec->script_len &&
-      memcmp(text, rec->data, line) == 0)
-    return PyDict_Copy(m->of_request);
-  scope = PyDict_Copy(m->of_fields);
-  if (!scope || put_line(scope, rec) < 0) {
-    Py_XDECREF(scope);
-    return NULL;
-  }
-  if (m->fields + m->peer + line <= TEXT) {
-    memcpy(text, rec->data, line);
-    m->line = line;
-    m->mount = rec->mount;
-    m->script = rec->script_len;
-    Py_XSETREF(m->of_request, PyDict_Copy(scope));
-    PyErr_Clear();
-  }
   return scope;
 }
 
@@ -333,11 +254,10 @@ int asgi_put_tls(PyObject *extensions, const core_record *rec) {
 }
 
 static PyObject *extensions(const core_record *rec) {
-  PyObject *dict = PyDict_New(), *pathsend = dict ? PyDict_New() : NULL;
-  if (!pathsend || PyDict_SetItem(dict, name_pathsend, pathsend) < 0 || asgi_put_tls(dict, rec) < 0 ||
-      (rec->trailers && core_put(dict, name_trailers, PyDict_New()) < 0))
+  PyObject *dict = PyDict_New();
+  if (dict && (core_put(dict, text[T_PATHSEND], PyDict_New()) < 0 || asgi_put_tls(dict, rec) < 0 ||
+               (rec->trailers && core_put(dict, text[T_TRAILERS], PyDict_New()) < 0)))
     Py_CLEAR(dict);
-  Py_XDECREF(pathsend);
   return dict;
 }
 
@@ -348,22 +268,22 @@ static int put_trace(PyObject *scope, PyObject *headers, const core_record *rec)
   PyObject *pair =
       Py_BuildValue("(y#y#)", at(rec, f.name), (Py_ssize_t)f.name.len, at(rec, f.value), (Py_ssize_t)f.value.len);
   return core_append(headers, pair) < 0 ||
-         core_put(scope, key[K_TRACE_ID], PyUnicode_DecodeLatin1(at(rec, id), id.len, NULL)) < 0;
+         core_put(scope, text[K_TRACE_ID], PyUnicode_DecodeLatin1(at(rec, id), id.len, NULL)) < 0;
 }
 
 PyObject *asgi_scope(core_record *rec) {
-  PyObject *headers = NULL, *scope = plain_scope(rec, &headers);
-  if (scope && put_trace(scope, headers, rec)) Py_CLEAR(scope);
-  if (UNLIKELY(!scope)) {
-    Py_XDECREF(headers);
-    return NULL;
-  }
+  static wsgi_head *heads[WSGI_HEAD_SLOTS];
+  PyObject *scope = wsgi_dict_of_head(rec->routed ? NULL : heads, rec, scope_of_fields, put_line);
+  if (UNLIKELY(!scope)) return NULL;
+  PyObject *shared = PyDict_GetItem(scope, text[K_HEADERS]);
+  PyObject *headers = PyList_GetSlice(shared, 0, PyList_GET_SIZE(shared));
   PyObject *state = core_the_pool.mounts[rec->mount].state;
   /* The application may change these: each request gets copies. */
-  if (core_put(scope, key[K_HEADERS], headers) < 0 || core_put(scope, key[K_ASGI], PyDict_Copy(the_asgi)) < 0 ||
-      core_put(scope, key[K_EXTENSIONS], extensions(rec)) < 0 ||
-      core_put(scope, key[K_STATE], state ? PyDict_Copy(state) : PyDict_New()) < 0 ||
-      core_put(scope, key[K_CLIENT], address(rec, rec->addr, rec->port, 1)) < 0)
+  if ((headers && put_trace(scope, headers, rec)) || core_put(scope, text[K_HEADERS], headers) < 0 ||
+      core_put(scope, text[K_ASGI], PyDict_Copy(the_asgi)) < 0 ||
+      core_put(scope, text[K_EXTENSIONS], extensions(rec)) < 0 ||
+      core_put(scope, text[K_STATE], state ? PyDict_Copy(state) : PyDict_New()) < 0 ||
+      core_put(scope, text[K_CLIENT], address(rec, rec->addr, rec->port, 1)) < 0)
     Py_CLEAR(scope);
   return scope;
 }

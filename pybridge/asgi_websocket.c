@@ -11,59 +11,35 @@
 /* Messages that send() drops after that time, or after the client disconnected, for each message received since. */
 #define LAST_WORDS 64
 
-enum {
-  T_TYPE,
-  T_TEXT,
-  T_BYTES,
-  T_CODE,
-  T_REASON,
-  T_SUBPROTOCOL,
-  T_SUBPROTOCOLS,
-  T_HEADERS,
-  T_SCHEME,
-  T_METHOD,
-  T_EXTENSIONS,
-  T_WEBSOCKET,
-  T_WS,
-  T_WSS,
-  T_DENIAL,
-  T_CONNECT,
-  T_RECEIVE,
-  T_DISCONNECT,
-  T_ACCEPT,
-  T_SEND,
-  T_CLOSE,
-  T_START,
-  T_BODY,
-  T_GROUPS,
-  T_SOCKET,
-  T_COUNT
-};
-static const char *const texts[T_COUNT] = {"type",
-                                           "text",
-                                           "bytes",
-                                           "code",
-                                           "reason",
-                                           "subprotocol",
-                                           "subprotocols",
-                                           "headers",
-                                           "scheme",
-                                           "method",
-                                           "extensions",
-                                           "websocket",
-                                           "ws",
-                                           "wss",
-                                           "websocket.http.response",
-                                           "websocket.connect",
-                                           "websocket.receive",
-                                           "websocket.disconnect",
-                                           "websocket.accept",
-                                           "websocket.send",
-                                           "websocket.close",
-                                           "websocket.http.response.start",
-                                           "websocket.http.response.body",
-                                           "fapws.groups",
-                                           "socket"};
+#define TEXTS(X)                                                                                                       \
+  X(T_TYPE, "type")                                                                                                    \
+  X(T_TEXT, "text")                                                                                                    \
+  X(T_BYTES, "bytes")                                                                                                  \
+  X(T_CODE, "code")                                                                                                    \
+  X(T_REASON, "reason")                                                                                                \
+  X(T_SUBPROTOCOL, "subprotocol")                                                                                      \
+  X(T_SUBPROTOCOLS, "subprotocols")                                                                                    \
+  X(T_HEADERS, "headers")                                                                                              \
+  X(T_SCHEME, "scheme")                                                                                                \
+  X(T_METHOD, "method")                                                                                                \
+  X(T_EXTENSIONS, "extensions")                                                                                        \
+  X(T_WEBSOCKET, "websocket")                                                                                          \
+  X(T_WS, "ws")                                                                                                        \
+  X(T_WSS, "wss")                                                                                                      \
+  X(T_DENIAL, "websocket.http.response")                                                                               \
+  X(T_CONNECT, "websocket.connect")                                                                                    \
+  X(T_RECEIVE, "websocket.receive")                                                                                    \
+  X(T_DISCONNECT, "websocket.disconnect")                                                                              \
+  X(T_ACCEPT, "websocket.accept")                                                                                      \
+  X(T_SEND, "websocket.send")                                                                                          \
+  X(T_CLOSE, "websocket.close")                                                                                        \
+  X(T_START, "websocket.http.response.start")                                                                          \
+  X(T_BODY, "websocket.http.response.body")                                                                            \
+  X(T_GROUPS, "fapws.groups")                                                                                          \
+  X(T_SOCKET, "socket")
+enum { TEXTS(CORE_NAME) T_COUNT };
+static const char *const texts[T_COUNT] = {TEXTS(CORE_TEXT)};
+
 static PyObject *text[T_COUNT];
 
 /* --- the scope ---------------------------------------------------------------- */

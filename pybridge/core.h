@@ -101,6 +101,10 @@ static inline int core_put(PyObject *dict, PyObject *key, PyObject *value) {
   return bad;
 }
 
+/* A list of names, LIST(X) with an X(NAME, "text") for each, as the members of an enum and as texts for core_intern. */
+#define CORE_NAME(name, text) name,
+#define CORE_TEXT(name, text) text,
+
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 

@@ -31,9 +31,16 @@ int wsgi_next_variable(const core_record *rec, uint32_t *at, core_span *name, co
 
 /* --- wsgi_cache.c --------------------------------------------------------- */
 
-/* The slot of the caches of heads for these fields, which have n bytes. */
+typedef struct wsgi_head wsgi_head;
 #define WSGI_HEAD_SLOTS 16
-unsigned wsgi_head_slot(const char *fields, size_t n);
+/* Makes a dict from the fields and addresses of rec, without its request line. A new reference. */
+typedef PyObject *wsgi_dict_of_fields(core_record *rec);
+/* A dict that make has made, with the request line, which put_line adds: from the cache slots if the last requests had
+ * the same. slots is NULL if the head is not for the cache. A new reference. */
+PyObject *wsgi_dict_of_head(wsgi_head **slots, core_record *rec, wsgi_dict_of_fields *make,
+                            int (*put_line)(PyObject *, const core_record *));
+/* Frees all entries of a cache. */
+void wsgi_forget_heads(wsgi_head **slots);
 
 /* --- wsgi_input.c ---------------------------------------------------------------- */
 
@@ -79,22 +86,6 @@ int wsgi_field_names_init(void);
 const wsgi_known_field *wsgi_find_field(const char *name, size_t n);
 /* The key of a name of n bytes, which must be ASCII: HTTP_USER_AGENT. A new reference. */
 PyObject *wsgi_field_key(const char *name, size_t n);
-
-/* --- wsgi_environ.c ---------------------------------------------------------------- */
-
-/* Whether the calling thread has caches: not threads of the application, whose end is not noticed. */
-int wsgi_has_caches(void);
-/* An environ that lacks the request line, and the rest that differs in each request. A new reference. */
-PyObject *wsgi_environ_of_fields(core_record *rec);
-/* Puts the request line into env. */
-int wsgi_environ_put_line(PyObject *env, core_record *rec);
-
-/* --- wsgi_cache.c ----------------------------------------------------------- */
-
-/* wsgi_environ_of_fields with the request line, from the cache if the last requests had the same. A new reference. */
-PyObject *wsgi_cached_environ(core_record *rec);
-/* Frees the cache of the calling thread. */
-void wsgi_forget_environs(void);
 
 /* =============================================================================
  * Return values of handlers, and the parts made of them: wsgi_start.c, wsgi_stream.c, wsgi_head.c, wsgi_fields.c,

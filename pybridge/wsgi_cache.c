@@ -1,7 +1,7 @@
-/* The last heads, as environs. On the thread that runs the record, with the GIL.
+/* The last heads, as environs and scopes of ASGI. On the thread that runs the record, with the GIL.
  *
  * A client on a kept-alive connection repeats the same fields, and often the same request line. A slot has the last
- * fields with its hash, their dict, and, once a request line was repeated, the dict of the whole request. A hit costs a
+ * fields with their dict, and, once a request line was repeated, the dict of the whole request. A hit costs a
  * comparison and a dict copy. Values are immutable, so requests may share them. */
 #include "wsgi.h"
 
@@ -9,19 +9,17 @@
 #include <string.h>
 #include <strings.h>
 
-#define CACHE_TEXT 2048 /* maximum size of a head in the cache */
+#define TEXT 2048 /* maximum size of a head in a cache */
 
-typedef struct {
-  char text[CACHE_TEXT]; /* line, fields, peer: in this order */
-  size_t line, fields, peer;
+struct wsgi_head {
+  char text[TEXT]; /* fields, peer, line: in this order */
+  size_t fields, peer, line;
   uint32_t mount, script, log;
-  uint8_t same_line;    /* text has the line of the last request */
-  PyObject *of_fields;  /* template with fields and peer */
-  PyObject *of_request; /* of_fields with method, path, query; NULL until asked for twice */
-} cache_slot;
-static CORE_PER_THREAD cache_slot *cache[WSGI_HEAD_SLOTS];
+  PyObject *of_fields;  /* without the line */
+  PyObject *of_request; /* of_fields with the last line; NULL until asked for twice */
+};
 
-unsigned wsgi_head_slot(const char *fields, size_t n) {
+static unsigned slot_of(const char *fields, size_t n) {
   uint64_t a = 0, b = 0;
   if (n >= 24) {
     memcpy(&a, fields + n / 2 - 4, 8);
@@ -30,79 +28,65 @@ unsigned wsgi_head_slot(const char *fields, size_t n) {
   return (unsigned)(((a ^ (b << 7) ^ n) * 0x9e3779b97f4a7c15ull) >> 60);
 }
 
-/* The slot for a head with these fields, NULL if it is not for the cache: an absolute-form target sets HTTP_HOST, and a
- * chunked body CONTENT_LENGTH. */
-static cache_slot *find_slot(core_record *rec, size_t line) {
-  const char *fields = rec->data + line;
-  size_t nfields = rec->head_len - line - core_trace_len(rec);
-  if (rec->head_len + rec->peer_len > CACHE_TEXT || rec->authority.len || rec->chunked || !wsgi_has_caches())
-    return NULL;
-  cache_slot **at = &cache[wsgi_head_slot(fields, nfields)], *s = *at;
-  const char *peer = rec->data + rec->addr.off;
-  if (!s && !(s = *at = calloc(1, sizeof *s))) return NULL;
-  if (s->of_fields && s->fields == nfields && s->peer == rec->peer_len && s->log == rec->log &&
-      memcmp(s->text + s->line, fields, nfields) == 0 && memcmp(s->text + s->line + nfields, peer, s->peer) == 0)
-    return s;
-  PyObject *env = wsgi_environ_of_fields(rec);
-  Py_XSETREF(s->of_fields, env);
-  Py_CLEAR(s->of_request);
-  if (!env) return NULL;
-  s->line = line;
-  s->fields = nfields;
-  s->peer = rec->peer_len;
-  s->log = rec->log;
-  s->same_line = 0;
-  memcpy(s->text + line, fields, nfields);
-  memcpy(s->text + line + nfields, peer, s->peer);
-  return s;
+/* The entry for a head with these fields, NULL if it is not for the cache, or with an exception: an absolute-form
+ * target sets HTTP_HOST. */
+static inline wsgi_head *find_head(wsgi_head **slots, core_record *rec, size_t line, wsgi_dict_of_fields *make) {
+  const char *fields = rec->data + line, *peer = rec->data + rec->addr.off;
+  size_t n = rec->head_len - line - core_trace_len(rec);
+  if (rec->head_len + rec->peer_len > TEXT || rec->authority.len) return NULL;
+  wsgi_head **slot = &slots[slot_of(fields, n)], *h = *slot;
+  if (!h && !(h = *slot = calloc(1, sizeof *h))) return NULL;
+  if (h->of_fields && h->fields == n && h->peer == rec->peer_len && h->log == rec->log &&
+      memcmp(h->text, fields, n) == 0 && memcmp(h->text + n, peer, h->peer) == 0)
+    return h;
+  PyObject *made = make(rec);
+  Py_XSETREF(h->of_fields, made);
+  Py_CLEAR(h->of_request);
+  if (!made) return NULL;
+  h->fields = n;
+  h->peer = rec->peer_len;
+  h->line = 0; /* not known */
+  h->log = rec->log;
+  memcpy(h->text, fields, n);
+  memcpy(h->text + n, peer, h->peer);
+  return h;
 }
 
-static int same_line(const cache_slot *s, const core_record *rec, size_t line) {
-  return s->line == line && s->mount == rec->mount && s->script == rec->script_len &&
-         memcmp(s->text, rec->data, line) == 0;
-}
-
-static void remember_line(cache_slot *s, const core_record *rec, size_t line) {
-  if (line != s->line) { /* the texts are packed */
-    if (line + s->fields + s->peer > CACHE_TEXT) return;
-    memmove(s->text + line, s->text + s->line, s->fields + s->peer);
-  }
-  memcpy(s->text, rec->data, line);
-  s->line = line;
-  s->mount = rec->mount;
-  s->script = rec->script_len;
-  s->same_line = 1;
-  Py_CLEAR(s->of_request);
-}
-
-PyObject *wsgi_cached_environ(core_record *rec) {
+PyObject *wsgi_dict_of_head(wsgi_head **slots, core_record *rec, wsgi_dict_of_fields *make,
+                            int (*put_line)(PyObject *, const core_record *)) {
   size_t line = rec->target.off + rec->target.len;
-  cache_slot *s = find_slot(rec, line);
-  if (!s && PyErr_Occurred()) return NULL;
-  int again = s && s->same_line && same_line(s, rec, line);
-  if (again && s->of_request) return PyDict_Copy(s->of_request);
-  PyObject *env = s ? PyDict_Copy(s->of_fields) : wsgi_environ_of_fields(rec);
-  if (!env || wsgi_environ_put_line(env, rec) < 0) {
-    Py_XDECREF(env);
+  wsgi_head *h = slots ? find_head(slots, rec, line, make) : NULL;
+  if (!h && PyErr_Occurred()) return NULL;
+  char *text = h ? h->text + h->fields + h->peer : NULL;
+  int again = h && h->line == line && h->mount == rec->mount && h->script == rec->script_len &&
+              memcmp(text, rec->data, line) == 0;
+  if (again && h->of_request) return PyDict_Copy(h->of_request);
+  PyObject *dict = h ? PyDict_Copy(h->of_fields) : make(rec);
+  if (!dict || put_line(dict, rec) < 0) {
+    Py_XDECREF(dict);
     return NULL;
   }
   if (again) {
-    s->of_request = PyDict_Copy(env);
+    h->of_request = PyDict_Copy(dict);
     PyErr_Clear();
-  } else if (s) {
-    remember_line(s, rec, line);
+  } else if (h) {
+    memcpy(text, rec->data, line); /* there is room: together they are the head */
+    h->line = line;
+    h->mount = rec->mount;
+    h->script = rec->script_len;
+    Py_CLEAR(h->of_request);
   }
-  return env;
+  return dict;
 }
 
-void wsgi_forget_environs(void) {
+void wsgi_forget_heads(wsgi_head **slots) {
   for (int i = 0; i < WSGI_HEAD_SLOTS; i++) {
-    cache_slot *s = cache[i];
-    cache[i] = NULL;
-    if (!s) continue;
-    Py_XDECREF(s->of_fields);
-    Py_XDECREF(s->of_request);
-    free(s);
+    wsgi_head *h = slots[i];
+    slots[i] = NULL;
+    if (!h) continue;
+    Py_XDECREF(h->of_fields);
+    Py_XDECREF(h->of_request);
+    free(h);
   }
 }
 

@@ -6,38 +6,31 @@
 
 #include <string.h>
 
-/* Keys of every request, for which the templates have values. */
-enum {
-  K_METHOD,
-  K_SCRIPT,
-  K_PATH,
-  K_QUERY,
-  K_SERVER_NAME,
-  K_SERVER_PORT,
-  K_PROTOCOL,
-  K_ADDR,
-  K_PORT,
-  K_RAW_URI,
-  K_REQUEST_URI,
-  K_INPUT,
-  K_COUNT,
-  /* Keys of some requests. */
-  K_LENGTH = K_COUNT,
-  K_TYPE,
-  K_SCHEME,
-  K_HTTPS,
-  K_USER,
-  K_AUTH,
-  K_ERRORS,
-  K_TRACEPARENT,
-  K_TRACE_ID,
-  KEYS
-};
-static const char *const key_text[KEYS] = {
-    "REQUEST_METHOD",  "SCRIPT_NAME",      "PATH_INFO",       "QUERY_STRING", "SERVER_NAME", "SERVER_PORT",
-    "SERVER_PROTOCOL", "REMOTE_ADDR",      "REMOTE_PORT",     "RAW_URI",      "REQUEST_URI", "wsgi.input",
-    "CONTENT_LENGTH",  "CONTENT_TYPE",     "wsgi.url_scheme", "HTTPS",        "REMOTE_USER", "AUTH_TYPE",
-    "wsgi.errors",     "HTTP_TRACEPARENT", "fapws.trace_id"};
+/* Keys of every request, for which the templates have values, up to K_INPUT, and of some requests. */
+#define KEY_TEXTS(X)                                                                                                   \
+  X(K_METHOD, "REQUEST_METHOD")                                                                                        \
+  X(K_SCRIPT, "SCRIPT_NAME")                                                                                           \
+  X(K_PATH, "PATH_INFO")                                                                                               \
+  X(K_QUERY, "QUERY_STRING")                                                                                           \
+  X(K_SERVER_NAME, "SERVER_NAME")                                                                                      \
+  X(K_SERVER_PORT, "SERVER_PORT")                                                                                      \
+  X(K_PROTOCOL, "SERVER_PROTOCOL")                                                                                     \
+  X(K_ADDR, "REMOTE_ADDR")                                                                                             \
+  X(K_PORT, "REMOTE_PORT")                                                                                             \
+  X(K_RAW_URI, "RAW_URI")                                                                                              \
+  X(K_REQUEST_URI, "REQUEST_URI")                                                                                      \
+  X(K_INPUT, "wsgi.input")                                                                                             \
+  X(K_LENGTH, "CONTENT_LENGTH")                                                                                        \
+  X(K_TYPE, "CONTENT_TYPE")                                                                                            \
+  X(K_SCHEME, "wsgi.url_scheme")                                                                                       \
+  X(K_HTTPS, "HTTPS")                                                                                                  \
+  X(K_USER, "REMOTE_USER")                                                                                             \
+  X(K_AUTH, "AUTH_TYPE")                                                                                               \
+  X(K_ERRORS, "wsgi.errors")                                                                                           \
+  X(K_TRACEPARENT, "HTTP_TRACEPARENT")                                                                                 \
+  X(K_TRACE_ID, "fapws.trace_id")
+enum { KEY_TEXTS(CORE_NAME) KEYS };
+static const char *const key_text[KEYS] = {KEY_TEXTS(CORE_TEXT)};
 static PyObject *key[KEYS], *key_host;
 
 enum {
@@ -59,6 +52,7 @@ static PyObject *text[T_COUNT];
 enum { SMALL, LARGE, TEMPLATES }; /* large: room for a browser's fields without growing */
 static const Py_ssize_t room_of[TEMPLATES] = {[LARGE] = 42};
 static CORE_PER_THREAD PyObject *templates[TEMPLATES];
+static CORE_PER_THREAD wsgi_head *heads[WSGI_HEAD_SLOTS];
 
 /* Newer Pythons do not declare it, but all have it. */
 extern PyObject *_PyDict_NewPresized(Py_ssize_t) __attribute__((weak));
@@ -73,7 +67,7 @@ static PyObject *make_template(Py_ssize_t room) {
   if (!input) return NULL;
   PyObject *d = _PyDict_NewPresized && room ? _PyDict_NewPresized(room) : PyDict_New();
   int bad = !d;
-  for (int i = 0; !bad && i < K_COUNT; i++) bad = PyDict_SetItem(d, key[i], i == K_INPUT ? input : text[T_EMPTY]) < 0;
+  for (int i = 0; !bad && i <= K_INPUT; i++) bad = PyDict_SetItem(d, key[i], i == K_INPUT ? input : text[T_EMPTY]) < 0;
   Py_DECREF(input);
   if (bad) goto fail;
   struct {
@@ -104,11 +98,12 @@ fail:
   return NULL;
 }
 
-int wsgi_has_caches(void) { return !CORE_PARALLEL || core_this_thread; }
+/* Whether the calling thread has caches: not threads of the application, whose end is not noticed. */
+static int has_caches(void) { return !CORE_PARALLEL || core_this_thread; }
 
 /* A new dict with what all requests have. */
 static PyObject *from_template(int which) {
-  if (UNLIKELY(!wsgi_has_caches())) return make_template(room_of[which]);
+  if (UNLIKELY(!has_caches())) return make_template(room_of[which]);
   if (UNLIKELY(!templates[which] && !(templates[which] = make_template(room_of[which])))) return NULL;
   return PyDict_Copy(templates[which]);
 }
@@ -245,7 +240,8 @@ static int put_errors(PyObject *env, const core_record *rec) {
   return stream ? PyDict_SetItem(env, key[K_ERRORS], stream) : 0;
 }
 
-PyObject *wsgi_environ_of_fields(core_record *rec) {
+/* An environ that lacks the request line, and the rest that differs in each request. A new reference. */
+static PyObject *of_fields(core_record *rec) {
   PyObject *env = from_template(rec->nfields > 2 ? LARGE : SMALL);
   if (env && (core_put(env, key[K_SERVER_NAME], span_text(rec, rec->server_name)) < 0 ||
               core_put(env, key[K_SERVER_PORT], span_text(rec, rec->server_port)) < 0 ||
@@ -255,7 +251,7 @@ PyObject *wsgi_environ_of_fields(core_record *rec) {
   return env;
 }
 
-int wsgi_environ_put_line(PyObject *env, core_record *rec) {
+static int put_line(PyObject *env, const core_record *rec) {
   if (core_put(env, key[K_METHOD], wsgi_method(rec)) < 0 || put_target(env, rec) < 0) return -1;
   return PyDict_SetItem(env, key[K_PROTOCOL], text[T_HTTP10 + rec->version]);
 }
@@ -274,7 +270,7 @@ static int put_trace(PyObject *env, const core_record *rec) {
 }
 
 PyObject *wsgi_environ(core_record *rec, PyObject *cls, PyObject *input) {
-  PyObject *env = wsgi_cached_environ(rec);
+  PyObject *env = wsgi_dict_of_head(rec->chunked || !has_caches() ? NULL : heads, rec, of_fields, put_line);
   if (!env) return NULL;
   int bad = core_put(env, key[K_PORT], span_text(rec, rec->port)) < 0 || put_trace(env, rec) ||
             (input && PyDict_SetItem(env, key[K_INPUT], input) < 0);
@@ -290,6 +286,6 @@ PyObject *wsgi_environ(core_record *rec, PyObject *cls, PyObject *input) {
 
 void wsgi_forget_caches(void) {
   for (int i = 0; i < TEMPLATES; i++) Py_CLEAR(templates[i]);
-  wsgi_forget_environs();
+  wsgi_forget_heads(heads);
   wsgi_forget_lines();
 }
