@@ -106,10 +106,8 @@ static int http_receive(asgi_exchange *x, PyObject **message) {
 
 /* receive() returns only http.disconnect from now on. */
 static void http_gone(asgi_exchange *x) {
-  core_record *rec = x->rec;
   core_lock();
-  core_input *in = rec->inputs;
-  rec->inputs = rec->inputs_tail = NULL;
+  core_input *in = core_take_inputs(x->rec);
   core_unlock();
   core_free_inputs(in);
 }

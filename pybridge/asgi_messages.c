@@ -151,16 +151,8 @@ core_input *asgi_take_input(core_record *rec) {
   if (in && !(rec->inputs = in->next)) rec->inputs_tail = NULL;
   core_unlock();
   if (!in) return NULL;
-  rec->credit += (int64_t)in->len + CORE_INPUT_COST;
-  if (rec->credit < CORE_INPUT_WINDOW / 8) return in;
-  core_part *p = core_part_new(rec, 0);
-  if (!p) {
-    PyErr_Clear(); /* retried with the next input */
-    return in;
-  }
-  p->op = CORE_OP_CREDIT;
-  p->credit = rec->credit;
-  rec->credit = 0;
+  core_part *p = core_credit_part(rec, in);
+  if (!p) return in;
   core_publish(rec->thread, p);
   asgi_thread_notify();
   return in;

@@ -71,13 +71,7 @@ void asgi_await_chain(asgi_exchange *x, FILE *out) {
 }
 
 static void take_snapshot(asgi_exchange *x, core_snapshot *out) {
-  out->rec = x->rec;
-  out->serial = x->rec->serial;
-  out->thread = -1;
-  out->jobs = core_jobs_of(&A.thread);
-  out->stack = NULL;
-  out->stack_len = 0;
-  FILE *f = open_memstream(&out->stack, &out->stack_len);
+  FILE *f = core_begin_snapshot(out, x->rec, -1, core_jobs_of(&A.thread));
   if (!f) return;
   asgi_await_chain(x, f);
   fclose(f);

@@ -69,8 +69,7 @@ static void forget(core_record *rec) {
   rec->parked = 0; /* for the next exchange of the record, which a client may cancel before it begins */
   if (rec->events) unlink_record(rec);
   rec->events = 0;
-  core_input *in = rec->inputs;
-  rec->inputs = rec->inputs_tail = NULL;
+  core_input *in = core_take_inputs(rec);
   core_unlock();
   core_free_inputs(in);
   asgi_exchange *x = rec->exchange;
@@ -129,13 +128,11 @@ static int dequeue(core_record *rec) {
 }
 
 static void deliver(core_record *rec, core_input *in) {
-  in->next = NULL;
   fresh = 1;
   core_lock();
   int closing = rec->closing;
   if (!closing) {
-    *(rec->inputs_tail ? &rec->inputs_tail->next : &rec->inputs) = in;
-    rec->inputs_tail = in;
+    core_append_input(rec, in);
     if (in->op == CORE_OP_CLOSE && rec->websocket) __atomic_store_n(&rec->closed_ns, core_now_ns(), __ATOMIC_SEQ_CST);
     core_wake_monitor();
     add_events(rec, ASGI_EVENT_INPUT);

@@ -615,7 +615,9 @@ typedef struct {
   Py_ssize_t len;
   int op;
 } core_message;
-/* Reads a str (text), bytes or a similar object (binary). -1 with an exception; owner must be released in any case. */
+/* Reads a str (text), bytes or a similar object (binary). -1 with an exception, and owner is NULL; TypeError has the
+ * text wrong, a format for the name of the type and the object. */
+int core_read_text(PyObject *o, core_message *m, const char *wrong);
 int core_read_message(PyObject *o, core_message *m);
 /* A part with a message, or NULL with an exception. */
 core_part *core_part_of(core_record *rec, const core_message *message);
@@ -651,6 +653,23 @@ void core_enqueue_delivered(void);
 void core_schedule(core_record *rec);
 /* Queues rec, which runs, behind the other records. */
 void core_give_way(core_record *rec);
+/* Adds in to the inputs of rec. The mutex is held. */
+static inline void core_append_input(core_record *rec, core_input *in) {
+  in->next = NULL;
+  *(rec->inputs ? &rec->inputs_tail->next : &rec->inputs) = in;
+  rec->inputs_tail = in;
+}
+/* Takes all inputs of rec, and returns their list. The mutex is held. */
+static inline core_input *core_take_inputs(core_record *rec) {
+  core_input *in = rec->inputs;
+  rec->inputs = rec->inputs_tail = NULL;
+  return in;
+}
+/* The message in an input of a WebSocket: str or bytes. With the GIL. A new reference. */
+PyObject *core_input_message(const core_input *in);
+/* Notes that the application has taken in. Returns a part, to be published, that lets the client send as many bytes
+ * again, or NULL: not yet. With the GIL. */
+core_part *core_credit_part(core_record *rec, const core_input *in);
 /* Frees a list of inputs. */
 void core_free_inputs(core_input *in);
 
@@ -781,6 +800,9 @@ void core_write_frame(FILE *out, PyObject *frame);
 void core_write_stack(FILE *out, PyThreadState *state);
 /* Fills in the jobs of the pool's threads, at most max, and returns their number. Alone. */
 int core_sample_threads(core_snapshot *out, int max);
+/* Fills in a snapshot without its stack, which the caller writes to the result and closes; NULL: it cannot be written.
+ */
+FILE *core_begin_snapshot(core_snapshot *out, core_record *rec, int thread, unsigned long jobs);
 /* Fills in the job of t; out->stack is the caller's. */
 void core_take_snapshot(core_thread *t, core_snapshot *out);
 /* core_mode.state_of of the pool. */

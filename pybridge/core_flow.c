@@ -145,15 +145,10 @@ void core_deliver(uintptr_t record, uintptr_t input) {
 }
 
 void core_pool_deliver(core_record *rec, core_input *in) {
-  in->next = NULL;
   core_lock();
   int open = rec->open, wake = open && !rec->scheduled;
   if (open) {
-    if (rec->inputs)
-      rec->inputs_tail->next = in;
-    else
-      rec->inputs = in;
-    rec->inputs_tail = in;
+    core_append_input(rec, in);
     rec->scheduled = 1;
   }
   core_unlock();
@@ -199,6 +194,22 @@ void core_give_way(core_record *rec) {
   enqueue(rec);
   core_unlock();
   P.mode->wake();
+}
+
+PyObject *core_input_message(const core_input *in) {
+  return in->op == CORE_OP_TEXT ? PyUnicode_DecodeUTF8(in->data, (Py_ssize_t)in->len, NULL)
+                                : PyBytes_FromStringAndSize(in->data, (Py_ssize_t)in->len);
+}
+
+core_part *core_credit_part(core_record *rec, const core_input *in) {
+  rec->credit += (int64_t)in->len + CORE_INPUT_COST;
+  if (rec->credit < CORE_INPUT_WINDOW / 8) return NULL;
+  core_part *p = core_part_new(rec, 0);
+  if (!p) return PyErr_Clear(), NULL; /* retried with the next input */
+  p->op = CORE_OP_CREDIT;
+  p->credit = rec->credit;
+  rec->credit = 0;
+  return p;
 }
 
 void core_free_inputs(core_input *in) {

@@ -67,24 +67,29 @@ static int append_body(core_part *p, const char *data, size_t n) {
   return 0;
 }
 
-core_part *core_body_part(core_record *rec, PyObject *owner, const char *data, size_t n) {
-  int copy = n < CORE_COPY_BELOW;
-  core_part *p = malloc(sizeof *p + (copy ? n : 0));
-  if (!p) return PyErr_NoMemory(), NULL;
+/* A part with a copy of n bytes as its body, in the same allocation. NULL: no memory, without an exception. */
+static core_part *part_with_copy(core_record *rec, const char *data, size_t n) {
+  core_part *p = malloc(sizeof *p + n);
+  if (!p) return NULL;
   p->buf = NULL;
   p->cap = 0;
   core_part_reset(p, rec);
-  p->body = data;
+  p->body = memcpy((char *)(p + 1), data, n);
   p->body_len = n;
-  if (copy) {
-    p->body = memcpy((char *)(p + 1), data, n); /* in the same allocation */
-  } else {
-    p->owner = Py_NewRef(owner);
-  }
   return p;
 }
 
-static inline int64_t fit_body(core_record *rec, int64_t n) {
+core_part *core_body_part(core_record *rec, PyObject *owner, const char *data, size_t n) {
+  core_part *p = part_with_copy(rec, data, n < CORE_COPY_BELOW ? n : 0);
+  if (!p) return PyErr_NoMemory(), NULL;
+  if (n < CORE_COPY_BELOW) return p;
+  p->body = data;
+  p->body_len = n;
+  p->owner = Py_NewRef(owner);
+  return p;
+}
+
+int64_t core_fit_body(core_record *rec, int64_t n) {
   if (rec->bodyless || rec->whole) return 0;
   if (UNLIKELY(rec->declared >= 0 && rec->sent + n > rec->declared)) {
     core_log(rec, "body exceeds its Content-Length of %lld; truncated", (long long)rec->declared);
@@ -95,10 +100,8 @@ static inline int64_t fit_body(core_record *rec, int64_t n) {
   return n;
 }
 
-int64_t core_fit_body(core_record *rec, int64_t n) { return fit_body(rec, n); }
-
 int core_add_body(core_chain *c, PyObject *owner, const char *data, size_t n) {
-  if ((n = (size_t)fit_body(c->rec, (int64_t)n)) == 0) return 0;
+  if ((n = (size_t)core_fit_body(c->rec, (int64_t)n)) == 0) return 0;
   core_part *p = c->last;
   int alone = !p || n >= CORE_COPY_BELOW;
   if (alone)
@@ -131,13 +134,8 @@ int core_body_is_short(core_record *rec) {
 }
 
 core_part *core_close_frame(core_record *rec, int code, const char *reason, size_t n) {
-  core_part *p = malloc(sizeof *p + n);
+  core_part *p = part_with_copy(rec, reason, n);
   if (!p) return NULL;
-  p->buf = NULL;
-  p->cap = 0;
-  core_part_reset(p, rec);
-  p->body = memcpy((char *)(p + 1), reason, n);
-  p->body_len = n;
   p->op = CORE_OP_CLOSE;
   p->code = (uint16_t)code;
   return p;
@@ -145,22 +143,28 @@ core_part *core_close_frame(core_record *rec, int code, const char *reason, size
 
 /* --- messages of WebSockets ---------------------------------------------- */
 
-int core_read_message(PyObject *o, core_message *m) {
-  m->op = PyUnicode_Check(o) ? CORE_OP_TEXT : CORE_OP_BINARY;
+int core_read_text(PyObject *o, core_message *m, const char *wrong) {
+  m->op = CORE_OP_BINARY;
   m->owner = NULL;
-  if (PyUnicode_Check(o)) {
-    if (!(m->data = PyUnicode_AsUTF8AndSize(o, &m->len))) return -1;
-  } else if (PyBytes_Check(o) || PyByteArray_Check(o) || PyMemoryView_Check(o)) {
-    if (!PyBytes_Check(o) && !(o = m->owner = PyBytes_FromObject(o))) return -1; /* it may change while it is sent */
-    m->data = PyBytes_AS_STRING(o);
-    m->len = PyBytes_GET_SIZE(o);
-  } else {
-    return core_raise(PyExc_TypeError, "a message must be str or bytes, not %.100s", Py_TYPE(o)->tp_name);
-  }
-  if (!m->owner) {
+  if (LIKELY(PyBytes_Check(o))) {
     m->owner = Py_NewRef(o);
+  } else if (PyUnicode_Check(o)) {
+    m->op = CORE_OP_TEXT;
+    if (!(m->data = PyUnicode_AsUTF8AndSize(o, &m->len))) return -1;
+    m->owner = Py_NewRef(o);
+    return 0;
+  } else if (PyByteArray_Check(o) || PyMemoryView_Check(o)) {
+    if (!(m->owner = PyBytes_FromObject(o))) return -1; /* it may change while it is sent */
+  } else {
+    return core_raise(PyExc_TypeError, wrong, Py_TYPE(o)->tp_name, o);
   }
+  m->data = PyBytes_AS_STRING(m->owner);
+  m->len = PyBytes_GET_SIZE(m->owner);
   return 0;
+}
+
+int core_read_message(PyObject *o, core_message *m) {
+  return core_read_text(o, m, "a message must be str or bytes, not %.100s");
 }
 
 core_part *core_part_of(core_record *rec, const core_message *m) {

@@ -69,14 +69,13 @@ void core_write_stack(FILE *out, PyThreadState *state) {
   Py_XDECREF(frame);
 }
 
+FILE *core_begin_snapshot(core_snapshot *out, core_record *rec, int thread, unsigned long jobs) {
+  *out = (core_snapshot){.rec = rec, .serial = rec->serial, .thread = thread, .jobs = jobs};
+  return open_memstream(&out->stack, &out->stack_len);
+}
+
 void core_take_snapshot(core_thread *t, core_snapshot *out) {
-  out->rec = t->current;
-  out->serial = t->current->serial;
-  out->thread = t->index;
-  out->jobs = core_jobs_of(t);
-  out->stack = NULL;
-  out->stack_len = 0;
-  FILE *f = open_memstream(&out->stack, &out->stack_len);
+  FILE *f = core_begin_snapshot(out, t->current, t->index, core_jobs_of(t));
   if (!f) return;
   core_write_stack(f, t->python);
   fclose(f);

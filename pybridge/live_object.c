@@ -75,10 +75,7 @@ static PyObject *ws_send(PyObject *self, PyObject *const *args, Py_ssize_t n, Py
     if (!(seconds >= 0)) return PyErr_Format(PyExc_ValueError, "send: timeout must not be negative");
   }
   core_message m;
-  if (core_read_message(args[0], &m) < 0) {
-    Py_XDECREF(m.owner);
-    return NULL;
-  }
+  if (core_read_message(args[0], &m) < 0) return NULL;
   int bad;
   CORE_BEGIN_HOLD(self);
   bad = check_open(ws) < 0 || (live_ws_state(ws) == LIVE_WS_OPENING && live_ws_accept(ws) < 0) ||
@@ -109,10 +106,7 @@ PyObject *live_ws_broadcast(PyObject *module, PyObject *args) {
   PyObject *given, *text;
   core_message m;
   if (!PyArg_ParseTuple(args, "OO:broadcast", &given, &text) || core_check_parent() < 0) return NULL;
-  if (core_read_message(text, &m) < 0) {
-    Py_XDECREF(m.owner);
-    return NULL;
-  }
+  if (core_read_message(text, &m) < 0) return NULL;
   PyObject *all = PySequence_List(given); /* another thread may change it meanwhile */
   long sent = 0;
   int bad = !all;

@@ -83,8 +83,7 @@ static void detach_held(live_ws_object *ws) {
   core_lock();
   rec->open = 0;
   core_release_senders(rec);
-  core_input *in = rec->inputs;
-  rec->inputs = rec->inputs_tail = NULL;
+  core_input *in = core_take_inputs(rec);
   core_unlock();
   core_free_inputs(in);
   core_free_inputs(rec->batch);

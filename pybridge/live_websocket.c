@@ -8,7 +8,6 @@
 #include <stdlib.h>
 
 #define P core_the_pool
-#define CREDIT_BYTES (CORE_INPUT_WINDOW / 8)
 
 /* --- callbacks ------------------------------------------------------------- */
 
@@ -98,32 +97,18 @@ static void end(core_thread *t, live_ws_object *ws, int code, PyObject *reason) 
 
 /* --- turns ----------------------------------------------------------------- */
 
-/* Lets the client send as many bytes as were used. */
-static void give_credit(core_record *rec) {
-  core_part *p = core_part_new(rec, 0);
-  if (!p) {
-    PyErr_Clear(); /* retried later */
-    return;
-  }
-  p->op = CORE_OP_CREDIT;
-  p->credit = rec->credit;
-  rec->credit = 0;
-  live_ws_publish(p);
-}
-
 static void on_message(core_thread *t, live_ws_object *ws, const core_input *in) {
   core_record *rec = ws->rec;
   core_mount *m = &P.mounts[rec->mount];
   core_timing timing;
   core_begin_timing(&timing, m);
-  PyObject *message = in->op == CORE_OP_TEXT ? PyUnicode_DecodeUTF8(in->data, (Py_ssize_t)in->len, NULL)
-                                             : PyBytes_FromStringAndSize(in->data, (Py_ssize_t)in->len);
+  PyObject *message = core_input_message(in);
   PyObject *result = message ? call(ws, ON_MESSAGE, message, NULL) : NULL;
   core_end_timing(&timing, m);
   Py_XDECREF(result);
   if (UNLIKELY(!result)) failed(t, ws, "on_message");
-  rec->credit += (int64_t)in->len + CORE_INPUT_COST;
-  if (rec->credit >= CREDIT_BYTES) give_credit(rec);
+  core_part *credit = core_credit_part(rec, in);
+  if (credit) live_ws_publish(credit);
 }
 
 /* The next input, or NULL. */
@@ -132,8 +117,7 @@ static core_input *next_input(core_record *rec) {
   CORE_BEGIN_HOLD(rec->ws); /* another thread may look for the close frame */
   if (!rec->batch) {
     core_lock();
-    rec->batch = rec->inputs;
-    rec->inputs = rec->inputs_tail = NULL;
+    rec->batch = core_take_inputs(rec);
     core_unlock();
   }
   in = rec->batch;

@@ -183,8 +183,10 @@ int wsgi_answer(core_thread *t, core_record *rec, PyObject *result);
 
 /* --- wsgi_stream.c --------------------------------------------------------------- */
 
-/* The bytes of a chunk, and whether it is a str. A new reference to the owner of *data, or NULL with TypeError. */
-PyObject *wsgi_chunk(PyObject *item, const char **data, Py_ssize_t *len, int *is_text);
+/* Reads a chunk of a response. */
+static inline int wsgi_read_chunk(PyObject *item, core_message *m) {
+  return core_read_text(item, m, "a response must consist of str or bytes, not %.100s: %.200R");
+}
 /* Calls result.close() if it exists; logs exceptions. */
 void wsgi_close_result(core_record *rec, PyObject *result);
 /* Publishes one chunk, with the head if it is the first. */

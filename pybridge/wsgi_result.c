@@ -8,27 +8,21 @@
 static int64_t total_length(PyObject *const *items, Py_ssize_t n, int *is_text) {
   int64_t total = 0;
   for (Py_ssize_t i = 0; i < n; i++) {
-    const char *data;
-    Py_ssize_t len;
-    int text;
-    PyObject *owner = wsgi_chunk(items[i], &data, &len, &text);
-    if (!owner) return -1;
-    Py_DECREF(owner);
-    if (i == 0) *is_text = text;
-    total += len;
+    core_message m;
+    if (wsgi_read_chunk(items[i], &m) < 0) return -1;
+    Py_DECREF(m.owner);
+    if (i == 0) *is_text = m.op == CORE_OP_TEXT;
+    total += m.len;
   }
   return total;
 }
 
 static int add_items(core_chain *c, PyObject *const *items, Py_ssize_t n) {
   for (Py_ssize_t i = 0; i < n; i++) {
-    const char *data;
-    Py_ssize_t len;
-    int text;
-    PyObject *owner = wsgi_chunk(items[i], &data, &len, &text);
-    if (!owner) return -1;
-    int bad = core_add_body(c, owner, data, (size_t)len);
-    Py_DECREF(owner);
+    core_message m;
+    if (wsgi_read_chunk(items[i], &m) < 0) return -1;
+    int bad = core_add_body(c, m.owner, m.data, (size_t)m.len);
+    Py_DECREF(m.owner);
     if (bad) return -1;
   }
   return 0;

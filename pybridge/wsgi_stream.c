@@ -6,29 +6,6 @@
 
 #include <unistd.h>
 
-PyObject *wsgi_chunk(PyObject *item, const char **data, Py_ssize_t *len, int *is_text) {
-  *is_text = 0;
-  if (LIKELY(PyBytes_Check(item))) {
-    *data = PyBytes_AS_STRING(item);
-    *len = PyBytes_GET_SIZE(item);
-    return Py_NewRef(item);
-  }
-  if (PyUnicode_Check(item)) {
-    *is_text = 1;
-    if (!(*data = PyUnicode_AsUTF8AndSize(item, len))) return NULL;
-    return Py_NewRef(item);
-  }
-  if (PyByteArray_Check(item) || PyMemoryView_Check(item)) {
-    PyObject *copy = PyBytes_FromObject(item); /* it may change while it is sent */
-    if (!copy) return NULL;
-    *data = PyBytes_AS_STRING(copy);
-    *len = PyBytes_GET_SIZE(copy);
-    return copy;
-  }
-  return PyErr_Format(PyExc_TypeError, "a response must consist of str or bytes, not %.100s: %.200R",
-                      Py_TYPE(item)->tp_name, item);
-}
-
 int wsgi_bodyless(const core_record *rec, int status) { return rec->head_only || status == 204 || status == 304; }
 
 /* Writes the head of a response whose first chunk has len bytes. */
@@ -40,35 +17,29 @@ static int make_head(core_record *rec, int is_text, Py_ssize_t len) {
   return 0;
 }
 
-/* Publishes len bytes of owner, with the head before the first ones (PEP 3333). */
-static int publish_chunk(core_thread *t, core_record *rec, int is_text, PyObject *owner, const char *data,
-                         Py_ssize_t len) {
+/* Publishes a chunk, with the head before the first one (PEP 3333). */
+static int publish_chunk(core_thread *t, core_record *rec, const core_message *m) {
   core_chain c = {rec, NULL, NULL};
   if (!rec->started) {
-    if (make_head(rec, is_text, len) < 0) return -1;
+    if (make_head(rec, m->op == CORE_OP_TEXT, m->len) < 0) return -1;
     c.first = c.last = &rec->part0;
   }
-  if (core_add_body(&c, owner, data, (size_t)len) < 0) return -1;
+  if (core_add_body(&c, m->owner, m->data, (size_t)m->len) < 0) return -1;
   rec->started = 1;
   core_publish_chain(t, &c);
   return 0;
 }
 
 int wsgi_send_chunk(core_thread *t, core_record *rec, PyObject *item) {
-  const char *data;
-  Py_ssize_t len;
-  int is_text;
-  PyObject *owner = wsgi_chunk(item, &data, &len, &is_text);
-  if (!owner) return -1;
+  core_message m;
+  if (wsgi_read_chunk(item, &m) < 0) return -1;
   int bad = wsgi_sends_file(rec);
-  if (UNLIKELY(bad)) { /* a file replaces the body; the head is sent at the end */
+  if (UNLIKELY(bad)) /* a file replaces the body; the head is sent at the end */
     rec->whole = 1;
-    Py_DECREF(owner);
-    return bad < 0 ? -1 : 0;
-  }
-  if (len) bad = publish_chunk(t, rec, is_text, owner, data, len);
-  Py_DECREF(owner);
-  return bad;
+  else if (m.len)
+    bad = publish_chunk(t, rec, &m);
+  Py_DECREF(m.owner);
+  return bad < 0 ? -1 : 0;
 }
 
 void wsgi_drop(core_thread *t, core_record *rec) {
