@@ -72,8 +72,8 @@ typedef struct {
   PyObject *(*begin)(asgi_exchange *x);
   /* The next message of receive(): 1 with *message, 0 if it has to wait, -1 with an exception. */
   int (*receive)(asgi_exchange *x, PyObject **message);
-  /* send(message): returns an awaitable, or NULL with an exception. */
-  PyObject *(*send)(asgi_exchange *x, PyObject *message);
+  /* send(message): -1 with an exception. */
+  int (*send)(asgi_exchange *x, PyObject *message);
   /* Called with the result of the awaitable. Returns the next awaitable, or NULL, as begin. */
   PyObject *(*returned)(asgi_exchange *x, PyObject *result);
   /* Called with the exception of the awaitable set. Clears it, and ends the exchange. */
@@ -179,6 +179,8 @@ PyObject *asgi_send_when_awaited(asgi_exchange *x, PyObject *message);
 extern PyObject *asgi_done;
 /* The result of send() and tp_iternext for how: a return becomes StopIteration. Takes the reference. */
 PyObject *asgi_send_result(PySendResult how, PyObject *result);
+/* Raises the exception in the arguments of throw(type[, value[, traceback]]). Always NULL. */
+PyObject *asgi_raise_thrown(PyObject *args);
 /* Wakes the waiters for that reason. */
 void asgi_wake_waiters(asgi_exchange *x, int what);
 
@@ -208,8 +210,9 @@ int asgi_message_type(PyObject *message, PyObject *const *text, const char *cons
 /* Calls f with the values of two keys of message, NULL for those that it does not have. -1 with an exception. */
 int asgi_with_values(asgi_exchange *x, PyObject *message, PyObject *first, PyObject *second,
                      int (*f)(asgi_exchange *, PyObject *, PyObject *));
-/* A new message for receive(): a dict with its type. NULL with an exception. */
-PyObject *asgi_message(PyObject *type);
+/* Makes a message for receive(): a dict with its type, and further keys, each with its value, whose reference it takes;
+ * NULL is behind the last one. Returns 1 or -1, like receive. */
+int asgi_message(PyObject **message, PyObject *type, ...);
 /* Reports the exception of an application, and ends the exchange with 500 or by breaking it off. */
 void asgi_raised(asgi_exchange *x);
 /* Raises the OSError of send() to a disconnected client (ASGI 2.4). Always -1. */

@@ -146,11 +146,7 @@ static PySendResult throw_into(asgi_exchange *x, PyObject *args, PyObject **resu
     PyErr_Clear(); /* an iterator that is not a generator */
   }
   x->begun = 1;
-  PyObject *type = PyTuple_GET_SIZE(args) ? PyTuple_GET_ITEM(args, 0) : PyExc_TypeError;
-  PyErr_SetObject(PyExceptionInstance_Check(type) ? (PyObject *)Py_TYPE(type) : type,
-                  PyExceptionInstance_Check(type) ? type
-                  : PyTuple_GET_SIZE(args) > 1    ? PyTuple_GET_ITEM(args, 1)
-                                                  : NULL);
+  asgi_raise_thrown(args);
   return conclude(x, result);
 }
 

@@ -62,20 +62,13 @@ static PyObject *http_returned(asgi_exchange *x, PyObject *result) {
 /* --- receive ------------------------------------------------------------------ */
 
 static int request_message(PyObject *body, int more, PyObject **message) {
-  *message = body ? asgi_message(text[T_REQUEST]) : NULL;
-  if (*message && (PyDict_SetItem(*message, text[T_BODY], body) < 0 ||
-                   PyDict_SetItem(*message, text[T_MORE], more ? Py_True : Py_False) < 0))
-    Py_CLEAR(*message);
-  Py_XDECREF(body);
-  return *message ? 1 : -1;
+  return asgi_message(message, text[T_REQUEST], text[T_BODY], body, text[T_MORE], Py_NewRef(more ? Py_True : Py_False),
+                      NULL);
 }
 
 static int http_receive(asgi_exchange *x, PyObject **message) {
   core_record *rec = x->rec;
-  if (!rec || x->gone || x->hung || core_is_cancelled(rec)) {
-    *message = asgi_message(text[T_DISCONNECT]);
-    return *message ? 1 : -1;
-  }
+  if (!rec || x->gone || x->hung || core_is_cancelled(rec)) return asgi_message(message, text[T_DISCONNECT], NULL);
   int64_t here = rec->spool >= 0 ? rec->size : (int64_t)rec->body_len, left = here - x->taken;
   if (!x->received && (left > 0 || !rec->more)) { /* the part that arrived with the request */
     int64_t n = rec->spool >= 0 && left > CHUNK ? CHUNK : left;
@@ -319,7 +312,7 @@ static int send_trailers(asgi_exchange *x, PyObject *headers, PyObject *more) {
 
 /* --- the order of messages --- */
 
-static PyObject *out_of_order(asgi_exchange *x, PyObject *type) {
+static int out_of_order(asgi_exchange *x, PyObject *type) {
   static const char *const expected[] = {[ASGI_WAITS] = "'http.response.start' must come first",
                                          [ASGI_HEAD] = "'http.response.body' must follow 'http.response.start'",
                                          [ASGI_BODY] = "'http.response.body' must follow",
@@ -327,35 +320,21 @@ static PyObject *out_of_order(asgi_exchange *x, PyObject *type) {
                                          [ASGI_DISCARD] = "'http.response.body' must follow",
                                          [ASGI_COMPLETE] = "the response is complete"};
   int unannounced = type == text[T_RESPONSE_TRAILERS] && x->state != ASGI_WAITS && !x->trailers;
-  return PyErr_Format(PyExc_RuntimeError, "send(): unexpected %R: %s", type,
-                      unannounced ? "'trailers' of 'http.response.start' was not True" : expected[x->state]);
+  return core_raise(PyExc_RuntimeError, "send(): unexpected %R: %s", type,
+                    unannounced ? "'trailers' of 'http.response.start' was not True" : expected[x->state]);
 }
 
-static PyObject *http_send(asgi_exchange *x, PyObject *message) {
-  int which = asgi_message_type(message, text, texts, T_START, T_RESPONSE_TRAILERS), bad;
-  switch (which) {
-  case T_START:
-    if (x->state != ASGI_WAITS) return out_of_order(x, text[which]);
-    bad = http_start(x, message);
-    break;
-  case T_RESPONSE_BODY:
-    if (x->state == ASGI_WAITS || x->state == ASGI_TRAILERS || x->state == ASGI_COMPLETE)
-      return out_of_order(x, text[which]);
-    bad = asgi_send_body(x, message);
-    break;
-  case T_PATHSEND:
-    if (x->state != ASGI_HEAD) return out_of_order(x, text[which]);
-    bad = asgi_with_values(x, message, text[T_PATH], text[T_TYPE], send_path);
-    break;
-  case T_RESPONSE_TRAILERS:
-    if (x->state != ASGI_TRAILERS) return out_of_order(x, text[which]);
-    bad = asgi_with_values(x, message, text[T_HEADERS], text[T_MORE_TRAILERS], send_trailers);
-    break;
-  default: return NULL;
-  }
-  if (UNLIKELY(bad)) return NULL;
-  if (UNLIKELY(x->rec && core_must_wait(x->rec))) return asgi_waiter_new(x, ASGI_FOR_ROOM);
-  return Py_NewRef(asgi_done);
+static int http_send(asgi_exchange *x, PyObject *message) {
+  int which = asgi_message_type(message, text, texts, T_START, T_RESPONSE_TRAILERS), state = x->state;
+  if (which < 0) return -1;
+  if (which == T_START && state == ASGI_WAITS) return http_start(x, message);
+  if (which == T_RESPONSE_BODY && (state == ASGI_HEAD || state == ASGI_BODY || state == ASGI_DISCARD))
+    return asgi_send_body(x, message);
+  if (which == T_PATHSEND && state == ASGI_HEAD)
+    return asgi_with_values(x, message, text[T_PATH], text[T_TYPE], send_path);
+  if (which == T_RESPONSE_TRAILERS && state == ASGI_TRAILERS)
+    return asgi_with_values(x, message, text[T_HEADERS], text[T_MORE_TRAILERS], send_trailers);
+  return out_of_order(x, text[which]);
 }
 
 const asgi_kind asgi_http = {

@@ -3,6 +3,7 @@
  * WebSockets. On the asyncio thread, with the GIL. */
 #include "asgi.h"
 
+#include <stdarg.h>
 #include <string.h>
 
 #define A asgi_the_thread
@@ -25,9 +26,11 @@ PyObject *asgi_send(asgi_exchange *x, PyObject *message) {
     asgi_left(x);
     return NULL;
   }
-  PyObject *waiter = x->kind->send(x, message);
+  int bad = x->kind->send(x, message);
   asgi_thread_notify();
-  return waiter;
+  if (UNLIKELY(bad)) return NULL;
+  if (UNLIKELY(x->rec && core_must_wait(x->rec))) return asgi_waiter_new(x, ASGI_FOR_ROOM);
+  return Py_NewRef(asgi_done);
 }
 
 static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
@@ -107,10 +110,22 @@ static PyObject *type_key;
 
 int asgi_init(void) { return (type_key = PyUnicode_InternFromString("type")) ? 0 : -1; }
 
-PyObject *asgi_message(PyObject *type) {
-  PyObject *message = PyDict_New();
-  if (message && PyDict_SetItem(message, type_key, type) < 0) Py_CLEAR(message);
-  return message;
+int asgi_message(PyObject **message, PyObject *type, ...) {
+  va_list pairs;
+  PyObject *made = PyDict_New();
+  int bad = !made || PyDict_SetItem(made, type_key, type) < 0;
+  va_start(pairs, type);
+  for (PyObject *key; (key = va_arg(pairs, PyObject *));) {
+    PyObject *value = va_arg(pairs, PyObject *);
+    if (bad)
+      Py_XDECREF(value);
+    else
+      bad = core_put(made, key, value) < 0;
+  }
+  va_end(pairs);
+  if (bad) Py_CLEAR(made);
+  *message = made;
+  return bad ? -1 : 1;
 }
 
 int asgi_with_values(asgi_exchange *x, PyObject *message, PyObject *first, PyObject *second,

@@ -164,8 +164,7 @@ static PyObject *waiter_send_method(PyObject *self, PyObject *value) {
 
 static PyObject *waiter_next(PyObject *self) { return waiter_send_method(self, Py_None); }
 
-/* throw(type[, value[, traceback]]): sets that exception. */
-static PyObject *raise_thrown(PyObject *args) {
+PyObject *asgi_raise_thrown(PyObject *args) {
   PyObject *type, *value = NULL, *tb = NULL;
   if (!PyArg_UnpackTuple(args, "throw", 1, 3, &type, &value, &tb)) return NULL;
   if (PyExceptionInstance_Check(type)) {
@@ -193,7 +192,7 @@ static PyObject *waiter_throw(PyObject *self, PyObject *args) {
     unlink_waiter(w);
     w->ended = 1;
   }
-  return raise_thrown(args);
+  return asgi_raise_thrown(args);
 }
 
 static PyObject *waiter_close(PyObject *self, PyObject *none) {

@@ -98,12 +98,8 @@ static PyObject *ws_begin(asgi_exchange *x) {
 
 static int disconnect(asgi_exchange *x, PyObject **message) {
   PyObject *reason = x->reason ? Py_NewRef(x->reason) : PyUnicode_FromString("");
-  *message = asgi_message(text[T_DISCONNECT]);
-  if (!*message) Py_XDECREF(reason);
-  if (*message && (core_put(*message, text[T_REASON], reason) < 0 ||
-                   core_put(*message, text[T_CODE], PyLong_FromLong(x->code)) < 0))
-    Py_CLEAR(*message);
-  return *message ? 1 : -1;
+  return asgi_message(message, text[T_DISCONNECT], text[T_REASON], reason, text[T_CODE], PyLong_FromLong(x->code),
+                      NULL);
 }
 
 /* After the client's close frame the application may still answer earlier messages: the event loop sends the answers
@@ -139,22 +135,17 @@ static int received_close(asgi_exchange *x, core_input *in, PyObject **message) 
 static int ws_receive(asgi_exchange *x, PyObject **message) {
   core_record *rec = x->rec;
   if (UNLIKELY(!x->received)) { /* the handshake is the first event */
-    *message = asgi_message(text[T_CONNECT]);
-    x->received = *message != NULL;
-    return *message ? 1 : -1;
+    int made = asgi_message(message, text[T_CONNECT], NULL);
+    x->received = made > 0;
+    return made;
   }
   core_input *in = rec && x->state == ASGI_ACCEPTED ? asgi_take_input(rec) : NULL;
   if (!in) return !rec || x->gone || core_is_cancelled(rec) ? disconnect(x, message) : 0;
   if (UNLIKELY(in->op == CORE_OP_CLOSE)) return received_close(x, in, message);
   if (UNLIKELY(__atomic_load_n(&rec->closed_ns, __ATOMIC_RELAXED))) x->words = LAST_WORDS, x->unheard = 0;
-  int is_text = in->op == CORE_OP_TEXT;
-  PyObject *data = is_text ? PyUnicode_DecodeUTF8(in->data, (Py_ssize_t)in->len, NULL)
-                           : PyBytes_FromStringAndSize(in->data, (Py_ssize_t)in->len);
+  PyObject *key = text[in->op == CORE_OP_TEXT ? T_TEXT : T_BYTES], *data = core_input_message(in);
   free(in);
-  *message = asgi_message(text[T_RECEIVE]);
-  if (!*message) Py_XDECREF(data);
-  if (*message && core_put(*message, text[is_text ? T_TEXT : T_BYTES], data) < 0) Py_CLEAR(*message);
-  return *message ? 1 : -1;
+  return asgi_message(message, text[T_RECEIVE], key, data, NULL);
 }
 
 /* --- send --------------------------------------------------------------------- */
@@ -269,37 +260,30 @@ static int deny(asgi_exchange *x) {
   return 0;
 }
 
-static PyObject *out_of_order(asgi_exchange *x, PyObject *type) {
+static int out_of_order(asgi_exchange *x, PyObject *type) {
   const char *expected =
       x->state == ASGI_WAITS
           ? "'websocket.accept', 'websocket.close' or 'websocket.http.response.start' must come first"
       : x->state == ASGI_ACCEPTED ? "the websocket is accepted"
       : x->state == ASGI_COMPLETE ? "the WebSocket is closed"
                                   : "'websocket.http.response.body' must follow";
-  return PyErr_Format(PyExc_RuntimeError, "send(): unexpected %R: %s", type, expected);
+  return core_raise(PyExc_RuntimeError, "send(): unexpected %R: %s", type, expected);
 }
 
-static PyObject *ws_send(asgi_exchange *x, PyObject *message) {
-  int which = asgi_message_type(message, text, texts, T_ACCEPT, T_BODY), state = x->state, bad;
+static int ws_send(asgi_exchange *x, PyObject *message) {
+  int which = asgi_message_type(message, text, texts, T_ACCEPT, T_BODY), state = x->state;
   int denies = state != ASGI_WAITS && state != ASGI_ACCEPTED && state != ASGI_COMPLETE;
-  if (which < 0) return NULL;
+  if (which < 0) return -1;
   if (LIKELY(which == T_SEND && state == ASGI_ACCEPTED))
-    bad = asgi_with_values(x, message, text[T_TEXT], text[T_BYTES], send_message);
-  else if (which == T_ACCEPT && state == ASGI_WAITS)
-    bad = asgi_with_values(x, message, text[T_SUBPROTOCOL], text[T_HEADERS], accept_it);
-  else if (which == T_CLOSE && state == ASGI_ACCEPTED)
-    bad = asgi_with_values(x, message, text[T_CODE], text[T_REASON], close_it);
-  else if (which == T_CLOSE && state == ASGI_WAITS)
-    bad = deny(x);
-  else if (which == T_START && state == ASGI_WAITS)
-    bad = asgi_send_start(x, message);
-  else if (which == T_BODY && denies)
-    bad = asgi_send_body(x, message);
-  else
-    return out_of_order(x, text[which]);
-  if (UNLIKELY(bad)) return NULL;
-  if (UNLIKELY(x->rec && core_must_wait(x->rec))) return asgi_waiter_new(x, ASGI_FOR_ROOM);
-  return Py_NewRef(asgi_done);
+    return asgi_with_values(x, message, text[T_TEXT], text[T_BYTES], send_message);
+  if (which == T_ACCEPT && state == ASGI_WAITS)
+    return asgi_with_values(x, message, text[T_SUBPROTOCOL], text[T_HEADERS], accept_it);
+  if (which == T_CLOSE && state == ASGI_ACCEPTED)
+    return asgi_with_values(x, message, text[T_CODE], text[T_REASON], close_it);
+  if (which == T_CLOSE && state == ASGI_WAITS) return deny(x);
+  if (which == T_START && state == ASGI_WAITS) return asgi_send_start(x, message);
+  if (which == T_BODY && denies) return asgi_send_body(x, message);
+  return out_of_order(x, text[which]);
 }
 
 /* --- the end ------------------------------------------------------------------ */

@@ -18,19 +18,23 @@ static const core_mount *mount_of(PyObject *websocket) {
   return NULL;
 }
 
-/* The name of a group; None is the empty one, if optional. -1 with an exception. */
-static int read_group(PyObject *group, int optional, core_bytes *out) {
-  out->text = "";
-  out->len = 0;
-  if (optional && group == Py_None) return 0;
+/* Converters of PyArg_ParseTuple: the name of a group as core_bytes, and the same with None for the empty name. */
+static int group_of(PyObject *group, void *to) {
+  core_bytes *out = to;
   if (!PyUnicode_Check(group))
-    return core_raise(PyExc_TypeError, "a group must be a str, not %.100s", Py_TYPE(group)->tp_name);
+    return !core_raise(PyExc_TypeError, "a group must be a str, not %.100s", Py_TYPE(group)->tp_name);
   Py_ssize_t n = PyUnicode_GetLength(group);
   if (n < 1 || n > LONGEST_GROUP)
-    return core_raise(PyExc_ValueError, "a group must have 1 to %d characters, not %zd", LONGEST_GROUP, n);
-  if (!(out->text = PyUnicode_AsUTF8AndSize(group, &n))) return -1;
+    return !core_raise(PyExc_ValueError, "a group must have 1 to %d characters, not %zd", LONGEST_GROUP, n);
+  out->text = PyUnicode_AsUTF8AndSize(group, &n);
   out->len = (uint32_t)n;
-  return 0;
+  return out->text != NULL;
+}
+
+static int group_or_all(PyObject *group, void *to) {
+  if (group != Py_None) return group_of(group, to);
+  *(core_bytes *)to = (core_bytes){"", 0};
+  return 1;
 }
 
 static PyObject *unknown(void) { return PyErr_Format(PyExc_ValueError, "broadcast: this WebSocket is not in PATHS"); }
@@ -50,21 +54,20 @@ PyObject *live_broadcast_to(const char *place, const core_message *message, cons
 }
 
 static PyObject *broadcast_all(PyObject *module, PyObject *args) {
-  PyObject *websocket, *text, *group;
-  if (!PyArg_ParseTuple(args, "OOO:broadcast", &websocket, &text, &group) || core_check_parent() < 0) return NULL;
+  PyObject *websocket, *text, *result;
   core_bytes name;
   core_message message;
-  PyObject *result = NULL;
-  if (core_read_message(text, &message) == 0 && read_group(group, 1, &name) == 0) {
-    const core_mount *m = mount_of(websocket);
-    if (m)
-      result = live_broadcast_to(m->place, &message, &name, most_bytes());
-    else if (P.mounts)
-      result = unknown();
-    else /* while the script loads, no client is connected */
-      Py_INCREF(result = Py_True);
-  }
-  Py_XDECREF(message.owner);
+  if (!PyArg_ParseTuple(args, "OOO&:broadcast", &websocket, &text, group_or_all, &name) || core_check_parent() < 0 ||
+      core_read_message(text, &message) < 0)
+    return NULL;
+  const core_mount *m = mount_of(websocket);
+  if (m)
+    result = live_broadcast_to(m->place, &message, &name, most_bytes());
+  else if (P.mounts)
+    result = unknown();
+  else /* while the script loads, no client is connected */
+    result = Py_NewRef(Py_True);
+  Py_DECREF(message.owner);
   return result;
 }
 
@@ -84,11 +87,9 @@ static PyObject *count_of(const char *place, const core_bytes *group) {
 }
 
 static PyObject *websocket_count(PyObject *module, PyObject *args) {
-  PyObject *websocket, *group;
+  PyObject *websocket;
   core_bytes name;
-  if (!PyArg_ParseTuple(args, "OO:broadcast", &websocket, &group) || core_check_parent() < 0 ||
-      read_group(group, 1, &name) < 0)
-    return NULL;
+  if (!PyArg_ParseTuple(args, "OO&:broadcast", &websocket, group_or_all, &name) || core_check_parent() < 0) return NULL;
   const core_mount *m = mount_of(websocket);
   if (!m) return P.mounts ? unknown() : PyLong_FromLong(0);
   return count_of(m->place, &name);
@@ -105,7 +106,7 @@ static PyObject *tell_group(uint64_t socket, uint8_t kind, const core_bytes *gro
 /* The key of a group in ws->groups, which it creates: an exact str, because the hash of a subclass may run Python code,
  * and the WebSocket may end meanwhile. NULL with an exception. A new reference. */
 static PyObject *group_key(live_ws_object *ws, PyObject *group, core_bytes *name) {
-  if (core_check_parent() < 0 || read_group(group, 0, name) < 0) return NULL;
+  if (core_check_parent() < 0 || !group_of(group, name)) return NULL;
   if (!ws->groups) {
     PyObject *made = PySet_New(NULL); /* may collect garbage, which is Python code as well */
     if (!made) return NULL;
@@ -138,37 +139,28 @@ static PyObject *leave(live_ws_object *ws, PyObject *key, const core_bytes *name
   return tell_group(core_socket_number(ws->rec), CORE_LEAVE, name);
 }
 
-PyObject *live_ws_join(PyObject *self, PyObject *group) {
+static PyObject *change_own(PyObject *self, PyObject *group,
+                            PyObject *(*change)(live_ws_object *, PyObject *, const core_bytes *)) {
   core_bytes name;
   PyObject *key, *result;
   CORE_BEGIN_HOLD(self);
   key = group_key((live_ws_object *)self, group, &name);
-  result = key ? join((live_ws_object *)self, key, &name) : NULL;
+  result = key ? change((live_ws_object *)self, key, &name) : NULL;
   CORE_END_HOLD();
   Py_XDECREF(key);
   return result;
 }
 
-PyObject *live_ws_leave(PyObject *self, PyObject *group) {
-  core_bytes name;
-  PyObject *key, *result;
-  CORE_BEGIN_HOLD(self);
-  key = group_key((live_ws_object *)self, group, &name);
-  result = key ? leave((live_ws_object *)self, key, &name) : NULL;
-  CORE_END_HOLD();
-  Py_XDECREF(key);
-  return result;
-}
+PyObject *live_ws_join(PyObject *self, PyObject *group) { return change_own(self, group, join); }
+
+PyObject *live_ws_leave(PyObject *self, PyObject *group) { return change_own(self, group, leave); }
 
 /* --- groups of ASGI WebSockets ----------------------------------------------- */
 
 static PyObject *change_group(PyObject *args, uint8_t kind) {
   unsigned long long socket;
-  PyObject *group;
   core_bytes name;
-  if (!PyArg_ParseTuple(args, "KO:groups", &socket, &group) || core_check_parent() < 0 ||
-      read_group(group, 0, &name) < 0)
-    return NULL;
+  if (!PyArg_ParseTuple(args, "KO&:groups", &socket, group_of, &name) || core_check_parent() < 0) return NULL;
   return tell_group(socket, kind, &name);
 }
 
@@ -177,21 +169,18 @@ static PyObject *group_join(PyObject *module, PyObject *args) { return change_gr
 static PyObject *group_leave(PyObject *module, PyObject *args) { return change_group(args, CORE_LEAVE); }
 
 static PyObject *group_send(PyObject *module, PyObject *args) {
-  PyObject *text, *group, *result = NULL;
+  PyObject *text;
   core_bytes name;
-  core_message message = {NULL, NULL, 0, 0};
-  if (!PyArg_ParseTuple(args, "OO:send", &group, &text)) return NULL;
-  if (read_group(group, 0, &name) == 0 && core_read_message(text, &message) == 0)
-    result = live_broadcast_to(CORE_PLACE_ASGI, &message, &name, most_bytes());
-  Py_XDECREF(message.owner);
+  core_message message;
+  if (!PyArg_ParseTuple(args, "O&O:send", group_of, &name, &text) || core_read_message(text, &message) < 0) return NULL;
+  PyObject *result = live_broadcast_to(CORE_PLACE_ASGI, &message, &name, most_bytes());
+  Py_DECREF(message.owner);
   return result;
 }
 
 static PyObject *group_count(PyObject *module, PyObject *args) {
-  PyObject *group;
   core_bytes name;
-  if (!PyArg_ParseTuple(args, "O:count", &group) || core_check_parent() < 0 || read_group(group, 0, &name) < 0)
-    return NULL;
+  if (!PyArg_ParseTuple(args, "O&:count", group_of, &name) || core_check_parent() < 0) return NULL;
   return count_of(CORE_PLACE_ASGI, &name);
 }
 

@@ -187,7 +187,9 @@ int wsgi_answer(core_thread *t, core_record *rec, PyObject *result);
 static inline int wsgi_read_chunk(PyObject *item, core_message *m) {
   return core_read_text(item, m, "a response must consist of str or bytes, not %.100s: %.200R");
 }
-/* Calls result.close() if it exists; logs exceptions. */
+/* Calls o.close(), if that exists. None, or the result, or NULL with an exception: a new reference. */
+PyObject *wsgi_close(PyObject *o);
+/* The same with a result; logs exceptions. */
 void wsgi_close_result(core_record *rec, PyObject *result);
 /* Publishes one chunk, with the head if it is the first. */
 int wsgi_send_chunk(core_thread *t, core_record *rec, PyObject *item);

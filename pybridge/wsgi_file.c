@@ -57,14 +57,7 @@ static PyObject *wrapper_next(PyObject *self) {
 }
 
 static PyObject *wrapper_close(PyObject *self, PyObject *none) {
-  PyObject *close = PyObject_GetAttrString(((wrapper_object *)self)->filelike, "close");
-  if (!close) {
-    PyErr_Clear();
-    Py_RETURN_NONE;
-  }
-  PyObject *done = PyObject_CallNoArgs(close);
-  Py_DECREF(close);
-  return done;
+  return wsgi_close(((wrapper_object *)self)->filelike);
 }
 
 static PyMethodDef wrapper_methods[] = {{"close", wrapper_close, METH_NOARGS, "close(): closes the wrapped file."},
@@ -103,18 +96,21 @@ PyObject *wsgi_blocks(PyObject *obj) {
 
 /* --- real files ------------------------------------------------------------ */
 
-static PyObject *io_type(const char *name, PyObject **cache) {
+static int is_exactly(PyObject *o, const char *name, PyObject **cache) {
   PyObject *type = __atomic_load_n(cache, __ATOMIC_ACQUIRE);
   if (!type) {
     type = core_import("_io", name); /* another thread may store the same one */
     PyErr_Clear();
     __atomic_store_n(cache, type, __ATOMIC_RELEASE);
   }
-  return type;
+  return (PyObject *)Py_TYPE(o) == type;
 }
 
-static int is_exactly(PyObject *o, const char *name, PyObject **cache) {
-  return (PyObject *)Py_TYPE(o) == io_type(name, cache);
+/* The attribute of o, whose reference it takes; NULL with an exception. A new reference. */
+static PyObject *inside(PyObject *o, const char *name) {
+  PyObject *inner = PyObject_GetAttrString(o, name);
+  Py_DECREF(o);
+  return inner;
 }
 
 /* The object of module io that reads directly from a descriptor, or NULL without an exception. Only exact types of io:
@@ -123,30 +119,15 @@ static PyObject *real_file(PyObject *o) {
   static PyObject *file_io, *reader, *random_, *text;
   if (Py_TYPE(o) == &wsgi_FileWrapper_Type) o = ((wrapper_object *)o)->filelike;
   Py_INCREF(o);
-  if (strcmp(Py_TYPE(o)->tp_name, "_TemporaryFileWrapper") == 0) { /* of tempfile */
-    PyObject *inner = PyObject_GetAttrString(o, "file");
-    Py_DECREF(o);
-    if (!inner) return PyErr_Clear(), NULL;
-    o = inner;
-  }
-  PyObject *bottom = o;
-  Py_INCREF(bottom);
-  if (is_exactly(bottom, "TextIOWrapper", &text)) {
-    PyObject *inner = PyObject_GetAttrString(bottom, "buffer");
-    Py_DECREF(bottom);
-    bottom = inner;
-  }
-  if (bottom && (is_exactly(bottom, "BufferedReader", &reader) || is_exactly(bottom, "BufferedRandom", &random_))) {
-    PyObject *inner = PyObject_GetAttrString(bottom, "raw");
-    Py_DECREF(bottom);
-    bottom = inner;
-  }
-  int real = bottom && is_exactly(bottom, "FileIO", &file_io);
+  if (strcmp(Py_TYPE(o)->tp_name, "_TemporaryFileWrapper") == 0) o = inside(o, "file"); /* of tempfile */
+  PyObject *bottom = Py_XNewRef(o);
+  if (bottom && is_exactly(bottom, "TextIOWrapper", &text)) bottom = inside(bottom, "buffer");
+  if (bottom && (is_exactly(bottom, "BufferedReader", &reader) || is_exactly(bottom, "BufferedRandom", &random_)))
+    bottom = inside(bottom, "raw");
+  if (!bottom || !is_exactly(bottom, "FileIO", &file_io)) Py_CLEAR(o);
   Py_XDECREF(bottom);
   PyErr_Clear();
-  if (real) return o;
-  Py_DECREF(o);
-  return NULL;
+  return o;
 }
 
 static int64_t number_from(PyObject *o, const char *method) {
@@ -172,29 +153,23 @@ static int put_name(core_part *p, PyObject *file) {
   return bad;
 }
 
+/* Whether fd is a regular file, and at an offset in it. */
+static int is_regular(int64_t fd, int64_t at, struct stat *st) {
+  char byte; /* files in /proc and /sys have content without a size */
+  return fd >= 0 && at >= 0 && fstat((int)fd, st) == 0 && S_ISREG(st->st_mode) &&
+         (st->st_size || pread((int)fd, &byte, 1, at) <= 0);
+}
+
 int wsgi_file_part(PyObject *result, core_part *p) {
   PyObject *file = real_file(result);
   if (!file) return 0;
   struct stat st;
   int64_t fd = number_from(file, "fileno"), at = fd >= 0 ? number_from(file, "tell") : -1;
-  if (fd < 0 || at < 0 || fstat((int)fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-    Py_DECREF(file);
-    return 0;
-  }
-  char byte; /* files in /proc and /sys have content without a size */
-  if (st.st_size == 0 && pread((int)fd, &byte, 1, at) > 0) {
-    Py_DECREF(file);
-    return 0;
-  }
-  int copy = fcntl((int)fd, F_DUPFD_CLOEXEC, 3);
-  if (copy < 0) {
-    Py_DECREF(file);
-    PyErr_SetFromErrno(PyExc_OSError);
-    return -1;
-  }
-  int bad = put_name(p, Py_TYPE(result) == &wsgi_FileWrapper_Type ? ((wrapper_object *)result)->filelike : result);
+  int is_real = is_regular(fd, at, &st), copy = is_real ? fcntl((int)fd, F_DUPFD_CLOEXEC, 3) : -1;
   Py_DECREF(file);
-  if (bad) {
+  if (!is_real) return 0;
+  if (copy < 0) return PyErr_SetFromErrno(PyExc_OSError), -1;
+  if (put_name(p, Py_TYPE(result) == &wsgi_FileWrapper_Type ? ((wrapper_object *)result)->filelike : result) < 0) {
     close(copy);
     return -1;
   }

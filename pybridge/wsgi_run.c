@@ -2,6 +2,8 @@
  * GIL. */
 #include "wsgi.h"
 
+#include <string.h>
+
 static PyObject *call(core_thread *t, core_record *rec) {
   if (rec->has_body && !(rec->input = wsgi_input_new(rec))) return NULL;
   const core_mount *m = &core_the_pool.mounts[rec->mount];
@@ -71,18 +73,6 @@ static PyObject *debug_page(core_record *rec, PyObject *type, PyObject *value, P
   return page;
 }
 
-void wsgi_fail_line(core_thread *t, core_record *rec, const char *detail) {
-  core_report_line(rec, "error", "error in", detail);
-  if (rec->started) {
-    wsgi_stream_end(t, rec, 1);
-    return;
-  }
-  wsgi_write_page(rec, 500, plain_page, sizeof plain_page - 1);
-  rec->part0.failure = 1;
-  wsgi_drop(t, rec);
-  core_publish(t, &rec->part0);
-}
-
 /* Closes the result of the handler, of which nothing was sent. */
 static void give_up_result(core_thread *t, core_record *rec) {
   if (rec->iter) t->streams--;
@@ -93,6 +83,24 @@ static void give_up_result(core_thread *t, core_record *rec) {
     wsgi_close_result(rec, result);
     Py_DECREF(result);
   }
+}
+
+/* Answers with an error page of n bytes, or breaks off the response if it has begun. failure: as of core_part. */
+static void answer_failure(core_thread *t, core_record *rec, int status, const char *page, size_t n, int failure) {
+  if (rec->started) {
+    wsgi_stream_end(t, rec, 1);
+    return;
+  }
+  give_up_result(t, rec);
+  wsgi_write_page(rec, status, page, n);
+  rec->part0.failure = (uint8_t)failure;
+  wsgi_drop(t, rec);
+  core_publish(t, &rec->part0);
+}
+
+void wsgi_fail_line(core_thread *t, core_record *rec, const char *detail) {
+  core_report_line(rec, "error", "error in", detail);
+  answer_failure(t, rec, 500, plain_page, sizeof plain_page - 1, 1);
 }
 
 /* Answers with value, an HTTPError, which is a WSGI application. -1 with an exception. */
@@ -139,22 +147,10 @@ void wsgi_fail(core_thread *t, core_record *rec) {
     PyErr_Clear();
   else
     core_report("", rec);
-  if (rec->started) {
-    Py_XDECREF(page);
-    wsgi_stream_end(t, rec, 1);
-    return;
-  }
-  give_up_result(t, rec);
+  const char *text = late ? late_page : rec->foreign ? foreign_page : plain_page;
   if (page)
-    wsgi_write_page(rec, 500, PyBytes_AS_STRING(page), (size_t)PyBytes_GET_SIZE(page));
-  else if (late)
-    wsgi_write_page(rec, 504, late_page, sizeof late_page - 1);
-  else if (rec->foreign)
-    wsgi_write_page(rec, 500, foreign_page, sizeof foreign_page - 1);
+    answer_failure(t, rec, 500, PyBytes_AS_STRING(page), (size_t)PyBytes_GET_SIZE(page), 0);
   else
-    wsgi_write_page(rec, 500, plain_page, sizeof plain_page - 1);
-  rec->part0.failure = !page && !rec->foreign;
+    answer_failure(t, rec, late ? 504 : 500, text, strlen(text), !rec->foreign);
   Py_XDECREF(page);
-  wsgi_drop(t, rec);
-  core_publish(t, &rec->part0);
 }

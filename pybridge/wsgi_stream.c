@@ -63,17 +63,21 @@ void wsgi_drop(core_thread *t, core_record *rec) {
   }
 }
 
-void wsgi_close_result(core_record *rec, PyObject *result) {
-  PyObject *close = PyObject_GetAttrString(result, "close");
+PyObject *wsgi_close(PyObject *o) {
+  PyObject *close = PyObject_GetAttrString(o, "close");
   if (!close) {
     PyErr_Clear();
-    return;
+    Py_RETURN_NONE;
   }
   PyObject *done = PyObject_CallNoArgs(close);
   Py_DECREF(close);
+  return done;
+}
+
+void wsgi_close_result(core_record *rec, PyObject *result) {
+  PyObject *done = wsgi_close(result);
   core_exit_child();
-  if (!done) core_report("close()", rec);
-  Py_XDECREF(done);
+  if (core_done(done) < 0) core_report("close()", rec);
 }
 
 void wsgi_stream_end(core_thread *t, core_record *rec, int failed) {
