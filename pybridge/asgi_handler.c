@@ -49,12 +49,7 @@ static PyObject *answer(asgi_exchange *x, PyObject *result) {
 }
 
 static PyObject *handler_begin(asgi_exchange *x) {
-  core_record *rec = x->rec;
-  const core_mount *m = x->mount;
-  if (rec->has_body && !(rec->input = wsgi_input_new(rec))) return NULL;
-  if (!(rec->environ = wsgi_environ(rec, m->environ, rec->input))) return NULL;
-  if (!(rec->start = wsgi_start_for(&A.thread, rec, m->start))) return NULL;
-  PyObject *args[] = {rec->environ, rec->start}, *result = PyObject_Vectorcall(m->callable, args, 2, NULL);
+  PyObject *result = wsgi_call(&A.thread, x->rec);
   if (!result) return NULL;
   int awaits = PyCoro_CheckExact(result) || (Py_TYPE(result)->tp_as_async && Py_TYPE(result)->tp_as_async->am_await);
   PyObject *inner = awaits ? asgi_await(result) : answer(x, result);

@@ -88,9 +88,7 @@ PyObject *asgi_task_new(asgi_exchange *x) {
 PyObject *asgi_task_new(asgi_exchange *x) {
   PyObject *args[] = {(PyObject *)x, A.loop, x->mount->name, Py_True};
   PyObject *task = PyObject_Vectorcall(task_type, args, 1, task_names);
-  if (task && !x->ended) {
-    x->task = Py_NewRef(task);
-  }
+  if (task && !x->ended) x->task = Py_NewRef(task);
   return task;
 }
 #endif

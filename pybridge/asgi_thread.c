@@ -315,11 +315,6 @@ static void bind_states(void) {
   }
 }
 
-static char *text_of(PyObject *o) {
-  const char *text = PyUnicode_AsUTF8(o);
-  return strdup(text ? text : "");
-}
-
 char *asgi_thread_start(const char *loop, const char *lifespan, void *const *applications, int n) {
   PyObject *list = PyList_New(0), *result = NULL, *functions = PyDict_New();
   A.event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -342,7 +337,8 @@ char *asgi_thread_start(const char *loop, const char *lifespan, void *const *app
     PyErr_Print();
     wrong = strdup("the asyncio thread cannot be started");
   } else if (PyUnicode_Check(result)) {
-    wrong = text_of(result);
+    const char *text = PyUnicode_AsUTF8(result);
+    wrong = strdup(text ? text : "");
   } else {
     states = Py_NewRef(result);
     bind_states();

@@ -70,21 +70,18 @@ static PyObject *subprotocols(const core_record *rec) {
 }
 
 static PyObject *scope_of(core_record *rec) {
-  PyObject *scope = asgi_scope(rec), *offered = scope ? subprotocols(rec) : NULL;
-  PyObject *nothing = PyDict_New(), *extensions = PyDict_New(), *groups = PyDict_New();
+  PyObject *scope = asgi_scope(rec);
+  PyObject *extensions = scope ? Py_BuildValue("{O:{},O:{O:K}}", text[T_DENIAL], text[T_GROUPS], text[T_SOCKET],
+                                               (unsigned long long)core_socket_number(rec))
+                               : NULL;
   int secure = rec->scheme.len == strlen("https");
-  int bad = !offered || !nothing || !extensions || !groups || PyDict_SetItem(extensions, text[T_DENIAL], nothing) < 0 ||
-            core_put(groups, text[T_SOCKET], PyLong_FromUnsignedLongLong(core_socket_number(rec))) < 0 ||
-            PyDict_SetItem(extensions, text[T_GROUPS], groups) < 0 || asgi_put_tls(extensions, rec) < 0 ||
+  int bad = !extensions || asgi_put_tls(extensions, rec) < 0 ||
             PyDict_SetItem(scope, text[T_TYPE], text[T_WEBSOCKET]) < 0 ||
             PyDict_SetItem(scope, text[T_SCHEME], text[secure ? T_WSS : T_WS]) < 0 ||
-            PyDict_DelItem(scope, text[T_METHOD]) < 0 || PyDict_SetItem(scope, text[T_SUBPROTOCOLS], offered) < 0 ||
+            PyDict_DelItem(scope, text[T_METHOD]) < 0 || core_put(scope, text[T_SUBPROTOCOLS], subprotocols(rec)) < 0 ||
             PyDict_SetItem(scope, text[T_EXTENSIONS], extensions) < 0;
-  if (bad) Py_CLEAR(scope);
-  Py_XDECREF(groups);
   Py_XDECREF(extensions);
-  Py_XDECREF(nothing);
-  Py_XDECREF(offered);
+  if (bad) Py_CLEAR(scope);
   return scope;
 }
 

@@ -258,8 +258,6 @@ extern const core_mode core_threads, core_inline;
 
 #define CORE_MAX_THREADS 256
 
-struct core_mode;
-
 /* ENDING: takes no more jobs, and gives up its Python objects. GONE: the object may be used again. */
 enum core_thread_state { CORE_THREAD_NEW, CORE_THREAD_IDLE, CORE_THREAD_BUSY, CORE_THREAD_ENDING, CORE_THREAD_GONE };
 

@@ -230,16 +230,9 @@ void _exit(int status) {
     if (out) {
       fprintf(out, BEGIN);
       write_caller(out, __builtin_return_address(0));
-      if (*loading)
-        fprintf(
-            out,
-            "os._exit(%d) was called while %s was loading: the application must not end the process; remove the call\n",
-            status, loading);
-      else
-        fprintf(out,
-                "os._exit(%d) was called: the application ended the server process, with every request that it was "
-                "serving; remove the call\n",
-                status);
+      fprintf(out, "os._exit(%d) was called%s%s%s; remove the call\n", status, *loading ? " while " : "", loading,
+              *loading ? " was loading: the application must not end the process"
+                       : ": the application ended the server process, with every request that it was serving");
       fclose(out);
       say(line, n);
       tell(line, n);

@@ -164,10 +164,7 @@ PyObject *core_errorlog_method(PyObject *module, PyObject *args) {
   Py_RETURN_NONE;
 }
 
-PyObject *core_errorlog_stream(int number) {
-  if (number <= 0 || number > nlogs) return NULL;
-  return logs[number - 1].stream;
-}
+PyObject *core_errorlog_stream(int number) { return number > 0 && number <= nlogs ? logs[number - 1].stream : NULL; }
 
 int core_errorlog_init(void) {
   for (int i = 0; i < nlogs; i++)

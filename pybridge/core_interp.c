@@ -104,8 +104,7 @@ int core_start(const core_start_options *o, PyObject *(*make_module)(void), cons
 int core_system_exit(void) {
   if (!PyErr_ExceptionMatches(PyExc_SystemExit)) return -1;
   PyObject *type, *value, *tb, *code = NULL;
-  PyErr_Fetch(&type, &value, &tb);
-  PyErr_NormalizeException(&type, &value, &tb);
+  core_fetch_exception(&type, &value, &tb);
   if (value) code = PyObject_GetAttrString(value, "code");
   int status = 1;
   if (!code || code == Py_None) {

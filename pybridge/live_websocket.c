@@ -20,12 +20,8 @@ static PyObject *name[CALLBACKS];
 static PyObject *call(live_ws_object *ws, int which, PyObject *second, PyObject *third) {
   PyObject *f = PyObject_GetAttr(P.mounts[ws->rec->mount].callable, name[which]),
            *args[] = {(PyObject *)ws, second, third};
-  PyObject *result = !f || f == Py_None ? Py_XNewRef(f)
-                                        : PyObject_Vectorcall(f, args,
-                                                              third    ? 3
-                                                              : second ? 2
-                                                                       : 1,
-                                                              NULL);
+  size_t n = third ? 3 : second ? 2 : 1;
+  PyObject *result = !f || f == Py_None ? Py_XNewRef(f) : PyObject_Vectorcall(f, args, n, NULL);
   Py_XDECREF(f);
   Py_XDECREF(second);
   Py_XDECREF(third);

@@ -45,10 +45,8 @@ void wsgi_forget_heads(wsgi_head **slots);
 /* --- wsgi_input.c ---------------------------------------------------------------- */
 
 extern PyTypeObject wsgi_Input_Type;
-/* wsgi.input of rec. A new reference. */
+/* wsgi.input of rec, which is NULL for requests without a body. A new reference. */
 PyObject *wsgi_input_new(core_record *rec);
-/* wsgi.input of requests without a body. A new reference. */
-PyObject *wsgi_input_empty(void);
 /* n existing bytes of a body in a file, from offset at. Releases the GIL while it reads. A new reference. */
 PyObject *wsgi_read_spool(int file, int64_t at, int64_t n);
 /* Detaches the object from its record, which will be used again. */
@@ -235,6 +233,17 @@ PyObject *wsgi_blocks(PyObject *obj);
 /* --- wsgi_run.c ---------------------------------------------------------------- */
 
 extern const core_kind wsgi_handlers;
+/* Calls the handler of rec with environ and start_response, which the record owns from then on. Its result, a new
+ * reference, or NULL with an exception. */
+static inline PyObject *wsgi_call(core_thread *t, core_record *rec) {
+  const core_mount *m = &core_the_pool.mounts[rec->mount];
+  if (rec->has_body && !(rec->input = wsgi_input_new(rec))) return NULL;
+  if (!(rec->environ = wsgi_environ(rec, m->environ, rec->input))) return NULL;
+  if (UNLIKELY(rec->socket) && wsgi_expose_socket(rec) < 0) return NULL;
+  if (!(rec->start = wsgi_start_for(t, rec, m->start))) return NULL;
+  PyObject *args[] = {rec->environ, rec->start};
+  return PyObject_Vectorcall(m->callable, args, 2, NULL);
+}
 /* core_kind.resume of handlers that may return iterators. */
 void wsgi_resume(core_thread *t, core_record *rec);
 /* Logs the current exception with the request line, and answers 500, or aborts the response if it has begun. Clears the

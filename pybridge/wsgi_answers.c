@@ -22,21 +22,11 @@ static PyObject *static_answer(PyObject *module, PyObject *args) {
                         "%s: a handler in a child process of the server cannot call it; make it an entry of PATHS",
                         program ? "CGIApplication" : "Staticfile");
   PyObject *path = environ_bytes(environ, program ? "SCRIPT_NAME" : "PATH_INFO");
-  if (!path) return NULL;
-  uint32_t script_len = 0;
-  if (program) {
-    script_len = (uint32_t)PyBytes_GET_SIZE(path);
-    PyObject *path_info = environ_bytes(environ, "PATH_INFO");
-    if (!path_info) {
-      Py_DECREF(path);
-      return NULL;
-    }
-    PyBytes_ConcatAndDel(&path, path_info);
-    if (!path) return NULL;
-  }
-  wsgi_static_object *s = PyObject_New(wsgi_static_object, &wsgi_StaticAnswer_Type);
+  uint32_t script_len = path && program ? (uint32_t)PyBytes_GET_SIZE(path) : 0;
+  if (path && program) PyBytes_ConcatAndDel(&path, environ_bytes(environ, "PATH_INFO"));
+  wsgi_static_object *s = path ? PyObject_New(wsgi_static_object, &wsgi_StaticAnswer_Type) : NULL;
   if (!s) {
-    Py_DECREF(path);
+    Py_XDECREF(path);
     return NULL;
   }
   s->options = Py_NewRef(options);

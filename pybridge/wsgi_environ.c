@@ -63,13 +63,11 @@ static struct {
 } constants;
 
 static PyObject *make_template(Py_ssize_t room) {
-  PyObject *input = wsgi_input_empty();
-  if (!input) return NULL;
+  PyObject *input = wsgi_input_new(NULL);
   PyObject *d = _PyDict_NewPresized && room ? _PyDict_NewPresized(room) : PyDict_New();
-  int bad = !d;
-  for (int i = 0; !bad && i <= K_INPUT; i++) bad = PyDict_SetItem(d, key[i], i == K_INPUT ? input : text[T_EMPTY]) < 0;
-  Py_DECREF(input);
-  if (bad) goto fail;
+  for (int i = 0; d && i <= K_INPUT; i++)
+    if (!input || PyDict_SetItem(d, key[i], i == K_INPUT ? input : text[T_EMPTY]) < 0) Py_CLEAR(d);
+  Py_XDECREF(input);
   struct {
     const char *key;
     PyObject *value; /* new reference */
@@ -86,16 +84,12 @@ static PyObject *make_template(Py_ssize_t room) {
       {"SERVER_SOFTWARE", Py_NewRef(constants.software)},
   };
   for (size_t i = 0; i < sizeof constant / sizeof *constant; i++) {
-    PyObject *k = PyUnicode_InternFromString(constant[i].key);
-    bad = !k || !constant[i].value || PyDict_SetItem(d, k, constant[i].value) < 0;
+    PyObject *k = d ? PyUnicode_InternFromString(constant[i].key) : NULL;
+    if (!k || !constant[i].value || PyDict_SetItem(d, k, constant[i].value) < 0) Py_CLEAR(d);
     Py_XDECREF(k);
     Py_XDECREF(constant[i].value);
-    if (bad) goto fail;
   }
   return d;
-fail:
-  Py_XDECREF(d);
-  return NULL;
 }
 
 /* Whether the calling thread has caches: not threads of the application, whose end is not noticed. */

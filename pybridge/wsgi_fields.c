@@ -143,39 +143,31 @@ static int has_token(const char *value, Py_ssize_t n, const char *token) {
 /* The kinds of fields: the server writes those that are OURS itself (hop-by-hop ones, RFC 9110 §7.6.1, which PEP 3333
  * forbids applications); lines of SINGLE and TYPE fields depend on other fields, or are not remembered. */
 enum { PLAIN, TYPE, SINGLE, OURS, BAD };
+
+/* Removes an earlier field with that name, because only the last one counts, and returns kind. */
+static inline int only(wsgi_start_object *s, uint8_t *has, const char *name, int kind) {
+  if (*has) remove_field(s, name);
+  *has = 1;
+  return kind;
+}
+
 static int special_field(wsgi_start_object *s, const char *name, size_t n, PyObject *value, const char *text,
                          Py_ssize_t len) {
   switch (name[0] | 0x20) {
   case 'c':
-    if (is_name(name, n, "Content-Type")) {
-      if (s->has_type) remove_field(s, "Content-Type");
-      s->has_type = 1;
-      return TYPE;
-    } else if (is_name(name, n, "Content-Length")) {
-      return set_length(s, value, text, len) < 0 ? BAD : OURS;
-    } else if (is_name(name, n, "Connection")) {
-      if (has_token(text, len, "close")) s->close_conn = 1;
-      return OURS;
-    }
-    return PLAIN;
-  case 'd':
-    if (is_name(name, n, "Date")) {
-      if (s->has_date) remove_field(s, "Date");
-      s->has_date = 1;
-      return SINGLE;
-    }
-    return PLAIN;
+    if (is_name(name, n, "Content-Type")) return only(s, &s->has_type, "Content-Type", TYPE);
+    if (is_name(name, n, "Content-Length")) return set_length(s, value, text, len) < 0 ? BAD : OURS;
+    if (!is_name(name, n, "Connection")) return PLAIN;
+    if (has_token(text, len, "close")) s->close_conn = 1;
+    return OURS;
+  case 'd': return is_name(name, n, "Date") ? only(s, &s->has_date, "Date", SINGLE) : PLAIN;
   case 'f':
     if (!is_name(name, n, channel)) return PLAIN;
     while (len && (*text == ' ' || *text == '\t')) text++, len--;
     s->joins |= len > 0;
     return len ? SINGLE : OURS;
   case 's':
-    if (is_name(name, n, "Server")) {
-      if (s->has_server) remove_field(s, "Server");
-      s->has_server = 1;
-      return SINGLE;
-    }
+    if (is_name(name, n, "Server")) return only(s, &s->has_server, "Server", SINGLE);
     return is_name(name, n, "Set-Cookie") ? SINGLE : PLAIN;
   case 't':
     return is_name(name, n, "Transfer-Encoding") || is_name(name, n, "Trailer") || is_name(name, n, "Trailers") ||

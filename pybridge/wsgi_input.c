@@ -168,8 +168,6 @@ PyObject *wsgi_input_new(core_record *rec) {
   return (PyObject *)in;
 }
 
-PyObject *wsgi_input_empty(void) { return wsgi_input_new(NULL); }
-
 void wsgi_input_detach(PyObject *input) {
   CORE_BEGIN_HOLD(input);
   ((input_object *)input)->rec = NULL;

@@ -4,25 +4,11 @@
 
 #include <string.h>
 
-static PyObject *call(core_thread *t, core_record *rec) {
-  if (rec->has_body && !(rec->input = wsgi_input_new(rec))) return NULL;
-  const core_mount *m = &core_the_pool.mounts[rec->mount];
-  PyObject *environ = wsgi_environ(rec, m->environ, rec->input);
-  if (!environ) return NULL;
-  rec->environ = environ;
-  if (UNLIKELY(rec->socket) && wsgi_expose_socket(rec) < 0) return NULL;
-  PyObject *start = wsgi_start_for(t, rec, m->start);
-  if (!start) return NULL;
-  rec->start = start;
-  PyObject *args[] = {environ, start};
-  return PyObject_Vectorcall(m->callable, args, 2, NULL);
-}
-
 static void run_request(core_thread *t, core_record *rec) {
   core_mount *m = &core_the_pool.mounts[rec->mount];
   core_timing timing;
   core_begin_timing(&timing, m);
-  PyObject *result = call(t, rec);
+  PyObject *result = wsgi_call(t, rec);
   core_exit_child();
   wsgi_end_writes(rec);
   if (UNLIKELY(rec->socket_object) && result && wsgi_socket_was_used(rec)) {
