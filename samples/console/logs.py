@@ -1,78 +1,73 @@
 """Log files and the journal: the last lines, a search in them, and new lines as they arrive."""
-import atexit
 import collections
 import glob
 import os
 import re
 import shutil
 import subprocess
-import threading
-import time
 from contextlib import suppress
-from html import escape
 
-from common import LOGS, page, parameter
+from common import LOGS, html, page, parameter
 from fapws import HTTPError, channel, publish, subscribers, timer
 
-LINES, LENGTH = 500, 1000  # of a page; bytes of a line, longer ones are cut into several
-JOURNAL = ["journalctl", "--no-pager", "--quiet", "--output=short-iso"]
-known = {}      # log: (command that prints the last lines, command that prints new ones)
-followers = {}  # log: process that prints its new lines
+LINES, LENGTH = 500, 1000  # of a page; bytes of a line
+known = []                 # the logs that the server can read, which are the only ones that a request may name
+followers = {}             # {log: process that prints its new lines}
+unfinished = {}            # {log: the beginning of its next line}
 
 def find():
-    if shutil.which("journalctl") and glob.glob("/*/log/journal/*"):
-        known["journal"] = JOURNAL + ["--lines=20000"], JOURNAL + ["--lines=0", "--follow"]
-    for path in sorted(path for pattern in LOGS for path in glob.glob(pattern)):
-        if os.path.isfile(path) and os.access(path, os.R_OK) and re.fullmatch(r"[\w./~:@-]{1,100}", path, re.A):
-            known[path] = ["tail", "-c", "4194304", path], ["tail", "-n", "0", "-F", path]
+    paths = sorted(path for pattern in LOGS for path in glob.glob(pattern) if os.path.isfile(path)
+                   and os.access(path, os.R_OK) and re.fullmatch(r"[\w./~:@-]{1,100}", path, re.A))
+    known[:] = ["journal"] * bool(shutil.which("journalctl") and glob.glob("/*/log/journal/*")) + paths
 
-def lines(process):
-    with process:
-        for line in iter(lambda: process.stdout.readline(LENGTH), b""):
-            yield line.decode(errors="replace").rstrip("\n")
-
-def start(command):
+def start(log, journal_options, tail_options):
+    """Starts a process that prints lines of a log."""
+    if log == "journal":
+        command = ["journalctl", "--no-pager", "--quiet", "--output=short-iso", *journal_options]
+    else:
+        command = ["tail", *tail_options, log]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
-def follow(name):
-    """Publishes the new lines of a log, until its process is terminated."""
-    for line in lines(followers[name]):
-        with suppress(RuntimeError):  # the server is behind: the line is lost
-            publish("log:" + name, line)
-        time.sleep(0.005)  # a flood of lines must not occupy the device
-    del followers[name]
-
 @timer(1)
-def watch():
-    """Follows the logs that are open in a browser, also those that a reload has handed over, and no others."""
-    for name, (_, new_lines) in list(known.items()):
-        wanted = subscribers("log:" + name)
-        if wanted and name not in followers:
-            followers[name] = start(new_lines)
-            threading.Thread(target=follow, args=(name,), daemon=True).start()
-        elif name in followers and not wanted:
-            followers[name].terminate()
+def follow():
+    """Publishes the new lines of logs that are open in a browser, also after a reload. The process of another one ends."""
+    for log in known:
+        if not subscribers("log:" + log):
+            if log in followers:
+                with followers.pop(log) as process:
+                    process.terminate()
+            continue
+        if log not in followers:
+            followers[log] = start(log, ["--lines=0", "--follow"], ["-n", "0", "-F"])
+            os.set_blocking(followers[log].stdout.fileno(), False)
+        with suppress(BlockingIOError, RuntimeError):  # no new lines; the server is behind: lines are lost
+            text = unfinished.get(log, b"") + os.read(followers[log].stdout.fileno(), 32768)  # in a second, at most
+            *complete, rest = text.split(b"\n")
+            unfinished[log] = rest[:LENGTH]
+            for line in complete:
+                publish("log:" + log, line[:LENGTH].decode(errors="replace"))
 
 def chosen(environ):
-    """The log that a request names: one of the list, never another file."""
-    name = parameter(environ, "log", next(iter(known), ""))
-    if name not in known:
+    log = parameter(environ, "log", known[0] if known else "")
+    if log not in known:
         raise HTTPError(404, "The server can read no such log.")
-    return name
+    return log
 
-def live(environ, start_response):
+def live_lines(environ, start_response):
     return channel("log:" + chosen(environ))
 
-@page("Logs")
+@page("Logs", "/logs")
 def logs(environ, start_response):
     find()
-    name, search = chosen(environ), parameter(environ, "search")
-    found = collections.deque((line for line in lines(start(known[name][0])) if search.lower() in line.lower()), LINES)
-    options = "".join(f'<option{" selected" * (one == name)} value="{one}">{one.split("/log/", 1)[-1]}' for one in known)
-    return f"""<form id="find" class="card" role="search"><label>Log <select name="log">{options}</select></label>
-<label>Search <input type="search" name="search" value="{escape(search)}"></label> <button class="main">Show</button></form>
-<pre id="lines" tabindex="0" role="log" aria-live="off" aria-label="Lines">{"".join(f"<div>{escape(line)}</div>" for line in found)}</pre>
-<script type="module" src="www/logs.js"></script>"""
+    log, search = chosen(environ), parameter(environ, "search")
+    found = collections.deque(maxlen=LINES)
+    with start(log, ["--lines=20000"], ["-c", "4194304"]) as process:
+        for line in iter(lambda: process.stdout.readline(LENGTH), b""):
+            text = line.decode(errors="replace").rstrip("\n")
+            if search.lower() in text.lower():
+                found.append(text + "\n")
+    options = [html("option", value=one, name=one.split("/log/", 1)[-1], selected=" selected" * (one == log))
+               for one in known]
+    return html("logs", options=options, search=search, lines="".join(found))
 
-atexit.register(lambda: [process.terminate() for process in list(followers.values())])
 find()

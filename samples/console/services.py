@@ -2,9 +2,8 @@
 import collections
 import re
 import time
-from html import escape
 
-from common import ROOT, page, parameter, posted, run
+from common import ROOT, html, page, parameter, posted, run
 from fapws import HTTPError
 
 INITS = [  # the command for the list, a line of the list, the command for one service
@@ -28,24 +27,24 @@ def find():
             return {one["name"]: STATES.get(one["state"], one["state"]) for one in found}, action
     raise HTTPError(501, " ".join(problems))
 
-@page("Services")
-def services(environ, start_response):
+def control(name, action):
     found, command = find()
+    if name not in found or action not in ("start", "stop", "restart"):  # nothing else reaches the command
+        raise HTTPError(400, "No such service.")
+    run(ROOT + [word.format(name=name, action=action) for word in command.split()])
+    if action != "stop":
+        time.sleep(1)  # the command succeeds when the service is started, whether or not it can go on
+        state = find()[0].get(name, "unknown")
+        if state != "running":
+            raise HTTPError(500, f"{name} did not keep running: it is {state} a second after the {action}. "
+                                 "The logs may have the reason.")
+
+@page("Services", "/services")
+def services(environ, start_response):
     if posted(environ):
-        name, action = parameter(environ, "name"), parameter(environ, "action")
-        if name not in found or action not in ("start", "stop", "restart"):  # nothing else reaches the command
-            raise HTTPError(400, "No such service.")
-        run(ROOT + [word.format(name=name, action=action) for word in command.split()])
-        if action != "stop":
-            time.sleep(1)  # the command succeeds when the service is started, whether or not it can go on
-            if (state := find()[0].get(name, "unknown")) != "running":
-                raise HTTPError(500, f"{name} did not keep running: it is {state} a second after the {action}. The logs may have the reason.")
+        control(parameter(environ, "name"), parameter(environ, "action"))
         raise HTTPError(303, headers={"Location": "services"})  # a reload of the page does not send the form again
-    rows, counts = "", collections.Counter(found.values())
-    for name, state in sorted((escape(name), escape(state)) for name, state in found.items()):
-        rows += f'<tr><th scope="row">{name}<td><span class="state {state}">{state}</span><td><form method="post"><input type="hidden" name="name" value="{name}">'
-        for action in ("restart", "stop") if state == "running" else ("start",):
-            rows += f'<button name="action" value="{action}" aria-label="{action} {name}">{action}</button> '
-        rows += "</form>"
-    return f"""<p class="detail">{escape(", ".join(f"{number} {state}" for state, number in counts.most_common()))}</p>
-<div class="card list"><table><thead class="hidden"><tr><th scope="col">Service<th scope="col">Status<th scope="col">Actions</thead>{rows}</table></div>"""
+    found, _ = find()
+    numbers = collections.Counter(found.values()).most_common()
+    return html("services", summary=", ".join(f"{number} {state}" for state, number in numbers),
+                services=[html("service", name=name, state=state) for name, state in sorted(found.items())])

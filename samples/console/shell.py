@@ -1,25 +1,25 @@
 """A process that keeps a shell while the server reloads: shell.py SOCKET SECONDS COMMAND...
 
-Its client sends packets: "a" to begin, "k" and keys, "s" and rows and columns. It gets a reset of the terminal and the
-last 64 KB of output, then more output. Without a client for SECONDS, the shell gets SIGHUP, as from a modem.
+Its clients send keys, or SIZE and two bytes: rows and columns. The last one that has sent a size gets a reset of the
+terminal, the last 32 KB of output, then more output. Without it for SECONDS, the shell gets SIGHUP, as from a modem.
 """
 import fcntl
 import os
 import pty
+import select
 import signal
 import socket
 import struct
 import sys
 import termios
-import threading
 import time
 from contextlib import suppress
 
+SIZE, RESET, POSITION = b"\xff", b"\x1bc", b"\x1b[6n"  # SIZE is not a part of any text in UTF-8
 path, seconds, command = sys.argv[1], float(sys.argv[2]), sys.argv[3:]
 listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 listener.bind(path + ".new")
 listener.listen(4)
-listener.settimeout(1)
 os.rename(path + ".new", path)  # whoever finds it can connect
 if os.fork():
     os._exit(0)  # the server does not have to wait for the other one
@@ -27,45 +27,41 @@ child, terminal = pty.fork()
 if not child:
     os.chdir("/")
     os.execvp(command[0], command)
-text, client, until, lock = b"", None, time.monotonic() + seconds, threading.Lock()
+os.set_blocking(terminal, False)
 
-def show():
-    """Sends all output. While the client is behind, send waits, and so does the shell."""
-    global text
-    with suppress(OSError):  # EIO: the shell has ended
-        while piece := os.read(terminal, 16384):
-            with lock:
-                text, receiver = (text + piece)[-65536:], client
-            with suppress(OSError):
-                receiver and receiver.send(piece)
-
-def obey(link):
-    """Does what a client says. Clients that never begin only look whether the shell is there."""
-    global client, until
-    with link, suppress(OSError):
-        while packet := link.recv(1 << 17):
-            if packet[:1] == b"k":
-                os.write(terminal, packet[1:])
-            elif packet[:1] == b"s":
-                with suppress(ValueError, struct.error):
-                    size = struct.pack("4H", *map(int, packet[1:].split()), 0, 0)
-                    fcntl.ioctl(terminal, termios.TIOCSWINSZ, size)
+clients, current, until = [], None, time.monotonic() + seconds
+keys, output, unsent = b"", b"", b""
+with suppress(OSError):  # of the terminal: the shell has ended
+    while current or time.monotonic() < until:
+        reading = [listener, *clients] + [terminal] * (not unsent)  # while the client is behind, the shell waits
+        readable, writable, _ = select.select(reading, [current] * bool(unsent) + [terminal] * bool(keys), [], 1)
+        if terminal in writable:
+            keys = keys[os.write(terminal, keys):]
+        if current in writable:
+            with suppress(OSError):  # it has disconnected
+                current.send(unsent)
+            unsent = b""
+        if terminal in readable:
+            piece = os.read(terminal, 16384)
+            output = (output + piece).replace(POSITION, b"")[-32768:]  # this question must not be answered again
+            unsent = piece if current else b""
+        if listener in readable:
+            clients.append(listener.accept()[0])
+        for client in filter(clients.__contains__, readable):
+            packet = client.recv(65536)
+            if packet[:1] == SIZE:
+                fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", packet[1], packet[2], 0, 0))
+                if client is not current:
+                    current, unsent = client, RESET + output
+            elif packet:
+                keys += packet
             else:
-                with lock:
-                    client = link
-                    link.send(b"\x1bc" + text)
-    if client is link:
-        client, until = None, time.monotonic() + seconds
-
-output = threading.Thread(target=show, daemon=True)
-output.start()
-while (client or time.monotonic() < until) and not os.waitpid(child, os.WNOHANG)[0]:
-    with suppress(socket.timeout):
-        threading.Thread(target=obey, args=listener.accept()[:1], daemon=True).start()
+                clients.remove(client)
+                if client is current:
+                    current, unsent, until = None, b"", time.monotonic() + seconds
 os.unlink(path)
-with suppress(ProcessLookupError, ChildProcessError):  # it has ended already
-    os.kill(child, signal.SIGHUP)
-    signal.signal(signal.SIGALRM, lambda *_: os.kill(child, signal.SIGKILL))
-    signal.alarm(2)
-    os.waitpid(child, 0)
-output.join(1)  # the last words of the shell
+for client in clients:
+    client.close()
+os.close(terminal)  # the shell gets SIGHUP
+time.sleep(2)
+os.kill(child, signal.SIGKILL)

@@ -9,11 +9,12 @@ values.onerror = () => {
   if (values.readyState == EventSource.CLOSED) location.assign("/")  // the session has ended
   else say("No connection; trying again", "lost")
 }
-values.onmessage = event => {
-  for (const [key, value] of Object.entries(JSON.parse(event.data))) {
-    const [id, attribute] = key.split("@"), element = document.getElementById(id)  // none: such as an interface that is new
-    if (attribute) element?.setAttribute(attribute, value)
-    else element?.replaceChildren(value)
+values.onmessage = event => {  // cards stay, and what is in them changes
+  const latest = new DOMParser().parseFromString(event.data, "text/html")
+  for (const element of latest.querySelectorAll("[id]:not(section)")) {
+    const old = document.getElementById(element.id)  // null: such as an interface that is new
+    for (const {name, value} of element.attributes) old?.setAttribute(name, value)
+    old?.replaceChildren(...element.childNodes)
   }
 }
 onpagehide = () => values.close()  // browsers keep pages, and their streams, for the button Back

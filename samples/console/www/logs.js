@@ -1,10 +1,11 @@
-const form = document.getElementById("find"), lines = document.getElementById("lines"), search = form.search.value.trim().toLowerCase()
+const form = document.getElementById("find"), lines = document.getElementById("lines")
+const search = form.search.value.trim().toLowerCase()
 const stream = new EventSource("logs/live?log=" + encodeURIComponent(form.log.value))
 stream.onmessage = event => {
   if (!event.data.toLowerCase().includes(search)) return
   const atEnd = lines.scrollTop + lines.clientHeight > lines.scrollHeight - 9
-  lines.append(Object.assign(document.createElement("div"), {textContent: event.data}))
-  while (lines.childElementCount > 1000) lines.firstElementChild.remove()
+  lines.append(event.data + "\n")
+  if (lines.childNodes.length > 500) lines.firstChild.remove()
   if (atEnd) lines.scrollTop = lines.scrollHeight
 }
 form.log.onchange = () => form.submit()
