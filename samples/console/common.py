@@ -1,4 +1,4 @@
-"""What all pages share: settings, which are the first thing to change for your device, HTML, files and commands."""
+"""What all pages share: settings of the device, the frame, HTML, files and commands."""
 import os
 import shlex
 import subprocess
@@ -10,24 +10,11 @@ from string import Template
 
 from fapws import HTTPError
 
-def setting(name, default):
-    return shlex.split(os.environ.get("CONSOLE_" + name, default))
-
-ROOT = setting("ROOT", "")                         # put before commands that need root: "sudo -n"
-APPLY = setting("APPLY", "")                       # gets the settings as JSON on standard input
-INSTALL = setting("INSTALL", "")                   # installs a firmware, whose path is added
-REBOOT = setting("REBOOT", "systemctl reboot")
-SHELL = setting("SHELL", "/bin/sh -l")             # of the terminal
-KEEP, = setting("KEEP", "600")                     # seconds that a shell waits for a browser that has disconnected
-DATA, = setting("DATA", "data")                    # the directory of settings.json and firmware.bin
-RUN, = setting("RUN", f"/dev/shm/console-{os.getuid()}")  # in memory: the history, and sockets of shells
-VERSION, = setting("VERSION", "/etc/version")      # has the version of the firmware in its first line
-PROC, = setting("PROC", "/proc")
-SYS, = setting("SYS", "/sys")
-LOGS = setting("LOGS", "/var/log/syslog /var/log/messages /var/log/*.log /var/log/*/*.log")
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).parent
 USERS = HERE / "users"
-ENVIRONMENT = {**os.environ, "LC_ALL": "C.UTF-8", "PATH": os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"}
+DATA, RUN, VERSION, PROC, SYS = (os.environ["CONSOLE_" + name] for name in ("DATA", "RUN", "VERSION", "PROC", "SYS"))
+ENVIRONMENT = {**os.environ, "PATH": os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin", "LC_ALL": "C.UTF-8",
+               "TERM": "xterm", "NCURSES_NO_UTF8_ACS": "1"}  # lines of boxes are characters of UTF-8
 writing = threading.Lock()
 
 class Html(str):
@@ -35,35 +22,47 @@ class Html(str):
 
 def html(file, /, **values):
     """Fills a file of the directory pages with values: text, which is escaped, HTML, or a list of HTML."""
-    texts = {key: value if isinstance(value, Html) else "".join(value) if isinstance(value, list) else escape(str(value))
-             for key, value in values.items()}
-    return Html(Template((HERE / "pages" / f"{file}.html").read_text().strip()).substitute(texts))
+    for name, value in values.items():
+        if isinstance(value, list):
+            values[name] = "".join(value)
+        elif not isinstance(value, Html):
+            values[name] = escape(str(value))
+    return Html(Template((HERE / "pages" / f"{file}.html").read_text().strip()).substitute(values))
 
 def page(title, path):
-    """Decorator for a handler that returns the body of a page. An HTTPError becomes a message in the same frame."""
+    """Decorator for a handler that returns the body of a page. An error becomes a message in the same frame."""
     def decorate(handler):
         def answer(environ, start_response):
-            heading = title
             try:
                 if environ["PATH_INFO"].strip("/"):
                     raise HTTPError(404, "This page does not exist. The address may be wrong, or the page has moved.")
                 body = handler(environ, start_response)
             except HTTPError as error:
-                if error.status < 400:
-                    raise  # a redirect
                 start_response(f"{error.status} {error.reason}", [])
-                heading = error.reason
-                body = html("error", status=error.status, text=error.text, title=title, path=path)
-            frame = html("frame", title=heading, host=hostname(), body=body)
-            return frame.replace(f'<a href="{path}">', f'<a href="{path}" aria-current="page">', heading == title)
+                body = html("error", status=error.status, reason=error.reason, text=error.text, title=title, path=path)
+            frame = html("frame", title=title, host=hostname(), body=body)
+            return frame.replace(f'<a href="{path}">', f'<a href="{path}" aria-current="page">', 1)
         return answer
     return decorate
 
 def parameter(environ, name, default=""):
     return environ["fapws.params"].get(name, [default])[0].strip()
 
-def posted(environ):
-    return environ["REQUEST_METHOD"] == "POST"
+def words(name):
+    """The words of a setting in device.env."""
+    return shlex.split(os.environ["CONSOLE_" + name])
+
+def run(command, stdin="", root=False):
+    """Runs a command, without a shell, and returns its output. HTTPError: it has failed, and its text says why."""
+    try:
+        return subprocess.run(words("ROOT") * root + command, input=stdin, capture_output=True, check=True, timeout=30,
+                              text=True, errors="replace", env=ENVIRONMENT).stdout
+    except subprocess.CalledProcessError as error:
+        said = (error.stderr or error.stdout or "failed").strip()[-1000:]
+        rights = "" if os.geteuid() == 0 or words("ROOT") else " (It does not run as root: see Rights in README.md.)"
+        raise HTTPError(500, f"{' '.join(error.cmd)}: {said}{rights}") from None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise HTTPError(500, f"{command[0]}: {error}") from None
 
 def lines(*paths):
     """The lines of the first file that can be read; [""] if none can."""
@@ -82,22 +81,9 @@ def write(path, text):
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-            os.replace(f"{path}.new", path)
+            os.replace(file.name, path)
     except OSError as error:
         raise HTTPError(500, f"{path}: {error.strerror}") from None
-
-def run(command, stdin=""):
-    """Runs a command, without a shell, and returns its output. HTTPError: it has failed, and its text says why."""
-    try:
-        done = subprocess.run(command, input=stdin, capture_output=True, timeout=30, text=True, errors="replace",
-                              env=ENVIRONMENT)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise HTTPError(500, f"{command[0]}: {error}") from None
-    if done.returncode:
-        said = (done.stderr or done.stdout or "failed").strip()[-1000:]
-        rights = "" if ROOT or os.geteuid() == 0 else " (The server does not run as root: see Rights in README.md.)"
-        raise HTTPError(500, f"{' '.join(command)}: {said}{rights}")
-    return done.stdout
 
 os.makedirs(DATA, exist_ok=True)
 os.makedirs(RUN, 0o700, exist_ok=True)

@@ -3,23 +3,28 @@
 ./build.sh run -c samples/console/fapws.toml      then open http://127.0.0.1:8888/
 """
 import os
+import sys
+import threading
+import time
 
-from common import DATA, HERE, INSTALL, REBOOT, ROOT, RUN, USERS, VERSION, html, lines, page, posted, run
-from fapws import Login, channel, upload
+from common import DATA, HERE, RUN, USERS, VERSION, html, lines, page, parameter, run, words
+from fapws import HTTPError, Login, channel, upload
 from fapws.contrib.views import Staticfile
 from logs import live_lines, logs
-from password import password
 from services import services
 from settings import backup, restore, settings
 from terminal import shell, terminal
-from values import dashboard, overview
+from values import dashboard, latest
+
+FAPWS = [sys.executable, "-m", "fapws"] if "python" in os.readlink("/proc/self/exe") else ["/proc/self/exe"]
+guess = threading.Lock()
 
 @page("Reboot", "/reboot")
 def reboot(environ, start_response):
-    if not posted(environ):
+    if environ["REQUEST_METHOD"] != "POST":
         return html("reboot")
-    run(ROOT + REBOOT)
-    return html("rebooting", overview=overview())
+    run(words("REBOOT"), root=True)
+    return html("overview", note="The device restarts. This page continues when it is back.", latest=latest())
 
 @page("Firmware", "/firmware")
 def firmware(environ, start_response):
@@ -27,10 +32,37 @@ def firmware(environ, start_response):
 
 @page("Firmware", "/firmware")
 def install(environ, start_response):  # the file is complete, and has the SHA-256 of the form
-    file = environ["fapws.upload"].file
-    if INSTALL:
-        run(ROOT + INSTALL + [file.path])
-    return html("installed", done="Installed" if INSTALL else "Stored", size=file.size, sha256=file.sha256)
+    command, file = words("INSTALL"), environ["fapws.upload"].file
+    if command:
+        run([*command, file.path], root=True)
+    return html("installed", done="Installed" if command else "Stored", size=file.size, sha256=file.sha256)
+
+def change(name, old, new, again):
+    """Changes the password of a user. HTTPError: its text says what is wrong."""
+    command = [*FAPWS, "user", "-f", str(USERS)]
+    if new != again:
+        raise HTTPError(422, "the two passwords differ")
+    with guess:  # one after another, so that a session that is left open is of little use for guessing
+        try:
+            run([*command, "check", name], old.split("\n")[0] + "\n")
+        except HTTPError:
+            time.sleep(1)
+            raise HTTPError(422, "this is not your present password") from None
+    run([*command, "passwd", name], new.split("\n")[0] + "\n")
+
+@page("Password", "/password")
+def password(environ, start_response):
+    name, wrong = environ["REMOTE_USER"], ""
+    if environ["REQUEST_METHOD"] == "POST":
+        try:
+            change(name, *(environ["fapws.params"].get(field, [""])[0] for field in ("old", "new", "again")))
+        except HTTPError as error:
+            start_response("422 Unprocessable Content", [])
+            wrong = error.text.split(": ", 3)[-1].split(" (")[0].capitalize() + "."
+        else:  # all sessions of this user have ended: the browser gets the form for logging in
+            start_response("303 See Other", [("Location", "password?changed=1")])
+    note = "Your password is changed." if parameter(environ, "changed") else ""
+    return html("password", name=name, note=note, wrong=wrong)
 
 ENTRIES = [
     ("/values", channel("values")),

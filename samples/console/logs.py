@@ -7,18 +7,19 @@ import shutil
 import subprocess
 from contextlib import suppress
 
-from common import LOGS, html, page, parameter
+from common import html, page, parameter, words
 from fapws import HTTPError, channel, publish, subscribers, timer
 
 LINES, LENGTH = 500, 1000  # of a page; bytes of a line
-known = []                 # the logs that the server can read, which are the only ones that a request may name
 followers = {}             # {log: process that prints its new lines}
 unfinished = {}            # {log: the beginning of its next line}
 
 def find():
-    paths = sorted(path for pattern in LOGS for path in glob.glob(pattern) if os.path.isfile(path)
-                   and os.access(path, os.R_OK) and re.fullmatch(r"[\w./~:@-]{1,100}", path, re.A))
-    known[:] = ["journal"] * bool(shutil.which("journalctl") and glob.glob("/*/log/journal/*")) + paths
+    """The logs that the server can read, which are the only ones that a request may name."""
+    journal = ["journal"] if shutil.which("journalctl") and glob.glob("/*/log/journal/*") else []
+    paths = [path for pattern in words("LOGS") for path in glob.glob(pattern) if os.path.isfile(path)]
+    return journal + sorted(path for path in paths
+                            if os.access(path, os.R_OK) and re.fullmatch(r"[\w./~:@-]{1,100}", path, re.A))
 
 def start(log, journal_options, tail_options):
     """Starts a process that prints lines of a log."""
@@ -26,12 +27,13 @@ def start(log, journal_options, tail_options):
         command = ["journalctl", "--no-pager", "--quiet", "--output=short-iso", *journal_options]
     else:
         command = ["tail", *tail_options, log]
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                            text=True, errors="replace")
 
 @timer(1)
 def follow():
-    """Publishes the new lines of logs that are open in a browser, also after a reload. The process of another one ends."""
-    for log in known:
+    """Publishes the new lines of logs that are open in a browser, also after a reload, and follows no others."""
+    for log in find():
         if not subscribers("log:" + log):
             if log in followers:
                 with followers.pop(log) as process:
@@ -48,8 +50,8 @@ def follow():
                 publish("log:" + log, line[:LENGTH].decode(errors="replace"))
 
 def chosen(environ):
-    log = parameter(environ, "log", known[0] if known else "")
-    if log not in known:
+    log = parameter(environ, "log", "".join(find()[:1]))
+    if log not in find():
         raise HTTPError(404, "The server can read no such log.")
     return log
 
@@ -58,16 +60,10 @@ def live_lines(environ, start_response):
 
 @page("Logs", "/logs")
 def logs(environ, start_response):
-    find()
     log, search = chosen(environ), parameter(environ, "search")
-    found = collections.deque(maxlen=LINES)
     with start(log, ["--lines=20000"], ["-c", "4194304"]) as process:
-        for line in iter(lambda: process.stdout.readline(LENGTH), b""):
-            text = line.decode(errors="replace").rstrip("\n")
-            if search.lower() in text.lower():
-                found.append(text + "\n")
+        found = collections.deque((line.rstrip("\n")[:LENGTH] for line in process.stdout
+                                   if search.lower() in line.lower()), LINES)
     options = [html("option", value=one, name=one.split("/log/", 1)[-1], selected=" selected" * (one == log))
-               for one in known]
-    return html("logs", options=options, search=search, lines="".join(found))
-
-find()
+               for one in find()]
+    return html("logs", options=options, search=search, lines="\n".join(found))

@@ -1,7 +1,7 @@
 """A process that keeps a shell while the server reloads: shell.py SOCKET SECONDS COMMAND...
 
-Its clients send keys, or SIZE and two bytes: rows and columns. The last one that has sent a size gets a reset of the
-terminal, the last 32 KB of output, then more output. Without it for SECONDS, the shell gets SIGHUP, as from a modem.
+Its client sends keys, or SIZE and two bytes: rows and columns. After a size, it gets a reset of the terminal and the
+last 32 KB of output, and then more output. Without a client for SECONDS, the shell gets SIGHUP, as from a modem.
 """
 import fcntl
 import os
@@ -29,38 +29,38 @@ if not child:
     os.execvp(command[0], command)
 os.set_blocking(terminal, False)
 
-clients, current, until = [], None, time.monotonic() + seconds
-keys, output, unsent = b"", b"", b""
-with suppress(OSError):  # of the terminal: the shell has ended
-    while current or time.monotonic() < until:
-        reading = [listener, *clients] + [terminal] * (not unsent)  # while the client is behind, the shell waits
-        readable, writable, _ = select.select(reading, [current] * bool(unsent) + [terminal] * bool(keys), [], 1)
+client, until = None, time.monotonic() + seconds
+keys = output = unsent = b""
+with suppress(OSError):  # the shell has ended
+    while client or time.monotonic() < until:
+        sources = [listener, client, None if unsent else terminal]  # while the client is behind, the shell waits
+        targets = [client if unsent else None, terminal if keys else None]
+        readable, writable, _ = select.select(filter(None, sources), filter(None, targets), [], 1)
         if terminal in writable:
             keys = keys[os.write(terminal, keys):]
-        if current in writable:
-            with suppress(OSError):  # it has disconnected
-                current.send(unsent)
-            unsent = b""
         if terminal in readable:
             piece = os.read(terminal, 16384)
             output = (output + piece).replace(POSITION, b"")[-32768:]  # this question must not be answered again
-            unsent = piece if current else b""
-        if listener in readable:
-            clients.append(listener.accept()[0])
-        for client in filter(clients.__contains__, readable):
-            packet = client.recv(65536)
-            if packet[:1] == SIZE:
+            unsent = piece if client else b""
+        if client in writable:
+            with suppress(OSError):  # it has disconnected
+                client.send(unsent)
+            unsent = b""
+        if client in readable:
+            packet = b""
+            with suppress(OSError):  # as above
+                packet = client.recv(65536)
+            if packet.startswith(SIZE):
                 fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", packet[1], packet[2], 0, 0))
-                if client is not current:
-                    current, unsent = client, RESET + output
+                unsent = RESET + output
             elif packet:
                 keys += packet
             else:
-                clients.remove(client)
-                if client is current:
-                    current, unsent, until = None, b"", time.monotonic() + seconds
+                client, unsent, until = None, b"", time.monotonic() + seconds
+        if listener in readable:  # the last client counts
+            client, unsent = listener.accept()[0], b""
 os.unlink(path)
-for client in clients:
+if client:
     client.close()
 os.close(terminal)  # the shell gets SIGHUP
 time.sleep(2)

@@ -7,11 +7,10 @@ import sys
 import threading
 from contextlib import suppress
 
-from common import ENVIRONMENT, HERE, KEEP, RUN, SHELL, html, page
+from common import ENVIRONMENT, HERE, RUN, html, page, words
 from fapws import WebSocket
 
 HELPER = [sys.executable, "-E", "-S", str(HERE / "shell.py")]
-LINES = {"NCURSES_NO_UTF8_ACS": "1"}  # lines of boxes are characters of UTF-8, not of a second character set
 
 def on_open(ws):
     """Connects to the shell of this tab of the browser, which the query names, or starts one."""
@@ -21,9 +20,8 @@ def on_open(ws):
     try:
         link.connect(path)
     except OSError:  # it is not there, or was killed
-        subprocess.run(HELPER + [path, KEEP] + SHELL, env={**ENVIRONMENT, **LINES, "TERM": "xterm"}, timeout=20,
-                       start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                       stderr=subprocess.DEVNULL)
+        subprocess.run([*HELPER, path, *words("KEEP"), *words("SHELL")], env=ENVIRONMENT, start_new_session=True,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=20)
         link.connect(path)
     threading.Thread(target=show, args=(ws, link), daemon=True).start()
 
@@ -35,8 +33,9 @@ def show(ws, link):
     ws.close()
 
 def on_message(ws, message):
+    """Passes on keys, which are text, and the size of the screen: bytes."""
     with suppress(OSError):  # the shell has ended
-        ws.data.link.sendall(message.encode() if isinstance(message, str) else message)  # keys, or the size of the screen
+        ws.data.link.sendall(message.encode() if isinstance(message, str) else message)
 
 def on_close(ws, code, reason):
     with suppress(OSError):

@@ -1,7 +1,7 @@
 const state = document.getElementById("state"), values = new EventSource("/values")
 
-function say(textContent, className) {  // a screen reader reads each change
-  if (state.textContent != textContent) Object.assign(state, {textContent, className})
+function say(textContent, className) {
+  if (state.className != className) Object.assign(state, {textContent, className})  // a screen reader reads each change
 }
 
 values.onopen = () => say("Live · 30 min", "live")

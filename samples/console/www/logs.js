@@ -4,7 +4,7 @@ const stream = new EventSource("logs/live?log=" + encodeURIComponent(form.log.va
 stream.onmessage = event => {
   if (!event.data.toLowerCase().includes(search)) return
   const atEnd = lines.scrollTop + lines.clientHeight > lines.scrollHeight - 9
-  lines.append(event.data + "\n")
+  lines.append("\n" + event.data)
   if (lines.childNodes.length > 500) lines.firstChild.remove()
   if (atEnd) lines.scrollTop = lines.scrollHeight
 }

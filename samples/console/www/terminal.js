@@ -5,45 +5,47 @@ const TOKEN = new RegExp([
   /\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)/,  // such as a title
   /(?<control>\x1b[ -/]*[0-~]|[\0-\x1f\x7f])/,
   /(?<plain>[^\0-\x1f\x7f]+)/,
-].map(one => one.source).join("|"), "gy")
-const KEYS = {
-  Enter: "\r", Backspace: "\x7f", Tab: "\t", Escape: "\x1b", Delete: "\x1b[3~", PageUp: "\x1b[5~", PageDown: "\x1b[6~",
-}
-const MOVES = {ArrowUp: "A", ArrowDown: "B", ArrowRight: "C", ArrowLeft: "D", Home: "H", End: "F"}
-const screen = document.getElementById("screen"), input = screen.querySelector("textarea")
-const [past, present] = screen.querySelectorAll("div"), keys = document.getElementById("keys")
-const control = keys.querySelector("[data-key=Control]"), decoder = new TextDecoder()
-let rows = 24, columns = 80, lines, main, x = 0, y = 0, top, bottom, saved, style, modes  // main: while an editor has another screen
-let last, rest = "", drawing, socket, tries = 0, ended
-
+].map(part => part.source).join("|"), "g")
+const UNFINISHED = /\x1b(?:\[[?>=!]?[\d;:]*[ -/]*|[\]PX^_][^\x07\x1b]{0,4096}\x1b?|[ -/]+)?$/
 const SEQUENCES = {  // n is the first number, all are in p
   A: n => move(y - n, x), B: n => move(y + n, x), C: n => move(y, x + n), D: n => move(y, x - n),
   G: n => move(y, n - 1), d: n => move(n - 1, x), H: (n, p) => move(n - 1, (p[1] || 1) - 1),
   J: (n, p) => erase(p[0], 0, rows * columns), K: (n, p) => erase(p[0], y * columns, (y + 1) * columns),
-  X: n => clear(y * columns + x, y * columns + Math.min(x + n, columns)),
   L: n => scroll(-n, y), M: n => scroll(n, y), S: n => scroll(n, top), T: n => scroll(-n, top),
-  P: n => lines[y].splice(x, n),
-  "@": n => { lines[y].splice(x, 0, ...Array(n)); lines[y].splice(columns) },
-  b: n => print(last.repeat(n)),
-  m: (n, p) => paint(p),
-  n: n => n == 6 && type(`\x1b[${y + 1};${x + 1}R`),
+  X: n => clear(y * columns + x, y * columns + Math.min(x + n, columns)), P: n => lines[y].splice(x, n),
+  "@": n => { lines[y].splice(x, 0, ...Array(n)); lines[y].splice(columns) }, b: n => print(last.repeat(n)),
+  m: (n, p) => paint(p), n: n => n == 6 && type(`\x1b[${y + 1};${x + 1}R`),
   r: (n, p) => { top = Math.min(n, rows) - 1; bottom = Math.min(p[1] || rows, rows) - 1; move(0, 0) },
-  Z: n => move(y, 8 * (Math.ceil(x / 8) - n)), "\t": () => move(y, (x | 7) + 1), "\b": () => move(y, Math.min(x, columns - 1) - 1),
-  "\n": () => feed(), "\r": () => x = 0, "\x1bM": () => y == top ? scroll(-1, top) : move(y - 1, x),
-  "\x1b7": () => saved = [y, x], "\x1b8": () => move(...saved), "\x1bc": () => reset(),
+  Z: n => move(y, 8 * (Math.ceil(x / 8) - n)), "\t": () => move(y, (x | 7) + 1), "\r": () => x = 0,
+  "\n": () => feed(), "\b": () => move(y, Math.min(x, columns - 1) - 1),
+  "\x1bM": () => y == top ? scroll(-1, top) : move(y - 1, x), "\x1bc": () => reset(),
+  "\x1b7": () => saved = [y, x], "\x1b8": () => move(...saved),
+  "?h": (n, p) => p.forEach(one => mode(one, true)), "?l": (n, p) => p.forEach(one => mode(one, false)),
+}
+const KEYS = {Enter: "\r", Backspace: "\x7f", Tab: "\t", Escape: "\x1b"}
+const MOVES = {ArrowUp: "A", ArrowDown: "B", ArrowRight: "C", ArrowLeft: "D", Home: "H", End: "F"}
+const EDITS = {Insert: 2, Delete: 3, PageUp: 5, PageDown: 6}
+const screen = document.getElementById("screen"), input = screen.querySelector("textarea")
+const [past, present] = screen.querySelectorAll("div"), keys = document.getElementById("keys")
+const control = keys.querySelector("[data-key=Control]"), decoder = new TextDecoder()
+let rows, columns, lines, x, y, top, bottom, saved, style, modes, main  // the main screen while an editor has another
+let last, rest = "", drawing, socket, tries = 0, ended
+
+function reset() {
+  past.replaceChildren()
+  ;[lines, main, x, y, saved, style, modes, top, bottom] = [empty(), null, 0, 0, [0, 0], {}, {}, 0, rows - 1]
 }
 
+function empty() { return Array.from({length: rows}, () => []) }
+
 function write(text) {
-  let end = 0
   text = rest + text
-  for (const {0: token, index, groups: {mark, numbers, final, control, plain}} of text.matchAll(TOKEN)) {
-    const all = (numbers || "").split(/[;:]/).map(Number)
+  rest = text.match(UNFINISHED)?.[0] || ""
+  for (const {groups} of text.slice(0, text.length - rest.length).matchAll(TOKEN)) {
+    const {plain, control, mark, numbers, final} = groups, all = (numbers || "").split(/[;:]/).map(Number)
     if (plain) print(plain)
-    else if (mark == "?" && "hl".includes(final)) all.forEach(number => mode(number, final == "h"))
-    else if (!mark) SEQUENCES[final || control]?.(Math.min(all[0] || 1, 999), all)
-    end = index + token.length
+    else SEQUENCES[control || mark + final]?.(Math.min(all[0] || 1, 999), all)
   }
-  rest = text.length - end < 4096 ? text.slice(end) : ""  // the beginning of a sequence
   drawing ||= requestAnimationFrame(draw)
 }
 
@@ -65,7 +67,8 @@ function scroll(n, from) {  // up, or down if n is negative: the rows from there
   for (let i = Math.min(Math.abs(n), rows); i && from >= top && from <= bottom; i--) {
     const [old] = lines.splice(n < 0 ? bottom : from, 1)
     lines.splice(n < 0 ? from : bottom, 0, [])
-    if (n > 0 && !from && !main) keep(old)
+    if (n > 0 && !from && !main) past.append(render(old))
+    if (past.childElementCount > 300) past.firstChild.remove()
   }
 }
 
@@ -78,36 +81,10 @@ function clear(start, end) {
   for (let i = start; i < end; i++) lines[Math.floor(i / columns)][i % columns] = style.back && [" ", style.back]
 }
 
-function keep(line) {  // above the screen
-  past.append(render(line))
-  if (past.childElementCount > 300) past.firstChild.remove()
-}
-
-function fill() {  // makes as many rows as the screen has
-  while (lines.length > rows && y < lines.length - 1) lines.pop()
-  for (; lines.length > rows; y--) keep(lines.shift())
-  while (lines.length < rows) lines.push([])
-  top = 0
-  bottom = rows - 1
-  move(y, x)
-}
-
-function reset() {
-  past.replaceChildren()
-  lines = []
-  main = null
-  saved = [0, 0]
-  style = {}
-  modes = {}
-  move(0, 0)
-  fill()
-}
-
 function mode(number, on) {
   modes[number] = on
   if (number != 1049 || on == Boolean(main)) return
-  ;[main, lines, y, x] = on ? [[lines, y, x], [], y, x] : [null, ...main]
-  fill()
+  ;[main, lines, y, x] = on ? [[lines, y, x], empty(), y, x] : [null, ...main]
 }
 
 function paint(numbers) {  // a style is a class of the style sheet, such as s31 for red
@@ -124,7 +101,7 @@ function paint(numbers) {  // a style is a class of the style sheet, such as s31
 function draw() {
   const fresh = lines.map((line, i) => render(line, i == y && modes[25] !== false ? Math.min(x, columns - 1) : -1))
   if (fresh.length != present.childElementCount) present.replaceChildren(...fresh)
-  fresh.forEach((row, i) => present.children[i].isEqualNode(row) || present.children[i].replaceWith(row))  // a selection stays
+  for (const [i, row] of [...present.children].entries()) row.isEqualNode(fresh[i]) || row.replaceWith(fresh[i])
   screen.scrollTop = screen.scrollHeight
   drawing = 0
 }
@@ -141,7 +118,6 @@ function render(line, cursor = -1) {
 
 function connect() {
   sessionStorage.shell ||= crypto.getRandomValues(new BigUint64Array(2)).join("")
-  ended = false
   socket = new WebSocket(new URL("terminal/shell?" + sessionStorage.shell, location).href.replace("http", "ws"))
   socket.binaryType = "arraybuffer"
   socket.onopen = fit
@@ -157,36 +133,37 @@ function connect() {
   }
 }
 
-function fit() {
+function fit() {  // the shell answers with its output until now
+  if (lines && socket.readyState != WebSocket.OPEN) return
   const {width, height} = input.getBoundingClientRect()  // of a character
   rows = Math.max(2, Math.floor(screen.clientHeight / height))
-  columns = Math.max(20, Math.floor(screen.clientWidth / width) - 1)
-  fill()
-  write("")
+  columns = Math.min(250, Math.max(20, Math.floor(screen.clientWidth / width) - 1))
+  reset()
   if (socket.readyState == WebSocket.OPEN) socket.send(Uint8Array.of(255, rows, columns))
-}
-
-function key({key, ctrlKey, altKey, metaKey, shiftKey}) {  // what a key sends that is neither text nor one of the browser's
-  if (metaKey || ctrlKey && altKey || shiftKey && (ctrlKey || key == "Tab")) return ""
-  if (ctrlKey && /^[a-z@[\\\]^_ ]$/i.test(key)) return String.fromCharCode(key.toUpperCase().charCodeAt(0) & 31)
-  if (altKey && key.length == 1) return "\x1b" + key
-  return KEYS[key] || MOVES[key] && (modes[1] ? "\x1bO" : "\x1b[") + MOVES[key] || ""
 }
 
 function type(text) {
   if (socket.readyState == WebSocket.OPEN) socket.send(text)
-  else if (text == "\r" && ended) connect()
+  else if (ended && text == "\r") connect()
+}
+
+function encode({key, ctrlKey, altKey, metaKey, shiftKey}) {  // what a key sends that is neither text nor the browser's
+  if (metaKey || ctrlKey && altKey || shiftKey && (ctrlKey || key == "Tab")) return ""
+  if (ctrlKey && /^[a-z@[\\\]^_ ]$/i.test(key)) return String.fromCharCode(key.toUpperCase().charCodeAt(0) & 31)
+  if (altKey && key.length == 1) return "\x1b" + key
+  if (MOVES[key]) return (modes[1] ? "\x1bO" : "\x1b[") + MOVES[key]
+  return EDITS[key] ? `\x1b[${EDITS[key]}~` : KEYS[key] || ""
 }
 
 function enter() {  // text from the keyboard, also from one on the screen, and from the clipboard
-  type(control.ariaPressed == "true" ? key({key: input.value, ctrlKey: true}) : input.value.replace(/\r?\n/g, "\r"))
+  type(control.ariaPressed == "true" ? encode({key: input.value, ctrlKey: true}) : input.value.replace(/\r?\n/g, "\r"))
   input.value = control.ariaPressed = ""
 }
 
 input.oninput = event => event.isComposing || enter()
 input.oncompositionend = enter
 input.onkeydown = event => {
-  const text = event.isComposing ? "" : key(event)
+  const text = event.isComposing ? "" : encode(event)
   if (!text) return
   event.preventDefault()
   type(text)
@@ -194,12 +171,11 @@ input.onkeydown = event => {
 screen.onclick = () => getSelection().isCollapsed && input.focus({preventScroll: true})
 keys.onclick = ({target: {dataset}}) => {
   if (dataset.key == "Control") control.ariaPressed = control.ariaPressed != "true"
-  else type(key(dataset))
+  else type(encode(dataset))
   input.focus({preventScroll: true})
 }
 onpagehide = () => socket.close()  // browsers keep pages, and their WebSockets, for the button Back
 onpageshow = event => event.persisted && location.reload()
-reset()
 connect()
 new ResizeObserver(fit).observe(screen)
 input.focus()
