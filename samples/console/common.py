@@ -33,14 +33,16 @@ def page(title, path):
     """Decorator for a handler that returns the body of a page. An error becomes a message in the same frame."""
     def decorate(handler):
         def answer(environ, start_response):
+            heading = title
             try:
                 if environ["PATH_INFO"].strip("/"):
                     raise HTTPError(404, "This page does not exist. The address may be wrong, or the page has moved.")
                 body = handler(environ, start_response)
             except HTTPError as error:
                 start_response(f"{error.status} {error.reason}", [])
-                body = html("error", status=error.status, reason=error.reason, text=error.text, title=title, path=path)
-            frame = html("frame", title=title, host=hostname(), body=body)
+                heading = error.reason
+                body = html("error", status=error.status, text=error.text, title=title, path=path)
+            frame = html("frame", title=heading, host=hostname(), body=body)
             return frame.replace(f'<a href="{path}">', f'<a href="{path}" aria-current="page">', 1)
         return answer
     return decorate

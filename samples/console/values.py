@@ -67,7 +67,7 @@ def render(card, points, step):
         curves.append(html("curve", id=f"{card.name}-{i}", path=f"M{start} 45L{path}V45"))
     title, _, interface = card.name.partition("-")
     return html("card", id=card.name, title=title, interface=interface, number=card.text, detail=card.detail,
-                kind="gauge" if card.top else "wide", level=round(card.values[0]), curves=curves)
+                width="" if card.top else "wide", level=round(card.values[0]), curves=curves)
 
 @lru_cache(1)
 def addresses(step):  # looked up once in each step
