@@ -39,7 +39,7 @@ def page(title, path):
                     raise HTTPError(404, "This page does not exist. The address may be wrong, or the page has moved.")
                 body = handler(environ, start_response)
             except HTTPError as error:
-                start_response(f"{error.status} {error.reason}", [])
+                start_response(f"{error.status} {error.reason}", error.headers)
                 heading = error.reason
                 body = html("error", status=error.status, text=error.text, title=title, path=path)
             frame = html("frame", title=heading, host=hostname(), body=body)

@@ -33,17 +33,17 @@ def start(log, journal_options, tail_options):
 @timer(1)
 def follow():
     """Publishes the new lines of logs that are open in a browser, also after a reload, and follows no others."""
-    for log in find():
-        if not subscribers("log:" + log):
-            if log in followers:
-                with followers.pop(log) as process:
-                    process.terminate()
+    wanted = {log for log in find() if subscribers("log:" + log)}
+    for log in wanted - followers.keys():
+        followers[log] = start(log, ["--lines=0", "--follow"], ["-n", "0", "-F"])
+        os.set_blocking(followers[log].stdout.fileno(), False)
+    for log, process in list(followers.items()):
+        if log not in wanted or process.poll() is not None:
+            with followers.pop(log):
+                process.terminate()
             continue
-        if log not in followers:
-            followers[log] = start(log, ["--lines=0", "--follow"], ["-n", "0", "-F"])
-            os.set_blocking(followers[log].stdout.fileno(), False)
         with suppress(BlockingIOError, RuntimeError):  # no new lines; the server is behind: lines are lost
-            text = unfinished.get(log, b"") + os.read(followers[log].stdout.fileno(), 32768)  # in a second, at most
+            text = unfinished.get(log, b"") + os.read(process.stdout.fileno(), 32768)  # in a second, at most
             *complete, rest = text.split(b"\n")
             unfinished[log] = rest[:LENGTH]
             for line in complete:

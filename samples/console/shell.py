@@ -36,6 +36,8 @@ with suppress(OSError):  # the shell has ended
         sources = [listener, client, None if unsent else terminal]  # while the client is behind, the shell waits
         targets = [client if unsent else None, terminal if keys else None]
         readable, writable, _ = select.select(filter(None, sources), filter(None, targets), [], 1)
+        if not readable and not writable and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            break  # a program in the background still has the terminal
         if terminal in writable:
             keys = keys[os.write(terminal, keys):]
         if terminal in readable:

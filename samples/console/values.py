@@ -29,7 +29,7 @@ def counters():
     network = {row[0]: (int(row[1]), int(row[9])) for row in rows if row[0] != "lo" and {row[1], row[9]} != {"0"}}
     return time.monotonic(), sum(ticks) - ticks[3] - ticks[4], sum(ticks), network  # 3 and 4: idle, waiting for disks
 
-counted = collections.deque([(0, 0, 0, {}), counters()], maxlen=6)  # of the last ten seconds
+counted = collections.deque([(0, 0, 0, {}), counters()], maxlen=7)  # after the first, those of the last ten seconds
 
 def cards(old, new):
     """The cards, with rates between two results of counters()."""
@@ -42,7 +42,7 @@ def cards(old, new):
                              ("Disk", disk.f_bfree * disk.f_frsize, disk.f_blocks * disk.f_frsize)):
         used = 100 * (size - free) / size
         yield Card(name, f"{used:\u2007>2.0f} %", f"{amount(size - free)} of {amount(size)}", [used], 100)
-    for zone in sorted(glob.glob(SYS + "/class/thermal/thermal_zone*"))[:4]:
+    for zone in sorted(glob.glob(SYS + "/class/thermal/thermal_zone*")):
         with suppress(OSError, ValueError):  # the sensor is switched off
             degrees = int(Path(zone, "temp").read_text()) / 1000
             yield Card("Temperature", f"{degrees:\u2007>4.1f} °C", lines(zone + "/type")[0], [degrees], 100)
@@ -93,7 +93,7 @@ def measure():
     counted.append(counters())
     points, step = history(), int(time.time()) // STEP
     if not points or step != points[-1][0]:
-        values = {card.name: [round(value, 1) for value in card.values] for card in cards(counted[0], counted[-1])}
+        values = {card.name: [round(value, 1) for value in card.values] for card in cards(counted[1], counted[-1])}
         kept = [point for point in points if step - STEPS < point[0] < step]
         write(HISTORY, json.dumps([*kept, [step, values]]))
     publish("values", latest())

@@ -143,7 +143,7 @@ function fit() {  // the shell answers with its output until now
 }
 
 function type(text) {
-  if (socket.readyState == WebSocket.OPEN) socket.send(text)
+  if (text && socket.readyState == WebSocket.OPEN) socket.send(text)
   else if (ended && text == "\r") connect()
 }
 
