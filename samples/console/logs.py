@@ -33,7 +33,7 @@ def start(log, journal_options, tail_options):
 @timer(1)
 def follow():
     """Publishes the new lines of logs that are open in a browser, also after a reload, and follows no others."""
-    wanted = {log for log in find() if subscribers("log:" + log)}
+    wanted = {log for log in find() if subscribers("log:" + log)} if subscribers("logs") else set()
     for log in wanted - followers.keys():
         followers[log] = start(log, ["--lines=0", "--follow"], ["-n", "0", "-F"])
         os.set_blocking(followers[log].stdout.fileno(), False)
@@ -56,7 +56,7 @@ def chosen(environ):
     return log
 
 def live_lines(environ, start_response):
-    return channel("log:" + chosen(environ))
+    return channel("log:" + chosen(environ), "logs")
 
 @page("Logs", "/logs")
 def logs(environ, start_response):

@@ -5,14 +5,13 @@ import json
 import os
 import time
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 
 from common import PROC, RUN, SYS, VERSION, html, lines, page, run, write
-from fapws import HTTPError, publish, timer
+from fapws import HTTPError, publish, subscribers, timer
 
 STEP, STEPS = 10, 180  # seconds between two points of a curve; points
-HISTORY = Path(RUN, "history.json")
+HISTORY = Path(RUN, "history.json")  # in memory, and lost at a reboot
 Card = collections.namedtuple("Card", "name text detail values top")  # values of the curves; their maximum, or None
 
 def amount(n):
@@ -30,6 +29,9 @@ def counters():
     return time.monotonic(), sum(ticks) - ticks[3] - ticks[4], sum(ticks), network  # 3 and 4: idle, waiting for disks
 
 counted = collections.deque([(0, 0, 0, {}), counters()], maxlen=7)  # after the first, those of the last ten seconds
+points = collections.deque(maxlen=STEPS)  # [step, {card: values}]
+with suppress(OSError, ValueError):
+    points.extend(json.loads(HISTORY.read_text()))
 
 def cards(old, new):
     """The cards, with rates between two results of counters()."""
@@ -51,15 +53,11 @@ def cards(old, new):
         down, up = ((now - then) / seconds for now, then in zip(counts, old[3].get(name, counts)))
         yield Card("Network-" + name, f"↓ {amount(down)}/s", f"↑ {amount(up)}/s", [down, up], None)
 
-def history():
-    """[[step, {card: values}], …], which is in memory, and lost at a reboot."""
-    with suppress(OSError, ValueError):
-        return json.loads(HISTORY.read_text())
-    return []
-
-def render(card, points, step):
-    """A card with the curves of its points. Their ends are below the picture."""
-    known = [(when - step + STEPS - 1, values[card.name]) for when, values in points if card.name in values]
+def render(card):
+    """A card with its curves, whose ends are below the picture."""
+    now = int(time.time()) // STEP
+    known = [(STEPS - 1 - now + step, values[card.name]) for step, values in points
+             if now - STEPS < step <= now and card.name in values]
     start, top = known[0][0] if known else 0, card.top or max([1] + [max(values) for _, values in known])
     curves = []
     for i in range(len(card.values)):
@@ -69,8 +67,7 @@ def render(card, points, step):
     return html("card", id=card.name, title=title, interface=interface, number=card.text, detail=card.detail,
                 width="" if card.top else "wide", level=round(card.values[0]), curves=curves)
 
-@lru_cache(1)
-def addresses(step):  # looked up once in each step
+def addresses():
     with suppress(HTTPError):  # this device has no such command
         rows = run("ip -o address show scope global".split()).splitlines()
         return "\n".join(" ".join(row.split()[1:4:2]) for row in rows)
@@ -78,25 +75,25 @@ def addresses(step):  # looked up once in each step
 
 def latest():
     """The cards and facts of the last measurement."""
-    points, step = history(), int(time.time()) // STEP
     minutes = int(float(lines(PROC + "/uptime")[0].split()[0])) // 60
     system = [row[12:].strip('"') for row in lines("/etc/os-release") if row.startswith("PRETTY_NAME=")]
     return html(
-        "latest", cards=[render(card, points, step) for card in cards(counted[-2], counted[-1])],
+        "latest", cards=[render(card) for card in cards(counted[-2], counted[-1])],
         model=lines(SYS + "/firmware/devicetree/base/model", SYS + "/class/dmi/id/product_name")[0],
         system=", ".join(system + lines(PROC + "/sys/kernel/osrelease")), firmware=lines(VERSION)[0],
-        clock=time.strftime("%a %d %b %Y, %H:%M %Z"), addresses=addresses(step),
+        clock=time.strftime("%a %d %b %Y, %H:%M %Z"), addresses=addresses(),
         up=f"{minutes // 1440} d {minutes // 60 % 24:02} h {minutes % 60:02} min")
 
 @timer(2)
 def measure():
     counted.append(counters())
-    points, step = history(), int(time.time()) // STEP
+    step = int(time.time()) // STEP
     if not points or step != points[-1][0]:
         values = {card.name: [round(value, 1) for value in card.values] for card in cards(counted[1], counted[-1])}
-        kept = [point for point in points if step - STEPS < point[0] < step]
-        write(HISTORY, json.dumps([*kept, [step, values]]))
-    publish("values", latest())
+        points.append([step, values])
+        write(HISTORY, json.dumps(list(points)))
+    if subscribers("values"):
+        publish("values", latest())
 
 @page("Overview", "/")
 def dashboard(environ, start_response):

@@ -120,11 +120,8 @@ function connect() {
   sessionStorage.shell ||= crypto.getRandomValues(new BigUint64Array(2)).join("")
   socket = new WebSocket(new URL("terminal/shell?" + sessionStorage.shell, location).href.replace("http", "ws"))
   socket.binaryType = "arraybuffer"
-  socket.onopen = fit
-  socket.onmessage = ({data}) => {
-    tries = 0
-    write(decoder.decode(data, {stream: true}))
-  }
+  socket.onopen = () => { tries = 0; fit() }
+  socket.onmessage = ({data}) => write(decoder.decode(data, {stream: true}))
   socket.onclose = ({code}) => {
     ended = code == 1000
     if (ended) write("\x1b[0m\r\nThe shell has ended. Enter starts another one.\r\n")
@@ -164,8 +161,7 @@ input.oninput = event => event.isComposing || enter()
 input.oncompositionend = enter
 input.onkeydown = event => {
   const text = event.isComposing ? "" : encode(event)
-  if (!text) return
-  event.preventDefault()
+  if (text) event.preventDefault()
   type(text)
 }
 screen.onclick = () => getSelection().isCollapsed && input.focus({preventScroll: true})
