@@ -57,8 +57,8 @@ def words(name):
 def run(command, stdin="", root=False):
     """Runs a command, without a shell, and returns its output. HTTPError: it has failed, and its text says why."""
     try:
-        return subprocess.run(words("ROOT") * root + command, input=stdin, capture_output=True, check=True, timeout=30,
-                              text=True, errors="replace", env=ENVIRONMENT).stdout
+        return subprocess.run(words("ROOT") + command if root else command, input=stdin, capture_output=True,
+                              check=True, timeout=30, text=True, errors="replace", env=ENVIRONMENT).stdout
     except subprocess.CalledProcessError as error:
         said = (error.stderr or error.stdout or "failed").strip()[-1000:]
         rights = "" if os.geteuid() == 0 or words("ROOT") else " (It does not run as root: see Rights in README.md.)"

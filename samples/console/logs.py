@@ -64,6 +64,6 @@ def logs(environ, start_response):
     with start(log, ["--lines=20000"], ["-c", "4194304"]) as process:
         found = collections.deque((line.rstrip("\n")[:LENGTH] for line in process.stdout
                                    if search.lower() in line.lower()), LINES)
-    options = [html("option", value=one, name=one.split("/log/", 1)[-1], selected=" selected" * (one == log))
+    options = [html("option", value=one, name=one.split("/log/", 1)[-1], selected="selected" if one == log else "")
                for one in find()]
     return html("logs", options=options, search=search, lines="\n".join(found))

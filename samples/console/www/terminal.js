@@ -7,19 +7,18 @@ const TOKEN = new RegExp([
   /(?<plain>[^\0-\x1f\x7f]+)/,
 ].map(part => part.source).join("|"), "g")
 const UNFINISHED = /\x1b(?:\[[?>=!]?[\d;:]*[ -/]*|[\]PX^_][^\x07\x1b]{0,4096}\x1b?|[ -/]+)?$/
-const SEQUENCES = {  // n is the first number, all are in p
+const SEQUENCES = {  // n is the first number, or 1; p has all numbers
   A: n => move(y - n, x), B: n => move(y + n, x), C: n => move(y, x + n), D: n => move(y, x - n),
   G: n => move(y, n - 1), d: n => move(n - 1, x), H: (n, p) => move(n - 1, (p[1] || 1) - 1),
   J: (n, p) => erase(p[0], 0, rows * columns), K: (n, p) => erase(p[0], y * columns, (y + 1) * columns),
-  L: n => scroll(-n, y), M: n => scroll(n, y), S: n => scroll(n, top), T: n => scroll(-n, top),
   X: n => clear(y * columns + x, y * columns + Math.min(x + n, columns)), P: n => lines[y].splice(x, n),
   "@": n => { lines[y].splice(x, 0, ...Array(n)); lines[y].splice(columns) }, b: n => print(last.repeat(n)),
-  m: (n, p) => paint(p), n: n => n == 6 && type(`\x1b[${y + 1};${x + 1}R`),
+  L: n => scroll(-n, y), M: n => scroll(n, y), S: n => scroll(n, top), T: n => scroll(-n, top),
   r: (n, p) => { top = Math.min(n, rows) - 1; bottom = Math.min(p[1] || rows, rows) - 1; move(0, 0) },
-  Z: n => move(y, 8 * (Math.ceil(x / 8) - n)), "\t": () => move(y, (x | 7) + 1), "\r": () => x = 0,
-  "\n": () => feed(), "\b": () => move(y, Math.min(x, columns - 1) - 1),
-  "\x1bM": () => y == top ? scroll(-1, top) : move(y - 1, x), "\x1bc": () => reset(),
-  "\x1b7": () => saved = [y, x], "\x1b8": () => move(...saved),
+  "\n": () => feed(), "\x1bM": () => y == top ? scroll(-1, top) : move(y - 1, x), "\r": () => x = 0,
+  "\b": () => move(y, Math.min(x, columns - 1) - 1), "\t": () => move(y, (x | 7) + 1),
+  Z: n => move(y, 8 * (Math.ceil(x / 8) - n)), "\x1b7": () => saved = [y, x], "\x1b8": () => move(...saved),
+  m: (n, p) => paint(p), n: n => n == 6 && type(`\x1b[${y + 1};${x + 1}R`), "\x1bc": () => reset(),
   "?h": (n, p) => p.forEach(one => mode(one, true)), "?l": (n, p) => p.forEach(one => mode(one, false)),
 }
 const KEYS = {Enter: "\r", Backspace: "\x7f", Tab: "\t", Escape: "\x1b"}
@@ -29,7 +28,7 @@ const screen = document.getElementById("screen"), input = screen.querySelector("
 const [past, present] = screen.querySelectorAll("div"), keys = document.getElementById("keys")
 const control = keys.querySelector("[data-key=Control]"), decoder = new TextDecoder()
 let rows, columns, lines, x, y, top, bottom, saved, style, modes, main  // the main screen while an editor has another
-let last, rest = "", drawing, socket, tries = 0, ended
+let last = "", rest = "", drawing, socket, tries = 0, ended
 
 function reset() {
   past.replaceChildren()
