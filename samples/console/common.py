@@ -10,12 +10,11 @@ from string import Template
 
 from fapws import HTTPError
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).absolute().parent
 USERS = HERE / "users"
 DATA, RUN, VERSION, PROC, SYS = (os.environ["CONSOLE_" + name] for name in ("DATA", "RUN", "VERSION", "PROC", "SYS"))
 ENVIRONMENT = {**os.environ, "PATH": os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin", "LC_ALL": "C.UTF-8",
                "TERM": "xterm", "NCURSES_NO_UTF8_ACS": "1"}  # lines of boxes are characters of UTF-8
-writing = threading.Lock()
 
 class Html(str):
     """Text that is HTML already, so that it is not escaped."""
@@ -79,7 +78,7 @@ def hostname():
 def write(path, text):
     """Replaces a file. After a power failure, it has the old or the new text as a whole."""
     try:
-        with writing, open(f"{path}.new", "w") as file:
+        with open(f"{path}.{threading.get_native_id()}", "w") as file:  # not that of another thread or process
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
