@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -27,6 +28,7 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+	"github.com/gobwas/ws"
 
 	"fapws/runtime/waittest"
 )
@@ -630,8 +632,23 @@ func (d *device) terminal(p *tab) {
 	if d.processes(p.t, "-s "+d.dir) != 2 { // with its helper
 		p.t.Error("the shell does not run")
 	}
+	d.fifthShell(p)
 	p.visit("reboot")
 	eventually(p.t, "the shell has ended", func() bool { return d.processes(p.t, "-s "+d.dir) == 0 && d.zombies(p.t) == 0 })
+}
+
+// fifthShell opens three shells beside the one of the browser, and is refused the next.
+func (d *device) fifthShell(p *tab) {
+	dialer := ws.Dialer{Header: ws.HandshakeHeaderHTTP{"Cookie": {p.cookie()}}}
+	for i := range 4 {
+		conn, _, _, err := dialer.Dial(p.ctx, fmt.Sprintf("ws%s/terminal/shell?%d", strings.TrimPrefix(d.URL, "http"), i))
+		if err == nil {
+			defer conn.Close()
+		}
+		if want := error(ws.StatusError(503)); i == 3 && !errors.Is(err, want) || i < 3 && err != nil {
+			p.t.Errorf("shell %d: %v; want %v for the fifth only", i+2, err, want)
+		}
+	}
 }
 
 func (d *device) reboot(p *tab) {

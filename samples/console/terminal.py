@@ -1,13 +1,12 @@
 """A shell in the browser. The shell belongs to a process beside the server, which outlives a reload: shell.py."""
 import hashlib
-import os
 import socket
 import subprocess
 import sys
 import threading
 from contextlib import suppress
 
-from common import ENVIRONMENT, HERE, RUN, html, page, words
+from common import ENVIRONMENT, HERE, RUN, html, lines, page, words
 from fapws import WebSocket
 
 HELPER = [sys.executable, "-E", "-S", str(HERE / "shell.py")]
@@ -15,11 +14,13 @@ HELPER = [sys.executable, "-E", "-S", str(HERE / "shell.py")]
 def on_open(ws):
     """Connects to the shell of this tab of the browser, which the query names, or starts one."""
     tab = f"{ws.environ['REMOTE_USER']} {ws.environ['QUERY_STRING']}"
-    path = os.path.join(RUN, "shell-" + hashlib.sha256(tab.encode()).hexdigest()[:32])
+    path = f"{RUN}/shell-{hashlib.sha256(tab.encode()).hexdigest()[:32]}"
     link = ws.data.link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         link.connect(path)
     except OSError:  # it is not there, or was killed
+        if len({row.split()[-1] for row in lines("/proc/net/unix") if f"{RUN}/shell-" in row}) >= 4:
+            return ws.reject(503, "Four terminals are open already.")
         subprocess.run([*HELPER, path, *words("KEEP"), *words("SHELL")], env=ENVIRONMENT, start_new_session=True,
                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=20)
         link.connect(path)

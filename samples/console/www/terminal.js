@@ -125,7 +125,7 @@ function connect() {
     ended = code == 1000
     if (ended) write("\x1b[0m\r\nThe shell has ended. Enter starts another one.\r\n")
     else setTimeout(connect, 300 * ++tries)
-    if (tries == 4) write("\x1b[0m\r\nNo connection; trying again.\r\n")
+    if (tries == 4) write("\x1b[0m\r\nNo connection, or four terminals are open already; trying again.\r\n")
   }
 }
 
