@@ -12,7 +12,8 @@ from fapws import HTTPError
 
 HERE = Path(__file__).absolute().parent
 USERS = HERE / "users"
-DATA, RUN, VERSION, PROC, SYS = (os.environ["CONSOLE_" + name] for name in ("DATA", "RUN", "VERSION", "PROC", "SYS"))
+DATA, VERSION, PROC, SYS = (os.environ["CONSOLE_" + name] for name in ("DATA", "VERSION", "PROC", "SYS"))
+RUN = os.environ["CONSOLE_RUN"] or f"/dev/shm/console-{os.getuid()}"
 ENVIRONMENT = {**os.environ, "PATH": os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin", "LC_ALL": "C.UTF-8",
                "TERM": "xterm", "NCURSES_NO_UTF8_ACS": "1"}  # lines of boxes are characters of UTF-8
 
