@@ -85,7 +85,7 @@ func (d *device) text(t *testing.T, name string) string {
 	return string(text)
 }
 
-// startConsole starts a copy of the sample.
+// startConsole starts a copy of the sample, with two workers, of which one publishes.
 func startConsole(t *testing.T) *device {
 	t.Helper()
 	d := &device{dir: t.TempDir()}
@@ -114,7 +114,7 @@ func startConsole(t *testing.T) *device {
 	} {
 		t.Setenv(name, value)
 	}
-	d.server = startServer(t, []string{"--state-dir", d.dir + "/state", "--config"}, filepath.Join(copySample(t, "console"), "fapws.toml"), nil)
+	d.server = startServer(t, []string{"--state-dir", d.dir + "/state", "--workers", "2", "--config"}, filepath.Join(copySample(t, "console"), "fapws.toml"), nil)
 	return d
 }
 
@@ -466,18 +466,24 @@ func (d *device) logs(p *tab) {
 	p.run(chromedp.SendKeys(`[name=search]`, "FAILED", chromedp.ByQuery))
 	p.follow(`#find button`)
 	p.await(`document.getElementById("lines").innerText.trim() == "cron: <b>job</b> 1 failed"`)
-	eventually(p.t, "the log is followed", func() bool { return d.processes(p.t, "-F "+log) == 1 })
+	eventually(p.t, "the log is followed", func() bool { return d.processes(p.t, "-F "+log) == 2 })
 	file, err := os.OpenFile(log, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	defer file.Close()
+	written := 0
 	eventually(p.t, "new lines appear", func() bool { // tail may not have looked when the first ones are written
-		fmt.Fprint(file, "cron: job 3 done\ncron: job <i>4</i> failed\n")
-		return value[int](p, `document.getElementById("lines").innerText.trim().split("\n").length`) > 2
+		written++
+		fmt.Fprintf(file, "cron: job 3 done\ncron: job <i>%d</i> failed\n", written)
+		return value[int](p, `document.getElementById("lines").innerText.trim().split("\n").length`) > 5
 	})
-	if text := value[string](p, "document.getElementById('lines').innerText"); strings.Contains(text, "done") || !strings.Contains(text, "<i>") {
-		p.t.Error(text)
+	p.shows(fmt.Sprintf("<i>%d</i>", written))
+	lines := strings.Split(strings.TrimSpace(value[string](p, "document.getElementById('lines').innerText")), "\n")
+	for i, line := range lines[1:] { // each once, in order
+		if want := fmt.Sprintf("cron: job <i>%d</i> failed", written-len(lines)+2+i); line != want {
+			p.t.Fatalf("%s, want %s", line, want)
+		}
 	}
 	p.visit("settings")
 	eventually(p.t, "the log is not followed any more", func() bool { return d.processes(p.t, "-F "+log) == 0 })

@@ -1,4 +1,5 @@
 """What all pages share: settings of the device, the frame, HTML, files and commands."""
+import fcntl
 import os
 import shlex
 import subprocess
@@ -91,3 +92,10 @@ os.makedirs(DATA, exist_ok=True)
 os.makedirs(RUN, 0o700, exist_ok=True)
 if os.lstat(RUN).st_uid != os.getuid() or os.lstat(RUN).st_mode & 0o170077 != 0o040000:  # anyone may write to /dev/shm
     raise PermissionError(f"{RUN}: must be open only to the user of the server; remove it, or set CONSOLE_RUN")
+lock = open(os.path.join(RUN, "lock"), "w")
+
+def publishes():
+    """Reports whether this worker is the one that publishes. It remains so until it ends."""
+    with suppress(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True

@@ -7,12 +7,12 @@ import shutil
 import subprocess
 from contextlib import suppress
 
-from common import html, page, parameter, words
+from common import html, page, parameter, publishes, words
 from fapws import HTTPError, channel, publish, subscribers, timer
 
 LINES, LENGTH = 500, 1000  # of a page; bytes of a line
-followers = {}             # {log: process that prints its new lines}
-unfinished = {}            # {log: the beginning of its next line}
+followers = {}             # {log: (process that prints its new lines, beginning of the next line)}
+JOURNAL = ["journalctl", "--no-pager", "--quiet", "--output=short-iso"]
 
 def find():
     """The logs that the server can read, which are the only ones that a request may name."""
@@ -23,10 +23,7 @@ def find():
 
 def start(log, journal_options, tail_options):
     """Starts a process that prints lines of a log."""
-    if log == "journal":
-        command = ["journalctl", "--no-pager", "--quiet", "--output=short-iso", *journal_options]
-    else:
-        command = ["tail", *tail_options, log]
+    command = [*JOURNAL, *journal_options] if log == "journal" else ["tail", *tail_options, log]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                             text=True, errors="replace")
 
@@ -35,18 +32,17 @@ def follow():
     """Publishes the new lines of logs that are open in a browser, also after a reload, and follows no others."""
     wanted = {log for log in find() if subscribers("log:" + log)} if subscribers("logs") else set()
     for log in wanted - followers.keys():
-        followers[log] = start(log, ["--lines=0", "--follow"], ["-n", "0", "-F"])
-        os.set_blocking(followers[log].stdout.fileno(), False)
-    for log, process in list(followers.items()):
+        followers[log] = start(log, ["--lines=0", "--follow"], ["-n", "0", "-F"]), b""
+        os.set_blocking(followers[log][0].stdout.fileno(), False)
+    for log, (process, begun) in list(followers.items()):
         if log not in wanted or process.poll() is not None:
-            with followers.pop(log):
+            with followers.pop(log)[0]:
                 process.terminate()
             continue
         with suppress(BlockingIOError, RuntimeError):  # no new lines; the server is behind: lines are lost
-            text = unfinished.get(log, b"") + os.read(process.stdout.fileno(), 32768)  # in a second, at most
-            *complete, rest = text.split(b"\n")
-            unfinished[log] = rest[:LENGTH]
-            for line in complete:
+            *complete, rest = (begun + os.read(process.stdout.fileno(), 32768)).split(b"\n")  # in a second, at most
+            followers[log] = process, rest[:LENGTH]
+            for line in complete if publishes() else []:
                 publish("log:" + log, line[:LENGTH].decode(errors="replace"))
 
 def chosen(environ):

@@ -1,13 +1,12 @@
 """The overview: values from /proc and /sys, live as server-sent events, and their last 30 minutes."""
 import collections
-import glob
 import json
 import os
 import time
 from contextlib import suppress
 from pathlib import Path
 
-from common import PROC, RUN, SYS, VERSION, html, lines, page, run, write
+from common import PROC, RUN, SYS, VERSION, html, lines, page, publishes, run, write
 from fapws import HTTPError, publish, subscribers, timer
 
 STEP, STEPS = 10, 180  # seconds between two points of a curve; points
@@ -44,10 +43,10 @@ def cards(old, new):
                              ("Disk", disk.f_bfree * disk.f_frsize, disk.f_blocks * disk.f_frsize)):
         used = 100 * (size - free) / size
         yield Card(name, f"{used:\u2007>2.0f} %", f"{amount(size - free)} of {amount(size)}", [used], 100)
-    for zone in sorted(glob.glob(SYS + "/class/thermal/thermal_zone*")):
+    for zone in sorted(Path(SYS, "class/thermal").glob("thermal_zone*")):
         with suppress(OSError, ValueError):  # the sensor is switched off
-            degrees = int(Path(zone, "temp").read_text()) / 1000
-            yield Card("Temperature", f"{degrees:\u2007>4.1f} °C", lines(zone + "/type")[0], [degrees], 100)
+            degrees = int((zone / "temp").read_text()) / 1000
+            yield Card("Temperature", f"{degrees:\u2007>4.1f} °C", lines(zone / "type")[0], [degrees], 100)
             break
     for name, counts in list(new[3].items())[:12]:  # containers make many interfaces
         down, up = ((now - then) / seconds for now, then in zip(counts, old[3].get(name, counts)))
@@ -59,10 +58,9 @@ def render(card):
     known = [(STEPS - 1 - now + step, values[card.name]) for step, values in points
              if now - STEPS < step <= now and card.name in values]
     start, top = known[0][0] if known else 0, card.top or max([1] + [max(values) for _, values in known])
-    curves = []
-    for i in range(len(card.values)):
-        path = "L".join(f"{x} {39 - 37 * min(1, values[i] / top):.1f}" for x, values in known)
-        curves.append(html("curve", id=f"{card.name}-{i}", path=f"M{start} 45L{path}V45"))
+    paths = ["L".join(f"{x} {39 - 37 * min(1, values[i] / top):.1f}" for x, values in known)
+             for i in range(len(card.values))]
+    curves = [html("curve", id=f"{card.name}-{i}", path=f"M{start} 45L{path}V45") for i, path in enumerate(paths)]
     title, _, interface = card.name.partition("-")
     return html("card", id=card.name, title=title, interface=interface, number=card.text, detail=card.detail,
                 width="" if card.top else "wide", level=round(card.values[0]), curves=curves)
@@ -92,7 +90,7 @@ def measure():
         values = {card.name: [round(value, 1) for value in card.values] for card in cards(counted[1], counted[-1])}
         points.append([step, values])
         write(HISTORY, json.dumps(list(points)))
-    if subscribers("values"):
+    if subscribers("values") and publishes():
         publish("values", latest())
 
 @page("Overview", "/")
