@@ -151,9 +151,6 @@ readonly cross_tests='^Test(Paths|PathsCatchAll|Environ|EnvironKeys|Validator|Re
 # acceptance tests with names that match.
 test_cross() {
     export FAPWS_BIN=$cross_folder/$cross/fapws QEMU_LD_PREFIX=$cross_root
-    # Before version 8.2, qemu shows a program the addresses of this machine in /proc/self/smaps. fapws, which gives pages
-    # back by them, leaves alone those above 4 GiB.
-    [[ $cross != armhf ]] || export QEMU_GUEST_BASE=0x100000000
     stage "smoke, $cross" emulated "$root/.ci/smoke-test" "$FAPWS_BIN"
     # The tests themselves are programs for this machine. The folders that have none of these tests are left out.
     unset GOOS GOARCH GOARM CC py_version

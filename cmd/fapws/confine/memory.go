@@ -152,12 +152,16 @@ func kibibytes(text []byte, key string) int64 {
 // page cache, for half a microsecond a fault; the rest, about 7 MB of a hello server, is the kernel's to use. small has them mapped
 // again in small pieces. Any goroutine.
 func dropProgramPages(small bool) error {
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		return err
+	}
 	f, err := os.Open("/proc/self/smaps")
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	programPages(f, func(start, end uint64) {
+	programPages(f, maps, func(start, end uint64) {
 		if small {
 			divide(uintptr(start), uintptr(end))
 		}
@@ -167,8 +171,13 @@ func dropProgramPages(small bool) error {
 }
 
 // programPages calls drop with each mapping in smaps (proc(5)) of a program file that has pages in memory, and none of
-// them changed.
-func programPages(smaps io.Reader, drop func(start, end uint64)) {
+// them changed. It must be in maps, too: emulators (qemu-user before 8.2) show other addresses in smaps, those of their
+// own process, where this process has other data.
+func programPages(smaps io.Reader, maps []byte, drop func(start, end uint64)) {
+	known := map[string]bool{}
+	for line := range bytes.Lines(maps) {
+		known[place(line)] = true
+	}
 	var start, end uint64
 	droppable, resident := false, false
 	for lines := bufio.NewScanner(smaps); lines.Scan(); {
@@ -176,6 +185,7 @@ func programPages(smaps io.Reader, drop func(start, end uint64)) {
 		key, value, ok := bytes.Cut(line, []byte(":"))
 		if !ok || bytes.ContainsRune(key, '-') {
 			start, end, droppable = programFile(line)
+			droppable = droppable && known[place(line)]
 			resident = false
 			continue
 		}
@@ -189,6 +199,15 @@ func programPages(smaps io.Reader, drop func(start, end uint64)) {
 			}
 		}
 	}
+}
+
+// place returns the addresses of a mapping, its offset and its file. Its rights differ between maps and smaps of an emulator.
+func place(line []byte) string {
+	f := bytes.Fields(line)
+	if len(f) < 5 {
+		return ""
+	}
+	return fmt.Sprintf("%s %s %s %s", f[0], f[2], f[3], f[4])
 }
 
 // divided is the size of the mappings that divide makes.

@@ -46,9 +46,17 @@ Anonymous:             0 kB
 8000-9000 rw-p 00000000 00:00 0    [heap]
 Rss:                   4 kB
 Anonymous:             0 kB
+3fe2f000-3ff39000 r--p 00000000 fe:00 1250   /usr/lib/libc.so.6
+Rss:                 400 kB
+Anonymous:             0 kB
+`
+	// libc is elsewhere: smaps has the addresses of an emulator.
+	const maps = `00400000-00f00000 r-xp 00001000 fe:00 1234    /usr/bin/fapws
+00f00000-01000000 r--p 00b01000 fe:00 1234    /usr/bin/fapws
+3fe2e000-3ff38000 r-xp 00000000 fe:00 1250   /usr/lib/libc.so.6
 `
 	var dropped []uint64
-	programPages(strings.NewReader(smaps), func(start, end uint64) { dropped = append(dropped, start, end) })
+	programPages(strings.NewReader(smaps), []byte(maps), func(start, end uint64) { dropped = append(dropped, start, end) })
 	if want := []uint64{0x400000, 0xf00000}; !slices.Equal(dropped, want) {
 		t.Errorf("%x, want %x", dropped, want)
 	}
