@@ -87,10 +87,27 @@ func (p *Plan) Python() string {
 	return pybridge.Version()
 }
 
-// IsOpen reports whether neither the configuration restricts clients, by auth, allow or
-// deny, nor a proxy is trusted that may do so.
-func (p *Plan) IsOpen(conf *settings.Config) bool {
-	return len(conf.Proxies) == 0 && conf.LoginUsers == "" && !p.Site.Restricts()
+// IsOpen reports whether neither the configuration restricts clients, by auth, allow or deny, nor every entry of PATHS
+// is behind a login, nor a proxy is trusted that may restrict them. contents may be nil, then entries do not count.
+func (p *Plan) IsOpen(conf *settings.Config, contents *pybridge.Contents) bool {
+	return len(conf.Proxies) == 0 && conf.LoginUsers == "" && !p.Site.Restricts() && !needsLogin(contents)
+}
+
+// needsLogin reports whether every entry of PATHS of all applications is behind a login.
+func needsLogin(contents *pybridge.Contents) bool {
+	if contents == nil {
+		return false
+	}
+	entries := 0
+	for i := range contents.Apps {
+		for _, m := range contents.Mounts(i) {
+			if m.Login == "" {
+				return false
+			}
+			entries++
+		}
+	}
+	return entries > 0
 }
 
 // Folders returns where the files of the applications are.

@@ -3,12 +3,14 @@ package plan
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"fapws/cmd/fapws/settings"
+	"fapws/pybridge"
 )
 
-// TestOpen: a trusted proxy, auth, allow and deny restrict clients.
+// TestOpen: a trusted proxy, auth, allow and deny restrict clients, and so do entries that all have a login.
 func TestOpen(t *testing.T) {
 	for text, want := range map[string]bool{
 		"":                                   true,
@@ -36,8 +38,17 @@ func TestOpen(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := p.IsOpen(&conf); got != want {
+		if got := p.IsOpen(&conf, nil); got != want {
 			t.Errorf("%q: open is %v", text, got)
+		}
+		for logins, without := range map[string]bool{"": true, "yes": false, "yes yes": false, "yes no": true} {
+			contents := &pybridge.Contents{Apps: []pybridge.Content{{}}}
+			for _, login := range strings.Fields(logins) {
+				contents.Apps[0].Table = append(contents.Apps[0].Table, pybridge.Mount{Login: strings.TrimPrefix(login, "no")})
+			}
+			if got := p.IsOpen(&conf, contents); got != (want && without) {
+				t.Errorf("%q, entries with a login: %q: open is %v", text, logins, got)
+			}
 		}
 	}
 }

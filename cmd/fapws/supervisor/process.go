@@ -280,7 +280,7 @@ func (p *supervisor) up(addresses []pool.Address, resumed bool) {
 			Served: p.settled.Served,
 			Python: worker.InVenv(p.settled.Python, &p.settled.Config),
 			Mode:   worker.BannerMode(&p.settled.Config) + ", " + pool.Count(p.workers(), "worker"),
-			Open:   p.plan.IsOpen(&p.settled.Config),
+			Open:   p.settled.Open,
 		})
 	}
 }

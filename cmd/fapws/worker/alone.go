@@ -165,7 +165,7 @@ func (s *service) serving(addrs []Address) {
 			Served: s.plan.Served(s.contents, &s.conf),
 			Python: InVenv(s.plan.Python(), &s.conf),
 			Mode:   BannerMode(&s.conf),
-			Open:   s.plan.IsOpen(&s.conf),
+			Open:   s.plan.IsOpen(&s.conf, s.contents),
 		})
 	}
 }

@@ -233,6 +233,7 @@ func (p *Parent) loaded(kind pool.Kind, served string) {
 		Debug:    s.conf.Server.Debug,
 		Python:   s.plan.Python(),
 		Served:   served,
+		Open:     s.plan.IsOpen(&s.conf, s.contents),
 	})
 	if err == nil {
 		err = p.channel.Send(&pool.Message{Kind: kind, Loaded: &pool.Settled{

@@ -29,6 +29,7 @@ type Settled struct {
 	Debug    int    // of the loop
 	Python   string // version, or "" without an interpreter
 	Served   string // the application or site, human-readable
+	Open     bool   // to clients without a password: see plan.Plan.IsOpen
 }
 
 // Questions of a supervisor to its workers, see pool.Pool.Ask.
