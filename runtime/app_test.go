@@ -33,15 +33,11 @@ type call struct {
 
 	Method, Path, Query string
 	Script              string
-	Mount               int
 	Body                string
 	Spooled             bool
-	Peer                exchange.Peer
 	Fields              map[string]string // by names in lower case
 	Head                string
 	More                bool
-	Size                int64
-	Socket              int
 	inputs              []input       // that were delivered and not yet received
 	arrived             chan struct{} // told when there are more
 	gone                chan struct{} // closed by Cancel
@@ -65,10 +61,8 @@ type testApp struct {
 	tokens   map[uintptr]chan struct{} // closed when the part is released
 	nextRef  uintptr
 	unacked  int64
-	maxHeld  int64 // most bytes ever unreleased
 	released int
 	made     int
-	signals  int
 	overdue  []overdueCall
 	runs     atomic.Pointer[run] // what runs inline, or nil
 	input    int64               // bytes delivered and not received, each with exchange.InputCost more
@@ -122,13 +116,9 @@ func (a *testApp) Submit(r *exchange.Request) bool {
 		Path:    string(r.Path[r.Script:]),
 		Script:  string(r.Path[:r.Script]),
 		Query:   string(r.Parsed.Query.In(r.Head)),
-		Mount:   r.Mount,
 		Body:    string(r.Body),
-		Peer:    *r.Peer,
 		Fields:  map[string]string{},
 		More:    r.More,
-		Size:    r.Size,
-		Socket:  r.Socket,
 		arrived: make(chan struct{}, 1),
 		Head:    string(r.Head),
 		gone:    make(chan struct{}),
@@ -233,11 +223,7 @@ func (a *testApp) Stalled() (exchange.Ticket, time.Duration) {
 	return 0, 0
 }
 
-func (a *testApp) Signalled() {
-	a.mu.Lock()
-	a.signals++
-	a.mu.Unlock()
-}
+func (a *testApp) Signalled() {}
 
 // idle reports whether no call is active and every part was released.
 func (a *testApp) idle() bool {
@@ -266,7 +252,6 @@ func (c *call) part(p exchange.Part) chan struct{} {
 	a.parts = append(a.parts, p)
 	a.made++
 	a.unacked += int64(len(p.Body))
-	a.maxHeld = max(a.maxHeld, a.unacked)
 	a.mu.Unlock()
 	if !a.inline {
 		a.waker.Wake()

@@ -10,12 +10,11 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/live"
-	"fapws/runtime/sites"
 	"fapws/runtime/websocket/wstest"
 )
 
 // mover is a handler of WebSockets that can be handed over; those that were told to stay cannot.
-func mover(t *testing.T, group string) (*testServer, *talkApp) {
+func mover(t *testing.T) (*testServer, *talkApp) {
 	cfg := channelConfig()
 	cfg.Channels.HandOver = true
 	a := newTalkApp()
@@ -25,7 +24,7 @@ func mover(t *testing.T, group string) (*testServer, *talkApp) {
 		k.data = string(data)
 		k.send(op, data)
 	}
-	s := serveTalks(t, cfg, a, sites.Mount{Prefix: "/", WebSocket: true, Group: group})
+	s := serveTalks(t, cfg, a, "all")
 	s.HoldHistory(time.Hour)
 	return s, a
 }
@@ -54,7 +53,7 @@ func TestSocketsTakenBack(t *testing.T) {
 		{name: "not taken", lets: func(*testServer, *talk, *wstest.Client) {}, fails: true, code: 1012},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s, a := mover(t, "all")
+			s, a := mover(t)
 			c := s.socket(t)
 			saysBack(t, c, "state")
 			s.do(func() {
@@ -62,7 +61,7 @@ func TestSocketsTakenBack(t *testing.T) {
 					test.lets(s, k, c)
 					return true
 				}
-				a.ends = func(k *talk, code uint16, _ string) {
+				a.ends = func(k *talk) {
 					a.note("ended")
 					k.end(false)
 				}

@@ -21,12 +21,9 @@ type talk struct {
 	ticket  exchange.Ticket
 	path    string
 	socket  bool // Request.WebSocket
-	fields  map[string]string
 	ended   bool // its Last part was made
 	closed  bool // OpClose was delivered
 	gone    bool // cancelled
-	code    uint16
-	reason  string
 	data    any
 	head    string // of its request
 	state   string // of exchange.Resumed
@@ -36,29 +33,24 @@ type talk struct {
 // talkApp is an application that speaks with WebSockets, a Receiver. Its functions are
 // called on the loop, and answer there or later, on any goroutine.
 type talkApp struct {
-	opened    func(*talk)                          // nil: accepts
-	message   func(*talk, exchange.Op, []byte)     // nil: echoes; it takes what it is given at once
-	ends      func(t *talk, code uint16, r string) // nil: ends
-	cancelled func(*talk)                          // in addition
-	flushed   func()                               // the end of a batch
-	handOver  func(*talk) bool                     // lets go of it
-	resumes   func(*talk)                          // before it is accepted
-	hold      bool                                 // it gives no credit by itself
+	opened    func(*talk)                      // nil: accepts
+	message   func(*talk, exchange.Op, []byte) // it takes what it is given at once
+	ends      func(*talk)                      // nil: ends
+	cancelled func(*talk)                      // in addition
+	handOver  func(*talk) bool                 // lets go of it
+	resumes   func(*talk)                      // before it is accepted
 	waker     *eventloop.Waker
 
-	mu     sync.Mutex
-	talks  map[exchange.Ticket]*talk
-	parts  []exchange.Part
-	next   uintptr
-	out    map[uintptr]int
-	unread int64 // bytes of input without credit
-	most   int64 // of them, ever
-	queued int64 // bytes of parts that were not released
-	log    []string
+	mu    sync.Mutex
+	talks map[exchange.Ticket]*talk
+	parts []exchange.Part
+	next  uintptr
+	out   map[uintptr]bool // the parts that were not released
+	log   []string
 }
 
 func newTalkApp() *talkApp {
-	return &talkApp{talks: map[exchange.Ticket]*talk{}, out: map[uintptr]int{}}
+	return &talkApp{talks: map[exchange.Ticket]*talk{}, out: map[uintptr]bool{}}
 }
 
 func (a *talkApp) Attach(w *eventloop.Waker, _ func(exchange.Origin) exchange.Subrequester) {
@@ -69,10 +61,7 @@ func (a *talkApp) Submit(r *exchange.Request) bool {
 	if r.Spool >= 0 {
 		unix.Close(r.Spool)
 	}
-	t := &talk{app: a, ticket: r.Ticket, path: string(r.Path), socket: r.WebSocket, fields: map[string]string{}, head: string(r.Head)}
-	for _, f := range r.Parsed.Fields {
-		t.fields[strings.ToLower(string(f.Name.In(r.Head)))] = string(f.Value.In(r.Head))
-	}
+	t := &talk{app: a, ticket: r.Ticket, path: string(r.Path), socket: r.WebSocket, head: string(r.Head)}
 	a.mu.Lock()
 	twice := a.talks[r.Ticket] != nil
 	a.talks[r.Ticket] = t
@@ -84,13 +73,11 @@ func (a *talkApp) Submit(r *exchange.Request) bool {
 	case r.Resumed != nil:
 		t.state = string(r.Resumed.Data)
 		a.resumes(t)
-		t.accept("")
+		t.accept()
 	case a.opened != nil:
 		a.opened(t)
-	case r.WebSocket:
-		t.accept("")
 	default:
-		t.reply(200, "no WebSocket")
+		t.accept()
 	}
 	return true
 }
@@ -107,10 +94,10 @@ func (a *talkApp) Deliver(in exchange.Input) {
 		return
 	}
 	if in.Op == exchange.OpClose {
-		t.closed, t.code, t.reason = true, in.Code, string(in.Data)
+		t.closed = true
 		a.mu.Unlock()
 		if a.ends != nil {
-			a.ends(t, in.Code, string(in.Data))
+			a.ends(t)
 		} else {
 			t.end(false)
 		}
@@ -125,25 +112,12 @@ func (a *talkApp) Deliver(in exchange.Input) {
 		}
 		return
 	}
-	cost := int64(len(in.Data)) + exchange.InputCost
-	a.unread += cost
-	a.most = max(a.most, a.unread)
 	a.mu.Unlock()
-	if a.message != nil {
-		a.message(t, in.Op, in.Data)
-	} else {
-		t.send(in.Op, in.Data)
-	}
-	if !a.hold {
-		t.credit(cost)
-	}
+	a.message(t, in.Op, in.Data)
+	t.part(exchange.Part{Op: exchange.OpCredit, Credit: int64(len(in.Data)) + exchange.InputCost})
 }
 
-func (a *talkApp) Flush() {
-	if a.flushed != nil {
-		a.flushed()
-	}
-}
+func (a *talkApp) Flush() {}
 
 func (a *talkApp) Next(p *exchange.Part) bool {
 	a.mu.Lock()
@@ -159,11 +133,10 @@ func (a *talkApp) Next(p *exchange.Part) bool {
 func (a *talkApp) Release(p *exchange.Part) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if _, ok := a.out[p.Ref]; !ok { // on the loop this is logged as a bug
+	if !a.out[p.Ref] { // on the loop this is logged as a bug
 		panic("a part is released twice")
 	}
 	delete(a.out, p.Ref)
-	a.queued -= int64(len(p.Body))
 	if p.Last {
 		delete(a.talks, p.Ticket)
 	}
@@ -224,16 +197,13 @@ func (t *talk) part(p exchange.Part) {
 	t.ended = p.Last
 	a.next++
 	p.Ref = a.next
-	a.out[p.Ref] = 0
-	a.queued += int64(len(p.Body))
+	a.out[p.Ref] = true
 	a.parts = append(a.parts, p)
 	a.mu.Unlock()
 	a.waker.Wake()
 }
 
-func (t *talk) accept(subprotocol string) {
-	t.part(exchange.Part{Head: exchange.Head{WebSocket: true, Subprotocol: []byte(subprotocol)}})
-}
+func (t *talk) accept() { t.part(exchange.Part{Head: exchange.Head{WebSocket: true}}) }
 
 func (t *talk) reply(status int, body string) {
 	t.part(exchange.Part{Last: true, Body: []byte(body), Head: exchange.Head{Status: status, Length: int64(len(body)), Type: "text/html; charset=utf-8"}})
@@ -249,25 +219,15 @@ func (t *talk) close(code uint16, reason string) {
 
 func (t *talk) end(failed bool) { t.part(exchange.Part{Last: true, Failed: failed}) }
 
-func (t *talk) credit(n int64) {
-	t.app.mu.Lock()
-	t.app.unread -= n
-	t.app.mu.Unlock()
-	t.part(exchange.Part{Op: exchange.OpCredit, Credit: n})
-}
-
 // serveTalks starts a server with a mount for WebSockets.
-func serveTalks(t testing.TB, cfg Config, a *talkApp, mounts ...sites.Mount) *testServer {
+func serveTalks(t testing.TB, cfg Config, a *talkApp, group string) *testServer {
 	t.Helper()
-	if mounts == nil {
-		mounts = []sites.Mount{{Prefix: "/", WebSocket: true}}
-	}
 	t.Cleanup(func() { // when the server has closed
 		if !a.idle() {
 			t.Error("an exchange has not ended")
 		}
 	})
-	return start(t, settled(cfg), a, mounted(mounts...))
+	return start(t, settled(cfg), a, mounted(sites.Mount{Prefix: "/", WebSocket: true, Group: group}))
 }
 
 // socket opens a WebSocket.

@@ -20,16 +20,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// echoing is an application that costs nothing: on the loop, it sends back what comes,
+// echoing is an application that costs nothing: on the loop, it sends back what comes to a WebSocket,
 // from one buffer.
 type echoing struct {
+	instant
 	parts []exchange.Part
 	next  int
 	buf   []byte
 }
 
-func (h *echoing) Attach(_ *eventloop.Waker, _ func(exchange.Origin) exchange.Subrequester) {}
 func (h *echoing) Submit(r *exchange.Request) bool {
+	if !r.WebSocket {
+		return h.instant.Submit(r)
+	}
 	h.add(exchange.Part{Ticket: r.Ticket, First: true, Head: exchange.Head{WebSocket: true}})
 	return true
 }
@@ -50,17 +53,14 @@ func (h *echoing) add(p exchange.Part) {
 	h.parts = append(h.parts, p)
 }
 
-func (h *echoing) Flush()                 {}
-func (h *echoing) Release(*exchange.Part) {}
 func (h *echoing) Cancel(t exchange.Ticket, _ time.Duration) {
 	h.add(exchange.Part{Ticket: t, Last: true})
 }
-func (h *echoing) Signalled()                                {}
-func (h *echoing) Stalled() (exchange.Ticket, time.Duration) { return 0, 0 }
+
 func (h *echoing) Next(p *exchange.Part) bool {
 	if h.next == len(h.parts) {
 		h.parts, h.next, h.buf = h.parts[:0], 0, h.buf[:0]
-		return false
+		return h.instant.Next(p)
 	}
 	*p = h.parts[h.next]
 	h.next++

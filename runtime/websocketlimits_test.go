@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/exchange"
 	"fapws/runtime/live"
 	"fapws/runtime/sites"
 	"fapws/runtime/websocket/wstest"
@@ -24,9 +23,8 @@ func TestIdleWebSocketsAreSmall(t *testing.T) {
 	each := func(what, request string, also []byte, most int64) (cost int64) {
 		t.Run(what, func(t *testing.T) {
 			log, _ := openLog(t, path, "combined")
-			h := &silent{}
 			cfg := Config{Sites: sites.Config{AccessLog: log}, WebSockets: live.SocketConfig{Ping: time.Hour}} // these clients answer none
-			ts := start(t, settled(cfg), h, mounted(sites.Mount{Prefix: "/", WebSocket: true}))
+			ts := start(t, settled(cfg), &echoing{}, mounted(sites.Mount{Prefix: "/", WebSocket: true}))
 			buf := make([]byte, 4096)
 			var clients []rawClient
 			open := func() {
@@ -57,39 +55,4 @@ func TestIdleWebSocketsAreSmall(t *testing.T) {
 	message := (&wstest.Client{}).AppendFrame(nil, wstest.Fin|wstest.Ping, make([]byte, 100))
 	handshake := wstest.Handshake("/", strings.TrimSpace(fields[strings.Index(fields, "User"):]), wstest.Deflate)
 	each("an idle WebSocket", handshake, message, connection+1500)
-}
-
-// silent is an application that accepts WebSockets, and takes all that comes.
-type silent struct {
-	instant
-	parts []exchange.Part
-}
-
-func (h *silent) Submit(r *exchange.Request) bool {
-	if !r.WebSocket {
-		return h.instant.Submit(r)
-	}
-	h.parts = append(h.parts, exchange.Part{Ticket: r.Ticket, First: true, File: -1, Head: exchange.Head{WebSocket: true}})
-	return true
-}
-
-func (h *silent) Deliver(in exchange.Input) {
-	p := exchange.Part{Ticket: in.Ticket, File: -1, Op: exchange.OpCredit, Credit: int64(len(in.Data)) + exchange.InputCost}
-	if in.Op == exchange.OpClose {
-		p = exchange.Part{Ticket: in.Ticket, File: -1, Last: true}
-	}
-	h.parts = append(h.parts, p)
-}
-
-func (h *silent) Cancel(t exchange.Ticket, _ time.Duration) {
-	h.parts = append(h.parts, exchange.Part{Ticket: t, File: -1, Last: true})
-}
-
-func (h *silent) Next(p *exchange.Part) bool {
-	if len(h.parts) == 0 {
-		return h.instant.Next(p)
-	}
-	*p = h.parts[0]
-	h.parts = h.parts[:copy(h.parts, h.parts[1:])]
-	return true
 }

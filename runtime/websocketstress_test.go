@@ -26,7 +26,7 @@ func TestWebSocketStress(t *testing.T) {
 		case one.path == "/denied":
 			go one.reply(403, "denied")
 		default:
-			go one.accept("")
+			go one.accept()
 		}
 	}
 	a.message = func(one *talk, op exchange.Op, b []byte) {
@@ -47,7 +47,7 @@ func TestWebSocketStress(t *testing.T) {
 			}
 		}()
 	}
-	s := serveTalks(t, Config{}, a)
+	s := serveTalks(t, Config{}, a, "")
 	var clients sync.WaitGroup
 	for i := range 8 {
 		clients.Go(func() {
