@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -92,39 +91,6 @@ func settled(t *testing.T, path string) {
 }
 
 var eventually = waittest.Eventually
-
-func TestCloseWritesEverythingInOrder(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "log")
-	f := open(t, Options{Path: path})
-	const n = 20000 // far more than one buffer
-	for i := range n {
-		f.line("line %d", i)
-	}
-	closed(t, f)
-	got := lines(t, path)
-	if len(got) != n {
-		t.Fatalf("%d lines", len(got))
-	}
-	for i, line := range got {
-		if line != fmt.Sprint("line ", i) {
-			t.Fatalf("line %d: %s", i, line)
-		}
-	}
-	f.line("too late")
-	f.Write([]byte("two lines\nat once\n"))
-	if f.Dropped() != 3 {
-		t.Errorf("dropped: %d", f.Dropped())
-	}
-}
-
-func TestOneLineArrivesWithoutClose(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "log")
-	f := open(t, Options{Path: path})
-	for i := 1; i <= 2; i++ { // the second time the writer has slept
-		f.line("x")
-		eventually(t, "a line", func() bool { return len(lines(t, path)) == i })
-	}
-}
 
 // Lines wait for the interval, unless there are enough of them: a flash card is
 // written to seldom.
@@ -243,61 +209,6 @@ func TestLinesWithoutEnd(t *testing.T) {
 	}
 }
 
-// Several processes write to one file, which is rotated all the time: each line is
-// there once and whole.
-func TestNoLineIsLostAmongSeveral(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "log")
-	const writers, each = 3, 20000
-	var group sync.WaitGroup
-	for w := range writers {
-		f := open(t, Options{Path: path, MaxSize: 20 << 10, Keep: 10000, Buffer: 700, Report: func(msg string) { t.Error(msg) }})
-		group.Go(func() {
-			for i := range each {
-				f.line("writer %d line %06d %s", w, i, strings.Repeat("x", i%40))
-				if f.Dropped() > 0 {
-					t.Error("dropped")
-					return
-				}
-				if i%1000 == 0 {
-					time.Sleep(time.Millisecond) // the others' turn
-				}
-			}
-			if err := f.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	group.Wait()
-	settled(t, path)
-	next := [writers]int{}
-	names := files(t, path)
-	for n := len(names) - 1; n >= 0; n-- { // the oldest first
-		name := path
-		if n > 0 {
-			name = numbered(path, n)
-		}
-		if st, err := os.Stat(path); err != nil || st.Size() > 20<<10 {
-			t.Errorf("%v %v", st.Size(), err)
-		}
-		for _, line := range lines(t, name) {
-			var w, i int
-			var rest string
-			if n, _ := fmt.Sscanf(line, "writer %d line %d %s", &w, &i, &rest); n < 2 || len(rest) != i%40 || i != next[w] {
-				t.Fatalf("%s: %q after %d", name, line, next[w])
-			}
-			next[w]++
-		}
-	}
-	for w, n := range next {
-		if n != each {
-			t.Errorf("writer %d: %d lines", w, n)
-		}
-	}
-	if len(names) < 50 {
-		t.Errorf("rotated %d times only", len(names)-1)
-	}
-}
-
 // A pipe without a reader is a disk that never answers.
 func TestAppendNeverWaitsAndLossesAreReported(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "fifo")
@@ -335,27 +246,6 @@ func TestAppendNeverWaitsAndLossesAreReported(t *testing.T) {
 	<-read
 	if want := strings.Repeat(line+"\n", sent-int(f.Dropped())); got.String() != want {
 		t.Errorf("%d bytes arrived, not the %d of whole lines", got.Len(), len(want))
-	}
-}
-
-func TestFullDiskIsReportedOnceAndLivedWith(t *testing.T) {
-	told := make(chan string, 100)
-	f := open(t, Options{Path: "/dev/full", Report: func(msg string) { told <- msg }}) // every write: no space left on device
-	f.line("x")
-	if msg := <-told; !strings.Contains(msg, "no space left on device") {
-		t.Errorf("report: %q", msg)
-	}
-	f.line("y")
-	line := strings.Repeat("z", memoryMax/4)
-	n := 2
-	for ; f.Dropped() < 3; n++ {
-		f.line("%s", line)
-	}
-	if err := f.Close(); err == nil || !strings.Contains(err.Error(), fmt.Sprintf(" %d lines not written", n)) {
-		t.Errorf("%d lines, close: %v", n, err)
-	}
-	if len(told) > 0 {
-		t.Errorf("and again: %q", <-told)
 	}
 }
 

@@ -15,44 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A program that renames the file (logrotate) finds the earlier lines in it and the later ones in
-// a new one, whether or not it sends a signal; so does a program that truncates it instead.
-func TestRotationFromOutside(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "log")
-	f := open(t, Options{Path: path})
-	for i, ask := range []bool{true, false} {
-		f.line("before")
-		eventually(t, "the line", func() bool { return len(lines(t, path)) == 1 })
-		if err := os.Chmod(path, 0o604); err != nil {
-			t.Fatal(err)
-		}
-		old := fmt.Sprint(path, ".old", i)
-		if err := os.Rename(path, old); err != nil {
-			t.Fatal(err)
-		}
-		if ask {
-			f.Reopen()
-			eventually(t, "a new file", func() bool { _, err := os.Stat(path); return err == nil })
-		}
-		f.line("after")
-		eventually(t, "the next line", func() bool { _, err := os.Stat(path); return err == nil && len(lines(t, path)) == 1 })
-		if got := lines(t, old); !slices.Equal(got, []string{"before"}) {
-			t.Errorf("%q", got)
-		}
-		if st, _ := os.Stat(path); st.Mode().Perm() != 0o604 {
-			t.Errorf("the new file has mode %v", st.Mode())
-		}
-		if err := os.Truncate(path, 0); err != nil {
-			t.Fatal(err)
-		}
-	}
-	f.line("alone")
-	closed(t, f)
-	if got := lines(t, path); !slices.Equal(got, []string{"alone"}) {
-		t.Errorf("%q", got)
-	}
-}
-
 func TestRotationAtASize(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	f := open(t, Options{Path: path, MaxSize: 1000, Keep: 3})
@@ -61,6 +23,11 @@ func TestRotationAtASize(t *testing.T) {
 		f.line("%s%05d", line, i)
 	}
 	closed(t, f)
+	f.line("too late")
+	f.Write([]byte("two lines\nat once\n"))
+	if f.Dropped() != 3 {
+		t.Errorf("dropped: %d", f.Dropped())
+	}
 	settled(t, path)
 	// 0-9 and 10-19 are gone, 50 and 51 are in the log.
 	if got := files(t, path); !slices.Equal(got, []string{"log", "log.1.gz", "log.2.gz", "log.3.gz"}) {
@@ -236,28 +203,6 @@ func TestRotatedFilesThatWaitAreBounded(t *testing.T) {
 	want := []string{"log.rotated-0000000000000000004", "log.rotated-0000000000000000005", "log.rotated-0000000000000000006"}
 	if got := files(t, path); !slices.Equal(got, want) {
 		t.Errorf("%q", got)
-	}
-}
-
-// If the directory does not allow it, this is reported once and the file continues.
-func TestFileThatCannotBeRotated(t *testing.T) {
-	// The log can be opened with a name of 240 bytes, a rotated file would have 268.
-	path := filepath.Join(t.TempDir(), strings.Repeat("l", 240))
-	told := make(chan string, 100)
-	f := open(t, Options{Path: path, MaxSize: 50, Keep: 5, Report: func(msg string) { told <- msg }})
-	for range 100 {
-		f.line("twenty bytes or more")
-		f.Reopen()
-	}
-	closed(t, f)
-	if got := lines(t, path); len(got) != 100 {
-		t.Errorf("%d lines", len(got))
-	}
-	if n := len(told); n != 1 {
-		t.Fatalf("told %d times", n)
-	}
-	if msg := <-told; !strings.Contains(msg, "not rotated") {
-		t.Errorf("%q", msg)
 	}
 }
 

@@ -3,6 +3,7 @@ package process_test
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -299,13 +300,16 @@ func TestLogrotate(t *testing.T) {
 	s := fapwstest.Serve(t, fapwstest.Threads, "logs.py", "--access-log", name, "--log-flush", "10ms")
 	s.Get("/one", 200)
 	fapwstest.FileSays(t, name, "/one")
-	if err := os.Rename(name, name+"-old"); err != nil {
+	if err := errors.Join(os.Chmod(name, 0o604), os.Rename(name, name+"-old")); err != nil {
 		t.Fatal(err)
 	}
 	s.Signal(syscall.SIGUSR1)
 	fapwstest.Eventually(t, "a new file", func() bool { _, err := os.Stat(name); return err == nil })
 	s.Get("/two", 200)
 	fapwstest.FileSays(t, name, "/two")
+	if st, err := os.Stat(name); err != nil || st.Mode().Perm() != 0o604 {
+		t.Errorf("the new file has mode %v, %v", st.Mode(), err)
+	}
 	if err := os.Truncate(name, 0); err != nil { // copytruncate has copied it
 		t.Fatal(err)
 	}
