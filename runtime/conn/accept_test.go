@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/eventloop"
+	"fapws/runtime/eventloop/looptest"
 	"fapws/runtime/logfile"
 	"fapws/runtime/waittest"
 
@@ -36,34 +36,16 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	loop, err := eventloop.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error)
-	go func() { ended <- loop.Run() }()
+	loop := looptest.New(t)
 	f := &fixture{t: t}
 	f.Events, f.Loop, f.Log = loop, host{&f.full}, func(level logfile.Level, format string, args ...any) { t.Logf(format, args...) }
+	looptest.Run(t, loop, func() {})
 	f.do(func() { f.Configure(AcceptConfig{MaxClients: 2}) })
-	t.Cleanup(func() {
-		loop.Stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-		loop.Close()
-	})
 	return f
 }
 
 // do runs a function on the loop.
-func (f *fixture) do(run func()) {
-	done := make(chan bool)
-	f.Events.Post(func() {
-		defer close(done)
-		run()
-	})
-	<-done
-}
+func (f *fixture) do(run func()) { looptest.Do(f.Events, run) }
 
 // listen opens a listener, and accepts on it.
 func (f *fixture) listen(secure bool) *Listener {

@@ -4,15 +4,12 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/eventloop"
+	"fapws/runtime/eventloop/looptest"
 )
 
 // newBalanced returns an Acceptor without listeners, one of several processes that run one request each. Its moment never ends.
 func newBalanced(t *testing.T) *Acceptor {
-	loop, err := eventloop.New()
-	if err != nil {
-		t.Fatal(err)
-	}
+	loop := looptest.New(t)
 	t.Cleanup(func() { loop.Close() })
 	a := &Acceptor{Events: loop}
 	a.Configure(AcceptConfig{MaxClients: 10000, Concurrency: 1, Moment: time.Hour})

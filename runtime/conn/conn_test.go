@@ -6,12 +6,10 @@ import (
 	"io"
 	"net"
 	"os"
-	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 
-	"fapws/runtime/eventloop"
+	"fapws/runtime/eventloop/looptest"
 	"fapws/runtime/logfile"
 	"fapws/runtime/waittest"
 
@@ -29,79 +27,51 @@ type set struct {
 
 func newSet(t *testing.T, readSize int) *set {
 	t.Helper()
-	loop, err := eventloop.New()
-	if err != nil {
-		t.Fatal(err)
-	}
+	loop := looptest.New(t)
 	s := &set{t: t}
 	s.Init()
 	s.SetReadSize(readSize)
 	s.Events, s.WriteTimeout = loop, time.Hour
 	s.Log = func(level logfile.Level, format string, args ...any) { t.Logf(format, args...) }
-	ended := make(chan error)
-	go func() { ended <- loop.Run() }()
-	t.Cleanup(func() {
-		s.do(func() {
-			for _, c := range s.All() {
-				c.Close("the test has ended")
-				c.Abort()
-			}
-		})
-		loop.Stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
+	looptest.Run(t, loop, func() {
+		for _, c := range s.All() {
+			c.Close("the test has ended")
+			c.Abort()
 		}
-		loop.Close()
 	})
 	return s
 }
 
 // do runs a function on the loop.
-func (s *set) do(run func()) {
-	done := make(chan bool)
-	s.Events.Post(func() {
-		defer close(done)
-		run()
-	})
-	<-done
-}
+func (s *set) do(run func()) { looptest.Do(s.Events, run) }
 
 // until waits until something is true on the loop.
 func (s *set) until(what string, holds func() bool) {
 	s.t.Helper()
-	waittest.Eventually(s.t, what, func() (ok bool) {
-		s.do(func() { ok = holds() })
-		return ok
-	})
+	looptest.Until(s.t, s.Events, what, holds)
 }
 
 // recorder is a Protocol that remembers what happens to its connection.
 type recorder struct {
 	Conn
-	got                             []byte
-	stays                           bool // EOF returns it
-	ends, flushed, writable, closed int
-	gone, looks, inputs             int
-	sent                            []error
-	drained                         []bool
+	got                   []byte
+	ends, flushed, closed int
+	gone, looks, inputs   int
+	sent                  []error
 }
 
 func (r *recorder) Input(b []byte) { r.got, r.inputs = append(r.got, b...), r.inputs+1 }
-func (r *recorder) EOF() bool      { r.ends++; return r.stays }
+func (r *recorder) EOF() bool      { r.ends++; return false }
 func (r *recorder) Room(ended bool) {
-	if ended {
-		r.writable++
-	} else {
+	if !ended {
 		r.flushed++
 	}
 }
 func (r *recorder) Due() (next int64) { r.looks++; return r.set.Now + int64(time.Hour) }
-func (r *recorder) Drain(retire bool) {
-	r.drained = append(r.drained, retire)
-}
-func (r *recorder) Closed()        { r.closed++ }
-func (r *recorder) Gone()          { r.gone++ }
-func (r *recorder) Sent(err error) { r.sent = append(r.sent, err) }
+func (r *recorder) Drain(bool)        {}
+func (r *recorder) Closed()           { r.closed++ }
+func (r *recorder) Gone()             { r.gone++ }
+func (r *recorder) Sent(err error)    { r.sent = append(r.sent, err) }
 
 // open returns a connection of s and its client.
 func (s *set) open() (*recorder, *net.TCPConn) {
@@ -191,138 +161,6 @@ func TestHeed(t *testing.T) {
 	reset.SetLinger(0)
 	reset.Close()
 	s.until("both are closed", func() bool { return ends.gone == 1 && breaks.gone == 1 })
-}
-
-// Output that is gathered for a connection leaves when another one is used, and with Flush.
-func TestGather(t *testing.T) {
-	s := newSet(t, 1000)
-	a, first := s.open()
-	b, second := s.open()
-	s.do(func() {
-		a.Use()
-		s.Buf = append(s.Buf, "for a"...)
-		if a.Use(); !a.Gathers() || a.flushed > 0 {
-			t.Error("it was sent at once")
-		}
-		b.Use()
-		if a.Gathers() || a.flushed != 1 {
-			t.Error("it was not sent")
-		}
-		s.Buf = append(s.Buf, "for b"...)
-		s.Flush()
-		if b.flushed != 1 || len(s.Buf) > 0 {
-			t.Error("it was not sent")
-		}
-		a.Finish()
-		b.Finish()
-	})
-	for client, want := range map[*net.TCPConn]string{first: "for a", second: "for b"} {
-		if got, err := io.ReadAll(client); string(got) != want || err != nil {
-			t.Errorf("%q, %v", got, err)
-		}
-	}
-}
-
-// Drain reaches the connections that are open, CloseAll all of them.
-func TestDrain(t *testing.T) {
-	s := newSet(t, 1000)
-	open, client := s.open()
-	closed, _ := s.open()
-	s.do(func() {
-		rest, err := closed.Write(nil, pattern(16<<20), nil)
-		if err != nil || rest == nil {
-			t.Fatal(rest, err)
-		}
-		closed.Queue(Output{Items: rest}, true)
-		closed.Close("it is not wanted")
-		s.Drain(true)
-		s.Drain(false)
-		if !slices.Equal(open.drained, []bool{true, false}) || closed.drained != nil {
-			t.Errorf("an open connection: %v, a closed one: %v", open.drained, closed.drained)
-		}
-		if closed.gone > 0 {
-			t.Error("the transfer has ended")
-		}
-		s.CloseAll("the test ends")
-		if open.gone != 1 || closed.gone != 1 {
-			t.Errorf("open: gone %d, closed: gone %d", open.gone, closed.gone)
-		}
-	})
-	if got, err := io.ReadAll(client); len(got) > 0 || err != nil {
-		t.Errorf("%q, %v", got, err)
-	}
-}
-
-// What a socket does not take waits for room. A client that shuts down its side still gets all of it.
-func TestTransfer(t *testing.T) {
-	for _, half := range []bool{false, true} {
-		s := newSet(t, 1000)
-		r, client := s.open()
-		r.stays = !half
-		data := pattern(16 << 20)
-		s.do(func() {
-			rest, err := r.Write([]byte("head "), data, []byte(" tail"))
-			if err != nil || rest == nil {
-				t.Fatal(rest, err)
-			}
-			r.Queue(Output{Items: rest, Owner: r}, true)
-			if !r.AwaitsRoom() {
-				t.Error("it does not wait")
-			}
-		})
-		client.CloseWrite()
-		s.until("the end was seen", func() bool { return r.ends == 1 })
-		s.do(func() {
-			if (r.closed == 1) != half || len(r.sent) > 0 || r.gone > 0 {
-				t.Error("the transfer has ended")
-			}
-		})
-		want := append(append([]byte("head "), data...), " tail"...)
-		got := make([]byte, len(want))
-		if _, err := io.ReadFull(client, got); err != nil || !bytes.Equal(got, want) {
-			t.Errorf("wrong bytes, %v", err)
-		}
-		s.until("it has ended", func() bool { return len(r.sent) == 1 })
-		s.do(func() {
-			if r.sent[0] != nil || (r.gone == 1) != half || (r.writable == 1) == half {
-				t.Errorf("%v, gone %d, writable %d", r.sent, r.gone, r.writable)
-			}
-		})
-	}
-}
-
-// Files are sent by the loop as far as they are in memory, and else beside it, in order.
-func TestFiles(t *testing.T) {
-	data := pattern(8 << 20)
-	name := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(name, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	for _, coldEvery := range []int{0, 1, 3} {
-		s := newSet(t, 1000)
-		asked := 0
-		s.Cached = func(int, int64) bool { asked++; return coldEvery == 0 || asked%coldEvery != 0 }
-		r, client := s.open()
-		s.do(func() {
-			items := []Item{{Data: []byte("head "), More: true}, {File: int(f.Fd()), Count: int64(len(data)), More: true}, {Data: []byte(" tail")}}
-			left, full, err := r.WriteItems(items)
-			if err != nil || len(left) == 0 {
-				t.Fatal(len(left), err)
-			}
-			r.Queue(Output{Items: left, Owner: r}, full)
-		})
-		want := append(append([]byte("head "), data...), " tail"...)
-		got := make([]byte, len(want))
-		if _, err := io.ReadFull(client, got); err != nil || !bytes.Equal(got, want) {
-			t.Errorf("wrong bytes, %v", err)
-		}
-		s.until("it has ended", func() bool { return len(r.sent) == 1 && r.sent[0] == nil })
-	}
 }
 
 // A file that has become shorter breaks the connection, and Abort a transfer.

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"fapws/runtime/conn/certtest"
-	"fapws/runtime/eventloop"
+	"fapws/runtime/eventloop/looptest"
 	"fapws/runtime/logfile"
 	"fapws/runtime/waittest"
 
@@ -38,10 +38,7 @@ type server struct {
 // newServer starts a server whose connections are those that peers returns; nil: they echo.
 func newServer(t *testing.T, peers func() *peer) *server {
 	t.Helper()
-	loop, err := eventloop.New()
-	if err != nil {
-		t.Fatal(err)
-	}
+	loop := looptest.New(t)
 	s := &server{t: t, new: peers}
 	if peers == nil {
 		s.new = func() *peer { return &peer{echo: true} }
@@ -55,23 +52,14 @@ func newServer(t *testing.T, peers func() *peer) *server {
 	s.SetConfig(&tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"http/1.1"}})
 	s.Freed = func() {}
 	s.LogClient = func(level logfile.Level, client, line string) { s.log(level, "client: "+line) }
-	ended := make(chan error)
-	go func() { ended <- loop.Run() }()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.addr = ln.Addr().String()
 	go s.accept(ln)
-	t.Cleanup(func() {
-		ln.Close()
-		s.do(func() { s.conns.CloseAll("the test has ended") })
-		loop.Stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-		loop.Close()
-	})
+	looptest.Run(t, loop, func() { s.conns.CloseAll("the test has ended") })
+	t.Cleanup(func() { ln.Close() })
 	return s
 }
 
@@ -121,29 +109,12 @@ func (s *server) accept(ln net.Listener) {
 }
 
 // do runs a function on the loop.
-func (s *server) do(run func()) {
-	done := make(chan struct{})
-	if s.conns.Events.Post(func() {
-		defer close(done)
-		run()
-	}) {
-		<-done
-	}
-}
+func (s *server) do(run func()) { looptest.Do(s.conns.Events, run) }
 
 // until waits until something is true on the loop.
 func (s *server) until(what string, holds func() bool) {
 	s.t.Helper()
-	for end := time.Now().Add(tlsPatience); ; time.Sleep(time.Millisecond) {
-		ok := false
-		s.do(func() { ok = holds() })
-		if ok {
-			return
-		}
-		if time.Now().After(end) {
-			s.t.Fatalf("never: %s; the log: %s", what, s.logged())
-		}
-	}
+	looptest.Until(s.t, s.conns.Events, what, holds)
 }
 
 // only returns the connection that was made, when there is one.
@@ -173,7 +144,6 @@ type peer struct {
 	closed    bool
 	gone      bool
 	finish    bool
-	writable  int
 	sent      []error
 }
 
@@ -218,7 +188,6 @@ func (p *peer) Room(ended bool) {
 	if !ended {
 		return
 	}
-	p.writable++
 	p.push()
 	if p.finish && !p.Writing() {
 		p.Finish()

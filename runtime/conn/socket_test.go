@@ -1,7 +1,6 @@
 package conn
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,34 +36,6 @@ func all(t *testing.T, b int) []byte {
 			t.Fatal(err)
 		}
 		got = append(got, buf[:n]...)
-	}
-}
-
-func TestSendFile(t *testing.T) {
-	text := bytes.Repeat([]byte("0123456789"), 1000)
-	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if cached(int(f.Fd()), int64(len(text))) {
-		t.Error("a byte behind the end is in memory")
-	}
-	for _, send := range []func(int, int, *int64, int64) (int, error){sendFile, sendCached} {
-		a, b := pair(t)
-		from := int64(10)
-		n, err := send(a, int(f.Fd()), &from, 5000)
-		if got := all(t, b); n != 5000 || err != nil || from != 5010 || !bytes.Equal(got, text[10:5010]) {
-			t.Errorf("%d bytes, %v, now at %d: %.20q", n, err, from, got)
-		}
-		from = int64(len(text))
-		if n, err := send(a, int(f.Fd()), &from, 1); n != 0 || err != nil {
-			t.Errorf("%d bytes behind the end, %v", n, err)
-		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
+	"fapws/runtime/eventloop/looptest"
 	"fapws/runtime/waittest"
 
 	"golang.org/x/sys/unix"
@@ -82,16 +83,16 @@ func pair(t *testing.T) (int, *net.TCPConn) {
 
 func open(t *testing.T, fromClient, fromUpstream string) *fixture {
 	t.Helper()
-	loop, err := eventloop.New()
-	if err != nil {
-		t.Fatal(err)
-	}
+	loop := looptest.New(t)
 	f := &fixture{t: t, loop: loop, over: make(chan error, 1)}
 	for s := range f.peers {
 		f.fds[s], f.peers[s] = pair(t)
 	}
-	ended := make(chan error)
-	go func() { ended <- loop.Run() }()
+	looptest.Run(t, loop, func() {
+		f.tunnel.Close()
+		f.watch[conn.TunnelClient].Remove()
+		unix.Close(f.fds[conn.TunnelClient])
+	})
 	f.do(func() {
 		for s := range f.watch {
 			if err := loop.Add(&f.watch[s], f.fds[s], side{f, conn.TunnelSide(s)}); err != nil {
@@ -101,18 +102,6 @@ func open(t *testing.T, fromClient, fromUpstream string) *fixture {
 		f.tunnel = conn.NewTunnel(f.socket(conn.TunnelClient), f.socket(conn.Upstream), &f.watch[conn.TunnelClient], &f.watch[conn.Upstream], new(conn.TunnelBuffers))
 		f.result(f.tunnel.Open([]byte(fromClient), []byte(fromUpstream)))
 	})
-	t.Cleanup(func() {
-		f.do(func() {
-			f.tunnel.Close()
-			f.watch[conn.TunnelClient].Remove()
-			unix.Close(f.fds[conn.TunnelClient])
-		})
-		loop.Stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-		loop.Close()
-	})
 	return f
 }
 
@@ -121,22 +110,12 @@ func (f *fixture) socket(s conn.TunnelSide) conn.Plain {
 }
 
 // do runs a function on the loop.
-func (f *fixture) do(run func()) {
-	done := make(chan bool)
-	f.loop.Post(func() {
-		defer close(done)
-		run()
-	})
-	<-done
-}
+func (f *fixture) do(run func()) { looptest.Do(f.loop, run) }
 
 // until waits until something is true on the loop.
 func (f *fixture) until(what string, holds func() bool) {
 	f.t.Helper()
-	waittest.Eventually(f.t, what, func() (ok bool) {
-		f.do(func() { ok = holds() })
-		return ok
-	})
+	looptest.Until(f.t, f.loop, what, holds)
 }
 
 // Data read before the tunnel opened comes first, and each direction ends separately.

@@ -10,6 +10,7 @@ import (
 
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
+	"fapws/runtime/eventloop/looptest"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
@@ -33,18 +34,11 @@ func (h *host) Count(n int)                              { h.open += n }
 func (h *host) Account(*logfile.Record, int64, int64)    {}
 func (h *host) RecordOf(*logfile.State) *logfile.Record  { return nil }
 func (h *host) Log(_ logfile.Level, client, line string) { h.log = append(h.log, client+": "+line) }
-func (h *host) Do(f func()) {
-	done := make(chan struct{})
-	h.loop.Post(func() { defer close(done); f() })
-	<-done
-}
+func (h *host) Do(f func())                              { looptest.Do(h.loop, f) }
 
 func serve(t testing.TB, cfg StreamConfig) *host {
 	t.Helper()
-	loop, err := eventloop.New()
-	if err != nil {
-		t.Fatal(err)
-	}
+	loop := looptest.New(t)
 	h := &host{t: t, loop: loop}
 	h.conns.Now = int64(time.Second)
 	h.s = NewSubscribers(h, &h.conns)
@@ -55,16 +49,7 @@ func serve(t testing.TB, cfg StreamConfig) *host {
 	cfg.Heartbeat, cfg.Retry = cmp.Or(cfg.Heartbeat, 45*time.Second), cmp.Or(cfg.Retry, 3*time.Second)
 	cfg.Epoch = "e"
 	h.s.Configure(cfg, StreamLimits{WriteTimeout: time.Minute})
-	ended := make(chan error)
-	go func() { ended <- loop.Run() }()
-	t.Cleanup(func() {
-		h.Do(h.s.Close)
-		loop.Stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-		loop.Close()
-	})
+	looptest.Run(t, loop, h.s.Close)
 	return h
 }
 

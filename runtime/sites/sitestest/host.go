@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"fapws/runtime/conn"
-	"fapws/runtime/eventloop"
+	"fapws/runtime/eventloop/looptest"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
@@ -60,10 +60,7 @@ type application struct{ app.Receiver }
 // Run runs a loop for h, whose requests source answers, until the test has ended. It sets limits and times of cfg.
 func (h *Host) Run(t testing.TB, source exchange.Source, cfg sites.Config) {
 	t.Helper()
-	loop, err := eventloop.New()
-	if err != nil {
-		t.Fatal(err)
-	}
+	loop := looptest.New(t)
 	h.source = source
 	h.conns.Init()
 	h.conns.SetReadSize(64 << 10)
@@ -77,8 +74,7 @@ func (h *Host) Run(t testing.TB, source exchange.Source, cfg sites.Config) {
 	h.Configure(cfg)
 	h.use(t)
 	loop.AtEndOfBatch(func() { h.Flush() })
-	ended := make(chan error)
-	go func() { ended <- loop.Run() }()
+	looptest.Run(t, loop, func() {})
 	t.Cleanup(func() {
 		h.Do(func() { h.Set.CloseAll("the test has ended") })
 		h.Do(func() {
@@ -86,11 +82,6 @@ func (h *Host) Run(t testing.TB, source exchange.Source, cfg sites.Config) {
 				t.Errorf("%d exchanges have not ended", n)
 			}
 		})
-		loop.Stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-		loop.Close()
 	})
 }
 
@@ -125,13 +116,10 @@ func (h *Host) Flush() {
 
 // Do runs a function on the loop.
 func (h *Host) Do(run func()) {
-	done := make(chan bool)
-	h.Set.Events.Post(func() {
-		defer close(done)
+	looptest.Do(h.Set.Events, func() {
 		run()
 		h.Flush()
 	})
-	<-done
 }
 
 // Sockets returns the server's side of a connection, a descriptor that does not block, and the client's.

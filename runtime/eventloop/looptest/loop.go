@@ -1,0 +1,50 @@
+// Package looptest runs the loop of a test.
+package looptest
+
+import (
+	"testing"
+
+	"fapws/runtime/eventloop"
+	"fapws/runtime/waittest"
+)
+
+// New returns a loop that does not run yet.
+func New(t testing.TB) *eventloop.Loop {
+	t.Helper()
+	loop, err := eventloop.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return loop
+}
+
+// Run runs a loop until the end of the test, when end is called on it before.
+func Run(t testing.TB, loop *eventloop.Loop, end func()) {
+	ended := make(chan error)
+	go func() { ended <- loop.Run() }()
+	t.Cleanup(func() {
+		Do(loop, end)
+		loop.Stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		loop.Close()
+	})
+}
+
+// Do calls a function on a loop and waits until it has returned.
+func Do(loop *eventloop.Loop, f func()) {
+	done := make(chan struct{})
+	if loop.Post(func() { defer close(done); f() }) {
+		<-done
+	}
+}
+
+// Until waits until something is true on a loop.
+func Until(t testing.TB, loop *eventloop.Loop, what string, holds func() bool) {
+	t.Helper()
+	waittest.Eventually(t, what, func() (ok bool) {
+		Do(loop, func() { ok = holds() })
+		return ok
+	})
+}
