@@ -37,28 +37,6 @@ func TestClose(t *testing.T) {
 			})
 		})
 	}
-	t.Run("whole", func(t *testing.T) {
-		fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-			s, folder := fapwstest.ServeSlow(t, m)
-			s.Get("/short", 200).Is(t, "ab")
-			fapwstest.FileSays(t, folder+"/short closed", "yes")
-		})
-	})
-	t.Run("HEAD", func(t *testing.T) {
-		fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-			s, folder := fapwstest.ServeSlow(t, m)
-			s.Ask(fapwstest.Request("HEAD", "/endless?10", "")).Want(t, 200)
-			fapwstest.FileSays(t, folder+"/closed", "yes")
-		})
-	})
-	t.Run("raised", func(t *testing.T) {
-		fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-			s, folder := fapwstest.ServeSlow(t, m)
-			s.Complains = true
-			s.Get("/broken", 500)
-			fapwstest.FileSays(t, folder+"/closed", "yes")
-		})
-	})
 	t.Run("reset before the head", func(t *testing.T) {
 		fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 			s, folder := fapwstest.ServeSlow(t, m)

@@ -12,19 +12,20 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// More clients than --max-clients wait in the listen queue, and all are served.
+// Clients make room when they are idle: more than --max-clients wait in the listen queue, and all are served.
 func TestMaxClients(t *testing.T) {
 	t.Parallel()
-	const most = 4
-	serves := func(t *testing.T, keepAlive time.Duration, clients int, last string, p *pace) error {
-		s, _ := fapwstest.ServeSlow(t, fapwstest.Threads, "--max-clients", fmt.Sprint(most), "--keep-alive", keepAlive.String())
+	inItsTime(t, func(t *testing.T, timeout time.Duration, p *pace) error {
+		const most, clients = 4, 8
+		p.restart()
+		s, _ := fapwstest.ServeSlow(t, fapwstest.Threads, "--max-clients", fmt.Sprint(most), "--keep-alive", timeout.String())
 		results := make(chan error)
 		paces := make([]pace, clients)
 		for i := range clients {
 			w, p := s.Dial(), &paces[i]
 			go func() {
-				for n, field := range []string{"X-A: b", "X-A: b", last} {
-					a, err := w.Tries(fapwstest.Get("/sleeping", field))
+				for n := range 3 {
+					a, err := w.Tries(fapwstest.Get("/sleeping"))
 					if err == nil && a.Text != "slept" {
 						err = errors.New(a.Status)
 					}
@@ -55,19 +56,6 @@ func TestMaxClients(t *testing.T) {
 			t.Errorf("%s handlers ran at the same time", at)
 		}
 		return nil
-	}
-	t.Run("that leave", func(t *testing.T) {
-		t.Parallel()
-		if err := serves(t, time.Hour, 20, "Connection: close", new(pace)); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Run("that make room when they are idle", func(t *testing.T) {
-		t.Parallel()
-		inItsTime(t, func(t *testing.T, timeout time.Duration, p *pace) error {
-			p.restart()
-			return serves(t, timeout, 8, "Connection: keep-alive", p)
-		})
 	})
 }
 

@@ -18,25 +18,6 @@ func failing(t *testing.T, flags ...string) (c fapwstest.Command, folder string)
 	return fapwstest.Command{Script: "failures.py", Args: []string{folder}, Flags: flags, Complains: true}, folder
 }
 
-// While a handler sleeps, other clients are answered.
-func TestSleepingHandler(t *testing.T) {
-	t.Parallel()
-	c, folder := failing(t, "--graceful-timeout", "100ms")
-	s := c.Serve(t, fapwstest.Threads) // inline all clients wait, as the help says
-	sleeper := s.Dial()
-	sleeper.Get("/sleeps")
-	fapwstest.FileSays(t, folder+"/entered", "yes")
-	for range 100 {
-		w := s.Dial()
-		w.Send(fapwstest.Get("/static/one.txt"), fapwstest.Get("/"), fapwstest.Request("POST", "/body", strings.Repeat("b", 300)), fapwstest.Get("/static/one.txt"))
-		w.Answer().Is(t, "one")
-		w.Answer().Is(t, "quick")
-		w.Answer().Is(t, "300 bytes")
-		w.Answer().Is(t, "one")
-		w.Close()
-	}
-}
-
 // A body that does not fit on the disk is refused with a reason, once in the
 // log and to its client; others are served, also from the disk.
 func TestFullDiskForBodies(t *testing.T) {

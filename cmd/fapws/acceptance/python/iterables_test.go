@@ -97,6 +97,7 @@ func TestCloseAlways(t *testing.T) {
 	}{
 		{"raises", "raises", "", 200, "one,two", true},
 		{"raises at first", "raises-first", "", 500, "Internal Server Error", false},
+		{"raises before", "unready", "", 500, "Internal Server Error", false},
 		{"SystemExit", "stops", "", 200, "one,two", true},
 		{"no bytes", "number", "", 200, "one,", true},
 		{"no bytes at first", "number-first", "", 500, "Internal Server Error", false},

@@ -40,6 +40,13 @@ func TestReturns(t *testing.T) {
 		for _, c := range cases {
 			s.Get(c.path, 200).Is(t, c.body).Field(t, "Content-Type", c.mediaType)
 		}
+		for path, chunked := range map[string]bool{ // on HTTP/1.0, see TestIterables
+			"/str": false, "/list": false, "/file": false, "/dict": false, "/empty": false, "/generator": true, "/map": true, "/written": true,
+		} {
+			if a := s.Get(path, 200); (len(a.TransferEncoding) == 1) != chunked || (a.ContentLength >= 0) == chunked {
+				t.Errorf("%s: %q, Content-Length %d", path, a.TransferEncoding, a.ContentLength)
+			}
+		}
 		s.Get("/proc", 200).Want(t, 200, "Name:\t") // a regular file of 0 bytes, it says
 		s.Get("/devnull", 200).Is(t, "")
 		s.Get("/popen", 200).Is(t, "a pipe\n")
@@ -50,39 +57,6 @@ func TestReturns(t *testing.T) {
 		}
 		if a := s.Get("/big", 200); a.Text != strings.Repeat("0123456789abcdef", 2<<16) || a.ContentLength != 2<<20 {
 			t.Errorf("/big: %d bytes, announced %d", len(a.Text), a.ContentLength)
-		}
-	})
-}
-
-// A length that is not known beforehand: chunks on 1.1, the end of the
-// connection on 1.0.
-func TestReturnsFraming(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "returns.py")
-		for _, c := range []struct {
-			path    string
-			chunked bool
-		}{
-			{"/str", false}, {"/list", false}, {"/file", false}, {"/dict", false}, {"/empty", false},
-			{"/generator", true}, {"/map", true}, {"/written", true},
-		} {
-			a := s.Get(c.path, 200)
-			if chunked := len(a.TransferEncoding) == 1; chunked != c.chunked || (a.ContentLength >= 0) == c.chunked {
-				t.Errorf("%s: chunked %v, Content-Length %d", c.path, chunked, a.ContentLength)
-			}
-			w := s.Dial()
-			w.Send("GET ", c.path, " HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
-			head := w.Head("GET")
-			switch {
-			case len(head.TransferEncoding) > 0:
-				t.Errorf("%s: %v on HTTP/1.0", c.path, head.TransferEncoding)
-			case c.chunked && (head.ContentLength >= 0 || !head.Close):
-				t.Errorf("%s: on HTTP/1.0 with length %d and %q", c.path, head.ContentLength, head.Header)
-			case c.chunked:
-				if body := w.Rest(); body != a.Text {
-					t.Errorf("%s: %q on HTTP/1.0, %q on 1.1", c.path, body, a.Text)
-				}
-			}
 		}
 	})
 }

@@ -84,6 +84,7 @@ func TestHeadTypes(t *testing.T) {
 		"space-name":  `ValueError: header name 'X A' is not a token`,
 		"colon-name":  `ValueError: header name 'X-A:' is not a token`,
 		"latin-name":  `ValueError: header name 'X-\x{e9}' is not a token`,
+		"newline":     `ValueError: header X-A: value 'b\\nX-C: d' has a control character`,
 		"triple":      `TypeError: headers\[0\] must be a tuple \(name, value\), not \('X-A', '1', '2'\)`,
 		"single":      `TypeError: headers\[0\] must be a tuple \(name, value\), not \('X-A',\)`,
 		"text":        `TypeError: headers\[0\] must be a tuple \(name, value\), not 'X-A: 1'`,

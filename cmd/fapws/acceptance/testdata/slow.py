@@ -58,18 +58,6 @@ def ticks(environ, start_response):
     return Ticks(b"")
 
 
-class Short(list):
-    """Is answered at once; also then close() runs."""
-
-    def close(self):
-        note("short closed")
-
-
-class Broken(Endless):
-    def __next__(self):
-        raise ValueError("broken")
-
-
 def sleeping(environ, start_response):
     global running, most
     with lock:
@@ -89,8 +77,6 @@ PATHS = [
     ("/wait", wait),
     ("/endless", endless),
     ("/ticks", ticks),
-    ("/short", lambda e, s: Short([b"a", b"b"])),
-    ("/broken", lambda e, s: Broken(b"")),
     ("/sleeping", sleeping),
     ("/most", counts),
     ("/pid", lambda e, s: str(os.getpid())),

@@ -1,18 +1,10 @@
-"""Handlers for a server whose machine fails: no disk, no memory, no time."""
+"""Handlers for a server whose machine fails: no disk, no memory."""
 import os
 import sys
-import time
 
 from fapws.contrib.views import Staticfile
 
 folder = sys.argv[1]
-
-
-def sleeps(environ, start_response):
-    with open(os.path.join(folder, "entered"), "a") as f:
-        f.write("yes\n")
-    time.sleep(1000)
-    return "slept"
 
 
 def body(environ, start_response):
@@ -36,6 +28,6 @@ def too_large_file(environ, start_response):
 
 
 PATHS = [
-    ("/static", Staticfile(os.path.join(folder, "site"))), ("/sleeps", sleeps), ("/body", body), ("/memory-later", memory_later),
+    ("/static", Staticfile(os.path.join(folder, "site"))), ("/body", body), ("/memory-later", memory_later),
     ("/memory", memory), ("/too-large-file", too_large_file), ("/", lambda e, s: "quick"),
 ]

@@ -54,6 +54,11 @@ class Unclosable(Plain):
         raise ValueError("close failed")
 
 
+class Unready(Plain):
+    def __iter__(self):
+        raise ValueError("not yet")
+
+
 class Separate(Plain):
     """The iterator is another object than what has close()."""
 
@@ -118,6 +123,7 @@ def result(kind, name, start_response):
         "number": lambda: Plain(name, [b"one,", 7]),
         "number-first": lambda: Plain(name, [7]),
         "late": lambda: late(name, start_response),
+        "unready": lambda: Unready(name, CHUNKS),
         "not-iterable": lambda: lines(name, [7]),
     }[kind]()
 

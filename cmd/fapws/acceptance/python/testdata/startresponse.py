@@ -151,6 +151,7 @@ HEADERS = {
     "space-name": [("X A", "1")],
     "colon-name": [("X-A:", "1")],
     "latin-name": [("X-\xe9", "1")],
+    "newline": [("X-A", "b\nX-C: d")],
     "triple": [("X-A", "1", "2")],
     "single": [("X-A",)],
     "text": ["X-A: 1"],
