@@ -15,30 +15,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-)
 
-// talk serves each connection with f, which gets it with its number, until f returns. It returns the address.
-func talk(t *testing.T, f func(n int, c net.Conn)) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for n := 0; ; n++ {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				f(n, c)
-			}()
-		}
-	}()
-	return l.Addr().String()
-}
+	"fapws/runtime/backend/backendtest"
+)
 
 // repeat writes b until that fails.
 func repeat(c net.Conn, b string) {
@@ -74,7 +53,7 @@ func TestEndless(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			address := talk(t, func(_ int, conn net.Conn) {
+			address := backendtest.Serve(t, func(_ int, conn *net.TCPConn) {
 				_, _ = conn.Read(make([]byte, 1000))
 				_, _ = io.WriteString(conn, c.head)
 				repeat(conn, c.rest)
@@ -93,8 +72,8 @@ func TestEndless(t *testing.T) {
 
 // TestNoAnswer: what a server never answers, or keeps refusing, fails, and the report says so in both forms.
 func TestNoAnswer(t *testing.T) {
-	silent := talk(t, func(_ int, c net.Conn) { _, _ = io.Copy(io.Discard, c) })
-	leaving := talk(t, func(_ int, c net.Conn) {
+	silent := backendtest.Serve(t, func(_ int, c *net.TCPConn) { _, _ = io.Copy(io.Discard, c) })
+	leaving := backendtest.Serve(t, func(_ int, c *net.TCPConn) {
 		_, _ = io.WriteString(c, settingsFrame)
 		// The request comes behind the preface and the settings of the client.
 		for seen := 0; seen < 100; {
@@ -107,9 +86,9 @@ func TestNoAnswer(t *testing.T) {
 		_, _ = io.WriteString(c, goAwayFrame)
 		_, _ = io.Copy(io.Discard, c)
 	})
-	gone := talk(t, func(_ int, c net.Conn) {
+	gone := backendtest.Serve(t, func(_ int, c *net.TCPConn) {
 		_, _ = io.WriteString(c, settingsFrame+goAwayFrame)
-		_ = c.(*net.TCPConn).CloseWrite()
+		_ = c.CloseWrite()
 		_, _ = io.Copy(io.Discard, c) // or the rest would be a reset
 	})
 	for _, c := range []struct{ name, address, flag, reason string }{
@@ -152,7 +131,7 @@ func TestHandshakes(t *testing.T) {
 	s.Close()
 	var all sync.WaitGroup
 	all.Add(connections)
-	address := talk(t, func(_ int, c net.Conn) {
+	address := backendtest.Serve(t, func(_ int, c *net.TCPConn) {
 		first := make([]byte, 1)
 		_, _ = io.ReadFull(c, first)
 		all.Done()

@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"fapws/runtime/backend/backendtest"
 )
 
 // serve serves h with net/http, over HTTP/2 too if it is secure.
@@ -215,25 +217,12 @@ func TestFixedRate(t *testing.T) {
 
 // raw serves connections that get an answer, whatever they ask, and are then closed.
 func raw(t *testing.T, answer string) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = c.Read(make([]byte, 1000))
-			_, _ = io.WriteString(c, answer)
-			_ = c.(*net.TCPConn).CloseWrite()
-			_, _ = io.Copy(io.Discard, c)
-			c.Close()
-		}
-	}()
-	return "http://" + l.Addr().String()
+	return "http://" + backendtest.Serve(t, func(_ int, c *net.TCPConn) {
+		_, _ = c.Read(make([]byte, 1000))
+		_, _ = io.WriteString(c, answer)
+		_ = c.CloseWrite()
+		_, _ = io.Copy(io.Discard, c)
+	})
 }
 
 func TestAnswersOfBadServers(t *testing.T) {

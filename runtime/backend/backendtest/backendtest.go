@@ -27,6 +27,30 @@ func Unused(t testing.TB) string {
 	return address
 }
 
+// Serve accepts connections until the test has ended, and returns the address. A function has each of them, on a goroutine of its
+// own, and its number; it is closed when the function returns.
+func Serve(t testing.TB, serve func(n int, c *net.TCPConn)) (address string) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	go func() {
+		for n := 0; ; n++ {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				serve(n, c.(*net.TCPConn))
+			}()
+		}
+	}()
+	return ln.Addr().String()
+}
+
 // Answer is a response, its whole body, and how that ended.
 type Answer struct {
 	*http.Response

@@ -183,31 +183,16 @@ func TestApplication(t *testing.T) {
 // each request, and is closed then.
 func script(t *testing.T, answers ...string) (address string, asked *atomic.Int32) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
 	asked = new(atomic.Int32)
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
+	return backendtest.Serve(t, func(_ int, c *net.TCPConn) {
+		for _, answer := range answers {
+			if _, err := c.Read(make([]byte, 64<<10)); err != nil {
 				return
 			}
-			go func() {
-				defer c.Close()
-				for _, answer := range answers {
-					if _, err := c.Read(make([]byte, 64<<10)); err != nil {
-						return
-					}
-					asked.Add(1)
-					io.WriteString(c, answer)
-				}
-			}()
+			asked.Add(1)
+			io.WriteString(c, answer)
 		}
-	}()
-	return ln.Addr().String(), asked
+	}), asked
 }
 
 func record(kind, id byte, content string) string {

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/conn/certtest"
 	"fapws/runtime/source/proxy"
 	"fapws/runtime/waittest"
@@ -28,33 +29,6 @@ func certificate(t *testing.T, name string, until time.Time) (tls.Certificate, s
 		t.Fatal(err)
 	}
 	return pair, certtest.Write(t, filepath.Join(t.TempDir(), "ca.pem"), authority.PEM)
-}
-
-// serveOn gives each connection of a listener to serve.
-func serveOn(t *testing.T, ln net.Listener, serve func(net.Conn)) {
-	t.Cleanup(func() { ln.Close() })
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				serve(c)
-			}()
-		}
-	}()
-}
-
-func listener(t *testing.T) (ln net.Listener, port string) {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ = net.SplitHostPort(ln.Addr().String())
-	return ln, port
 }
 
 // Errors of TLS are reported in one line.
@@ -88,10 +62,8 @@ func TestTLSFailures(t *testing.T) {
 		for kind, request := range map[string]string{"": "GET / HTTP/1.0\r\n\r\n", " WebSocket": strings.Replace(handshake, "keep-alive", "close", 1) + "\r\n"} {
 			t.Run(name+kind, func(t *testing.T) {
 				t.Parallel()
-				ln, port := listener(t)
-				serveOn(t, ln, test.serve)
 				o := test.options
-				o.Target = "https://127.0.0.1:" + port
+				o.Target = "https://" + backendtest.Serve(t, func(_ int, c *net.TCPConn) { test.serve(c) })
 				address, logged := front(t, "/", o)
 				if got := talk(t, address, request); !strings.HasPrefix(got, test.want) {
 					t.Errorf("%q", got)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/source/proxy"
 )
 
@@ -338,12 +339,9 @@ func TestSecureReuse(t *testing.T) {
 	const poison = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		cert, _ := certificate(t, "localhost", time.Now().Add(time.Hour))
-		ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}, MaxVersion: version})
-		if err != nil {
-			t.Fatal(err)
-		}
 		var connections atomic.Int64
-		serveOn(t, ln, func(c net.Conn) {
+		target := backendtest.Serve(t, func(_ int, below *net.TCPConn) {
+			c := tls.Server(below, &tls.Config{Certificates: []tls.Certificate{cert}, MaxVersion: version})
 			connections.Add(1)
 			for in := bufio.NewReader(c); ; {
 				r, err := http.ReadRequest(in)
@@ -358,7 +356,7 @@ func TestSecureReuse(t *testing.T) {
 				io.WriteString(c, answer)
 			}
 		})
-		address, _ := front(t, "/", proxy.Options{Target: "https://" + ln.Addr().String(), NoVerify: true})
+		address, _ := front(t, "/", proxy.Options{Target: "https://" + target, NoVerify: true})
 		for i := range 10 {
 			path := fmt.Sprintf("/%d", i)
 			if _, body := get(t, address, "GET "+path); body != path {

@@ -261,30 +261,13 @@ func TestBodies(t *testing.T) {
 
 func TestFailures(t *testing.T) {
 	raw := func(answer string) string {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { ln.Close() })
-		go func() {
-			for {
-				c, err := ln.Accept()
-				if err != nil {
-					return
-				}
-				go func() {
-					http.ReadRequest(bufio.NewReader(c))
-					io.WriteString(c, answer)
-					if answer != "" && !strings.Contains(answer, "hang") {
-						c.Close()
-						return
-					}
-					io.Copy(io.Discard, c)
-					c.Close()
-				}()
+		return "http://" + backendtest.Serve(t, func(_ int, c *net.TCPConn) {
+			http.ReadRequest(bufio.NewReader(c))
+			io.WriteString(c, answer)
+			if answer == "" || strings.Contains(answer, "hang") {
+				io.Copy(io.Discard, c)
 			}
-		}()
-		return "http://" + ln.Addr().String()
+		})
 	}
 	for _, test := range []struct{ name, target, request, want, log string }{
 		{"refused", "http://" + backendtest.Unused(t), "GET /", "HTTP/1.1 502 ", "connection refused"},

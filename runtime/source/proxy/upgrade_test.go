@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/source/proxy"
 	"fapws/runtime/waittest"
 	"fapws/runtime/websocket"
@@ -30,30 +31,15 @@ func accepted(key string) string {
 // server is one behind: a function has each connection once its request has come.
 func server(t *testing.T, serve func(c *net.TCPConn, r *bufio.Reader, request *http.Request)) (url string, connections *atomic.Int64) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
 	connections = new(atomic.Int64)
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			connections.Add(1)
-			go func() {
-				defer c.Close()
-				c.SetDeadline(time.Now().Add(patience))
-				r := bufio.NewReader(c)
-				if request, err := http.ReadRequest(r); err == nil {
-					serve(c.(*net.TCPConn), r, request)
-				}
-			}()
+	return "http://" + backendtest.Serve(t, func(_ int, c *net.TCPConn) {
+		connections.Add(1)
+		c.SetDeadline(time.Now().Add(patience))
+		r := bufio.NewReader(c)
+		if request, err := http.ReadRequest(r); err == nil {
+			serve(c, r, request)
 		}
-	}()
-	return "http://" + ln.Addr().String(), connections
+	}), connections
 }
 
 // client is a connection to the proxy on which text was sent.

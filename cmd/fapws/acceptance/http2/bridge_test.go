@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/websocket/wstest"
 )
 
@@ -18,27 +19,12 @@ import (
 // of package wstest can be used. A side that breaks off ends the other one, too.
 func bridge(t *testing.T, s *fapwstest.Server) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
 	c := client(t)
 	ask(t, c, "GET", s.URL+"/page", nil) // the settings of the server have come then
-	go func() {
-		for {
-			near, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go bridgeOne(c, s.URL, near.(*net.TCPConn))
-		}
-	}()
-	return l.Addr().String()
+	return backendtest.Serve(t, func(_ int, near *net.TCPConn) { bridgeOne(c, s.URL, near) })
 }
 
 func bridgeOne(c *http.Client, url string, near *net.TCPConn) {
-	defer near.Close()
 	in := bufio.NewReader(near)
 	asked, err := http.ReadRequest(in)
 	if err != nil {
