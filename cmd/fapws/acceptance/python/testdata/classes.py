@@ -8,6 +8,7 @@ class Start_response(Base):
 
 
 def show(environ, start_response):
+    environ["wsgi.input"].read(3)  # must not affect fapws.params
     start_response.no_store()
     start_response("200 OK", [("X-Given", "1")])
     return {
@@ -29,7 +30,7 @@ def cookies(environ, start_response):
     start_response.delete_cookie("old")
     start_response.status_code = 202
     start_response.add_header("X-Late", "yes")
-    return repr((start_response.status_code, len(start_response.response_headers)))
+    return repr((start_response.status_code, start_response.response_headers[-1]))
 
 
 PATHS = [("/show", show), ("/cookies", cookies)]
