@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -205,47 +204,21 @@ func TestASGIWebSocketsWhenTheServerStops(t *testing.T) {
 func TestASGIWebSocketsComeAndGo(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgisockets.py")
-		round := func(turns int) int {
-			var all sync.WaitGroup
-			for w := range 4 {
-				all.Go(func() {
-					for i := range turns {
-						c, err := wstest.Dial(s.Address, "/echo")
-						if err != nil {
-							t.Error(err)
-							return
-						}
-						switch (i + w) % 4 {
-						case 0:
-							c.CloseWith(1000, "")
-						case 1:
-							c.SendText("nobody hears it")
-							c.Conn.(*net.TCPConn).SetLinger(0)
-						case 2:
-							says(t, c, "x")
-							hears(t, c, "x")
-						}
-						c.Conn.Close()
-					}
-				})
+		comeAndGo(t, s, "/echo", func(c *wstest.Client, turn int) {
+			switch turn {
+			case 0:
+				c.CloseWith(1000, "")
+			case 1:
+				c.SendText("nobody hears it")
+				c.Conn.(*net.TCPConn).SetLinger(0)
+			case 2:
+				says(t, c, "x")
+				hears(t, c, "x")
 			}
-			all.Wait()
-			var live, memory int
-			fapwstest.Eventually(t, "all have left", func() bool {
-				fmt.Sscan(s.Get("/live", 200).Text, &live, &memory)
-				return live == 0
-			})
-			s.Get("/noted", 200)
-			return memory
-		}
-		round(100)
-		before := round(100)
-		after := round(250)
-		for tries := 0; after > before+kib(5000); tries++ { // more at once than before, on a busy machine; a leak goes on
-			if tries == 3 {
-				t.Fatalf("memory went from %d to %d KiB", before, after)
-			}
-			before, after = after, round(250)
-		}
+		}, func() (memory int, left bool) {
+			live := -1
+			fmt.Sscan(s.Get("/live", 200).Text, &live, &memory)
+			return memory, live == 0
+		})
 	})
 }
