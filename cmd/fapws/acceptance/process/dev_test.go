@@ -90,27 +90,20 @@ func TestDevStays(t *testing.T) {
 	s.Stderr.Await(t, fapwstest.BannerURL)
 }
 
-// TestDevTraceback: a handler that raises is shown, unless --debug says no.
+// TestDevTraceback: a handler that raises is shown, unless --debug says no. Flask, which makes a page without details of an exception,
+// leaves it to fapws.
 func TestDevTraceback(t *testing.T) {
 	t.Parallel()
-	const raising = "def handler(environ, start_response):\n    secret = 1\n    raise ValueError('why')\nPATHS = [('/', handler)]\n"
-	s := edited(t, fapwstest.Mode{}, raising, "--dev")
-	s.comes(browser, 500, "raise ValueError")
-	s = edited(t, fapwstest.Mode{}, raising, "--dev", "--debug", "0")
-	if status, body := s.ask(browser); status != 500 || strings.Contains(body, "ValueError") {
-		t.Errorf("%d %s", status, body)
-	}
-}
-
-// TestDevFlask: Flask, which makes a page without details of an exception, leaves it to fapws.
-func TestDevFlask(t *testing.T) {
-	t.Parallel()
-	const raising = "from flask import Flask\napp = Flask(__name__)\n@app.get('/')\ndef index():\n    raise ValueError('why')\n"
-	s := edited(t, fapwstest.Mode{}, raising, "--dev")
-	s.comes(browser, 500, "<h1>ValueError<span>: why</span>")
-	s = edited(t, fapwstest.Mode{}, raising, "--dev", "--debug", "0")
-	if status, body := s.ask(browser); status != 500 || strings.Contains(body, "ValueError") {
-		t.Errorf("%d %s", status, body)
+	for raising, want := range map[string]string{
+		"def handler(environ, start_response):\n    secret = 1\n    raise ValueError('why')\nPATHS = [('/', handler)]\n": "raise ValueError",
+		"from flask import Flask\napp = Flask(__name__)\n@app.get('/')\ndef index():\n    raise ValueError('why')\n":     "<h1>ValueError<span>: why</span>",
+	} {
+		s := edited(t, fapwstest.Mode{}, raising, "--dev")
+		s.comes(browser, 500, want)
+		s = edited(t, fapwstest.Mode{}, raising, "--dev", "--debug", "0")
+		if status, body := s.ask(browser); status != 500 || strings.Contains(body, "ValueError") {
+			t.Errorf("%d %s", status, body)
+		}
 	}
 }
 

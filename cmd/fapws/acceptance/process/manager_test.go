@@ -243,26 +243,6 @@ func TestServiceManagerGone(t *testing.T) {
 	s.Get("/", 200)
 }
 
-// An inline handler that hangs blocks the loop: the watchdog gets no message
-// more, until it goes on.
-func TestWatchdogOfAHungLoop(t *testing.T) {
-	t.Parallel()
-	const interval = 100 * time.Millisecond
-	manager := newManager(t)
-	folder := t.TempDir()
-	s := fapwstest.Command{Script: "slow.py", Args: []string{folder},
-		Env: []string{"NOTIFY_SOCKET=" + manager.name, fmt.Sprintf("WATCHDOG_USEC=%d", interval.Microseconds())}}.Serve(t, fapwstest.Inline)
-	manager.hears(`^WATCHDOG=1$`)
-	w := s.Dial()
-	w.Get("/wait")
-	fapwstest.FileSays(t, folder+"/entered", "yes")
-
-	manager.silent(2 * interval)
-	fapwstest.Write(t, folder+"/go", "")
-	w.Answer().Is(t, "waited")
-	manager.hears(`^WATCHDOG=1$`)
-}
-
 // The permissions and the owner of a socket file are those of the settings,
 // whatever umask is.
 func TestSocketFile(t *testing.T) {
@@ -354,19 +334,19 @@ func TestServiceManagerOfWorkers(t *testing.T) {
 	}
 }
 
-// The watchdog gets messages as long as one worker responds.
-func TestWatchdogOfWorkers(t *testing.T) {
+// The watchdog gets messages as long as one process responds. An inline handler that hangs blocks the loop, until it goes on.
+func TestWatchdog(t *testing.T) {
 	t.Parallel()
 	const interval = 400 * time.Millisecond
 	for _, tt := range []struct {
-		workers string
-		silent  bool
-	}{{"1", true}, {"2", false}} {
-		t.Run(tt.workers, func(t *testing.T) {
+		flags  []string
+		silent bool
+	}{{nil, true}, {[]string{"--workers", "1"}, true}, {[]string{"--workers", "2"}, false}} {
+		t.Run(fmt.Sprint(tt.flags), func(t *testing.T) {
 			t.Parallel()
 			manager := newManager(t)
 			folder := t.TempDir()
-			s := fapwstest.Command{Script: "slow.py", Args: []string{folder}, Flags: []string{"--workers", tt.workers},
+			s := fapwstest.Command{Script: "slow.py", Args: []string{folder}, Flags: tt.flags,
 				Env: []string{"NOTIFY_SOCKET=" + manager.name, fmt.Sprintf("WATCHDOG_USEC=%d", interval.Microseconds())}}.Serve(t, fapwstest.Inline)
 			manager.hears(`^WATCHDOG=1$`)
 			w := s.Dial()
