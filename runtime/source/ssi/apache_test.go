@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -24,7 +23,6 @@ import (
 	"fapws/runtime/sites"
 	"fapws/runtime/source/programs"
 	"fapws/runtime/source/static"
-	"fapws/runtime/waittest"
 )
 
 // differences are the pages of which we make something else than Apache 2.4,
@@ -63,9 +61,6 @@ func showsBadConditions(t *testing.T) bool {
 
 // TestLikeApache: mod_include makes the same of the pages in testdata/site.
 func TestLikeApache(t *testing.T) {
-	if _, err := exec.LookPath("apache2"); err != nil {
-		t.Fatal("apache2 is missing; ./build.sh test installs it")
-	}
 	root := copySite(t)
 	address := backendtest.Unused(t)
 	host, _, _ := net.SplitHostPort(address)
@@ -184,62 +179,19 @@ func copySite(t *testing.T) string {
 
 // startApache serves root with Debian's apache2 at address and returns its URL.
 func startApache(t *testing.T, root, address string) string {
-	home := t.TempDir()
-	var b strings.Builder
-	for _, module := range []string{"mpm_prefork", "authz_core", "mime", "include", "cgi"} {
-		fmt.Fprintf(&b, "LoadModule %s_module /usr/lib/apache2/modules/mod_%s.so\n", module, module)
-	}
-	fmt.Fprintf(&b, `
-ServerRoot %[1]s
-PidFile %[1]s/pid
-ErrorLog %[1]s/error.log
-Listen %[2]s
-ServerName localhost
-StartServers 1
-DocumentRoot %[3]s
-TypesConfig %[1]s/types
+	backendtest.Apache(t, t.TempDir(), address, []string{"mpm_prefork", "authz_core", "mime", "include", "cgi"}, fmt.Sprintf(`
+DocumentRoot %[1]s
 AddType text/html .shtml
 AddOutputFilter INCLUDES .shtml
 AddHandler cgi-script .cgi
-<Directory %[3]s>
+<Directory %[1]s>
 	Options +Includes +ExecCGI
 	Require all granted
 </Directory>
 <Files "legacy*">
 	SSILegacyExprParser on
 </Files>
-`, home, address, root)
-	if os.Geteuid() == 0 {
-		b.WriteString("User nobody\nGroup nogroup\n")
-	}
-	if err := os.WriteFile(filepath.Join(home, "types"), []byte("text/plain txt\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(home, "apache.conf")
-	if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("apache2", "-f", file, "-D", "FOREGROUND")
-	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // it ends by ending its group
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGTERM)
-		cmd.Wait()
-		if t.Failed() {
-			text, _ := os.ReadFile(filepath.Join(home, "error.log"))
-			t.Logf("%s", text)
-		}
-	})
-	waittest.Eventually(t, "apache2 listens", func() bool {
-		c, err := net.Dial("tcp", address)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
+`, root))
 	return "http://" + address
 }
 

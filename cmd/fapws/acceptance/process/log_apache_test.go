@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -110,23 +109,10 @@ var errorStatuses = []int{400, 401, 403, 404, 405, 414, 416, 431, 501, 505}
 // address and what ends it.
 func apache(t *testing.T, folder string, formats map[string]string) (address string, stop func()) {
 	t.Helper()
-	if _, err := exec.LookPath("apache2"); err != nil {
-		t.Fatal("apache2 is missing; ./build.sh test installs it")
-	}
 	address = backendtest.Unused(t)
 	var b strings.Builder
-	for _, module := range []string{"mpm_event", "authz_core", "authn_core", "authn_file", "auth_basic", "authz_user", "mime", "dir"} {
-		fmt.Fprintf(&b, "LoadModule %s_module /usr/lib/apache2/modules/mod_%s.so\n", module, module)
-	}
 	fmt.Fprintf(&b, `
-ServerRoot %[1]s
-PidFile %[1]s/apache.pid
-ErrorLog %[1]s/apache.error
-Listen %[2]s
-ServerName localhost
-StartServers 1
 DocumentRoot %[1]s/site
-TypesConfig %[1]s/types
 DirectoryIndex index.html
 <Directory %[1]s/site>
 	Require all granted
@@ -137,41 +123,15 @@ DirectoryIndex index.html
 	AuthUserFile %[1]s/users
 	Require valid-user
 </Location>
-`, folder, address)
+`, folder)
 	for _, status := range errorStatuses {
 		fmt.Fprintf(&b, "ErrorDocument %d \"sorry.\"\n", status) // a file would be a second request in Apache, whose atoms are logged
 	}
 	for name, format := range formats {
 		fmt.Fprintf(&b, "CustomLog %s/apache.%s \"%s\"\n", folder, name, strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(format))
 	}
-	if os.Geteuid() == 0 {
-		b.WriteString("User nobody\nGroup nogroup\n")
-	}
-	fapwstest.Write(t, folder+"/types", "text/plain txt\ntext/html html\n")
-	file := fapwstest.Write(t, folder+"/apache.conf", b.String())
-	cmd := exec.Command("apache2", "-f", file, "-D", "FOREGROUND")
-	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // it ends by ending its group
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := false
-	stop = func() {
-		if !ended {
-			ended = true
-			cmd.Process.Signal(syscall.SIGTERM)
-			cmd.Wait()
-		}
-	}
-	t.Cleanup(stop)
-	fapwstest.Eventually(t, "apache2 listens", func() bool {
-		c, err := net.Dial("tcp", address)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
-	return address, stop
+	modules := []string{"mpm_event", "authz_core", "authn_core", "authn_file", "auth_basic", "authz_user", "mime", "dir"}
+	return address, backendtest.Apache(t, folder, address, modules, b.String())
 }
 
 // record sends the requests, one connection for each, and waits for the answers.

@@ -1,0 +1,65 @@
+package backendtest
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"fapws/runtime/waittest"
+)
+
+// Apache starts Apache at an address, with modules and lines of a configuration, and returns what ends it before the test does. Its root is
+// a directory with a file of media types, "types"; its log, which a failed test shows, is "apache.error" there.
+func Apache(t testing.TB, root, address string, modules []string, lines string) (stop func()) {
+	t.Helper()
+	if _, err := exec.LookPath("apache2"); err != nil {
+		t.Fatal("apache2 is missing; ./build.sh test installs it")
+	}
+	var b strings.Builder
+	for _, module := range modules {
+		fmt.Fprintf(&b, "LoadModule %s_module /usr/lib/apache2/modules/mod_%s.so\n", module, module)
+	}
+	fmt.Fprintf(&b, "ServerRoot %[1]s\nPidFile %[1]s/apache.pid\nErrorLog %[1]s/apache.error\nTypesConfig %[1]s/types\n", root)
+	fmt.Fprintf(&b, "Listen %s\nServerName localhost\nStartServers 1\n%s", address, lines)
+	if os.Geteuid() == 0 {
+		b.WriteString("User nobody\nGroup nogroup\n")
+	}
+	for name, text := range map[string]string{"types": "text/plain txt\ntext/html html\n", "apache.conf": b.String()} {
+		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command("apache2", "-f", filepath.Join(root, "apache.conf"), "-D", "FOREGROUND")
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // it ends by ending its group
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := false
+	stop = func() {
+		if ended {
+			return
+		}
+		ended = true
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+		if t.Failed() {
+			text, _ := os.ReadFile(filepath.Join(root, "apache.error"))
+			t.Logf("%s", text)
+		}
+	}
+	t.Cleanup(stop)
+	waittest.Eventually(t, "apache2 listens", func() bool {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+	return stop
+}
