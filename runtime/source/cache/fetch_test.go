@@ -36,14 +36,12 @@ func (s *server) goOn() {
 // origin is a Source that answers when a test says so.
 type origin struct {
 	asked []*exchange.Exchange
-	heads []string
 	gone  int
 }
 
 func (o *origin) Start(x *exchange.Exchange) {
 	x.Source = o
 	o.asked = append(o.asked, x)
-	o.heads = append(o.heads, string(x.Req.Head))
 	x.By = "application"
 }
 func (o *origin) OnRoom(*exchange.Exchange) {}
@@ -122,20 +120,6 @@ func TestFetch(t *testing.T) {
 	}
 }
 
-// A page that may not be kept is for its client, and the others ask by themselves.
-func TestFetchPasses(t *testing.T) {
-	r := newRig(t)
-	a, ax := r.ask("GET /a")
-	b, bx := r.ask("GET /a")
-	r.answer(0, "Cache-Control: no-store\r\n", "mine")
-	r.want(a, ax, "mine", "bypass")
-	if len(r.origin.asked) != 2 {
-		t.Fatalf("the origin is asked %d times", len(r.origin.asked))
-	}
-	r.answer(1, "Cache-Control: no-store\r\n", "yours")
-	r.want(b, bx, "yours", "bypass")
-}
-
 // A client that leaves ends the fetch, unless others wait for it.
 func TestFetchClientLeaves(t *testing.T) {
 	r := newRig(t)
@@ -191,22 +175,6 @@ func TestFetchRefused(t *testing.T) {
 	b, bx := r.ask("GET /b")
 	r.origin.asked[2].Sink.Reply(exchange.Reply{Status: 502})
 	r.want(b, bx, "old", "stale")
-}
-
-// A stale page is sent at once, and replaced by a fetch for no client, which asks whether it is still true.
-func TestRefresh(t *testing.T) {
-	r := newRig(t)
-	r.ask("GET /a")
-	r.answer(0, "ETag: \"1\"\r\nCache-Control: max-age=60, stale-while-revalidate=600\r\n", "old")
-	r.server.now += 70 * second
-	a, ax := r.ask("GET /a")
-	r.want(a, ax, "old", "stale")
-	if len(r.origin.asked) != 2 || !strings.Contains(r.origin.heads[1], "If-None-Match: \"1\"\r\n") {
-		t.Fatalf("the origin is asked %q", r.origin.heads)
-	}
-	r.answer(1, kept, "new")
-	b, bx := r.ask("GET /a")
-	r.want(b, bx, "new", "hit")
 }
 
 // A page that is being sent for too long is not waited for.

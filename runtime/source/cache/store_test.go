@@ -193,37 +193,6 @@ func TestLookAllocatesNothing(t *testing.T) {
 	}
 }
 
-func TestStale(t *testing.T) {
-	const s1 = int64(1e9)
-	c := compile(t, Rule{TTL: 10 * time.Second, Stale: 5 * time.Second})
-	s := New(1<<20, 0)
-	r := get(t, "/")
-	put(t, s, c, r, answer{body: "one"}, 0)
-	look(t, s, c, r, 9*s1, Hit)
-	f := look(t, s, c, r, 11*s1, Stale)
-	if f.Fill == nil {
-		t.Fatal("nobody fetches a new one")
-	}
-	if again := look(t, s, c, r, 11*s1, Stale); again.Fill != nil {
-		t.Error("two fetch a new one")
-	}
-	// An error leaves the old page, and is not tried again at once.
-	if feed(f.Fill, answer{status: 500}, 11*s1) {
-		t.Error("an error was kept")
-	}
-	if f = look(t, s, c, r, 11*s1+s1/2, Stale); f.Fill != nil {
-		t.Error("after an error there is no pause")
-	}
-	if f = look(t, s, c, r, 13*s1, Stale); f.Fill == nil {
-		t.Fatal("after an error nobody tries again")
-	}
-	feed(f.Fill, answer{body: "two"}, 13*s1)
-	if f = look(t, s, c, r, 14*s1, Hit); string(f.Page.Body) != "two" {
-		t.Errorf("got %q", f.Page.Body)
-	}
-	look(t, s, c, r, 13*s1+16*s1, Expired).Fill.Leave()
-}
-
 func TestWaiting(t *testing.T) {
 	c := compile(t, Rule{TTL: time.Minute})
 	s := New(1<<20, 0)

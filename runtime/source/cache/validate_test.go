@@ -271,42 +271,6 @@ func TestInstead(t *testing.T) {
 	}
 }
 
-// TestAge: the Age of a page counts on from the one that it came with, which its first client gets as it is.
-func TestAge(t *testing.T) {
-	c := compile(t, Rule{})
-	s := New(1<<20, 0)
-	r := get(t, "/")
-	f := look(t, s, c, r, 0, Miss).Fill
-	f.Begin(&exchange.Head{Status: 200, Fields: []byte("Age: 30\r\nCache-Control: max-age=100\r\n"), Length: -1}, 0)
-	if got := string(f.Fields()); got != "Cache-Control: max-age=100\r\nAge: 30\r\n" {
-		t.Errorf("%q", got)
-	}
-	p := f.Finish()
-	for at, want := range map[int64]int64{0: 30, 1: 31, 3 * second: 33, 3*second + 1: 34} {
-		if got := p.Age(at); got != want {
-			t.Errorf("after %v: %d, want %d", time.Duration(at), got, want)
-		}
-	}
-}
-
-// TestApparentAgeOfPage: a page counts its age from its Date on, and its first client gets no Age that did not come.
-func TestApparentAgeOfPage(t *testing.T) {
-	c := compile(t, Rule{})
-	s := New(1<<20, 0)
-	r := get(t, "/")
-	f := look(t, s, c, r, 30*second, Miss).Fill
-	const fields = "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\nCache-Control: max-age=60\r\n"
-	f.Begin(&exchange.Head{Status: 200, Fields: []byte(fields), Length: -1, HasDate: true}, 30*second)
-	if got := string(f.Fields()); got != fields {
-		t.Errorf("%q", got)
-	}
-	f.Finish()
-	if got := look(t, s, c, r, 59*second, Hit).Page.Age(59 * second); got != 59 {
-		t.Errorf("Age %d", got)
-	}
-	look(t, s, c, r, 60*second, Expired).Fill.Leave()
-}
-
 // TestNormalised: requests that differ only in how they write the same list share a page.
 func TestNormalised(t *testing.T) {
 	c := compile(t, Rule{})
