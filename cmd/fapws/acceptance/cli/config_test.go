@@ -25,8 +25,7 @@ static = "/files/=www"
 access-log = "log"
 workers = 1
 `)
-	s := fapwstest.Command{Flags: []string{"--config", file}, Dir: t.TempDir()}.Start(t)
-	s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
+	s := fapwstest.Command{Flags: []string{"--config", file}, Dir: t.TempDir()}.Started(t)
 	s.Says(`up to 2 threads, 1 worker`)
 	s.Ask(fapwstest.Get("/hello")).Want(t, 200).Is(t, "one two words")
 	s.Ask(fapwstest.Get("/files/a.txt")).Want(t, 200).Is(t, "a")
@@ -193,8 +192,7 @@ func TestImportOfWebConf(t *testing.T) {
 	if code != 0 || stdout != "fapws.toml is fine: 2 hosts, 0 routes, for 0.0.0.0:8888 (without Python)\n" {
 		t.Fatalf("check: code %d: %s%s\n%s", code, stdout, stderr, toml)
 	}
-	s := fapwstest.Command{Flags: []string{"-b", "127.0.0.1:0"}, Dir: dir}.Start(t)
-	s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
+	s := fapwstest.Command{Flags: []string{"-b", "127.0.0.1:0"}, Dir: dir}.Started(t)
 	s.Ask("GET / HTTP/1.1\r\nHost: other\r\nConnection: close\r\n\r\n").Want(t, 200).Is(t, "default")
 	s.Ask("GET /page.foo HTTP/1.1\r\nHost: a.lan\r\nConnection: close\r\n\r\n").Want(t, 200).Is(t, "mine").
 		Field(t, "Content-Type", "text/x-foo; charset=utf-8")
@@ -215,8 +213,7 @@ func TestPrivateFiles(t *testing.T) {
 	fapwstest.Write(t, dir+"/users", "a:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=\n")
 	fapwstest.Write(t, dir+"/fapws.toml", "bind = '127.0.0.1:0'\n[[host]]\nroot = '.'\nautoindex = true\n[[host.route]]\nprefix = '/x/'\nstatus = 403\n"+
 		"auth = { realm = 'x', users = 'users' }\n[[host]]\nname = 'b.lan'\nroot = '.'\napp = 'app.py'\n")
-	s := fapwstest.Command{Dir: dir}.Start(t)
-	s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
+	s := fapwstest.Command{Dir: dir}.Started(t)
 	s.Ask(fapwstest.Get("/index.html")).Want(t, 200).Is(t, "index")
 	for _, name := range []string{"/fapws.toml", "/app.py", "/helper.py", "/users"} {
 		s.Ask(fapwstest.Get(name)).Want(t, 404)
@@ -231,14 +228,12 @@ func TestCommandLineDecides(t *testing.T) {
 	fapwstest.Write(t, dir+"/web/a.txt", "of the file")
 	fapwstest.Write(t, dir+"/other/b.txt", "of the command line")
 	fapwstest.Write(t, dir+"/fapws.toml", "bind = '127.0.0.1:1'\nroot = 'web'\nautoindex = false\nmax-body-size = 1\n")
-	s := fapwstest.Command{Flags: []string{"--port", "0", "--max-body-size", "2K", "other"}, Dir: dir}.Start(t)
-	s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
+	s := fapwstest.Command{Flags: []string{"--port", "0", "--max-body-size", "2K", "other"}, Dir: dir}.Started(t)
 	s.Says(`files of other \(fapws\.toml\)`)
 	s.Ask(fapwstest.Get("/b.txt")).Want(t, 200).Is(t, "of the command line")
 	s.Ask(fapwstest.Get("/")).Want(t, 404)
 
-	s = fapwstest.Command{Flags: []string{"--port", "0", "--host", "127.0.0.1", "--config", "off", "web"}, Dir: dir}.Start(t)
-	s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
+	s = fapwstest.Command{Flags: []string{"--port", "0", "--host", "127.0.0.1", "--config", "off", "web"}, Dir: dir}.Started(t)
 	s.Ask(fapwstest.Get("/")).Want(t, 200, "a.txt") // a folder without more flags has a listing
 	code, _, stderr := fapwstest.Command{Flags: []string{"--config", "off"}, Dir: dir}.Run(t)
 	if code != 2 || !strings.HasPrefix(stderr, "fapws: no application given; ") {
@@ -269,8 +264,7 @@ func TestConfigReload(t *testing.T) {
 	fapwstest.Write(t, dir+"/a/index.html", "page of a")
 	fapwstest.Write(t, dir+"/b/index.html", "page of b")
 	file := fapwstest.Write(t, dir+"/fapws.toml", "root = 'a'\nworkers = 1\n")
-	s := fapwstest.Command{Flags: []string{"-b", "127.0.0.1:0", "-c", file}, Complains: true}.Start(t)
-	s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
+	s := fapwstest.Command{Flags: []string{"-b", "127.0.0.1:0", "-c", file}, Complains: true}.Started(t)
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "page of a")
 	replace(t, file, "root = 'b'\nworkers = 2\npid = 'x'\n")
 	s.Signal(syscall.SIGHUP)
@@ -307,8 +301,7 @@ func TestConfigIsWatched(t *testing.T) {
 	fapwstest.Write(t, dir+"/a/index.html", "page of a")
 	fapwstest.Write(t, dir+"/b/index.html", "page of b")
 	file := fapwstest.Write(t, dir+"/fapws.toml", "root = 'a'\n")
-	s := fapwstest.Command{Flags: []string{"-b", "127.0.0.1:0", "-c", file, "--reload"}}.Start(t)
-	s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
+	s := fapwstest.Command{Flags: []string{"-b", "127.0.0.1:0", "-c", file, "--reload"}}.Started(t)
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "page of a")
 	replace(t, file, "root = 'b'\n")
 	s.Says(`reloaded: 1 worker`)

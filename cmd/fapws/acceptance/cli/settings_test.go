@@ -26,8 +26,7 @@ func TestPrecedence(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s := fapwstest.Command{Script: "settings.py", Env: c.env, Flags: c.flags}.Start(t)
-			s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1] // the address is the script's
+			s := fapwstest.Command{Script: "settings.py", Env: c.env, Flags: c.flags}.Started(t) // the address is the script's
 			s.Says(`up to 3 threads`)
 			s.Ask(fapwstest.Request("POST", "/", strings.Repeat("b", c.most))).Want(t, 200)
 			fapwstest.TooBig(t, s, fapwstest.Request("POST", "/", strings.Repeat("b", c.most+1)), "")

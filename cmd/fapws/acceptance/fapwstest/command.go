@@ -39,6 +39,12 @@ func Serve(t *testing.T, m Mode, script string, flags ...string) *Server {
 func (c Command) Serve(t *testing.T, m Mode) *Server {
 	t.Helper()
 	c.Flags = slices.Concat([]string{"--bind", "127.0.0.1:0"}, m.Flags, c.Flags)
+	return c.Started(t)
+}
+
+// Started starts fapws with the address that its settings give, and waits until it listens there.
+func (c Command) Started(t *testing.T) *Server {
+	t.Helper()
 	s := c.Start(t)
 	s.Address = s.Stderr.Await(t, BannerURL)[1]
 	s.URL = "http://" + s.Address

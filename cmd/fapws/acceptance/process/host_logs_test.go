@@ -427,8 +427,7 @@ name = "json.test"
 root = "site"
 access-log-format = "json"
 `)
-			s := fapwstest.Command{Flags: []string{"-c", folder + "/fapws.toml"}, Dir: folder}.Start(t)
-			s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
+			s := fapwstest.Command{Flags: []string{"-c", folder + "/fapws.toml"}, Dir: folder}.Started(t)
 			ask := func(host, path string) {
 				w := s.Dial()
 				w.Send("GET " + path + " HTTP/1.0\r\nHost: " + host + "\r\n\r\n")

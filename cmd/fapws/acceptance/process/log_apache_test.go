@@ -201,8 +201,7 @@ prefix = "/locked/"
 files = "site/locked"
 auth = { realm = "locked", users = "users" }
 `, host, name, format, strings.Join(pages, ", ")))
-			s := fapwstest.Command{Flags: []string{"-c", config}, Dir: folder}.Start(t)
-			s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
+			s := fapwstest.Command{Flags: []string{"-c", config}, Dir: folder}.Started(t)
 			record(t, s.Address, date)
 			s.Signal(syscall.SIGTERM)
 			s.Ended()

@@ -415,9 +415,7 @@ root = "site"
 access-log = "own"
 error-log = "error"
 `)
-			s := fapwstest.Command{Flags: []string{"-c", folder + "/fapws.toml"}, Dir: folder}.Start(t)
-			s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
-			s.URL = "http://" + s.Address
+			s := fapwstest.Command{Flags: []string{"-c", folder + "/fapws.toml"}, Dir: folder}.Started(t)
 			own := func() {
 				w := s.Dial()
 				w.Send("GET /a.txt HTTP/1.0\r\nHost: own.test\r\n\r\n")

@@ -114,8 +114,7 @@ func TestStopHearsPrograms(t *testing.T) {
 				t.Fatal(err)
 			}
 			fapwstest.Write(t, folder+"/fapws.toml", "bind = '127.0.0.1:0'\nerror-log = 'errors'\n"+workers+"[[host]]\n[[host.route]]\nprefix = '/'\ncgi = 'cgi'\n")
-			s := fapwstest.Command{Flags: []string{"-c", folder + "/fapws.toml"}, Dir: folder}.Start(t)
-			s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
+			s := fapwstest.Command{Flags: []string{"-c", folder + "/fapws.toml"}, Dir: folder}.Started(t)
 			s.Get("/x", 200).Is(t, "x\n")
 			s.Signal(syscall.SIGTERM)
 			program, err := os.OpenFile(folder+"/cgi/go", os.O_WRONLY, 0)

@@ -164,8 +164,7 @@ async def app(scope, receive, send):
 `, text, "one"))
 	}
 	path := script("pass")
-	s := fapwstest.Command{Script: path, Flags: []string{"--workers", "1", "--bind", "127.0.0.1:0"}, Complains: true}.Start(t)
-	s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
+	s := fapwstest.Command{Script: path, Flags: []string{"--workers", "1", "--bind", "127.0.0.1:0"}, Complains: true}.Started(t)
 	s.Get("/", 200).Is(t, "one")
 	s.Signal(syscall.SIGHUP)
 	s.Says(`(?s)up\n.*up\n.*down\n`)

@@ -52,8 +52,7 @@ expose = ["shown.db"]
 			}
 			secret = append(secret, "hard.txt")
 			flags := []string{"--bind", "127.0.0.1:0", "-c", dir + "/fapws.toml"}
-			s := fapwstest.Command{Flags: flags, Dir: dir, Complains: true}.Start(t)
-			s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
+			s := fapwstest.Command{Flags: flags, Dir: dir, Complains: true}.Started(t)
 			for _, name := range public {
 				s.Ask(fapwstest.Get("/"+name)).Want(t, 200).Is(t, "text of "+name)
 			}
@@ -118,8 +117,7 @@ func TestProjectDirectory(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := fapwstest.Command{Flags: append([]string{"--bind", "127.0.0.1:0"}, flags...), Complains: true}.Start(t)
-			s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
+			s := fapwstest.Command{Flags: append([]string{"--bind", "127.0.0.1:0"}, flags...), Complains: true}.Started(t)
 			if hint := "looks like a project (manage.py)"; strings.Contains(s.Stderr.String(), hint) != (name != "Staticfile") ||
 				name != "Staticfile" && !strings.Contains(s.Stderr.String(), "type fapws -C "+dir+" mysite.wsgi\n") {
 				t.Errorf("%q? %s", hint, s.Stderr.String())
@@ -153,8 +151,7 @@ func TestProjectDirectory(t *testing.T) {
 	}
 	t.Run("exposed", func(t *testing.T) {
 		t.Parallel()
-		s := fapwstest.Command{Flags: []string{"--bind", "127.0.0.1:0", "--expose", "*.py,*.key,*.pem", dir}, Complains: true}.Start(t)
-		s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
+		s := fapwstest.Command{Flags: []string{"--bind", "127.0.0.1:0", "--expose", "*.py,*.key,*.pem", dir}, Complains: true}.Started(t)
 		for _, name := range []string{"mysite/settings.py", "server.key", "both.pem", "hard.txt"} {
 			s.Ask(fapwstest.Get("/"+name)).Want(t, 200)
 		}
