@@ -63,68 +63,6 @@ func status(err error) int {
 	return refusalOf(err).status
 }
 
-// TestDrafts: a file has its name when it is complete, and nothing is left of others.
-func TestDrafts(t *testing.T) {
-	u, dir := newFolder(t, func(o *Options) { o.Mode = 0o640 })
-	d := begin(t, u, "a", "one")
-	if _, err := os.Stat(filepath.Join(dir, "a")); err == nil {
-		t.Error("the file has its name before it is complete")
-	}
-	if err := d.commit(); err != nil {
-		t.Fatal(err)
-	}
-	has(t, dir, "a=one")
-	if st, _ := os.Stat(filepath.Join(dir, "a")); st.Mode().Perm() != 0o640 {
-		t.Errorf("mode %v", st.Mode())
-	}
-	begin(t, u, "a", "two").abort()
-	has(t, dir, "a=one")
-	if err := begin(t, u, "a", "three").commit(); err != nil {
-		t.Fatal(err)
-	}
-	has(t, dir, "a=three")
-}
-
-// TestOneUploadOfAName: a second one is refused, also by another process, which has an Upload of its own, until the first has ended.
-func TestOneUploadOfAName(t *testing.T) {
-	u, dir := newFolder(t, nil)
-	other, err := New(Options{Path: dir, Replace: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := begin(t, u, "a", "one")
-	for _, each := range []*Upload{u, other} {
-		if _, err := each.target.begin(nil, "", stored{Name: "a", Size: 1}); status(err) != 423 {
-			t.Errorf("a second upload: %v", err)
-		}
-	}
-	begin(t, other, "b", "").abort()
-	d.abort()
-	if err := begin(t, other, "a", "two").commit(); err != nil {
-		t.Error(err)
-	}
-	has(t, dir, "a=two")
-}
-
-// TestNotReplaced: without the permission to replace files, none is replaced, also not one that appears meanwhile.
-func TestNotReplaced(t *testing.T) {
-	u, dir := newFolder(t, func(o *Options) { o.Replace = false })
-	if err := os.WriteFile(filepath.Join(dir, "a"), []byte("old"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := u.target.begin(nil, "", stored{Name: "a", Size: 1}); status(err) != 409 {
-		t.Errorf("an upload of a name that exists: %v", err)
-	}
-	d := begin(t, u, "b", "new")
-	if err := os.WriteFile(filepath.Join(dir, "b"), []byte("old"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := d.commit(); status(err) != 409 {
-		t.Errorf("a name that was taken meanwhile: %v", err)
-	}
-	has(t, dir, "a=old", "b=old")
-}
-
 // TestLinks: a link is replaced, and never followed: neither that of a name nor one in the place of a temporary file.
 func TestLinks(t *testing.T) {
 	u, dir := newFolder(t, nil)
@@ -216,28 +154,6 @@ func TestDescriptor(t *testing.T) {
 	if _, err := New(Options{Descriptor: int(r.Fd())}); err == nil {
 		t.Error("a descriptor for reading")
 	}
-}
-
-func TestTargetsThatAreNone(t *testing.T) {
-	dir := t.TempDir()
-	file := filepath.Join(dir, "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range []string{filepath.Join(dir, "none/file"), filepath.Join(dir, "none") + "/", file + "/file", "a\x00b", ""} {
-		_, err := New(Options{Path: path, Descriptor: -1})
-		if err == nil || strings.Contains(err.Error(), "\n") {
-			t.Errorf("%q: %v", path, err)
-		}
-	}
-	u, err := New(Options{Path: filepath.Join(dir, "new"), Replace: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := begin(t, u, "whatever/../name", "x").commit(); err != nil {
-		t.Error(err)
-	}
-	has(t, dir, "file=", "new=x")
 }
 
 // TestChroot: paths are those inside of it, because files are opened later.
