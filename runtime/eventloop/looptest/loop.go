@@ -1,4 +1,3 @@
-// Package looptest runs the loop of a test.
 package looptest
 
 import (
