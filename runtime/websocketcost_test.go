@@ -20,8 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// echoing is an application that costs nothing: on the loop, it sends back what comes to a WebSocket,
-// from one buffer.
+// echoing sends the messages of a WebSocket back, on the loop and from one buffer.
 type echoing struct {
 	instant
 	parts []exchange.Part

@@ -25,8 +25,8 @@ type Protocol interface {
 	// connection is still open.
 	Room(ended bool)
 
-	// Due does what is due by the clock of the Set, and returns when it is to be called again. It is called earlier, too: with the next tick
-	// after Schedule.
+	// Due deals with deadlines that have passed by the clock of the Set, and returns the next one. It is called at that time, and with the
+	// next tick after Schedule. It may close the connection.
 	Due() (next int64)
 
 	// Drain is called when the server takes no more connections. Requests that have begun are still answered. If
@@ -128,7 +128,7 @@ func (c *Conn) scheduleAt(at int64) {
 	c.set.wheel.Add(&c.timer, c, at)
 }
 
-// due does what is due for c, and notes when it has to be looked at again.
+// due deals with the deadlines of c that have passed, and schedules the next one.
 func (c *Conn) due() {
 	if c.roomExpired() {
 		c.Schedule()

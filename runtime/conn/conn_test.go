@@ -260,7 +260,7 @@ func TestDue(t *testing.T) {
 		s.Now += int64(time.Hour)
 		s.Tick()
 		if r.looks == 0 {
-			t.Error("nobody has looked for an hour")
+			t.Error("Due was not called for an hour")
 		}
 		r.looks = 0
 		for want := range 2 {

@@ -115,7 +115,7 @@ type Server interface {
 	Decline(index string) bool
 }
 
-// Logger writes what is to be known of an exchange. All methods must be called on the event loop.
+// Logger writes to the logs for an exchange. All methods must be called on the event loop.
 type Logger interface {
 	// Log writes a line about the client to the error log of its site.
 	Log(level logfile.Level, line string)

@@ -238,8 +238,8 @@ func (st *stream) Wait(x *sites.Exchange) {
 	}
 }
 
-// beginDelayed has sources begin with delayed responses in their order, one at a time, while what waits for the client beside its largest
-// response is less than a client may have.
+// beginDelayed begins delayed responses in their order, one at a time, while the responses that wait for the client, without the largest,
+// have less than maxUnsent.
 func (c *Conn) beginDelayed() {
 	for len(c.delayed) > 0 && !c.closed {
 		if st := c.streams[c.resumed]; st != nil && st.x != nil && !st.x.Out.Begun {
