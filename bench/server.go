@@ -20,6 +20,7 @@ var (
 	wsgi   = []string{"/hello", "/json", "/echo", "/mebibyte", "/generator", "/file", "/slow"}
 	fapws  = append(slices.Clone(wsgi), "/static/mebibyte.bin", "/cached", logged, watched)
 	inline = slices.DeleteFunc(slices.Clone(fapws), func(path string) bool { return path == "/slow" })
+	single = slices.DeleteFunc(slices.Clone(wsgi), func(path string) bool { return path == "/slow" })
 )
 
 // What is asked of servers with and without an access log, and with and without what shows their inside.
@@ -91,12 +92,8 @@ var servers = []*server{
 			return line
 		},
 	},
-	{
-		name: "bjoern", needs: []program{{bjoernModule(), ""}},
-		command: func(port int, w *workload, s *settings) []string {
-			return []string{python, filepath.Join(s.apps, "bjoern_hello.py"), "127.0.0.1", fmt.Sprint(port), filepath.Dir(bjoernModule())}
-		},
-	},
+	extension("bjoern"),
+	extension("fastwsgi"),
 	{
 		name: "gunicorn", paths: wsgi, needs: []program{{"/usr/bin/gunicorn", "gunicorn"}},
 		command: func(port int, w *workload, s *settings) []string {
@@ -180,15 +177,20 @@ var servers = []*server{
 	},
 }
 
-// bjoernModule is bjoern's library, which no Debian has: on PYTHONPATH, or where pip puts it.
-func bjoernModule() string {
-	places := append(filepath.SplitList(os.Getenv("PYTHONPATH")), "/usr/local/lib/python3*/dist-packages")
-	for _, place := range places {
-		if found, _ := filepath.Glob(filepath.Join(place, "_bjoern*.so")); len(found) > 0 {
-			return found[0]
+// extension is a WSGI server that is a module in C, which no Debian has: on PYTHONPATH, or where pip puts it.
+func extension(name string) *server {
+	library := "/usr/local/lib/python3/dist-packages/" + name
+	for _, place := range append(filepath.SplitList(os.Getenv("PYTHONPATH")), "/usr/local/lib/python3*/dist-packages") {
+		if found, _ := filepath.Glob(filepath.Join(place, "_"+name+"*.so")); len(found) > 0 {
+			library = found[0]
 		}
 	}
-	return "/usr/local/lib/python3/dist-packages/bjoern"
+	return &server{
+		name: name, paths: single, needs: []program{{library, ""}},
+		command: func(port int, w *workload, s *settings) []string {
+			return []string{python, filepath.Join(s.apps, "serve.py"), name, w.app, "127.0.0.1", fmt.Sprint(port)}
+		},
+	}
 }
 
 // fapwsCommand starts fapws with more flags; the supervisor only where workers count.
@@ -253,7 +255,7 @@ func prepareFiles(work string) error {
 func (s *server) environment(set *settings) []string {
 	documents := filepath.Join(set.work, "documents", "static")
 	env := append(os.Environ(),
-		"BENCH_FILE="+filepath.Join(documents, "mebibyte.bin"), "PYTHONPATH="+set.apps, "FAPWS_ALLOW_ROOT=1")
+		"BENCH_FILE="+filepath.Join(documents, "mebibyte.bin"), "PYTHONPATH="+set.apps+":"+os.Getenv("PYTHONPATH"), "FAPWS_ALLOW_ROOT=1")
 	if slices.Contains(s.paths, "/static/mebibyte.bin") {
 		env = append(env, "BENCH_STATIC="+documents)
 	}

@@ -32,8 +32,8 @@ func TestJudge(t *testing.T) {
 		want     []string // after the title
 		found    bool
 	}{
-		{"hello", []string{"1.10", "≤ 1.1", "pass", "1.20", "≤ 1.03", "MISS"}, true},
-		{"pipelined", []string{"0.50", "≥ 0.6", "MISS", "–", "", ""}, true},
+		{"hello", []string{"1.10", "≤ 1.03", "MISS", "1.20", "≤ 1.03", "MISS"}, true},
+		{"pipelined", []string{"0.50", "≥ 0.55", "MISS", "–", "", ""}, true},
 		{"slow", []string{"0.90", "≥ 0.9", "pass", "–", "", ""}, true},
 		{"flask", []string{"1.60", "≥ 1.3", "pass", "0.80", "≥ 1.3", "MISS"}, true},
 		{"reload", []string{"0", "≤ 0", "pass", "1", "≤ 0", "MISS"}, true},

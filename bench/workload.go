@@ -62,7 +62,7 @@ var workloads = []workload{
 	{name: "one", title: "hello, 1 connection, all on one CPU", app: "hello", path: "/hello", connections: 1, length: 13, sameCPU: true},
 	{name: "thousand", title: "hello, 1000 connections", app: "hello", path: "/hello", connections: 1000, length: 13},
 	{name: "fresh", title: "hello, a connection for each request, 16 connections", app: "hello", path: "/hello", connections: 16, length: 13,
-		fields: []string{"Connection: close"}, servers: []string{"threads", "inline", "bjoern", "uwsgi", "gunicorn"}},
+		fields: []string{"Connection: close"}, servers: []string{"threads", "inline", "bjoern", "fastwsgi", "uwsgi", "gunicorn"}},
 	{name: "pipelined", title: "hello, 16 pipelined, 64 connections", app: "hello", path: "/hello", connections: 64, script: "pipeline.lua", length: 13},
 	{name: "json", title: "JSON with 5 header fields, 64 connections", app: "app", path: "/json", connections: 64, length: 28},
 	{name: "echo", title: "4 KiB POST echo, 64 connections", app: "app", path: "/echo", connections: 64, script: "post.lua", length: 4096, post: true},
@@ -133,7 +133,7 @@ func groups() map[string][]string {
 		}
 	}
 	for _, name := range serverNames() {
-		if name != "baregnet" && name != "bjoern" { // a limit instead of a peer; a module that no Debian has
+		if name != "baregnet" && name != "bjoern" && name != "fastwsgi" { // a limit instead of a peer; modules that no Debian has
 			peers = append(peers, name)
 		}
 	}
