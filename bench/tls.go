@@ -28,9 +28,9 @@ import (
 // tlsServers take part where the connection is encrypted. All but fapws answer /hello with a fixed text.
 var tlsServers = []string{"threads", "inline", "nginx", "caddy", "nethttp"}
 
-// tlsClient trusts the certificate of this run. It offers one group, which all servers have: by default crypto/tls
+// tlsClient trusts the certificate of this run. It offers one group, which all servers have and compute with assembly: by default crypto/tls
 // would agree on ML-KEM with fapws, and not with an older OpenSSL.
-var tlsClient = &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS13, CurvePreferences: []tls.CurveID{tls.X25519}}
+var tlsClient = &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS13, CurvePreferences: []tls.CurveID{tls.CurveP256}}
 
 func (s *settings) certificate() string { return filepath.Join(s.work, "cert.pem") }
 func (s *settings) key() string         { return filepath.Join(s.work, "key.pem") }
