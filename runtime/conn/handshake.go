@@ -1,15 +1,12 @@
 package conn
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"runtime/debug"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -25,10 +22,9 @@ type Handshake struct {
 	next   Protocol
 	done   func(*TLSTransport)
 	stage  stage
-	placed bool         // it has a place among those of the Server
-	known  bool         // its end is counted
-	resume http1.Resume // of the head of a request that comes in the place of a ClientHello
-	cancel context.CancelFunc
+	placed bool          // it has a place among those of the Server
+	known  bool          // its end is counted
+	resume http1.Resume  // of the head of a request that comes in the place of a ClientHello
 	t      *TLSTransport // from when its goroutine was started
 	choice choice        // of the configuration, for the goroutine
 
@@ -172,51 +168,11 @@ func (h *Handshake) Closed() {
 		h.count(disconnected)
 		h.s.ending++
 		h.tell()
-		h.cancel()
 	} else {
 		h.leave()
 	}
 	h.stage = failed
 	h.next.Closed()
-}
-
-// turns lets a few handshakes compute at the same time.
-type turns struct{ held chan struct{} }
-
-// longTurn is how long a handshake may compute before another one may, too.
-const longTurn = 100 * time.Millisecond
-
-func (t *turns) init(n int) { t.held = make(chan struct{}, n) }
-
-// turn is that of one handshake. It belongs to its goroutine.
-type turn struct {
-	of    *turns
-	has   atomic.Bool
-	timer *time.Timer
-}
-
-// take waits until the handshake may compute.
-func (t *turn) take() {
-	t.of.held <- struct{}{}
-	t.has.Store(true)
-	if t.timer == nil {
-		t.timer = time.AfterFunc(longTurn, t.end)
-	} else {
-		t.timer.Reset(longTurn)
-	}
-}
-
-// give lets another one compute.
-func (t *turn) give() {
-	t.timer.Stop()
-	t.end()
-}
-
-// end ends the turn, once.
-func (t *turn) end() {
-	if t.has.CompareAndSwap(true, false) {
-		<-t.of.held
-	}
 }
 
 // errNoConfig is why handshakes fail before SetConfig.
@@ -235,30 +191,26 @@ func (h *Handshake) run() {
 		config = &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errNoConfig }}
 	}
 	h.t.tls = tls.Server(&h.t.wire, config)
-	ctx, cancel := context.WithCancel(context.Background())
-	h.cancel = cancel
-	go h.handshake(ctx)
+	go h.handshake()
 }
 
 // handshake is the goroutine.
-func (h *Handshake) handshake(ctx context.Context) {
-	own := &turn{of: &h.s.turns}
-	h.t.wire.turn = own
-	own.take()
-	err := h.try(ctx)
-	own.give()
+func (h *Handshake) handshake() {
+	h.s.turns <- struct{}{}
+	err := h.try()
+	<-h.s.turns
 	h.s.set.Events.Post(func() { h.ranOut(err) })
 }
 
 // try has crypto/tls make the handshake. A panic, of a callback of the configuration, is an error.
-func (h *Handshake) try(ctx context.Context) (err error) {
+func (h *Handshake) try() (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			h.s.set.Log(logfile.Error, "bug: %v in %s", p, debug.Stack())
 			err = errors.New("internal error")
 		}
 	}()
-	if err = h.t.tls.HandshakeContext(ctx); err == nil {
+	if err = h.t.tls.Handshake(); err == nil {
 		state := h.t.tls.ConnectionState()
 		h.t.client, h.t.http2, h.t.resumed = h.s.described.of(&state, &h.choice), state.NegotiatedProtocol == "h2", state.DidResume
 	}
@@ -267,7 +219,6 @@ func (h *Handshake) try(ctx context.Context) (err error) {
 
 // read is wire.Read of the goroutine.
 func (h *Handshake) read(b []byte) (int, error) {
-	own := h.t.wire.turn
 	for {
 		h.mu.Lock()
 		switch {
@@ -290,9 +241,9 @@ func (h *Handshake) read(b []byte) (int, error) {
 		}
 		h.idle = true
 		h.mu.Unlock()
-		own.give()
+		<-h.s.turns
 		<-h.arrived
-		own.take()
+		h.s.turns <- struct{}{}
 	}
 }
 
@@ -363,7 +314,6 @@ func (h *Handshake) send() {
 
 // ranOut is called when the goroutine has ended.
 func (h *Handshake) ranOut(err error) {
-	h.cancel()
 	if h.closed {
 		h.s.ending--
 	}
@@ -391,7 +341,7 @@ func (h *Handshake) conclude() {
 	} else {
 		h.s.counts.full++
 	}
-	t.wire.in, t.wire.handshake, t.wire.turn = h.in, nil, nil
+	t.wire.in, t.wire.handshake = h.in, nil
 	if len(t.wire.in) == 0 {
 		t.wire.in = nil
 		// The client has spoken last, in TLS 1.3, and may wait for the acknowledgment before it sends its request. Servers that send session tickets
@@ -404,6 +354,8 @@ func (h *Handshake) conclude() {
 		c.Unpause()
 	}
 	c.Stamp = h.s.set.Now
+	t.wire.drained = !c.readable
+	t.wire.empty = t.wire.drained && t.wire.in == nil
 	c.Upgrade(h.next)
 	c.SetTransport(t)
 	h.done(t)

@@ -133,52 +133,6 @@ func TestSilentClients(t *testing.T) {
 	})
 }
 
-// A certificate that comes late holds up nothing but its own handshakes.
-func TestSlowCertificate(t *testing.T) {
-	s := newServer(t, nil)
-	cert, _ := certtest.Localhost()
-	come := make(chan struct{})
-	s.SetConfig(&tls.Config{GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
-		if h.ServerName == "slow.localhost" {
-			select {
-			case <-come:
-			case <-h.Context().Done():
-				return nil, h.Context().Err()
-			}
-		}
-		return &cert, nil
-	}})
-	slow := clientConfig()
-	slow.ServerName, slow.InsecureSkipVerify = "slow.localhost", true
-	n := cap(s.turns.held) + 1
-	done := make(chan error, n)
-	for range n {
-		c := tls.Client(s.tcp(), slow)
-		go func() { done <- c.Handshake() }()
-	}
-	s.until("they have begun", func() bool { return s.handshakes.n == n })
-	echoes(t, s.dial(nil, nil), []byte("hello"))
-	close(come)
-	for range n {
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}
-}
-
-// A handshake whose connection is closed ends, also if it waits for a certificate.
-func TestClosedWhileRunning(t *testing.T) {
-	s := newServer(t, nil)
-	s.SetConfig(&tls.Config{GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
-		<-h.Context().Done()
-		return nil, h.Context().Err()
-	}})
-	s.tcp().Write(hello(t))
-	s.until("it has begun", func() bool { return s.handshakes.n == 1 && s.handshakes.first.stage == running })
-	s.do(func() { s.conns.CloseAll("the test wants it") })
-	s.until("it has ended", func() bool { return s.handshakes.n == 0 })
-}
-
 // A panic in a callback of the configuration ends its handshake.
 func TestPanic(t *testing.T) {
 	s := newServer(t, nil)

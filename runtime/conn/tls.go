@@ -29,12 +29,12 @@ type TLSServer struct {
 	config  atomic.Pointer[tls.Config]
 	timeout time.Duration
 
-	most       int  // handshakes that may be under way
-	handshakes list // that are, in the order in which they have begun
-	ending     int  // of them have lost their connections, and their goroutines are about to end
-	turns      turns
-	input      []byte   // that sockets are read into
-	spare      [][]byte // buffers of records
+	most       int           // handshakes that may be under way
+	handshakes list          // that are, in the order in which they have begun
+	ending     int           // of them have lost their connections, and their goroutines are about to end
+	turns      chan struct{} // those of handshakes that compute; a few may at the same time
+	input      []byte        // that sockets are read into
+	spare      [][]byte      // buffers of records
 	lines      lines
 	counts     counts
 	described  descriptions
@@ -60,7 +60,7 @@ const (
 func (s *TLSServer) Init(set *Set) {
 	s.set = set
 	s.Configure(0, 0)
-	s.turns.init(max(1, runtime.GOMAXPROCS(0)-1))
+	s.turns = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1))
 }
 
 // Configure sets in which time handshakes have to end from now on (0: 10 s), and how many may be under way (0: 1024).
@@ -283,7 +283,6 @@ type wire struct {
 	drained bool // nothing is left in the socket but perhaps the end
 	empty   bool // the socket has said EAGAIN
 	frames  framing
-	turn    *turn // of the handshake
 }
 
 // notYet is the error of a wire that has nothing to read now.
@@ -334,7 +333,7 @@ func (w *wire) receive() error {
 	return nil
 }
 
-// keep ends the use of the Server's memory for input.
+// keep ends the use of the Server's memory for input, and what is known of the socket.
 func (w *wire) keep() {
 	switch {
 	case len(w.in) == 0:
@@ -342,7 +341,7 @@ func (w *wire) keep() {
 	case w.shared:
 		w.in = bytes.Clone(w.in)
 	}
-	w.shared = false
+	w.shared, w.drained, w.empty = false, false, false
 }
 
 // Write implements net.Conn. It takes everything: crypto/tls cannot write a part of a record.

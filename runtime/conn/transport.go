@@ -47,8 +47,10 @@ const (
 // SetTransport has the bytes of c go through t from now on. What has arrived already is t's: nothing may be pending.
 func (c *Conn) SetTransport(t Transport) {
 	c.transport = &secured{t}
+	c.untilEmpty = c.untilEmpty || c.Half || c.readable
 	c.Half = false // t has to come to the end, too
-	c.ReadAgain()
+	c.readable = true
+	c.watch.Again()
 }
 
 // Transport returns what the bytes of c go through, nil if the socket has them as they are. Then c can be lent, and given to another process.
@@ -252,7 +254,6 @@ func (t *TLSTransport) HTTP2() bool { return t.http2 }
 // Read implements conn.Transport. Records of which all is used end it without asking crypto/tls for more, which costs a tenth of reading a
 // small record.
 func (t *TLSTransport) Read(b []byte) (n int, err error) {
-	t.wire.drained, t.wire.empty = false, false
 	defer t.wire.keep()
 	for n < len(b) {
 		t.wire.room = len(b) - n
