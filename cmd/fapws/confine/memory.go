@@ -78,11 +78,15 @@ func cgroupNumber(root fs.FS, name string) int {
 	return n
 }
 
-// UseLittleMemory sets the garbage collector for small machines, once. GOGC in the environment wins. It is for processes that have started:
-// before, all that is on the heap stays, so collecting it would only take time.
-func UseLittleMemory() {
+// UseLittleMemory sets the garbage collector for small machines, once, and calls calm after each burst of collections. GOGC in the environment
+// wins. It is for processes that have started: before, all that is on the heap stays, so collecting it would only take time.
+func UseLittleMemory(calm func()) {
 	if os.Getenv("GOGC") == "" {
-		(&pacer{set: setPercent}).follow()
+		(&pacer{
+			set:  func(percent int) { debug.SetGCPercent(percent) },
+			calm: calm,
+			wait: func(d time.Duration, check func()) { time.AfterFunc(d, check) },
+		}).follow()
 	}
 }
 
@@ -268,7 +272,7 @@ const (
 	memoryGrowth = 2 << 20
 )
 
-// Trimmer gives memory back to the kernel while no client is connected.
+// Trimmer gives memory back to the kernel while no client is connected, and after a burst of work.
 type Trimmer struct {
 	// TrimHeap gives the free memory of the C heap back to the kernel; nil: it stays.
 	TrimHeap func()
@@ -305,11 +309,11 @@ func (t *Trimmer) soon(wait time.Duration) {
 
 // Started arranges for the pages that only the start needed to be given back.
 func (t *Trimmer) Started() {
-	UseLittleMemory()
+	UseLittleMemory(t.Quiet)
 	t.soon(startPagesAfter)
 }
 
-// Quiet is runtime.Config.OnIdle.
+// Quiet has memory given back soon. It is runtime.Config.OnIdle.
 func (t *Trimmer) Quiet() { t.soon(0) }
 
 func (t *Trimmer) give() {
@@ -343,7 +347,9 @@ const (
 
 // pacer chooses between a little heap and few collections.
 type pacer struct {
-	set func(percent int)
+	set  func(percent int)
+	calm func()                              // is called when the heap is little again
+	wait func(d time.Duration, check func()) // time.AfterFunc
 
 	mu   sync.Mutex
 	last time.Duration // when the last collection was, since the start
@@ -356,14 +362,25 @@ func (p *pacer) collected(at time.Duration) {
 	defer p.mu.Unlock()
 	since := at - p.last
 	p.last = at
-	switch {
-	case !p.busy && since < tooFast:
+	if !p.busy && since < tooFast {
 		p.busy = true
 		p.set(busyPercent)
-	case p.busy && since > slow:
-		p.busy = false
-		p.set(littlePercent)
+		p.wait(slow, func() { p.look(at + slow) })
 	}
+}
+
+// look makes the heap little again when no collection has followed for a while. Else the garbage of a burst stayed for minutes, while
+// its clients keep their connections open.
+func (p *pacer) look(at time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if rest := p.last + slow - at; rest > 0 {
+		p.wait(rest, func() { p.look(at + rest) })
+		return
+	}
+	p.busy = false
+	p.set(littlePercent)
+	p.calm()
 }
 
 // follow has p choose from now on. The heap is little first.
@@ -382,6 +399,3 @@ func afterCollection(f func()) {
 		f()
 	}, struct{}{})
 }
-
-// setPercent is debug.SetGCPercent without its result.
-func setPercent(percent int) { debug.SetGCPercent(percent) }

@@ -9,25 +9,45 @@ import (
 
 // The heap is larger only while collections follow each other fast.
 func TestPacer(t *testing.T) {
-	var set []int
-	p := pacer{set: func(percent int) { set = append(set, percent) }, last: -slow}
-	at := time.Duration(0)
+	var (
+		set   []int
+		calm  int
+		check func() // at
+		due   time.Duration
+		now   time.Duration
+	)
+	p := pacer{
+		last: -slow,
+		set:  func(percent int) { set = append(set, percent) },
+		calm: func() { calm++ },
+		wait: func(d time.Duration, f func()) { check, due = f, now+d },
+	}
 	for _, c := range []struct {
 		since time.Duration
 		want  []int
+		calm  int
 	}{
-		{0, nil},
-		{tooFast, nil},
-		{tooFast - 1, []int{busyPercent}},
-		{1, []int{busyPercent}},
-		{slow, []int{busyPercent}},
-		{slow + 1, []int{busyPercent, littlePercent}},
-		{tooFast, []int{busyPercent, littlePercent}},
-		{0, []int{busyPercent, littlePercent, busyPercent}},
+		{0, nil, 0},
+		{tooFast, nil, 0},
+		{tooFast - 1, []int{busyPercent}, 0},
+		{1, []int{busyPercent}, 0},
+		{slow - 1, []int{busyPercent}, 0}, // the first look saw the collection before
+		{slow + 1, []int{busyPercent, littlePercent}, 1},
+		{tooFast, []int{busyPercent, littlePercent}, 1},
+		{0, []int{busyPercent, littlePercent, busyPercent}, 1},
 	} {
-		at += c.since
-		if p.collected(at); !slices.Equal(set, c.want) {
-			t.Fatalf("after %v: %v, want %v", c.since, set, c.want)
+		for next := now + c.since; ; {
+			if check == nil || due > next {
+				now = next
+				break
+			}
+			now = due
+			f := check
+			check = nil
+			f()
+		}
+		if p.collected(now); !slices.Equal(set, c.want) || calm != c.calm {
+			t.Fatalf("after %v: %v and %d times calm, want %v and %d", c.since, set, calm, c.want, c.calm)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime/debug"
 	"strconv"
 	"syscall"
 	"time"
@@ -42,7 +43,7 @@ func TakeLoader() (fd int, is bool) {
 // RunLoader is the life of a loader: it loads the application, describes it to the server, and forks. It
 // must be called on the main thread.
 func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
-	confine.UseLittleMemory()
+	confine.UseLittleMemory(debug.FreeOSMemory)
 	s := &service{plan: p, stderr: stderr}
 	unix.CloseOnExec(fd)
 	unix.CloseOnExec(fd + 1)
