@@ -233,5 +233,4 @@ func (l *loop) restamp(last int64) { l.conns.Restamp(last, l.now()-tickLength) }
 func (l *loop) heldUp(since int64) {
 	l.conns.Restamp(since, l.now())
 	l.app.ExcludeBlockedTime(l.now() - since)
-	l.subscribers.ExcludeBlockedTime()
 }

@@ -172,9 +172,6 @@ func (l *loop) all() (list []*sites.Conn) {
 	return list
 }
 
-// busy reports whether other work waits for the loop.
-func (l *loop) Busy() bool { return l.conns.Events.Busy() }
-
 // flushBatch is the end of a batch of events. It moves everything that can move: it starts requests that were submitted, delivers
 // what came back, writes, and goes on with input that had to wait.
 func (l *loop) flushBatch() {

@@ -57,7 +57,7 @@ func (s *Server) noteMetrics() {
 
 // metrics returns what the loop knows of its connections and of the cache.
 func (l *loop) metrics() []metrics.Family {
-	open := map[string]float64{"sse": float64(l.subscribers.Live())}
+	open := map[string]float64{}
 	encrypted := 0
 	for _, c := range l.conns.All() {
 		open[kindOf(c.Protocol())]++
@@ -144,6 +144,8 @@ func kindOf(p conn.Protocol) string {
 		return "http2"
 	case *live.Socket:
 		return "websocket"
+	case *live.StreamSubscriber:
+		return "sse"
 	case *conn.TunnelLink:
 		return "tunnel"
 	case interface{ Subrequest() bool }: // a sites.Conn, also before the preface of HTTP/2 has come

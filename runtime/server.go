@@ -15,7 +15,6 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/http1"
-	"fapws/runtime/live"
 	"fapws/runtime/logfile"
 	"fapws/runtime/metrics"
 	"fapws/runtime/source/cache"
@@ -73,7 +72,7 @@ func (s *Server) begin() (err error) {
 	}
 	l.wake.theirs.SendNow, l.wake.theirs.Attend = l.app.SendNow, l.app.CallTurnSender
 	turn := l.conns.Events.Once(l.giveEvents)
-	l.subscribers.Bind(l.conns.Events, turn)
+	l.subscribers.WakeBy(turn)
 	l.sockets.WakeBy(turn)
 	l.conns.SetReadSize(s.cfg.ReadBuffer)
 	l.accepting.Events = l.conns.Events
@@ -125,7 +124,7 @@ func (s *Server) configure(cfg Config) {
 		s.loop.secure.SetConfig(s.cfg.TLS)
 	}
 	s.loop.app.Configure(s.appConfig())
-	s.loop.subscribers.Configure(s.cfg.Channels, live.StreamLimits{Clients: s.cfg.Accept.MaxClients, WriteTimeout: s.cfg.WriteTimeout})
+	s.loop.subscribers.Configure(s.cfg.Channels, s.cfg.Accept.MaxClients)
 	s.loop.sockets.Configure(s.cfg.WebSockets, s.cfg.Channels)
 }
 
@@ -370,7 +369,6 @@ func (l *loop) retire(idle time.Duration) {
 func (l *loop) closeAll() {
 	l.shut = true
 	l.conns.CloseAll("the server has shut down")
-	l.subscribers.Close()
 }
 
 // allGone is for the end of the last connection. The server has ended when the application knows of it, at the end of the batch.

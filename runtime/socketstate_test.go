@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
-	"fapws/runtime/live"
 	"fapws/runtime/websocket/wstest"
 )
 
@@ -80,7 +79,7 @@ func TestSocketsTakenBack(t *testing.T) {
 			}
 			var retired sync.WaitGroup
 			retired.Go(func() { s.Retire(t.Context(), time.Second) })
-			n, err := s.Sockets().Export(t.Context(), func(*live.SocketState, int) error {
+			n, err := s.Sockets().Export(t.Context(), func(any, int) error {
 				if !test.fails {
 					t.Error("it was given away")
 				}

@@ -85,13 +85,16 @@ func sendFile(to, from int, offset *int64, count int64) (int, error) {
 	}
 }
 
-// vector is the memory for a sendmsg(2) of up to three pieces. Its zero value is ready.
+// MaxPieces is the maximum number of pieces that are written at once.
+const MaxPieces = 64
+
+// vector is the memory for a sendmsg(2). Its zero value is ready.
 type vector struct {
 	msg unix.Msghdr
-	iov [3]unix.Iovec
+	iov [MaxPieces]unix.Iovec
 }
 
-// Send is sendmsg(2). It returns unix.EAGAIN if there is no room.
+// Send writes pieces, which may be empty, with one system call. It returns unix.EAGAIN if there is no room.
 func (v *vector) Send(fd int, pieces ...[]byte) (int, error) {
 	k := 0
 	for _, b := range pieces {
@@ -103,48 +106,8 @@ func (v *vector) Send(fd int, pieces ...[]byte) (int, error) {
 	}
 	v.msg = unix.Msghdr{Iov: &v.iov[0]}
 	v.msg.SetIovlen(k)
-	defer clear(v.iov[:])
+	defer clear(v.iov[:k])
 	return sendMessage(fd, &v.msg)
-}
-
-// MaxPieces is the maximum number of pieces that Pieces can send at once.
-const MaxPieces = 64
-
-// Pieces is the memory for one write of up to MaxPieces pieces. Its zero value is ready.
-type Pieces struct {
-	first []byte // a single piece costs no vector
-	n     int
-	iov   [MaxPieces]unix.Iovec
-}
-
-// Add adds a piece, which may be empty and must not change until Send.
-func (p *Pieces) Add(b []byte) {
-	if len(b) == 0 {
-		return
-	}
-	if p.n == 0 {
-		p.first = b
-	}
-	p.iov[p.n].Base = unsafe.SliceData(b)
-	p.iov[p.n].SetLen(len(b))
-	p.n++
-}
-
-// Send writes all pieces, and forgets them. It returns the number of bytes that were taken, and unix.EAGAIN if there is no room.
-func (p *Pieces) Send(fd int) (n int, err error) {
-	switch p.n {
-	case 0:
-		return 0, nil
-	case 1:
-		n, err = Send(fd, p.first, 0)
-	default:
-		msg := unix.Msghdr{Iov: &p.iov[0]}
-		msg.SetIovlen(p.n)
-		n, err = sendMessage(fd, &msg)
-	}
-	clear(p.iov[:p.n])
-	p.first, p.n = nil, 0
-	return n, err
 }
 
 func sendMessage(fd int, msg *unix.Msghdr) (int, error) {

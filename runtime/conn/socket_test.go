@@ -71,7 +71,7 @@ func TestLargeFiles(t *testing.T) {
 	}
 }
 
-// TestPieces: pieces are sent in order, however many they are and whether or not some are empty, and are forgotten then.
+// TestPieces: pieces are sent in order, however many they are and whether or not some are empty.
 func TestPieces(t *testing.T) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	if err != nil {
@@ -79,17 +79,16 @@ func TestPieces(t *testing.T) {
 	}
 	defer unix.Close(fds[0])
 	defer unix.Close(fds[1])
-	var p Pieces
+	var v vector
 	buf := make([]byte, 1000)
 	for _, count := range []int{0, 1, 2, MaxPieces, 1} {
-		want := ""
+		want, pieces := "", [][]byte{nil}
 		for i := range count {
 			text := strings.Repeat("x", i%3) + string(rune('a'+i%26))
 			want += text
-			p.Add(nil)
-			p.Add([]byte(text))
+			pieces = append(pieces, []byte(text), nil)
 		}
-		if n, err := p.Send(fds[0]); n != len(want) || err != nil {
+		if n, err := v.Send(fds[0], pieces...); n != len(want) || err != nil {
 			t.Fatalf("%d pieces: %d of %d bytes, %v", count, n, len(want), err)
 		}
 		if count == 0 {
@@ -100,8 +99,7 @@ func TestPieces(t *testing.T) {
 		}
 	}
 	for err == nil {
-		p.Add(buf)
-		_, err = p.Send(fds[0])
+		_, err = v.Send(fds[0], buf)
 	}
 	if err != unix.EAGAIN {
 		t.Error(err)

@@ -99,16 +99,22 @@ func (c *Conn) encode(pieces ...[]byte) (n int, err error) {
 	return n, c.transport.Flush()
 }
 
-// WriteSome writes as much of b as there is room for now, without a transfer. It returns unix.EAGAIN if that is nothing. What has to wait for room
-// calls Queue with an empty Output, behind which Protocol.Writable is called. c must not have a transfer, and nothing may be gathered for it.
-func (c *Conn) WriteSome(b []byte) (int, error) { return c.send(b, 0) }
-
-// FlushSome writes what WriteSome has left in memory. It returns unix.EAGAIN until all of it is written.
-func (c *Conn) FlushSome() error {
-	if c.transport == nil {
-		return nil
+// WriteSome writes as much of up to MaxPieces pieces as there is room for now, without a transfer. It returns unix.EAGAIN if something is
+// left, of the pieces or in memory of the transport: Queue with an empty Output waits for room, and Protocol.Room is called then. c must not
+// have a transfer, and nothing may be gathered for it.
+func (c *Conn) WriteSome(pieces [][]byte) (n int, err error) {
+	if c.transport != nil {
+		return c.encode(pieces...)
 	}
-	return c.transport.Flush()
+	n, err = c.set.iov.Send(c.Fd(), pieces...)
+	left := n
+	for _, b := range pieces {
+		left -= len(b)
+	}
+	if err == nil && left < 0 {
+		err = unix.EAGAIN
+	}
+	return n, err
 }
 
 // sendCached writes up to most bytes of a file that is in memory. errCold says that it is not.
@@ -218,7 +224,12 @@ func (s Socket) Read(b []byte) (int, error) {
 func (s Socket) Write(b []byte) (int, error) { return s.c.send(b, 0) }
 
 // Flush implements Side.
-func (s Socket) Flush() error { return s.c.FlushSome() }
+func (s Socket) Flush() error {
+	if s.c.transport == nil {
+		return nil
+	}
+	return s.c.transport.Flush()
+}
 
 // CloseWrite implements Side.
 func (s Socket) CloseWrite() error {

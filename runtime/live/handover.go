@@ -41,49 +41,60 @@ func (p *patience) over(now time.Time, left int) bool {
 	return now.After(p.end)
 }
 
-// departed is a WebSocket that was taken from the loop.
+// departed is a client that was taken from the loop.
 type departed struct {
-	d  *SocketState
-	fd int
+	state any // *SocketState or *StreamState
+	fd    int
+	back  func() // is for one that was not given away, and owns fd. It must not be called on the loop.
 }
 
-// Export hands over the WebSockets that can be, while the server retires: give gets the state of one, and its
-// descriptor, which is closed when give returns. The others are closed with 1012, and all of them if give is nil or has failed.
-// SocketConfig.HandOver has to be set. It returns how many were given away, and the first error of give or ctx's.
+// export gives clients away, one after the other: give gets the state of one, and its descriptor, which is closed when give returns. This
+// server knows nothing of the client any more then; its connection is not shut down. sweep takes clients from the loop, and reports whether
+// there will be others; left is how many it returned last, and with stop it ends the others. export returns how many were given away, and
+// the first error of give or ctx's.
 //
-// It must not be called on the loop; give runs on the caller's goroutine.
-func (a *Sockets) Export(ctx context.Context, give func(d *SocketState, fd int) error) (n int, err error) {
-	if give == nil {
-		a.loop.Do(a.release)
-		return 0, nil
-	}
-	var list []departed
-	for p := (patience{}); ; {
-		more := false
-		late := p.over(time.Now(), len(list)) || err != nil || ctx.Err() != nil
-		a.loop.Do(func() { list, more = a.sweep(late) })
+// It must not be called on the loop; give and sweep run on the caller's goroutine.
+func export(ctx context.Context, give func(d any, fd int) error, sweep func(left int, stop bool) (list []departed, more bool)) (n int, err error) {
+	list, more := sweep(0, ctx.Err() != nil)
+	for ; more; list, more = sweep(len(list), err != nil || ctx.Err() != nil) {
 		for _, one := range list {
 			if err == nil {
-				err = give(one.d, one.fd)
+				err = give(one.state, one.fd)
 			}
 			if err != nil {
-				a.TakeBack(one.d, one.fd)
+				one.back()
 				continue
 			}
 			n++
 			unix.Close(one.fd)
 		}
-		if !more {
-			a.loop.Do(a.release)
-			if err == nil {
-				err = ctx.Err()
-			}
-			return n, err
-		}
 		if len(list) == 0 {
 			time.Sleep(handOverTick)
 		}
 	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	return n, err
+}
+
+// Export hands over the WebSockets that can be, while the server retires: see export. The others are closed with 1012, and all of them if
+// give is nil or has failed. StreamConfig.HandOver has to be set.
+func (a *Sockets) Export(ctx context.Context, give func(d any, fd int) error) (n int, err error) {
+	if give == nil {
+		a.loop.Do(a.release)
+		return 0, nil
+	}
+	var p patience
+	return export(ctx, give, func(left int, stop bool) (list []departed, more bool) {
+		late := p.over(time.Now(), left) || stop
+		a.loop.Do(func() {
+			if list, more = a.sweep(late); !more {
+				a.release()
+			}
+		})
+		return list, more
+	})
 }
 
 // sweep asks the handlers of WebSockets that can be handed over, and returns those that have left. more: there will be
@@ -196,7 +207,8 @@ func (s *Socket) depart(p *exchange.Part) {
 	s.x.Save(d)
 	s.departed = true
 	c.Unwatch()
-	s.all.departed = append(s.all.departed, departed{d, c.Fd()})
+	a, fd := s.all, c.Fd()
+	a.departed = append(a.departed, departed{d, fd, func() { a.TakeBack(d, fd) }})
 	c.Detach()
 	s.release(p)
 }

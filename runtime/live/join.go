@@ -31,7 +31,7 @@ func (s *Subscribers) admit(names []string, r *exchange.Request) (*StreamSubscri
 		return nil, err
 	}
 	p := s.make(addr, portOf(r.Peer.Port), framing(r.Parsed.Version))
-	p.number, p.started = s.next, uint32(time.Now().Unix())
+	p.number = s.next
 	s.Take() // what was published before is past
 	p.position.Seq = s.fanout.Tip()
 	s.next++
@@ -60,7 +60,7 @@ func framing(v http1.Version) uint8 {
 
 // make returns a subscriber that has joined nothing yet.
 func (s *Subscribers) make(addr netip.Addr, port uint16, minor uint8) *StreamSubscriber {
-	return &StreamSubscriber{s: s, minor: minor, addr: addr, port: port, active: ticks(s.conns.Now)}
+	return &StreamSubscriber{s: s, minor: minor, addr: addr, port: port}
 }
 
 // know notes the user, and the last event of a client that has come back.
@@ -95,7 +95,7 @@ func (s *Subscribers) full(names []string, addr netip.Addr) error {
 		return errPerAddress
 	}
 	// They stay for long: if all connections were theirs, other clients would never be served.
-	if most := s.limits.Clients; most > 1 && s.joined >= most-max(most/16, 1) {
+	if s.most > 1 && s.joined >= s.most-max(s.most/16, 1) {
 		return errRoom
 	}
 	return nil
@@ -105,7 +105,7 @@ func (s *Subscribers) full(names []string, addr netip.Addr) error {
 func (s *Subscribers) replay(p *StreamSubscriber, seq uint64, events []*Event) {
 	p.position.Seq = max(p.position.Seq, seq)
 	if len(events) > 0 {
-		p.queue = &queue{events: events, free: len(events), stamp: s.conns.Now}
+		p.queue = &queue{events: events, free: len(events)}
 		p.position.Seq = max(p.position.Seq, events[len(events)-1].Seq)
 	}
 }
@@ -120,31 +120,11 @@ func (s *Subscribers) join(p *StreamSubscriber, names []string) {
 	s.counted(names)
 }
 
-// attach gives a subscriber a descriptor, which is not watched, and has it watched. The descriptor stays the caller's if there is
-// an error, and until begin.
-func (s *Subscribers) attach(p *StreamSubscriber, fd int) error {
-	if err := s.loop.Add(&p.watch, fd, p); err != nil {
-		return err
-	}
-	s.limit(fd)
-	return nil
-}
-
 // limit bounds what the kernel keeps for a subscriber, and for how long. The options fail for unix sockets or are of no use there.
 func (s *Subscribers) limit(fd int) {
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, s.cfg.Buffer)
 	conn.GiveUpAfter(fd, min(2*s.cfg.Heartbeat, mostSilence))
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-}
-
-// give has p, which has joined and has no descriptor, served through o.
-func (s *Subscribers) give(p *StreamSubscriber, o *stream) {
-	if p.extra == nil {
-		p.extra = new(extra)
-	}
-	p.extra.stream = o
-	s.tellJoined(p)
-	s.begin(p)
 }
 
 // mostSilence is below what the kernel takes, in milliseconds.
@@ -161,18 +141,20 @@ func (s *Subscribers) tellJoined(p *StreamSubscriber) {
 	}
 }
 
-// begin starts to serve p, which has joined and has a descriptor or a stream.
+// begin starts to serve p, which has joined and has a connection.
 func (s *Subscribers) begin(p *StreamSubscriber) {
-	s.live++
-	s.heartbeats.add(p)
+	if fd := p.conn.Fd(); fd >= 0 {
+		s.limit(fd)
+	}
+	p.conn.Stamp = s.conns.Now
+	p.conn.Schedule()
 	p.state = idle
 	if p.queue != nil { // what came meanwhile, or before
 		p.state = behind
-		p.queue.stamp = s.conns.Now
 		s.lag(p)
 		s.room(p)
 	}
-	if p.state != gone && (s.ending || s.retiring && p.stream() != nil) {
+	if p.state != gone && (s.ending || s.retiring && !p.movable()) {
 		s.finish(p)
 	}
 }

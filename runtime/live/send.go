@@ -1,12 +1,11 @@
 package live
 
 import (
-	"time"
+	"net"
 
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/conn"
-	"fapws/runtime/eventloop"
 	"fapws/runtime/logfile"
 )
 
@@ -22,7 +21,7 @@ func (s *Subscribers) send(p *StreamSubscriber, events []*Event) {
 		}
 	}
 	if p.queue == nil {
-		p.queue = &queue{stamp: s.conns.Now}
+		p.queue = new(queue)
 	}
 	q := p.queue
 	first := len(q.events) == 0
@@ -44,49 +43,32 @@ func (s *Subscribers) send(p *StreamSubscriber, events []*Event) {
 // write sends p as much of events as its socket takes, and returns the rest. p's
 // queue is empty but for the offset of the first event.
 func (s *Subscribers) write(p *StreamSubscriber, events []*Event) []*Event {
-	for len(events) > 0 {
+	for len(events) > 0 && !p.conn.Writing() {
 		off := 0
 		if p.queue != nil {
 			off = p.queue.off
 		}
-		n, total, err := s.put(p, events[:min(len(events), conn.MaxPieces)], off)
-		if err != nil && err != unix.EAGAIN {
-			s.end(p, err.Error())
+		some := events[:min(len(events), conn.MaxPieces)]
+		for _, e := range some {
+			s.pieces = append(s.pieces, e.Wire(p.minor)[off:])
+			off = 0
+		}
+		n, err := p.conn.WriteSome(s.pieces)
+		clear(s.pieces)
+		s.pieces = s.pieces[:0]
+		switch {
+		case err == unix.EAGAIN:
+			p.conn.Queue(conn.Output{}, true) // Room is called when there is some
+		case err != nil:
+			p.conn.Close(err.Error())
 			return nil
 		}
 		if n > 0 {
-			p.active = ticks(s.conns.Now)
+			p.conn.Stamp = s.conns.Now
 		}
-		full := n < total
 		events = s.taken(p, events, n)
-		if full {
-			break
-		}
 	}
 	return events
-}
-
-// put writes events, the first one from off on, with one system call. It returns how many of their bytes were taken.
-func (s *Subscribers) put(p *StreamSubscriber, events []*Event, off int) (n, total int, err error) {
-	o := p.stream()
-	for _, e := range events {
-		b := e.Wire(p.minor)[off:]
-		off = 0
-		total += len(b)
-		if o != nil {
-			s.parts = append(s.parts, b)
-		} else {
-			s.pieces.Add(b)
-		}
-	}
-	if o == nil {
-		n, err = s.pieces.Send(p.watch.Fd())
-		return n, total, err
-	}
-	n, err = o.Send(s.parts)
-	clear(s.parts)
-	s.parts = s.parts[:0]
-	return n, total, err
 }
 
 // taken notes that p has taken n bytes of events, and returns the rest.
@@ -94,9 +76,6 @@ func (s *Subscribers) taken(p *StreamSubscriber, events []*Event, n int) []*Even
 	q := p.queue
 	off := 0
 	if q != nil {
-		if n > 0 {
-			q.stamp = s.conns.Now
-		}
 		off, q.off = q.off, 0
 	}
 	for len(events) > 0 {
@@ -105,7 +84,7 @@ func (s *Subscribers) taken(p *StreamSubscriber, events []*Event, n int) []*Even
 		if n < size-off {
 			if n += off; n > 0 {
 				if q == nil {
-					q = &queue{stamp: s.conns.Now}
+					q = new(queue)
 					p.queue = q
 				}
 				q.off = n
@@ -122,17 +101,12 @@ func (s *Subscribers) taken(p *StreamSubscriber, events []*Event, n int) []*Even
 	return nil
 }
 
-// lag notes that p has not taken everything: the loop hears when there is room.
+// lag notes that p has not taken everything.
 func (s *Subscribers) lag(p *StreamSubscriber) {
 	if p.state == idle {
 		p.state = behind
 	}
 	s.fanout.Lag(p)
-	if o := p.stream(); o != nil {
-		o.AwaitRoom()
-		return
-	}
-	_ = p.watch.WantRoom(true) // it cannot fail: the descriptor is watched
 }
 
 // room is called when the socket of p takes more.
@@ -154,9 +128,6 @@ func (s *Subscribers) room(p *StreamSubscriber) {
 		}
 	}
 	if len(rest) > 0 {
-		if o := p.stream(); o != nil {
-			o.AwaitRoom()
-		}
 		if cap(rest) > 4*len(rest)+16 {
 			rest = append([]*Event(nil), rest...)
 		} else {
@@ -168,73 +139,45 @@ func (s *Subscribers) room(p *StreamSubscriber) {
 	s.fanout.CaughtUp(p)
 	p.queue = nil
 	if p.state == ending {
-		s.end(p, "the stream has ended")
+		s.end(p)
 		return
 	}
 	p.state = idle
-	_ = p.watch.WantRoom(false)
-}
-
-// dropSlow drops subscribers that took nothing for too long.
-func (s *Subscribers) dropSlow() {
-	for p := range s.fanout.Lagging {
-		if s.conns.Now-p.queue.stamp > int64(s.limits.WriteTimeout)+eventloop.Tick {
-			s.drop(p, "read nothing for "+s.limits.WriteTimeout.String())
-		}
-	}
 }
 
 // drop ends a subscriber that does not take what it gets, so that the kernel forgets
 // it, too.
 func (s *Subscribers) drop(p *StreamSubscriber, why string) {
 	if p.state == joining {
-		s.abandon(p) // its connection ends when its turn comes: see leaving
+		s.abandon(p) // its connection ends when its turn comes: see serve
 		return
 	}
 	s.report(logfile.Info, p.String(), "a subscriber of "+p.position.Names()[0]+" "+why+" and has been dropped")
-	s.endBroken(p, why)
+	s.reset(p, why)
 }
 
-// endBroken is end for p whose client should see that it has not got everything.
-func (s *Subscribers) endBroken(p *StreamSubscriber, why string) {
-	if o := p.stream(); o != nil {
-		s.leaveStream(p)
-		o.Close(true)
-		return
-	}
-	conn.ResetOnClose(p.watch.Fd())
-	s.end(p, why)
-}
-
-// leaveStream takes p, which has a stream, out of everything but that.
-func (s *Subscribers) leaveStream(p *StreamSubscriber) {
-	s.detach(p, true)
-	s.account(p)
+// reset ends p so that its client sees that it has not got everything.
+func (s *Subscribers) reset(p *StreamSubscriber, why string) {
+	p.conn.Reset = true
+	p.conn.Close(why)
+	p.conn.Abort()
 }
 
 // abandon ends a subscriber whose connection has ended before begin.
 func (s *Subscribers) abandon(p *StreamSubscriber) {
-	if p.state == gone {
-		return
+	if p.state != gone {
+		p.state, p.queue = gone, nil
+		s.leave(p, false)
 	}
-	p.state, p.queue = gone, nil
-	s.leave(p, false)
 }
 
-// end takes p, whose connection is broken or has been dealt with, out of everything.
-func (s *Subscribers) end(p *StreamSubscriber, why string) {
-	if p.state == gone {
-		return
-	}
-	s.conns.Tracef("%s unsubscribed: %s", p, why)
-	if o := p.stream(); o != nil {
-		s.leaveStream(p)
-		o.Close(false)
-		return
-	}
-	_ = unix.Close(s.detach(p, true))
+// end ends p, which has taken everything.
+func (s *Subscribers) end(p *StreamSubscriber) {
+	s.remove(p, true)
 	s.account(p)
-	s.server.Count(-1)
+	if !p.conn.Writing() { // else see Room
+		p.conn.Finish()
+	}
 }
 
 // account writes the line of p, which has ended, to the access log.
@@ -245,20 +188,14 @@ func (s *Subscribers) account(p *StreamSubscriber) {
 	}
 }
 
-// detach makes the loop know nothing of p, whose descriptor it returns, or -1 if it has a stream. tell: it has left.
-func (s *Subscribers) detach(p *StreamSubscriber, tell bool) (fd int) {
+// remove takes p out of everything but its connection. tell: it has left.
+func (s *Subscribers) remove(p *StreamSubscriber, tell bool) {
 	if p.queue != nil {
 		s.fanout.CaughtUp(p)
 		p.queue = nil
 	}
 	p.state = gone
-	if fd = p.watch.Fd(); fd >= 0 {
-		p.watch.Remove()
-	}
-	s.heartbeats.remove(p)
-	s.live--
 	s.leave(p, tell)
-	return fd
 }
 
 // leave takes p out of its channels.
@@ -294,9 +231,18 @@ func (s *Subscribers) finish(p *StreamSubscriber) {
 	switch {
 	case p.state == gone:
 	case idling && p.queue == nil:
-		s.end(p, "the server is shutting down")
+		s.end(p)
 	default:
 		p.state = ending
+	}
+}
+
+// all yields the subscribers that get events, which may end meanwhile.
+func (s *Subscribers) all(yield func(*StreamSubscriber) bool) {
+	for _, c := range s.conns.All() {
+		if p, ok := c.Protocol().(*StreamSubscriber); ok && p.state != joining && p.state != gone && !yield(p) {
+			return
+		}
 	}
 }
 
@@ -304,92 +250,63 @@ func (s *Subscribers) finish(p *StreamSubscriber) {
 func (s *Subscribers) Drain() {
 	s.retiring, s.ending = true, true
 	s.fanout.Finish(s.now())
-	for p := range s.heartbeats.all {
+	for p := range s.all {
 		s.finish(p)
 	}
 }
 
-// Retire is Drain, but with Config.HandOver subscribers that have a descriptor stay until Export has seen to them.
+// Retire is Drain, but with Config.HandOver subscribers that can be handed over stay until Export has seen to them.
 func (s *Subscribers) Retire() {
 	s.retiring = true
 	if !s.stay {
 		s.Drain()
 		return
 	}
-	for p := range s.heartbeats.all {
-		if p.stream() != nil {
+	for p := range s.all {
+		if !p.movable() {
 			s.finish(p)
 		}
 	}
 }
 
-// Close resets the connections of the subscribers that Drain has left.
-func (s *Subscribers) Close() {
-	for p := range s.heartbeats.all {
-		s.endBroken(p, "the server has shut down")
-	}
-}
+// movable reports whether another process may get p: not if the keys of its TLS connection are in this one.
+func (p *StreamSubscriber) movable() bool { return p.conn.Transport() == nil }
 
-// leaving is the protocol of a connection that becomes a subscriber as soon as everything before the events was written: then
-// the connection ends without its descriptor.
-type leaving struct {
-	p    *StreamSubscriber
-	conn *conn.Conn
-	left bool // the subscriber has the descriptor, and its place
-}
-
-// Input implements conn.Protocol: bytes from a subscriber do not count.
-func (v *leaving) Input([]byte) { v.leave() }
-
-// EOF implements conn.Protocol.
-func (v *leaving) EOF() (stays bool) { return false }
-
-// Room implements conn.Protocol.
-func (v *leaving) Room(bool) { v.leave() }
-
-// leave starts the subscriber if everything was written.
-func (v *leaving) leave() {
-	c, p, s := v.conn, v.p, v.p.s
-	switch {
+// serve has p get its events, unless something of the handler's response is still to be written.
+func (s *Subscribers) serve(p *StreamSubscriber) {
+	switch c := p.conn; {
 	case c.Writing() || c.Gathers():
-		return
 	case p.state == gone: // more events have come for it meanwhile than may wait
-		c.Reset = true
-		c.Close("it reads too slowly")
-		return
+		s.reset(p, "it reads too slowly")
 	case c.Half:
 		c.Close("the client has shut down its side")
-		return
+	default:
+		if p.movable() && !s.takeSocket(p, c) {
+			return
+		}
+		s.tellJoined(p)
+		s.begin(p)
 	}
-	if c.Transport() != nil { // nobody else could write to its socket
-		s.stream(v)
-		return
-	}
-	c.Unwatch()
-	if err := s.attach(p, c.Fd()); err != nil {
-		s.server.Log(logfile.Error, p.String(), "cannot be watched as a subscriber: "+err.Error())
-		c.Close("it cannot be watched as a subscriber")
-		return
-	}
-	v.left, c.Holder = true, nil
-	c.Detach()
-	s.tellJoined(p)
-	s.begin(p)
 }
 
-// lookAgain is how much later a connection without a deadline is looked at again, in nanoseconds.
-const lookAgain = int64(time.Minute)
-
-// Due implements conn.Protocol: a transfer has a deadline of its own.
-func (v *leaving) Due() (next int64) { return v.p.s.conns.Now + lookAgain }
-
-// Drain implements conn.Protocol: the subscriber ends with all others.
-func (v *leaving) Drain(bool) {}
-
-// Closed implements conn.Protocol.
-func (v *leaving) Closed() {
-	if !v.left {
-		v.p.s.abandon(v.p)
-		v.p.s.account(v.p)
+// takeSocket gives p, which may stay for long, a connection of its own of the socket of c, which is smaller than that of a client of HTTP.
+func (s *Subscribers) takeSocket(p *StreamSubscriber, c *conn.Conn) bool {
+	p.conn, c.Holder = nil, nil
+	c.Unwatch()
+	c.Detach()
+	if err := s.open(p, c.Fd(), c.Local, c.Remote); err != nil {
+		s.server.Log(logfile.Error, "", "cannot watch a subscriber: "+err.Error())
+		s.abandon(p)
+		s.account(p)
+		s.server.Count(-1)
+		return false
 	}
+	return true
+}
+
+// open gives p a connection of a socket, which it owns.
+func (s *Subscribers) open(p *StreamSubscriber, fd int, local, remote net.Addr) error {
+	p.conn = &conn.Conn{Holder: p}
+	p.conn.Init(fd, local, remote)
+	return p.conn.Open(s.conns, p)
 }

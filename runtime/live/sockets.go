@@ -22,9 +22,6 @@ type SocketLoop interface {
 	// Do runs f on the loop, and returns when it has ended. It must not be called on the loop.
 	Do(f func())
 
-	// Busy reports whether other work waits for the loop.
-	Busy() bool
-
 	// Full reports whether there are as many clients as there may be.
 	Full() bool
 
@@ -64,7 +61,7 @@ type codec struct {
 // NewSockets returns the WebSockets of a loop, whose connections are conns.
 func NewSockets(host SocketLoop, conns *conn.Set) *Sockets {
 	a := &Sockets{loop: host, conns: conns}
-	a.fanout = NewFanout(HubOptions[*Socket]{Give: a.give, Busy: host.Busy, BatchBytes: groupBatch})
+	a.fanout = NewFanout(HubOptions[*Socket]{Give: a.give, Busy: func() bool { return conns.Events.Busy() }, BatchBytes: groupBatch})
 	a.fanout.Limit(ChannelLimits{Total: groupHistory, Age: int64(groupHistoryAge)})
 	return a
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"time"
 
 	"fapws/runtime/conn"
@@ -37,7 +39,6 @@ type StreamState struct {
 	Port        uint16 `json:",omitempty"`
 	User        string `json:",omitempty"`
 	LastEventID string `json:",omitempty"`
-	Started     int64  // seconds since 1970
 	Sent        int64  // bytes of the body
 	Framed      int64  // bytes of the rest of the response
 
@@ -51,87 +52,62 @@ const (
 	// exportPatience is how long Export waits for subscribers that have not taken
 	// everything.
 	exportPatience = time.Second
-
-	// exportTick is how often subscribers that have not taken everything are looked at.
-	exportTick = 5 * time.Millisecond
 )
 
-// detached is a subscriber that Export has taken from the loop.
-type detached struct {
-	p     *StreamSubscriber
-	d     *StreamState
-	fd    int
-	ended bool
-}
-
-// Export gives all subscribers away, one after the other: give gets the state of one, and its descriptor, which is closed when give
-// returns. This server knows nothing of it any more then; it is not shut down. Subscribers that have not taken
-// everything after a second are dropped, and clients that subscribe later are told to come
-// back. Config.HandOver has to be set. Export returns the number of subscribers that were given away. The error is that of give, whose
-// subscriber is ended, or ctx's: the others are still there.
-//
-// It must not be called on the loop; give runs on the caller's goroutine.
-func (s *Subscribers) Export(ctx context.Context, give func(d *StreamState, fd int) error) (n int, err error) {
-	for end := time.Now().Add(exportPatience); ; {
-		var list []detached
-		more, late := false, time.Now().After(end)
-		s.server.Do(func() { list, more = s.export(late) })
-		for i, e := range list {
-			if err == nil {
-				err = give(e.d, e.fd)
-			}
-			if err != nil {
-				endStream(e.fd, e.d.Minor)
-				list[i].ended = true
-			} else {
-				n++
-			}
-			unix.Close(e.fd)
-		}
+// Export gives all subscribers away, one after the other: see export. Subscribers that have not taken everything after a second are
+// dropped, and clients that subscribe later are told to come back, as are all others if give has failed or ctx ends.
+// StreamConfig.HandOver has to be set.
+func (s *Subscribers) Export(ctx context.Context, give func(d any, fd int) error) (n int, err error) {
+	end := time.Now().Add(exportPatience)
+	return export(ctx, give, func(_ int, stop bool) (list []departed, more bool) {
+		late := time.Now().After(end)
 		s.server.Do(func() {
-			for _, e := range list {
-				if e.ended {
-					s.account(e.p)
-				}
-				s.server.Count(-1)
+			if !stop {
+				list, more = s.sweep(late)
 			}
-			if err != nil || !more {
+			if !more {
 				s.release()
 			}
 		})
-		switch {
-		case err != nil || !more:
-			return n, err
-		case ctx.Err() != nil:
-			return n, ctx.Err()
-		case len(list) == 0:
-			time.Sleep(exportTick)
-		}
-	}
+		return list, more
+	})
 }
 
-// export takes some subscribers out. more: there are others. late: a subscriber that has not taken
+// sweep takes some subscribers out. more: there are others. late: a subscriber that has not taken
 // everything is dropped.
-func (s *Subscribers) export(late bool) (list []detached, more bool) {
+func (s *Subscribers) sweep(late bool) (list []departed, more bool) {
 	s.Take()
 	if !late && s.fanout.Sending() {
 		return nil, true // what they have got is less to ask for
 	}
-	for p := range s.heartbeats.all {
+	for p := range s.all {
 		switch {
 		case len(list) == exportAtOnce:
 			return list, true
-		case p.stream() != nil: // it is ending: nothing else could go on with it
+		case !p.movable(): // it is ending: nothing else could go on with it
 		case p.state == idle:
-			d := p.describe()
-			list = append(list, detached{p, d, s.detach(p, false), false})
+			list = append(list, s.depart(p))
 		case late:
 			s.drop(p, "has not taken everything before it could be handed over")
 		default:
 			more = true
 		}
 	}
-	return list, more
+	return list, more || len(list) > 0
+}
+
+// depart takes p from the loop.
+func (s *Subscribers) depart(p *StreamSubscriber) departed {
+	c, d := p.conn, p.describe()
+	s.remove(p, false)
+	p.conn = nil
+	c.Unwatch()
+	c.Detach()
+	return departed{d, c.Fd(), func() {
+		endStream(c.Fd(), d.Minor)
+		unix.Close(c.Fd())
+		s.server.Do(func() { s.account(p) })
+	}}
 }
 
 // release ends that subscribers stay while the server retires.
@@ -147,7 +123,7 @@ func (p *StreamSubscriber) describe() *StreamState {
 	d := &StreamState{
 		Names: p.position.Names(), Seq: p.s.fanout.Reached(p), Minor: p.minor, Number: p.number,
 		Address: c.Address, Port: p.port, User: c.User, LastEventID: c.LastEventID,
-		Started: int64(p.started), Sent: p.sent, Framed: int64(p.framed),
+		Sent: p.sent, Framed: int64(p.framed),
 	}
 	if p.log != nil {
 		d.Log = p.log.State()
@@ -211,9 +187,9 @@ func (s *Subscribers) resume(d *StreamState, fd int) error {
 	}
 	addr, _ := netip.ParseAddr(d.Address)
 	p := s.make(addr, d.Port, d.Minor)
-	p.number, p.started, p.sent, p.framed = d.Number, uint32(d.Started), d.Sent, uint32(d.Framed)
+	p.number, p.sent, p.framed = d.Number, d.Sent, uint32(d.Framed)
 	p.know(d.User, d.LastEventID)
-	if err := s.attach(p, fd); err != nil {
+	if err := s.open(p, fd, nil, addressOf(net.JoinHostPort(d.Address, strconv.Itoa(int(d.Port))))); err != nil {
 		return err
 	}
 	if d.Log != nil {

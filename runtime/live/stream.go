@@ -4,9 +4,6 @@ import (
 	"bytes"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
 )
@@ -61,12 +58,6 @@ type StreamClient struct {
 	Number      uint64 // of the subscriber, unique on this machine, also after a hand-over; below 2^53
 }
 
-// StreamLimits are those of the whole server.
-type StreamLimits struct {
-	Clients      int           // open connections of clients
-	WriteTimeout time.Duration // how long a client may take nothing of what it was sent
-}
-
 // StreamLoop is the server that the subscribers are a part of. Its methods are called on the loop, except for Do.
 type StreamLoop interface {
 	// Do runs f on the loop, and returns when it has ended. It must not be called on the loop.
@@ -88,105 +79,6 @@ type StreamLoop interface {
 	// Log writes a line about a client, or about none (""), to the error log.
 	Log(level logfile.Level, client, line string)
 }
-
-// stream is where the events of a subscriber go that has no descriptor of its own: the protocol of its connection, which has TLS or is a stream of
-// HTTP/2.
-type stream struct {
-	p    *StreamSubscriber
-	conn *conn.Conn
-}
-
-// stream makes the connection of v, to which everything before the events was written, that of its subscriber.
-func (s *Subscribers) stream(v *leaving) {
-	o := &stream{p: v.p, conn: v.conn}
-	v.conn.Upgrade(o)
-	if fd := v.conn.Fd(); fd >= 0 {
-		s.limit(fd)
-	}
-	s.give(v.p, o)
-}
-
-// Send writes as many bytes of pieces as there is room for, which is none while that is awaited. An error ends the stream.
-func (o *stream) Send(pieces [][]byte) (n int, err error) {
-	c := o.conn
-	if c.Writing() {
-		return 0, nil
-	}
-	for _, b := range pieces {
-		var k int
-		k, err = c.WriteSome(b)
-		if n += k; k < len(b) {
-			break
-		}
-	}
-	if err == nil || err == unix.EAGAIN {
-		err = c.FlushSome()
-	}
-	switch err {
-	case nil:
-		return n, nil
-	case unix.EAGAIN:
-		o.AwaitRoom()
-		return n, nil
-	}
-	c.Close(err.Error())
-	return n, err
-}
-
-// AwaitRoom has the subscriber go on when there is room again.
-func (o *stream) AwaitRoom() {
-	if !o.conn.Writing() {
-		o.conn.Queue(conn.Output{}, true)
-	}
-}
-
-// Close ends the stream, behind what it has taken. broken: the client should see that it has not got everything.
-func (o *stream) Close(broken bool) {
-	c := o.conn
-	c.Reset = broken
-	switch {
-	case broken:
-		c.Close("its stream has broken off")
-		c.Abort()
-	case !c.Writing():
-		c.Finish()
-	}
-}
-
-// Input implements conn.Protocol: bytes from a subscriber do not count, but there may not be many.
-func (o *stream) Input(b []byte) {
-	p := o.p
-	switch {
-	case p.state == gone:
-	case int(p.input)+len(b) > maxInput:
-		p.s.drop(p, "has sent more than a request")
-	default:
-		p.input += uint16(len(b))
-	}
-}
-
-// EOF implements conn.Protocol.
-func (o *stream) EOF() (stays bool) { return false }
-
-// Room implements conn.Protocol.
-func (o *stream) Room(ended bool) {
-	switch {
-	case !ended:
-	case o.p.state == gone:
-		o.conn.Finish()
-	default:
-		o.p.onRoom()
-	}
-}
-
-// Due implements conn.Protocol: a transfer has a deadline of its own.
-func (o *stream) Due() (next int64) { return o.p.s.conns.Now + lookAgain }
-
-// Drain implements conn.Protocol: the subscriber ends with all others.
-func (o *stream) Drain(bool) {}
-
-// Closed implements conn.Protocol.
-func (o *stream) Closed() { o.p.onGone("the client has disconnected") }
 
 // response is a handler's response to a client that is a subscriber already, from its head to its last part. It stands between the
 // handler, whose Sink it is, and the connection, whose Source it is, and gives the connection to the subscriber at the end.
@@ -281,7 +173,8 @@ func (r *response) Begin(x exchange.Upgraded) {
 	log, sent, framed := x.TakeRecord()
 	p.sent, p.framed, p.log = sent, uint32(framed), log
 	c := x.TakeConn()
-	c.Upgrade(&leaving{p: p, conn: c})
+	p.conn = c
+	c.Upgrade(p)
 	if !c.Gathers() && !c.Writing() { // what carries it does
 		c.Again()
 	}

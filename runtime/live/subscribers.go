@@ -9,10 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"fapws/runtime/conn"
-	"fapws/runtime/eventloop"
 	"fapws/runtime/logfile"
 )
 
@@ -33,26 +30,22 @@ const (
 type Subscribers struct {
 	server StreamLoop
 	conns  *conn.Set
-	loop   *eventloop.Loop
 	cfg    StreamConfig
-	limits StreamLimits
+	most   int       // connections of clients
 	start  time.Time // of the time that the Fanout knows
 	fanout *Fanout[*StreamSubscriber]
 	format atomic.Pointer[eventFormat]
 
-	live       int // subscribers with a descriptor
-	joined     int // and those that are to get one
-	addresses  map[netip.Addr]int32
-	next       uint64 // the number of the next subscriber
-	heartbeats heartbeatSchedule
-	retry      *Event      // what a stream begins with: how long clients wait before they reconnect
-	reported   int         // lines in the log since the last tick
-	stay       bool        // retiring leaves subscribers alone
-	retiring   bool        // the server takes no new clients
-	ending     bool        // new subscribers are ended, as all others were
-	restored   Decoder     // of ImportHistory
-	pieces     conn.Pieces // scratch of put
-	parts      [][]byte    // scratch of put, for streams
+	joined    int // subscribers, also those whose handlers have not answered yet
+	addresses map[netip.Addr]int32
+	next      uint64   // the number of the next subscriber
+	retry     *Event   // what a stream begins with: how long clients wait before they reconnect
+	reported  int      // lines in the log since the last tick
+	stay      bool     // retiring leaves subscribers alone
+	retiring  bool     // the server takes no new clients
+	ending    bool     // new subscribers are ended, as all others were
+	restored  Decoder  // of ImportHistory
+	pieces    [][]byte // scratch of put
 }
 
 // eventFormat is what makes an event of a message. It does not change.
@@ -64,20 +57,17 @@ type eventFormat struct {
 // NewSubscribers returns Subscribers of a server, whose connections are conns. Configure and Bind follow before anything else is called.
 func NewSubscribers(server StreamLoop, conns *conn.Set) *Subscribers {
 	s := &Subscribers{server: server, conns: conns, start: time.Now(), addresses: map[netip.Addr]int32{}, next: firstNumber()}
-	s.fanout = NewFanout(HubOptions[*StreamSubscriber]{Give: s.send, Busy: func() bool { return s.loop.Busy() }, BatchBytes: batchBytes})
+	s.fanout = NewFanout(HubOptions[*StreamSubscriber]{Give: s.send, Busy: func() bool { return conns.Events.Busy() }, BatchBytes: batchBytes})
 	s.format.Store(&eventFormat{epoch: MakeEpoch(s.start.UnixMilli())})
 	return s
 }
 
-// Bind sets the loop that the subscribers belong to, and what makes it call Turn, soon, which has to be safe for concurrent use.
-func (s *Subscribers) Bind(loop *eventloop.Loop, wake func()) {
-	s.loop = loop
-	s.fanout.WakeBy(wake)
-}
+// WakeBy sets what makes the loop call Turn, soon. It is called once. wake has to be safe for concurrent use.
+func (s *Subscribers) WakeBy(wake func()) { s.fanout.WakeBy(wake) }
 
-// Configure replaces the Config and the Limits.
-func (s *Subscribers) Configure(cfg StreamConfig, limits StreamLimits) {
-	s.cfg, s.limits = cfg, limits
+// Configure replaces the Config, and how many connections clients may have, for the whole server.
+func (s *Subscribers) Configure(cfg StreamConfig, clients int) {
+	s.cfg, s.most = cfg, clients
 	s.fanout.Limit(ChannelLimits{
 		Events: cfg.History,
 		Bytes:  historyBytes,
@@ -91,7 +81,6 @@ func (s *Subscribers) Configure(cfg StreamConfig, limits StreamLimits) {
 	s.format.Store(&format)
 	s.retry = NewText(fmt.Sprintf("retry: %d\n\n", cfg.Retry.Milliseconds()))
 	s.stay = cfg.HandOver
-	s.heartbeats.configure(cfg.Heartbeat)
 }
 
 // Publish sends an event to all subscribers of its channel, and returns its number. With a seq other than 0, another process has given
@@ -120,9 +109,6 @@ func (s *Subscribers) Take() { s.fanout.Take(s.now()) }
 // Turn gives events to subscribers. It does not take long, and asks for another turn if there is more.
 func (s *Subscribers) Turn() { s.fanout.Turn(s.now()) }
 
-// Live returns the number of subscribers, of any channel.
-func (s *Subscribers) Live() int { return s.live }
-
 // Waiting returns the bytes of published events that have not been given to all subscribers. It is safe for concurrent use.
 func (s *Subscribers) Waiting() int64 { return s.fanout.Waiting() }
 
@@ -150,19 +136,10 @@ func (s *Subscribers) Streams(name string) (n int) {
 // Tick is to be called on every tick while there are clients.
 func (s *Subscribers) Tick() {
 	s.fanout.Expire(s.now())
-	s.beat()
-	s.dropSlow()
 	if s.reported > mostNamed {
 		s.server.Log(logfile.Warning, "", fmt.Sprintf("%d more subscribers were dropped or refused", s.reported-mostNamed))
 	}
 	s.reported = 0
-}
-
-// ExcludeBlockedTime lets subscribers not be slow for the time in which the loop did not write to them.
-func (s *Subscribers) ExcludeBlockedTime() {
-	for p := range s.fanout.Lagging {
-		p.queue.stamp = s.conns.Now
-	}
 }
 
 // report logs a line about a client, unless there are too many.
@@ -192,19 +169,15 @@ func (s *Subscribers) counted(names []string) {
 	}
 }
 
-// StreamSubscriber is a client of channels. There may be very many that do nothing, so it has nothing but this struct and a
-// descriptor that the loop watches. It belongs to the loop.
+// StreamSubscriber is a client of channels. It implements conn.Protocol: its connection is its own from when the handler has ended
+// its response. It belongs to the loop.
 type StreamSubscriber struct {
 	s        *Subscribers
-	watch    eventloop.Watch // its descriptor; none: it has a stream, or the connection of its request still writes what the handler gave
-	minor    uint8           // HTTP/1.minor
+	conn     *conn.Conn // nil: the handler has not ended its response
+	minor    uint8      // HTTP/1.minor
 	state    state
 	input    uint16 // bytes the client has sent, which it should not
 	port     uint16
-	slot     int16  // of heartbeatSchedule
-	beat     int32  // its place there
-	active   int32  // ticks of Host.Now when something was sent last
-	started  uint32 // seconds since 1970
 	framed   uint32 // bytes of the response that are not its body
 	sent     int64  // bytes of the body
 	position Position[*StreamSubscriber]
@@ -216,39 +189,12 @@ type StreamSubscriber struct {
 }
 
 // extra is what most subscribers do not have.
-type extra struct {
-	user, lastID string
-	stream       *stream
-}
-
-// stream returns the stream of p, nil if it has a descriptor.
-func (p *StreamSubscriber) stream() *stream {
-	if p.extra == nil {
-		return nil
-	}
-	return p.extra.stream
-}
-
-// onRoom is called when the stream of p has room again.
-func (p *StreamSubscriber) onRoom() {
-	if p.state != gone {
-		p.s.room(p)
-	}
-	p.s.fanout.Continue()
-}
-
-// onGone is called when the stream of p has ended by itself.
-func (p *StreamSubscriber) onGone(why string) {
-	if p.state != gone {
-		p.s.conns.Tracef("%s unsubscribed: %s", p, why)
-		p.s.leaveStream(p)
-	}
-}
+type extra struct{ user, lastID string }
 
 type state uint8
 
 const (
-	joining state = iota // see Subscriber.watch
+	joining state = iota // what the handler gave is not written yet
 	idle                 // it has taken everything
 	behind               // it has not
 	ending               // and when it has, it is closed
@@ -258,10 +204,9 @@ const (
 // queue is what waits until a subscriber takes it. Events are shared by all.
 type queue struct {
 	events []*Event
-	off    int   // bytes of events[0] that were taken
-	bytes  int   // of events of a batch, which are bounded
-	free   int   // how many in front are not: what it joined with
-	stamp  int64 // conn.Set.Now when it took something last
+	off    int // bytes of events[0] that were taken
+	bytes  int // of events of a batch, which are bounded
+	free   int // how many in front are not: what it joined with
 }
 
 // Position implements live.Subscriber.
@@ -270,43 +215,87 @@ func (p *StreamSubscriber) Position() *Position[*StreamSubscriber] { return &p.p
 // firstNumber returns the number of this process's first subscriber.
 func firstNumber() uint64 { return uint64(os.Getpid())<<30 + 1 }
 
-// Ready implements eventloop.Handler.
-func (p *StreamSubscriber) Ready(r eventloop.Readiness) {
-	s := p.s
-	if r&(eventloop.Readable|eventloop.MaybeGone) != 0 {
-		s.read(p)
-	}
-	if r&eventloop.Writable != 0 && p.state != gone {
-		s.room(p)
-	}
-	s.fanout.Continue()
-}
-
 // maxInput bounds what a subscriber may send, in bytes; there is no use in any of it.
 const maxInput = 16 << 10
 
-// read takes what a subscriber has sent: nothing that counts, but its end.
-func (s *Subscribers) read(p *StreamSubscriber) {
-	var buf [4 << 10]byte
-	for {
-		n, err := conn.Receive(p.watch.Fd(), buf[:])
-		switch {
-		case err == unix.EAGAIN:
-			return
-		case err != nil:
-			s.end(p, err.Error())
-			return
-		case n == 0:
-			s.end(p, "the client has disconnected")
-			return
-		case int(p.input)+n > maxInput:
-			s.drop(p, "has sent more than a request")
-			return
-		default:
-			p.input += uint16(n)
-		}
+// Input implements conn.Protocol: what a subscriber sends does not count, but there may not be much of it.
+func (p *StreamSubscriber) Input(b []byte) {
+	switch {
+	case p.state == joining:
+		p.s.serve(p)
+	case p.state == gone:
+	case int(p.input)+len(b) > maxInput:
+		p.s.drop(p, "has sent more than a request")
+	default:
+		p.input += uint16(len(b))
 	}
 }
+
+// EOF implements conn.Protocol.
+func (p *StreamSubscriber) EOF() (stays bool) { return false }
+
+// Room implements conn.Protocol.
+func (p *StreamSubscriber) Room(ended bool) {
+	switch {
+	case p.state == joining:
+		p.s.serve(p)
+	case !ended:
+	case p.state == gone:
+		p.conn.Finish()
+	default:
+		p.s.room(p)
+		p.s.fanout.Continue()
+	}
+}
+
+// lookAgain is how much later a connection without a deadline is looked at again, in nanoseconds.
+const lookAgain = int64(time.Minute)
+
+// Due implements conn.Protocol: it sends a heartbeat to a client that was sent nothing for long.
+func (p *StreamSubscriber) Due() (next int64) {
+	now := p.s.conns.Now
+	if p.state != idle {
+		return now + lookAgain // a transfer has a deadline of its own
+	}
+	if at := p.nextBeat(); at > now {
+		return at
+	}
+	p.s.send(p, oneHeartbeat)
+	return p.nextBeat()
+}
+
+// beats is in how many groups subscribers get their heartbeats, so that they do not all come at once.
+const beats = 64
+
+// nextBeat returns when a subscriber to whom nothing else is sent gets a heartbeat: after half the interval at least.
+func (p *StreamSubscriber) nextBeat() int64 {
+	every := int64(p.s.cfg.Heartbeat)
+	return p.conn.Stamp + every - every/2/beats*int64(p.number%beats)
+}
+
+var oneHeartbeat = []*Event{NewText(":\n\n")}
+
+// Drain implements conn.Protocol: the subscriber ends with all others.
+func (p *StreamSubscriber) Drain(bool) {}
+
+// Closed implements conn.Protocol.
+func (p *StreamSubscriber) Closed() {
+	s := p.s
+	switch {
+	case p.conn == nil: // it has another connection, or is given away
+		return
+	case p.state == joining:
+		s.abandon(p)
+	case p.state != gone:
+		s.conns.Tracef("%s has unsubscribed", p)
+		s.remove(p, true)
+		s.fanout.Continue()
+	}
+	s.account(p)
+}
+
+// Gone implements conn.Holder.
+func (p *StreamSubscriber) Gone() { p.s.server.Count(-1) }
 
 // client returns the subscriber as applications see it.
 func (p *StreamSubscriber) client() *StreamClient {
@@ -328,7 +317,7 @@ func (p *StreamSubscriber) String() string {
 	c := p.client()
 	switch {
 	case c.Address == "":
-		return "unix client " + strconv.Itoa(p.watch.Fd())
+		return p.conn.String()
 	case c.Port == "":
 		return c.Address
 	}
@@ -346,81 +335,3 @@ func addressKey(a netip.Addr) netip.Addr {
 	}
 	return a
 }
-
-// heartbeatSchedule has the subscribers by when they get their heartbeats: a slot in each tick,
-// so that they do not all come at once.
-type heartbeatSchedule struct {
-	slots [][]*StreamSubscriber
-	next  int   // slot of the next subscriber
-	tick  int64 // whose slot was done last
-}
-
-var heartbeat = NewText(":\n\n")
-
-func (b *heartbeatSchedule) configure(every time.Duration) {
-	n := int(max(1, min(int64(every)/eventloop.Tick, 1<<14)))
-	if b.slots == nil {
-		b.slots = make([][]*StreamSubscriber, n)
-		return
-	}
-	var all []*StreamSubscriber
-	for _, slot := range b.slots {
-		all = append(all, slot...)
-	}
-	b.slots = make([][]*StreamSubscriber, n)
-	for _, p := range all {
-		b.add(p)
-	}
-}
-
-func (b *heartbeatSchedule) add(p *StreamSubscriber) {
-	b.next = (b.next + 1) % len(b.slots)
-	p.slot, p.beat = int16(b.next), int32(len(b.slots[b.next]))
-	b.slots[b.next] = append(b.slots[b.next], p)
-}
-
-// all yields all subscribers, which may be removed meanwhile.
-func (b *heartbeatSchedule) all(yield func(*StreamSubscriber) bool) {
-	for _, slot := range b.slots {
-		for i := len(slot) - 1; i >= 0; i-- {
-			if !yield(slot[i]) {
-				return
-			}
-		}
-	}
-}
-
-func (b *heartbeatSchedule) remove(p *StreamSubscriber) {
-	slot := b.slots[p.slot]
-	moved := slot[len(slot)-1]
-	slot[p.beat], moved.beat = moved, p.beat
-	slot[len(slot)-1] = nil
-	b.slots[p.slot] = slot[:len(slot)-1]
-}
-
-// ticks returns a time of the loop in ticks, which is below zero before its start.
-func ticks(now int64) int32 { return int32(now / eventloop.Tick) }
-
-// beat sends heartbeats to those whose time has come and to whom nothing else was
-// sent lately.
-func (s *Subscribers) beat() {
-	b := &s.heartbeats
-	now := s.conns.Now / eventloop.Tick
-	if s.live == 0 {
-		b.tick = now
-		return
-	}
-	b.tick = max(b.tick, now-int64(len(b.slots)))
-	recent := ticks(s.conns.Now - int64(s.cfg.Heartbeat)/2)
-	for b.tick < now {
-		b.tick++
-		slot := &b.slots[b.tick%int64(len(b.slots))]
-		for i := len(*slot) - 1; i >= 0; i-- {
-			if p := (*slot)[i]; p.state == idle && p.active < recent {
-				s.send(p, oneHeartbeat)
-			}
-		}
-	}
-}
-
-var oneHeartbeat = []*Event{heartbeat}

@@ -40,16 +40,17 @@ func serve(t testing.TB, cfg StreamConfig) *host {
 	t.Helper()
 	loop := looptest.New(t)
 	h := &host{t: t, loop: loop}
-	h.conns.Now = int64(time.Second)
+	h.conns.Init()
+	h.conns.Events, h.conns.WriteTimeout = loop, time.Minute
 	h.s = NewSubscribers(h, &h.conns)
-	h.s.Bind(loop, func() { loop.Post(h.s.Turn) })
+	h.s.WakeBy(func() { loop.Post(h.s.Turn) })
 	for field, usual := range map[*int]int{&cfg.Subscribers: 100000, &cfg.PerAddress: 256, &cfg.Buffer: 64 << 10, &cfg.History: 100, &cfg.MaxEvent: 64 << 10} {
 		*field = cmp.Or(*field, usual)
 	}
 	cfg.Heartbeat, cfg.Retry = cmp.Or(cfg.Heartbeat, 45*time.Second), cmp.Or(cfg.Retry, 3*time.Second)
 	cfg.Epoch = "e"
-	h.s.Configure(cfg, StreamLimits{WriteTimeout: time.Minute})
-	looptest.Run(t, loop, h.s.Close)
+	h.s.Configure(cfg, 0)
+	looptest.Run(t, loop, func() { h.conns.CloseAll("the test has ended") })
 	return h
 }
 
@@ -67,7 +68,7 @@ func (h *host) subscribe(address string, names ...string) (fd int, p *StreamSubs
 			unix.Close(fds[1])
 			return
 		}
-		if failed := h.s.attach(p, fds[1]); failed != nil {
+		if failed := h.s.open(p, fds[1], nil, nil); failed != nil {
 			h.t.Error(failed)
 		}
 		h.open++
@@ -105,8 +106,8 @@ func TestDrop(t *testing.T) {
 		if p.queue != nil || p.state != idle {
 			t.Error("the quick one still has a queue")
 		}
-		if h.open != 1 || h.s.live != 1 || h.s.joined != 1 || len(h.s.addresses) != 1 {
-			t.Errorf("%d clients, %d live, %d joined, %d addresses", h.open, h.s.live, h.s.joined, len(h.s.addresses))
+		if h.open != 1 || h.s.joined != 1 || len(h.s.addresses) != 1 {
+			t.Errorf("%d clients, %d joined, %d addresses", h.open, h.s.joined, len(h.s.addresses))
 		}
 		if len(h.log) != 1 || !strings.Contains(h.log[0], "192.0.2.1:80: a subscriber of news reads too slowly") {
 			t.Error(h.log)

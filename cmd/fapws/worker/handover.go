@@ -231,9 +231,15 @@ func (p *Parent) handClientsOver(ctx context.Context) {
 	if to != nil {
 		p.events.settle(ctx)
 	}
-	give := func(text string, d any, fd int) error {
+	var ordered time.Time
+	give := func(d any, fd int) error {
 		if to == nil {
 			return errNoSuccessor
+		}
+		text := ""
+		if _, ok := d.(*live.SocketState); ok {
+			text = pool.WebSocket
+			p.events.awaitOwn(ordered) // what the client has had published here comes before what it has published there
 		}
 		raw, err := json.Marshal(d)
 		if err != nil {
@@ -242,7 +248,7 @@ func (p *Parent) handClientsOver(ctx context.Context) {
 		return to.SendDescriptor(&pool.Message{Kind: pool.Piece, Text: text, Raw: raw}, fd)
 	}
 	defer s.server.HoldEnd()()
-	n, err := s.server.Subscribers().Export(ctx, func(d *live.StreamState, fd int) error { return give("", d, fd) })
+	n, err := s.server.Subscribers().Export(ctx, give)
 	if to == nil {
 		_, _ = s.server.Sockets().Export(ctx, nil)
 		return
@@ -254,11 +260,8 @@ func (p *Parent) handClientsOver(ctx context.Context) {
 		defer close(returned)
 		p.takeBack(to)
 	}()
-	ordered := time.Now().Add(ownWithin)
-	sockets, failed := s.server.Sockets().Export(ctx, func(d *live.SocketState, fd int) error {
-		p.events.awaitOwn(ordered) // what the client has had published here comes before what it has published there
-		return give(pool.WebSocket, d, fd)
-	})
+	ordered = time.Now().Add(ownWithin)
+	sockets, failed := s.server.Sockets().Export(ctx, give)
 	if err == nil {
 		err = failed
 	}
