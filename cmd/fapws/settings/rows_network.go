@@ -161,7 +161,7 @@ func channelRows() []*Setting {
 		},
 		{
 			Name: "channel-heartbeat", Group: GroupTimeouts, Arg: "TIME", Default: "45s", Global: "CHANNEL_HEARTBEAT",
-			Help:  "send an SSE comment to a subscriber that was sent nothing for at most this long; a connection with data unacknowledged for twice this time is dropped",
+			Help:  "send an SSE comment to a subscriber idle for at most this long; a connection with data unacknowledged for twice this time is dropped",
 			value: func(c *Config) *value { return duration(&c.Server.Channels.Heartbeat, time.Second) },
 		},
 		{
