@@ -37,19 +37,28 @@ static int configure(PyConfig *c, const core_start_options *o, const char **why)
   return failed(Py_InitializeFromConfig(c), why);
 }
 
-/* Finds packages fapws and fapws4 of this executable, and nothing else in their directory. */
-static const char finder_source[] = "def install(folder):\n"
-                                    "    import sys\n"
-                                    "    class FapwsFinder:\n"
-                                    "        @staticmethod\n"
-                                    "        def find_spec(name, path=None, target=None):\n"
-                                    "            if name in ('fapws', 'fapws4'):\n"
-                                    "                from importlib.machinery import PathFinder\n"
-                                    "                return PathFinder.find_spec(name, [folder], target)\n"
-                                    "            if name == 'multiprocessing.spawn':\n"
-                                    "                from fapws._spawned import spec_of_spawn\n"
-                                    "                return spec_of_spawn(folder, path, target)\n"
-                                    "    sys.meta_path.insert(0, FapwsFinder)\n";
+/* Finds packages fapws and fapws4 of this executable, and nothing else in their directory. Python before 3.13 takes the
+ * thread on which threading is first imported for its main thread: a handler's thread would be threading.main_thread(),
+ * and Python could not end after that thread has. */
+static const char finder_source[] =
+    "def install(folder):\n"
+    "    import sys\n"
+    "    from _frozen_importlib_external import PathFinder\n"
+    "    from _thread import get_ident, get_native_id\n"
+    "    from posix import getpid\n"
+    "    main = get_ident(), get_native_id(), getpid()\n"
+    "    class FapwsFinder:\n"
+    "        @staticmethod\n"
+    "        def find_spec(name, path=None, target=None):\n"
+    "            if name in ('fapws', 'fapws4'):\n"
+    "                return PathFinder.find_spec(name, [folder], target)\n"
+    "            if name == 'multiprocessing.spawn':\n"
+    "                from fapws._spawned import spec_of_spawn\n"
+    "                return spec_of_spawn(folder, path, target)\n"
+    "            if name == 'threading' and sys.version_info < (3, 13) and get_ident() != main[0]:\n"
+    "                from fapws._main_thread import spec_of_threading\n"
+    "                return spec_of_threading(*main)\n"
+    "    sys.meta_path.insert(0, FapwsFinder)\n";
 
 static int install_finder(const char *folder) {
   PyObject *space = PyDict_New(), *done = NULL;
@@ -74,12 +83,6 @@ static int insert_folders(const core_start_options *o) {
   return 0;
 }
 
-/* Python before 3.13 takes the thread on which threading is first imported for its main thread: a handler's thread
- * would be threading.main_thread(), and Python could not end after that thread has. */
-static int import_threading(void) {
-  return PY_VERSION_HEX < 0x030d0000 ? core_done(PyImport_ImportModule("threading")) : 0;
-}
-
 int core_start(const core_start_options *o, PyObject *(*make_module)(void), const char **why) {
   PyPreConfig pre;
   PyPreConfig_InitPythonConfig(&pre);
@@ -92,8 +95,9 @@ int core_start(const core_start_options *o, PyObject *(*make_module)(void), cons
   if (bad) return -1;
   /* Its types must be ready, whether or not the script imports it. */
   if (core_done(PyImport_ImportModule("_fapws")) < 0 || insert_folders(o) < 0 ||
-      (o->contrib && install_finder(o->contrib) < 0) || import_threading() < 0 || core_stdio_init("stdout", 1) < 0 ||
-      core_stdio_init("stderr", 2) < 0 || core_fork_init() < 0 || core_dump_init() < 0) {
+      (o->contrib ? install_finder(o->contrib) : core_done(PyImport_ImportModule("threading"))) < 0 ||
+      core_stdio_init("stdout", 1) < 0 || core_stdio_init("stderr", 2) < 0 || core_fork_init() < 0 ||
+      core_dump_init() < 0) {
     PyErr_Print();
     *why = "Python cannot be set up for fapws";
     return -1;

@@ -61,7 +61,7 @@
 // The memory of a process is kept small: UseLittleMemory sets the garbage collector for small machines (memory.go), and a Trimmer
 // gives memory back to the kernel while no client is connected, and after a burst of work.
 //
-// An idle hello server has 7 MB of private memory, one without Python 3. Resident, with the pages of files that it maps, it
+// An idle hello server has 6 MB of private memory, one without Python 3. Resident, with the pages of files that it maps, it
 // has 11 MB instead of 21 after the start, and instead of 17 after a load. A worker that is asleep
 // (--idle-stop) has 4.5 MB of its own.
 package confine

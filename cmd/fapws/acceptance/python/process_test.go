@@ -81,9 +81,10 @@ func TestMainThread(t *testing.T) {
 // it would be one that does not end.
 func TestThreadingImportedElsewhere(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
-import _thread, atexit
+import _thread, atexit, sys
 
-main, never = _thread.get_ident(), _thread.allocate_lock()
+main, native, never = _thread.get_ident(), _thread.get_native_id(), _thread.allocate_lock()
+loaded = "threading" in sys.modules  # it would take 0.7 MB of a script without threads
 never.acquire()
 
 
@@ -99,7 +100,8 @@ def handler(environ, start_response):
     _thread.start_new_thread(elsewhere, (imported,))
     imported.acquire()
     import threading
-    return str(threading.main_thread().ident == main)
+    thread = threading.main_thread()
+    return str((thread.ident == main, thread.native_id == native, loaded))
 
 
 atexit.register(print, "bye")
@@ -107,7 +109,7 @@ PATHS = [("/", handler)]
 `)
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: script}.Serve(t, m)
-		s.Get("/", 200).Is(t, "True")
+		s.Get("/", 200).Is(t, "(True, True, False)")
 		s.Signal(syscall.SIGTERM)
 		if code := s.Ended(); code != 0 || s.Stdout.String() != "bye\n" {
 			t.Errorf("code %d, output %q", code, s.Stdout)

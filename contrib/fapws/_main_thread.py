@@ -1,0 +1,43 @@
+"""Imports threading on another thread than the main one, for Pythons before 3.13.
+
+They take the thread that imports it for the main thread. Most scripts import it while they are loaded, on the main thread; those
+that do not need it save its memory, 0.7 MB.
+"""
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def spec_of_threading(ident: int, native_id: int, pid: int) -> Any:
+    """The spec of threading, which will know the main thread of process pid. None in a child that another thread has forked:
+    that is the main thread there.
+
+    The server's finder asks for it on other threads.
+    """
+    if os.getpid() != pid:
+        return None
+    from _frozen_importlib_external import PathFinder  # type: ignore[import-not-found]
+
+    spec = PathFinder.find_spec("threading")
+    execute = spec.loader.exec_module
+
+    def exec_module(module: Any) -> None:
+        execute(module)
+        thread = module._main_thread
+        with module._active_limbo_lock:
+            del module._active[thread.ident]
+            thread._ident, thread._native_id = ident, native_id
+            module._active[ident] = thread
+        # Its own lock is released when the importing thread ends; the main thread's, when Python ends (threading._shutdown).
+        lock = module._allocate_lock()
+        lock.acquire()
+        with module._shutdown_locks_lock:
+            module._shutdown_locks.discard(thread._tstate_lock)
+        thread._tstate_lock = lock
+
+    spec.loader.exec_module = exec_module
+    return spec
