@@ -1,323 +1,244 @@
 package ctl
 
 import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
+	"math"
 	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
+	"syscall"
 	"time"
 
+	"golang.org/x/net/http2"
 	"golang.org/x/sys/unix"
-
-	"fapws/runtime/conn"
-	"fapws/runtime/eventloop"
 )
 
-// session is what a connection speaks.
+// session is an open connection.
 type session interface {
-	// room returns how many requests may be started.
+	// room returns how many requests may be sent at once.
 	room() int
 
-	// start writes a request.
-	start(r benchRequest)
+	// usable reports whether another request may be sent.
+	usable() bool
 
-	// input takes bytes that have come. They are valid until it returns.
-	input(b []byte) error
-
-	// ended is told that the server has closed the connection, or its sending side. It returns nil if no request waits for a response.
-	ended() error
-
-	// closing reports whether the connection has to be closed, as no request can be started on it.
-	closing() bool
-
-	// waiting returns how many requests wait for responses, and when the first of them was sent.
-	waiting() (n int, first time.Duration)
+	// request sends a request and returns the status of the response when all of that has come.
+	request() (status int, err error)
 }
 
-// connection is one of the connections of a generator. When it fails or is closed, it is opened again.
-type connection struct {
-	g       *generator
-	watch   eventloop.Watch
-	session session // nil: it is not open
-	tls     *tls.Conn
-	wire    wire
-	plain   []byte        // bytes that TLS has to encrypt
-	fd      int           // -1: there is none
-	since   time.Duration // when opening it began
-	idle    bool          // it is in the ring of g
-	tried   bool          // it was opened, or could not be, at least once
-	locked  bool          // a goroutine does the handshake of TLS
-	used    bool          // a request was started since it was opened
-}
-
-var errClosed = errors.New("closed before the response")
-
-// open begins to open c.
-func (c *connection) open() {
-	t := c.g.target
-	c.since = c.g.now
-	fd, err := unix.Socket(c.g.family, unix.SOCK_STREAM, 0)
+// dial opens a connection.
+func (g *generator) dial() (session, error) {
+	ctx, cancel := context.WithTimeout(g.ctx, g.timeout)
+	defer cancel()
+	raw, err := new(net.Dialer).DialContext(ctx, g.network, g.address)
 	if err != nil {
-		c.refused(err)
-		return
+		return nil, err
 	}
-	unix.CloseOnExec(fd)
-	c.fd, c.used, c.wire = fd, false, wire{fd: fd, onLoop: t.tls == nil, out: c.wire.out[:0]}
-	if err = unix.SetNonblock(fd, true); err == nil && c.g.family != unix.AF_UNIX {
-		err = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	w := &wire{Conn: raw, raw: raw, received: &g.received, left: math.MaxInt}
+	w.stop = context.AfterFunc(g.ctx, func() { raw.Close() })
+	if g.tls != nil {
+		secure := tls.Client(raw, g.tls)
+		if err = secure.HandshakeContext(ctx); err == nil && g.target.http2 && secure.ConnectionState().NegotiatedProtocol != http2.NextProtoTLS {
+			err = errors.New("the server does not offer HTTP/2")
+		}
+		w.Conn = secure
 	}
-	if err == nil {
-		if err = unix.Connect(fd, c.g.address); err == unix.EINPROGRESS || err == unix.EINTR {
-			err = nil
+	switch {
+	case err != nil:
+	case g.target.http2:
+		var s session
+		if s, err = newHTTP2(ctx, g, w); err == nil {
+			return s, nil
+		}
+	default:
+		return &http1Session{wire: w, g: g, in: bufio.NewReader(w)}, nil
+	}
+	w.Close()
+	return nil, err
+}
+
+// wire counts what comes, and limits the heads of responses.
+type wire struct {
+	net.Conn
+	raw      net.Conn // below TLS
+	received *atomic.Int64
+	left     int   // bytes that may still come
+	failed   error // of Read
+	stop     func() bool
+}
+
+// Read implements net.Conn.
+func (w *wire) Read(b []byte) (int, error) {
+	if w.left <= 0 {
+		w.failed = errLong
+		return 0, errLong
+	}
+	n, err := w.Conn.Read(b)
+	w.received.Add(int64(n))
+	w.left -= n
+	w.failed = err
+	return n, err
+}
+
+// Close implements net.Conn.
+func (w *wire) Close() error {
+	w.stop()
+	return w.raw.Close()
+}
+
+// maxHead limits the head of a response, in bytes.
+const maxHead = 64 << 10
+
+var (
+	errClosed   = errors.New("closed before the response")
+	errTimeout  = errors.New("timed out")
+	errNotHTTP  = errors.New("the response is not HTTP/1.1")
+	errNotHTTP2 = errors.New("the server does not speak HTTP/2")
+	errLong     = errors.New("the head of a response is too long")
+	errTooMuch  = errors.New("more than the response has come")
+	errLength   = errors.New("Content-Length is wrong")
+	errChunked  = errors.New("the chunks of a response are malformed")
+)
+
+// http1Session speaks HTTP/1.1: one request at a time.
+type http1Session struct {
+	*wire
+	g    *generator
+	in   *bufio.Reader
+	last bool // it is closed
+}
+
+func (s *http1Session) room() int { return 1 }
+
+func (s *http1Session) usable() bool {
+	if !s.last && s.g.schedule.interval > 0 && s.hasNews() { // the server may have closed it while it was idle, or TLS has some of its own
+		_ = s.SetReadDeadline(time.Now().Add(time.Millisecond))
+		if _, err := s.in.Peek(1); !errors.Is(err, os.ErrDeadlineExceeded) {
+			s.last = true
+			s.Close()
 		}
 	}
-	if err == nil {
-		err = c.g.loop.Add(&c.watch, fd, c)
-	}
-	if err == nil {
-		err = c.watch.WantRoom(true)
-	}
-	if err != nil {
-		c.refused(err)
-	}
+	return !s.last
 }
 
-// refused counts an attempt to open c that has failed. The next tick tries again.
-func (c *connection) refused(err error) {
-	c.close()
+// hasNews reports whether something has come, or the end.
+func (s *http1Session) hasNews() bool {
+	raw, err := s.raw.(syscall.Conn).SyscallConn()
+	if err == nil {
+		_ = raw.Read(func(fd uintptr) bool {
+			_, _, err = unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
+			return true
+		})
+	}
+	return !errors.Is(err, unix.EAGAIN)
+}
+
+// inOne is the number of bytes of a request that are written before the response is read: a server may answer a larger one before it has
+// read all of it.
+const inOne = 64 << 10
+
+func (s *http1Session) request() (status int, err error) {
+	_ = s.SetDeadline(time.Now().Add(s.g.timeout))
+	var written atomic.Bool
+	write := func() {
+		_, err := s.Write(s.g.target.request)
+		written.Store(err == nil)
+	}
+	if len(s.g.target.request) <= inOne {
+		write()
+	} else {
+		go write()
+	}
+	status, err = s.response()
+	if s.last = s.last || err != nil || !written.Load(); s.last { // of a large one, the server may not want the rest
+		s.Close()
+	}
+	return status, err
+}
+
+// response reads a response. Others may come before it (RFC 9110 §15.2).
+func (s *http1Session) response() (status int, err error) {
+	var r *http.Response
+	for r == nil || r.StatusCode < 200 && r.StatusCode != http.StatusSwitchingProtocols {
+		s.left = maxHead
+		if r, err = http.ReadResponse(s.in, s.g.asked); err != nil {
+			malformed := errNotHTTP
+			if strings.Contains(err.Error(), "Content-Length") {
+				malformed = errLength
+			}
+			return 0, cmp.Or(s.failed, malformed)
+		}
+	}
+	s.left = math.MaxInt
+	s.last = r.Close || s.g.asked.Close || r.StatusCode == http.StatusSwitchingProtocols
+	if _, err = io.Copy(io.Discard, r.Body); err != nil {
+		return 0, cmp.Or(s.failed, errChunked)
+	}
+	if s.in.Buffered() > 0 {
+		return 0, errTooMuch
+	}
+	return r.StatusCode, nil
+}
+
+// http2Session speaks HTTP/2: several requests at once.
+type http2Session struct {
+	*http2.ClientConn
+	g     *generator
+	limit int
+}
+
+// newHTTP2 begins to speak HTTP/2, and returns when the server has sent how many requests it takes at once.
+func newHTTP2(ctx context.Context, g *generator, w *wire) (*http2Session, error) {
+	c, err := g.http2.NewClientConn(w)
+	if err != nil {
+		return nil, err
+	}
+	switch err := c.Ping(ctx); {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
+		return nil, cmp.Or(w.failed, errNotHTTP2)
+	}
+	return &http2Session{c, g, min(g.streams, int(min(c.State().MaxConcurrentStreams, maxStreams)))}, nil
+}
+
+func (s *http2Session) room() int { return s.limit }
+
+func (s *http2Session) usable() bool { return s.CanTakeNewRequest() }
+
+func (s *http2Session) request() (status int, err error) {
+	ctx, cancel := context.WithTimeout(s.g.ctx, s.g.timeout)
+	defer cancel()
+	asked := s.g.asked.WithContext(ctx)
+	if asked.Body != nil {
+		asked.Body = io.NopCloser(bytes.NewReader(s.g.body))
+	}
+	r, err := s.RoundTrip(asked)
+	if err != nil {
+		if text := err.Error(); strings.HasSuffix(text, "not usable") || strings.HasSuffix(text, "graceful shutdown GOAWAY") {
+			err = errRefused // RFC 9113 §6.8
+		}
+		return 0, err
+	}
+	defer r.Body.Close()
+	_, err = io.Copy(io.Discard, r.Body)
+	return r.StatusCode, err
+}
+
+// notOpened returns the error of a connection that could not be opened, as it is counted.
+func notOpened(err error) string {
 	why := reason(err)
 	if errors.As(err, new(unix.Errno)) {
 		why += "; start the server there, or correct the address"
 	}
-	c.g.counts.refused[why]++
-	c.g.wasTried(c)
-}
-
-// Ready implements eventloop.Handler.
-func (c *connection) Ready(r eventloop.Readiness) {
-	c.g.clock()
-	switch {
-	case c.locked:
-		c.wire.tell()
-	case c.session == nil:
-		c.connected(r)
-	default:
-		c.turn(r)
-	}
-	c.g.settle()
-}
-
-// connected goes on when the kernel has connected c, or could not.
-func (c *connection) connected(r eventloop.Readiness) {
-	if code, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_ERROR); err != nil || code != 0 {
-		c.refused(errors.Join(err, unix.Errno(code)))
-		return
-	}
-	if r&eventloop.Writable == 0 {
-		return
-	}
-	if c.g.target.tls != nil {
-		c.shakeHands()
-		return
-	}
-	c.ready()
-}
-
-// shakeHands has a goroutine do the handshake of TLS. As many compute at once as there are generators; those that wait for the
-// server let others compute.
-func (c *connection) shakeHands() {
-	c.locked = true
-	c.wire.waiter = &waiter{make(chan struct{}, 1), c.g.turns, time.NewTimer(c.g.target.timeout)}
-	client := tls.Client(&c.wire, c.g.target.tls)
-	c.tls = client
-	go func() {
-		c.g.turns <- struct{}{}
-		err := client.Handshake()
-		<-c.g.turns
-		c.g.loop.Post(func() {
-			c.locked = false
-			c.wire.onLoop = true
-			c.g.clock()
-			switch {
-			case c.g.phase == over:
-				c.close()
-			case err != nil:
-				c.refused(err)
-			case c.g.target.http2 && client.ConnectionState().NegotiatedProtocol != "h2":
-				c.refused(errors.New("the server does not offer HTTP/2"))
-			default:
-				c.ready()
-			}
-			c.g.settle()
-		})
-	}()
-}
-
-// ready begins with the session.
-func (c *connection) ready() {
-	if err := c.watch.WantRoom(false); err != nil {
-		c.refused(err)
-		return
-	}
-	if c.g.target.http2 {
-		c.session = newHTTP2(c)
-	} else {
-		c.session = &http1Session{c: c}
-	}
-	c.g.open++
-	c.g.wasTried(c)
-	c.turn(eventloop.Readable)
-}
-
-// turn reads the input, starts the next requests, and writes them.
-func (c *connection) turn(r eventloop.Readiness) {
-	if err := c.read(r); err != nil {
-		c.fail(err)
-		return
-	}
-	if c.session.closing() {
-		if n, _ := c.session.waiting(); n == 0 {
-			c.reopen()
-			return
-		}
-	}
-	c.g.fill(c)
-	c.flush()
-}
-
-// readsAtOnce is how often a connection is read before the loop looks after others and after the time: a server may send faster
-// than it is read, without an end.
-const readsAtOnce = 16
-
-// read reads the input.
-func (c *connection) read(r eventloop.Readiness) error {
-	for range readsAtOnce {
-		n, err := c.receive(c.g.in)
-		switch {
-		case err == unix.EAGAIN:
-			return nil
-		case err == io.EOF:
-			if err := c.session.ended(); err != nil {
-				return err
-			}
-			return io.EOF
-		case err != nil:
-			return err
-		}
-		if err := c.session.input(c.g.in[:n]); err != nil {
-			return err
-		}
-		if n < len(c.g.in) && c.tls == nil && r&(eventloop.MaybeGone|eventloop.Urgent) == 0 {
-			return nil // the socket is empty
-		}
-	}
-	c.watch.Again()
-	return nil
-}
-
-func (c *connection) receive(b []byte) (int, error) {
-	if c.tls == nil {
-		n, err := conn.Receive(c.fd, b)
-		if n == 0 && err == nil {
-			err = io.EOF
-		}
-		return n, err
-	}
-	n, err := c.tls.Read(b)
-	switch {
-	case n > 0:
-		return n, nil
-	case err == errNotYet:
-		return 0, unix.EAGAIN
-	}
-	return 0, err
-}
-
-// Write takes bytes that flush writes. It implements io.Writer.
-func (c *connection) Write(b []byte) (int, error) {
-	if c.tls != nil {
-		c.plain = append(c.plain, b...)
-		return len(b), nil
-	}
-	return c.wire.Write(b)
-}
-
-// flush writes as far as there is room.
-func (c *connection) flush() {
-	if c.session == nil {
-		return
-	}
-	var err error
-	if len(c.plain) > 0 {
-		_, err = c.tls.Write(c.plain)
-		c.plain = c.plain[:0]
-	}
-	if err == nil {
-		err = c.wire.flush()
-	}
-	if err == nil || err == unix.EAGAIN {
-		err = c.watch.WantRoom(err == unix.EAGAIN)
-	}
-	if err != nil {
-		c.fail(err)
-	}
-}
-
-// fail ends c: its requests get no responses. io.EOF is an end without any.
-func (c *connection) fail(err error) {
-	n, _ := c.session.waiting()
-	c.g.failed(n, reason(err))
-	c.reopen()
-}
-
-// unsent returns how many bytes have not been written.
-func (c *connection) unsent() int { return len(c.plain) + len(c.wire.out) - c.wire.sent }
-
-// reopen closes c and opens it again. If the server has closed it before the first request, it is the next tick that opens it:
-// such a server must not be hammered.
-func (c *connection) reopen() {
-	c.close()
-	if c.used && c.wanted() {
-		c.open()
-	}
-}
-
-// wanted reports whether c may still be needed.
-func (c *connection) wanted() bool {
-	g := c.g
-	return g.phase != over && (g.phase != sending || len(g.refused) > 0 || !g.schedule.over(g.now))
-}
-
-func (c *connection) close() {
-	if c.session != nil {
-		c.g.open--
-	}
-	if c.fd >= 0 && !c.locked {
-		c.watch.Remove()
-		unix.Close(c.fd)
-		c.fd = -1
-	}
-	c.session, c.tls, c.plain = nil, nil, nil
-}
-
-// tick ends what takes too long, and opens c again if that has failed.
-func (c *connection) tick() {
-	late := c.g.now - c.g.target.timeout
-	switch {
-	case c.locked || c.g.phase == over: // the handshake has a timeout of its own
-	case c.fd < 0:
-		if c.wanted() {
-			c.open()
-		}
-	case c.session == nil:
-		if c.since < late {
-			c.refused(errTimeout)
-		}
-	default:
-		if n, first := c.session.waiting(); n > 0 && first < late {
-			c.fail(errTimeout)
-		}
-	}
+	return why
 }
 
 // reason returns an error as it is counted.
@@ -325,121 +246,24 @@ func reason(err error) string {
 	var code unix.Errno
 	var unverified *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
+	var reset http2.StreamError
+	var away http2.GoAwayError
+	var timeout net.Error
 	switch {
 	case errors.As(err, &unverified):
 		return unverified.Err.Error() + "; see --cacert and --insecure"
 	case errors.As(err, &record):
 		return "the server does not speak TLS; use http://"
+	case errors.As(err, &reset):
+		return "reset: " + reset.Code.String()
+	case errors.As(err, &away):
+		return "the server has ended the connection: " + away.ErrCode.String()
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return errTimeout.Error()
 	case errors.As(err, &code):
 		return code.Error()
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errClosed.Error()
 	}
 	return err.Error()
 }
-
-// wire is a socket with the bytes that have not been written to it. It is the net.Conn of crypto/tls: during the handshake it waits, on a goroutine,
-// and from then on it is the loop's, and does not wait.
-type wire struct {
-	net.Conn // nil: crypto/tls calls no other methods than those below
-
-	fd     int
-	onLoop bool
-	waiter *waiter // in the handshake
-	out    []byte  // out[sent:] is not written yet
-	sent   int
-}
-
-// waiter lets a goroutine wait for news of a socket, which the loop has.
-type waiter struct {
-	news  chan struct{} // holds one
-	turns chan struct{} // see generator
-	late  *time.Timer   // of the whole handshake
-}
-
-// tell tells the goroutine of news. It must be called on the loop, and does not wait.
-func (w *wire) tell() {
-	select {
-	case w.waiter.news <- struct{}{}:
-	default: // it has news already
-	}
-}
-
-// notYet is the error of a wire that has nothing to read now. crypto/tls goes on after it.
-type notYet struct{}
-
-var (
-	errNotYet  net.Error = notYet{}
-	errTimeout           = errors.New("timed out")
-)
-
-func (notYet) Error() string   { return "nothing has come" }
-func (notYet) Timeout() bool   { return true }
-func (notYet) Temporary() bool { return true }
-
-// Read implements net.Conn.
-func (w *wire) Read(b []byte) (int, error) {
-	for {
-		n, err := conn.Receive(w.fd, b)
-		switch {
-		case err == unix.EAGAIN && w.onLoop:
-			return 0, errNotYet
-		case err == unix.EAGAIN:
-			if err := w.waiter.wait(); err != nil {
-				return 0, err
-			}
-		case err != nil:
-			return 0, err
-		case n == 0:
-			return 0, io.EOF
-		default:
-			return n, nil
-		}
-	}
-}
-
-// Write implements net.Conn. On the loop, flush writes the bytes.
-func (w *wire) Write(b []byte) (int, error) {
-	w.out = append(w.out, b...)
-	if w.onLoop {
-		return len(b), nil
-	}
-	for {
-		switch err := w.flush(); err {
-		case nil:
-			return len(b), nil
-		case unix.EAGAIN:
-			if err := w.waiter.wait(); err != nil {
-				return 0, err
-			}
-		default:
-			return 0, err
-		}
-	}
-}
-
-// wait waits for news of the socket, and lets others compute meanwhile.
-func (w *waiter) wait() error {
-	<-w.turns
-	defer func() { w.turns <- struct{}{} }()
-	select {
-	case <-w.news:
-		return nil
-	case <-w.late.C:
-		return errTimeout
-	}
-}
-
-// flush writes as far as there is room. It returns unix.EAGAIN if something is left.
-func (w *wire) flush() error {
-	for w.sent < len(w.out) {
-		n, err := conn.Send(w.fd, w.out[w.sent:], 0)
-		if err != nil {
-			return err
-		}
-		w.sent += n
-	}
-	w.out, w.sent = w.out[:0], 0
-	return nil
-}
-
-// Close implements net.Conn. The connection closes the socket.
-func (w *wire) Close() error { return nil }

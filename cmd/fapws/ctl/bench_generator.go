@@ -1,273 +1,316 @@
 package ctl
 
 import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"fapws/runtime/eventloop"
+	"golang.org/x/net/http2"
 )
 
-const (
-	tick     = 100 * time.Millisecond // how often a generator looks for requests that take too long
-	readSize = 64 << 10
-)
+// tick is the pause before something is tried again.
+const tick = 100 * time.Millisecond
 
-// generator is an event loop with a share of the connections and of the requests. Its methods must be called on the loop, except
-// newGenerator and close.
+// generator has the connections of a run. Each of them has a goroutine for each request that it may have at once.
 type generator struct {
-	loop     *eventloop.Loop
-	target   *target
-	address  unix.Sockaddr // of target
-	family   int
+	*target
+	streams     int // requests at once on a connection
+	connections []*connection
+	http2       *http2.Transport
+	received    atomic.Int64 // bytes
+	begin       time.Time
+	ctx         context.Context // ends when no response is waited for any more
+	end         context.CancelFunc
+	due         chan time.Duration // with a rate: of pace
+
+	mu       sync.Mutex // of the fields below
+	counts   *counts
 	schedule schedule
-	timer    timer
-	conns    []*connection
-	idle     ring // connections with room for a request
-	epoch    time.Time
-	now      time.Duration // since epoch
-	in       []byte        // input, of one connection at a time
-	counts   counts
-	turns    chan struct{} // places of handshakes of TLS, which compute
-	phase    phase
-	tried    int            // connections that were opened, or could not be
-	open     int            // connections that are open
-	active   int            // requests that wait for their responses
-	refused  []benchRequest // those of active that have to be sent once more
-	lastOpen time.Duration  // when there was an open connection
-	news     chan<- int     // gets the number of open connections twice: when it is ready to send, and when it has ended
+	pending  bool          // pace has a request that is not handed out
+	open     int           // connections
+	lastOpen time.Duration // when there was an open connection
 }
 
-type phase uint8
-
-const (
-	connecting phase = iota // so that requests need not wait for connections
-	ready                   // to send
-	sending
-	over
-)
-
-func newGenerator(t *target, s schedule, connections int, turns chan struct{}, news chan<- int) (*generator, error) {
-	loop, err := eventloop.New()
-	if err != nil {
-		return nil, err
+func newGenerator(t *target, k *counts, o *BenchOptions) *generator {
+	g := &generator{target: t, counts: k, streams: o.Streams, begin: time.Now(), schedule: schedule{left: -1, until: o.Duration}, due: make(chan time.Duration)}
+	g.ctx, g.end = context.WithCancel(context.Background())
+	g.http2 = &http2.Transport{AllowHTTP: true, DisableCompression: true, StrictMaxConcurrentStreams: true, MaxHeaderListSize: maxHead, WriteByteTimeout: o.Timeout}
+	if o.Requests > 0 {
+		g.schedule.left = o.Requests
 	}
-	g := &generator{loop: loop, target: t, schedule: s, idle: ring{conns: make([]*connection, connections)}, in: make([]byte, readSize), counts: newCounts(), turns: turns,
-		news: news, epoch: time.Now()}
-	g.address, g.family = t.sockaddr()
-	if err := g.timer.open(g); err != nil {
-		loop.Close()
-		return nil, err
+	if o.Rate > 0 {
+		g.schedule.interval = float64(time.Second) / o.Rate
 	}
-	for range connections {
-		g.conns = append(g.conns, &connection{g: g, fd: -1})
+	for range o.Connections {
+		g.connections = append(g.connections, &connection{g: g})
 	}
-	return g, nil
+	return g
 }
 
-// connect opens all connections.
+// connect opens all connections, so that requests need not wait for them.
 func (g *generator) connect() {
-	for _, c := range g.conns {
-		c.open()
+	var all sync.WaitGroup
+	for _, c := range g.connections {
+		all.Go(func() { c.open() })
 	}
+	all.Wait()
 }
 
-// wasTried counts a connection that was opened, or could not be.
-func (g *generator) wasTried(c *connection) {
-	if c.tried {
-		return
+// run sends the requests and returns when the last response has come. stopped: ctx has ended before.
+func (g *generator) run(ctx context.Context) (stopped bool) {
+	defer g.end()
+	g.begin = time.Now()
+	var all sync.WaitGroup
+	if g.schedule.interval > 0 {
+		all.Go(g.pace)
 	}
-	c.tried = true
-	if g.tried++; g.tried == len(g.conns) && g.phase == connecting {
-		g.become(ready)
-	}
-}
-
-func (g *generator) become(p phase) {
-	g.phase = p
-	if p != sending {
-		g.news <- g.open
-	}
-}
-
-// send starts the requests. epoch is the time from which the schedule counts.
-func (g *generator) send(epoch time.Time) {
-	g.epoch = epoch
-	g.clock()
-	g.lastOpen = g.now
-	g.phase = sending
-	for _, c := range g.conns {
-		if c.session != nil {
-			g.fill(c)
-			c.flush()
+	for _, c := range g.connections {
+		for i := range g.streams {
+			all.Go(func() { c.send(i) })
 		}
 	}
-	g.settle()
+	stop := context.AfterFunc(ctx, g.end)
+	all.Wait()
+	stopped = !stop()
+	now := g.now()
+	end := now
+	if g.schedule.until > 0 {
+		end = min(now, g.schedule.until)
+	}
+	if left := g.schedule.left; left > 0 && !stopped {
+		g.counts.failures["not sent: the server keeps no connection"] += left
+		g.schedule.left = 0
+	}
+	g.schedule.missed(end, func(due time.Duration) {
+		g.counts.unsent++
+		g.counts.record(now - due)
+	})
+	return stopped
 }
 
-// clock looks at the time.
-func (g *generator) clock() { g.now = time.Since(g.epoch) }
+// now returns the time since the start.
+func (g *generator) now() time.Duration { return time.Since(g.begin) }
 
-// fill starts requests that are due on c, as many as it has room for, at a time when c may just have become free: those that were due before
-// have waited for it.
-func (g *generator) fill(c *connection) {
-	if g.phase != sending {
-		return
+// take returns the time when the next request is due. some: there is one.
+func (g *generator) take() (due time.Duration, some bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	due = g.schedule.next(g.now())
+	if due == never {
+		return 0, false
 	}
-	for c.session.room() > 0 {
-		if n := len(g.refused); n > 0 {
-			r := g.refused[n-1]
-			r.sent = g.now
-			c.session.start(r)
-			g.refused = g.refused[:n-1]
-			c.used = true
-			continue
-		}
-		due := g.schedule.next(g.now)
-		if due > g.now {
-			g.idle.put(c)
-			g.timer.set(due)
+	g.schedule.start()
+	g.pending = g.schedule.interval > 0
+	return due, true
+}
+
+// pace hands out requests when they are due.
+func (g *generator) pace() {
+	defer close(g.due)
+	sleep, done := sleeper(g.ctx)
+	defer done()
+	for {
+		due, some := g.take()
+		if !some {
 			return
 		}
-		g.start(c, due)
+		if wait := due - g.now(); wait > 0 {
+			sleep(wait)
+		}
+		select {
+		case g.due <- due:
+		case <-g.ctx.Done():
+			g.giveBack()
+			return
+		}
+		g.mu.Lock()
+		g.pending = false
+		g.mu.Unlock()
 	}
 }
 
-// wake starts the requests that have become due, at a time when the connections that it uses were free before.
-func (g *generator) wake() {
-	if g.phase != sending {
-		return
+// next is take, but returns when the request is due.
+func (g *generator) next() (due time.Duration, some bool) {
+	if g.schedule.interval == 0 {
+		return g.take()
 	}
-	for {
-		due := g.schedule.next(g.now)
-		if due > g.now {
-			g.timer.set(due)
-			break
-		}
-		c := g.idle.take()
-		if c == nil {
-			break // fill goes on
-		}
-		if c.session == nil || c.session.room() == 0 {
-			continue // it has closed meanwhile
-		}
-		g.counts.late = max(g.counts.late, g.now-due)
-		g.start(c, g.now)
-		c.flush()
-		if c.session != nil && c.session.room() > 0 {
-			g.idle.put(c)
-		}
+	if due, some = <-g.due; some && g.schedule.until > 0 && g.now() >= g.schedule.until {
+		g.giveBack()
+		some = false
 	}
-	g.settle()
+	return due, some
 }
 
-func (g *generator) start(c *connection, since time.Duration) {
-	g.schedule.start()
-	g.active++
-	c.used = true
-	c.session.start(benchRequest{since: since, sent: g.now})
+// giveBack returns a request that cannot be sent.
+func (g *generator) giveBack() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.schedule.started--
+	if g.schedule.left >= 0 {
+		g.schedule.left++
+	}
 }
 
-// benchRequest is one that waits for its response.
-type benchRequest struct {
-	since    time.Duration // from which its latency counts
-	sent     time.Duration
-	refusals int // see again
+// pause returns after a moment. It ends the run if there was no connection for too long.
+func (g *generator) pause() {
+	select {
+	case <-g.ctx.Done():
+	case <-time.After(tick):
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.open == 0 && g.now()-g.lastOpen > g.timeout {
+		g.end()
+	}
 }
 
-// finished counts a response, with the bytes of its head and body.
-func (g *generator) finished(r benchRequest, status int, bytes int64) {
-	g.active--
-	k := &g.counts
-	k.record(g.now - r.since)
+// wanted reports whether a connection is needed. holding: for a request that has been taken.
+func (g *generator) wanted(holding bool) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.ctx.Err() == nil && (holding || g.pending || !g.schedule.over(g.now()))
+}
+
+// finished counts a response.
+func (g *generator) finished(since time.Duration, status int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	k, now := g.counts, g.now()
+	k.record(now - since)
 	k.statuses[status]++
-	k.received += bytes
 	k.finished++
-	k.last = g.now
-	if g.schedule.until == 0 || g.now <= g.schedule.until {
+	k.last = now
+	if g.schedule.until == 0 || now <= g.schedule.until {
 		k.inTime++
 	}
 }
 
-// failed counts requests that get no response.
-func (g *generator) failed(n int, reason string) {
-	if n > 0 {
-		g.active -= n
-		g.counts.failures[reason] += int64(n)
+// failed counts a request without a response.
+func (g *generator) failed(reason string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ctx.Err() == nil {
+		g.counts.failures[reason]++
 	}
+}
+
+// late notes that the generator woke up too late.
+func (g *generator) late(by time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.counts.late = max(g.counts.late, by)
+}
+
+// opened counts a connection that was opened, or could not be.
+func (g *generator) opened(err error) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err == nil {
+		g.open++
+	} else if g.ctx.Err() == nil {
+		g.counts.refused[notOpened(err)]++
+	}
+	return err == nil
+}
+
+// lost counts a connection that was closed.
+func (g *generator) lost() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.open--
+	g.lastOpen = g.now()
 }
 
 // maxRefusals limits how often a request is sent once more.
 const maxRefusals = 10
 
-const errRefused = "refused by a server that stops"
+// errRefused is the error of a request at which the server has not looked.
+var errRefused = errors.New("refused by a server that stops")
 
-// again has a request sent once more, on another connection.
-func (g *generator) again(r benchRequest) {
-	if r.refusals++; r.refusals > maxRefusals {
-		g.failed(1, errRefused)
-		return
-	}
-	g.refused = append(g.refused, r)
+// connection is opened again when it has failed or was closed.
+type connection struct {
+	g       *generator
+	mu      sync.Mutex
+	session session     // nil: it is not open
+	used    atomic.Bool // a request was sent since it was opened
 }
 
-// settle ends the run when the last response has come.
-func (g *generator) settle() {
-	if g.phase == sending && g.active == 0 && g.schedule.over(g.now) {
-		g.end()
-	}
+// open opens c, and reports whether that is done.
+func (c *connection) open() bool {
+	var err error
+	c.used.Store(false)
+	c.session, err = c.g.dial()
+	return c.g.opened(err)
 }
 
-// end ends the run, at once.
-func (g *generator) end() {
-	if g.phase == over {
-		return
+// get returns the session of c, which it opens again if need be; nil: no request can be sent any more. If the server has closed it before
+// the first request, there is a pause: such a server must not be hammered. holding: the caller has a request.
+func (c *connection) get(holding bool) session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.session != nil && c.session.usable() {
+		return c.session
 	}
-	g.failed(len(g.refused), errRefused)
-	end := g.now
-	if g.schedule.until > 0 {
-		end = min(end, g.schedule.until)
+	if c.session == nil || !c.used.Load() {
+		c.g.pause()
 	}
-	g.schedule.missed(end, func(due time.Duration) {
-		g.counts.unsent++
-		g.counts.record(g.now - due)
-	})
-	g.become(over)
-}
-
-// interrupt ends the run before its time, at once.
-func (g *generator) interrupt() {
-	g.clock()
-	if g.schedule.until == 0 || g.now < g.schedule.until {
-		g.schedule.until = g.now
+	if c.session != nil {
+		c.session = nil
+		c.g.lost()
 	}
-	g.end()
-}
-
-// tick looks after what takes too long, and opens connections that have failed.
-func (g *generator) tick() {
-	g.clock()
-	if g.open > 0 {
-		g.lastOpen = g.now
-	}
-	for _, c := range g.conns {
-		c.tick()
-	}
-	if g.phase == sending && g.now-g.lastOpen > g.target.timeout {
-		if left := g.schedule.left; left > 0 {
-			g.counts.failures["not sent: the server keeps no connection"] += left
-			g.schedule.left = 0
+	for ; c.g.wanted(holding); c.g.pause() {
+		if c.open() {
+			return c.session
 		}
-		g.end()
 	}
-	g.settle()
+	return nil
 }
 
-// close closes the connections and the loop, which has ended.
-func (g *generator) close() {
-	for _, c := range g.conns {
-		c.close()
+// send sends requests, one after the other, until the end of the run. Several of a connection are i = 0, 1, 2 and so on.
+func (c *connection) send(i int) {
+	for c.g.wanted(false) {
+		s := c.get(false)
+		if s == nil {
+			return
+		}
+		if i >= s.room() {
+			c.g.pause()
+			continue
+		}
+		free := c.g.now()
+		due, some := c.g.next()
+		if !some {
+			return
+		}
+		c.request(due, due > free)
 	}
-	g.timer.close()
-	_ = g.loop.Close()
+}
+
+// request sends a request that is due, and counts what becomes of it. Its latency counts from the time when it was due, but from that of
+// sending if c was free before.
+func (c *connection) request(due time.Duration, free bool) {
+	since := due
+	if free {
+		since = c.g.now()
+		c.g.late(since - due)
+	}
+	for refusals := 0; ; refusals++ {
+		s := c.get(true)
+		if s == nil {
+			c.g.giveBack()
+			return
+		}
+		c.used.Store(true)
+		status, err := s.request()
+		switch {
+		case err == nil:
+			c.g.finished(since, status)
+			return
+		case !errors.Is(err, errRefused) || refusals == maxRefusals:
+			c.g.failed(reason(err))
+			return
+		}
+	}
 }

@@ -266,23 +266,3 @@ func newCounts() counts {
 func (c *counts) record(latency time.Duration) {
 	_ = c.latency.RecordValue(max(1, min(int64(latency), longest))) // which is in its range
 }
-
-// add adds those of another generator.
-func (c *counts) add(o *counts) {
-	c.latency.Merge(o.latency)
-	for i, n := range o.statuses {
-		c.statuses[i] += n
-	}
-	for reason, n := range o.failures {
-		c.failures[reason] += n
-	}
-	for reason, n := range o.refused {
-		c.refused[reason] += n
-	}
-	c.received += o.received
-	c.finished += o.finished
-	c.inTime += o.inTime
-	c.unsent += o.unsent
-	c.last = max(c.last, o.last)
-	c.late = max(c.late, o.late)
-}

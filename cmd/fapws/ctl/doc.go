@@ -19,12 +19,10 @@
 //
 // # The load generator
 //
-// "fapws bench" is a load generator for HTTP/1.1, HTTP/2 and HTTPS on the event loop of the server.
+// "fapws bench" is a load generator for HTTP/1.1, HTTP/2 and HTTPS. Responses are read by net/http, and HTTP/2 is that of golang.org/x/net.
 //
-// Start reading at RunBench. It divides the connections among generators, each with an event loop and a goroutine of its
-// own, and adds up what they have counted. A connection has a session, which speaks HTTP/1.1 or HTTP/2: it starts
-// requests, and tells the generator of responses. Everything but RunBench and ParseBenchArgs must be called on the loop of its
-// generator.
+// Start reading at RunBench. A generator has the connections. Each connection has a goroutine for each request that it may have at once,
+// and a session, which speaks HTTP/1.1 or HTTP/2.
 //
 // What a latency is:
 //
@@ -37,7 +35,5 @@
 // never sent count at the end, with the time that they have waited. If it is the generator that wakes up too late, the
 // server is not charged: the latency counts from the time of sending, and the report says how late the generator was.
 //
-// The next request leaves when the response has been read: three system calls for a request (wait, receive, send), no
-// allocation. The request is the same bytes each time. wrk asks the kernel to report room before each request, which
-// are two calls more.
+// A request of HTTP/1.1 is the same bytes each time.
 package ctl

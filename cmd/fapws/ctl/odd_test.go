@@ -2,10 +2,12 @@ package ctl
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -15,6 +17,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"golang.org/x/net/http2"
 
 	"fapws/runtime/backend/backendtest"
 )
@@ -29,16 +33,25 @@ func repeat(c net.Conn, b string) {
 	}
 }
 
-// frame is a frame of HTTP/2 on stream 0 without a payload longer than 255 bytes.
-func frame(kind byte, payload string) string {
-	return string([]byte{0, 0, byte(len(payload)), kind, 0, 0, 0, 0, 0}) + payload
+// http2Server is a server of HTTP/2 that answers requests with frames, until that returns an error.
+func http2Server(t *testing.T, answer func(f *http2.Framer, stream uint32) error) (address string) {
+	return backendtest.Serve(t, func(_ int, c *net.TCPConn) {
+		f := http2.NewFramer(c, c)
+		_, err := io.ReadFull(c, make([]byte, len(http2.ClientPreface)))
+		err = errors.Join(err, f.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 2}))
+		for err == nil {
+			var got http2.Frame
+			switch got, err = f.ReadFrame(); got := got.(type) {
+			case *http2.PingFrame:
+				err = f.WritePing(true, got.Data)
+			case *http2.HeadersFrame:
+				err = answer(f, got.StreamID)
+			}
+		}
+		_ = c.CloseWrite()
+		_, _ = io.Copy(io.Discard, c) // or the rest would be a reset
+	})
 }
-
-var (
-	settingsFrame = frame(4, "")
-	pingFrame     = frame(6, "12345678")
-	goAwayFrame   = frame(7, "\x00\x00\x00\x00"+"\x00\x00\x00\x00") // it has looked at no stream
-)
 
 // TestEndless: servers that never end their responses do not keep the generator from ending.
 func TestEndless(t *testing.T) {
@@ -48,8 +61,6 @@ func TestEndless(t *testing.T) {
 		{"interim responses", "", "HTTP/1.1 100 Continue\r\n\r\n", "-t=1", "timed out"},
 		{"a head", "HTTP/1.1 200 OK\r\n", "X-More: more\r\n", "-t=1", "the head of a response is too long"},
 		{"a chunk's size", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "0", "-t=1", "the chunks of a response are malformed"},
-		{"pings", settingsFrame, pingFrame, "--http2", "the server does not read"},
-		{"settings", settingsFrame, settingsFrame, "--http2", "the server does not read"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -73,29 +84,37 @@ func TestEndless(t *testing.T) {
 // TestNoAnswer: what a server never answers, or keeps refusing, fails, and the report says so in both forms.
 func TestNoAnswer(t *testing.T) {
 	silent := backendtest.Serve(t, func(_ int, c *net.TCPConn) { _, _ = io.Copy(io.Discard, c) })
-	leaving := backendtest.Serve(t, func(_ int, c *net.TCPConn) {
-		_, _ = io.WriteString(c, settingsFrame)
-		// The request comes behind the preface and the settings of the client.
-		for seen := 0; seen < 100; {
-			n, err := c.Read(make([]byte, 1000))
-			if err != nil {
-				return
+	answers := map[string]func(f *http2.Framer, stream uint32) error{
+		"closing": func(*http2.Framer, uint32) error { return io.EOF },
+		"leaving": func(f *http2.Framer, _ uint32) error { return cmp.Or(f.WriteGoAway(0, http2.ErrCodeNo, nil), io.EOF) }, // it has looked at no stream
+		"calm": func(f *http2.Framer, id uint32) error {
+			return cmp.Or(f.WriteGoAway(id, http2.ErrCodeEnhanceYourCalm, nil), io.EOF)
+		},
+		"reset":  func(f *http2.Framer, id uint32) error { return f.WriteRSTStream(id, http2.ErrCodeRefusedStream) },
+		"silent": func(*http2.Framer, uint32) error { return nil },
+		"pings": func(f *http2.Framer, _ uint32) (err error) {
+			for err == nil {
+				err = f.WritePing(false, [8]byte{})
 			}
-			seen += n
-		}
-		_, _ = io.WriteString(c, goAwayFrame)
-		_, _ = io.Copy(io.Discard, c)
-	})
-	gone := backendtest.Serve(t, func(_ int, c *net.TCPConn) {
-		_, _ = io.WriteString(c, settingsFrame+goAwayFrame)
-		_ = c.CloseWrite()
-		_, _ = io.Copy(io.Discard, c) // or the rest would be a reset
-	})
+			return err
+		},
+		"settings": func(f *http2.Framer, _ uint32) (err error) {
+			for err == nil {
+				err = f.WriteSettings()
+			}
+			return err
+		},
+	}
+	http2 := func(name string) string { return http2Server(t, answers[name]) }
 	for _, c := range []struct{ name, address, flag, reason string }{
 		{"silent", silent, "-t=1", "timed out"},
-		{"silent, HTTP/2", silent, "--http2", "timed out"},
-		{"leaving", leaving, "--http2", errRefused},
-		{"gone", gone, "--http2", "not sent: the server keeps no connection"},
+		{"silent, HTTP/2", http2("silent"), "--http2", "timed out"},
+		{"pings", http2("pings"), "--http2", "timed out"},
+		{"settings", http2("settings"), "--http2", "timed out"},
+		{"leaving", http2("leaving"), "--http2", errRefused.Error()},
+		{"closing", http2("closing"), "--http2", "closed before the response"},
+		{"calm", http2("calm"), "--http2", "the server has ended the connection: ENHANCE_YOUR_CALM"},
+		{"reset", http2("reset"), "--http2", "reset: REFUSED_STREAM"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -104,11 +123,7 @@ func TestNoAnswer(t *testing.T) {
 				timeout = "60"
 			}
 			r := benchRun(t, "-n", "2", "-c", "1", "--timeout", timeout, c.flag, "http://"+c.address)
-			failed := r.failures[c.reason]
-			if c.name == "gone" { // some may be sent before it is seen to go
-				failed += r.failures[errRefused]
-			}
-			if failed != 2 || !r.Failed() {
+			if r.failures[c.reason] != 2 || !r.Failed() {
 				t.Errorf("%v, %v", r.failures, r.refused)
 			}
 			var text, object bytes.Buffer
@@ -173,6 +188,8 @@ func TestWrongCertificate(t *testing.T) {
 		{[]string{s.URL}, "unknown authority; see --cacert and --insecure"},
 		{[]string{"--cacert", ca, strings.Replace(s.URL, "127.0.0.1", "localhost", 1)}, "not localhost; see --cacert and --insecure"},
 		{[]string{strings.Replace(serve(t, false, nil).URL, "http", "https", 1)}, "the server does not speak TLS; use http://"},
+		{[]string{"--http2", raw(t, "HTTP/1.1 400 Bad Request\r\n\r\n")}, "the server does not speak HTTP/2"},
+		{[]string{"--http2", "-k", httptest.NewTLSServer(nil).URL}, "no application protocol"},
 	} {
 		o, err := ParseBenchArgs(append(c.args, "-n", "1"), io.Discard)
 		if err != nil {

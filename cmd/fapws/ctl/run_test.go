@@ -238,8 +238,6 @@ func TestAnswersOfBadServers(t *testing.T) {
 		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "-n=2", "the chunks of a response are malformed"},
 		{"SSH-2.0-OpenSSH_9.2p1\r\n\r\n", "-n=2", "the response is not HTTP/1.1"},
 		{strings.Repeat("x", maxHead+1), "-n=2", "the head of a response is too long"},
-		{"HTTP/1.1 400 Bad Request\r\n\r\n", "--http2", "the server does not speak HTTP/2"},
-		{"\x00\x00\x00\x04\x00\x00\x00\x00\x00" + "\x00\x00\x08\x07\x00\x00\x00\x00\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x0b", "--http2", "the server has ended the connection: ENHANCE_YOUR_CALM"},
 	} {
 		r := benchRun(t, "-n", "2", c.flag, raw(t, c.answer))
 		if r.failures[c.reason] != 2 || len(r.failures) != 1 {

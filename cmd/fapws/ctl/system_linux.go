@@ -1,52 +1,34 @@
 package ctl
 
 import (
+	"context"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"fapws/runtime/eventloop"
 )
 
-// timer wakes a generator when the next request is due, to some microseconds (timerfd).
-type timer struct {
-	g     *generator
-	fd    int
-	watch eventloop.Watch
-	at    time.Duration // when it is set to; 0: it is not set
-}
-
-func (t *timer) open(g *generator) (err error) {
-	t.g = g
-	if t.fd, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC); err != nil {
-		return err
+// sleeper returns a function that sleeps, to some microseconds (timerfd), until ctx ends. Go's timers may be a millisecond late.
+func sleeper(ctx context.Context) (sleep func(time.Duration), done func()) {
+	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
+	if err != nil {
+		return time.Sleep, func() {}
 	}
-	return g.loop.Add(&t.watch, t.fd, t)
-}
-
-// set sets the timer, unless it is set to the same time already.
-func (t *timer) set(at time.Duration) {
-	if at == t.at || at == never {
-		return
+	f := os.NewFile(uintptr(fd), "timer")
+	stop := context.AfterFunc(ctx, func() { f.Close() })
+	sleep = func(d time.Duration) {
+		if raw, err := f.SyscallConn(); err == nil {
+			_ = raw.Control(func(fd uintptr) {
+				_ = unix.TimerfdSettime(int(fd), 0, &unix.ItimerSpec{Value: unix.NsecToTimespec(int64(d))}, nil) // which is a valid time
+			})
+		}
+		_, _ = f.Read(make([]byte, 8)) // fails when ctx ends
 	}
-	t.at = at
-	wait := unix.NsecToTimespec(max(1, int64(at-time.Since(t.g.epoch))))
-	_ = unix.TimerfdSettime(t.fd, 0, &unix.ItimerSpec{Value: wait}, nil) // which is a valid time
-}
-
-// Ready implements eventloop.Handler.
-func (t *timer) Ready(eventloop.Readiness) {
-	var expirations [8]byte
-	if n, _ := unix.Read(t.fd, expirations[:]); n == len(expirations) {
-		t.at = 0
-		t.g.clock()
-		t.g.wake()
+	return sleep, func() {
+		if stop() {
+			f.Close()
+		}
 	}
-}
-
-func (t *timer) close() {
-	t.watch.Remove()
-	unix.Close(t.fd)
 }
 
 // peer returns the user and the process at the other side of a unix socket: of a server, the one that began to listen. The
