@@ -76,9 +76,9 @@ test_watched() {
         "${what[@]}"
 }
 
-# test_race_whole [FLAG|PACKAGE...] tests an executable that looks for races.
+# test_race_whole [FLAG|PACKAGE...] tests an executable that looks for races. Without -trimpath it is made of the packages that test_race has compiled.
 test_race_whole() {
-    build_to "$root/build/race/fapws" -pgo=off -race
+    build_to "$root/build/race/fapws" -pgo=off -trimpath=false -race
     GORACE=$race_options test_watched "$root/build/race/fapws" '' "$@"
 }
 
@@ -103,7 +103,7 @@ test_sanitizer() {
 # give Python no memory where malloc would not. It keeps freed memory, which tests of memory would count, and finds the
 # mistakes of tests that crash.
 test_sanitizer_whole() {
-    CC=${CC:-gcc} build_to "$root/build/asan/fapws" -pgo=off -asan
+    CC=${CC:-gcc} build_to "$root/build/asan/fapws" -pgo=off -trimpath=false -asan
     PYTHONMALLOC=malloc \
         ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:handle_segv=0:handle_sigbus=0:handle_abort=0:handle_sigfpe=0:handle_sigill=0 \
         test_watched "$root/build/asan/fapws" 'Soak|BackPressure|WriteWaits|TestCrash|CacheMemory'
@@ -126,7 +126,7 @@ test_thread_sanitizer() {
 # test_cgocheck tests pybridge and the whole server with a runtime that checks each pointer written to memory of C.
 test_cgocheck() {
     GOEXPERIMENT=cgocheck2 test_go ./pybridge/...
-    GOEXPERIMENT=cgocheck2 build_to "$root/build/cgocheck/fapws" -pgo=off
+    GOEXPERIMENT=cgocheck2 build_to "$root/build/cgocheck/fapws" -pgo=off -trimpath=false
     FAPWS_BIN=$root/build/cgocheck/fapws test_go ./cmd/fapws/acceptance/...
 }
 
