@@ -206,7 +206,7 @@ func (b *builder) appMounts(r *Route) ([]sites.Mount, error) {
 		if err != nil {
 			return nil, process.ExitUsage(err)
 		}
-		r.MaxBodySize = cmp.Or(r.MaxBodySize, Size(most))
+		r.MaxBodySize = cmp.Or(r.MaxBodySize, most)
 	}
 	var wrong []error
 	mounts := contents.Mounts(i)
@@ -306,6 +306,7 @@ func (b *builder) storeUploads(mount *sites.Mount, text string) error {
 // loginOf reads what pybridge.Mount.Login has; the zero value for "".
 func loginOf(text string) (l Login) {
 	_ = json.Unmarshal([]byte(text), &l) // contrib/fapws/_login.py has made it
+	l.Given = true
 	return l
 }
 

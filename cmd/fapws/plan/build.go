@@ -72,9 +72,9 @@ func (p *Plan) Check(conf *settings.Config, contents *pybridge.Contents, log fun
 func (p *Plan) build(conf *settings.Config, parts Parts) (*Built, error) {
 	c := p.Site
 	b := &builder{plan: p, conf: conf, parts: &parts, built: &Built{Private: p.private(conf, parts.Contents)}, passwords: auth.NewChecker()}
-	c.inherit(conf)
+	settings.InheritTable(&c.Files, &conf.Options, c.At)
 	if users := conf.LoginUsers; users != "" && (c.Login == nil || p.Settings.Source("login").Level != settings.FromFile) {
-		c.Login = &Login{At: c.At, Users: settings.KeyPath(users)} // it goes before the key of that name, unless it stands in the same file
+		c.Login = &Login{Given: true, At: c.At, Users: users} // it goes before the key of that name, unless it stands in the same file
 	}
 	asked := c.Asks(conf)
 	if c.ownHost(conf) {
@@ -84,8 +84,8 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*Built, error) {
 	}
 	for i := range c.Hosts {
 		h := &c.Hosts[i]
-		settings.InheritTable(&h.Files, &c.Files)
-		h.Rules.inherit(Rules{TopRules: c.TopRules})
+		settings.InheritTable(&h.Files, &c.Files, h.At)
+		h.Rules.inherit(Rules{TopRules: c.TopRules}, h.At)
 		b.cas = asked[i].CAs
 		s := b.host(h)
 		if h.Default || len(h.Names) == 0 {
@@ -217,7 +217,7 @@ const maxBackend = 1024
 
 // responder mounts a source that is written in Go.
 func (b *builder) responder(r *Route, to backend.Responder) []sites.Mount {
-	m := sites.Mount{Prefix: string(r.Prefix), Match: string(r.Match)}
+	m := sites.Mount{Prefix: r.Prefix, Match: r.Match}
 	m.Handler, m.Index = b.add(to)
 	return []sites.Mount{m}
 }

@@ -145,7 +145,7 @@ func addHost(w *certificates.Want, h *Host) {
 		w.Hosts = append(w.Hosts, h.Names...)
 		return
 	}
-	pair := certificates.Pair{Cert: string(h.CertFile), Key: string(h.KeyFile), Names: h.Names,
+	pair := certificates.Pair{Cert: h.CertFile, Key: h.KeyFile, Names: h.Names,
 		From: h.At.Key("certfile") + ": certfile"}
 	if h.Default && len(w.Pairs) > 0 && slices.ContainsFunc(w.Pairs, func(p certificates.Pair) bool { return p.Names != nil }) {
 		w.Pairs = slices.Insert(w.Pairs, 0, pair)
@@ -201,9 +201,9 @@ const (
 
 // certNeed is the meaning of a value of client-cert. Without one cert-reqs counts, which refuses clients of HTTPS in their handshake, and
 // those of plain HTTP and of unix sockets here.
-func (b *builder) certNeed(rule Choice) route.CertNeed {
+func (b *builder) certNeed(rule string) route.CertNeed {
 	if rule == "" {
-		rule = Choice(b.conf.CertReqs)
+		rule = b.conf.CertReqs
 	}
 	switch rule {
 	case CertRequired:
@@ -224,12 +224,12 @@ type Asked struct {
 // Asks returns what the clients of each host are asked for: of the top first, if it is one, then of the hosts in their order.
 // Rules of a route, too, have the whole host ask, because the client comes to the path only behind its handshake.
 func (c *SiteConfig) Asks(conf *settings.Config) (all []Asked) {
-	asks := func(own, inherited Choice, routes []Route) bool {
-		wants := func(rule Choice) bool { return rule != "" && rule != CertNone }
+	asks := func(own, inherited string, routes []Route) bool {
+		wants := func(rule string) bool { return rule != "" && rule != CertNone }
 		if own == "" {
 			own = inherited
 		}
-		return certReqs(conf) || wants(own) || slices.ContainsFunc(routes, func(r Route) bool { return wants(r.ClientCert) })
+		return certReqs(conf) || wants(own) || slices.ContainsFunc(routes, func(r Route) bool { return wants(r.TopRules.ClientCert) })
 	}
 	if c.ownHost(conf) {
 		a := Asked{}
@@ -241,8 +241,8 @@ func (c *SiteConfig) Asks(conf *settings.Config) (all []Asked) {
 	for i := range c.Hosts {
 		h := &c.Hosts[i]
 		a := Asked{Host: h}
-		if asks(h.ClientCert, c.ClientCert, h.Routes) {
-			if a.CAs = string(h.ClientCAs); a.CAs == "" {
+		if asks(h.TopRules.ClientCert, c.ClientCert, h.Routes) {
+			if a.CAs = h.ClientCAs; a.CAs == "" {
 				a.CAs = conf.CACerts
 			}
 		}
@@ -263,7 +263,7 @@ func (c *SiteConfig) AsksClients() bool {
 // CheckClients finds rules about the certificates of clients that cannot hold, and authorities without a rule.
 func (c *SiteConfig) CheckClients(conf *settings.Config) error {
 	var wrong []error
-	check := func(at settings.Position, rule Choice, cas string) {
+	check := func(at settings.Position, rule string, cas string) {
 		switch {
 		case rule == "" || rule == CertNone || !at.Set("client-cert"):
 		case !conf.HTTPS():
@@ -281,13 +281,13 @@ func (c *SiteConfig) CheckClients(conf *settings.Config) error {
 	}
 	for i, a := range asked {
 		h := &c.Hosts[i]
-		cas := string(h.ClientCAs)
+		cas := h.ClientCAs
 		if cas == "" {
 			cas = conf.CACerts
 		}
-		check(h.At, h.ClientCert, cas)
+		check(h.At, h.TopRules.ClientCert, cas)
 		for k := range h.Routes {
-			check(h.Routes[k].At, h.Routes[k].ClientCert, cas)
+			check(h.Routes[k].At, h.Routes[k].TopRules.ClientCert, cas)
 		}
 		if h.ClientCAs != "" && a.CAs == "" {
 			wrong = append(wrong, h.At.Errorf("ca-certs", "no rule uses these authorities; add client-cert = \"required\""))

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"errors"
 	"fmt"
 	"os/exec"
 	"path"
@@ -19,117 +18,26 @@ import (
 // CGI is the key cgi: a folder, true for the programs in the root of the host, or
 // a table.
 type CGI struct {
-	Given        bool
-	Folder       settings.KeyPath `key:"folder"` // "": the root
-	Interpreters Pairs            `key:"interpreters"`
-	Env          Pairs            `key:"env"`
-}
-
-// FromFile implements settings.TableReader.
-func (c *CGI) FromFile(v settings.TOMLValue) error {
-	switch x := v.Any.(type) {
-	case bool:
-		c.Given = x
-		return nil
-	case *settings.TOMLTable:
-		c.Given = true
-		return table(x, c)
-	}
-	if c.Folder.FromFile(v) != nil {
-		return errors.New("a directory, true, or a table with folder, interpreters, env")
-	}
-	c.Given = true
-	return nil
+	Given    bool           `short:"true"`
+	Folder   string         `key:"folder" is:"path" short:"a directory"` // "": the root
+	Commands settings.Pairs `key:"interpreters"`
+	programs.CGIOptions
 }
 
 // PHP is the key php: a program, or a table.
 type PHP struct {
-	Given       bool
-	Command     string   `key:"command"`
-	Args        []string `key:"args"`
-	Ini         Pairs    `key:"ini"` // "name" = "value" of php.ini
-	Env         Pairs    `key:"env"`
-	Mode        Choice   `key:"mode"`
-	Front       string   `key:"front"`
-	Children    int      `key:"children"`
-	MaxRequests int      `key:"max-requests"`
-	Idle        Duration `key:"idle"`
-}
-
-// FromFile implements settings.TableReader.
-func (p *PHP) FromFile(v settings.TOMLValue) error {
-	p.Given = true
-	switch x := v.Any.(type) {
-	case bool:
-		if p.Given = x; x {
-			p.Command = programs.DefaultCommand
-		}
-		return nil
-	case string:
-		p.Command = x
-	case *settings.TOMLTable:
-		p.Command = programs.DefaultCommand
-		if err := table(x, p); err != nil {
-			return err
-		}
-	}
-	if p.Command == "" || strings.ContainsRune(p.Command, 0) {
-		return errors.New(`a program such as "php-cgi", or a table with command, args, ini, env, mode, front, children, max-requests, idle`)
-	}
-	if p.Children < 0 || p.Children > 1000 || p.MaxRequests < 0 {
-		return errors.New("a table whose children are 1 to 1000, and max-requests above 0")
-	}
-	if strings.ContainsRune(p.Command, '/') {
-		p.Command = v.File.Resolve(p.Command)
-	}
-	return nil
+	Given bool     `short:"true"`
+	Ini   []string `key:"ini" is:"pairs"` // "name" = "value" of php.ini
+	programs.PHPOptions
 }
 
 // FastCGI is the key fastcgi: an address, or a table.
 type FastCGI struct {
-	Address     string   `key:"address"`
-	Params      Pairs    `key:"params"`
-	Front       string   `key:"front"`
-	Connections int      `key:"connections"`
-	Idle        Duration `key:"idle"`
+	Front string `key:"front"`
+	programs.FastCGIOptions
 }
 
-// FromFile implements settings.TableReader.
-func (f *FastCGI) FromFile(v settings.TOMLValue) error {
-	switch x := v.Any.(type) {
-	case string:
-		f.Address = x
-	case *settings.TOMLTable:
-		if err := table(x, f); err != nil {
-			return err
-		}
-	}
-	if f.Address == "" || f.Connections < 0 || f.Connections > 10000 {
-		return errors.New(`an address such as "unix:/run/app.sock" or "127.0.0.1:9000", or a table with address, params, front, connections (1 to 10000), idle`)
-	}
-	return nil
-}
-
-// table decodes an inline table and returns the first mistake.
-func table(t *settings.TOMLTable, to any) (err error) {
-	settings.DecodeTOML(t, to, func(wrong error) {
-		if err == nil {
-			err = wrong
-		}
-	})
-	return err
-}
-
-// env returns pairs as "NAME=value".
-func (p Pairs) env() []string {
-	var env []string
-	for _, one := range p {
-		env = append(env, one.Name+"="+one.Value)
-	}
-	return env
-}
-
-var links = map[Choice]programs.Links{"inside": programs.LinksInside, "owner": programs.LinksOwner, "no": programs.LinksNone}
+var links = map[string]programs.Links{"inside": programs.LinksInside, "owner": programs.LinksOwner, "no": programs.LinksNone}
 
 // programs returns the patterns of files that are run in the root of the host.
 func (h *Host) programs() (patterns []string) {
@@ -137,11 +45,11 @@ func (h *Host) programs() (patterns []string) {
 		r := &h.Routes[i]
 		switch {
 		case r.Match != "" && (r.CGI.Given || r.FastCGI.Address != "" || r.PHP.Given):
-			patterns = append(patterns, string(r.Match))
+			patterns = append(patterns, r.Match)
 		case r.PHP.Given:
 			patterns = append(patterns, phpPattern)
 		case r.SSI.Given && r.Folder == "" && r.Match != "":
-			patterns = append(patterns, string(r.Match))
+			patterns = append(patterns, r.Match)
 		case r.SSI.Given && r.Folder == "":
 			patterns = append(patterns, r.SSI.names()...)
 		}
@@ -154,19 +62,19 @@ const (
 	phpIndex   = "index.php"
 )
 
-func patternFits(p Pattern, name string) bool {
-	ok, _ := path.Match(string(p), name)
+func patternFits(pattern, name string) bool {
+	ok, _ := path.Match(pattern, name)
 	return ok
 }
 
 // scripts says which files are programs: those of folder, which stands for the
 // prefix of the route, or if it is "" those of the root, where paths begin.
-func (b *builder) scripts(h *Host, r *Route, key string, folder settings.KeyPath) (o programs.ScriptOptions, ok bool) {
-	o = programs.ScriptOptions{Root: string(folder), Links: links[r.Symlinks], Base: programs.Below(string(r.Prefix))}
+func (b *builder) scripts(h *Host, r *Route, key, folder string) (o programs.ScriptOptions, ok bool) {
+	o = programs.ScriptOptions{Root: string(folder), Links: links[r.Symlinks], Base: programs.Below(r.Prefix)}
 	if folder == "" {
 		o.Base = programs.Below("")
-		if o.Root = string(r.Root); o.Root == "" {
-			o.Root = string(h.Root)
+		if o.Root = r.Root; o.Root == "" {
+			o.Root = h.Root
 		}
 	}
 	if o.Root == "" {
@@ -174,7 +82,7 @@ func (b *builder) scripts(h *Host, r *Route, key string, folder settings.KeyPath
 		return o, false
 	}
 	if r.Match != "" {
-		o.Match = []string{string(r.Match)}
+		o.Match = []string{r.Match}
 	}
 	return o, true
 }
@@ -183,7 +91,7 @@ func (b *builder) ofSite(root string) programs.Site {
 	return programs.Site{Software: process.Software(), DocumentRoot: root}
 }
 
-func (r *Route) patience() time.Duration { return max(0, time.Duration(r.Timeout)) }
+func (r *Route) patience() time.Duration { return r.Timeout }
 
 // cgi mounts programs.
 func (b *builder) cgi(h *Host, r *Route) []sites.Mount {
@@ -197,7 +105,7 @@ func (b *builder) cgi(h *Host, r *Route) []sites.Mount {
 		}
 	}
 	interpreters := map[string][]string{}
-	for _, one := range r.CGI.Interpreters {
+	for _, one := range r.CGI.Commands {
 		command := strings.Fields(one.Value)
 		if len(command) > 0 {
 			program, err := exec.LookPath(command[0])
@@ -209,15 +117,10 @@ func (b *builder) cgi(h *Host, r *Route) []sites.Mount {
 		}
 		interpreters["."+strings.TrimPrefix(one.Name, ".")] = command
 	}
-	program, err := programs.NewCGI(programs.CGIOptions{
-		ScriptOptions: scripts,
-		Site:          b.ofSite(documentRoot(h, scripts.Root)),
-		Interpreters:  interpreters,
-		Env:           r.CGI.Env.env(),
-		Timeout:       r.patience(),
-		Gate:          b.parts.Programs.Gate,
-		Log:           b.clientLog(logfile.Error),
-	})
+	o := r.CGI.CGIOptions
+	o.ScriptOptions, o.Site, o.Interpreters = scripts, b.ofSite(documentRoot(h, scripts.Root)), interpreters
+	o.Timeout, o.Gate, o.Log = r.patience(), b.parts.Programs.Gate, b.clientLog(logfile.Error)
+	program, err := programs.NewCGI(o)
 	if err == nil && b.parts.Logs == nil {
 		err = program.Check()
 	}
@@ -231,7 +134,7 @@ func (b *builder) cgi(h *Host, r *Route) []sites.Mount {
 // documentRoot is DOCUMENT_ROOT for programs of a folder.
 func documentRoot(h *Host, folder string) string {
 	if h.Root != "" {
-		return string(h.Root)
+		return h.Root
 	}
 	return folder
 }
@@ -242,25 +145,14 @@ func (b *builder) php(h *Host, r *Route) []sites.Mount {
 	if !ok {
 		return nil
 	}
-	args := r.PHP.Args
+	o := r.PHP.PHPOptions
 	for _, one := range r.PHP.Ini {
-		args = append(args, "-d", one.Name+"="+one.Value)
+		o.Args = append(o.Args, "-d", one)
 	}
 	scripts.Index = b.scriptIndex(r, phpPattern, phpIndex)
-	p, err := programs.NewPHP(programs.PHPOptions{
-		Command:       r.PHP.Command,
-		Args:          args,
-		ScriptOptions: scripts,
-		Site:          b.ofSite(documentRoot(h, scripts.Root)),
-		Front:         r.PHP.Front,
-		EachOne:       r.PHP.Mode == "cgi",
-		Children:      r.PHP.Children,
-		MaxRequests:   r.PHP.MaxRequests,
-		Idle:          time.Duration(r.PHP.Idle),
-		Timeout:       r.patience(),
-		Env:           r.PHP.Env.env(),
-		Log:           b.clientLog(logfile.Error),
-	})
+	o.ScriptOptions, o.Site = scripts, b.ofSite(documentRoot(h, scripts.Root))
+	o.Timeout, o.Log = r.patience(), b.clientLog(logfile.Error)
+	p, err := programs.NewPHP(o)
 	if err != nil {
 		b.wrong(r.At.Errorf("php", "%v", err))
 		return nil
@@ -282,15 +174,9 @@ const phpGrace = 5 * time.Second
 // fastcgi mounts an application that speaks FastCGI: for the programs that match
 // has, below the root, or without match for all paths.
 func (b *builder) fastcgi(h *Host, r *Route) []sites.Mount {
-	o := programs.FastCGIOptions{
-		Address:     r.FastCGI.Address,
-		Params:      r.FastCGI.Params.env(),
-		Connections: r.FastCGI.Connections,
-		Idle:        time.Duration(r.FastCGI.Idle),
-		Timeout:     r.patience(),
-		Log:         b.clientLog(logfile.Error),
-	}
-	root := string(r.Root)
+	o := r.FastCGI.FastCGIOptions
+	o.Timeout, o.Log = r.patience(), b.clientLog(logfile.Error)
+	root := r.Root
 	var index []string
 	if r.Match != "" {
 		scripts, ok := b.scripts(h, r, "fastcgi", "")
@@ -301,7 +187,7 @@ func (b *builder) fastcgi(h *Host, r *Route) []sites.Mount {
 		if patternFits(r.Match, phpIndex) {
 			usual = phpIndex
 		}
-		index = b.scriptIndex(r, string(r.Match), usual)
+		index = b.scriptIndex(r, r.Match, usual)
 		scripts.Index = index
 		root = scripts.Root
 		var err error
@@ -333,10 +219,10 @@ func (b *builder) fastcgi(h *Host, r *Route) []sites.Mount {
 // scriptIndex returns the index names that are scripts, one by default.
 func (b *builder) scriptIndex(r *Route, pattern, name string) (index []string) {
 	if r.Match != "" {
-		pattern = string(r.Match)
+		pattern = r.Match
 	}
 	for _, one := range r.Index {
-		if patternFits(Pattern(pattern), one) {
+		if patternFits(pattern, one) {
 			index = append(index, one)
 		}
 	}

@@ -18,11 +18,11 @@ type SiteConfig struct {
 	Files // defaults of all hosts that are not settings: types
 	TopRules
 
-	Root        settings.KeyPath `key:"root"` // a folder in the place of APP
-	App         SiteApplication  `key:"app"`
-	Args        []string         `key:"args"` // sys.argv[1:] of the application
-	UnknownHost Choice           `key:"unknown-host"`
-	Hosts       []Host           `key:"host"`
+	Root        string          `key:"root" is:"path"` // a folder in the place of APP
+	App         SiteApplication `key:"app"`
+	Args        []string        `key:"args"` // sys.argv[1:] of the application
+	UnknownHost string          `key:"unknown-host" is:"one default 421"`
+	Hosts       []Host          `key:"host"`
 }
 
 // FileKeys are the keys at the top of a file that are not settings.
@@ -36,8 +36,8 @@ func FileKeys() []string {
 	return keys
 }
 
-// inherited are keys of Files that are settings at the top.
-var inherited = []string{"index", "autoindex", "spa", "mime-types", "charset", "compress", "expires", "symlinks", "dotfiles", "expose", "cache-files-max"}
+// inherited are the keys of Files; they are settings at the top, except for types.
+var inherited = slices.DeleteFunc(settings.KeysOf(Files{}), func(key string) bool { return key == "types" })
 
 // ReadSites decodes the top of a file; f may be nil without one. report is called for
 // is wrong, line by line.
@@ -105,7 +105,7 @@ func (c *SiteConfig) checkDefault(report func(error)) {
 // the application app.
 func (c *SiteConfig) Serve(root, app string) {
 	before := c.App
-	c.Root, c.App = settings.KeyPath(root), SiteApplication{Name: app}
+	c.Root, c.App = root, SiteApplication{Name: app}
 	c.shareApp(before)
 	if t := c.At.Table; t != nil { // as if the file did not say
 		t.Entries = slices.DeleteFunc(t.Entries, func(v settings.TOMLValue) bool { return v.Key == "root" || v.Key == "app" || v.Key == "args" })
@@ -119,9 +119,9 @@ func (c *SiteConfig) ownHost(conf *settings.Config) bool {
 
 // Roots are the directories of root and files, each once.
 func (c *SiteConfig) Roots() (dirs []string) {
-	note := func(dir settings.KeyPath) {
-		if dir != "" && !slices.Contains(dirs, string(dir)) {
-			dirs = append(dirs, string(dir))
+	note := func(dir string) {
+		if dir != "" && !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
 		}
 	}
 	note(c.Root)
@@ -172,19 +172,19 @@ type Reach struct {
 func (c *SiteConfig) Reach() (r Reach) {
 	c.anyRules(func(rules *TopRules) bool {
 		if rules.Auth != nil && rules.Auth.Users != "" {
-			r.Files = append(r.Files, string(rules.Auth.Users))
+			r.Files = append(r.Files, rules.Auth.Users)
 		}
 		return false // all of them
 	})
 	for i := range c.Hosts {
 		h := &c.Hosts[i]
-		r.Programs = r.Programs || h.SSI.Exec
+		r.Programs = r.Programs || h.SSI.AllowExec
 		for k := range h.Routes {
 			route := &h.Routes[k]
-			if to := string(route.Upload.To); to != "" {
+			if to := route.Upload.Path; to != "" {
 				r.Uploads = append(r.Uploads, to)
 			}
-			r.Programs = r.Programs || route.CGI.Given || route.PHP.Given || route.SSI.Exec
+			r.Programs = r.Programs || route.CGI.Given || route.PHP.Given || route.SSI.AllowExec
 			r.Unix = r.Unix || route.PHP.Given
 			r.server(route.Proxy)
 			r.server(route.FastCGI.Address)
@@ -227,7 +227,7 @@ func (c *SiteConfig) Targets() (targets []string) {
 		}
 		for k := range h.Routes {
 			if r := &h.Routes[k]; r.Prefix != "" && r.Match == "" {
-				targets = append(targets, base+string(r.Prefix))
+				targets = append(targets, base+r.Prefix)
 			}
 		}
 	}
@@ -259,7 +259,7 @@ func (c *SiteConfig) Private(conf *settings.Config, more ...string) *static.Priv
 	files = append(files, c.UserFiles(conf)...)
 	for i := range c.Hosts {
 		h := &c.Hosts[i]
-		files = append(files, logFile(string(h.AccessLog)), logFile(string(h.ErrorLog)), string(h.CertFile), string(h.KeyFile), string(h.ClientCAs))
+		files = append(files, logFile(h.AccessLog), logFile(h.ErrorLog), h.CertFile, h.KeyFile, h.ClientCAs)
 	}
 	return static.NewPrivate(files...)
 }

@@ -191,7 +191,7 @@ func (p *Plan) users(contents *pybridge.Contents) (files []string) {
 	for i := range contents.Apps {
 		for _, m := range contents.Mounts(i) {
 			if m.Login != "" {
-				files = append(files, string(loginOf(m.Login).Users))
+				files = append(files, loginOf(m.Login).Users)
 			}
 		}
 	}
@@ -235,7 +235,7 @@ func (c *SiteConfig) Write(w io.Writer, conf *settings.Config) error {
 		keys(&b, "    ", h.At, "name", "default", "root", "app", "route")
 		for k := range h.Routes {
 			r := &h.Routes[k]
-			line(&b, "  "+string(r.Prefix)+string(r.Match), r.What(), r.At.String())
+			line(&b, "  "+r.Prefix+r.Match, r.What(), r.At.String())
 			keys(&b, "    ", r.At, "prefix", "match", "app", "files", "redirect", "rewrite", "proxy", "status")
 		}
 		rest(&b, h.Root, h.App, h.At)
@@ -245,9 +245,9 @@ func (c *SiteConfig) Write(w io.Writer, conf *settings.Config) error {
 }
 
 // rest shows the source for paths without a route.
-func rest(b *strings.Builder, root settings.KeyPath, app SiteApplication, at settings.Position) {
+func rest(b *strings.Builder, root string, app SiteApplication, at settings.Position) {
 	if root != "" {
-		line(b, "  /", "files "+string(root), at.Key("root"))
+		line(b, "  /", "files "+root, at.Key("root"))
 	}
 	if app.Name != "" {
 		line(b, "  /", "app "+app.Name, at.Key("app"))

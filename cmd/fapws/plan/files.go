@@ -3,16 +3,13 @@ package plan
 import (
 	"errors"
 	"fmt"
-	"math"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
-	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
 	"fapws/runtime/sites"
 	"fapws/runtime/source/ssi"
@@ -21,37 +18,7 @@ import (
 
 // Files are the keys about how files are served: of the top of the file (where most are settings), of a host, of a
 // route. A missing key is as on the level above.
-type Files struct {
-	Index     []string         `key:"index"`
-	Autoindex *bool            `key:"autoindex"`
-	SPA       string           `key:"spa"`
-	MimeTypes settings.KeyPath `key:"mime-types"`
-	Types     Pairs            `key:"types"` // by extension, without its dot
-	Charset   string           `key:"charset"`
-	Compress  *bool            `key:"compress"`
-	Expires   []string         `key:"expires"`
-	Symlinks  Choice           `key:"symlinks"`
-	DotFiles  *bool            `key:"dotfiles"`
-	Expose    []string         `key:"expose"`
-	CacheMax  Size             `key:"cache-files-max"`
-}
-
-// inherit takes the settings for defaults.
-func (f *Files) inherit(conf *settings.Config) {
-	settings.InheritTable(f, &Files{
-		Index:     slices.Clone(conf.Index),
-		Autoindex: &conf.Autoindex,
-		SPA:       conf.SPA,
-		MimeTypes: settings.KeyPath(conf.MimeTypes),
-		Charset:   conf.Charset,
-		Compress:  &conf.Compress,
-		Expires:   conf.Expires,
-		Symlinks:  Choice(conf.Symlinks),
-		DotFiles:  &conf.DotFiles,
-		Expose:    conf.Expose,
-		CacheMax:  Size(conf.CacheFilesMax),
-	})
-}
+type Files = static.Options
 
 // files mounts a folder.
 func (b *builder) files(h *Host, r *Route) []sites.Mount { return b.folder(r, false) }
@@ -59,13 +26,13 @@ func (b *builder) files(h *Host, r *Route) []sites.Mount { return b.folder(r, fa
 // folder mounts a directory; with fall, the next mount answers for missing files, and another one for files with the
 // names of programs.
 func (b *builder) folder(r *Route, fall bool, programs ...string) []sites.Mount {
-	o := r.Files.options(string(r.Folder))
+	o := options(r.Files, r.Folder)
 	o.Fall, o.Routed, o.Programs = fall, b.routed, slices.Concat(b.hidden, programs)
 	f := b.open(r, o)
 	if f == nil {
 		return nil
 	}
-	return []sites.Mount{{Prefix: string(r.Prefix), Match: string(r.Match), Source: static.NewSource(f, fall)}}
+	return []sites.Mount{{Prefix: r.Prefix, Match: r.Match, Source: static.NewSource(f, fall)}}
 }
 
 // open opens the folder of a route. nil: something is wrong, and noted.
@@ -148,78 +115,19 @@ func (b *builder) withPages(r *Route, pages *SSI, fall bool) []sites.Mount {
 	return b.folder(r, fall, names...)
 }
 
-// options are those of package static.
-func (f *Files) options(root string) static.Options {
-	o := static.Options{
-		Root:      root,
-		Index:     f.Index,
-		Listing:   *f.Autoindex,
-		SPA:       f.SPA,
-		MaxAge:    -1,
-		Expires:   f.Expires,
-		Symlinks:  string(f.Symlinks),
-		MimeTypes: string(f.MimeTypes),
-		Charset:   f.Charset,
-		Compress:  *f.Compress,
-		Types:     map[string]string{},
-		DotFiles:  *f.DotFiles,
-		Expose:    f.Expose,
-
-		CacheBytes: int(min(f.CacheMax, math.MaxInt)),
-	}
+// options are those of a folder.
+func options(o Files, root string) Files {
+	o.Root, o.MaxAge = root, -1
 	if o.CacheBytes == 0 {
 		o.CacheBytes = -1 // none, as the configuration asks
-	}
-	for _, t := range f.Types {
-		o.Types[strings.TrimPrefix(t.Name, ".")] = t.Value
 	}
 	return o
 }
 
 // SSI is the key ssi: true for pages called *.shtml, other names, or a table.
 type SSI struct {
-	Given     bool
-	Patterns  []string `key:"patterns"` // empty: *.shtml
-	Exec      bool     `key:"exec"`
-	TimeFmt   string   `key:"timefmt"`
-	ErrMsg    string   `key:"errmsg"`
-	EchoMsg   string   `key:"echomsg"`
-	Depth     int      `key:"depth"`
-	MaxOutput Size     `key:"max-output"`
-}
-
-// FromFile implements settings.TableReader.
-func (s *SSI) FromFile(v settings.TOMLValue) error {
-	s.Given = true
-	switch x := v.Any.(type) {
-	case bool:
-		s.Given = x
-		return nil
-	case *settings.TOMLTable:
-		if err := table(x, s); err != nil {
-			return err
-		}
-	default:
-		list, err := v.Strings()
-		if err != nil {
-			return errors.New(`true, names such as ["*.shtml"], or a table with patterns, exec, timefmt, errmsg, echomsg, depth, max-output`)
-		}
-		s.Patterns = list
-	}
-	if s.Depth < 0 || s.Depth > exchange.MaxDepth {
-		return errors.New("a table whose depth is 1 to 10")
-	}
-	for _, p := range s.Patterns {
-		if !isPattern(p) {
-			return errors.New(`a list of file names such as ["*.shtml"]`)
-		}
-	}
-	return nil
-}
-
-func isPattern(s string) bool {
-	_, err := path.Match(s, "")
-	return s != "" && err == nil && !strings.ContainsRune(s, '/')
+	Given bool `short:"true"`
+	ssi.Options
 }
 
 // names are the patterns of pages.
@@ -238,12 +146,12 @@ func (b *builder) ssi(h *Host, r *Route) []sites.Mount {
 			b.wrong(r.At.Errorf("match", "the names of pages are those of ssi already"))
 			return nil
 		}
-		r.SSI.Patterns = []string{string(r.Match)}
+		r.SSI.Patterns = []string{r.Match}
 	}
 	if r.Folder != "" {
 		whole := *r
 		whole.Match = ""
-		return append(b.pages(r, string(r.Folder), string(r.Prefix)), b.withPages(&whole, &r.SSI, false)...)
+		return append(b.pages(r, r.Folder, r.Prefix), b.withPages(&whole, &r.SSI, false)...)
 	}
 	root := r.Root
 	if root == "" {
@@ -264,33 +172,21 @@ func (b *builder) hostPages(h *Host, rest *Route) []sites.Mount {
 	}
 	r := *rest
 	r.SSI = h.SSI
-	return b.pages(&r, string(h.Root), "")
+	return b.pages(&r, h.Root, "")
 }
 
 // pages mounts the pages of a folder, which stands for the paths below base.
 func (b *builder) pages(r *Route, folder, base string) []sites.Mount {
-	o := r.Files.options(folder)
+	o := options(r.Files, folder)
 	o.CacheBytes = -1 // the pages are kept as they were understood
 	f := b.open(r, o)
 	if f == nil {
 		return nil
 	}
-	pages, err := ssi.New(ssi.Options{
-		Files:         f,
-		Root:          folder,
-		Prefix:        base,
-		Patterns:      r.SSI.Patterns,
-		Charset:       r.Charset,
-		Software:      process.Software(),
-		AllowExec:     r.SSI.Exec,
-		TimeFormat:    r.SSI.TimeFmt,
-		ErrorMessage:  r.SSI.ErrMsg,
-		UndefinedEcho: r.SSI.EchoMsg,
-		Depth:         r.SSI.Depth,
-		MaxOutput:     int64(r.SSI.MaxOutput),
-		Timeout:       r.patience(),
-		Log:           b.clientLog(logfile.Error),
-	})
+	page := r.SSI.Options
+	page.Files, page.Root, page.Prefix, page.Charset = f, folder, base, r.Charset
+	page.Software, page.Timeout, page.Log = process.Software(), r.patience(), b.clientLog(logfile.Error)
+	pages, err := ssi.New(page)
 	if err != nil {
 		b.wrong(r.At.Errorf("ssi", "%v", err))
 		return nil

@@ -1,14 +1,14 @@
 package plan
 
 import (
-	"errors"
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"fapws/cmd/fapws/settings"
-	"fapws/runtime/route"
 	"fapws/runtime/sites"
+	"fapws/runtime/source/programs"
 )
 
 // Host is a table [[host]]: the routes and files of some host names.
@@ -18,21 +18,21 @@ type Host struct {
 	Rules
 	Proxying
 
-	Names   Names            `key:"name"`    // empty: all that no other host has
-	Default bool             `key:"default"` // also for those
-	Root    settings.KeyPath `key:"root"`    // files where no route fits
-	App     SiteApplication  `key:"app"`     // behind both
+	Names   []string        `key:"name" is:"host"` // as route.HostName returns them; empty: all that no other host has
+	Default bool            `key:"default"`        // also for those
+	Root    string          `key:"root" is:"path"` // files where no route fits
+	App     SiteApplication `key:"app"`            // behind both
 
-	CertFile settings.KeyPath `key:"certfile"` // for HTTPS, of Names
-	KeyFile  settings.KeyPath `key:"keyfile"`  // "": in CertFile
+	CertFile string `key:"certfile" is:"path"` // for HTTPS, of Names
+	KeyFile  string `key:"keyfile" is:"path"`  // "": in CertFile
 
-	ClientCAs settings.KeyPath `key:"ca-certs"` // of certificates of its clients; "": as the setting says
+	ClientCAs string `key:"ca-certs" is:"path"` // of certificates of its clients; "": as the setting says
 
 	HTTPSRedirect *bool `key:"https-redirect"` // nil: as the setting says
 
-	AccessLog       LogFile    `key:"access-log"`
-	AccessLogFormat LogFormat  `key:"access-log-format"`
-	ErrorLog        LogFile    `key:"error-log"`
+	AccessLog       string     `key:"access-log" is:"log"`
+	AccessLogFormat string     `key:"access-log-format" is:"format"`
+	ErrorLog        string     `key:"error-log" is:"log"`
 	ErrorPages      ErrorPages `key:"error-page"`
 	SSI             SSI        `key:"ssi"` // of pages below Root
 
@@ -50,26 +50,6 @@ func (h *Host) check(report func(error)) {
 	for i := range h.Routes {
 		h.Routes[i].check(h, report)
 	}
-}
-
-// Names are host names as route.HostName returns them: "example.org",
-// "*.example.org" or "example.*".
-type Names []string
-
-// FromFile implements settings.TableReader.
-func (n *Names) FromFile(v settings.TOMLValue) error {
-	list, err := v.Strings()
-	if err != nil {
-		return err
-	}
-	for _, name := range list {
-		name, err := route.HostName(name)
-		if err != nil {
-			return errors.New(`host names without a port, such as "example.org", "*.example.org" or "example.*"`)
-		}
-		*n = append(*n, name)
-	}
-	return nil
 }
 
 // host builds the site of a host: its routes, then its files, then its
@@ -130,16 +110,16 @@ func (b *builder) table(parts []part) (table []sites.Mount) {
 // matches, and with its rules. The name may be that of a folder or a script, with more behind it.
 func (b *builder) ruledCopy(r *Route, p part) []sites.Mount {
 	copied := Route{At: r.At, Files: p.route.Files, Rules: r.Rules}
-	copied.Rules.inherit(p.route.Rules)
+	copied.Rules.inherit(p.route.Rules, r.At)
 	var mounts []sites.Mount
 	for _, m := range p.mounts {
-		switch prefix := string(r.Prefix); {
+		switch prefix := r.Prefix; {
 		case m.Within == "" || strings.HasPrefix(prefix, m.Within):
 			m.Within = prefix
 		case !strings.HasPrefix(m.Within, prefix):
 			continue // the two have no path in common
 		}
-		m.Having = string(r.Match)
+		m.Having = r.Match
 		if r.Cache != nil {
 			m.Cache = nil
 		}
@@ -159,8 +139,8 @@ func (h *Host) routed() (names []string) {
 			continue
 		}
 		if r.Match != "" {
-			names = append(names, string(r.Match))
-		} else if name := string(r.Prefix[strings.LastIndexByte(string(r.Prefix), '/')+1:]); name != "" {
+			names = append(names, r.Match)
+		} else if name := string(r.Prefix[strings.LastIndexByte(r.Prefix, '/')+1:]); name != "" {
 			names = append(names, escape.Replace(name)+"*")
 		}
 	}
@@ -193,12 +173,12 @@ func (b *builder) rootFiles(h *Host, r *Route, fall bool) []sites.Mount {
 func (b *builder) filesUnder(h *Host, r *Route) []sites.Mount {
 	under := *r
 	under.Prefix, under.Folder = "", h.Root
-	settings.InheritTable(&under.Files, &h.Files)
-	under.Rules.inherit(h.Rules)
+	settings.InheritTable(&under.Files, &h.Files, r.At)
+	under.Rules.inherit(h.Rules, r.At)
 	under.SPA = r.SPA // that of the host is for paths without any other source
 	mounts := b.rootFiles(h, &under, true)
 	for i := range mounts {
-		mounts[i].Within = string(r.Prefix)
+		mounts[i].Within = r.Prefix
 	}
 	return b.rules(&under, mounts)
 }
@@ -211,23 +191,23 @@ type Route struct {
 	Rules
 	Proxying
 
-	Prefix Prefix  `key:"prefix"` // of the path
-	Match  Pattern `key:"match"`  // of the file name below it; "": all
+	Prefix string `key:"prefix" is:"prefix"` // of the path
+	Match  string `key:"match" is:"pattern"` // of the file name below it; "": all
 
-	App      SiteApplication  `key:"app"`
-	Folder   settings.KeyPath `key:"files"`
-	CGI      CGI              `key:"cgi"`
-	PHP      PHP              `key:"php"`
-	FastCGI  FastCGI          `key:"fastcgi"`
-	SSI      SSI              `key:"ssi"`
-	Redirect string           `key:"redirect"`
-	Rewrite  string           `key:"rewrite"`
-	Proxy    string           `key:"proxy"`
-	Upload   Upload           `key:"upload"`
-	Status   int              `key:"status"` // a kind by itself, or the status of redirect
+	App      SiteApplication `key:"app"`
+	Folder   string          `key:"files" is:"path"`
+	CGI      CGI             `key:"cgi"`
+	PHP      PHP             `key:"php"`
+	FastCGI  FastCGI         `key:"fastcgi"`
+	SSI      SSI             `key:"ssi"`
+	Redirect string          `key:"redirect"`
+	Rewrite  string          `key:"rewrite"`
+	Proxy    string          `key:"proxy"`
+	Upload   Upload          `key:"upload"`
+	Status   int             `key:"status" range:"100-599"` // a kind by itself, or the status of redirect
 
-	Text string           `key:"text"` // with Status
-	Root settings.KeyPath `key:"root"` // of CGI, PHP, FastCGI and SSI; not given: the host's
+	Text string `key:"text"`           // with Status
+	Root string `key:"root" is:"path"` // of CGI, PHP, FastCGI and SSI; not given: the host's
 }
 
 // kind is a kind of route.
@@ -239,19 +219,19 @@ type kind struct {
 	build func(*builder, *Host, *Route) []sites.Mount
 }
 
-func folderOf(r *Route) string { return string(r.Folder) }
+func folderOf(r *Route) string { return r.Folder }
 
 // kinds are looked through in this order.
 var kinds = []kind{
 	{"app", func(r *Route) bool { return r.App.Name != "" }, func(r *Route) string { return r.App.Name }, (*builder).app},
 	{"cgi", func(r *Route) bool { return r.CGI.Given }, func(r *Route) string { return string(r.CGI.Folder) }, (*builder).cgi},
-	{"php", func(r *Route) bool { return r.PHP.Given }, func(r *Route) string { return r.PHP.Command }, (*builder).php},
+	{"php", func(r *Route) bool { return r.PHP.Given }, func(r *Route) string { return cmp.Or(r.PHP.Command, programs.DefaultCommand) }, (*builder).php},
 	{"fastcgi", func(r *Route) bool { return r.FastCGI.Address != "" }, func(r *Route) string { return r.FastCGI.Address }, (*builder).fastcgi},
 	{"ssi", func(r *Route) bool { return r.SSI.Given }, folderOf, (*builder).ssi},
 	{"redirect", func(r *Route) bool { return r.Redirect != "" }, func(r *Route) string { return r.Redirect }, (*builder).redirect},
 	{"rewrite", func(r *Route) bool { return r.Rewrite != "" }, func(r *Route) string { return r.Rewrite }, (*builder).rewrite},
 	{"proxy", func(r *Route) bool { return r.Proxy != "" }, func(r *Route) string { return r.Proxy }, (*builder).proxy},
-	{"upload", func(r *Route) bool { return r.Upload.To != "" }, func(r *Route) string { return string(r.Upload.To) }, (*builder).upload},
+	{"upload", func(r *Route) bool { return r.Upload.Path != "" }, func(r *Route) string { return r.Upload.Path }, (*builder).upload},
 	{"files", func(r *Route) bool { return r.Folder != "" && !r.SSI.Given }, folderOf, (*builder).files},
 	{"status", func(r *Route) bool { return r.Status != 0 && r.Redirect == "" }, func(r *Route) string { return strconv.Itoa(r.Status) }, (*builder).status},
 }
@@ -269,7 +249,7 @@ func (r *Route) given() (of []kind) {
 // onlyRules reports whether the route has no kind: its rules are for what answers below
 // its prefix, and where its pattern matches, anyway.
 func (r *Route) onlyRules() bool {
-	return len(r.given()) == 0 && (r.Prefix != "" || r.Match != "") && len(settings.GivenKeys(r.Rules)) > 0
+	return len(r.given()) == 0 && (r.Prefix != "" || r.Match != "") && len(r.At.Given(r.Rules)) > 0
 }
 
 // filesOfRoot returns the keys about files of a route without a kind, for the files of its host.
@@ -277,7 +257,7 @@ func (r *Route) filesOfRoot() []string {
 	if len(r.given()) > 0 {
 		return nil
 	}
-	return settings.GivenKeys(r.Files)
+	return r.At.Given(r.Files)
 }
 
 // check sees that the route is of one kind, or has rules for a prefix or a pattern, or keys for files of the host.
@@ -328,7 +308,7 @@ func (b *builder) route(h *Host, r *Route) []sites.Mount {
 	if len(of) != 1 {
 		return nil // check has reported it
 	}
-	settings.InheritTable(&r.Files, &h.Files)
-	r.Rules.inherit(h.Rules)
+	settings.InheritTable(&r.Files, &h.Files, r.At)
+	r.Rules.inherit(h.Rules, r.At)
 	return b.rules(r, of[0].build(b, h, r))
 }

@@ -1,15 +1,13 @@
 package plan
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
@@ -68,20 +66,20 @@ func (b *builder) app(h *Host, r *Route) []sites.Mount {
 	}
 	table := make([]sites.Mount, len(mounts))
 	for i, m := range mounts {
-		m.Match = string(r.Match)
+		m.Match = r.Match
 		switch {
 		case r.App.Name == h.App.Name:
-			m.Within = string(r.Prefix)
+			m.Within = r.Prefix
 		case m.Prefix == "" || m.Prefix == "/":
-			m.Prefix = string(r.Prefix)
+			m.Prefix = r.Prefix
 		default:
-			m.Prefix = strings.TrimRight(string(r.Prefix), "/") + m.Prefix
+			m.Prefix = strings.TrimRight(r.Prefix, "/") + m.Prefix
 		}
 		table[i] = m
 	}
 	if r.Prefix != "" { // this route is the one that fits
 		none, _ := static.NewFixed(static.FixedOptions{Status: 404}) // nothing in it can be wrong
-		table = append(table, sites.Mount{Prefix: string(r.Prefix), Match: string(r.Match), Source: none})
+		table = append(table, sites.Mount{Prefix: r.Prefix, Match: r.Match, Source: none})
 	}
 	return table
 }
@@ -108,7 +106,7 @@ func (b *builder) redirect(_ *Host, r *Route) []sites.Mount {
 		b.wrong(r.At.Errorf("redirect", "%v", err))
 		return nil
 	}
-	return []sites.Mount{{Prefix: string(r.Prefix), Match: string(r.Match), Source: to}}
+	return []sites.Mount{{Prefix: r.Prefix, Match: r.Match, Source: to}}
 }
 
 // rewrite mounts a source that gives requests another path, for the routes behind it.
@@ -118,7 +116,7 @@ func (b *builder) rewrite(_ *Host, r *Route) []sites.Mount {
 		b.wrong(r.At.Errorf("rewrite", "%v", err))
 		return nil
 	}
-	return []sites.Mount{{Prefix: string(r.Prefix), Match: string(r.Match), Rewrite: to}}
+	return []sites.Mount{{Prefix: r.Prefix, Match: r.Match, Rewrite: to}}
 }
 
 // status mounts an answer that is always the same.
@@ -128,59 +126,28 @@ func (b *builder) status(_ *Host, r *Route) []sites.Mount {
 		b.wrong(r.At.Errorf("status", "%v", err))
 		return nil
 	}
-	return []sites.Mount{{Prefix: string(r.Prefix), Match: string(r.Match), Source: answer}}
+	return []sites.Mount{{Prefix: r.Prefix, Match: r.Match, Source: answer}}
 }
 
 // Proxying are the keys about how other servers are asked: of a route that is a proxy,
 // or of a host for all of those that do not have the key themselves.
-type Proxying struct {
-	TunnelTimeout *Duration        `key:"proxy-tunnel-timeout"`
-	PreserveHost  *bool            `key:"proxy-preserve-host"`
-	TLSCA         settings.KeyPath `key:"proxy-tls-ca"`
-	TLSName       ServerName       `key:"proxy-tls-name"`
-	TLSVerify     *bool            `key:"proxy-tls-verify"`
-	SendCert      *bool            `key:"proxy-client-cert"`
-}
-
-// ServerName is a name that a certificate may be for, or an address.
-type ServerName string
-
-// FromFile implements settings.TableReader.
-func (n *ServerName) FromFile(v settings.TOMLValue) error {
-	s, ok := v.Any.(string)
-	if !ok || s == "" || strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c >= 0x7f || strings.ContainsRune(`/[]"@`, c) }) {
-		return errors.New(`the name that a certificate is for, such as "api.example.org"`)
-	}
-	*n = ServerName(s)
-	return nil
-}
+type Proxying struct{ proxy.Options }
 
 // proxy mounts another server.
 func (b *builder) proxy(h *Host, r *Route) []sites.Mount {
-	settings.InheritTable(&r.Proxying, &h.Proxying)
-	o := proxy.Options{
-		Target:      r.Proxy,
-		ReplaceHost: r.PreserveHost != nil && !*r.PreserveHost,
-		CA:          string(r.TLSCA),
-		TLSName:     string(r.TLSName),
-		NoVerify:    r.TLSVerify != nil && !*r.TLSVerify,
-		ClientCert:  r.SendCert != nil && *r.SendCert,
-		Timeout:     r.patience(),
-		Log:         b.clientLog(logfile.Warning),
+	settings.InheritTable(&r.Proxying, &h.Proxying, r.At)
+	given := func(key string) bool { return r.At.Set(key) || h.At.Set(key) }
+	o := r.Proxying.Options
+	o.Target, o.Timeout, o.Log = r.Proxy, r.patience(), b.clientLog(logfile.Warning)
+	if o.TunnelTimeout == 0 && given("proxy-tunnel-timeout") {
+		o.TunnelTimeout = -1
 	}
-	if t := r.TunnelTimeout; t != nil {
-		if o.TunnelTimeout = time.Duration(*t); *t == 0 {
-			o.TunnelTimeout = -1
-		}
-	}
-	for _, key := range settings.GivenKeys(r.Proxying) {
-		if strings.HasPrefix(key, "proxy-tls-") && r.At.Set(key) && !strings.HasPrefix(r.Proxy, "https:") {
+	for _, key := range r.At.Given(r.Proxying) {
+		if strings.HasPrefix(key, "proxy-tls-") && !strings.HasPrefix(r.Proxy, "https:") {
 			b.wrong(r.At.Errorf(key, "%s does not use TLS; this key requires an https:// URL", r.Proxy))
 		}
 	}
-	if o.NoVerify && o.CA != "" && slices.ContainsFunc([]settings.Position{r.At, h.At}, func(at settings.Position) bool {
-		return at.Set("proxy-tls-ca") && at.Set("proxy-tls-verify")
-	}) {
+	if o.NoVerify && given("proxy-tls-ca") && given("proxy-tls-verify") {
 		b.misused(r.At, "proxy-tls-ca", errors.New("has no effect with proxy-tls-verify = false"))
 	}
 	p, err := proxy.New(o)
@@ -214,90 +181,24 @@ func looksUp(folder string) bool {
 
 // Upload is the key upload: a path, or a table.
 type Upload struct {
-	To        settings.KeyPath `key:"to"`
-	MaxSize   Size             `key:"max-size"` // 0: defaultUpload
-	MaxActive int              `key:"max-active"`
-	Sync      Sync             `key:"sync"`
-	Replace   *bool            `key:"replace"`
-	Mode      string           `key:"mode"` // octal digits
-	Channel   string           `key:"channel"`
-	Resumable *bool            `key:"resumable"`
-	Expires   Duration         `key:"expires"`
-	Origins   []string         `key:"origins"`
-
-	mode uint32
+	At settings.Position
+	upload.Options
 }
 
 // defaultUpload is the largest upload, in bytes, of a route that does not say; as in contrib/fapws/_upload.py.
 const defaultUpload = 1 << 30
 
-// FromFile implements settings.TableReader.
-func (u *Upload) FromFile(v settings.TOMLValue) error {
-	given, isTable := v.Any.(*settings.TOMLTable)
-	if !isTable {
-		if u.To.FromFile(v) != nil {
-			return errors.New("a directory, the path of a file, or a table with to, max-size, max-active, sync, replace, mode, channel, resumable, expires, origins")
-		}
-		return nil
-	}
-	if err := table(given, u); err != nil {
-		return err
-	}
-	mode, err := strconv.ParseUint(u.Mode, 8, 32)
-	switch u.mode = uint32(mode); {
-	case u.To == "":
-		return errors.New(`a table with to, such as { to = "/data/firmware.bin" }`)
-	case u.Mode != "" && (err != nil || mode == 0 || mode > 0o777):
-		return errors.New(`a table whose mode has octal digits, such as "0644"`)
-	case u.MaxActive < 0 || u.MaxActive > 1000:
-		return errors.New("a table whose max-active is 1 to 1000")
-	case u.Channel != "" && live.CheckChannelName(u.Channel) != nil:
-		return fmt.Errorf("a table whose channel is the name of one, not %q", u.Channel)
-	}
-	return nil
-}
-
-// Sync is the key sync of upload: "end", "none", or a number of bytes.
-type Sync int64
-
-// FromFile implements settings.TableReader.
-func (s *Sync) FromFile(v settings.TOMLValue) error {
-	switch text, _ := v.Any.(string); {
-	case text == "end":
-		*s = upload.SyncEnd
-		return nil
-	case text == "none":
-		*s = upload.SyncNone
-		return nil
-	}
-	var n Size
-	if n.FromFile(v) != nil {
-		return errors.New(`"end", "none", or a number of bytes such as "4M"`)
-	}
-	*s = Sync(n)
-	return nil
-}
-
 // upload mounts a place for uploads.
 func (b *builder) upload(_ *Host, r *Route) []sites.Mount {
-	given := &r.Upload
-	o := upload.Options{
-		Path:      string(given.To),
-		MaxSize:   int64(given.MaxSize),
-		MaxActive: given.MaxActive,
-		Sync:      int64(given.Sync),
-		Replace:   given.Replace == nil || *given.Replace,
-		Mode:      given.mode,
-		Channel:   given.Channel,
-		Resumable: given.Resumable == nil || *given.Resumable,
-		Expires:   time.Duration(given.Expires).Seconds(),
-		Origins:   given.Origins,
-		Root:      b.conf.Chroot,
-		Group:     b.parts.Uploads,
-		Log:       b.clientLog(logfile.Error),
-	}
-	if o.MaxSize == 0 {
-		o.MaxSize = defaultUpload
+	at, o := r.Upload.At, r.Upload.Options
+	o.MaxSize = cmp.Or(o.MaxSize, defaultUpload)
+	o.Replace = o.Replace || !at.Set("replace")
+	o.Resumable = o.Resumable || !at.Set("resumable")
+	o.Root, o.Group, o.Log = b.conf.Chroot, b.parts.Uploads, b.clientLog(logfile.Error)
+	if o.Channel != "" {
+		if err := live.CheckChannelName(o.Channel); err != nil {
+			b.wrong(at.Errorf("channel", "%v", err))
+		}
 	}
 	to, err := upload.New(o)
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -27,11 +26,11 @@ func (b *builder) own(c *SiteConfig) sites.Site {
 	if ssi && c.Root == "" && len(b.conf.Static) == 0 && len(c.Hosts) == 0 {
 		b.wrong(c.At.Errorf("ssi", "no directory with pages; name one as APP, or use --static PREFIX=DIR"))
 	}
-	if list := b.plan.Settings.Source("autoindex").Level == settings.FromDefault; list && c.Root != "" {
-		h.Autoindex = &list // a folder and nothing else is named in order to see its list
+	if b.plan.Settings.Source("autoindex").Level == settings.FromDefault && c.Root != "" {
+		h.Listing = true // a folder and nothing else is named in order to see its list
 	}
 	for _, one := range b.conf.Static {
-		h.Routes = append(h.Routes, Route{At: c.At, Files: c.Files, Prefix: Prefix(one.Prefix), Folder: settings.KeyPath(one.Root), SSI: SSI{Given: ssi}})
+		h.Routes = append(h.Routes, Route{At: c.At, Files: c.Files, Rules: h.Rules, Prefix: one.Prefix, Folder: one.Root, SSI: SSI{Given: ssi}})
 	}
 	return b.host(h)
 }
@@ -40,7 +39,7 @@ func (b *builder) own(c *SiteConfig) sites.Site {
 func (c *SiteConfig) What(conf *settings.Config) string {
 	var what []string
 	if c.Root != "" {
-		what = append(what, "files of "+string(c.Root))
+		what = append(what, "files of "+c.Root)
 	}
 	if c.App.Name != "" {
 		what = append(what, c.App.Name)
@@ -196,54 +195,21 @@ func (b *builder) tokens() []sites.Mount {
 	return []sites.Mount{m}
 }
 
-// HSTS is the value of Strict-Transport-Security (RFC 6797 §6.1), or "".
-type HSTS string
-
-// FromFile implements settings.TableReader.
-func (h *HSTS) FromFile(v settings.TOMLValue) error {
-	var o struct {
-		At         settings.Position
-		MaxAge     age  `key:"max-age"`
-		Subdomains bool `key:"subdomains"`
-		Preload    bool `key:"preload"`
-	}
-	if t, ok := v.Any.(*settings.TOMLTable); ok {
-		var wrong error
-		settings.DecodeTOML(t, &o, func(err error) { wrong = errors.Join(wrong, err) })
-		if wrong != nil {
-			return wrong
-		}
-		if !o.At.Set("max-age") {
-			return errors.New(`a time such as "1y", or a table with max-age`)
-		}
-	} else if err := o.MaxAge.FromFile(v); err != nil {
-		return err
-	}
-	*h = HSTS(fmt.Sprintf("max-age=%d", o.MaxAge/age(time.Second)))
-	if o.Subdomains {
-		*h += "; includeSubDomains"
-	}
-	if o.Preload {
-		*h += "; preload"
-	}
-	return nil
+// HSTS is the key hsts: a time, or a table (RFC 6797 §6.1).
+type HSTS struct {
+	MaxAge     time.Duration `key:"max-age" is:"age" needs:"a time such as \"1y\"" short:"a time such as \"1y\", \"180d\" or \"1h\", or a number of seconds"`
+	Subdomains bool          `key:"subdomains"`
+	Preload    bool          `key:"preload"`
 }
 
-// longestAge is long enough for a promise.
-const longestAge = 100 * 365 * 24 * time.Hour
-
-// age is a time in whole seconds, or with a unit: "1y", "180d".
-type age time.Duration
-
-// FromFile implements settings.TableReader.
-func (a *age) FromFile(v settings.TOMLValue) error {
-	text, _ := v.Any.(string)
-	if n, ok := v.Any.(int64); ok {
-		text = strconv.FormatInt(n, 10)
+// value is that of Strict-Transport-Security.
+func (h *HSTS) value() string {
+	value := fmt.Sprintf("max-age=%d", h.MaxAge/time.Second)
+	if h.Subdomains {
+		value += "; includeSubDomains"
 	}
-	if d, ok := settings.ParseDuration(text); ok && d <= longestAge && d%time.Second == 0 {
-		*a = age(d)
-		return nil
+	if h.Preload {
+		value += "; preload"
 	}
-	return errors.New(`a time such as "1y", "180d" or "1h", or a number of seconds`)
+	return value
 }

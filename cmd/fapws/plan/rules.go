@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -29,31 +30,31 @@ import (
 // of its routes that do not have the key themselves.
 type Rules struct {
 	TopRules
-	Cache       *Cache   `key:"cache"`
-	MaxBodySize Size     `key:"max-body-size"`
-	Timeout     Duration `key:"timeout"`
+	Cache       *Cache        `key:"cache"`
+	MaxBodySize int64         `key:"max-body-size"`
+	Timeout     time.Duration `key:"timeout"`
 }
 
 // TopRules are the rules that the top of the file may have, too, for all hosts that do not have the key themselves. The
 // others are settings there.
 type TopRules struct {
-	HSTS          HSTS     `key:"hsts"`
-	Headers       Pairs    `key:"headers"`
-	RemoveHeaders []string `key:"remove-headers"`
-	Allow         Networks `key:"allow"`
-	Deny          Networks `key:"deny"`
-	Auth          *Auth    `key:"auth"`
-	Login         *Login   `key:"login"`
-	Methods       []string `key:"methods"`
-	ClientCert    Choice   `key:"client-cert"`
+	HSTS          *HSTS          `key:"hsts"`
+	Headers       settings.Pairs `key:"headers"`
+	RemoveHeaders []string       `key:"remove-headers"`
+	Allow         Networks       `key:"allow"`
+	Deny          Networks       `key:"deny"`
+	Auth          *Auth          `key:"auth"`
+	Login         *Login         `key:"login"`
+	Methods       []string       `key:"methods"`
+	ClientCert    string         `key:"client-cert" is:"one required optional unverified none"`
 }
 
-// inherit takes the rules of from that r does not have. Of auth and login, r has one.
-func (r *Rules) inherit(from Rules) {
-	if r.Auth != nil || r.Login != nil {
+// inherit takes the rules of from that r, which stands at a table, does not have. Of auth and login, r has one.
+func (r *Rules) inherit(from Rules, at settings.Position) {
+	if at.Set("auth") || at.Set("login") {
 		from.Auth, from.Login = nil, nil
 	}
-	settings.InheritTable(r, &from)
+	settings.InheritTable(r, &from, at)
 }
 
 // anyRules reports whether f holds for rules of the top, of a host or of a route.
@@ -78,8 +79,8 @@ func (c *SiteConfig) LogsIn() bool {
 // Auth asks for a name and a password.
 type Auth struct {
 	At    settings.Position
-	Realm string           `key:"realm"`
-	Users settings.KeyPath `key:"users"` // in htpasswd's format
+	Realm string `key:"realm"`
+	Users string `key:"users" is:"path" needs:"the name of a file such as \"htpasswd\""` // in htpasswd's format
 }
 
 // rules puts the rules of a route on its mounts.
@@ -94,7 +95,7 @@ func (b *builder) rules(r *Route, mounts []sites.Mount) []sites.Mount {
 
 // ruled returns the effect of rules, or nil without any.
 func (b *builder) ruled(at settings.Position, r *Rules) *sites.Rules {
-	if len(settings.GivenKeys(*r)) == 0 && b.cas == "" {
+	if reflect.ValueOf(r).Elem().IsZero() && b.cas == "" {
 		return nil
 	}
 	o := sites.RuleOptions{
@@ -102,12 +103,12 @@ func (b *builder) ruled(at settings.Position, r *Rules) *sites.Rules {
 		Allow:       r.Allow,
 		Deny:        r.Deny,
 		Methods:     r.Methods,
-		MaxBodySize: int64(r.MaxBodySize),
-		Timeout:     time.Duration(r.Timeout),
+		MaxBodySize: r.MaxBodySize,
+		Timeout:     r.Timeout,
 		Auth:        b.auth(r.Auth),
 		Cert:        route.ClientCert{Authorities: b.cas, Need: b.certNeed(r.ClientCert)},
 		Login:       b.login(r.Login),
-		NoLogin:     r.Login != nil && r.Login.Off,
+		NoLogin:     r.Login != nil && !r.Login.Given,
 	}
 	if at.Set("auth") && at.Set("login") && r.Login.wanted() {
 		b.wrong(at.Errorf("login", "auth and login exclude each other; use one of them here, and the other for other paths"))
@@ -115,8 +116,8 @@ func (b *builder) ruled(at settings.Position, r *Rules) *sites.Rules {
 	for _, h := range r.Headers {
 		o.Set = append(o.Set, exchange.Field{Name: h.Name, Value: h.Value})
 	}
-	if r.HSTS != "" {
-		o.SetSecure = []exchange.Field{{Name: "Strict-Transport-Security", Value: string(r.HSTS)}}
+	if r.HSTS != nil {
+		o.SetSecure = []exchange.Field{{Name: "Strict-Transport-Security", Value: r.HSTS.value()}}
 	}
 	rules, err := sites.NewRules(o)
 	if err == nil {
@@ -138,12 +139,8 @@ func (b *builder) auth(a *Auth) *auth.Basic {
 	if known, ok := b.auths[a]; ok {
 		return known
 	}
-	if a.Users == "" {
-		b.wrong(a.At.Errorf("auth", `it needs users, the name of a file such as "htpasswd"`))
-		return nil
-	}
 	var basic *auth.Basic
-	users, err := auth.NewUsers(b.passwords, string(a.Users), func(line string) { b.parts.Log(logfile.Error, line) })
+	users, err := auth.NewUsers(b.passwords, a.Users, func(line string) { b.parts.Log(logfile.Error, line) })
 	if err != nil {
 		b.wrong(a.At.Errorf("users", "%s", strings.TrimPrefix(err.Error(), "users: ")))
 	} else if basic, err = auth.NewBasic(a.Realm, users); err != nil {
@@ -168,14 +165,14 @@ func (b *builder) errorPages(h *Host) *static.Pages {
 	for _, status := range slices.Sorted(maps.Keys(h.ErrorPages)) {
 		page := h.ErrorPages[status]
 		for _, p := range programs {
-			if strings.HasPrefix(page, "/") && patternFits(Pattern(p), path.Base(page)) {
+			if strings.HasPrefix(page, "/") && patternFits(p, path.Base(page)) {
 				b.wrong(h.At.Errorf("error-page", "%d: %s is a script or SSI page and would be sent unprocessed; an error page must be a static file", status, page))
 			}
 		}
 	}
 	var files *static.Files
 	if h.Root != "" {
-		o := h.Files.options(string(h.Root))
+		o := options(h.Files, h.Root)
 		o.Index, o.SPA, o.Listing, o.Compress = nil, "", false, false // a page is one file
 		if files = b.open(&Route{At: h.At}, o); files == nil {
 			return nil
@@ -188,89 +185,22 @@ func (b *builder) errorPages(h *Host) *static.Pages {
 	return pages
 }
 
-// Cache says which responses of a route are kept in memory: the key cache.
+// Cache says which responses of a route are kept in memory: the key cache. Without Given, none.
 type Cache struct {
-	At   settings.TOMLValue
-	On   bool // false: nothing
-	Rule cache.Rule
-}
-
-// FromFile implements settings.TableReader.
-func (c *Cache) FromFile(v settings.TOMLValue) error {
-	c.At = v
-	switch x := v.Any.(type) {
-	case bool:
-		c.On = x
-		return nil
-	case *settings.TOMLTable:
-		c.On = true
-		return c.table(x)
-	}
-	var ttl Duration
-	if ttl.FromFile(v) != nil {
-		return errors.New(`true, false, a time such as "60s", or a table with ttl, stale, heuristic, vary, query, status and cookies`)
-	}
-	c.On, c.Rule.TTL = true, time.Duration(ttl)
-	return nil
-}
-
-func (c *Cache) table(t *settings.TOMLTable) (err error) {
-	keys := struct {
-		TTL       Duration `key:"ttl"`
-		Stale     Duration `key:"stale"`
-		Heuristic Duration `key:"heuristic"`
-		Vary      []string `key:"vary"`
-		Query     *bool    `key:"query"`
-		Status    Statuses `key:"status"`
-		Cookies   Choice   `key:"cookies"`
-	}{}
-	err = table(t, &keys)
-	c.Rule = cache.Rule{
-		TTL:           time.Duration(keys.TTL),
-		Stale:         time.Duration(keys.Stale),
-		Heuristic:     time.Duration(keys.Heuristic),
-		Vary:          keys.Vary,
-		IgnoreQuery:   keys.Query != nil && !*keys.Query,
-		Status:        keys.Status,
-		IgnoreCookies: keys.Cookies == "ignore",
-	}
-	if err == nil {
-		if _, bad := cache.Compile(c.Rule); bad != nil {
-			err = c.At.Errorf("cache: %v", bad)
-		}
-	}
-	return err
-}
-
-// Statuses is a list of status codes.
-type Statuses []int
-
-// FromFile implements settings.TableReader.
-func (s *Statuses) FromFile(v settings.TOMLValue) error {
-	list, ok := v.Any.([]settings.TOMLValue)
-	if !ok {
-		return errors.New("an array of status codes")
-	}
-	for _, one := range list {
-		n, ok := one.Any.(int64)
-		if !ok || n < 200 || n > 599 {
-			return fmt.Errorf("an array of status codes from 200 to 599")
-		}
-		*s = append(*s, int(n))
-	}
-	return nil
+	Given bool `short:"true, false"`
+	cache.Rule
 }
 
 // cache puts the rule of a route, or that of --cache, on its mounts. The rule of an entry of PATHS goes before it.
 func (b *builder) cache(r *Route, mounts []sites.Mount) {
 	rule := cache.Rule{}
 	switch {
-	case r.Cache != nil && !r.Cache.On, r.Cache == nil && !b.conf.Cache:
+	case r.Cache != nil && !r.Cache.Given, r.Cache == nil && !b.conf.Cache:
 		return
 	case r.Cache != nil:
 		rule = r.Cache.Rule
 	}
-	rule.Compress = r.Compress == nil && b.conf.Compress || r.Compress != nil && *r.Compress
+	rule.Compress = r.Compress
 	compiled, err := cache.Compile(rule)
 	if err != nil {
 		b.wrong(r.At.Errorf("cache", "%v", err))
@@ -285,37 +215,14 @@ func (b *builder) cache(r *Route, mounts []sites.Mount) {
 
 // Login has users log in by a form: the key login, or an entry of PATHS.
 type Login struct {
+	Given bool `short:"false"` // else users need not log in here
 	At    settings.Position
-	Users settings.KeyPath `key:"users"` // in htpasswd's format; it need not exist yet
-	Title string           `key:"title"` // heading of the form
-	Logo  settings.KeyPath `key:"logo"`  // image above it
-
-	Off bool // login = false: not here
+	Users string `key:"users" is:"path" needs:"the name of a file such as \"users\"" short:"a file of users such as \"users\""` // in htpasswd's format; it need not exist yet
+	Title string `key:"title"`                                                                                                  // heading of the form
+	Logo  string `key:"logo" is:"path"`                                                                                         // image above it
 }
 
-func (l *Login) wanted() bool { return l != nil && !l.Off }
-
-// FromFile implements settings.TableReader.
-func (l *Login) FromFile(v settings.TOMLValue) error {
-	switch x := v.Any.(type) {
-	case bool:
-		if !x {
-			l.Off = true
-			return nil
-		}
-	case string:
-		return l.Users.FromFile(v)
-	case *settings.TOMLTable:
-		type keys Login // without FromFile
-		var wrong error
-		settings.DecodeTOML(x, (*keys)(l), func(err error) { wrong = errors.Join(wrong, err) })
-		if wrong == nil && l.Users == "" {
-			wrong = l.At.Errorf("login", `it needs users, the name of a file such as "users"`)
-		}
-		return wrong
-	}
-	return errors.New(`a file of users such as "users", false, or a table with users, title and logo`)
-}
+func (l *Login) wanted() bool { return l != nil && l.Given }
 
 // UserFiles returns the files of users that the configuration names, each once.
 func (c *SiteConfig) UserFiles(conf *settings.Config) (files []string) {
@@ -327,10 +234,10 @@ func (c *SiteConfig) UserFiles(conf *settings.Config) (files []string) {
 	note(conf.LoginUsers)
 	c.anyRules(func(r *TopRules) bool {
 		if r.Login.wanted() {
-			note(string(r.Login.Users))
+			note(r.Login.Users)
 		}
 		if r.Auth != nil {
-			note(string(r.Auth.Users))
+			note(r.Auth.Users)
 		}
 		return false // all of them
 	})
@@ -348,7 +255,7 @@ func (b *builder) login(l *Login) *auth.Login {
 	if !l.wanted() {
 		return nil
 	}
-	users, err := filepath.Abs(string(l.Users))
+	users, err := filepath.Abs(l.Users)
 	if err != nil {
 		b.wrong(l.At.Errorf("login", "%v", err))
 		return nil
@@ -374,7 +281,7 @@ func (b *builder) newLogin(l *Login, path string) (*auth.Login, error) {
 	if err != nil {
 		return nil, errors.New(strings.TrimPrefix(err.Error(), "users: "))
 	}
-	image, err := logo(string(l.Logo))
+	image, err := logo(l.Logo)
 	if err != nil || b.parts.Logs == nil {
 		return nil, err
 	}

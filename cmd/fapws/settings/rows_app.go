@@ -99,7 +99,7 @@ func fileRows() []*Setting {
 		{
 			Name: "autoindex", Group: GroupFiles, Default: "no", Note: "yes if APP is a directory, otherwise no",
 			Help:  "list directories that have no index file",
-			value: func(c *Config) *value { return toggle(&c.Autoindex) },
+			value: func(c *Config) *value { return toggle(&c.Listing) },
 		},
 		{
 			Name: "spa", Group: GroupFiles, Arg: "FILE",
@@ -149,7 +149,7 @@ func fileRows() []*Setting {
 		{
 			Name: "cache-files-max", Group: GroupFiles, Arg: "SIZE", Default: "16M",
 			Help:  "memory for small files, compressed files and listings, per directory and worker; 0 disables this cache and compression",
-			value: func(c *Config) *value { return size(&c.CacheFilesMax, 0, 1<<40) },
+			value: func(c *Config) *value { return size(&c.CacheBytes, 0, 1<<40) },
 		},
 	}
 }

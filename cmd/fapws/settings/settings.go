@@ -80,21 +80,11 @@ type Config struct {
 	Status            string        // prefix of the status page, "/_fapws"; "": there is none
 	LoadTimeout       time.Duration // of a new worker
 
-	File      string             // configuration file; "" looks for one, "off" reads none
-	Static    []static.AccelRoot // directories served in addition to the application
-	Index     []string           // names of files that answer for their folder
-	Autoindex bool               // folders without index are listed
-	SPA       string             // file that answers for missing pages, or ""
-	MimeTypes string             // file of types; "": those built in
-	Charset   string             // of text; "off" names none
-	Compress  bool               // on the fly
-	SSI       bool               // *.shtml have elements
-	Expires   []string           // "pattern=time", as static.Options has them
-	Symlinks  string             // one of SymlinkPolicies
-	DotFiles  bool               // files whose names begin with a dot are served, too
-	Expose    []string           // patterns of names in the folder of an application that are served although they look private
+	File   string             // configuration file; "" looks for one, "off" reads none
+	Static []static.AccelRoot // directories served in addition to the application
+	SSI    bool               // *.shtml have elements
 
-	CacheFilesMax int64 // memory of cached files for each folder; 0: no caching
+	static.Options // of all folders
 
 	Cache bool // answers are kept that allow it themselves
 

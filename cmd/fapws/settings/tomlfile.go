@@ -245,32 +245,19 @@ func (v TOMLValue) Show() string {
 	return s
 }
 
-// InheritTable fills the fields of the struct that to points at, where they are
-// zero, from those of from, which points at one of the same type. Embedded structs are filled field by field.
-func InheritTable(to, from any) { inherit(reflect.ValueOf(to).Elem(), reflect.ValueOf(from).Elem()) }
-
-func inherit(to, from reflect.Value) {
-	for i := range to.NumField() {
-		switch field := to.Field(i); {
-		case to.Type().Field(i).Anonymous:
-			inherit(field, from.Field(i))
-		case field.IsZero():
-			field.Set(from.Field(i))
-		}
-	}
+// InheritTable fills the fields of the struct that to points at from those of from, which points at one of the same
+// type, if their keys are not given in the table of to. Embedded structs are filled field by field.
+func InheritTable(to, from any, at Position) {
+	inherit(reflect.ValueOf(to).Elem(), reflect.ValueOf(from).Elem(), at)
 }
 
-// GivenKeys returns the keys of a struct whose fields are not zero, those of embedded structs too.
-func GivenKeys(of any) []string { return given(reflect.ValueOf(of), nil) }
-
-func given(of reflect.Value, keys []string) []string {
-	for i := range of.NumField() {
-		field := of.Type().Field(i)
-		if key, tagged := field.Tag.Lookup("key"); tagged && !of.Field(i).IsZero() {
-			keys = append(keys, key)
+func inherit(to, from reflect.Value, at Position) {
+	for i := range to.NumField() {
+		field := to.Type().Field(i)
+		if key, tagged := field.Tag.Lookup("key"); tagged && !at.Set(key) {
+			to.Field(i).Set(from.Field(i))
 		} else if field.Anonymous {
-			keys = given(of.Field(i), keys)
+			inherit(to.Field(i), from.Field(i), at)
 		}
 	}
-	return keys
 }

@@ -92,20 +92,20 @@ func (e *even) FromFile(v TOMLValue) error {
 
 type inner struct {
 	At Position
-	P  KeyPath `key:"path"`
+	P  string `key:"path" is:"path"`
 }
 
 type outer struct {
 	At Position
 	inner
-	Text  string   `key:"text"`
-	On    bool     `key:"on"`
-	Maybe *bool    `key:"maybe"`
-	N     int      `key:"number"`
-	List  []string `key:"list"`
-	Even  even     `key:"even"`
-	One   *inner   `key:"one"`
-	Many  []inner  `key:"many"`
+	Text string   `key:"text"`
+	On   bool     `key:"on"`
+	Not  bool     `key:"maybe" is:"not"`
+	N    int      `key:"number" range:"0-9"`
+	List []string `key:"list"`
+	Even even     `key:"even"`
+	One  *inner   `key:"one"`
+	Many []inner  `key:"many"`
 }
 
 func TestDecode(t *testing.T) {
@@ -115,7 +115,7 @@ func TestDecode(t *testing.T) {
 	}
 	var o outer
 	DecodeTOML(f.Top, &o, func(err error) { t.Error(err) })
-	if o.Text != "a" || !o.On || o.Maybe == nil || *o.Maybe || o.N != 3 || len(o.List) != 1 || o.Even != 2 ||
+	if o.Text != "a" || !o.On || !o.Not || o.N != 3 || len(o.List) != 1 || o.Even != 2 ||
 		o.P != "/etc/p" || o.One == nil || o.One.P != "/q" || len(o.Many) != 2 || o.Many[0].P != "/etc/x/r" {
 		t.Errorf("%+v", o)
 	}
@@ -128,7 +128,7 @@ func TestDecodeRefuses(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{"text = 1", "f:1: text = 1, an integer: must be a string"},
 		{"\non = 'yes'", `f:2: on = "yes", a string: must be true or false`},
-		{"number = 1.5", "f:1: number = 1.5, a float: must be an integer"},
+		{"number = 1.5", "f:1: number = 1.5, a float: must be an integer from 0 to 9"},
 		{"list = [\n'a',\n1]", "f:3: list = 1, an integer: must be a string, not an empty one"},
 		{"list = true", "f:1: list = true, a boolean: must be a string or an array of strings"},
 		{"even = 3", "f:1: even = 3, an integer: must be an even number"},

@@ -255,24 +255,24 @@ func (i *invalidation) Reply(r exchange.Reply) { i.next.Reply(r) }
 type Rule struct {
 	// TTL is how long an answer is good that says nothing about it. 0: such an
 	// answer is not kept.
-	TTL time.Duration
+	TTL time.Duration `key:"ttl" short:"a time such as \"60s\""`
 
 	// Stale is how long after that it still answers, while one request fetches
 	// a new one; a stale-while-revalidate of the answer counts before it.
-	Stale time.Duration
+	Stale time.Duration `key:"stale"`
 
 	// Heuristic, if not 0, keeps answers that say nothing of their age but have a Last-Modified, for a tenth of the
 	// time since then, at most this long (RFC 9111 §4.2.2).
-	Heuristic time.Duration
+	Heuristic time.Duration `key:"heuristic"`
 
 	// Status are those that TTL is for. nil: 200, 301 and 308.
-	Status []int
+	Status []int `key:"status" range:"200-599"`
 
 	// Vary are request fields that tell answers apart, in addition to those that an answer's Vary names.
-	Vary []string
+	Vary []string `key:"vary"`
 
 	// IgnoreQuery gives one answer whatever follows "?".
-	IgnoreQuery bool
+	IgnoreQuery bool `key:"query" is:"not"`
 
 	// Compress sends pages that get smaller by it compressed to clients that take
 	// that.
@@ -281,7 +281,7 @@ type Rule struct {
 	// IgnoreCookies treats requests with a Cookie like others. Otherwise these
 	// are answered from the cache, and their answers kept, only where the answer
 	// says that it is for everybody: public or s-maxage.
-	IgnoreCookies bool
+	IgnoreCookies bool `key:"cookies" is:"one bypass ignore"`
 }
 
 // Compiled is a Rule in the form that requests are matched with. It does not change.

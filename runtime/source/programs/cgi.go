@@ -39,7 +39,7 @@ type CGIOptions struct {
 
 	// Env is added to the variables: "NAME=value". Of our own environment the
 	// programs get passed.
-	Env []string
+	Env []string `key:"env" is:"pairs"`
 
 	// Timeout bounds how long a program may give no output. 0: 30 s.
 	Timeout time.Duration

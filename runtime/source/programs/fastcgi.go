@@ -16,7 +16,7 @@ import (
 // FastCGIOptions describe an application.
 type FastCGIOptions struct {
 	// Address is "unix:/run/app.sock" or "host:port".
-	Address string
+	Address string `key:"address" needs:"such as \"unix:/run/app.sock\"" short:"an address such as \"unix:/run/app.sock\" or \"127.0.0.1:9000\""`
 
 	// Dial makes links in the place of connecting to Address. Its errors are for
 	// the log, but those of type Unavailable.
@@ -32,17 +32,18 @@ type FastCGIOptions struct {
 	Site
 
 	// Params are added to the meta-variables: "NAME=value".
-	Params []string
+	Params []string `key:"params" is:"pairs"`
 
 	// Timeout bounds how long the application may give no output. 0: 30 s.
 	Timeout time.Duration
 
 	// Connections bounds the connections, and so the requests at the same time. Waiting is how many requests may
 	// wait for one. 0: 16 and 256.
-	Connections, Waiting int
+	Connections int `key:"connections" range:"1-10000"`
+	Waiting     int
 
 	// Idle is after how long an unused link is dropped. 0: 60 s.
-	Idle time.Duration
+	Idle time.Duration `key:"idle"`
 
 	// MaxRequests is after how many requests a link is dropped. 0: never.
 	MaxRequests int

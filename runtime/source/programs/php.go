@@ -23,10 +23,10 @@ import (
 // PHPOptions describe a folder of PHP scripts.
 type PHPOptions struct {
 	// Command is the program, looked for in PATH unless it has a slash. "": php-cgi.
-	Command string
+	Command string `key:"command" is:"program" short:"a program such as \"php-cgi\""`
 
 	// Args are for the program: "-d", "memory_limit=64M".
-	Args []string
+	Args []string `key:"args"`
 
 	// Root is the folder. Match are patterns for the names of scripts, none:
 	// "*.php"; Index those that answer for a folder, none: "index.php".
@@ -35,24 +35,24 @@ type PHPOptions struct {
 
 	// Front is a script below Root that answers for all paths that no script is
 	// found for: "/index.php". "": 404.
-	Front string
+	Front string `key:"front"`
 
 	// EachOne starts a process for each request.
-	EachOne bool
+	EachOne bool `key:"mode" is:"one fastcgi cgi"`
 
 	// Children is how many processes there may be. They are started as requests
 	// need them, and end when they have been idle. 0: 4.
-	Children int
+	Children int `key:"children" range:"1-1000"`
 
 	// MaxRequests is after how many requests a process is replaced. 0: 500.
-	MaxRequests int
+	MaxRequests int `key:"max-requests" range:"1-1000000000"`
 
 	// Idle is after how long a process that does nothing is ended. 0: 5 minutes.
-	Idle time.Duration
+	Idle time.Duration `key:"idle"`
 
 	// Timeout, Env and Log are as in programs.CGIOptions, Waiting as in programs.FastCGIOptions.
 	Timeout time.Duration
-	Env     []string
+	Env     []string `key:"env" is:"pairs"`
 	Waiting int
 	Log     func(client, line string)
 }

@@ -33,21 +33,21 @@ type Options struct {
 	// the system do. It is read by New. TLSName is the name that the certificate has to be for, and that is sent to
 	// the server (SNI); "": that of Target. NoVerify takes any certificate: the connection is encrypted, but the
 	// server may be any.
-	CA       string
-	TLSName  string
-	NoVerify bool
+	CA       string `key:"proxy-tls-ca" is:"path"`
+	TLSName  string `key:"proxy-tls-name" is:"server"`
+	NoVerify bool   `key:"proxy-tls-verify" is:"not"`
 
 	// ClientCert sends the certificates of the client, if they were verified, in the fields of RFC 9440. Clients cannot send these fields.
-	ClientCert bool
+	ClientCert bool `key:"proxy-client-cert"`
 
 	// ReplaceHost sends the host of Target instead of the one that the client
 	// asked for.
-	ReplaceHost bool
+	ReplaceHost bool `key:"proxy-preserve-host" is:"not"`
 
 	Connect time.Duration // for a connection to the server, its TLS handshake with it; 0: 5 s
 	Timeout time.Duration // for the head of its response, and for each pause in the body; 0: 60 s
 
-	TunnelTimeout time.Duration // maximum time without data on a WebSocket; 0: an hour, below 0: no limit
+	TunnelTimeout time.Duration `key:"proxy-tunnel-timeout"` // maximum time without data on a WebSocket; 0: an hour, below 0: no limit
 
 	// Log gets a line when the server cannot be reached or breaks off, once a second at most, and with it the client
 	// whose request it was, or "". It may be nil, and is called on any goroutine.

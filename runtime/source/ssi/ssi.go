@@ -32,7 +32,7 @@ type Options struct {
 
 	// Patterns are the names of pages with elements: "*.shtml". None: that one.
 	// Other files do not exist here.
-	Patterns []string
+	Patterns []string `key:"patterns" is:"pattern" short:"names such as [\"*.shtml\"]"`
 
 	// Index are the names tried in order when a directory is asked for. Only
 	// those that fit Patterns count.
@@ -45,26 +45,26 @@ type Options struct {
 	Software string
 
 	// AllowExec lets pages run programs: exec cmd and exec cgi.
-	AllowExec bool
+	AllowExec bool `key:"exec"`
 
 	// TimeFormat is that of times, as for strftime, until config timefmt.
 	// "": "%A, %d-%b-%Y %H:%M:%S %Z".
-	TimeFormat string
+	TimeFormat string `key:"timefmt"`
 
 	// ErrorMessage stands where an element has failed, until config errmsg.
 	// "": "[an error occurred while processing this directive]".
-	ErrorMessage string
+	ErrorMessage string `key:"errmsg"`
 
 	// UndefinedEcho stands for a variable that there is not, until config
 	// echomsg. "": "(none)".
-	UndefinedEcho string
+	UndefinedEcho string `key:"echomsg"`
 
 	// Depth is how many pages may be included in each other, at most
 	// exchange.MaxDepth. 0: that.
-	Depth int
+	Depth int `key:"depth" range:"1-10"`
 
 	// MaxOutput bounds a page with all that is included, in bytes. 0: 64 MiB.
-	MaxOutput int64
+	MaxOutput int64 `key:"max-output"`
 
 	// Timeout bounds the time a page takes with all that is included. 0: 30 s.
 	Timeout time.Duration

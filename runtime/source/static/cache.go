@@ -239,7 +239,7 @@ func (f *Files) make(t *view, key []byte, v *variants, r *representation) *repre
 		return nil
 	}
 	packed, ok := Compress(r.coding, body)
-	if ok && len(packed) <= f.opt.CacheBytes/4 {
+	if ok && int64(len(packed)) <= f.opt.CacheBytes/4 {
 		m.result = r.withBody(packed)
 	}
 	if settled {

@@ -51,7 +51,7 @@ func TestHit(t *testing.T) {
 		{name: "directory", first: "/d", then: "/d"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f.cache = cache{limit: f.opt.CacheBytes}
+			f.cache = cache{limit: int(f.opt.CacheBytes)}
 			first := c.first
 			if first == "" {
 				first = c.then
@@ -268,7 +268,7 @@ func TestCacheIsBounded(t *testing.T) {
 		{20 << 10, 5, 20},
 		{0, 50, 50},
 	} {
-		f := serve(t, Options{Root: root, CacheBytes: c.limit})
+		f := serve(t, Options{Root: root, CacheBytes: int64(c.limit)})
 		first := request(t, "", "GET", "/0")
 		for i := range 50 {
 			get(t, f, request(t, "", "GET", fmt.Sprint("/", i)))

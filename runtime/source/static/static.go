@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"math"
 	"path"
 	"strings"
 	"sync"
@@ -11,7 +12,8 @@ import (
 )
 
 // Options says what to serve and how. The zero value of every field but Root
-// works, and in JSON (ParseOptions) a field that is missing has its default.
+// works, and in JSON (ParseOptions) a field that is missing has its default. Fields with the tag "key" are keys of hosts and
+// routes in a configuration file, and settings at its top.
 type Options struct {
 	// Root is the directory to serve. Nothing outside it is ever sent: a
 	// symbolic link that leads out of it does not exist for clients, and
@@ -24,16 +26,16 @@ type Options struct {
 
 	// Index are the names tried, in order, when a directory is asked for.
 	// None: a directory has no page of its own.
-	Index []string `json:"index"`
+	Index []string `json:"index" key:"index" is:"setting"`
 
 	// Listing makes a page with the content of a directory without index.
-	Listing bool `json:"listing"`
+	Listing bool `json:"listing" key:"autoindex" is:"setting"`
 
 	// SPA is the file below Root that answers, with 200, for pages that are
 	// not there: GET and HEAD of a path whose last segment has no extension,
 	// or that accept text/html by name. "": none. The path of a directory is sent
 	// to the one with a slash only if that has a page of its own.
-	SPA string `json:"spa"`
+	SPA string `json:"spa" key:"spa" is:"setting"`
 
 	// MaxAge is the number of seconds for which clients and proxies may reuse
 	// a file without asking (Cache-Control: public, max-age=N). Below zero
@@ -42,29 +44,29 @@ type Options struct {
 
 	// Expires goes before MaxAge for the files that fit a pattern, in the form
 	// "*.css=30d": see parseExpire. The first that fits counts.
-	Expires []string `json:"expires"`
+	Expires []string `json:"expires" key:"expires" is:"setting"`
 
 	// DotFiles serves names that begin with a dot too. Otherwise they do not
 	// exist for clients: .git and .env are seldom meant to be public.
-	DotFiles bool `json:"dotfiles"`
+	DotFiles bool `json:"dotfiles" key:"dotfiles" is:"setting"`
 
 	// Symlinks says which symbolic links are followed: "inside" or "", those that stay below Root; "owner", of these
 	// the ones that belong to the owner of their targets (Apache's SymLinksIfOwnerMatch); "no", none.
-	Symlinks string `json:"symlinks"`
+	Symlinks string `json:"symlinks" key:"symlinks" is:"setting"`
 
 	// MimeTypes is a file in the format of Apache's mime.types. Other extensions have the built-in type. "": none.
-	MimeTypes string `json:"mime_types"`
+	MimeTypes string `json:"mime_types" key:"mime-types" is:"setting"`
 
 	// Types are media types by extension, without a dot, and go before those
 	// of MimeTypes. A name without a dot is looked up as a whole.
-	Types map[string]string `json:"types"`
+	Types map[string]string `json:"types" key:"types"`
 
 	// Charset is the parameter of textual types. "": utf-8; "off": none.
-	Charset string `json:"charset"`
+	Charset string `json:"charset" key:"charset" is:"setting"`
 
 	// Compress makes gzip and zstd variants of textual files from 1 KiB to
 	// 8 MiB for clients that accept them, once for each state of a file.
-	Compress bool `json:"compress"`
+	Compress bool `json:"compress" key:"compress" is:"setting"`
 
 	// Headers are fields for each answer with a file or listing, by name.
 	Headers map[string]string `json:"headers"`
@@ -80,7 +82,7 @@ type Options struct {
 	// Private are files that do not exist here, by any name; neither do sources, backups, databases and
 	// keys, but for those whose names fit a pattern (path.Match) of Expose. nil: all files exist.
 	Private *Private `json:"-"`
-	Expose  []string `json:"expose"`
+	Expose  []string `json:"expose" key:"expose" is:"setting"`
 
 	// Fall says that another source may answer for missing files: then the path of a directory is sent to the one
 	// with a slash only if that has a page.
@@ -89,7 +91,7 @@ type Options struct {
 	// CacheBytes bounds the memory for small files, compressed ones and
 	// listings; a larger file that is kept open counts as 64 KiB. 0: 16 MiB;
 	// below zero: no cache, and nothing is compressed.
-	CacheBytes int `json:"cache_bytes"`
+	CacheBytes int64 `json:"cache_bytes" key:"cache-files-max" is:"setting"`
 
 	// CacheFileBytes is the size of the largest file that is kept in memory
 	// as it is. 0: 64 KiB.
@@ -194,7 +196,7 @@ func NewChecked(o Options) (f *Files, wrong []*OptionError) {
 	o.CacheBytes = cmp.Or(o.CacheBytes, defaultCacheBytes)
 	o.CacheFileBytes = cmp.Or(o.CacheFileBytes, defaultCacheFileBytes)
 	f.opt, f.name = o, strings.TrimRight(o.Root, "/")
-	f.cache.limit = o.CacheBytes
+	f.cache.limit = int(min(o.CacheBytes, math.MaxInt))
 	return f, nil
 }
 

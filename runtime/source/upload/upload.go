@@ -296,11 +296,11 @@ func refusalOf(err error) *refusal {
 	return &refusal{status: 500, text: "cannot store the upload", cause: err}
 }
 
-// Options say where uploads go, and how.
+// Options say where uploads go, and how: in JSON as scripts have them, and by the tag "key" in a configuration file.
 type Options struct {
 	// Path is a directory, in which clients choose the names of files; or the path of one file, which each upload replaces; or a device
 	// or a FIFO, which each upload is written to. It need not exist if its directory does.
-	Path string `json:"path"`
+	Path string `json:"path" key:"to" is:"path" needs:"the path of a directory or file" short:"a directory, the path of a file"`
 
 	// Descriptor is written to instead, if Path is empty. It is duplicated.
 	Descriptor int `json:"descriptor"`
@@ -308,19 +308,19 @@ type Options struct {
 	// Pieces, if not 0, has the handler take the bytes instead, in pieces of that size: see draft.go.
 	Pieces int `json:"pieces"`
 
-	MaxSize   int64   `json:"max_size"`   // bytes of the files of one request; 0: no limit
-	MaxActive int     `json:"max_active"` // uploads at the same time; 0: DefaultMaxActive
-	Sync      int64   `json:"sync"`       // SyncNone, SyncEnd, or the number of bytes after which they are forced to the disk
-	Replace   bool    `json:"replace"`    // files may take the place of others
-	Mode      uint32  `json:"mode"`       // permissions of files
-	Channel   string  `json:"channel"`    // that events about the progress of uploads are published to; "": none
-	Resumable bool    `json:"resumable"`  // by the protocol tus; only for a directory or a file
-	Expires   float64 `json:"expires"`    // seconds after which an upload is removed that its client does not continue
-	Key       string  `json:"key"`        // proves to the handler that a description is from here, and not from a client
-	HandsOn   bool    `json:"hands_on"`   // a handler gets finished uploads, and answers
+	MaxSize   int64   `json:"max_size" key:"max-size"`                    // bytes of the files of one request; 0: no limit
+	MaxActive int     `json:"max_active" key:"max-active" range:"1-1000"` // uploads at the same time; 0: DefaultMaxActive
+	Sync      int64   `json:"sync" key:"sync" or:"end=0 none=-1"`         // SyncNone, SyncEnd, or the number of bytes after which they are forced to the disk
+	Replace   bool    `json:"replace" key:"replace"`                      // files may take the place of others
+	Mode      uint32  `json:"mode" key:"mode"`                            // permissions of files
+	Channel   string  `json:"channel" key:"channel"`                      // that events about the progress of uploads are published to; "": none
+	Resumable bool    `json:"resumable" key:"resumable"`                  // by the protocol tus; only for a directory or a file
+	Expires   float64 `json:"expires" key:"expires"`                      // seconds after which an upload is removed that its client does not continue
+	Key       string  `json:"key"`                                        // proves to the handler that a description is from here, and not from a client
+	HandsOn   bool    `json:"hands_on"`                                   // a handler gets finished uploads, and answers
 
 	// Origins are those of pages that may upload in addition to pages of the same host: "https://example.org". "*": all.
-	Origins []string `json:"origins"`
+	Origins []string `json:"origins" key:"origins"`
 
 	Root  string                    `json:"-"` // directory that the process enters before it serves (chroot); "": none
 	Group *Group                    `json:"-"` // that it becomes one of; nil: none

@@ -88,7 +88,7 @@ fapws: fapws.toml:2: max-body-size = true, a boolean: must be a number of bytes,
 fapws: fapws.toml:4: host: nothing to serve: set root, app or a [[host.route]]
 fapws: fapws.toml:5: name = "a b", a string: must be host names without a port, such as "example.org", "*.example.org" or "example.*"
 fapws: fapws.toml:6: unknown key rot of [host], did you mean root?
-fapws: fapws.toml:12: prefix = "files", a string: must be a path that begins with a slash, such as "/static/"
+fapws: fapws.toml:12: prefix = "files", a string: must be a path that begins with a slash, without empty and dot segments, such as "/static/"; requests are compared in this form
 fapws: fapws.toml:13: files: cannot serve ` + dir + `/missing: no such file or directory; correct the name, or create it
 fapws: fapws.toml:16: files: cannot serve ` + dir + `/missing: no such file or directory; correct the name, or create it
 `
