@@ -288,7 +288,9 @@ func (v TOMLValue) orWord(to reflect.Value, words string, err error) error {
 // setting reads v as the setting of that name at the top of a file, and takes a field of the result.
 func (v TOMLValue) setting(to reflect.Value, field string) error {
 	c := &Config{}
-	for _, row := range fileRows() {
+	files := &table{}
+	files.file()
+	for _, row := range files.rows {
 		if row.Name == v.Key {
 			if err := row.fromFile(c, v, "", ""); err != nil {
 				return v.Must(err)

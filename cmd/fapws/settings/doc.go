@@ -1,5 +1,5 @@
 // Package settings knows every setting of fapws: its flag, its variable in the environment, its name as a global of
-// the script, its default, its limits and its help. Each is one row of rows_*.go; the command line, --help,
+// the script, its default, its limits and its help. Each is declared once, in rows_*.go; the command line, --help,
 // --print-config, the man page, the completion of bash and docs/settings.md are read off these rows. A row points at the
 // field that its value is for: of the Config of the package that reads it, where that is a part of the server. So a new
 // setting is a row, a field and the code that reads the field. Start reading at settings.go.

@@ -3,7 +3,7 @@ package settings
 import (
 	"fmt"
 	"io"
-	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -215,9 +215,67 @@ func ThisMachine() (m Machine) {
 	return m
 }
 
+// table is made of settings, in the order of the help.
+type table struct {
+	rows  []*Setting
+	group Group // of the next ones
+}
+
 // Table returns the rows of all settings in the order of the help.
 func Table(m Machine) []*Setting {
-	return slices.Concat(addressRows(), tlsRows(), loginRows(), appRows(), fileRows(), cacheRows(), processRows(), limitRows(m), http2Rows(), websocketRows(), channelRows(), logRows())
+	t := &table{}
+	for _, part := range []func(){t.address, t.tls, t.login, t.app, t.file, t.cache, t.process, func() { t.limit(m) }, t.http2, t.websocket, t.channel, t.log} {
+		part()
+	}
+	return t.rows
+}
+
+// add adds a setting, with its default as a user would type it.
+func (t *table) add(name, usual string, of func(*Config) *value) *Setting {
+	s := &Setting{Name: name, Group: t.group, Default: usual, value: of, Arg: of(&Config{}).arg}
+	t.rows = append(t.rows, s)
+	return s
+}
+
+// also adds other names, with blanks between them: a letter with its dash, and those that other servers have.
+func (s *Setting) also(names string) *Setting {
+	for name := range strings.FieldsSeq(names) {
+		if short, ok := strings.CutPrefix(name, "-"); ok {
+			s.Short = short
+		} else {
+			s.Aliases = append(s.Aliases, name)
+		}
+	}
+	return s
+}
+
+func (s *Setting) set(field *string, to string) *Setting {
+	*field = to
+	return s
+}
+
+func (s *Setting) brief(text string) *Setting { return s.set(&s.Brief, text) }
+func (s *Setting) help(text string) *Setting  { return s.set(&s.Help, text) }
+func (s *Setting) takes(arg string) *Setting  { return s.set(&s.Arg, arg) }
+func (s *Setting) shows(note string) *Setting { return s.set(&s.Note, note) }
+func (s *Setting) from(env string) *Setting   { return s.set(&s.Env, env) }
+func (s *Setting) bare(text string) *Setting  { return s.set(&s.alone, text) }
+func (s *Setting) global(n string) *Setting   { return s.set(&s.Global, n) }
+func (s *Setting) inScript() *Setting         { return s.global(capitals(s.Name)) }
+
+func (s *Setting) takesPath(arg string) *Setting {
+	s.path = true
+	return s.takes(arg)
+}
+
+func (s *Setting) keep() *Setting {
+	s.kept = true
+	return s
+}
+
+func (s *Setting) asSugar() *Setting {
+	s.sugar = true
+	return s
 }
 
 // variants are flags of other servers that give a setting in another way.

@@ -16,6 +16,7 @@ type value struct {
 	parse func(text string) error // of a flag, the environment, the table
 	show  func() string           // as parse reads it
 
+	arg    string // stands for it in the help; "" for a toggle, and where the setting says it
 	kind   kind
 	file   string             // allowed values, for the message about a value of another kind in a file; "": as parse says
 	script string             // the same for a script
@@ -54,6 +55,12 @@ func of[T any](to *T, kind kind, read func(text string) (T, error), show func(T)
 }
 
 func itself(s string) string { return s }
+
+// called says what stands for the value in the help.
+func (v *value) called(arg string) *value {
+	v.arg = arg
+	return v
+}
 
 // wrong is the error of something of another kind.
 func (v *value) wrong(allowed string) error {
@@ -107,7 +114,7 @@ func count(to *int, least, most int) *value {
 			return 0, fmt.Errorf("an integer from %d to %d", least, most)
 		}
 		return n, nil
-	}, strconv.Itoa)
+	}, strconv.Itoa).called("N")
 }
 
 // debugLevel is a count from 0 to 3; on and off, as other servers have it, are 1 and 0.
@@ -136,7 +143,7 @@ func size[T int | int64](to *T, least, most T) *value {
 			return 0, fmt.Errorf("a number of bytes, or one with K, M or G, from %s to %s", show(least), show(most))
 		}
 		return T(n), nil
-	}, show)
+	}, show).called("SIZE")
 }
 
 // duration is a time of up to a year.
@@ -147,7 +154,7 @@ func duration(to *time.Duration, least time.Duration) *value {
 			return 0, fmt.Errorf("seconds, or a time such as 500ms, 30s, 5m, 1h or 7d, from %s to a year", showDuration(least))
 		}
 		return d, nil
-	}, showDuration)
+	}, showDuration).called("TIME")
 }
 
 const longest = 366 * 24 * time.Hour

@@ -143,7 +143,7 @@ func octal(to *int) *value {
 		}
 		return fmt.Sprintf("%03o", mode)
 	})
-	v.file = `an octal number in quotes, such as "027"`
+	v.arg, v.file = "MODE", `an octal number in quotes, such as "027"`
 	return v
 }
 

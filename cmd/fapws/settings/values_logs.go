@@ -118,7 +118,7 @@ func ports(to *[]int, unix *bool) *value {
 		}
 		return strings.Join(texts, ",")
 	})
-	v.file = "a port or an array of ports"
+	v.arg, v.file = "PORTS", "a port or an array of ports"
 	v.empty = func() {
 		if *to = nil; unix != nil {
 			*unix = false
