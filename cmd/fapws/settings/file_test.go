@@ -162,7 +162,7 @@ func TestFileRefuses(t *testing.T) {
 		{"pythonpath = ['a,b']", `fapws.toml:1: pythonpath = ["a,b"], an array: must be an array of strings without commas`},
 		{"user = ['a']", `fapws.toml:1: user = ["a"], an array: must be a string`},
 		{"user = 33", "fapws.toml:1: user = 33, an integer: must be a string"},
-		{"log-level = 'loud'", `fapws.toml:1: log-level = "loud", a string: must be debug, info, warning or error`},
+		{"log-level = 'loud'", `fapws.toml:1: log-level = "loud", a string: must be one of debug, info, warning, error`},
 		{"http2-connection-window = '1K'", `fapws.toml:1: http2-connection-window = "1K", a string: must be a number of bytes, or one with K, M or G, from 64K to 1G`},
 		{"max-body-size = '10X'", `fapws.toml:1: max-body-size = "10X", a string: must be a number of bytes, or one with K, M or G, from 1 to 1024T`},
 		{"timeout = 2020-01-01", "fapws.toml:1: timeout = 2020-01-01 00:00:00 +0000 date-local, a date: must be seconds, or a time such as 500ms, 30s, 5m, 1h or 7d, from 0s to a year"},

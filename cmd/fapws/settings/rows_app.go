@@ -139,9 +139,9 @@ func (t *table) process() {
 		help("files and directories that a sandbox may also change, in addition to a private directory for temporary files and the directories of logs; repeatable, or separated by commas")
 	t.add("sandbox-exec", "", func(c *Config) *value { return texts(&c.SandboxExec) }).takesPath("FILES").
 		help("programs, or directories of programs, that a sandbox may run; default: none, or those of the system if the configuration has CGI or PHP; repeatable, or separated by commas")
-	t.add("sandbox-connect", "", func(c *Config) *value { return ports(&c.SandboxConnect, &c.SandboxUnix) }).
+	t.add("sandbox-connect", "", func(c *Config) *value { return ports(&c.SandboxConnect, "unix") }).
 		help("TCP ports that a sandbox may connect to, and the word unix for all unix sockets, in addition to those of proxies and FastCGI in the configuration; repeatable, or separated by commas")
-	t.add("sandbox-bind", "", func(c *Config) *value { return ports(&c.SandboxBind, nil) }).
+	t.add("sandbox-bind", "", func(c *Config) *value { return ports(&c.SandboxBind, "") }).
 		help("TCP ports that the application may listen on in a sandbox; repeatable, or separated by commas")
 	t.add("umask", "none", func(c *Config) *value { return octal(&c.Umask) }).also("-m").shows("unchanged").keep().
 		help("file mode mask, in octal: 027")

@@ -70,9 +70,8 @@ type Config struct {
 	SandboxRead       []string      // files and folders that workers may read in it, in addition to those of the application
 	SandboxWrite      []string      // that they may change
 	SandboxExec       []string      // programs, or folders of them, that they may run
-	SandboxConnect    []int         // TCP ports that they may connect to
-	SandboxUnix       bool          // they may make unix sockets
-	SandboxBind       []int         // TCP ports that they may listen on
+	SandboxConnect    []string      // TCP ports that they may connect to, and "unix"
+	SandboxBind       []string      // TCP ports that they may listen on
 	Umask             int           // -1: stays
 	PidFile           string        // or ""
 	ControlSocket     string        // "auto", "off" or a path

@@ -137,7 +137,7 @@ func TestRefusals(t *testing.T) {
 		{places{flags: "--bind fd://99999999999999999999"}, "--bind fd://99999999999999999999: must be a descriptor such as fd://3"},
 		{places{flags: "--listen http://x/"}, "--listen http://x/: must be an address without http://, such as x"},
 		{places{flags: "--bind :1 --port 2"}, "set the whole address with --bind, or a part of it with --port, not both"},
-		{places{flags: "--log-level loud"}, "--log-level loud: must be debug, info, warning or error"},
+		{places{flags: "--log-level loud"}, "--log-level loud: must be one of debug, info, warning, error"},
 		{places{flags: "--limit-request-head 1K --limit-request-line 2K"},
 			"limit-request-head (1K, flag --limit-request-head) is less than limit-request-line (2K, flag --limit-request-line)"},
 		{env("FAPWS_THREADS", "many"), "FAPWS_THREADS=many in the environment: must be an integer from 0 to 256"},
@@ -156,9 +156,9 @@ func TestRefusals(t *testing.T) {
 		{script("SERVER", Object{"<socket 3>"}), "app.py: SERVER is <socket 3>: must be " + address},
 		{script("KEEP_ALIVE", Object{"datetime.timedelta(0)"}), "app.py: KEEP_ALIVE is datetime.timedelta(0): must be " + timeAllowed},
 		{script("ACCESS_LOG", int64(1)), "app.py: ACCESS_LOG is 1: must be a string"},
-		{script("LOG_LEVEL", int64(15)), "app.py: LOG_LEVEL is 15: must be debug, info, warning or error"},
+		{script("LOG_LEVEL", int64(15)), "app.py: LOG_LEVEL is 15: must be one of debug, info, warning, error"},
 		{script("LOG_LEVEL", strings.Repeat("x", 99)),
-			`app.py: LOG_LEVEL is "` + strings.Repeat("x", 59) + "...: must be debug, info, warning or error"},
+			`app.py: LOG_LEVEL is "` + strings.Repeat("x", 59) + "...: must be one of debug, info, warning, error"},
 	} {
 		_, _, err := tt.settle(t)
 		if err == nil || err.Error() != tt.want {

@@ -52,7 +52,7 @@ func TestTLSMistakes(t *testing.T) {
 		"--certfile c -b https:///run/x":        "https://HOST:PORT",
 		"--certfile c -b https+:80":             "https+fd://N",
 		"--certfile c -b https://https://x":     "https://HOST:PORT",
-		"--certfile c --cert-reqs 3":            "none, optional or required",
+		"--certfile c --cert-reqs 3":            "one of none, optional, required",
 		"--certfile c --tls-min 1.1":            "one of 1.2, 1.3",
 		"--certfile c --dev -b https://[::]:80": "--dev serves this machine only",
 	} {

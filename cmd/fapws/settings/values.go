@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -55,6 +54,18 @@ func of[T any](to *T, kind kind, read func(text string) (T, error), show func(T)
 }
 
 func itself(s string) string { return s }
+
+// reads lets other words, in lower case, stand for some texts.
+func (v *value) reads(same map[string]string) *value {
+	parse := v.parse
+	v.parse = func(text string) error {
+		if meant, ok := same[strings.ToLower(strings.TrimSpace(text))]; ok {
+			text = meant
+		}
+		return parse(text)
+	}
+	return v
+}
 
 // called says what stands for the value in the help.
 func (v *value) called(arg string) *value {
@@ -119,18 +130,9 @@ func count(to *int, least, most int) *value {
 
 // debugLevel is a count from 0 to 3; on and off, as other servers have it, are 1 and 0.
 func debugLevel(to *int) *value {
-	v := count(to, 0, 3)
+	v := count(to, 0, 3).reads(switches("1", "0"))
 	v.kind |= isBool
 	v.file, v.words = "true, false, or an integer from 0 to 3", []string{"0", "1", "2", "3"}
-	number := v.parse
-	v.parse = func(text string) error {
-		if on, err := onOff(text); err == nil && on {
-			text = "1"
-		} else if err == nil {
-			text = "0"
-		}
-		return number(text)
-	}
 	return v
 }
 
@@ -168,30 +170,14 @@ func word(to *string, check func(string) error) *value {
 
 // text is any string without a NUL byte.
 func text(to *string) *value {
-	return word(to, func(s string) error {
-		if s == "" || strings.ContainsRune(s, 0) {
-			return errors.New("a name, not empty")
-		}
-		return nil
-	})
+	v := like("a name, not empty", isGiven)(to)
+	v.file = "a string"
+	return v
 }
 
 // level is one of LogLevels. A script may use the numbers of Python's logging.
 func level(to *string) *value {
-	v := of(to, isText, func(text string) (string, error) {
-		text = strings.ToLower(strings.TrimSpace(text))
-		switch text {
-		case "warn":
-			text = "warning"
-		case "critical", "fatal":
-			text = "error"
-		}
-		if !slices.Contains(LogLevels, text) {
-			return "", errors.New("debug, info, warning or error")
-		}
-		return text, nil
-	}, itself)
-	v.words = LogLevels
+	v := choice(to, LogLevels).reads(map[string]string{"warn": "warning", "critical": "error", "fatal": "error"})
 	v.number = func(n int64) string {
 		if n < 0 || n > 50 || n%10 != 0 {
 			return ""
@@ -242,34 +228,17 @@ func shorten(s string) string {
 // ParseSize reads a number of bytes: "500", "64K", "10M", "1.5G", also "10MB"
 // and "10MiB". K is 1024.
 func ParseSize(s string) (int64, bool) {
-	number := strings.ToUpper(strings.TrimSpace(s))
-	number = strings.TrimSuffix(number, "B")
-	number = strings.TrimSuffix(number, "I")
-	if number == "" {
-		return 0, false
-	}
-	factor := 1.0
-	switch number[len(number)-1] {
-	case 'K':
-		factor = 1 << 10
-	case 'M':
-		factor = 1 << 20
-	case 'G':
-		factor = 1 << 30
-	case 'T':
-		factor = 1 << 40
-	}
-	if factor > 1 {
-		number = number[:len(number)-1]
+	number, factor := strings.ToUpper(strings.TrimSpace(s)), 1.0
+	number = strings.TrimSuffix(strings.TrimSuffix(number, "B"), "I")
+	if n := len(number) - 1; n > 0 && strings.IndexByte("KMGT", number[n]) >= 0 {
+		factor = float64(int64(1024) << (10 * strings.IndexByte("KMGT", number[n])))
+		number = number[:n]
 	}
 	if !plainNumber(number) || factor == 1 && strings.Contains(number, ".") {
 		return 0, false
 	}
 	f, err := strconv.ParseFloat(number, 64)
-	if err != nil || f*factor > 1<<53 {
-		return 0, false
-	}
-	return int64(f * factor), true
+	return int64(f * factor), err == nil && f*factor <= 1<<53
 }
 
 // showSize writes a size as short as ParseSize reads it back exactly.
@@ -337,33 +306,18 @@ func seconds(f float64) (time.Duration, bool) {
 
 // showDuration writes a duration in one unit where that is exact.
 func showDuration(d time.Duration) string {
-	switch {
-	case d == 0:
-		return "0s"
-	case d%(24*time.Hour) == 0:
-		return strconv.FormatInt(int64(d/(24*time.Hour)), 10) + "d"
-	case d%time.Hour == 0:
-		return strconv.FormatInt(int64(d/time.Hour), 10) + "h"
-	case d%time.Minute == 0 && d != time.Minute: // "60s" reads as well
-		return strconv.FormatInt(int64(d/time.Minute), 10) + "m"
-	case d%time.Second == 0:
-		return strconv.FormatInt(int64(d/time.Second), 10) + "s"
+	for _, u := range []struct {
+		letter string
+		is     time.Duration
+	}{{"d", 24 * time.Hour}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}} {
+		if n := d / u.is; n > 0 && d%u.is == 0 && (n > 1 || u.letter != "m") { // "60s" reads as well
+			return strconv.FormatInt(int64(n), 10) + u.letter
+		}
 	}
 	return d.String()
 }
 
 // plainNumber keeps out other forms that strconv takes: signs, exponents, hexadecimal, "inf" and "_".
 func plainNumber(s string) bool {
-	digits, dots := 0, 0
-	for _, c := range s {
-		switch {
-		case '0' <= c && c <= '9':
-			digits++
-		case c == '.':
-			dots++
-		default:
-			return false
-		}
-	}
-	return digits > 0 && dots <= 1
+	return strings.Trim(s, "0123456789.") == "" && strings.Trim(s, ".") != "" && strings.Count(s, ".") < 2
 }

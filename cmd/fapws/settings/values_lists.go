@@ -15,15 +15,18 @@ import (
 	"fapws/runtime/source/static"
 )
 
+// switches gives the words for on and off a meaning.
+func switches(on, off string) map[string]string {
+	return map[string]string{"yes": on, "true": on, "on": on, "1": on, "no": off, "false": off, "off": off, "0": off}
+}
+
 // onOff reads what stands for on or off.
 func onOff(text string) (bool, error) {
-	switch strings.ToLower(strings.TrimSpace(text)) {
-	case "yes", "true", "on", "1":
-		return true, nil
-	case "no", "false", "off", "0":
-		return false, nil
+	meant := switches("yes", "no")[strings.ToLower(strings.TrimSpace(text))]
+	if meant == "" {
+		return false, errors.New("yes or no")
 	}
-	return false, errors.New("yes or no")
+	return meant == "yes", nil
 }
 
 func yesNo(on bool) string {
@@ -286,18 +289,15 @@ func rootPath(to *string) *value {
 
 // checkTarget is the target of a GET request: "/path", or "http://host/path" to set Host.
 func checkTarget(to *string) *value {
-	return word(to, func(s string) error {
+	return like("a path such as /health, or http://host/health", func(s string) bool {
 		host, path := "localhost", s
 		if rest, named := strings.CutPrefix(s, "http://"); named {
 			slash := max(strings.IndexByte(rest, '/'), 0)
 			host, path = rest[:slash], rest[slash:]
 		}
 		strange := strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f })
-		if strange || host == "" || !strings.HasPrefix(path, "/") {
-			return errors.New("a path such as /health, or http://host/health")
-		}
-		return nil
-	})
+		return !strange && host != "" && strings.HasPrefix(path, "/")
+	})(to)
 }
 
 // CertReqs are the values of Config.CertReqs, by the number that Python's module ssl gives them.
@@ -311,16 +311,12 @@ var TLSModes = []string{"off", "auto", "acme"}
 
 // certReqs is one of CertReqs, or its number, or its name in Python: CERT_REQUIRED.
 func certReqs(to *string) *value {
-	v := of(to, isText|isNumber, func(text string) (string, error) {
-		text = strings.ToLower(strings.TrimSpace(text))
-		for i, word := range CertReqs {
-			if text == word || text == strconv.Itoa(i) || text == "cert_"+word {
-				return word, nil
-			}
-		}
-		return "", errors.New("none, optional or required (0, 1 or 2)")
-	}, itself)
-	v.words = CertReqs
+	same := map[string]string{}
+	for i, word := range CertReqs {
+		same[strconv.Itoa(i)], same["cert_"+word] = word, word
+	}
+	v := choice(to, CertReqs).reads(same)
+	v.kind |= isNumber
 	return v
 }
 
@@ -336,12 +332,9 @@ func hostNames(to *[]string) *value {
 
 // httpsURL is a URL that begins with https://.
 func httpsURL(to *string) *value {
-	return word(to, func(s string) error {
-		if rest, ok := strings.CutPrefix(s, "https://"); !ok || rest == "" || strings.ContainsAny(rest, " \x00") {
-			return errors.New("a URL that begins with https://")
-		}
-		return nil
-	})
+	return like("a URL that begins with https://", func(s string) bool {
+		return strings.HasPrefix(s, "https://") && s != "https://" && !strings.ContainsRune(s, ' ')
+	})(to)
 }
 
 // httpsRedirect is yes, no or a port.

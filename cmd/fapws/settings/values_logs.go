@@ -72,57 +72,24 @@ var SandboxModes = []string{"off", "on", "strict"}
 
 // sandboxMode is one of SandboxModes, or yes or no.
 func sandboxMode(to *string) *value {
-	v := of(to, isText|isBool, func(text string) (string, error) {
-		on, err := onOff(text)
-		switch {
-		case err != nil:
-			return oneOf(SandboxModes)(text)
-		case on:
-			return SandboxModes[1], nil
-		}
-		return SandboxModes[0], nil
-	}, itself)
-	v.words = SandboxModes
+	v := choice(to, SandboxModes).reads(switches(SandboxModes[1], SandboxModes[0]))
+	v.kind |= isBool
 	return v
 }
 
-// ports is a list of ports, separated by commas. The list may have the word "unix", unless that is nil.
-func ports(to *[]int, unix *bool) *value {
-	v := of(to, isText|isNumber|isList, func(text string) (all []int, err error) {
-		sockets, word := false, ""
-		if unix != nil {
-			word = " or unix,"
-		}
-		for one := range strings.SplitSeq(text, ",") {
-			if unix != nil && strings.TrimSpace(one) == "unix" {
-				sockets = true
-				continue
+// ports is a list of ports, and with unix of the word "unix".
+func ports(to *[]string, unix string) *value {
+	v := list(to, func(one string) (string, error) {
+		if n, err := strconv.Atoi(one); one != unix && (err != nil || n < 1 || n > 65535) {
+			word := ""
+			if unix != "" {
+				word = " or unix,"
 			}
-			n, err := strconv.Atoi(strings.TrimSpace(one))
-			if err != nil || n < 1 || n > 65535 {
-				return nil, fmt.Errorf("ports from 1 to 65535,%s separated by commas; not %s", word, shorten(one))
-			}
-			all = append(all, n)
+			return "", fmt.Errorf("ports from 1 to 65535,%s separated by commas; not %s", word, shorten(one))
 		}
-		if unix != nil {
-			*unix = sockets
-		}
-		return all, nil
-	}, func(all []int) string {
-		var texts []string
-		if unix != nil && *unix {
-			texts = append(texts, "unix")
-		}
-		for _, n := range all {
-			texts = append(texts, strconv.Itoa(n))
-		}
-		return strings.Join(texts, ",")
-	})
+		return one, nil
+	}, itself)
+	v.kind |= isNumber
 	v.arg, v.file = "PORTS", "a port or an array of ports"
-	v.empty = func() {
-		if *to = nil; unix != nil {
-			*unix = false
-		}
-	}
 	return v
 }
