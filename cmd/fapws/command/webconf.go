@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/BurntSushi/toml"
+
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
 )
@@ -159,7 +161,7 @@ func (c *conf) write() string {
 	if len(c.media) > 0 {
 		b.WriteString("\n# These go before the types that are built in.\n[types]\n")
 		for _, m := range c.media {
-			fmt.Fprintf(&b, "%s = %s\n", key(m.name), quote(m.value))
+			b.WriteString(entry(m.name, m.value))
 		}
 	}
 	for _, h := range c.hosts {
@@ -167,9 +169,9 @@ func (c *conf) write() string {
 		if h.name == "" {
 			b.WriteString("default = true # for every host that is not named here\n")
 		} else {
-			fmt.Fprintf(&b, "name = %s\n", quote(h.name))
+			b.WriteString(entry("name", h.name))
 		}
-		fmt.Fprintf(&b, "root = %s\nindex = [\"index.html\"]\n", quote(h.root))
+		b.WriteString(entry("root", h.root) + "index = [\"index.html\"]\n")
 	}
 	return b.String()
 }
@@ -197,35 +199,10 @@ func parameter(b *strings.Builder, p pair) error {
 	return nil
 }
 
-// bareKey is a key that needs no quotes.
-var bareKey = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
-})
-
-func key(s string) string {
-	if bareKey().MatchString(s) {
-		return s
-	}
-	return quote(s)
-}
-
-// quote writes a basic string of TOML.
-func quote(s string) string {
-	var b strings.Builder
-	b.WriteByte('"')
-	for _, r := range s {
-		switch {
-		case r == '"' || r == '\\':
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		case r < ' ' || r == 0x7f:
-			fmt.Fprintf(&b, `\u%04X`, r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	b.WriteByte('"')
-	return b.String()
+// entry is a line of TOML.
+func entry(key, value string) string {
+	line, _ := toml.Marshal(map[string]string{key: value}) // no text is wrong
+	return string(line)
 }
 
 const importHelp = `Usage: fapws import web.conf > fapws.toml
