@@ -75,9 +75,9 @@ class cached:
             vary = [vary]
         self.__wrapped__ = app
         self._rule = {
-            "ttl": _seconds("ttl", 0 if ttl is None else ttl),
-            "stale": _seconds("stale", stale),
-            "heuristic": _seconds("heuristic", heuristic),
+            "ttl": _nanoseconds("ttl", 0 if ttl is None else ttl),
+            "stale": _nanoseconds("stale", stale),
+            "heuristic": _nanoseconds("heuristic", heuristic),
             "vary": [_name(name) for name in vary],
             "ignore_query": not query,
             "compress": bool(compress),
@@ -123,12 +123,12 @@ def purge(path: Optional[str] = None, *, host: Optional[str] = None, tag: Option
     cache_purge(dumps({key: value for key, value in pattern.items() if value is not None}))
 
 
-def _seconds(name: str, value: Union[int, float]) -> float:
+def _nanoseconds(name: str, value: Union[int, float]) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"cached: {name} must be a number of seconds, not {value!r}")
     if not 0 <= value <= 366 * 86400:
         raise ValueError(f"cached: {name} must be 0 to 366 days in seconds, not {value!r}")
-    return value
+    return int(value * 10**9)
 
 
 def _name(name: Any) -> str:

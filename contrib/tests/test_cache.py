@@ -18,10 +18,10 @@ class Cached(unittest.TestCase):
 
     def test_given(self):
         for key, got, want in [
-            ("ttl", rule(60), 60),
-            ("ttl", rule(ttl=0.5), 0.5),
-            ("stale", rule(stale=30), 30),
-            ("heuristic", rule(heuristic=3600), 3600),
+            ("ttl", rule(60), 60 * 10**9),
+            ("ttl", rule(ttl=0.5), 500_000_000),
+            ("stale", rule(stale=30), 30 * 10**9),
+            ("heuristic", rule(heuristic=3600), 3600 * 10**9),
             ("vary", rule(vary="Accept-Language"), ["Accept-Language"]),
             ("vary", rule(vary=("A", "B")), ["A", "B"]),
             ("ignore_query", rule(query=False), True),

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
@@ -312,27 +311,9 @@ func loginOf(text string) (l Login) {
 
 // readRule reads the rule that fapws.cache.cached gives to an entry of PATHS.
 func readRule(text string) (*cache.Compiled, error) {
-	var r struct {
-		TTL           float64  `json:"ttl"`
-		Stale         float64  `json:"stale"`
-		Heuristic     float64  `json:"heuristic"`
-		Vary          []string `json:"vary"`
-		Status        []int    `json:"status"`
-		IgnoreQuery   bool     `json:"ignore_query"`
-		IgnoreCookies bool     `json:"ignore_cookies"`
-		Compress      bool     `json:"compress"`
-	}
+	var r cache.Rule
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
 		return nil, err
 	}
-	return cache.Compile(cache.Rule{
-		TTL:           time.Duration(r.TTL * float64(time.Second)),
-		Stale:         time.Duration(r.Stale * float64(time.Second)),
-		Heuristic:     time.Duration(r.Heuristic * float64(time.Second)),
-		Vary:          r.Vary,
-		Status:        r.Status,
-		IgnoreQuery:   r.IgnoreQuery,
-		IgnoreCookies: r.IgnoreCookies,
-		Compress:      r.Compress,
-	})
+	return cache.Compile(r)
 }

@@ -272,7 +272,7 @@ type Rule struct {
 	Vary []string `key:"vary"`
 
 	// IgnoreQuery gives one answer whatever follows "?".
-	IgnoreQuery bool `key:"query" is:"not"`
+	IgnoreQuery bool `json:"ignore_query" key:"query" is:"not"`
 
 	// Compress sends pages that get smaller by it compressed to clients that take
 	// that.
@@ -281,7 +281,7 @@ type Rule struct {
 	// IgnoreCookies treats requests with a Cookie like others. Otherwise these
 	// are answered from the cache, and their answers kept, only where the answer
 	// says that it is for everybody: public or s-maxage.
-	IgnoreCookies bool `key:"cookies" is:"one bypass ignore"`
+	IgnoreCookies bool `json:"ignore_cookies" key:"cookies" is:"one bypass ignore"`
 }
 
 // Compiled is a Rule in the form that requests are matched with. It does not change.
