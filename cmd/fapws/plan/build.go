@@ -217,9 +217,9 @@ const maxBackend = 1024
 
 // responder mounts a source that is written in Go.
 func (b *builder) responder(r *Route, to backend.Responder) []sites.Mount {
-	m := sites.Mount{Prefix: r.Prefix, Match: r.Match}
+	m := sites.Mount{}
 	m.Handler, m.Index = b.add(to)
-	return []sites.Mount{m}
+	return r.mounts(m)
 }
 
 // Sends says which fields have a file sent.

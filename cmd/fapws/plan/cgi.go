@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"os/exec"
 	"path"
@@ -69,35 +71,30 @@ func patternFits(pattern, name string) bool {
 
 // scripts says which files are programs: those of folder, which stands for the
 // prefix of the route, or if it is "" those of the root, where paths begin.
-func (b *builder) scripts(h *Host, r *Route, key, folder string) (o programs.ScriptOptions, ok bool) {
-	o = programs.ScriptOptions{Root: string(folder), Links: links[r.Symlinks], Base: programs.Below(r.Prefix)}
+func (r *Route) scripts(h *Host, folder string) (o programs.ScriptOptions, err error) {
+	o = programs.ScriptOptions{Root: cmp.Or(folder, r.Root, h.Root), Links: links[r.Symlinks], Base: programs.Below(r.Prefix)}
 	if folder == "" {
 		o.Base = programs.Below("")
-		if o.Root = r.Root; o.Root == "" {
-			o.Root = h.Root
-		}
 	}
 	if o.Root == "" {
-		b.wrong(r.At.Errorf(key, "no directory: set root for the host or this route"))
-		return o, false
+		return o, errors.New("no directory: set root for the host or this route")
 	}
 	if r.Match != "" {
 		o.Match = []string{r.Match}
 	}
-	return o, true
+	return o, nil
 }
 
-func (b *builder) ofSite(root string) programs.Site {
-	return programs.Site{Software: process.Software(), DocumentRoot: root}
+// forPrograms is what programs of a folder are told of the host.
+func (h *Host) forPrograms(folder string) programs.Site {
+	return programs.Site{Software: process.Software(), DocumentRoot: cmp.Or(h.Root, folder)}
 }
-
-func (r *Route) patience() time.Duration { return r.Timeout }
 
 // cgi mounts programs.
-func (b *builder) cgi(h *Host, r *Route) []sites.Mount {
-	scripts, ok := b.scripts(h, r, "cgi", r.CGI.Folder)
-	if !ok {
-		return nil
+func (b *builder) cgi(h *Host, r *Route) ([]sites.Mount, error) {
+	scripts, err := r.scripts(h, r.CGI.Folder)
+	if err != nil {
+		return nil, err
 	}
 	for _, name := range r.Index {
 		if len(scripts.Match) > 0 && patternFits(r.Match, name) {
@@ -110,52 +107,41 @@ func (b *builder) cgi(h *Host, r *Route) []sites.Mount {
 		if len(command) > 0 {
 			program, err := exec.LookPath(command[0])
 			if err != nil {
-				b.wrong(r.At.Errorf("cgi", "interpreter of %s: program %s not found", one.Name, command[0]))
-				return nil
+				return nil, fmt.Errorf("interpreter of %s: program %s not found", one.Name, command[0])
 			}
 			command[0] = program
 		}
 		interpreters["."+strings.TrimPrefix(one.Name, ".")] = command
 	}
 	o := r.CGI.CGIOptions
-	o.ScriptOptions, o.Site, o.Interpreters = scripts, b.ofSite(documentRoot(h, scripts.Root)), interpreters
-	o.Timeout, o.Gate, o.Log = r.patience(), b.parts.Programs.Gate, b.clientLog(logfile.Error)
+	o.ScriptOptions, o.Site, o.Interpreters = scripts, h.forPrograms(scripts.Root), interpreters
+	o.Timeout, o.Gate, o.Log = r.Timeout, b.parts.Programs.Gate, b.clientLog(logfile.Error)
 	program, err := programs.NewCGI(o)
 	if err == nil && b.parts.Logs == nil {
 		err = program.Check()
 	}
 	if err != nil {
-		b.wrong(r.At.Errorf("cgi", "%v", err))
-		return nil
+		return nil, err
 	}
-	return b.responder(r, program)
-}
-
-// documentRoot is DOCUMENT_ROOT for programs of a folder.
-func documentRoot(h *Host, folder string) string {
-	if h.Root != "" {
-		return h.Root
-	}
-	return folder
+	return b.responder(r, program), nil
 }
 
 // php mounts PHP scripts.
-func (b *builder) php(h *Host, r *Route) []sites.Mount {
-	scripts, ok := b.scripts(h, r, "php", "")
-	if !ok {
-		return nil
+func (b *builder) php(h *Host, r *Route) ([]sites.Mount, error) {
+	scripts, err := r.scripts(h, "")
+	if err != nil {
+		return nil, err
 	}
 	o := r.PHP.PHPOptions
 	for _, one := range r.PHP.Ini {
 		o.Args = append(o.Args, "-d", one)
 	}
 	scripts.Index = b.scriptIndex(r, phpPattern, phpIndex)
-	o.ScriptOptions, o.Site = scripts, b.ofSite(documentRoot(h, scripts.Root))
-	o.Timeout, o.Log = r.patience(), b.clientLog(logfile.Error)
+	o.ScriptOptions, o.Site = scripts, h.forPrograms(scripts.Root)
+	o.Timeout, o.Log = r.Timeout, b.clientLog(logfile.Error)
 	p, err := programs.NewPHP(o)
 	if err != nil {
-		b.wrong(r.At.Errorf("php", "%v", err))
-		return nil
+		return nil, err
 	}
 	switch missing := p.Missing(); {
 	case missing == "":
@@ -165,7 +151,7 @@ func (b *builder) php(h *Host, r *Route) []sites.Mount {
 		b.parts.Log(logfile.Warning, fmt.Sprintf("%s (%s)", missing, r.At.Key("php")))
 	}
 	b.built.closers = append(b.built.closers, func() { p.Close(phpGrace) })
-	return b.behindFiles(r, p, scripts.Index)
+	return b.behindFiles(r, p, scripts.Index), nil
 }
 
 // phpGrace is for requests that are under way when the server has ended.
@@ -173,15 +159,15 @@ const phpGrace = 5 * time.Second
 
 // fastcgi mounts an application that speaks FastCGI: for the programs that match
 // has, below the root, or without match for all paths.
-func (b *builder) fastcgi(h *Host, r *Route) []sites.Mount {
+func (b *builder) fastcgi(h *Host, r *Route) ([]sites.Mount, error) {
 	o := r.FastCGI.FastCGIOptions
-	o.Timeout, o.Log = r.patience(), b.clientLog(logfile.Error)
+	o.Timeout, o.Log = r.Timeout, b.clientLog(logfile.Error)
 	root := r.Root
 	var index []string
 	if r.Match != "" {
-		scripts, ok := b.scripts(h, r, "fastcgi", "")
-		if !ok {
-			return nil
+		scripts, err := r.scripts(h, "")
+		if err != nil {
+			return nil, err
 		}
 		usual := ""
 		if patternFits(r.Match, phpIndex) {
@@ -190,7 +176,6 @@ func (b *builder) fastcgi(h *Host, r *Route) []sites.Mount {
 		index = b.scriptIndex(r, r.Match, usual)
 		scripts.Index = index
 		root = scripts.Root
-		var err error
 		if o.Scripts, err = programs.NewScripts(scripts); err == nil && r.FastCGI.Front != "" {
 			var front programs.Script
 			if front, err = o.Scripts.Find(r.FastCGI.Front); err != nil {
@@ -199,21 +184,19 @@ func (b *builder) fastcgi(h *Host, r *Route) []sites.Mount {
 			o.Fallback = &front
 		}
 		if err != nil {
-			b.wrong(r.At.Errorf("fastcgi", "%v", err))
-			return nil
+			return nil, err
 		}
 	}
-	o.Site = b.ofSite(documentRoot(h, root))
+	o.Site = h.forPrograms(root)
 	f, err := programs.NewFastCGI(o)
 	if err != nil {
-		b.wrong(r.At.Errorf("fastcgi", "%v", err))
-		return nil
+		return nil, err
 	}
 	b.built.closers = append(b.built.closers, f.Close)
 	if r.Match == "" {
-		return b.responder(r, f)
+		return b.responder(r, f), nil
 	}
-	return b.behindFiles(r, f, index)
+	return b.behindFiles(r, f, index), nil
 }
 
 // scriptIndex returns the index names that are scripts, one by default.

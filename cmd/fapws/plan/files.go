@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -21,7 +22,7 @@ import (
 type Files = static.Options
 
 // files mounts a folder.
-func (b *builder) files(h *Host, r *Route) []sites.Mount { return b.folder(r, false) }
+func (b *builder) files(h *Host, r *Route) ([]sites.Mount, error) { return b.folder(r, false), nil }
 
 // folder mounts a directory; with fall, the next mount answers for missing files, and another one for files with the
 // names of programs.
@@ -32,7 +33,7 @@ func (b *builder) folder(r *Route, fall bool, programs ...string) []sites.Mount 
 	if f == nil {
 		return nil
 	}
-	return []sites.Mount{{Prefix: r.Prefix, Match: r.Match, Source: static.NewSource(f, fall)}}
+	return r.mounts(sites.Mount{Source: static.NewSource(f, fall)})
 }
 
 // open opens the folder of a route. nil: something is wrong, and noted.
@@ -140,28 +141,24 @@ func (s *SSI) names() []string {
 
 // ssi mounts pages: those of the folder that the route is for, whose other files
 // are served too, or those below a root, where paths begin.
-func (b *builder) ssi(h *Host, r *Route) []sites.Mount {
+func (b *builder) ssi(h *Host, r *Route) ([]sites.Mount, error) {
 	if r.Match != "" {
 		if len(r.SSI.Patterns) > 0 {
 			b.wrong(r.At.Errorf("match", "the names of pages are those of ssi already"))
-			return nil
+			return nil, nil
 		}
 		r.SSI.Patterns = []string{r.Match}
 	}
 	if r.Folder != "" {
 		whole := *r
 		whole.Match = ""
-		return append(b.pages(r, r.Folder, r.Prefix), b.withPages(&whole, &r.SSI, false)...)
+		return append(b.pages(r, r.Folder, r.Prefix), b.withPages(&whole, &r.SSI, false)...), nil
 	}
-	root := r.Root
+	root := cmp.Or(r.Root, h.Root)
 	if root == "" {
-		root = h.Root
+		return nil, errors.New("no directory: set files or root for this route, or root for the host")
 	}
-	if root == "" {
-		b.wrong(r.At.Errorf("ssi", "no directory: set files or root for this route, or root for the host"))
-		return nil
-	}
-	return b.pages(r, string(root), "")
+	return b.pages(r, root, ""), nil
 }
 
 // hostPages mounts the pages of a host's root.
@@ -185,7 +182,7 @@ func (b *builder) pages(r *Route, folder, base string) []sites.Mount {
 	}
 	page := r.SSI.Options
 	page.Files, page.Root, page.Prefix, page.Charset = f, folder, base, r.Charset
-	page.Software, page.Timeout, page.Log = process.Software(), r.patience(), b.clientLog(logfile.Error)
+	page.Software, page.Timeout, page.Log = process.Software(), r.Timeout, b.clientLog(logfile.Error)
 	pages, err := ssi.New(page)
 	if err != nil {
 		b.wrong(r.At.Errorf("ssi", "%v", err))

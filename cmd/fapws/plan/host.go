@@ -79,7 +79,8 @@ func (b *builder) host(h *Host) sites.Site {
 		parts = append(parts, part{rest, b.root(h, rest)})
 	}
 	if h.App.Name != "" {
-		parts = append(parts, part{rest, b.rules(rest, b.app(h, rest))})
+		mounts, _ := b.app(h, rest)
+		parts = append(parts, part{rest, b.rules(rest, mounts)})
 	}
 	s.Table = slices.Concat(b.authority(), b.tokens(), b.redirectToHTTPS(h), b.loginPages(), b.table(parts))
 	b.errors = nil
@@ -215,8 +216,8 @@ type kind struct {
 	key   string
 	given func(*Route) bool
 	what  func(*Route) string // its value in words
-	// build returns the mounts that answer. It reports mistakes to builder.wrong.
-	build func(*builder, *Host, *Route) []sites.Mount
+	// build returns the mounts that answer. The error is about the key; those about others go to builder.wrong.
+	build func(*builder, *Host, *Route) ([]sites.Mount, error)
 }
 
 func folderOf(r *Route) string { return r.Folder }
@@ -276,7 +277,8 @@ func (r *Route) check(h *Host, report func(error)) {
 		}
 		return
 	}
-	if len(of) == 1 || r.onlyRules() {
+	wrong := len(of) == 0 && slices.ContainsFunc(kinds, func(k kind) bool { return r.At.Wants(k.key) })
+	if len(of) == 1 || r.onlyRules() || wrong { // which decoding has reported
 		return
 	}
 	var keys, all []string
@@ -310,5 +312,9 @@ func (b *builder) route(h *Host, r *Route) []sites.Mount {
 	}
 	settings.InheritTable(&r.Files, &h.Files, r.At)
 	r.Rules.inherit(h.Rules, r.At)
-	return b.rules(r, of[0].build(b, h, r))
+	mounts, err := of[0].build(b, h, r)
+	if err != nil {
+		b.wrong(r.At.Errorf(of[0].key, "%v", err))
+	}
+	return b.rules(r, mounts)
 }

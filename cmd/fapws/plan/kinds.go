@@ -58,11 +58,11 @@ func (a *SiteApplication) Folder() string {
 // app mounts a Python application. A route to the one that the host has anyway
 // leaves it where it is, so that its rules are for a part of it; the paths of
 // another one are below that of the route.
-func (b *builder) app(h *Host, r *Route) []sites.Mount {
+func (b *builder) app(h *Host, r *Route) ([]sites.Mount, error) {
 	mounts, err := b.appMounts(r)
 	if err != nil {
 		b.wrong(err)
-		return nil
+		return nil, nil
 	}
 	table := make([]sites.Mount, len(mounts))
 	for i, m := range mounts {
@@ -79,9 +79,15 @@ func (b *builder) app(h *Host, r *Route) []sites.Mount {
 	}
 	if r.Prefix != "" { // this route is the one that fits
 		none, _ := static.NewFixed(static.FixedOptions{Status: 404}) // nothing in it can be wrong
-		table = append(table, sites.Mount{Prefix: r.Prefix, Match: r.Match, Source: none})
+		table = append(table, r.mounts(sites.Mount{Source: none})...)
 	}
-	return table
+	return table, nil
+}
+
+// mounts is a mount for the paths of the route.
+func (r *Route) mounts(m sites.Mount) []sites.Mount {
+	m.Prefix, m.Match = r.Prefix, r.Match
+	return []sites.Mount{m}
 }
 
 // IsFolder reports whether name, APP as typed, is a folder of files to be served: one
@@ -100,33 +106,21 @@ func IsFolder(name string) bool {
 }
 
 // redirect mounts a source that redirects clients.
-func (b *builder) redirect(_ *Host, r *Route) []sites.Mount {
+func (b *builder) redirect(_ *Host, r *Route) ([]sites.Mount, error) {
 	to, err := static.NewRedirect(r.Redirect, r.Status)
-	if err != nil {
-		b.wrong(r.At.Errorf("redirect", "%v", err))
-		return nil
-	}
-	return []sites.Mount{{Prefix: r.Prefix, Match: r.Match, Source: to}}
+	return r.mounts(sites.Mount{Source: to}), err
 }
 
 // rewrite mounts a source that gives requests another path, for the routes behind it.
-func (b *builder) rewrite(_ *Host, r *Route) []sites.Mount {
+func (b *builder) rewrite(_ *Host, r *Route) ([]sites.Mount, error) {
 	to, err := route.NewRewrite(r.Rewrite)
-	if err != nil {
-		b.wrong(r.At.Errorf("rewrite", "%v", err))
-		return nil
-	}
-	return []sites.Mount{{Prefix: r.Prefix, Match: r.Match, Rewrite: to}}
+	return r.mounts(sites.Mount{Rewrite: to}), err
 }
 
 // status mounts an answer that is always the same.
-func (b *builder) status(_ *Host, r *Route) []sites.Mount {
+func (b *builder) status(_ *Host, r *Route) ([]sites.Mount, error) {
 	answer, err := static.NewFixed(static.FixedOptions{Status: r.Status, Body: r.Text})
-	if err != nil {
-		b.wrong(r.At.Errorf("status", "%v", err))
-		return nil
-	}
-	return []sites.Mount{{Prefix: r.Prefix, Match: r.Match, Source: answer}}
+	return r.mounts(sites.Mount{Source: answer}), err
 }
 
 // Proxying are the keys about how other servers are asked: of a route that is a proxy,
@@ -134,11 +128,11 @@ func (b *builder) status(_ *Host, r *Route) []sites.Mount {
 type Proxying struct{ proxy.Options }
 
 // proxy mounts another server.
-func (b *builder) proxy(h *Host, r *Route) []sites.Mount {
+func (b *builder) proxy(h *Host, r *Route) ([]sites.Mount, error) {
 	settings.InheritTable(&r.Proxying, &h.Proxying, r.At)
 	given := func(key string) bool { return r.At.Set(key) || h.At.Set(key) }
 	o := r.Proxying.Options
-	o.Target, o.Timeout, o.Log = r.Proxy, r.patience(), b.clientLog(logfile.Warning)
+	o.Target, o.Timeout, o.Log = r.Proxy, r.Timeout, b.clientLog(logfile.Warning)
 	if o.TunnelTimeout == 0 && given("proxy-tunnel-timeout") {
 		o.TunnelTimeout = -1
 	}
@@ -155,10 +149,9 @@ func (b *builder) proxy(h *Host, r *Route) []sites.Mount {
 	switch {
 	case errors.As(err, &ca):
 		b.misused(r.At, "proxy-tls-ca", err)
-		return nil
+		return nil, nil
 	case err != nil:
-		b.wrong(r.At.Errorf("proxy", "%v", err))
-		return nil
+		return nil, err
 	}
 	if folder := b.conf.Chroot; folder != "" && p.Lookup() != "" && !looksUp(folder) {
 		b.parts.Log(logfile.Warning, fmt.Sprintf("proxy %s: the address of %s cannot be looked up in the chroot, as %s has neither etc/hosts nor etc/resolv.conf (%s)",
@@ -166,7 +159,7 @@ func (b *builder) proxy(h *Host, r *Route) []sites.Mount {
 	}
 	mounts := b.responder(r, p)
 	mounts[0].Tunnels, mounts[0].Resolved = true, true
-	return mounts
+	return mounts, nil
 }
 
 // looksUp reports whether names can be looked up in a chroot.
@@ -189,7 +182,7 @@ type Upload struct {
 const defaultUpload = 1 << 30
 
 // upload mounts a place for uploads.
-func (b *builder) upload(_ *Host, r *Route) []sites.Mount {
+func (b *builder) upload(_ *Host, r *Route) ([]sites.Mount, error) {
 	at, o := r.Upload.At, r.Upload.Options
 	o.MaxSize = cmp.Or(o.MaxSize, defaultUpload)
 	o.Replace = o.Replace || !at.Set("replace")
@@ -202,12 +195,11 @@ func (b *builder) upload(_ *Host, r *Route) []sites.Mount {
 	}
 	to, err := upload.New(o)
 	if err != nil {
-		b.wrong(r.At.Errorf("upload", "%v", err))
-		return nil
+		return nil, err
 	}
 	mounts := b.responder(r, to)
 	mounts[0].Streams, mounts[0].Asks = true, true
-	return mounts
+	return mounts, nil
 }
 
 // Programs are the CGI programs that Python names (CGIApplication): those of

@@ -305,7 +305,7 @@ func appendAnswered(dst []byte, r *sites.RequestSummary, colour bool) []byte {
 	if len(line) == 0 {
 		line = []byte("(no request)")
 	}
-	dst = appendVisible(dst, line)
+	dst = appendPrintable(dst, string(line))
 	dst = append(dst, ' ')
 	paint, plain := "", ""
 	if colour {
@@ -319,19 +319,6 @@ func appendAnswered(dst []byte, r *sites.RequestSummary, colour bool) []byte {
 	dst = append(dst, " bytes "...)
 	dst = append(dst, rounded(r.Took).String()...)
 	return append(dst, '\n')
-}
-
-// appendVisible appends text of a client without control characters for a terminal.
-func appendVisible(dst, text []byte) []byte {
-	const hex = "0123456789abcdef"
-	for _, c := range text {
-		if c < ' ' || c >= 0x7f {
-			dst = append(dst, '\\', 'x', hex[c>>4], hex[c&15])
-			continue
-		}
-		dst = append(dst, c)
-	}
-	return dst
 }
 
 // statusColour is green, cyan, yellow or red (ECMA-48 §8.3.117, SGR).

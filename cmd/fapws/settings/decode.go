@@ -50,6 +50,12 @@ func (p Position) Set(key string) bool {
 	return ok
 }
 
+// Wants reports whether the file has the key with a value other than false.
+func (p Position) Wants(key string) bool {
+	v, ok := p.value(key)
+	return ok && v.Any != false
+}
+
 // Errorf is an error about a key, at its line, or at that of the table if it
 // is not given.
 func (p Position) Errorf(key, format string, args ...any) error {

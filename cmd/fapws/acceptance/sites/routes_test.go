@@ -235,7 +235,7 @@ func TestRouteErrors(t *testing.T) {
 		"proxy = \"https://localhost\"\nproxy-tls-nam = \"x\"":                              `unknown key proxy-tls-nam of [host.route], did you mean proxy-tls-name?`,
 		"proxy = \"https://localhost\"\nproxy-tls-name = \"a b\"":                           `the name that a certificate is for`,
 		"proxy = \"http://localhost\"\nproxy-tunnel-timeout = \"soon\"":                     `must be seconds, or a time`,
-		`status = 99`: `99 is not the status of an answer`,
+		`status = 99`: `status = 99, an integer: must be an integer from 100 to 599`,
 		"status = 200\nheaders = { \"Content-Length\" = \"1\" }": `only the server sets Content-Length`,
 		"status = 200\nmethods = [\"get\"]":                      `"get" is not a method`,
 		"status = 200\nauth = { users = \"users\" }":             `users:1: user ann: unknown kind of hash`,

@@ -125,7 +125,7 @@ ssi = { patterns = ["*.html"], exec = true, echomsg = "?", depth = 3 }
 	s.Says(`old\.shtml:1: .*: unknown operator -strmatch; docs/php-cgi-ssi\.md shows what expressions may contain`)
 	for ssi, want := range map[string]string{
 		"true\nerror-page = { 404 = '/404.shtml' }": "404: /404.shtml is a script or SSI page",
-		`{ depth = 11 }`:       "ssi",
+		`{ depth = 11 }`:       "depth = 11",
 		`["a/b"]`:              "ssi",
 		`{ patern = "*.htm" }`: "did you mean patterns?",
 	} {
